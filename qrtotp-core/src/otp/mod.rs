@@ -1,0 +1,1 @@
+//! One-time passwords: secrets, typed codes, verification, otpauth URIs.
