@@ -1,0 +1,73 @@
+//! Where the built things are: the module, the command, and the tests' own small C programs.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Mutex,
+};
+
+/// The module under test, `QRTOTP_MODULE` or the release build.
+#[must_use]
+pub fn module() -> PathBuf {
+    built("QRTOTP_MODULE", "libpam_qrtotp.so")
+}
+
+/// The command under test, `QRTOTP_BIN` or the release build.
+#[must_use]
+pub fn command() -> PathBuf {
+    built("QRTOTP_BIN", "qrtotp")
+}
+
+fn built(variable: &str, file: &str) -> PathBuf {
+    let path =
+        env::var_os(variable).map_or_else(|| target_directory().join("release").join(file), PathBuf::from);
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo xtask test`, which builds it, or point {variable} at it",
+        path.display()
+    );
+    path
+}
+
+/// `tests/`, where the C sources are.
+#[must_use]
+pub fn sources() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[must_use]
+pub fn target_directory() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| sources().join("../target"), PathBuf::from)
+}
+
+/// Compiles `tests/c/SOURCE` when it has changed, and gives the result's path.
+#[must_use]
+pub fn compile(source: &str, result: &str, flags: &[&str]) -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let source = sources().join("c").join(source);
+    let directory = target_directory().join("qrtotp-tests");
+    std::fs::create_dir_all(&directory).unwrap();
+    let result = directory.join(result);
+    if is_newer(&result, &source) {
+        return result;
+    }
+    // Another test binary may be doing the same: build aside and rename.
+    let aside = result.with_extension(format!("{}.new", std::process::id()));
+    let output = Command::new("gcc")
+        .args(["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-o"])
+        .arg(&aside)
+        .arg(&source)
+        .args(flags)
+        .output()
+        .expect("gcc is missing: run `cargo xtask test`, which installs it");
+    assert!(output.status.success(), "gcc: {}", String::from_utf8_lossy(&output.stderr));
+    std::fs::rename(&aside, &result).unwrap();
+    result
+}
+
+fn is_newer(result: &Path, source: &Path) -> bool {
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    changed(result) > changed(source)
+}

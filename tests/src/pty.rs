@@ -1,0 +1,168 @@
+//! A person at a terminal: a program on a pseudo-terminal of the sandbox, what it shows, what is typed.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{Read, Write},
+    process::{Child, Command, ExitStatus},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use rustix::{
+    fs::OFlags,
+    process::{Pid, Signal},
+    pty::OpenptFlags,
+    termios::Winsize,
+};
+
+use crate::{Sandbox, clock};
+
+/// How long a program may take to show something. Generous: two cores may be busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Pty {
+    child: Child,
+    keyboard: File,
+    shown: Arc<Mutex<String>>,
+    /// How much of `shown` earlier calls of `expect` have consumed.
+    read: usize,
+}
+
+impl Sandbox {
+    /// Runs a program as root, or as `user`, on a terminal of 160 × 60 characters.
+    #[must_use]
+    pub fn pty(&self, user: Option<&str>, argv: &[&str]) -> Pty {
+        let argv = [&["setsid", "--ctty", "--wait"], argv].concat();
+        Pty::start(self, self.command(user, &argv))
+    }
+}
+
+impl Pty {
+    fn start(sandbox: &Sandbox, mut command: Command) -> Self {
+        // The sandbox's own devpts, so that ttyname() works for the programs in it.
+        let keyboard = OpenOptions::new().read(true).write(true).open(sandbox.path("/dev/pts/ptmx")).unwrap();
+        rustix::pty::unlockpt(&keyboard).unwrap();
+        let size = Winsize { ws_row: 60, ws_col: 160, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&keyboard, size).unwrap();
+        let flags = OpenptFlags::from_bits_retain((OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC).bits());
+        let terminal = File::from(rustix::pty::ioctl_tiocgptpeer(&keyboard, flags).unwrap());
+        command.stdin(terminal.try_clone().unwrap()).stdout(terminal.try_clone().unwrap()).stderr(terminal);
+        let child = command.spawn().unwrap();
+        drop(command); // it holds the terminal open
+        let shown = Arc::<Mutex<String>>::default();
+        sandbox.record(Arc::clone(&shown));
+        let (mut screen, text) = (keyboard.try_clone().unwrap(), Arc::clone(&shown));
+        thread::spawn(move || {
+            let (mut buffer, mut pending) = ([0; 4096], Vec::new());
+            // Reading fails with EIO when the last program has let go of the terminal.
+            while let Ok(length @ 1..) = screen.read(&mut buffer) {
+                pending.extend_from_slice(&buffer[..length]);
+                let whole = whole_characters(&pending);
+                text.lock().unwrap().push_str(&String::from_utf8_lossy(&pending[..whole]));
+                pending.drain(..whole);
+            }
+        });
+        Self { child, keyboard, shown, read: 0 }
+    }
+
+    /// Waits for `text` and gives what came before it. Panics with the transcript when it does not come.
+    pub fn expect(&mut self, text: &str) -> String {
+        match self.look(&[text], PATIENCE) {
+            Some((_, before)) => before,
+            None => panic!("{text:?} was not shown; the transcript is:\n{}", self.transcript()),
+        }
+    }
+
+    /// Waits for the first of `texts` to be shown, and tells which.
+    pub fn expect_one(&mut self, texts: &[&str]) -> usize {
+        match self.look(texts, PATIENCE) {
+            Some((which, _)) => which,
+            None => panic!("none of {texts:?} was shown; the transcript is:\n{}", self.transcript()),
+        }
+    }
+
+    fn look(&mut self, texts: &[&str], patience: Duration) -> Option<(usize, String)> {
+        let found = clock::poll(patience, || {
+            let shown = self.shown.lock().unwrap();
+            let new = &shown[self.read..];
+            texts
+                .iter()
+                .enumerate()
+                .filter_map(|(which, text)| new.find(text).map(|at| (at, which)))
+                .min()
+                .map(|(at, which)| (which, new[..at].to_owned(), at + texts[which].len()))
+        });
+        let (which, before, used) = found?;
+        self.read += used;
+        Some((which, before))
+    }
+
+    /// Types `text` and Enter.
+    pub fn send(&mut self, text: &str) {
+        // The program may be gone; then the next `expect` says so.
+        let _ = self.keyboard.write_all(format!("{text}\n").as_bytes());
+    }
+
+    /// Waits for the end. Gives how it ended and everything that was shown.
+    pub fn finish(&mut self) -> (ExitStatus, String) {
+        let status = clock::poll(PATIENCE, || self.child.try_wait().unwrap())
+            .unwrap_or_else(|| panic!("it does not end; the transcript is:\n{}", self.transcript()));
+        clock::pause(Duration::from_millis(20)); // the reader may have a last piece to take
+        (status, self.transcript())
+    }
+
+    /// Panics unless it ends with exit code 0.
+    pub fn success(&mut self) -> String {
+        let (status, text) = self.finish();
+        assert!(status.success(), "{status}; the transcript is:\n{text}");
+        text
+    }
+
+    /// Panics unless it ends with another exit code than 0.
+    pub fn failure(&mut self) -> String {
+        let (status, text) = self.finish();
+        assert!(!status.success(), "it should have failed; the transcript is:\n{text}");
+        text
+    }
+
+    #[must_use]
+    pub fn transcript(&self) -> String {
+        self.shown.lock().unwrap().clone()
+    }
+
+    /// The pid of the program itself (not of nsenter, which waits for it), as the machine sees it.
+    #[must_use]
+    pub fn pid(&self) -> Option<Pid> {
+        child_of(self.child.id())
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.pid() {
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+}
+
+impl Drop for Pty {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The first child of a process: what nsenter runs, as the machine sees it.
+#[must_use]
+pub fn child_of(pid: u32) -> Option<Pid> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
+}
+
+/// How many bytes of `bytes` do not end in the middle of a UTF-8 character.
+fn whole_characters(bytes: &[u8]) -> usize {
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => bytes.len(),
+    }
+}

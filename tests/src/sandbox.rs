@@ -1,0 +1,287 @@
+//! A private host: own /etc, /var, /dev, /home, /proc, network and system log, real programs.
+//!
+//! Dropping it, or the death of the test, takes everything with it. Nothing of the machine is changed.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use crate::{artefacts, log::Log};
+
+/// Where the sandbox's records are.
+pub const STATE_DIR: &str = "/var/lib/qrtotp";
+
+/// What carries [`STATE_DIR`].
+#[derive(Clone, Copy, Debug)]
+pub enum State {
+    /// With these mount options, for instance `size=64k` or `nr_inodes=9`.
+    Tmpfs(&'static str),
+    /// A loop device of this size, as `truncate --size` understands it.
+    Ext4(&'static str),
+}
+
+pub struct Sandbox {
+    holder: Child,
+    /// Closing it ends the sandbox.
+    leash: Option<ChildStdin>,
+    pid: u32,
+    security: String,
+    pub log: Log,
+    secrets: Mutex<Vec<String>>,
+    outputs: Transcripts,
+}
+
+/// Everything that programs in the sandbox have printed, for the search for secrets.
+pub(crate) type Transcripts = Arc<Mutex<Vec<Arc<Mutex<String>>>>>;
+
+/// How a program ended and what it printed.
+#[derive(Debug)]
+pub struct Output {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Sandbox {
+    /// With the module, the command and a configuration that names only the state directory and an issuer.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_state(State::Tmpfs("size=16m"))
+    }
+
+    #[must_use]
+    pub fn with_state(state: State) -> Self {
+        let sandbox = Self::bare(state);
+        sandbox.install(&artefacts::module(), &format!("{}/pam_qrtotp.so", sandbox.security), 0o644);
+        sandbox.install(&artefacts::command(), "/usr/local/bin/qrtotp", 0o755);
+        fs::create_dir(sandbox.path("/etc/qrtotp")).unwrap();
+        sandbox.configure("");
+        sandbox
+    }
+
+    /// Without anything of ours: for proving the harness, and for installing peers.
+    #[must_use]
+    pub fn bare(state: State) -> Self {
+        assert!(
+            rustix::process::geteuid().is_root(),
+            "sandboxes need root: run `cargo xtask test`, which uses sudo"
+        );
+        let (kind, options, size) = match state {
+            State::Tmpfs(options) => ("tmpfs", options, ""),
+            State::Ext4(size) => ("ext4", "noatime", size),
+        };
+        let mut holder = Command::new("unshare")
+            .args(["--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child"])
+            .args(["bash", "-c", include_str!("sandbox.sh")])
+            .envs([("STATE_FS", kind), ("STATE_OPTIONS", options), ("STATE_SIZE", size)])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare (util-linux) is needed");
+        let leash = holder.stdin.take();
+        let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut answer = |name: &str| {
+            let line = lines.next().unwrap_or_default();
+            line.strip_prefix(name)
+                .unwrap_or_else(|| panic!("the sandbox could not be set up (its message is above): {line}"))
+                .trim()
+                .to_owned()
+        };
+        let security = answer("security");
+        let pid = answer("ready").parse().unwrap();
+        let log = Log::listen(&PathBuf::from(format!("/proc/{pid}/root/dev/log")));
+        let sandbox =
+            Self { holder, leash, pid, security, log, secrets: Mutex::default(), outputs: Arc::default() };
+        sandbox.overwrite("/etc/sudoers.d/tests", "Defaults timestamp_timeout=0, lecture=never\n");
+        sandbox
+    }
+
+    /// Replaces the configuration: the state directory and the issuer, then `more` (TOML).
+    pub fn configure(&self, more: &str) {
+        self.overwrite(
+            "/etc/qrtotp/qrtotp.toml",
+            &format!("state_dir = \"{STATE_DIR}\"\nissuer = \"Tests\"\n{more}"),
+        );
+    }
+
+    /// Replaces `/etc/pam.d/SERVICE`.
+    pub fn pam(&self, service: &str, lines: &str) {
+        self.overwrite(&format!("/etc/pam.d/{service}"), lines);
+    }
+
+    /// A file of the sandbox, seen from outside. Never give it a path with absolute symlinks in it.
+    #[must_use]
+    pub fn path(&self, inside: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{inside}", self.pid))
+    }
+
+    #[must_use]
+    pub fn read(&self, inside: &str) -> String {
+        fs::read_to_string(self.path(inside)).unwrap_or_else(|error| panic!("{inside}: {error}"))
+    }
+
+    #[must_use]
+    pub fn exists(&self, inside: &str) -> bool {
+        self.path(inside).symlink_metadata().is_ok()
+    }
+
+    pub fn overwrite(&self, inside: &str, content: &str) {
+        fs::write(self.path(inside), content).unwrap_or_else(|error| panic!("{inside}: {error}"));
+    }
+
+    pub fn append(&self, inside: &str, content: &str) {
+        let mut file = fs::OpenOptions::new().append(true).create(true).open(self.path(inside)).unwrap();
+        file.write_all(content.as_bytes()).unwrap();
+    }
+
+    /// Copies a file of the machine into the sandbox.
+    pub fn install(&self, from: &Path, inside: &str, mode: u32) {
+        use std::os::unix::fs::PermissionsExt;
+        let to = self.path(inside);
+        fs::copy(from, &to).unwrap_or_else(|error| panic!("{} to {inside}: {error}", from.display()));
+        fs::set_permissions(&to, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Compiles `tests/c/SOURCE` and puts the program into the sandbox; gives its path there.
+    #[must_use]
+    pub fn install_c(&self, source: &str, flags: &[&str]) -> String {
+        let name = source.trim_end_matches(".c");
+        let inside = format!("/usr/local/bin/{name}");
+        self.install(&artefacts::compile(source, name, flags), &inside, 0o755);
+        inside
+    }
+
+    /// The directory with PAM's modules.
+    #[must_use]
+    pub fn security_directory(&self) -> &str {
+        &self.security
+    }
+
+    /// A command that will run in the sandbox, as root or as `user`, with a small clean environment.
+    #[must_use]
+    pub fn command(&self, user: Option<&str>, argv: &[&str]) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .args(["--mount", "--net", "--pid", "--uts", "--ipc", "--target"])
+            .arg(self.pid.to_string())
+            .arg("--");
+        command
+            .env_clear()
+            .envs([("PATH", "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8")]);
+        command
+            .env("TERM", "xterm")
+            .env("HOME", user.map_or("/root".to_owned(), |user| format!("/home/{user}")));
+        if let Some(user) = user {
+            command.args(["setpriv", "--reuid", user, "--regid", user, "--init-groups", "--"]);
+        }
+        command.args(argv);
+        command
+    }
+
+    pub fn run(&self, argv: &[&str]) -> Output {
+        self.run_with_input(argv, "")
+    }
+
+    pub fn run_as(&self, user: &str, argv: &[&str]) -> Output {
+        self.finish(self.command(Some(user), argv), "")
+    }
+
+    /// Runs it as root with `input` on standard input, which is a pipe.
+    pub fn run_with_input(&self, argv: &[&str], input: &str) -> Output {
+        let patience = ["timeout", "--kill-after=5", "180"];
+        self.finish(self.command(None, &[&patience, argv].concat()), input)
+    }
+
+    /// Runs a prepared command to its end, feeding it `input`.
+    pub fn finish(&self, mut command: Command, input: &str) -> Output {
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A program that does not read its input may be gone already: no failure of the test's.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let output = Output {
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        self.record(Arc::new(Mutex::new(format!("{}{}", output.stdout, output.stderr))));
+        output
+    }
+
+    pub(crate) fn record(&self, transcript: Arc<Mutex<String>>) {
+        self.outputs.lock().unwrap().push(transcript);
+    }
+
+    /// Names something that must never be in the log, nor in any output from now on.
+    pub fn keep_secret(&self, text: &str) {
+        self.secrets.lock().unwrap().push(text.to_owned());
+    }
+
+    /// Panics if a secret is in the log or in what programs printed.
+    pub fn assert_nothing_leaked(&self) {
+        let mut texts: Vec<(String, String)> =
+            self.log.lines().into_iter().map(|line| ("the log".to_owned(), line)).collect();
+        texts.extend(
+            self.outputs
+                .lock()
+                .unwrap()
+                .iter()
+                .map(|text| ("output".to_owned(), text.lock().unwrap().clone())),
+        );
+        for secret in self.secrets.lock().unwrap().iter() {
+            for (place, text) in &texts {
+                assert!(!contains_word(text, secret), "{secret} is in {place}: {text}");
+            }
+        }
+    }
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the sandbox's log:\n{}", self.log.lines().join("\n"));
+        }
+        drop(self.leash.take());
+        let _ = self.holder.wait();
+    }
+}
+
+impl Output {
+    /// Panics unless the exit code is 0.
+    pub fn success(self) -> Self {
+        self.exited(0)
+    }
+
+    /// Panics unless the exit code is `code`.
+    pub fn exited(self, code: i32) -> Self {
+        assert!(self.status.code() == Some(code), "expected exit code {code}: {self:#?}");
+        self
+    }
+
+    /// The signal that ended it, if one did.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        self.status.signal()
+    }
+}
+
+/// Whether `word` occurs in `text` without a letter or digit touching it: six digits inside a longer number
+/// are not a code.
+fn contains_word(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        ![before, after].into_iter().flatten().any(char::is_alphanumeric)
+    })
+}

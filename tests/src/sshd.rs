@@ -1,0 +1,67 @@
+//! A real sshd in the sandbox, and its real client.
+
+use std::process::{Child, Stdio};
+
+use crate::{Pty, Sandbox, pty::child_of};
+
+const CONFIG: &str = "/etc/ssh/tests_sshd_config";
+const HOST_KEY: &str = "/etc/ssh/tests_host_key";
+
+/// Ends with the value.
+pub struct Sshd(Child);
+
+impl Sandbox {
+    /// Starts sshd, with `more` lines of configuration in front of the harness's own, and waits until it listens.
+    #[must_use]
+    pub fn start_sshd(&self, more: &str) -> Sshd {
+        if !self.exists(HOST_KEY) {
+            self.run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", HOST_KEY]).success();
+            let key = self.read(&format!("{HOST_KEY}.pub"));
+            self.overwrite("/etc/ssh/ssh_known_hosts", &format!("localhost {key}"));
+        }
+        let config = format!(
+            "{more}\nListenAddress 127.0.0.1:22\nHostKey {HOST_KEY}\nUsePAM yes\nKbdInteractiveAuthentication yes\n\
+             PasswordAuthentication no\nLogLevel VERBOSE\nMaxStartups 200\nPrintLastLog no\nPrintMotd no\nUseDNS no\n"
+        );
+        // Since OpenSSH 9.8 many failures from one address are punished, which a test does not want.
+        self.overwrite(CONFIG, &format!("{config}PerSourcePenalties no\n"));
+        if !self.run(&["/usr/sbin/sshd", "-t", "-f", CONFIG]).status.success() {
+            self.overwrite(CONFIG, &config);
+        }
+        let seen = self.log.lines().len();
+        let child = self
+            .command(None, &["/usr/sbin/sshd", "-D", "-f", CONFIG])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let _ = self.log.wait_after(seen, &["Server listening on 127.0.0.1"]);
+        Sshd(child)
+    }
+
+    /// A client that logs in as `user`, one attempt, and runs `remote`; its terminal is yours.
+    #[must_use]
+    pub fn ssh(&self, user: &str, remote: &str) -> Pty {
+        self.ssh_with(user, &["PubkeyAuthentication=no"], remote)
+    }
+
+    #[must_use]
+    pub fn ssh_with(&self, user: &str, options: &[&str], remote: &str) -> Pty {
+        let target = format!("{user}@localhost");
+        let mut argv = vec!["ssh", "-F", "none", "-o", "StrictHostKeyChecking=yes"];
+        for option in options.iter().chain(&["NumberOfPasswordPrompts=1"]) {
+            argv.extend(["-o", option]);
+        }
+        argv.extend([&target, remote]);
+        self.pty(None, &argv)
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        if let Some(pid) = child_of(self.0.id()) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,53 @@
+//! People with accounts in a sandbox.
+
+use crate::Sandbox;
+
+/// Everybody's password.
+pub const PASSWORD: &str = "correct horse 7";
+/// Its crypt form; a constant saves a second of hashing over the whole run.
+const HASH: &str = "$6$rounds=1000$qrtotpharness$8zYZTh/Y.R5kjbVp6hSW8oKSTLGQvq2nSg8i0zJca7h6SefR9/EwVQrK3FTCZuOJIq2l.AlLfIP/YT/BtItpM/";
+
+impl Sandbox {
+    /// Adds a user with [`PASSWORD`], a home, a shell, and the right to use sudo. Gives the uid.
+    pub fn add_user(&self, name: &str) -> u32 {
+        let passwd = self.read("/etc/passwd");
+        let uid = (3000..).find(|uid| !passwd.contains(&format!(":x:{uid}:"))).unwrap();
+        self.add_user_with_uid(name, uid);
+        uid
+    }
+
+    pub fn add_user_with_uid(&self, name: &str, uid: u32) {
+        self.append("/etc/passwd", &format!("{name}:x:{uid}:{uid}::/home/{name}:/bin/bash\n"));
+        self.append("/etc/group", &format!("{name}:x:{uid}:\n"));
+        self.append("/etc/shadow", &format!("{name}:{HASH}:20000:0:99999:7:::\n"));
+        self.append("/etc/sudoers.d/tests", &format!("{name} ALL=(ALL) ALL\n"));
+        self.run(&["install", "-d", "-m", "700", "-o", name, "-g", name, &format!("/home/{name}")]).success();
+    }
+
+    /// Removes the user's lines, as `userdel` would.
+    pub fn delete_user(&self, name: &str) {
+        for file in ["/etc/passwd", "/etc/group", "/etc/shadow"] {
+            let kept: String = self
+                .read(file)
+                .lines()
+                .filter(|line| !line.starts_with(&format!("{name}:")))
+                .map(|line| format!("{line}\n"))
+                .collect();
+            self.overwrite(file, &kept);
+        }
+    }
+
+    /// Lets root's ssh client in the sandbox log in as `name` with a key.
+    pub fn authorize_key(&self, name: &str) {
+        if !self.exists("/root/.ssh/id_ed25519") {
+            self.run(&["install", "-d", "-m", "700", "/root/.ssh"]).success();
+            self.run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/root/.ssh/id_ed25519"])
+                .success();
+        }
+        let ssh = format!("/home/{name}/.ssh");
+        self.run(&["install", "-d", "-m", "700", "-o", name, "-g", name, &ssh]).success();
+        let key = "/root/.ssh/id_ed25519.pub";
+        self.run(&["install", "-m", "600", "-o", name, "-g", name, key, &format!("{ssh}/authorized_keys")])
+            .success();
+    }
+}

@@ -1,0 +1,84 @@
+//! The harness itself, proved without our module: if these fail, no other failure means anything.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{path::Path, time::Instant};
+
+use qrtotp_tests::{Phone, Sandbox, State, users::PASSWORD};
+
+#[test]
+fn a_real_sshd_asks_a_real_client_for_the_password() {
+    let sandbox = Sandbox::bare(State::Tmpfs("size=1m"));
+    sandbox.add_user("alice");
+    let _sshd = sandbox.start_sshd("");
+
+    let mut right = sandbox.ssh("alice", "echo inside as $USER");
+    right.expect("assword: ");
+    right.send(PASSWORD);
+    right.expect("inside as alice");
+    right.success();
+
+    let mut wrong = sandbox.ssh("alice", "echo inside as $USER");
+    wrong.expect("assword: ");
+    wrong.send("not the password");
+    wrong.expect("Permission denied");
+    assert!(!wrong.failure().contains("inside as"));
+    let _ = sandbox.log.wait(&["authentication failure", "user=alice"]);
+}
+
+#[test]
+fn sudo_and_su_run_setuid_on_the_sandboxs_own_terminal() {
+    let sandbox = Sandbox::bare(State::Tmpfs("size=1m"));
+    sandbox.add_user("alice");
+    sandbox.add_user("bob");
+
+    let mut sudo = sandbox.pty(Some("alice"), &["sudo", "sh", "-c", "id -u; tty"]);
+    sudo.expect("alice: ");
+    sudo.send(PASSWORD);
+    let shown = sudo.success();
+    assert!(shown.contains("\r\n0\r\n/dev/pts/"), "{shown}");
+
+    let mut su = sandbox.pty(Some("alice"), &["su", "bob", "-c", "id -un"]);
+    su.expect("Password: ");
+    su.send(PASSWORD);
+    assert!(su.success().ends_with("bob\r\n"));
+    let _ = sandbox.log.wait(&["(to bob)", "on pts/"]);
+}
+
+#[test]
+fn the_machine_is_left_as_it_was() {
+    let before = machine();
+    let start = Instant::now();
+    let sandbox = Sandbox::bare(State::Ext4("8m"));
+    sandbox.add_user("alice");
+    let took = start.elapsed();
+    sandbox.overwrite("/var/lib/qrtotp/probe", "inside");
+    sandbox.overwrite("/tmp/qrtotp-probe", "inside");
+    sandbox.overwrite(&format!("{}/pam_qrtotp.so", sandbox.security_directory()), "inside");
+    assert!(sandbox.read("/etc/passwd").contains("alice"));
+    drop(sandbox);
+    assert_eq!(before, machine());
+    assert!(!Path::new("/var/lib/qrtotp/probe").exists() && !Path::new("/tmp/qrtotp-probe").exists());
+    assert!(took.as_secs() < 5, "a sandbox took {took:?}");
+}
+
+fn machine() -> [String; 3] {
+    ["/etc/passwd", "/etc/pam.d/sshd", "/proc/self/mounts"].map(|file| std::fs::read_to_string(file).unwrap())
+}
+
+#[test]
+fn the_phone_gives_the_codes_of_rfc_6238() {
+    // The RFC's key, "12345678901234567890", and its first and second SHA1 rows.
+    let phone = Phone { digits: 8, ..Phone::new("GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ") };
+    assert_eq!(phone.code_of_step(59 / 30), "94287082");
+    assert_eq!(phone.code_of_step(1_111_111_109 / 30), "07081804");
+}
+
+#[test]
+#[should_panic(expected = "424242 is in the log")]
+fn a_secret_in_the_log_is_noticed() {
+    let sandbox = Sandbox::bare(State::Tmpfs("size=1m"));
+    sandbox.keep_secret("424242");
+    sandbox.run(&["logger", "-p", "authpriv.info", "event=login code=424242"]).success();
+    let _ = sandbox.log.wait(&["event=login"]);
+    sandbox.assert_nothing_leaked();
+}
