@@ -1,1 +1,20 @@
-//! One-time passwords: secrets, typed codes, verification, otpauth URIs.
+//! One-time passwords (RFC 6238): secrets, typed codes, verification, otpauth URIs.
+//!
+//! Pure functions over values. Never reads the clock, a file or the configuration, never remembers which
+//! step was accepted (that is the account's watermark), and never puts a secret or a code into an error.
+
+pub mod base32;
+mod code;
+mod params;
+mod random;
+mod secret;
+pub mod uri;
+mod verify;
+
+pub use self::base32::{Base32Error, decode as base32_decode, encode as base32_encode};
+pub use code::Code;
+pub use params::{Algorithm, Params, ParamsError, Step};
+pub use random::{RandomError, random_bytes};
+pub use secret::{Secret, SecretError, Strength};
+pub use uri::{KeyUri, UriError};
+pub use verify::{Window, code_at, matching_step};

@@ -1,0 +1,129 @@
+//! The key URI that authenticator apps scan: `otpauth://totp/Issuer:account?secret=…&issuer=…`
+//! (Google's Key URI format, percent-encoding of RFC 3986 §2.1).
+//!
+//! Writing keeps it short, because every byte makes the QR code larger. Reading is strict, and no error ever
+//! quotes the URI, because the secret may stand anywhere in a damaged one.
+
+mod parse;
+mod percent;
+#[cfg(test)]
+mod tests;
+
+use zeroize::Zeroizing;
+
+use super::{Base32Error, Params, ParamsError, Secret, SecretError};
+
+/// A secret with the names that the app shows next to its codes.
+#[derive(PartialEq, Eq, Debug)]
+pub struct KeyUri {
+    /// Who asks for the code: the host or the organisation. May be empty.
+    pub issuer: String,
+    /// Whose code it is, e.g. `alice@web1`.
+    pub account: String,
+    /// The shared secret.
+    pub secret: Secret,
+    /// Algorithm, digits and period.
+    pub params: Params,
+}
+
+impl KeyUri {
+    /// The URI. Default parameters are left out, since apps assume them.
+    ///
+    /// Reads back as the same value, except that the format drops spaces at the account's start and takes
+    /// what stands before a colon in the account for the issuer if `issuer` is empty.
+    pub fn to_uri(&self) -> Zeroizing<String> {
+        let secret = self.secret.to_base32();
+        // Enough for three bytes per encoded byte and all parameters: the text must not move while it grows,
+        // or a part of it stays behind in freed memory.
+        let capacity = 96 + 3 * (2 * self.issuer.len() + self.account.len()) + secret.len();
+        let mut uri = Zeroizing::new(String::with_capacity(capacity));
+        uri.push_str("otpauth://totp/");
+        if !self.issuer.is_empty() {
+            percent::encode(&mut uri, &self.issuer, b"@");
+            uri.push(':');
+        }
+        percent::encode(&mut uri, &self.account, b"@");
+        uri.push_str("?secret=");
+        uri.push_str(&secret);
+        if !self.issuer.is_empty() {
+            uri.push_str("&issuer=");
+            percent::encode(&mut uri, &self.issuer, b"");
+        }
+        let (params, default) = (self.params, Params::default());
+        if params.algorithm() != default.algorithm() {
+            uri.push_str("&algorithm=");
+            uri.push_str(params.algorithm().as_str());
+        }
+        if params.digits() != default.digits() {
+            uri.push_str("&digits=");
+            uri.push_str(&params.digits().to_string());
+        }
+        if params.period() != default.period() {
+            uri.push_str("&period=");
+            uri.push_str(&params.period().to_string());
+        }
+        uri
+    }
+}
+
+/// Why a key URI is refused. Names the part that is wrong, never its content.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum UriError {
+    /// Over 2048 bytes.
+    #[error("the URI is longer than 2048 bytes: check that nothing else was pasted with it")]
+    TooLong,
+    /// Another scheme, or no URI at all.
+    #[error("this is no key URI: it must start with otpauth://totp/")]
+    NotOtpauth,
+    /// `otpauth://hotp/…`.
+    #[error("this is a counter-based key (hotp): have a time-based one (totp) issued")]
+    Hotp,
+    /// `otpauth://` with another type.
+    #[error("this key URI is of an unknown type: only otpauth://totp/ is supported")]
+    NotTotp,
+    /// `%` without two hexadecimal digits after it.
+    #[error("a '%' in the URI is not followed by two hexadecimal digits: write a plain '%' as %25")]
+    PercentEncoding,
+    /// A raw `#`, which would cut the rest off.
+    #[error("the URI contains a '#': write it as %23")]
+    Fragment,
+    /// Percent-encoded bytes that are not UTF-8.
+    #[error("a name or value in the URI is not UTF-8 text: export the key again")]
+    NotUtf8,
+    /// A known parameter twice.
+    #[error("the parameter \"{name}\" is given twice: remove the wrong one")]
+    Duplicate {
+        /// The parameter's name.
+        name: &'static str,
+    },
+    /// `counter`, which only hotp has.
+    #[error("the URI has a \"counter\", so it is a counter-based key: have a time-based one (totp) issued")]
+    Counter,
+    /// No `secret`, or an empty one.
+    #[error("the URI has no \"secret\": export the key again")]
+    SecretMissing,
+    /// `secret` is not base32.
+    #[error("in the URI's secret, {0}")]
+    Base32(#[from] Base32Error),
+    /// `secret` is too short, too long or a placeholder.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// `digits` or `period` is no number.
+    #[error("the parameter \"{name}\" is not a number: export the key again")]
+    NotANumber {
+        /// The parameter's name.
+        name: &'static str,
+    },
+    /// Algorithm, digits or period that we don't support.
+    #[error(transparent)]
+    Params(#[from] ParamsError),
+    /// Control characters, which could write on the reader's terminal.
+    #[error("the {part} contains control characters: remove them")]
+    ControlCharacter {
+        /// "issuer" or "account".
+        part: &'static str,
+    },
+    /// The issuer before the account and the `issuer` parameter differ.
+    #[error("the issuer before the account and the parameter \"issuer\" differ: make them equal")]
+    IssuersDiffer,
+}

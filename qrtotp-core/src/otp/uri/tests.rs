@@ -1,0 +1,232 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use super::super::{Algorithm, Strength};
+use super::*;
+use proptest::prelude::*;
+
+/// "12345678901234567890" of the RFCs.
+const KEY: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+fn key(issuer: &str, account: &str, params: Params) -> KeyUri {
+    let secret = Secret::from_bytes(b"12345678901234567890", Strength::Normal).unwrap();
+    KeyUri { issuer: issuer.to_owned(), account: account.to_owned(), secret, params }
+}
+
+fn parse(uri: &str) -> Result<KeyUri, UriError> {
+    KeyUri::parse(&uri.replace("KEY", KEY), Strength::Normal)
+}
+
+fn names(uri: &str) -> (String, String) {
+    let key = parse(uri).unwrap();
+    (key.issuer, key.account)
+}
+
+#[test]
+fn a_uri_with_default_parameters_is_short() {
+    let uri = key("Example", "alice@web1", Params::default()).to_uri();
+    assert_eq!(*uri, format!("otpauth://totp/Example:alice@web1?secret={KEY}&issuer=Example"));
+    assert_eq!(*key("", "alice", Params::default()).to_uri(), format!("otpauth://totp/alice?secret={KEY}"));
+}
+
+#[test]
+fn other_parameters_are_written_out() {
+    let uri = key("E", "a", Params::new(Algorithm::Sha512, 8, 60).unwrap()).to_uri();
+    assert!(uri.ends_with("&issuer=E&algorithm=SHA512&digits=8&period=60"));
+}
+
+#[test]
+fn names_are_percent_encoded_as_utf_8() {
+    let uri = key("Bücher & Co@home", "a:b/c?d#e%f+g", Params::default()).to_uri();
+    assert_eq!(
+        *uri,
+        format!(
+            "otpauth://totp/B%C3%BCcher%20%26%20Co@home:a%3Ab%2Fc%3Fd%23e%25f%2Bg?secret={KEY}\
+             &issuer=B%C3%BCcher%20%26%20Co%40home"
+        )
+    );
+}
+
+#[test]
+fn the_issuer_comes_from_the_label_or_the_parameter() {
+    let expected = ("Big Corp".to_owned(), "alice@x.org".to_owned());
+    for uri in [
+        "otpauth://totp/Big%20Corp:alice@x.org?secret=KEY&issuer=Big%20Corp",
+        "otpauth://totp/Big%20Corp%3A%20alice%40x.org?secret=KEY",
+        "otpauth://totp/Big%20Corp%3aalice@x.org?secret=KEY&issuer=",
+        "otpauth://totp/Big Corp: alice@x.org?secret=KEY",
+        "otpauth://totp/alice@x.org?secret=KEY&issuer=Big%20Corp",
+        "OTPAuth://TOTP/:alice@x.org?issuer=Big%20Corp&secret=KEY",
+    ] {
+        assert_eq!(names(uri), expected, "{uri}");
+    }
+    assert_eq!(names("otpauth://totp/alice?secret=KEY"), (String::new(), "alice".to_owned()));
+    assert_eq!(names("otpauth://totp/?secret=KEY"), (String::new(), String::new()));
+}
+
+#[test]
+fn a_secret_may_be_written_as_people_type_it() {
+    for secret in ["gezdgnbvgy3tqojqgezdgnbvgy3tqojq", "GEZD%20GNBV-GY3T QOJQGEZDGNBVGY3TQOJQ"] {
+        let key = KeyUri::parse(&format!("otpauth://totp/a?secret={secret}"), Strength::Normal).unwrap();
+        assert_eq!(key.secret.as_bytes(), b"12345678901234567890");
+    }
+}
+
+#[test]
+fn decorating_parameters_are_ignored() {
+    let uri = "otpauth://totp/a?image=https%3A%2F%2Fx&secret=KEY&color=f00&image=2&&flag&=&lock=1";
+    assert_eq!(parse(uri), Ok(key("", "a", Params::default())));
+}
+
+#[test]
+fn parameters_are_read() {
+    let params = |query: &str| parse(&format!("otpauth://totp/a?secret=KEY{query}")).map(|key| key.params);
+    assert_eq!(params("&algorithm=SHA1&digits=6&period=30"), Ok(Params::default()));
+    assert_eq!(
+        params("&algorithm=sha256&digits=8&period=60"),
+        Ok(Params::new(Algorithm::Sha256, 8, 60).unwrap())
+    );
+    assert_eq!(
+        params("&algorithm=MD5").unwrap_err().to_string(),
+        "unknown algorithm \"MD5\": use SHA1, SHA256 or SHA512"
+    );
+    assert_eq!(params("&digits=5"), Err(UriError::Params(ParamsError::Digits { digits: 5 })));
+    assert_eq!(params("&period=10"), Err(UriError::Params(ParamsError::Period { period: 10 })));
+    for (query, name) in [
+        ("&digits=", "digits"),
+        ("&digits=six", "digits"),
+        ("&digits=%2B6", "digits"),
+        ("&digits=+6", "digits"),
+        ("&digits=262", "digits"),
+        ("&period=-30", "period"),
+        ("&period=30s", "period"),
+        ("&period=4294967326", "period"),
+    ] {
+        assert_eq!(params(query), Err(UriError::NotANumber { name }), "{query}");
+    }
+}
+
+#[test]
+fn each_defect_is_named() {
+    let cases: Vec<(&str, UriError)> = vec![
+        ("", UriError::NotOtpauth),
+        ("otpauth:/", UriError::NotOtpauth),
+        ("https://example.org/?secret=KEY", UriError::NotOtpauth),
+        ("otpauth-migration://offline?data=KEY", UriError::NotOtpauth),
+        ("otpauth:/ü/totp/a?secret=KEY", UriError::NotOtpauth),
+        ("otpauth://hotp/a?secret=KEY&counter=1", UriError::Hotp),
+        ("otpauth://HOTP/a?secret=KEY", UriError::Hotp),
+        ("otpauth://steam/a?secret=KEY", UriError::NotTotp),
+        ("otpauth://?secret=KEY", UriError::NotTotp),
+        ("otpauth://totp/a?secret=KEY&counter=1", UriError::Counter),
+        ("otpauth://totp/a?secret=KEY&c%6Funter=1", UriError::Counter),
+        ("otpauth://totp/a", UriError::SecretMissing),
+        ("otpauth://totp/a?secret", UriError::SecretMissing),
+        ("otpauth://totp/a?secret=", UriError::SecretMissing),
+        ("otpauth://totp/a?Secret=KEY", UriError::SecretMissing),
+        ("otpauth://totp/a?secret=01", UriError::Base32(Base32Error::Character { position: 1 })),
+        ("otpauth://totp/a?secret=KEYA", UriError::Base32(Base32Error::Length)),
+        ("otpauth://totp/a?secret=KEYMZ", UriError::Base32(Base32Error::StrayBits)),
+        ("otpauth://totp/a?secret=KEY=", UriError::Base32(Base32Error::Padding)),
+        (
+            "otpauth://totp/a?secret=MZXW6YTB",
+            UriError::Secret(SecretError::TooShort { bits: 40, needed: 128 }),
+        ),
+        ("otpauth://totp/a?secret=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", UriError::Secret(SecretError::Repeated)),
+        ("otpauth://totp/a%?secret=KEY", UriError::PercentEncoding),
+        ("otpauth://totp/a%2?secret=KEY", UriError::PercentEncoding),
+        ("otpauth://totp/a%+2?secret=KEY", UriError::PercentEncoding),
+        ("otpauth://totp/a?secret=KEY&image=100%", UriError::PercentEncoding),
+        ("otpauth://totp/a%FF?secret=KEY", UriError::NotUtf8),
+        ("otpauth://totp/a?secret=%C3%28KEY", UriError::NotUtf8),
+        ("otpauth://totp/a?secret=KEY#x", UriError::Fragment),
+        ("otpauth://totp/a%1B[2J?secret=KEY", UriError::ControlCharacter { part: "account" }),
+        ("otpauth://totp/a%C2%9B?secret=KEY", UriError::ControlCharacter { part: "account" }),
+        ("otpauth://totp/a\n?secret=KEY", UriError::ControlCharacter { part: "account" }),
+        ("otpauth://totp/I%00:a?secret=KEY", UriError::ControlCharacter { part: "issuer" }),
+        ("otpauth://totp/a?secret=KEY&issuer=%0A", UriError::ControlCharacter { part: "issuer" }),
+        ("otpauth://totp/I:a?secret=KEY&issuer=J", UriError::IssuersDiffer),
+        ("otpauth://totp/I:a?secret=KEY&issuer=i", UriError::IssuersDiffer),
+    ];
+    for (uri, error) in cases {
+        assert_eq!(parse(uri), Err(error), "{uri}");
+    }
+}
+
+#[test]
+fn a_known_parameter_may_stand_only_once() {
+    for (name, value) in
+        [("secret", KEY), ("issuer", "I"), ("algorithm", "SHA1"), ("digits", "6"), ("period", "30")]
+    {
+        let uri = format!("otpauth://totp/a?{name}={value}&secret=KEY&{name}={value}&algorithm=MD5");
+        assert_eq!(parse(&uri), Err(UriError::Duplicate { name }));
+    }
+    assert_eq!(
+        parse("otpauth://totp/a?secret=KEY&s%65cret=KEY"),
+        Err(UriError::Duplicate { name: "secret" })
+    );
+}
+
+#[test]
+fn weak_keys_need_to_be_allowed() {
+    let uri = "otpauth://totp/a?secret=JBSWY3DPEHPK3PXP";
+    assert!(KeyUri::parse(uri, Strength::AllowWeak).is_ok());
+    assert!(matches!(
+        KeyUri::parse(uri, Strength::Normal),
+        Err(UriError::Secret(SecretError::TooShort { .. }))
+    ));
+}
+
+#[test]
+fn more_than_2048_bytes_are_refused() {
+    let uri = |length: usize| {
+        let start = format!("otpauth://totp/a?secret={KEY}&image=");
+        format!("{start}{}", "x".repeat(length - start.len()))
+    };
+    assert!(parse(&uri(2048)).is_ok());
+    assert_eq!(parse(&uri(2049)), Err(UriError::TooLong));
+}
+
+#[test]
+fn debug_output_shows_nothing_of_the_secret() {
+    let shown = format!("{:?}", parse("otpauth://totp/I:a?secret=KEY"));
+    assert!(shown.contains("Secret(redacted)") && !shown.contains(&KEY[..8]), "{shown}");
+}
+
+proptest! {
+    #[test]
+    fn a_written_uri_reads_back_as_the_same_key(
+        issuer in r"\PC{0,20}",
+        account in r"\PC{0,40}",
+        bytes in prop::collection::vec(any::<u8>(), 16..=64),
+        algorithm in prop::sample::select(vec![Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512]),
+        digits in 6u8..=8,
+        period in 15u32..=120,
+    ) {
+        prop_assume!(!account.starts_with(' '));
+        prop_assume!(!issuer.is_empty() || !account.contains(':'));
+        let Ok(secret) = Secret::from_bytes(&bytes, Strength::Normal) else { return Ok(()) };
+        let key = KeyUri { issuer, account, secret, params: Params::new(algorithm, digits, period).unwrap() };
+        let uri = key.to_uri();
+        prop_assert!(uri.is_ascii());
+        prop_assert_eq!(KeyUri::parse(&uri, Strength::Normal), Ok(key));
+    }
+
+    #[test]
+    fn no_error_contains_the_secret_wherever_the_uri_is_damaged(
+        template in prop::sample::select(vec![
+            "otpauth://totp/I:a?secret=KEY&issuer=I&algorithm=SHA1&digits=6&period=30",
+            "otpauth://totp/KEY?secret=&issuer=KEY",
+            "otpauth://KEY/a?secret=KEY",
+            "otpauth://totp/KEY:a?KEY=KEY&algorithm=KEY&digits=KEY&period=KEY&issuer=KEY&secret=KEY",
+        ]),
+        cut in any::<prop::sample::Index>(),
+        noise in any::<String>(),
+    ) {
+        let mut uri = template.replace("KEY", KEY);
+        uri.insert_str(cut.index(uri.len()), &noise);
+        if let Err(error) = parse(&uri) {
+            let shown = format!("{error} {error:?}");
+            prop_assert!(!KEY.as_bytes().windows(8).any(|part| shown.contains(std::str::from_utf8(part).unwrap())), "{}", shown);
+            prop_assert!(!error.to_string().chars().any(char::is_control));
+        }
+    }
+}
