@@ -9,10 +9,13 @@
 
 pub mod artefacts;
 pub mod clock;
+pub mod enrol;
+pub mod host;
 pub mod log;
 pub mod phone;
 pub mod pty;
 pub mod sandbox;
+pub mod screen;
 pub mod sshd;
 pub mod users;
 

@@ -222,7 +222,7 @@ impl Sandbox {
         self.secrets.lock().unwrap().push(text.to_owned());
     }
 
-    /// Panics if a secret is in the log or in what programs printed.
+    /// Panics if a secret is in the log or in what programs printed. Every test ends with it, when its sandbox goes.
     pub fn assert_nothing_leaked(&self) {
         let mut texts: Vec<(String, String)> =
             self.log.lines().into_iter().map(|line| ("the log".to_owned(), line)).collect();
@@ -249,11 +249,13 @@ impl Default for Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the sandbox's log:\n{}", self.log.lines().join("\n"));
-        }
         drop(self.leash.take());
         let _ = self.holder.wait();
+        if std::thread::panicking() {
+            eprintln!("the sandbox's log:\n{}", self.log.lines().join("\n"));
+        } else {
+            self.assert_nothing_leaked();
+        }
     }
 }
 

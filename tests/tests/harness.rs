@@ -3,7 +3,12 @@
 
 use std::{path::Path, time::Instant};
 
-use qrtotp_tests::{Phone, Sandbox, State, users::PASSWORD};
+use qrtotp_tests::{
+    Phone, Sandbox, State,
+    host::{PAM_AUTH_ERR, PAM_SUCCESS},
+    screen::{Background, scan},
+    users::PASSWORD,
+};
 
 #[test]
 fn a_real_sshd_asks_a_real_client_for_the_password() {
@@ -81,4 +86,38 @@ fn a_secret_in_the_log_is_noticed() {
     sandbox.run(&["logger", "-p", "authpriv.info", "event=login code=424242"]).success();
     let _ = sandbox.log.wait(&["event=login"]);
     sandbox.assert_nothing_leaked();
+}
+
+#[test]
+fn the_pam_application_reports_prompts_and_codes() {
+    let sandbox = Sandbox::bare(State::Tmpfs("size=1m"));
+    sandbox.add_user("alice");
+    sandbox.pam("tests", "auth required pam_unix.so\naccount required pam_permit.so\n");
+    let right =
+        sandbox.login("alice").answer(PASSWORD).arguments(&["--phases", "am", "--rhost", "192.0.2.7"]).run();
+    assert_eq!(right.messages(1), ["Password: "]);
+    assert_eq!(
+        (right.authenticate(), right.value("acct_mgmt"), right.value("user")),
+        (PAM_SUCCESS, "0", "alice")
+    );
+    assert_eq!(sandbox.answer("alice", "wrong"), PAM_AUTH_ERR);
+    let _ = sandbox.log.wait(&["authentication failure", "user=alice"]);
+}
+
+#[test]
+fn the_pam_application_asks_from_many_processes_at_once() {
+    let sandbox = Sandbox::bare(State::Tmpfs("size=1m"));
+    sandbox.add_user("alice");
+    sandbox.pam("tests", "auth required pam_unix.so\n");
+    let report =
+        sandbox.login("alice").answer(PASSWORD).answer("wrong").arguments(&["--processes", "16"]).run();
+    assert_eq!((report.count(PAM_SUCCESS), report.count(PAM_AUTH_ERR)), (8, 8), "{report:?}");
+}
+
+#[test]
+fn a_scanner_reads_a_terminal_and_only_what_is_there() {
+    // A picture that is known to be right, as another implementation (libqrencode) draws it.
+    let picture = include_str!("data/known-qr.txt");
+    assert_eq!(scan(picture, Background::Dark).as_deref(), Some("the scanner works"));
+    assert_eq!(scan("no code here\n", Background::Dark), None);
 }

@@ -1,0 +1,72 @@
+//! Getting accounts enrolled, the way a person or a sysadmin does it.
+
+use crate::{Phone, Pty, Sandbox};
+
+/// What `qrtotp enroll` has shown.
+#[derive(Debug)]
+pub struct Enrolment {
+    /// Base32, as it is grouped on the screen.
+    pub phone: Phone,
+    pub uri: String,
+    /// Ten of them.
+    pub recovery_codes: Vec<String>,
+    /// Everything shown, the QR code included.
+    pub shown: String,
+}
+
+impl Sandbox {
+    /// Gives `user` a phone whose current and previous code are unused: two logins without waiting.
+    pub fn import(&self, user: &str) -> Phone {
+        self.import_phone(user, Phone::random())
+    }
+
+    pub fn import_phone(&self, user: &str, phone: Phone) -> Phone {
+        self.keep_secret(&phone.key);
+        self.run_with_input(&["qrtotp", "import", "uri", user], &format!("{}\n", phone.uri(user))).success();
+        phone.settle(15);
+        phone
+    }
+
+    /// Starts `qrtotp enroll USER …` on a terminal and reads up to the question for the code. What it shows
+    /// is meant for the user's eyes, so it takes no part in the search for secrets.
+    #[must_use]
+    pub fn start_enrolment(&self, user: &str, arguments: &[&str]) -> (Pty, Phone, String) {
+        let mut pty = self.pty_unrecorded(&[&["qrtotp", "enroll", user][..], arguments].concat());
+        let before = pty.expect("Code: ");
+        let key = line_after(&before, "Key: ");
+        let uri = before.lines().find(|line| line.trim().starts_with("otpauth://totp/")).unwrap_or_default();
+        let phone = Phone::new(key);
+        self.keep_secret(&phone.key);
+        self.keep_secret(key.trim());
+        (pty, phone, uri.trim().to_owned())
+    }
+
+    /// Enrols `user` from the first screen to the recovery codes.
+    pub fn enroll(&self, user: &str, arguments: &[&str]) -> Enrolment {
+        let (mut pty, phone, uri) = self.start_enrolment(user, arguments);
+        phone.settle(5);
+        let code = phone.code();
+        self.keep_secret(&code);
+        pty.send(&code);
+        let shown = pty.success();
+        let recovery_codes = recovery_codes(&shown);
+        assert_eq!(recovery_codes.len(), 10, "{shown}");
+        for code in &recovery_codes {
+            self.keep_secret(code);
+        }
+        Enrolment { phone, uri, recovery_codes, shown }
+    }
+}
+
+/// The words of the form XXXX-XXXX-XXXX-XXXX in what a program has shown.
+#[must_use]
+pub fn recovery_codes(shown: &str) -> Vec<String> {
+    let group = |part: &str| part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_code = |word: &&str| word.split('-').count() == 4 && word.split('-').all(group);
+    shown.split_whitespace().filter(is_code).map(str::to_owned).collect()
+}
+
+fn line_after<'a>(text: &'a str, prefix: &str) -> &'a str {
+    let line = text.lines().find_map(|line| line.trim_start().strip_prefix(prefix));
+    line.unwrap_or_else(|| panic!("no line {prefix:?} in:\n{text}")).trim()
+}

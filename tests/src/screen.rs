@@ -1,0 +1,24 @@
+//! A phone's camera in front of a terminal: xterm draws the text, zbar reads the picture.
+
+use crate::{Sandbox, State};
+
+#[derive(Clone, Copy, Debug)]
+pub enum Background {
+    Dark,
+    Light,
+}
+
+/// What a scanner reads off a terminal that shows `text`; `None` when it finds no code.
+#[must_use]
+pub fn scan(text: &str, background: Background) -> Option<String> {
+    let sandbox = Sandbox::bare(State::Tmpfs("size=1m"));
+    sandbox.overwrite("/tmp/text", text);
+    sandbox.overwrite("/tmp/screen.sh", include_str!("screen.sh"));
+    let colours = match background {
+        Background::Dark => ["black", "white"],
+        Background::Light => ["white", "black"],
+    };
+    let output = sandbox.run(&[&["bash", "/tmp/screen.sh", "/tmp/text"][..], &colours].concat()).success();
+    let read = output.stdout.trim();
+    (!read.is_empty()).then(|| read.to_owned())
+}
