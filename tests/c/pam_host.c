@@ -192,7 +192,10 @@ static void *log_in_once(void *login) {
 static void log_in_repeatedly(void) {
     long early = 0;
     for (long i = 0; i < options.repeat; i++) {
-        struct login login = {.user = options.users[i % options.user_count], .fixed_answer = -1, .ready_fd = -1};
+        /* Several users have one answer each; one user may need several. */
+        struct login login = {.user = options.users[i % options.user_count],
+                              .fixed_answer = options.user_count > 1 ? i % options.user_count : -1,
+                              .ready_fd = -1};
         if (options.in_thread) {
             pthread_t thread;
             if (pthread_create(&thread, NULL, log_in_once, &login) || pthread_join(thread, NULL))

@@ -24,18 +24,6 @@ pub struct Login<'a> {
 pub struct Report(Output);
 
 impl Sandbox {
-    /// A stack of only our module with `arguments`, then pam_permit, so that PAM_IGNORE lets pass.
-    pub fn stack(&self, arguments: &str) {
-        let ours = format!("pam_qrtotp.so {arguments}");
-        self.pam(
-            SERVICE,
-            &format!(
-                "auth required {ours}\nauth required pam_permit.so\naccount required {ours}\n\
-                 account required pam_permit.so\nsession required pam_permit.so\n"
-            ),
-        );
-    }
-
     /// A login as `user` in the service of [`Sandbox::stack`].
     #[must_use]
     pub fn login(&self, user: &str) -> Login<'_> {

@@ -17,6 +17,7 @@ pub mod pty;
 pub mod sandbox;
 pub mod screen;
 pub mod sshd;
+pub mod stacks;
 pub mod users;
 
 pub use phone::Phone;

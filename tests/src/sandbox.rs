@@ -56,9 +56,14 @@ impl Sandbox {
 
     #[must_use]
     pub fn with_state(state: State) -> Self {
+        Self::with_artefacts(state, &artefacts::module(), &artefacts::command())
+    }
+
+    #[must_use]
+    pub fn with_artefacts(state: State, module: &Path, command: &Path) -> Self {
         let sandbox = Self::bare(state);
-        sandbox.install(&artefacts::module(), &format!("{}/pam_qrtotp.so", sandbox.security), 0o644);
-        sandbox.install(&artefacts::command(), "/usr/local/bin/qrtotp", 0o755);
+        sandbox.install(module, &format!("{}/pam_qrtotp.so", sandbox.security), 0o644);
+        sandbox.install(command, "/usr/local/bin/qrtotp", 0o755);
         fs::create_dir(sandbox.path("/etc/qrtotp")).unwrap();
         sandbox.configure("");
         sandbox

@@ -1,1 +1,48 @@
-fn main() {}
+//! `cargo xtask demo | test | bench`: what a developer and CI run. Every step says what it does.
+//!
+//! The harness reports by panicking, and so may what is built on it.
+#![allow(clippy::panic)]
+
+mod apt;
+mod bench;
+mod bench_count;
+mod build;
+mod demo;
+mod demo_auto;
+mod step;
+mod test;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask test [--fast]   everything that must hold; --fast leaves out the end-to-end tests
+cargo xtask demo [--auto]   a real sshd in a private namespace, for you to log in to; --auto plays the person too
+cargo xtask bench           instructions and syncs of one login, beside google-authenticator
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments[..] {
+        ["test"] => test::run(false),
+        ["test", "--fast"] => test::run(true),
+        ["demo"] => demo::run(false),
+        ["demo", "--auto"] => demo::run(true),
+        ["bench"] => bench::run(),
+        ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprint!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\n==> failed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The PAM stacks that the tests and the demo log in through.
+
+use crate::{Sandbox, host::SERVICE};
+
+impl Sandbox {
+    /// A stack of only our module with `arguments`, then pam_permit, so that PAM_IGNORE lets pass.
+    pub fn stack(&self, arguments: &str) {
+        let ours = format!("pam_qrtotp.so {arguments}");
+        self.pam(
+            SERVICE,
+            &format!(
+                "auth required {ours}\nauth required pam_permit.so\naccount required {ours}\n\
+                 account required pam_permit.so\nsession required pam_permit.so\n"
+            ),
+        );
+    }
+
+    /// The machine's password first, then a code: what Debian's file plus our one line does.
+    pub fn password_and_code(&self, service: &str, arguments: &str) {
+        self.pam(
+            service,
+            &format!(
+                "@include common-auth\nauth required pam_qrtotp.so {arguments}\n@include common-account\n\
+                 session required pam_permit.so\n"
+            ),
+        );
+    }
+
+    /// A code only, for sshd after a key.
+    pub fn key_and_code(&self, service: &str, arguments: &str) {
+        self.pam(
+            service,
+            &format!(
+                "auth required pam_qrtotp.so {arguments}\nauth required pam_permit.so\n@include common-account\n\
+                 session required pam_permit.so\n"
+            ),
+        );
+    }
+}

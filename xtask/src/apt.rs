@@ -1,0 +1,85 @@
+//! Debian packages: only what is missing is installed.
+
+use std::{path::Path, process::Command};
+
+use anyhow::{Context, Result};
+
+use crate::step::{as_root, run, say};
+
+/// What a login in a private namespace needs, phone included.
+pub const DEMO: &[&str] = &[
+    "gcc",
+    "libc6-dev",
+    "libpam0g-dev",
+    "libpam-modules",
+    "openssh-server",
+    "openssh-client",
+    "sudo",
+    "util-linux",
+    "iproute2",
+    "procps",
+    "oathtool",
+    "e2fsprogs",
+];
+
+/// What the tests need on top.
+pub const TEST: &[&str] = &[
+    "binutils",
+    "bsdutils",
+    "faketime",
+    "fonts-dejavu-core",
+    "imagemagick",
+    "strace",
+    "valgrind",
+    "xterm",
+    "xvfb",
+    "zbar-tools",
+];
+
+/// What the comparison needs on top.
+pub const BENCH: &[&str] = &["libpam-google-authenticator", "strace", "valgrind"];
+
+/// Where Debian asks whether an installed service may be started.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Installs those of `packages` that are missing.
+///
+/// # Errors
+/// When apt can't; the message says what to do.
+pub fn need(packages: &[&[&str]]) -> Result<()> {
+    let missing: Vec<&str> = packages.concat().into_iter().filter(|package| !is_installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say(&format!("installing with apt: {}", missing.join(" ")));
+    let advice =
+        "apt could not install what is needed: as root, run `apt-get update`, then `apt-get install ";
+    let advice = || format!("{advice}{}`, and try again", missing.join(" "));
+    run(as_root("apt-get").args(["update", "-qq"])).with_context(advice)?;
+    // A newly installed sshd must not start serving this machine because somebody wanted to see a demo.
+    let quiet = !Path::new(POLICY).exists();
+    if quiet {
+        run(as_root("sh")
+            .args(["-c", &format!("printf '#!/bin/sh\\nexit 101\\n' >{POLICY} && chmod 755 {POLICY}")]))?;
+    }
+    let installed = run(as_root("env")
+        .args([
+            "DEBIAN_FRONTEND=noninteractive",
+            "apt-get",
+            "install",
+            "-y",
+            "-qq",
+            "--no-install-recommends",
+        ])
+        .args(&missing));
+    if quiet {
+        run(as_root("rm").args(["-f", POLICY]))?;
+    }
+    installed.with_context(advice)
+}
+
+fn is_installed(package: &str) -> bool {
+    let status =
+        Command::new("dpkg-query").args(["--show", "--showformat=${db:Status-Status}", package]).output();
+    status.is_ok_and(|output| output.stdout == b"installed")
+}

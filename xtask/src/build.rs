@@ -1,0 +1,37 @@
+//! The artefacts that are tested and shown: always the release build.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::step::{cargo, run, say};
+
+pub struct Artefacts {
+    pub module: PathBuf,
+    pub command: PathBuf,
+}
+
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Builds the module and the command.
+pub fn release() -> Result<Artefacts> {
+    say("building the module and the command (release)");
+    run(&mut cargo(&["build", "--release", "--package", "pam_qrtotp", "--package", "enroll-cli"]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace().join("target"), PathBuf::from)
+        .join("release");
+    let built = |name: &str| {
+        let path = target.join(name);
+        path.canonicalize().with_context(|| format!("the build did not make {}", path.display()))
+    };
+    Ok(Artefacts { module: built("libpam_qrtotp.so")?, command: built("qrtotp")? })
+}
+
+impl Artefacts {
+    /// How the tests' harness finds them.
+    pub fn variables(&self) -> [(&'static str, &Path); 2] {
+        [("QRTOTP_MODULE", &self.module), ("QRTOTP_BIN", &self.command)]
+    }
+}

@@ -1,0 +1,94 @@
+//! `cargo xtask demo`: a login with a code, on a private host that is gone afterwards.
+
+use std::{
+    env,
+    io::{IsTerminal, Write, stdin, stdout},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+use qrtotp_tests::{Sandbox, users::PASSWORD};
+
+use crate::{
+    apt, build, demo_auto,
+    step::{as_root, is_root, run as run_step, say},
+};
+
+pub const USER: &str = "demo";
+
+/// Set for the second half, which needs root, by the first half, which built everything as the developer.
+const READY: &str = "QRTOTP_DEMO_READY";
+
+/// # Errors
+/// When anything that the demo promises did not happen.
+pub fn run(auto: bool) -> Result<()> {
+    if env::var_os(READY).is_none() {
+        apt::need(&[apt::DEMO])?;
+        let artefacts = build::release()?;
+        let mut second_half = as_root(&env::current_exe()?.to_string_lossy());
+        second_half.arg("demo").args(auto.then_some("--auto"));
+        second_half.envs(artefacts.variables()).env(READY, "1");
+        return run_step(&mut second_half);
+    }
+    ensure!(is_root(), "the demo needs root for its namespaces; install sudo or run it as root");
+    say("making a private host: own /etc, /var, /home, network and system log; this machine stays as it is");
+    let sandbox = Sandbox::new();
+    sandbox.add_user(USER);
+    say("user `demo`; /etc/pam.d/sshd and /etc/pam.d/sudo ask for the password, then for a code:");
+    for service in ["sshd", "sudo"] {
+        sandbox.password_and_code(service, "");
+    }
+    println!("{}", sandbox.read("/etc/pam.d/sshd").trim_end());
+    say("starting a real sshd there");
+    let _sshd = sandbox.start_sshd("");
+    if auto || !stdin().is_terminal() || !stdout().is_terminal() {
+        demo_auto::run(&sandbox)?;
+    } else {
+        by_hand(&sandbox)?;
+    }
+    say("the audit lines that the system log received:");
+    for event in sandbox.log.events() {
+        println!("{event}");
+    }
+    say("done; the private host is gone");
+    Ok(())
+}
+
+/// The person enrols with their own phone and logs in.
+fn by_hand(sandbox: &Sandbox) -> Result<()> {
+    say("enrolling `demo`: have an authenticator app at hand");
+    let enrolled = on_this_terminal(sandbox, &["qrtotp", "enroll", USER])?;
+    ensure!(enrolled, "the enrolment was not finished; start the demo again");
+
+    say("logging in over ssh");
+    println!("The password is: {PASSWORD}");
+    println!("A code works only once, so wait for the next one. Inside, try `sudo id`, then `exit`.");
+    print!("Press Enter to start ssh: ");
+    stdout().flush()?;
+    stdin().read_line(&mut String::new())?;
+    loop {
+        let before = sandbox.log.events().len();
+        let target = format!("{USER}@localhost");
+        on_this_terminal(sandbox, &["ssh", "-F", "none", "-o", "PubkeyAuthentication=no", &target])?;
+        let events = sandbox.log.events();
+        if events[before..].iter().any(|event| event.starts_with("event=login result=accepted")) {
+            return Ok(());
+        }
+        print!("That was no login. Enter tries again, `q` and Enter gives up: ");
+        stdout().flush()?;
+        let mut answer = String::new();
+        ensure!(stdin().read_line(&mut answer)? > 0 && answer.trim() != "q", "nobody logged in");
+    }
+}
+
+/// Runs a program of the sandbox on the terminal that the demo was started on.
+fn on_this_terminal(sandbox: &Sandbox, argv: &[&str]) -> Result<bool> {
+    let mut command: Command = sandbox.command(None, argv);
+    for name in ["TERM", "LANG", "LC_ALL", "LC_CTYPE", "COLORTERM"] {
+        if let Some(value) = env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    let status = command.status().with_context(|| format!("cannot start {}", argv[0]))?;
+    Ok(status.success())
+}

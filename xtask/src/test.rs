@@ -1,0 +1,52 @@
+//! `cargo xtask test`: everything that must hold before a change is done.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::{
+    apt, build,
+    step::{self, cargo, is_root, say},
+};
+
+pub fn run(fast: bool) -> Result<()> {
+    apt::need(&[apt::DEMO, apt::TEST])?;
+    let advice = "if cargo has no such command: `rustup component add rustfmt clippy`";
+
+    say("formatting");
+    check(&["fmt", "--all", "--check"]).context(advice)?;
+
+    say("lints");
+    check(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).context(advice)?;
+
+    say("unit, property and command-line tests");
+    check(&["test", "--workspace", "--exclude", "qrtotp-tests", "--exclude", "xtask"])?;
+    if fast {
+        say("left out because of --fast: the end-to-end tests");
+        return Ok(());
+    }
+
+    let artefacts = build::release()?;
+    say("end-to-end tests against real sshd, sudo and su, in private namespaces");
+    let mut tests = cargo(&["test", "--package", "qrtotp-tests"]);
+    tests.envs(artefacts.variables()).env("QRTOTP_XTASK", std::env::current_exe()?);
+    // Most of these tests wait for programs rather than compute.
+    tests.env("RUST_TEST_THREADS", "4");
+    if !is_root() {
+        // Cargo goes on as the developer; only the tests themselves become root.
+        tests.env(format!("CARGO_TARGET_{}_RUNNER", host_triple()?), "sudo --preserve-env --");
+    }
+    step::run(&mut tests)
+}
+
+fn check(arguments: &[&str]) -> Result<()> {
+    step::run(&mut cargo(arguments))
+}
+
+/// This machine's target triple, as cargo spells it in the names of variables.
+fn host_triple() -> Result<String> {
+    let output = Command::new("rustc").arg("-vV").output().context("rustc is needed")?;
+    let text = String::from_utf8(output.stdout)?;
+    let triple = text.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
+    Ok(triple.to_uppercase().replace('-', "_"))
+}
