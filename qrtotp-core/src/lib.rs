@@ -2,5 +2,12 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod account;
+pub mod audit;
+pub mod clock;
+pub mod flow;
 pub mod otp;
+pub mod policy;
 pub mod qr;
+pub mod store;
+pub mod text;

@@ -1,0 +1,18 @@
+//! An account's record and the state machines in it: tokens, recovery codes, watermarks, throttle.
+//! Pure: no file, no clock, no random source is reached from here.
+
+mod id;
+mod name;
+mod record;
+mod recovery;
+mod state;
+mod throttle;
+mod token;
+
+pub use id::{CredentialId, IdError, KeyId, RecordId, SetId, TokenId};
+pub use name::{Name, NameError};
+pub use record::{Credential, Label, Origin, Record, RecordError, Standing};
+pub use recovery::{Hash as RecoveryHash, RecoveryCode, RecoverySet, SALT_LEN, hash as hash_recovery_code};
+pub use state::{Mark, State, StateError};
+pub use throttle::{Gate, Lane, Throttle, ThrottleRules};
+pub use token::{Token, TokenRefusal, TokenState};

@@ -1,0 +1,255 @@
+//! The hot part of a record: what changes at every login. Fixed binary form, see docs/FILEFORMAT.md.
+//!
+//! Entries carry the id of the credential or recovery set they belong to, so that a crash between the two files
+//! of a record can't pair new hashes with old used-marks, or revive a used code.
+
+use super::{CredentialId, Lane, RecordId, SetId, Throttle};
+use crate::clock::UnixTime;
+use crate::otp::Step;
+use thiserror::Error;
+
+/// Most credentials that a record can hold.
+pub const MAX_MARKS: usize = 32;
+
+/// The bytes are no state of a version that we know.
+#[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
+#[error("the state file holds no valid state")]
+pub struct StateError;
+
+/// What is remembered of one credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Whose it is.
+    pub credential: CredentialId,
+    /// The last accepted step (RFC 6238 §5.2: no code twice). Only rises.
+    pub watermark: Step,
+    /// When it was last used, 0 for never.
+    pub last_used: UnixTime,
+    /// Steps by which the device's clock is ahead of ours. Set by resynchronisation.
+    pub drift: i32,
+}
+
+/// The hot part of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The record it belongs to.
+    pub record: RecordId,
+    /// Counters of failures.
+    pub throttle: Throttle,
+    /// The recovery set of which `used` speaks, and a bit per used code.
+    recovery: Option<(SetId, u32)>,
+    marks: Vec<Mark>,
+}
+
+impl State {
+    /// The state of a record that was just made.
+    #[must_use]
+    pub fn new(record: RecordId) -> Self {
+        Self { record, throttle: Throttle::default(), recovery: None, marks: Vec::new() }
+    }
+
+    /// What is remembered of a credential; nothing for one that was never used.
+    #[must_use]
+    pub fn mark(&self, credential: CredentialId) -> Option<&Mark> {
+        self.marks.iter().find(|mark| mark.credential == credential)
+    }
+
+    /// True if a code of `step` may still be accepted.
+    #[must_use]
+    pub fn is_fresh(&self, credential: CredentialId, step: Step) -> bool {
+        self.mark(credential).is_none_or(|mark| step > mark.watermark)
+    }
+
+    /// Burns every step up to `step` and, if `used` is given, notes the use. A watermark never falls.
+    pub fn raise(&mut self, credential: CredentialId, step: Step, used: Option<UnixTime>) {
+        let index = self.marks.iter().position(|mark| mark.credential == credential).unwrap_or_else(|| {
+            self.marks.push(Mark { credential, watermark: 0, last_used: 0, drift: 0 });
+            self.marks.len() - 1
+        });
+        let mark = &mut self.marks[index];
+        mark.watermark = mark.watermark.max(step);
+        if let Some(at) = used {
+            mark.last_used = at;
+        }
+    }
+
+    /// Forgets credentials that are not in `known`. Call it only once the record without them is durable.
+    pub fn retain(&mut self, known: impl Fn(CredentialId) -> bool) {
+        self.marks.retain(|mark| known(mark.credential));
+    }
+
+    /// How many codes of `set` are used.
+    #[must_use]
+    pub fn recovery_used(&self, set: SetId) -> u32 {
+        self.used_bits(set).count_ones()
+    }
+
+    /// Uses up code number `position` (below 32) of `set`. False if it was used before.
+    pub fn use_recovery(&mut self, set: SetId, position: u8) -> bool {
+        let bits = self.used_bits(set);
+        let bit = 1_u32.checked_shl(u32::from(position)).unwrap_or(0);
+        if bit == 0 || bits & bit != 0 {
+            return false;
+        }
+        self.recovery = Some((set, bits | bit));
+        true
+    }
+
+    fn used_bits(&self, set: SetId) -> u32 {
+        self.recovery.filter(|(known, _)| *known == set).map_or(0, |(_, bits)| bits)
+    }
+
+    /// The binary form.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 + self.marks.len() * 26);
+        out.extend_from_slice(&self.record.0);
+        for lane in &self.throttle.lanes {
+            out.extend_from_slice(&lane.failures.to_le_bytes());
+            out.extend_from_slice(&lane.last_failure.to_le_bytes());
+        }
+        match self.recovery {
+            None => out.push(0),
+            Some((set, bits)) => {
+                out.push(1);
+                out.extend_from_slice(&set.to_bytes());
+                out.extend_from_slice(&bits.to_le_bytes());
+            }
+        }
+        out.push(u8::try_from(self.marks.len()).unwrap_or(u8::MAX));
+        for mark in &self.marks {
+            out.extend_from_slice(&mark.credential.to_bytes());
+            out.extend_from_slice(&mark.watermark.to_le_bytes());
+            out.extend_from_slice(&mark.last_used.to_le_bytes());
+            out.extend_from_slice(&mark.drift.to_le_bytes());
+        }
+        out
+    }
+
+    /// Reads the binary form.
+    ///
+    /// # Errors
+    /// Anything that [`State::to_bytes`] does not produce.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
+        let mut rest = bytes;
+        let record = RecordId(take(&mut rest)?);
+        let mut throttle = Throttle::default();
+        for lane in &mut throttle.lanes {
+            *lane = Lane {
+                failures: u32::from_le_bytes(take(&mut rest)?),
+                last_failure: i64::from_le_bytes(take(&mut rest)?),
+            };
+        }
+        let recovery = match take(&mut rest)? {
+            [0] => None,
+            [1] => {
+                let set = SetId::from_bytes(take(&mut rest)?).map_err(|_| StateError)?;
+                Some((set, u32::from_le_bytes(take(&mut rest)?)))
+            }
+            _ => return Err(StateError),
+        };
+        let [count] = take(&mut rest)?;
+        if usize::from(count) > MAX_MARKS {
+            return Err(StateError);
+        }
+        let mut marks: Vec<Mark> = Vec::with_capacity(usize::from(count));
+        for _ in 0..count {
+            let mark = Mark {
+                credential: CredentialId::from_bytes(take(&mut rest)?).map_err(|_| StateError)?,
+                watermark: u64::from_le_bytes(take(&mut rest)?),
+                last_used: i64::from_le_bytes(take(&mut rest)?),
+                drift: i32::from_le_bytes(take(&mut rest)?),
+            };
+            if marks.iter().any(|known| known.credential == mark.credential) {
+                return Err(StateError);
+            }
+            marks.push(mark);
+        }
+        if rest.is_empty() { Ok(Self { record, throttle, recovery, marks }) } else { Err(StateError) }
+    }
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], StateError> {
+    let (head, tail) = rest.split_first_chunk().ok_or(StateError)?;
+    *rest = tail;
+    Ok(*head)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn credential(n: u8) -> CredentialId {
+        CredentialId::from_random([n; 6])
+    }
+
+    #[test]
+    fn a_used_recovery_code_stays_used_and_a_new_set_starts_unused() {
+        let (old, new) = (SetId::from_random([1; 6]), SetId::from_random([2; 6]));
+        let mut state = State::new(RecordId([0; 16]));
+        assert!(state.use_recovery(old, 3));
+        assert!(!state.use_recovery(old, 3));
+        assert_eq!(state.recovery_used(new), 0);
+        assert!(state.use_recovery(new, 3));
+    }
+
+    #[test]
+    fn positions_beyond_the_bits_are_refused() {
+        let mut state = State::new(RecordId([0; 16]));
+        assert!(state.use_recovery(SetId::from_random([1; 6]), 31));
+        assert!(!state.use_recovery(SetId::from_random([1; 6]), 32));
+    }
+
+    #[test]
+    fn a_state_with_a_credential_twice_is_refused() {
+        let mut state = State::new(RecordId([0; 16]));
+        state.raise(credential(1), 5, None);
+        let mark = state.marks[0];
+        state.marks.push(mark);
+        assert_eq!(State::from_bytes(&state.to_bytes()), Err(StateError));
+    }
+
+    proptest! {
+        #[test]
+        fn a_state_reads_back_as_written(
+            record in any::<[u8; 16]>(), failures in any::<u32>(), last in any::<i64>(),
+            used in proptest::option::of((any::<[u8; 6]>(), 0_u8..32)),
+            steps in proptest::collection::btree_map(0_u8..30, (any::<u64>(), any::<i64>()), 0..20)
+        ) {
+            let mut state = State::new(RecordId(record));
+            state.throttle.lanes[0] = Lane { failures, last_failure: last };
+            if let Some((set, position)) = used {
+                state.use_recovery(SetId::from_random(set), position);
+            }
+            for (id, (step, at)) in steps {
+                state.raise(credential(id), step, Some(at));
+            }
+            prop_assert_eq!(State::from_bytes(&state.to_bytes()).unwrap(), state);
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = State::from_bytes(&bytes);
+        }
+
+        #[test]
+        fn a_watermark_never_falls_and_no_step_is_fresh_twice(
+            steps in proptest::collection::vec((0_u8..3, 0_u64..20), 0..60)
+        ) {
+            let mut state = State::new(RecordId([0; 16]));
+            let mut accepted = std::collections::HashSet::new();
+            for (id, step) in steps {
+                let before = state.mark(credential(id)).map(|m| m.watermark);
+                if state.is_fresh(credential(id), step) {
+                    prop_assert!(accepted.insert((id, step)));
+                    state.raise(credential(id), step, None);
+                } else {
+                    state.raise(credential(id), step, None);
+                    prop_assert_eq!(state.mark(credential(id)).map(|m| m.watermark), before);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Limits on guessing. Counts failures and says when the next answer is looked at; never looks at an answer itself.
+//!
+//! NIST SP 800-63B-4 §3.2.2: at most 100 consecutive failures per authenticator, then it is disabled.
+
+use crate::clock::UnixTime;
+
+/// The limits in force, from the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThrottleRules {
+    /// Consecutive failures that cost no waiting.
+    pub free_failures: u32,
+    /// The longest wait, in seconds.
+    pub max_wait: u32,
+    /// Consecutive failures after which codes of apps are refused until a recovery code or an admin lifts it.
+    pub disable_after: u32,
+}
+
+impl Default for ThrottleRules {
+    fn default() -> Self {
+        Self { free_failures: 5, max_wait: 30, disable_after: 100 }
+    }
+}
+
+/// What the throttle says to an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Look at the answer.
+    Open,
+    /// Refuse unlooked-at; the next answer counts in this many seconds.
+    Wait(u32),
+    /// Too many consecutive failures: only a recovery code is looked at.
+    Disabled,
+}
+
+/// One counter of consecutive failures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lane {
+    /// Consecutive failures.
+    pub failures: u32,
+    /// When the last one was, 0 for never.
+    pub last_failure: UnixTime,
+}
+
+/// The counters of an account. Every source shares the first lane until sources are told apart;
+/// the record already has room for the second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Throttle {
+    /// `[unfamiliar, familiar]`.
+    pub lanes: [Lane; 2],
+}
+
+impl Throttle {
+    /// Consecutive failures so far.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.lanes[0].failures
+    }
+
+    /// True once app codes are refused whatever they are.
+    #[must_use]
+    pub fn is_disabled(&self, rules: &ThrottleRules) -> bool {
+        self.failures() >= rules.disable_after
+    }
+
+    /// Seconds to wait from `now` until an answer is looked at; 0 for none.
+    ///
+    /// A last failure in the future (the clock was set back) counts as just now, so that no stored time
+    /// can hold anybody up for longer than the longest wait.
+    #[must_use]
+    pub fn wait(&self, now: UnixTime, rules: &ThrottleRules) -> u32 {
+        let lane = self.lanes[0];
+        let wait = penalty(lane.failures, rules);
+        let elapsed = now.saturating_sub(lane.last_failure.min(now));
+        wait.saturating_sub(u32::try_from(elapsed).unwrap_or(u32::MAX))
+    }
+
+    /// What an attempt at `now` is told.
+    #[must_use]
+    pub fn gate(&self, now: UnixTime, rules: &ThrottleRules) -> Gate {
+        match self.wait(now, rules) {
+            0 if self.is_disabled(rules) => Gate::Disabled,
+            0 => Gate::Open,
+            seconds => Gate::Wait(seconds),
+        }
+    }
+
+    /// Counts one failure.
+    pub fn fail(&mut self, now: UnixTime) {
+        let lane = &mut self.lanes[0];
+        lane.failures = lane.failures.saturating_add(1);
+        lane.last_failure = now;
+    }
+
+    /// Forgets all failures: a right answer, or an admin's `unlock`.
+    pub fn lift(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// The wait that `failures` consecutive failures cost: 1, 2, 4 … seconds after the free ones.
+fn penalty(failures: u32, rules: &ThrottleRules) -> u32 {
+    if failures < rules.free_failures {
+        return 0;
+    }
+    let doublings = (failures - rules.free_failures).min(16);
+    (1_u32 << doublings).min(rules.max_wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const RULES: ThrottleRules = ThrottleRules { free_failures: 3, max_wait: 30, disable_after: 100 };
+
+    fn failed(times: u32, at: UnixTime) -> Throttle {
+        let mut throttle = Throttle::default();
+        for _ in 0..times {
+            throttle.fail(at);
+        }
+        throttle
+    }
+
+    #[test]
+    fn the_first_failures_cost_no_waiting() {
+        assert_eq!(failed(2, 1000).gate(1000, &RULES), Gate::Open);
+    }
+
+    #[test]
+    fn waits_double_up_to_the_cap() {
+        let waits: Vec<u32> = (3..11).map(|n| failed(n, 1000).wait(1000, &RULES)).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
+    }
+
+    #[test]
+    fn a_wait_ends_by_itself() {
+        assert_eq!(failed(8, 1000).gate(1029, &RULES), Gate::Wait(1));
+        assert_eq!(failed(8, 1000).gate(1030, &RULES), Gate::Open);
+    }
+
+    #[test]
+    fn after_a_hundred_failures_app_codes_are_disabled_for_good() {
+        assert_eq!(failed(100, 1000).gate(1030, &RULES), Gate::Disabled);
+        assert_eq!(failed(100, 1000).gate(1_000_000, &RULES), Gate::Disabled);
+        assert_eq!(failed(99, 1000).gate(1030, &RULES), Gate::Open);
+    }
+
+    #[test]
+    fn lifting_forgets_everything() {
+        let mut throttle = failed(100, 1000);
+        throttle.lift();
+        assert_eq!(throttle.gate(1000, &RULES), Gate::Open);
+    }
+
+    proptest! {
+        #[test]
+        fn no_stored_time_ever_costs_more_than_the_longest_wait(
+            failures in 0_u32..1000, last in any::<i64>(), now in 0_i64..i64::MAX / 2
+        ) {
+            let throttle = Throttle { lanes: [Lane { failures, last_failure: last }, Lane::default()] };
+            prop_assert!(throttle.wait(now, &RULES) <= RULES.max_wait);
+        }
+
+        #[test]
+        fn an_attempt_after_the_longest_wait_is_never_told_to_wait(failures in 0_u32..1000, now in 0_i64..1 << 40) {
+            let throttle = failed(failures, now);
+            prop_assert!(throttle.wait(now + 30, &RULES) == 0);
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Events and their one form: logfmt with a fixed order of keys, see docs/AUDIT.md.
+
+use crate::account::{CredentialId, TokenId};
+use crate::text::logfmt;
+
+/// How urgent a line is, as syslog counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// Something is broken: LOG_ERR.
+    Error,
+    /// Somebody was refused: LOG_WARNING.
+    Warning,
+    /// Something changed: LOG_NOTICE.
+    Notice,
+    /// As usual: LOG_INFO.
+    Info,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // docs/AUDIT.md describes each; the word is the documentation
+pub enum Kind {
+    Login,
+    EnrollmentStarted,
+    EnrollmentConfirmed,
+    EnrollmentAbandoned,
+    EnrollmentExpired,
+    EnrollmentRefused,
+    CredentialImported,
+    TokenIssued,
+    TokenShown,
+    TokenConsumed,
+    TokenExpired,
+    TokenRevoked,
+    CredentialRevoked,
+    RecoveryUsed,
+    RecoveryRegenerated,
+    ThrottleEngaged,
+    ThrottleLifted,
+    RecordDamaged,
+    ConfigurationRefused,
+    InternalError,
+}
+
+impl Kind {
+    /// The event's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::EnrollmentStarted => "enrollment_started",
+            Self::EnrollmentConfirmed => "enrollment_confirmed",
+            Self::EnrollmentAbandoned => "enrollment_abandoned",
+            Self::EnrollmentExpired => "enrollment_expired",
+            Self::EnrollmentRefused => "enrollment_refused",
+            Self::CredentialImported => "credential_imported",
+            Self::TokenIssued => "token_issued",
+            Self::TokenShown => "token_shown",
+            Self::TokenConsumed => "token_consumed",
+            Self::TokenExpired => "token_expired",
+            Self::TokenRevoked => "token_revoked",
+            Self::CredentialRevoked => "credential_revoked",
+            Self::RecoveryUsed => "recovery_used",
+            Self::RecoveryRegenerated => "recovery_regenerated",
+            Self::ThrottleEngaged => "throttle_engaged",
+            Self::ThrottleLifted => "throttle_lifted",
+            Self::RecordDamaged => "record_damaged",
+            Self::ConfigurationRefused => "configuration_refused",
+            Self::InternalError => "internal_error",
+        }
+    }
+
+    fn priority(self, verdict: Option<Verdict>) -> Priority {
+        match (self, verdict) {
+            (Self::RecordDamaged | Self::ConfigurationRefused | Self::InternalError, _) => Priority::Error,
+            (_, Some(Verdict::Denied)) | (Self::ThrottleEngaged | Self::EnrollmentRefused, _) => {
+                Priority::Warning
+            }
+            (Self::Login, Some(Verdict::Accepted | Verdict::Ignored)) => Priority::Info,
+            _ => Priority::Notice,
+        }
+    }
+}
+
+/// How a login was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The second factor was given.
+    Accepted,
+    /// It was not.
+    Denied,
+    /// We have no say.
+    Ignored,
+}
+
+impl Verdict {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Denied => "denied",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
+/// Who and where: the same for every event of one login or command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// The account, canonical where it is known, else what was typed.
+    pub user: String,
+    /// The PAM service, or `qrtotp` for the command.
+    pub service: String,
+    /// The remote host, as the PAM application gave it.
+    pub rhost: String,
+    /// The terminal.
+    pub tty: String,
+    /// Who acted, where that is somebody else than the account: `su`'s and `sudo`'s caller, an admin.
+    pub by: String,
+}
+
+/// One event. Fill in what is known and take its [`Event::line`].
+#[derive(Clone, Debug)]
+pub struct Event<'a> {
+    kind: Kind,
+    subject: &'a Subject,
+    verdict: Option<Verdict>,
+    reason: &'a str,
+    credential: Option<CredentialId>,
+    label: &'a str,
+    token: Option<TokenId>,
+    failures: Option<u32>,
+    wait: Option<u32>,
+    left: Option<u32>,
+    detail: &'a str,
+}
+
+impl<'a> Event<'a> {
+    /// An event of this kind.
+    #[must_use]
+    pub fn new(kind: Kind, subject: &'a Subject) -> Self {
+        Self {
+            kind,
+            subject,
+            verdict: None,
+            reason: "",
+            credential: None,
+            label: "",
+            token: None,
+            failures: None,
+            wait: None,
+            left: None,
+            detail: "",
+        }
+    }
+
+    /// The decision on a login.
+    #[must_use]
+    pub fn login(subject: &'a Subject, verdict: Verdict, reason: &'a str) -> Self {
+        Self { verdict: Some(verdict), reason, ..Self::new(Kind::Login, subject) }
+    }
+
+    /// Why, in one word of docs/AUDIT.md.
+    #[must_use]
+    pub fn reason(self, reason: &'a str) -> Self {
+        Self { reason, ..self }
+    }
+
+    /// Which credential.
+    #[must_use]
+    pub fn credential(self, id: CredentialId, label: &'a str) -> Self {
+        Self { credential: Some(id), label, ..self }
+    }
+
+    /// Which enrolment token.
+    #[must_use]
+    pub fn token(self, id: TokenId) -> Self {
+        Self { token: Some(id), ..self }
+    }
+
+    /// How many consecutive failures there are now.
+    #[must_use]
+    pub fn failures(self, failures: u32) -> Self {
+        Self { failures: Some(failures), ..self }
+    }
+
+    /// Seconds until an answer is looked at again.
+    #[must_use]
+    pub fn wait(self, seconds: u32) -> Self {
+        Self { wait: Some(seconds), ..self }
+    }
+
+    /// How many recovery codes are left.
+    #[must_use]
+    pub fn left(self, codes: u32) -> Self {
+        Self { left: Some(codes), ..self }
+    }
+
+    /// A sentence for the admin: what is wrong and what to do.
+    #[must_use]
+    pub fn detail(self, detail: &'a str) -> Self {
+        Self { detail, ..self }
+    }
+
+    /// How urgent it is.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.kind.priority(self.verdict)
+    }
+
+    /// The line, free of control characters. Keys without a value are left out, the rest keep their order.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut line = String::with_capacity(192);
+        logfmt(&mut line, "event", self.kind.as_str());
+        let mut text = |key, value: &str| {
+            if !value.is_empty() {
+                logfmt(&mut line, key, value);
+            }
+        };
+        text("result", self.verdict.map_or("", Verdict::as_str));
+        text("reason", self.reason);
+        text("user", &self.subject.user);
+        text("service", &self.subject.service);
+        text("rhost", &self.subject.rhost);
+        text("tty", &self.subject.tty);
+        text("by", &self.subject.by);
+        if let Some(id) = self.credential {
+            text("credential", &id.to_string());
+            text("label", self.label);
+        }
+        if let Some(id) = self.token {
+            text("token", &id.to_string());
+        }
+        for (key, value) in [("failures", self.failures), ("wait", self.wait), ("left", self.left)] {
+            if let Some(value) = value {
+                text(key, &value.to_string());
+            }
+        }
+        text("detail", self.detail);
+        line
+    }
+
+    /// Sends the line to `sink`.
+    pub fn emit(&self, sink: &mut impl super::AuditSink) {
+        sink.record(self.priority(), &self.line());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_in_one_order_and_empty_ones_are_left_out() {
+        let subject = Subject {
+            user: "alice".into(),
+            service: "sshd".into(),
+            rhost: "::1".into(),
+            ..Subject::default()
+        };
+        let event = Event::login(&subject, Verdict::Denied, "wrong_code")
+            .failures(3)
+            .credential(CredentialId::from_random([0; 6]), "my phone");
+        assert_eq!(
+            event.line(),
+            "event=login result=denied reason=wrong_code user=alice service=sshd rhost=::1 \
+             credential=c-000000 label=\"my phone\" failures=3"
+        );
+        assert_eq!(event.priority(), Priority::Warning);
+    }
+
+    #[test]
+    fn a_hostile_user_name_stays_one_value_on_one_line() {
+        let subject = Subject { user: "x\nevent=login result=accepted".into(), ..Subject::default() };
+        let line = Event::login(&subject, Verdict::Denied, "unknown_user").line();
+        assert!(!line.contains('\n') && line.contains("user=\"x?event=login result=accepted\""), "{line}");
+    }
+}

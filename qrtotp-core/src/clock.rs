@@ -1,0 +1,55 @@
+//! The only wall-clock read and the only sleep of the product. Never decides anything.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970-01-01 00:00:00 UTC.
+pub type UnixTime = i64;
+
+/// 2020-01-01: a host whose clock is before this has no working clock, and codes can't be judged.
+pub const EARLIEST_PLAUSIBLE: UnixTime = 1_577_836_800;
+
+/// Where time comes from. A trait, so that tests can set it.
+pub trait Clock {
+    /// Seconds since the Unix epoch; negative if the host's clock is before it.
+    fn now(&self) -> UnixTime;
+}
+
+/// The host's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods)] // this is the one place
+    fn now(&self) -> UnixTime {
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+/// A bounded wait on the monotonic clock, for polling a lock.
+#[derive(Debug)]
+pub struct Deadline {
+    end: Instant,
+    pause: Duration,
+}
+
+impl Deadline {
+    /// A deadline `limit` from now.
+    #[must_use]
+    pub fn after(limit: Duration) -> Self {
+        Self { end: Instant::now() + limit, pause: Duration::from_micros(200) }
+    }
+
+    /// Pauses a little, longer each time up to 5 ms. False once the deadline has passed.
+    #[allow(clippy::disallowed_methods)] // this is the one place
+    pub fn pause(&mut self) -> bool {
+        if Instant::now() >= self.end {
+            return false;
+        }
+        std::thread::sleep(self.pause);
+        self.pause = (self.pause * 2).min(Duration::from_millis(5));
+        true
+    }
+}

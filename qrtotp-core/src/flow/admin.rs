@@ -1,0 +1,276 @@
+//! What admins do to an account: revoke, unlock, tokens, recovery codes, import. Each change is one update and one event.
+
+use super::enroll::{Addition, EnrollError, record_id};
+use crate::account::{
+    Credential, CredentialId, Label, Name, Origin, Record, RecordId, RecoveryCode, RecoverySet, Standing,
+    State, Token, TokenId, TokenRefusal, TokenState,
+};
+use crate::audit::{AuditSink, Event, Kind, Subject};
+use crate::clock::UnixTime;
+use crate::otp::{KeyUri, random_bytes};
+use crate::policy::{Config, Span};
+use crate::store::{Account, Store, StoreError};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Why nothing was changed.
+#[derive(Debug, Error)]
+pub enum AdminError {
+    /// No record.
+    #[error("{0} is not enrolled; `qrtotp enroll {0}` enrols a device")]
+    NotEnrolled(Name),
+    /// No such credential.
+    #[error("{0} has no credential {1}; `qrtotp status {0}` lists them")]
+    NoCredential(Name, CredentialId),
+    /// No token.
+    #[error("{0} has no enrolment token; `qrtotp token issue {0}` issues one")]
+    NoToken(Name),
+    /// A live token is there.
+    #[error("{0} has a live enrolment token, {1}; revoke it first with `qrtotp token revoke {0}`")]
+    TokenLive(Name, TokenId),
+    /// The token has ended.
+    #[error(transparent)]
+    Token(#[from] TokenRefusal),
+    /// The record belongs to a deleted user of the same name.
+    #[error(
+        "the record of {0} belongs to uid {1}, a former user of that name; `qrtotp enroll {0}` replaces it"
+    )]
+    UidChanged(Name, u32),
+    /// Making a credential failed.
+    #[error(transparent)]
+    Enroll(#[from] EnrollError),
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No random numbers, or no memory to hash with.
+    #[error("{0}")]
+    Generate(String),
+}
+
+impl AdminError {
+    /// True where the request was refused, not where something is broken.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Enroll(error) => error.is_refusal(),
+            Self::Store(_) | Self::Generate(_) => false,
+            _ => true,
+        }
+    }
+}
+
+/// Which credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// This one.
+    One(CredentialId),
+    /// All of them.
+    All,
+}
+
+fn generate_failed(error: impl std::fmt::Display) -> AdminError {
+    AdminError::Generate(error.to_string())
+}
+
+/// Revokes at once: the next login sees it.
+///
+/// # Errors
+/// No such account or credential; the store.
+pub fn revoke<S: Store>(
+    store: &S,
+    name: &Name,
+    which: Selection,
+    now: UnixTime,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<Vec<Credential>, AdminError> {
+    let gone = store.update_account(name, |account| {
+        let account = account.as_mut().ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
+        let record = &mut account.record;
+        match which {
+            Selection::One(id) if record.credential(id).is_none() => {
+                return Err(AdminError::NoCredential(name.clone(), id));
+            }
+            Selection::All if record.standing() == Standing::Unenrolled => {
+                return Err(AdminError::NotEnrolled(name.clone()));
+            }
+            Selection::One(_) | Selection::All => {}
+        }
+        let token = record.token.as_ref().filter(|token| token.is_live(now)).map(|token| token.id);
+        let gone = record
+            .revoke(|credential| which == Selection::All || which == Selection::One(credential.id), now);
+        let token = token.filter(|_| record.standing() == Standing::Revoked);
+        Ok((gone, token))
+    })?;
+    let (gone, token) = gone?;
+    for credential in &gone {
+        Event::new(Kind::CredentialRevoked, subject)
+            .credential(credential.id, credential.label.as_str())
+            .emit(audit);
+    }
+    if let Some(id) = token {
+        Event::new(Kind::TokenRevoked, subject).token(id).reason("account_revoked").emit(audit);
+    }
+    Ok(gone)
+}
+
+/// Forgets counted failures. Returns how many there were.
+///
+/// # Errors
+/// No such account; the store.
+pub fn unlock<S: Store>(
+    store: &S,
+    name: &Name,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<u32, AdminError> {
+    let failures = store
+        .update_state(name, |_, state| {
+            let failures = state.throttle.failures();
+            state.throttle.lift();
+            failures
+        })?
+        .ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
+    Event::new(Kind::ThrottleLifted, subject).reason("unlock").failures(failures).emit(audit);
+    Ok(failures)
+}
+
+/// Replaces the recovery codes; the old ones are worth nothing from then on.
+///
+/// # Errors
+/// The account has no device; the store; no random numbers.
+pub fn regenerate_recovery<S: Store>(
+    store: &S,
+    name: &Name,
+    now: UnixTime,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<Vec<Zeroizing<String>>, AdminError> {
+    let (set, codes) = RecoverySet::generate(now).map_err(generate_failed)?;
+    store.update_account(name, |account| {
+        let record = account.as_mut().map(|account| &mut account.record);
+        let record = record
+            .filter(|record| record.standing() == Standing::Enrolled)
+            .ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
+        record.recovery = Some(set.clone());
+        Ok::<(), AdminError>(())
+    })??;
+    let left = u32::try_from(codes.len()).unwrap_or(0);
+    Event::new(Kind::RecoveryRegenerated, subject).left(left).emit(audit);
+    Ok(codes.iter().map(RecoveryCode::display).collect())
+}
+
+/// For whom a token is.
+pub struct Issue<'a> {
+    /// The account.
+    pub name: &'a Name,
+    /// Its uid now.
+    pub uid: u32,
+    /// How long the token lives.
+    pub lifetime: Span,
+    /// How often its QR code may be shown.
+    pub max_shows: u8,
+}
+
+/// Issues an enrolment token.
+///
+/// # Errors
+/// A live one is there already; the record is another uid's; the store.
+pub fn issue_token<S: Store>(
+    store: &S,
+    issue: &Issue<'_>,
+    now: UnixTime,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<Token, AdminError> {
+    let token = Token {
+        id: TokenId::from_random(random_bytes().map_err(generate_failed)?),
+        issued: now,
+        expires: now + issue.lifetime.as_seconds(),
+        shows: 0,
+        max_shows: issue.max_shows,
+        state: TokenState::Issued,
+        issued_by: subject.by.clone(),
+    };
+    let id = RecordId(random_bytes().map_err(generate_failed)?);
+    let name = issue.name;
+    let expired = store.update_account(name, |slot| {
+        let account = slot.get_or_insert_with(|| Account {
+            record: Record::new(name.clone(), issue.uid, id),
+            state: State::new(id),
+        });
+        let record = &mut account.record;
+        if record.uid != issue.uid {
+            return Err(AdminError::UidChanged(name.clone(), record.uid));
+        }
+        let mut expired = None;
+        if let Some(known) = &record.token {
+            if known.is_live(now) {
+                return Err(AdminError::TokenLive(name.clone(), known.id));
+            }
+            let ended_unseen = matches!(known.state, TokenState::Issued | TokenState::Shown(_));
+            expired = ended_unseen.then_some(known.id);
+        }
+        record.token = Some(token.clone());
+        Ok(expired)
+    })??;
+    if let Some(id) = expired {
+        Event::new(Kind::TokenExpired, subject).token(id).emit(audit);
+    }
+    Event::new(Kind::TokenIssued, subject).token(token.id).emit(audit);
+    Ok(token)
+}
+
+/// Takes an enrolment token back.
+///
+/// # Errors
+/// There is none, or it has ended; the store.
+pub fn revoke_token<S: Store>(
+    store: &S,
+    name: &Name,
+    now: UnixTime,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<TokenId, AdminError> {
+    let id = store.update_account(name, |account| {
+        let token = account.as_mut().and_then(|account| account.record.token.as_mut());
+        let token = token.ok_or_else(|| AdminError::NoToken(name.clone()))?;
+        token.revoke(now)?;
+        Ok::<TokenId, AdminError>(token.id)
+    })??;
+    Event::new(Kind::TokenRevoked, subject).token(id).emit(audit);
+    Ok(id)
+}
+
+/// Adds a credential whose secret comes from elsewhere.
+///
+/// # Errors
+/// The secret is enrolled already; too many devices; the store.
+pub fn import<S: Store>(
+    store: &S,
+    config: &Config,
+    (name, uid): (&Name, u32),
+    (uri, label): (&KeyUri, &Label),
+    now: UnixTime,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<CredentialId, AdminError> {
+    let id = CredentialId::from_random(random_bytes().map_err(generate_failed)?);
+    let addition = Addition {
+        id,
+        record: record_id(store, name)?,
+        name,
+        uid,
+        label,
+        params: uri.params,
+        origin: Origin::Imported,
+        secret: &uri.secret,
+        used: None,
+        recovery: None,
+        max_devices: usize::from(config.enroll.max_devices),
+        now,
+    };
+    addition.keep(store, |_| Ok(()))?;
+    Event::new(Kind::CredentialImported, subject).credential(id, label.as_str()).emit(audit);
+    Ok(id)
+}

@@ -1,0 +1,42 @@
+//! Who is who: the host's user database (NSS), through which a typed name becomes the account's canonical one.
+
+use thiserror::Error;
+
+/// A user that the host knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// `pw_name`: the one name of this person, whatever was typed.
+    pub name: String,
+    /// `pw_uid`.
+    pub uid: u32,
+}
+
+/// The database could not be asked. Never the same as "no such user".
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the user database does not answer: {0}")]
+pub struct LookupError(pub String);
+
+/// The host's user database.
+pub trait Directory {
+    /// The person that `typed` names, if any.
+    ///
+    /// # Errors
+    /// The database could not be asked, or answered with a name that is no text.
+    fn find(&self, typed: &str) -> Result<Option<Person>, LookupError>;
+}
+
+/// getpwnam(3).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HostDirectory;
+
+impl Directory for HostDirectory {
+    fn find(&self, typed: &str) -> Result<Option<Person>, LookupError> {
+        let user = nix::unistd::User::from_name(typed).map_err(|errno| LookupError(errno.to_string()))?;
+        match user {
+            // nix reads names lossily; two different ones must not become the same account.
+            Some(user) if user.name.contains('\u{fffd}') => Err(LookupError("the name is not UTF-8".into())),
+            Some(user) => Ok(Some(Person { name: user.name, uid: user.uid.as_raw() })),
+            None => Ok(None),
+        }
+    }
+}

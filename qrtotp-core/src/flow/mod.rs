@@ -1,0 +1,50 @@
+//! What happens, from top to bottom: login, enrolment, administration. Each is one straight function over traits;
+//! the PAM module and the command are thin faces on them.
+
+mod admin;
+mod directory;
+mod enroll;
+mod judge;
+mod login;
+#[cfg(test)]
+mod tests;
+
+pub use admin::{
+    AdminError, Issue, Selection, import, issue_token, regenerate_recovery, revoke, revoke_token, unlock,
+};
+pub use directory::{Directory, HostDirectory, LookupError, Person};
+pub use enroll::{EnrollDialog, EnrollError, Enrolled, ExistingCode, Invitation, Offer, enroll};
+pub use judge::Refusal;
+pub use login::{FirstPass, Login, LoginHost, Options, Outcome, UNAVAILABLE};
+
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// What somebody typed: bytes, for passwords need not be UTF-8. Wiped when dropped.
+pub type Typed = Zeroizing<Vec<u8>>;
+
+/// Whether typed text is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Echo {
+    /// Shown.
+    On,
+    /// Hidden.
+    Off,
+}
+
+/// A question that got no answer: the line dropped, the host has nobody to ask, the answer was no text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("no answer")]
+pub struct NoAnswer;
+
+/// Talking to the person.
+pub trait Dialog {
+    /// Shows a text. Best effort: hosts may drop it.
+    fn show(&mut self, text: &str);
+
+    /// Asks for one line.
+    ///
+    /// # Errors
+    /// No answer; whoever asked must deny.
+    fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer>;
+}

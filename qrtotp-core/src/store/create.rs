@@ -1,0 +1,163 @@
+//! Making things that were not there: the store itself, its sealing key, a first record. All of it appears whole or
+//! not at all. No login ever comes here.
+
+use super::file::{ACCOUNTS, KEY_FILE, MARKER, Marker, RECORD, STATE, TEMPORARY};
+use super::file::{FileStore, lock, open_subdir, read_key, undisturbed, write_new};
+use super::{Account, SealKey, StoreError, TrustError, open_dir, slot};
+use crate::otp::{base32_encode, random_bytes};
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, RenameFlags, renameat2};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+const NEW: OFlag = OFlag::O_WRONLY.union(OFlag::O_CREAT).union(OFlag::O_EXCL).union(OFlag::O_CLOEXEC);
+/// Somebody else making an account takes milliseconds.
+const CREATE_WAIT: Duration = Duration::from_secs(10);
+
+impl FileStore {
+    /// Opens the store, and makes it first if there is nothing yet: directory, sealing key, marker.
+    ///
+    /// # Errors
+    /// As [`FileStore::open`]; also a directory that holds records but no marker, or a store whose key is lost.
+    pub fn open_or_create(path: &Path, key_dir: &Path) -> Result<Self, StoreError> {
+        undisturbed(|| prepare(path, key_dir))?;
+        let store = Self::open(path, key_dir)?;
+        store.check_marker()?;
+        Ok(store)
+    }
+
+    /// Makes a record. False if there is one already.
+    pub(super) fn create(&self, account: &Account) -> Result<bool, StoreError> {
+        let record = self.record_text(&account.record)?;
+        let temporary = base32_encode(&random_bytes::<10>()?);
+        let shown = self.path.join(TEMPORARY);
+        let directory = open_subdir(&self.root, TEMPORARY, &shown)?.ok_or(StoreError::Missing(shown))?;
+        undisturbed(|| {
+            let directory = lock(directory, CREATE_WAIT)?;
+            sweep(directory.as_fd());
+            let made = self.create_in(directory.as_fd(), &temporary, account, &record);
+            if !matches!(made, Ok(true)) {
+                remove(directory.as_fd(), &temporary);
+            }
+            made
+        })
+    }
+
+    fn create_in(
+        &self,
+        tmp: BorrowedFd<'_>,
+        temporary: &str,
+        account: &Account,
+        record: &str,
+    ) -> Result<bool, StoreError> {
+        let shown = self.path_of(&account.record.name);
+        let failed = |errno| StoreError::io(&shown, errno);
+        mkdirat(tmp, temporary, Mode::from_bits_truncate(0o700)).map_err(failed)?;
+        let dir = open_subdir(tmp, temporary, &shown)?.ok_or_else(|| failed(Errno::ENOENT))?;
+        write_new(dir.as_fd(), RECORD, &shown.join(RECORD), NEW, record.as_bytes())?;
+        write_new(dir.as_fd(), STATE, &shown.join(STATE), NEW, &slot::first(&account.state))?;
+        fsync(&dir).map_err(failed)?;
+        let accounts = open_subdir(&self.root, ACCOUNTS, &shown)?.ok_or_else(|| failed(Errno::ENOENT))?;
+        let name = account.record.name.file_name();
+        match renameat2(tmp, temporary, &accounts, name.as_str(), RenameFlags::RENAME_NOREPLACE) {
+            Ok(()) => {}
+            Err(Errno::EEXIST) => return Ok(false),
+            Err(errno) => return Err(failed(errno)),
+        }
+        fsync(&accounts).map_err(failed)?;
+        fsync(tmp).map_err(failed)?;
+        Ok(true)
+    }
+}
+
+/// Removes what crashes left in the directory of unfinished records. We hold its lock, so nobody is at work there.
+fn sweep(tmp: BorrowedFd<'_>) {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
+    let Ok(dir) = Dir::openat(tmp, ".", flags, Mode::empty()) else { return };
+    for entry in dir.into_iter().flatten() {
+        if let Ok(name) = entry.file_name().to_str()
+            && !name.starts_with('.')
+        {
+            remove(tmp, name);
+        }
+    }
+}
+
+/// Removes an unfinished record. What can't be removed stays for the next sweep: nothing ever reads it.
+fn remove(tmp: BorrowedFd<'_>, name: &str) {
+    if let Ok(Some(dir)) = open_subdir(tmp, name, Path::new(name)) {
+        for file in [RECORD, STATE] {
+            let _ = unlinkat(&dir, file, UnlinkatFlags::NoRemoveDir);
+        }
+    }
+    let _ = unlinkat(tmp, name, UnlinkatFlags::RemoveDir);
+}
+
+fn prepare(path: &Path, key_dir: &Path) -> Result<(), StoreError> {
+    let root = make_root(path)?;
+    let marker = path.join(MARKER);
+    match marker.symlink_metadata() {
+        Ok(_) => return Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(StoreError::std_io(marker, &e)),
+    }
+    for name in [ACCOUNTS, TEMPORARY] {
+        match mkdirat(&root, name, Mode::from_bits_truncate(0o700)) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(StoreError::io(path.join(name), errno)),
+        }
+    }
+    if path.join(ACCOUNTS).read_dir().map_err(|e| StoreError::std_io(path, &e))?.next().is_some() {
+        return Err(StoreError::MarkerLost(path.to_owned()));
+    }
+    let key = make_key(key_dir)?;
+    let text = Marker::text(&key, random_bytes()?)?;
+    link_new(root.as_fd(), path, MARKER, text.as_bytes())?;
+    Ok(())
+}
+
+fn make_root(path: &Path) -> Result<OwnedFd, StoreError> {
+    match open_dir(path) {
+        Err(TrustError::Missing(missing)) if missing == path => {}
+        other => return Ok(other?),
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(TrustError::Form(path.to_owned()).into());
+    };
+    let parent_fd = open_dir(parent)?;
+    match mkdirat(&parent_fd, name, Mode::from_bits_truncate(0o700)) {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(errno) => return Err(StoreError::io(path, errno)),
+    }
+    fsync(&parent_fd).map_err(|errno| StoreError::io(parent, errno))?;
+    Ok(open_dir(path)?)
+}
+
+fn make_key(key_dir: &Path) -> Result<SealKey, StoreError> {
+    let dir = open_dir(key_dir)?;
+    match read_key(&dir, key_dir) {
+        Err(StoreError::KeyMissing(_)) => {}
+        other => return other,
+    }
+    let (_, text) = SealKey::generate()?;
+    link_new(dir.as_fd(), key_dir, KEY_FILE, text.as_bytes())?;
+    read_key(&dir, key_dir) // ours, or that of somebody who was faster
+}
+
+/// Makes a file appear whole under its name, unless it is there already.
+fn link_new(dir: BorrowedFd<'_>, dir_path: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    let temporary = format!(".{name}.{}", base32_encode(&random_bytes::<10>()?));
+    let shown = dir_path.join(name);
+    write_new(dir, &temporary, &shown, NEW, bytes)?;
+    let linked = linkat(dir, temporary.as_str(), dir, name, AtFlags::empty());
+    let _ = unlinkat(dir, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
+    match linked {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(errno) => return Err(StoreError::io(&shown, errno)),
+    }
+    fsync(dir).map_err(|errno| StoreError::io(&shown, errno))
+}

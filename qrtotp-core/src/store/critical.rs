@@ -1,0 +1,85 @@
+//! What surrounds a held lock. An ordinary user may send signals to a setuid program that they started, and so could
+//! freeze it while it holds an account's lock; and they may hand it a tiny file size limit, which turns a write into
+//! a deadly signal. While this guard lives, neither works.
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{ResUid, Uid, getresuid, setresuid};
+
+/// Larger than any file that we write, in bytes.
+const ENOUGH: rlim_t = 1 << 20;
+
+/// Signals blocked, all three uids root's, file size limit lifted. Undone by [`Critical::leave`].
+#[must_use]
+pub struct Critical {
+    mask: SigSet,
+    uids: Option<ResUid>,
+    file_size: Option<(rlim_t, rlim_t)>,
+}
+
+impl Critical {
+    /// Enters. If it fails, everything is as before.
+    ///
+    /// # Errors
+    /// `EFBIG` where the file size limit is too small and can't be lifted; otherwise what the system said.
+    pub fn enter() -> Result<Self, Errno> {
+        let mut blocked = SigSet::all();
+        // Faults of our own making can't be waited out.
+        for fault in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE] {
+            blocked.remove(fault);
+        }
+        let mask = blocked.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK)?;
+        let mut guard = Self { mask, uids: None, file_size: None };
+        match guard.become_unreachable() {
+            Ok(()) => Ok(guard),
+            Err(errno) => {
+                guard.leave()?;
+                Err(errno)
+            }
+        }
+    }
+
+    fn become_unreachable(&mut self) -> Result<(), Errno> {
+        let uids = getresuid()?;
+        let root = Uid::from_raw(0);
+        if uids.effective == root && (uids.real != root || uids.saved != root) {
+            setresuid(root, root, root)?;
+            self.uids = Some(uids);
+        }
+        let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE)?;
+        if soft < ENOUGH {
+            setrlimit(Resource::RLIMIT_FSIZE, ENOUGH, hard.max(ENOUGH)).map_err(|_| Errno::EFBIG)?;
+            self.file_size = Some((soft, hard));
+        }
+        Ok(())
+    }
+
+    /// Leaves: everything as it was before. Call it once the lock is released.
+    ///
+    /// # Errors
+    /// Something could not be put back; the caller must deny.
+    pub fn leave(mut self) -> Result<(), Errno> {
+        self.restore()
+    }
+
+    fn restore(&mut self) -> Result<(), Errno> {
+        let limit = match self.file_size.take() {
+            Some((soft, hard)) => setrlimit(Resource::RLIMIT_FSIZE, soft, hard),
+            None => Ok(()),
+        };
+        let uids = match self.uids.take() {
+            Some(uids) => setresuid(uids.real, uids.effective, uids.saved),
+            None => Ok(()),
+        };
+        let mask = self.mask.thread_set_mask();
+        limit.and(uids).and(mask)
+    }
+}
+
+impl Drop for Critical {
+    /// For a panic on the way; after [`Critical::leave`] it repeats nothing but the signal mask.
+    fn drop(&mut self) {
+        let _ = self.restore();
+    }
+}

@@ -1,0 +1,114 @@
+//! What can be wrong with a store. The messages are for the admin and say what to do; a login never shows them.
+
+use super::TrustError;
+use crate::account::KeyId;
+use crate::otp::RandomError;
+use nix::errno::Errno;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why the store could not answer. Every one of these denies a login.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// A directory or file of the store can't be trusted or read.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The store was never made, or is not mounted.
+    #[error(
+        "{0} is missing: the store is not mounted, was emptied, or was never made; a `qrtotp` command run by root makes a new one in an empty directory"
+    )]
+    Missing(PathBuf),
+    /// Records without the marker that belongs to them.
+    #[error("{0} holds records but no store.toml; restore the whole directory from its backup")]
+    MarkerLost(PathBuf),
+    /// The marker does not open.
+    #[error(
+        "{0} is damaged or was made with another sealing key; restore it and seal.key from their backups"
+    )]
+    Marker(PathBuf),
+    /// The store belongs to another key.
+    #[error(
+        "{path} belongs to sealing key {expected}, but {found} is installed; restore seal.key from its backup"
+    )]
+    WrongKey {
+        /// The marker.
+        path: PathBuf,
+        /// The key that the store was made with.
+        expected: KeyId,
+        /// The key in the key file.
+        found: KeyId,
+    },
+    /// There is a store, but no key to it.
+    #[error("{0} is missing; restore it from its backup (without it no secret of this store can be opened)")]
+    KeyMissing(PathBuf),
+    /// The key file holds something else.
+    #[error("{0} holds no sealing key; restore it from its backup")]
+    KeyDamaged(PathBuf),
+    /// One of a record's two files is missing.
+    #[error("{0} is missing from the record; restore the record, or revoke and re-enrol the account")]
+    Incomplete(PathBuf),
+    /// A record that does not open or parse.
+    #[error(
+        "{path} is damaged ({why}); restore the record, or move its directory away and re-enrol the account"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// In a few words.
+        why: &'static str,
+    },
+    /// Somebody held the account's lock for too long.
+    #[error("the account's record was in use for too long; try again")]
+    Busy,
+    /// The caller's file size limit forbids our writes.
+    #[error("the process may not write files (ulimit -f)")]
+    FileSizeLimit,
+    /// The system said no.
+    #[error("{path}: {errno}")]
+    Io {
+        /// What we tried to read or write.
+        path: PathBuf,
+        /// What the system said.
+        errno: Errno,
+    },
+    /// No random numbers.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
+impl StoreError {
+    pub(super) fn io(path: impl Into<PathBuf>, errno: Errno) -> Self {
+        Self::Io { path: path.into(), errno }
+    }
+
+    pub(super) fn std_io(path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
+        Self::io(path, Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+    }
+
+    /// True if the account's own record is at fault, not the store.
+    #[must_use]
+    pub fn is_record_fault(&self) -> bool {
+        matches!(self, Self::Incomplete(_) | Self::Damaged { .. })
+    }
+
+    /// The reason's word in the audit log.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Trust(_) => "store_untrusted",
+            Self::Missing(_) | Self::MarkerLost(_) => "store_missing",
+            Self::Marker(_) => "store_damaged",
+            Self::WrongKey { .. } => "key_wrong",
+            Self::KeyMissing(_) => "key_missing",
+            Self::KeyDamaged(_) => "key_damaged",
+            Self::Incomplete(_) => "record_incomplete",
+            Self::Damaged { .. } => "record_damaged",
+            Self::Busy => "store_busy",
+            Self::FileSizeLimit => "file_size_limit",
+            Self::Io { errno: Errno::ENOSPC | Errno::EDQUOT, .. } => "disk_full",
+            Self::Io { errno: Errno::EROFS, .. } => "disk_read_only",
+            Self::Io { .. } => "store_io",
+            Self::Random(_) => "no_random_numbers",
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Where accounts live. The only filesystem code of the core.
+//!
+//! A record is two files: `account.toml` (cold, changes on enrolment and administration) and `state` (hot, changes on
+//! every login, overwritten in place). The formats are described in docs/FILEFORMAT.md.
+
+mod create;
+mod critical;
+mod error;
+mod file;
+mod seal;
+mod slot;
+mod trusted;
+
+pub use error::StoreError;
+pub use file::FileStore;
+pub use seal::{Scope, SealError, SealKey};
+pub use trusted::{Readers, TrustError, open_dir, open_file, read_all};
+
+use crate::account::{Name, Record, State};
+
+/// Both parts of an account's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The cold part.
+    pub record: Record,
+    /// The hot part.
+    pub state: State,
+}
+
+/// Where accounts live. The functions given to the updates are pure and may run more than once: a shared store
+/// repeats them on a conflict. Hashing, random numbers, look-ups and events stay outside them.
+pub trait Store {
+    /// The key that opens the secrets of this store.
+    fn key(&self) -> &SealKey;
+
+    /// Reads an account without waiting for anybody. `None`: no record, in a store that proved to be the right one.
+    ///
+    /// # Errors
+    /// The store or the record can't be trusted or read.
+    fn load(&self, name: &Name) -> Result<Option<Account>, StoreError>;
+
+    /// Changes the hot part: lock, read, `f`, write, make durable; only then does it return.
+    ///
+    /// # Errors
+    /// As [`Store::load`]; the lock was not to be had in time; the new state could not be made durable.
+    fn update_state<T>(
+        &self,
+        name: &Name,
+        f: impl FnMut(&Record, &mut State) -> T,
+    ) -> Result<Option<T>, StoreError>;
+
+    /// Changes or makes an account. `f` sees `None` where there is no record and may fill it in; a record that is
+    /// there it can change, not remove.
+    ///
+    /// # Errors
+    /// As [`Store::update_state`]; the old state is then intact.
+    fn update_account<T>(
+        &self,
+        name: &Name,
+        f: impl FnMut(&mut Option<Account>) -> T,
+    ) -> Result<T, StoreError>;
+}

@@ -1,0 +1,164 @@
+//! The `state` file: two slots, each in its own block, written in turn. Whatever the power does, one of them is whole.
+
+use crate::account::State;
+use thiserror::Error;
+
+/// Bytes of a slot. A block of its own, so that a torn write of one never touches the other.
+pub const SLOT: usize = 4096;
+/// Bytes of the whole file.
+pub const FILE: usize = 2 * SLOT;
+const MAGIC: [u8; 4] = *b"QRTS";
+const VERSION: u16 = 1;
+const HEADER: usize = 20;
+
+/// Neither slot holds a state.
+#[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
+#[error("the state file holds no whole slot of a version that this program knows")]
+pub struct SlotError;
+
+/// A state and where its successor goes.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The newest whole state.
+    pub state: State,
+    sequence: u64,
+}
+
+impl Loaded {
+    /// The next slot's offset in the file and its bytes.
+    #[must_use]
+    pub fn successor(&self, state: &State) -> (u64, Vec<u8>) {
+        let sequence = self.sequence + 1;
+        (offset(sequence), encode(state, sequence))
+    }
+}
+
+fn offset(sequence: u64) -> u64 {
+    (sequence % 2) * SLOT as u64
+}
+
+fn encode(state: &State, sequence: u64) -> Vec<u8> {
+    let payload = state.to_bytes();
+    let mut out = Vec::with_capacity(HEADER + payload.len());
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    // At most 32 marks of 26 bytes: far below a slot, let alone a u16.
+    out.extend_from_slice(&u16::try_from(payload.len()).unwrap_or(u16::MAX).to_le_bytes());
+    out.extend_from_slice(&sequence.to_le_bytes());
+    let sum = checksum(&out, &payload);
+    out.extend_from_slice(&sum.to_le_bytes());
+    out.extend_from_slice(&payload);
+    out
+}
+
+fn checksum(header: &[u8], payload: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(header);
+    crc.update(payload);
+    crc.finalize()
+}
+
+/// The whole file of a record that was just made: the first slot filled, the second zero.
+#[must_use]
+pub fn first(state: &State) -> Vec<u8> {
+    let mut file = encode(state, 0);
+    file.resize(FILE, 0);
+    file
+}
+
+/// (sequence, payload) of a slot that is whole.
+fn decode(slot: &[u8]) -> Option<(u64, &[u8])> {
+    let (header, rest) = slot.split_first_chunk::<HEADER>()?;
+    if header[..4] != MAGIC || u16::from_le_bytes([header[4], header[5]]) != VERSION {
+        return None;
+    }
+    let payload = rest.get(..usize::from(u16::from_le_bytes([header[6], header[7]])))?;
+    let sequence = u64::from_le_bytes(*header[8..].first_chunk()?);
+    let sum = u32::from_le_bytes(*header[16..].first_chunk()?);
+    (checksum(&header[..16], payload) == sum).then_some((sequence, payload))
+}
+
+/// Reads the newest whole slot of the file's bytes.
+///
+/// # Errors
+/// No slot is whole, or the file has another size.
+pub fn load(file: &[u8]) -> Result<Loaded, SlotError> {
+    if file.len() != FILE {
+        return Err(SlotError);
+    }
+    let (first, second) = file.split_at(SLOT);
+    let newest = match (decode(first), decode(second)) {
+        (Some(a), Some(b)) => {
+            if a.0 > b.0 {
+                a
+            } else {
+                b
+            }
+        }
+        (Some(a), None) | (None, Some(a)) => a,
+        (None, None) => return Err(SlotError),
+    };
+    let state = State::from_bytes(newest.1).map_err(|_| SlotError)?;
+    Ok(Loaded { state, sequence: newest.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::account::{CredentialId, RecordId};
+
+    fn state(step: u64) -> State {
+        let mut state = State::new(RecordId([1; 16]));
+        state.raise(CredentialId::from_random([1; 6]), step, Some(9));
+        state
+    }
+
+    fn write(file: &mut [u8], offset: u64, bytes: &[u8]) {
+        let start = usize::try_from(offset).unwrap();
+        file[start..start + bytes.len()].copy_from_slice(bytes);
+    }
+
+    #[test]
+    fn the_newest_slot_counts() {
+        let mut file = first(&state(0));
+        for step in 1..10 {
+            let (offset, bytes) = load(&file).unwrap().successor(&state(step));
+            write(&mut file, offset, &bytes);
+            assert_eq!(load(&file).unwrap().state, state(step));
+        }
+    }
+
+    #[test]
+    fn a_write_torn_at_any_byte_leaves_the_old_or_the_new_state() {
+        let mut file = first(&state(1));
+        let (offset, bytes) = load(&file).unwrap().successor(&state(2));
+        write(&mut file, offset, &bytes);
+        let (offset, bytes) = load(&file).unwrap().successor(&state(3));
+        for cut in 0..=bytes.len() {
+            let mut torn = file.clone();
+            write(&mut torn, offset, &bytes[..cut]);
+            let found = load(&torn).unwrap().state;
+            assert!(found == state(2) || found == state(3), "cut at {cut}");
+            assert!(cut < bytes.len() || found == state(3));
+        }
+    }
+
+    #[test]
+    fn any_changed_bit_of_a_slot_is_noticed() {
+        let file = first(&state(1));
+        let used = encode(&state(1), 0).len();
+        for bit in 0..used * 8 {
+            let mut bad = file.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(load(&bad).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_size_is_refused() {
+        let file = first(&state(1));
+        assert!(load(&file[..FILE - 1]).is_err());
+        assert!(load(&[]).is_err());
+    }
+}

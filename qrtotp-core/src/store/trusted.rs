@@ -1,0 +1,246 @@
+//! Opening files that decide who gets in. One way to do it: every directory from the root down is opened without
+//! following links, and must belong to root (or to ourselves) and be writable by nobody else.
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::unistd::geteuid;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Why a path can't be trusted or read.
+#[derive(Debug, Error)]
+pub enum TrustError {
+    /// Nothing is there.
+    #[error("{0} does not exist")]
+    Missing(PathBuf),
+    /// A symbolic link stands in the path.
+    #[error("{0} is a symbolic link; give the real path instead")]
+    Link(PathBuf),
+    /// Others could have written it.
+    #[error("{path}: {why}")]
+    Untrusted {
+        /// The directory or file at fault.
+        path: PathBuf,
+        /// What is wrong and what to do about it.
+        why: &'static str,
+    },
+    /// The path has a form that we don't accept.
+    #[error("{0} is not a plain absolute path")]
+    Form(PathBuf),
+    /// The file is larger than such a file can be.
+    #[error("{0} is larger than such a file can be")]
+    TooLarge(PathBuf),
+    /// The system said no.
+    #[error("{path}: {errno}")]
+    Io {
+        /// What we tried to reach.
+        path: PathBuf,
+        /// What the system said.
+        errno: Errno,
+    },
+}
+
+impl TrustError {
+    /// The reason's word in the audit log.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "missing",
+            Self::Link(_) | Self::Untrusted { .. } | Self::Form(_) => "untrusted",
+            Self::TooLarge(_) => "too_large",
+            Self::Io { .. } => "unreadable",
+        }
+    }
+
+    fn io(path: &Path, errno: Errno) -> Self {
+        let path = path.to_owned();
+        match errno {
+            Errno::ENOENT => Self::Missing(path),
+            Errno::ELOOP => Self::Link(path),
+            errno => Self::Io { path, errno },
+        }
+    }
+}
+
+/// Who may read a file besides its owner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Readers {
+    /// Anybody: configuration.
+    Anybody,
+    /// Nobody: records and keys.
+    OwnerOnly,
+}
+
+fn check_owner(path: &Path, stat: &FileStat) -> Result<(), TrustError> {
+    if stat.st_uid == 0 || stat.st_uid == geteuid().as_raw() {
+        return Ok(());
+    }
+    Err(TrustError::Untrusted { path: path.to_owned(), why: "does not belong to root; chown it to root" })
+}
+
+fn check_directory(path: &Path, stat: &FileStat) -> Result<(), TrustError> {
+    check_owner(path, stat)?;
+    let others_write = stat.st_mode & 0o022 != 0;
+    let sticky = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits() && stat.st_mode & 0o1000 != 0;
+    if others_write && !sticky {
+        let why = "is a directory that others may write to; chmod go-w it";
+        return Err(TrustError::Untrusted { path: path.to_owned(), why });
+    }
+    Ok(())
+}
+
+/// Opens a directory by an absolute path, checking each step of it.
+///
+/// # Errors
+/// A component is missing, a link, or writable by others.
+pub fn open_dir(path: &Path) -> Result<OwnedFd, TrustError> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
+    let mut walked = PathBuf::from("/");
+    let mut components = path.components();
+    if components.next() != Some(Component::RootDir) {
+        return Err(TrustError::Form(path.to_owned()));
+    }
+    let mut dir = openat(AT_FDCWD, "/", flags, Mode::empty()).map_err(|e| TrustError::io(&walked, e))?;
+    for component in components {
+        let Component::Normal(part) = component else { return Err(TrustError::Form(path.to_owned())) };
+        walked.push(part);
+        dir = openat(&dir, part, flags, Mode::empty()).map_err(|errno| match errno {
+            Errno::ENOTDIR if is_link(&walked) => TrustError::Link(walked.clone()),
+            errno => TrustError::io(&walked, errno),
+        })?;
+        let stat = fstat(&dir).map_err(|e| TrustError::io(&walked, e))?;
+        check_directory(&walked, &stat)?;
+    }
+    Ok(dir)
+}
+
+fn is_link(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_symlink())
+}
+
+/// Opens the regular file `name` inside an open directory. `shown` is its path, for messages.
+///
+/// # Errors
+/// Missing, a link, no regular file, owned or writable (or, for [`Readers::OwnerOnly`], readable) by others.
+pub fn open_file(
+    dir: impl AsFd,
+    name: &str,
+    shown: &Path,
+    write: bool,
+    readers: Readers,
+) -> Result<File, TrustError> {
+    let access = if write { OFlag::O_RDWR } else { OFlag::O_RDONLY };
+    let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let fd = openat(dir, name, flags, Mode::empty()).map_err(|e| TrustError::io(shown, e))?;
+    let stat = fstat(&fd).map_err(|e| TrustError::io(shown, e))?;
+    let untrusted = |why| Err(TrustError::Untrusted { path: shown.to_owned(), why });
+    if stat.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() {
+        return untrusted("is not a regular file");
+    }
+    check_owner(shown, &stat)?;
+    if stat.st_mode & 0o022 != 0 {
+        return untrusted("is a file that others may write to; chmod go-w it");
+    }
+    if readers == Readers::OwnerOnly && stat.st_mode & 0o077 != 0 {
+        return untrusted("may be read by others; chmod 600 it, and treat what it held as known to them");
+    }
+    Ok(File::from(fd))
+}
+
+/// Reads a whole file of at most `limit` bytes into memory that is wiped afterwards.
+///
+/// # Errors
+/// Larger than `limit`, or unreadable.
+pub fn read_all(mut file: File, shown: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, TrustError> {
+    let mut bytes = Zeroizing::new(vec![0; limit.min(4096) + 1]);
+    let mut filled = 0;
+    loop {
+        match file.read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(TrustError::io(shown, Errno::from_raw(e.raw_os_error().unwrap_or(0)))),
+        }
+        if filled > limit {
+            return Err(TrustError::TooLarge(shown.to_owned()));
+        }
+        if filled == bytes.len() {
+            let mut larger = Zeroizing::new(vec![0; (filled * 4).min(limit + 1)]);
+            larger[..filled].copy_from_slice(&bytes);
+            bytes = larger;
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn scratch() -> tempfile::TempDir {
+        tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o700)).tempdir().unwrap()
+    }
+
+    fn chmod(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_refused_anywhere_in_the_path() {
+        let root = scratch();
+        let inner = root.path().join("open/inner");
+        std::fs::create_dir_all(&inner).unwrap();
+        chmod(&root.path().join("open"), 0o777);
+        assert!(matches!(open_dir(&inner), Err(TrustError::Untrusted { .. })));
+        chmod(&root.path().join("open"), 0o1777);
+        assert!(open_dir(&inner).is_ok(), "sticky, like /tmp: nobody can replace what root made in it");
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let root = scratch();
+        std::fs::create_dir(root.path().join("real")).unwrap();
+        symlink(root.path().join("real"), root.path().join("link")).unwrap();
+        assert!(matches!(open_dir(&root.path().join("link")), Err(TrustError::Link(_))));
+        std::fs::write(root.path().join("file"), "x").unwrap();
+        symlink("file", root.path().join("alias")).unwrap();
+        let dir = open_dir(root.path()).unwrap();
+        let opened = open_file(&dir, "alias", Path::new("alias"), false, Readers::Anybody);
+        assert!(matches!(opened, Err(TrustError::Link(_))));
+    }
+
+    #[test]
+    fn relative_paths_and_dots_are_refused() {
+        assert!(matches!(open_dir(Path::new("etc")), Err(TrustError::Form(_))));
+        assert!(matches!(open_dir(Path::new("/etc/../etc")), Err(TrustError::Form(_))));
+    }
+
+    #[test]
+    fn fifos_and_files_that_others_may_read_are_refused_where_they_hold_secrets() {
+        let root = scratch();
+        let dir = open_dir(root.path()).unwrap();
+        nix::unistd::mkfifo(&root.path().join("fifo"), Mode::from_bits_truncate(0o600)).unwrap();
+        assert!(open_file(&dir, "fifo", Path::new("fifo"), false, Readers::OwnerOnly).is_err());
+        std::fs::write(root.path().join("key"), "x").unwrap();
+        chmod(&root.path().join("key"), 0o640);
+        assert!(open_file(&dir, "key", Path::new("key"), false, Readers::OwnerOnly).is_err());
+        assert!(open_file(&dir, "key", Path::new("key"), false, Readers::Anybody).is_ok());
+    }
+
+    #[test]
+    fn a_file_over_its_limit_is_refused_and_one_at_the_limit_is_read() {
+        let root = scratch();
+        let path = root.path().join("big");
+        std::fs::write(&path, vec![7; 10_000]).unwrap();
+        assert!(matches!(read_all(File::open(&path).unwrap(), &path, 9_999), Err(TrustError::TooLarge(_))));
+        assert_eq!(read_all(File::open(&path).unwrap(), &path, 10_000).unwrap().len(), 10_000);
+    }
+}
