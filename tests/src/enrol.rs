@@ -58,6 +58,19 @@ impl Sandbox {
     }
 }
 
+impl Sandbox {
+    /// A fresh set of recovery codes for `user`, who is enrolled.
+    pub fn new_recovery_codes(&self, user: &str) -> Vec<String> {
+        let shown = self.pty_unrecorded(&["qrtotp", "recovery", "regenerate", user]).success();
+        let codes = recovery_codes(&shown);
+        assert_eq!(codes.len(), 10, "{shown}");
+        for code in &codes {
+            self.keep_secret(code);
+        }
+        codes
+    }
+}
+
 /// The words of the form XXXX-XXXX-XXXX-XXXX in what a program has shown.
 #[must_use]
 pub fn recovery_codes(shown: &str) -> Vec<String> {

@@ -157,7 +157,9 @@ impl Sandbox {
     pub fn install_c(&self, source: &str, flags: &[&str]) -> String {
         let name = source.trim_end_matches(".c");
         let inside = format!("/usr/local/bin/{name}");
-        self.install(&artefacts::compile(source, name, flags), &inside, 0o755);
+        if !self.exists(&inside) {
+            self.install(&artefacts::compile(source, name, flags), &inside, 0o755);
+        }
         inside
     }
 

@@ -1,0 +1,28 @@
+//! The demo is a promise in the README: it is kept by being run.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::process::{Command, Stdio};
+
+use qrtotp_tests::artefacts;
+
+#[test]
+fn the_demo_without_a_terminal_goes_through_by_itself() {
+    let xtask = std::env::var_os("QRTOTP_XTASK")
+        .map_or_else(|| artefacts::target_directory().join("debug/xtask"), std::path::PathBuf::from);
+    assert!(xtask.is_file(), "{} is missing: run `cargo xtask test`", xtask.display());
+    let output = Command::new(xtask)
+        .args(["demo", "--auto"])
+        // The artefacts are built; a second cargo would only wait for the first.
+        .env("QRTOTP_DEMO_READY", "1")
+        .env("QRTOTP_MODULE", artefacts::module())
+        .env("QRTOTP_BIN", artefacts::command())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}\n{}", String::from_utf8_lossy(&output.stderr));
+    for part in ["logged in as demo", "sudo", "refused", "event=login result=accepted", "event=recovery_used"]
+    {
+        assert!(shown.contains(part), "no {part:?} in:\n{shown}");
+    }
+}

@@ -1,0 +1,122 @@
+//! The shared object as a guest in somebody else's process.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::process::Command;
+
+use qrtotp_tests::{
+    Phone, Sandbox, artefacts,
+    host::{PAM_AUTH_ERR, PAM_SUCCESS},
+};
+
+/// Any error, and any memory that nobody can reach any more, fails the run.
+const VALGRIND: [&str; 5] =
+    ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"];
+
+fn host(arguments: &str) -> (Sandbox, Phone) {
+    let sandbox = Sandbox::new();
+    sandbox.configure("[throttle]\nfree_failures = 20\n");
+    sandbox.stack(arguments);
+    sandbox.add_user("alice");
+    sandbox.add_user("bobby");
+    let phone = sandbox.import("alice");
+    (sandbox, phone)
+}
+
+#[test]
+fn the_module_exports_exactly_the_six_hooks() {
+    let output = Command::new("nm").args(["-D", "--defined-only"]).arg(artefacts::module()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut names: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().last()).collect();
+    names.sort_unstable();
+    let hooks = ["acct_mgmt", "authenticate", "chauthtok", "close_session", "open_session", "setcred"];
+    assert_eq!(names, hooks.map(|hook| format!("pam_sm_{hook}")));
+}
+
+#[test]
+fn every_outcome_is_clean_under_valgrind() {
+    let (sandbox, phone) = host("debug");
+    let recovery = sandbox.new_recovery_codes("alice");
+    for (user, answer, expected) in [
+        ("alice", phone.wrong_code(), PAM_AUTH_ERR),
+        ("alice", phone.previous_code(), PAM_SUCCESS),
+        ("alice", phone.previous_code(), PAM_AUTH_ERR),
+        ("alice", recovery[0].clone(), PAM_SUCCESS),
+        ("alice", "no code at all".to_owned(), PAM_AUTH_ERR),
+        ("bobby", phone.code(), PAM_AUTH_ERR),
+        ("ghost", phone.code(), PAM_AUTH_ERR),
+    ] {
+        let login =
+            sandbox.login(user).answer(&answer).arguments(&["--phases", "acmoxp", "--rhost", "192.0.2.1"]);
+        assert_eq!(login.under(&VALGRIND).run().authenticate(), expected, "{user}");
+    }
+}
+
+#[test]
+fn a_hostile_application_gets_a_denial_and_no_crash() {
+    let (sandbox, phone) = host("");
+    let code = phone.code();
+    for mode in [
+        &["--mode", "null-array"][..],
+        &["--mode", "null-response"],
+        &["--mode", "conv-err"],
+        &["--mode", "invalid-utf8"],
+        &["--mode", "change-user", "--argument", "bobby"],
+        &["--mode", "change-items", "--argument", "other"],
+        &["--answer-size", "1048576"],
+    ] {
+        let output = sandbox.login("alice").answer(&code).arguments(mode).under(&VALGRIND).output();
+        let output = output.success();
+        let result = qrtotp_tests::host::value(&output.stdout, "authenticate").unwrap();
+        assert_ne!(result, "0", "{mode:?}: {output:?}");
+    }
+    // Only what is before a NUL is the answer.
+    let login = sandbox.login("alice").answer(&code).arguments(&["--mode", "after-nul"]);
+    assert_eq!(
+        login.under(&VALGRIND).run().authenticate(),
+        PAM_SUCCESS,
+        "none of the attempts used the code up"
+    );
+}
+
+#[test]
+fn names_that_are_no_names_are_denied_and_make_no_files() {
+    let (sandbox, phone) = host("nullok");
+    let before = sandbox.run(&["find", "/var/lib/qrtotp"]).stdout;
+    let long = "x".repeat(5000);
+    for name in [
+        "",
+        "../../etc/passwd",
+        "..",
+        "DOMAIN\\user",
+        "user@corp",
+        "a\nevent=login result=accepted",
+        "\u{1b}[31m",
+        &long,
+    ] {
+        let report = sandbox.login(name).answer(&phone.code()).run();
+        assert_ne!(report.authenticate(), PAM_SUCCESS, "{name:?}");
+    }
+    assert_eq!(sandbox.run(&["find", "/var/lib/qrtotp"]).stdout, before);
+    assert!(sandbox.log.events().iter().all(|event| !event.starts_with("event=login result=accepted")));
+}
+
+#[test]
+fn ten_thousand_loads_in_one_process_leave_nothing_behind() {
+    let (sandbox, _) = host("nullok");
+    let report = sandbox.login("bobby").arguments(&["--repeat", "10000", "--quiet", "--phases", "acm"]).run();
+    assert_eq!(report.count(PAM_SUCCESS), 10_000);
+    let grown: i64 = report.value("grown_kib").parse().unwrap();
+    assert!(grown < 512, "grown by {grown} KiB over 9,000 loads");
+}
+
+#[test]
+fn threads_that_end_after_the_module_was_unloaded_do_no_harm() {
+    let (sandbox, _) = host("");
+    // The answer has the form of no code: the whole way is gone, and nothing is counted.
+    let login =
+        sandbox.login("alice").arguments(&["--answer", "none", "--repeat", "3000", "--quiet", "--in-thread"]);
+    let report = login.run();
+    assert_eq!(report.count(PAM_AUTH_ERR), 3000);
+    let grown: i64 = report.value("grown_kib").parse().unwrap();
+    assert!(grown < 512, "grown by {grown} KiB over 2,700 loads");
+}

@@ -1,0 +1,202 @@
+//! Bad disks, damaged records, missing stores: denied, named in the log, nothing lost, nobody else harmed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use qrtotp_tests::{
+    Phone, Sandbox, State,
+    host::{PAM_AUTH_ERR, PAM_SUCCESS},
+};
+
+const STATE: &str = "/var/lib/qrtotp";
+const ALICE: &str = "/var/lib/qrtotp/accounts/alice";
+
+/// Alice and Carol enrolled, Bobby not.
+fn host(state: State) -> (Sandbox, Phone, Phone) {
+    let sandbox = Sandbox::with_state(state);
+    sandbox.stack("");
+    for user in ["alice", "bobby", "carol"] {
+        sandbox.add_user(user);
+    }
+    let (alice, carol) = (sandbox.import("alice"), sandbox.import("carol"));
+    (sandbox, alice, carol)
+}
+
+fn host_on_tmpfs() -> (Sandbox, Phone, Phone) {
+    host(State::Tmpfs("size=4m"))
+}
+
+fn shell(sandbox: &Sandbox, script: &str) {
+    sandbox.run(&["bash", "-ec", script]).success();
+}
+
+/// The log's reason for the last denial of `user`.
+fn last_denial(sandbox: &Sandbox, user: &str) -> String {
+    let _ = sandbox.log.wait(&["event=login result=denied", &format!("user={user}")]);
+    let events = sandbox.log.events();
+    let last = events.iter().rev().find(|event| event.starts_with("event=login")).unwrap();
+    let reason = last.split(' ').find_map(|word| word.strip_prefix("reason=")).unwrap();
+    reason.to_owned()
+}
+
+/// With and without nullok, and whether or not they are enrolled, everybody is denied.
+fn everybody_is_denied(sandbox: &Sandbox, people: &[(&str, &Phone)], why: &str) {
+    for arguments in ["", "nullok"] {
+        sandbox.stack(arguments);
+        for (user, phone) in people {
+            assert_eq!(sandbox.answer(user, &phone.code()), PAM_AUTH_ERR, "{why}: {user} with '{arguments}'");
+        }
+    }
+    sandbox.stack("");
+}
+
+fn on_a_full_disk_codes_work_once_and_enrolment_is_refused(state: State, fill: &str) {
+    let (sandbox, alice, _) = host(state);
+    shell(&sandbox, fill);
+    assert_eq!(sandbox.answer("alice", &alice.previous_code()), PAM_SUCCESS);
+    assert_eq!(sandbox.answer("alice", &alice.previous_code()), PAM_AUTH_ERR, "the code was not burnt");
+    let before = sandbox.run(&["find", STATE, "-path", "*/fill", "-prune", "-o", "-print"]).stdout;
+    let refused =
+        sandbox.run_with_input(&["qrtotp", "import", "uri", "bobby"], &Phone::random().uri("bobby"));
+    assert!(!refused.status.success() && refused.stderr.len() > 20, "{refused:?}");
+    let again = sandbox.run_with_input(&["qrtotp", "import", "uri", "alice"], &Phone::random().uri("alice"));
+    assert!(!again.status.success(), "{again:?}");
+    assert_eq!(sandbox.run(&["find", STATE, "-path", "*/fill", "-prune", "-o", "-print"]).stdout, before);
+    assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS, "the old record still works");
+    shell(&sandbox, &format!("rm -rf {STATE}/fill"));
+    let bobby = sandbox.import("bobby");
+    assert_eq!(sandbox.answer("bobby", &bobby.code()), PAM_SUCCESS);
+}
+
+const FILL_BLOCKS: &str =
+    "mkdir /var/lib/qrtotp/fill; cat /dev/zero >/var/lib/qrtotp/fill/zero 2>/dev/null || true
+    [ $(stat -fc %a /var/lib/qrtotp) = 0 ]";
+const FILL_INODES: &str = "mkdir /var/lib/qrtotp/fill; i=0
+    while : 2>/dev/null >/var/lib/qrtotp/fill/$i; do i=$((i + 1)); done
+    [ $(stat -fc %d /var/lib/qrtotp) = 0 ]";
+
+#[test]
+fn on_a_full_tmpfs_each_code_works_once_and_enrolment_is_refused() {
+    on_a_full_disk_codes_work_once_and_enrolment_is_refused(State::Tmpfs("size=1m"), FILL_BLOCKS);
+}
+
+#[test]
+fn on_a_full_ext4_each_code_works_once_and_enrolment_is_refused() {
+    on_a_full_disk_codes_work_once_and_enrolment_is_refused(State::Ext4("8m"), FILL_BLOCKS);
+}
+
+#[test]
+fn without_a_free_inode_each_code_works_once_and_enrolment_is_refused() {
+    on_a_full_disk_codes_work_once_and_enrolment_is_refused(
+        State::Tmpfs("size=1m,nr_inodes=64"),
+        FILL_INODES,
+    );
+}
+
+#[test]
+fn on_a_read_only_disk_a_right_code_is_denied_and_not_burnt() {
+    let (sandbox, alice, _) = host(State::Ext4("8m"));
+    shell(&sandbox, "mount -o remount,ro /var/lib/qrtotp");
+    let report = sandbox.login("alice").answer(&alice.code()).run();
+    assert_eq!(report.authenticate(), PAM_AUTH_ERR);
+    assert_eq!(last_denial(&sandbox, "alice"), "disk_read_only");
+    assert!(report.text().contains("Verification is not possible at the moment"), "{report:?}");
+    sandbox.run(&["qrtotp", "status", "alice"]).success();
+    shell(&sandbox, "mount -o remount,rw /var/lib/qrtotp");
+    assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);
+}
+
+#[test]
+fn a_damaged_record_denies_its_account_is_named_and_harms_nobody_else() {
+    for damage in [
+        "printf X | dd of=account.toml bs=1 seek=40 conv=notrunc status=none",
+        ": >account.toml",
+        "truncate -s 20 account.toml",
+        "printf '\\n' >>account.toml",
+        "cat ../carol/account.toml >account.toml",
+        "head -c 8192 /dev/urandom >state",
+        "head -c 8192 /dev/zero >state",
+        ": >state",
+    ] {
+        let (sandbox, alice, carol) = host_on_tmpfs();
+        shell(&sandbox, &format!("cd {ALICE}; {damage}"));
+        everybody_is_denied(&sandbox, &[("alice", &alice)], damage);
+        let _ = sandbox.log.wait(&["event=record_damaged", "user=alice"]);
+        assert_eq!(sandbox.answer("carol", &carol.code()), PAM_SUCCESS, "{damage}");
+    }
+}
+
+#[test]
+fn half_a_record_is_damage_and_not_an_unenrolled_account() {
+    for damage in ["rm account.toml", "rm state", "rm account.toml state"] {
+        let (sandbox, alice, carol) = host_on_tmpfs();
+        shell(&sandbox, &format!("cd {ALICE}; {damage}"));
+        everybody_is_denied(&sandbox, &[("alice", &alice)], damage);
+        assert_eq!(last_denial(&sandbox, "alice"), "record_incomplete", "{damage}");
+        assert_eq!(sandbox.answer("carol", &carol.code()), PAM_SUCCESS);
+    }
+}
+
+#[test]
+fn one_torn_slot_of_the_state_costs_nothing() {
+    for block in [0, 1] {
+        let (sandbox, alice, _) = host_on_tmpfs();
+        shell(
+            &sandbox,
+            &format!(
+                "cd {ALICE}; dd if=/dev/urandom of=state bs=2048 seek={} count=1 conv=notrunc status=none",
+                2 * block
+            ),
+        );
+        assert_eq!(sandbox.answer("alice", &alice.previous_code()), PAM_SUCCESS);
+        assert_eq!(sandbox.answer("alice", &alice.previous_code()), PAM_AUTH_ERR);
+    }
+}
+
+#[test]
+fn a_missing_store_is_not_an_empty_one() {
+    for damage in [
+        "umount /var/lib/qrtotp",
+        "rm -rf /var/lib/qrtotp/*",
+        "umount /var/lib/qrtotp; mkdir -m 700 /var/lib/qrtotp/accounts",
+        "rm -rf /var/lib/qrtotp/accounts/*; rm /var/lib/qrtotp/store.toml",
+        "rm /etc/qrtotp/seal.key",
+        "echo garbage >/etc/qrtotp/seal.key",
+        "chmod 644 /etc/qrtotp/seal.key",
+        "rm /etc/qrtotp/qrtotp.toml",
+        "echo 'surprise = 1' >>/etc/qrtotp/qrtotp.toml",
+        "chmod 666 /etc/qrtotp/qrtotp.toml",
+        "chown 3000 /etc/qrtotp/qrtotp.toml",
+        "chmod 777 /etc/qrtotp",
+        "chmod 770 /var/lib/qrtotp; chgrp 3000 /var/lib/qrtotp",
+        "sed -i s,/var/lib/qrtotp,/var/lib/elsewhere, /etc/qrtotp/qrtotp.toml",
+        "mv /etc/qrtotp/qrtotp.toml /root/; ln -s /root/qrtotp.toml /etc/qrtotp/",
+    ] {
+        let (sandbox, alice, _) = host_on_tmpfs();
+        shell(&sandbox, damage);
+        everybody_is_denied(&sandbox, &[("alice", &alice), ("bobby", &alice)], damage);
+        let lines = sandbox.log.events();
+        assert!(
+            lines.iter().any(|line| line.contains("detail=")),
+            "{damage}: the log says nothing useful: {lines:?}"
+        );
+    }
+}
+
+#[test]
+fn a_record_copied_to_another_name_does_not_open() {
+    let (sandbox, alice, _) = host_on_tmpfs();
+    shell(&sandbox, "cp -a /var/lib/qrtotp/accounts/alice /var/lib/qrtotp/accounts/bobby");
+    everybody_is_denied(&sandbox, &[("bobby", &alice)], "a copied record");
+    assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);
+}
+
+#[test]
+fn a_link_in_place_of_a_record_is_not_followed() {
+    let (sandbox, alice, _) = host_on_tmpfs();
+    shell(&sandbox, &format!("mv {ALICE} {STATE}/aside; ln -s {STATE}/aside {ALICE}"));
+    everybody_is_denied(&sandbox, &[("alice", &alice)], "a linked directory");
+    shell(
+        &sandbox,
+        &format!("rm {ALICE}; mv {STATE}/aside {ALICE}; cd {ALICE}; mv state real; ln -s real state"),
+    );
+    everybody_is_denied(&sandbox, &[("alice", &alice)], "a linked file");
+}

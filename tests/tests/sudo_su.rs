@@ -1,0 +1,119 @@
+//! Setuid callers: an ordinary user starts them, and may do to them whatever the kernel allows.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::{Duration, Instant};
+
+use qrtotp_tests::{Sandbox, host::PAM_SUCCESS, users::PASSWORD};
+
+fn host() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.add_user("bobby");
+    sandbox
+}
+
+#[test]
+fn sudo_asks_for_the_callers_password_and_code() {
+    let sandbox = host();
+    sandbox.password_and_code("sudo", "");
+    let phone = sandbox.import("alice");
+    for (code, works) in [(phone.wrong_code(), false), (phone.code(), true)] {
+        let mut sudo = sandbox.pty(Some("alice"), &["sudo", "id", "-un"]);
+        sudo.expect("password for alice: ");
+        sudo.send(PASSWORD);
+        sudo.expect("Verification code: ");
+        sudo.send(&code);
+        if works {
+            assert!(sudo.success().contains("root"));
+        } else {
+            sudo.expect("try again");
+            drop(sudo);
+        }
+    }
+    let _ = sandbox.log.wait(&["event=login result=accepted", "user=alice service=sudo", "tty=/dev/pts/"]);
+}
+
+#[test]
+fn su_asks_for_the_code_of_whom_one_becomes() {
+    let sandbox = host();
+    sandbox.password_and_code("su", "");
+    let phone = sandbox.import("bobby");
+    let mut su = sandbox.pty(Some("alice"), &["su", "bobby", "-c", "id -un"]);
+    su.expect("Password: ");
+    su.send(PASSWORD);
+    su.expect("Verification code: ");
+    su.send(&phone.code());
+    assert!(su.success().ends_with("bobby\r\n"));
+    let _ = sandbox.log.wait(&["event=login result=accepted", "user=bobby service=su", "by=alice"]);
+}
+
+#[test]
+fn a_file_size_limit_of_zero_neither_kills_su_nor_leaves_anything_behind() {
+    let sandbox = host();
+    sandbox.stack("");
+    sandbox.key_and_code("su", "");
+    let phone = sandbox.import("bobby");
+    let before = sandbox.run(&["find", "/var/lib/qrtotp", "-ls"]).stdout;
+    let mut su =
+        sandbox.pty(Some("alice"), &["bash", "-c", "ulimit -f 0; su bobby -c 'id -un'; echo status=$?"]);
+    su.expect("Verification code: ");
+    su.send(&phone.code());
+    su.expect("status=");
+    let shown = su.finish().1;
+    // 128 + SIGXFSZ would be 153.
+    assert!(shown.contains("status=1\r\n"), "{shown}");
+    let _ = sandbox.log.wait(&["event=login result=denied", "reason=file_size_limit"]);
+    let names = |listing: &str| -> Vec<String> {
+        listing.lines().map(|line| line.split_whitespace().last().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&before), names(&sandbox.run(&["find", "/var/lib/qrtotp", "-ls"]).stdout));
+    assert_eq!(sandbox.answer("bobby", &phone.code()), PAM_SUCCESS, "the code was not used up");
+}
+
+/// As alice: starts `su bobby` again and again, gives it a code, and stops it at a random instant for good.
+const STORM: &str = r"
+pids=()
+end=$((SECONDS + 12))
+while [ $SECONDS -lt $end ]; do
+    su bobby -c true < <(echo 123456) >/dev/null 2>&1 &
+    pids+=($!)
+    sleep 0.0$((RANDOM % 10))$((RANDOM % 10))
+    kill -STOP $! 2>/dev/null
+    # Twenty of them stay stopped; older ones make room.
+    if [ ${#pids[@]} -gt 20 ]; then kill -KILL ${pids[0]} 2>/dev/null; pids=(${pids[@]:1}); fi
+done
+jobs -p | wc -l
+kill -KILL ${pids[@]} 2>/dev/null
+exit 0
+";
+
+#[test]
+fn a_user_who_stops_their_own_su_at_any_instant_never_holds_up_the_owner() {
+    let sandbox = host();
+    sandbox.configure("[verify]\nwindow_back = 10\n[throttle]\nfree_failures = 20\n");
+    sandbox.stack("");
+    sandbox.key_and_code("su", "");
+    let phone = sandbox.import("bobby");
+    let mut storm = sandbox.command(Some("alice"), &["bash", "-c", STORM]).spawn().unwrap();
+    let mut logins = 0;
+    for step in phone.step() - 9..=phone.step() {
+        if storm.try_wait().unwrap().is_some() {
+            break;
+        }
+        // The storm's wrong codes are counted; this test is about locks, not about the throttle.
+        sandbox.run(&["qrtotp", "unlock", "bobby"]).success();
+        let start = Instant::now();
+        if sandbox.answer("bobby", &phone.code_of_step(step)) == PAM_SUCCESS {
+            logins += 1;
+        }
+        assert!(start.elapsed() < Duration::from_secs(6), "held up for {:?}", start.elapsed());
+        qrtotp_tests::clock::pause(Duration::from_millis(700));
+    }
+    let _ = storm.wait();
+    assert!(logins >= 5, "the owner got in only {logins} times");
+    let busy: Vec<String> =
+        sandbox.log.events().into_iter().filter(|event| event.contains("reason=store_busy")).collect();
+    assert!(busy.is_empty(), "somebody froze the lock: {busy:?}");
+    let attempts = sandbox.log.events().iter().filter(|event| event.contains("service=su")).count();
+    assert!(attempts > 20, "the storm reached the module only {attempts} times");
+}
