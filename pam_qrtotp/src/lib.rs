@@ -1,1 +1,128 @@
-//! placeholder
+//! `pam_qrtotp.so`: checks a TOTP or recovery code as one part of a PAM stack.
+//!
+//! A thin face on `qrtotp_core::flow`: what PAM hands over becomes owned values, the outcome becomes a PAM code. It
+//! starts no thread, keeps no descriptor, writes to no terminal, and a panic in it is a denial.
+
+mod alloc;
+mod args;
+mod host;
+
+use alloc::WipingAllocator;
+use args::Args;
+use host::{Host, Log, subject};
+use pam::constants::{PAM_SILENT, PamFlag, PamResultCode};
+use pam::module::{PamHandle, PamHooks};
+use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
+use qrtotp_core::clock::SystemClock;
+use qrtotp_core::flow::{Dialog, HostDirectory, Login, Outcome, UNAVAILABLE};
+use qrtotp_core::policy::Source;
+use qrtotp_core::store::FileStore;
+use std::ffi::CStr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+#[global_allocator]
+static ALLOCATOR: WipingAllocator = WipingAllocator::new();
+
+struct QrTotp;
+
+pam::pam_hooks!(QrTotp);
+
+impl PamHooks for QrTotp {
+    fn sm_authenticate(pamh: &mut PamHandle, args: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        ALLOCATOR.shield();
+        guarded(pamh, |pamh| match authenticate(pamh, &args, flags) {
+            Outcome::Accepted => PamResultCode::PAM_SUCCESS,
+            Outcome::Denied => PamResultCode::PAM_AUTH_ERR,
+            Outcome::Ignored => PamResultCode::PAM_IGNORE,
+        })
+    }
+
+    /// We hold no credentials of the kind meant here. OpenSSH ends the connection if this fails.
+    fn sm_setcred(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
+        PamResultCode::PAM_SUCCESS
+    }
+
+    /// We have no opinion on whether an account may be used now.
+    fn acct_mgmt(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
+        PamResultCode::PAM_IGNORE
+    }
+
+    /// Passwords are not ours to change.
+    fn sm_chauthtok(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
+        PamResultCode::PAM_IGNORE
+    }
+
+    /// Nothing is opened with a session.
+    fn sm_open_session(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
+        PamResultCode::PAM_IGNORE
+    }
+
+    /// So nothing is closed.
+    fn sm_close_session(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
+        PamResultCode::PAM_IGNORE
+    }
+}
+
+/// Runs a hook. A panic becomes a denial and a line in the log that holds nothing of what was worked on.
+fn guarded(pamh: &mut PamHandle, hook: impl FnOnce(&mut PamHandle) -> PamResultCode) -> PamResultCode {
+    // The usual panic hook would print into the host's terminal. Ours belongs to this image of the module alone.
+    std::panic::set_hook(Box::new(|_| {}));
+    match catch_unwind(AssertUnwindSafe(|| hook(pamh))) {
+        Ok(code) => code,
+        Err(payload) => {
+            std::mem::forget(payload); // dropping it could panic again
+            let nobody = Subject::default();
+            Event::new(Kind::InternalError, &nobody).reason("panic").emit(&mut Log::new(pamh));
+            PamResultCode::PAM_AUTH_ERR
+        }
+    }
+}
+
+fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
+    let mut log = Log::new(pamh);
+    let user = match pamh.get_user(None) {
+        Ok(user) => user,
+        Err(_) => {
+            let subject = subject(pamh, String::new());
+            Event::login(&subject, Verdict::Denied, "no_user").emit(&mut log);
+            return Outcome::Denied;
+        }
+    };
+    let subject = subject(pamh, user);
+    let silent = flags & PAM_SILENT != 0;
+    let mut host = Host::new(pamh, silent);
+    let args = match Args::parse(words) {
+        Ok(args) => args,
+        Err(error) => return refuse(&mut host, &mut log, &subject, "arguments_invalid", &error.0),
+    };
+    log.set_debug(args.debug);
+    let source = match Source::load(&args.config) {
+        Ok(source) => source,
+        Err(error) => return refuse(&mut host, &mut log, &subject, error.reason(), &error.to_string()),
+    };
+    log.set_debug(args.debug || source.config.audit.debug);
+    log.debug(&format!("read {}", args.config.display()));
+    let store = match FileStore::open(&source.config.state_dir.0, &source.dir_path) {
+        Ok(store) => store,
+        Err(error) => return refuse(&mut host, &mut log, &subject, error.reason(), &error.to_string()),
+    };
+    Login {
+        config: &source.config,
+        options: &args.options,
+        store: &store,
+        directory: &HostDirectory,
+        host: &mut host,
+        clock: &SystemClock,
+        audit: &mut log,
+        subject,
+    }
+    .run()
+}
+
+/// Something on our side is not as it must be: nobody gets in, and the log says what to do.
+fn refuse(host: &mut Host<'_>, log: &mut Log, subject: &Subject, reason: &str, detail: &str) -> Outcome {
+    host.show(UNAVAILABLE);
+    Event::new(Kind::ConfigurationRefused, subject).reason(reason).detail(detail).emit(log);
+    Event::login(subject, Verdict::Denied, reason).detail(detail).emit(log);
+    Outcome::Denied
+}

@@ -178,19 +178,8 @@ impl Default for Enroll {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audit {
-    /// The syslog facility.
-    pub facility: Facility,
-}
-
-/// A syslog facility for security messages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Facility {
-    /// Security messages that only root should read: LOG_AUTHPRIV.
-    #[default]
-    Authpriv,
-    /// LOG_AUTH, where a site reads that.
-    Auth,
+    /// Log what the module looks at, as its argument `debug` does.
+    pub debug: bool,
 }
 
 /// `[brand]`.

@@ -6,7 +6,6 @@ mod span;
 
 pub use check::{Finding, Severity, findings};
 pub use config::{
-    Audit, Brand, Config, ConfigError, DEFAULT_PATH, Defaults, Enroll, Facility, FirstLogin, Require, Source,
-    Verify,
+    Audit, Brand, Config, ConfigError, DEFAULT_PATH, Defaults, Enroll, FirstLogin, Require, Source, Verify,
 };
 pub use span::{Span, SpanError};

@@ -1,0 +1,106 @@
+//! The words behind the module's name in a PAM file. Anything that is not understood denies.
+
+use qrtotp_core::flow::{FirstPass, Options};
+use qrtotp_core::policy::DEFAULT_PATH;
+use std::ffi::CStr;
+use std::path::PathBuf;
+
+/// The arguments, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Args {
+    /// The configuration file.
+    pub(crate) config: PathBuf,
+    /// Log what is looked at, for somebody who looks for a mistake.
+    pub(crate) debug: bool,
+    /// What a login is asked with.
+    pub(crate) options: Options,
+}
+
+/// An argument at fault, in words for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ArgError(pub(crate) String);
+
+impl Args {
+    /// # Errors
+    /// An unknown, malformed, repeated or contradicting argument.
+    pub(crate) fn parse(words: &[&CStr]) -> Result<Self, ArgError> {
+        let mut args =
+            Self { config: PathBuf::from(DEFAULT_PATH), debug: false, options: Options::default() };
+        let mut seen: Vec<&str> = Vec::new();
+        for word in words {
+            let word = word.to_str().map_err(|_| ArgError("an argument is not UTF-8".into()))?;
+            let (key, value) = word.split_once('=').map_or((word, None), |(key, value)| (key, Some(value)));
+            if seen.contains(&key) {
+                return Err(ArgError(format!("argument `{key}` is given twice")));
+            }
+            seen.push(key);
+            match (key, value) {
+                ("config", Some(path)) if path.starts_with('/') => args.config = PathBuf::from(path),
+                ("prompt", Some(text)) if !text.is_empty() && !text.chars().any(char::is_control) => {
+                    args.options.prompt = Some(text.to_owned());
+                }
+                ("config", _) => return Err(ArgError("`config=` takes an absolute path".into())),
+                ("prompt", _) => {
+                    return Err(ArgError("`prompt=` takes a text without control characters".into()));
+                }
+                ("nullok", None) => args.options.nullok = true,
+                ("debug", None) => args.debug = true,
+                ("echo_code", None) => args.options.echo_code = true,
+                ("try_first_pass", None) => args.first_pass(FirstPass::Try)?,
+                ("use_first_pass", None) => args.first_pass(FirstPass::Use)?,
+                ("forward_pass", None) => args.first_pass(FirstPass::Forward)?,
+                _ => return Err(ArgError(format!("unknown argument `{word}`"))),
+            }
+        }
+        Ok(args)
+    }
+
+    fn first_pass(&mut self, mode: FirstPass) -> Result<(), ArgError> {
+        if self.options.first_pass != FirstPass::Ask {
+            let text = "only one of try_first_pass, use_first_pass and forward_pass can hold";
+            return Err(ArgError(text.into()));
+        }
+        self.options.first_pass = mode;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn no_arguments_are_the_defaults() {
+        let args = Args::parse(&[]).unwrap();
+        assert_eq!(args.config, PathBuf::from("/etc/qrtotp/qrtotp.toml"));
+        assert_eq!(args.options, Options::default());
+    }
+
+    #[test]
+    fn every_argument_is_understood() {
+        let words =
+            [c"config=/x/y.toml", c"nullok", c"debug", c"prompt=Code? ", c"forward_pass", c"echo_code"];
+        let args = Args::parse(&words).unwrap();
+        assert_eq!(args.config, PathBuf::from("/x/y.toml"));
+        assert!(args.debug && args.options.nullok && args.options.echo_code);
+        assert_eq!(args.options.prompt.as_deref(), Some("Code? "));
+        assert_eq!(args.options.first_pass, FirstPass::Forward);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_by_name() {
+        for word in
+            [c"nullOK", c"nullok=1", c"", c"config", c"config=etc", c"prompt=", c"prompt=a\nb", c"\xff"]
+        {
+            assert!(Args::parse(&[word]).is_err(), "{word:?}");
+        }
+        assert!(Args::parse(&[c"secret=/x"]).unwrap_err().0.contains("secret=/x"));
+    }
+
+    #[test]
+    fn repeated_and_contradicting_arguments_are_refused() {
+        assert!(Args::parse(&[c"debug", c"debug"]).is_err());
+        assert!(Args::parse(&[c"try_first_pass", c"forward_pass"]).is_err());
+    }
+}
