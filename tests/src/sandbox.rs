@@ -93,7 +93,7 @@ impl Sandbox {
         let mut answer = |name: &str| {
             let line = lines.next().unwrap_or_default();
             line.strip_prefix(name)
-                .unwrap_or_else(|| panic!("the sandbox could not be set up (its message is above): {line}"))
+                .unwrap_or_else(|| panic!("no private host (the reason is above); it needs the kernel's namespaces and overlayfs, which a container may not have: {line}"))
                 .trim()
                 .to_owned()
         };
