@@ -1,0 +1,113 @@
+use super::*;
+use crate::account::Standing;
+use crate::store::Store;
+
+#[test]
+fn revoking_the_last_device_revokes_the_account_and_its_recovery_codes() {
+    let mut w = World::new();
+    let mut human = Human::says([Say::Phone(0)]);
+    let id = w.enroll(&mut human).unwrap().credential;
+    revoke(&w.store, &World::name(), Selection::One(id), START, &World::subject("alice"), &mut w.log)
+        .unwrap();
+    let record = w.store.load(&World::name()).unwrap().unwrap().record;
+    assert_eq!(record.standing(), Standing::Revoked);
+    assert_eq!(w.answer(&human.codes[0].clone()), Outcome::Denied);
+    assert_eq!(w.reason(), "revoked");
+}
+
+#[test]
+fn revoking_one_of_two_devices_leaves_the_other() {
+    let mut w = World::new();
+    let first = w.import(Params::default());
+    let second = w.import(Params::default());
+    let id = w.store.load(&World::name()).unwrap().unwrap().record.credentials[0].id;
+    revoke(&w.store, &World::name(), Selection::One(id), START, &World::subject("alice"), &mut w.log)
+        .unwrap();
+    let (gone, kept) = (w.code(&first, 0), w.code(&second, 0));
+    assert_eq!(w.answer(&gone), Outcome::Denied);
+    assert_eq!(w.answer(&kept), Outcome::Accepted);
+}
+
+#[test]
+fn what_is_not_there_can_not_be_revoked() {
+    let mut w = World::new();
+    let subject = World::subject("alice");
+    let id = crate::account::CredentialId::from_random([9; 6]);
+    let missing = revoke(&w.store, &World::name(), Selection::All, START, &subject, &mut w.log);
+    assert!(matches!(missing, Err(AdminError::NotEnrolled(_))));
+    w.import(Params::default());
+    let missing = revoke(&w.store, &World::name(), Selection::One(id), START, &subject, &mut w.log);
+    assert!(matches!(missing, Err(AdminError::NoCredential(..))));
+}
+
+#[test]
+fn a_revoked_account_is_enrolled_again_with_a_new_device() {
+    let mut w = World::new();
+    w.import(Params::default());
+    revoke(&w.store, &World::name(), Selection::All, START, &World::subject("alice"), &mut w.log).unwrap();
+    let mut human = Human::says([Say::Phone(0)]);
+    w.enroll(&mut human).unwrap();
+    assert_eq!(human.codes.len(), 10);
+    assert_eq!(w.answer(&human.codes[0].clone()), Outcome::Accepted);
+}
+
+#[test]
+fn regenerating_makes_the_old_recovery_codes_worthless() {
+    let mut w = World::new();
+    let mut human = Human::says([Say::Phone(0)]);
+    w.enroll(&mut human).unwrap();
+    assert_eq!(w.answer(&human.codes[0].clone()), Outcome::Accepted);
+    let subject = World::subject("alice");
+    let new = regenerate_recovery(&w.store, &World::name(), START, &subject, &mut w.log).unwrap();
+    assert_eq!(w.answer(&human.codes[1].clone()), Outcome::Denied);
+    for code in new {
+        assert_eq!(w.answer(&code), Outcome::Accepted);
+    }
+}
+
+#[test]
+fn unlocking_ends_every_wait() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    for _ in 0..100 {
+        w.pass(30);
+        w.answer("000000");
+    }
+    assert_eq!(unlock(&w.store, &World::name(), &World::subject("alice"), &mut w.log).unwrap(), 100);
+    let code = w.code(&secret, 0);
+    assert_eq!(w.answer(&code), Outcome::Accepted);
+}
+
+#[test]
+fn a_secret_that_is_enrolled_already_is_refused() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    let uri = KeyUri { issuer: "i".into(), account: "a".into(), secret, params: Params::default() };
+    let (name, label, subject) = (World::name(), Label::new("x"), World::subject("alice"));
+    let again = import(&w.store, &w.config, (&name, UID), (&uri, &label), START, &subject, &mut w.log);
+    assert!(matches!(again, Err(AdminError::Enroll(EnrollError::Known(_)))));
+}
+
+#[test]
+fn a_live_token_must_be_revoked_before_another_is_issued() {
+    let mut w = World::new();
+    let (name, subject) = (World::name(), World::subject("alice"));
+    let issue = Issue { name: &name, uid: UID, lifetime: w.config.enroll.token_lifetime, max_shows: 3 };
+    issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
+    let second = issue_token(&w.store, &issue, START, &subject, &mut w.log);
+    assert!(matches!(second, Err(AdminError::TokenLive(..))));
+    revoke_token(&w.store, &name, START, &subject, &mut w.log).unwrap();
+    issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
+}
+
+#[test]
+fn an_account_with_nothing_but_a_token_is_un_enrolled() {
+    let mut w = World::new();
+    let (name, subject) = (World::name(), World::subject("alice"));
+    let issue = Issue { name: &name, uid: UID, lifetime: w.config.enroll.token_lifetime, max_shows: 3 };
+    issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
+    let options = Options { nullok: true, ..Options::default() };
+    assert_eq!(w.login_as("alice", &options, &mut Human::default()), Outcome::Ignored);
+    assert_eq!(w.answer("123456"), Outcome::Denied);
+    assert_eq!(w.reason(), "not_enrolled");
+}

@@ -1,0 +1,206 @@
+use super::*;
+use crate::account::{TokenRefusal, TokenState};
+use crate::store::Store;
+
+fn token(w: &mut World) -> crate::account::TokenId {
+    let name = World::name();
+    let issue = Issue {
+        name: &name,
+        uid: UID,
+        lifetime: w.config.enroll.token_lifetime,
+        max_shows: w.config.enroll.max_shows,
+    };
+    let subject = World::subject("alice");
+    issue_token(&w.store, &issue, w.clock.now(), &subject, &mut w.log).unwrap().id
+}
+
+fn snapshot(w: &World) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut dirs = vec![w.path.clone()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+            match entry.file_type().unwrap().is_dir() {
+                true => dirs.push(entry.path()),
+                false => found.push((entry.path(), std::fs::read(entry.path()).unwrap())),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn an_enrolled_device_logs_in_but_not_with_the_code_that_enrolled_it() {
+    let mut w = World::new();
+    let mut human = Human::says([Say::Phone(0)]);
+    w.enroll(&mut human).unwrap();
+    assert_eq!(human.codes.len(), 10);
+    let uri = KeyUri::parse(&human.offers[0].0, Strength::Normal).unwrap();
+    let code = w.code(&uri.secret, 0);
+    assert_eq!(w.answer(&code), Outcome::Denied);
+    w.pass(30);
+    let code = w.code(&uri.secret, 0);
+    assert_eq!(w.answer(&code), Outcome::Accepted);
+}
+
+#[test]
+fn three_wrong_codes_or_no_answer_leave_everything_as_it_was() {
+    for script in [vec!["000000", "hunter2", ""], vec!["000000"], vec![]] {
+        let mut w = World::new();
+        let before = snapshot(&w);
+        let mut human = Human::says(script.into_iter().map(say));
+        assert!(w.enroll(&mut human).unwrap_err().is_refusal());
+        assert_eq!(snapshot(&w), before);
+        assert!(w.log.0.iter().any(|line| line.starts_with("event=enrollment_abandoned")));
+    }
+}
+
+#[test]
+fn a_wrong_code_may_be_followed_by_a_right_one() {
+    let mut w = World::new();
+    w.enroll(&mut Human::says([say("000000"), say("123"), Say::Phone(-1)])).unwrap();
+}
+
+#[test]
+fn a_qr_code_that_waited_too_long_is_worth_nothing() {
+    let mut w = World::new();
+    w.config.enroll.time_limit = crate::policy::Span::seconds(1);
+    let clock = std::rc::Rc::new(Cell::new(0));
+    let mut human = Human::says([Say::Phone(0)]);
+    let ticks = std::rc::Rc::clone(&clock);
+    human.meanwhile = Some(Box::new(move || ticks.set(ticks.get() + 2)));
+    // A clock that runs on while the person types.
+    struct Running(UnixTime, std::rc::Rc<Cell<UnixTime>>);
+    impl Clock for Running {
+        fn now(&self) -> UnixTime {
+            self.0 + self.1.get()
+        }
+    }
+    human.now = START;
+    let (name, label, subject) = (World::name(), Label::new("x"), World::subject("alice"));
+    let invitation = Invitation {
+        name: &name,
+        uid: UID,
+        label: &label,
+        existing: ExistingCode::Required,
+        subject: &subject,
+        issuer: "h",
+        params: Params::default(),
+    };
+    let result = enroll(&invitation, &w.config, &w.store, &mut human, &Running(START, clock), &mut w.log);
+    assert!(matches!(result, Err(EnrollError::TimeUp)));
+    assert!(w.store.load(&name).unwrap().is_none());
+}
+
+#[test]
+fn a_second_device_takes_a_code_of_the_first_and_makes_no_new_recovery_codes() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    let refused = w.enroll(&mut Human::says([say("000000"), say("000000"), say("000000")]));
+    assert!(matches!(refused, Err(EnrollError::NotProven(_))));
+    let mut human = Human::says([say(&w.code(&secret, 0)), Say::Phone(0)]);
+    w.enroll(&mut human).unwrap();
+    assert_eq!(w.store.load(&World::name()).unwrap().unwrap().record.credentials.len(), 2);
+    w.pass(30);
+    let again = w.enroll(&mut Human::says([say(&human.codes[0].clone()), Say::Phone(0)]));
+    assert!(again.is_ok(), "a recovery code serves wherever a code is asked for");
+}
+
+#[test]
+fn root_may_skip_the_existing_code_and_that_is_in_the_log() {
+    let mut w = World::new();
+    w.import(Params::default());
+    w.enroll_with(&mut Human::says([Say::Phone(0)]), ExistingCode::Skipped).unwrap();
+    assert!(w.log.0.iter().any(|l| l.starts_with("event=enrollment_started reason=existing_code_skipped")));
+}
+
+#[test]
+fn there_are_never_more_devices_than_allowed() {
+    let mut w = World::new();
+    for _ in 0..5 {
+        w.import(Params::default());
+    }
+    let result = w.enroll_with(&mut Human::says([Say::Phone(0)]), ExistingCode::Skipped);
+    assert!(matches!(result, Err(EnrollError::TooManyDevices(5))));
+}
+
+#[test]
+fn an_issued_token_is_consumed_by_the_first_right_code() {
+    let mut w = World::new();
+    let id = token(&mut w);
+    w.enroll(&mut Human::says([Say::Phone(0)])).unwrap();
+    let record = w.store.load(&World::name()).unwrap().unwrap().record;
+    let token = record.token.unwrap();
+    assert_eq!((token.id, token.state), (id, TokenState::Consumed(START)));
+    assert!(w.log.0.iter().any(|line| line.starts_with("event=token_consumed")));
+}
+
+#[test]
+fn an_issued_token_counts_its_shows_and_then_refuses() {
+    let mut w = World::new();
+    token(&mut w);
+    let mut secrets = std::collections::HashSet::new();
+    for _ in 0..3 {
+        let mut human = Human::default();
+        w.enroll(&mut human).unwrap_err();
+        secrets.insert(human.offers[0].0.clone());
+    }
+    assert_eq!(secrets.len(), 3, "each show makes a fresh secret");
+    let mut human = Human::default();
+    let refused = w.enroll(&mut human);
+    assert!(matches!(refused, Err(EnrollError::Token(TokenRefusal::ShowsUsedUp))));
+    assert!(human.offers.is_empty());
+}
+
+#[test]
+fn a_token_revoked_while_the_qr_code_is_on_the_screen_enrols_nobody() {
+    let mut w = World::new();
+    token(&mut w);
+    let elsewhere = FileStore::open(&w.path, w.path.parent().unwrap()).unwrap();
+    let mut human = Human::says([Say::Phone(0)]);
+    human.meanwhile = Some(Box::new(move || {
+        let subject = World::subject("alice");
+        revoke_token(&elsewhere, &World::name(), START, &subject, &mut Vec::new()).unwrap();
+    }));
+    assert!(matches!(w.enroll(&mut human), Err(EnrollError::Token(TokenRefusal::Revoked))));
+    assert!(w.store.load(&World::name()).unwrap().unwrap().record.credentials.is_empty());
+}
+
+#[test]
+fn two_people_with_one_token_make_one_credential() {
+    let mut w = World::new();
+    token(&mut w);
+    let mut other = World { log: Log::default(), ..World::new() };
+    other.store = FileStore::open(&w.path, w.path.parent().unwrap()).unwrap();
+    let first = std::rc::Rc::new(Cell::new(false));
+    let done = std::rc::Rc::clone(&first);
+    let mut human = Human::says([Say::Phone(0)]);
+    human.meanwhile = Some(Box::new(move || {
+        done.set(other.enroll(&mut Human::says([Say::Phone(0)])).is_ok());
+    }));
+    assert!(matches!(w.enroll(&mut human), Err(EnrollError::Token(TokenRefusal::Consumed))));
+    assert!(first.get());
+    assert_eq!(w.store.load(&World::name()).unwrap().unwrap().record.credentials.len(), 1);
+}
+
+#[test]
+fn a_recreated_user_is_enrolled_anew_and_the_former_ones_devices_are_gone() {
+    let mut w = World::new();
+    let old = w.import(Params::default());
+    w.people.0.set(UID + 1);
+    w.enroll(&mut Human::says([Say::Phone(0)])).unwrap();
+    let record = w.store.load(&World::name()).unwrap().unwrap().record;
+    assert_eq!((record.uid, record.credentials.len()), (UID + 1, 1));
+    let code = w.code(&old, 0);
+    assert_eq!(w.answer(&code), Outcome::Denied);
+}
+
+#[test]
+fn nothing_of_an_enrolment_is_in_the_log() {
+    let mut w = World::new();
+    let mut human = Human::says([Say::Phone(0)]);
+    w.enroll(&mut human).unwrap();
+    let log = w.log.0.join("\n");
+    let key = human.offers[0].1.replace(' ', "");
+    assert!(!log.contains(&key) && human.codes.iter().all(|code| !log.contains(code.as_str())));
+}

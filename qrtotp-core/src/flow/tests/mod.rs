@@ -1,0 +1,251 @@
+//! The flows against a real file store, with a scripted person and a clock that stands still until told otherwise.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod admin;
+mod enroll;
+mod login;
+
+use super::*;
+use crate::account::{Label, Name};
+use crate::audit::{AuditSink, Priority, Subject};
+use crate::clock::{Clock, UnixTime};
+use crate::otp::{KeyUri, Params, Secret, Strength, code_at};
+use crate::policy::Config;
+use crate::store::FileStore;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+pub(super) const UID: u32 = 4321;
+/// The first second of a step.
+pub(super) const START: UnixTime = 1_790_000_010;
+
+pub(super) struct FakeClock(pub Cell<UnixTime>);
+
+impl Clock for FakeClock {
+    fn now(&self) -> UnixTime {
+        self.0.get()
+    }
+}
+
+/// Events, and debug lines as well: neither may hold a secret.
+#[derive(Default)]
+pub(super) struct Log(pub Vec<String>);
+
+impl AuditSink for Log {
+    fn record(&mut self, _: Priority, line: &str) {
+        self.0.push(line.to_owned());
+    }
+    fn debug(&mut self, line: &str) {
+        self.0.push(format!("debug {line}"));
+    }
+}
+
+/// alice, whom the directory also knows as ALICE; `ghost` makes it fail.
+pub(super) struct People(pub Cell<u32>);
+
+impl Directory for People {
+    fn find(&self, typed: &str) -> Result<Option<Person>, LookupError> {
+        match typed.to_lowercase().as_str() {
+            "alice" => Ok(Some(Person { name: "alice".into(), uid: self.0.get() })),
+            "bob" => Ok(Some(Person { name: "bob".into(), uid: 5000 })),
+            "ghost" => Err(LookupError("down".into())),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// What to answer: an answer, or what the phone shows so many steps from now.
+pub(super) enum Say {
+    Text(Vec<u8>),
+    Phone(i64),
+    Nothing,
+}
+
+pub(super) fn say(text: &str) -> Say {
+    Say::Text(text.as_bytes().to_vec())
+}
+
+/// A person with a script, and what they saw.
+#[derive(Default)]
+pub(super) struct Human {
+    pub script: VecDeque<Say>,
+    pub prompts: Vec<String>,
+    pub shown: Vec<String>,
+    pub offers: Vec<(String, String)>,
+    pub codes: Vec<String>,
+    pub password: Option<Vec<u8>>,
+    pub forwarded: Option<Vec<u8>>,
+    pub now: UnixTime,
+    /// Runs just before an answer is given.
+    pub meanwhile: Option<Box<dyn FnMut()>>,
+}
+
+impl Human {
+    pub(super) fn says(script: impl IntoIterator<Item = Say>) -> Self {
+        Self { script: script.into_iter().collect(), ..Self::default() }
+    }
+}
+
+impl Dialog for Human {
+    fn show(&mut self, text: &str) {
+        self.shown.push(text.to_owned());
+    }
+    fn ask(&mut self, prompt: &str, _: Echo) -> Result<Typed, NoAnswer> {
+        self.prompts.push(prompt.to_owned());
+        if let Some(f) = &mut self.meanwhile {
+            f();
+        }
+        match self.script.pop_front().unwrap_or(Say::Nothing) {
+            Say::Text(text) => Ok(Typed::new(text)),
+            Say::Phone(steps) => {
+                let uri =
+                    KeyUri::parse(&self.offers.last().expect("nothing offered").0, Strength::Normal).unwrap();
+                let step = uri.params.step_at(self.now).saturating_add_signed(steps);
+                Ok(Typed::new(code_at(&uri.secret, uri.params, step).as_str().as_bytes().to_vec()))
+            }
+            Say::Nothing => Err(NoAnswer),
+        }
+    }
+}
+
+impl LoginHost for Human {
+    fn password(&mut self) -> Option<Typed> {
+        self.password.clone().map(Typed::new)
+    }
+    fn forward_password(&mut self, password: &[u8]) -> Result<(), NoAnswer> {
+        self.forwarded = Some(password.to_vec());
+        Ok(())
+    }
+}
+
+impl EnrollDialog for Human {
+    fn offer(&mut self, offer: &Offer) -> Result<(), NoAnswer> {
+        self.offers.push((offer.uri.to_string(), offer.key.to_string()));
+        Ok(())
+    }
+    fn recovery_codes(&mut self, codes: &[Zeroizing<String>]) {
+        self.codes = codes.iter().map(|code| code.to_string()).collect();
+    }
+}
+
+/// A host with a store.
+pub(super) struct World {
+    _dir: tempfile::TempDir,
+    pub path: PathBuf,
+    pub store: FileStore,
+    pub config: Config,
+    pub clock: FakeClock,
+    pub people: People,
+    pub log: Log,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let dir =
+            tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o700)).tempdir().unwrap();
+        let path = dir.path().join("state");
+        let store = FileStore::open_or_create(&path, dir.path()).unwrap();
+        Self {
+            _dir: dir,
+            path,
+            store,
+            config: Config::default(),
+            clock: FakeClock(Cell::new(START)),
+            people: People(Cell::new(UID)),
+            log: Log::default(),
+        }
+    }
+
+    pub(super) fn subject(user: &str) -> Subject {
+        Subject { user: user.into(), service: "sshd".into(), ..Subject::default() }
+    }
+
+    pub(super) fn name() -> Name {
+        Name::new("alice").unwrap()
+    }
+
+    pub(super) fn account_file(&self, file: &str) -> PathBuf {
+        self.path.join("accounts/alice").join(file)
+    }
+
+    /// Imports a fresh secret for alice and gives it back.
+    pub(super) fn import(&mut self, params: Params) -> Secret {
+        let secret = Secret::generate().unwrap();
+        let copy = Secret::from_bytes(secret.as_bytes(), Strength::Normal).unwrap();
+        let uri = KeyUri { issuer: "i".into(), account: "alice".into(), secret: copy, params };
+        let subject = Self::subject("alice");
+        let (name, label) = (Self::name(), Label::new("phone"));
+        import(
+            &self.store,
+            &self.config,
+            (&name, self.people.0.get()),
+            (&uri, &label),
+            self.clock.now(),
+            &subject,
+            &mut self.log,
+        )
+        .unwrap();
+        secret
+    }
+
+    /// What a device shows, `steps` from now.
+    pub(super) fn code(&self, secret: &Secret, steps: i64) -> String {
+        let step = Params::default().step_at(self.clock.now()).saturating_add_signed(steps);
+        code_at(secret, Params::default(), step).as_str().to_owned()
+    }
+
+    pub(super) fn login_as(&mut self, user: &str, options: &Options, human: &mut Human) -> Outcome {
+        Login {
+            config: &self.config,
+            options,
+            store: &self.store,
+            directory: &self.people,
+            host: human,
+            clock: &self.clock,
+            audit: &mut self.log,
+            subject: Self::subject(user),
+        }
+        .run()
+    }
+
+    pub(super) fn answer(&mut self, text: &str) -> Outcome {
+        self.login_as("alice", &Options::default(), &mut Human::says([say(text)]))
+    }
+
+    /// The reason of the last login.
+    pub(super) fn reason(&self) -> String {
+        let line =
+            self.log.0.iter().rev().find(|line| line.starts_with("event=login ")).expect("no login event");
+        line.split(' ').find_map(|word| word.strip_prefix("reason=")).unwrap().to_owned()
+    }
+
+    pub(super) fn enroll(&mut self, human: &mut Human) -> Result<Enrolled, EnrollError> {
+        self.enroll_with(human, ExistingCode::Required)
+    }
+
+    pub(super) fn enroll_with(
+        &mut self,
+        human: &mut Human,
+        existing: ExistingCode,
+    ) -> Result<Enrolled, EnrollError> {
+        human.now = self.clock.now();
+        let subject = Self::subject("alice");
+        let (name, label) = (Self::name(), Label::new("phone"));
+        let invitation = Invitation {
+            name: &name,
+            uid: self.people.0.get(),
+            label: &label,
+            existing,
+            subject: &subject,
+            issuer: "host",
+            params: Params::default(),
+        };
+        enroll(&invitation, &self.config, &self.store, human, &self.clock, &mut self.log)
+    }
+
+    pub(super) fn pass(&self, seconds: i64) {
+        self.clock.0.set(self.clock.0.get() + seconds);
+    }
+}
