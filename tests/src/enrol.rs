@@ -15,6 +15,12 @@ pub struct Enrolment {
 }
 
 impl Sandbox {
+    /// Makes the sealing key and the store, by enrolling somebody who does nothing else in the test.
+    pub fn make_store(&self) {
+        self.add_user("keeper");
+        self.import("keeper");
+    }
+
     /// Gives `user` a phone whose current and previous code are unused: two logins without waiting.
     pub fn import(&self, user: &str) -> Phone {
         self.import_phone(user, Phone::random())

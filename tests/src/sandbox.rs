@@ -259,7 +259,9 @@ impl Drop for Sandbox {
         drop(self.leash.take());
         let _ = self.holder.wait();
         if std::thread::panicking() {
-            eprintln!("the sandbox's log:\n{}", self.log.lines().join("\n"));
+            let lines = self.log.lines();
+            let last = lines.len().saturating_sub(40);
+            eprintln!("the end of the sandbox's log:\n{}", lines[last..].join("\n"));
         } else {
             self.assert_nothing_leaked();
         }

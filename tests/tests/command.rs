@@ -5,6 +5,12 @@ use qrtotp_tests::{Output, Phone, Sandbox, host::PAM_SUCCESS};
 use rustix::process::Signal;
 
 fn host() -> Sandbox {
+    let sandbox = host_without_store();
+    sandbox.make_store();
+    sandbox
+}
+
+fn host_without_store() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.add_user("alice");
     sandbox.add_user("bobby");
@@ -23,7 +29,7 @@ fn import(sandbox: &Sandbox, arguments: &[&str], uri: &str) -> Output {
 
 #[test]
 fn the_first_command_makes_the_key_and_the_store_and_a_login_never_does() {
-    let sandbox = host();
+    let sandbox = host_without_store();
     assert_ne!(sandbox.answer("alice", "123456"), PAM_SUCCESS);
     let files = ["/etc/qrtotp/seal.key", "/var/lib/qrtotp/store.toml"];
     assert!(!files.iter().any(|file| sandbox.exists(file)), "a login made a store");

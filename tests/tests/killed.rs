@@ -22,7 +22,8 @@ fn random_pause(most: Duration) {
 
 fn host() -> Sandbox {
     let sandbox = Sandbox::new();
-    sandbox.configure("[verify]\nwindow_back = 10\n[throttle]\nfree_failures = 20\n");
+    sandbox
+        .configure("[verify]\nwindow_back = 10\n[enroll]\nmax_devices = 1\n[throttle]\nfree_failures = 20\n");
     sandbox.stack("");
     sandbox
 }

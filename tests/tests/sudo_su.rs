@@ -89,7 +89,8 @@ exit 0
 #[test]
 fn a_user_who_stops_their_own_su_at_any_instant_never_holds_up_the_owner() {
     let sandbox = host();
-    sandbox.configure("[verify]\nwindow_back = 10\n[throttle]\nfree_failures = 20\n");
+    sandbox
+        .configure("[verify]\nwindow_back = 10\n[enroll]\nmax_devices = 1\n[throttle]\nfree_failures = 20\n");
     sandbox.stack("");
     sandbox.key_and_code("su", "");
     let phone = sandbox.import("bobby");

@@ -11,7 +11,8 @@ const PROCESSES: &str = "16";
 fn host() -> Sandbox {
     let sandbox = Sandbox::new();
     // Eleven codes per account to choose from, and no waits: neither is what these tests are about.
-    sandbox.configure("[verify]\nwindow_back = 10\n[throttle]\nfree_failures = 20\n");
+    sandbox
+        .configure("[verify]\nwindow_back = 10\n[enroll]\nmax_devices = 1\n[throttle]\nfree_failures = 20\n");
     sandbox.stack("");
     sandbox
 }
