@@ -53,7 +53,7 @@ fn after_two_hundred_kills_at_login_the_next_right_code_works() {
             lines.read_line(&mut report).unwrap(); // it is at the prompt
             let program = child_of(login.id()).unwrap();
             drop(login.stdin.take());
-            random_pause(Duration::from_millis(3));
+            random_pause(Duration::from_micros(600));
             let _ = kill_process(program, Signal::KILL);
             lines.read_to_string(&mut report).unwrap();
             let _ = login.wait();
