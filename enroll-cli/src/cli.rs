@@ -1,0 +1,244 @@
+//! The one definition of commands and options. Help, man pages and completions all come from it.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use qrtotp_core::account::CredentialId;
+use qrtotp_core::policy::{DEFAULT_PATH, Span};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Enrol, administer and diagnose one-time-code second factors
+///
+/// Keys and codes are read from standard input or the terminal, never from the command line, where other
+/// users could see them. Exit codes: 0 done, 1 refused, 2 error.
+#[derive(Debug, Parser)]
+#[command(name = "qrtotp", version)]
+pub struct Cli {
+    /// The configuration; the sealing key lies beside it
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_PATH)]
+    pub config: PathBuf,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Enrol an authenticator app: show a QR code, ask for a first code, then activate it
+    ///
+    /// Nothing is kept before the first code was right; stop at any time and the account is as it was.
+    Enroll(Enroll),
+    /// Show what is enrolled: devices, recovery codes left, lock and token. Never a secret
+    Status(Status),
+    /// Check a code from standard input exactly as a login would
+    ///
+    /// Prints "accepted" (exit code 0) or "denied" (exit code 1). An accepted code is used up.
+    Verify {
+        /// Whose code it is
+        user: String,
+    },
+    /// Take over a key from another system
+    #[command(subcommand)]
+    Import(Import),
+    /// Recovery codes
+    #[command(subcommand)]
+    Recovery(Recovery),
+    /// Revoke devices; the very next login sees it
+    ///
+    /// With the last device the account is revoked: its logins are denied until it is enrolled again.
+    Revoke(Revoke),
+    /// Forget counted failures, so that codes are looked at again
+    Unlock {
+        /// Whose account
+        user: String,
+    },
+    /// Enrolment tokens: the right to enrol one device, once
+    #[command(subcommand)]
+    Token(Token),
+    /// The configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Write a completion script for a shell to standard output
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages of all commands into a directory
+    Man {
+        /// The directory, which must exist
+        dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Enroll {
+    /// Who enrols
+    pub user: Option<String>,
+    /// What to call the device, for example "Alice's phone"
+    #[arg(long, value_name = "TEXT")]
+    pub label: Option<String>,
+    /// How to draw the QR code; on a pipe it must be given
+    #[arg(long, value_name = "STYLE", value_enum, default_value_t = Qr::Auto)]
+    pub qr: Qr,
+    /// Swap light and dark, for terminals with a light background
+    #[arg(long)]
+    pub invert: bool,
+    /// Add a device without a code of one that is enrolled already (root only; it is logged)
+    #[arg(long)]
+    pub no_verify: bool,
+}
+
+/// How to draw a QR code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Qr {
+    /// What locale and terminal can show
+    Auto,
+    /// Half blocks, the smallest
+    Utf8,
+    /// "##" and spaces, for every terminal
+    Ascii,
+    /// Coloured spaces, right on every background
+    Ansi,
+    /// No picture: the key and its URI as text
+    None,
+}
+
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Whose account; without it all accounts, a line each
+    pub user: Option<String>,
+    /// JSON, with times in Unix seconds
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Import {
+    /// Import an otpauth://totp/ URI, read from standard input
+    Uri {
+        /// Whose key it is
+        user: String,
+        /// What to call the device
+        #[arg(long, value_name = "TEXT")]
+        label: Option<String>,
+        /// Allow a key of 80 to 127 bits, which is weak by today's standards
+        #[arg(long)]
+        weak: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Recovery {
+    /// Make ten new recovery codes and show them once; the old ones are worth nothing from then on
+    Regenerate {
+        /// Whose codes
+        user: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Revoke {
+    /// Whose devices
+    pub user: String,
+    /// Only this one, for example c-7F3K2M; `qrtotp status USER` lists them
+    #[arg(long, value_name = "ID", conflicts_with = "all")]
+    pub credential: Option<CredentialId>,
+    /// All of them, and the recovery codes
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Issue a token
+    Issue {
+        /// For whom
+        user: String,
+        /// How long it lives, such as 30m, 24h or 7d; by default as the configuration says
+        #[arg(long, value_name = "TIME")]
+        expires: Option<Span>,
+    },
+    /// List all accounts' tokens, ended ones too
+    List {
+        /// JSON, with times in Unix seconds
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one account's token
+    Show {
+        /// Whose token
+        user: String,
+        /// JSON, with times in Unix seconds
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a token back
+    Revoke {
+        /// Whose token
+        user: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Check configuration and store; changes nothing
+    ///
+    /// Exit code 0: fine, perhaps with warnings. 1: something is dangerous or denies everybody. 2: the
+    /// configuration can't be used.
+    Check,
+}
+
+/// Prints help, version or what is wrong with the arguments. Never repeats an argument that is no option: it may be
+/// a code or a key in the wrong place.
+pub fn explain(error: &clap::Error) -> ExitCode {
+    let text = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = write!(std::io::stdout(), "{error}");
+            return ExitCode::SUCCESS;
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingRequiredArgument => {
+            error.to_string()
+        }
+        _ if may_repeat(error) => error.to_string(),
+        _ => "error: an argument is not understood (it is not repeated here, for it may be a secret).\n\
+              Codes and keys are read from standard input, never from the command line.\n\
+              For what can be given, try '--help'.\n"
+            .to_owned(),
+    };
+    let _ = write!(std::io::stderr(), "{text}");
+    ExitCode::from(2)
+}
+
+/// True if what the message quotes is one of our options, or an option by its form and without a value.
+fn may_repeat(error: &clap::Error) -> bool {
+    let harmless = |kind| match error.get(kind) {
+        None => true,
+        Some(ContextValue::String(text)) => text.starts_with("--") && text.len() < 24 && !text.contains('='),
+        Some(ContextValue::Strings(_) | ContextValue::None | ContextValue::Bool(_)) => true,
+        Some(_) => false,
+    };
+    let value = matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(text)) if text.len() < 16);
+    match error.kind() {
+        ErrorKind::ArgumentConflict => true,
+        ErrorKind::UnknownArgument => harmless(ContextKind::InvalidArg),
+        // The values of our options are styles, shells, times and ids. A code has digits only.
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => value && !is_code(error),
+        _ => false,
+    }
+}
+
+fn is_code(error: &clap::Error) -> bool {
+    let Some(ContextValue::String(text)) = error.get(ContextKind::InvalidValue) else { return true };
+    text.bytes().filter(u8::is_ascii_digit).count() >= 6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,76 @@
+//! `qrtotp config check`: what deserves a second thought, in the configuration and around it. Changes nothing.
+
+use crate::context::Context;
+use crate::error::{Exit, Failure, store_step};
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, OVERLAYFS_SUPER_MAGIC, statfs};
+use qrtotp_core::policy::{Finding, Severity, findings};
+use qrtotp_core::store::{FileStore, StoreError};
+use std::io::Write;
+use std::path::Path;
+
+/// OpenZFS, `ZFS_SUPER_MAGIC`; nix does not know it.
+const ZFS_SUPER_MAGIC: u32 = 0x2fc1_2fc1;
+
+pub fn check(context: &Context) -> Result<Exit, Failure> {
+    let mut found = findings(&context.config);
+    found.extend(store(context));
+    found.extend(disk(&context.config.state_dir.0));
+    let mut out = std::io::stdout().lock();
+    for finding in &found {
+        writeln!(out, "{finding}")?;
+    }
+    let path = context.config_path.display();
+    if found.iter().any(|finding| finding.severity == Severity::Danger) {
+        writeln!(out, "{path}: change what is marked as danger")?;
+        return Ok(Exit::Refused);
+    }
+    writeln!(out, "{path}: fine{}", if found.is_empty() { "" } else { ", but read the warnings" })?;
+    Ok(Exit::Done)
+}
+
+/// Whether the store can be opened and is the one that the key belongs to.
+fn store(context: &Context) -> Option<Finding> {
+    let path = &context.config.state_dir.0;
+    let opened = FileStore::open(path, &context.key_dir).and_then(|store| store.check_marker());
+    let error = opened.err()?;
+    let untouched = path.read_dir().map_or(!path.exists(), |mut entries| entries.next().is_none());
+    if matches!(error, StoreError::KeyMissing(_)) && untouched {
+        let reason = "there is no store yet, so every login is denied; the first command that changes something, \
+                      such as `qrtotp enroll USER`, makes it";
+        return Some(Finding { severity: Severity::Warning, key: "state_dir", reason: reason.into() });
+    }
+    let step = store_step(&error);
+    let step = if step.is_empty() { String::new() } else { format!("; {step}") };
+    let reason = format!("every login is denied: {error}{step}");
+    Some(Finding { severity: Severity::Danger, key: "state_dir", reason })
+}
+
+/// Filesystems on which an overwrite in place needs free space.
+fn disk(path: &Path) -> Option<Finding> {
+    let existing = path.ancestors().find(|path| path.exists())?;
+    let name = copying(statfs(existing).ok()?.filesystem_type())?;
+    let reason = format!("lies on {name}, where a full disk denies logins; ext4 or xfs don't have that problem");
+    Some(Finding { severity: Severity::Warning, key: "state_dir", reason })
+}
+
+fn copying(kind: FsType) -> Option<&'static str> {
+    [
+        (OVERLAYFS_SUPER_MAGIC, "overlayfs"),
+        (BTRFS_SUPER_MAGIC, "btrfs"),
+        (FsType(ZFS_SUPER_MAGIC.into()), "ZFS"),
+    ]
+    .into_iter()
+    .find_map(|(magic, name)| (magic == kind).then_some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filesystems_that_copy_on_write_are_named_and_others_are_not() {
+        assert_eq!(copying(OVERLAYFS_SUPER_MAGIC), Some("overlayfs"));
+        assert_eq!(copying(FsType(ZFS_SUPER_MAGIC.into())), Some("ZFS"));
+        assert_eq!(copying(nix::sys::statfs::EXT4_SUPER_MAGIC), None);
+    }
+}

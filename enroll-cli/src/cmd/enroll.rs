@@ -1,0 +1,59 @@
+//! `qrtotp enroll`: shows a QR code and the key, asks for a first code, shows recovery codes.
+
+use crate::cli::Enroll;
+use crate::context::{Account, Context, host_name, known_user, named_or_self};
+use crate::error::{Exit, Failure};
+use crate::picture::needs_explicit_style;
+use crate::sink::Syslog;
+use crate::terminal::{Terminal, place};
+use nix::unistd::geteuid;
+use qrtotp_core::account::Label;
+use qrtotp_core::clock::SystemClock;
+use qrtotp_core::flow::{self, Dialog, ExistingCode, Invitation};
+use qrtotp_core::otp::Params;
+
+pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
+    let typed = named_or_self(args.user, "enroll")?;
+    let Account { name, uid } = known_user(&typed)?;
+    let place = place();
+    if needs_explicit_style(args.qr, &place) {
+        return Err(Failure::Refused(
+            "the output is not a terminal, and a secret goes there only on request: add --qr utf8, ascii, ansi or none"
+                .into(),
+        ));
+    }
+    if args.no_verify && !geteuid().is_root() {
+        return Err(Failure::Refused("only root may use --no-verify; leave it out, or run it with sudo".into()));
+    }
+    let store = context.store_for_change()?;
+    let label = Label::new(args.label.as_deref().unwrap_or_default());
+    let (subject, issuer) = (context.subject(name.as_str()), context.issuer());
+    let invitation = Invitation {
+        name: &name,
+        uid,
+        label: &label,
+        existing: if args.no_verify { ExistingCode::Skipped } else { ExistingCode::Required },
+        subject: &subject,
+        issuer: &issuer,
+        params: Params::default(),
+    };
+    let contact = context.config.brand.contact.clone();
+    let mut terminal = Terminal::new(place, (args.qr, args.invert), host_name(), contact)?;
+    let enrolled =
+        flow::enroll(&invitation, &context.config, &store, &mut terminal, &SystemClock, &mut Syslog::open())
+            .map_err(|error| Failure::enroll(&error, name.as_str()))?;
+    if terminal.codes_lost {
+        return Err(Failure::Error(format!(
+            "the device is enrolled, but its recovery codes could not be shown; `qrtotp recovery regenerate {name}` \
+             makes new ones"
+        )));
+    }
+    if !terminal.codes_shown {
+        terminal.show(&format!(
+            "\nThe recovery codes stay as they are; `qrtotp recovery regenerate {name}` makes new ones."
+        ));
+    }
+    let id = enrolled.credential;
+    terminal.show(&format!("Done: {name} has a new device, {id}. From now on logins ask for its code."));
+    Ok(Exit::Done)
+}

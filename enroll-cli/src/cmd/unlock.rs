@@ -1,0 +1,17 @@
+//! `qrtotp unlock`.
+
+use crate::context::{Context, record_name};
+use crate::error::{Exit, Failure};
+use crate::sink::Syslog;
+use qrtotp_core::flow;
+use std::io::Write;
+
+pub fn run(context: &Context, user: &str) -> Result<Exit, Failure> {
+    let store = context.store_for_change()?;
+    let name = record_name(user, &store)?;
+    let subject = context.subject(name.as_str());
+    let failures = flow::unlock(&store, &name, &subject, &mut Syslog::open())
+        .map_err(|error| Failure::admin(&error, name.as_str()))?;
+    writeln!(std::io::stdout(), "Unlocked {name}: {failures} failures in a row are forgotten.")?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,59 @@
+//! `qrtotp verify`: the flow of a login, with the code from standard input.
+
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::input;
+use crate::sink::Syslog;
+use qrtotp_core::audit::Subject;
+use qrtotp_core::clock::SystemClock;
+use qrtotp_core::flow::{Dialog, Echo, HostDirectory, Login, LoginHost, NoAnswer, Options, Outcome, Typed};
+use std::io::{IsTerminal, Write};
+
+/// Standard input as the host of a login. What is not the answer goes to standard error.
+struct Pipe;
+
+impl Dialog for Pipe {
+    fn show(&mut self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "qrtotp: {text}");
+    }
+
+    fn ask(&mut self, prompt: &str, _: Echo) -> Result<Typed, NoAnswer> {
+        if std::io::stdin().is_terminal() {
+            let _ = write!(std::io::stderr(), "{prompt}");
+        }
+        input::line(std::io::stdin())
+    }
+}
+
+impl LoginHost for Pipe {
+    fn password(&mut self) -> Option<Typed> {
+        None
+    }
+
+    fn forward_password(&mut self, _: &[u8]) -> Result<(), NoAnswer> {
+        Err(NoAnswer) // nobody is there to take one
+    }
+}
+
+pub fn run(context: &Context, user: String) -> Result<Exit, Failure> {
+    let store = context.store_for_reading()?;
+    let outcome = Login {
+        config: &context.config,
+        options: &Options { echo_code: true, ..Options::default() },
+        store: &store,
+        directory: &HostDirectory,
+        host: &mut Pipe,
+        clock: &SystemClock,
+        audit: &mut Syslog::open(),
+        subject: Subject { user, ..context.subject("") },
+    }
+    .run();
+    let (word, exit) = match outcome {
+        Outcome::Accepted => ("accepted", Exit::Done),
+        Outcome::Denied => ("denied", Exit::Refused),
+        // The configuration requires no code, so none was looked at: that is not "accepted".
+        Outcome::Ignored => ("ignored", Exit::Refused),
+    };
+    writeln!(std::io::stdout(), "{word}")?;
+    Ok(exit)
+}

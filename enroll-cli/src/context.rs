@@ -1,0 +1,130 @@
+//! What every command starts from: the configuration, the store, who acts and on whose account.
+
+use crate::error::Failure;
+use nix::unistd::{Uid, User, geteuid, gethostname, getuid, ttyname};
+use qrtotp_core::account::{Name, NameError};
+use qrtotp_core::audit::Subject;
+use qrtotp_core::flow::{Directory, HostDirectory};
+use qrtotp_core::policy::{Config, DEFAULT_PATH, Source};
+use qrtotp_core::store::{FileStore, Store};
+use qrtotp_core::text::clean;
+use std::path::{Path, PathBuf};
+
+/// AUDIT_UID_UNSET: a process that no login started.
+const NO_LOGIN: u32 = u32::MAX;
+
+/// A loaded configuration.
+pub struct Context {
+    pub config: Config,
+    pub config_path: PathBuf,
+    /// Where the sealing key lies.
+    pub key_dir: PathBuf,
+}
+
+impl Context {
+    /// Loads the configuration in `path`. The host's own needs root; a private one needs whatever its files need.
+    pub fn load(path: &Path) -> Result<Self, Failure> {
+        if path == Path::new(DEFAULT_PATH) && !geteuid().is_root() {
+            return Err(Failure::Error("run it as root, for example: sudo qrtotp …".into()));
+        }
+        let path = std::path::absolute(path)
+            .map_err(|error| Failure::Error(format!("{}: {error}; give another file", path.display())))?;
+        let source = Source::load(&path)?;
+        Ok(Self { config: source.config, config_path: path, key_dir: source.dir_path })
+    }
+
+    /// The store for commands that change something: made if this is the first one.
+    pub fn store_for_change(&self) -> Result<FileStore, Failure> {
+        Ok(FileStore::open_or_create(&self.config.state_dir.0, &self.key_dir)?)
+    }
+
+    /// The store for commands that only look. Never makes one: a store that is not mounted must not look empty.
+    pub fn store_for_reading(&self) -> Result<FileStore, Failure> {
+        Ok(FileStore::open(&self.config.state_dir.0, &self.key_dir)?)
+    }
+
+    /// Who the codes are for.
+    pub fn issuer(&self) -> String {
+        self.config.issuer.clone().unwrap_or_else(|| clean(&host_name(), 64).replace(':', "-"))
+    }
+
+    /// Who and where, for the log.
+    pub fn subject(&self, user: &str) -> Subject {
+        Subject {
+            user: user.to_owned(),
+            service: "qrtotp".into(),
+            rhost: String::new(),
+            tty: terminal_name(),
+            by: acting_user(),
+        }
+    }
+}
+
+/// This host's name, for people.
+pub fn host_name() -> String {
+    gethostname().ok().and_then(|name| name.into_string().ok()).filter(|n| !n.is_empty()).unwrap_or("host".into())
+}
+
+fn terminal_name() -> String {
+    let path = ttyname(std::io::stdin()).unwrap_or_default();
+    path.strip_prefix("/dev").unwrap_or(&path).display().to_string()
+}
+
+/// The person behind sudo and su, where the kernel remembers one, else the caller.
+fn acting_user() -> String {
+    let login = std::fs::read_to_string("/proc/self/loginuid").ok();
+    let login = login.and_then(|text| text.trim().parse().ok()).filter(|uid| *uid != NO_LOGIN);
+    let uid = login.map_or_else(getuid, Uid::from_raw);
+    User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+/// The account that a command is about, if it was not named: the caller's, but for root, who has to say.
+pub fn named_or_self(user: Option<String>, command: &str) -> Result<String, Failure> {
+    match user {
+        Some(user) => Ok(user),
+        None if geteuid().is_root() => {
+            Err(Failure::Error(format!("whose account? Give a name: qrtotp {command} USER")))
+        }
+        None => match User::from_uid(getuid()) {
+            Ok(Some(user)) => Ok(user.name),
+            _ => Err(Failure::Error(format!("you have no name here; give one: qrtotp {command} USER"))),
+        },
+    }
+}
+
+/// A user whom the host knows.
+pub struct Account {
+    pub name: Name,
+    pub uid: u32,
+}
+
+/// The user that was typed, under the canonical name.
+pub fn known_user(typed: &str) -> Result<Account, Failure> {
+    let person = HostDirectory.find(typed)?.ok_or_else(|| unknown(typed))?;
+    Ok(Account { name: Name::new(&person.name).map_err(bad_name)?, uid: person.uid })
+}
+
+/// The name of a record: of a user whom the host knows, or of one who is gone and left a record.
+pub fn record_name(typed: &str, store: &impl Store) -> Result<Name, Failure> {
+    let found = HostDirectory.find(typed);
+    if let Ok(Some(person)) = found {
+        return Name::new(&person.name).map_err(bad_name);
+    }
+    let name = Name::new(typed).map_err(bad_name)?;
+    match (store.load(&name), found) {
+        // One that is there but damaged is named, too: the error says what to do about it.
+        (Ok(Some(_)), _) => Ok(name),
+        (Err(error), _) => Err(error.into()),
+        (Ok(None), Err(error)) => Err(error.into()),
+        (Ok(None), Ok(_)) => Err(unknown(typed)),
+    }
+}
+
+fn unknown(typed: &str) -> Failure {
+    let typed = clean(typed, 64);
+    Failure::Refused(format!("there is no user {typed} on this host; `getent passwd {typed}` asks for one"))
+}
+
+fn bad_name(error: NameError) -> Failure {
+    Failure::Refused(format!("{error}; give the name as `getent passwd` prints it"))
+}

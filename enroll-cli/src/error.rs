@@ -1,0 +1,174 @@
+//! What can go wrong, as the person reads it: one sentence, then what to do next. Never holds a secret or a code.
+
+use nix::errno::Errno;
+use qrtotp_core::flow::{AdminError, EnrollError, LookupError};
+use qrtotp_core::policy::ConfigError;
+use qrtotp_core::store::{StoreError, TrustError};
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0
+    Done,
+    /// 1
+    Refused,
+    /// 2
+    Error,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Refused => 1,
+            Exit::Error => 2,
+        })
+    }
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub enum Failure {
+    /// The request was understood, and the answer is no.
+    Refused(String),
+    /// Something is broken, missing or mistyped.
+    Error(String),
+    /// Our output has nowhere to go.
+    Output(io::Error),
+}
+
+impl Failure {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Refused(_) => Exit::Refused,
+            Self::Error(_) | Self::Output(_) => Exit::Error,
+        }
+    }
+
+    /// Whoever read our output has read enough.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// Why an enrolment or import for `user` ended.
+    pub fn enroll(error: &EnrollError, user: &str) -> Self {
+        let step = match error {
+            EnrollError::Token(_) => {
+                format!("`qrtotp token revoke {user}` takes a live one back; then start again")
+            }
+            EnrollError::NotProven(_) => {
+                "start again with a code of an enrolled device; if all are lost, root can add --no-verify".into()
+            }
+            EnrollError::NoAnswer => "start again".into(),
+            EnrollError::Known(_) => format!("`qrtotp status {user}` shows it; have another key made"),
+            EnrollError::Store(error) => store_step(error).into(),
+            EnrollError::Seal(_) | EnrollError::Random(_) => "nothing was changed; try again".into(),
+            EnrollError::TooManyDevices(_)
+            | EnrollError::WrongCodes
+            | EnrollError::TimeUp
+            | EnrollError::Changed => String::new(),
+        };
+        let text = with_step(error, &step);
+        if error.is_refusal() { Self::Refused(text) } else { Self::Error(text) }
+    }
+
+    /// Why a change of `user`'s account was not made.
+    pub fn admin(error: &AdminError, user: &str) -> Self {
+        let step = match error {
+            AdminError::Enroll(error) => return Self::enroll(error, user),
+            AdminError::Store(error) => store_step(error),
+            AdminError::Generate(_) => "nothing was changed; try again",
+            AdminError::NotEnrolled(_)
+            | AdminError::NoCredential(..)
+            | AdminError::NoToken(_)
+            | AdminError::TokenLive(..)
+            | AdminError::Token(_)
+            | AdminError::UidChanged(..) => "",
+        };
+        let text = with_step(error, step);
+        if error.is_refusal() { Self::Refused(text) } else { Self::Error(text) }
+    }
+}
+
+fn with_step(error: &impl fmt::Display, step: &str) -> String {
+    if step.is_empty() { error.to_string() } else { format!("{error}; {step}") }
+}
+
+/// What to do about a store's error, where its own text does not say so.
+pub fn store_step(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Trust(error) => trust_step(error),
+        StoreError::Io { errno, .. } => io_step(*errno),
+        StoreError::FileSizeLimit => "lift it with `ulimit -f unlimited` and try again",
+        StoreError::Random(_) => "nothing was changed; try again",
+        StoreError::Missing(_)
+        | StoreError::MarkerLost(_)
+        | StoreError::Marker(_)
+        | StoreError::WrongKey { .. }
+        | StoreError::KeyMissing(_)
+        | StoreError::KeyDamaged(_)
+        | StoreError::Incomplete(_)
+        | StoreError::Damaged { .. }
+        | StoreError::Busy => "",
+    }
+}
+
+fn trust_step(error: &TrustError) -> &'static str {
+    match error {
+        TrustError::Missing(_) => "create it, or mount what belongs there",
+        TrustError::TooLarge(_) => "restore it from its backup",
+        TrustError::Form(_) => "give the path from / without . and ..",
+        TrustError::Io { errno, .. } => io_step(*errno),
+        TrustError::Link(_) | TrustError::Untrusted { .. } => "",
+    }
+}
+
+fn io_step(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ENOSPC | Errno::EDQUOT => "nothing was changed; free some space there and try again",
+        Errno::EROFS => "nothing was changed; mount it read-write and try again",
+        Errno::EACCES | Errno::EPERM => "run it as root",
+        _ => "nothing was changed; the kernel's log (dmesg) may say more",
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(text) | Self::Error(text) => f.write_str(text),
+            Self::Output(error) => write!(f, "can't write the output: {error}; free some space or use another place"),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Error(with_step(&error, store_step(&error)))
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let step = match &error {
+            ConfigError::Missing(_) => "",
+            ConfigError::Trust(error) => trust_step(error),
+            ConfigError::Syntax { .. } | ConfigError::Value { .. } => "correct it and run `qrtotp config check`",
+        };
+        Self::Error(with_step(&error, step))
+    }
+}
+
+impl From<LookupError> for Failure {
+    fn from(error: LookupError) -> Self {
+        Self::Error(with_step(&error, "check it with `getent passwd` and try again"))
+    }
+}

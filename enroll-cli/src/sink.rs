@@ -1,0 +1,46 @@
+//! Audit lines to the host's syslog, facility AUTHPRIV. A syslog that does not listen is reported once and stops
+//! nothing: the change was made, and the person must know that its line is missing.
+
+use qrtotp_core::audit::{AuditSink, Priority};
+use std::io::Write;
+use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
+
+pub struct Syslog {
+    logger: Option<Logger<LoggerBackend, Formatter3164>>,
+    warned: bool,
+}
+
+impl Syslog {
+    pub fn open() -> Self {
+        let formatter = Formatter3164 {
+            facility: Facility::LOG_AUTHPRIV,
+            hostname: None,
+            process: "qrtotp".into(),
+            pid: std::process::id(),
+        };
+        Self { logger: syslog::unix(formatter).ok(), warned: false }
+    }
+}
+
+impl AuditSink for Syslog {
+    fn record(&mut self, priority: Priority, line: &str) {
+        let sent = self.logger.as_mut().is_some_and(|logger| {
+            match priority {
+                Priority::Error => logger.err(line),
+                Priority::Warning => logger.warning(line),
+                Priority::Notice => logger.notice(line),
+                Priority::Info => logger.info(line),
+            }
+            .is_ok()
+        });
+        if !sent && !self.warned {
+            self.warned = true;
+            let _ = writeln!(
+                std::io::stderr(),
+                "qrtotp: the system log does not take lines, so this is not logged; check the service behind /dev/log"
+            );
+        }
+    }
+
+    fn debug(&mut self, _: &str) {}
+}

@@ -1,0 +1,162 @@
+//! The dialogue of an enrolment on standard input and output. Writes past std's buffer, which would keep the secret.
+
+use crate::cli::Qr;
+use crate::input;
+use crate::picture::{Picture, Place, choose};
+use qrtotp_core::flow::{Dialog, Echo, EnrollDialog, NoAnswer, Offer, Typed};
+use qrtotp_core::qr::{Level, Matrix, Polarity, render};
+use std::env;
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
+use zeroize::Zeroizing;
+
+/// What standard output and the environment tell.
+pub fn place() -> Place {
+    let stdout = std::io::stdout();
+    let size = terminal_size::terminal_size_of(&stdout);
+    Place {
+        tty: stdout.is_terminal(),
+        size: size.map(|(width, height)| (width.0.into(), height.0.into())).filter(|size| *size != (0, 0)),
+        locale: ["LC_ALL", "LC_CTYPE", "LANG"].map(|name| env::var(name).ok()),
+        term: env::var("TERM").ok(),
+    }
+}
+
+/// Standard output without a buffer.
+pub fn unbuffered_stdout() -> std::io::Result<File> {
+    Ok(File::from(std::io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+/// Talks to the person at standard input and output.
+pub struct Terminal {
+    out: File,
+    place: Place,
+    qr: Qr,
+    polarity: Polarity,
+    host: String,
+    contact: Option<String>,
+    /// Recovery codes were made, but not all of them could be shown.
+    pub codes_lost: bool,
+    /// Recovery codes were shown.
+    pub codes_shown: bool,
+}
+
+impl Terminal {
+    pub fn new(
+        place: Place,
+        (qr, invert): (Qr, bool),
+        host: String,
+        contact: Option<String>,
+    ) -> std::io::Result<Self> {
+        let polarity = if invert { Polarity::Inverted } else { Polarity::Normal };
+        let out = unbuffered_stdout()?;
+        Ok(Self { out, place, qr, polarity, host, contact, codes_lost: false, codes_shown: false })
+    }
+
+    fn put(&mut self, text: &str) -> Result<(), NoAnswer> {
+        self.out.write_all(text.as_bytes()).map_err(|_| NoAnswer)
+    }
+
+    fn introduction(&self, offer: &Offer) -> String {
+        let mut text = format!(
+            "\nA second factor for {account} on {host}. The app will show it as \"{issuer}\".\n\n\
+             1. Install an authenticator app on your phone, if you have none. Any app for TOTP codes will do.\n\
+             2. In the app, choose to add an account and scan the QR code below, or type the key.\n\
+             3. Type the digits that the app shows for it. Only then is anything kept.\n\n\
+             The QR code is a secret, like a password: scan it yourself, from this screen, and save no picture\n\
+             of it. Nobody will ever send you a QR code by mail or chat, or ask you to scan one from there.\n",
+            account = offer.account,
+            host = self.host,
+            issuer = offer.issuer,
+        );
+        if let Some(contact) = &self.contact {
+            text.push_str(&format!("Help: {contact}\n"));
+        }
+        if let Some(params) = offer.unusual {
+            text.push_str(&format!(
+                "Warning: the codes are not of the usual kind ({}, {} digits, {} s). Some apps take no notice of \
+                 that and show wrong codes; then use another app.\n",
+                params.algorithm(),
+                params.digits(),
+                params.period()
+            ));
+        }
+        text.push('\n');
+        text
+    }
+
+    /// The picture, or a sentence in its place.
+    fn picture(&mut self, uri: &str) -> Result<(), NoAnswer> {
+        let Ok(matrix) = Matrix::encode(uri, Level::Low) else {
+            return self.put("There is no QR code for a text that long; type the key instead.\n\n");
+        };
+        match choose(self.qr, &self.place, &matrix) {
+            Picture::None => Ok(()),
+            Picture::Draw(style, too_large) => {
+                if let Some((columns, rows)) = too_large {
+                    self.put(&too_small(columns, rows, "If the picture is torn: "))?;
+                }
+                self.put(&render(&matrix, style, self.polarity))
+            }
+            Picture::TooLarge(columns, rows) => {
+                self.put(&too_small(columns, rows, "The QR code is not shown, for it does not fit here: "))
+            }
+        }
+    }
+}
+
+fn too_small(columns: usize, rows: usize, lead: &str) -> String {
+    format!(
+        "{lead}enlarge the window to at least {columns}x{rows} characters and start again, or type the key\n\
+         (--qr none shows it without this note).\n"
+    )
+}
+
+impl Dialog for Terminal {
+    fn show(&mut self, text: &str) {
+        let _ = self.put(&format!("{text}\n")); // best effort; a question that can't be put ends the dialogue
+    }
+
+    fn ask(&mut self, prompt: &str, _: Echo) -> Result<Typed, NoAnswer> {
+        self.put(prompt)?;
+        input::line(std::io::stdin())
+    }
+}
+
+impl EnrollDialog for Terminal {
+    fn offer(&mut self, offer: &Offer) -> Result<(), NoAnswer> {
+        let introduction = self.introduction(offer);
+        self.put(&introduction)?;
+        // Above the picture, so that the question is the only line below it.
+        self.put("Key: ")?;
+        self.put(&offer.key)?;
+        self.put("\n")?;
+        if self.qr == Qr::Auto {
+            self.put("(for apps that can't scan: type it without the spaces; kind: time-based)\n\n")?;
+        } else {
+            self.put(&offer.uri)?;
+            self.put("\n\n")?;
+        }
+        self.picture(&offer.uri)
+    }
+
+    fn recovery_codes(&mut self, codes: &[Zeroizing<String>]) {
+        self.codes_shown = true;
+        self.codes_lost = put_recovery_codes(&mut self.out, codes).is_err();
+    }
+}
+
+/// Shows recovery codes, each on its own line, with what they are for.
+pub fn put_recovery_codes(out: &mut File, codes: &[Zeroizing<String>]) -> std::io::Result<()> {
+    out.write_all(
+        b"\nRecovery codes: each one replaces a code of the app once, for the day when the phone is lost or broken.\n\
+          Write them down or print them, and keep them apart from the phone. They are not shown again.\n\n",
+    )?;
+    for code in codes {
+        out.write_all(b"  ")?;
+        out.write_all(code.as_bytes())?;
+        out.write_all(b"\n")?;
+    }
+    out.write_all(b"\n")
+}
