@@ -217,7 +217,8 @@ fn may_repeat(error: &clap::Error) -> bool {
         Some(ContextValue::Strings(_) | ContextValue::None | ContextValue::Bool(_)) => true,
         Some(_) => false,
     };
-    let value = matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(text)) if text.len() < 16);
+    let value =
+        matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(text)) if text.len() < 16);
     match error.kind() {
         ErrorKind::ArgumentConflict => true,
         ErrorKind::UnknownArgument => harmless(ContextKind::InvalidArg),

@@ -33,13 +33,13 @@ impl Context {
         Ok(Self { config: source.config, config_path: path, key_dir: source.dir_path })
     }
 
-    /// The store for commands that change something: made if this is the first one.
-    pub fn store_for_change(&self) -> Result<FileStore, Failure> {
+    /// The store for commands that enrol somebody: made if this is the first one.
+    pub fn store_or_new(&self) -> Result<FileStore, Failure> {
         Ok(FileStore::open_or_create(&self.config.state_dir.0, &self.key_dir)?)
     }
 
-    /// The store for commands that only look. Never makes one: a store that is not mounted must not look empty.
-    pub fn store_for_reading(&self) -> Result<FileStore, Failure> {
+    /// The store for all other commands. Never makes one: a store that is not mounted must not look empty.
+    pub fn store(&self) -> Result<FileStore, Failure> {
         Ok(FileStore::open(&self.config.state_dir.0, &self.key_dir)?)
     }
 
@@ -62,12 +62,16 @@ impl Context {
 
 /// This host's name, for people.
 pub fn host_name() -> String {
-    gethostname().ok().and_then(|name| name.into_string().ok()).filter(|n| !n.is_empty()).unwrap_or("host".into())
+    gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .filter(|n| !n.is_empty())
+        .unwrap_or("host".into())
 }
 
 fn terminal_name() -> String {
     let path = ttyname(std::io::stdin()).unwrap_or_default();
-    path.strip_prefix("/dev").unwrap_or(&path).display().to_string()
+    path.strip_prefix("/dev/").unwrap_or(&path).display().to_string()
 }
 
 /// The person behind sudo and su, where the kernel remembers one, else the caller.

@@ -60,7 +60,8 @@ impl Failure {
                 format!("`qrtotp token revoke {user}` takes a live one back; then start again")
             }
             EnrollError::NotProven(_) => {
-                "start again with a code of an enrolled device; if all are lost, root can add --no-verify".into()
+                "start again with a code of an enrolled device; if all are lost, root can add --no-verify"
+                    .into()
             }
             EnrollError::NoAnswer => "start again".into(),
             EnrollError::Known(_) => format!("`qrtotp status {user}` shows it; have another key made"),
@@ -105,6 +106,7 @@ pub fn store_step(error: &StoreError) -> &'static str {
         StoreError::FileSizeLimit => "lift it with `ulimit -f unlimited` and try again",
         StoreError::Random(_) => "nothing was changed; try again",
         StoreError::Missing(_)
+        | StoreError::Emptied(..)
         | StoreError::MarkerLost(_)
         | StoreError::Marker(_)
         | StoreError::WrongKey { .. }
@@ -139,7 +141,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(text) | Self::Error(text) => f.write_str(text),
-            Self::Output(error) => write!(f, "can't write the output: {error}; free some space or use another place"),
+            Self::Output(error) => {
+                write!(f, "can't write the output: {error}; free some space or use another place")
+            }
         }
     }
 }
@@ -161,7 +165,9 @@ impl From<ConfigError> for Failure {
         let step = match &error {
             ConfigError::Missing(_) => "",
             ConfigError::Trust(error) => trust_step(error),
-            ConfigError::Syntax { .. } | ConfigError::Value { .. } => "correct it and run `qrtotp config check`",
+            ConfigError::Syntax { .. } | ConfigError::Value { .. } => {
+                "correct it and run `qrtotp config check`"
+            }
         };
         Self::Error(with_step(&error, step))
     }

@@ -72,7 +72,11 @@ mod tests {
     }
 
     fn matrix() -> Matrix {
-        Matrix::encode("otpauth://totp/host:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=host", Level::Low).unwrap()
+        Matrix::encode(
+            "otpauth://totp/host:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=host",
+            Level::Low,
+        )
+        .unwrap()
     }
 
     #[test]

@@ -125,12 +125,14 @@ fn owned(item: Option<&CStr>) -> String {
 }
 
 /// Who and where, as the application says.
-pub(crate) fn subject(pamh: &PamHandle, user: String) -> Subject {
+pub(crate) fn subject(pamh: &PamHandle, user: Option<&CStr>) -> Subject {
+    let user = owned(user);
     let service = owned(pamh.get_item::<Service<'_>>().ok().flatten().map(|item| item.0));
     let rhost = owned(pamh.get_item::<RHost<'_>>().ok().flatten().map(|item| item.0));
     let tty = owned(pamh.get_item::<Tty<'_>>().ok().flatten().map(|item| item.0));
     let ruser = owned(pamh.get_item::<RUser<'_>>().ok().flatten().map(|item| item.0));
+    let tty = tty.strip_prefix("/dev/").unwrap_or(&tty).to_owned();
     // What a remote side claims to be is no fact; su and sudo say who called them.
-    let by = if rhost.is_empty() && ruser != user { ruser } else { String::new() };
+    let by = if rhost.is_empty() { ruser } else { String::new() };
     Subject { user, service, rhost, tty, by }
 }

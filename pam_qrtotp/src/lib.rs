@@ -11,6 +11,7 @@ use alloc::WipingAllocator;
 use args::Args;
 use host::{Host, Log, subject};
 use pam::constants::{PAM_SILENT, PamFlag, PamResultCode};
+use pam::items::User;
 use pam::module::{PamHandle, PamHooks};
 use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::SystemClock;
@@ -71,8 +72,13 @@ fn guarded(pamh: &mut PamHandle, hook: impl FnOnce(&mut PamHandle) -> PamResultC
         Ok(code) => code,
         Err(payload) => {
             std::mem::forget(payload); // dropping it could panic again
-            let nobody = Subject::default();
-            Event::new(Kind::InternalError, &nobody).reason("panic").emit(&mut Log::new(pamh));
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                let subject = subject(pamh, pamh.get_item::<User<'_>>().ok().flatten().map(|user| user.0));
+                let mut log = Log::new(pamh);
+                Event::new(Kind::InternalError, &subject).reason("panic").emit(&mut log);
+                Event::login(&subject, Verdict::Denied, "internal_error").emit(&mut log);
+            }))
+            .map_err(std::mem::forget);
             PamResultCode::PAM_AUTH_ERR
         }
     }
@@ -83,12 +89,12 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
     let user = match pamh.get_user(None) {
         Ok(user) => user,
         Err(_) => {
-            let subject = subject(pamh, String::new());
+            let subject = subject(pamh, None);
             Event::login(&subject, Verdict::Denied, "no_user").emit(&mut log);
             return Outcome::Denied;
         }
     };
-    let subject = subject(pamh, user);
+    let subject = Subject { user, ..subject(pamh, None) };
     let silent = flags & PAM_SILENT != 0;
     let mut host = Host::new(pamh, silent);
     let args = match Args::parse(words) {

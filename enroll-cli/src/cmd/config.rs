@@ -49,7 +49,8 @@ fn store(context: &Context) -> Option<Finding> {
 fn disk(path: &Path) -> Option<Finding> {
     let existing = path.ancestors().find(|path| path.exists())?;
     let name = copying(statfs(existing).ok()?.filesystem_type())?;
-    let reason = format!("lies on {name}, where a full disk denies logins; ext4 or xfs don't have that problem");
+    let reason =
+        format!("lies on {name}, where a full disk denies logins; ext4 or xfs don't have that problem");
     Some(Finding { severity: Severity::Warning, key: "state_dir", reason })
 }
 

@@ -23,9 +23,11 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
         ));
     }
     if args.no_verify && !geteuid().is_root() {
-        return Err(Failure::Refused("only root may use --no-verify; leave it out, or run it with sudo".into()));
+        return Err(Failure::Refused(
+            "only root may use --no-verify; leave it out, or run it with sudo".into(),
+        ));
     }
-    let store = context.store_for_change()?;
+    let store = context.store_or_new()?;
     let label = Label::new(args.label.as_deref().unwrap_or_default());
     let (subject, issuer) = (context.subject(name.as_str()), context.issuer());
     let invitation = Invitation {

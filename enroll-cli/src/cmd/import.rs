@@ -16,7 +16,7 @@ pub fn run(context: &Context, what: Import) -> Result<Exit, Failure> {
     let Account { name, uid } = known_user(&user)?;
     let uri = read_uri(if weak { Strength::AllowWeak } else { Strength::Normal })?;
     let label = Label::new(label.as_deref().unwrap_or_default());
-    let store = context.store_for_change()?;
+    let store = context.store_or_new()?;
     let id = flow::import(
         &store,
         &context.config,
@@ -44,5 +44,6 @@ fn read_uri(strength: Strength) -> Result<KeyUri, Failure> {
     })?;
     let text = std::str::from_utf8(&line)
         .map_err(|_| Failure::Refused("the URI is not UTF-8 text; export the key again".into()))?;
-    KeyUri::parse(text.strip_suffix('\r').unwrap_or(text), strength).map_err(|error| Failure::Refused(error.to_string()))
+    KeyUri::parse(text.strip_suffix('\r').unwrap_or(text), strength)
+        .map_err(|error| Failure::Refused(error.to_string()))
 }

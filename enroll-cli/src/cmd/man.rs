@@ -8,7 +8,10 @@ use std::path::Path;
 pub fn run(dir: &Path) -> Result<Exit, Failure> {
     let command = Cli::command().disable_help_subcommand(true);
     clap_mangen::generate_to(command, dir).map_err(|error| {
-        Failure::Error(format!("can't write man pages to {}: {error}; create the directory first", dir.display()))
+        Failure::Error(format!(
+            "can't write man pages to {}: {error}; create the directory first",
+            dir.display()
+        ))
     })?;
     Ok(Exit::Done)
 }

@@ -11,7 +11,7 @@ use qrtotp_core::store::{FileStore, Store};
 use std::io::Write;
 
 pub fn run(context: &Context, args: &Revoke) -> Result<Exit, Failure> {
-    let store = context.store_for_change()?;
+    let store = context.store()?;
     let name = record_name(&args.user, &store)?;
     let which = match (args.credential, args.all) {
         (Some(id), _) => Selection::One(id),

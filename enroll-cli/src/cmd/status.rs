@@ -45,7 +45,7 @@ struct Lock {
 }
 
 pub fn run(context: &Context, args: Status) -> Result<Exit, Failure> {
-    let store = context.store_for_reading()?;
+    let store = context.store()?;
     let rules = context.config.throttle.rules();
     let now = SystemClock.now();
     match args.user {
@@ -184,7 +184,9 @@ impl View {
                 wait,
                 failures: throttle.failures(),
             },
-            token: record.and_then(|record| record.token.as_ref()).map(|token| TokenView::new(name, token, now)),
+            token: record
+                .and_then(|record| record.token.as_ref())
+                .map(|token| TokenView::new(name, token, now)),
         }
     }
 
@@ -221,7 +223,9 @@ impl Lock {
     fn sentence(&self) -> String {
         let Self { state, wait, failures } = self;
         match *state {
-            "disabled" => format!("disabled after {failures} failures; a recovery code or `qrtotp unlock` lifts it"),
+            "disabled" => {
+                format!("disabled after {failures} failures; a recovery code or `qrtotp unlock` lifts it")
+            }
             "waiting" => format!("the next answer counts in {wait} s ({failures} failures)"),
             _ => format!("open ({failures} failures)"),
         }

@@ -71,7 +71,7 @@ pub fn run(context: &Context, what: cli::Token) -> Result<Exit, Failure> {
 
 fn issue(context: &Context, user: &str, expires: Option<Span>) -> Result<Exit, Failure> {
     let Account { name, uid } = known_user(user)?;
-    let store = context.store_for_change()?;
+    let store = context.store_or_new()?;
     let enroll = &context.config.enroll;
     let lifetime = expires.unwrap_or(enroll.token_lifetime);
     let issue = Issue { name: &name, uid, lifetime, max_shows: enroll.max_shows };
@@ -88,7 +88,7 @@ fn issue(context: &Context, user: &str, expires: Option<Span>) -> Result<Exit, F
 }
 
 fn list(context: &Context, json: bool) -> Result<Exit, Failure> {
-    let store = context.store_for_reading()?;
+    let store = context.store()?;
     let now = SystemClock.now();
     let mut out = std::io::stdout().lock();
     let mut list = JsonList::new(json);
@@ -102,7 +102,7 @@ fn list(context: &Context, json: bool) -> Result<Exit, Failure> {
 }
 
 fn show(context: &Context, user: &str, json: bool) -> Result<Exit, Failure> {
-    let store = context.store_for_reading()?;
+    let store = context.store()?;
     let name = record_name(user, &store)?;
     let account = store.load(&name)?;
     let token = account.as_ref().and_then(|account| account.record.token.as_ref());
@@ -118,7 +118,7 @@ fn show(context: &Context, user: &str, json: bool) -> Result<Exit, Failure> {
 }
 
 fn revoke(context: &Context, user: &str) -> Result<Exit, Failure> {
-    let store = context.store_for_change()?;
+    let store = context.store()?;
     let name = record_name(user, &store)?;
     let subject = context.subject(name.as_str());
     let id = flow::revoke_token(&store, &name, SystemClock.now(), &subject, &mut Syslog::open())

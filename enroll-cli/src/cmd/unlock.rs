@@ -7,7 +7,7 @@ use qrtotp_core::flow;
 use std::io::Write;
 
 pub fn run(context: &Context, user: &str) -> Result<Exit, Failure> {
-    let store = context.store_for_change()?;
+    let store = context.store()?;
     let name = record_name(user, &store)?;
     let subject = context.subject(name.as_str());
     let failures = flow::unlock(&store, &name, &subject, &mut Syslog::open())

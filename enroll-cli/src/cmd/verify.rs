@@ -36,7 +36,7 @@ impl LoginHost for Pipe {
 }
 
 pub fn run(context: &Context, user: String) -> Result<Exit, Failure> {
-    let store = context.store_for_reading()?;
+    let store = context.store()?;
     let outcome = Login {
         config: &context.config,
         options: &Options { echo_code: true, ..Options::default() },

@@ -21,6 +21,7 @@ pub enum Priority {
 #[allow(missing_docs)] // docs/AUDIT.md describes each; the word is the documentation
 pub enum Kind {
     Login,
+    DeviceProof,
     EnrollmentStarted,
     EnrollmentConfirmed,
     EnrollmentAbandoned,
@@ -48,6 +49,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Login => "login",
+            Self::DeviceProof => "device_proof",
             Self::EnrollmentStarted => "enrollment_started",
             Self::EnrollmentConfirmed => "enrollment_confirmed",
             Self::EnrollmentAbandoned => "enrollment_abandoned",
@@ -76,7 +78,7 @@ impl Kind {
             (_, Some(Verdict::Denied)) | (Self::ThrottleEngaged | Self::EnrollmentRefused, _) => {
                 Priority::Warning
             }
-            (Self::Login, Some(Verdict::Accepted | Verdict::Ignored)) => Priority::Info,
+            (Self::Login | Self::DeviceProof, Some(Verdict::Accepted | Verdict::Ignored)) => Priority::Info,
             _ => Priority::Notice,
         }
     }
@@ -156,7 +158,13 @@ impl<'a> Event<'a> {
     /// The decision on a login.
     #[must_use]
     pub fn login(subject: &'a Subject, verdict: Verdict, reason: &'a str) -> Self {
-        Self { verdict: Some(verdict), reason, ..Self::new(Kind::Login, subject) }
+        Self::decision(Kind::Login, subject, verdict, reason)
+    }
+
+    /// A decision of another kind.
+    #[must_use]
+    pub fn decision(kind: Kind, subject: &'a Subject, verdict: Verdict, reason: &'a str) -> Self {
+        Self { verdict: Some(verdict), reason, ..Self::new(kind, subject) }
     }
 
     /// Why, in one word of docs/AUDIT.md.

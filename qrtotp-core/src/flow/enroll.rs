@@ -1,7 +1,7 @@
 //! Enrolment, in the order in which it happens. Nothing is kept before the first code was verified, but that a token's
 //! QR code was shown: whoever stops half-way leaves the account as it was.
 
-use super::judge::{Given, Judgement, Proof, Refusal, Rules, settle};
+use super::judge::{Given, Judgement, Refusal, Rules, settle};
 use super::{Dialog, Echo, NoAnswer};
 use crate::account::{
     Credential, CredentialId, Label, Name, Origin, Record, RecordId, RecoverySet, State, Token, TokenId,
@@ -207,12 +207,10 @@ fn prove_existing<S: Store>(
             window: config.verify.window(),
             throttle: config.throttle.rules(),
         };
-        match settle(store, invitation.name, &rules, &Given::code(&typed))? {
-            Judgement::Accepted { proof: Proof::Device(..), .. } => return Ok(()),
-            Judgement::Accepted { proof: Proof::Recovery { left }, .. } => {
-                Event::new(Kind::RecoveryUsed, invitation.subject).left(left).emit(audit);
-                return Ok(());
-            }
+        let judgement = settle(store, invitation.name, &rules, &Given::code(&typed))?;
+        judgement.report(Kind::DeviceProof, invitation.subject, &rules.throttle, audit);
+        match judgement {
+            Judgement::Accepted { .. } => return Ok(()),
             Judgement::Refused { why, .. } => refusal = why,
         }
         dialog.show("That was not right.");
@@ -240,6 +238,20 @@ impl Draft {
         audit: &mut impl AuditSink,
     ) -> Result<Self, EnrollError> {
         let now = clock.now();
+        let known = store.load(invitation.name)?.filter(|account| account.record.uid == invitation.uid);
+        let devices = known.as_ref().map_or(0, |account| account.record.credentials.len());
+        let record = record_id(store, invitation.name)?;
+        let secret = Secret::generate()?;
+        let id = CredentialId::from_random(random_bytes()?);
+        let own = Token {
+            id: TokenId::from_random(random_bytes()?),
+            issued: now,
+            expires: now + config.enroll.time_limit.as_seconds(),
+            shows: 1,
+            max_shows: 1,
+            state: TokenState::Shown(now),
+            issued_by: invitation.subject.by.clone(),
+        };
         let shown = store.update_account(invitation.name, |account| {
             let account = account.as_mut().filter(|account| account.record.uid == invitation.uid)?;
             let token = account.record.token.as_mut().filter(|token| token.is_live(now))?;
@@ -247,33 +259,22 @@ impl Draft {
         })?;
         let (token, own_token) = match shown.transpose()? {
             Some(id) => (id, None),
-            None => {
-                let token = Token {
-                    id: TokenId::from_random(random_bytes()?),
-                    issued: now,
-                    expires: now + config.enroll.time_limit.as_seconds(),
-                    shows: 1,
-                    max_shows: 1,
-                    state: TokenState::Shown(now),
-                    issued_by: invitation.subject.by.clone(),
-                };
-                Event::new(Kind::TokenIssued, invitation.subject).token(token.id).emit(audit);
-                (token.id, Some(token))
-            }
+            None => (own.id, Some(own)),
         };
+        if own_token.is_some() {
+            Event::new(Kind::TokenIssued, invitation.subject).token(token).emit(audit);
+        }
         Event::new(Kind::TokenShown, invitation.subject).token(token).emit(audit);
         let existing = match invitation.existing {
-            ExistingCode::Skipped => "existing_code_skipped",
-            ExistingCode::Required => "",
+            ExistingCode::Skipped if devices > 0 => "existing_code_skipped",
+            ExistingCode::Skipped | ExistingCode::Required => "",
         };
-        let id = CredentialId::from_random(random_bytes()?);
         Event::new(Kind::EnrollmentStarted, invitation.subject)
             .reason(existing)
             .credential(id, invitation.label.as_str())
             .token(token)
             .emit(audit);
-        let record = record_id(store, invitation.name)?;
-        Ok(Self { secret: Secret::generate()?, id, record, token, own_token, shown: now })
+        Ok(Self { secret, id, record, token, own_token, shown: now })
     }
 
     fn confirm_and_keep<S: Store>(
@@ -304,15 +305,16 @@ impl Draft {
             now,
         };
         let new_codes = addition.keep(store, |record| {
-            let token = record.token.as_mut().filter(|token| token.id == self.token);
-            match (token, &self.own_token) {
-                (Some(token), _) => token.consume(now)?,
-                (None, Some(own)) => {
+            match (&mut record.token, &self.own_token) {
+                (Some(token), _) if token.id == self.token => token.consume(now)?,
+                // An admin issued a token meanwhile: that is the one to use.
+                (Some(token), Some(_)) if token.is_live(now) => return Err(EnrollError::Changed),
+                (_, Some(own)) => {
                     let mut own = own.clone();
                     own.consume(now)?;
                     record.token = Some(own);
                 }
-                (None, None) => return Err(EnrollError::Token(TokenRefusal::Revoked)),
+                (_, None) => return Err(EnrollError::Token(TokenRefusal::Revoked)),
             }
             Ok(())
         })?;
@@ -355,7 +357,7 @@ impl Draft {
         for left in (0..TRIES).rev() {
             let typed = dialog.ask("Code: ", Echo::On).map_err(|NoAnswer| EnrollError::NoAnswer)?;
             let now = clock.now();
-            if now.saturating_sub(self.shown) > config.enroll.time_limit.as_seconds() || now < self.shown {
+            if now.saturating_sub(self.shown) >= config.enroll.time_limit.as_seconds() || now < self.shown {
                 return Err(EnrollError::TimeUp);
             }
             let code = Code::parse(&typed);

@@ -30,6 +30,8 @@ pub enum Refusal {
     UidChanged,
     /// A secret does not open.
     Damaged,
+    /// Not enough memory to hash a recovery code.
+    NoMemory,
 }
 
 impl Refusal {
@@ -46,6 +48,7 @@ impl Refusal {
             Self::Revoked => "revoked",
             Self::UidChanged => "uid_changed",
             Self::Damaged => "record_damaged",
+            Self::NoMemory => "no_memory",
         }
     }
 }
@@ -139,17 +142,21 @@ pub(super) fn settle<S: Store>(
             return Ok(Judgement::Refused { why: Refusal::NotEnrolled, failures: 0, credential: None });
         }
         Some(Step1::Done(judgement)) => {
-            if let Judgement::Refused { why: Refusal::NotEnrolled | Refusal::Revoked, .. } = judgement {
+            if let Judgement::Refused {
+                why: Refusal::NotEnrolled | Refusal::Revoked | Refusal::UidChanged,
+                ..
+            } = judgement
+            {
                 given.pretend();
             }
             return Ok(judgement);
         }
         Some(Step1::TryRecovery { set, salt, failures_before }) => (set, salt, failures_before),
     };
-    let wrong =
-        Judgement::Refused { why: Refusal::WrongCode, failures: failures_before + 1, credential: None };
-    let Given::Recovery(code, password_len) = given else { return Ok(wrong) };
-    let Ok(hash) = hash_recovery_code(code, &salt) else { return Ok(wrong) };
+    let refused =
+        |why| Judgement::Refused { why, failures: failures_before.saturating_add(1), credential: None };
+    let Given::Recovery(code, password_len) = given else { return Ok(refused(Refusal::WrongCode)) };
+    let Ok(hash) = hash_recovery_code(code, &salt) else { return Ok(refused(Refusal::NoMemory)) };
     let claimed = store.update_state(name, |record, state| {
         let known =
             record.recovery.as_ref().filter(|known| Some(known.id) == set && record.uid == rules.uid)?;
@@ -161,7 +168,7 @@ pub(super) fn settle<S: Store>(
         })
     })?;
     Ok(match claimed.flatten() {
-        None => wrong,
+        None => refused(Refusal::WrongCode),
         Some(left) => {
             let proof = Proof::Recovery { left };
             Judgement::Accepted { proof, failures_before, password_len: *password_len }

@@ -2,7 +2,7 @@
 
 use super::judge::{Given, Judgement, Proof, Refusal, Rules, settle};
 use super::{Dialog, Directory, Echo, NoAnswer, Person, Typed};
-use crate::account::{CredentialId, Label, Name, Standing};
+use crate::account::{Name, Standing};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use crate::clock::{Clock, EARLIEST_PLAUSIBLE};
 use crate::policy::{Config, Require};
@@ -189,65 +189,29 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         };
         match settle(self.store, name, &rules, given) {
             Err(error) => self.broken(&error),
-            Ok(Judgement::Accepted { proof, failures_before, password_len }) => {
-                if self.options.first_pass == FirstPass::Forward
-                    && self.host.forward_password(&typed[..password_len]).is_err()
-                {
-                    return self.finish(Verdict::Denied, "password_not_forwarded", "");
-                }
-                self.accepted(&proof, failures_before)
-            }
             Ok(Judgement::Refused { why: why @ (Refusal::NotEnrolled | Refusal::Revoked), .. }) => {
                 self.without_credential(why.reason(), typed)
             }
-            Ok(Judgement::Refused { why, failures, credential }) => self.refused(why, failures, credential),
-        }
-    }
-
-    fn accepted(&mut self, proof: &Proof, failures_before: u32) -> Outcome {
-        if failures_before >= self.config.throttle.free_failures {
-            Event::new(Kind::ThrottleLifted, &self.subject)
-                .reason("right_answer")
-                .failures(failures_before)
-                .emit(self.audit);
-        }
-        match proof {
-            Proof::Device(credential, label) => Event::login(&self.subject, Verdict::Accepted, "code")
-                .credential(*credential, label.as_str())
-                .emit(self.audit),
-            Proof::Recovery { left } => {
-                Event::new(Kind::RecoveryUsed, &self.subject).left(*left).emit(self.audit);
-                Event::login(&self.subject, Verdict::Accepted, "recovery_code").emit(self.audit);
-                self.host.show(&format!(
-                    "That was a recovery code; {left} are left. If your device is lost, have it revoked."
-                ));
+            Ok(judgement) => {
+                if let Judgement::Accepted { password_len, .. } = &judgement
+                    && self.options.first_pass == FirstPass::Forward
+                    && self.host.forward_password(&typed[..*password_len]).is_err()
+                {
+                    return self.finish(Verdict::Denied, "password_not_forwarded", "");
+                }
+                judgement.report(Kind::Login, &self.subject, &rules.throttle, self.audit);
+                match judgement {
+                    Judgement::Accepted { proof: Proof::Device(..), .. } => Outcome::Accepted,
+                    Judgement::Accepted { proof: Proof::Recovery { left }, .. } => {
+                        self.host.show(&format!(
+                            "That was a recovery code; {left} are left. If your device is lost, have it revoked."
+                        ));
+                        Outcome::Accepted
+                    }
+                    Judgement::Refused { .. } => Outcome::Denied,
+                }
             }
         }
-        Outcome::Accepted
-    }
-
-    fn refused(&mut self, why: Refusal, failures: u32, credential: Option<(CredentialId, Label)>) -> Outcome {
-        let rules = self.config.throttle.rules();
-        let mut event = Event::login(&self.subject, Verdict::Denied, why.reason()).failures(failures);
-        if let Refusal::Throttled(seconds) = why {
-            event = event.wait(seconds);
-        }
-        if let Some((id, label)) = &credential {
-            event = event.credential(*id, label.as_str());
-        }
-        event.emit(self.audit);
-        let counted = matches!(why, Refusal::WrongCode | Refusal::Replayed);
-        if counted && (failures == rules.free_failures || failures == rules.disable_after) {
-            let reason = if failures == rules.disable_after { "disabled" } else { "waiting" };
-            Event::new(Kind::ThrottleEngaged, &self.subject)
-                .reason(reason)
-                .failures(failures)
-                .emit(self.audit);
-        }
-        if why == Refusal::Damaged {
-            Event::new(Kind::RecordDamaged, &self.subject).reason(why.reason()).emit(self.audit);
-        }
-        Outcome::Denied
     }
 
     /// Nobody to judge: where password and code come together, all of the text is the password.

@@ -6,6 +6,7 @@ mod directory;
 mod enroll;
 mod judge;
 mod login;
+mod report;
 #[cfg(test)]
 mod tests;
 

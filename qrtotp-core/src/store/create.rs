@@ -2,12 +2,12 @@
 //! not at all. No login ever comes here.
 
 use super::file::{ACCOUNTS, KEY_FILE, MARKER, Marker, RECORD, STATE, TEMPORARY};
-use super::file::{FileStore, lock, open_subdir, read_key, undisturbed, write_new};
-use super::{Account, SealKey, StoreError, TrustError, open_dir, slot};
+use super::file::{FileStore, lock, read_key, undisturbed, write_new};
+use super::{Account, Scope, SealKey, StoreError, TrustError, open_dir, open_private_dir, slot};
 use crate::otp::{base32_encode, random_bytes};
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, RenameFlags, renameat2};
+use nix::fcntl::{AtFlags, OFlag, RenameFlags, renameat, renameat2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,6 +15,8 @@ use std::path::Path;
 use std::time::Duration;
 
 const NEW: OFlag = OFlag::O_WRONLY.union(OFlag::O_CREAT).union(OFlag::O_EXCL).union(OFlag::O_CLOEXEC);
+/// A marker whose key is not in its place yet.
+const WAITING: &str = ".store.toml.new";
 /// Somebody else making an account takes milliseconds.
 const CREATE_WAIT: Duration = Duration::from_secs(10);
 
@@ -35,7 +37,7 @@ impl FileStore {
         let record = self.record_text(&account.record)?;
         let temporary = base32_encode(&random_bytes::<10>()?);
         let shown = self.path.join(TEMPORARY);
-        let directory = open_subdir(&self.root, TEMPORARY, &shown)?.ok_or(StoreError::Missing(shown))?;
+        let directory = open_private_dir(&self.root, TEMPORARY, &shown)?.ok_or(StoreError::Missing(shown))?;
         undisturbed(|| {
             let directory = lock(directory, CREATE_WAIT)?;
             sweep(directory.as_fd());
@@ -57,11 +59,12 @@ impl FileStore {
         let shown = self.path_of(&account.record.name);
         let failed = |errno| StoreError::io(&shown, errno);
         mkdirat(tmp, temporary, Mode::from_bits_truncate(0o700)).map_err(failed)?;
-        let dir = open_subdir(tmp, temporary, &shown)?.ok_or_else(|| failed(Errno::ENOENT))?;
+        let dir = open_private_dir(tmp, temporary, &shown)?.ok_or_else(|| failed(Errno::ENOENT))?;
         write_new(dir.as_fd(), RECORD, &shown.join(RECORD), NEW, record.as_bytes())?;
         write_new(dir.as_fd(), STATE, &shown.join(STATE), NEW, &slot::first(&account.state))?;
         fsync(&dir).map_err(failed)?;
-        let accounts = open_subdir(&self.root, ACCOUNTS, &shown)?.ok_or_else(|| failed(Errno::ENOENT))?;
+        let accounts =
+            open_private_dir(&self.root, ACCOUNTS, &shown)?.ok_or_else(|| failed(Errno::ENOENT))?;
         let name = account.record.name.file_name();
         match renameat2(tmp, temporary, &accounts, name.as_str(), RenameFlags::RENAME_NOREPLACE) {
             Ok(()) => {}
@@ -89,7 +92,7 @@ fn sweep(tmp: BorrowedFd<'_>) {
 
 /// Removes an unfinished record. What can't be removed stays for the next sweep: nothing ever reads it.
 fn remove(tmp: BorrowedFd<'_>, name: &str) {
-    if let Ok(Some(dir)) = open_subdir(tmp, name, Path::new(name)) {
+    if let Ok(Some(dir)) = open_private_dir(tmp, name, Path::new(name)) {
         for file in [RECORD, STATE] {
             let _ = unlinkat(&dir, file, UnlinkatFlags::NoRemoveDir);
         }
@@ -97,16 +100,15 @@ fn remove(tmp: BorrowedFd<'_>, name: &str) {
     let _ = unlinkat(tmp, name, UnlinkatFlags::RemoveDir);
 }
 
+/// The order makes every crash harmless: a marker in waiting, the key, the marker in its place. So a key without a
+/// marker, in waiting or not, belonged to a store that is not there now, and is not ours to replace.
 fn prepare(path: &Path, key_dir: &Path) -> Result<(), StoreError> {
-    let root = make_root(path)?;
-    let marker = path.join(MARKER);
-    match marker.symlink_metadata() {
-        Ok(_) => return Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-        Err(e) => return Err(StoreError::std_io(marker, &e)),
+    let root = lock(make_root(path)?, CREATE_WAIT)?;
+    if exists(&path.join(MARKER))? {
+        return Ok(());
     }
     for name in [ACCOUNTS, TEMPORARY] {
-        match mkdirat(&root, name, Mode::from_bits_truncate(0o700)) {
+        match mkdirat(&*root, name, Mode::from_bits_truncate(0o700)) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(StoreError::io(path.join(name), errno)),
         }
@@ -114,10 +116,35 @@ fn prepare(path: &Path, key_dir: &Path) -> Result<(), StoreError> {
     if path.join(ACCOUNTS).read_dir().map_err(|e| StoreError::std_io(path, &e))?.next().is_some() {
         return Err(StoreError::MarkerLost(path.to_owned()));
     }
-    let key = make_key(key_dir)?;
-    let text = Marker::text(&key, random_bytes()?)?;
-    link_new(root.as_fd(), path, MARKER, text.as_bytes())?;
-    Ok(())
+    let keys = open_dir(key_dir)?;
+    match read_key(&keys, key_dir) {
+        Ok(key) => {
+            let waiting = path.join(WAITING);
+            let text = std::fs::read_to_string(&waiting).unwrap_or_default();
+            if key.open_text(Scope::Marker, "", &text).is_err() {
+                return Err(StoreError::Emptied(path.to_owned(), key_dir.join(KEY_FILE)));
+            }
+        }
+        Err(StoreError::KeyMissing(_)) => {
+            let (key, text) = SealKey::generate()?;
+            let marker = Marker::text(&key, random_bytes()?)?;
+            let flags = NEW.difference(OFlag::O_EXCL).union(OFlag::O_TRUNC).union(OFlag::O_NOFOLLOW);
+            write_new(root.as_fd(), WAITING, &path.join(WAITING), flags, marker.as_bytes())?;
+            fsync(&*root).map_err(|errno| StoreError::io(path, errno))?;
+            link_new(keys.as_fd(), key_dir, KEY_FILE, text.as_bytes())?;
+        }
+        Err(error) => return Err(error),
+    }
+    renameat(&*root, WAITING, &*root, MARKER).map_err(|errno| StoreError::io(path.join(MARKER), errno))?;
+    fsync(&*root).map_err(|errno| StoreError::io(path, errno))
+}
+
+fn exists(path: &Path) -> Result<bool, StoreError> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(StoreError::std_io(path, &e)),
+    }
 }
 
 fn make_root(path: &Path) -> Result<OwnedFd, StoreError> {
@@ -137,27 +164,13 @@ fn make_root(path: &Path) -> Result<OwnedFd, StoreError> {
     Ok(open_dir(path)?)
 }
 
-fn make_key(key_dir: &Path) -> Result<SealKey, StoreError> {
-    let dir = open_dir(key_dir)?;
-    match read_key(&dir, key_dir) {
-        Err(StoreError::KeyMissing(_)) => {}
-        other => return other,
-    }
-    let (_, text) = SealKey::generate()?;
-    link_new(dir.as_fd(), key_dir, KEY_FILE, text.as_bytes())?;
-    read_key(&dir, key_dir) // ours, or that of somebody who was faster
-}
-
-/// Makes a file appear whole under its name, unless it is there already.
+/// Makes a file appear whole under its name, which nothing has yet.
 fn link_new(dir: BorrowedFd<'_>, dir_path: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let temporary = format!(".{name}.{}", base32_encode(&random_bytes::<10>()?));
     let shown = dir_path.join(name);
     write_new(dir, &temporary, &shown, NEW, bytes)?;
     let linked = linkat(dir, temporary.as_str(), dir, name, AtFlags::empty());
     let _ = unlinkat(dir, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
-    match linked {
-        Ok(()) | Err(Errno::EEXIST) => {}
-        Err(errno) => return Err(StoreError::io(&shown, errno)),
-    }
+    linked.map_err(|errno| StoreError::io(&shown, errno))?;
     fsync(dir).map_err(|errno| StoreError::io(&shown, errno))
 }

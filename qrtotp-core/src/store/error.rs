@@ -15,9 +15,14 @@ pub enum StoreError {
     Trust(#[from] TrustError),
     /// The store was never made, or is not mounted.
     #[error(
-        "{0} is missing: the store is not mounted, was emptied, or was never made; a `qrtotp` command run by root makes a new one in an empty directory"
+        "{0} is missing: the store is not mounted, was emptied, or was never made; mount or restore it; `qrtotp enroll` makes the first one"
     )]
     Missing(PathBuf),
+    /// A key that belonged to a store, and an empty directory.
+    #[error(
+        "{0} is empty, but its sealing key exists, so there was a store once: mount or restore it; only to give up all that was enrolled, move {1} away"
+    )]
+    Emptied(PathBuf, PathBuf),
     /// Records without the marker that belongs to them.
     #[error("{0} holds records but no store.toml; restore the whole directory from its backup")]
     MarkerLost(PathBuf),
@@ -45,11 +50,13 @@ pub enum StoreError {
     #[error("{0} holds no sealing key; restore it from its backup")]
     KeyDamaged(PathBuf),
     /// One of a record's two files is missing.
-    #[error("{0} is missing from the record; restore the record, or revoke and re-enrol the account")]
+    #[error(
+        "{0} is missing from the record; restore the record's directory, or move it away and enrol the account anew (with `nullok` it is admitted until then)"
+    )]
     Incomplete(PathBuf),
     /// A record that does not open or parse.
     #[error(
-        "{path} is damaged ({why}); restore the record, or move its directory away and re-enrol the account"
+        "{path} is damaged ({why}); restore the record's directory, or move it away and enrol the account anew (with `nullok` it is admitted until then)"
     )]
     Damaged {
         /// The file.
@@ -95,8 +102,8 @@ impl StoreError {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Trust(_) => "store_untrusted",
-            Self::Missing(_) | Self::MarkerLost(_) => "store_missing",
+            Self::Trust(error) => error.reason(),
+            Self::Missing(_) | Self::Emptied(..) | Self::MarkerLost(_) => "store_missing",
             Self::Marker(_) => "store_damaged",
             Self::WrongKey { .. } => "key_wrong",
             Self::KeyMissing(_) => "key_missing",

@@ -2,9 +2,8 @@
 //! never replaced.
 
 use super::critical::Critical;
-use super::{
-    Account, Readers, Scope, SealKey, Store, StoreError, TrustError, open_dir, open_file, read_all, slot,
-};
+use super::{Account, Readers, Scope, SealKey, Store, StoreError, TrustError, slot};
+use super::{open_dir, open_file, open_private_dir, read_all, read_exact};
 use crate::account::{KeyId, Name, Record, State};
 use crate::clock::Deadline;
 use crate::otp::{base32_decode, base32_encode};
@@ -75,15 +74,6 @@ pub(super) fn read_key(dir: impl AsFd, dir_path: &Path) -> Result<SealKey, Store
     SealKey::parse(&text).map_err(|_| StoreError::KeyDamaged(path))
 }
 
-pub(super) fn open_subdir(dir: impl AsFd, name: &str, shown: &Path) -> Result<Option<OwnedFd>, StoreError> {
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
-    match openat(dir, name, flags, Mode::empty()) {
-        Ok(fd) => Ok(Some(fd)),
-        Err(Errno::ENOENT) => Ok(None),
-        Err(errno) => Err(StoreError::io(shown, errno)),
-    }
-}
-
 /// Takes the lock of a directory, waiting a bounded time.
 pub(super) fn lock(dir: OwnedFd, wait: Duration) -> Result<Flock<OwnedFd>, StoreError> {
     let mut deadline = Deadline::after(wait);
@@ -127,8 +117,8 @@ impl FileStore {
             other => other?,
         };
         let accounts = path.join(ACCOUNTS);
-        let accounts =
-            open_subdir(&root, ACCOUNTS, &accounts)?.ok_or_else(|| StoreError::Missing(accounts.clone()))?;
+        let accounts = open_private_dir(&root, ACCOUNTS, &accounts)?
+            .ok_or_else(|| StoreError::Missing(accounts.clone()))?;
         Ok(Self { path: path.to_owned(), root, accounts, key })
     }
 
@@ -165,7 +155,7 @@ impl FileStore {
 
     /// The account's directory; `None` if it has none and the marker proves that this is the right store.
     fn account_dir(&self, name: &Name) -> Result<Option<OwnedFd>, StoreError> {
-        let dir = open_subdir(&self.accounts, &name.file_name(), &self.path_of(name))?;
+        let dir = open_private_dir(&self.accounts, &name.file_name(), &self.path_of(name))?;
         if dir.is_none() {
             self.check_marker()?;
         }
@@ -174,13 +164,16 @@ impl FileStore {
 
     fn read(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
         let base = self.path_of(name);
-        let incomplete = |error| match error {
+        let at_fault = |error| match error {
             TrustError::Missing(path) => StoreError::Incomplete(path),
-            other => other.into(),
+            TrustError::Untrusted { path, why } => StoreError::Damaged { path, why },
+            TrustError::Link(path) => StoreError::Damaged { path, why: "it is a symbolic link" },
+            TrustError::TooLarge(path) => StoreError::Damaged { path, why: "it is too large" },
+            other @ (TrustError::Form(_) | TrustError::Io { .. }) => other.into(),
         };
         let path = base.join(RECORD);
-        let file = open_file(dir, RECORD, &path, false, Readers::OwnerOnly).map_err(incomplete)?;
-        let bytes = read_all(file, &path, RECORD_LIMIT)?;
+        let file = open_file(dir, RECORD, &path, false, Readers::OwnerOnly).map_err(at_fault)?;
+        let bytes = read_all(file, &path, RECORD_LIMIT).map_err(at_fault)?;
         let damaged = |why| StoreError::Damaged { path: path.clone(), why };
         let sealed = std::str::from_utf8(&bytes).map_err(|_| damaged("not text"))?;
         let text = self.key.open_text(Scope::Account, name.as_str(), sealed).map_err(|_| {
@@ -200,10 +193,10 @@ impl FileStore {
             }
             other => other,
         }
-        .map_err(incomplete)?;
-        let bytes =
-            read_all(file.try_clone().map_err(|e| StoreError::std_io(&path, &e))?, &path, slot::FILE)?;
+        .map_err(at_fault)?;
         let damaged = |why| StoreError::Damaged { path: path.clone(), why };
+        let bytes =
+            read_exact::<{ slot::FILE }>(&file, &path)?.ok_or_else(|| damaged("it has a wrong size"))?;
         let loaded = slot::load(&bytes).map_err(|_| damaged("no slot of it is whole"))?;
         if loaded.state.record != record.id {
             return Err(damaged("it belongs to another record"));
@@ -224,9 +217,9 @@ impl FileStore {
         Ok(dir.into_iter().filter_map(|entry| Name::from_file_name(entry.ok()?.file_name().to_str().ok()?)))
     }
 
-    fn write_state(&self, name: &Name, opened: &Opened, state: &State) -> Result<(), StoreError> {
+    fn write_state(&self, name: &Name, opened: &mut Opened, state: &State) -> Result<(), StoreError> {
         let path = self.path_of(name).join(STATE);
-        let (offset, bytes) = opened.loaded.successor(state);
+        let (offset, bytes) = opened.loaded.succeed(state);
         // A file on a read-only disk was opened for reading only, which is what EBADF then says.
         let failed = |e: std::io::Error| match StoreError::std_io(&path, &e) {
             StoreError::Io { path, errno: Errno::EBADF } => StoreError::Io { path, errno: Errno::EROFS },
@@ -255,18 +248,23 @@ impl FileStore {
     fn change(
         &self,
         dir: impl AsFd + Copy,
-        opened: &Opened,
+        opened: &mut Opened,
         old: &Account,
         new: &mut Account,
     ) -> Result<(), StoreError> {
-        // Marks first: if the power goes now, marks of unknown credentials harm nobody, while a credential
-        // without its mark would accept its enrolment code again.
+        // Marks first: if the power goes now, marks of unknown credentials harm nobody, while a credential without its
+        // mark would accept its enrolment code again. What else changed waits until the record is kept.
         new.state.retain(|id| old.record.credential(id).or(new.record.credential(id)).is_some());
-        if new.state != old.state {
-            self.write_state(&new.record.name, opened, &new.state)?;
-        }
         if new.record != old.record {
+            let mut marks = new.state.clone();
+            marks.throttle = old.state.throttle;
+            if marks != old.state {
+                self.write_state(&new.record.name, opened, &marks)?;
+            }
             self.replace_record(dir, &new.record)?;
+        }
+        if new.state != opened.loaded.state {
+            self.write_state(&new.record.name, opened, &new.state)?;
         }
         Ok(())
     }
@@ -315,11 +313,11 @@ impl Store for FileStore {
         let Some(dir) = self.account_dir(name)? else { return Ok(None) };
         undisturbed(|| {
             let dir = lock(dir, LOCK_WAIT)?;
-            let opened = self.read(dir.as_fd(), name)?;
+            let mut opened = self.read(dir.as_fd(), name)?;
             let mut state = opened.loaded.state.clone();
             let result = f(&opened.record, &mut state);
             if state != opened.loaded.state {
-                self.write_state(name, &opened, &state)?;
+                self.write_state(name, &mut opened, &state)?;
             }
             Ok(Some(result))
         })
@@ -341,12 +339,12 @@ impl Store for FileStore {
             };
             return undisturbed(|| {
                 let dir = lock(dir, LOCK_WAIT)?;
-                let opened = self.read(dir.as_fd(), name)?;
+                let mut opened = self.read(dir.as_fd(), name)?;
                 let old = Account { record: opened.record.clone(), state: opened.loaded.state.clone() };
                 let mut account = Some(old.clone());
                 let result = f(&mut account);
                 if let Some(mut new) = account {
-                    self.change(dir.as_fd(), &opened, &old, &mut new)?;
+                    self.change(dir.as_fd(), &mut opened, &old, &mut new)?;
                 }
                 Ok(result)
             });

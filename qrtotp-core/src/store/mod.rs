@@ -15,6 +15,7 @@ pub use error::StoreError;
 pub use file::FileStore;
 pub use seal::{Scope, SealError, SealKey};
 pub use trusted::{Readers, TrustError, open_dir, open_file, read_all};
+use trusted::{open_private_dir, read_exact};
 
 use crate::account::{Name, Record, State};
 

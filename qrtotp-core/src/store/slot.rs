@@ -16,7 +16,7 @@ const HEADER: usize = 20;
 #[error("the state file holds no whole slot of a version that this program knows")]
 pub struct SlotError;
 
-/// A state and where its successor goes.
+/// A state and its place in the sequence of states.
 #[derive(Debug)]
 pub struct Loaded {
     /// The newest whole state.
@@ -25,11 +25,11 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// The next slot's offset in the file and its bytes.
-    #[must_use]
-    pub fn successor(&self, state: &State) -> (u64, Vec<u8>) {
-        let sequence = self.sequence + 1;
-        (offset(sequence), encode(state, sequence))
+    /// Moves on to `state`: the offset of its slot in the file, and the slot's bytes.
+    pub fn succeed(&mut self, state: &State) -> (u64, Vec<u8>) {
+        self.sequence += 1;
+        self.state = state.clone();
+        (offset(self.sequence), encode(state, self.sequence))
     }
 }
 
@@ -123,7 +123,7 @@ mod tests {
     fn the_newest_slot_counts() {
         let mut file = first(&state(0));
         for step in 1..10 {
-            let (offset, bytes) = load(&file).unwrap().successor(&state(step));
+            let (offset, bytes) = load(&file).unwrap().succeed(&state(step));
             write(&mut file, offset, &bytes);
             assert_eq!(load(&file).unwrap().state, state(step));
         }
@@ -132,9 +132,9 @@ mod tests {
     #[test]
     fn a_write_torn_at_any_byte_leaves_the_old_or_the_new_state() {
         let mut file = first(&state(1));
-        let (offset, bytes) = load(&file).unwrap().successor(&state(2));
+        let (offset, bytes) = load(&file).unwrap().succeed(&state(2));
         write(&mut file, offset, &bytes);
-        let (offset, bytes) = load(&file).unwrap().successor(&state(3));
+        let (offset, bytes) = load(&file).unwrap().succeed(&state(3));
         for cut in 0..=bytes.len() {
             let mut torn = file.clone();
             write(&mut torn, offset, &bytes[..cut]);

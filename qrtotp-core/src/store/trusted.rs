@@ -8,6 +8,7 @@ use nix::unistd::geteuid;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -46,14 +47,14 @@ pub enum TrustError {
 }
 
 impl TrustError {
-    /// The reason's word in the audit log.
+    /// The reason's word in the audit log, for a part of the store.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Missing(_) => "missing",
-            Self::Link(_) | Self::Untrusted { .. } | Self::Form(_) => "untrusted",
-            Self::TooLarge(_) => "too_large",
-            Self::Io { .. } => "unreadable",
+            Self::Missing(_) => "store_missing",
+            Self::Link(_) | Self::Untrusted { .. } | Self::Form(_) => "store_untrusted",
+            Self::TooLarge(_) => "store_damaged",
+            Self::Io { .. } => "store_unreadable",
         }
     }
 
@@ -123,6 +124,31 @@ fn is_link(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_symlink())
 }
 
+/// Opens the directory `name` inside an open directory, which must be its owner's alone: whoever can open it could hold
+/// its lock, and whoever can write to it could make an account look un-enrolled. `None` if it is not there.
+///
+/// # Errors
+/// A link, no directory, or open to others.
+pub fn open_private_dir(dir: impl AsFd, name: &str, shown: &Path) -> Result<Option<OwnedFd>, TrustError> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
+    let fd = match openat(dir, name, flags, Mode::empty()) {
+        Err(Errno::ENOENT) => return Ok(None),
+        Err(Errno::ENOTDIR) => {
+            return Err(TrustError::Untrusted {
+                path: shown.to_owned(),
+                why: "is no directory, or a link to one",
+            });
+        }
+        other => other.map_err(|errno| TrustError::io(shown, errno))?,
+    };
+    let stat = fstat(&fd).map_err(|errno| TrustError::io(shown, errno))?;
+    check_owner(shown, &stat)?;
+    if stat.st_mode & 0o077 != 0 {
+        return Err(TrustError::Untrusted { path: shown.to_owned(), why: "is open to others; chmod 700 it" });
+    }
+    Ok(Some(fd))
+}
+
 /// Opens the regular file `name` inside an open directory. `shown` is its path, for messages.
 ///
 /// # Errors
@@ -150,6 +176,23 @@ pub fn open_file(
         return untrusted("may be read by others; chmod 600 it, and treat what it held as known to them");
     }
     Ok(File::from(fd))
+}
+
+/// Reads a file of exactly `N` bytes.
+///
+/// # Errors
+/// Another size, or unreadable.
+pub fn read_exact<const N: usize>(file: &File, shown: &Path) -> Result<Option<[u8; N]>, TrustError> {
+    let failed = |e: std::io::Error| TrustError::io(shown, Errno::from_raw(e.raw_os_error().unwrap_or(0)));
+    if file.metadata().map_err(failed)?.len() != N as u64 {
+        return Ok(None);
+    }
+    let mut bytes = [0; N];
+    match file.read_exact_at(&mut bytes, 0) {
+        Ok(()) => Ok(Some(bytes)),
+        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(e) => Err(failed(e)),
+    }
 }
 
 /// Reads a whole file of at most `limit` bytes into memory that is wiped afterwards.
