@@ -1,0 +1,242 @@
+//! What admins do, and what they are told.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod instance;
+
+use instance::{Ended, Instance, Phone};
+
+#[test]
+fn an_import_that_is_not_strictly_right_is_refused_by_name_and_never_quoted() {
+    let instance = Instance::new();
+    let key = Phone::random().key();
+    let weak = &key[..16];
+    for (uri, why) in [
+        (String::new(), "otpauth://totp/"),
+        (format!("otpauth://hotp/x?secret={key}&counter=1"), "hotp"),
+        (format!("otpauth://totp/x?secret={key}&secret={key}"), "\"secret\" is given twice"),
+        (format!("otpauth://totp/x?secret={key}&algorithm=MD5"), "unknown algorithm \"MD5\""),
+        (format!("otpauth://totp/x?secret={key}&digits=9"), "9 digits"),
+        (format!("otpauth://totp/x?secret={key}&period=5"), "period of 5 s"),
+        (format!("otpauth://totp/x?secret={key}!"), "in the URI's secret"),
+        (format!("otpauth://totp/x?secret={weak}"), "80 bits"),
+        (format!("https://x/?secret={key}"), "otpauth://totp/"),
+    ] {
+        let refused = instance.run_with(&["import", "uri", "nobody"], &format!("{uri}\n"));
+        assert_eq!(refused.code, Some(1), "{uri}: {refused:?}");
+        assert!(refused.stderr.contains(why), "{why}: {refused:?}");
+        assert!(!refused.stderr.contains(weak) && !refused.stdout.contains(weak), "{refused:?}");
+    }
+    let uri = format!("otpauth://totp/x?secret={weak}\r\n");
+    instance.run_with(&["import", "uri", "nobody", "--weak"], &uri).ok();
+}
+
+#[test]
+fn a_key_that_is_enrolled_already_is_refused() {
+    let instance = Instance::new();
+    let phone = instance.import("nobody");
+    let again = instance.run_with(&["import", "uri", "nobody"], &phone.uri());
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.contains(&instance.credential("nobody")), "{again:?}");
+}
+
+#[test]
+fn a_code_is_accepted_once_and_an_older_one_not_after_it() {
+    let instance = Instance::new();
+    let phone = instance.import("nobody");
+    let (older, newer) = (phone.code(2), phone.code(1));
+    let accepted = instance.verify("nobody", &newer).ok();
+    assert_eq!(accepted.stdout, "accepted\n");
+    for code in [&newer, &older] {
+        let denied = instance.verify("nobody", code);
+        assert_eq!((denied.code, denied.stdout.as_str()), (Some(1), "denied\n"));
+    }
+}
+
+#[test]
+fn a_revoked_device_is_denied_at_once() {
+    let instance = Instance::new();
+    let phone = instance.import("nobody");
+    instance.verify("nobody", &phone.code(2)).ok();
+    instance.run(&["revoke", "nobody"]).ok();
+    assert_eq!(instance.verify("nobody", &phone.code(0)).code, Some(1));
+    assert_eq!(instance.json(&["status", "nobody", "--json"])["standing"], "revoked");
+}
+
+#[test]
+fn revoking_one_of_several_devices_needs_its_id() {
+    let instance = Instance::new();
+    let first = instance.import("nobody");
+    let id = instance.credential("nobody");
+    let second = instance.import("nobody");
+    let refused = instance.run(&["revoke", "nobody"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains(&id), "{refused:?}");
+    assert_eq!(instance.run(&["revoke", "nobody", "--credential", "c-000000"]).code, Some(1));
+    instance.run(&["revoke", "nobody", "--credential", &id]).ok();
+    assert_eq!(instance.verify("nobody", &first.code(0)).code, Some(1));
+    instance.verify("nobody", &second.code(0)).ok();
+}
+
+#[test]
+fn an_unknown_user_is_named_and_refused() {
+    let instance = Instance::new();
+    instance.import("nobody");
+    for arguments in [
+        &["revoke", "no-such-user"][..],
+        &["status", "no-such-user"],
+        &["enroll", "no-such-user", "--qr", "none"],
+    ] {
+        let refused = instance.run(arguments);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stderr.contains("there is no user no-such-user"), "{refused:?}");
+    }
+}
+
+#[test]
+fn the_devices_of_a_user_who_is_gone_can_be_seen_and_revoked() {
+    let instance = Instance::new();
+    instance.import("nobody");
+    instance.leave_behind("gone-user");
+    let status = instance.run(&["status", "gone-user"]).ok().stdout;
+    assert!(status.contains("uid 4711") && status.contains("knows no user"), "{status}");
+    instance.run(&["revoke", "gone-user"]).ok();
+    assert_eq!(instance.json(&["status", "gone-user", "--json"])["standing"], "revoked");
+}
+
+#[test]
+fn a_lock_is_shown_and_lifted() {
+    let instance = Instance::new();
+    let phone = instance.import("nobody");
+    for _ in 0..5 {
+        instance.verify("nobody", &phone.wrong_code());
+    }
+    let lock = &instance.json(&["status", "nobody", "--json"])["lock"];
+    assert_eq!(lock["failures"], 5);
+    instance.run(&["unlock", "nobody"]).ok();
+    assert_eq!(instance.json(&["status", "nobody", "--json"])["lock"]["failures"], 0);
+    instance.verify("nobody", &phone.code(0)).ok();
+}
+
+#[test]
+fn tokens_go_from_issued_to_consumed_or_revoked() {
+    let instance = Instance::new();
+    let state =
+        || instance.json(&["token", "show", "nobody", "--json"])["state"].as_str().unwrap().to_owned();
+    instance.run(&["token", "issue", "nobody", "--expires", "2h"]).ok();
+    let token = instance.json(&["token", "show", "nobody", "--json"]);
+    assert_eq!(token["expires"].as_i64().unwrap() - token["issued"].as_i64().unwrap(), 7200);
+    assert_eq!(state(), "issued");
+    let again = instance.run(&["token", "issue", "nobody"]);
+    assert!(again.code == Some(1) && again.stderr.contains("token revoke nobody"), "{again:?}");
+    instance.run(&["token", "revoke", "nobody"]).ok();
+    assert_eq!(state(), "revoked");
+    assert_eq!(instance.run(&["token", "revoke", "nobody"]).code, Some(1));
+    instance.run(&["token", "issue", "nobody"]).ok();
+    instance.enroll("nobody");
+    assert_eq!(state(), "consumed");
+    assert_eq!(instance.json(&["token", "list", "--json"])[0]["user"], "nobody");
+    assert!(instance.run(&["token", "list"]).ok().stdout.contains("consumed"));
+    assert_eq!(instance.run(&["token", "show", "daemon"]).code, Some(1));
+}
+
+#[test]
+fn a_damaged_record_is_named_and_hides_no_other() {
+    let instance = Instance::new();
+    instance.import("nobody");
+    instance.import("daemon");
+    std::fs::write(instance.state().join("accounts/daemon/account.toml"), "x").unwrap();
+    let listed = instance.run(&["status"]);
+    assert_eq!(listed.code, Some(2));
+    assert!(listed.stdout.contains("nobody") && !listed.stdout.contains("daemon"), "{listed:?}");
+    assert!(listed.stderr.contains("daemon"), "{listed:?}");
+    let json: serde_json::Value = serde_json::from_str(&instance.run(&["status", "--json"]).stdout).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn looking_never_makes_a_store() {
+    let instance = Instance::new();
+    for arguments in [&["status"][..], &["token", "list"], &["status", "nobody"]] {
+        assert_eq!(instance.run(arguments).code, Some(2), "{arguments:?}");
+    }
+    assert_eq!(instance.verify("nobody", "123456").code, Some(2));
+    instance.run(&["config", "check"]).ok();
+    assert!(!instance.state().exists() && !instance.path("seal.key").exists());
+}
+
+#[test]
+fn config_check_tells_fine_from_dangerous_from_unusable() {
+    let instance = Instance::new();
+    let fresh = instance.run(&["config", "check"]).ok();
+    assert!(fresh.stdout.contains("there is no store yet"), "{fresh:?}");
+    instance.import("nobody");
+    let made = instance.run(&["config", "check"]).ok();
+    assert!(!made.stdout.contains("danger"), "{made:?}");
+
+    std::fs::rename(instance.path("seal.key"), instance.path("aside")).unwrap();
+    let lost = instance.run(&["config", "check"]);
+    assert!(lost.code == Some(1) && lost.stdout.contains("danger: state_dir"), "{lost:?}");
+    std::fs::rename(instance.path("aside"), instance.path("seal.key")).unwrap();
+
+    instance.configure("surprise = 1\n");
+    let unusable = instance.run(&["config", "check"]);
+    assert!(unusable.code == Some(2) && unusable.stderr.contains("line 2"), "{unusable:?}");
+
+    instance.configure("defaults.require = \"nothing\"\n");
+    let dangerous = instance.run(&["config", "check"]);
+    assert!(
+        dangerous.code == Some(1) && dangerous.stdout.contains("danger: defaults.require"),
+        "{dangerous:?}"
+    );
+}
+
+#[test]
+fn where_no_code_is_required_verify_does_not_say_accepted() {
+    let instance = Instance::new();
+    let phone = instance.import("nobody");
+    instance.configure("defaults.require = \"nothing\"\n");
+    let Ended { code, stdout, .. } = instance.verify("nobody", &phone.code(0));
+    assert_eq!((code, stdout.as_str()), (Some(1), "ignored\n"));
+}
+
+#[test]
+fn no_output_but_the_offer_ever_holds_the_key() {
+    let instance = Instance::new();
+    let (enrolled, _) = instance.enroll("nobody");
+    let imported = instance.import("daemon");
+    instance.run(&["token", "issue", "daemon"]).ok();
+    for arguments in [
+        &["status"][..],
+        &["status", "--json"],
+        &["status", "nobody"],
+        &["status", "nobody", "--json"],
+        &["token", "list", "--json"],
+        &["token", "show", "daemon"],
+        &["config", "check"],
+        &["unlock", "daemon"],
+        &["revoke", "daemon", "--all"],
+    ] {
+        let Ended { stdout, stderr, .. } = instance.run(arguments);
+        for key in [enrolled.key(), imported.key()] {
+            assert!(!stdout.contains(&key) && !stderr.contains(&key), "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn codes_and_keys_in_arguments_are_refused_and_not_repeated() {
+    let instance = Instance::new();
+    let phone = Phone::random();
+    let uri = phone.uri();
+    for arguments in [
+        &["verify", "nobody", "271828"][..],
+        &["unlock", "nobody", "--code=271828"],
+        &["271828"],
+        &["import", "uri", "nobody", uri.trim()],
+        &["import", uri.trim()],
+    ] {
+        let refused = instance.run(arguments);
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        let text = format!("{}{}", refused.stdout, refused.stderr);
+        assert!(!text.contains("271828") && !text.contains(&phone.key()), "{text}");
+    }
+}

@@ -1,0 +1,55 @@
+//! Help, man pages and completions: all there, and in agreement.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod instance;
+
+use instance::Instance;
+
+const COMMANDS: [&[&str]; 15] = [
+    &[],
+    &["enroll"],
+    &["status"],
+    &["verify"],
+    &["import"],
+    &["import", "uri"],
+    &["recovery", "regenerate"],
+    &["revoke"],
+    &["unlock"],
+    &["token", "issue"],
+    &["token", "list"],
+    &["token", "show"],
+    &["token", "revoke"],
+    &["config", "check"],
+    &["completions"],
+];
+
+#[test]
+fn every_command_has_help_and_a_man_page_that_names_every_option() {
+    let instance = Instance::new();
+    let dir = instance.path("man");
+    std::fs::create_dir(&dir).unwrap();
+    instance.run(&["man", dir.to_str().unwrap()]).ok();
+    for command in COMMANDS {
+        let help = instance.run(&[command, &["--help"]].concat()).ok().stdout;
+        let page = format!("{}.1", [&["qrtotp"], command].concat().join("-"));
+        let page = std::fs::read_to_string(dir.join(&page)).unwrap_or_else(|e| panic!("{page}: {e}"));
+        let page = page.replace("\\-", "-");
+        let options: Vec<&str> = help
+            .split(|c: char| c.is_whitespace() || "[]<>,.`".contains(c))
+            .filter(|word| word.starts_with("--") && word.len() > 3)
+            .collect();
+        assert!(options.contains(&"--config"), "{command:?}: {help}");
+        for option in options {
+            assert!(page.contains(option), "{command:?}: {option} is not in its man page");
+        }
+    }
+}
+
+#[test]
+fn completions_know_the_commands() {
+    let instance = Instance::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = instance.run(&["completions", shell]).ok().stdout;
+        assert!(script.contains("enroll") && script.contains("no-verify"), "{shell}");
+    }
+}
