@@ -195,9 +195,11 @@ impl FileStore {
         }
         .map_err(at_fault)?;
         let damaged = |why| StoreError::Damaged { path: path.clone(), why };
-        let bytes =
-            read_exact::<{ slot::FILE }>(&file, &path)?.ok_or_else(|| damaged("it has a wrong size"))?;
-        let loaded = slot::load(&bytes).map_err(|_| damaged("no slot of it is whole"))?;
+        let slot = |number: u64| read_exact::<{ slot::USED }>(&file, number * slot::SLOT as u64, &path);
+        let (Some(first), Some(second)) = (slot(0)?, slot(1)?) else {
+            return Err(damaged("it has a wrong size"));
+        };
+        let loaded = slot::load(&first, &second).map_err(|_| damaged("no slot of it is whole"))?;
         if loaded.state.record != record.id {
             return Err(damaged("it belongs to another record"));
         }

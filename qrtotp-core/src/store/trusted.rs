@@ -178,20 +178,20 @@ pub fn open_file(
     Ok(File::from(fd))
 }
 
-/// Reads a file of exactly `N` bytes.
+/// Reads exactly `N` bytes at `offset`. `None` if the file ends before.
 ///
 /// # Errors
-/// Another size, or unreadable.
-pub fn read_exact<const N: usize>(file: &File, shown: &Path) -> Result<Option<[u8; N]>, TrustError> {
-    let failed = |e: std::io::Error| TrustError::io(shown, Errno::from_raw(e.raw_os_error().unwrap_or(0)));
-    if file.metadata().map_err(failed)?.len() != N as u64 {
-        return Ok(None);
-    }
+/// Unreadable.
+pub fn read_exact<const N: usize>(
+    file: &File,
+    offset: u64,
+    shown: &Path,
+) -> Result<Option<[u8; N]>, TrustError> {
     let mut bytes = [0; N];
-    match file.read_exact_at(&mut bytes, 0) {
+    match file.read_exact_at(&mut bytes, offset) {
         Ok(()) => Ok(Some(bytes)),
         Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(e) => Err(failed(e)),
+        Err(e) => Err(TrustError::io(shown, Errno::from_raw(e.raw_os_error().unwrap_or(0)))),
     }
 }
 
@@ -200,20 +200,27 @@ pub fn read_exact<const N: usize>(file: &File, shown: &Path) -> Result<Option<[u
 /// # Errors
 /// Larger than `limit`, or unreadable.
 pub fn read_all(mut file: File, shown: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, TrustError> {
-    let mut bytes = Zeroizing::new(vec![0; limit.min(4096) + 1]);
+    let failed = |e: std::io::Error| TrustError::io(shown, Errno::from_raw(e.raw_os_error().unwrap_or(0)));
+    let too_large = || TrustError::TooLarge(shown.to_owned());
+    let size = usize::try_from(file.metadata().map_err(failed)?.len()).map_err(|_| too_large())?;
+    if size > limit {
+        return Err(too_large());
+    }
+    // One byte more, so that the end is seen in the same read; a file that grows meanwhile is read to the limit.
+    let mut bytes = Zeroizing::new(vec![0; size + 1]);
     let mut filled = 0;
     loop {
         match file.read(&mut bytes[filled..]) {
             Ok(0) => break,
             Ok(n) => filled += n,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(TrustError::io(shown, Errno::from_raw(e.raw_os_error().unwrap_or(0)))),
+            Err(e) => return Err(failed(e)),
         }
         if filled > limit {
-            return Err(TrustError::TooLarge(shown.to_owned()));
+            return Err(too_large());
         }
         if filled == bytes.len() {
-            let mut larger = Zeroizing::new(vec![0; (filled * 4).min(limit + 1)]);
+            let mut larger = Zeroizing::new(vec![0; limit + 1]);
             larger[..filled].copy_from_slice(&bytes);
             bytes = larger;
         }
