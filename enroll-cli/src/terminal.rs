@@ -4,7 +4,7 @@ use crate::cli::Qr;
 use crate::input;
 use crate::picture::{Picture, Place, choose};
 use qrtotp_core::flow::{Dialog, Echo, EnrollDialog, NoAnswer, Offer, Typed};
-use qrtotp_core::qr::{Level, Matrix, Polarity, render};
+use qrtotp_core::qr::{Level, Matrix, Polarity, Style, render};
 use std::env;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -97,7 +97,9 @@ impl Terminal {
                 if let Some((columns, rows)) = too_large {
                     self.put(&too_small(columns, rows, "If the picture is torn: "))?;
                 }
-                self.put(&render(&matrix, style, self.polarity))
+                // Ansi brings its own black and white: turned round, they would be a negative.
+                let polarity = if matches!(style, Style::Ansi) { Polarity::Normal } else { self.polarity };
+                self.put(&render(&matrix, style, polarity))
             }
             Picture::TooLarge(columns, rows) => {
                 self.put(&too_small(columns, rows, "The QR code is not shown, for it does not fit here: "))

@@ -3,7 +3,7 @@
 
 use pam::constants::{PAM_PROMPT_ECHO_OFF, PAM_PROMPT_ECHO_ON, PAM_TEXT_INFO, PamMessageStyle};
 use pam::conv::Conv;
-use pam::items::{AuthTok, RHost, RUser, Service, Tty};
+use pam::items::{AuthTok, RHost, RUser, Service, Tty, User};
 use pam::module::PamHandle;
 use pam::secret::SecretBytes;
 use qrtotp_core::audit::{AuditSink, Priority, Subject};
@@ -71,12 +71,20 @@ impl AuditSink for Log {
 pub(crate) struct Host<'a> {
     pamh: &'a mut PamHandle,
     silent: bool,
+    /// PAM_USER when the hook began.
+    user: String,
 }
 
 impl<'a> Host<'a> {
     /// `silent`: the application asked for no messages (PAM_SILENT). Questions are asked all the same.
-    pub(crate) fn new(pamh: &'a mut PamHandle, silent: bool) -> Self {
-        Self { pamh, silent }
+    pub(crate) fn new(pamh: &'a mut PamHandle, silent: bool, user: &str) -> Self {
+        Self { pamh, silent, user: user.to_owned() }
+    }
+
+    /// False once the application has replaced PAM_USER: what follows would be about somebody else than we judge.
+    pub(crate) fn is_same_user(&self) -> bool {
+        let now = self.pamh.get_item::<User<'_>>().ok().flatten();
+        now.is_some_and(|now| now.0.to_bytes() == self.user.as_bytes())
     }
 
     fn send(&self, style: PamMessageStyle, text: &str) -> Result<Option<SecretBytes>, NoAnswer> {
@@ -98,7 +106,7 @@ impl Dialog for Host<'_> {
             Echo::Off => PAM_PROMPT_ECHO_OFF,
         };
         let answer = self.send(style, prompt)?.ok_or(NoAnswer)?;
-        if answer.len() > LONGEST_ANSWER {
+        if answer.len() > LONGEST_ANSWER || !self.is_same_user() {
             return Err(NoAnswer);
         }
         Ok(Zeroizing::new(answer.as_bytes().to_vec()))

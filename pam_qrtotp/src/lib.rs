@@ -96,7 +96,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
     };
     let subject = Subject { user, ..subject(pamh, None) };
     let silent = flags & PAM_SILENT != 0;
-    let mut host = Host::new(pamh, silent);
+    let mut host = Host::new(pamh, silent, &subject.user);
     let args = match Args::parse(words) {
         Ok(args) => args,
         Err(error) => return refuse(&mut host, &mut log, &subject, "arguments_invalid", &error.0),
@@ -112,7 +112,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         Ok(store) => store,
         Err(error) => return refuse(&mut host, &mut log, &subject, error.reason(), &error.to_string()),
     };
-    Login {
+    let outcome = Login {
         config: &source.config,
         options: &args.options,
         store: &store,
@@ -120,9 +120,13 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         host: &mut host,
         clock: &SystemClock,
         audit: &mut log,
-        subject,
+        subject: subject.clone(),
     }
-    .run()
+    .run();
+    if outcome != Outcome::Denied && !host.is_same_user() {
+        return refuse(&mut host, &mut log, &subject, "user_changed", "the application replaced PAM_USER");
+    }
+    outcome
 }
 
 /// Something on our side is not as it must be: nobody gets in, and the log says what to do.

@@ -74,6 +74,14 @@ impl Throttle {
         wait.saturating_sub(u32::try_from(elapsed).unwrap_or(u32::MAX))
     }
 
+    /// Takes a last failure in the future for one at `now`. Without it, a clock that was ahead once would hold
+    /// everybody up until that time comes.
+    pub fn clamp(&mut self, now: UnixTime) {
+        for lane in &mut self.lanes {
+            lane.last_failure = lane.last_failure.min(now);
+        }
+    }
+
     /// What an attempt at `now` is told.
     #[must_use]
     pub fn gate(&self, now: UnixTime, rules: &ThrottleRules) -> Gate {
@@ -150,6 +158,15 @@ mod tests {
         let mut throttle = failed(100, 1000);
         throttle.lift();
         assert_eq!(throttle.gate(1000, &RULES), Gate::Open);
+    }
+
+    #[test]
+    fn a_failure_in_the_future_holds_nobody_up_for_longer_than_the_longest_wait() {
+        let mut throttle = failed(8, 1_000_000);
+        throttle.clamp(1000);
+        assert_eq!(throttle.gate(1000, &RULES), Gate::Wait(30));
+        throttle.clamp(1030);
+        assert_eq!(throttle.gate(1030, &RULES), Gate::Open);
     }
 
     proptest! {

@@ -256,9 +256,11 @@ pub fn import<S: Store>(
     audit: &mut impl AuditSink,
 ) -> Result<CredentialId, AdminError> {
     let id = CredentialId::from_random(random_bytes().map_err(generate_failed)?);
+    let (record, seen) = record_id(store, name)?;
     let addition = Addition {
         id,
-        record: record_id(store, name)?,
+        record,
+        seen: &seen,
         name,
         uid,
         label,

@@ -223,6 +223,7 @@ struct Draft {
     secret: Secret,
     id: CredentialId,
     record: RecordId,
+    seen: Seen,
     token: TokenId,
     /// The token itself, where it was not issued beforehand.
     own_token: Option<Token>,
@@ -240,7 +241,7 @@ impl Draft {
         let now = clock.now();
         let known = store.load(invitation.name)?.filter(|account| account.record.uid == invitation.uid);
         let devices = known.as_ref().map_or(0, |account| account.record.credentials.len());
-        let record = record_id(store, invitation.name)?;
+        let (record, seen) = record_id(store, invitation.name)?;
         let secret = Secret::generate()?;
         let id = CredentialId::from_random(random_bytes()?);
         let own = Token {
@@ -274,7 +275,7 @@ impl Draft {
             .credential(id, invitation.label.as_str())
             .token(token)
             .emit(audit);
-        Ok(Self { secret, id, record, token, own_token, shown: now })
+        Ok(Self { secret, id, record, seen, token, own_token, shown: now })
     }
 
     fn confirm_and_keep<S: Store>(
@@ -293,6 +294,7 @@ impl Draft {
         let addition = Addition {
             id: self.id,
             record: self.record,
+            seen: &self.seen,
             name: invitation.name,
             uid: invitation.uid,
             label: invitation.label,
@@ -376,11 +378,27 @@ impl Draft {
     }
 }
 
-/// The id of the account's record, or of the one that is to be made.
-pub(super) fn record_id<S: Store>(store: &S, name: &Name) -> Result<RecordId, EnrollError> {
+/// What must not change between the beginning and the end of an enrolment.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    uid: u32,
+    revoked: Option<UnixTime>,
+    credentials: Vec<CredentialId>,
+}
+
+impl Seen {
+    fn of(account: &Account) -> Self {
+        let record = &account.record;
+        let credentials = record.credentials.iter().map(|credential| credential.id).collect();
+        Self { uid: record.uid, revoked: record.revoked, credentials }
+    }
+}
+
+/// The id of the account's record, or of the one that is to be made, and what is in it now.
+pub(super) fn record_id<S: Store>(store: &S, name: &Name) -> Result<(RecordId, Seen), EnrollError> {
     match store.load(name)? {
-        Some(account) => Ok(account.record.id),
-        None => Ok(RecordId(random_bytes()?)),
+        Some(account) => Ok((account.record.id, Seen::of(&account))),
+        None => Ok((RecordId(random_bytes()?), Seen::default())),
     }
 }
 
@@ -388,6 +406,8 @@ pub(super) fn record_id<S: Store>(store: &S, name: &Name) -> Result<RecordId, En
 pub(super) struct Addition<'a> {
     pub id: CredentialId,
     pub record: RecordId,
+    /// What the account was when this began: a device proven or revoked meanwhile must not be passed over.
+    pub seen: &'a Seen,
     pub name: &'a Name,
     pub uid: u32,
     pub label: &'a Label,
@@ -434,6 +454,9 @@ impl Addition<'_> {
                 }
             }
             also(record)?;
+            if slot.as_ref().map(Seen::of).unwrap_or_default() != *self.seen {
+                return Err(EnrollError::Changed);
+            }
             record.revoked = None;
             record.credentials.push(Credential {
                 id: self.id,

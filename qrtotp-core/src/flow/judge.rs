@@ -204,6 +204,7 @@ fn judge(rules: &Rules<'_>, given: &Given<'_>, record: &Record, state: &mut Stat
     if let Some(why) = rules.standing(record) {
         return refused(why);
     }
+    state.throttle.clamp(rules.now);
     match (state.throttle.gate(rules.now, &rules.throttle), given) {
         (_, Given::Malformed) => refused(Refusal::Malformed),
         (Gate::Wait(seconds), _) => refused(Refusal::Throttled(seconds)),
