@@ -64,6 +64,9 @@ pub enum TokenRefusal {
     /// A code can't confirm what was never shown.
     #[error("no QR code of this enrolment token was shown yet")]
     NotShown,
+    /// Its QR code was shown again since; only the last one counts.
+    #[error("a newer QR code of this enrolment token was shown; use that one, or start again")]
+    ShownAgain,
 }
 
 impl TokenRefusal {
@@ -76,6 +79,7 @@ impl TokenRefusal {
             Self::Revoked => "token_revoked",
             Self::ShowsUsedUp => "token_shows_used_up",
             Self::NotShown => "token_not_shown",
+            Self::ShownAgain => "token_shown_again",
         }
     }
 }

@@ -225,6 +225,8 @@ struct Draft {
     record: RecordId,
     seen: Seen,
     token: TokenId,
+    /// The number of this show; a later one makes this draft worthless.
+    shows: u8,
     /// The token itself, where it was not issued beforehand.
     own_token: Option<Token>,
     shown: UnixTime,
@@ -256,11 +258,11 @@ impl Draft {
         let shown = store.update_account(invitation.name, |account| {
             let account = account.as_mut().filter(|account| account.record.uid == invitation.uid)?;
             let token = account.record.token.as_mut().filter(|token| token.is_live(now))?;
-            Some(token.show(now).map(|()| token.id))
+            Some(token.show(now).map(|()| (token.id, token.shows)))
         })?;
-        let (token, own_token) = match shown.transpose()? {
-            Some(id) => (id, None),
-            None => (own.id, Some(own)),
+        let (token, shows, own_token) = match shown.transpose()? {
+            Some((id, shows)) => (id, shows, None),
+            None => (own.id, own.shows, Some(own)),
         };
         if own_token.is_some() {
             Event::new(Kind::TokenIssued, invitation.subject).token(token).emit(audit);
@@ -275,7 +277,7 @@ impl Draft {
             .credential(id, invitation.label.as_str())
             .token(token)
             .emit(audit);
-        Ok(Self { secret, id, record, seen, token, own_token, shown: now })
+        Ok(Self { secret, id, record, seen, token, shows, own_token, shown: now })
     }
 
     fn confirm_and_keep<S: Store>(
@@ -308,7 +310,12 @@ impl Draft {
         };
         let new_codes = addition.keep(store, |record| {
             match (&mut record.token, &self.own_token) {
-                (Some(token), _) if token.id == self.token => token.consume(now)?,
+                (Some(token), _) if token.id == self.token => {
+                    token.consume(now)?;
+                    if token.shows != self.shows {
+                        return Err(EnrollError::Token(TokenRefusal::ShownAgain));
+                    }
+                }
                 // An admin issued a token meanwhile: that is the one to use.
                 (Some(token), Some(_)) if token.is_live(now) => return Err(EnrollError::Changed),
                 (_, Some(own)) => {

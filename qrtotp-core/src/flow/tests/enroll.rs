@@ -167,6 +167,20 @@ fn a_token_revoked_while_the_qr_code_is_on_the_screen_enrols_nobody() {
 }
 
 #[test]
+fn a_shown_qr_code_dies_with_the_next_show() {
+    let mut w = World::new();
+    token(&mut w);
+    let mut other = World { log: Log::default(), ..World::new() };
+    other.store = FileStore::open(&w.path, w.path.parent().unwrap()).unwrap();
+    let mut human = Human::says([Say::Phone(0)]);
+    human.meanwhile = Some(Box::new(move || {
+        other.enroll(&mut Human::default()).unwrap_err(); // shown again, and left
+    }));
+    assert!(matches!(w.enroll(&mut human), Err(EnrollError::Token(TokenRefusal::ShownAgain))));
+    assert!(w.store.load(&World::name()).unwrap().unwrap().record.credentials.is_empty());
+}
+
+#[test]
 fn two_people_with_one_token_make_one_credential() {
     let mut w = World::new();
     token(&mut w);
