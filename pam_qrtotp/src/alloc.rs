@@ -1,8 +1,8 @@
 //! The module's allocator: memory that is wiped when it is freed, kept out of core dumps and swap where limits allow.
 //!
 //! Ordinary allocations come from an arena inside the module's own image, so that a host short of memory gets a denial
-//! from us and not the abort that a failed allocation is in Rust. What is larger comes from the kernel and is asked
-//! for with `try_reserve` by whoever needs it. The arena goes when the module is unloaded.
+//! from us and not the abort that a failed allocation is in Rust. What is larger comes from the kernel: Argon2's memory is
+//! asked for with `try_reserve`; parsing a very large record is not, see docs/THREATS.md. The arena goes with the module.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
@@ -39,7 +39,7 @@ pub(crate) struct WipingAllocator {
     shielded: AtomicBool,
 }
 
-// SAFETY: the book and the arena's blocks are only touched between `lock` and `unlock`, or by the block's one owner.
+// SAFETY: the book and the arena's blocks are only touched inside `with_book`, or by the block's one owner.
 unsafe impl Sync for WipingAllocator {}
 
 impl WipingAllocator {

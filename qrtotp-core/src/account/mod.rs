@@ -1,5 +1,5 @@
 //! An account's record and the state machines in it: tokens, recovery codes, watermarks, throttle.
-//! Pure: no file, no clock, no random source is reached from here.
+//! No file and no clock is reached from here, and nothing random but the making of recovery codes.
 
 mod id;
 mod name;

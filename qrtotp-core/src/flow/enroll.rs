@@ -28,7 +28,7 @@ pub struct Offer {
     pub issuer: String,
     /// The account in the app.
     pub account: String,
-    /// True where the app must be told more than the key, and some apps can't.
+    /// What the app must be told besides the key, where that is not the usual; some apps can't be told.
     pub unusual: Option<Params>,
 }
 
