@@ -37,7 +37,18 @@ impl Sandbox {
     /// is meant for the user's eyes, so it takes no part in the search for secrets.
     #[must_use]
     pub fn start_enrolment(&self, user: &str, arguments: &[&str]) -> (Pty, Phone, String) {
-        let mut pty = self.pty_unrecorded(&[&["qrtotp", "enroll", user][..], arguments].concat());
+        self.start_enrolment_with(&[], user, arguments)
+    }
+
+    /// The same, started by another program, for instance `env LC_ALL=C`.
+    #[must_use]
+    pub fn start_enrolment_with(
+        &self,
+        starter: &[&str],
+        user: &str,
+        arguments: &[&str],
+    ) -> (Pty, Phone, String) {
+        let mut pty = self.pty_unrecorded(&[starter, &["qrtotp", "enroll", user], arguments].concat());
         let before = pty.expect("Code: ");
         let key = line_after(&before, "Key: ");
         let uri = before.lines().find(|line| line.trim().starts_with("otpauth://totp/")).unwrap_or_default();

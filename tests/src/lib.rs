@@ -16,6 +16,7 @@ pub mod phone;
 pub mod pty;
 pub mod sandbox;
 pub mod screen;
+pub mod shipped;
 pub mod sshd;
 pub mod stacks;
 pub mod users;

@@ -19,7 +19,7 @@ chmod 700 /run/sandbox
 # What is written to these lands in a tmpfs; the host's own directory is only read.
 security=$(dirname "$(find /usr/lib/*/security /usr/lib/security /usr/lib64/security -name pam_unix.so 2>/dev/null | head -n 1)")
 layer=0
-for directory in /etc /var /usr/local "$security"; do
+for directory in /etc /var /usr/local /usr/share/pam-configs "$security"; do
     layer=$((layer + 1))
     mkdir -p "/run/sandbox/$layer/upper" "/run/sandbox/$layer/work"
     mount -t overlay -o "lowerdir=$directory,upperdir=/run/sandbox/$layer/upper,workdir=/run/sandbox/$layer/work" \

@@ -11,17 +11,30 @@ const HOST_KEY: &str = "/etc/ssh/tests_host_key";
 pub struct Sshd(Child);
 
 impl Sandbox {
-    /// Starts sshd, with `more` lines of configuration in front of the harness's own, and waits until it listens.
+    /// Starts sshd, set to ask PAM, with `more` lines of configuration in front.
     #[must_use]
     pub fn start_sshd(&self, more: &str) -> Sshd {
+        self.start_sshd_configured(&format!(
+            "{more}\nUsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n"
+        ))
+    }
+
+    /// Starts sshd as its Debian package configures it, with what is in `/etc/ssh/sshd_config.d`.
+    #[must_use]
+    pub fn start_debians_sshd(&self) -> Sshd {
+        self.start_sshd_configured("Include /usr/share/openssh/sshd_config")
+    }
+
+    /// Starts sshd on the sandbox's loopback and waits until it listens. Where it asks whom is in `config` alone.
+    fn start_sshd_configured(&self, config: &str) -> Sshd {
         if !self.exists(HOST_KEY) {
             self.run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", HOST_KEY]).success();
             let key = self.read(&format!("{HOST_KEY}.pub"));
             self.overwrite("/etc/ssh/ssh_known_hosts", &format!("localhost {key}"));
         }
         let config = format!(
-            "{more}\nListenAddress 127.0.0.1:22\nHostKey {HOST_KEY}\nUsePAM yes\nKbdInteractiveAuthentication yes\n\
-             PasswordAuthentication no\nLogLevel VERBOSE\nMaxStartups 200\nPrintLastLog no\nPrintMotd no\nUseDNS no\n"
+            "{config}\nListenAddress 127.0.0.1:22\nHostKey {HOST_KEY}\nLogLevel VERBOSE\nMaxStartups 200\n\
+             PrintLastLog no\nPrintMotd no\nUseDNS no\n"
         );
         // Since OpenSSH 9.8 many failures from one address are punished, which a test does not want.
         self.overwrite(CONFIG, &format!("{config}PerSourcePenalties no\n"));

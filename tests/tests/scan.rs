@@ -3,6 +3,7 @@
 
 use qrtotp_tests::{
     Sandbox,
+    host::{PAM_AUTH_ERR, PAM_SUCCESS},
     screen::{Background, scan},
 };
 
@@ -38,4 +39,22 @@ fn plain_ascii_can_be_scanned_off_a_dark_and_inverted_off_a_light_terminal() {
 #[test]
 fn ansi_colours_can_be_scanned_off_either_terminal_whatever_is_asked() {
     a_scanner_reads_the_uri("ansi", &[DARK, LIGHT, LIGHT_INVERTED]);
+}
+
+#[test]
+fn in_a_plain_locale_the_picture_is_ascii_can_be_scanned_and_its_code_enrols() {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.stack("");
+    let (mut pty, phone, _) = sandbox.start_enrolment_with(&["env", "LC_ALL=C"], "alice", &[]);
+    let shown = pty.transcript();
+    assert!(shown.contains("####") && shown.is_ascii(), "{shown}");
+    let uri = format!("otpauth://totp/Tests:alice?secret={}&issuer=Tests", phone.key);
+    assert_eq!(scan(&shown, Background::Dark), Some(uri));
+    phone.settle(10);
+    let code = phone.code();
+    pty.send(&code);
+    pty.success();
+    assert_eq!(sandbox.answer("alice", &code), PAM_AUTH_ERR, "enrolling used this code up");
+    assert_eq!(sandbox.answer("alice", &phone.wait_for_next_code()), PAM_SUCCESS);
 }
