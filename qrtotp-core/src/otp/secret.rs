@@ -71,6 +71,18 @@ impl Secret {
         &self.bytes
     }
 
+    /// Whether both give the same codes. HMAC fills a key up with zeros to its block (RFC 2104 §2), and no key of ours
+    /// is longer than a block, so keys that differ in zeros at the end are one key. Constant time.
+    #[must_use]
+    pub fn same_key(&self, other: &Secret) -> bool {
+        let padded = |secret: &Secret| {
+            let mut block = Zeroizing::new([0; Self::MAX_BYTES]);
+            block[..secret.bytes.len()].copy_from_slice(&secret.bytes);
+            block
+        };
+        padded(self).as_slice().ct_eq(padded(other).as_slice()).into()
+    }
+
     /// The key as apps take it: base32, upper case, no padding (RFC 4648 §6).
     pub fn to_base32(&self) -> Zeroizing<String> {
         Zeroizing::new(base32::encode(&self.bytes))
@@ -172,6 +184,28 @@ mod tests {
         let mut other: Vec<u8> = (0..20).collect();
         other[19] ^= 0x80;
         assert_ne!(of(20, Strength::Normal), Secret::from_bytes(&other, Strength::Normal));
+    }
+
+    #[test]
+    fn keys_are_the_same_if_their_codes_are() {
+        use crate::otp::{Algorithm, Params, code_at};
+        let key = |bytes: &[u8]| Secret::from_bytes(bytes, Strength::Normal).unwrap();
+        let short = key(b"12345678901234567890");
+        let with_zeros = key(b"12345678901234567890\0\0\0");
+        let full = key(&[b"12345678901234567890".as_slice(), &[0; 44]].concat());
+        let other = key(b"12345678901234567890\0\x01");
+        for algorithm in [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512] {
+            let params = Params::new(algorithm, 8, 30).unwrap();
+            let codes = |secret| {
+                (0..5).map(|step| code_at(secret, params, step).as_str().to_owned()).collect::<Vec<_>>()
+            };
+            for equal in [&with_zeros, &full] {
+                assert_eq!(codes(&short), codes(equal));
+                assert!(short.same_key(equal) && equal.same_key(&short));
+            }
+            assert_ne!(codes(&short), codes(&other));
+        }
+        assert!(!short.same_key(&other));
     }
 
     #[test]
