@@ -81,12 +81,6 @@ impl<'a> Host<'a> {
         Self { pamh, silent, user: user.to_owned() }
     }
 
-    /// False once the application has replaced PAM_USER: what follows would be about somebody else than we judge.
-    pub(crate) fn is_same_user(&self) -> bool {
-        let now = self.pamh.get_item::<User<'_>>().ok().flatten();
-        now.is_some_and(|now| now.0.to_bytes() == self.user.as_bytes())
-    }
-
     fn send(&self, style: PamMessageStyle, text: &str) -> Result<Option<SecretBytes>, NoAnswer> {
         let conv = self.pamh.get_item::<Conv<'_>>().ok().flatten().ok_or(NoAnswer)?;
         conv.send(style, text).map_err(|_| NoAnswer)
@@ -114,6 +108,11 @@ impl Dialog for Host<'_> {
 }
 
 impl LoginHost for Host<'_> {
+    fn is_same_user(&self) -> bool {
+        let now = self.pamh.get_item::<User<'_>>().ok().flatten();
+        now.is_some_and(|now| now.0.to_bytes() == self.user.as_bytes())
+    }
+
     fn password(&mut self) -> Option<Typed> {
         let item = self.pamh.get_item::<AuthTok<'_>>().ok().flatten()?;
         Some(Zeroizing::new(item.as_bytes().to_vec())).filter(|password| password.len() <= LONGEST_ANSWER)

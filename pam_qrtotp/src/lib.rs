@@ -15,7 +15,7 @@ use pam::items::User;
 use pam::module::{PamHandle, PamHooks};
 use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::SystemClock;
-use qrtotp_core::flow::{Dialog, HostDirectory, Login, Outcome, UNAVAILABLE};
+use qrtotp_core::flow::{Dialog, HostDirectory, Login, Outcome, UNAVAILABLE, logged_name};
 use qrtotp_core::policy::Source;
 use qrtotp_core::store::FileStore;
 use std::ffi::CStr;
@@ -112,7 +112,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         Ok(store) => store,
         Err(error) => return refuse(&mut host, &mut log, &subject, error.reason(), &error.to_string()),
     };
-    let outcome = Login {
+    Login {
         config: &source.config,
         options: &args.options,
         store: &store,
@@ -120,18 +120,15 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         host: &mut host,
         clock: &SystemClock,
         audit: &mut log,
-        subject: subject.clone(),
+        subject,
     }
-    .run();
-    if outcome != Outcome::Denied && !host.is_same_user() {
-        return refuse(&mut host, &mut log, &subject, "user_changed", "the application replaced PAM_USER");
-    }
-    outcome
+    .run()
 }
 
 /// Something on our side is not as it must be: nobody gets in, and the log says what to do.
 fn refuse(host: &mut Host<'_>, log: &mut Log, subject: &Subject, reason: &str, detail: &str) -> Outcome {
     host.show(UNAVAILABLE);
+    let subject = &Subject { user: logged_name(&HostDirectory, &subject.user), ..subject.clone() };
     Event::new(Kind::ConfigurationRefused, subject).reason(reason).detail(detail).emit(log);
     Event::login(subject, Verdict::Denied, reason).detail(detail).emit(log);
     Outcome::Denied

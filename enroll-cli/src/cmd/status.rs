@@ -4,7 +4,7 @@ use super::token::TokenView;
 use crate::cli::Status;
 use crate::context::{Context, record_name};
 use crate::error::{Exit, Failure, store_step};
-use qrtotp_core::account::{Credential, Name, Origin, Standing, ThrottleRules};
+use qrtotp_core::account::{Credential, Means, Name, Origin, Standing, Throttle, ThrottleRules};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
 use qrtotp_core::flow::{Directory, HostDirectory};
 use qrtotp_core::store::{Account, FileStore, Store};
@@ -20,7 +20,9 @@ struct View {
     revoked: Option<UnixTime>,
     credentials: Vec<CredentialView>,
     recovery_codes_left: u32,
+    /// Of codes of apps.
     lock: Lock,
+    recovery_lock: Lock,
     token: Option<TokenView>,
 }
 
@@ -155,7 +157,6 @@ impl View {
             Some(u32::try_from(set.hashes.len()).unwrap_or(0).saturating_sub(state.recovery_used(set.id)))
         });
         let throttle = state.map(|state| state.throttle).unwrap_or_default();
-        let wait = throttle.wait(now, rules);
         let credentials = record.map(|record| &*record.credentials).unwrap_or_default();
         Self {
             user: name.to_string(),
@@ -175,15 +176,8 @@ impl View {
                 })
                 .collect(),
             recovery_codes_left: left.unwrap_or(0),
-            lock: Lock {
-                state: match (throttle.is_disabled(rules), wait) {
-                    (true, _) => "disabled",
-                    (false, 0) => "open",
-                    (false, _) => "waiting",
-                },
-                wait,
-                failures: throttle.failures(),
-            },
+            lock: Lock::new(&throttle, Means::Code, rules, now),
+            recovery_lock: Lock::new(&throttle, Means::Recovery, rules, now),
             token: record
                 .and_then(|record| record.token.as_ref())
                 .map(|token| TokenView::new(name, token, now)),
@@ -199,6 +193,9 @@ impl View {
         }
         writeln!(out, "  Recovery codes left: {}", self.recovery_codes_left)?;
         writeln!(out, "  Lock: {}", self.lock.sentence())?;
+        if self.recovery_lock.failures > 0 {
+            writeln!(out, "  Lock of recovery codes: {}", self.recovery_lock.sentence())?;
+        }
         match &self.token {
             None => writeln!(out, "  Token: none"),
             Some(token) => writeln!(out, "  Token: {}", token.sentence()),
@@ -220,6 +217,16 @@ impl View {
 }
 
 impl Lock {
+    fn new(throttle: &Throttle, means: Means, rules: &ThrottleRules, now: UnixTime) -> Self {
+        let wait = throttle.wait(means, now, rules);
+        let state = match (means == Means::Code && throttle.is_disabled(rules), wait) {
+            (true, _) => "disabled",
+            (false, 0) => "open",
+            (false, _) => "waiting",
+        };
+        Self { state, wait, failures: throttle.failures_of(means) }
+    }
+
     fn sentence(&self) -> String {
         let Self { state, wait, failures } = self;
         match *state {

@@ -26,6 +26,10 @@ impl Dialog for Pipe {
 }
 
 impl LoginHost for Pipe {
+    fn is_same_user(&self) -> bool {
+        true // there is no application that could replace it
+    }
+
     fn password(&mut self) -> Option<Typed> {
         None
     }

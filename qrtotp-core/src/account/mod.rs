@@ -14,5 +14,5 @@ pub use name::{Name, NameError};
 pub use record::{Credential, Label, Origin, Record, RecordError, Standing};
 pub use recovery::{Hash as RecoveryHash, RecoveryCode, RecoverySet, SALT_LEN, hash as hash_recovery_code};
 pub use state::{Mark, State, StateError};
-pub use throttle::{Gate, Lane, Throttle, ThrottleRules};
+pub use throttle::{Gate, Lane, Means, Throttle, ThrottleRules};
 pub use token::{Token, TokenRefusal, TokenState};

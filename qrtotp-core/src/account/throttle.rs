@@ -21,6 +21,15 @@ impl Default for ThrottleRules {
     }
 }
 
+/// What is tried. Each has failures of its own: whoever guesses codes must not make a recovery code wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// A code of an app.
+    Code,
+    /// A recovery code. Its 80 bits can't be guessed, so failures cost waiting and never disable it: it is the way out.
+    Recovery,
+}
+
 /// What the throttle says to an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gate {
@@ -41,34 +50,49 @@ pub struct Lane {
     pub last_failure: UnixTime,
 }
 
-/// The counters of an account. Every source shares the first lane until sources are told apart;
-/// the record already has room for the second.
+/// The counters of an account. Every source shares them until sources are told apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Throttle {
-    /// `[unfamiliar, familiar]`.
+    /// `[codes of apps, recovery codes]`.
     pub lanes: [Lane; 2],
 }
 
 impl Throttle {
-    /// Consecutive failures so far.
+    fn lane(&self, means: Means) -> Lane {
+        self.lanes[usize::from(means == Means::Recovery)]
+    }
+
+    /// Consecutive failures so far, of every kind.
     #[must_use]
     pub fn failures(&self) -> u32 {
-        self.lanes[0].failures
+        self.lanes.iter().fold(0, |sum, lane| sum.saturating_add(lane.failures))
+    }
+
+    /// Consecutive failures so far, of one kind.
+    #[must_use]
+    pub fn failures_of(&self, means: Means) -> u32 {
+        self.lane(means).failures
     }
 
     /// True once app codes are refused whatever they are.
     #[must_use]
     pub fn is_disabled(&self, rules: &ThrottleRules) -> bool {
-        self.failures() >= rules.disable_after
+        self.failures_of(Means::Code) >= rules.disable_after
     }
 
-    /// Seconds to wait from `now` until an answer is looked at; 0 for none.
+    /// True if failures of either kind have begun to cost waiting.
+    #[must_use]
+    pub fn is_engaged(&self, rules: &ThrottleRules) -> bool {
+        self.lanes.iter().any(|lane| lane.failures >= rules.free_failures)
+    }
+
+    /// Seconds to wait from `now` until an answer of this kind is looked at; 0 for none.
     ///
     /// A last failure in the future (the clock was set back) counts as just now, so that no stored time
     /// can hold anybody up for longer than the longest wait.
     #[must_use]
-    pub fn wait(&self, now: UnixTime, rules: &ThrottleRules) -> u32 {
-        let lane = self.lanes[0];
+    pub fn wait(&self, means: Means, now: UnixTime, rules: &ThrottleRules) -> u32 {
+        let lane = self.lane(means);
         let wait = penalty(lane.failures, rules);
         let elapsed = now.saturating_sub(lane.last_failure.min(now));
         wait.saturating_sub(u32::try_from(elapsed).unwrap_or(u32::MAX))
@@ -84,22 +108,22 @@ impl Throttle {
 
     /// What an attempt at `now` is told.
     #[must_use]
-    pub fn gate(&self, now: UnixTime, rules: &ThrottleRules) -> Gate {
-        match self.wait(now, rules) {
-            0 if self.is_disabled(rules) => Gate::Disabled,
+    pub fn gate(&self, means: Means, now: UnixTime, rules: &ThrottleRules) -> Gate {
+        match self.wait(means, now, rules) {
+            0 if means == Means::Code && self.is_disabled(rules) => Gate::Disabled,
             0 => Gate::Open,
             seconds => Gate::Wait(seconds),
         }
     }
 
     /// Counts one failure.
-    pub fn fail(&mut self, now: UnixTime) {
-        let lane = &mut self.lanes[0];
+    pub fn fail(&mut self, means: Means, now: UnixTime) {
+        let lane = &mut self.lanes[usize::from(means == Means::Recovery)];
         lane.failures = lane.failures.saturating_add(1);
         lane.last_failure = now;
     }
 
-    /// Forgets all failures: a right answer, or an admin's `unlock`.
+    /// Forgets all failures of every kind: a right answer, or an admin's `unlock`.
     pub fn lift(&mut self) {
         *self = Self::default();
     }
@@ -124,49 +148,73 @@ mod tests {
     fn failed(times: u32, at: UnixTime) -> Throttle {
         let mut throttle = Throttle::default();
         for _ in 0..times {
-            throttle.fail(at);
+            throttle.fail(Means::Code, at);
         }
         throttle
     }
 
     #[test]
     fn the_first_failures_cost_no_waiting() {
-        assert_eq!(failed(2, 1000).gate(1000, &RULES), Gate::Open);
+        assert_eq!(failed(2, 1000).gate(Means::Code, 1000, &RULES), Gate::Open);
     }
 
     #[test]
     fn waits_double_up_to_the_cap() {
-        let waits: Vec<u32> = (3..11).map(|n| failed(n, 1000).wait(1000, &RULES)).collect();
+        let waits: Vec<u32> = (3..11).map(|n| failed(n, 1000).wait(Means::Code, 1000, &RULES)).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
     }
 
     #[test]
     fn a_wait_ends_by_itself() {
-        assert_eq!(failed(8, 1000).gate(1029, &RULES), Gate::Wait(1));
-        assert_eq!(failed(8, 1000).gate(1030, &RULES), Gate::Open);
+        assert_eq!(failed(8, 1000).gate(Means::Code, 1029, &RULES), Gate::Wait(1));
+        assert_eq!(failed(8, 1000).gate(Means::Code, 1030, &RULES), Gate::Open);
     }
 
     #[test]
     fn after_a_hundred_failures_app_codes_are_disabled_for_good() {
-        assert_eq!(failed(100, 1000).gate(1030, &RULES), Gate::Disabled);
-        assert_eq!(failed(100, 1000).gate(1_000_000, &RULES), Gate::Disabled);
-        assert_eq!(failed(99, 1000).gate(1030, &RULES), Gate::Open);
+        assert_eq!(failed(100, 1000).gate(Means::Code, 1030, &RULES), Gate::Disabled);
+        assert_eq!(failed(100, 1000).gate(Means::Code, 1_000_000, &RULES), Gate::Disabled);
+        assert_eq!(failed(99, 1000).gate(Means::Code, 1030, &RULES), Gate::Open);
+    }
+
+    #[test]
+    fn codes_and_recovery_codes_wait_for_their_own_failures_only() {
+        let mut throttle = failed(8, 1000);
+        assert_eq!(throttle.gate(Means::Recovery, 1000, &RULES), Gate::Open);
+        for _ in 0..4 {
+            throttle.fail(Means::Recovery, 1030);
+        }
+        assert_eq!(throttle.gate(Means::Recovery, 1030, &RULES), Gate::Wait(2));
+        assert_eq!(throttle.gate(Means::Code, 1030, &RULES), Gate::Open);
+        assert_eq!(throttle.failures(), 12);
+    }
+
+    #[test]
+    fn recovery_codes_are_never_disabled() {
+        let mut throttle = Throttle::default();
+        for _ in 0..1000 {
+            throttle.fail(Means::Recovery, 1000);
+        }
+        assert_eq!(throttle.gate(Means::Recovery, 1030, &RULES), Gate::Open);
+        assert!(!throttle.is_disabled(&RULES));
     }
 
     #[test]
     fn lifting_forgets_everything() {
         let mut throttle = failed(100, 1000);
+        throttle.fail(Means::Recovery, 1000);
         throttle.lift();
-        assert_eq!(throttle.gate(1000, &RULES), Gate::Open);
+        assert_eq!(throttle.failures(), 0);
+        assert_eq!(throttle.gate(Means::Code, 1000, &RULES), Gate::Open);
     }
 
     #[test]
     fn a_failure_in_the_future_holds_nobody_up_for_longer_than_the_longest_wait() {
         let mut throttle = failed(8, 1_000_000);
         throttle.clamp(1000);
-        assert_eq!(throttle.gate(1000, &RULES), Gate::Wait(30));
+        assert_eq!(throttle.gate(Means::Code, 1000, &RULES), Gate::Wait(30));
         throttle.clamp(1030);
-        assert_eq!(throttle.gate(1030, &RULES), Gate::Open);
+        assert_eq!(throttle.gate(Means::Code, 1030, &RULES), Gate::Open);
     }
 
     proptest! {
@@ -175,13 +223,13 @@ mod tests {
             failures in 0_u32..1000, last in any::<i64>(), now in 0_i64..i64::MAX / 2
         ) {
             let throttle = Throttle { lanes: [Lane { failures, last_failure: last }, Lane::default()] };
-            prop_assert!(throttle.wait(now, &RULES) <= RULES.max_wait);
+            prop_assert!(throttle.wait(Means::Code, now, &RULES) <= RULES.max_wait);
         }
 
         #[test]
         fn an_attempt_after_the_longest_wait_is_never_told_to_wait(failures in 0_u32..1000, now in 0_i64..1 << 40) {
             let throttle = failed(failures, now);
-            prop_assert!(throttle.wait(now + 30, &RULES) == 0);
+            prop_assert!(throttle.wait(Means::Code, now + 30, &RULES) == 0);
         }
     }
 }

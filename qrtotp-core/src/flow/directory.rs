@@ -25,6 +25,14 @@ pub trait Directory {
     fn find(&self, typed: &str) -> Result<Option<Person>, LookupError>;
 }
 
+/// The user of an event about somebody whom the host does not know. What was typed may be a password.
+pub const NOBODY: &str = "?";
+
+/// What the log calls somebody who was not looked up yet.
+pub fn logged_name(directory: &impl Directory, typed: &str) -> String {
+    directory.find(typed).ok().flatten().map_or_else(|| NOBODY.to_owned(), |person| person.name)
+}
+
 /// getpwnam(3).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HostDirectory;

@@ -1,7 +1,8 @@
 //! Enrolment, in the order in which it happens. Nothing is kept before the first code was verified, but that a token's
 //! QR code was shown: whoever stops half-way leaves the account as it was.
 
-use super::judge::{Given, Judgement, Refusal, Rules, settle};
+use super::given::Given;
+use super::judge::{Judgement, Refusal, Rules, settle};
 use super::{Dialog, Echo, NoAnswer};
 use crate::account::{
     Credential, CredentialId, Label, Name, Origin, Record, RecordId, RecoverySet, State, Token, TokenId,

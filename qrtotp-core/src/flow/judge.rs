@@ -1,12 +1,17 @@
-//! Judges one answer against one record. What runs under the account's lock only reads, computes HMACs and changes
-//! the state; a recovery code is first counted as failed, then hashed without the lock, then claimed.
+//! Judges one answer against one record. What can be refused unlooked-at is refused without the account's lock. What runs
+//! under it only reads, computes HMACs and changes the state; a recovery code is first counted as failed, then hashed
+//! without the lock, then claimed.
+//!
+//! Every refusal costs the disk what a wrong code costs an enrolled account, so that the time does not tell who is one:
+//! where the account is not to be written, the store writes for nobody ([`Store::pretend`]).
 
+use super::given::Given;
 use crate::account::{
-    CredentialId, Gate, Label, Name, Record, RecoveryCode, SALT_LEN, SetId, Standing, State, ThrottleRules,
-    hash_recovery_code,
+    CredentialId, Gate, Label, Means, Name, Record, SALT_LEN, SetId, Standing, State, Throttle,
+    ThrottleRules, hash_recovery_code,
 };
 use crate::clock::UnixTime;
-use crate::otp::{Code, Step, Window, matching_step};
+use crate::otp::{Code, MAX_TARGETS, Step, Window, matching_step};
 use crate::store::{SealKey, Store, StoreError};
 
 /// Why an answer was not accepted.
@@ -22,6 +27,8 @@ pub enum Refusal {
     Throttled(u32),
     /// Too many wrong ones; only a recovery code is looked at.
     Disabled,
+    /// The host knows no such user.
+    UnknownUser,
     /// The account never had a credential.
     NotEnrolled,
     /// Its credentials were revoked.
@@ -44,6 +51,7 @@ impl Refusal {
             Self::Malformed => "malformed",
             Self::Throttled(_) => "throttled",
             Self::Disabled => "disabled",
+            Self::UnknownUser => "unknown_user",
             Self::NotEnrolled => "not_enrolled",
             Self::Revoked => "revoked",
             Self::UidChanged => "uid_changed",
@@ -51,48 +59,10 @@ impl Refusal {
             Self::NoMemory => "no_memory",
         }
     }
-}
 
-/// The answer in the form in which it can be judged.
-pub(super) enum Given<'a> {
-    /// A code of an app.
-    Code(Code),
-    /// A recovery code, behind so many bytes of password.
-    Recovery(RecoveryCode, usize),
-    /// Password and code in one; the split depends on the account's credentials.
-    Combined(&'a [u8]),
-    /// Nothing that could be a code.
-    Malformed,
-}
-
-/// Bytes of a recovery code in the form in which we show it.
-const RECOVERY_TAIL: usize = 19;
-
-impl<'a> Given<'a> {
-    /// What an answer is by its form.
-    pub(super) fn code(typed: &[u8]) -> Given<'static> {
-        if let Some(code) = Code::parse(typed) {
-            return Given::Code(code);
-        }
-        RecoveryCode::parse(typed).map_or(Given::Malformed, |code| Given::Recovery(code, 0))
-    }
-
-    /// What an answer of password and code is. A recovery code counts only in exactly the form that we show: a
-    /// password may well end in sixteen letters.
-    pub(super) fn password_and_code(typed: &'a [u8]) -> Self {
-        let dashed = |tail: &&[u8]| tail.iter().enumerate().all(|(i, b)| (*b == b'-') == (i % 5 == 4));
-        typed
-            .len()
-            .checked_sub(RECOVERY_TAIL)
-            .and_then(|cut| RecoveryCode::parse(Some(&typed[cut..]).filter(dashed)?).map(|code| (code, cut)))
-            .map_or(Given::Combined(typed), |(code, cut)| Given::Recovery(code, cut))
-    }
-
-    /// The work that this answer costs an enrolled account, so that the time does not tell who is one.
-    pub(super) fn pretend(&self) {
-        if let Given::Recovery(code, _) = self {
-            let _ = hash_recovery_code(code, &[0; SALT_LEN]);
-        }
+    /// Whether the answer was counted as a failure.
+    pub(super) fn is_counted(self) -> bool {
+        matches!(self, Self::WrongCode | Self::Replayed | Self::NoMemory)
     }
 }
 
@@ -108,10 +78,33 @@ pub(super) enum Proof {
 /// What came of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
-    /// Right, and burnt.
-    Accepted { proof: Proof, failures_before: u32, password_len: usize },
-    /// Refused; `failures` is the count after it.
-    Refused { why: Refusal, failures: u32, credential: Option<(CredentialId, Label)> },
+    /// Right, and burnt. `before` are the failures that it made forgotten.
+    Accepted { proof: Proof, before: Throttle, password_len: usize },
+    /// Refused.
+    Refused {
+        why: Refusal,
+        means: Means,
+        /// The count of these `means` after it.
+        failures: u32,
+        credential: Option<(CredentialId, Label)>,
+        /// The account has so many devices that fewer steps were looked at than the configuration allows.
+        narrowed: bool,
+    },
+}
+
+impl Judgement {
+    /// Refused, with nothing else to tell.
+    pub(super) fn refused(why: Refusal, means: Means, failures: u32) -> Self {
+        Self::Refused { why, means, failures, credential: None, narrowed: false }
+    }
+
+    /// What it was counted as a failure of, if it was.
+    pub(super) fn counted_as(&self) -> Option<Means> {
+        match self {
+            Self::Refused { why, means, .. } if why.is_counted() => Some(*means),
+            Self::Refused { .. } | Self::Accepted { .. } => None,
+        }
+    }
 }
 
 /// What came of it under the lock.
@@ -121,7 +114,7 @@ enum Step1 {
     TryRecovery {
         set: Option<SetId>,
         salt: [u8; SALT_LEN],
-        failures_before: u32,
+        before: Throttle,
     },
 }
 
@@ -135,26 +128,63 @@ pub(super) fn settle<S: Store>(
     rules: &Rules<'_>,
     given: &Given<'_>,
 ) -> Result<Judgement, StoreError> {
-    let judged = store.update_state(name, |record, state| judge(rules, given, record, state))?;
-    let (set, salt, failures_before) = match judged {
-        None => {
-            given.pretend();
-            return Ok(Judgement::Refused { why: Refusal::NotEnrolled, failures: 0, credential: None });
+    let judgement = decide(store, name, rules, given)?;
+    match &judgement {
+        Judgement::Refused { why: Refusal::NotEnrolled | Refusal::Revoked | Refusal::UidChanged, .. } => {
+            write_for_nobody(store, rules, given);
+            hash_for_nobody(store, given);
         }
-        Some(Step1::Done(judgement)) => {
-            if let Judgement::Refused {
-                why: Refusal::NotEnrolled | Refusal::Revoked | Refusal::UidChanged,
-                ..
-            } = judgement
-            {
-                given.pretend();
-            }
-            return Ok(judgement);
+        // Not hashed: the throttle is there to bound that.
+        Judgement::Refused { why: Refusal::Throttled(_) | Refusal::Disabled, .. } => {
+            write_for_nobody(store, rules, given);
         }
-        Some(Step1::TryRecovery { set, salt, failures_before }) => (set, salt, failures_before),
-    };
-    let refused =
-        |why| Judgement::Refused { why, failures: failures_before.saturating_add(1), credential: None };
+        Judgement::Refused { .. } | Judgement::Accepted { .. } => {}
+    }
+    Ok(judgement)
+}
+
+/// Judges `given` for somebody whom the host does not know: the work of [`settle`], and a refusal.
+pub(super) fn settle_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given<'_>) -> Judgement {
+    store.pretend(|_, _| ());
+    write_for_nobody(store, rules, given);
+    hash_for_nobody(store, given);
+    Judgement::refused(Refusal::UnknownUser, given.means(), 0)
+}
+
+fn write_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given<'_>) {
+    store.pretend(|record, state| {
+        judge(&Rules { uid: record.uid, ..*rules }, given, record, state);
+    });
+}
+
+fn hash_for_nobody<S: Store>(store: &S, given: &Given<'_>) {
+    if let Given::Recovery(code, _) = given {
+        let _ = hash_recovery_code(code, &[0; SALT_LEN]);
+        store.pretend(|_, _| ());
+    }
+}
+
+fn decide<S: Store>(
+    store: &S,
+    name: &Name,
+    rules: &Rules<'_>,
+    given: &Given<'_>,
+) -> Result<Judgement, StoreError> {
+    // Without the lock, so that whoever holds it up gains nothing here. Only a refusal can come of it. What can't be
+    // read may be in the middle of a change: the lock tells.
+    if let Ok(Some(account)) = store.load(name)
+        && let Some(refused) = turned_away(rules, given, &account.record, &account.state)
+    {
+        return Ok(refused);
+    }
+    let (set, salt, before) =
+        match store.update_state(name, |record, state| judge(rules, given, record, state))? {
+            None => return Ok(Judgement::refused(Refusal::NotEnrolled, given.means(), 0)),
+            Some(Step1::Done(judgement)) => return Ok(judgement),
+            Some(Step1::TryRecovery { set, salt, before }) => (set, salt, before),
+        };
+    let failures = before.failures_of(Means::Recovery).saturating_add(1);
+    let refused = |why| Judgement::refused(why, Means::Recovery, failures);
     let Given::Recovery(code, password_len) = given else { return Ok(refused(Refusal::WrongCode)) };
     let Ok(hash) = hash_recovery_code(code, &salt) else { return Ok(refused(Refusal::NoMemory)) };
     let claimed = store.update_state(name, |record, state| {
@@ -171,7 +201,7 @@ pub(super) fn settle<S: Store>(
         None => refused(Refusal::WrongCode),
         Some(left) => {
             let proof = Proof::Recovery { left };
-            Judgement::Accepted { proof, failures_before, password_len: *password_len }
+            Judgement::Accepted { proof, before, password_len: *password_len }
         }
     })
 }
@@ -198,67 +228,65 @@ impl Rules<'_> {
     }
 }
 
-fn judge(rules: &Rules<'_>, given: &Given<'_>, record: &Record, state: &mut State) -> Step1 {
-    let failures = state.throttle.failures();
-    let refused = |why| Step1::Done(Judgement::Refused { why, failures, credential: None });
+/// The refusal of an answer that need not be looked at. It changes nothing, so it needs no lock.
+fn turned_away(rules: &Rules<'_>, given: &Given<'_>, record: &Record, state: &State) -> Option<Judgement> {
+    let means = given.means();
+    let refused = |why| Some(Judgement::refused(why, means, state.throttle.failures_of(means)));
     if let Some(why) = rules.standing(record) {
         return refused(why);
     }
-    state.throttle.clamp(rules.now);
-    match (state.throttle.gate(rules.now, &rules.throttle), given) {
-        (_, Given::Malformed) => refused(Refusal::Malformed),
-        (Gate::Wait(seconds), _) => refused(Refusal::Throttled(seconds)),
-        (Gate::Open | Gate::Disabled, Given::Recovery(..)) => {
-            state.throttle.fail(rules.now);
-            let set = record.recovery.as_ref();
-            // Without a set the work is the same, so that the time does not tell.
-            let salt = set.map_or([0; SALT_LEN], |set| set.salt);
-            Step1::TryRecovery { set: set.map(|set| set.id), salt, failures_before: failures }
-        }
-        (Gate::Disabled, Given::Code(_) | Given::Combined(_)) => refused(Refusal::Disabled),
-        (Gate::Open, Given::Code(code)) => Step1::Done(verify(rules, &[(code, 0)], record, state)),
-        (Gate::Open, Given::Combined(text)) => {
-            let candidates = splits(text, record);
-            let candidates: Vec<_> = candidates.iter().map(|(code, len)| (code, *len)).collect();
-            if candidates.is_empty() {
-                return refused(Refusal::Malformed);
-            }
-            Step1::Done(verify(rules, &candidates, record, state))
-        }
+    if means == Means::Code && given.codes(record).is_empty() {
+        return refused(Refusal::Malformed);
+    }
+    let mut clamped = state.throttle;
+    clamped.clamp(rules.now);
+    if clamped != state.throttle {
+        return None; // to be kept first, or the wait would never end
+    }
+    match state.throttle.gate(means, rules.now, &rules.throttle) {
+        Gate::Open => None,
+        Gate::Wait(seconds) => refused(Refusal::Throttled(seconds)),
+        Gate::Disabled => refused(Refusal::Disabled),
     }
 }
 
-/// Every way to cut a code off the end of `text`, for the lengths that the account's credentials have.
-fn splits(text: &[u8], record: &Record) -> Vec<(Code, usize)> {
-    let mut found: Vec<(Code, usize)> = Vec::new();
-    for credential in &record.credentials {
-        let digits = usize::from(credential.params.digits());
-        let Some(cut) = text.len().checked_sub(digits) else { continue };
-        if found.iter().any(|(_, len)| *len == cut) {
-            continue;
-        }
-        if let Some(code) = Code::parse(&text[cut..])
-            && code.len() == digits
-        {
-            found.push((code, cut));
-        }
+fn judge(rules: &Rules<'_>, given: &Given<'_>, record: &Record, state: &mut State) -> Step1 {
+    state.throttle.clamp(rules.now);
+    if let Some(refused) = turned_away(rules, given, record, state) {
+        return Step1::Done(refused);
     }
-    found
+    let before = state.throttle;
+    if given.means() == Means::Recovery {
+        state.throttle.fail(Means::Recovery, rules.now);
+        let set = record.recovery.as_ref();
+        // Without a set the work is the same, so that the time does not tell.
+        let salt = set.map_or([0; SALT_LEN], |set| set.salt);
+        return Step1::TryRecovery { set: set.map(|set| set.id), salt, before };
+    }
+    Step1::Done(verify(rules, &given.codes(record), record, state))
 }
 
 /// Tries the candidates against every credential. All together they are one attempt.
-fn verify(rules: &Rules<'_>, candidates: &[(&Code, usize)], record: &Record, state: &mut State) -> Judgement {
-    let failures_before = state.throttle.failures();
+fn verify(rules: &Rules<'_>, candidates: &[(Code, usize)], record: &Record, state: &mut State) -> Judgement {
+    let before = state.throttle;
+    let looked_at = record.credentials.len().min(MAX_TARGETS);
+    let window = rules.window.for_devices(looked_at);
+    let narrowed = window != rules.window || looked_at < record.credentials.len();
     let mut matches: Vec<(CredentialId, Step, usize)> = Vec::new();
-    for credential in &record.credentials {
+    for credential in &record.credentials[..looked_at] {
         let Ok(secret) = rules.key.open_secret(record, credential) else {
-            let credential = Some((credential.id, credential.label.clone()));
-            return Judgement::Refused { why: Refusal::Damaged, failures: failures_before, credential };
+            return Judgement::Refused {
+                why: Refusal::Damaged,
+                means: Means::Code,
+                failures: before.failures_of(Means::Code),
+                credential: Some((credential.id, credential.label.clone())),
+                narrowed,
+            };
         };
         let drift = state.mark(credential.id).map_or(0, |mark| mark.drift);
         let now = credential.params.step_at(rules.now).saturating_add_signed(drift.into());
         for (code, password_len) in candidates {
-            if let Some(step) = matching_step(&secret, credential.params, code, now, rules.window) {
+            if let Some(step) = matching_step(&secret, credential.params, code, now, window) {
                 matches.push((credential.id, step, *password_len));
             }
         }
@@ -274,13 +302,14 @@ fn verify(rules: &Rules<'_>, candidates: &[(&Code, usize)], record: &Record, sta
             state.throttle.lift();
             let label = named(credential).map_or_else(Label::default, |(_, label)| label);
             let proof = Proof::Device(credential, label);
-            Judgement::Accepted { proof, failures_before, password_len }
+            Judgement::Accepted { proof, before, password_len }
         }
         (_, stale) => {
-            state.throttle.fail(rules.now);
+            state.throttle.fail(Means::Code, rules.now);
             let (why, credential) =
                 stale.map_or((Refusal::WrongCode, None), |(id, ..)| (Refusal::Replayed, named(*id)));
-            Judgement::Refused { why, failures: state.throttle.failures(), credential }
+            let failures = state.throttle.failures_of(Means::Code);
+            Judgement::Refused { why, means: Means::Code, failures, credential, narrowed }
         }
     }
 }

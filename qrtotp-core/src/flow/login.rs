@@ -1,8 +1,9 @@
 //! A login, in the order in which it happens.
 
-use super::judge::{Given, Judgement, Proof, Refusal, Rules, settle};
-use super::{Dialog, Directory, Echo, NoAnswer, Person, Typed};
-use crate::account::{Name, Standing};
+use super::given::Given;
+use super::judge::{Judgement, Proof, Refusal, Rules, settle, settle_for_nobody};
+use super::{Dialog, Directory, Echo, NOBODY, NoAnswer, Person, Typed};
+use crate::account::{Name, Standing, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use crate::clock::{Clock, EARLIEST_PLAUSIBLE};
 use crate::policy::{Config, Require};
@@ -18,7 +19,9 @@ pub enum FirstPass {
     /// We ask for it.
     #[default]
     Ask,
-    /// PAM_AUTHTOK if that is a right code, else we ask.
+    /// PAM_AUTHTOK if that is a right code, else we ask. It is a guess like any other: counted if it has the form of a
+    /// code and is wrong, and made to wait. Only the answer after it does not wait for that failure, or the owner of a
+    /// password that looks like a code could not log in while somebody else guesses.
     Try,
     /// PAM_AUTHTOK and nothing else.
     Use,
@@ -41,6 +44,9 @@ pub struct Options {
 
 /// The host of a login: a dialogue, and PAM's one password item.
 pub trait LoginHost: Dialog {
+    /// False once the application has replaced PAM_USER: what follows would be about somebody else than we judge.
+    fn is_same_user(&self) -> bool;
+
     /// A copy of PAM_AUTHTOK, if set.
     fn password(&mut self) -> Option<Typed>;
 
@@ -85,31 +91,27 @@ pub struct Login<'a, S, D, H, C, A> {
 impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, D, H, C, A> {
     /// Decides, asking as needed. Exactly one `login` event is recorded.
     pub fn run(mut self) -> Outcome {
+        let typed = std::mem::replace(&mut self.subject.user, NOBODY.to_owned());
+        let person = self.directory.find(&typed);
+        if let Ok(Some(person)) = &person {
+            self.subject.user.clone_from(&person.name);
+        }
         if self.config.defaults.require == Require::Nothing {
             return self.finish(Verdict::Ignored, "not_required", "");
         }
         if self.clock.now() < EARLIEST_PLAUSIBLE {
             self.host.show(UNAVAILABLE);
-            return self.finish(
-                Verdict::Denied,
-                "clock_implausible",
-                "the host's clock is before 2020; set it",
-            );
+            let detail = "the host's clock is before 2020; set it";
+            return self.finish(Verdict::Denied, "clock_implausible", detail);
         }
-        let person = match self.directory.find(&self.subject.user) {
-            Ok(person) => person,
+        let account = match person {
             Err(error) => {
                 self.host.show(UNAVAILABLE);
                 return self.finish(Verdict::Denied, "lookup_failed", &error.to_string());
             }
-        };
-        let account = match &person {
-            None => None,
-            Some(Person { name, uid }) => match Name::new(name) {
-                Ok(name) => {
-                    self.subject.user = name.as_str().to_owned();
-                    Some((name, *uid))
-                }
+            Ok(None) => None,
+            Ok(Some(Person { name, uid })) => match Name::new(&name) {
+                Ok(name) => Some((name, uid)),
                 Err(error) => return self.finish(Verdict::Denied, "name_refused", &error.to_string()),
             },
         };
@@ -133,6 +135,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     fn ask_and_judge(&mut self, account: Option<&(Name, u32)>) -> Outcome {
         let password = self.host.password();
         let first_pass = self.options.first_pass;
+        let mut tried = None;
         match (first_pass, &password) {
             (FirstPass::Use, None) => {
                 return self.finish(
@@ -143,10 +146,14 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             }
             (FirstPass::Try, Some(typed)) => {
                 let given = Given::code(typed);
-                if !matches!(given, Given::Malformed)
-                    && self.attempt(account, typed, &given) == Outcome::Accepted
-                {
-                    return Outcome::Accepted;
+                if !matches!(given, Given::Malformed) {
+                    match self.judge(account, &given, self.config.throttle.rules()) {
+                        Err(error) => return self.broken(&error),
+                        Ok(judgement @ Judgement::Accepted { .. }) => {
+                            return self.conclude(&judgement, typed);
+                        }
+                        Ok(refused) => tried = Some(refused),
+                    }
                 }
             }
             (FirstPass::Use, Some(typed)) => return self.attempt(account, typed, &Given::code(typed)),
@@ -162,64 +169,114 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         let prompt = self.options.prompt.as_deref().unwrap_or(usual);
         let echo = if self.options.echo_code { Echo::On } else { Echo::Off };
         let Ok(typed) = self.host.ask(prompt, echo) else {
-            return self.finish(Verdict::Denied, "no_answer", "");
+            return self.unanswered(tried.as_ref(), "no_answer", "");
         };
         if first_pass == FirstPass::Forward {
             return self.attempt(account, &typed, &Given::password_and_code(&typed));
         }
         if password.is_some_and(|password| bool::from(password.ct_eq(&typed))) {
             let detail = "the host answered with the password; sshd needs KbdInteractiveAuthentication, or use forward_pass";
-            return self.finish(Verdict::Denied, "password_repeated", detail);
+            return self.unanswered(tried.as_ref(), "password_repeated", detail);
         }
-        self.attempt(account, &typed, &Given::code(&typed))
+        let given = Given::code(&typed);
+        let mut throttle = self.config.throttle.rules();
+        if tried.as_ref().and_then(Judgement::counted_as) == Some(given.means()) {
+            throttle.max_wait = 0;
+        }
+        self.settled(account, &typed, &given, throttle)
     }
 
     /// One answer: judged and settled, the password forwarded where it came with the code.
     fn attempt(&mut self, account: Option<&(Name, u32)>, typed: &[u8], given: &Given<'_>) -> Outcome {
-        let Some((name, uid)) = account else {
-            given.pretend();
-            return self.without_credential("unknown_user", typed);
-        };
-        let rules = Rules {
-            key: self.store.key(),
-            uid: *uid,
-            now: self.clock.now(),
-            window: self.config.verify.window(),
-            throttle: self.config.throttle.rules(),
-        };
-        match settle(self.store, name, &rules, given) {
+        self.settled(account, typed, given, self.config.throttle.rules())
+    }
+
+    fn settled(
+        &mut self,
+        account: Option<&(Name, u32)>,
+        typed: &[u8],
+        given: &Given<'_>,
+        throttle: ThrottleRules,
+    ) -> Outcome {
+        if !self.host.is_same_user() {
+            return self.user_changed(); // before a code is used up
+        }
+        match self.judge(account, given, throttle) {
             Err(error) => self.broken(&error),
-            Ok(Judgement::Refused { why: why @ (Refusal::NotEnrolled | Refusal::Revoked), .. }) => {
-                self.without_credential(why.reason(), typed)
-            }
-            Ok(judgement) => {
-                if let Judgement::Accepted { password_len, .. } = &judgement
-                    && self.options.first_pass == FirstPass::Forward
-                    && self.host.forward_password(&typed[..*password_len]).is_err()
-                {
-                    return self.finish(Verdict::Denied, "password_not_forwarded", "");
-                }
-                judgement.report(Kind::Login, &self.subject, &rules.throttle, self.audit);
-                match judgement {
-                    Judgement::Accepted { proof: Proof::Device(..), .. } => Outcome::Accepted,
-                    Judgement::Accepted { proof: Proof::Recovery { left }, .. } => {
-                        self.host.show(&format!(
-                            "That was a recovery code; {left} are left. If your device is lost, have it revoked."
-                        ));
-                        Outcome::Accepted
-                    }
-                    Judgement::Refused { .. } => Outcome::Denied,
-                }
-            }
+            Ok(judgement) => self.conclude(&judgement, typed),
         }
     }
 
-    /// Nobody to judge: where password and code come together, all of the text is the password.
-    fn without_credential(&mut self, reason: &'static str, typed: &[u8]) -> Outcome {
-        if self.options.first_pass == FirstPass::Forward {
-            let _ = self.host.forward_password(typed); // denied anyhow
+    /// Judges an answer and records what follows for the account.
+    fn judge(
+        &mut self,
+        account: Option<&(Name, u32)>,
+        given: &Given<'_>,
+        throttle: ThrottleRules,
+    ) -> Result<Judgement, StoreError> {
+        let rules = Rules {
+            key: self.store.key(),
+            uid: account.map_or(u32::MAX, |(_, uid)| *uid),
+            now: self.clock.now(),
+            window: self.config.verify.window(),
+            throttle,
+        };
+        let judgement = match account {
+            None => settle_for_nobody(self.store, &rules, given),
+            Some((name, _)) => settle(self.store, name, &rules, given)?,
+        };
+        judgement.report_consequences(&self.subject, &throttle, self.audit);
+        Ok(judgement)
+    }
+
+    /// Does and records what a judgement means for the login.
+    fn conclude(&mut self, judgement: &Judgement, typed: &[u8]) -> Outcome {
+        let forward = self.options.first_pass == FirstPass::Forward;
+        match judgement {
+            Judgement::Refused { why, .. } => {
+                // Nobody to judge: where password and code come together, all of the text is the password.
+                let nobody = matches!(why, Refusal::UnknownUser | Refusal::NotEnrolled | Refusal::Revoked);
+                if forward && nobody {
+                    let _ = self.host.forward_password(typed); // denied anyhow
+                }
+            }
+            Judgement::Accepted { proof, password_len, .. } => {
+                if forward && self.host.forward_password(&typed[..*password_len]).is_err() {
+                    return self.finish(Verdict::Denied, "password_not_forwarded", "");
+                }
+                if let Proof::Recovery { left } = proof {
+                    self.host.show(&format!(
+                        "That was a recovery code; {left} are left. If your device is lost, have it revoked."
+                    ));
+                }
+                if !self.host.is_same_user() {
+                    return self.user_changed();
+                }
+            }
         }
-        self.finish(Verdict::Denied, reason, "")
+        judgement.report_decision(Kind::Login, &self.subject, "", self.audit);
+        match judgement {
+            Judgement::Accepted { .. } => Outcome::Accepted,
+            Judgement::Refused { .. } => Outcome::Denied,
+        }
+    }
+
+    /// The end of a login without an answer of its own. A password that was counted as a wrong code is what it was.
+    fn unanswered(&mut self, tried: Option<&Judgement>, reason: &'static str, detail: &str) -> Outcome {
+        if !self.host.is_same_user() {
+            return self.user_changed();
+        }
+        match tried {
+            Some(judgement) if judgement.counted_as().is_some() => {
+                judgement.report_decision(Kind::Login, &self.subject, detail, self.audit);
+                Outcome::Denied
+            }
+            _ => self.finish(Verdict::Denied, reason, detail),
+        }
+    }
+
+    fn user_changed(&mut self) -> Outcome {
+        self.finish(Verdict::Denied, "user_changed", "the application replaced PAM_USER")
     }
 
     fn broken(&mut self, error: &StoreError) -> Outcome {
@@ -235,6 +292,9 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     }
 
     fn finish(&mut self, verdict: Verdict, reason: &'static str, detail: &str) -> Outcome {
+        if verdict != Verdict::Denied && !self.host.is_same_user() {
+            return self.user_changed();
+        }
         Event::login(&self.subject, verdict, reason).detail(detail).emit(self.audit);
         match verdict {
             Verdict::Accepted => Outcome::Accepted,

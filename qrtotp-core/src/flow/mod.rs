@@ -4,6 +4,7 @@
 mod admin;
 mod directory;
 mod enroll;
+mod given;
 mod judge;
 mod login;
 mod report;
@@ -13,7 +14,7 @@ mod tests;
 pub use admin::{
     AdminError, Issue, Selection, import, issue_token, regenerate_recovery, revoke, revoke_token, unlock,
 };
-pub use directory::{Directory, HostDirectory, LookupError, Person};
+pub use directory::{Directory, HostDirectory, LookupError, NOBODY, Person, logged_name};
 pub use enroll::{EnrollDialog, EnrollError, Enrolled, ExistingCode, Invitation, Offer, enroll};
 pub use judge::Refusal;
 pub use login::{FirstPass, Login, LoginHost, Options, Outcome, UNAVAILABLE};

@@ -1,11 +1,12 @@
-//! Puts a judgement into the audit log. One event says what was decided; others say what follows for the account.
+//! Puts a judgement into the audit log. One event says what was decided; others, before it, say what follows for the
+//! account.
 
 use super::judge::{Judgement, Proof, Refusal};
-use crate::account::ThrottleRules;
+use crate::account::{Means, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
 
 impl Judgement {
-    /// Records it: the decision as an event of `kind`, and what else follows for the account.
+    /// Records it: what follows for the account, then the decision as an event of `kind`.
     pub(super) fn report(
         &self,
         kind: Kind,
@@ -13,43 +14,78 @@ impl Judgement {
         rules: &ThrottleRules,
         audit: &mut impl AuditSink,
     ) {
+        self.report_consequences(subject, rules, audit);
+        self.report_decision(kind, subject, "", audit);
+    }
+
+    /// What is true of the account from now on, whatever becomes of the login.
+    pub(super) fn report_consequences(
+        &self,
+        subject: &Subject,
+        rules: &ThrottleRules,
+        audit: &mut impl AuditSink,
+    ) {
         match self {
-            Self::Accepted { proof, failures_before, .. } => {
-                if *failures_before >= rules.free_failures {
+            Self::Accepted { proof, before, .. } => {
+                if before.is_engaged(rules) {
                     let lifted = Event::new(Kind::ThrottleLifted, subject).reason("right_answer");
-                    lifted.failures(*failures_before).emit(audit);
+                    lifted.failures(before.failures()).emit(audit);
                 }
-                match proof {
-                    Proof::Device(credential, label) => {
-                        Event::decision(kind, subject, Verdict::Accepted, "code")
-                            .credential(*credential, label.as_str())
-                            .emit(audit)
-                    }
-                    Proof::Recovery { left } => {
-                        Event::new(Kind::RecoveryUsed, subject).left(*left).emit(audit);
-                        Event::decision(kind, subject, Verdict::Accepted, "recovery_code").emit(audit);
-                    }
+                if let Proof::Recovery { left } = proof {
+                    Event::new(Kind::RecoveryUsed, subject).left(*left).emit(audit);
                 }
             }
-            Self::Refused { why, failures, credential } => {
-                let mut event =
-                    Event::decision(kind, subject, Verdict::Denied, why.reason()).failures(*failures);
+            Self::Refused { why, means, failures, narrowed, .. } => {
+                if why.is_counted() {
+                    let disabled = *means == Means::Code && *failures == rules.disable_after;
+                    if disabled || *failures == rules.free_failures {
+                        let reason = if disabled { "disabled" } else { "waiting" };
+                        let engaged = Event::new(Kind::ThrottleEngaged, subject).reason(reason);
+                        engaged.failures(*failures).emit(audit);
+                    }
+                }
+                if *narrowed {
+                    audit.debug(
+                        "fewer steps were looked at than `verify` allows: the account has many devices",
+                    );
+                }
+                if *why == Refusal::Damaged {
+                    Event::new(Kind::RecordDamaged, subject).reason(why.reason()).emit(audit);
+                }
+            }
+        }
+    }
+
+    /// The decision, as an event of `kind`.
+    pub(super) fn report_decision(
+        &self,
+        kind: Kind,
+        subject: &Subject,
+        detail: &str,
+        audit: &mut impl AuditSink,
+    ) {
+        match self {
+            Self::Accepted { proof: Proof::Device(credential, label), .. } => {
+                Event::decision(kind, subject, Verdict::Accepted, "code")
+                    .credential(*credential, label.as_str())
+                    .detail(detail)
+                    .emit(audit);
+            }
+            Self::Accepted { proof: Proof::Recovery { .. }, .. } => {
+                Event::decision(kind, subject, Verdict::Accepted, "recovery_code").detail(detail).emit(audit);
+            }
+            Self::Refused { why, failures, credential, .. } => {
+                let mut event = Event::decision(kind, subject, Verdict::Denied, why.reason());
+                if !matches!(why, Refusal::UnknownUser | Refusal::NotEnrolled | Refusal::Revoked) {
+                    event = event.failures(*failures);
+                }
                 if let Refusal::Throttled(seconds) = why {
                     event = event.wait(*seconds);
                 }
                 if let Some((id, label)) = credential {
                     event = event.credential(*id, label.as_str());
                 }
-                event.emit(audit);
-                let counted = matches!(why, Refusal::WrongCode | Refusal::Replayed | Refusal::NoMemory);
-                if counted && (*failures == rules.free_failures || *failures == rules.disable_after) {
-                    let reason = if *failures == rules.disable_after { "disabled" } else { "waiting" };
-                    let engaged = Event::new(Kind::ThrottleEngaged, subject).reason(reason);
-                    engaged.failures(*failures).emit(audit);
-                }
-                if *why == Refusal::Damaged {
-                    Event::new(Kind::RecordDamaged, subject).reason(why.reason()).emit(audit);
-                }
+                event.detail(detail).emit(audit);
             }
         }
     }

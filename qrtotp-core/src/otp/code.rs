@@ -8,6 +8,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 const MAX_DIGITS: usize = 8;
 
 /// A one-time code: 6 to 8 ASCII digits, kept inline. Wipes itself when dropped; `Debug` is redacted.
+#[derive(Clone)]
 pub struct Code {
     digits: [u8; MAX_DIGITS],
     len: usize,

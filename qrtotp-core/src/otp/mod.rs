@@ -17,4 +17,4 @@ pub use params::{Algorithm, Params, ParamsError, Step};
 pub use random::{RandomError, random_bytes};
 pub use secret::{Secret, SecretError, Strength};
 pub use uri::{KeyUri, UriError};
-pub use verify::{Window, code_at, matching_step};
+pub use verify::{MAX_TARGETS, Window, code_at, matching_step};

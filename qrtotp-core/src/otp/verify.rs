@@ -8,6 +8,9 @@ use totp_rs::{Builder, Totp};
 
 use super::{Algorithm, Code, Params, Secret, Step};
 
+/// Most (accepted steps × devices) of an account: the chances that one guess has.
+pub const MAX_TARGETS: usize = 15;
+
 /// Steps around the present one whose codes are accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Window {
@@ -19,8 +22,23 @@ pub struct Window {
 
 impl Window {
     /// Number of steps in the window, the present one included: the chances that one guess has.
-    pub fn steps(self) -> u32 {
-        u32::from(self.back) + 1 + u32::from(self.ahead)
+    pub fn steps(self) -> usize {
+        usize::from(self.back) + 1 + usize::from(self.ahead)
+    }
+
+    /// As much of it as an account with so many devices may have ([`MAX_TARGETS`]): steps ahead go first, the present
+    /// one stays.
+    #[must_use]
+    pub fn for_devices(mut self, devices: usize) -> Self {
+        let most = MAX_TARGETS / devices.max(1);
+        while self.steps() > most {
+            match (self.ahead, self.back) {
+                (1.., _) => self.ahead -= 1,
+                (0, 1..) => self.back -= 1,
+                (0, 0) => break,
+            }
+        }
+        self
     }
 }
 
@@ -139,6 +157,19 @@ mod tests {
         assert_eq!([998, 999, 1000, 1001].map(found), [None, Some(999), Some(1000), None]);
         assert_eq!(Window::default().steps(), 2);
         assert_eq!(Window { back: 255, ahead: 255 }.steps(), 511);
+    }
+
+    #[test]
+    fn many_devices_narrow_the_window_ahead_first() {
+        let wide = Window { back: 3, ahead: 2 };
+        let narrowed = |devices| {
+            let Window { back, ahead } = wide.for_devices(devices);
+            (back, ahead)
+        };
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5, 7, 8, 15, 32].map(narrowed),
+            [(3, 2), (3, 2), (3, 2), (3, 1), (2, 0), (2, 0), (1, 0), (0, 0), (0, 0), (0, 0)]
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::Span;
 use crate::account::ThrottleRules;
-use crate::otp::Window;
+use crate::otp::{MAX_TARGETS, Window};
 use crate::store::{Readers, TrustError, open_dir, open_file, read_all};
 use serde::Deserialize;
 use std::os::fd::OwnedFd;
@@ -13,8 +13,6 @@ use thiserror::Error;
 pub const DEFAULT_PATH: &str = "/etc/qrtotp/qrtotp.toml";
 /// A configuration is a page, not a book, in bytes.
 const LIMIT: usize = 16 * 1024;
-/// Most (accepted steps × devices): what a single guess may hit. 15 in a million per guess, 100 guesses at most.
-const MAX_TARGETS: u32 = 15;
 
 /// Why there is no usable configuration. A login is denied then.
 #[derive(Debug, Error)]
@@ -277,7 +275,7 @@ impl Config {
         let printable = |text: &str, max| {
             (1..=max).contains(&text.chars().count()) && crate::text::clean(text, max) == text
         };
-        let devices = u32::from(self.enroll.max_devices);
+        let devices = usize::from(self.enroll.max_devices);
         [
             (!self.state_dir.0.is_absolute(), "state_dir", "must be an absolute path"),
             (

@@ -29,6 +29,7 @@ impl FileStore {
         undisturbed(|| prepare(path, key_dir))?;
         let store = Self::open(path, key_dir)?;
         store.check_marker()?;
+        undisturbed(|| store.prepare_decoy())?;
         Ok(store)
     }
 

@@ -39,7 +39,7 @@ pub struct FileStore {
     pub(super) path: PathBuf,
     pub(super) root: OwnedFd,
     accounts: OwnedFd,
-    key: SealKey,
+    pub(super) key: SealKey,
 }
 
 /// The marker: a directory that opens with our key is our store, and an account without a record there is un-enrolled.
@@ -162,7 +162,7 @@ impl FileStore {
         Ok(dir)
     }
 
-    fn read(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
+    pub(super) fn read(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
         let base = self.path_of(name);
         let at_fault = |error| match error {
             TrustError::Missing(path) => StoreError::Incomplete(path),
@@ -219,7 +219,12 @@ impl FileStore {
         Ok(dir.into_iter().filter_map(|entry| Name::from_file_name(entry.ok()?.file_name().to_str().ok()?)))
     }
 
-    fn write_state(&self, name: &Name, opened: &mut Opened, state: &State) -> Result<(), StoreError> {
+    pub(super) fn write_state(
+        &self,
+        name: &Name,
+        opened: &mut Opened,
+        state: &State,
+    ) -> Result<(), StoreError> {
         let path = self.path_of(name).join(STATE);
         let (offset, bytes) = opened.loaded.succeed(state);
         // A file on a read-only disk was opened for reading only, which is what EBADF then says.
@@ -273,9 +278,9 @@ impl FileStore {
 }
 
 /// A record that was read, and its state file for writing.
-struct Opened {
-    record: Record,
-    loaded: slot::Loaded,
+pub(super) struct Opened {
+    pub(super) record: Record,
+    pub(super) loaded: slot::Loaded,
     file: File,
 }
 
@@ -323,6 +328,10 @@ impl Store for FileStore {
             }
             Ok(Some(result))
         })
+    }
+
+    fn pretend(&self, f: impl FnOnce(&Record, &mut State)) {
+        self.use_decoy(f);
     }
 
     fn update_account<T>(

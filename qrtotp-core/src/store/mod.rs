@@ -5,6 +5,7 @@
 
 mod create;
 mod critical;
+mod decoy;
 mod error;
 mod file;
 mod seal;
@@ -49,6 +50,11 @@ pub trait Store {
         name: &Name,
         f: impl FnMut(&Record, &mut State) -> T,
     ) -> Result<Option<T>, StoreError>;
+
+    /// The work of [`Store::update_state`] for nobody: what unknown, un-enrolled and throttled people are refused by must
+    /// cost the disk what a wrong code costs an enrolled account, or the time tells who is one. `f` gets a record of
+    /// that form with a throttle that never waits; what comes of it is lost. Takes no lock, fails never.
+    fn pretend(&self, f: impl FnOnce(&Record, &mut State));
 
     /// Changes or makes an account. `f` sees `None` where there is no record and may fill it in; a record that is
     /// there it can change, not remove.

@@ -194,20 +194,6 @@ fn the_host_repeating_the_password_is_named_and_not_counted() {
 }
 
 #[test]
-fn try_first_pass_takes_a_code_that_is_there_and_asks_for_one_that_is_not() {
-    let mut w = World::new();
-    let secret = w.import(Params::default());
-    let options = Options { first_pass: FirstPass::Try, ..Options::default() };
-    let mut human = Human { password: Some(w.code(&secret, -1).into_bytes()), ..Human::default() };
-    assert_eq!(w.login_as("alice", &options, &mut human), Outcome::Accepted);
-    assert!(human.prompts.is_empty());
-    let mut human = Human::says([say(&w.code(&secret, 0))]);
-    human.password = Some(b"a password".to_vec());
-    assert_eq!(w.login_as("alice", &options, &mut human), Outcome::Accepted);
-    assert_eq!(human.prompts.len(), 1);
-}
-
-#[test]
 fn use_first_pass_never_asks() {
     let mut w = World::new();
     let secret = w.import(Params::default());

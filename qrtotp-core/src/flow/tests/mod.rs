@@ -4,6 +4,8 @@
 mod admin;
 mod enroll;
 mod login;
+mod login_events;
+mod login_throttle;
 
 use super::*;
 use crate::account::{Label, Name};
@@ -77,6 +79,8 @@ pub(super) struct Human {
     pub password: Option<Vec<u8>>,
     pub forwarded: Option<Vec<u8>>,
     pub now: UnixTime,
+    /// The application replaces PAM_USER while it handles message number so many.
+    pub user_changes_after: Option<usize>,
     /// Runs just before an answer is given.
     pub meanwhile: Option<Box<dyn FnMut()>>,
 }
@@ -110,6 +114,9 @@ impl Dialog for Human {
 }
 
 impl LoginHost for Human {
+    fn is_same_user(&self) -> bool {
+        self.user_changes_after.is_none_or(|messages| self.prompts.len() + self.shown.len() < messages)
+    }
     fn password(&mut self) -> Option<Typed> {
         self.password.clone().map(Typed::new)
     }

@@ -1,0 +1,75 @@
+//! What was typed, by its form. Nothing is right or wrong here yet.
+
+use crate::account::{Means, Record, RecoveryCode};
+use crate::otp::Code;
+
+/// The answer in the form in which it can be judged.
+pub(super) enum Given<'a> {
+    /// A code of an app.
+    Code(Code),
+    /// A recovery code, behind so many bytes of password.
+    Recovery(RecoveryCode, usize),
+    /// Password and code in one; the split depends on the account's credentials.
+    Combined(&'a [u8]),
+    /// Nothing that could be a code.
+    Malformed,
+}
+
+/// Bytes of a recovery code in the form in which we show it.
+const RECOVERY_TAIL: usize = 19;
+
+impl<'a> Given<'a> {
+    /// What an answer is by its form.
+    pub(super) fn code(typed: &[u8]) -> Given<'static> {
+        if let Some(code) = Code::parse(typed) {
+            return Given::Code(code);
+        }
+        RecoveryCode::parse(typed).map_or(Given::Malformed, |code| Given::Recovery(code, 0))
+    }
+
+    /// What an answer of password and code is. A recovery code counts only in exactly the form that we show: a
+    /// password may well end in sixteen letters.
+    pub(super) fn password_and_code(typed: &'a [u8]) -> Self {
+        let dashed = |tail: &&[u8]| tail.iter().enumerate().all(|(i, b)| (*b == b'-') == (i % 5 == 4));
+        typed
+            .len()
+            .checked_sub(RECOVERY_TAIL)
+            .and_then(|cut| RecoveryCode::parse(Some(&typed[cut..]).filter(dashed)?).map(|code| (code, cut)))
+            .map_or(Given::Combined(typed), |(code, cut)| Given::Recovery(code, cut))
+    }
+
+    /// Whose failures it waits for and adds to.
+    pub(super) fn means(&self) -> Means {
+        match self {
+            Given::Recovery(..) => Means::Recovery,
+            Given::Code(_) | Given::Combined(_) | Given::Malformed => Means::Code,
+        }
+    }
+
+    /// Every code that it can be for this account, with the bytes of password before it.
+    pub(super) fn codes(&self, record: &Record) -> Vec<(Code, usize)> {
+        match self {
+            Given::Code(code) => vec![(code.clone(), 0)],
+            Given::Combined(text) => splits(text, record),
+            Given::Recovery(..) | Given::Malformed => Vec::new(),
+        }
+    }
+}
+
+/// Every way to cut a code off the end of `text`, for the lengths that the account's credentials have.
+fn splits(text: &[u8], record: &Record) -> Vec<(Code, usize)> {
+    let mut found: Vec<(Code, usize)> = Vec::new();
+    for credential in &record.credentials {
+        let digits = usize::from(credential.params.digits());
+        let Some(cut) = text.len().checked_sub(digits) else { continue };
+        if found.iter().any(|(_, len)| *len == cut) {
+            continue;
+        }
+        if let Some(code) = Code::parse(&text[cut..])
+            && code.len() == digits
+        {
+            found.push((code, cut));
+        }
+    }
+    found
+}

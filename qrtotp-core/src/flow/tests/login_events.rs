@@ -1,0 +1,84 @@
+//! One login, one event, and what it may say.
+use super::*;
+use crate::policy::Require;
+use crate::store::Store;
+
+impl World {
+    fn logins(&self) -> Vec<&str> {
+        let is_login = |line: &&String| line.starts_with("event=login ");
+        self.log.0.iter().filter(is_login).map(String::as_str).collect()
+    }
+}
+
+#[test]
+fn what_is_typed_for_an_unknown_user_is_never_logged() {
+    let mut w = World::new();
+    let typed = "my password";
+    let mut human = Human::says([say("123456")]);
+    assert_eq!(w.login_as(typed, &Options::default(), &mut human), Outcome::Denied);
+    assert!(w.logins()[0].starts_with("event=login result=denied reason=unknown_user user=? service=sshd"));
+    w.config.defaults.require = Require::Nothing;
+    assert_eq!(w.login_as(typed, &Options::default(), &mut Human::default()), Outcome::Ignored);
+    assert_eq!(w.login_as("ghost", &Options::default(), &mut Human::default()), Outcome::Ignored);
+    w.clock.0.set(1);
+    w.config.defaults.require = Config::default().defaults.require;
+    assert_eq!(w.login_as(typed, &Options::default(), &mut Human::default()), Outcome::Denied);
+    assert!(!w.log.0.join("\n").contains(typed));
+    assert_eq!(w.logins().len(), 4);
+}
+
+#[test]
+fn an_application_that_replaces_the_user_while_it_asks_uses_no_code_up() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    let code = w.code(&secret, 0);
+    let mut human = Human { user_changes_after: Some(1), ..Human::says([say(&code)]) };
+    assert_eq!(w.login_as("alice", &Options::default(), &mut human), Outcome::Denied);
+    assert_eq!((w.reason().as_str(), w.logins().len()), ("user_changed", 1));
+    assert_eq!(w.answer(&code), Outcome::Accepted);
+}
+
+#[test]
+fn an_application_that_replaces_the_user_at_the_last_message_gets_one_denial() {
+    let mut w = World::new();
+    let mut human = Human::says([Say::Phone(0)]);
+    w.enroll(&mut human).unwrap();
+    let mut login = Human { user_changes_after: Some(2), ..Human::says([say(&human.codes[0])]) };
+    assert_eq!(w.login_as("alice", &Options::default(), &mut login), Outcome::Denied);
+    assert_eq!((w.reason().as_str(), w.logins().len()), ("user_changed", 1));
+    assert!(w.log.0.iter().any(|line| line.starts_with("event=recovery_used")));
+}
+
+#[test]
+fn an_application_that_replaced_the_user_is_not_ignored_either() {
+    let mut w = World::new();
+    let nullok = Options { nullok: true, ..Options::default() };
+    let mut human = Human { user_changes_after: Some(0), ..Human::default() };
+    assert_eq!(w.login_as("bob", &nullok, &mut human), Outcome::Denied);
+    assert_eq!((w.reason().as_str(), w.logins().len()), ("user_changed", 1));
+}
+
+#[test]
+fn everybody_who_is_refused_costs_the_disk_one_write() {
+    let mut w = World::new();
+    w.import(Params::default());
+    let written = |w: &World, dir: &str| {
+        let bytes = std::fs::read(w.path.join(dir).join("state")).unwrap();
+        let number = |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().unwrap());
+        number(8).max(number(4096 + 8))
+    };
+    let total = |w: &World| written(w, "accounts/alice") + written(w, "decoy");
+    for _ in 0..8 {
+        for user in ["alice", "bob", "nobody-knows"] {
+            let before = total(&w);
+            let mut human = Human::says([say("000000")]);
+            assert_eq!(w.login_as(user, &Options::default(), &mut human), Outcome::Denied);
+            assert_eq!(total(&w) - before, 1, "{user} {}", w.reason());
+        }
+    }
+    assert_eq!(w.store.load(&World::name()).unwrap().unwrap().state.throttle.failures(), 5);
+    w.people.0.set(UID + 1);
+    let before = total(&w);
+    assert_eq!(w.answer("000000"), Outcome::Denied);
+    assert_eq!((w.reason().as_str(), total(&w) - before), ("uid_changed", 1));
+}
