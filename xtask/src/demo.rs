@@ -3,6 +3,7 @@
 use std::{
     env,
     io::{IsTerminal, Write, stdin, stdout},
+    os::unix::process::CommandExt,
     process::Command,
 };
 
@@ -11,7 +12,7 @@ use qrtotp_tests::{Sandbox, users::PASSWORD};
 
 use crate::{
     apt, build, demo_auto,
-    step::{as_root, is_root, run as run_step, say},
+    step::{as_root, is_root, say},
 };
 
 pub const USER: &str = "demo";
@@ -28,11 +29,12 @@ pub fn run(auto: bool) -> Result<()> {
         let mut second_half = as_root(&env::current_exe()?.to_string_lossy());
         second_half.arg("demo").args(auto.then_some("--auto"));
         second_half.envs(artefacts.variables()).env(READY, "1");
-        return run_step(&mut second_half);
+        return Err(second_half.exec()).context("cannot go on as root");
     }
     ensure!(is_root(), "the demo needs root for its namespaces; install sudo or run it as root");
     say("making a private host: own /etc, /var, /home, network and system log; this machine stays as it is");
     let sandbox = Sandbox::new();
+    sandbox.overwrite("/etc/qrtotp/qrtotp.toml", "issuer = \"pam_qrtotp demo\"\n");
     sandbox.add_user(USER);
     say("user `demo`; /etc/pam.d/sshd and /etc/pam.d/sudo ask for the password, then for a code:");
     for service in ["sshd", "sudo"] {
@@ -57,28 +59,39 @@ pub fn run(auto: bool) -> Result<()> {
 /// The person enrols with their own phone and logs in.
 fn by_hand(sandbox: &Sandbox) -> Result<()> {
     say("enrolling `demo`: have an authenticator app at hand");
-    let enrolled = on_this_terminal(sandbox, &["qrtotp", "enroll", USER])?;
-    ensure!(enrolled, "the enrolment was not finished; start the demo again");
+    until(|| on_this_terminal(sandbox, &["qrtotp", "enroll", USER]), "Nobody is enrolled yet.")?;
 
-    say("logging in over ssh");
+    say("logging in: ssh demo@localhost");
     println!("The password is: {PASSWORD}");
-    println!("A code works only once, so wait for the next one. Inside, try `sudo id`, then `exit`.");
-    print!("Press Enter to start ssh: ");
-    stdout().flush()?;
-    stdin().read_line(&mut String::new())?;
-    loop {
-        let before = sandbox.log.events().len();
-        let target = format!("{USER}@localhost");
-        on_this_terminal(sandbox, &["ssh", "-F", "none", "-o", "PubkeyAuthentication=no", &target])?;
-        let events = sandbox.log.events();
-        if events[before..].iter().any(|event| event.starts_with("event=login result=accepted")) {
-            return Ok(());
-        }
-        print!("That was no login. Enter tries again, `q` and Enter gives up: ");
-        stdout().flush()?;
-        let mut answer = String::new();
-        ensure!(stdin().read_line(&mut answer)? > 0 && answer.trim() != "q", "nobody logged in");
+    println!("A code works only once, so wait until the app shows the next one.");
+    println!("Inside, try `sudo id` with the code after that, then `exit`.");
+    ask("Press Enter to start ssh: ")?;
+    until(|| log_in(sandbox), "That was no login.")
+}
+
+/// Starts the real client; tells whether our module let it in.
+fn log_in(sandbox: &Sandbox) -> Result<bool> {
+    let before = sandbox.log.events().len();
+    let target = format!("{USER}@localhost");
+    on_this_terminal(sandbox, &["ssh", "-F", "none", "-o", "PubkeyAuthentication=no", &target])?;
+    Ok(sandbox.log.events()[before..].iter().any(|event| event.starts_with("event=login result=accepted")))
+}
+
+/// Tries again for as long as the person wants to.
+fn until(mut done: impl FnMut() -> Result<bool>, otherwise: &str) -> Result<()> {
+    while !done()? {
+        let answer = ask(&format!("{otherwise} Enter tries again, `q` and Enter gives up: "))?;
+        ensure!(answer != "q", "given up");
     }
+    Ok(())
+}
+
+fn ask(question: &str) -> Result<String> {
+    print!("{question}");
+    stdout().flush()?;
+    let mut answer = String::new();
+    ensure!(stdin().read_line(&mut answer)? > 0, "standard input has ended");
+    Ok(answer.trim().to_owned())
 }
 
 /// Runs a program of the sandbox on the terminal that the demo was started on.
