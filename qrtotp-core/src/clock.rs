@@ -31,7 +31,8 @@ impl Clock for SystemClock {
 /// A bounded wait on the monotonic clock, for polling a lock.
 #[derive(Debug)]
 pub struct Deadline {
-    end: Instant,
+    start: Instant,
+    limit: Duration,
     pause: Duration,
 }
 
@@ -39,13 +40,19 @@ impl Deadline {
     /// A deadline `limit` from now.
     #[must_use]
     pub fn after(limit: Duration) -> Self {
-        Self { end: Instant::now() + limit, pause: Duration::from_micros(200) }
+        Self { start: Instant::now(), limit, pause: Duration::from_micros(200) }
+    }
+
+    /// How long it has been going on.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.start.elapsed()
     }
 
     /// Pauses a little, longer each time up to 5 ms. False once the deadline has passed.
     #[allow(clippy::disallowed_methods)] // this is the one place
     pub fn pause(&mut self) -> bool {
-        if Instant::now() >= self.end {
+        if self.waited() >= self.limit {
             return false;
         }
         std::thread::sleep(self.pause);

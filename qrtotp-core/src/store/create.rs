@@ -1,8 +1,10 @@
 //! Making things that were not there: the store itself, its sealing key, a first record. All of it appears whole or
 //! not at all. No login ever comes here.
 
+use super::critical::undisturbed;
 use super::file::{ACCOUNTS, KEY_FILE, MARKER, Marker, RECORD, STATE, TEMPORARY};
-use super::file::{FileStore, lock, read_key, undisturbed, write_new};
+use super::file::{FileStore, read_key, write_new};
+use super::lock::lock;
 use super::{Account, Scope, SealKey, StoreError, TrustError, open_dir, open_private_dir, slot};
 use crate::otp::{base32_encode, random_bytes};
 use nix::dir::Dir;

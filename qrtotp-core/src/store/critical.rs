@@ -1,21 +1,36 @@
 //! What surrounds a held lock. An ordinary user may send signals to a setuid program that they started, and so could
-//! freeze it while it holds an account's lock; and they may hand it a tiny file size limit, which turns a write into
-//! a deadly signal. While this guard lives, neither works.
+//! freeze it while it holds an account's lock; they may hand it a tiny file size limit, which turns a write into a deadly
+//! signal; and they may have it scheduled as the last of all. While this guard lives, none of that works.
 
+use super::StoreError;
+use super::scheduling::Scheduling;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{ResUid, Uid, getresuid, setresuid};
 
+/// Runs `f` while nobody can stop, kill or starve this process.
+pub(super) fn undisturbed<T>(f: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let guard = Critical::enter().map_err(|errno| match errno {
+        Errno::EFBIG => StoreError::FileSizeLimit,
+        errno => StoreError::io("signal mask and user ids", errno),
+    })?;
+    let result = f();
+    guard.leave().map_err(|errno| StoreError::io("signal mask and user ids", errno))?;
+    result
+}
+
 /// Larger than any file that we write, in bytes.
 const ENOUGH: rlim_t = 1 << 20;
 
-/// Signals blocked, all three uids root's, file size limit lifted. Undone by [`Critical::leave`].
+/// Signals blocked, all three uids root's, file size limit lifted, scheduled as
+/// others are. Undone by [`Critical::leave`].
 #[must_use]
 pub struct Critical {
     mask: SigSet,
     uids: Option<ResUid>,
     file_size: Option<(rlim_t, rlim_t)>,
+    scheduling: Scheduling,
 }
 
 impl Critical {
@@ -30,7 +45,7 @@ impl Critical {
             blocked.remove(fault);
         }
         let mask = blocked.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK)?;
-        let mut guard = Self { mask, uids: None, file_size: None };
+        let mut guard = Self { mask, uids: None, file_size: None, scheduling: Scheduling::default() };
         match guard.become_unreachable() {
             Ok(()) => Ok(guard),
             Err(errno) => {
@@ -52,6 +67,8 @@ impl Critical {
             setrlimit(Resource::RLIMIT_FSIZE, ENOUGH, hard.max(ENOUGH)).map_err(|_| Errno::EFBIG)?;
             self.file_size = Some((soft, hard));
         }
+        // Last: with all uids root's, whoever started us can't change it any more.
+        self.scheduling = Scheduling::raise();
         Ok(())
     }
 
@@ -64,6 +81,7 @@ impl Critical {
     }
 
     fn restore(&mut self) -> Result<(), Errno> {
+        self.scheduling.restore();
         let limit = match self.file_size.take() {
             Some((soft, hard)) => setrlimit(Resource::RLIMIT_FSIZE, soft, hard),
             None => Ok(()),

@@ -4,7 +4,8 @@
 //! No lock is taken, so nobody can hold anybody up here: all that is ever written is the state that is there already, so
 //! that writers at the same time change nothing of each other's. What fails is not told: the answer is a refusal anyhow.
 
-use super::file::{FileStore, RECORD, STATE, undisturbed, write_new};
+use super::critical::undisturbed;
+use super::file::{FileStore, RECORD, STATE, write_new};
 use super::{StoreError, open_private_dir, slot};
 use crate::account::{
     Credential, CredentialId, Label, Name, Origin, Record, RecordId, RecoverySet, SetId, State,

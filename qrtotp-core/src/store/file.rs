@@ -1,15 +1,15 @@
 //! The file store: one directory per account below `accounts/`. Its lock is flock(2) on that directory, which is
 //! never replaced.
 
-use super::critical::Critical;
+use super::critical::undisturbed;
+use super::lock::lock;
 use super::{Account, Readers, Scope, SealKey, Store, StoreError, TrustError, slot};
 use super::{open_dir, open_file, open_private_dir, read_all, read_exact};
 use crate::account::{KeyId, Name, Record, State};
-use crate::clock::Deadline;
 use crate::otp::{base32_decode, base32_encode};
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, openat, renameat};
+use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::fsync;
 use serde::{Deserialize, Serialize};
@@ -72,33 +72,6 @@ pub(super) fn read_key(dir: impl AsFd, dir_path: &Path) -> Result<SealKey, Store
     };
     let text = read_all(file, &path, SMALL_LIMIT)?;
     SealKey::parse(&text).map_err(|_| StoreError::KeyDamaged(path))
-}
-
-/// Takes the lock of a directory, waiting a bounded time.
-pub(super) fn lock(dir: OwnedFd, wait: Duration) -> Result<Flock<OwnedFd>, StoreError> {
-    let mut deadline = Deadline::after(wait);
-    let mut dir = dir;
-    loop {
-        match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
-            Ok(locked) => return Ok(locked),
-            Err((returned, Errno::EWOULDBLOCK | Errno::EINTR)) => dir = returned,
-            Err((_, errno)) => return Err(StoreError::io("lock", errno)),
-        }
-        if !deadline.pause() {
-            return Err(StoreError::Busy);
-        }
-    }
-}
-
-/// Runs `f` while nobody can stop or kill this process by a signal.
-pub(super) fn undisturbed<T>(f: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let guard = Critical::enter().map_err(|errno| match errno {
-        Errno::EFBIG => StoreError::FileSizeLimit,
-        errno => StoreError::io("signal mask and user ids", errno),
-    })?;
-    let result = f();
-    guard.leave().map_err(|errno| StoreError::io("signal mask and user ids", errno))?;
-    result
 }
 
 impl FileStore {

@@ -1,0 +1,100 @@
+//! What /proc says of a process: how it is scheduled, and whether it is in the critical section of a held lock.
+
+use std::fs::{self, File};
+use std::io::Read;
+
+/// Fields of `/proc/…/stat` (proc(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ProcStat {
+    /// One letter: `R` runs or would like to, `D` waits for the disk, …
+    pub(super) state: u8,
+    /// -20 to 19.
+    pub(super) nice: i32,
+    /// When it started, in clock ticks since boot.
+    pub(super) started: u64,
+    /// The number of its scheduling policy.
+    pub(super) policy: i64,
+}
+
+impl ProcStat {
+    /// `None` where /proc is missing or says something else.
+    pub(super) fn of_this_thread() -> Option<Self> {
+        Self::read("/proc/thread-self/stat")
+    }
+
+    /// Of thread `thread` of process `pid`.
+    pub(super) fn of(pid: i32, thread: i32) -> Option<Self> {
+        Self::read(&format!("/proc/{pid}/task/{thread}/stat"))
+    }
+
+    /// In one read: every login does this.
+    fn read(path: &str) -> Option<Self> {
+        let mut line = [0; 1024];
+        let length = File::open(path).ok()?.read(&mut line).ok()?;
+        Self::parse(&line[..length])
+    }
+
+    /// The second field is the program's name, in parentheses: its owner chose it, so it may hold any character.
+    fn parse(line: &[u8]) -> Option<Self> {
+        let name_end = line.iter().rposition(|byte| *byte == b')')?;
+        let rest = str::from_utf8(&line[name_end + 1..]).ok()?;
+        let mut fields = rest.split_ascii_whitespace();
+        Some(Self {
+            state: *fields.next()?.as_bytes().first()?,
+            nice: fields.nth(15)?.parse().ok()?,
+            started: fields.nth(2)?.parse().ok()?,
+            policy: fields.nth(18)?.parse().ok()?,
+        })
+    }
+}
+
+/// What a thread in the critical section has: all four uids root's, and nearly every signal blocked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Guarded {
+    uids: String,
+    blocked: String,
+}
+
+impl Guarded {
+    /// Of this thread, which is in the critical section.
+    pub(super) fn of_this_thread() -> Option<Self> {
+        let ours = Self::parse(&fs::read_to_string("/proc/thread-self/status").ok()?)?;
+        ours.uids.split_ascii_whitespace().all(|uid| uid == "0").then_some(ours)
+    }
+
+    /// The thread of `pid` that has exactly this.
+    pub(super) fn thread_of(&self, pid: i32) -> Option<i32> {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+        let mut threads = threads.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        threads.find(|thread| {
+            let status = fs::read_to_string(format!("/proc/{pid}/task/{thread}/status"));
+            status.is_ok_and(|status| Self::parse(&status).as_ref() == Some(self))
+        })
+    }
+
+    fn parse(status: &str) -> Option<Self> {
+        let field = |name| Some(status.lines().find_map(|line| line.strip_prefix(name))?.trim().to_owned());
+        Some(Self { uids: field("Uid:")?, blocked: field("SigBlk:")? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_program_with_a_spiteful_name_is_read_rightly() {
+        let line = b"7 (a) S 9 (x) T 4 7 7 0 -1 4194304 100 0 0 0 1 2 0 0 20 5 1 0 12345 8192000 226 18446744073709551615 \
+                    1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 3 0 0 0";
+        let stat = ProcStat::parse(line).unwrap();
+        assert_eq!(stat, ProcStat { state: b'T', nice: 5, started: 12345, policy: 3 });
+    }
+
+    #[test]
+    fn this_thread_is_read_as_it_is() {
+        let stat = ProcStat::of_this_thread().unwrap();
+        assert_eq!((stat.state, stat.policy), (b'R', 0));
+        assert!(ProcStat::of(1, 1).is_some_and(|first| first.started < stat.started));
+    }
+}

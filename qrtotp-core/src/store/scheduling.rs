@@ -1,0 +1,141 @@
+//! How the kernel schedules this thread while it holds a lock. A setuid program inherits what the user who started it
+//! chose: an idle class, nice 19, one busy CPU. So the lock could be held for as long as that user keeps the CPU busy.
+
+use super::process::ProcStat;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+use rustix::process::setpriority_process;
+use thread_priority::{
+    NormalThreadSchedulePolicy as Normal, ThreadPriority, ThreadSchedulePolicy as Policy,
+    set_thread_priority_and_policy, thread_native_id,
+};
+
+/// The kernel's numbers of `SCHED_OTHER`, `SCHED_BATCH` and `SCHED_IDLE`, as proc(5) shows them.
+const OTHER: i64 = 0;
+const BATCH: i64 = 3;
+const IDLE: i64 = 5;
+
+const OURSELVES: Pid = Pid::from_raw(0);
+const FIRST: Pid = Pid::from_raw(1);
+
+/// What was worse than normal and is to be put back.
+#[derive(Default)]
+pub(super) struct Scheduling {
+    policy: Option<i64>,
+    nice: Option<i32>,
+    cpus: Option<CpuSet>,
+}
+
+impl Scheduling {
+    /// Brings this thread up to `SCHED_OTHER`, nice 0 and the CPUs of the first process; what is better stays. Where the
+    /// kernel refuses, things stay as they were: the lock is then held for longer, no less safely.
+    pub(super) fn raise() -> Self {
+        let mut before = Self::default();
+        if let Some(stat) = ProcStat::of_this_thread() {
+            let lower = stat.policy == BATCH || stat.policy == IDLE;
+            if lower && set_policy(OTHER) {
+                before.policy = Some(stat.policy);
+            }
+            // Setting the policy sets a nice value too.
+            if (lower || stat.nice > 0) && setpriority_process(None, stat.nice.min(0)).is_ok() {
+                before.nice = Some(stat.nice);
+            }
+        }
+        if let (Ok(ours), Ok(all)) = (sched_getaffinity(OURSELVES), sched_getaffinity(FIRST))
+            && ours != all
+            && lacks_some(&ours, &all)
+            && sched_setaffinity(OURSELVES, &all).is_ok()
+        {
+            before.cpus = Some(ours);
+        }
+        before
+    }
+
+    /// Puts back what [`Scheduling::raise`] changed. The kernel never refuses to lower.
+    pub(super) fn restore(&mut self) {
+        if let Some(policy) = self.policy.take() {
+            set_policy(policy);
+        }
+        if let Some(nice) = self.nice.take() {
+            let _ = setpriority_process(None, nice);
+        }
+        if let Some(cpus) = self.cpus.take() {
+            let _ = sched_setaffinity(OURSELVES, &cpus);
+        }
+    }
+}
+
+fn set_policy(policy: i64) -> bool {
+    let policy = match policy {
+        IDLE => Normal::Idle,
+        BATCH => Normal::Batch,
+        _ => Normal::Other,
+    };
+    set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, Policy::Normal(policy)).is_ok()
+}
+
+fn lacks_some(ours: &CpuSet, all: &CpuSet) -> bool {
+    let has = |set: &CpuSet, cpu| set.is_set(cpu).unwrap_or(false);
+    (0..CpuSet::count()).any(|cpu| has(all, cpu) && !has(ours, cpu))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::store::critical::Critical;
+    use nix::unistd::geteuid;
+
+    /// (policy, nice, CPUs that this thread lacks)
+    fn now() -> (i64, i32, bool) {
+        let stat = ProcStat::of_this_thread().unwrap();
+        let all = sched_getaffinity(FIRST).unwrap();
+        (stat.policy, stat.nice, lacks_some(&sched_getaffinity(OURSELVES).unwrap(), &all))
+    }
+
+    fn starve(policy: i64, nice: i32) {
+        assert!(set_policy(policy));
+        setpriority_process(None, nice).unwrap();
+        let ours = sched_getaffinity(OURSELVES).unwrap();
+        let mut one = CpuSet::new();
+        one.set((0..CpuSet::count()).find(|cpu| ours.is_set(*cpu).unwrap()).unwrap()).unwrap();
+        sched_setaffinity(OURSELVES, &one).unwrap();
+    }
+
+    #[test]
+    fn a_starved_thread_runs_as_normal_under_the_lock_and_as_before_afterwards() {
+        if !geteuid().is_root() {
+            return; // nobody else may raise anything
+        }
+        // In a thread of its own: the others keep their scheduling.
+        std::thread::spawn(|| {
+            for (policy, nice) in [(IDLE, 19), (IDLE, 0), (BATCH, 7), (OTHER, 11)] {
+                starve(policy, nice);
+                let before = now();
+                assert_eq!((before.0, before.1), (policy, nice));
+                let guard = Critical::enter().unwrap();
+                assert_eq!(now(), (OTHER, 0, false));
+                guard.leave().unwrap();
+                assert_eq!(now(), before);
+            }
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn what_is_better_than_normal_stays() {
+        if !geteuid().is_root() {
+            return;
+        }
+        std::thread::spawn(|| {
+            setpriority_process(None, -5).unwrap();
+            let guard = Critical::enter().unwrap();
+            assert_eq!(now().1, -5);
+            guard.leave().unwrap();
+            assert_eq!(now().1, -5);
+        })
+        .join()
+        .unwrap();
+    }
+}
