@@ -1,10 +1,10 @@
 //! What every command starts from: the configuration, the store, who acts and on whose account.
 
 use crate::error::Failure;
-use nix::unistd::{Uid, User, geteuid, gethostname, getuid, ttyname};
+use nix::unistd::{Uid, User, geteuid, getuid, ttyname};
 use qrtotp_core::account::{Name, NameError};
 use qrtotp_core::audit::Subject;
-use qrtotp_core::flow::{Directory, HostDirectory};
+use qrtotp_core::flow::{Directory, HostDirectory, host_name};
 use qrtotp_core::policy::{Config, DEFAULT_PATH, Source};
 use qrtotp_core::store::{FileStore, Store};
 use qrtotp_core::text::clean;
@@ -45,7 +45,7 @@ impl Context {
 
     /// Who the codes are for.
     pub fn issuer(&self) -> String {
-        self.config.issuer.clone().unwrap_or_else(|| clean(&host_name(), 64).replace(':', "-"))
+        self.config.issuer_on(&host_name())
     }
 
     /// Who and where, for the log.
@@ -58,15 +58,6 @@ impl Context {
             by: acting_user(),
         }
     }
-}
-
-/// This host's name, for people.
-pub fn host_name() -> String {
-    gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .filter(|n| !n.is_empty())
-        .unwrap_or("host".into())
 }
 
 fn terminal_name() -> String {

@@ -70,6 +70,9 @@ impl Failure {
             EnrollError::TooManyDevices(_)
             | EnrollError::WrongCodes
             | EnrollError::TimeUp
+            | EnrollError::GivenUp
+            | EnrollError::NotAllowed(_)
+            | EnrollError::UidChanged
             | EnrollError::Changed => String::new(),
         };
         let text = with_step(error, &step);

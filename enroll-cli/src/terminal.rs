@@ -3,7 +3,7 @@
 use crate::cli::Qr;
 use crate::input;
 use crate::picture::{Picture, Place, choose};
-use qrtotp_core::flow::{Dialog, Echo, EnrollDialog, NoAnswer, Offer, Typed};
+use qrtotp_core::flow::{Dialog, Echo, EnrollDialog, Handed, NoAnswer, Offer, Reply, Scanned, Typed};
 use qrtotp_core::qr::{Level, Matrix, Polarity, Style, render};
 use std::env;
 use std::fs::File;
@@ -36,10 +36,6 @@ pub struct Terminal {
     polarity: Polarity,
     host: String,
     contact: Option<String>,
-    /// Recovery codes were made, but not all of them could be shown.
-    pub codes_lost: bool,
-    /// Recovery codes were shown.
-    pub codes_shown: bool,
 }
 
 impl Terminal {
@@ -51,7 +47,7 @@ impl Terminal {
     ) -> std::io::Result<Self> {
         let polarity = if invert { Polarity::Inverted } else { Polarity::Normal };
         let out = unbuffered_stdout()?;
-        Ok(Self { out, place, qr, polarity, host, contact, codes_lost: false, codes_shown: false })
+        Ok(Self { out, place, qr, polarity, host, contact })
     }
 
     fn put(&mut self, text: &str) -> Result<(), NoAnswer> {
@@ -84,6 +80,22 @@ impl Terminal {
         }
         text.push('\n');
         text
+    }
+
+    fn offer(&mut self, offer: &Offer) -> Result<(), NoAnswer> {
+        let introduction = self.introduction(offer);
+        self.put(&introduction)?;
+        // Above the picture, so that the question is the only line below it.
+        self.put("Key: ")?;
+        self.put(&offer.key)?;
+        self.put("\n")?;
+        if self.qr == Qr::Auto {
+            self.put("(for apps that can't scan: type it without the spaces; kind: time-based)\n\n")?;
+        } else {
+            self.put(&offer.uri)?;
+            self.put("\n\n")?;
+        }
+        self.picture(&offer.picture)
     }
 
     /// The picture, or a sentence in its place.
@@ -127,25 +139,26 @@ impl Dialog for Terminal {
 }
 
 impl EnrollDialog for Terminal {
-    fn offer(&mut self, offer: &Offer) -> Result<(), NoAnswer> {
-        let introduction = self.introduction(offer);
-        self.put(&introduction)?;
-        // Above the picture, so that the question is the only line below it.
-        self.put("Key: ")?;
-        self.put(&offer.key)?;
-        self.put("\n")?;
-        if self.qr == Qr::Auto {
-            self.put("(for apps that can't scan: type it without the spaces; kind: time-based)\n\n")?;
-        } else {
-            self.put(&offer.uri)?;
-            self.put("\n\n")?;
+    fn first_code(&mut self, scanned: Scanned<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
+        match (note, scanned) {
+            (Some(note), _) => self.put(&format!("{note}\n"))?,
+            (None, Scanned::Now(offer)) => self.offer(offer)?,
+            (None, Scanned::Before { minutes }) => self.put(&format!(
+                "\nYou were shown a QR code {minutes} minutes ago. If you scanned it, type the code that the app shows\n\
+                 now; n shows another QR code, q gives up.\n"
+            ))?,
         }
-        self.picture(&offer.uri)
+        let typed = self.ask("Code: ", Echo::On)?;
+        Ok(match typed.trim_ascii() {
+            b"n" | b"N" => Reply::Fresh,
+            b"q" | b"Q" => Reply::GiveUp,
+            _ => Reply::Code(typed),
+        })
     }
 
-    fn recovery_codes(&mut self, codes: &[Zeroizing<String>]) {
-        self.codes_shown = true;
-        self.codes_lost = put_recovery_codes(&mut self.out, codes).is_err();
+    fn recovery_codes(&mut self, codes: &[Zeroizing<String>], _: Option<&str>) -> Result<Handed, NoAnswer> {
+        put_recovery_codes(&mut self.out, codes).map_err(|_| NoAnswer)?;
+        Ok(Handed::Shown)
     }
 }
 

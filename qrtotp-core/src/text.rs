@@ -23,6 +23,12 @@ pub fn clean(text: &str, max: usize) -> String {
     out
 }
 
+/// `text` in printable ASCII (what is not becomes `?`), cut to `max` characters.
+#[must_use]
+pub fn ascii(text: &str, max: usize) -> String {
+    text.chars().take(max).map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
+}
+
 /// Appends ` key=value` in logfmt: quoted where the value holds a space, quote, equals sign or backslash.
 pub fn logfmt(line: &mut String, key: &str, value: &str) {
     let plain =

@@ -1,7 +1,7 @@
 //! `qrtotp enroll`: shows a QR code and the key, asks for a first code, shows recovery codes.
 
 use crate::cli::Enroll;
-use crate::context::{Account, Context, host_name, known_user, named_or_self};
+use crate::context::{Account, Context, known_user, named_or_self};
 use crate::error::{Exit, Failure};
 use crate::picture::needs_explicit_style;
 use crate::sink::Syslog;
@@ -9,7 +9,7 @@ use crate::terminal::{Terminal, place};
 use nix::unistd::geteuid;
 use qrtotp_core::account::Label;
 use qrtotp_core::clock::SystemClock;
-use qrtotp_core::flow::{self, Dialog, ExistingCode, Invitation};
+use qrtotp_core::flow::{Authority, Codes, Dialog, Enrollment, ExistingCode, Invitation, host_name};
 use qrtotp_core::otp::Params;
 
 pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
@@ -34,26 +34,35 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
         name: &name,
         uid,
         label: &label,
-        existing: if args.no_verify { ExistingCode::Skipped } else { ExistingCode::Required },
+        authority: Authority::Admin(match args.no_verify {
+            true => ExistingCode::Skipped,
+            false => ExistingCode::Required,
+        }),
         subject: &subject,
         issuer: &issuer,
         params: Params::default(),
     };
     let contact = context.config.brand.contact.clone();
     let mut terminal = Terminal::new(place, (args.qr, args.invert), host_name(), contact)?;
-    let enrolled =
-        flow::enroll(&invitation, &context.config, &store, &mut terminal, &SystemClock, &mut Syslog::open())
-            .map_err(|error| Failure::enroll(&error, name.as_str()))?;
-    if terminal.codes_lost {
-        return Err(Failure::Error(format!(
-            "the device is enrolled, but its recovery codes could not be shown; `qrtotp recovery regenerate {name}` \
-             makes new ones"
-        )));
+    let enrolled = Enrollment {
+        invitation: &invitation,
+        config: &context.config,
+        store: &store,
+        dialog: &mut terminal,
+        clock: &SystemClock,
+        audit: &mut Syslog::open(),
     }
-    if !terminal.codes_shown {
-        terminal.show(&format!(
-            "\nThe recovery codes stay as they are; `qrtotp recovery regenerate {name}` makes new ones."
-        ));
+    .run()
+    .map_err(|error| Failure::enroll(&error, name.as_str()))?;
+    let regenerate = format!("`qrtotp recovery regenerate {name}` makes new ones");
+    match enrolled.codes {
+        Codes::Kept => {}
+        Codes::Unchanged => terminal.show(&format!("\nThe recovery codes stay as they are; {regenerate}.")),
+        Codes::Lost => {
+            return Err(Failure::Error(format!(
+                "the device is enrolled, but its recovery codes could not be shown and kept; {regenerate}"
+            )));
+        }
     }
     let id = enrolled.credential;
     terminal.show(&format!("Done: {name} has a new device, {id}. From now on logins ask for its code."));

@@ -41,7 +41,7 @@ impl TokenView {
             expires: token.expires,
             shows: token.shows,
             max_shows: token.max_shows,
-            issued_by: clean(&token.issued_by, 64),
+            issued_by: clean(token.issued_by.as_deref().unwrap_or("first_login"), 64),
         }
     }
 
@@ -74,9 +74,9 @@ fn issue(context: &Context, user: &str, expires: Option<Span>) -> Result<Exit, F
     let store = context.store_or_new()?;
     let enroll = &context.config.enroll;
     let lifetime = expires.unwrap_or(enroll.token_lifetime);
-    let issue = Issue { name: &name, uid, lifetime, max_shows: enroll.max_shows };
+    let issue = Issue { name: &name, uid, lifetime, max_shows: enroll.max_shows, code: None };
     let subject = context.subject(name.as_str());
-    let token = flow::issue_token(&store, &issue, SystemClock.now(), &subject, &mut Syslog::open())
+    let (token, _) = flow::issue_token(&store, &issue, SystemClock.now(), &subject, &mut Syslog::open())
         .map_err(|error| Failure::admin(&error, name.as_str()))?;
     writeln!(
         std::io::stdout(),

@@ -1,18 +1,23 @@
 //! An account's record and the state machines in it: tokens, recovery codes, watermarks, throttle.
 //! No file and no clock is reached from here, and nothing random but the making of recovery codes.
 
+mod binding;
 mod id;
 mod name;
 mod record;
+mod record_text;
 mod recovery;
+mod spoken;
 mod state;
 mod throttle;
 mod token;
 
+pub use binding::Binding;
 pub use id::{CredentialId, IdError, KeyId, RecordId, SetId, TokenId};
 pub use name::{Name, NameError};
-pub use record::{Credential, Label, Origin, Record, RecordError, Standing};
-pub use recovery::{Hash as RecoveryHash, RecoveryCode, RecoverySet, SALT_LEN, hash as hash_recovery_code};
+pub use record::{Credential, Label, Origin, Pending, Record, RecordError, Standing};
+pub use recovery::{GenerateError, RecoverySet};
+pub use spoken::{Hash as CodeHash, HashError, RecoveryCode, SALT_LEN, TokenCode, hash as hash_code};
 pub use state::{Mark, State, StateError};
 pub use throttle::{Gate, Lane, Means, Throttle, ThrottleRules};
 pub use token::{Token, TokenRefusal, TokenState};

@@ -2,7 +2,7 @@
 //!
 //! issued → shown → consumed, or expired, or revoked. The three ends are final.
 
-use super::TokenId;
+use super::{Binding, TokenId};
 use crate::clock::UnixTime;
 use thiserror::Error;
 
@@ -64,6 +64,15 @@ pub enum TokenRefusal {
     /// A code can't confirm what was never shown.
     #[error("no QR code of this enrolment token was shown yet")]
     NotShown,
+    /// The code that belongs to it is too old.
+    #[error("the code that belongs to the enrolment token has expired; ask an administrator for a new token")]
+    CodeExpired,
+    /// Too many wrong codes.
+    #[error("too many wrong codes for the enrolment token; ask an administrator for a new one")]
+    CodeTriesUsedUp,
+    /// Not its code.
+    #[error("that is not the code of the enrolment token")]
+    CodeWrong,
     /// Its QR code was shown again since; only the last one counts.
     #[error("a newer QR code of this enrolment token was shown; use that one, or start again")]
     ShownAgain,
@@ -80,6 +89,9 @@ impl TokenRefusal {
             Self::ShowsUsedUp => "token_shows_used_up",
             Self::NotShown => "token_not_shown",
             Self::ShownAgain => "token_shown_again",
+            Self::CodeExpired => "token_code_expired",
+            Self::CodeTriesUsedUp => "token_code_tries_used_up",
+            Self::CodeWrong => "token_code_wrong",
         }
     }
 }
@@ -99,8 +111,10 @@ pub struct Token {
     pub max_shows: u8,
     /// Where it stands.
     pub state: TokenState,
-    /// Who issued it.
-    pub issued_by: String,
+    /// Who issued it; nobody did where `first_login` gave the right to enrol.
+    pub issued_by: Option<String>,
+    /// The code without which its QR code is not shown.
+    pub binding: Option<Binding>,
 }
 
 impl Token {
@@ -121,7 +135,20 @@ impl Token {
         matches!(self.state_at(now), TokenState::Issued | TokenState::Shown(_))
     }
 
-    fn refuse_ended(&mut self, now: UnixTime) -> Result<(), TokenRefusal> {
+    /// Whether a QR code could be shown for it now.
+    ///
+    /// # Errors
+    /// It has ended, or its code has, or its QR code was shown as often as allowed.
+    pub fn check(&self, now: UnixTime) -> Result<(), TokenRefusal> {
+        self.clone().show(now)?;
+        self.binding.as_ref().map_or(Ok(()), |binding| binding.check(now))
+    }
+
+    /// Brings the state up to date, and refuses a token that has ended.
+    ///
+    /// # Errors
+    /// Consumed, expired or revoked.
+    pub fn refuse_ended(&mut self, now: UnixTime) -> Result<(), TokenRefusal> {
         self.state = self.state_at(now);
         match self.state {
             TokenState::Issued | TokenState::Shown(_) => Ok(()),
@@ -185,7 +212,8 @@ mod tests {
             shows: 0,
             max_shows: 3,
             state: TokenState::Issued,
-            issued_by: "root".into(),
+            issued_by: Some("root".into()),
+            binding: None,
         }
     }
 

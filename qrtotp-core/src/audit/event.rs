@@ -23,6 +23,7 @@ pub enum Kind {
     Login,
     DeviceProof,
     EnrollmentStarted,
+    EnrollmentResumed,
     EnrollmentConfirmed,
     EnrollmentAbandoned,
     EnrollmentExpired,
@@ -33,7 +34,10 @@ pub enum Kind {
     TokenConsumed,
     TokenExpired,
     TokenRevoked,
+    TokenCodeRefused,
     CredentialRevoked,
+    RecoveryIssued,
+    RecoveryLost,
     RecoveryUsed,
     RecoveryRegenerated,
     ThrottleEngaged,
@@ -51,6 +55,7 @@ impl Kind {
             Self::Login => "login",
             Self::DeviceProof => "device_proof",
             Self::EnrollmentStarted => "enrollment_started",
+            Self::EnrollmentResumed => "enrollment_resumed",
             Self::EnrollmentConfirmed => "enrollment_confirmed",
             Self::EnrollmentAbandoned => "enrollment_abandoned",
             Self::EnrollmentExpired => "enrollment_expired",
@@ -61,7 +66,10 @@ impl Kind {
             Self::TokenConsumed => "token_consumed",
             Self::TokenExpired => "token_expired",
             Self::TokenRevoked => "token_revoked",
+            Self::TokenCodeRefused => "token_code_refused",
             Self::CredentialRevoked => "credential_revoked",
+            Self::RecoveryIssued => "recovery_issued",
+            Self::RecoveryLost => "recovery_lost",
             Self::RecoveryUsed => "recovery_used",
             Self::RecoveryRegenerated => "recovery_regenerated",
             Self::ThrottleEngaged => "throttle_engaged",
@@ -75,7 +83,8 @@ impl Kind {
     fn priority(self, verdict: Option<Verdict>) -> Priority {
         match (self, verdict) {
             (Self::RecordDamaged | Self::ConfigurationRefused | Self::InternalError, _) => Priority::Error,
-            (_, Some(Verdict::Denied)) | (Self::ThrottleEngaged | Self::EnrollmentRefused, _) => {
+            (_, Some(Verdict::Denied))
+            | (Self::ThrottleEngaged | Self::EnrollmentRefused | Self::TokenCodeRefused, _) => {
                 Priority::Warning
             }
             (Self::Login | Self::DeviceProof, Some(Verdict::Accepted | Verdict::Ignored)) => Priority::Info,

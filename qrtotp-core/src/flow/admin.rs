@@ -2,8 +2,8 @@
 
 use super::enroll::{Addition, EnrollError, record_id};
 use crate::account::{
-    Credential, CredentialId, Label, Name, Origin, Record, RecordId, RecoveryCode, RecoverySet, Standing,
-    State, Token, TokenId, TokenRefusal, TokenState,
+    Binding, Credential, CredentialId, Label, Name, Origin, Record, RecordId, RecoveryCode, RecoverySet,
+    Standing, State, Token, TokenCode, TokenId, TokenRefusal, TokenState,
 };
 use crate::audit::{AuditSink, Event, Kind, Subject};
 use crate::clock::UnixTime;
@@ -153,6 +153,7 @@ pub fn regenerate_recovery<S: Store>(
             .filter(|record| record.standing() == Standing::Enrolled)
             .ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
         record.recovery = Some(set.clone());
+        record.recovery_due = false;
         Ok::<(), AdminError>(())
     })??;
     let left = u32::try_from(codes.len()).unwrap_or(0);
@@ -170,9 +171,12 @@ pub struct Issue<'a> {
     pub lifetime: Span,
     /// How often its QR code may be shown.
     pub max_shows: u8,
+    /// With a one-time code that is good for so long.
+    pub code: Option<Span>,
 }
 
-/// Issues an enrolment token.
+/// Issues an enrolment token, and its one-time code where one is wanted: shown once, to be given to the person over
+/// another channel.
 ///
 /// # Errors
 /// A live one is there already; the record is another uid's; the store.
@@ -182,7 +186,9 @@ pub fn issue_token<S: Store>(
     now: UnixTime,
     subject: &Subject,
     audit: &mut impl AuditSink,
-) -> Result<Token, AdminError> {
+) -> Result<(Token, Option<TokenCode>), AdminError> {
+    let bound = issue.code.map(|lifetime| Binding::generate(now + lifetime.as_seconds()));
+    let (binding, code) = bound.transpose().map_err(generate_failed)?.unzip();
     let token = Token {
         id: TokenId::from_random(random_bytes().map_err(generate_failed)?),
         issued: now,
@@ -190,7 +196,8 @@ pub fn issue_token<S: Store>(
         shows: 0,
         max_shows: issue.max_shows,
         state: TokenState::Issued,
-        issued_by: subject.by.clone(),
+        issued_by: Some(subject.by.clone()),
+        binding,
     };
     let id = RecordId(random_bytes().map_err(generate_failed)?);
     let name = issue.name;
@@ -205,20 +212,27 @@ pub fn issue_token<S: Store>(
         }
         let mut expired = None;
         if let Some(known) = &record.token {
-            if known.is_live(now) {
+            // One whose code is worth nothing any more is of no use, unless its QR code is on a screen already.
+            let stuck = known.binding.as_ref().is_some_and(|binding| binding.check(now).is_err());
+            if known.is_live(now)
+                && known.issued_by.is_some()
+                && !(stuck && known.state == TokenState::Issued)
+            {
                 return Err(AdminError::TokenLive(name.clone(), known.id));
             }
             let ended_unseen = matches!(known.state, TokenState::Issued | TokenState::Shown(_));
             expired = ended_unseen.then_some(known.id);
         }
         record.token = Some(token.clone());
+        record.pending = None;
         Ok(expired)
     })??;
     if let Some(id) = expired {
         Event::new(Kind::TokenExpired, subject).token(id).emit(audit);
     }
-    Event::new(Kind::TokenIssued, subject).token(token.id).emit(audit);
-    Ok(token)
+    let with = if code.is_some() { "with_code" } else { "" };
+    Event::new(Kind::TokenIssued, subject).reason(with).token(token.id).emit(audit);
+    Ok((token, code))
 }
 
 /// Takes an enrolment token back.
@@ -236,7 +250,11 @@ pub fn revoke_token<S: Store>(
         let token = account.as_mut().and_then(|account| account.record.token.as_mut());
         let token = token.ok_or_else(|| AdminError::NoToken(name.clone()))?;
         token.revoke(now)?;
-        Ok::<TokenId, AdminError>(token.id)
+        let id = token.id;
+        if let Some(account) = account {
+            account.record.pending = None;
+        }
+        Ok::<TokenId, AdminError>(id)
     })??;
     Event::new(Kind::TokenRevoked, subject).token(id).emit(audit);
     Ok(id)
@@ -268,7 +286,6 @@ pub fn import<S: Store>(
         origin: Origin::Imported,
         secret: &uri.secret,
         used: None,
-        recovery: None,
         max_devices: usize::from(config.enroll.max_devices),
         now,
     };

@@ -8,7 +8,7 @@
 use super::given::Given;
 use crate::account::{
     CredentialId, Gate, Label, Means, Name, Record, SALT_LEN, SetId, Standing, State, Throttle,
-    ThrottleRules, hash_recovery_code,
+    ThrottleRules, hash_code,
 };
 use crate::clock::UnixTime;
 use crate::otp::{Code, MAX_TARGETS, Step, Window, matching_step};
@@ -159,7 +159,7 @@ fn write_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given<'_>) {
 
 fn hash_for_nobody<S: Store>(store: &S, given: &Given<'_>) {
     if let Given::Recovery(code, _) = given {
-        let _ = hash_recovery_code(code, &[0; SALT_LEN]);
+        let _ = hash_code(code, &[0; SALT_LEN]);
         store.pretend(|_, _| ());
     }
 }
@@ -186,7 +186,7 @@ fn decide<S: Store>(
     let failures = before.failures_of(Means::Recovery).saturating_add(1);
     let refused = |why| Judgement::refused(why, Means::Recovery, failures);
     let Given::Recovery(code, password_len) = given else { return Ok(refused(Refusal::WrongCode)) };
-    let Ok(hash) = hash_recovery_code(code, &salt) else { return Ok(refused(Refusal::NoMemory)) };
+    let Ok(hash) = hash_code(code, &salt) else { return Ok(refused(Refusal::NoMemory)) };
     let claimed = store.update_state(name, |record, state| {
         let known =
             record.recovery.as_ref().filter(|known| Some(known.id) == set && record.uid == rules.uid)?;

@@ -1,23 +1,31 @@
 //! What happens, from top to bottom: login, enrolment, administration. Each is one straight function over traits;
 //! the PAM module and the command are thin faces on them.
 
+mod account_part;
 mod admin;
 mod directory;
 mod enroll;
+mod first_login;
 mod given;
 mod judge;
 mod login;
+mod prompt;
 mod report;
 #[cfg(test)]
 mod tests;
 
+pub use account_part::{AccountPart, Due, Mark};
 pub use admin::{
     AdminError, Issue, Selection, import, issue_token, regenerate_recovery, revoke, revoke_token, unlock,
 };
-pub use directory::{Directory, HostDirectory, LookupError, NOBODY, Person, logged_name};
-pub use enroll::{EnrollDialog, EnrollError, Enrolled, ExistingCode, Invitation, Offer, enroll};
+pub use directory::{Directory, HostDirectory, LookupError, NOBODY, Person, host_name, logged_name};
+pub use enroll::{
+    Authority, Codes, EnrollDialog, EnrollError, Enrolled, Enrollment, ExistingCode, Handed, Invitation,
+    Offer, Reply, Scanned,
+};
 pub use judge::Refusal;
 pub use login::{FirstPass, Login, LoginHost, Options, Outcome, UNAVAILABLE};
+pub use prompt::PromptDialog;
 
 use thiserror::Error;
 use zeroize::Zeroizing;

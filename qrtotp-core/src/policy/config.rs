@@ -1,62 +1,13 @@
 //! `/etc/qrtotp/qrtotp.toml`. All keys optional, unknown ones refused, every value bounded.
 
-use super::Span;
+use super::{ConfigError, Date, Span};
 use crate::account::ThrottleRules;
 use crate::otp::{MAX_TARGETS, Window};
-use crate::store::{Readers, TrustError, open_dir, open_file, read_all};
 use serde::Deserialize;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use thiserror::Error;
 
 /// Where the configuration is unless the admin says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/qrtotp/qrtotp.toml";
-/// A configuration is a page, not a book, in bytes.
-const LIMIT: usize = 16 * 1024;
-
-/// Why there is no usable configuration. A login is denied then.
-#[derive(Debug, Error)]
-pub enum ConfigError {
-    /// The file is not there.
-    #[error("{0} does not exist; an empty file is enough to begin with")]
-    Missing(PathBuf),
-    /// The file can't be trusted or read.
-    #[error(transparent)]
-    Trust(TrustError),
-    /// Not the TOML that we know.
-    #[error("{path}, line {line}: {message}")]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Where in it, from 1.
-        line: usize,
-        /// What is wrong there.
-        message: String,
-    },
-    /// A value out of its bounds.
-    #[error("{path}: `{key}` {problem}")]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// The key.
-        key: &'static str,
-        /// What it should be.
-        problem: &'static str,
-    },
-}
-
-impl ConfigError {
-    /// The reason's word in the audit log.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Missing(_) => "config_missing",
-            Self::Trust(TrustError::Io { .. }) => "config_unreadable",
-            Self::Trust(_) => "config_untrusted",
-            Self::Syntax { .. } | Self::Value { .. } => "config_invalid",
-        }
-    }
-}
 
 /// The configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -148,7 +99,7 @@ impl Throttle {
 }
 
 /// `[enroll]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Enroll {
     /// How long a shown QR code may wait for its first code. Default `10m`, at most `1h`.
@@ -159,7 +110,14 @@ pub struct Enroll {
     pub max_shows: u8,
     /// Devices per account, 1–10. Default 5.
     pub max_devices: u8,
+    /// How long the one-time code of a token (`token issue --code`) is good for. Default `10m`, at most `1h`.
+    pub code_lifetime: Span,
+    /// PAM services at which people may enrol while they log in.
+    pub services: Vec<String>,
 }
+
+/// Where people log in and can be shown a picture.
+const SERVICES: [&str; 6] = ["sshd", "sudo", "sudo-i", "su", "su-l", "login"];
 
 impl Default for Enroll {
     fn default() -> Self {
@@ -168,6 +126,8 @@ impl Default for Enroll {
             token_lifetime: Span::seconds(86_400),
             max_shows: 3,
             max_devices: 5,
+            code_lifetime: Span::seconds(600),
+            services: SERVICES.map(str::to_owned).into(),
         }
     }
 }
@@ -196,6 +156,8 @@ pub struct Defaults {
     pub require: Require,
     /// What happens to an account without a credential.
     pub first_login: FirstLogin,
+    /// With `first_login = "allow"`: the last day (UTC) on which such an account gets in.
+    pub allow_until: Option<Date>,
 }
 
 /// What a login takes.
@@ -216,37 +178,12 @@ pub enum FirstLogin {
     /// Denied, at the same prompt as everybody.
     #[default]
     Deny,
-}
-
-/// A configuration and where it came from: the sealing key lies beside it.
-#[derive(Debug)]
-pub struct Source {
-    /// What it says.
-    pub config: Config,
-    /// Its directory.
-    pub dir_path: PathBuf,
-    _dir: OwnedFd,
-}
-
-impl Source {
-    /// Reads the configuration in `path`.
-    ///
-    /// # Errors
-    /// Missing, writable by others, not what we know.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let (Some(dir_path), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) else {
-            return Err(ConfigError::Trust(TrustError::Form(path.to_owned())));
-        };
-        let trust = |error| match error {
-            TrustError::Missing(_) => ConfigError::Missing(path.to_owned()),
-            other => ConfigError::Trust(other),
-        };
-        let dir = open_dir(dir_path).map_err(trust)?;
-        let file = open_file(&dir, name, path, false, Readers::Anybody).map_err(trust)?;
-        let bytes = read_all(file, path, LIMIT).map_err(trust)?;
-        let config = Config::parse(path, &bytes)?;
-        Ok(Self { config, dir_path: dir_path.to_owned(), _dir: dir })
-    }
+    /// Whoever gave the primary factor enrols a device, once.
+    Enroll,
+    /// The same, but only with a live enrolment token.
+    Token,
+    /// Gets in without a code until `allow_until`, and is told so.
+    Allow,
 }
 
 impl Config {
@@ -268,6 +205,12 @@ impl Config {
             None => Ok(config),
             Some((key, problem)) => Err(ConfigError::Value { path: path.to_owned(), key, problem }),
         }
+    }
+
+    /// Who the codes are for: the `issuer`, else the host.
+    #[must_use]
+    pub fn issuer_on(&self, host: &str) -> String {
+        self.issuer.clone().unwrap_or_else(|| crate::text::clean(host, 64).replace(':', "-"))
     }
 
     fn problem(&self) -> Option<(&'static str, &'static str)> {
@@ -295,6 +238,17 @@ impl Config {
             (self.enroll.time_limit > Span::seconds(3_600), "enroll.time_limit", "must be at most 1h"),
             (!(1..=10).contains(&self.enroll.max_shows), "enroll.max_shows", "must be 1 to 10"),
             (!(1..=10).contains(&devices), "enroll.max_devices", "must be 1 to 10"),
+            (self.enroll.code_lifetime > Span::seconds(3_600), "enroll.code_lifetime", "must be at most 1h"),
+            (
+                !self.enroll.services.iter().all(|name| is_service(name)),
+                "enroll.services",
+                "must name files of /etc/pam.d: small letters, digits, dots, dashes and underscores",
+            ),
+            (
+                self.defaults.allow_until.is_some() != (self.defaults.first_login == FirstLogin::Allow),
+                "defaults.allow_until",
+                "goes with first_login = \"allow\", and that needs it",
+            ),
             (
                 self.verify.window().steps() * devices > MAX_TARGETS,
                 "verify",
@@ -312,55 +266,8 @@ impl Config {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use proptest::prelude::*;
-
-    fn parse(text: &str) -> Result<Config, ConfigError> {
-        Config::parse(Path::new("/etc/qrtotp/qrtotp.toml"), text.as_bytes())
-    }
-
-    #[test]
-    fn an_empty_file_is_the_default_configuration() {
-        assert_eq!(parse("").unwrap(), Config::default());
-        assert_eq!(Config::default().verify.window(), Window { back: 1, ahead: 0 });
-    }
-
-    #[test]
-    fn an_unknown_key_is_named_with_its_line() {
-        let message = parse("state_dir = \"/x\"\n\n[verify]\nwindow = 3\n").unwrap_err().to_string();
-        assert!(message.contains("line 4") && message.contains("window"), "{message}");
-    }
-
-    #[test]
-    fn values_out_of_bounds_are_refused_by_key() {
-        for (text, key) in [
-            ("state_dir = \"relative\"", "state_dir"),
-            ("issuer = \"a:b\"", "issuer"),
-            ("issuer = \"\"", "issuer"),
-            ("[verify]\nwindow_back = 11", "verify.window_back"),
-            ("[throttle]\ndisable_after = 101", "throttle.disable_after"),
-            ("[throttle]\nmax_wait = \"1h\"", "throttle.max_wait"),
-            ("[enroll]\nmax_shows = 0", "enroll.max_shows"),
-            ("[enroll]\ntime_limit = \"2h\"", "enroll.time_limit"),
-        ] {
-            assert!(parse(text).unwrap_err().to_string().contains(&format!("`{key}`")), "{text}");
-        }
-    }
-
-    #[test]
-    fn steps_times_devices_above_fifteen_is_refused() {
-        assert!(parse("[verify]\nwindow_back = 2").is_ok(), "3 steps × 5 devices");
-        assert!(parse("[verify]\nwindow_back = 3").is_err(), "4 steps × 5 devices");
-        assert!(parse("[verify]\nwindow_back = 10\nwindow_ahead = 4\n[enroll]\nmax_devices = 1").is_ok());
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_parsed_without_a_panic(text in "(\\[?[a-z_.]{0,12}\\]? ?=? ?\"?[a-z0-9]{0,6}\"?\n?){0,6}") {
-            let _ = parse(&text);
-        }
-    }
+/// libpam takes a service's name in small letters for a file's; nothing else is ever looked up.
+fn is_service(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
+    !name.is_empty() && !name.starts_with('.') && name != "other" && name.bytes().all(plain)
 }

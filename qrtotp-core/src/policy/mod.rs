@@ -2,10 +2,16 @@
 
 mod check;
 mod config;
+mod date;
+mod source;
 mod span;
+mod stack;
+#[cfg(test)]
+mod tests;
 
 pub use check::{Finding, Severity, findings};
-pub use config::{
-    Audit, Brand, Config, ConfigError, DEFAULT_PATH, Defaults, Enroll, FirstLogin, Require, Source, Verify,
-};
+pub use config::{Audit, Brand, Config, DEFAULT_PATH, Defaults, Enroll, FirstLogin, Require, Verify};
+pub use date::{Date, DateError};
+pub use source::{ConfigError, Source};
 pub use span::{Span, SpanError};
+pub use stack::{OurLine, StackError, guard};

@@ -97,7 +97,8 @@ fn a_secret_that_is_enrolled_already_is_refused() {
 fn a_live_token_must_be_revoked_before_another_is_issued() {
     let mut w = World::new();
     let (name, subject) = (World::name(), World::subject("alice"));
-    let issue = Issue { name: &name, uid: UID, lifetime: w.config.enroll.token_lifetime, max_shows: 3 };
+    let issue =
+        Issue { name: &name, uid: UID, lifetime: w.config.enroll.token_lifetime, max_shows: 3, code: None };
     issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
     let second = issue_token(&w.store, &issue, START, &subject, &mut w.log);
     assert!(matches!(second, Err(AdminError::TokenLive(..))));
@@ -109,7 +110,8 @@ fn a_live_token_must_be_revoked_before_another_is_issued() {
 fn an_account_with_nothing_but_a_token_is_un_enrolled() {
     let mut w = World::new();
     let (name, subject) = (World::name(), World::subject("alice"));
-    let issue = Issue { name: &name, uid: UID, lifetime: w.config.enroll.token_lifetime, max_shows: 3 };
+    let issue =
+        Issue { name: &name, uid: UID, lifetime: w.config.enroll.token_lifetime, max_shows: 3, code: None };
     issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
     let options = Options { nullok: true, ..Options::default() };
     assert_eq!(w.login_as("alice", &options, &mut Human::default()), Outcome::Ignored);

@@ -9,9 +9,10 @@ fn token(w: &mut World) -> crate::account::TokenId {
         uid: UID,
         lifetime: w.config.enroll.token_lifetime,
         max_shows: w.config.enroll.max_shows,
+        code: None,
     };
     let subject = World::subject("alice");
-    issue_token(&w.store, &issue, w.clock.now(), &subject, &mut w.log).unwrap().id
+    issue_token(&w.store, &issue, w.clock.now(), &subject, &mut w.log).unwrap().0.id
 }
 
 fn snapshot(w: &World) -> Vec<(std::path::PathBuf, Vec<u8>)> {
@@ -82,12 +83,20 @@ fn a_qr_code_that_waited_too_long_is_worth_nothing() {
         name: &name,
         uid: UID,
         label: &label,
-        existing: ExistingCode::Required,
+        authority: Authority::Admin(ExistingCode::Required),
         subject: &subject,
         issuer: "h",
         params: Params::default(),
     };
-    let result = enroll(&invitation, &w.config, &w.store, &mut human, &Running(START, clock), &mut w.log);
+    let result = Enrollment {
+        invitation: &invitation,
+        config: &w.config,
+        store: &w.store,
+        dialog: &mut human,
+        clock: &Running(START, clock),
+        audit: &mut w.log,
+    }
+    .run();
     assert!(matches!(result, Err(EnrollError::TimeUp)));
     assert!(w.store.load(&name).unwrap().is_none());
 }
@@ -110,7 +119,7 @@ fn a_second_device_takes_a_code_of_the_first_and_makes_no_new_recovery_codes() {
 fn root_may_skip_the_existing_code_and_that_is_in_the_log() {
     let mut w = World::new();
     w.import(Params::default());
-    w.enroll_with(&mut Human::says([Say::Phone(0)]), ExistingCode::Skipped).unwrap();
+    w.enroll_with(&mut Human::says([Say::Phone(0)]), Authority::Admin(ExistingCode::Skipped)).unwrap();
     assert!(w.log.0.iter().any(|l| l.starts_with("event=enrollment_started reason=existing_code_skipped")));
 }
 
@@ -120,7 +129,7 @@ fn there_are_never_more_devices_than_allowed() {
     for _ in 0..5 {
         w.import(Params::default());
     }
-    let result = w.enroll_with(&mut Human::says([Say::Phone(0)]), ExistingCode::Skipped);
+    let result = w.enroll_with(&mut Human::says([Say::Phone(0)]), Authority::Admin(ExistingCode::Skipped));
     assert!(matches!(result, Err(EnrollError::TooManyDevices(5))));
 }
 

@@ -6,6 +6,8 @@ mod enroll;
 mod login;
 mod login_events;
 mod login_throttle;
+mod prompt;
+mod resume;
 
 use super::*;
 use crate::account::{Label, Name};
@@ -78,6 +80,7 @@ pub(super) struct Human {
     pub codes: Vec<String>,
     pub password: Option<Vec<u8>>,
     pub forwarded: Option<Vec<u8>>,
+    pub acknowledge: Acknowledge,
     pub now: UnixTime,
     /// The application replaces PAM_USER while it handles message number so many.
     pub user_changes_after: Option<usize>,
@@ -127,13 +130,40 @@ impl LoginHost for Human {
 }
 
 impl EnrollDialog for Human {
-    fn offer(&mut self, offer: &Offer) -> Result<(), NoAnswer> {
-        self.offers.push((offer.uri.to_string(), offer.key.to_string()));
-        Ok(())
+    fn first_code(&mut self, scanned: Scanned<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
+        match scanned {
+            Scanned::Now(offer) if note.is_none() => {
+                self.offers.push((offer.uri.to_string(), offer.key.to_string()));
+            }
+            Scanned::Now(_) => {}
+            Scanned::Before { minutes } => self.shown.push(format!("scanned {minutes} minutes ago")),
+        }
+        let typed = self.ask(note.unwrap_or("first code"), Echo::On)?;
+        Ok(match typed.as_slice() {
+            b"n" => Reply::Fresh,
+            b"q" => Reply::GiveUp,
+            _ => Reply::Code(typed),
+        })
     }
-    fn recovery_codes(&mut self, codes: &[Zeroizing<String>]) {
+    fn recovery_codes(&mut self, codes: &[Zeroizing<String>], _: Option<&str>) -> Result<Handed, NoAnswer> {
         self.codes = codes.iter().map(|code| code.to_string()).collect();
+        match self.acknowledge {
+            Acknowledge::Shown => Ok(Handed::Shown),
+            Acknowledge::With(word) => Ok(Handed::Typed(Typed::new(word.into()))),
+            Acknowledge::First => Ok(Handed::Typed(Typed::new(self.codes[0].clone().into_bytes()))),
+            Acknowledge::Never => Err(NoAnswer),
+        }
     }
+}
+
+/// What the person does about recovery codes.
+#[derive(Clone, Copy, Default)]
+pub(super) enum Acknowledge {
+    #[default]
+    Shown,
+    With(&'static str),
+    First,
+    Never,
 }
 
 /// A host with a store.
@@ -229,13 +259,13 @@ impl World {
     }
 
     pub(super) fn enroll(&mut self, human: &mut Human) -> Result<Enrolled, EnrollError> {
-        self.enroll_with(human, ExistingCode::Required)
+        self.enroll_with(human, Authority::Admin(ExistingCode::Required))
     }
 
     pub(super) fn enroll_with(
         &mut self,
         human: &mut Human,
-        existing: ExistingCode,
+        authority: Authority,
     ) -> Result<Enrolled, EnrollError> {
         human.now = self.clock.now();
         let subject = Self::subject("alice");
@@ -244,12 +274,20 @@ impl World {
             name: &name,
             uid: self.people.0.get(),
             label: &label,
-            existing,
+            authority,
             subject: &subject,
             issuer: "host",
             params: Params::default(),
         };
-        enroll(&invitation, &self.config, &self.store, human, &self.clock, &mut self.log)
+        Enrollment {
+            invitation: &invitation,
+            config: &self.config,
+            store: &self.store,
+            dialog: human,
+            clock: &self.clock,
+            audit: &mut self.log,
+        }
+        .run()
     }
 
     pub(super) fn pass(&self, seconds: i64) {

@@ -32,6 +32,15 @@ impl KeyUri {
     /// Reads back as the same value, except that the format drops spaces at the account's start and takes
     /// what stands before a colon in the account for the issuer if `issuer` is empty.
     pub fn to_uri(&self) -> Zeroizing<String> {
+        self.write(true)
+    }
+
+    /// The URI without its `issuer` parameter, for a smaller QR code: apps take the issuer from before the account.
+    pub fn to_short_uri(&self) -> Zeroizing<String> {
+        self.write(false)
+    }
+
+    fn write(&self, issuer_parameter: bool) -> Zeroizing<String> {
         let secret = self.secret.to_base32();
         // Enough for three bytes per encoded byte and all parameters: the text must not move while it grows,
         // or a part of it stays behind in freed memory.
@@ -45,7 +54,7 @@ impl KeyUri {
         percent::encode(&mut uri, &self.account, b"@");
         uri.push_str("?secret=");
         uri.push_str(&secret);
-        if !self.issuer.is_empty() {
+        if issuer_parameter && !self.issuer.is_empty() {
             uri.push_str("&issuer=");
             percent::encode(&mut uri, &self.issuer, b"");
         }

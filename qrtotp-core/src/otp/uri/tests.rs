@@ -28,6 +28,13 @@ fn a_uri_with_default_parameters_is_short() {
 }
 
 #[test]
+fn a_short_uri_names_the_issuer_once_and_reads_back_the_same() {
+    let long = key("Example", "alice@web1", Params::default());
+    assert_eq!(*long.to_short_uri(), format!("otpauth://totp/Example:alice@web1?secret={KEY}"));
+    assert_eq!(KeyUri::parse(&long.to_short_uri(), Strength::Normal).unwrap(), long);
+}
+
+#[test]
 fn other_parameters_are_written_out() {
     let uri = key("E", "a", Params::new(Algorithm::Sha512, 8, 60).unwrap()).to_uri();
     assert!(uri.ends_with("&issuer=E&algorithm=SHA512&digits=8&period=60"));

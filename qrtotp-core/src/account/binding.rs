@@ -1,0 +1,104 @@
+//! The one-time code of a token (a binding code in the words of NIST SP 800-63B-4): it reaches the person over another
+//! channel, and without it no QR code of the token is shown.
+
+use super::spoken::{Hash, SALT_LEN, TokenCode, hash};
+use super::{GenerateError, TokenRefusal};
+use crate::clock::UnixTime;
+use crate::otp::random_bytes;
+use subtle::ConstantTimeEq;
+
+/// What is kept of a token's code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The hash's salt.
+    pub salt: [u8; SALT_LEN],
+    /// The code's hash.
+    pub hash: Hash,
+    /// The first second at which the code is worth nothing.
+    pub expires: UnixTime,
+    /// Guesses since the last right one.
+    pub failures: u8,
+}
+
+impl Binding {
+    /// Wrong guesses that end a code: ten in 2^40.
+    pub const TRIES: u8 = 10;
+
+    /// A fresh code and what is kept of it.
+    ///
+    /// # Errors
+    /// No random numbers, or no memory for hashing.
+    pub fn generate(expires: UnixTime) -> Result<(Self, TokenCode), GenerateError> {
+        let code = TokenCode::generate()?;
+        let salt = random_bytes()?;
+        Ok((Self { salt, hash: hash(&code, &salt)?, expires, failures: 0 }, code))
+    }
+
+    /// Whether a code may still be typed.
+    ///
+    /// # Errors
+    /// Its time is over, or too many wrong ones were typed.
+    pub fn check(&self, now: UnixTime) -> Result<(), TokenRefusal> {
+        match self {
+            _ if self.failures >= Self::TRIES => Err(TokenRefusal::CodeTriesUsedUp),
+            _ if now >= self.expires => Err(TokenRefusal::CodeExpired),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a guess as failed. Make it durable before the guess is looked at.
+    ///
+    /// # Errors
+    /// As [`Binding::check`].
+    pub fn guess(&mut self, now: UnixTime) -> Result<(), TokenRefusal> {
+        self.check(now)?;
+        self.failures += 1;
+        Ok(())
+    }
+
+    /// Whether that was the code; a right one takes the counted guesses back.
+    ///
+    /// # Errors
+    /// It was not, or its time ran out meanwhile.
+    pub fn settle(&mut self, guess: &Hash, now: UnixTime) -> Result<(), TokenRefusal> {
+        if !bool::from(self.hash.ct_eq(guess)) {
+            return Err(TokenRefusal::CodeWrong);
+        }
+        if now >= self.expires {
+            return Err(TokenRefusal::CodeExpired);
+        }
+        self.failures = 0;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn ten_wrong_guesses_end_a_code_and_a_right_one_takes_them_back() {
+        let (mut binding, code) = Binding::generate(1000).unwrap();
+        for _ in 0..9 {
+            binding.guess(10).unwrap();
+        }
+        let right = hash(&code, &binding.salt).unwrap();
+        binding.guess(10).unwrap();
+        binding.settle(&right, 10).unwrap();
+        for _ in 0..10 {
+            binding.guess(10).unwrap();
+            assert_eq!(binding.settle(&[0; 16], 10), Err(TokenRefusal::CodeWrong));
+        }
+        assert_eq!(binding.guess(10), Err(TokenRefusal::CodeTriesUsedUp));
+    }
+
+    #[test]
+    fn a_code_is_worth_nothing_once_its_time_is_over() {
+        let (mut binding, code) = Binding::generate(1000).unwrap();
+        binding.guess(999).unwrap();
+        let right = hash(&code, &binding.salt).unwrap();
+        assert_eq!(binding.settle(&right, 1000), Err(TokenRefusal::CodeExpired));
+        assert_eq!(binding.guess(1000), Err(TokenRefusal::CodeExpired));
+    }
+}

@@ -1,0 +1,239 @@
+//! A credential that nobody confirmed yet: its QR code is on a screen, or was. Root's lives in memory only; that of a
+//! person whose connection may drop is kept, sealed, until its time limit.
+
+use super::keep::{Seen, record_id};
+use super::{Authority, EnrollDialog, EnrollError, Enrollment, ExistingCode, Invitation, Offer, Progress};
+use crate::account::{
+    Credential, CredentialId, Label, Origin, Pending, Record, RecordId, Standing, State, Token, TokenId,
+    TokenState,
+};
+use crate::audit::{AuditSink, Event, Kind};
+use crate::clock::{Clock, UnixTime};
+use crate::otp::{KeyUri, Params, Secret, Strength, random_bytes};
+use crate::policy::FirstLogin;
+use crate::qr::{Level, Matrix};
+use crate::store::{Account, Store};
+
+/// Modules per side of the largest QR code that a terminal of 80×24 shows, with its quiet zone, above a question.
+const FITS: usize = 37;
+
+/// A credential before its confirmation.
+pub(super) struct Draft {
+    pub secret: Secret,
+    pub id: CredentialId,
+    pub label: Label,
+    pub params: Params,
+    pub record: RecordId,
+    pub seen: Seen,
+    pub token: TokenId,
+    /// The number of this show; a later one makes this draft worthless.
+    pub shows: u8,
+    /// The token itself, where it is in no record yet.
+    pub own_token: Option<Token>,
+    /// It is in the record as pending.
+    pub kept: bool,
+    /// It was shown in an earlier dialogue.
+    pub resumed: bool,
+    pub shown: UnixTime,
+}
+
+impl Draft {
+    /// What an app has to be given.
+    pub(super) fn offer(&self, invitation: &Invitation<'_>) -> Result<Offer, EnrollError> {
+        let secret = Secret::from_bytes(self.secret.as_bytes(), Strength::Normal);
+        let uri = KeyUri {
+            issuer: invitation.issuer.to_owned(),
+            account: invitation.name.as_str().to_owned(),
+            secret: secret.map_err(|error| EnrollError::Seal(error.to_string()))?,
+            params: self.params,
+        };
+        let (long, short) = (uri.to_uri(), uri.to_short_uri());
+        let side = |text: &str| Matrix::encode(text, Level::Low).map_or(usize::MAX, |matrix| matrix.side());
+        let picture = if side(&long) > FITS && side(&short) < side(&long) { short } else { long.clone() };
+        Ok(Offer {
+            uri: long,
+            picture,
+            key: self.secret.to_groups(),
+            issuer: uri.issuer,
+            account: uri.account,
+            unusual: (!self.params.is_default()).then_some(self.params),
+        })
+    }
+}
+
+impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
+    pub(super) fn is_admin(&self) -> bool {
+        matches!(self.invitation.authority, Authority::Admin(_))
+    }
+
+    /// The QR code that was scanned before the connection dropped, if its time is not over.
+    pub(super) fn resume(&mut self) -> Result<Option<Draft>, EnrollError> {
+        if self.is_admin() {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let Some(account) = self.store.load(self.invitation.name)? else { return Ok(None) };
+        let record = &account.record;
+        let (Some(pending), Some(token)) = (&record.pending, &record.token) else { return Ok(None) };
+        let live = pending.is_live(now, self.config.enroll.time_limit) && token.is_live(now);
+        if !live || pending.token != token.id {
+            return Ok(None);
+        }
+        let Credential { id, label, params, created, .. } = pending.credential.clone();
+        let secret = self.store.key().open_secret(record, &pending.credential)?;
+        Event::new(Kind::EnrollmentResumed, self.invitation.subject)
+            .credential(id, label.as_str())
+            .token(token.id)
+            .emit(self.audit);
+        Ok(Some(Draft {
+            secret,
+            id,
+            label,
+            params,
+            record: record.id,
+            seen: Seen::of(&account),
+            token: token.id,
+            shows: token.shows,
+            own_token: None,
+            kept: true,
+            resumed: true,
+            shown: created,
+        }))
+    }
+
+    /// A fresh secret under a token. The show is counted, durably, before anything is shown.
+    pub(super) fn draw(&mut self, progress: &mut Progress) -> Result<Draft, EnrollError> {
+        self.ask_token_code(progress)?;
+        let Invitation { name, uid, label, subject, params, authority, .. } = *self.invitation;
+        let now = self.clock.now();
+        let (record, _) = record_id(self.store, name)?;
+        let fresh = Record::new(name.clone(), uid, record);
+        let secret = Secret::generate()?;
+        let id = CredentialId::from_random(random_bytes()?);
+        let sealed = self.store.key().seal_secret(&fresh, id, params, &secret)?;
+        let kept = !self.is_admin();
+        let own = self.own_token(now)?;
+        let pending = |token| {
+            let credential = Credential {
+                id,
+                label: label.clone(),
+                params,
+                created: now,
+                origin: Origin::Enrolled,
+                sealed: sealed.clone(),
+            };
+            kept.then_some(Pending { credential, token })
+        };
+        let first_login = self.config.defaults.first_login;
+        let (token, shows, own_token, seen) = self.store.update_account(name, |slot| {
+            if slot.as_ref().is_some_and(|account| account.record.id != record) {
+                return Err(EnrollError::Changed);
+            }
+            // What belonged to a former user of this name counts for nothing; only root may replace it, at the end.
+            let known = slot.as_mut().map(|account| &mut account.record).filter(|record| record.uid == uid);
+            let live = known.and_then(|record| {
+                let token = record.token.as_mut().filter(|token| token.is_live(now))?;
+                Some((token, &mut record.pending))
+            });
+            if let Some((token, slot_of_pending)) = live {
+                if kept && token.binding.is_some() && progress.bound != Some(token.id) {
+                    return Err(EnrollError::Changed);
+                }
+                token.show(now)?;
+                *slot_of_pending = pending(token.id);
+                let (id, shows) = (token.id, token.shows);
+                return Ok((id, shows, None, slot.as_ref().map(Seen::of).unwrap_or_default()));
+            }
+            if !may_begin(authority, first_login, slot.as_ref()) {
+                return Err(EnrollError::NotAllowed("no_token"));
+            }
+            if !kept {
+                return Ok((
+                    own.id,
+                    own.shows,
+                    Some(own.clone()),
+                    slot.as_ref().map(Seen::of).unwrap_or_default(),
+                ));
+            }
+            let account =
+                slot.get_or_insert_with(|| Account { record: fresh.clone(), state: State::new(record) });
+            if account.record.uid != uid {
+                return Err(EnrollError::UidChanged);
+            }
+            account.record.token = Some(own.clone());
+            account.record.pending = pending(own.id);
+            Ok((own.id, own.shows, None, Seen::of(account)))
+        })??;
+        if token == own.id {
+            Event::new(Kind::TokenIssued, subject).token(token).emit(self.audit);
+        }
+        Event::new(Kind::TokenShown, subject).token(token).emit(self.audit);
+        let skipped = authority == Authority::Admin(ExistingCode::Skipped) && seen.has_devices();
+        Event::new(Kind::EnrollmentStarted, subject)
+            .reason(if skipped { "existing_code_skipped" } else { "" })
+            .credential(id, label.as_str())
+            .token(token)
+            .emit(self.audit);
+        let label = label.clone();
+        Ok(Draft {
+            secret,
+            id,
+            label,
+            params,
+            record,
+            seen,
+            token,
+            shows,
+            own_token,
+            kept,
+            resumed: false,
+            shown: now,
+        })
+    }
+
+    /// The token of an enrolment for which none was issued. Already shown once.
+    fn own_token(&self, now: UnixTime) -> Result<Token, EnrollError> {
+        Ok(Token {
+            id: TokenId::from_random(random_bytes()?),
+            issued: now,
+            expires: now + self.config.enroll.time_limit.as_seconds(),
+            shows: 1,
+            max_shows: self.config.enroll.max_shows,
+            state: TokenState::Shown(now),
+            issued_by: self.is_admin().then(|| self.invitation.subject.by.clone()),
+            binding: None,
+        })
+    }
+
+    /// The dialogue was ended by a decision: what it showed is worth nothing from now on. Best effort, for the time
+    /// limit does the same a little later.
+    pub(super) fn withdraw(&mut self, draft: &Draft) {
+        if !draft.kept {
+            return;
+        }
+        let withdrawn = self.store.update_account(self.invitation.name, |slot| {
+            let Some(record) = slot.as_mut().map(|account| &mut account.record) else { return };
+            if record.pending.as_ref().is_some_and(|pending| pending.credential.id == draft.id) {
+                record.pending = None;
+                // A token that nobody issued goes with its only QR code.
+                record.token.take_if(|token| token.id == draft.token && token.issued_by.is_none());
+            }
+        });
+        if let Err(error) = withdrawn {
+            self.audit.debug(&format!("an abandoned QR code stays until its time limit: {error}"));
+        }
+    }
+}
+
+/// Whether an enrolment may begin without an issued token.
+fn may_begin(authority: Authority, first_login: FirstLogin, account: Option<&Account>) -> bool {
+    let standing = account.map_or(Standing::Unenrolled, |account| account.record.standing());
+    match (authority, standing) {
+        (Authority::Admin(_), _) => true,
+        (_, Standing::Enrolled) => true, // an existing device was proven
+        (_, Standing::Revoked) | (Authority::TokenCode, Standing::Unenrolled) => false,
+        (Authority::PrimaryFactor, Standing::Unenrolled) => {
+            matches!(first_login, FirstLogin::Enroll | FirstLogin::Allow)
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The last step: a confirmed credential becomes part of the account.
+
+use super::EnrollError;
+use crate::account::{Credential, CredentialId, Label, Name, Origin, Record, RecordId, State};
+use crate::clock::UnixTime;
+use crate::otp::{Params, Secret, Step, random_bytes};
+use crate::store::{Account, Store};
+
+/// What must not change between the beginning and the end of an enrolment.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::flow) struct Seen {
+    uid: u32,
+    revoked: Option<UnixTime>,
+    credentials: Vec<CredentialId>,
+}
+
+impl Seen {
+    pub(super) fn of(account: &Account) -> Self {
+        let record = &account.record;
+        let credentials = record.credentials.iter().map(|credential| credential.id).collect();
+        Self { uid: record.uid, revoked: record.revoked, credentials }
+    }
+
+    pub(super) fn has_devices(&self) -> bool {
+        !self.credentials.is_empty()
+    }
+}
+
+/// The id of the account's record, or of the one that is to be made, and what is in it now.
+pub(in crate::flow) fn record_id<S: Store>(store: &S, name: &Name) -> Result<(RecordId, Seen), EnrollError> {
+    match store.load(name)? {
+        Some(account) => Ok((account.record.id, Seen::of(&account))),
+        None => Ok((RecordId(random_bytes()?), Seen::default())),
+    }
+}
+
+/// A credential that is to become part of an account.
+pub(in crate::flow) struct Addition<'a> {
+    pub id: CredentialId,
+    pub record: RecordId,
+    /// What the account was when this began: a device proven or revoked meanwhile must not be passed over.
+    pub seen: &'a Seen,
+    pub name: &'a Name,
+    pub uid: u32,
+    pub label: &'a Label,
+    pub params: Params,
+    pub origin: Origin,
+    pub secret: &'a Secret,
+    /// The step of the code that confirmed it: burnt.
+    pub used: Option<Step>,
+    pub max_devices: usize,
+    pub now: UnixTime,
+}
+
+impl Addition<'_> {
+    /// Keeps it. `also` changes the record in the same write.
+    pub(in crate::flow) fn keep<S: Store>(
+        &self,
+        store: &S,
+        also: impl Fn(&mut Record) -> Result<(), EnrollError>,
+    ) -> Result<(), EnrollError> {
+        let key = store.key();
+        let fresh = Record::new(self.name.clone(), self.uid, self.record);
+        let sealed = key.seal_secret(&fresh, self.id, self.params, self.secret)?;
+        store.update_account(self.name, |slot| {
+            if slot.as_ref().is_some_and(|account| account.record.id != self.record) {
+                return Err(EnrollError::Changed);
+            }
+            // A record of another uid belonged to somebody who is gone: what is in it goes, too.
+            let mut new = match slot.as_ref() {
+                Some(account) if account.record.uid == self.uid => account.clone(),
+                _ => Account { record: fresh.clone(), state: State::new(self.record) },
+            };
+            let record = &mut new.record;
+            if record.credential(self.id).is_some() {
+                return Err(EnrollError::Changed);
+            }
+            if record.credentials.len() >= self.max_devices {
+                return Err(EnrollError::TooManyDevices(record.credentials.len()));
+            }
+            for known in &record.credentials {
+                if key.open_secret(record, known)? == *self.secret {
+                    return Err(EnrollError::Known(known.id));
+                }
+            }
+            also(record)?;
+            if slot.as_ref().map(Seen::of).unwrap_or_default() != *self.seen {
+                return Err(EnrollError::Changed);
+            }
+            record.revoked = None;
+            record.credentials.push(Credential {
+                id: self.id,
+                label: self.label.clone(),
+                params: self.params,
+                created: self.now,
+                origin: self.origin,
+                sealed: sealed.clone(),
+            });
+            new.state.raise(self.id, self.used.unwrap_or(0), None);
+            new.state.throttle.lift();
+            *slot = Some(new);
+            Ok(())
+        })?
+    }
+}

@@ -1,0 +1,297 @@
+//! Enrolment, in the order in which it happens. Nothing is active before the first code was verified: whoever stops
+//! half-way leaves the account un-enrolled, and at most a QR code that dies by its time limit.
+
+mod dialog;
+mod draft;
+mod error;
+mod keep;
+mod recovery;
+mod token_code;
+
+pub use dialog::{EnrollDialog, Handed, Offer, Reply, Scanned};
+pub use error::EnrollError;
+pub(super) use keep::{Addition, record_id};
+pub use recovery::Codes;
+pub(super) use recovery::hand_over;
+
+use super::first_login::{Entry, entry};
+use super::given::Given;
+use super::judge::{Judgement, Refusal, Rules, settle};
+use super::{Echo, NoAnswer};
+use crate::account::{CredentialId, Label, Name, Origin, TokenId, TokenRefusal};
+use crate::audit::{AuditSink, Event, Kind, Subject};
+use crate::clock::Clock;
+use crate::otp::{Code, Params, Step, matching_step};
+use crate::policy::Config;
+use crate::store::Store;
+use draft::Draft;
+
+/// Wrong first codes that end an enrolment.
+const TRIES: u32 = 3;
+
+/// Whether an enrolled account must prove a device before another one is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExistingCode {
+    /// A code of an enrolled device, or a recovery code.
+    Required,
+    /// Root said no; it is an event.
+    Skipped,
+}
+
+/// Who says that the account may get a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// Root. What was shown is gone when the dialogue ends.
+    Admin(ExistingCode),
+    /// Somebody who gave the primary factor: `first_login` decides. Can be resumed after the connection dropped.
+    PrimaryFactor,
+    /// Somebody of whom only the uid is known: takes a token with a code.
+    TokenCode,
+}
+
+/// Who enrols what.
+pub struct Invitation<'a> {
+    /// The account.
+    pub name: &'a Name,
+    /// Its uid now.
+    pub uid: u32,
+    /// What the device is called.
+    pub label: &'a Label,
+    /// Who allows it.
+    pub authority: Authority,
+    /// Who and where, for the log.
+    pub subject: &'a Subject,
+    /// Who the code is for.
+    pub issuer: &'a str,
+    /// Algorithm, digits, period.
+    pub params: Params,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enrolled {
+    /// The new credential.
+    pub credential: CredentialId,
+    /// What became of the recovery codes.
+    pub codes: Codes,
+}
+
+/// Everything that an enrolment needs.
+pub struct Enrollment<'a, S, D, C, A> {
+    /// Who enrols what.
+    pub invitation: &'a Invitation<'a>,
+    /// The configuration.
+    pub config: &'a Config,
+    /// Where records are.
+    pub store: &'a S,
+    /// The person.
+    pub dialog: &'a mut D,
+    /// The time.
+    pub clock: &'a C,
+    /// Where events go.
+    pub audit: &'a mut A,
+}
+
+/// What an enrolment has come to.
+#[derive(Default)]
+struct Progress {
+    /// A QR code was or is to be asked about.
+    begun: bool,
+    /// Wrong first codes so far.
+    wrong: u32,
+    /// The token whose code was typed.
+    bound: Option<TokenId>,
+}
+
+impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
+    /// Enrols one device.
+    ///
+    /// # Errors
+    /// See [`EnrollError`]; in every case no credential came into the account.
+    pub fn run(mut self) -> Result<Enrolled, EnrollError> {
+        let mut progress = Progress::default();
+        let credential = self.steps(&mut progress).inspect_err(|error| {
+            let kind = match error {
+                _ if !progress.begun => Kind::EnrollmentRefused,
+                EnrollError::TimeUp => Kind::EnrollmentExpired,
+                _ => Kind::EnrollmentAbandoned,
+            };
+            let detail = if error.is_refusal() { String::new() } else { error.to_string() };
+            Event::new(kind, self.invitation.subject).reason(error.reason()).detail(&detail).emit(self.audit);
+        })?;
+        let invitation = self.invitation;
+        let codes =
+            hand_over(self.store, invitation.name, self.dialog, self.clock, invitation.subject, self.audit);
+        Ok(Enrolled { credential, codes })
+    }
+
+    fn steps(&mut self, progress: &mut Progress) -> Result<CredentialId, EnrollError> {
+        self.permit()?;
+        let mut draft = match self.resume()? {
+            Some(draft) => draft,
+            None => self.draw(progress)?,
+        };
+        progress.begun = true;
+        loop {
+            match self.confirm(&draft, progress) {
+                Ok(Some(step)) => return self.keep(&draft, step),
+                Ok(None) => draft = self.draw(progress)?,
+                Err(error) => {
+                    if !matches!(error, EnrollError::NoAnswer) {
+                        self.withdraw(&draft);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Whether this may begin at all. An account with a device proves one first.
+    fn permit(&mut self) -> Result<(), EnrollError> {
+        let Invitation { name, uid, authority, .. } = *self.invitation;
+        let account = self.store.load(name)?;
+        if account.as_ref().is_some_and(|account| account.record.uid != uid) {
+            return match authority {
+                Authority::Admin(_) => Ok(()), // the former user's record is replaced
+                Authority::PrimaryFactor | Authority::TokenCode => Err(EnrollError::UidChanged),
+            };
+        }
+        let devices = account.as_ref().map_or(0, |account| account.record.credentials.len());
+        if devices > 0 {
+            if devices >= usize::from(self.config.enroll.max_devices) {
+                return Err(EnrollError::TooManyDevices(devices));
+            }
+            return match authority {
+                Authority::Admin(ExistingCode::Skipped) => Ok(()),
+                _ => self.prove_existing(),
+            };
+        }
+        let now = self.clock.now();
+        let record = account.as_ref().map(|account| &account.record);
+        match authority {
+            Authority::Admin(_) => Ok(()),
+            Authority::PrimaryFactor => match entry(self.config, record, now) {
+                Entry::Enroll => Ok(()),
+                Entry::Allow { .. } => Ok(()), // the grace ends sooner for those who are ready
+                Entry::Deny(reason) => Err(EnrollError::NotAllowed(reason)),
+            },
+            Authority::TokenCode => {
+                let token = record.and_then(|record| record.token.as_ref());
+                let token = token.filter(|token| token.is_live(now) && token.binding.is_some());
+                token.map(|_| ()).ok_or(EnrollError::NotAllowed("no_token_code"))
+            }
+        }
+    }
+
+    fn prove_existing(&mut self) -> Result<(), EnrollError> {
+        let Invitation { name, uid, subject, .. } = *self.invitation;
+        let mut refusal = Refusal::Malformed;
+        for _ in 0..TRIES {
+            let prompt = "Code of a device that is enrolled already (or a recovery code): ";
+            let typed = self.dialog.ask(prompt, Echo::On).map_err(|NoAnswer| EnrollError::NoAnswer)?;
+            let rules = Rules {
+                key: self.store.key(),
+                uid,
+                now: self.clock.now(),
+                window: self.config.verify.window(),
+                throttle: self.config.throttle.rules(),
+            };
+            let judgement = settle(self.store, name, &rules, &Given::code(&typed))?;
+            judgement.report(Kind::DeviceProof, subject, &rules.throttle, self.audit);
+            match judgement {
+                Judgement::Accepted { .. } => return Ok(()),
+                Judgement::Refused { why, .. } => refusal = why,
+            }
+            self.dialog.show("That was not right.");
+        }
+        Err(EnrollError::NotProven(refusal.reason()))
+    }
+
+    /// Asks for the first code. `None`: another QR code is wanted.
+    fn confirm(&mut self, draft: &Draft, progress: &mut Progress) -> Result<Option<Step>, EnrollError> {
+        let offer = if draft.resumed { None } else { Some(draft.offer(self.invitation)?) };
+        let mut note = None;
+        loop {
+            let now = self.clock.now();
+            let scanned = match &offer {
+                Some(offer) => Scanned::Now(offer),
+                None => Scanned::Before { minutes: (now - draft.shown) / 60 },
+            };
+            let reply = self.dialog.first_code(scanned, note).map_err(|NoAnswer| EnrollError::NoAnswer)?;
+            let now = self.clock.now();
+            if !(0..self.config.enroll.time_limit.as_seconds()).contains(&now.saturating_sub(draft.shown)) {
+                return Err(EnrollError::TimeUp);
+            }
+            let typed = match reply {
+                Reply::Fresh => return Ok(None),
+                Reply::GiveUp => return Err(EnrollError::GivenUp),
+                Reply::Code(typed) => typed,
+            };
+            let step = draft.params.step_at(now);
+            let window = self.config.verify.window();
+            let matched = Code::parse(&typed)
+                .and_then(|code| matching_step(&draft.secret, draft.params, &code, step, window));
+            if matched.is_some() {
+                return Ok(matched);
+            }
+            progress.wrong += 1;
+            if progress.wrong >= TRIES {
+                return Err(EnrollError::WrongCodes);
+            }
+            note = Some("That was not the code. Wait for the next one and type that.");
+        }
+    }
+
+    /// The code was right: the credential is active, the token consumed, in one write.
+    fn keep(&mut self, draft: &Draft, step: Step) -> Result<CredentialId, EnrollError> {
+        let invitation = self.invitation;
+        let now = self.clock.now();
+        let addition = Addition {
+            id: draft.id,
+            record: draft.record,
+            seen: &draft.seen,
+            name: invitation.name,
+            uid: invitation.uid,
+            label: &draft.label,
+            params: draft.params,
+            origin: Origin::Enrolled,
+            secret: &draft.secret,
+            used: Some(step),
+            max_devices: usize::from(self.config.enroll.max_devices),
+            now,
+        };
+        addition.keep(self.store, |record| {
+            match (&mut record.token, &draft.own_token) {
+                (Some(token), _) if token.id == draft.token => {
+                    token.consume(now)?;
+                    let shown_last = match draft.kept {
+                        true => {
+                            record.pending.as_ref().is_some_and(|pending| pending.credential.id == draft.id)
+                        }
+                        false => token.shows == draft.shows,
+                    };
+                    if !shown_last {
+                        return Err(EnrollError::Token(TokenRefusal::ShownAgain));
+                    }
+                }
+                // An admin issued a token meanwhile: that is the one to use.
+                (Some(token), Some(_)) if token.is_live(now) => return Err(EnrollError::Changed),
+                (_, Some(own)) => {
+                    let mut own = own.clone();
+                    own.consume(now)?;
+                    record.token = Some(own);
+                }
+                (_, None) => return Err(EnrollError::Token(TokenRefusal::Revoked)),
+            }
+            record.pending = None;
+            record.recovery_due = record.recovery.is_none();
+            Ok(())
+        })?;
+        let subject = invitation.subject;
+        Event::new(Kind::TokenConsumed, subject).token(draft.token).emit(self.audit);
+        let confirmed =
+            Event::new(Kind::EnrollmentConfirmed, subject).credential(draft.id, draft.label.as_str());
+        confirmed.token(draft.token).emit(self.audit);
+        Ok(draft.id)
+    }
+}

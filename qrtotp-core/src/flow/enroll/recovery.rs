@@ -1,0 +1,99 @@
+//! Handing over recovery codes. They are worth something only once the person had the chance to keep them.
+
+use super::{EnrollDialog, Handed};
+use crate::account::{Name, RecoveryCode, RecoverySet, Standing};
+use crate::audit::{AuditSink, Event, Kind, Subject};
+use crate::clock::Clock;
+use crate::flow::NoAnswer;
+use crate::store::Store;
+
+/// Wrong answers after which the codes are given up.
+const TRIES: u32 = 3;
+
+/// What became of recovery codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codes {
+    /// None were owed; the account's are as they were.
+    Unchanged,
+    /// Handed over: they hold from now on.
+    Kept,
+    /// Nobody confirmed them; they are worth nothing, and the next login makes new ones.
+    Lost,
+}
+
+/// Hands over a fresh set where one is owed. Exactly one event says how that went.
+pub(in crate::flow) fn hand_over<S: Store>(
+    store: &S,
+    name: &Name,
+    dialog: &mut impl EnrollDialog,
+    clock: &impl Clock,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Codes {
+    let due = store.load(name).map(|account| account.is_some_and(|account| account.record.recovery_due));
+    if due.as_ref().is_ok_and(|due| !due) {
+        return Codes::Unchanged;
+    }
+    match due.map_err(|error| error.reason()).and_then(|_| attempt(store, name, dialog, clock)) {
+        Ok((how, left)) => {
+            Event::new(Kind::RecoveryIssued, subject).reason(how).left(left).emit(audit);
+            Codes::Kept
+        }
+        Err(reason) => {
+            Event::new(Kind::RecoveryLost, subject).reason(reason).emit(audit);
+            Codes::Lost
+        }
+    }
+}
+
+/// Shows a fresh set, and keeps it once the person typed one of them, or declined to.
+fn attempt<S: Store>(
+    store: &S,
+    name: &Name,
+    dialog: &mut impl EnrollDialog,
+    clock: &impl Clock,
+) -> Result<(&'static str, u32), &'static str> {
+    let (set, codes) = RecoverySet::generate(clock.now()).map_err(|_| "not_generated")?;
+    let shown: Vec<_> = codes.iter().map(RecoveryCode::display).collect();
+    let how = acknowledged(&codes, |note| dialog.recovery_codes(&shown, note))?;
+    let kept = store.update_account(name, |slot| {
+        let record = slot.as_mut().map(|account| &mut account.record);
+        let Some(record) = record.filter(|r| r.recovery_due && r.standing() == Standing::Enrolled) else {
+            return false;
+        };
+        record.recovery = Some(set.clone());
+        record.recovery_due = false;
+        true
+    });
+    match kept {
+        Ok(true) => Ok((how, u32::try_from(codes.len()).unwrap_or(0))),
+        Ok(false) | Err(_) => {
+            dialog.show(
+                "These recovery codes could not be kept: do not use them. The next login makes new ones.",
+            );
+            Err(kept.err().map_or("changed_meanwhile", |error| error.reason()))
+        }
+    }
+}
+
+fn acknowledged(
+    codes: &[RecoveryCode],
+    mut ask: impl FnMut(Option<&str>) -> Result<Handed, NoAnswer>,
+) -> Result<&'static str, &'static str> {
+    let mut note = None;
+    for _ in 0..TRIES {
+        let typed = match ask(note).map_err(|NoAnswer| "no_answer")? {
+            Handed::Shown => return Ok("shown"),
+            Handed::Typed(typed) => typed,
+        };
+        if typed.trim_ascii().eq_ignore_ascii_case(b"skip") {
+            return Ok("skipped");
+        }
+        let answer = RecoveryCode::parse(&typed);
+        if answer.is_some_and(|answer| codes.iter().any(|code| code.is_same(&answer))) {
+            return Ok("acknowledged");
+        }
+        note = Some("That is none of them.");
+    }
+    Err("not_acknowledged")
+}

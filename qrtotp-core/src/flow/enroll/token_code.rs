@@ -1,0 +1,76 @@
+//! The one-time code of a token: asked for before its QR code is shown.
+
+use super::{EnrollDialog, EnrollError, Enrollment, Progress, TRIES};
+use crate::account::{Token, TokenCode, TokenId, TokenRefusal, hash_code};
+use crate::audit::{AuditSink, Event, Kind};
+use crate::clock::Clock;
+use crate::flow::{Echo, NoAnswer};
+use crate::store::{Account, Store};
+
+impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
+    /// Where the live token has a code, it must be typed before a QR code is shown. Root need not.
+    pub(super) fn ask_token_code(&mut self, progress: &mut Progress) -> Result<(), EnrollError> {
+        let name = self.invitation.name;
+        let now = self.clock.now();
+        let account = self.store.load(name)?.filter(|account| account.record.uid == self.invitation.uid);
+        let token = account.and_then(|account| account.record.token).filter(|token| token.is_live(now));
+        let Some((id, binding)) = token.and_then(|token| Some((token.id, token.binding?))) else {
+            return Ok(());
+        };
+        if self.is_admin() || progress.bound == Some(id) {
+            return Ok(());
+        }
+        binding.check(now)?;
+        let mut refusal = TokenRefusal::CodeWrong;
+        for _ in 0..TRIES {
+            let prompt = "One-time code from your administrator: ";
+            let typed = self.dialog.ask(prompt, Echo::On).map_err(|NoAnswer| EnrollError::NoAnswer)?;
+            match self.try_token_code(id, &typed) {
+                Ok(()) => {
+                    progress.bound = Some(id);
+                    return Ok(());
+                }
+                Err(EnrollError::Token(TokenRefusal::CodeWrong)) => {}
+                Err(EnrollError::Token(other)) => {
+                    refusal = other;
+                    break;
+                }
+                Err(other) => return Err(other),
+            }
+            Event::new(Kind::TokenCodeRefused, self.invitation.subject)
+                .reason(TokenRefusal::CodeWrong.as_str())
+                .token(id)
+                .emit(self.audit);
+            self.dialog.show("That was not right.");
+        }
+        Err(refusal.into())
+    }
+
+    /// One guess: counted first, then hashed without the lock, then settled.
+    fn try_token_code(&mut self, id: TokenId, typed: &[u8]) -> Result<(), EnrollError> {
+        let name = self.invitation.name;
+        let now = self.clock.now();
+        let Some(code) = TokenCode::parse(typed) else { return Err(TokenRefusal::CodeWrong.into()) };
+        let on_token = |slot: &mut Option<Account>, f: &dyn Fn(&mut Token) -> Result<(), TokenRefusal>| {
+            let token = slot.as_mut().and_then(|account| account.record.token.as_mut());
+            f(token.filter(|token| token.id == id).ok_or(TokenRefusal::Revoked)?)
+        };
+        let salt = self.store.update_account(name, |slot| {
+            on_token(slot, &|token| token.refuse_ended(now))?;
+            let binding = slot.as_mut().and_then(|account| account.record.token.as_mut()?.binding.as_mut());
+            let binding = binding.ok_or(TokenRefusal::Revoked)?;
+            binding.guess(now)?;
+            Ok::<_, EnrollError>(binding.salt)
+        })??;
+        let hash = hash_code(&code, &salt).map_err(|error| EnrollError::Seal(error.to_string()))?;
+        self.store.update_account(name, |slot| {
+            on_token(slot, &|token| {
+                token
+                    .binding
+                    .as_mut()
+                    .map_or(Err(TokenRefusal::Revoked), |binding| binding.settle(&hash, now))
+            })
+        })??;
+        Ok(())
+    }
+}

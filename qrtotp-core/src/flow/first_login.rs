@@ -1,0 +1,60 @@
+//! What becomes of an account without a credential: who may enrol at login, and who gets in without for a while.
+
+use crate::account::{Record, Standing, TokenState};
+use crate::clock::UnixTime;
+use crate::policy::{Config, FirstLogin};
+
+/// What a login may become for an account without a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// An enrolment.
+    Enroll,
+    /// A login without a code; so many days are left, this one included.
+    Allow { days: i64 },
+    /// Nothing, with the reason's word.
+    Deny(&'static str),
+}
+
+/// Decides for an account that has no credential. `None`: there is no record.
+pub(super) fn entry(config: &Config, record: Option<&Record>, now: UnixTime) -> Entry {
+    let token = record.and_then(|record| record.token.as_ref());
+    let issued = token.filter(|token| token.issued_by.is_some());
+    // A shown QR code can be confirmed though no further one may be shown.
+    let resumable = record.and_then(|record| record.pending.as_ref()).is_some_and(|pending| {
+        token.is_some_and(|token| token.id == pending.token && token.is_live(now))
+            && pending.is_live(now, config.enroll.time_limit)
+    });
+    let by_token = || match issued {
+        Some(_) if resumable => Entry::Enroll,
+        Some(token) => {
+            token.check(now).map_or_else(|refusal| Entry::Deny(refusal.as_str()), |()| Entry::Enroll)
+        }
+        None => Entry::Deny("no_token"),
+    };
+    let first_login = config.defaults.first_login;
+    match (record.map_or(Standing::Unenrolled, Record::standing), first_login) {
+        (Standing::Enrolled, _) => Entry::Deny("enrolled_meanwhile"),
+        (Standing::Revoked, FirstLogin::Enroll | FirstLogin::Token) => match by_token() {
+            Entry::Enroll => Entry::Enroll,
+            Entry::Allow { .. } | Entry::Deny(_) => Entry::Deny("revoked"),
+        },
+        (Standing::Revoked, FirstLogin::Deny | FirstLogin::Allow) => Entry::Deny("revoked"),
+        (Standing::Unenrolled, FirstLogin::Deny) => Entry::Deny("not_enrolled"),
+        (Standing::Unenrolled, FirstLogin::Token) => by_token(),
+        (Standing::Unenrolled, FirstLogin::Enroll) => match token {
+            // What an administrator took back, no default gives again.
+            Some(token) if matches!(token.state, TokenState::Revoked(_)) => by_token(),
+            Some(token) if token.is_live(now) && token.issued_by.is_some() => by_token(),
+            Some(token) if token.is_live(now) && !resumable => {
+                token.check(now).map_or_else(|refusal| Entry::Deny(refusal.as_str()), |()| Entry::Enroll)
+            }
+            Some(_) | None => Entry::Enroll,
+        },
+        (Standing::Unenrolled, FirstLogin::Allow) => {
+            match config.defaults.allow_until.map_or(0, |date| date.days_left(now)) {
+                0 => Entry::Deny("grace_over"),
+                days => Entry::Allow { days },
+            }
+        }
+    }
+}

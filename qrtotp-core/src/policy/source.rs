@@ -1,0 +1,85 @@
+//! Where the configuration comes from: a file of root's that nobody else may write to.
+
+use super::Config;
+use crate::store::{Readers, TrustError, open_dir, open_file, read_all};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// A configuration is a page, not a book, in bytes.
+const LIMIT: usize = 16 * 1024;
+
+/// Why there is no usable configuration. A login is denied then.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file is not there.
+    #[error("{0} does not exist; an empty file is enough to begin with")]
+    Missing(PathBuf),
+    /// The file can't be trusted or read.
+    #[error(transparent)]
+    Trust(TrustError),
+    /// Not the TOML that we know.
+    #[error("{path}, line {line}: {message}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, from 1.
+        line: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// A value out of its bounds.
+    #[error("{path}: `{key}` {problem}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What it should be.
+        problem: &'static str,
+    },
+}
+
+impl ConfigError {
+    /// The reason's word in the audit log.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "config_missing",
+            Self::Trust(TrustError::Io { .. }) => "config_unreadable",
+            Self::Trust(_) => "config_untrusted",
+            Self::Syntax { .. } | Self::Value { .. } => "config_invalid",
+        }
+    }
+}
+
+/// A configuration and where it came from: the sealing key lies beside it.
+#[derive(Debug)]
+pub struct Source {
+    /// What it says.
+    pub config: Config,
+    /// Its directory.
+    pub dir_path: PathBuf,
+    _dir: OwnedFd,
+}
+
+impl Source {
+    /// Reads the configuration in `path`.
+    ///
+    /// # Errors
+    /// Missing, writable by others, not what we know.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let (Some(dir_path), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) else {
+            return Err(ConfigError::Trust(TrustError::Form(path.to_owned())));
+        };
+        let trust = |error| match error {
+            TrustError::Missing(_) => ConfigError::Missing(path.to_owned()),
+            other => ConfigError::Trust(other),
+        };
+        let dir = open_dir(dir_path).map_err(trust)?;
+        let file = open_file(&dir, name, path, false, Readers::Anybody).map_err(trust)?;
+        let bytes = read_all(file, path, LIMIT).map_err(trust)?;
+        let config = Config::parse(path, &bytes)?;
+        Ok(Self { config, dir_path: dir_path.to_owned(), _dir: dir })
+    }
+}

@@ -1,0 +1,296 @@
+//! The guard of enrolment at login: an account without a credential passes the auth part only where the account and
+//! the session part of this module are certain to follow. Reads the PAM file of the service as libpam does, but
+//! understands little on purpose: what it does not understand is a refusal.
+
+use crate::store::{Readers, TrustError, open_dir, open_file, read_all};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Where libpam looks, in its order.
+const DIRECTORIES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
+const MODULE: &str = "pam_qrtotp.so";
+/// Bytes of the largest PAM file that we look at.
+const LIMIT: usize = 16 * 1024;
+/// Bytes; libpam reads longer lines in pieces.
+const LONGEST_LINE: usize = 500;
+
+/// The line that the auth part was called from.
+#[derive(Clone, Copy, Debug)]
+pub struct OurLine<'a> {
+    /// PAM_SERVICE.
+    pub service: &'a str,
+    /// Its `config=`, or the default.
+    pub config: &'a Path,
+    /// The only sign of a primary factor is a password that an earlier module took.
+    pub password_only: bool,
+}
+
+/// Why nobody may enrol at this service. For the admin, with what to do.
+#[derive(Debug, Error)]
+pub enum StackError {
+    /// Not in the configuration's list.
+    #[error("the service {0} is not in enroll.services; add it there to let people enrol at it")]
+    NotListed(String),
+    /// No file of its own.
+    #[error(
+        "{0} has no file in /etc/pam.d or /usr/lib/pam.d; make one with the three lines of docs/INSTALL.md"
+    )]
+    NoFile(String),
+    /// The file can't be trusted or read.
+    #[error("enrolment at login needs to read the service's PAM file: {0}")]
+    Unreadable(TrustError),
+    /// Something in the file.
+    #[error("{path}: {problem}; put these two lines first in it: `{lines}`")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+        /// The lines, with their arguments.
+        lines: String,
+    },
+}
+
+/// Checks that the parts that finish or refuse an enrolment are certain to follow.
+///
+/// # Errors
+/// They are not, or we can't tell.
+pub fn guard(line: &OurLine<'_>, services: &[String]) -> Result<(), StackError> {
+    let service = line.service;
+    if !services.iter().any(|known| known == service) {
+        return Err(StackError::NotListed(crate::text::clean(service, 64)));
+    }
+    for directory in DIRECTORIES {
+        let path = Path::new(directory).join(service);
+        let dir = match open_dir(Path::new(directory)) {
+            Err(TrustError::Missing(_)) => continue,
+            other => other.map_err(StackError::Unreadable)?,
+        };
+        let file = match open_file(&dir, service, &path, false, Readers::Anybody) {
+            Err(TrustError::Missing(_)) => continue,
+            other => other.map_err(StackError::Unreadable)?,
+        };
+        let bytes = read_all(file, &path, LIMIT).map_err(StackError::Unreadable)?;
+        return check(&bytes, line).map_err(|problem| StackError::File { path, problem, lines: lines(line) });
+    }
+    Err(StackError::NoFile(service.to_owned()))
+}
+
+fn lines(line: &OurLine<'_>) -> String {
+    let argument = match line.config {
+        path if path == Path::new(super::DEFAULT_PATH) => String::new(),
+        path => format!(" config={}", path.display()),
+    };
+    format!("account requisite {MODULE}{argument}` and `session requisite {MODULE}{argument}")
+}
+
+/// One entry of a PAM file.
+struct Entry<'a> {
+    kind: &'static str,
+    optional_module: bool,
+    control: &'a str,
+    module: &'a str,
+    arguments: Vec<&'a str>,
+}
+
+const KINDS: [&str; 4] = ["auth", "account", "session", "password"];
+
+/// What a line is. `Err`: we don't know, so we don't go by it.
+enum Line<'a> {
+    Empty,
+    Include,
+    Entry(Entry<'a>),
+}
+
+fn read_line(line: &str) -> Result<Line<'_>, &'static str> {
+    if line.len() > LONGEST_LINE {
+        return Err("is too long");
+    }
+    let text = line.split('#').next().unwrap_or_default().trim_ascii();
+    if text.ends_with('\\') || line.trim_ascii_end().ends_with('\\') {
+        return Err("goes on in the next one, which is not followed");
+    }
+    if !text.bytes().all(|b| (b' '..0x7f).contains(&b) || b == b'\t') {
+        return Err("holds characters that are not ASCII");
+    }
+    let mut words = text.split_ascii_whitespace();
+    let Some(first) = words.next() else { return Ok(Line::Empty) };
+    if first.starts_with('@') {
+        return Ok(Line::Include);
+    }
+    let bare = first.strip_prefix('-').unwrap_or(first);
+    let kind = KINDS.into_iter().find(|kind| bare.eq_ignore_ascii_case(kind)).ok_or("is not understood")?;
+    let rest = text[first.len()..].trim_ascii_start();
+    let (control, rest) = match rest.strip_prefix('[') {
+        Some(_) => rest.split_at(rest.find(']').ok_or("is not understood")? + 1),
+        None => rest.split_at(rest.find([' ', '\t']).ok_or("is not understood")?),
+    };
+    let mut words = rest.split_ascii_whitespace();
+    let module = words.next().ok_or("is not understood")?;
+    let optional_module = first.starts_with('-');
+    Ok(Line::Entry(Entry { kind, optional_module, control, module, arguments: words.collect() }))
+}
+
+impl Entry<'_> {
+    fn is_ours(&self) -> bool {
+        self.module == MODULE
+            || (self.module.starts_with('/') && self.module.ends_with(&format!("/{MODULE}")))
+    }
+
+    /// A denial of this entry is final, it can't be left out, and it works on the same records as we do.
+    fn holds(&self, config: &Path) -> bool {
+        let plain = self.arguments.iter().all(|argument| !argument.starts_with('['));
+        let theirs = self.arguments.iter().find_map(|argument| argument.strip_prefix("config="));
+        self.is_ours()
+            && !self.optional_module
+            && self.control.eq_ignore_ascii_case("requisite")
+            && plain
+            && Path::new(theirs.unwrap_or(super::DEFAULT_PATH)) == config
+    }
+}
+
+/// Pure part of [`guard`].
+fn check(bytes: &[u8], line: &OurLine<'_>) -> Result<(), String> {
+    let text = String::from_utf8_lossy(bytes); // what is not UTF-8 is not ASCII either, and refused where it matters
+    let mut included = false;
+    let mut after_ours = false;
+    let mut found = [false; 2];
+    for (number, raw) in (1..).zip(text.split('\n')) {
+        let entry = match read_line(raw) {
+            Ok(Line::Entry(entry)) => entry,
+            Ok(Line::Empty) => continue,
+            Ok(Line::Include) => {
+                included = true;
+                continue;
+            }
+            Err(problem) => return Err(format!("line {number} {problem}")),
+        };
+        for (kind, found) in ["account", "session"].into_iter().zip(&mut found) {
+            if entry.kind != kind || *found {
+                continue;
+            }
+            if included || !entry.holds(line.config) {
+                return Err(format!(
+                    "line {number} comes before the {kind} line of {MODULE}, or is not as it must be"
+                ));
+            }
+            *found = true;
+        }
+        if entry.kind == "auth" {
+            if after_ours && line.password_only && entry.module.ends_with("pam_permit.so") {
+                return Err(format!(
+                    "line {number}: with pam_permit behind {MODULE}, a wrong password could get this far"
+                ));
+            }
+            after_ours |= entry.is_ours();
+        }
+    }
+    match found {
+        [true, true] => Ok(()),
+        [false, _] => Err(format!("it has no account line of {MODULE}")),
+        [true, false] => Err(format!("it has no session line of {MODULE}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    const GOOD: &str = "# sshd\naccount  requisite pam_qrtotp.so\nSession\tRequisite /lib/security/pam_qrtotp.so # x\n\
+                        @include common-auth\nauth required pam_qrtotp.so\n@include common-account\n\
+                        session [success=ok ignore=ignore default=bad] pam_selinux.so close\n";
+
+    fn line(password_only: bool) -> OurLine<'static> {
+        OurLine { service: "sshd", config: Path::new(super::super::DEFAULT_PATH), password_only }
+    }
+
+    fn verdict(text: &str) -> Result<(), String> {
+        check(text.as_bytes(), &line(true))
+    }
+
+    #[test]
+    fn the_shipped_order_is_accepted() {
+        assert_eq!(verdict(GOOD), Ok(()));
+    }
+
+    #[test]
+    fn anything_that_could_leave_our_parts_out_is_refused() {
+        let account = "account  requisite pam_qrtotp.so";
+        for (from, to) in [
+            (account, ""),
+            (account, "account required pam_qrtotp.so"),
+            (account, "account optional pam_qrtotp.so"),
+            (account, "account sufficient pam_qrtotp.so"),
+            (account, "account [default=die] pam_qrtotp.so"),
+            (account, "-account requisite pam_qrtotp.so"),
+            (account, "account requisite pam_qrtotp.so config=/other.toml"),
+            (account, "account requisite pam_qrtotp.so [config=/x]"),
+            (account, "account requisite pam_qrtotp2.so"),
+            (account, "account requisite mypam_qrtotp.so"),
+            (account, "account required pam_nologin.so\naccount requisite pam_qrtotp.so"),
+            (account, "account [success=1 default=ignore] pam_unix.so\naccount requisite pam_qrtotp.so"),
+            (account, "@include common-account\naccount requisite pam_qrtotp.so"),
+            (account, "account include x\naccount requisite pam_qrtotp.so"),
+            (account, "account substack x\naccount requisite pam_qrtotp.so"),
+            (account, "account \\\nrequisite pam_qrtotp.so"),
+            (account, "auth required pam_env.so \\\naccount requisite pam_qrtotp.so"),
+            (account, "# a comment that goes on \\\naccount requisite pam_qrtotp.so"),
+            (account, "account\u{a0}requisite pam_qrtotp.so"),
+            (account, "nonsense\naccount requisite pam_qrtotp.so"),
+            (account, "#account requisite pam_qrtotp.so"),
+            ("Session\tRequisite /lib", "session optional /lib"),
+            ("Session\tRequisite /lib", "session required pam_limits.so\nsession requisite /lib"),
+            ("Session\tRequisite /lib", "@include common-auth\nsession requisite /lib"),
+        ] {
+            let text = GOOD.replace(from, to);
+            assert_ne!(text, GOOD);
+            assert!(verdict(&text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_too_long_for_libpam_is_refused() {
+        assert!(verdict(&format!("#{}\n{GOOD}", "x".repeat(1100))).is_err());
+    }
+
+    #[test]
+    fn pam_permit_behind_us_needs_a_key_as_evidence() {
+        let text = format!("{GOOD}auth required pam_permit.so\n");
+        assert!(verdict(&text).is_err());
+        assert_eq!(check(text.as_bytes(), &line(false)), Ok(()));
+    }
+
+    #[test]
+    fn the_lines_to_add_carry_the_same_configuration() {
+        let private = OurLine { config: Path::new("/x.toml"), ..line(true) };
+        assert!(check(GOOD.as_bytes(), &private).is_err());
+        assert!(lines(&private).contains("account requisite pam_qrtotp.so config=/x.toml"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = check(&bytes, &line(true));
+        }
+
+        #[test]
+        fn no_sequence_of_lines_is_accepted_unless_ours_come_first(
+            lines in proptest::collection::vec(0_usize..8, 0..8)
+        ) {
+            let known = [
+                "account requisite pam_qrtotp.so", "session requisite pam_qrtotp.so", "@include x",
+                "account required pam_unix.so", "session optional pam_x.so", "auth required pam_unix.so",
+                "account [default=reset] pam_x.so", "  # nothing",
+            ];
+            let text: Vec<_> = lines.iter().map(|i| known[*i]).collect();
+            let first = |wanted: &[usize], ours: usize| {
+                let at = lines.iter().position(|i| wanted.contains(i) || *i == 2);
+                at.is_some_and(|at| lines[at] == ours)
+            };
+            let expected = first(&[0, 3, 6], 0) && first(&[1, 4], 1);
+            prop_assert_eq!(verdict(&text.join("\n")).is_ok(), expected);
+        }
+    }
+}
