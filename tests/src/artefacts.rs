@@ -19,6 +19,15 @@ pub fn command() -> PathBuf {
     built("QRTOTP_BIN", "qrtotp")
 }
 
+/// The Debian package under test, `QRTOTP_DEB` or what `cargo xtask deb` made last.
+#[must_use]
+pub fn package() -> PathBuf {
+    let made = std::fs::read_dir(target_directory().join("deb")).into_iter().flatten().flatten();
+    let made = made.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|end| end == "deb"));
+    let path = env::var_os("QRTOTP_DEB").map(PathBuf::from).or(made);
+    path.expect("there is no package: run `cargo xtask deb`, or point QRTOTP_DEB at one")
+}
+
 fn built(variable: &str, file: &str) -> PathBuf {
     let path =
         env::var_os(variable).map_or_else(|| target_directory().join("release").join(file), PathBuf::from);

@@ -152,6 +152,15 @@ impl Sandbox {
         fs::set_permissions(&to, fs::Permissions::from_mode(mode)).unwrap();
     }
 
+    /// Lays a writable copy over a directory; what was laid over directories in it before is gone.
+    pub fn make_writable(&self, directory: &str) {
+        let layer = format!("/run/sandbox{}", directory.replace('/', "-"));
+        let (upper, work) = (format!("{layer}/upper"), format!("{layer}/work"));
+        self.run(&["mkdir", "-p", &upper, &work]).success();
+        let options = format!("lowerdir={directory},upperdir={upper},workdir={work}");
+        self.run(&["mount", "-t", "overlay", "-o", &options, "overlay", directory]).success();
+    }
+
     /// Compiles `tests/c/SOURCE` and puts the program into the sandbox; gives its path there.
     #[must_use]
     pub fn install_c(&self, source: &str, flags: &[&str]) -> String {

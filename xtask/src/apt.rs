@@ -36,6 +36,9 @@ pub const TEST: &[&str] = &[
     "zbar-tools",
 ];
 
+/// What the package needs on top.
+pub const DEB: &[&str] = &["debhelper", "dpkg-dev"];
+
 /// What the comparison needs on top.
 pub const BENCH: &[&str] = &["libpam-google-authenticator", "strace", "valgrind"];
 

@@ -15,15 +15,17 @@ pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// Where cargo puts what it builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+}
+
 /// Builds the module and the command.
 pub fn release() -> Result<Artefacts> {
     say("building the module and the command (release)");
     run(&mut cargo(&["build", "--release", "--package", "pam_qrtotp", "--package", "enroll-cli"]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| workspace().join("target"), PathBuf::from)
-        .join("release");
     let built = |name: &str| {
-        let path = target.join(name);
+        let path = target().join("release").join(name);
         path.canonicalize().with_context(|| format!("the build did not make {}", path.display()))
     };
     Ok(Artefacts { module: built("libpam_qrtotp.so")?, command: built("qrtotp")? })

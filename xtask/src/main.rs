@@ -1,4 +1,4 @@
-//! `cargo xtask demo | test | bench`: what a developer and CI run. Every step says what it does.
+//! `cargo xtask demo | test | bench | deb`: what a developer and CI run. Every step says what it does.
 //!
 //! The harness reports by panicking, and so may what is built on it.
 #![allow(clippy::panic)]
@@ -7,6 +7,7 @@ mod apt;
 mod bench;
 mod bench_count;
 mod build;
+mod deb;
 mod demo;
 mod demo_auto;
 mod step;
@@ -18,6 +19,7 @@ const HELP: &str = "\
 cargo xtask test [--fast]   everything that must hold; --fast leaves out the end-to-end tests
 cargo xtask demo [--auto]   a real sshd in a private namespace, for you to log in to; --auto plays the person too
 cargo xtask bench           instructions and syncs of one login, beside google-authenticator
+cargo xtask deb             the Debian package, in target/deb
 ";
 
 fn main() -> ExitCode {
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(false),
         ["demo", "--auto"] => demo::run(true),
         ["bench"] => bench::run(),
+        ["deb"] => deb::package(),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

@@ -5,12 +5,12 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::{
-    apt, build,
+    apt, build, deb,
     step::{self, cargo, is_root, say},
 };
 
 pub fn run(fast: bool) -> Result<()> {
-    apt::need(&[apt::DEMO, apt::TEST])?;
+    apt::need(&[apt::DEMO, apt::TEST, apt::DEB])?;
     let advice = "if cargo has no such command: `rustup component add rustfmt clippy`";
 
     say("formatting");
@@ -27,9 +27,11 @@ pub fn run(fast: bool) -> Result<()> {
     }
 
     let artefacts = build::release()?;
+    let package = deb::of_release()?;
     say("end-to-end tests against real sshd, sudo and su, in private namespaces");
     let mut tests = cargo(&["test", "--package", "qrtotp-tests"]);
     tests.envs(artefacts.variables()).env("QRTOTP_XTASK", std::env::current_exe()?);
+    tests.env("QRTOTP_DEB", package.canonicalize()?);
     // Most of these tests wait for programs rather than compute.
     tests.env("RUST_TEST_THREADS", "4");
     if !is_root() {

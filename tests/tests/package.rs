@@ -1,0 +1,54 @@
+//! The Debian package: installed by dpkg, used, removed, on a private copy of /usr.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use qrtotp_tests::{Phone, Sandbox, State, artefacts, host::PAM_SUCCESS};
+
+/// A host on which dpkg may write wherever a package goes.
+fn host() -> Sandbox {
+    let sandbox = Sandbox::bare(State::Tmpfs("size=4m"));
+    sandbox.install(&artefacts::package(), "/root/package.deb", 0o644);
+    sandbox.make_writable("/usr");
+    sandbox.add_user("alice");
+    sandbox
+}
+
+fn dpkg(sandbox: &Sandbox, arguments: &[&str]) {
+    sandbox.run(&[&["env", "DEBIAN_FRONTEND=noninteractive", "dpkg"], arguments].concat()).success();
+}
+
+#[test]
+fn the_package_brings_module_command_pages_and_examples_and_switches_nothing_on() {
+    let sandbox = host();
+    let stacks = || sandbox.run(&["sh", "-c", "cat /etc/pam.d/*"]).success().stdout;
+    let before = stacks();
+    dpkg(&sandbox, &["--install", "/root/package.deb"]);
+    assert_eq!(stacks(), before);
+    for file in ["man/man1/qrtotp-enroll.1.gz", "bash-completion/completions/qrtotp", "pam-configs/qrtotp"] {
+        assert!(sandbox.exists(&format!("/usr/share/{file}")), "{file}");
+    }
+    let modes = ["stat", "-c", "%a %U", "/etc/qrtotp", "/var/lib/qrtotp", "/etc/qrtotp/qrtotp.toml"];
+    assert_eq!(sandbox.run(&modes).success().stdout, "755 root\n700 root\n644 root\n");
+
+    sandbox.stack("");
+    let phone = Phone::random();
+    sandbox.run_with_input(&["qrtotp", "import", "uri", "alice"], &phone.uri("alice")).success();
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+}
+
+#[test]
+fn removing_the_package_takes_it_out_of_the_stacks_and_leaves_key_and_records() {
+    let sandbox = host();
+    let before = sandbox.read("/etc/pam.d/common-auth");
+    dpkg(&sandbox, &["--install", "/root/package.deb"]);
+    sandbox.import("alice");
+    sandbox
+        .run(&["env", "DEBIAN_FRONTEND=noninteractive", "pam-auth-update", "--enable", "qrtotp"])
+        .success();
+    assert_ne!(sandbox.read("/etc/pam.d/common-auth"), before);
+    dpkg(&sandbox, &["--purge", "libpam-qrtotp"]);
+    assert_eq!(sandbox.read("/etc/pam.d/common-auth"), before);
+    assert!(!sandbox.exists("/usr/bin/qrtotp"));
+    for kept in ["/etc/qrtotp/seal.key", "/var/lib/qrtotp/accounts/alice/account.toml"] {
+        assert!(sandbox.exists(kept), "{kept}");
+    }
+}
