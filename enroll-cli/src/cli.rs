@@ -150,14 +150,11 @@ pub struct Revoke {
 
 #[derive(Debug, Subcommand)]
 pub enum Token {
-    /// Issue a token
-    Issue {
-        /// For whom
-        user: String,
-        /// How long it lives, such as 30m, 24h or 7d; by default as the configuration says
-        #[arg(long, value_name = "TIME")]
-        expires: Option<Span>,
-    },
+    /// Issue a token, or many
+    ///
+    /// An account's live token is left alone, and named. Where several accounts are asked for, the others go on; exit
+    /// code 1 if any got none.
+    Issue(Issue),
     /// List all accounts' tokens, ended ones too
     List {
         /// JSON, with times in Unix seconds
@@ -177,6 +174,35 @@ pub enum Token {
         /// Whose token
         user: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Issue {
+    #[command(flatten)]
+    pub whom: Whom,
+    /// How long it lives, such as 30m, 24h or 7d; by default as the configuration says
+    #[arg(long, value_name = "TIME")]
+    pub expires: Option<Span>,
+    /// With a one-time code that the person must type, too; it is shown once, here
+    #[arg(long)]
+    pub code: bool,
+    /// JSON, with times in Unix seconds; an array where several accounts are asked for
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// For whom a token is issued.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Whom {
+    /// For whom
+    pub user: Option<String>,
+    /// For all members of a group, those whose primary group it is included
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+    /// For the users named in a file, one a line; # begins a comment, - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub from_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

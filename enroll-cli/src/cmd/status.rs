@@ -7,6 +7,7 @@ use crate::error::{Exit, Failure, store_step};
 use qrtotp_core::account::{Credential, Means, Name, Origin, Standing, Throttle, ThrottleRules};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
 use qrtotp_core::flow::{Directory, HostDirectory};
+use qrtotp_core::policy::Config;
 use qrtotp_core::store::{Account, FileStore, Store};
 use qrtotp_core::text::utc;
 use serde::Serialize;
@@ -46,26 +47,25 @@ struct Lock {
     failures: u32,
 }
 
+/// What a look depends on besides the records.
+struct Look<'a> {
+    config: &'a Config,
+    now: UnixTime,
+}
+
 pub fn run(context: &Context, args: Status) -> Result<Exit, Failure> {
     let store = context.store()?;
-    let rules = context.config.throttle.rules();
-    let now = SystemClock.now();
+    let look = Look { config: &context.config, now: SystemClock.now() };
     match args.user {
-        Some(typed) => one(&store, &typed, &rules, now, args.json),
-        None => all(&store, &rules, now, args.json),
+        Some(typed) => one(&store, &typed, &look, args.json),
+        None => all(&store, &look, args.json),
     }
 }
 
-fn one(
-    store: &FileStore,
-    typed: &str,
-    rules: &ThrottleRules,
-    now: UnixTime,
-    json: bool,
-) -> Result<Exit, Failure> {
+fn one(store: &FileStore, typed: &str, look: &Look<'_>, json: bool) -> Result<Exit, Failure> {
     let name = record_name(typed, store)?;
     let account = store.load(&name)?;
-    let view = View::new(&name, account.as_ref(), rules, now);
+    let view = View::new(&name, account.as_ref(), look);
     let mut out = std::io::stdout().lock();
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(&view).map_err(std::io::Error::from)?)?;
@@ -87,11 +87,11 @@ fn one(
 }
 
 /// Every account as it is read, so that one that is damaged hides no other.
-fn all(store: &FileStore, rules: &ThrottleRules, now: UnixTime, json: bool) -> Result<Exit, Failure> {
+fn all(store: &FileStore, look: &Look<'_>, json: bool) -> Result<Exit, Failure> {
     let mut out = std::io::stdout().lock();
     let mut list = JsonList::new(json);
     let exit = each_account(store, |name, account| {
-        let view = View::new(name, Some(account), rules, now);
+        let view = View::new(name, Some(account), look);
         if json { list.item(&mut out, &view) } else { view.write_line(&mut out) }
     })?;
     list.end(&mut out)?;
@@ -133,7 +133,8 @@ impl JsonList {
     }
 
     pub fn item(&mut self, out: &mut impl Write, item: &impl Serialize) -> std::io::Result<()> {
-        write!(out, "{}{}", if self.opened { ",\n" } else { "[\n" }, serde_json::to_string(item)?)?;
+        out.write_all(if self.opened { b",\n" } else { b"[\n" })?;
+        serde_json::to_writer(out, item)?;
         self.opened = true;
         Ok(())
     }
@@ -149,7 +150,9 @@ impl JsonList {
 
 impl View {
     /// Without a record: somebody who never enrolled.
-    fn new(name: &Name, account: Option<&Account>, rules: &ThrottleRules, now: UnixTime) -> Self {
+    fn new(name: &Name, account: Option<&Account>, look: &Look<'_>) -> Self {
+        let (now, rules) = (look.now, &look.config.throttle.rules());
+        let time_limit = look.config.enroll.time_limit;
         let record = account.map(|account| &account.record);
         let state = account.map(|account| &account.state);
         let left = record.zip(state).and_then(|(record, state)| {
@@ -178,9 +181,7 @@ impl View {
             recovery_codes_left: left.unwrap_or(0),
             lock: Lock::new(&throttle, Means::Code, rules, now),
             recovery_lock: Lock::new(&throttle, Means::Recovery, rules, now),
-            token: record
-                .and_then(|record| record.token.as_ref())
-                .map(|token| TokenView::new(name, token, now)),
+            token: record.and_then(|record| TokenView::new(record, time_limit, now)),
         }
     }
 

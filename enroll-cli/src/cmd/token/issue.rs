@@ -1,0 +1,194 @@
+//! `qrtotp token issue`: for one account, the members of a group, or the names in a file.
+
+use super::whom::{Names, in_file, in_group};
+use crate::cli;
+use crate::cmd::status::JsonList;
+use crate::context::{Account, Context, known_user};
+use crate::error::{Exit, Failure};
+use crate::sink::Syslog;
+use crate::terminal::unbuffered_stdout;
+use qrtotp_core::account::Name;
+use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
+use qrtotp_core::flow::{self, Issue};
+use qrtotp_core::policy::Span;
+use qrtotp_core::store::FileStore;
+use qrtotp_core::text::{clean, utc};
+use serde::Serialize;
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Write;
+use zeroize::Zeroizing;
+
+/// A token that was issued just now.
+struct Issued {
+    name: Name,
+    token: String,
+    expires: UnixTime,
+    /// The code, and the first second at which it is worth nothing.
+    code: Option<(Zeroizing<String>, UnixTime)>,
+}
+
+#[derive(Serialize)]
+struct View<'a> {
+    user: &'a str,
+    token: Option<&'a str>,
+    expires: Option<UnixTime>,
+    code: Option<&'a str>,
+    code_expires: Option<UnixTime>,
+    error: Option<&'a str>,
+}
+
+impl<'a> View<'a> {
+    fn of(issued: &'a Issued) -> Self {
+        let code = issued.code.as_ref();
+        Self {
+            user: issued.name.as_str(),
+            token: Some(&issued.token),
+            expires: Some(issued.expires),
+            code: code.map(|(code, _)| code.as_str()),
+            code_expires: code.map(|(_, expires)| *expires),
+            error: None,
+        }
+    }
+
+    fn failed(user: &'a str, error: &'a str) -> Self {
+        Self { user, token: None, expires: None, code: None, code_expires: None, error: Some(error) }
+    }
+}
+
+/// Issues tokens that are all of one kind.
+struct Issuer<'a> {
+    context: &'a Context,
+    store: FileStore,
+    lifetime: Span,
+    code: Option<Span>,
+    log: Syslog,
+}
+
+impl Issuer<'_> {
+    fn issue(&mut self, account: &Account) -> Result<Issued, Failure> {
+        let Account { name, uid } = account;
+        let max_shows = self.context.config.enroll.max_shows;
+        let issue = Issue { name, uid: *uid, lifetime: self.lifetime, max_shows, code: self.code };
+        let subject = self.context.subject(name.as_str());
+        let now = SystemClock.now();
+        let (token, code) = flow::issue_token(&self.store, &issue, now, &subject, &mut self.log)
+            .map_err(|error| Failure::admin(&error, name.as_str()))?;
+        let code_expires = token.binding.as_ref().map(|binding| binding.expires);
+        Ok(Issued {
+            name: name.clone(),
+            token: token.id.to_string(),
+            expires: token.expires,
+            code: code.map(|code| code.display()).zip(code_expires),
+        })
+    }
+}
+
+pub fn run(context: &Context, args: cli::Issue) -> Result<Exit, Failure> {
+    let enroll = &context.config.enroll;
+    let issuer = |store| Issuer {
+        context,
+        store,
+        lifetime: args.expires.unwrap_or(enroll.token_lifetime),
+        code: args.code.then_some(enroll.code_lifetime),
+        log: Syslog::open(),
+    };
+    let cli::Whom { user, group, from_file } = args.whom;
+    // A code passes through, and std's own standard output would keep it in its buffer.
+    let out = unbuffered_stdout()?;
+    match (user, group, from_file) {
+        (Some(user), ..) => {
+            let account = known_user(&user)?;
+            one(issuer(context.store_or_new()?), &account, args.json, out)
+        }
+        (None, Some(group), _) => {
+            let names = in_group(&group)?;
+            many(issuer(context.store_or_new()?), names, args.json, out)
+        }
+        (None, None, Some(path)) => {
+            let names = in_file(&path)?;
+            many(issuer(context.store_or_new()?), names, args.json, out)
+        }
+        (None, None, None) => Err(Failure::Error("for whom? Give a name, --group or --from-file".into())),
+    }
+}
+
+fn one(mut issuer: Issuer<'_>, account: &Account, json: bool, mut out: File) -> Result<Exit, Failure> {
+    let issued = issuer.issue(account)?;
+    if json {
+        put_json(&mut out, |line| Ok(serde_json::to_writer_pretty(line, &View::of(&issued))?))?;
+        out.write_all(b"\n")?;
+        return Ok(Exit::Done);
+    }
+    let Issued { name, token, expires, code } = &issued;
+    writeln!(out, "Issued {token} for {name}; it is worth nothing after {}.", utc(*expires))?;
+    match code {
+        None => writeln!(out, "`qrtotp enroll` uses it, and a login where first_login lets people enrol.")?,
+        Some((code, expires)) => {
+            out.write_all(b"Code: ")?;
+            out.write_all(code.as_bytes())?;
+            writeln!(out, "\n{}", advice(*expires - SystemClock.now()))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// What to do with a code.
+fn advice(seconds: i64) -> String {
+    let minutes = (seconds + 59) / 60;
+    format!(
+        "The code is shown only now and is good for {minutes} minutes. Tell it to the person over another channel \
+         than\nthe one they enrol through; `qrtotp enroll` and a first login ask for it."
+    )
+}
+
+/// A line for each account as soon as it has its token. What went wrong with one stops no other.
+fn many(mut issuer: Issuer<'_>, names: Names, json: bool, mut out: File) -> Result<Exit, Failure> {
+    let mut list = JsonList::new(json);
+    let mut exit = Exit::Done;
+    let mut seen = HashSet::new();
+    for typed in names {
+        let typed = typed?;
+        let account = known_user(&typed);
+        if let Ok(account) = &account
+            && !seen.insert(account.name.clone())
+        {
+            continue; // named twice
+        }
+        match account.and_then(|account| issuer.issue(&account)) {
+            Ok(issued) if json => put_json(&mut out, |line| list.item(line, &View::of(&issued)))?,
+            Ok(issued) => put_line(&mut out, &issued)?,
+            Err(failure) => {
+                exit = Exit::Refused;
+                let (user, error) = (clean(&typed, 64), failure.to_string());
+                if json {
+                    put_json(&mut out, |line| list.item(line, &View::failed(&user, &error)))?;
+                } else {
+                    let _ = writeln!(std::io::stderr(), "qrtotp: {user}: {error}");
+                }
+            }
+        }
+    }
+    list.end(&mut out)?;
+    if let Some(code) = issuer.code.filter(|_| !json) {
+        writeln!(out, "{}", advice(code.as_seconds()))?;
+    }
+    Ok(exit)
+}
+
+fn put_line(out: &mut File, issued: &Issued) -> std::io::Result<()> {
+    let Issued { name, token, expires, code } = issued;
+    write!(out, "{:<20} {token} expires {}", name.as_str(), utc(*expires))?;
+    if let Some((code, _)) = code {
+        out.write_all(b" code ")?;
+        out.write_all(code.as_bytes())?;
+    }
+    out.write_all(b"\n")
+}
+
+/// Writes JSON through memory that is wiped.
+fn put_json(out: &mut File, json: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> std::io::Result<()> {
+    let mut text = Zeroizing::new(Vec::with_capacity(8 * 1024)); // never grows, so no part is left behind
+    json(&mut text)?;
+    out.write_all(&text)
+}

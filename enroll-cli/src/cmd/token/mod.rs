@@ -1,0 +1,68 @@
+//! `qrtotp token`: issue, list, show and revoke enrolment tokens.
+
+mod issue;
+mod view;
+mod whom;
+
+pub use view::TokenView;
+
+use super::status::{JsonList, each_account};
+use crate::cli;
+use crate::context::{Context, record_name};
+use crate::error::{Exit, Failure};
+use crate::sink::Syslog;
+use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::flow::{self, AdminError};
+use qrtotp_core::store::Store;
+use std::io::Write;
+
+pub fn run(context: &Context, what: cli::Token) -> Result<Exit, Failure> {
+    match what {
+        cli::Token::Issue(args) => issue::run(context, args),
+        cli::Token::List { json } => list(context, json),
+        cli::Token::Show { user, json } => show(context, &user, json),
+        cli::Token::Revoke { user } => revoke(context, &user),
+    }
+}
+
+fn list(context: &Context, json: bool) -> Result<Exit, Failure> {
+    let store = context.store()?;
+    let now = SystemClock.now();
+    let mut out = std::io::stdout().lock();
+    let mut list = JsonList::new(json);
+    let exit = each_account(&store, |_, account| {
+        let Some(view) = TokenView::new(&account.record, context.config.enroll.time_limit, now) else {
+            return Ok(());
+        };
+        if json { list.item(&mut out, &view) } else { writeln!(out, "{:<20} {}", view.user, view.sentence()) }
+    })?;
+    list.end(&mut out)?;
+    Ok(exit)
+}
+
+fn show(context: &Context, user: &str, json: bool) -> Result<Exit, Failure> {
+    let store = context.store()?;
+    let name = record_name(user, &store)?;
+    let account = store.load(&name)?;
+    let view = account.as_ref().and_then(|account| {
+        TokenView::new(&account.record, context.config.enroll.time_limit, SystemClock.now())
+    });
+    let view = view.ok_or_else(|| Failure::admin(&AdminError::NoToken(name.clone()), name.as_str()))?;
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&view).map_err(std::io::Error::from)?)?;
+    } else {
+        writeln!(out, "{}: {}", view.user, view.sentence())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn revoke(context: &Context, user: &str) -> Result<Exit, Failure> {
+    let store = context.store()?;
+    let name = record_name(user, &store)?;
+    let subject = context.subject(name.as_str());
+    let id = flow::revoke_token(&store, &name, SystemClock.now(), &subject, &mut Syslog::open())
+        .map_err(|error| Failure::admin(&error, name.as_str()))?;
+    writeln!(std::io::stdout(), "Revoked {id} of {name}.")?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,123 @@
+//! A token as it is shown: where it stands, its code and its QR code, but never a secret.
+
+use qrtotp_core::account::{Binding, Pending, Record, TokenRefusal};
+use qrtotp_core::clock::UnixTime;
+use qrtotp_core::policy::Span;
+use qrtotp_core::text::{clean, utc};
+use serde::Serialize;
+
+/// A token.
+#[derive(Serialize)]
+pub struct TokenView {
+    pub user: String,
+    id: String,
+    pub state: &'static str,
+    /// When it came into this state; the time of issue for one that nobody has seen.
+    since: UnixTime,
+    issued: UnixTime,
+    expires: UnixTime,
+    shows: u8,
+    max_shows: u8,
+    issued_by: String,
+    /// The one-time code that belongs to it; none once the token has ended.
+    code: Option<CodeView>,
+    /// The QR code that waits for its first code.
+    pending: Option<PendingView>,
+}
+
+#[derive(Serialize)]
+struct CodeView {
+    state: &'static str,
+    expires: UnixTime,
+    /// Wrong codes typed so far.
+    failures: u8,
+}
+
+#[derive(Serialize)]
+struct PendingView {
+    credential: String,
+    label: String,
+    shown: UnixTime,
+    /// The first second at which it is worth nothing.
+    until: UnixTime,
+}
+
+impl TokenView {
+    /// The record's token. `limit` is how long a shown QR code waits.
+    pub fn new(record: &Record, limit: Span, now: UnixTime) -> Option<Self> {
+        let token = record.token.as_ref()?;
+        let state = token.state_at(now);
+        let live = token.is_live(now);
+        let pending = record.pending.as_ref().filter(|pending| pending.token == token.id);
+        let pending = pending.filter(|pending| live && pending.is_live(now, limit));
+        Some(Self {
+            user: record.name.to_string(),
+            id: token.id.to_string(),
+            state: state.as_str(),
+            since: state.at().unwrap_or(token.issued),
+            issued: token.issued,
+            expires: token.expires,
+            shows: token.shows,
+            max_shows: token.max_shows,
+            issued_by: clean(token.issued_by.as_deref().unwrap_or("first_login"), 64),
+            code: token.binding.as_ref().filter(|_| live).map(|binding| CodeView::new(binding, now)),
+            pending: pending.map(|pending| PendingView::new(pending, limit.as_seconds(), token.expires)),
+        })
+    }
+
+    pub fn sentence(&self) -> String {
+        let mut text = format!(
+            "{} {} {}; issued {} by {}, expires {}, QR code shown {} of {} times",
+            self.id,
+            self.state,
+            utc(self.since),
+            utc(self.issued),
+            self.issued_by,
+            utc(self.expires),
+            self.shows,
+            self.max_shows
+        );
+        if let Some(code) = &self.code {
+            text.push_str(&code.sentence());
+        }
+        if let Some(pending) = &self.pending {
+            text.push_str(&pending.sentence());
+        }
+        text
+    }
+}
+
+impl CodeView {
+    fn new(binding: &Binding, now: UnixTime) -> Self {
+        let state = match binding.check(now) {
+            Ok(()) => "good",
+            Err(TokenRefusal::CodeTriesUsedUp) => "tries_used_up",
+            Err(_) => "expired",
+        };
+        Self { state, expires: binding.expires, failures: binding.failures }
+    }
+
+    fn sentence(&self) -> String {
+        match self.state {
+            "good" => format!("; its code is good until {}", utc(self.expires)),
+            "tries_used_up" => format!("; its code ended after {} wrong ones", self.failures),
+            _ => format!("; its code expired {}", utc(self.expires)),
+        }
+    }
+}
+
+impl PendingView {
+    fn new(pending: &Pending, limit: i64, token_expires: UnixTime) -> Self {
+        let credential = &pending.credential;
+        Self {
+            credential: credential.id.to_string(),
+            label: credential.label.as_str().to_owned(),
+            shown: credential.created,
+            until: credential.created.saturating_add(limit).min(token_expires),
+        }
+    }
+
+    fn sentence(&self) -> String {
+        format!("; the QR code of {} waits for its first code until {}", self.credential, utc(self.until))
+    }
+}

@@ -1,0 +1,96 @@
+//! Tokens: issued one by one or in bulk, with a code or without, and what is told about them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod instance;
+
+use instance::Instance;
+use serde_json::Value;
+
+fn is_code(text: &str) -> bool {
+    let group = |part: &str| part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    text.len() == 9 && text.split('-').count() == 2 && text.split('-').all(group)
+}
+
+#[test]
+fn a_code_is_shown_once_in_groups_of_four_with_what_to_do_with_it() {
+    let instance = Instance::new();
+    let shown = instance.run(&["token", "issue", "nobody", "--code"]).ok().stdout;
+    let code = shown.lines().find_map(|line| line.strip_prefix("Code: ")).unwrap();
+    assert!(is_code(code), "{shown}");
+    assert!(shown.contains("good for 10 minutes") && shown.contains("over another channel"), "{shown}");
+    let token = instance.json(&["token", "show", "nobody", "--json"]);
+    assert_eq!(token["code"]["state"], "good");
+    assert_eq!(token["code"]["expires"].as_i64().unwrap() - token["issued"].as_i64().unwrap(), 600);
+    for arguments in [&["token", "show", "nobody"][..], &["token", "list"], &["token", "list", "--json"]] {
+        let told = instance.run(arguments).ok().stdout;
+        assert!(told.contains("code") && !told.contains(code), "{told}");
+    }
+}
+
+#[test]
+fn a_token_without_a_code_says_nothing_of_codes() {
+    let instance = Instance::new();
+    let shown = instance.run(&["token", "issue", "nobody"]).ok().stdout;
+    assert!(!shown.contains("Code:"), "{shown}");
+    assert_eq!(instance.json(&["token", "show", "nobody", "--json"])["code"], Value::Null);
+    let json = instance.json(&["token", "issue", "daemon", "--json"]);
+    assert_eq!(
+        (&json["user"], &json["code"], &json["error"]),
+        (&"daemon".into(), &Value::Null, &Value::Null)
+    );
+}
+
+#[test]
+fn tokens_for_the_names_in_a_file_come_as_one_array_and_one_failure_stops_no_other() {
+    let instance = Instance::new();
+    instance.run(&["token", "issue", "daemon"]).ok();
+    let live = instance.json(&["token", "show", "daemon", "--json"])["id"].clone();
+    let names = "# everybody\nnobody # desk 3\n\nno-such-user\ndaemon\nnobody\nbin\n";
+    let arguments = ["token", "issue", "--from-file", "-", "--code", "--json", "--expires", "2h"];
+    let issued = instance.run_with(&arguments, names);
+    assert_eq!(issued.code, Some(1), "{issued:?}");
+    let list: Vec<Value> = serde_json::from_str(&issued.stdout).unwrap();
+    let users: Vec<_> = list.iter().map(|item| item["user"].as_str().unwrap()).collect();
+    assert_eq!(users, ["nobody", "no-such-user", "daemon", "bin"], "named twice, issued once");
+    for item in [&list[0], &list[3]] {
+        assert!(is_code(item["code"].as_str().unwrap()) && item["error"].is_null(), "{item}");
+        assert_eq!(item["expires"].as_i64().unwrap() - item["code_expires"].as_i64().unwrap(), 7200 - 600);
+    }
+    assert!(list[1]["error"].as_str().unwrap().contains("no user no-such-user"), "{}", list[1]);
+    assert!(list[2]["error"].as_str().unwrap().contains(live.as_str().unwrap()), "{}", list[2]);
+    assert_eq!(instance.json(&["token", "show", "daemon", "--json"])["id"], live, "left alone");
+}
+
+#[test]
+fn a_table_names_what_failed_on_standard_error_and_the_codes_on_standard_output() {
+    let instance = Instance::new();
+    std::fs::write(instance.path("names"), "nobody\nno-such-user\ndaemon\n").unwrap();
+    let path = instance.path("names");
+    let issued = instance.run(&["token", "issue", "--from-file", path.to_str().unwrap(), "--code"]);
+    assert_eq!(issued.code, Some(1), "{issued:?}");
+    let codes = issued.stdout.lines().filter(|line| line.split(" code ").nth(1).is_some_and(is_code));
+    let users: Vec<_> = codes.map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(users, ["nobody", "daemon"], "{issued:?}");
+    assert!(
+        issued.stderr.contains("no-such-user") && issued.stdout.contains("another channel"),
+        "{issued:?}"
+    );
+}
+
+#[test]
+fn a_group_is_its_members_and_those_whose_primary_group_it_is() {
+    let instance = Instance::new();
+    let issued = instance.run(&["token", "issue", "--group", "daemon", "--json"]).ok();
+    let list: Vec<Value> = serde_json::from_str(&issued.stdout).unwrap();
+    assert!(list.iter().any(|item| item["user"] == "daemon"), "{list:?}");
+    let unknown = instance.run(&["token", "issue", "--group", "no-such-group"]);
+    assert!(unknown.code == Some(1) && unknown.stderr.contains("no-such-group"), "{unknown:?}");
+}
+
+#[test]
+fn exactly_one_way_to_say_for_whom_is_accepted() {
+    let instance = Instance::new();
+    assert_eq!(instance.run(&["token", "issue"]).code, Some(2));
+    assert_eq!(instance.run(&["token", "issue", "nobody", "--group", "daemon"]).code, Some(2));
+    assert!(!instance.state().exists());
+}
