@@ -45,8 +45,9 @@ impl Sandbox {
     }
 }
 
+/// With every signal at its default: whoever runs the tests in the background ignores Ctrl-C, a person does not.
 fn on_terminal<'a>(argv: &[&'a str]) -> Vec<&'a str> {
-    [&["setsid", "--ctty", "--wait"], argv].concat()
+    [&["setsid", "--ctty", "--wait", "env", "--default-signal"], argv].concat()
 }
 
 impl Pty {
