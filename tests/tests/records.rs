@@ -96,22 +96,26 @@ fn without_a_free_inode_each_code_works_once_and_enrolment_is_refused() {
 }
 
 #[test]
-fn a_burnt_code_and_a_counted_failure_are_on_the_disk_before_the_answer() {
+fn a_decision_is_made_under_the_lock_and_on_the_disk_before_the_answer() {
     let (sandbox, alice, _) = host_on_tmpfs();
     for (code, result) in [(alice.wrong_code(), PAM_AUTH_ERR), (alice.code(), PAM_SUCCESS)] {
-        let strace = ["strace", "-y", "-e", "trace=flock,pwrite64,fdatasync,write", "-o", "/tmp/strace"];
+        let calls = "trace=flock,pread64,pwrite64,fdatasync,write";
+        let strace = ["strace", "-y", "-e", calls, "-o", "/tmp/strace"];
         let report = sandbox.login("alice").answer(&code).under(&strace).run();
         assert_eq!(report.authenticate(), result);
         let calls = sandbox.read("/tmp/strace");
-        let line = |call: &str, what: &str| {
-            let found = calls.lines().position(|line| line.starts_with(call) && line.contains(what));
+        let last = |call: &str, what: &str| {
+            let lines: Vec<&str> = calls.lines().collect();
+            let found = lines.iter().rposition(|line| line.starts_with(call) && line.contains(what));
             found.unwrap_or_else(|| panic!("no {call} of {what} in:\n{calls}"))
         };
         let order = [
-            line("flock", &format!("{ALICE}>, LOCK_EX")),
-            line("pwrite64", &format!("{ALICE}/state>")),
-            line("fdatasync", &format!("{ALICE}/state>)")),
-            line("write", &format!("authenticate={result}")),
+            last("flock", &format!("{ALICE}>, LOCK_EX")),
+            last("pread64", &format!("{ALICE}/state>")),
+            last("pwrite64", &format!("{ALICE}/state>")),
+            last("fdatasync", &format!("{ALICE}/state>)")),
+            last("flock", &format!("{ALICE}>, LOCK_UN")),
+            last("write", &format!("authenticate={result}")),
         ];
         assert!(order.is_sorted(), "{order:?} in:\n{calls}");
     }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
-    Sandbox,
+    Sandbox, artefacts,
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
 };
 
@@ -32,6 +32,28 @@ fn of_sixteen_simultaneous_logins_with_one_code_exactly_one_succeeds() {
     }
     let accepted = sandbox.log.events().iter().filter(|event| event.contains("result=accepted")).count();
     assert_eq!(accepted, 50);
+}
+
+#[test]
+fn on_a_slow_disk_a_code_works_once_and_simultaneous_guesses_are_not_evaluated_beyond_the_free_ones() {
+    let sandbox = host();
+    let library = artefacts::compile("slow_disk.c", "slow_disk.so", &["-shared", "-fPIC"]);
+    sandbox.install(&library, "/usr/local/bin/slow_disk.so", 0o755);
+    let slow = ["env", "LD_PRELOAD=/usr/local/bin/slow_disk.so"];
+    sandbox.add_user("alice");
+    let phone = sandbox.import("alice");
+    for step in phone.step() - 2..=phone.step() {
+        let login = sandbox.login("alice").answer(&phone.code_of_step(step));
+        let report = login.arguments(&["--processes", PROCESSES]).under(&slow).run();
+        assert_eq!((report.count(PAM_SUCCESS), report.count(PAM_AUTH_ERR)), (1, 15), "{report:?}");
+    }
+    sandbox.run(&["qrtotp", "unlock", "alice"]).success();
+    sandbox.configure("[throttle]\nfree_failures = 3\n");
+    let login = sandbox.login("alice").answer(&phone.wrong_code());
+    login.arguments(&["--processes", PROCESSES]).under(&slow).run();
+    let evaluated = sandbox.log.events().iter().filter(|event| event.contains("reason=wrong_code")).count();
+    // The waits begin at one second, which may pass meanwhile.
+    assert!((3..=5).contains(&evaluated), "{evaluated} of 16 simultaneous guesses were evaluated");
 }
 
 #[test]

@@ -209,7 +209,10 @@ impl World {
 
     /// Imports a fresh secret for alice and gives it back.
     pub(super) fn import(&mut self, params: Params) -> Secret {
-        let secret = Secret::generate().unwrap();
+        self.import_secret(Secret::generate().unwrap(), params)
+    }
+
+    pub(super) fn import_secret(&mut self, secret: Secret, params: Params) -> Secret {
         let copy = Secret::from_bytes(secret.as_bytes(), Strength::Normal).unwrap();
         let uri = KeyUri { issuer: "i".into(), account: "alice".into(), secret: copy, params };
         let subject = Self::subject("alice");
