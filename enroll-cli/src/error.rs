@@ -106,6 +106,9 @@ pub fn store_step(error: &StoreError) -> &'static str {
     match error {
         StoreError::Trust(error) => trust_step(error),
         StoreError::Io { errno, .. } => io_step(*errno),
+        StoreError::Unsure { .. } => {
+            "look what is there with `qrtotp status`; the kernel's log (dmesg) may say more"
+        }
         StoreError::FileSizeLimit => "lift it with `ulimit -f unlimited` and try again",
         StoreError::Random(_) => "nothing was changed; try again",
         StoreError::Missing(_)

@@ -127,7 +127,7 @@ fn a_name_service_that_ignores_case_gives_one_account_and_one_counter() {
         assert_eq!(sandbox.answer(name, &phone.code()), PAM_AUTH_ERR, "{name}");
     }
     let _ = sandbox.log.wait(&["event=login result=denied reason=replayed_code user=alice"]);
-    assert_eq!(sandbox.run(&["ls", "/var/lib/qrtotp/accounts"]).stdout, "alice\nkeeper\n");
+    assert_eq!(sandbox.run(&["ls", "/var/lib/qrtotp/accounts"]).stdout, "%store.toml\nalice\nkeeper\n");
 }
 
 #[test]

@@ -189,6 +189,8 @@ fn a_missing_store_is_not_an_empty_one() {
         "rm -rf /var/lib/qrtotp/*",
         "umount /var/lib/qrtotp; mkdir -m 700 /var/lib/qrtotp/accounts",
         "rm -rf /var/lib/qrtotp/accounts/*; rm /var/lib/qrtotp/store.toml",
+        "rm -rf /var/lib/qrtotp/accounts/*",
+        "mount -t tmpfs -o mode=700 accounts /var/lib/qrtotp/accounts",
         "rm /etc/qrtotp/seal.key",
         "echo garbage >/etc/qrtotp/seal.key",
         "chmod 644 /etc/qrtotp/seal.key",

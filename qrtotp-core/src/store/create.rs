@@ -2,9 +2,11 @@
 //! not at all. No login ever comes here.
 
 use super::critical::undisturbed;
-use super::file::{ACCOUNTS, KEY_FILE, MARKER, Marker, RECORD, STATE, TEMPORARY};
-use super::file::{FileStore, read_key, write_new};
+use super::file::{ACCOUNTS, KEY_FILE, RECORD, STATE, TEMPORARY};
+use super::file::{FileStore, read_key};
 use super::lock::lock;
+use super::marker::{INNER, MARKER, Marker};
+use super::record::write_new;
 use super::{Account, Scope, SealKey, StoreError, TrustError, open_dir, open_private_dir, slot};
 use crate::otp::{base32_encode, random_bytes};
 use nix::dir::Dir;
@@ -17,6 +19,12 @@ use std::path::Path;
 use std::time::Duration;
 
 const NEW: OFlag = OFlag::O_WRONLY.union(OFlag::O_CREAT).union(OFlag::O_EXCL).union(OFlag::O_CLOEXEC);
+/// Over whatever a crash left there.
+const ANEW: OFlag = OFlag::O_WRONLY
+    .union(OFlag::O_CREAT)
+    .union(OFlag::O_TRUNC)
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
 /// A marker whose key is not in its place yet.
 const WAITING: &str = ".store.toml.new";
 /// Somebody else making an account takes milliseconds.
@@ -28,7 +36,9 @@ impl FileStore {
     /// # Errors
     /// As [`FileStore::open`]; also a directory that holds records but no marker, or a store whose key is lost.
     pub fn open_or_create(path: &Path, key_dir: &Path) -> Result<Self, StoreError> {
-        undisturbed(|| prepare(path, key_dir))?;
+        if !exists(&path.join(MARKER))? {
+            undisturbed(|| prepare(path, key_dir))?;
+        }
         let store = Self::open(path, key_dir)?;
         store.check_marker()?;
         undisturbed(|| store.prepare_decoy())?;
@@ -74,8 +84,9 @@ impl FileStore {
             Err(Errno::EEXIST) => return Ok(false),
             Err(errno) => return Err(failed(errno)),
         }
-        fsync(&accounts).map_err(failed)?;
-        fsync(tmp).map_err(failed)?;
+        for dir in [accounts.as_fd(), tmp] {
+            fsync(dir).map_err(|errno| failed(errno).unsure())?;
+        }
         Ok(true)
     }
 }
@@ -103,8 +114,9 @@ fn remove(tmp: BorrowedFd<'_>, name: &str) {
     let _ = unlinkat(tmp, name, UnlinkatFlags::RemoveDir);
 }
 
-/// The order makes every crash harmless: a marker in waiting, the key, the marker in its place. So a key without a
-/// marker, in waiting or not, belonged to a store that is not there now, and is not ours to replace.
+/// The order makes every crash harmless: a marker in waiting, the key, the marker among the accounts, the marker in its
+/// place. So a key without a marker, in waiting or not, belonged to a store that is not there now, and is not ours to
+/// replace.
 fn prepare(path: &Path, key_dir: &Path) -> Result<(), StoreError> {
     let root = lock(make_root(path)?, CREATE_WAIT)?;
     if exists(&path.join(MARKER))? {
@@ -116,30 +128,44 @@ fn prepare(path: &Path, key_dir: &Path) -> Result<(), StoreError> {
             Err(errno) => return Err(StoreError::io(path.join(name), errno)),
         }
     }
-    if path.join(ACCOUNTS).read_dir().map_err(|e| StoreError::std_io(path, &e))?.next().is_some() {
-        return Err(StoreError::MarkerLost(path.to_owned()));
+    let accounts_path = path.join(ACCOUNTS);
+    for entry in accounts_path.read_dir().map_err(|e| StoreError::std_io(&accounts_path, &e))? {
+        if entry.map_or(true, |entry| entry.file_name() != INNER) {
+            return Err(StoreError::MarkerLost(path.to_owned()));
+        }
     }
+    let marker = waiting_marker(root.as_fd(), path, key_dir)?;
+    let accounts = open_private_dir(&*root, ACCOUNTS, &accounts_path)?
+        .ok_or_else(|| StoreError::io(&accounts_path, Errno::ENOENT))?;
+    let inner = accounts_path.join(INNER);
+    write_new(accounts.as_fd(), INNER, &inner, ANEW, marker.as_bytes())?;
+    fsync(&accounts).map_err(|errno| StoreError::io(&inner, errno))?;
+    renameat(&*root, WAITING, &*root, MARKER).map_err(|errno| StoreError::io(path.join(MARKER), errno))?;
+    fsync(&*root).map_err(|errno| StoreError::io(path, errno))
+}
+
+/// The text of a marker in waiting that opens with the key. Makes both where there is no key.
+fn waiting_marker(root: BorrowedFd<'_>, path: &Path, key_dir: &Path) -> Result<String, StoreError> {
+    let waiting = path.join(WAITING);
     let keys = open_dir(key_dir)?;
     match read_key(&keys, key_dir) {
         Ok(key) => {
-            let waiting = path.join(WAITING);
             let text = std::fs::read_to_string(&waiting).unwrap_or_default();
             if key.open_text(Scope::Marker, "", &text).is_err() {
                 return Err(StoreError::Emptied(path.to_owned(), key_dir.join(KEY_FILE)));
             }
+            Ok(text)
         }
         Err(StoreError::KeyMissing(_)) => {
             let (key, text) = SealKey::generate()?;
             let marker = Marker::text(&key, random_bytes()?)?;
-            let flags = NEW.difference(OFlag::O_EXCL).union(OFlag::O_TRUNC).union(OFlag::O_NOFOLLOW);
-            write_new(root.as_fd(), WAITING, &path.join(WAITING), flags, marker.as_bytes())?;
-            fsync(&*root).map_err(|errno| StoreError::io(path, errno))?;
+            write_new(root, WAITING, &waiting, ANEW, marker.as_bytes())?;
+            fsync(root).map_err(|errno| StoreError::io(path, errno))?;
             link_new(keys.as_fd(), key_dir, KEY_FILE, text.as_bytes())?;
+            Ok(marker)
         }
-        Err(error) => return Err(error),
+        Err(error) => Err(error),
     }
-    renameat(&*root, WAITING, &*root, MARKER).map_err(|errno| StoreError::io(path.join(MARKER), errno))?;
-    fsync(&*root).map_err(|errno| StoreError::io(path, errno))
 }
 
 fn exists(path: &Path) -> Result<bool, StoreError> {

@@ -78,6 +78,14 @@ pub enum StoreError {
         /// What the system said.
         errno: Errno,
     },
+    /// A write that the system did not say was kept, nor that it was not.
+    #[error("{path}: {errno}; what was to be written may have been kept or not")]
+    Unsure {
+        /// What we tried to write.
+        path: PathBuf,
+        /// What the system said.
+        errno: Errno,
+    },
     /// No random numbers.
     #[error(transparent)]
     Random(#[from] RandomError),
@@ -90,6 +98,14 @@ impl StoreError {
 
     pub(super) fn std_io(path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
         Self::io(path, Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+    }
+
+    /// The same failure, after something was written.
+    pub(super) fn unsure(self) -> Self {
+        match self {
+            Self::Io { path, errno } => Self::Unsure { path, errno },
+            other => other,
+        }
     }
 
     /// True if the account's own record is at fault, not the store.
@@ -115,6 +131,7 @@ impl StoreError {
             Self::Io { errno: Errno::ENOSPC | Errno::EDQUOT, .. } => "disk_full",
             Self::Io { errno: Errno::EROFS, .. } => "disk_read_only",
             Self::Io { .. } => "store_io",
+            Self::Unsure { .. } => "may_be_kept",
             Self::Random(_) => "no_random_numbers",
         }
     }

@@ -10,10 +10,14 @@ mod error;
 mod file;
 mod holder;
 mod lock;
+mod marker;
 mod process;
+mod record;
 mod scheduling;
 mod seal;
 mod slot;
+#[cfg(test)]
+mod tests;
 mod trusted;
 
 pub use error::StoreError;
@@ -64,7 +68,7 @@ pub trait Store {
     /// there it can change, not remove.
     ///
     /// # Errors
-    /// As [`Store::update_state`]; the old state is then intact.
+    /// As [`Store::update_state`]. The old state is then intact, except where [`StoreError::Unsure`] says that it may not be.
     fn update_account<T>(
         &self,
         name: &Name,

@@ -23,6 +23,8 @@ pub struct SlotError;
 pub struct Loaded {
     /// The newest whole state.
     pub state: State,
+    /// False if the other slot is torn or damaged.
+    pub both_whole: bool,
     sequence: u64,
 }
 
@@ -60,10 +62,13 @@ fn checksum(header: &[u8], payload: &[u8]) -> u32 {
     crc.finalize()
 }
 
-/// The whole file of a record that was just made: the first slot filled, the second zero.
+/// The whole file of a record that was just made. Both slots hold it: damage to one harms nothing from the first day on,
+/// and neither block is all zeros, which a copy might leave out (`cp --sparse`) and a full disk could then not take.
 #[must_use]
 pub fn first(state: &State) -> Vec<u8> {
     let mut file = encode(state, 0);
+    file.resize(SLOT, 0);
+    file.extend_from_slice(&encode(state, 1));
     file.resize(FILE, 0);
     file
 }
@@ -85,7 +90,9 @@ fn decode(slot: &[u8]) -> Option<(u64, &[u8])> {
 /// # Errors
 /// No slot is whole.
 pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
-    let newest = match (decode(first), decode(second)) {
+    let (first, second) = (decode(first), decode(second));
+    let both_whole = first.is_some() && second.is_some();
+    let newest = match (first, second) {
         (Some(a), Some(b)) => {
             if a.0 > b.0 {
                 a
@@ -97,7 +104,7 @@ pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
         (None, None) => return Err(SlotError),
     };
     let state = State::from_bytes(newest.1).map_err(|_| SlotError)?;
-    Ok(Loaded { state, sequence: newest.0 })
+    Ok(Loaded { state, both_whole, sequence: newest.0 })
 }
 
 #[cfg(test)]
@@ -149,11 +156,23 @@ mod tests {
     #[test]
     fn any_changed_bit_of_a_slot_is_noticed() {
         let file = first(&state(1));
+        assert!(load(&file).unwrap().both_whole);
         let used = encode(&state(1), 0).len();
         for bit in 0..used * 8 {
             let mut bad = file.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
+            let left = load(&bad).unwrap();
+            assert_eq!((left.both_whole, left.state), (false, state(1)), "bit {bit}");
+            bad[SLOT] ^= 1;
             assert!(load(&bad).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn no_block_of_a_new_file_that_will_be_written_to_is_all_zeros() {
+        let file = first(&state(1));
+        for slot in [0, SLOT] {
+            assert!(file[slot..slot + 512].iter().any(|byte| *byte != 0));
         }
     }
 

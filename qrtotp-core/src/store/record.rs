@@ -1,0 +1,169 @@
+//! An account's two files: reading them, and changing them in an order that makes every crash harmless.
+
+use super::file::{FileStore, RECORD, STATE};
+use super::{Account, Readers, Scope, StoreError, TrustError, open_file, read_all, read_exact, slot};
+use crate::account::{Name, Record, State};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+const RECORD_NEW: &str = "account.toml.new";
+/// Most bytes of an `account.toml`: 32 credentials and a token are some 12 kB.
+const RECORD_LIMIT: usize = 32 * 1024;
+
+/// A record that was read, and its state file for writing.
+pub(super) struct Opened {
+    pub(super) record: Record,
+    pub(super) loaded: slot::Loaded,
+    file: File,
+}
+
+impl FileStore {
+    pub(super) fn read(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
+        let base = self.path_of(name);
+        let path = base.join(RECORD);
+        let file = open_file(dir, RECORD, &path, false, Readers::OwnerOnly).map_err(at_fault)?;
+        let bytes = read_all(file, &path, RECORD_LIMIT).map_err(at_fault)?;
+        let damaged = |why| StoreError::Damaged { path: path.clone(), why };
+        let sealed = std::str::from_utf8(&bytes).map_err(|_| damaged("not text"))?;
+        let text = self.key.open_text(Scope::Account, name.as_str(), sealed).map_err(|_| {
+            // Not every record is damaged at once: the key is the likelier culprit, and the marker tells.
+            self.check_marker().err().unwrap_or_else(|| damaged("its seal does not open"))
+        })?;
+        let record = Record::from_toml(text).map_err(|_| damaged("not a record of a known version"))?;
+        if record.name != *name {
+            return Err(damaged("it belongs to another account"));
+        }
+        let (loaded, file) = self.read_state(dir, &record)?;
+        Ok(Opened { record, loaded, file })
+    }
+
+    fn read_state(&self, dir: impl AsFd + Copy, record: &Record) -> Result<(slot::Loaded, File), StoreError> {
+        let path = self.path_of(&record.name).join(STATE);
+        let file = open_file(dir, STATE, &path, true, Readers::OwnerOnly);
+        let file = match file {
+            // A read-only disk must still tell what is wrong, and a `status` must work on it.
+            Err(TrustError::Io { errno: Errno::EROFS, .. }) => {
+                open_file(dir, STATE, &path, false, Readers::OwnerOnly)
+            }
+            other => other,
+        }
+        .map_err(at_fault)?;
+        let damaged = |why| StoreError::Damaged { path: path.clone(), why };
+        let slot = |number: u64| read_exact::<{ slot::USED }>(&file, number * slot::SLOT as u64, &path);
+        let (Some(first), Some(second)) = (slot(0)?, slot(1)?) else {
+            return Err(damaged("it has a wrong size"));
+        };
+        let loaded = slot::load(&first, &second).map_err(|_| damaged("no slot of it is whole"))?;
+        if loaded.state.record != record.id {
+            return Err(damaged("it belongs to another record"));
+        }
+        Ok((loaded, file))
+    }
+
+    /// Writes the next slot and makes it durable.
+    pub(super) fn write_state(
+        &self,
+        name: &Name,
+        opened: &mut Opened,
+        state: &State,
+    ) -> Result<(), StoreError> {
+        let path = self.path_of(name).join(STATE);
+        let (offset, bytes) = opened.loaded.succeed(state);
+        opened.file.write_all_at(&bytes, offset).map_err(|e| match StoreError::std_io(&path, &e) {
+            // A file on a read-only disk was opened for reading only, which is what EBADF then says.
+            StoreError::Io { path, errno: Errno::EBADF } => StoreError::Io { path, errno: Errno::EROFS },
+            other => other,
+        })?;
+        opened.file.sync_data().map_err(|e| StoreError::std_io(&path, &e).unsure())
+    }
+
+    /// A record's text under its seal.
+    pub(super) fn record_text(&self, record: &Record) -> Result<String, StoreError> {
+        let damaged = |why| StoreError::Damaged { path: self.path_of(&record.name).join(RECORD), why };
+        let text = record.to_toml().map_err(|_| damaged("it can't be written"))?;
+        self.key
+            .seal_text(Scope::Account, record.name.as_str(), &text)
+            .map_err(|_| damaged("it can't be sealed"))
+    }
+
+    fn replace_record(&self, dir: impl AsFd + Copy, record: &Record) -> Result<(), StoreError> {
+        let path = self.path_of(&record.name).join(RECORD_NEW);
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        write_new(dir, RECORD_NEW, &path, flags, self.record_text(record)?.as_bytes())?;
+        renameat(dir, RECORD_NEW, dir, RECORD).map_err(|e| StoreError::io(&path, e))?;
+        fsync(dir).map_err(|e| StoreError::io(&path, e).unsure())
+    }
+
+    /// From `old` to `new`, under the account's lock.
+    pub(super) fn change(
+        &self,
+        dir: impl AsFd + Copy,
+        opened: &mut Opened,
+        old: &Account,
+        new: &mut Account,
+    ) -> Result<(), StoreError> {
+        let name = &old.record.name;
+        new.state.retain(|id| old.record.credential(id).or(new.record.credential(id)).is_some());
+        if new.record == old.record {
+            return if new.state == old.state { Ok(()) } else { self.write_state(name, opened, &new.state) };
+        }
+        let both = marks_of_both(old, new);
+        if both != old.state {
+            self.write_state(name, opened, &both)?;
+        }
+        self.replace_record(dir, &new.record)?;
+        if new.state != both {
+            self.write_state(name, opened, &new.state).map_err(StoreError::unsure)?;
+        }
+        Ok(())
+    }
+}
+
+/// What can't be opened inside an account's directory is that account's fault.
+fn at_fault(error: TrustError) -> StoreError {
+    match error {
+        TrustError::Missing(path) => StoreError::Incomplete(path),
+        TrustError::Untrusted { path, why } => StoreError::Damaged { path, why },
+        TrustError::Link(path) => StoreError::Damaged { path, why: "it is a symbolic link" },
+        TrustError::TooLarge(path) => StoreError::Damaged { path, why: "it is too large" },
+        other @ (TrustError::Form(_) | TrustError::Io { .. }) => other.into(),
+    }
+}
+
+/// The state that goes with either record, if the power goes between. Marks of unknown credentials harm nobody, while a
+/// credential without its mark would accept a code again: of the new record its enrolment code, of the old one, which may
+/// have been another person's, any used one. What else changes waits until the record is kept.
+fn marks_of_both(old: &Account, new: &Account) -> State {
+    let mut both = old.state.clone();
+    both.retain(|id| old.record.credential(id).or(new.record.credential(id)).is_some());
+    for credential in &new.record.credentials {
+        if let Some(mark) = new.state.mark(credential.id) {
+            both.raise(mark.credential, mark.watermark, (mark.last_used != 0).then_some(mark.last_used));
+        }
+    }
+    both
+}
+
+/// Makes a file of mode 0600 with this content and syncs it. On failure no such file is left.
+pub(super) fn write_new(
+    dir: impl AsFd + Copy,
+    name: &str,
+    shown: &Path,
+    flags: OFlag,
+    bytes: &[u8],
+) -> Result<(), StoreError> {
+    let fd =
+        openat(dir, name, flags, Mode::from_bits_truncate(0o600)).map_err(|e| StoreError::io(shown, e))?;
+    let mut file = File::from(fd);
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| {
+        let _ = unlinkat(dir, name, UnlinkatFlags::NoRemoveDir);
+        StoreError::std_io(shown, &e)
+    })
+}
