@@ -79,7 +79,7 @@ impl Addition<'_> {
                 return Err(EnrollError::TooManyDevices(record.credentials.len()));
             }
             for known in &record.credentials {
-                if key.open_secret(record, known)? == *self.secret {
+                if key.open_secret(record, known)?.same_key(self.secret) {
                     return Err(EnrollError::Known(known.id));
                 }
             }
