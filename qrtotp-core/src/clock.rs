@@ -49,6 +49,12 @@ impl Deadline {
         self.start.elapsed()
     }
 
+    /// How long it may still go on.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.limit.saturating_sub(self.start.elapsed())
+    }
+
     /// Pauses a little, longer each time up to 5 ms. False once the deadline has passed.
     #[allow(clippy::disallowed_methods)] // this is the one place
     pub fn pause(&mut self) -> bool {

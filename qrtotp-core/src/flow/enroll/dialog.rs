@@ -5,6 +5,7 @@ use crate::otp::Params;
 use zeroize::Zeroizing;
 
 /// What is shown so that an app can take the secret.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Offer {
     /// Issuer, account and secret as a key URI.
     pub uri: Zeroizing<String>,

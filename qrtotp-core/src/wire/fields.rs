@@ -1,0 +1,132 @@
+//! The fields of a frame: numbers in big endian, texts with their length before them.
+
+use super::{FrameError, MAX_FRAME};
+use zeroize::Zeroizing;
+
+/// A frame that is being written. Wiped when dropped.
+pub struct Writer {
+    bytes: Zeroizing<Vec<u8>>,
+    too_long: bool,
+}
+
+impl Writer {
+    pub(super) fn new(header: &[u8]) -> Self {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FRAME)); // never grows, so no part is left behind
+        bytes.extend_from_slice(header);
+        Self { bytes, too_long: false }
+    }
+
+    pub(super) fn finish(self) -> Result<Zeroizing<Vec<u8>>, FrameError> {
+        if self.too_long { Err(FrameError::TooLong) } else { Ok(self.bytes) }
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        if bytes.len() > MAX_FRAME - self.bytes.len() {
+            self.too_long = true;
+        } else {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    pub(super) fn number(&mut self, value: u32) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    pub(super) fn byte(&mut self, value: u8) {
+        self.raw(&[value]);
+    }
+
+    /// A field of at most 64 KiB less a byte; a longer one makes the frame too long.
+    pub(super) fn bytes(&mut self, value: &[u8]) {
+        match u16::try_from(value.len()) {
+            Ok(length) => {
+                self.raw(&length.to_be_bytes());
+                self.raw(value);
+            }
+            Err(_) => self.too_long = true,
+        }
+    }
+
+    /// A text for people: what is beyond `max` bytes is left out.
+    pub(super) fn cut(&mut self, text: &str, max: usize) {
+        let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        self.bytes(&text.as_bytes()[..end]);
+    }
+
+    pub(super) fn option<T>(&mut self, value: Option<T>, put: impl FnOnce(&mut Self, T)) {
+        self.byte(value.is_some().into());
+        if let Some(value) = value {
+            put(self, value);
+        }
+    }
+}
+
+/// The fields of a received frame that are still to be read.
+pub struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(body: &'a [u8]) -> Self {
+        Self(body)
+    }
+
+    fn raw(&mut self, length: usize, name: &'static str) -> Result<&'a [u8], FrameError> {
+        let (value, rest) = self.0.split_at_checked(length).ok_or(FrameError::Field(name))?;
+        self.0 = rest;
+        Ok(value)
+    }
+
+    fn array<const N: usize>(&mut self, name: &'static str) -> Result<[u8; N], FrameError> {
+        self.raw(N, name)?.try_into().map_err(|_| FrameError::Field(name))
+    }
+
+    pub(super) fn number(&mut self, name: &'static str) -> Result<u32, FrameError> {
+        Ok(u32::from_be_bytes(self.array(name)?))
+    }
+
+    pub(super) fn byte(&mut self, name: &'static str) -> Result<u8, FrameError> {
+        let [byte] = self.array(name)?;
+        Ok(byte)
+    }
+
+    pub(super) fn bool(&mut self, name: &'static str) -> Result<bool, FrameError> {
+        match self.byte(name)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(FrameError::Field(name)),
+        }
+    }
+
+    pub(super) fn bytes(&mut self, max: usize, name: &'static str) -> Result<&'a [u8], FrameError> {
+        let length = usize::from(u16::from_be_bytes(self.array(name)?));
+        if length > max {
+            return Err(FrameError::Field(name));
+        }
+        self.raw(length, name)
+    }
+
+    /// A text of several lines.
+    pub(super) fn text(&mut self, max: usize, name: &'static str) -> Result<&'a str, FrameError> {
+        let text = std::str::from_utf8(self.bytes(max, name)?).map_err(|_| FrameError::Field(name))?;
+        let wrong = text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t'));
+        if wrong { Err(FrameError::Field(name)) } else { Ok(text) }
+    }
+
+    /// A text of one line.
+    pub(super) fn line(&mut self, max: usize, name: &'static str) -> Result<&'a str, FrameError> {
+        let text = self.text(max, name)?;
+        if text.contains(['\n', '\t']) { Err(FrameError::Field(name)) } else { Ok(text) }
+    }
+
+    pub(super) fn option<T>(
+        &mut self,
+        name: &'static str,
+        take: impl FnOnce(&mut Self) -> Result<T, FrameError>,
+    ) -> Result<Option<T>, FrameError> {
+        if self.bool(name)? { take(self).map(Some) } else { Ok(None) }
+    }
+
+    /// Nothing may follow the last field.
+    pub(super) fn end(&self) -> Result<(), FrameError> {
+        if self.0.is_empty() { Ok(()) } else { Err(FrameError::Field("end")) }
+    }
+}

@@ -1,0 +1,119 @@
+//! What `qrtotp` and the PAM module say to `qrtotpd`, and what it answers: frames on a stream, described in
+//! docs/BROKER.md. Whoever is at the other end may send anything: every length is bounded before it is believed, every
+//! field is checked, and memory that held a frame is wiped.
+
+mod broker;
+mod caller;
+mod client;
+mod fields;
+mod line;
+#[cfg(test)]
+mod tests;
+
+pub use broker::Say;
+pub use caller::{Answer, Devices, Request};
+pub use client::{ConnectError, VerifyError, connect, verify};
+pub use line::{FRAME_TIME, Line};
+
+use fields::{Fields, Writer};
+use std::io::{ErrorKind, Read, Write};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Where the broker listens.
+pub const DEFAULT_SOCKET: &str = "/run/qrtotp/socket";
+/// The protocol's version. Both ends are of one package, so there is one.
+pub const VERSION: u8 = 1;
+/// The longest frame with its header, in bytes.
+pub const MAX_FRAME: usize = 16 * 1024;
+/// Version, kind, length of the body (big endian).
+const HEADER: usize = 4;
+const MAX_BODY: usize = MAX_FRAME - HEADER;
+
+/// Why a frame was not sent or not understood. Never quotes what was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum FrameError {
+    /// The other end is gone.
+    #[error("the connection was closed")]
+    Closed,
+    /// Nothing came, or nothing could be sent, in time.
+    #[error("the other end is too slow")]
+    Timeout,
+    /// The system said no.
+    #[error("the connection failed: {0}")]
+    Io(ErrorKind),
+    /// Another version than ours.
+    #[error("the other end speaks version {0} of the protocol, not 1")]
+    Version(u8),
+    /// Longer than a frame may be.
+    #[error("a frame is too long")]
+    TooLong,
+    /// Not a kind that may come here.
+    #[error("a frame of unknown kind {0}")]
+    Kind(u8),
+    /// A field is cut off, too long, not of its form, or something follows the last one.
+    #[error("a frame with a wrong `{0}`")]
+    Field(&'static str),
+}
+
+impl From<std::io::Error> for FrameError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Self::Closed,
+            ErrorKind::TimedOut => Self::Timeout,
+            kind => Self::Io(kind),
+        }
+    }
+}
+
+/// What goes into one frame.
+pub trait Message: Sized {
+    /// Which message it is.
+    fn kind(&self) -> u8;
+
+    /// Writes the fields.
+    fn put(&self, to: &mut Writer);
+
+    /// Reads the fields of the message `kind`.
+    ///
+    /// # Errors
+    /// No such message, or a field that it can't have.
+    fn take(kind: u8, from: &mut Fields<'_>) -> Result<Self, FrameError>;
+}
+
+/// Sends one frame.
+///
+/// # Errors
+/// It would be too long, or the other end does not take it.
+pub fn send(to: &mut impl Write, message: &impl Message) -> Result<(), FrameError> {
+    let mut frame = Writer::new(&[VERSION, message.kind(), 0, 0]);
+    message.put(&mut frame);
+    let mut frame = frame.finish()?;
+    let length = u16::try_from(frame.len() - HEADER).map_err(|_| FrameError::TooLong)?;
+    frame[2..HEADER].copy_from_slice(&length.to_be_bytes());
+    to.write_all(&frame)?;
+    Ok(())
+}
+
+/// Receives one frame.
+///
+/// # Errors
+/// See [`FrameError`]; nothing more should be read from there.
+pub fn receive<M: Message>(from: &mut impl Read) -> Result<M, FrameError> {
+    let mut header = [0; HEADER];
+    from.read_exact(&mut header)?;
+    let [version, kind, high, low] = header;
+    if version != VERSION {
+        return Err(FrameError::Version(version));
+    }
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    if length > MAX_BODY {
+        return Err(FrameError::TooLong);
+    }
+    let mut body = Zeroizing::new(vec![0; length]);
+    from.read_exact(&mut body)?;
+    let mut fields = Fields::new(&body);
+    let message = M::take(kind, &mut fields)?;
+    fields.end()?;
+    Ok(message)
+}
