@@ -1,15 +1,18 @@
 //! The PAM application as our core sees it. Whatever PAM hands out is copied before the next PAM call: an application
 //! may replace an item while it answers a question.
 
+use crate::mark;
 use pam::constants::{PAM_PROMPT_ECHO_OFF, PAM_PROMPT_ECHO_ON, PAM_TEXT_INFO, PamMessageStyle};
 use pam::conv::Conv;
 use pam::items::{AuthTok, RHost, RUser, Service, Tty, User};
 use pam::module::PamHandle;
 use pam::secret::SecretBytes;
 use qrtotp_core::audit::{AuditSink, Priority, Subject};
-use qrtotp_core::flow::{Dialog, Echo, LoginHost, NoAnswer, Typed};
+use qrtotp_core::flow::{Dialog, Echo, LoginHost, Mark, NoAnswer, Typed};
+use qrtotp_core::policy::{OurLine, guard};
 use qrtotp_core::text::clean;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -73,12 +76,25 @@ pub(crate) struct Host<'a> {
     silent: bool,
     /// PAM_USER when the hook began.
     user: String,
+    /// What a login must know to let somebody enrol.
+    enrolling: Option<Enrolling>,
+}
+
+/// Where the guard of enrolment at login looks.
+struct Enrolling {
+    config: PathBuf,
+    services: Vec<String>,
 }
 
 impl<'a> Host<'a> {
     /// `silent`: the application asked for no messages (PAM_SILENT). Questions are asked all the same.
     pub(crate) fn new(pamh: &'a mut PamHandle, silent: bool, user: &str) -> Self {
-        Self { pamh, silent, user: user.to_owned() }
+        Self { pamh, silent, user: user.to_owned(), enrolling: None }
+    }
+
+    /// Lets accounts without a credential be marked for an enrolment, at these services.
+    pub(crate) fn allow_enrolling(&mut self, config: &Path, services: &[String]) {
+        self.enrolling = Some(Enrolling { config: config.to_owned(), services: services.to_owned() });
     }
 
     fn send(&self, style: PamMessageStyle, text: &str) -> Result<Option<SecretBytes>, NoAnswer> {
@@ -124,6 +140,24 @@ impl LoginHost for Host<'_> {
         let result = unsafe { pam_set_item(self.pamh, PAM_AUTHTOK, text.as_ptr().cast()) };
         text.into_bytes().zeroize();
         if result == 0 { Ok(()) } else { Err(NoAnswer) }
+    }
+
+    fn key_was_accepted(&mut self) -> bool {
+        mark::key_was_accepted(self.pamh)
+    }
+
+    fn guard(&mut self, password_only: bool) -> Result<(), String> {
+        let Some(Enrolling { config, services }) = &self.enrolling else {
+            return Err("nobody enrols here".into());
+        };
+        let service = self.pamh.get_item::<Service<'_>>().ok().flatten();
+        let service = service.map(|item| item.0.to_string_lossy().into_owned()).unwrap_or_default();
+        let line = OurLine { service: &service, config, password_only };
+        guard(&line, services).map_err(|error| error.to_string())
+    }
+
+    fn mark(&mut self, mark: Mark) -> Result<(), NoAnswer> {
+        mark::set(self.pamh, mark).map_err(|mark::Unexpected| NoAnswer)
     }
 }
 

@@ -6,6 +6,7 @@
 mod alloc;
 mod args;
 mod host;
+mod mark;
 
 use alloc::WipingAllocator;
 use args::Args;
@@ -15,7 +16,9 @@ use pam::items::User;
 use pam::module::{PamHandle, PamHooks};
 use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::SystemClock;
-use qrtotp_core::flow::{Dialog, HostDirectory, Login, Outcome, UNAVAILABLE, logged_name};
+use qrtotp_core::flow::{
+    AccountPart, Dialog, Due, HostDirectory, Login, Outcome, UNAVAILABLE, host_name, logged_name,
+};
 use qrtotp_core::policy::Source;
 use qrtotp_core::store::FileStore;
 use std::ffi::CStr;
@@ -43,9 +46,14 @@ impl PamHooks for QrTotp {
         PamResultCode::PAM_SUCCESS
     }
 
-    /// We have no opinion on whether an account may be used now.
-    fn acct_mgmt(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
-        PamResultCode::PAM_IGNORE
+    /// Here people enrol whom the auth part let pass for that, and get recovery codes that they are owed. On everybody
+    /// else we have no opinion.
+    fn acct_mgmt(pamh: &mut PamHandle, args: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        ALLOCATOR.shield();
+        guarded(pamh, |pamh| match account(pamh, &args, flags) {
+            Outcome::Accepted | Outcome::Ignored => PamResultCode::PAM_IGNORE,
+            Outcome::Denied => PamResultCode::PAM_PERM_DENIED,
+        })
     }
 
     /// Passwords are not ours to change.
@@ -53,12 +61,21 @@ impl PamHooks for QrTotp {
         PamResultCode::PAM_IGNORE
     }
 
-    /// Nothing is opened with a session.
-    fn sm_open_session(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
-        PamResultCode::PAM_IGNORE
+    /// The last bar for somebody who was let pass to enrol and did not: sudo can be told to leave the account part out.
+    fn sm_open_session(pamh: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
+        guarded(pamh, |pamh| {
+            if !mark::is_enrollment_due(pamh) {
+                return PamResultCode::PAM_IGNORE;
+            }
+            let subject = subject_now(pamh);
+            let detail = "the account part of pam_qrtotp.so was left out; see docs/INSTALL.md";
+            let event = Event::login(&subject, Verdict::Denied, "enrollment_due").detail(detail);
+            event.emit(&mut Log::new(pamh));
+            PamResultCode::PAM_SESSION_ERR
+        })
     }
 
-    /// So nothing is closed.
+    /// Nothing was opened.
     fn sm_close_session(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
         PamResultCode::PAM_IGNORE
     }
@@ -73,7 +90,7 @@ fn guarded(pamh: &mut PamHandle, hook: impl FnOnce(&mut PamHandle) -> PamResultC
         Err(payload) => {
             std::mem::forget(payload); // dropping it could panic again
             let _ = catch_unwind(AssertUnwindSafe(|| {
-                let subject = subject(pamh, pamh.get_item::<User<'_>>().ok().flatten().map(|user| user.0));
+                let subject = subject_now(pamh);
                 let mut log = Log::new(pamh);
                 Event::new(Kind::InternalError, &subject).reason("panic").emit(&mut log);
                 Event::login(&subject, Verdict::Denied, "internal_error").emit(&mut log);
@@ -84,8 +101,14 @@ fn guarded(pamh: &mut PamHandle, hook: impl FnOnce(&mut PamHandle) -> PamResultC
     }
 }
 
+fn subject_now(pamh: &mut PamHandle) -> Subject {
+    subject(pamh, pamh.get_item::<User<'_>>().ok().flatten().map(|user| user.0))
+}
+
 fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
     let mut log = Log::new(pamh);
+    // A failed method and a later one share a transaction; so do two users in turn.
+    let cleared = mark::clear(pamh);
     let user = match pamh.get_user(None) {
         Ok(user) => user,
         Err(_) => {
@@ -108,6 +131,13 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
     };
     log.set_debug(args.debug || source.config.audit.debug);
     log.debug(&format!("read {}", args.config.display()));
+    if let Some(conflict) = args.options.conflict(&source.config) {
+        return refuse(&mut host, &mut log, &subject, "arguments_invalid", conflict);
+    }
+    if cleared.is_err() {
+        return refuse(&mut host, &mut log, &subject, "internal_error", "PAM does not give our mark back");
+    }
+    host.allow_enrolling(&args.config, &source.config.enroll.services);
     let store = match FileStore::open(&source.config.state_dir.0, &source.dir_path) {
         Ok(store) => store,
         Err(error) => return refuse(&mut host, &mut log, &subject, error.reason(), &error.to_string()),
@@ -123,6 +153,52 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         subject,
     }
     .run()
+}
+
+/// The account part. Nearly always there is nothing to do.
+fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
+    let due = mark::is_enrollment_due(pamh);
+    let mark = mark::read(pamh);
+    if mark.is_none() && !due {
+        return Outcome::Ignored;
+    }
+    let mut log = Log::new(pamh);
+    let subject = subject_now(pamh);
+    let mut host = Host::new(pamh, flags & PAM_SILENT != 0, &subject.user);
+    let Some(mark) = mark else {
+        let detail = "the mark of an enrolment is in the PAM environment only";
+        return refuse(&mut host, &mut log, &subject, "internal_error", detail);
+    };
+    let outcome = match Args::parse(words).map_err(|error| ("arguments_invalid", error.0)).and_then(|args| {
+        let source = Source::load(&args.config).map_err(|error| (error.reason(), error.to_string()))?;
+        let store = FileStore::open(&source.config.state_dir.0, &source.dir_path)
+            .map_err(|error| (error.reason(), error.to_string()))?;
+        Ok((source, store))
+    }) {
+        // The code was right; the codes stay owed.
+        Err((_, detail)) if mark.due == Due::RecoveryCodes => {
+            log.debug(&detail);
+            Outcome::Ignored
+        }
+        Err((reason, detail)) => refuse(&mut host, &mut log, &subject, reason, &detail),
+        Ok((source, store)) => AccountPart {
+            mark: &mark,
+            config: &source.config,
+            store: &store,
+            directory: &HostDirectory,
+            host: &mut host,
+            host_name: &host_name(),
+            clock: &SystemClock,
+            audit: &mut log,
+            subject,
+        }
+        .run(),
+    };
+    match outcome {
+        Outcome::Denied if mark.due == Due::Enrollment => Outcome::Denied,
+        _ if mark::clear(pamh).is_err() => Outcome::Denied,
+        outcome => outcome,
+    }
 }
 
 /// Something on our side is not as it must be: nobody gets in, and the log says what to do.

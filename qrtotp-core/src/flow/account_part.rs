@@ -4,7 +4,7 @@
 use super::enroll::hand_over;
 use super::login::UNAVAILABLE;
 use super::{Authority, Codes, Dialog, Directory, Enrollment, Invitation, Outcome, PromptDialog};
-use crate::account::{Label, Name};
+use crate::account::{Label, Name, Standing};
 use crate::audit::{AuditSink, Event, Subject, Verdict};
 use crate::clock::Clock;
 use crate::otp::Params;
@@ -70,7 +70,13 @@ impl<S: Store, D: Directory, H: Dialog, C: Clock, A: AuditSink> AccountPart<'_, 
         };
         self.subject.user = name.as_str().to_owned();
         match self.mark.due {
-            Due::Enrollment => self.enroll(&name),
+            Due::Enrollment => match self.store.load(&name) {
+                Ok(Some(account)) if account.record.standing() == Standing::Enrolled => {
+                    self.deny("enrolled_meanwhile", "")
+                }
+                Ok(_) => self.enroll(&name),
+                Err(error) => self.deny(error.reason(), &error.to_string()),
+            },
             Due::RecoveryCodes => {
                 let contact = self.config.brand.contact.as_deref();
                 let mut dialog =
@@ -128,8 +134,7 @@ impl<S: Store, D: Directory, H: Dialog, C: Clock, A: AuditSink> AccountPart<'_, 
     }
 
     fn deny(&mut self, reason: &'static str, detail: &str) -> Outcome {
-        // For an enrolment this is the login's decision. Otherwise the code was right, and the login ends all the same:
-        // whose it is has become unclear.
+        self.host.show(UNAVAILABLE);
         Event::login(&self.subject, Verdict::Denied, reason).detail(detail).emit(self.audit);
         Outcome::Denied
     }

@@ -79,7 +79,13 @@ pub(super) enum Proof {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
     /// Right, and burnt. `before` are the failures that it made forgotten.
-    Accepted { proof: Proof, before: Throttle, password_len: usize },
+    Accepted {
+        proof: Proof,
+        before: Throttle,
+        password_len: usize,
+        /// The account is owed recovery codes.
+        codes_due: bool,
+    },
     /// Refused.
     Refused {
         why: Refusal,
@@ -201,7 +207,7 @@ fn decide<S: Store>(
         None => refused(Refusal::WrongCode),
         Some(left) => {
             let proof = Proof::Recovery { left };
-            Judgement::Accepted { proof, before, password_len: *password_len }
+            Judgement::Accepted { proof, before, password_len: *password_len, codes_due: false }
         }
     })
 }
@@ -302,7 +308,7 @@ fn verify(rules: &Rules<'_>, candidates: &[(Code, usize)], record: &Record, stat
             state.throttle.lift();
             let label = named(credential).map_or_else(Label::default, |(_, label)| label);
             let proof = Proof::Device(credential, label);
-            Judgement::Accepted { proof, before, password_len }
+            Judgement::Accepted { proof, before, password_len, codes_due: record.recovery_due }
         }
         (_, stale) => {
             state.throttle.fail(Means::Code, rules.now);

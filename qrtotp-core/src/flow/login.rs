@@ -1,72 +1,18 @@
 //! A login, in the order in which it happens.
 
+use super::first_login::{Entry, entry};
 use super::given::Given;
 use super::judge::{Judgement, Proof, Refusal, Rules, settle, settle_for_nobody};
-use super::{Dialog, Directory, Echo, NOBODY, NoAnswer, Person, Typed};
-use crate::account::{Name, Standing, ThrottleRules};
+use super::{Directory, Due, Echo, FirstPass, LoginHost, Mark, NOBODY, Options, Outcome, Person};
+use crate::account::{Name, Record, Standing, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use crate::clock::{Clock, EARLIEST_PLAUSIBLE};
-use crate::policy::{Config, Require};
+use crate::policy::{Config, FirstLogin, Require};
 use crate::store::{Store, StoreError};
 use subtle::ConstantTimeEq;
 
 /// What everybody is told when something on our side is broken. Says nothing about the account.
 pub const UNAVAILABLE: &str = "Verification is not possible at the moment. Please ask your administrator.";
-
-/// Where the code comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FirstPass {
-    /// We ask for it.
-    #[default]
-    Ask,
-    /// PAM_AUTHTOK if that is a right code, else we ask. It is a guess like any other: counted if it has the form of a
-    /// code and is wrong, and made to wait. Only the answer after it does not wait for that failure, or the owner of a
-    /// password that looks like a code could not log in while somebody else guesses.
-    Try,
-    /// PAM_AUTHTOK and nothing else.
-    Use,
-    /// Password and code typed together; the password goes on to the modules after us.
-    Forward,
-}
-
-/// What the admin wrote behind the module's name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// An un-enrolled account is none of our business.
-    pub nullok: bool,
-    /// The question, if not the usual one.
-    pub prompt: Option<String>,
-    /// Show the code while it is typed.
-    pub echo_code: bool,
-    /// Where the code comes from.
-    pub first_pass: FirstPass,
-}
-
-/// The host of a login: a dialogue, and PAM's one password item.
-pub trait LoginHost: Dialog {
-    /// False once the application has replaced PAM_USER: what follows would be about somebody else than we judge.
-    fn is_same_user(&self) -> bool;
-
-    /// A copy of PAM_AUTHTOK, if set.
-    fn password(&mut self) -> Option<Typed>;
-
-    /// Sets PAM_AUTHTOK for the modules after us.
-    ///
-    /// # Errors
-    /// The host refused; deny.
-    fn forward_password(&mut self, password: &[u8]) -> Result<(), NoAnswer>;
-}
-
-/// What PAM is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// PAM_SUCCESS.
-    Accepted,
-    /// PAM_AUTH_ERR.
-    Denied,
-    /// PAM_IGNORE.
-    Ignored,
-}
 
 /// Everything that a login needs.
 pub struct Login<'a, S, D, H, C, A> {
@@ -115,21 +61,39 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 Err(error) => return self.finish(Verdict::Denied, "name_refused", &error.to_string()),
             },
         };
-        if self.options.nullok
-            && let Some((name, uid)) = &account
+        if let Some((name, uid)) = &account
+            && let Some(outcome) = self.let_pass(name, *uid)
         {
-            match self.store.load(name) {
-                Ok(None) => return self.finish(Verdict::Ignored, "not_enrolled", ""),
-                Ok(Some(known))
-                    if known.record.standing() == Standing::Unenrolled && known.record.uid == *uid =>
-                {
-                    return self.finish(Verdict::Ignored, "not_enrolled", "");
-                }
-                Ok(Some(_)) => {}
-                Err(error) => return self.broken(&error),
-            }
+            return outcome;
         }
         self.ask_and_judge(account.as_ref())
+    }
+
+    /// An un-enrolled account that gets in unasked: by `nullok`, or while `first_login = "allow"` holds.
+    fn let_pass(&mut self, name: &Name, uid: u32) -> Option<Outcome> {
+        if !self.options.nullok && self.config.defaults.first_login != FirstLogin::Allow {
+            return None;
+        }
+        let record = match self.store.load(name) {
+            Ok(account) => account.map(|account| account.record),
+            Err(error) => return Some(self.broken(&error)),
+        };
+        let unenrolled = |record: &Record| record.standing() == Standing::Unenrolled && record.uid == uid;
+        if !record.as_ref().is_none_or(unenrolled) {
+            return None;
+        }
+        if self.options.nullok {
+            return Some(self.finish(Verdict::Ignored, "not_enrolled", ""));
+        }
+        let Entry::Allow { days } = entry(self.config, record.as_ref(), self.clock.now()) else {
+            return None;
+        };
+        let days =
+            if days == 1 { "Today is the last day".to_owned() } else { format!("{days} days are left") };
+        self.host.show(&format!(
+            "{days} to log in without a second factor. `qrtotp enroll` sets one up; it takes two minutes."
+        ));
+        Some(self.finish(Verdict::Ignored, "grace_period", ""))
     }
 
     fn ask_and_judge(&mut self, account: Option<&(Name, u32)>) -> Outcome {
@@ -150,7 +114,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                     match self.judge(account, &given, self.config.throttle.rules()) {
                         Err(error) => return self.broken(&error),
                         Ok(judgement @ Judgement::Accepted { .. }) => {
-                            return self.conclude(&judgement, typed);
+                            return self.conclude(account, &judgement, typed);
                         }
                         Ok(refused) => tried = Some(refused),
                     }
@@ -164,6 +128,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         }
         let usual = match first_pass {
             FirstPass::Forward => "Password & verification code: ",
+            _ if self.enrols() => "Verification code (Enter: none yet): ",
             FirstPass::Ask | FirstPass::Try | FirstPass::Use => "Verification code: ",
         };
         let prompt = self.options.prompt.as_deref().unwrap_or(usual);
@@ -203,7 +168,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         }
         match self.judge(account, given, throttle) {
             Err(error) => self.broken(&error),
-            Ok(judgement) => self.conclude(&judgement, typed),
+            Ok(judgement) => self.conclude(account, &judgement, typed),
         }
     }
 
@@ -230,7 +195,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     }
 
     /// Does and records what a judgement means for the login.
-    fn conclude(&mut self, judgement: &Judgement, typed: &[u8]) -> Outcome {
+    fn conclude(&mut self, account: Option<&(Name, u32)>, judgement: &Judgement, typed: &[u8]) -> Outcome {
         let forward = self.options.first_pass == FirstPass::Forward;
         match judgement {
             Judgement::Refused { why, .. } => {
@@ -239,8 +204,13 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 if forward && nobody {
                     let _ = self.host.forward_password(typed); // denied anyhow
                 }
+                if let (Refusal::NotEnrolled | Refusal::Revoked, Some((name, uid))) = (why, account)
+                    && self.config.defaults.first_login != FirstLogin::Deny
+                {
+                    return self.first_login(name, *uid);
+                }
             }
-            Judgement::Accepted { proof, password_len, .. } => {
+            Judgement::Accepted { proof, password_len, codes_due, .. } => {
                 if forward && self.host.forward_password(&typed[..*password_len]).is_err() {
                     return self.finish(Verdict::Denied, "password_not_forwarded", "");
                 }
@@ -252,6 +222,10 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 if !self.host.is_same_user() {
                     return self.user_changed();
                 }
+                if let (true, Some((name, uid))) = (*codes_due, account) {
+                    let mark = Mark { user: name.to_string(), uid: *uid, due: Due::RecoveryCodes };
+                    let _ = self.host.mark(mark); // they stay owed
+                }
             }
         }
         judgement.report_decision(Kind::Login, &self.subject, "", self.audit);
@@ -259,6 +233,42 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             Judgement::Accepted { .. } => Outcome::Accepted,
             Judgement::Refused { .. } => Outcome::Denied,
         }
+    }
+
+    fn enrols(&self) -> bool {
+        matches!(self.config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token)
+    }
+
+    /// An account without a credential, after its answer. Shows nothing: whether the primary factor holds, only the
+    /// account part can know.
+    fn first_login(&mut self, name: &Name, uid: u32) -> Outcome {
+        let record = match self.store.load(name) {
+            Ok(account) => account.map(|account| account.record),
+            Err(error) => return self.broken(&error),
+        };
+        if record.as_ref().is_some_and(|record| record.uid != uid) {
+            return self.finish(Verdict::Denied, Refusal::UidChanged.reason(), "");
+        }
+        match entry(self.config, record.as_ref(), self.clock.now()) {
+            Entry::Enroll => {}
+            Entry::Deny(reason) => return self.finish(Verdict::Denied, reason, ""),
+            // Only while `let_pass` looked at it: the day has just begun.
+            Entry::Allow { .. } => return self.finish(Verdict::Denied, "grace_over", ""),
+        }
+        let key = self.host.key_was_accepted();
+        if !key && self.host.password().is_none_or(|password| password.is_empty()) {
+            let detail = "no module before this one took a password, and the application names no key: nobody may \
+                          enrol here; put the password's module before it";
+            return self.finish(Verdict::Denied, "no_primary_factor", detail);
+        }
+        if let Err(detail) = self.host.guard(!key) {
+            return self.finish(Verdict::Denied, "enrollment_guard", &detail);
+        }
+        let mark = Mark { user: name.to_string(), uid, due: Due::Enrollment };
+        if self.host.mark(mark).is_err() {
+            return self.finish(Verdict::Denied, "enrollment_guard", "PAM does not keep our mark");
+        }
+        self.finish(Verdict::Ignored, "enrollment_due", "")
     }
 
     /// The end of a login without an answer of its own. A password that was counted as a wrong code is what it was.

@@ -9,6 +9,7 @@ mod first_login;
 mod given;
 mod judge;
 mod login;
+mod login_host;
 mod prompt;
 mod report;
 #[cfg(test)]
@@ -24,7 +25,8 @@ pub use enroll::{
     Offer, Reply, Scanned,
 };
 pub use judge::Refusal;
-pub use login::{FirstPass, Login, LoginHost, Options, Outcome, UNAVAILABLE};
+pub use login::{Login, UNAVAILABLE};
+pub use login_host::{FirstPass, LoginHost, Options, Outcome};
 pub use prompt::PromptDialog;
 
 use thiserror::Error;

@@ -3,6 +3,7 @@
 
 mod admin;
 mod enroll;
+mod first_login;
 mod login;
 mod login_events;
 mod login_throttle;
@@ -81,6 +82,9 @@ pub(super) struct Human {
     pub password: Option<Vec<u8>>,
     pub forwarded: Option<Vec<u8>>,
     pub acknowledge: Acknowledge,
+    pub key: bool,
+    pub guard: Option<&'static str>,
+    pub marks: Vec<Mark>,
     pub now: UnixTime,
     /// The application replaces PAM_USER while it handles message number so many.
     pub user_changes_after: Option<usize>,
@@ -125,6 +129,16 @@ impl LoginHost for Human {
     }
     fn forward_password(&mut self, password: &[u8]) -> Result<(), NoAnswer> {
         self.forwarded = Some(password.to_vec());
+        Ok(())
+    }
+    fn key_was_accepted(&mut self) -> bool {
+        self.key
+    }
+    fn guard(&mut self, _: bool) -> Result<(), String> {
+        self.guard.map_or(Ok(()), |problem| Err(problem.into()))
+    }
+    fn mark(&mut self, mark: Mark) -> Result<(), NoAnswer> {
+        self.marks.push(mark);
         Ok(())
     }
 }

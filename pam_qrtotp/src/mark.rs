@@ -1,0 +1,104 @@
+//! What one part of the module leaves for the others, in PAM's memory and, because sshd authenticates in a process of its
+//! own, in the PAM environment.
+
+use pam::module::PamHandle;
+use qrtotp_core::flow::{Due, Mark};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr;
+
+const NAME: &CStr = c"pam_qrtotp_mark";
+const VARIABLE: &CStr = c"PAM_QRTOTP_ENROLLMENT";
+const ASSIGNMENT: &CStr = c"PAM_QRTOTP_ENROLLMENT=due";
+const PAM_SUCCESS: c_int = 0;
+const PAM_BAD_ITEM: c_int = 29;
+const PAM_NO_MODULE_DATA: c_int = 18;
+
+type Cleanup = extern "C" fn(*mut PamHandle, *mut c_void, c_int);
+
+unsafe extern "C" {
+    fn pam_set_data(
+        pamh: *mut PamHandle,
+        name: *const c_char,
+        data: *mut c_void,
+        cleanup: Option<Cleanup>,
+    ) -> c_int;
+    fn pam_get_data(pamh: *const PamHandle, name: *const c_char, data: *mut *const c_void) -> c_int;
+    fn pam_putenv(pamh: *mut PamHandle, assignment: *const c_char) -> c_int;
+    fn pam_getenv(pamh: *mut PamHandle, name: *const c_char) -> *const c_char;
+}
+
+/// PAM did what it was not expected to do; deny.
+pub(crate) struct Unexpected;
+
+/// PAM calls it when the data is replaced and at pam_end, with our module still loaded.
+extern "C" fn free(_: *mut PamHandle, data: *mut c_void, _: c_int) {
+    if !data.is_null() {
+        // SAFETY: the only data under our name is a leaked box of this type, and PAM gives it back once.
+        drop(unsafe { Box::from_raw(data.cast::<Mark>()) });
+    }
+}
+
+/// Leaves a mark. One for an enrolment is in the PAM environment as well.
+pub(crate) fn set(pamh: &mut PamHandle, mark: Mark) -> Result<(), Unexpected> {
+    let enrollment = mark.due == Due::Enrollment;
+    let data = Box::into_raw(Box::new(mark));
+    // SAFETY: the handle is PAM's own for the whole hook; PAM keeps the pointer and frees it with `free`.
+    if unsafe { pam_set_data(pamh, NAME.as_ptr(), data.cast(), Some(free)) } != PAM_SUCCESS {
+        // SAFETY: PAM did not take it.
+        drop(unsafe { Box::from_raw(data) });
+        return Err(Unexpected);
+    }
+    // SAFETY: PAM copies the string.
+    if enrollment && unsafe { pam_putenv(pamh, ASSIGNMENT.as_ptr()) } != PAM_SUCCESS {
+        return Err(Unexpected);
+    }
+    Ok(())
+}
+
+/// Removes every mark.
+pub(crate) fn clear(pamh: &mut PamHandle) -> Result<(), Unexpected> {
+    if read(pamh).is_some() {
+        // SAFETY: the handle is PAM's own; PAM frees what it had, and keeps nothing.
+        if unsafe { pam_set_data(pamh, NAME.as_ptr(), ptr::null_mut(), None) } != PAM_SUCCESS {
+            return Err(Unexpected);
+        }
+    }
+    // SAFETY: a name without `=` removes the variable; PAM only reads the string.
+    match unsafe { pam_putenv(pamh, VARIABLE.as_ptr()) } {
+        PAM_SUCCESS | PAM_BAD_ITEM => Ok(()),
+        _ => Err(Unexpected),
+    }
+}
+
+/// A copy of the mark.
+pub(crate) fn read(pamh: &PamHandle) -> Option<Mark> {
+    let mut data: *const c_void = ptr::null();
+    // SAFETY: PAM writes a pointer that it keeps, or leaves ours as it is.
+    match unsafe { pam_get_data(pamh, NAME.as_ptr(), &raw mut data) } {
+        PAM_SUCCESS if !data.is_null() => {
+            // SAFETY: the only data under our name is a `Mark`, and it lives until PAM is told otherwise.
+            Some(unsafe { &*data.cast::<Mark>() }.clone())
+        }
+        PAM_NO_MODULE_DATA | PAM_SUCCESS => None,
+        _ => None,
+    }
+}
+
+/// True if an enrolment is due according to either place.
+pub(crate) fn is_enrollment_due(pamh: &mut PamHandle) -> bool {
+    // SAFETY: PAM only reads the name; of the answer nothing but whether there is one is looked at.
+    let in_environment = !unsafe { pam_getenv(pamh, VARIABLE.as_ptr()) }.is_null();
+    in_environment || read(pamh).is_some_and(|mark| mark.due == Due::Enrollment)
+}
+
+/// `SSH_AUTH_INFO_0` of the PAM environment names a key: sshd accepted one on this connection.
+pub(crate) fn key_was_accepted(pamh: &mut PamHandle) -> bool {
+    // SAFETY: PAM only reads the name; the answer is read before the next PAM call.
+    let info = unsafe { pam_getenv(pamh, c"SSH_AUTH_INFO_0".as_ptr()) };
+    if info.is_null() {
+        return false;
+    }
+    // SAFETY: PAM gives a C string.
+    let info = unsafe { CStr::from_ptr(info) }.to_bytes();
+    info.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"publickey "))
+}
