@@ -10,7 +10,6 @@ const NAME: &CStr = c"pam_qrtotp_mark";
 const VARIABLE: &CStr = c"PAM_QRTOTP_ENROLLMENT";
 const ASSIGNMENT: &CStr = c"PAM_QRTOTP_ENROLLMENT=due";
 const PAM_SUCCESS: c_int = 0;
-const PAM_BAD_ITEM: c_int = 29;
 const PAM_NO_MODULE_DATA: c_int = 18;
 
 type Cleanup = extern "C" fn(*mut PamHandle, *mut c_void, c_int);
@@ -63,11 +62,17 @@ pub(crate) fn clear(pamh: &mut PamHandle) -> Result<(), Unexpected> {
             return Err(Unexpected);
         }
     }
+    // PAM logs an error where there is nothing to remove.
     // SAFETY: a name without `=` removes the variable; PAM only reads the string.
-    match unsafe { pam_putenv(pamh, VARIABLE.as_ptr()) } {
-        PAM_SUCCESS | PAM_BAD_ITEM => Ok(()),
-        _ => Err(Unexpected),
+    if is_in_environment(pamh) && unsafe { pam_putenv(pamh, VARIABLE.as_ptr()) } != PAM_SUCCESS {
+        return Err(Unexpected);
     }
+    Ok(())
+}
+
+fn is_in_environment(pamh: &mut PamHandle) -> bool {
+    // SAFETY: PAM only reads the name; of the answer nothing but whether there is one is looked at.
+    !unsafe { pam_getenv(pamh, VARIABLE.as_ptr()) }.is_null()
 }
 
 /// A copy of the mark.
@@ -86,9 +91,7 @@ pub(crate) fn read(pamh: &PamHandle) -> Option<Mark> {
 
 /// True if an enrolment is due according to either place.
 pub(crate) fn is_enrollment_due(pamh: &mut PamHandle) -> bool {
-    // SAFETY: PAM only reads the name; of the answer nothing but whether there is one is looked at.
-    let in_environment = !unsafe { pam_getenv(pamh, VARIABLE.as_ptr()) }.is_null();
-    in_environment || read(pamh).is_some_and(|mark| mark.due == Due::Enrollment)
+    is_in_environment(pamh) || read(pamh).is_some_and(|mark| mark.due == Due::Enrollment)
 }
 
 /// `SSH_AUTH_INFO_0` of the PAM environment names a key: sshd accepted one on this connection.

@@ -23,6 +23,13 @@ impl Phone {
         Self { key, period: 30, digits: 6, algorithm: "SHA1" }
     }
 
+    /// A phone that has scanned this.
+    #[must_use]
+    pub fn scanned(uri: &str) -> Self {
+        let secret = uri.split(['?', '&']).find_map(|part| part.strip_prefix("secret="));
+        Self::new(secret.unwrap_or_else(|| panic!("no secret in {uri:?}")))
+    }
+
     /// A phone with a key of its own. The long period gives a test minutes, not seconds, per step.
     #[must_use]
     pub fn random() -> Self {

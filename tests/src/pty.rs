@@ -41,7 +41,12 @@ impl Sandbox {
     /// The same as root, for programs that show secrets because they are meant to.
     #[must_use]
     pub fn pty_unrecorded(&self, argv: &[&str]) -> Pty {
-        Pty::start(self, self.command(None, &on_terminal(argv)))
+        self.pty_unrecorded_as(None, argv)
+    }
+
+    #[must_use]
+    pub fn pty_unrecorded_as(&self, user: Option<&str>, argv: &[&str]) -> Pty {
+        Pty::start(self, self.command(user, &on_terminal(argv)))
     }
 }
 

@@ -8,9 +8,15 @@ pub enum Background {
     Light,
 }
 
-/// What a scanner reads off a terminal that shows `text`; `None` when it finds no code.
+/// What a scanner reads off a large terminal that shows `text`; `None` when it finds no code.
 #[must_use]
 pub fn scan(text: &str, background: Background) -> Option<String> {
+    scan_off(text, background, "200x100")
+}
+
+/// The same, on a terminal of so many columns and rows, such as `80x24`.
+#[must_use]
+pub fn scan_off(text: &str, background: Background, geometry: &str) -> Option<String> {
     let sandbox = Sandbox::bare(State::Tmpfs("size=1m"));
     sandbox.overwrite("/tmp/text", text);
     sandbox.overwrite("/tmp/screen.sh", include_str!("screen.sh"));
@@ -18,7 +24,9 @@ pub fn scan(text: &str, background: Background) -> Option<String> {
         Background::Dark => ["black", "white"],
         Background::Light => ["white", "black"],
     };
-    let output = sandbox.run(&[&["bash", "/tmp/screen.sh", "/tmp/text"][..], &colours].concat()).success();
+    let output = sandbox
+        .run(&[&["bash", "/tmp/screen.sh", "/tmp/text"][..], &colours, &[geometry]].concat())
+        .success();
     let read = output.stdout.trim();
     (!read.is_empty()).then(|| read.to_owned())
 }

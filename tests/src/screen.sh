@@ -1,7 +1,7 @@
 # Shows FILE in a real terminal emulator, photographs the screen and lets a real scanner read it.
-# Arguments: FILE BACKGROUND FOREGROUND. Prints what the scanner reads, nothing when it reads nothing.
+# Arguments: FILE BACKGROUND FOREGROUND GEOMETRY. Prints what the scanner reads, nothing when it reads nothing.
 set -euo pipefail
-file=$1 background=$2 foreground=$3
+file=$1 background=$2 foreground=$3 geometry=$4
 work=$(mktemp -d)
 cd "$work"
 
@@ -13,7 +13,7 @@ export DISPLAY=:$number
 
 # No cursor, and nothing after the picture that could scroll it away.
 printf "printf '\\\\033[?25l'; cat '%s'; : >'%s/shown'; sleep 60\n" "$file" "$work" >show
-xterm -u8 -fa 'DejaVu Sans Mono' -fs 7 -bg "$background" -fg "$foreground" -geometry 200x100+0+0 -bw 0 +sb -e sh show \
+xterm -u8 -fa 'DejaVu Sans Mono' -fs 7 -bg "$background" -fg "$foreground" -geometry "$geometry+0+0" -bw 0 +sb -e sh show \
     >xterm.log 2>&1 &
 for _ in $(seq 200); do [ -e shown ] && break || sleep 0.05; done
 [ -e shown ] || { cat xvfb.log xterm.log >&2; exit 2; }

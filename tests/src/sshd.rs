@@ -60,14 +60,33 @@ impl Sandbox {
 
     #[must_use]
     pub fn ssh_with(&self, user: &str, options: &[&str], remote: &str) -> Pty {
-        let target = format!("{user}@localhost");
-        let mut argv = vec!["ssh", "-F", "none", "-o", "StrictHostKeyChecking=yes"];
-        for option in options.iter().chain(&["NumberOfPasswordPrompts=1"]) {
-            argv.extend(["-o", option]);
-        }
-        argv.extend([&target, remote]);
-        self.pty(None, &argv)
+        self.pty(None, &words(&ssh_arguments(user, options, remote)))
     }
+
+    /// A client through which somebody enrols, so what it shows holds a secret that is meant to be seen. `before` are
+    /// words before `ssh`: `env LC_ALL=C`.
+    #[must_use]
+    pub fn ssh_to_enrol(&self, before: &[&str], user: &str, options: &[&str], remote: &str) -> Pty {
+        let argv = ssh_arguments(user, options, remote);
+        self.pty_unrecorded(&[before, &words(&argv)].concat())
+    }
+}
+
+fn words(argv: &[String]) -> Vec<&str> {
+    argv.iter().map(String::as_str).collect()
+}
+
+fn ssh_arguments(user: &str, options: &[&str], remote: &str) -> Vec<String> {
+    let mut argv: Vec<String> =
+        ["ssh", "-F", "none", "-o", "StrictHostKeyChecking=yes"].map(str::to_owned).into();
+    for option in options.iter().chain(&["NumberOfPasswordPrompts=1"]) {
+        match option.strip_prefix('-') {
+            Some(_) => argv.push((*option).to_owned()),
+            None => argv.extend(["-o".to_owned(), (*option).to_owned()]),
+        }
+    }
+    argv.extend([format!("{user}@localhost"), remote.to_owned()]);
+    argv
 }
 
 impl Drop for Sshd {

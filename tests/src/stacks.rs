@@ -36,4 +36,21 @@ impl Sandbox {
             ),
         );
     }
+
+    /// The machine's password, then a code or an enrolment.
+    pub fn password_and_enrolment(&self, service: &str) {
+        self.enrolling(service, "@include common-auth\nauth required pam_qrtotp.so\n");
+    }
+
+    /// A key, which sshd has checked, then a code or an enrolment.
+    pub fn key_and_enrolment(&self, service: &str) {
+        self.enrolling(service, "auth required pam_qrtotp.so\nauth required pam_permit.so\n");
+    }
+
+    /// An auth part of your own, between the other parts that an enrolment needs.
+    pub fn enrolling(&self, service: &str, auth: &str) {
+        let ours = "account requisite pam_qrtotp.so\nsession requisite pam_qrtotp.so\n";
+        let rest = "@include common-account\nsession required pam_permit.so\n";
+        self.pam(service, &format!("{ours}{auth}{rest}"));
+    }
 }

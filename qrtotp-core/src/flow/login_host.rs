@@ -44,7 +44,8 @@ impl Options {
     }
 }
 
-/// The host of a login: a dialogue, PAM's one password item, and what tells whether somebody may enrol.
+/// The host of a login: a dialogue, PAM's one password item, and what tells whether somebody may enrol. Where nobody
+/// can, the last three are as they are here.
 pub trait LoginHost: Dialog {
     /// False once the application has replaced PAM_USER: what follows would be about somebody else than we judge.
     fn is_same_user(&self) -> bool;
@@ -59,20 +60,28 @@ pub trait LoginHost: Dialog {
     fn forward_password(&mut self, password: &[u8]) -> Result<(), NoAnswer>;
 
     /// True if the application says that a key was accepted before.
-    fn key_was_accepted(&mut self) -> bool;
+    fn key_was_accepted(&mut self) -> bool {
+        false
+    }
 
     /// Whether our account and session parts are certain to follow (see [`crate::policy::guard`]). `password_only`: no
     /// key was accepted.
     ///
     /// # Errors
     /// They are not, with a sentence for the log.
-    fn guard(&mut self, password_only: bool) -> Result<(), String>;
+    fn guard(&mut self, password_only: bool) -> Result<(), String> {
+        let _ = password_only;
+        Err("nobody enrols here".into())
+    }
 
     /// Leaves a mark for the account part.
     ///
     /// # Errors
     /// PAM did not keep it.
-    fn mark(&mut self, mark: Mark) -> Result<(), NoAnswer>;
+    fn mark(&mut self, mark: Mark) -> Result<(), NoAnswer> {
+        let _ = mark;
+        Err(NoAnswer)
+    }
 }
 
 /// What PAM is told.
