@@ -151,7 +151,6 @@ pub(super) fn settle<S: Store>(
 
 /// Judges `given` for somebody whom the host does not know: the work of [`settle`], and a refusal.
 pub(super) fn settle_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given<'_>) -> Judgement {
-    store.pretend(|_, _| ());
     write_for_nobody(store, rules, given);
     hash_for_nobody(store, given);
     Judgement::refused(Refusal::UnknownUser, given.means(), 0)
@@ -176,19 +175,16 @@ fn decide<S: Store>(
     rules: &Rules<'_>,
     given: &Given<'_>,
 ) -> Result<Judgement, StoreError> {
-    // Without the lock, so that whoever holds it up gains nothing here. Only a refusal can come of it. What can't be
-    // read may be in the middle of a change: the lock tells.
-    if let Ok(Some(account)) = store.load(name)
-        && let Some(refused) = turned_away(rules, given, &account.record, &account.state)
-    {
-        return Ok(refused);
-    }
-    let (set, salt, before) =
-        match store.update_state(name, |record, state| judge(rules, given, record, state))? {
-            None => return Ok(Judgement::refused(Refusal::NotEnrolled, given.means(), 0)),
-            Some(Step1::Done(judgement)) => return Ok(judgement),
-            Some(Step1::TryRecovery { set, salt, before }) => (set, salt, before),
-        };
+    let judged = store.look_or_update_state(
+        name,
+        |record, state| turned_away(rules, given, record, state).map(Step1::Done),
+        |record, state| judge(rules, given, record, state),
+    )?;
+    let (set, salt, before) = match judged {
+        None => return Ok(Judgement::refused(Refusal::NotEnrolled, given.means(), 0)),
+        Some(Step1::Done(judgement)) => return Ok(judgement),
+        Some(Step1::TryRecovery { set, salt, before }) => (set, salt, before),
+    };
     let failures = before.failures_of(Means::Recovery).saturating_add(1);
     let refused = |why| Judgement::refused(why, Means::Recovery, failures);
     let Given::Recovery(code, password_len) = given else { return Ok(refused(Refusal::WrongCode)) };

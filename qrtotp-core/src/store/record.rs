@@ -4,8 +4,8 @@ use super::file::{FileStore, RECORD, STATE};
 use super::{Account, Readers, Scope, StoreError, TrustError, open_file, read_all, read_exact, slot};
 use crate::account::{Name, Record, State};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat, renameat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 use std::fs::File;
 use std::io::Write;
@@ -22,6 +22,8 @@ pub(super) struct Opened {
     pub(super) record: Record,
     pub(super) loaded: slot::Loaded,
     file: File,
+    /// `account.toml` as it was read.
+    source: File,
 }
 
 impl FileStore {
@@ -29,6 +31,7 @@ impl FileStore {
         let base = self.path_of(name);
         let path = base.join(RECORD);
         let file = open_file(dir, RECORD, &path, false, Readers::OwnerOnly).map_err(at_fault)?;
+        let source = file.try_clone().map_err(|e| StoreError::std_io(&path, &e))?;
         let bytes = read_all(file, &path, RECORD_LIMIT).map_err(at_fault)?;
         let damaged = |why| StoreError::Damaged { path: path.clone(), why };
         let sealed = std::str::from_utf8(&bytes).map_err(|_| damaged("not text"))?;
@@ -41,7 +44,25 @@ impl FileStore {
             return Err(damaged("it belongs to another account"));
         }
         let (loaded, file) = self.read_state(dir, &record)?;
-        Ok(Opened { record, loaded, file })
+        Ok(Opened { record, loaded, file, source })
+    }
+
+    /// As [`Self::read`]. The record is not parsed again if it is the file that was `seen`, untouched: the open descriptor
+    /// keeps its inode from becoming another file's.
+    pub(super) fn read_again(
+        &self,
+        dir: impl AsFd + Copy,
+        name: &Name,
+        seen: Option<Opened>,
+    ) -> Result<Opened, StoreError> {
+        let Some(Opened { record, source, .. }) = seen else { return self.read(dir, name) };
+        let same = fstatat(dir, RECORD, AtFlags::AT_SYMLINK_NOFOLLOW)
+            .and_then(|now| Ok(identity(&now) == identity(&fstat(&source)?)));
+        if same != Ok(true) {
+            return self.read(dir, name);
+        }
+        let (loaded, file) = self.read_state(dir, &record)?;
+        Ok(Opened { record, loaded, file, source })
     }
 
     fn read_state(&self, dir: impl AsFd + Copy, record: &Record) -> Result<(slot::Loaded, File), StoreError> {
@@ -124,6 +145,12 @@ impl FileStore {
         }
         Ok(())
     }
+}
+
+/// What no file keeps that was replaced or written to.
+fn identity(stat: &FileStat) -> [i64; 5] {
+    let signed = u64::cast_signed;
+    [signed(stat.st_dev), signed(stat.st_ino), stat.st_size, stat.st_ctime, stat.st_ctime_nsec]
 }
 
 /// What can't be opened inside an account's directory is that account's fault.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
-use crate::account::{Credential, CredentialId, Label, Origin, RecordId};
+use crate::account::{Credential, CredentialId, Label, Means, Origin, RecordId};
 use crate::otp::{Params, Secret};
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -171,4 +171,20 @@ fn a_torn_slot_is_made_whole_by_the_next_login_whatever_it_decides() {
         assert!(!store.load(&alice()).unwrap().unwrap().state.is_fresh(device(1), 500));
         store.update_state(&alice(), |_, _| ()).unwrap();
     }
+}
+
+#[test]
+fn what_changes_between_the_look_without_the_lock_and_the_lock_is_seen() {
+    let (_place, store) = Place::with_alice();
+    let revoke = |record: &Record, _: &State| {
+        assert_eq!(record.credentials.len(), 1);
+        let change = |slot: &mut Option<Account>| slot.as_mut().unwrap().record.revoke(|_| true, 5).len();
+        assert_eq!(store.update_account(&alice(), change).unwrap(), 1);
+        store.update_state(&alice(), |_, state| state.throttle.fail(Means::Code, 1000)).unwrap();
+        None
+    };
+    let found = store.look_or_update_state(&alice(), revoke, |record, state| {
+        (record.credentials.len(), state.throttle.failures())
+    });
+    assert_eq!(found.unwrap(), Some((0, 1)));
 }
