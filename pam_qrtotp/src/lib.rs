@@ -7,6 +7,7 @@ mod alloc;
 mod args;
 mod host;
 mod mark;
+mod unprivileged;
 
 use alloc::WipingAllocator;
 use args::Args;
@@ -127,6 +128,9 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
     log.set_debug(args.debug);
     let source = match Source::load(&args.config) {
         Ok(source) => source,
+        Err(error) if unprivileged::config_is_roots(&error) => {
+            return unprivileged::authenticate(&mut host, &mut log, &subject, &args.options);
+        }
         Err(error) => return refuse(&mut host, &mut log, &subject, error.reason(), &error.to_string()),
     };
     log.set_debug(args.debug || source.config.audit.debug);
@@ -140,6 +144,9 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
     host.allow_enrolling(&args.config, &source.config.enroll.services);
     let store = match FileStore::open(&source.config.state_dir.0, &source.dir_path) {
         Ok(store) => store,
+        Err(error) if unprivileged::store_is_roots(&error) => {
+            return unprivileged::authenticate(&mut host, &mut log, &subject, &args.options);
+        }
         Err(error) => return refuse(&mut host, &mut log, &subject, error.reason(), &error.to_string()),
     };
     Login {

@@ -1,0 +1,83 @@
+//! PAM applications that don't run as root, screen lockers for instance: the records are not ours to read, so the broker
+//! judges. Only ever about the caller's own account.
+
+use crate::host::{Host, Log};
+use nix::errno::Errno;
+use nix::unistd::{geteuid, getuid};
+use qrtotp_core::audit::{Event, Subject, Verdict};
+use qrtotp_core::flow::{
+    Dialog, Directory, Echo, FirstPass, HostDirectory, LoginHost, Options, Outcome, UNAVAILABLE,
+};
+use qrtotp_core::policy::ConfigError;
+use qrtotp_core::store::{StoreError, TrustError};
+use qrtotp_core::wire::{DEFAULT_SOCKET, Request, verify};
+use std::path::Path;
+use std::time::Duration;
+use subtle::ConstantTimeEq;
+
+/// How long the broker may take for a verdict. Nobody waits at a locked screen for longer.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// True if root could read what we can't.
+pub(crate) fn config_is_roots(error: &ConfigError) -> bool {
+    matches!(error, ConfigError::Trust(error) if is_denied(error))
+}
+
+/// True if root could open what we can't.
+pub(crate) fn store_is_roots(error: &StoreError) -> bool {
+    matches!(error, StoreError::Trust(error) if is_denied(error))
+}
+
+fn is_denied(error: &TrustError) -> bool {
+    !geteuid().is_root() && matches!(error, TrustError::Io { errno: Errno::EACCES | Errno::EPERM, .. })
+}
+
+/// Asks for a code and has the broker judge it. The broker records the `login` event; where it gives no verdict, we do.
+pub(crate) fn authenticate(
+    host: &mut Host<'_>,
+    log: &mut Log,
+    subject: &Subject,
+    options: &Options,
+) -> Outcome {
+    let mut deny = |host: &mut Host<'_>, reason, detail: &str| {
+        host.show(UNAVAILABLE);
+        Event::login(subject, Verdict::Denied, reason).detail(detail).emit(log);
+        Outcome::Denied
+    };
+    match HostDirectory.find(&subject.user) {
+        Ok(Some(person)) if person.uid == getuid().as_raw() => {}
+        Ok(_) => {
+            let detail = "an application that does not run as root can check its own user only";
+            return deny(host, "not_own_account", detail);
+        }
+        Err(error) => return deny(host, "lookup_failed", &error.to_string()),
+    }
+    let password = host.password();
+    let answer = match (options.first_pass, password) {
+        (FirstPass::Forward, _) => {
+            return deny(host, "arguments_invalid", "`forward_pass` needs an application that runs as root");
+        }
+        (FirstPass::Use, None) => {
+            return deny(host, "no_password", "use_first_pass, but no module before set one");
+        }
+        (FirstPass::Use, Some(password)) => password,
+        (FirstPass::Ask | FirstPass::Try, password) => {
+            let prompt = options.prompt.as_deref().unwrap_or("Verification code: ");
+            let echo = if options.echo_code { Echo::On } else { Echo::Off };
+            let Ok(answer) = host.ask(prompt, echo) else { return deny(host, "no_answer", "") };
+            if password.is_some_and(|password| bool::from(password.ct_eq(&answer))) {
+                return deny(host, "password_repeated", "");
+            }
+            answer
+        }
+    };
+    let Subject { service, tty, .. } = subject.clone();
+    let request = Request::Verify { service, tty, nullok: options.nullok, answer };
+    match verify(Path::new(DEFAULT_SOCKET), &request, LIMIT) {
+        Ok(Verdict::Accepted) if host.is_same_user() => Outcome::Accepted,
+        Ok(Verdict::Ignored) if host.is_same_user() => Outcome::Ignored,
+        Ok(Verdict::Denied) => Outcome::Denied,
+        Ok(_) => deny(host, "user_changed", "the application replaced PAM_USER"),
+        Err(error) => deny(host, "broker", &error.to_string()),
+    }
+}
