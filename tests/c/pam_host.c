@@ -18,10 +18,10 @@
 
 struct options {
     const char *service, *confdir, *rhost, *tty, *phases, *mode, *argument;
-    const char *users[MOST], *answers[MOST];
-    int user_count, answer_count;
+    const char *users[MOST], *answers[MOST], *variables[MOST];
+    int user_count, answer_count, variable_count;
     long repeat, processes, answer_size;
-    int hold, quiet, in_thread;
+    int hold, quiet, in_thread, flags, strict;
 };
 
 static struct options options = {.service = "tests", .phases = "a", .mode = "normal", .repeat = 1};
@@ -30,7 +30,7 @@ static struct options options = {.service = "tests", .phases = "a", .mode = "nor
 struct login {
     pam_handle_t *handle;
     const char *user;
-    int next_answer, fixed_answer, ready_fd;
+    int next_answer, fixed_answer, next_user, ready_fd;
 };
 
 static long tally[PAM_CODES];
@@ -119,6 +119,14 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
     return PAM_SUCCESS;
 }
 
+static int refuse(int count, const struct pam_message **messages, struct pam_response **responses, void *data) {
+    (void)count;
+    (void)messages;
+    (void)responses;
+    (void)data;
+    return PAM_CONV_ERR;
+}
+
 /* Failed logins are not slowed down: the tests ask how the module answers, not how long an application waits. */
 static void no_delay(int status, unsigned delay, void *data) {
     (void)status;
@@ -148,16 +156,23 @@ static int log_in(struct login *login) {
         pam_set_item(login->handle, PAM_RHOST, options.rhost);
     if (options.tty)
         pam_set_item(login->handle, PAM_TTY, options.tty);
+    for (int i = 0; i < options.variable_count; i++)
+        pam_putenv(login->handle, options.variables[i]);
+    const struct pam_conv refusing = {refuse, NULL}, none = {NULL, NULL};
     int result = PAM_SUCCESS, last = PAM_SUCCESS;
-    for (const char *phase = options.phases; *phase; phase++) {
+    for (const char *phase = options.phases; *phase && (last == PAM_SUCCESS || !options.strict); phase++) {
         struct timespec before, after;
         clock_gettime(CLOCK_MONOTONIC, &before);
         switch (*phase) {
-        case 'a': report("authenticate", last = result = pam_authenticate(login->handle, 0)); break;
+        case 'a': report("authenticate", last = result = pam_authenticate(login->handle, options.flags)); break;
         case 'c': report("setcred", last = pam_setcred(login->handle, PAM_ESTABLISH_CRED)); break;
-        case 'm': report("acct_mgmt", last = pam_acct_mgmt(login->handle, 0)); break;
+        case 'm': report("acct_mgmt", last = pam_acct_mgmt(login->handle, options.flags)); break;
         case 'p': report("chauthtok", last = pam_chauthtok(login->handle, 0)); break;
-        case 'o': report("open_session", last = pam_open_session(login->handle, 0)); break;
+        case 'o': report("open_session", last = pam_open_session(login->handle, options.flags)); break;
+        /* What else an application may do to a handle: the next user, no conversation any more. */
+        case 'u': pam_set_item(login->handle, PAM_USER, options.users[++login->next_user % MOST]); break;
+        case 'r': pam_set_item(login->handle, PAM_CONV, &refusing); break;
+        case 'n': pam_set_item(login->handle, PAM_CONV, &none); break;
         case 'x': report("close_session", last = pam_close_session(login->handle, 0)); break;
         }
         clock_gettime(CLOCK_MONOTONIC, &after);
@@ -192,9 +207,9 @@ static void *log_in_once(void *login) {
 static void log_in_repeatedly(void) {
     long early = 0;
     for (long i = 0; i < options.repeat; i++) {
-        /* Several users have one answer each; one user may need several. */
+        /* Several users have one answer each; one login may need several. */
         struct login login = {.user = options.users[i % options.user_count],
-                              .fixed_answer = options.user_count > 1 ? i % options.user_count : -1,
+                              .fixed_answer = options.repeat > 1 && options.user_count > 1 ? i % options.user_count : -1,
                               .ready_fd = -1};
         if (options.in_thread) {
             pthread_t thread;
@@ -242,12 +257,14 @@ static void log_in_together(void) {
 }
 
 int main(int argc, char **argv) {
-    enum { SERVICE, USER, CONFDIR, RHOST, TTY, ANSWER, ANSWER_SIZE, REPEAT, PROCESSES, PHASES, MODE, ARGUMENT, HOLD, QUIET, IN_THREAD };
+    enum { SERVICE, USER, CONFDIR, RHOST, TTY, ANSWER, ANSWER_SIZE, REPEAT, PROCESSES, PHASES, MODE, ARGUMENT, HOLD, QUIET, IN_THREAD,
+           PUTENV, SILENT, STRICT };
     const struct option names[] = {
         {"service", 1, 0, SERVICE}, {"user", 1, 0, USER}, {"confdir", 1, 0, CONFDIR}, {"rhost", 1, 0, RHOST},
         {"tty", 1, 0, TTY}, {"answer", 1, 0, ANSWER}, {"answer-size", 1, 0, ANSWER_SIZE}, {"repeat", 1, 0, REPEAT},
         {"processes", 1, 0, PROCESSES}, {"phases", 1, 0, PHASES}, {"mode", 1, 0, MODE}, {"argument", 1, 0, ARGUMENT},
-        {"hold", 0, 0, HOLD}, {"quiet", 0, 0, QUIET}, {"in-thread", 0, 0, IN_THREAD}, {0, 0, 0, 0}};
+        {"hold", 0, 0, HOLD}, {"quiet", 0, 0, QUIET}, {"in-thread", 0, 0, IN_THREAD},
+        {"putenv", 1, 0, PUTENV}, {"silent", 0, 0, SILENT}, {"strict", 0, 0, STRICT}, {0, 0, 0, 0}};
     int name;
     while ((name = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (name) {
@@ -266,6 +283,10 @@ int main(int argc, char **argv) {
         case HOLD: options.hold = 1; break;
         case QUIET: options.quiet = 1; break;
         case IN_THREAD: options.in_thread = 1; break;
+        case PUTENV: options.variables[options.variable_count++ % MOST] = optarg; break;
+        case SILENT: options.flags |= PAM_SILENT; break;
+        /* As real programs do: the first part that fails ends it. */
+        case STRICT: options.strict = 1; break;
         default: return 64;
         }
     }

@@ -10,6 +10,7 @@
 pub mod artefacts;
 pub mod clock;
 pub mod enrol;
+pub mod first_login;
 pub mod host;
 pub mod log;
 pub mod phone;

@@ -6,14 +6,10 @@ use std::time::Duration;
 use qrtotp_tests::{
     Phone, Pty, Sandbox, clock,
     enrol::recovery_codes,
+    first_login::{CHOICES, CODES, ENTER, INSIDE, RESUMED},
     screen::{Background, scan, scan_off},
     users::PASSWORD,
 };
-
-const ENTER: &str = "Verification code (Enter: none yet): ";
-const CHOICES: &str = "i, n, q): ";
-const CODES: &str = "or skip: ";
-const INSIDE: &str = "logged in";
 
 fn host(service: &str) -> Sandbox {
     let sandbox = Sandbox::new();
@@ -28,33 +24,9 @@ fn ssh(sandbox: &Sandbox, before: &[&str], options: &[&str]) -> Pty {
     sandbox.ssh_to_enrol(before, "alice", &[&["PubkeyAuthentication=no"], options].concat(), "echo logged in")
 }
 
-/// Up to the picture: the password, and Enter for the code that is not there yet.
-fn at_the_picture(client: &mut Pty) -> String {
-    client.expect("assword");
-    client.send(PASSWORD);
-    client.expect(ENTER);
-    client.send("");
-    client.expect(CHOICES)
-}
-
-/// From the picture to the end: what a phone does that scanned `uri`.
-fn finish(sandbox: &Sandbox, client: &mut Pty, uri: &str) -> Phone {
-    let phone = Phone::scanned(uri);
-    sandbox.keep_secret(&phone.key);
-    phone.settle(10);
-    client.send(&phone.code());
-    let shown = client.expect(CODES);
-    let codes = recovery_codes(&shown);
-    assert_eq!(codes.len(), 10, "{shown}");
-    client.send(&codes[3]);
-    phone
-}
-
 /// The next login asks for a code and shows no picture.
 fn a_code_is_enough_from_now_on(sandbox: &Sandbox, phone: &Phone, mut client: Pty) {
-    client.expect("assword");
-    client.send(PASSWORD);
-    client.expect(ENTER);
+    client.give_password(PASSWORD);
     client.send(&phone.wait_for_next_code());
     client.expect(INSIDE);
     assert!(!client.success().contains('█'));
@@ -67,12 +39,12 @@ fn a_user_enrols_from_the_picture_of_their_first_ssh_login() {
     let _sshd = sandbox.start_sshd("");
     for options in [&[][..], &["-q"]] {
         let mut client = ssh(&sandbox, &[], options);
-        at_the_picture(&mut client);
+        client.at_the_picture();
         let uri = scan(&client.transcript(), Background::Dark).expect("the picture can be scanned");
         let small = scan_off(&client.transcript(), Background::Dark, "80x24");
         assert_eq!(small.as_ref(), Some(&uri), "80 by 24 is enough");
         assert!(uri.starts_with("otpauth://totp/Tests:alice?secret="), "{uri}");
-        let phone = finish(&sandbox, &mut client, &uri);
+        let phone = client.enrol_by(&sandbox, &uri);
         client.expect(INSIDE);
         client.success();
         let _ =
@@ -89,7 +61,7 @@ fn a_client_in_a_plain_locale_enrols_by_ascii_picture_or_by_key() {
     let sandbox = host("sshd");
     let _sshd = sandbox.start_sshd("");
     let mut client = ssh(&sandbox, &["env", "LC_ALL=C"], &[]);
-    let garbled = at_the_picture(&mut client);
+    let garbled = client.at_the_picture();
     assert!(garbled.contains("\\342") && garbled.is_ascii(), "OpenSSH escapes what the locale can't show");
     let last = client.transcript();
     let last = last.lines().last().unwrap();
@@ -101,7 +73,7 @@ fn a_client_in_a_plain_locale_enrols_by_ascii_picture_or_by_key() {
     let text = client.expect(CHOICES);
     let typed = text.lines().find(|line| line.starts_with("otpauth://")).unwrap();
     assert_eq!(Phone::scanned(typed.trim()).key, Phone::scanned(&uri).key);
-    let phone = finish(&sandbox, &mut client, &uri);
+    let phone = client.enrol_by(&sandbox, &uri);
     client.expect(INSIDE);
     client.success();
     a_code_is_enough_from_now_on(&sandbox, &phone, ssh(&sandbox, &["env", "LC_ALL=C"], &[]));
@@ -120,7 +92,7 @@ fn a_user_with_a_key_enrols_without_a_password() {
     client.send("i");
     client.expect(CHOICES);
     let uri = scan(&client.transcript(), Background::Light).expect("inverted, for a light terminal");
-    finish(&sandbox, &mut client, &uri);
+    client.enrol_by(&sandbox, &uri);
     client.expect(INSIDE);
     client.success();
 }
@@ -147,9 +119,9 @@ fn a_user_enrols_in_sudo_and_somebody_in_su() {
         ("bobby", ["su", "bobby", "-c", "echo logged in"].as_slice()),
     ] {
         let mut program = sandbox.pty_unrecorded_as(Some("alice"), argv);
-        at_the_picture(&mut program);
+        program.at_the_picture();
         let uri = scan_off(&program.transcript(), Background::Dark, "80x24").expect("it can be scanned");
-        let phone = finish(&sandbox, &mut program, &uri);
+        let phone = program.enrol_by(&sandbox, &uri);
         program.expect(INSIDE);
         program.success();
         let enrolled = format!("event=login result=accepted reason=enrolled user={user}");
@@ -165,19 +137,17 @@ fn a_dropped_login_is_resumed_without_the_picture() {
     let sandbox = host("sshd");
     let _sshd = sandbox.start_sshd("LoginGraceTime 8");
     let mut client = ssh(&sandbox, &[], &[]);
-    at_the_picture(&mut client);
+    client.at_the_picture();
     let uri = scan(&client.transcript(), Background::Dark).expect("it can be scanned");
     clock::pause(Duration::from_secs(11)); // sshd closes the connection, which its client notices when somebody types
     client.send(&Phone::scanned(&uri).code());
     assert!(!client.failure().contains(INSIDE));
     let mut client = ssh(&sandbox, &[], &[]);
-    client.expect("assword");
-    client.send(PASSWORD);
-    client.expect(ENTER);
+    client.give_password(PASSWORD);
     client.send("");
-    let shown = client.expect("n: another QR code, q: give up): ");
+    let shown = client.expect(RESUMED);
     assert!(!shown.contains('█') && shown.contains("If you scanned it"), "{shown}");
-    finish(&sandbox, &mut client, &uri);
+    client.enrol_by(&sandbox, &uri);
     client.expect(INSIDE);
     client.success();
     let _ = sandbox.log.wait(&["event=enrollment_resumed", "user=alice"]);
@@ -188,7 +158,7 @@ fn recovery_codes_that_nobody_confirmed_are_replaced_at_the_next_login() {
     let sandbox = host("sshd");
     let _sshd = sandbox.start_sshd("");
     let mut client = ssh(&sandbox, &[], &[]);
-    at_the_picture(&mut client);
+    client.at_the_picture();
     let phone = Phone::scanned(&scan(&client.transcript(), Background::Dark).unwrap());
     phone.settle(10);
     client.send(&phone.code());
@@ -196,9 +166,7 @@ fn recovery_codes_that_nobody_confirmed_are_replaced_at_the_next_login() {
     drop(client); // the window is closed
     let _ = sandbox.log.wait(&["Connection closed by authenticating user alice"]);
     let mut next = ssh(&sandbox, &[], &[]);
-    next.expect("assword");
-    next.send(PASSWORD);
-    next.expect(ENTER);
+    next.give_password(PASSWORD);
     next.send(&phone.wait_for_next_code());
     let shown = next.expect(CODES);
     assert!(shown.contains("never confirmed"), "{shown}");
@@ -210,9 +178,7 @@ fn recovery_codes_that_nobody_confirmed_are_replaced_at_the_next_login() {
     let _ = sandbox.log.wait(&["event=recovery_issued reason=skipped"]);
     for (code, enters) in [(&lost[0], false), (&codes[0], true)] {
         let mut client = ssh(&sandbox, &[], &[]);
-        client.expect("assword");
-        client.send(PASSWORD);
-        client.expect(ENTER);
+        client.give_password(PASSWORD);
         client.send(code);
         let (status, _) = client.finish();
         assert_eq!(status.success(), enters);
@@ -225,7 +191,7 @@ fn three_wrong_codes_or_giving_up_end_the_login_and_leave_the_account_as_it_was(
     let _sshd = sandbox.start_sshd("");
     for answers in [&["000000", "000000", "000000"][..], &["q"]] {
         let mut client = ssh(&sandbox, &[], &[]);
-        at_the_picture(&mut client);
+        client.at_the_picture();
         for (i, answer) in answers.iter().enumerate() {
             if i > 0 {
                 client.expect(CHOICES);

@@ -25,20 +25,41 @@ pub struct OurLine<'a> {
     pub password_only: bool,
 }
 
-/// Why nobody may enrol at this service. For the admin, with what to do.
+/// Why nobody may enrol at this service. For the admin, with what to do; `lines` are the lines to add, with their
+/// arguments.
 #[derive(Debug, Error)]
 pub enum StackError {
     /// Not in the configuration's list.
-    #[error("the service {0} is not in enroll.services; add it there to let people enrol at it")]
-    NotListed(String),
+    #[error(
+        "the service {service} is not in enroll.services; add it there, and put these two lines first in its PAM \
+         file: `{lines}`"
+    )]
+    NotListed {
+        /// The service.
+        service: String,
+        /// The lines.
+        lines: String,
+    },
     /// No file of its own.
     #[error(
-        "{0} has no file in /etc/pam.d or /usr/lib/pam.d; make one with the three lines of docs/INSTALL.md"
+        "{service} has no file in /etc/pam.d or /usr/lib/pam.d; make one, with these two lines first: `{lines}`"
     )]
-    NoFile(String),
+    NoFile {
+        /// The service.
+        service: String,
+        /// The lines.
+        lines: String,
+    },
     /// The file can't be trusted or read.
-    #[error("enrolment at login needs to read the service's PAM file: {0}")]
-    Unreadable(TrustError),
+    #[error(
+        "{error}; enrolment at login reads the service's PAM file, and these two lines first in it: `{lines}`"
+    )]
+    Unreadable {
+        /// What is wrong.
+        error: TrustError,
+        /// The lines.
+        lines: String,
+    },
     /// Something in the file.
     #[error("{path}: {problem}; put these two lines first in it: `{lines}`")]
     File {
@@ -46,7 +67,7 @@ pub enum StackError {
         path: PathBuf,
         /// What is wrong.
         problem: String,
-        /// The lines, with their arguments.
+        /// The lines.
         lines: String,
     },
 }
@@ -58,22 +79,23 @@ pub enum StackError {
 pub fn guard(line: &OurLine<'_>, services: &[String]) -> Result<(), StackError> {
     let service = line.service;
     if !services.iter().any(|known| known == service) {
-        return Err(StackError::NotListed(crate::text::clean(service, 64)));
+        return Err(StackError::NotListed { service: crate::text::clean(service, 64), lines: lines(line) });
     }
+    let unreadable = |error| StackError::Unreadable { error, lines: lines(line) };
     for directory in DIRECTORIES {
         let path = Path::new(directory).join(service);
         let dir = match open_dir(Path::new(directory)) {
             Err(TrustError::Missing(_)) => continue,
-            other => other.map_err(StackError::Unreadable)?,
+            other => other.map_err(unreadable)?,
         };
         let file = match open_file(&dir, service, &path, false, Readers::Anybody) {
             Err(TrustError::Missing(_)) => continue,
-            other => other.map_err(StackError::Unreadable)?,
+            other => other.map_err(unreadable)?,
         };
-        let bytes = read_all(file, &path, LIMIT).map_err(StackError::Unreadable)?;
+        let bytes = read_all(file, &path, LIMIT).map_err(unreadable)?;
         return check(&bytes, line).map_err(|problem| StackError::File { path, problem, lines: lines(line) });
     }
-    Err(StackError::NoFile(service.to_owned()))
+    Err(StackError::NoFile { service: service.to_owned(), lines: lines(line) })
 }
 
 fn lines(line: &OurLine<'_>) -> String {

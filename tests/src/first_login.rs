@@ -1,0 +1,58 @@
+//! Somebody without a device, who logs in for the first time: what they are asked, and what they do.
+
+use crate::{Phone, Pty, Sandbox, enrol::recovery_codes, users::PASSWORD};
+
+/// What every login is asked for where people may enrol.
+pub const ENTER: &str = "Verification code (Enter: none yet): ";
+/// The end of the question that carries the picture.
+pub const CHOICES: &str = "i, n, q): ";
+/// The end of the question that resumes an enrolment without its picture.
+pub const RESUMED: &str = "n: another QR code, q: give up): ";
+/// The end of the question that carries the recovery codes.
+pub const CODES: &str = "or skip: ";
+/// What a login prints that got in.
+pub const INSIDE: &str = "logged in";
+
+impl Pty {
+    /// Up to the question for the code.
+    pub fn give_password(&mut self, password: &str) {
+        self.expect("assword");
+        self.send(password);
+        self.expect(ENTER);
+    }
+
+    /// Up to the picture: the password, and Enter for the code that is not there yet.
+    pub fn at_the_picture(&mut self) -> String {
+        self.give_password(PASSWORD);
+        self.send("");
+        self.expect(CHOICES)
+    }
+
+    /// At the picture: asks for its key as text, for a phone to take.
+    pub fn take_key(&mut self, sandbox: &Sandbox) -> Phone {
+        self.send("k");
+        let text = self.expect(CHOICES);
+        let uri = text.lines().find(|line| line.starts_with("otpauth://"));
+        let phone = Phone::scanned(uri.unwrap_or_else(|| panic!("no URI in {text}")).trim());
+        sandbox.keep_secret(&phone.key);
+        phone
+    }
+
+    /// From the picture to the end: what a phone does that scanned `uri`.
+    pub fn enrol_by(&mut self, sandbox: &Sandbox, uri: &str) -> Phone {
+        let phone = Phone::scanned(uri);
+        sandbox.keep_secret(&phone.key);
+        self.confirm(&phone);
+        phone
+    }
+
+    /// The phone's code, then one of the recovery codes.
+    pub fn confirm(&mut self, phone: &Phone) {
+        phone.settle(10);
+        self.send(&phone.code());
+        let shown = self.expect(CODES);
+        let codes = recovery_codes(&shown);
+        assert_eq!(codes.len(), 10, "{shown}");
+        self.send(&codes[3]);
+    }
+}
