@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
-    Pty, Sandbox,
+    Pty, Sandbox, artefacts,
     first_login::{CHOICES, INSIDE},
     users::PASSWORD,
 };
@@ -222,7 +222,10 @@ fn a_service_that_is_not_listed_lets_nobody_without_a_device_pass() {
 #[test]
 fn the_vendors_file_counts_where_there_is_none_in_etc_and_only_there() {
     let host = Host::new();
-    host.0.run(&["mount", "-t", "tmpfs", "-o", "mode=755", "vendor", "/usr/lib/pam.d"]).success();
+    host.0.make_writable("/usr/lib");
+    let module = format!("{}/pam_qrtotp.so", host.0.security_directory());
+    host.0.install(&artefacts::module(), &module, 0o644);
+    host.0.run(&["mkdir", "-p", "/usr/lib/pam.d"]).success();
     host.0.overwrite("/usr/lib/pam.d/su", &good());
     host.0.pam("su", &format!("{AUTH}{REST}"));
     host.refuses("hidden by the file in /etc", "alice", "enrollment_guard", LINES);
