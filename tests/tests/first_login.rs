@@ -133,6 +133,20 @@ fn a_user_enrols_in_sudo_and_somebody_in_su() {
 }
 
 #[test]
+fn a_user_enrols_at_the_console() {
+    let sandbox = host("login");
+    let mut console = sandbox.pty_unrecorded(&["login", "alice"]);
+    at_the_picture(&mut console);
+    let uri = scan_off(&console.transcript(), Background::Dark, "80x24").expect("it can be scanned");
+    finish(&sandbox, &mut console, &uri);
+    console.expect("$");
+    console.send("echo logged  in; exit");
+    console.expect(INSIDE);
+    console.success();
+    let _ = sandbox.log.wait(&["event=login result=accepted reason=enrolled user=alice service=login"]);
+}
+
+#[test]
 fn a_dropped_login_is_resumed_without_the_picture() {
     let sandbox = host("sshd");
     let _sshd = sandbox.start_sshd("LoginGraceTime 8");
