@@ -136,9 +136,9 @@ fn a_user_enrols_in_sudo_and_somebody_in_su() {
 fn a_user_enrols_at_the_console() {
     let sandbox = host("login");
     let mut console = sandbox.pty_unrecorded(&["login", "alice"]);
-    at_the_picture(&mut console);
+    console.at_the_picture();
     let uri = scan_off(&console.transcript(), Background::Dark, "80x24").expect("it can be scanned");
-    finish(&sandbox, &mut console, &uri);
+    console.enrol_by(&sandbox, &uri);
     console.expect("$");
     console.send("echo logged  in; exit");
     console.expect(INSIDE);
