@@ -73,6 +73,14 @@ impl State {
         }
     }
 
+    /// Takes a device's clock to be so many steps ahead of ours.
+    pub fn set_drift(&mut self, credential: CredentialId, steps: i32) {
+        self.raise(credential, 0, None);
+        if let Some(mark) = self.marks.iter_mut().find(|mark| mark.credential == credential) {
+            mark.drift = steps;
+        }
+    }
+
     /// Forgets credentials that are not in `known`. Call it only once the record without them is durable.
     pub fn retain(&mut self, known: impl Fn(CredentialId) -> bool) {
         self.marks.retain(|mark| known(mark.credential));

@@ -2,6 +2,7 @@
 
 use crate::account::{Means, Record, RecoveryCode};
 use crate::otp::Code;
+use zeroize::Zeroizing;
 
 /// The answer in the form in which it can be judged.
 pub(super) enum Given<'a> {
@@ -11,6 +12,8 @@ pub(super) enum Given<'a> {
     Recovery(RecoveryCode, usize),
     /// Password and code in one; the split depends on the account's credentials.
     Combined(&'a [u8]),
+    /// Two consecutive codes of a device whose clock is off.
+    Pair(Code, Code),
     /// Nothing that could be a code.
     Malformed,
 }
@@ -25,6 +28,16 @@ impl<'a> Given<'a> {
             return Given::Code(code);
         }
         RecoveryCode::parse(typed).map_or(Given::Malformed, |code| Given::Recovery(code, 0))
+    }
+
+    /// What an answer is by its form where two consecutive codes in one line are understood as well.
+    pub(super) fn code_or_pair(typed: &[u8]) -> Given<'static> {
+        match Given::code(typed) {
+            Given::Malformed => {
+                pair(typed).map_or(Given::Malformed, |(first, second)| Given::Pair(first, second))
+            }
+            given => given,
+        }
     }
 
     /// What an answer of password and code is. A recovery code counts only in exactly the form that we show: a
@@ -42,7 +55,15 @@ impl<'a> Given<'a> {
     pub(super) fn means(&self) -> Means {
         match self {
             Given::Recovery(..) => Means::Recovery,
-            Given::Code(_) | Given::Combined(_) | Given::Malformed => Means::Code,
+            Given::Code(_) | Given::Combined(_) | Given::Pair(..) | Given::Malformed => Means::Code,
+        }
+    }
+
+    /// Whether it can be a code of this account by its form.
+    pub(super) fn could_be_right(&self, record: &Record) -> bool {
+        match self {
+            Given::Recovery(..) | Given::Pair(..) => true,
+            Given::Code(_) | Given::Combined(_) | Given::Malformed => !self.codes(record).is_empty(),
         }
     }
 
@@ -51,9 +72,20 @@ impl<'a> Given<'a> {
         match self {
             Given::Code(code) => vec![(code.clone(), 0)],
             Given::Combined(text) => splits(text, record),
-            Given::Recovery(..) | Given::Malformed => Vec::new(),
+            Given::Recovery(..) | Given::Pair(..) | Given::Malformed => Vec::new(),
         }
     }
+}
+
+/// Two codes of 6 or 7 digits each. (Two of 8 digits could be a recovery code.)
+fn pair(typed: &[u8]) -> Option<(Code, Code)> {
+    let mut digits = Zeroizing::new(Vec::with_capacity(typed.len()));
+    digits.extend(typed.iter().filter(|b| !matches!(b, b' ' | b'-' | b'\t')));
+    if !matches!(digits.len(), 12 | 14) {
+        return None;
+    }
+    let (first, second) = digits.split_at(digits.len() / 2);
+    Some((Code::parse(first)?, Code::parse(second)?))
 }
 
 /// Every way to cut a code off the end of `text`, for the lengths that the account's credentials have.

@@ -6,6 +6,7 @@
 //! where the account is not to be written, the store writes for nobody ([`Store::pretend`]).
 
 use super::given::Given;
+use super::resync::judge_pair;
 use crate::account::{
     CredentialId, Gate, Label, Means, Name, Record, SALT_LEN, SetId, Standing, State, Throttle,
     ThrottleRules, hash_code,
@@ -73,6 +74,8 @@ pub(super) enum Proof {
     Device(CredentialId, Label),
     /// A recovery code; so many are left.
     Recovery { left: u32 },
+    /// Two consecutive codes of a device, whose clock is taken from now on to be so many seconds ahead of ours.
+    Resynchronized(CredentialId, Label, i64),
 }
 
 /// What came of an answer.
@@ -237,7 +240,7 @@ fn turned_away(rules: &Rules<'_>, given: &Given<'_>, record: &Record, state: &St
     if let Some(why) = rules.standing(record) {
         return refused(why);
     }
-    if means == Means::Code && given.codes(record).is_empty() {
+    if !given.could_be_right(record) {
         return refused(Refusal::Malformed);
     }
     let mut clamped = state.throttle;
@@ -265,7 +268,10 @@ fn judge(rules: &Rules<'_>, given: &Given<'_>, record: &Record, state: &mut Stat
         let salt = set.map_or([0; SALT_LEN], |set| set.salt);
         return Step1::TryRecovery { set: set.map(|set| set.id), salt, before };
     }
-    Step1::Done(verify(rules, &given.codes(record), record, state))
+    Step1::Done(match given {
+        Given::Pair(first, second) => judge_pair(rules, first, second, record, state),
+        _ => verify(rules, &given.codes(record), record, state),
+    })
 }
 
 /// Tries the candidates against every credential. All together they are one attempt.

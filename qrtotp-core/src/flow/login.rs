@@ -143,7 +143,10 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             let detail = "the host answered with the password; sshd needs KbdInteractiveAuthentication, or use forward_pass";
             return self.unanswered(tried.as_ref(), "password_repeated", detail);
         }
-        let given = Given::code(&typed);
+        let given = match self.config.verify.resync {
+            true => Given::code_or_pair(&typed),
+            false => Given::code(&typed),
+        };
         let mut throttle = self.config.throttle.rules();
         if tried.as_ref().and_then(Judgement::counted_as) == Some(given.means()) {
             throttle.max_wait = 0;

@@ -3,6 +3,7 @@
 
 mod account_part;
 mod admin;
+mod device;
 mod directory;
 mod enroll;
 mod first_login;
@@ -12,6 +13,7 @@ mod login;
 mod login_host;
 mod prompt;
 mod report;
+mod resync;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +21,7 @@ pub use account_part::{AccountPart, Due, Mark};
 pub use admin::{
     AdminError, Issue, Selection, import, issue_token, regenerate_recovery, revoke, revoke_token, unlock,
 };
+pub use device::rename_device;
 pub use directory::{Directory, HostDirectory, LookupError, NOBODY, Person, host_name, logged_name};
 pub use enroll::{
     Authority, Codes, EnrollDialog, EnrollError, Enrolled, Enrollment, ExistingCode, Handed, Invitation,
@@ -28,6 +31,7 @@ pub use judge::Refusal;
 pub use login::{Login, UNAVAILABLE};
 pub use login_host::{FirstPass, LoginHost, Options, Outcome};
 pub use prompt::PromptDialog;
+pub use resync::{ResyncError, Resynchronized, resync};
 
 use thiserror::Error;
 use zeroize::Zeroizing;

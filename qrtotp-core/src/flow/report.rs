@@ -31,8 +31,16 @@ impl Judgement {
                     let lifted = Event::new(Kind::ThrottleLifted, subject).reason("right_answer");
                     lifted.failures(before.failures()).emit(audit);
                 }
-                if let Proof::Recovery { left } = proof {
-                    Event::new(Kind::RecoveryUsed, subject).left(*left).emit(audit);
+                match proof {
+                    Proof::Device(..) => {}
+                    Proof::Recovery { left } => {
+                        Event::new(Kind::RecoveryUsed, subject).left(*left).emit(audit);
+                    }
+                    Proof::Resynchronized(id, label, seconds) => {
+                        let detail = format!("the device's clock is {seconds} s ahead of this host's");
+                        let event = Event::new(Kind::CredentialResynchronized, subject);
+                        event.credential(*id, label.as_str()).detail(&detail).emit(audit);
+                    }
                 }
             }
             Self::Refused { why, means, failures, narrowed, .. } => {
@@ -65,8 +73,13 @@ impl Judgement {
         audit: &mut impl AuditSink,
     ) {
         match self {
-            Self::Accepted { proof: Proof::Device(credential, label), .. } => {
-                Event::decision(kind, subject, Verdict::Accepted, "code")
+            Self::Accepted {
+                proof:
+                    proof @ (Proof::Device(credential, label) | Proof::Resynchronized(credential, label, _)),
+                ..
+            } => {
+                let reason = if matches!(proof, Proof::Device(..)) { "code" } else { "two_codes" };
+                Event::decision(kind, subject, Verdict::Accepted, reason)
                     .credential(*credential, label.as_str())
                     .detail(detail)
                     .emit(audit);

@@ -50,12 +50,15 @@ pub struct Verify {
     pub window_back: u8,
     /// Steps ahead, 0–10. Default 0.
     pub window_ahead: u8,
+    /// Whether a login takes two consecutive codes in one line from a device whose clock is at most 10 min off. Default
+    /// no; `qrtotp resync` takes them always.
+    pub resync: bool,
 }
 
 impl Default for Verify {
     fn default() -> Self {
         let Window { back, ahead } = Window::default();
-        Self { window_back: back, window_ahead: ahead }
+        Self { window_back: back, window_ahead: ahead, resync: false }
     }
 }
 
@@ -214,7 +217,7 @@ impl Config {
     }
 
     fn problem(&self) -> Option<(&'static str, &'static str)> {
-        let Verify { window_back, window_ahead } = self.verify;
+        let Verify { window_back, window_ahead, .. } = self.verify;
         let printable = |text: &str, max| {
             (1..=max).contains(&text.chars().count()) && crate::text::clean(text, max) == text
         };

@@ -118,3 +118,20 @@ fn an_account_with_nothing_but_a_token_is_un_enrolled() {
     assert_eq!(w.answer("123456"), Outcome::Denied);
     assert_eq!(w.reason(), "not_enrolled");
 }
+
+#[test]
+fn a_device_gets_another_label_and_stays_what_it_is() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    let (name, subject) = (World::name(), World::subject("alice"));
+    let id = w.store.load(&name).unwrap().unwrap().record.credentials[0].id;
+    rename_device(&w.store, &name, id, &Label::new("old\nphone"), &subject, &mut w.log).unwrap();
+    assert!(w.log.0.last().unwrap().contains("event=credential_renamed"));
+    let record = w.store.load(&name).unwrap().unwrap().record;
+    assert_eq!(record.credentials[0].label.as_str(), "old?phone");
+    let code = w.code(&secret, 0);
+    assert_eq!(w.answer(&code), Outcome::Accepted);
+    let other = crate::account::CredentialId::from_random([9; 6]);
+    let unknown = rename_device(&w.store, &name, other, &Label::new("x"), &subject, &mut w.log);
+    assert!(matches!(unknown, Err(AdminError::NoCredential(..))));
+}

@@ -9,6 +9,7 @@ mod login_events;
 mod login_throttle;
 mod prompt;
 mod resume;
+mod resync;
 
 use super::*;
 use crate::account::{Label, Name};

@@ -1,0 +1,29 @@
+//! What can be changed about an enrolled device without touching its secret.
+
+use super::AdminError;
+use crate::account::{CredentialId, Label, Name};
+use crate::audit::{AuditSink, Event, Kind, Subject};
+use crate::store::Store;
+
+/// Gives a device another label.
+///
+/// # Errors
+/// No such account or device; the store.
+pub fn rename_device<S: Store>(
+    store: &S,
+    name: &Name,
+    id: CredentialId,
+    label: &Label,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<(), AdminError> {
+    store.update_account(name, |account| {
+        let record = account.as_mut().map(|account| &mut account.record);
+        let record = record.ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
+        let device = record.credentials.iter_mut().find(|credential| credential.id == id);
+        device.ok_or_else(|| AdminError::NoCredential(name.clone(), id))?.label = label.clone();
+        Ok::<(), AdminError>(())
+    })??;
+    Event::new(Kind::CredentialRenamed, subject).credential(id, label.as_str()).emit(audit);
+    Ok(())
+}

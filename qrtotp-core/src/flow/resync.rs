@@ -1,0 +1,131 @@
+//! Resynchronisation: two consecutive codes tell how far a device's clock is off (RFC 6238 §6, RFC 4226 §7.4). Both are
+//! always asked for, and answered as one guess, for an answer to the first alone would be an oracle with a wide window.
+
+use super::given::Given;
+use super::judge::{Judgement, Proof, Refusal, Rules, settle};
+use super::{Dialog, Echo, NoAnswer};
+use crate::account::{CredentialId, Label, Means, Name, Record, State};
+use crate::audit::{AuditSink, Kind, Subject};
+use crate::clock::Clock;
+use crate::otp::{Code, MAX_TARGETS, Step, Window, matching_step};
+use crate::policy::Config;
+use crate::store::{Store, StoreError};
+use thiserror::Error;
+
+/// How far a clock may be off, in seconds.
+const REACH: i64 = 600;
+
+/// Why a device was not resynchronised. Nothing but the count of failures was changed.
+#[derive(Debug, Error)]
+pub enum ResyncError {
+    /// No answer.
+    #[error("the dialogue ended; nothing was changed")]
+    NoAnswer,
+    /// Not two consecutive unused codes of a device whose clock is at most ten minutes off.
+    #[error(
+        "those were not two consecutive codes of an enrolled device, unused, with a clock at most ten minutes off; \
+         look at the phone's clock, wait for a new code, and try again"
+    )]
+    Refused(&'static str),
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A device whose clock is known now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resynchronized {
+    /// Which.
+    pub credential: CredentialId,
+    /// Seconds by which its clock is ahead of ours.
+    pub ahead: i64,
+}
+
+/// Asks for two consecutive codes and keeps how far the device's clock is off. Both codes are used up.
+///
+/// # Errors
+/// See [`ResyncError`].
+pub fn resync<S: Store>(
+    (store, config): (&S, &Config),
+    (name, uid): (&Name, u32),
+    dialog: &mut impl Dialog,
+    clock: &impl Clock,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<Resynchronized, ResyncError> {
+    let mut ask = |prompt| dialog.ask(prompt, Echo::On).map_err(|NoAnswer| ResyncError::NoAnswer);
+    let first = ask("The code that the app shows now: ")?;
+    let second = ask("The next one, as soon as it shows it: ")?;
+    let given = match (Code::parse(&first), Code::parse(&second)) {
+        (Some(first), Some(second)) => Given::Pair(first, second),
+        _ => Given::Malformed,
+    };
+    let rules = Rules {
+        key: store.key(),
+        uid,
+        now: clock.now(),
+        window: config.verify.window(),
+        throttle: config.throttle.rules(),
+    };
+    let judgement = settle(store, name, &rules, &given)?;
+    judgement.report(Kind::DeviceProof, subject, &rules.throttle, audit);
+    match judgement {
+        Judgement::Accepted { proof: Proof::Resynchronized(credential, _, ahead), .. } => {
+            Ok(Resynchronized { credential, ahead })
+        }
+        Judgement::Accepted { .. } => Err(ResyncError::Refused("unexpected")),
+        Judgement::Refused { why, .. } => Err(ResyncError::Refused(why.reason())),
+    }
+}
+
+/// Looks for the two codes at all steps in reach, of all devices: one guess.
+pub(super) fn judge_pair(
+    rules: &Rules<'_>,
+    first: &Code,
+    second: &Code,
+    record: &Record,
+    state: &mut State,
+) -> Judgement {
+    let before = state.throttle;
+    let mut found: Option<(CredentialId, Label, Step, Step, u32)> = None;
+    let mut burnt = None;
+    for credential in record.credentials.iter().take(MAX_TARGETS) {
+        let known = Some((credential.id, credential.label.clone()));
+        let Ok(secret) = rules.key.open_secret(record, credential) else {
+            return refused(Refusal::Damaged, before.failures_of(Means::Code), known);
+        };
+        let params = credential.params;
+        let now = params.step_at(rules.now);
+        let reach = u64::try_from(REACH / i64::from(params.period())).unwrap_or(0);
+        for step in now.saturating_sub(reach)..=now.saturating_add(reach) {
+            let here = Window { back: 0, ahead: 0 };
+            let hit = matching_step(&secret, params, first, step.saturating_sub(1), here).is_some()
+                & matching_step(&secret, params, second, step, here).is_some();
+            if hit && !state.is_fresh(credential.id, step.saturating_sub(1)) {
+                burnt.clone_from(&known);
+            } else if hit && found.is_none() {
+                found = Some((credential.id, credential.label.clone(), step, now, params.period()));
+            }
+        }
+    }
+    // What any device has seen is spent for the whole account.
+    match (found, burnt) {
+        (Some((id, label, step, now, period)), None) => {
+            let steps = i32::try_from(step.cast_signed() - now.cast_signed()).unwrap_or(0);
+            state.raise(id, step, Some(rules.now));
+            state.set_drift(id, steps);
+            state.throttle.lift();
+            let proof = Proof::Resynchronized(id, label, i64::from(steps) * i64::from(period));
+            Judgement::Accepted { proof, before, password_len: 0, codes_due: record.recovery_due }
+        }
+        (_, burnt) => {
+            state.throttle.fail(Means::Code, rules.now);
+            let why = if burnt.is_some() { Refusal::Replayed } else { Refusal::WrongCode };
+            refused(why, state.throttle.failures_of(Means::Code), burnt)
+        }
+    }
+}
+
+fn refused(why: Refusal, failures: u32, credential: Option<(CredentialId, Label)>) -> Judgement {
+    Judgement::Refused { why, means: Means::Code, failures, credential, narrowed: false }
+}

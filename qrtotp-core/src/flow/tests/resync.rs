@@ -1,0 +1,101 @@
+//! Devices whose clock is off.
+use super::*;
+use crate::account::State;
+use crate::store::Store;
+
+fn resync_with(w: &mut World, answers: [&str; 2]) -> Result<Resynchronized, ResyncError> {
+    let mut human = Human::says(answers.map(say));
+    let (name, subject) = (World::name(), World::subject("alice"));
+    let result = resync((&w.store, &w.config), (&name, UID), &mut human, &w.clock, &subject, &mut w.log);
+    assert_eq!(human.prompts.len(), 2, "both codes are always asked for");
+    result
+}
+
+fn state(w: &World) -> State {
+    w.store.load(&World::name()).unwrap().unwrap().state
+}
+
+#[test]
+fn two_consecutive_codes_of_a_clock_that_is_off_are_taken_and_its_drift_is_kept() {
+    for steps in [8, -8, 20, -20, 0] {
+        let mut w = World::new();
+        let secret = w.import(Params::default());
+        w.pass(3600);
+        let codes = [w.code(&secret, steps - 1), w.code(&secret, steps)];
+        if steps != 0 {
+            assert_eq!(w.answer(&codes[1]), Outcome::Denied, "it is off by {steps} steps");
+        }
+        let found = resync_with(&mut w, [&codes[0], &codes[1]]).unwrap();
+        assert_eq!(found.ahead, steps * 30);
+        assert_eq!(state(&w).mark(found.credential).unwrap().drift, i32::try_from(steps).unwrap());
+        for code in &codes {
+            assert_eq!(w.answer(code), Outcome::Denied, "both are used up");
+        }
+        w.pass(30);
+        let next = w.code(&secret, steps);
+        assert_eq!(w.answer(&next), Outcome::Accepted);
+        assert!(w.log.0.iter().any(|line| line.starts_with("event=credential_resynchronized")));
+    }
+}
+
+#[test]
+fn codes_that_are_not_consecutive_in_order_or_in_reach_are_one_wrong_guess() {
+    for steps in [[8, 10], [9, 8], [8, 8], [20, 21], [-22, -21], [40, 41]] {
+        let mut w = World::new();
+        let secret = w.import(Params::default());
+        w.pass(3600);
+        let codes = steps.map(|step| w.code(&secret, step));
+        assert!(matches!(
+            resync_with(&mut w, [&codes[0], &codes[1]]),
+            Err(ResyncError::Refused("wrong_code"))
+        ));
+        assert_eq!(state(&w).throttle.failures(), 1, "{steps:?}");
+    }
+}
+
+#[test]
+fn a_used_code_resynchronises_nothing() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    w.pass(3600);
+    let codes = [w.code(&secret, 0), w.code(&secret, 1)];
+    assert_eq!(w.answer(&codes[0]), Outcome::Accepted);
+    assert!(matches!(
+        resync_with(&mut w, [&codes[0], &codes[1]]),
+        Err(ResyncError::Refused("replayed_code"))
+    ));
+}
+
+#[test]
+fn what_can_not_be_two_codes_is_not_counted() {
+    let mut w = World::new();
+    w.import(Params::default());
+    assert!(matches!(resync_with(&mut w, ["123456", "q"]), Err(ResyncError::Refused("malformed"))));
+    assert_eq!(state(&w).throttle.failures(), 0);
+}
+
+#[test]
+fn guesses_at_resynchronisation_wait_like_all_others() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    for _ in 0..5 {
+        resync_with(&mut w, ["000000", "000001"]).unwrap_err();
+    }
+    let codes = [w.code(&secret, 7), w.code(&secret, 8)];
+    assert!(matches!(resync_with(&mut w, [&codes[0], &codes[1]]), Err(ResyncError::Refused("throttled"))));
+}
+
+#[test]
+fn a_login_takes_two_codes_in_one_line_where_the_configuration_says_so() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    w.pass(3600);
+    let line = format!("{} {}", w.code(&secret, 7), w.code(&secret, 8));
+    assert_eq!(w.answer(&line), Outcome::Denied);
+    assert_eq!(w.reason(), "malformed");
+    w.config.verify.resync = true;
+    assert_eq!(w.answer(&line), Outcome::Accepted);
+    assert_eq!(w.reason(), "two_codes");
+    assert_eq!(w.answer(&line), Outcome::Denied);
+    assert_eq!(w.reason(), "replayed_code");
+}
