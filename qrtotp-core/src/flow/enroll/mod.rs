@@ -28,6 +28,8 @@ use draft::Draft;
 
 /// Wrong first codes that end an enrolment.
 const TRIES: u32 = 3;
+/// Answers of nothing but Enter that are no wrong codes.
+const EMPTY_ANSWERS: u32 = 10;
 
 /// Whether an enrolled account must prove a device before another one is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +101,8 @@ struct Progress {
     begun: bool,
     /// Wrong first codes so far.
     wrong: u32,
+    /// Answers of nothing but Enter so far.
+    empty: u32,
     /// The token whose code was typed.
     bound: Option<TokenId>,
 }
@@ -227,6 +231,11 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
                 Reply::GiveUp => return Err(EnrollError::GivenUp),
                 Reply::Code(typed) => typed,
             };
+            if typed.trim_ascii().is_empty() && progress.empty < EMPTY_ANSWERS {
+                progress.empty += 1;
+                note = Some("Type the digits that the app shows.");
+                continue;
+            }
             let step = draft.params.step_at(now);
             let window = self.config.verify.window();
             let matched = Code::parse(&typed)

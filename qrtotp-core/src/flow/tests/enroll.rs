@@ -57,6 +57,15 @@ fn three_wrong_codes_or_no_answer_leave_everything_as_it_was() {
 }
 
 #[test]
+fn pressing_enter_is_no_wrong_code() {
+    let mut w = World::new();
+    w.enroll(&mut Human::says([say(""), say(" "), say("000000"), say(""), Say::Phone(0)])).unwrap();
+    let mut stubborn = Human::says((0..50).map(|_| say("")));
+    let refused = w.enroll_with(&mut stubborn, Authority::Admin(ExistingCode::Skipped));
+    assert!(matches!(refused, Err(EnrollError::WrongCodes)), "but nobody is asked for ever");
+}
+
+#[test]
 fn a_wrong_code_may_be_followed_by_a_right_one() {
     let mut w = World::new();
     w.enroll(&mut Human::says([say("000000"), say("123"), Say::Phone(-1)])).unwrap();
