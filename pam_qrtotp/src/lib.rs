@@ -68,11 +68,14 @@ impl PamHooks for QrTotp {
             if !mark::is_enrollment_due(pamh) {
                 return PamResultCode::PAM_IGNORE;
             }
-            let subject = subject_now(pamh);
+            let mut subject = subject_now(pamh);
+            if let Some(mark) = mark::read(pamh) {
+                subject.user = mark.user; // sudo names whom it becomes by now
+            }
             let detail = "the account part of pam_qrtotp.so was left out; see docs/INSTALL.md";
             let event = Event::login(&subject, Verdict::Denied, "enrollment_due").detail(detail);
             event.emit(&mut Log::new(pamh));
-            PamResultCode::PAM_SESSION_ERR
+            PamResultCode::PAM_PERM_DENIED // sudo takes PAM_SESSION_ERR for harmless
         })
     }
 
