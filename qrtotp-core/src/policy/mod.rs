@@ -3,6 +3,8 @@
 mod check;
 mod config;
 mod date;
+mod evidence;
+mod pam_file;
 mod source;
 mod span;
 mod stack;

@@ -2,17 +2,16 @@
 //! the session part of this module are certain to follow. Reads the PAM file of the service as libpam does, but
 //! understands little on purpose: what it does not understand is a refusal.
 
+use super::evidence::Password;
+use super::pam_file::{Entry, Line, MODULE, read_line};
 use crate::store::{Readers, TrustError, open_dir, open_file, read_all};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// Where libpam looks, in its order.
 const DIRECTORIES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
-const MODULE: &str = "pam_qrtotp.so";
 /// Bytes of the largest PAM file that we look at.
 const LIMIT: usize = 16 * 1024;
-/// Bytes; libpam reads longer lines in pieces.
-const LONGEST_LINE: usize = 500;
 
 /// The line that the auth part was called from.
 #[derive(Clone, Copy, Debug)]
@@ -106,59 +105,7 @@ fn lines(line: &OurLine<'_>) -> String {
     format!("account requisite {MODULE}{argument}` and `session requisite {MODULE}{argument}")
 }
 
-/// One entry of a PAM file.
-struct Entry<'a> {
-    kind: &'static str,
-    optional_module: bool,
-    control: &'a str,
-    module: &'a str,
-    arguments: Vec<&'a str>,
-}
-
-const KINDS: [&str; 4] = ["auth", "account", "session", "password"];
-
-/// What a line is. `Err`: we don't know, so we don't go by it.
-enum Line<'a> {
-    Empty,
-    Include,
-    Entry(Entry<'a>),
-}
-
-fn read_line(line: &str) -> Result<Line<'_>, &'static str> {
-    if line.len() > LONGEST_LINE {
-        return Err("is too long");
-    }
-    let text = line.split('#').next().unwrap_or_default().trim_ascii();
-    if text.ends_with('\\') || line.trim_ascii_end().ends_with('\\') {
-        return Err("goes on in the next one, which is not followed");
-    }
-    if !text.bytes().all(|b| (b' '..0x7f).contains(&b) || b == b'\t') {
-        return Err("holds characters that are not ASCII");
-    }
-    let mut words = text.split_ascii_whitespace();
-    let Some(first) = words.next() else { return Ok(Line::Empty) };
-    if first.starts_with('@') {
-        return Ok(Line::Include);
-    }
-    let bare = first.strip_prefix('-').unwrap_or(first);
-    let kind = KINDS.into_iter().find(|kind| bare.eq_ignore_ascii_case(kind)).ok_or("is not understood")?;
-    let rest = text[first.len()..].trim_ascii_start();
-    let (control, rest) = match rest.strip_prefix('[') {
-        Some(_) => rest.split_at(rest.find(']').ok_or("is not understood")? + 1),
-        None => rest.split_at(rest.find([' ', '\t']).ok_or("is not understood")?),
-    };
-    let mut words = rest.split_ascii_whitespace();
-    let module = words.next().ok_or("is not understood")?;
-    let optional_module = first.starts_with('-');
-    Ok(Line::Entry(Entry { kind, optional_module, control, module, arguments: words.collect() }))
-}
-
 impl Entry<'_> {
-    fn is_ours(&self) -> bool {
-        self.module == MODULE
-            || (self.module.starts_with('/') && self.module.ends_with(&format!("/{MODULE}")))
-    }
-
     /// A denial of this entry is final, it can't be left out, and it works on the same records as we do.
     fn holds(&self, config: &Path) -> bool {
         let plain = self.arguments.iter().all(|argument| !argument.starts_with('['));
@@ -175,7 +122,7 @@ impl Entry<'_> {
 fn check(bytes: &[u8], line: &OurLine<'_>) -> Result<(), String> {
     let text = String::from_utf8_lossy(bytes); // what is not UTF-8 is not ASCII either, and refused where it matters
     let mut included = false;
-    let mut after_ours = false;
+    let mut password = Password::Unasked;
     let mut found = [false; 2];
     for (number, raw) in (1..).zip(text.split('\n')) {
         let entry = match read_line(raw) {
@@ -198,14 +145,12 @@ fn check(bytes: &[u8], line: &OurLine<'_>) -> Result<(), String> {
             }
             *found = true;
         }
-        if entry.kind == "auth" {
-            if after_ours && line.password_only && entry.module.ends_with("pam_permit.so") {
-                return Err(format!(
-                    "line {number}: with pam_permit behind {MODULE}, a wrong password could get this far"
-                ));
-            }
-            after_ours |= entry.is_ours();
+        if entry.kind == "auth" && line.password_only {
+            password.pass(&entry).map_err(|problem| format!("line {number}: {problem}"))?;
         }
+    }
+    if password == Password::MayBeWrong {
+        return Err("a wrong password could get this far; make its module requisite".into());
     }
     match found {
         [true, true] => Ok(()),
@@ -282,6 +227,32 @@ mod tests {
         let text = format!("{GOOD}auth required pam_permit.so\n");
         assert!(verdict(&text).is_err());
         assert_eq!(check(text.as_bytes(), &line(false)), Ok(()));
+    }
+
+    #[test]
+    fn a_password_module_whose_failure_is_forgotten_is_refused_unless_a_denial_follows() {
+        let before = |auth: &str| GOOD.replace("@include common-auth", auth);
+        for (auth, held) in [
+            ("auth required pam_unix.so", true),
+            ("auth [success=ok default=die] pam_unix.so", true),
+            (
+                "auth [success=1 new_authtok_reqd=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so",
+                true,
+            ),
+            ("auth sufficient pam_rootok.so\nauth requisite pam_unix.so", true),
+            ("auth sufficient pam_unix.so", false),
+            ("auth Optional /lib/security/pam_sss.so", false),
+            ("auth [success=1 default=ignore] pam_unix.so\nauth optional pam_deny.so", false),
+            ("auth [success=2 default=1] pam_unix.so\nauth requisite pam_deny.so", false),
+            ("auth [success=ok auth_err=ignore default=die] pam_unix.so", false),
+            ("auth [success=ok] pam_unix.so", false),
+            ("auth required pam_unix.so\nauth [default=Reset] pam_permit.so", false),
+        ] {
+            assert_eq!(verdict(&before(auth)).is_ok(), held, "{auth}");
+            assert_eq!(check(before(auth).as_bytes(), &line(false)), Ok(()), "a key is evidence enough");
+        }
+        let without_ours = before("auth sufficient pam_unix.so").replace("auth required pam_qrtotp.so", "");
+        assert!(verdict(&without_ours).is_err(), "ours may be in an include");
     }
 
     #[test]

@@ -1,0 +1,66 @@
+//! The lines of a file in /etc/pam.d as libpam reads them, as far as we understand them.
+
+/// Our module's file.
+pub(super) const MODULE: &str = "pam_qrtotp.so";
+/// Bytes; libpam reads longer lines in pieces.
+const LONGEST_LINE: usize = 500;
+
+/// One entry of a PAM file.
+pub(super) struct Entry<'a> {
+    pub kind: &'static str,
+    /// With a dash in front: libpam does without it where the module is missing.
+    pub optional_module: bool,
+    pub control: &'a str,
+    pub module: &'a str,
+    pub arguments: Vec<&'a str>,
+}
+
+const KINDS: [&str; 4] = ["auth", "account", "session", "password"];
+
+/// What a line is. `Err`: we don't know, so we don't go by it.
+pub(super) enum Line<'a> {
+    Empty,
+    Include,
+    Entry(Entry<'a>),
+}
+
+pub(super) fn read_line(line: &str) -> Result<Line<'_>, &'static str> {
+    if line.len() > LONGEST_LINE {
+        return Err("is too long");
+    }
+    let text = line.split('#').next().unwrap_or_default().trim_ascii();
+    if text.ends_with('\\') || line.trim_ascii_end().ends_with('\\') {
+        return Err("goes on in the next one, which is not followed");
+    }
+    if !text.bytes().all(|b| (b' '..0x7f).contains(&b) || b == b'\t') {
+        return Err("holds characters that are not ASCII");
+    }
+    let mut words = text.split_ascii_whitespace();
+    let Some(first) = words.next() else { return Ok(Line::Empty) };
+    if first.starts_with('@') {
+        return Ok(Line::Include);
+    }
+    let bare = first.strip_prefix('-').unwrap_or(first);
+    let kind = KINDS.into_iter().find(|kind| bare.eq_ignore_ascii_case(kind)).ok_or("is not understood")?;
+    let rest = text[first.len()..].trim_ascii_start();
+    let (control, rest) = match rest.strip_prefix('[') {
+        Some(_) => rest.split_at(rest.find(']').ok_or("is not understood")? + 1),
+        None => rest.split_at(rest.find([' ', '\t']).ok_or("is not understood")?),
+    };
+    let mut words = rest.split_ascii_whitespace();
+    let module = words.next().ok_or("is not understood")?;
+    let optional_module = first.starts_with('-');
+    Ok(Line::Entry(Entry { kind, optional_module, control, module, arguments: words.collect() }))
+}
+
+impl Entry<'_> {
+    pub fn is_ours(&self) -> bool {
+        self.module == MODULE
+            || (self.module.starts_with('/') && self.module.ends_with(&format!("/{MODULE}")))
+    }
+
+    /// The module's name without its directory.
+    pub fn module_name(&self) -> &str {
+        self.module.rsplit('/').next().unwrap_or_default()
+    }
+}
