@@ -37,10 +37,17 @@ impl Options {
     #[must_use]
     pub fn conflict(&self, config: &Config) -> Option<&'static str> {
         let enrols = matches!(config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token);
-        (enrols && self.first_pass == FirstPass::Forward).then_some(
-            "`forward_pass` and first_login = \"enroll\" or \"token\" exclude each other: behind us nothing has \
-             proven the password yet",
-        )
+        match self.first_pass {
+            FirstPass::Forward if enrols => Some(
+                "`forward_pass` and first_login = \"enroll\" or \"token\" exclude each other: behind us nothing has \
+                 proven the password yet",
+            ),
+            FirstPass::Use if enrols => Some(
+                "`use_first_pass` and first_login = \"enroll\" or \"token\" exclude each other: what an earlier \
+                 module took is the code then, and proves no password",
+            ),
+            _ => None,
+        }
     }
 }
 

@@ -135,15 +135,19 @@ fn a_token_is_refused_by_name_at_login() {
 }
 
 #[test]
-fn password_and_code_in_one_exclude_enrolment_at_login() {
-    let options = Options { first_pass: FirstPass::Forward, ..Options::default() };
-    for (first_login, conflict) in [
-        (FirstLogin::Deny, false),
-        (FirstLogin::Allow, false),
-        (FirstLogin::Enroll, true),
-        (FirstLogin::Token, true),
-    ] {
-        assert_eq!(options.conflict(&world(first_login).config).is_some(), conflict);
+fn a_password_item_that_is_or_holds_the_code_excludes_enrolment_at_login() {
+    for (first_pass, excludes) in
+        [(FirstPass::Ask, false), (FirstPass::Try, false), (FirstPass::Use, true), (FirstPass::Forward, true)]
+    {
+        let options = Options { first_pass, ..Options::default() };
+        for (first_login, enrols) in [
+            (FirstLogin::Deny, false),
+            (FirstLogin::Allow, false),
+            (FirstLogin::Enroll, true),
+            (FirstLogin::Token, true),
+        ] {
+            assert_eq!(options.conflict(&world(first_login).config).is_some(), excludes && enrols);
+        }
     }
 }
 
