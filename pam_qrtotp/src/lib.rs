@@ -18,7 +18,8 @@ use pam::module::{PamHandle, PamHooks};
 use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::SystemClock;
 use qrtotp_core::flow::{
-    AccountPart, Dialog, Due, HostDirectory, Login, Outcome, UNAVAILABLE, host_name, logged_name,
+    self, AccountPart, Dialog, Directory, Due, HostDirectory, Login, Outcome, UNAVAILABLE, host_name,
+    logged_name,
 };
 use qrtotp_core::policy::Source;
 use qrtotp_core::store::FileStore;
@@ -27,6 +28,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[global_allocator]
 static ALLOCATOR: WipingAllocator = WipingAllocator::new();
+
+/// Services that ask nothing while a time stamp of theirs holds.
+const ASKS_SOMETIMES: [&str; 2] = ["sudo", "sudo-i"];
 
 struct QrTotp;
 
@@ -63,19 +67,12 @@ impl PamHooks for QrTotp {
     }
 
     /// The last bar for somebody who was let pass to enrol and did not: sudo can be told to leave the account part out.
-    fn sm_open_session(pamh: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
-        guarded(pamh, |pamh| {
-            if !mark::is_enrollment_due(pamh) {
-                return PamResultCode::PAM_IGNORE;
-            }
-            let mut subject = subject_now(pamh);
-            if let Some(mark) = mark::read(pamh) {
-                subject.user = mark.user; // sudo names whom it becomes by now
-            }
-            let detail = "the account part of pam_qrtotp.so was left out; see docs/INSTALL.md";
-            let event = Event::login(&subject, Verdict::Denied, "enrollment_due").detail(detail);
-            event.emit(&mut Log::new(pamh));
-            PamResultCode::PAM_PERM_DENIED // sudo takes PAM_SESSION_ERR for harmless
+    fn sm_open_session(pamh: &mut PamHandle, args: Vec<&CStr>, _: PamFlag) -> PamResultCode {
+        ALLOCATOR.shield();
+        guarded(pamh, |pamh| match session(pamh, &args) {
+            Outcome::Accepted | Outcome::Ignored => PamResultCode::PAM_IGNORE,
+            // Not PAM_SESSION_ERR: sudo takes that for harmless.
+            Outcome::Denied => PamResultCode::PAM_PERM_DENIED,
         })
     }
 
@@ -113,6 +110,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
     let mut log = Log::new(pamh);
     // A failed method and a later one share a transaction; so do two users in turn.
     let cleared = mark::clear(pamh);
+    mark::remember_us(pamh);
     let user = match pamh.get_user(None) {
         Ok(user) => user,
         Err(_) => {
@@ -167,6 +165,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
 
 /// The account part. Nearly always there is nothing to do.
 fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
+    mark::remember_us(pamh);
     let due = mark::is_enrollment_due(pamh);
     let mark = mark::read(pamh);
     if mark.is_none() && !due {
@@ -209,6 +208,43 @@ fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
         _ if mark::clear(pamh).is_err() => Outcome::Denied,
         outcome => outcome,
     }
+}
+
+/// The session part. Refuses whoever still carries the mark of an enrolment, and those of whom it would be left out.
+fn session(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
+    let mut subject = subject_now(pamh);
+    if let Some(mark) = mark::read(pamh) {
+        subject.user = mark.user; // sudo names whom it becomes by now
+    }
+    if !mark::is_enrollment_due(pamh) {
+        // With its account part left out, sudo's time stamp keeps the auth part away, too, the second time.
+        let unasked = ASKS_SOMETIMES.contains(&&*subject.service) && !mark::came_by(pamh);
+        if !unasked {
+            return Outcome::Ignored;
+        }
+        subject.user.clone_from(&subject.by);
+        match owes_enrollment(words, &subject.by) {
+            Ok(false) => return Outcome::Ignored,
+            Ok(true) => {}
+            Err((reason, detail)) => {
+                Event::login(&subject, Verdict::Denied, reason).detail(&detail).emit(&mut Log::new(pamh));
+                return Outcome::Denied;
+            }
+        }
+    }
+    let detail = "the account part of pam_qrtotp.so was left out; see docs/INSTALL.md";
+    Event::login(&subject, Verdict::Denied, "enrollment_due").detail(detail).emit(&mut Log::new(pamh));
+    Outcome::Denied
+}
+
+fn owes_enrollment(words: &[&CStr], user: &str) -> Result<bool, (&'static str, String)> {
+    let args = Args::parse(words).map_err(|error| ("arguments_invalid", error.0))?;
+    let source = Source::load(&args.config).map_err(|error| (error.reason(), error.to_string()))?;
+    let store = FileStore::open(&source.config.state_dir.0, &source.dir_path)
+        .map_err(|error| (error.reason(), error.to_string()))?;
+    let person = HostDirectory.find(user).map_err(|error| ("lookup_failed", error.to_string()))?;
+    flow::owes_enrollment(&source.config, &store, person.as_ref())
+        .map_err(|error| (error.reason(), error.to_string()))
 }
 
 /// Something on our side is not as it must be: nobody gets in, and the log says what to do.

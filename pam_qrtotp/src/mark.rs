@@ -7,6 +7,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
 const NAME: &CStr = c"pam_qrtotp_mark";
+const SEEN: &CStr = c"pam_qrtotp_seen";
 const VARIABLE: &CStr = c"PAM_QRTOTP_ENROLLMENT";
 const ASSIGNMENT: &CStr = c"PAM_QRTOTP_ENROLLMENT=due";
 const PAM_SUCCESS: c_int = 0;
@@ -68,6 +69,19 @@ pub(crate) fn clear(pamh: &mut PamHandle) -> Result<(), Unexpected> {
         return Err(Unexpected);
     }
     Ok(())
+}
+
+/// Leaves word that the auth or the account part of this transaction came by.
+pub(crate) fn remember_us(pamh: &mut PamHandle) {
+    // SAFETY: the handle is PAM's own for the whole hook. The pointer is only ever compared with null.
+    let _ = unsafe { pam_set_data(pamh, SEEN.as_ptr(), SEEN.as_ptr().cast_mut().cast(), None) };
+}
+
+/// Whether one of them did.
+pub(crate) fn came_by(pamh: &PamHandle) -> bool {
+    let mut data: *const c_void = ptr::null();
+    // SAFETY: PAM writes a pointer that it keeps, or leaves ours as it is; it is not followed.
+    unsafe { pam_get_data(pamh, SEEN.as_ptr(), &raw mut data) == PAM_SUCCESS && !data.is_null() }
 }
 
 fn is_in_environment(pamh: &mut PamHandle) -> bool {

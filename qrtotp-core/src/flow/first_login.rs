@@ -1,8 +1,10 @@
 //! What becomes of an account without a credential: who may enrol at login, and who gets in without for a while.
 
-use crate::account::{Record, Standing, TokenState};
+use super::Person;
+use crate::account::{Name, Record, Standing, TokenState};
 use crate::clock::UnixTime;
 use crate::policy::{Config, FirstLogin};
+use crate::store::{Store, StoreError};
 
 /// What a login may become for an account without a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,4 +59,22 @@ pub(super) fn entry(config: &Config, record: Option<&Record>, now: UnixTime) -> 
             }
         }
     }
+}
+
+/// Whether somebody who was asked nothing should have been: where people enrol at login, an account without a
+/// credential has no other way in.
+///
+/// # Errors
+/// The record can't be read.
+pub fn owes_enrollment(
+    config: &Config,
+    store: &impl Store,
+    person: Option<&Person>,
+) -> Result<bool, StoreError> {
+    if !matches!(config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token) {
+        return Ok(false);
+    }
+    let Some(name) = person.and_then(|person| Name::new(&person.name).ok()) else { return Ok(true) };
+    let account = store.load(&name)?;
+    Ok(account.is_none_or(|account| account.record.standing() != Standing::Enrolled))
 }

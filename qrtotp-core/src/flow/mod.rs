@@ -27,6 +27,7 @@ pub use enroll::{
     Authority, Codes, EnrollDialog, EnrollError, Enrolled, Enrollment, ExistingCode, Handed, Invitation,
     Offer, Reply, Scanned,
 };
+pub use first_login::owes_enrollment;
 pub use judge::Refusal;
 pub use login::{Login, UNAVAILABLE};
 pub use login_host::{FirstPass, LoginHost, Options, Outcome};
