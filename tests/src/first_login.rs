@@ -56,3 +56,12 @@ impl Pty {
         self.send(&codes[3]);
     }
 }
+
+impl Sandbox {
+    /// Every byte of the store, as sums; what a refusal writes for nobody is left out.
+    #[must_use]
+    pub fn store_content(&self) -> String {
+        let sums = "cd /var/lib/qrtotp && find . -path ./decoy -prune -o -type f -print0 | sort -z | xargs -0 sha256sum";
+        self.run(&["sh", "-c", sums]).success().stdout
+    }
+}
