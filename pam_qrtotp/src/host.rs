@@ -14,10 +14,13 @@ use qrtotp_core::text::clean;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI64, Ordering};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes of the longest answer that we look at; PAM's own limit is 512.
 const LONGEST_ANSWER: usize = 1024;
+/// Services that never saw an ssh key, whatever their PAM environment says.
+const NO_SSH: [&str; 6] = ["sudo", "sudo-i", "su", "su-l", "login", "other"];
 const PAM_AUTHTOK: c_int = 6;
 const LOG_ERR: c_int = 3;
 const LOG_WARNING: c_int = 4;
@@ -28,6 +31,28 @@ const LOG_DEBUG: c_int = 7;
 unsafe extern "C" {
     fn pam_set_item(pamh: *mut PamHandle, item_type: c_int, item: *const c_void) -> c_int;
     fn pam_syslog(pamh: *const PamHandle, priority: c_int, format: *const c_char, ...);
+}
+
+/// When this image was loaded, in nanoseconds of Unix time. libpam loads modules while it reads the service's file, long
+/// before the first of them is called: sshd does it in the parent of the process that asks.
+static LOADED: AtomicI64 = AtomicI64::new(0);
+
+extern "C" fn note_loading() {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: libc writes the time into our own variable.
+    if unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut now) } == 0 {
+        LOADED.store(now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec), Ordering::Relaxed);
+    }
+}
+
+#[used]
+// SAFETY: the loader calls what is listed here, once, before anything else of this image runs.
+#[unsafe(link_section = ".init_array")]
+static NOTE_LOADING: extern "C" fn() = note_loading;
+
+/// When libpam read the PAM file. 0, which is before every file, if that is not known.
+fn loaded_at() -> i64 {
+    LOADED.load(Ordering::Relaxed)
 }
 
 /// The syslog of this PAM transaction, facility AUTHPRIV. Lives no longer than the hook that it was made in.
@@ -143,7 +168,9 @@ impl LoginHost for Host<'_> {
     }
 
     fn key_was_accepted(&mut self) -> bool {
-        mark::key_was_accepted(self.pamh)
+        let service = self.pamh.get_item::<Service<'_>>().ok().flatten();
+        let local = service.is_none_or(|item| NO_SSH.iter().any(|name| name.as_bytes() == item.0.to_bytes()));
+        !local && mark::key_was_accepted(self.pamh)
     }
 
     fn guard(&mut self, password_only: bool) -> Result<(), String> {
@@ -152,12 +179,12 @@ impl LoginHost for Host<'_> {
         };
         let service = self.pamh.get_item::<Service<'_>>().ok().flatten();
         let service = service.map(|item| item.0.to_string_lossy().into_owned()).unwrap_or_default();
-        let line = OurLine { service: &service, config, password_only };
+        let line = OurLine { service: &service, config, password_only, read_at: loaded_at() };
         guard(&line, services).map_err(|error| error.to_string())
     }
 
     fn mark(&mut self, mark: Mark) -> Result<(), NoAnswer> {
-        mark::set(self.pamh, mark).map_err(|mark::Unexpected| NoAnswer)
+        mark::set(self.pamh, &mark).map_err(|mark::Unexpected| NoAnswer)
     }
 }
 

@@ -1,9 +1,9 @@
 //! What one part of the module leaves for the others, in PAM's memory and, because sshd authenticates in a process of its
-//! own, in the PAM environment.
+//! own, in the PAM environment. As text in libc's memory: PAM may unload the module and load it again in between.
 
 use pam::module::PamHandle;
 use qrtotp_core::flow::{Due, Mark};
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;
 
 const NAME: &CStr = c"pam_qrtotp_mark";
@@ -11,7 +11,6 @@ const SEEN: &CStr = c"pam_qrtotp_seen";
 const VARIABLE: &CStr = c"PAM_QRTOTP_ENROLLMENT";
 const ASSIGNMENT: &CStr = c"PAM_QRTOTP_ENROLLMENT=due";
 const PAM_SUCCESS: c_int = 0;
-const PAM_NO_MODULE_DATA: c_int = 18;
 
 type Cleanup = extern "C" fn(*mut PamHandle, *mut c_void, c_int);
 
@@ -30,26 +29,23 @@ unsafe extern "C" {
 /// PAM did what it was not expected to do; deny.
 pub(crate) struct Unexpected;
 
-/// PAM calls it when the data is replaced and at pam_end, with our module still loaded.
-extern "C" fn free(_: *mut PamHandle, data: *mut c_void, _: c_int) {
-    if !data.is_null() {
-        // SAFETY: the only data under our name is a leaked box of this type, and PAM gives it back once.
-        drop(unsafe { Box::from_raw(data.cast::<Mark>()) });
+/// Leaves a mark. One for an enrolment is in the PAM environment as well. There is no clean-up function, for it would have
+/// to lie in the module: a mark that nobody clears costs the application some bytes, once.
+pub(crate) fn set(pamh: &mut PamHandle, mark: &Mark) -> Result<(), Unexpected> {
+    let text = CString::new(mark.to_text()).map_err(|_| Unexpected)?;
+    // SAFETY: a C string of ours; the copy is libc's.
+    let copy = unsafe { libc::strdup(text.as_ptr()) };
+    if copy.is_null() {
+        return Err(Unexpected);
     }
-}
-
-/// Leaves a mark. One for an enrolment is in the PAM environment as well.
-pub(crate) fn set(pamh: &mut PamHandle, mark: Mark) -> Result<(), Unexpected> {
-    let enrollment = mark.due == Due::Enrollment;
-    let data = Box::into_raw(Box::new(mark));
-    // SAFETY: the handle is PAM's own for the whole hook; PAM keeps the pointer and frees it with `free`.
-    if unsafe { pam_set_data(pamh, NAME.as_ptr(), data.cast(), Some(free)) } != PAM_SUCCESS {
+    // SAFETY: the handle is PAM's own for the whole hook; PAM keeps the pointer, and nobody but `clear` frees it.
+    if unsafe { pam_set_data(pamh, NAME.as_ptr(), copy.cast(), None) } != PAM_SUCCESS {
         // SAFETY: PAM did not take it.
-        drop(unsafe { Box::from_raw(data) });
+        unsafe { libc::free(copy.cast()) };
         return Err(Unexpected);
     }
     // SAFETY: PAM copies the string.
-    if enrollment && unsafe { pam_putenv(pamh, ASSIGNMENT.as_ptr()) } != PAM_SUCCESS {
+    if mark.due == Due::Enrollment && unsafe { pam_putenv(pamh, ASSIGNMENT.as_ptr()) } != PAM_SUCCESS {
         return Err(Unexpected);
     }
     Ok(())
@@ -57,11 +53,14 @@ pub(crate) fn set(pamh: &mut PamHandle, mark: Mark) -> Result<(), Unexpected> {
 
 /// Removes every mark.
 pub(crate) fn clear(pamh: &mut PamHandle) -> Result<(), Unexpected> {
-    if read(pamh).is_some() {
-        // SAFETY: the handle is PAM's own; PAM frees what it had, and keeps nothing.
+    let kept = data(pamh);
+    if !kept.is_null() {
+        // SAFETY: the handle is PAM's own; PAM forgets the pointer.
         if unsafe { pam_set_data(pamh, NAME.as_ptr(), ptr::null_mut(), None) } != PAM_SUCCESS {
             return Err(Unexpected);
         }
+        // SAFETY: from `strdup`, and nobody else has it now.
+        unsafe { libc::free(kept.cast_mut().cast()) };
     }
     // PAM logs an error where there is nothing to remove.
     // SAFETY: a name without `=` removes the variable; PAM only reads the string.
@@ -84,6 +83,16 @@ pub(crate) fn came_by(pamh: &PamHandle) -> bool {
     unsafe { pam_get_data(pamh, SEEN.as_ptr(), &raw mut data) == PAM_SUCCESS && !data.is_null() }
 }
 
+/// What PAM keeps for us, or null.
+fn data(pamh: &PamHandle) -> *const c_char {
+    let mut data: *const c_void = ptr::null();
+    // SAFETY: PAM writes a pointer that it keeps, or leaves ours as it is.
+    match unsafe { pam_get_data(pamh, NAME.as_ptr(), &raw mut data) } {
+        PAM_SUCCESS => data.cast(),
+        _ => ptr::null(),
+    }
+}
+
 fn is_in_environment(pamh: &mut PamHandle) -> bool {
     // SAFETY: PAM only reads the name; of the answer nothing but whether there is one is looked at.
     !unsafe { pam_getenv(pamh, VARIABLE.as_ptr()) }.is_null()
@@ -91,16 +100,12 @@ fn is_in_environment(pamh: &mut PamHandle) -> bool {
 
 /// A copy of the mark.
 pub(crate) fn read(pamh: &PamHandle) -> Option<Mark> {
-    let mut data: *const c_void = ptr::null();
-    // SAFETY: PAM writes a pointer that it keeps, or leaves ours as it is.
-    match unsafe { pam_get_data(pamh, NAME.as_ptr(), &raw mut data) } {
-        PAM_SUCCESS if !data.is_null() => {
-            // SAFETY: the only data under our name is a `Mark`, and it lives until PAM is told otherwise.
-            Some(unsafe { &*data.cast::<Mark>() }.clone())
-        }
-        PAM_NO_MODULE_DATA | PAM_SUCCESS => None,
-        _ => None,
+    let data = data(pamh);
+    if data.is_null() {
+        return None;
     }
+    // SAFETY: the only data under our name is a C string, and it lives until `clear`.
+    Mark::from_text(unsafe { CStr::from_ptr(data) }.to_str().ok()?)
 }
 
 /// True if an enrolment is due according to either place.

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::unistd::{geteuid, getuid};
 use qrtotp_core::audit::{Event, Subject, Verdict};
 use qrtotp_core::flow::{
-    Dialog, Directory, Echo, FirstPass, HostDirectory, LoginHost, Options, Outcome, UNAVAILABLE,
+    Dialog, Directory, Echo, FirstPass, HostDirectory, LoginHost, Options, Outcome, UNAVAILABLE, logged_name,
 };
 use qrtotp_core::policy::ConfigError;
 use qrtotp_core::store::{StoreError, TrustError};
@@ -39,12 +39,14 @@ pub(crate) fn authenticate(
     subject: &Subject,
     options: &Options,
 ) -> Outcome {
+    let typed = subject.user.clone();
+    let subject = &Subject { user: logged_name(&HostDirectory, &subject.user), ..subject.clone() };
     let mut deny = |host: &mut Host<'_>, reason, detail: &str| {
         host.show(UNAVAILABLE);
         Event::login(subject, Verdict::Denied, reason).detail(detail).emit(log);
         Outcome::Denied
     };
-    match HostDirectory.find(&subject.user) {
+    match HostDirectory.find(&typed) {
         Ok(Some(person)) if person.uid == getuid().as_raw() => {}
         Ok(_) => {
             let detail = "an application that does not run as root can check its own user only";

@@ -117,6 +117,8 @@ impl Sandbox {
     /// Replaces `/etc/pam.d/SERVICE`.
     pub fn pam(&self, service: &str, lines: &str) {
         self.overwrite(&format!("/etc/pam.d/{service}"), lines);
+        // An enrolment at login is refused where libpam read the file at nearly the moment of its last change.
+        crate::clock::pause(std::time::Duration::from_millis(30));
     }
 
     /// A file of the sandbox, seen from outside. Never give it a path with absolute symlinks in it.

@@ -147,6 +147,21 @@ fn a_user_enrols_at_the_console() {
 }
 
 #[test]
+fn who_waits_at_the_question_while_the_pam_file_gets_its_lines_is_not_let_in_by_the_password_alone() {
+    let sandbox = host("su");
+    sandbox.password_and_code("su", "");
+    let become_alice = || sandbox.pty_unrecorded_as(Some("alice"), &["su", "alice", "-c", "echo logged in"]);
+    let mut waiting = become_alice();
+    waiting.give_password(PASSWORD);
+    sandbox.password_and_enrolment("su");
+    waiting.send("");
+    assert!(!waiting.failure().contains(INSIDE));
+    let _ = sandbox.log.wait(&["reason=enrollment_guard user=alice", "was changed after this login began"]);
+    let mut next = become_alice();
+    next.at_the_picture();
+}
+
+#[test]
 fn a_dropped_login_is_resumed_without_the_picture() {
     let sandbox = host("sshd");
     let _sshd = sandbox.start_sshd("LoginGraceTime 8");

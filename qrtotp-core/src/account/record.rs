@@ -74,6 +74,8 @@ pub struct Pending {
     pub credential: Credential,
     /// The token that it was shown for.
     pub token: TokenId,
+    /// First codes that were tried; counted before they are looked at.
+    pub guesses: u32,
 }
 
 impl Pending {

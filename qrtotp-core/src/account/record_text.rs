@@ -84,6 +84,7 @@ struct BindingText {
 #[serde(deny_unknown_fields)]
 struct PendingText {
     token: String,
+    guesses: u32,
     credential: CredentialText,
 }
 
@@ -110,6 +111,7 @@ impl Text {
             token: record.token.as_ref().map(TokenText::from_token),
             pending: record.pending.as_ref().map(|pending| PendingText {
                 token: pending.token.to_string(),
+                guesses: pending.guesses,
                 credential: CredentialText::from_credential(&pending.credential),
             }),
         }
@@ -266,7 +268,7 @@ impl BindingText {
 impl PendingText {
     fn into_pending(self) -> Result<Pending, RecordError> {
         let token = self.token.parse().map_err(|_| RecordError::Value("pending.token"))?;
-        Ok(Pending { credential: self.credential.into_credential()?, token })
+        Ok(Pending { credential: self.credential.into_credential()?, token, guesses: self.guesses })
     }
 }
 

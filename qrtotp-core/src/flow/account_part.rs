@@ -22,6 +22,31 @@ pub struct Mark {
     pub due: Due,
 }
 
+impl Mark {
+    /// As text, for PAM to keep: nothing of it lies in the module, which PAM may unload and load again in between.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let due = match self.due {
+            Due::Enrollment => "enrollment",
+            Due::RecoveryCodes => "recovery_codes",
+        };
+        format!("{due}:{}:{}", self.uid, self.user)
+    }
+
+    /// The mark that a text is.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (due, rest) = text.split_once(':')?;
+        let (uid, user) = rest.split_once(':')?;
+        let due = match due {
+            "enrollment" => Due::Enrollment,
+            "recovery_codes" => Due::RecoveryCodes,
+            _ => return None,
+        };
+        Some(Self { user: user.to_owned(), uid: uid.parse().ok()?, due })
+    }
+}
+
 /// What is still to be done before, or while, a marked login goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
@@ -62,6 +87,8 @@ impl<S: Store, D: Directory, H: Dialog, C: Clock, A: AuditSink> AccountPart<'_, 
     pub fn run(mut self) -> Outcome {
         let person = match self.directory.find(&self.subject.user) {
             Ok(person) => person,
+            // The code was right; the codes stay owed.
+            Err(_) if self.mark.due == Due::RecoveryCodes => return Outcome::Ignored,
             Err(error) => return self.deny("lookup_failed", &error.to_string()),
         };
         let marked = person.filter(|person| person.name == self.mark.user && person.uid == self.mark.uid);

@@ -226,7 +226,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                     return self.user_changed();
                 }
                 if let (true, Some((name, uid))) = (*codes_due, account) {
-                    let mark = Mark { user: name.to_string(), uid: *uid, due: Due::RecoveryCodes };
+                    let mark = Mark { user: name.as_str().to_owned(), uid: *uid, due: Due::RecoveryCodes };
                     let _ = self.host.mark(mark); // they stay owed
                 }
             }
@@ -267,7 +267,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         if let Err(detail) = self.host.guard(!key) {
             return self.finish(Verdict::Denied, "enrollment_guard", &detail);
         }
-        let mark = Mark { user: name.to_string(), uid, due: Due::Enrollment };
+        let mark = Mark { user: name.as_str().to_owned(), uid, due: Due::Enrollment };
         if self.host.mark(mark).is_err() {
             return self.finish(Verdict::Denied, "enrollment_guard", "PAM does not keep our mark");
         }

@@ -5,6 +5,8 @@
 use super::evidence::Password;
 use super::pam_file::{Entry, Line, MODULE, read_line};
 use crate::store::{Readers, TrustError, open_dir, open_file, read_all};
+use nix::sys::stat::fstat;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -22,6 +24,18 @@ pub struct OurLine<'a> {
     pub config: &'a Path,
     /// The only sign of a primary factor is a password that an earlier module took.
     pub password_only: bool,
+    /// When libpam read the service's file, in nanoseconds of Unix time: what it goes by is the file of then.
+    pub read_at: i64,
+}
+
+/// The clock of a filesystem's times lags behind by some milliseconds, in nanoseconds.
+const COARSE: i64 = 20_000_000;
+
+/// Refuses what was changed since libpam looked at it: it may have been otherwise.
+fn unchanged_since(read_at: i64, fd: impl AsFd) -> Result<(), ()> {
+    let stat = fstat(fd).map_err(|_| ())?;
+    let changed = stat.st_ctime.saturating_mul(1_000_000_000).saturating_add(stat.st_ctime_nsec);
+    if changed.saturating_add(COARSE) < read_at { Ok(()) } else { Err(()) }
 }
 
 /// Why nobody may enrol at this service. For the admin, with what to do; `lines` are the lines to add, with their
@@ -59,6 +73,12 @@ pub enum StackError {
         /// The lines.
         lines: String,
     },
+    /// Read by libpam before it was as it is now.
+    #[error("{path} was changed after this login began; the next login goes by what it says now")]
+    Changed {
+        /// The file, or the directory in which it may have been.
+        path: PathBuf,
+    },
     /// Something in the file.
     #[error("{path}: {problem}; put these two lines first in it: `{lines}`")]
     File {
@@ -88,9 +108,14 @@ pub fn guard(line: &OurLine<'_>, services: &[String]) -> Result<(), StackError> 
             other => other.map_err(unreadable)?,
         };
         let file = match open_file(&dir, service, &path, false, Readers::Anybody) {
-            Err(TrustError::Missing(_)) => continue,
+            Err(TrustError::Missing(_)) => {
+                let changed = || StackError::Changed { path: directory.into() };
+                unchanged_since(line.read_at, &dir).map_err(|()| changed())?;
+                continue;
+            }
             other => other.map_err(unreadable)?,
         };
+        unchanged_since(line.read_at, &file).map_err(|()| StackError::Changed { path: path.clone() })?;
         let bytes = read_all(file, &path, LIMIT).map_err(unreadable)?;
         return check(&bytes, line).map_err(|problem| StackError::File { path, problem, lines: lines(line) });
     }
@@ -170,7 +195,7 @@ mod tests {
                         session [success=ok ignore=ignore default=bad] pam_selinux.so close\n";
 
     fn line(password_only: bool) -> OurLine<'static> {
-        OurLine { service: "sshd", config: Path::new(super::super::DEFAULT_PATH), password_only }
+        OurLine { service: "sshd", config: Path::new(super::super::DEFAULT_PATH), password_only, read_at: 0 }
     }
 
     fn verdict(text: &str) -> Result<(), String> {
@@ -260,6 +285,18 @@ mod tests {
         let private = OurLine { config: Path::new("/x.toml"), ..line(true) };
         assert!(check(GOOD.as_bytes(), &private).is_err());
         assert!(lines(&private).contains("account requisite pam_qrtotp.so config=/x.toml"));
+    }
+
+    #[test]
+    fn a_file_counts_as_unchanged_only_if_it_was_old_when_libpam_read_it() {
+        let file = tempfile::tempfile().unwrap();
+        let stat = fstat(&file).unwrap();
+        let changed = stat.st_ctime * 1_000_000_000 + stat.st_ctime_nsec;
+        for (read_at, unchanged) in
+            [(changed - 1, false), (changed + COARSE, false), (changed + COARSE + 1, true)]
+        {
+            assert_eq!(unchanged_since(read_at, &file).is_ok(), unchanged);
+        }
     }
 
     proptest! {

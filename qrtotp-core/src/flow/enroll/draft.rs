@@ -2,15 +2,18 @@
 //! person whose connection may drop is kept, sealed, until its time limit.
 
 use super::keep::{Seen, record_id};
-use super::{Authority, EnrollDialog, EnrollError, Enrollment, ExistingCode, Invitation, Offer, Progress};
+use super::{
+    Authority, EnrollDialog, EnrollError, Enrollment, ExistingCode, Invitation, Offer, Progress, TRIES,
+};
 use crate::account::{
     Credential, CredentialId, Label, Origin, Pending, Record, RecordId, Standing, State, Token, TokenId,
-    TokenState,
+    TokenRefusal, TokenState,
 };
 use crate::audit::{AuditSink, Event, Kind};
 use crate::clock::{Clock, UnixTime};
+use crate::flow::first_login::{Entry, entry};
 use crate::otp::{KeyUri, Params, Secret, Strength, random_bytes};
-use crate::policy::FirstLogin;
+use crate::policy::Config;
 use crate::qr::{Level, Matrix};
 use crate::store::{Account, Store};
 
@@ -67,12 +70,15 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
     }
 
     /// The QR code that was scanned before the connection dropped, if its time is not over.
-    pub(super) fn resume(&mut self) -> Result<Option<Draft>, EnrollError> {
+    pub(super) fn resume(&mut self, progress: &Progress) -> Result<Option<Draft>, EnrollError> {
         if self.is_admin() {
             return Ok(None);
         }
         let now = self.clock.now();
         let Some(account) = self.store.load(self.invitation.name)? else { return Ok(None) };
+        if Seen::of(&account) != progress.permitted {
+            return Err(EnrollError::Changed);
+        }
         let record = &account.record;
         let (Some(pending), Some(token)) = (&record.pending, &record.token) else { return Ok(None) };
         let live = pending.is_live(now, self.config.enroll.time_limit) && token.is_live(now);
@@ -103,7 +109,6 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
 
     /// A fresh secret under a token. The show is counted, durably, before anything is shown.
     pub(super) fn draw(&mut self, progress: &mut Progress) -> Result<Draft, EnrollError> {
-        self.ask_token_code(progress)?;
         let Invitation { name, uid, label, subject, params, authority, .. } = *self.invitation;
         let now = self.clock.now();
         let (record, _) = record_id(self.store, name)?;
@@ -122,11 +127,12 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
                 origin: Origin::Enrolled,
                 sealed: sealed.clone(),
             };
-            kept.then_some(Pending { credential, token })
+            kept.then_some(Pending { credential, token, guesses: 0 })
         };
-        let first_login = self.config.defaults.first_login;
         let (token, shows, own_token, seen) = self.store.update_account(name, |slot| {
-            if slot.as_ref().is_some_and(|account| account.record.id != record) {
+            let seen = slot.as_ref().map(Seen::of).unwrap_or_default();
+            if seen != progress.permitted || slot.as_ref().is_some_and(|account| account.record.id != record)
+            {
                 return Err(EnrollError::Changed);
             }
             // What belonged to a former user of this name counts for nothing; only root may replace it, at the end.
@@ -144,16 +150,9 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
                 let (id, shows) = (token.id, token.shows);
                 return Ok((id, shows, None, slot.as_ref().map(Seen::of).unwrap_or_default()));
             }
-            if !may_begin(authority, first_login, slot.as_ref()) {
-                return Err(EnrollError::NotAllowed("no_token"));
-            }
+            may_begin(authority, self.config, slot.as_ref().map(|account| &account.record), now)?;
             if !kept {
-                return Ok((
-                    own.id,
-                    own.shows,
-                    Some(own.clone()),
-                    slot.as_ref().map(Seen::of).unwrap_or_default(),
-                ));
+                return Ok((own.id, own.shows, Some(own.clone()), seen));
             }
             let account =
                 slot.get_or_insert_with(|| Account { record: fresh.clone(), state: State::new(record) });
@@ -164,6 +163,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             account.record.pending = pending(own.id);
             Ok((own.id, own.shows, None, Seen::of(account)))
         })??;
+        progress.permitted = seen.clone();
         if token == own.id {
             Event::new(Kind::TokenIssued, subject).token(token).emit(self.audit);
         }
@@ -205,6 +205,23 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         })
     }
 
+    /// Counts a guess at a kept draft, durably, before it is looked at: dropping the line must not make guesses free.
+    pub(super) fn count_guess(&mut self, draft: &Draft) -> Result<(), EnrollError> {
+        if !draft.kept {
+            return Ok(());
+        }
+        self.store.update_account(self.invitation.name, |slot| {
+            let pending = slot.as_mut().and_then(|account| account.record.pending.as_mut());
+            let pending = pending.filter(|pending| pending.credential.id == draft.id);
+            let pending = pending.ok_or(EnrollError::Token(TokenRefusal::ShownAgain))?;
+            if pending.guesses >= TRIES {
+                return Err(EnrollError::WrongCodes);
+            }
+            pending.guesses += 1;
+            Ok(())
+        })?
+    }
+
     /// The dialogue was ended by a decision: what it showed is worth nothing from now on. Best effort, for the time
     /// limit does the same a little later.
     pub(super) fn withdraw(&mut self, draft: &Draft) {
@@ -225,15 +242,24 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
     }
 }
 
-/// Whether an enrolment may begin without an issued token.
-fn may_begin(authority: Authority, first_login: FirstLogin, account: Option<&Account>) -> bool {
-    let standing = account.map_or(Standing::Unenrolled, |account| account.record.standing());
-    match (authority, standing) {
-        (Authority::Admin(_), _) => true,
-        (_, Standing::Enrolled) => true, // an existing device was proven
-        (_, Standing::Revoked) | (Authority::TokenCode, Standing::Unenrolled) => false,
-        (Authority::PrimaryFactor, Standing::Unenrolled) => {
-            matches!(first_login, FirstLogin::Enroll | FirstLogin::Allow)
-        }
+/// Whether an enrolment may begin, or go on with another QR code, though no live token is there. The account is as it was
+/// when all this was permitted, so that one with a device has proven it.
+fn may_begin(
+    authority: Authority,
+    config: &Config,
+    record: Option<&Record>,
+    now: UnixTime,
+) -> Result<(), EnrollError> {
+    match (authority, record.map_or(Standing::Unenrolled, Record::standing)) {
+        (Authority::Admin(_), _) | (_, Standing::Enrolled) => Ok(()),
+        (Authority::TokenCode, _) => Err(EnrollError::NotAllowed("no_token_code")),
+        // What an administrator took back meanwhile, no default gives again.
+        (Authority::PrimaryFactor, _) => match entry(config, record, now) {
+            Entry::Enroll | Entry::Allow { .. } if record.is_none_or(|record| record.revoked.is_none()) => {
+                Ok(())
+            }
+            Entry::Enroll | Entry::Allow { .. } => Err(EnrollError::NotAllowed("no_token")),
+            Entry::Deny(reason) => Err(EnrollError::NotAllowed(reason)),
+        },
     }
 }

@@ -7,7 +7,7 @@ use crate::otp::{Params, Secret, Step, random_bytes};
 use crate::store::{Account, Store};
 
 /// What must not change between the beginning and the end of an enrolment.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::flow) struct Seen {
     uid: u32,
     revoked: Option<UnixTime>,

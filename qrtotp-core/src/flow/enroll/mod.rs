@@ -10,6 +10,7 @@ mod token_code;
 
 pub use dialog::{EnrollDialog, Handed, Offer, Reply, Scanned};
 pub use error::EnrollError;
+use keep::Seen;
 pub(super) use keep::{Addition, record_id};
 pub use recovery::Codes;
 pub(super) use recovery::hand_over;
@@ -105,6 +106,8 @@ struct Progress {
     empty: u32,
     /// The token whose code was typed.
     bound: Option<TokenId>,
+    /// The account as it was when the enrolment was permitted. Whatever is done to it by others meanwhile ends it.
+    permitted: Seen,
 }
 
 impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
@@ -130,30 +133,33 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
     }
 
     fn steps(&mut self, progress: &mut Progress) -> Result<CredentialId, EnrollError> {
-        self.permit()?;
-        let mut draft = match self.resume()? {
+        self.permit(progress)?;
+        // Also before a resumed one: whoever lacks the code could end or guess what its owner was shown.
+        self.ask_token_code(progress)?;
+        let mut draft = match self.resume(progress)? {
             Some(draft) => draft,
             None => self.draw(progress)?,
         };
         progress.begun = true;
         loop {
-            match self.confirm(&draft, progress) {
+            let next = match self.confirm(&draft, progress) {
                 Ok(Some(step)) => return self.keep(&draft, step),
-                Ok(None) => draft = self.draw(progress)?,
-                Err(error) => {
-                    if !matches!(error, EnrollError::NoAnswer) {
-                        self.withdraw(&draft);
-                    }
-                    return Err(error);
+                Ok(None) => self.ask_token_code(progress).and_then(|()| self.draw(progress)),
+                Err(error) => Err(error),
+            };
+            draft = next.inspect_err(|error| {
+                if !matches!(error, EnrollError::NoAnswer) {
+                    self.withdraw(&draft);
                 }
-            }
+            })?;
         }
     }
 
     /// Whether this may begin at all. An account with a device proves one first.
-    fn permit(&mut self) -> Result<(), EnrollError> {
+    fn permit(&mut self, progress: &mut Progress) -> Result<(), EnrollError> {
         let Invitation { name, uid, authority, .. } = *self.invitation;
         let account = self.store.load(name)?;
+        progress.permitted = account.as_ref().map(Seen::of).unwrap_or_default();
         if account.as_ref().is_some_and(|account| account.record.uid != uid) {
             return match authority {
                 Authority::Admin(_) => Ok(()), // the former user's record is replaced
@@ -236,6 +242,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
                 note = Some("Type the digits that the app shows.");
                 continue;
             }
+            self.count_guess(draft)?;
             let step = draft.params.step_at(now);
             let window = self.config.verify.window();
             let matched = Code::parse(&typed)

@@ -1,11 +1,12 @@
 //! Handing over recovery codes. They are worth something only once the person had the chance to keep them.
 
+use super::keep::Seen;
 use super::{EnrollDialog, Handed};
 use crate::account::{Name, RecoveryCode, RecoverySet, Standing};
 use crate::audit::{AuditSink, Event, Kind, Subject};
 use crate::clock::Clock;
 use crate::flow::NoAnswer;
-use crate::store::Store;
+use crate::store::{Account, Store};
 
 /// Wrong answers after which the codes are given up.
 const TRIES: u32 = 3;
@@ -30,11 +31,15 @@ pub(in crate::flow) fn hand_over<S: Store>(
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Codes {
-    let due = store.load(name).map(|account| account.is_some_and(|account| account.record.recovery_due));
-    if due.as_ref().is_ok_and(|due| !due) {
-        return Codes::Unchanged;
-    }
-    match due.map_err(|error| error.reason()).and_then(|_| attempt(store, name, dialog, clock)) {
+    let account = store.load(name).map_err(|error| error.reason());
+    let owed = match account {
+        Ok(account) => match account.filter(|account| account.record.recovery_due) {
+            None => return Codes::Unchanged,
+            Some(account) => Ok(account),
+        },
+        Err(reason) => Err(reason),
+    };
+    match owed.and_then(|account| attempt(store, name, &account, dialog, clock)) {
         Ok((how, left)) => {
             Event::new(Kind::RecoveryIssued, subject).reason(how).left(left).emit(audit);
             Codes::Kept
@@ -46,17 +51,23 @@ pub(in crate::flow) fn hand_over<S: Store>(
     }
 }
 
-/// Shows a fresh set, and keeps it once the person typed one of them, or declined to.
+/// Shows a fresh set, and keeps it once the person typed one of them, or declined to. `account` is whose it is: if its
+/// devices or owner are others by then, it is not theirs any more.
 fn attempt<S: Store>(
     store: &S,
     name: &Name,
+    account: &Account,
     dialog: &mut impl EnrollDialog,
     clock: &impl Clock,
 ) -> Result<(&'static str, u32), &'static str> {
     let (set, codes) = RecoverySet::generate(clock.now()).map_err(|_| "not_generated")?;
     let shown: Vec<_> = codes.iter().map(RecoveryCode::display).collect();
     let how = acknowledged(&codes, |note| dialog.recovery_codes(&shown, note))?;
+    let (seen, id) = (Seen::of(account), account.record.id);
     let kept = store.update_account(name, |slot| {
+        if slot.as_ref().is_none_or(|now| Seen::of(now) != seen || now.record.id != id) {
+            return false;
+        }
         let record = slot.as_mut().map(|account| &mut account.record);
         let Some(record) = record.filter(|r| r.recovery_due && r.standing() == Standing::Enrolled) else {
             return false;

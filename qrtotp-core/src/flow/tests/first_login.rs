@@ -170,6 +170,19 @@ fn owed_recovery_codes_are_handed_over_at_the_next_login() {
 }
 
 #[test]
+fn a_mark_reads_back_from_its_text_also_for_long_and_odd_names() {
+    for user in ["alice", "a:b:c", &"x".repeat(200), ""] {
+        for due in [Due::Enrollment, Due::RecoveryCodes] {
+            let mark = Mark { user: user.into(), uid: 7, due };
+            assert_eq!(Mark::from_text(&mark.to_text()), Some(mark));
+        }
+    }
+    for text in ["", "enrollment", "enrollment:7", "enrollment:-1:x", "other:7:x"] {
+        assert_eq!(Mark::from_text(text), None, "{text}");
+    }
+}
+
+#[test]
 fn a_mark_of_somebody_else_denies() {
     for (mark, user) in [
         (Mark { user: "bob".into(), uid: 5000, due: Due::Enrollment }, "alice"),

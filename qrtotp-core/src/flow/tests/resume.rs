@@ -110,6 +110,150 @@ fn two_sessions_of_one_person_enrol_one_device() {
     assert_eq!(account(&w).record.credentials.len(), 1);
 }
 
+/// Somebody else at the same store.
+fn elsewhere(w: &World, first_login: FirstLogin) -> World {
+    let mut other = World { log: Log::default(), ..world(first_login) };
+    other.store = FileStore::open(&w.path, w.path.parent().unwrap()).unwrap();
+    other
+}
+
+#[test]
+fn a_parked_dialogue_adds_nothing_to_an_account_that_was_enrolled_meanwhile() {
+    for first_login in [FirstLogin::Enroll, FirstLogin::Token] {
+        let mut w = world(first_login);
+        issue(&mut w, None);
+        let mut owner = elsewhere(&w, first_login);
+        let mut parked = Human::says([say("n"), Say::Phone(0)]);
+        let mut once = false;
+        parked.meanwhile = Some(Box::new(move || {
+            if !std::mem::replace(&mut once, true) {
+                enroll(&mut owner, &mut Human::says([say("n"), Say::Phone(0)])).unwrap();
+            }
+        }));
+        assert!(matches!(enroll(&mut w, &mut parked), Err(EnrollError::Changed)), "{first_login:?}");
+        assert_eq!(account(&w).record.credentials.len(), 1);
+    }
+}
+
+#[test]
+fn a_token_revoked_during_a_dialogue_ends_it() {
+    let mut w = world(FirstLogin::Enroll);
+    issue(&mut w, None);
+    let admin = elsewhere(&w, FirstLogin::Enroll);
+    let mut human = Human::says([say("n"), Say::Phone(0)]);
+    let mut once = false;
+    human.meanwhile = Some(Box::new(move || {
+        if !std::mem::replace(&mut once, true) {
+            let subject = World::subject("root");
+            revoke_token(&admin.store, &World::name(), START, &subject, &mut Vec::new()).unwrap();
+        }
+    }));
+    assert_eq!(enroll(&mut w, &mut human).unwrap_err().reason(), "token_revoked");
+    assert!(account(&w).record.credentials.is_empty());
+}
+
+#[test]
+fn guesses_at_a_shown_qr_code_count_across_dropped_dialogues() {
+    let mut w = world(FirstLogin::Enroll);
+    let mut owner = Human::default();
+    enroll(&mut w, &mut owner).unwrap_err();
+    for _ in 0..2 {
+        enroll(&mut w, &mut Human::says([say("000000")])).unwrap_err(); // and the line drops
+    }
+    let mut third = Human::says([say("000000")]);
+    assert!(matches!(enroll(&mut w, &mut third), Err(EnrollError::NoAnswer | EnrollError::WrongCodes)));
+    let right = phone(&w, &owner.offers[0]);
+    let mut late = Human::says([say(&right)]);
+    assert!(enroll(&mut w, &mut late).is_err(), "three guesses were made at it");
+    assert!(account(&w).record.credentials.is_empty());
+}
+
+#[test]
+fn without_the_tokens_code_nobody_guesses_at_or_ends_what_its_owner_was_shown() {
+    let mut w = world(FirstLogin::Token);
+    let code = issue(&mut w, Some(Span::seconds(600))).unwrap().display();
+    let mut owner = Human::says([say(&code)]);
+    enroll(&mut w, &mut owner).unwrap_err(); // shown, and the line drops
+    for authority in [Authority::PrimaryFactor, Authority::TokenCode] {
+        for answers in [vec!["q"], vec!["000000", "000000", "000000"]] {
+            let mut stranger = Human::says(answers.into_iter().map(say));
+            w.enroll_with(&mut stranger, authority).unwrap_err();
+            assert!(stranger.shown.iter().all(|text| !text.contains("scanned")));
+        }
+    }
+    let right = phone(&w, &owner.offers[0]);
+    let mut back = Human::says([say(&code), say(&right)]);
+    let result = enroll(&mut w, &mut back);
+    assert!(result.is_ok(), "{result:?}");
+}
+
+#[test]
+fn recovery_codes_on_a_screen_die_with_the_device_they_were_made_for() {
+    let mut w = world(FirstLogin::Enroll);
+    let mut owner = elsewhere(&w, FirstLogin::Enroll);
+    let first = std::rc::Rc::new(std::cell::RefCell::new(false));
+    struct Parked {
+        human: Human,
+        at_the_codes: Box<dyn FnMut()>,
+    }
+    impl Dialog for Parked {
+        fn show(&mut self, text: &str) {
+            self.human.show(text);
+        }
+        fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
+            self.human.ask(prompt, echo)
+        }
+    }
+    impl EnrollDialog for Parked {
+        fn first_code(&mut self, scanned: Scanned<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
+            self.human.first_code(scanned, note)
+        }
+        fn recovery_codes(
+            &mut self,
+            codes: &[Zeroizing<String>],
+            note: Option<&str>,
+        ) -> Result<Handed, NoAnswer> {
+            (self.at_the_codes)();
+            self.human.recovery_codes(codes, note)
+        }
+    }
+    let done = std::rc::Rc::clone(&first);
+    let mut parked = Parked {
+        human: Human { acknowledge: Acknowledge::First, now: START, ..Human::says([Say::Phone(0)]) },
+        at_the_codes: Box::new(move || {
+            let subject = World::subject("root");
+            revoke(&owner.store, &World::name(), Selection::All, START, &subject, &mut Vec::new()).unwrap();
+            issue(&mut owner, None);
+            let mut human = Human { acknowledge: Acknowledge::Never, ..Human::says([Say::Phone(0)]) };
+            enroll(&mut owner, &mut human).unwrap();
+            *done.borrow_mut() = true;
+        }),
+    };
+    let (name, label, subject) = (World::name(), Label::new("x"), World::subject("alice"));
+    let invitation = Invitation {
+        name: &name,
+        uid: UID,
+        label: &label,
+        authority: Authority::PrimaryFactor,
+        subject: &subject,
+        issuer: "h",
+        params: Params::default(),
+    };
+    let enrolled = Enrollment {
+        invitation: &invitation,
+        config: &w.config,
+        store: &w.store,
+        dialog: &mut parked,
+        clock: &w.clock,
+        audit: &mut w.log,
+    }
+    .run()
+    .unwrap();
+    assert!(*first.borrow() && enrolled.codes == Codes::Lost);
+    assert_eq!(w.answer(&parked.human.codes[0].clone()), Outcome::Denied);
+    assert!(account(&w).record.recovery.is_none(), "the owner's are still owed");
+}
+
 #[test]
 fn what_first_login_says_holds() {
     for (first_login, issued, allowed) in [
