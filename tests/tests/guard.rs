@@ -2,8 +2,10 @@
 //! device passes there with the password alone, and the log says what to write instead.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::time::Duration;
+
 use qrtotp_tests::{
-    Pty, Sandbox, artefacts,
+    Pty, Sandbox, artefacts, clock,
     first_login::{CHOICES, INSIDE},
     users::PASSWORD,
 };
@@ -78,6 +80,7 @@ impl Host {
     }
 
     fn enrols(&self, what: &str, user: &str) {
+        clock::pause(Duration::from_millis(30)); // a file that was changed just now is refused
         let mut su = self.su(user);
         su.at_the_picture();
         su.send("q");

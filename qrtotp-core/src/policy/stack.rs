@@ -101,6 +101,7 @@ pub fn guard(line: &OurLine<'_>, services: &[String]) -> Result<(), StackError> 
         return Err(StackError::NotListed { service: crate::text::clean(service, 64), lines: lines(line) });
     }
     let unreadable = |error| StackError::Unreadable { error, lines: lines(line) };
+    let mut changed = None;
     for directory in DIRECTORIES {
         let path = Path::new(directory).join(service);
         let dir = match open_dir(Path::new(directory)) {
@@ -109,15 +110,21 @@ pub fn guard(line: &OurLine<'_>, services: &[String]) -> Result<(), StackError> 
         };
         let file = match open_file(&dir, service, &path, false, Readers::Anybody) {
             Err(TrustError::Missing(_)) => {
-                let changed = || StackError::Changed { path: directory.into() };
-                unchanged_since(line.read_at, &dir).map_err(|()| changed())?;
+                if unchanged_since(line.read_at, &dir).is_err() {
+                    changed = Some(directory.into());
+                }
                 continue;
             }
             other => other.map_err(unreadable)?,
         };
-        unchanged_since(line.read_at, &file).map_err(|()| StackError::Changed { path: path.clone() })?;
+        if unchanged_since(line.read_at, &file).is_err() {
+            changed = Some(path.clone());
+        }
         let bytes = read_all(file, &path, LIMIT).map_err(unreadable)?;
-        return check(&bytes, line).map_err(|problem| StackError::File { path, problem, lines: lines(line) });
+        return match check(&bytes, line) {
+            Err(problem) => Err(StackError::File { path, problem, lines: lines(line) }),
+            Ok(()) => changed.map_or(Ok(()), |path| Err(StackError::Changed { path })),
+        };
     }
     Err(StackError::NoFile { service: service.to_owned(), lines: lines(line) })
 }
