@@ -72,6 +72,7 @@ impl Addition<'_> {
                 _ => Account { record: fresh.clone(), state: State::new(self.record) },
             };
             let record = &mut new.record;
+            also(record)?; // first, so that whoever comes second with a token hears of the token
             if record.credential(self.id).is_some() {
                 return Err(EnrollError::Changed);
             }
@@ -83,7 +84,6 @@ impl Addition<'_> {
                     return Err(EnrollError::Known(known.id));
                 }
             }
-            also(record)?;
             if slot.as_ref().map(Seen::of).unwrap_or_default() != *self.seen {
                 return Err(EnrollError::Changed);
             }
