@@ -1,0 +1,222 @@
+//! `first_login` at real logins: tokens, each state of them, and days of grace.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::Duration;
+
+use qrtotp_tests::{
+    Phone, Pty, Sandbox, clock,
+    first_login::{CHOICES, CODES, INSIDE, RESUMED},
+    users::PASSWORD,
+};
+
+const CODE_OF_TOKEN: &str = "One-time code from your administrator: ";
+
+fn host(defaults: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.configure(&format!("[defaults]\n{defaults}\n"));
+    sandbox.add_user("alice");
+    sandbox.add_user("bobby");
+    sandbox.make_store();
+    sandbox.without_delays();
+    sandbox.password_and_enrolment("su");
+    sandbox
+}
+
+fn with_tokens() -> Sandbox {
+    host("first_login = \"token\"")
+}
+
+fn su(sandbox: &Sandbox, user: &str) -> Pty {
+    sandbox.pty_unrecorded_as(Some("keeper"), &["su", user, "-c", "echo logged in"])
+}
+
+/// After the password and Enter.
+fn entered(sandbox: &Sandbox, user: &str) -> Pty {
+    let mut su = su(sandbox, user);
+    su.give_password(PASSWORD);
+    su.send("");
+    su
+}
+
+fn issue(sandbox: &Sandbox, more: &[&str]) {
+    sandbox.run(&[&["qrtotp", "token", "issue", "alice"], more].concat()).success();
+}
+
+fn is_denied(sandbox: &Sandbox, reason: &str) {
+    let seen = sandbox.log.lines().len();
+    let shown = entered(sandbox, "alice").failure();
+    assert!(!shown.contains(INSIDE) && !shown.contains('█'), "{reason}: {shown}");
+    let denied = format!("event=login result=denied reason={reason} user=alice service=su");
+    let _ = sandbox.log.wait_after(seen, &[&denied]);
+}
+
+#[test]
+fn where_a_token_is_needed_only_a_live_one_enrols_and_an_ended_one_is_refused_by_name() {
+    let sandbox = with_tokens();
+    is_denied(&sandbox, "no_token");
+    issue(&sandbox, &["--expires", "1s"]);
+    clock::pause(Duration::from_millis(2100));
+    is_denied(&sandbox, "token_expired");
+    issue(&sandbox, &[]);
+    sandbox.run(&["qrtotp", "token", "revoke", "alice"]).success();
+    is_denied(&sandbox, "token_revoked");
+    issue(&sandbox, &[]);
+    let mut su = entered(&sandbox, "alice");
+    su.expect(CHOICES);
+    let phone = su.take_key(&sandbox);
+    su.confirm(&phone);
+    su.expect(INSIDE);
+    su.success();
+    let _ = sandbox.log.wait(&["event=token_consumed user=alice service=su"]);
+    // Its device is gone, and it is used up: no second one comes of it.
+    sandbox.run(&["qrtotp", "revoke", "alice", "--all"]).success();
+    is_denied(&sandbox, "revoked");
+    assert!(sandbox.run(&["qrtotp", "token", "show", "alice"]).success().stdout.contains("consumed"));
+    issue(&sandbox, &[]);
+    entered(&sandbox, "alice").expect(CHOICES);
+}
+
+#[test]
+fn a_token_is_shown_so_often_and_no_more() {
+    let sandbox = with_tokens();
+    issue(&sandbox, &[]);
+    let mut su = entered(&sandbox, "alice");
+    for _ in 0..2 {
+        su.expect(CHOICES);
+        su.send("n");
+    }
+    su.expect(CHOICES);
+    drop(su);
+    // What was shown last can still be confirmed; another one is refused.
+    let mut su = entered(&sandbox, "alice");
+    su.expect(RESUMED);
+    su.send("n");
+    assert!(!su.failure().contains('█'));
+    let _ = sandbox.log.wait(&["event=login result=denied reason=token_shows_used_up user=alice"]);
+}
+
+#[test]
+fn the_code_of_a_token_is_asked_for_before_the_picture() {
+    let sandbox = with_tokens();
+    // Shown once, to whom it is meant for.
+    let issued = sandbox.pty_unrecorded(&["qrtotp", "token", "issue", "alice", "--code", "--json"]).success();
+    let code = issued.split("\"code\": \"").nth(1).unwrap().split('"').next().unwrap();
+    sandbox.keep_secret(code);
+    let mut wrong = entered(&sandbox, "alice");
+    for _ in 0..3 {
+        wrong.expect(CODE_OF_TOKEN);
+        wrong.send("0000-0000");
+    }
+    assert!(!wrong.failure().contains('█'));
+    let refused =
+        |line: &String| line.starts_with("event=token_code_refused reason=token_code_wrong user=alice");
+    assert_eq!(sandbox.log.events().iter().filter(|line| refused(line)).count(), 3);
+    let _ = sandbox.log.wait(&["event=enrollment_refused reason=token_code_wrong user=alice"]);
+    let _ = sandbox.log.wait(&["event=login result=denied reason=token_code_wrong user=alice"]);
+    let mut right = entered(&sandbox, "alice");
+    right.expect(CODE_OF_TOKEN);
+    assert!(!right.transcript().contains('█'));
+    right.send(code);
+    right.expect(CHOICES);
+    let phone = right.take_key(&sandbox);
+    right.confirm(&phone);
+    right.expect(INSIDE);
+    right.success();
+}
+
+/// Whether this dialogue, which has just been given a right code, enrolled somebody.
+fn enrolled(dialogue: &mut Pty) -> bool {
+    let enrolled = dialogue.expect_one(&[CODES, "uthentication failure", "ermission denied"]) == 0;
+    if enrolled {
+        dialogue.send("skip");
+        dialogue.expect(INSIDE);
+    }
+    enrolled
+}
+
+#[test]
+fn of_two_people_who_redeem_one_token_at_once_one_succeeds() {
+    let sandbox = with_tokens();
+    for _ in 0..5 {
+        issue(&sandbox, &[]);
+        let mut first = entered(&sandbox, "alice");
+        first.expect(CHOICES);
+        let phone = first.take_key(&sandbox);
+        let mut second = entered(&sandbox, "alice");
+        second.expect(RESUMED);
+        phone.settle(10);
+        let code = phone.code();
+        first.send(&code);
+        second.send(&code);
+        let outcome = [enrolled(&mut first), enrolled(&mut second)];
+        assert!(outcome[0] != outcome[1], "{outcome:?}");
+        let denied = "event=login result=denied reason=token_consumed user=alice";
+        let _ = sandbox.log.wait(&[denied]);
+        let status = sandbox.run(&["qrtotp", "status", "alice", "--json"]).success().stdout;
+        assert_eq!(status.matches("\"id\": \"c-").count(), 1, "{status}");
+        sandbox.run(&["rm", "-r", "/var/lib/qrtotp/accounts/alice"]).success();
+    }
+}
+
+#[test]
+fn whoever_takes_a_fresh_picture_ends_the_one_before_it() {
+    let sandbox = with_tokens();
+    issue(&sandbox, &[]);
+    let mut first = entered(&sandbox, "alice");
+    first.expect(CHOICES);
+    let old = first.take_key(&sandbox);
+    let mut second = entered(&sandbox, "alice");
+    second.expect(RESUMED);
+    second.send("n");
+    second.expect(CHOICES);
+    let new = second.take_key(&sandbox);
+    old.settle(15);
+    first.send(&old.code());
+    assert!(!enrolled(&mut first));
+    let _ = sandbox.log.wait(&["event=login result=denied reason=token_shown_again user=alice"]);
+    second.send(&new.code());
+    assert!(enrolled(&mut second));
+}
+
+/// A day so many days from today, in the sandbox's UTC.
+fn day(sandbox: &Sandbox, from_today: i32) -> String {
+    let date = format!("{from_today} days");
+    sandbox.run(&["date", "-u", "-d", &date, "+%F"]).success().stdout.trim().to_owned()
+}
+
+#[test]
+fn in_the_days_of_grace_people_without_a_device_get_in_over_ssh_and_are_told_how_many_are_left() {
+    let sandbox = host("");
+    sandbox.password_and_enrolment("sshd");
+    let phone: Phone = sandbox.import("bobby");
+    let _sshd = sandbox.start_sshd("");
+    let ssh = |user: &str| sandbox.ssh_to_enrol(&[], user, &["PubkeyAuthentication=no"], "echo logged in");
+    for (days, told) in [(-1, None), (0, Some("Today is the last day")), (6, Some("7 days are left"))] {
+        let until = day(&sandbox, days);
+        sandbox.configure(&format!("[defaults]\nfirst_login = \"allow\"\nallow_until = \"{until}\"\n"));
+        let mut client = ssh("alice");
+        client.expect("assword");
+        client.send(PASSWORD);
+        match told {
+            None => {
+                client.expect("Verification code: ");
+                client.send("");
+                assert!(!client.failure().contains(INSIDE));
+                let _ = sandbox.log.wait(&["event=login result=denied reason=grace_over user=alice"]);
+            }
+            Some(told) => {
+                client.expect(INSIDE);
+                let shown = client.success();
+                assert!(!shown.contains("Verification code"), "{shown}");
+                assert!(shown.contains(told), "{shown}");
+                let _ = sandbox.log.wait(&["event=login result=ignored reason=grace_period user=alice"]);
+            }
+        }
+    }
+    let mut client = ssh("bobby");
+    client.expect("assword");
+    client.send(PASSWORD);
+    client.expect("Verification code: ");
+    client.send(&phone.code());
+    client.expect(INSIDE);
+}
