@@ -210,9 +210,14 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         if !draft.kept {
             return Ok(());
         }
+        let now = self.clock.now();
         self.store.update_account(self.invitation.name, |slot| {
-            let pending = slot.as_mut().and_then(|account| account.record.pending.as_mut());
-            let pending = pending.filter(|pending| pending.credential.id == draft.id);
+            let record = slot.as_mut().map(|account| &mut account.record);
+            let Some(record) = record else { return Err(EnrollError::Changed) };
+            if let Some(token) = record.token.as_mut().filter(|token| token.id == draft.token) {
+                token.refuse_ended(now)?; // by name, where somebody else was quicker
+            }
+            let pending = record.pending.as_mut().filter(|pending| pending.credential.id == draft.id);
             let pending = pending.ok_or(EnrollError::Token(TokenRefusal::ShownAgain))?;
             if pending.guesses >= TRIES {
                 return Err(EnrollError::WrongCodes);
