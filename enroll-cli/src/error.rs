@@ -53,6 +53,19 @@ impl Failure {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
+    /// A secret would go where nobody may be looking.
+    pub fn not_on_a_pipe() -> Self {
+        Self::Refused(
+            "the output is not a terminal, and a secret goes there only on request: add --qr utf8, ascii, ansi or none"
+                .into(),
+        )
+    }
+
+    /// --no-verify of somebody else.
+    pub fn only_root_skips() -> Self {
+        Self::Refused("only root may use --no-verify; leave it out, or run it with sudo".into())
+    }
+
     /// Why an enrolment or import for `user` ended.
     pub fn enroll(error: &EnrollError, user: &str) -> Self {
         let step = match error {
@@ -90,6 +103,7 @@ impl Failure {
             | AdminError::NoToken(_)
             | AdminError::TokenLive(..)
             | AdminError::Token(_)
+            | AdminError::CodesNotConfirmed
             | AdminError::UidChanged(..) => "",
         };
         let text = with_step(error, step);

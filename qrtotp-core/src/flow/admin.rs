@@ -28,6 +28,9 @@ pub enum AdminError {
     /// A live token is there.
     #[error("{0} has a live enrolment token, {1}; revoke it first with `qrtotp token revoke {0}`")]
     TokenLive(Name, TokenId),
+    /// New recovery codes were shown, but not confirmed or not kept.
+    #[error("the new recovery codes were not confirmed; the old ones stay as they are")]
+    CodesNotConfirmed,
     /// The token has ended.
     #[error(transparent)]
     Token(#[from] TokenRefusal),

@@ -11,6 +11,7 @@ mod given;
 mod judge;
 mod login;
 mod login_host;
+mod owner;
 mod prompt;
 mod report;
 mod resync;
@@ -31,6 +32,7 @@ pub use first_login::owes_enrollment;
 pub use judge::Refusal;
 pub use login::{Login, UNAVAILABLE};
 pub use login_host::{FirstPass, LoginHost, Options, Outcome};
+pub use owner::Owner;
 pub use prompt::PromptDialog;
 pub use resync::{ResyncError, Resynchronized, resync};
 

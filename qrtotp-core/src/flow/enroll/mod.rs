@@ -13,12 +13,10 @@ pub use error::EnrollError;
 use keep::Seen;
 pub(super) use keep::{Addition, record_id};
 pub use recovery::Codes;
-pub(super) use recovery::hand_over;
+pub(super) use recovery::{hand_over, replace_codes};
 
 use super::first_login::{Entry, entry};
-use super::given::Given;
-use super::judge::{Judgement, Refusal, Rules, settle};
-use super::{Echo, NoAnswer};
+use super::{NoAnswer, Owner};
 use crate::account::{CredentialId, Label, Name, Origin, TokenId, TokenRefusal};
 use crate::audit::{AuditSink, Event, Kind, Subject};
 use crate::clock::Clock;
@@ -195,26 +193,17 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
 
     fn prove_existing(&mut self) -> Result<(), EnrollError> {
         let Invitation { name, uid, subject, .. } = *self.invitation;
-        let mut refusal = Refusal::Malformed;
-        for _ in 0..TRIES {
-            let prompt = "Code of a device that is enrolled already (or a recovery code): ";
-            let typed = self.dialog.ask(prompt, Echo::On).map_err(|NoAnswer| EnrollError::NoAnswer)?;
-            let rules = Rules {
-                key: self.store.key(),
-                uid,
-                now: self.clock.now(),
-                window: self.config.verify.window(),
-                throttle: self.config.throttle.rules(),
-            };
-            let judgement = settle(self.store, name, &rules, &Given::code(&typed))?;
-            judgement.report(Kind::DeviceProof, subject, &rules.throttle, self.audit);
-            match judgement {
-                Judgement::Accepted { .. } => return Ok(()),
-                Judgement::Refused { why, .. } => refusal = why,
-            }
-            self.dialog.show("That was not right.");
+        Owner {
+            name,
+            uid,
+            config: self.config,
+            store: self.store,
+            dialog: self.dialog,
+            clock: self.clock,
+            audit: self.audit,
+            subject,
         }
-        Err(EnrollError::NotProven(refusal.reason()))
+        .prove()
     }
 
     /// Asks for the first code. `None`: another QR code is wanted.

@@ -2,7 +2,7 @@
 
 use super::keep::Seen;
 use super::{EnrollDialog, Handed};
-use crate::account::{Name, RecoveryCode, RecoverySet, Standing};
+use crate::account::{Name, Record, RecoveryCode, RecoverySet, Standing};
 use crate::audit::{AuditSink, Event, Kind, Subject};
 use crate::clock::Clock;
 use crate::flow::NoAnswer;
@@ -39,7 +39,7 @@ pub(in crate::flow) fn hand_over<S: Store>(
         },
         Err(reason) => Err(reason),
     };
-    match owed.and_then(|account| attempt(store, name, &account, dialog, clock)) {
+    match owed.and_then(|account| attempt(store, name, &account, dialog, clock, Wanted::WhereOwed)) {
         Ok((how, left)) => {
             Event::new(Kind::RecoveryIssued, subject).reason(how).left(left).emit(audit);
             Codes::Kept
@@ -51,6 +51,34 @@ pub(in crate::flow) fn hand_over<S: Store>(
     }
 }
 
+/// Hands over a fresh set in place of the one that the account has, which holds until then.
+pub(in crate::flow) fn replace_codes<S: Store>(
+    store: &S,
+    name: &Name,
+    dialog: &mut impl EnrollDialog,
+    clock: &impl Clock,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Codes {
+    let Ok(Some(account)) = store.load(name) else { return Codes::Unchanged };
+    match attempt(store, name, &account, dialog, clock, Wanted::Instead) {
+        Ok((how, left)) => {
+            Event::new(Kind::RecoveryRegenerated, subject).reason(how).left(left).emit(audit);
+            Codes::Kept
+        }
+        Err(_) => Codes::Unchanged,
+    }
+}
+
+/// Whom a set is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// An account that is owed one.
+    WhereOwed,
+    /// One that asked for another.
+    Instead,
+}
+
 /// Shows a fresh set, and keeps it once the person typed one of them, or declined to. `account` is whose it is: if its
 /// devices or owner are others by then, it is not theirs any more.
 fn attempt<S: Store>(
@@ -59,6 +87,7 @@ fn attempt<S: Store>(
     account: &Account,
     dialog: &mut impl EnrollDialog,
     clock: &impl Clock,
+    wanted: Wanted,
 ) -> Result<(&'static str, u32), &'static str> {
     let (set, codes) = RecoverySet::generate(clock.now()).map_err(|_| "not_generated")?;
     let shown: Vec<_> = codes.iter().map(RecoveryCode::display).collect();
@@ -69,7 +98,8 @@ fn attempt<S: Store>(
             return false;
         }
         let record = slot.as_mut().map(|account| &mut account.record);
-        let Some(record) = record.filter(|r| r.recovery_due && r.standing() == Standing::Enrolled) else {
+        let may = |r: &&mut Record| r.recovery_due || wanted == Wanted::Instead;
+        let Some(record) = record.filter(may).filter(|r| r.standing() == Standing::Enrolled) else {
             return false;
         };
         record.recovery = Some(set.clone());
@@ -79,9 +109,14 @@ fn attempt<S: Store>(
     match kept {
         Ok(true) => Ok((how, u32::try_from(codes.len()).unwrap_or(0))),
         Ok(false) | Err(_) => {
-            dialog.show(
-                "These recovery codes could not be kept: do not use them. The next login makes new ones.",
-            );
+            dialog.show(match wanted {
+                Wanted::WhereOwed => {
+                    "These recovery codes could not be kept: do not use them. The next login makes new ones."
+                }
+                Wanted::Instead => {
+                    "These recovery codes could not be kept: do not use them. The old ones still hold."
+                }
+            });
             Err(kept.err().map_or("changed_meanwhile", |error| error.reason()))
         }
     }

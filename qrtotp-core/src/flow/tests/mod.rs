@@ -7,6 +7,7 @@ mod first_login;
 mod login;
 mod login_events;
 mod login_throttle;
+mod owner;
 mod prompt;
 mod resume;
 mod resync;

@@ -1,0 +1,113 @@
+//! What people do to their own account where nothing is known of them but who they are: they prove a device first.
+
+use super::admin::{AdminError, Selection, revoke};
+use super::enroll::{Authority, Codes, EnrollDialog, EnrollError, replace_codes};
+use super::given::Given;
+use super::judge::{Judgement, Refusal, Rules, settle};
+use super::{Dialog, Echo, NoAnswer};
+use crate::account::{Credential, Name, Standing};
+use crate::audit::{AuditSink, Kind, Subject};
+use crate::clock::Clock;
+use crate::policy::Config;
+use crate::store::{Store, StoreError};
+
+/// Wrong answers that end it.
+const TRIES: u32 = 3;
+
+/// An account's owner, and everything that asking them needs.
+pub struct Owner<'a, S, D, C, A> {
+    /// The account.
+    pub name: &'a Name,
+    /// Its uid now.
+    pub uid: u32,
+    /// The configuration.
+    pub config: &'a Config,
+    /// Where records are.
+    pub store: &'a S,
+    /// The person.
+    pub dialog: &'a mut D,
+    /// The time.
+    pub clock: &'a C,
+    /// Where events go.
+    pub audit: &'a mut A,
+    /// Who and where, for the log.
+    pub subject: &'a Subject,
+}
+
+impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
+    /// What an enrolment of theirs is allowed by: a token's code where one waits, else the primary factor. With a device
+    /// that is enrolled already, neither: its code is asked for.
+    ///
+    /// # Errors
+    /// The store.
+    pub fn authority(&self) -> Result<Authority, StoreError> {
+        let account = self.store.load(self.name)?.filter(|account| account.record.uid == self.uid);
+        let by_code = account.is_some_and(|account| {
+            let record = account.record;
+            let token = record.token.as_ref().filter(|token| token.is_live(self.clock.now()));
+            record.standing() == Standing::Enrolled || token.is_some_and(|token| token.binding.is_some())
+        });
+        Ok(if by_code { Authority::TokenCode } else { Authority::PrimaryFactor })
+    }
+
+    /// Asks for a code of an enrolled device, or a recovery code, as a login does: throttled, used up, an event.
+    pub(super) fn prove(&mut self) -> Result<(), EnrollError> {
+        let mut refusal = Refusal::Malformed;
+        for _ in 0..TRIES {
+            let prompt = "Code of a device that is enrolled already (or a recovery code): ";
+            let typed = self.dialog.ask(prompt, Echo::On).map_err(|NoAnswer| EnrollError::NoAnswer)?;
+            let rules = Rules {
+                key: self.store.key(),
+                uid: self.uid,
+                now: self.clock.now(),
+                window: self.config.verify.window(),
+                throttle: self.config.throttle.rules(),
+            };
+            let judgement = settle(self.store, self.name, &rules, &Given::code(&typed))?;
+            judgement.report(Kind::DeviceProof, self.subject, &rules.throttle, self.audit);
+            match judgement {
+                Judgement::Accepted { .. } => return Ok(()),
+                Judgement::Refused { why, .. } => refusal = why,
+            }
+            self.dialog.show("That was not right.");
+        }
+        Err(EnrollError::NotProven(refusal.reason()))
+    }
+
+    /// Refuses accounts that have nothing to prove or to change.
+    fn must_be_enrolled(&self) -> Result<(), AdminError> {
+        let record = self.store.load(self.name)?.map(|account| account.record);
+        match record {
+            Some(record) if record.uid != self.uid => {
+                Err(AdminError::UidChanged(self.name.clone(), record.uid))
+            }
+            Some(record) if record.standing() == Standing::Enrolled => Ok(()),
+            Some(_) | None => Err(AdminError::NotEnrolled(self.name.clone())),
+        }
+    }
+
+    /// Revokes devices of theirs, once one was proven.
+    ///
+    /// # Errors
+    /// Nothing was proven; no such device; the store.
+    pub fn revoke(mut self, which: Selection) -> Result<Vec<Credential>, AdminError> {
+        self.must_be_enrolled()?;
+        self.prove()?;
+        revoke(self.store, self.name, which, self.clock.now(), self.subject, self.audit)
+    }
+}
+
+impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
+    /// New recovery codes, once a device was proven. The old ones hold until the new ones do.
+    ///
+    /// # Errors
+    /// Nothing was proven; nobody confirmed the new ones; the store.
+    pub fn regenerate_recovery(mut self) -> Result<(), AdminError> {
+        self.must_be_enrolled()?;
+        self.prove()?;
+        match replace_codes(self.store, self.name, self.dialog, self.clock, self.subject, self.audit) {
+            Codes::Kept => Ok(()),
+            Codes::Unchanged | Codes::Lost => Err(AdminError::CodesNotConfirmed),
+        }
+    }
+}

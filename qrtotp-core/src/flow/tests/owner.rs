@@ -1,0 +1,122 @@
+//! What people change on their own account: never without a code.
+use super::*;
+use crate::account::RecoveryCode;
+use crate::store::Store;
+
+fn owner<'a>(
+    w: &'a mut World,
+    human: &'a mut Human,
+    name: &'a Name,
+    subject: &'a Subject,
+) -> Owner<'a, FileStore, Human, FakeClock, Log> {
+    Owner {
+        name,
+        uid: UID,
+        config: &w.config,
+        store: &w.store,
+        dialog: human,
+        clock: &w.clock,
+        audit: &mut w.log,
+        subject,
+    }
+}
+
+fn revoke_own(w: &mut World, human: &mut Human, which: Selection) -> Result<usize, AdminError> {
+    let (name, subject) = (World::name(), World::subject("alice"));
+    owner(w, human, &name, &subject).revoke(which).map(|gone| gone.len())
+}
+
+fn regenerate(w: &mut World, human: &mut Human) -> Result<(), AdminError> {
+    let (name, subject) = (World::name(), World::subject("alice"));
+    owner(w, human, &name, &subject).regenerate_recovery()
+}
+
+fn devices(w: &World) -> usize {
+    w.store.load(&World::name()).unwrap().unwrap().record.credentials.len()
+}
+
+#[test]
+fn ones_own_device_goes_with_a_code_and_the_code_is_used_up() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    let code = w.code(&secret, 0);
+    let gone = revoke_own(&mut w, &mut Human::says([say(&code)]), Selection::All);
+    assert!(matches!(gone, Ok(1)), "{gone:?}");
+    assert_eq!(devices(&w), 0);
+    let proof = w.log.0.iter().find(|line| line.starts_with("event=device_proof"));
+    assert!(proof.unwrap().contains("result=accepted reason=code"), "{:?}", w.log.0);
+    assert!(w.log.0.last().unwrap().starts_with("event=credential_revoked"));
+}
+
+#[test]
+fn without_a_right_code_nothing_is_revoked_and_the_guesses_count() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    let wrong = w.code(&secret, 5);
+    let refused =
+        revoke_own(&mut w, &mut Human::says([say(&wrong), say(&wrong), say(&wrong)]), Selection::All);
+    assert!(matches!(refused, Err(AdminError::Enroll(EnrollError::NotProven("wrong_code")))), "{refused:?}");
+    let silent = revoke_own(&mut w, &mut Human::says([]), Selection::All);
+    assert!(matches!(silent, Err(AdminError::Enroll(EnrollError::NoAnswer))), "{silent:?}");
+    assert_eq!(devices(&w), 1);
+    let state = w.store.load(&World::name()).unwrap().unwrap().state;
+    assert_eq!(state.throttle.failures(), 3);
+}
+
+#[test]
+fn nobody_is_asked_for_a_code_of_a_device_that_is_not_there() {
+    let mut w = World::new();
+    let mut human = Human::says([]);
+    assert!(matches!(regenerate(&mut w, &mut human), Err(AdminError::NotEnrolled(_))));
+    w.import(Params::default());
+    let (name, subject) = (World::name(), World::subject("alice"));
+    let mut stranger = owner(&mut w, &mut human, &name, &subject);
+    stranger.uid = UID + 1;
+    assert!(matches!(stranger.revoke(Selection::All), Err(AdminError::UidChanged(..))));
+    assert!(human.prompts.is_empty());
+    assert_eq!(devices(&w), 1);
+}
+
+#[test]
+fn new_recovery_codes_replace_the_old_ones_once_they_were_confirmed() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    let first = w.code(&secret, 0);
+    let mut human = Human { acknowledge: Acknowledge::First, ..Human::says([say(&first)]) };
+    regenerate(&mut w, &mut human).unwrap();
+    assert!(w.log.0.last().unwrap().starts_with("event=recovery_regenerated reason=acknowledged"));
+    let old = human.codes;
+    // A recovery code proves as much as a device does.
+    let mut dropped = Human { acknowledge: Acknowledge::Never, ..Human::says([say(&old[0])]) };
+    assert!(matches!(regenerate(&mut w, &mut dropped), Err(AdminError::CodesNotConfirmed)));
+    let (set, known) = {
+        let account = w.store.load(&World::name()).unwrap().unwrap();
+        (account.record.recovery.clone().unwrap(), account.record.recovery_due)
+    };
+    let position = |code: &str| {
+        let code = RecoveryCode::parse(code.as_bytes()).unwrap();
+        set.position(&crate::account::hash_code(&code, &set.salt).unwrap())
+    };
+    assert!(position(&old[1]).is_some() && !known, "the old ones hold");
+    assert!(dropped.codes.iter().all(|code| position(code).is_none()), "the new ones never did");
+}
+
+#[test]
+fn who_may_enrol_by_what_depends_on_devices_and_tokens() {
+    let mut w = World::new();
+    let (name, subject) = (World::name(), World::subject("alice"));
+    let authority = |w: &mut World| owner(w, &mut Human::says([]), &name, &subject).authority().unwrap();
+    assert_eq!(authority(&mut w), Authority::PrimaryFactor);
+    let lifetime = w.config.enroll.token_lifetime;
+    let mut issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None };
+    issue_token(&w.store, &issue, w.clock.now(), &subject, &mut w.log).unwrap();
+    assert_eq!(authority(&mut w), Authority::PrimaryFactor, "a token without a code");
+    revoke_token(&w.store, &name, w.clock.now(), &subject, &mut w.log).unwrap();
+    issue.code = Some(lifetime);
+    issue_token(&w.store, &issue, w.clock.now(), &subject, &mut w.log).unwrap();
+    assert_eq!(authority(&mut w), Authority::TokenCode);
+    revoke_token(&w.store, &name, w.clock.now(), &subject, &mut w.log).unwrap();
+    assert_eq!(authority(&mut w), Authority::PrimaryFactor, "an ended token");
+    w.import(Params::default());
+    assert_eq!(authority(&mut w), Authority::TokenCode, "enrolled: its device is asked for");
+}
