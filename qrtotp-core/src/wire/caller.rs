@@ -63,6 +63,20 @@ pub enum Devices {
     All,
 }
 
+impl Request {
+    /// Whose account it is about; empty: the caller's own.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        match self {
+            Self::Enroll { user, .. }
+            | Self::Status { user, .. }
+            | Self::Regenerate { user }
+            | Self::Revoke { user, .. } => user,
+            Self::Verify { .. } => "",
+        }
+    }
+}
+
 impl Message for Request {
     fn kind(&self) -> u8 {
         match self {

@@ -77,7 +77,7 @@ pub enum VerifyError {
 /// See [`VerifyError`].
 pub fn verify(path: &Path, request: &Request, limit: Duration) -> Result<Verdict, VerifyError> {
     let mut line = connect(path, limit)?;
-    line.send(request)?;
+    line.request(request)?;
     loop {
         match line.receive()? {
             Say::Verdict(verdict) => return Ok(verdict),

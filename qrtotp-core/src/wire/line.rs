@@ -1,6 +1,6 @@
 //! A connection on which nobody can make us wait for longer than we mean to.
 
-use super::{FrameError, Message, receive, send};
+use super::{FrameError, Message, Request, receive, send};
 use crate::clock::Deadline;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -46,6 +46,18 @@ impl Line {
     pub fn send(&mut self, message: &impl Message) -> Result<(), FrameError> {
         self.frame = Some(Deadline::after(FRAME_TIME));
         send(self, message)
+    }
+
+    /// Sends a caller's request. Where the other end takes nothing any more it has said its last word, which can still be
+    /// received.
+    ///
+    /// # Errors
+    /// As [`Line::send`], but for a closed connection.
+    pub fn request(&mut self, request: &Request) -> Result<(), FrameError> {
+        match self.send(request) {
+            Err(FrameError::Closed) => Ok(()),
+            other => other,
+        }
     }
 
     /// Waits for a frame for as long as the connection may last; once it has begun it must come within [`FRAME_TIME`].

@@ -166,6 +166,22 @@ fn verify_needs_somebody_who_answers_in_time() {
 }
 
 #[test]
+fn a_last_word_is_heard_by_whoever_was_sent_away_unheard() {
+    for _ in 0..50 {
+        let (mut line, mut theirs) = pair(Duration::from_secs(60));
+        send(&mut theirs, &Say::Refused("no".into())).unwrap();
+        drop(theirs);
+        line.request(&requests()[0]).unwrap();
+        assert!(line.receive::<Say>().is_ok_and(|say| say == Say::Refused("no".into())));
+    }
+    let (mut line, mut theirs) = pair(Duration::from_secs(60));
+    line.request(&requests()[0]).unwrap();
+    send(&mut theirs, &Say::Refused("no".into())).unwrap();
+    drop(theirs); // with the request unread
+    assert!(line.receive::<Say>().is_ok_and(|say| say == Say::Refused("no".into())));
+}
+
+#[test]
 fn a_full_queue_does_not_hang_a_caller() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("socket");
