@@ -10,6 +10,9 @@ use std::process::ExitCode;
 
 /// Enrol, administer and diagnose one-time-code second factors
 ///
+/// Who is not root enrols and looks after their own account through the broker, which asks for a code of an enrolled
+/// device, for a token's code or for the password.
+///
 /// Keys and codes are read from standard input or the terminal, never from the command line, where other
 /// users could see them. Exit codes: 0 done, 1 refused, 2 error.
 #[derive(Debug, Parser)]
@@ -18,6 +21,9 @@ pub struct Cli {
     /// The configuration; the sealing key lies beside it
     #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_PATH)]
     pub config: PathBuf,
+    /// Have the broker that listens there do it. People who are not root use it anyhow, at /run/qrtotp/socket
+    #[arg(long, global = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -72,7 +78,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct Enroll {
-    /// Who enrols
+    /// Who enrols; by default, you
     pub user: Option<String>,
     /// What to call the device, for example "Alice's phone"
     #[arg(long, value_name = "TEXT")]
@@ -105,7 +111,7 @@ pub enum Qr {
 
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Whose account; without it all accounts, a line each
+    /// Whose account; without it, for root all accounts, a line each, and for others their own
     pub user: Option<String>,
     /// JSON, with times in Unix seconds
     #[arg(long)]
@@ -131,15 +137,15 @@ pub enum Import {
 pub enum Recovery {
     /// Make ten new recovery codes and show them once; the old ones are worth nothing from then on
     Regenerate {
-        /// Whose codes
+        /// Whose codes; by default, yours
         user: Option<String>,
     },
 }
 
 #[derive(Debug, Args)]
 pub struct Revoke {
-    /// Whose devices
-    pub user: String,
+    /// Whose devices; by default, your own
+    pub user: Option<String>,
     /// Only this one, for example c-7F3K2M; `qrtotp status USER` lists them
     #[arg(long, value_name = "ID", conflicts_with = "all")]
     pub credential: Option<CredentialId>,

@@ -8,6 +8,7 @@ use qrtotp_core::flow::{Directory, HostDirectory, host_name};
 use qrtotp_core::policy::{Config, DEFAULT_PATH, Source};
 use qrtotp_core::store::{FileStore, Store};
 use qrtotp_core::text::clean;
+use qrtotp_face::Syslog;
 use std::path::{Path, PathBuf};
 
 /// AUDIT_UID_UNSET: a process that no login started.
@@ -58,6 +59,11 @@ impl Context {
             by: acting_user(),
         }
     }
+}
+
+/// The system log, as this command writes to it.
+pub fn syslog() -> Syslog {
+    Syslog::open("qrtotp")
 }
 
 fn terminal_name() -> String {

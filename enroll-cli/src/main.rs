@@ -6,9 +6,9 @@ mod cli;
 mod cmd;
 mod context;
 mod error;
+mod hidden;
 mod input;
 mod picture;
-mod sink;
 mod terminal;
 
 use clap::Parser;

@@ -1,6 +1,7 @@
 //! The dialogue of an enrolment on standard input and output. Writes past std's buffer, which would keep the secret.
 
 use crate::cli::Qr;
+use crate::hidden::Hidden;
 use crate::input;
 use crate::picture::{Picture, Place, choose};
 use qrtotp_core::flow::{Dialog, Echo, EnrollDialog, Handed, NoAnswer, Offer, Reply, Scanned, Typed};
@@ -132,9 +133,17 @@ impl Dialog for Terminal {
         let _ = self.put(&format!("{text}\n")); // best effort; a question that can't be put ends the dialogue
     }
 
-    fn ask(&mut self, prompt: &str, _: Echo) -> Result<Typed, NoAnswer> {
+    fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
+        let keyboard = std::io::stdin();
+        let hidden = match echo {
+            Echo::On => None,
+            Echo::Off => Hidden::begin(keyboard.as_fd()).map_err(|_| NoAnswer)?,
+        };
         self.put(prompt)?;
-        input::line(std::io::stdin())
+        let Some(hidden) = hidden else { return input::line(&keyboard) };
+        let typed = hidden.wait().and_then(|()| input::line(&keyboard));
+        self.put("\n")?; // the person's own did not show
+        typed
     }
 }
 

@@ -19,6 +19,12 @@ pub fn command() -> PathBuf {
     built("QRTOTP_BIN", "qrtotp")
 }
 
+/// The broker under test, `QRTOTPD_BIN` or the release build.
+#[must_use]
+pub fn broker() -> PathBuf {
+    built("QRTOTPD_BIN", "qrtotpd")
+}
+
 /// The Debian package under test, `QRTOTP_DEB` or what `cargo xtask deb` made last.
 #[must_use]
 pub fn package() -> PathBuf {

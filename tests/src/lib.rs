@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod artefacts;
+pub mod broker;
 pub mod clock;
 pub mod enrol;
 pub mod first_login;

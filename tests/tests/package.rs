@@ -19,10 +19,13 @@ fn dpkg(sandbox: &Sandbox, arguments: &[&str]) {
 #[test]
 fn the_package_brings_module_command_pages_and_examples_and_switches_nothing_on() {
     let sandbox = host();
-    let stacks = || sandbox.run(&["sh", "-c", "cat /etc/pam.d/*"]).success().stdout;
+    let stacks = || sandbox.run(&["sh", "-c", "cat $(ls /etc/pam.d/* | grep -v /qrtotp)"]).success().stdout;
     let before = stacks();
     dpkg(&sandbox, &["--install", "/root/package.deb"]);
     assert_eq!(stacks(), before);
+    for file in ["/etc/pam.d/qrtotp", "/usr/sbin/qrtotpd", "/usr/lib/systemd/system/qrtotpd.socket"] {
+        assert!(sandbox.exists(file), "the broker's {file}");
+    }
     for file in ["man/man1/qrtotp-enroll.1.gz", "bash-completion/completions/qrtotp", "pam-configs/qrtotp"] {
         assert!(sandbox.exists(&format!("/usr/share/{file}")), "{file}");
     }

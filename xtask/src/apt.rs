@@ -30,6 +30,7 @@ pub const TEST: &[&str] = &[
     "fonts-dejavu-core",
     "imagemagick",
     "strace",
+    "systemd",
     "valgrind",
     "xterm",
     "xvfb",

@@ -9,6 +9,7 @@ use crate::step::{cargo, run, say};
 pub struct Artefacts {
     pub module: PathBuf,
     pub command: PathBuf,
+    pub broker: PathBuf,
 }
 
 pub fn workspace() -> PathBuf {
@@ -20,20 +21,21 @@ pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
-/// Builds the module and the command.
+/// Builds module, command and broker.
 pub fn release() -> Result<Artefacts> {
-    say("building the module and the command (release)");
-    run(&mut cargo(&["build", "--release", "--package", "pam_qrtotp", "--package", "enroll-cli"]))?;
+    say("building module, command and broker (release)");
+    let packages = ["--package", "pam_qrtotp", "--package", "enroll-cli", "--package", "qrtotpd"];
+    run(cargo(&["build", "--release"]).args(packages))?;
     let built = |name: &str| {
         let path = target().join("release").join(name);
         path.canonicalize().with_context(|| format!("the build did not make {}", path.display()))
     };
-    Ok(Artefacts { module: built("libpam_qrtotp.so")?, command: built("qrtotp")? })
+    Ok(Artefacts { module: built("libpam_qrtotp.so")?, command: built("qrtotp")?, broker: built("qrtotpd")? })
 }
 
 impl Artefacts {
     /// How the tests' harness finds them.
-    pub fn variables(&self) -> [(&'static str, &Path); 2] {
-        [("QRTOTP_MODULE", &self.module), ("QRTOTP_BIN", &self.command)]
+    pub fn variables(&self) -> [(&'static str, &Path); 3] {
+        [("QRTOTP_MODULE", &self.module), ("QRTOTP_BIN", &self.command), ("QRTOTPD_BIN", &self.broker)]
     }
 }

@@ -1,10 +1,9 @@
 //! `qrtotp enroll`: shows a QR code and the key, asks for a first code, shows recovery codes.
 
 use crate::cli::Enroll;
-use crate::context::{Account, Context, known_user, named_or_self};
+use crate::context::{Account, Context, known_user, named_or_self, syslog};
 use crate::error::{Exit, Failure};
 use crate::picture::needs_explicit_style;
-use crate::sink::Syslog;
 use crate::terminal::{Terminal, place};
 use nix::unistd::geteuid;
 use qrtotp_core::account::Label;
@@ -17,15 +16,10 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
     let Account { name, uid } = known_user(&typed)?;
     let place = place();
     if needs_explicit_style(args.qr, &place) {
-        return Err(Failure::Refused(
-            "the output is not a terminal, and a secret goes there only on request: add --qr utf8, ascii, ansi or none"
-                .into(),
-        ));
+        return Err(Failure::not_on_a_pipe());
     }
     if args.no_verify && !geteuid().is_root() {
-        return Err(Failure::Refused(
-            "only root may use --no-verify; leave it out, or run it with sudo".into(),
-        ));
+        return Err(Failure::only_root_skips());
     }
     let store = context.store_or_new()?;
     let label = Label::new(args.label.as_deref().unwrap_or_default());
@@ -50,7 +44,7 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
         store: &store,
         dialog: &mut terminal,
         clock: &SystemClock,
-        audit: &mut Syslog::open(),
+        audit: &mut syslog(),
     }
     .run()
     .map_err(|error| Failure::enroll(&error, name.as_str()))?;

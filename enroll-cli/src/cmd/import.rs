@@ -1,10 +1,9 @@
 //! `qrtotp import`: keys from other systems, always from standard input.
 
 use crate::cli::Import;
-use crate::context::{Account, Context, known_user};
+use crate::context::{Account, Context, known_user, syslog};
 use crate::error::{Exit, Failure};
 use crate::input;
-use crate::sink::Syslog;
 use qrtotp_core::account::Label;
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{self, NoAnswer};
@@ -24,7 +23,7 @@ pub fn run(context: &Context, what: Import) -> Result<Exit, Failure> {
         (&uri, &label),
         SystemClock.now(),
         &context.subject(name.as_str()),
-        &mut Syslog::open(),
+        &mut syslog(),
     )
     .map_err(|error| Failure::admin(&error, name.as_str()))?;
     writeln!(

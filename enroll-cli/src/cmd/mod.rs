@@ -1,5 +1,6 @@
 //! One file per command. Each one: load, resolve whose account, call the flow, say what came of it.
 
+mod broker;
 mod completions;
 mod config;
 mod enroll;
@@ -12,24 +13,33 @@ mod token;
 mod unlock;
 mod verify;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Recovery};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 
-/// Runs what was asked for.
+/// Runs what was asked for. What the broker can do it does for people who are not root.
 pub fn run(cli: Cli) -> Result<Exit, Failure> {
     let context = || Context::load(&cli.config);
-    match cli.command {
-        Command::Enroll(args) => enroll::run(&context()?, args),
-        Command::Status(args) => status::run(&context()?, args),
-        Command::Verify { user } => verify::run(&context()?, user),
-        Command::Import(what) => import::run(&context()?, what),
-        Command::Recovery(what) => recovery::run(&context()?, what),
-        Command::Revoke(args) => revoke::run(&context()?, &args),
-        Command::Unlock { user } => unlock::run(&context()?, &user),
-        Command::Token(what) => token::run(&context()?, what),
-        Command::Config(crate::cli::Config::Check) => config::check(&context()?),
-        Command::Completions { shell } => completions::run(shell),
-        Command::Man { dir } => man::run(&dir),
+    let (named, socket) = (cli.socket.is_some(), cli.socket.or_else(|| broker::socket(&cli.config)));
+    match (cli.command, socket) {
+        (Command::Enroll(args), Some(socket)) => broker::enroll(&socket, &cli.config, args),
+        (Command::Status(args), Some(socket)) => broker::status(&socket, args),
+        (Command::Recovery(Recovery::Regenerate { user }), Some(socket)) => broker::regenerate(&socket, user),
+        (Command::Revoke(args), Some(socket)) => broker::revoke(&socket, args),
+        (_, Some(_)) if named => Err(Failure::Error(
+            "the broker can enroll, revoke, show the status and make recovery codes; leave out --socket"
+                .into(),
+        )),
+        (Command::Enroll(args), None) => enroll::run(&context()?, args),
+        (Command::Status(args), None) => status::run(&context()?, args),
+        (Command::Recovery(what), None) => recovery::run(&context()?, what),
+        (Command::Revoke(args), None) => revoke::run(&context()?, args),
+        (Command::Verify { user }, _) => verify::run(&context()?, user),
+        (Command::Import(what), _) => import::run(&context()?, what),
+        (Command::Unlock { user }, _) => unlock::run(&context()?, &user),
+        (Command::Token(what), _) => token::run(&context()?, what),
+        (Command::Config(crate::cli::Config::Check), _) => config::check(&context()?),
+        (Command::Completions { shell }, _) => completions::run(shell),
+        (Command::Man { dir }, _) => man::run(&dir),
     }
 }

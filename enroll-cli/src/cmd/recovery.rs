@@ -1,9 +1,8 @@
 //! `qrtotp recovery regenerate`.
 
 use crate::cli::Recovery;
-use crate::context::{Context, named_or_self, record_name};
+use crate::context::{Context, named_or_self, record_name, syslog};
 use crate::error::{Exit, Failure};
-use crate::sink::Syslog;
 use crate::terminal::{put_recovery_codes, unbuffered_stdout};
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow;
@@ -20,7 +19,7 @@ pub fn run(context: &Context, what: Recovery) -> Result<Exit, Failure> {
         &name,
         SystemClock.now(),
         &context.subject(name.as_str()),
-        &mut Syslog::open(),
+        &mut syslog(),
     )
     .map_err(|error| Failure::admin(&error, name.as_str()))?;
     put_recovery_codes(&mut out, &codes).map_err(|error| {

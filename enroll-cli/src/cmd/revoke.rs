@@ -1,32 +1,26 @@
 //! `qrtotp revoke`: also for names that the host no longer knows.
 
 use crate::cli::Revoke;
-use crate::context::{Context, record_name};
+use crate::context::{Context, named_or_self, record_name, syslog};
 use crate::error::{Exit, Failure};
-use crate::sink::Syslog;
 use qrtotp_core::account::{Name, Standing};
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{self, AdminError, Selection};
 use qrtotp_core::store::{FileStore, Store};
 use std::io::Write;
 
-pub fn run(context: &Context, args: &Revoke) -> Result<Exit, Failure> {
+pub fn run(context: &Context, args: Revoke) -> Result<Exit, Failure> {
+    let typed = named_or_self(args.user, "revoke")?;
     let store = context.store()?;
-    let name = record_name(&args.user, &store)?;
+    let name = record_name(&typed, &store)?;
     let which = match (args.credential, args.all) {
         (Some(id), _) => Selection::One(id),
         (None, true) => Selection::All,
         (None, false) => the_only_one(&store, &name)?,
     };
-    let gone = flow::revoke(
-        &store,
-        &name,
-        which,
-        SystemClock.now(),
-        &context.subject(name.as_str()),
-        &mut Syslog::open(),
-    )
-    .map_err(|error| Failure::admin(&error, name.as_str()))?;
+    let gone =
+        flow::revoke(&store, &name, which, SystemClock.now(), &context.subject(name.as_str()), &mut syslog())
+            .map_err(|error| Failure::admin(&error, name.as_str()))?;
     let mut out = std::io::stdout().lock();
     for credential in &gone {
         writeln!(out, "Revoked {} of {name}.", credential.id)?;

@@ -1,8 +1,7 @@
 //! `qrtotp unlock`.
 
-use crate::context::{Context, record_name};
+use crate::context::{Context, record_name, syslog};
 use crate::error::{Exit, Failure};
-use crate::sink::Syslog;
 use qrtotp_core::flow;
 use std::io::Write;
 
@@ -10,7 +9,7 @@ pub fn run(context: &Context, user: &str) -> Result<Exit, Failure> {
     let store = context.store()?;
     let name = record_name(user, &store)?;
     let subject = context.subject(name.as_str());
-    let failures = flow::unlock(&store, &name, &subject, &mut Syslog::open())
+    let failures = flow::unlock(&store, &name, &subject, &mut syslog())
         .map_err(|error| Failure::admin(&error, name.as_str()))?;
     writeln!(std::io::stdout(), "Unlocked {name}: {failures} failures in a row are forgotten.")?;
     Ok(Exit::Done)

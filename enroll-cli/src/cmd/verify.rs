@@ -1,9 +1,8 @@
 //! `qrtotp verify`: the flow of a login, with the code from standard input.
 
-use crate::context::Context;
+use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure};
 use crate::input;
-use crate::sink::Syslog;
 use qrtotp_core::audit::Subject;
 use qrtotp_core::clock::SystemClock;
 use qrtotp_core::flow::{Dialog, Echo, HostDirectory, Login, LoginHost, NoAnswer, Options, Outcome, Typed};
@@ -48,7 +47,7 @@ pub fn run(context: &Context, user: String) -> Result<Exit, Failure> {
         directory: &HostDirectory,
         host: &mut Pipe,
         clock: &SystemClock,
-        audit: &mut Syslog::open(),
+        audit: &mut syslog(),
         subject: Subject { user, ..context.subject("") },
     }
     .run();

@@ -3,9 +3,8 @@
 use super::whom::{Names, in_file, in_group};
 use crate::cli;
 use crate::cmd::status::JsonList;
-use crate::context::{Account, Context, known_user};
+use crate::context::{Account, Context, known_user, syslog};
 use crate::error::{Exit, Failure};
-use crate::sink::Syslog;
 use crate::terminal::unbuffered_stdout;
 use qrtotp_core::account::Name;
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
@@ -13,6 +12,7 @@ use qrtotp_core::flow::{self, Issue};
 use qrtotp_core::policy::Span;
 use qrtotp_core::store::FileStore;
 use qrtotp_core::text::{clean, utc};
+use qrtotp_face::Syslog;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fs::File;
@@ -91,7 +91,7 @@ pub fn run(context: &Context, args: cli::Issue) -> Result<Exit, Failure> {
         store,
         lifetime: args.expires.unwrap_or(enroll.token_lifetime),
         code: args.code.then_some(enroll.code_lifetime),
-        log: Syslog::open(),
+        log: syslog(),
     };
     let cli::Whom { user, group, from_file } = args.whom;
     // A code passes through, and std's own standard output would keep it in its buffer.

@@ -1,19 +1,16 @@
 //! `qrtotp token`: issue, list, show and revoke enrolment tokens.
 
 mod issue;
-mod view;
 mod whom;
-
-pub use view::TokenView;
 
 use super::status::{JsonList, each_account};
 use crate::cli;
-use crate::context::{Context, record_name};
+use crate::context::{Context, record_name, syslog};
 use crate::error::{Exit, Failure};
-use crate::sink::Syslog;
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{self, AdminError};
 use qrtotp_core::store::Store;
+use qrtotp_face::TokenView;
 use std::io::Write;
 
 pub fn run(context: &Context, what: cli::Token) -> Result<Exit, Failure> {
@@ -34,7 +31,11 @@ fn list(context: &Context, json: bool) -> Result<Exit, Failure> {
         let Some(view) = TokenView::new(&account.record, context.config.enroll.time_limit, now) else {
             return Ok(());
         };
-        if json { list.item(&mut out, &view) } else { writeln!(out, "{:<20} {}", view.user, view.sentence()) }
+        if json {
+            list.item(&mut out, &view)
+        } else {
+            writeln!(out, "{:<20} {}", view.user(), view.sentence())
+        }
     })?;
     list.end(&mut out)?;
     Ok(exit)
@@ -52,7 +53,7 @@ fn show(context: &Context, user: &str, json: bool) -> Result<Exit, Failure> {
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(&view).map_err(std::io::Error::from)?)?;
     } else {
-        writeln!(out, "{}: {}", view.user, view.sentence())?;
+        writeln!(out, "{}: {}", view.user(), view.sentence())?;
     }
     Ok(Exit::Done)
 }
@@ -61,7 +62,7 @@ fn revoke(context: &Context, user: &str) -> Result<Exit, Failure> {
     let store = context.store()?;
     let name = record_name(user, &store)?;
     let subject = context.subject(name.as_str());
-    let id = flow::revoke_token(&store, &name, SystemClock.now(), &subject, &mut Syslog::open())
+    let id = flow::revoke_token(&store, &name, SystemClock.now(), &subject, &mut syslog())
         .map_err(|error| Failure::admin(&error, name.as_str()))?;
     writeln!(std::io::stdout(), "Revoked {id} of {name}.")?;
     Ok(Exit::Done)

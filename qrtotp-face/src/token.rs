@@ -9,9 +9,9 @@ use serde::Serialize;
 /// A token.
 #[derive(Serialize)]
 pub struct TokenView {
-    pub user: String,
+    user: String,
     id: String,
-    pub state: &'static str,
+    pub(crate) state: &'static str,
     /// When it came into this state; the time of issue for one that nobody has seen.
     since: UnixTime,
     issued: UnixTime,
@@ -44,6 +44,7 @@ struct PendingView {
 
 impl TokenView {
     /// The record's token. `limit` is how long a shown QR code waits.
+    #[must_use]
     pub fn new(record: &Record, limit: Span, now: UnixTime) -> Option<Self> {
         let token = record.token.as_ref()?;
         let state = token.state_at(now);
@@ -65,6 +66,14 @@ impl TokenView {
         })
     }
 
+    /// Whose it is.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// All about it in one sentence.
+    #[must_use]
     pub fn sentence(&self) -> String {
         let mut text = format!(
             "{} {} {}; issued {} by {}, expires {}, QR code shown {} of {} times",

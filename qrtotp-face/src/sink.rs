@@ -5,20 +5,24 @@ use qrtotp_core::audit::{AuditSink, Priority};
 use std::io::Write;
 use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 
+/// The system log, as one program writes to it.
 pub struct Syslog {
+    program: &'static str,
     logger: Option<Logger<LoggerBackend, Formatter3164>>,
     warned: bool,
 }
 
 impl Syslog {
-    pub fn open() -> Self {
+    /// Opens it for lines of `program`.
+    #[must_use]
+    pub fn open(program: &'static str) -> Self {
         let formatter = Formatter3164 {
             facility: Facility::LOG_AUTHPRIV,
             hostname: None,
-            process: "qrtotp".into(),
+            process: program.into(),
             pid: std::process::id(),
         };
-        Self { logger: syslog::unix(formatter).ok(), warned: false }
+        Self { program, logger: syslog::unix(formatter).ok(), warned: false }
     }
 }
 
@@ -37,7 +41,8 @@ impl AuditSink for Syslog {
             self.warned = true;
             let _ = writeln!(
                 std::io::stderr(),
-                "qrtotp: the system log does not take lines, so this is not logged; check the service behind /dev/log"
+                "{}: the system log does not take lines, so this is not logged; check the service behind /dev/log",
+                self.program
             );
         }
     }

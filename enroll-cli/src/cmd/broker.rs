@@ -1,0 +1,153 @@
+//! Commands of people who are not root: the broker does the work, and this terminal is its dialogue.
+
+use crate::cli::{Enroll, Qr, Revoke, Status};
+use crate::error::{Exit, Failure};
+use crate::picture::needs_explicit_style;
+use crate::terminal::{Terminal, place};
+use nix::unistd::geteuid;
+use qrtotp_core::account::Label;
+use qrtotp_core::flow::{Dialog, EnrollDialog, Handed, NoAnswer, Reply, Scanned, host_name};
+use qrtotp_core::policy::{DEFAULT_PATH, Source};
+use qrtotp_core::text::clean;
+use qrtotp_core::wire::{
+    Answer, ConnectError, DEFAULT_SOCKET, Devices, FrameError, Line, Request, Say, connect,
+};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long to wait for a place in the broker's queue.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Longer than the broker keeps any connection: it is the one who ends it.
+const PATIENCE: Duration = Duration::from_secs(3 * 3600);
+
+/// The broker's socket, where it has to do what is asked for: for people who are not root on the host's own accounts.
+pub fn socket(config: &Path) -> Option<PathBuf> {
+    (config == Path::new(DEFAULT_PATH) && !geteuid().is_root()).then(|| DEFAULT_SOCKET.into())
+}
+
+pub fn enroll(socket: &Path, config: &Path, args: Enroll) -> Result<Exit, Failure> {
+    let place = place();
+    if needs_explicit_style(args.qr, &place) {
+        return Err(Failure::not_on_a_pipe());
+    }
+    if args.no_verify {
+        return Err(Failure::only_root_skips());
+    }
+    let contact = Source::load(config).ok().and_then(|source| source.config.brand.contact);
+    let mut terminal = Terminal::new(place, (args.qr, args.invert), host_name(), contact)?;
+    let label = Label::new(&args.label.unwrap_or_default()).as_str().to_owned();
+    converse(socket, &Request::Enroll { user: whose(args.user), label }, &mut terminal)
+}
+
+pub fn status(socket: &Path, args: Status) -> Result<Exit, Failure> {
+    plain(socket, &Request::Status { user: whose(args.user), json: args.json })
+}
+
+pub fn regenerate(socket: &Path, user: Option<String>) -> Result<Exit, Failure> {
+    plain(socket, &Request::Regenerate { user: whose(user) })
+}
+
+pub fn revoke(socket: &Path, args: Revoke) -> Result<Exit, Failure> {
+    let which = match (args.credential, args.all) {
+        (Some(id), _) => Devices::One(id),
+        (None, true) => Devices::All,
+        (None, false) => Devices::Only,
+    };
+    plain(socket, &Request::Revoke { user: whose(args.user), which })
+}
+
+/// The name as it goes over the line; empty: one's own.
+fn whose(user: Option<String>) -> String {
+    clean(&user.unwrap_or_default(), 64)
+}
+
+/// A conversation without a picture.
+fn plain(socket: &Path, request: &Request) -> Result<Exit, Failure> {
+    let mut terminal = Terminal::new(place(), (Qr::None, false), host_name(), None)?;
+    converse(socket, request, &mut terminal)
+}
+
+fn converse(socket: &Path, request: &Request, terminal: &mut Terminal) -> Result<Exit, Failure> {
+    let mut line = connect(socket, CONNECT).map_err(|error| absent(error, socket))?;
+    line.last(PATIENCE);
+    line.request(request).map_err(broken)?;
+    loop {
+        let say = line.receive::<Say>().map_err(broken)?;
+        match ended(&say, terminal) {
+            Some(end) => return end,
+            None => reply(&mut line, say, terminal)?,
+        }
+    }
+}
+
+/// The last word.
+fn ended(say: &Say, terminal: &mut Terminal) -> Option<Result<Exit, Failure>> {
+    match say {
+        Say::Done(text) => {
+            if !text.is_empty() {
+                terminal.show(text);
+            }
+            Some(Ok(Exit::Done))
+        }
+        Say::Refused(text) => Some(Err(Failure::Refused(text.clone()))),
+        Say::Failed(text) => Some(Err(Failure::Error(text.clone()))),
+        Say::Verdict(_) => Some(Err(Failure::Error("the broker's answer makes no sense here".into()))),
+        _ => None,
+    }
+}
+
+/// Shows what is said, and answers if it is a question. No answer of the person is an answer to the broker.
+fn reply(line: &mut Line, say: Say, terminal: &mut Terminal) -> Result<(), Failure> {
+    let answer = match say {
+        Say::Output(text) => return Ok(std::io::stdout().write_all(text.as_bytes())?),
+        Say::Ask { prompt, echo } => terminal.ask(&prompt, echo).map(Answer::Typed),
+        Say::Offer { offer, note } => first_code(terminal, Scanned::Now(&offer), note),
+        Say::Resumed { minutes, note } => {
+            first_code(terminal, Scanned::Before { minutes: minutes.into() }, note)
+        }
+        Say::RecoveryCodes { codes, note } => {
+            terminal.recovery_codes(&codes, note.as_deref()).map(|handed| match handed {
+                Handed::Typed(typed) => Answer::Typed(typed),
+                Handed::Shown => Answer::Shown,
+            })
+        }
+        Say::Show(text) => {
+            terminal.show(&text);
+            return Ok(());
+        }
+        Say::Verdict(_) | Say::Done(_) | Say::Refused(_) | Say::Failed(_) => return Ok(()),
+    };
+    line.send(&answer.unwrap_or(Answer::GiveUp)).map_err(broken)
+}
+
+fn first_code(
+    terminal: &mut Terminal,
+    scanned: Scanned<'_>,
+    note: Option<String>,
+) -> Result<Answer, NoAnswer> {
+    Ok(match terminal.first_code(scanned, note.as_deref())? {
+        Reply::Code(typed) => Answer::Typed(typed),
+        Reply::Fresh => Answer::Fresh,
+        Reply::GiveUp => Answer::GiveUp,
+    })
+}
+
+fn absent(error: ConnectError, socket: &Path) -> Failure {
+    let shown = socket.display();
+    Failure::Error(match error {
+        ConnectError::Absent => format!(
+            "nobody listens at {shown}: {error} (as root); or run this command as root, for example: sudo qrtotp …"
+        ),
+        ConnectError::Busy | ConnectError::Untrusted | ConnectError::Io(_) => format!("{shown}: {error}"),
+    })
+}
+
+fn broken(error: FrameError) -> Failure {
+    Failure::Error(match error {
+        FrameError::Closed => {
+            "the broker ended the connection; start again, and see its log if it happens again".into()
+        }
+        other => format!("the broker: {other}; start again"),
+    })
+}

@@ -1,0 +1,12 @@
+//! What the command `qrtotp` and the broker have in common: the system log, and accounts as people and programs read
+//! them. A crate of its own, so that the core knows neither syslog nor JSON, and the broker no command line.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod sink;
+mod status;
+mod token;
+
+pub use sink::Syslog;
+pub use status::StatusView;
+pub use token::TokenView;

@@ -1,0 +1,85 @@
+//! The command line: few options, for an administrator's unit file.
+
+use qrtotp_core::policy::DEFAULT_PATH;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const HELP: &str = "\
+qrtotpd: lets people who are not root enrol and look after their own account
+
+Usage: qrtotpd [--listen PATH] [--config FILE] [--idle-exit SECONDS]
+
+  --listen PATH         listen there; without it, on the socket that systemd passes (qrtotpd.socket)
+  --config FILE         the configuration [default: /etc/qrtotp/qrtotp.toml]
+  --idle-exit SECONDS   on systemd's socket: end after so long without a connection [default: 60]";
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Be the broker.
+    Serve(Arguments),
+    /// Be the child that asks libpam about this user (see `primary.rs`).
+    PrimaryFactor(String),
+    /// Say this.
+    Tell(String),
+}
+
+/// How to be the broker.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Arguments {
+    /// Where to listen, if not on systemd's socket.
+    pub listen: Option<PathBuf>,
+    /// The configuration.
+    pub config: PathBuf,
+    /// How long to stay without a connection.
+    pub idle_exit: Duration,
+}
+
+impl Arguments {
+    /// Reads the command line, without the program's name.
+    pub fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Task, String> {
+        let mut read =
+            Self { listen: None, config: PathBuf::from(DEFAULT_PATH), idle_exit: Duration::from_secs(60) };
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or("an option lacks its value; try --help".to_owned());
+            match argument.to_str().unwrap_or_default() {
+                "--help" | "-h" => return Ok(Task::Tell(HELP.into())),
+                "--version" | "-V" => {
+                    return Ok(Task::Tell(concat!("qrtotpd ", env!("CARGO_PKG_VERSION")).into()));
+                }
+                "--listen" => read.listen = Some(PathBuf::from(value()?)),
+                "--config" => read.config = PathBuf::from(value()?),
+                "--idle-exit" => {
+                    let seconds = value()?.to_str().and_then(|text| text.parse().ok());
+                    let seconds = seconds.ok_or("--idle-exit takes a number of seconds")?;
+                    read.idle_exit = Duration::from_secs(seconds);
+                }
+                "--primary-factor" => {
+                    let name = value()?.into_string().map_err(|_| "not a name")?;
+                    return Ok(Task::PrimaryFactor(name));
+                }
+                other => return Err(format!("{other:?} is not understood; try --help")),
+            }
+        }
+        Ok(Task::Serve(read))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Task, String> {
+        Arguments::parse(text.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn options_are_read_and_others_refused() {
+        let Ok(Task::Serve(read)) = parse("--listen /run/x --idle-exit 90") else { unreachable!() };
+        assert_eq!(read.listen, Some(PathBuf::from("/run/x")));
+        assert_eq!((read.config, read.idle_exit), (PathBuf::from(DEFAULT_PATH), Duration::from_secs(90)));
+        assert!(parse("--listen").is_err() && parse("--idle-exit soon").is_err() && parse("start").is_err());
+        assert_eq!(parse("--primary-factor -x"), Ok(Task::PrimaryFactor("-x".into())));
+    }
+}

@@ -1,0 +1,81 @@
+//! Who calls: the kernel gives a uid, the user database a name.
+
+use nix::unistd::{Uid, User};
+use qrtotp_core::account::Name;
+use qrtotp_core::flow::{Directory, HostDirectory};
+use std::fs;
+use std::path::Path;
+
+/// Whoever is at the other end.
+pub struct Caller {
+    pub name: Name,
+    pub uid: u32,
+}
+
+/// What a caller who is not root gets to hear about anybody but themselves, whether or not there is such a user.
+pub const ONLY_OWN: &str = "only root may do this for somebody else";
+const NO_ACCOUNT: &str = "your user has no account on this host that could log in";
+const NO_ANSWER: &str = "the user database does not answer; try again";
+
+impl Caller {
+    /// The user `uid`, under their canonical name. One whom the host lets log in, or root.
+    pub fn identify(uid: u32) -> Result<Self, &'static str> {
+        let user = User::from_uid(Uid::from_raw(uid)).map_err(|_| NO_ANSWER)?.ok_or(NO_ACCOUNT)?;
+        if uid != 0 && !is_login_shell(&user.shell, fs::read_to_string("/etc/shells").ok().as_deref()) {
+            return Err(NO_ACCOUNT);
+        }
+        let person = HostDirectory.find(&user.name).map_err(|_| NO_ANSWER)?;
+        let person = person.filter(|person| person.uid == uid).ok_or(NO_ACCOUNT)?;
+        let name = Name::new(&person.name).map_err(|_| NO_ACCOUNT)?;
+        Ok(Self { name, uid })
+    }
+
+    pub fn is_root(&self) -> bool {
+        self.uid == 0
+    }
+
+    /// The account that a request is about; empty: the caller's own.
+    pub fn account(&self, asked: &str) -> Result<Self, String> {
+        if asked.is_empty() || asked == self.name.as_str() {
+            return Ok(Self { name: self.name.clone(), uid: self.uid });
+        }
+        if !self.is_root() {
+            return Err(ONLY_OWN.into());
+        }
+        let person = HostDirectory.find(asked).map_err(|error| error.to_string())?;
+        let person = person.ok_or("there is no such user on this host")?;
+        let name = Name::new(&person.name).map_err(|error| error.to_string())?;
+        Ok(Self { name, uid: person.uid })
+    }
+}
+
+/// shells(5): who has another shell does not log in. Nor who has one of those that only say so, though some list them.
+fn is_login_shell(shell: &Path, shells: Option<&str>) -> bool {
+    let shell = if shell.as_os_str().is_empty() { Path::new("/bin/sh") } else { shell };
+    let closed = matches!(shell.file_name().and_then(|name| name.to_str()), Some("nologin" | "false") | None);
+    let shells = shells.unwrap_or("/bin/sh\n/bin/bash\n");
+    !closed
+        && shells.lines().any(|line| Path::new(line.split('#').next().unwrap_or_default().trim()) == shell)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_has_a_login_shell_can_log_in() {
+        let shells = "# shells\n/bin/sh\n/bin/bash # usual\n/usr/sbin/nologin\n";
+        for (shell, yes) in [
+            ("/bin/bash", true),
+            ("", true),
+            ("/bin/sh", true),
+            ("/usr/sbin/nologin", false),
+            ("/bin/false", false),
+            ("/usr/bin/git-shell", false),
+            ("bash", false),
+        ] {
+            assert_eq!(is_login_shell(Path::new(shell), Some(shells)), yes, "{shell}");
+        }
+        assert!(is_login_shell(Path::new("/bin/sh"), None) && !is_login_shell(Path::new("/opt/fish"), None));
+    }
+}

@@ -1,0 +1,97 @@
+//! Getting the socket, and taking connections from it.
+
+use crate::arguments::Arguments;
+use crate::door::{Door, greet};
+use crate::seats::Seats;
+use listenfd::ListenFd;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::{Mode, umask};
+use qrtotp_core::clock::Deadline;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often to look whether anybody is still served.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Serves until there is nothing to do (on systemd's socket), or for ever.
+pub fn run(arguments: &Arguments) -> Result<(), String> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(
+            "the broker must run as root; systemd starts it so: `systemctl enable --now qrtotpd.socket`"
+                .into(),
+        );
+    }
+    umask(Mode::from_bits_truncate(0o077));
+    let (listener, activated) = match &arguments.listen {
+        Some(path) => (bind(path).map_err(|error| format!("{}: {error}", path.display()))?, false),
+        None => (passed()?, true),
+    };
+    let door = Door { config: arguments.config.clone(), seats: Arc::<Seats>::default() };
+    let idle = activated.then_some(arguments.idle_exit);
+    accept(&listener, &door, idle).map_err(|error| format!("the socket can't be used any more: {error}"))
+}
+
+/// The socket that systemd passes (sd_listen_fds(3)).
+fn passed() -> Result<UnixListener, String> {
+    let none = || "no socket was passed by systemd; start it with `systemctl start qrtotpd.socket`, or use --listen PATH";
+    let mut passed = ListenFd::from_env();
+    if passed.len() != 1 {
+        return Err(none().into());
+    }
+    let listener = passed.take_unix_listener(0).map_err(|error| format!("{}: {error}", none()))?;
+    let listener = listener.ok_or_else(none)?;
+    let inherited = |error| format!("the socket can't be kept from children: {error}");
+    fcntl(&listener, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(inherited)?;
+    listener.set_nonblocking(true).map_err(|error| error.to_string())?;
+    Ok(listener)
+}
+
+/// A socket of our own. One that a broker left behind which is gone is replaced.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    let left_behind = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    let refused = |error: io::Error| error.kind() == ErrorKind::ConnectionRefused;
+    if left_behind && UnixStream::connect(path).is_err_and(refused) {
+        fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?; // everybody may call; the kernel says who does
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn accept(listener: &UnixListener, door: &Door, idle: Option<Duration>) -> io::Result<()> {
+    let mut quiet = idle.map(Deadline::after);
+    loop {
+        let look = quiet.as_ref().map_or(LOOK, |quiet| quiet.left().min(LOOK));
+        let wait = PollTimeout::try_from(look).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], wait) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        match listener.accept() {
+            Ok((stream, _)) => {
+                greet(door, stream);
+                quiet = idle.map(Deadline::after);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if !door.seats.is_empty() {
+                    quiet = idle.map(Deadline::after);
+                } else if quiet.as_ref().is_some_and(|quiet| quiet.left().is_zero()) {
+                    return Ok(()); // who calls now waits in the socket's queue, and systemd starts us again
+                }
+            }
+            // Not the socket's fault: the caller is gone, or there is no descriptor or memory just now.
+            Err(_) => {
+                Deadline::after(Duration::from_millis(20)).pause();
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `qrtotpd`, the broker: people who are not root enrol and look after their own account through it, and PAM
+//! applications that are not root have their user's code judged. A thin face on `qrtotp_core::flow`; the protocol is
+//! described in docs/BROKER.md.
+#![deny(unsafe_code)] // but for libpam's binding, pam.rs
+
+mod arguments;
+mod caller;
+mod door;
+mod listen;
+mod pam;
+mod primary;
+mod remote;
+mod request;
+mod seats;
+mod session;
+mod verify;
+
+use arguments::{Arguments, Task};
+use nix::sys::resource::{Resource, setrlimit};
+use std::io::Write;
+use std::process::ExitCode;
+
+const PROGRAM: &str = "qrtotpd";
+
+fn main() -> ExitCode {
+    no_core_dumps();
+    std::panic::set_hook(Box::new(|info| {
+        // Where, but never what: a panic's text may hold what was typed.
+        if let Some(place) = info.location() {
+            let _ = writeln!(
+                std::io::stderr(),
+                "{PROGRAM}: a mistake of ours at {}:{}",
+                place.file(),
+                place.line()
+            );
+        }
+    }));
+    let ended = match Arguments::parse(std::env::args_os().skip(1)) {
+        Ok(Task::Serve(arguments)) => listen::run(&arguments),
+        Ok(Task::PrimaryFactor(name)) => return pam::child(&name),
+        Ok(Task::Tell(text)) => {
+            let _ = writeln!(std::io::stdout(), "{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(problem) => Err(problem),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            let _ = writeln!(std::io::stderr(), "{PROGRAM}: {problem}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Secrets pass through this process; a crash must not write them to disk, nor may another process look into it.
+fn no_core_dumps() {
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let _ = nix::sys::prctl::set_dumpable(false);
+}

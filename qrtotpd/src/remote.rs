@@ -1,0 +1,58 @@
+//! The person at the other end of a connection, as the flows see them.
+
+use qrtotp_core::flow::{Dialog, Echo, EnrollDialog, Handed, NoAnswer, Reply, Scanned, Typed};
+use qrtotp_core::wire::{Answer, Line, Say};
+use zeroize::Zeroizing;
+
+/// Asks over a connection. Whatever is no answer ends the dialogue.
+pub struct Remote<'a>(pub &'a mut Line);
+
+impl Remote<'_> {
+    fn question(&mut self, say: &Say) -> Result<Answer, NoAnswer> {
+        self.0.send(say).and_then(|()| self.0.receive()).map_err(|_| NoAnswer)
+    }
+}
+
+impl Dialog for Remote<'_> {
+    fn show(&mut self, text: &str) {
+        let _ = self.0.send(&Say::Show(text.into())); // best effort; who is gone does not answer the next question
+    }
+
+    fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
+        match self.question(&Say::Ask { prompt: prompt.into(), echo })? {
+            Answer::Typed(typed) => Ok(typed),
+            Answer::Fresh | Answer::GiveUp | Answer::Shown => Err(NoAnswer),
+        }
+    }
+}
+
+impl EnrollDialog for Remote<'_> {
+    fn first_code(&mut self, scanned: Scanned<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
+        let note = note.map(str::to_owned);
+        let say = match scanned {
+            Scanned::Now(offer) => Say::Offer { offer: offer.clone(), note },
+            Scanned::Before { minutes } => {
+                Say::Resumed { minutes: u32::try_from(minutes).unwrap_or(0), note }
+            }
+        };
+        match self.question(&say)? {
+            Answer::Typed(typed) => Ok(Reply::Code(typed)),
+            Answer::Fresh => Ok(Reply::Fresh),
+            Answer::GiveUp => Ok(Reply::GiveUp),
+            Answer::Shown => Err(NoAnswer),
+        }
+    }
+
+    fn recovery_codes(
+        &mut self,
+        codes: &[Zeroizing<String>],
+        note: Option<&str>,
+    ) -> Result<Handed, NoAnswer> {
+        let say = Say::RecoveryCodes { codes: codes.to_vec(), note: note.map(str::to_owned) };
+        match self.question(&say)? {
+            Answer::Typed(typed) => Ok(Handed::Typed(typed)),
+            Answer::Shown => Ok(Handed::Shown),
+            Answer::Fresh | Answer::GiveUp => Err(NoAnswer),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What each request does: the flows of the core, with the caller as their dialogue.
+
+use crate::caller::Caller;
+use crate::primary;
+use crate::remote::Remote;
+use crate::verify::Given;
+use qrtotp_core::account::{Credential, Label, Standing};
+use qrtotp_core::audit::{Event, Kind, Subject, Verdict};
+use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::flow::{
+    self, AdminError, Authority, Codes, EnrollDialog, EnrollError, Enrollment, ExistingCode, HostDirectory,
+    Invitation, Login, Options, Outcome, Owner, Selection, Typed, host_name,
+};
+use qrtotp_core::otp::Params;
+use qrtotp_core::policy::Config;
+use qrtotp_core::store::{FileStore, Store, StoreError};
+use qrtotp_core::wire::{Devices, Request, Say};
+use qrtotp_face::{StatusView, Syslog};
+use std::time::Duration;
+
+/// How long a person may take to give one code, and after an enrolment to look at the recovery codes.
+const A_WHILE: Duration = Duration::from_secs(300);
+/// How long a request may take in which nobody is asked.
+const AT_ONCE: Duration = Duration::from_secs(20);
+/// Bytes of text in one frame.
+const PIECE: usize = 4096;
+
+/// A request is not done.
+pub enum Ended {
+    /// The answer is no, and why.
+    Refused(String),
+    /// Something is broken, and the log says what.
+    Logged,
+    /// The store is broken, which the log does not say yet.
+    Broken(StoreError),
+    /// Something else is.
+    Other(String),
+}
+
+impl From<StoreError> for Ended {
+    fn from(error: StoreError) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<AdminError> for Ended {
+    fn from(error: AdminError) -> Self {
+        match error {
+            refusal if refusal.is_refusal() => Self::Refused(refusal.to_string()),
+            AdminError::Store(error) | AdminError::Enroll(EnrollError::Store(error)) => Self::Broken(error),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+/// A caller with a request.
+pub struct Served<'a> {
+    pub caller: &'a Caller,
+    /// Whom it is about.
+    pub account: &'a Caller,
+    pub config: &'a Config,
+    pub store: &'a FileStore,
+    pub person: Remote<'a>,
+    pub subject: &'a Subject,
+    pub log: &'a mut Syslog,
+}
+
+impl<'a> Served<'a> {
+    /// Does what is asked for. Gives the last word.
+    pub fn handle(mut self, request: Request) -> Result<Say, Ended> {
+        let time = match &request {
+            Request::Enroll { .. } => {
+                A_WHILE + Duration::from_secs(self.config.enroll.time_limit.as_seconds().unsigned_abs())
+            }
+            Request::Regenerate { .. } | Request::Revoke { .. } => A_WHILE,
+            Request::Status { .. } | Request::Verify { .. } => AT_ONCE,
+        };
+        self.person.0.last(time);
+        match request {
+            Request::Enroll { label, .. } => self.enroll(&Label::new(&label)),
+            Request::Status { json, .. } => self.status(json),
+            Request::Verify { service, tty, nullok, answer } => {
+                Ok(self.verify(&service, tty, nullok, answer))
+            }
+            Request::Regenerate { .. } => self.regenerate(),
+            Request::Revoke { which, .. } => self.revoke(which),
+        }
+    }
+
+    fn owner(&mut self) -> Owner<'_, FileStore, Remote<'a>, SystemClock, Syslog> {
+        Owner {
+            name: &self.account.name,
+            uid: self.account.uid,
+            config: self.config,
+            store: self.store,
+            dialog: &mut self.person,
+            clock: &SystemClock,
+            audit: self.log,
+            subject: self.subject,
+        }
+    }
+
+    /// What allows the enrolment. A uid alone does not: a cron job has it, too.
+    fn authority(&mut self) -> Result<Authority, Ended> {
+        if self.caller.is_root() {
+            return Ok(Authority::Admin(ExistingCode::Skipped));
+        }
+        let authority = self.owner().authority()?;
+        if authority == Authority::PrimaryFactor
+            && let Err(reason) = primary::check(&self.account.name, &mut self.person)
+        {
+            Event::new(Kind::EnrollmentRefused, self.subject).reason(reason).emit(self.log);
+            let text = "enrolling needs your password, or a token with a code from an administrator";
+            return Err(Ended::Refused(text.into()));
+        }
+        Ok(authority)
+    }
+
+    fn enroll(&mut self, label: &Label) -> Result<Say, Ended> {
+        let authority = self.authority()?;
+        let name = &self.account.name;
+        let invitation = Invitation {
+            name,
+            uid: self.account.uid,
+            label,
+            authority,
+            subject: self.subject,
+            issuer: &self.config.issuer_on(&host_name()),
+            params: Params::default(),
+        };
+        let enrolled = Enrollment {
+            invitation: &invitation,
+            config: self.config,
+            store: self.store,
+            dialog: &mut self.person,
+            clock: &SystemClock,
+            audit: self.log,
+        }
+        .run();
+        match enrolled {
+            Ok(enrolled) => {
+                let codes = match enrolled.codes {
+                    Codes::Kept => "",
+                    Codes::Unchanged => " The recovery codes stay as they are.",
+                    Codes::Lost => {
+                        " The recovery codes were not confirmed: they are worth nothing, and the next login makes new ones."
+                    }
+                };
+                let id = enrolled.credential;
+                Ok(Say::Done(format!(
+                    "Done: {name} has a new device, {id}. From now on logins ask for its code.{codes}"
+                )))
+            }
+            Err(error) if error.is_refusal() => Err(Ended::Refused(error.to_string())),
+            Err(_) => Err(Ended::Logged), // as the reason of the enrolment's end
+        }
+    }
+
+    fn status(&mut self, json: bool) -> Result<Say, Ended> {
+        let name = &self.account.name;
+        let account = self.store.load(name)?;
+        if account.as_ref().is_some_and(|account| account.record.uid != self.account.uid)
+            && !self.caller.is_root()
+        {
+            return Err(Ended::Refused(EnrollError::UidChanged.to_string()));
+        }
+        let view = StatusView::new(name, account.as_ref(), self.config, SystemClock.now());
+        let mut text = Vec::new();
+        let written = if json { view.write_json(&mut text) } else { view.write(&mut text) };
+        written.map_err(|error| Ended::Other(error.to_string()))?;
+        let text = String::from_utf8_lossy(&text);
+        let mut rest = &*text;
+        while !rest.is_empty() {
+            let end = (0..=PIECE.min(rest.len())).rev().find(|end| rest.is_char_boundary(*end)).unwrap_or(0);
+            let (piece, more) = rest.split_at(end);
+            // Who is gone does not want the rest.
+            self.person.0.send(&Say::Output(piece.into())).map_err(|_| Ended::Logged)?;
+            rest = more;
+        }
+        Ok(Say::Done(String::new()))
+    }
+
+    /// A login of the caller, who has asked for the code already.
+    fn verify(&mut self, service: &str, tty: String, nullok: bool, answer: Typed) -> Say {
+        // The kernel knows the caller, but only the caller says which service and terminal it is.
+        let subject =
+            Subject { service: format!("{}:{service}", self.subject.service), tty, ..self.subject.clone() };
+        let outcome = Login {
+            config: self.config,
+            options: &Options { nullok, ..Options::default() },
+            store: self.store,
+            directory: &HostDirectory,
+            host: &mut Given::new(answer, &mut self.person),
+            clock: &SystemClock,
+            audit: self.log,
+            subject,
+        }
+        .run();
+        Say::Verdict(match outcome {
+            Outcome::Accepted => Verdict::Accepted,
+            Outcome::Ignored => Verdict::Ignored,
+            Outcome::Denied => Verdict::Denied,
+        })
+    }
+
+    fn regenerate(&mut self) -> Result<Say, Ended> {
+        if !self.caller.is_root() {
+            self.owner().regenerate_recovery()?;
+            return Ok(Say::Done("The old recovery codes are worth nothing now.".into()));
+        }
+        let name = &self.account.name;
+        let codes = flow::regenerate_recovery(self.store, name, SystemClock.now(), self.subject, self.log)?;
+        match self.person.recovery_codes(&codes, None) {
+            Ok(_) => Ok(Say::Done(String::new())),
+            Err(_) => Err(Ended::Refused("the new codes could not be shown; run it again".into())),
+        }
+    }
+
+    fn revoke(&mut self, which: Devices) -> Result<Say, Ended> {
+        let which = self.selection(which)?;
+        let gone = if self.caller.is_root() {
+            let name = &self.account.name;
+            flow::revoke(self.store, name, which, SystemClock.now(), self.subject, self.log)?
+        } else {
+            self.owner().revoke(which)?
+        };
+        let mut text: Vec<String> =
+            gone.iter().map(|Credential { id, .. }| format!("Revoked {id}.")).collect();
+        let standing = self.store.load(&self.account.name)?.map(|account| account.record.standing());
+        if standing == Some(Standing::Revoked) {
+            text.push("No device is left: logins are denied until an administrator issues a token.".into());
+        }
+        Ok(Say::Done(text.join("\n")))
+    }
+
+    /// Which devices are meant. Their ids are no secret to their owner.
+    fn selection(&self, which: Devices) -> Result<Selection, Ended> {
+        match which {
+            Devices::One(id) => return Ok(Selection::One(id)),
+            Devices::All => return Ok(Selection::All),
+            Devices::Only => {}
+        }
+        let name = &self.account.name;
+        let account = self.store.load(name)?.filter(|account| account.record.uid == self.account.uid);
+        match &*account.map(|account| account.record.credentials).unwrap_or_default() {
+            [] => Err(AdminError::NotEnrolled(name.clone()).into()),
+            [only] => Ok(Selection::One(only.id)),
+            several => {
+                let ids: Vec<String> = several.iter().map(|device| device.id.to_string()).collect();
+                let ids = ids.join(", ");
+                Err(Ended::Refused(format!(
+                    "there are several devices ({ids}); say which with --credential ID, or --all"
+                )))
+            }
+        }
+    }
+}

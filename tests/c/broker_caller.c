@@ -1,0 +1,79 @@
+/* A caller of the broker that keeps to no rule.
+ *
+ * broker_caller SOCKET send MICROSECONDS   standard input to the broker, so long between two bytes; then what it says
+ * broker_caller SOCKET flood COUNT         so many connections at once; prints how many it got, and holds them until
+ *                                          standard input ends
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int call(const char *path, int flags)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | flags, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static int say(const char *path, useconds_t pause)
+{
+    static char sent[65536], heard[65536];
+    ssize_t length = 0, more;
+    while ((more = read(0, sent + length, sizeof sent - length)) > 0)
+        length += more;
+    int fd = call(path, 0);
+    if (fd < 0) {
+        perror("connect");
+        return 1;
+    }
+    if (pause == 0) {
+        if (write(fd, sent, length) < 0)
+            perror("write");
+    } else {
+        for (ssize_t i = 0; i < length && write(fd, sent + i, 1) == 1; i++)
+            usleep(pause);
+    }
+    while ((more = read(fd, heard, sizeof heard)) > 0)
+        fwrite(heard, 1, more, stdout);
+    puts(more == 0 ? "\nclosed" : "\nreset");
+    return 0;
+}
+
+static int flood(const char *path, long count)
+{
+    struct rlimit files = { count + 16, count + 16 };
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        getrlimit(RLIMIT_NOFILE, &files);
+    long got = 0;
+    for (long i = 0; i < count; i++)
+        got += call(path, SOCK_NONBLOCK) >= 0;
+    printf("connected=%ld\n", got);
+    fflush(stdout);
+    while (getchar() != EOF)
+        ;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    if (argc == 4 && strcmp(argv[2], "send") == 0)
+        return say(argv[1], (useconds_t)atol(argv[3]));
+    if (argc == 4 && strcmp(argv[2], "flood") == 0)
+        return flood(argv[1], atol(argv[3]));
+    fprintf(stderr, "usage: broker_caller SOCKET send MICROSECONDS | flood COUNT\n");
+    return 2;
+}

@@ -1,0 +1,175 @@
+//! The broker in a sandbox, and people who call it.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use crate::{Output, Phone, Pty, Sandbox, artefacts, clock, pty::child_of};
+
+/// Where it listens.
+pub const SOCKET: &str = "/run/qrtotp/socket";
+/// The machine's /usr/sbin is not the sandbox's to change.
+pub const PROGRAM: &str = "/usr/local/sbin/qrtotpd";
+
+/// What the owner of a token with a code is asked.
+pub const TOKEN_QUESTION: &str = "One-time code from your administrator: ";
+/// The end of what the owner of a device is asked.
+pub const DEVICE_QUESTION: &str = "(or a recovery code): ";
+/// The configuration that lets people enrol who gave the password.
+pub const ENROLS: &str = "[defaults]\nfirst_login = \"enroll\"\n";
+
+/// A running broker; killed when dropped.
+pub struct Broker(Child);
+
+impl Broker {
+    /// SIGKILL, as a crash would end it.
+    pub fn kill(&mut self) {
+        if let Some(pid) = child_of(self.0.id()) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        let _ = self.0.wait();
+    }
+
+    /// Waits until it ends by itself.
+    pub fn ended(&mut self, patience: Duration) -> bool {
+        clock::poll(patience, || self.0.try_wait().unwrap()).is_some()
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Sandbox {
+    /// A host with a store, a broker that is not started yet, and the users alice and mallory.
+    #[must_use]
+    pub fn with_broker(configuration: &str) -> Self {
+        let sandbox = Self::new();
+        sandbox.configure(configuration);
+        sandbox.stack("");
+        sandbox.add_user("alice");
+        sandbox.add_user("mallory");
+        sandbox.make_store();
+        sandbox.install_broker();
+        sandbox
+    }
+
+    /// Puts the broker and its PAM service where the package does.
+    pub fn install_broker(&self) {
+        self.install(&artefacts::broker(), PROGRAM, 0o755);
+        self.ship("pam.d/qrtotp", "/etc/pam.d/qrtotp");
+        self.run(&["mkdir", "-p", "-m", "755", "/run/qrtotp"]).success();
+    }
+
+    /// Starts it by hand, and waits until it listens.
+    #[must_use]
+    pub fn start_broker(&self) -> Broker {
+        self.start_broker_with(&[PROGRAM, "--listen", SOCKET])
+    }
+
+    /// Starts it through another program, which gives it a socket.
+    #[must_use]
+    pub fn start_broker_with(&self, argv: &[&str]) -> Broker {
+        let _ = std::fs::remove_file(self.path(SOCKET));
+        let child = self.command(None, argv).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        clock::poll(Duration::from_secs(20), || self.exists(SOCKET).then_some(()))
+            .expect("the broker does not listen");
+        Broker(child)
+    }
+
+    /// `qrtotp …` of somebody who is not root, on a terminal.
+    #[must_use]
+    pub fn own(&self, user: &str, arguments: &[&str]) -> Pty {
+        self.pty_unrecorded(&[&as_user(user)[..], &["qrtotp"], arguments].concat())
+    }
+
+    /// The same without a terminal.
+    pub fn own_output(&self, user: &str, arguments: &[&str]) -> Output {
+        self.run_as(user, &[&["timeout", "60", "qrtotp"], arguments].concat())
+    }
+
+    /// A token with a code for `user`; the code.
+    #[must_use]
+    pub fn token_code(&self, user: &str) -> String {
+        let shown = self.pty_unrecorded(&["qrtotp", "token", "issue", user, "--code"]).success();
+        let code =
+            shown.lines().find_map(|line| line.strip_prefix("Code: ")).expect("no code").trim().to_owned();
+        self.keep_secret(&code);
+        code
+    }
+
+    /// `user` with a token's code, up to the question for the first code of their phone.
+    #[must_use]
+    pub fn enrol_by_token(&self, user: &str) -> (Pty, Phone) {
+        let code = self.token_code(user);
+        let mut pty = self.own(user, &["enroll"]);
+        pty.expect(TOKEN_QUESTION);
+        pty.send(&code);
+        let phone = pty.read_key(self);
+        (pty, phone)
+    }
+
+    /// What `qrtotp token show` says of the token of `user`.
+    #[must_use]
+    pub fn token_state(&self, user: &str) -> String {
+        self.run(&["qrtotp", "token", "show", user]).success().stdout
+    }
+
+    /// Sends `bytes` to the broker as `user`; what it said, and how the connection ended.
+    pub fn send_raw(&self, user: &str, bytes: &[u8], pause: Duration) -> String {
+        let program = self.install_c("broker_caller.c", &[]);
+        let pause = pause.as_micros().to_string();
+        let mut command = self.command(Some(user), &["timeout", "60", &program, SOCKET, "send", &pause]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(bytes).unwrap();
+        String::from_utf8_lossy(&child.wait_with_output().unwrap().stdout).into_owned()
+    }
+
+    /// Opens so many connections as `user` and holds them until the child's standard input is closed.
+    #[must_use]
+    pub fn flood(&self, user: &str, count: usize) -> (Child, usize) {
+        let program = self.install_c("broker_caller.c", &[]);
+        let count = count.to_string();
+        let argv = [&as_user(user)[..], &[&program, SOCKET, "flood", &count]].concat();
+        let mut command = self.command(None, &argv);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        (child, line.trim().strip_prefix("connected=").unwrap().parse().unwrap())
+    }
+}
+
+/// What runs a program as `user`.
+#[must_use]
+pub fn as_user(user: &str) -> [&str; 7] {
+    let group = if user == "nobody" { "nogroup" } else { user }; // as Debian calls it
+    ["setpriv", "--reuid", user, "--regid", group, "--init-groups", "--"]
+}
+
+impl Pty {
+    /// Reads up to the question for the first code; the phone that has scanned the QR code.
+    pub fn read_key(&mut self, sandbox: &Sandbox) -> Phone {
+        let before = self.expect("Code: ");
+        let key = before.lines().find_map(|line| line.trim_start().strip_prefix("Key: "));
+        let key = key.unwrap_or_else(|| panic!("no key in:\n{before}")).trim();
+        let phone = Phone::new(key);
+        sandbox.keep_secret(&phone.key);
+        sandbox.keep_secret(key);
+        phone
+    }
+
+    /// Types the phone's code, and reads to the end.
+    pub fn finish_enrolment(&mut self, sandbox: &Sandbox, phone: &Phone) -> String {
+        phone.settle(5);
+        let code = phone.code();
+        sandbox.keep_secret(&code);
+        self.send(&code);
+        let shown = self.success();
+        crate::enrol::recovery_codes(&shown).iter().for_each(|code| sandbox.keep_secret(code));
+        shown
+    }
+}

@@ -1,0 +1,237 @@
+//! The broker and those who would misuse it, or shut it for others.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::{Duration, Instant};
+
+use qrtotp_tests::{
+    Sandbox,
+    broker::{DEVICE_QUESTION, ENROLS, PROGRAM, SOCKET},
+    enrol::recovery_codes,
+    host::PAM_SUCCESS,
+    users::PASSWORD,
+};
+
+#[test]
+fn a_stack_that_asks_nothing_or_can_not_be_used_proves_nothing() {
+    let sandbox = Sandbox::with_broker(ENROLS);
+    let _broker = sandbox.start_broker();
+    for stack in [
+        "auth required pam_permit.so\naccount required pam_permit.so\n",
+        "auth required pam_is_not_there.so\naccount required pam_permit.so\n",
+        "auth required pam_permit.so\n@include nowhere\n",
+        "auth sufficient pam_rootok.so\naccount required pam_permit.so\n",
+    ] {
+        sandbox.pam("qrtotp", stack);
+        let shown = sandbox.own("alice", &["enroll"]).failure();
+        assert!(!shown.contains("Key: "), "{stack}: {shown}");
+    }
+    // A right password of an account that may not log in.
+    sandbox.pam("qrtotp", "auth required pam_unix.so\naccount required pam_deny.so\n");
+    let mut pty = sandbox.own("alice", &["enroll"]);
+    pty.expect("assword: ");
+    pty.send(PASSWORD);
+    assert!(!pty.failure().contains("Key: "));
+    assert!(!sandbox.exists("/var/lib/qrtotp/accounts/alice"));
+}
+
+#[test]
+fn nobody_reaches_or_recognizes_another_account() {
+    let sandbox = Sandbox::with_broker("");
+    let alice = sandbox.import("alice");
+    let _broker = sandbox.start_broker();
+    for command in [
+        &["status"][..],
+        &["status", "--json"],
+        &["recovery", "regenerate"],
+        &["revoke", "--all"],
+        &["enroll", "--qr", "none"],
+    ] {
+        let mut heard = Vec::new();
+        for user in ["alice", "keeper", "root", "ghost", "ALICE"] {
+            let output = sandbox.own_output("mallory", &[command, &[user]].concat()).exited(1);
+            heard.push((output.stdout, output.stderr));
+        }
+        heard.dedup();
+        assert_eq!(heard.len(), 1, "{command:?}: {heard:?}");
+        assert!(heard[0].0.is_empty() && heard[0].1.contains("only root"), "{heard:?}");
+    }
+    assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS, "nothing was changed");
+}
+
+#[test]
+fn accounts_that_can_not_log_in_are_refused() {
+    let sandbox = Sandbox::with_broker("");
+    let _broker = sandbox.start_broker();
+    let _ = sandbox.token_code("alice");
+    for shell in ["/usr/sbin/nologin", "/bin/false", "/usr/bin/git-shell"] {
+        let passwd = sandbox.read("/etc/passwd");
+        let at = passwd.lines().find(|line| line.starts_with("alice:")).unwrap();
+        let (start, _) = at.rsplit_once(':').unwrap();
+        sandbox.overwrite("/etc/passwd", &passwd.replace(at, &format!("{start}:{shell}")));
+        let output = sandbox.own_output("alice", &["enroll", "--qr", "none"]).exited(1);
+        assert!(output.stderr.contains("no account on this host"), "{shell}: {output:?}");
+    }
+}
+
+#[test]
+fn a_uid_that_may_be_anybodys_is_refused() {
+    let sandbox = Sandbox::with_broker("");
+    let _broker = sandbox.start_broker();
+    let shell = "s|^nobody:.*|nobody:x:65534:65534::/:/bin/bash|";
+    sandbox.run(&["sed", "-i", shell, "/etc/passwd"]).success();
+    let argv = ["setpriv", "--reuid", "65534", "--clear-groups", "--", "qrtotp", "status"];
+    let output = sandbox.run(&argv).exited(1);
+    assert!(output.stderr.contains("not known on the broker's host"), "{output:?}");
+}
+
+#[test]
+fn without_a_broker_people_are_told_how_to_get_one() {
+    let sandbox = Sandbox::with_broker("");
+    for arguments in [&["status"][..], &["enroll", "--qr", "none"]] {
+        let output = sandbox.own_output("alice", arguments).exited(2);
+        assert!(output.stderr.contains("systemctl enable --now qrtotpd.socket"), "{output:?}");
+    }
+    let output = sandbox.own_output("alice", &["token", "list"]).exited(2);
+    assert!(output.stderr.contains("as root"), "{output:?}");
+}
+
+#[test]
+fn the_reason_of_a_failure_is_in_the_log_and_not_told() {
+    let sandbox = Sandbox::with_broker("");
+    let _broker = sandbox.start_broker();
+    sandbox.configure("surprise = 1\n");
+    let output = sandbox.own_output("alice", &["status"]).exited(2);
+    assert!(
+        output.stderr.contains("ask your administrator") && !output.stderr.contains("surprise"),
+        "{output:?}"
+    );
+    let _ = sandbox.log.wait(&[
+        "event=configuration_refused",
+        "reason=config_invalid",
+        "service=qrtotpd",
+        "by=alice",
+    ]);
+}
+
+fn frame(version: u8, kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(body.len()).unwrap().to_be_bytes();
+    [&[version, kind, length[0], length[1]], body].concat()
+}
+
+#[test]
+fn garbage_ends_only_the_connection_that_it_came_over() {
+    let sandbox = Sandbox::with_broker("");
+    let _broker = sandbox.start_broker();
+    let status = frame(1, 2, &[0, 0, 0]);
+    let proper = sandbox.send_raw("mallory", &status, Duration::ZERO);
+    assert!(proper.contains("mallory") && proper.contains("closed"), "{proper:?}");
+    let oversized = [&[1, 2, 0xff, 0xff][..], &[0; 0xffff - 100]].concat();
+    let forged = frame(1, 2, b"\x00\x05a\nb\x00c\x00");
+    for bytes in [
+        &[][..],
+        &status[..3],
+        &status[..5],
+        &oversized,
+        &forged,
+        &frame(2, 2, &[0, 0, 0]),
+        &frame(1, 99, &[]),
+        &frame(1, 16, b"\x00\x016"),
+        &frame(1, 2, &[0, 0, 0, 0]),
+        &frame(1, 2, &[0xff, 0xff, 0]),
+        b"GET / HTTP/1.1\r\n\r\n",
+    ] {
+        let heard = sandbox.send_raw("mallory", bytes, Duration::ZERO);
+        assert!(!heard.contains("mallory: un"), "{bytes:?}: {heard:?}");
+    }
+    // After the request, answers that fit no question, and a second request.
+    for more in [&frame(1, 17, &[])[..], &status] {
+        let bytes = [&frame(1, 4, &[0, 0]), more].concat();
+        let heard = sandbox.send_raw("mallory", &bytes, Duration::ZERO);
+        assert!(heard.contains("not enrolled"), "{heard:?}");
+    }
+    assert!(sandbox.own_output("alice", &["status"]).success().stdout.contains("alice"));
+}
+
+#[test]
+fn slow_and_silent_callers_are_dropped_and_hold_up_nobody() {
+    let sandbox = Sandbox::with_broker("");
+    let _broker = sandbox.start_broker();
+    let (silent, got) = sandbox.flood("mallory", 3);
+    assert_eq!(got, 3);
+    let start = Instant::now();
+    let heard = sandbox.send_raw("mallory", &frame(1, 2, &[0; 64]), Duration::from_millis(400));
+    let elapsed = start.elapsed();
+    assert!(heard.contains("too slow"), "{heard:?}");
+    assert!((Duration::from_secs(4)..Duration::from_secs(30)).contains(&elapsed), "{elapsed:?}");
+    // The silent three are gone too: their user has a seat again for each.
+    let (again, _) = sandbox.flood("mallory", 3);
+    assert!(sandbox.own_output("mallory", &["status"]).success().stdout.contains("mallory"));
+    for mut child in [silent, again] {
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_thousand_connections_of_others_keep_nobody_out() {
+    let sandbox = Sandbox::with_broker("");
+    let phone = sandbox.import("alice");
+    let _broker = sandbox.start_broker();
+    for user in ["mallory", "nobody"] {
+        let (mut flood, got) = sandbox.flood(user, 1000);
+        assert!(got > 900, "{user}: {got}");
+        let start = Instant::now();
+        let status = sandbox.own_output("alice", &["status"]).success().stdout;
+        assert!(
+            status.contains("alice") && start.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            start.elapsed()
+        );
+        let mut pty = sandbox.own("alice", &["recovery", "regenerate"]);
+        pty.expect(DEVICE_QUESTION);
+        pty.send(if user == "nobody" { phone.code() } else { phone.previous_code() }.as_str());
+        let codes = recovery_codes(&pty.success());
+        codes.iter().for_each(|code| sandbox.keep_secret(code));
+        assert_eq!(codes.len(), 10, "{user}");
+        if user == "mallory" {
+            let refused = sandbox.own_output("mallory", &["status"]).exited(1);
+            assert!(refused.stderr.contains("too many connections"), "{refused:?}");
+        }
+        drop(flood.stdin.take());
+        flood.wait().unwrap();
+    }
+}
+
+#[test]
+fn on_systemds_socket_it_starts_with_the_first_caller_and_ends_when_idle() {
+    let sandbox = Sandbox::with_broker("");
+    let argv = ["systemd-socket-activate", "-l", SOCKET, PROGRAM, "--idle-exit", "2"];
+    let mut broker = sandbox.start_broker_with(&argv);
+    sandbox.run(&["chmod", "666", SOCKET]).success();
+    assert!(!broker.ended(Duration::from_secs(3)), "it is not there before somebody calls");
+    // Somebody who is asked a question is not idle.
+    let (mut pty, phone) = sandbox.enrol_by_token("alice");
+    assert!(!broker.ended(Duration::from_secs(4)));
+    pty.finish_enrolment(&sandbox, &phone);
+    assert!(broker.ended(Duration::from_secs(30)));
+}
+
+#[test]
+fn the_unit_is_hardened_and_nobody_can_exhaust_it() {
+    let units = qrtotp_tests::artefacts::sources().join("../conf/systemd");
+    let service = std::fs::read_to_string(units.join("qrtotpd.service")).unwrap();
+    let settings: Vec<&str> = service.lines().filter(|line| !line.starts_with('#')).collect();
+    assert!(settings.iter().all(|line| !line.starts_with("PrivateUsers")), "{service}");
+    assert!(settings.contains(&"StartLimitIntervalSec=0"));
+    let socket = std::fs::read_to_string(units.join("qrtotpd.socket")).unwrap();
+    assert!(socket.lines().any(|line| line == "TriggerLimitIntervalSec=0"), "{socket}");
+    let judged = std::process::Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--threshold=20"])
+        .arg(units.join("qrtotpd.service"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&judged.stdout);
+    let level = text.lines().rev().find_map(|line| line.split("exposure level for qrtotpd.service: ").nth(1));
+    let level: f32 = level.unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(level <= 2.0 && judged.status.success(), "{text}");
+}
