@@ -224,6 +224,7 @@ fn every_stack_that_is_shipped_is_tested_here() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
+    names.retain(|name| name != "qrtotp"); // the broker's: its tests have it, and our module is not in it
     names.sort();
     assert_eq!(
         names,
