@@ -4,7 +4,7 @@ use super::token::TokenView;
 use crate::cli::Status;
 use crate::context::{Context, record_name};
 use crate::error::{Exit, Failure, store_step};
-use qrtotp_core::account::{Credential, Means, Name, Origin, Standing, Throttle, ThrottleRules};
+use qrtotp_core::account::{Credential, Means, Name, Standing, Throttle, ThrottleRules};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
 use qrtotp_core::flow::{Directory, HostDirectory};
 use qrtotp_core::policy::Config;
@@ -36,7 +36,7 @@ struct CredentialView {
     period: u32,
     created: UnixTime,
     last_used: Option<UnixTime>,
-    origin: Origin,
+    origin: &'static str,
 }
 
 #[derive(Serialize)]
@@ -250,23 +250,20 @@ impl CredentialView {
             period: credential.params.period(),
             created: credential.created,
             last_used,
-            origin: credential.origin,
+            origin: credential.origin.as_str(),
         }
     }
 
     fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
         let label = if self.label.is_empty() { String::new() } else { format!(" \"{}\"", self.label) };
-        let origin = match self.origin {
-            Origin::Enrolled => "enrolled",
-            Origin::Imported => "imported",
-        };
         writeln!(
             out,
-            "  Device {}{label}: {}, {} digits, {} s; {origin} {}, last used {}",
+            "  Device {}{label}: {}, {} digits, {} s; {} {}, last used {}",
             self.id,
             self.algorithm,
             self.digits,
             self.period,
+            self.origin,
             utc(self.created),
             self.last_used.map_or("never".into(), utc),
         )

@@ -5,7 +5,7 @@ use super::critical::undisturbed;
 use super::file::{ACCOUNTS, KEY_FILE, RECORD, STATE, TEMPORARY};
 use super::file::{FileStore, read_key};
 use super::lock::lock;
-use super::marker::{INNER, MARKER, Marker};
+use super::marker::{INNER, MARKER, marker_text};
 use super::record::write_new;
 use super::{Account, Scope, SealKey, StoreError, TrustError, open_dir, open_private_dir, slot};
 use crate::otp::{base32_encode, random_bytes};
@@ -158,7 +158,7 @@ fn waiting_marker(root: BorrowedFd<'_>, path: &Path, key_dir: &Path) -> Result<S
         }
         Err(StoreError::KeyMissing(_)) => {
             let (key, text) = SealKey::generate()?;
-            let marker = Marker::text(&key, random_bytes()?)?;
+            let marker = marker_text(&key, random_bytes()?)?;
             write_new(root, WAITING, &waiting, ANEW, marker.as_bytes())?;
             fsync(root).map_err(|errno| StoreError::io(path, errno))?;
             link_new(keys.as_fd(), key_dir, KEY_FILE, text.as_bytes())?;

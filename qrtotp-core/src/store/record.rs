@@ -108,9 +108,8 @@ impl FileStore {
     /// A record's text under its seal.
     pub(super) fn record_text(&self, record: &Record) -> Result<String, StoreError> {
         let damaged = |why| StoreError::Damaged { path: self.path_of(&record.name).join(RECORD), why };
-        let text = record.to_toml().map_err(|_| damaged("it can't be written"))?;
         self.key
-            .seal_text(Scope::Account, record.name.as_str(), &text)
+            .seal_text(Scope::Account, record.name.as_str(), &record.to_toml())
             .map_err(|_| damaged("it can't be sealed"))
     }
 
