@@ -4,12 +4,10 @@
 use super::critical::undisturbed;
 use super::lock::lock;
 use super::record::Opened;
+use super::sys::entries;
 use super::{Account, Readers, SealKey, Store, StoreError, TrustError};
 use super::{open_dir, open_file, open_private_dir, read_all};
 use crate::account::{Name, Record, State};
-use nix::dir::Dir;
-use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -116,10 +114,8 @@ impl FileStore {
     pub fn names(&self) -> Result<impl Iterator<Item = Name>, StoreError> {
         self.check_marker()?;
         let shown = self.path.join(ACCOUNTS);
-        let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
-        let dir = Dir::openat(&self.accounts, ".", flags, Mode::empty())
-            .map_err(|errno| StoreError::io(shown, errno))?;
-        Ok(dir.into_iter().filter_map(|entry| Name::from_file_name(entry.ok()?.file_name().to_str().ok()?)))
+        let dir = entries(&self.accounts).map_err(|errno| StoreError::io(shown, errno))?;
+        Ok(dir.filter_map(|entry| Name::from_file_name(entry.ok()?.file_name().to_str().ok()?)))
     }
 }
 

@@ -1,12 +1,12 @@
 //! An account's two files: reading them, and changing them in an order that makes every crash harmless.
 
 use super::file::{FileStore, RECORD, STATE};
+use super::sys::{Stat, fstat, fsync, lstatat, openat, renameat, unlinkat};
 use super::{Account, Readers, Scope, StoreError, TrustError, open_file, read_all, read_exact, slot};
 use crate::account::{Name, Record, State};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
-use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -56,8 +56,7 @@ impl FileStore {
         seen: Option<Opened>,
     ) -> Result<Opened, StoreError> {
         let Some(Opened { record, source, .. }) = seen else { return self.read(dir, name) };
-        let same = fstatat(dir, RECORD, AtFlags::AT_SYMLINK_NOFOLLOW)
-            .and_then(|now| Ok(identity(&now) == identity(&fstat(&source)?)));
+        let same = lstatat(dir, RECORD).and_then(|now| Ok(identity(&now) == identity(&fstat(&source)?)));
         if same != Ok(true) {
             return self.read(dir, name);
         }
@@ -147,9 +146,14 @@ impl FileStore {
 }
 
 /// What no file keeps that was replaced or written to.
-fn identity(stat: &FileStat) -> [i64; 5] {
-    let signed = u64::cast_signed;
-    [signed(stat.st_dev), signed(stat.st_ino), stat.st_size, stat.st_ctime, stat.st_ctime_nsec]
+fn identity(stat: &Stat) -> [i128; 5] {
+    [
+        stat.st_dev.into(),
+        stat.st_ino.into(),
+        stat.st_size.into(),
+        stat.st_ctime.into(),
+        stat.st_ctime_nsec.into(),
+    ]
 }
 
 /// What can't be opened inside an account's directory is that account's fault.
@@ -188,8 +192,8 @@ pub(super) fn write_new(
     let fd =
         openat(dir, name, flags, Mode::from_bits_truncate(0o600)).map_err(|e| StoreError::io(shown, e))?;
     let mut file = File::from(fd);
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| {
-        let _ = unlinkat(dir, name, UnlinkatFlags::NoRemoveDir);
+    file.write_all(bytes).and_then(|()| Ok(fsync(&file)?)).map_err(|e| {
+        let _ = unlinkat(dir, name);
         StoreError::std_io(shown, &e)
     })
 }
