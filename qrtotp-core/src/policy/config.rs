@@ -3,6 +3,7 @@
 use super::{ConfigError, Date, Span, read};
 use crate::account::ThrottleRules;
 use crate::otp::{MAX_TARGETS, Window};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// Where the configuration is unless the admin says otherwise.
@@ -110,7 +111,7 @@ pub struct Enroll {
     /// How long the one-time code of a token (`token issue --code`) is good for. Default `10m`, at most `1h`.
     pub code_lifetime: Span,
     /// PAM services at which people may enrol while they log in.
-    pub services: Vec<String>,
+    pub services: Vec<Cow<'static, str>>,
 }
 
 /// Where people log in and can be shown a picture.
@@ -124,7 +125,7 @@ impl Default for Enroll {
             max_shows: 3,
             max_devices: 5,
             code_lifetime: Span::seconds(600),
-            services: SERVICES.map(str::to_owned).into(),
+            services: SERVICES.map(Cow::Borrowed).into(),
         }
     }
 }

@@ -5,6 +5,7 @@ use super::config::{
     Audit, Brand, Config, Defaults, Enroll, FirstLogin, Require, StateDir, Throttle, Verify,
 };
 use super::{Date, Span};
+use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::str::FromStr;
 use toml::Spanned;
@@ -178,10 +179,10 @@ impl<T: Setting> Setting for Option<T> {
     }
 }
 
-impl Setting for Vec<String> {
+impl Setting for Vec<Cow<'static, str>> {
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
         let list = value.get_ref().as_array().ok_or_else(|| unfit(value, "an array"))?;
-        list.iter().map(String::read).collect()
+        list.iter().map(|item| String::read(item).map(Cow::Owned)).collect()
     }
 }
 

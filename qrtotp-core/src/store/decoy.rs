@@ -36,7 +36,7 @@ impl FileStore {
             let old = opened.loaded.state.clone();
             let mut state = old.clone();
             f(&opened.record, &mut state);
-            if state == old { Ok(()) } else { self.write_state(&name, &mut opened, &old) }
+            if state == old { Ok(()) } else { opened.write_state(&old) }
         })
     }
 

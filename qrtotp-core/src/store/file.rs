@@ -67,7 +67,10 @@ impl FileStore {
     }
 
     pub(super) fn path_of(&self, name: &Name) -> PathBuf {
-        self.path.join(ACCOUNTS).join(name.file_name())
+        let name = name.file_name();
+        let mut path = PathBuf::with_capacity(self.path.as_os_str().len() + ACCOUNTS.len() + name.len() + 2);
+        path.extend([self.path.as_path(), Path::new(ACCOUNTS), Path::new(&name)]);
+        path
     }
 
     /// The account's directory; `None` if it has none and the markers prove that this is the right store.
@@ -101,7 +104,7 @@ impl FileStore {
             let result = f(&opened.record, &mut state);
             // A slot that was torn is made whole again at once: until then the other one is the only one.
             if state != opened.loaded.state || !opened.loaded.both_whole {
-                self.write_state(name, &mut opened, &state)?;
+                opened.write_state(&state)?;
             }
             Ok(result)
         })
