@@ -62,7 +62,9 @@ impl<'t> Document<'t> {
                 let header = header.strip_suffix(']').filter(|header| !header.is_empty()).ok_or(NotPlain)?;
                 tables.push(Table { header, lines: Vec::with_capacity(8) });
             } else if let Some(table) = tables.last_mut() {
-                table.lines.push(line.split_once(" = ").ok_or(NotPlain)?);
+                let (key, value) = line.split_once('=').ok_or(NotPlain)?;
+                let line = (key.strip_suffix(' ').ok_or(NotPlain)?, value.strip_prefix(' ').ok_or(NotPlain)?);
+                table.lines.push(line);
             }
         }
         Ok(Self(tables))
@@ -128,6 +130,11 @@ fn integer<T: TryFrom<i64>>(value: &str) -> Result<T, NotPlain> {
 /// A string of any of TOML's four kinds, on one line. We write the first; records of earlier builds may have the others.
 fn string(value: &str) -> Result<Cow<'_, str>, NotPlain> {
     let inside = |quotes: &str| value.strip_prefix(quotes)?.strip_suffix(quotes);
+    if let Some(text) = inside("\"")
+        && text.bytes().all(|byte| !matches!(byte, b'"' | b'\\') && !byte.is_ascii_control())
+    {
+        return Ok(text.into());
+    }
     if value.bytes().any(|byte| byte.is_ascii_control()) {
         return Err(NotPlain);
     }
@@ -138,8 +145,7 @@ fn string(value: &str) -> Result<Cow<'_, str>, NotPlain> {
     } else if let Some(text) = inside("\"\"\"") {
         if text.contains('\\') || text.contains("\"\"\"") { Err(NotPlain) } else { Ok(text.into()) }
     } else {
-        let text = inside("\"").ok_or(NotPlain)?;
-        if text.contains(['"', '\\']) { unescape(text).map(Cow::Owned) } else { Ok(text.into()) }
+        unescape(inside("\"").ok_or(NotPlain)?).map(Cow::Owned)
     }
 }
 
