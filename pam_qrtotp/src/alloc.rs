@@ -68,7 +68,7 @@ impl WipingAllocator {
         let arena = self.arena.0.get().cast::<libc::c_void>();
         // SAFETY: the range is exactly our own arena, page-aligned; neither call changes what is in it.
         unsafe {
-            libc::madvise(arena, ARENA, libc::MADV_DONTDUMP);
+            keep_out_of_dumps(arena, ARENA);
             libc::syscall(libc::SYS_mlock2, arena, ARENA, libc::MLOCK_ONFAULT);
         }
     }
@@ -91,10 +91,11 @@ impl WipingAllocator {
             // SAFETY: both only let time pass.
             unsafe {
                 if tries <= TRIES_AT_ONCE {
-                    libc::sched_yield()
+                    libc::syscall(libc::SYS_sched_yield);
                 } else {
-                    libc::usleep(1000)
-                };
+                    let pause = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+                    libc::clock_nanosleep(libc::CLOCK_MONOTONIC, 0, &raw const pause, ptr::null_mut());
+                }
             }
         }
         // SAFETY: `busy` makes us the only one who holds a reference to the book.
@@ -139,6 +140,13 @@ impl WipingAllocator {
     }
 }
 
+/// # Safety
+/// The range is ours: whole pages that are mapped.
+unsafe fn keep_out_of_dumps(start: *mut libc::c_void, size: usize) {
+    // SAFETY: the caller's promise; what is in the pages stays as it is.
+    unsafe { libc::syscall(libc::SYS_madvise, start, size, libc::MADV_DONTDUMP) };
+}
+
 /// Zeroes memory in a way that the compiler may not leave out.
 ///
 /// # Safety
@@ -165,7 +173,7 @@ unsafe impl GlobalAlloc for WipingAllocator {
         }
         // SAFETY: an anonymous private mapping at an address of the kernel's choice touches nothing that exists.
         let mapped = unsafe {
-            libc::mmap(
+            libc::mmap64(
                 ptr::null_mut(),
                 layout.size(),
                 libc::PROT_READ | libc::PROT_WRITE,
@@ -178,7 +186,7 @@ unsafe impl GlobalAlloc for WipingAllocator {
             return ptr::null_mut();
         }
         // SAFETY: the range is the mapping that we just made.
-        unsafe { libc::madvise(mapped, layout.size(), libc::MADV_DONTDUMP) };
+        unsafe { keep_out_of_dumps(mapped, layout.size()) };
         mapped.cast()
     }
 

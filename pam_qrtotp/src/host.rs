@@ -11,8 +11,9 @@ use qrtotp_core::audit::{AuditSink, Priority, Subject};
 use qrtotp_core::flow::{Dialog, Echo, LoginHost, Mark, NoAnswer, Typed};
 use qrtotp_core::policy::{OurLine, guard};
 use qrtotp_core::text::clean;
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI64, Ordering};
 use zeroize::{Zeroize, Zeroizing};
@@ -102,13 +103,13 @@ pub(crate) struct Host<'a> {
     /// PAM_USER when the hook began.
     user: String,
     /// What a login must know to let somebody enrol.
-    enrolling: Option<Enrolling>,
+    enrolling: Option<Enrolling<'a>>,
 }
 
 /// Where the guard of enrolment at login looks.
-struct Enrolling {
-    config: PathBuf,
-    services: Vec<String>,
+struct Enrolling<'a> {
+    config: &'a Path,
+    services: &'a [Cow<'static, str>],
 }
 
 impl<'a> Host<'a> {
@@ -118,8 +119,8 @@ impl<'a> Host<'a> {
     }
 
     /// Lets accounts without a credential be marked for an enrolment, at these services.
-    pub(crate) fn allow_enrolling(&mut self, config: &Path, services: &[String]) {
-        self.enrolling = Some(Enrolling { config: config.to_owned(), services: services.to_owned() });
+    pub(crate) fn allow_enrolling(&mut self, config: &'a Path, services: &'a [Cow<'static, str>]) {
+        self.enrolling = Some(Enrolling { config, services });
     }
 
     fn send(&self, style: PamMessageStyle, text: &str) -> Result<Option<SecretBytes>, NoAnswer> {

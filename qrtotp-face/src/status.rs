@@ -1,7 +1,7 @@
 //! What is enrolled, for people and as JSON. Never a secret: what is sealed is not even opened.
 
 use crate::TokenView;
-use qrtotp_core::account::{Credential, Means, Name, Origin, Standing, Throttle, ThrottleRules};
+use qrtotp_core::account::{Credential, Means, Name, Standing, Throttle, ThrottleRules};
 use qrtotp_core::clock::UnixTime;
 use qrtotp_core::policy::Config;
 use qrtotp_core::store::Account;
@@ -33,7 +33,7 @@ struct CredentialView {
     period: u32,
     created: UnixTime,
     last_used: Option<UnixTime>,
-    origin: Origin,
+    origin: &'static str,
 }
 
 #[derive(Serialize)]
@@ -163,23 +163,20 @@ impl CredentialView {
             period: credential.params.period(),
             created: credential.created,
             last_used,
-            origin: credential.origin,
+            origin: credential.origin.as_str(),
         }
     }
 
     fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
         let label = if self.label.is_empty() { String::new() } else { format!(" \"{}\"", self.label) };
-        let origin = match self.origin {
-            Origin::Enrolled => "enrolled",
-            Origin::Imported => "imported",
-        };
         writeln!(
             out,
-            "  Device {}{label}: {}, {} digits, {} s; {origin} {}, last used {}",
+            "  Device {}{label}: {}, {} digits, {} s; {} {}, last used {}",
             self.id,
             self.algorithm,
             self.digits,
             self.period,
+            self.origin,
             utc(self.created),
             self.last_used.map_or("never".into(), utc),
         )

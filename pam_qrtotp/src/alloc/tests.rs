@@ -117,7 +117,7 @@ fn the_largest_record_and_configuration_are_read_within_the_arena() {
             sealed: vec![0xa5; 24 + 64 + 16],
         });
     }
-    let sealed = key.seal_text(Scope::Account, "alice", &record.to_toml().unwrap()).unwrap();
+    let sealed = key.seal_text(Scope::Account, "alice", &record.to_toml()).unwrap();
     for _ in 0..3 {
         let text = key.open_text(Scope::Account, "alice", &sealed).unwrap();
         assert_eq!(Record::from_toml(text).unwrap(), record);

@@ -4,6 +4,7 @@
 mod binding;
 mod id;
 mod name;
+pub(crate) mod plain;
 mod record;
 mod record_text;
 mod recovery;

@@ -1,11 +1,10 @@
 //! The cold part of a record: credentials, recovery hashes, token. Its text form is TOML, see docs/FILEFORMAT.md.
 
-use super::record_text::Text;
+use super::record_text;
 use super::{CredentialId, Name, RecordId, RecoverySet, Token, TokenId};
 use crate::clock::UnixTime;
 use crate::otp::Params;
 use crate::policy::Span;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Why the text is no record. Never quotes the text.
@@ -41,13 +40,23 @@ impl Label {
 }
 
 /// How a credential came to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// Its QR code was shown by us and confirmed with a first code.
     Enrolled,
     /// It came from elsewhere with its secret.
     Imported,
+}
+
+impl Origin {
+    /// Its word in records and for people.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enrolled => "enrolled",
+            Self::Imported => "imported",
+        }
+    }
 }
 
 /// One enrolled authenticator app.
@@ -170,11 +179,9 @@ impl Record {
     }
 
     /// The text form.
-    ///
-    /// # Errors
-    /// A value that can't be written, which is a defect of this program.
-    pub fn to_toml(&self) -> Result<String, RecordError> {
-        toml::to_string(&Text::from_record(self)).map_err(|_| RecordError::Syntax)
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        record_text::write(self)
     }
 
     /// Reads the text form.
@@ -182,6 +189,6 @@ impl Record {
     /// # Errors
     /// Not a record of a known version, with the key at fault where there is one.
     pub fn from_toml(text: &str) -> Result<Self, RecordError> {
-        toml::from_str::<Text>(text).map_err(|_| RecordError::Syntax)?.into_record()
+        record_text::read(text)
     }
 }

@@ -1,11 +1,7 @@
-//! Base32 (RFC 4648 §6), strict. The `base32` crate is lax (it drops stray bits and decodes "J" to nothing),
-//! so it is reached only from here.
+//! Base32 (RFC 4648 §6), strict; we never write padding.
 
-use ::base32::Alphabet;
+use data_encoding::BASE32_NOPAD;
 use zeroize::Zeroizing;
-
-/// The alphabet of RFC 4648 table 3; we never write padding.
-const ALPHABET: Alphabet = Alphabet::Rfc4648 { padding: false };
 
 /// Why a text is not base32. Says where, never what: the text may be a secret.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -31,13 +27,7 @@ pub enum Base32Error {
 
 /// Encodes in upper case without padding (RFC 4648 §6). Wrap the result in [`Zeroizing`] if `bytes` are secret.
 pub fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(5) * 8);
-    // Group by group, because the crate reserves too little for 20 bytes: its String would move while it
-    // grows and leave half of the key behind in freed memory.
-    for group in bytes.chunks(5) {
-        text.push_str(&Zeroizing::new(::base32::encode(ALPHABET, group)));
-    }
-    text
+    BASE32_NOPAD.encode(bytes)
 }
 
 /// Decodes canonical base32 only (RFC 4648 §6): upper case, no padding, no separators, no stray bits, so that
@@ -46,20 +36,22 @@ pub fn encode(bytes: &[u8]) -> String {
 /// # Errors
 /// [`Base32Error`] for everything that [`encode`] would not have written.
 pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Base32Error> {
-    if !text.bytes().all(|byte| is_in_alphabet(byte.into())) {
-        let index = text.chars().position(|c| !is_in_alphabet(c)).unwrap_or(0);
-        return Err(Base32Error::Character { position: index + 1 });
+    let length = BASE32_NOPAD.decode_len(text.len()).map_err(|_| fault(text))?;
+    let mut bytes = Zeroizing::new(vec![0; length]);
+    match BASE32_NOPAD.decode_mut(text.as_bytes(), &mut bytes) {
+        Ok(written) if written == length => Ok(bytes),
+        _ => Err(fault(text)),
     }
-    // RFC 4648 §6: a last group of 1, 3 or 6 characters can't occur.
-    if matches!(text.len() % 8, 1 | 3 | 6) {
-        return Err(Base32Error::Length);
+}
+
+/// What is wrong with a text that does not decode.
+fn fault(text: &str) -> Base32Error {
+    match text.chars().position(|c| !is_in_alphabet(c)) {
+        Some(index) => Base32Error::Character { position: index + 1 },
+        // RFC 4648 §6: a last group of 1, 3 or 6 characters can't occur.
+        None if matches!(text.len() % 8, 1 | 3 | 6) => Base32Error::Length,
+        None => Base32Error::StrayBits,
     }
-    // What the last character carries beyond the last whole byte must be zero.
-    let stray = text.len() * 5 % 8;
-    if text.bytes().last().is_some_and(|last| value(last) & ((1 << stray) - 1) != 0) {
-        return Err(Base32Error::StrayBits);
-    }
-    Ok(Zeroizing::new(::base32::decode(ALPHABET, text).ok_or(Base32Error::Length)?))
 }
 
 /// As [`decode`], for keys that people type and for URIs: takes lower case, spaces and dashes anywhere, and
@@ -83,11 +75,6 @@ pub fn decode_typed(text: &str) -> Result<Zeroizing<Vec<u8>>, Base32Error> {
         return Err(Base32Error::Padding);
     }
     decode(&plain)
-}
-
-/// The five bits of a character of the alphabet.
-fn value(byte: u8) -> u8 {
-    if byte.is_ascii_digit() { byte - b'2' + 26 } else { byte.wrapping_sub(b'A') }
 }
 
 fn is_in_alphabet(c: char) -> bool {

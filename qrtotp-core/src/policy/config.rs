@@ -1,17 +1,16 @@
 //! `/etc/qrtotp/qrtotp.toml`. All keys optional, unknown ones refused, every value bounded.
 
-use super::{ConfigError, Date, Span};
+use super::{ConfigError, Date, Span, read};
 use crate::account::ThrottleRules;
 use crate::otp::{MAX_TARGETS, Window};
-use serde::Deserialize;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// Where the configuration is unless the admin says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/qrtotp/qrtotp.toml";
 
 /// The configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// Where records live. Default `/var/lib/qrtotp`.
     pub state_dir: StateDir,
@@ -32,8 +31,7 @@ pub struct Config {
 }
 
 /// `state_dir`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateDir(pub PathBuf);
 
 impl Default for StateDir {
@@ -43,8 +41,7 @@ impl Default for StateDir {
 }
 
 /// `[verify]`: the accepted steps around the current one (RFC 6238 §5.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verify {
     /// Steps back, 0–10. Default 1.
     pub window_back: u8,
@@ -71,8 +68,7 @@ impl Verify {
 }
 
 /// `[throttle]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttle {
     /// Consecutive failures that cost no waiting, 1–20. Default 5.
     pub free_failures: u32,
@@ -102,8 +98,7 @@ impl Throttle {
 }
 
 /// `[enroll]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enroll {
     /// How long a shown QR code may wait for its first code. Default `10m`, at most `1h`.
     pub time_limit: Span,
@@ -116,7 +111,7 @@ pub struct Enroll {
     /// How long the one-time code of a token (`token issue --code`) is good for. Default `10m`, at most `1h`.
     pub code_lifetime: Span,
     /// PAM services at which people may enrol while they log in.
-    pub services: Vec<String>,
+    pub services: Vec<Cow<'static, str>>,
 }
 
 /// Where people log in and can be shown a picture.
@@ -130,30 +125,27 @@ impl Default for Enroll {
             max_shows: 3,
             max_devices: 5,
             code_lifetime: Span::seconds(600),
-            services: SERVICES.map(str::to_owned).into(),
+            services: SERVICES.map(Cow::Borrowed).into(),
         }
     }
 }
 
 /// `[audit]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Audit {
     /// Log what the module looks at, as its argument `debug` does.
     pub debug: bool,
 }
 
 /// `[brand]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Brand {
     /// Whom to ask for help, shown at enrolment: a telephone number, an address. At most 100 characters.
     pub contact: Option<String>,
 }
 
 /// `[defaults]`: what rules by user, group and service will be able to override.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
     /// What a login takes.
     pub require: Require,
@@ -164,8 +156,7 @@ pub struct Defaults {
 }
 
 /// What a login takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Require {
     /// A code of an enrolled device, or a recovery code.
     #[default]
@@ -175,8 +166,7 @@ pub enum Require {
 }
 
 /// What happens to an account without a credential.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FirstLogin {
     /// Denied, at the same prompt as everybody.
     #[default]
@@ -199,10 +189,10 @@ impl Config {
         let text = std::str::from_utf8(bytes).map_err(|e| {
             syntax(1 + bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count(), "not UTF-8".into())
         })?;
-        let config: Self = toml::from_str(text).map_err(|error| {
-            let before = error.span().map_or(0, |span| span.start.min(text.len()));
-            let line = 1 + text.as_bytes()[..before].iter().filter(|b| **b == b'\n').count();
-            syntax(line, crate::text::clean(error.message(), 200))
+        let config = read::read(text).map_err(|fault| {
+            let before = &text.as_bytes()[..fault.at.min(text.len())];
+            let line = 1 + before.iter().filter(|b| **b == b'\n').count();
+            syntax(line, crate::text::clean(&fault.message, 200))
         })?;
         match config.problem() {
             None => Ok(config),

@@ -2,7 +2,6 @@
 
 use crate::clock::UnixTime;
 use crate::text::utc;
-use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
@@ -57,12 +56,6 @@ impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = utc(self.days * DAY);
         f.write_str(text.split(' ').next().unwrap_or_default())
-    }
-}
-
-impl<'de> Deserialize<'de> for Date {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -5,6 +5,7 @@ mod config;
 mod date;
 mod evidence;
 mod pam_file;
+mod read;
 mod source;
 mod span;
 mod stack;

@@ -1,6 +1,5 @@
 //! Lengths of time as people write them: `90s`, `10m`, `24h`, `7d`.
 
-use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
@@ -60,13 +59,6 @@ impl fmt::Display for Span {
             .find(|(unit, _)| self.0.is_multiple_of(*unit))
             .unwrap_or((1, 's'));
         write!(f, "{}{letter}", self.0 / unit)
-    }
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -6,6 +6,7 @@ use super::evidence::Password;
 use super::pam_file::{Entry, Line, MODULE, read_line};
 use crate::store::{Readers, TrustError, open_dir, open_file, read_all};
 use nix::sys::stat::fstat;
+use std::borrow::Cow;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -95,7 +96,7 @@ pub enum StackError {
 ///
 /// # Errors
 /// They are not, or we can't tell.
-pub fn guard(line: &OurLine<'_>, services: &[String]) -> Result<(), StackError> {
+pub fn guard(line: &OurLine<'_>, services: &[Cow<'_, str>]) -> Result<(), StackError> {
     let service = line.service;
     if !services.iter().any(|known| known == service) {
         return Err(StackError::NotListed { service: crate::text::clean(service, 64), lines: lines(line) });

@@ -21,6 +21,73 @@ fn an_unknown_key_is_named_with_its_line() {
 }
 
 #[test]
+fn a_mistake_is_named_with_its_line() {
+    for (text, line, words) in [
+        ("window = 3", 1, "`window`, expected one of `state_dir`, `issuer`, `verify`"),
+        ("\n[b]\n[a]", 2, "`b`"),
+        ("verify = 3", 1, "expected a table"),
+        ("\n[[verify]]\nwindow_back = 1", 2, "expected a table"),
+        ("[verify]\nwindow_back = \"x\"", 2, "expected an integer"),
+        ("[verify]\nwindow_back = 256", 2, "`256`, expected 0 to 255"),
+        ("[verify]\nwindow_back = -1", 2, "`-1`, expected 0 to 255"),
+        ("[verify]\nwindow_back = 1.0", 2, "expected an integer"),
+        ("[throttle]\nfree_failures = 99999999999999999999", 2, "expected 0 to"),
+        ("[throttle]\nmax_wait = 5", 2, "expected a string"),
+        ("[throttle]\nmax_wait = \"5\"", 2, "write a number and a unit"),
+        ("[enroll]\nservices = \"su\"", 2, "expected an array"),
+        ("[enroll]\nservices = [\n\"su\",\n1]", 4, "expected a string"),
+        ("[audit]\ndebug = 1", 2, "expected a boolean"),
+        ("[defaults]\nrequire = \"none\"", 2, "`none`, expected one of `code`, `nothing`"),
+        ("[defaults]\nallow_until = 2027-01-31", 2, "expected a string"),
+        ("[defaults]\nallow_until = \"2027-13-31\"", 2, "not a date"),
+        ("state_dir = 1", 1, "expected a string"),
+        ("issuer = [\"a\"]", 1, "expected a string"),
+        ("issuer = \"a\"\nissuer = \"a\"", 2, "duplicate key"),
+        ("[brand]\n[audit]\n[brand]", 3, "duplicate key"),
+        ("\n[verify", 2, "unclosed table"),
+    ] {
+        let message = parse(text).unwrap_err().to_string();
+        assert!(message.contains(&format!("line {line}:")) && message.contains(words), "{text}: {message}");
+    }
+}
+
+#[test]
+fn every_key_and_every_form_of_toml_is_understood() {
+    let config = parse(
+        "state_dir = '/x'\nissuer = \"\"\"Us\"\"\"\nbrand.contact = 'desk' # a remark\n\
+         verify = { window_back = 0x0, window_ahead = +2, resync = true }\n\
+         [throttle]\nfree_failures = 2_0\nmax_wait = '7s'\ndisable_after = 0b1010\n\
+         [enroll]\ntime_limit = '1m'\ntoken_lifetime = '2d'\nmax_shows = 4\nmax_devices = 2\n\
+         code_lifetime = '3m'\nservices = [\n'su', # one\n]\n\
+         [audit]\ndebug = true\n[defaults]\nrequire = 'nothing'\nfirst_login = 'allow'\n\
+         allow_until = '2027-01-31'",
+    )
+    .unwrap();
+    let expected = Config {
+        state_dir: config::StateDir("/x".into()),
+        issuer: Some("Us".into()),
+        verify: Verify { window_back: 0, window_ahead: 2, resync: true },
+        throttle: config::Throttle { free_failures: 20, max_wait: Span::seconds(7), disable_after: 10 },
+        enroll: Enroll {
+            time_limit: Span::seconds(60),
+            token_lifetime: Span::seconds(172_800),
+            max_shows: 4,
+            max_devices: 2,
+            code_lifetime: Span::seconds(180),
+            services: vec!["su".into()],
+        },
+        audit: Audit { debug: true },
+        brand: Brand { contact: Some("desk".into()) },
+        defaults: Defaults {
+            require: Require::Nothing,
+            first_login: FirstLogin::Allow,
+            allow_until: Some("2027-01-31".parse().unwrap()),
+        },
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
 fn values_out_of_bounds_are_refused_by_key() {
     for (text, key) in [
         ("state_dir = \"relative\"", "state_dir"),

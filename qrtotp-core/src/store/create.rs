@@ -5,15 +5,15 @@ use super::critical::undisturbed;
 use super::file::{ACCOUNTS, KEY_FILE, RECORD, STATE, TEMPORARY};
 use super::file::{FileStore, read_key};
 use super::lock::lock;
-use super::marker::{INNER, MARKER, Marker};
+use super::marker::{INNER, MARKER, marker_text};
 use super::record::write_new;
+use super::sys::{entries, fsync, mkdirat, rename_new, renameat, rmdirat, unlinkat};
 use super::{Account, Scope, SealKey, StoreError, TrustError, open_dir, open_private_dir, slot};
 use crate::otp::{base32_encode, random_bytes};
-use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, RenameFlags, renameat, renameat2};
-use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::Mode;
+use nix::unistd::linkat;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
@@ -79,7 +79,7 @@ impl FileStore {
         let accounts =
             open_private_dir(&self.root, ACCOUNTS, &shown)?.ok_or_else(|| failed(Errno::ENOENT))?;
         let name = account.record.name.file_name();
-        match renameat2(tmp, temporary, &accounts, name.as_str(), RenameFlags::RENAME_NOREPLACE) {
+        match rename_new(tmp, temporary, &accounts, name.as_str()) {
             Ok(()) => {}
             Err(Errno::EEXIST) => return Ok(false),
             Err(errno) => return Err(failed(errno)),
@@ -93,9 +93,8 @@ impl FileStore {
 
 /// Removes what crashes left in the directory of unfinished records. We hold its lock, so nobody is at work there.
 fn sweep(tmp: BorrowedFd<'_>) {
-    let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
-    let Ok(dir) = Dir::openat(tmp, ".", flags, Mode::empty()) else { return };
-    for entry in dir.into_iter().flatten() {
+    let Ok(dir) = entries(tmp) else { return };
+    for entry in dir.flatten() {
         if let Ok(name) = entry.file_name().to_str()
             && !name.starts_with('.')
         {
@@ -108,10 +107,10 @@ fn sweep(tmp: BorrowedFd<'_>) {
 fn remove(tmp: BorrowedFd<'_>, name: &str) {
     if let Ok(Some(dir)) = open_private_dir(tmp, name, Path::new(name)) {
         for file in [RECORD, STATE] {
-            let _ = unlinkat(&dir, file, UnlinkatFlags::NoRemoveDir);
+            let _ = unlinkat(&dir, file);
         }
     }
-    let _ = unlinkat(tmp, name, UnlinkatFlags::RemoveDir);
+    let _ = rmdirat(tmp, name);
 }
 
 /// The order makes every crash harmless: a marker in waiting, the key, the marker among the accounts, the marker in its
@@ -158,7 +157,7 @@ fn waiting_marker(root: BorrowedFd<'_>, path: &Path, key_dir: &Path) -> Result<S
         }
         Err(StoreError::KeyMissing(_)) => {
             let (key, text) = SealKey::generate()?;
-            let marker = Marker::text(&key, random_bytes()?)?;
+            let marker = marker_text(&key, random_bytes()?)?;
             write_new(root, WAITING, &waiting, ANEW, marker.as_bytes())?;
             fsync(root).map_err(|errno| StoreError::io(path, errno))?;
             link_new(keys.as_fd(), key_dir, KEY_FILE, text.as_bytes())?;
@@ -199,7 +198,7 @@ fn link_new(dir: BorrowedFd<'_>, dir_path: &Path, name: &str, bytes: &[u8]) -> R
     let shown = dir_path.join(name);
     write_new(dir, &temporary, &shown, NEW, bytes)?;
     let linked = linkat(dir, temporary.as_str(), dir, name, AtFlags::empty());
-    let _ = unlinkat(dir, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
+    let _ = unlinkat(dir, temporary.as_str());
     linked.map_err(|errno| StoreError::io(&shown, errno))?;
     fsync(dir).map_err(|errno| StoreError::io(&shown, errno))
 }

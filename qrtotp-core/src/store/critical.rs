@@ -5,9 +5,9 @@
 use super::StoreError;
 use super::scheduling::Scheduling;
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{ResUid, Uid, getresuid, setresuid};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Runs `f` while nobody can stop, kill or starve this process.
 pub(super) fn undisturbed<T>(f: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -21,7 +21,7 @@ pub(super) fn undisturbed<T>(f: impl FnOnce() -> Result<T, StoreError>) -> Resul
 }
 
 /// Larger than any file that we write, in bytes.
-const ENOUGH: rlim_t = 1 << 20;
+const ENOUGH: u64 = 1 << 20;
 
 /// Signals blocked, all three uids root's, file size limit lifted, scheduled as
 /// others are. Undone by [`Critical::leave`].
@@ -29,7 +29,7 @@ const ENOUGH: rlim_t = 1 << 20;
 pub struct Critical {
     mask: SigSet,
     uids: Option<ResUid>,
-    file_size: Option<(rlim_t, rlim_t)>,
+    file_size: Option<Rlimit>,
     scheduling: Scheduling,
 }
 
@@ -62,10 +62,13 @@ impl Critical {
             setresuid(root, root, root)?;
             self.uids = Some(uids);
         }
-        let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE)?;
-        if soft < ENOUGH {
-            setrlimit(Resource::RLIMIT_FSIZE, ENOUGH, hard.max(ENOUGH)).map_err(|_| Errno::EFBIG)?;
-            self.file_size = Some((soft, hard));
+        let limit = getrlimit(Resource::Fsize);
+        // None: there is no limit.
+        if limit.current.is_some_and(|soft| soft < ENOUGH) {
+            let maximum = limit.maximum.map(|hard| hard.max(ENOUGH));
+            let lifted = Rlimit { current: Some(ENOUGH), maximum };
+            setrlimit(Resource::Fsize, lifted).map_err(|_| Errno::EFBIG)?;
+            self.file_size = Some(limit);
         }
         // Last: with all uids root's, whoever started us can't change it any more.
         self.scheduling = Scheduling::raise();
@@ -83,7 +86,7 @@ impl Critical {
     fn restore(&mut self) -> Result<(), Errno> {
         self.scheduling.restore();
         let limit = match self.file_size.take() {
-            Some((soft, hard)) => setrlimit(Resource::RLIMIT_FSIZE, soft, hard),
+            Some(limit) => setrlimit(Resource::Fsize, limit).map_err(|e| Errno::from_raw(e.raw_os_error())),
             None => Ok(()),
         };
         let uids = match self.uids.take() {

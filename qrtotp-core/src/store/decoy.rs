@@ -7,6 +7,7 @@
 use super::critical::undisturbed;
 use super::file::{FileStore, RECORD, STATE};
 use super::record::write_new;
+use super::sys::{fsync, mkdirat};
 use super::{StoreError, open_private_dir, slot};
 use crate::account::{
     Credential, CredentialId, Label, Name, Origin, Record, RecordId, RecoverySet, SetId, State,
@@ -14,8 +15,7 @@ use crate::account::{
 use crate::otp::{Params, Secret, random_bytes};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::fsync;
+use nix::sys::stat::Mode;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// The decoy's directory in the store, and its name.
@@ -36,7 +36,7 @@ impl FileStore {
             let old = opened.loaded.state.clone();
             let mut state = old.clone();
             f(&opened.record, &mut state);
-            if state == old { Ok(()) } else { self.write_state(&name, &mut opened, &old) }
+            if state == old { Ok(()) } else { opened.write_state(&old) }
         })
     }
 

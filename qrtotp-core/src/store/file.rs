@@ -4,12 +4,10 @@
 use super::critical::undisturbed;
 use super::lock::lock;
 use super::record::Opened;
+use super::sys::entries;
 use super::{Account, Readers, SealKey, Store, StoreError, TrustError};
 use super::{open_dir, open_file, open_private_dir, read_all};
 use crate::account::{Name, Record, State};
-use nix::dir::Dir;
-use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -69,7 +67,10 @@ impl FileStore {
     }
 
     pub(super) fn path_of(&self, name: &Name) -> PathBuf {
-        self.path.join(ACCOUNTS).join(name.file_name())
+        let name = name.file_name();
+        let mut path = PathBuf::with_capacity(self.path.as_os_str().len() + ACCOUNTS.len() + name.len() + 2);
+        path.extend([self.path.as_path(), Path::new(ACCOUNTS), Path::new(&name)]);
+        path
     }
 
     /// The account's directory; `None` if it has none and the markers prove that this is the right store.
@@ -103,7 +104,7 @@ impl FileStore {
             let result = f(&opened.record, &mut state);
             // A slot that was torn is made whole again at once: until then the other one is the only one.
             if state != opened.loaded.state || !opened.loaded.both_whole {
-                self.write_state(name, &mut opened, &state)?;
+                opened.write_state(&state)?;
             }
             Ok(result)
         })
@@ -116,10 +117,8 @@ impl FileStore {
     pub fn names(&self) -> Result<impl Iterator<Item = Name>, StoreError> {
         self.check_marker()?;
         let shown = self.path.join(ACCOUNTS);
-        let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
-        let dir = Dir::openat(&self.accounts, ".", flags, Mode::empty())
-            .map_err(|errno| StoreError::io(shown, errno))?;
-        Ok(dir.into_iter().filter_map(|entry| Name::from_file_name(entry.ok()?.file_name().to_str().ok()?)))
+        let dir = entries(&self.accounts).map_err(|errno| StoreError::io(shown, errno))?;
+        Ok(dir.filter_map(|entry| Name::from_file_name(entry.ok()?.file_name().to_str().ok()?)))
     }
 }
 

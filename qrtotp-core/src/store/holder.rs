@@ -3,7 +3,8 @@
 //! in the critical section runs our code, and may be killed at any instant without harm to the record.
 
 use super::process::{Guarded, ProcStat};
-use nix::sys::stat::{fstat, major, minor};
+use super::sys::fstat;
+use nix::sys::stat::{major, minor};
 use nix::unistd::getpid;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs;

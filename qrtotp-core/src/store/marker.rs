@@ -5,8 +5,8 @@
 use super::file::{ACCOUNTS, FileStore, SMALL_LIMIT};
 use super::{Readers, Scope, SealKey, StoreError, TrustError, open_file, read_all};
 use crate::account::KeyId;
+use crate::account::plain::{Document, NotPlain, Writer};
 use crate::otp::{base32_decode, base32_encode};
-use serde::{Deserialize, Serialize};
 use std::os::fd::AsFd;
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -16,22 +16,25 @@ pub(super) const MARKER: &str = "store.toml";
 /// Its name among the accounts. No account's directory has such a spelling, and unlike a name with a dot in front
 /// `rm accounts/*` takes it along: what was emptied is then known to be.
 pub(super) const INNER: &str = "%store.toml";
+const VERSION: u32 = 1;
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Marker {
-    version: u32,
-    store: String,
-    key: String,
+/// The text of a new store's marker.
+pub(super) fn marker_text(key: &SealKey, store: [u8; 16]) -> Result<String, StoreError> {
+    let mut out = Writer::default();
+    out.number("version", VERSION);
+    out.text("store", &base32_encode(&store));
+    out.text("key", &key.id().to_string());
+    key.seal_text(Scope::Marker, "", &out.finish()).map_err(|_| StoreError::Marker(MARKER.into()))
 }
 
-impl Marker {
-    pub(super) fn text(key: &SealKey, store: [u8; 16]) -> Result<String, StoreError> {
-        let marker = Self { version: 1, store: base32_encode(&store), key: key.id().to_string() };
-        let failed = || StoreError::Marker(MARKER.into());
-        let text = toml::to_string(&marker).map_err(|_| failed())?;
-        key.seal_text(Scope::Marker, "", &text).map_err(|_| failed())
-    }
+/// A marker's version, store and key.
+fn parse(text: &str) -> Result<(u32, String, String), NotPlain> {
+    let mut document = Document::parse(text)?;
+    let mut table = document.table("").ok_or(NotPlain)?;
+    let fields = (table.number("version")?, table.text("store")?.into(), table.text("key")?.into());
+    table.finish()?;
+    document.finish()?;
+    Ok(fields)
 }
 
 impl FileStore {
@@ -57,13 +60,13 @@ impl FileStore {
         let text = std::str::from_utf8(&bytes).map_err(|_| damaged())?;
         // Read before the seal is checked, for one purpose: to name the key that is missing.
         let (_, body) = text.split_once('\n').ok_or_else(damaged)?;
-        let marker: Marker = toml::from_str(body).map_err(|_| damaged())?;
-        let expected: KeyId = marker.key.parse().map_err(|_| damaged())?;
+        let (version, store, key) = parse(body).map_err(|NotPlain| damaged())?;
+        let expected: KeyId = key.parse().map_err(|_| damaged())?;
         if expected != self.key.id() {
             return Err(StoreError::WrongKey { path, expected, found: self.key.id() });
         }
         self.key.open_text(Scope::Marker, "", text).map_err(|_| damaged())?;
-        if marker.version != 1 || base32_decode(&marker.store).is_err() {
+        if version != VERSION || base32_decode(&store).is_err() {
             return Err(damaged());
         }
         Ok(bytes)

@@ -16,6 +16,7 @@ mod record;
 mod scheduling;
 mod seal;
 mod slot;
+mod sys;
 #[cfg(test)]
 mod tests;
 mod trusted;

@@ -1,7 +1,12 @@
 //! What /proc says of a process: how it is scheduled, and whether it is in the critical section of a held lock.
 
+use super::sys::{entries, openat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use rustix::fs::CWD;
 use std::fs::{self, File};
 use std::io::Read;
+use std::str::FromStr;
 
 /// Fields of `/proc/…/stat` (proc(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,18 +39,22 @@ impl ProcStat {
         Self::parse(&line[..length])
     }
 
-    /// The second field is the program's name, in parentheses: its owner chose it, so it may hold any character.
+    /// The second field is the program's name, in parentheses: its owner chose it, so it may hold any character. The kernel
+    /// gives at most 64 bytes of it.
     fn parse(line: &[u8]) -> Option<Self> {
-        let name_end = line.iter().rposition(|byte| *byte == b')')?;
-        let rest = str::from_utf8(&line[name_end + 1..]).ok()?;
-        let mut fields = rest.split_ascii_whitespace();
+        let name_end = line[..line.len().min(80)].iter().rposition(|byte| *byte == b')')?;
+        let mut fields = line.get(name_end + 2..)?.split(|byte| *byte == b' ');
         Some(Self {
-            state: *fields.next()?.as_bytes().first()?,
-            nice: fields.nth(15)?.parse().ok()?,
-            started: fields.nth(2)?.parse().ok()?,
-            policy: fields.nth(18)?.parse().ok()?,
+            state: *fields.next()?.first()?,
+            nice: number(fields.nth(15)?)?,
+            started: number(fields.nth(2)?)?,
+            policy: number(fields.nth(18)?)?,
         })
     }
+}
+
+fn number<T: FromStr>(field: &[u8]) -> Option<T> {
+    str::from_utf8(field).ok()?.parse().ok()
 }
 
 /// What a thread in the critical section has: all four uids root's, and nearly every signal blocked.
@@ -64,8 +73,10 @@ impl Guarded {
 
     /// The thread of `pid` that has exactly this.
     pub(super) fn thread_of(&self, pid: i32) -> Option<i32> {
-        let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-        let mut threads = threads.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
+        let threads = openat(CWD, format!("/proc/{pid}/task"), flags, Mode::empty()).ok()?;
+        let mut threads =
+            entries(threads).ok()?.filter_map(|entry| entry.ok()?.file_name().to_str().ok()?.parse().ok());
         threads.find(|thread| {
             let status = fs::read_to_string(format!("/proc/{pid}/task/{thread}/status"));
             status.is_ok_and(|status| Self::parse(&status).as_ref() == Some(self))

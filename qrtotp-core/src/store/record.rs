@@ -1,17 +1,17 @@
 //! An account's two files: reading them, and changing them in an order that makes every crash harmless.
 
 use super::file::{FileStore, RECORD, STATE};
+use super::sys::{Stat, fstat, fsync, lstatat, openat, renameat, unlinkat};
 use super::{Account, Readers, Scope, StoreError, TrustError, open_file, read_all, read_exact, slot};
 use crate::account::{Name, Record, State};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
-use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const RECORD_NEW: &str = "account.toml.new";
 /// Most bytes of an `account.toml`: 32 credentials and a token are some 12 kB.
@@ -22,8 +22,23 @@ pub(super) struct Opened {
     pub(super) record: Record,
     pub(super) loaded: slot::Loaded,
     file: File,
+    state_path: PathBuf,
     /// `account.toml` as it was read.
     source: File,
+}
+
+impl Opened {
+    /// Writes the next slot and makes it durable.
+    pub(super) fn write_state(&mut self, state: &State) -> Result<(), StoreError> {
+        let path = &self.state_path;
+        let (offset, bytes) = self.loaded.succeed(state);
+        self.file.write_all_at(&bytes, offset).map_err(|e| match StoreError::std_io(path, &e) {
+            // A file on a read-only disk was opened for reading only, which is what EBADF then says.
+            StoreError::Io { path, errno: Errno::EBADF } => StoreError::Io { path, errno: Errno::EROFS },
+            other => other,
+        })?;
+        self.file.sync_data().map_err(|e| StoreError::std_io(path, &e).unsure())
+    }
 }
 
 impl FileStore {
@@ -43,8 +58,9 @@ impl FileStore {
         if record.name != *name {
             return Err(damaged("it belongs to another account"));
         }
-        let (loaded, file) = self.read_state(dir, &record)?;
-        Ok(Opened { record, loaded, file, source })
+        let state_path = base.join(STATE);
+        let (loaded, file) = read_state(dir, &record, &state_path)?;
+        Ok(Opened { record, loaded, file, state_path, source })
     }
 
     /// As [`Self::read`]. The record is not parsed again if it is the file that was `seen`, untouched: the open descriptor
@@ -55,62 +71,20 @@ impl FileStore {
         name: &Name,
         seen: Option<Opened>,
     ) -> Result<Opened, StoreError> {
-        let Some(Opened { record, source, .. }) = seen else { return self.read(dir, name) };
-        let same = fstatat(dir, RECORD, AtFlags::AT_SYMLINK_NOFOLLOW)
-            .and_then(|now| Ok(identity(&now) == identity(&fstat(&source)?)));
+        let Some(Opened { record, source, state_path, .. }) = seen else { return self.read(dir, name) };
+        let same = lstatat(dir, RECORD).and_then(|now| Ok(identity(&now) == identity(&fstat(&source)?)));
         if same != Ok(true) {
             return self.read(dir, name);
         }
-        let (loaded, file) = self.read_state(dir, &record)?;
-        Ok(Opened { record, loaded, file, source })
-    }
-
-    fn read_state(&self, dir: impl AsFd + Copy, record: &Record) -> Result<(slot::Loaded, File), StoreError> {
-        let path = self.path_of(&record.name).join(STATE);
-        let file = open_file(dir, STATE, &path, true, Readers::OwnerOnly);
-        let file = match file {
-            // A read-only disk must still tell what is wrong, and a `status` must work on it.
-            Err(TrustError::Io { errno: Errno::EROFS, .. }) => {
-                open_file(dir, STATE, &path, false, Readers::OwnerOnly)
-            }
-            other => other,
-        }
-        .map_err(at_fault)?;
-        let damaged = |why| StoreError::Damaged { path: path.clone(), why };
-        let slot = |number: u64| read_exact::<{ slot::USED }>(&file, number * slot::SLOT as u64, &path);
-        let (Some(first), Some(second)) = (slot(0)?, slot(1)?) else {
-            return Err(damaged("it has a wrong size"));
-        };
-        let loaded = slot::load(&first, &second).map_err(|_| damaged("no slot of it is whole"))?;
-        if loaded.state.record != record.id {
-            return Err(damaged("it belongs to another record"));
-        }
-        Ok((loaded, file))
-    }
-
-    /// Writes the next slot and makes it durable.
-    pub(super) fn write_state(
-        &self,
-        name: &Name,
-        opened: &mut Opened,
-        state: &State,
-    ) -> Result<(), StoreError> {
-        let path = self.path_of(name).join(STATE);
-        let (offset, bytes) = opened.loaded.succeed(state);
-        opened.file.write_all_at(&bytes, offset).map_err(|e| match StoreError::std_io(&path, &e) {
-            // A file on a read-only disk was opened for reading only, which is what EBADF then says.
-            StoreError::Io { path, errno: Errno::EBADF } => StoreError::Io { path, errno: Errno::EROFS },
-            other => other,
-        })?;
-        opened.file.sync_data().map_err(|e| StoreError::std_io(&path, &e).unsure())
+        let (loaded, file) = read_state(dir, &record, &state_path)?;
+        Ok(Opened { record, loaded, file, state_path, source })
     }
 
     /// A record's text under its seal.
     pub(super) fn record_text(&self, record: &Record) -> Result<String, StoreError> {
         let damaged = |why| StoreError::Damaged { path: self.path_of(&record.name).join(RECORD), why };
-        let text = record.to_toml().map_err(|_| damaged("it can't be written"))?;
         self.key
-            .seal_text(Scope::Account, record.name.as_str(), &text)
+            .seal_text(Scope::Account, record.name.as_str(), &record.to_toml())
             .map_err(|_| damaged("it can't be sealed"))
     }
 
@@ -130,27 +104,57 @@ impl FileStore {
         old: &Account,
         new: &mut Account,
     ) -> Result<(), StoreError> {
-        let name = &old.record.name;
         new.state.retain(|id| old.record.credential(id).or(new.record.credential(id)).is_some());
         if new.record == old.record {
-            return if new.state == old.state { Ok(()) } else { self.write_state(name, opened, &new.state) };
+            return if new.state == old.state { Ok(()) } else { opened.write_state(&new.state) };
         }
         let both = marks_of_both(old, new);
         if both != old.state {
-            self.write_state(name, opened, &both)?;
+            opened.write_state(&both)?;
         }
         self.replace_record(dir, &new.record)?;
         if new.state != both {
-            self.write_state(name, opened, &new.state).map_err(StoreError::unsure)?;
+            opened.write_state(&new.state).map_err(StoreError::unsure)?;
         }
         Ok(())
     }
 }
 
 /// What no file keeps that was replaced or written to.
-fn identity(stat: &FileStat) -> [i64; 5] {
-    let signed = u64::cast_signed;
-    [signed(stat.st_dev), signed(stat.st_ino), stat.st_size, stat.st_ctime, stat.st_ctime_nsec]
+fn identity(stat: &Stat) -> [i128; 5] {
+    [
+        stat.st_dev.into(),
+        stat.st_ino.into(),
+        stat.st_size.into(),
+        stat.st_ctime.into(),
+        stat.st_ctime_nsec.into(),
+    ]
+}
+
+fn read_state(
+    dir: impl AsFd + Copy,
+    record: &Record,
+    path: &Path,
+) -> Result<(slot::Loaded, File), StoreError> {
+    let file = open_file(dir, STATE, path, true, Readers::OwnerOnly);
+    let file = match file {
+        // A read-only disk must still tell what is wrong, and a `status` must work on it.
+        Err(TrustError::Io { errno: Errno::EROFS, .. }) => {
+            open_file(dir, STATE, path, false, Readers::OwnerOnly)
+        }
+        other => other,
+    }
+    .map_err(at_fault)?;
+    let damaged = |why| StoreError::Damaged { path: path.to_owned(), why };
+    let slot = |number: u64| read_exact::<{ slot::USED }>(&file, number * slot::SLOT as u64, path);
+    let (Some(first), Some(second)) = (slot(0)?, slot(1)?) else {
+        return Err(damaged("it has a wrong size"));
+    };
+    let loaded = slot::load(&first, &second).map_err(|_| damaged("no slot of it is whole"))?;
+    if loaded.state.record != record.id {
+        return Err(damaged("it belongs to another record"));
+    }
+    Ok((loaded, file))
 }
 
 /// What can't be opened inside an account's directory is that account's fault.
@@ -189,8 +193,8 @@ pub(super) fn write_new(
     let fd =
         openat(dir, name, flags, Mode::from_bits_truncate(0o600)).map_err(|e| StoreError::io(shown, e))?;
     let mut file = File::from(fd);
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| {
-        let _ = unlinkat(dir, name, UnlinkatFlags::NoRemoveDir);
+    file.write_all(bytes).and_then(|()| Ok(fsync(&file)?)).map_err(|e| {
+        let _ = unlinkat(dir, name);
         StoreError::std_io(shown, &e)
     })
 }

@@ -2,9 +2,8 @@
 //! chose: an idle class, nice 19, one busy CPU. So the lock could be held for as long as that user keeps the CPU busy.
 
 use super::process::ProcStat;
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
-use rustix::process::setpriority_process;
+use rustix::process::{Pid, setpriority_process};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use thread_priority::{
     NormalThreadSchedulePolicy as Normal, ThreadPriority, ThreadSchedulePolicy as Policy,
     set_thread_priority_and_policy, thread_native_id,
@@ -15,8 +14,8 @@ const OTHER: i64 = 0;
 const BATCH: i64 = 3;
 const IDLE: i64 = 5;
 
-const OURSELVES: Pid = Pid::from_raw(0);
-const FIRST: Pid = Pid::from_raw(1);
+const OURSELVES: Option<Pid> = None;
+const FIRST: Option<Pid> = Some(Pid::INIT);
 
 /// What was worse than normal and is to be put back.
 #[derive(Default)]
@@ -75,8 +74,7 @@ fn set_policy(policy: i64) -> bool {
 }
 
 fn lacks_some(ours: &CpuSet, all: &CpuSet) -> bool {
-    let has = |set: &CpuSet, cpu| set.is_set(cpu).unwrap_or(false);
-    (0..CpuSet::count()).any(|cpu| has(all, cpu) && !has(ours, cpu))
+    (0..CpuSet::MAX_CPU).any(|cpu| all.is_set(cpu) && !ours.is_set(cpu))
 }
 
 #[cfg(test)]
@@ -98,7 +96,7 @@ mod tests {
         setpriority_process(None, nice).unwrap();
         let ours = sched_getaffinity(OURSELVES).unwrap();
         let mut one = CpuSet::new();
-        one.set((0..CpuSet::count()).find(|cpu| ours.is_set(*cpu).unwrap()).unwrap()).unwrap();
+        one.set((0..CpuSet::MAX_CPU).find(|cpu| ours.is_set(*cpu)).unwrap());
         sched_setaffinity(OURSELVES, &one).unwrap();
     }
 

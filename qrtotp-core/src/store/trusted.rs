@@ -1,10 +1,12 @@
 //! Opening files that decide who gets in. One way to do it: every directory from the root down is opened without
 //! following links, and must belong to root (or to ourselves) and be writable by nobody else.
 
+use super::sys::{Stat, fstat, lstatat, openat};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, SFlag};
 use nix::unistd::geteuid;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
@@ -77,14 +79,14 @@ pub enum Readers {
     OwnerOnly,
 }
 
-fn check_owner(path: &Path, stat: &FileStat) -> Result<(), TrustError> {
+fn check_owner(path: &Path, stat: &Stat) -> Result<(), TrustError> {
     if stat.st_uid == 0 || stat.st_uid == geteuid().as_raw() {
         return Ok(());
     }
     Err(TrustError::Untrusted { path: path.to_owned(), why: "does not belong to root; chown it to root" })
 }
 
-fn check_directory(path: &Path, stat: &FileStat) -> Result<(), TrustError> {
+fn check_directory(path: &Path, stat: &Stat) -> Result<(), TrustError> {
     check_owner(path, stat)?;
     let others_write = stat.st_mode & 0o022 != 0;
     let sticky = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits() && stat.st_mode & 0o1000 != 0;
@@ -106,12 +108,13 @@ pub fn open_dir(path: &Path) -> Result<OwnedFd, TrustError> {
     if components.next() != Some(Component::RootDir) {
         return Err(TrustError::Form(path.to_owned()));
     }
-    let mut dir = openat(AT_FDCWD, "/", flags, Mode::empty()).map_err(|e| TrustError::io(&walked, e))?;
+    let mut dir =
+        openat(rustix::fs::CWD, "/", flags, Mode::empty()).map_err(|e| TrustError::io(&walked, e))?;
     for component in components {
         let Component::Normal(part) = component else { return Err(TrustError::Form(path.to_owned())) };
         walked.push(part);
         dir = openat(&dir, part, flags, Mode::empty()).map_err(|errno| match errno {
-            Errno::ENOTDIR if is_link(&walked) => TrustError::Link(walked.clone()),
+            Errno::ENOTDIR if is_link(&dir, part) => TrustError::Link(walked.clone()),
             errno => TrustError::io(&walked, errno),
         })?;
         let stat = fstat(&dir).map_err(|e| TrustError::io(&walked, e))?;
@@ -120,8 +123,8 @@ pub fn open_dir(path: &Path) -> Result<OwnedFd, TrustError> {
     Ok(dir)
 }
 
-fn is_link(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_symlink())
+fn is_link(dir: impl AsFd, name: &OsStr) -> bool {
+    lstatat(dir, name).is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFLNK.bits())
 }
 
 /// Opens the directory `name` inside an open directory, which must be its owner's alone: whoever can open it could hold
@@ -202,7 +205,8 @@ pub fn read_exact<const N: usize>(
 pub fn read_all(mut file: File, shown: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, TrustError> {
     let failed = |e: std::io::Error| TrustError::io(shown, Errno::from_raw(e.raw_os_error().unwrap_or(0)));
     let too_large = || TrustError::TooLarge(shown.to_owned());
-    let size = usize::try_from(file.metadata().map_err(failed)?.len()).map_err(|_| too_large())?;
+    let size = usize::try_from(fstat(&file).map_err(|errno| TrustError::io(shown, errno))?.st_size)
+        .map_err(|_| too_large())?;
     if size > limit {
         return Err(too_large());
     }

@@ -1,0 +1,139 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+
+/// As builds wrote it whose writer chose among all kinds of TOML's strings.
+const EARLIER: &str = r#####"version = 1
+name = "alice"
+uid = 1000
+record = "E42RUOCQIPNFB5I5PGK2WT6SEU"
+recovery_due = true
+
+[[credential]]
+id = "c-KESAY4"
+label = """it's "x""""
+algorithm = "SHA1"
+digits = 6
+period = 30
+created = 1795509008
+origin = "imported"
+sealed = "SIJSCANG2KDWSII2PBYN7OYVLTFJSRDE"
+
+[[credential]]
+id = "c-6FCS4P"
+label = 'a "b"\'
+algorithm = "SHA256"
+digits = 8
+period = 60
+created = 1795509009
+origin = "enrolled"
+sealed = "7ILF3GDKLCUZ3TDKIMSR3LLJZJBS6VVY"
+
+[[credential]]
+id = "c-XK8TFW"
+label = '''a'b\c'''
+algorithm = "SHA512"
+digits = 7
+period = 15
+created = 1795509010
+origin = "enrolled"
+sealed = "IIK7KKELYCAWQVOOL24JTJOPLKSNKZEB"
+
+[[credential]]
+id = "c-C8501K"
+label = "it''''s \"\"\"\""
+algorithm = "SHA1"
+digits = 6
+period = 30
+created = 1795509011
+origin = "imported"
+sealed = "S4RS7L7Q5UQMTBTDWBS4MTYALWUZOERE"
+
+[recovery]
+id = "s-NCZJNE"
+created = 1795509008
+kdf = "argon2id-19456-2-1"
+salt = "V6M7IJKCLTZXK4XBDLR33EEGVQ"
+hashes = "W2KCBALI6BUOXZFFIO33VZNTTDSKUQJDGXIWUMHTZRXKLE4WSGNA"
+
+[token]
+id = "t-RQNK6T"
+state = "shown"
+at = 1795508999
+issued = 1795508992
+issued_by = "root"
+expires = 1795595392
+shows = 1
+max_shows = 3
+
+[token.code]
+kdf = "argon2id-19456-2-1"
+salt = "4UTFSJRCMHVWY64QXDOFHKLSFE"
+hash = "PQLXUL6UEWPXFN74ASATQZPQXU"
+expires = 1795509592
+failures = 2
+
+[pending]
+token = "t-RQNK6T"
+guesses = 1
+
+[pending.credential]
+id = "c-NAG5QA"
+label = "new"
+algorithm = "SHA1"
+digits = 6
+period = 30
+created = 1795508999
+origin = "enrolled"
+sealed = "6F3OCEALLWARQIYDHHCEB3G5OFYCEMAJ"
+"#####;
+
+#[test]
+fn a_record_of_earlier_builds_is_read_and_written_anew() {
+    let record = read(EARLIER).unwrap();
+    let labels: Vec<&str> = record.credentials.iter().map(|known| known.label.as_str()).collect();
+    assert_eq!(labels, [r#"it's "x""#, r#"a "b"\"#, r"a'b\c", "it''''s \"\"\"\""]);
+    assert_eq!(record.recovery.as_ref().unwrap().hashes.len(), 2);
+    assert_eq!(record.token.as_ref().unwrap().state, TokenState::Shown(1_795_508_999));
+    assert_eq!(record.pending.as_ref().unwrap().credential.label.as_str(), "new");
+    let written = write(&record);
+    assert_eq!(read(&written).unwrap(), record);
+    assert!(written.parse::<toml::Table>().is_ok(), "it is still TOML");
+    let other_strings = |text: &str| {
+        text.lines().filter(|line| !line.starts_with("label")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(other_strings(&written), other_strings(EARLIER), "nothing else is written in another way");
+}
+
+#[test]
+fn no_line_may_be_missing_twice_there_or_unknown() {
+    let record = read(EARLIER).unwrap();
+    let lines: Vec<&str> = EARLIER.lines().collect();
+    for (place, line) in lines.iter().enumerate().filter(|(_, line)| !line.is_empty()) {
+        let with = |new: &[&str]| read(&[&lines[..place], new, &lines[place + 1..]].concat().join("\n"));
+        assert_eq!(with(&[line]).as_ref(), Ok(&record));
+        assert_ne!(with(&[]).as_ref(), Ok(&record), "without {line}");
+        assert!(with(&[line, line]).is_err(), "twice {line}");
+        assert!(with(&[line, "unknown = 1"]).is_err(), "unknown key after {line}");
+        assert!(with(&["[unknown]", line]).is_err(), "unknown table before {line}");
+    }
+}
+
+#[test]
+fn values_out_of_their_bounds_are_refused_by_key() {
+    for (old, new, error) in [
+        ("version = 1", "version = 2", RecordError::Version),
+        ("uid = 1000", "uid = 4294967296", RecordError::Syntax),
+        ("uid = 1000", "uid = 1000\nrevoked = 5", Value("revoked")),
+        ("c-6FCS4P", "c-KESAY4", Value("credential.id")),
+        ("c-NAG5QA", "c-KESAY4", Value("pending.credential.id")),
+        ("SHA512", "MD5", Value("credential.algorithm")),
+        ("digits = 7", "digits = 9", Value("credential.digits")),
+        ("\"imported\"", "\"found\"", Value("credential.origin")),
+        ("W2KCBALI", "MY", Value("recovery.hashes")),
+        ("argon2id-19456-2-1", "md5", Value("recovery.kdf")),
+        ("state = \"shown\"", "state = \"issued\"", Value("token.state")),
+        ("shows = 1", "shows = 256", RecordError::Syntax),
+    ] {
+        assert_eq!(read(&EARLIER.replacen(old, new, 1)), Err(error), "{new}");
+    }
+}
