@@ -4,7 +4,10 @@ use std::{
     fs::{File, OpenOptions},
     io::{Read, Write},
     process::{Child, Command, ExitStatus},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -25,6 +28,8 @@ pub struct Pty {
     child: Child,
     keyboard: File,
     shown: Arc<Mutex<String>>,
+    /// Every program has let go of the terminal, and all that they showed is read.
+    closed: Arc<AtomicBool>,
     /// How much of `shown` earlier calls of `expect` have consumed.
     read: usize,
 }
@@ -68,6 +73,8 @@ impl Pty {
         let child = command.spawn().unwrap();
         drop(command); // it holds the terminal open
         let shown = Arc::<Mutex<String>>::default();
+        let closed = Arc::<AtomicBool>::default();
+        let done = Arc::clone(&closed);
         let (mut screen, text) = (keyboard.try_clone().unwrap(), Arc::clone(&shown));
         thread::spawn(move || {
             let (mut buffer, mut pending) = ([0; 4096], Vec::new());
@@ -78,8 +85,9 @@ impl Pty {
                 text.lock().unwrap().push_str(&String::from_utf8_lossy(&pending[..whole]));
                 pending.drain(..whole);
             }
+            done.store(true, Ordering::Release);
         });
-        Self { child, keyboard, shown, read: 0 }
+        Self { child, keyboard, shown, closed, read: 0 }
     }
 
     /// Waits for `text` and gives what came before it. Panics with the transcript when it does not come.
@@ -124,7 +132,8 @@ impl Pty {
     pub fn finish(&mut self) -> (ExitStatus, String) {
         let status = clock::poll(PATIENCE, || self.child.try_wait().unwrap())
             .unwrap_or_else(|| panic!("it does not end; the transcript is:\n{}", self.transcript()));
-        clock::pause(Duration::from_millis(20)); // the reader may have a last piece to take
+        // The reader may have a last piece to take; what a program left running holds the terminal for longer.
+        clock::poll(Duration::from_secs(2), || self.closed.load(Ordering::Acquire).then_some(()));
         (status, self.transcript())
     }
 
