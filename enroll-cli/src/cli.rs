@@ -1,5 +1,9 @@
 //! The one definition of commands and options. Help, man pages and completions all come from it.
 
+mod import;
+
+pub use import::{Google, How, Import, Oath};
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use qrtotp_core::account::CredentialId;
@@ -116,21 +120,6 @@ pub struct Status {
     /// JSON, with times in Unix seconds
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Import {
-    /// Import an otpauth://totp/ URI, read from standard input
-    Uri {
-        /// Whose key it is
-        user: String,
-        /// What to call the device
-        #[arg(long, value_name = "TEXT")]
-        label: Option<String>,
-        /// Allow a key of 80 to 127 bits, which is weak by today's standards
-        #[arg(long)]
-        weak: bool,
-    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -100,6 +100,7 @@ impl Failure {
             AdminError::Generate(_) => "nothing was changed; try again",
             AdminError::NotEnrolled(_)
             | AdminError::NoCredential(..)
+            | AdminError::HasDevices(_)
             | AdminError::NoToken(_)
             | AdminError::TokenLive(..)
             | AdminError::Token(_)

@@ -6,6 +6,7 @@ pub mod account;
 pub mod audit;
 pub mod clock;
 pub mod flow;
+pub mod import;
 pub mod otp;
 pub mod policy;
 pub mod qr;

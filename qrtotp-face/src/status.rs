@@ -1,7 +1,7 @@
 //! What is enrolled, for people and as JSON. Never a secret: what is sealed is not even opened.
 
 use crate::TokenView;
-use qrtotp_core::account::{Credential, Means, Name, Standing, Throttle, ThrottleRules};
+use qrtotp_core::account::{Credential, Means, Name, SetKind, Standing, Throttle, ThrottleRules};
 use qrtotp_core::clock::UnixTime;
 use qrtotp_core::policy::Config;
 use qrtotp_core::store::Account;
@@ -18,6 +18,8 @@ pub struct StatusView {
     revoked: Option<UnixTime>,
     credentials: Vec<CredentialView>,
     recovery_codes_left: u32,
+    /// They are another system's, of eight digits.
+    recovery_codes_imported: bool,
     /// Of codes of apps.
     lock: Lock,
     recovery_lock: Lock,
@@ -75,6 +77,9 @@ impl StatusView {
                 })
                 .collect(),
             recovery_codes_left: left.unwrap_or(0),
+            recovery_codes_imported: record
+                .and_then(|record| record.recovery.as_ref())
+                .is_some_and(|set| set.kind == SetKind::Imported),
             lock: Lock::new(&throttle, Means::Code, rules, now),
             recovery_lock: Lock::new(&throttle, Means::Recovery, rules, now),
             token: record.and_then(|record| TokenView::new(record, config.enroll.time_limit, now)),
@@ -101,7 +106,8 @@ impl StatusView {
         for credential in &self.credentials {
             credential.write(out)?;
         }
-        writeln!(out, "  Recovery codes left: {}", self.recovery_codes_left)?;
+        let imported = if self.recovery_codes_imported { " (imported, of 8 digits)" } else { "" };
+        writeln!(out, "  Recovery codes left: {}{imported}", self.recovery_codes_left)?;
         writeln!(out, "  Lock: {}", self.lock.sentence())?;
         if self.recovery_lock.failures > 0 {
             writeln!(out, "  Lock of recovery codes: {}", self.recovery_lock.sentence())?;

@@ -20,6 +20,7 @@ pub const DEMO: &[&str] = &[
     "procps",
     "oathtool",
     "e2fsprogs",
+    "libpam-google-authenticator",
 ];
 
 /// What the tests need on top.
@@ -29,6 +30,7 @@ pub const TEST: &[&str] = &[
     "faketime",
     "fonts-dejavu-core",
     "imagemagick",
+    "libpam-oath",
     "strace",
     "systemd",
     "valgrind",
@@ -41,7 +43,7 @@ pub const TEST: &[&str] = &[
 pub const DEB: &[&str] = &["debhelper", "dpkg-dev"];
 
 /// What the comparison needs on top.
-pub const BENCH: &[&str] = &["libpam-google-authenticator", "strace", "valgrind"];
+pub const BENCH: &[&str] = &["strace", "valgrind"];
 
 /// Where Debian asks whether an installed service may be started.
 const POLICY: &str = "/usr/sbin/policy-rc.d";

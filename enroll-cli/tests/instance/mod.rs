@@ -115,7 +115,8 @@ impl Instance {
         let name = Name::new(name).unwrap();
         let uri = KeyUri::parse(Phone::random().uri().trim(), Strength::Normal).unwrap();
         let (label, subject, now) = (Label::default(), Subject::default(), SystemClock.now());
-        flow::import(&store, &config, (&name, 4711), (&uri, &label), now, &subject, &mut Vec::new()).unwrap();
+        let what = flow::Import::new(&name, 4711, &label, &uri.secret, uri.params);
+        flow::import(&store, &config, &what, now, &subject, &mut Vec::new()).unwrap();
     }
 
     pub fn verify(&self, user: &str, answer: &str) -> Ended {

@@ -3,7 +3,7 @@
 use super::plain::{Document, NotPlain, Table, Writer};
 use super::record::{Credential, Label, Origin, Pending, Record, RecordError};
 use super::state::MAX_MARKS;
-use super::{Binding, Name, RecordId, RecoverySet, SALT_LEN, Token, TokenState};
+use super::{Binding, Name, RecordId, RecoverySet, SALT_LEN, SetKind, Token, TokenState};
 use crate::otp::{Params, base32_decode, base32_encode};
 use RecordError::Value;
 
@@ -11,6 +11,8 @@ const VERSION: u32 = 1;
 
 /// What [`super::hash_code`] does, by name, so that another one can follow.
 const KDF: &str = "argon2id-19456-2-1";
+/// The kind of a recovery set that is not ours. Ours is not written.
+const IMPORTED: &str = "imported";
 
 impl From<NotPlain> for RecordError {
     fn from(NotPlain: NotPlain) -> Self {
@@ -37,6 +39,9 @@ pub(super) fn write(record: &Record) -> String {
     if let Some(set) = &record.recovery {
         out.table("recovery");
         out.text("id", &set.id.to_string());
+        if set.kind == SetKind::Imported {
+            out.text("kind", IMPORTED);
+        }
         out.number("created", set.created);
         out.text("kdf", KDF);
         out.text("salt", &base32_encode(&set.salt));
@@ -158,6 +163,11 @@ fn read_recovery(mut table: Table<'_>) -> Result<RecoverySet, RecordError> {
     }
     let set = RecoverySet {
         id: table.text("id")?.parse().map_err(|_| Value("recovery.id"))?,
+        kind: match table.optional_text("kind")?.as_deref() {
+            None => SetKind::Ours,
+            Some(IMPORTED) => SetKind::Imported,
+            Some(_) => return Err(Value("recovery.kind")),
+        },
         created: table.number("created")?,
         salt: bytes::<SALT_LEN>(&table.text("salt")?).ok_or(Value("recovery.salt"))?,
         hashes: hashes.to_vec(),

@@ -3,17 +3,28 @@
 //! NIST SP 800-63B-4 §3.1.2 (look-up secrets): once only; below 112 bits salted and password-hashed.
 
 use super::SetId;
-use super::spoken::{Hash, HashError, RecoveryCode, SALT_LEN, hash};
+use super::spoken::{Hash, HashError, RecoveryCode, SALT_LEN, ScratchCode, hash};
 use crate::clock::UnixTime;
 use crate::otp::{RandomError, random_bytes};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
+
+/// Whose codes a set holds, and with that their form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetKind {
+    /// Ours: 16 letters, 80 bits.
+    Ours,
+    /// Another system's: eight digits, 26 bits. Whoever guesses at them guesses at codes of apps, and is counted there.
+    Imported,
+}
 
 /// The recovery codes of an account, as hashes. Which ones are used is in the hot state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecoverySet {
     /// Names this set; used-marks of another set don't count for it.
     pub id: SetId,
+    /// Ours or another system's.
+    pub kind: SetKind,
     /// When it was made.
     pub created: UnixTime,
     /// One salt for the set, so that one guess costs one hash.
@@ -40,7 +51,18 @@ impl RecoverySet {
             hashes.push(hash(&code, &salt)?);
             codes.push(code);
         }
-        Ok((Self { id, created: now, salt, hashes }, codes))
+        Ok((Self { id, kind: SetKind::Ours, created: now, salt, hashes }, codes))
+    }
+
+    /// A set of another system's codes, at most 32 of them.
+    ///
+    /// # Errors
+    /// As [`RecoverySet::generate`].
+    pub fn imported(codes: &[ScratchCode], now: UnixTime) -> Result<Self, GenerateError> {
+        let salt = random_bytes()?;
+        let id = SetId::from_random(random_bytes()?);
+        let hashes = codes.iter().map(|code| hash(code, &salt)).collect::<Result<_, _>>()?;
+        Ok(Self { id, kind: SetKind::Imported, created: now, salt, hashes })
     }
 
     /// Which code of the set `guess` is, without an early exit.

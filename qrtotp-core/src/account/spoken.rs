@@ -13,6 +13,8 @@ pub type RecoveryCode = SpokenCode<16>;
 /// The one-time code that belongs to an enrolment token: 8 letters, 40 bits, what NIST SP 800-63B-4 asks of a
 /// binding code.
 pub type TokenCode = SpokenCode<8>;
+/// A one-time code of eight digits (26 bits) that another system gave out.
+pub type ScratchCode = SpokenCode<8>;
 
 /// Bytes of a salt.
 pub const SALT_LEN: usize = 16;

@@ -1,14 +1,14 @@
-//! What admins do to an account: revoke, unlock, tokens, recovery codes, import. Each change is one update and one event.
+//! What admins do to an account: revoke, unlock, tokens, recovery codes. Each change is one update and one event.
 
-use super::enroll::{Addition, EnrollError, record_id};
+use super::enroll::EnrollError;
 use crate::account::{
-    Binding, Credential, CredentialId, Label, Name, Origin, Record, RecordId, RecoveryCode, RecoverySet,
-    Standing, State, Token, TokenCode, TokenId, TokenRefusal, TokenState,
+    Binding, Credential, CredentialId, Name, Record, RecordId, RecoveryCode, RecoverySet, Standing, State,
+    Token, TokenCode, TokenId, TokenRefusal, TokenState,
 };
 use crate::audit::{AuditSink, Event, Kind, Subject};
 use crate::clock::UnixTime;
-use crate::otp::{KeyUri, random_bytes};
-use crate::policy::{Config, Span};
+use crate::otp::random_bytes;
+use crate::policy::Span;
 use crate::store::{Account, Store, StoreError};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -25,6 +25,9 @@ pub enum AdminError {
     /// No token.
     #[error("{0} has no enrolment token; `qrtotp token issue {0}` issues one")]
     NoToken(Name),
+    /// Devices are there, or were.
+    #[error("{0} has devices already, or had some that were revoked; nothing was changed")]
+    HasDevices(Name),
     /// A live token is there.
     #[error("{0} has a live enrolment token, {1}; revoke it first with `qrtotp token revoke {0}`")]
     TokenLive(Name, TokenId),
@@ -71,7 +74,7 @@ pub enum Selection {
     All,
 }
 
-fn generate_failed(error: impl std::fmt::Display) -> AdminError {
+pub(super) fn generate_failed(error: impl std::fmt::Display) -> AdminError {
     AdminError::Generate(error.to_string())
 }
 
@@ -260,39 +263,5 @@ pub fn revoke_token<S: Store>(
         Ok::<TokenId, AdminError>(id)
     })??;
     Event::new(Kind::TokenRevoked, subject).token(id).emit(audit);
-    Ok(id)
-}
-
-/// Adds a credential whose secret comes from elsewhere.
-///
-/// # Errors
-/// The secret is enrolled already; too many devices; the store.
-pub fn import<S: Store>(
-    store: &S,
-    config: &Config,
-    (name, uid): (&Name, u32),
-    (uri, label): (&KeyUri, &Label),
-    now: UnixTime,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
-) -> Result<CredentialId, AdminError> {
-    let id = CredentialId::from_random(random_bytes().map_err(generate_failed)?);
-    let (record, seen) = record_id(store, name)?;
-    let addition = Addition {
-        id,
-        record,
-        seen: &seen,
-        name,
-        uid,
-        label,
-        params: uri.params,
-        origin: Origin::Imported,
-        secret: &uri.secret,
-        used: None,
-        max_devices: usize::from(config.enroll.max_devices),
-        now,
-    };
-    addition.keep(store, |_| Ok(()))?;
-    Event::new(Kind::CredentialImported, subject).credential(id, label.as_str()).emit(audit);
     Ok(id)
 }

@@ -1,6 +1,8 @@
 //! What was typed, by its form. Nothing is right or wrong here yet.
 
-use crate::account::{Means, Record, RecoveryCode};
+use crate::account::{
+    CodeHash, HashError, Means, Record, RecoveryCode, SALT_LEN, ScratchCode, SetKind, hash_code,
+};
 use crate::otp::Code;
 use zeroize::Zeroizing;
 
@@ -20,6 +22,8 @@ pub(super) enum Given<'a> {
 
 /// Bytes of a recovery code in the form in which we show it.
 const RECOVERY_TAIL: usize = 19;
+/// Digits of another system's scratch code.
+const SCRATCH: usize = 8;
 
 impl<'a> Given<'a> {
     /// What an answer is by its form.
@@ -65,6 +69,36 @@ impl<'a> Given<'a> {
             Given::Recovery(..) | Given::Pair(..) => true,
             Given::Code(_) | Given::Combined(_) | Given::Malformed => !self.codes(record).is_empty(),
         }
+    }
+
+    /// The kind of recovery set that it can be a code of. Eight digits may as well be a code of an app.
+    pub(super) fn set_kind(&self) -> Option<SetKind> {
+        match self {
+            Given::Recovery(..) => Some(SetKind::Ours),
+            _ => self.scratch().map(|_| SetKind::Imported),
+        }
+    }
+
+    /// The hash under which a recovery set knows it, and the bytes of password before it.
+    pub(super) fn hash(&self, salt: &[u8; SALT_LEN]) -> Option<Result<(CodeHash, usize), HashError>> {
+        let hashed = match self {
+            Given::Recovery(code, behind) => (hash_code(code, salt), *behind),
+            _ => self.scratch().map(|(code, behind)| (hash_code(&code, salt), behind))?,
+        };
+        Some(hashed.0.map(|hash| (hash, hashed.1)))
+    }
+
+    /// Eight digits, or a password that ends in them.
+    fn scratch(&self) -> Option<(ScratchCode, usize)> {
+        let (text, behind) = match self {
+            Given::Code(code) => (code.as_str().as_bytes(), 0),
+            Given::Combined(text) => {
+                text.split_at_checked(text.len().checked_sub(SCRATCH)?).map(|(a, b)| (b, a.len()))?
+            }
+            Given::Recovery(..) | Given::Pair(..) | Given::Malformed => return None,
+        };
+        let digits = text.len() == SCRATCH && text.iter().all(u8::is_ascii_digit);
+        Some((ScratchCode::parse(Some(text).filter(|_| digits)?)?, behind))
     }
 
     /// Every code that it can be for this account, with the bytes of password before it.

@@ -6,66 +6,14 @@
 //! where the account is not to be written, the store writes for nobody ([`Store::pretend`]).
 
 use super::given::Given;
+use super::refusal::Refusal;
 use super::resync::judge_pair;
 use crate::account::{
-    CredentialId, Gate, Label, Means, Name, Record, SALT_LEN, SetId, Standing, State, Throttle,
-    ThrottleRules, hash_code,
+    CredentialId, Gate, Label, Means, Name, Record, SALT_LEN, SetId, Standing, State, Throttle, ThrottleRules,
 };
 use crate::clock::UnixTime;
 use crate::otp::{Code, MAX_TARGETS, Step, Window, matching_step};
 use crate::store::{SealKey, Store, StoreError};
-
-/// Why an answer was not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// No code of any device.
-    WrongCode,
-    /// A code that was accepted before, or an older one.
-    Replayed,
-    /// Not the form of a code; not counted.
-    Malformed,
-    /// Too soon after wrong ones; not looked at.
-    Throttled(u32),
-    /// Too many wrong ones; only a recovery code is looked at.
-    Disabled,
-    /// The host knows no such user.
-    UnknownUser,
-    /// The account never had a credential.
-    NotEnrolled,
-    /// Its credentials were revoked.
-    Revoked,
-    /// The name now belongs to another uid.
-    UidChanged,
-    /// A secret does not open.
-    Damaged,
-    /// Not enough memory to hash a recovery code.
-    NoMemory,
-}
-
-impl Refusal {
-    /// The reason's word in the audit log.
-    #[must_use]
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::WrongCode => "wrong_code",
-            Self::Replayed => "replayed_code",
-            Self::Malformed => "malformed",
-            Self::Throttled(_) => "throttled",
-            Self::Disabled => "disabled",
-            Self::UnknownUser => "unknown_user",
-            Self::NotEnrolled => "not_enrolled",
-            Self::Revoked => "revoked",
-            Self::UidChanged => "uid_changed",
-            Self::Damaged => "record_damaged",
-            Self::NoMemory => "no_memory",
-        }
-    }
-
-    /// Whether the answer was counted as a failure.
-    pub(super) fn is_counted(self) -> bool {
-        matches!(self, Self::WrongCode | Self::Replayed | Self::NoMemory)
-    }
-}
 
 /// What was proven.
 #[derive(Debug, PartialEq, Eq)]
@@ -107,6 +55,14 @@ impl Judgement {
         Self::Refused { why, means, failures, credential: None, narrowed: false }
     }
 
+    /// The same refusal for another reason.
+    fn because(mut self, reason: Refusal) -> Self {
+        if let Self::Refused { why, .. } = &mut self {
+            *why = reason;
+        }
+        self
+    }
+
     /// What it was counted as a failure of, if it was.
     pub(super) fn counted_as(&self) -> Option<Means> {
         match self {
@@ -119,11 +75,12 @@ impl Judgement {
 /// What came of it under the lock.
 enum Step1 {
     Done(Judgement),
-    /// Counted as failed; to be hashed under this salt and then claimed.
+    /// Counted as failed, and `refused` unless it is a code of this set; to be hashed under this salt and then claimed.
     TryRecovery {
         set: Option<SetId>,
         salt: [u8; SALT_LEN],
         before: Throttle,
+        refused: Judgement,
     },
 }
 
@@ -166,8 +123,7 @@ fn write_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given<'_>) {
 }
 
 fn hash_for_nobody<S: Store>(store: &S, given: &Given<'_>) {
-    if let Given::Recovery(code, _) = given {
-        let _ = hash_code(code, &[0; SALT_LEN]);
+    if let Some(_hash) = given.hash(&[0; SALT_LEN]) {
         store.pretend(|_, _| ());
     }
 }
@@ -183,15 +139,16 @@ fn decide<S: Store>(
         |record, state| turned_away(rules, given, record, state).map(Step1::Done),
         |record, state| judge(rules, given, record, state),
     )?;
-    let (set, salt, before) = match judged {
+    let (set, salt, before, refused) = match judged {
         None => return Ok(Judgement::refused(Refusal::NotEnrolled, given.means(), 0)),
         Some(Step1::Done(judgement)) => return Ok(judgement),
-        Some(Step1::TryRecovery { set, salt, before }) => (set, salt, before),
+        Some(Step1::TryRecovery { set, salt, before, refused }) => (set, salt, before, refused),
     };
-    let failures = before.failures_of(Means::Recovery).saturating_add(1);
-    let refused = |why| Judgement::refused(why, Means::Recovery, failures);
-    let Given::Recovery(code, password_len) = given else { return Ok(refused(Refusal::WrongCode)) };
-    let Ok(hash) = hash_code(code, &salt) else { return Ok(refused(Refusal::NoMemory)) };
+    let (hash, password_len) = match given.hash(&salt) {
+        None => return Ok(refused),
+        Some(Err(_)) => return Ok(refused.because(Refusal::NoMemory)),
+        Some(Ok(hash)) => hash,
+    };
     let claimed = store.update_state(name, |record, state| {
         let known =
             record.recovery.as_ref().filter(|known| Some(known.id) == set && record.uid == rules.uid)?;
@@ -203,10 +160,10 @@ fn decide<S: Store>(
         })
     })?;
     Ok(match claimed.flatten() {
-        None => refused(Refusal::WrongCode),
+        None => refused,
         Some(left) => {
             let proof = Proof::Recovery { left };
-            Judgement::Accepted { proof, before, password_len: *password_len, codes_due: false }
+            Judgement::Accepted { proof, before, password_len, codes_due: false }
         }
     })
 }
@@ -261,17 +218,24 @@ fn judge(rules: &Rules<'_>, given: &Given<'_>, record: &Record, state: &mut Stat
         return Step1::Done(refused);
     }
     let before = state.throttle;
-    if given.means() == Means::Recovery {
-        state.throttle.fail(Means::Recovery, rules.now);
-        let set = record.recovery.as_ref();
-        // Without a set the work is the same, so that the time does not tell.
-        let salt = set.map_or([0; SALT_LEN], |set| set.salt);
-        return Step1::TryRecovery { set: set.map(|set| set.id), salt, before };
-    }
-    Step1::Done(match given {
+    let judgement = match given {
+        Given::Recovery(..) => {
+            state.throttle.fail(Means::Recovery, rules.now);
+            let failures = state.throttle.failures_of(Means::Recovery);
+            Judgement::refused(Refusal::WrongCode, Means::Recovery, failures)
+        }
         Given::Pair(first, second) => judge_pair(rules, first, second, record, state),
         _ => verify(rules, &given.codes(record), record, state),
-    })
+    };
+    match (given.set_kind(), judgement) {
+        (Some(kind), refused @ Judgement::Refused { why: Refusal::WrongCode, .. }) => {
+            let set = record.recovery.as_ref().filter(|set| set.kind == kind);
+            // Without a set the work is the same, so that the time does not tell.
+            let salt = set.map_or([0; SALT_LEN], |set| set.salt);
+            Step1::TryRecovery { set: set.map(|set| set.id), salt, before, refused }
+        }
+        (_, judgement) => Step1::Done(judgement),
+    }
 }
 
 /// Tries the candidates against every credential. All together they are one attempt.

@@ -2,7 +2,8 @@
 
 use super::first_login::{Entry, entry};
 use super::given::Given;
-use super::judge::{Judgement, Proof, Refusal, Rules, settle, settle_for_nobody};
+use super::judge::{Judgement, Proof, Rules, settle, settle_for_nobody};
+use super::refusal::Refusal;
 use super::{Directory, Due, Echo, FirstPass, LoginHost, Mark, NOBODY, Options, Outcome, Person};
 use crate::account::{Name, Record, Standing, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};

@@ -8,11 +8,13 @@ mod directory;
 mod enroll;
 mod first_login;
 mod given;
+mod import;
 mod judge;
 mod login;
 mod login_host;
 mod owner;
 mod prompt;
+mod refusal;
 mod report;
 mod resync;
 #[cfg(test)]
@@ -20,7 +22,7 @@ mod tests;
 
 pub use account_part::{AccountPart, Due, Mark};
 pub use admin::{
-    AdminError, Issue, Selection, import, issue_token, regenerate_recovery, revoke, revoke_token, unlock,
+    AdminError, Issue, Selection, issue_token, regenerate_recovery, revoke, revoke_token, unlock,
 };
 pub use device::rename_device;
 pub use directory::{Directory, HostDirectory, LookupError, NOBODY, Person, host_name, logged_name};
@@ -29,11 +31,12 @@ pub use enroll::{
     Offer, Reply, Scanned,
 };
 pub use first_login::owes_enrollment;
-pub use judge::Refusal;
+pub use import::{Import, Imported, import, would_import};
 pub use login::{Login, UNAVAILABLE};
 pub use login_host::{FirstPass, LoginHost, Options, Outcome};
 pub use owner::Owner;
 pub use prompt::PromptDialog;
+pub use refusal::Refusal;
 pub use resync::{ResyncError, Resynchronized, resync};
 
 use thiserror::Error;

@@ -3,7 +3,8 @@
 use super::admin::{AdminError, Selection, revoke};
 use super::enroll::{Authority, Codes, EnrollDialog, EnrollError, replace_codes};
 use super::given::Given;
-use super::judge::{Judgement, Refusal, Rules, settle};
+use super::judge::{Judgement, Rules, settle};
+use super::refusal::Refusal;
 use super::{Dialog, Echo, NoAnswer};
 use crate::account::{Credential, Name, Standing};
 use crate::audit::{AuditSink, Kind, Subject};

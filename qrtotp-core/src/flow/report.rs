@@ -1,7 +1,8 @@
 //! Puts a judgement into the audit log. One event says what was decided; others, before it, say what follows for the
 //! account.
 
-use super::judge::{Judgement, Proof, Refusal};
+use super::judge::{Judgement, Proof};
+use super::refusal::Refusal;
 use crate::account::{Means, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
 

@@ -2,7 +2,8 @@
 //! always asked for, and answered as one guess, for an answer to the first alone would be an oracle with a wide window.
 
 use super::given::Given;
-use super::judge::{Judgement, Proof, Refusal, Rules, settle};
+use super::judge::{Judgement, Proof, Rules, settle};
+use super::refusal::Refusal;
 use super::{Dialog, Echo, NoAnswer};
 use crate::account::{CredentialId, Label, Means, Name, Record, State};
 use crate::audit::{AuditSink, Kind, Subject};

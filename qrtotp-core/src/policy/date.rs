@@ -21,6 +21,12 @@ pub struct Date {
 }
 
 impl Date {
+    /// Its first second, UTC.
+    #[must_use]
+    pub fn first_second(self) -> UnixTime {
+        self.days * DAY
+    }
+
     /// Days that are left at `now`, this one included; 0 once it is over.
     #[must_use]
     pub fn days_left(self, now: UnixTime) -> i64 {

@@ -45,6 +45,14 @@ impl FileStore {
         Ok(store)
     }
 
+    /// Whether there is a store, or something left of one. Where there is nothing, [`FileStore::open_or_create`] makes one.
+    ///
+    /// # Errors
+    /// What can't be looked at.
+    pub fn is_made(path: &Path, key_dir: &Path) -> Result<bool, StoreError> {
+        Ok(exists(&path.join(MARKER))? || exists(&key_dir.join(KEY_FILE))?)
+    }
+
     /// Makes a record. False if there is one already.
     pub(super) fn create(&self, account: &Account) -> Result<bool, StoreError> {
         let record = self.record_text(&account.record)?;

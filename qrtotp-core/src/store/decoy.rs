@@ -10,7 +10,7 @@ use super::record::write_new;
 use super::sys::{fsync, mkdirat};
 use super::{StoreError, open_private_dir, slot};
 use crate::account::{
-    Credential, CredentialId, Label, Name, Origin, Record, RecordId, RecoverySet, SetId, State,
+    Credential, CredentialId, Label, Name, Origin, Record, RecordId, RecoverySet, SetId, SetKind, State,
 };
 use crate::otp::{Params, Secret, random_bytes};
 use nix::errno::Errno;
@@ -78,7 +78,8 @@ impl FileStore {
             hashes.push(random_bytes()?);
         }
         let id = SetId::from_random(random_bytes()?);
-        record.recovery = Some(RecoverySet { id, created: 0, salt: random_bytes()?, hashes });
+        record.recovery =
+            Some(RecoverySet { id, kind: SetKind::Ours, created: 0, salt: random_bytes()?, hashes });
         Ok(record)
     }
 }

@@ -1,7 +1,7 @@
 //! `qrtotp token`: issue, list, show and revoke enrolment tokens.
 
 mod issue;
-mod whom;
+pub(super) mod whom;
 
 use super::status::{JsonList, each_account};
 use crate::cli;

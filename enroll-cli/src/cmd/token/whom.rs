@@ -37,14 +37,8 @@ pub fn in_group(name: &str) -> Result<Names, Failure> {
     let group = Group::from_name(name).map_err(|errno| not_asked(&errno))?.ok_or_else(|| {
         Failure::Refused(format!("there is no group {name} on this host; `getent group` lists them"))
     })?;
-    // Nothing safe reads through the whole database; this is what it is for.
-    let users = Command::new("getent").arg("passwd").stdin(Stdio::null()).output();
-    let users = users.map_err(|error| not_asked(&error))?;
-    if !users.status.success() {
-        return Err(not_asked(&users.status));
-    }
     let gid = group.gid.to_string();
-    let users = String::from_utf8_lossy(&users.stdout).into_owned();
+    let users = passwd()?;
     let primary = users.lines().filter_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
@@ -52,6 +46,21 @@ pub fn in_group(name: &str) -> Result<Names, Failure> {
     });
     let names: Vec<_> = group.mem.into_iter().chain(primary).map(Ok).collect();
     Ok(Box::new(names.into_iter()))
+}
+
+/// Everybody whom the user database lists. Some databases list nobody and only answer for names.
+pub fn everybody() -> Result<Vec<String>, Failure> {
+    Ok(passwd()?.lines().filter_map(|line| line.split(':').next()).map(str::to_owned).collect())
+}
+
+/// The user database. Nothing safe reads through it but getent, and this is what it is for.
+fn passwd() -> Result<String, Failure> {
+    let users = Command::new("getent").arg("passwd").stdin(Stdio::null()).output();
+    let users = users.map_err(|error| not_asked(&error))?;
+    if !users.status.success() {
+        return Err(not_asked(&users.status));
+    }
+    Ok(String::from_utf8_lossy(&users.stdout).into_owned())
 }
 
 fn not_asked(error: &impl std::fmt::Display) -> Failure {

@@ -105,6 +105,14 @@ fn a_record_of_earlier_builds_is_read_and_written_anew() {
 }
 
 #[test]
+fn the_kind_of_a_recovery_set_is_kept() {
+    let mut record = read(EARLIER).unwrap();
+    assert_eq!(record.recovery.as_ref().unwrap().kind, SetKind::Ours);
+    record.recovery.as_mut().unwrap().kind = SetKind::Imported;
+    assert_eq!(read(&write(&record)).unwrap(), record);
+}
+
+#[test]
 fn no_line_may_be_missing_twice_there_or_unknown() {
     let record = read(EARLIER).unwrap();
     let lines: Vec<&str> = EARLIER.lines().collect();
@@ -131,6 +139,7 @@ fn values_out_of_their_bounds_are_refused_by_key() {
         ("\"imported\"", "\"found\"", Value("credential.origin")),
         ("W2KCBALI", "MY", Value("recovery.hashes")),
         ("argon2id-19456-2-1", "md5", Value("recovery.kdf")),
+        ("[recovery]", "[recovery]\nkind = \"ours\"", Value("recovery.kind")),
         ("state = \"shown\"", "state = \"issued\"", Value("token.state")),
         ("shows = 1", "shows = 256", RecordError::Syntax),
     ] {

@@ -4,7 +4,7 @@ use super::EnrollError;
 use crate::account::{Credential, CredentialId, Label, Name, Origin, Record, RecordId, State};
 use crate::clock::UnixTime;
 use crate::otp::{Params, Secret, Step, random_bytes};
-use crate::store::{Account, Store};
+use crate::store::{Account, SealKey, Store};
 
 /// What must not change between the beginning and the end of an enrolment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,11 @@ impl Seen {
 
     pub(super) fn has_devices(&self) -> bool {
         !self.credentials.is_empty()
+    }
+
+    /// Now, or before they were revoked.
+    pub(in crate::flow) fn had_devices(&self) -> bool {
+        self.has_devices() || self.revoked.is_some()
     }
 }
 
@@ -46,13 +51,31 @@ pub(in crate::flow) struct Addition<'a> {
     pub params: Params,
     pub origin: Origin,
     pub secret: &'a Secret,
-    /// The step of the code that confirmed it: burnt.
+    /// The step of the code that confirmed it, or the last one used elsewhere: burnt.
     pub used: Option<Step>,
+    /// Steps by which its clock is known to be ahead of ours.
+    pub drift: i32,
     pub max_devices: usize,
     pub now: UnixTime,
 }
 
 impl Addition<'_> {
+    /// Whether the record can take it.
+    pub(in crate::flow) fn check(&self, key: &SealKey, record: &Record) -> Result<(), EnrollError> {
+        if record.credential(self.id).is_some() {
+            return Err(EnrollError::Changed);
+        }
+        if record.credentials.len() >= self.max_devices {
+            return Err(EnrollError::TooManyDevices(record.credentials.len()));
+        }
+        for known in &record.credentials {
+            if key.open_secret(record, known)?.same_key(self.secret) {
+                return Err(EnrollError::Known(known.id));
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps it. `also` changes the record in the same write.
     pub(in crate::flow) fn keep<S: Store>(
         &self,
@@ -73,17 +96,7 @@ impl Addition<'_> {
             };
             let record = &mut new.record;
             also(record)?; // first, so that whoever comes second with a token hears of the token
-            if record.credential(self.id).is_some() {
-                return Err(EnrollError::Changed);
-            }
-            if record.credentials.len() >= self.max_devices {
-                return Err(EnrollError::TooManyDevices(record.credentials.len()));
-            }
-            for known in &record.credentials {
-                if key.open_secret(record, known)?.same_key(self.secret) {
-                    return Err(EnrollError::Known(known.id));
-                }
-            }
+            self.check(key, record)?;
             if slot.as_ref().map(Seen::of).unwrap_or_default() != *self.seen {
                 return Err(EnrollError::Changed);
             }
@@ -97,6 +110,7 @@ impl Addition<'_> {
                 sealed: sealed.clone(),
             });
             new.state.raise(self.id, self.used.unwrap_or(0), None);
+            new.state.set_drift(self.id, self.drift);
             new.state.throttle.lift();
             *slot = Some(new);
             Ok(())

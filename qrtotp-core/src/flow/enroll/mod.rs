@@ -262,6 +262,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             origin: Origin::Enrolled,
             secret: &draft.secret,
             used: Some(step),
+            drift: 0,
             max_devices: usize::from(self.config.enroll.max_devices),
             now,
         };

@@ -85,10 +85,8 @@ fn a_secret_that_is_enrolled_already_is_refused() {
     // HMAC fills a key up with zeros: the second is the same key.
     for zeros in [0, 3] {
         let bytes = [secret.as_bytes(), &vec![0; zeros]].concat();
-        let secret = Secret::from_bytes(&bytes, Strength::Normal).unwrap();
-        let uri = KeyUri { issuer: "i".into(), account: "a".into(), secret, params: Params::default() };
-        let (name, label, subject) = (World::name(), Label::new("x"), World::subject("alice"));
-        let again = import(&w.store, &w.config, (&name, UID), (&uri, &label), START, &subject, &mut w.log);
+        let copy = Secret::from_bytes(&bytes, Strength::Normal).unwrap();
+        let again = w.keep(&World::to_import(&copy));
         assert!(matches!(again, Err(AdminError::Enroll(EnrollError::Known(_)))));
     }
 }

@@ -4,6 +4,7 @@
 mod admin;
 mod enroll;
 mod first_login;
+mod import;
 mod login;
 mod login_events;
 mod login_throttle;
@@ -22,6 +23,7 @@ use crate::store::FileStore;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 pub(super) const UID: u32 = 4321;
 /// The first second of a step.
@@ -229,21 +231,20 @@ impl World {
     }
 
     pub(super) fn import_secret(&mut self, secret: Secret, params: Params) -> Secret {
-        let copy = Secret::from_bytes(secret.as_bytes(), Strength::Normal).unwrap();
-        let uri = KeyUri { issuer: "i".into(), account: "alice".into(), secret: copy, params };
-        let subject = Self::subject("alice");
-        let (name, label) = (Self::name(), Label::new("phone"));
-        import(
-            &self.store,
-            &self.config,
-            (&name, self.people.0.get()),
-            (&uri, &label),
-            self.clock.now(),
-            &subject,
-            &mut self.log,
-        )
-        .unwrap();
+        self.keep(&Import { params, ..Self::to_import(&secret) }).unwrap();
         secret
+    }
+
+    /// A secret for alice, of whose use nothing is known.
+    pub(super) fn to_import(secret: &Secret) -> Import<'_> {
+        static WHO: LazyLock<(Name, Label)> = LazyLock::new(|| (World::name(), Label::new("phone")));
+        Import::new(&WHO.0, UID, &WHO.1, secret, Params::default())
+    }
+
+    pub(super) fn keep(&mut self, what: &Import<'_>) -> Result<Imported, AdminError> {
+        let what = Import { uid: self.people.0.get(), ..*what };
+        let subject = Self::subject("alice");
+        super::import(&self.store, &self.config, &what, self.clock.now(), &subject, &mut self.log)
     }
 
     /// What a device shows, `steps` from now.

@@ -1,0 +1,69 @@
+//! `qrtotp import`.
+
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub enum Import {
+    /// Import an otpauth://totp/ URI, read from standard input
+    Uri {
+        /// Whose key it is
+        user: String,
+        /// What to call the device
+        #[arg(long, value_name = "TEXT")]
+        label: Option<String>,
+        /// Allow a key of 80 to 127 bits, which is weak by today's standards
+        #[arg(long)]
+        weak: bool,
+    },
+    /// Import ~/.google_authenticator with its scratch codes, used codes and clock skew
+    ///
+    /// A file in a home is opened as its owner, and through no link. Counter-based keys are refused.
+    GoogleAuthenticator(Google),
+    /// Import pam_oath's users.oath
+    ///
+    /// Each line for itself: exit code 1 if any was refused. Counter-based keys and lines with a PIN are.
+    Oath(Oath),
+}
+
+#[derive(Debug, Args)]
+pub struct Google {
+    /// Whose
+    #[arg(required_unless_present = "all_homes")]
+    pub user: Option<String>,
+    /// The file, if it is not the user's ~/.google_authenticator; - is standard input
+    pub file: Option<PathBuf>,
+    /// For everybody who has such a file and no device here, now or before
+    #[arg(long, conflicts_with_all = ["user", "file"])]
+    pub all_homes: bool,
+    /// Where the files are, as the module's secret= says it; ~, ${HOME} and %h are the home, ${USER} and %u the name
+    #[arg(long, value_name = "PATTERN", conflicts_with = "file")]
+    pub path: Option<String>,
+    /// What to call the device
+    #[arg(long, value_name = "TEXT")]
+    pub label: Option<String>,
+    #[command(flatten)]
+    pub how: How,
+}
+
+#[derive(Debug, Args)]
+pub struct Oath {
+    /// The file; - is standard input
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// How files of other systems are imported.
+#[derive(Debug, Args)]
+pub struct How {
+    /// Allow keys of 80 to 127 bits, which are weak by today's standards
+    #[arg(long)]
+    pub weak: bool,
+    /// Say what would happen, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Overwrite what was imported, and delete a file of which nothing is left
+    #[arg(long)]
+    pub shred: bool,
+}

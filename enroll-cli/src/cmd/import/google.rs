@@ -1,0 +1,130 @@
+//! `qrtotp import google-authenticator`: for one user, or for everybody who has such a file.
+
+use super::source::Source;
+use super::{Device, Importer, Left, advice, farewell, strength};
+use crate::cli;
+use crate::cmd::token::whom;
+use crate::context::{Account, Context, known_user};
+use crate::error::{Exit, Failure};
+use nix::unistd::User;
+use qrtotp_core::account::Label;
+use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::import::{expand, parse_google};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Where google-authenticator's module looks, unless told otherwise.
+const PATTERN: &str = "~/.google_authenticator";
+
+pub fn run(context: &Context, args: cli::Google) -> Result<Exit, Failure> {
+    if args.how.shred && args.how.dry_run {
+        return Err(Failure::Error("--dry-run changes nothing, so --shred has no place beside it".into()));
+    }
+    let label = args.label.as_deref().unwrap_or("google-authenticator");
+    let mut import = Google {
+        importer: Importer::new(context, args.how.dry_run),
+        pattern: args.path.unwrap_or_else(|| PATTERN.to_owned()),
+        label: Label::new(label),
+        how: args.how,
+        only_first: args.all_homes,
+    };
+    match args.user {
+        Some(user) => {
+            import.one(&user, args.file)?;
+            Ok(Exit::Done)
+        }
+        None => import.everybody(),
+    }
+}
+
+struct Google<'a> {
+    importer: Importer<'a>,
+    pattern: String,
+    label: Label,
+    how: cli::How,
+    /// Whoever can write somebody's home must not get a device beside theirs.
+    only_first: bool,
+}
+
+impl Google<'_> {
+    fn one(&mut self, typed: &str, file: Option<PathBuf>) -> Result<(), Failure> {
+        let account = known_user(typed)?;
+        if file.as_deref() == Some(Path::new("-")) {
+            if self.how.shred {
+                return Err(Failure::Error(
+                    "standard input can't be overwritten; give the file, or no --shred".into(),
+                ));
+            }
+            return self.take(&account, &Source::standard_input()?);
+        }
+        let user = person(&account)?;
+        let path = match file {
+            Some(file) => std::path::absolute(&file)
+                .map_err(|error| Failure::Error(format!("{}: {error}; give another file", file.display())))?,
+            None => self.path_for(&user)?,
+        };
+        let source = Source::of_user(&path, &user)?.ok_or_else(|| {
+            Failure::Refused(format!("{} has no {}; give the file", account.name, path.display()))
+        })?;
+        self.take(&account, &source)
+    }
+
+    fn path_for(&self, user: &User) -> Result<PathBuf, Failure> {
+        let home = user.dir.to_str().filter(|home| home.starts_with('/'));
+        let home =
+            home.ok_or_else(|| Failure::Refused(format!("{} has no home; give the file", user.name)))?;
+        Ok(expand(&self.pattern, &user.name, home))
+    }
+
+    fn take(&mut self, account: &Account, source: &Source) -> Result<(), Failure> {
+        let shown = source.shown.display();
+        let foreign = parse_google(&source.bytes, SystemClock.now(), strength(self.how.weak))
+            .map_err(|error| Failure::Refused(format!("{shown}, {error}{}", advice(&error.why))))?;
+        let device = Device { account, label: &self.label, foreign: &foreign, only_first: self.only_first };
+        self.importer.take_and_tell(&device)?;
+        let left = if self.how.shred { Left::Nothing } else { Left::All };
+        if self.how.shred {
+            source.shred(None)?;
+        }
+        farewell(&self.how, &source.shown, "pam_google_authenticator", left)
+    }
+
+    /// Everybody with a file. What is wrong with one stops no other.
+    fn everybody(&mut self) -> Result<Exit, Failure> {
+        let (mut imported, mut refused) = (0, 0);
+        for name in whom::everybody()? {
+            match self.if_there(&name) {
+                Ok(true) => imported += 1,
+                Ok(false) => {}
+                Err(failure) if matches!(failure, Failure::Output(_)) => return Err(failure),
+                Err(failure) => {
+                    refused += 1;
+                    let name = qrtotp_core::text::clean(&name, 64);
+                    let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {failure}");
+                }
+            }
+        }
+        let verb = if self.how.dry_run { "would be imported" } else { "imported" };
+        writeln!(std::io::stdout(), "{imported} {verb}, {refused} refused; others have no such file.")?;
+        Ok(if refused == 0 { Exit::Done } else { Exit::Refused })
+    }
+
+    fn if_there(&mut self, name: &str) -> Result<bool, Failure> {
+        let account = known_user(name)?;
+        let user = person(&account)?;
+        let Ok(path) = self.path_for(&user) else { return Ok(false) };
+        if !Source::is_there(&path, &user)? {
+            return Ok(false);
+        }
+        let Some(source) = Source::of_user(&path, &user)? else { return Ok(false) };
+        self.take(&account, &source)?;
+        Ok(true)
+    }
+}
+
+fn person(account: &Account) -> Result<User, Failure> {
+    let user = User::from_name(account.name.as_str()).ok().flatten();
+    user.filter(|user| user.uid.as_raw() == account.uid).ok_or_else(|| {
+        Failure::Error(format!("the user database does not tell the home of {}; try again", account.name))
+    })
+}

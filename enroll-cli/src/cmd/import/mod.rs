@@ -1,0 +1,183 @@
+//! `qrtotp import`: keys from other systems.
+
+mod google;
+mod oath;
+mod source;
+mod uri;
+
+use crate::cli::{How, Import};
+use crate::context::{Account, Context, syslog};
+use crate::error::{Exit, Failure};
+use qrtotp_core::account::Label;
+use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::flow::{self, Imported};
+use qrtotp_core::import::{Foreign, Why};
+use qrtotp_core::otp::{Params, Strength};
+use qrtotp_core::store::FileStore;
+use qrtotp_face::Syslog;
+use std::io::Write;
+use std::path::Path;
+
+pub fn run(context: &Context, what: Import) -> Result<Exit, Failure> {
+    match what {
+        Import::Uri { user, label, weak } => uri::run(context, &user, label, weak),
+        Import::GoogleAuthenticator(args) => google::run(context, args),
+        Import::Oath(args) => oath::run(context, &args),
+    }
+}
+
+/// What is known of a device, and whose it is to be.
+struct Device<'a> {
+    account: &'a Account,
+    label: &'a Label,
+    foreign: &'a Foreign,
+    only_first: bool,
+}
+
+/// What became of a device.
+enum Outcome {
+    Imported(Imported),
+    /// It would be; and whether its scratch codes would become recovery codes.
+    Would(bool),
+}
+
+/// Imports devices, or only looks whether they could be.
+struct Importer<'a> {
+    context: &'a Context,
+    /// Opened, or made, when the first device is there. None in it: there is none, and nobody will be enrolled.
+    store: Option<Option<FileStore>>,
+    dry_run: bool,
+    log: Syslog,
+}
+
+impl<'a> Importer<'a> {
+    fn new(context: &'a Context, dry_run: bool) -> Self {
+        Self { context, store: None, dry_run, log: syslog() }
+    }
+
+    fn open(&self) -> Result<Option<FileStore>, Failure> {
+        let (path, key_dir) = (&self.context.config.state_dir.0, &self.context.key_dir);
+        if !self.dry_run {
+            return Ok(Some(self.context.store_or_new()?));
+        }
+        FileStore::is_made(path, key_dir)?.then(|| self.context.store()).transpose()
+    }
+
+    fn take(&mut self, device: &Device<'_>) -> Result<Outcome, Failure> {
+        let Device { account, label, foreign, only_first } = *device;
+        let what = flow::Import {
+            name: &account.name,
+            uid: account.uid,
+            label,
+            secret: &foreign.secret,
+            params: foreign.params,
+            used: foreign.used,
+            drift: foreign.drift,
+            only_first,
+            scratch: &foreign.scratch,
+        };
+        let (config, now) = (&self.context.config, SystemClock.now());
+        let subject = self.context.subject(account.name.as_str());
+        if self.store.is_none() {
+            self.store = Some(self.open()?);
+        }
+        let done = match self.store.as_ref().and_then(Option::as_ref) {
+            None => Ok(Outcome::Would(!foreign.scratch.is_empty())),
+            Some(store) if self.dry_run => flow::would_import(store, config, &what, now).map(Outcome::Would),
+            Some(store) => {
+                flow::import(store, config, &what, now, &subject, &mut self.log).map(Outcome::Imported)
+            }
+        };
+        done.map_err(|error| Failure::admin(&error, account.name.as_str()))
+    }
+
+    /// Takes a device and says what came of it and what changes for its owner.
+    fn take_and_tell(&mut self, device: &Device<'_>) -> Result<(), Failure> {
+        let outcome = self.take(device)?;
+        let (name, foreign) = (&device.account.name, device.foreign);
+        let out = &mut std::io::stdout();
+        let params = describe(foreign.params);
+        let scratch = match outcome {
+            Outcome::Imported(Imported { credential, scratch }) => {
+                writeln!(out, "{name}: imported as {credential} ({params}).")?;
+                scratch
+            }
+            Outcome::Would(scratch) => {
+                writeln!(out, "{name}: would be imported ({params}).")?;
+                scratch
+            }
+        };
+        match (foreign.scratch.len(), scratch) {
+            (0, _) => {}
+            (count, true) => writeln!(
+                out,
+                "  {count} scratch codes go on working, each once. They have 8 digits (26 bits), while our recovery codes \
+                 have 80 bits:\n  `qrtotp recovery regenerate {name}` makes such, and ends these."
+            )?,
+            (count, false) => writeln!(
+                out,
+                "  {count} scratch codes are left out: the account has recovery codes already, and those are stronger."
+            )?,
+        }
+        if foreign.used.is_some() {
+            writeln!(out, "  Codes that were used there are not accepted here.")?;
+        }
+        if foreign.drift != 0 {
+            let seconds = i64::from(foreign.drift) * i64::from(foreign.params.period());
+            let side = if seconds < 0 { "behind" } else { "ahead" };
+            writeln!(out, "  Its clock is taken to be {} s {side}, as before.", seconds.abs())?;
+        }
+        if let Some((back, ahead)) = foreign.window {
+            let here = self.context.config.verify.window();
+            writeln!(
+                out,
+                "  Accepted there: codes from {back} steps back to {ahead} ahead. Here, for every account: {} back to {} \
+                 ahead (verify.window_back, verify.window_ahead).",
+                here.back, here.ahead
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn describe(params: Params) -> String {
+    format!("{}, {} digits, {} s", params.algorithm(), params.digits(), params.period())
+}
+
+fn strength(weak: bool) -> Strength {
+    if weak { Strength::AllowWeak } else { Strength::Normal }
+}
+
+/// What to do about a bad line, where it does not say so.
+fn advice(why: &Why) -> &'static str {
+    if why.is_weak() { "; --weak takes it all the same" } else { "" }
+}
+
+/// What became of a file.
+#[derive(Clone, Copy)]
+enum Left {
+    All,
+    /// Some of its lines were overwritten.
+    Some,
+    Nothing,
+}
+
+/// What is to be done with a file whose keys are here now.
+fn farewell(how: &How, path: &Path, module: &str, left: Left) -> Result<(), Failure> {
+    let path = path.display();
+    let out = &mut std::io::stdout();
+    let still =
+        "On flash, on copy-on-write filesystems, in snapshots and in backups they may be there still.";
+    match left {
+        _ if how.dry_run => writeln!(out, "Nothing was changed.")?,
+        Left::Nothing => writeln!(out, "The keys in {path} were overwritten and the file deleted. {still}")?,
+        Left::Some => {
+            writeln!(out, "The imported keys in {path} were overwritten, the rest is as it was. {still}")?
+        }
+        Left::All => writeln!(
+            out,
+            "The keys are still readable in {path}. Once logins work, take {module} out of /etc/pam.d, then: shred -u {path}"
+        )?,
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! `qrtotp import oath`: pam_oath's users.oath, line by line.
+
+use super::source::Source;
+use super::{Device, Importer, Left, advice, farewell, strength};
+use crate::cli;
+use crate::context::{Context, known_user};
+use crate::error::{Exit, Failure};
+use qrtotp_core::account::Label;
+use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::import::{OathLine, parse_oath};
+use qrtotp_core::text::clean;
+use std::io::Write;
+use std::path::Path;
+
+pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
+    let how = &args.how;
+    let standard_input = args.file == Path::new("-");
+    if how.shred && (how.dry_run || standard_input) {
+        return Err(Failure::Error("--shred needs a file, and --dry-run has no place beside it".into()));
+    }
+    let source = if standard_input {
+        Source::standard_input()?
+    } else {
+        let path = std::path::absolute(&args.file).map_err(|error| {
+            Failure::Error(format!("{}: {error}; give another file", args.file.display()))
+        })?;
+        Source::of_root(&path)?
+    };
+    let lines = parse_oath(&source.bytes, SystemClock.now(), strength(how.weak));
+    let mut importer = Importer::new(context, how.dry_run);
+    let mut done = Vec::new();
+    for line in &lines {
+        match take(&mut importer, line) {
+            Ok(()) => done.push(line.range.clone()),
+            Err(failure @ Failure::Output(_)) => return Err(failure),
+            Err(failure) => {
+                let user = clean(line.user.as_deref().unwrap_or("?"), 64);
+                let _ = writeln!(std::io::stderr(), "qrtotp: line {}, {user}: {failure}", line.number);
+            }
+        }
+    }
+    let refused = lines.len() - done.len();
+    let here = context.config.verify.window();
+    let verb = if how.dry_run { "lines that would be imported" } else { "lines imported" };
+    writeln!(
+        std::io::stdout(),
+        "{verb}: {}, refused: {refused}. pam_oath's window= counted steps to each side; here, for every account: {} \
+         back to {} ahead (verify.window_back, verify.window_ahead).",
+        done.len(),
+        here.back,
+        here.ahead
+    )?;
+    if !done.is_empty() {
+        let left = match (how.shred, refused) {
+            (false, _) => Left::All,
+            (true, 0) => Left::Nothing,
+            (true, _) => Left::Some,
+        };
+        if how.shred {
+            source.shred((refused > 0).then_some(&done))?;
+        }
+        farewell(how, &source.shown, "pam_oath", left)?;
+    }
+    Ok(if refused == 0 { Exit::Done } else { Exit::Refused })
+}
+
+fn take(importer: &mut Importer<'_>, line: &OathLine) -> Result<(), Failure> {
+    let foreign = line
+        .found
+        .as_ref()
+        .map_err(|error| Failure::Refused(format!("{}{}", error.why, advice(&error.why))))?;
+    let account = known_user(line.user.as_deref().unwrap_or_default())?;
+    let label = Label::new("pam_oath");
+    importer.take_and_tell(&Device { account: &account, label: &label, foreign, only_first: false })
+}

@@ -1,0 +1,175 @@
+//! The files of other systems: opened safely, and overwritten once their keys are here. A file in somebody's home is
+//! opened as that person and through no link of theirs (CVE-2024-47191: a root process followed one).
+
+use crate::error::Failure;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::unistd::{
+    Gid, Uid, UnlinkatFlags, User, fsync, getegid, geteuid, getgroups, setegid, seteuid, setgroups, unlinkat,
+};
+use qrtotp_core::import::MAX_FILE;
+use qrtotp_core::store::{Readers, TrustError, open_dir, open_file, read_all};
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// What was read, and where it can be overwritten.
+pub struct Source {
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// Its path, for people.
+    pub shown: PathBuf,
+    place: Option<Place>,
+}
+
+/// Where a file is.
+struct Place {
+    dir: OwnedFd,
+    name: String,
+    /// As whom it was opened.
+    user: Option<User>,
+}
+
+impl Source {
+    /// Standard input.
+    pub fn standard_input() -> Result<Self, Failure> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE + 1)); // never grows, so nothing is left behind
+        let read = std::io::stdin().take(MAX_FILE as u64 + 1).read_to_end(&mut bytes);
+        read.map_err(|error| Failure::Error(format!("standard input: {error}; give a file")))?;
+        if bytes.len() > MAX_FILE {
+            return Err(Failure::Refused("standard input: more than 64 KiB, so it is no such file".into()));
+        }
+        Ok(Self { bytes, shown: "standard input".into(), place: None })
+    }
+
+    /// A file that root has named: it and every directory above it are root's.
+    pub fn of_root(path: &Path) -> Result<Self, Failure> {
+        Self::open(path, None).map_err(|error| refused(&error, "root"))
+    }
+
+    /// A file of `user`: in their home, or where root keeps such files. `None` if there is none.
+    pub fn of_user(path: &Path, user: &User) -> Result<Option<Self>, Failure> {
+        let opened = match path.strip_prefix(&user.dir) {
+            Ok(inside) => as_user(user, || {
+                // Links above the home are root's, and every directory is looked at below, whatever this says.
+                let home = user.dir.canonicalize().unwrap_or_else(|_| user.dir.clone());
+                Self::open(&home.join(inside), Some(user))
+            })?,
+            Err(_) => match as_user(user, || Self::open(path, Some(user)))? {
+                Err(TrustError::Io { errno: Errno::EACCES, .. }) => Self::open(path, None),
+                other => other,
+            },
+        };
+        match opened {
+            Ok(source) => Ok(Some(source)),
+            Err(TrustError::Missing(_)) => Ok(None),
+            Err(error) => Err(refused(&error, &user.name)),
+        }
+    }
+
+    /// Whether `user` has anything there. What they can't reach, they don't have.
+    pub fn is_there(path: &Path, user: &User) -> Result<bool, Failure> {
+        let own = as_user(user, || path.symlink_metadata().is_ok())?;
+        Ok(own || (!path.starts_with(&user.dir) && path.symlink_metadata().is_ok()))
+    }
+
+    fn open(path: &Path, user: Option<&User>) -> Result<Self, TrustError> {
+        let form = || TrustError::Form(path.to_owned());
+        let (parent, name) = (path.parent().ok_or_else(form)?, path.file_name().ok_or_else(form)?);
+        let name = name.to_str().ok_or_else(form)?.to_owned();
+        let dir = open_dir(parent)?;
+        let file = open_file(&dir, &name, path, false, Readers::OwnerOnly)?;
+        let bytes = read_all(file, path, MAX_FILE)?;
+        Ok(Self { bytes, shown: path.to_owned(), place: Some(Place { dir, name, user: user.cloned() }) })
+    }
+
+    /// Overwrites what was imported: those `parts`, or without any the whole file, which is deleted then.
+    pub fn shred(&self, parts: Option<&[Range<usize>]>) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| {
+            let shown = self.shown.display();
+            Failure::Error(format!(
+                "everything was imported, but {shown} is not overwritten: {error}; delete it yourself"
+            ))
+        };
+        let Some(place) = &self.place else { return Ok(()) };
+        let overwrite = || self.overwrite(place, parts).map_err(failed);
+        match &place.user {
+            Some(user) => as_user(user, overwrite)?,
+            None => overwrite(),
+        }
+    }
+
+    fn overwrite(&self, place: &Place, parts: Option<&[Range<usize>]>) -> std::io::Result<()> {
+        let open = |access| {
+            let flags = access | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+            openat(&place.dir, place.name.as_str(), flags, Mode::empty())
+        };
+        let seen = File::from(open(OFlag::O_RDONLY)?);
+        let stat = fstat(&seen)?;
+        let mut content = Zeroizing::new(vec![0; self.bytes.len()]);
+        let same = seen.read_exact_at(&mut content, 0).is_ok() && content == self.bytes;
+        if !same || u64::try_from(stat.st_size) != Ok(content.len() as u64) {
+            return Err(std::io::Error::other("it was changed meanwhile"));
+        }
+        let mode = Mode::from_bits_truncate(stat.st_mode);
+        fchmod(&seen, mode | Mode::S_IWUSR)?; // google-authenticator's files are read-only
+        let file = File::from(open(OFlag::O_RDWR)?);
+        let now = fstat(&file)?;
+        if (now.st_dev, now.st_ino) != (stat.st_dev, stat.st_ino) {
+            return Err(std::io::Error::other("it was replaced meanwhile"));
+        }
+        let whole = 0..content.len();
+        for part in parts.unwrap_or(std::slice::from_ref(&whole)) {
+            file.write_all_at(&vec![b'#'; part.len()], part.start as u64)?;
+        }
+        file.sync_all()?;
+        if parts.is_some() {
+            return Ok(fchmod(&seen, mode)?);
+        }
+        unlinkat(&place.dir, place.name.as_str(), UnlinkatFlags::NoRemoveDir)?;
+        Ok(fsync(&place.dir)?)
+    }
+}
+
+/// What is wrong with a file that `owner` may have.
+fn refused(error: &TrustError, owner: &str) -> Failure {
+    match error {
+        TrustError::Missing(path) => {
+            Failure::Refused(format!("there is no {}; give the file", path.display()))
+        }
+        TrustError::TooLarge(path) => {
+            Failure::Refused(format!("{} has more than 64 KiB, so it is no such file", path.display()))
+        }
+        TrustError::Io { .. } => Failure::Error(format!("{error}; run it as root")),
+        TrustError::Link(_) | TrustError::Untrusted { .. } | TrustError::Form(_) => {
+            Failure::Refused(format!("{error} (only files of {owner} or root are taken, through no link)"))
+        }
+    }
+}
+
+/// Does something as `user`. The real and saved ids stay root's, so that the user can neither signal nor trace us.
+fn as_user<T>(user: &User, f: impl FnOnce() -> T) -> Result<T, Failure> {
+    if geteuid() == user.uid {
+        return Ok(f());
+    }
+    let failed =
+        |errno: Errno| Failure::Error(format!("can't act as {}: {errno}; run it as root", user.name));
+    let before = (geteuid(), getegid(), getgroups().map_err(failed)?);
+    let result = become_user(user.uid, user.gid, &[user.gid]).map(|()| f());
+    let restored = seteuid(before.0).and_then(|()| become_user(before.0, before.1, &before.2));
+    // Only root could become somebody else at all.
+    if restored.is_err() && before.0.is_root() {
+        std::process::abort(); // never go on half as somebody else
+    }
+    result.map_err(failed)
+}
+
+fn become_user(uid: Uid, gid: Gid, groups: &[Gid]) -> nix::Result<()> {
+    setgroups(groups)?;
+    setegid(gid)?;
+    seteuid(uid)
+}

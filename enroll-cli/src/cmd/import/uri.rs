@@ -1,0 +1,41 @@
+//! `qrtotp import uri`: a key URI, always from standard input.
+
+use super::{Device, Importer, Outcome, strength};
+use crate::context::{Context, known_user};
+use crate::error::{Exit, Failure};
+use crate::input;
+use qrtotp_core::account::Label;
+use qrtotp_core::flow::NoAnswer;
+use qrtotp_core::import::Foreign;
+use qrtotp_core::otp::{KeyUri, Strength};
+use std::io::{IsTerminal, Write};
+
+pub fn run(context: &Context, user: &str, label: Option<String>, weak: bool) -> Result<Exit, Failure> {
+    let account = known_user(user)?;
+    let KeyUri { secret, params, .. } = read(strength(weak))?;
+    let foreign = Foreign { secret, params, used: None, drift: 0, window: None, scratch: Vec::new() };
+    let label = Label::new(&label.unwrap_or_default());
+    let device = Device { account: &account, label: &label, foreign: &foreign, only_first: false };
+    if let Outcome::Imported(imported) = Importer::new(context, false).take(&device)? {
+        let (name, id) = (&account.name, imported.credential);
+        writeln!(
+            std::io::stdout(),
+            "Imported for {name} as {id}. There are no recovery codes for it yet unless the account had some; \
+             `qrtotp recovery regenerate {name}` makes them."
+        )?;
+    }
+    Ok(Exit::Done)
+}
+
+fn read(strength: Strength) -> Result<KeyUri, Failure> {
+    if std::io::stdin().is_terminal() {
+        let _ = write!(std::io::stderr(), "otpauth URI: ");
+    }
+    let line = input::line(std::io::stdin()).map_err(|NoAnswer| {
+        Failure::Refused("there is no URI on standard input; give it there, as one line".into())
+    })?;
+    let text = std::str::from_utf8(&line)
+        .map_err(|_| Failure::Refused("the URI is not UTF-8 text; export the key again".into()))?;
+    KeyUri::parse(text.strip_suffix('\r').unwrap_or(text), strength)
+        .map_err(|error| Failure::Refused(error.to_string()))
+}

@@ -1,0 +1,129 @@
+//! A credential whose secret comes from elsewhere, with what is known of its use there.
+
+use super::AdminError;
+use super::admin::generate_failed;
+use super::enroll::{Addition, record_id};
+use crate::account::{CredentialId, Label, Name, Origin, RecoverySet, ScratchCode};
+use crate::audit::{AuditSink, Event, Kind, Subject};
+use crate::clock::UnixTime;
+use crate::otp::{Params, Secret, Step, random_bytes};
+use crate::policy::Config;
+use crate::store::Store;
+use std::cell::Cell;
+
+/// What is to be imported.
+pub struct Import<'a> {
+    /// The account.
+    pub name: &'a Name,
+    /// Its uid now.
+    pub uid: u32,
+    /// What to call the device.
+    pub label: &'a Label,
+    /// Its key.
+    pub secret: &'a Secret,
+    /// What its codes are computed with.
+    pub params: Params,
+    /// The highest step that was used elsewhere: burnt here, too.
+    pub used: Option<Step>,
+    /// Steps by which its clock is ahead of ours.
+    pub drift: i32,
+    /// Refuse it where the account has devices, or had some.
+    pub only_first: bool,
+    /// Codes of the other system, to be the account's recovery codes where it has none.
+    pub scratch: &'a [ScratchCode],
+}
+
+/// What became of it, or would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// The new credential.
+    pub credential: CredentialId,
+    /// Whether the scratch codes became recovery codes. Not where the account has some already: they are fewer, but stronger.
+    pub scratch: bool,
+}
+
+impl<'a> Import<'a> {
+    /// A key of whose use nothing is known.
+    #[must_use]
+    pub fn new(name: &'a Name, uid: u32, label: &'a Label, secret: &'a Secret, params: Params) -> Self {
+        Self { name, uid, label, secret, params, used: None, drift: 0, only_first: false, scratch: &[] }
+    }
+
+    /// The account's state that this starts from, and the addition to it.
+    fn begin<T>(
+        &self,
+        store: &impl Store,
+        config: &Config,
+        now: UnixTime,
+        then: impl FnOnce(&Addition<'_>) -> Result<T, AdminError>,
+    ) -> Result<T, AdminError> {
+        let (record, seen) = record_id(store, self.name)?;
+        if self.only_first && seen.had_devices() {
+            return Err(AdminError::HasDevices(self.name.clone()));
+        }
+        then(&Addition {
+            id: CredentialId::from_random(random_bytes().map_err(generate_failed)?),
+            record,
+            seen: &seen,
+            name: self.name,
+            uid: self.uid,
+            label: self.label,
+            params: self.params,
+            origin: Origin::Imported,
+            secret: self.secret,
+            used: self.used,
+            drift: self.drift,
+            max_devices: usize::from(config.enroll.max_devices),
+            now,
+        })
+    }
+}
+
+/// Adds a credential whose secret comes from elsewhere.
+///
+/// # Errors
+/// The secret is enrolled already; too many devices; the store; no random numbers.
+pub fn import<S: Store>(
+    store: &S,
+    config: &Config,
+    what: &Import<'_>,
+    now: UnixTime,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<Imported, AdminError> {
+    let set = (!what.scratch.is_empty()).then(|| RecoverySet::imported(what.scratch, now)).transpose();
+    let set = set.map_err(generate_failed)?;
+    let scratch = Cell::new(false);
+    let credential = what.begin(store, config, now, |addition| {
+        addition.keep(store, |record| {
+            scratch.set(set.is_some() && record.recovery.is_none());
+            if scratch.get() {
+                record.recovery.clone_from(&set);
+            }
+            Ok(())
+        })?;
+        Ok(addition.id)
+    })?;
+    let event = Event::new(Kind::CredentialImported, subject).credential(credential, what.label.as_str());
+    let left = u32::try_from(what.scratch.len()).unwrap_or(u32::MAX);
+    if scratch.get() { event.left(left) } else { event }.emit(audit);
+    Ok(Imported { credential, scratch: scratch.get() })
+}
+
+/// Whether [`import`] would do it, as things stand: changes nothing. Whether the scratch codes would become recovery codes.
+///
+/// # Errors
+/// As [`import`].
+pub fn would_import<S: Store>(
+    store: &S,
+    config: &Config,
+    what: &Import<'_>,
+    now: UnixTime,
+) -> Result<bool, AdminError> {
+    let account = store.load(what.name)?.filter(|account| account.record.uid == what.uid);
+    what.begin(store, config, now, |addition| {
+        let record = account.as_ref().map(|account| &account.record);
+        record.map_or(Ok(()), |record| addition.check(store.key(), record))?;
+        Ok(!what.scratch.is_empty() && record.is_none_or(|record| record.recovery.is_none()))
+    })
+}

@@ -1,0 +1,53 @@
+//! Why an answer is not accepted, and what the log calls it.
+
+/// Why an answer was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No code of any device.
+    WrongCode,
+    /// A code that was accepted before, or an older one.
+    Replayed,
+    /// Not the form of a code; not counted.
+    Malformed,
+    /// Too soon after wrong ones; not looked at.
+    Throttled(u32),
+    /// Too many wrong ones; only a recovery code is looked at.
+    Disabled,
+    /// The host knows no such user.
+    UnknownUser,
+    /// The account never had a credential.
+    NotEnrolled,
+    /// Its credentials were revoked.
+    Revoked,
+    /// The name now belongs to another uid.
+    UidChanged,
+    /// A secret does not open.
+    Damaged,
+    /// Not enough memory to hash a recovery code.
+    NoMemory,
+}
+
+impl Refusal {
+    /// The reason's word in the audit log.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::WrongCode => "wrong_code",
+            Self::Replayed => "replayed_code",
+            Self::Malformed => "malformed",
+            Self::Throttled(_) => "throttled",
+            Self::Disabled => "disabled",
+            Self::UnknownUser => "unknown_user",
+            Self::NotEnrolled => "not_enrolled",
+            Self::Revoked => "revoked",
+            Self::UidChanged => "uid_changed",
+            Self::Damaged => "record_damaged",
+            Self::NoMemory => "no_memory",
+        }
+    }
+
+    /// Whether the answer was counted as a failure.
+    pub(super) fn is_counted(self) -> bool {
+        matches!(self, Self::WrongCode | Self::Replayed | Self::NoMemory)
+    }
+}

@@ -1,0 +1,153 @@
+use super::*;
+use crate::account::{ScratchCode, Standing};
+use crate::otp::Step;
+use crate::store::Store;
+
+const SCRATCH: [&str; 2] = ["48151623", "90210042"];
+
+fn scratch() -> Vec<ScratchCode> {
+    SCRATCH.map(|code| ScratchCode::parse(code.as_bytes()).unwrap()).into()
+}
+
+/// alice with an imported device and two scratch codes.
+fn imported(w: &mut World) -> Secret {
+    let (secret, codes) = (Secret::generate().unwrap(), scratch());
+    let imported = w.keep(&Import { scratch: &codes, ..World::to_import(&secret) }).unwrap();
+    assert!(imported.scratch);
+    secret
+}
+
+#[test]
+fn a_step_that_was_used_elsewhere_and_those_before_it_are_refused_here() {
+    let mut w = World::new();
+    w.config.verify.window_back = 2;
+    let secret = Secret::generate().unwrap();
+    let used: Step = Params::default().step_at(START) - 1;
+    w.keep(&Import { used: Some(used), ..World::to_import(&secret) }).unwrap();
+    for (steps, outcome) in [(-2, Outcome::Denied), (-1, Outcome::Denied), (0, Outcome::Accepted)] {
+        let code = w.code(&secret, steps);
+        assert_eq!(w.answer(&code), outcome, "{steps}");
+    }
+}
+
+#[test]
+fn a_clock_known_to_be_off_is_taken_as_it_is() {
+    let mut w = World::new();
+    let secret = Secret::generate().unwrap();
+    w.keep(&Import { drift: -7, ..World::to_import(&secret) }).unwrap();
+    let (here, there) = (w.code(&secret, 0), w.code(&secret, -7));
+    assert_eq!(w.answer(&here), Outcome::Denied);
+    assert_eq!(w.answer(&there), Outcome::Accepted);
+}
+
+#[test]
+fn a_scratch_code_works_once_beside_the_device() {
+    let mut w = World::new();
+    let secret = imported(&mut w);
+    assert_eq!(w.answer("4815 1623"), Outcome::Accepted);
+    assert_eq!(w.reason(), "recovery_code");
+    assert!(w.log.0.iter().any(|line| line.contains("event=recovery_used") && line.contains("left=1")));
+    assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied);
+    assert_eq!(w.answer("11111111"), Outcome::Denied);
+    let code = w.code(&secret, 0);
+    assert_eq!(w.answer(&code), Outcome::Accepted);
+    assert_eq!(w.answer(SCRATCH[1]), Outcome::Accepted);
+}
+
+#[test]
+fn a_scratch_code_works_behind_a_password_and_is_not_forwarded_with_it() {
+    let mut w = World::new();
+    imported(&mut w);
+    let options = Options { first_pass: FirstPass::Forward, ..Options::default() };
+    let mut human = Human::says([say("hunter290210042")]);
+    assert_eq!(w.login_as("alice", &options, &mut human), Outcome::Accepted);
+    assert_eq!(human.forwarded.as_deref(), Some(b"hunter2".as_slice()));
+}
+
+#[test]
+fn guesses_at_scratch_codes_count_and_wait_as_codes_of_apps_and_end_with_them() {
+    let mut w = World::new();
+    let secret = imported(&mut w);
+    for guess in 0..5 {
+        assert_eq!(w.answer(&format!("1000000{guess}")), Outcome::Denied);
+        assert_eq!(w.reason(), "wrong_code");
+    }
+    assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied);
+    assert_eq!(w.reason(), "throttled");
+    for _ in 5..100 {
+        w.pass(30);
+        w.answer("10000009");
+    }
+    w.pass(30);
+    assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied);
+    assert_eq!(w.reason(), "disabled");
+    unlock(&w.store, &World::name(), &World::subject("alice"), &mut w.log).unwrap();
+    assert_eq!(w.answer(SCRATCH[0]), Outcome::Accepted);
+    let code = w.code(&secret, 0);
+    assert_eq!(w.answer(&code), Outcome::Accepted);
+}
+
+#[test]
+fn a_right_scratch_code_forgets_the_failures_before_it() {
+    let mut w = World::new();
+    imported(&mut w);
+    for _ in 0..3 {
+        w.answer("000000");
+    }
+    assert_eq!(w.answer(SCRATCH[0]), Outcome::Accepted);
+    let account = w.store.load(&World::name()).unwrap().unwrap();
+    assert_eq!(account.state.throttle.failures(), 0);
+}
+
+#[test]
+fn eight_digits_are_no_recovery_code_where_the_set_is_ours() {
+    let mut w = World::new();
+    let mut human = Human::says([Say::Phone(0)]);
+    w.enroll(&mut human).unwrap();
+    let (secret, codes) = (Secret::generate().unwrap(), scratch());
+    let imported = w.keep(&Import { scratch: &codes, ..World::to_import(&secret) }).unwrap();
+    assert!(!imported.scratch, "ours are stronger, and stay");
+    assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied);
+    assert_eq!(w.answer(&human.codes[0].clone()), Outcome::Accepted);
+}
+
+#[test]
+fn new_recovery_codes_end_the_scratch_codes() {
+    let mut w = World::new();
+    imported(&mut w);
+    let subject = World::subject("alice");
+    let new = regenerate_recovery(&w.store, &World::name(), START, &subject, &mut w.log).unwrap();
+    assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied);
+    assert_eq!(w.answer(&new[0]), Outcome::Accepted);
+}
+
+#[test]
+fn an_import_that_may_only_be_the_first_device_is_refused_beside_others_and_after_a_revocation() {
+    let mut w = World::new();
+    let secret = Secret::generate().unwrap();
+    w.keep(&Import { only_first: true, ..World::to_import(&secret) }).unwrap();
+    let other = Secret::generate().unwrap();
+    assert!(matches!(
+        w.keep(&Import { only_first: true, ..World::to_import(&other) }),
+        Err(AdminError::HasDevices(_))
+    ));
+    revoke(&w.store, &World::name(), Selection::All, START, &World::subject("alice"), &mut w.log).unwrap();
+    assert!(matches!(
+        w.keep(&Import { only_first: true, ..World::to_import(&other) }),
+        Err(AdminError::HasDevices(_))
+    ));
+    let record = w.store.load(&World::name()).unwrap().unwrap().record;
+    assert_eq!(record.standing(), Standing::Revoked);
+}
+
+#[test]
+fn a_dry_run_tells_what_an_import_would_do_and_changes_nothing() {
+    let mut w = World::new();
+    let (secret, codes) = (Secret::generate().unwrap(), scratch());
+    let what = Import { scratch: &codes, ..World::to_import(&secret) };
+    assert!(would_import(&w.store, &w.config, &what, START).unwrap());
+    assert_eq!(w.store.load(&World::name()).unwrap(), None);
+    w.keep(&World::to_import(&secret)).unwrap();
+    let known = would_import(&w.store, &w.config, &what, START);
+    assert!(matches!(known, Err(AdminError::Enroll(EnrollError::Known(_)))));
+}

@@ -1,0 +1,266 @@
+//! `~/.google_authenticator`: a key in base32, options behind `" `, then scratch codes. Read strictly: the module that
+//! it was made for passes over what it does not understand, and with it over every scratch code that follows.
+
+use super::{Foreign, LineError, Why, sha1};
+use crate::account::ScratchCode;
+use crate::clock::UnixTime;
+use crate::otp::{Params, Secret, Step, Strength, base32};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Most scratch codes of one file: as many used-marks as a record has.
+const MAX_SCRATCH: usize = 32;
+/// Steps by which the other module can ever find a clock to be off.
+const MAX_SKEW: i32 = 25 * 60;
+
+/// What the options say.
+#[derive(Default)]
+struct Options {
+    totp: bool,
+    period: Option<u32>,
+    window: Option<u32>,
+    /// With the number of its line.
+    used: Option<(usize, Vec<Step>)>,
+    skew: Option<i32>,
+}
+
+/// Reads a file. One of `TOTP_AUTH` and `HOTP_COUNTER` says what it is, and must be there.
+///
+/// # Errors
+/// The first line that is not as google-authenticator writes it, or that we can't do as it says.
+pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign, LineError> {
+    let mut key = None;
+    let mut options = Options::default();
+    let mut scratch = Vec::new();
+    let mut last = 1;
+    for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
+        let fail = |why: Why| why.at(number);
+        let line = std::str::from_utf8(line).map_err(|_| fail(Why::Form("not text")))?;
+        let line = line.trim_end();
+        if line.is_empty() {
+            continue;
+        }
+        last = number;
+        if key.is_none() {
+            key = Some(secret(line, strength).map_err(fail)?);
+        } else if let Some(option) = line.strip_prefix("\" ") {
+            options.read(number, option).map_err(fail)?;
+        } else {
+            scratch.push(scratch_code(line).map_err(fail)?);
+            if scratch.len() > MAX_SCRATCH {
+                return Err(fail(Why::Form("more than 32 scratch codes")));
+            }
+        }
+    }
+    let secret = key.ok_or(Why::Form("the file is empty").at(1))?;
+    if !options.totp {
+        return Err(Why::Form(
+            "the file ends without saying TOTP_AUTH; only time-based keys can be imported",
+        )
+        .at(last));
+    }
+    let params = sha1(6, options.period.unwrap_or(30)).map_err(|why| why.at(last))?;
+    let used = match &options.used {
+        Some((line, steps)) if steps.iter().any(|step| *step > latest(params, now)) => {
+            return Err(Why::Form("a used step in the future; look at this host's clock").at(*line));
+        }
+        Some((_, steps)) => steps.iter().copied().max(),
+        None => None,
+    };
+    // Around the present step; of an even number the odd one lies ahead.
+    let window = options.window.unwrap_or(3);
+    let drift = options.skew.unwrap_or(0);
+    Ok(Foreign { secret, params, used, drift, window: Some(((window - 1) / 2, window / 2)), scratch })
+}
+
+/// The last step that can be used by now, at the most astray clock.
+fn latest(params: Params, now: UnixTime) -> Step {
+    params.step_at(now).saturating_add_signed(i64::from(MAX_SKEW) * 2)
+}
+
+fn secret(line: &str, strength: Strength) -> Result<Secret, Why> {
+    Ok(Secret::from_bytes(&base32::decode_typed(line.trim())?, strength)?)
+}
+
+fn scratch_code(line: &str) -> Result<ScratchCode, Why> {
+    let digits = line.len() == 8 && line.bytes().all(|byte| byte.is_ascii_digit());
+    let code = Some(line)
+        .filter(|_| digits && !line.starts_with('0'))
+        .and_then(|line| ScratchCode::parse(line.as_bytes()));
+    code.ok_or(Why::Form("neither an option nor a scratch code of eight digits"))
+}
+
+impl Options {
+    fn read(&mut self, line: usize, option: &str) -> Result<(), Why> {
+        let mut words = option.split_ascii_whitespace();
+        let (name, mut values) = (words.next().unwrap_or_default(), words);
+        match name {
+            "TOTP_AUTH" => self.totp = true,
+            "HOTP_COUNTER" => return Err(Why::Counter),
+            "STEP_SIZE" => {
+                let period = number(values.next(), 1..=60)?;
+                sha1(6, period)?;
+                once(&mut self.period, period)?;
+            }
+            "WINDOW_SIZE" => once(&mut self.window, number(values.next(), 1..=100)?)?,
+            "TIME_SKEW" => once(&mut self.skew, number(values.next(), -MAX_SKEW..=MAX_SKEW)?)?,
+            "DISALLOW_REUSE" => {
+                let used = values
+                    .by_ref()
+                    .map(|value| number(Some(value), 0..=Step::MAX))
+                    .collect::<Result<_, _>>()?;
+                once(&mut self.used, (line, used))?;
+            }
+            // Our own throttle counts anew, and who logged in from where before is no affair of ours.
+            "RATE_LIMIT" | "RESETTING_TIME_SKEW" => return Ok(()),
+            last if last.strip_prefix("LAST").is_some_and(|n| n.parse::<u8>().is_ok()) => return Ok(()),
+            _ => return Err(Why::Form("an option that is not known")),
+        }
+        if values.next().is_some() { Err(Why::Form("too many values")) } else { Ok(()) }
+    }
+}
+
+fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Why> {
+    if slot.is_some() {
+        return Err(Why::Form("an option is given twice"));
+    }
+    *slot = Some(value);
+    Ok(())
+}
+
+fn number<T: FromStr + PartialOrd + fmt::Debug>(
+    text: Option<&str>,
+    bounds: std::ops::RangeInclusive<T>,
+) -> Result<T, Why> {
+    let number = text.and_then(|text| text.parse().ok()).filter(|number| bounds.contains(number));
+    number.ok_or(Why::Form("a value that this option can't have"))
+}
+
+/// The path that `secret=PATTERN` means for a user: `~` at the beginning of a component and `${HOME}` and `%h` are the home,
+/// `${USER}` and `%u` the name.
+#[must_use]
+pub fn expand(pattern: &str, user: &str, home: &str) -> PathBuf {
+    let mut path = String::with_capacity(pattern.len() + home.len());
+    let mut rest = pattern;
+    while let Some(first) = rest.chars().next() {
+        let tilde = if path.is_empty() || path.ends_with('/') { "~" } else { "${HOME}" };
+        let word = [(tilde, home), ("${HOME}", home), ("%h", home), ("${USER}", user), ("%u", user)]
+            .into_iter()
+            .find(|(word, _)| rest.starts_with(word));
+        match word {
+            Some((word, value)) => {
+                path.push_str(value);
+                rest = &rest[word.len()..];
+            }
+            None => {
+                path.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    path.into()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: UnixTime = 1_790_000_010;
+    const KEY: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYA";
+
+    fn read(text: &str) -> Result<Foreign, LineError> {
+        parse(text.as_bytes(), NOW, Strength::Normal)
+    }
+
+    #[test]
+    fn everything_that_the_file_says_is_taken_over() {
+        let step = 1_790_000_010 / 15;
+        let text = format!(
+            "{KEY}\n\" RATE_LIMIT 3 30 1790000000\n\" STEP_SIZE 15\n\" WINDOW_SIZE 18\n\" DISALLOW_REUSE {step} {}\n\
+             \" TIME_SKEW -4\n\" LAST0 192.0.2.1 1790000000\n\" TOTP_AUTH\n12345678\n99999999\n",
+            step - 1
+        );
+        let found = read(&text).unwrap();
+        assert_eq!(found.params, sha1(6, 15).unwrap());
+        assert_eq!((found.used, found.drift, found.window), (Some(step), -4, Some((8, 9))));
+        assert_eq!(found.secret.as_bytes().len(), 16);
+        assert!(found.scratch[1].is_same(&ScratchCode::parse(b"99999999").unwrap()));
+    }
+
+    #[test]
+    fn what_is_not_said_is_what_google_authenticator_takes_for_granted() {
+        let found = read(&format!("{KEY}\r\n\" TOTP_AUTH\r\n")).unwrap();
+        assert_eq!((found.params, found.window), (Params::default(), Some((1, 1))));
+        assert_eq!((found.used, found.drift, found.scratch.len()), (None, 0, 0));
+    }
+
+    #[test]
+    fn a_bad_line_is_named_by_its_number() {
+        let future = format!("\" DISALLOW_REUSE {NOW}\n12345678");
+        for (line, rest, number) in [
+            ("A!", "", 1),
+            ("JBSWY3DPEHPK3PXP", "", 1),
+            (KEY, "\" HOTP_COUNTER 1", 3),
+            (KEY, "\" WINDOW_SIZE 0", 3),
+            (KEY, "\" WINDOW_SIZE 3 3", 3),
+            (KEY, "\" TIME_SKEW 1501", 3),
+            (KEY, "\" STEP_SIZE 61", 3),
+            (KEY, "\" STEP_SIZE 10\n12345678", 3),
+            (KEY, "\" TOTP_TRUST", 3),
+            (KEY, "\" DISALLOW_REUSE x", 3),
+            (KEY, future.as_str(), 3),
+            (KEY, "1234567", 3),
+            (KEY, "02345678", 3),
+            (KEY, "123456789", 3),
+            (KEY, "12345678\n1234567x", 4),
+        ] {
+            let found = read(&format!("{line}\n\" TOTP_AUTH\n{rest}\n")).unwrap_err();
+            assert_eq!(found.line, number, "{rest}: {found}");
+            assert!(
+                !found.to_string().contains("ABCDEF") && !found.to_string().contains("1234567"),
+                "{found}"
+            );
+        }
+        assert_eq!(read(&format!("{KEY}\n\" WINDOW_SIZE 3\n")).unwrap_err().line, 2);
+        assert_eq!(read("").unwrap_err().line, 1);
+    }
+
+    #[test]
+    fn a_counting_key_is_refused_by_name_and_a_weak_one_only_at_first() {
+        assert_eq!(read(&format!("{KEY}\n\" HOTP_COUNTER 7\n")).unwrap_err().why, Why::Counter);
+        let weak = b"JBSWY3DPEHPK3PXP\n\" TOTP_AUTH\n";
+        assert!(parse(weak, NOW, Strength::Normal).unwrap_err().why.is_weak());
+        assert!(parse(weak, NOW, Strength::AllowWeak).is_ok());
+    }
+
+    #[test]
+    fn a_pattern_names_a_path_as_google_authenticator_reads_it() {
+        for (pattern, path) in [
+            ("~/.ga", "/home/al/.ga"),
+            ("${HOME}/.ga", "/home/al/.ga"),
+            ("%h/.ga", "/home/al/.ga"),
+            ("/var/ga/${USER}", "/var/ga/al"),
+            ("/var/ga/%u~/x", "/var/ga/al~/x"),
+            ("/var/${SHELL}/%x", "/var/${SHELL}/%x"),
+        ] {
+            assert_eq!(expand(pattern, "al", "/home/al"), PathBuf::from(path), "{pattern}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&bytes, NOW, Strength::AllowWeak);
+        }
+
+        #[test]
+        fn any_options_are_read_without_a_panic(
+            text in "(\" (TOTP_AUTH|STEP_SIZE|WINDOW_SIZE|TIME_SKEW|DISALLOW_REUSE|LAST[0-9]{1,4})( -?[0-9]{1,20}){0,3}\n){0,6}"
+        ) {
+            let _ = read(&format!("{KEY}\n{text}"));
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Reading what other second factors keep about their users. Pure functions over text: who opens the file, and as whom,
+//! is the caller's affair. No error quotes the text, which holds keys.
+
+mod google;
+mod oath;
+
+pub use google::{expand, parse as parse_google};
+pub use oath::{OathLine, parse as parse_oath};
+
+use crate::account::ScratchCode;
+use crate::otp::{Base32Error, Params, ParamsError, Secret, SecretError, Step};
+use thiserror::Error;
+
+/// Largest file that is read, in bytes: what google-authenticator's own module takes.
+pub const MAX_FILE: usize = 64 * 1024;
+
+/// One authenticator app of another system.
+#[derive(Debug)]
+pub struct Foreign {
+    /// Its key.
+    pub secret: Secret,
+    /// What its codes are computed with.
+    pub params: Params,
+    /// The highest step that is known to be used there.
+    pub used: Option<Step>,
+    /// Steps by which its clock is known to be ahead of the host's.
+    pub drift: i32,
+    /// Steps back and ahead whose codes were accepted there, where the file says so.
+    pub window: Option<(u32, u32)>,
+    /// One-time codes of eight digits that are not used yet.
+    pub scratch: Vec<ScratchCode>,
+}
+
+/// Why a line, and with it an account, is not imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("line {line}: {why}")]
+pub struct LineError {
+    /// Counted from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub why: Why,
+}
+
+/// What is wrong with a line. Never quotes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Why {
+    /// The key is not base32.
+    #[error(transparent)]
+    Base32(#[from] Base32Error),
+    /// The key can't be one of ours.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The step size can't be one of ours.
+    #[error("a step of {0} s is not supported: 15 to 120 are")]
+    Period(u32),
+    /// A counter instead of the time.
+    #[error("it counts (HOTP), and only time-based keys (TOTP) can be imported; enrol the device anew")]
+    Counter,
+    /// A password of the other system.
+    #[error(
+        "it has a PIN, which this system does not ask for; enrol the device anew, or write - in its place"
+    )]
+    Pin,
+    /// Not what the other system writes.
+    #[error("{0}")]
+    Form(&'static str),
+}
+
+impl Why {
+    fn at(self, line: usize) -> LineError {
+        LineError { line, why: self }
+    }
+
+    /// True if [`crate::otp::Strength::AllowWeak`] would let it pass.
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
+        let Self::Secret(SecretError::TooShort { bits, .. }) = self else { return false };
+        u32::try_from(*bits).is_ok_and(|bits| (Secret::WEAK_MIN_BITS..Secret::MIN_BITS).contains(&bits))
+    }
+}
+
+fn sha1(digits: u8, period: u32) -> Result<Params, Why> {
+    Params::new(crate::otp::Algorithm::Sha1, digits, period).map_err(|error| match error {
+        ParamsError::Period { period } => Why::Period(period),
+        ParamsError::Digits { .. } | ParamsError::Algorithm { .. } => {
+            Why::Form("a number of digits that is not 6, 7 or 8")
+        }
+    })
+}

@@ -1,0 +1,294 @@
+//! Files of the real google-authenticator command and of the real pam_oath, imported: who logged in there logs in here.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use qrtotp_tests::{
+    Output, Phone, Sandbox,
+    host::{PAM_AUTH_ERR, PAM_SUCCESS, SERVICE},
+};
+
+const FILE: &str = "/home/alice/.google_authenticator";
+
+fn host() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.add_user("bobby");
+    sandbox.stack("");
+    sandbox
+}
+
+/// What a person does on the other system: the phone and the scratch codes.
+fn google_authenticator(sandbox: &Sandbox, user: &str, arguments: &[&str]) -> (Phone, Vec<String>) {
+    let argv = [&["google-authenticator", "-C", "-f", "-q", "-u"], arguments].concat();
+    sandbox.run_as(user, &argv).success();
+    let text = sandbox.read(&format!("/home/{user}/.google_authenticator"));
+    let phone = Phone { period: 60, ..Phone::new(text.lines().next().unwrap()) };
+    let scratch: Vec<String> =
+        text.lines().skip(1).filter(|l| !l.starts_with('"')).map(str::to_owned).collect();
+    sandbox.keep_secret(&phone.key);
+    scratch.iter().for_each(|code| sandbox.keep_secret(code));
+    phone.settle(20);
+    (phone, scratch)
+}
+
+const TIME_BASED: [&str; 5] = ["-t", "-d", "-w17", "-S", "60"];
+
+/// A login at the other system's module.
+fn log_in_there(sandbox: &Sandbox, module: &str, user: &str, code: &str) -> i32 {
+    sandbox.pam(SERVICE, &format!("auth required {module}\naccount required pam_permit.so\n"));
+    let code = sandbox.answer(user, code);
+    sandbox.stack("");
+    code
+}
+
+fn import(sandbox: &Sandbox, arguments: &[&str]) -> Output {
+    sandbox.run(&[&["qrtotp", "import"], arguments].concat())
+}
+
+fn google(sandbox: &Sandbox, arguments: &[&str]) -> Output {
+    import(sandbox, &[&["google-authenticator"], arguments].concat())
+}
+
+fn devices(sandbox: &Sandbox, user: &str) -> usize {
+    sandbox.run(&["qrtotp", "status", user, "--json"]).success().stdout.matches("\"id\": \"c-").count()
+}
+
+#[test]
+fn who_used_google_authenticator_logs_in_with_the_next_code_and_the_scratch_codes_but_no_used_one() {
+    let sandbox = host();
+    let (phone, scratch) = google_authenticator(&sandbox, "alice", &TIME_BASED);
+    assert_eq!(scratch.len(), 5);
+    let used = phone.previous_code();
+    assert_eq!(log_in_there(&sandbox, "pam_google_authenticator.so", "alice", &used), PAM_SUCCESS);
+    assert_eq!(log_in_there(&sandbox, "pam_google_authenticator.so", "alice", &scratch[4]), PAM_SUCCESS);
+
+    let said = google(&sandbox, &["alice"]).success().stdout;
+    assert!(said.contains("4 scratch codes") && said.contains("26 bits"), "{said}");
+    assert!(said.contains("from 8 steps back to 8 ahead") && said.contains(FILE), "{said}");
+    let event = sandbox.log.wait(&["event=credential_imported", "user=alice"]);
+    assert!(event.contains("label=google-authenticator left=4"), "{event}");
+
+    assert_eq!(sandbox.answer("alice", &used), PAM_AUTH_ERR, "used there");
+    let _ = sandbox.log.wait(&["event=login result=denied reason=replayed_code", "user=alice"]);
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_AUTH_ERR, "a code works once");
+    assert_eq!(sandbox.answer("alice", &scratch[4]), PAM_AUTH_ERR, "used there");
+    for code in &scratch[..2] {
+        assert_eq!(sandbox.answer("alice", code), PAM_SUCCESS);
+        assert_eq!(sandbox.answer("alice", code), PAM_AUTH_ERR, "a scratch code works once");
+    }
+    let again = google(&sandbox, &["alice"]).exited(1);
+    assert!(again.stderr.contains("enrolled already"), "{again:?}");
+}
+
+#[test]
+fn a_clock_that_google_authenticator_knew_to_be_off_is_known_here() {
+    let sandbox = host();
+    let (phone, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
+    sandbox.append(FILE, "\" TIME_SKEW -5\n");
+    let theirs = phone.code_of_step(phone.step() - 6);
+    assert_eq!(log_in_there(&sandbox, "pam_google_authenticator.so", "alice", &theirs), PAM_SUCCESS);
+    let said = google(&sandbox, &["alice"]).success().stdout;
+    assert!(said.contains("300 s behind"), "{said}");
+    assert_eq!(sandbox.answer("alice", &theirs), PAM_AUTH_ERR, "used there");
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_AUTH_ERR);
+    assert_eq!(sandbox.answer("alice", &phone.code_of_step(phone.step() - 5)), PAM_SUCCESS);
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_a_shredded_file_is_overwritten_and_gone() {
+    let sandbox = host();
+    let (phone, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
+    let before = sandbox.read(FILE);
+    let said = google(&sandbox, &["alice", "--dry-run"]).success().stdout;
+    assert!(said.contains("would be imported") && said.contains("Nothing was changed"), "{said}");
+    assert!(
+        !sandbox.exists("/etc/qrtotp/seal.key") && sandbox.read(FILE) == before,
+        "a dry run changed something"
+    );
+
+    // A second name of the file shows what became of its bytes.
+    sandbox.run(&["ln", FILE, "/home/alice/second"]).success();
+    let said = google(&sandbox, &["alice", "--shred"]).success().stdout;
+    assert!(said.contains("copy-on-write"), "{said}");
+    assert!(!sandbox.exists(FILE));
+    let bytes = sandbox.read("/home/alice/second");
+    assert!(bytes.len() == before.len() && bytes.bytes().all(|byte| byte == b'#'), "{bytes}");
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+}
+
+#[test]
+fn what_is_no_plain_file_of_the_user_is_refused_and_nothing_waits_for_it() {
+    let sandbox = host();
+    sandbox.make_store();
+    let (_, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
+    let (good, home) = (sandbox.read(FILE), "/home/alice");
+    sandbox.overwrite("/root/secret", &good);
+    sandbox.run(&["chmod", "600", "/root/secret"]).success();
+    for (what, script, why) in [
+        ("a pipe", format!("rm -f {FILE}; setpriv --reuid alice mkfifo -m 600 {FILE}"), "regular file"),
+        ("a link to root's file", format!("rm -f {FILE}; ln -s /root/secret {FILE}"), "link"),
+        (
+            "a link to a good file",
+            format!("rm -f {FILE}; cp /root/secret {home}/x; chown alice {home}/x; ln -s x {FILE}"),
+            "link",
+        ),
+        ("a directory", format!("rm -f {FILE}; mkdir {FILE}"), "regular file"),
+        ("somebody else's", format!("rmdir {FILE}; install -m 600 -o bobby /root/secret {FILE}"), ""),
+        (
+            "one that others may read",
+            format!("rm -f {FILE}; install -m 644 -o alice /root/secret {FILE}"),
+            "read by others",
+        ),
+        (
+            "too large",
+            format!(
+                "rm -f {FILE}; head -c 65537 /dev/zero | tr '\\0' '\\n' >{FILE}; chmod 600 {FILE}; chown alice {FILE}"
+            ),
+            "64 KiB",
+        ),
+        (
+            "in a home that others may write to",
+            format!("install -m 600 -o alice /root/secret {FILE}; chmod 777 {home}"),
+            "others may write",
+        ),
+    ] {
+        sandbox.run(&["sh", "-c", &script]).success();
+        let refused = google(&sandbox, &["alice"]);
+        assert!(
+            matches!(refused.status.code(), Some(1 | 2)) && refused.stderr.contains(why),
+            "{what}: {refused:?}"
+        );
+        assert_eq!(devices(&sandbox, "alice"), 0, "{what}");
+    }
+    sandbox.run(&["chmod", "700", home]).success();
+    google(&sandbox, &["alice"]).success();
+}
+
+#[test]
+fn no_component_below_the_home_may_be_a_link() {
+    let sandbox = host();
+    let (_, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
+    let script = format!(
+        "mkdir -p /home/alice/real && mv {FILE} /home/alice/real/ga && ln -s real /home/alice/link && chown -h alice: /home/alice/*"
+    );
+    sandbox.run(&["sh", "-c", &script]).success();
+    let refused = google(&sandbox, &["alice", "--path", "~/link/ga"]).exited(1);
+    assert!(refused.stderr.contains("/home/alice/link is a symbolic link"), "{refused:?}");
+    let refused = google(&sandbox, &["alice", "--path", "~/real/../real/ga"]).exited(1);
+    assert!(refused.stderr.contains("plain absolute path"), "{refused:?}");
+    google(&sandbox, &["alice", "--path", "${HOME}/real/ga"]).success();
+}
+
+#[test]
+fn files_that_are_kept_outside_of_homes_are_found_by_their_pattern() {
+    let sandbox = host();
+    let (alice, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
+    let (bobby, _) = google_authenticator(&sandbox, "bobby", &TIME_BASED);
+    let script = "mkdir -m 755 /var/ga && mv /home/alice/.google_authenticator /var/ga/alice && mkdir -m 700 /var/roots && \
+                  mv /home/bobby/.google_authenticator /var/roots/bobby && chown root: /var/roots/bobby";
+    sandbox.run(&["sh", "-c", script]).success();
+    let none = google(&sandbox, &["alice"]).exited(1);
+    assert!(none.stderr.contains("has no /home/alice/.google_authenticator"), "{none:?}");
+    google(&sandbox, &["alice", "--path", "/var/ga/${USER}"]).success();
+    google(&sandbox, &["bobby", "--path", "/var/roots/%u", "--shred"]).success();
+    assert!(!sandbox.exists("/var/roots/bobby"));
+    assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);
+    assert_eq!(sandbox.answer("bobby", &bobby.code()), PAM_SUCCESS);
+}
+
+#[test]
+fn of_all_homes_a_bad_file_stops_its_owner_only_and_nobody_gets_a_second_device() {
+    let sandbox = host();
+    for user in ["carol", "dave", "erin"] {
+        sandbox.add_user(user);
+    }
+    let enrolled = sandbox.import("dave");
+    let (alice, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
+    google_authenticator(&sandbox, "bobby", &["-c", "-w5"]);
+    google_authenticator(&sandbox, "carol", &TIME_BASED);
+    let (intruder, _) = google_authenticator(&sandbox, "dave", &TIME_BASED);
+    sandbox.append("/home/carol/.google_authenticator", "1234567\n");
+
+    let all = google(&sandbox, &["--all-homes"]).exited(1);
+    assert!(
+        all.stdout.contains("alice: imported as c-") && all.stdout.contains("1 imported, 3 refused"),
+        "{all:?}"
+    );
+    for why in [
+        "bobby: /home/bobby/.google_authenticator, line 3: it counts (HOTP)",
+        "carol: /home/carol/.google_authenticator, line 11:",
+        "dave: dave has devices already",
+    ] {
+        assert!(all.stderr.contains(why), "{why}: {all:?}");
+    }
+    assert_eq!([devices(&sandbox, "alice"), devices(&sandbox, "dave")], [1, 1]);
+    assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);
+    assert_eq!(sandbox.answer("dave", &intruder.code()), PAM_AUTH_ERR);
+    assert_eq!(sandbox.answer("dave", &enrolled.code()), PAM_SUCCESS);
+}
+
+/// A key for pam_oath, in hexadecimal, and the phone that has it.
+fn oath_key(sandbox: &Sandbox, digits: u8) -> (Phone, String) {
+    let phone = Phone { period: 60, digits, ..Phone::random() };
+    let output =
+        sandbox.run_with_input(&["sh", "-c", "base32 -d | od -An -tx1 | tr -d ' \\n'"], &phone.key).success();
+    sandbox.keep_secret(&phone.key);
+    (phone, output.stdout)
+}
+
+#[test]
+fn who_used_pam_oath_logs_in_with_the_next_code_but_no_used_one() {
+    let sandbox = host();
+    let ((alice, alice_key), (bobby, bobby_key)) = (oath_key(&sandbox, 6), oath_key(&sandbox, 8));
+    let lines = format!("HOTP/T60 alice - {alice_key}\nHOTP/T60/8 bobby - {bobby_key}\n");
+    sandbox.overwrite("/etc/users.oath", &lines);
+    sandbox.run(&["chmod", "600", "/etc/users.oath"]).success();
+    alice.settle(20);
+    let used = alice.previous_code();
+    let module = "pam_oath.so usersfile=/etc/users.oath window=5 digits=6";
+    assert_eq!(log_in_there(&sandbox, module, "alice", &used), PAM_SUCCESS);
+    assert!(sandbox.read("/etc/users.oath").contains(&used), "pam_oath keeps the last code");
+
+    let said = import(&sandbox, &["oath", "/etc/users.oath", "--shred"]).success().stdout;
+    assert!(said.contains("lines imported: 2, refused: 0") && !sandbox.exists("/etc/users.oath"), "{said}");
+    assert_eq!(sandbox.answer("alice", &used), PAM_AUTH_ERR, "used there");
+    assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);
+    assert_eq!(sandbox.answer("bobby", &bobby.code()[2..]), PAM_AUTH_ERR, "six digits of eight");
+    assert_eq!(sandbox.answer("bobby", &bobby.code()), PAM_SUCCESS);
+}
+
+#[test]
+fn lines_of_users_oath_that_can_not_be_imported_are_named_and_left() {
+    let sandbox = host();
+    let ((alice, good), (_, other)) = (oath_key(&sandbox, 6), oath_key(&sandbox, 6));
+    let bad = [
+        format!("HOTP bobby - {other}"),
+        format!("HOTP/T30 bobby 8711 {other}"),
+        format!("HOTP/T30 nobody-of-that-name - {other}"),
+        format!("HOTP/T30 bobby - {}", &other[..20]),
+    ];
+    let file = "/etc/users.oath";
+    sandbox.overwrite(file, &format!("# ours\n{}\nHOTP/T60 alice - {good}\n", bad.join("\n")));
+    let open = import(&sandbox, &["oath", file]).exited(1);
+    assert!(open.stderr.contains("may be read by others"), "{open:?}");
+    sandbox.run(&["chmod", "600", file]).success();
+    let dry = import(&sandbox, &["oath", file, "--dry-run"]).exited(1);
+    assert!(dry.stdout.contains("lines that would be imported: 1, refused: 4"), "{dry:?}");
+
+    let said = import(&sandbox, &["oath", file, "--shred"]).exited(1);
+    for why in [
+        "line 2, bobby: it counts (HOTP)",
+        "line 3, bobby: it has a PIN",
+        "line 4, nobody-of-that-name: there is no user",
+        "line 5, bobby: the key has only 80 bits",
+        "--weak",
+    ] {
+        assert!(said.stderr.contains(why), "{why}: {said:?}");
+    }
+    assert!(!said.stderr.contains(&other[..20]) && !said.stderr.contains("8711"), "{said:?}");
+    let left = sandbox.read(file);
+    assert!(!left.contains(&good) && bad.iter().all(|line| left.contains(line.as_str())), "{left}");
+    assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);
+    import(&sandbox, &["oath", file, "--weak"]).exited(1);
+    assert_eq!(devices(&sandbox, "bobby"), 1);
+}
