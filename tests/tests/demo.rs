@@ -21,8 +21,15 @@ fn the_demo_without_a_terminal_goes_through_by_itself() {
         .unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{shown}\n{}", String::from_utf8_lossy(&output.stderr));
-    for part in ["logged in as demo", "sudo", "refused", "event=login result=accepted", "event=recovery_used"]
-    {
+    for part in [
+        "logged in as demo",
+        "sudo",
+        "refused",
+        "event=login result=accepted",
+        "event=recovery_used",
+        "event=credential_imported user=veteran",
+        "logged in as veteran",
+    ] {
         assert!(shown.contains(part), "no {part:?} in:\n{shown}");
     }
 }

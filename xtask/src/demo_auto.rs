@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, ensure};
 use qrtotp_tests::{Phone, Pty, Sandbox, clock, users::PASSWORD};
 
-use crate::{demo::USER, step::say};
+use crate::{demo::USER, demo_import, step::say};
 
 /// sshd's and our prompts.
 const PASSWORD_PROMPT: &str = "assword: ";
@@ -24,12 +24,12 @@ pub fn run(sandbox: &Sandbox) -> Result<()> {
 
     say("logging in over ssh with the password and the code on the phone");
     let code = fresh_code(phone);
-    let (inside, mut session) = ssh(sandbox, &code);
+    let (inside, mut session) = ssh(sandbox, USER, &code);
     show(&session.transcript());
     ensure!(inside, "the right code was not accepted");
 
     say("the same code again: it must be refused");
-    let (inside, mut replay) = ssh(sandbox, &code);
+    let (inside, mut replay) = ssh(sandbox, USER, &code);
     show(&replay.transcript());
     ensure!(!inside, "a code was accepted twice");
     let _ = (session.finish(), replay.finish());
@@ -46,12 +46,12 @@ pub fn run(sandbox: &Sandbox) -> Result<()> {
     ensure!(status.success() && shown.contains("root"), "sudo did not accept the code");
 
     say("the phone is lost: a recovery code instead");
-    let (inside, mut recovery) = ssh(sandbox, &enrolment.recovery_codes[0]);
+    let (inside, mut recovery) = ssh(sandbox, USER, &enrolment.recovery_codes[0]);
     show(&recovery.transcript());
     ensure!(inside, "the recovery code was not accepted");
 
     say("the same recovery code again: it must be refused");
-    let (inside, mut again) = ssh(sandbox, &enrolment.recovery_codes[0]);
+    let (inside, mut again) = ssh(sandbox, USER, &enrolment.recovery_codes[0]);
     show(&again.transcript());
     ensure!(!inside, "a recovery code was accepted twice");
     let _ = (recovery.finish(), again.finish());
@@ -63,17 +63,17 @@ pub fn run(sandbox: &Sandbox) -> Result<()> {
         accepted == 3 && denied == 2,
         "the log has {accepted} accepted and {denied} denied logins, not 3 and 2"
     );
-    Ok(())
+    demo_import::run(sandbox)
 }
 
 /// Logs in with the real client; tells whether the remote command ran.
-fn ssh(sandbox: &Sandbox, code: &str) -> (bool, Pty) {
-    let mut client = sandbox.ssh(USER, "echo logged in as $USER");
+pub fn ssh(sandbox: &Sandbox, user: &str, code: &str) -> (bool, Pty) {
+    let mut client = sandbox.ssh(user, "echo logged in as $USER");
     client.expect(PASSWORD_PROMPT);
     client.send(PASSWORD);
     client.expect(CODE_PROMPT);
     client.send(code);
-    let inside = client.expect_one(&["logged in as demo", "Permission denied"]) == 0;
+    let inside = client.expect_one(&[&format!("logged in as {user}"), "Permission denied"]) == 0;
     (inside, client)
 }
 
@@ -101,7 +101,7 @@ fn fresh_code(phone: &Phone) -> String {
 }
 
 /// Prints what the person would have seen.
-fn show(transcript: &str) {
+pub fn show(transcript: &str) {
     for line in transcript.lines() {
         println!("    | {line}");
     }

@@ -10,6 +10,7 @@ mod build;
 mod deb;
 mod demo;
 mod demo_auto;
+mod demo_import;
 mod step;
 mod test;
 
