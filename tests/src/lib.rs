@@ -14,6 +14,7 @@ pub mod enrol;
 pub mod first_login;
 pub mod host;
 pub mod log;
+pub mod output;
 pub mod phone;
 pub mod pty;
 pub mod sandbox;
@@ -23,6 +24,7 @@ pub mod sshd;
 pub mod stacks;
 pub mod users;
 
+pub use output::Output;
 pub use phone::Phone;
 pub use pty::Pty;
-pub use sandbox::{Output, Sandbox, State};
+pub use sandbox::{Sandbox, State};

@@ -5,13 +5,12 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
-    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, Mutex},
 };
 
-use crate::{artefacts, log::Log};
+use crate::{Output, artefacts, log::Log};
 
 /// Where the sandbox's records are.
 pub const STATE_DIR: &str = "/var/lib/qrtotp";
@@ -39,14 +38,6 @@ pub struct Sandbox {
 /// Everything that programs in the sandbox have printed, for the search for secrets.
 pub(crate) type Transcripts = Arc<Mutex<Vec<Arc<Mutex<String>>>>>;
 
-/// How a program ended and what it printed.
-#[derive(Debug)]
-pub struct Output {
-    pub status: ExitStatus,
-    pub stdout: String,
-    pub stderr: String,
-}
-
 impl Sandbox {
     /// With the module, the command and a configuration that names only the state directory and an issuer.
     #[must_use]
@@ -61,17 +52,30 @@ impl Sandbox {
 
     #[must_use]
     pub fn with_artefacts(state: State, module: &Path, command: &Path) -> Self {
-        let sandbox = Self::bare(state);
-        sandbox.install(module, &format!("{}/pam_qrtotp.so", sandbox.security), 0o644);
-        sandbox.install(command, "/usr/local/bin/qrtotp", 0o755);
-        fs::create_dir(sandbox.path("/etc/qrtotp")).unwrap();
-        sandbox.configure("");
-        sandbox
+        Self::bare(state).with(module, command)
+    }
+
+    /// The same on the files of another Debian, such as mmdebstrap makes, and in the network of `beside`.
+    #[must_use]
+    pub fn on_root(root: Option<&Path>, beside: Option<&Sandbox>, module: &Path, command: &Path) -> Self {
+        Self::start(State::Tmpfs("size=16m"), root, beside).with(module, command)
+    }
+
+    fn with(self, module: &Path, command: &Path) -> Self {
+        self.install(module, &format!("{}/pam_qrtotp.so", self.security), 0o644);
+        self.install(command, "/usr/local/bin/qrtotp", 0o755);
+        fs::create_dir(self.path("/etc/qrtotp")).unwrap();
+        self.configure("");
+        self
     }
 
     /// Without anything of ours: for proving the harness, and for installing peers.
     #[must_use]
     pub fn bare(state: State) -> Self {
+        Self::start(state, None, None)
+    }
+
+    fn start(state: State, root: Option<&Path>, beside: Option<&Sandbox>) -> Self {
         assert!(
             rustix::process::geteuid().is_root(),
             "sandboxes need root: run `cargo xtask test`, which uses sudo"
@@ -80,10 +84,22 @@ impl Sandbox {
             State::Tmpfs(options) => ("tmpfs", options, ""),
             State::Ext4(size) => ("ext4", "noatime", size),
         };
-        let mut holder = Command::new("unshare")
-            .args(["--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child"])
+        let mut holder = match beside {
+            None => Command::new("unshare"),
+            Some(other) => {
+                let mut enter = Command::new("nsenter");
+                enter.args(["--net", "--target", &other.pid.to_string(), "unshare"]);
+                enter
+            }
+        };
+        if beside.is_none() {
+            holder.arg("--net");
+        }
+        let mut holder = holder
+            .args(["--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child"])
             .args(["bash", "-c", include_str!("sandbox.sh")])
             .envs([("STATE_FS", kind), ("STATE_OPTIONS", options), ("STATE_SIZE", size)])
+            .env("ROOT", root.unwrap_or(Path::new("")))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -276,25 +292,6 @@ impl Drop for Sandbox {
         } else {
             self.assert_nothing_leaked();
         }
-    }
-}
-
-impl Output {
-    /// Panics unless the exit code is 0.
-    pub fn success(self) -> Self {
-        self.exited(0)
-    }
-
-    /// Panics unless the exit code is `code`.
-    pub fn exited(self, code: i32) -> Self {
-        assert!(self.status.code() == Some(code), "expected exit code {code}: {self:#?}");
-        self
-    }
-
-    /// The signal that ended it, if one did.
-    #[must_use]
-    pub fn signal(&self) -> Option<i32> {
-        self.status.signal()
     }
 }
 

@@ -2,7 +2,8 @@
 # private host and then waits: when the harness closes standard input, or dies, it ends and the kernel takes
 # every process and every mount of the sandbox with it.
 #
-# From the environment: STATE_FS (tmpfs | ext4 | none), STATE_OPTIONS (mount options), STATE_SIZE (for ext4).
+# From the environment: STATE_FS (tmpfs | ext4 | none), STATE_OPTIONS (mount options), STATE_SIZE (for ext4),
+# ROOT (a directory with another system's files, or empty: the machine's own).
 set -euo pipefail
 umask 022
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -11,7 +12,16 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 read -r outer_pid _ </proc/self/stat
 
 mount --make-rprivate /
+if [ -n "$ROOT" ]; then
+    mount -t tmpfs -o mode=755 layer /mnt
+    mkdir /mnt/upper /mnt/work /mnt/root
+    mount -t overlay -o "lowerdir=$ROOT,upperdir=/mnt/upper,workdir=/mnt/work" root /mnt/root
+    cd /mnt/root
+    pivot_root . mnt
+    cd /
+fi
 mount -t proc proc /proc
+[ -z "$ROOT" ] || umount -l /mnt
 mount -t tmpfs -o mode=755 run /run
 mkdir -p /run/lock /run/sshd /run/sudo /run/sandbox
 chmod 700 /run/sandbox
@@ -19,7 +29,7 @@ chmod 700 /run/sandbox
 # What is written to these lands in a tmpfs; the host's own directory is only read.
 security=$(dirname "$(find /usr/lib/*/security /usr/lib/security /usr/lib64/security -name pam_unix.so 2>/dev/null | head -n 1)")
 layer=0
-for directory in /etc /var /usr/local /usr/share/pam-configs "$security"; do
+[ -n "$ROOT" ] || for directory in /etc /var /usr/local /usr/share/pam-configs "$security"; do
     layer=$((layer + 1))
     mkdir -p "/run/sandbox/$layer/upper" "/run/sandbox/$layer/work"
     mount -t overlay -o "lowerdir=$directory,upperdir=/run/sandbox/$layer/upper,workdir=/run/sandbox/$layer/work" \

@@ -17,6 +17,12 @@ pub fn scan(text: &str, background: Background) -> Option<String> {
 /// The same, on a terminal of so many columns and rows, such as `80x24`.
 #[must_use]
 pub fn scan_off(text: &str, background: Background, geometry: &str) -> Option<String> {
+    photograph(text, background, geometry).0
+}
+
+/// The same, with the photograph (PNG), for other scanners.
+#[must_use]
+pub fn photograph(text: &str, background: Background, geometry: &str) -> (Option<String>, Vec<u8>) {
     let sandbox = Sandbox::bare(State::Tmpfs("size=1m"));
     sandbox.overwrite("/tmp/text", text);
     sandbox.overwrite("/tmp/screen.sh", include_str!("screen.sh"));
@@ -28,5 +34,6 @@ pub fn scan_off(text: &str, background: Background, geometry: &str) -> Option<St
         .run(&[&["bash", "/tmp/screen.sh", "/tmp/text"][..], &colours, &[geometry]].concat())
         .success();
     let read = output.stdout.trim();
-    (!read.is_empty()).then(|| read.to_owned())
+    let photo = std::fs::read(sandbox.path("/tmp/photo.png")).unwrap();
+    ((!read.is_empty()).then(|| read.to_owned()), photo)
 }

@@ -1,5 +1,6 @@
 # Shows FILE in a real terminal emulator, photographs the screen and lets a real scanner read it.
 # Arguments: FILE BACKGROUND FOREGROUND GEOMETRY. Prints what the scanner reads, nothing when it reads nothing.
+# The photograph stays in /tmp/photo.png.
 set -euo pipefail
 file=$1 background=$2 foreground=$3 geometry=$4
 work=$(mktemp -d)
@@ -20,10 +21,10 @@ for _ in $(seq 200); do [ -e shown ] && break || sleep 0.05; done
 
 for _ in 1 2 3 4; do
     sleep 0.3
-    import -window root photo.png
+    import -window root /tmp/photo.png
     # A camera is never quite in focus; letters ("##") only become areas that way.
     for blur in 0 1 2 3 4 5; do
-        convert photo.png -colorspace gray -blur "0x$blur" scan.png
+        convert /tmp/photo.png -colorspace gray -blur "0x$blur" scan.png
         text=$(zbarimg --raw --quiet scan.png 2>/dev/null || true)
         [ -z "$text" ] || { printf '%s\n' "$text"; exit 0; }
     done

@@ -42,6 +42,9 @@ pub const TEST: &[&str] = &[
 /// What the package needs on top.
 pub const DEB: &[&str] = &["debhelper", "dpkg-dev"];
 
+/// What the proof needs on top: other systems' files, other scanners.
+pub const PROOF: &[&str] = &["mmdebstrap", "python3-venv"];
+
 /// What the comparison needs on top.
 pub const BENCH: &[&str] = &["strace", "valgrind"];
 

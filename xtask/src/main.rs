@@ -1,4 +1,4 @@
-//! `cargo xtask demo | test | bench | deb`: what a developer and CI run. Every step says what it does.
+//! `cargo xtask demo | test | bench | proof | deb`: what a developer and CI run. Every step says what it does.
 //!
 //! The harness reports by panicking, and so may what is built on it.
 #![allow(clippy::panic)]
@@ -11,6 +11,9 @@ mod deb;
 mod demo;
 mod demo_auto;
 mod demo_import;
+mod proof;
+mod proof_decoders;
+mod proof_systems;
 mod step;
 mod test;
 
@@ -20,6 +23,7 @@ const HELP: &str = "\
 cargo xtask test [--fast]   everything that must hold; --fast leaves out the end-to-end tests
 cargo xtask demo [--auto]   a real sshd in a private namespace, for you to log in to; --auto plays the person too
 cargo xtask bench           instructions and syncs of one login, beside google-authenticator
+cargo xtask proof           enrolment between several OpenSSH releases, read by several scanners; writes docs/PROOF.md
 cargo xtask deb             the Debian package, in target/deb
 ";
 
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(false),
         ["demo", "--auto"] => demo::run(true),
         ["bench"] => bench::run(),
+        ["proof"] => proof::run(),
         ["deb"] => deb::package(),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
