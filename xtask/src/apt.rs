@@ -42,7 +42,7 @@ pub const TEST: &[&str] = &[
 /// What the package needs on top.
 pub const DEB: &[&str] = &["debhelper", "dpkg-dev"];
 
-/// What the proof needs on top: other systems' files, other scanners.
+/// What the proofs need on top: other systems' files, other scanners.
 pub const PROOF: &[&str] = &["mmdebstrap", "python3-venv"];
 
 /// What the comparison needs on top.

@@ -67,7 +67,7 @@ impl Decoders {
     fn others(&self, zbar: Option<String>, photo: &[u8], more: &[&str]) -> Result<Vec<Reading>> {
         let file = self.directory.join("photo.png");
         fs::write(&file, photo)?;
-        let script = build::workspace().join("xtask/src/decode.py");
+        let script = build::workspace().join("xtask/src/proof/openssh/decode.py");
         let output = Command::new(&self.python).arg(script).arg(&file).args(more).output()?;
         fs::remove_file(&file)?;
         if !output.status.success() {

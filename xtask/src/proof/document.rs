@@ -1,0 +1,83 @@
+//! docs/PROOF.md: one section for each proof, each with the commit that it was carried out on.
+
+use std::{fs, io, process::Command};
+
+use anyhow::{Result, ensure};
+
+use super::{Findings, PROOFS, Proof};
+use crate::build;
+
+const PATH: &str = "docs/PROOF.md";
+const HEAD: &str = "# What was seen to hold\n\nWritten by `cargo xtask proof`; not by hand. Each section names the commit that it was carried out on.\n";
+
+/// Puts what was found in the place of the proof's last section.
+pub fn keep(proof: &Proof, found: &Findings) -> Result<()> {
+    let path = build::workspace().join(PATH);
+    let old = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        other => other?,
+    };
+    fs::write(path, replace(&old, proof, &section(proof, found, &commit()?)))?;
+    Ok(())
+}
+
+fn section(proof: &Proof, found: &Findings, commit: &str) -> String {
+    let mut out = format!("## {}\n\n`cargo xtask proof {}`, {commit}.\n\n", proof.title, proof.name);
+    out.push_str(found.text.trim());
+    out.push('\n');
+    for failure in &found.failures {
+        out.push_str(&format!("\n**Failed:** {failure}\n"));
+    }
+    out
+}
+
+/// The document with this section; those of proofs that are no longer there go.
+fn replace(old: &str, proof: &Proof, section: &str) -> String {
+    let old: Vec<_> = old.split("\n## ").skip(1).collect();
+    let mut out = HEAD.to_owned();
+    for other in PROOFS {
+        out.push('\n');
+        if other.name == proof.name {
+            out.push_str(section);
+        } else if let Some(kept) = old.iter().find(|kept| kept.lines().next() == Some(other.title)) {
+            out.push_str("## ");
+            out.push_str(kept.trim_end());
+            out.push('\n');
+        } else {
+            out.pop();
+        }
+    }
+    out
+}
+
+/// What is checked out, with its date.
+pub fn commit() -> Result<String> {
+    let git = |arguments: &[&str]| -> Result<String> {
+        let output = Command::new("git").current_dir(build::workspace()).args(arguments).output()?;
+        ensure!(output.status.success(), "git: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    };
+    let commit = git(&["show", "--no-patch", "--date=short", "--format=commit %h of %ad", "HEAD"])?;
+    let changed = git(&["status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs"])?;
+    Ok(format!("{commit}{}", if changed.is_empty() { "" } else { ", with changes on top" }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_replaces_its_own_section_and_no_other() {
+        let [first, ..] = PROOFS else { panic!("no proofs") };
+        let found = |text: &str| Findings { text: text.into(), failures: vec!["a wheel came off".into()] };
+        let once = replace("", first, &section(first, &found("a table"), "commit 1"));
+        assert!(once.starts_with("# What was seen to hold\n"), "{once}");
+        assert!(once.contains("commit 1.\n\na table\n\n**Failed:** a wheel came off\n"), "{once}");
+        let twice = replace(&once, first, &section(first, &found("another"), "commit 2"));
+        assert!(twice.contains("another") && !twice.contains("a table"), "{twice}");
+        if let [_, second, ..] = PROOFS {
+            let both = replace(&twice, second, &section(second, &found("its own"), "commit 3"));
+            assert!(both.contains("another") && both.contains("its own"), "{both}");
+        }
+    }
+}

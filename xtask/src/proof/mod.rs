@@ -1,0 +1,68 @@
+//! `cargo xtask proof [NAME…]`: what takes too long for every test run. Each proof writes its own section of docs/PROOF.md.
+
+mod document;
+mod openssh;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::step::{is_root, say};
+
+/// What one proof found. Kept whether or not it succeeded, for a document that only knows successes proves nothing.
+#[derive(Default)]
+pub struct Findings {
+    /// Markdown, without headings of the first or second level.
+    pub text: String,
+    /// What did not hold, one sentence each.
+    pub failures: Vec<String>,
+}
+
+struct Proof {
+    /// As the command line calls it.
+    name: &'static str,
+    /// The section's heading.
+    title: &'static str,
+    run: fn() -> Result<Findings>,
+}
+
+/// In the order of the document.
+const PROOFS: &[Proof] =
+    &[Proof { name: "openssh", title: "Enrolment between OpenSSH releases", run: openssh::run }];
+
+/// Runs the proofs of these names, or all.
+///
+/// # Errors
+/// A name that no proof has, or something did not hold; the document says what.
+pub fn run(names: &[&str]) -> Result<()> {
+    ensure!(is_root(), "the proofs need root for their namespaces, mounts and limits: run it as root");
+    for name in names {
+        known(name)?;
+    }
+    let mut failures = Vec::new();
+    for proof in PROOFS.iter().filter(|proof| names.is_empty() || names.contains(&proof.name)) {
+        say(&format!("proof: {}", proof.title));
+        let mut found = match (proof.run)() {
+            Ok(found) => found,
+            Err(error) => {
+                failures.push(format!("{}: it could not be carried out: {error:#}", proof.name));
+                continue;
+            }
+        };
+        print!("{}", found.text);
+        for failure in &found.failures {
+            eprintln!("{failure}");
+        }
+        document::keep(proof, &found)?;
+        failures.append(&mut found.failures);
+    }
+    ensure!(failures.is_empty(), "{} things failed:\n{}", failures.len(), failures.join("\n"));
+    say("everything held; docs/PROOF.md is written");
+    Ok(())
+}
+
+fn known(name: &str) -> Result<()> {
+    if PROOFS.iter().any(|proof| proof.name == name) {
+        return Ok(());
+    }
+    let names: Vec<_> = PROOFS.iter().map(|proof| proof.name).collect();
+    bail!("there is no proof `{name}`; there are: {}", names.join(", "))
+}
