@@ -46,14 +46,16 @@ pub(crate) fn authenticate(
         Event::login(subject, Verdict::Denied, reason).detail(detail).emit(log);
         Outcome::Denied
     };
-    match HostDirectory.find(&typed) {
-        Ok(Some(person)) if person.uid == getuid().as_raw() => {}
+    // The broker goes by the effective uid. Where the real one is another, it is not clear whose application this is.
+    let uid = getuid().as_raw();
+    let user = match HostDirectory.find(&typed) {
+        Ok(Some(person)) if person.uid == uid && uid == geteuid().as_raw() => person.name,
         Ok(_) => {
             let detail = "an application that does not run as root can check its own user only";
             return deny(host, "not_own_account", detail);
         }
         Err(error) => return deny(host, "lookup_failed", &error.to_string()),
-    }
+    };
     let password = host.password();
     let answer = match (options.first_pass, password) {
         (FirstPass::Forward, _) => {
@@ -74,7 +76,7 @@ pub(crate) fn authenticate(
         }
     };
     let Subject { service, tty, .. } = subject.clone();
-    let request = Request::Verify { service, tty, nullok: options.nullok, answer };
+    let request = Request::Verify { user, service, tty, nullok: options.nullok, answer };
     match verify(Path::new(DEFAULT_SOCKET), &request, LIMIT) {
         Ok(Verdict::Accepted) if host.is_same_user() => Outcome::Accepted,
         Ok(Verdict::Ignored) if host.is_same_user() => Outcome::Ignored,

@@ -79,7 +79,7 @@ impl<'a> Served<'a> {
         match request {
             Request::Enroll { label, .. } => self.enroll(&Label::new(&label)),
             Request::Status { json, .. } => self.status(json),
-            Request::Verify { service, tty, nullok, answer } => {
+            Request::Verify { service, tty, nullok, answer, .. } => {
                 Ok(self.verify(&service, tty, nullok, answer))
             }
             Request::Regenerate { .. } => self.regenerate(),

@@ -271,3 +271,22 @@ fn a_screen_locker_without_root_gets_its_own_users_code_judged_once() {
     drop(broker);
     assert_ne!(unlock("alice", &phone.code()), PAM_SUCCESS, "nobody to ask");
 }
+
+#[test]
+fn an_application_with_two_uids_or_for_a_second_name_of_a_uid_is_denied() {
+    let sandbox = Sandbox::with_broker("");
+    let alice = sandbox.import("alice");
+    let mallory = sandbox.import("mallory");
+    let _broker = sandbox.start_broker();
+    let two_uids = ["setpriv", "--ruid", "alice", "--euid", "mallory", "--clear-groups", "--"];
+    let report = sandbox.login("alice").answer(&mallory.code()).under(&two_uids).run();
+    assert_ne!(report.authenticate(), PAM_SUCCESS, "mallory's code for alice");
+    let passwd = sandbox.read("/etc/passwd");
+    let line = passwd.lines().find(|line| line.starts_with("alice:")).unwrap();
+    sandbox.append("/etc/passwd", &format!("{}\n", line.replacen("alice", "second", 1)));
+    let report = sandbox.login("second").answer(&alice.code()).under(&as_user("alice")).run();
+    assert_ne!(report.authenticate(), PAM_SUCCESS, "alice's code for the second name of her uid");
+    let _ = sandbox.log.wait(&["event=login result=denied reason=broker user=second"]);
+    let report = sandbox.login("alice").answer(&alice.code()).under(&as_user("alice")).run();
+    assert_eq!(report.authenticate(), PAM_SUCCESS);
+}

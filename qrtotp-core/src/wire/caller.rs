@@ -29,6 +29,8 @@ pub enum Request {
     },
     /// Judge an answer that the caller asked for: PAM modules that don't run as root.
     Verify {
+        /// Whom the application logs in; must be the caller.
+        user: String,
         /// The PAM service, as the caller says.
         service: String,
         /// The terminal, as the caller says.
@@ -70,9 +72,9 @@ impl Request {
         match self {
             Self::Enroll { user, .. }
             | Self::Status { user, .. }
+            | Self::Verify { user, .. }
             | Self::Regenerate { user }
             | Self::Revoke { user, .. } => user,
-            Self::Verify { .. } => "",
         }
     }
 }
@@ -98,7 +100,8 @@ impl Message for Request {
                 to.bytes(user.as_bytes());
                 to.byte((*json).into());
             }
-            Self::Verify { service, tty, nullok, answer } => {
+            Self::Verify { user, service, tty, nullok, answer } => {
+                to.bytes(user.as_bytes());
                 to.cut(service, NAME);
                 to.cut(tty, NAME);
                 to.byte((*nullok).into());
@@ -125,6 +128,7 @@ impl Message for Request {
             1 => Self::Enroll { user: name(from, "user")?, label: name(from, "label")? },
             2 => Self::Status { user: name(from, "user")?, json: from.bool("json")? },
             3 => Self::Verify {
+                user: name(from, "user")?,
                 service: name(from, "service")?,
                 tty: name(from, "tty")?,
                 nullok: from.bool("nullok")?,

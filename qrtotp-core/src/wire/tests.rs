@@ -18,6 +18,7 @@ fn requests() -> Vec<Request> {
         Request::Enroll { user: String::new(), label: "Alice's phöne".into() },
         Request::Status { user: user(), json: true },
         Request::Verify {
+            user: "alice".into(),
             service: "xlock".into(),
             tty: ":0".into(),
             nullok: true,
