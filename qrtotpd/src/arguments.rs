@@ -1,18 +1,19 @@
 //! The command line: few options, for an administrator's unit file.
 
 use qrtotp_core::policy::DEFAULT_PATH;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
 const HELP: &str = "\
 qrtotpd: lets people who are not root enrol and look after their own account
 
-Usage: qrtotpd [--listen PATH] [--config FILE] [--idle-exit SECONDS]
+Usage: qrtotpd [--listen PATH] [--config FILE] [--idle-exit SECONDS] [--pam-time SECONDS]
 
   --listen PATH         listen there; without it, on the socket that systemd passes (qrtotpd.socket)
   --config FILE         the configuration [default: /etc/qrtotp/qrtotp.toml]
-  --idle-exit SECONDS   on systemd's socket: end after so long without a connection [default: 60]";
+  --idle-exit SECONDS   on systemd's socket: end after so long without a connection [default: 60]
+  --pam-time SECONDS    how long PAM modules and the person whom they ask may take, 1 to 600 [default: 120]";
 
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,13 +35,19 @@ pub struct Arguments {
     pub config: PathBuf,
     /// How long to stay without a connection.
     pub idle_exit: Duration,
+    /// How long a check of the primary factor may take.
+    pub pam_time: Duration,
 }
 
 impl Arguments {
     /// Reads the command line, without the program's name.
     pub fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Task, String> {
-        let mut read =
-            Self { listen: None, config: PathBuf::from(DEFAULT_PATH), idle_exit: Duration::from_secs(60) };
+        let mut read = Self {
+            listen: None,
+            config: PathBuf::from(DEFAULT_PATH),
+            idle_exit: Duration::from_secs(60),
+            pam_time: Duration::from_secs(120),
+        };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or("an option lacks its value; try --help".to_owned());
             match argument.to_str().unwrap_or_default() {
@@ -51,9 +58,13 @@ impl Arguments {
                 "--listen" => read.listen = Some(PathBuf::from(value()?)),
                 "--config" => read.config = PathBuf::from(value()?),
                 "--idle-exit" => {
-                    let seconds = value()?.to_str().and_then(|text| text.parse().ok());
-                    let seconds = seconds.ok_or("--idle-exit takes a number of seconds")?;
+                    let seconds = number(&value()?).ok_or("--idle-exit takes a number of seconds")?;
                     read.idle_exit = Duration::from_secs(seconds);
+                }
+                "--pam-time" => {
+                    let seconds = number(&value()?).filter(|seconds| (1..=600).contains(seconds));
+                    let seconds = seconds.ok_or("--pam-time takes a number of seconds from 1 to 600")?;
+                    read.pam_time = Duration::from_secs(seconds);
                 }
                 "--primary-factor" => {
                     let name = value()?.into_string().map_err(|_| "not a name")?;
@@ -64,6 +75,10 @@ impl Arguments {
         }
         Ok(Task::Serve(read))
     }
+}
+
+fn number(text: &OsStr) -> Option<u64> {
+    text.to_str()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -79,6 +94,9 @@ mod tests {
         let Ok(Task::Serve(read)) = parse("--listen /run/x --idle-exit 90") else { unreachable!() };
         assert_eq!(read.listen, Some(PathBuf::from("/run/x")));
         assert_eq!((read.config, read.idle_exit), (PathBuf::from(DEFAULT_PATH), Duration::from_secs(90)));
+        let Ok(Task::Serve(read)) = parse("--pam-time 5") else { unreachable!() };
+        assert_eq!(read.pam_time, Duration::from_secs(5));
+        assert!(parse("--pam-time 0").is_err() && parse("--pam-time 601").is_err());
         assert!(parse("--listen").is_err() && parse("--idle-exit soon").is_err() && parse("start").is_err());
         assert_eq!(parse("--primary-factor -x"), Ok(Task::PrimaryFactor("-x".into())));
     }

@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 /// Bytes of stack of a connection's thread: twice what was seen to be used.
 const STACK: usize = 512 * 1024;
@@ -20,6 +21,8 @@ const STACK: usize = 512 * 1024;
 pub struct Door {
     /// Where the configuration is; it is read anew for each request.
     pub config: PathBuf,
+    /// How long a check of the primary factor may take.
+    pub pam_time: Duration,
     /// Who is being served.
     pub seats: Arc<Seats>,
 }
@@ -36,10 +39,10 @@ pub fn greet(door: &Door, stream: UnixStream) {
         send_away(&mut line, "too many connections of yours are open; close some and try again");
         return;
     };
-    let config = door.config.clone();
+    let (config, pam_time) = (door.config.clone(), door.pam_time);
     let serve = move || {
         let _seat = seat;
-        if catch_unwind(AssertUnwindSafe(|| session::serve(&mut line, uid, &config))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| session::serve(&mut line, uid, &config, pam_time))).is_err() {
             let subject = Subject { by: uid.to_string(), service: PROGRAM.into(), ..Subject::default() };
             Event::new(Kind::InternalError, &subject).reason("panic").emit(&mut Syslog::open(PROGRAM));
         }

@@ -34,7 +34,11 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         Some(path) => (bind(path).map_err(|error| format!("{}: {error}", path.display()))?, false),
         None => (passed()?, true),
     };
-    let door = Door { config: arguments.config.clone(), seats: Arc::<Seats>::default() };
+    let door = Door {
+        config: arguments.config.clone(),
+        pam_time: arguments.pam_time,
+        seats: Arc::<Seats>::default(),
+    };
     let idle = activated.then_some(arguments.idle_exit);
     accept(&listener, &door, idle).map_err(|error| format!("the socket can't be used any more: {error}"))
 }

@@ -2,6 +2,7 @@
 //! The only unsafe code of the broker.
 #![allow(unsafe_code)]
 
+use nix::sys::signal::Signal;
 use qrtotp_core::audit::Verdict;
 use qrtotp_core::clock::Deadline;
 use qrtotp_core::flow::Echo;
@@ -16,8 +17,8 @@ use zeroize::Zeroize;
 
 /// /etc/pam.d/qrtotp.
 const SERVICE: &CStr = c"qrtotp";
-/// How long a person may take, all modules together.
-pub const TIME: Duration = Duration::from_secs(120);
+/// The longest that the broker lets us take; then, or if it is gone, it ends.
+const TIME: Duration = Duration::from_secs(600);
 /// What libpam itself allows in one call (PAM_MAX_NUM_MSG).
 const MESSAGES: usize = 32;
 /// Longest answer and its end (PAM_MAX_RESP_SIZE).
@@ -86,6 +87,10 @@ struct Talk {
 
 /// The child: asks libpam about `name` and says what came of it.
 pub fn child(name: &str) -> ExitCode {
+    // The thread that started us waits for us. Should the broker be killed, a module that hangs goes, too.
+    if nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).is_err() {
+        return ExitCode::FAILURE;
+    }
     let (Ok(socket), Ok(user)) = (std::io::stdin().as_fd().try_clone_to_owned(), CString::new(name)) else {
         return ExitCode::FAILURE;
     };

@@ -1,7 +1,7 @@
 //! What each request does: the flows of the core, with the caller as their dialogue.
 
 use crate::caller::Caller;
-use crate::primary;
+use crate::primary::Check;
 use crate::remote::Remote;
 use crate::verify::Given;
 use qrtotp_core::account::{Credential, Label, Standing};
@@ -9,7 +9,7 @@ use qrtotp_core::audit::{Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{
     self, AdminError, Authority, Codes, EnrollDialog, EnrollError, Enrollment, ExistingCode, HostDirectory,
-    Invitation, Login, Options, Outcome, Owner, Selection, Typed, host_name,
+    Invitation, Login, Options, Outcome, Owner, PrimaryThrottle, Selection, Typed, host_name,
 };
 use qrtotp_core::otp::Params;
 use qrtotp_core::policy::Config;
@@ -59,6 +59,8 @@ pub struct Served<'a> {
     /// Whom it is about.
     pub account: &'a Caller,
     pub config: &'a Config,
+    /// How long a check of the primary factor may take.
+    pub pam_time: Duration,
     pub store: &'a FileStore,
     pub person: Remote<'a>,
     pub subject: &'a Subject,
@@ -105,13 +107,16 @@ impl<'a> Served<'a> {
         if self.caller.is_root() {
             return Ok(Authority::Admin(ExistingCode::Skipped));
         }
-        let authority = self.owner().authority()?;
-        if authority == Authority::PrimaryFactor
-            && let Err(reason) = primary::check(&self.account.name, &mut self.person)
-        {
-            Event::new(Kind::EnrollmentRefused, self.subject).reason(reason).emit(self.log);
-            let text = "enrolling needs your password, or a token with a code from an administrator";
-            return Err(Ended::Refused(text.into()));
+        let authority = self.owner().authority().map_err(|error| {
+            if error.is_refusal() {
+                Event::new(Kind::EnrollmentRefused, self.subject).reason(error.reason()).emit(self.log);
+            }
+            Ended::from(AdminError::from(error))
+        })?;
+        if authority == Authority::PrimaryFactor {
+            let (name, rules) = (&self.account.name, self.config.throttle.rules());
+            let throttle = PrimaryThrottle { name, rules, store: self.store };
+            Check::new(throttle, self.pam_time, &mut self.person).run(self.subject, self.log)?;
         }
         Ok(authority)
     }

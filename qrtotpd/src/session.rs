@@ -11,18 +11,19 @@ use qrtotp_core::store::{FileStore, StoreError};
 use qrtotp_core::wire::{FrameError, Line, Request, Say};
 use qrtotp_face::Syslog;
 use std::path::Path;
+use std::time::Duration;
 
 /// Serves whoever the kernel says is `uid`. The request must come at once; then the person has time.
-pub fn serve(line: &mut Line, uid: u32, config: &Path) {
+pub fn serve(line: &mut Line, uid: u32, config: &Path, pam_time: Duration) {
     let last = match line.receive::<Request>() {
-        Ok(request) => answer(line, uid, config, request),
+        Ok(request) => answer(line, uid, config, pam_time, request),
         Err(FrameError::Closed) => return,
         Err(error) => Say::Refused(error.to_string()),
     };
     let _ = line.send(&last); // who is gone does not want to know
 }
 
-fn answer(line: &mut Line, uid: u32, config: &Path, request: Request) -> Say {
+fn answer(line: &mut Line, uid: u32, config: &Path, pam_time: Duration, request: Request) -> Say {
     let caller = match Caller::identify(uid) {
         Ok(caller) => caller,
         Err(why) => return Say::Refused(why.into()),
@@ -51,6 +52,7 @@ fn answer(line: &mut Line, uid: u32, config: &Path, request: Request) -> Say {
         caller: &caller,
         account: &account,
         config: &source.config,
+        pam_time,
         store: &store,
         person: Remote(line),
         subject: &subject,

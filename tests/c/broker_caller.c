@@ -1,6 +1,7 @@
 /* A caller of the broker that keeps to no rule.
  *
  * broker_caller SOCKET send MICROSECONDS   standard input to the broker, so long between two bytes; then what it says
+ * broker_caller SOCKET leave              two frames from standard input: the second once something was heard; then it is gone
  * broker_caller SOCKET flood COUNT         so many connections at once; prints how many it got, and holds them until
  *                                          standard input ends
  */
@@ -52,6 +53,19 @@ static int say(const char *path, useconds_t pause)
     return 0;
 }
 
+static int leave(const char *path)
+{
+    static char sent[65536], heard[65536];
+    ssize_t length = 0, more;
+    while ((more = read(0, sent + length, sizeof sent - length)) > 0)
+        length += more;
+    ssize_t first = 4 + ((unsigned char)sent[2] << 8 | (unsigned char)sent[3]);
+    int fd = call(path, 0);
+    if (fd < 0 || write(fd, sent, first) != first || read(fd, heard, sizeof heard) <= 0)
+        return 1;
+    return write(fd, sent + first, length - first) != length - first;
+}
+
 static int flood(const char *path, long count)
 {
     struct rlimit files = { count + 16, count + 16 };
@@ -72,8 +86,10 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (argc == 4 && strcmp(argv[2], "send") == 0)
         return say(argv[1], (useconds_t)atol(argv[3]));
+    if (argc == 3 && strcmp(argv[2], "leave") == 0)
+        return leave(argv[1]);
     if (argc == 4 && strcmp(argv[2], "flood") == 0)
         return flood(argv[1], atol(argv[3]));
-    fprintf(stderr, "usage: broker_caller SOCKET send MICROSECONDS | flood COUNT\n");
+    fprintf(stderr, "usage: broker_caller SOCKET send MICROSECONDS | leave | flood COUNT\n");
     return 2;
 }

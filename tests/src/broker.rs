@@ -129,6 +129,15 @@ impl Sandbox {
         String::from_utf8_lossy(&child.wait_with_output().unwrap().stdout).into_owned()
     }
 
+    /// Sends a request as `user`, an answer to the first question, and is gone.
+    pub fn answer_and_leave(&self, user: &str, request: &[u8], answer: &[u8]) {
+        let program = self.install_c("broker_caller.c", &[]);
+        let mut command = self.command(Some(user), &["timeout", "60", &program, SOCKET, "leave"]);
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(&[request, answer].concat()).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+
     /// Opens so many connections as `user` and holds them until the child's standard input is closed.
     #[must_use]
     pub fn flood(&self, user: &str, count: usize) -> (Child, usize) {
@@ -141,6 +150,13 @@ impl Sandbox {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         (child, line.trim().strip_prefix("connected=").unwrap().parse().unwrap())
     }
+}
+
+/// A frame as docs/BROKER.md says.
+#[must_use]
+pub fn frame(version: u8, kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(body.len()).unwrap().to_be_bytes();
+    [&[version, kind, length[0], length[1]], body].concat()
 }
 
 /// What runs a program as `user`.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use qrtotp_tests::{
     Sandbox,
-    broker::{DEVICE_QUESTION, ENROLS, PROGRAM, SOCKET},
+    broker::{DEVICE_QUESTION, ENROLS, PROGRAM, SOCKET, frame},
     enrol::recovery_codes,
     host::PAM_SUCCESS,
     users::PASSWORD,
@@ -111,11 +111,6 @@ fn the_reason_of_a_failure_is_in_the_log_and_not_told() {
         "service=qrtotpd",
         "by=alice",
     ]);
-}
-
-fn frame(version: u8, kind: u8, body: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(body.len()).unwrap().to_be_bytes();
-    [&[version, kind, length[0], length[1]], body].concat()
 }
 
 #[test]

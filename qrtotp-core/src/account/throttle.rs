@@ -50,6 +50,40 @@ pub struct Lane {
     pub last_failure: UnixTime,
 }
 
+impl Lane {
+    /// Seconds to wait from `now` until the next attempt is looked at; 0 for none.
+    ///
+    /// A last failure in the future (the clock was set back) counts as just now, so that no stored time
+    /// can hold anybody up for longer than the longest wait.
+    #[must_use]
+    pub fn wait(&self, now: UnixTime, rules: &ThrottleRules) -> u32 {
+        let elapsed = now.saturating_sub(self.last_failure.min(now));
+        penalty(self.failures, rules).saturating_sub(u32::try_from(elapsed).unwrap_or(u32::MAX))
+    }
+
+    /// Takes a last failure in the future for one at `now`. Without it, a clock that was ahead once would hold
+    /// everybody up until that time comes.
+    pub fn clamp(&mut self, now: UnixTime) {
+        self.last_failure = self.last_failure.min(now);
+    }
+
+    /// What an attempt at `now` is told.
+    #[must_use]
+    pub fn gate(&self, now: UnixTime, rules: &ThrottleRules) -> Gate {
+        match self.wait(now, rules) {
+            0 if self.failures >= rules.disable_after => Gate::Disabled,
+            0 => Gate::Open,
+            seconds => Gate::Wait(seconds),
+        }
+    }
+
+    /// Counts one failure.
+    pub fn fail(&mut self, now: UnixTime) {
+        self.failures = self.failures.saturating_add(1);
+        self.last_failure = now;
+    }
+}
+
 /// The counters of an account. Every source shares them until sources are told apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Throttle {
@@ -86,41 +120,29 @@ impl Throttle {
         self.lanes.iter().any(|lane| lane.failures >= rules.free_failures)
     }
 
-    /// Seconds to wait from `now` until an answer of this kind is looked at; 0 for none.
-    ///
-    /// A last failure in the future (the clock was set back) counts as just now, so that no stored time
-    /// can hold anybody up for longer than the longest wait.
+    /// Seconds to wait from `now` until an answer of this kind is looked at; 0 for none. See [`Lane::wait`].
     #[must_use]
     pub fn wait(&self, means: Means, now: UnixTime, rules: &ThrottleRules) -> u32 {
-        let lane = self.lane(means);
-        let wait = penalty(lane.failures, rules);
-        let elapsed = now.saturating_sub(lane.last_failure.min(now));
-        wait.saturating_sub(u32::try_from(elapsed).unwrap_or(u32::MAX))
+        self.lane(means).wait(now, rules)
     }
 
-    /// Takes a last failure in the future for one at `now`. Without it, a clock that was ahead once would hold
-    /// everybody up until that time comes.
+    /// See [`Lane::clamp`].
     pub fn clamp(&mut self, now: UnixTime) {
-        for lane in &mut self.lanes {
-            lane.last_failure = lane.last_failure.min(now);
-        }
+        self.lanes.iter_mut().for_each(|lane| lane.clamp(now));
     }
 
     /// What an attempt at `now` is told.
     #[must_use]
     pub fn gate(&self, means: Means, now: UnixTime, rules: &ThrottleRules) -> Gate {
-        match self.wait(means, now, rules) {
-            0 if means == Means::Code && self.is_disabled(rules) => Gate::Disabled,
-            0 => Gate::Open,
-            seconds => Gate::Wait(seconds),
+        match self.lane(means).gate(now, rules) {
+            Gate::Disabled if means == Means::Recovery => Gate::Open,
+            gate => gate,
         }
     }
 
     /// Counts one failure.
     pub fn fail(&mut self, means: Means, now: UnixTime) {
-        let lane = &mut self.lanes[usize::from(means == Means::Recovery)];
-        lane.failures = lane.failures.saturating_add(1);
-        lane.last_failure = now;
+        self.lanes[usize::from(means == Means::Recovery)].fail(now);
     }
 
     /// Forgets all failures of every kind: a right answer, or an admin's `unlock`.

@@ -130,13 +130,16 @@ pub fn unlock<S: Store>(
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<u32, AdminError> {
-    let failures = store
-        .update_state(name, |_, state| {
-            let failures = state.throttle.failures();
-            state.throttle.lift();
-            failures
-        })?
-        .ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
+    let primary = store.update_primary(name, std::mem::take)?.failures;
+    let codes = store.update_state(name, |_, state| {
+        let failures = state.throttle.failures();
+        state.throttle.lift();
+        failures
+    })?;
+    let failures = match codes {
+        None if primary == 0 => return Err(AdminError::NotEnrolled(name.clone())),
+        codes => codes.unwrap_or(0).saturating_add(primary),
+    };
     Event::new(Kind::ThrottleLifted, subject).reason("unlock").failures(failures).emit(audit);
     Ok(failures)
 }

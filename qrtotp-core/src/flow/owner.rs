@@ -1,7 +1,7 @@
 //! What people do to their own account where nothing is known of them but who they are: they prove a device first.
 
 use super::admin::{AdminError, Selection, revoke};
-use super::enroll::{Authority, Codes, EnrollDialog, EnrollError, replace_codes};
+use super::enroll::{Authority, Codes, EnrollDialog, EnrollError, permitted, replace_codes};
 use super::given::Given;
 use super::judge::{Judgement, Rules, settle};
 use super::refusal::Refusal;
@@ -10,7 +10,7 @@ use crate::account::{Credential, Name, Standing};
 use crate::audit::{AuditSink, Kind, Subject};
 use crate::clock::Clock;
 use crate::policy::Config;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// Wrong answers that end it.
 const TRIES: u32 = 3;
@@ -40,15 +40,21 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
     /// that is enrolled already, neither: its code is asked for.
     ///
     /// # Errors
-    /// The store.
-    pub fn authority(&self) -> Result<Authority, StoreError> {
-        let account = self.store.load(self.name)?.filter(|account| account.record.uid == self.uid);
-        let by_code = account.is_some_and(|account| {
-            let record = account.record;
-            let token = record.token.as_ref().filter(|token| token.is_live(self.clock.now()));
+    /// The primary factor would not be enough. So it must not be asked for: what came after a right one would tell
+    /// whoever has the uid that it was right. The store.
+    pub fn authority(&self) -> Result<Authority, EnrollError> {
+        let account = self.store.load(self.name)?;
+        let now = self.clock.now();
+        let own = account.as_ref().map(|account| &account.record).filter(|record| record.uid == self.uid);
+        let by_code = own.is_some_and(|record| {
+            let token = record.token.as_ref().filter(|token| token.is_live(now));
             record.standing() == Standing::Enrolled || token.is_some_and(|token| token.binding.is_some())
         });
-        Ok(if by_code { Authority::TokenCode } else { Authority::PrimaryFactor })
+        if by_code {
+            return Ok(Authority::TokenCode);
+        }
+        permitted(self.config, account.as_ref(), self.uid, Authority::PrimaryFactor, now)?;
+        Ok(Authority::PrimaryFactor)
     }
 
     /// Asks for a code of an enrolled device, or a recovery code, as a login does: throttled, used up, an event.

@@ -7,7 +7,7 @@ use super::record::Opened;
 use super::sys::entries;
 use super::{Account, Readers, SealKey, Store, StoreError, TrustError};
 use super::{open_dir, open_file, open_private_dir, read_all};
-use crate::account::{Name, Record, State};
+use crate::account::{Lane, Name, Record, State};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -191,5 +191,9 @@ impl Store for FileStore {
                 Ok(result)
             });
         }
+    }
+
+    fn update_primary<T>(&self, name: &Name, f: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError> {
+        self.change_primary(name, f)
     }
 }

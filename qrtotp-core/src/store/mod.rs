@@ -11,6 +11,7 @@ mod file;
 mod holder;
 mod lock;
 mod marker;
+mod primary;
 mod process;
 mod record;
 mod scheduling;
@@ -27,7 +28,7 @@ pub use seal::{Scope, SealError, SealKey};
 pub use trusted::{Readers, TrustError, open_dir, open_file, read_all};
 use trusted::{open_private_dir, read_exact};
 
-use crate::account::{Name, Record, State};
+use crate::account::{Lane, Name, Record, State};
 
 /// Both parts of an account's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,4 +88,11 @@ pub trait Store {
         name: &Name,
         f: impl FnMut(&mut Option<Account>) -> T,
     ) -> Result<T, StoreError>;
+
+    /// Changes the count of failures of the primary factor that the broker has had checked for `name`: lock, read, `f`,
+    /// make durable. It is no part of the record: whoever has none is counted, too, and no login looks at it.
+    ///
+    /// # Errors
+    /// The store can't be trusted or read, its lock was not to be had, or the new count could not be made durable.
+    fn update_primary<T>(&self, name: &Name, f: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError>;
 }

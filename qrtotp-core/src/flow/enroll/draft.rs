@@ -2,18 +2,17 @@
 //! person whose connection may drop is kept, sealed, until its time limit.
 
 use super::keep::{Seen, record_id};
+use super::permit::may_begin;
 use super::{
     Authority, EnrollDialog, EnrollError, Enrollment, ExistingCode, Invitation, Offer, Progress, TRIES,
 };
 use crate::account::{
-    Credential, CredentialId, Label, Origin, Pending, Record, RecordId, Standing, State, Token, TokenId,
-    TokenRefusal, TokenState,
+    Credential, CredentialId, Label, Origin, Pending, Record, RecordId, State, Token, TokenId, TokenRefusal,
+    TokenState,
 };
 use crate::audit::{AuditSink, Event, Kind};
 use crate::clock::{Clock, UnixTime};
-use crate::flow::first_login::{Entry, entry};
 use crate::otp::{KeyUri, Params, Secret, Strength, random_bytes};
-use crate::policy::Config;
 use crate::qr::{Level, Matrix};
 use crate::store::{Account, Store};
 
@@ -244,27 +243,5 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         if let Err(error) = withdrawn {
             self.audit.debug(&format!("an abandoned QR code stays until its time limit: {error}"));
         }
-    }
-}
-
-/// Whether an enrolment may begin, or go on with another QR code, though no live token is there. The account is as it was
-/// when all this was permitted, so that one with a device has proven it.
-fn may_begin(
-    authority: Authority,
-    config: &Config,
-    record: Option<&Record>,
-    now: UnixTime,
-) -> Result<(), EnrollError> {
-    match (authority, record.map_or(Standing::Unenrolled, Record::standing)) {
-        (Authority::Admin(_), _) | (_, Standing::Enrolled) => Ok(()),
-        (Authority::TokenCode, _) => Err(EnrollError::NotAllowed("no_token_code")),
-        // What an administrator took back meanwhile, no default gives again.
-        (Authority::PrimaryFactor, _) => match entry(config, record, now) {
-            Entry::Enroll | Entry::Allow { .. } if record.is_none_or(|record| record.revoked.is_none()) => {
-                Ok(())
-            }
-            Entry::Enroll | Entry::Allow { .. } => Err(EnrollError::NotAllowed("no_token")),
-            Entry::Deny(reason) => Err(EnrollError::NotAllowed(reason)),
-        },
     }
 }

@@ -5,6 +5,7 @@ mod dialog;
 mod draft;
 mod error;
 mod keep;
+mod permit;
 mod recovery;
 mod token_code;
 
@@ -12,11 +13,11 @@ pub use dialog::{EnrollDialog, Handed, Offer, Reply, Scanned};
 pub use error::EnrollError;
 use keep::Seen;
 pub(super) use keep::{Addition, record_id};
+pub(super) use permit::permitted;
 pub use recovery::Codes;
 pub(super) use recovery::{hand_over, replace_codes};
 
-use super::first_login::{Entry, entry};
-use super::{NoAnswer, Owner};
+use super::NoAnswer;
 use crate::account::{CredentialId, Label, Name, Origin, TokenId, TokenRefusal};
 use crate::audit::{AuditSink, Event, Kind, Subject};
 use crate::clock::Clock;
@@ -151,59 +152,6 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
                 }
             })?;
         }
-    }
-
-    /// Whether this may begin at all. An account with a device proves one first.
-    fn permit(&mut self, progress: &mut Progress) -> Result<(), EnrollError> {
-        let Invitation { name, uid, authority, .. } = *self.invitation;
-        let account = self.store.load(name)?;
-        progress.permitted = account.as_ref().map(Seen::of).unwrap_or_default();
-        if account.as_ref().is_some_and(|account| account.record.uid != uid) {
-            return match authority {
-                Authority::Admin(_) => Ok(()), // the former user's record is replaced
-                Authority::PrimaryFactor | Authority::TokenCode => Err(EnrollError::UidChanged),
-            };
-        }
-        let devices = account.as_ref().map_or(0, |account| account.record.credentials.len());
-        if devices > 0 {
-            if devices >= usize::from(self.config.enroll.max_devices) {
-                return Err(EnrollError::TooManyDevices(devices));
-            }
-            return match authority {
-                Authority::Admin(ExistingCode::Skipped) => Ok(()),
-                _ => self.prove_existing(),
-            };
-        }
-        let now = self.clock.now();
-        let record = account.as_ref().map(|account| &account.record);
-        match authority {
-            Authority::Admin(_) => Ok(()),
-            Authority::PrimaryFactor => match entry(self.config, record, now) {
-                Entry::Enroll => Ok(()),
-                Entry::Allow { .. } => Ok(()), // the grace ends sooner for those who are ready
-                Entry::Deny(reason) => Err(EnrollError::NotAllowed(reason)),
-            },
-            Authority::TokenCode => {
-                let token = record.and_then(|record| record.token.as_ref());
-                let token = token.filter(|token| token.is_live(now) && token.binding.is_some());
-                token.map(|_| ()).ok_or(EnrollError::NotAllowed("no_token_code"))
-            }
-        }
-    }
-
-    fn prove_existing(&mut self) -> Result<(), EnrollError> {
-        let Invitation { name, uid, subject, .. } = *self.invitation;
-        Owner {
-            name,
-            uid,
-            config: self.config,
-            store: self.store,
-            dialog: self.dialog,
-            clock: self.clock,
-            audit: self.audit,
-            subject,
-        }
-        .prove()
     }
 
     /// Asks for the first code. `None`: another QR code is wanted.

@@ -9,6 +9,7 @@ mod login;
 mod login_events;
 mod login_throttle;
 mod owner;
+mod primary;
 mod prompt;
 mod resume;
 mod resync;

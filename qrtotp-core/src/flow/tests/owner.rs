@@ -1,6 +1,7 @@
 //! What people change on their own account: never without a code.
 use super::*;
 use crate::account::RecoveryCode;
+use crate::policy::FirstLogin;
 use crate::store::Store;
 
 fn owner<'a>(
@@ -104,6 +105,7 @@ fn new_recovery_codes_replace_the_old_ones_once_they_were_confirmed() {
 #[test]
 fn who_may_enrol_by_what_depends_on_devices_and_tokens() {
     let mut w = World::new();
+    w.config.defaults.first_login = FirstLogin::Enroll;
     let (name, subject) = (World::name(), World::subject("alice"));
     let authority = |w: &mut World| owner(w, &mut Human::says([]), &name, &subject).authority().unwrap();
     assert_eq!(authority(&mut w), Authority::PrimaryFactor);
@@ -116,7 +118,33 @@ fn who_may_enrol_by_what_depends_on_devices_and_tokens() {
     issue_token(&w.store, &issue, w.clock.now(), &subject, &mut w.log).unwrap();
     assert_eq!(authority(&mut w), Authority::TokenCode);
     revoke_token(&w.store, &name, w.clock.now(), &subject, &mut w.log).unwrap();
-    assert_eq!(authority(&mut w), Authority::PrimaryFactor, "an ended token");
     w.import(Params::default());
     assert_eq!(authority(&mut w), Authority::TokenCode, "enrolled: its device is asked for");
+}
+
+#[test]
+fn a_primary_factor_that_would_not_be_enough_is_refused_before_it_is_asked_for() {
+    let mut w = World::new();
+    let (name, subject) = (World::name(), World::subject("alice"));
+    let why = |w: &mut World| {
+        let refused = owner(w, &mut Human::says([]), &name, &subject).authority();
+        refused.err().map(|error| error.reason())
+    };
+    assert_eq!(why(&mut w), Some("not_enrolled"), "deny");
+    w.config.defaults.first_login = FirstLogin::Token;
+    assert_eq!(why(&mut w), Some("no_token"));
+    w.config.defaults.first_login = FirstLogin::Enroll;
+    assert_eq!(why(&mut w), None);
+    let lifetime = w.config.enroll.token_lifetime;
+    let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None };
+    issue_token(&w.store, &issue, w.clock.now(), &subject, &mut w.log).unwrap();
+    revoke_token(&w.store, &name, w.clock.now(), &subject, &mut w.log).unwrap();
+    assert_eq!(why(&mut w), Some("token_revoked"), "what was taken back");
+    w.import(Params::default());
+    let now = w.clock.now();
+    crate::flow::revoke(&w.store, &name, Selection::All, now, &subject, &mut w.log).unwrap();
+    assert_eq!(why(&mut w), Some("revoked"));
+    let mut other = Human::says([]);
+    let refused = Owner { uid: UID + 1, ..owner(&mut w, &mut other, &name, &subject) }.authority();
+    assert!(matches!(refused, Err(EnrollError::UidChanged)), "{refused:?}");
 }

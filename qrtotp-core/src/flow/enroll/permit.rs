@@ -1,0 +1,94 @@
+//! Whether an enrolment may begin, and go on.
+
+use super::keep::Seen;
+use super::{Authority, EnrollDialog, EnrollError, Enrollment, ExistingCode, Invitation, Progress};
+use crate::account::{Record, Standing};
+use crate::audit::AuditSink;
+use crate::clock::{Clock, UnixTime};
+use crate::flow::Owner;
+use crate::flow::first_login::{Entry, entry};
+use crate::policy::Config;
+use crate::store::{Account, Store};
+
+impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
+    /// Whether this may begin at all. An account with a device proves one first.
+    pub(super) fn permit(&mut self, progress: &mut Progress) -> Result<(), EnrollError> {
+        let Invitation { name, uid, authority, .. } = *self.invitation;
+        let account = self.store.load(name)?;
+        progress.permitted = account.as_ref().map(Seen::of).unwrap_or_default();
+        let own = account.as_ref().filter(|account| account.record.uid == uid);
+        let devices = own.map_or(0, |account| account.record.credentials.len());
+        if devices > 0 {
+            if devices >= usize::from(self.config.enroll.max_devices) {
+                return Err(EnrollError::TooManyDevices(devices));
+            }
+            return match authority {
+                Authority::Admin(ExistingCode::Skipped) => Ok(()),
+                _ => self.prove_existing(),
+            };
+        }
+        permitted(self.config, account.as_ref(), uid, authority, self.clock.now())
+    }
+
+    fn prove_existing(&mut self) -> Result<(), EnrollError> {
+        let Invitation { name, uid, subject, .. } = *self.invitation;
+        Owner {
+            name,
+            uid,
+            config: self.config,
+            store: self.store,
+            dialog: self.dialog,
+            clock: self.clock,
+            audit: self.audit,
+            subject,
+        }
+        .prove()
+    }
+}
+
+/// Whether somebody may enrol a first device.
+pub(in crate::flow) fn permitted(
+    config: &Config,
+    account: Option<&Account>,
+    uid: u32,
+    authority: Authority,
+    now: UnixTime,
+) -> Result<(), EnrollError> {
+    let record = account.map(|account| &account.record);
+    match authority {
+        Authority::Admin(_) => Ok(()), // also where a former user's record is replaced
+        _ if record.is_some_and(|record| record.uid != uid) => Err(EnrollError::UidChanged),
+        Authority::PrimaryFactor => match entry(config, record, now) {
+            Entry::Enroll => Ok(()),
+            Entry::Allow { .. } => Ok(()), // the grace ends sooner for those who are ready
+            Entry::Deny(reason) => Err(EnrollError::NotAllowed(reason)),
+        },
+        Authority::TokenCode => {
+            let token = record.and_then(|record| record.token.as_ref());
+            let token = token.filter(|token| token.is_live(now) && token.binding.is_some());
+            token.map(|_| ()).ok_or(EnrollError::NotAllowed("no_token_code"))
+        }
+    }
+}
+
+/// Whether an enrolment may begin, or go on with another QR code, though no live token is there. The account is as it was
+/// when all this was permitted, so that one with a device has proven it.
+pub(super) fn may_begin(
+    authority: Authority,
+    config: &Config,
+    record: Option<&Record>,
+    now: UnixTime,
+) -> Result<(), EnrollError> {
+    match (authority, record.map_or(Standing::Unenrolled, Record::standing)) {
+        (Authority::Admin(_), _) | (_, Standing::Enrolled) => Ok(()),
+        (Authority::TokenCode, _) => Err(EnrollError::NotAllowed("no_token_code")),
+        // What an administrator took back meanwhile, no default gives again.
+        (Authority::PrimaryFactor, _) => match entry(config, record, now) {
+            Entry::Enroll | Entry::Allow { .. } if record.is_none_or(|record| record.revoked.is_none()) => {
+                Ok(())
+            }
+            Entry::Enroll | Entry::Allow { .. } => Err(EnrollError::NotAllowed("no_token")),
+            Entry::Deny(reason) => Err(EnrollError::NotAllowed(reason)),
+        },
+    }
+}

@@ -1,0 +1,91 @@
+//! The limits on guessing at the primary factor, where the broker has it checked. What else counts such failures belongs to
+//! other people's modules, and may be missing, or unable to write there. Kept apart from the failures of codes, and never
+//! looked at by a login: whoever guesses here keeps nobody out of anything else.
+
+use crate::account::{Gate, Name, ThrottleRules};
+use crate::audit::{AuditSink, Event, Kind, Subject};
+use crate::clock::UnixTime;
+use crate::store::{Store, StoreError};
+
+/// The count of one account.
+pub struct PrimaryThrottle<'a, S> {
+    /// Whose.
+    pub name: &'a Name,
+    /// The limits; the same as for codes.
+    pub rules: ThrottleRules,
+    /// Where it is kept.
+    pub store: &'a S,
+}
+
+/// One guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guess {
+    /// Counted as failed: it may be looked at now. So many failures in a row there are with it.
+    Counted(u32),
+    /// It must not be looked at.
+    Barred(Gate, u32),
+}
+
+impl<S: Store> PrimaryThrottle<'_, S> {
+    /// What a guess at `now` would be told. Counts nothing.
+    ///
+    /// # Errors
+    /// The store; deny.
+    pub fn gate(&self, now: UnixTime) -> Result<(Gate, u32), StoreError> {
+        self.store.update_primary(self.name, |lane| {
+            lane.clamp(now);
+            (lane.gate(now, &self.rules), lane.failures)
+        })
+    }
+
+    /// Counts a guess as failed, durably, before it is looked at: neither a killed broker nor a dropped connection makes it
+    /// uncounted. `further` guesses of a dialogue whose first one was let through need not wait, but count.
+    ///
+    /// # Errors
+    /// The store; deny.
+    pub fn count(&self, now: UnixTime, further: bool) -> Result<Guess, StoreError> {
+        self.store.update_primary(self.name, |lane| {
+            lane.clamp(now);
+            match lane.gate(now, &self.rules) {
+                gate @ (Gate::Wait(_) | Gate::Disabled) if !further => Guess::Barred(gate, lane.failures),
+                _ => {
+                    lane.fail(now);
+                    Guess::Counted(lane.failures)
+                }
+            }
+        })
+    }
+
+    /// It was right: all failures are forgotten, of which `guesses` were this dialogue's own.
+    ///
+    /// # Errors
+    /// The store; deny.
+    pub fn lift(
+        &self,
+        guesses: u32,
+        subject: &Subject,
+        audit: &mut impl AuditSink,
+    ) -> Result<(), StoreError> {
+        let lane = self.store.update_primary(self.name, std::mem::take)?;
+        let before = lane.failures.saturating_sub(guesses);
+        if before >= self.rules.free_failures {
+            let lifted = Event::new(Kind::ThrottleLifted, subject).reason("right_primary_factor");
+            lifted.failures(before).emit(audit);
+        }
+        Ok(())
+    }
+
+    /// Records that failures have come to where they cost waiting, or to their end, with the last `guesses`.
+    pub fn report(&self, failures: u32, guesses: u32, subject: &Subject, audit: &mut impl AuditSink) {
+        let crossed =
+            |limit: u32| (failures.saturating_sub(guesses)..failures).contains(&(limit.saturating_sub(1)));
+        let reason = if crossed(self.rules.disable_after) {
+            "primary_factor_disabled"
+        } else if crossed(self.rules.free_failures) {
+            "primary_factor_waiting"
+        } else {
+            return;
+        };
+        Event::new(Kind::ThrottleEngaged, subject).reason(reason).failures(failures).emit(audit);
+    }
+}
