@@ -3,6 +3,7 @@
 use crate::PROGRAM;
 use crate::seats::Seats;
 use crate::session;
+use crate::turns::{Checks, Turns};
 use qrtotp_core::audit::{Event, Kind, Subject};
 use qrtotp_core::clock::Deadline;
 use qrtotp_core::wire::{FRAME_TIME, Line, Say};
@@ -25,24 +26,27 @@ pub struct Door {
     pub pam_time: Duration,
     /// Who is being served.
     pub seats: Arc<Seats>,
+    /// Who is at work.
+    pub turns: Arc<Turns>,
+    /// Whose primary factor is being checked.
+    pub checks: Checks,
 }
 
 /// Starts serving a caller in a thread of its own, or sends them away. Never waits for them.
-pub fn greet(door: &Door, stream: UnixStream) {
+pub fn greet(door: &Arc<Door>, stream: UnixStream) {
     let mut line = Line::new(stream.into(), Deadline::after(FRAME_TIME));
     let Ok(uid) = line.peer() else { return };
     if !is_mapped(uid) {
         send_away(&mut line, "this user is not known on the broker's host");
         return;
     }
-    let Some(seat) = door.seats.take(uid) else {
-        send_away(&mut line, "too many connections of yours are open; close some and try again");
+    let Some(arrived) = door.seats.arrive(uid) else {
+        send_away(&mut line, "too many callers at once; try again");
         return;
     };
-    let (config, pam_time) = (door.config.clone(), door.pam_time);
+    let door = Arc::clone(door);
     let serve = move || {
-        let _seat = seat;
-        if catch_unwind(AssertUnwindSafe(|| session::serve(&mut line, uid, &config, pam_time))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| session::serve(&mut line, uid, arrived, &door))).is_err() {
             let subject = Subject { by: uid.to_string(), service: PROGRAM.into(), ..Subject::default() };
             Event::new(Kind::InternalError, &subject).reason("panic").emit(&mut Syslog::open(PROGRAM));
         }

@@ -2,17 +2,18 @@
 
 use crate::arguments::Arguments;
 use crate::door::{Door, greet};
-use crate::seats::Seats;
+use crate::turns::Checks;
 use listenfd::ListenFd;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::{Mode, umask};
+use nix::sys::stat::{Mode, fstat, umask};
 use qrtotp_core::clock::Deadline;
+use qrtotp_core::store::open_dir;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,14 +32,16 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     }
     umask(Mode::from_bits_truncate(0o077));
     let (listener, activated) = match &arguments.listen {
-        Some(path) => (bind(path).map_err(|error| format!("{}: {error}", path.display()))?, false),
+        Some(path) => (bind(path)?, false),
         None => (passed()?, true),
     };
-    let door = Door {
+    let door = Arc::new(Door {
         config: arguments.config.clone(),
         pam_time: arguments.pam_time,
-        seats: Arc::<Seats>::default(),
-    };
+        seats: Arc::default(),
+        turns: Arc::default(),
+        checks: Checks::default(),
+    });
     let idle = activated.then_some(arguments.idle_exit);
     accept(&listener, &door, idle).map_err(|error| format!("the socket can't be used any more: {error}"))
 }
@@ -58,20 +61,32 @@ fn passed() -> Result<UnixListener, String> {
     Ok(listener)
 }
 
-/// A socket of our own. One that a broker left behind which is gone is replaced.
-fn bind(path: &Path) -> io::Result<UnixListener> {
+/// A socket of our own, where nobody else can put one in its place. One that a broker left behind which is gone is replaced.
+fn bind(path: &Path) -> Result<UnixListener, String> {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let open = open_dir(directory).map_err(|error| error.to_string())?;
+    let mode = fstat(&open).map_err(|errno| format!("{}: {errno}", directory.display()))?.st_mode;
+    if mode & 0o022 != 0 {
+        return Err(format!("{} is a directory that others may write to; use another", directory.display()));
+    }
+    listen_at(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn listen_at(path: &Path) -> io::Result<UnixListener> {
     let left_behind = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
     let refused = |error: io::Error| error.kind() == ErrorKind::ConnectionRefused;
     if left_behind && UnixStream::connect(path).is_err_and(refused) {
         fs::remove_file(path)?;
     }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?; // everybody may call; the kernel says who does
+    let before = umask(Mode::from_bits_truncate(0o111)); // everybody may call; the kernel says who does
+    let listener = UnixListener::bind(path);
+    umask(before);
+    let listener = listener?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
-fn accept(listener: &UnixListener, door: &Door, idle: Option<Duration>) -> io::Result<()> {
+fn accept(listener: &UnixListener, door: &Arc<Door>, idle: Option<Duration>) -> io::Result<()> {
     let mut quiet = idle.map(Deadline::after);
     loop {
         let look = quiet.as_ref().map_or(LOOK, |quiet| quiet.left().min(LOOK));

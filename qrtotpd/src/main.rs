@@ -13,6 +13,7 @@ mod remote;
 mod request;
 mod seats;
 mod session;
+mod turns;
 mod verify;
 
 use arguments::{Arguments, Task};

@@ -104,7 +104,7 @@ impl<'a, 'line> Check<'a, 'line> {
         let (_child, mut modules) = start(self.throttle.name, self.time)
             .map_err(|error| Refusal::Unavailable(format!("the child can't be started: {error}")))?;
         loop {
-            match modules.receive() {
+            match self.person.turn.away(|| modules.receive()) {
                 Ok(Say::Verdict(Verdict::Accepted)) => return Ok(()),
                 Ok(Say::Verdict(_)) => return Err(Refusal::Wrong),
                 Ok(Say::Show(text)) => self.person.show(&text),

@@ -1,21 +1,32 @@
 //! The person at the other end of a connection, as the flows see them.
 
+use crate::turns::Turn;
 use qrtotp_core::flow::{Dialog, Echo, EnrollDialog, Handed, NoAnswer, Reply, Scanned, Typed};
 use qrtotp_core::wire::{Answer, Line, Say};
 use zeroize::Zeroizing;
 
-/// Asks over a connection. Whatever is no answer ends the dialogue.
-pub struct Remote<'a>(pub &'a mut Line);
+/// Asks over a connection. Whatever is no answer ends the dialogue. While the other end has the word, others have the turn.
+pub struct Remote<'a> {
+    pub line: &'a mut Line,
+    pub turn: Turn,
+}
 
 impl Remote<'_> {
     fn question(&mut self, say: &Say) -> Result<Answer, NoAnswer> {
-        self.0.send(say).and_then(|()| self.0.receive()).map_err(|_| NoAnswer)
+        let Self { line, turn } = self;
+        turn.away(|| line.send(say).and_then(|()| line.receive())).map_err(|_| NoAnswer)
+    }
+
+    /// Says something that asks nothing.
+    pub fn say(&mut self, say: &Say) -> Result<(), NoAnswer> {
+        let Self { line, turn } = self;
+        turn.away(|| line.send(say)).map_err(|_| NoAnswer)
     }
 }
 
 impl Dialog for Remote<'_> {
     fn show(&mut self, text: &str) {
-        let _ = self.0.send(&Say::Show(text.into())); // best effort; who is gone does not answer the next question
+        let _ = self.say(&Say::Show(text.into())); // best effort; who is gone does not answer the next question
     }
 
     fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {

@@ -1,6 +1,7 @@
 //! What each request does: the flows of the core, with the caller as their dialogue.
 
 use crate::caller::Caller;
+use crate::door::Door;
 use crate::primary::Check;
 use crate::remote::Remote;
 use crate::verify::Given;
@@ -59,8 +60,7 @@ pub struct Served<'a> {
     /// Whom it is about.
     pub account: &'a Caller,
     pub config: &'a Config,
-    /// How long a check of the primary factor may take.
-    pub pam_time: Duration,
+    pub door: &'a Door,
     pub store: &'a FileStore,
     pub person: Remote<'a>,
     pub subject: &'a Subject,
@@ -77,7 +77,7 @@ impl<'a> Served<'a> {
             Request::Regenerate { .. } | Request::Revoke { .. } => A_WHILE,
             Request::Status { .. } | Request::Verify { .. } => AT_ONCE,
         };
-        self.person.0.last(time);
+        self.person.line.last(time);
         match request {
             Request::Enroll { label, .. } => self.enroll(&Label::new(&label)),
             Request::Status { json, .. } => self.status(json),
@@ -116,7 +116,11 @@ impl<'a> Served<'a> {
         if authority == Authority::PrimaryFactor {
             let (name, rules) = (&self.account.name, self.config.throttle.rules());
             let throttle = PrimaryThrottle { name, rules, store: self.store };
-            Check::new(throttle, self.pam_time, &mut self.person).run(self.subject, self.log)?;
+            let Some(_checking) = self.door.checks.begin(self.account.uid) else {
+                let text = "too many passwords are being asked for just now; try again in a few minutes";
+                return Err(Ended::Refused(text.into()));
+            };
+            Check::new(throttle, self.door.pam_time, &mut self.person).run(self.subject, self.log)?;
         }
         Ok(authority)
     }
@@ -179,7 +183,7 @@ impl<'a> Served<'a> {
             let end = (0..=PIECE.min(rest.len())).rev().find(|end| rest.is_char_boundary(*end)).unwrap_or(0);
             let (piece, more) = rest.split_at(end);
             // Who is gone does not want the rest.
-            self.person.0.send(&Say::Output(piece.into())).map_err(|_| Ended::Logged)?;
+            self.person.say(&Say::Output(piece.into())).map_err(|_| Ended::Logged)?;
             rest = more;
         }
         Ok(Say::Done(String::new()))

@@ -2,32 +2,43 @@
 
 use crate::PROGRAM;
 use crate::caller::Caller;
+use crate::door::Door;
 use crate::remote::Remote;
 use crate::request::{Ended, Served};
-use qrtotp_core::audit::{AuditSink, Event, Kind, Subject};
+use crate::seats::{Kind, Seat};
+use crate::turns::Turn;
+use qrtotp_core::audit::{AuditSink, Event, Kind as EventKind, Subject};
 use qrtotp_core::flow::UNAVAILABLE;
 use qrtotp_core::policy::Source;
 use qrtotp_core::store::{FileStore, StoreError};
 use qrtotp_core::wire::{FrameError, Line, Request, Say};
 use qrtotp_face::Syslog;
-use std::path::Path;
-use std::time::Duration;
 
-/// Serves whoever the kernel says is `uid`. The request must come at once; then the person has time.
-pub fn serve(line: &mut Line, uid: u32, config: &Path, pam_time: Duration) {
-    let last = match line.receive::<Request>() {
-        Ok(request) => answer(line, uid, config, pam_time, request),
-        Err(FrameError::Closed) => return,
-        Err(error) => Say::Refused(error.to_string()),
+const TOO_MANY: &str = "too many connections of yours are open; close some and try again";
+
+/// Serves whoever the kernel says is `uid`, if that is somebody: a uid that is nobody's is told so before it has said
+/// anything. The request must come at once; then the person has time.
+pub fn serve(line: &mut Line, uid: u32, arrived: Seat, door: &Door) {
+    let known = Caller::identify(uid);
+    let seat = known.is_ok().then(|| door.seats.take(uid)).flatten();
+    drop(arrived);
+    let last = match (known, seat) {
+        (Err(why), _) => Say::Refused(why.into()),
+        (Ok(_), None) => Say::Refused(TOO_MANY.into()),
+        (Ok(caller), Some(seat)) => match line.receive::<Request>() {
+            Ok(request) if seat.kind == Kind::Short && !request.asks_nothing() => {
+                Say::Refused(TOO_MANY.into())
+            }
+            Ok(request) => answer(line, &caller, door, request),
+            Err(FrameError::Closed) => return,
+            Err(error) => Say::Refused(error.to_string()),
+        },
     };
     let _ = line.send(&last); // who is gone does not want to know
 }
 
-fn answer(line: &mut Line, uid: u32, config: &Path, pam_time: Duration, request: Request) -> Say {
-    let caller = match Caller::identify(uid) {
-        Ok(caller) => caller,
-        Err(why) => return Say::Refused(why.into()),
-    };
+fn answer(line: &mut Line, caller: &Caller, door: &Door, request: Request) -> Say {
+    let turn = Turn::wait(&door.turns);
     let account = match caller.account(request.user()) {
         Ok(account) => account,
         Err(why) => return Say::Refused(why),
@@ -39,7 +50,7 @@ fn answer(line: &mut Line, uid: u32, config: &Path, pam_time: Duration, request:
         ..Subject::default()
     };
     let mut log = Syslog::open(PROGRAM);
-    let source = match Source::load(config) {
+    let source = match Source::load(&door.config) {
         Ok(source) => source,
         Err(error) => return unusable(&subject, error.reason(), &error.to_string(), &mut log),
     };
@@ -49,12 +60,12 @@ fn answer(line: &mut Line, uid: u32, config: &Path, pam_time: Duration, request:
         Err(error) => return broken(&subject, &error, &mut log),
     };
     let served = Served {
-        caller: &caller,
+        caller,
+        door,
         account: &account,
         config: &source.config,
-        pam_time,
         store: &store,
-        person: Remote(line),
+        person: Remote { line, turn },
         subject: &subject,
         log: &mut log,
     };
@@ -69,7 +80,10 @@ fn answer(line: &mut Line, uid: u32, config: &Path, pam_time: Duration, request:
 
 fn broken(subject: &Subject, error: &StoreError, log: &mut impl AuditSink) -> Say {
     if error.is_record_fault() {
-        Event::new(Kind::RecordDamaged, subject).reason(error.reason()).detail(&error.to_string()).emit(log);
+        Event::new(EventKind::RecordDamaged, subject)
+            .reason(error.reason())
+            .detail(&error.to_string())
+            .emit(log);
         return Say::Failed(UNAVAILABLE.into());
     }
     unusable(subject, error.reason(), &error.to_string(), log)
@@ -77,6 +91,6 @@ fn broken(subject: &Subject, error: &StoreError, log: &mut impl AuditSink) -> Sa
 
 /// The administrator reads why in the log; everybody else only hears that it is so.
 fn unusable(subject: &Subject, reason: &str, detail: &str, log: &mut impl AuditSink) -> Say {
-    Event::new(Kind::ConfigurationRefused, subject).reason(reason).detail(detail).emit(log);
+    Event::new(EventKind::ConfigurationRefused, subject).reason(reason).detail(detail).emit(log);
     Say::Failed(UNAVAILABLE.into())
 }

@@ -4,6 +4,7 @@
  * broker_caller SOCKET leave              two frames from standard input: the second once something was heard; then it is gone
  * broker_caller SOCKET flood COUNT         so many connections at once; prints how many it got, and holds them until
  *                                          standard input ends
+ * broker_caller SOCKET strangers COUNT    the same as root with a uid of its own for each
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -66,6 +67,27 @@ static int leave(const char *path)
     return write(fd, sent + first, length - first) != length - first;
 }
 
+/* Connects with so many effective uids, from 200000 on, as somebody with subordinate uids can. */
+static int strangers(const char *path, long count)
+{
+    struct rlimit files = { count + 16, count + 16 };
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        getrlimit(RLIMIT_NOFILE, &files);
+    long got = 0;
+    for (long i = 0; i < count; i++) {
+        if (setresuid(-1, 200000 + i, 0) != 0)
+            return 1;
+        got += call(path, SOCK_NONBLOCK) >= 0;
+        if (setresuid(-1, 0, 0) != 0)
+            return 1;
+    }
+    printf("connected=%ld\n", got);
+    fflush(stdout);
+    while (getchar() != EOF)
+        ;
+    return 0;
+}
+
 static int flood(const char *path, long count)
 {
     struct rlimit files = { count + 16, count + 16 };
@@ -88,8 +110,10 @@ int main(int argc, char **argv)
         return say(argv[1], (useconds_t)atol(argv[3]));
     if (argc == 3 && strcmp(argv[2], "leave") == 0)
         return leave(argv[1]);
+    if (argc == 4 && strcmp(argv[2], "strangers") == 0)
+        return strangers(argv[1], atol(argv[3]));
     if (argc == 4 && strcmp(argv[2], "flood") == 0)
         return flood(argv[1], atol(argv[3]));
-    fprintf(stderr, "usage: broker_caller SOCKET send MICROSECONDS | leave | flood COUNT\n");
+    fprintf(stderr, "usage: broker_caller SOCKET send MICROSECONDS | leave | flood COUNT | strangers COUNT\n");
     return 2;
 }

@@ -141,10 +141,19 @@ impl Sandbox {
     /// Opens so many connections as `user` and holds them until the child's standard input is closed.
     #[must_use]
     pub fn flood(&self, user: &str, count: usize) -> (Child, usize) {
+        self.connections(&as_user(user), "flood", count)
+    }
+
+    /// The same with a uid for each that is nobody's.
+    #[must_use]
+    pub fn strangers(&self, count: usize) -> (Child, usize) {
+        self.connections(&[], "strangers", count)
+    }
+
+    fn connections(&self, under: &[&str], how: &str, count: usize) -> (Child, usize) {
         let program = self.install_c("broker_caller.c", &[]);
         let count = count.to_string();
-        let argv = [&as_user(user)[..], &[&program, SOCKET, "flood", &count]].concat();
-        let mut command = self.command(None, &argv);
+        let mut command = self.command(None, &[under, &[&program, SOCKET, how, &count]].concat());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

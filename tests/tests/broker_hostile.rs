@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use qrtotp_tests::{
     Sandbox,
-    broker::{DEVICE_QUESTION, ENROLS, PROGRAM, SOCKET, frame},
+    broker::{DEVICE_QUESTION, ENROLS, PROGRAM, SOCKET, as_user, frame},
     enrol::recovery_codes,
     host::PAM_SUCCESS,
     users::PASSWORD,
@@ -195,6 +195,64 @@ fn a_thousand_connections_of_others_keep_nobody_out() {
         drop(flood.stdin.take());
         flood.wait().unwrap();
     }
+}
+
+#[test]
+fn uids_that_are_nobodys_keep_nobody_out() {
+    let sandbox = Sandbox::with_broker("");
+    let _broker = sandbox.start_broker();
+    let (mut strangers, got) = sandbox.strangers(600);
+    assert_eq!(got, 600);
+    for _ in 0..5 {
+        assert!(sandbox.own_output("alice", &["status"]).success().stdout.contains("alice"));
+    }
+    drop(strangers.stdin.take());
+    strangers.wait().unwrap();
+    // Such a one is told off before it has said anything, so it holds no place for as long as it likes.
+    let caller =
+        ["setpriv", "--reuid", "200000", "--clear-groups", "--", "timeout", "60", "qrtotp", "status"];
+    let output = sandbox.run(&caller).exited(1);
+    assert!(output.stderr.contains("no account on this host"), "{output:?}");
+}
+
+#[test]
+fn whoever_waits_in_all_their_seats_still_gets_a_code_judged() {
+    let sandbox = Sandbox::with_broker("");
+    let phone = sandbox.import("alice");
+    let _broker = sandbox.start_broker();
+    let mut waiting: Vec<_> = (0..4).map(|_| sandbox.own("alice", &["enroll"])).collect();
+    waiting.iter_mut().for_each(|pty| drop(pty.expect(DEVICE_QUESTION)));
+    let refused = sandbox.own("alice", &["enroll"]).failure();
+    assert!(refused.contains("too many connections"), "{refused}");
+    let report = sandbox.login("alice").answer(&phone.code()).under(&as_user("alice")).run();
+    assert_eq!(report.authenticate(), PAM_SUCCESS);
+    assert!(sandbox.own_output("alice", &["status"]).success().stdout.contains("alice"));
+}
+
+#[test]
+fn many_passwords_at_a_time_are_asked_of_many_people_only() {
+    let sandbox = Sandbox::with_broker(ENROLS);
+    let _broker = sandbox.start_broker();
+    let mut waiting: Vec<_> = (0..2).map(|_| sandbox.own("alice", &["enroll"])).collect();
+    waiting.iter_mut().for_each(|pty| drop(pty.expect("assword: ")));
+    let refused = sandbox.own("alice", &["enroll"]).failure();
+    assert!(refused.contains("too many passwords"), "{refused}");
+    sandbox.own("mallory", &["enroll"]).expect("assword: ");
+}
+
+#[test]
+fn where_others_may_write_it_does_not_listen() {
+    let sandbox = Sandbox::with_broker("");
+    for (directory, mode) in [("/run/shared", "777"), ("/tmp", "1777"), ("/run/group", "775")] {
+        sandbox.run(&["mkdir", "-p", directory]).success();
+        sandbox.run(&["chmod", mode, directory]).success();
+        let output =
+            sandbox.run(&["timeout", "20", PROGRAM, "--listen", &format!("{directory}/s")]).exited(2);
+        assert!(output.stderr.contains("others may write to"), "{directory}: {output:?}");
+        assert!(!sandbox.exists(&format!("{directory}/s")));
+    }
+    let _broker = sandbox.start_broker();
+    assert_eq!(sandbox.run(&["stat", "-c", "%a", SOCKET]).success().stdout, "666\n");
 }
 
 #[test]

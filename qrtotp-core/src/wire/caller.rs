@@ -66,6 +66,12 @@ pub enum Devices {
 }
 
 impl Request {
+    /// True where the broker asks the person nothing.
+    #[must_use]
+    pub fn asks_nothing(&self) -> bool {
+        matches!(self, Self::Status { .. } | Self::Verify { .. })
+    }
+
     /// Whose account it is about; empty: the caller's own.
     #[must_use]
     pub fn user(&self) -> &str {

@@ -1,0 +1,146 @@
+//! How much is done at a time. Hashing takes 19 MiB, a PAM child some, too; connections are many.
+
+use crate::seats::leave;
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Connections for which something is being computed, read or written. All others wait for a person, or for their turn.
+const AT_WORK: usize = 8;
+/// PAM children. A person may sit at a child's question for minutes.
+const CHECKS: usize = 32;
+/// PAM children of one user.
+const CHECKS_EACH: usize = 2;
+
+/// Whose turn it is.
+#[derive(Default)]
+pub struct Turns {
+    at_work: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// A connection that takes its turns; it has one unless it is [`Turn::away`].
+pub struct Turn(Arc<Turns>);
+
+impl Turn {
+    /// Waits for the first one.
+    pub fn wait(turns: &Arc<Turns>) -> Self {
+        turns.enter();
+        Self(Arc::clone(turns))
+    }
+
+    /// Lets others do something while `f` waits for somebody.
+    pub fn away<T>(&mut self, f: impl FnOnce() -> T) -> T {
+        let back = Back(&self.0);
+        back.0.leave();
+        f()
+    }
+}
+
+/// Waits for the next turn, whatever happened meanwhile.
+struct Back<'a>(&'a Turns);
+
+impl Drop for Back<'_> {
+    fn drop(&mut self) {
+        self.0.enter();
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+impl Turns {
+    fn enter(&self) {
+        let waited = self.freed.wait_while(self.at_work(), |at_work| *at_work >= AT_WORK);
+        *waited.unwrap_or_else(PoisonError::into_inner) += 1;
+    }
+
+    fn leave(&self) {
+        *self.at_work() -= 1;
+        self.freed.notify_one();
+    }
+
+    fn at_work(&self) -> MutexGuard<'_, usize> {
+        self.at_work.lock().unwrap_or_else(PoisonError::into_inner) // never half-changed
+    }
+}
+
+/// Whose primary factor is being checked.
+#[derive(Default)]
+pub struct Checks(Mutex<HashMap<u32, usize>>);
+
+/// A check that may go on; ends when dropped.
+pub struct Checking<'a>(&'a Checks, u32);
+
+impl Checks {
+    /// A check for `uid`, if there is not too much of that.
+    pub fn begin(&self, uid: u32) -> Option<Checking<'_>> {
+        let mut running = self.running();
+        let own = running.get(&uid).copied().unwrap_or(0);
+        let free = own < CHECKS_EACH && running.values().sum::<usize>() < CHECKS;
+        free.then(|| {
+            *running.entry(uid).or_default() += 1;
+            Checking(self, uid)
+        })
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<u32, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner) // never half-changed
+    }
+}
+
+impl Drop for Checking<'_> {
+    fn drop(&mut self) {
+        leave(&mut self.0.running(), &self.1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    #[test]
+    fn no_more_work_at_a_time_than_turns_and_who_is_away_holds_none() {
+        let turns = Arc::<Turns>::default();
+        let working = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..40 {
+                scope.spawn(|| {
+                    let mut turn = Turn::wait(&turns);
+                    for _ in 0..20 {
+                        assert!(working.fetch_add(1, Ordering::SeqCst) < AT_WORK);
+                        thread::yield_now();
+                        working.fetch_sub(1, Ordering::SeqCst);
+                        turn.away(thread::yield_now);
+                    }
+                });
+            }
+        });
+        assert_eq!(*turns.at_work(), 0);
+    }
+
+    #[test]
+    fn all_turns_are_free_while_everybody_is_away() {
+        let turns = Arc::<Turns>::default();
+        let mut held: Vec<_> = (0..AT_WORK).map(|_| Turn::wait(&turns)).collect();
+        let done =
+            held.pop().unwrap().away(|| thread::scope(|s| s.spawn(|| drop(Turn::wait(&turns))).join()));
+        assert!(done.is_ok());
+    }
+
+    #[test]
+    fn nobody_has_more_than_two_checks_nor_do_all_together_have_too_many() {
+        let checks = Checks::default();
+        let own: Vec<_> = (0..5).filter_map(|_| checks.begin(1000)).collect();
+        assert_eq!(own.len(), CHECKS_EACH);
+        let others: Vec<_> = (2000..3000).filter_map(|uid| checks.begin(uid)).collect();
+        assert_eq!(own.len() + others.len(), CHECKS);
+        drop(others);
+        assert!(checks.begin(1000).is_none() && checks.begin(1001).is_some());
+    }
+}
