@@ -28,6 +28,12 @@ impl Clock for SystemClock {
     }
 }
 
+/// Lets time pass.
+#[allow(clippy::disallowed_methods)] // this is the one place
+pub fn sleep(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// A bounded wait on the monotonic clock, for polling a lock.
 #[derive(Debug)]
 pub struct Deadline {

@@ -30,7 +30,7 @@ struct CodeView {
     state: &'static str,
     expires: UnixTime,
     /// Wrong codes typed so far.
-    failures: u8,
+    failures: u32,
 }
 
 #[derive(Serialize)]

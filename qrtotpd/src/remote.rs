@@ -1,8 +1,10 @@
 //! The person at the other end of a connection, as the flows see them.
 
 use crate::turns::Turn;
+use qrtotp_core::clock::sleep;
 use qrtotp_core::flow::{Dialog, Echo, EnrollDialog, Handed, NoAnswer, Reply, Scanned, Typed};
 use qrtotp_core::wire::{Answer, Line, Say};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Asks over a connection. Whatever is no answer ends the dialogue. While the other end has the word, others have the turn.
@@ -34,6 +36,10 @@ impl Dialog for Remote<'_> {
             Answer::Typed(typed) => Ok(typed),
             Answer::Fresh | Answer::GiveUp | Answer::Shown => Err(NoAnswer),
         }
+    }
+
+    fn wait(&mut self, seconds: u32) {
+        self.turn.away(|| sleep(Duration::from_secs(seconds.into())));
     }
 }
 

@@ -2,6 +2,7 @@
 //! channel, and without it no QR code of the token is shown.
 
 use super::spoken::{Hash, SALT_LEN, TokenCode, hash};
+use super::throttle::{ThrottleRules, penalty};
 use super::{GenerateError, TokenRefusal};
 use crate::clock::UnixTime;
 use crate::otp::random_bytes;
@@ -17,12 +18,13 @@ pub struct Binding {
     /// The first second at which the code is worth nothing.
     pub expires: UnixTime,
     /// Guesses since the last right one.
-    pub failures: u8,
+    pub failures: u32,
 }
 
 impl Binding {
-    /// Wrong guesses that end a code: ten in 2^40.
-    pub const TRIES: u8 = 10;
+    /// Wrong guesses that end a code: one in a hundred million hits by then. So many can't be typed within the code's hour
+    /// by whoever has nothing but the uid, or a process of the user's could end the code that its owner is about to type.
+    pub const TRIES: u32 = 10_000;
 
     /// A fresh code and what is kept of it.
     ///
@@ -46,14 +48,16 @@ impl Binding {
         }
     }
 
-    /// Counts a guess as failed. Make it durable before the guess is looked at.
+    /// Counts a guess as failed. Make it durable before the guess is looked at. Gives the seconds after which that may be:
+    /// wrong guesses make others wait, and refuse none.
     ///
     /// # Errors
     /// As [`Binding::check`].
-    pub fn guess(&mut self, now: UnixTime) -> Result<(), TokenRefusal> {
+    pub fn guess(&mut self, now: UnixTime) -> Result<u32, TokenRefusal> {
         self.check(now)?;
+        let wait = penalty(self.failures, &ThrottleRules::default());
         self.failures += 1;
-        Ok(())
+        Ok(wait)
     }
 
     /// Whether that was the code; a right one takes the counted guesses back.
@@ -78,17 +82,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_wrong_guesses_end_a_code_and_a_right_one_takes_them_back() {
+    fn wrong_guesses_make_the_next_ones_wait_and_a_right_one_takes_them_back() {
         let (mut binding, code) = Binding::generate(1000).unwrap();
-        for _ in 0..9 {
-            binding.guess(10).unwrap();
-        }
         let right = hash(&code, &binding.salt).unwrap();
-        binding.guess(10).unwrap();
+        let waits: Vec<u32> = (0..12).map(|_| binding.guess(10).unwrap()).collect();
+        assert_eq!(waits, [0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(binding.settle(&[0; 16], 10), Err(TokenRefusal::CodeWrong));
         binding.settle(&right, 10).unwrap();
-        for _ in 0..10 {
+        assert_eq!(binding.guess(10), Ok(0));
+    }
+
+    #[test]
+    fn ten_thousand_wrong_guesses_end_a_code() {
+        let (mut binding, _) = Binding::generate(1000).unwrap();
+        for _ in 0..Binding::TRIES {
             binding.guess(10).unwrap();
-            assert_eq!(binding.settle(&[0; 16], 10), Err(TokenRefusal::CodeWrong));
         }
         assert_eq!(binding.guess(10), Err(TokenRefusal::CodeTriesUsedUp));
     }

@@ -152,7 +152,7 @@ impl Throttle {
 }
 
 /// The wait that `failures` consecutive failures cost: 1, 2, 4 … seconds after the free ones.
-fn penalty(failures: u32, rules: &ThrottleRules) -> u32 {
+pub(super) fn penalty(failures: u32, rules: &ThrottleRules) -> u32 {
     if failures < rules.free_failures {
         return 0;
     }

@@ -41,6 +41,8 @@ pub use prompt::PromptDialog;
 pub use refusal::Refusal;
 pub use resync::{ResyncError, Resynchronized, resync};
 
+use crate::clock::sleep;
+use std::time::Duration;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -71,4 +73,9 @@ pub trait Dialog {
     /// # Errors
     /// No answer; whoever asked must deny.
     fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer>;
+
+    /// Lets the person wait.
+    fn wait(&mut self, seconds: u32) {
+        sleep(Duration::from_secs(seconds.into()));
+    }
 }

@@ -166,6 +166,10 @@ impl<D: Dialog> Dialog for PromptDialog<'_, D> {
     fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
         self.dialog.ask(prompt, echo)
     }
+
+    fn wait(&mut self, seconds: u32) {
+        self.dialog.wait(seconds);
+    }
 }
 
 impl<D: Dialog> EnrollDialog for PromptDialog<'_, D> {

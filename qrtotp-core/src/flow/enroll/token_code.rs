@@ -46,7 +46,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         Err(refusal.into())
     }
 
-    /// One guess: counted first, then hashed without the lock, then settled.
+    /// One guess: counted first, then, once its wait is over, hashed without the lock, then settled.
     fn try_token_code(&mut self, id: TokenId, typed: &[u8]) -> Result<(), EnrollError> {
         let name = self.invitation.name;
         let now = self.clock.now();
@@ -55,13 +55,18 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             let token = slot.as_mut().and_then(|account| account.record.token.as_mut());
             f(token.filter(|token| token.id == id).ok_or(TokenRefusal::Revoked)?)
         };
-        let salt = self.store.update_account(name, |slot| {
+        let (salt, wait) = self.store.update_account(name, |slot| {
             on_token(slot, &|token| token.refuse_ended(now))?;
             let binding = slot.as_mut().and_then(|account| account.record.token.as_mut()?.binding.as_mut());
             let binding = binding.ok_or(TokenRefusal::Revoked)?;
-            binding.guess(now)?;
-            Ok::<_, EnrollError>(binding.salt)
+            let wait = binding.guess(now)?;
+            Ok::<_, EnrollError>((binding.salt, wait))
         })??;
+        if wait > 0 {
+            self.dialog.show(&format!("Wrong codes were typed before: this one is looked at in {wait} s."));
+            self.dialog.wait(wait);
+        }
+        let now = self.clock.now();
         let hash = hash_code(&code, &salt).map_err(|error| EnrollError::Seal(error.to_string()))?;
         self.store.update_account(name, |slot| {
             on_token(slot, &|token| {

@@ -82,6 +82,7 @@ pub(super) struct Human {
     pub script: VecDeque<Say>,
     pub prompts: Vec<String>,
     pub shown: Vec<String>,
+    pub waits: Vec<u32>,
     pub offers: Vec<(String, String)>,
     pub codes: Vec<String>,
     pub password: Option<Vec<u8>>,
@@ -122,6 +123,9 @@ impl Dialog for Human {
             }
             Say::Nothing => Err(NoAnswer),
         }
+    }
+    fn wait(&mut self, seconds: u32) {
+        self.waits.push(seconds);
     }
 }
 

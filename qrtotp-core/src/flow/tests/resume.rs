@@ -334,14 +334,35 @@ fn a_token_with_a_code_shows_nothing_before_the_code() {
 }
 
 #[test]
-fn a_token_code_is_good_for_ten_guesses_and_its_time() {
+fn wrong_token_codes_make_their_owner_wait_and_never_end_what_the_owner_types() {
+    let mut w = world(FirstLogin::Token);
+    let code = issue(&mut w, Some(Span::seconds(600))).unwrap().display();
+    for _ in 0..10 {
+        let mut stranger = Human::says([say("0000-0000"), say("0000-0001"), say("0000-0002")]);
+        w.enroll_with(&mut stranger, Authority::TokenCode).unwrap_err();
+    }
+    let mut human = Human::says([say(&code), Say::Phone(0)]);
+    w.enroll_with(&mut human, Authority::TokenCode).unwrap();
+    assert_eq!(human.waits, [30]);
+    assert!(human.shown[0].contains("30 s"), "{:?}", human.shown);
+}
+
+#[test]
+fn a_token_code_is_good_for_its_guesses_and_its_time() {
     let mut w = world(FirstLogin::Token);
     issue(&mut w, Some(Span::seconds(600)));
-    for _ in 0..Binding::TRIES {
-        w.enroll_with(&mut Human::says([say("0000-0000")]), Authority::TokenCode).unwrap_err();
-    }
-    let mut human = Human::says([say("0000-0000")]);
-    let ended = w.enroll_with(&mut human, Authority::TokenCode).unwrap_err();
+    w.store
+        .update_account(&World::name(), |slot| {
+            let token = slot.as_mut().unwrap().record.token.as_mut().unwrap();
+            token.binding.as_mut().unwrap().failures = Binding::TRIES - 1;
+        })
+        .unwrap();
+    let mut last = Human::says([say("0000-0000"), say("0000-0000")]);
+    assert_eq!(
+        w.enroll_with(&mut last, Authority::TokenCode).unwrap_err().reason(),
+        "token_code_tries_used_up"
+    );
+    let ended = w.enroll_with(&mut Human::default(), Authority::TokenCode).unwrap_err();
     assert_eq!(ended.reason(), "token_code_tries_used_up");
     let code = issue(&mut w, Some(Span::seconds(600))).unwrap().display();
     w.pass(600);
