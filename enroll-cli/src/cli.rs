@@ -93,6 +93,15 @@ pub struct Enroll {
     /// Swap light and dark, for terminals with a light background
     #[arg(long)]
     pub invert: bool,
+    /// Save the QR code as a picture, too: a new file, .svg or .png, with mode 0600
+    ///
+    /// It is never put over a file that is there, nor through a link, nor where others may write. Whoever has the file
+    /// can make the codes: prefer --ephemeral. If the enrolment fails, the file is deleted.
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// Delete the saved picture as soon as the first code was right or the dialogue ends
+    #[arg(long, requires = "save")]
+    pub ephemeral: bool,
     /// Add a device without a code of one that is enrolled already (root only; it is logged)
     #[arg(long)]
     pub no_verify: bool,

@@ -14,9 +14,18 @@ const LIMIT: usize = 4096;
 /// # Errors
 /// Nothing there, or longer than any answer can be.
 pub fn line(from: impl AsFd) -> Result<Typed, NoAnswer> {
+    line_when(from, || Ok(()))
+}
+
+/// The same, after `ready` each time before something is read.
+///
+/// # Errors
+/// As [`line`], and those of `ready`.
+pub fn line_when(from: impl AsFd, ready: impl Fn() -> Result<(), NoAnswer>) -> Result<Typed, NoAnswer> {
     let mut line = Zeroizing::new(Vec::with_capacity(LIMIT)); // never grows, so nothing is left behind
     let mut byte = Zeroizing::new([0_u8; 1]);
     loop {
+        ready()?;
         match nix::unistd::read(&from, byte.as_mut_slice()) {
             Ok(0) if line.is_empty() => return Err(NoAnswer),
             Ok(0) => return Ok(line),

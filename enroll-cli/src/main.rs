@@ -8,6 +8,8 @@ mod context;
 mod error;
 mod hidden;
 mod input;
+mod interrupt;
+mod look;
 mod picture;
 mod terminal;
 

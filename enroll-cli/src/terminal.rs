@@ -3,6 +3,7 @@
 use crate::cli::Qr;
 use crate::hidden::Hidden;
 use crate::input;
+use crate::look::Look;
 use crate::picture::{Picture, Place, choose};
 use qrtotp_core::flow::{Dialog, Echo, EnrollDialog, Handed, NoAnswer, Offer, Reply, Scanned, Typed};
 use qrtotp_core::qr::{Level, Matrix, Polarity, Style, render};
@@ -37,6 +38,7 @@ pub struct Terminal {
     polarity: Polarity,
     host: String,
     contact: Option<String>,
+    look: Look,
 }
 
 impl Terminal {
@@ -45,10 +47,19 @@ impl Terminal {
         (qr, invert): (Qr, bool),
         host: String,
         contact: Option<String>,
+        look: Look,
     ) -> std::io::Result<Self> {
         let polarity = if invert { Polarity::Inverted } else { Polarity::Normal };
         let out = unbuffered_stdout()?;
-        Ok(Self { out, place, qr, polarity, host, contact })
+        Ok(Self { out, place, qr, polarity, host, contact, look })
+    }
+
+    /// No first code is asked for any more: a picture on disk goes, unless it was confirmed and is to stay.
+    pub fn end_picture(&mut self, confirmed: bool) {
+        // A signal that ended the dialogue does its work only after this was said.
+        if let Some((text, _interrupts)) = self.look.end(confirmed) {
+            self.show(&text);
+        }
     }
 
     fn put(&mut self, text: &str) -> Result<(), NoAnswer> {
@@ -56,16 +67,21 @@ impl Terminal {
     }
 
     fn introduction(&self, offer: &Offer) -> String {
-        let mut text = format!(
-            "\nA second factor for {account} on {host}. The app will show it as \"{issuer}\".\n\n\
-             1. Install an authenticator app on your phone, if you have none. Any app for TOTP codes will do.\n\
-             2. In the app, choose to add an account and scan the QR code below, or type the key.\n\
-             3. Type the digits that the app shows for it. Only then is anything kept.\n\n\
-             The QR code is a secret, like a password: scan it yourself, from this screen, and save no picture\n\
-             of it. Nobody will ever send you a QR code by mail or chat, or ask you to scan one from there.\n",
+        let heading = format!(
+            "A second factor for {account} on {host}. The app will show it as \"{issuer}\".",
             account = offer.account,
             host = self.host,
             issuer = offer.issuer,
+        );
+        let no_picture = if self.look.saves() { "keep" } else { "save" };
+        let mut text = format!(
+            "\n{heading}\n\n\
+             1. Install an authenticator app on your phone, if you have none. Any app for TOTP codes will do.\n\
+             2. In the app, choose to add an account and scan the QR code below, or type the key.\n\
+             3. Type the digits that the app shows for it. Only then is anything kept.\n\n\
+             The QR code is a secret, like a password: scan it yourself, from this screen, and {no_picture} no picture\n\
+             of it. Nobody will ever send you a QR code by mail or chat, or ask you to scan one from there.\n",
+            heading = self.look.heading(&heading),
         );
         if let Some(contact) = &self.contact {
             text.push_str(&format!("Help: {contact}\n"));
@@ -86,6 +102,13 @@ impl Terminal {
     fn offer(&mut self, offer: &Offer) -> Result<(), NoAnswer> {
         let introduction = self.introduction(offer);
         self.put(&introduction)?;
+        match self.look.save(offer) {
+            Ok(saved) => self.put(&saved)?,
+            Err(problem) => {
+                self.put(&format!("{problem}\n"))?;
+                return Err(NoAnswer);
+            }
+        }
         // Above the picture, so that the question is the only line below it.
         self.put("Key: ")?;
         self.put(&offer.key)?;
@@ -140,7 +163,9 @@ impl Dialog for Terminal {
             Echo::Off => Hidden::begin(keyboard.as_fd()).map_err(|_| NoAnswer)?,
         };
         self.put(prompt)?;
-        let Some(hidden) = hidden else { return input::line(&keyboard) };
+        let Some(hidden) = hidden else {
+            return input::line_when(&keyboard, || self.look.wait_for(&keyboard));
+        };
         let typed = hidden.wait().and_then(|()| input::line(&keyboard));
         self.put("\n")?; // the person's own did not show
         typed
@@ -166,6 +191,7 @@ impl EnrollDialog for Terminal {
     }
 
     fn recovery_codes(&mut self, codes: &[Zeroizing<String>], _: Option<&str>) -> Result<Handed, NoAnswer> {
+        self.end_picture(true);
         put_recovery_codes(&mut self.out, codes).map_err(|_| NoAnswer)?;
         Ok(Handed::Shown)
     }

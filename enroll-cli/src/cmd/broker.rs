@@ -1,7 +1,9 @@
 //! Commands of people who are not root: the broker does the work, and this terminal is its dialogue.
 
 use crate::cli::{Enroll, Qr, Revoke, Status};
+use crate::context::named_or_self;
 use crate::error::{Exit, Failure};
+use crate::look::{Look, Request as Picture};
 use crate::picture::needs_explicit_style;
 use crate::terminal::{Terminal, place};
 use nix::unistd::geteuid;
@@ -34,10 +36,22 @@ pub fn enroll(socket: &Path, config: &Path, args: Enroll) -> Result<Exit, Failur
     if args.no_verify {
         return Err(Failure::only_root_skips());
     }
-    let contact = Source::load(config).ok().and_then(|source| source.config.brand.contact);
-    let mut terminal = Terminal::new(place, (args.qr, args.invert), host_name(), contact)?;
+    // It is only looks, so a configuration that the person may not read is none.
+    let config = Source::load(config).map(|source| source.config).unwrap_or_default();
+    let account = named_or_self(args.user.clone(), "enroll").unwrap_or_default();
+    let issuer = config.issuer_on(&host_name());
+    let picture = args.save.as_deref().map(|path| Picture {
+        path,
+        ephemeral: args.ephemeral,
+        issuer: &issuer,
+        account: &account,
+    });
+    let look = Look::new(&config.brand, place.tty, picture.as_ref())?;
+    let mut terminal = Terminal::new(place, (args.qr, args.invert), host_name(), config.brand.contact, look)?;
     let label = Label::new(&args.label.unwrap_or_default()).as_str().to_owned();
-    converse(socket, &Request::Enroll { user: whose(args.user), label }, &mut terminal)
+    let ended = converse(socket, &Request::Enroll { user: whose(args.user), label }, &mut terminal);
+    terminal.end_picture(ended.is_ok());
+    ended
 }
 
 pub fn status(socket: &Path, args: Status) -> Result<Exit, Failure> {
@@ -64,7 +78,7 @@ fn whose(user: Option<String>) -> String {
 
 /// A conversation without a picture.
 fn plain(socket: &Path, request: &Request) -> Result<Exit, Failure> {
-    let mut terminal = Terminal::new(place(), (Qr::None, false), host_name(), None)?;
+    let mut terminal = Terminal::new(place(), (Qr::None, false), host_name(), None, Look::default())?;
     converse(socket, request, &mut terminal)
 }
 

@@ -13,6 +13,7 @@ const ZFS_SUPER_MAGIC: u32 = 0x2fc1_2fc1;
 
 pub fn check(context: &Context) -> Result<Exit, Failure> {
     let mut found = findings(&context.config);
+    found.extend(crate::look::findings(&context.config.brand, &context.issuer()));
     found.extend(store(context));
     found.extend(disk(&context.config.state_dir.0));
     let mut out = std::io::stdout().lock();

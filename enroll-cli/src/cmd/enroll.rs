@@ -3,6 +3,7 @@
 use crate::cli::Enroll;
 use crate::context::{Account, Context, known_user, named_or_self, syslog};
 use crate::error::{Exit, Failure};
+use crate::look::{Look, Request};
 use crate::picture::needs_explicit_style;
 use crate::terminal::{Terminal, place};
 use nix::unistd::geteuid;
@@ -21,9 +22,16 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
     if args.no_verify && !geteuid().is_root() {
         return Err(Failure::only_root_skips());
     }
+    let (subject, issuer) = (context.subject(name.as_str()), context.issuer());
+    let picture = args.save.as_deref().map(|path| Request {
+        path,
+        ephemeral: args.ephemeral,
+        issuer: &issuer,
+        account: name.as_str(),
+    });
+    let look = Look::new(&context.config.brand, place.tty, picture.as_ref())?;
     let store = context.store_or_new()?;
     let label = Label::new(args.label.as_deref().unwrap_or_default());
-    let (subject, issuer) = (context.subject(name.as_str()), context.issuer());
     let invitation = Invitation {
         name: &name,
         uid,
@@ -37,7 +45,7 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
         params: Params::default(),
     };
     let contact = context.config.brand.contact.clone();
-    let mut terminal = Terminal::new(place, (args.qr, args.invert), host_name(), contact)?;
+    let mut terminal = Terminal::new(place, (args.qr, args.invert), host_name(), contact, look)?;
     let enrolled = Enrollment {
         invitation: &invitation,
         config: &context.config,
@@ -46,8 +54,9 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
         clock: &SystemClock,
         audit: &mut syslog(),
     }
-    .run()
-    .map_err(|error| Failure::enroll(&error, name.as_str()))?;
+    .run();
+    terminal.end_picture(enrolled.is_ok());
+    let enrolled = enrolled.map_err(|error| Failure::enroll(&error, name.as_str()))?;
     let regenerate = format!("`qrtotp recovery regenerate {name}` makes new ones");
     match enrolled.codes {
         Codes::Kept => {}

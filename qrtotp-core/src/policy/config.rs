@@ -1,6 +1,6 @@
 //! `/etc/qrtotp/qrtotp.toml`. All keys optional, unknown ones refused, every value bounded.
 
-use super::{ConfigError, Date, Span, read};
+use super::{Brand, ConfigError, Date, Span, read};
 use crate::account::ThrottleRules;
 use crate::otp::{MAX_TARGETS, Window};
 use std::borrow::Cow;
@@ -137,13 +137,6 @@ pub struct Audit {
     pub debug: bool,
 }
 
-/// `[brand]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Brand {
-    /// Whom to ask for help, shown at enrolment: a telephone number, an address. At most 100 characters.
-    pub contact: Option<String>,
-}
-
 /// `[defaults]`: what rules by user, group and service will be able to override.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
@@ -208,9 +201,6 @@ impl Config {
 
     fn problem(&self) -> Option<(&'static str, &'static str)> {
         let Verify { window_back, window_ahead, .. } = self.verify;
-        let printable = |text: &str, max| {
-            (1..=max).contains(&text.chars().count()) && crate::text::clean(text, max) == text
-        };
         let devices = usize::from(self.enroll.max_devices);
         [
             (!self.state_dir.0.is_absolute(), "state_dir", "must be an absolute path"),
@@ -248,15 +238,16 @@ impl Config {
                 "accepts too much: (window_back + 1 + window_ahead) × enroll.max_devices must be at most 15, \
                  or guessing becomes too easy",
             ),
-            (
-                self.brand.contact.as_ref().is_some_and(|c| !printable(c, 100)),
-                "brand.contact",
-                "must be 1 to 100 printable characters",
-            ),
         ]
         .into_iter()
+        .chain(self.brand.problems())
         .find_map(|(wrong, key, problem)| wrong.then_some((key, problem)))
     }
+}
+
+/// 1 to `max` characters, none of which moves a cursor or hides.
+pub(super) fn printable(text: &str, max: usize) -> bool {
+    (1..=max).contains(&text.chars().count()) && crate::text::clean(text, max) == text
 }
 
 /// libpam takes a service's name in small letters for a file's; nothing else is ever looked up.

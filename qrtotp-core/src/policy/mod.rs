@@ -1,5 +1,6 @@
 //! What the admin wants: the configuration, read strictly. A login never guesses at a setting.
 
+mod brand;
 mod check;
 mod config;
 mod date;
@@ -12,8 +13,9 @@ mod stack;
 #[cfg(test)]
 mod tests;
 
+pub use brand::{Brand, Colour};
 pub use check::{Finding, Severity, findings};
-pub use config::{Audit, Brand, Config, DEFAULT_PATH, Defaults, Enroll, FirstLogin, Require, Verify};
+pub use config::{Audit, Config, DEFAULT_PATH, Defaults, Enroll, FirstLogin, Require, Verify};
 pub use date::{Date, DateError};
 pub use source::{ConfigError, Source};
 pub use span::{Span, SpanError};

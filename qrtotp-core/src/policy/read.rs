@@ -1,10 +1,8 @@
 //! From a TOML document to settings, strictly: a key that no setting has, or a value of another kind, is a fault with its place.
 //! (Derived readers were an eighth of the module.)
 
-use super::config::{
-    Audit, Brand, Config, Defaults, Enroll, FirstLogin, Require, StateDir, Throttle, Verify,
-};
-use super::{Date, Span};
+use super::config::{Audit, Config, Defaults, Enroll, FirstLogin, Require, StateDir, Throttle, Verify};
+use super::{Brand, Date, Span};
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::str::FromStr;
@@ -103,7 +101,7 @@ settings!(Verify: window_back window_ahead resync);
 settings!(Throttle: free_failures max_wait disable_after);
 settings!(Enroll: time_limit token_lifetime max_shows max_devices code_lifetime services);
 settings!(Audit: debug);
-settings!(Brand: contact);
+settings!(Brand: contact accent accent_text dark light logo logo_size correction);
 settings!(Defaults: require first_login allow_until);
 
 /// What a key can have.

@@ -77,7 +77,7 @@ fn every_key_and_every_form_of_toml_is_understood() {
             services: vec!["su".into()],
         },
         audit: Audit { debug: true },
-        brand: Brand { contact: Some("desk".into()) },
+        brand: Brand { contact: Some("desk".into()), ..Brand::default() },
         defaults: Defaults {
             require: Require::Nothing,
             first_login: FirstLogin::Allow,
@@ -101,6 +101,14 @@ fn values_out_of_bounds_are_refused_by_key() {
         ("[enroll]\ncode_lifetime = \"2h\"", "enroll.code_lifetime"),
         ("[enroll]\nservices = [\"../x\"]", "enroll.services"),
         ("[enroll]\nservices = [\"other\"]", "enroll.services"),
+        ("[brand]\naccent = \"blue\"", "brand.accent"),
+        ("[brand]\naccent_text = \"#ffffff\"", "brand.accent_text"),
+        ("[brand]\ndark = \"#fff\"", "brand.dark"),
+        ("[brand]\nlight = \"ffffff\"", "brand.light"),
+        ("[brand]\nlogo = \"logo.png\"", "brand.logo"),
+        ("[brand]\nlogo_size = 4", "brand.logo_size"),
+        ("[brand]\nlogo_size = 41", "brand.logo_size"),
+        ("[brand]\ncorrection = \"h\"", "brand.correction"),
         ("[defaults]\nfirst_login = \"allow\"", "defaults.allow_until"),
         ("[defaults]\nallow_until = \"2027-01-31\"", "defaults.allow_until"),
     ] {

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use qrcode::bits::Bits;
 use qrcode::types::QrError as EncoderError;
-use qrcode::{Color, EcLevel, QrCode};
+use qrcode::{Color, EcLevel, QrCode, Version};
 use zeroize::Zeroizing;
 
 /// How much of a code may be unreadable (ISO/IEC 18004 §7.5.1). On a screen [`Level::Low`] is enough, and the
@@ -21,6 +22,17 @@ pub enum Level {
     High,
 }
 
+impl From<Level> for EcLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Low => Self::L,
+            Level::Medium => Self::M,
+            Level::Quartile => Self::Q,
+            Level::High => Self::H,
+        }
+    }
+}
+
 /// A QR code: a square of dark and light modules. Wipes itself when dropped; `Debug` shows only the size.
 pub struct Matrix {
     side: usize,
@@ -34,26 +46,29 @@ impl Matrix {
     /// # Errors
     /// [`QrError::TooLong`] if no code is large enough.
     pub fn encode(text: &str, level: Level) -> Result<Matrix, QrError> {
-        let level = match level {
-            Level::Low => EcLevel::L,
-            Level::Medium => EcLevel::M,
-            Level::Quartile => EcLevel::Q,
-            Level::High => EcLevel::H,
-        };
-        let code = QrCode::with_error_correction_level(text, level).map_err(|error| match error {
-            EncoderError::DataTooLong => QrError::TooLong,
-            EncoderError::InvalidVersion
-            | EncoderError::UnsupportedCharacterSet
-            | EncoderError::InvalidEciDesignator
-            | EncoderError::InvalidCharacter => QrError::Unsupported,
-        })?;
+        QrCode::with_error_correction_level(text, level.into()).map(Self::from_code).map_err(QrError::from)
+    }
+
+    /// The code of `version` (1 to 40; 17 + 4 × version modules per side) that holds `text` at `level`, as bytes: whether
+    /// it does depends on the text's length alone.
+    ///
+    /// # Errors
+    /// [`QrError::TooLong`] if that one is too small.
+    pub fn encode_in(text: &str, level: Level, version: i16) -> Result<Matrix, QrError> {
+        let mut bits = Bits::new(Version::Normal(version));
+        bits.push_byte_data(text.as_bytes())?;
+        bits.push_terminator(level.into())?;
+        Ok(Self::from_code(QrCode::with_bits(bits, level.into())?))
+    }
+
+    fn from_code(code: QrCode) -> Matrix {
         let side = code.width();
         let mut colors = code.into_colors();
         let dark = Zeroizing::new(colors.iter().map(|&color| color == Color::Dark).collect());
         // The encoder's colours can't be zeroized by the crate of that name; black_box keeps the overwriting.
         colors.fill(Color::Light);
         std::hint::black_box(&colors);
-        Ok(Matrix { side, dark })
+        Matrix { side, dark }
     }
 
     /// Modules per side: 21, 25, 29 … 177.
@@ -83,4 +98,16 @@ pub enum QrError {
     /// The encoder knows no way to write the text. Bytes always have one, so this is not expected.
     #[error("the text can't be written as a QR code: type the key into the app instead")]
     Unsupported,
+}
+
+impl From<EncoderError> for QrError {
+    fn from(error: EncoderError) -> Self {
+        match error {
+            EncoderError::DataTooLong => Self::TooLong,
+            EncoderError::InvalidVersion
+            | EncoderError::UnsupportedCharacterSet
+            | EncoderError::InvalidEciDesignator
+            | EncoderError::InvalidCharacter => Self::Unsupported,
+        }
+    }
 }

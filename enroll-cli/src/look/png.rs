@@ -1,0 +1,73 @@
+//! A QR code as a PNG.
+
+use super::art::Art;
+use super::fit::Fit;
+use png::{BitDepth, ColorType, Encoder, EncodingError};
+use qrtotp_core::policy::Colour;
+use qrtotp_core::qr::QUIET_ZONE;
+use zeroize::Zeroizing;
+
+/// Pixels of a module's side.
+const SCALE: usize = 10;
+
+/// Encodes 8-bit pixels.
+pub fn encode((width, height): (u32, u32), kind: ColorType, pixels: &[u8]) -> Result<Vec<u8>, EncodingError> {
+    let mut out = Vec::new();
+    let mut encoder = Encoder::new(&mut out, width, height);
+    encoder.set_color(kind);
+    encoder.set_depth(BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()?;
+    Ok(out)
+}
+
+/// The picture, quiet zone included.
+pub fn draw(art: &Art, fit: &Fit) -> Result<Zeroizing<Vec<u8>>, EncodingError> {
+    let side = (fit.matrix.side() + 2 * QUIET_ZONE) * SCALE;
+    let mut pixels = Zeroizing::new(vec![0; 3 * side * side]);
+    let places = (0..side).flat_map(|y| (0..side).map(move |x| (x, y)));
+    for (pixel, (x, y)) in pixels.chunks_exact_mut(3).zip(places) {
+        pixel.copy_from_slice(&colour(art, fit, (x, y)).rgb);
+    }
+    let side = u32::try_from(side).unwrap_or(u32::MAX);
+    encode((side, side), ColorType::Rgb, &pixels).map(Zeroizing::new)
+}
+
+fn colour(art: &Art, fit: &Fit, (x, y): (usize, usize)) -> Colour {
+    let quiet = QUIET_ZONE * SCALE;
+    let (Some(x), Some(y)) = (x.checked_sub(quiet), y.checked_sub(quiet)) else { return art.light };
+    if let (Some(logo), Some(area)) = (&art.logo, fit.area) {
+        let inside = |at: usize, from: usize, length: usize| {
+            at.checked_sub(from * SCALE).filter(|at| *at < length * SCALE)
+        };
+        if let (Some(x), Some(y)) = (inside(x, area.left, area.width), inside(y, area.top, area.height)) {
+            return on_plate(art.light, logo, (x, y), (area.width, area.height));
+        }
+    }
+    if fit.matrix.is_dark(x / SCALE, y / SCALE) { art.dark } else { art.light }
+}
+
+/// The logo in the middle of its plate, as large as half a module's margin and its own shape allow.
+fn on_plate(
+    light: Colour,
+    logo: &super::logo::Logo,
+    at: (usize, usize),
+    (columns, rows): (usize, usize),
+) -> Colour {
+    let pixels = |modules: usize| u32::try_from((modules - 1) * SCALE).unwrap_or(1);
+    let (width, height) = (pixels(columns), pixels(rows));
+    let (width, height) = if width * logo.height <= height * logo.width {
+        (width, (width * logo.height / logo.width).max(1))
+    } else {
+        ((height * logo.width / logo.height).max(1), height)
+    };
+    let place = |at: usize, modules: usize, length: u32| {
+        let margin = (u32::try_from(modules * SCALE).ok()? - length) / 2;
+        u32::try_from(at).ok()?.checked_sub(margin).filter(|at| *at < length)
+    };
+    match (place(at.0, columns, width), place(at.1, rows, height)) {
+        (Some(x), Some(y)) => logo.scaled((x, y), (width, height), light),
+        _ => light,
+    }
+}

@@ -1,0 +1,92 @@
+//! `--save`: the QR code as a picture on disk, for as long as it is worth something and wanted.
+
+use super::art::{Art, Format};
+use super::file::NewFile;
+use crate::error::Failure;
+use crate::interrupt::{ENDING, Interrupts};
+use qrtotp_core::flow::{NoAnswer, Offer};
+use qrtotp_core::otp::{KeyUri, Params, Secret};
+use qrtotp_core::policy::Brand;
+use std::os::fd::AsFd;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// What was asked for on the command line.
+pub struct Request<'a> {
+    pub path: &'a Path,
+    pub ephemeral: bool,
+    pub issuer: &'a str,
+    pub account: &'a str,
+}
+
+/// A picture that nobody has confirmed yet. It goes when this is dropped.
+pub struct Saved {
+    file: NewFile,
+    format: Format,
+    art: Art,
+    ephemeral: bool,
+    written: bool,
+    interrupts: Interrupts,
+}
+
+impl Saved {
+    /// Makes the empty file. Refuses before any secret is made: names, places, colours and logos that will not do.
+    pub fn prepare(request: &Request<'_>, brand: &Brand) -> Result<Self, Failure> {
+        let format = Format::of(request.path)
+            .ok_or_else(|| Failure::Refused("--save takes a name that ends in .svg or .png".into()))?;
+        let art = Art::new(brand).map_err(Failure::Refused)?;
+        art.fit(&stand_in(request.issuer, request.account)?).map_err(Failure::Refused)?;
+        let interrupts = Interrupts::hold(ENDING).map_err(std::io::Error::from)?;
+        let file = NewFile::create(request.path)?;
+        Ok(Self { file, format, art, ephemeral: request.ephemeral, written: false, interrupts })
+    }
+
+    /// Puts the picture into the file, in place of an earlier one, and says so.
+    pub fn write(&mut self, offer: &Offer) -> Result<String, String> {
+        let path = self.file.path.display();
+        let title = format!("QR code of a secret: {}, {}", offer.issuer, offer.account);
+        let picture = self.art.draw(self.format, &offer.uri, &title)?;
+        self.file.write(&picture).map_err(|error| format!("can't write {path}: {error}"))?;
+        self.written = true;
+        Ok(if self.ephemeral {
+            format!("The QR code is in {path}, too, until the first code was right or this dialogue ends.\n")
+        } else {
+            format!(
+                "The QR code is in {path}, too, and stays there. Warning: that file is a standing key. Whoever gets hold of \
+                 it or of a\nbackup can log in as {} with it until the device is revoked. Delete it as soon as it was \
+                 scanned;\n--ephemeral does that by itself.\n",
+                offer.account
+            )
+        })
+    }
+
+    /// Waits for input, or for a signal that ends the dialogue.
+    pub fn wait_for(&self, input: impl AsFd) -> Result<(), NoAnswer> {
+        self.interrupts.wait_for(input)
+    }
+
+    /// The dialogue has ended, or its first code was right. Says what became of the file.
+    pub fn end(self, confirmed: bool) -> (String, Interrupts) {
+        let path = self.file.path.display().to_string();
+        let text = if confirmed && self.written && !self.ephemeral {
+            self.file.keep();
+            format!("The picture {path} is still there: delete it once it was scanned.")
+        } else {
+            match self.file.discard() {
+                Ok(()) if self.written => format!("The picture {path} was deleted."),
+                Ok(()) => format!("No QR code was shown, so {path} was not saved."),
+                Err(error) => {
+                    format!("Warning: {path} could not be deleted ({error}); delete it yourself.")
+                }
+            }
+        };
+        (text, self.interrupts)
+    }
+}
+
+/// A URI of the real one's length, for a look at whether a picture can be made of it.
+pub fn stand_in(issuer: &str, account: &str) -> Result<Zeroizing<String>, Failure> {
+    let secret = Secret::generate().map_err(|error| Failure::Error(error.to_string()))?;
+    let (issuer, account) = (issuer.to_owned(), account.to_owned());
+    Ok(KeyUri { issuer, account, secret, params: Params::default() }.to_uri())
+}
