@@ -5,7 +5,9 @@ use crate::hidden::Hidden;
 use crate::input;
 use crate::look::Look;
 use crate::picture::{Picture, Place, choose};
-use qrtotp_core::flow::{Dialog, Echo, EnrollDialog, Handed, NoAnswer, Offer, Reply, Scanned, Typed};
+use qrtotp_core::flow::{
+    ACKNOWLEDGE, Dialog, Echo, EnrollDialog, Handed, NoAnswer, Offer, Reply, Scanned, Typed,
+};
 use qrtotp_core::qr::{Level, Matrix, Polarity, Style, render};
 use std::env;
 use std::fs::File;
@@ -39,6 +41,7 @@ pub struct Terminal {
     host: String,
     contact: Option<String>,
     look: Look,
+    acknowledged: bool,
 }
 
 impl Terminal {
@@ -51,7 +54,13 @@ impl Terminal {
     ) -> std::io::Result<Self> {
         let polarity = if invert { Polarity::Inverted } else { Polarity::Normal };
         let out = unbuffered_stdout()?;
-        Ok(Self { out, place, qr, polarity, host, contact, look })
+        Ok(Self { out, place, qr, polarity, host, contact, look, acknowledged: false })
+    }
+
+    /// Has the person type one of their recovery codes, as at a login.
+    #[must_use]
+    pub fn acknowledged(self, acknowledged: bool) -> Self {
+        Self { acknowledged, ..self }
     }
 
     /// No first code is asked for any more: a picture on disk goes, unless it was confirmed and is to stay.
@@ -190,10 +199,17 @@ impl EnrollDialog for Terminal {
         })
     }
 
-    fn recovery_codes(&mut self, codes: &[Zeroizing<String>], _: Option<&str>) -> Result<Handed, NoAnswer> {
+    fn recovery_codes(
+        &mut self,
+        codes: &[Zeroizing<String>],
+        note: Option<&str>,
+    ) -> Result<Handed, NoAnswer> {
         self.end_picture(true);
-        put_recovery_codes(&mut self.out, codes).map_err(|_| NoAnswer)?;
-        Ok(Handed::Shown)
+        match note {
+            Some(note) => self.put(&format!("{note}\n"))?,
+            None => put_recovery_codes(&mut self.out, codes).map_err(|_| NoAnswer)?,
+        }
+        if self.acknowledged { self.ask(ACKNOWLEDGE, Echo::On).map(Handed::Typed) } else { Ok(Handed::Shown) }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Output, Phone, Pty, Sandbox, artefacts, clock, pty::child_of};
+use crate::{Output, Phone, Pty, Sandbox, artefacts, clock, first_login::CODES, pty::child_of};
 
 /// Where it listens.
 pub const SOCKET: &str = "/run/qrtotp/socket";
@@ -187,14 +187,23 @@ impl Pty {
         phone
     }
 
-    /// Types the phone's code, and reads to the end.
+    /// Types the phone's code, keeps the recovery codes, and reads to the end.
     pub fn finish_enrolment(&mut self, sandbox: &Sandbox, phone: &Phone) -> String {
         phone.settle(5);
         let code = phone.code();
         sandbox.keep_secret(&code);
         self.send(&code);
-        let shown = self.success();
-        crate::enrol::recovery_codes(&shown).iter().for_each(|code| sandbox.keep_secret(code));
-        shown
+        self.keep_recovery_codes(sandbox);
+        self.success()
+    }
+
+    /// Types one of the recovery codes that are shown, as whoever has written them down can.
+    pub fn keep_recovery_codes(&mut self, sandbox: &Sandbox) -> Vec<String> {
+        let shown = self.expect(CODES);
+        let codes = crate::enrol::recovery_codes(&shown);
+        assert_eq!(codes.len(), 10, "{shown}");
+        codes.iter().for_each(|code| sandbox.keep_secret(code));
+        self.send(&codes[3]);
+        codes
     }
 }

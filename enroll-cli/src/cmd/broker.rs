@@ -47,7 +47,8 @@ pub fn enroll(socket: &Path, config: &Path, args: Enroll) -> Result<Exit, Failur
         account: &account,
     });
     let look = Look::new(&config.brand, place.tty, picture.as_ref())?;
-    let mut terminal = Terminal::new(place, (args.qr, args.invert), host_name(), config.brand.contact, look)?;
+    let terminal = Terminal::new(place, (args.qr, args.invert), host_name(), config.brand.contact, look)?;
+    let mut terminal = terminal.acknowledged(!geteuid().is_root());
     let label = Label::new(&args.label.unwrap_or_default()).as_str().to_owned();
     let ended = converse(socket, &Request::Enroll { user: whose(args.user), label }, &mut terminal);
     terminal.end_picture(ended.is_ok());
@@ -78,7 +79,8 @@ fn whose(user: Option<String>) -> String {
 
 /// A conversation without a picture.
 fn plain(socket: &Path, request: &Request) -> Result<Exit, Failure> {
-    let mut terminal = Terminal::new(place(), (Qr::None, false), host_name(), None, Look::default())?;
+    let terminal = Terminal::new(place(), (Qr::None, false), host_name(), None, Look::default())?;
+    let mut terminal = terminal.acknowledged(!geteuid().is_root());
     converse(socket, request, &mut terminal)
 }
 

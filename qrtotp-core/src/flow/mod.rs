@@ -37,7 +37,7 @@ pub use login::{Login, UNAVAILABLE};
 pub use login_host::{FirstPass, LoginHost, Options, Outcome};
 pub use owner::Owner;
 pub use primary::{Guess, PrimaryThrottle};
-pub use prompt::PromptDialog;
+pub use prompt::{ACKNOWLEDGE, PromptDialog};
 pub use refusal::Refusal;
 pub use resync::{ResyncError, Resynchronized, resync};
 

@@ -10,6 +10,8 @@ use crate::qr::{Level, Matrix, Polarity, Style, render, size};
 use crate::text::ascii;
 use zeroize::Zeroizing;
 
+/// Asks whether recovery codes were kept.
+pub const ACKNOWLEDGE: &str = "To go on, type one of them (it stays good), or skip: ";
 /// Questions in one dialogue; nobody needs that many.
 const QUESTIONS: u32 = 40;
 /// The usual terminal, less the line of the question.
@@ -231,7 +233,7 @@ impl<D: Dialog> EnrollDialog for PromptDialog<'_, D> {
                 text.push('\n');
             }
         }
-        text.push_str("To go on, type one of them (it stays good), or skip: ");
+        text.push_str(ACKNOWLEDGE);
         self.question(&text).map(Handed::Typed)
     }
 }
