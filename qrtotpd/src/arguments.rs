@@ -84,9 +84,22 @@ fn number(text: &OsStr) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     fn parse(text: &str) -> Result<Task, String> {
         Arguments::parse(text.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn the_manual_page_has_every_option_of_the_help_and_no_other() {
+        let options = |text: &str| {
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+            words.filter(|word| word.starts_with("--")).map(str::to_owned).collect::<BTreeSet<_>>()
+        };
+        let page = include_str!("../../docs/qrtotpd.8").replace('\\', "");
+        let mut known = options(HELP);
+        known.extend(["--help", "--version", "--now"].map(str::to_owned)); // the last one is systemctl's
+        assert_eq!(options(&page), known);
     }
 
     #[test]

@@ -26,7 +26,12 @@ fn the_package_brings_module_command_pages_and_examples_and_switches_nothing_on(
     for file in ["/etc/pam.d/qrtotp", "/usr/sbin/qrtotpd", "/usr/lib/systemd/system/qrtotpd.socket"] {
         assert!(sandbox.exists(file), "the broker's {file}");
     }
-    for file in ["man/man1/qrtotp-enroll.1.gz", "bash-completion/completions/qrtotp", "pam-configs/qrtotp"] {
+    for file in [
+        "man/man1/qrtotp-enroll.1.gz",
+        "man/man8/qrtotpd.8.gz",
+        "bash-completion/completions/qrtotp",
+        "pam-configs/qrtotp",
+    ] {
         assert!(sandbox.exists(&format!("/usr/share/{file}")), "{file}");
     }
     let modes = ["stat", "-c", "%a %U", "/etc/qrtotp", "/var/lib/qrtotp", "/etc/qrtotp/qrtotp.toml"];
