@@ -22,7 +22,6 @@ use qrtotp_core::flow::{
     logged_name,
 };
 use qrtotp_core::policy::Source;
-use qrtotp_core::store::FileStore;
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -143,7 +142,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         return refuse(&mut host, &mut log, &subject, "internal_error", "PAM does not give our mark back");
     }
     host.allow_enrolling(&args.config, &source.config.enroll.services);
-    let store = match FileStore::open(&source.config.state_dir.0, &source.dir_path) {
+    let store = match source.open_store() {
         Ok(store) => store,
         Err(error) if unprivileged::store_is_roots(&error) => {
             return unprivileged::authenticate(&mut host, &mut log, &subject, &args.options);
@@ -180,8 +179,7 @@ fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
     };
     let outcome = match Args::parse(words).map_err(|error| ("arguments_invalid", error.0)).and_then(|args| {
         let source = Source::load(&args.config).map_err(|error| (error.reason(), error.to_string()))?;
-        let store = FileStore::open(&source.config.state_dir.0, &source.dir_path)
-            .map_err(|error| (error.reason(), error.to_string()))?;
+        let store = source.open_store().map_err(|error| (error.reason(), error.to_string()))?;
         Ok((source, store))
     }) {
         // The code was right; the codes stay owed.
@@ -240,8 +238,7 @@ fn session(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
 fn owes_enrollment(words: &[&CStr], user: &str) -> Result<bool, (&'static str, String)> {
     let args = Args::parse(words).map_err(|error| ("arguments_invalid", error.0))?;
     let source = Source::load(&args.config).map_err(|error| (error.reason(), error.to_string()))?;
-    let store = FileStore::open(&source.config.state_dir.0, &source.dir_path)
-        .map_err(|error| (error.reason(), error.to_string()))?;
+    let store = source.open_store().map_err(|error| (error.reason(), error.to_string()))?;
     let person = HostDirectory.find(user).map_err(|error| ("lookup_failed", error.to_string()))?;
     flow::owes_enrollment(&source.config, &store, person.as_ref())
         .map_err(|error| (error.reason(), error.to_string()))

@@ -10,7 +10,7 @@ use crate::turns::Turn;
 use qrtotp_core::audit::{AuditSink, Event, Kind as EventKind, Subject};
 use qrtotp_core::flow::UNAVAILABLE;
 use qrtotp_core::policy::Source;
-use qrtotp_core::store::{FileStore, StoreError};
+use qrtotp_core::store::StoreError;
 use qrtotp_core::wire::{FrameError, Line, Request, Say};
 use qrtotp_face::Syslog;
 
@@ -55,7 +55,7 @@ fn answer(line: &mut Line, caller: &Caller, door: &Door, request: Request) -> Sa
         Err(error) => return unusable(&subject, error.reason(), &error.to_string(), &mut log),
     };
     // Never made here: what is missing may be a disk that is not mounted.
-    let store = match FileStore::open(&source.config.state_dir.0, &source.dir_path) {
+    let store = match source.open_store() {
         Ok(store) => store,
         Err(error) => return broken(&subject, &error, &mut log),
     };

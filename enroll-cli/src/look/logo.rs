@@ -32,7 +32,7 @@ impl Logo {
         };
         let dir = open_dir(parent).map_err(|error| error.to_string())?;
         let file = open_file(&dir, name, path, false, Readers::Anybody).map_err(|error| error.to_string())?;
-        let bytes = read_all(file, path, LONGEST).map_err(|error| error.to_string())?;
+        let bytes = read_all(&file, path, LONGEST).map_err(|error| error.to_string())?;
         Self::decode(&bytes).map_err(|problem| format!("{}: {problem}", path.display()))
     }
 

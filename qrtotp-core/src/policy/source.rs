@@ -1,7 +1,7 @@
 //! Where the configuration comes from: a file of root's that nobody else may write to.
 
 use super::Config;
-use crate::store::{Readers, TrustError, open_dir, open_file, read_all};
+use crate::store::{FileStore, Readers, StoreError, TrustError, open_dir, open_file, read_all};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -60,7 +60,7 @@ pub struct Source {
     pub config: Config,
     /// Its directory.
     pub dir_path: PathBuf,
-    _dir: OwnedFd,
+    dir: OwnedFd,
 }
 
 impl Source {
@@ -78,8 +78,16 @@ impl Source {
         };
         let dir = open_dir(dir_path).map_err(trust)?;
         let file = open_file(&dir, name, path, false, Readers::Anybody).map_err(trust)?;
-        let bytes = read_all(file, path, LIMIT).map_err(trust)?;
+        let bytes = read_all(&file, path, LIMIT).map_err(trust)?;
         let config = Config::parse(path, &bytes)?;
-        Ok(Self { config, dir_path: dir_path.to_owned(), _dir: dir })
+        Ok(Self { config, dir_path: dir_path.to_owned(), dir })
+    }
+
+    /// The store that it names, with the key beside it.
+    ///
+    /// # Errors
+    /// As [`FileStore::open`].
+    pub fn open_store(&self) -> Result<FileStore, StoreError> {
+        FileStore::open_beside(&self.config.state_dir.0, &self.dir, &self.dir_path)
     }
 }

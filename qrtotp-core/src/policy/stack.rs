@@ -121,7 +121,7 @@ pub fn guard(line: &OurLine<'_>, services: &[Cow<'_, str>]) -> Result<(), StackE
         if unchanged_since(line.read_at, &file).is_err() {
             changed = Some(path.clone());
         }
-        let bytes = read_all(file, &path, LIMIT).map_err(unreadable)?;
+        let bytes = read_all(&file, &path, LIMIT).map_err(unreadable)?;
         return match check(&bytes, line) {
             Err(problem) => Err(StackError::File { path, problem, lines: lines(line) }),
             Ok(()) => changed.map_or(Ok(()), |path| Err(StackError::Changed { path })),

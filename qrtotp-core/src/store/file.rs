@@ -41,7 +41,7 @@ pub(super) fn read_key(dir: impl AsFd, dir_path: &Path) -> Result<SealKey, Store
         Err(TrustError::Missing(path)) => return Err(StoreError::KeyMissing(path)),
         other => other?,
     };
-    let text = read_all(file, &path, SMALL_LIMIT)?;
+    let text = read_all(&file, &path, SMALL_LIMIT)?;
     SealKey::parse(&text).map_err(|_| StoreError::KeyDamaged(path))
 }
 
@@ -51,8 +51,12 @@ impl FileStore {
     /// # Errors
     /// A directory is missing or can't be trusted; no key.
     pub fn open(path: &Path, key_dir: &Path) -> Result<Self, StoreError> {
-        let key = read_key(open_dir(key_dir)?, key_dir)?;
-        Self::open_with_key(path, key)
+        Self::open_beside(path, open_dir(key_dir)?, key_dir)
+    }
+
+    /// As [`FileStore::open`], where the key's directory is open already.
+    pub(crate) fn open_beside(path: &Path, dir: impl AsFd, key_dir: &Path) -> Result<Self, StoreError> {
+        Self::open_with_key(path, read_key(dir, key_dir)?)
     }
 
     pub(super) fn open_with_key(path: &Path, key: SealKey) -> Result<Self, StoreError> {

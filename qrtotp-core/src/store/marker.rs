@@ -78,5 +78,5 @@ fn read_marker(dir: impl AsFd, name: &str, path: &Path) -> Result<Zeroizing<Vec<
         Err(TrustError::Missing(path)) => return Err(StoreError::Missing(path)),
         other => other?,
     };
-    Ok(read_all(file, path, SMALL_LIMIT)?)
+    Ok(read_all(&file, path, SMALL_LIMIT)?)
 }

@@ -25,7 +25,7 @@ mod trusted;
 pub use error::StoreError;
 pub use file::FileStore;
 pub use seal::{Scope, SealError, SealKey};
-pub use trusted::{Readers, TrustError, open_dir, open_file, read_all};
+pub use trusted::{Readers, TrustError, TrustedFile, open_dir, open_file, read_all};
 use trusted::{open_private_dir, read_exact};
 
 use crate::account::{Lane, Name, Record, State};

@@ -61,7 +61,7 @@ fn read(dir: BorrowedFd<'_>, name: &Name, path: &Path) -> Result<Lane, StoreErro
     let (file, shown) = file_of(name, path);
     let bytes = match open_file(dir, &file, &shown, false, Readers::OwnerOnly) {
         Err(TrustError::Missing(_)) => return Ok(Lane::default()),
-        opened => read_all(opened?, &shown, LIMIT)?,
+        opened => read_all(&opened?, &shown, LIMIT)?,
     };
     let lane = std::str::from_utf8(&bytes).ok().and_then(parse);
     lane.ok_or_else(|| {

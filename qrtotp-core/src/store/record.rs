@@ -1,8 +1,10 @@
 //! An account's two files: reading them, and changing them in an order that makes every crash harmless.
 
 use super::file::{FileStore, RECORD, STATE};
-use super::sys::{Stat, fstat, fsync, lstatat, openat, renameat, unlinkat};
-use super::{Account, Readers, Scope, StoreError, TrustError, open_file, read_all, read_exact, slot};
+use super::sys::{Stat, fsync, lstatat, openat, renameat, unlinkat};
+use super::{
+    Account, Readers, Scope, StoreError, TrustError, TrustedFile, open_file, read_all, read_exact, slot,
+};
 use crate::account::{Name, Record, State};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -21,10 +23,10 @@ const RECORD_LIMIT: usize = 32 * 1024;
 pub(super) struct Opened {
     pub(super) record: Record,
     pub(super) loaded: slot::Loaded,
-    file: File,
+    file: TrustedFile,
     state_path: PathBuf,
     /// `account.toml` as it was read.
-    source: File,
+    source: TrustedFile,
 }
 
 impl Opened {
@@ -32,12 +34,12 @@ impl Opened {
     pub(super) fn write_state(&mut self, state: &State) -> Result<(), StoreError> {
         let path = &self.state_path;
         let (offset, bytes) = self.loaded.succeed(state);
-        self.file.write_all_at(&bytes, offset).map_err(|e| match StoreError::std_io(path, &e) {
+        self.file.file.write_all_at(&bytes, offset).map_err(|e| match StoreError::std_io(path, &e) {
             // A file on a read-only disk was opened for reading only, which is what EBADF then says.
             StoreError::Io { path, errno: Errno::EBADF } => StoreError::Io { path, errno: Errno::EROFS },
             other => other,
         })?;
-        self.file.sync_data().map_err(|e| StoreError::std_io(path, &e).unsure())
+        self.file.file.sync_data().map_err(|e| StoreError::std_io(path, &e).unsure())
     }
 }
 
@@ -45,9 +47,8 @@ impl FileStore {
     pub(super) fn read(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
         let base = self.path_of(name);
         let path = base.join(RECORD);
-        let file = open_file(dir, RECORD, &path, false, Readers::OwnerOnly).map_err(at_fault)?;
-        let source = file.try_clone().map_err(|e| StoreError::std_io(&path, &e))?;
-        let bytes = read_all(file, &path, RECORD_LIMIT).map_err(at_fault)?;
+        let source = open_file(dir, RECORD, &path, false, Readers::OwnerOnly).map_err(at_fault)?;
+        let bytes = read_all(&source, &path, RECORD_LIMIT).map_err(at_fault)?;
         let damaged = |why| StoreError::Damaged { path: path.clone(), why };
         let sealed = std::str::from_utf8(&bytes).map_err(|_| damaged("not text"))?;
         let text = self.key.open_text(Scope::Account, name.as_str(), sealed).map_err(|_| {
@@ -59,24 +60,27 @@ impl FileStore {
             return Err(damaged("it belongs to another account"));
         }
         let state_path = base.join(STATE);
-        let (loaded, file) = read_state(dir, &record, &state_path)?;
+        let file = open_state(dir, &state_path)?;
+        let loaded = read_state(&file, &record, &state_path)?;
         Ok(Opened { record, loaded, file, state_path, source })
     }
 
-    /// As [`Self::read`]. The record is not parsed again if it is the file that was `seen`, untouched: the open descriptor
-    /// keeps its inode from becoming another file's.
+    /// As [`Self::read`]. The record is not parsed again if it is the file that was `seen`, untouched, and the state not opened
+    /// again if it is the same file: the open descriptors keep their inodes from becoming other files'.
     pub(super) fn read_again(
         &self,
         dir: impl AsFd + Copy,
         name: &Name,
         seen: Option<Opened>,
     ) -> Result<Opened, StoreError> {
-        let Some(Opened { record, source, state_path, .. }) = seen else { return self.read(dir, name) };
-        let same = lstatat(dir, RECORD).and_then(|now| Ok(identity(&now) == identity(&fstat(&source)?)));
-        if same != Ok(true) {
+        let Some(Opened { record, source, file, state_path, .. }) = seen else { return self.read(dir, name) };
+        let untouched =
+            |now: Stat| (inode(&now), version(&now)) == (inode(&source.stat), version(&source.stat));
+        let same = |now: Stat| inode(&now) == inode(&file.stat);
+        if !(lstatat(dir, RECORD).is_ok_and(untouched) && lstatat(dir, STATE).is_ok_and(same)) {
             return self.read(dir, name);
         }
-        let (loaded, file) = read_state(dir, &record, &state_path)?;
+        let loaded = read_state(&file, &record, &state_path)?;
         Ok(Opened { record, loaded, file, state_path, source })
     }
 
@@ -120,33 +124,29 @@ impl FileStore {
     }
 }
 
-/// What no file keeps that was replaced or written to.
-fn identity(stat: &Stat) -> [i128; 5] {
-    [
-        stat.st_dev.into(),
-        stat.st_ino.into(),
-        stat.st_size.into(),
-        stat.st_ctime.into(),
-        stat.st_ctime_nsec.into(),
-    ]
+fn inode(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
 }
 
-fn read_state(
-    dir: impl AsFd + Copy,
-    record: &Record,
-    path: &Path,
-) -> Result<(slot::Loaded, File), StoreError> {
-    let file = open_file(dir, STATE, path, true, Readers::OwnerOnly);
-    let file = match file {
+/// What no file keeps that was written to.
+fn version(stat: &Stat) -> (i64, i64, u64) {
+    (stat.st_size, stat.st_ctime, stat.st_ctime_nsec)
+}
+
+fn open_state(dir: impl AsFd + Copy, path: &Path) -> Result<TrustedFile, StoreError> {
+    match open_file(dir, STATE, path, true, Readers::OwnerOnly) {
         // A read-only disk must still tell what is wrong, and a `status` must work on it.
         Err(TrustError::Io { errno: Errno::EROFS, .. }) => {
             open_file(dir, STATE, path, false, Readers::OwnerOnly)
         }
         other => other,
     }
-    .map_err(at_fault)?;
+    .map_err(at_fault)
+}
+
+fn read_state(file: &TrustedFile, record: &Record, path: &Path) -> Result<slot::Loaded, StoreError> {
     let damaged = |why| StoreError::Damaged { path: path.to_owned(), why };
-    let slot = |number: u64| read_exact::<{ slot::USED }>(&file, number * slot::SLOT as u64, path);
+    let slot = |number: u64| read_exact::<{ slot::USED }>(&file.file, number * slot::SLOT as u64, path);
     let (Some(first), Some(second)) = (slot(0)?, slot(1)?) else {
         return Err(damaged("it has a wrong size"));
     };
@@ -154,7 +154,7 @@ fn read_state(
     if loaded.state.record != record.id {
         return Err(damaged("it belongs to another record"));
     }
-    Ok((loaded, file))
+    Ok(loaded)
 }
 
 /// What can't be opened inside an account's directory is that account's fault.

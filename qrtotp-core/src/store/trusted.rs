@@ -9,7 +9,7 @@ use nix::unistd::geteuid;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 use thiserror::Error;
@@ -152,6 +152,20 @@ pub fn open_private_dir(dir: impl AsFd, name: &str, shown: &Path) -> Result<Opti
     Ok(Some(fd))
 }
 
+/// A regular file that nobody but its owner could have written.
+#[derive(Debug)]
+pub struct TrustedFile {
+    pub(super) file: File,
+    /// What it was when it was opened.
+    pub(super) stat: Stat,
+}
+
+impl AsFd for TrustedFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
 /// Opens the regular file `name` inside an open directory. `shown` is its path, for messages.
 ///
 /// # Errors
@@ -162,7 +176,7 @@ pub fn open_file(
     shown: &Path,
     write: bool,
     readers: Readers,
-) -> Result<File, TrustError> {
+) -> Result<TrustedFile, TrustError> {
     let access = if write { OFlag::O_RDWR } else { OFlag::O_RDONLY };
     let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let fd = openat(dir, name, flags, Mode::empty()).map_err(|e| TrustError::io(shown, e))?;
@@ -178,7 +192,7 @@ pub fn open_file(
     if readers == Readers::OwnerOnly && stat.st_mode & 0o077 != 0 {
         return untrusted("may be read by others; chmod 600 it, and treat what it held as known to them");
     }
-    Ok(File::from(fd))
+    Ok(TrustedFile { file: File::from(fd), stat })
 }
 
 /// Reads exactly `N` bytes at `offset`. `None` if the file ends before.
@@ -202,23 +216,25 @@ pub fn read_exact<const N: usize>(
 ///
 /// # Errors
 /// Larger than `limit`, or unreadable.
-pub fn read_all(mut file: File, shown: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, TrustError> {
+pub fn read_all(from: &TrustedFile, shown: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, TrustError> {
     let failed = |e: std::io::Error| TrustError::io(shown, Errno::from_raw(e.raw_os_error().unwrap_or(0)));
     let too_large = || TrustError::TooLarge(shown.to_owned());
-    let size = usize::try_from(fstat(&file).map_err(|errno| TrustError::io(shown, errno))?.st_size)
-        .map_err(|_| too_large())?;
+    let size = usize::try_from(from.stat.st_size).map_err(|_| too_large())?;
     if size > limit {
         return Err(too_large());
     }
-    // One byte more, so that the end is seen in the same read; a file that grows meanwhile is read to the limit.
+    // One byte more: if that stays empty, the end was seen in the same read. A file that grows meanwhile is read to the limit.
     let mut bytes = Zeroizing::new(vec![0; size + 1]);
     let mut filled = 0;
     loop {
-        match file.read(&mut bytes[filled..]) {
+        match (&from.file).read(&mut bytes[filled..]) {
             Ok(0) => break,
             Ok(n) => filled += n,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(failed(e)),
+        }
+        if filled == size {
+            break;
         }
         if filled > limit {
             return Err(too_large());
@@ -294,7 +310,23 @@ mod tests {
         let root = scratch();
         let path = root.path().join("big");
         std::fs::write(&path, vec![7; 10_000]).unwrap();
-        assert!(matches!(read_all(File::open(&path).unwrap(), &path, 9_999), Err(TrustError::TooLarge(_))));
-        assert_eq!(read_all(File::open(&path).unwrap(), &path, 10_000).unwrap().len(), 10_000);
+        let dir = open_dir(root.path()).unwrap();
+        let file = open_file(&dir, "big", &path, false, Readers::Anybody).unwrap();
+        assert!(matches!(read_all(&file, &path, 9_999), Err(TrustError::TooLarge(_))));
+        assert_eq!(read_all(&file, &path, 10_000).unwrap().len(), 10_000);
+    }
+
+    #[test]
+    fn a_file_that_grows_after_it_was_opened_is_read_whole_and_one_that_shrinks_to_its_end() {
+        let root = scratch();
+        let path = root.path().join("file");
+        std::fs::write(&path, "one").unwrap();
+        let dir = open_dir(root.path()).unwrap();
+        let file = open_file(&dir, "file", &path, false, Readers::Anybody).unwrap();
+        std::fs::write(&path, "one and two").unwrap();
+        assert_eq!(read_all(&file, &path, 100).unwrap().as_slice(), b"one and two");
+        let file = open_file(&dir, "file", &path, false, Readers::Anybody).unwrap();
+        std::fs::write(&path, "two").unwrap();
+        assert_eq!(read_all(&file, &path, 100).unwrap().as_slice(), b"two");
     }
 }
