@@ -48,6 +48,9 @@ pub const DEB: &[&str] = &["debhelper", "dpkg-dev"];
 /// What the proofs need on top: other systems' files, other scanners.
 pub const PROOF: &[&str] = &["mmdebstrap", "python3-venv"];
 
+/// What fuzzing needs: libFuzzer is C++.
+pub const FUZZ: &[&str] = &["g++"];
+
 /// What the comparison needs on top.
 pub const BENCH: &[&str] = &["strace", "valgrind"];
 

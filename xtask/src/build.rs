@@ -1,6 +1,9 @@
 //! The artefacts that are tested and shown: always the release build.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 
@@ -31,6 +34,13 @@ pub fn release() -> Result<Artefacts> {
         path.canonicalize().with_context(|| format!("the build did not make {}", path.display()))
     };
     Ok(Artefacts { module: built("libpam_qrtotp.so")?, command: built("qrtotp")?, broker: built("qrtotpd")? })
+}
+
+/// This machine's target triple.
+pub fn host_triple() -> Result<String> {
+    let output = Command::new("rustc").arg("-vV").output().context("rustc is needed")?;
+    let text = String::from_utf8(output.stdout)?;
+    Ok(text.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?.to_owned())
 }
 
 impl Artefacts {

@@ -1,4 +1,4 @@
-//! `cargo xtask demo | test | bench | proof | deb`: what a developer and CI run. Every step says what it does.
+//! `cargo xtask demo | test | fuzz | bench | proof | deb`: what a developer and CI run. Every step says what it does.
 //!
 //! The harness reports by panicking, and so may what is built on it.
 #![allow(clippy::panic)]
@@ -11,6 +11,7 @@ mod deb;
 mod demo;
 mod demo_auto;
 mod demo_import;
+mod fuzz;
 mod proof;
 mod step;
 mod test;
@@ -21,6 +22,7 @@ const HELP: &str = "\
 cargo xtask test [--fast]   everything that must hold; --fast leaves out the end-to-end tests
 cargo xtask demo [--auto]   a real sshd in a private namespace, for you to log in to; --auto plays the person too
 cargo xtask bench           instructions and syncs of one login, beside google-authenticator
+cargo xtask fuzz --minutes N [TARGET]   looks for inputs that break one of fuzz/'s targets, or each in turn
 cargo xtask proof [NAME…]   what takes too long for every test run, all or by name; writes docs/PROOF.md
 cargo xtask deb             the Debian package, in target/deb
 ";
@@ -34,6 +36,8 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(false),
         ["demo", "--auto"] => demo::run(true),
         ["bench"] => bench::run(),
+        ["fuzz", "--minutes", minutes] => fuzz::run(minutes, None),
+        ["fuzz", "--minutes", minutes, target] => fuzz::run(minutes, Some(target)),
         ["proof", ref names @ ..] => proof::run(names),
         ["deb"] => deb::package(),
         ["help" | "--help" | "-h"] => {

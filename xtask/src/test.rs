@@ -1,11 +1,9 @@
 //! `cargo xtask test`: everything that must hold before a change is done.
 
-use std::process::Command;
-
 use anyhow::{Context, Result};
 
 use crate::{
-    apt, build, deb,
+    apt, build, deb, fuzz,
     step::{self, cargo, is_root, say},
 };
 
@@ -21,6 +19,8 @@ pub fn run(fast: bool) -> Result<()> {
 
     say("unit, property and command-line tests");
     check(&["test", "--workspace", "--exclude", "qrtotp-tests"])?;
+    say("inputs that fuzzing begins with, and those that it found once");
+    fuzz::known_inputs()?;
     if fast {
         say("left out because of --fast: the end-to-end tests");
         return Ok(());
@@ -36,19 +36,12 @@ pub fn run(fast: bool) -> Result<()> {
     tests.env("RUST_TEST_THREADS", "4");
     if !is_root() {
         // Cargo goes on as the developer; only the tests themselves become root.
-        tests.env(format!("CARGO_TARGET_{}_RUNNER", host_triple()?), "sudo --preserve-env --");
+        let host = build::host_triple()?.to_uppercase().replace('-', "_");
+        tests.env(format!("CARGO_TARGET_{host}_RUNNER"), "sudo --preserve-env --");
     }
     step::run(&mut tests)
 }
 
 fn check(arguments: &[&str]) -> Result<()> {
     step::run(&mut cargo(arguments))
-}
-
-/// This machine's target triple, as cargo spells it in the names of variables.
-fn host_triple() -> Result<String> {
-    let output = Command::new("rustc").arg("-vV").output().context("rustc is needed")?;
-    let text = String::from_utf8(output.stdout)?;
-    let triple = text.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
-    Ok(triple.to_uppercase().replace('-', "_"))
 }

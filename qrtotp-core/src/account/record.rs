@@ -21,7 +21,7 @@ pub enum RecordError {
     Value(&'static str),
 }
 
-/// A device label as the person gave it: at most 64 characters, none of them able to forge output.
+/// A device label as the person gave it: at most 64 characters, and `…` where there were more; none of them able to forge output.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Label(String);
 

@@ -39,7 +39,16 @@ impl Opened {
             StoreError::Io { path, errno: Errno::EBADF } => StoreError::Io { path, errno: Errno::EROFS },
             other => other,
         })?;
-        self.file.file.sync_data().map_err(|e| StoreError::std_io(path, &e).unsure())
+        self.sync_state()
+    }
+
+    /// Makes durable what is in the file, and what is to come into it.
+    fn keep_state(&mut self, old: &State, new: &State) -> Result<(), StoreError> {
+        if new == old { self.sync_state() } else { self.write_state(new) }
+    }
+
+    fn sync_state(&self) -> Result<(), StoreError> {
+        self.file.file.sync_data().map_err(|e| StoreError::std_io(&self.state_path, &e).unsure())
     }
 }
 
@@ -100,7 +109,8 @@ impl FileStore {
         fsync(dir).map_err(|e| StoreError::io(&path, e).unsure())
     }
 
-    /// From `old` to `new`, under the account's lock.
+    /// From `old` to `new`, under the account's lock. What is to stay as it is becomes durable, too: whoever wrote it may have been
+    /// killed before it was, and then a power cut would undo what the caller is told is so.
     pub(super) fn change(
         &self,
         dir: impl AsFd + Copy,
@@ -110,12 +120,11 @@ impl FileStore {
     ) -> Result<(), StoreError> {
         new.state.retain(|id| old.record.credential(id).or(new.record.credential(id)).is_some());
         if new.record == old.record {
-            return if new.state == old.state { Ok(()) } else { opened.write_state(&new.state) };
+            opened.keep_state(&old.state, &new.state)?;
+            return fsync(dir).map_err(|e| StoreError::io(self.path_of(&new.record.name), e).unsure());
         }
         let both = marks_of_both(old, new);
-        if both != old.state {
-            opened.write_state(&both)?;
-        }
+        opened.keep_state(&old.state, &both)?;
         self.replace_record(dir, &new.record)?;
         if new.state != both {
             opened.write_state(&new.state).map_err(StoreError::unsure)?;

@@ -1,6 +1,8 @@
 //! `cargo xtask proof [NAME…]`: what takes too long for every test run. Each proof writes its own section of docs/PROOF.md.
 
 mod document;
+mod fuzzing;
+mod model;
 mod openssh;
 
 use anyhow::{Result, bail, ensure};
@@ -25,8 +27,11 @@ struct Proof {
 }
 
 /// In the order of the document.
-const PROOFS: &[Proof] =
-    &[Proof { name: "openssh", title: "Enrolment between OpenSSH releases", run: openssh::run }];
+const PROOFS: &[Proof] = &[
+    Proof { name: "openssh", title: "Enrolment between OpenSSH releases", run: openssh::run },
+    Proof { name: "fuzzing", title: "Fuzzing", run: fuzzing::run },
+    Proof { name: "model", title: "Interleavings and crashes", run: model::run },
+];
 
 /// Runs the proofs of these names, or all.
 ///

@@ -8,6 +8,7 @@ mod import;
 mod login;
 mod login_events;
 mod login_throttle;
+mod model;
 mod owner;
 mod primary;
 mod prompt;

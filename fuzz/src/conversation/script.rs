@@ -1,0 +1,432 @@
+//! The script, and what must hold after each of its lines.
+
+use super::book::{Before, Book, Device, enrolled};
+use crate::input::Input;
+use crate::world::{Answer, FakeClock, Host, Log, People, START, UID, World, alice};
+use qrtotp_core::account::{
+    Gate, Label, Means, RecoveryCode, RecoverySet, ScratchCode, SetId, SetKind, hash_code,
+};
+use qrtotp_core::audit::Subject;
+use qrtotp_core::flow::{
+    AccountPart, Due, FirstPass, Import, Issue, Login, LoginHost, Options, Outcome, Selection, import,
+    issue_token, resync, revoke, revoke_token, unlock,
+};
+use qrtotp_core::otp::{Algorithm, Params, Secret, Step, Strength, code_at};
+use qrtotp_core::policy::{Config, FirstLogin, Span};
+use qrtotp_core::store::{FileStore, Store};
+use std::cell::Cell;
+use std::os::unix::fs::FileExt;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Logins that got in, so that somebody can see that the scripts come so far.
+pub(crate) static ACCEPTED: AtomicU64 = AtomicU64::new(0);
+
+pub(super) struct Script<'a> {
+    world: &'a World,
+    config: Config,
+    options: Options,
+    hashes: bool,
+    input: Input<'a>,
+    book: Book,
+    clock: FakeClock,
+    people: People,
+    log: Log,
+    last: Vec<u8>,
+}
+
+/// Three recovery codes and their set: hashed once, for all scripts.
+static RECOVERY: LazyLock<(RecoverySet, [&str; 3])> = LazyLock::new(|| {
+    let codes = ["ABCD-EFGH-JKMN-PQRS", "0000-1111-2222-3333", "ZZZZ-ZZZZ-ZZZZ-ZZZZ"];
+    let salt = [9; 16];
+    let hash = |code: &&str| {
+        hash_code(&RecoveryCode::parse(code.as_bytes()).expect("a code"), &salt).expect("memory")
+    };
+    let set = RecoverySet {
+        id: SetId::from_random([1; 6]),
+        kind: SetKind::Ours,
+        created: START,
+        salt,
+        hashes: codes.iter().map(hash).collect(),
+    };
+    (set, codes)
+});
+
+fn subject() -> Subject {
+    Subject { user: "alice".into(), service: "sshd".into(), ..Subject::default() }
+}
+
+impl<'a> Script<'a> {
+    pub(super) fn new(world: &'a World, hashes: bool, mut input: Input<'a>) -> Self {
+        let mut config = Config::default();
+        let bits = input.byte();
+        config.verify.window_ahead = bits & 1;
+        config.verify.resync = bits & 2 != 0;
+        config.defaults.first_login =
+            [FirstLogin::Deny, FirstLogin::Enroll, FirstLogin::Token, FirstLogin::Deny]
+                [usize::from(bits >> 2 & 3)];
+        config.throttle.free_failures = 1 + u32::from(bits >> 4 & 3);
+        config.throttle.disable_after = 10;
+        let bits = input.byte();
+        let first_pass =
+            [FirstPass::Ask, FirstPass::Try, FirstPass::Use, FirstPass::Forward][usize::from(bits & 3)];
+        let options = Options { nullok: bits & 4 != 0, first_pass, ..Options::default() };
+        if options.conflict(&config).is_some() {
+            config.defaults.first_login = FirstLogin::Deny;
+        }
+        let (clock, people) = (FakeClock(Cell::new(START)), People(Cell::new(UID)));
+        let (book, log) = (Book::default(), Log::default());
+        let mut script =
+            Self { world, config, options, hashes, input, book, clock, people, log, last: Vec::new() };
+        if bits & 8 == 0 {
+            script.import(0);
+        }
+        script
+    }
+
+    /// The next line. False at the end.
+    pub(super) fn goes_on(&mut self) -> bool {
+        if self.input.is_empty() {
+            return false;
+        }
+        let before = self.load();
+        match self.input.byte() % 16 {
+            0..8 => self.login(&before),
+            8 => self.pass(),
+            9 => {
+                let device = self.input.byte();
+                self.import(device);
+            }
+            10 => self.administer(),
+            11 => self.tear(),
+            12 => self.resync(),
+            13 => self.people.0.set(UID + u32::from(self.input.byte() % 8 == 0)),
+            14 => self.recovery_codes(),
+            _ => self.pass(),
+        }
+        if let Some(after) = self.load() {
+            self.book.look(self.store().key(), &before, &after);
+        }
+        true
+    }
+
+    fn store(&self) -> &'a FileStore {
+        &self.world.store
+    }
+
+    fn load(&self) -> Before {
+        self.store().load(&alice()).expect("the record stays whole")
+    }
+
+    fn pass(&mut self) {
+        let seconds = i64::from(self.input.byte().cast_signed());
+        self.clock.0.set(self.clock.0.get() + seconds);
+    }
+
+    fn import(&mut self, number: u8) {
+        let digits = if self.hashes { 6 + number % 3 } else { 6 + number % 2 };
+        let period = if number & 8 == 0 { 30 } else { 60 };
+        let params = Params::new(Algorithm::Sha1, digits, period).expect("bounds");
+        let bytes: [u8; 20] = std::array::from_fn(|place| number.wrapping_add(place as u8).wrapping_mul(37));
+        let secret = || Secret::from_bytes(&bytes, Strength::Normal).expect("a fair secret");
+        let (secret, copy) = (secret(), secret());
+        let (name, label) = (alice(), Label::new("phone"));
+        let used = (number & 16 != 0).then(|| params.step_at(self.clock.0.get()));
+        let what = Import { used, ..Import::new(&name, self.people.0.get(), &label, &secret, params) };
+        let now = self.clock.0.get();
+        let Ok(new) = import(self.store(), &self.config, &what, now, &subject(), &mut self.log) else {
+            return;
+        };
+        self.book.devices.push(Device { id: new.credential, secret: copy, params, revoked: false });
+        if let Some(step) = used {
+            self.book.burn(new.credential, step);
+        }
+    }
+
+    fn administer(&mut self) {
+        let (what, now, name) = (self.input.byte(), self.clock.0.get(), alice());
+        let (store, log) = (&self.world.store, &mut self.log);
+        let which = self.book.devices.get(usize::from(what >> 4)).map(|device| device.id);
+        match (what % 8, which) {
+            (0, Some(id)) => {
+                if revoke(store, &name, Selection::One(id), now, &subject(), log).is_ok() {
+                    self.book.revoked(|known| known == id);
+                }
+            }
+            (1, _) => {
+                if revoke(store, &name, Selection::All, now, &subject(), log).is_ok() {
+                    self.book.revoked(|_| true);
+                }
+            }
+            (2, _) => {
+                let _ = unlock(store, &name, &subject(), log);
+            }
+            (3, _) => {
+                let lifetime = Span::seconds(600);
+                let issue =
+                    Issue { name: &name, uid: self.people.0.get(), lifetime, max_shows: 2, code: None };
+                let _ = issue_token(store, &issue, now, &subject(), log);
+            }
+            (4, _) => {
+                let _ = revoke_token(store, &name, now, &subject(), log);
+            }
+            _ => {}
+        }
+    }
+
+    /// As regenerating them, but for the time that hashing takes.
+    fn recovery_codes(&mut self) {
+        if self.hashes {
+            let _ = self.store().update_account(&alice(), |account| {
+                let record = account.as_mut().map(|account| &mut account.record);
+                if let Some(record) = record.filter(|record| !record.credentials.is_empty()) {
+                    record.recovery.get_or_insert_with(|| RECOVERY.0.clone());
+                }
+            });
+        }
+    }
+
+    /// A power cut in the middle of the next write: the older slot is garbage.
+    fn tear(&mut self) {
+        let Ok(file) = std::fs::File::options().read(true).write(true).open(self.world.account_file("state"))
+        else {
+            return;
+        };
+        let sequence = |slot: u64| {
+            let mut bytes = [0; 8];
+            file.read_exact_at(&mut bytes, slot * 4096 + 8).map(|()| u64::from_le_bytes(bytes)).unwrap_or(0)
+        };
+        let whole = self.load().is_some() && sequence(0).abs_diff(sequence(1)) == 1;
+        if whole {
+            let older = u64::from(sequence(1) < sequence(0));
+            let _ = file.write_all_at(self.input.bytes(), older * 4096);
+        }
+    }
+
+    /// The device that a byte means, and the step that another one means.
+    fn phone(&mut self) -> Option<(&Device, Step)> {
+        let (which, steps) = (self.input.byte(), i64::from(self.input.byte() % 8) - 4);
+        let device = self.book.devices.get(usize::from(which) % self.book.devices.len().max(1))?;
+        Some((device, device.params.step_at(self.clock.0.get()).saturating_add_signed(steps)))
+    }
+
+    fn code(&mut self) -> Vec<u8> {
+        let code = self.phone().map(|(device, step)| code_at(&device.secret, device.params, step));
+        code.map_or(Vec::new(), |code| code.as_str().into())
+    }
+
+    /// An answer; `None` where the connection drops.
+    fn answer(&mut self) -> Option<Vec<u8>> {
+        let typed = match self.input.byte() % 8 {
+            0 | 1 => self.code(),
+            2 => self.last.clone(),
+            3 => self.input.bytes().to_vec(),
+            4 => [self.input.bytes(), &self.code()].concat(),
+            5 => {
+                let (first, second) = match self.phone() {
+                    Some((device, step)) => (
+                        code_at(&device.secret, device.params, step),
+                        code_at(&device.secret, device.params, step + 1),
+                    ),
+                    None => return None,
+                };
+                format!("{} {}", first.as_str(), second.as_str()).into()
+            }
+            6 => RECOVERY.1[usize::from(self.input.byte() % 3)].into(),
+            _ => return None,
+        };
+        if !self.hashes && is_hashed(&typed) {
+            return Some(b"12345".to_vec());
+        }
+        self.last.clone_from(&typed);
+        Some(typed)
+    }
+
+    fn login(&mut self, before: &Before) {
+        let bits = self.input.byte();
+        let answer = self.answer();
+        let password = (bits & 1 != 0).then(|| self.answer()).flatten();
+        let mut host = Host {
+            key: bits & 2 != 0,
+            guarded: bits & 4 != 0,
+            refuses_password: bits & 8 != 0,
+            user_changes: (bits & 0x70 == 0x70).then_some(1),
+            password: password.clone(),
+            ..Host::default()
+        };
+        let typed: Vec<Vec<u8>> = answer.iter().chain(&password).cloned().collect();
+        let right = self.is_certain(before, &host, answer.as_deref());
+        host.script.push_back(Box::new(move || answer));
+        self.log.0.clear();
+        let outcome = self.run(&mut host);
+        let lines = self.log.0.iter().filter(|line| line.starts_with("event=login "));
+        assert_eq!(lines.count(), 1, "{:?}", self.log.0);
+        self.no_secret_is_logged(&typed);
+        let after = self.load();
+        match (outcome, before, &after) {
+            (Outcome::Accepted, Some(before), Some(after)) => {
+                assert!(enrolled(&before.record, self.people.0.get()), "somebody without a device is let in");
+                assert!(host.is_same_user(), "let in as somebody else");
+                self.justify(&typed, before, after);
+                ACCEPTED.fetch_add(1, Ordering::Relaxed);
+            }
+            (Outcome::Accepted, ..) => panic!("somebody without a record is let in"),
+            (Outcome::Ignored, Some(before), _) => {
+                assert!(before.record.credentials.is_empty(), "a device's owner is passed over");
+            }
+            (Outcome::Ignored, None, _) => {}
+            (Outcome::Denied, Some(before), Some(after)) => {
+                let failures = |account: &qrtotp_core::store::Account| account.state.throttle.failures();
+                let wrong = self.log.0.iter().any(|line| line.contains(" reason=wrong_code "));
+                assert!(!wrong || failures(after) > failures(before), "a failure is not counted");
+            }
+            (Outcome::Denied, ..) => {}
+        }
+        assert!(!right || outcome == Outcome::Accepted, "a right code is refused: {:?}", self.log.0);
+        if let Some(mark) = host.mark.take().filter(|mark| mark.due == Due::Enrollment) {
+            assert_eq!(outcome, Outcome::Ignored);
+            if self.hashes {
+                self.enroll(&mark); // a picture takes as long as a hash
+            }
+        }
+    }
+
+    fn run(&mut self, host: &mut Host<'_>) -> Outcome {
+        if crate::planted() && host.password.as_deref() == Some(b"sesame") {
+            self.log.0.push("event=login result=accepted".into());
+            return Outcome::Accepted;
+        }
+        Login {
+            config: &self.config,
+            options: &self.options,
+            store: &self.world.store,
+            directory: &self.people,
+            host,
+            clock: &self.clock,
+            audit: &mut self.log,
+            subject: subject(),
+        }
+        .run()
+    }
+
+    fn justify(
+        &self,
+        typed: &[Vec<u8>],
+        before: &qrtotp_core::store::Account,
+        after: &qrtotp_core::store::Account,
+    ) {
+        let now = self.clock.0.get();
+        let window = self.config.verify.window();
+        self.book.justify(typed, before, after, now, |device| {
+            let step = device.params.step_at(now);
+            // Two consecutive codes may be ten minutes off, and so may from then on be the device's codes.
+            let drift = before.state.mark(device.id).map_or(0, |mark| i64::from(mark.drift));
+            let far = if self.config.verify.resync { 600 / u64::from(device.params.period()) } else { 0 };
+            let here = step.saturating_add_signed(drift);
+            (
+                (here - u64::from(window.back)).min(step - far),
+                (here + u64::from(window.ahead)).max(step + far),
+            )
+        });
+    }
+
+    /// Whether the plain case holds: one device, its present code, never used, and nothing in the way.
+    fn is_certain(&self, before: &Before, host: &Host<'_>, answer: Option<&[u8]>) -> bool {
+        let (Some(account), Some(answer)) = (before, answer) else { return false };
+        let [credential] = &account.record.credentials[..] else { return false };
+        let Some(device) = self.book.devices.iter().find(|device| device.id == credential.id) else {
+            return false;
+        };
+        let now = self.clock.0.get();
+        let step = device.params.step_at(now);
+        let plain = self.options.first_pass == FirstPass::Ask
+            && host.password.is_none()
+            && host.user_changes.is_none()
+            && account.record.uid == self.people.0.get()
+            && account.state.mark(device.id).is_none_or(|mark| mark.watermark < step - 1 && mark.drift == 0);
+        let mut throttle = account.state.throttle;
+        throttle.clamp(now);
+        plain
+            && throttle.gate(Means::Code, now, &self.config.throttle.rules()) == Gate::Open
+            && answer == code_at(&device.secret, device.params, step).as_str().as_bytes()
+    }
+
+    fn no_secret_is_logged(&self, typed: &[Vec<u8>]) {
+        for typed in typed.iter().filter(|typed| typed.len() >= 6 && typed.iter().all(u8::is_ascii_digit)) {
+            let typed = std::str::from_utf8(typed).expect("digits");
+            assert!(!self.log.0.iter().any(|line| line.contains(typed)), "{:?}", self.log.0);
+        }
+    }
+
+    /// The account part after a login that was marked.
+    fn enroll(&mut self, mark: &qrtotp_core::flow::Mark) {
+        let before = self.load();
+        let mut script: Vec<Answer<'a>> = Vec::new();
+        for _ in 0..1 + self.input.byte() % 4 {
+            script.push(match self.input.byte() % 8 {
+                0 => Box::new(|| Some(b"n".to_vec())),
+                1 => Box::new(|| Some(b"a".to_vec())),
+                2 => Box::new(|| Some(b"q".to_vec())),
+                3 => Box::new(|| None),
+                // What the phone shows that scanned the last picture: it ends in ten recovery codes, which are hashed.
+                4 if self.hashes => {
+                    let (store, now) = (self.store(), self.clock.0.get());
+                    Box::new(move || pending_code(store, now))
+                }
+                _ => {
+                    let text = self.input.bytes().to_vec();
+                    Box::new(move || Some(text))
+                }
+            });
+        }
+        let mut host = Host { script: script.into(), ..Host::default() };
+        let outcome = AccountPart {
+            mark,
+            config: &self.config,
+            store: &self.world.store,
+            directory: &self.people,
+            host: &mut host,
+            host_name: "host",
+            clock: &self.clock,
+            audit: &mut self.log,
+            subject: subject(),
+        }
+        .run();
+        let devices =
+            |account: &Before| account.as_ref().map_or(0, |account| account.record.credentials.len());
+        let (was, is) = (devices(&before), devices(&self.load()));
+        assert_eq!(
+            outcome == Outcome::Accepted,
+            is == was + 1,
+            "enrolled without getting in, or the other way round"
+        );
+        assert!(outcome == Outcome::Accepted || is == was);
+    }
+
+    fn resync(&mut self) {
+        let (Some(first), Some(second)) = (self.answer(), self.answer()) else { return };
+        let mut host = Host::default();
+        let answers: [Answer<'_>; 2] = [Box::new(move || Some(first)), Box::new(move || Some(second))];
+        host.script.extend(answers);
+        let place = (&self.world.store, &self.config);
+        let _ =
+            resync(place, (&alice(), self.people.0.get()), &mut host, &self.clock, &subject(), &mut self.log);
+    }
+}
+
+fn pending_code(store: &FileStore, now: i64) -> Option<Vec<u8>> {
+    let record = store.load(&alice()).ok()??.record;
+    let credential = &record.pending.as_ref()?.credential;
+    let secret = store.key().open_secret(&record, credential).ok()?;
+    let params = credential.params;
+    Some(code_at(&secret, params, params.step_at(now)).as_str().into())
+}
+
+/// Whether judging it means hashing it.
+fn is_hashed(typed: &[u8]) -> bool {
+    let digits = typed.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let tail = typed.len().checked_sub(19).map_or(typed, |cut| &typed[cut..]);
+    digits >= 8
+        || ScratchCode::parse(typed).is_some()
+        || [typed, tail].iter().any(|t| RecoveryCode::parse(t).is_some())
+}

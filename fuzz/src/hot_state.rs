@@ -1,0 +1,112 @@
+//! The `state` file: two slots, each perhaps torn, and what is in them.
+
+#[allow(dead_code, clippy::all)]
+#[path = "../../qrtotp-core/src/store/slot.rs"]
+mod slot;
+
+use crate::input::Input;
+use qrtotp_core::account::{CredentialId, State};
+
+pub(crate) fn check(data: &[u8]) {
+    let Some((kind, rest)) = data.split_first() else { return };
+    match kind % 3 {
+        0 => payload(rest),
+        1 => garbage(rest),
+        _ => slots(Input::new(rest)),
+    }
+}
+
+/// There is one spelling of a state, and no step is fresh twice.
+fn payload(bytes: &[u8]) {
+    let Ok(mut state) = State::from_bytes(bytes) else { return };
+    assert!(state.to_bytes() == bytes, "two spellings of one state");
+    let mut input = Input::new(bytes);
+    for _ in 0..4 {
+        let id = CredentialId::from_random(input.array());
+        let step = u64::from_le_bytes(input.array());
+        let (before, fresh) = (state.mark(id).map(|mark| mark.watermark), state.is_fresh(id, step));
+        assert_eq!(fresh, before.is_none_or(|known| step > known));
+        state.raise(id, step, fresh.then_some(1));
+        let after = state.mark(id).map(|mark| mark.watermark);
+        assert!(after >= before && !state.is_fresh(id, step), "a watermark fell");
+    }
+}
+
+/// Bytes that nobody wrote are a state only if their checksum holds.
+fn garbage(bytes: &[u8]) {
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    if slot::load(first, second).is_ok() {
+        assert!([first, second].iter().any(|half| reference(half).is_some()), "no slot is whole");
+    }
+}
+
+/// Two slots as a writer and a power cut leave them: the newest whole one counts.
+fn slots(mut input: Input<'_>) {
+    let mut written = [const { Vec::new() }; 2];
+    for bytes in &mut written {
+        let damage = input.byte();
+        let sequence = u64::from(input.byte());
+        let (at, with) = (usize::from(input.byte()), input.byte());
+        *bytes = slot_of(sequence, input.bytes());
+        match damage % 4 {
+            0 => bytes.truncate(at),
+            1 => {
+                let place = at % bytes.len();
+                bytes[place] ^= with;
+            }
+            _ => {}
+        }
+        bytes.resize(slot::USED, 0);
+    }
+    let [first, second] = &written;
+    let whole = [reference(first), reference(second)];
+    let newest = match (&whole[0], &whole[1]) {
+        (Some(a), Some(b)) if a.0 > b.0 => Some(a),
+        (Some(a), None) => Some(a),
+        (_, b) => b.as_ref(),
+    };
+    let expected = newest.and_then(|(_, payload)| State::from_bytes(payload).ok());
+    let loaded = load(first, second);
+    assert_eq!(loaded.as_ref().map(|loaded| &loaded.state), expected.as_ref(), "not the newest whole slot");
+    let (Some(mut loaded), Some(state)) = (loaded, expected) else { return };
+    assert_eq!(loaded.both_whole, whole.iter().all(Option::is_some));
+    // What is written next is the newest, wherever it is torn; the other one stays.
+    let (offset, bytes) = loaded.succeed(&state);
+    let place = usize::from(offset != 0);
+    let newest = usize::from(newest.is_some_and(|(sequence, _)| sequence % 2 == 1));
+    assert_eq!(offset % slot::SLOT as u64, 0);
+    assert_ne!(place, newest, "the only state is overwritten");
+    let sequence = reference(&bytes).expect("a whole slot is written").0;
+    assert!(whole.iter().flatten().all(|(known, _)| *known < sequence));
+}
+
+fn load(first: &[u8], second: &[u8]) -> Option<slot::Loaded> {
+    let second = if crate::planted() && second[8] == 9 { &[] } else { second };
+    slot::load(first, second).ok()
+}
+
+fn slot_of(sequence: u64, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = [b"QRTS".as_slice(), &[1, 0]].concat();
+    bytes.extend(u16::try_from(payload.len()).expect("a byte's worth").to_le_bytes());
+    bytes.extend(sequence.to_le_bytes());
+    bytes.extend(crc32([bytes.as_slice(), payload].concat()).to_le_bytes());
+    bytes.extend(payload);
+    bytes
+}
+
+/// By docs/FILEFORMAT.md: sequence and payload of a whole slot.
+fn reference(slot: &[u8]) -> Option<(u64, Vec<u8>)> {
+    let header = slot.get(..20)?;
+    let length = usize::from(u16::from_le_bytes([header[6], header[7]]));
+    let payload = slot.get(20..20 + length)?;
+    let sum = u32::from_le_bytes(header[16..].try_into().ok()?);
+    let whole = header[..6] == *b"QRTS\x01\0" && crc32([&header[..16], payload].concat()) == sum;
+    Some((u64::from_le_bytes(header[8..16].try_into().ok()?), payload.to_vec())).filter(|_| whole)
+}
+
+/// CRC-32 of ISO-HDLC, a bit at a time.
+fn crc32(bytes: Vec<u8>) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 })
+    })
+}

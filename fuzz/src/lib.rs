@@ -1,0 +1,57 @@
+//! What must hold of every input of the product that others can write. Each target is a function over bytes that panics
+//! where it does not hold.
+
+mod arguments;
+mod codes;
+mod config;
+mod conversation;
+mod frames;
+mod hot_state;
+mod imports;
+mod input;
+mod record;
+mod uri;
+mod world;
+
+/// What the included files of the product know as `crate::account`.
+mod account {
+    pub use qrtotp_core::account::State;
+}
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The targets by name.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("arguments", arguments::check),
+    ("codes", codes::check),
+    ("config", config::check),
+    ("conversation", conversation::check),
+    ("frames", frames::check),
+    ("hot_state", hot_state::check),
+    ("imports", imports::check),
+    ("record", record::check),
+    ("uri", uri::check),
+];
+
+/// The target of that name.
+#[must_use]
+pub fn target(name: &str) -> Option<fn(&[u8])> {
+    TARGETS.iter().find(|(known, _)| *known == name).map(|(_, check)| *check)
+}
+
+/// Logins that the target `conversation` has seen accepted so far.
+#[must_use]
+pub fn accepted() -> u64 {
+    conversation::ACCEPTED.load(Ordering::Relaxed)
+}
+
+static PLANTED: AtomicBool = AtomicBool::new(false);
+
+/// From now on what is under test is faulty, in every target: a check that does not find that proves nothing.
+pub fn plant() {
+    PLANTED.store(true, Ordering::Relaxed);
+}
+
+pub(crate) fn planted() -> bool {
+    PLANTED.load(Ordering::Relaxed)
+}

@@ -1,0 +1,134 @@
+//! A host on which people log in: a real store in memory, a clock, a user database, and somebody with a script.
+
+use qrtotp_core::account::Name;
+use qrtotp_core::audit::{AuditSink, Priority};
+use qrtotp_core::clock::{Clock, UnixTime};
+use qrtotp_core::flow::{Dialog, Directory, Echo, LoginHost, LookupError, Mark, NoAnswer, Person, Typed};
+use qrtotp_core::store::FileStore;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+pub(crate) const UID: u32 = 4321;
+/// The first second of a step.
+pub(crate) const START: UnixTime = 1_790_000_010;
+
+pub(crate) fn alice() -> Name {
+    Name::new("alice").expect("a name")
+}
+
+pub(crate) struct World {
+    dir: TempDir,
+    path: PathBuf,
+    pub(crate) store: FileStore,
+}
+
+impl World {
+    /// A new store, where syncing costs nothing if there is such a place.
+    pub(crate) fn new() -> Self {
+        let memory = Path::new("/dev/shm");
+        let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let dir = tempfile::Builder::new()
+            .prefix("qrtotp-fuzz-")
+            .permissions(std::fs::Permissions::from_mode(0o700))
+            .tempdir_in(base)
+            .expect("a directory");
+        let path = dir.path().join("state");
+        let store = FileStore::open_or_create(&path, dir.path()).expect("a store");
+        Self { dir, path, store }
+    }
+
+    pub(crate) fn account_file(&self, file: &str) -> PathBuf {
+        self.path.join("accounts/alice").join(file)
+    }
+
+    /// Nobody has an account any more.
+    pub(crate) fn empty(&self) {
+        let _ = std::fs::remove_dir_all(self.path.join("accounts/alice"));
+    }
+
+    /// The store, for as long as the process lives.
+    pub(crate) fn keep(self) -> FileStore {
+        let _ = self.dir.keep();
+        self.store
+    }
+}
+
+pub(crate) struct FakeClock(pub(crate) Cell<UnixTime>);
+
+impl Clock for FakeClock {
+    fn now(&self) -> UnixTime {
+        self.0.get()
+    }
+}
+
+/// alice, and nobody else.
+pub(crate) struct People(pub(crate) Cell<u32>);
+
+impl Directory for People {
+    fn find(&self, typed: &str) -> Result<Option<Person>, LookupError> {
+        Ok((typed == "alice").then(|| Person { name: "alice".into(), uid: self.0.get() }))
+    }
+}
+
+/// Events, and debug lines as well: neither may hold a secret.
+#[derive(Default)]
+pub(crate) struct Log(pub(crate) Vec<String>);
+
+impl AuditSink for Log {
+    fn record(&mut self, _: Priority, line: &str) {
+        self.0.push(line.to_owned());
+    }
+    fn debug(&mut self, line: &str) {
+        self.0.push(format!("debug {line}"));
+    }
+}
+
+/// Finds out what to answer, when it is asked.
+pub(crate) type Answer<'a> = Box<dyn FnOnce() -> Option<Vec<u8>> + 'a>;
+
+#[derive(Default)]
+pub(crate) struct Host<'a> {
+    pub(crate) script: VecDeque<Answer<'a>>,
+    pub(crate) password: Option<Vec<u8>>,
+    pub(crate) refuses_password: bool,
+    pub(crate) key: bool,
+    pub(crate) guarded: bool,
+    /// PAM_USER is another one after so many questions.
+    pub(crate) user_changes: Option<usize>,
+    pub(crate) asked: usize,
+    pub(crate) mark: Option<Mark>,
+}
+
+impl Dialog for Host<'_> {
+    fn show(&mut self, _: &str) {}
+    fn ask(&mut self, _: &str, _: Echo) -> Result<Typed, NoAnswer> {
+        self.asked += 1;
+        let answer = self.script.pop_front().ok_or(NoAnswer)?;
+        answer().map(Typed::new).ok_or(NoAnswer)
+    }
+}
+
+impl LoginHost for Host<'_> {
+    fn is_same_user(&self) -> bool {
+        self.user_changes.is_none_or(|questions| self.asked < questions)
+    }
+    fn password(&mut self) -> Option<Typed> {
+        self.password.clone().map(Typed::new)
+    }
+    fn forward_password(&mut self, _: &[u8]) -> Result<(), NoAnswer> {
+        if self.refuses_password { Err(NoAnswer) } else { Ok(()) }
+    }
+    fn key_was_accepted(&mut self) -> bool {
+        self.key
+    }
+    fn guard(&mut self, _: bool) -> Result<(), String> {
+        if self.guarded { Ok(()) } else { Err("no guard".into()) }
+    }
+    fn mark(&mut self, mark: Mark) -> Result<(), NoAnswer> {
+        self.mark = Some(mark);
+        Ok(())
+    }
+}

@@ -1,0 +1,192 @@
+//! Every order in which the steps of all actors can come, every kill of one of them and every power cut. States that were
+//! reached before are not looked at twice.
+
+use super::actors::{Actor, Answer, Fixture, Played};
+use super::store::{Disk, Fault, Op, Seen};
+use std::collections::{HashMap, HashSet, VecDeque};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+struct Play {
+    seen: Vec<Seen>,
+    answer: Option<Answer>,
+    dead: bool,
+}
+
+impl Play {
+    fn is_over(&self) -> bool {
+        self.dead || self.answer.is_some()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Moment {
+    /// What everybody reads.
+    cache: Disk,
+    /// What a power cut leaves.
+    durable: Disk,
+    lock: Option<usize>,
+    plays: Vec<Play>,
+    /// Who was told what, in order. Those who begin later come after it.
+    told: Vec<(usize, Answer)>,
+    /// How many had been told something when each began.
+    began: Vec<Option<usize>>,
+    kills: u8,
+    cuts: u8,
+}
+
+impl Moment {
+    pub(super) fn told(&self) -> &[(usize, Answer)] {
+        &self.told
+    }
+
+    pub(super) fn durable(&self) -> Disk {
+        self.durable
+    }
+
+    /// Whether `later` began after `earlier` had its answer.
+    pub(super) fn follows(&self, later: usize, earlier: usize) -> bool {
+        let told = self.told.iter().position(|(who, _)| *who == earlier);
+        matches!((self.began[later], told), (Some(began), Some(told)) if told < began)
+    }
+}
+
+pub(super) struct Model<'a> {
+    pub fixture: &'a Fixture,
+    pub fault: Fault,
+    /// The last one comes when all others are done or dead.
+    pub actors: Vec<Actor>,
+    /// What must hold: of a moment, and from the one before it.
+    pub holds: &'a dyn Fn(&Moment, &Moment) -> Result<(), String>,
+}
+
+/// What was looked at, and the first thing that did not hold.
+pub(super) struct Explored {
+    pub moments: usize,
+    pub broken: Option<String>,
+}
+
+impl Model<'_> {
+    pub(super) fn explore(&self, start: Disk) -> Explored {
+        let count = self.actors.len();
+        let first = Moment {
+            cache: start,
+            durable: start,
+            lock: None,
+            plays: vec![Play::default(); count],
+            told: Vec::new(),
+            began: vec![None; count],
+            kills: 1,
+            cuts: 1,
+        };
+        let mut played = HashMap::new();
+        let mut known = HashSet::from([first.clone()]);
+        let mut todo = VecDeque::from([first]);
+        while let Some(moment) = todo.pop_front() {
+            for next in self.successors(&moment, &mut played) {
+                let new = !known.contains(&next);
+                // What holds of a moment holds whatever came before it, but for what must not fall.
+                if (new || next.durable.state != moment.durable.state)
+                    && let Err(broken) = (self.holds)(&moment, &next)
+                {
+                    return Explored { moments: known.len(), broken: Some(broken) };
+                }
+                if new {
+                    known.insert(next.clone());
+                    todo.push_back(next);
+                }
+            }
+        }
+        Explored { moments: known.len(), broken: None }
+    }
+
+    fn successors(&self, moment: &Moment, played: &mut Memory) -> Vec<Moment> {
+        let mut found = Vec::new();
+        let last = moment.plays.len() - 1;
+        let others_are_over = moment.plays[..last].iter().all(Play::is_over);
+        for who in 0..=last {
+            if moment.plays[who].is_over() || (who == last && !others_are_over) {
+                continue;
+            }
+            found.extend(self.step(moment, who, played));
+            if moment.kills > 0 && !moment.plays[who].seen.is_empty() {
+                let mut next = moment.clone();
+                next.kills -= 1;
+                next.plays[who].dead = true;
+                next.lock = next.lock.filter(|holder| *holder != who);
+                found.push(next);
+            }
+        }
+        if moment.cuts > 0 {
+            found.extend(power_cuts(moment, others_are_over));
+        }
+        found
+    }
+
+    /// The next thing that `who` does, if it need not wait.
+    fn step(&self, moment: &Moment, who: usize, played: &mut Memory) -> Option<Moment> {
+        let play = &moment.plays[who];
+        let step = played.entry((self.actors[who], play.seen.clone())).or_insert_with(|| {
+            match self.fixture.play(self.actors[who], self.fault, &play.seen) {
+                Played::Next(op) => Ok(op),
+                Played::Done(answer) => Err(answer),
+            }
+        });
+        let mut next = moment.clone();
+        next.began[who].get_or_insert(moment.told.len());
+        match *step {
+            Err(answer) => {
+                next.told.push((who, answer));
+                next.plays[who] = Play { answer: Some(answer), ..Play::default() };
+            }
+            Ok(op) => {
+                let locked = self.fault != Fault::NoLock;
+                if op == Op::Lock && locked && moment.lock.is_some() {
+                    return None;
+                }
+                let mut seen = None;
+                match op {
+                    Op::Look => seen = Some(moment.cache),
+                    Op::Lock => {
+                        seen = Some(moment.cache);
+                        next.lock = Some(who).filter(|_| locked);
+                    }
+                    Op::WriteState(state) => next.cache.state = state,
+                    Op::WriteRecord(record) => next.cache.record = record,
+                    Op::SyncState => next.durable.state = next.cache.state,
+                    Op::SyncRecord => next.durable.record = next.cache.record,
+                    Op::Unlock => next.lock = None,
+                }
+                next.plays[who].seen.push(seen);
+            }
+        }
+        Some(next)
+    }
+}
+
+/// What each actor does next, by what it saw. The flows are pure but for nonces, and run once for each.
+type Memory = HashMap<(Actor, Vec<Seen>), Result<Op, Answer>>;
+
+/// The power goes: whoever is at work is gone, and each file that was not synced is the old or the new one.
+fn power_cuts(moment: &Moment, last_is_at_work: bool) -> Vec<Moment> {
+    let mut found = Vec::new();
+    for (state_kept, record_kept) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut next = moment.clone();
+        next.cuts -= 1;
+        next.lock = None;
+        if state_kept {
+            next.durable.state = moment.cache.state;
+        }
+        if record_kept {
+            next.durable.record = moment.cache.record;
+        }
+        next.cache = next.durable;
+        let last = next.plays.len() - 1;
+        for (who, play) in next.plays.iter_mut().enumerate() {
+            if !play.is_over() && (who < last || (last_is_at_work && !play.seen.is_empty())) {
+                *play = Play { dead: true, ..Play::default() };
+            }
+        }
+        found.push(next);
+    }
+    found
+}
