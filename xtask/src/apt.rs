@@ -46,7 +46,7 @@ pub const TEST: &[&str] = &[
 pub const DEB: &[&str] = &["debhelper", "dpkg-dev"];
 
 /// What the proofs need on top: other systems' files, other scanners.
-pub const PROOF: &[&str] = &["mmdebstrap", "python3-venv"];
+pub const PROOF: &[&str] = &["mmdebstrap", "python3-venv", "systemd-container"];
 
 /// What fuzzing needs: libFuzzer is C++.
 pub const FUZZ: &[&str] = &["g++"];

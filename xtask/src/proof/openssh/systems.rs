@@ -1,17 +1,13 @@
 //! The systems whose OpenSSH the proof uses: this machine, and Debian releases that mmdebstrap unpacks into `target/`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use qrtotp_tests::Sandbox;
 
 use crate::{
     build::{self, Artefacts},
-    step::{run, say},
+    proof::debian,
 };
 
 /// A system with an OpenSSH of its own.
@@ -34,7 +30,7 @@ impl System {
     pub fn debian(release: &str, artefacts: &Artefacts) -> Result<Self> {
         let root = build::target().join("proof").join(release);
         if !root.is_dir() {
-            unpack(release, &root)?;
+            debian::unpack(release, "openssh-server,openssh-client,sudo,iproute2", &root)?;
         }
         Self::of(Some(root.canonicalize()?), artefacts)
     }
@@ -61,36 +57,4 @@ impl System {
             self.openssh.split(|c: char| !c.is_ascii_digit()).map_while(|word| word.parse().ok());
         (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
     }
-}
-
-fn unpack(release: &str, root: &Path) -> Result<()> {
-    say(&format!("unpacking Debian {release} with mmdebstrap, once"));
-    let unfinished = root.with_extension("new");
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished)?;
-    }
-    fs::create_dir_all(root.parent().unwrap_or(root))?;
-    let mut mmdebstrap = Command::new("mmdebstrap");
-    mmdebstrap.args([
-        "--quiet",
-        "--variant=minbase",
-        "--include=openssh-server,openssh-client,sudo,iproute2",
-    ]);
-    // The index of a mirror that stands still is too old at some time.
-    mmdebstrap.arg("--aptopt=Acquire::Check-Valid-Until \"false\"").arg(release).arg(&unfinished);
-    run(mmdebstrap.args(mirror()?))?;
-    fs::rename(&unfinished, root)?;
-    Ok(())
-}
-
-/// Where this machine's apt gets Debian from. `None`: mmdebstrap knows where.
-fn mirror() -> Result<Option<String>> {
-    let mut apt = Command::new("apt-get");
-    apt.args(["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]);
-    let output = apt.output().context("apt-get is needed")?;
-    if !output.status.success() {
-        bail!("apt-get indextargets: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    let places = String::from_utf8(output.stdout)?;
-    Ok(places.lines().find(|place| !place.contains("security")).map(str::to_owned))
 }

@@ -1,0 +1,89 @@
+# Runs as root in a booted system, whose users and files it changes. A line for each thing seen: NAME=VALUE.
+set -u
+say() { printf '%s=%s\n' "$1" "$2"; }
+as_alice() { setpriv --reuid alice --regid alice --init-groups -- "$@"; }
+# One try at enrolment with this password; whether the key was shown.
+enrol() { case "$(printf '%s\nq\n' "$1" | as_alice timeout 60 qrtotp enroll --qr none 2>&1)" in *"Key: "*) echo key ;; *"needs your password"*) echo refused ;; *) echo other ;; esac; }
+override() { mkdir -p /etc/systemd/system/qrtotpd.service.d; cat >/etc/systemd/system/qrtotpd.service.d/proof.conf; systemctl daemon-reload; systemctl stop qrtotpd.service 2>/dev/null; }
+
+useradd --create-home --shell /bin/bash alice
+echo 'alice:correct horse 7' | chpasswd
+echo 'otpauth://totp/Tests:keeper?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Tests' | qrtotp import uri root
+systemctl enable --now qrtotpd.socket
+
+say version "$(. /etc/os-release; echo "$PRETTY_NAME"), systemd $(systemctl --version | sed -n '1s/systemd \([0-9]*\).*/\1/p')"
+say before "$(systemctl is-active qrtotpd.service)"
+say status "$(as_alice qrtotp status | head -n 1)"
+say after "$(systemctl is-active qrtotpd.service)"
+say exposure "$(systemd-analyze security qrtotpd.service | sed -n 's/.*exposure level for qrtotpd.service: \([0-9.]*\).*/\1/p')"
+say wrong_password "$(enrol 'wrong horse')"
+say right_password "$(enrol 'correct horse 7')"
+
+chmod 0000 /etc/shadow
+mv /usr/sbin/unix_chkpwd /usr/sbin/unix_chkpwd.real
+printf '#!/bin/sh\necho ran >>/var/lib/qrtotp/helper\nexec /usr/sbin/unix_chkpwd.real "$@"\n' >/usr/sbin/unix_chkpwd
+chmod 755 /usr/sbin/unix_chkpwd
+: >/var/lib/qrtotp/helper
+say shadow_0000 "$(enrol 'correct horse 7')"
+say helper_runs "$(wc -l </var/lib/qrtotp/helper)"
+mv /usr/sbin/unix_chkpwd.real /usr/sbin/unix_chkpwd
+override <<'F'
+[Service]
+CapabilityBoundingSet=CAP_DAC_READ_SEARCH
+F
+say shadow_0000_with_drop_in "$(enrol 'correct horse 7')"
+chmod 0640 /etc/shadow
+
+cp /etc/pam.d/qrtotp /root/qrtotp.pam
+cat >/etc/pam.d/qrtotp <<'F'
+auth required pam_faillock.so preauth
+auth [success=1 default=ignore] pam_unix.so nodelay
+auth [default=die] pam_faillock.so authfail
+auth required pam_faillock.so authsucc
+account required pam_faillock.so
+account required pam_unix.so
+F
+tally() { faillock --user alice | grep -c '^20'; }
+override <<'F'
+F
+enrol 'wrong horse' >/dev/null
+say faillock_as_shipped "$(tally)"
+faillock --user alice --reset
+rm -f /run/faillock/alice; install -m 0600 -o alice -g alice /dev/null /run/faillock/alice
+enrol 'wrong horse' >/dev/null
+say faillock_as_shipped_own_file "$(tally)"
+override <<'F'
+[Service]
+CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER
+SystemCallFilter=@chown
+F
+enrol 'wrong horse' >/dev/null
+say faillock_with_drop_in_own_file "$(tally)"
+rm -f /run/faillock/alice
+enrol 'wrong horse' >/dev/null
+say faillock_with_drop_in "$(tally) $(stat -c %U /run/faillock/alice)"
+say faillock_right_password "$(enrol 'correct horse 7')"
+cp /root/qrtotp.pam /etc/pam.d/qrtotp
+
+override <<'F'
+[Service]
+ExecStart=
+ExecStart=/usr/sbin/qrtotpd --idle-exit 1
+F
+as_alice qrtotp status >/dev/null
+sleep 8
+say idle "$(systemctl is-active qrtotpd.service)"
+say again "$(as_alice qrtotp status | head -n 1)"
+systemctl kill --signal=KILL qrtotpd.service; sleep 2
+say after_a_crash "$(as_alice qrtotp status | head -n 1)"
+systemctl stop qrtotpd.service
+
+mv /usr/sbin/qrtotpd /usr/sbin/qrtotpd.real
+printf '#!/bin/sh\necho start >>/var/lib/qrtotp/starts\nexit 2\n' >/usr/sbin/qrtotpd
+chmod 755 /usr/sbin/qrtotpd
+: >/var/lib/qrtotp/starts
+as_alice timeout 5 qrtotp status >/dev/null
+say starts_in_5_s "$(wc -l </var/lib/qrtotp/starts)"
+say socket "$(systemctl is-active qrtotpd.socket)"
+mv /usr/sbin/qrtotpd.real /usr/sbin/qrtotpd; sleep 2
+say repaired "$(as_alice qrtotp status | head -n 1)"

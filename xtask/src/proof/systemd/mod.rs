@@ -1,0 +1,160 @@
+//! The broker's units, PAM service and binary in booted Debian systems, each with a systemd of its own.
+
+use std::{
+    fmt::Write,
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Findings, debian};
+use crate::{
+    apt,
+    build::{self, Artefacts},
+    step::run as step,
+};
+
+const RELEASES: [&str; 2] = ["bookworm", "trixie"];
+
+/// Boots, does its work, and switches off.
+const UNIT: &str = "[Unit]
+After=basic.target
+SuccessAction=poweroff-force
+FailureAction=poweroff-force
+[Service]
+Type=oneshot
+ExecStart=/bin/bash -c '/bin/bash /root/inside.sh >/root/seen'
+";
+
+/// What `inside.sh` calls it, what it is, and what must have been seen.
+const EXPECTED: &[(&str, &str, &str)] = &[
+    ("before", "the service, before anybody called", "inactive"),
+    ("status", "the first caller starts it and is answered", "alice: unenrolled"),
+    ("after", "the service, after that", "active"),
+    ("wrong_password", "an enrolment with a wrong password", "refused"),
+    ("right_password", "one with the right password", "key"),
+    ("shadow_0000", "the same where root may not read /etc/shadow by its mode (0000)", "refused"),
+    ("helper_runs", "calls of unix_chkpwd in that, which pam_unix makes after setuid(0)", "1"),
+    ("shadow_0000_with_drop_in", "the same with the drop-in for that", "key"),
+    ("faillock_as_shipped", "pam_faillock counts without a drop-in, in a new file", "1"),
+    ("faillock_as_shipped_own_file", "in a file that is the user's alone", "0"),
+    ("faillock_with_drop_in_own_file", "the same with the drop-in for pam_faillock", "1"),
+    ("faillock_with_drop_in", "in a new file, which then belongs to", "1 alice"),
+    ("faillock_right_password", "the right password in that stack", "key"),
+    ("idle", "the service some seconds after its last caller, with --idle-exit 1", "inactive"),
+    ("again", "the next caller is answered", "alice (uid 1000): unenrolled"),
+    ("after_a_crash", "and so is one after SIGKILL", "alice (uid 1000): unenrolled"),
+    ("socket", "the socket, after a broker that can't start", "active"),
+    ("repaired", "a caller once it can", "alice (uid 1000): unenrolled"),
+];
+
+/// # Errors
+/// It can't be carried out.
+pub fn run() -> Result<Findings> {
+    apt::need(&[apt::DEMO, apt::TEST, apt::PROOF])?;
+    let artefacts = build::release()?;
+    let mut found = Findings::default();
+    let mut columns = Vec::new();
+    for release in RELEASES {
+        let seen = boot(release, &artefacts)?;
+        judge(release, &seen, &mut found);
+        columns.push(seen);
+    }
+    let text = &mut found.text;
+    writeln!(text, "The shipped units in systems of their own, booted by systemd-nspawn.\n")?;
+    let heads = columns.iter().map(|seen| value(seen, "version").to_owned());
+    row(text, "seen", heads)?;
+    row(text, "---", RELEASES.map(|_| "---".to_owned()))?;
+    for (name, what, _) in EXPECTED {
+        row(text, what, columns.iter().map(|seen| value(seen, name).to_owned()))?;
+    }
+    let more = [
+        ("exposure", "exposure, as `systemd-analyze security` says (at most 2.0)"),
+        ("starts_in_5_s", "starts within 5 s of a broker that can't start (at most 10)"),
+    ];
+    for (name, what) in more {
+        row(text, what, columns.iter().map(|seen| value(seen, name).to_owned()))?;
+    }
+    Ok(found)
+}
+
+fn row(text: &mut String, what: &str, cells: impl IntoIterator<Item = String>) -> std::fmt::Result {
+    write!(text, "| {what} |")?;
+    cells.into_iter().try_for_each(|cell| write!(text, " {cell} |"))?;
+    writeln!(text)
+}
+
+fn judge(release: &str, seen: &str, found: &mut Findings) {
+    for (name, what, expected) in EXPECTED {
+        let value = value(seen, name);
+        if value != *expected {
+            found.failures.push(format!("{release}: {what}: {value:?}, not {expected:?}"));
+        }
+    }
+    for (name, most) in [("exposure", 2.0), ("starts_in_5_s", 10.0)] {
+        if !value(seen, name).parse().is_ok_and(|number: f32| number <= most) {
+            found.failures.push(format!("{release}: {name} is {:?}, more than {most}", value(seen, name)));
+        }
+    }
+}
+
+/// Of the first line `NAME=VALUE`.
+fn value<'a>(seen: &'a str, name: &str) -> &'a str {
+    seen.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
+}
+
+/// What a freshly booted system of that release has seen.
+fn boot(release: &str, artefacts: &Artefacts) -> Result<String> {
+    let proofs = build::target().join("proof");
+    let pristine = proofs.join(format!("{release}-systemd"));
+    if !pristine.is_dir() {
+        debian::unpack(release, "systemd-sysv,libpam-modules,libpam-runtime,passwd,util-linux", &pristine)?;
+    }
+    let root = proofs.join(format!("{release}-booted"));
+    if root.exists() {
+        fs::remove_dir_all(&root)?;
+    }
+    step(Command::new("cp").arg("--archive").args([&pristine, &root]))?;
+    furnish(&root, artefacts)?;
+    let booted = Command::new("timeout")
+        .args(["300", "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit"])
+        .args(["--private-network", "--console=pipe", "--directory"])
+        .arg(&root)
+        .stdin(Stdio::null())
+        .output()
+        .context("systemd-nspawn is needed")?;
+    let seen = fs::read_to_string(root.join("root/seen")).unwrap_or_default();
+    let console = String::from_utf8_lossy(&booted.stdout);
+    ensure!(seen.contains("repaired="), "{release} did not get to the end: {seen}\n{console}");
+    fs::remove_dir_all(&root)?;
+    Ok(seen)
+}
+
+/// Puts what the package brings where it does, and has it tried at boot.
+fn furnish(root: &Path, artefacts: &Artefacts) -> Result<()> {
+    let conf = build::workspace().join("conf");
+    let modules = fs::read_dir(root.join("usr/lib"))?.flatten().map(|entry| entry.path().join("security"));
+    let modules = modules.into_iter().find(|path| path.is_dir()).context("no directory of PAM modules")?;
+    let copy = |from: PathBuf, to: PathBuf, mode| -> Result<()> {
+        fs::copy(&from, &to).with_context(|| format!("{} to {}", from.display(), to.display()))?;
+        Ok(fs::set_permissions(to, fs::Permissions::from_mode(mode))?)
+    };
+    copy(artefacts.module.clone(), modules.join("pam_qrtotp.so"), 0o644)?;
+    copy(artefacts.command.clone(), root.join("usr/bin/qrtotp"), 0o755)?;
+    copy(artefacts.broker.clone(), root.join("usr/sbin/qrtotpd"), 0o755)?;
+    copy(conf.join("pam.d/qrtotp"), root.join("etc/pam.d/qrtotp"), 0o644)?;
+    copy(conf.join("tmpfiles.d/qrtotp.conf"), root.join("usr/lib/tmpfiles.d/qrtotp.conf"), 0o644)?;
+    for unit in ["qrtotpd.service", "qrtotpd.socket"] {
+        copy(conf.join("systemd").join(unit), root.join("usr/lib/systemd/system").join(unit), 0o644)?;
+    }
+    fs::create_dir_all(root.join("etc/qrtotp"))?;
+    fs::write(root.join("etc/qrtotp/qrtotp.toml"), "[defaults]\nfirst_login = \"enroll\"\n")?;
+    fs::write(root.join("root/inside.sh"), include_str!("inside.sh"))?;
+    let units = root.join("etc/systemd/system");
+    fs::write(units.join("proof.service"), UNIT)?;
+    fs::create_dir_all(units.join("multi-user.target.wants"))?;
+    Ok(symlink("/etc/systemd/system/proof.service", units.join("multi-user.target.wants/proof.service"))?)
+}
