@@ -100,6 +100,7 @@ impl<'a, 'line> Check<'a, 'line> {
         if let (gate @ (Gate::Wait(_) | Gate::Disabled), failures) = self.throttle.gate(SystemClock.now())? {
             return Err(Refusal::Barred(gate, failures)); // before somebody types a password for nothing
         }
+        self.person.line.last(self.time); // whoever sits at a question holds a child
         has_service().map_err(|error| Refusal::Unavailable(error.to_string()))?;
         let (_child, mut modules) = start(self.throttle.name, self.time)
             .map_err(|error| Refusal::Unavailable(format!("the child can't be started: {error}")))?;

@@ -70,14 +70,7 @@ pub struct Served<'a> {
 impl<'a> Served<'a> {
     /// Does what is asked for. Gives the last word.
     pub fn handle(mut self, request: Request) -> Result<Say, Ended> {
-        let time = match &request {
-            Request::Enroll { .. } => {
-                A_WHILE + Duration::from_secs(self.config.enroll.time_limit.as_seconds().unsigned_abs())
-            }
-            Request::Regenerate { .. } | Request::Revoke { .. } => A_WHILE,
-            Request::Status { .. } | Request::Verify { .. } => AT_ONCE,
-        };
-        self.person.line.last(time);
+        self.person.line.last(self.time_for(&request));
         match request {
             Request::Enroll { label, .. } => self.enroll(&Label::new(&label)),
             Request::Status { json, .. } => self.status(json),
@@ -87,6 +80,19 @@ impl<'a> Served<'a> {
             Request::Regenerate { .. } => self.regenerate(),
             Request::Revoke { which, .. } => self.revoke(which),
         }
+    }
+
+    /// How long a request may take.
+    fn time_for(&self, request: &Request) -> Duration {
+        match request {
+            Request::Enroll { .. } => self.time_to_enroll(),
+            Request::Regenerate { .. } | Request::Revoke { .. } => A_WHILE,
+            Request::Status { .. } | Request::Verify { .. } => AT_ONCE,
+        }
+    }
+
+    fn time_to_enroll(&self) -> Duration {
+        A_WHILE + Duration::from_secs(self.config.enroll.time_limit.as_seconds().unsigned_abs())
     }
 
     fn owner(&mut self) -> Owner<'_, FileStore, Remote<'a>, SystemClock, Syslog> {
@@ -121,6 +127,7 @@ impl<'a> Served<'a> {
                 return Err(Ended::Refused(text.into()));
             };
             Check::new(throttle, self.door.pam_time, &mut self.person).run(self.subject, self.log)?;
+            self.person.line.last(self.time_to_enroll());
         }
         Ok(authority)
     }

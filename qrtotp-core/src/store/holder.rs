@@ -81,6 +81,9 @@ fn stuck_holder(dir: impl AsFd) -> Option<Sight> {
     let stat = fstat(&dir).ok()?;
     let place = format!("{:02x}:{:02x}:{}", major(stat.st_dev), minor(stat.st_dev), stat.st_ino);
     let pid = holder_of(&fs::read_to_string("/proc/locks").ok()?, &place)?;
+    if pid == getpid().as_raw() {
+        return None; // another thread of ours, which is as free as we are
+    }
     let thread = guarded.thread_of(pid)?;
     let stat = ProcStat::of(pid, thread)?;
     (stat.state != b'D').then(|| Sight { pid, started: stat.started, thread, written: written(dir) })
@@ -105,7 +108,32 @@ fn holder_of(locks: &str, place: &str) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// The broker's threads wait for each other on a slow disk.
+    #[test]
+    fn another_thread_of_ones_own_process_is_never_the_one_to_be_killed() {
+        use crate::store::{critical::undisturbed, lock::lock};
+        let dir = tempfile::tempdir().unwrap();
+        let open = || OwnedFd::from(fs::File::open(dir.path()).unwrap());
+        let (locked, known) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                undisturbed(|| {
+                    let _held = lock(open(), Duration::from_secs(1))?;
+                    locked.wait();
+                    known.wait();
+                    Ok(())
+                })
+                .unwrap();
+            });
+            locked.wait();
+            let holder = undisturbed(|| Ok(stuck_holder(open()))).unwrap();
+            known.wait();
+            assert!(holder.is_none());
+        });
+    }
 
     #[test]
     fn who_does_not_get_on_for_half_a_second_is_stuck_and_who_writes_or_takes_turns_is_not() {
