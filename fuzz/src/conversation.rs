@@ -13,8 +13,8 @@ thread_local! {
     static WORLD: World = World::new();
 }
 
-/// One in so many scripts may type what is hashed, which takes a thousand times as long as anything else.
-const HASHES: u32 = 64;
+/// One in so many scripts may type what is hashed, which takes a hundred times as long as anything else.
+const HASHES: u32 = 256;
 
 pub(crate) fn check(data: &[u8]) {
     WORLD.with(|world| {

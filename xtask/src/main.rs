@@ -14,6 +14,7 @@ mod demo_import;
 mod fuzz;
 mod proof;
 mod step;
+mod supply;
 mod test;
 
 use std::process::ExitCode;

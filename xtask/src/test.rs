@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use crate::{
     apt, build, deb, fuzz,
     step::{self, cargo, is_root, say},
+    supply,
 };
 
 pub fn run(fast: bool) -> Result<()> {
@@ -13,12 +14,16 @@ pub fn run(fast: bool) -> Result<()> {
 
     say("formatting");
     check(&["fmt", "--all", "--check"]).context(advice)?;
+    check(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])?;
 
     say("lints");
     check(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).context(advice)?;
 
     say("unit, property and command-line tests");
     check(&["test", "--workspace", "--exclude", "qrtotp-tests"])?;
+    say("crates in the module, each with a reason");
+    supply::check()?;
+
     say("inputs that fuzzing begins with, and those that it found once");
     fuzz::known_inputs()?;
     if fast {

@@ -1,13 +1,13 @@
 //! The operating system's random numbers; the crate's only source of them.
 
-use rand::TryRng;
-use rand::rngs::SysRng;
+use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
 
 /// The operating system gave no random numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RandomError {
     /// getrandom(2) failed, e.g. because a seccomp filter forbids it.
-    #[error("the system gives no random numbers: check that getrandom(2) and /dev/urandom work here")]
+    #[error("the system gives no random numbers: check that getrandom(2) works here")]
     Unavailable,
 }
 
@@ -23,7 +23,16 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N], RandomError> {
 
 /// Fills `bytes` in place, so that a key is never copied on its way to the heap.
 pub(super) fn fill(bytes: &mut [u8]) -> Result<(), RandomError> {
-    SysRng.try_fill_bytes(bytes).map_err(|_| RandomError::Unavailable)
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match getrandom(&mut *rest, GetRandomFlags::empty()) {
+            Ok(0) => return Err(RandomError::Unavailable),
+            Ok(filled) => rest = rest.get_mut(filled..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(_) => return Err(RandomError::Unavailable),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod document;
 mod fuzzing;
 mod model;
 mod openssh;
+mod supply;
 mod systemd;
 
 use anyhow::{Result, bail, ensure};
@@ -34,6 +35,7 @@ const PROOFS: &[Proof] = &[
     Proof { name: "systemd", title: "The broker under systemd", run: systemd::run },
     Proof { name: "fuzzing", title: "Fuzzing", run: fuzzing::run },
     Proof { name: "model", title: "Interleavings and crashes", run: model::run },
+    Proof { name: "supply", title: "Supply chain", run: supply::run },
 ];
 
 /// Runs the proofs of these names, or all.
