@@ -109,6 +109,7 @@ impl Dialog for Host<'_> {
         let answer = self.script.pop_front().ok_or(NoAnswer)?;
         answer().map(Typed::new).ok_or(NoAnswer)
     }
+    fn wait(&mut self, _: u32) {}
 }
 
 impl LoginHost for Host<'_> {
