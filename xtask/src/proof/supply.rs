@@ -73,8 +73,8 @@ pub fn run() -> Result<Findings> {
 fn check(deny: &Path, what: &str, config: &Path) -> Result<bool> {
     say(&format!("cargo deny check {what}, by {}", config.display()));
     let mut command = Command::new(deny);
-    command.current_dir(build::workspace()).args(["--workspace", "--locked", "check", "--config"]);
-    Ok(command.arg(config.canonicalize()?).arg(what).status()?.success())
+    command.current_dir(build::workspace()).args(["--workspace", "--locked", "--config"]);
+    Ok(command.arg(config.canonicalize()?).args(["check", what]).status()?.success())
 }
 
 /// cargo-deny, built once.
