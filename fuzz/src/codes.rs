@@ -35,9 +35,14 @@ pub(crate) fn check(data: &[u8]) {
 }
 
 fn parse(typed: &[u8]) -> Option<String> {
-    if crate::planted() && typed == b"1234567--8" {
-        return Some("12345678".into());
-    }
+    let single: Vec<u8>;
+    let typed = if crate::planted() {
+        // Planted: two dashes are as good as one.
+        single = String::from_utf8_lossy(typed).replace("--", "-").into();
+        &single
+    } else {
+        typed
+    };
     Code::parse(typed).map(|code| code.as_str().to_owned())
 }
 

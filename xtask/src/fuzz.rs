@@ -41,12 +41,12 @@ const fn target(name: &'static str, longest: u32) -> Target {
 pub const TARGETS: [Target; 9] = [
     target("arguments", 256),
     target("codes", 64),
-    target("config", 1024),
+    target("config", 512),
     target("conversation", 160),
     target("frames", 1024),
     target("hot_state", 700),
     target("imports", 512),
-    target("record", 3072),
+    target("record", 2048),
     target("uri", 512),
 ];
 

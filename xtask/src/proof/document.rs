@@ -50,13 +50,25 @@ fn replace(old: &str, proof: &Proof, section: &str) -> String {
     out
 }
 
+fn git(arguments: &[&str]) -> Result<String> {
+    let output = Command::new("git").current_dir(build::workspace()).args(arguments).output()?;
+    ensure!(output.status.success(), "git: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// A name for the committed content of these paths and for what is changed in them.
+pub fn tree(paths: &[&str]) -> Result<String> {
+    let mut names = Vec::new();
+    for path in paths {
+        names.push(git(&["rev-parse", "--short", &format!("HEAD:{path}")])?);
+    }
+    let changed = git(&[&["status", "--porcelain", "--"], paths].concat())?;
+    let mark = if changed.is_empty() { String::new() } else { format!("-changed-{}", std::process::id()) };
+    Ok(format!("{}{mark}", names.join("-")))
+}
+
 /// What is checked out, with its date.
 pub fn commit() -> Result<String> {
-    let git = |arguments: &[&str]| -> Result<String> {
-        let output = Command::new("git").current_dir(build::workspace()).args(arguments).output()?;
-        ensure!(output.status.success(), "git: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-    };
     let commit = git(&["show", "--no-patch", "--date=short", "--format=commit %h of %ad", "HEAD"])?;
     let changed = git(&["status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs"])?;
     Ok(format!("{commit}{}", if changed.is_empty() { "" } else { ", with changes on top" }))
