@@ -73,20 +73,32 @@ impl WipingAllocator {
         }
     }
 
+    #[inline]
     fn class(layout: &Layout) -> Option<usize> {
-        let size = layout.size().max(layout.align()).max(SMALLEST).next_power_of_two();
+        let size = layout.size().max(layout.align()).max(SMALLEST);
+        // The number of the power of two that is not below the size.
         (size <= LARGEST && layout.align() <= MAX_ALIGN)
-            .then(|| (size.trailing_zeros() - SMALLEST.trailing_zeros()) as usize)
+            .then(|| ((size - 1).ilog2() + 1 - SMALLEST.trailing_zeros()) as usize)
     }
 
     /// `None` if the book is lost: then there is no arena.
+    #[inline]
     fn with_book<T>(&self, f: impl FnOnce(&mut Book) -> T) -> Option<T> {
-        let mut tries = 0;
-        while self.lost.load(Ordering::Relaxed) || self.busy.swap(true, Ordering::Acquire) {
-            tries += 1;
-            if tries == TRIES || self.lost.load(Ordering::Relaxed) {
-                self.lost.store(true, Ordering::Relaxed);
-                return None;
+        if (self.lost.load(Ordering::Relaxed) || self.busy.swap(true, Ordering::Acquire)) && !self.wait() {
+            return None;
+        }
+        // SAFETY: `busy` makes us the only one who holds a reference to the book.
+        let result = f(unsafe { &mut *self.book.get() });
+        self.busy.store(false, Ordering::Release);
+        Some(result)
+    }
+
+    /// Takes the book when whoever has it is done. If that does not happen, it is lost.
+    #[cold]
+    fn wait(&self) -> bool {
+        for tries in 1..TRIES {
+            if self.lost.load(Ordering::Relaxed) {
+                return false;
             }
             // SAFETY: both only let time pass.
             unsafe {
@@ -97,11 +109,12 @@ impl WipingAllocator {
                     libc::clock_nanosleep(libc::CLOCK_MONOTONIC, 0, &raw const pause, ptr::null_mut());
                 }
             }
+            if !self.busy.swap(true, Ordering::Acquire) {
+                return true;
+            }
         }
-        // SAFETY: `busy` makes us the only one who holds a reference to the book.
-        let result = f(unsafe { &mut *self.book.get() });
-        self.busy.store(false, Ordering::Release);
-        Some(result)
+        self.lost.store(true, Ordering::Relaxed);
+        false
     }
 
     /// A block of the class, or null when the arena is used up or lost.

@@ -52,6 +52,7 @@ impl Directory for HostDirectory {
 /// This host's name, for people.
 #[must_use]
 pub fn host_name() -> String {
-    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "host".into())
+    let system = rustix::system::uname();
+    let name = system.nodename().to_str().ok().filter(|name| !name.is_empty());
+    name.unwrap_or("host").to_owned()
 }

@@ -5,7 +5,7 @@
 use super::evidence::Password;
 use super::pam_file::{Entry, Line, MODULE, read_line};
 use crate::store::{Readers, TrustError, open_dir, open_file, read_all};
-use nix::sys::stat::fstat;
+use rustix::fs::fstat;
 use std::borrow::Cow;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,8 @@ const COARSE: i64 = 20_000_000;
 /// Refuses what was changed since libpam looked at it: it may have been otherwise.
 fn unchanged_since(read_at: i64, fd: impl AsFd) -> Result<(), ()> {
     let stat = fstat(fd).map_err(|_| ())?;
-    let changed = stat.st_ctime.saturating_mul(1_000_000_000).saturating_add(stat.st_ctime_nsec);
+    let changed =
+        stat.st_ctime.saturating_mul(1_000_000_000).saturating_add(stat.st_ctime_nsec.cast_signed());
     if changed.saturating_add(COARSE) < read_at { Ok(()) } else { Err(()) }
 }
 
@@ -299,7 +300,7 @@ mod tests {
     fn a_file_counts_as_unchanged_only_if_it_was_old_when_libpam_read_it() {
         let file = tempfile::tempfile().unwrap();
         let stat = fstat(&file).unwrap();
-        let changed = stat.st_ctime * 1_000_000_000 + stat.st_ctime_nsec;
+        let changed = stat.st_ctime * 1_000_000_000 + stat.st_ctime_nsec.cast_signed();
         for (read_at, unchanged) in
             [(changed - 1, false), (changed + COARSE, false), (changed + COARSE + 1, true)]
         {

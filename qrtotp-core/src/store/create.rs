@@ -130,7 +130,7 @@ fn prepare(path: &Path, key_dir: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     for name in [ACCOUNTS, TEMPORARY] {
-        match mkdirat(&*root, name, Mode::from_bits_truncate(0o700)) {
+        match mkdirat(&root, name, Mode::from_bits_truncate(0o700)) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(StoreError::io(path.join(name), errno)),
         }
@@ -142,13 +142,13 @@ fn prepare(path: &Path, key_dir: &Path) -> Result<(), StoreError> {
         }
     }
     let marker = waiting_marker(root.as_fd(), path, key_dir)?;
-    let accounts = open_private_dir(&*root, ACCOUNTS, &accounts_path)?
+    let accounts = open_private_dir(&root, ACCOUNTS, &accounts_path)?
         .ok_or_else(|| StoreError::io(&accounts_path, Errno::ENOENT))?;
     let inner = accounts_path.join(INNER);
     write_new(accounts.as_fd(), INNER, &inner, ANEW, marker.as_bytes())?;
     fsync(&accounts).map_err(|errno| StoreError::io(&inner, errno))?;
-    renameat(&*root, WAITING, &*root, MARKER).map_err(|errno| StoreError::io(path.join(MARKER), errno))?;
-    fsync(&*root).map_err(|errno| StoreError::io(path, errno))
+    renameat(&root, WAITING, &root, MARKER).map_err(|errno| StoreError::io(path.join(MARKER), errno))?;
+    fsync(&root).map_err(|errno| StoreError::io(path, errno))
 }
 
 /// The text of a marker in waiting that opens with the key. Makes both where there is no key.

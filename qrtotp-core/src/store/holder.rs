@@ -6,8 +6,7 @@ use super::file::STATE;
 use super::process::{Guarded, ProcStat};
 use super::sys::{fstat, lstatat};
 use nix::sys::stat::{major, minor};
-use nix::unistd::getpid;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -74,7 +73,7 @@ impl Seen {
 /// certain: not root, no /proc or that of other process numbers, a holder that is not visible here.
 fn stuck_holder(dir: impl AsFd) -> Option<Sight> {
     let guarded = Guarded::of_this_thread()?;
-    let ourselves = getpid().to_string();
+    let ourselves = getpid().as_raw_nonzero().to_string();
     if fs::read_link("/proc/self").ok()?.to_str() != Some(&ourselves) {
         return None;
     }
@@ -138,7 +137,12 @@ mod tests {
     #[test]
     fn who_does_not_get_on_for_half_a_second_is_stuck_and_who_writes_or_takes_turns_is_not() {
         let sight = |thread, written| {
-            Some(Sight { pid: getpid().as_raw(), started: 7, thread, written: Some((1, written)) })
+            Some(Sight {
+                pid: getpid().as_raw_nonzero().get(),
+                started: 7,
+                thread,
+                written: Some((1, written)),
+            })
         };
         let at = Duration::from_millis;
         let mut holder = Holder::default();

@@ -1,7 +1,7 @@
 //! An account's two files: reading them, and changing them in an order that makes every crash harmless.
 
 use super::file::{FileStore, RECORD, STATE};
-use super::sys::{Stat, fsync, lstatat, openat, renameat, unlinkat};
+use super::sys::{Stat, fdatasync, fsync, lstatat, openat, pwrite_all, renameat, unlinkat};
 use super::{
     Account, Readers, Scope, StoreError, TrustError, TrustedFile, open_file, read_all, read_exact, slot,
 };
@@ -12,7 +12,6 @@ use nix::sys::stat::Mode;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 const RECORD_NEW: &str = "account.toml.new";
@@ -34,10 +33,10 @@ impl Opened {
     pub(super) fn write_state(&mut self, state: &State) -> Result<(), StoreError> {
         let path = &self.state_path;
         let (offset, bytes) = self.loaded.succeed(state);
-        self.file.file.write_all_at(&bytes, offset).map_err(|e| match StoreError::std_io(path, &e) {
+        pwrite_all(&self.file, &bytes, offset).map_err(|errno| match errno {
             // A file on a read-only disk was opened for reading only, which is what EBADF then says.
-            StoreError::Io { path, errno: Errno::EBADF } => StoreError::Io { path, errno: Errno::EROFS },
-            other => other,
+            Errno::EBADF => StoreError::io(path, Errno::EROFS),
+            errno => StoreError::io(path, errno),
         })?;
         self.sync_state()
     }
@@ -48,7 +47,7 @@ impl Opened {
     }
 
     fn sync_state(&self) -> Result<(), StoreError> {
-        self.file.file.sync_data().map_err(|e| StoreError::std_io(&self.state_path, &e).unsure())
+        fdatasync(&self.file).map_err(|errno| StoreError::io(&self.state_path, errno).unsure())
     }
 }
 

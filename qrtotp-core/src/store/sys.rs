@@ -4,7 +4,8 @@
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
-use rustix::fs::{self, AtFlags, Dir, OFlags, RenameFlags};
+use rustix::fs::{self, AtFlags, Dir, FlockOperation, OFlags, RenameFlags};
+use rustix::io;
 use rustix::path::Arg;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -13,7 +14,7 @@ pub(super) use rustix::fs::Stat;
 
 type Result<T> = std::result::Result<T, Errno>;
 
-fn errno(error: rustix::io::Errno) -> Errno {
+fn errno(error: io::Errno) -> Errno {
     Errno::from_raw(error.raw_os_error())
 }
 
@@ -59,6 +60,37 @@ pub(super) fn rmdirat(dir: impl AsFd, name: impl Arg) -> Result<()> {
 /// What is in a directory, `.` and `..` included.
 pub(super) fn entries(dir: impl AsFd) -> Result<Dir> {
     Dir::read_from(dir).map_err(errno)
+}
+
+pub(super) fn pread(file: impl AsFd, bytes: &mut [u8], offset: u64) -> Result<usize> {
+    io::pread(file, bytes, offset).map_err(errno)
+}
+
+/// Writes all of `bytes` at `offset`.
+pub(super) fn pwrite_all(file: impl AsFd, bytes: &[u8], offset: u64) -> Result<()> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match io::pwrite(&file, &bytes[written..], offset + written as u64) {
+            Ok(0) => return Err(Errno::EIO),
+            Ok(n) => written += n,
+            Err(io::Errno::INTR) => {}
+            Err(error) => return Err(errno(error)),
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn fdatasync(file: impl AsFd) -> Result<()> {
+    fs::fdatasync(file).map_err(errno)
+}
+
+/// flock(2), without waiting.
+pub(super) fn try_lock(file: impl AsFd) -> Result<()> {
+    fs::flock(file, FlockOperation::NonBlockingLockExclusive).map_err(errno)
+}
+
+pub(super) fn unlock(file: impl AsFd) -> Result<()> {
+    fs::flock(file, FlockOperation::Unlock).map_err(errno)
 }
 
 pub(super) fn fsync(file: impl AsFd) -> Result<()> {

@@ -1,16 +1,15 @@
 //! Opening files that decide who gets in. One way to do it: every directory from the root down is opened without
 //! following links, and must belong to root (or to ourselves) and be writable by nobody else.
 
-use super::sys::{Stat, fstat, lstatat, openat};
+use super::sys::{Stat, fstat, lstatat, openat, pread};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag};
-use nix::unistd::geteuid;
+use rustix::process::geteuid;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -205,11 +204,16 @@ pub fn read_exact<const N: usize>(
     shown: &Path,
 ) -> Result<Option<[u8; N]>, TrustError> {
     let mut bytes = [0; N];
-    match file.read_exact_at(&mut bytes, offset) {
-        Ok(()) => Ok(Some(bytes)),
-        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(e) => Err(TrustError::io(shown, Errno::from_raw(e.raw_os_error().unwrap_or(0)))),
+    let mut filled = 0;
+    while filled < N {
+        match pread(file, &mut bytes[filled..], offset + filled as u64) {
+            Ok(0) => return Ok(None),
+            Ok(n) => filled += n,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(TrustError::io(shown, errno)),
+        }
     }
+    Ok(Some(bytes))
 }
 
 /// Reads a whole file of at most `limit` bytes into memory that is wiped afterwards.

@@ -2,11 +2,12 @@
 
 use super::{FrameError, Message, Request, receive, send};
 use crate::clock::Deadline;
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, getsockopt, recv, send as send_to, sockopt::PeerCredentials};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send as send_to};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// How long one frame may take, once it has begun.
@@ -66,7 +67,7 @@ impl Line {
     /// The other end is gone, too slow, or says what makes no sense.
     pub fn receive<M: Message>(&mut self) -> Result<M, FrameError> {
         self.frame = None;
-        self.ready(PollFlags::POLLIN)?;
+        self.ready(PollFlags::IN)?;
         self.frame = Some(Deadline::after(FRAME_TIME));
         receive(self)
     }
@@ -82,11 +83,9 @@ impl Line {
             if left.is_zero() {
                 return Err(ErrorKind::TimedOut.into());
             }
-            // A day is the most; rounded up, so that it does not spin through the last millisecond.
-            let milliseconds = i32::try_from(left.as_millis()).unwrap_or(86_400_000).saturating_add(1);
-            let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::ZERO);
-            match poll(&mut [PollFd::new(self.socket.as_fd(), what)], timeout) {
-                Ok(0) | Err(Errno::EINTR) => {}
+            let timeout = Timespec::try_from(left).map_err(|_| ErrorKind::InvalidInput)?;
+            match poll(&mut [PollFd::new(&self.socket, what)], Some(&timeout)) {
+                Ok(0) | Err(Errno::INTR) => {}
                 Ok(_) => return Ok(()),
                 Err(errno) => return Err(errno.into()),
             }
@@ -97,12 +96,12 @@ impl Line {
 impl Read for Line {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            match recv(self.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
-                Err(Errno::EAGAIN) => self.ready(PollFlags::POLLIN)?,
-                Err(Errno::EINTR) => {}
+            match recv(&self.socket, &mut *buffer, RecvFlags::DONTWAIT) {
+                Err(Errno::AGAIN) => self.ready(PollFlags::IN)?,
+                Err(Errno::INTR) => {}
                 // One byte a second would otherwise last for ever.
                 Ok(_) if self.left().is_zero() => return Err(ErrorKind::TimedOut.into()),
-                other => return Ok(other?),
+                other => return Ok(other?.0),
             }
         }
     }
@@ -111,11 +110,11 @@ impl Read for Line {
 impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Inside somebody else's process no SIGPIPE may come of it.
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         loop {
-            match send_to(self.socket.as_raw_fd(), bytes, flags) {
-                Err(Errno::EAGAIN) => self.ready(PollFlags::POLLOUT)?,
-                Err(Errno::EINTR) => {}
+            match send_to(&self.socket, bytes, flags) {
+                Err(Errno::AGAIN) => self.ready(PollFlags::OUT)?,
+                Err(Errno::INTR) => {}
                 other => return Ok(other?),
             }
         }
