@@ -80,7 +80,7 @@ fn stuck_holder(dir: impl AsFd) -> Option<Sight> {
     let stat = fstat(&dir).ok()?;
     let place = format!("{:02x}:{:02x}:{}", major(stat.st_dev), minor(stat.st_dev), stat.st_ino);
     let pid = holder_of(&fs::read_to_string("/proc/locks").ok()?, &place)?;
-    if pid == getpid().as_raw() {
+    if pid == getpid().as_raw_nonzero().get() {
         return None; // another thread of ours, which is as free as we are
     }
     let thread = guarded.thread_of(pid)?;
