@@ -29,16 +29,23 @@ pub fn ascii(text: &str, max: usize) -> String {
     text.chars().take(max).map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
 }
 
+/// Most characters of a value in the log.
+const LONGEST: usize = 256;
+
 /// Appends ` key=value` in logfmt: quoted where the value holds a space, quote, equals sign or backslash.
 pub fn logfmt(line: &mut String, key: &str, value: &str) {
-    let plain =
-        !value.is_empty() && value.bytes().all(|b| b > b' ' && !matches!(b, b'"' | b'=' | b'\\' | 0x7f));
+    let is_plain = |b: u8| b > b' ' && !matches!(b, b'"' | b'=' | b'\\' | 0x7f);
+    let plain = !value.is_empty() && value.bytes().all(is_plain);
     if !line.is_empty() {
         line.push(' ');
     }
     line.push_str(key);
     line.push('=');
-    let value = clean(value, 256);
+    if plain && value.is_ascii() && value.len() <= LONGEST {
+        line.push_str(value); // nothing to clean: most values of every login
+        return;
+    }
+    let value = clean(value, LONGEST);
     if plain {
         line.push_str(&value);
         return;

@@ -11,6 +11,7 @@ use crate::account::{Lane, Name, Record, State};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 pub(super) const KEY_FILE: &str = "seal.key";
 pub(super) const ACCOUNTS: &str = "accounts";
@@ -41,7 +42,7 @@ pub(super) fn read_key(dir: impl AsFd, dir_path: &Path) -> Result<SealKey, Store
         Err(TrustError::Missing(path)) => return Err(StoreError::KeyMissing(path)),
         other => other?,
     };
-    let text = read_all(&file, &path, SMALL_LIMIT)?;
+    let text = Zeroizing::new(read_all(&file, &path, SMALL_LIMIT)?);
     SealKey::parse(&text).map_err(|_| StoreError::KeyDamaged(path))
 }
 

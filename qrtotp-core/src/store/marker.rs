@@ -9,7 +9,6 @@ use crate::account::plain::{Document, NotPlain, Writer};
 use crate::otp::{base32_decode, base32_encode};
 use std::os::fd::AsFd;
 use std::path::Path;
-use zeroize::Zeroizing;
 
 /// Its name in the store's directory.
 pub(super) const MARKER: &str = "store.toml";
@@ -53,7 +52,7 @@ impl FileStore {
     }
 
     /// The text of the marker in the store's directory, if it is whole and the key's.
-    pub(super) fn check_outer_marker(&self) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    pub(super) fn check_outer_marker(&self) -> Result<Vec<u8>, StoreError> {
         let path = self.path.join(MARKER);
         let bytes = read_marker(&self.root, MARKER, &path)?;
         let damaged = || StoreError::Marker(path.clone());
@@ -73,7 +72,7 @@ impl FileStore {
     }
 }
 
-fn read_marker(dir: impl AsFd, name: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+fn read_marker(dir: impl AsFd, name: &str, path: &Path) -> Result<Vec<u8>, StoreError> {
     let file = match open_file(dir, name, path, false, Readers::OwnerOnly) {
         Err(TrustError::Missing(path)) => return Err(StoreError::Missing(path)),
         other => other?,

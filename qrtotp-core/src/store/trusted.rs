@@ -216,11 +216,11 @@ pub fn read_exact<const N: usize>(
     Ok(Some(bytes))
 }
 
-/// Reads a whole file of at most `limit` bytes into memory that is wiped afterwards.
+/// Reads a whole file of at most `limit` bytes. What holds secrets in the clear the caller has to wipe.
 ///
 /// # Errors
 /// Larger than `limit`, or unreadable.
-pub fn read_all(from: &TrustedFile, shown: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, TrustError> {
+pub fn read_all(from: &TrustedFile, shown: &Path, limit: usize) -> Result<Vec<u8>, TrustError> {
     let failed = |e: std::io::Error| TrustError::io(shown, Errno::from_raw(e.raw_os_error().unwrap_or(0)));
     let too_large = || TrustError::TooLarge(shown.to_owned());
     let size = usize::try_from(from.stat.st_size).map_err(|_| too_large())?;
@@ -228,7 +228,7 @@ pub fn read_all(from: &TrustedFile, shown: &Path, limit: usize) -> Result<Zeroiz
         return Err(too_large());
     }
     // One byte more: if that stays empty, the end was seen in the same read. A file that grows meanwhile is read to the limit.
-    let mut bytes = Zeroizing::new(vec![0; size + 1]);
+    let mut bytes = vec![0; size + 1];
     let mut filled = 0;
     loop {
         match (&from.file).read(&mut bytes[filled..]) {
@@ -244,9 +244,8 @@ pub fn read_all(from: &TrustedFile, shown: &Path, limit: usize) -> Result<Zeroiz
             return Err(too_large());
         }
         if filled == bytes.len() {
-            let mut larger = Zeroizing::new(vec![0; limit + 1]);
-            larger[..filled].copy_from_slice(&bytes);
-            bytes = larger;
+            let small = Zeroizing::new(std::mem::replace(&mut bytes, vec![0; limit + 1]));
+            bytes[..filled].copy_from_slice(&small);
         }
     }
     bytes.truncate(filled);

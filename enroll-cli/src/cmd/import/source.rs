@@ -83,7 +83,7 @@ impl Source {
         let name = name.to_str().ok_or_else(form)?.to_owned();
         let dir = open_dir(parent)?;
         let file = open_file(&dir, &name, path, false, Readers::OwnerOnly)?;
-        let bytes = read_all(&file, path, MAX_FILE)?;
+        let bytes = Zeroizing::new(read_all(&file, path, MAX_FILE)?);
         Ok(Self { bytes, shown: path.to_owned(), place: Some(Place { dir, name, user: user.cloned() }) })
     }
 
