@@ -1,8 +1,10 @@
 //! `cargo xtask proof [NAME…]`: what takes too long for every test run. Each proof writes its own section of docs/PROOF.md.
 
 mod debian;
+mod decoders;
 mod document;
 mod fuzzing;
+mod looks;
 mod model;
 mod openssh;
 mod supply;
@@ -32,6 +34,7 @@ struct Proof {
 /// In the order of the document.
 const PROOFS: &[Proof] = &[
     Proof { name: "openssh", title: "Enrolment between OpenSSH releases", run: openssh::run },
+    Proof { name: "looks", title: "Pictures in an organisation's colours", run: looks::run },
     Proof { name: "systemd", title: "The broker under systemd", run: systemd::run },
     Proof { name: "fuzzing", title: "Fuzzing", run: fuzzing::run },
     Proof { name: "model", title: "Interleavings and crashes", run: model::run },

@@ -1,7 +1,6 @@
 //! Somebody enrols over ssh between every pair of the OpenSSH releases that matter, from the picture on their screen, which
 //! several scanners read.
 
-mod decoders;
 mod systems;
 
 use std::{
@@ -13,11 +12,11 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use qrtotp_tests::{Sandbox, first_login::INSIDE};
 
-use self::{
+use self::systems::System;
+use super::{
+    Findings,
     decoders::{Decoders, Reading},
-    systems::System,
 };
-use super::Findings;
 use crate::{
     apt,
     build::{self, Artefacts},
