@@ -22,6 +22,8 @@ pub enum State {
     Tmpfs(&'static str),
     /// A loop device of this size, as `truncate --size` understands it.
     Ext4(&'static str),
+    /// A directory of the machine, for what is measured on its own disk.
+    Directory(&'static str),
 }
 
 pub struct Sandbox {
@@ -83,6 +85,7 @@ impl Sandbox {
         let (kind, options, size) = match state {
             State::Tmpfs(options) => ("tmpfs", options, ""),
             State::Ext4(size) => ("ext4", "noatime", size),
+            State::Directory(path) => ("directory", path, ""),
         };
         let mut holder = match beside {
             None => Command::new("unshare"),

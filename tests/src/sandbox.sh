@@ -2,7 +2,7 @@
 # private host and then waits: when the harness closes standard input, or dies, it ends and the kernel takes
 # every process and every mount of the sandbox with it.
 #
-# From the environment: STATE_FS (tmpfs | ext4 | none), STATE_OPTIONS (mount options), STATE_SIZE (for ext4),
+# From the environment: STATE_FS (tmpfs | ext4 | directory), STATE_OPTIONS (mount options; the directory), STATE_SIZE (for ext4),
 # ROOT (a directory with another system's files, or empty: the machine's own).
 set -euo pipefail
 umask 022
@@ -49,7 +49,10 @@ ext4)
     mount -o "loop,$STATE_OPTIONS" /run/sandbox/state.img /var/lib/qrtotp
     chmod 700 /var/lib/qrtotp
     ;;
-none) ;;
+directory)
+    mkdir -p /var/lib/qrtotp
+    mount --bind "$STATE_OPTIONS" /var/lib/qrtotp
+    ;;
 esac
 
 mount -t tmpfs -o mode=755 dev /mnt

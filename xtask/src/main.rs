@@ -5,7 +5,6 @@
 
 mod apt;
 mod bench;
-mod bench_count;
 mod build;
 mod deb;
 mod demo;
@@ -22,7 +21,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask test [--fast]   everything that must hold; --fast leaves out the end-to-end tests
 cargo xtask demo [--auto]   a real sshd in a private namespace, for you to log in to; --auto plays the person too
-cargo xtask bench           instructions and syncs of one login, beside google-authenticator
+cargo xtask bench [--quick] [--json FILE]
+                            what logins cost, beside others and the least possible; writes docs/PERFORMANCE.md
 cargo xtask fuzz --minutes N [TARGET]   looks for inputs that break one of fuzz/'s targets, or each in turn
 cargo xtask proof [NAME…]   what takes too long for every test run, all or by name; writes docs/PROOF.md
 cargo xtask deb             the Debian package, in target/deb
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         ["test", "--fast"] => test::run(true),
         ["demo"] => demo::run(false),
         ["demo", "--auto"] => demo::run(true),
-        ["bench"] => bench::run(),
+        ["bench", ref arguments @ ..] => bench::run(arguments),
         ["fuzz", "--minutes", minutes] => fuzz::run(minutes, None),
         ["fuzz", "--minutes", minutes, target] => fuzz::run(minutes, Some(target)),
         ["proof", ref names @ ..] => proof::run(names),

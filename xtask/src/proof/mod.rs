@@ -10,6 +10,8 @@ mod openssh;
 mod supply;
 mod systemd;
 
+pub use document::commit;
+
 use anyhow::{Result, bail, ensure};
 
 use crate::step::{is_root, say};

@@ -1,0 +1,229 @@
+//! The private host of the comparison: all candidates installed, everybody enrolled, and logins by plan.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use qrtotp_tests::{Phone, Sandbox, State, sandbox::STATE_DIR};
+
+use super::{
+    candidate::{CANDIDATES, COUNTING_FLOOR, Candidate, FLOOR, OURS},
+    place::{self, FIRST_UID, Place},
+};
+use crate::build::{self, Artefacts};
+
+/// People who log in one after the other.
+pub const PEOPLE: usize = 10;
+/// People who log in at the same time.
+pub const CROWD: usize = 50;
+/// Seconds that a code is shown.
+const PERIOD: u64 = 30;
+
+pub struct Host {
+    // Before the place: what is mounted goes first.
+    pub sandbox: Sandbox,
+    pub place: Place,
+    pub file_system: String,
+    /// Everybody's: who logs in is told by the name.
+    phone: Phone,
+    step: RefCell<u64>,
+    codes: RefCell<HashMap<u64, String>>,
+}
+
+/// One login of a plan.
+#[derive(Clone)]
+pub struct Attempt {
+    pub service: &'static str,
+    pub user: String,
+    pub answer: String,
+    /// Unix time.
+    pub time: u64,
+}
+
+pub struct Outcome {
+    pub code: i32,
+    pub nanoseconds: u64,
+    /// Peak of resident memory above what it was, where it was asked for.
+    pub kib: u64,
+}
+
+pub struct Run {
+    pub outcomes: Vec<Outcome>,
+    pub text: String,
+}
+
+/// An instant whose code nobody has used.
+pub struct Tick {
+    pub time: u64,
+    pub code: String,
+}
+
+pub fn person(number: usize) -> String {
+    format!("person{number}")
+}
+
+pub fn people(many: usize) -> Vec<String> {
+    (0..many).map(person).collect()
+}
+
+impl Host {
+    pub fn new(artefacts: &Artefacts) -> Result<Self> {
+        let place = Place::on_disk()?;
+        let file_system = place.file_system()?;
+        let phone = Phone { period: PERIOD, ..Phone::random() };
+        let everybody = people(PEOPLE.max(CROWD));
+        place::fill(&place, OURS, &phone, &everybody, 0)?;
+        // The bench ends with this process, so nothing is lost by keeping the name.
+        let path: &'static str = place.path.to_str().context("an odd path")?.to_owned().leak();
+        let sandbox = Sandbox::with_artefacts(State::Directory(path), &artefacts.module, &artefacts.command);
+        let step = RefCell::new(phone.step() + 2);
+        let host = Self { sandbox, place, file_system, phone, step, codes: RefCell::default() };
+        host.add_people(&everybody);
+        host.enrol_with_peers(&everybody)?;
+        host.configure(OURS, "/etc/qrtotp")?;
+        for candidate in &CANDIDATES {
+            host.install(candidate)?;
+        }
+        // libpam reads this file in every login, whatever the service; Debian's loads five more modules.
+        host.sandbox.pam("other", "");
+        host.sandbox.install(&compile("driver", &["-rdynamic"])?, "/usr/local/bin/driver", 0o755);
+        Ok(host)
+    }
+
+    /// At the beginning of the file, as people are on a host that is not ours: each line before theirs costs a thousand
+    /// instructions, so those of the machine must not be in the count.
+    fn add_people(&self, everybody: &[String]) {
+        let line = |(number, user): (u32, &String)| {
+            let uid = FIRST_UID + number;
+            format!("{user}:x:{uid}:{uid}::/home/{user}:/bin/sh\n")
+        };
+        let lines: String = (0..).zip(everybody).map(line).collect();
+        let never = "newcomer:x:9999:9999::/:/bin/sh\n";
+        let old = self.sandbox.read("/etc/passwd");
+        self.sandbox.overwrite("/etc/passwd", &format!("{lines}{never}{old}"));
+    }
+
+    fn enrol_with_peers(&self, everybody: &[String]) -> Result<()> {
+        use qrtotp_core::otp::base32_decode;
+        let key = base32_decode(&self.phone.key)?;
+        let hexadecimal: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let [google, oath, floor, counting] =
+            ["google", "oath", FLOOR, COUNTING_FLOOR].map(|name| self.place.make(name));
+        let (google, oath, floors) = (google?, oath?, [floor?, counting?]);
+        for user in everybody {
+            let text = format!("{}\n\" DISALLOW_REUSE\n\" TOTP_AUTH\n", self.phone.key);
+            let file = google.join(user);
+            fs::write(&file, text)?;
+            fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o400))?;
+            let mut block = key.to_vec();
+            block.resize(4096, 0);
+            for floor in &floors {
+                fs::write(floor.join(user), &block)?;
+            }
+        }
+        let line = |user: &String| format!("HOTP/T{PERIOD} {user} - {hexadecimal}\n");
+        let lines: String = everybody.iter().take(PEOPLE).map(line).collect();
+        fs::write(oath.join("users"), lines)?;
+        fs::set_permissions(oath.join("users"), std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        Ok(())
+    }
+
+    /// A configuration in `directory` for the store of that name. Failures never make anybody wait for longer than it
+    /// takes to the next code, so that every wrong code is counted.
+    pub fn configure(&self, store: &str, directory: &str) -> Result<()> {
+        self.sandbox.run(&["mkdir", "-p", directory]).success();
+        let text = format!("state_dir = \"{STATE_DIR}/{store}\"\nissuer = \"Tests\"\n");
+        self.sandbox.overwrite(&format!("{directory}/qrtotp.toml"), &text);
+        let key = self.place.path.join(format!("{store}.key/seal.key"));
+        self.sandbox.install(&key, &format!("{directory}/seal.key"), 0o600);
+        Ok(())
+    }
+
+    fn install(&self, candidate: &Candidate) -> Result<()> {
+        if let Some(source) = candidate.source {
+            let inside = format!("{}/bench_{source}.so", self.sandbox.security_directory());
+            self.sandbox.install(&compile(source, &["-fPIC", "-shared"])?, &inside, 0o644);
+        }
+        self.sandbox.overwrite(
+            &format!("/etc/pam.d/{}", candidate.name),
+            &format!("auth required {}\n", candidate.module),
+        );
+        Ok(())
+    }
+
+    /// Time goes on by one step; the code is the phone's (oathtool's).
+    pub fn tick(&self) -> Tick {
+        let mut step = self.step.borrow_mut();
+        *step += 1;
+        self.tick_of(*step)
+    }
+
+    fn tick_of(&self, step: u64) -> Tick {
+        let mut codes = self.codes.borrow_mut();
+        let code = codes.entry(step).or_insert_with(|| self.phone.code_of_step(step)).clone();
+        Tick { time: step * PERIOD + 1, code }
+    }
+
+    /// Carries out a plan, one login after the other or from `processes` at once, under another program if that is given.
+    pub fn run(&self, plan: &[Attempt], processes: usize, under: &[&str]) -> Result<Run> {
+        self.drive(plan, &[&processes.to_string()], under)
+    }
+
+    /// The same, one after the other, and what they leave behind and need in memory.
+    pub fn traces(&self, plan: &[Attempt]) -> Result<Run> {
+        self.drive(plan, &["0", "traces"], &[])
+    }
+
+    fn drive(&self, plan: &[Attempt], arguments: &[&str], under: &[&str]) -> Result<Run> {
+        let line = |attempt: &Attempt| {
+            let Attempt { service, user, answer, time } = attempt;
+            format!("{service} {user} {answer} {time}\n")
+        };
+        self.sandbox.overwrite("/tmp/plan", &plan.iter().map(line).collect::<String>());
+        let text = self.sandbox.run(&[under, &["driver", "/tmp/plan"], arguments].concat()).success().stdout;
+        let mut outcomes = Vec::new();
+        for line in text.lines().filter(|line| !line.starts_with("left ")) {
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                ["total", _] => {}
+                [code, nanoseconds, kib] => outcomes.push(Outcome {
+                    code: code.parse()?,
+                    nanoseconds: nanoseconds.parse()?,
+                    kib: kib.parse().unwrap_or(0),
+                }),
+                _ => bail!("the driver says: {line}"),
+            }
+        }
+        ensure!(outcomes.len() == plan.len(), "the driver did not carry out the plan: {text}");
+        Ok(Run { outcomes, text })
+    }
+}
+
+impl Tick {
+    pub fn accepted(&self, service: &'static str, user: &str) -> Attempt {
+        Attempt { service, user: user.to_owned(), answer: self.code.clone(), time: self.time }
+    }
+
+    /// With a code that is not this step's.
+    pub fn refused(&self, service: &'static str, user: &str) -> Attempt {
+        let number = self.code.parse::<u32>().unwrap_or(0);
+        let answer = format!("{:06}", (number + 500_000) % 1_000_000);
+        Attempt { service, user: user.to_owned(), answer, time: self.time }
+    }
+}
+
+/// Compiles `xtask/bench/SOURCE.c`.
+fn compile(source: &str, flags: &[&str]) -> Result<PathBuf> {
+    let directory = build::target().join("bench");
+    fs::create_dir_all(&directory)?;
+    let result = directory.join(source);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench").join(format!("{source}.c"));
+    let mut cc = Command::new("gcc");
+    cc.args(["-O2", "-Wall", "-Wextra", "-Werror"]).args(flags).arg("-o").arg(&result).arg(path);
+    crate::step::run(cc.arg("-lpam"))?;
+    Ok(result)
+}

@@ -1,0 +1,92 @@
+//! Where everything that is measured lies: one directory on the machine's own disk, and the accounts in it.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+use qrtotp_core::{
+    account::{Credential, CredentialId, Label, Name, Origin, Record, RecordId, State},
+    otp::{Params, Secret, Strength, base32_decode, random_bytes},
+    store::{Account, FileStore, Store},
+};
+use qrtotp_tests::Phone;
+
+use crate::step::run;
+
+/// A directory that goes when it is dropped.
+pub struct Place {
+    pub path: PathBuf,
+}
+
+impl Place {
+    /// On the disk, below a directory whose way belongs to root.
+    pub fn on_disk() -> Result<Self> {
+        Self::below(Path::new("/var/tmp"))
+    }
+
+    fn below(parent: &Path) -> Result<Self> {
+        let path = parent.join(format!("qrtotp-bench-{}", std::process::id()));
+        let place = Self { path };
+        place.make("")?;
+        Ok(place)
+    }
+
+    /// A private directory in it.
+    pub fn make(&self, inside: &str) -> Result<PathBuf> {
+        let path = if inside.is_empty() { self.path.clone() } else { self.path.join(inside) };
+        fs::create_dir(&path).with_context(|| path.display().to_string())?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
+        Ok(path)
+    }
+
+    /// What carries it, as mount(8) names it.
+    pub fn file_system(&self) -> Result<String> {
+        let output =
+            Command::new("findmnt").args(["-n", "-o", "FSTYPE", "--target"]).arg(&self.path).output()?;
+        ensure!(output.status.success(), "findmnt does not know {}", self.path.display());
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            eprintln!("{} stays: {error}", self.path.display());
+        }
+    }
+}
+
+/// Makes a store named `name` in `place` with an account for each of `people`, and `more` that nobody logs in to; its key
+/// is beside it in `NAME.key`. It is made in memory, where a sync costs nothing, and copied.
+pub fn fill(place: &Place, name: &str, phone: &Phone, people: &[String], more: usize) -> Result<()> {
+    let memory = Place::below(Path::new("/dev/shm"))?;
+    let keys = place.make(&format!("{name}.key"))?;
+    let made = memory.path.join(name);
+    let store = FileStore::open_or_create(&made, &keys)?;
+    let rest = (0..more).map(|number| format!("filler{number}"));
+    for (number, user) in people.iter().cloned().chain(rest).enumerate() {
+        add(&store, &user, u32::try_from(number)?, phone)?;
+    }
+    run(Command::new("cp").arg("-a").arg(&made).arg(&place.path))?;
+    run(Command::new("sync").arg("-f").arg(&place.path))
+}
+
+/// The uid of the first of the people; the others follow.
+pub const FIRST_UID: u32 = 3000;
+
+fn add(store: &FileStore, user: &str, number: u32, phone: &Phone) -> Result<()> {
+    let name = Name::new(user)?;
+    let mut record = Record::new(name.clone(), FIRST_UID + number, RecordId(random_bytes()?));
+    let (id, params) = (CredentialId::from_random(random_bytes()?), Params::default());
+    let secret = Secret::from_bytes(&base32_decode(&phone.key)?, Strength::Normal)?;
+    let sealed = store.key().seal_secret(&record, id, params, &secret)?;
+    let (label, origin) = (Label::new("phone"), Origin::Imported);
+    record.credentials.push(Credential { id, label, params, created: 0, origin, sealed });
+    let account = Account { state: State::new(record.id), record };
+    store.update_account(&name, |slot| *slot = Some(account.clone()))?;
+    Ok(())
+}
