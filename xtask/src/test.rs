@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::{
-    apt, build, deb, fuzz,
+    apt, bench, build, deb, fuzz,
     step::{self, cargo, is_root, say},
     supply,
 };
@@ -32,6 +32,12 @@ pub fn run(fast: bool) -> Result<()> {
     }
 
     let artefacts = build::release()?;
+    if is_root() {
+        say("instructions of a login");
+        bench::guard::check(&artefacts)?;
+    } else {
+        say("left out, for they need root: the instructions of a login");
+    }
     let package = deb::of_release()?;
     say("end-to-end tests against real sshd, sudo and su, in private namespaces");
     let mut tests = cargo(&["test", "--package", "qrtotp-tests"]);

@@ -3,6 +3,7 @@
 
 mod candidate;
 mod count;
+pub mod guard;
 mod host;
 mod idle;
 mod place;
@@ -37,19 +38,23 @@ const QUICK: Effort = Effort { rounds: 100, patience: 5 };
 /// # Errors
 /// When something could not be measured, or ours costs more than it may.
 pub fn run(arguments: &[&str]) -> Result<()> {
-    let (mut effort, mut json) = (FULL, None);
+    let (mut effort, mut json, mut renew) = (FULL, None, false);
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match *argument {
             "--quick" => effort = QUICK,
+            "--renew" => renew = true,
             "--json" => json = Some(PathBuf::from(arguments.next().context("--json FILE")?)),
-            _ => bail!("bench knows --quick and --json FILE, not {argument}"),
+            _ => bail!("bench knows --quick, --json FILE and --renew, not {argument}"),
         }
     }
     ensure!(is_root(), "the comparison needs root for its namespaces: run it with sudo, or as root");
     apt::need(&[apt::DEMO, apt::BENCH])?;
     let artefacts = build::release()?;
     let host = Host::new(&artefacts)?;
+    if renew {
+        return guard::renew(&host);
+    }
     let report = measure(&host, &effort)?;
     let text = report.text();
     println!("\n{text}");

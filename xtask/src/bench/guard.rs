@@ -1,0 +1,75 @@
+//! What `cargo xtask test` watches: the instructions of one accepted login, as a multiple of pam_permit's in the same run, so
+//! that the figure holds on other machines. Times are not watched: they depend on who else is at work.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use super::{
+    candidate::{OURS, PERMIT},
+    count::instructions_per_login,
+    host::Host,
+};
+use crate::{
+    build::{self, Artefacts},
+    step::say,
+};
+
+/// The committed figure.
+const FILE: &str = "xtask/bench/instructions.txt";
+/// How much more is no regression: other versions of the C library count a little differently.
+const TOLERANCE: f64 = 1.03;
+
+/// Compares with the committed figure.
+///
+/// # Errors
+/// A login has become more expensive; the message tells how to renew the figure where that is meant.
+pub fn check(artefacts: &Artefacts) -> Result<()> {
+    let committed = fs::read_to_string(path())?;
+    let committed = committed.trim().parse().with_context(|| format!("{FILE} holds no number"))?;
+    let (ratio, text) = measure(&Host::new(artefacts)?)?;
+    say(&format!("{text}, committed: {committed:.2}"));
+    compare(committed, ratio)
+}
+
+/// Writes the figure of this tree.
+///
+/// # Errors
+/// When it could not be measured.
+pub fn renew(host: &Host) -> Result<()> {
+    let (ratio, text) = measure(host)?;
+    say(&text);
+    Ok(fs::write(path(), format!("{ratio:.2}\n"))?)
+}
+
+fn path() -> PathBuf {
+    build::workspace().join(FILE)
+}
+
+fn measure(host: &Host) -> Result<(f64, String)> {
+    let [permit, ours] = [instructions_per_login(host, PERMIT)?, instructions_per_login(host, OURS)?];
+    let ratio = ours as f64 / permit as f64;
+    Ok((ratio, format!("a login needs {ours} instructions, {ratio:.2} times pam_permit's {permit}")))
+}
+
+fn compare(committed: f64, ratio: f64) -> Result<()> {
+    ensure!(
+        ratio <= committed * TOLERANCE,
+        "a login needs {ratio:.2} times pam_permit's instructions, not {committed:.2} as before; find out why, and if it \
+         must be, `cargo xtask bench --renew` writes the new figure to {FILE}"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_that_has_become_more_expensive_fails_the_tests_and_says_how_to_renew_the_figure() {
+        assert!(compare(4.0, 4.1).is_ok() && compare(4.0, 1.0).is_ok());
+        let error = compare(4.0, 4.2).map_or_else(|error| error.to_string(), |()| String::new());
+        assert!(error.contains("cargo xtask bench --renew"), "{error}");
+        assert!(compare(4.0, f64::NAN).is_err());
+    }
+}
