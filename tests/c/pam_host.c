@@ -21,7 +21,7 @@ struct options {
     const char *users[MOST], *answers[MOST], *variables[MOST];
     int user_count, answer_count, variable_count;
     long repeat, processes, answer_size;
-    int hold, quiet, in_thread, flags, strict;
+    int hold, quiet, in_thread, flags, strict, ask;
 };
 
 static struct options options = {.service = "tests", .phases = "a", .mode = "normal", .repeat = 1};
@@ -63,6 +63,17 @@ static char *answer_text(struct login *login) {
         memset(long_answer, '7', options.answer_size);
         long_answer[options.answer_size] = 0;
         return long_answer;
+    }
+    if (options.ask) {
+        char *line = NULL;
+        size_t size = 0;
+        ssize_t length = getline(&line, &size, stdin);
+        if (length <= 0) {
+            free(line);
+            return NULL;
+        }
+        line[strcspn(line, "\n")] = 0;
+        return line;
     }
     int index = login->fixed_answer >= 0 ? login->fixed_answer : login->next_answer++;
     return index < options.answer_count ? strdup(options.answers[index]) : NULL;
@@ -258,13 +269,13 @@ static void log_in_together(void) {
 
 int main(int argc, char **argv) {
     enum { SERVICE, USER, CONFDIR, RHOST, TTY, ANSWER, ANSWER_SIZE, REPEAT, PROCESSES, PHASES, MODE, ARGUMENT, HOLD, QUIET, IN_THREAD,
-           PUTENV, SILENT, STRICT };
+           PUTENV, SILENT, STRICT, ASK };
     const struct option names[] = {
         {"service", 1, 0, SERVICE}, {"user", 1, 0, USER}, {"confdir", 1, 0, CONFDIR}, {"rhost", 1, 0, RHOST},
         {"tty", 1, 0, TTY}, {"answer", 1, 0, ANSWER}, {"answer-size", 1, 0, ANSWER_SIZE}, {"repeat", 1, 0, REPEAT},
         {"processes", 1, 0, PROCESSES}, {"phases", 1, 0, PHASES}, {"mode", 1, 0, MODE}, {"argument", 1, 0, ARGUMENT},
         {"hold", 0, 0, HOLD}, {"quiet", 0, 0, QUIET}, {"in-thread", 0, 0, IN_THREAD},
-        {"putenv", 1, 0, PUTENV}, {"silent", 0, 0, SILENT}, {"strict", 0, 0, STRICT}, {0, 0, 0, 0}};
+        {"putenv", 1, 0, PUTENV}, {"silent", 0, 0, SILENT}, {"strict", 0, 0, STRICT}, {"ask", 0, 0, ASK}, {0, 0, 0, 0}};
     int name;
     while ((name = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (name) {
@@ -287,6 +298,8 @@ int main(int argc, char **argv) {
         case SILENT: options.flags |= PAM_SILENT; break;
         /* As real programs do: the first part that fails ends it. */
         case STRICT: options.strict = 1; break;
+        /* Every answer is a line of standard input. */
+        case ASK: options.ask = 1; break;
         default: return 64;
         }
     }

@@ -66,6 +66,12 @@ impl Login<'_> {
         self
     }
 
+    /// The whole command line.
+    #[must_use]
+    pub fn argv(self) -> Vec<String> {
+        self.argv
+    }
+
     pub fn run(self) -> Report {
         let argv: Vec<&str> = self.argv.iter().map(String::as_str).collect();
         Report(self.sandbox.run(&argv).success())

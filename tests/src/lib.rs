@@ -10,18 +10,24 @@
 pub mod artefacts;
 pub mod broker;
 pub mod clock;
+pub mod deeds;
 pub mod enrol;
+pub mod faults;
 pub mod first_login;
 pub mod host;
+pub mod judge;
 pub mod log;
 pub mod output;
+pub mod person;
 pub mod phone;
+pub mod power;
 pub mod pty;
 pub mod sandbox;
 pub mod screen;
 pub mod shipped;
 pub mod sshd;
 pub mod stacks;
+pub mod sweep;
 pub mod users;
 
 pub use output::Output;

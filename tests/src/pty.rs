@@ -106,6 +106,15 @@ impl Pty {
         }
     }
 
+    /// The same, or nothing when the program has ended or shows none for as long as `patience`.
+    pub fn meet(&mut self, texts: &[&str], patience: Duration) -> Option<usize> {
+        clock::poll(patience, || {
+            let over = self.closed.load(Ordering::Acquire);
+            let found = self.look(texts, Duration::ZERO).map(|(which, _)| Some(which));
+            found.or_else(|| over.then_some(None))
+        })?
+    }
+
     fn look(&mut self, texts: &[&str], patience: Duration) -> Option<(usize, String)> {
         let found = clock::poll(patience, || {
             let shown = self.shown.lock().unwrap();
@@ -135,6 +144,11 @@ impl Pty {
         // The reader may have a last piece to take; what a program left running holds the terminal for longer.
         clock::poll(Duration::from_secs(2), || self.closed.load(Ordering::Acquire).then_some(()));
         (status, self.transcript())
+    }
+
+    /// How it ended, if it ends within `limit`.
+    pub fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
+        clock::poll(limit, || self.child.try_wait().unwrap())
     }
 
     /// Panics unless it ends with exit code 0.

@@ -3,10 +3,12 @@
 mod debian;
 mod decoders;
 mod document;
+mod faults;
 mod fuzzing;
 mod looks;
 mod model;
 mod openssh;
+mod power;
 mod supply;
 mod systemd;
 
@@ -39,6 +41,8 @@ const PROOFS: &[Proof] = &[
     Proof { name: "looks", title: "Pictures in an organisation's colours", run: looks::run },
     Proof { name: "systemd", title: "The broker under systemd", run: systemd::run },
     Proof { name: "fuzzing", title: "Fuzzing", run: fuzzing::run },
+    Proof { name: "faults", title: "Every system call fails once", run: faults::run },
+    Proof { name: "power", title: "Power cuts", run: power::run },
     Proof { name: "model", title: "Interleavings and crashes", run: model::run },
     Proof { name: "supply", title: "Supply chain", run: supply::run },
 ];

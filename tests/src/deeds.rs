@@ -1,0 +1,217 @@
+//! What people and admins do to an account, each from the same beginning as often as it takes: for tests that break
+//! something while it is done.
+
+use crate::{
+    Phone, Sandbox, State,
+    host::{PAM_SUCCESS, SERVICE, value},
+    judge::Told,
+    person::{self, Played},
+};
+
+/// Whose account it is.
+pub const USER: &str = "alice";
+const SAVED: &str = "/root/saved";
+
+/// Steps before the current one whose codes are accepted.
+const WINDOW: u64 = 10;
+
+/// The first call of a PAM application that is the module's doing, and of the command that is not its loader's or runtime's.
+const MODULE: &str = "pam_qrtotp.so";
+const COMMAND: &str = "PR_SET_DUMPABLE";
+
+/// The parts of a login that an enrolment takes.
+const STACK: &str = "auth required pam_qrtotp.so\nauth required pam_permit.so\naccount requisite pam_qrtotp.so\n\
+                     account required pam_permit.so\nsession requisite pam_qrtotp.so\nsession required pam_permit.so\n";
+
+pub struct Deed {
+    pub name: &'static str,
+    /// What the trace of its program shows when that begins which is ours.
+    pub start: &'static str,
+    /// What was there before.
+    before: fn(&Sandbox, &mut Known),
+    act: fn(&Host, &[&str]) -> Told,
+}
+
+impl Deed {
+    /// Whether it is done in a PAM application, which is not ours.
+    #[must_use]
+    pub fn is_in_application(&self) -> bool {
+        self.start == MODULE
+    }
+}
+
+/// What a person has from before.
+#[derive(Default)]
+pub struct Known {
+    pub phone: Option<Phone>,
+    pub recovery_codes: Vec<String>,
+}
+
+pub const DEEDS: [Deed; 8] = [
+    Deed { name: "login", start: MODULE, before: enrolled, act: log_in },
+    Deed { name: "login with a recovery code", start: MODULE, before: with_recovery_codes, act: recover },
+    Deed { name: "use of a token at a login", start: MODULE, before: with_token, act: use_token },
+    Deed { name: "enrolment by root", start: COMMAND, before: unenrolled, act: enroll },
+    Deed { name: "import into a store that is there", start: COMMAND, before: unenrolled, act: import },
+    Deed { name: "import that makes key and store", start: COMMAND, before: without_store, act: import },
+    Deed { name: "issue of a token", start: COMMAND, before: enrolled, act: issue },
+    Deed { name: "revocation", start: COMMAND, before: enrolled, act: revoke },
+];
+
+/// A private host where one deed is done, again and again.
+pub struct Host {
+    pub sandbox: Sandbox,
+    pub deed: &'static Deed,
+    pub known: Known,
+}
+
+impl Host {
+    #[must_use]
+    pub fn new(deed: &'static Deed, state: State) -> Self {
+        let sandbox = Sandbox::with_state(state);
+        sandbox.configure(&format!(
+            "[defaults]\nfirst_login = \"token\"\n[verify]\nwindow_back = {WINDOW}\n[throttle]\nfree_failures = 20\n\
+             [enroll]\nmax_devices = 1\nmax_shows = 10\nservices = [\"{SERVICE}\"]\n"
+        ));
+        // libpam reads this file whatever the service; Debian's loads five more modules.
+        sandbox.pam("other", "");
+        sandbox.pam(SERVICE, STACK);
+        sandbox.add_user(USER);
+        let mut known = Known::default();
+        (deed.before)(&sandbox, &mut known);
+        let saving =
+            format!("mkdir {SAVED} && cp -a /var/lib/qrtotp {SAVED}/store && cp -a /etc/qrtotp {SAVED}/etc");
+        sandbox.run(&["sh", "-c", &saving]).success();
+        Self { sandbox, deed, known }
+    }
+
+    /// Everything on the disk as it was before the deed, and there to stay.
+    pub fn restore(&self) {
+        let restoring = format!(
+            "cd /var/lib/qrtotp && find . -mindepth 1 -delete && cp -a {SAVED}/store/. . && rm -r /etc/qrtotp && \
+             cp -a {SAVED}/etc /etc/qrtotp && sync -f /var/lib/qrtotp"
+        );
+        self.sandbox.run(&["sh", "-c", &restoring]).success();
+    }
+
+    /// Does it, under other programs.
+    #[must_use]
+    pub fn act(&self, under: &[&str]) -> Told {
+        (self.deed.act)(self, under)
+    }
+
+    fn pam_host(&self, under: &[&str], more: &[&str]) -> Vec<String> {
+        self.sandbox
+            .login(USER)
+            .arguments(&["--phases", "amo", "--strict"])
+            .arguments(more)
+            .under(under)
+            .argv()
+    }
+
+    fn answered(&self, under: &[&str], code: String) -> Told {
+        self.sandbox.keep_secret(&code);
+        let argv = self.pam_host(under, &["--answer", &code]);
+        let output = self.sandbox.run(&with_limit(&argv));
+        let done = ["authenticate", "acct_mgmt", "open_session"]
+            .iter()
+            .all(|call| value(&output.stdout, call) == Some(&PAM_SUCCESS.to_string()));
+        let orderly = output.status.code() == Some(0) && value(&output.stdout, "end").is_some();
+        let disorder = (!orderly).then(|| format!("{:?}: {}{}", output.status, output.stdout, output.stderr));
+        Told { done, disorder, code: Some(code), phone: self.known.phone.clone(), shown: output.stdout }
+    }
+
+    fn command(&self, under: &[&str], argv: &[&str], input: &str) -> Told {
+        let argv: Vec<String> = under.iter().chain(argv).map(|word| (*word).to_owned()).collect();
+        let output = self.sandbox.run_with_input(&with_limit(&argv), input);
+        let shown = format!("{}{}", output.stdout, output.stderr);
+        ended(output.status.code(), shown, None, self.known.phone.clone())
+    }
+}
+
+/// For whom no signal and no hang is orderly: 124 and more are what `timeout` says of these.
+fn ended(exit: Option<i32>, shown: String, code: Option<String>, phone: Option<Phone>) -> Told {
+    let orderly = matches!(exit, Some(0..=2));
+    Told {
+        done: exit == Some(0),
+        disorder: (!orderly).then(|| format!("{exit:?}: {shown}")),
+        code,
+        phone,
+        shown,
+    }
+}
+
+fn with_limit(argv: &[String]) -> Vec<&str> {
+    ["timeout", "--kill-after=2", "25"].into_iter().chain(argv.iter().map(String::as_str)).collect()
+}
+
+fn without_store(_: &Sandbox, known: &mut Known) {
+    known.phone = Some(Phone::random());
+}
+
+fn unenrolled(sandbox: &Sandbox, known: &mut Known) {
+    sandbox.make_store();
+    known.phone = Some(Phone::random());
+}
+
+fn enrolled(sandbox: &Sandbox, known: &mut Known) {
+    known.phone = Some(sandbox.import(USER));
+}
+
+fn with_recovery_codes(sandbox: &Sandbox, known: &mut Known) {
+    enrolled(sandbox, known);
+    known.recovery_codes = sandbox.new_recovery_codes(USER);
+}
+
+fn with_token(sandbox: &Sandbox, _: &mut Known) {
+    sandbox.make_store();
+    sandbox.run(&["qrtotp", "token", "issue", USER]).success();
+}
+
+fn phone(host: &Host) -> &Phone {
+    host.known.phone.as_ref().unwrap()
+}
+
+fn log_in(host: &Host, under: &[&str]) -> Told {
+    let phone = phone(host);
+    host.answered(under, phone.code_of_step(phone.step() - 5))
+}
+
+fn recover(host: &Host, under: &[&str]) -> Told {
+    host.answered(under, host.known.recovery_codes[0].clone())
+}
+
+fn use_token(host: &Host, under: &[&str]) -> Told {
+    let key = ["--putenv", "SSH_AUTH_INFO_0=publickey ssh-ed25519 AAAA", "--ask"];
+    let argv = host.pam_host(under, &key);
+    let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+    let Played { shown, exit, phone, code } = played(host, &argv);
+    let lines: String = shown.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    let done = value(&lines, "open_session") == Some("0");
+    let orderly = exit == Some(0) && value(&lines, "end").is_some();
+    Told { done, disorder: (!orderly).then(|| format!("{exit:?}: {shown}")), code, phone, shown }
+}
+
+fn enroll(host: &Host, under: &[&str]) -> Told {
+    let argv = [under, &["qrtotp", "enroll", USER, "--qr", "none"]].concat();
+    let Played { shown, exit, phone, code } = played(host, &argv);
+    ended(exit, shown, code, phone)
+}
+
+fn played(host: &Host, argv: &[&str]) -> Played {
+    person::enrol(&host.sandbox, host.sandbox.pty_unrecorded(argv))
+}
+
+fn import(host: &Host, under: &[&str]) -> Told {
+    let phone = phone(host);
+    host.sandbox.keep_secret(&phone.key);
+    host.command(under, &["qrtotp", "import", "uri", USER], &format!("{}\n", phone.uri(USER)))
+}
+
+fn issue(host: &Host, under: &[&str]) -> Told {
+    host.command(under, &["qrtotp", "token", "issue", USER], "")
+}
+
+fn revoke(host: &Host, under: &[&str]) -> Told {
+    host.command(under, &["qrtotp", "revoke", USER, "--all"], "")
+}

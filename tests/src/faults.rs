@@ -1,0 +1,123 @@
+//! System calls that fail: which ones a program makes, and strace, which makes one of them fail.
+
+use std::collections::BTreeMap;
+
+use crate::Sandbox;
+
+/// Where strace writes in the sandbox.
+const TRACE: &str = "/tmp/trace";
+
+/// One call that does not do what it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub call: String,
+    /// Which one of this name the process makes, from 1.
+    pub nth: u32,
+    /// As strace spells it: `error=EIO`, or `retval=0` for a call that claims to have done nothing.
+    pub effect: &'static str,
+}
+
+/// Calls that can't fail, or whose failure nobody could heed: the kernel lets go whatever it answers.
+pub const LEFT_OUT: [&str; 6] = ["exit", "exit_group", "rt_sigreturn", "munmap", "execve", "arch_prctl"];
+
+/// What may go wrong with a call, the likeliest first.
+#[must_use]
+pub fn effects(call: &str) -> &'static [&'static str] {
+    match call {
+        "openat" | "openat2" | "open" => {
+            &["error=EIO", "error=EMFILE", "error=EACCES", "error=ENOMEM", "error=EINTR", "error=ENOSPC"]
+        }
+        "read" | "pread64" | "recvfrom" | "recvmsg" => &["error=EIO", "retval=0", "error=EINTR"],
+        "write" | "pwrite64" | "writev" => &["error=ENOSPC", "error=EIO", "retval=0", "error=EINTR"],
+        "fsync" | "fdatasync" | "ftruncate" | "fallocate" => &["error=EIO", "error=ENOSPC", "error=EINTR"],
+        "rename" | "renameat" | "renameat2" | "mkdirat" | "linkat" | "unlinkat" | "unlink" => {
+            &["error=EIO", "error=ENOSPC", "error=EACCES"]
+        }
+        "flock" => &["error=ENOMEM", "error=EINTR", "error=EIO"],
+        "getrandom" => &["error=EIO", "error=EINTR", "error=ENOSYS"],
+        "mmap" | "mremap" | "mprotect" | "mlock2" | "mlock" | "madvise" | "brk" => {
+            &["error=ENOMEM", "error=EACCES"]
+        }
+        "socket" | "connect" | "sendto" => &["error=EACCES", "error=EMFILE", "error=ENOMEM", "error=EINTR"],
+        _ => &["error=EIO", "error=ENOMEM", "error=EACCES", "error=EINTR"],
+    }
+}
+
+impl Fault {
+    /// The program to run others under, so that they meet this fault.
+    #[must_use]
+    pub fn strace(&self) -> Vec<String> {
+        let inject = format!("inject={}:{}:when={}", self.call, self.effect, self.nth);
+        let words = [
+            "strace",
+            "-o",
+            TRACE,
+            "-e",
+            &format!("trace={}", self.call),
+            "-e",
+            "signal=none",
+            "-e",
+            &inject,
+        ];
+        words.map(str::to_owned).to_vec()
+    }
+
+    /// The call that met it, as strace shows it; nothing if the program made fewer.
+    #[must_use]
+    pub fn hit(sandbox: &Sandbox) -> Option<String> {
+        sandbox.read(TRACE).lines().find(|line| line.ends_with("(INJECTED)")).map(str::to_owned)
+    }
+}
+
+/// Under which a program's calls are all written down.
+pub const WATCH: [&str; 5] = ["strace", "-o", TRACE, "-e", "signal=none"];
+
+/// The calls of the last watched program from the first that contains `start` on: each name with the numbers of those that
+/// `wanted` takes by what strace shows of them.
+#[must_use]
+pub fn calls(sandbox: &Sandbox, start: &str, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, Vec<u32>> {
+    let trace = sandbox.read(TRACE);
+    assert!(trace.contains(start), "no {start} in {trace}");
+    let (mut begun, mut seen, mut calls) = (false, BTreeMap::<_, u32>::new(), BTreeMap::<_, Vec<_>>::new());
+    for line in trace.lines() {
+        let Some((name, _)) = line.split_once('(') else { continue };
+        begun |= line.contains(start);
+        let count = seen.entry(name.to_owned()).or_default();
+        *count += 1;
+        if begun && !LEFT_OUT.contains(&name) && wanted(line) {
+            calls.entry(name.to_owned()).or_default().push(*count);
+        }
+    }
+    calls
+}
+
+/// Whether the application's own standard streams are what failed, which it prints its report to.
+#[must_use]
+pub fn is_own_stream(hit: &str) -> bool {
+    let first = hit.split_once('(').map_or("", |(_, rest)| rest);
+    ["0,", "1,", "2,"].iter().any(|stream| first.starts_with(stream))
+        && ["read", "write", "newfstatat", "fstat", "ioctl", "poll"].iter().any(|name| hit.starts_with(name))
+}
+
+/// Whether writing to the log is what failed.
+#[must_use]
+pub fn is_logging(hit: &str) -> bool {
+    hit.contains("/dev/log")
+        || hit.contains("SOCK_DGRAM")
+        || (hit.starts_with("sendto") && hit.contains("\"<8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_ours_is_excused() {
+        assert!(is_own_stream("write(1, \"end=0\\n\", 6) = -1 EIO (Input/output error) (INJECTED)"));
+        assert!(!is_own_stream("pwrite64(8, \"QRTS\", 88, 0) = -1 EIO (Input/output error) (INJECTED)"));
+        assert!(is_logging(
+            "sendto(6, \"<86>Nov 24\"..., 138, MSG_NOSIGNAL, NULL, 0) = -1 EACCES (INJECTED)"
+        ));
+        assert!(!is_logging("connect(6, {sa_family=AF_UNIX, sun_path=\"/var/run/nscd/socket\"}, 110) = -1"));
+    }
+}

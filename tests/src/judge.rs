@@ -1,0 +1,203 @@
+//! What must hold of an account after something was broken while somebody did something to it.
+
+use std::time::Duration;
+
+use crate::{
+    Phone, clock,
+    deeds::{Host, USER},
+    host::{PAM_AUTH_ERR, PAM_SUCCESS},
+};
+
+/// What a deed's program said, and how it ended.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// It reported success.
+    pub done: bool,
+    /// A signal, a hang, an exit code of nobody's: how it must not end.
+    pub disorder: Option<String>,
+    /// The code that was typed; where a device is, it must work once at most.
+    pub code: Option<String>,
+    /// The device that is there if the deed was done, or is still there if it was not.
+    pub phone: Option<Phone>,
+    pub shown: String,
+}
+
+/// What the account looked like at one moment: `qrtotp status --json`, without what differs from run to run.
+#[must_use]
+pub fn status(host: &Host) -> Option<String> {
+    let output = host.sandbox.run(&["qrtotp", "status", USER, "--json"]);
+    output.status.success().then(|| output.stdout.lines().map(comparable).collect())
+}
+
+/// Times are times, and ids are ids.
+fn comparable(line: &str) -> String {
+    let Some((name, value)) = line.split_once(": ") else { return format!("{}\n", line.trim()) };
+    let value = value.trim_end_matches(',');
+    let bare = value.trim_matches('"');
+    let is_id = bare.len() == 8 && bare.as_bytes()[1] == b'-';
+    let is_time = bare.len() >= 10 && bare.bytes().all(|byte| byte.is_ascii_digit());
+    let value = if is_id {
+        "ID"
+    } else if is_time {
+        "TIME"
+    } else {
+        value
+    };
+    format!("{}: {value}\n", name.trim())
+}
+
+/// The states that an account may be in: before, after, and what its deed may leave in between.
+#[derive(Clone, Debug)]
+pub struct States {
+    /// None: there was no store.
+    pub old: Option<String>,
+    pub new: String,
+    pub between: Vec<String>,
+}
+
+impl States {
+    /// What does not hold of what was told and the state that is there (none: it can't be read).
+    #[must_use]
+    pub fn judge(&self, told: &Told, now: Option<&str>) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if let Some(disorder) = &told.disorder {
+            wrong.push(format!("it ended badly: {disorder}"));
+        }
+        match now {
+            None if told.done || self.old.is_some() => wrong.push("the account can't be read".to_owned()),
+            None => {}
+            Some(now) if told.done && now != self.new => {
+                wrong.push(format!("success was reported, but the state is\n{now}"));
+            }
+            Some(now) if self.is_known(now) => {}
+            Some(now) => wrong.push(format!("neither old nor new, but\n{now}")),
+        }
+        wrong
+    }
+
+    fn is_known(&self, now: &str) -> bool {
+        self.old.iter().chain([&self.new]).chain(&self.between).any(|state| state == now)
+    }
+}
+
+impl Host {
+    /// The states of the deed, by doing it while nothing is broken.
+    #[must_use]
+    pub fn states(&self, between: impl FnOnce(&str) -> Vec<String>) -> States {
+        self.restore();
+        let old = status(self);
+        let told = self.act(&[]);
+        assert!(told.done, "{} does not work: {told:?}", self.deed.name);
+        let new = status(self).expect("a status");
+        assert_eq!(self.aftermath(&told, &new), Vec::<String>::new(), "{}", self.deed.name);
+        let between = old.as_deref().map_or_else(Vec::new, between);
+        States { old, new, between }
+    }
+
+    /// Everything that must hold, found out by using the account: this changes it.
+    #[must_use]
+    pub fn judge(&self, told: &Told, states: &States) -> Vec<String> {
+        let now = status(self);
+        let mut wrong = states.judge(told, now.as_deref());
+        let now = now.unwrap_or_default();
+        wrong.extend(self.aftermath(told, &now));
+        if !told.done && now != states.new {
+            wrong.extend(self.once_more(&now));
+        }
+        wrong
+    }
+
+    /// A code works once, the next one works where a device is, and none where none is.
+    fn aftermath(&self, told: &Told, now: &str) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let enrolled = now.contains("\"standing\": \"enrolled\"");
+        if let Some(code) = &told.code {
+            // If it was not accepted then, it may be now.
+            if !told.done && enrolled {
+                self.sandbox.answer(USER, code);
+            }
+            if self.sandbox.answer(USER, code) != PAM_AUTH_ERR {
+                wrong.push("a code was accepted that had been used".to_owned());
+            }
+        }
+        if let Some(phone) = &told.phone {
+            let next = self.sandbox.answer(USER, &phone.code_of_step(phone.step() - 3));
+            if enrolled && next != PAM_SUCCESS {
+                wrong.push(format!("the next login does not work: {next}"));
+            } else if !enrolled && next != PAM_AUTH_ERR {
+                wrong.push(format!("a device that is not there let somebody in: {next}"));
+            }
+        }
+        wrong
+    }
+
+    /// Whatever stopped it, it can be done now.
+    fn once_more(&self, now: &str) -> Vec<String> {
+        let is_login = now.contains("\"standing\": \"enrolled\"") && self.deed.name.starts_with("login");
+        if is_login {
+            return Vec::new(); // its code is used up by now
+        }
+        let told = self.act(&[]);
+        if told.done { Vec::new() } else { vec![format!("it can't be done afterwards: {}", told.shown)] }
+    }
+
+    /// How the log, or the program, names what failed; nothing where neither does within some seconds.
+    #[must_use]
+    pub fn reason(&self, seen: usize, told: &Told) -> Option<String> {
+        let reason_of = |line: &str| {
+            let refused = line.contains("result=denied") || line.contains("event=enrollment_");
+            let reason = line.split(" reason=").nth(1).filter(|_| refused && line.contains("event="))?;
+            Some(reason.split_whitespace().next()?.to_owned())
+        };
+        let said = told.shown.lines().find_map(|line| line.strip_prefix("qrtotp: "));
+        clock::poll(Duration::from_secs(3), || {
+            let lines = self.sandbox.log.lines();
+            let new = &lines[seen.min(lines.len())..];
+            let libpam =
+                new.iter().any(|line| line.contains("unable to dlopen") || line.contains("PAM pam_"));
+            let event =
+                new.iter().filter(|line| !line.contains("enrollment_due")).find_map(|line| reason_of(line));
+            event
+                .or_else(|| libpam.then(|| "(libpam's)".to_owned()))
+                .or_else(|| said.map(|_| "(the command's message)".to_owned()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states() -> States {
+        States { old: Some("old".into()), new: "new".into(), between: vec!["counted".into()] }
+    }
+
+    fn told(done: bool) -> Told {
+        Told { done, disorder: None, code: None, phone: None, shown: String::new() }
+    }
+
+    #[test]
+    fn success_with_the_old_state_half_a_state_and_no_state_are_found() {
+        assert!(states().judge(&told(false), Some("old")).is_empty());
+        assert!(states().judge(&told(false), Some("new")).is_empty());
+        assert!(states().judge(&told(false), Some("counted")).is_empty());
+        assert!(states().judge(&told(true), Some("new")).is_empty());
+        for (done, now) in
+            [(true, Some("old")), (true, Some("counted")), (false, Some("half")), (false, None)]
+        {
+            assert_eq!(states().judge(&told(done), now).len(), 1, "{done} {now:?}");
+        }
+        let without_store = States { old: None, ..states() };
+        assert!(without_store.judge(&told(false), None).is_empty());
+        assert_eq!(without_store.judge(&told(true), None).len(), 1);
+        let crashed = Told { disorder: Some("signal 11".into()), ..told(false) };
+        assert_eq!(states().judge(&crashed, Some("old")).len(), 1);
+    }
+
+    #[test]
+    fn states_are_compared_without_their_times_and_ids() {
+        assert_eq!(comparable("      \"id\": \"c-4A0KT5\","), "\"id\": ID\n");
+        assert_eq!(comparable("  \"revoked\": 1795525332,"), "\"revoked\": TIME\n");
+        assert_eq!(comparable("    \"failures\": 1"), "\"failures\": 1\n");
+    }
+}

@@ -1,0 +1,34 @@
+//! Power cuts: the store's filesystem is shut down without a flush of anything, and mounted again.
+
+use crate::{Sandbox, deeds::Host, judge::States, sandbox::STATE_DIR};
+
+/// Under which a program believes that its data are durable while nothing was done for it.
+pub const SWALLOWED: [&str; 7] =
+    ["strace", "-f", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-einject=fsync,fdatasync:retval=0"];
+
+impl Sandbox {
+    /// Cuts the power of a store on [`crate::State::Ext4`], and gives it back.
+    pub fn cut_power(&self) {
+        let cut = self.install_c("power_cut.c", &[]);
+        self.run(&[&cut, STATE_DIR]).success();
+        self.run(&["umount", STATE_DIR]).success();
+        // The sandbox's own /dev has no loop devices; which one is free, only the kernel knows.
+        let nodes = "cd /dev && [ -e loop-control ] || { mknod loop-control c 10 237 && for n in $(seq 0 63); do mknod loop$n b 7 $n; done; }";
+        self.run(&["sh", "-c", nodes]).success();
+        self.run(&["mount", "-o", "loop,noatime", "/run/sandbox/state.img", STATE_DIR]).success();
+    }
+}
+
+impl Host {
+    /// Does the deed under other programs and cuts the power once success was reported. Gives what does not hold then.
+    #[must_use]
+    pub fn do_and_cut(&self, under: &[&str], states: &States) -> Vec<String> {
+        self.restore();
+        let told = self.act(under);
+        self.sandbox.cut_power();
+        if !told.done {
+            return vec![format!("it was not done: {}", told.shown)];
+        }
+        self.judge(&told, states)
+    }
+}

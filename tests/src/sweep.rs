@@ -1,0 +1,100 @@
+//! One deed with each of its system calls failing once.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    State,
+    deeds::{Deed, Host},
+    faults::{Fault, WATCH, calls, effects, is_logging, is_own_stream},
+    judge::States,
+};
+
+/// How many of the errors that a call may give are tried at each of its places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errors {
+    All,
+    /// The next one at each place.
+    One,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// Faults that were met, by call.
+    pub tried: BTreeMap<String, u32>,
+    /// How many went through in spite of the fault.
+    pub done: u32,
+    /// Why the others were refused, as the log says.
+    pub reasons: BTreeMap<String, u32>,
+    /// What did not hold.
+    pub wrong: Vec<String>,
+}
+
+impl Swept {
+    /// Together with another part of the same deed's calls.
+    pub fn add(&mut self, other: Self) {
+        for (sum, counts) in [(&mut self.tried, other.tried), (&mut self.reasons, other.reasons)] {
+            for (name, count) in counts {
+                *sum.entry(name).or_default() += count;
+            }
+        }
+        self.done += other.done;
+        self.wrong.extend(other.wrong);
+    }
+}
+
+/// Has each call that `wanted` names fail at each place in `deed` after its beginning, until there are no more. A PAM
+/// application's own input and output are left out.
+#[must_use]
+pub fn sweep(deed: &'static Deed, wanted: &dyn Fn(&str) -> bool, errors: Errors) -> Swept {
+    let host = Host::new(deed, State::Tmpfs("size=16m"));
+    let states = host.states(between);
+    host.restore();
+    assert!(host.act(&WATCH).done, "{} does not work under strace", deed.name);
+    let mut swept = Swept::default();
+    let ours = |line: &str| !(deed.is_in_application() && is_own_stream(line));
+    for (call, places) in calls(&host.sandbox, deed.start, ours).iter().filter(|(call, _)| wanted(call)) {
+        let all = effects(call);
+        let beyond = places.last().map_or(1, |last| last + 1);
+        for (index, effect) in all.iter().enumerate() {
+            // Where not all are tried, whether there are more places another error tells.
+            let here = |nth: &u32| errors == Errors::All || *nth as usize % all.len() == index;
+            for nth in places.iter().copied().chain(beyond..).filter(here) {
+                let fault = Fault { call: call.clone(), nth, effect };
+                if !one(&host, &states, &fault, &mut swept) {
+                    break;
+                }
+            }
+        }
+    }
+    swept
+}
+
+/// A guess at a recovery code is first counted, then looked at.
+fn between(old: &str) -> Vec<String> {
+    let Some((head, tail)) = old.split_once("\"recovery_lock\"") else { return Vec::new() };
+    vec![format!("{head}\"recovery_lock\"{}", tail.replacen("\"failures\": 0", "\"failures\": 1", 1))]
+}
+
+/// Does it with this fault. False: the fault was not met.
+fn one(host: &Host, states: &States, fault: &Fault, swept: &mut Swept) -> bool {
+    host.restore();
+    let seen = host.sandbox.log.lines().len();
+    let strace = fault.strace();
+    let told = host.act(&strace.iter().map(String::as_str).collect::<Vec<_>>());
+    let Some(hit) = Fault::hit(&host.sandbox) else { return false };
+    *swept.tried.entry(fault.call.clone()).or_default() += 1;
+    let mut wrong = Vec::new();
+    if told.done {
+        swept.done += 1;
+    } else if !is_logging(&hit) {
+        match host.reason(seen, &told) {
+            Some(reason) => *swept.reasons.entry(reason).or_default() += 1,
+            None => wrong.push(format!("nothing says what failed: {}", told.shown)),
+        }
+    }
+    wrong.extend(host.judge(&told, states));
+    let deed = host.deed.name;
+    swept.wrong.extend(wrong.into_iter().map(|wrong| format!("{deed}: {fault:?}: {hit}: {wrong}")));
+    true
+}

@@ -1,0 +1,49 @@
+//! System calls that fail while somebody logs in, and power cuts right after it: denied or let in, never half, and no code
+//! twice. `cargo xtask proof faults power` does it with every call of everything, and a hundred times.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use qrtotp_tests::{
+    State,
+    deeds::{DEEDS, Deed, Host},
+    faults::Fault,
+    power::SWALLOWED,
+    sweep::{Errors, Swept, sweep},
+};
+
+fn login() -> &'static Deed {
+    DEEDS.iter().find(|deed| deed.name == "login").unwrap()
+}
+
+#[test]
+fn a_login_where_one_call_fails_is_denied_or_done_and_the_next_one_works() {
+    let only = ["pread64", "pwrite64", "fdatasync", "flock", "rt_sigprocmask"];
+    let Swept { tried, wrong, .. } = sweep(login(), &|call| only.contains(&call), Errors::One);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(tried.values().sum::<u32>() >= 8, "{tried:?}");
+}
+
+#[test]
+fn a_write_that_claims_to_have_happened_is_found_out() {
+    let host = Host::new(login(), State::Tmpfs("size=16m"));
+    let states = host.states(|_| Vec::new());
+    host.restore();
+    let fault = Fault { call: "pwrite64".to_owned(), nth: 1, effect: "retval=88" };
+    let strace = fault.strace();
+    let told = host.act(&strace.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(Fault::hit(&host.sandbox).is_some() && told.done, "{told:?}");
+    let wrong = host.judge(&told, &states);
+    assert!(wrong.iter().any(|wrong| wrong.contains("had been used")), "{wrong:?}");
+}
+
+#[test]
+fn after_a_power_cut_everything_is_as_success_said_and_a_sync_that_does_nothing_is_found_out() {
+    for name in ["login", "revocation"] {
+        let deed = DEEDS.iter().find(|deed| deed.name == name).unwrap();
+        let host = Host::new(deed, State::Ext4("32m"));
+        let states = host.states(|_| Vec::new());
+        for _ in 0..3 {
+            assert_eq!(host.do_and_cut(&[], &states), Vec::<String>::new(), "{name}");
+        }
+        assert!(!host.do_and_cut(&SWALLOWED, &states).is_empty(), "{name}");
+    }
+}

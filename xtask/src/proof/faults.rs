@@ -1,0 +1,127 @@
+//! Every system call of every deed fails once: tests/src/sweep.rs, with all calls.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Write,
+    sync::Mutex,
+    thread,
+    time::Instant,
+};
+
+use anyhow::Result;
+use qrtotp_tests::{
+    State,
+    deeds::{DEEDS, Deed, Host},
+    faults::{Fault, LEFT_OUT},
+    sweep::{Errors, Swept, sweep},
+};
+
+use super::Findings;
+use crate::{apt, build, step::say};
+
+/// How many are at it at a time; they mostly wait for programs.
+const AT_A_TIME: usize = 4;
+
+/// In how many pieces a deed's calls are shared out.
+const PIECES: usize = 3;
+
+/// Deeds with a dialogue and ten recovery codes to hash take a second each; there, one error is tried at each place.
+fn errors(deed: &Deed) -> Errors {
+    if ["use of a token at a login", "enrolment by root"].contains(&deed.name) {
+        Errors::One
+    } else {
+        Errors::All
+    }
+}
+
+/// # Errors
+/// Something can't be built or installed.
+pub fn run() -> Result<Findings> {
+    apt::need(&[apt::DEMO, apt::TEST])?;
+    build::release()?;
+    let began = Instant::now();
+    let jobs = DEEDS.iter().flat_map(|deed| (0..PIECES).map(move |piece| (deed, piece)));
+    let jobs = Mutex::new(jobs.collect::<VecDeque<_>>());
+    let results = Mutex::new(BTreeMap::<&str, Swept>::new());
+    let next = || jobs.lock().ok()?.pop_front();
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some((deed, piece)) = next() {
+                    let swept = sweep(deed, &|call| piece_of(call) == piece, errors(deed));
+                    say(&format!("{}, part {piece}: {} did not hold", deed.name, swept.wrong.len()));
+                    swept.wrong.iter().for_each(|wrong| println!("{wrong}"));
+                    if let Ok(mut results) = results.lock() {
+                        results.entry(deed.name).or_default().add(swept);
+                    }
+                }
+            });
+        }
+    });
+    let results = results.into_inner().unwrap_or_default();
+    Ok(report(&results, planted(), began.elapsed().as_secs()))
+}
+
+fn piece_of(call: &str) -> usize {
+    call.bytes().map(usize::from).sum::<usize>() % PIECES
+}
+
+/// A write that claims to have happened: what a login says then is not true, and must be found out.
+fn planted() -> Vec<String> {
+    let host = Host::new(&DEEDS[0], State::Tmpfs("size=16m"));
+    let states = host.states(|_| Vec::new());
+    host.restore();
+    let fault = Fault { call: "pwrite64".to_owned(), nth: 1, effect: "retval=88" };
+    let strace = fault.strace();
+    let told = host.act(&strace.iter().map(String::as_str).collect::<Vec<_>>());
+    host.judge(&told, &states)
+}
+
+fn report(results: &BTreeMap<&str, Swept>, planted: Vec<String>, seconds: u64) -> Findings {
+    let mut found = Findings::default();
+    let text = &mut found.text;
+    text.push_str(
+        "Each system call of the program fails once, at each place where it is made, by strace: from the loading of the module on, or from the \
+         command's\nfirst line on (what the loader and Rust's start do before ends them there, and they have touched nothing). Afterwards: \
+         it ended by itself and\nwithin 25 s; the account is in the old state or the new one (or its guess is counted), in the new one if \
+         success was reported; the code\nthat was typed works once at most; the next login works, or what was stopped can be done; where it \
+         was refused, the log or the command's\nmessage says why, unless the log is what failed.\n\n\
+         | deed | faults met | went through | refused | did not hold |\n|---|---|---|---|---|\n",
+    );
+    for deed in &DEEDS {
+        let Some(swept) = results.get(deed.name) else {
+            found.failures.push(format!("{}: it was not carried out to its end; see above", deed.name));
+            continue;
+        };
+        let met: u32 = swept.tried.values().sum();
+        let (done, wrong) = (swept.done, swept.wrong.len());
+        let one = if errors(deed) == Errors::One { " (one error at each place, in turn)" } else { "" };
+        let _ = writeln!(text, "| {}{one} | {met} | {done} | {} | {wrong} |", deed.name, met - done);
+        found.failures.extend(swept.wrong.iter().cloned());
+    }
+    let sum = |of: fn(&Swept) -> &BTreeMap<String, u32>| {
+        let mut all = BTreeMap::<&str, u32>::new();
+        for (name, count) in results.values().flat_map(of) {
+            *all.entry(name).or_default() += count;
+        }
+        all.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+    };
+    let _ = writeln!(text, "\nCalls that failed, and how often: {}.", sum(|swept| &swept.tried));
+    let _ = writeln!(text, "\nWhy it was refused: {}.", sum(|swept| &swept.reasons));
+    let _ = writeln!(
+        text,
+        "\nLeft out: {}, which can't fail or whose failure nobody can heed; and the input and output of the PAM application, which is not ours.",
+        LEFT_OUT.join(", ")
+    );
+    let _ = writeln!(text, "\n{seconds} s.");
+    match planted.first() {
+        Some(first) => {
+            let _ = writeln!(
+                text,
+                "\nA `pwrite64` that writes nothing and claims that it did is found out: {first}."
+            );
+        }
+        None => found.failures.push("a write that claims to have happened was not found out".to_owned()),
+    }
+    found
+}
