@@ -7,6 +7,7 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -170,6 +171,18 @@ unsafe fn wipe(block: *mut u8, size: usize) {
         ptr::write_bytes(block, 0, size);
         std::arch::asm!("/* {0} */", in(reg) block, options(nostack, preserves_flags));
     }
+}
+
+/// Bytes of stack that are wiped. A login reached 16 KB below libpam, a recovery code 19 KB; and libpam itself, where it reports to the
+/// audit system, 28 KB. So a thread whose stack is too small for this is too small for any login.
+const STACK: usize = 20 * 1024;
+
+/// Wipes the stack below the caller: what hashes, ciphers and moves have left there.
+#[inline(never)]
+pub(crate) fn wipe_stack() {
+    let mut area = MaybeUninit::<[u8; STACK]>::uninit();
+    // SAFETY: the area is a local variable of exactly this size.
+    unsafe { wipe(area.as_mut_ptr().cast(), STACK) };
 }
 
 // SAFETY: blocks are at least as large and as aligned as asked, distinct while they live, and stay valid until freed.

@@ -1,6 +1,7 @@
 //! The PAM application as our core sees it. Whatever PAM hands out is copied before the next PAM call: an application
 //! may replace an item while it answers a question.
 
+use crate::alloc::wipe_stack;
 use crate::mark;
 use pam::constants::{PAM_PROMPT_ECHO_OFF, PAM_PROMPT_ECHO_ON, PAM_TEXT_INFO, PamMessageStyle};
 use pam::conv::Conv;
@@ -125,6 +126,7 @@ impl<'a> Host<'a> {
 
     fn send(&self, style: PamMessageStyle, text: &str) -> Result<Option<SecretBytes>, NoAnswer> {
         let conv = self.pamh.get_item::<Conv<'_>>().ok().flatten().ok_or(NoAnswer)?;
+        wipe_stack(); // the application may take its time
         conv.send(style, text).map_err(|_| NoAnswer)
     }
 }

@@ -9,7 +9,7 @@ mod host;
 mod mark;
 mod unprivileged;
 
-use alloc::WipingAllocator;
+use alloc::{WipingAllocator, wipe_stack};
 use args::Args;
 use host::{Host, Log, subject};
 use pam::constants::{PAM_SILENT, PamFlag, PamResultCode};
@@ -81,11 +81,12 @@ impl PamHooks for QrTotp {
     }
 }
 
-/// Runs a hook. A panic becomes a denial and a line in the log that holds nothing of what was worked on.
+/// Runs a hook and wipes the stack that it used. A panic becomes a denial and a line in the log that holds nothing of what
+/// was worked on.
 fn guarded(pamh: &mut PamHandle, hook: impl FnOnce(&mut PamHandle) -> PamResultCode) -> PamResultCode {
     // The usual panic hook would print into the host's terminal. Ours belongs to this image of the module alone.
     std::panic::set_hook(Box::new(|_| {}));
-    match catch_unwind(AssertUnwindSafe(|| hook(pamh))) {
+    let code = match catch_unwind(AssertUnwindSafe(|| hook(pamh))) {
         Ok(code) => code,
         Err(payload) => {
             std::mem::forget(payload); // dropping it could panic again
@@ -98,7 +99,9 @@ fn guarded(pamh: &mut PamHandle, hook: impl FnOnce(&mut PamHandle) -> PamResultC
             .map_err(std::mem::forget);
             PamResultCode::PAM_AUTH_ERR
         }
-    }
+    };
+    wipe_stack();
+    code
 }
 
 fn subject_now(pamh: &mut PamHandle) -> Subject {

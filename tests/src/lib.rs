@@ -17,6 +17,7 @@ pub mod first_login;
 pub mod host;
 pub mod judge;
 pub mod log;
+pub mod memory;
 pub mod output;
 pub mod person;
 pub mod phone;

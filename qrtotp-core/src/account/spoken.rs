@@ -1,12 +1,12 @@
 //! Codes for people: letters that are read out, written down and typed back. Kept only as salted password hashes.
 
 use super::id::CROCKFORD;
-use crate::otp::{RandomError, random_bytes};
+use crate::otp::{RandomError, fill_random};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use std::fmt;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 /// A recovery code: 16 letters, 80 bits.
 pub type RecoveryCode = SpokenCode<16>;
@@ -27,8 +27,8 @@ pub type Hash = [u8; 16];
 pub struct HashError;
 
 /// A code as generated or typed, five bits a letter. Wiped when dropped, never shown by `Debug`.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub struct SpokenCode<const LETTERS: usize>([u8; LETTERS]);
+// On the heap, because moving an array would leave copies of it on the stack.
+pub struct SpokenCode<const LETTERS: usize>(Zeroizing<Box<[u8]>>);
 
 impl<const LETTERS: usize> SpokenCode<LETTERS> {
     /// A fresh code from the operating system's random source.
@@ -36,15 +36,23 @@ impl<const LETTERS: usize> SpokenCode<LETTERS> {
     /// # Errors
     /// The random source failed.
     pub fn generate() -> Result<Self, RandomError> {
-        let random = Zeroizing::new(random_bytes::<LETTERS>()?);
-        Ok(Self(random.map(|byte| CROCKFORD[usize::from(byte & 31)])))
+        let mut code = Self::zeroes();
+        fill_random(&mut code.0)?;
+        for byte in code.0.iter_mut() {
+            *byte = CROCKFORD[usize::from(*byte & 31)];
+        }
+        Ok(code)
+    }
+
+    fn zeroes() -> Self {
+        Self(Zeroizing::new(vec![0; LETTERS].into_boxed_slice()))
     }
 
     /// Reads a typed code: case, spaces and dashes don't matter, and the letters that Crockford's alphabet
     /// leaves out are taken for the digits they look like. `None` if it can't be one by its form.
     #[must_use]
     pub fn parse(typed: &[u8]) -> Option<Self> {
-        let mut code = Self([0; LETTERS]);
+        let mut code = Self::zeroes();
         let mut filled = 0;
         for byte in typed.iter().filter(|b| !matches!(b, b' ' | b'-' | b'\t' | b'\r' | b'\n')) {
             let letter = match byte.to_ascii_uppercase() {

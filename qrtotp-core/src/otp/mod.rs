@@ -14,6 +14,7 @@ mod verify;
 pub use self::base32::{Base32Error, decode as base32_decode, encode as base32_encode};
 pub use code::Code;
 pub use params::{Algorithm, Params, ParamsError, Step};
+pub(crate) use random::fill as fill_random;
 pub use random::{RandomError, random_bytes};
 pub use secret::{Secret, SecretError, Strength};
 pub use uri::{KeyUri, UriError};

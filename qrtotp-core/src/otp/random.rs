@@ -22,7 +22,7 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N], RandomError> {
 }
 
 /// Fills `bytes` in place, so that a key is never copied on its way to the heap.
-pub(super) fn fill(bytes: &mut [u8]) -> Result<(), RandomError> {
+pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), RandomError> {
     let mut rest = bytes;
     while !rest.is_empty() {
         match getrandom(&mut *rest, GetRandomFlags::empty()) {

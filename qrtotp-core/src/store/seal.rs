@@ -30,7 +30,8 @@ pub enum SealError {
 /// The sealing key. Wiped when dropped, never shown.
 pub struct SealKey {
     id: KeyId,
-    cipher: XChaCha20Poly1305,
+    // On the heap, because moving it would leave copies of the key on the stack.
+    cipher: Box<XChaCha20Poly1305>,
 }
 
 const KEY_MAGIC: &str = "qrtotp-seal-key-1";
@@ -45,7 +46,7 @@ impl SealKey {
         let bytes = Zeroizing::new(random_bytes::<32>()?);
         let text = Zeroizing::new(base32_encode(bytes.as_slice()));
         let file = Zeroizing::new(format!("{KEY_MAGIC} {id} {}\n", *text));
-        Ok((Self { id, cipher: XChaCha20Poly1305::new((&*bytes).into()) }, file))
+        Ok((Self { id, cipher: Box::new(XChaCha20Poly1305::new((&*bytes).into())) }, file))
     }
 
     /// Reads the text of a key file.
@@ -63,7 +64,7 @@ impl SealKey {
         let id = id.parse().map_err(|_| SealError::KeyFormat)?;
         let bytes = base32_decode(key).map_err(|_| SealError::KeyFormat)?;
         let bytes: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| SealError::KeyFormat)?;
-        Ok(Self { id, cipher: XChaCha20Poly1305::new(bytes.into()) })
+        Ok(Self { id, cipher: Box::new(XChaCha20Poly1305::new(bytes.into())) })
     }
 
     /// The key's public name.

@@ -1,0 +1,160 @@
+//! What is in the memory of a process, read from outside.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader, Write},
+    os::unix::fs::FileExt,
+    process::{Child, ChildStdin, ChildStdout, Stdio},
+};
+
+use crate::Sandbox;
+
+/// `tests/c/memory_host.c` while it runs.
+pub struct MemoryHost {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    proc: std::path::PathBuf,
+}
+
+/// One place where something was found.
+#[derive(Debug)]
+pub struct Found {
+    /// Which of the things looked for, by its name.
+    pub what: String,
+    /// The mapping's line of /proc/PID/maps.
+    pub mapping: String,
+    /// Its VmFlags: `lo` locked, `dd` kept out of core dumps.
+    pub flags: String,
+}
+
+impl Found {
+    /// In memory that is neither swapped out nor dumped.
+    #[must_use]
+    pub fn is_shielded(&self) -> bool {
+        let has = |flag| self.flags.split(' ').any(|other| other == flag);
+        has("lo") && has("dd")
+    }
+}
+
+impl Sandbox {
+    #[must_use]
+    pub fn memory_host(&self, user: &str, phases: &str, more: &[&str]) -> MemoryHost {
+        let program = self.install_c("memory_host.c", &["-lpam"]);
+        let mut command = self.command(None, &[&[program.as_str(), user, phases], more].concat());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (input, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let mut output = BufReader::new(stdout);
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let proc = self.path(&format!("/proc/{}", line.trim().strip_prefix("pid=").unwrap()));
+        MemoryHost { child, input, output, proc }
+    }
+}
+
+impl MemoryHost {
+    /// Reads up to `at=PLACE`; gives what was said before it and the hook's code.
+    pub fn stops_at(&mut self, place: &str) -> (String, i32) {
+        let mut said = String::new();
+        loop {
+            let mut line = String::new();
+            assert!(self.output.read_line(&mut line).unwrap() > 0, "it ended before {place}: {said}");
+            if let Some(rest) = line.strip_prefix("at=") {
+                let (at, code) = rest.trim().split_once(" code=").unwrap();
+                assert_eq!(at, place, "{said}");
+                return (said, code.parse().unwrap());
+            }
+            said += &line;
+        }
+    }
+
+    pub fn send(&mut self, line: &str) {
+        writeln!(self.input, "{line}").unwrap();
+    }
+
+    /// Lets it go on to its end.
+    pub fn finish(mut self) {
+        self.send("");
+        drop(self.input);
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    /// Every place of the readable memory in which one of `patterns` (name, bytes) is, in either case of letters.
+    #[must_use]
+    pub fn search(&self, patterns: &[(String, Vec<u8>)]) -> Vec<Found> {
+        let smaps = fs::read_to_string(self.proc.join("smaps")).unwrap();
+        let memory = File::open(self.proc.join("mem")).unwrap();
+        let mut found = Vec::new();
+        let mut mapping = String::new();
+        for line in smaps.lines() {
+            let first = line.split(' ').next().unwrap();
+            if first.contains('-') {
+                line.clone_into(&mut mapping);
+            }
+            if let Some(flags) = line.strip_prefix("VmFlags: ") {
+                let content = read(&memory, &mapping);
+                let lower = content.to_ascii_lowercase();
+                for (what, bytes) in patterns {
+                    if contains(&content, bytes) || contains(&lower, bytes) {
+                        let (mapping, flags) = (mapping.clone(), flags.to_owned());
+                        found.push(Found { what: what.clone(), mapping, flags });
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+/// What of a mapping can be read; the kernel's own pages in it can't.
+fn read(memory: &File, mapping: &str) -> Vec<u8> {
+    let (start, end) = mapping.split(' ').next().unwrap().split_once('-').unwrap();
+    let address = |text| u64::from_str_radix(text, 16).unwrap();
+    let mut content = vec![0; usize::try_from(address(end) - address(start)).unwrap()];
+    for (at, page) in (address(start)..).step_by(4096).zip(content.chunks_mut(4096)) {
+        if !mapping.contains(" r") || memory.read_exact_at(page, at).is_err() {
+            page.fill(0);
+        }
+    }
+    content
+}
+
+fn contains(content: &[u8], pattern: &[u8]) -> bool {
+    let Some((&first, _)) = pattern.split_first() else { return false };
+    content.iter().enumerate().any(|(at, &byte)| byte == first && content[at..].starts_with(pattern))
+}
+
+/// The forms in which `bytes` may lie in memory: raw, hex, base32, and under HMAC's two pads (RFC 2104 §2).
+#[must_use]
+pub fn forms_of_key(name: &str, bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let pad = |with: u8| bytes.iter().map(|byte| byte ^ with).collect();
+    let form = |form: &str, bytes: Vec<u8>| (format!("{name}, {form}"), bytes);
+    // Texts are looked for as they are and in memory turned to lower case.
+    vec![
+        form("raw", bytes.to_vec()),
+        form("hex", hex.into_bytes()),
+        form("base32", base32(bytes).to_lowercase().into_bytes()),
+        form("inner pad", pad(0x36)),
+        form("outer pad", pad(0x5c)),
+    ]
+}
+
+fn base32(bytes: &[u8]) -> String {
+    let bits: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();
+    let symbol = |bits: &[u8]| {
+        let text = std::str::from_utf8(bits).unwrap();
+        let value = usize::from_str_radix(&format!("{text:0<5}"), 2).unwrap();
+        char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[value])
+    };
+    bits.as_bytes().chunks(5).map(symbol).collect()
+}
+
+/// The bytes of a base32 text.
+#[must_use]
+pub fn from_base32(text: &str) -> Vec<u8> {
+    let value = |c| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(c).unwrap();
+    let bits: String = text.trim().chars().map(|c| format!("{:05b}", value(c))).collect();
+    let byte = |bits: &[u8]| u8::from_str_radix(std::str::from_utf8(bits).unwrap(), 2).unwrap();
+    bits.as_bytes().chunks_exact(8).map(byte).collect()
+}
