@@ -1,0 +1,203 @@
+/*
+ * An application that is in a state in which no login module would like to find it.
+ *
+ *     hostile_host CONDITION USER ANSWER
+ *
+ * Prints authenticate=CODE, and for some conditions more. One login of 64 threads at once is the condition "threads":
+ * then USER is a prefix that gets a number (without a number if it ends in "!"), and ANSWER is a list separated by commas.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <security/pam_appl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#define THREADS 64
+
+struct login {
+    pam_handle_t *handle;
+    char user[64];
+    const char *answer;
+    int code;
+};
+
+static const char *condition;
+static pthread_barrier_t at_the_prompt;
+static volatile sig_atomic_t alarms;
+
+static int is(const char *name) { return strcmp(condition, name) == 0; }
+
+static int converse(int count, const struct pam_message **messages, struct pam_response **responses, void *data) {
+    struct login *login = data;
+    struct pam_response *array = calloc(count, sizeof *array);
+    for (int i = 0; i < count; i++) {
+        if (messages[i]->msg_style != PAM_PROMPT_ECHO_OFF && messages[i]->msg_style != PAM_PROMPT_ECHO_ON)
+            continue;
+        array[i].resp = strdup(login->answer);
+        if (is("fork") && fork() == 0)
+            alarm(30); /* child and parent both go on from here */
+        if (is("user-and-back")) {
+            pam_set_item(login->handle, PAM_USER, "bobby");
+            pam_set_item(login->handle, PAM_USER, login->user);
+        }
+        if (is("threads"))
+            pthread_barrier_wait(&at_the_prompt);
+    }
+    *responses = array;
+    return PAM_SUCCESS;
+}
+
+static void *log_in(void *data) {
+    struct login *login = data;
+    const struct pam_conv conversation = {converse, login};
+    login->code = pam_start("tests", login->user, &conversation, &login->handle);
+    if (login->code)
+        return NULL;
+    login->code = pam_authenticate(login->handle, 0);
+    if (is("user-between-hooks"))
+        pam_set_item(login->handle, PAM_USER, "bobby");
+    if (is("user-between-hooks"))
+        printf("acct_mgmt=%d\n", pam_acct_mgmt(login->handle, 0));
+    pam_end(login->handle, login->code);
+    return NULL;
+}
+
+static void log_in_threads(const char *prefix, char *answers) {
+    static struct login logins[THREADS];
+    pthread_t threads[THREADS];
+    size_t length = strlen(prefix);
+    int same = prefix[length - 1] == '!', accepted = 0;
+    char *rest = answers, *answer = NULL;
+    pthread_barrier_init(&at_the_prompt, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++) {
+        char *next = strsep(&rest, ",");
+        answer = next ? next : answer;
+        logins[i].answer = answer;
+        if (same)
+            snprintf(logins[i].user, sizeof logins[i].user, "%.*s", (int)length - 1, prefix);
+        else
+            snprintf(logins[i].user, sizeof logins[i].user, "%s%d", prefix, i);
+        if (pthread_create(&threads[i], NULL, log_in, &logins[i]))
+            exit(70);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        accepted += logins[i].code == PAM_SUCCESS;
+    }
+    printf("accepted=%d\n", accepted);
+}
+
+static void count_alarm(int signal) {
+    (void)signal;
+    alarms++;
+}
+
+/* Every call of `number` fails with ENOSYS, or kills. */
+static void forbid(unsigned number, unsigned action) {
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, action),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+        exit(71);
+}
+
+static void limit(int resource, rlim_t value) {
+    const struct rlimit limits = {value, value};
+    if (setrlimit(resource, &limits))
+        exit(71);
+}
+
+static int open_descriptors(void) {
+    int count = 0;
+    for (int fd = 0; fd < 4096; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static void arrange(void) {
+    struct rlimit descriptors = {4096, 4096};
+    sigset_t all;
+    sigfillset(&all);
+    if (is("many-descriptors")) {
+        setrlimit(RLIMIT_NOFILE, &descriptors);
+        for (int i = 0; i < 1024; i++)
+            if (open("/dev/null", O_RDONLY) < 0)
+                exit(71);
+    }
+    if (is("all-signals-blocked"))
+        sigprocmask(SIG_BLOCK, &all, NULL);
+    if (is("all-signals-ignored"))
+        for (int number = 1; number < 32; number++)
+            signal(number, SIG_IGN);
+    if (is("alarm-storm")) {
+        const struct sigaction action = {.sa_handler = count_alarm}; /* without SA_RESTART */
+        const struct itimerval every = {{0, 1000}, {0, 1000}};
+        sigaction(SIGALRM, &action, NULL);
+        setitimer(ITIMER_REAL, &every, NULL);
+    }
+    if (is("no-getrandom"))
+        forbid(SYS_getrandom, SECCOMP_RET_ERRNO | ENOSYS);
+    if (is("no-mlock2"))
+        forbid(SYS_mlock2, SECCOMP_RET_ERRNO | ENOSYS);
+    if (is("no-openat2"))
+        forbid(SYS_openat2, SECCOMP_RET_ERRNO | ENOSYS);
+    if (is("no-flock"))
+        forbid(SYS_flock, SECCOMP_RET_ERRNO | EPERM);
+    if (is("no-fdatasync"))
+        forbid(SYS_fdatasync, SECCOMP_RET_ERRNO | EPERM);
+    if (is("no-descriptors"))
+        limit(RLIMIT_NOFILE, 4);
+    if (is("tiny-stack"))
+        limit(RLIMIT_STACK, 64 * 1024);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 4)
+        return 64;
+    condition = argv[1];
+    if (is("threads")) {
+        log_in_threads(argv[2], argv[3]);
+        return 0;
+    }
+    /* What is closed stays closed until the login is over; the report goes out by a copy. */
+    int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 100), before;
+    if (is("closed-standard"))
+        for (int fd = 0; fd <= 2; fd++)
+            close(fd);
+    struct login login = {.answer = argv[3]};
+    snprintf(login.user, sizeof login.user, "%s", argv[2]);
+    pid_t parent = getpid();
+    before = open_descriptors();
+    arrange();
+    if (is("many-descriptors"))
+        before = open_descriptors();
+    log_in(&login);
+    const struct itimerval never = {{0, 0}, {0, 0}};
+    setitimer(ITIMER_REAL, &never, NULL);
+    closelog(); /* the C library keeps its connection to the log */
+    dprintf(out, "authenticate=%d\n", login.code);
+    if (getpid() != parent)
+        _exit(0);
+    dprintf(out, "descriptors_left=%d\nalarms=%d\n", open_descriptors() - before, (int)alarms);
+    while (wait(NULL) > 0)
+        ;
+    return 0;
+}
