@@ -3,6 +3,8 @@
  *
  *     hostile_host CONDITION USER ANSWER
  *
+ * or   hostile_host loads|leaky-loads USER COUNT      COUNT whole logins; what grew after the first tenth of them
+ *
  * Prints authenticate=CODE, and for some conditions more. One login of 64 threads at once is the condition "threads":
  * then USER is a prefix that gets a number (without a number if it ends in "!"), and ANSWER is a list separated by commas.
  */
@@ -18,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -101,6 +104,72 @@ static void log_in_threads(const char *prefix, char *answers) {
     printf("accepted=%d\n", accepted);
 }
 
+static int open_descriptors(void) {
+    int count = 0;
+    for (int fd = 0; fd < 4096; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static long mappings(void) {
+    long lines = 0;
+    FILE *file = fopen("/proc/self/maps", "r");
+    for (int byte; file && (byte = getc(file)) != EOF;)
+        lines += byte == '\n';
+    fclose(file);
+    return lines;
+}
+
+static long resident_kib(void) {
+    long size = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (!file || fscanf(file, "%ld %ld", &size, &resident) != 2)
+        exit(70);
+    fclose(file);
+    return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* Keys are handed out lowest first: the next one tells how many were never given back. */
+static long next_key(void) {
+    pthread_key_t key;
+    if (pthread_key_create(&key, NULL))
+        return -1;
+    pthread_key_delete(key);
+    return key;
+}
+
+static void leak(void) {
+    pthread_key_t key;
+    pthread_key_create(&key, NULL);
+    if (open("/dev/null", O_RDONLY) < 0)
+        exit(71);
+    /* Every second page is of another kind, or the kernel makes one mapping of them. */
+    static int writable;
+    writable = !writable;
+    char *page = mmap(NULL, 4096, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (page == MAP_FAILED)
+        exit(71);
+}
+
+static void load_again_and_again(const char *user, long count) {
+    long maps = 0, kib = 0, keys = 0, descriptors = 0, ignored = 0;
+    for (long i = 0; i < count; i++) {
+        struct login login = {.answer = ""};
+        snprintf(login.user, sizeof login.user, "%s", user);
+        log_in(&login);
+        ignored += login.code == PAM_SUCCESS;
+        if (is("leaky-loads"))
+            leak();
+        if (i == count / 10)
+            maps = mappings(), kib = resident_kib(), keys = next_key(), descriptors = open_descriptors();
+    }
+    printf("passed=%ld\n", ignored);
+    printf("mappings=%ld\n", mappings() - maps);
+    printf("kib=%ld\n", resident_kib() - kib);
+    printf("keys=%ld\n", next_key() - keys);
+    printf("descriptors=%ld\n", open_descriptors() - descriptors);
+}
+
 static void count_alarm(int signal) {
     (void)signal;
     alarms++;
@@ -123,13 +192,6 @@ static void limit(int resource, rlim_t value) {
     const struct rlimit limits = {value, value};
     if (setrlimit(resource, &limits))
         exit(71);
-}
-
-static int open_descriptors(void) {
-    int count = 0;
-    for (int fd = 0; fd < 4096; fd++)
-        count += fcntl(fd, F_GETFD) >= 0;
-    return count;
 }
 
 static void arrange(void) {
@@ -175,6 +237,10 @@ int main(int argc, char **argv) {
     condition = argv[1];
     if (is("threads")) {
         log_in_threads(argv[2], argv[3]);
+        return 0;
+    }
+    if (is("loads") || is("leaky-loads")) {
+        load_again_and_again(argv[2], atol(argv[3]));
         return 0;
     }
     /* What is closed stays closed until the login is over; the report goes out by a copy. */

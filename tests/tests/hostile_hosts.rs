@@ -196,3 +196,43 @@ fn su_and_sudo_under_the_limits_of_whoever_starts_them_are_right_or_deny() {
     assert!(got_in >= 3, "hardly anybody got in, so this proves little: {got_in}");
     assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
 }
+
+/// Many whole logins, each of which loads and unloads the module: what the process has more of after them.
+fn growth(condition: &str, count: u32) -> [(&'static str, i64); 4] {
+    let (sandbox, _) = host();
+    sandbox.stack("nullok");
+    let program = sandbox.install_c("hostile_host.c", &["-lpam", "-pthread"]);
+    let mut command = sandbox.command(None, &[&program, condition, "bobby", &count.to_string()]);
+    command.stdin(std::process::Stdio::null());
+    let output = sandbox.finish(command, "").success();
+    let number = |name| value(&output.stdout, name).unwrap().parse::<i64>().unwrap();
+    assert_eq!(number("passed"), i64::from(count), "{output:?}");
+    ["mappings", "keys", "descriptors", "kib"].map(|name| (name, number(name)))
+}
+
+fn has_grown((what, by): (&'static str, i64)) -> bool {
+    by > if what == "kib" { 512 } else { 0 }
+}
+
+#[test]
+fn what_an_application_leaks_with_each_load_is_seen() {
+    let grown = growth("leaky-loads", 400);
+    let seen = grown.map(|(what, by)| (what, has_grown((what, by))));
+    assert_eq!(seen.map(|(_, seen)| seen), [true; 4], "{grown:?}");
+}
+
+#[test]
+fn a_thousand_loads_leave_no_mapping_key_or_descriptor() {
+    let grown = growth("loads", 1000);
+    assert!(!grown.into_iter().any(has_grown), "{grown:?}");
+}
+
+/// `cargo xtask proof hosts`.
+#[test]
+#[ignore = "takes minutes"]
+fn a_hundred_thousand_loads_leave_no_mapping_key_or_descriptor() {
+    let grown = growth("loads", 100_000);
+    let [mappings, keys, descriptors, kib] = grown.map(|(_, by)| by);
+    println!("100,000 loads: {mappings} | {keys} | {descriptors} | {kib}");
+    assert!(!grown.into_iter().any(has_grown), "{grown:?}");
+}
