@@ -1,6 +1,7 @@
 //! What is in the memory of a process, read from outside.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{BufRead, BufReader, Write},
     os::unix::fs::FileExt,
@@ -93,12 +94,9 @@ impl MemoryHost {
             }
             if let Some(flags) = line.strip_prefix("VmFlags: ") {
                 let content = read(&memory, &mapping);
-                let lower = content.to_ascii_lowercase();
-                for (what, bytes) in patterns {
-                    if contains(&content, bytes) || contains(&lower, bytes) {
-                        let (mapping, flags) = (mapping.clone(), flags.to_owned());
-                        found.push(Found { what: what.clone(), mapping, flags });
-                    }
+                for index in search(&content, patterns) {
+                    let (mapping, flags) = (mapping.clone(), flags.to_owned());
+                    found.push(Found { what: patterns[index].0.clone(), mapping, flags });
                 }
             }
         }
@@ -119,9 +117,25 @@ fn read(memory: &File, mapping: &str) -> Vec<u8> {
     content
 }
 
-fn contains(content: &[u8], pattern: &[u8]) -> bool {
-    let Some((&first, _)) = pattern.split_first() else { return false };
-    content.iter().enumerate().any(|(at, &byte)| byte == first && content[at..].starts_with(pattern))
+/// Which patterns are in it, as they are or with letters of another case. Goes over it once, for there are many.
+fn search(content: &[u8], patterns: &[(String, Vec<u8>)]) -> BTreeSet<usize> {
+    let mut by_first = vec![Vec::new(); 256];
+    for (index, (_, pattern)) in patterns.iter().enumerate() {
+        by_first[usize::from(pattern[0])].push(index);
+        if pattern[0].is_ascii_lowercase() {
+            by_first[usize::from(pattern[0].to_ascii_uppercase())].push(index);
+        }
+    }
+    let mut found = BTreeSet::new();
+    for (at, &byte) in content.iter().enumerate() {
+        for &index in &by_first[usize::from(byte)] {
+            let pattern = &patterns[index].1;
+            if content.get(at..at + pattern.len()).is_some_and(|bytes| bytes.eq_ignore_ascii_case(pattern)) {
+                found.insert(index);
+            }
+        }
+    }
+    found
 }
 
 /// The forms in which `bytes` may lie in memory: raw, hex, base32, and under HMAC's two pads (RFC 2104 §2).

@@ -215,7 +215,7 @@ fn has_grown((what, by): (&'static str, i64)) -> bool {
 }
 
 #[test]
-fn what_an_application_leaks_with_each_load_is_seen() {
+fn what_an_application_leaks_with_its_loads_is_seen() {
     let grown = growth("leaky-loads", 400);
     let seen = grown.map(|(what, by)| (what, has_grown((what, by))));
     assert_eq!(seen.map(|(_, seen)| seen), [true; 4], "{grown:?}");

@@ -5,6 +5,7 @@ mod decoders;
 mod document;
 mod faults;
 mod fuzzing;
+mod hosts;
 mod looks;
 mod model;
 mod openssh;
@@ -44,6 +45,7 @@ const PROOFS: &[Proof] = &[
     Proof { name: "faults", title: "Every system call fails once", run: faults::run },
     Proof { name: "power", title: "Power cuts", run: power::run },
     Proof { name: "model", title: "Interleavings and crashes", run: model::run },
+    Proof { name: "hosts", title: "A hundred thousand loads", run: hosts::run },
     Proof { name: "supply", title: "Supply chain", run: supply::run },
 ];
 
