@@ -143,6 +143,7 @@ fn trust_step(error: &TrustError) -> &'static str {
     match error {
         TrustError::Missing(_) => "create it, or mount what belongs there",
         TrustError::TooLarge(_) => "restore it from its backup",
+        TrustError::Cut(_) => "try again, or restore it from its backup",
         TrustError::Form(_) => "give the path from / without . and ..",
         TrustError::Io { errno, .. } => io_step(*errno),
         TrustError::Link(_) | TrustError::Untrusted { .. } => "",

@@ -46,7 +46,7 @@ impl ConfigError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Missing(_) => "config_missing",
-            Self::Trust(TrustError::Io { .. }) => "config_unreadable",
+            Self::Trust(TrustError::Io { .. } | TrustError::Cut(_)) => "config_unreadable",
             Self::Trust(_) => "config_untrusted",
             Self::Syntax { .. } | Self::Value { .. } => "config_invalid",
         }

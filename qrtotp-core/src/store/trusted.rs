@@ -37,6 +37,10 @@ pub enum TrustError {
     /// The file is larger than such a file can be.
     #[error("{0} is larger than such a file can be")]
     TooLarge(PathBuf),
+    /// The file ended before the size that it had a moment ago: it is being written, or the disk lost its end. A part of it
+    /// would say something else than the whole.
+    #[error("{0} is being changed, or its end is lost")]
+    Cut(PathBuf),
     /// The system said no.
     #[error("{path}: {errno}")]
     Io {
@@ -54,7 +58,7 @@ impl TrustError {
         match self {
             Self::Missing(_) => "store_missing",
             Self::Link(_) | Self::Untrusted { .. } | Self::Form(_) => "store_untrusted",
-            Self::TooLarge(_) => "store_damaged",
+            Self::TooLarge(_) | Self::Cut(_) => "store_damaged",
             Self::Io { .. } => "store_unreadable",
         }
     }
@@ -219,7 +223,7 @@ pub fn read_exact<const N: usize>(
 /// Reads a whole file of at most `limit` bytes. What holds secrets in the clear the caller has to wipe.
 ///
 /// # Errors
-/// Larger than `limit`, or unreadable.
+/// Larger than `limit`, shorter than it was when it was opened, or unreadable.
 pub fn read_all(from: &TrustedFile, shown: &Path, limit: usize) -> Result<Vec<u8>, TrustError> {
     let failed = |e: std::io::Error| TrustError::io(shown, Errno::from_raw(e.raw_os_error().unwrap_or(0)));
     let too_large = || TrustError::TooLarge(shown.to_owned());
@@ -232,6 +236,7 @@ pub fn read_all(from: &TrustedFile, shown: &Path, limit: usize) -> Result<Vec<u8
     let mut filled = 0;
     loop {
         match (&from.file).read(&mut bytes[filled..]) {
+            Ok(0) if filled < size => return Err(TrustError::Cut(shown.to_owned())),
             Ok(0) => break,
             Ok(n) => filled += n,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
@@ -320,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_grows_after_it_was_opened_is_read_whole_and_one_that_shrinks_to_its_end() {
+    fn a_file_that_grows_after_it_was_opened_is_read_whole_and_one_that_shrinks_is_refused() {
         let root = scratch();
         let path = root.path().join("file");
         std::fs::write(&path, "one").unwrap();
@@ -330,6 +335,6 @@ mod tests {
         assert_eq!(read_all(&file, &path, 100).unwrap().as_slice(), b"one and two");
         let file = open_file(&dir, "file", &path, false, Readers::Anybody).unwrap();
         std::fs::write(&path, "two").unwrap();
-        assert_eq!(read_all(&file, &path, 100).unwrap().as_slice(), b"two");
+        assert!(matches!(read_all(&file, &path, 100), Err(TrustError::Cut(_))));
     }
 }

@@ -145,6 +145,7 @@ fn refused(error: &TrustError, owner: &str) -> Failure {
             Failure::Refused(format!("{} has more than 64 KiB, so it is no such file", path.display()))
         }
         TrustError::Io { .. } => Failure::Error(format!("{error}; run it as root")),
+        TrustError::Cut(_) => Failure::Error(format!("{error}; try again")),
         TrustError::Link(_) | TrustError::Untrusted { .. } | TrustError::Form(_) => {
             Failure::Refused(format!("{error} (only files of {owner} or root are taken, through no link)"))
         }
