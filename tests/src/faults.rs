@@ -72,20 +72,38 @@ impl Fault {
 /// Under which a program's calls are all written down.
 pub const WATCH: [&str; 5] = ["strace", "-o", TRACE, "-e", "signal=none"];
 
-/// The calls of the last watched program from the first that contains `start` on: each name with the numbers of those that
+/// The first thing that the module's own allocator does, at the first hook.
+const HOOK: &str = "MADV_DONTDUMP";
+
+/// What the PAM application writes when the last of our hooks is behind it.
+const END: &str = "write(1, \"end=";
+
+/// Where a call is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Which one of its name it is, from 1.
+    pub nth: u32,
+    /// Libpam makes it: before it comes to our hook, or to tell the kernel's audit of it. What it says of that is its own affair.
+    pub libpams: bool,
+}
+
+/// The calls of the last watched program from the first that contains `start` on: each name with its places, of those that
 /// `wanted` takes by what strace shows of them.
 #[must_use]
-pub fn calls(sandbox: &Sandbox, start: &str, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, Vec<u32>> {
+pub fn calls(sandbox: &Sandbox, start: &str, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, Vec<Place>> {
     let trace = sandbox.read(TRACE);
     assert!(trace.contains(start), "no {start} in {trace}");
     let (mut begun, mut seen, mut calls) = (false, BTreeMap::<_, u32>::new(), BTreeMap::<_, Vec<_>>::new());
+    let mut libpams = trace.contains(HOOK);
     for line in trace.lines() {
         let Some((name, _)) = line.split_once('(') else { continue };
-        begun |= line.contains(start);
-        let count = seen.entry(name.to_owned()).or_default();
-        *count += 1;
+        begun = !line.starts_with(END) && (begun || line.contains(start));
+        libpams = line.contains("NETLINK_AUDIT")
+            || (libpams && !line.contains(HOOK) && !line.starts_with("write(1, "));
+        let nth = seen.entry(name.to_owned()).or_default();
+        *nth += 1;
         if begun && !LEFT_OUT.contains(&name) && wanted(line) {
-            calls.entry(name.to_owned()).or_default().push(*count);
+            calls.entry(name.to_owned()).or_default().push(Place { nth: *nth, libpams });
         }
     }
     calls
@@ -99,11 +117,10 @@ pub fn is_own_stream(hit: &str) -> bool {
         && ["read", "write", "newfstatat", "fstat", "ioctl", "poll"].iter().any(|name| hit.starts_with(name))
 }
 
-/// Whether writing to the log is what failed.
+/// Whether writing to the log is what failed, or libpam's to the kernel's audit.
 #[must_use]
 pub fn is_logging(hit: &str) -> bool {
-    hit.contains("/dev/log")
-        || hit.contains("SOCK_DGRAM")
+    ["/dev/log", "SOCK_DGRAM", "NETLINK", "NLMSG"].iter().any(|log| hit.contains(log))
         || (hit.starts_with("sendto") && hit.contains("\"<8"))
 }
 

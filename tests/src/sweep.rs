@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     State,
     deeds::{Deed, Host},
-    faults::{Fault, WATCH, calls, effects, is_logging, is_own_stream},
+    faults::{Fault, Place, WATCH, calls, effects, is_logging, is_own_stream},
     judge::States,
 };
 
@@ -55,13 +55,14 @@ pub fn sweep(deed: &'static Deed, wanted: &dyn Fn(&str) -> bool, errors: Errors)
     let ours = |line: &str| !(deed.is_in_application() && is_own_stream(line));
     for (call, places) in calls(&host.sandbox, deed.start, ours).iter().filter(|(call, _)| wanted(call)) {
         let all = effects(call);
-        let beyond = places.last().map_or(1, |last| last + 1);
+        let beyond = places.last().map_or(1, |last| last.nth + 1);
+        let beyond = (beyond..).map(|nth| Place { nth, libpams: false });
         for (index, effect) in all.iter().enumerate() {
             // Where not all are tried, whether there are more places another error tells.
-            let here = |nth: &u32| errors == Errors::All || *nth as usize % all.len() == index;
-            for nth in places.iter().copied().chain(beyond..).filter(here) {
+            let here = |place: &Place| errors == Errors::All || place.nth as usize % all.len() == index;
+            for Place { nth, libpams } in places.iter().copied().chain(beyond.clone()).filter(here) {
                 let fault = Fault { call: call.clone(), nth, effect };
-                if !one(&host, &states, &fault, &mut swept) {
+                if !one(&host, &states, &fault, libpams, &mut swept) {
                     break;
                 }
             }
@@ -76,8 +77,8 @@ fn between(old: &str) -> Vec<String> {
     vec![format!("{head}\"recovery_lock\"{}", tail.replacen("\"failures\": 0", "\"failures\": 1", 1))]
 }
 
-/// Does it with this fault. False: the fault was not met.
-fn one(host: &Host, states: &States, fault: &Fault, swept: &mut Swept) -> bool {
+/// Does it with this fault, which is in libpam or in what is ours. False: the fault was not met.
+fn one(host: &Host, states: &States, fault: &Fault, libpams: bool, swept: &mut Swept) -> bool {
     host.restore();
     let seen = host.sandbox.log.lines().len();
     let strace = fault.strace();
@@ -87,6 +88,8 @@ fn one(host: &Host, states: &States, fault: &Fault, swept: &mut Swept) -> bool {
     let mut wrong = Vec::new();
     if told.done {
         swept.done += 1;
+    } else if libpams {
+        *swept.reasons.entry("(in libpam)".to_owned()).or_default() += 1;
     } else if !is_logging(&hit) {
         match host.reason(seen, &told) {
             Some(reason) => *swept.reasons.entry(reason).or_default() += 1,
