@@ -229,7 +229,7 @@ static void log_in_repeatedly(void) {
         } else {
             log_in_once(&login);
         }
-        if (i == options.repeat / 10)
+        if (options.repeat > 1 && i == options.repeat / 10)
             early = resident_pages();
     }
     if (options.repeat > 1)
