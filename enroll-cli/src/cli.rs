@@ -1,12 +1,13 @@
 //! The one definition of commands and options. Help, man pages and completions all come from it.
 
+mod device;
 mod import;
 
+pub use device::{Device, Rename, Revoke};
 pub use import::{Google, How, Import, Oath};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use qrtotp_core::account::CredentialId;
 use qrtotp_core::policy::{DEFAULT_PATH, Span};
 use std::io::Write;
 use std::path::PathBuf;
@@ -53,7 +54,19 @@ pub enum Command {
     /// Recovery codes
     #[command(subcommand)]
     Recovery(Recovery),
-    /// Revoke devices; the very next login sees it
+    /// An account's devices
+    #[command(subcommand)]
+    Device(Device),
+    /// Learn how far a device's clock is off, from two codes in a row
+    ///
+    /// For a device whose codes are refused though nothing else is wrong: its clock may be up to 10 minutes off. Asks for
+    /// the code that the app shows and, as soon as it changes, for the next one; then says once whether they were right. A
+    /// wrong pair counts as one wrong code. From then on the device's codes are taken as its clock goes. Both are used up.
+    Resync {
+        /// Whose device; by default, your own
+        user: Option<String>,
+    },
+    /// Revoke devices; the very next login sees it. The same as `qrtotp device revoke`
     ///
     /// With the last device the account is revoked: its logins are denied until it is enrolled again.
     Revoke(Revoke),
@@ -138,18 +151,6 @@ pub enum Recovery {
         /// Whose codes; by default, yours
         user: Option<String>,
     },
-}
-
-#[derive(Debug, Args)]
-pub struct Revoke {
-    /// Whose devices; by default, your own
-    pub user: Option<String>,
-    /// Only this one, for example c-7F3K2M; `qrtotp status USER` lists them
-    #[arg(long, value_name = "ID", conflicts_with = "all")]
-    pub credential: Option<CredentialId>,
-    /// All of them, and the recovery codes
-    #[arg(long)]
-    pub all: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,7 +1,7 @@
 //! What can go wrong, as the person reads it: one sentence, then what to do next. Never holds a secret or a code.
 
 use nix::errno::Errno;
-use qrtotp_core::flow::{AdminError, EnrollError, LookupError};
+use qrtotp_core::flow::{AdminError, EnrollError, LookupError, ResyncError};
 use qrtotp_core::policy::ConfigError;
 use qrtotp_core::store::{StoreError, TrustError};
 use std::fmt;
@@ -92,6 +92,14 @@ impl Failure {
         if error.is_refusal() { Self::Refused(text) } else { Self::Error(text) }
     }
 
+    /// Why a device was not resynchronised.
+    pub fn resync(error: &ResyncError) -> Self {
+        match error {
+            ResyncError::Store(error) => Self::Error(with_step(error, store_step(error))),
+            refused => Self::Refused(refused.to_string()),
+        }
+    }
+
     /// Why a change of `user`'s account was not made.
     pub fn admin(error: &AdminError, user: &str) -> Self {
         let step = match error {
@@ -100,6 +108,7 @@ impl Failure {
             AdminError::Generate(_) => "nothing was changed; try again",
             AdminError::NotEnrolled(_)
             | AdminError::NoCredential(..)
+            | AdminError::SeveralDevices(..)
             | AdminError::HasDevices(_)
             | AdminError::NoToken(_)
             | AdminError::TokenLive(..)

@@ -6,7 +6,7 @@ use crate::input;
 use crate::look::Look;
 use crate::picture::{Picture, Place, choose};
 use qrtotp_core::flow::{
-    ACKNOWLEDGE, Dialog, Echo, EnrollDialog, Handed, NoAnswer, Offer, Reply, Scanned, Typed,
+    ACKNOWLEDGE, Dialog, Echo, EnrollDialog, Handed, NoAnswer, Offer, Reply, Scanned, Typed, host_name,
 };
 use qrtotp_core::qr::{Level, Matrix, Polarity, Style, render};
 use std::env;
@@ -55,6 +55,11 @@ impl Terminal {
         let polarity = if invert { Polarity::Inverted } else { Polarity::Normal };
         let out = unbuffered_stdout()?;
         Ok(Self { out, place, qr, polarity, host, contact, look, acknowledged: false })
+    }
+
+    /// For dialogues without a picture.
+    pub fn plain() -> std::io::Result<Self> {
+        Self::new(place(), (Qr::None, false), host_name(), None, Look::default())
     }
 
     /// Has the person type one of their recovery codes, as at a login.

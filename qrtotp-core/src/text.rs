@@ -91,6 +91,16 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// How far a clock is off, for people: so many seconds ahead.
+#[must_use]
+pub fn clock_offset(seconds: i64) -> String {
+    match seconds {
+        0 => "in step with this host's".into(),
+        1.. => format!("{seconds} s ahead of this host's"),
+        _ => format!("{} s behind this host's", seconds.unsigned_abs()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

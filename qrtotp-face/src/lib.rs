@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod device;
 mod sink;
 mod status;
 mod token;
 
+pub use device::DeviceList;
 pub use sink::Syslog;
 pub use status::StatusView;
 pub use token::TokenView;

@@ -1,7 +1,8 @@
 //! What is enrolled, for people and as JSON. Never a secret: what is sealed is not even opened.
 
 use crate::TokenView;
-use qrtotp_core::account::{Credential, Means, Name, SetKind, Standing, Throttle, ThrottleRules};
+use crate::device::CredentialView;
+use qrtotp_core::account::{Means, Name, SetKind, Standing, Throttle, ThrottleRules};
 use qrtotp_core::clock::UnixTime;
 use qrtotp_core::policy::Config;
 use qrtotp_core::store::Account;
@@ -27,18 +28,6 @@ pub struct StatusView {
 }
 
 #[derive(Serialize)]
-struct CredentialView {
-    id: String,
-    label: String,
-    algorithm: &'static str,
-    digits: u8,
-    period: u32,
-    created: UnixTime,
-    last_used: Option<UnixTime>,
-    origin: &'static str,
-}
-
-#[derive(Serialize)]
 struct Lock {
     state: &'static str,
     /// Seconds until an answer is looked at.
@@ -58,7 +47,6 @@ impl StatusView {
             Some(u32::try_from(set.hashes.len()).unwrap_or(0).saturating_sub(state.recovery_used(set.id)))
         });
         let throttle = state.map(|state| state.throttle).unwrap_or_default();
-        let credentials = record.map(|record| &*record.credentials).unwrap_or_default();
         Self {
             user: name.to_string(),
             uid: record.map(|record| record.uid),
@@ -68,14 +56,7 @@ impl StatusView {
                 Some(Standing::Unenrolled) | None => "unenrolled",
             },
             revoked: record.and_then(|record| record.revoked),
-            credentials: credentials
-                .iter()
-                .map(|credential| {
-                    let mark = state.and_then(|state| state.mark(credential.id));
-                    let last_used = mark.map(|mark| mark.last_used).filter(|at| *at != 0);
-                    CredentialView::new(credential, last_used)
-                })
-                .collect(),
+            credentials: account.map(CredentialView::all).unwrap_or_default(),
             recovery_codes_left: left.unwrap_or(0),
             recovery_codes_imported: record
                 .and_then(|record| record.recovery.as_ref())
@@ -104,7 +85,7 @@ impl StatusView {
         let since = self.revoked.map(|at| format!(" on {}", utc(at))).unwrap_or_default();
         writeln!(out, "{}{uid}: {}{since}", self.user, self.standing)?;
         for credential in &self.credentials {
-            credential.write(out)?;
+            writeln!(out, "  Device {}", credential.sentence())?;
         }
         let imported = if self.recovery_codes_imported { " (imported, of 8 digits)" } else { "" };
         writeln!(out, "  Recovery codes left: {}{imported}", self.recovery_codes_left)?;
@@ -156,35 +137,5 @@ impl Lock {
             "waiting" => format!("the next answer counts in {wait} s ({failures} failures)"),
             _ => format!("open ({failures} failures)"),
         }
-    }
-}
-
-impl CredentialView {
-    fn new(credential: &Credential, last_used: Option<UnixTime>) -> Self {
-        Self {
-            id: credential.id.to_string(),
-            label: credential.label.as_str().to_owned(),
-            algorithm: credential.params.algorithm().as_str(),
-            digits: credential.params.digits(),
-            period: credential.params.period(),
-            created: credential.created,
-            last_used,
-            origin: credential.origin.as_str(),
-        }
-    }
-
-    fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
-        let label = if self.label.is_empty() { String::new() } else { format!(" \"{}\"", self.label) };
-        writeln!(
-            out,
-            "  Device {}{label}: {}, {} digits, {} s; {} {}, last used {}",
-            self.id,
-            self.algorithm,
-            self.digits,
-            self.period,
-            self.origin,
-            utc(self.created),
-            self.last_used.map_or("never".into(), utc),
-        )
     }
 }

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod caller;
+mod devices;
 mod door;
 mod listen;
 mod pam;

@@ -5,17 +5,17 @@ use crate::door::Door;
 use crate::primary::Check;
 use crate::remote::Remote;
 use crate::verify::Given;
-use qrtotp_core::account::{Credential, Label, Standing};
+use qrtotp_core::account::Label;
 use qrtotp_core::audit::{Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{
     self, AdminError, Authority, Codes, EnrollDialog, EnrollError, Enrollment, ExistingCode, HostDirectory,
-    Invitation, Login, Options, Outcome, Owner, PrimaryThrottle, Selection, Typed, host_name,
+    Invitation, Login, Options, Outcome, Owner, PrimaryThrottle, Typed, host_name,
 };
 use qrtotp_core::otp::Params;
 use qrtotp_core::policy::Config;
-use qrtotp_core::store::{FileStore, Store, StoreError};
-use qrtotp_core::wire::{Devices, Request, Say};
+use qrtotp_core::store::{Account, FileStore, Store, StoreError};
+use qrtotp_core::wire::{Request, Say};
 use qrtotp_face::{StatusView, Syslog};
 use std::time::Duration;
 
@@ -79,6 +79,9 @@ impl<'a> Served<'a> {
             }
             Request::Regenerate { .. } => self.regenerate(),
             Request::Revoke { which, .. } => self.revoke(which),
+            Request::Devices { json, .. } => self.devices(json),
+            Request::Rename { id, label, .. } => self.rename(id, &Label::new(&label)),
+            Request::Resync { .. } => self.resync(),
         }
     }
 
@@ -86,8 +89,11 @@ impl<'a> Served<'a> {
     fn time_for(&self, request: &Request) -> Duration {
         match request {
             Request::Enroll { .. } => self.time_to_enroll(),
-            Request::Regenerate { .. } | Request::Revoke { .. } => A_WHILE,
-            Request::Status { .. } | Request::Verify { .. } => AT_ONCE,
+            Request::Regenerate { .. }
+            | Request::Revoke { .. }
+            | Request::Rename { .. }
+            | Request::Resync { .. } => A_WHILE,
+            Request::Status { .. } | Request::Devices { .. } | Request::Verify { .. } => AT_ONCE,
         }
     }
 
@@ -95,7 +101,7 @@ impl<'a> Served<'a> {
         A_WHILE + Duration::from_secs(self.config.enroll.time_limit.as_seconds().unsigned_abs())
     }
 
-    fn owner(&mut self) -> Owner<'_, FileStore, Remote<'a>, SystemClock, Syslog> {
+    pub fn owner(&mut self) -> Owner<'_, FileStore, Remote<'a>, SystemClock, Syslog> {
         Owner {
             name: &self.account.name,
             uid: self.account.uid,
@@ -173,17 +179,25 @@ impl<'a> Served<'a> {
     }
 
     fn status(&mut self, json: bool) -> Result<Say, Ended> {
-        let name = &self.account.name;
-        let account = self.store.load(name)?;
-        if account.as_ref().is_some_and(|account| account.record.uid != self.account.uid)
-            && !self.caller.is_root()
-        {
+        let account = self.load_own()?;
+        let view = StatusView::new(&self.account.name, account.as_ref(), self.config, SystemClock.now());
+        self.output(|text| if json { view.write_json(text) } else { view.write(text) })
+    }
+
+    /// The record of the account that is asked about. One of a former user of the name is root's to see only.
+    pub fn load_own(&self) -> Result<Option<Account>, Ended> {
+        let account = self.store.load(&self.account.name)?;
+        let other = account.as_ref().is_some_and(|account| account.record.uid != self.account.uid);
+        if other && !self.caller.is_root() {
             return Err(Ended::Refused(EnrollError::UidChanged.to_string()));
         }
-        let view = StatusView::new(name, account.as_ref(), self.config, SystemClock.now());
+        Ok(account)
+    }
+
+    /// Sends what `write` writes, in pieces.
+    pub fn output(&mut self, write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Result<Say, Ended> {
         let mut text = Vec::new();
-        let written = if json { view.write_json(&mut text) } else { view.write(&mut text) };
-        written.map_err(|error| Ended::Other(error.to_string()))?;
+        write(&mut text).map_err(|error| Ended::Other(error.to_string()))?;
         let text = String::from_utf8_lossy(&text);
         let mut rest = &*text;
         while !rest.is_empty() {
@@ -229,45 +243,6 @@ impl<'a> Served<'a> {
         match self.person.recovery_codes(&codes, None) {
             Ok(_) => Ok(Say::Done(String::new())),
             Err(_) => Err(Ended::Refused("the new codes could not be shown; run it again".into())),
-        }
-    }
-
-    fn revoke(&mut self, which: Devices) -> Result<Say, Ended> {
-        let which = self.selection(which)?;
-        let gone = if self.caller.is_root() {
-            let name = &self.account.name;
-            flow::revoke(self.store, name, which, SystemClock.now(), self.subject, self.log)?
-        } else {
-            self.owner().revoke(which)?
-        };
-        let mut text: Vec<String> =
-            gone.iter().map(|Credential { id, .. }| format!("Revoked {id}.")).collect();
-        let standing = self.store.load(&self.account.name)?.map(|account| account.record.standing());
-        if standing == Some(Standing::Revoked) {
-            text.push("No device is left: logins are denied until an administrator issues a token.".into());
-        }
-        Ok(Say::Done(text.join("\n")))
-    }
-
-    /// Which devices are meant. Their ids are no secret to their owner.
-    fn selection(&self, which: Devices) -> Result<Selection, Ended> {
-        match which {
-            Devices::One(id) => return Ok(Selection::One(id)),
-            Devices::All => return Ok(Selection::All),
-            Devices::Only => {}
-        }
-        let name = &self.account.name;
-        let account = self.store.load(name)?.filter(|account| account.record.uid == self.account.uid);
-        match &*account.map(|account| account.record.credentials).unwrap_or_default() {
-            [] => Err(AdminError::NotEnrolled(name.clone()).into()),
-            [only] => Ok(Selection::One(only.id)),
-            several => {
-                let ids: Vec<String> = several.iter().map(|device| device.id.to_string()).collect();
-                let ids = ids.join(", ");
-                Err(Ended::Refused(format!(
-                    "there are several devices ({ids}); say which with --credential ID, or --all"
-                )))
-            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Commands of people who are not root: the broker does the work, and this terminal is its dialogue.
 
-use crate::cli::{Enroll, Qr, Revoke, Status};
+use crate::cli::{Device, Enroll, Rename, Revoke, Status};
 use crate::context::named_or_self;
 use crate::error::{Exit, Failure};
 use crate::look::{Look, Request as Picture};
@@ -63,13 +63,28 @@ pub fn regenerate(socket: &Path, user: Option<String>) -> Result<Exit, Failure> 
     plain(socket, &Request::Regenerate { user: whose(user) })
 }
 
-pub fn revoke(socket: &Path, args: Revoke) -> Result<Exit, Failure> {
-    let which = match (args.credential, args.all) {
-        (Some(id), _) => Devices::One(id),
-        (None, true) => Devices::All,
-        (None, false) => Devices::Only,
+pub fn device(socket: &Path, what: Device) -> Result<Exit, Failure> {
+    let request = match what {
+        Device::List { user, json } => Request::Devices { user: whose(user), json },
+        Device::Rename(Rename { user, credential, label }) => Request::Rename {
+            user: whose(user),
+            id: credential,
+            label: Label::new(&label).as_str().to_owned(),
+        },
+        Device::Revoke(Revoke { user, credential, all }) => {
+            let which = match (credential, all) {
+                (Some(id), _) => Devices::One(id),
+                (None, true) => Devices::All,
+                (None, false) => Devices::Only,
+            };
+            Request::Revoke { user: whose(user), which }
+        }
     };
-    plain(socket, &Request::Revoke { user: whose(args.user), which })
+    plain(socket, &request)
+}
+
+pub fn resync(socket: &Path, user: Option<String>) -> Result<Exit, Failure> {
+    plain(socket, &Request::Resync { user: whose(user) })
 }
 
 /// The name as it goes over the line; empty: one's own.
@@ -79,8 +94,7 @@ fn whose(user: Option<String>) -> String {
 
 /// A conversation without a picture.
 fn plain(socket: &Path, request: &Request) -> Result<Exit, Failure> {
-    let terminal = Terminal::new(place(), (Qr::None, false), host_name(), None, Look::default())?;
-    let mut terminal = terminal.acknowledged(!geteuid().is_root());
+    let mut terminal = Terminal::plain()?.acknowledged(!geteuid().is_root());
     converse(socket, request, &mut terminal)
 }
 

@@ -3,17 +3,18 @@
 mod broker;
 mod completions;
 mod config;
+mod device;
 mod enroll;
 mod import;
 mod man;
 mod recovery;
-mod revoke;
+mod resync;
 mod status;
 mod token;
 mod unlock;
 mod verify;
 
-use crate::cli::{Cli, Command, Recovery};
+use crate::cli::{Cli, Command, Device, Recovery};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 
@@ -25,15 +26,19 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Enroll(args), Some(socket)) => broker::enroll(&socket, &cli.config, args),
         (Command::Status(args), Some(socket)) => broker::status(&socket, args),
         (Command::Recovery(Recovery::Regenerate { user }), Some(socket)) => broker::regenerate(&socket, user),
-        (Command::Revoke(args), Some(socket)) => broker::revoke(&socket, args),
+        (Command::Device(what), Some(socket)) => broker::device(&socket, what),
+        (Command::Revoke(args), Some(socket)) => broker::device(&socket, Device::Revoke(args)),
+        (Command::Resync { user }, Some(socket)) => broker::resync(&socket, user),
         (_, Some(_)) if named => Err(Failure::Error(
-            "the broker can enroll, revoke, show the status and make recovery codes; leave out --socket"
+            "the broker can enroll, show the status, look after devices and make recovery codes; leave out --socket"
                 .into(),
         )),
         (Command::Enroll(args), None) => enroll::run(&context()?, args),
         (Command::Status(args), None) => status::run(&context()?, args),
         (Command::Recovery(what), None) => recovery::run(&context()?, what),
-        (Command::Revoke(args), None) => revoke::run(&context()?, args),
+        (Command::Device(what), None) => device::run(&context()?, what),
+        (Command::Revoke(args), None) => device::run(&context()?, Device::Revoke(args)),
+        (Command::Resync { user }, None) => resync::run(&context()?, user),
         (Command::Verify { user }, _) => verify::run(&context()?, user),
         (Command::Import(what), _) => import::run(&context()?, what),
         (Command::Unlock { user }, _) => unlock::run(&context()?, &user),

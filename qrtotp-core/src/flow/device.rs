@@ -5,6 +5,22 @@ use crate::account::{CredentialId, Label, Name};
 use crate::audit::{AuditSink, Event, Kind, Subject};
 use crate::store::Store;
 
+/// The account's only device: the one that is meant where none was named. With `uid`, only of a record of that uid.
+///
+/// # Errors
+/// There is none, or there are several; the store.
+pub fn only_device(store: &impl Store, name: &Name, uid: Option<u32>) -> Result<CredentialId, AdminError> {
+    let account = store.load(name)?.filter(|account| uid.is_none_or(|uid| account.record.uid == uid));
+    match &*account.map(|account| account.record.credentials).unwrap_or_default() {
+        [] => Err(AdminError::NotEnrolled(name.clone())),
+        [only] => Ok(only.id),
+        several => {
+            let ids: Vec<String> = several.iter().map(|device| device.id.to_string()).collect();
+            Err(AdminError::SeveralDevices(name.clone(), ids.join(", ")))
+        }
+    }
+}
+
 /// Gives a device another label.
 ///
 /// # Errors

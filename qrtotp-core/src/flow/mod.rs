@@ -25,7 +25,7 @@ pub use account_part::{AccountPart, Due, Mark};
 pub use admin::{
     AdminError, Issue, Selection, issue_token, regenerate_recovery, revoke, revoke_token, unlock,
 };
-pub use device::rename_device;
+pub use device::{only_device, rename_device};
 pub use directory::{Directory, HostDirectory, LookupError, NOBODY, Person, host_name, logged_name};
 pub use enroll::{
     Authority, Codes, EnrollDialog, EnrollError, Enrolled, Enrollment, ExistingCode, Handed, Invitation,

@@ -1,12 +1,13 @@
 //! What people do to their own account where nothing is known of them but who they are: they prove a device first.
 
 use super::admin::{AdminError, Selection, revoke};
+use super::device::rename_device;
 use super::enroll::{Authority, Codes, EnrollDialog, EnrollError, permitted, replace_codes};
 use super::given::Given;
 use super::judge::{Judgement, Rules, settle};
 use super::refusal::Refusal;
 use super::{Dialog, Echo, NoAnswer};
-use crate::account::{Credential, Name, Standing};
+use crate::account::{Credential, CredentialId, Label, Name, Standing};
 use crate::audit::{AuditSink, Kind, Subject};
 use crate::clock::Clock;
 use crate::policy::Config;
@@ -101,6 +102,16 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
         self.must_be_enrolled()?;
         self.prove()?;
         revoke(self.store, self.name, which, self.clock.now(), self.subject, self.audit)
+    }
+
+    /// Gives a device of theirs another label, once one was proven: by their labels people know which one to revoke.
+    ///
+    /// # Errors
+    /// Nothing was proven; no such device; the store.
+    pub fn rename(mut self, id: CredentialId, label: &Label) -> Result<(), AdminError> {
+        self.must_be_enrolled()?;
+        self.prove()?;
+        rename_device(self.store, self.name, id, label, self.subject, self.audit)
     }
 }
 

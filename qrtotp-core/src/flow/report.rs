@@ -5,6 +5,7 @@ use super::judge::{Judgement, Proof};
 use super::refusal::Refusal;
 use crate::account::{Means, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
+use crate::text::clock_offset;
 
 impl Judgement {
     /// Records it: what follows for the account, then the decision as an event of `kind`.
@@ -38,7 +39,7 @@ impl Judgement {
                         Event::new(Kind::RecoveryUsed, subject).left(*left).emit(audit);
                     }
                     Proof::Resynchronized(id, label, seconds) => {
-                        let detail = format!("the device's clock is {seconds} s ahead of this host's");
+                        let detail = format!("the device's clock is {}", clock_offset(*seconds));
                         let event = Event::new(Kind::CredentialResynchronized, subject);
                         event.credential(*id, label.as_str()).detail(&detail).emit(audit);
                     }

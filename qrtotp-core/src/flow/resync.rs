@@ -5,12 +5,14 @@ use super::given::Given;
 use super::judge::{Judgement, Proof, Rules, settle};
 use super::refusal::Refusal;
 use super::{Dialog, Echo, NoAnswer};
-use crate::account::{CredentialId, Label, Means, Name, Record, State};
+use crate::account::{CredentialId, Label, Means, Name, Record, Standing, State};
 use crate::audit::{AuditSink, Kind, Subject};
 use crate::clock::Clock;
 use crate::otp::{Code, MAX_TARGETS, Step, Window, matching_step};
 use crate::policy::Config;
 use crate::store::{Store, StoreError};
+use crate::text::clock_offset;
+use std::fmt;
 use thiserror::Error;
 
 /// How far a clock may be off, in seconds.
@@ -19,6 +21,9 @@ const REACH: i64 = 600;
 /// Why a device was not resynchronised. Nothing but the count of failures was changed.
 #[derive(Debug, Error)]
 pub enum ResyncError {
+    /// Nothing there to resynchronise.
+    #[error("{0} is not enrolled; `qrtotp enroll {0}` enrols a device")]
+    NotEnrolled(Name),
     /// No answer.
     #[error("the dialogue ended; nothing was changed")]
     NoAnswer,
@@ -28,6 +33,14 @@ pub enum ResyncError {
          look at the phone's clock, wait for a new code, and try again"
     )]
     Refused(&'static str),
+    /// Too soon after wrong codes; these were not looked at.
+    #[error("too soon after wrong codes, so these were not looked at; wait {0} s and give two new ones")]
+    Throttled(u32),
+    /// Too many wrong codes; none is looked at.
+    #[error(
+        "codes are disabled after too many wrong ones; a recovery code at a login, or `qrtotp unlock`, lifts it"
+    )]
+    Disabled,
     /// The store said no.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -42,6 +55,13 @@ pub struct Resynchronized {
     pub ahead: i64,
 }
 
+impl fmt::Display for Resynchronized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, clock) = (self.credential, clock_offset(self.ahead));
+        write!(f, "Done: the clock of {id} is {clock}. From now on its codes are taken as its clock goes.")
+    }
+}
+
 /// Asks for two consecutive codes and keeps how far the device's clock is off. Both codes are used up.
 ///
 /// # Errors
@@ -54,6 +74,10 @@ pub fn resync<S: Store>(
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<Resynchronized, ResyncError> {
+    let account = store.load(name)?.map(|account| account.record);
+    if !account.is_some_and(|record| record.uid == uid && record.standing() == Standing::Enrolled) {
+        return Err(ResyncError::NotEnrolled(name.clone()));
+    }
     let mut ask = |prompt| dialog.ask(prompt, Echo::On).map_err(|NoAnswer| ResyncError::NoAnswer);
     let first = ask("The code that the app shows now: ")?;
     let second = ask("The next one, as soon as it shows it: ")?;
@@ -75,6 +99,8 @@ pub fn resync<S: Store>(
             Ok(Resynchronized { credential, ahead })
         }
         Judgement::Accepted { .. } => Err(ResyncError::Refused("unexpected")),
+        Judgement::Refused { why: Refusal::Throttled(seconds), .. } => Err(ResyncError::Throttled(seconds)),
+        Judgement::Refused { why: Refusal::Disabled, .. } => Err(ResyncError::Disabled),
         Judgement::Refused { why, .. } => Err(ResyncError::Refused(why.reason())),
     }
 }

@@ -52,6 +52,27 @@ pub enum Request {
         /// Which.
         which: Devices,
     },
+    /// Tell which devices there are.
+    Devices {
+        /// Whose.
+        user: String,
+        /// As JSON.
+        json: bool,
+    },
+    /// Give a device another label.
+    Rename {
+        /// Whose.
+        user: String,
+        /// Which; the only one where it is not said.
+        id: Option<CredentialId>,
+        /// What it is called from now on.
+        label: String,
+    },
+    /// Learn how far a device's clock is off.
+    Resync {
+        /// Whose.
+        user: String,
+    },
 }
 
 /// Which devices.
@@ -69,7 +90,7 @@ impl Request {
     /// True where the broker asks the person nothing.
     #[must_use]
     pub fn asks_nothing(&self) -> bool {
-        matches!(self, Self::Status { .. } | Self::Verify { .. })
+        matches!(self, Self::Status { .. } | Self::Devices { .. } | Self::Verify { .. })
     }
 
     /// Whose account it is about; empty: the caller's own.
@@ -80,7 +101,10 @@ impl Request {
             | Self::Status { user, .. }
             | Self::Verify { user, .. }
             | Self::Regenerate { user }
-            | Self::Revoke { user, .. } => user,
+            | Self::Revoke { user, .. }
+            | Self::Devices { user, .. }
+            | Self::Rename { user, .. }
+            | Self::Resync { user } => user,
         }
     }
 }
@@ -93,6 +117,9 @@ impl Message for Request {
             Self::Verify { .. } => 3,
             Self::Regenerate { .. } => 4,
             Self::Revoke { .. } => 5,
+            Self::Devices { .. } => 6,
+            Self::Rename { .. } => 7,
+            Self::Resync { .. } => 8,
         }
     }
 
@@ -102,7 +129,7 @@ impl Message for Request {
                 to.bytes(user.as_bytes());
                 to.bytes(label.as_bytes());
             }
-            Self::Status { user, json } => {
+            Self::Status { user, json } | Self::Devices { user, json } => {
                 to.bytes(user.as_bytes());
                 to.byte((*json).into());
             }
@@ -113,7 +140,12 @@ impl Message for Request {
                 to.byte((*nullok).into());
                 to.bytes(answer);
             }
-            Self::Regenerate { user } => to.bytes(user.as_bytes()),
+            Self::Regenerate { user } | Self::Resync { user } => to.bytes(user.as_bytes()),
+            Self::Rename { user, id, label } => {
+                to.bytes(user.as_bytes());
+                to.option(*id, |to, id| to.bytes(&id.to_bytes()));
+                to.bytes(label.as_bytes());
+            }
             Self::Revoke { user, which } => {
                 to.bytes(user.as_bytes());
                 match which {
@@ -142,21 +174,29 @@ impl Message for Request {
             },
             4 => Self::Regenerate { user: name(from, "user")? },
             5 => Self::Revoke { user: name(from, "user")?, which: devices(from)? },
+            6 => Self::Devices { user: name(from, "user")?, json: from.bool("json")? },
+            7 => Self::Rename {
+                user: name(from, "user")?,
+                id: from.option("id", |from| credential(from, "id"))?,
+                label: name(from, "label")?,
+            },
+            8 => Self::Resync { user: name(from, "user")? },
             other => return Err(FrameError::Kind(other)),
         })
     }
 }
 
+fn credential(from: &mut Fields<'_>, field: &'static str) -> Result<CredentialId, FrameError> {
+    let letters = from.bytes(6, field)?.try_into().map_err(|_| FrameError::Field(field))?;
+    CredentialId::from_bytes(letters).map_err(|_| FrameError::Field(field))
+}
+
 fn devices(from: &mut Fields<'_>) -> Result<Devices, FrameError> {
-    let wrong = FrameError::Field("which");
     match from.byte("which")? {
         0 => Ok(Devices::Only),
-        1 => {
-            let letters = from.bytes(6, "which")?.try_into().map_err(|_| wrong)?;
-            CredentialId::from_bytes(letters).map(Devices::One).map_err(|_| wrong)
-        }
+        1 => credential(from, "which").map(Devices::One),
         2 => Ok(Devices::All),
-        _ => Err(wrong),
+        _ => Err(FrameError::Field("which")),
     }
 }
 

@@ -28,6 +28,10 @@ fn requests() -> Vec<Request> {
         Request::Revoke { user: user(), which: Devices::Only },
         Request::Revoke { user: user(), which: Devices::One(id) },
         Request::Revoke { user: user(), which: Devices::All },
+        Request::Devices { user: user(), json: false },
+        Request::Rename { user: user(), id: None, label: "tablet".into() },
+        Request::Rename { user: user(), id: Some(id), label: String::new() },
+        Request::Resync { user: user() },
     ]
 }
 

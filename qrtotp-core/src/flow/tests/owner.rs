@@ -50,6 +50,25 @@ fn ones_own_device_goes_with_a_code_and_the_code_is_used_up() {
 }
 
 #[test]
+fn ones_own_device_gets_another_label_only_with_a_code() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    let (name, subject) = (World::name(), World::subject("alice"));
+    let id = only_device(&w.store, &name, Some(UID)).unwrap();
+    let label = Label::new("tablet");
+    let label_now = |w: &World| w.store.load(&name).unwrap().unwrap().record.credentials[0].label.clone();
+    owner(&mut w, &mut Human::says([say("q"), say("q"), say("q")]), &name, &subject)
+        .rename(id, &label)
+        .unwrap_err();
+    assert_ne!(label_now(&w), label);
+    let code = w.code(&secret, 0);
+    owner(&mut w, &mut Human::says([say(&code)]), &name, &subject).rename(id, &label).unwrap();
+    assert_eq!(label_now(&w), label);
+    assert!(w.log.0.last().unwrap().starts_with("event=credential_renamed"));
+    assert!(matches!(only_device(&w.store, &name, Some(UID + 1)), Err(AdminError::NotEnrolled(_))));
+}
+
+#[test]
 fn without_a_right_code_nothing_is_revoked_and_the_guesses_count() {
     let mut w = World::new();
     let secret = w.import(Params::default());

@@ -1,0 +1,79 @@
+//! `qrtotp device`, and `qrtotp revoke`: also for names that the host no longer knows.
+
+use super::status::each_account;
+use crate::cli::{Device, Rename, Revoke};
+use crate::context::{Context, named_or_self, record_name, syslog};
+use crate::error::{Exit, Failure};
+use qrtotp_core::account::{CredentialId, Label, Name, Standing};
+use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::flow::{self, Selection};
+use qrtotp_core::store::{FileStore, Store};
+use qrtotp_face::DeviceList;
+use std::io::Write;
+
+pub fn run(context: &Context, what: Device) -> Result<Exit, Failure> {
+    match what {
+        Device::List { user, json } => list(context, user, json),
+        Device::Rename(args) => rename(context, args),
+        Device::Revoke(args) => revoke(context, args),
+    }
+}
+
+fn list(context: &Context, user: Option<String>, json: bool) -> Result<Exit, Failure> {
+    let store = context.store()?;
+    let mut devices = DeviceList::default();
+    let exit = match user {
+        None => each_account(&store, |name, account| {
+            devices.add(name, account);
+            Ok(())
+        })?,
+        Some(typed) => {
+            let name = record_name(&typed, &store)?;
+            if let Some(account) = store.load(&name)? {
+                devices.add(&name, &account);
+            }
+            Exit::Done
+        }
+    };
+    devices.write(&mut std::io::stdout().lock(), json)?;
+    Ok(exit)
+}
+
+fn rename(context: &Context, args: Rename) -> Result<Exit, Failure> {
+    let typed = named_or_self(args.user, "device rename")?;
+    let store = context.store()?;
+    let name = record_name(&typed, &store)?;
+    let id = args.credential.map_or_else(|| only(&store, &name), Ok)?;
+    let label = Label::new(&args.label);
+    flow::rename_device(&store, &name, id, &label, &context.subject(name.as_str()), &mut syslog())
+        .map_err(|error| Failure::admin(&error, name.as_str()))?;
+    writeln!(std::io::stdout(), "{id} of {name} is called \"{}\" now.", label.as_str())?;
+    Ok(Exit::Done)
+}
+
+fn revoke(context: &Context, args: Revoke) -> Result<Exit, Failure> {
+    let typed = named_or_self(args.user, "revoke")?;
+    let store = context.store()?;
+    let name = record_name(&typed, &store)?;
+    let which = match (args.credential, args.all) {
+        (Some(id), _) => Selection::One(id),
+        (None, true) => Selection::All,
+        (None, false) => Selection::One(only(&store, &name)?),
+    };
+    let gone =
+        flow::revoke(&store, &name, which, SystemClock.now(), &context.subject(name.as_str()), &mut syslog())
+            .map_err(|error| Failure::admin(&error, name.as_str()))?;
+    let mut out = std::io::stdout().lock();
+    for credential in &gone {
+        writeln!(out, "Revoked {} of {name}.", credential.id)?;
+    }
+    if store.load(&name)?.is_some_and(|account| account.record.standing() == Standing::Revoked) {
+        writeln!(out, "{name} has no device left: logins are denied until `qrtotp enroll {name}`.")?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The one that is meant where none was named.
+fn only(store: &FileStore, name: &Name) -> Result<CredentialId, Failure> {
+    flow::only_device(store, name, None).map_err(|error| Failure::admin(&error, name.as_str()))
+}

@@ -1,0 +1,101 @@
+//! Devices as they are shown: never a secret.
+
+use qrtotp_core::account::{Credential, Mark, Name};
+use qrtotp_core::clock::UnixTime;
+use qrtotp_core::store::Account;
+use qrtotp_core::text::{clock_offset, utc};
+use serde::Serialize;
+use std::io::Write;
+
+/// A device.
+#[derive(Serialize)]
+pub(crate) struct CredentialView {
+    id: String,
+    label: String,
+    algorithm: &'static str,
+    digits: u8,
+    period: u32,
+    created: UnixTime,
+    last_used: Option<UnixTime>,
+    origin: &'static str,
+    /// Seconds by which its clock is taken to be ahead of the host's; below 0: behind.
+    clock_ahead_seconds: i64,
+}
+
+/// A device, and whose it is.
+#[derive(Serialize)]
+struct Owned {
+    user: String,
+    #[serde(flatten)]
+    credential: CredentialView,
+}
+
+/// The devices of some accounts.
+#[derive(Default, Serialize)]
+#[serde(transparent)]
+pub struct DeviceList(Vec<Owned>);
+
+impl DeviceList {
+    /// Adds those of an account.
+    pub fn add(&mut self, name: &Name, account: &Account) {
+        let credentials = CredentialView::all(account).into_iter();
+        self.0.extend(credentials.map(|credential| Owned { user: name.to_string(), credential }));
+    }
+
+    /// Writes them: as JSON, an array; for people, a line each.
+    ///
+    /// # Errors
+    /// `out` does not take it.
+    pub fn write(&self, out: &mut impl Write, json: bool) -> std::io::Result<()> {
+        if json {
+            serde_json::to_writer_pretty(&mut *out, self)?;
+            return out.write_all(b"\n");
+        }
+        if self.0.is_empty() {
+            writeln!(out, "No device is enrolled.")?;
+        }
+        self.0
+            .iter()
+            .try_for_each(|Owned { user, credential }| writeln!(out, "{user:<20} {}", credential.sentence()))
+    }
+}
+
+impl CredentialView {
+    pub(crate) fn all(account: &Account) -> Vec<Self> {
+        let devices = account.record.credentials.iter();
+        devices.map(|device| Self::new(device, account.state.mark(device.id))).collect()
+    }
+
+    fn new(credential: &Credential, mark: Option<&Mark>) -> Self {
+        let steps = mark.map_or(0, |mark| mark.drift);
+        Self {
+            id: credential.id.to_string(),
+            label: credential.label.as_str().to_owned(),
+            algorithm: credential.params.algorithm().as_str(),
+            digits: credential.params.digits(),
+            period: credential.params.period(),
+            created: credential.created,
+            last_used: mark.map(|mark| mark.last_used).filter(|at| *at != 0),
+            origin: credential.origin.as_str(),
+            clock_ahead_seconds: i64::from(steps) * i64::from(credential.params.period()),
+        }
+    }
+
+    pub(crate) fn sentence(&self) -> String {
+        let label = if self.label.is_empty() { String::new() } else { format!(" \"{}\"", self.label) };
+        let clock = match self.clock_ahead_seconds {
+            0 => String::new(),
+            seconds => format!(", clock {}", clock_offset(seconds)),
+        };
+        format!(
+            "{}{label}: {}, {} digits, {} s; {} {}, last used {}{clock}",
+            self.id,
+            self.algorithm,
+            self.digits,
+            self.period,
+            self.origin,
+            utc(self.created),
+            self.last_used.map_or("never".into(), utc),
+        )
+    }
+}

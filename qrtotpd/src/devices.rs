@@ -1,0 +1,77 @@
+//! Requests about devices: list, rename, revoke, resynchronise.
+
+use crate::request::{Ended, Served};
+use qrtotp_core::account::{Credential, CredentialId, Label, Standing};
+use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::flow::{self, ResyncError, Selection};
+use qrtotp_core::store::Store;
+use qrtotp_core::wire::{Devices, Say};
+use qrtotp_face::DeviceList;
+
+impl From<ResyncError> for Ended {
+    fn from(error: ResyncError) -> Self {
+        match error {
+            ResyncError::Store(error) => Self::Broken(error),
+            refused => Self::Refused(refused.to_string()),
+        }
+    }
+}
+
+impl Served<'_> {
+    pub fn devices(&mut self, json: bool) -> Result<Say, Ended> {
+        let mut devices = DeviceList::default();
+        if let Some(account) = self.load_own()? {
+            devices.add(&self.account.name, &account);
+        }
+        self.output(|text| devices.write(text, json))
+    }
+
+    pub fn rename(&mut self, id: Option<CredentialId>, label: &Label) -> Result<Say, Ended> {
+        let id = id.map_or_else(|| self.only_device(), Ok)?;
+        if self.caller.is_root() {
+            flow::rename_device(self.store, &self.account.name, id, label, self.subject, self.log)?;
+        } else {
+            self.owner().rename(id, label)?;
+        }
+        Ok(Say::Done(format!("{id} is called \"{}\" now.", label.as_str())))
+    }
+
+    pub fn revoke(&mut self, which: Devices) -> Result<Say, Ended> {
+        let which = match which {
+            Devices::One(id) => Selection::One(id),
+            Devices::All => Selection::All,
+            Devices::Only => Selection::One(self.only_device()?),
+        };
+        let gone = if self.caller.is_root() {
+            let name = &self.account.name;
+            flow::revoke(self.store, name, which, SystemClock.now(), self.subject, self.log)?
+        } else {
+            self.owner().revoke(which)?
+        };
+        let mut text: Vec<String> =
+            gone.iter().map(|Credential { id, .. }| format!("Revoked {id}.")).collect();
+        let standing = self.store.load(&self.account.name)?.map(|account| account.record.standing());
+        if standing == Some(Standing::Revoked) {
+            text.push("No device is left: logins are denied until an administrator issues a token.".into());
+        }
+        Ok(Say::Done(text.join("\n")))
+    }
+
+    /// The two codes are the proof, too.
+    pub fn resync(&mut self) -> Result<Say, Ended> {
+        let found = flow::resync(
+            (self.store, self.config),
+            (&self.account.name, self.account.uid),
+            &mut self.person,
+            &SystemClock,
+            self.subject,
+            self.log,
+        )?;
+        Ok(Say::Done(found.to_string()))
+    }
+
+    /// The one that is meant where none was named. Their ids are no secret to their owner.
+    fn only_device(&self) -> Result<CredentialId, Ended> {
+        Ok(flow::only_device(self.store, &self.account.name, Some(self.account.uid))?)
+    }
+}
