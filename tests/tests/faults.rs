@@ -23,6 +23,14 @@ fn a_login_where_one_call_fails_is_denied_or_done_and_the_next_one_works() {
 }
 
 #[test]
+fn a_file_that_cannot_be_closed_stops_no_command_that_makes_a_store() {
+    let deed = DEEDS.iter().find(|deed| deed.name == "import that makes key and store").unwrap();
+    let Swept { tried, wrong, .. } = sweep(deed, &|call| call == "close", Errors::One);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(tried["close"] >= 20, "{tried:?}");
+}
+
+#[test]
 fn a_write_that_claims_to_have_happened_is_found_out() {
     let host = Host::new(login(), State::Tmpfs("size=16m"));
     let states = host.states(|_| Vec::new());

@@ -136,14 +136,16 @@ fn prepare(path: &Path, key_dir: &Path) -> Result<(), StoreError> {
         }
     }
     let accounts_path = path.join(ACCOUNTS);
-    for entry in accounts_path.read_dir().map_err(|e| StoreError::std_io(&accounts_path, &e))? {
-        if entry.map_or(true, |entry| entry.file_name() != INNER) {
+    let accounts = open_private_dir(&root, ACCOUNTS, &accounts_path)?
+        .ok_or_else(|| StoreError::io(&accounts_path, Errno::ENOENT))?;
+    // Not std's: that panics where closing the directory fails.
+    for entry in entries(&accounts).map_err(|errno| StoreError::io(&accounts_path, errno))? {
+        let expected = |name: &[u8]| [&b"."[..], b"..", INNER.as_bytes()].contains(&name);
+        if !entry.is_ok_and(|entry| expected(entry.file_name().to_bytes())) {
             return Err(StoreError::MarkerLost(path.to_owned()));
         }
     }
     let marker = waiting_marker(root.as_fd(), path, key_dir)?;
-    let accounts = open_private_dir(&root, ACCOUNTS, &accounts_path)?
-        .ok_or_else(|| StoreError::io(&accounts_path, Errno::ENOENT))?;
     let inner = accounts_path.join(INNER);
     write_new(accounts.as_fd(), INNER, &inner, ANEW, marker.as_bytes())?;
     fsync(&accounts).map_err(|errno| StoreError::io(&inner, errno))?;
