@@ -17,8 +17,8 @@ use crate::{
 
 /// The committed figure.
 const FILE: &str = "xtask/bench/instructions.txt";
-/// How much more is no regression: other versions of the C library count a little differently.
-const TOLERANCE: f64 = 1.03;
+/// How much more is no regression: on another processor ciphers and the C library take other paths.
+const TOLERANCE: f64 = 1.1;
 
 /// Compares with the committed figure.
 ///
@@ -67,8 +67,8 @@ mod tests {
 
     #[test]
     fn a_login_that_has_become_more_expensive_fails_the_tests_and_says_how_to_renew_the_figure() {
-        assert!(compare(4.0, 4.1).is_ok() && compare(4.0, 1.0).is_ok());
-        let error = compare(4.0, 4.2).map_or_else(|error| error.to_string(), |()| String::new());
+        assert!(compare(4.0, 4.3).is_ok() && compare(4.0, 1.0).is_ok());
+        let error = compare(4.0, 4.5).map_or_else(|error| error.to_string(), |()| String::new());
         assert!(error.contains("cargo xtask bench --renew"), "{error}");
         assert!(compare(4.0, f64::NAN).is_err());
     }
