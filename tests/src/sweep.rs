@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     State,
-    deeds::{Deed, Host},
+    deeds::{DEEDS, Deed, Host},
     faults::{Fault, Place, WATCH, calls, effects, is_logging, is_own_stream},
     judge::States,
 };
@@ -69,6 +69,20 @@ pub fn sweep(deed: &'static Deed, wanted: &dyn Fn(&str) -> bool, errors: Errors)
         }
     }
     swept
+}
+
+/// What is found wrong with a login whose `pwrite64` writes nothing and claims that it did: something, or nothing else that is
+/// found right by the same means is worth anything.
+#[must_use]
+pub fn false_write() -> Vec<String> {
+    let host = Host::new(&DEEDS[0], State::Tmpfs("size=16m"));
+    let states = host.states(|_| Vec::new());
+    host.restore();
+    let fault = Fault { call: "pwrite64".to_owned(), nth: 1, effect: "retval=88" };
+    let strace = fault.strace();
+    let told = host.act(&strace.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(Fault::hit(&host.sandbox).is_some() && told.done, "{told:?}");
+    host.judge(&told, &states)
 }
 
 /// A guess at a recovery code is first counted, then looked at.

@@ -5,9 +5,8 @@
 use qrtotp_tests::{
     State,
     deeds::{DEEDS, Deed, Host},
-    faults::Fault,
     power::SWALLOWED,
-    sweep::{Errors, Swept, sweep},
+    sweep::{Errors, Swept, false_write, sweep},
 };
 
 fn login() -> &'static Deed {
@@ -32,14 +31,7 @@ fn a_file_that_cannot_be_closed_stops_no_command_that_makes_a_store() {
 
 #[test]
 fn a_write_that_claims_to_have_happened_is_found_out() {
-    let host = Host::new(login(), State::Tmpfs("size=16m"));
-    let states = host.states(|_| Vec::new());
-    host.restore();
-    let fault = Fault { call: "pwrite64".to_owned(), nth: 1, effect: "retval=88" };
-    let strace = fault.strace();
-    let told = host.act(&strace.iter().map(String::as_str).collect::<Vec<_>>());
-    assert!(Fault::hit(&host.sandbox).is_some() && told.done, "{told:?}");
-    let wrong = host.judge(&told, &states);
+    let wrong = false_write();
     assert!(wrong.iter().any(|wrong| wrong.contains("had been used")), "{wrong:?}");
 }
 

@@ -10,10 +10,9 @@ use std::{
 
 use anyhow::Result;
 use qrtotp_tests::{
-    State,
-    deeds::{DEEDS, Deed, Host},
-    faults::{Fault, LEFT_OUT},
-    sweep::{Errors, Swept, sweep},
+    deeds::{DEEDS, Deed},
+    faults::LEFT_OUT,
+    sweep::{Errors, Swept, false_write, sweep},
 };
 
 use super::Findings;
@@ -59,22 +58,11 @@ pub fn run() -> Result<Findings> {
         }
     });
     let results = results.into_inner().unwrap_or_default();
-    Ok(report(&results, planted(), began.elapsed().as_secs()))
+    Ok(report(&results, false_write(), began.elapsed().as_secs()))
 }
 
 fn piece_of(call: &str) -> usize {
     call.bytes().map(usize::from).sum::<usize>() % PIECES
-}
-
-/// A write that claims to have happened: what a login says then is not true, and must be found out.
-fn planted() -> Vec<String> {
-    let host = Host::new(&DEEDS[0], State::Tmpfs("size=16m"));
-    let states = host.states(|_| Vec::new());
-    host.restore();
-    let fault = Fault { call: "pwrite64".to_owned(), nth: 1, effect: "retval=88" };
-    let strace = fault.strace();
-    let told = host.act(&strace.iter().map(String::as_str).collect::<Vec<_>>());
-    host.judge(&told, &states)
 }
 
 fn report(results: &BTreeMap<&str, Swept>, planted: Vec<String>, seconds: u64) -> Findings {
