@@ -4,6 +4,8 @@ say() { printf '%s=%s\n' "$1" "$2"; }
 as_alice() { setpriv --reuid alice --regid alice --init-groups -- "$@"; }
 # One try at enrolment with this password; whether the key was shown.
 enrol() { case "$(printf '%s\nq\n' "$1" | as_alice timeout 60 qrtotp enroll --qr none 2>&1)" in *"Key: "*) echo key ;; *"needs your password"*) echo refused ;; *) echo other ;; esac; }
+# Waits, so many seconds at most, until the broker's unit is in this state.
+comes() { for _ in $(seq "$1"); do [ "$(systemctl is-active qrtotpd.service)" = "$2" ] && return; sleep 1; done; }
 override() { mkdir -p /etc/systemd/system/qrtotpd.service.d; cat >/etc/systemd/system/qrtotpd.service.d/proof.conf; systemctl daemon-reload; systemctl stop qrtotpd.service 2>/dev/null; }
 
 useradd --create-home --shell /bin/bash alice
@@ -71,10 +73,11 @@ ExecStart=
 ExecStart=/usr/sbin/qrtotpd --idle-exit 1
 F
 as_alice qrtotp status >/dev/null
-sleep 8
+comes 20 inactive
 say idle "$(systemctl is-active qrtotpd.service)"
 say again "$(as_alice qrtotp status | head -n 1)"
-systemctl kill --signal=KILL qrtotpd.service; sleep 2
+systemctl kill --signal=KILL qrtotpd.service
+comes 10 failed
 say after_a_crash "$(as_alice qrtotp status | head -n 1)"
 systemctl stop qrtotpd.service
 
@@ -85,5 +88,5 @@ chmod 755 /usr/sbin/qrtotpd
 as_alice timeout 5 qrtotp status >/dev/null
 say starts_in_5_s "$(wc -l </var/lib/qrtotp/starts)"
 say socket "$(systemctl is-active qrtotpd.socket)"
-mv /usr/sbin/qrtotpd.real /usr/sbin/qrtotpd; sleep 2
+mv /usr/sbin/qrtotpd.real /usr/sbin/qrtotpd
 say repaired "$(as_alice qrtotp status | head -n 1)"
