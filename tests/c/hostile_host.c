@@ -71,10 +71,6 @@ static void *log_in(void *data) {
     if (login->code)
         return NULL;
     login->code = pam_authenticate(login->handle, 0);
-    if (is("user-between-hooks"))
-        pam_set_item(login->handle, PAM_USER, "bobby");
-    if (is("user-between-hooks"))
-        printf("acct_mgmt=%d\n", pam_acct_mgmt(login->handle, 0));
     pam_end(login->handle, login->code);
     return NULL;
 }
