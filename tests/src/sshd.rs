@@ -2,7 +2,7 @@
 
 use std::process::{Child, Stdio};
 
-use crate::{Pty, Sandbox, pty::child_of};
+use crate::{Pty, Sandbox, pty::child_of, users::PASSWORD};
 
 const CONFIG: &str = "/etc/ssh/tests_sshd_config";
 const HOST_KEY: &str = "/etc/ssh/tests_host_key";
@@ -56,6 +56,16 @@ impl Sandbox {
     #[must_use]
     pub fn ssh(&self, user: &str, remote: &str) -> Pty {
         self.ssh_with(user, &["PubkeyAuthentication=no"], remote)
+    }
+
+    /// Such a client at the question for the code, having given the password.
+    #[must_use]
+    pub fn ssh_at_the_code_prompt(&self, user: &str, remote: &str) -> Pty {
+        let mut client = self.ssh(user, remote);
+        client.expect("assword: ");
+        client.send(PASSWORD);
+        client.expect("Verification code: ");
+        client
     }
 
     #[must_use]

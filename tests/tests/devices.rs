@@ -5,7 +5,6 @@ use qrtotp_tests::{
     Phone, Pty, Sandbox,
     broker::DEVICE_QUESTION,
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
-    users::PASSWORD,
 };
 
 const INSIDE: &str = "logged in";
@@ -24,11 +23,7 @@ fn half_minute_phone(sandbox: &Sandbox) -> Phone {
 }
 
 fn at_the_code_prompt(sandbox: &Sandbox) -> Pty {
-    let mut client = sandbox.ssh("alice", "echo logged in");
-    client.expect("assword: ");
-    client.send(PASSWORD);
-    client.expect("Verification code: ");
-    client
+    sandbox.ssh_at_the_code_prompt("alice", &format!("echo {INSIDE}"))
 }
 
 /// Logs in by ssh with this code, or does not.

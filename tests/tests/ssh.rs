@@ -12,13 +12,8 @@ fn host() -> Sandbox {
     sandbox
 }
 
-/// A client at the question for the code.
 fn at_the_code_prompt(sandbox: &Sandbox) -> Pty {
-    let mut client = sandbox.ssh("alice", "echo logged in");
-    client.expect("assword: ");
-    client.send(PASSWORD);
-    client.expect("Verification code: ");
-    client
+    sandbox.ssh_at_the_code_prompt("alice", &format!("echo {INSIDE}"))
 }
 
 #[test]
