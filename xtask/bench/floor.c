@@ -8,7 +8,7 @@
 #include <endian.h>
 #include <fcntl.h>
 #include <security/pam_ext.h>
-#include <security/pam_modules.h>
+#include "setcred.h"
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,12 +109,4 @@ int pam_sm_authenticate(pam_handle_t *handle, int flags, int argc, const char **
     }
     free(answer);
     return code;
-}
-
-int pam_sm_setcred(pam_handle_t *handle, int flags, int argc, const char **argv) {
-    (void)handle;
-    (void)flags;
-    (void)argc;
-    (void)argv;
-    return PAM_SUCCESS;
 }
