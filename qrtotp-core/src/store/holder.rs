@@ -30,8 +30,8 @@ struct Seen {
     process: OwnedFd,
 }
 
-/// Which thread has the lock, and when the account was last written. (A host with many threads may have it for long, but each
-/// time it lets go it has written.) Times the thread was switched out would not do: who freezes it decides those.
+/// Which thread has the lock, and when the account was last written. (A host with many threads may have it for long, but nearly
+/// each time it lets go it has written.) Times the thread was switched out would not do: who freezes it decides those.
 #[derive(PartialEq, Eq)]
 struct Sight {
     pid: i32,
