@@ -70,7 +70,7 @@ pub enum Command {
     ///
     /// With the last device the account is revoked: its logins are denied until it is enrolled again.
     Revoke(Revoke),
-    /// Forget counted failures, so that codes are looked at again
+    /// Forget counted failures, so that codes are looked at again, and an enrolment that sudo left out
     Unlock {
         /// Whose account
         user: String,

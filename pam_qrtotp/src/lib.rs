@@ -3,6 +3,7 @@
 //! A thin face on `qrtotp_core::flow`: what PAM hands over becomes owned values, the outcome becomes a PAM code. It
 //! starts no thread, keeps no descriptor, writes to no terminal, and a panic in it is a denial.
 
+mod after;
 mod alloc;
 mod args;
 mod host;
@@ -17,19 +18,13 @@ use pam::items::User;
 use pam::module::{PamHandle, PamHooks};
 use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::SystemClock;
-use qrtotp_core::flow::{
-    self, AccountPart, Dialog, Directory, Due, HostDirectory, Login, Outcome, UNAVAILABLE, host_name,
-    logged_name,
-};
+use qrtotp_core::flow::{Dialog, HostDirectory, Login, Outcome, UNAVAILABLE, logged_name};
 use qrtotp_core::policy::Source;
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[global_allocator]
 static ALLOCATOR: WipingAllocator = WipingAllocator::new();
-
-/// Services that ask nothing while a time stamp of theirs holds.
-const ASKS_SOMETIMES: [&str; 2] = ["sudo", "sudo-i"];
 
 struct QrTotp;
 
@@ -54,7 +49,7 @@ impl PamHooks for QrTotp {
     /// else we have no opinion.
     fn acct_mgmt(pamh: &mut PamHandle, args: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
         ALLOCATOR.shield();
-        guarded(pamh, |pamh| match account(pamh, &args, flags) {
+        guarded(pamh, |pamh| match after::account(pamh, &args, flags) {
             Outcome::Accepted | Outcome::Ignored => PamResultCode::PAM_IGNORE,
             Outcome::Denied => PamResultCode::PAM_PERM_DENIED,
         })
@@ -68,7 +63,7 @@ impl PamHooks for QrTotp {
     /// The last bar for somebody who was let pass to enrol and did not: sudo can be told to leave the account part out.
     fn sm_open_session(pamh: &mut PamHandle, args: Vec<&CStr>, _: PamFlag) -> PamResultCode {
         ALLOCATOR.shield();
-        guarded(pamh, |pamh| match session(pamh, &args) {
+        guarded(pamh, |pamh| match after::session(pamh, &args) {
             Outcome::Accepted | Outcome::Ignored => PamResultCode::PAM_IGNORE,
             // Not PAM_SESSION_ERR: sudo takes that for harmless.
             Outcome::Denied => PamResultCode::PAM_PERM_DENIED,
@@ -163,88 +158,6 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         subject,
     }
     .run()
-}
-
-/// The account part. Nearly always there is nothing to do.
-fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
-    mark::remember_us(pamh);
-    let due = mark::is_enrollment_due(pamh);
-    let mark = mark::read(pamh);
-    if mark.is_none() && !due {
-        return Outcome::Ignored;
-    }
-    let mut log = Log::new(pamh);
-    let subject = subject_now(pamh);
-    let mut host = Host::new(pamh, flags & PAM_SILENT != 0, &subject.user);
-    let Some(mark) = mark else {
-        let detail = "the mark of an enrolment is in the PAM environment only";
-        return refuse(&mut host, &mut log, &subject, "internal_error", detail);
-    };
-    let outcome = match Args::parse(words).map_err(|error| ("arguments_invalid", error.0)).and_then(|args| {
-        let source = Source::load(&args.config).map_err(|error| (error.reason(), error.to_string()))?;
-        let store = source.open_store().map_err(|error| (error.reason(), error.to_string()))?;
-        Ok((source, store))
-    }) {
-        // The code was right; the codes stay owed.
-        Err((_, detail)) if mark.due == Due::RecoveryCodes => {
-            log.debug(&detail);
-            Outcome::Ignored
-        }
-        Err((reason, detail)) => refuse(&mut host, &mut log, &subject, reason, &detail),
-        Ok((source, store)) => AccountPart {
-            mark: &mark,
-            config: &source.config,
-            store: &store,
-            directory: &HostDirectory,
-            host: &mut host,
-            host_name: &host_name(),
-            clock: &SystemClock,
-            audit: &mut log,
-            subject,
-        }
-        .run(),
-    };
-    match outcome {
-        Outcome::Denied if mark.due == Due::Enrollment => Outcome::Denied,
-        _ if mark::clear(pamh).is_err() => Outcome::Denied,
-        outcome => outcome,
-    }
-}
-
-/// The session part. Refuses whoever still carries the mark of an enrolment, and those of whom it would be left out.
-fn session(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
-    let mut subject = subject_now(pamh);
-    if let Some(mark) = mark::read(pamh) {
-        subject.user = mark.user; // sudo names whom it becomes by now
-    }
-    if !mark::is_enrollment_due(pamh) {
-        // With its account part left out, sudo's time stamp keeps the auth part away, too, the second time.
-        let unasked = ASKS_SOMETIMES.contains(&&*subject.service) && !mark::came_by(pamh);
-        if !unasked {
-            return Outcome::Ignored;
-        }
-        subject.user.clone_from(&subject.by);
-        match owes_enrollment(words, &subject.by) {
-            Ok(false) => return Outcome::Ignored,
-            Ok(true) => {}
-            Err((reason, detail)) => {
-                Event::login(&subject, Verdict::Denied, reason).detail(&detail).emit(&mut Log::new(pamh));
-                return Outcome::Denied;
-            }
-        }
-    }
-    let detail = "the account part of pam_qrtotp.so was left out; see docs/INSTALL.md";
-    Event::login(&subject, Verdict::Denied, "enrollment_due").detail(detail).emit(&mut Log::new(pamh));
-    Outcome::Denied
-}
-
-fn owes_enrollment(words: &[&CStr], user: &str) -> Result<bool, (&'static str, String)> {
-    let args = Args::parse(words).map_err(|error| ("arguments_invalid", error.0))?;
-    let source = Source::load(&args.config).map_err(|error| (error.reason(), error.to_string()))?;
-    let store = source.open_store().map_err(|error| (error.reason(), error.to_string()))?;
-    let person = HostDirectory.find(user).map_err(|error| ("lookup_failed", error.to_string()))?;
-    flow::owes_enrollment(&source.config, &store, person.as_ref())
-        .map_err(|error| (error.reason(), error.to_string()))
 }
 
 /// Something on our side is not as it must be: nobody gets in, and the log says what to do.

@@ -192,7 +192,53 @@ fn a_time_stamp_of_a_sudo_without_its_account_part_leads_nowhere() {
     bobby.give_password(PASSWORD);
     bobby.send(&phone.code());
     assert_eq!(bobby.failure().matches(INSIDE).count(), 2, "somebody with a device keeps the time stamp");
-    // Whom the admin lets in unasked are none of our business.
+    // Whom the admin lets in unasked are none of our business, but for what was refused them before.
+    sandbox.run(&["qrtotp", "unlock", "alice"]).success();
     sandbox.overwrite("/etc/sudoers.d/tests", "alice ALL=(ALL) NOPASSWD: ALL\n");
     sandbox.pty_unrecorded_as(Some("alice"), &["sudo", "echo", INSIDE]).success();
+}
+
+#[test]
+fn a_time_stamp_left_by_a_command_without_the_account_part_leads_no_other_command_in() {
+    let (sandbox, _) = host("sudo");
+    let sudoers = "alice ALL=(ALL) ALL\nDefaults timestamp_timeout=5, lecture=never, passwd_tries=1\n";
+    sandbox.overwrite("/etc/sudoers.d/tests", &format!("{sudoers}Defaults!/usr/bin/true !pam_acct_mgmt\n"));
+    let run = |commands: &str| sandbox.pty_unrecorded_as(Some("alice"), &["sh", "-c", commands]);
+    let mut alice = run("sudo /usr/bin/true; sudo echo logged in; exit 7");
+    alice.give_password(PASSWORD);
+    alice.send("");
+    let seen = alice.failure();
+    assert!(!seen.contains(INSIDE), "{seen}");
+    let _ = sandbox.log.wait(&[
+        "pam_qrtotp(sudo:account)",
+        "result=denied reason=enrollment_due user=alice",
+        "qrtotp unlock alice",
+    ]);
+    // What was refused stays so where the admin asks nothing ...
+    sandbox.overwrite("/etc/sudoers.d/tests", "alice ALL=(ALL) NOPASSWD: ALL\n");
+    assert!(!run("sudo echo logged in; exit 7").failure().contains(INSIDE));
+    // ... until they say otherwise, or somebody enrolled.
+    sandbox.run(&["qrtotp", "unlock", "alice"]).success();
+    run("sudo echo logged in").success();
+}
+
+#[test]
+fn an_enrolment_pays_what_a_command_without_the_account_part_left_owed() {
+    let (sandbox, _) = host("sudo");
+    let sudoers = "alice ALL=(ALL) ALL\nDefaults timestamp_timeout=0, lecture=never, passwd_tries=1\n";
+    sandbox.overwrite("/etc/sudoers.d/tests", &format!("{sudoers}Defaults!/usr/bin/true !pam_acct_mgmt\n"));
+    let sudo = |command: &str| sandbox.pty_unrecorded_as(Some("alice"), &["sudo", "sh", "-c", command]);
+    let mut refused = sandbox.pty_unrecorded_as(Some("alice"), &["sudo", "/usr/bin/true"]);
+    refused.give_password(PASSWORD);
+    refused.send("");
+    refused.failure();
+    assert_eq!(sandbox.read("/var/lib/qrtotp/due/alice"), "");
+    let mut alice = sudo("echo logged in");
+    alice.at_the_picture();
+    let phone = alice.take_key(&sandbox);
+    alice.confirm(&phone);
+    alice.success();
+    sandbox.run(&["qrtotp", "revoke", "alice"]).success();
+    sandbox.overwrite("/etc/sudoers.d/tests", "alice ALL=(ALL) NOPASSWD: ALL\n");
+    sudo("echo logged in").success();
 }

@@ -123,7 +123,7 @@ pub fn revoke<S: Store>(
     Ok(gone)
 }
 
-/// Forgets counted failures. Returns how many there were.
+/// Forgets counted failures, and that the account was led past an enrolment. Returns how many failures there were.
 ///
 /// # Errors
 /// No such account; the store.
@@ -134,13 +134,15 @@ pub fn unlock<S: Store>(
     audit: &mut impl AuditSink,
 ) -> Result<u32, AdminError> {
     let primary = store.update_primary(name, std::mem::take)?.failures;
+    let due = store.is_due(name)?;
+    store.set_due(name, false)?;
     let codes = store.update_state(name, |_, state| {
         let failures = state.throttle.failures();
         state.throttle.lift();
         failures
     })?;
     let failures = match codes {
-        None if primary == 0 => return Err(AdminError::NotEnrolled(name.clone())),
+        None if primary == 0 && !due => return Err(AdminError::NotEnrolled(name.clone())),
         codes => codes.unwrap_or(0).saturating_add(primary),
     };
     Event::new(Kind::ThrottleLifted, subject).reason("unlock").failures(failures).emit(audit);

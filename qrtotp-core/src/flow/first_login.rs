@@ -78,3 +78,21 @@ pub fn owes_enrollment(
     let account = store.load(&name)?;
     Ok(account.is_none_or(|account| account.record.standing() != Standing::Enrolled))
 }
+
+/// Whether somebody who was asked nothing now was let pass to enrol before, and led past it: what they passed then must
+/// let them in nowhere.
+///
+/// # Errors
+/// The store can't be trusted or read.
+pub fn was_led_past(store: &impl Store, person: Option<&Person>) -> Result<bool, StoreError> {
+    let Some(name) = person.and_then(|person| Name::new(&person.name).ok()) else { return Ok(false) };
+    if !store.is_due(&name)? {
+        return Ok(false);
+    }
+    let account = store.load(&name)?;
+    if account.is_none_or(|account| account.record.standing() != Standing::Enrolled) {
+        return Ok(true);
+    }
+    store.set_due(&name, false)?; // they enrolled in another way
+    Ok(false)
+}

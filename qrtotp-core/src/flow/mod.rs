@@ -31,7 +31,7 @@ pub use enroll::{
     Authority, Codes, EnrollDialog, EnrollError, Enrolled, Enrollment, ExistingCode, Handed, Invitation,
     Offer, Reply, Scanned,
 };
-pub use first_login::owes_enrollment;
+pub use first_login::{owes_enrollment, was_led_past};
 pub use import::{Import, Imported, import, would_import};
 pub use login::{Login, UNAVAILABLE};
 pub use login_host::{FirstPass, LoginHost, Options, Outcome};

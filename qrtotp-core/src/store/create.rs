@@ -15,7 +15,7 @@ use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::Mode;
 use nix::unistd::linkat;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const NEW: OFlag = OFlag::O_WRONLY.union(OFlag::O_CREAT).union(OFlag::O_EXCL).union(OFlag::O_CLOEXEC);
@@ -68,6 +68,22 @@ impl FileStore {
             }
             made
         })
+    }
+
+    /// A directory beside the accounts that is made when it is first needed, and its path.
+    pub(super) fn private_dir(&self, name: &str) -> Result<(OwnedFd, PathBuf), StoreError> {
+        let path = self.path.join(name);
+        if let Some(dir) = open_private_dir(&self.root, name, &path)? {
+            return Ok((dir, path));
+        }
+        self.check_marker()?; // nothing is made where a disk is not mounted
+        match mkdirat(&self.root, name, Mode::from_bits_truncate(0o700)) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(StoreError::io(path, errno)),
+        }
+        fsync(&self.root).map_err(|errno| StoreError::io(&path, errno))?;
+        let dir = open_private_dir(&self.root, name, &path)?;
+        Ok((dir.ok_or_else(|| StoreError::io(&path, Errno::ENOENT))?, path))
     }
 
     fn create_in(

@@ -201,4 +201,12 @@ impl Store for FileStore {
     fn update_primary<T>(&self, name: &Name, f: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError> {
         self.change_primary(name, f)
     }
+
+    fn is_due(&self, name: &Name) -> Result<bool, StoreError> {
+        self.due_is_noted(name)
+    }
+
+    fn set_due(&self, name: &Name, due: bool) -> Result<(), StoreError> {
+        self.note_due(name, due)
+    }
 }

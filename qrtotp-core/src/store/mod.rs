@@ -6,6 +6,7 @@
 mod create;
 mod critical;
 mod decoy;
+mod due;
 mod error;
 mod file;
 mod holder;
@@ -95,4 +96,16 @@ pub trait Store {
     /// # Errors
     /// The store can't be trusted or read, its lock was not to be had, or the new count could not be made durable.
     fn update_primary<T>(&self, name: &Name, f: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError>;
+
+    /// Whether it is noted that `name` was let pass to enrol and led past the enrolment. No part of the record either.
+    ///
+    /// # Errors
+    /// The store can't be trusted or read.
+    fn is_due(&self, name: &Name) -> Result<bool, StoreError>;
+
+    /// Notes that, or forgets it, durably.
+    ///
+    /// # Errors
+    /// As [`Store::is_due`]; it could not be made durable.
+    fn set_due(&self, name: &Name, due: bool) -> Result<(), StoreError>;
 }

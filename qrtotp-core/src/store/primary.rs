@@ -5,13 +5,11 @@ use super::critical::undisturbed;
 use super::file::FileStore;
 use super::lock::lock;
 use super::record::write_new;
-use super::sys::{fsync, mkdirat, renameat, unlinkat};
-use super::{Readers, StoreError, TrustError, open_file, open_private_dir, read_all};
+use super::sys::{fsync, renameat, unlinkat};
+use super::{Readers, StoreError, TrustError, open_file, read_all};
 use crate::account::{Lane, Name};
-use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,8 +27,7 @@ impl FileStore {
         name: &Name,
         mut f: impl FnMut(&mut Lane) -> T,
     ) -> Result<T, StoreError> {
-        let path = self.path.join(PRIMARY);
-        let dir = self.primary_dir(&path)?;
+        let (dir, path) = self.private_dir(PRIMARY)?;
         undisturbed(|| {
             let dir = lock(dir, WAIT)?;
             let old = read(dir.as_fd(), name, &path)?;
@@ -41,19 +38,6 @@ impl FileStore {
             }
             Ok(result)
         })
-    }
-
-    fn primary_dir(&self, path: &Path) -> Result<OwnedFd, StoreError> {
-        if let Some(dir) = open_private_dir(&self.root, PRIMARY, path)? {
-            return Ok(dir);
-        }
-        self.check_marker()?; // nothing is made where a disk is not mounted
-        match mkdirat(&self.root, PRIMARY, Mode::from_bits_truncate(0o700)) {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            Err(errno) => return Err(StoreError::io(path, errno)),
-        }
-        fsync(&self.root).map_err(|errno| StoreError::io(path, errno))?;
-        open_private_dir(&self.root, PRIMARY, path)?.ok_or_else(|| StoreError::io(path, Errno::ENOENT))
     }
 }
 

@@ -197,6 +197,14 @@ impl Store for Replay<'_> {
         unreachable!("none of them asks for a password")
     }
 
+    fn is_due(&self, _: &Name) -> Result<bool, StoreError> {
+        unreachable!("none of them is sudo")
+    }
+
+    fn set_due(&self, _: &Name, _: bool) -> Result<(), StoreError> {
+        unreachable!("none of them is sudo")
+    }
+
     fn pretend(&self, _: impl FnOnce(&Record, &mut State)) {}
 
     fn update_account<T>(
