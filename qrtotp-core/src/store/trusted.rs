@@ -1,12 +1,12 @@
-//! Opening files that decide who gets in. One way to do it: every directory from the root down is opened without
-//! following links, and must belong to root (or to ourselves) and be writable by nobody else.
+//! Opening files that decide who gets in. One way to do it: every directory from the root down is no link, belongs to
+//! root (or to ourselves) and is writable by nobody else.
 
 use super::sys::{Stat, fstat, lstatat, openat, pread};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag};
+use rustix::fs::CWD;
 use rustix::process::geteuid;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -92,7 +92,7 @@ fn check_owner(path: &Path, stat: &Stat) -> Result<(), TrustError> {
 fn check_directory(path: &Path, stat: &Stat) -> Result<(), TrustError> {
     check_owner(path, stat)?;
     let others_write = stat.st_mode & 0o022 != 0;
-    let sticky = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits() && stat.st_mode & 0o1000 != 0;
+    let sticky = file_type(stat) == SFlag::S_IFDIR && stat.st_mode & 0o1000 != 0;
     if others_write && !sticky {
         let why = "is a directory that others may write to; chmod go-w it";
         return Err(TrustError::Untrusted { path: path.to_owned(), why });
@@ -100,34 +100,44 @@ fn check_directory(path: &Path, stat: &Stat) -> Result<(), TrustError> {
     Ok(())
 }
 
-/// Opens a directory by an absolute path, checking each step of it.
+/// Opens a directory by an absolute path, checking each step of it from the root down: what was found to be ours or root's,
+/// in a directory where nobody else can replace it, is still the same when the path is walked once more to open it.
 ///
 /// # Errors
 /// A component is missing, a link, or writable by others.
 pub fn open_dir(path: &Path) -> Result<OwnedFd, TrustError> {
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
-    let mut walked = PathBuf::from("/");
     let mut components = path.components();
-    if components.next() != Some(Component::RootDir) {
+    let absolute = components.next() == Some(Component::RootDir);
+    if !absolute || components.any(|component| !matches!(component, Component::Normal(_))) {
         return Err(TrustError::Form(path.to_owned()));
     }
-    let mut dir =
-        openat(rustix::fs::CWD, "/", flags, Mode::empty()).map_err(|e| TrustError::io(&walked, e))?;
-    for component in components {
-        let Component::Normal(part) = component else { return Err(TrustError::Form(path.to_owned())) };
-        walked.push(part);
-        dir = openat(&dir, part, flags, Mode::empty()).map_err(|errno| match errno {
-            Errno::ENOTDIR if is_link(&dir, part) => TrustError::Link(walked.clone()),
-            errno => TrustError::io(&walked, errno),
-        })?;
-        let stat = fstat(&dir).map_err(|e| TrustError::io(&walked, e))?;
-        check_directory(&walked, &stat)?;
+    let mut walked = PathBuf::with_capacity(path.as_os_str().len() + 1);
+    walked.push("/");
+    for step in path.parent().into_iter().flat_map(Path::components).skip(1) {
+        walked.push(step);
+        let stat = lstatat(CWD, &walked).map_err(|errno| TrustError::io(&walked, errno))?;
+        match file_type(&stat) {
+            SFlag::S_IFDIR => check_directory(&walked, &stat)?,
+            SFlag::S_IFLNK => return Err(TrustError::Link(walked)),
+            _ => return Err(TrustError::io(&walked, Errno::ENOTDIR)),
+        }
     }
+    walked.extend(path.file_name()); // without a slash at its end, which would follow a link
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
+    let dir = openat(CWD, &walked, flags, Mode::empty()).map_err(|errno| match errno {
+        Errno::ENOTDIR if is_link(&walked) => TrustError::Link(walked.clone()),
+        errno => TrustError::io(&walked, errno),
+    })?;
+    check_directory(&walked, &fstat(&dir).map_err(|errno| TrustError::io(&walked, errno))?)?;
     Ok(dir)
 }
 
-fn is_link(dir: impl AsFd, name: &OsStr) -> bool {
-    lstatat(dir, name).is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFLNK.bits())
+fn file_type(stat: &Stat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
+}
+
+fn is_link(path: &Path) -> bool {
+    lstatat(CWD, path).is_ok_and(|stat| file_type(&stat) == SFlag::S_IFLNK)
 }
 
 /// Opens the directory `name` inside an open directory, which must be its owner's alone: whoever can open it could hold
@@ -287,7 +297,12 @@ mod tests {
         let root = scratch();
         std::fs::create_dir(root.path().join("real")).unwrap();
         symlink(root.path().join("real"), root.path().join("link")).unwrap();
-        assert!(matches!(open_dir(&root.path().join("link")), Err(TrustError::Link(_))));
+        std::fs::create_dir(root.path().join("real/inner")).unwrap();
+        for path in ["link", "link/", "link/inner"] {
+            let opened = open_dir(&root.path().join(path));
+            assert!(matches!(&opened, Err(TrustError::Link(at)) if at.ends_with("link")), "{opened:?}");
+        }
+        assert!(open_dir(&root.path().join("real/inner/")).is_ok());
         std::fs::write(root.path().join("file"), "x").unwrap();
         symlink("file", root.path().join("alias")).unwrap();
         let dir = open_dir(root.path()).unwrap();
