@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes of the arena; a login holds some ten thousand of them while it waits for its answer.
 const ARENA: usize = 2 * 1024 * 1024;
+const PAGE: usize = 4096;
 /// Classes of 16, 32, … 262,144 bytes.
 const CLASSES: usize = 15;
 const SMALLEST: usize = 16;
@@ -66,11 +67,11 @@ impl WipingAllocator {
         if self.shielded.swap(true, Ordering::Relaxed) {
             return;
         }
-        let arena = self.arena.0.get().cast::<libc::c_void>();
-        // SAFETY: the range is exactly our own arena, page-aligned; neither call changes what is in it.
+        let (start, length) = zeroed_pages();
+        // SAFETY: the range is our own image's, page-aligned; neither call changes what is in it.
         unsafe {
-            keep_out_of_dumps(arena, ARENA);
-            libc::syscall(libc::SYS_mlock2, arena, ARENA, libc::MLOCK_ONFAULT);
+            keep_out_of_dumps(start, length);
+            libc::syscall(libc::SYS_mlock2, start, length, libc::MLOCK_ONFAULT);
         }
     }
 
@@ -188,6 +189,19 @@ pub(crate) fn wipe_stack() {
     }
 }
 
+/// The whole pages of our image that begin as zeros, the arena among them. The kernel has them as one mapping, which a part
+/// of it would split at every login.
+fn zeroed_pages() -> (*mut libc::c_void, usize) {
+    unsafe extern "C" {
+        // The linker's.
+        static __bss_start: u8;
+        static _end: u8;
+    }
+    let page = |symbol: *const u8| symbol.addr().next_multiple_of(PAGE);
+    let (start, end) = (page(&raw const __bss_start), page(&raw const _end));
+    ((&raw const __bss_start).with_addr(start).cast_mut().cast(), end - start)
+}
+
 // SAFETY: blocks are at least as large and as aligned as asked, distinct while they live, and stay valid until freed.
 unsafe impl GlobalAlloc for WipingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -197,7 +211,7 @@ unsafe impl GlobalAlloc for WipingAllocator {
                 return block;
             }
         }
-        if layout.align() > 4096 {
+        if layout.align() > PAGE {
             return ptr::null_mut();
         }
         // SAFETY: an anonymous private mapping at an address of the kernel's choice touches nothing that exists.

@@ -129,3 +129,15 @@ fn the_largest_record_and_configuration_are_read_within_the_arena() {
     let used = ALLOCATOR.with_book(|book| book.used).unwrap();
     assert!(used + LARGEST < ARENA, "{used} of {ARENA} bytes");
 }
+
+#[test]
+fn the_pages_that_are_shielded_hold_the_arena_and_begin_and_end_where_a_mapping_does() {
+    static HEAP: WipingAllocator = WipingAllocator::new();
+    let (start, length) = zeroed_pages();
+    let pages = start.addr()..start.addr() + length;
+    let arena = HEAP.arena.0.get().addr();
+    assert!(pages.contains(&arena) && pages.contains(&(arena + ARENA - 1)), "{pages:x?} {arena:x}");
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let whole = format!("{:x}-{:x} ", pages.start, pages.end);
+    assert!(maps.lines().any(|line| line.starts_with(&whole)), "{whole}: {maps}");
+}
