@@ -70,10 +70,26 @@ fn where_a_token_is_needed_only_a_live_one_enrols_and_an_ended_one_is_refused_by
     let _ = sandbox.log.wait(&["event=token_consumed user=alice service=su"]);
     // Its device is gone, and it is used up: no second one comes of it.
     sandbox.run(&["qrtotp", "revoke", "alice", "--all"]).success();
-    is_denied(&sandbox, "revoked");
+    is_denied(&sandbox, "token_consumed");
     assert!(sandbox.run(&["qrtotp", "token", "show", "alice"]).success().stdout.contains("consumed"));
+    issue(&sandbox, &["--expires", "1s"]);
+    clock::pause(Duration::from_millis(2100));
+    is_denied(&sandbox, "token_expired");
+    issue(&sandbox, &[]);
+    sandbox.run(&["qrtotp", "token", "revoke", "alice"]).success();
+    is_denied(&sandbox, "token_revoked");
+    let revoked = "detail=\"all devices of the account were revoked\"";
+    let _ = sandbox.log.wait(&["reason=token_revoked user=alice service=su", revoked]);
     issue(&sandbox, &[]);
     entered(&sandbox, "alice").expect(CHOICES);
+}
+
+#[test]
+fn a_revoked_account_without_a_token_is_denied_as_revoked() {
+    let sandbox = with_tokens();
+    sandbox.import("alice");
+    sandbox.run(&["qrtotp", "revoke", "alice", "--all"]).success();
+    is_denied(&sandbox, "revoked");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What becomes of an account without a credential: who may enrol at login, and who gets in without for a while.
 
-use super::Person;
-use crate::account::{Name, Record, Standing, TokenState};
+use super::{EnrollError, Person};
+use crate::account::{Name, Record, Standing, TokenRefusal, TokenState};
 use crate::clock::UnixTime;
 use crate::policy::{Config, FirstLogin};
 use crate::store::{Store, StoreError};
@@ -15,6 +15,8 @@ pub(super) enum Entry {
     Allow { days: i64 },
     /// Nothing, with the reason's word.
     Deny(&'static str),
+    /// Nothing, for the token says no.
+    Refuse(TokenRefusal),
 }
 
 /// Decides for an account that has no credential. `None`: there is no record.
@@ -28,17 +30,15 @@ pub(super) fn entry(config: &Config, record: Option<&Record>, now: UnixTime) -> 
     });
     let by_token = || match issued {
         Some(_) if resumable => Entry::Enroll,
-        Some(token) => {
-            token.check(now).map_or_else(|refusal| Entry::Deny(refusal.as_str()), |()| Entry::Enroll)
-        }
+        Some(token) => token.check(now).map_or_else(Entry::Refuse, |()| Entry::Enroll),
         None => Entry::Deny("no_token"),
     };
     let first_login = config.defaults.first_login;
     match (record.map_or(Standing::Unenrolled, Record::standing), first_login) {
         (Standing::Enrolled, _) => Entry::Deny("enrolled_meanwhile"),
         (Standing::Revoked, FirstLogin::Enroll | FirstLogin::Token) => match by_token() {
-            Entry::Enroll => Entry::Enroll,
-            Entry::Allow { .. } | Entry::Deny(_) => Entry::Deny("revoked"),
+            Entry::Deny(_) => Entry::Deny("revoked"),
+            by_token => by_token,
         },
         (Standing::Revoked, FirstLogin::Deny | FirstLogin::Allow) => Entry::Deny("revoked"),
         (Standing::Unenrolled, FirstLogin::Deny) => Entry::Deny("not_enrolled"),
@@ -48,7 +48,7 @@ pub(super) fn entry(config: &Config, record: Option<&Record>, now: UnixTime) -> 
             Some(token) if matches!(token.state, TokenState::Revoked(_)) => by_token(),
             Some(token) if token.is_live(now) && token.issued_by.is_some() => by_token(),
             Some(token) if token.is_live(now) && !resumable => {
-                token.check(now).map_or_else(|refusal| Entry::Deny(refusal.as_str()), |()| Entry::Enroll)
+                token.check(now).map_or_else(Entry::Refuse, |()| Entry::Enroll)
             }
             Some(_) | None => Entry::Enroll,
         },
@@ -58,6 +58,16 @@ pub(super) fn entry(config: &Config, record: Option<&Record>, now: UnixTime) -> 
                 days => Entry::Allow { days },
             }
         }
+    }
+}
+
+/// What says no where `otherwise` would: a token that was issued for the account and has ended is named, whatever
+/// `first_login` says. For people who are known to be the account's own, never for a stranger at a prompt.
+pub(super) fn ended(record: Option<&Record>, now: UnixTime, otherwise: &'static str) -> EnrollError {
+    let token = record.and_then(|record| record.token.clone()).filter(|token| token.issued_by.is_some());
+    match token.map(|mut token| token.refuse_ended(now)) {
+        Some(Err(refusal)) => refusal.into(),
+        Some(Ok(())) | None => EnrollError::NotAllowed(otherwise),
     }
 }
 

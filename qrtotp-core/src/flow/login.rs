@@ -256,6 +256,11 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         match entry(self.config, record.as_ref(), self.clock.now()) {
             Entry::Enroll => {}
             Entry::Deny(reason) => return self.finish(Verdict::Denied, reason, ""),
+            Entry::Refuse(refusal) => {
+                let revoked = record.is_some_and(|record| record.standing() == Standing::Revoked);
+                let detail = if revoked { "all devices of the account were revoked" } else { "" };
+                return self.finish(Verdict::Denied, refusal.as_str(), detail);
+            }
             // Only while `let_pass` looked at it: the day has just begun.
             Entry::Allow { .. } => return self.finish(Verdict::Denied, "grace_over", ""),
         }

@@ -6,7 +6,7 @@ use crate::account::{Record, Standing};
 use crate::audit::AuditSink;
 use crate::clock::{Clock, UnixTime};
 use crate::flow::Owner;
-use crate::flow::first_login::{Entry, entry};
+use crate::flow::first_login::{Entry, ended, entry};
 use crate::policy::Config;
 use crate::store::{Account, Store};
 
@@ -61,12 +61,13 @@ pub(in crate::flow) fn permitted(
         Authority::PrimaryFactor => match entry(config, record, now) {
             Entry::Enroll => Ok(()),
             Entry::Allow { .. } => Ok(()), // the grace ends sooner for those who are ready
-            Entry::Deny(reason) => Err(EnrollError::NotAllowed(reason)),
+            Entry::Deny(reason) => Err(ended(record, now, reason)),
+            Entry::Refuse(refusal) => Err(refusal.into()),
         },
         Authority::TokenCode => {
             let token = record.and_then(|record| record.token.as_ref());
             let token = token.filter(|token| token.is_live(now) && token.binding.is_some());
-            token.map(|_| ()).ok_or(EnrollError::NotAllowed("no_token_code"))
+            token.map(|_| ()).ok_or_else(|| ended(record, now, "no_token_code"))
         }
     }
 }
@@ -81,14 +82,15 @@ pub(super) fn may_begin(
 ) -> Result<(), EnrollError> {
     match (authority, record.map_or(Standing::Unenrolled, Record::standing)) {
         (Authority::Admin(_), _) | (_, Standing::Enrolled) => Ok(()),
-        (Authority::TokenCode, _) => Err(EnrollError::NotAllowed("no_token_code")),
+        (Authority::TokenCode, _) => Err(ended(record, now, "no_token_code")),
         // What an administrator took back meanwhile, no default gives again.
         (Authority::PrimaryFactor, _) => match entry(config, record, now) {
             Entry::Enroll | Entry::Allow { .. } if record.is_none_or(|record| record.revoked.is_none()) => {
                 Ok(())
             }
             Entry::Enroll | Entry::Allow { .. } => Err(EnrollError::NotAllowed("no_token")),
-            Entry::Deny(reason) => Err(EnrollError::NotAllowed(reason)),
+            Entry::Deny(reason) => Err(ended(record, now, reason)),
+            Entry::Refuse(refusal) => Err(refusal.into()),
         },
     }
 }

@@ -1,5 +1,6 @@
 //! The auth part for accounts without a credential: whom it marks for an enrolment, and whom it lets pass.
 use super::*;
+use crate::account::TokenRefusal;
 use crate::policy::FirstLogin;
 use crate::store::Store;
 
@@ -132,6 +133,46 @@ fn a_token_is_refused_by_name_at_login() {
     w.pass(lifetime.as_seconds());
     assert_eq!(login(&mut w, &mut newcomer()), Outcome::Denied);
     assert_eq!(w.reason(), "token_expired");
+}
+
+/// A token for alice that has ended so.
+pub(super) fn end_token(w: &mut World, end: TokenRefusal) {
+    let (name, subject, now) = (World::name(), World::subject("root"), w.clock.now());
+    let lifetime = w.config.enroll.token_lifetime;
+    let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: Some(lifetime) };
+    issue_token(&w.store, &issue, now, &subject, &mut w.log).unwrap();
+    match end {
+        TokenRefusal::Expired => w.pass(lifetime.as_seconds()),
+        TokenRefusal::Revoked => {
+            revoke_token(&w.store, &name, now, &subject, &mut w.log).unwrap();
+        }
+        _ => w
+            .store
+            .update_account(&name, |slot| {
+                let token = slot.as_mut().unwrap().record.token.as_mut().unwrap();
+                token.show(now).and_then(|()| token.consume(now)).unwrap();
+            })
+            .unwrap(),
+    }
+}
+
+#[test]
+fn a_revoked_accounts_token_is_refused_by_name_at_login_and_the_log_says_what_was_revoked() {
+    for first_login in [FirstLogin::Enroll, FirstLogin::Token] {
+        for end in [TokenRefusal::Expired, TokenRefusal::Revoked, TokenRefusal::Consumed] {
+            let mut w = world(first_login);
+            w.import(Params::default());
+            let subject = World::subject("root");
+            revoke(&w.store, &World::name(), Selection::All, START, &subject, &mut w.log).unwrap();
+            end_token(&mut w, end);
+            let mut human = newcomer();
+            assert_eq!(login(&mut w, &mut human), Outcome::Denied);
+            assert_eq!(w.reason(), end.as_str());
+            let line = w.log.0.last().unwrap();
+            assert!(line.contains("detail=\"all devices of the account were revoked\""), "{line}");
+            assert!(human.shown.is_empty(), "only the log says so: {:?}", human.shown);
+        }
+    }
 }
 
 #[test]

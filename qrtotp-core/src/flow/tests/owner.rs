@@ -1,6 +1,7 @@
 //! What people change on their own account: never without a code.
+use super::first_login::end_token;
 use super::*;
-use crate::account::RecoveryCode;
+use crate::account::{RecoveryCode, TokenRefusal};
 use crate::policy::FirstLogin;
 use crate::store::Store;
 
@@ -159,6 +160,7 @@ fn a_primary_factor_that_would_not_be_enough_is_refused_before_it_is_asked_for()
     issue_token(&w.store, &issue, w.clock.now(), &subject, &mut w.log).unwrap();
     revoke_token(&w.store, &name, w.clock.now(), &subject, &mut w.log).unwrap();
     assert_eq!(why(&mut w), Some("token_revoked"), "what was taken back");
+    let mut w = World::new();
     w.import(Params::default());
     let now = w.clock.now();
     crate::flow::revoke(&w.store, &name, Selection::All, now, &subject, &mut w.log).unwrap();
@@ -166,4 +168,31 @@ fn a_primary_factor_that_would_not_be_enough_is_refused_before_it_is_asked_for()
     let mut other = Human::says([]);
     let refused = Owner { uid: UID + 1, ..owner(&mut w, &mut other, &name, &subject) }.authority();
     assert!(matches!(refused, Err(EnrollError::UidChanged)), "{refused:?}");
+}
+
+#[test]
+fn an_issued_token_that_has_ended_is_refused_by_name_whatever_first_login_says() {
+    let (name, subject) = (World::name(), World::subject("alice"));
+    for first_login in [FirstLogin::Deny, FirstLogin::Token, FirstLogin::Enroll, FirstLogin::Allow] {
+        for end in [TokenRefusal::Expired, TokenRefusal::Revoked, TokenRefusal::Consumed] {
+            for revoked in [false, true] {
+                let mut w = World::new();
+                w.config.defaults.first_login = first_login;
+                if revoked {
+                    w.import(Params::default());
+                    let now = w.clock.now();
+                    crate::flow::revoke(&w.store, &name, Selection::All, now, &subject, &mut w.log).unwrap();
+                }
+                end_token(&mut w, end);
+                let refused = owner(&mut w, &mut Human::says([]), &name, &subject).authority();
+                // Where whoever gives the password may enrol anyhow, a token that ran out takes nothing away.
+                let needless = first_login == FirstLogin::Enroll && !revoked && end != TokenRefusal::Revoked;
+                match refused {
+                    Ok(Authority::PrimaryFactor) if needless => {}
+                    Err(EnrollError::Token(said)) if !needless && said == end => {}
+                    other => panic!("{first_login:?}, {end:?}, account revoked: {revoked}: {other:?}"),
+                }
+            }
+        }
+    }
 }

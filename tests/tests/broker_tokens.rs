@@ -1,0 +1,59 @@
+//! Tokens that have ended, and people who come to the broker with them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::Duration;
+
+use qrtotp_tests::{Sandbox, broker::TOKEN_QUESTION, clock};
+
+/// `alice` is told what became of her token, asked nothing, and the log names it.
+fn is_refused(sandbox: &Sandbox, told: &str, reason: &str) {
+    let seen = sandbox.log.lines().len();
+    let shown = sandbox.own("alice", &["enroll"]).failure();
+    assert!(shown.contains(told), "{reason}: {shown}");
+    assert!(!shown.contains("assword: ") && !shown.contains(TOKEN_QUESTION), "{reason}: {shown}");
+    let refused = format!("event=enrollment_refused reason={reason} user=alice service=qrtotpd");
+    let _ = sandbox.log.wait_after(seen, &[&refused, "by=alice"]);
+}
+
+fn run_out(sandbox: &Sandbox) {
+    sandbox.run(&["qrtotp", "token", "issue", "alice", "--expires", "1s"]).success();
+    clock::pause(Duration::from_millis(2100));
+}
+
+fn take_back(sandbox: &Sandbox) {
+    sandbox.run(&["qrtotp", "token", "issue", "alice"]).success();
+    sandbox.run(&["qrtotp", "token", "revoke", "alice"]).success();
+}
+
+#[test]
+fn a_consumed_expired_or_revoked_token_is_refused_by_name_and_logged() {
+    for first_login in ["deny", "token"] {
+        let sandbox = Sandbox::with_broker(&format!("[defaults]\nfirst_login = \"{first_login}\"\n"));
+        let _broker = sandbox.start_broker();
+        run_out(&sandbox);
+        is_refused(&sandbox, "token has expired", "token_expired");
+        take_back(&sandbox);
+        is_refused(&sandbox, "token was revoked", "token_revoked");
+        let (mut pty, phone) = sandbox.enrol_by_token("alice");
+        pty.finish_enrolment(&sandbox, &phone);
+        // A second one of its own: the token is used up, and the device is gone.
+        sandbox.run(&["qrtotp", "revoke", "alice", "--all"]).success();
+        is_refused(&sandbox, "token was already used", "token_consumed");
+        run_out(&sandbox);
+        is_refused(&sandbox, "token has expired", "token_expired");
+        take_back(&sandbox);
+        is_refused(&sandbox, "token was revoked", "token_revoked");
+        let (mut pty, phone) = sandbox.enrol_by_token("alice");
+        pty.finish_enrolment(&sandbox, &phone);
+    }
+}
+
+#[test]
+fn whoever_never_had_a_token_is_told_to_ask_for_one() {
+    let sandbox = Sandbox::with_broker("");
+    let _broker = sandbox.start_broker();
+    is_refused(&sandbox, "ask for an enrolment token", "not_enrolled");
+    sandbox.import("alice");
+    sandbox.run(&["qrtotp", "revoke", "alice", "--all"]).success();
+    is_refused(&sandbox, "ask for an enrolment token", "revoked");
+}
