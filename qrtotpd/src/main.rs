@@ -14,6 +14,7 @@ mod remote;
 mod request;
 mod seats;
 mod session;
+mod talk;
 mod turns;
 mod verify;
 

@@ -2,13 +2,13 @@
 //! The only unsafe code of the broker.
 #![allow(unsafe_code)]
 
+use crate::talk::{Outcome, Talk};
 use nix::sys::signal::Signal;
-use qrtotp_core::audit::Verdict;
 use qrtotp_core::clock::Deadline;
 use qrtotp_core::flow::Echo;
 use qrtotp_core::text::clean;
-use qrtotp_core::wire::{Answer, Line, Say};
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use qrtotp_core::wire::Line;
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::ptr;
@@ -21,8 +21,6 @@ const SERVICE: &CStr = c"qrtotp";
 const TIME: Duration = Duration::from_secs(600);
 /// What libpam itself allows in one call (PAM_MAX_NUM_MSG).
 const MESSAGES: usize = 32;
-/// Longest answer and its end (PAM_MAX_RESP_SIZE).
-const ANSWER: usize = 512;
 
 const PAM_SUCCESS: c_int = 0;
 const PAM_BUF_ERR: c_int = 5;
@@ -33,6 +31,7 @@ const PAM_ERROR_MSG: c_int = 3;
 const PAM_TEXT_INFO: c_int = 4;
 const PAM_USER: c_int = 2;
 const PAM_RUSER: c_int = 8;
+const PAM_FAIL_DELAY: c_int = 10;
 const PAM_DISALLOW_NULL_AUTHTOK: c_int = 1;
 
 #[repr(C)]
@@ -70,19 +69,13 @@ unsafe extern "C" {
     fn pam_get_item(handle: *const Handle, kind: c_int, item: *mut *const c_void) -> c_int;
     fn pam_authenticate(handle: *mut Handle, flags: c_int) -> c_int;
     fn pam_acct_mgmt(handle: *mut Handle, flags: c_int) -> c_int;
+    fn pam_strerror(handle: *mut Handle, code: c_int) -> *const c_char;
     fn pam_end(handle: *mut Handle, status: c_int) -> c_int;
 }
 
 unsafe extern "C" {
     fn calloc(count: usize, size: usize) -> *mut c_void;
     fn free(memory: *mut c_void);
-}
-
-/// Whom the modules' questions go to.
-struct Talk {
-    line: Line,
-    /// A hidden question got an answer that was not empty. A stack that succeeds without one has proven nothing.
-    answered: bool,
 }
 
 /// The child: asks libpam about `name` and says what came of it.
@@ -94,37 +87,59 @@ pub fn child(name: &str) -> ExitCode {
     let (Ok(socket), Ok(user)) = (std::io::stdin().as_fd().try_clone_to_owned(), CString::new(name)) else {
         return ExitCode::FAILURE;
     };
-    let mut talk = Talk { line: Line::new(socket, Deadline::after(TIME)), answered: false };
-    let succeeded = check(&user, &mut talk);
-    let verdict = if succeeded && talk.answered { Verdict::Accepted } else { Verdict::Denied };
-    match talk.line.send(&Say::Verdict(verdict)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    let mut talk = Talk::new(Line::new(socket, Deadline::after(TIME)));
+    let outcome = check(&user, &mut talk);
+    talk.conclude(outcome).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
-/// True if the service's auth and account parts succeed for `user`.
-fn check(user: &CStr, talk: &mut Talk) -> bool {
-    let conversation = Conversation { converse, data: ptr::from_mut(talk).cast() };
+/// What the service's auth and account parts say about `user`.
+fn check(user: &CStr, talk: &mut Talk) -> Outcome {
+    let talk = ptr::from_mut(talk);
+    let conversation = Conversation { converse, data: talk.cast() };
     let mut handle = ptr::null_mut();
     // SAFETY: all pointers live until pam_end; libpam copies the strings and the struct.
     if unsafe { pam_start(SERVICE.as_ptr(), user.as_ptr(), &raw const conversation, &raw mut handle) }
         != PAM_SUCCESS
     {
-        return false;
+        return Outcome::Wrong;
     }
-    // SAFETY: the handle is what pam_start gave, used by this thread alone; the item is a C string, which libpam copies.
+    // SAFETY: the handle is what pam_start gave, used by this thread alone; the items are a C string, which libpam copies,
+    // and a function that is there for ever.
     let status = unsafe {
         pam_set_item(handle, PAM_RUSER, user.as_ptr().cast());
-        match pam_authenticate(handle, PAM_DISALLOW_NULL_AUTHTOK) {
-            PAM_SUCCESS => pam_acct_mgmt(handle, PAM_DISALLOW_NULL_AUTHTOK),
-            refused => refused,
-        }
+        pam_set_item(handle, PAM_FAIL_DELAY, delay as *const c_void);
+        pam_authenticate(handle, PAM_DISALLOW_NULL_AUTHTOK)
+    };
+    if status != PAM_SUCCESS {
+        // SAFETY: the handle is not used any more.
+        unsafe { pam_end(handle, status) };
+        return Outcome::Wrong;
+    }
+    // SAFETY: as above; libpam does not use `talk` between two calls. pam_strerror gives a C string that is there for ever.
+    let (status, why) = unsafe {
+        (*talk).over = true;
+        let status = pam_acct_mgmt(handle, PAM_DISALLOW_NULL_AUTHTOK);
+        (status, CStr::from_ptr(pam_strerror(handle, status)).to_string_lossy())
     };
     let same = is_still(user, handle);
     // SAFETY: as above; the handle is not used any more.
     unsafe { pam_end(handle, status) };
-    status == PAM_SUCCESS && same
+    match (status, same) {
+        (PAM_SUCCESS, true) => Outcome::Held,
+        (PAM_SUCCESS, false) => {
+            Outcome::NotThisAccount("a module put somebody else in the user's place".into())
+        }
+        _ => Outcome::NotThisAccount(clean(&why, 200)),
+    }
+}
+
+/// Keeps how long a failure should wait. libpam calls it at the end of the auth part, whether or not that failed (and
+/// then does not wait itself); the account part's failures must wait as long.
+unsafe extern "C" fn delay(_: c_int, microseconds: c_uint, data: *mut c_void) {
+    // SAFETY: `data` is what `check` gave to pam_start, and nobody else uses it while libpam runs.
+    if let Some(talk) = unsafe { data.cast::<Talk>().as_mut() } {
+        talk.delay = Duration::from_micros(microseconds.into());
+    }
 }
 
 /// False if a module has put somebody else in the user's place.
@@ -158,7 +173,7 @@ unsafe extern "C" fn converse(
     }
     for at in 0..count {
         // SAFETY: libpam gives `count` pointers to messages that live while this function runs (pam_conv(3)).
-        let answer = unsafe { (*messages.add(at)).as_ref() }.and_then(|message| talk.handle(message));
+        let answer = unsafe { (*messages.add(at)).as_ref() }.and_then(|message| handle(talk, message));
         match answer {
             // SAFETY: `at` is within what was allocated.
             Some(answer) => unsafe { (*replies.add(at)).answer = answer },
@@ -194,40 +209,30 @@ unsafe fn discard(replies: *mut Response, count: usize) {
     unsafe { free(replies.cast()) };
 }
 
-impl Talk {
-    /// Shows a message (a null answer), or asks a question (a C string). `None`: no answer.
-    fn handle(&mut self, message: &Message) -> Option<*mut c_char> {
-        let text = if message.text.is_null() {
-            String::new()
-        } else {
-            // SAFETY: not null, so a C string that lives while the conversation function runs (pam_conv(3)).
-            unsafe { CStr::from_ptr(message.text) }.to_string_lossy().into_owned()
-        };
-        let text: Vec<String> = text.split('\n').map(|line| clean(line, 1000)).collect();
-        let text = text.join("\n");
-        let echo = match message.style {
-            PAM_PROMPT_ECHO_ON => Echo::On,
-            PAM_PROMPT_ECHO_OFF => Echo::Off,
-            PAM_ERROR_MSG | PAM_TEXT_INFO => {
-                self.line.send(&Say::Show(text)).ok()?;
-                return Some(ptr::null_mut());
-            }
-            _ => return None,
-        };
-        self.line.send(&Say::Ask { prompt: text, echo }).ok()?;
-        let Ok(Answer::Typed(typed)) = self.line.receive() else { return None };
-        if typed.len() >= ANSWER || typed.contains(&0) {
+/// Shows a message (a null answer), or asks a question (a C string). `None`: no answer.
+fn handle(talk: &mut Talk, message: &Message) -> Option<*mut c_char> {
+    let text = if message.text.is_null() {
+        String::new()
+    } else {
+        // SAFETY: not null, so a C string that lives while the conversation function runs (pam_conv(3)).
+        unsafe { CStr::from_ptr(message.text) }.to_string_lossy().into_owned()
+    };
+    let text: Vec<String> = text.split('\n').map(|line| clean(line, 1000)).collect();
+    let text = text.join("\n");
+    let echo = match message.style {
+        PAM_PROMPT_ECHO_ON => Echo::On,
+        PAM_PROMPT_ECHO_OFF => Echo::Off,
+        PAM_ERROR_MSG | PAM_TEXT_INFO => return talk.show(text).map(|()| ptr::null_mut()),
+        _ => return None,
+    };
+    let typed = talk.ask(text, echo)?;
+    // SAFETY: plain allocation, one byte longer than what is copied, zeroed.
+    unsafe {
+        let copy: *mut u8 = calloc(typed.len() + 1, 1).cast();
+        if copy.is_null() {
             return None;
         }
-        self.answered |= echo == Echo::Off && !typed.is_empty();
-        // SAFETY: plain allocation, one byte longer than what is copied, zeroed.
-        unsafe {
-            let copy: *mut u8 = calloc(typed.len() + 1, 1).cast();
-            if copy.is_null() {
-                return None;
-            }
-            ptr::copy_nonoverlapping(typed.as_ptr(), copy, typed.len());
-            Some(copy.cast())
-        }
+        ptr::copy_nonoverlapping(typed.as_ptr(), copy, typed.len());
+        Some(copy.cast())
     }
 }

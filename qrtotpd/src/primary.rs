@@ -26,6 +26,8 @@ const SERVICES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
 enum Refusal {
     /// PAM said no.
     Wrong,
+    /// PAM said no, but not to the password: the account may not log in, and why. The caller hears the same.
+    Account(String),
     /// The person did.
     NoAnswer,
     /// PAM could not be asked.
@@ -79,6 +81,9 @@ impl<'a, 'line> Check<'a, 'line> {
             Ok(()) => return Ok(self.throttle.lift(self.guesses, subject, log)?),
             Err(Refusal::Store(_)) => return outcome.map_err(Ended::from),
             Err(Refusal::Wrong) => (refused.reason("primary_factor").failures(self.failures), usual.into()),
+            Err(Refusal::Account(why)) => {
+                (refused.reason("account_refused").failures(self.failures).detail(why), usual.into())
+            }
             Err(Refusal::NoAnswer) => (refused.reason("no_answer"), usual.into()),
             Err(Refusal::Unavailable(why)) => {
                 (refused.reason("primary_factor_unavailable").detail(why), usual.into())
@@ -108,6 +113,10 @@ impl<'a, 'line> Check<'a, 'line> {
             match self.person.turn.away(|| modules.receive()) {
                 Ok(Say::Verdict(Verdict::Accepted)) => return Ok(()),
                 Ok(Say::Verdict(_)) => return Err(Refusal::Wrong),
+                Ok(Say::Refused(why)) => {
+                    let why = format!("the account part of the PAM service qrtotp: {why}");
+                    return Err(Refusal::Account(why));
+                }
                 Ok(Say::Show(text)) => self.person.show(&text),
                 Ok(Say::Ask { prompt, echo }) => {
                     let typed = self.person.ask(&prompt, echo).map_err(|_| Refusal::NoAnswer)?;

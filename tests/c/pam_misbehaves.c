@@ -3,10 +3,13 @@
  * hang    never comes back, nor does a program that it has started
  * crash   dies by SIGSEGV
  * leave   says yes and leaves a program running
+ *
+ * In an account part it asks a question, and says yes to whoever answers.
  */
 #define _GNU_SOURCE
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,4 +42,13 @@ int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     (void)pamh, (void)flags, (void)argc, (void)argv;
     return PAM_SUCCESS;
+}
+
+int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+    char *answer = NULL;
+    (void)flags, (void)argc, (void)argv;
+    int asked = pam_prompt(pamh, PAM_PROMPT_ECHO_ON, &answer, "And your account: ");
+    free(answer);
+    return asked;
 }
