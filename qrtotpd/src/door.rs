@@ -1,8 +1,9 @@
 //! Who comes in. Nothing that a caller sends is looked at here.
 
 use crate::PROGRAM;
+use crate::lobby::{Arrival, Lobby, Look};
 use crate::seats::Seats;
-use crate::session;
+use crate::session::{self, TOO_MANY};
 use crate::turns::{Checks, Turns};
 use qrtotp_core::audit::{Event, Kind, Subject};
 use qrtotp_core::clock::Deadline;
@@ -24,6 +25,8 @@ pub struct Door {
     pub config: PathBuf,
     /// How long a check of the primary factor may take.
     pub pam_time: Duration,
+    /// Who is to be found out.
+    pub lobby: Arc<Lobby<Line>>,
     /// Who is being served.
     pub seats: Arc<Seats>,
     /// Who is at work.
@@ -32,27 +35,66 @@ pub struct Door {
     pub checks: Checks,
 }
 
-/// Starts serving a caller in a thread of its own, or sends them away. Never waits for them.
+impl Door {
+    /// True if nobody is here.
+    pub fn is_empty(&self) -> bool {
+        self.lobby.is_empty() && self.seats.is_empty()
+    }
+}
+
+/// Takes a caller in, or sends them away. Never waits, for them or for anything else.
 pub fn greet(door: &Arc<Door>, stream: UnixStream) {
     let mut line = Line::new(stream.into(), Deadline::after(FRAME_TIME));
     let Ok(uid) = line.peer() else { return };
     if !is_mapped(uid) {
-        send_away(&mut line, "this user is not known on the broker's host");
-        return;
+        return send_away(&mut line, "this user is not known on the broker's host");
     }
-    let Some(arrived) = door.seats.arrive(uid) else {
-        send_away(&mut line, "too many callers at once; try again");
-        return;
-    };
+    if door.seats.are_taken(uid) {
+        return send_away(&mut line, TOO_MANY);
+    }
+    match door.lobby.arrive(uid, line) {
+        Arrival::Look(look, line) => start(door, look, uid, line),
+        Arrival::Waits => {}
+        Arrival::Full(mut line) => send_away(&mut line, "too many callers at once; try again"),
+    }
+}
+
+/// A thread that finds out who callers are.
+fn start(door: &Arc<Door>, look: Look<Line>, uid: u32, line: Line) {
     let door = Arc::clone(door);
-    let serve = move || {
-        if catch_unwind(AssertUnwindSafe(|| session::serve(&mut line, uid, arrived, &door))).is_err() {
-            let subject = Subject { by: uid.to_string(), service: PROGRAM.into(), ..Subject::default() };
-            Event::new(Kind::InternalError, &subject).reason("panic").emit(&mut Syslog::open(PROGRAM));
-        }
-    };
     // Where there are no more threads, the caller finds the connection closed.
-    let _ = thread::Builder::new().stack_size(STACK).spawn(serve);
+    let _ = thread::Builder::new().stack_size(STACK).spawn(move || attend(&door, look, uid, line));
+}
+
+/// Looks at one caller after the other, until it serves one.
+fn attend(door: &Arc<Door>, mut look: Look<Line>, mut uid: u32, mut line: Line) {
+    loop {
+        let admitted = guarded(uid, || session::admit(uid, door));
+        if let Some(Err(why)) = admitted {
+            send_away(&mut line, why);
+        }
+        let next = look.next();
+        if let Some(Ok((caller, seat))) = admitted {
+            match next {
+                Some((next, line)) => start(door, look, next, line),
+                None => drop(look),
+            }
+            guarded(uid, || session::serve(&mut line, &caller, &seat, door));
+            return;
+        }
+        let Some(next) = next else { return };
+        (uid, line) = next;
+    }
+}
+
+/// A panic ends one connection, and is in the log.
+fn guarded<T>(uid: u32, f: impl FnOnce() -> T) -> Option<T> {
+    let done = catch_unwind(AssertUnwindSafe(f));
+    if done.is_err() {
+        let subject = Subject { by: uid.to_string(), service: PROGRAM.into(), ..Subject::default() };
+        Event::new(Kind::InternalError, &subject).reason("panic").emit(&mut Syslog::open(PROGRAM));
+    }
+    done.ok()
 }
 
 /// A user namespace that does not know a uid shows it as 65534, whoever it is; nobody may be served as that.

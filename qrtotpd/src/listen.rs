@@ -7,6 +7,7 @@ use listenfd::ListenFd;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{Backlog, listen};
 use nix::sys::stat::{Mode, fstat, umask};
 use qrtotp_core::clock::Deadline;
 use qrtotp_core::store::open_dir;
@@ -19,6 +20,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Callers who may wait in the socket's queue, as in qrtotpd.socket. Whoever fills it lets others wait behind them, so it is short:
+/// it is emptied as fast as they come, and whoever finds it full tries again.
+const BACKLOG: i32 = 128;
 /// How often to look whether anybody is still served.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -38,6 +42,7 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     let door = Arc::new(Door {
         config: arguments.config.clone(),
         pam_time: arguments.pam_time,
+        lobby: Arc::default(),
         seats: Arc::default(),
         turns: Arc::default(),
         checks: Checks::default(),
@@ -82,6 +87,7 @@ fn listen_at(path: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(path);
     umask(before);
     let listener = listener?;
+    listen(&listener, Backlog::new(BACKLOG)?)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
@@ -89,22 +95,22 @@ fn listen_at(path: &Path) -> io::Result<UnixListener> {
 fn accept(listener: &UnixListener, door: &Arc<Door>, idle: Option<Duration>) -> io::Result<()> {
     let mut quiet = idle.map(Deadline::after);
     loop {
-        let look = quiet.as_ref().map_or(LOOK, |quiet| quiet.left().min(LOOK));
-        let wait = PollTimeout::try_from(look).unwrap_or(PollTimeout::ZERO);
-        match poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], wait) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
         match listener.accept() {
             Ok((stream, _)) => {
                 greet(door, stream);
                 quiet = idle.map(Deadline::after);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if !door.seats.is_empty() {
+                if !door.is_empty() {
                     quiet = idle.map(Deadline::after);
                 } else if quiet.as_ref().is_some_and(|quiet| quiet.left().is_zero()) {
                     return Ok(()); // who calls now waits in the socket's queue, and systemd starts us again
+                }
+                let look = quiet.as_ref().map_or(LOOK, |quiet| quiet.left().min(LOOK));
+                let wait = PollTimeout::try_from(look).unwrap_or(PollTimeout::ZERO);
+                match poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], wait) {
+                    Ok(_) | Err(Errno::EINTR) => {}
+                    Err(errno) => return Err(errno.into()),
                 }
             }
             // Not the socket's fault: the caller is gone, or there is no descriptor or memory just now.

@@ -8,6 +8,7 @@ mod caller;
 mod devices;
 mod door;
 mod listen;
+mod lobby;
 mod pam;
 mod primary;
 mod remote;

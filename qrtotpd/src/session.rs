@@ -14,25 +14,21 @@ use qrtotp_core::store::StoreError;
 use qrtotp_core::wire::{FrameError, Line, Request, Say};
 use qrtotp_face::Syslog;
 
-const TOO_MANY: &str = "too many connections of yours are open; close some and try again";
+pub const TOO_MANY: &str = "too many connections of yours are open; close some and try again";
 
-/// Serves whoever the kernel says is `uid`, if that is somebody: a uid that is nobody's is told so before it has said
-/// anything. The request must come at once; then the person has time.
-pub fn serve(line: &mut Line, uid: u32, arrived: Seat, door: &Door) {
-    let known = Caller::identify(uid);
-    let seat = known.is_ok().then(|| door.seats.take(uid)).flatten();
-    drop(arrived);
-    let last = match (known, seat) {
-        (Err(why), _) => Say::Refused(why.into()),
-        (Ok(_), None) => Say::Refused(TOO_MANY.into()),
-        (Ok(caller), Some(seat)) => match line.receive::<Request>() {
-            Ok(request) if seat.kind == Kind::Short && !request.asks_nothing() => {
-                Say::Refused(TOO_MANY.into())
-            }
-            Ok(request) => answer(line, &caller, door, request),
-            Err(FrameError::Closed) => return,
-            Err(error) => Say::Refused(error.to_string()),
-        },
+/// A place for whoever the kernel says is `uid`, if that is somebody.
+pub fn admit(uid: u32, door: &Door) -> Result<(Caller, Seat), &'static str> {
+    let caller = Caller::identify(uid)?;
+    Ok((caller, door.seats.take(uid).ok_or(TOO_MANY)?))
+}
+
+/// Serves somebody who has a seat. The request must come at once; then the person has time.
+pub fn serve(line: &mut Line, caller: &Caller, seat: &Seat, door: &Door) {
+    let last = match line.receive::<Request>() {
+        Ok(request) if seat.kind == Kind::Short && !request.asks_nothing() => Say::Refused(TOO_MANY.into()),
+        Ok(request) => answer(line, caller, door, request),
+        Err(FrameError::Closed) => return,
+        Err(error) => Say::Refused(error.to_string()),
     };
     let _ = line.send(&last); // who is gone does not want to know
 }

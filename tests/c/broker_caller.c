@@ -5,9 +5,13 @@
  * broker_caller SOCKET flood COUNT         so many connections at once; prints how many it got, and holds them until
  *                                          standard input ends
  * broker_caller SOCKET strangers COUNT    the same as root with a uid of its own for each
+ * broker_caller SOCKET storm UIDS         one connection after the other, as fast as they are taken, until standard input
+ *                                          ends, the last 256 of them held; as whoever runs it, or as root with so many
+ *                                          uids in turn. Prints how many it got
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,11 +26,21 @@ static int call(const char *path, int flags)
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | flags, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-        if (fd >= 0)
-            close(fd);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        int why = errno;
+        close(fd);
+        errno = why;
         return -1;
     }
+    return fd;
+}
+
+/* A connection that is only waited for where the queue is full. */
+static int get(const char *path)
+{
+    int fd = -1;
+    for (int tries = 0; tries < 1000 && (fd = call(path, SOCK_NONBLOCK)) < 0 && errno == EAGAIN; tries++)
+        usleep(1000);
     return fd;
 }
 
@@ -77,7 +91,7 @@ static int strangers(const char *path, long count)
     for (long i = 0; i < count; i++) {
         if (setresuid(-1, 200000 + i, 0) != 0)
             return 1;
-        got += call(path, SOCK_NONBLOCK) >= 0;
+        got += get(path) >= 0;
         if (setresuid(-1, 0, 0) != 0)
             return 1;
     }
@@ -95,11 +109,34 @@ static int flood(const char *path, long count)
         getrlimit(RLIMIT_NOFILE, &files);
     long got = 0;
     for (long i = 0; i < count; i++)
-        got += call(path, SOCK_NONBLOCK) >= 0;
+        got += get(path) >= 0;
     printf("connected=%ld\n", got);
     fflush(stdout);
     while (getchar() != EOF)
         ;
+    return 0;
+}
+
+static int storm(const char *path, long uids)
+{
+    struct pollfd input = { .fd = 0, .events = POLLIN };
+    int held[256];
+    long got = 0;
+    memset(held, -1, sizeof held);
+    for (long i = 0; i % 64 != 0 || poll(&input, 1, 0) == 0; i++) {
+        if (uids > 0 && setresuid(-1, 200000 + i % uids, 0) != 0)
+            return 1;
+        int fd = call(path, SOCK_NONBLOCK);
+        if (uids > 0 && setresuid(-1, 0, 0) != 0)
+            return 1;
+        if (fd < 0)
+            continue;
+        int *place = &held[got++ % 256];
+        if (*place >= 0)
+            close(*place);
+        *place = fd;
+    }
+    printf("connected=%ld\n", got);
     return 0;
 }
 
@@ -114,6 +151,8 @@ int main(int argc, char **argv)
         return strangers(argv[1], atol(argv[3]));
     if (argc == 4 && strcmp(argv[2], "flood") == 0)
         return flood(argv[1], atol(argv[3]));
-    fprintf(stderr, "usage: broker_caller SOCKET send MICROSECONDS | leave | flood COUNT | strangers COUNT\n");
+    if (argc == 4 && strcmp(argv[2], "storm") == 0)
+        return storm(argv[1], atol(argv[3]));
+    fprintf(stderr, "usage: broker_caller SOCKET send MICROSECONDS | leave | flood COUNT | strangers COUNT | storm UIDS\n");
     return 2;
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    process::{Child, Stdio},
+    process::{Child, ChildStdout, Stdio},
     time::Duration,
 };
 
@@ -150,15 +150,52 @@ impl Sandbox {
         self.connections(&[], "strangers", count)
     }
 
+    /// Connects as `user` without end, as fast as the broker takes it.
+    #[must_use]
+    pub fn storm(&self, user: &str) -> Storm {
+        Storm(self.caller(&as_user(user), "storm", 0))
+    }
+
+    /// The same with so many uids in turn that are nobody's.
+    #[must_use]
+    pub fn storm_of_strangers(&self, uids: usize) -> Storm {
+        Storm(self.caller(&[], "storm", uids))
+    }
+
     fn connections(&self, under: &[&str], how: &str, count: usize) -> (Child, usize) {
+        let (child, mut said) = self.caller(under, how, count);
+        (child, number(&mut said))
+    }
+
+    fn caller(&self, under: &[&str], how: &str, count: usize) -> (Child, BufReader<ChildStdout>) {
         let program = self.install_c("broker_caller.c", &[]);
         let count = count.to_string();
         let mut command = self.command(None, &[under, &[&program, SOCKET, how, &count]].concat());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        (child, line.trim().strip_prefix("connected=").unwrap().parse().unwrap())
+        let said = BufReader::new(child.stdout.take().unwrap());
+        (child, said)
     }
+}
+
+/// Somebody who connects without end.
+pub struct Storm((Child, BufReader<ChildStdout>));
+
+impl Storm {
+    /// Ends it; how many connections there were.
+    #[must_use]
+    pub fn over(mut self) -> usize {
+        drop(self.0.0.stdin.take());
+        let got = number(&mut self.0.1);
+        self.0.0.wait().unwrap();
+        got
+    }
+}
+
+/// What a caller of the broker says of its connections.
+fn number(said: &mut BufReader<ChildStdout>) -> usize {
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    line.trim().strip_prefix("connected=").unwrap().parse().unwrap()
 }
 
 /// A frame as docs/BROKER.md says.

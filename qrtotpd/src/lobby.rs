@@ -1,0 +1,207 @@
+//! Who has arrived and is to be found out. That may take long where the user database is slow, and a user with subordinate
+//! uids has 65,536 of them, none of which is a person. So neighbours among uids share a few threads and places, and whoever
+//! has none waits, or is sent away, without holding up anybody else: least of all the door.
+
+use crate::seats::leave;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How many uids are neighbours. Those of one user (subuid(5)) are so of at most two neighbourhoods.
+const NEIGHBOURS: u32 = 65_536;
+/// Neighbours who are found out at a time.
+const AT_ONCE: usize = 8;
+/// Connections of neighbours, those that wait included.
+const NEAR: usize = 64;
+/// Connections of everybody. More than two neighbourhoods have.
+const ALL: usize = 192;
+/// Connections of one uid.
+const EACH: usize = 4;
+
+/// Those who are to be found out; `G` is what is to be kept of each.
+pub struct Lobby<G> {
+    inside: Mutex<Inside<G>>,
+}
+
+impl<G> Default for Lobby<G> {
+    fn default() -> Self {
+        Self { inside: Mutex::new(Inside { all: 0, near: HashMap::new() }) }
+    }
+}
+
+struct Inside<G> {
+    all: usize,
+    near: HashMap<u32, Neighbourhood<G>>,
+}
+
+struct Neighbourhood<G> {
+    /// Connections of each uid.
+    uids: HashMap<u32, usize>,
+    /// Threads that find them out.
+    looks: usize,
+    waiting: VecDeque<(u32, G)>,
+}
+
+/// What becomes of somebody who arrives.
+pub enum Arrival<G> {
+    /// They are to be looked at by a thread of their own.
+    Look(Look<G>, G),
+    /// A thread that looks at others comes to them.
+    Waits,
+    /// There is no place.
+    Full(G),
+}
+
+/// A thread that looks at one after the other; ends when dropped.
+pub struct Look<G> {
+    lobby: Arc<Lobby<G>>,
+    near: u32,
+    at: Option<u32>,
+}
+
+impl<G> Lobby<G> {
+    /// Takes in a connection of `uid`. Never waits. Root always finds a place.
+    pub fn arrive(self: &Arc<Self>, uid: u32, guest: G) -> Arrival<G> {
+        let near = uid / NEIGHBOURS;
+        let mut inside = self.inside();
+        let all = inside.all;
+        let here = inside.near.entry(near).or_insert_with(|| Neighbourhood {
+            uids: HashMap::new(),
+            looks: 0,
+            waiting: VecDeque::new(),
+        });
+        let own = here.uids.get(&uid).copied().unwrap_or(0);
+        let free = own < EACH && here.uids.values().sum::<usize>() < NEAR && all < ALL;
+        if !free && uid != 0 {
+            inside.sweep(near);
+            return Arrival::Full(guest);
+        }
+        *here.uids.entry(uid).or_default() += 1;
+        let arrival = if here.looks < AT_ONCE || uid == 0 {
+            here.looks += 1;
+            Arrival::Look(Look { lobby: Arc::clone(self), near, at: Some(uid) }, guest)
+        } else {
+            here.waiting.push_back((uid, guest));
+            Arrival::Waits
+        };
+        inside.all += 1;
+        arrival
+    }
+
+    /// True if nobody is here.
+    pub fn is_empty(&self) -> bool {
+        self.inside().all == 0
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside<G>> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner) // never half-changed
+    }
+}
+
+impl<G> Inside<G> {
+    /// One connection of `uid` less.
+    fn leave(&mut self, near: u32, uid: u32) {
+        self.all -= 1;
+        if let Some(here) = self.near.get_mut(&near) {
+            leave(&mut here.uids, &uid);
+        }
+    }
+
+    /// Forgets neighbours of whom none is here.
+    fn sweep(&mut self, near: u32) {
+        if self.near.get(&near).is_some_and(|here| here.uids.is_empty() && here.looks == 0) {
+            self.near.remove(&near);
+        }
+    }
+}
+
+impl<G> Look<G> {
+    /// Is done with one, and goes to the next who waits.
+    pub fn next(&mut self) -> Option<(u32, G)> {
+        let mut inside = self.lobby.inside();
+        if let Some(uid) = self.at.take() {
+            inside.leave(self.near, uid);
+        }
+        let next = inside.near.get_mut(&self.near)?.waiting.pop_front()?;
+        self.at = Some(next.0);
+        Some(next)
+    }
+}
+
+impl<G> Drop for Look<G> {
+    fn drop(&mut self) {
+        let mut inside = self.lobby.inside();
+        if let Some(uid) = self.at {
+            inside.leave(self.near, uid);
+        }
+        let mut left = VecDeque::new();
+        if let Some(here) = inside.near.get_mut(&self.near) {
+            here.looks -= 1;
+            if here.looks == 0 {
+                left = std::mem::take(&mut here.waiting); // no thread comes to them any more
+            }
+        }
+        left.iter().for_each(|(uid, _)| inside.leave(self.near, *uid));
+        inside.sweep(self.near);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    type Looks = Vec<Look<u32>>;
+
+    /// All of them at once; the threads that look, and how many found a place.
+    fn crowd(lobby: &Arc<Lobby<u32>>, uids: impl Iterator<Item = u32>) -> (Looks, usize) {
+        let mut looks = Vec::new();
+        let mut found = 0;
+        for uid in uids {
+            match lobby.arrive(uid, uid) {
+                Arrival::Look(look, _) => looks.push(look),
+                Arrival::Waits => {}
+                Arrival::Full(_) => continue,
+            }
+            found += 1;
+        }
+        (looks, found)
+    }
+
+    #[test]
+    fn all_subordinate_uids_of_a_user_leave_threads_and_places_to_others() {
+        let lobby = Arc::<Lobby<u32>>::default();
+        let (looks, found) = crowd(&lobby, 100_000..165_536);
+        assert_eq!((looks.len(), found), (2 * AT_ONCE, 2 * NEAR));
+        let (people, found) = crowd(&lobby, 1000..1010);
+        assert_eq!((people.len(), found), (AT_ONCE, 10));
+        drop((looks, people));
+        assert!(lobby.is_empty() && lobby.inside().near.is_empty());
+    }
+
+    #[test]
+    fn one_uid_has_a_few_places_and_root_always_one_that_is_looked_at_now() {
+        let lobby = Arc::<Lobby<u32>>::default();
+        let (own, found) = crowd(&lobby, std::iter::repeat_n(1000, 1000));
+        assert_eq!(found, EACH);
+        let more = crowd(&lobby, (0..20).map(|near| near * NEIGHBOURS).flat_map(|uid| uid + 1..uid + 50));
+        assert_eq!(found + more.1, ALL);
+        assert!(matches!(lobby.arrive(1001, 0), Arrival::Full(_)));
+        assert!(matches!(lobby.arrive(0, 0), Arrival::Look(..)));
+        drop((own, more));
+        assert!(lobby.is_empty());
+    }
+
+    #[test]
+    fn who_waits_is_looked_at_in_turn_and_nobody_is_left_waiting_for_a_thread_that_is_gone() {
+        let lobby = Arc::<Lobby<u32>>::default();
+        let (mut looks, found) = crowd(&lobby, 1000..1020);
+        assert_eq!((looks.len(), found), (AT_ONCE, 20));
+        let mut first = looks.remove(0);
+        let seen: Vec<u32> = (0..3).map(|_| first.next().unwrap().1).collect();
+        assert_eq!(seen, [1008, 1009, 1010]);
+        drop(first);
+        assert_eq!(looks[0].next().unwrap().1, 1011);
+        looks.clear();
+        assert!(lobby.is_empty(), "the rest were let go");
+    }
+}
