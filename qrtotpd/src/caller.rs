@@ -14,19 +14,62 @@ pub struct Caller {
 
 /// What a caller who is not root gets to hear about anybody but themselves, whether or not there is such a user.
 pub const ONLY_OWN: &str = "only root may do this for somebody else";
-const NO_ACCOUNT: &str = "your user has no account on this host that could log in";
-const NO_ANSWER: &str = "the user database does not answer; try again";
+
+/// Why a caller is sent away, whatever they ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Away {
+    /// A user namespace hides who it is.
+    Unmapped,
+    /// Nobody who could log in.
+    NoAccount,
+    /// Nobody knows.
+    NoAnswer,
+    /// Too many are to be found out.
+    TooManyCallers,
+    /// Too many connections of theirs.
+    TooManyConnections,
+    /// Too many passwords are being asked for.
+    TooManyPasswords,
+}
+
+impl Away {
+    /// What they are told.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Unmapped => "this user is not known on the broker's host",
+            Self::NoAccount => "your user has no account on this host that could log in",
+            Self::NoAnswer => "the user database does not answer; try again",
+            Self::TooManyCallers => "too many callers at once; try again",
+            Self::TooManyConnections => "too many connections of yours are open; close some and try again",
+            Self::TooManyPasswords => {
+                "too many passwords are being asked for just now; try again in a few minutes"
+            }
+        }
+    }
+
+    /// The reason's word in the audit log.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Unmapped => "unmapped_uid",
+            Self::NoAccount => "no_account",
+            Self::NoAnswer => "lookup_failed",
+            Self::TooManyCallers => "too_many_callers",
+            Self::TooManyConnections => "too_many_connections",
+            Self::TooManyPasswords => "too_many_passwords",
+        }
+    }
+}
 
 impl Caller {
     /// The user `uid`, under their canonical name. One whom the host lets log in, or root.
-    pub fn identify(uid: u32) -> Result<Self, &'static str> {
-        let user = User::from_uid(Uid::from_raw(uid)).map_err(|_| NO_ANSWER)?.ok_or(NO_ACCOUNT)?;
+    pub fn identify(uid: u32) -> Result<Self, Away> {
+        let user = User::from_uid(Uid::from_raw(uid)).map_err(|_| Away::NoAnswer)?.ok_or(Away::NoAccount)?;
         if uid != 0 && !is_login_shell(&user.shell, fs::read_to_string("/etc/shells").ok().as_deref()) {
-            return Err(NO_ACCOUNT);
+            return Err(Away::NoAccount);
         }
-        let person = HostDirectory.find(&user.name).map_err(|_| NO_ANSWER)?;
-        let person = person.filter(|person| person.uid == uid).ok_or(NO_ACCOUNT)?;
-        let name = Name::new(&person.name).map_err(|_| NO_ACCOUNT)?;
+        let person = HostDirectory.find(&user.name).map_err(|_| Away::NoAnswer)?;
+        let person = person.filter(|person| person.uid == uid).ok_or(Away::NoAccount)?;
+        let name = Name::new(&person.name).map_err(|_| Away::NoAccount)?;
         Ok(Self { name, uid })
     }
 

@@ -1,14 +1,15 @@
 //! Who comes in. Nothing that a caller sends is looked at here.
 
 use crate::PROGRAM;
+use crate::caller::Away;
 use crate::lobby::{Arrival, Lobby, Look};
+use crate::log::{Log, Refusals};
 use crate::seats::Seats;
-use crate::session::{self, TOO_MANY};
+use crate::session;
 use crate::turns::{Checks, Turns};
 use qrtotp_core::audit::{Event, Kind, Subject};
 use qrtotp_core::clock::Deadline;
 use qrtotp_core::wire::{FRAME_TIME, Line, Say};
-use qrtotp_face::Syslog;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ pub struct Door {
     pub turns: Arc<Turns>,
     /// Whose primary factor is being checked.
     pub checks: Checks,
+    /// What is left out of the log.
+    pub refusals: Arc<Refusals>,
 }
 
 impl Door {
@@ -47,15 +50,15 @@ pub fn greet(door: &Arc<Door>, stream: UnixStream) {
     let mut line = Line::new(stream.into(), Deadline::after(FRAME_TIME));
     let Ok(uid) = line.peer() else { return };
     if !is_mapped(uid) {
-        return send_away(&mut line, "this user is not known on the broker's host");
+        return send_away(&mut line, uid, Away::Unmapped, door);
     }
     if door.seats.are_taken(uid) {
-        return send_away(&mut line, TOO_MANY);
+        return send_away(&mut line, uid, Away::TooManyConnections, door);
     }
     match door.lobby.arrive(uid, line) {
         Arrival::Look(look, line) => start(door, look, uid, line),
         Arrival::Waits => {}
-        Arrival::Full(mut line) => send_away(&mut line, "too many callers at once; try again"),
+        Arrival::Full(mut line) => send_away(&mut line, uid, Away::TooManyCallers, door),
     }
 }
 
@@ -69,9 +72,9 @@ fn start(door: &Arc<Door>, look: Look<Line>, uid: u32, line: Line) {
 /// Looks at one caller after the other, until it serves one.
 fn attend(door: &Arc<Door>, mut look: Look<Line>, mut uid: u32, mut line: Line) {
     loop {
-        let admitted = guarded(uid, || session::admit(uid, door));
+        let admitted = guarded(uid, door, || session::admit(uid, door));
         if let Some(Err(why)) = admitted {
-            send_away(&mut line, why);
+            send_away(&mut line, uid, why, door);
         }
         let next = look.next();
         if let Some(Ok((caller, seat))) = admitted {
@@ -79,7 +82,7 @@ fn attend(door: &Arc<Door>, mut look: Look<Line>, mut uid: u32, mut line: Line) 
                 Some((next, line)) => start(door, look, next, line),
                 None => drop(look),
             }
-            guarded(uid, || session::serve(&mut line, &caller, &seat, door));
+            guarded(uid, door, || session::serve(&mut line, &caller, &seat, door));
             return;
         }
         let Some(next) = next else { return };
@@ -88,11 +91,12 @@ fn attend(door: &Arc<Door>, mut look: Look<Line>, mut uid: u32, mut line: Line) 
 }
 
 /// A panic ends one connection, and is in the log.
-fn guarded<T>(uid: u32, f: impl FnOnce() -> T) -> Option<T> {
+fn guarded<T>(uid: u32, door: &Door, f: impl FnOnce() -> T) -> Option<T> {
     let done = catch_unwind(AssertUnwindSafe(f));
     if done.is_err() {
         let subject = Subject { by: uid.to_string(), service: PROGRAM.into(), ..Subject::default() };
-        Event::new(Kind::InternalError, &subject).reason("panic").emit(&mut Syslog::open(PROGRAM));
+        let mut log = Log::open(&door.refusals, None, subject.by.clone());
+        Event::new(Kind::InternalError, &subject).reason("panic").emit(&mut log);
     }
     done.ok()
 }
@@ -102,6 +106,11 @@ fn is_mapped(uid: u32) -> bool {
     uid != 65534 && uid != u32::MAX
 }
 
-fn send_away(line: &mut Line, why: &str) {
-    let _ = line.send(&Say::Refused(why.into())); // goes into an empty buffer, so at once
+/// Refuses to serve a caller.
+pub fn send_away(line: &mut Line, uid: u32, why: Away, door: &Door) {
+    let _ = line.send(&Say::Refused(why.text().into())); // goes into an empty buffer, so at once
+    let subject = Subject { by: uid.to_string(), service: PROGRAM.into(), ..Subject::default() };
+    // Only somebody who is known has seats, all of which are taken.
+    let who = (why == Away::TooManyConnections).then_some(uid);
+    door.refusals.caller(who, &subject, why.reason());
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 /// Callers who may wait in the socket's queue, as in qrtotpd.socket. Whoever fills it lets others wait behind them, so it is short:
 /// it is emptied as fast as they come, and whoever finds it full tries again.
 const BACKLOG: i32 = 128;
-/// How often to look whether anybody is still served.
+/// How often to look whether anybody is still served, and what was left out of the log.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Serves until there is nothing to do (on systemd's socket), or for ever.
@@ -46,6 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         seats: Arc::default(),
         turns: Arc::default(),
         checks: Checks::default(),
+        refusals: Arc::default(),
     });
     let idle = activated.then_some(arguments.idle_exit);
     accept(&listener, &door, idle).map_err(|error| format!("the socket can't be used any more: {error}"))
@@ -94,7 +95,12 @@ fn listen_at(path: &Path) -> io::Result<UnixListener> {
 
 fn accept(listener: &UnixListener, door: &Arc<Door>, idle: Option<Duration>) -> io::Result<()> {
     let mut quiet = idle.map(Deadline::after);
+    let mut swept = Deadline::after(LOOK);
     loop {
+        if swept.left().is_zero() {
+            door.refusals.sweep();
+            swept = Deadline::after(LOOK);
+        }
         match listener.accept() {
             Ok((stream, _)) => {
                 greet(door, stream);
@@ -104,6 +110,7 @@ fn accept(listener: &UnixListener, door: &Arc<Door>, idle: Option<Duration>) -> 
                 if !door.is_empty() {
                     quiet = idle.map(Deadline::after);
                 } else if quiet.as_ref().is_some_and(|quiet| quiet.left().is_zero()) {
+                    door.refusals.finish();
                     return Ok(()); // who calls now waits in the socket's queue, and systemd starts us again
                 }
                 let look = quiet.as_ref().map_or(LOOK, |quiet| quiet.left().min(LOOK));

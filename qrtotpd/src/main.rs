@@ -9,6 +9,7 @@ mod devices;
 mod door;
 mod listen;
 mod lobby;
+mod log;
 mod pam;
 mod primary;
 mod remote;

@@ -1,7 +1,8 @@
 //! What each request does: the flows of the core, with the caller as their dialogue.
 
-use crate::caller::Caller;
+use crate::caller::{Away, Caller};
 use crate::door::Door;
+use crate::log::Log;
 use crate::primary::Check;
 use crate::remote::Remote;
 use crate::verify::Given;
@@ -16,7 +17,7 @@ use qrtotp_core::otp::Params;
 use qrtotp_core::policy::Config;
 use qrtotp_core::store::{Account, FileStore, Store, StoreError};
 use qrtotp_core::wire::{Request, Say};
-use qrtotp_face::{StatusView, Syslog};
+use qrtotp_face::StatusView;
 use std::time::Duration;
 
 /// How long a person may take to give one code, and after an enrolment to look at the recovery codes.
@@ -64,7 +65,7 @@ pub struct Served<'a> {
     pub store: &'a FileStore,
     pub person: Remote<'a>,
     pub subject: &'a Subject,
-    pub log: &'a mut Syslog,
+    pub log: &'a mut Log,
 }
 
 impl<'a> Served<'a> {
@@ -101,7 +102,7 @@ impl<'a> Served<'a> {
         A_WHILE + Duration::from_secs(self.config.enroll.time_limit.as_seconds().unsigned_abs())
     }
 
-    pub fn owner(&mut self) -> Owner<'_, FileStore, Remote<'a>, SystemClock, Syslog> {
+    pub fn owner(&mut self) -> Owner<'_, FileStore, Remote<'a>, SystemClock, Log> {
         Owner {
             name: &self.account.name,
             uid: self.account.uid,
@@ -129,8 +130,9 @@ impl<'a> Served<'a> {
             let (name, rules) = (&self.account.name, self.config.throttle.rules());
             let throttle = PrimaryThrottle { name, rules, store: self.store };
             let Some(_checking) = self.door.checks.begin(self.account.uid) else {
-                let text = "too many passwords are being asked for just now; try again in a few minutes";
-                return Err(Ended::Refused(text.into()));
+                let (who, why) = (Some(self.caller.uid), Away::TooManyPasswords);
+                self.door.refusals.caller(who, self.subject, why.reason());
+                return Err(Ended::Refused(why.text().into()));
             };
             Check::new(throttle, self.door.pam_time, &mut self.person).run(self.subject, self.log)?;
             self.person.line.last(self.time_to_enroll());

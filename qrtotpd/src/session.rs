@@ -1,8 +1,9 @@
 //! One connection, from its request to its last word.
 
 use crate::PROGRAM;
-use crate::caller::Caller;
-use crate::door::Door;
+use crate::caller::{Away, Caller};
+use crate::door::{Door, send_away};
+use crate::log::Log;
 use crate::remote::Remote;
 use crate::request::{Ended, Served};
 use crate::seats::{Kind, Seat};
@@ -12,20 +13,19 @@ use qrtotp_core::flow::UNAVAILABLE;
 use qrtotp_core::policy::Source;
 use qrtotp_core::store::StoreError;
 use qrtotp_core::wire::{FrameError, Line, Request, Say};
-use qrtotp_face::Syslog;
-
-pub const TOO_MANY: &str = "too many connections of yours are open; close some and try again";
 
 /// A place for whoever the kernel says is `uid`, if that is somebody.
-pub fn admit(uid: u32, door: &Door) -> Result<(Caller, Seat), &'static str> {
+pub fn admit(uid: u32, door: &Door) -> Result<(Caller, Seat), Away> {
     let caller = Caller::identify(uid)?;
-    Ok((caller, door.seats.take(uid).ok_or(TOO_MANY)?))
+    Ok((caller, door.seats.take(uid).ok_or(Away::TooManyConnections)?))
 }
 
 /// Serves somebody who has a seat. The request must come at once; then the person has time.
 pub fn serve(line: &mut Line, caller: &Caller, seat: &Seat, door: &Door) {
     let last = match line.receive::<Request>() {
-        Ok(request) if seat.kind == Kind::Short && !request.asks_nothing() => Say::Refused(TOO_MANY.into()),
+        Ok(request) if seat.kind == Kind::Short && !request.asks_nothing() => {
+            return send_away(line, caller.uid, Away::TooManyConnections, door);
+        }
         Ok(request) => answer(line, caller, door, request),
         Err(FrameError::Closed) => return,
         Err(error) => Say::Refused(error.to_string()),
@@ -45,7 +45,7 @@ fn answer(line: &mut Line, caller: &Caller, door: &Door, request: Request) -> Sa
         by: caller.name.as_str().to_owned(),
         ..Subject::default()
     };
-    let mut log = Syslog::open(PROGRAM);
+    let mut log = Log::open(&door.refusals, Some(caller.uid), subject.by.clone());
     let source = match Source::load(&door.config) {
         Ok(source) => source,
         Err(error) => return unusable(&subject, error.reason(), &error.to_string(), &mut log),

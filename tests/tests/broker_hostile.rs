@@ -235,6 +235,7 @@ fn many_passwords_at_a_time_are_asked_of_many_people_only() {
     waiting.iter_mut().for_each(|pty| drop(pty.expect("assword: ")));
     let refused = sandbox.own("alice", &["enroll"]).failure();
     assert!(refused.contains("too many passwords"), "{refused}");
+    let _ = sandbox.log.wait(&["event=caller_refused reason=too_many_passwords user=alice", "by=alice"]);
     sandbox.own("mallory", &["enroll"]).expect("assword: ");
 }
 
@@ -273,7 +274,7 @@ fn the_unit_is_hardened_and_nobody_can_exhaust_it() {
     let service = std::fs::read_to_string(units.join("qrtotpd.service")).unwrap();
     let settings: Vec<&str> = service.lines().filter(|line| !line.starts_with('#')).collect();
     assert!(settings.iter().all(|line| !line.starts_with("PrivateUsers")), "{service}");
-    assert!(settings.contains(&"StartLimitIntervalSec=0"));
+    assert!(settings.contains(&"StartLimitIntervalSec=0") && settings.contains(&"LogRateLimitIntervalSec=0"));
     let socket = std::fs::read_to_string(units.join("qrtotpd.socket")).unwrap();
     assert!(socket.lines().any(|line| line == "TriggerLimitIntervalSec=0"), "{socket}");
     let judged = std::process::Command::new("systemd-analyze")

@@ -47,6 +47,8 @@ pub enum Kind {
     RecordDamaged,
     ConfigurationRefused,
     InternalError,
+    CallerRefused,
+    LinesLeftOut,
 }
 
 impl Kind {
@@ -81,6 +83,8 @@ impl Kind {
             Self::RecordDamaged => "record_damaged",
             Self::ConfigurationRefused => "configuration_refused",
             Self::InternalError => "internal_error",
+            Self::CallerRefused => "caller_refused",
+            Self::LinesLeftOut => "lines_left_out",
         }
     }
 
@@ -88,9 +92,14 @@ impl Kind {
         match (self, verdict) {
             (Self::RecordDamaged | Self::ConfigurationRefused | Self::InternalError, _) => Priority::Error,
             (_, Some(Verdict::Denied))
-            | (Self::ThrottleEngaged | Self::EnrollmentRefused | Self::TokenCodeRefused, _) => {
-                Priority::Warning
-            }
+            | (
+                Self::ThrottleEngaged
+                | Self::EnrollmentRefused
+                | Self::TokenCodeRefused
+                | Self::CallerRefused
+                | Self::LinesLeftOut,
+                _,
+            ) => Priority::Warning,
             (Self::Login | Self::DeviceProof, Some(Verdict::Accepted | Verdict::Ignored)) => Priority::Info,
             _ => Priority::Notice,
         }
@@ -146,6 +155,7 @@ pub struct Event<'a> {
     failures: Option<u32>,
     wait: Option<u32>,
     left: Option<u32>,
+    count: Option<u32>,
     detail: &'a str,
 }
 
@@ -164,6 +174,7 @@ impl<'a> Event<'a> {
             failures: None,
             wait: None,
             left: None,
+            count: None,
             detail: "",
         }
     }
@@ -216,6 +227,12 @@ impl<'a> Event<'a> {
         Self { left: Some(codes), ..self }
     }
 
+    /// How many lines this one stands for.
+    #[must_use]
+    pub fn count(self, lines: u32) -> Self {
+        Self { count: Some(lines), ..self }
+    }
+
     /// A sentence for the admin: what is wrong and what to do.
     #[must_use]
     pub fn detail(self, detail: &'a str) -> Self {
@@ -252,7 +269,9 @@ impl<'a> Event<'a> {
         if let Some(id) = self.token {
             text("token", &id.to_string());
         }
-        for (key, value) in [("failures", self.failures), ("wait", self.wait), ("left", self.left)] {
+        for (key, value) in
+            [("failures", self.failures), ("wait", self.wait), ("left", self.left), ("count", self.count)]
+        {
             if let Some(value) = value {
                 text(key, &value.to_string());
             }

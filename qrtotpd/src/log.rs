@@ -1,0 +1,170 @@
+//! The system log, of which no caller may fill more than a little: it is bounded, and others' lines must stay in it. Refusals
+//! beyond a limit are counted instead, and their number is logged.
+
+use crate::PROGRAM;
+use qrtotp_core::audit::{AuditSink, Event, Kind, Priority, Subject};
+use qrtotp_core::clock::Deadline;
+use qrtotp_face::Syslog;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// How long lines are counted together.
+const PERIOD: Duration = Duration::from_secs(60);
+/// Refused requests of one user that are logged in it: more than the guesses that the default throttle looks at in that time.
+const EACH: u32 = 30;
+/// What those are called together.
+const REFUSALS: &str = "refusals";
+
+/// The refusals of this period.
+#[derive(Default)]
+pub struct Refusals(Mutex<HashMap<(Who, &'static str), Count>>);
+
+/// A user; `None`: all uids that are not known to be somebody's, of which there may be very many.
+pub type Who = Option<u32>;
+
+struct Count {
+    by: String,
+    period: Deadline,
+    seen: u32,
+    most: u32,
+}
+
+type Line = (Priority, String);
+
+impl Refusals {
+    /// A caller was sent away. It is logged once in a period, without waiting for the log.
+    pub fn caller(self: &Arc<Self>, who: Who, subject: &Subject, reason: &'static str) {
+        if self.admit(who, reason, 1, &subject.by) {
+            aside(vec![line(&Event::new(Kind::CallerRefused, subject).reason(reason))]);
+        }
+    }
+
+    /// Logs what was left out of periods that are over, without waiting for the log.
+    pub fn sweep(&self) {
+        let lines = self.left_out(|count| count.period.left().is_zero());
+        if !lines.is_empty() {
+            aside(lines);
+        }
+    }
+
+    /// Logs what was left out of all.
+    pub fn finish(&self) {
+        write(&self.left_out(|_| true));
+    }
+
+    /// Counts one. True if it is to be logged.
+    fn admit(&self, who: Who, reason: &'static str, most: u32, by: &str) -> bool {
+        let mut counts = self.counts();
+        let count = counts.entry((who, reason)).or_insert_with(|| Count {
+            by: by.to_owned(),
+            period: Deadline::after(PERIOD),
+            seen: 0,
+            most,
+        });
+        count.seen = count.seen.saturating_add(1);
+        count.seen <= count.most
+    }
+
+    fn left_out(&self, is_over: impl Fn(&Count) -> bool) -> Vec<Line> {
+        let mut lines = Vec::new();
+        self.counts().retain(|(who, reason), count| {
+            let over = is_over(count);
+            let left_out = count.seen.saturating_sub(count.most);
+            if over && left_out > 0 {
+                let by = who.map_or(String::new(), |_| count.by.clone());
+                let subject = Subject { by, service: PROGRAM.into(), ..Subject::default() };
+                lines.push(line(&Event::new(Kind::LinesLeftOut, &subject).reason(reason).count(left_out)));
+            }
+            !over
+        });
+        lines
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<(Who, &'static str), Count>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner) // never half-changed
+    }
+}
+
+/// The log for what one caller asks for.
+pub struct Log {
+    refusals: Arc<Refusals>,
+    who: Who,
+    by: String,
+    syslog: Syslog,
+}
+
+impl Log {
+    pub fn open(refusals: &Arc<Refusals>, who: Who, by: String) -> Self {
+        Self { refusals: Arc::clone(refusals), who, by, syslog: Syslog::open(PROGRAM) }
+    }
+}
+
+impl AuditSink for Log {
+    fn record(&mut self, priority: Priority, line: &str) {
+        let limited = self.who != Some(0) && is_refusal(priority, line);
+        if !limited || self.refusals.admit(self.who, REFUSALS, EACH, &self.by) {
+            self.syslog.record(priority, line);
+        }
+    }
+
+    fn debug(&mut self, _: &str) {}
+}
+
+/// Whether anybody could have as many such lines as they like. What is changed or accepted takes a code or a password, and the
+/// throttle engages once in many guesses.
+fn is_refusal(priority: Priority, line: &str) -> bool {
+    let engaged = line.split(' ').next() == Some(&format!("event={}", Kind::ThrottleEngaged.as_str()));
+    matches!(priority, Priority::Warning | Priority::Error) && !engaged
+}
+
+fn line(event: &Event<'_>) -> Line {
+    (event.priority(), event.line())
+}
+
+/// The log may be slow, and the door waits for nothing.
+fn aside(lines: Vec<Line>) {
+    let _ = thread::Builder::new().spawn(move || write(&lines));
+}
+
+fn write(lines: &[Line]) {
+    let mut syslog = Syslog::open(PROGRAM);
+    lines.iter().for_each(|(priority, line)| syslog.record(*priority, line));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_logged_up_to_a_limit_for_each_caller_and_the_rest_is_counted() {
+        let refusals = Refusals::default();
+        let logged = (0..100).filter(|_| refusals.admit(Some(1000), REFUSALS, EACH, "alice")).count();
+        assert_eq!(logged, 30);
+        assert!(
+            refusals.admit(Some(1001), REFUSALS, EACH, "bob") && refusals.admit(None, "no_account", 1, "7")
+        );
+        assert!(!refusals.admit(None, "no_account", 1, "8"));
+        assert!(refusals.left_out(|count| count.period.left().is_zero()).is_empty(), "not over yet");
+        let mut lines: Vec<_> = refusals.left_out(|_| true).into_iter().map(|(_, line)| line).collect();
+        lines.sort();
+        assert_eq!(
+            lines,
+            [
+                "event=lines_left_out reason=no_account service=qrtotpd count=1",
+                "event=lines_left_out reason=refusals service=qrtotpd by=alice count=70"
+            ]
+        );
+        assert!(refusals.admit(Some(1000), REFUSALS, EACH, "alice"), "a new period");
+    }
+
+    #[test]
+    fn what_is_changed_or_accepted_and_an_engaged_throttle_are_never_left_out() {
+        assert!(is_refusal(Priority::Warning, "event=login result=denied reason=wrong_code"));
+        assert!(is_refusal(Priority::Error, "event=configuration_refused reason=config_invalid"));
+        assert!(!is_refusal(Priority::Warning, "event=throttle_engaged reason=waiting"));
+        assert!(!is_refusal(Priority::Info, "event=login result=accepted"));
+        assert!(!is_refusal(Priority::Notice, "event=credential_revoked"));
+    }
+}

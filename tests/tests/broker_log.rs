@@ -1,0 +1,76 @@
+//! What a flood of refused callers leaves in the system log: that it was there, and room for the lines of others.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::Duration;
+
+use qrtotp_tests::{
+    Sandbox,
+    broker::{Broker, PROGRAM, SOCKET, frame},
+};
+
+/// With a broker that ends two seconds after its last caller, and then has said all.
+fn host() -> (Sandbox, Broker) {
+    let sandbox = Sandbox::with_broker("");
+    let argv = ["systemd-socket-activate", "-l", SOCKET, PROGRAM, "--idle-exit", "2"];
+    let broker = sandbox.start_broker_with(&argv);
+    sandbox.run(&["chmod", "666", SOCKET]).success();
+    (sandbox, broker)
+}
+
+fn lines(sandbox: &Sandbox, texts: &[&str]) -> Vec<String> {
+    let events = sandbox.log.events();
+    events.into_iter().filter(|line| texts.iter().all(|text| line.contains(text))).collect()
+}
+
+fn count(line: &str) -> u32 {
+    line.split(' ').find_map(|word| word.strip_prefix("count=")).unwrap().parse().unwrap()
+}
+
+#[test]
+fn refusals_of_one_caller_are_logged_up_to_a_limit_and_then_counted_and_those_of_others_are_not_lost() {
+    let (sandbox, mut broker) = host();
+    let enroll = frame(1, 1, &[0; 4]);
+    for _ in 0..50 {
+        let heard = sandbox.send_raw("mallory", &enroll, Duration::ZERO);
+        assert!(heard.contains("enrolment token"), "{heard:?}");
+    }
+    sandbox.own_output("alice", &["enroll", "--qr", "none"]).exited(1);
+    let refused = "event=enrollment_refused reason=not_enrolled";
+    let _ = sandbox.log.wait(&[refused, "user=alice", "by=alice"]);
+    let by_mallory = lines(&sandbox, &[refused, "by=mallory"]).len();
+    assert!((10..50).contains(&by_mallory), "{by_mallory}");
+    assert!(broker.ended(Duration::from_secs(30)));
+    let left_out = sandbox.log.wait(&["event=lines_left_out reason=refusals", "by=mallory"]);
+    assert_eq!(count(&left_out) as usize, 50 - by_mallory, "{left_out}");
+}
+
+#[test]
+fn a_flood_of_connections_is_in_the_log_and_does_not_fill_it() {
+    let (sandbox, mut broker) = host();
+    let (mut flood, got) = sandbox.flood("mallory", 1000);
+    assert!(got > 900, "{got}");
+    let _ = sandbox.log.wait(&["event=caller_refused", "reason=too_many_", "service=qrtotpd", "by=300"]);
+    drop(flood.stdin.take());
+    flood.wait().unwrap();
+    assert!(broker.ended(Duration::from_secs(60)));
+    let _ = sandbox.log.wait(&["event=lines_left_out reason=too_many_"]);
+    let refused = lines(&sandbox, &["event=caller_refused"]).len();
+    let left_out: u32 = lines(&sandbox, &["event=lines_left_out"]).iter().map(|line| count(line)).sum();
+    assert!(refused <= 4 && left_out > 900, "{refused}, {left_out}");
+}
+
+#[test]
+fn callers_who_are_nobodys_are_in_the_log_and_do_not_fill_it() {
+    let (sandbox, mut broker) = host();
+    let (mut strangers, got) = sandbox.strangers(300);
+    assert_eq!(got, 300);
+    let _ = sandbox.log.wait(&["event=caller_refused reason=no_account", "by=200"]);
+    drop(strangers.stdin.take());
+    strangers.wait().unwrap();
+    assert!(broker.ended(Duration::from_secs(60)));
+    let _ = sandbox.log.wait(&["event=lines_left_out reason=no_account"]);
+    let refused = lines(&sandbox, &["event=caller_refused"]).len();
+    let left_out: u32 = lines(&sandbox, &["event=lines_left_out"]).iter().map(|line| count(line)).sum();
+    assert_eq!(refused + left_out as usize, 300);
+    assert!(refused <= 2, "{refused}");
+}
