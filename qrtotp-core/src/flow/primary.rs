@@ -39,16 +39,22 @@ impl<S: Store> PrimaryThrottle<'_, S> {
     }
 
     /// Counts a guess as failed, durably, before it is looked at: neither a killed broker nor a dropped connection makes it
-    /// uncounted. `further` guesses of a dialogue whose first one was let through need not wait, but count.
+    /// uncounted. `further` guesses of a dialogue whose first one was let through need not wait, but count, and end where all
+    /// guesses do: a module may ask again and again.
     ///
     /// # Errors
     /// The store; deny.
     pub fn count(&self, now: UnixTime, further: bool) -> Result<Guess, StoreError> {
         self.store.update_primary(self.name, |lane| {
             lane.clamp(now);
-            match lane.gate(now, &self.rules) {
-                gate @ (Gate::Wait(_) | Gate::Disabled) if !further => Guess::Barred(gate, lane.failures),
-                _ => {
+            let gate = match lane.gate(now, &self.rules) {
+                Gate::Wait(_) if further && lane.failures >= self.rules.disable_after => Gate::Disabled,
+                Gate::Wait(_) if further => Gate::Open,
+                gate => gate,
+            };
+            match gate {
+                Gate::Wait(_) | Gate::Disabled => Guess::Barred(gate, lane.failures),
+                Gate::Open => {
                     lane.fail(now);
                     Guess::Counted(lane.failures)
                 }

@@ -26,6 +26,20 @@ fn a_guess_counts_before_it_is_looked_at_and_waits_like_a_code() {
 }
 
 #[test]
+fn no_dialogue_has_more_guesses_looked_at_than_disable_after() {
+    let (w, name) = (World::new(), World::name());
+    let throttle = throttle(&w, &name);
+    assert_eq!(throttle.count(1000, false).unwrap(), Guess::Counted(1));
+    for failures in 2..=10 {
+        assert_eq!(throttle.count(1000, true).unwrap(), Guess::Counted(failures));
+    }
+    for now in [1000, 1_000_000] {
+        assert_eq!(throttle.count(now, true).unwrap(), Guess::Barred(Gate::Disabled, 10), "at {now}");
+    }
+    assert_eq!(throttle.gate(1_000_000).unwrap(), (Gate::Disabled, 10), "not counted any more");
+}
+
+#[test]
 fn a_clock_that_was_ahead_holds_nobody_up_for_long() {
     let (w, name) = (World::new(), World::name());
     let throttle = throttle(&w, &name);
