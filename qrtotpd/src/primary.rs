@@ -10,17 +10,17 @@ use qrtotp_core::account::{Gate, Name};
 use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::{Clock, Deadline, SystemClock};
 use qrtotp_core::flow::{Dialog, Guess, PrimaryThrottle};
-use qrtotp_core::store::{FileStore, Readers, StoreError, TrustError, open_dir, open_file};
+use qrtotp_core::policy::proves_primary_factor;
+use qrtotp_core::store::{FileStore, StoreError};
 use qrtotp_core::wire::{Answer, Line, Say};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Where libpam looks for the service's file. Without one it would go by `other`.
-const SERVICES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
+/// What is asked for at libpam.
+const SERVICE: &str = "qrtotp";
 
 /// Why the primary factor does not hold. Whatever it is: denied.
 enum Refusal {
@@ -106,7 +106,7 @@ impl<'a, 'line> Check<'a, 'line> {
             return Err(Refusal::Barred(gate, failures)); // before somebody types a password for nothing
         }
         self.person.line.last(self.time); // whoever sits at a question holds a child
-        has_service().map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        proves_primary_factor(SERVICE).map_err(|error| Refusal::Unavailable(error.to_string()))?;
         let (_child, mut modules) = start(self.throttle.name, self.time)
             .map_err(|error| Refusal::Unavailable(format!("the child can't be started: {error}")))?;
         loop {
@@ -159,22 +159,6 @@ impl From<Refusal> for Ended {
 
 fn broken_off(why: String) -> Refusal {
     Refusal::Unavailable(format!("the modules of the PAM service qrtotp gave no verdict: {why}"))
-}
-
-/// Whether the service has a file of its own, which nobody but root can have written.
-fn has_service() -> Result<(), TrustError> {
-    let mut found = Err(TrustError::Missing(Path::new(SERVICES[0]).join("qrtotp")));
-    for directory in SERVICES.map(Path::new) {
-        let path = directory.join("qrtotp");
-        let opened = open_dir(directory)
-            .and_then(|dir| open_file(dir, "qrtotp", &path, false, Readers::Anybody))
-            .map(|_| ());
-        if !matches!(opened, Err(TrustError::Missing(_))) {
-            found = opened;
-            break;
-        }
-    }
-    found
 }
 
 /// The child, and our end of the socket to it. It leads a process group, for what its modules may start.

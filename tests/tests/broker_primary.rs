@@ -118,6 +118,36 @@ fn without_a_file_of_its_own_or_with_one_of_others_the_service_proves_nothing() 
     refused("does not exist");
 }
 
+#[test]
+fn a_stack_that_forgets_a_wrong_password_proves_nothing_and_nobody_is_asked() {
+    let (sandbox, _broker) = host();
+    for (auth, detail) in [
+        (
+            "auth optional pam_unix.so nodelay\nauth required pam_permit.so\n",
+            "a wrong password could succeed",
+        ),
+        (
+            "auth [success=ok auth_err=ignore default=die] pam_unix.so\nauth required pam_permit.so\n",
+            "a wrong password could succeed",
+        ),
+        (
+            "auth required pam_unix.so nodelay\nauth [default=reset] pam_permit.so\n",
+            "forget a wrong password",
+        ),
+        ("auth required pam_unix.so nodelay\nauth required pam_qrtotp.so nullok\n", "about to be enrolled"),
+    ] {
+        sandbox.pam("qrtotp", &format!("{auth}account required pam_permit.so\n"));
+        let seen = sandbox.log.lines().len();
+        let mut pty = sandbox.own("alice", &["enroll"]);
+        if pty.expect_one(&["assword: ", "needs your password"]) == 0 {
+            pty.send("wrong horse");
+        }
+        let shown = pty.failure();
+        assert!(!shown.contains("Key: ") && !shown.contains("assword: "), "{auth}: {shown}");
+        let _ = sandbox.log.wait_after(seen, &["reason=primary_factor_unavailable", "user=alice", detail]);
+    }
+}
+
 /// With a module that misbehaves behind the question for the password.
 fn misbehaving(how: &str) -> (Sandbox, Broker) {
     let sandbox = Sandbox::with_broker(ENROLS);

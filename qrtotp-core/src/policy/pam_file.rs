@@ -1,4 +1,33 @@
-//! The lines of a file in /etc/pam.d as libpam reads them, as far as we understand them.
+//! The file of a PAM service, and its lines as libpam reads them, as far as we understand them.
+
+use crate::store::{Readers, TrustError, TrustedFile, open_dir, open_file};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// Where libpam looks, in its order.
+const DIRECTORIES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
+/// Bytes of the largest PAM file that we look at.
+pub(super) const LIMIT: usize = 16 * 1024;
+
+/// The file that libpam uses for `service`, which nobody but root can have written. `without` is called with each
+/// directory before it, in which there is none.
+pub(super) fn find(
+    service: &str,
+    mut without: impl FnMut(&Path, &OwnedFd),
+) -> Result<(PathBuf, TrustedFile), TrustError> {
+    for directory in DIRECTORIES.map(Path::new) {
+        let path = directory.join(service);
+        let dir = match open_dir(directory) {
+            Err(TrustError::Missing(_)) => continue,
+            other => other?,
+        };
+        match open_file(&dir, service, &path, false, Readers::Anybody) {
+            Err(TrustError::Missing(_)) => without(directory, &dir),
+            other => return Ok((path, other?)),
+        }
+    }
+    Err(TrustError::Missing(Path::new(DIRECTORIES[0]).join(service)))
+}
 
 /// Our module's file.
 pub(super) const MODULE: &str = "pam_qrtotp.so";

@@ -3,18 +3,13 @@
 //! understands little on purpose: what it does not understand is a refusal.
 
 use super::evidence::Password;
-use super::pam_file::{Entry, Line, MODULE, read_line};
-use crate::store::{Readers, TrustError, open_dir, open_file, read_all};
+use super::pam_file::{Entry, LIMIT, Line, MODULE, find, read_line};
+use crate::store::{TrustError, read_all};
 use rustix::fs::fstat;
 use std::borrow::Cow;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
-
-/// Where libpam looks, in its order.
-const DIRECTORIES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
-/// Bytes of the largest PAM file that we look at.
-const LIMIT: usize = 16 * 1024;
 
 /// The line that the auth part was called from.
 #[derive(Clone, Copy, Debug)]
@@ -103,32 +98,24 @@ pub fn guard(line: &OurLine<'_>, services: &[Cow<'_, str>]) -> Result<(), StackE
         return Err(StackError::NotListed { service: crate::text::clean(service, 64), lines: lines(line) });
     }
     let unreadable = |error| StackError::Unreadable { error, lines: lines(line) };
-    let mut changed = None;
-    for directory in DIRECTORIES {
-        let path = Path::new(directory).join(service);
-        let dir = match open_dir(Path::new(directory)) {
-            Err(TrustError::Missing(_)) => continue,
-            other => other.map_err(unreadable)?,
-        };
-        let file = match open_file(&dir, service, &path, false, Readers::Anybody) {
-            Err(TrustError::Missing(_)) => {
-                if unchanged_since(line.read_at, &dir).is_err() {
-                    changed = Some(directory.into());
-                }
-                continue;
-            }
-            other => other.map_err(unreadable)?,
-        };
-        if unchanged_since(line.read_at, &file).is_err() {
-            changed = Some(path.clone());
+    let mut changed: Option<PathBuf> = None;
+    let found = find(service, |directory, dir| {
+        if unchanged_since(line.read_at, dir).is_err() {
+            changed = Some(directory.into());
         }
-        let bytes = read_all(&file, &path, LIMIT).map_err(unreadable)?;
-        return match check(&bytes, line) {
-            Err(problem) => Err(StackError::File { path, problem, lines: lines(line) }),
-            Ok(()) => changed.map_or(Ok(()), |path| Err(StackError::Changed { path })),
-        };
+    });
+    let (path, file) = found.map_err(|error| match error {
+        TrustError::Missing(_) => StackError::NoFile { service: service.to_owned(), lines: lines(line) },
+        error => unreadable(error),
+    })?;
+    if unchanged_since(line.read_at, &file).is_err() {
+        changed = Some(path.clone());
     }
-    Err(StackError::NoFile { service: service.to_owned(), lines: lines(line) })
+    let bytes = read_all(&file, &path, LIMIT).map_err(unreadable)?;
+    match check(&bytes, line) {
+        Err(problem) => Err(StackError::File { path, problem, lines: lines(line) }),
+        Ok(()) => changed.map_or(Ok(()), |path| Err(StackError::Changed { path })),
+    }
 }
 
 fn lines(line: &OurLine<'_>) -> String {
