@@ -22,7 +22,8 @@ struct Host(Sandbox);
 /// What became of a login with the right password and Enter for the code.
 struct Attempt {
     shown: String,
-    log: Vec<String>,
+    /// How many lines the log had before.
+    seen: usize,
 }
 
 impl Host {
@@ -63,17 +64,15 @@ impl Host {
             su.send("");
         }
         let (_, shown) = su.finish();
-        let log = self.0.log.lines().split_off(seen);
-        Attempt { shown, log }
+        Attempt { shown, seen }
     }
 
     fn refuses(&self, what: &str, user: &str, reason: &str, details: &[&str]) {
-        let Attempt { shown, log } = self.attempt(user);
+        let Attempt { shown, seen } = self.attempt(user);
         assert!(!shown.contains(INSIDE), "{what}: let in with the password alone: {shown}");
         assert!(!shown.contains('█') && !shown.contains("otpauth"), "{what}: a picture: {shown}");
         let denied = format!("event=login result=denied reason={reason} user={user}");
-        let line = log.iter().find(|line| line.contains(&denied));
-        let line = line.unwrap_or_else(|| panic!("{what}: no {denied} in {log:#?}"));
+        let line = self.0.log.wait_after(seen, &[&denied]);
         for detail in details {
             assert!(line.contains(detail), "{what}: no {detail:?} in {line}");
         }
