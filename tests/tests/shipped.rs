@@ -3,6 +3,7 @@
 
 use qrtotp_tests::{
     Phone, Pty, Sandbox, artefacts,
+    broker::ENROLS,
     shipped::{Attempt, INSIDE, Knowledge},
     sshd::Sshd,
     users::PASSWORD,
@@ -219,12 +220,58 @@ fn a_panicking_module_denies_under_the_profile() {
 }
 
 #[test]
+fn the_brokers_service_enrols_by_the_right_password_of_an_account_that_may_log_in() {
+    let sandbox = Sandbox::with_broker(ENROLS);
+    let shipped = artefacts::sources().join("../conf/pam.d/qrtotp");
+    assert_eq!(sandbox.read("/etc/pam.d/qrtotp"), std::fs::read_to_string(shipped).unwrap());
+    let _broker = sandbox.start_broker();
+    let answered = |password: &str| {
+        let mut pty = sandbox.own("alice", &["enroll"]);
+        pty.expect("assword: ");
+        pty.send(password);
+        pty
+    };
+    let wrong = answered("wrong horse").failure();
+    assert!(wrong.contains("needs your password") && !wrong.contains("Key: "), "{wrong}");
+    sandbox.run(&["chage", "-E", "0", "alice"]).success();
+    assert_eq!(answered(PASSWORD).failure(), wrong, "an expired account");
+    sandbox.run(&["chage", "-E", "-1", "alice"]).success();
+    let mut pty = answered(PASSWORD);
+    let phone = pty.read_key(&sandbox);
+    pty.finish_enrolment(&sandbox, &phone);
+}
+
+#[test]
+fn the_brokers_service_enrols_beside_the_profile_with_the_line_that_it_names() {
+    let sandbox = Sandbox::with_broker(ENROLS);
+    sandbox.ship("pam-configs/qrtotp", "/usr/share/pam-configs/qrtotp");
+    let update = ["env", "DEBIAN_FRONTEND=noninteractive", "pam-auth-update", "--enable", "qrtotp"];
+    sandbox.run(&update).success();
+    let _broker = sandbox.start_broker();
+    let mut as_shipped = sandbox.own("alice", &["enroll"]);
+    as_shipped.expect("assword: ");
+    as_shipped.send(PASSWORD);
+    as_shipped.expect("erification code");
+    as_shipped.send("");
+    assert!(!as_shipped.failure().contains("Key: "), "the device's own code can't be asked for");
+    let file = sandbox.read("/etc/pam.d/qrtotp");
+    let line = "auth required pam_unix.so";
+    assert!(file.contains(&format!("replace the first line by `{line}`")), "{file}");
+    sandbox.overwrite("/etc/pam.d/qrtotp", &file.replace("\n@include common-auth\n", &format!("\n{line}\n")));
+    let mut pty = sandbox.own("alice", &["enroll"]);
+    pty.expect("assword: ");
+    pty.send(PASSWORD);
+    let phone = pty.read_key(&sandbox);
+    pty.finish_enrolment(&sandbox, &phone);
+}
+
+#[test]
 fn every_stack_that_is_shipped_is_tested_here() {
     let mut names: Vec<String> = std::fs::read_dir(artefacts::sources().join("../conf/pam.d"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    names.retain(|name| name != "qrtotp"); // the broker's: its tests have it, and our module is not in it
+    names.retain(|name| name != "qrtotp"); // the broker's: our module is not in it
     names.sort();
     assert_eq!(
         names,

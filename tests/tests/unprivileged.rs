@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use qrtotp_tests::{Sandbox, host::PAM_AUTH_ERR};
 
+/// Nobody waits for the broker for longer than 3 s; the start of a process takes its time, too.
+const DEADLINE: Duration = Duration::from_secs(4);
 /// Words that run what follows as alice.
 const AS_ALICE: [&str; 6] = ["setpriv", "--reuid", "alice", "--regid", "alice", "--clear-groups"];
 
@@ -23,7 +25,7 @@ fn without_a_broker_nobody_is_let_in_and_the_log_says_how_to_start_it() {
     let begun = Instant::now();
     let report = sandbox.login("alice").answer(&phone.code()).under(&AS_ALICE).run();
     assert_eq!(report.authenticate(), PAM_AUTH_ERR);
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
     let _ = sandbox.log.wait(&["event=login result=denied reason=broker user=alice", "qrtotpd.socket"]);
 }
 
@@ -47,7 +49,8 @@ fn a_socket_that_never_answers_denies_within_the_deadline() {
     let begun = Instant::now();
     let report = sandbox.login("alice").answer(&phone.code()).under(&AS_ALICE).run();
     assert_eq!(report.authenticate(), PAM_AUTH_ERR);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    let took = begun.elapsed();
+    assert!((Duration::from_secs(3)..DEADLINE).contains(&took), "{took:?}");
     let _ = sandbox.log.wait(&["event=login result=denied reason=broker user=alice"]);
     drop(silent);
 }
