@@ -31,6 +31,26 @@ fn an_import_that_is_not_strictly_right_is_refused_by_name_and_never_quoted() {
 }
 
 #[test]
+fn a_key_whose_end_did_not_come_is_not_imported_as_a_shorter_one() {
+    let instance = Instance::new();
+    // Of a longer key, but a key itself.
+    let cut = "otpauth://totp/Tests:someone?secret=ABCDEFGHIJKLMNOPQRSTUVWXYA";
+    let refused = instance.run_with(&["import", "uri", "nobody"], cut);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("in the middle of a line"), "{refused:?}");
+    instance.run_with(&["import", "uri", "nobody"], &format!("{cut}\n")).ok();
+    for (what, file) in [
+        (&["google-authenticator", "daemon", "-"][..], "ABCDEFGHIJKLMNOPQRSTUVWXYQ\n\" TOTP_AUTH\n12345678"),
+        (&["oath", "-"], "HOTP/T30 daemon - 3132333435363738393031323334353637383930"),
+    ] {
+        let refused = instance.run_with(&[&["import"], what].concat(), file);
+        assert!(refused.code == Some(1) && refused.stderr.contains("in the middle of a line"), "{refused:?}");
+        instance.run_with(&[&["import"], what].concat(), &format!("{file}\n")).ok();
+        instance.run(&["revoke", "daemon", "--all"]).ok();
+    }
+}
+
+#[test]
 fn a_key_that_is_enrolled_already_is_refused() {
     let instance = Instance::new();
     let phone = instance.import("nobody");

@@ -133,7 +133,8 @@ fn in_64_threads_everybody_gets_in_with_their_own_code() {
             let name = format!("user{number}");
             sandbox.add_user(&name);
             let phone = Phone::random();
-            sandbox.run_with_input(&["qrtotp", "import", "uri", &name], &phone.uri(&name)).success();
+            let uri = format!("{}\n", phone.uri(&name));
+            sandbox.run_with_input(&["qrtotp", "import", "uri", &name], &uri).success();
             phone
         })
         .collect();

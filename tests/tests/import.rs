@@ -95,6 +95,23 @@ fn a_clock_that_google_authenticator_knew_to_be_off_is_known_here() {
 }
 
 #[test]
+fn a_clock_that_is_further_off_than_resynchronisation_would_find_is_refused_and_a_right_one_is_not() {
+    let sandbox = host();
+    let (phone, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
+    let right = sandbox.read(FILE);
+    sandbox.append(FILE, "\" TIME_SKEW 11\n");
+    let line = right.lines().count() + 1;
+    let refused = google(&sandbox, &["alice"]).exited(1);
+    let expected = format!("alice: {FILE}, line {line}: the device's clock is 660 s ahead");
+    assert!(refused.stderr.contains(&expected), "{refused:?}");
+    let all = google(&sandbox, &["--all-homes"]).exited(1);
+    assert!(all.stderr.contains(&format!("qrtotp: {expected}")), "{all:?}");
+    sandbox.overwrite(FILE, &right);
+    google(&sandbox, &["alice"]).success();
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+}
+
+#[test]
 fn a_dry_run_changes_nothing_and_a_shredded_file_is_overwritten_and_gone() {
     let sandbox = host();
     let (phone, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);

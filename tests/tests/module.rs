@@ -128,7 +128,7 @@ fn however_little_memory_there_is_a_login_is_decided_and_the_host_goes_on() {
     sandbox.configure(&format!("[enroll]\nmax_devices = 7\n{}", "# and so on\n".repeat(1300)));
     let label = "\u{1f4f1}".repeat(64);
     for _ in 0..6 {
-        let uri = Phone::random().uri("alice");
+        let uri = format!("{}\n", Phone::random().uri("alice"));
         let import = ["qrtotp", "import", "uri", "alice", "--label", &label];
         sandbox.run_with_input(&import, &uri).success();
     }

@@ -39,7 +39,9 @@ fn the_package_brings_module_command_pages_and_examples_and_switches_nothing_on(
 
     sandbox.stack("");
     let phone = Phone::random();
-    sandbox.run_with_input(&["qrtotp", "import", "uri", "alice"], &phone.uri("alice")).success();
+    sandbox
+        .run_with_input(&["qrtotp", "import", "uri", "alice"], &format!("{}\n", phone.uri("alice")))
+        .success();
     assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
 }
 

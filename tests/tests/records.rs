@@ -54,10 +54,10 @@ fn on_a_full_disk_codes_work_once_and_enrolment_is_refused(state: State, fill: &
     assert_eq!(sandbox.answer("alice", &alice.previous_code()), PAM_SUCCESS);
     assert_eq!(sandbox.answer("alice", &alice.previous_code()), PAM_AUTH_ERR, "the code was not burnt");
     let before = sandbox.run(&["find", STATE, "-path", "*/fill", "-prune", "-o", "-print"]).stdout;
-    let refused =
-        sandbox.run_with_input(&["qrtotp", "import", "uri", "bobby"], &Phone::random().uri("bobby"));
+    let uri = format!("{}\n", Phone::random().uri("bobby"));
+    let refused = sandbox.run_with_input(&["qrtotp", "import", "uri", "bobby"], &uri);
     assert!(!refused.status.success() && refused.stderr.len() > 20, "{refused:?}");
-    let again = sandbox.run_with_input(&["qrtotp", "import", "uri", "alice"], &Phone::random().uri("alice"));
+    let again = sandbox.run_with_input(&["qrtotp", "import", "uri", "alice"], &uri);
     assert!(!again.status.success(), "{again:?}");
     assert_eq!(sandbox.run(&["find", STATE, "-path", "*/fill", "-prune", "-o", "-print"]).stdout, before);
     assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS, "the old record still works");

@@ -35,7 +35,7 @@ fn a_busy_day() -> (Sandbox, Vec<String>) {
     sandbox.run_with_input(&["qrtotp", "verify", "bobby"], &format!("{wrong}\n"));
     sandbox.run_with_input(&["qrtotp", "verify", "bobby"], &format!("{}\n", phone.code())).success();
     // A URI that is refused must not be quoted either.
-    let uri = phone.uri("bobby");
+    let uri = format!("{}\n", phone.uri("bobby"));
     sandbox.run_with_input(&["qrtotp", "import", "uri", "bobby"], &uri);
     sandbox.run_with_input(&["qrtotp", "import", "uri", "bobby"], &uri.replace("digits=6", "digits=99"));
     sandbox.run_with_input(&["qrtotp", "import", "uri", "bobby"], &uri.replace("&issuer", "!&issuer"));

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub enum Import {
     /// Import an otpauth://totp/ URI, read from standard input
+    ///
+    /// As one line with its end: a URI of which the end is missing can hold a shorter key, and is refused.
     Uri {
         /// Whose key it is
         user: String,
@@ -18,7 +20,8 @@ pub enum Import {
     },
     /// Import ~/.google_authenticator with its scratch codes, used codes and clock skew
     ///
-    /// A file in a home is opened as its owner, and through no link. Counter-based keys are refused.
+    /// A file in a home is opened as its owner, and through no link. Counter-based keys are refused, and clocks that are
+    /// more than ten minutes off.
     GoogleAuthenticator(Google),
     /// Import pam_oath's users.oath
     ///

@@ -8,15 +8,12 @@ use super::{Dialog, Echo, NoAnswer};
 use crate::account::{CredentialId, Label, Means, Name, Record, Standing, State};
 use crate::audit::{AuditSink, Kind, Subject};
 use crate::clock::Clock;
-use crate::otp::{Code, MAX_TARGETS, Step, Window, matching_step};
+use crate::otp::{Code, MAX_CLOCK_OFFSET, MAX_TARGETS, Step, Window, matching_step};
 use crate::policy::Config;
 use crate::store::{Store, StoreError};
 use crate::text::clock_offset;
 use std::fmt;
 use thiserror::Error;
-
-/// How far a clock may be off, in seconds.
-const REACH: i64 = 600;
 
 /// Why a device was not resynchronised. Nothing but the count of failures was changed.
 #[derive(Debug, Error)]
@@ -123,7 +120,7 @@ pub(super) fn judge_pair(
         };
         let params = credential.params;
         let now = params.step_at(rules.now);
-        let reach = u64::try_from(REACH / i64::from(params.period())).unwrap_or(0);
+        let reach = u64::try_from(MAX_CLOCK_OFFSET / i64::from(params.period())).unwrap_or(0);
         for step in now.saturating_sub(reach)..=now.saturating_add(reach) {
             let here = Window { back: 0, ahead: 0 };
             let hit = matching_step(&secret, params, first, step.saturating_sub(1), here).is_some()

@@ -4,7 +4,7 @@
 use super::{Foreign, LineError, Why, sha1};
 use crate::account::ScratchCode;
 use crate::clock::UnixTime;
-use crate::otp::{Params, Secret, Step, Strength, base32};
+use crate::otp::{MAX_CLOCK_OFFSET, Params, Secret, Step, Strength, base32};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -22,7 +22,8 @@ struct Options {
     window: Option<u32>,
     /// With the number of its line.
     used: Option<(usize, Vec<Step>)>,
-    skew: Option<i32>,
+    /// With the number of its line.
+    skew: Option<(usize, i32)>,
 }
 
 /// Reads a file. One of `TOTP_AUTH` and `HOTP_COUNTER` says what it is, and must be there.
@@ -70,7 +71,10 @@ pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign,
     };
     // Around the present step; of an even number the odd one lies ahead.
     let window = options.window.unwrap_or(3);
-    let drift = options.skew.unwrap_or(0);
+    let drift = options.skew.map_or(Ok(0), |(line, steps)| {
+        let seconds = i64::from(steps) * i64::from(params.period());
+        if seconds.abs() > MAX_CLOCK_OFFSET { Err(Why::Clock(seconds).at(line)) } else { Ok(steps) }
+    })?;
     Ok(Foreign { secret, params, used, drift, window: Some(((window - 1) / 2, window / 2)), scratch })
 }
 
@@ -104,7 +108,7 @@ impl Options {
                 once(&mut self.period, period)?;
             }
             "WINDOW_SIZE" => once(&mut self.window, number(values.next(), 1..=100)?)?,
-            "TIME_SKEW" => once(&mut self.skew, number(values.next(), -MAX_SKEW..=MAX_SKEW)?)?,
+            "TIME_SKEW" => once(&mut self.skew, (line, number(values.next(), -MAX_SKEW..=MAX_SKEW)?))?,
             "DISALLOW_REUSE" => {
                 let used = values
                     .by_ref()
@@ -226,6 +230,31 @@ mod tests {
         }
         assert_eq!(read(&format!("{KEY}\n\" WINDOW_SIZE 3\n")).unwrap_err().line, 2);
         assert_eq!(read("").unwrap_err().line, 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_more_than_ten_minutes_off_is_refused_by_the_number_of_its_line() {
+        for (steps, size, held) in [
+            (20, 30, true),
+            (-20, 30, true),
+            (21, 30, false),
+            (-21, 30, false),
+            (40, 15, true),
+            (-41, 15, false),
+            (11, 60, false),
+        ] {
+            // The size of a step may be told after the skew.
+            let text = format!("{KEY}\n\" TIME_SKEW {steps}\n\" STEP_SIZE {size}\n\" TOTP_AUTH\n");
+            match read(&text) {
+                Ok(found) => assert!(held && found.drift == steps, "{text}"),
+                Err(error) => {
+                    assert!(!held, "{text}");
+                    assert_eq!(error, Why::Clock(i64::from(steps * size)).at(2));
+                }
+            }
+        }
+        let error = read(&format!("{KEY}\n\" TIME_SKEW -120\n\" TOTP_AUTH\n")).unwrap_err().to_string();
+        assert!(error.starts_with("line 2: the device's clock is 3600 s behind this host's"), "{error}");
     }
 
     #[test]

@@ -8,7 +8,8 @@ pub use google::{expand, parse as parse_google};
 pub use oath::{OathLine, parse as parse_oath};
 
 use crate::account::ScratchCode;
-use crate::otp::{Base32Error, Params, ParamsError, Secret, SecretError, Step};
+use crate::otp::{Base32Error, MAX_CLOCK_OFFSET, Params, ParamsError, Secret, SecretError, Step};
+use crate::text::clock_offset;
 use thiserror::Error;
 
 /// Largest file that is read, in bytes: what google-authenticator's own module takes.
@@ -61,6 +62,13 @@ pub enum Why {
         "it has a PIN, which this system does not ask for; enrol the device anew, or write - in its place"
     )]
     Pin,
+    /// A clock further off than any device's may be.
+    #[error(
+        "the device's clock is {}, and at most {MAX_CLOCK_OFFSET} s are taken over; set it right, take this line out of \
+         the file and import it again",
+        clock_offset(*.0)
+    )]
+    Clock(i64),
     /// Not what the other system writes.
     #[error("{0}")]
     Form(&'static str),

@@ -11,6 +11,9 @@ use super::{Algorithm, Code, Params, Secret, Step};
 /// Most (accepted steps × devices) of an account: the chances that one guess has.
 pub const MAX_TARGETS: usize = 15;
 
+/// How far a device's clock may be off, in seconds either way: what resynchronisation finds and an import takes over.
+pub const MAX_CLOCK_OFFSET: i64 = 600;
+
 /// Steps around the present one whose codes are accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Window {

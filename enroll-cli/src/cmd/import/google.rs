@@ -78,8 +78,10 @@ impl Google<'_> {
 
     fn take(&mut self, account: &Account, source: &Source) -> Result<(), Failure> {
         let shown = source.shown.display();
+        // Of all homes, every refusal is named anyhow.
+        let whose = if self.only_first { String::new() } else { format!("{}: ", account.name) };
         let foreign = parse_google(&source.bytes, SystemClock.now(), strength(self.how.weak))
-            .map_err(|error| Failure::Refused(format!("{shown}, {error}{}", advice(&error.why))))?;
+            .map_err(|error| Failure::Refused(format!("{whose}{shown}, {error}{}", advice(&error.why))))?;
         let device = Device { account, label: &self.label, foreign: &foreign, only_first: self.only_first };
         self.importer.take_and_tell(&device)?;
         let left = if self.how.shred { Left::Nothing } else { Left::All };

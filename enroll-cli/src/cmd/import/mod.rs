@@ -18,6 +18,10 @@ use qrtotp_face::Syslog;
 use std::io::Write;
 use std::path::Path;
 
+/// A key of which the end is missing can look like a shorter one.
+const CUT_SHORT: &str = "standard input ended in the middle of a line, so the end of a key may be missing; give it all, with the \
+                         end of its last line";
+
 pub fn run(context: &Context, what: Import) -> Result<Exit, Failure> {
     match what {
         Import::Uri { user, label, weak } => uri::run(context, &user, label, weak),

@@ -43,6 +43,9 @@ impl Source {
         if bytes.len() > MAX_FILE {
             return Err(Failure::Refused("standard input: more than 64 KiB, so it is no such file".into()));
         }
+        if !bytes.ends_with(b"\n") && !bytes.is_empty() {
+            return Err(Failure::Refused(super::CUT_SHORT.into()));
+        }
         Ok(Self { bytes, shown: "standard input".into(), place: None })
     }
 

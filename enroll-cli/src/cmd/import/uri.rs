@@ -1,11 +1,10 @@
 //! `qrtotp import uri`: a key URI, always from standard input.
 
-use super::{Device, Importer, Outcome, strength};
+use super::{CUT_SHORT, Device, Importer, Outcome, strength};
 use crate::context::{Context, known_user};
 use crate::error::{Exit, Failure};
-use crate::input;
+use crate::input::{Unread, whole_line};
 use qrtotp_core::account::Label;
-use qrtotp_core::flow::NoAnswer;
 use qrtotp_core::import::Foreign;
 use qrtotp_core::otp::{KeyUri, Strength};
 use std::io::{IsTerminal, Write};
@@ -31,8 +30,11 @@ fn read(strength: Strength) -> Result<KeyUri, Failure> {
     if std::io::stdin().is_terminal() {
         let _ = write!(std::io::stderr(), "otpauth URI: ");
     }
-    let line = input::line(std::io::stdin()).map_err(|NoAnswer| {
-        Failure::Refused("there is no URI on standard input; give it there, as one line".into())
+    let line = whole_line(std::io::stdin()).map_err(|unread| {
+        Failure::Refused(match unread {
+            Unread::Nothing => "there is no URI on standard input; give it there, as one line".into(),
+            Unread::CutShort => CUT_SHORT.into(),
+        })
     })?;
     let text = std::str::from_utf8(&line)
         .map_err(|_| Failure::Refused("the URI is not UTF-8 text; export the key again".into()))?;
