@@ -1,10 +1,6 @@
 //! The module's arguments in a PAM file.
 
-#[allow(dead_code)] // the module reads what this target does not
-#[path = "../../pam_qrtotp/src/args.rs"]
-mod args;
-
-use args::{ArgError, Args};
+use qrtotp_core::flow::{ArgError, Args};
 use std::ffi::{CStr, CString};
 
 pub(crate) fn check(data: &[u8]) {

@@ -1,6 +1,5 @@
 //! What comes after the auth part: the account part, in which people enrol, and the session part, its last bar.
 
-use crate::args::Args;
 use crate::host::{Host, Log};
 use crate::{mark, refuse, subject_now};
 use pam::constants::{PAM_SILENT, PamFlag};
@@ -8,7 +7,7 @@ use pam::module::PamHandle;
 use qrtotp_core::account::Name;
 use qrtotp_core::audit::{AuditSink, Event, Verdict};
 use qrtotp_core::clock::SystemClock;
-use qrtotp_core::flow::{self, AccountPart, Directory, Due, HostDirectory, Outcome, Person, host_name};
+use qrtotp_core::flow::{self, AccountPart, Args, Directory, Due, HostDirectory, Outcome, Person, host_name};
 use qrtotp_core::policy::Source;
 use qrtotp_core::store::{FileStore, Store, StoreError};
 use std::ffi::CStr;

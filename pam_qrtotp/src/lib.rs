@@ -5,20 +5,18 @@
 
 mod after;
 mod alloc;
-mod args;
 mod host;
 mod mark;
 mod unprivileged;
 
 use alloc::{WipingAllocator, wipe_stack};
-use args::Args;
 use host::{Host, Log, subject};
 use pam::constants::{PAM_SILENT, PamFlag, PamResultCode};
 use pam::items::User;
 use pam::module::{PamHandle, PamHooks};
 use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::SystemClock;
-use qrtotp_core::flow::{Dialog, HostDirectory, Login, Outcome, UNAVAILABLE, logged_name};
+use qrtotp_core::flow::{Args, Dialog, HostDirectory, Login, Outcome, UNAVAILABLE, logged_name};
 use qrtotp_core::policy::Source;
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};

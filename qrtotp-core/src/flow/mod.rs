@@ -3,6 +3,7 @@
 
 mod account_part;
 mod admin;
+mod args;
 mod device;
 mod directory;
 mod enroll;
@@ -25,6 +26,7 @@ pub use account_part::{AccountPart, Due, Mark};
 pub use admin::{
     AdminError, Issue, Selection, issue_token, regenerate_recovery, revoke, revoke_token, unlock,
 };
+pub use args::{ArgError, Args};
 pub use device::{only_device, rename_device};
 pub use directory::{Directory, HostDirectory, LookupError, NOBODY, Person, host_name, logged_name};
 pub use enroll::{

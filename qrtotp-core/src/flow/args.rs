@@ -1,29 +1,29 @@
 //! The words behind the module's name in a PAM file. Anything that is not understood denies.
 
-use qrtotp_core::flow::{FirstPass, Options};
-use qrtotp_core::policy::DEFAULT_PATH;
+use super::{FirstPass, Options};
+use crate::policy::DEFAULT_PATH;
 use std::ffi::CStr;
 use std::path::PathBuf;
 
 /// The arguments, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Args {
+pub struct Args {
     /// The configuration file.
-    pub(crate) config: PathBuf,
+    pub config: PathBuf,
     /// Log what is looked at, for somebody who looks for a mistake.
-    pub(crate) debug: bool,
+    pub debug: bool,
     /// What a login is asked with.
-    pub(crate) options: Options,
+    pub options: Options,
 }
 
 /// An argument at fault, in words for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ArgError(pub(crate) String);
+pub struct ArgError(pub String);
 
 impl Args {
     /// # Errors
     /// An unknown, malformed, repeated or contradicting argument.
-    pub(crate) fn parse(words: &[&CStr]) -> Result<Self, ArgError> {
+    pub fn parse(words: &[&CStr]) -> Result<Self, ArgError> {
         let mut args =
             Self { config: PathBuf::from(DEFAULT_PATH), debug: false, options: Options::default() };
         let mut seen: Vec<&str> = Vec::new();
