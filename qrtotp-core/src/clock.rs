@@ -1,5 +1,8 @@
 //! The only wall-clock read and the only sleep of the product. Never decides anything.
 
+pub use kernel_clock::Discipline;
+use rustix::io::Errno;
+use rustix::thread::{SecureComputingMode, secure_computing_mode};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Seconds since 1970-01-01 00:00:00 UTC.
@@ -12,6 +15,11 @@ pub const EARLIEST_PLAUSIBLE: UnixTime = 1_577_836_800;
 pub trait Clock {
     /// Seconds since the Unix epoch; negative if the host's clock is before it.
     fn now(&self) -> UnixTime;
+
+    /// How the clock is kept right. `None`: nobody tells.
+    fn discipline(&self) -> Option<Discipline> {
+        None
+    }
 }
 
 /// The host's clock.
@@ -24,6 +32,14 @@ impl Clock for SystemClock {
         match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
             Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// Not asked where system calls are filtered: the filter may end whoever makes one that it does not expect.
+    fn discipline(&self) -> Option<Discipline> {
+        match secure_computing_mode() {
+            Ok(SecureComputingMode::Disabled) | Err(Errno::INVAL) => kernel_clock::read(),
+            _ => None,
         }
     }
 }

@@ -122,6 +122,16 @@ fn threads_that_end_after_the_module_was_unloaded_do_no_harm() {
 }
 
 #[test]
+fn an_application_that_may_not_ask_for_the_clock_is_not_ended_by_a_wrong_code() {
+    let (sandbox, phone) = host("");
+    let filter = sandbox.install_c("no_clock_calls.c", &[]);
+    for (code, expected) in [(phone.wrong_code(), PAM_AUTH_ERR), (phone.code(), PAM_SUCCESS)] {
+        let login = sandbox.login("alice").answer(&code).under(&[&filter]);
+        assert_eq!(login.run().authenticate(), expected);
+    }
+}
+
+#[test]
 fn however_little_memory_there_is_a_login_is_decided_and_the_host_goes_on() {
     let (sandbox, phone) = host("");
     // A configuration and a record as long as they come.

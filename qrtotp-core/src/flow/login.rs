@@ -232,7 +232,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 }
             }
         }
-        judgement.report_decision(Kind::Login, &self.subject, "", self.audit);
+        let detail = judgement.explanation(self.clock);
+        judgement.report_decision(Kind::Login, &self.subject, detail, self.audit);
         match judgement {
             Judgement::Accepted { .. } => Outcome::Accepted,
             Judgement::Refused { .. } => Outcome::Denied,

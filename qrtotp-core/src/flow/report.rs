@@ -5,9 +5,22 @@ use super::judge::{Judgement, Proof};
 use super::refusal::Refusal;
 use crate::account::{Means, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
+use crate::clock::Clock;
 use crate::text::clock_offset;
 
+/// For the log where codes are refused.
+const UNSYNCHRONIZED: &str = "nothing keeps this host's clock right, as far as the kernel knows, and codes fail where it is off; \
+                              `qrtotp doctor` says what to do";
+
 impl Judgement {
+    /// What may explain a refusal. A refusal only: an accepted login does no more than it must.
+    pub(super) fn explanation(&self, clock: &impl Clock) -> &'static str {
+        let Self::Refused { why, means, .. } = self else { return "" };
+        let unsynchronized = clock.discipline().is_some_and(|discipline| !discipline.synchronized);
+        let by_the_clock = *means == Means::Code && matches!(why, Refusal::WrongCode | Refusal::Replayed);
+        if unsynchronized && by_the_clock { UNSYNCHRONIZED } else { "" }
+    }
+
     /// Records it: what follows for the account, then the decision as an event of `kind`.
     pub(super) fn report(
         &self,

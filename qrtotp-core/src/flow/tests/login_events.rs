@@ -1,5 +1,6 @@
 //! One login, one event, and what it may say.
 use super::*;
+use crate::clock::Discipline;
 use crate::policy::Require;
 use crate::store::Store;
 
@@ -81,4 +82,50 @@ fn everybody_who_is_refused_costs_the_disk_one_write() {
     let before = total(&w);
     assert_eq!(w.answer("000000"), Outcome::Denied);
     assert_eq!((w.reason().as_str(), total(&w) - before), ("uid_changed", 1));
+}
+
+/// A clock, and whether anything keeps it right.
+struct Kept<'a>(&'a FakeClock, Option<bool>);
+
+impl Clock for Kept<'_> {
+    fn now(&self) -> UnixTime {
+        self.0.now()
+    }
+
+    fn discipline(&self) -> Option<Discipline> {
+        self.1.map(|synchronized| Discipline { synchronized, offset: 0, max_error: 0 })
+    }
+}
+
+#[test]
+fn where_nothing_keeps_the_clock_right_a_refused_code_is_logged_with_that_and_nothing_else_is() {
+    for (kept, told) in [(Some(false), true), (Some(true), false), (None, false)] {
+        let mut w = World::new();
+        let secret = w.import(Params::default());
+        let code = w.code(&secret, 0);
+        for (answer, user, explained) in [
+            (w.code(&secret, -9), "alice", true),
+            (code.clone(), "alice", false),
+            (code, "alice", true),
+            ("12345".into(), "alice", false),
+            ("ABCD-EFGH-JKMN-PQRS".into(), "alice", false),
+            ("123456".into(), "mallory", false),
+        ] {
+            w.log.0.clear();
+            Login {
+                config: &w.config,
+                options: &Options::default(),
+                store: &w.store,
+                directory: &w.people,
+                host: &mut Human::says([say(&answer)]),
+                clock: &Kept(&w.clock, kept),
+                audit: &mut w.log,
+                subject: World::subject(user),
+            }
+            .run();
+            let lines: Vec<_> = w.log.0.iter().filter(|line| line.starts_with("event=login ")).collect();
+            assert_eq!(lines.len(), 1, "{:?}", w.log.0);
+            assert_eq!(lines[0].contains("keeps this host's clock right"), told && explained, "{}", lines[0]);
+        }
+    }
 }
