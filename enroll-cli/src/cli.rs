@@ -81,6 +81,28 @@ pub enum Command {
     /// The configuration
     #[command(subcommand)]
     Config(Config),
+    /// Say what is wrong on this host, and what to do about it; changes nothing
+    ///
+    /// Looks at the configuration, the sealing key and the store, every record, the PAM files that name the module, the module
+    /// itself, sshd, the clock, the broker (at --socket, if that is given), the system log and the disk. As root: others can't
+    /// see the records, and sshd does not tell them its settings.
+    ///
+    /// A line for each thing looked at: OK, WARN (worth knowing), FAIL (it denies logins, or lets somebody in unasked), or SKIP
+    /// (it could not be looked at).
+    ///
+    /// Exit code 0: no FAIL. 1: a FAIL. 2: the diagnosis itself failed.
+    ///
+    /// With --json one object: version (1), time (Unix seconds), result (the worst status), checks and accounts. Each of
+    /// checks has check, subject (a service, a file or a key of the configuration; may be empty), status, finding and advice (may
+    /// be null). check is one of configuration, store, records, disk, accounts, pam, module, sshd, clock, broker, log; status is one of
+    /// ok, warn, fail, skip. accounts is null if the store can't be read, else it has the counts enrolled, unenrolled, revoked,
+    /// unreadable, disabled, devices, devices_clock_off, pending, tokens_live and tokens_expired. Later versions may add keys,
+    /// checks and lines; finding and advice are for people.
+    Doctor {
+        /// JSON, with times in Unix seconds
+        #[arg(long)]
+        json: bool,
+    },
     /// Write a completion script for a shell to standard output
     Completions {
         /// The shell

@@ -28,6 +28,11 @@ impl Context {
         if path == Path::new(DEFAULT_PATH) && !geteuid().is_root() {
             return Err(Failure::Error("run it as root, for example: sudo qrtotp …".into()));
         }
+        Self::read(path)
+    }
+
+    /// As [`Self::load`], for those who only want to know what the file says.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
         let path = std::path::absolute(path)
             .map_err(|error| Failure::Error(format!("{}: {error}; give another file", path.display())))?;
         let source = Source::load(&path)?;

@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 16] = [
     &[],
     &["enroll"],
     &["status"],
@@ -20,6 +20,7 @@ const COMMANDS: [&[&str]; 15] = [
     &["token", "show"],
     &["token", "revoke"],
     &["config", "check"],
+    &["doctor"],
     &["completions"],
 ];
 

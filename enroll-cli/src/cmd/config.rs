@@ -12,8 +12,7 @@ use std::path::Path;
 const ZFS_SUPER_MAGIC: u32 = 0x2fc1_2fc1;
 
 pub fn check(context: &Context) -> Result<Exit, Failure> {
-    let mut found = findings(&context.config);
-    found.extend(crate::look::findings(&context.config.brand, &context.issuer()));
+    let mut found = settings(context);
     found.extend(store(context));
     found.extend(disk(&context.config.state_dir.0));
     let mut out = std::io::stdout().lock();
@@ -29,8 +28,15 @@ pub fn check(context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// What the configuration says that deserves a second thought.
+pub fn settings(context: &Context) -> Vec<Finding> {
+    let mut found = findings(&context.config);
+    found.extend(crate::look::findings(&context.config.brand, &context.issuer()));
+    found
+}
+
 /// Whether the store can be opened and is the one that the key belongs to.
-fn store(context: &Context) -> Option<Finding> {
+pub fn store(context: &Context) -> Option<Finding> {
     let path = &context.config.state_dir.0;
     let opened = FileStore::open(path, &context.key_dir).and_then(|store| store.check_marker());
     let error = opened.err()?;
@@ -47,7 +53,7 @@ fn store(context: &Context) -> Option<Finding> {
 }
 
 /// Filesystems on which an overwrite in place needs free space.
-fn disk(path: &Path) -> Option<Finding> {
+pub fn disk(path: &Path) -> Option<Finding> {
     let existing = path.ancestors().find(|path| path.exists())?;
     let name = copying(statfs(existing).ok()?.filesystem_type())?;
     let reason =

@@ -20,7 +20,7 @@ const PASSWORD_MODULES: [&str; 11] = [
 
 /// What becomes of a stack after an entry's failure, the worse the later.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum AfterFailure {
+pub(super) enum AfterFailure {
     /// It fails, at once or at its end.
     Fails,
     /// It goes on as if nothing had happened.
@@ -74,11 +74,11 @@ impl Password {
 }
 
 impl Entry<'_> {
-    fn takes_a_password(&self) -> bool {
+    pub fn takes_a_password(&self) -> bool {
         PASSWORD_MODULES.contains(&self.module_name())
     }
 
-    fn after_failure(&self) -> AfterFailure {
+    pub fn after_failure(&self) -> AfterFailure {
         let control = self.control.to_ascii_lowercase();
         let Some(actions) = control.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
             return match control.as_str() {

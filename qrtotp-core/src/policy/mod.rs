@@ -11,6 +11,7 @@ mod read;
 mod source;
 mod span;
 mod stack;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -22,3 +23,4 @@ pub use primary::{ServiceError, proves_primary_factor};
 pub use source::{ConfigError, Source};
 pub use span::{Span, SpanError};
 pub use stack::{OurLine, StackError, guard};
+pub use survey::{Include, OurEntry, Part, Survey, names_us};

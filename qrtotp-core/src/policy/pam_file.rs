@@ -49,7 +49,8 @@ const KINDS: [&str; 4] = ["auth", "account", "session", "password"];
 /// What a line is. `Err`: we don't know, so we don't go by it.
 pub(super) enum Line<'a> {
     Empty,
-    Include,
+    /// `@include`: of this file.
+    Include(&'a str),
     Entry(Entry<'a>),
 }
 
@@ -67,7 +68,7 @@ pub(super) fn read_line(line: &str) -> Result<Line<'_>, &'static str> {
     let mut words = text.split_ascii_whitespace();
     let Some(first) = words.next() else { return Ok(Line::Empty) };
     if first.starts_with('@') {
-        return Ok(Line::Include);
+        return Ok(Line::Include(words.next().unwrap_or_default()));
     }
     let bare = first.strip_prefix('-').unwrap_or(first);
     let kind = KINDS.into_iter().find(|kind| bare.eq_ignore_ascii_case(kind)).ok_or("is not understood")?;

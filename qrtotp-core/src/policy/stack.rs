@@ -149,7 +149,7 @@ fn check(bytes: &[u8], line: &OurLine<'_>) -> Result<(), String> {
         let entry = match read_line(raw) {
             Ok(Line::Entry(entry)) => entry,
             Ok(Line::Empty) => continue,
-            Ok(Line::Include) => {
+            Ok(Line::Include(_)) => {
                 included = true;
                 continue;
             }

@@ -1,0 +1,153 @@
+//! The records: whether each can be read, and how the accounts stand.
+
+use super::report::{Report, names};
+use crate::context::Context;
+use crate::error::store_step;
+use qrtotp_core::account::{Name, Standing, TokenState};
+use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
+use qrtotp_core::otp::MAX_CLOCK_OFFSET;
+use qrtotp_core::policy::Config;
+use qrtotp_core::store::{Account, FileStore, Store, StoreError};
+use serde::Serialize;
+
+/// Most records that are named with what is wrong.
+const MOST: usize = 20;
+
+/// How many there are.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    enrolled: usize,
+    unenrolled: usize,
+    revoked: usize,
+    unreadable: usize,
+    /// Whose codes are disabled.
+    disabled: usize,
+    devices: usize,
+    /// Whose clock is taken to be off.
+    devices_clock_off: usize,
+    /// Accounts whose QR code waits for its first code.
+    pending: usize,
+    tokens_live: usize,
+    /// Without having been used.
+    tokens_expired: usize,
+}
+
+/// The counts, and whom to name.
+#[derive(Default)]
+struct Seen {
+    counts: Counts,
+    disabled: Vec<Name>,
+    far_off: Vec<Name>,
+    expired: Vec<Name>,
+}
+
+pub fn check(context: &Context, store: &FileStore, report: &mut Report) {
+    let mut all: Vec<Name> = match store.names() {
+        Ok(all) => all.collect(),
+        Err(error) => return report.about("records", "").fail(&failure(&error), ""),
+    };
+    all.sort();
+    let (mut seen, now) = (Seen::default(), SystemClock.now());
+    for name in &all {
+        match store.load(name) {
+            Ok(Some(account)) => seen.take(name, &account, &context.config, now),
+            Ok(None) => {} // gone since its name was read
+            Err(error) => {
+                seen.counts.unreadable += 1;
+                if seen.counts.unreadable <= MOST {
+                    report.about("records", name.as_str()).fail(&failure(&error), "");
+                }
+            }
+        }
+    }
+    match (all.len(), seen.counts.unreadable) {
+        (count, 0) => report.about("records", "").ok(&format!("{count}, and every one can be read")),
+        (count, unreadable) => report.about("records", "").fail(
+            &format!("of {count}, {unreadable} can't be read; each denies its account and no other"),
+            "restore them from the backup of the store, or move each away and enrol the account anew",
+        ),
+    }
+    seen.tell(report);
+    report.count(seen.counts);
+}
+
+fn failure(error: &StoreError) -> String {
+    match store_step(error) {
+        "" => error.to_string(),
+        step => format!("{error}; {step}"),
+    }
+}
+
+impl Seen {
+    fn take(&mut self, name: &Name, account: &Account, config: &Config, now: UnixTime) {
+        let (record, state, counts) = (&account.record, &account.state, &mut self.counts);
+        match record.standing() {
+            Standing::Enrolled => counts.enrolled += 1,
+            Standing::Unenrolled => counts.unenrolled += 1,
+            Standing::Revoked => counts.revoked += 1,
+        }
+        if state.throttle.is_disabled(&config.throttle.rules()) {
+            counts.disabled += 1;
+            self.disabled.push(name.clone());
+        }
+        counts.devices += record.credentials.len();
+        let off = record.credentials.iter().map(|credential| {
+            let steps = state.mark(credential.id).map_or(0, |mark| mark.drift);
+            i64::from(steps) * i64::from(credential.params.period())
+        });
+        let off: Vec<i64> = off.filter(|seconds| *seconds != 0).collect();
+        counts.devices_clock_off += off.len();
+        if off.iter().any(|seconds| seconds.abs() > MAX_CLOCK_OFFSET) {
+            self.far_off.push(name.clone());
+        }
+        let Some(token) = &record.token else { return };
+        counts.tokens_live += usize::from(token.is_live(now));
+        let pending =
+            record.pending.as_ref().filter(|pending| pending.token == token.id && token.is_live(now));
+        counts.pending +=
+            usize::from(pending.is_some_and(|pending| pending.is_live(now, config.enroll.time_limit)));
+        if matches!(token.state_at(now), TokenState::Expired(_)) {
+            counts.tokens_expired += 1;
+            if record.standing() != Standing::Enrolled && token.issued_by.is_some() {
+                self.expired.push(name.clone());
+            }
+        }
+    }
+
+    fn tell(&self, report: &mut Report) {
+        let counts = &self.counts;
+        report.about("accounts", "").ok(&format!(
+            "enrolled {}, un-enrolled {}, revoked {}; devices {}, of which the clock of {} is known to be off; QR codes that \
+             wait {}; tokens live {}, expired {}",
+            counts.enrolled,
+            counts.unenrolled,
+            counts.revoked,
+            counts.devices,
+            counts.devices_clock_off,
+            counts.pending,
+            counts.tokens_live,
+            counts.tokens_expired,
+        ));
+        if !self.disabled.is_empty() {
+            report.about("accounts", "").warn(
+                &format!("codes are disabled after too many wrong ones: {}", names(&self.disabled)),
+                "look in the log who guesses (reason=wrong_code); `qrtotp unlock USER`, or a recovery code at a login, lifts it",
+            );
+        }
+        if !self.far_off.is_empty() {
+            report.about("accounts", "").warn(
+                &format!(
+                    "a device's clock is taken to be more than {MAX_CLOCK_OFFSET} s off: {}",
+                    names(&self.far_off)
+                ),
+                "have the device's clock set right; then `qrtotp device revoke`, and enrol it anew",
+            );
+        }
+        if !self.expired.is_empty() {
+            report.about("accounts", "").warn(
+                &format!("their token ran out before a device was enrolled: {}", names(&self.expired)),
+                "`qrtotp token issue USER` issues another one",
+            );
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The files in which libpam looks, and who takes lines from whom.
+
+use qrtotp_core::policy::{OurEntry, Part, Survey, names_us};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Where libpam looks, in its order.
+const DIRECTORIES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
+/// How far includes are followed.
+const DEPTH: u8 = 8;
+
+/// A PAM file.
+pub struct File {
+    pub path: PathBuf,
+    /// What it is to libpam.
+    pub survey: Survey,
+    /// It names our module, in whatever way.
+    pub names_us: bool,
+    /// Others could have written it.
+    pub open: bool,
+}
+
+/// All of them, by their service.
+pub struct Files(pub BTreeMap<String, File>);
+
+impl Files {
+    pub fn read() -> Self {
+        let mut files = BTreeMap::new();
+        for entry in DIRECTORIES.iter().flat_map(fs::read_dir).flatten().flatten() {
+            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+            // What package managers and editors leave behind is no service.
+            let left_behind =
+                name.ends_with('~') || [".dpkg-", ".rpm", ".ucf-"].iter().any(|part| name.contains(part));
+            if left_behind || files.contains_key(&name) {
+                continue;
+            }
+            let Some(file) = path.metadata().ok().filter(fs::Metadata::is_file) else { continue };
+            let Ok(bytes) = fs::read(&path) else { continue };
+            let open = file.uid() != 0 || file.mode() & 0o022 != 0;
+            let file = File { path, survey: Survey::of(&bytes), names_us: names_us(&bytes), open };
+            files.insert(name, file);
+        }
+        Self(files)
+    }
+
+    /// The files whose lines of a part a service has, its own first.
+    fn reached(&self, service: &str, part: Part) -> Vec<&File> {
+        let mut found = Vec::new();
+        self.reach(service, part, DEPTH, &mut found);
+        found
+    }
+
+    fn reach<'a>(&'a self, service: &str, part: Part, depth: u8, found: &mut Vec<&'a File>) {
+        let Some(file) = self.0.get(service).filter(|_| depth > 0) else { return };
+        found.push(file);
+        for include in file.survey.includes.iter().filter(|include| include.part.is_none_or(|of| of == part))
+        {
+            let name = Path::new(&include.file).file_name().and_then(|name| name.to_str());
+            self.reach(name.unwrap_or_default(), part, depth - 1, found);
+        }
+    }
+
+    /// Our auth line of a service, its own or an included one.
+    pub fn asks(&self, service: &str) -> Option<&OurEntry> {
+        self.reached(service, Part::Auth).into_iter().find_map(|file| file.survey.our(Part::Auth))
+    }
+
+    /// Whether a service asks for a password, as far as its modules are known.
+    pub fn takes_a_password(&self, service: &str) -> bool {
+        self.reached(service, Part::Auth).iter().any(|file| file.survey.takes_a_password)
+    }
+
+    /// All lines of ours.
+    pub fn ours(&self) -> impl Iterator<Item = &OurEntry> {
+        self.0.values().flat_map(|file| &file.survey.ours)
+    }
+
+    /// Who takes lines from a file.
+    pub fn includers(&self, name: &str) -> Vec<&str> {
+        let of =
+            |file: &File| file.survey.includes.iter().any(|include| Path::new(&include.file).ends_with(name));
+        self.0.iter().filter(|(_, file)| of(file)).map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// As if these were in /etc/pam.d.
+    pub fn files(texts: &[(&str, &str)]) -> Files {
+        let file = |name: &str, text: &str| File {
+            path: Path::new(DIRECTORIES[0]).join(name),
+            survey: Survey::of(text.as_bytes()),
+            names_us: names_us(text.as_bytes()),
+            open: false,
+        };
+        Files(texts.iter().map(|(name, text)| ((*name).to_owned(), file(name, text))).collect())
+    }
+
+    #[test]
+    fn an_include_asks_for_its_own_part_only() {
+        let ours = "auth required pam_qrtotp.so\n";
+        let with = [
+            ("common-auth", ours),
+            ("sshd", "@include common-auth\n"),
+            ("x", "account include common-auth\n"),
+        ];
+        let with = files(&with);
+        assert!(with.asks("sshd").is_some() && with.asks("x").is_none());
+    }
+
+    #[test]
+    fn includes_that_include_each_other_end() {
+        assert!(files(&[("a", "@include b\n"), ("b", "@include a\n")]).asks("a").is_none());
+    }
+}

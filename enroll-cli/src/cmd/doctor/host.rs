@@ -1,0 +1,140 @@
+//! What a login needs of the host besides files: the clock, the broker, the system log.
+
+use super::report::Report;
+use qrtotp_core::clock::{Clock, Discipline, EARLIEST_PLAUSIBLE};
+use qrtotp_core::wire::{ConnectError, Request, Say, connect};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long the broker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Where systemd notes that the broker is switched on.
+const SWITCHED_ON: &str = "/etc/systemd/system/sockets.target.wants/qrtotpd.socket";
+const LOG: &str = "/dev/log";
+/// Microseconds by which a clock may be off before codes begin to fail.
+const MUCH: i64 = 5_000_000;
+
+pub fn clock(clock: &impl Clock, report: &mut Report) {
+    let mut about = report.about("clock", "");
+    if clock.now() < EARLIEST_PLAUSIBLE {
+        return about.fail("every login is denied: this host's clock is before 2020", "set it");
+    }
+    match clock.discipline() {
+        None => about.skip("the kernel does not tell here whether anything keeps it right", ""),
+        Some(Discipline { synchronized: false, .. }) => about.warn(
+            "nothing keeps it right, as far as the kernel knows; where it is off, codes are refused",
+            "start a time service (systemd-timesyncd; chrony with `rtcsync`; ntpd) and compare it with `date -u`; in a virtual machine \
+             whose host sets its clock it may be right all the same",
+        ),
+        Some(Discipline { offset, max_error, .. }) => {
+            let text = format!(
+                "a time service keeps it right; off by at most {} ms, {} ms being corrected",
+                max_error / 1000,
+                offset / 1000
+            );
+            if max_error > MUCH || offset.abs() > MUCH {
+                about.warn(&text, "look at the time service: its server can't be reached, or the clock was far off");
+            } else {
+                about.ok(&text);
+            }
+        }
+    }
+}
+
+/// Asks it for the caller's own status, which changes nothing.
+pub fn broker(socket: &Path, report: &mut Report) {
+    let mut about = report.about("broker", &socket.display().to_string());
+    let mut line = match connect(socket, PATIENCE) {
+        Ok(line) => line,
+        Err(ConnectError::Absent) if !socket.exists() && !Path::new(SWITCHED_ON).exists() => {
+            return about.ok("is off: only root enrols by command, and screen lockers can't check codes");
+        }
+        Err(error) => {
+            return about
+                .fail(&format!("who is not root can neither enrol nor unlock a screen: {error}"), "");
+        }
+    };
+    let asked = line.request(&Request::Status { user: String::new(), json: true });
+    match asked.and_then(|()| line.receive::<Say>()) {
+        Ok(Say::Failed(_)) => {
+            about.fail("answers that it can't work", "the log says why: grep service=qrtotpd")
+        }
+        Ok(_) => about.ok("answers"),
+        Err(error) => {
+            about.fail(
+                &format!("takes calls, but does not answer: {error}"),
+                "systemctl status qrtotpd.service",
+            );
+        }
+    }
+}
+
+/// Connects, and sends nothing.
+pub fn log(report: &mut Report) {
+    let mut about = report.about("log", LOG);
+    let datagram = UnixDatagram::unbound().and_then(|socket| socket.connect(LOG));
+    match datagram.or_else(|_| UnixStream::connect(LOG).map(drop)) {
+        Ok(()) => about.ok("somebody listens there"),
+        Err(error) => about.warn(
+            &format!("{error}: logins work, but nothing of them is logged"),
+            "start systemd-journald or rsyslog",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use qrtotp_core::clock::UnixTime;
+
+    struct Host(UnixTime, Option<Discipline>);
+
+    impl Clock for Host {
+        fn now(&self) -> UnixTime {
+            self.0
+        }
+        fn discipline(&self) -> Option<Discipline> {
+            self.1
+        }
+    }
+
+    fn said(now: UnixTime, discipline: Option<Discipline>) -> String {
+        let mut report = Report::new(0);
+        clock(&Host(now, discipline), &mut report);
+        let mut out = Vec::new();
+        report.write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_clock_is_fine_only_while_something_keeps_it_right() {
+        let kept = |synchronized, offset, max_error| Some(Discipline { synchronized, offset, max_error });
+        for (discipline, word) in [
+            (kept(true, -120_000, 70_000), "OK"),
+            (kept(false, 0, 16_000_000), "WARN"),
+            (kept(true, 0, 6_000_000), "WARN"),
+            (kept(true, -6_000_000, 0), "WARN"),
+            (None, "SKIP"),
+        ] {
+            let text = said(1_790_000_000, discipline);
+            assert!(text.starts_with(word), "{discipline:?}: {text}");
+        }
+        assert!(said(1_000_000_000, kept(true, 0, 0)).starts_with("FAIL"));
+    }
+
+    #[test]
+    fn a_socket_at_which_nobody_listens_is_a_failure_and_none_at_all_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let result = || {
+            let mut report = Report::new(0);
+            broker(&path, &mut report);
+            report.failed()
+        };
+        assert!(!result());
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(result());
+    }
+}

@@ -1,0 +1,61 @@
+//! `qrtotp doctor`: what is wrong on this host, and what to do about it. Changes nothing. Each file looks at one thing and
+//! reports; what a login decides by is asked of the core, never judged here a second time.
+
+mod accounts;
+mod files;
+mod host;
+mod module;
+mod pam;
+mod report;
+mod sshd;
+mod store;
+
+use super::config;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::wire::DEFAULT_SOCKET;
+use report::Report;
+use std::path::{Path, PathBuf};
+
+pub fn run(config: &Path, socket: Option<PathBuf>, json: bool) -> Result<Exit, Failure> {
+    let mut report = Report::new(SystemClock.now());
+    let config = &std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+    let context = configuration(config, &mut report);
+    let files = files::Files::read();
+    let in_use = pam::check(&files, config, context.as_ref().map(|context| &context.config), &mut report);
+    module::check(&files, &mut report);
+    sshd::check(&files, &mut report);
+    if let Some(context) = &context {
+        store::check(context, in_use, &mut report);
+    }
+    host::clock(&SystemClock, &mut report);
+    host::broker(socket.as_deref().unwrap_or(Path::new(DEFAULT_SOCKET)), &mut report);
+    host::log(&mut report);
+    let mut out = std::io::stdout().lock();
+    if json {
+        report.write_json(&mut out)?
+    } else {
+        report.write(&mut out)?
+    }
+    Ok(if report.failed() { Exit::Refused } else { Exit::Done })
+}
+
+/// Its mode, its owner and what is in it, as a login sees them.
+fn configuration(path: &Path, report: &mut Report) -> Option<Context> {
+    match Context::read(path) {
+        Ok(context) => {
+            let mut about = report.about("configuration", &context.config_path.display().to_string());
+            about.ok("can be used; nobody but root may write to it");
+            for finding in config::settings(&context) {
+                report.about("configuration", finding.key).finding(&finding);
+            }
+            Some(context)
+        }
+        Err(failure) => {
+            let mut about = report.about("configuration", &path.display().to_string());
+            about.fail(&format!("every login is denied: {failure}"), "");
+            None
+        }
+    }
+}

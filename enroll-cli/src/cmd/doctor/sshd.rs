@@ -1,0 +1,238 @@
+//! Whether sshd, as it is configured, has PAM ask for the code: `sshd -T` tells its settings.
+
+use super::files::Files;
+use super::pam::SSHD;
+use super::report::{About, Report};
+use nix::unistd::geteuid;
+use qrtotp_core::clock::Deadline;
+use qrtotp_core::flow::{Args, FirstPass};
+use qrtotp_core::policy::OurEntry;
+use std::ffi::CStr;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+const PLACES: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];
+/// How long `sshd -T` may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub fn check(files: &Files, report: &mut Report) {
+    let Some(program) = PLACES.iter().find(|path| Path::new(path).is_file()) else { return };
+    let mut about = report.about("sshd", program);
+    if !geteuid().is_root() {
+        return about
+            .skip("it tells its settings only to root", "run it as root, for example: sudo qrtotp doctor");
+    }
+    let text = match settings(program) {
+        Ok(text) => text,
+        Err(why) => {
+            return about.skip(
+                &format!("`sshd -T` does not tell its settings: {why}"),
+                "correct that, then look again",
+            );
+        }
+    };
+    let settings = Settings(&text);
+    let service = settings.get("pamservicename").unwrap_or(SSHD);
+    let Some(entry) = files.asks(service) else {
+        return about.ok(&format!("its PAM file, {service}, does not ask for a code"));
+    };
+    let pam = Pam { forwards: forwards(entry), password: files.takes_a_password(service) };
+    judge(&settings, &pam, &mut about);
+}
+
+/// What the program says, or why it does not.
+fn settings(program: &str) -> Result<String, String> {
+    let mut command = Command::new(program);
+    command.arg("-T").env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    let mut deadline = Deadline::after(PATIENCE);
+    // What it says fits into a pipe, so it need not be read meanwhile.
+    let status = loop {
+        match child.try_wait().map_err(|error| error.to_string())? {
+            Some(status) => break status,
+            None if deadline.pause() => {}
+            None => {
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err("it takes too long".into());
+            }
+        }
+    };
+    let read = |from: Option<&mut dyn Read>| {
+        let mut text = Vec::new();
+        let _ = from.map(|from| from.take(64 * 1024).read_to_end(&mut text));
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    if status.success() {
+        return Ok(read(child.stdout.as_mut().map(|pipe| pipe as _)));
+    }
+    let said = read(child.stderr.as_mut().map(|pipe| pipe as _));
+    Err(said.lines().last().unwrap_or("it says nothing").to_owned())
+}
+
+/// `keyword value` lines, keywords in small letters.
+struct Settings<'a>(&'a str);
+
+impl<'a> Settings<'a> {
+    fn get(&self, keyword: &str) -> Option<&'a str> {
+        let mut lines = self.0.lines().filter_map(|line| line.trim().split_once(' '));
+        lines.find(|(known, _)| known.eq_ignore_ascii_case(keyword)).map(|(_, value)| value.trim())
+    }
+
+    fn is_on(&self, keyword: &str) -> bool {
+        self.get(keyword).is_some_and(|value| value.eq_ignore_ascii_case("yes"))
+    }
+}
+
+/// What its PAM file asks.
+struct Pam {
+    /// Password and code in one.
+    forwards: bool,
+    /// A password besides the code.
+    password: bool,
+}
+
+/// What sshd asks before or instead of PAM.
+const WITHOUT_PAM: [&str; 3] = ["pubkeyauthentication", "hostbasedauthentication", "gssapiauthentication"];
+const SNIPPET: &str = "see conf/sshd_config.d/qrtotp.conf; then `sshd -t && systemctl reload ssh`";
+
+fn judge(settings: &Settings<'_>, pam: &Pam, about: &mut About<'_>) {
+    if !settings.is_on("usepam") {
+        return about.fail("UsePAM no: nobody is asked for a code", SNIPPET);
+    }
+    let interactive =
+        settings.is_on("kbdinteractiveauthentication") || settings.is_on("challengeresponseauthentication");
+    let by_password = settings.is_on("passwordauthentication");
+    let methods = settings.get("authenticationmethods").unwrap_or("any");
+    let any = methods.eq_ignore_ascii_case("any");
+    if !(interactive || by_password && pam.forwards) {
+        let what = if by_password {
+            "KbdInteractiveAuthentication no: the method `password` answers the question for the code with the password, so \
+             nobody with a password gets in, and a key alone lets in"
+        } else {
+            "KbdInteractiveAuthentication no: PAM is never asked, so nobody is asked for a code"
+        };
+        return about.fail(what, SNIPPET);
+    }
+    let mut fine = true;
+    let mut fail = |finding: &str, advice: &str| {
+        fine = false;
+        about.fail(finding, advice);
+    };
+    if any && WITHOUT_PAM.iter().any(|keyword| settings.is_on(keyword)) {
+        fail("AuthenticationMethods any: a key alone lets in, without a code", SNIPPET);
+    }
+    let lists = if any { "" } else { methods };
+    for list in lists.split_ascii_whitespace() {
+        let named = |wanted: &str| list.split(',').any(|method| method.split(':').next() == Some(wanted));
+        let asks = (named("keyboard-interactive") && interactive) || (named("password") && pam.forwards);
+        let first = named("publickey") || named("hostbased") || named("gssapi-with-mic");
+        if !asks && named("password") {
+            fail(
+                &format!(
+                    "AuthenticationMethods: {list} lets nobody in, for the method `password` answers the question for the code with the password"
+                ),
+                SNIPPET,
+            );
+        } else if !asks {
+            fail(&format!("AuthenticationMethods: {list} lets in without a code"), SNIPPET);
+        } else if !first && !pam.password && !pam.forwards {
+            fail(
+                &format!(
+                    "AuthenticationMethods: with {list} a code alone lets in, for its PAM file checks no password that is known here"
+                ),
+                "AuthenticationMethods publickey,keyboard-interactive, or a PAM file with the password's module",
+            );
+        }
+    }
+    if any && !pam.password && !pam.forwards {
+        fail(
+            "AuthenticationMethods any: a code alone lets in, for its PAM file checks no password that is known here",
+            "AuthenticationMethods publickey,keyboard-interactive, or a PAM file with the password's module",
+        );
+    }
+    if by_password && !pam.forwards && (any || lists.contains("password")) {
+        about.warn(
+            "PasswordAuthentication yes: that method answers the question for the code with the password, which never works",
+            "PasswordAuthentication no",
+        );
+    }
+    if fine {
+        about.ok(&format!(
+            "has PAM ask for the code; AuthenticationMethods {methods} (Match blocks are not looked at)"
+        ));
+    }
+}
+
+/// Whether a line takes password and code together.
+fn forwards(entry: &OurEntry) -> bool {
+    let words: Vec<&CStr> = entry.arguments.iter().map(|word| word.as_c_str()).collect();
+    Args::parse(&words).is_ok_and(|args| args.options.first_pass == FirstPass::Forward)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const GOOD: &str = "usepam yes\nkbdinteractiveauthentication yes\npasswordauthentication no\npubkeyauthentication yes\n\
+                        authenticationmethods publickey,keyboard-interactive\n";
+
+    fn said(text: &str, forwards: bool, password: bool) -> String {
+        let mut report = Report::new(0);
+        judge(&Settings(text), &Pam { forwards, password }, &mut report.about("sshd", ""));
+        let mut out = Vec::new();
+        report.write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_shipped_settings_are_fine() {
+        for password in [true, false] {
+            assert!(said(GOOD, false, password).starts_with("OK"), "{}", said(GOOD, false, password));
+        }
+        let password = GOOD.replace("publickey,keyboard", "keyboard");
+        assert!(said(&password, false, true).starts_with("OK"));
+        let forwarded = GOOD
+            .replace("passwordauthentication no", "passwordauthentication yes")
+            .replace("publickey,keyboard-interactive", "password");
+        assert!(said(&forwarded, true, true).starts_with("OK"), "{}", said(&forwarded, true, true));
+    }
+
+    #[test]
+    fn settings_by_which_somebody_gets_in_without_a_code_fail() {
+        for (from, to) in [
+            ("usepam yes", "usepam no"),
+            ("kbdinteractiveauthentication yes", "kbdinteractiveauthentication no"),
+            ("publickey,keyboard-interactive", "any"),
+            ("publickey,keyboard-interactive", "publickey"),
+            ("publickey,keyboard-interactive", "publickey,keyboard-interactive publickey"),
+            ("publickey,keyboard-interactive", "publickey,password"),
+        ] {
+            let text = GOOD.replace(from, to);
+            assert!(said(&text, false, true).starts_with("FAIL"), "{to}: {}", said(&text, false, true));
+        }
+    }
+
+    #[test]
+    fn a_code_alone_is_not_enough() {
+        for methods in ["keyboard-interactive", "keyboard-interactive:pam", "any"] {
+            let text = GOOD
+                .replace("publickey,keyboard-interactive", methods)
+                .replace("pubkeyauthentication yes", "pubkeyauthentication no");
+            assert!(said(&text, false, false).contains("a code alone lets in"), "{methods}");
+            assert!(said(&text, false, true).starts_with("OK"), "{methods}");
+        }
+    }
+
+    #[test]
+    fn the_method_password_beside_the_right_one_is_a_warning() {
+        let text = GOOD.replace("passwordauthentication no", "passwordauthentication yes");
+        assert!(said(&text, false, true).starts_with("OK"), "not offered");
+        let any = text
+            .replace("publickey,keyboard-interactive", "any")
+            .replace("pubkeyauthentication yes", "pubkeyauthentication no");
+        assert!(said(&any, false, true).starts_with("WARN"));
+    }
+}

@@ -1,0 +1,273 @@
+//! What a PAM file does with our module, for whoever diagnoses a host. Lines are read as [`super::guard`] reads them; that
+//! decides at a login, this describes more of the file and decides nothing.
+
+use super::evidence::AfterFailure;
+use super::pam_file::{Entry, Line, MODULE, read_line};
+use std::ffi::CString;
+
+/// Which part of a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Who somebody is.
+    Auth,
+    /// Whether they may.
+    Account,
+    /// What surrounds the session.
+    Session,
+    /// Changing a password.
+    Password,
+}
+
+impl Part {
+    fn of(kind: &str) -> Self {
+        match kind {
+            "auth" => Self::Auth,
+            "account" => Self::Account,
+            "session" => Self::Session,
+            _ => Self::Password,
+        }
+    }
+}
+
+/// Another file that a file takes lines from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Include {
+    /// Its name or path, as it is written.
+    pub file: String,
+    /// Of which part; without one, all lines.
+    pub part: Option<Part>,
+}
+
+/// One of our lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OurEntry {
+    /// Its number, from 1.
+    pub line: usize,
+    /// Its part.
+    pub part: Part,
+    /// The module, as it is written.
+    pub module: String,
+    /// Refused by it is refused: an auth line whose failure is not forgotten, and without a dash in front.
+    pub fails_closed: bool,
+    /// What is written behind the module, as libpam hands it over.
+    pub arguments: Vec<CString>,
+    /// A line before it that can end the auth part with a success, so that nobody is asked.
+    pub bypassed_at: Option<usize>,
+}
+
+/// What there is in a PAM file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Our lines.
+    pub ours: Vec<OurEntry>,
+    /// The files that it includes.
+    pub includes: Vec<Include>,
+    /// An auth line of it is of a module that takes a password.
+    pub takes_a_password: bool,
+    /// Lines that are not understood, by their number, and why.
+    pub unclear: Vec<(usize, &'static str)>,
+}
+
+impl Survey {
+    /// Reads a file's text. Nothing in it is an error.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let mut found = Self::default();
+        let mut auth: Vec<(usize, Jump)> = Vec::new();
+        for (number, raw) in (1..).zip(text.split('\n')) {
+            match read_line(raw) {
+                Ok(Line::Empty) => {}
+                Ok(Line::Include(file)) => {
+                    found.includes.push(Include { file: file.to_owned(), part: None });
+                    auth.push((number, Jump::None));
+                }
+                Ok(Line::Entry(entry)) => found.take(number, &entry, &mut auth),
+                Err(why) => found.unclear.push((number, why)),
+            }
+        }
+        found
+    }
+
+    fn take(&mut self, line: usize, entry: &Entry<'_>, auth: &mut Vec<(usize, Jump)>) {
+        let part = Part::of(entry.kind);
+        let control = entry.control.to_ascii_lowercase();
+        if matches!(control.as_str(), "include" | "substack") {
+            self.includes.push(Include { file: entry.module.to_owned(), part: Some(part) });
+        }
+        if entry.is_ours() {
+            self.ours.push(OurEntry {
+                line,
+                part,
+                module: entry.module.to_owned(),
+                fails_closed: !entry.optional_module && entry.after_failure() == AfterFailure::Fails,
+                arguments: arguments(&entry.arguments),
+                bypassed_at: (part == Part::Auth).then(|| bypass(auth)).flatten(),
+            });
+        }
+        if part == Part::Auth {
+            self.takes_a_password |= entry.takes_a_password();
+            auth.push((line, Jump::after_success(entry, &control)));
+        }
+    }
+
+    /// The line of ours in this part, if there is one.
+    #[must_use]
+    pub fn our(&self, part: Part) -> Option<&OurEntry> {
+        self.ours.iter().find(|entry| entry.part == part)
+    }
+}
+
+/// Where an auth entry's success leads.
+#[derive(Clone, Copy)]
+enum Jump {
+    /// On.
+    None,
+    /// Over so many entries.
+    Over(usize),
+    /// To the end of the part.
+    End,
+}
+
+impl Jump {
+    fn after_success(entry: &Entry<'_>, control: &str) -> Self {
+        // Root needs no leave to become somebody: as Debian's file for su has it.
+        if entry.is_ours() || entry.module_name() == "pam_rootok.so" {
+            return Self::None;
+        }
+        let actions = control.trim_matches(['[', ']']).split_ascii_whitespace();
+        let success = actions.filter_map(|action| action.strip_prefix("success=")).next_back();
+        match (control, success) {
+            ("sufficient", _) | (_, Some("done")) => Self::End,
+            (_, Some(over)) => over.parse().map_or(Self::None, Self::Over),
+            (_, None) => Self::None,
+        }
+    }
+}
+
+/// The first of the entries so far from which a success leads past the next one. An include counts as one entry: what is
+/// in it is not known here.
+fn bypass(auth: &[(usize, Jump)]) -> Option<usize> {
+    let past = |index: usize, jump| match jump {
+        Jump::None => false,
+        Jump::End => true,
+        Jump::Over(entries) => entries >= auth.len() - index,
+    };
+    auth.iter().enumerate().find(|(index, (_, jump))| past(*index, *jump)).map(|(_, (line, _))| *line)
+}
+
+/// Words as libpam takes them apart: brackets hold spaces together and go away.
+fn arguments(words: &[&str]) -> Vec<CString> {
+    let mut found = Vec::new();
+    let mut open: Option<String> = None;
+    for word in words {
+        let whole = match open.take() {
+            Some(begun) => format!("{begun} {word}"),
+            None => (*word).to_owned(),
+        };
+        match whole.strip_prefix('[') {
+            Some(inside) => match inside.strip_suffix(']') {
+                Some(inside) => found.push(inside.to_owned()),
+                None => open = Some(whole),
+            },
+            None => found.push(whole),
+        }
+    }
+    found.extend(open);
+    found.into_iter().filter_map(|word| CString::new(word).ok()).collect()
+}
+
+/// Whether a file's text names our module at all, in whatever way.
+#[must_use]
+pub fn names_us(bytes: &[u8]) -> bool {
+    bytes.split(|byte| *byte == b'\n').any(|line| {
+        let line = line.split(|byte| *byte == b'#').next().unwrap_or_default();
+        line.windows(MODULE.len()).any(|word| word == MODULE.as_bytes())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn auth_line(text: &str) -> OurEntry {
+        Survey::of(text.as_bytes()).our(Part::Auth).unwrap().clone()
+    }
+
+    #[test]
+    fn all_our_lines_are_found_with_their_arguments() {
+        let text = "account requisite pam_qrtotp.so\n# auth optional pam_qrtotp.so\nAUTH required \
+                    /usr/lib/security/pam_qrtotp.so config=/x.toml [prompt=Your code: ] nullok\n";
+        let survey = Survey::of(text.as_bytes());
+        assert_eq!(survey.ours.iter().map(|entry| entry.line).collect::<Vec<_>>(), [1, 3]);
+        let words: Vec<_> = survey.ours[1].arguments.iter().map(|word| word.to_str().unwrap()).collect();
+        assert_eq!(words, ["config=/x.toml", "prompt=Your code: ", "nullok"]);
+        assert_eq!(survey.our(Part::Session), None);
+    }
+
+    #[test]
+    fn a_line_whose_refusal_is_forgotten_fails_open() {
+        for (control, closed) in [
+            ("auth required", true),
+            ("auth requisite", true),
+            ("auth [success=ok default=die]", true),
+            ("auth sufficient", false),
+            ("auth optional", false),
+            ("auth [success=1 default=ignore]", false),
+            ("-auth required", false),
+        ] {
+            assert_eq!(auth_line(&format!("{control} pam_qrtotp.so")).fails_closed, closed, "{control}");
+        }
+    }
+
+    #[test]
+    fn a_success_that_leads_past_our_line_is_named() {
+        for (before, bypassed) in [
+            ("auth sufficient pam_u2f.so", Some(1)),
+            ("auth [success=done default=ignore] pam_x.so", Some(1)),
+            ("auth [success=1 default=ignore] pam_succeed_if.so", Some(1)),
+            ("auth required pam_env.so\nauth [success=1 default=ignore] pam_x.so", Some(2)),
+            ("auth [success=2 default=ignore] pam_x.so\nauth required pam_env.so", Some(1)),
+            ("auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so", None),
+            ("auth sufficient pam_rootok.so", None),
+            ("@include common-auth", None),
+            ("auth required pam_unix.so", None),
+            ("account sufficient pam_x.so", None),
+        ] {
+            assert_eq!(
+                auth_line(&format!("{before}\nauth required pam_qrtotp.so")).bypassed_at,
+                bypassed,
+                "{before}"
+            );
+        }
+    }
+
+    #[test]
+    fn includes_are_named_with_their_part() {
+        let survey = Survey::of(b"@include common-auth\nauth substack system-auth\naccount include x\n");
+        let include = |file: &str, part| Include { file: file.into(), part };
+        let expected = [("common-auth", None), ("system-auth", Some(Part::Auth)), ("x", Some(Part::Account))];
+        assert_eq!(survey.includes, expected.map(|(file, part)| include(file, part)));
+    }
+
+    #[test]
+    fn a_line_that_is_not_understood_is_named_and_a_mention_is_seen_even_there() {
+        let text = b"auth required \\\npam_qrtotp.so\n";
+        assert_eq!(Survey::of(text).unclear.len(), 2);
+        assert!(names_us(text) && !names_us(b"# pam_qrtotp.so\nauth required pam_unix.so # pam_qrtotp.so\n"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = (Survey::of(&bytes), names_us(&bytes));
+        }
+
+        #[test]
+        fn any_words_are_taken_apart_without_a_panic(text in "(auth|account) (required|\\[success=[0-9]{1,30}\\]) pam_(qrtotp|x).so( [\\[\\]a=]{0,4}){0,4}\n{0,3}") {
+            let _ = Survey::of(text.as_bytes());
+        }
+    }
+}

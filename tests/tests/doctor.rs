@@ -1,0 +1,235 @@
+//! `qrtotp doctor`: silent about a host that is set up as the documents say, and loud about each thing that is not.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use qrtotp_tests::{Output, Phone, Sandbox, host::PAM_SUCCESS};
+
+const SNIPPET: &str = "/etc/ssh/sshd_config.d/00-qrtotp.conf";
+
+/// A host with the shipped stacks for sshd and sudo, its broker running, and alice enrolled.
+fn host() -> (Sandbox, Phone) {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.stack("");
+    let phone = sandbox.import("alice");
+    sandbox.overwrite("/etc/ssh/sshd_config", "Include /usr/share/openssh/sshd_config\n");
+    sandbox.run(&["ssh-keygen", "-A"]).success();
+    sandbox.ship_sshd_config(true);
+    sandbox.ship("pam.d/sshd-key-and-code", "/etc/pam.d/sshd");
+    sandbox.ship("pam.d/sudo-code", "/etc/pam.d/sudo");
+    sandbox.ship("pam.d/su-code", "/etc/pam.d/su");
+    sandbox.install_broker();
+    (sandbox, phone)
+}
+
+fn doctor(sandbox: &Sandbox) -> Output {
+    sandbox.run(&["qrtotp", "doctor"])
+}
+
+fn shell(sandbox: &Sandbox, script: &str) {
+    sandbox.run(&["sh", "-ec", script]).success();
+}
+
+fn has_line(output: &Output, status: &str, check: &str, text: &str) -> bool {
+    let begins = format!("{status:<5} {check:<14} ");
+    output.stdout.lines().any(|line| line.starts_with(&begins) && line.contains(text))
+}
+
+#[test]
+fn a_host_as_the_documents_set_it_up_is_fine_and_is_left_as_it_was() {
+    let (sandbox, phone) = host();
+    let _broker = sandbox.start_broker();
+    let snapshot = || {
+        let places = ["/etc", "/var/lib/qrtotp", sandbox.security_directory(), "/home"];
+        sandbox
+            .run(&[&["find"], &places[..], &["-printf", "%p %s %m %U %T@ %C@\n"]].concat())
+            .success()
+            .stdout
+    };
+    let before = snapshot();
+    let said = doctor(&sandbox).exited(0);
+    assert_eq!(snapshot(), before);
+    for (check, text) in [
+        ("configuration", "/etc/qrtotp/qrtotp.toml: can be used"),
+        ("store", "/var/lib/qrtotp: it and its key are there"),
+        ("records", "1, and every one can be read"),
+        ("accounts", "enrolled 1, un-enrolled 0, revoked 0; devices 1"),
+        ("disk", "MiB and"),
+        ("pam", "sshd: asks for a code"),
+        ("pam", "sudo: asks for a code"),
+        ("pam", "su: asks for a code"),
+        ("module", "/pam_qrtotp.so: is there"),
+        ("sshd", "AuthenticationMethods publickey,keyboard-interactive"),
+        ("broker", "/run/qrtotp/socket: answers"),
+        ("log", "/dev/log"),
+    ] {
+        assert!(has_line(&said, "OK", check, text), "{check} {text}: {}", said.stdout);
+    }
+    let warnings: Vec<_> = said.stdout.lines().filter(|line| line.starts_with("WARN")).collect();
+    assert!(warnings.iter().all(|line| line.starts_with("WARN  clock")), "{warnings:?}");
+    assert!(!said.stdout.contains(&phone.key));
+}
+
+#[test]
+fn with_enrolment_at_login_the_shipped_stacks_are_fine_and_one_without_its_account_line_is_not() {
+    let (sandbox, _) = host();
+    sandbox.configure("[defaults]\nfirst_login = \"enroll\"\n");
+    sandbox.pam("tests", "auth required pam_unix.so\nauth required pam_qrtotp.so\n");
+    let said = doctor(&sandbox).exited(0);
+    assert!(
+        has_line(&said, "WARN", "pam", "su-l: asks for a code, and nobody can enrol there"),
+        "{}",
+        said.stdout
+    );
+    for service in ["sshd", "sudo", "su"] {
+        let text = format!("{service}: asks for a code, and people enrol there");
+        assert!(has_line(&said, "OK", "pam", &text), "{}", said.stdout);
+    }
+    assert!(
+        has_line(&said, "WARN", "pam", "tests: asks for a code, and nobody can enrol there"),
+        "{}",
+        said.stdout
+    );
+    shell(&sandbox, "sed -i '/^account *requisite/d' /etc/pam.d/sudo");
+    let said = doctor(&sandbox).exited(1);
+    assert!(has_line(&said, "FAIL", "pam", "sudo: who has no device is denied there"), "{}", said.stdout);
+    assert!(said.stdout.contains("account requisite pam_qrtotp.so"), "{}", said.stdout);
+}
+
+#[test]
+fn whatever_denies_a_right_code_is_found_and_named() {
+    let (sandbox, phone) = host();
+    let module = format!("{}/pam_qrtotp.so", sandbox.security_directory());
+    for (check, text, script, repair) in [
+        (
+            "configuration",
+            "line 3",
+            "echo 'windo = 3' >>/etc/qrtotp/qrtotp.toml",
+            "sed -i '$d' /etc/qrtotp/qrtotp.toml",
+        ),
+        (
+            "configuration",
+            "others may write",
+            "chmod 666 /etc/qrtotp/qrtotp.toml",
+            "chmod 644 /etc/qrtotp/qrtotp.toml",
+        ),
+        (
+            "store",
+            "may be read by others",
+            "chmod 644 /etc/qrtotp/seal.key",
+            "chmod 600 /etc/qrtotp/seal.key",
+        ),
+        ("store", "seal.key is missing", "mv /etc/qrtotp/seal.key /root", "mv /root/seal.key /etc/qrtotp"),
+        (
+            "store",
+            "is open to others",
+            "chmod 755 /var/lib/qrtotp/accounts",
+            "chmod 700 /var/lib/qrtotp/accounts",
+        ),
+        (
+            "records",
+            "alice",
+            "cp -p /var/lib/qrtotp/accounts/alice/account.toml /root; echo x >>/var/lib/qrtotp/accounts/alice/account.toml",
+            "cp -p /root/account.toml /var/lib/qrtotp/accounts/alice/account.toml",
+        ),
+        ("records", "of 1, 1 can't be read", "rm /var/lib/qrtotp/accounts/alice/state", ""),
+        ("disk", "read-only", "mount -o remount,ro /var/lib/qrtotp", "mount -o remount,rw /var/lib/qrtotp"),
+        (
+            "pam",
+            "tests: line 1: every login there is denied",
+            "sed -i '1s/$/ nullOK/' /etc/pam.d/tests",
+            "sed -i '1s/ nullOK//' /etc/pam.d/tests",
+        ),
+        (
+            "module",
+            "is not there",
+            &format!("mv {module} /root"),
+            &format!("mv /root/pam_qrtotp.so {module}"),
+        ),
+    ] {
+        let state = "/var/lib/qrtotp/accounts/alice/state";
+        if repair.is_empty() {
+            shell(&sandbox, &format!("cp -p {state} /root"));
+        }
+        shell(&sandbox, script);
+        let said = doctor(&sandbox).exited(1);
+        assert!(has_line(&said, "FAIL", check, text), "{script}: {}", said.stdout);
+        assert_ne!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS, "{script}");
+        shell(
+            &sandbox,
+            if repair.is_empty() { "cp -p /root/state /var/lib/qrtotp/accounts/alice" } else { repair },
+        );
+        let said = doctor(&sandbox).exited(0);
+        assert!(!said.stdout.contains("FAIL"), "{repair}: {}", said.stdout);
+    }
+    phone.settle(5);
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS, "it is a right code");
+}
+
+#[test]
+fn whatever_lets_somebody_in_unasked_is_found_and_named() {
+    let (sandbox, _) = host();
+    for (check, text, script) in [
+        ("pam", "tests: line 1: a refusal there", "sed -i '1s/required/sufficient/' /etc/pam.d/tests"),
+        ("pam", "tests: line 1: a refusal there", "sed -i '1s/^/-/' /etc/pam.d/tests"),
+        ("pam", "sudo: nobody is asked", "sed -i '/^auth .*qrtotp/d' /etc/pam.d/sudo"),
+        ("pam", "sudo: /etc/pam.d/sudo is not root's alone", "chmod 666 /etc/pam.d/sudo"),
+        ("sshd", "UsePAM no", &format!("sed -i 's/UsePAM yes/UsePAM no/' {SNIPPET}")),
+        ("sshd", "a key alone lets in", &format!("sed -i '/^AuthenticationMethods/d' {SNIPPET}")),
+        (
+            "sshd",
+            "publickey lets in without a code",
+            &format!("sed -i 's/^AuthenticationMethods .*/& publickey/' {SNIPPET}"),
+        ),
+        (
+            "sshd",
+            "a code alone lets in",
+            &format!(
+                "sed -i 's/^AuthenticationMethods .*/AuthenticationMethods keyboard-interactive/' {SNIPPET}"
+            ),
+        ),
+    ] {
+        shell(&sandbox, "rm -rf /root/before; mkdir /root/before; cp -pr /etc/pam.d /etc/ssh /root/before");
+        shell(&sandbox, script);
+        let said = doctor(&sandbox).exited(1);
+        assert!(has_line(&said, "FAIL", check, text), "{script}: {}", said.stdout);
+        shell(&sandbox, "cp -pr /root/before/pam.d /root/before/ssh /etc");
+        doctor(&sandbox).exited(0);
+    }
+}
+
+#[test]
+fn a_dead_broker_fails_a_silent_log_warns_and_an_sshd_that_says_nothing_does_neither() {
+    let (sandbox, _) = host();
+    assert!(has_line(&doctor(&sandbox).exited(0), "OK", "broker", "is off"));
+    sandbox.start_broker().kill();
+    let said = doctor(&sandbox).exited(1);
+    assert!(has_line(&said, "FAIL", "broker", "systemctl enable --now qrtotpd.socket"), "{}", said.stdout);
+    shell(&sandbox, "rm /run/qrtotp/socket; mv /dev/log /dev/log.away; echo nonsense >>/etc/ssh/sshd_config");
+    let said = doctor(&sandbox).exited(0);
+    assert!(has_line(&said, "WARN", "log", "nothing of them is logged"), "{}", said.stdout);
+    assert!(has_line(&said, "SKIP", "sshd", "does not tell its settings"), "{}", said.stdout);
+    shell(&sandbox, "mv /dev/log.away /dev/log");
+}
+
+#[test]
+fn who_is_not_root_sees_what_they_may_and_no_name() {
+    let (sandbox, _) = host();
+    let said = sandbox.run_as("alice", &["qrtotp", "doctor"]).exited(0);
+    for check in ["store", "sshd"] {
+        assert!(has_line(&said, "SKIP", check, "root"), "{check}: {}", said.stdout);
+    }
+    assert!(has_line(&said, "OK", "pam", "sudo: asks for a code"), "{}", said.stdout);
+    assert!(!said.stdout.contains("alice"), "{}", said.stdout);
+}
+
+#[test]
+fn a_refused_code_is_logged_with_the_clock_where_the_doctor_warns_of_it_and_only_there() {
+    let (sandbox, phone) = host();
+    let unsynchronized = has_line(&doctor(&sandbox), "WARN", "clock", "nothing keeps it right");
+    assert_ne!(sandbox.answer("alice", &phone.wrong_code()), PAM_SUCCESS);
+    let line = sandbox.log.wait(&["event=login result=denied reason=wrong_code", "user=alice"]);
+    assert_eq!(line.contains("keeps this host's clock right"), unsynchronized, "{line}");
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+    let line = sandbox.log.wait(&["event=login result=accepted"]);
+    assert!(!line.contains("detail="), "{line}");
+}
