@@ -28,15 +28,14 @@ impl Context {
         if path == Path::new(DEFAULT_PATH) && !geteuid().is_root() {
             return Err(Failure::Error("run it as root, for example: sudo qrtotp …".into()));
         }
-        Self::read(path)
-    }
-
-    /// As [`Self::load`], for those who only want to know what the file says.
-    pub fn read(path: &Path) -> Result<Self, Failure> {
         let path = std::path::absolute(path)
             .map_err(|error| Failure::Error(format!("{}: {error}; give another file", path.display())))?;
-        let source = Source::load(&path)?;
-        Ok(Self { config: source.config, config_path: path, key_dir: source.dir_path })
+        Ok(Self::of(Source::load(&path)?, path))
+    }
+
+    /// What was loaded from `path`.
+    pub fn of(source: Source, path: PathBuf) -> Self {
+        Self { config: source.config, config_path: path, key_dir: source.dir_path }
     }
 
     /// The store for commands that enrol somebody: made if this is the first one.

@@ -45,7 +45,8 @@ fn a_key_whose_end_did_not_come_is_not_imported_as_a_shorter_one() {
     ] {
         let refused = instance.run_with(&[&["import"], what].concat(), file);
         assert!(refused.code == Some(1) && refused.stderr.contains("in the middle of a line"), "{refused:?}");
-        instance.run_with(&[&["import"], what].concat(), &format!("{file}\n")).ok();
+        let said = instance.run_with(&[&["import"], what].concat(), &format!("{file}\n")).ok().stdout;
+        assert!(said.contains("delete them there") && !said.contains("shred"), "there is no file: {said}");
         instance.run(&["revoke", "daemon", "--all"]).ok();
     }
 }

@@ -4,6 +4,13 @@
 mod instance;
 
 use instance::Instance;
+use qrtotp_core::account::{Label, Name};
+use qrtotp_core::audit::Subject;
+use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::flow::{Import, import};
+use qrtotp_core::otp::{Params, Secret};
+use qrtotp_core::policy::Config;
+use qrtotp_core::store::FileStore;
 use serde_json::{Value, json};
 
 fn diagnosis(instance: &Instance) -> (Option<i32>, Value) {
@@ -53,6 +60,25 @@ fn accounts_are_counted_by_their_standing_and_tokens_by_their_state() {
     let warned = checks(&report, "accounts").into_iter().filter(|check| check["status"] == "warn");
     let warned: Vec<_> = warned.map(|check| check["finding"].as_str().unwrap()).collect();
     assert_eq!(warned, ["their token ran out before a device was enrolled: bin"]);
+}
+
+#[test]
+fn a_device_whose_clock_is_taken_to_be_more_than_ten_minutes_off_is_named_with_its_account() {
+    let instance = Instance::new();
+    instance.import("daemon");
+    let store = FileStore::open(&instance.state(), instance.path("").as_path()).unwrap();
+    for (name, drift) in [("bin", 20), ("nobody", -21)] {
+        let (name, label) = (Name::new(name).unwrap(), Label::default());
+        let secret = Secret::generate().unwrap();
+        let what = Import { drift, ..Import::new(&name, 4711, &label, &secret, Params::default()) };
+        let (now, subject) = (SystemClock.now(), Subject::default());
+        import(&store, &Config::default(), &what, now, &subject, &mut Vec::new()).unwrap();
+    }
+    let (_, report) = diagnosis(&instance);
+    assert_eq!(report["accounts"]["devices_clock_off"], 2);
+    let warned = checks(&report, "accounts").into_iter().filter(|check| check["status"] == "warn");
+    let warned: Vec<_> = warned.map(|check| check["finding"].as_str().unwrap()).collect();
+    assert_eq!(warned, ["a device's clock is taken to be more than 600 s off: nobody"]);
 }
 
 #[test]

@@ -220,6 +220,10 @@ fn who_is_not_root_sees_what_they_may_and_no_name() {
     }
     assert!(has_line(&said, "OK", "pam", "sudo: asks for a code"), "{}", said.stdout);
     assert!(!said.stdout.contains("alice"), "{}", said.stdout);
+    shell(&sandbox, "chmod 600 /etc/qrtotp/qrtotp.toml /etc/pam.d/sudo");
+    let said = sandbox.run_as("alice", &["qrtotp", "doctor"]).exited(0);
+    assert!(has_line(&said, "SKIP", "configuration", "only root may read it"), "{}", said.stdout);
+    assert!(has_line(&said, "SKIP", "pam", "sudo: can't be read"), "{}", said.stdout);
 }
 
 #[test]

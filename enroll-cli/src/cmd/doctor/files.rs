@@ -23,11 +23,15 @@ pub struct File {
 }
 
 /// All of them, by their service.
-pub struct Files(pub BTreeMap<String, File>);
+pub struct Files {
+    pub all: BTreeMap<String, File>,
+    /// Those that could not be read.
+    pub unread: Vec<String>,
+}
 
 impl Files {
     pub fn read() -> Self {
-        let mut files = BTreeMap::new();
+        let (mut files, mut unread) = (BTreeMap::new(), Vec::new());
         for entry in DIRECTORIES.iter().flat_map(fs::read_dir).flatten().flatten() {
             let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
             // What package managers and editors leave behind is no service.
@@ -37,12 +41,15 @@ impl Files {
                 continue;
             }
             let Some(file) = path.metadata().ok().filter(fs::Metadata::is_file) else { continue };
-            let Ok(bytes) = fs::read(&path) else { continue };
+            let Ok(bytes) = fs::read(&path) else {
+                unread.push(name);
+                continue;
+            };
             let open = file.uid() != 0 || file.mode() & 0o022 != 0;
             let file = File { path, survey: Survey::of(&bytes), names_us: names_us(&bytes), open };
             files.insert(name, file);
         }
-        Self(files)
+        Self { all: files, unread }
     }
 
     /// The files whose lines of a part a service has, its own first.
@@ -53,7 +60,7 @@ impl Files {
     }
 
     fn reach<'a>(&'a self, service: &str, part: Part, depth: u8, found: &mut Vec<&'a File>) {
-        let Some(file) = self.0.get(service).filter(|_| depth > 0) else { return };
+        let Some(file) = self.all.get(service).filter(|_| depth > 0) else { return };
         found.push(file);
         for include in file.survey.includes.iter().filter(|include| include.part.is_none_or(|of| of == part))
         {
@@ -74,14 +81,14 @@ impl Files {
 
     /// All lines of ours.
     pub fn ours(&self) -> impl Iterator<Item = &OurEntry> {
-        self.0.values().flat_map(|file| &file.survey.ours)
+        self.all.values().flat_map(|file| &file.survey.ours)
     }
 
     /// Who takes lines from a file.
     pub fn includers(&self, name: &str) -> Vec<&str> {
         let of =
             |file: &File| file.survey.includes.iter().any(|include| Path::new(&include.file).ends_with(name));
-        self.0.iter().filter(|(_, file)| of(file)).map(|(name, _)| name.as_str()).collect()
+        self.all.iter().filter(|(_, file)| of(file)).map(|(name, _)| name.as_str()).collect()
     }
 }
 
@@ -97,7 +104,8 @@ pub mod tests {
             names_us: names_us(text.as_bytes()),
             open: false,
         };
-        Files(texts.iter().map(|(name, text)| ((*name).to_owned(), file(name, text))).collect())
+        let all = texts.iter().map(|(name, text)| ((*name).to_owned(), file(name, text))).collect();
+        Files { all, unread: Vec::new() }
     }
 
     #[test]

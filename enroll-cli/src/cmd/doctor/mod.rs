@@ -13,10 +13,16 @@ mod store;
 use super::config;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use nix::errno::Errno;
+use nix::unistd::geteuid;
 use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::wire::DEFAULT_SOCKET;
+use qrtotp_core::policy::{ConfigError, Source};
+use qrtotp_core::store::TrustError;
 use report::Report;
 use std::path::{Path, PathBuf};
+
+/// What to do about what only root can see.
+const AS_ROOT: &str = "run it as root, for example: sudo qrtotp doctor";
 
 pub fn run(config: &Path, socket: Option<PathBuf>, json: bool) -> Result<Exit, Failure> {
     let mut report = Report::new(SystemClock.now());
@@ -30,7 +36,7 @@ pub fn run(config: &Path, socket: Option<PathBuf>, json: bool) -> Result<Exit, F
         store::check(context, in_use, &mut report);
     }
     host::clock(&SystemClock, &mut report);
-    host::broker(socket.as_deref().unwrap_or(Path::new(DEFAULT_SOCKET)), &mut report);
+    host::broker(socket.as_deref(), &mut report);
     host::log(&mut report);
     let mut out = std::io::stdout().lock();
     if json {
@@ -43,18 +49,23 @@ pub fn run(config: &Path, socket: Option<PathBuf>, json: bool) -> Result<Exit, F
 
 /// Its mode, its owner and what is in it, as a login sees them.
 fn configuration(path: &Path, report: &mut Report) -> Option<Context> {
-    match Context::read(path) {
-        Ok(context) => {
-            let mut about = report.about("configuration", &context.config_path.display().to_string());
+    let shown = path.display().to_string();
+    let mut about = report.about("configuration", &shown);
+    match Source::load(path) {
+        Ok(source) => {
             about.ok("can be used; nobody but root may write to it");
+            let context = Context::of(source, path.to_owned());
             for finding in config::settings(&context) {
                 report.about("configuration", finding.key).finding(&finding);
             }
             Some(context)
         }
-        Err(failure) => {
-            let mut about = report.about("configuration", &path.display().to_string());
-            about.fail(&format!("every login is denied: {failure}"), "");
+        Err(ConfigError::Trust(TrustError::Io { errno: Errno::EACCES, .. })) if !geteuid().is_root() => {
+            about.skip("only root may read it", AS_ROOT);
+            None
+        }
+        Err(error) => {
+            about.fail(&format!("every login is denied: {}", Failure::from(error)), "");
             None
         }
     }

@@ -1,6 +1,7 @@
 //! The files in which libpam looks, those that name our module: whether whoever logs in there is asked, and whether people can
 //! enrol where the configuration says so.
 
+use super::AS_ROOT;
 use super::files::{File, Files};
 use super::report::{Report, names};
 use qrtotp_core::flow::Args;
@@ -16,7 +17,7 @@ const BROKER: &str = "qrtotp";
 /// Reports on each; whether any service asks for codes.
 pub fn check(files: &Files, config_path: &Path, config: Option<&Config>, report: &mut Report) -> bool {
     let mut in_use = false;
-    for (name, file) in &files.0 {
+    for (name, file) in &files.all {
         let own = file.names_us || !file.survey.ours.is_empty();
         let by_include =
             !own && config.is_some_and(|config| lists(config, name)) && files.asks(name).is_some();
@@ -27,13 +28,16 @@ pub fn check(files: &Files, config_path: &Path, config: Option<&Config>, report:
         let looked_at = Looked { files, name, file, config_path, config };
         looked_at.tell(report);
     }
+    for name in &files.unread {
+        report.about("pam", name).skip("can't be read", AS_ROOT);
+    }
     if files.asks(BROKER).is_some() {
         report.about("pam", BROKER).warn(
             "it asks for a code, so nobody can enrol a first device through the broker by their password",
             "put `auth required pam_unix.so`, or what your hosts use, in place of its include; see conf/pam.d/qrtotp",
         );
     }
-    if !in_use {
+    if !in_use && files.unread.is_empty() {
         report.about("pam", "").warn(
             "no file in /etc/pam.d names pam_qrtotp.so, so nobody is asked for a code",
             "docs/INSTALL.md has stacks to choose from",

@@ -1,5 +1,6 @@
 //! Whether sshd, as it is configured, has PAM ask for the code: `sshd -T` tells its settings.
 
+use super::AS_ROOT;
 use super::files::Files;
 use super::pam::SSHD;
 use super::report::{About, Report};
@@ -21,8 +22,7 @@ pub fn check(files: &Files, report: &mut Report) {
     let Some(program) = PLACES.iter().find(|path| Path::new(path).is_file()) else { return };
     let mut about = report.about("sshd", program);
     if !geteuid().is_root() {
-        return about
-            .skip("it tells its settings only to root", "run it as root, for example: sudo qrtotp doctor");
+        return about.skip("it tells its settings only to root", AS_ROOT);
     }
     let text = match settings(program) {
         Ok(text) => text,

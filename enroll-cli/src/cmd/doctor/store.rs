@@ -1,7 +1,7 @@
 //! Key, store and the disk below.
 
 use super::report::Report;
-use super::{accounts, config};
+use super::{AS_ROOT, accounts, config};
 use crate::context::Context;
 use nix::sys::statvfs::{FsFlags, Statvfs, statvfs};
 use nix::unistd::geteuid;
@@ -20,7 +20,7 @@ pub fn check(context: &Context, in_use: bool, report: &mut Report) {
     match (geteuid().is_root() || own(path), config::store(context)) {
         (false, _) => {
             let why = "only root may look at key and records";
-            return about.skip(why, "run it as root, for example: sudo qrtotp doctor");
+            return about.skip(why, AS_ROOT);
         }
         (true, Some(finding)) if in_use || finding.severity == Severity::Danger => {
             about.fail(&finding.reason, "")

@@ -88,7 +88,7 @@ impl Google<'_> {
         if self.how.shred {
             source.shred(None)?;
         }
-        farewell(&self.how, &source.shown, "pam_google_authenticator", left)
+        farewell(&self.how, source, "pam_google_authenticator", left)
     }
 
     /// Everybody with a file. What is wrong with one stops no other.

@@ -15,8 +15,8 @@ use qrtotp_core::import::{Foreign, Why};
 use qrtotp_core::otp::{Params, Strength};
 use qrtotp_core::store::FileStore;
 use qrtotp_face::Syslog;
+use source::Source;
 use std::io::Write;
-use std::path::Path;
 
 /// A key of which the end is missing can look like a shorter one.
 const CUT_SHORT: &str = "standard input ended in the middle of a line, so the end of a key may be missing; give it all, with the \
@@ -167,8 +167,8 @@ enum Left {
 }
 
 /// What is to be done with a file whose keys are here now.
-fn farewell(how: &How, path: &Path, module: &str, left: Left) -> Result<(), Failure> {
-    let path = path.display();
+fn farewell(how: &How, source: &Source, module: &str, left: Left) -> Result<(), Failure> {
+    let path = source.shown.display();
     let out = &mut std::io::stdout();
     let still =
         "On flash, on copy-on-write filesystems, in snapshots and in backups they may be there still.";
@@ -178,6 +178,11 @@ fn farewell(how: &How, path: &Path, module: &str, left: Left) -> Result<(), Fail
         Left::Some => {
             writeln!(out, "The imported keys in {path} were overwritten, the rest is as it was. {still}")?
         }
+        Left::All if source.is_standard_input() => writeln!(
+            out,
+            "The keys are still readable where they came from. Once logins work, take {module} out of /etc/pam.d, and delete \
+             them there."
+        )?,
         Left::All => writeln!(
             out,
             "The keys are still readable in {path}. Once logins work, take {module} out of /etc/pam.d, then: shred -u {path}"

@@ -59,7 +59,7 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
         if how.shred {
             source.shred((refused > 0).then_some(&done))?;
         }
-        farewell(how, &source.shown, "pam_oath", left)?;
+        farewell(how, &source, "pam_oath", left)?;
     }
     Ok(if refused == 0 { Exit::Done } else { Exit::Refused })
 }

@@ -49,6 +49,10 @@ impl Source {
         Ok(Self { bytes, shown: "standard input".into(), place: None })
     }
 
+    pub fn is_standard_input(&self) -> bool {
+        self.place.is_none()
+    }
+
     /// A file that root has named: it and every directory above it are root's.
     pub fn of_root(path: &Path) -> Result<Self, Failure> {
         Self::open(path, None).map_err(|error| refused(&error, "root"))
