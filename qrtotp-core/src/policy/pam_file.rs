@@ -29,6 +29,8 @@ pub(super) fn find(
     Err(TrustError::Missing(Path::new(DIRECTORIES[0]).join(service)))
 }
 
+use std::ffi::CString;
+
 /// Our module's file.
 pub(super) const MODULE: &str = "pam_qrtotp.so";
 /// Bytes; libpam reads longer lines in pieces.
@@ -93,4 +95,34 @@ impl Entry<'_> {
     pub fn module_name(&self) -> &str {
         self.module.rsplit('/').next().unwrap_or_default()
     }
+}
+
+/// Words as libpam takes them apart: brackets hold spaces together and go away.
+pub(super) fn words_of(words: &[&str]) -> Vec<CString> {
+    let mut found = Vec::new();
+    let mut open: Option<String> = None;
+    for word in words {
+        let whole = match open.take() {
+            Some(begun) => format!("{begun} {word}"),
+            None => (*word).to_owned(),
+        };
+        match whole.strip_prefix('[') {
+            Some(inside) => match inside.strip_suffix(']') {
+                Some(inside) => found.push(inside.to_owned()),
+                None => open = Some(whole),
+            },
+            None => found.push(whole),
+        }
+    }
+    found.extend(open);
+    found.into_iter().filter_map(|word| CString::new(word).ok()).collect()
+}
+
+/// Whether a file's text names our module at all, in whatever way.
+#[must_use]
+pub fn names_us(bytes: &[u8]) -> bool {
+    bytes.split(|byte| *byte == b'\n').any(|line| {
+        let line = line.split(|byte| *byte == b'#').next().unwrap_or_default();
+        line.windows(MODULE.len()).any(|word| word == MODULE.as_bytes())
+    })
 }

@@ -2,7 +2,7 @@
 //! decides at a login, this describes more of the file and decides nothing.
 
 use super::evidence::AfterFailure;
-use super::pam_file::{Entry, Line, MODULE, read_line};
+use super::pam_file::{Entry, Line, read_line, words_of};
 use std::ffi::CString;
 
 /// Which part of a stack.
@@ -51,8 +51,35 @@ pub struct OurEntry {
     pub fails_closed: bool,
     /// What is written behind the module, as libpam hands it over.
     pub arguments: Vec<CString>,
-    /// A line before it that can end the auth part with a success, so that nobody is asked.
+    /// A line before it in this file whose success leads over it, so that nobody is asked.
     pub bypassed_at: Option<usize>,
+}
+
+/// An entry of the auth part, in the order in which libpam comes to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthStep {
+    /// Its number, from 1.
+    pub line: usize,
+    /// What it does.
+    pub what: AuthWhat,
+}
+
+/// What an entry of the auth part does, as far as it concerns us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuthWhat {
+    /// It asks for the code.
+    Ours,
+    /// Its success ends the part.
+    EndsEarly,
+    /// The lines of another file come here; those of a substack can end only that.
+    Include {
+        /// Its name or path, as it is written.
+        file: String,
+        /// It is a substack.
+        substack: bool,
+    },
+    /// Something else.
+    Other,
 }
 
 /// What there is in a PAM file.
@@ -62,6 +89,8 @@ pub struct Survey {
     pub ours: Vec<OurEntry>,
     /// The files that it includes.
     pub includes: Vec<Include>,
+    /// Its auth part.
+    pub auth: Vec<AuthStep>,
     /// An auth line of it is of a module that takes a password.
     pub takes_a_password: bool,
     /// Lines that are not understood, by their number, and why.
@@ -74,22 +103,24 @@ impl Survey {
     pub fn of(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
         let mut found = Self::default();
-        let mut auth: Vec<(usize, Jump)> = Vec::new();
+        let mut jumps: Vec<(usize, usize)> = Vec::new();
         for (number, raw) in (1..).zip(text.split('\n')) {
             match read_line(raw) {
                 Ok(Line::Empty) => {}
                 Ok(Line::Include(file)) => {
                     found.includes.push(Include { file: file.to_owned(), part: None });
-                    auth.push((number, Jump::None));
+                    let what = AuthWhat::Include { file: file.to_owned(), substack: false };
+                    found.auth.push(AuthStep { line: number, what });
+                    jumps.push((number, 0));
                 }
-                Ok(Line::Entry(entry)) => found.take(number, &entry, &mut auth),
+                Ok(Line::Entry(entry)) => found.take(number, &entry, &mut jumps),
                 Err(why) => found.unclear.push((number, why)),
             }
         }
         found
     }
 
-    fn take(&mut self, line: usize, entry: &Entry<'_>, auth: &mut Vec<(usize, Jump)>) {
+    fn take(&mut self, line: usize, entry: &Entry<'_>, jumps: &mut Vec<(usize, usize)>) {
         let part = Part::of(entry.kind);
         let control = entry.control.to_ascii_lowercase();
         if matches!(control.as_str(), "include" | "substack") {
@@ -101,13 +132,15 @@ impl Survey {
                 part,
                 module: entry.module.to_owned(),
                 fails_closed: !entry.optional_module && entry.after_failure() == AfterFailure::Fails,
-                arguments: arguments(&entry.arguments),
-                bypassed_at: (part == Part::Auth).then(|| bypass(auth)).flatten(),
+                arguments: words_of(&entry.arguments),
+                bypassed_at: (part == Part::Auth).then(|| bypass(jumps)).flatten(),
             });
         }
         if part == Part::Auth {
             self.takes_a_password |= entry.takes_a_password();
-            auth.push((line, Jump::after_success(entry, &control)));
+            let (what, over) = auth_step(entry, &control);
+            self.auth.push(AuthStep { line, what });
+            jumps.push((line, over));
         }
     }
 
@@ -118,77 +151,39 @@ impl Survey {
     }
 }
 
-/// Where an auth entry's success leads.
-#[derive(Clone, Copy)]
-enum Jump {
-    /// On.
-    None,
-    /// Over so many entries.
-    Over(usize),
-    /// To the end of the part.
-    End,
-}
-
-impl Jump {
-    fn after_success(entry: &Entry<'_>, control: &str) -> Self {
-        // Root needs no leave to become somebody: as Debian's file for su has it.
-        if entry.is_ours() || entry.module_name() == "pam_rootok.so" {
-            return Self::None;
-        }
-        let actions = control.trim_matches(['[', ']']).split_ascii_whitespace();
-        let success = actions.filter_map(|action| action.strip_prefix("success=")).next_back();
-        match (control, success) {
-            ("sufficient", _) | (_, Some("done")) => Self::End,
-            (_, Some(over)) => over.parse().map_or(Self::None, Self::Over),
-            (_, None) => Self::None,
-        }
+/// What an auth entry does, and over how many entries its success leads.
+fn auth_step(entry: &Entry<'_>, control: &str) -> (AuthWhat, usize) {
+    if entry.is_ours() {
+        return (AuthWhat::Ours, 0);
+    }
+    if matches!(control, "include" | "substack") {
+        let file = entry.module.to_owned();
+        return (AuthWhat::Include { file, substack: control == "substack" }, 0);
+    }
+    // Root needs no leave to become somebody: as Debian's file for su has it.
+    if entry.module_name() == "pam_rootok.so" {
+        return (AuthWhat::Other, 0);
+    }
+    let actions = control.trim_matches(['[', ']']).split_ascii_whitespace();
+    let success = actions.filter_map(|action| action.strip_prefix("success=")).next_back();
+    match (control, success) {
+        ("sufficient", _) | (_, Some("done")) => (AuthWhat::EndsEarly, 0),
+        (_, Some(over)) => (AuthWhat::Other, over.parse().unwrap_or(0)),
+        (_, None) => (AuthWhat::Other, 0),
     }
 }
 
-/// The first of the entries so far from which a success leads past the next one. An include counts as one entry: what is
-/// in it is not known here.
-fn bypass(auth: &[(usize, Jump)]) -> Option<usize> {
-    let past = |index: usize, jump| match jump {
-        Jump::None => false,
-        Jump::End => true,
-        Jump::Over(entries) => entries >= auth.len() - index,
-    };
-    auth.iter().enumerate().find(|(index, (_, jump))| past(*index, *jump)).map(|(_, (line, _))| *line)
-}
-
-/// Words as libpam takes them apart: brackets hold spaces together and go away.
-fn arguments(words: &[&str]) -> Vec<CString> {
-    let mut found = Vec::new();
-    let mut open: Option<String> = None;
-    for word in words {
-        let whole = match open.take() {
-            Some(begun) => format!("{begun} {word}"),
-            None => (*word).to_owned(),
-        };
-        match whole.strip_prefix('[') {
-            Some(inside) => match inside.strip_suffix(']') {
-                Some(inside) => found.push(inside.to_owned()),
-                None => open = Some(whole),
-            },
-            None => found.push(whole),
-        }
-    }
-    found.extend(open);
-    found.into_iter().filter_map(|word| CString::new(word).ok()).collect()
-}
-
-/// Whether a file's text names our module at all, in whatever way.
-#[must_use]
-pub fn names_us(bytes: &[u8]) -> bool {
-    bytes.split(|byte| *byte == b'\n').any(|line| {
-        let line = line.split(|byte| *byte == b'#').next().unwrap_or_default();
-        line.windows(MODULE.len()).any(|word| word == MODULE.as_bytes())
-    })
+/// The first of the entries so far whose success leads over the next one. An include counts as one entry: what is in it is
+/// not known here.
+fn bypass(jumps: &[(usize, usize)]) -> Option<usize> {
+    let over = |(index, (_, entries)): &(usize, &(usize, usize))| *entries >= jumps.len() - index;
+    jumps.iter().enumerate().find(over).map(|(_, (line, _))| *line)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::names_us;
     use super::*;
     use proptest::prelude::*;
 
@@ -225,8 +220,7 @@ mod tests {
     #[test]
     fn a_success_that_leads_past_our_line_is_named() {
         for (before, bypassed) in [
-            ("auth sufficient pam_u2f.so", Some(1)),
-            ("auth [success=done default=ignore] pam_x.so", Some(1)),
+            ("auth sufficient pam_u2f.so", None),
             ("auth [success=1 default=ignore] pam_succeed_if.so", Some(1)),
             ("auth required pam_env.so\nauth [success=1 default=ignore] pam_x.so", Some(2)),
             ("auth [success=2 default=ignore] pam_x.so\nauth required pam_env.so", Some(1)),
@@ -242,6 +236,24 @@ mod tests {
                 "{before}"
             );
         }
+    }
+
+    #[test]
+    fn the_auth_part_is_told_in_its_order() {
+        let text = "auth sufficient pam_rootok.so\nauth [success=done default=ignore] pam_x.so\n@include common-auth\n\
+                    account sufficient pam_y.so\nauth substack z\nauth required pam_qrtotp.so\nauth sufficient pam_u2f.so\n";
+        let found: Vec<_> =
+            Survey::of(text.as_bytes()).auth.into_iter().map(|step| (step.line, step.what)).collect();
+        let include = |file: &str, substack| AuthWhat::Include { file: file.into(), substack };
+        let expected = [
+            (1, AuthWhat::Other),
+            (2, AuthWhat::EndsEarly),
+            (3, include("common-auth", false)),
+            (5, include("z", true)),
+            (6, AuthWhat::Ours),
+            (7, AuthWhat::EndsEarly),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The files in which libpam looks, and who takes lines from whom.
 
-use qrtotp_core::policy::{OurEntry, Part, Survey, names_us};
+use qrtotp_core::policy::{AuthWhat, OurEntry, Part, Survey, names_us};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -74,6 +74,27 @@ impl Files {
         self.reached(service, Part::Auth).into_iter().find_map(|file| file.survey.our(Part::Auth))
     }
 
+    /// The first line, with its file, whose success ends the auth part of a service before our line comes.
+    pub fn ends_early(&self, service: &str) -> Option<(&File, usize)> {
+        self.walk(service, DEPTH).flatten()
+    }
+
+    /// `None`: none of these lines is ours, nor ends the part.
+    fn walk(&self, service: &str, depth: u8) -> Option<Option<(&File, usize)>> {
+        let file = self.all.get(service).filter(|_| depth > 0)?;
+        file.survey.auth.iter().find_map(|step| match &step.what {
+            AuthWhat::Ours => Some(None),
+            AuthWhat::EndsEarly => Some(Some((file, step.line))),
+            AuthWhat::Include { file, substack } => {
+                let name = Path::new(file).file_name().and_then(|name| name.to_str());
+                let inside = self.walk(name.unwrap_or_default(), depth - 1);
+                // What ends a substack goes on behind it.
+                if *substack { inside.filter(Option::is_none) } else { inside }
+            }
+            AuthWhat::Other => None,
+        })
+    }
+
     /// Whether a service asks for a password, as far as its modules are known.
     pub fn takes_a_password(&self, service: &str) -> bool {
         self.reached(service, Part::Auth).iter().any(|file| file.survey.takes_a_password)
@@ -118,6 +139,24 @@ pub mod tests {
         ];
         let with = files(&with);
         assert!(with.asks("sshd").is_some() && with.asks("x").is_none());
+    }
+
+    #[test]
+    fn a_line_that_ends_the_auth_part_before_ours_is_found_through_includes_and_not_in_substacks() {
+        let early = "auth sufficient pam_x.so\n";
+        let ours = "auth required pam_qrtotp.so\n";
+        let all = files(&[
+            ("before", early),
+            ("a", &format!("@include before\n{ours}")),
+            ("b", &format!("auth substack before\n{ours}")),
+            ("c", &format!("{ours}{early}")),
+            ("common-auth", ours),
+            ("d", &format!("auth required pam_env.so\n{early}@include common-auth\n")),
+        ]);
+        let found = |service| all.ends_early(service).map(|(file, line)| (file.path.clone(), line));
+        assert_eq!(found("a"), Some((Path::new("/etc/pam.d/before").to_owned(), 1)));
+        assert_eq!((found("b"), found("c")), (None, None));
+        assert_eq!(found("d"), Some((Path::new("/etc/pam.d/d").to_owned(), 2)));
     }
 
     #[test]

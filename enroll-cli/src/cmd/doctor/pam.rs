@@ -14,6 +14,8 @@ pub const SSHD: &str = "sshd";
 /// The broker's own service.
 const BROKER: &str = "qrtotp";
 
+const BEHIND: &str = "put it behind the line of pam_qrtotp.so, or make it required, unless that is meant";
+
 /// Reports on each; whether any service asks for codes.
 pub fn check(files: &Files, config_path: &Path, config: Option<&Config>, report: &mut Report) -> bool {
     let mut in_use = false;
@@ -84,6 +86,13 @@ impl Looked<'_> {
             return;
         }
         let mut about = report.about("pam", self.name);
+        if let (Some(_), Some((file, line))) = (self.files.asks(self.name), self.files.ends_early(self.name))
+        {
+            about.warn(
+                &format!("whom line {line} of {} lets in is not asked for a code", file.path.display()),
+                BEHIND,
+            );
+        }
         let is_service = includers.is_empty() || self.config.is_some_and(|config| lists(config, self.name));
         match (self.files.asks(self.name), is_service) {
             (None, _) if self.file.survey.our(Part::Account).is_some() => about.fail(
@@ -126,10 +135,7 @@ impl Looked<'_> {
             );
         }
         if let Some(before) = entry.bypassed_at {
-            about.warn(
-                &format!("whom line {before} lets in is not asked for a code"),
-                "put it behind the line of pam_qrtotp.so, or make it required, unless that is meant",
-            );
+            about.warn(&format!("whom line {before} lets in is not asked for a code"), BEHIND);
         }
         if args.options.nullok {
             about.warn(
@@ -242,7 +248,8 @@ mod tests {
     fn lines_to_think_about_are_warnings() {
         for (text, word) in [
             ("auth required pam_qrtotp.so nullok\n", "nullok"),
-            ("auth sufficient pam_u2f.so\nauth required pam_qrtotp.so\n", "line 1"),
+            ("auth sufficient pam_u2f.so\nauth required pam_qrtotp.so\n", "line 1 of /etc/pam.d/sudo"),
+            ("auth [success=1 default=ignore] pam_x.so\nauth required pam_qrtotp.so\n", "line 1"),
             ("auth required pam_qrtotp.so\nauth required \\\n", "line 2"),
         ] {
             let told = said(&[("sudo", text)], "");
