@@ -24,7 +24,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
     let context = || Context::load(&cli.config);
     let (named, socket) = (cli.socket.is_some(), cli.socket.or_else(|| broker::socket(&cli.config)));
     match (cli.command, socket) {
-        (Command::Doctor { json }, socket) => doctor::run(&cli.config, socket, json),
+        (Command::Doctor { json }, socket) => doctor::run(&cli.config, socket.filter(|_| named), json),
         (Command::Enroll(args), Some(socket)) => broker::enroll(&socket, &cli.config, args),
         (Command::Status(args), Some(socket)) => broker::status(&socket, args),
         (Command::Recovery(Recovery::Regenerate { user }), Some(socket)) => broker::regenerate(&socket, user),
