@@ -19,7 +19,11 @@ const REFUSALS: &str = "refusals";
 
 /// The refusals of this period.
 #[derive(Default)]
-pub struct Refusals(Mutex<HashMap<(Who, &'static str), Count>>);
+pub struct Refusals {
+    counts: Mutex<HashMap<(Who, &'static str), Count>>,
+    /// Held by each thread that writes.
+    writers: Arc<()>,
+}
 
 /// A user; `None`: all uids that are not known to be somebody's, of which there may be very many.
 pub type Who = Option<u32>;
@@ -35,9 +39,9 @@ type Line = (Priority, String);
 
 impl Refusals {
     /// A caller was sent away. It is logged once in a period, without waiting for the log.
-    pub fn caller(self: &Arc<Self>, who: Who, subject: &Subject, reason: &'static str) {
+    pub fn caller(&self, who: Who, subject: &Subject, reason: &'static str) {
         if self.admit(who, reason, 1, &subject.by) {
-            aside(vec![line(&Event::new(Kind::CallerRefused, subject).reason(reason))]);
+            self.aside(vec![line(&Event::new(Kind::CallerRefused, subject).reason(reason))]);
         }
     }
 
@@ -45,13 +49,24 @@ impl Refusals {
     pub fn sweep(&self) {
         let lines = self.left_out(|count| count.period.left().is_zero());
         if !lines.is_empty() {
-            aside(lines);
+            self.aside(lines);
         }
     }
 
-    /// Logs what was left out of all.
+    /// Logs what was left out of all, and waits a second for what is being written.
     pub fn finish(&self) {
         write(&self.left_out(|_| true));
+        let mut patience = Deadline::after(Duration::from_secs(1));
+        while Arc::strong_count(&self.writers) > 1 && patience.pause() {}
+    }
+
+    /// The log may be slow, and the door waits for nothing.
+    fn aside(&self, lines: Vec<Line>) {
+        let writer = Arc::clone(&self.writers);
+        let _ = thread::Builder::new().spawn(move || {
+            write(&lines);
+            drop(writer);
+        });
     }
 
     /// Counts one. True if it is to be logged.
@@ -83,7 +98,7 @@ impl Refusals {
     }
 
     fn counts(&self) -> MutexGuard<'_, HashMap<(Who, &'static str), Count>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner) // never half-changed
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner) // never half-changed
     }
 }
 
@@ -121,11 +136,6 @@ fn is_refusal(priority: Priority, line: &str) -> bool {
 
 fn line(event: &Event<'_>) -> Line {
     (event.priority(), event.line())
-}
-
-/// The log may be slow, and the door waits for nothing.
-fn aside(lines: Vec<Line>) {
-    let _ = thread::Builder::new().spawn(move || write(&lines));
 }
 
 fn write(lines: &[Line]) {
