@@ -26,6 +26,12 @@ mount -t tmpfs -o mode=755 run /run
 mkdir -p /run/lock /run/sshd /run/sudo /run/sandbox
 chmod 700 /run/sandbox
 
+# Before a layer comes between: what is written to it is to reach its disk.
+if [ "$STATE_FS" = directory ]; then
+    mkdir /run/sandbox/state
+    mount --bind "$STATE_OPTIONS" /run/sandbox/state
+fi
+
 # What is written to these lands in a tmpfs; the host's own directory is only read.
 security=$(dirname "$(find /usr/lib/*/security /usr/lib/security /usr/lib64/security -name pam_unix.so 2>/dev/null | head -n 1)")
 layer=0
@@ -51,7 +57,7 @@ ext4)
     ;;
 directory)
     mkdir -p /var/lib/qrtotp
-    mount --bind "$STATE_OPTIONS" /var/lib/qrtotp
+    mount --move /run/sandbox/state /var/lib/qrtotp
     ;;
 esac
 

@@ -50,6 +50,18 @@ fn sudo_and_su_run_setuid_on_the_sandboxs_own_terminal() {
 }
 
 #[test]
+fn a_directory_of_the_machine_is_written_on_its_own_disk() {
+    let directory = format!("/var/tmp/qrtotp-harness-{}", std::process::id());
+    std::fs::create_dir(&directory).unwrap();
+    let sandbox = Sandbox::bare(State::Directory(directory.clone().leak()));
+    sandbox.overwrite("/var/lib/qrtotp/probe", "inside");
+    let written = std::fs::read_to_string(Path::new(&directory).join("probe"));
+    drop(sandbox);
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(written.unwrap_or_default(), "inside");
+}
+
+#[test]
 fn the_machine_is_left_as_it_was() {
     let before = machine();
     let start = Instant::now();

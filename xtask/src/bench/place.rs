@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use qrtotp_core::{
     account::{Credential, CredentialId, Label, Name, Origin, Record, RecordId, State},
     otp::{Params, Secret, Strength, base32_decode, random_bytes},
@@ -41,14 +41,6 @@ impl Place {
         fs::create_dir(&path).with_context(|| path.display().to_string())?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
         Ok(path)
-    }
-
-    /// What carries it, as mount(8) names it.
-    pub fn file_system(&self) -> Result<String> {
-        let output =
-            Command::new("findmnt").args(["-n", "-o", "FSTYPE", "--target"]).arg(&self.path).output()?;
-        ensure!(output.status.success(), "findmnt does not know {}", self.path.display());
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 }
 
