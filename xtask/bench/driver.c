@@ -5,8 +5,8 @@
  *
  * A line of the plan is SERVICE USER ANSWER TIME: a login in that service, with that answer to every question, at that
  * Unix time. The clock is this program's own (time and clock_gettime below stand before libc's), so that nobody waits for
- * the next code. Prints `CODE NANOSECONDS` for each line, in order, from pam_start to pam_end, the loading of the
- * modules included; then `total NANOSECONDS`.
+ * the next code. Prints `CODE NANOSECONDS KIB` for each line, in order, from pam_start to pam_end, the loading of the
+ * modules included; then `total NANOSECONDS`, from when the last process was there until all were done.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -161,8 +161,8 @@ static void one_by_one(void) {
                mappings("/security/"), status("Threads") - 1);
 }
 
-/* All processes wait until the last one is there; each has every PROCESSES-th line of the plan. */
-static void together(long processes) {
+/* All processes wait until the last one is there; each has every PROCESSES-th line of the plan. Returns when they went. */
+static long together(long processes) {
     int ready[2], go[2];
     char byte;
     if (pipe(ready) || pipe(go))
@@ -183,11 +183,13 @@ static void together(long processes) {
     for (long process = 0; process < processes; process++)
         if (read(ready[0], &byte, 1) != 1)
             fail("a process is missing");
+    long start = nanoseconds();
     close(go[1]);
     int status;
     while (wait(&status) > 0)
         if (status)
             fail("a process died");
+    return start;
 }
 
 static void read_plan(const char *path) {
@@ -215,7 +217,7 @@ int main(int argc, char **argv) {
     traces = argc > 3;
     long start = nanoseconds();
     if (processes)
-        together(processes);
+        start = together(processes);
     else
         one_by_one();
     long total = nanoseconds() - start;

@@ -56,9 +56,12 @@ pub struct Outcome {
 pub struct Run {
     pub outcomes: Vec<Outcome>,
     pub text: String,
+    /// From the first login to the end of the last one.
+    pub seconds: f64,
 }
 
 /// An instant whose code nobody has used.
+#[derive(Clone)]
 pub struct Tick {
     pub time: u64,
     pub code: String,
@@ -130,7 +133,7 @@ impl Host {
             }
         }
         let line = |user: &String| format!("HOTP/T{PERIOD} {user} - {hexadecimal}\n");
-        let lines: String = everybody.iter().take(PEOPLE).map(line).collect();
+        let lines: String = everybody.iter().map(line).collect();
         fs::write(oath.join("users"), lines)?;
         fs::set_permissions(oath.join("users"), std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         Ok(())
@@ -189,10 +192,10 @@ impl Host {
         };
         self.sandbox.overwrite("/tmp/plan", &plan.iter().map(line).collect::<String>());
         let text = self.sandbox.run(&[under, &["driver", "/tmp/plan"], arguments].concat()).success().stdout;
-        let mut outcomes = Vec::new();
+        let (mut outcomes, mut seconds) = (Vec::new(), f64::NAN);
         for line in text.lines().filter(|line| !line.starts_with("left ")) {
             match line.split(' ').collect::<Vec<_>>()[..] {
-                ["total", _] => {}
+                ["total", nanoseconds] => seconds = nanoseconds.parse::<f64>()? / 1e9,
                 [code, nanoseconds, kib] => outcomes.push(Outcome {
                     code: code.parse()?,
                     nanoseconds: nanoseconds.parse()?,
@@ -202,7 +205,7 @@ impl Host {
             }
         }
         ensure!(outcomes.len() == plan.len(), "the driver did not carry out the plan: {text}");
-        Ok(Run { outcomes, text })
+        Ok(Run { outcomes, text, seconds })
     }
 }
 

@@ -3,17 +3,20 @@
 
 mod candidate;
 mod count;
+mod crowd;
+mod flood;
 pub mod guard;
 mod host;
 mod idle;
 mod place;
+mod rate;
 mod report;
 mod timing;
 mod work;
 
 use std::{fs, path::PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use self::{host::Host, report::Report};
 use crate::{
@@ -28,24 +31,38 @@ const DOCUMENT: &str = "docs/PERFORMANCE.md";
 struct Effort {
     /// Logins of each module whose time is taken.
     rounds: usize,
+    /// Rounds of what many processes do at once.
+    crowds: usize,
     /// Seconds to wait for idle cores.
     patience: usize,
 }
 
-const FULL: Effort = Effort { rounds: 400, patience: 60 };
-const QUICK: Effort = Effort { rounds: 100, patience: 5 };
+const FULL: Effort = Effort { rounds: 400, crowds: 15, patience: 60 };
+const QUICK: Effort = Effort { rounds: 100, crowds: 3, patience: 5 };
 
+type Part = fn(&Host, &Effort, &mut Report) -> Result<()>;
+
+/// What is measured, in this order.
+const PARTS: [(&str, Part); 4] = [
+    ("timing", |host, effort, report| timing::measure(host, effort.rounds, report)),
+    ("flood", |host, effort, report| flood::measure(host, effort.crowds, report)),
+    ("crowd", |host, effort, report| crowd::measure(host, effort.crowds, report)),
+    ("work", |host, _, report| work::measure(host, report)),
+];
+
+/// Measures all, or the parts that are named; only of all is the document written.
+///
 /// # Errors
 /// When something could not be measured, or ours costs more than it may.
 pub fn run(arguments: &[&str]) -> Result<()> {
-    let (mut effort, mut json, mut renew) = (FULL, None, false);
+    let (mut effort, mut json, mut renew, mut parts) = (FULL, None, false, Vec::new());
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match *argument {
             "--quick" => effort = QUICK,
             "--renew" => renew = true,
             "--json" => json = Some(PathBuf::from(arguments.next().context("--json FILE")?)),
-            _ => bail!("bench knows --quick, --json FILE and --renew, not {argument}"),
+            name => parts.push(*part(name)?),
         }
     }
     ensure!(is_root(), "the comparison needs root for its namespaces: run it with sudo, or as root");
@@ -55,32 +72,47 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     if renew {
         return guard::renew(&host);
     }
-    let report = measure(&host, &effort)?;
+    let whole = parts.is_empty();
+    let report = measure(&host, &effort, if whole { &PARTS } else { &parts })?;
     let text = report.text();
     println!("\n{text}");
     if let Some(path) = json {
         fs::write(&path, format!("{:#}\n", report.json()))?;
     }
-    let quick = if effort.rounds == FULL.rounds { "" } else { " --quick" };
-    let head = format!(
-        "# What logins cost\n\nWritten by `cargo xtask bench{quick}`, {}; not by hand.\n\n",
-        commit()?
-    );
-    fs::write(build::workspace().join(DOCUMENT), head + &text)?;
-    say(&format!("{DOCUMENT} is written"));
+    if whole {
+        write(&text, if effort.rounds == FULL.rounds { "" } else { " --quick" })?;
+    }
     ensure!(report.missed() == 0, "{} of {} bars are missed", report.missed(), report.bars.len());
     Ok(())
 }
 
-fn measure(host: &Host, effort: &Effort) -> Result<Report> {
+fn part(name: &str) -> Result<&'static (&'static str, Part)> {
+    PARTS.iter().find(|(known, _)| *known == name).with_context(|| {
+        let names = PARTS.map(|(name, _)| name).join(", ");
+        format!("bench knows --quick, --json FILE, --renew and the parts {names}, not {name}")
+    })
+}
+
+fn write(text: &str, quick: &str) -> Result<()> {
+    let head = format!(
+        "# What logins cost\n\nWritten by `cargo xtask bench{quick}`, {}; not by hand.\n\n",
+        commit()?
+    );
+    fs::write(build::workspace().join(DOCUMENT), head + text)?;
+    say(&format!("{DOCUMENT} is written"));
+    Ok(())
+}
+
+fn measure(host: &Host, effort: &Effort, parts: &[(&'static str, Part)]) -> Result<Report> {
     let mut report = Report::default();
     let system = &host.file_system;
     let warning =
         if system == "ext4" { "" } else { ", **which is not the ext4 that the bars are meant for**" };
     report.notes.push(format!("On {system}{warning}, on {} cores.", std::thread::available_parallelism()?));
     report.notes.push(idle::wait(effort.patience)?);
-    say("taking the time of logins");
-    timing::measure(host, effort.rounds, &mut report)?;
-    work::measure(host, &mut report)?;
+    for (name, part) in parts {
+        say(&format!("measuring: {name}"));
+        part(host, effort, &mut report).with_context(|| format!("the part {name}"))?;
+    }
     Ok(report)
 }

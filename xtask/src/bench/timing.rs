@@ -34,6 +34,13 @@ impl Times {
     }
 }
 
+/// Of what occurred; NaN of nothing.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut all: Vec<f64> = values.collect();
+    all.sort_by(f64::total_cmp);
+    Times(all).p50()
+}
+
 struct Timed {
     name: &'static str,
     accepted: Times,

@@ -1,0 +1,103 @@
+//! Fifty processes that guess: at accounts whose failures are counted, each at one of its own, and at accounts that are
+//! locked.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use qrtotp_core::{
+    account::Name,
+    store::{FileStore, Store},
+};
+use qrtotp_tests::host::PAM_SUCCESS;
+
+use super::{
+    candidate::{COUNTING_FLOOR, FLOOR, GOOGLE, OURS},
+    host::{CROWD, Host, Tick, people},
+    rate::{EACH, Rates, together},
+    report::{Bar, Report, Table, number},
+};
+
+const FLOODED: [&str; 4] = [GOOGLE, FLOOR, COUNTING_FLOOR, OURS];
+/// Where the floor keeps its failures in a user's file (xtask/bench/floor.c).
+const FLOORS_FAILURES: usize = 28;
+
+/// Each round begins with right codes, which make failures forgotten.
+pub fn measure(host: &Host, rounds: usize, report: &mut Report) -> Result<()> {
+    let (mut counted, mut locked) = (Rates::default(), Rates::default());
+    for round in 0..rounds {
+        for turn in 0..FLOODED.len() {
+            let name = FLOODED[(round + turn) % FLOODED.len()];
+            let accepted = together(host, &[host.tick()], |tick, user| tick.accepted(name, user))?;
+            ensure!(accepted.outcomes.iter().all(|o| o.code == PAM_SUCCESS), "{name} denies a right code");
+            let ticks: Vec<_> = (0..EACH).map(|_| host.tick()).collect();
+            flood(host, name, &ticks, &mut counted)?;
+            if name == COUNTING_FLOOR || name == OURS {
+                are_counted(host, name, EACH)?;
+            }
+            if name == OURS {
+                // One more is looked at, and then no time passes.
+                let now = host.tick();
+                together(host, std::slice::from_ref(&now), |tick, user| tick.refused(OURS, user))?;
+                flood(host, OURS, &vec![now; EACH], &mut locked)?;
+                are_counted(host, OURS, EACH + 1)?;
+            }
+        }
+    }
+    add_to(report, &counted, &locked);
+    Ok(())
+}
+
+fn flood(host: &Host, name: &'static str, ticks: &[Tick], rates: &mut Rates) -> Result<()> {
+    let run = together(host, ticks, |tick, user| tick.refused(name, user))?;
+    ensure!(run.outcomes.iter().all(|o| o.code != PAM_SUCCESS), "{name} accepts a wrong code");
+    rates.add(name, run.outcomes.len(), &run);
+    Ok(())
+}
+
+/// A rate is worth nothing where wrong codes are refused without being counted, or counted where they are not looked at.
+fn are_counted(host: &Host, name: &str, times: usize) -> Result<()> {
+    for user in people(CROWD) {
+        let failures = failures(host, name, &user).with_context(|| format!("{name}, {user}"))?;
+        ensure!(failures == times, "{name} has counted {failures} failures of {user}, not {times}");
+    }
+    Ok(())
+}
+
+fn failures(host: &Host, name: &str, user: &str) -> Result<usize> {
+    let path = host.place.path.join(name);
+    if name == COUNTING_FLOOR {
+        let bytes = fs::read(path.join(user))?;
+        let count = bytes.get(FLOORS_FAILURES..).and_then(<[u8]>::first_chunk).context("cut")?;
+        return Ok(usize::try_from(u64::from_ne_bytes(*count))?);
+    }
+    let store = FileStore::open(&path, &host.place.path.join(format!("{name}.key")))?;
+    let account = store.load(&Name::new(user)?)?.context("no record")?;
+    Ok(usize::try_from(account.state.throttle.failures())?)
+}
+
+fn add_to(report: &mut Report, counted: &Rates, locked: &Rates) {
+    let cell = |value: f64| if value.is_nan() { "–".into() } else { number(value) };
+    let row = |name: &str| {
+        let cells = [
+            counted.of(name),
+            counted.ratio(name, COUNTING_FLOOR),
+            counted.ratio(name, GOOGLE),
+            locked.of(name),
+        ];
+        std::iter::once(name.to_owned()).chain(cells.map(cell)).collect()
+    };
+    report.tables.push(Table {
+        title: "50 processes, wrong codes",
+        head: vec!["module", "refused per second", "× counting floor", "× google", "of locked accounts"],
+        rows: FLOODED.into_iter().map(row).collect(),
+    });
+    report.notes.push(
+        "Wrong codes: only the counting floor and ours count them (looked up after every round); the others just refuse."
+            .to_owned(),
+    );
+    report.bars.push(Bar::at_least(
+        "flood of wrong codes, refused per second / counting floor",
+        0.8,
+        counted.ratio(OURS, COUNTING_FLOOR),
+    ));
+}
