@@ -1,13 +1,7 @@
 //! Fifty processes that guess: at accounts whose failures are counted, each at one of its own, and at accounts that are
 //! locked.
 
-use std::fs;
-
 use anyhow::{Context, Result, ensure};
-use qrtotp_core::{
-    account::Name,
-    store::{FileStore, Store},
-};
 use qrtotp_tests::host::PAM_SUCCESS;
 
 use super::{
@@ -18,8 +12,6 @@ use super::{
 };
 
 const FLOODED: [&str; 4] = [GOOGLE, FLOOR, COUNTING_FLOOR, OURS];
-/// Where the floor keeps its failures in a user's file (xtask/bench/floor.c).
-const FLOORS_FAILURES: usize = 28;
 
 /// Each round begins with right codes, which make failures forgotten.
 pub fn measure(host: &Host, rounds: usize, report: &mut Report) -> Result<()> {
@@ -57,22 +49,10 @@ fn flood(host: &Host, name: &'static str, ticks: &[Tick], rates: &mut Rates) -> 
 /// A rate is worth nothing where wrong codes are refused without being counted, or counted where they are not looked at.
 fn are_counted(host: &Host, name: &str, times: usize) -> Result<()> {
     for user in people(CROWD) {
-        let failures = failures(host, name, &user).with_context(|| format!("{name}, {user}"))?;
+        let failures = host.failures(name, &user).with_context(|| format!("{name}, {user}"))?;
         ensure!(failures == times, "{name} has counted {failures} failures of {user}, not {times}");
     }
     Ok(())
-}
-
-fn failures(host: &Host, name: &str, user: &str) -> Result<usize> {
-    let path = host.place.path.join(name);
-    if name == COUNTING_FLOOR {
-        let bytes = fs::read(path.join(user))?;
-        let count = bytes.get(FLOORS_FAILURES..).and_then(<[u8]>::first_chunk).context("cut")?;
-        return Ok(usize::try_from(u64::from_ne_bytes(*count))?);
-    }
-    let store = FileStore::open(&path, &host.place.path.join(format!("{name}.key")))?;
-    let account = store.load(&Name::new(user)?)?.context("no record")?;
-    Ok(usize::try_from(account.state.throttle.failures())?)
 }
 
 fn add_to(report: &mut Report, counted: &Rates, locked: &Rates) {

@@ -9,6 +9,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use qrtotp_core::{
+    account::Name,
+    store::{FileStore, Store},
+};
 use qrtotp_tests::{Phone, Sandbox, State, sandbox::STATE_DIR};
 
 use super::{
@@ -21,8 +25,12 @@ use crate::build::{self, Artefacts};
 pub const PEOPLE: usize = 10;
 /// People who log in at the same time.
 pub const CROWD: usize = 50;
+/// A user who never enrolled.
+pub const NEWCOMER: &str = "newcomer";
 /// Seconds that a code is shown.
 const PERIOD: u64 = 30;
+/// Where the floor keeps the failures in a user's file (xtask/bench/floor.c).
+const FLOORS_FAILURES: usize = 28;
 
 pub struct Host {
     // Before the place: what is mounted goes first.
@@ -109,7 +117,7 @@ impl Host {
             format!("{user}:x:{uid}:{uid}::/home/{user}:/bin/sh\n")
         };
         let lines: String = (0..).zip(everybody).map(line).collect();
-        let never = "newcomer:x:9999:9999::/:/bin/sh\n";
+        let never = format!("{NEWCOMER}:x:9999:9999::/:/bin/sh\n");
         let old = self.sandbox.read("/etc/passwd");
         self.sandbox.overwrite("/etc/passwd", &format!("{lines}{never}{old}"));
     }
@@ -183,6 +191,19 @@ impl Host {
     /// The same, one after the other, and what they leave behind and need in memory.
     pub fn traces(&self, plan: &[Attempt]) -> Result<Run> {
         self.drive(plan, &["0", "traces"], &[])
+    }
+
+    /// The failures that ours or the counting floor keeps of a user.
+    pub fn failures(&self, name: &str, user: &str) -> Result<usize> {
+        let path = self.place.path.join(name);
+        if name == COUNTING_FLOOR {
+            let bytes = fs::read(path.join(user))?;
+            let count = bytes.get(FLOORS_FAILURES..).and_then(<[u8]>::first_chunk).context("cut")?;
+            return Ok(usize::try_from(u64::from_ne_bytes(*count))?);
+        }
+        let store = FileStore::open(&path, &self.place.path.join(format!("{name}.key")))?;
+        let account = store.load(&Name::new(user)?)?.context("no record")?;
+        Ok(usize::try_from(account.state.throttle.failures())?)
     }
 
     fn drive(&self, plan: &[Attempt], arguments: &[&str], under: &[&str]) -> Result<Run> {

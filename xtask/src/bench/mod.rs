@@ -11,6 +11,7 @@ mod idle;
 mod place;
 mod rate;
 mod report;
+mod strangers;
 mod timing;
 mod work;
 
@@ -31,20 +32,23 @@ const DOCUMENT: &str = "docs/PERFORMANCE.md";
 struct Effort {
     /// Logins of each module whose time is taken.
     rounds: usize,
+    /// Refusals of each kind of user.
+    strangers: usize,
     /// Rounds of what many processes do at once.
     crowds: usize,
     /// Seconds to wait for idle cores.
     patience: usize,
 }
 
-const FULL: Effort = Effort { rounds: 400, crowds: 15, patience: 60 };
-const QUICK: Effort = Effort { rounds: 100, crowds: 3, patience: 5 };
+const FULL: Effort = Effort { rounds: 400, strangers: 2000, crowds: 15, patience: 60 };
+const QUICK: Effort = Effort { rounds: 100, strangers: 200, crowds: 3, patience: 5 };
 
 type Part = fn(&Host, &Effort, &mut Report) -> Result<()>;
 
 /// What is measured, in this order.
-const PARTS: [(&str, Part); 4] = [
+const PARTS: [(&str, Part); 5] = [
     ("timing", |host, effort, report| timing::measure(host, effort.rounds, report)),
+    ("strangers", |host, effort, report| strangers::measure(host, effort.strangers, report)),
     ("flood", |host, effort, report| flood::measure(host, effort.crowds, report)),
     ("crowd", |host, effort, report| crowd::measure(host, effort.crowds, report)),
     ("work", |host, _, report| work::measure(host, report)),
