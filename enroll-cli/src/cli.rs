@@ -41,6 +41,15 @@ pub enum Command {
     Enroll(Enroll),
     /// Show what is enrolled: devices, recovery codes left, lock and token. Never a secret
     Status(Status),
+    /// List all accounts, a line each: standing, devices, last use, recovery codes left, lock and token (root only)
+    ///
+    /// By name, where there are at most 1000; otherwise in no order. An account whose record can't be read is told on
+    /// standard error, and the exit code is then 2.
+    List {
+        /// A JSON object a line, as `status USER --json` shows it, with times in Unix seconds
+        #[arg(long)]
+        json: bool,
+    },
     /// Check a code from standard input exactly as a login would
     ///
     /// Prints "accepted" (exit code 0) or "denied" (exit code 1). An accepted code is used up.
@@ -159,7 +168,7 @@ pub enum Qr {
 
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Whose account; without it, for root all accounts, a line each, and for others their own
+    /// Whose account; without it, for root all accounts, as `qrtotp list` shows them, and for others their own
     pub user: Option<String>,
     /// JSON, with times in Unix seconds
     #[arg(long)]

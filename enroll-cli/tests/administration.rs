@@ -4,6 +4,7 @@
 mod instance;
 
 use instance::{Ended, Instance, Phone};
+use qrtotp_core::text::utc;
 
 #[test]
 fn an_import_that_is_not_strictly_right_is_refused_by_name_and_never_quoted() {
@@ -165,18 +166,45 @@ fn a_damaged_record_is_named_and_hides_no_other() {
     instance.import("nobody");
     instance.import("daemon");
     std::fs::write(instance.state().join("accounts/daemon/account.toml"), "x").unwrap();
-    let listed = instance.run(&["status"]);
+    let listed = instance.run(&["list"]);
     assert_eq!(listed.code, Some(2));
     assert!(listed.stdout.contains("nobody") && !listed.stdout.contains("daemon"), "{listed:?}");
     assert!(listed.stderr.contains("daemon"), "{listed:?}");
-    let json: serde_json::Value = serde_json::from_str(&instance.run(&["status", "--json"]).stdout).unwrap();
-    assert_eq!(json.as_array().unwrap().len(), 1);
+    let json = instance.run(&["list", "--json"]);
+    assert_eq!((json.code, json.stdout.lines().count()), (Some(2), 1), "{json:?}");
+}
+
+#[test]
+fn every_account_is_a_line_with_standing_devices_and_last_use() {
+    let instance = Instance::new();
+    let phone = instance.import("nobody");
+    instance.import("daemon");
+    instance.import("bin");
+    instance.verify("nobody", &phone.code(0)).ok();
+    instance.run(&["revoke", "daemon"]).ok();
+
+    let listed = instance.run(&["list"]).ok().stdout;
+    let lines: Vec<&str> = listed.lines().collect();
+    let [bin, daemon, nobody] = lines[..] else { panic!("{listed}") };
+    let used = instance.json(&["status", "nobody", "--json"])["last_used"].as_i64().unwrap();
+    let begin = |line: &str, words: &[&str]| line.split_whitespace().collect::<Vec<_>>().starts_with(words);
+    assert!(begin(bin, &["bin", "enrolled", "devices", "1", "last", "used", "never"]), "{bin}");
+    assert!(begin(daemon, &["daemon", "revoked", "devices", "0", "last", "used", "never"]), "{daemon}");
+    assert!(begin(nobody, &["nobody", "enrolled", "devices", "1", "last", "used"]), "{nobody}");
+    assert!(nobody.contains(&utc(used)), "{nobody}");
+
+    assert_eq!(instance.run(&["status"]).ok().stdout, listed);
+    for line in instance.run(&["list", "--json"]).ok().stdout.lines() {
+        let account: serde_json::Value = serde_json::from_str(line).unwrap();
+        let user = account["user"].as_str().unwrap();
+        assert_eq!(account, instance.json(&["status", user, "--json"]));
+    }
 }
 
 #[test]
 fn looking_never_makes_a_store() {
     let instance = Instance::new();
-    for arguments in [&["status"][..], &["token", "list"], &["status", "nobody"]] {
+    for arguments in [&["status"][..], &["list"], &["token", "list"], &["status", "nobody"]] {
         assert_eq!(instance.run(arguments).code, Some(2), "{arguments:?}");
     }
     assert_eq!(instance.verify("nobody", "123456").code, Some(2));
@@ -227,7 +255,8 @@ fn no_output_but_the_offer_ever_holds_the_key() {
     instance.run(&["token", "issue", "daemon"]).ok();
     for arguments in [
         &["status"][..],
-        &["status", "--json"],
+        &["list"],
+        &["list", "--json"],
         &["status", "nobody"],
         &["status", "nobody", "--json"],
         &["token", "list", "--json"],

@@ -9,6 +9,7 @@ const COMMANDS: [&[&str]; 16] = [
     &[],
     &["enroll"],
     &["status"],
+    &["list"],
     &["verify"],
     &["import"],
     &["import", "uri"],

@@ -16,7 +16,7 @@ pub(crate) struct CredentialView {
     digits: u8,
     period: u32,
     created: UnixTime,
-    last_used: Option<UnixTime>,
+    pub(crate) last_used: Option<UnixTime>,
     origin: &'static str,
     /// Seconds by which its clock is taken to be ahead of the host's; below 0: behind.
     clock_ahead_seconds: i64,

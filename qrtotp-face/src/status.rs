@@ -18,6 +18,8 @@ pub struct StatusView {
     standing: &'static str,
     revoked: Option<UnixTime>,
     credentials: Vec<CredentialView>,
+    /// When a code of any of them was last accepted.
+    last_used: Option<UnixTime>,
     recovery_codes_left: u32,
     /// They are another system's, of eight digits.
     recovery_codes_imported: bool,
@@ -47,6 +49,7 @@ impl StatusView {
             Some(u32::try_from(set.hashes.len()).unwrap_or(0).saturating_sub(state.recovery_used(set.id)))
         });
         let throttle = state.map(|state| state.throttle).unwrap_or_default();
+        let credentials = account.map(CredentialView::all).unwrap_or_default();
         Self {
             user: name.to_string(),
             uid: record.map(|record| record.uid),
@@ -56,7 +59,8 @@ impl StatusView {
                 Some(Standing::Unenrolled) | None => "unenrolled",
             },
             revoked: record.and_then(|record| record.revoked),
-            credentials: account.map(CredentialView::all).unwrap_or_default(),
+            last_used: credentials.iter().filter_map(|credential| credential.last_used).max(),
+            credentials,
             recovery_codes_left: left.unwrap_or(0),
             recovery_codes_imported: record
                 .and_then(|record| record.recovery.as_ref())
@@ -73,6 +77,15 @@ impl StatusView {
     /// `out` does not take it.
     pub fn write_json(&self, out: &mut impl Write) -> std::io::Result<()> {
         serde_json::to_writer_pretty(&mut *out, self)?;
+        out.write_all(b"\n")
+    }
+
+    /// Writes it as JSON, in one line.
+    ///
+    /// # Errors
+    /// `out` does not take it.
+    pub fn write_json_line(&self, out: &mut impl Write) -> std::io::Result<()> {
+        serde_json::to_writer(&mut *out, self)?;
         out.write_all(b"\n")
     }
 
@@ -106,10 +119,11 @@ impl StatusView {
     pub fn write_line(&self, out: &mut impl Write) -> std::io::Result<()> {
         writeln!(
             out,
-            "{:<20} {:<10} devices {:<2} recovery codes {:<2} lock {:<8} token {}",
+            "{:<20} {:<10} devices {:<2} last used {:<20} recovery codes {:<2} lock {:<8} token {}",
             self.user,
             self.standing,
             self.credentials.len(),
+            self.last_used.map_or("never".into(), utc),
             self.recovery_codes_left,
             self.lock.state,
             self.token.as_ref().map_or("none", |token| token.state),

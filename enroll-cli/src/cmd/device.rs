@@ -1,6 +1,6 @@
 //! `qrtotp device`, and `qrtotp revoke`: also for names that the host no longer knows.
 
-use super::status::each_account;
+use super::list::each_account;
 use crate::cli::{Device, Rename, Revoke};
 use crate::context::{Context, named_or_self, record_name, syslog};
 use crate::error::{Exit, Failure};

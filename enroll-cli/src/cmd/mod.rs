@@ -7,6 +7,7 @@ mod device;
 mod doctor;
 mod enroll;
 mod import;
+mod list;
 mod man;
 mod recovery;
 mod resync;
@@ -37,6 +38,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         )),
         (Command::Enroll(args), None) => enroll::run(&context()?, args),
         (Command::Status(args), None) => status::run(&context()?, args),
+        (Command::List { json }, _) => list::run(&context()?, json),
         (Command::Recovery(what), None) => recovery::run(&context()?, what),
         (Command::Device(what), None) => device::run(&context()?, what),
         (Command::Revoke(args), None) => device::run(&context()?, Device::Revoke(args)),

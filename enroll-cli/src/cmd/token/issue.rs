@@ -2,7 +2,7 @@
 
 use super::whom::{Names, in_file, in_group};
 use crate::cli;
-use crate::cmd::status::JsonList;
+use crate::cmd::list::JsonList;
 use crate::context::{Account, Context, known_user, syslog};
 use crate::error::{Exit, Failure};
 use crate::terminal::unbuffered_stdout;

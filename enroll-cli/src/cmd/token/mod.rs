@@ -3,7 +3,7 @@
 mod issue;
 pub(super) mod whom;
 
-use super::status::{JsonList, each_account};
+use super::list::{JsonList, each_account};
 use crate::cli;
 use crate::context::{Context, record_name, syslog};
 use crate::error::{Exit, Failure};
