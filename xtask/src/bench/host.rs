@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use qrtotp_core::{
     account::Name,
+    otp::base32_decode,
     store::{FileStore, Store},
 };
 use qrtotp_tests::{Phone, Sandbox, State, sandbox::STATE_DIR};
@@ -105,7 +106,9 @@ impl Host {
         }
         // libpam reads this file in every login, whatever the service; Debian's loads five more modules.
         host.sandbox.pam("other", "");
-        host.sandbox.install(&compile("driver", &["-rdynamic"])?, "/usr/local/bin/driver", 0o755);
+        for (program, flags) in [("driver", &["-rdynamic"][..]), ("spawn", &[])] {
+            host.sandbox.install(&compile(program, flags)?, &format!("/usr/local/bin/{program}"), 0o755);
+        }
         Ok(host)
     }
 
@@ -123,12 +126,9 @@ impl Host {
     }
 
     fn enrol_with_peers(&self, everybody: &[String]) -> Result<()> {
-        use qrtotp_core::otp::base32_decode;
         let key = base32_decode(&self.phone.key)?;
-        let hexadecimal: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        let [google, oath, floor, counting] =
-            ["google", "oath", FLOOR, COUNTING_FLOOR].map(|name| self.place.make(name));
-        let (google, oath, floors) = (google?, oath?, [floor?, counting?]);
+        let [google, floor, counting] = ["google", FLOOR, COUNTING_FLOOR].map(|name| self.place.make(name));
+        let (google, floors) = (google?, [floor?, counting?]);
         for user in everybody {
             let text = format!("{}\n\" DISALLOW_REUSE\n\" TOTP_AUTH\n", self.phone.key);
             let file = google.join(user);
@@ -140,11 +140,21 @@ impl Host {
                 fs::write(floor.join(user), &block)?;
             }
         }
-        let line = |user: &String| format!("HOTP/T{PERIOD} {user} - {hexadecimal}\n");
-        let lines: String = everybody.iter().map(line).collect();
-        fs::write(oath.join("users"), lines)?;
-        fs::set_permissions(oath.join("users"), std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-        Ok(())
+        self.enrol_with_oath("oath", everybody.iter().cloned())
+    }
+
+    /// In the file `users` of a new directory.
+    pub fn enrol_with_oath(&self, directory: &str, everybody: impl Iterator<Item = String>) -> Result<()> {
+        let file = self.place.make(directory)?.join("users");
+        let key: String = base32_decode(&self.phone.key)?.iter().map(|byte| format!("{byte:02x}")).collect();
+        let lines: String = everybody.map(|user| format!("HOTP/T{PERIOD} {user} - {key}\n")).collect();
+        fs::write(&file, lines)?;
+        Ok(fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?)
+    }
+
+    /// A store of ours with an account for each of `people` and `more`.
+    pub fn fill(&self, store: &str, people: &[String], more: usize) -> Result<()> {
+        place::fill(&self.place, store, &self.phone, people, more)
     }
 
     /// A configuration in `directory` for the store of that name. Failures never make anybody wait for longer than it
@@ -163,11 +173,13 @@ impl Host {
             let inside = format!("{}/bench_{source}.so", self.sandbox.security_directory());
             self.sandbox.install(&compile(source, &["-fPIC", "-shared"])?, &inside, 0o644);
         }
-        self.sandbox.overwrite(
-            &format!("/etc/pam.d/{}", candidate.name),
-            &format!("auth required {}\n", candidate.module),
-        );
+        self.serve(candidate.name, candidate.module);
         Ok(())
+    }
+
+    /// A PAM service of this one module.
+    pub fn serve(&self, service: &str, module: &str) {
+        self.sandbox.overwrite(&format!("/etc/pam.d/{service}"), &format!("auth required {module}\n"));
     }
 
     /// Time goes on by one step; the code is the phone's (oathtool's).

@@ -1,7 +1,9 @@
 //! `cargo xtask bench`: what logins cost, of ours, of peers and of the least that can be done, in the same run on the same
 //! disk. A login is pam_start … pam_end with the module loaded each time, as sshd and sudo do (xtask/bench/driver.c).
 
+mod accounts;
 mod candidate;
+mod command;
 mod count;
 mod crowd;
 mod flood;
@@ -36,21 +38,24 @@ struct Effort {
     strangers: usize,
     /// Rounds of what many processes do at once.
     crowds: usize,
+    /// Accounts in the store of many.
+    accounts: usize,
     /// Seconds to wait for idle cores.
     patience: usize,
 }
 
-const FULL: Effort = Effort { rounds: 400, strangers: 2000, crowds: 15, patience: 60 };
-const QUICK: Effort = Effort { rounds: 100, strangers: 200, crowds: 3, patience: 5 };
+const FULL: Effort = Effort { rounds: 400, strangers: 2000, crowds: 15, accounts: 100_000, patience: 60 };
+const QUICK: Effort = Effort { rounds: 100, strangers: 200, crowds: 3, accounts: 5000, patience: 5 };
 
 type Part = fn(&Host, &Effort, &mut Report) -> Result<()>;
 
 /// What is measured, in this order.
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 6] = [
     ("timing", |host, effort, report| timing::measure(host, effort.rounds, report)),
     ("strangers", |host, effort, report| strangers::measure(host, effort.strangers, report)),
     ("flood", |host, effort, report| flood::measure(host, effort.crowds, report)),
     ("crowd", |host, effort, report| crowd::measure(host, effort.crowds, report)),
+    ("accounts", |host, effort, report| accounts::measure(host, effort.rounds, effort.accounts, report)),
     ("work", |host, _, report| work::measure(host, report)),
 ];
 

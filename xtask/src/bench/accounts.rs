@@ -1,0 +1,84 @@
+//! Whether a login costs more where there are many accounts, of ours and of pam_oath; and the command over all of them.
+
+use anyhow::{Result, ensure};
+use qrtotp_tests::host::PAM_SUCCESS;
+
+use super::{
+    command,
+    host::{Attempt, Host, PEOPLE, people, person},
+    report::{Bar, Report, Table, number},
+    timing::Times,
+};
+use crate::step::say;
+
+/// Stores of ours, which are services, too.
+pub const FEW: &str = "ours-few";
+pub const MANY: &str = "ours-many";
+const OATH_FEW: &str = "oath-few";
+const OATH_MANY: &str = "oath-many";
+const SERVICES: [&str; 4] = [FEW, MANY, OATH_FEW, OATH_MANY];
+
+/// So many logins of each, of few and of `many` accounts.
+pub fn measure(host: &Host, rounds: usize, many: usize, report: &mut Report) -> Result<()> {
+    say(&format!("making {many} accounts"));
+    for (ours, oath, accounts) in [(FEW, OATH_FEW, PEOPLE), (MANY, OATH_MANY, many)] {
+        let more = accounts - PEOPLE;
+        host.fill(ours, &people(PEOPLE), more)?;
+        host.configure(ours, &directory(ours))?;
+        host.serve(ours, &format!("pam_qrtotp.so config={}", configuration(ours)));
+        let everybody = people(PEOPLE).into_iter().chain((0..more).map(|number| format!("filler{number}")));
+        host.enrol_with_oath(oath, everybody)?;
+        host.serve(oath, &format!("pam_oath.so usersfile=/var/lib/qrtotp/{oath}/users window=5 digits=6"));
+    }
+    let times = logins(host, rounds)?;
+    add_to(report, rounds, many, &times);
+    command::measure(host, many, report)
+}
+
+fn directory(store: &str) -> String {
+    format!("/etc/{store}")
+}
+
+pub fn configuration(store: &str) -> String {
+    format!("{}/qrtotp.toml", directory(store))
+}
+
+fn logins(host: &Host, rounds: usize) -> Result<[Times; SERVICES.len()]> {
+    let mut plan: Vec<Attempt> = Vec::new();
+    // Everybody's first one opens what no other login has opened yet, and does not count.
+    for round in 0..rounds + PEOPLE {
+        let (tick, user) = (host.tick(), person(round % PEOPLE));
+        for turn in 0..SERVICES.len() {
+            plan.push(tick.accepted(SERVICES[(round + turn) % SERVICES.len()], &user));
+        }
+    }
+    let outcomes = host.run(&plan, 0, &[])?.outcomes;
+    ensure!(outcomes.iter().all(|outcome| outcome.code == PAM_SUCCESS), "a right code is denied");
+    let counted = plan.iter().zip(&outcomes).skip(PEOPLE * SERVICES.len());
+    Ok(SERVICES.map(|service| {
+        let those = counted.clone().filter(|(attempt, _)| attempt.service == service);
+        Times::of(those.map(|(_, outcome)| outcome.nanoseconds))
+    }))
+}
+
+fn add_to(report: &mut Report, rounds: usize, accounts: usize, times: &[Times; SERVICES.len()]) {
+    let [few, many, oath_few, oath_many] = times;
+    let row = |name: &str, accounts: usize, times: &Times, few: &Times| {
+        let cells = [times.p50(), times.percentile(0.99), times.p50() / few.p50()].map(number);
+        [name.to_owned(), accounts.to_string()].into_iter().chain(cells).collect()
+    };
+    report.tables.push(Table {
+        title: "Accepted login by the number of accounts, µs",
+        head: vec!["module", "accounts", "p50", "p99", "× few"],
+        rows: vec![
+            row("pam_qrtotp", PEOPLE, few, few),
+            row("pam_qrtotp", accounts, many, few),
+            row("pam_oath", PEOPLE, oath_few, oath_few),
+            row("pam_oath", accounts, oath_many, oath_few),
+        ],
+    });
+    report.notes.push(format!(
+        "Few and many accounts: {rounds} logins of each, in turn, of the same {PEOPLE} users."
+    ));
+    report.bars.push(Bar::at_most("accepted login, p50, many accounts / few", 1.05, many.p50() / few.p50()));
+}
