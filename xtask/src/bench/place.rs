@@ -46,6 +46,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        // A hundred thousand accounts, each of which waits for the disk: many at once. What this leaves goes below.
+        let accounts = "find \"$0\" -mindepth 3 -maxdepth 3 -print0 | xargs -0 -r -P 16 -n 50 rm -rf";
+        let _ = Command::new("sh").args(["-c", accounts]).arg(&self.path).status();
         if let Err(error) = fs::remove_dir_all(&self.path) {
             eprintln!("{} stays: {error}", self.path.display());
         }
