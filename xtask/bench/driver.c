@@ -6,7 +6,8 @@
  * A line of the plan is SERVICE USER ANSWER TIME: a login in that service, with that answer to every question, at that
  * Unix time. The clock is this program's own (time and clock_gettime below stand before libc's), so that nobody waits for
  * the next code. Prints `CODE NANOSECONDS KIB` for each line, in order, from pam_start to pam_end, the loading of the
- * modules included; then `total NANOSECONDS`, from when the last process was there until all were done.
+ * modules included; then `total NANOSECONDS PROCESSOR`, from when the last process was there until all were done, and the
+ * nanoseconds that the cores worked for them.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -52,6 +54,15 @@ static long nanoseconds(void) {
     struct timespec at;
     clock_gettime(CLOCK_MONOTONIC, &at);
     return at.tv_sec * 1000000000 + at.tv_nsec;
+}
+
+/* Of this process, or of its children that have ended. */
+static long processor(int whose) {
+    struct rusage usage;
+    if (getrusage(whose, &usage))
+        return -1;
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000 +
+           (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
 }
 
 static void fail(const char *what) {
@@ -221,8 +232,9 @@ int main(int argc, char **argv) {
     else
         one_by_one();
     long total = nanoseconds() - start;
+    long worked = processor(processes ? RUSAGE_CHILDREN : RUSAGE_SELF);
     for (long i = 0; i < count; i++)
         printf("%ld %ld %ld\n", outcomes[i].code, outcomes[i].nanoseconds, outcomes[i].kib);
-    printf("total %ld\n", total);
+    printf("total %ld %ld\n", total, worked);
     return 0;
 }

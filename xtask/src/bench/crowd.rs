@@ -26,7 +26,13 @@ pub fn measure(host: &Host, rounds: usize, report: &mut Report) -> Result<()> {
     let ours = CANDIDATES.iter().zip(denied).find(|(candidate, _)| candidate.name == OURS);
     let row = |(candidate, denied): (&super::candidate::Candidate, usize)| {
         let name = candidate.name;
-        let cells = [rates.of(name), rates.ratio(name, FLOOR), rates.ratio(name, GOOGLE), denied as f64];
+        let cells = [
+            rates.of(name),
+            rates.ratio(name, FLOOR),
+            rates.ratio(name, GOOGLE),
+            rates.work(name),
+            denied as f64,
+        ];
         std::iter::once(name.to_owned()).chain(cells.map(number)).collect()
     };
     report.notes.push(format!(
@@ -35,7 +41,7 @@ pub fn measure(host: &Host, rounds: usize, report: &mut Report) -> Result<()> {
     ));
     report.tables.push(Table {
         title: "50 users at once, right codes",
-        head: vec!["module", "accepted per second", "× floor", "× google", "denied"],
+        head: vec!["module", "accepted per second", "× floor", "× google", "core µs each", "denied"],
         rows: CANDIDATES.iter().zip(denied).map(row).collect(),
     });
     report.bars.extend([

@@ -62,13 +62,21 @@ fn add_to(report: &mut Report, counted: &Rates, locked: &Rates) {
             counted.of(name),
             counted.ratio(name, COUNTING_FLOOR),
             counted.ratio(name, GOOGLE),
+            counted.work(name),
             locked.of(name),
         ];
         std::iter::once(name.to_owned()).chain(cells.map(cell)).collect()
     };
     report.tables.push(Table {
         title: "50 processes, wrong codes",
-        head: vec!["module", "refused per second", "× counting floor", "× google", "of locked accounts"],
+        head: vec![
+            "module",
+            "refused per second",
+            "× counting floor",
+            "× google",
+            "core µs each",
+            "of locked accounts",
+        ],
         rows: FLOODED.into_iter().map(row).collect(),
     });
     report.notes.push(

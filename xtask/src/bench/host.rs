@@ -67,6 +67,8 @@ pub struct Run {
     pub text: String,
     /// From the first login to the end of the last one.
     pub seconds: f64,
+    /// For which cores worked, of all processes together.
+    pub worked: f64,
 }
 
 /// An instant whose code nobody has used.
@@ -225,10 +227,10 @@ impl Host {
         };
         self.sandbox.overwrite("/tmp/plan", &plan.iter().map(line).collect::<String>());
         let text = self.sandbox.run(&[under, &["driver", "/tmp/plan"], arguments].concat()).success().stdout;
-        let (mut outcomes, mut seconds) = (Vec::new(), f64::NAN);
+        let (mut outcomes, mut seconds) = (Vec::new(), [f64::NAN; 2]);
         for line in text.lines().filter(|line| !line.starts_with("left ")) {
             match line.split(' ').collect::<Vec<_>>()[..] {
-                ["total", nanoseconds] => seconds = nanoseconds.parse::<f64>()? / 1e9,
+                ["total", took, worked] => seconds = [took.parse()?, worked.parse()?].map(|ns: f64| ns / 1e9),
                 [code, nanoseconds, kib] => outcomes.push(Outcome {
                     code: code.parse()?,
                     nanoseconds: nanoseconds.parse()?,
@@ -238,7 +240,8 @@ impl Host {
             }
         }
         ensure!(outcomes.len() == plan.len(), "the driver did not carry out the plan: {text}");
-        Ok(Run { outcomes, text, seconds })
+        let [seconds, worked] = seconds;
+        Ok(Run { outcomes, text, seconds, worked })
     }
 }
 

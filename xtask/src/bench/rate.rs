@@ -12,15 +12,19 @@ use super::{
 /// Logins of each process in a round.
 pub const EACH: usize = 20;
 
-/// Per module, one rate for each round: what others do on this machine changes with the round, so that modules are compared
+/// Per module, one rate for each round, and what cores worked for a login: what others do on this machine changes with the round, so that modules are compared
 /// within one.
 #[derive(Default)]
-pub struct Rates(BTreeMap<&'static str, Vec<f64>>);
+pub struct Rates {
+    rates: BTreeMap<&'static str, Vec<f64>>,
+    work: BTreeMap<&'static str, Vec<f64>>,
+}
 
 impl Rates {
     /// So many logins counted in that run.
     pub fn add(&mut self, name: &'static str, logins: usize, run: &Run) {
-        self.0.entry(name).or_default().push(logins as f64 / run.seconds);
+        self.rates.entry(name).or_default().push(logins as f64 / run.seconds);
+        self.work.entry(name).or_default().push(run.worked * 1e6 / run.outcomes.len() as f64);
     }
 
     /// Per second, in the median round.
@@ -33,8 +37,13 @@ impl Rates {
         median(self.rounds(name).iter().zip(self.rounds(to)).map(|(ours, theirs)| ours / theirs))
     }
 
+    /// Microseconds of a core for one login, in the median round.
+    pub fn work(&self, name: &str) -> f64 {
+        median(self.work.get(name).into_iter().flatten().copied())
+    }
+
     fn rounds(&self, name: &str) -> &[f64] {
-        self.0.get(name).map_or(&[], Vec::as_slice)
+        self.rates.get(name).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -54,7 +63,7 @@ mod tests {
         let mut rates = Rates::default();
         // Each round on a machine twice as fast as in the round before.
         for seconds in [4.0, 2.0, 1.0] {
-            let run = |seconds| Run { outcomes: vec![], text: String::new(), seconds };
+            let run = |seconds| Run { outcomes: vec![], text: String::new(), seconds, worked: seconds };
             rates.add("floor", 100, &run(seconds));
             rates.add("ours", 100, &run(seconds * 1.25));
         }
