@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 17] = [
     &[],
     &["enroll"],
     &["status"],
