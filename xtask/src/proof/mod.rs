@@ -10,6 +10,7 @@ mod looks;
 mod model;
 mod openssh;
 mod power;
+mod recorder;
 mod supply;
 mod systemd;
 
@@ -44,6 +45,7 @@ const PROOFS: &[Proof] = &[
     Proof { name: "fuzzing", title: "Fuzzing", run: fuzzing::run },
     Proof { name: "faults", title: "Every system call fails once", run: faults::run },
     Proof { name: "power", title: "Power cuts", run: power::run },
+    Proof { name: "recorder", title: "Power cuts at every call", run: recorder::run },
     Proof { name: "model", title: "Interleavings and crashes", run: model::run },
     Proof { name: "hosts", title: "A hundred thousand loads", run: hosts::run },
     Proof { name: "supply", title: "Supply chain", run: supply::run },

@@ -12,6 +12,7 @@ mod model;
 mod owner;
 mod primary;
 mod prompt;
+mod recorder;
 mod resume;
 mod resync;
 
@@ -192,7 +193,8 @@ pub(super) enum Acknowledge {
 
 /// A host with a store.
 pub(super) struct World {
-    _dir: tempfile::TempDir,
+    /// Gone with it, unless somebody else keeps it.
+    _dir: Option<tempfile::TempDir>,
     pub path: PathBuf,
     pub store: FileStore,
     pub config: Config,
@@ -206,10 +208,15 @@ impl World {
         use std::os::unix::fs::PermissionsExt;
         let dir =
             tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o700)).tempdir().unwrap();
+        let store = FileStore::open_or_create(&dir.path().join("state"), dir.path()).unwrap();
         let path = dir.path().join("state");
-        let store = FileStore::open_or_create(&path, dir.path()).unwrap();
+        Self { _dir: Some(dir), ..Self::with(store, path) }
+    }
+
+    /// On a store that is there, in `path`.
+    pub(super) fn with(store: FileStore, path: PathBuf) -> Self {
         Self {
-            _dir: dir,
+            _dir: None,
             path,
             store,
             config: Config::default(),

@@ -1,0 +1,137 @@
+//! A power cut at every moment of a login, an enrolment, a revocation and the use of a token. The deed is done by another process
+//! under strace, which writes down each call that changes a file or makes it durable. Then, for each call: everything that a disk may have kept of
+//! those before it is laid out, and used.
+
+mod deeds;
+mod disk;
+mod journal;
+mod judge;
+
+use super::*;
+use deeds::{DEEDS, Deed, HOST, TOLD};
+use disk::Disk;
+use journal::Event;
+use std::path::Path;
+use std::process::Command;
+
+/// States that are looked at after one call.
+const MOST: usize = 4096;
+
+/// What a deed did, and what it told when.
+struct Record {
+    events: Vec<Event>,
+    told: Vec<judge::Claims>,
+}
+
+/// What came of the power cuts, up to the first after which something did not hold.
+#[derive(Default)]
+struct Found {
+    calls: usize,
+    states: usize,
+    wrong: Vec<String>,
+}
+
+fn record(deed: &Deed) -> Record {
+    let dir = place();
+    let trace = dir.path().join("trace");
+    let status = Command::new("strace")
+        .args(["-f", "-y", "-xx", "-s", "100000", "-e", "signal=none", "-e", journal::CALLS, "-o"])
+        .arg(&trace)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", deeds::TEST, "--test-threads", "1"])
+        .env(deeds::PLAY, deed.name)
+        .env(deeds::PLACE, dir.path())
+        .stdout(std::process::Stdio::null())
+        .status()
+        .expect("strace is needed");
+    assert!(status.success(), "{} was not done", deed.name);
+    let trace = std::fs::read_to_string(trace).unwrap();
+    let events = journal::read(&trace, &dir.path().join(HOST), TOLD);
+    let told = (0..).map_while(|n| std::fs::read_to_string(dir.path().join(format!("{TOLD}.{n}"))).ok());
+    Record { events, told: told.map(|text| judge::claims(&text)).collect() }
+}
+
+/// In memory where that is possible: thousands of stores are written here.
+fn place() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let private = std::fs::Permissions::from_mode(0o700);
+    let mut builder = tempfile::Builder::new();
+    let builder = builder.permissions(private);
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { builder.tempdir_in(memory) } else { builder.tempdir() }.unwrap()
+}
+
+impl Record {
+    /// The same where the n-th sync does nothing, for those that `swallowed` names; as a check of the checks.
+    fn without_syncs(&self, swallowed: impl Fn(usize) -> bool) -> Self {
+        let mut syncs = 0..;
+        let mut is_kept =
+            |event: &Event| !(matches!(event, Event::Sync(_)) && syncs.next().is_some_and(&swallowed));
+        let events = self.events.iter().filter(|event| is_kept(event)).cloned().collect();
+        Self { events, told: self.told.clone() }
+    }
+
+    fn begin(&self) -> usize {
+        self.events.iter().position(|event| *event == Event::Told(0)).expect("a beginning")
+    }
+
+    /// The numbers of the syncs of the deed itself.
+    fn syncs(&self) -> std::ops::Range<usize> {
+        let count = |events: &[Event]| events.iter().filter(|event| matches!(event, Event::Sync(_))).count();
+        count(&self.events[..self.begin()])..count(&self.events)
+    }
+}
+
+/// Cuts the power after each call, and looks at all that it may leave, or at a selection where that is more than [`MOST`].
+fn cut(record: &Record) -> Found {
+    let begin = record.begin();
+    let mut disk = Disk::new();
+    record.events[..begin].iter().for_each(|event| disk.take(event));
+    disk.settle();
+    let mut claims = judge::Claims::new();
+    let mut found = Found::default();
+    for event in &record.events[begin..] {
+        disk.take(event);
+        if let Event::Told(number) = event {
+            claims.extend(record.told[*number].clone());
+        }
+        found.calls += 1;
+        for files in disk.remains(MOST) {
+            found.states += 1;
+            let dir = place();
+            files.lay_out(&dir.path().join(HOST));
+            let wrong = judge::judge(&dir.path().join(HOST), &claims);
+            if !wrong.is_empty() {
+                found.wrong = wrong.into_iter().map(|wrong| format!("after {event:?}: {wrong}")).collect();
+                return found;
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn after_a_power_cut_at_any_call_an_account_is_whole_and_nothing_used_or_revoked_is_good_again() {
+    for deed in &DEEDS {
+        let record = record(deed);
+        let Found { calls, states, wrong } = cut(&record);
+        assert!(wrong.is_empty(), "{}: {wrong:#?}", deed.name);
+        // The proof reads it.
+        println!("recorded: | {} | {calls} | {states} |", deed.name);
+        let planted = cut(&record.without_syncs(|_| true)).wrong;
+        assert!(!planted.is_empty(), "{}: swallowed syncs were not noticed", deed.name);
+    }
+}
+
+#[test]
+#[ignore = "a minute: `cargo xtask proof recorder`"]
+fn a_sync_that_does_nothing_is_noticed_where_it_alone_is_needed() {
+    for deed in &DEEDS {
+        let record = record(deed);
+        let syncs = record.syncs();
+        let needed = |sync: &usize| !cut(&record.without_syncs(|other| other == *sync)).wrong.is_empty();
+        let noticed = syncs.clone().filter(needed).count();
+        println!("syncs: | {} | {noticed} of {} |", deed.name, syncs.len());
+        assert!(noticed > 0, "{}: none of its syncs was needed", deed.name);
+    }
+}
