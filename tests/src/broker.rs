@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
+    path::PathBuf,
     process::{Child, ChildStdout, Stdio},
     time::Duration,
 };
@@ -30,6 +31,13 @@ impl Broker {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
         let _ = self.0.wait();
+    }
+
+    /// Its directory in /proc.
+    #[must_use]
+    pub fn memory(&self) -> PathBuf {
+        let pid = child_of(self.0.id()).expect("a broker");
+        PathBuf::from(format!("/proc/{}", pid.as_raw_pid()))
     }
 
     /// Waits until it ends by itself.

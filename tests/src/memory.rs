@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Write},
     os::unix::fs::FileExt,
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Stdio},
 };
 
@@ -15,7 +16,7 @@ pub struct MemoryHost {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    proc: std::path::PathBuf,
+    proc: PathBuf,
 }
 
 /// One place where something was found.
@@ -33,16 +34,35 @@ impl Found {
     /// In memory that is neither swapped out nor dumped.
     #[must_use]
     pub fn is_shielded(&self) -> bool {
-        let has = |flag| self.flags.split(' ').any(|other| other == flag);
-        has("lo") && has("dd")
+        self.is_locked() && self.is_undumped()
+    }
+
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.has("lo")
+    }
+
+    #[must_use]
+    pub fn is_undumped(&self) -> bool {
+        self.has("dd")
+    }
+
+    fn has(&self, flag: &str) -> bool {
+        self.flags.split(' ').any(|other| other == flag)
     }
 }
 
 impl Sandbox {
     #[must_use]
     pub fn memory_host(&self, user: &str, phases: &str, more: &[&str]) -> MemoryHost {
+        self.memory_host_under(&[], user, phases, more)
+    }
+
+    /// The same, started by another program.
+    #[must_use]
+    pub fn memory_host_under(&self, under: &[&str], user: &str, phases: &str, more: &[&str]) -> MemoryHost {
         let program = self.install_c("memory_host.c", &["-lpam"]);
-        let mut command = self.command(None, &[&[program.as_str(), user, phases], more].concat());
+        let mut command = self.command(None, &[under, &[program.as_str(), user, phases], more].concat());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let mut output = BufReader::new(stdout);
@@ -80,28 +100,43 @@ impl MemoryHost {
         assert!(self.child.wait().unwrap().success());
     }
 
-    /// Every place of the readable memory in which one of `patterns` (name, bytes) is, in either case of letters.
+    /// See [`search`].
     #[must_use]
     pub fn search(&self, patterns: &[(String, Vec<u8>)]) -> Vec<Found> {
-        let smaps = fs::read_to_string(self.proc.join("smaps")).unwrap();
-        let memory = File::open(self.proc.join("mem")).unwrap();
-        let mut found = Vec::new();
-        let mut mapping = String::new();
-        for line in smaps.lines() {
-            let first = line.split(' ').next().unwrap();
-            if first.contains('-') {
-                line.clone_into(&mut mapping);
-            }
-            if let Some(flags) = line.strip_prefix("VmFlags: ") {
-                let content = read(&memory, &mapping);
-                for index in search(&content, patterns) {
-                    let (mapping, flags) = (mapping.clone(), flags.to_owned());
-                    found.push(Found { what: patterns[index].0.clone(), mapping, flags });
-                }
+        search(&self.proc, patterns)
+    }
+
+    /// KiB that are kept from being swapped out.
+    #[must_use]
+    pub fn locked(&self) -> u64 {
+        let status = fs::read_to_string(self.proc.join("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+/// Every place of a process's readable memory in which one of `patterns` (name, bytes) is, in either case of letters. `proc`: its
+/// directory there.
+#[must_use]
+pub fn search(proc: &Path, patterns: &[(String, Vec<u8>)]) -> Vec<Found> {
+    let smaps = fs::read_to_string(proc.join("smaps")).unwrap();
+    let memory = File::open(proc.join("mem")).unwrap();
+    let mut found = Vec::new();
+    let mut mapping = String::new();
+    for line in smaps.lines() {
+        let first = line.split(' ').next().unwrap();
+        if first.contains('-') {
+            line.clone_into(&mut mapping);
+        }
+        if let Some(flags) = line.strip_prefix("VmFlags: ") {
+            let content = read(&memory, &mapping);
+            for index in places(&content, patterns) {
+                let (mapping, flags) = (mapping.clone(), flags.to_owned());
+                found.push(Found { what: patterns[index].0.clone(), mapping, flags });
             }
         }
-        found
     }
+    found
 }
 
 /// What of a mapping can be read; the kernel's own pages in it can't.
@@ -118,7 +153,7 @@ fn read(memory: &File, mapping: &str) -> Vec<u8> {
 }
 
 /// Which patterns are in it, as they are or with letters of another case. Goes over it once, for there are many.
-fn search(content: &[u8], patterns: &[(String, Vec<u8>)]) -> BTreeSet<usize> {
+fn places(content: &[u8], patterns: &[(String, Vec<u8>)]) -> BTreeSet<usize> {
     let mut by_first = vec![Vec::new(); 256];
     for (index, (_, pattern)) in patterns.iter().enumerate() {
         by_first[usize::from(pattern[0])].push(index);
@@ -171,4 +206,25 @@ pub fn from_base32(text: &str) -> Vec<u8> {
     let bits: String = text.trim().chars().map(|c| format!("{:05b}", value(c))).collect();
     let byte = |bits: &[u8]| u8::from_str_radix(std::str::from_utf8(bits).unwrap(), 2).unwrap();
     bits.as_bytes().chunks_exact(8).map(byte).collect()
+}
+
+/// The forms of a recovery code or a token's: as it is shown, without its dashes, and as hex of either.
+#[must_use]
+pub fn forms_of_code(name: &str, code: &str) -> Vec<(String, Vec<u8>)> {
+    let plain = code.replace('-', "");
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    [code, &plain]
+        .iter()
+        .flat_map(|text| [text.to_lowercase(), hex(text)])
+        .map(|text| (name.to_owned(), text.into_bytes()))
+        .collect()
+}
+
+impl Sandbox {
+    /// The forms of the store's sealing key.
+    #[must_use]
+    pub fn forms_of_sealing_key(&self) -> Vec<(String, Vec<u8>)> {
+        let text = self.read("/etc/qrtotp/seal.key");
+        forms_of_key("the sealing key", &from_base32(text.split_whitespace().nth(2).unwrap()))
+    }
 }

@@ -7,29 +7,17 @@ use qrtotp_tests::{
     Phone, Sandbox,
     enrol::recovery_codes,
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
-    memory::{Found, forms_of_key, from_base32},
+    memory::{Found, MemoryHost, forms_of_code, forms_of_key, from_base32},
 };
 
 type Patterns = Vec<(String, Vec<u8>)>;
-
-fn sealing_key(sandbox: &Sandbox) -> Patterns {
-    let text = sandbox.read("/etc/qrtotp/seal.key");
-    forms_of_key("the sealing key", &from_base32(text.split_whitespace().nth(2).unwrap()))
-}
 
 fn secret_of(phone: &Phone) -> Patterns {
     forms_of_key("the secret", &from_base32(&phone.key))
 }
 
-/// As it is shown, without its dashes, and as hex of either.
-fn forms_of_code(code: &str) -> Patterns {
-    let plain = code.replace('-', "");
-    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
-    [code, &plain]
-        .iter()
-        .flat_map(|text| [text.to_lowercase(), hex(text)])
-        .map(|text| ("a recovery code".to_owned(), text.into_bytes()))
-        .collect()
+fn forms_of_recovery_code(code: &str) -> Patterns {
+    forms_of_code("a recovery code", code)
 }
 
 fn unshielded(found: Vec<Found>) -> Vec<Found> {
@@ -43,8 +31,8 @@ fn no_secret_is_in_the_memory_of_an_application_during_and_after_a_login() {
     sandbox.stack("debug");
     let phone = sandbox.import("alice");
     let codes = sandbox.new_recovery_codes("alice");
-    let mut patterns = [sealing_key(&sandbox), secret_of(&phone)].concat();
-    patterns.extend(forms_of_code(&codes[0]));
+    let mut patterns = [sandbox.forms_of_sealing_key(), secret_of(&phone)].concat();
+    patterns.extend(forms_of_recovery_code(&codes[0]));
     for (answer, expected) in [
         (phone.wrong_code(), PAM_AUTH_ERR),
         (phone.code(), PAM_SUCCESS),
@@ -70,6 +58,14 @@ fn no_secret_is_in_the_memory_of_an_application_during_and_after_a_login() {
     }
 }
 
+/// At the account part's question, the key as text is asked for.
+fn scanned(host: &mut MemoryHost) -> Phone {
+    host.stops_at("prompt");
+    host.send("k");
+    let (shown, _) = host.stops_at("prompt");
+    Phone::scanned(shown.lines().find(|line| line.starts_with("otpauth://")).unwrap().trim())
+}
+
 #[test]
 fn no_secret_of_an_enrolment_outlives_its_dialogue() {
     let sandbox = Sandbox::new();
@@ -79,7 +75,7 @@ fn no_secret_of_an_enrolment_outlives_its_dialogue() {
     let password = qrtotp_tests::users::PASSWORD;
     sandbox.password_and_enrolment("tests");
     let mut host = sandbox.memory_host("alice", "amo", &[]);
-    let mut patterns = sealing_key(&sandbox);
+    let mut patterns = sandbox.forms_of_sealing_key();
     host.stops_at("prompt");
     host.send(password);
     host.stops_at("prompt");
@@ -87,10 +83,7 @@ fn no_secret_of_an_enrolment_outlives_its_dialogue() {
     assert_eq!(host.stops_at("authenticate").1, PAM_SUCCESS);
     assert!(host.search(&patterns).is_empty(), "{:#?}", host.search(&patterns));
     host.send("");
-    host.stops_at("prompt");
-    host.send("k");
-    let (shown, _) = host.stops_at("prompt");
-    let phone = Phone::scanned(shown.lines().find(|line| line.starts_with("otpauth://")).unwrap().trim());
+    let phone = scanned(&mut host);
     patterns.extend(secret_of(&phone));
     let during = host.search(&patterns);
     assert!(unshielded(during).is_empty(), "{:#?}", unshielded(host.search(&patterns)));
@@ -98,7 +91,7 @@ fn no_secret_of_an_enrolment_outlives_its_dialogue() {
     host.send(&phone.code());
     let (shown, _) = host.stops_at("prompt");
     let codes = recovery_codes(&shown);
-    patterns.extend(codes.iter().flat_map(|code| forms_of_code(code)));
+    patterns.extend(codes.iter().flat_map(|code| forms_of_recovery_code(code)));
     let during = unshielded(host.search(&patterns));
     assert!(during.is_empty(), "{during:#?}");
     host.send(&codes[3]);
@@ -126,8 +119,40 @@ fn a_copy_that_an_application_keeps_is_found() {
     host.stops_at("authenticate");
     host.send(&phone.key.to_lowercase());
     host.stops_at("end");
-    let found = host.search(&[secret_of(&phone), forms_of_code(code)].concat());
+    let found = host.search(&[secret_of(&phone), forms_of_recovery_code(code)].concat());
     let has = |what: &str| found.iter().any(|found| found.what == what && !found.is_shielded());
     assert!(has("the secret, base32") && has("a recovery code"), "{found:#?}");
     host.finish();
+}
+
+/// Under which a program may lock no memory at all.
+const NO_LOCKS: [&str; 4] = ["prlimit", "--memlock=0:0", "setpriv", "--bounding-set=-ipc_lock"];
+
+#[test]
+fn memory_with_a_secret_in_it_is_locked_where_that_is_allowed_and_never_dumped() {
+    for (under, may_lock) in [(&[][..], true), (&NO_LOCKS[..], false)] {
+        let sandbox = Sandbox::new();
+        sandbox.configure("[defaults]\nfirst_login = \"enroll\"\n[enroll]\nservices = [\"tests\"]\n");
+        sandbox.add_user("alice");
+        sandbox.make_store();
+        sandbox.password_and_enrolment("tests");
+        let mut host = sandbox.memory_host_under(under, "alice", "am", &[]);
+        host.stops_at("prompt");
+        host.send(qrtotp_tests::users::PASSWORD);
+        host.stops_at("prompt");
+        host.send("");
+        assert_eq!(host.stops_at("authenticate").1, PAM_SUCCESS);
+        host.send("");
+        let found = host_holds(&scanned(&mut host), &host);
+        assert!(found.iter().all(Found::is_undumped), "{found:#?}");
+        assert!(found.iter().all(|found| found.is_locked() == may_lock), "{may_lock}: {found:#?}");
+        assert_eq!(host.locked() > 0, may_lock, "{} KiB", host.locked());
+    }
+}
+
+/// Where the secret is while its code is waited for: somewhere.
+fn host_holds(phone: &Phone, host: &MemoryHost) -> Vec<Found> {
+    let found = host.search(&secret_of(phone));
+    assert!(!found.is_empty(), "the search finds nothing");
+    found
 }

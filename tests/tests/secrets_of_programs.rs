@@ -1,0 +1,93 @@
+//! What of the secrets can be read from the memory of the broker once nobody is served, and of the command once it is done.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use qrtotp_tests::{
+    Phone, Sandbox,
+    broker::{ENROLS, TOKEN_QUESTION},
+    clock,
+    enrol::recovery_codes,
+    memory::{forms_of_code, forms_of_key, from_base32, search},
+};
+
+fn secret_of(phone: &Phone) -> Vec<(String, Vec<u8>)> {
+    forms_of_key("the secret", &from_base32(&phone.key))
+}
+
+#[test]
+fn no_secret_of_an_enrolment_stays_in_the_broker() {
+    let sandbox = Sandbox::with_broker(ENROLS);
+    let broker = sandbox.start_broker();
+    let token = sandbox.token_code("alice");
+    let mut pty = sandbox.own("alice", &["enroll"]);
+    pty.expect(TOKEN_QUESTION);
+    pty.send(&token);
+    let phone = pty.read_key(&sandbox);
+    let mut patterns = [sandbox.forms_of_sealing_key(), secret_of(&phone)].concat();
+    patterns.extend(forms_of_code("the token's code", &token));
+    let place = broker.memory();
+    let during = search(&place, &patterns);
+    assert!(
+        during.iter().any(|found| found.what.starts_with("the secret")),
+        "the search finds nothing: {during:#?}"
+    );
+    phone.settle(5);
+    let code = phone.code();
+    sandbox.keep_secret(&code);
+    pty.send(&code);
+    let codes = pty.keep_recovery_codes(&sandbox);
+    patterns.extend(codes.iter().flat_map(|code| forms_of_code("a recovery code", code)));
+    pty.success();
+    let left = search(&place, &patterns);
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+/// Under which a program stands still for a minute before it ends.
+const SLOW_END: [&str; 7] = [
+    "strace",
+    "-qq",
+    "-o",
+    "/dev/null",
+    "-e",
+    "trace=exit_group",
+    "-einject=exit_group:delay_enter=60000000",
+];
+const EXIT_GROUP: &str = "231 ";
+
+/// The command's directory in /proc.
+fn memory_of_command(sandbox: &Sandbox) -> PathBuf {
+    let pid = sandbox.run(&["pgrep", "--exact", "qrtotp"]).success().stdout;
+    sandbox.path(&format!("/proc/{}", pid.trim()))
+}
+
+fn wait_for_its_end(place: &Path) {
+    let ends =
+        || std::fs::read_to_string(place.join("syscall")).is_ok_and(|call| call.starts_with(EXIT_GROUP));
+    clock::poll(Duration::from_secs(30), || ends().then_some(())).expect("it does not end");
+}
+
+#[test]
+fn no_secret_is_left_in_the_command_when_an_enrolment_is_done() {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.make_store();
+    let (mut pty, phone, _) = sandbox.start_enrolment_with(&SLOW_END, "alice", &[]);
+    let mut patterns = [sandbox.forms_of_sealing_key(), secret_of(&phone)].concat();
+    let place = memory_of_command(&sandbox);
+    assert!(!search(&place, &patterns).is_empty(), "the search finds nothing");
+    phone.settle(5);
+    let code = phone.code();
+    sandbox.keep_secret(&code);
+    pty.send(&code);
+    wait_for_its_end(&place);
+    let shown = pty.transcript();
+    let codes = recovery_codes(&shown);
+    assert_eq!(codes.len(), 10, "{shown}");
+    patterns.extend(codes.iter().flat_map(|code| forms_of_code("a recovery code", code)));
+    let left = search(&place, &patterns);
+    assert!(left.is_empty(), "{left:#?}");
+}
