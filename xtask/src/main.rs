@@ -15,6 +15,7 @@ mod proof;
 mod step;
 mod supply;
 mod test;
+mod tool;
 
 use std::process::ExitCode;
 

@@ -211,6 +211,25 @@ mod tests {
     }
 
     #[test]
+    fn only_credentials_that_are_not_known_are_forgotten() {
+        let mut state = State::new(RecordId([0; 16]));
+        state.raise(credential(1), 5, None);
+        state.raise(credential(2), 6, None);
+        state.retain(|id| id == credential(2));
+        assert_eq!(state.mark(credential(1)), None);
+        assert_eq!(state.mark(credential(2)).map(|mark| mark.watermark), Some(6));
+    }
+
+    #[test]
+    fn a_state_holds_as_many_credentials_as_a_record_can_and_no_more() {
+        let mut state = State::new(RecordId([0; 16]));
+        (0..32).for_each(|n| state.raise(credential(n), 1, None));
+        assert_eq!(State::from_bytes(&state.to_bytes()).as_ref(), Ok(&state));
+        state.raise(CredentialId::from_random([1, 2, 3, 4, 5, 6]), 1, None);
+        assert_eq!(State::from_bytes(&state.to_bytes()), Err(StateError));
+    }
+
+    #[test]
     fn a_state_with_a_credential_twice_is_refused() {
         let mut state = State::new(RecordId([0; 16]));
         state.raise(credential(1), 5, None);

@@ -200,6 +200,21 @@ mod tests {
     }
 
     #[test]
+    fn an_admin_is_told_from_which_failure_on_answers_wait_or_are_refused() {
+        let told = |times| {
+            let throttle = failed(times, 1000);
+            (throttle.is_engaged(&RULES), throttle.is_disabled(&RULES))
+        };
+        assert_eq!(
+            [0, 2, 3, 99, 100].map(told),
+            [(false, false), (false, false), (true, false), (true, false), (true, true)]
+        );
+        let mut guessed = Throttle::default();
+        (0..3).for_each(|_| guessed.fail(Means::Recovery, 1000));
+        assert!(guessed.is_engaged(&RULES));
+    }
+
+    #[test]
     fn codes_and_recovery_codes_wait_for_their_own_failures_only() {
         let mut throttle = failed(8, 1000);
         assert_eq!(throttle.gate(Means::Recovery, 1000, &RULES), Gate::Open);

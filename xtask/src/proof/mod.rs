@@ -8,6 +8,7 @@ mod fuzzing;
 mod hosts;
 mod looks;
 mod model;
+mod mutants;
 mod openssh;
 mod power;
 mod recorder;
@@ -47,6 +48,7 @@ const PROOFS: &[Proof] = &[
     Proof { name: "power", title: "Power cuts", run: power::run },
     Proof { name: "recorder", title: "Power cuts at every call", run: recorder::run },
     Proof { name: "model", title: "Interleavings and crashes", run: model::run },
+    Proof { name: "mutants", title: "Mutation testing", run: mutants::run },
     Proof { name: "hosts", title: "A hundred thousand loads", run: hosts::run },
     Proof { name: "supply", title: "Supply chain", run: supply::run },
 ];

@@ -2,14 +2,10 @@
 
 use std::{fmt::Write, fs, path::Path, process::Command};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::Findings;
-use crate::{
-    build,
-    step::{cargo, run as run_step, say},
-    supply,
-};
+use crate::{build, step::say, supply, tool};
 
 /// What is checked, and a line that must make it fail.
 const CHECKS: [(&str, &str, &str); 3] = [
@@ -25,7 +21,7 @@ const CHECKS: [(&str, &str, &str); 3] = [
 /// # Errors
 /// cargo-deny can't be had or run.
 pub fn run() -> Result<Findings> {
-    let deny = install()?;
+    let deny = tool::install("cargo-deny")?;
     let mut found = Findings::default();
     let config = fs::read_to_string(build::workspace().join("deny.toml"))?;
     let broken = build::target().join("deny-broken.toml");
@@ -75,15 +71,4 @@ fn check(deny: &Path, what: &str, config: &Path) -> Result<bool> {
     let mut command = Command::new(deny);
     command.current_dir(build::workspace()).args(["--workspace", "--locked", "--config"]);
     Ok(command.arg(config.canonicalize()?).args(["check", what]).status()?.success())
-}
-
-/// cargo-deny, built once.
-fn install() -> Result<std::path::PathBuf> {
-    let root = build::target().join("tools");
-    let program = root.join("bin/cargo-deny");
-    if !program.is_file() {
-        say("building cargo-deny");
-        run_step(cargo(&["install", "--locked", "cargo-deny", "--root"]).arg(&root))?;
-    }
-    program.canonicalize().context("cargo install made no cargo-deny")
 }

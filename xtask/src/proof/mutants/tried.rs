@@ -1,0 +1,200 @@
+//! cargo-mutants on a copy of the sources, with what it found before.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{apt, build, step::say, tool};
+
+/// Tests that hash dozens of recovery codes: seconds. What the others do not notice they get to see.
+const SLOW: [&str; 8] = [
+    "flow::tests::resume",
+    "flow::tests::enroll",
+    "flow::tests::admin",
+    "flow::tests::owner",
+    "flow::tests::import",
+    "account::recovery",
+    "guessed_recovery_codes_wait",
+    "qr::",
+];
+/// Which take a minute, and notice nothing of a change that the others do not.
+const LEFT_OUT: [&str; 2] = ["flow::tests::model", "flow::tests::recorder"];
+const UNVIABLE: &str = "unviable.txt";
+/// Seconds until a test that hangs has noticed.
+const PATIENCE: &str = "180";
+
+/// Which tests are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tests {
+    Quick,
+    All,
+    /// Tests that never meet the change.
+    OtherModule,
+}
+
+impl Tests {
+    fn arguments(self) -> Vec<&'static str> {
+        match self {
+            Self::Quick => SLOW.iter().chain(&LEFT_OUT).flat_map(|name| ["--skip", name]).collect(),
+            Self::All => LEFT_OUT.iter().flat_map(|name| ["--skip", name]).collect(),
+            Self::OtherModule => vec!["text::"],
+        }
+    }
+}
+
+/// What came of the changes to a file.
+#[derive(Debug, Default)]
+pub struct Tried {
+    pub noticed: usize,
+    /// Without the place, which changes with every line above it.
+    pub survivors: Vec<String>,
+}
+
+/// A copy of the sources that is built over and over.
+pub struct Tree {
+    mutants: PathBuf,
+    root: PathBuf,
+    path: PathBuf,
+}
+
+impl Tree {
+    /// # Errors
+    /// No cargo-mutants, no copy.
+    pub fn copy() -> Result<Self> {
+        apt::need(&[apt::TEST])?;
+        let mutants = tool::install("cargo-mutants")?;
+        fs::create_dir_all(build::target().join("mutants"))?;
+        let root = build::target().join("mutants").canonicalize()?;
+        let path = root.join("tree");
+        for name in tracked()? {
+            let (from, to) = (build::workspace().join(&name), path.join(&name));
+            let Ok(content) = fs::read(&from) else { continue }; // deleted, and not committed yet
+            // What is as it was keeps its time, or all would be built again.
+            if fs::read(&to).ok().as_ref() != Some(&content) {
+                fs::create_dir_all(to.parent().context("a path")?)?;
+                fs::write(&to, content)?;
+            }
+        }
+        let settings =
+            "[profile.dev]\nopt-level = 0\ndebug = 0\n[profile.dev.package.\"*\"]\nopt-level = 2\n";
+        fs::write(path.join(".cargo/config.toml"), settings)?;
+        Ok(Self { mutants, root, path })
+    }
+
+    /// All changes to a file that were not noticed before: with the quick tests, then the rest with all of them.
+    ///
+    /// # Errors
+    /// cargo-mutants does not run.
+    pub fn mutate(&self, file: &str) -> Result<Tried> {
+        let kept = self.root.join("files").join(file.replace('/', "-"));
+        let code = fs::read_to_string(self.path.join("qrtotp-core/src").join(file))?;
+        // Tests are at the end of a file. What is before them decides whether an earlier result still holds.
+        let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        if fs::read_to_string(kept.join("code")).ok().as_deref() != Some(code) {
+            if kept.exists() {
+                fs::remove_dir_all(&kept)?;
+            }
+            fs::create_dir_all(&kept)?;
+            fs::write(kept.join("code"), code)?;
+        }
+        note_unviable(&kept)?; // of a run that was interrupted
+        for tests in [Tests::Quick, Tests::All] {
+            say(&format!("mutants of {file}, tests: {tests:?}"));
+            self.run(file, &kept, tests, &["--iterate"])?;
+            note_unviable(&kept)?;
+        }
+        let out = kept.join("mutants.out");
+        let mut noticed =
+            [lines(&out, "previously_caught.txt"), lines(&out, "caught.txt"), lines(&out, "timeout.txt")]
+                .concat();
+        let unviable = lines(&kept, UNVIABLE);
+        noticed.retain(|name| !unviable.contains(name));
+        Ok(Tried { noticed: distinct(noticed).len(), survivors: names(lines(&out, "missed.txt")) })
+    }
+
+    /// One change, with these tests.
+    ///
+    /// # Errors
+    /// As [`Tree::mutate`].
+    pub fn mutate_one(&self, file: &str, name: &str, tests: Tests) -> Result<Tried> {
+        let place = self.root.join("planted");
+        self.run(file, &place, tests, &["--re", &format!("{name}$")])?;
+        let out = place.join("mutants.out");
+        Ok(Tried { noticed: lines(&out, "caught.txt").len(), survivors: names(lines(&out, "missed.txt")) })
+    }
+
+    fn run(&self, file: &str, output: &Path, tests: Tests, more: &[&str]) -> Result<()> {
+        fs::create_dir_all(output)?;
+        let mut command = Command::new("nice");
+        command.args(["-n", "19"]).arg(&self.mutants).current_dir(&self.path);
+        command.args([
+            "mutants",
+            "--in-place",
+            "--baseline",
+            "skip",
+            "--timeout",
+            PATIENCE,
+            "--package",
+            "qrtotp-core",
+        ]);
+        command.args(["--colors", "never", "--no-shuffle", "--output"]).arg(output);
+        command.args(["--file", &format!("qrtotp-core/src/{file}")]).args(more);
+        command.args(["--", "--lib", "--"]).args(tests.arguments());
+        command.env("CARGO_TARGET_DIR", self.root.join("build"));
+        let status = command.status()?;
+        // 2: something survived; 3: a test ran out of time.
+        ensure!(matches!(status.code(), Some(0 | 2 | 3)), "cargo-mutants: {status}");
+        Ok(())
+    }
+}
+
+/// Keeps the names of changes that do not compile: the next run takes them together with those that were noticed.
+fn note_unviable(kept: &Path) -> Result<()> {
+    let all = [lines(kept, UNVIABLE), lines(&kept.join("mutants.out"), UNVIABLE)].concat();
+    fs::write(kept.join(UNVIABLE), distinct(all).join("\n"))?;
+    Ok(())
+}
+
+/// The files that git knows.
+fn tracked() -> Result<Vec<String>> {
+    let output = Command::new("git").current_dir(build::workspace()).args(["ls-files"]).output()?;
+    ensure!(output.status.success(), "git: {}", String::from_utf8_lossy(&output.stderr));
+    let names = String::from_utf8(output.stdout)?;
+    Ok(names.lines().map(str::to_owned).collect())
+}
+
+fn lines(directory: &Path, name: &str) -> Vec<String> {
+    let text = fs::read_to_string(directory.join(name)).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn distinct(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort_unstable();
+    lines.dedup();
+    lines
+}
+
+/// `FILE:LINE:COLUMN: CHANGE` without the place.
+fn names(lines: Vec<String>) -> Vec<String> {
+    let bare = |line: String| line.split_once(": ").map_or(line.clone(), |(_, name)| name.to_owned());
+    distinct(lines).into_iter().map(bare).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_survivor_is_named_without_its_place_and_once_for_each_place() {
+        let missed = [
+            "a.rs:7:5: replace + with - in f",
+            "a.rs:7:9: replace + with - in f",
+            "a.rs:7:5: replace + with - in f",
+        ];
+        assert_eq!(names(missed.map(str::to_owned).to_vec()), ["replace + with - in f"; 2]);
+    }
+}
