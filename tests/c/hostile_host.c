@@ -57,6 +57,8 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
             pam_set_item(login->handle, PAM_USER, "bobby");
             pam_set_item(login->handle, PAM_USER, login->user);
         }
+        if (is("chroot-at-the-prompt") && (chroot("/run/empty") || chdir("/")))
+            exit(71);
         if (is("threads"))
             pthread_barrier_wait(&at_the_prompt);
     }
@@ -213,6 +215,13 @@ static void arrange(void) {
     }
     if (is("no-getrandom"))
         forbid(SYS_getrandom, SECCOMP_RET_ERRNO | ENOSYS);
+    /* The C library's first allocation asks for random numbers, whoever makes it. */
+    void *volatile first = malloc(1);
+    free(first);
+    if (is("getrandom-kills") || is("getrandom-kills-us"))
+        forbid(SYS_getrandom, SECCOMP_RET_KILL_PROCESS);
+    if (is("getrandom-kills-us"))
+        syscall(SYS_getrandom, &all, sizeof all, 0);
     if (is("no-mlock2"))
         forbid(SYS_mlock2, SECCOMP_RET_ERRNO | ENOSYS);
     if (is("no-openat2"))

@@ -116,6 +116,56 @@ fn without_a_system_log_a_login_is_decided_all_the_same() {
     assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
 }
 
+/// The sandbox's own files, but for an empty /dev.
+const JAIL: &str =
+    "mkdir -p /run/jail /run/empty && mount --rbind / /run/jail && mount -t tmpfs none /run/jail/dev";
+
+#[test]
+fn in_a_chroot_without_any_device_a_login_is_decided_all_the_same() {
+    let (sandbox, phone) = host();
+    sandbox.run(&["sh", "-c", JAIL]).success();
+    let jailed = |answer: &str| under(&sandbox, &["chroot", "/run/jail"], "plain", "alice", answer);
+    assert!(!sandbox.exists("/run/jail/dev/log") && sandbox.exists("/dev/log"));
+    let seen = sandbox.log.lines().len();
+    assert_eq!(decision(&jailed(&phone.wrong_code())), PAM_AUTH_ERR);
+    assert_eq!(decision(&jailed(&phone.previous_code())), PAM_SUCCESS);
+    assert_eq!(decision(&jailed(&phone.previous_code())), PAM_AUTH_ERR);
+    assert_eq!(sandbox.log.lines().len(), seen, "its log was not out of reach");
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+}
+
+#[test]
+fn an_application_that_moves_to_an_empty_root_at_the_prompt_gets_a_decision_that_holds() {
+    let (sandbox, phone) = host();
+    sandbox.run(&["sh", "-c", JAIL]).success();
+    let output = hostile(&sandbox, "chroot-at-the-prompt", "alice", &phone.previous_code()).success();
+    let expected = match decision(&output) {
+        PAM_SUCCESS => PAM_AUTH_ERR,
+        _ => PAM_SUCCESS,
+    };
+    assert_eq!(sandbox.answer("alice", &phone.previous_code()), expected, "{output:?}");
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+}
+
+/// What seccomp(2) kills with.
+const SIGSYS: i32 = 31;
+
+#[test]
+fn where_asking_for_random_numbers_is_death_a_login_asks_for_none() {
+    let (sandbox, phone) = host();
+    let codes = sandbox.new_recovery_codes("alice");
+    let killed = |answer: &str| decision(&hostile(&sandbox, "getrandom-kills", "alice", answer));
+    assert_eq!(killed(&phone.wrong_code()), PAM_AUTH_ERR);
+    assert_eq!(killed(&phone.previous_code()), PAM_SUCCESS);
+    sandbox.keep_secret(&codes[0]);
+    assert_eq!(killed(&codes[0]), PAM_SUCCESS);
+    assert_eq!(killed(&codes[0]), PAM_AUTH_ERR);
+    let program = sandbox.install_c("hostile_host.c", &["-lpam", "-pthread"]);
+    let asks = sandbox.run(&[&program, "getrandom-kills-us", "alice", ""]);
+    assert_eq!(asks.signal(), Some(SIGSYS), "nobody is killed: {asks:?}");
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+}
+
 #[test]
 fn in_64_threads_a_code_is_accepted_once() {
     let (sandbox, phone) = host();
