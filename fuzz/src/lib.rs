@@ -9,6 +9,7 @@ mod frames;
 mod hot_state;
 mod imports;
 mod input;
+mod pam_stack;
 mod record;
 mod uri;
 mod world;
@@ -18,10 +19,22 @@ mod account {
     pub use qrtotp_core::account::State;
 }
 
+/// The same of `crate::store` and `crate::text`.
+mod store {
+    pub use qrtotp_core::store::{Readers, TrustError, open_dir, open_file, read_all};
+}
+
+mod text {
+    pub use qrtotp_core::text::clean;
+}
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Panics where something does not hold of the bytes.
+pub type Check = fn(&[u8]);
+
 /// The targets by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Check)] = &[
     ("arguments", arguments::check),
     ("codes", codes::check),
     ("config", config::check),
@@ -29,13 +42,14 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("frames", frames::check),
     ("hot_state", hot_state::check),
     ("imports", imports::check),
+    ("pam_stack", pam_stack::check),
     ("record", record::check),
     ("uri", uri::check),
 ];
 
 /// The target of that name.
 #[must_use]
-pub fn target(name: &str) -> Option<fn(&[u8])> {
+pub fn target(name: &str) -> Option<Check> {
     TARGETS.iter().find(|(known, _)| *known == name).map(|(_, check)| *check)
 }
 

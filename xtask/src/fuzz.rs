@@ -38,7 +38,7 @@ const fn target(name: &'static str, longest: u32) -> Target {
 }
 
 /// As fuzz/src/lib.rs has them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     target("arguments", 256),
     target("codes", 64),
     target("config", 512),
@@ -46,6 +46,7 @@ pub const TARGETS: [Target; 9] = [
     target("frames", 1024),
     target("hot_state", 700),
     target("imports", 512),
+    target("pam_stack", 400),
     target("record", 2048),
     target("uri", 512),
 ];
@@ -105,6 +106,16 @@ pub fn known_inputs() -> Result<()> {
             .arg(manifest)
             .env("CARGO_TARGET_DIR", build::target()),
     )
+}
+
+/// Clippy's opinion of the targets.
+///
+/// # Errors
+/// It has one.
+pub fn lints() -> Result<()> {
+    let mut clippy = cargo(&["clippy", "--locked", "--lib", "--tests", "--manifest-path"]);
+    clippy.arg(directory().join("Cargo.toml")).env("CARGO_TARGET_DIR", build::target());
+    run_step(clippy.args(["--", "-D", "warnings"]))
 }
 
 fn directory() -> PathBuf {

@@ -18,6 +18,7 @@ pub fn run(fast: bool) -> Result<()> {
 
     say("lints");
     check(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).context(advice)?;
+    fuzz::lints().context(advice)?;
 
     say("unit, property and command-line tests");
     check(&["test", "--workspace", "--exclude", "qrtotp-tests"])?;

@@ -60,12 +60,15 @@ pub(super) fn read_line(line: &str) -> Result<Line<'_>, &'static str> {
     if line.len() > LONGEST_LINE {
         return Err("is too long");
     }
-    let text = line.split('#').next().unwrap_or_default().trim_ascii();
+    let text = line.split('#').next().unwrap_or_default();
+    // Before anything is trimmed: to libpam, only blanks and tabs are none of a word.
+    let plain = text.bytes().all(|b| (b' '..0x7f).contains(&b) || b == b'\t');
+    let text = text.trim_ascii();
     if text.ends_with('\\') || line.trim_ascii_end().ends_with('\\') {
         return Err("goes on in the next one, which is not followed");
     }
-    if !text.bytes().all(|b| (b' '..0x7f).contains(&b) || b == b'\t') {
-        return Err("holds characters that are not ASCII");
+    if !plain {
+        return Err("holds control characters, or some that are not ASCII");
     }
     let mut words = text.split_ascii_whitespace();
     let Some(first) = words.next() else { return Ok(Line::Empty) };

@@ -140,7 +140,7 @@ impl Entry<'_> {
 }
 
 /// Pure part of [`guard`].
-fn check(bytes: &[u8], line: &OurLine<'_>) -> Result<(), String> {
+pub(super) fn check(bytes: &[u8], line: &OurLine<'_>) -> Result<(), String> {
     let text = String::from_utf8_lossy(bytes); // what is not UTF-8 is not ASCII either, and refused where it matters
     let mut included = false;
     let mut password = Password::Unasked;
@@ -226,6 +226,8 @@ mod tests {
             (account, "auth required pam_env.so \\\naccount requisite pam_qrtotp.so"),
             (account, "# a comment that goes on \\\naccount requisite pam_qrtotp.so"),
             (account, "account\u{a0}requisite pam_qrtotp.so"),
+            (account, "account requisite pam_qrtotp.so\r"),
+            (account, "account requisite\u{c}pam_qrtotp.so"),
             (account, "nonsense\naccount requisite pam_qrtotp.so"),
             (account, "#account requisite pam_qrtotp.so"),
             ("Session\tRequisite /lib", "session optional /lib"),

@@ -1,0 +1,151 @@
+//! A PAM file as libpam takes it apart (words end at a blank, a tab or the line's end) and walks through it (pam_dispatch.c),
+//! written without a look at ours. Files that go on over lines, and controls that it does not know, are nothing for it.
+
+const PASSWORD: [&str; 3] = ["pam_unix.so", "pam_sss.so", "pam_ldap.so"];
+
+pub(super) struct Entry {
+    /// In lower case; `@include` for one.
+    part: String,
+    pub may_be_missing: bool,
+    pub control: String,
+    module: String,
+    pub arguments: Vec<String>,
+}
+
+/// `None` for what is not understood.
+pub(super) fn entries(text: &[u8]) -> Option<Vec<Entry>> {
+    let lines = text
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.split(|byte| *byte == b'#').next().unwrap_or_default());
+    let mut entries = Vec::new();
+    for line in lines {
+        if line.trim_ascii_end().ends_with(b"\\") {
+            return None;
+        }
+        let mut words = words(line)?.into_iter();
+        let Some(part) = words.next() else { continue };
+        let bare = part.strip_prefix('-').unwrap_or(&part).to_ascii_lowercase();
+        let mut word = || if bare.starts_with('@') { Some(String::new()) } else { words.next() };
+        let entry = Entry {
+            may_be_missing: part.starts_with('-'),
+            control: word()?,
+            module: word()?,
+            part: bare,
+            arguments: words.collect(),
+        };
+        entries.push(entry);
+    }
+    Some(entries)
+}
+
+/// What is in brackets is one word, to the line's end where it has none.
+fn words(line: &[u8]) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut rest = line;
+    loop {
+        while let [b' ' | b'\t', more @ ..] = rest {
+            rest = more;
+        }
+        if rest.is_empty() {
+            return Some(words);
+        }
+        let length = if rest[0] == b'[' {
+            rest.iter().position(|byte| *byte == b']').map_or(rest.len(), |end| end + 1)
+        } else {
+            rest.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(rest.len())
+        };
+        words.push(String::from_utf8(rest[..length].to_vec()).ok()?);
+        rest = &rest[length..];
+    }
+}
+
+impl Entry {
+    /// Whether it is, or may bring with it, one of this part.
+    pub fn is_of(&self, part: &str) -> bool {
+        self.part == part || self.part.starts_with('@')
+    }
+
+    pub fn is_ours(&self) -> bool {
+        self.module_name() == "pam_qrtotp.so" && (self.module.starts_with('/') || !self.module.contains('/'))
+    }
+
+    fn module_name(&self) -> &str {
+        self.module.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// What libpam does at this result.
+    fn action(&self, result: Result) -> Option<String> {
+        let control = self.control.to_ascii_lowercase();
+        let short = match (control.as_str(), result) {
+            ("required" | "requisite" | "optional", Result::Success) => "ok",
+            ("sufficient", Result::Success) => "done",
+            ("required" | "requisite", Result::Ignore) | ("sufficient" | "optional", _) => "ignore",
+            ("required", _) => "bad",
+            ("requisite", _) => "die",
+            _ => "",
+        };
+        if !short.is_empty() {
+            return Some(short.to_owned());
+        }
+        let actions = control.strip_prefix('[')?.strip_suffix(']')?;
+        let of = |name: &str| {
+            actions
+                .split([' ', '\t'])
+                .filter_map(|action| action.split_once('='))
+                .rfind(|(known, _)| *known == name)
+        };
+        Some(of(result.name()).or_else(|| of("default"))?.1.to_owned())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Result {
+    Success,
+    Ignore,
+    Failure,
+}
+
+impl Result {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Ignore => "ignore",
+            Self::Failure => "auth_err",
+        }
+    }
+}
+
+/// Whether the auth part succeeds with us in it after a wrong password: its modules fail, we stand aside, pam_permit and pam_deny do what
+/// they are for, and no other has an opinion. Where another one may jump, or the file does not say all, it is the admin's to know.
+pub(super) fn wrong_password_succeeds(entries: &[Entry]) -> bool {
+    let auth: Vec<&Entry> = entries.iter().filter(|entry| entry.is_of("auth")).collect();
+    let (mut judged, mut passed, mut success, mut failed) = (false, false, false, false);
+    let mut index = 0;
+    while let Some(entry) = auth.get(index) {
+        index += 1;
+        let (name, password) = (entry.module_name(), PASSWORD.contains(&entry.module_name()));
+        let result = match name {
+            "pam_permit.so" => Result::Success,
+            "pam_deny.so" => Result::Failure,
+            _ if password => Result::Failure,
+            _ if entry.is_ours() && (passed || !judged) => return false,
+            _ => Result::Ignore,
+        };
+        judged |= password;
+        passed |= entry.is_ours();
+        let Some(action) = entry.action(result) else { return false };
+        match action.as_str() {
+            "ok" | "done" if !failed && result == Result::Success => success = true,
+            "bad" | "die" => failed = true,
+            _ => {}
+        }
+        match action.as_str() {
+            "die" => break,
+            "done" if !failed => break,
+            "ok" | "done" | "bad" | "ignore" => {}
+            number if password => index += number.parse::<usize>().unwrap_or(usize::MAX / 2),
+            _ => return false,
+        }
+    }
+    passed && success && !failed
+}
