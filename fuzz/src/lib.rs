@@ -21,7 +21,7 @@ mod account {
 
 /// The same of `crate::store` and `crate::text`.
 mod store {
-    pub use qrtotp_core::store::{Readers, TrustError, open_dir, open_file, read_all};
+    pub use qrtotp_core::store::{Readers, TrustError, TrustedFile, open_dir, open_file, read_all};
 }
 
 mod text {
