@@ -1,11 +1,10 @@
-//! What /proc says of a process: how it is scheduled, and whether it is in the critical section of a held lock.
+//! What /proc says of a process: what it is doing, and whether it is in the critical section of a held lock.
 
 use super::sys::{entries, openat};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use rustix::fs::CWD;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::str::FromStr;
 
 /// Fields of `/proc/…/stat` (proc(5)).
@@ -13,30 +12,14 @@ use std::str::FromStr;
 pub(super) struct ProcStat {
     /// One letter: `R` runs or would like to, `D` waits for the disk, …
     pub(super) state: u8,
-    /// -20 to 19.
-    pub(super) nice: i32,
     /// When it started, in clock ticks since boot.
     pub(super) started: u64,
-    /// The number of its scheduling policy.
-    pub(super) policy: i64,
 }
 
 impl ProcStat {
-    /// `None` where /proc is missing or says something else.
-    pub(super) fn of_this_thread() -> Option<Self> {
-        Self::read("/proc/thread-self/stat")
-    }
-
-    /// Of thread `thread` of process `pid`.
+    /// Of thread `thread` of process `pid`. `None` where /proc is missing or says something else.
     pub(super) fn of(pid: i32, thread: i32) -> Option<Self> {
-        Self::read(&format!("/proc/{pid}/task/{thread}/stat"))
-    }
-
-    /// In one read: every login does this.
-    fn read(path: &str) -> Option<Self> {
-        let mut line = [0; 1024];
-        let length = File::open(path).ok()?.read(&mut line).ok()?;
-        Self::parse(&line[..length])
+        Self::parse(&fs::read(format!("/proc/{pid}/task/{thread}/stat")).ok()?)
     }
 
     /// The second field is the program's name, in parentheses: its owner chose it, so it may hold any character. The kernel
@@ -44,12 +27,7 @@ impl ProcStat {
     fn parse(line: &[u8]) -> Option<Self> {
         let name_end = line[..line.len().min(80)].iter().rposition(|byte| *byte == b')')?;
         let mut fields = line.get(name_end + 2..)?.split(|byte| *byte == b' ');
-        Some(Self {
-            state: *fields.next()?.first()?,
-            nice: number(fields.nth(15)?)?,
-            started: number(fields.nth(2)?)?,
-            policy: number(fields.nth(18)?)?,
-        })
+        Some(Self { state: *fields.next()?.first()?, started: number(fields.nth(18)?)? })
     }
 }
 
@@ -99,13 +77,14 @@ mod tests {
         let line = b"7 (a) S 9 (x) T 4 7 7 0 -1 4194304 100 0 0 0 1 2 0 0 20 5 1 0 12345 8192000 226 18446744073709551615 \
                     1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 3 0 0 0";
         let stat = ProcStat::parse(line).unwrap();
-        assert_eq!(stat, ProcStat { state: b'T', nice: 5, started: 12345, policy: 3 });
+        assert_eq!(stat, ProcStat { state: b'T', started: 12345 });
     }
 
     #[test]
     fn this_thread_is_read_as_it_is() {
-        let stat = ProcStat::of_this_thread().unwrap();
-        assert_eq!((stat.state, stat.policy), (b'R', 0));
+        let (pid, thread) = (rustix::process::getpid(), rustix::thread::gettid());
+        let stat = ProcStat::of(pid.as_raw_nonzero().get(), thread.as_raw_nonzero().get()).unwrap();
+        assert_eq!(stat.state, b'R');
         assert!(ProcStat::of(1, 1).is_some_and(|first| first.started < stat.started));
     }
 }

@@ -1,18 +1,18 @@
 //! How the kernel schedules this thread while it holds a lock. A setuid program inherits what the user who started it
 //! chose: an idle class, nice 19, one busy CPU. So the lock could be held for as long as that user keeps the CPU busy.
 
-use super::process::ProcStat;
-use rustix::process::{Pid, setpriority_process};
+use kernel_calls::scheduling_policy;
+use rustix::process::{Pid, getpriority_process, setpriority_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use thread_priority::{
     NormalThreadSchedulePolicy as Normal, ThreadPriority, ThreadSchedulePolicy as Policy,
     set_thread_priority_and_policy, thread_native_id,
 };
 
-/// The kernel's numbers of `SCHED_OTHER`, `SCHED_BATCH` and `SCHED_IDLE`, as proc(5) shows them.
-const OTHER: i64 = 0;
-const BATCH: i64 = 3;
-const IDLE: i64 = 5;
+/// The kernel's numbers of `SCHED_OTHER`, `SCHED_BATCH` and `SCHED_IDLE`.
+const OTHER: i32 = 0;
+const BATCH: i32 = 3;
+const IDLE: i32 = 5;
 
 const OURSELVES: Option<Pid> = None;
 const FIRST: Option<Pid> = Some(Pid::INIT);
@@ -20,7 +20,7 @@ const FIRST: Option<Pid> = Some(Pid::INIT);
 /// What was worse than normal and is to be put back.
 #[derive(Default)]
 pub(super) struct Scheduling {
-    policy: Option<i64>,
+    policy: Option<i32>,
     nice: Option<i32>,
     cpus: Option<CpuSet>,
 }
@@ -30,14 +30,14 @@ impl Scheduling {
     /// kernel refuses, things stay as they were: the lock is then held for longer, no less safely.
     pub(super) fn raise() -> Self {
         let mut before = Self::default();
-        if let Some(stat) = ProcStat::of_this_thread() {
-            let lower = stat.policy == BATCH || stat.policy == IDLE;
+        if let (Some(policy), Ok(nice)) = (scheduling_policy(), getpriority_process(OURSELVES)) {
+            let lower = policy == BATCH || policy == IDLE;
             if lower && set_policy(OTHER) {
-                before.policy = Some(stat.policy);
+                before.policy = Some(policy);
             }
             // Setting the policy sets a nice value too.
-            if (lower || stat.nice > 0) && setpriority_process(None, stat.nice.min(0)).is_ok() {
-                before.nice = Some(stat.nice);
+            if (lower || nice > 0) && setpriority_process(OURSELVES, nice.min(0)).is_ok() {
+                before.nice = Some(nice);
             }
         }
         if let (Ok(ours), Ok(all)) = (sched_getaffinity(OURSELVES), sched_getaffinity(FIRST))
@@ -56,7 +56,7 @@ impl Scheduling {
             set_policy(policy);
         }
         if let Some(nice) = self.nice.take() {
-            let _ = setpriority_process(None, nice);
+            let _ = setpriority_process(OURSELVES, nice);
         }
         if let Some(cpus) = self.cpus.take() {
             let _ = sched_setaffinity(OURSELVES, &cpus);
@@ -64,7 +64,7 @@ impl Scheduling {
     }
 }
 
-fn set_policy(policy: i64) -> bool {
+fn set_policy(policy: i32) -> bool {
     let policy = match policy {
         IDLE => Normal::Idle,
         BATCH => Normal::Batch,
@@ -84,16 +84,19 @@ mod tests {
     use crate::store::critical::Critical;
     use nix::unistd::geteuid;
 
-    /// (policy, nice, CPUs that this thread lacks)
-    fn now() -> (i64, i32, bool) {
-        let stat = ProcStat::of_this_thread().unwrap();
+    /// (policy, nice, whether this thread lacks CPUs)
+    fn now() -> (i32, i32, bool) {
         let all = sched_getaffinity(FIRST).unwrap();
-        (stat.policy, stat.nice, lacks_some(&sched_getaffinity(OURSELVES).unwrap(), &all))
+        (
+            scheduling_policy().unwrap(),
+            getpriority_process(OURSELVES).unwrap(),
+            lacks_some(&sched_getaffinity(OURSELVES).unwrap(), &all),
+        )
     }
 
-    fn starve(policy: i64, nice: i32) {
+    fn starve(policy: i32, nice: i32) {
         assert!(set_policy(policy));
-        setpriority_process(None, nice).unwrap();
+        setpriority_process(OURSELVES, nice).unwrap();
         let ours = sched_getaffinity(OURSELVES).unwrap();
         let mut one = CpuSet::new();
         one.set((0..CpuSet::MAX_CPU).find(|cpu| ours.is_set(*cpu)).unwrap());
@@ -127,7 +130,7 @@ mod tests {
             return;
         }
         std::thread::spawn(|| {
-            setpriority_process(None, -5).unwrap();
+            setpriority_process(OURSELVES, -5).unwrap();
             let guard = Critical::enter().unwrap();
             assert_eq!(now().1, -5);
             guard.leave().unwrap();

@@ -1,7 +1,4 @@
-//! What the kernel knows of how right its clock is: adjtimex(2), reading only, which needs no privilege. A crate of its
-//! own, because no other has that call in a safe form and all of ours but the module's face forbid unsafe code.
-#![deny(unsafe_op_in_unsafe_fn)]
-#![warn(missing_docs)]
+//! What the kernel knows of how right its clock is: adjtimex(2), reading only, which needs no privilege.
 
 /// How the clock is kept right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +16,6 @@ pub struct Discipline {
 #[cfg(target_pointer_width = "64")]
 pub fn read() -> Option<Discipline> {
     let mut clock = std::mem::MaybeUninit::<libc::timex>::zeroed(); // modes = 0: change nothing
-    // Not libc's adjtimex: each function that the module names is looked up whenever it is loaded, and this one is named already.
     // SAFETY: the kernel reads and writes one `timex`, which is ours and of the C library's form, that of the kernel.
     let state = unsafe { libc::syscall(libc::SYS_adjtimex, clock.as_mut_ptr()) };
     if state < 0 {
