@@ -2,6 +2,9 @@
 //! more here, as libpam reads and follows it, and must be safe.
 
 #[allow(dead_code)]
+#[path = "../../qrtotp-core/src/policy/control.rs"]
+mod control;
+#[allow(dead_code)]
 #[path = "../../qrtotp-core/src/policy/evidence.rs"]
 mod evidence;
 #[allow(dead_code)]

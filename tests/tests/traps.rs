@@ -229,3 +229,41 @@ fn both_in_one_field_and_enrolment_at_login_exclude_each_other() {
         let _ = sandbox.log.wait_after(seen, &[denied, "`forward_pass` and first_login"]);
     }
 }
+
+#[test]
+fn a_denial_that_can_be_led_around_and_a_second_line_of_ours_do_not_make_a_wrong_password_right() {
+    let sandbox = host("su", "");
+    let (permit, deny) = ("auth required pam_permit.so\n", "auth requisite pam_deny.so\n");
+    let unix = "auth sufficient pam_unix.so nodelay\n";
+    let anybody = "pam_succeed_if.so uid >= 0 quiet\n";
+    let ours = |control: &str| format!("auth {control} pam_qrtotp.so\n");
+    for auth in [
+        format!("{permit}{unix}auth [success=1 default=ignore] {anybody}{deny}{}", ours("required")),
+        format!("{permit}{unix}auth [default=1] pam_debug.so auth=auth_err\n{deny}{}", ours("required")),
+        format!(
+            "{permit}{unix}auth [default=1] pam_userdb.so db=/none use_first_pass\n{deny}{}",
+            ours("required")
+        ),
+        format!(
+            "auth required pam_unix.so nodelay\nauth [default = reset] pam_deny.so\n{permit}{}",
+            ours("required")
+        ),
+        format!("{permit}auth sufficient pam_exec.so expose_authtok /bin/false\n{}", ours("required")),
+    ] {
+        sandbox.enrolling("su", &auth);
+        let before = sandbox.store_content();
+        stays_outside(su(&sandbox), Some("not the password"), "");
+        assert_eq!(sandbox.store_content(), before, "{auth}");
+    }
+    // This one asks for nothing that must be right. Still nobody enrols in it.
+    sandbox.enrolling("su", &format!("{permit}{}{unix}{}", ours("optional"), ours("optional")));
+    let before = sandbox.store_content();
+    let mut program = su(&sandbox);
+    for (question, answer) in [(ENTER, ""), ("assword", "not the password"), (ENTER, "")] {
+        program.expect(question);
+        program.send(answer);
+    }
+    let (_, shown) = program.finish();
+    assert!(!shown.contains('█') && !shown.contains("otpauth") && !shown.contains("QR"), "{shown}");
+    assert_eq!(sandbox.store_content(), before);
+}

@@ -1,6 +1,8 @@
 //! A PAM file as libpam takes it apart (words end at a blank, a tab or the line's end) and walks through it (pam_dispatch.c),
 //! written without a look at ours. Files that go on over lines, and controls that it does not know, are nothing for it.
 
+use std::collections::HashSet;
+
 const PASSWORD: [&str; 3] = ["pam_unix.so", "pam_sss.so", "pam_ldap.so"];
 
 pub(super) struct Entry {
@@ -115,37 +117,65 @@ impl Result {
     }
 }
 
-/// Whether the auth part succeeds with us in it after a wrong password: its modules fail, we stand aside, pam_permit and pam_deny do what
-/// they are for, and no other has an opinion. Where another one may jump, or the file does not say all, it is the admin's to know.
+/// Where a walk through the auth part is, and what it has met.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+struct Walk {
+    index: usize,
+    judged: bool,
+    /// We stood aside, the last time that we were called.
+    passed: bool,
+    success: bool,
+    failed: bool,
+}
+
+/// Whether the auth part can succeed with us in it after a wrong password: its modules fail, we stand aside once one of them has
+/// been asked, pam_permit and pam_deny do what they are for, and all others whatever they like. Where the file does not say all, it is
+/// the admin's to know.
 pub(super) fn wrong_password_succeeds(entries: &[Entry]) -> bool {
     let auth: Vec<&Entry> = entries.iter().filter(|entry| entry.is_of("auth")).collect();
-    let (mut judged, mut passed, mut success, mut failed) = (false, false, false, false);
-    let mut index = 0;
-    while let Some(entry) = auth.get(index) {
-        index += 1;
-        let (name, password) = (entry.module_name(), PASSWORD.contains(&entry.module_name()));
-        let result = match name {
-            "pam_permit.so" => Result::Success,
-            "pam_deny.so" => Result::Failure,
-            _ if password => Result::Failure,
-            _ if entry.is_ours() && (passed || !judged) => return false,
-            _ => Result::Ignore,
+    let (mut walks, mut seen) = (vec![Walk::default()], HashSet::new());
+    while let Some(walk) = walks.pop() {
+        let Some(entry) = auth.get(walk.index) else {
+            if walk.passed && walk.success && !walk.failed {
+                return true;
+            }
+            continue;
         };
-        judged |= password;
-        passed |= entry.is_ours();
-        let Some(action) = entry.action(result) else { return false };
-        match action.as_str() {
-            "ok" | "done" if !failed && result == Result::Success => success = true,
-            "bad" | "die" => failed = true,
-            _ => {}
+        if !seen.insert(walk) {
+            continue;
         }
-        match action.as_str() {
-            "die" => break,
-            "done" if !failed => break,
-            "ok" | "done" | "bad" | "ignore" => {}
-            number if password => index += number.parse::<usize>().unwrap_or(usize::MAX / 2),
-            _ => return false,
+        let results: &[Result] = match entry.module_name() {
+            "pam_permit.so" => &[Result::Success],
+            "pam_deny.so" => &[Result::Failure],
+            _ if entry.is_ours() && walk.judged => &[Result::Ignore],
+            _ if entry.is_ours() => &[Result::Failure],
+            name if PASSWORD.contains(&name) => &[Result::Failure],
+            _ => &[Result::Success, Result::Ignore, Result::Failure],
+        };
+        for result in results {
+            let Some(action) = entry.action(*result) else { continue };
+            let mut next = Walk { index: walk.index + 1, ..walk };
+            next.judged |= PASSWORD.contains(&entry.module_name());
+            if entry.is_ours() {
+                next.passed = walk.judged;
+            }
+            match action.as_str() {
+                "ok" | "done" if !walk.failed && *result == Result::Success => next.success = true,
+                "bad" | "die" => next.failed = true,
+                _ => {}
+            }
+            match action.as_str() {
+                "die" => continue,
+                "done" if !walk.failed => next.index = auth.len(),
+                "ok" | "done" | "bad" | "ignore" => {}
+                "reset" => (next.success, next.failed) = (false, false),
+                number => match number.parse::<usize>() {
+                    Ok(over) => next.index = next.index.saturating_add(over),
+                    Err(_) => continue,
+                },
+            }
+            walks.push(next);
         }
     }
-    passed && success && !failed
+    false
 }

@@ -3,6 +3,7 @@
 mod brand;
 mod check;
 mod config;
+mod control;
 mod date;
 mod evidence;
 mod pam_file;

@@ -1,7 +1,7 @@
 //! Whether the PAM service by which the broker checks the primary factor proves one. As at a login, what is not understood
 //! proves nothing, and what an include does is the admin's to know.
 
-use super::evidence::Password;
+use super::evidence::Ways;
 use super::pam_file::{LIMIT, Line, MODULE, find, read_line};
 use crate::store::{TrustError, read_all};
 use std::path::PathBuf;
@@ -35,10 +35,14 @@ pub fn proves_primary_factor(service: &str) -> Result<(), ServiceError> {
 
 /// Pure part of [`proves_primary_factor`].
 fn check(bytes: &[u8]) -> Result<(), String> {
-    let mut password = Password::Unasked;
+    let mut ways = Ways::new();
     for (number, raw) in (1..).zip(String::from_utf8_lossy(bytes).split('\n')) {
         let entry = match read_line(raw) {
             Ok(Line::Entry(entry)) if entry.kind == "auth" => entry,
+            Ok(Line::Include(_)) => {
+                ways.include().map_err(|problem| format!("line {number}: {problem}"))?;
+                continue;
+            }
             Ok(_) => continue,
             Err(problem) => return Err(format!("line {number} {problem}")),
         };
@@ -46,12 +50,12 @@ fn check(bytes: &[u8]) -> Result<(), String> {
             let problem = "would ask for a code of the device that is about to be enrolled; leave it out";
             return Err(format!("line {number}: {MODULE} {problem}"));
         }
-        password.pass(&entry).map_err(|problem| format!("line {number}: {problem}"))?;
+        ways.pass(&entry).map_err(|problem| format!("line {number}: {problem}"))?;
     }
-    match password {
-        Password::MayBeWrong => Err("a wrong password could succeed; make its module requisite".into()),
-        Password::Unasked | Password::Behind => Ok(()),
+    if ways.may_end_wrong() {
+        return Err("a wrong password could succeed; make its module requisite".into());
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -83,6 +87,11 @@ mod tests {
             "auth required pam_unix.so\nauth [default=reset] pam_permit.so\n",
             "auth [success=1 default=ignore] pam_unix.so\nauth optional pam_deny.so\n",
             "auth required pam_unix.so\nauth required pam_qrtotp.so\n",
+            "auth sufficient pam_unix.so\nauth sufficient pam_succeed_if.so uid >= 1000\nauth required pam_deny.so\n",
+            "auth required pam_permit.so\nauth sufficient pam_unix.so\nauth [success=1 default=ignore] pam_env.so\nauth required pam_deny.so\n",
+            "auth sufficient pam_unix.so\nauth sufficient pam_unix.so\nauth [default=1] pam_sss.so\nauth required pam_deny.so\n",
+            "auth required pam_permit.so\nauth sufficient pam_unix.so\n@include x\n",
+            "auth required pam_permit.so\nauth [success=ok default=ignore] pam_company.so\n",
             "auth \\\noptional pam_unix.so\n",
             "nonsense\n",
         ] {

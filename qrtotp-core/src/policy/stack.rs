@@ -2,7 +2,7 @@
 //! the session part of this module are certain to follow. Reads the PAM file of the service as libpam does, but
 //! understands little on purpose: what it does not understand is a refusal.
 
-use super::evidence::Password;
+use super::evidence::Ways;
 use super::pam_file::{Entry, LIMIT, Line, MODULE, find, read_line};
 use crate::store::{TrustError, read_all};
 use rustix::fs::fstat;
@@ -143,7 +143,7 @@ impl Entry<'_> {
 pub(super) fn check(bytes: &[u8], line: &OurLine<'_>) -> Result<(), String> {
     let text = String::from_utf8_lossy(bytes); // what is not UTF-8 is not ASCII either, and refused where it matters
     let mut included = false;
-    let mut password = Password::Unasked;
+    let mut ways = Ways::new();
     let mut found = [false; 2];
     for (number, raw) in (1..).zip(text.split('\n')) {
         let entry = match read_line(raw) {
@@ -151,6 +151,9 @@ pub(super) fn check(bytes: &[u8], line: &OurLine<'_>) -> Result<(), String> {
             Ok(Line::Empty) => continue,
             Ok(Line::Include(_)) => {
                 included = true;
+                if line.password_only {
+                    ways.include().map_err(|problem| format!("line {number}: {problem}"))?;
+                }
                 continue;
             }
             Err(problem) => return Err(format!("line {number} {problem}")),
@@ -167,11 +170,8 @@ pub(super) fn check(bytes: &[u8], line: &OurLine<'_>) -> Result<(), String> {
             *found = true;
         }
         if entry.kind == "auth" && line.password_only {
-            password.pass(&entry).map_err(|problem| format!("line {number}: {problem}"))?;
+            ways.pass(&entry).map_err(|problem| format!("line {number}: {problem}"))?;
         }
-    }
-    if password == Password::MayBeWrong {
-        return Err("a wrong password could get this far; make its module requisite".into());
     }
     match found {
         [true, true] => Ok(()),
@@ -270,6 +270,51 @@ mod tests {
             ("auth [success=ok auth_err=ignore default=die] pam_unix.so", false),
             ("auth [success=ok] pam_unix.so", false),
             ("auth required pam_unix.so\nauth [default=Reset] pam_permit.so", false),
+            ("auth required pam_unix.so\nauth [default = reset] pam_permit.so", false),
+            ("auth required pam_unix.so\nauth [default= reset] pam_permit.so", false),
+            ("auth sufficient pam_unix.so\nauth sufficient pam_sss.so\nauth requisite pam_deny.so", true),
+            (
+                "auth [success=2 default=ignore] pam_unix.so\nauth [success=1 default=ignore] pam_sss.so\n\
+                 auth requisite pam_deny.so\nauth required pam_permit.so",
+                true,
+            ),
+            // Others lead over the denial, or end the part before it.
+            (
+                "auth sufficient pam_unix.so\nauth [success=1 default=ignore] pam_succeed_if.so uid >= 0\n\
+                 auth requisite pam_deny.so",
+                false,
+            ),
+            (
+                "auth sufficient pam_unix.so\nauth [success=1 default=ignore] pam_other.so\n\
+                 auth requisite pam_deny.so",
+                false,
+            ),
+            ("auth sufficient pam_unix.so\nauth [default=1] pam_sss.so\nauth requisite pam_deny.so", false),
+            ("auth sufficient pam_unix.so\nauth sufficient pam_rootok.so\nauth requisite pam_deny.so", false),
+            (
+                "auth [success=1 default=ignore] pam_succeed_if.so uid >= 0\n\
+                 auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so",
+                true,
+            ),
+            (
+                "auth [success=2 default=ignore] pam_succeed_if.so uid >= 0\n\
+                 auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so",
+                true,
+            ),
+            // What is included is not known, nor how long it is.
+            ("auth sufficient pam_unix.so\n@include x", false),
+            ("auth sufficient pam_unix.so\nauth include x\nauth requisite pam_deny.so", false),
+            ("auth [success=1 default=ignore] pam_rootok.so\n@include x", false),
+            ("auth [success=1 default=ignore] pam_rootok.so\nauth substack x", true),
+            // Modules that nobody here knows may take a password, or have no opinion on one.
+            ("auth sufficient pam_pwdfile.so pwdfile=/x", false),
+            ("auth required pam_pwdfile.so pwdfile=/x", true),
+            ("@include common-auth\nauth optional pam_mount.so", true),
+            ("auth required pam_unix.so\nauth optional pam_mount.so", true),
+            ("auth required pam_sss.so ignore_unknown_user", false),
+            ("auth required pam_unix.so\nauth required pam_sss.so ignore_unknown_user", true),
+            // It is asked again behind us.
+            ("auth optional pam_qrtotp.so\nauth sufficient pam_unix.so", false),
         ] {
             assert_eq!(verdict(&before(auth)).is_ok(), held, "{auth}");
             assert_eq!(check(before(auth).as_bytes(), &line(false)), Ok(()), "a key is evidence enough");

@@ -1,7 +1,6 @@
 //! What a PAM file does with our module, for whoever diagnoses a host. Lines are read as [`super::guard`] reads them; that
 //! decides at a login, this describes more of the file and decides nothing.
 
-use super::evidence::AfterFailure;
 use super::pam_file::{Entry, Line, read_line, words_of};
 use std::ffi::CString;
 
@@ -131,7 +130,7 @@ impl Survey {
                 line,
                 part,
                 module: entry.module.to_owned(),
-                fails_closed: !entry.optional_module && entry.after_failure() == AfterFailure::Fails,
+                fails_closed: !entry.optional_module && entry.fails_closed(),
                 arguments: words_of(&entry.arguments),
                 bypassed_at: (part == Part::Auth).then(|| bypass(jumps)).flatten(),
             });
