@@ -45,6 +45,7 @@ const FILES: [(&str, &[&str]); 6] = [
         &[
             "policy/stack.rs",
             "policy/pam_file.rs",
+            "policy/control.rs",
             "policy/evidence.rs",
             "policy/config.rs",
             "policy/read.rs",
