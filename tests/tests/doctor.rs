@@ -171,6 +171,11 @@ fn whatever_lets_somebody_in_unasked_is_found_and_named() {
     for (check, text, script) in [
         ("pam", "tests: line 1: a refusal there", "sed -i '1s/required/sufficient/' /etc/pam.d/tests"),
         ("pam", "tests: line 1: a refusal there", "sed -i '1s/^/-/' /etc/pam.d/tests"),
+        (
+            "pam",
+            "sudo: line 11 of /etc/pam.d/sudo: a password alone lets in",
+            "sed -i '/pam_unix/s/requisite/sufficient/' /etc/pam.d/sudo",
+        ),
         ("pam", "sudo: nobody is asked", "sed -i '/^auth .*qrtotp/d' /etc/pam.d/sudo"),
         ("pam", "sudo: /etc/pam.d/sudo is not root's alone", "chmod 666 /etc/pam.d/sudo"),
         ("sshd", "UsePAM no", &format!("sed -i 's/UsePAM yes/UsePAM no/' {SNIPPET}")),

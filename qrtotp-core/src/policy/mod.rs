@@ -25,4 +25,4 @@ pub use primary::{ServiceError, proves_primary_factor};
 pub use source::{ConfigError, Source};
 pub use span::{Span, SpanError};
 pub use stack::{OurLine, StackError, guard};
-pub use survey::{AuthStep, AuthWhat, Include, OurEntry, Part, Survey};
+pub use survey::{AuthStep, AuthWhat, Include, OurEntry, Part, Shortcut, Survey};

@@ -51,7 +51,16 @@ pub struct OurEntry {
     /// What is written behind the module, as libpam hands it over.
     pub arguments: Vec<CString>,
     /// A line before it in this file whose success leads over it, so that nobody is asked.
-    pub bypassed_at: Option<usize>,
+    pub bypassed_at: Option<Shortcut>,
+}
+
+/// A line whose success is enough, so that our line is not reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortcut {
+    /// Its number, from 1.
+    pub line: usize,
+    /// It is of a module that takes a password, which then is all that is asked.
+    pub by_password: bool,
 }
 
 /// An entry of the auth part, in the order in which libpam comes to it.
@@ -69,7 +78,10 @@ pub enum AuthWhat {
     /// It asks for the code.
     Ours,
     /// Its success ends the part.
-    EndsEarly,
+    EndsEarly {
+        /// It is of a module that takes a password.
+        by_password: bool,
+    },
     /// The lines of another file come here; those of a substack can end only that.
     Include {
         /// Its name or path, as it is written.
@@ -102,7 +114,7 @@ impl Survey {
     pub fn of(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
         let mut found = Self::default();
-        let mut jumps: Vec<(usize, usize)> = Vec::new();
+        let mut jumps: Vec<(Shortcut, usize)> = Vec::new();
         for (number, raw) in (1..).zip(text.split('\n')) {
             match read_line(raw) {
                 Ok(Line::Empty) => {}
@@ -110,7 +122,7 @@ impl Survey {
                     found.includes.push(Include { file: file.to_owned(), part: None });
                     let what = AuthWhat::Include { file: file.to_owned(), substack: false };
                     found.auth.push(AuthStep { line: number, what });
-                    jumps.push((number, 0));
+                    jumps.push((Shortcut { line: number, by_password: false }, 0));
                 }
                 Ok(Line::Entry(entry)) => found.take(number, &entry, &mut jumps),
                 Err(why) => found.unclear.push((number, why)),
@@ -119,7 +131,7 @@ impl Survey {
         found
     }
 
-    fn take(&mut self, line: usize, entry: &Entry<'_>, jumps: &mut Vec<(usize, usize)>) {
+    fn take(&mut self, line: usize, entry: &Entry<'_>, jumps: &mut Vec<(Shortcut, usize)>) {
         let part = Part::of(entry.kind);
         let control = entry.control.to_ascii_lowercase();
         if matches!(control.as_str(), "include" | "substack") {
@@ -139,7 +151,7 @@ impl Survey {
             self.takes_a_password |= entry.takes_a_password();
             let (what, over) = auth_step(entry, &control);
             self.auth.push(AuthStep { line, what });
-            jumps.push((line, over));
+            jumps.push((Shortcut { line, by_password: entry.takes_a_password() }, over));
         }
     }
 
@@ -164,9 +176,11 @@ fn auth_step(entry: &Entry<'_>, control: &str) -> (AuthWhat, usize) {
         return (AuthWhat::Other, 0);
     }
     let actions = control.trim_matches(['[', ']']).split_ascii_whitespace();
-    let success = actions.filter_map(|action| action.strip_prefix("success=")).next_back();
-    match (control, success) {
-        ("sufficient", _) | (_, Some("done")) => (AuthWhat::EndsEarly, 0),
+    let of = |what: &str| actions.clone().find_map(|action| action.strip_prefix(what));
+    match (control, of("success=").or_else(|| of("default="))) {
+        ("sufficient", _) | (_, Some("done")) => {
+            (AuthWhat::EndsEarly { by_password: entry.takes_a_password() }, 0)
+        }
         (_, Some(over)) => (AuthWhat::Other, over.parse().unwrap_or(0)),
         (_, None) => (AuthWhat::Other, 0),
     }
@@ -174,9 +188,9 @@ fn auth_step(entry: &Entry<'_>, control: &str) -> (AuthWhat, usize) {
 
 /// The first of the entries so far whose success leads over the next one. An include counts as one entry: what is in it is
 /// not known here.
-fn bypass(jumps: &[(usize, usize)]) -> Option<usize> {
-    let over = |(index, (_, entries)): &(usize, &(usize, usize))| *entries >= jumps.len() - index;
-    jumps.iter().enumerate().find(over).map(|(_, (line, _))| *line)
+fn bypass(jumps: &[(Shortcut, usize)]) -> Option<Shortcut> {
+    let over = |(index, (_, entries)): &(usize, &(Shortcut, usize))| *entries >= jumps.len() - index;
+    jumps.iter().enumerate().find(over).map(|(_, (shortcut, _))| *shortcut)
 }
 
 #[cfg(test)]
@@ -221,6 +235,8 @@ mod tests {
         for (before, bypassed) in [
             ("auth sufficient pam_u2f.so", None),
             ("auth [success=1 default=ignore] pam_succeed_if.so", Some(1)),
+            ("auth [default=1] pam_x.so", Some(1)),
+            ("auth [success=ok default=1] pam_x.so", None),
             ("auth required pam_env.so\nauth [success=1 default=ignore] pam_x.so", Some(2)),
             ("auth [success=2 default=ignore] pam_x.so\nauth required pam_env.so", Some(1)),
             ("auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so", None),
@@ -230,7 +246,9 @@ mod tests {
             ("account sufficient pam_x.so", None),
         ] {
             assert_eq!(
-                auth_line(&format!("{before}\nauth required pam_qrtotp.so")).bypassed_at,
+                auth_line(&format!("{before}\nauth required pam_qrtotp.so"))
+                    .bypassed_at
+                    .map(|shortcut| shortcut.line),
                 bypassed,
                 "{before}"
             );
@@ -240,17 +258,18 @@ mod tests {
     #[test]
     fn the_auth_part_is_told_in_its_order() {
         let text = "auth sufficient pam_rootok.so\nauth [success=done default=ignore] pam_x.so\n@include common-auth\n\
-                    account sufficient pam_y.so\nauth substack z\nauth required pam_qrtotp.so\nauth sufficient pam_u2f.so\n";
+                    account sufficient pam_y.so\nauth substack z\nauth required pam_qrtotp.so\nauth sufficient pam_u2f.so\nauth [default=done] pam_unix.so\n";
         let found: Vec<_> =
             Survey::of(text.as_bytes()).auth.into_iter().map(|step| (step.line, step.what)).collect();
         let include = |file: &str, substack| AuthWhat::Include { file: file.into(), substack };
         let expected = [
             (1, AuthWhat::Other),
-            (2, AuthWhat::EndsEarly),
+            (2, AuthWhat::EndsEarly { by_password: false }),
             (3, include("common-auth", false)),
             (5, include("z", true)),
             (6, AuthWhat::Ours),
-            (7, AuthWhat::EndsEarly),
+            (7, AuthWhat::EndsEarly { by_password: false }),
+            (8, AuthWhat::EndsEarly { by_password: true }),
         ];
         assert_eq!(found, expected);
     }

@@ -1,6 +1,6 @@
 //! The files in which libpam looks, and who takes lines from whom.
 
-use qrtotp_core::policy::{AuthWhat, OurEntry, Part, Survey, names_us};
+use qrtotp_core::policy::{AuthWhat, OurEntry, Part, Shortcut, Survey, names_us};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -75,16 +75,18 @@ impl Files {
     }
 
     /// The first line, with its file, whose success ends the auth part of a service before our line comes.
-    pub fn ends_early(&self, service: &str) -> Option<(&File, usize)> {
+    pub fn ends_early(&self, service: &str) -> Option<(&File, Shortcut)> {
         self.walk(service, DEPTH).flatten()
     }
 
     /// `None`: none of these lines is ours, nor ends the part.
-    fn walk(&self, service: &str, depth: u8) -> Option<Option<(&File, usize)>> {
+    fn walk(&self, service: &str, depth: u8) -> Option<Option<(&File, Shortcut)>> {
         let file = self.all.get(service).filter(|_| depth > 0)?;
         file.survey.auth.iter().find_map(|step| match &step.what {
             AuthWhat::Ours => Some(None),
-            AuthWhat::EndsEarly => Some(Some((file, step.line))),
+            AuthWhat::EndsEarly { by_password } => {
+                Some(Some((file, Shortcut { line: step.line, by_password: *by_password })))
+            }
             AuthWhat::Include { file, substack } => {
                 let name = Path::new(file).file_name().and_then(|name| name.to_str());
                 let inside = self.walk(name.unwrap_or_default(), depth - 1);
@@ -153,7 +155,8 @@ pub mod tests {
             ("common-auth", ours),
             ("d", &format!("auth required pam_env.so\n{early}@include common-auth\n")),
         ]);
-        let found = |service| all.ends_early(service).map(|(file, line)| (file.path.clone(), line));
+        let found =
+            |service| all.ends_early(service).map(|(file, shortcut)| (file.path.clone(), shortcut.line));
         assert_eq!(found("a"), Some((Path::new("/etc/pam.d/before").to_owned(), 1)));
         assert_eq!((found("b"), found("c")), (None, None));
         assert_eq!(found("d"), Some((Path::new("/etc/pam.d/d").to_owned(), 2)));

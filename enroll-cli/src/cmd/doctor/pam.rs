@@ -3,9 +3,9 @@
 
 use super::AS_ROOT;
 use super::files::{File, Files};
-use super::report::{Report, names};
+use super::report::{About, Report, names};
 use qrtotp_core::flow::Args;
-use qrtotp_core::policy::{Config, FirstLogin, OurEntry, OurLine, Part, StackError, guard};
+use qrtotp_core::policy::{Config, FirstLogin, OurEntry, OurLine, Part, Shortcut, StackError, guard};
 use std::ffi::CStr;
 use std::path::Path;
 
@@ -52,6 +52,20 @@ fn lists(config: &Config, service: &str) -> bool {
     config.enroll.services.iter().any(|known| known == service)
 }
 
+/// `line` lets in before ours is reached.
+fn unasked(line: &str, shortcut: Shortcut, about: &mut About<'_>) {
+    if shortcut.by_password {
+        about.fail(
+            &format!(
+                "{line}: a password alone lets in, for its success leads past the question for the code"
+            ),
+            "make it requisite, in front of the line of pam_qrtotp.so, as the files in conf/pam.d have it",
+        );
+    } else {
+        about.warn(&format!("whom {line} lets in is not asked for a code"), BEHIND);
+    }
+}
+
 /// One service or included file.
 struct Looked<'a> {
     files: &'a Files,
@@ -86,12 +100,11 @@ impl Looked<'_> {
             return;
         }
         let mut about = report.about("pam", self.name);
-        if let (Some(_), Some((file, line))) = (self.files.asks(self.name), self.files.ends_early(self.name))
+        if let (Some(_), Some((file, early))) = (self.files.asks(self.name), self.files.ends_early(self.name))
         {
-            about.warn(
-                &format!("whom line {line} of {} lets in is not asked for a code", file.path.display()),
-                BEHIND,
-            );
+            let line = format!("line {} of {}", early.line, file.path.display());
+            unasked(&line, early, &mut about);
+            fine = !early.by_password;
         }
         let is_service = includers.is_empty() || self.config.is_some_and(|config| lists(config, self.name));
         match (self.files.asks(self.name), is_service) {
@@ -100,6 +113,7 @@ impl Looked<'_> {
                 "add, behind the module that checks the password: auth required pam_qrtotp.so",
             ),
             (None, _) => {}
+            _ if !fine => {}
             (Some(_), false) => about.ok(&format!("asks for a code, in {}", names(&includers))),
             (Some(_), true) => self.service(report),
         }
@@ -135,7 +149,10 @@ impl Looked<'_> {
             );
         }
         if let Some(before) = entry.bypassed_at {
-            about.warn(&format!("whom line {before} lets in is not asked for a code"), BEHIND);
+            unasked(&format!("line {}", before.line), before, &mut about);
+            if before.by_password {
+                return false;
+            }
         }
         if args.options.nullok {
             about.warn(
@@ -233,6 +250,15 @@ mod tests {
             ("-auth required pam_qrtotp.so\n", "passed over"),
             ("auth required pam_qrtotp.so nullOK\n", "unknown argument `nullOK`"),
             ("account requisite pam_qrtotp.so\nauth required pam_unix.so\n", "no auth line"),
+            (
+                "auth sufficient pam_unix.so\nauth required pam_qrtotp.so\n",
+                "line 1 of /etc/pam.d/sudo: a password alone",
+            ),
+            ("auth [default=done] pam_sss.so\nauth required pam_qrtotp.so\n", "a password alone"),
+            (
+                "auth [success=1 default=die] pam_unix.so\nauth required pam_qrtotp.so\n",
+                "line 1: a password alone",
+            ),
         ] {
             let told = said(&[("sudo", text)], "");
             assert!(told.starts_with("FAIL") && told.contains(word), "{text}: {told}");
