@@ -4,12 +4,14 @@ use super::AS_ROOT;
 use super::files::Files;
 use super::pam::SSHD;
 use super::report::{About, Report};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::geteuid;
 use qrtotp_core::clock::Deadline;
 use qrtotp_core::flow::{Args, FirstPass};
 use qrtotp_core::policy::OurEntry;
 use std::ffi::CStr;
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -17,6 +19,8 @@ use std::time::Duration;
 const PLACES: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];
 /// How long `sshd -T` may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Of what it says, how much is read.
+const MOST_BYTES: u64 = 4 * 1024 * 1024;
 
 pub fn check(files: &Files, report: &mut Report) {
     let Some(program) = PLACES.iter().find(|path| Path::new(path).is_file()) else { return };
@@ -24,7 +28,9 @@ pub fn check(files: &Files, report: &mut Report) {
     if !geteuid().is_root() {
         return about.skip("it tells its settings only to root", AS_ROOT);
     }
-    let text = match settings(program) {
+    let mut command = Command::new(program);
+    command.arg("-T");
+    let text = match settings(command) {
         Ok(text) => text,
         Err(why) => {
             return about.skip(
@@ -43,12 +49,12 @@ pub fn check(files: &Files, report: &mut Report) {
 }
 
 /// What the program says, or why it does not.
-fn settings(program: &str) -> Result<String, String> {
-    let mut command = Command::new(program);
-    command.arg("-T").env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| error.to_string())?;
+fn settings(mut program: Command) -> Result<String, String> {
+    // Into memory, not a pipe: nothing waits for a reader, nor we for whom the program leaves behind.
+    let (said, errors) = (memory("said")?, memory("errors")?);
+    program.env_clear().stdin(Stdio::null()).stdout(writer(&said)?).stderr(writer(&errors)?);
+    let mut child = program.spawn().map_err(|error| error.to_string())?;
     let mut deadline = Deadline::after(PATIENCE);
-    // What it says fits into a pipe, so it need not be read meanwhile.
     let status = loop {
         match child.try_wait().map_err(|error| error.to_string())? {
             Some(status) => break status,
@@ -59,16 +65,24 @@ fn settings(program: &str) -> Result<String, String> {
             }
         }
     };
-    let read = |from: Option<&mut dyn Read>| {
-        let mut text = Vec::new();
-        let _ = from.map(|from| from.take(64 * 1024).read_to_end(&mut text));
-        String::from_utf8_lossy(&text).into_owned()
-    };
     if status.success() {
-        return Ok(read(child.stdout.as_mut().map(|pipe| pipe as _)));
+        return Ok(content(said));
     }
-    let said = read(child.stderr.as_mut().map(|pipe| pipe as _));
-    Err(said.lines().last().unwrap_or("it says nothing").to_owned())
+    Err(content(errors).lines().last().unwrap_or("it says nothing").to_owned())
+}
+
+fn memory(name: &str) -> Result<File, String> {
+    memfd_create(name, MFdFlags::MFD_CLOEXEC).map(File::from).map_err(|errno| errno.to_string())
+}
+
+fn writer(file: &File) -> Result<File, String> {
+    file.try_clone().map_err(|error| error.to_string())
+}
+
+fn content(mut file: File) -> String {
+    let mut text = Vec::new();
+    let _ = file.rewind().and_then(|()| file.take(MOST_BYTES).read_to_end(&mut text));
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// `keyword value` lines, keywords in small letters.
@@ -185,6 +199,21 @@ mod tests {
         let mut out = Vec::new();
         report.write(&mut out).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_the_program_leaves_running_is_not_waited_for_and_much_text_fits() {
+        let shell = |script: &str| {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", script]);
+            let mut deadline = Deadline::after(PATIENCE);
+            (settings(command), deadline.pause())
+        };
+        let (said, in_time) = shell("/bin/sleep 12 & echo usepam yes");
+        assert!(in_time && said.is_ok_and(|text| text == "usepam yes\n"));
+        let (said, _) = shell("i=0; while [ $i -lt 9000 ]; do echo allowusers somebody-$i; i=$((i+1)); done");
+        assert!(said.is_ok_and(|text| text.len() > 65_536 && text.ends_with("somebody-8999\n")));
+        assert_eq!(shell("echo one >&2; echo two >&2; exit 1").0, Err("two".into()));
     }
 
     #[test]
