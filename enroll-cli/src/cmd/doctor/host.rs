@@ -3,7 +3,7 @@
 use super::report::Report;
 use qrtotp_core::clock::{Clock, Discipline, EARLIEST_PLAUSIBLE};
 use qrtotp_core::wire::{ConnectError, DEFAULT_SOCKET, Request, Say, connect};
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Where systemd notes that the broker is switched on.
 const SWITCHED_ON: &str = "/etc/systemd/system/sockets.target.wants/qrtotpd.socket";
-const LOG: &str = "/dev/log";
+/// Where logins are logged.
+pub const LOG: &str = "/dev/log";
 /// Microseconds by which a clock may be off before codes begin to fail.
 const MUCH: i64 = 5_000_000;
 
@@ -74,12 +75,19 @@ pub fn broker(named: Option<&Path>, report: &mut Report) {
 }
 
 /// Connects, and sends nothing.
-pub fn log(report: &mut Report) {
-    let mut about = report.about("log", LOG);
-    let datagram = UnixDatagram::unbound().and_then(|socket| socket.connect(LOG));
-    match datagram.or_else(|_| UnixStream::connect(LOG).map(drop)) {
-        Ok(()) => about.ok("somebody listens there"),
-        Err(error) => about.warn(
+pub fn log(path: &Path, report: &mut Report) {
+    let mut about = report.about("log", &path.display().to_string());
+    let Err(error) = UnixDatagram::unbound().and_then(|socket| socket.connect(path)) else {
+        return about.ok("somebody listens there");
+    };
+    // As syslog-ng has it. Whoever may be behind it, it listens.
+    match connect(path, PATIENCE) {
+        Ok(_) | Err(ConnectError::Untrusted) => about.ok("somebody listens there"),
+        Err(ConnectError::Busy) => about.warn(
+            "who listens there takes nothing: logins may wait for it, and nothing of them is logged",
+            "restart the system's logger",
+        ),
+        Err(_) => about.warn(
             &format!("{error}: logins work, but nothing of them is logged"),
             "start systemd-journald or rsyslog",
         ),
@@ -125,6 +133,24 @@ mod tests {
             assert!(text.starts_with(word), "{discipline:?}: {text}");
         }
         assert!(said(1_000_000_000, kept(true, 0, 0)).starts_with("FAIL"));
+    }
+
+    #[test]
+    fn a_logger_that_takes_nothing_is_a_warning_and_nothing_waits_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let listens = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let said = || {
+            let (mut report, mut out) = (Report::new(0), Vec::new());
+            log(&path, &mut report);
+            report.write(&mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert!(said().starts_with("OK"));
+        let callers: Vec<_> = (0..).map_while(|_| connect(&path, Duration::ZERO).ok()).collect();
+        assert!(said().contains("takes nothing"), "{}", callers.len());
+        drop(listens);
+        assert!(said().contains("nothing of them is logged"));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub fn run(config: &Path, socket: Option<PathBuf>, json: bool) -> Result<Exit, F
     }
     host::clock(&SystemClock, &mut report);
     host::broker(socket.as_deref(), &mut report);
-    host::log(&mut report);
+    host::log(Path::new(host::LOG), &mut report);
     let mut out = std::io::stdout().lock();
     if json {
         report.write_json(&mut out)?
