@@ -178,6 +178,14 @@ fn whatever_lets_somebody_in_unasked_is_found_and_named() {
         ),
         ("pam", "sudo: nobody is asked", "sed -i '/^auth .*qrtotp/d' /etc/pam.d/sudo"),
         ("pam", "sudo: /etc/pam.d/sudo is not root's alone", "chmod 666 /etc/pam.d/sudo"),
+        ("pam", "sudo: /etc/pam.d is not root's alone", "chmod 777 /etc/pam.d"),
+        (
+            "pam",
+            "sudo: /home/alice is not root's alone",
+            "mkdir -p /home/alice; chown alice /home/alice; mv /etc/pam.d/sudo /home/alice; ln -s /home/alice/sudo /etc/pam.d",
+        ),
+        ("pam", "sudo: /etc/pam.d/sudo is no file", "ln -sf /nowhere /etc/pam.d/sudo"),
+        ("pam", "sshd: /etc/pam.d/sshd is no file", "rm /etc/pam.d/sshd; mkfifo /etc/pam.d/sshd"),
         ("sshd", "UsePAM no", &format!("sed -i 's/UsePAM yes/UsePAM no/' {SNIPPET}")),
         ("sshd", "a key alone lets in", &format!("sed -i '/^AuthenticationMethods/d' {SNIPPET}")),
         (
@@ -197,7 +205,10 @@ fn whatever_lets_somebody_in_unasked_is_found_and_named() {
         shell(&sandbox, script);
         let said = doctor(&sandbox).exited(1);
         assert!(has_line(&said, "FAIL", check, text), "{script}: {}", said.stdout);
-        shell(&sandbox, "cp -pr /root/before/pam.d /root/before/ssh /etc");
+        shell(
+            &sandbox,
+            "rm -f /etc/pam.d/sshd /etc/pam.d/sudo; cp -pr /root/before/pam.d /root/before/ssh /etc",
+        );
         doctor(&sandbox).exited(0);
     }
 }

@@ -18,8 +18,8 @@ pub struct File {
     pub survey: Survey,
     /// It names our module, in whatever way.
     pub names_us: bool,
-    /// Others could have written it.
-    pub open: bool,
+    /// It, or a directory above it, if others than root can write there.
+    pub open: Option<PathBuf>,
 }
 
 /// All of them, by their service.
@@ -27,11 +27,20 @@ pub struct Files {
     pub all: BTreeMap<String, File>,
     /// Those that could not be read.
     pub unread: Vec<String>,
+    /// What has a name there and is no file: a link to nothing, a FIFO.
+    pub odd: BTreeMap<String, PathBuf>,
+}
+
+/// The first of a file and the directories above it to which others than root can write.
+pub fn others_write(path: &Path) -> Option<PathBuf> {
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let open = |path: &&Path| path.metadata().is_ok_and(|file| file.uid() != 0 || file.mode() & 0o022 != 0);
+    real.ancestors().find(open).map(Path::to_owned)
 }
 
 impl Files {
     pub fn read() -> Self {
-        let (mut files, mut unread) = (BTreeMap::new(), Vec::new());
+        let (mut files, mut unread, mut odd) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
         for entry in DIRECTORIES.iter().flat_map(fs::read_dir).flatten().flatten() {
             let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
             // What package managers and editors leave behind is no service.
@@ -40,16 +49,21 @@ impl Files {
             if left_behind || files.contains_key(&name) {
                 continue;
             }
-            let Some(file) = path.metadata().ok().filter(fs::Metadata::is_file) else { continue };
+            if !path.is_file() {
+                if !path.is_dir() {
+                    odd.entry(name).or_insert(path);
+                }
+                continue;
+            }
             let Ok(bytes) = fs::read(&path) else {
                 unread.push(name);
                 continue;
             };
-            let open = file.uid() != 0 || file.mode() & 0o022 != 0;
-            let file = File { path, survey: Survey::of(&bytes), names_us: names_us(&bytes), open };
+            let (open, survey, names_us) = (others_write(&path), Survey::of(&bytes), names_us(&bytes));
+            let file = File { path, survey, names_us, open };
             files.insert(name, file);
         }
-        Self { all: files, unread }
+        Self { all: files, unread, odd }
     }
 
     /// The files whose lines of a part a service has, its own first.
@@ -125,10 +139,10 @@ pub mod tests {
             path: Path::new(DIRECTORIES[0]).join(name),
             survey: Survey::of(text.as_bytes()),
             names_us: names_us(text.as_bytes()),
-            open: false,
+            open: None,
         };
         let all = texts.iter().map(|(name, text)| ((*name).to_owned(), file(name, text))).collect();
-        Files { all, unread: Vec::new() }
+        Files { all, unread: Vec::new(), odd: BTreeMap::new() }
     }
 
     #[test]

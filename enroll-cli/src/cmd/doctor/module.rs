@@ -1,10 +1,9 @@
 //! The module's file, where libpam looks for it.
 
-use super::files::Files;
+use super::files::{Files, others_write};
 use super::report::Report;
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const FILE: &str = "pam_qrtotp.so";
@@ -25,10 +24,16 @@ pub fn check(files: &Files, report: &mut Report) {
         let shown = found.as_ref().map_or(Path::new(module), |(path, _)| path).display().to_string();
         let mut about = report.about("module", &shown);
         match found {
-            Some((_, file)) if !file.is_file() || file.uid() != 0 || file.mode() & 0o022 != 0 => about.fail(
-                "is not root's alone: whoever can write to it decides who gets in",
-                "install it anew, from a package or a build that you trust",
-            ),
+            Some((path, file)) if !file.is_file() || others_write(path).is_some() => {
+                let open = others_write(path).unwrap_or_else(|| path.clone());
+                about.fail(
+                    &format!(
+                        "{} is not root's alone: whoever can write to it decides who gets in",
+                        open.display()
+                    ),
+                    "correct that, then install the module anew, from a package or a build that you trust",
+                );
+            }
             Some(_) => about.ok("is there, and root's alone"),
             None if in_use => about.fail(
                 "is not there, so libpam denies every login whose file names it",

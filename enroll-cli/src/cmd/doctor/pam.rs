@@ -33,6 +33,19 @@ pub fn check(files: &Files, config_path: &Path, config: Option<&Config>, report:
     for name in &files.unread {
         report.about("pam", name).skip("can't be read", AS_ROOT);
     }
+    for (name, path) in &files.odd {
+        let mut about = report.about("pam", name);
+        let finding = format!(
+            "{} is no file, nor a link to one: logins there wait for ever, or go by another file",
+            path.display()
+        );
+        let advice = "put the service's file there, or remove it";
+        if config.is_some_and(|config| lists(config, name)) {
+            about.fail(&finding, advice);
+        } else {
+            about.warn(&finding, advice);
+        }
+    }
     if files.asks(BROKER).is_some() {
         report.about("pam", BROKER).warn(
             "it asks for a code, so nobody can enrol a first device through the broker by their password",
@@ -79,8 +92,7 @@ impl Looked<'_> {
     fn tell(&self, report: &mut Report) {
         let includers = self.files.includers(self.name);
         let mut about = report.about("pam", self.name);
-        let path = self.file.path.display();
-        if self.file.open {
+        if let Some(path) = self.file.open.as_ref().map(|path| path.display()) {
             about.fail(
                 &format!("{path} is not root's alone: whoever can write to it decides who gets in"),
                 &format!("look what is in it; then: chown root: {path} && chmod go-w {path}"),
