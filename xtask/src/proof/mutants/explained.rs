@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 const TEXT: &str = include_str!("explained.txt");
 
 /// Paragraphs: lines with `#` give the reason, the others name changes, as `FILE: CHANGE`.
+#[derive(Default)]
 pub struct Explained(Vec<(String, String)>);
 
 impl Explained {

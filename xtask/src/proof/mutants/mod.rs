@@ -4,25 +4,18 @@
 mod explained;
 mod tried;
 
-use std::fmt::Write;
-
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use self::{
     explained::Explained,
     tried::{Tests, Tree, Tried},
 };
 use super::Findings;
-use crate::step::say;
 
-/// What is mutated, below qrtotp-core/src/.
-const FILES: [(&str, &[&str]); 6] = [
-    ("throttle", &["account/throttle.rs"]),
+/// What is mutated, below qrtotp-core/src/. What decides most comes first.
+const FILES: &[(&str, &[&str])] = &[
     ("watermark", &["account/state.rs"]),
-    (
-        "token",
-        &["account/token.rs", "account/binding.rs", "flow/enroll/permit.rs", "flow/enroll/token_code.rs"],
-    ),
+    ("throttle", &["account/throttle.rs"]),
     (
         "verification",
         &[
@@ -32,26 +25,30 @@ const FILES: [(&str, &[&str]); 6] = [
             "otp/secret.rs",
             "otp/base32.rs",
             "flow/judge.rs",
-            "flow/given.rs",
             "flow/login.rs",
+            "flow/given.rs",
             "flow/resync.rs",
             "flow/refusal.rs",
             "account/recovery.rs",
         ],
     ),
-    ("seal", &["store/seal.rs"]),
+    (
+        "token",
+        &["account/token.rs", "account/binding.rs", "flow/enroll/permit.rs", "flow/enroll/token_code.rs"],
+    ),
+    ("seal and watermark on disk", &["store/seal.rs", "store/slot.rs"]),
     (
         "policy",
         &[
+            "policy/evidence.rs",
             "policy/stack.rs",
             "policy/pam_file.rs",
             "policy/control.rs",
-            "policy/evidence.rs",
+            "policy/check.rs",
             "policy/config.rs",
             "policy/read.rs",
             "policy/source.rs",
             "policy/span.rs",
-            "policy/check.rs",
             "policy/date.rs",
         ],
     ),
@@ -60,55 +57,112 @@ const FILES: [(&str, &[&str]); 6] = [
 /// A change that lets a code in twice, which no test of another module can notice.
 const PLANTED: (&str, &str) = ("account/state.rs", "replace > with >= in State::is_fresh");
 
+const ABOUT: &str = "\
+cargo-mutants changes one thing at a time in a copy of the sources, and the core's unit tests must notice it. \"explained\": why no
+test can notice it is in xtask/src/proof/mutants/explained.txt. What was noticed once is not tried again until its file is changed
+before its tests; a test that ends nowhere notices, too. Written after each file: \"not tried\" is what an interrupted run left.
+
+| code | file | changes that compile | noticed | explained | survive | do not compile |
+|---|---|---|---|---|---|---|
+";
+
+/// Keeps what is known after every file, for all of them take hours.
+///
 /// # Errors
 /// cargo-mutants can't be had or run.
 pub fn run() -> Result<Findings> {
     let tree = Tree::copy()?;
     let explained = Explained::read()?;
-    let mut found = Findings::default();
-    found.text.push_str(
-        "cargo-mutants changes one thing at a time in a copy of the sources, and the core's unit tests must notice it. Without those that do \
-         not compile.\n\"explained\": why no test can notice it is in xtask/src/proof/mutants/explained.txt. What was noticed once is not \
-         tried again until its\nfile is changed before it; a test that ends nowhere notices, too.\n\n\
-         | code | file | changes | noticed | explained | survive |\n|---|---|---|---|---|---|\n",
-    );
-    let mut sums = [0; 4];
-    for (what, files) in FILES {
-        for file in files {
-            let tried = tree.mutate(file)?;
-            let (unexplained, stale) = explained.compare(file, &tried.survivors);
-            let noticed = tried.noticed;
-            let reasons = tried.survivors.len() - unexplained.len();
-            let all = noticed + tried.survivors.len();
-            writeln!(
-                found.text,
-                "| {what} | {file} | {all} | {noticed} | {reasons} | {} |",
-                unexplained.len()
-            )?;
-            for (sum, count) in sums.iter_mut().zip([all, noticed, reasons, unexplained.len()]) {
-                *sum += count;
-            }
-            say(&format!("{file}: {noticed} of {all} noticed, {reasons} explained"));
-            found.failures.extend(unexplained.iter().map(|name| format!("{file}: no test notices: {name}")));
-            found.failures.extend(stale.iter().map(|name| format!("{file}: explained, but noticed: {name}")));
+    tree.unchanged()?;
+    let planted = planted(&tree, &explained)?;
+    let mut rows = Vec::new();
+    for &(what, files) in FILES {
+        for &file in files {
+            rows.push(Row { what, file, tried: tree.known(file)? });
         }
     }
-    let [all, noticed, reasons, survive] = sums;
-    writeln!(found.text, "| together | | {all} | {noticed} | {reasons} | {survive} |")?;
-    planted(&tree, &explained, &mut found)?;
-    Ok(found)
+    for index in 0..rows.len() {
+        let row = rows.get_mut(index).context("a row")?;
+        row.tried = Some(tree.mutate(row.file)?);
+        super::keep("mutants", &report(&rows, &explained, &planted))?;
+    }
+    Ok(report(&rows, &explained, &planted))
+}
+
+/// A file of the table.
+struct Row {
+    what: &'static str,
+    file: &'static str,
+    /// None: not tried, or not to the end.
+    tried: Option<Tried>,
+}
+
+fn report(rows: &[Row], explained: &Explained, planted: &Findings) -> Findings {
+    let mut found = Findings { text: ABOUT.into(), failures: Vec::new() };
+    let mut sums = [0; 5];
+    for Row { what, file, tried } in rows {
+        let Some(tried) = tried else {
+            found.text.push_str(&format!("| {what} | {file} | not tried | | | | |\n"));
+            found.failures.push(format!("{file}: not tried"));
+            continue;
+        };
+        let (unexplained, stale) = explained.compare(file, &tried.survivors);
+        let counts = [
+            tried.noticed + tried.survivors.len(),
+            tried.noticed,
+            tried.survivors.len() - unexplained.len(),
+            unexplained.len(),
+            tried.unviable,
+        ];
+        found.text.push_str(&format!("| {what} | {file} |{} |\n", cells(counts)));
+        for (sum, count) in sums.iter_mut().zip(counts) {
+            *sum += count;
+        }
+        found.failures.extend(unexplained.iter().map(|name| format!("{file}: no test notices: {name}")));
+        found.failures.extend(stale.iter().map(|name| format!("{file}: explained, but noticed: {name}")));
+    }
+    let done = rows.iter().filter(|row| row.tried.is_some()).count();
+    found.text.push_str(&format!("| together | {done} of {} files |{} |\n", rows.len(), cells(sums)));
+    found.text.push_str(&planted.text);
+    found.failures.extend_from_slice(&planted.failures);
+    found
+}
+
+fn cells(counts: [usize; 5]) -> String {
+    counts.map(|count| format!(" {count}")).join(" |")
 }
 
 /// A change whose tests are left out must be reported.
-fn planted(tree: &Tree, explained: &Explained, found: &mut Findings) -> Result<()> {
+fn planted(tree: &Tree, explained: &Explained) -> Result<Findings> {
     let (file, name) = PLANTED;
-    let Tried { survivors, noticed } = tree.mutate_one(file, name, Tests::OtherModule)?;
+    let Tried { survivors, noticed, .. } = tree.mutate_one(file, name, Tests::OtherModule)?;
     let (unexplained, _) = explained.compare(file, &survivors);
     let reported = noticed == 0 && unexplained == [name];
     let said = if reported { "is reported as a survivor" } else { "IS NOT REPORTED" };
-    writeln!(found.text, "\nWith the tests of its module left out, `{name}` {said}.")?;
-    if !reported {
-        found.failures.push("a change that no test was there to notice was not reported".into());
+    let text = format!("\nWith the tests of its module left out, `{name}` {said}.");
+    let failures = if reported {
+        vec![]
+    } else {
+        vec!["a change that no test was there to notice was not reported".into()]
+    };
+    Ok(Findings { text, failures })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_not_tried_is_a_failure_and_said_to_be_one() {
+        let tried = Tried { noticed: 3, unviable: 2, survivors: Vec::new() };
+        let rows = [
+            Row { what: "seal", file: "a.rs", tried: Some(tried) },
+            Row { what: "seal", file: "b.rs", tried: None },
+        ];
+        let found = report(&rows, &Explained::default(), &Findings::default());
+        assert_eq!(found.failures, ["b.rs: not tried"]);
+        assert!(found.text.contains("| seal | a.rs | 3 | 3 | 0 | 0 | 2 |"), "{}", found.text);
+        assert!(found.text.contains("| seal | b.rs | not tried |"), "{}", found.text);
+        assert!(found.text.contains("| together | 1 of 2 files | 3 | 3 | 0 | 0 | 2 |"), "{}", found.text);
     }
-    Ok(())
 }

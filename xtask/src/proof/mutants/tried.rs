@@ -10,38 +10,28 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{apt, build, step::say, tool};
 
-/// Tests that hash dozens of recovery codes: seconds. What the others do not notice they get to see.
-const SLOW: [&str; 8] = [
-    "flow::tests::resume",
-    "flow::tests::enroll",
-    "flow::tests::admin",
-    "flow::tests::owner",
-    "flow::tests::import",
-    "account::recovery",
-    "guessed_recovery_codes_wait",
-    "qr::",
-];
-/// Which take a minute, and notice nothing of a change that the others do not.
-const LEFT_OUT: [&str; 2] = ["flow::tests::model", "flow::tests::recorder"];
+const RUNNER: &str = include_str!("run.sh");
+/// Seconds until a change has been noticed because the tests do not end: more than run.sh lets all of them take.
+const PATIENCE: &str = "600";
 const UNVIABLE: &str = "unviable.txt";
-/// Seconds until a test that hangs has noticed.
-const PATIENCE: &str = "180";
+/// Says that nothing was left when the last run ended.
+const COMPLETE: &str = "complete";
 
 /// Which tests are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tests {
-    Quick,
+    /// Those of the file first, then all.
     All,
     /// Tests that never meet the change.
     OtherModule,
 }
 
 impl Tests {
-    fn arguments(self) -> Vec<&'static str> {
+    /// What run.sh is told.
+    fn first(self, file: &str) -> String {
         match self {
-            Self::Quick => SLOW.iter().chain(&LEFT_OUT).flat_map(|name| ["--skip", name]).collect(),
-            Self::All => LEFT_OUT.iter().flat_map(|name| ["--skip", name]).collect(),
-            Self::OtherModule => vec!["text::"],
+            Self::All => file.trim_end_matches(".rs").replace('/', "::"),
+            Self::OtherModule => "text::only".into(),
         }
     }
 }
@@ -50,6 +40,8 @@ impl Tests {
 #[derive(Debug, Default)]
 pub struct Tried {
     pub noticed: usize,
+    /// Changes that do not compile.
+    pub unviable: usize,
     /// Without the place, which changes with every line above it.
     pub survivors: Vec<String>,
 }
@@ -79,33 +71,49 @@ impl Tree {
                 fs::write(&to, content)?;
             }
         }
-        let settings =
-            "[profile.dev]\nopt-level = 0\ndebug = 0\n[profile.dev.package.\"*\"]\nopt-level = 2\n";
+        let runner = root.join("run.sh");
+        fs::write(&runner, RUNNER)?;
+        let settings = format!(
+            "[profile.dev]\nopt-level = 0\ndebug = 0\n[profile.dev.package.\"*\"]\nopt-level = 2\n\
+             [target.'cfg(unix)']\nrunner = [\"sh\", {runner:?}]\n"
+        );
         fs::write(path.join(".cargo/config.toml"), settings)?;
         Ok(Self { mutants, root, path })
     }
 
-    /// All changes to a file that were not noticed before: with the quick tests, then the rest with all of them.
+    /// The tests without any change.
     ///
     /// # Errors
-    /// cargo-mutants does not run.
-    pub fn mutate(&self, file: &str) -> Result<Tried> {
-        let kept = self.root.join("files").join(file.replace('/', "-"));
-        let code = fs::read_to_string(self.path.join("qrtotp-core/src").join(file))?;
-        // Tests are at the end of a file. What is before them decides whether an earlier result still holds.
-        let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-        if fs::read_to_string(kept.join("code")).ok().as_deref() != Some(code) {
-            if kept.exists() {
-                fs::remove_dir_all(&kept)?;
-            }
-            fs::create_dir_all(&kept)?;
-            fs::write(kept.join("code"), code)?;
-        }
-        note_unviable(&kept)?; // of a run that was interrupted
-        for tests in [Tests::Quick, Tests::All] {
-            say(&format!("mutants of {file}, tests: {tests:?}"));
-            self.run(file, &kept, tests, &["--iterate"])?;
-            note_unviable(&kept)?;
+    /// One fails: then it would notice everything.
+    pub fn unchanged(&self) -> Result<()> {
+        say("the tests without any change");
+        let mut command = Command::new("nice");
+        command.args([
+            "-n",
+            "19",
+            "cargo",
+            "test",
+            "--quiet",
+            "--package",
+            "qrtotp-core",
+            "--lib",
+            "--",
+            "otp::",
+        ]);
+        let status = self.surround(&mut command).status()?;
+        ensure!(status.success(), "the tests fail without any change");
+        Ok(())
+    }
+
+    /// What is kept of a file's changes, if all were tried and the file is as it was.
+    ///
+    /// # Errors
+    /// No such file.
+    pub fn known(&self, file: &str) -> Result<Option<Tried>> {
+        let kept = self.kept(file);
+        let current = fs::read_to_string(kept.join("code")).ok() == Some(self.code(file)?);
+        if !current || !kept.join(COMPLETE).exists() {
+            return Ok(None);
         }
         let out = kept.join("mutants.out");
         let mut noticed =
@@ -113,7 +121,45 @@ impl Tree {
                 .concat();
         let unviable = lines(&kept, UNVIABLE);
         noticed.retain(|name| !unviable.contains(name));
-        Ok(Tried { noticed: distinct(noticed).len(), survivors: names(lines(&out, "missed.txt")) })
+        Ok(Some(Tried {
+            noticed: distinct(noticed).len(),
+            unviable: unviable.len(),
+            survivors: names(lines(&out, "missed.txt")),
+        }))
+    }
+
+    /// Tries all changes to a file that were not noticed before.
+    ///
+    /// # Errors
+    /// cargo-mutants does not run.
+    pub fn mutate(&self, file: &str) -> Result<Tried> {
+        say(&format!("mutants of {file}"));
+        let (kept, code) = (self.kept(file), self.code(file)?);
+        if fs::read_to_string(kept.join("code")).ok().as_ref() != Some(&code) {
+            if kept.exists() {
+                fs::remove_dir_all(&kept)?;
+            }
+            fs::create_dir_all(&kept)?;
+            fs::write(kept.join("code"), code)?;
+        }
+        note_unviable(&kept)?; // of a run that was interrupted
+        if kept.join(COMPLETE).exists() {
+            fs::remove_file(kept.join(COMPLETE))?;
+        }
+        self.run(file, &kept, Tests::All, &["--iterate"])?;
+        note_unviable(&kept)?;
+        fs::write(kept.join(COMPLETE), "")?;
+        self.known(file)?.context("what was just tried is not kept")
+    }
+
+    fn kept(&self, file: &str) -> PathBuf {
+        self.root.join("files").join(file.replace('/', "-"))
+    }
+
+    /// Tests are at the end of a file. What is before them decides whether an earlier result still holds.
+    fn code(&self, file: &str) -> Result<String> {
+        let code = fs::read_to_string(self.path.join("qrtotp-core/src").join(file))?;
+        Ok(code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned())
     }
 
     /// One change, with these tests.
@@ -124,13 +170,17 @@ impl Tree {
         let place = self.root.join("planted");
         self.run(file, &place, tests, &["--re", &format!("{name}$")])?;
         let out = place.join("mutants.out");
-        Ok(Tried { noticed: lines(&out, "caught.txt").len(), survivors: names(lines(&out, "missed.txt")) })
+        Ok(Tried {
+            noticed: lines(&out, "caught.txt").len(),
+            unviable: lines(&out, UNVIABLE).len(),
+            survivors: names(lines(&out, "missed.txt")),
+        })
     }
 
     fn run(&self, file: &str, output: &Path, tests: Tests, more: &[&str]) -> Result<()> {
         fs::create_dir_all(output)?;
         let mut command = Command::new("nice");
-        command.args(["-n", "19"]).arg(&self.mutants).current_dir(&self.path);
+        command.args(["-n", "19"]).arg(&self.mutants);
         command.args([
             "mutants",
             "--in-place",
@@ -143,12 +193,16 @@ impl Tree {
         ]);
         command.args(["--colors", "never", "--no-shuffle", "--output"]).arg(output);
         command.args(["--file", &format!("qrtotp-core/src/{file}")]).args(more);
-        command.args(["--", "--lib", "--"]).args(tests.arguments());
-        command.env("CARGO_TARGET_DIR", self.root.join("build"));
-        let status = command.status()?;
+        command.args(["--", "--lib", "--", &tests.first(file)]);
+        let status = self.surround(&mut command).status()?;
         // 2: something survived; 3: a test ran out of time.
         ensure!(matches!(status.code(), Some(0 | 2 | 3)), "cargo-mutants: {status}");
         Ok(())
+    }
+
+    /// In the copy, with what was built there before and with our way of running tests.
+    fn surround<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.current_dir(&self.path).env("CARGO_TARGET_DIR", self.root.join("build"))
     }
 }
 
