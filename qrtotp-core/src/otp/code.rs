@@ -83,6 +83,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
     use proptest::prelude::*;
+    use std::{fs::File, os::unix::fs::FileExt};
 
     fn parsed(typed: &str) -> Option<String> {
         Code::parse(typed.as_bytes()).map(|code| code.as_str().to_owned())
@@ -147,6 +148,21 @@ mod tests {
     #[test]
     fn debug_output_shows_nothing_of_the_code() {
         assert_eq!(format!("{:?}", Code::parse(b"123456")), "Some(Code(redacted))");
+    }
+
+    #[test]
+    fn a_dropped_code_leaves_no_digit_in_its_memory() {
+        let memory = File::open("/proc/self/mem").unwrap();
+        let mut code = Code::parse(b"31415926");
+        let place = (&raw const code).addr() as u64;
+        let left = || {
+            let mut bytes = [0; size_of::<Option<Code>>()];
+            memory.read_exact_at(&mut bytes, place).unwrap();
+            bytes.windows(3).any(|three| b"31415926".windows(3).any(|digits| digits == three))
+        };
+        assert!(left(), "the test looks in the wrong place");
+        code = None;
+        assert!(!left() && code.is_none());
     }
 
     proptest! {

@@ -193,7 +193,8 @@ impl Tree {
         ]);
         command.args(["--colors", "never", "--no-shuffle", "--output"]).arg(output);
         command.args(["--file", &format!("qrtotp-core/src/{file}")]).args(more);
-        command.args(["--", "--lib", "--", &tests.first(file)]);
+        // The library that no test is in would be built, too.
+        command.args(["--cargo-arg", "--lib", "--", "--", &tests.first(file)]);
         let status = self.surround(&mut command).status()?;
         // 2: something survived; 3: a test ran out of time.
         ensure!(matches!(status.code(), Some(0 | 2 | 3)), "cargo-mutants: {status}");
