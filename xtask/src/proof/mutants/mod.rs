@@ -99,11 +99,11 @@ struct Row {
 
 fn report(rows: &[Row], explained: &Explained, planted: &Findings) -> Findings {
     let mut found = Findings { text: ABOUT.into(), failures: Vec::new() };
-    let mut sums = [0; 5];
+    let (mut sums, mut untried) = ([0; 5], Vec::new());
     for Row { what, file, tried } in rows {
         let Some(tried) = tried else {
             found.text.push_str(&format!("| {what} | {file} | not tried | | | | |\n"));
-            found.failures.push(format!("{file}: not tried"));
+            untried.push(*file);
             continue;
         };
         let (unexplained, stale) = explained.compare(file, &tried.survivors);
@@ -121,7 +121,10 @@ fn report(rows: &[Row], explained: &Explained, planted: &Findings) -> Findings {
         found.failures.extend(unexplained.iter().map(|name| format!("{file}: no test notices: {name}")));
         found.failures.extend(stale.iter().map(|name| format!("{file}: explained, but noticed: {name}")));
     }
-    let done = rows.iter().filter(|row| row.tried.is_some()).count();
+    let done = rows.len() - untried.len();
+    if !untried.is_empty() {
+        found.failures.push(format!("not tried: {}", untried.join(", ")));
+    }
     found.text.push_str(&format!("| together | {done} of {} files |{} |\n", rows.len(), cells(sums)));
     found.text.push_str(&planted.text);
     found.failures.extend_from_slice(&planted.failures);
@@ -160,7 +163,7 @@ mod tests {
             Row { what: "seal", file: "b.rs", tried: None },
         ];
         let found = report(&rows, &Explained::default(), &Findings::default());
-        assert_eq!(found.failures, ["b.rs: not tried"]);
+        assert_eq!(found.failures, ["not tried: b.rs"]);
         assert!(found.text.contains("| seal | a.rs | 3 | 3 | 0 | 0 | 2 |"), "{}", found.text);
         assert!(found.text.contains("| seal | b.rs | not tried |"), "{}", found.text);
         assert!(found.text.contains("| together | 1 of 2 files | 3 | 3 | 0 | 0 | 2 |"), "{}", found.text);
