@@ -33,7 +33,7 @@ pub fn run() -> Result<Findings> {
     for row in &recorded {
         let deed = row.split(" | ").next().unwrap_or_default();
         let missed = syncs.iter().find_map(|line| line.strip_prefix(deed)?.strip_prefix(" | "));
-        writeln!(found.text, "| {row} | 0 | {} |", missed.unwrap_or("none"))?;
+        writeln!(found.text, "| {row} | {} |", missed.unwrap_or("none"))?;
     }
     if recorded.is_empty() || recorded.len() != syncs.len() {
         found.failures.push("not everything was recorded".into());
