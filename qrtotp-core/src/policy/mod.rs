@@ -20,7 +20,7 @@ pub use brand::{Brand, Colour};
 pub use check::{Finding, Severity, findings};
 pub use config::{Audit, Config, DEFAULT_PATH, Defaults, Enroll, FirstLogin, Require, Verify};
 pub use date::{Date, DateError};
-pub use pam_file::names_us;
+pub use pam_file::{DIRECTORIES as PAM_DIRECTORIES, MODULE, names_us};
 pub use primary::{ServiceError, proves_primary_factor};
 pub use source::{ConfigError, Source};
 pub use span::{Span, SpanError};

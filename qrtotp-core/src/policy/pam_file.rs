@@ -1,11 +1,12 @@
 //! The file of a PAM service, and its lines as libpam reads them, as far as we understand them.
 
 use crate::store::{Readers, TrustError, TrustedFile, open_dir, open_file};
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// Where libpam looks, in its order.
-const DIRECTORIES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
+/// Where libpam looks for a service's file, in its order.
+pub const DIRECTORIES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
 /// Bytes of the largest PAM file that we look at.
 pub(super) const LIMIT: usize = 16 * 1024;
 
@@ -29,10 +30,8 @@ pub(super) fn find(
     Err(TrustError::Missing(Path::new(DIRECTORIES[0]).join(service)))
 }
 
-use std::ffi::CString;
-
 /// Our module's file.
-pub(super) const MODULE: &str = "pam_qrtotp.so";
+pub const MODULE: &str = "pam_qrtotp.so";
 /// Bytes; libpam reads longer lines in pieces.
 const LONGEST_LINE: usize = 500;
 

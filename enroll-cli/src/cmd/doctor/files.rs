@@ -1,13 +1,11 @@
 //! The files in which libpam looks, and who takes lines from whom.
 
-use qrtotp_core::policy::{AuthWhat, OurEntry, Part, Shortcut, Survey, names_us};
+use qrtotp_core::policy::{AuthWhat, OurEntry, PAM_DIRECTORIES, Part, Shortcut, Survey, names_us};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Where libpam looks, in its order.
-const DIRECTORIES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
 /// How far includes are followed.
 const DEPTH: u8 = 8;
 
@@ -41,7 +39,7 @@ pub fn others_write(path: &Path) -> Option<PathBuf> {
 impl Files {
     pub fn read() -> Self {
         let (mut files, mut unread, mut odd) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        for entry in DIRECTORIES.iter().flat_map(fs::read_dir).flatten().flatten() {
+        for entry in PAM_DIRECTORIES.iter().flat_map(fs::read_dir).flatten().flatten() {
             let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
             // What package managers and editors leave behind is no service.
             let left_behind =
@@ -136,7 +134,7 @@ pub mod tests {
     /// As if these were in /etc/pam.d.
     pub fn files(texts: &[(&str, &str)]) -> Files {
         let file = |name: &str, text: &str| File {
-            path: Path::new(DIRECTORIES[0]).join(name),
+            path: Path::new(PAM_DIRECTORIES[0]).join(name),
             survey: Survey::of(text.as_bytes()),
             names_us: names_us(text.as_bytes()),
             open: None,

@@ -2,11 +2,11 @@
 
 use super::files::{Files, others_write};
 use super::report::Report;
+use qrtotp_core::policy::MODULE;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FILE: &str = "pam_qrtotp.so";
 /// A module that is wherever libpam is.
 const ALWAYS_THERE: &str = "pam_permit.so";
 const ROOTS: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
@@ -15,7 +15,7 @@ pub fn check(files: &Files, report: &mut Report) {
     let mut wanted: BTreeSet<&str> = files.ours().map(|entry| entry.module.as_str()).collect();
     let in_use = !wanted.is_empty();
     if !in_use {
-        wanted.insert(FILE);
+        wanted.insert(MODULE);
     }
     let directories = directories();
     for module in wanted {
