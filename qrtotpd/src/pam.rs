@@ -16,7 +16,7 @@ use std::time::Duration;
 use zeroize::Zeroize;
 
 /// /etc/pam.d/qrtotp.
-const SERVICE: &CStr = c"qrtotp";
+pub const SERVICE: &CStr = c"qrtotp";
 /// The longest that the broker lets us take; then, or if it is gone, it ends.
 const TIME: Duration = Duration::from_secs(600);
 /// What libpam itself allows in one call (PAM_MAX_NUM_MSG).

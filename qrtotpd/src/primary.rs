@@ -2,6 +2,7 @@
 //! and not made for a process that serves many: they run in a child, this program anew, at the other end of a socket.
 
 use crate::PROGRAM;
+use crate::pam;
 use crate::remote::Remote;
 use crate::request::Ended;
 use nix::sys::signal::{Signal, killpg};
@@ -18,9 +19,6 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-
-/// What is asked for at libpam.
-const SERVICE: &str = "qrtotp";
 
 /// Why the primary factor does not hold. Whatever it is: denied.
 enum Refusal {
@@ -106,7 +104,8 @@ impl<'a, 'line> Check<'a, 'line> {
             return Err(Refusal::Barred(gate, failures)); // before somebody types a password for nothing
         }
         self.person.line.last(self.time); // whoever sits at a question holds a child
-        proves_primary_factor(SERVICE).map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        proves_primary_factor(&pam::SERVICE.to_string_lossy())
+            .map_err(|error| Refusal::Unavailable(error.to_string()))?;
         let (_child, mut modules) = start(self.throttle.name, self.time)
             .map_err(|error| Refusal::Unavailable(format!("the child can't be started: {error}")))?;
         loop {
