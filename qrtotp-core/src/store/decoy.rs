@@ -90,15 +90,8 @@ mod tests {
     use super::*;
     use crate::account::Means;
     use crate::store::Store;
-    use std::os::unix::fs::PermissionsExt;
+    use crate::store::tests::empty_store;
     use std::path::Path;
-
-    fn store() -> (tempfile::TempDir, FileStore) {
-        let dir =
-            tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o700)).tempdir().unwrap();
-        let store = FileStore::open_or_create(&dir.path().join("state"), dir.path()).unwrap();
-        (dir, store)
-    }
 
     /// How often the state was written. A new one has the sequence numbers 0 and 1.
     fn writes(dir: &Path) -> u64 {
@@ -109,7 +102,7 @@ mod tests {
 
     #[test]
     fn pretending_to_count_a_failure_writes_and_keeps_nothing_of_it() {
-        let (dir, store) = store();
+        let (dir, store) = empty_store();
         for round in 1..4 {
             store.pretend(|record, state| {
                 assert_eq!((record.credentials.len(), state.throttle.failures()), (1, 0));
@@ -123,14 +116,14 @@ mod tests {
 
     #[test]
     fn the_decoy_is_no_account() {
-        let (_dir, store) = store();
+        let (_dir, store) = empty_store();
         assert_eq!(store.names().unwrap().count(), 0);
         assert_eq!(store.load(&Name::new(DECOY).unwrap()).unwrap(), None);
     }
 
     #[test]
     fn nobody_waits_at_the_decoy() {
-        let (dir, store) = store();
+        let (dir, store) = empty_store();
         let held = std::fs::File::open(dir.path().join("state/decoy")).unwrap();
         held.lock().unwrap();
         store.pretend(|_, state| state.throttle.fail(Means::Code, 1000));
@@ -139,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_decoy_that_is_damaged_or_gone_harms_nobody_and_is_made_again() {
-        let (dir, store) = store();
+        let (dir, store) = empty_store();
         std::fs::write(dir.path().join("state/decoy/state"), b"").unwrap();
         store.pretend(|_, state| state.throttle.fail(Means::Code, 1000));
         std::fs::remove_dir_all(dir.path().join("state/decoy")).unwrap();

@@ -49,18 +49,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::store::Store;
+    use crate::store::tests::empty_store;
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-
-    fn store() -> (tempfile::TempDir, FileStore) {
-        let dir = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap();
-        let store = FileStore::open_or_create(&dir.path().join("state"), dir.path()).unwrap();
-        (dir, store)
-    }
 
     #[test]
     fn what_is_due_is_kept_for_its_account_until_it_is_forgotten() {
-        let (dir, store) = store();
+        let (dir, store) = empty_store();
         let (alice, bobby) = (Name::new("alice").unwrap(), Name::new("bobby").unwrap());
         assert!(!store.is_due(&alice).unwrap());
         store.set_due(&alice, false).unwrap();
@@ -77,7 +71,7 @@ mod tests {
 
     #[test]
     fn where_the_store_is_not_mounted_nobody_owes_nothing() {
-        let (dir, store) = store();
+        let (dir, store) = empty_store();
         fs::remove_file(dir.path().join("state/store.toml")).unwrap();
         let alice = Name::new("alice").unwrap();
         assert!(store.is_due(&alice).is_err());

@@ -88,18 +88,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::store::Store;
+    use crate::store::tests::empty_store;
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-
-    fn store() -> (tempfile::TempDir, FileStore) {
-        let dir = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap();
-        let store = FileStore::open_or_create(&dir.path().join("state"), dir.path()).unwrap();
-        (dir, store)
-    }
 
     #[test]
     fn failures_are_kept_for_their_account_and_a_count_of_nothing_is_no_file() {
-        let (dir, store) = store();
+        let (dir, store) = empty_store();
         let (alice, dots) = (Name::new("alice").unwrap(), Name::new("..").unwrap());
         for at in [10, 20] {
             store.update_primary(&alice, |lane| lane.fail(at)).unwrap();
@@ -117,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_damaged_count_is_an_error_and_never_a_count_of_nothing() {
-        let (dir, store) = store();
+        let (dir, store) = empty_store();
         let alice = Name::new("alice").unwrap();
         store.update_primary(&alice, |lane| lane.fail(10)).unwrap();
         let path = dir.path().join("state/primary/alice");
@@ -129,7 +123,7 @@ mod tests {
 
     #[test]
     fn nothing_is_made_where_the_store_is_not_mounted() {
-        let (dir, store) = store();
+        let (dir, store) = empty_store();
         let state = dir.path().join("state");
         fs::remove_file(state.join("store.toml")).unwrap();
         assert!(store.update_primary(&Name::new("alice").unwrap(), |lane| lane.fail(1)).is_err());

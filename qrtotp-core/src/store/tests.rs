@@ -35,6 +35,13 @@ impl Place {
     }
 }
 
+/// A new one, in a directory that goes with it.
+pub(super) fn empty_store() -> (tempfile::TempDir, FileStore) {
+    let place = Place::new();
+    let store = place.open_or_create().unwrap();
+    (place.0, store)
+}
+
 fn alice() -> Name {
     Name::new("alice").unwrap()
 }
