@@ -95,7 +95,7 @@ impl Failure {
     /// Why a device was not resynchronised.
     pub fn resync(error: &ResyncError) -> Self {
         match error {
-            ResyncError::Store(error) => Self::Error(with_step(error, store_step(error))),
+            ResyncError::Store(error) => Self::Error(store_failure(error)),
             refused => Self::Refused(refused.to_string()),
         }
     }
@@ -125,8 +125,13 @@ fn with_step(error: &impl fmt::Display, step: &str) -> String {
     if step.is_empty() { error.to_string() } else { format!("{error}; {step}") }
 }
 
+/// A store's error, with what to do about it.
+pub fn store_failure(error: &StoreError) -> String {
+    with_step(error, store_step(error))
+}
+
 /// What to do about a store's error, where its own text does not say so.
-pub fn store_step(error: &StoreError) -> &'static str {
+fn store_step(error: &StoreError) -> &'static str {
     match error {
         StoreError::Trust(error) => trust_step(error),
         StoreError::Io { errno, .. } => io_step(*errno),
@@ -187,7 +192,7 @@ impl From<io::Error> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::Error(with_step(&error, store_step(&error)))
+        Self::Error(store_failure(&error))
     }
 }
 

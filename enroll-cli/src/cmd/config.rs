@@ -1,7 +1,7 @@
 //! `qrtotp config check`: what deserves a second thought, in the configuration and around it. Changes nothing.
 
 use crate::context::Context;
-use crate::error::{Exit, Failure, store_step};
+use crate::error::{Exit, Failure, store_failure};
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, OVERLAYFS_SUPER_MAGIC, statfs};
 use qrtotp_core::policy::{Finding, Severity, findings};
 use qrtotp_core::store::{FileStore, StoreError};
@@ -46,9 +46,7 @@ pub fn store(context: &Context) -> Option<Finding> {
                       such as `qrtotp enroll USER`, makes it";
         return Some(Finding { severity: Severity::Warning, key: "state_dir", reason: reason.into() });
     }
-    let step = store_step(&error);
-    let step = if step.is_empty() { String::new() } else { format!("; {step}") };
-    let reason = format!("every login is denied: {error}{step}");
+    let reason = format!("every login is denied: {}", store_failure(&error));
     Some(Finding { severity: Severity::Danger, key: "state_dir", reason })
 }
 

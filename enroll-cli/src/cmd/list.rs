@@ -2,12 +2,11 @@
 //! memory than ten.
 
 use crate::context::Context;
-use crate::error::{Exit, Failure, store_step};
+use crate::error::{Exit, Failure, store_failure};
 use qrtotp_core::account::Name;
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::store::{Account, FileStore, Store};
 use qrtotp_face::StatusView;
-use serde::Serialize;
 use std::io::{BufWriter, Write};
 
 /// So many accounts come by name; of more, the names are not kept, and they come as the disk has them.
@@ -37,9 +36,7 @@ pub fn each_account(
             Ok(None) => {} // gone since its name was read
             Err(error) => {
                 exit = Exit::Error;
-                let step = store_step(&error);
-                let step = if step.is_empty() { String::new() } else { format!("; {step}") };
-                let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {error}{step}");
+                let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {}", store_failure(&error));
             }
         }
     }
@@ -53,33 +50,6 @@ fn few_sorted(mut names: impl Iterator<Item = Name>) -> impl Iterator<Item = Nam
         first.sort();
     }
     first.into_iter().chain(next).chain(names)
-}
-
-/// A JSON array that is written item by item.
-pub struct JsonList {
-    on: bool,
-    opened: bool,
-}
-
-impl JsonList {
-    pub fn new(on: bool) -> Self {
-        Self { on, opened: false }
-    }
-
-    pub fn item(&mut self, out: &mut impl Write, item: &impl Serialize) -> std::io::Result<()> {
-        out.write_all(if self.opened { b",\n" } else { b"[\n" })?;
-        serde_json::to_writer(out, item)?;
-        self.opened = true;
-        Ok(())
-    }
-
-    pub fn end(&self, out: &mut impl Write) -> std::io::Result<()> {
-        match (self.on, self.opened) {
-            (false, _) => Ok(()),
-            (true, true) => writeln!(out, "\n]"),
-            (true, false) => writeln!(out, "[]"),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 use super::report::{Report, names};
 use crate::context::Context;
-use crate::error::store_step;
+use crate::error::store_failure;
 use qrtotp_core::account::{Name, Standing, TokenState};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
 use qrtotp_core::otp::MAX_CLOCK_OFFSET;
 use qrtotp_core::policy::Config;
-use qrtotp_core::store::{Account, FileStore, Store, StoreError};
+use qrtotp_core::store::{Account, FileStore, Store};
 use serde::Serialize;
 
 /// Most records that are named with what is wrong.
@@ -44,7 +44,7 @@ struct Seen {
 pub fn check(context: &Context, store: &FileStore, report: &mut Report) {
     let mut all: Vec<Name> = match store.names() {
         Ok(all) => all.collect(),
-        Err(error) => return report.about("records", "").fail(&failure(&error), ""),
+        Err(error) => return report.about("records", "").fail(&store_failure(&error), ""),
     };
     all.sort();
     let (mut seen, now) = (Seen::default(), SystemClock.now());
@@ -55,7 +55,7 @@ pub fn check(context: &Context, store: &FileStore, report: &mut Report) {
             Err(error) => {
                 seen.counts.unreadable += 1;
                 if seen.counts.unreadable <= MOST {
-                    report.about("records", name.as_str()).fail(&failure(&error), "");
+                    report.about("records", name.as_str()).fail(&store_failure(&error), "");
                 }
             }
         }
@@ -69,13 +69,6 @@ pub fn check(context: &Context, store: &FileStore, report: &mut Report) {
     }
     seen.tell(report);
     report.count(seen.counts);
-}
-
-fn failure(error: &StoreError) -> String {
-    match store_step(error) {
-        "" => error.to_string(),
-        step => format!("{error}; {step}"),
-    }
 }
 
 impl Seen {

@@ -1,8 +1,8 @@
 //! `qrtotp token issue`: for one account, the members of a group, or the names in a file.
 
+use super::json::JsonList;
 use super::whom::{Names, in_file, in_group};
 use crate::cli;
-use crate::cmd::list::JsonList;
 use crate::context::{Account, Context, known_user, syslog};
 use crate::error::{Exit, Failure};
 use crate::terminal::unbuffered_stdout;

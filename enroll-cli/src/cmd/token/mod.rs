@@ -1,12 +1,14 @@
 //! `qrtotp token`: issue, list, show and revoke enrolment tokens.
 
 mod issue;
+mod json;
 pub(super) mod whom;
 
-use super::list::{JsonList, each_account};
+use super::list::each_account;
 use crate::cli;
 use crate::context::{Context, record_name, syslog};
 use crate::error::{Exit, Failure};
+use json::JsonList;
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{self, AdminError};
 use qrtotp_core::store::Store;
