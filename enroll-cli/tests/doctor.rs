@@ -6,12 +6,13 @@ mod instance;
 use instance::Instance;
 use qrtotp_core::account::{Label, Name};
 use qrtotp_core::audit::Subject;
-use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::clock::{Clock, Deadline, SystemClock};
 use qrtotp_core::flow::{Import, import};
 use qrtotp_core::otp::{Params, Secret};
 use qrtotp_core::policy::Config;
 use qrtotp_core::store::FileStore;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn diagnosis(instance: &Instance) -> (Option<i32>, Value) {
     let ended = instance.run(&["doctor", "--json"]);
@@ -50,7 +51,10 @@ fn accounts_are_counted_by_their_standing_and_tokens_by_their_state() {
     instance.run(&["revoke", "daemon", "--all"]).ok();
     instance.run(&["token", "issue", "daemon"]).ok();
     instance.run(&["token", "issue", "bin", "--expires", "1s"]).ok();
-    qrtotp_core::clock::sleep(std::time::Duration::from_millis(1100));
+    let mut patience = Deadline::after(Duration::from_secs(10));
+    while instance.json(&["token", "show", "bin", "--json"])["state"] != "expired" {
+        assert!(patience.pause(), "the token does not run out");
+    }
     let (_, report) = diagnosis(&instance);
     let expected = json!({
         "enrolled": 1, "unenrolled": 1, "revoked": 1, "unreadable": 0, "disabled": 0, "devices": 1,

@@ -29,6 +29,7 @@ pub mod shipped;
 pub mod sshd;
 pub mod stacks;
 pub mod sweep;
+pub mod tokens;
 pub mod users;
 
 pub use output::Output;

@@ -1,9 +1,7 @@
 //! Tokens that have ended, and people who come to the broker with them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::time::Duration;
-
-use qrtotp_tests::{Sandbox, broker::TOKEN_QUESTION, clock};
+use qrtotp_tests::{Sandbox, broker::TOKEN_QUESTION};
 
 /// `alice` is told what became of her token, asked nothing, and the log names it.
 fn is_refused(sandbox: &Sandbox, told: &str, reason: &str) {
@@ -15,14 +13,12 @@ fn is_refused(sandbox: &Sandbox, told: &str, reason: &str) {
     let _ = sandbox.log.wait_after(seen, &[&refused, "by=alice"]);
 }
 
-fn run_out(sandbox: &Sandbox) {
-    sandbox.run(&["qrtotp", "token", "issue", "alice", "--expires", "1s"]).success();
-    clock::pause(Duration::from_millis(2100));
-}
-
-fn take_back(sandbox: &Sandbox) {
-    sandbox.run(&["qrtotp", "token", "issue", "alice"]).success();
-    sandbox.run(&["qrtotp", "token", "revoke", "alice"]).success();
+/// One that has run out and one that was revoked.
+fn ended_ones_are_named(sandbox: &Sandbox) {
+    sandbox.let_token_run_out("alice");
+    is_refused(sandbox, "token has expired", "token_expired");
+    sandbox.take_token_back("alice");
+    is_refused(sandbox, "token was revoked", "token_revoked");
 }
 
 #[test]
@@ -30,19 +26,13 @@ fn a_consumed_expired_or_revoked_token_is_refused_by_name_and_logged() {
     for first_login in ["deny", "token"] {
         let sandbox = Sandbox::with_broker(&format!("[defaults]\nfirst_login = \"{first_login}\"\n"));
         let _broker = sandbox.start_broker();
-        run_out(&sandbox);
-        is_refused(&sandbox, "token has expired", "token_expired");
-        take_back(&sandbox);
-        is_refused(&sandbox, "token was revoked", "token_revoked");
+        ended_ones_are_named(&sandbox);
         let (mut pty, phone) = sandbox.enrol_by_token("alice");
         pty.finish_enrolment(&sandbox, &phone);
         // A second one of its own: the token is used up, and the device is gone.
         sandbox.run(&["qrtotp", "revoke", "alice", "--all"]).success();
         is_refused(&sandbox, "token was already used", "token_consumed");
-        run_out(&sandbox);
-        is_refused(&sandbox, "token has expired", "token_expired");
-        take_back(&sandbox);
-        is_refused(&sandbox, "token was revoked", "token_revoked");
+        ended_ones_are_named(&sandbox);
         let (mut pty, phone) = sandbox.enrol_by_token("alice");
         pty.finish_enrolment(&sandbox, &phone);
     }

@@ -1,10 +1,8 @@
 //! `first_login` at real logins: tokens, each state of them, and days of grace.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::time::Duration;
-
 use qrtotp_tests::{
-    Phone, Pty, Sandbox, clock,
+    Phone, Pty, Sandbox,
     first_login::{CHOICES, CODES, INSIDE, RESUMED},
     users::PASSWORD,
 };
@@ -54,11 +52,9 @@ fn is_denied(sandbox: &Sandbox, reason: &str) {
 fn where_a_token_is_needed_only_a_live_one_enrols_and_an_ended_one_is_refused_by_name() {
     let sandbox = with_tokens();
     is_denied(&sandbox, "no_token");
-    issue(&sandbox, &["--expires", "1s"]);
-    clock::pause(Duration::from_millis(2100));
+    sandbox.let_token_run_out("alice");
     is_denied(&sandbox, "token_expired");
-    issue(&sandbox, &[]);
-    sandbox.run(&["qrtotp", "token", "revoke", "alice"]).success();
+    sandbox.take_token_back("alice");
     is_denied(&sandbox, "token_revoked");
     issue(&sandbox, &[]);
     let mut su = entered(&sandbox, "alice");
@@ -72,11 +68,9 @@ fn where_a_token_is_needed_only_a_live_one_enrols_and_an_ended_one_is_refused_by
     sandbox.run(&["qrtotp", "revoke", "alice", "--all"]).success();
     is_denied(&sandbox, "token_consumed");
     assert!(sandbox.run(&["qrtotp", "token", "show", "alice"]).success().stdout.contains("consumed"));
-    issue(&sandbox, &["--expires", "1s"]);
-    clock::pause(Duration::from_millis(2100));
+    sandbox.let_token_run_out("alice");
     is_denied(&sandbox, "token_expired");
-    issue(&sandbox, &[]);
-    sandbox.run(&["qrtotp", "token", "revoke", "alice"]).success();
+    sandbox.take_token_back("alice");
     is_denied(&sandbox, "token_revoked");
     let revoked = "detail=\"all devices of the account were revoked\"";
     let _ = sandbox.log.wait(&["reason=token_revoked user=alice service=su", revoked]);

@@ -189,6 +189,8 @@ fn forwards(entry: &OurEntry) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
 
     const GOOD: &str = "usepam yes\nkbdinteractiveauthentication yes\npasswordauthentication no\npubkeyauthentication yes\n\
                         authenticationmethods publickey,keyboard-interactive\n";
@@ -209,8 +211,11 @@ mod tests {
             let mut deadline = Deadline::after(PATIENCE);
             (settings(command), deadline.pause())
         };
-        let (said, in_time) = shell("/bin/sleep 12 & echo usepam yes");
-        assert!(in_time && said.is_ok_and(|text| text == "usepam yes\n"));
+        let (said, in_time) = shell("/bin/sleep 12 & echo usepam yes; echo $!");
+        let said = said.unwrap();
+        let (settings, left_running) = said.trim_end().rsplit_once('\n').unwrap();
+        kill(Pid::from_raw(left_running.parse().unwrap()), Signal::SIGKILL).unwrap();
+        assert!(in_time && settings == "usepam yes");
         let (said, _) = shell("i=0; while [ $i -lt 9000 ]; do echo allowusers somebody-$i; i=$((i+1)); done");
         assert!(said.is_ok_and(|text| text.len() > 65_536 && text.ends_with("somebody-8999\n")));
         assert_eq!(shell("echo one >&2; echo two >&2; exit 1").0, Err("two".into()));
