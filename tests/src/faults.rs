@@ -35,9 +35,9 @@ pub fn effects(call: &str) -> &'static [&'static str] {
         }
         "flock" => &["error=ENOMEM", "error=EINTR", "error=EIO"],
         "getrandom" => &["error=EIO", "error=EINTR", "error=ENOSYS"],
-        "mmap" | "mremap" | "mprotect" | "mlock2" | "mlock" | "madvise" | "brk" => {
-            &["error=ENOMEM", "error=EACCES"]
-        }
+        "mmap" | "mremap" | "mprotect" | "mlock2" | "mlock" | "madvise" => &["error=ENOMEM", "error=EACCES"],
+        // It has no error: it answers where the break is now, and the C library takes any higher address for success.
+        "brk" => &["retval=0"],
         "socket" | "connect" | "sendto" => &["error=EACCES", "error=EMFILE", "error=ENOMEM", "error=EINTR"],
         _ => &["error=EIO", "error=ENOMEM", "error=EACCES", "error=EINTR"],
     }
