@@ -5,24 +5,24 @@ use crate::{mark, refuse, subject_now};
 use pam::constants::{PAM_SILENT, PamFlag};
 use pam::module::PamHandle;
 use qrtotp_core::account::Name;
-use qrtotp_core::audit::{AuditSink, Event, Verdict};
+use qrtotp_core::audit::{AuditSink, Event, Subject, Verdict};
 use qrtotp_core::clock::SystemClock;
 use qrtotp_core::flow::{self, AccountPart, Args, Directory, Due, HostDirectory, Outcome, Person, host_name};
 use qrtotp_core::policy::Source;
 use qrtotp_core::store::{FileStore, Store, StoreError};
 use std::ffi::CStr;
 
-/// Services that ask nothing while a time stamp of theirs holds.
-const ASKS_SOMETIMES: [&str; 2] = ["sudo", "sudo-i"];
+/// Who needs no other way in.
+const ROOT: &str = "root";
 
 /// The account part. Nearly always there is nothing to do.
 pub(crate) fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
-    let asked = mark::came_by(pamh);
+    let unasked = goes_by_memory(pamh);
     mark::remember_us(pamh);
     let due = mark::is_enrollment_due(pamh);
     let mark = mark::read(pamh);
     if mark.is_none() && !due {
-        return if asked { Outcome::Ignored } else { unasked(pamh, words) };
+        return if unasked { look_back(pamh, words) } else { Outcome::Ignored };
     }
     let mut log = Log::new(pamh);
     let subject = subject_now(pamh);
@@ -58,13 +58,18 @@ pub(crate) fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> 
     }
 }
 
+/// Whether no part of ours came by before this one, so that the application may go by what it remembers, as sudo does by
+/// a time stamp. sshd does not: it authenticates in a process of its own, or by a key alone where that is enough for it.
+fn goes_by_memory(pamh: &mut PamHandle) -> bool {
+    !mark::came_by(pamh) && !mark::is_sshd(pamh)
+}
+
 /// The account part of somebody whom the auth part did not ask. Says nothing: sudo is silent here.
-fn unasked(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
+fn look_back(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
     let subject = subject_now(pamh);
-    if !ASKS_SOMETIMES.contains(&&*subject.service) {
+    if subject.by == ROOT {
         return Outcome::Ignored;
     }
-    let mut log = Log::new(pamh);
     let (reason, detail) = match open(words).and_then(|(_, store)| {
         flow::was_led_past(&store, find(&subject.user)?.as_ref()).map_err(store_failed)
     }) {
@@ -79,40 +84,40 @@ fn unasked(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
         }
         Err(fault) => fault,
     };
-    Event::login(&subject, Verdict::Denied, reason).detail(&detail).emit(&mut log);
-    Outcome::Denied
+    deny(pamh, &subject, reason, &detail)
 }
 
 /// The session part. Refuses whoever still carries the mark of an enrolment, and those of whom it would be left out.
 pub(crate) fn session(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
     let mut subject = subject_now(pamh);
-    if let Some(mark) = mark::read(pamh) {
-        subject.user = mark.user; // sudo names whom it becomes by now
-    }
-    let leaves_stamps = ASKS_SOMETIMES.contains(&&*subject.service);
-    let mut log = Log::new(pamh);
-    if !mark::is_enrollment_due(pamh) {
+    let mut detail = "the account part of pam_qrtotp.so was left out; see docs/INSTALL.md".to_owned();
+    if mark::is_enrollment_due(pamh) {
+        if let Some(mark) = mark::read(pamh).filter(|mark| mark.due == Due::Enrollment) {
+            subject.user = mark.user; // sudo names whom it becomes by now
+            // The time stamp of this command may be good for one that does run the account part.
+            if let Err((_, why)) = note_due(words, &subject.user) {
+                detail.push_str("; this could not be noted, so run `sudo -K` as the user: ");
+                detail.push_str(&why);
+            }
+        }
+    } else {
         // With its account part left out, sudo's time stamp keeps the auth part away, too, the second time.
-        if !leaves_stamps || mark::came_by(pamh) {
+        if !goes_by_memory(pamh) || subject.by == ROOT {
             return Outcome::Ignored;
         }
         subject.user.clone_from(&subject.by);
         match owes_enrollment(words, &subject.by) {
             Ok(false) => return Outcome::Ignored,
             Ok(true) => {}
-            Err((reason, detail)) => {
-                Event::login(&subject, Verdict::Denied, reason).detail(&detail).emit(&mut log);
-                return Outcome::Denied;
-            }
+            Err((reason, detail)) => return deny(pamh, &subject, reason, &detail),
         }
     }
-    let mut detail = "the account part of pam_qrtotp.so was left out; see docs/INSTALL.md".to_owned();
-    // The time stamp of this command may be good for one that does run the account part.
-    if leaves_stamps && let Err((_, why)) = note_due(words, &subject.user) {
-        detail.push_str("; this could not be noted, so run `sudo -K` as the user: ");
-        detail.push_str(&why);
-    }
-    Event::login(&subject, Verdict::Denied, "enrollment_due").detail(&detail).emit(&mut log);
+    deny(pamh, &subject, "enrollment_due", &detail)
+}
+
+/// Refuses without a word to the person.
+fn deny(pamh: &mut PamHandle, subject: &Subject, reason: &str, detail: &str) -> Outcome {
+    Event::login(subject, Verdict::Denied, reason).detail(detail).emit(&mut Log::new(pamh));
     Outcome::Denied
 }
 

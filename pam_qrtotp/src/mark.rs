@@ -113,14 +113,25 @@ pub(crate) fn is_enrollment_due(pamh: &mut PamHandle) -> bool {
     is_in_environment(pamh) || read(pamh).is_some_and(|mark| mark.due == Due::Enrollment)
 }
 
-/// `SSH_AUTH_INFO_0` of the PAM environment names a key: sshd accepted one on this connection.
+/// What sshd puts into the PAM environment before each part of PAM, be it empty, and nobody else does: how somebody
+/// proved who they are. Or null.
+fn ssh_info(pamh: &mut PamHandle) -> *const c_char {
+    // SAFETY: PAM only reads the name.
+    unsafe { pam_getenv(pamh, c"SSH_AUTH_INFO_0".as_ptr()) }
+}
+
+/// Whether the application is sshd.
+pub(crate) fn is_sshd(pamh: &mut PamHandle) -> bool {
+    !ssh_info(pamh).is_null()
+}
+
+/// Whether sshd accepted a key on this connection.
 pub(crate) fn key_was_accepted(pamh: &mut PamHandle) -> bool {
-    // SAFETY: PAM only reads the name; the answer is read before the next PAM call.
-    let info = unsafe { pam_getenv(pamh, c"SSH_AUTH_INFO_0".as_ptr()) };
+    let info = ssh_info(pamh);
     if info.is_null() {
         return false;
     }
-    // SAFETY: PAM gives a C string.
+    // SAFETY: PAM gives a C string, which is read before the next PAM call.
     let info = unsafe { CStr::from_ptr(info) }.to_bytes();
     info.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"publickey "))
 }

@@ -3,7 +3,7 @@
 
 use qrtotp_tests::{
     Phone, Pty, Sandbox,
-    first_login::{CHOICES, INSIDE},
+    first_login::INSIDE,
     host::{Login, PAM_SUCCESS, Report, SERVICE},
     users::PASSWORD,
 };
@@ -45,6 +45,8 @@ fn the_mark_of_one_user_is_not_the_next_ones_on_the_same_handle() {
     assert_eq!(code(&report, "authenticate"), PAM_SUCCESS, "{}", report.text());
     assert!(code(&report, "acct_mgmt") != PAM_SUCCESS && code(&report, "open_session") != PAM_SUCCESS);
     shows_no_picture(&report);
+    // Alice has given a password, and nobody stopped this application: that is all that is noted.
+    sandbox.run(&["rm", "/var/lib/qrtotp/due/alice"]).success();
     assert_eq!(sandbox.store_content(), before);
     let _ = sandbox.log.wait(&["event=login result=denied reason=user_changed"]);
     // The next one has: nothing is due for them.
@@ -114,6 +116,25 @@ fn a_silent_application_gets_the_question_and_no_messages() {
     }
 }
 
+#[test]
+fn after_a_code_and_at_sshd_after_a_key_the_other_parts_open_nothing() {
+    let (sandbox, phone) = host(SERVICE);
+    let opened = |login: Login<'_>| {
+        let strace = ["strace", "-y", "-e", "trace=%file,%desc", "-o", "/tmp/strace"];
+        let report = login.under(&strace).run();
+        assert_eq!(code(&report, "open_session"), PAM_SUCCESS, "{}", report.text());
+        let calls = sandbox.read("/tmp/strace");
+        let after = calls.split_once("authenticate=0").map_or(calls.as_str(), |(_, after)| after);
+        let (begun, _) = after.split_once("open_session=0").unwrap();
+        begun.contains("/etc/qrtotp") || begun.contains("/var/lib/qrtotp")
+    };
+    let bobby = sandbox.login("bobby").arguments(&["--phases", "amo", "--strict"]);
+    assert!(!opened(bobby.answer(PASSWORD).answer(&phone.code())));
+    let alice = || sandbox.login("alice").arguments(&["--phases", "mo", "--strict"]);
+    assert!(!opened(alice().arguments(&["--putenv", "SSH_AUTH_INFO_0="])));
+    assert!(opened(alice()), "the control: somebody else's account part looks for what is owed");
+}
+
 fn ssh(sandbox: &Sandbox, methods: &str) -> Pty {
     let methods = format!("PreferredAuthentications={methods}");
     sandbox.ssh_to_enrol(&[], "alice", &[&methods], "echo logged in")
@@ -153,92 +174,4 @@ fn a_key_after_a_given_up_enrolment_on_the_same_connection_does_not_make_up_for_
     assert!(!client.failure().contains(INSIDE), "sshd asked the account part, and that said no");
     let mut client = ssh(&sandbox, "publickey");
     client.expect(INSIDE);
-}
-
-#[test]
-fn sudo_remembers_nobody_who_gave_up() {
-    let (sandbox, _) = host("sudo");
-    sandbox.overwrite(
-        "/etc/sudoers.d/tests",
-        "alice ALL=(ALL) ALL\nDefaults timestamp_timeout=5, lecture=never, passwd_tries=1\n",
-    );
-    let sudo = "sudo echo logged in; sudo echo logged in; exit 7";
-    let mut twice = sandbox.pty_unrecorded_as(Some("alice"), &["sh", "-c", sudo]);
-    for _ in 0..2 {
-        twice.give_password(PASSWORD);
-        twice.send("");
-        twice.expect(CHOICES);
-        twice.send("q");
-    }
-    assert!(!twice.failure().contains(INSIDE));
-}
-
-#[test]
-fn a_time_stamp_of_a_sudo_without_its_account_part_leads_nowhere() {
-    let (sandbox, phone) = host("sudo");
-    let sudoers = "alice ALL=(ALL) ALL\nbobby ALL=(ALL) ALL\nDefaults timestamp_timeout=5, lecture=never, passwd_tries=1\n";
-    sandbox.overwrite("/etc/sudoers.d/tests", &format!("{sudoers}Defaults !pam_acct_mgmt\n"));
-    // sudo takes the first for authenticated, and asks nothing the second time.
-    let twice = |user| {
-        let sudo = "sudo echo logged in; sudo echo logged in; exit 7";
-        sandbox.pty_unrecorded_as(Some(user), &["sh", "-c", sudo])
-    };
-    let mut alice = twice("alice");
-    alice.give_password(PASSWORD);
-    alice.send("");
-    assert!(!alice.failure().contains(INSIDE));
-    let _ = sandbox.log.wait(&["pam_qrtotp(sudo:session)", "result=denied reason=enrollment_due user=alice"]);
-    let mut bobby = twice("bobby");
-    bobby.give_password(PASSWORD);
-    bobby.send(&phone.code());
-    assert_eq!(bobby.failure().matches(INSIDE).count(), 2, "somebody with a device keeps the time stamp");
-    // Whom the admin lets in unasked are none of our business, but for what was refused them before.
-    sandbox.run(&["qrtotp", "unlock", "alice"]).success();
-    sandbox.overwrite("/etc/sudoers.d/tests", "alice ALL=(ALL) NOPASSWD: ALL\n");
-    sandbox.pty_unrecorded_as(Some("alice"), &["sudo", "echo", INSIDE]).success();
-}
-
-#[test]
-fn a_time_stamp_left_by_a_command_without_the_account_part_leads_no_other_command_in() {
-    let (sandbox, _) = host("sudo");
-    let sudoers = "alice ALL=(ALL) ALL\nDefaults timestamp_timeout=5, lecture=never, passwd_tries=1\n";
-    sandbox.overwrite("/etc/sudoers.d/tests", &format!("{sudoers}Defaults!/usr/bin/true !pam_acct_mgmt\n"));
-    let run = |commands: &str| sandbox.pty_unrecorded_as(Some("alice"), &["sh", "-c", commands]);
-    let mut alice = run("sudo /usr/bin/true; sudo echo logged in; exit 7");
-    alice.give_password(PASSWORD);
-    alice.send("");
-    let seen = alice.failure();
-    assert!(!seen.contains(INSIDE), "{seen}");
-    let _ = sandbox.log.wait(&[
-        "pam_qrtotp(sudo:account)",
-        "result=denied reason=enrollment_due user=alice",
-        "qrtotp unlock alice",
-    ]);
-    // What was refused stays so where the admin asks nothing ...
-    sandbox.overwrite("/etc/sudoers.d/tests", "alice ALL=(ALL) NOPASSWD: ALL\n");
-    assert!(!run("sudo echo logged in; exit 7").failure().contains(INSIDE));
-    // ... until they say otherwise, or somebody enrolled.
-    sandbox.run(&["qrtotp", "unlock", "alice"]).success();
-    run("sudo echo logged in").success();
-}
-
-#[test]
-fn an_enrolment_pays_what_a_command_without_the_account_part_left_owed() {
-    let (sandbox, _) = host("sudo");
-    let sudoers = "alice ALL=(ALL) ALL\nDefaults timestamp_timeout=0, lecture=never, passwd_tries=1\n";
-    sandbox.overwrite("/etc/sudoers.d/tests", &format!("{sudoers}Defaults!/usr/bin/true !pam_acct_mgmt\n"));
-    let sudo = |command: &str| sandbox.pty_unrecorded_as(Some("alice"), &["sudo", "sh", "-c", command]);
-    let mut refused = sandbox.pty_unrecorded_as(Some("alice"), &["sudo", "/usr/bin/true"]);
-    refused.give_password(PASSWORD);
-    refused.send("");
-    refused.failure();
-    assert_eq!(sandbox.read("/var/lib/qrtotp/due/alice"), "");
-    let mut alice = sudo("echo logged in");
-    alice.at_the_picture();
-    let phone = alice.take_key(&sandbox);
-    alice.confirm(&phone);
-    alice.success();
-    sandbox.run(&["qrtotp", "revoke", "alice"]).success();
-    sandbox.overwrite("/etc/sudoers.d/tests", "alice ALL=(ALL) NOPASSWD: ALL\n");
-    sudo("echo logged in").success();
 }

@@ -1,0 +1,140 @@
+//! sudo remembers in a time stamp who has authenticated, and can be told to leave parts of a PAM file out: together they
+//! make up for no enrolment.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use qrtotp_tests::{
+    Phone, Pty, Sandbox,
+    first_login::{CHOICES, INSIDE},
+    users::PASSWORD,
+};
+
+const SUDOERS: &str = "/etc/sudoers.d/tests";
+const NOTED: &str = "/var/lib/qrtotp/due/alice";
+/// One command is run without the account part.
+const ONE_WITHOUT: &str = "Defaults!/usr/bin/true !pam_acct_mgmt\n";
+
+/// A sudo with this PAM service and these settings, behind which Alice has no device and Bobby has.
+fn host(service: &str, settings: &str) -> (Sandbox, Phone) {
+    let sandbox = Sandbox::new();
+    let services = format!("[enroll]\nservices = [\"sshd\", \"su\", \"{service}\"]\n");
+    sandbox.configure(&format!("[defaults]\nfirst_login = \"enroll\"\n{services}"));
+    sandbox.add_user("alice");
+    sandbox.add_user("bobby");
+    sandbox.without_delays();
+    sandbox.password_and_enrolment(service);
+    let phone = sandbox.import("bobby");
+    set(&sandbox, &format!("Defaults pam_service={service}\n{settings}"));
+    (sandbox, phone)
+}
+
+fn set(sandbox: &Sandbox, settings: &str) {
+    let users = "alice ALL=(ALL) ALL\nbobby ALL=(ALL) ALL\n";
+    let defaults = "Defaults timestamp_timeout=5, lecture=never, passwd_tries=1\n";
+    sandbox.overwrite(SUDOERS, &format!("{users}{defaults}{settings}"));
+}
+
+/// From now on the administrator asks Alice for nothing.
+fn ask_nothing(sandbox: &Sandbox) {
+    sandbox.overwrite(SUDOERS, "alice ALL=(ALL) NOPASSWD: ALL\n");
+}
+
+fn run(sandbox: &Sandbox, user: &str, commands: &str) -> Pty {
+    sandbox.pty_unrecorded_as(Some(user), &["sh", "-c", commands])
+}
+
+/// Alice is let pass to enrol by her password, in a command that does not have her enrol.
+fn is_led_past(sandbox: &Sandbox, commands: &str) -> Pty {
+    let mut alice = run(sandbox, "alice", commands);
+    alice.give_password(PASSWORD);
+    alice.send("");
+    alice
+}
+
+fn stays_outside(mut pty: Pty) {
+    let shown = pty.failure();
+    assert!(!shown.contains(INSIDE), "{shown}");
+}
+
+fn gets_in(mut pty: Pty) {
+    assert!(pty.success().contains(INSIDE));
+}
+
+#[test]
+fn sudo_remembers_nobody_who_gave_up() {
+    let (sandbox, _) = host("sudo", "");
+    let mut twice = run(&sandbox, "alice", "sudo echo logged in; sudo echo logged in; exit 7");
+    for _ in 0..2 {
+        twice.give_password(PASSWORD);
+        twice.send("");
+        twice.expect(CHOICES);
+        twice.send("q");
+    }
+    stays_outside(twice);
+}
+
+#[test]
+fn a_time_stamp_of_a_sudo_without_its_account_part_leads_nowhere() {
+    let (sandbox, phone) = host("sudo", "Defaults !pam_acct_mgmt\n");
+    // sudo takes the first for authenticated, and asks nothing the second time.
+    let twice = "sudo echo logged in; sudo echo logged in; exit 7";
+    stays_outside(is_led_past(&sandbox, twice));
+    let _ = sandbox.log.wait(&["pam_qrtotp(sudo:session)", "result=denied reason=enrollment_due user=alice"]);
+    let mut bobby = run(&sandbox, "bobby", twice);
+    bobby.give_password(PASSWORD);
+    bobby.send(&phone.code());
+    assert_eq!(bobby.failure().matches(INSIDE).count(), 2, "somebody with a device keeps the time stamp");
+    // Whom the admin lets in unasked are none of our business, but for what was refused them before.
+    sandbox.run(&["qrtotp", "unlock", "alice"]).success();
+    ask_nothing(&sandbox);
+    gets_in(run(&sandbox, "alice", "sudo echo logged in"));
+}
+
+#[test]
+fn a_time_stamp_left_by_a_command_without_the_account_part_leads_no_other_command_in() {
+    for service in ["sudo", "sudo2"] {
+        let (sandbox, _) = host(service, ONE_WITHOUT);
+        stays_outside(is_led_past(&sandbox, "sudo /usr/bin/true; sudo echo logged in; exit 7"));
+        let _ = sandbox.log.wait(&[
+            &format!("pam_qrtotp({service}:account)"),
+            "result=denied reason=enrollment_due user=alice",
+            "qrtotp unlock alice",
+        ]);
+        // What was refused stays so where the admin asks nothing ...
+        ask_nothing(&sandbox);
+        sandbox.append(SUDOERS, &format!("Defaults pam_service={service}\n"));
+        stays_outside(run(&sandbox, "alice", "sudo echo logged in; exit 7"));
+        // ... until they say otherwise, or somebody enrolled.
+        sandbox.run(&["qrtotp", "unlock", "alice"]).success();
+        gets_in(run(&sandbox, "alice", "sudo echo logged in"));
+    }
+}
+
+#[test]
+fn an_enrolment_pays_what_a_command_without_the_account_part_left_owed() {
+    let (sandbox, _) = host("sudo", &format!("{ONE_WITHOUT}Defaults timestamp_timeout=0\n"));
+    is_led_past(&sandbox, "sudo /usr/bin/true").failure();
+    assert_eq!(sandbox.read(NOTED), "");
+    let mut alice = run(&sandbox, "alice", "sudo echo logged in");
+    alice.at_the_picture();
+    let phone = alice.take_key(&sandbox);
+    alice.confirm(&phone);
+    alice.success();
+    sandbox.run(&["qrtotp", "revoke", "alice"]).success();
+    ask_nothing(&sandbox);
+    gets_in(run(&sandbox, "alice", "sudo echo logged in"));
+}
+
+#[test]
+fn what_is_owed_elsewhere_bars_neither_a_key_at_sshd_nor_root() {
+    let (sandbox, _) = host("sudo", ONE_WITHOUT);
+    is_led_past(&sandbox, "sudo /usr/bin/true").failure();
+    assert_eq!(sandbox.read(NOTED), "");
+    // Here a key alone is enough for sshd, which does not ask our auth part then.
+    sandbox.password_and_enrolment("sshd");
+    sandbox.authorize_key("alice");
+    let _sshd = sandbox.start_sshd("");
+    gets_in(sandbox.ssh_with("alice", &["PreferredAuthentications=publickey"], "echo logged in"));
+    let auth = "auth sufficient pam_rootok.so\n@include common-auth\nauth required pam_qrtotp.so\n";
+    sandbox.enrolling("su", auth);
+    gets_in(sandbox.pty_unrecorded(&["su", "alice", "-c", "echo logged in"]));
+}
