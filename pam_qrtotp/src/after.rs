@@ -5,7 +5,7 @@ use crate::{mark, refuse, subject_now};
 use pam::constants::{PAM_SILENT, PamFlag};
 use pam::module::PamHandle;
 use qrtotp_core::account::Name;
-use qrtotp_core::audit::{AuditSink, Event, Subject, Verdict};
+use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::SystemClock;
 use qrtotp_core::flow::{self, AccountPart, Args, Directory, Due, HostDirectory, Outcome, Person, host_name};
 use qrtotp_core::policy::Source;
@@ -87,18 +87,25 @@ fn look_back(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
     deny(pamh, &subject, reason, &detail)
 }
 
+/// Notes who still owes an enrolment: what the application remembers of them now may be good for something that does
+/// run the account part. Not done with the mark, which is set for people with a wrong password, too.
+pub(crate) fn note(pamh: &mut PamHandle, words: &[&CStr]) {
+    let Some(mark) = mark::of_enrollment(pamh) else { return };
+    if let Err((reason, why)) = set_due(words, &mark.user) {
+        let subject = Subject { user: mark.user, ..subject_now(pamh) };
+        let detail = format!("the owed enrolment could not be noted, so run `sudo -K` as the user: {why}");
+        let event = Event::new(Kind::ConfigurationRefused, &subject).reason(reason).detail(&detail);
+        event.emit(&mut Log::new(pamh));
+    }
+}
+
 /// The session part. Refuses whoever still carries the mark of an enrolment, and those of whom it would be left out.
 pub(crate) fn session(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
     let mut subject = subject_now(pamh);
-    let mut detail = "the account part of pam_qrtotp.so was left out; see docs/INSTALL.md".to_owned();
     if mark::is_enrollment_due(pamh) {
-        if let Some(mark) = mark::read(pamh).filter(|mark| mark.due == Due::Enrollment) {
+        note(pamh, words); // not every application comes by `note` itself
+        if let Some(mark) = mark::of_enrollment(pamh) {
             subject.user = mark.user; // sudo names whom it becomes by now
-            // The time stamp of this command may be good for one that does run the account part.
-            if let Err((_, why)) = note_due(words, &subject.user) {
-                detail.push_str("; this could not be noted, so run `sudo -K` as the user: ");
-                detail.push_str(&why);
-            }
         }
     } else {
         // With its account part left out, sudo's time stamp keeps the auth part away, too, the second time.
@@ -112,7 +119,8 @@ pub(crate) fn session(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
             Err((reason, detail)) => return deny(pamh, &subject, reason, &detail),
         }
     }
-    deny(pamh, &subject, "enrollment_due", &detail)
+    let detail = "the account part of pam_qrtotp.so was left out; see docs/INSTALL.md";
+    deny(pamh, &subject, "enrollment_due", detail)
 }
 
 /// Refuses without a word to the person.
@@ -144,7 +152,7 @@ fn owes_enrollment(words: &[&CStr], user: &str) -> Result<bool, Fault> {
     flow::owes_enrollment(&source.config, &store, find(user)?.as_ref()).map_err(store_failed)
 }
 
-fn note_due(words: &[&CStr], user: &str) -> Result<(), Fault> {
+fn set_due(words: &[&CStr], user: &str) -> Result<(), Fault> {
     let (_, store) = open(words)?;
     let Some(name) = find(user)?.and_then(|person| Name::new(&person.name).ok()) else { return Ok(()) };
     store.set_due(&name, true).map_err(store_failed)

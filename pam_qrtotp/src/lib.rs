@@ -38,9 +38,17 @@ impl PamHooks for QrTotp {
         })
     }
 
-    /// We hold no credentials of the kind meant here. OpenSSH ends the connection if this fails.
-    fn sm_setcred(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
-        PamResultCode::PAM_SUCCESS
+    /// We hold no credentials of the kind meant here. But an application that comes here takes the whole auth stack for
+    /// passed. OpenSSH ends the connection if this fails, and sudo goes on.
+    fn sm_setcred(pamh: &mut PamHandle, args: Vec<&CStr>, _: PamFlag) -> PamResultCode {
+        if !mark::is_enrollment_due(pamh) {
+            return PamResultCode::PAM_SUCCESS;
+        }
+        ALLOCATOR.shield();
+        guarded(pamh, |pamh| {
+            after::note(pamh, &args);
+            PamResultCode::PAM_SUCCESS
+        })
     }
 
     /// Here people enrol whom the auth part let pass for that, and get recovery codes that they are owed. On everybody

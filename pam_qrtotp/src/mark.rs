@@ -108,9 +108,14 @@ pub(crate) fn read(pamh: &PamHandle) -> Option<Mark> {
     Mark::from_text(unsafe { CStr::from_ptr(data) }.to_str().ok()?)
 }
 
+/// A copy of the mark of an enrolment.
+pub(crate) fn of_enrollment(pamh: &PamHandle) -> Option<Mark> {
+    read(pamh).filter(|mark| mark.due == Due::Enrollment)
+}
+
 /// True if an enrolment is due according to either place.
 pub(crate) fn is_enrollment_due(pamh: &mut PamHandle) -> bool {
-    is_in_environment(pamh) || read(pamh).is_some_and(|mark| mark.due == Due::Enrollment)
+    is_in_environment(pamh) || of_enrollment(pamh).is_some()
 }
 
 /// What sshd puts into the PAM environment before each part of PAM, be it empty, and nobody else does: how somebody

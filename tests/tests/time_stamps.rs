@@ -125,6 +125,25 @@ fn an_enrolment_pays_what_a_command_without_the_account_part_left_owed() {
 }
 
 #[test]
+fn a_time_stamp_left_by_a_command_without_any_other_part_leads_no_other_command_in() {
+    for without in ["!pam_acct_mgmt, !pam_session", "!pam_acct_mgmt, !pam_setcred"] {
+        let (sandbox, _) = host("sudo", &format!("Defaults!/usr/bin/true {without}\n"));
+        stays_outside(is_led_past(&sandbox, "sudo /usr/bin/true; sudo echo logged in; exit 7"));
+        assert_eq!(sandbox.read(NOTED), "");
+        let denied = "result=denied reason=enrollment_due user=alice";
+        let _ = sandbox.log.wait(&["pam_qrtotp(sudo:account)", denied]);
+    }
+}
+
+#[test]
+fn where_it_can_not_be_noted_the_log_says_so_and_nobody_unasked_gets_in() {
+    let (sandbox, _) = host("sudo", ONE_WITHOUT);
+    sandbox.run(&["touch", "/var/lib/qrtotp/due"]).success();
+    stays_outside(is_led_past(&sandbox, "sudo /usr/bin/true; sudo echo logged in; exit 7"));
+    let _ = sandbox.log.wait(&["event=configuration_refused", "user=alice", "could not be noted", "sudo -K"]);
+}
+
+#[test]
 fn what_is_owed_elsewhere_bars_neither_a_key_at_sshd_nor_root() {
     let (sandbox, _) = host("sudo", ONE_WITHOUT);
     is_led_past(&sandbox, "sudo /usr/bin/true").failure();
