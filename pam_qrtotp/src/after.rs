@@ -112,10 +112,9 @@ pub(crate) fn session(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
         if !goes_by_memory(pamh) || subject.by == ROOT {
             return Outcome::Ignored;
         }
-        subject.user.clone_from(&subject.by);
-        match owes_enrollment(words, &subject.by) {
-            Ok(false) => return Outcome::Ignored,
-            Ok(true) => {}
+        match who_owes(words, &subject) {
+            Ok(None) => return Outcome::Ignored,
+            Ok(Some(user)) => subject.user = user,
             Err((reason, detail)) => return deny(pamh, &subject, reason, &detail),
         }
     }
@@ -147,9 +146,21 @@ fn find(user: &str) -> Result<Option<Person>, Fault> {
     HostDirectory.find(user).map_err(|error| ("lookup_failed", error.to_string()))
 }
 
-fn owes_enrollment(words: &[&CStr], user: &str) -> Result<bool, Fault> {
+/// Who bars somebody that comes by an application's memory alone: they themselves, or whoever may have been asked in their
+/// place and was led past an enrolment. PAM no longer knows whom that was: sudo has had the caller's password, the
+/// target's (`targetpw`) or root's (`rootpw`, `runaspw`).
+fn who_owes(words: &[&CStr], subject: &Subject) -> Result<Option<String>, Fault> {
     let (source, store) = open(words)?;
-    flow::owes_enrollment(&source.config, &store, find(user)?.as_ref()).map_err(store_failed)
+    let caller = find(&subject.by)?;
+    if flow::owes_enrollment(&source.config, &store, caller.as_ref()).map_err(store_failed)? {
+        return Ok(Some(subject.by.clone()));
+    }
+    for user in [&*subject.by, &*subject.user, ROOT] {
+        if flow::was_led_past(&store, find(user)?.as_ref()).map_err(store_failed)? {
+            return Ok(Some(user.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 fn set_due(words: &[&CStr], user: &str) -> Result<(), Fault> {

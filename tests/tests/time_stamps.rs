@@ -136,6 +136,31 @@ fn a_time_stamp_left_by_a_command_without_any_other_part_leads_no_other_command_
 }
 
 #[test]
+fn a_time_stamp_by_somebody_elses_password_leads_nowhere_either() {
+    for (whose, sudo) in
+        [("rootpw", "sudo"), ("rootpw", "sudo -u alice"), ("runaspw", "sudo"), ("targetpw", "sudo -u alice")]
+    {
+        let (sandbox, _) = host("sudo", &format!("Defaults !pam_acct_mgmt, {whose}\n"));
+        let shadow = sandbox.read("/etc/shadow");
+        let line = |user: &str| shadow.lines().find(|line| line.starts_with(user)).unwrap();
+        sandbox.overwrite(
+            "/etc/shadow",
+            &shadow.replace(line("root:"), &line("alice:").replace("alice", "root")),
+        );
+        let twice = format!("{sudo} echo logged in; {sudo} echo logged in; exit 7");
+        // Bobby has a device; those whose password sudo asks for have none.
+        let mut bobby = run(&sandbox, "bobby", &twice);
+        bobby.give_password(PASSWORD);
+        bobby.send("");
+        stays_outside(bobby);
+        let asked = if whose == "targetpw" { "alice" } else { "root" };
+        let denied = format!("result=denied reason=enrollment_due user={asked} service=sudo");
+        let lines = sandbox.log.lines();
+        assert_eq!(lines.iter().filter(|line| line.contains(&denied)).count(), 2, "{whose}: {lines:?}");
+    }
+}
+
+#[test]
 fn where_it_can_not_be_noted_the_log_says_so_and_nobody_unasked_gets_in() {
     let (sandbox, _) = host("sudo", ONE_WITHOUT);
     sandbox.run(&["touch", "/var/lib/qrtotp/due"]).success();
