@@ -2,7 +2,7 @@
 //! uids has 65,536 of them, none of which is a person. So neighbours among uids share a few threads and places, and whoever
 //! has none waits, or is sent away, without holding up anybody else: least of all the door.
 
-use crate::seats::leave;
+use crate::seats::{self, leave};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,10 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const NEIGHBOURS: u32 = 65_536;
 /// Neighbours who are found out at a time.
 const AT_ONCE: usize = 8;
-/// Connections of neighbours, those that wait included.
-const NEAR: usize = 64;
+/// Threads that find out who somebody is.
+const LOOKS: usize = 192;
+/// Connections of neighbours, those that wait included: as many as find a seat, when all of an office come at nine.
+const NEAR: usize = seats::ALL;
 /// Connections of everybody. More than two neighbourhoods have.
-const ALL: usize = 192;
+const ALL: usize = 3 * NEAR;
 /// Connections of one uid.
 const EACH: usize = 4;
 
@@ -24,12 +26,13 @@ pub struct Lobby<G> {
 
 impl<G> Default for Lobby<G> {
     fn default() -> Self {
-        Self { inside: Mutex::new(Inside { all: 0, near: HashMap::new() }) }
+        Self { inside: Mutex::new(Inside { all: 0, looks: 0, near: HashMap::new() }) }
     }
 }
 
 struct Inside<G> {
     all: usize,
+    looks: usize,
     near: HashMap<u32, Neighbourhood<G>>,
 }
 
@@ -63,28 +66,29 @@ impl<G> Lobby<G> {
     pub fn arrive(self: &Arc<Self>, uid: u32, guest: G) -> Arrival<G> {
         let near = uid / NEIGHBOURS;
         let mut inside = self.inside();
-        let all = inside.all;
-        let here = inside.near.entry(near).or_insert_with(|| Neighbourhood {
+        let Inside { all, looks, near: hoods } = &mut *inside;
+        let here = hoods.entry(near).or_insert_with(|| Neighbourhood {
             uids: HashMap::new(),
             looks: 0,
             waiting: VecDeque::new(),
         });
         let own = here.uids.get(&uid).copied().unwrap_or(0);
-        let free = own < EACH && here.uids.values().sum::<usize>() < NEAR && all < ALL;
-        if !free && uid != 0 {
+        let free = own < EACH && here.uids.values().sum::<usize>() < NEAR && *all < ALL;
+        let at_once = uid == 0 || (here.looks < AT_ONCE && *looks < LOOKS);
+        let comes = at_once || here.looks > 0; // a thread to who waits
+        if uid != 0 && !(free && comes) {
             inside.sweep(near);
             return Arrival::Full(guest);
         }
         *here.uids.entry(uid).or_default() += 1;
-        let arrival = if here.looks < AT_ONCE || uid == 0 {
+        *all += 1;
+        if at_once {
             here.looks += 1;
-            Arrival::Look(Look { lobby: Arc::clone(self), near, at: Some(uid) }, guest)
-        } else {
-            here.waiting.push_back((uid, guest));
-            Arrival::Waits
-        };
-        inside.all += 1;
-        arrival
+            *looks += 1;
+            return Arrival::Look(Look { lobby: Arc::clone(self), near, at: Some(uid) }, guest);
+        }
+        here.waiting.push_back((uid, guest));
+        Arrival::Waits
     }
 
     /// True if nobody is here.
@@ -133,6 +137,7 @@ impl<G> Drop for Look<G> {
         if let Some(uid) = self.at {
             inside.leave(self.near, uid);
         }
+        inside.looks -= 1;
         let mut left = VecDeque::new();
         if let Some(here) = inside.near.get_mut(&self.near) {
             here.looks -= 1;
@@ -179,11 +184,31 @@ mod tests {
     }
 
     #[test]
+    fn all_who_can_be_served_may_come_at_once() {
+        let lobby = Arc::<Lobby<u32>>::default();
+        let (looks, found) = crowd(&lobby, 1000..1256);
+        assert_eq!((looks.len(), found), (AT_ONCE, 256));
+    }
+
+    #[test]
+    fn however_many_neighbourhoods_come_the_threads_are_limited_and_nobody_waits_without_one() {
+        let lobby = Arc::<Lobby<u32>>::default();
+        let (looks, _) =
+            crowd(&lobby, (0..50).map(|near| near * NEIGHBOURS).flat_map(|uid| uid + 1..uid + 10));
+        assert_eq!(looks.len(), LOOKS);
+        assert!(matches!(lobby.arrive(50 * NEIGHBOURS, 0), Arrival::Full(_)));
+        assert!(matches!(lobby.arrive(2, 0), Arrival::Waits));
+        assert!(matches!(lobby.arrive(0, 0), Arrival::Look(..)));
+        drop(looks);
+        assert!(lobby.is_empty() && lobby.inside().looks == 0);
+    }
+
+    #[test]
     fn one_uid_has_a_few_places_and_root_always_one_that_is_looked_at_now() {
         let lobby = Arc::<Lobby<u32>>::default();
         let (own, found) = crowd(&lobby, std::iter::repeat_n(1000, 1000));
         assert_eq!(found, EACH);
-        let more = crowd(&lobby, (0..20).map(|near| near * NEIGHBOURS).flat_map(|uid| uid + 1..uid + 50));
+        let more = crowd(&lobby, (0..20).map(|near| near * NEIGHBOURS).flat_map(|uid| uid + 1..uid + 100));
         assert_eq!(found + more.1, ALL);
         assert!(matches!(lobby.arrive(1001, 0), Arrival::Full(_)));
         assert!(matches!(lobby.arrive(0, 0), Arrival::Look(..)));

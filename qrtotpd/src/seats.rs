@@ -10,7 +10,8 @@ const EACH: usize = 4;
 /// Connections from which on nobody gets a second one.
 const MANY: usize = 32;
 /// Connections of all users. What is above is root's.
-const ALL: usize = 256;
+pub const ALL: usize = 256;
+
 /// Who is being served.
 #[derive(Default)]
 pub struct Seats {

@@ -5,12 +5,15 @@
  * broker_caller SOCKET flood COUNT         so many connections at once; prints how many it got, and holds them until
  *                                          standard input ends
  * broker_caller SOCKET strangers COUNT    the same as root with a uid of its own for each
+ * broker_caller SOCKET crowd FIRST COUNT  as root, so many uids from FIRST on, one connection each, all at once. Each sends what is on
+ *                                          standard input; prints what each hears, in a line
  * broker_caller SOCKET storm UIDS         one connection after the other, as fast as they are taken, until standard input
  *                                          ends, the last 256 of them held; as whoever runs it, or as root with so many
  *                                          uids in turn. Prints how many it got
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -102,6 +105,30 @@ static int strangers(const char *path, long count)
     return 0;
 }
 
+static int crowd(const char *path, long first, long count)
+{
+    static char sent[65536], heard[65536];
+    ssize_t length = 0, more;
+    int fds[count];
+    while ((more = read(0, sent + length, sizeof sent - length)) > 0)
+        length += more;
+    for (long i = 0; i < count; i++) {
+        if (setresuid(-1, first + i, 0) != 0)
+            return 1;
+        fds[i] = get(path);
+        if (setresuid(-1, 0, 0) != 0)
+            return 1;
+        if (fds[i] < 0 || fcntl(fds[i], F_SETFL, 0) != 0 || write(fds[i], sent, length) < 0)
+            perror("connection");
+    }
+    for (long i = 0; i < count; i++) {
+        while (fds[i] >= 0 && (more = read(fds[i], heard, sizeof heard)) > 0)
+            fwrite(heard, 1, more, stdout);
+        puts("");
+    }
+    return 0;
+}
+
 static int flood(const char *path, long count)
 {
     struct rlimit files = { count + 16, count + 16 };
@@ -151,8 +178,10 @@ int main(int argc, char **argv)
         return strangers(argv[1], atol(argv[3]));
     if (argc == 4 && strcmp(argv[2], "flood") == 0)
         return flood(argv[1], atol(argv[3]));
+    if (argc == 5 && strcmp(argv[2], "crowd") == 0)
+        return crowd(argv[1], atol(argv[3]), atol(argv[4]));
     if (argc == 4 && strcmp(argv[2], "storm") == 0)
         return storm(argv[1], atol(argv[3]));
-    fprintf(stderr, "usage: broker_caller SOCKET send MICROSECONDS | leave | flood COUNT | strangers COUNT | storm UIDS\n");
+    fprintf(stderr, "usage: broker_caller SOCKET send MICROSECONDS | leave | flood COUNT | strangers COUNT | crowd FIRST COUNT | storm UIDS\n");
     return 2;
 }

@@ -129,9 +129,18 @@ impl Sandbox {
 
     /// Sends `bytes` to the broker as `user`; what it said, and how the connection ended.
     pub fn send_raw(&self, user: &str, bytes: &[u8], pause: Duration) -> String {
-        let program = self.install_c("broker_caller.c", &[]);
         let pause = pause.as_micros().to_string();
-        let mut command = self.command(Some(user), &["timeout", "60", &program, SOCKET, "send", &pause]);
+        self.say(Some(user), &["send", &pause], bytes)
+    }
+
+    /// Sends `bytes` as each of `count` uids from `first` on, over connections that are there at once; what was said.
+    pub fn send_as_crowd(&self, first: u32, count: u32, bytes: &[u8]) -> String {
+        self.say(None, &["crowd", &first.to_string(), &count.to_string()], bytes)
+    }
+
+    fn say(&self, user: Option<&str>, how: &[&str], bytes: &[u8]) -> String {
+        let program = self.install_c("broker_caller.c", &[]);
+        let mut command = self.command(user, &[&["timeout", "60", &program, SOCKET], how].concat());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(bytes).unwrap();
         String::from_utf8_lossy(&child.wait_with_output().unwrap().stdout).into_owned()
