@@ -78,9 +78,8 @@ fn attend(door: &Arc<Door>, mut look: Look<Line>, mut uid: u32, mut line: Line) 
         }
         let next = look.next();
         if let Some(Ok((caller, seat))) = admitted {
-            match next {
-                Some((next, line)) => start(door, look, next, line),
-                None => drop(look),
+            if let Some((next, line)) = next {
+                start(door, look, next, line);
             }
             guarded(uid, door, || session::serve(&mut line, &caller, &seat, door));
             return;

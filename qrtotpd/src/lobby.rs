@@ -54,10 +54,11 @@ pub enum Arrival<G> {
     Full(G),
 }
 
-/// A thread that looks at one after the other; ends when dropped.
+/// A thread that looks at one after the other; ends when nobody waits, or when dropped.
 pub struct Look<G> {
     lobby: Arc<Lobby<G>>,
     near: u32,
+    /// Whom it looks at; `None`: it has ended.
     at: Option<u32>,
 }
 
@@ -110,6 +111,17 @@ impl<G> Inside<G> {
         }
     }
 
+    /// One thread less. Who waits for it, and no other comes to them, is let go.
+    fn end(&mut self, near: u32) {
+        self.looks -= 1;
+        if let Some(here) = self.near.get_mut(&near) {
+            here.looks -= 1;
+            let left = if here.looks == 0 { std::mem::take(&mut here.waiting) } else { VecDeque::new() };
+            left.iter().for_each(|(uid, _)| self.leave(near, *uid));
+        }
+        self.sweep(near);
+    }
+
     /// Forgets neighbours of whom none is here.
     fn sweep(&mut self, near: u32) {
         if self.near.get(&near).is_some_and(|here| here.uids.is_empty() && here.looks == 0) {
@@ -119,34 +131,25 @@ impl<G> Inside<G> {
 }
 
 impl<G> Look<G> {
-    /// Is done with one, and goes to the next who waits.
+    /// Is done with one, and goes to the next who waits, or ends: whoever arrives from then on waits for another.
     pub fn next(&mut self) -> Option<(u32, G)> {
         let mut inside = self.lobby.inside();
-        if let Some(uid) = self.at.take() {
-            inside.leave(self.near, uid);
+        inside.leave(self.near, self.at.take()?);
+        let next = inside.near.get_mut(&self.near).and_then(|here| here.waiting.pop_front());
+        match &next {
+            Some((uid, _)) => self.at = Some(*uid),
+            None => inside.end(self.near),
         }
-        let next = inside.near.get_mut(&self.near)?.waiting.pop_front()?;
-        self.at = Some(next.0);
-        Some(next)
+        next
     }
 }
 
 impl<G> Drop for Look<G> {
     fn drop(&mut self) {
+        let Some(uid) = self.at else { return };
         let mut inside = self.lobby.inside();
-        if let Some(uid) = self.at {
-            inside.leave(self.near, uid);
-        }
-        inside.looks -= 1;
-        let mut left = VecDeque::new();
-        if let Some(here) = inside.near.get_mut(&self.near) {
-            here.looks -= 1;
-            if here.looks == 0 {
-                left = std::mem::take(&mut here.waiting); // no thread comes to them any more
-            }
-        }
-        left.iter().for_each(|(uid, _)| inside.leave(self.near, *uid));
-        inside.sweep(self.near);
+        inside.leave(self.near, uid);
+        inside.end(self.near);
     }
 }
 
@@ -199,6 +202,17 @@ mod tests {
         assert!(matches!(lobby.arrive(50 * NEIGHBOURS, 0), Arrival::Full(_)));
         assert!(matches!(lobby.arrive(2, 0), Arrival::Waits));
         assert!(matches!(lobby.arrive(0, 0), Arrival::Look(..)));
+        drop(looks);
+        assert!(lobby.is_empty() && lobby.inside().looks == 0);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_thread_that_has_found_nobody_waiting() {
+        let lobby = Arc::<Lobby<u32>>::default();
+        let (mut looks, _) = crowd(&lobby, 1000..1008);
+        assert_eq!(looks.len(), AT_ONCE);
+        looks.iter_mut().for_each(|look| assert!(look.next().is_none()));
+        assert!(matches!(lobby.arrive(1008, 0), Arrival::Look(..)));
         drop(looks);
         assert!(lobby.is_empty() && lobby.inside().looks == 0);
     }
