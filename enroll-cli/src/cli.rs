@@ -97,11 +97,12 @@ pub enum Command {
     /// see the records, and sshd does not tell them its settings.
     ///
     /// A line for each thing looked at: OK, WARN (worth knowing), FAIL (it denies logins, or lets somebody in unasked), or SKIP
-    /// (it could not be looked at).
+    /// (it could not be looked at). The last line counts them.
     ///
-    /// Exit code 0: no FAIL. 1: a FAIL. 2: the diagnosis itself failed.
+    /// Exit code 0: no FAIL; WARN and SKIP don't change it. 1: a FAIL. 2: the diagnosis itself failed.
     ///
-    /// With --json one object: version (1), time (Unix seconds), result (the worst status), checks and accounts. Each of
+    /// With --json one object: version (1), time (Unix seconds), result (the worst status; ok where the rest is skip), summary
+    /// (how many checks are ok, warn, fail and skip), checks and accounts. Each of
     /// checks has check, subject (a service, a file or a key of the configuration; may be empty), status, finding and advice (may
     /// be null). check is one of configuration, store, records, disk, accounts, pam, module, sshd, clock, broker, log; status is one of
     /// ok, warn, fail, skip. accounts is null if the store can't be read, else it has the counts enrolled, unenrolled, revoked,

@@ -29,9 +29,13 @@ fn the_json_has_the_documented_form_and_the_exit_code_follows_its_result() {
     instance.import("nobody");
     let (code, report) = diagnosis(&instance);
     let keys: Vec<&str> = report.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, ["accounts", "checks", "result", "time", "version"]);
+    assert_eq!(keys, ["accounts", "checks", "result", "summary", "time", "version"]);
     assert_eq!(report["version"], 1);
     assert_eq!(code, Some(i32::from(report["result"] == "fail")));
+    for status in ["ok", "warn", "fail", "skip"] {
+        let all = report["checks"].as_array().unwrap();
+        assert_eq!(report["summary"][status], all.iter().filter(|check| check["status"] == status).count());
+    }
     for check in report["checks"].as_array().unwrap() {
         let keys: Vec<&str> = check.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(keys, ["advice", "check", "finding", "status", "subject"]);

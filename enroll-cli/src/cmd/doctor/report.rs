@@ -5,6 +5,7 @@ use qrtotp_core::clock::UnixTime;
 use qrtotp_core::policy::{Finding, Severity};
 use qrtotp_core::text::clean;
 use serde::Serialize;
+use std::fmt;
 use std::io::Write;
 
 /// How something is, the worse the later.
@@ -30,12 +31,22 @@ struct Check {
     advice: Option<String>,
 }
 
+/// How many checks have which status.
+#[derive(Debug, Default, Serialize)]
+struct Summary {
+    ok: usize,
+    warn: usize,
+    fail: usize,
+    skip: usize,
+}
+
 /// A diagnosis.
 #[derive(Debug, Serialize)]
 pub struct Report {
     version: u8,
     time: UnixTime,
     result: Status,
+    summary: Summary,
     checks: Vec<Check>,
     accounts: Option<Counts>,
 }
@@ -45,7 +56,8 @@ const LONGEST: usize = 1000;
 
 impl Report {
     pub fn new(time: UnixTime) -> Self {
-        Self { version: 1, time, result: Status::Ok, checks: Vec::new(), accounts: None }
+        let (result, summary) = (Status::Ok, Summary::default());
+        Self { version: 1, time, result, summary, checks: Vec::new(), accounts: None }
     }
 
     /// To report about something. What is in `subject` may come from elsewhere.
@@ -81,16 +93,28 @@ impl Report {
                 writeln!(out, "{:20} → {advice}", "")?;
             }
         }
-        let count = |status| self.checks.iter().filter(|check| check.status == status).count();
-        match (count(Status::Fail), count(Status::Warn)) {
-            (0, 0) => writeln!(out, "Nothing is wrong."),
-            (0, warnings) => {
-                writeln!(out, "Nothing denies logins or lets anybody in unasked. Warnings: {warnings}.")
-            }
-            (failures, warnings) => writeln!(
-                out,
-                "Failures, which deny logins or let somebody in unasked: {failures}. Warnings: {warnings}."
-            ),
+        writeln!(out, "{}", self.summary)
+    }
+}
+
+impl fmt::Display for Summary {
+    /// What somebody who reads nothing else must know.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fail {
+            0 if self.warn + self.skip == 0 => return f.write_str("Nothing is wrong."),
+            0 => f.write_str("No failure. ")?,
+            1 => f.write_str("1 failure: it denies logins, or lets somebody in unasked. ")?,
+            many => write!(f, "{many} failures: each denies logins, or lets somebody in unasked. ")?,
+        }
+        match self.warn {
+            0 => f.write_str("No warning. ")?,
+            1 => f.write_str("1 warning. ")?,
+            many => write!(f, "{many} warnings. ")?,
+        }
+        match self.skip {
+            0 => f.write_str("Everything was looked at."),
+            1 => f.write_str("1 thing was not looked at: whether it is right is not known."),
+            many => write!(f, "{many} things were not looked at: whether they are right is not known."),
         }
     }
 }
@@ -129,6 +153,13 @@ impl About<'_> {
 
     fn add(&mut self, status: Status, finding: &str, advice: &str) {
         self.report.result = self.report.result.max(status);
+        let summary = &mut self.report.summary;
+        *match status {
+            Status::Skip => &mut summary.skip,
+            Status::Ok => &mut summary.ok,
+            Status::Warn => &mut summary.warn,
+            Status::Fail => &mut summary.fail,
+        } += 1;
         self.report.checks.push(Check {
             check: self.check,
             subject: self.subject.clone(),
@@ -181,6 +212,31 @@ mod tests {
     }
 
     #[test]
+    fn the_last_line_counts_failures_warnings_and_what_was_not_looked_at() {
+        let last = |statuses: &[Status]| {
+            let mut report = Report::new(0);
+            statuses.iter().for_each(|status| report.about("pam", "sshd").add(*status, "x", ""));
+            written(&report).lines().last().unwrap().to_owned()
+        };
+        let (ok, warn, fail, skip) = (Status::Ok, Status::Warn, Status::Fail, Status::Skip);
+        assert_eq!(last(&[ok, ok]), "Nothing is wrong.");
+        assert_eq!(last(&[ok, warn]), "No failure. 1 warning. Everything was looked at.");
+        assert_eq!(
+            last(&[skip, ok]),
+            "No failure. No warning. 1 thing was not looked at: whether it is right is not known."
+        );
+        assert_eq!(
+            last(&[skip, fail, warn, warn, skip]),
+            "1 failure: it denies logins, or lets somebody in unasked. 2 warnings. \
+             2 things were not looked at: whether they are right is not known."
+        );
+        assert_eq!(
+            last(&[fail, fail]),
+            "2 failures: each denies logins, or lets somebody in unasked. No warning. Everything was looked at."
+        );
+    }
+
+    #[test]
     fn the_json_has_the_documented_keys() {
         let mut report = Report::new(7);
         report.about("pam", "sshd").warn("so", "do");
@@ -190,7 +246,8 @@ mod tests {
         let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
         let check = |subject: &str, check: &str, status: &str, advice: Option<&str>| serde_json::json!({"check": check, "subject": subject, "status": status, "finding": "so", "advice": advice});
         let checks = [check("sshd", "pam", "warn", Some("do")), check("", "log", "ok", None)];
-        let expected = serde_json::json!({"version": 1, "time": 7, "result": "warn", "checks": checks, "accounts": null});
+        let summary = serde_json::json!({"ok": 1, "warn": 1, "fail": 0, "skip": 0});
+        let expected = serde_json::json!({"version": 1, "time": 7, "result": "warn", "summary": summary, "checks": checks, "accounts": null});
         assert_eq!(json, expected);
     }
 
