@@ -214,7 +214,7 @@ fn whatever_lets_somebody_in_unasked_is_found_and_named() {
 }
 
 #[test]
-fn a_dead_broker_fails_a_silent_log_warns_and_an_sshd_that_says_nothing_does_neither() {
+fn a_dead_broker_fails_and_a_silent_log_warns_and_so_does_an_sshd_that_refuses_its_configuration() {
     let (sandbox, _) = host();
     assert!(has_line(&doctor(&sandbox).exited(0), "OK", "broker", "is off"));
     sandbox.start_broker().kill();
@@ -223,8 +223,20 @@ fn a_dead_broker_fails_a_silent_log_warns_and_an_sshd_that_says_nothing_does_nei
     shell(&sandbox, "rm /run/qrtotp/socket; mv /dev/log /dev/log.away; echo nonsense >>/etc/ssh/sshd_config");
     let said = doctor(&sandbox).exited(0);
     assert!(has_line(&said, "WARN", "log", "nothing of them is logged"), "{}", said.stdout);
-    assert!(has_line(&said, "SKIP", "sshd", "does not tell its settings"), "{}", said.stdout);
+    assert!(has_line(&said, "WARN", "sshd", "would not start"), "{}", said.stdout);
+    assert!(has_line(&said, "WARN", "sshd", "/etc/ssh/sshd_config"), "{}", said.stdout);
+    assert!(has_line(&said, "WARN", "sshd", "nonsense"), "{}", said.stdout);
+    assert!(said.stdout.lines().last().is_some_and(|line| line.starts_with("No failure. ")));
     shell(&sandbox, "mv /dev/log.away /dev/log");
+}
+
+#[test]
+fn an_sshd_that_was_never_started_is_left_out_not_taken_for_one_that_refuses_its_configuration() {
+    let (sandbox, _) = host();
+    shell(&sandbox, "rmdir /run/sshd");
+    let said = doctor(&sandbox).exited(0);
+    assert!(has_line(&said, "SKIP", "sshd", "/run/sshd"), "{}", said.stdout);
+    assert!(said.stdout.contains("systemctl start ssh"), "{}", said.stdout);
 }
 
 #[test]

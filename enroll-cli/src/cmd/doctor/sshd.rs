@@ -1,26 +1,19 @@
 //! Whether sshd, as it is configured, has PAM ask for the code: `sshd -T` tells its settings.
 
+mod asked;
+
 use super::AS_ROOT;
 use super::files::Files;
 use super::pam::SSHD;
 use super::report::{About, Report};
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::geteuid;
-use qrtotp_core::clock::Deadline;
 use qrtotp_core::flow::{Args, FirstPass};
 use qrtotp_core::policy::OurEntry;
 use std::ffi::CStr;
-use std::fs::File;
-use std::io::{Read, Seek};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 const PLACES: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];
-/// How long `sshd -T` may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Of what it says, how much is read.
-const MOST_BYTES: u64 = 4 * 1024 * 1024;
 
 pub fn check(files: &Files, report: &mut Report) {
     let Some(program) = PLACES.iter().find(|path| Path::new(path).is_file()) else { return };
@@ -30,14 +23,9 @@ pub fn check(files: &Files, report: &mut Report) {
     }
     let mut command = Command::new(program);
     command.arg("-T");
-    let text = match settings(command) {
+    let text = match asked::settings(command) {
         Ok(text) => text,
-        Err(why) => {
-            return about.skip(
-                &format!("`sshd -T` does not tell its settings: {why}"),
-                "correct that, then look again",
-            );
-        }
+        Err(silence) => return silence.tell(&mut about),
     };
     let settings = Settings(&text);
     let service = settings.get("pamservicename").unwrap_or(SSHD);
@@ -46,43 +34,6 @@ pub fn check(files: &Files, report: &mut Report) {
     };
     let pam = Pam { forwards: forwards(entry), password: files.takes_a_password(service) };
     judge(&settings, &pam, &mut about);
-}
-
-/// What the program says, or why it does not.
-fn settings(mut program: Command) -> Result<String, String> {
-    // Into memory, not a pipe: nothing waits for a reader, nor we for whom the program leaves behind.
-    let (said, errors) = (memory("said")?, memory("errors")?);
-    program.env_clear().stdin(Stdio::null()).stdout(writer(&said)?).stderr(writer(&errors)?);
-    let mut child = program.spawn().map_err(|error| error.to_string())?;
-    let mut deadline = Deadline::after(PATIENCE);
-    let status = loop {
-        match child.try_wait().map_err(|error| error.to_string())? {
-            Some(status) => break status,
-            None if deadline.pause() => {}
-            None => {
-                let _ = child.kill().and_then(|()| child.wait());
-                return Err("it takes too long".into());
-            }
-        }
-    };
-    if status.success() {
-        return Ok(content(said));
-    }
-    Err(content(errors).lines().last().unwrap_or("it says nothing").to_owned())
-}
-
-fn memory(name: &str) -> Result<File, String> {
-    memfd_create(name, MFdFlags::MFD_CLOEXEC).map(File::from).map_err(|errno| errno.to_string())
-}
-
-fn writer(file: &File) -> Result<File, String> {
-    file.try_clone().map_err(|error| error.to_string())
-}
-
-fn content(mut file: File) -> String {
-    let mut text = Vec::new();
-    let _ = file.rewind().and_then(|()| file.take(MOST_BYTES).read_to_end(&mut text));
-    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// `keyword value` lines, keywords in small letters.
@@ -189,8 +140,6 @@ fn forwards(entry: &OurEntry) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use nix::sys::signal::{Signal, kill};
-    use nix::unistd::Pid;
 
     const GOOD: &str = "usepam yes\nkbdinteractiveauthentication yes\npasswordauthentication no\npubkeyauthentication yes\n\
                         authenticationmethods publickey,keyboard-interactive\n";
@@ -201,24 +150,6 @@ mod tests {
         let mut out = Vec::new();
         report.write(&mut out).unwrap();
         String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn what_the_program_leaves_running_is_not_waited_for_and_much_text_fits() {
-        let shell = |script: &str| {
-            let mut command = Command::new("/bin/sh");
-            command.args(["-c", script]);
-            let mut deadline = Deadline::after(PATIENCE);
-            (settings(command), deadline.pause())
-        };
-        let (said, in_time) = shell("/bin/sleep 12 & echo usepam yes; echo $!");
-        let said = said.unwrap();
-        let (settings, left_running) = said.trim_end().rsplit_once('\n').unwrap();
-        kill(Pid::from_raw(left_running.parse().unwrap()), Signal::SIGKILL).unwrap();
-        assert!(in_time && settings == "usepam yes");
-        let (said, _) = shell("i=0; while [ $i -lt 9000 ]; do echo allowusers somebody-$i; i=$((i+1)); done");
-        assert!(said.is_ok_and(|text| text.len() > 65_536 && text.ends_with("somebody-8999\n")));
-        assert_eq!(shell("echo one >&2; echo two >&2; exit 1").0, Err("two".into()));
     }
 
     #[test]
