@@ -160,7 +160,7 @@ fn trust_step(error: &TrustError) -> &'static str {
         TrustError::Cut(_) => "try again, or restore it from its backup",
         TrustError::Form(_) => "give the path from / without . and ..",
         TrustError::Io { errno, .. } => io_step(*errno),
-        TrustError::Link(_) | TrustError::Untrusted { .. } => "",
+        TrustError::Link(_) | TrustError::Untrusted { .. } | TrustError::NoFile { .. } => "",
     }
 }
 

@@ -118,6 +118,36 @@ fn whatever_denies_a_right_code_is_found_and_named() {
             "chmod 644 /etc/qrtotp/seal.key",
             "chmod 600 /etc/qrtotp/seal.key",
         ),
+        (
+            "configuration",
+            "qrtotp.toml is a FIFO, not a file; move it away",
+            "mv /etc/qrtotp/qrtotp.toml /root; mkfifo /etc/qrtotp/qrtotp.toml",
+            "mv -f /root/qrtotp.toml /etc/qrtotp",
+        ),
+        (
+            "configuration",
+            "qrtotp.toml is a directory, not a file; move it away",
+            "mv /etc/qrtotp/qrtotp.toml /root; mkdir /etc/qrtotp/qrtotp.toml",
+            "rmdir /etc/qrtotp/qrtotp.toml; mv /root/qrtotp.toml /etc/qrtotp",
+        ),
+        (
+            "store",
+            "seal.key is a FIFO, not a file; move it away",
+            "mv /etc/qrtotp/seal.key /root; mkfifo /etc/qrtotp/seal.key",
+            "mv -f /root/seal.key /etc/qrtotp",
+        ),
+        (
+            "store",
+            "seal.key is a socket, not a file; move it away",
+            "mount --bind /dev/log /etc/qrtotp/seal.key",
+            "umount /etc/qrtotp/seal.key",
+        ),
+        (
+            "store",
+            "seal.key is a device, not a file; move it away (or unmount it)",
+            "mount --bind /dev/null /etc/qrtotp/seal.key",
+            "umount /etc/qrtotp/seal.key",
+        ),
         ("store", "seal.key is missing", "mv /etc/qrtotp/seal.key /root", "mv /root/seal.key /etc/qrtotp"),
         (
             "store",

@@ -171,6 +171,7 @@ fn at_fault(error: TrustError) -> StoreError {
         TrustError::Missing(path) => StoreError::Incomplete(path),
         TrustError::Untrusted { path, why } => StoreError::Damaged { path, why },
         TrustError::Link(path) => StoreError::Damaged { path, why: "it is a symbolic link" },
+        TrustError::NoFile { path, what } => StoreError::Damaged { path, why: what },
         TrustError::Cut(path) => StoreError::Damaged { path, why: "its end is lost" },
         TrustError::TooLarge(path) => StoreError::Damaged { path, why: "it is too large" },
         other @ (TrustError::Form(_) | TrustError::Io { .. }) => other.into(),

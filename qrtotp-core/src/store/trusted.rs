@@ -31,6 +31,14 @@ pub enum TrustError {
         /// What is wrong and what to do about it.
         why: &'static str,
     },
+    /// Something else stands where a file belongs.
+    #[error("{path} is {what}, not a file; move it away (or unmount it) and put the file back in its place")]
+    NoFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// The path has a form that we don't accept.
     #[error("{0} is not a plain absolute path")]
     Form(PathBuf),
@@ -57,7 +65,7 @@ impl TrustError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Missing(_) => "store_missing",
-            Self::Link(_) | Self::Untrusted { .. } | Self::Form(_) => "store_untrusted",
+            Self::Link(_) | Self::Untrusted { .. } | Self::NoFile { .. } | Self::Form(_) => "store_untrusted",
             Self::TooLarge(_) | Self::Cut(_) => "store_damaged",
             Self::Io { .. } => "store_unreadable",
         }
@@ -119,21 +127,36 @@ pub fn open_dir(path: &Path) -> Result<OwnedFd, TrustError> {
         match file_type(&stat) {
             SFlag::S_IFDIR => check_directory(&walked, &stat)?,
             SFlag::S_IFLNK => return Err(TrustError::Link(walked)),
-            _ => return Err(TrustError::io(&walked, Errno::ENOTDIR)),
+            _ => return Err(TrustError::Untrusted { path: walked, why: NO_DIRECTORY }),
         }
     }
     walked.extend(path.file_name()); // without a slash at its end, which would follow a link
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
     let dir = openat(CWD, &walked, flags, Mode::empty()).map_err(|errno| match errno {
         Errno::ENOTDIR if is_link(&walked) => TrustError::Link(walked.clone()),
+        Errno::ENOTDIR => TrustError::Untrusted { path: walked.clone(), why: NO_DIRECTORY },
         errno => TrustError::io(&walked, errno),
     })?;
     check_directory(&walked, &fstat(&dir).map_err(|errno| TrustError::io(&walked, errno))?)?;
     Ok(dir)
 }
 
+const NO_DIRECTORY: &str =
+    "is no directory, or a link to one; move it away and put the directory itself in its place";
+
 fn file_type(stat: &Stat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
+}
+
+/// What it is, unless it is a file, or a link, which is told from one before.
+fn other_than_file(stat: &Stat) -> Option<&'static str> {
+    match file_type(stat) {
+        SFlag::S_IFREG | SFlag::S_IFLNK => None,
+        SFlag::S_IFIFO => Some("a FIFO"),
+        SFlag::S_IFSOCK => Some("a socket"),
+        SFlag::S_IFDIR => Some("a directory"),
+        _ => Some("a device"),
+    }
 }
 
 fn is_link(path: &Path) -> bool {
@@ -150,10 +173,7 @@ pub fn open_private_dir(dir: impl AsFd, name: &str, shown: &Path) -> Result<Opti
     let fd = match openat(dir, name, flags, Mode::empty()) {
         Err(Errno::ENOENT) => return Ok(None),
         Err(Errno::ENOTDIR) => {
-            return Err(TrustError::Untrusted {
-                path: shown.to_owned(),
-                why: "is no directory, or a link to one",
-            });
+            return Err(TrustError::Untrusted { path: shown.to_owned(), why: NO_DIRECTORY });
         }
         other => other.map_err(|errno| TrustError::io(shown, errno))?,
     };
@@ -192,12 +212,17 @@ pub fn open_file(
 ) -> Result<TrustedFile, TrustError> {
     let access = if write { OFlag::O_RDWR } else { OFlag::O_RDONLY };
     let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let fd = openat(dir, name, flags, Mode::empty()).map_err(|e| TrustError::io(shown, e))?;
+    let no_file = |what| TrustError::NoFile { path: shown.to_owned(), what };
+    let fd = openat(&dir, name, flags, Mode::empty()).map_err(|errno| {
+        // A socket can't be opened at all, a directory not for writing.
+        let there = if errno == Errno::ENOENT { None } else { lstatat(&dir, name).ok() };
+        there.and_then(|stat| other_than_file(&stat)).map_or_else(|| TrustError::io(shown, errno), no_file)
+    })?;
     let stat = fstat(&fd).map_err(|e| TrustError::io(shown, e))?;
-    let untrusted = |why| Err(TrustError::Untrusted { path: shown.to_owned(), why });
-    if stat.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() {
-        return untrusted("is not a regular file");
+    if let Some(what) = other_than_file(&stat) {
+        return Err(no_file(what));
     }
+    let untrusted = |why| Err(TrustError::Untrusted { path: shown.to_owned(), why });
     check_owner(shown, &stat)?;
     if stat.st_mode & 0o022 != 0 {
         return untrusted("is a file that others may write to; chmod go-w it");
@@ -268,88 +293,4 @@ pub fn read_all(from: &TrustedFile, shown: &Path, limit: usize) -> Result<Vec<u8
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
-    fn scratch() -> tempfile::TempDir {
-        tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o700)).tempdir().unwrap()
-    }
-
-    fn chmod(path: &Path, mode: u32) {
-        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
-    }
-
-    #[test]
-    fn a_directory_that_others_may_write_to_is_refused_anywhere_in_the_path() {
-        let root = scratch();
-        let inner = root.path().join("open/inner");
-        std::fs::create_dir_all(&inner).unwrap();
-        chmod(&root.path().join("open"), 0o777);
-        assert!(matches!(open_dir(&inner), Err(TrustError::Untrusted { .. })));
-        chmod(&root.path().join("open"), 0o1777);
-        assert!(open_dir(&inner).is_ok(), "sticky, like /tmp: nobody can replace what root made in it");
-    }
-
-    #[test]
-    fn links_are_not_followed() {
-        let root = scratch();
-        std::fs::create_dir(root.path().join("real")).unwrap();
-        symlink(root.path().join("real"), root.path().join("link")).unwrap();
-        std::fs::create_dir(root.path().join("real/inner")).unwrap();
-        for path in ["link", "link/", "link/inner"] {
-            let opened = open_dir(&root.path().join(path));
-            assert!(matches!(&opened, Err(TrustError::Link(at)) if at.ends_with("link")), "{opened:?}");
-        }
-        assert!(open_dir(&root.path().join("real/inner/")).is_ok());
-        std::fs::write(root.path().join("file"), "x").unwrap();
-        symlink("file", root.path().join("alias")).unwrap();
-        let dir = open_dir(root.path()).unwrap();
-        let opened = open_file(&dir, "alias", Path::new("alias"), false, Readers::Anybody);
-        assert!(matches!(opened, Err(TrustError::Link(_))));
-    }
-
-    #[test]
-    fn relative_paths_and_dots_are_refused() {
-        assert!(matches!(open_dir(Path::new("etc")), Err(TrustError::Form(_))));
-        assert!(matches!(open_dir(Path::new("/etc/../etc")), Err(TrustError::Form(_))));
-    }
-
-    #[test]
-    fn fifos_and_files_that_others_may_read_are_refused_where_they_hold_secrets() {
-        let root = scratch();
-        let dir = open_dir(root.path()).unwrap();
-        nix::unistd::mkfifo(&root.path().join("fifo"), Mode::from_bits_truncate(0o600)).unwrap();
-        assert!(open_file(&dir, "fifo", Path::new("fifo"), false, Readers::OwnerOnly).is_err());
-        std::fs::write(root.path().join("key"), "x").unwrap();
-        chmod(&root.path().join("key"), 0o640);
-        assert!(open_file(&dir, "key", Path::new("key"), false, Readers::OwnerOnly).is_err());
-        assert!(open_file(&dir, "key", Path::new("key"), false, Readers::Anybody).is_ok());
-    }
-
-    #[test]
-    fn a_file_over_its_limit_is_refused_and_one_at_the_limit_is_read() {
-        let root = scratch();
-        let path = root.path().join("big");
-        std::fs::write(&path, vec![7; 10_000]).unwrap();
-        let dir = open_dir(root.path()).unwrap();
-        let file = open_file(&dir, "big", &path, false, Readers::Anybody).unwrap();
-        assert!(matches!(read_all(&file, &path, 9_999), Err(TrustError::TooLarge(_))));
-        assert_eq!(read_all(&file, &path, 10_000).unwrap().len(), 10_000);
-    }
-
-    #[test]
-    fn a_file_that_grows_after_it_was_opened_is_read_whole_and_one_that_shrinks_is_refused() {
-        let root = scratch();
-        let path = root.path().join("file");
-        std::fs::write(&path, "one").unwrap();
-        let dir = open_dir(root.path()).unwrap();
-        let file = open_file(&dir, "file", &path, false, Readers::Anybody).unwrap();
-        std::fs::write(&path, "one and two").unwrap();
-        assert_eq!(read_all(&file, &path, 100).unwrap().as_slice(), b"one and two");
-        let file = open_file(&dir, "file", &path, false, Readers::Anybody).unwrap();
-        std::fs::write(&path, "two").unwrap();
-        assert!(matches!(read_all(&file, &path, 100), Err(TrustError::Cut(_))));
-    }
-}
+mod tests;

@@ -151,6 +151,9 @@ fn refused(error: &TrustError, owner: &str) -> Failure {
         TrustError::TooLarge(path) => {
             Failure::Refused(format!("{} has more than 64 KiB, so it is no such file", path.display()))
         }
+        TrustError::NoFile { path, what } => {
+            Failure::Refused(format!("{} is {what}, not a file; give the file itself", path.display()))
+        }
         TrustError::Io { .. } => Failure::Error(format!("{error}; run it as root")),
         TrustError::Cut(_) => Failure::Error(format!("{error}; try again")),
         TrustError::Link(_) | TrustError::Untrusted { .. } | TrustError::Form(_) => {
