@@ -90,8 +90,12 @@ fn revoking_one_of_several_devices_needs_its_id() {
     let first = instance.import("nobody");
     let id = instance.credential("nobody");
     let second = instance.import("nobody");
-    let refused = instance.run(&["revoke", "nobody"]);
-    assert!(refused.code == Some(1) && refused.stderr.contains(&id), "{refused:?}");
+    for command in [&["revoke", "nobody"][..], &["device", "rename", "nobody", "--label", "x"]] {
+        let refused = instance.run(command);
+        assert!(refused.code == Some(1) && refused.stderr.contains(&id), "{refused:?}");
+        // Each time the whole command: only one of the two has such an option.
+        assert!(refused.stderr.contains("`qrtotp revoke nobody --all`"), "{refused:?}");
+    }
     assert_eq!(instance.run(&["revoke", "nobody", "--credential", "c-000000"]).code, Some(1));
     instance.run(&["revoke", "nobody", "--credential", &id]).ok();
     assert_eq!(instance.verify("nobody", &first.code(0)).code, Some(1));

@@ -23,7 +23,9 @@ pub enum AdminError {
     #[error("{0} has no credential {1}; `qrtotp status {0}` lists them")]
     NoCredential(Name, CredentialId),
     /// None was named.
-    #[error("{0} has several devices ({1}); say which with --credential ID, or --all to revoke them all")]
+    #[error(
+        "{0} has several devices ({1}); say which with --credential ID (`qrtotp revoke {0} --all` revokes them all)"
+    )]
     SeveralDevices(Name, String),
     /// No token.
     #[error("{0} has no enrolment token; `qrtotp token issue {0}` issues one")]

@@ -32,7 +32,9 @@ pub enum TrustError {
         why: &'static str,
     },
     /// Something else stands where a file belongs.
-    #[error("{path} is {what}, not a file; move it away (or unmount it) and put the file back in its place")]
+    #[error(
+        "{path} is {what}, not a file; put the file in its place (or unmount what lies over it), or give the right path"
+    )]
     NoFile {
         /// The path.
         path: PathBuf,
@@ -142,7 +144,7 @@ pub fn open_dir(path: &Path) -> Result<OwnedFd, TrustError> {
 }
 
 const NO_DIRECTORY: &str =
-    "is no directory, or a link to one; move it away and put the directory itself in its place";
+    "is no directory, or a link to one; put the directory in its place, or give the right path";
 
 fn file_type(stat: &Stat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())

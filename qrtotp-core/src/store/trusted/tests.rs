@@ -62,7 +62,10 @@ fn what_is_no_file_is_named_with_what_to_do_and_never_waited_for() {
         for write in [false, true] {
             let opened = open_file(dir, name, Path::new("/x/it"), write, Readers::OwnerOnly);
             let error = opened.unwrap_err().to_string();
-            assert!(error.starts_with(&format!("/x/it is {what}, not a file; move it away")), "{error}");
+            assert!(
+                error.starts_with(&format!("/x/it is {what}, not a file; put the file in its place")),
+                "{error}"
+            );
         }
     }
 }
@@ -78,7 +81,7 @@ fn what_is_no_directory_is_told_with_what_to_do() {
         open_private_dir(&dir, "file", &root.path().join("file")).unwrap_err(),
     ] {
         assert!(error.to_string().contains("file: is no directory"), "{error}");
-        assert!(error.to_string().contains("move it away"), "{error}");
+        assert!(error.to_string().contains("put the directory in its place"), "{error}");
     }
 }
 
