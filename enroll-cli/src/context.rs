@@ -1,12 +1,12 @@
 //! What every command starts from: the configuration, the store, who acts and on whose account.
 
-use crate::error::Failure;
+use crate::error::{Failure, store_failure};
 use nix::unistd::{Uid, User, geteuid, getuid, ttyname};
 use qrtotp_core::account::{Name, NameError};
 use qrtotp_core::audit::Subject;
 use qrtotp_core::flow::{Directory, HostDirectory, host_name};
 use qrtotp_core::policy::{Config, DEFAULT_PATH, Source};
-use qrtotp_core::store::{FileStore, Store};
+use qrtotp_core::store::{FileStore, Store, StoreError};
 use qrtotp_core::text::clean;
 use qrtotp_face::Syslog;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,24 @@ impl Context {
 
     /// The store for all other commands. Never makes one: a store that is not mounted must not look empty.
     pub fn store(&self) -> Result<FileStore, Failure> {
-        Ok(FileStore::open(&self.config.state_dir.0, &self.key_dir)?)
+        FileStore::open(&self.config.state_dir.0, &self.key_dir)
+            .map_err(|error| Failure::Error(self.store_failure(&error)))
+    }
+
+    /// Why the store can't be opened, and what to do about it.
+    pub fn store_failure(&self, error: &StoreError) -> String {
+        if self.has_no_store_yet(error) {
+            return "there is no store yet; the first command that changes something, such as `qrtotp enroll USER`, makes it"
+                .into();
+        }
+        store_failure(error)
+    }
+
+    /// Whether that is because none was ever made: no key, and nothing where the records would be.
+    pub fn has_no_store_yet(&self, error: &StoreError) -> bool {
+        let path = &self.config.state_dir.0;
+        let untouched = || path.read_dir().map_or(!path.exists(), |mut entries| entries.next().is_none());
+        matches!(error, StoreError::KeyMissing(_)) && untouched()
     }
 
     /// Who the codes are for.

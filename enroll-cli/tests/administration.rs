@@ -209,11 +209,19 @@ fn every_account_is_a_line_with_standing_devices_and_last_use() {
 fn looking_never_makes_a_store() {
     let instance = Instance::new();
     for arguments in [&["status"][..], &["list"], &["token", "list"], &["status", "nobody"]] {
-        assert_eq!(instance.run(arguments).code, Some(2), "{arguments:?}");
+        let refused = instance.run(arguments);
+        assert_eq!(refused.code, Some(2), "{arguments:?}");
+        // Nobody who has just installed it is sent to look for a backup.
+        assert!(refused.stderr.contains("there is no store yet"), "{refused:?}");
+        assert!(refused.stderr.contains("`qrtotp enroll USER`"), "{refused:?}");
     }
     assert_eq!(instance.verify("nobody", "123456").code, Some(2));
     instance.run(&["config", "check"]).ok();
     assert!(!instance.state().exists() && !instance.path("seal.key").exists());
+    std::fs::create_dir(instance.state()).unwrap();
+    assert!(instance.run(&["status"]).stderr.contains("there is no store yet"), "as the package makes it");
+    std::fs::write(instance.state().join("store.toml"), "").unwrap();
+    assert!(instance.run(&["status"]).stderr.contains("seal.key is missing; restore it"));
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! `qrtotp config check`: what deserves a second thought, in the configuration and around it. Changes nothing.
 
 use crate::context::Context;
-use crate::error::{Exit, Failure, store_failure};
+use crate::error::{Exit, Failure};
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, OVERLAYFS_SUPER_MAGIC, statfs};
 use qrtotp_core::policy::{Finding, Severity, findings};
-use qrtotp_core::store::{FileStore, StoreError};
+use qrtotp_core::store::FileStore;
 use std::io::Write;
 use std::path::Path;
 
@@ -40,14 +40,9 @@ pub fn store(context: &Context) -> Option<Finding> {
     let path = &context.config.state_dir.0;
     let opened = FileStore::open(path, &context.key_dir).and_then(|store| store.check_marker());
     let error = opened.err()?;
-    let untouched = path.read_dir().map_or(!path.exists(), |mut entries| entries.next().is_none());
-    if matches!(error, StoreError::KeyMissing(_)) && untouched {
-        let reason = "there is no store yet, so every login is denied; the first command that changes something, \
-                      such as `qrtotp enroll USER`, makes it";
-        return Some(Finding { severity: Severity::Warning, key: "state_dir", reason: reason.into() });
-    }
-    let reason = format!("every login is denied: {}", store_failure(&error));
-    Some(Finding { severity: Severity::Danger, key: "state_dir", reason })
+    let severity = if context.has_no_store_yet(&error) { Severity::Warning } else { Severity::Danger };
+    let reason = format!("every login is denied: {}", context.store_failure(&error));
+    Some(Finding { severity, key: "state_dir", reason })
 }
 
 /// Filesystems on which an overwrite in place needs free space.
