@@ -110,6 +110,7 @@ impl Failure {
             | AdminError::NoCredential(..)
             | AdminError::SeveralDevices(..)
             | AdminError::HasDevices(_)
+            | AdminError::GivenTwice
             | AdminError::NoToken(_)
             | AdminError::TokenLive(..)
             | AdminError::Token(_)

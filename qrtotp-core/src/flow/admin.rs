@@ -33,6 +33,9 @@ pub enum AdminError {
     /// Devices are there, or were.
     #[error("{0} has devices already, or had some that were revoked; nothing was changed")]
     HasDevices(Name),
+    /// The same key twice in one import.
+    #[error("an earlier line has the same key")]
+    GivenTwice,
     /// A live token is there.
     #[error("{0} has a live enrolment token, {1}; revoke it first with `qrtotp token revoke {0}`")]
     TokenLive(Name, TokenId),

@@ -1,8 +1,8 @@
 //! A credential whose secret comes from elsewhere, with what is known of its use there.
 
-use super::AdminError;
 use super::admin::generate_failed;
 use super::enroll::{Addition, record_id};
+use super::{AdminError, EnrollError};
 use crate::account::{CredentialId, Label, Name, Origin, RecoverySet, ScratchCode};
 use crate::audit::{AuditSink, Event, Kind, Subject};
 use crate::clock::UnixTime;
@@ -111,19 +111,30 @@ pub fn import<S: Store>(
 }
 
 /// Whether [`import`] would do it, as things stand: changes nothing. Whether the scratch codes would become recovery codes.
+/// `store` is none where none is made yet, and `before` are the keys that the account would have by then.
 ///
 /// # Errors
 /// As [`import`].
 pub fn would_import<S: Store>(
-    store: &S,
+    store: Option<&S>,
     config: &Config,
     what: &Import<'_>,
+    before: &[&Secret],
     now: UnixTime,
 ) -> Result<bool, AdminError> {
-    let account = store.load(what.name)?.filter(|account| account.record.uid == what.uid);
-    what.begin(store, config, now, |addition| {
-        let record = account.as_ref().map(|account| &account.record);
-        record.map_or(Ok(()), |record| addition.check(store.key(), record))?;
-        Ok(!what.scratch.is_empty() && record.is_none_or(|record| record.recovery.is_none()))
-    })
+    let account = store.map(|store| store.load(what.name)).transpose()?.flatten();
+    let record = account.map(|account| account.record).filter(|record| record.uid == what.uid);
+    if let Some(store) = store {
+        what.begin(store, config, now, |addition| {
+            Ok(record.as_ref().map_or(Ok(()), |record| addition.check(store.key(), record))?)
+        })?;
+    }
+    let devices = record.as_ref().map_or(0, |record| record.credentials.len()) + before.len();
+    if devices >= usize::from(config.enroll.max_devices) {
+        return Err(EnrollError::TooManyDevices(devices).into());
+    }
+    if before.iter().any(|secret| secret.same_key(what.secret)) {
+        return Err(AdminError::GivenTwice);
+    }
+    Ok(!what.scratch.is_empty() && record.is_none_or(|record| record.recovery.is_none()))
 }

@@ -82,7 +82,13 @@ impl Google<'_> {
         let whose = if self.only_first { String::new() } else { format!("{}: ", account.name) };
         let foreign = parse_google(&source.bytes, SystemClock.now(), strength(self.how.weak))
             .map_err(|error| Failure::Refused(format!("{whose}{shown}, {error}{}", advice(&error.why))))?;
-        let device = Device { account, label: &self.label, foreign: &foreign, only_first: self.only_first };
+        let device = Device {
+            account,
+            label: &self.label,
+            foreign: &foreign,
+            only_first: self.only_first,
+            before: &[],
+        };
         self.importer.take_and_tell(&device)?;
         let left = if self.how.shred { Left::Nothing } else { Left::All };
         if self.how.shred {

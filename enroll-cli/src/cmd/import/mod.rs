@@ -12,7 +12,7 @@ use qrtotp_core::account::Label;
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{self, Imported};
 use qrtotp_core::import::{Foreign, Why};
-use qrtotp_core::otp::{Params, Strength};
+use qrtotp_core::otp::{Params, Secret, Strength};
 use qrtotp_core::store::FileStore;
 use qrtotp_face::Syslog;
 use source::Source;
@@ -36,6 +36,8 @@ struct Device<'a> {
     label: &'a Label,
     foreign: &'a Foreign,
     only_first: bool,
+    /// What a dry run has found before for the same account.
+    before: &'a [&'a Secret],
 }
 
 /// What became of a device.
@@ -68,7 +70,7 @@ impl<'a> Importer<'a> {
     }
 
     fn take(&mut self, device: &Device<'_>) -> Result<Outcome, Failure> {
-        let Device { account, label, foreign, only_first } = *device;
+        let Device { account, label, foreign, only_first, before } = *device;
         let what = flow::Import {
             name: &account.name,
             uid: account.uid,
@@ -86,11 +88,10 @@ impl<'a> Importer<'a> {
             self.store = Some(self.open()?);
         }
         let done = match self.store.as_ref().and_then(Option::as_ref) {
-            None => Ok(Outcome::Would(!foreign.scratch.is_empty())),
-            Some(store) if self.dry_run => flow::would_import(store, config, &what, now).map(Outcome::Would),
-            Some(store) => {
+            Some(store) if !self.dry_run => {
                 flow::import(store, config, &what, now, &subject, &mut self.log).map(Outcome::Imported)
             }
+            store => flow::would_import(store, config, &what, before, now).map(Outcome::Would),
         };
         done.map_err(|error| Failure::admin(&error, account.name.as_str()))
     }

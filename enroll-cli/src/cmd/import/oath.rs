@@ -5,10 +5,12 @@ use super::{Device, Importer, Left, advice, farewell, strength};
 use crate::cli;
 use crate::context::{Context, known_user};
 use crate::error::{Exit, Failure};
-use qrtotp_core::account::Label;
+use qrtotp_core::account::{Label, Name};
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::import::{OathLine, parse_oath};
+use qrtotp_core::otp::Secret;
 use qrtotp_core::text::clean;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -28,9 +30,9 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
     };
     let lines = parse_oath(&source.bytes, SystemClock.now(), strength(how.weak));
     let mut importer = Importer::new(context, how.dry_run);
-    let mut done = Vec::new();
+    let (mut done, mut found) = (Vec::new(), BTreeMap::new());
     for line in &lines {
-        match take(&mut importer, line) {
+        match take(&mut importer, line, &mut found) {
             Ok(()) => done.push(line.range.clone()),
             Err(failure @ Failure::Output(_)) => return Err(failure),
             Err(failure) => {
@@ -64,12 +66,21 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
     Ok(if refused == 0 { Exit::Done } else { Exit::Refused })
 }
 
-fn take(importer: &mut Importer<'_>, line: &OathLine) -> Result<(), Failure> {
+/// Takes one line. `found` are the keys of those before it.
+fn take<'a>(
+    importer: &mut Importer<'_>,
+    line: &'a OathLine,
+    found: &mut BTreeMap<Name, Vec<&'a Secret>>,
+) -> Result<(), Failure> {
     let foreign = line
         .found
         .as_ref()
         .map_err(|error| Failure::Refused(format!("{}{}", error.why, advice(&error.why))))?;
     let account = known_user(line.user.as_deref().unwrap_or_default())?;
     let label = Label::new("pam_oath");
-    importer.take_and_tell(&Device { account: &account, label: &label, foreign, only_first: false })
+    let before = found.entry(account.name.clone()).or_default();
+    let device = Device { account: &account, label: &label, foreign, only_first: false, before };
+    importer.take_and_tell(&device)?;
+    before.push(&foreign.secret);
+    Ok(())
 }

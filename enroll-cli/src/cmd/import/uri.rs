@@ -14,7 +14,8 @@ pub fn run(context: &Context, user: &str, label: Option<String>, weak: bool) -> 
     let KeyUri { secret, params, .. } = read(strength(weak))?;
     let foreign = Foreign { secret, params, used: None, drift: 0, window: None, scratch: Vec::new() };
     let label = Label::new(&label.unwrap_or_default());
-    let device = Device { account: &account, label: &label, foreign: &foreign, only_first: false };
+    let device =
+        Device { account: &account, label: &label, foreign: &foreign, only_first: false, before: &[] };
     if let Outcome::Imported(imported) = Importer::new(context, false).take(&device)? {
         let (name, id) = (&account.name, imported.credential);
         writeln!(

@@ -145,9 +145,27 @@ fn a_dry_run_tells_what_an_import_would_do_and_changes_nothing() {
     let mut w = World::new();
     let (secret, codes) = (Secret::generate().unwrap(), scratch());
     let what = Import { scratch: &codes, ..World::to_import(&secret) };
-    assert!(would_import(&w.store, &w.config, &what, START).unwrap());
+    let would = |w: &World, before: &[&Secret]| would_import(Some(&w.store), &w.config, &what, before, START);
+    assert!(would(&w, &[]).unwrap());
     assert_eq!(w.store.load(&World::name()).unwrap(), None);
     w.keep(&World::to_import(&secret)).unwrap();
-    let known = would_import(&w.store, &w.config, &what, START);
-    assert!(matches!(known, Err(AdminError::Enroll(EnrollError::Known(_)))));
+    assert!(matches!(would(&w, &[]), Err(AdminError::Enroll(EnrollError::Known(_)))));
+}
+
+#[test]
+fn a_dry_run_reckons_with_what_would_have_been_imported_before() {
+    let mut w = World::new();
+    let secrets: Vec<Secret> = (0..6).map(|_| Secret::generate().unwrap()).collect();
+    let all: Vec<&Secret> = secrets.iter().collect();
+    let what = World::to_import(all[5]);
+    let would = |store, before: &[&Secret]| would_import(store, &w.config, &what, before, START);
+    for store in [None, Some(&w.store)] {
+        assert!(matches!(would(store, &[all[5]]), Err(AdminError::GivenTwice)));
+        assert!(would(store, &all[..4]).is_ok());
+        let many = would(store, &all[..5]);
+        assert!(matches!(many, Err(AdminError::Enroll(EnrollError::TooManyDevices(5)))));
+    }
+    w.keep(&World::to_import(all[0])).unwrap();
+    let many = would_import(Some(&w.store), &w.config, &what, &all[1..5], START);
+    assert!(matches!(many, Err(AdminError::Enroll(EnrollError::TooManyDevices(5)))));
 }
