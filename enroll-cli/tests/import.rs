@@ -46,3 +46,26 @@ fn a_dry_run_refuses_the_lines_that_the_import_would_refuse() {
     assert!(done.code == Some(1) && counted(&done), "{done:?}");
     assert!(done.stderr.contains("line 2, nobody") && done.stderr.contains("line 6, nobody"), "{done:?}");
 }
+
+#[test]
+fn a_users_oath_of_thousands_is_read_and_a_file_that_can_not_be_one_is_not() {
+    let instance = Instance::new();
+    let many: String = (0..2000).map(|n| format!("HOTP/T30 gone{n} - {}\n", key(n))).collect();
+    assert!(many.len() > 64 * 1024);
+    let text = format!("{many}HOTP/T30 nobody - {}\n", key(9999));
+    let users = file(&instance, "users.oath", &text);
+    let done = oath(&instance, &users, &["--dry-run"]);
+    assert!(done.stdout.contains("1, refused: 2000"), "{:?}", done.stderr.lines().next());
+    let read = instance.run_with(&["import", "oath", "-", "--dry-run"], &text);
+    assert!(read.stdout.contains("1, refused: 2000"), "{:?}", read.stderr.lines().next());
+
+    let google = ["import", "google-authenticator", "nobody"];
+    let path = file(&instance, "google", &"A".repeat(64 * 1024 + 1));
+    let refused = instance.run(&[&google[..], &[&path]].concat());
+    assert!(refused.code == Some(1) && refused.stderr.contains("more than 64 KiB"), "{refused:?}");
+    let path = instance.path("huge");
+    fs::File::create(&path).unwrap().set_len(16 * 1024 * 1024 + 1).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let refused = oath(&instance, path.to_str().unwrap(), &[]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("more than 16384 KiB"), "{refused:?}");
+}

@@ -12,8 +12,10 @@ use crate::otp::{Base32Error, MAX_CLOCK_OFFSET, Params, ParamsError, Secret, Sec
 use crate::text::clock_offset;
 use thiserror::Error;
 
-/// Largest file that is read, in bytes: what google-authenticator's own module takes.
-pub const MAX_FILE: usize = 64 * 1024;
+/// Largest file of google-authenticator's that is read, in bytes: what its own module takes.
+pub const MAX_GOOGLE: usize = 64 * 1024;
+/// Largest users.oath, in bytes: some hundred thousand users.
+pub const MAX_OATH: usize = 16 * 1024 * 1024;
 
 /// One authenticator app of another system.
 #[derive(Debug)]

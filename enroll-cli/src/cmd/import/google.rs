@@ -9,7 +9,7 @@ use crate::error::{Exit, Failure};
 use nix::unistd::User;
 use qrtotp_core::account::Label;
 use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::import::{expand, parse_google};
+use qrtotp_core::import::{MAX_GOOGLE, expand, parse_google};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -55,7 +55,7 @@ impl Google<'_> {
                     "standard input can't be overwritten; give the file, or no --shred".into(),
                 ));
             }
-            return self.take(&account, &Source::standard_input()?);
+            return self.take(&account, &Source::standard_input(MAX_GOOGLE)?);
         }
         let user = person(&account)?;
         let path = match file {

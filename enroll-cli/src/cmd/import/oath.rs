@@ -7,7 +7,7 @@ use crate::context::{Context, known_user};
 use crate::error::{Exit, Failure};
 use qrtotp_core::account::{Label, Name};
 use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::import::{OathLine, parse_oath};
+use qrtotp_core::import::{MAX_OATH, OathLine, parse_oath};
 use qrtotp_core::otp::Secret;
 use qrtotp_core::text::clean;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
         return Err(Failure::Error("--shred needs a file, and --dry-run has no place beside it".into()));
     }
     let source = if standard_input {
-        Source::standard_input()?
+        Source::standard_input(MAX_OATH)?
     } else {
         let path = std::path::absolute(&args.file).map_err(|error| {
             Failure::Error(format!("{}: {error}; give another file", args.file.display()))

@@ -8,7 +8,7 @@ use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::{
     Gid, Uid, UnlinkatFlags, User, fsync, getegid, geteuid, getgroups, setegid, seteuid, setgroups, unlinkat,
 };
-use qrtotp_core::import::MAX_FILE;
+use qrtotp_core::import::{MAX_GOOGLE, MAX_OATH};
 use qrtotp_core::store::{Readers, TrustError, open_dir, open_file, read_all};
 use std::fs::File;
 use std::io::Read;
@@ -35,13 +35,14 @@ struct Place {
 }
 
 impl Source {
-    /// Standard input.
-    pub fn standard_input() -> Result<Self, Failure> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE + 1)); // never grows, so nothing is left behind
-        let read = std::io::stdin().take(MAX_FILE as u64 + 1).read_to_end(&mut bytes);
+    /// Standard input, of at most `limit` bytes.
+    pub fn standard_input(limit: usize) -> Result<Self, Failure> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1)); // never grows, so nothing is left behind
+        let read = std::io::stdin().take(limit as u64 + 1).read_to_end(&mut bytes);
         read.map_err(|error| Failure::Error(format!("standard input: {error}; give a file")))?;
-        if bytes.len() > MAX_FILE {
-            return Err(Failure::Refused("standard input: more than 64 KiB, so it is no such file".into()));
+        if bytes.len() > limit {
+            let problem = too_large(Path::new("standard input"), limit);
+            return Err(Failure::Refused(problem));
         }
         if !bytes.ends_with(b"\n") && !bytes.is_empty() {
             return Err(Failure::Refused(super::CUT_SHORT.into()));
@@ -53,9 +54,9 @@ impl Source {
         self.place.is_none()
     }
 
-    /// A file that root has named: it and every directory above it are root's.
+    /// A users.oath that root has named: it and every directory above it are root's.
     pub fn of_root(path: &Path) -> Result<Self, Failure> {
-        Self::open(path, None).map_err(|error| refused(&error, "root"))
+        Self::open(path, None, MAX_OATH).map_err(|error| refused(&error, None, MAX_OATH))
     }
 
     /// A file of `user`: in their home, or where root keeps such files. `None` if there is none.
@@ -64,17 +65,17 @@ impl Source {
             Ok(inside) => as_user(user, || {
                 // Links above the home are root's, and every directory is looked at below, whatever this says.
                 let home = user.dir.canonicalize().unwrap_or_else(|_| user.dir.clone());
-                Self::open(&home.join(inside), Some(user))
+                Self::open(&home.join(inside), Some(user), MAX_GOOGLE)
             })?,
-            Err(_) => match as_user(user, || Self::open(path, Some(user)))? {
-                Err(TrustError::Io { errno: Errno::EACCES, .. }) => Self::open(path, None),
+            Err(_) => match as_user(user, || Self::open(path, Some(user), MAX_GOOGLE))? {
+                Err(TrustError::Io { errno: Errno::EACCES, .. }) => Self::open(path, None, MAX_GOOGLE),
                 other => other,
             },
         };
         match opened {
             Ok(source) => Ok(Some(source)),
             Err(TrustError::Missing(_)) => Ok(None),
-            Err(error) => Err(refused(&error, &user.name)),
+            Err(error) => Err(refused(&error, Some(&user.name), MAX_GOOGLE)),
         }
     }
 
@@ -84,13 +85,13 @@ impl Source {
         Ok(own || (!path.starts_with(&user.dir) && path.symlink_metadata().is_ok()))
     }
 
-    fn open(path: &Path, user: Option<&User>) -> Result<Self, TrustError> {
+    fn open(path: &Path, user: Option<&User>, limit: usize) -> Result<Self, TrustError> {
         let form = || TrustError::Form(path.to_owned());
         let (parent, name) = (path.parent().ok_or_else(form)?, path.file_name().ok_or_else(form)?);
         let name = name.to_str().ok_or_else(form)?.to_owned();
         let dir = open_dir(parent)?;
         let file = open_file(&dir, &name, path, false, Readers::OwnerOnly)?;
-        let bytes = Zeroizing::new(read_all(&file, path, MAX_FILE)?);
+        let bytes = Zeroizing::new(read_all(&file, path, limit)?);
         Ok(Self { bytes, shown: path.to_owned(), place: Some(Place { dir, name, user: user.cloned() }) })
     }
 
@@ -142,24 +143,33 @@ impl Source {
     }
 }
 
-/// What is wrong with a file that `owner` may have.
-fn refused(error: &TrustError, owner: &str) -> Failure {
+/// What is wrong with a file that root, or `user`, may have.
+fn refused(error: &TrustError, user: Option<&str>, limit: usize) -> Failure {
+    let whose = user.map_or("root".into(), |user| format!("{user} or root"));
     match error {
         TrustError::Missing(path) => {
             Failure::Refused(format!("there is no {}; give the file", path.display()))
         }
-        TrustError::TooLarge(path) => {
-            Failure::Refused(format!("{} has more than 64 KiB, so it is no such file", path.display()))
-        }
+        TrustError::TooLarge(path) => Failure::Refused(too_large(path, limit)),
         TrustError::NoFile { path, what } => {
             Failure::Refused(format!("{} is {what}, not a file; give the file itself", path.display()))
+        }
+        TrustError::Io { path, errno: Errno::EACCES } if user.is_some() && geteuid().is_root() => {
+            let (path, user) = (path.display(), user.unwrap_or_default());
+            Failure::Refused(format!(
+                "{user} may not read {path}, and it is read as {user}; chown it to {user}"
+            ))
         }
         TrustError::Io { .. } => Failure::Error(format!("{error}; run it as root")),
         TrustError::Cut(_) => Failure::Error(format!("{error}; try again")),
         TrustError::Link(_) | TrustError::Untrusted { .. } | TrustError::Form(_) => {
-            Failure::Refused(format!("{error} (only files of {owner} or root are taken, through no link)"))
+            Failure::Refused(format!("{error} (only files of {whose} are taken, through no link)"))
         }
     }
+}
+
+fn too_large(path: &Path, limit: usize) -> String {
+    format!("{} has more than {} KiB, so it is no such file", path.display(), limit / 1024)
 }
 
 /// Does something as `user`. The real and saved ids stay root's, so that the user can neither signal nor trace us.
