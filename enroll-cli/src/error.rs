@@ -77,7 +77,9 @@ impl Failure {
                     .into()
             }
             EnrollError::NoAnswer => "start again".into(),
-            EnrollError::Known(_) => format!("`qrtotp status {user}` shows it; have another key made"),
+            EnrollError::Known(_) => format!(
+                "`qrtotp status {user}` shows it; if it was imported from here before, nothing is left to do, else have another key made"
+            ),
             EnrollError::Store(error) => store_step(error).into(),
             EnrollError::Seal(_) | EnrollError::Random(_) => "nothing was changed; try again".into(),
             EnrollError::TooManyDevices(_)
@@ -106,10 +108,10 @@ impl Failure {
             AdminError::Enroll(error) => return Self::enroll(error, user),
             AdminError::Store(error) => store_step(error),
             AdminError::Generate(_) => "nothing was changed; try again",
+            AdminError::HasDevices(_) => "if this is to be one more, import it by the account's name",
             AdminError::NotEnrolled(_)
             | AdminError::NoCredential(..)
             | AdminError::SeveralDevices(..)
-            | AdminError::HasDevices(_)
             | AdminError::GivenTwice
             | AdminError::NoToken(_)
             | AdminError::TokenLive(..)

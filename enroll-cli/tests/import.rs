@@ -69,3 +69,47 @@ fn a_users_oath_of_thousands_is_read_and_a_file_that_can_not_be_one_is_not() {
     let refused = oath(&instance, path.to_str().unwrap(), &[]);
     assert!(refused.code == Some(1) && refused.stderr.contains("more than 16384 KiB"), "{refused:?}");
 }
+
+#[test]
+fn what_was_refused_is_not_to_be_deleted_with_what_was_imported() {
+    let instance = Instance::new();
+    let good = format!("HOTP/T30 nobody - {}\n", key(1));
+    let users = file(&instance, "users.oath", &format!("{good}HOTP nobody - {}\n", key(2)));
+    let done = oath(&instance, &users, &[]);
+    assert!(done.stdout.contains("beside those that were refused"), "{done:?}");
+    assert!(done.stdout.contains("take the lines of the imported ones out"), "{done:?}");
+    let text = format!("HOTP/T30 bin - {}\nHOTP bin - {}\n", key(4), key(5));
+    let read = instance.run_with(&["import", "oath", "-"], &text);
+    assert!(read.stdout.contains("delete them there") && !read.stdout.contains("shred"), "{read:?}");
+
+    let again = oath(&instance, &users, &[]);
+    assert!(again.stderr.contains("if it was imported from here before, nothing is left to do"), "{again:?}");
+    let users = file(&instance, "users.oath", &format!("HOTP/T30 daemon - {}\n", key(3)));
+    let done = oath(&instance, &users, &[]).ok();
+    assert!(done.stdout.contains(&format!("then: shred -u {users}")), "{done:?}");
+}
+
+#[test]
+fn a_pattern_that_is_no_path_from_the_root_is_refused_and_not_taken_for_nobody_s() {
+    let instance = Instance::new();
+    for pattern in ["google", "", "./~/google", "$HOME/google"] {
+        for whose in ["nobody", "--all-homes"] {
+            let refused = instance.run(&["import", "google-authenticator", whose, "--path", pattern]);
+            assert!(
+                refused.code == Some(2) && refused.stderr.contains("give it from /, ~ or ${HOME}"),
+                "{refused:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_line_that_nobody_knows_is_refused_with_what_to_do() {
+    let instance = Instance::new();
+    for line in ["\" NEWER_OPTION 1", "1234567"] {
+        let text = format!("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\n\" TOTP_AUTH\n{line}\n");
+        let refused = instance.run_with(&["import", "google-authenticator", "nobody", "-"], &text);
+        assert!(refused.stderr.contains("standard input, line 3: "), "{refused:?}");
+        assert!(refused.stderr.contains("take it out"), "{refused:?}");
+    }
+}

@@ -63,7 +63,7 @@ fn who_used_google_authenticator_logs_in_with_the_next_code_and_the_scratch_code
 
     let said = google(&sandbox, &["alice"]).success().stdout;
     assert!(said.contains("4 scratch codes") && said.contains("26 bits"), "{said}");
-    assert!(said.contains("from 8 steps back to 8 ahead") && said.contains(FILE), "{said}");
+    assert!(said.contains("from 8 back to 8 ahead, in steps") && said.contains(FILE), "{said}");
     let event = sandbox.log.wait(&["event=credential_imported", "user=alice"]);
     assert!(event.contains("label=google-authenticator left=4"), "{event}");
 

@@ -92,7 +92,9 @@ fn scratch_code(line: &str) -> Result<ScratchCode, Why> {
     let code = Some(line)
         .filter(|_| digits && !line.starts_with('0'))
         .and_then(|line| ScratchCode::parse(line.as_bytes()));
-    code.ok_or(Why::Form("neither an option nor a scratch code of eight digits"))
+    code.ok_or(Why::Form(
+        "neither an option nor a scratch code of eight digits; if nothing depends on it, take it out",
+    ))
 }
 
 impl Options {
@@ -119,7 +121,11 @@ impl Options {
             // Our own throttle counts anew, and who logged in from where before is no affair of ours.
             "RATE_LIMIT" | "RESETTING_TIME_SKEW" => return Ok(()),
             last if last.strip_prefix("LAST").is_some_and(|n| n.parse::<u8>().is_ok()) => return Ok(()),
-            _ => return Err(Why::Form("an option that is not known")),
+            _ => {
+                return Err(Why::Form(
+                    "an option that is not known here; if nothing depends on it, take it out",
+                ));
+            }
         }
         if values.next().is_some() { Err(Why::Form("too many values")) } else { Ok(()) }
     }

@@ -20,10 +20,14 @@ pub fn run(context: &Context, args: cli::Google) -> Result<Exit, Failure> {
     if args.how.shred && args.how.dry_run {
         return Err(Failure::Error("--dry-run changes nothing, so --shred has no place beside it".into()));
     }
+    let pattern = args.path.unwrap_or_else(|| PATTERN.to_owned());
+    if !expand(&pattern, "user", "/home/user").is_absolute() {
+        return Err(Failure::Error("--path is no path from the root; give it from /, ~ or ${HOME}".into()));
+    }
     let label = args.label.as_deref().unwrap_or("google-authenticator");
     let mut import = Google {
         importer: Importer::new(context, args.how.dry_run),
-        pattern: args.path.unwrap_or_else(|| PATTERN.to_owned()),
+        pattern,
         label: Label::new(label),
         how: args.how,
         only_first: args.all_homes,

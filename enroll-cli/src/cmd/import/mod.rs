@@ -136,7 +136,7 @@ impl<'a> Importer<'a> {
             let here = self.context.config.verify.window();
             writeln!(
                 out,
-                "  Accepted there: codes from {back} steps back to {ahead} ahead. Here, for every account: {} back to {} \
+                "  Accepted there: codes from {back} back to {ahead} ahead, in steps. Here, for every account: {} back to {} \
                  ahead (verify.window_back, verify.window_ahead).",
                 here.back, here.ahead
             )?;
@@ -162,6 +162,8 @@ fn advice(why: &Why) -> &'static str {
 #[derive(Clone, Copy)]
 enum Left {
     All,
+    /// And in the same file what was refused.
+    AllAndRefused,
     /// Some of its lines were overwritten.
     Some,
     Nothing,
@@ -179,10 +181,15 @@ fn farewell(how: &How, source: &Source, module: &str, left: Left) -> Result<(), 
         Left::Some => {
             writeln!(out, "The imported keys in {path} were overwritten, the rest is as it was. {still}")?
         }
-        Left::All if source.is_standard_input() => writeln!(
+        Left::All | Left::AllAndRefused if source.is_standard_input() => writeln!(
             out,
             "The keys are still readable where they came from. Once logins work, take {module} out of /etc/pam.d, and delete \
              them there."
+        )?,
+        Left::AllAndRefused => writeln!(
+            out,
+            "The imported keys are still readable in {path}, beside those that were refused. Once logins work, take the lines of \
+             the imported ones out; once no line is needed, take {module} out of /etc/pam.d, then: shred -u {path}"
         )?,
         Left::All => writeln!(
             out,

@@ -54,7 +54,8 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
     )?;
     if !done.is_empty() {
         let left = match (how.shred, refused) {
-            (false, _) => Left::All,
+            (false, 0) => Left::All,
+            (false, _) => Left::AllAndRefused,
             (true, 0) => Left::Nothing,
             (true, _) => Left::Some,
         };
