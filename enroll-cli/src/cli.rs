@@ -1,17 +1,19 @@
 //! The one definition of commands and options. Help, man pages and completions all come from it.
 
 mod device;
+mod explain;
 mod import;
 
 pub use device::{Device, Rename, Revoke};
+pub use explain::explain;
 pub use import::{Google, How, Import, Oath};
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use qrtotp_core::policy::{DEFAULT_PATH, Span};
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
+
+/// Behind a command's own options stand those that all have.
+const LAST: usize = 900;
 
 /// Enrol, administer and diagnose one-time-code second factors
 ///
@@ -24,10 +26,10 @@ use std::process::ExitCode;
 #[command(name = "qrtotp", version)]
 pub struct Cli {
     /// The configuration; the sealing key lies beside it
-    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_PATH)]
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_PATH, display_order = LAST)]
     pub config: PathBuf,
     /// Have the broker that listens there do it. People who are not root use it anyhow, at /run/qrtotp/socket
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", display_order = LAST)]
     pub socket: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
@@ -140,8 +142,9 @@ pub struct Enroll {
     pub invert: bool,
     /// Save the QR code as a picture, too: a new file, .svg or .png, with mode 0600
     ///
-    /// It is never put over a file that is there, nor through a link, nor where others may write. Whoever has the file
-    /// can make the codes: prefer --ephemeral. If the enrolment fails, the file is deleted.
+    /// It is never put over a file that is there, nor through a link, nor where others could replace it. Whoever has the
+    /// file can make the codes: prefer --ephemeral. If the enrolment fails, the file is deleted. Its colours and logo are
+    /// those of [brand] in the configuration.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
     /// Delete the saved picture as soon as the first code was right or the dialogue ends
@@ -249,51 +252,6 @@ pub enum Config {
     /// Exit code 0: fine, perhaps with warnings. 1: something is dangerous or denies everybody. 2: the
     /// configuration can't be used.
     Check,
-}
-
-/// Prints help, version or what is wrong with the arguments. Never repeats an argument that is no option: it may be
-/// a code or a key in the wrong place.
-pub fn explain(error: &clap::Error) -> ExitCode {
-    let text = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let _ = write!(std::io::stdout(), "{error}");
-            return ExitCode::SUCCESS;
-        }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingRequiredArgument => {
-            error.to_string()
-        }
-        _ if may_repeat(error) => error.to_string(),
-        _ => "error: an argument is not understood (it is not repeated here, for it may be a secret).\n\
-              Codes and keys are read from standard input, never from the command line.\n\
-              For what can be given, try '--help'.\n"
-            .to_owned(),
-    };
-    let _ = write!(std::io::stderr(), "{text}");
-    ExitCode::from(2)
-}
-
-/// True if what the message quotes is one of our options, or an option by its form and without a value.
-fn may_repeat(error: &clap::Error) -> bool {
-    let harmless = |kind| match error.get(kind) {
-        None => true,
-        Some(ContextValue::String(text)) => text.starts_with("--") && text.len() < 24 && !text.contains('='),
-        Some(ContextValue::Strings(_) | ContextValue::None | ContextValue::Bool(_)) => true,
-        Some(_) => false,
-    };
-    let value =
-        matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(text)) if text.len() < 16);
-    match error.kind() {
-        ErrorKind::ArgumentConflict => true,
-        ErrorKind::UnknownArgument => harmless(ContextKind::InvalidArg),
-        // The values of our options are styles, shells, times and ids. A code has digits only.
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation => value && !is_code(error),
-        _ => false,
-    }
-}
-
-fn is_code(error: &clap::Error) -> bool {
-    let Some(ContextValue::String(text)) = error.get(ContextKind::InvalidValue) else { return true };
-    text.bytes().filter(u8::is_ascii_digit).count() >= 6
 }
 
 #[cfg(test)]

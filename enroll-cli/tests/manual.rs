@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 28] = [
     &[],
     &["enroll"],
     &["status"],
@@ -13,16 +13,27 @@ const COMMANDS: [&[&str]; 17] = [
     &["verify"],
     &["import"],
     &["import", "uri"],
+    &["import", "google-authenticator"],
+    &["import", "oath"],
+    &["recovery"],
     &["recovery", "regenerate"],
+    &["device"],
+    &["device", "list"],
+    &["device", "rename"],
+    &["device", "revoke"],
+    &["resync"],
     &["revoke"],
     &["unlock"],
+    &["token"],
     &["token", "issue"],
     &["token", "list"],
     &["token", "show"],
     &["token", "revoke"],
+    &["config"],
     &["config", "check"],
     &["doctor"],
     &["completions"],
+    &["man"],
 ];
 
 #[test]
@@ -31,6 +42,7 @@ fn every_command_has_help_and_a_man_page_that_names_every_option() {
     let dir = instance.path("man");
     std::fs::create_dir(&dir).unwrap();
     instance.run(&["man", dir.to_str().unwrap()]).ok();
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), COMMANDS.len(), "all are looked at");
     for command in COMMANDS {
         let help = instance.run(&[command, &["--help"]].concat()).ok().stdout;
         let page = format!("{}.1", [&["qrtotp"], command].concat().join("-"));
@@ -41,6 +53,10 @@ fn every_command_has_help_and_a_man_page_that_names_every_option() {
             .filter(|word| word.starts_with("--") && word.len() > 3)
             .collect();
         assert!(options.contains(&"--config"), "{command:?}: {help}");
+        let in_order =
+            help.lines().filter_map(|line| line.trim().strip_prefix("--")?.split_whitespace().next());
+        let in_order: Vec<&str> = in_order.collect();
+        assert!(in_order.ends_with(&["config", "socket"]), "{command:?}: {in_order:?}");
         for option in options {
             assert!(page.contains(option), "{command:?}: {option} is not in its man page");
         }

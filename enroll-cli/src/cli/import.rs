@@ -21,11 +21,13 @@ pub enum Import {
     /// Import ~/.google_authenticator with its scratch codes, used codes and clock skew
     ///
     /// A file in a home is opened as its owner, and through no link. Counter-based keys are refused, and clocks that are
-    /// more than ten minutes off.
+    /// more than ten minutes off. Says what changes for the owner, and what is to be deleted once logins work; --shred does
+    /// that at once.
     GoogleAuthenticator(Google),
     /// Import pam_oath's users.oath
     ///
-    /// Each line for itself: exit code 1 if any was refused. Counter-based keys and lines with a PIN are.
+    /// Each line for itself: exit code 1 if any was refused. Counter-based keys and lines with a PIN are. Says what is to be
+    /// deleted once logins work; --shred overwrites the lines that were imported at once.
     Oath(Oath),
 }
 

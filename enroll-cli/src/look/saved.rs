@@ -52,8 +52,8 @@ impl Saved {
             format!("The QR code is in {path}, too, until the first code was right or this dialogue ends.\n")
         } else {
             format!(
-                "The QR code is in {path}, too, and stays there. Warning: that file is a standing key. Whoever gets hold of \
-                 it or of a\nbackup can log in as {} with it until the device is revoked. Delete it as soon as it was \
+                "The QR code is in {path}, too, and stays there.\nWarning: that file is a standing key. Whoever gets hold of \
+                 it or of a backup can log in\nas {} with it until the device is revoked. Delete it as soon as it was \
                  scanned;\n--ephemeral does that by itself.\n",
                 offer.account
             )

@@ -1,0 +1,50 @@
+//! What is wrong with the arguments.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Prints help, version or what is wrong with the arguments. Never repeats an argument that is no option: it may be
+/// a code or a key in the wrong place.
+pub fn explain(error: &clap::Error) -> ExitCode {
+    let text = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = write!(std::io::stdout(), "{error}");
+            return ExitCode::SUCCESS;
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingRequiredArgument => {
+            error.to_string()
+        }
+        _ if may_repeat(error) => error.to_string(),
+        _ => "error: an argument is not understood (it is not repeated here, for it may be a secret).\n\
+              Codes and keys are read from standard input, never from the command line.\n\
+              For what can be given, try '--help'.\n"
+            .to_owned(),
+    };
+    let _ = write!(std::io::stderr(), "{text}");
+    ExitCode::from(2)
+}
+
+/// True if what the message quotes is one of our options, or an option by its form and without a value.
+fn may_repeat(error: &clap::Error) -> bool {
+    let harmless = |kind| match error.get(kind) {
+        None => true,
+        Some(ContextValue::String(text)) => text.starts_with("--") && text.len() < 24 && !text.contains('='),
+        Some(ContextValue::Strings(_) | ContextValue::None | ContextValue::Bool(_)) => true,
+        Some(_) => false,
+    };
+    let value =
+        matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(text)) if text.len() < 16);
+    match error.kind() {
+        ErrorKind::ArgumentConflict => true,
+        ErrorKind::UnknownArgument => harmless(ContextKind::InvalidArg),
+        // The values of our options are styles, shells, times and ids. A code has digits only.
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => value && !is_code(error),
+        _ => false,
+    }
+}
+
+fn is_code(error: &clap::Error) -> bool {
+    let Some(ContextValue::String(text)) = error.get(ContextKind::InvalidValue) else { return true };
+    text.bytes().filter(u8::is_ascii_digit).count() >= 6
+}
