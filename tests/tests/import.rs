@@ -142,15 +142,23 @@ fn what_is_no_plain_file_of_the_user_is_refused_and_nothing_waits_for_it() {
     sandbox.overwrite("/root/secret", &good);
     sandbox.run(&["chmod", "600", "/root/secret"]).success();
     for (what, script, why) in [
-        ("a pipe", format!("rm -f {FILE}; setpriv --reuid alice mkfifo -m 600 {FILE}"), "regular file"),
+        (
+            "a pipe",
+            format!("rm -f {FILE}; setpriv --reuid alice mkfifo -m 600 {FILE}"),
+            "is a FIFO, not a file",
+        ),
         ("a link to root's file", format!("rm -f {FILE}; ln -s /root/secret {FILE}"), "link"),
         (
             "a link to a good file",
             format!("rm -f {FILE}; cp /root/secret {home}/x; chown alice {home}/x; ln -s x {FILE}"),
             "link",
         ),
-        ("a directory", format!("rm -f {FILE}; mkdir {FILE}"), "regular file"),
-        ("somebody else's", format!("rmdir {FILE}; install -m 600 -o bobby /root/secret {FILE}"), ""),
+        ("a directory", format!("rm -f {FILE}; mkdir {FILE}"), "is a directory, not a file"),
+        (
+            "somebody else's",
+            format!("rmdir {FILE}; install -m 600 -o bobby /root/secret {FILE}"),
+            "chown it to alice",
+        ),
         (
             "one that others may read",
             format!("rm -f {FILE}; install -m 644 -o alice /root/secret {FILE}"),
