@@ -112,6 +112,12 @@ fn without_a_file_of_its_own_or_with_one_of_others_the_service_proves_nothing() 
     sandbox.run(&["chmod", "644", "/etc/pam.d/qrtotp"]).success();
     sandbox.run(&["chown", "mallory", "/etc/pam.d/qrtotp"]).success();
     refused("does not belong to root");
+    sandbox.run(&["chown", "root", "/etc/pam.d/qrtotp"]).success();
+    sandbox.pam("x", "auth required pam_unix.so nodelay\n");
+    sandbox.pam("qrtotp", "@include x\naccount required pam_unix.so\n");
+    sandbox.own("alice", &["enroll"]).expect("assword: ");
+    sandbox.run(&["chmod", "666", "/etc/pam.d/x"]).success();
+    refused("/etc/pam.d/x: is a file that others may write to");
     // libpam goes by `other` now, which would do.
     sandbox.run(&["mv", "/etc/pam.d/qrtotp", "/etc/pam.d/other"]).success();
     sandbox.run(&["chown", "root", "/etc/pam.d/other"]).success();
@@ -121,6 +127,7 @@ fn without_a_file_of_its_own_or_with_one_of_others_the_service_proves_nothing() 
 #[test]
 fn a_stack_that_forgets_a_wrong_password_proves_nothing_and_nobody_is_asked() {
     let (sandbox, _broker) = host();
+    sandbox.pam("x", "auth sufficient pam_unix.so nodelay\n");
     for (auth, detail) in [
         (
             "auth optional pam_unix.so nodelay\nauth required pam_permit.so\n",
@@ -135,6 +142,10 @@ fn a_stack_that_forgets_a_wrong_password_proves_nothing_and_nobody_is_asked() {
             "forget a wrong password",
         ),
         ("auth required pam_unix.so nodelay\nauth required pam_qrtotp.so nullok\n", "about to be enrolled"),
+        ("auth required pam_permit.so\nauth include x\n", "a wrong password could succeed"),
+        ("auth required pam_permit.so\n@include x\n", "a wrong password could succeed"),
+        ("auth required pam_permit.so\nauth substack x\n", "a wrong password could succeed"),
+        ("auth required pam_unix.so nodelay\n@include y\n", "/etc/pam.d/y does not exist"),
     ] {
         sandbox.pam("qrtotp", &format!("{auth}account required pam_permit.so\n"));
         let seen = sandbox.log.lines().len();

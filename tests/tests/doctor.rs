@@ -96,6 +96,27 @@ fn with_enrolment_at_login_the_shipped_stacks_are_fine_and_one_without_its_accou
 }
 
 #[test]
+fn an_included_file_that_forgets_a_wrong_password_is_named_for_logins_and_for_the_broker() {
+    let (sandbox, _) = host();
+    sandbox.configure("[defaults]\nfirst_login = \"enroll\"\n");
+    sandbox.pam("x", "auth required pam_permit.so\nauth sufficient pam_unix.so\n");
+    assert!(!doctor(&sandbox).exited(0).stdout.contains("wrong password"));
+    sandbox.pam("qrtotp", "auth include x\naccount required pam_unix.so\n");
+    shell(&sandbox, "sed -i 's/.*requisite *pam_unix.so/auth substack x/' /etc/pam.d/su");
+    let said = doctor(&sandbox).exited(1);
+    let broker = "nobody can enrol a first device through the broker by their password: /etc/pam.d/qrtotp: a wrong password could succeed";
+    assert!(has_line(&said, "WARN", "pam", broker), "{}", said.stdout);
+    let su = "who has no device is denied there: /etc/pam.d/su: line ";
+    assert!(has_line(&said, "FAIL", "pam", su), "{}", said.stdout);
+    assert!(said.stdout.contains("a wrong password could get this far"), "{}", said.stdout);
+    sandbox.pam("x", "auth required pam_unix.so\nauth required pam_qrtotp.so\n");
+    let said = doctor(&sandbox).exited(0);
+    let broker =
+        "/etc/pam.d/qrtotp: pam_qrtotp.so would ask for a code of the device that is about to be enrolled";
+    assert!(has_line(&said, "WARN", "pam", broker), "{}", said.stdout);
+}
+
+#[test]
 fn whatever_denies_a_right_code_is_found_and_named() {
     let (sandbox, phone) = host();
     let module = format!("{}/pam_qrtotp.so", sandbox.security_directory());

@@ -200,6 +200,44 @@ fn a_pam_file_that_others_could_have_written_lets_nobody_without_a_device_pass()
 }
 
 #[test]
+fn an_included_file_that_others_could_have_written_or_that_is_missing_lets_nobody_without_a_device_pass() {
+    let host = Host::new();
+    let text = host.0.read("/etc/pam.d/common-auth");
+    for place in ["/etc/pam.d/x", "/etc/company/x"] {
+        host.0.run(&["mkdir", "-p", "/etc/company"]).success();
+        host.0.overwrite(place, &text);
+        let include = if place.contains("company") { place } else { "x" };
+        host.0.pam("su", &good().replace("@include common-auth", &format!("auth substack {include}")));
+        host.enrols("the control", "alice");
+        for (what, break_it, mend) in [
+            ("writable by everybody", "chmod 666 X", "chmod 644 X"),
+            ("writable by its group", "chmod 664 X", "chmod 644 X"),
+            ("of another owner", "chown alice X", "chown root X"),
+            ("a link", "mv X X.real && ln -s X.real X", "mv X.real X"),
+            ("missing", "mv X X.away", "mv X.away X"),
+            ("too long", "cp X X.short && yes '# a comment' | head -n 2000 >>X", "mv X.short X"),
+            ("going on in the next line", "cp X X.short && echo '# \\\\' >>X", "mv X.short X"),
+            ("in a directory of another owner", "chown alice $(dirname X)", "chown root $(dirname X)"),
+        ] {
+            let shell = |script: &str| host.0.run(&["sh", "-c", &script.replace('X', place)]).success();
+            shell(break_it);
+            if what == "missing" {
+                // Nobody is asked for a password, and the auth part has failed.
+                let mut su = host.su("alice");
+                su.expect("code (Enter: none yet): ");
+                su.send("");
+                let shown = su.failure();
+                assert!(!shown.contains(INSIDE) && !shown.contains(CHOICES), "{what}: {shown}");
+            } else {
+                host.refuses(what, "alice", "enrollment_guard", &[place.rsplit_once('/').unwrap().0]);
+            }
+            shell(mend);
+        }
+        host.enrols("the control: mended", "alice");
+    }
+}
+
+#[test]
 fn lines_that_are_only_in_the_file_for_other_services_do_not_count() {
     let host = Host::new();
     let other = host.0.read("/etc/pam.d/other");

@@ -183,6 +183,78 @@ fn a_stack_that_swallows_a_wrong_password_enrols_nobody() {
 }
 
 #[test]
+fn an_included_file_that_swallows_a_wrong_password_enrols_nobody() {
+    let sandbox = host("su", "");
+    let (permit, ours) = ("auth required pam_permit.so\n", "auth required pam_qrtotp.so\n");
+    let unix = "auth sufficient pam_unix.so nodelay\n";
+    let aside = format!("{permit}{unix}");
+    let includes = ["auth include x\n", "@include x\n", "auth substack x\n", "auth include /etc/pam.d/x\n"];
+    let mut stacks = Vec::new();
+    for include in includes {
+        stacks.push((format!("{permit}{include}{ours}"), unix, ""));
+        stacks.push((format!("{include}{ours}"), aside.as_str(), ""));
+        stacks.push((format!("{permit}{include}{ours}"), "@include y\n", unix));
+        stacks.push((
+            format!("{permit}{include}"),
+            "@include y\n",
+            "auth optional pam_unix.so\nauth required pam_qrtotp.so\n",
+        ));
+        stacks.push((
+            format!("{permit}auth optional pam_unix.so\n{include}{ours}"),
+            "auth optional pam_env.so\n",
+            "",
+        ));
+    }
+    // The denial is led over, or ends only a substack in which it is not reached.
+    let anybody = "auth [success=1 default=ignore] pam_succeed_if.so uid >= 0 quiet\n";
+    stacks.push((
+        format!("{permit}{unix}{anybody}auth include x\n{ours}"),
+        "auth requisite pam_deny.so\n",
+        "",
+    ));
+    stacks.push((
+        format!("{permit}{unix}{anybody}auth substack x\n{ours}"),
+        "auth requisite pam_deny.so\n",
+        "",
+    ));
+    stacks.push((
+        format!("{permit}{unix}auth substack x\n{ours}"),
+        "auth sufficient pam_succeed_if.so uid >= 0 quiet\nauth requisite pam_deny.so\n",
+        "",
+    ));
+    for (auth, x, y) in stacks {
+        sandbox.pam("x", x);
+        sandbox.pam("y", y);
+        sandbox.enrolling("su", &auth);
+        let before = sandbox.store_content();
+        stays_outside(su(&sandbox), Some("not the password"), "");
+        assert_eq!(sandbox.store_content(), before, "{auth}, x: {x}, y: {y}");
+    }
+    // The control: with a denial behind the password's module, wherever, people enrol.
+    let deny = "auth requisite pam_deny.so\n";
+    let denying = format!("{unix}{deny}");
+    for (auth, x, y) in [
+        (format!("{permit}auth substack x\n{ours}"), denying.as_str(), ""),
+        (format!("{permit}auth substack x\n{ours}"), "@include y\n", denying.as_str()),
+        (
+            format!("auth [success=1 default=ignore] pam_unix.so nodelay\nauth include x\n{ours}"),
+            &format!("{deny}{permit}"),
+            "",
+        ),
+        (
+            format!("auth [success=1 default=ignore] pam_unix.so nodelay\nauth substack x\n{permit}{ours}"),
+            deny,
+            "",
+        ),
+    ] {
+        sandbox.pam("x", x);
+        sandbox.pam("y", y);
+        sandbox.enrolling("su", &auth);
+        su(&sandbox).at_the_picture();
+    }
+}
+
+#[test]
 fn sudo_without_its_account_part_is_stopped_by_the_session_part_and_enrols_when_it_is_back() {
     let sandbox = host("sudo", "@include common-auth\nauth required pam_qrtotp.so\n");
     let sudoers = sandbox.read("/etc/sudoers.d/tests");

@@ -47,7 +47,7 @@ pub const TARGETS: [Target; 10] = [
     target("frames", 1024),
     target("hot_state", 700),
     target("imports", 512),
-    target("pam_stack", 400),
+    target("pam_stack", 600),
     target("record", 2048),
     target("uri", 512),
 ];

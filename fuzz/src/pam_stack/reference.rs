@@ -1,8 +1,12 @@
-//! A PAM file as libpam takes it apart (words end at a blank, a tab or the line's end) and walks through it (pam_dispatch.c),
-//! written without a look at ours. Files that go on over lines, and controls that it does not know, are nothing for it.
+//! A PAM file as libpam takes it apart (words end at a blank, a tab or the line's end), puts it together with what it includes
+//! (pam_handlers.c) and walks through it (pam_dispatch.c), written without a look at ours. Files that go on over lines, and
+//! controls that it does not know, are nothing for it.
 
+use super::named;
 use std::collections::HashSet;
 
+/// So many files make a loop.
+const MOST: u32 = 100;
 const PASSWORD: [&str; 3] = ["pam_unix.so", "pam_sss.so", "pam_ldap.so"];
 
 pub(super) struct Entry {
@@ -27,11 +31,13 @@ pub(super) fn entries(text: &[u8]) -> Option<Vec<Entry>> {
         let mut words = words(line)?.into_iter();
         let Some(part) = words.next() else { continue };
         let bare = part.strip_prefix('-').unwrap_or(&part).to_ascii_lowercase();
-        let mut word = || if bare.starts_with('@') { Some(String::new()) } else { words.next() };
+        let control = if bare == "@include" { bare.clone() } else { words.next()? };
+        let module = words.next()?;
+        let module = module.strip_prefix('[').map_or(&*module, |word| word.trim_end_matches(']')).to_owned();
         let entry = Entry {
             may_be_missing: part.starts_with('-'),
-            control: word()?,
-            module: word()?,
+            control,
+            module,
             part: bare,
             arguments: words.collect(),
         };
@@ -100,6 +106,39 @@ impl Entry {
     }
 }
 
+/// One of a stack's handlers, as libpam has them in a list.
+pub(super) struct Handler {
+    /// How many substacks it is in.
+    level: u32,
+    /// `None`: where a substack begins.
+    entry: Option<Entry>,
+}
+
+/// The handlers of a service's auth part. `None` for what is not understood, or missing where libpam would not say so.
+pub(super) fn auth_part(text: &[u8], included: &[&[u8]]) -> Option<Vec<Handler>> {
+    let (mut handlers, mut left) = (Vec::new(), MOST);
+    load(text, included, 0, &mut left, &mut handlers)?;
+    Some(handlers)
+}
+
+/// All parts of a file are read, or its auth part; what is found of that is the same.
+fn load(text: &[u8], included: &[&[u8]], level: u32, left: &mut u32, to: &mut Vec<Handler>) -> Option<()> {
+    *left = left.checked_sub(1)?;
+    for entry in entries(text)?.into_iter().filter(|entry| entry.is_of("auth")) {
+        let control = entry.control.to_ascii_lowercase();
+        if !matches!(control.as_str(), "include" | "substack" | "@include") {
+            to.push(Handler { level, entry: Some(entry) });
+            continue;
+        }
+        let inside = level + u32::from(control == "substack");
+        if inside > level {
+            to.push(Handler { level, entry: None });
+        }
+        load(named(&entry.module, included)?, included, inside, left, to)?;
+    }
+    Some(())
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Result {
     Success,
@@ -128,14 +167,33 @@ struct Walk {
     failed: bool,
 }
 
+/// The index behind so many handlers of this one's level, a substack counting as one; `None` where there are not so many.
+fn jump(handlers: &[Handler], index: usize, over: usize) -> Option<usize> {
+    let level = handlers[index].level;
+    let mut at = index;
+    for _ in 0..over {
+        handlers.get(at + 1).filter(|next| next.level >= level)?;
+        at += 1;
+        while handlers.get(at + 1).is_some_and(|next| next.level > level) {
+            at += 1;
+        }
+    }
+    Some(at + 1)
+}
+
+/// The index behind the stack that this one is in.
+fn end(handlers: &[Handler], index: usize) -> usize {
+    let level = handlers[index].level;
+    let rest = handlers.iter().enumerate().skip(index + 1);
+    rest.skip_while(|(_, next)| next.level >= level).map(|(at, _)| at).next().unwrap_or(handlers.len())
+}
+
 /// Whether the auth part can succeed with us in it after a wrong password: its modules fail, we stand aside once one of them has
-/// been asked, pam_permit and pam_deny do what they are for, and all others whatever they like. Where the file does not say all, it is
-/// the admin's to know.
-pub(super) fn wrong_password_succeeds(entries: &[Entry]) -> bool {
-    let auth: Vec<&Entry> = entries.iter().filter(|entry| entry.is_of("auth")).collect();
+/// been asked, pam_permit and pam_deny do what they are for, and all others whatever they like.
+pub(super) fn wrong_password_succeeds(auth: &[Handler]) -> bool {
     let (mut walks, mut seen) = (vec![Walk::default()], HashSet::new());
     while let Some(walk) = walks.pop() {
-        let Some(entry) = auth.get(walk.index) else {
+        let Some(handler) = auth.get(walk.index) else {
             if walk.passed && walk.success && !walk.failed {
                 return true;
             }
@@ -144,6 +202,10 @@ pub(super) fn wrong_password_succeeds(entries: &[Entry]) -> bool {
         if !seen.insert(walk) {
             continue;
         }
+        let Some(entry) = &handler.entry else {
+            walks.push(Walk { index: walk.index + 1, ..walk });
+            continue;
+        };
         let results: &[Result] = match entry.module_name() {
             "pam_permit.so" => &[Result::Success],
             "pam_deny.so" => &[Result::Failure],
@@ -165,13 +227,14 @@ pub(super) fn wrong_password_succeeds(entries: &[Entry]) -> bool {
                 _ => {}
             }
             match action.as_str() {
-                "die" => continue,
-                "done" if !walk.failed => next.index = auth.len(),
+                "die" => continue, // whatever follows, it has failed
+                "done" if !walk.failed => next.index = end(auth, walk.index),
                 "ok" | "done" | "bad" | "ignore" => {}
+                // To what it was before the substack; that is no worse.
                 "reset" => (next.success, next.failed) = (false, false),
-                number => match number.parse::<usize>() {
-                    Ok(over) => next.index = next.index.saturating_add(over),
-                    Err(_) => continue,
+                number => match number.parse().ok().and_then(|over| jump(auth, walk.index, over)) {
+                    Some(index) => next.index = index,
+                    None => continue,
                 },
             }
             walks.push(next);

@@ -1,10 +1,13 @@
 //! Whether PAM_AUTHTOK is a sign of a right password. PAM sets it before the password's module has judged it, so a stack
 //! that forgets that module's failure would let anybody enrol. Every way through an auth part is followed on which it may
-//! still succeed; what is not understood is a refusal, and what an include does is the admin's to know.
+//! still succeed, into the files that it includes, too; what is not understood is a refusal.
 
 use super::control::{Action, Actions};
-use super::pam_file::{Entry, MODULE};
-use std::collections::BTreeSet;
+use super::pam_file::{Entry, Line, MODULE, read_line};
+
+/// How many files we follow from a service's own, each as often as it is included. libpam ends at so many inside each
+/// other, or at none.
+const MOST_INCLUDED: u8 = 32;
 
 /// What a module that takes a password is called; the usual ones.
 const PASSWORD_MODULES: [&str; 11] = [
@@ -60,7 +63,7 @@ const TAKE_NONE: [&str; 29] = [
 /// What is known of the password on one way through the stack.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Password {
-    /// No entry of this file took one.
+    /// No entry took one.
     Unasked,
     /// One took it, and did not find it right.
     Wrong,
@@ -69,43 +72,98 @@ enum Password {
 }
 
 /// A way through the entries so far, on which none of them made the stack fail.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Way {
     /// How many of the next entries it leads over.
     over: usize,
     password: Password,
 }
 
-/// All ways.
-pub(super) struct Ways {
-    ways: BTreeSet<Way>,
-    /// A file was included before.
-    included: bool,
+/// Gives the text of an included file, or why it can't be gone by.
+pub(super) type Files<'f> = dyn FnMut(&str) -> Result<Vec<u8>, String> + 'f;
+
+/// All ways through an auth part.
+pub(super) struct Ways<'f> {
+    files: &'f mut Files<'f>,
+    left: u8,
+    ways: Vec<Way>,
+    /// In a substack: those that ended it, and go on behind it.
+    ended: Option<Vec<Way>>,
     /// We came.
     ours: bool,
 }
 
-impl Ways {
-    /// At the beginning of an auth part.
-    pub fn new() -> Self {
+impl<'f> Ways<'f> {
+    /// At the beginning.
+    pub fn new(files: &'f mut Files<'f>) -> Self {
         let start = Way { over: 0, password: Password::Unasked };
-        Self { ways: [start].into(), included: false, ours: false }
+        Self { files, left: MOST_INCLUDED, ways: vec![start], ended: None, ours: false }
     }
 
-    /// Goes past one entry of the auth part.
+    /// We are asked in it, as far as it was read.
+    pub fn have_us(&self) -> bool {
+        self.ours
+    }
+
+    /// Goes through a service's file to its end.
     ///
     /// # Errors
-    /// It may let somebody with a wrong password come to us, or end the part well; or we can't tell.
-    pub fn pass(&mut self, entry: &Entry<'_>) -> Result<(), String> {
+    /// It may let somebody with a wrong password come to us, or end well; or we can't tell.
+    pub fn pass(&mut self, text: &[u8]) -> Result<(), String> {
+        self.lines(text)?;
+        if self.ways.iter().any(|way| way.password == Password::Wrong) {
+            return Err("a wrong password could succeed; make its module requisite".into());
+        }
+        Ok(())
+    }
+
+    fn lines(&mut self, text: &[u8]) -> Result<(), String> {
+        // What is not UTF-8 is not ASCII either, and refused where it matters.
+        for (number, raw) in (1..).zip(String::from_utf8_lossy(text).split('\n')) {
+            match read_line(raw).map_err(|problem| format!("line {number} {problem}"))? {
+                Line::Include(name) => self.include(name),
+                Line::Entry(entry) if entry.kind == "auth" => self.entry(&entry),
+                _ => Ok(()),
+            }
+            .map_err(|problem| format!("line {number}: {problem}"))?;
+        }
+        Ok(())
+    }
+
+    /// The lines of another file, as if they were here.
+    fn include(&mut self, name: &str) -> Result<(), String> {
+        self.left = self.left.checked_sub(1).ok_or("too many files are included, or one includes itself")?;
+        let text = (self.files)(name)?;
+        self.lines(&text).map_err(|problem| format!("{name}, {problem}"))
+    }
+
+    /// The same, but no way leads out of them before their end, and it counts as one entry for those that lead over it.
+    fn substack(&mut self, name: &str) -> Result<(), String> {
+        let (inside, over): (Vec<_>, Vec<_>) = self.ways.drain(..).partition(|way| way.over == 0);
+        self.ways = inside;
+        let outer = self.ended.replace(Vec::new());
+        self.include(name)?;
+        let ended = std::mem::replace(&mut self.ended, outer).unwrap_or_default();
+        // Those that would lead out of it fail there. To let them go on is no less strict.
+        for Way { password, .. } in std::mem::take(&mut self.ways).into_iter().chain(ended) {
+            add(&mut self.ways, 0, password);
+        }
+        for way in over {
+            add(&mut self.ways, way.over - 1, way.password);
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &Entry<'_>) -> Result<(), String> {
         match entry.control.to_ascii_lowercase().as_str() {
-            "include" => return self.include(),
-            "substack" => return self.substack(),
+            "include" => return self.include(entry.module),
+            "substack" => return self.substack(entry.module),
             _ => {}
         }
         let name = entry.module_name();
         if entry.is_ours() {
             self.ours = true;
-            if self.come_wrong() {
+            if self.ways.contains(&Way { over: 0, password: Password::Wrong }) {
                 return Err("a wrong password could get this far; make its module requisite".into());
             }
         } else if self.ours && name == "pam_permit.so" {
@@ -113,82 +171,60 @@ impl Ways {
         }
         let unclear = "its control is not understood, or makes PAM forget a wrong password";
         let actions = entry.actions().ok_or(unclear)?;
-        let mut next = BTreeSet::new();
-        for way in std::mem::take(&mut self.ways) {
+        let mut next = Vec::new();
+        for way in &self.ways {
             if way.over > 0 {
-                next.insert(Way { over: way.over - 1, ..way });
+                add(&mut next, way.over - 1, way.password);
                 continue;
             }
             if entry.optional_module {
-                next.insert(way); // it may be missing
+                add(&mut next, 0, way.password); // it may be missing
             }
-            for (action, password) in self.results(entry, &actions, way.password) {
-                match action {
-                    Action::GoesOn => next.insert(Way { over: 0, password }),
-                    Action::LeadsOver(over) => next.insert(Way { over, password }),
-                    Action::Done if password == Password::Wrong => {
+            for (action, password) in results(entry, &actions, way.password) {
+                match (action, &mut self.ended) {
+                    (Action::GoesOn, _) => add(&mut next, 0, password),
+                    (Action::LeadsOver(over), _) => add(&mut next, over, password),
+                    (Action::Done, Some(ended)) => add(ended, 0, password),
+                    (Action::Done, None) if password == Password::Wrong => {
                         return Err("it could end this part well after a wrong password".into());
                     }
-                    Action::Done | Action::Fails => false,
-                };
+                    (Action::Done, None) | (Action::Fails, _) => {}
+                }
             }
         }
         self.ways = next;
         Ok(())
     }
+}
 
-    /// What an entry may come to, and what is known of the password then.
-    fn results(&self, entry: &Entry<'_>, actions: &Actions, before: Password) -> Vec<(Action, Password)> {
-        let name = entry.module_name();
-        let known = entry.takes_a_password();
-        let may_take = known || !(self.included || entry.is_ours() || TAKE_NONE.contains(&name));
-        let wrong = if may_take { before.max(Password::Wrong) } else { before };
-        let forgiving = known && entry.arguments.iter().any(|argument| FORGIVING.contains(argument));
-        let as_failed = |list: &[Action]| list.iter().map(|action| (*action, wrong)).collect::<Vec<_>>();
-        let mut results = as_failed(&actions.failure);
-        if name == "pam_deny.so" {
-            return results;
-        }
-        let right = if known { Password::Right } else { before };
-        results.extend(actions.success.iter().map(|action| (*action, right)));
-        match (forgiving, known) {
-            (true, _) => results.extend(as_failed(&actions.ignore)),
-            (false, true) => {} // these always have an opinion
-            (false, false) => results.extend(actions.ignore.iter().map(|action| (*action, before))),
-        }
-        results
+/// They are few: all that differs is how far they lead.
+fn add(ways: &mut Vec<Way>, over: usize, password: Password) {
+    let way = Way { over, password };
+    if !ways.contains(&way) {
+        ways.push(way);
     }
+}
 
-    /// Goes past the lines of another file, which are not known. We may be among them.
-    ///
-    /// # Errors
-    /// As [`Ways::pass`].
-    pub fn include(&mut self) -> Result<(), String> {
-        if self.ways.iter().any(|way| way.over > 0) {
-            return Err("how far a line before it leads into what is included is not understood".into());
-        }
-        self.substack()
+/// What an entry may come to, and what is known of the password then.
+fn results(entry: &Entry<'_>, actions: &Actions, before: Password) -> Vec<(Action, Password)> {
+    let name = entry.module_name();
+    let known = entry.takes_a_password();
+    let may_take = known || !(entry.is_ours() || TAKE_NONE.contains(&name));
+    let wrong = if may_take { before.max(Password::Wrong) } else { before };
+    let forgiving = known && entry.arguments.iter().any(|argument| FORGIVING.contains(argument));
+    let as_failed = |list: &[Action]| list.iter().map(|action| (*action, wrong)).collect::<Vec<_>>();
+    let mut results = as_failed(&actions.failure);
+    if name == "pam_deny.so" {
+        return results;
     }
-
-    fn substack(&mut self) -> Result<(), String> {
-        self.included = true;
-        if self.come_wrong() {
-            return Err("a wrong password could get this far, and what is included is not known".into());
-        }
-        let past = |way: Way| Way { over: way.over.saturating_sub(1), ..way };
-        self.ways = self.ways.iter().copied().map(past).collect();
-        Ok(())
+    let right = if known { Password::Right } else { before };
+    results.extend(actions.success.iter().map(|action| (*action, right)));
+    match (forgiving, known) {
+        (true, _) => results.extend(as_failed(&actions.ignore)),
+        (false, true) => {} // these always have an opinion
+        (false, false) => results.extend(actions.ignore.iter().map(|action| (*action, before))),
     }
-
-    /// A wrong password could come to the next entry.
-    fn come_wrong(&self) -> bool {
-        self.ways.contains(&Way { over: 0, password: Password::Wrong })
-    }
-
-    /// At the end of the part: it could succeed after a wrong password.
-    pub fn may_end_wrong(&self) -> bool {
-        self.ways.iter().any(|way| way.password == Password::Wrong)
-    }
+    results
 }
 
 impl Entry<'_> {
@@ -196,3 +232,6 @@ impl Entry<'_> {
         PASSWORD_MODULES.contains(&self.module_name())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The file of a PAM service, and its lines as libpam reads them, as far as we understand them.
 
-use crate::store::{Readers, TrustError, TrustedFile, open_dir, open_file};
+use crate::store::{Readers, TrustError, TrustedFile, open_dir, open_file, read_all};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,10 @@ pub(super) const LIMIT: usize = 16 * 1024;
 /// directory before it, in which there is none.
 pub(super) fn find(
     service: &str,
+    directories: &[&str],
     mut without: impl FnMut(&Path, &OwnedFd),
 ) -> Result<(PathBuf, TrustedFile), TrustError> {
-    for directory in DIRECTORIES.map(Path::new) {
+    for directory in directories.iter().map(Path::new) {
         let path = directory.join(service);
         let dir = match open_dir(directory) {
             Err(TrustError::Missing(_)) => continue,
@@ -27,7 +28,24 @@ pub(super) fn find(
             other => return Ok((path, other?)),
         }
     }
-    Err(TrustError::Missing(Path::new(DIRECTORIES[0]).join(service)))
+    Err(TrustError::Missing(Path::new(directories[0]).join(service)))
+}
+
+/// The text of a file that another one includes, which nobody but root can have written; `opened` may look at it first. A
+/// name is looked for in the first directory only: Debian's libpam does not know the others then.
+pub(super) fn included(
+    name: &str,
+    directories: &[&str],
+    opened: impl FnOnce(&Path, &TrustedFile),
+) -> Result<Vec<u8>, TrustError> {
+    let path = Path::new(directories[0]).join(name);
+    let last = name.rsplit('/').next().unwrap_or_default();
+    // To libpam, `x/` and `x/.` are no file.
+    let directory = path.parent().filter(|_| path.file_name() == Some(last.as_ref()));
+    let dir = open_dir(directory.ok_or_else(|| TrustError::Form(path.clone()))?)?;
+    let file = open_file(&dir, last, &path, false, Readers::Anybody)?;
+    opened(&path, &file);
+    read_all(&file, &path, LIMIT)
 }
 
 /// Our module's file.
@@ -71,8 +89,8 @@ pub(super) fn read_line(line: &str) -> Result<Line<'_>, &'static str> {
     }
     let mut words = text.split_ascii_whitespace();
     let Some(first) = words.next() else { return Ok(Line::Empty) };
-    if first.starts_with('@') {
-        return Ok(Line::Include(words.next().unwrap_or_default()));
+    if first.eq_ignore_ascii_case("@include") {
+        return named(words.next()).map(Line::Include);
     }
     let bare = first.strip_prefix('-').unwrap_or(first);
     let kind = KINDS.into_iter().find(|kind| bare.eq_ignore_ascii_case(kind)).ok_or("is not understood")?;
@@ -82,9 +100,14 @@ pub(super) fn read_line(line: &str) -> Result<Line<'_>, &'static str> {
         None => rest.split_at(rest.find([' ', '\t']).ok_or("is not understood")?),
     };
     let mut words = rest.split_ascii_whitespace();
-    let module = words.next().ok_or("is not understood")?;
+    let module = named(words.next())?;
     let optional_module = first.starts_with('-');
     Ok(Line::Entry(Entry { kind, optional_module, control, module, arguments: words.collect() }))
+}
+
+/// A module or a file. What is in brackets would be another one without them.
+fn named(word: Option<&str>) -> Result<&str, &'static str> {
+    word.filter(|word| !word.starts_with('[')).ok_or("is not understood")
 }
 
 impl Entry<'_> {

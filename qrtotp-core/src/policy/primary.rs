@@ -1,8 +1,8 @@
 //! Whether the PAM service by which the broker checks the primary factor proves one. As at a login, what is not understood
-//! proves nothing, and what an include does is the admin's to know.
+//! proves nothing, included files are followed, and nobody but root can have written any of them.
 
-use super::evidence::Ways;
-use super::pam_file::{LIMIT, Line, MODULE, find, read_line};
+use super::evidence::{Files, Ways};
+use super::pam_file::{DIRECTORIES, LIMIT, MODULE, find, included};
 use crate::store::{TrustError, read_all};
 use std::path::PathBuf;
 use thiserror::Error;
@@ -28,34 +28,26 @@ pub enum ServiceError {
 /// # Errors
 /// It has none, or one by which a wrong password could succeed, or we can't tell.
 pub fn proves_primary_factor(service: &str) -> Result<(), ServiceError> {
-    let (path, file) = find(service, |_, _| {})?;
+    proved_in(service, &DIRECTORIES)
+}
+
+fn proved_in(service: &str, directories: &[&str]) -> Result<(), ServiceError> {
+    let (path, file) = find(service, directories, |_, _| {})?;
     let bytes = read_all(&file, &path, LIMIT)?;
-    check(&bytes).map_err(|problem| ServiceError::File { path, problem })
+    let mut files = |name: &str| included(name, directories, |_, _| {}).map_err(|error| error.to_string());
+    check(&bytes, &mut files).map_err(|problem| ServiceError::File { path, problem })
 }
 
 /// Pure part of [`proves_primary_factor`].
-fn check(bytes: &[u8]) -> Result<(), String> {
-    let mut ways = Ways::new();
-    for (number, raw) in (1..).zip(String::from_utf8_lossy(bytes).split('\n')) {
-        let entry = match read_line(raw) {
-            Ok(Line::Entry(entry)) if entry.kind == "auth" => entry,
-            Ok(Line::Include(_)) => {
-                ways.include().map_err(|problem| format!("line {number}: {problem}"))?;
-                continue;
-            }
-            Ok(_) => continue,
-            Err(problem) => return Err(format!("line {number} {problem}")),
-        };
-        if entry.is_ours() {
-            let problem = "would ask for a code of the device that is about to be enrolled; leave it out";
-            return Err(format!("line {number}: {MODULE} {problem}"));
-        }
-        ways.pass(&entry).map_err(|problem| format!("line {number}: {problem}"))?;
+fn check(bytes: &[u8], files: &mut Files<'_>) -> Result<(), String> {
+    let mut ways = Ways::new(files);
+    let passed = ways.pass(bytes);
+    if ways.have_us() {
+        return Err(format!(
+            "{MODULE} would ask for a code of the device that is about to be enrolled; leave it out"
+        ));
     }
-    if ways.may_end_wrong() {
-        return Err("a wrong password could succeed; make its module requisite".into());
-    }
-    Ok(())
+    passed
 }
 
 #[cfg(test)]
@@ -63,6 +55,18 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const COMMON_AUTH: &[u8] = b"auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\nauth required pam_permit.so\n";
+
+    fn verdict(stack: &str) -> Result<(), String> {
+        check(stack.as_bytes(), &mut |name| match name {
+            "common-auth" => Ok(COMMON_AUTH.to_vec()),
+            "profile" => Ok([COMMON_AUTH, b"auth required pam_qrtotp.so\n"].concat()),
+            "forgets" => Ok(b"auth sufficient pam_unix.so\n".to_vec()),
+            _ => Ok(Vec::new()),
+        })
+    }
 
     #[test]
     fn the_shipped_file_and_stacks_that_remember_a_wrong_password_prove_one() {
@@ -73,7 +77,7 @@ mod tests {
             "auth sufficient pam_unix.so\nauth sufficient pam_sss.so\nauth required pam_deny.so\n",
             "auth required pam_env.so\nauth optional pam_faildelay.so\nauth required pam_unix.so\n",
         ] {
-            assert_eq!(check(stack.as_bytes()), Ok(()), "{stack}");
+            assert_eq!(verdict(stack), Ok(()), "{stack}");
         }
     }
 
@@ -91,18 +95,46 @@ mod tests {
             "auth required pam_permit.so\nauth sufficient pam_unix.so\nauth [success=1 default=ignore] pam_env.so\nauth required pam_deny.so\n",
             "auth sufficient pam_unix.so\nauth sufficient pam_unix.so\nauth [default=1] pam_sss.so\nauth required pam_deny.so\n",
             "auth required pam_permit.so\nauth sufficient pam_unix.so\n@include x\n",
+            "auth required pam_permit.so\nauth include forgets\n",
+            "@include profile\n",
             "auth required pam_permit.so\nauth [success=ok default=ignore] pam_company.so\n",
             "auth \\\noptional pam_unix.so\n",
             "nonsense\n",
         ] {
-            assert!(check(stack.as_bytes()).is_err(), "{stack}");
+            assert!(verdict(stack).is_err(), "{stack}");
         }
+    }
+
+    #[test]
+    fn our_module_is_named_as_what_must_not_be_there() {
+        for stack in ["@include profile\n", "auth optional pam_unix.so\nauth required pam_qrtotp.so\n"] {
+            assert!(verdict(stack).unwrap_err().contains("about to be enrolled"), "{stack}");
+        }
+    }
+
+    #[test]
+    fn a_service_without_a_file_or_with_one_of_others_proves_nothing() {
+        assert!(matches!(
+            proves_primary_factor("no-service-of-that-name"),
+            Err(ServiceError::Trust(TrustError::Missing(_)))
+        ));
+        let root = tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o700)).tempdir().unwrap();
+        let directory = root.path().to_str().unwrap();
+        for (name, text) in [("qrtotp", "@include x\n"), ("x", "auth required pam_unix.so\n")] {
+            std::fs::write(root.path().join(name), text).unwrap();
+        }
+        assert!(proved_in("qrtotp", &["/nowhere", directory]).is_err(), "included files are the first one's");
+        assert!(proved_in("x", &["/nowhere", directory]).is_ok());
+        assert!(proved_in("qrtotp", &[directory]).is_ok());
+        std::fs::set_permissions(root.path().join("x"), PermissionsExt::from_mode(0o666)).unwrap();
+        let refused = proved_in("qrtotp", &[directory]).unwrap_err().to_string();
+        assert!(refused.contains("line 1: ") && refused.contains("/x: is a file that others"), "{refused}");
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = check(&bytes);
+            let _ = check(&bytes, &mut |_| Ok(bytes.clone()));
         }
     }
 }

@@ -5,7 +5,9 @@ use super::AS_ROOT;
 use super::files::{File, Files};
 use super::report::{About, Report, names};
 use qrtotp_core::flow::Args;
-use qrtotp_core::policy::{Config, FirstLogin, OurEntry, OurLine, Part, Shortcut, StackError, guard};
+use qrtotp_core::policy::{
+    Config, FirstLogin, OurEntry, OurLine, Part, Shortcut, StackError, guard, proves_primary_factor,
+};
 use std::ffi::CStr;
 use std::path::Path;
 
@@ -46,9 +48,11 @@ pub fn check(files: &Files, config_path: &Path, config: Option<&Config>, report:
             about.warn(&finding, advice);
         }
     }
-    if files.asks(BROKER).is_some() {
+    if files.all.contains_key(BROKER)
+        && let Err(error) = proves_primary_factor(BROKER)
+    {
         report.about("pam", BROKER).warn(
-            "it asks for a code, so nobody can enrol a first device through the broker by their password",
+            &format!("nobody can enrol a first device through the broker by their password: {error}"),
             "put `auth required pam_unix.so`, or what your hosts use, in place of its include; see conf/pam.d/qrtotp",
         );
     }
@@ -244,15 +248,10 @@ mod tests {
     #[test]
     fn an_include_asks_for_those_who_include_it() {
         let text = said(
-            &[
-                ("common-auth", OURS),
-                ("sshd", "@include common-auth\n"),
-                ("qrtotp", "@include common-auth\n"),
-            ],
+            &[("common-auth", OURS), ("sshd", "@include common-auth\n"), ("sudo", "@include common-auth\n")],
             "",
         );
-        assert!(text.contains("common-auth: asks for a code, in qrtotp, sshd"), "{text}");
-        assert!(text.contains("WARN  pam            qrtotp: it asks for a code"), "{text}");
+        assert!(text.contains("common-auth: asks for a code, in sshd, sudo"), "{text}");
     }
 
     #[test]
