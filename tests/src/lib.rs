@@ -14,6 +14,7 @@ pub mod deeds;
 pub mod enrol;
 pub mod faults;
 pub mod first_login;
+pub mod foreign;
 pub mod host;
 pub mod judge;
 pub mod log;

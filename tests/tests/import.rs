@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
-    Output, Phone, Sandbox,
+    Phone, Sandbox,
+    foreign::{TIME_BASED, devices, google, google_authenticator, import},
     host::{PAM_AUTH_ERR, PAM_SUCCESS, SERVICE},
 };
 
@@ -16,40 +17,12 @@ fn host() -> Sandbox {
     sandbox
 }
 
-/// What a person does on the other system: the phone and the scratch codes.
-fn google_authenticator(sandbox: &Sandbox, user: &str, arguments: &[&str]) -> (Phone, Vec<String>) {
-    let argv = [&["google-authenticator", "-C", "-f", "-q", "-u"], arguments].concat();
-    sandbox.run_as(user, &argv).success();
-    let text = sandbox.read(&format!("/home/{user}/.google_authenticator"));
-    let phone = Phone { period: 60, ..Phone::new(text.lines().next().unwrap()) };
-    let scratch: Vec<String> =
-        text.lines().skip(1).filter(|l| !l.starts_with('"')).map(str::to_owned).collect();
-    sandbox.keep_secret(&phone.key);
-    scratch.iter().for_each(|code| sandbox.keep_secret(code));
-    phone.settle(20);
-    (phone, scratch)
-}
-
-const TIME_BASED: [&str; 5] = ["-t", "-d", "-w17", "-S", "60"];
-
 /// A login at the other system's module.
 fn log_in_there(sandbox: &Sandbox, module: &str, user: &str, code: &str) -> i32 {
     sandbox.pam(SERVICE, &format!("auth required {module}\naccount required pam_permit.so\n"));
     let code = sandbox.answer(user, code);
     sandbox.stack("");
     code
-}
-
-fn import(sandbox: &Sandbox, arguments: &[&str]) -> Output {
-    sandbox.run(&[&["qrtotp", "import"], arguments].concat())
-}
-
-fn google(sandbox: &Sandbox, arguments: &[&str]) -> Output {
-    import(sandbox, &[&["google-authenticator"], arguments].concat())
-}
-
-fn devices(sandbox: &Sandbox, user: &str) -> usize {
-    sandbox.run(&["qrtotp", "status", user, "--json"]).success().stdout.matches("\"id\": \"c-").count()
 }
 
 #[test]
@@ -131,77 +104,6 @@ fn a_dry_run_changes_nothing_and_a_shredded_file_is_overwritten_and_gone() {
     let bytes = sandbox.read("/home/alice/second");
     assert!(bytes.len() == before.len() && bytes.bytes().all(|byte| byte == b'#'), "{bytes}");
     assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
-}
-
-#[test]
-fn what_is_no_plain_file_of_the_user_is_refused_and_nothing_waits_for_it() {
-    let sandbox = host();
-    sandbox.make_store();
-    let (_, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
-    let (good, home) = (sandbox.read(FILE), "/home/alice");
-    sandbox.overwrite("/root/secret", &good);
-    sandbox.run(&["chmod", "600", "/root/secret"]).success();
-    for (what, script, why) in [
-        (
-            "a pipe",
-            format!("rm -f {FILE}; setpriv --reuid alice mkfifo -m 600 {FILE}"),
-            "is a FIFO, not a file",
-        ),
-        ("a link to root's file", format!("rm -f {FILE}; ln -s /root/secret {FILE}"), "link"),
-        (
-            "a link to a good file",
-            format!("rm -f {FILE}; cp /root/secret {home}/x; chown alice {home}/x; ln -s x {FILE}"),
-            "link",
-        ),
-        ("a directory", format!("rm -f {FILE}; mkdir {FILE}"), "is a directory, not a file"),
-        (
-            "somebody else's",
-            format!("rmdir {FILE}; install -m 600 -o bobby /root/secret {FILE}"),
-            "chown it to alice",
-        ),
-        (
-            "one that others may read",
-            format!("rm -f {FILE}; install -m 644 -o alice /root/secret {FILE}"),
-            "read by others",
-        ),
-        (
-            "too large",
-            format!(
-                "rm -f {FILE}; head -c 65537 /dev/zero | tr '\\0' '\\n' >{FILE}; chmod 600 {FILE}; chown alice {FILE}"
-            ),
-            "64 KiB",
-        ),
-        (
-            "in a home that others may write to",
-            format!("install -m 600 -o alice /root/secret {FILE}; chmod 777 {home}"),
-            "others may write",
-        ),
-    ] {
-        sandbox.run(&["sh", "-c", &script]).success();
-        let refused = google(&sandbox, &["alice"]);
-        assert!(
-            matches!(refused.status.code(), Some(1 | 2)) && refused.stderr.contains(why),
-            "{what}: {refused:?}"
-        );
-        assert_eq!(devices(&sandbox, "alice"), 0, "{what}");
-    }
-    sandbox.run(&["chmod", "700", home]).success();
-    google(&sandbox, &["alice"]).success();
-}
-
-#[test]
-fn no_component_below_the_home_may_be_a_link() {
-    let sandbox = host();
-    let (_, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
-    let script = format!(
-        "mkdir -p /home/alice/real && mv {FILE} /home/alice/real/ga && ln -s real /home/alice/link && chown -h alice: /home/alice/*"
-    );
-    sandbox.run(&["sh", "-c", &script]).success();
-    let refused = google(&sandbox, &["alice", "--path", "~/link/ga"]).exited(1);
-    assert!(refused.stderr.contains("/home/alice/link is a symbolic link"), "{refused:?}");
-    let refused = google(&sandbox, &["alice", "--path", "~/real/../real/ga"]).exited(1);
-    assert!(refused.stderr.contains("plain absolute path"), "{refused:?}");
-    google(&sandbox, &["alice", "--path", "${HOME}/real/ga"]).success();
 }
 
 #[test]

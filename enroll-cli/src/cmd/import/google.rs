@@ -1,6 +1,6 @@
 //! `qrtotp import google-authenticator`: for one user, or for everybody who has such a file.
 
-use super::source::Source;
+use super::source::{Source, shown};
 use super::{Device, Importer, Left, advice, farewell, strength};
 use crate::cli;
 use crate::cmd::token::whom;
@@ -68,7 +68,7 @@ impl Google<'_> {
             None => self.path_for(&user)?,
         };
         let source = Source::of_user(&path, &user)?.ok_or_else(|| {
-            Failure::Refused(format!("{} has no {}; give the file", account.name, path.display()))
+            Failure::Refused(format!("{} has no {}; give the file", account.name, shown(&path)))
         })?;
         self.take(&account, &source)
     }
@@ -81,7 +81,7 @@ impl Google<'_> {
     }
 
     fn take(&mut self, account: &Account, source: &Source) -> Result<(), Failure> {
-        let shown = source.shown.display();
+        let shown = &source.shown;
         // Of all homes, every refusal is named anyhow.
         let whose = if self.only_first { String::new() } else { format!("{}: ", account.name) };
         let foreign = parse_google(&source.bytes, SystemClock.now(), strength(self.how.weak))

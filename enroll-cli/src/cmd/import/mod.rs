@@ -171,7 +171,7 @@ enum Left {
 
 /// What is to be done with a file whose keys are here now.
 fn farewell(how: &How, source: &Source, module: &str, left: Left) -> Result<(), Failure> {
-    let path = source.shown.display();
+    let path = &source.shown;
     let out = &mut std::io::stdout();
     let still =
         "On flash, on copy-on-write filesystems, in snapshots and in backups they may be there still.";
@@ -193,7 +193,8 @@ fn farewell(how: &How, source: &Source, module: &str, left: Left) -> Result<(), 
         )?,
         Left::All => writeln!(
             out,
-            "The keys are still readable in {path}. Once logins work, take {module} out of /etc/pam.d, then: shred -u {path}"
+            "The keys are still readable in {path}. Once logins work, take {module} out of /etc/pam.d, {}",
+            source.deletion()
         )?,
     }
     Ok(())

@@ -10,19 +10,23 @@ use nix::unistd::{
 };
 use qrtotp_core::import::{MAX_GOOGLE, MAX_OATH};
 use qrtotp_core::store::{Readers, TrustError, open_dir, open_file, read_all};
+use qrtotp_core::text::clean;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use zeroize::Zeroizing;
+
+/// Most characters of a path or of a sentence with one.
+const LONGEST_PATH: usize = 4096;
 
 /// What was read, and where it can be overwritten.
 pub struct Source {
     pub bytes: Zeroizing<Vec<u8>>,
     /// Its path, for people.
-    pub shown: PathBuf,
+    pub shown: String,
     place: Option<Place>,
 }
 
@@ -54,6 +58,17 @@ impl Source {
         self.place.is_none()
     }
 
+    /// How it is deleted later. Never by root where a user could put a link by then.
+    pub fn deletion(&self) -> String {
+        match self.place.as_ref().and_then(|place| place.user.as_ref()).filter(|user| user.uid != geteuid()) {
+            Some(user) => {
+                let name = clean(&user.name, 64);
+                format!("have {name} delete the file: root would be led wherever a link there points by then")
+            }
+            None => format!("then: shred -u {}", word(&self.shown)),
+        }
+    }
+
     /// A users.oath that root has named: it and every directory above it are root's.
     pub fn of_root(path: &Path) -> Result<Self, Failure> {
         Self::open(path, None, MAX_OATH).map_err(|error| refused(&error, None, MAX_OATH))
@@ -75,7 +90,7 @@ impl Source {
         match opened {
             Ok(source) => Ok(Some(source)),
             Err(TrustError::Missing(_)) => Ok(None),
-            Err(error) => Err(refused(&error, Some(&user.name), MAX_GOOGLE)),
+            Err(error) => Err(refused(&error, Some(user), MAX_GOOGLE)),
         }
     }
 
@@ -92,15 +107,16 @@ impl Source {
         let dir = open_dir(parent)?;
         let file = open_file(&dir, &name, path, false, Readers::OwnerOnly)?;
         let bytes = Zeroizing::new(read_all(&file, path, limit)?);
-        Ok(Self { bytes, shown: path.to_owned(), place: Some(Place { dir, name, user: user.cloned() }) })
+        Ok(Self { bytes, shown: shown(path), place: Some(Place { dir, name, user: user.cloned() }) })
     }
 
     /// Overwrites what was imported: those `parts`, or without any the whole file, which is deleted then.
     pub fn shred(&self, parts: Option<&[Range<usize>]>) -> Result<(), Failure> {
         let failed = |error: std::io::Error| {
-            let shown = self.shown.display();
+            let Self { shown, .. } = self;
             Failure::Error(format!(
-                "everything was imported, but {shown} is not overwritten: {error}; delete it yourself"
+                "everything was imported, but {shown} is not overwritten and deleted: {error}; {}",
+                self.deletion()
             ))
         };
         let Some(place) = &self.place else { return Ok(()) };
@@ -143,28 +159,46 @@ impl Source {
     }
 }
 
-/// What is wrong with a file that root, or `user`, may have.
-fn refused(error: &TrustError, user: Option<&str>, limit: usize) -> Failure {
-    let whose = user.map_or("root".into(), |user| format!("{user} or root"));
+/// A path as it is shown: directories in it may have names that a user chose.
+pub fn shown(path: &Path) -> String {
+    clean(&path.display().to_string(), LONGEST_PATH)
+}
+
+/// `text` as one word of a shell.
+fn word(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@,:".contains(&byte);
+    if text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// What is wrong with a file that `user`, or without one root, may have. No advice to root about what is a user's: what is
+/// done by path later goes wherever a link points by then.
+fn refused(error: &TrustError, user: Option<&User>, limit: usize) -> Failure {
+    let owner = user.map_or("root", |user| &user.name);
+    let whose = user.map_or("root".to_owned(), |user| format!("{} or root", user.name));
+    let only = format!("only files of {whose} are taken, through no link");
+    let text = match (error, user) {
+        (TrustError::Missing(path), _) => format!("there is no {}; give the file", path.display()),
+        (TrustError::TooLarge(path), _) => too_large(path, limit),
+        (TrustError::NoFile { path, what }, _) => {
+            format!("{} is {what}, not a file; give the file itself", path.display())
+        }
+        (TrustError::Cut(_), _) => format!("{error}; try again"),
+        (TrustError::Io { errno: Errno::EACCES, path }, Some(_)) if geteuid().is_root() => {
+            format!("{}: {owner} may not read it, and it is read as {owner}; {only}", path.display())
+        }
+        (TrustError::Io { .. }, _) => format!("{error}; run it as root"),
+        (TrustError::Untrusted { path, why }, Some(_)) => {
+            let why = why.split(';').next().unwrap_or_default();
+            format!("{}: {why} ({only}); put that right as {owner}", path.display())
+        }
+        (TrustError::Link(_) | TrustError::Untrusted { .. } | TrustError::Form(_), _) => {
+            format!("{error} ({only})")
+        }
+    };
+    let text = clean(&text, LONGEST_PATH);
     match error {
-        TrustError::Missing(path) => {
-            Failure::Refused(format!("there is no {}; give the file", path.display()))
-        }
-        TrustError::TooLarge(path) => Failure::Refused(too_large(path, limit)),
-        TrustError::NoFile { path, what } => {
-            Failure::Refused(format!("{} is {what}, not a file; give the file itself", path.display()))
-        }
-        TrustError::Io { path, errno: Errno::EACCES } if user.is_some() && geteuid().is_root() => {
-            let (path, user) = (path.display(), user.unwrap_or_default());
-            Failure::Refused(format!(
-                "{user} may not read {path}, and it is read as {user}; chown it to {user}"
-            ))
-        }
-        TrustError::Io { .. } => Failure::Error(format!("{error}; run it as root")),
-        TrustError::Cut(_) => Failure::Error(format!("{error}; try again")),
-        TrustError::Link(_) | TrustError::Untrusted { .. } | TrustError::Form(_) => {
-            Failure::Refused(format!("{error} (only files of {whose} are taken, through no link)"))
-        }
+        TrustError::Io { .. } | TrustError::Cut(_) => Failure::Error(text),
+        _ => Failure::Refused(text),
     }
 }
 

@@ -1,0 +1,35 @@
+//! Files of google-authenticator, and their import.
+
+use crate::{Output, Phone, Sandbox};
+
+/// Arguments for a time-based key, its codes used once, that changes each minute.
+pub const TIME_BASED: [&str; 5] = ["-t", "-d", "-w17", "-S", "60"];
+
+/// What a person does on the other system: the phone and the scratch codes.
+pub fn google_authenticator(sandbox: &Sandbox, user: &str, arguments: &[&str]) -> (Phone, Vec<String>) {
+    let argv = [&["google-authenticator", "-C", "-f", "-q", "-u"], arguments].concat();
+    sandbox.run_as(user, &argv).success();
+    let text = sandbox.read(&format!("/home/{user}/.google_authenticator"));
+    let phone = Phone { period: 60, ..Phone::new(text.lines().next().unwrap()) };
+    let scratch: Vec<String> =
+        text.lines().skip(1).filter(|l| !l.starts_with('"')).map(str::to_owned).collect();
+    sandbox.keep_secret(&phone.key);
+    scratch.iter().for_each(|code| sandbox.keep_secret(code));
+    phone.settle(20);
+    (phone, scratch)
+}
+
+#[must_use]
+pub fn import(sandbox: &Sandbox, arguments: &[&str]) -> Output {
+    sandbox.run(&[&["qrtotp", "import"], arguments].concat())
+}
+
+#[must_use]
+pub fn google(sandbox: &Sandbox, arguments: &[&str]) -> Output {
+    import(sandbox, &[&["google-authenticator"], arguments].concat())
+}
+
+#[must_use]
+pub fn devices(sandbox: &Sandbox, user: &str) -> usize {
+    sandbox.run(&["qrtotp", "status", user, "--json"]).success().stdout.matches("\"id\": \"c-").count()
+}

@@ -1,0 +1,142 @@
+//! Imports from homes whose owners want more than an import: root follows no link of theirs, is led by none later, and
+//! shows no name that they chose as it is.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use qrtotp_tests::{
+    Sandbox,
+    foreign::{TIME_BASED, devices, google, google_authenticator, import},
+};
+
+const FILE: &str = "/home/alice/.google_authenticator";
+
+fn host() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.add_user("bobby");
+    sandbox.stack("");
+    sandbox
+}
+
+#[test]
+fn what_is_no_plain_file_of_the_user_is_refused_and_nothing_waits_for_it() {
+    let sandbox = host();
+    sandbox.make_store();
+    let (_, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
+    let (good, home) = (sandbox.read(FILE), "/home/alice");
+    sandbox.overwrite("/root/secret", &good);
+    sandbox.run(&["chmod", "600", "/root/secret"]).success();
+    for (what, script, why) in [
+        ("a pipe", format!("rm -f {FILE}; setpriv --reuid alice mkfifo -m 600 {FILE}"), "is a FIFO, not a file"),
+        ("a link to root's file", format!("rm -f {FILE}; ln -s /root/secret {FILE}"), "link"),
+        (
+            "a link to a good file",
+            format!("rm -f {FILE}; cp /root/secret {home}/x; chown alice {home}/x; ln -s x {FILE}"),
+            "link",
+        ),
+        ("a directory", format!("rm -f {FILE}; mkdir {FILE}"), "is a directory, not a file"),
+        ("somebody else's", format!("rmdir {FILE}; install -m 600 -o bobby /root/secret {FILE}"), ""),
+        (
+            "one that others may read",
+            format!("rm -f {FILE}; install -m 644 -o alice /root/secret {FILE}"),
+            "read by others",
+        ),
+        (
+            "too large",
+            format!(
+                "rm -f {FILE}; head -c 65537 /dev/zero | tr '\\0' '\\n' >{FILE}; chmod 600 {FILE}; chown alice {FILE}"
+            ),
+            "64 KiB",
+        ),
+        (
+            "in a home that others may write to",
+            format!("install -m 600 -o alice /root/secret {FILE}; chmod 777 {home}"),
+            "others may write",
+        ),
+    ] {
+        sandbox.run(&["sh", "-c", &script]).success();
+        let refused = google(&sandbox, &["alice"]);
+        assert!(
+            matches!(refused.status.code(), Some(1 | 2)) && refused.stderr.contains(why),
+            "{what}: {refused:?}"
+        );
+        assert_eq!(devices(&sandbox, "alice"), 0, "{what}");
+    }
+    sandbox.run(&["chmod", "700", home]).success();
+    google(&sandbox, &["alice"]).success();
+}
+
+#[test]
+fn no_component_below_the_home_may_be_a_link() {
+    let sandbox = host();
+    let (_, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
+    let script = format!(
+        "mkdir -p /home/alice/real && mv {FILE} /home/alice/real/ga && ln -s real /home/alice/link && chown -h alice: /home/alice/*"
+    );
+    sandbox.run(&["sh", "-c", &script]).success();
+    let refused = google(&sandbox, &["alice", "--path", "~/link/ga"]).exited(1);
+    assert!(refused.stderr.contains("/home/alice/link is a symbolic link"), "{refused:?}");
+    let refused = google(&sandbox, &["alice", "--path", "~/real/../real/ga"]).exited(1);
+    assert!(refused.stderr.contains("plain absolute path"), "{refused:?}");
+    google(&sandbox, &["alice", "--path", "${HOME}/real/ga"]).success();
+}
+
+/// What `qrtotp import` says is left to do, where that is a command.
+fn command_in(said: &str) -> Option<&str> {
+    said.lines().find_map(|line| line.strip_prefix("The keys are still readable")?.split("then: ").nth(1))
+}
+
+#[test]
+fn root_is_told_no_command_that_a_link_in_a_home_could_lead_elsewhere() {
+    let sandbox = host();
+    google_authenticator(&sandbox, "alice", &TIME_BASED);
+    let said = google(&sandbox, &["alice"]).success().stdout;
+    // Whoever does as they are told does it later, when alice has had the time to put a link there.
+    sandbox.overwrite("/etc/precious", "precious");
+    sandbox.run(&["ln", "-sf", "/etc/precious", FILE]).success();
+    if let Some(command) = command_in(&said) {
+        sandbox.run(&["sh", "-c", command]);
+    }
+    assert_eq!(sandbox.read("/etc/precious"), "precious", "{said}");
+    assert!(said.contains("have alice delete the file"), "{said}");
+
+    let refused = google(&sandbox, &["alice"]).exited(1).stderr;
+    assert!(!refused.contains("chmod") && !refused.contains("chown"), "{refused}");
+    sandbox.run(&["chmod", "770", "/home/alice"]).success();
+    let refused = google(&sandbox, &["alice"]).exited(1).stderr;
+    assert!(refused.contains("others may write") && !refused.contains("chmod"), "{refused}");
+}
+
+#[test]
+fn what_is_roots_alone_is_deleted_by_the_command_that_is_told_whatever_its_name() {
+    let sandbox = host();
+    google_authenticator(&sandbox, "alice", &TIME_BASED);
+    let file = "/root/it's; touch x.ga";
+    sandbox.run(&["mv", FILE, file]).success();
+    sandbox.run(&["chown", "root:", file]).success();
+    let said = google(&sandbox, &["alice", file]).success().stdout;
+    sandbox.run(&["sh", "-c", command_in(&said).expect("a command")]).success();
+    assert!(!sandbox.exists(file), "{said}");
+}
+
+#[test]
+fn names_that_users_gave_to_directories_move_no_cursor_and_forge_no_line() {
+    let sandbox = host();
+    google_authenticator(&sandbox, "alice", &TIME_BASED);
+    let dir = "/home/alice/x\u{1b}[31m\nbobby: imported as c-FORGED";
+    let file = format!("{dir}/ga");
+    sandbox.run(&["install", "-d", "-m", "700", "-o", "alice", "-g", "alice", dir]).success();
+    let missing = google(&sandbox, &["alice", &file]).exited(1);
+    sandbox.run(&["mv", FILE, &file]).success();
+    sandbox.run(&["chmod", "644", &file]).success();
+    let open = google(&sandbox, &["alice", &file]).exited(1);
+    sandbox.run(&["chmod", "600", &file]).success();
+    let foreign = google(&sandbox, &["bobby", &file]);
+    let oath = import(&sandbox, &["oath", &file]);
+    let good = google(&sandbox, &["alice", &file]).success();
+    sandbox.append(&file, "x\n");
+    let bad = google(&sandbox, &["alice", &file]).exited(1);
+    for said in [missing, open, foreign, oath, good, bad] {
+        let text = format!("{}{}", said.stdout, said.stderr);
+        assert!(!text.contains('\u{1b}') && !text.contains("\nbobby: imported"), "{text:?}");
+    }
+}
