@@ -38,7 +38,7 @@ pub struct Google {
     pub user: Option<String>,
     /// The file, if it is not the user's ~/.google_authenticator; - is standard input
     pub file: Option<PathBuf>,
-    /// For everybody who has such a file and no device here, now or before
+    /// For everybody who has such a file and here no device, now or before, and no enrolment token
     #[arg(long, conflicts_with_all = ["user", "file"])]
     pub all_homes: bool,
     /// Where the files are, as the module's secret= says it; ~, ${HOME} and %h are the home, ${USER} and %u the name

@@ -27,7 +27,7 @@ pub struct Import<'a> {
     pub used: Option<Step>,
     /// Steps by which its clock is ahead of ours.
     pub drift: i32,
-    /// Refuse it where the account has devices, or had some.
+    /// Refuse it where the account has devices, or had some, or where a token waits for its owner.
     pub only_first: bool,
     /// Codes of the other system, to be the account's recovery codes where it has none.
     pub scratch: &'a [ScratchCode],
@@ -58,8 +58,14 @@ impl<'a> Import<'a> {
         then: impl FnOnce(&Addition<'_>) -> Result<T, AdminError>,
     ) -> Result<T, AdminError> {
         let (record, seen) = record_id(store, self.name)?;
-        if self.only_first && seen.had_devices() {
-            return Err(AdminError::HasDevices(self.name.clone()));
+        if self.only_first {
+            if seen.had_devices() {
+                return Err(AdminError::HasDevices(self.name.clone()));
+            }
+            let token = store.load(self.name)?.and_then(|account| account.record.token);
+            if let Some(token) = token.filter(|token| token.is_live(now)) {
+                return Err(AdminError::TokenLive(self.name.clone(), token.id));
+            }
         }
         then(&Addition {
             id: CredentialId::from_random(random_bytes().map_err(generate_failed)?),

@@ -1,6 +1,7 @@
 use super::*;
 use crate::account::{ScratchCode, Standing};
 use crate::otp::Step;
+use crate::policy::Span;
 use crate::store::Store;
 
 const SCRATCH: [&str; 2] = ["48151623", "90210042"];
@@ -138,6 +139,26 @@ fn an_import_that_may_only_be_the_first_device_is_refused_beside_others_and_afte
     ));
     let record = w.store.load(&World::name()).unwrap().unwrap().record;
     assert_eq!(record.standing(), Standing::Revoked);
+}
+
+#[test]
+fn an_import_that_may_only_be_the_first_device_leaves_an_account_to_whoever_has_its_token() {
+    let mut w = World::new();
+    let (name, subject) = (World::name(), World::subject("root"));
+    let issue = Issue {
+        name: &name,
+        uid: UID,
+        lifetime: Span::seconds(86_400),
+        max_shows: 3,
+        code: Some(Span::seconds(3600)),
+    };
+    issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
+    let secret = Secret::generate().unwrap();
+    let what = Import { only_first: true, ..World::to_import(&secret) };
+    assert!(matches!(would_import(&w.store, &w.config, &what, START), Err(AdminError::TokenLive(..))));
+    assert!(matches!(w.keep(&what), Err(AdminError::TokenLive(..))));
+    w.pass(86_400);
+    w.keep(&what).unwrap();
 }
 
 #[test]
