@@ -6,11 +6,12 @@ use crate::account::ScratchCode;
 use crate::clock::UnixTime;
 use crate::otp::{MAX_CLOCK_OFFSET, Params, Secret, Step, Strength, base32};
 use std::fmt;
-use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Most scratch codes of one file: as many used-marks as a record has.
 const MAX_SCRATCH: usize = 32;
+/// Steps around the present one that the other module takes at most.
+const MAX_WINDOW: u32 = 100;
 /// Steps by which the other module can ever find a clock to be off.
 const MAX_SKEW: i32 = 25 * 60;
 
@@ -48,7 +49,11 @@ pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign,
         } else if let Some(option) = line.strip_prefix("\" ") {
             options.read(number, option).map_err(fail)?;
         } else {
-            scratch.push(scratch_code(line).map_err(fail)?);
+            let code = scratch_code(line).map_err(fail)?;
+            if scratch.iter().any(|known| code.is_same(known)) {
+                return Err(fail(Why::Form("a scratch code that is there already; each is good once")));
+            }
+            scratch.push(code);
             if scratch.len() > MAX_SCRATCH {
                 return Err(fail(Why::Form("more than 32 scratch codes")));
             }
@@ -78,9 +83,10 @@ pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign,
     Ok(Foreign { secret, params, used, drift, window: Some(((window - 1) / 2, window / 2)), scratch })
 }
 
-/// The last step that can be used by now, at the most astray clock.
+/// The last step that can be used by now: at the most astray clock that is taken over, at the end of the widest window. A later
+/// one would lock its owner out until then.
 fn latest(params: Params, now: UnixTime) -> Step {
-    params.step_at(now).saturating_add_signed(i64::from(MAX_SKEW) * 2)
+    params.step_at(now.saturating_add(MAX_CLOCK_OFFSET)).saturating_add(u64::from(MAX_WINDOW / 2))
 }
 
 fn secret(line: &str, strength: Strength) -> Result<Secret, Why> {
@@ -109,7 +115,7 @@ impl Options {
                 sha1(6, period)?;
                 once(&mut self.period, period)?;
             }
-            "WINDOW_SIZE" => once(&mut self.window, number(values.next(), 1..=100)?)?,
+            "WINDOW_SIZE" => once(&mut self.window, number(values.next(), 1..=MAX_WINDOW)?)?,
             "TIME_SKEW" => once(&mut self.skew, (line, number(values.next(), -MAX_SKEW..=MAX_SKEW)?))?,
             "DISALLOW_REUSE" => {
                 let used = values
@@ -145,31 +151,6 @@ fn number<T: FromStr + PartialOrd + fmt::Debug>(
 ) -> Result<T, Why> {
     let number = text.and_then(|text| text.parse().ok()).filter(|number| bounds.contains(number));
     number.ok_or(Why::Form("a value that this option can't have"))
-}
-
-/// The path that `secret=PATTERN` means for a user: `~` at the beginning of a component and `${HOME}` and `%h` are the home,
-/// `${USER}` and `%u` the name.
-#[must_use]
-pub fn expand(pattern: &str, user: &str, home: &str) -> PathBuf {
-    let mut path = String::with_capacity(pattern.len() + home.len());
-    let mut rest = pattern;
-    while let Some(first) = rest.chars().next() {
-        let tilde = if path.is_empty() || path.ends_with('/') { "~" } else { "${HOME}" };
-        let word = [(tilde, home), ("${HOME}", home), ("%h", home), ("${USER}", user), ("%u", user)]
-            .into_iter()
-            .find(|(word, _)| rest.starts_with(word));
-        match word {
-            Some((word, value)) => {
-                path.push_str(value);
-                rest = &rest[word.len()..];
-            }
-            None => {
-                path.push(first);
-                rest = &rest[first.len_utf8()..];
-            }
-        }
-    }
-    path.into()
 }
 
 #[cfg(test)]
@@ -226,6 +207,7 @@ mod tests {
             (KEY, "02345678", 3),
             (KEY, "123456789", 3),
             (KEY, "12345678\n1234567x", 4),
+            (KEY, "12345678\n87654321\n12345678", 5),
         ] {
             let found = read(&format!("{line}\n\" TOTP_AUTH\n{rest}\n")).unwrap_err();
             assert_eq!(found.line, number, "{rest}: {found}");
@@ -236,6 +218,14 @@ mod tests {
         }
         assert_eq!(read(&format!("{KEY}\n\" WINDOW_SIZE 3\n")).unwrap_err().line, 2);
         assert_eq!(read("").unwrap_err().line, 1);
+    }
+
+    #[test]
+    fn a_used_step_so_late_that_its_owner_would_be_locked_out_is_refused() {
+        let last = NOW as u64 / 30 + 20 + 50;
+        let of = |step: u64| read(&format!("{KEY}\n\" DISALLOW_REUSE {step}\n\" TOTP_AUTH\n"));
+        assert_eq!(of(last).unwrap().used, Some(last));
+        assert_eq!(of(last + 1).unwrap_err().line, 2);
     }
 
     #[test]
@@ -269,20 +259,6 @@ mod tests {
         let weak = b"JBSWY3DPEHPK3PXP\n\" TOTP_AUTH\n";
         assert!(parse(weak, NOW, Strength::Normal).unwrap_err().why.is_weak());
         assert!(parse(weak, NOW, Strength::AllowWeak).is_ok());
-    }
-
-    #[test]
-    fn a_pattern_names_a_path_as_google_authenticator_reads_it() {
-        for (pattern, path) in [
-            ("~/.ga", "/home/al/.ga"),
-            ("${HOME}/.ga", "/home/al/.ga"),
-            ("%h/.ga", "/home/al/.ga"),
-            ("/var/ga/${USER}", "/var/ga/al"),
-            ("/var/ga/%u~/x", "/var/ga/al~/x"),
-            ("/var/${SHELL}/%x", "/var/${SHELL}/%x"),
-        ] {
-            assert_eq!(expand(pattern, "al", "/home/al"), PathBuf::from(path), "{pattern}");
-        }
     }
 
     proptest! {

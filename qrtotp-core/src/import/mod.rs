@@ -3,9 +3,11 @@
 
 mod google;
 mod oath;
+mod pattern;
 
-pub use google::{expand, parse as parse_google};
+pub use google::parse as parse_google;
 pub use oath::{OathLine, parse as parse_oath};
+pub use pattern::expand;
 
 use crate::account::ScratchCode;
 use crate::otp::{Base32Error, MAX_CLOCK_OFFSET, Params, ParamsError, Secret, SecretError, Step};
