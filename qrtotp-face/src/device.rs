@@ -82,7 +82,7 @@ impl CredentialView {
     }
 
     pub(crate) fn sentence(&self) -> String {
-        let label = if self.label.is_empty() { String::new() } else { format!(" \"{}\"", self.label) };
+        let label = if self.label.is_empty() { String::new() } else { format!(" {:?}", self.label) };
         let clock = match self.clock_ahead_seconds {
             0 => String::new(),
             seconds => format!(", clock {}", clock_offset(seconds)),
@@ -97,5 +97,29 @@ impl CredentialView {
             utc(self.created),
             self.last_used.map_or("never".into(), utc),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_can_not_say_what_stands_behind_it() {
+        let device = CredentialView {
+            id: "c-7F3K2M".into(),
+            label: "x\": SHA512, 8 digits \\".into(),
+            algorithm: "SHA1",
+            digits: 6,
+            period: 30,
+            created: 0,
+            last_used: None,
+            origin: "enrolled",
+            clock_ahead_seconds: 0,
+        };
+        let sentence = device.sentence();
+        assert!(sentence.starts_with(r#"c-7F3K2M "x\": SHA512, 8 digits \\": SHA1, 6 digits"#), "{sentence}");
+        let plain = CredentialView { label: "Alice's téléphone".into(), ..device };
+        assert!(plain.sentence().contains(" \"Alice's téléphone\":"), "{}", plain.sentence());
     }
 }

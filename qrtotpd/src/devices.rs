@@ -33,7 +33,7 @@ impl Served<'_> {
         } else {
             self.owner().rename(id, label)?;
         }
-        Ok(Say::Done(format!("{id} is called \"{}\" now.", label.as_str())))
+        Ok(Say::Done(format!("{id} is called {:?} now.", label.as_str())))
     }
 
     pub fn revoke(&mut self, which: Devices) -> Result<Say, Ended> {

@@ -47,7 +47,7 @@ fn rename(context: &Context, args: Rename) -> Result<Exit, Failure> {
     let label = Label::new(&args.label);
     flow::rename_device(&store, &name, id, &label, &context.subject(name.as_str()), &mut syslog())
         .map_err(|error| Failure::admin(&error, name.as_str()))?;
-    writeln!(std::io::stdout(), "{id} of {name} is called \"{}\" now.", label.as_str())?;
+    writeln!(std::io::stdout(), "{id} of {name} is called {:?} now.", label.as_str())?;
     Ok(Exit::Done)
 }
 
