@@ -97,8 +97,8 @@ impl<'a> Given<'a> {
             }
             Given::Recovery(..) | Given::Pair(..) | Given::Malformed => return None,
         };
-        let digits = text.len() == SCRATCH && text.iter().all(u8::is_ascii_digit);
-        Some((ScratchCode::parse(Some(text).filter(|_| digits)?)?, behind))
+        let digits = Some(text).filter(|text| text.iter().all(u8::is_ascii_digit))?;
+        Some((ScratchCode::parse(digits)?, behind))
     }
 
     /// Every code that it can be for this account, with the bytes of password before it.

@@ -38,10 +38,9 @@ pub fn encode(bytes: &[u8]) -> String {
 pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Base32Error> {
     let length = BASE32_NOPAD.decode_len(text.len()).map_err(|_| fault(text))?;
     let mut bytes = Zeroizing::new(vec![0; length]);
-    match BASE32_NOPAD.decode_mut(text.as_bytes(), &mut bytes) {
-        Ok(written) if written == length => Ok(bytes),
-        _ => Err(fault(text)),
-    }
+    let written = BASE32_NOPAD.decode_mut(text.as_bytes(), &mut bytes).map_err(|_| fault(text))?;
+    bytes.truncate(written);
+    Ok(bytes)
 }
 
 /// What is wrong with a text that does not decode.

@@ -66,7 +66,9 @@ pub fn findings(config: &Config) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn the_default_configuration_has_no_findings() {
@@ -74,9 +76,50 @@ mod tests {
     }
 
     #[test]
-    fn letting_everybody_in_is_a_danger() {
-        let mut config = Config::default();
-        config.defaults.require = Require::Nothing;
-        assert_eq!(findings(&config)[0].severity, Severity::Danger);
+    fn every_bound_is_named_once_it_is_passed_and_not_before() {
+        type Setting = fn(&mut Config, u8);
+        let bounds: [(&str, u8, Setting); 4] = [
+            ("verify", 3, |config, steps| config.verify.window_back = steps - 1),
+            ("verify.window_ahead", 1, |config, steps| {
+                config.verify.window_back = 0;
+                config.verify.window_ahead = steps;
+            }),
+            ("throttle.free_failures", 10, |config, failures| {
+                config.throttle.free_failures = failures.into();
+            }),
+            ("enroll.token_lifetime", 7, |config, days| {
+                config.enroll.token_lifetime = Span::seconds(u32::from(days) * 86_400);
+            }),
+        ];
+        for (key, bound, set) in bounds {
+            for (value, named) in [(bound, false), (bound + 1, true), (bound + 2, true)] {
+                let mut config = Config::default();
+                set(&mut config, value);
+                let found = findings(&config);
+                let warned = found.iter().any(|one| (one.key, one.severity) == (key, Severity::Warning));
+                assert_eq!(warned, named, "{key} {value}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_takes_the_protection_away_is_a_danger() {
+        for (text, key) in [
+            ("[defaults]\nrequire = 'nothing'", "defaults.require"),
+            ("state_dir = '/tmp/qrtotp'", "state_dir"),
+            ("state_dir = '/run/qrtotp'", "state_dir"),
+        ] {
+            let found = findings(&Config::parse(Path::new("qrtotp.toml"), text.as_bytes()).unwrap());
+            assert_eq!((found.len(), found[0].severity, found[0].key), (1, Severity::Danger, key), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_finding_is_shown_with_its_weight_and_its_key() {
+        for (severity, shown) in
+            [(Severity::Danger, "danger: verify: why"), (Severity::Warning, "warning: verify: why")]
+        {
+            assert_eq!(Finding { severity, key: "verify", reason: "why".into() }.to_string(), shown);
+        }
     }
 }

@@ -45,7 +45,7 @@ impl FromStr for Date {
         }
         let number = |range: std::ops::Range<usize>| text[range].parse::<i64>().map_err(|_| DateError);
         let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-        if !(1970..=2999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        if !(1970..=2999).contains(&year) {
             return Err(DateError);
         }
         // Years from March, so that the leap day comes last.
@@ -53,7 +53,7 @@ impl FromStr for Date {
         let leap_days = shifted / 4 - shifted / 100 + shifted / 400;
         let days = shifted * 365 + leap_days + (153 * from_march + 2) / 5 + day - 1 - 719_468;
         let date = Self { days };
-        // A day that the month does not have would be another day.
+        // A month that no year and a day that no month has would be another day.
         if date.to_string() == text { Ok(date) } else { Err(DateError) }
     }
 }
@@ -80,10 +80,30 @@ mod tests {
 
     #[test]
     fn what_is_no_day_is_refused() {
-        for text in
-            ["2027-02-29", "2027-13-01", "2027-00-10", "2027-1-1", "27-01-01", "", "2027-01-32", "2027/01/01"]
-        {
+        for text in [
+            "2027-02-29",
+            "2027-13-01",
+            "2027-99-01",
+            "2027-00-10",
+            "2027-01-00",
+            "2027-1-1",
+            "27-01-01",
+            "",
+            "2027-01-32",
+            "2027-01-99",
+            "2027/01/01",
+            "2027-01-é1",
+        ] {
             assert!(text.parse::<Date>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn years_from_1970_to_2999_are_taken() {
+        for (text, taken) in
+            [("1969-12-31", false), ("1970-01-01", true), ("2999-12-31", true), ("3000-01-01", false)]
+        {
+            assert_eq!(text.parse::<Date>().is_ok(), taken, "{text}");
         }
     }
 

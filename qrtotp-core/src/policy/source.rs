@@ -91,3 +91,46 @@ impl Source {
         FileStore::open_beside(&self.config.state_dir.0, &self.dir, &self.dir_path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use nix::errno::Errno;
+    use std::fs::{Permissions, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt;
+
+    fn scratch() -> tempfile::TempDir {
+        tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap()
+    }
+
+    #[test]
+    fn a_configuration_that_can_not_be_used_is_called_by_its_kind() {
+        let dir = scratch();
+        let path = dir.path().join("qrtotp.toml");
+        let reason = || Source::load(&path).map(|_| ()).unwrap_err().reason();
+        assert_eq!(reason(), "config_missing");
+        for text in ["what", "[verify]\nwindow_back = 11"] {
+            write(&path, text).unwrap();
+            assert_eq!(reason(), "config_invalid", "{text}");
+        }
+        write(&path, "").unwrap();
+        set_permissions(&path, Permissions::from_mode(0o622)).unwrap();
+        assert_eq!(reason(), "config_untrusted");
+        for error in [TrustError::Io { path: path.clone(), errno: Errno::EIO }, TrustError::Cut(path.clone())]
+        {
+            assert_eq!(ConfigError::Trust(error).reason(), "config_unreadable");
+        }
+    }
+
+    #[test]
+    fn a_configuration_of_sixteen_kibibytes_is_read_and_no_longer_one() {
+        let dir = scratch();
+        let path = dir.path().join("qrtotp.toml");
+        write(&path, format!("issuer = 'Us'\n#{}", " ".repeat(16 * 1024 - 15))).unwrap();
+        let source = Source::load(&path).unwrap();
+        assert_eq!((source.config.issuer.as_deref(), source.dir_path.as_path()), (Some("Us"), dir.path()));
+        write(&path, " ".repeat(16 * 1024 + 1)).unwrap();
+        assert!(matches!(Source::load(&path), Err(ConfigError::Trust(TrustError::TooLarge(_)))));
+    }
+}

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::account::ThrottleRules;
 use crate::otp::Window;
 use proptest::prelude::*;
 use std::path::Path;
@@ -85,6 +86,8 @@ fn every_key_and_every_form_of_toml_is_understood() {
         },
     };
     assert_eq!(config, expected);
+    let rules = ThrottleRules { free_failures: 20, max_wait: 7, disable_after: 10 };
+    assert_eq!(config.throttle.rules(), rules, "and what is written there is what guesses meet");
 }
 
 #[test]
@@ -113,6 +116,72 @@ fn values_out_of_bounds_are_refused_by_key() {
         ("[defaults]\nallow_until = \"2027-01-31\"", "defaults.allow_until"),
     ] {
         assert!(parse(text).unwrap_err().to_string().contains(&format!("`{key}`")), "{text}");
+    }
+}
+
+#[test]
+fn a_value_is_taken_up_to_its_bound_and_no_further() {
+    for (key, least, most, beside) in [
+        ("verify.window_back", 0, 10, "enroll.max_devices = 1"),
+        ("verify.window_ahead", 0, 10, "enroll.max_devices = 1"),
+        ("throttle.free_failures", 1, 20, ""),
+        ("throttle.disable_after", 10, 100, ""),
+        ("enroll.max_shows", 1, 10, ""),
+        ("enroll.max_devices", 1, 10, "verify.window_back = 0"),
+    ] {
+        for (value, taken) in [(least - 1, false), (least, true), (most, true), (most + 1, false)] {
+            assert_eq!(parse(&format!("{key} = {value}\n{beside}")).is_ok(), taken, "{key} {value}");
+        }
+    }
+    for (key, most) in
+        [("throttle.max_wait", 30), ("enroll.time_limit", 3600), ("enroll.code_lifetime", 3600)]
+    {
+        for (seconds, taken) in [(most, true), (most + 1, false), (2 * most, false)] {
+            assert_eq!(parse(&format!("{key} = \"{seconds}s\"")).is_ok(), taken, "{key} {seconds}");
+        }
+    }
+}
+
+#[test]
+fn an_issuer_has_at_most_64_characters_that_can_be_seen_and_no_colon() {
+    for (issuer, taken) in [
+        ("\u{e4}".repeat(64), true),
+        ("a".repeat(65), false),
+        ("a\u{202e}b".into(), false),
+        ("a:b".into(), false),
+        ("A b-c, d".into(), true),
+    ] {
+        assert_eq!(parse(&format!("issuer = \"{issuer}\"")).is_ok(), taken, "{issuer}");
+    }
+}
+
+#[test]
+fn without_an_issuer_the_codes_are_for_the_host() {
+    assert_eq!(Config::default().issuer_on("bastion:1\n"), "bastion-1?");
+    assert_eq!(parse("issuer = \"Us\"").unwrap().issuer_on("bastion"), "Us");
+}
+
+#[test]
+fn a_byte_that_is_no_text_is_named_with_its_line() {
+    for (bytes, line) in [(b"\xff".as_slice(), 1), (b"issuer = 'a'\n\n#\xff\n", 3)] {
+        let message = Config::parse(Path::new("/x"), bytes).unwrap_err().to_string();
+        assert_eq!(message, format!("/x, line {line}: not UTF-8"));
+    }
+}
+
+#[test]
+fn services_are_named_as_files_of_pam_are() {
+    for (name, taken) in [
+        ("sudo-i", true),
+        ("my_service.2", true),
+        ("", false),
+        (".hidden", false),
+        ("other", false),
+        ("SSHD", false),
+        ("a/b", false),
+        ("a b", false),
+    ] {
+        assert_eq!(parse(&format!("[enroll]\nservices = [\"{name}\"]")).is_ok(), taken, "{name}");
     }
 }
 

@@ -92,19 +92,10 @@ fn decode(slot: &[u8]) -> Option<(u64, &[u8])> {
 pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
     let (first, second) = (decode(first), decode(second));
     let both_whole = first.is_some() && second.is_some();
-    let newest = match (first, second) {
-        (Some(a), Some(b)) => {
-            if a.0 > b.0 {
-                a
-            } else {
-                b
-            }
-        }
-        (Some(a), None) | (None, Some(a)) => a,
-        (None, None) => return Err(SlotError),
-    };
-    let state = State::from_bytes(newest.1).map_err(|_| SlotError)?;
-    Ok(Loaded { state, both_whole, sequence: newest.0 })
+    let whole = [first, second].into_iter().flatten();
+    let (sequence, newest) = whole.max_by_key(|(sequence, _)| *sequence).ok_or(SlotError)?;
+    let state = State::from_bytes(newest).map_err(|_| SlotError)?;
+    Ok(Loaded { state, both_whole, sequence })
 }
 
 #[cfg(test)]
@@ -165,6 +156,18 @@ mod tests {
             assert_eq!((left.both_whole, left.state), (false, state(1)), "bit {bit}");
             bad[SLOT] ^= 1;
             assert!(load(&bad).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_whole_slot_of_another_kind_or_version_is_none() {
+        for (at, changed) in [(0, b'X'), (4, 2), (5, 1)] {
+            let mut file = first(&state(1));
+            let payload = state(1).to_bytes();
+            file[at] = changed;
+            let sum = checksum(&file[..16], &payload);
+            write(&mut file, 16, &sum.to_le_bytes());
+            assert!(!load(&file).unwrap().both_whole, "byte {at}");
         }
     }
 

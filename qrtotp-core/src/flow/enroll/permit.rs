@@ -58,12 +58,7 @@ pub(in crate::flow) fn permitted(
     match authority {
         Authority::Admin(_) => Ok(()), // also where a former user's record is replaced
         _ if record.is_some_and(|record| record.uid != uid) => Err(EnrollError::UidChanged),
-        Authority::PrimaryFactor => match entry(config, record, now) {
-            Entry::Enroll => Ok(()),
-            Entry::Allow { .. } => Ok(()), // the grace ends sooner for those who are ready
-            Entry::Deny(reason) => Err(ended(record, now, reason)),
-            Entry::Refuse(refusal) => Err(refusal.into()),
-        },
+        Authority::PrimaryFactor => by_first_login(config, record, now),
         Authority::TokenCode => {
             let token = record.and_then(|record| record.token.as_ref());
             let token = token.filter(|token| token.is_live(now) && token.binding.is_some());
@@ -83,14 +78,17 @@ pub(super) fn may_begin(
     match (authority, record.map_or(Standing::Unenrolled, Record::standing)) {
         (Authority::Admin(_), _) | (_, Standing::Enrolled) => Ok(()),
         (Authority::TokenCode, _) => Err(ended(record, now, "no_token_code")),
-        // What an administrator took back meanwhile, no default gives again.
-        (Authority::PrimaryFactor, _) => match entry(config, record, now) {
-            Entry::Enroll | Entry::Allow { .. } if record.is_none_or(|record| record.revoked.is_none()) => {
-                Ok(())
-            }
-            Entry::Enroll | Entry::Allow { .. } => Err(EnrollError::NotAllowed("no_token")),
-            Entry::Deny(reason) => Err(ended(record, now, reason)),
-            Entry::Refuse(refusal) => Err(refusal.into()),
-        },
+        // A revoked account has no way in but a token, which is not there.
+        (Authority::PrimaryFactor, _) => by_first_login(config, record, now),
+    }
+}
+
+/// What `first_login` says of whoever gave the primary factor.
+fn by_first_login(config: &Config, record: Option<&Record>, now: UnixTime) -> Result<(), EnrollError> {
+    match entry(config, record, now) {
+        Entry::Enroll => Ok(()),
+        Entry::Allow { .. } => Ok(()), // the grace ends sooner for those who are ready
+        Entry::Deny(reason) => Err(ended(record, now, reason)),
+        Entry::Refuse(refusal) => Err(refusal.into()),
     }
 }

@@ -26,12 +26,15 @@ fn days_from_now(w: &World, days: i64) -> crate::policy::Date {
 
 #[test]
 fn a_newcomer_with_a_password_or_a_key_is_marked_and_sees_nothing() {
-    for mut human in [newcomer(), Human { key: true, ..Human::says([say("")]) }] {
+    for (mut human, password_only) in
+        [(newcomer(), true), (Human { key: true, ..Human::says([say("")]) }, false)]
+    {
         let mut w = world(FirstLogin::Enroll);
         assert_eq!(login(&mut w, &mut human), Outcome::Ignored);
         assert_eq!(w.reason(), "enrollment_due");
         assert_eq!(human.marks, [Mark { user: "alice".into(), uid: UID, due: Due::Enrollment }]);
         assert!(human.offers.is_empty() && human.shown.is_empty());
+        assert_eq!(human.guarded, [password_only]);
         assert!(w.store.load(&World::name()).unwrap().is_none(), "nothing is changed yet");
     }
 }

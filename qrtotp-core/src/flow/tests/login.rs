@@ -1,4 +1,5 @@
 use super::*;
+use crate::account::ScratchCode;
 use crate::otp::Algorithm;
 use crate::policy::Require;
 use crate::store::Store;
@@ -82,6 +83,9 @@ fn a_code_that_two_devices_show_burns_the_step_of_both() {
     let code = w.code(&first, 0);
     assert_eq!(code, w.code(&second, 0));
     assert_eq!(w.answer(&code), Outcome::Accepted);
+    let account = w.store.load(&World::name()).unwrap().unwrap();
+    let used = account.record.credentials.iter().map(|known| account.state.mark(known.id).unwrap().last_used);
+    assert_eq!(used.collect::<Vec<_>>(), [START, 0], "it was the first one that was used");
     for secret in [&first, &second] {
         let older = w.code(secret, -1);
         assert_eq!(w.answer(&older), Outcome::Denied);
@@ -99,6 +103,7 @@ fn everybody_sees_the_same_prompt() {
         assert_eq!(w.login_as(user, &Options::default(), &mut human), Outcome::Denied);
         seen.push((human.prompts, human.shown));
     }
+    assert_eq!(seen[0], (vec!["Verification code: ".to_owned()], vec![]), "nobody enrols here");
     assert_eq!(seen[0], seen[1]);
     assert_eq!(seen[0], seen[2]);
 }
@@ -251,6 +256,17 @@ fn forward_pass_tries_the_lengths_of_the_accounts_credentials_as_one_attempt() {
 }
 
 #[test]
+fn forward_pass_takes_letters_for_no_digits_of_a_scratch_code() {
+    let mut w = World::new();
+    let secret = Secret::generate().unwrap();
+    let scratch = [ScratchCode::parse(b"10151623").unwrap()];
+    w.keep(&Import { scratch: &scratch, ..World::to_import(&secret) }).unwrap();
+    for (typed, outcome) in [("pwlo151623", Outcome::Denied), ("pw10151623", Outcome::Accepted)] {
+        assert_eq!(w.login_as("alice", &forward(), &mut Human::says([say(typed)])), outcome, "{typed}");
+    }
+}
+
+#[test]
 fn forward_pass_takes_a_recovery_code_as_we_show_it() {
     let mut w = World::new();
     let mut human = Human::says([Say::Phone(0)]);
@@ -287,6 +303,9 @@ fn a_clock_before_2020_and_a_dead_directory_deny() {
     w.clock.0.set(1_000_000_000);
     assert_eq!(w.answer("123456"), Outcome::Denied);
     assert_eq!(w.reason(), "clock_implausible");
+    w.clock.0.set(1_577_836_800); // the first second of 2020
+    let code = w.code(&secret, 0);
+    assert_eq!(w.answer(&code), Outcome::Accepted);
 }
 
 #[test]

@@ -105,6 +105,22 @@ fn more_devices_than_the_configuration_allows_narrow_the_window() {
 }
 
 #[test]
+fn it_is_logged_where_an_account_has_so_many_devices_that_not_all_are_looked_at() {
+    let mut w = World::new();
+    w.config.enroll.max_devices = 16;
+    w.config.verify.window_back = 0;
+    for devices in 1..=16 {
+        w.import(Params::default());
+        w.log.0.clear();
+        if matches!(devices, 1 | 15 | 16) {
+            assert_eq!(w.answer("000000"), Outcome::Denied);
+            let told = w.log.0.iter().any(|line| line.starts_with("debug fewer steps"));
+            assert_eq!(told, devices == 16, "{devices}");
+        }
+    }
+}
+
+#[test]
 fn try_first_pass_takes_a_code_that_is_there_and_asks_for_one_that_is_not() {
     let mut w = World::new();
     let secret = w.import(Params::default());
@@ -134,6 +150,17 @@ fn a_password_that_looks_like_a_code_is_one_guess_and_the_login_one_event() {
         assert_eq!(w.reason(), reason);
         assert_eq!(w.log.0.iter().filter(|line| line.starts_with("event=login ")).count(), 1);
     }
+}
+
+#[test]
+fn a_password_that_was_not_looked_at_is_not_what_a_login_without_an_answer_was_denied_for() {
+    let mut w = World::new();
+    w.import(Params::default());
+    for _ in 0..5 {
+        w.answer("000000");
+    }
+    assert_eq!(w.login_as("alice", &try_first(), &mut with_password("123456", [])), Outcome::Denied);
+    assert_eq!((w.reason().as_str(), state(&w).throttle.failures()), ("no_answer", 5));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod admin;
 mod enroll;
 mod first_login;
 mod import;
+mod judge;
 mod login;
 mod login_events;
 mod login_throttle;
@@ -92,6 +93,8 @@ pub(super) struct Human {
     pub acknowledge: Acknowledge,
     pub key: bool,
     pub guard: Option<&'static str>,
+    /// Whether our lines were looked for as after a password alone.
+    pub guarded: Vec<bool>,
     pub marks: Vec<Mark>,
     pub now: UnixTime,
     /// The application replaces PAM_USER while it handles message number so many.
@@ -145,7 +148,8 @@ impl LoginHost for Human {
     fn key_was_accepted(&mut self) -> bool {
         self.key
     }
-    fn guard(&mut self, _: bool) -> Result<(), String> {
+    fn guard(&mut self, password_only: bool) -> Result<(), String> {
+        self.guarded.push(password_only);
         self.guard.map_or(Ok(()), |problem| Err(problem.into()))
     }
     fn mark(&mut self, mark: Mark) -> Result<(), NoAnswer> {

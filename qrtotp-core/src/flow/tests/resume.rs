@@ -329,6 +329,7 @@ fn a_token_with_a_code_shows_nothing_before_the_code() {
         assert!(logged(&w, "event=token_code_refused"));
         let mut human = Human::says([say(&code.to_lowercase()), say("n"), Say::Phone(0)]);
         w.enroll_with(&mut human, authority).unwrap();
+        assert!(human.waits.is_empty() && human.shown.is_empty(), "two wrong ones cost no waiting");
         assert_eq!(human.offers.len(), 2, "the code is asked for once a dialogue");
     }
 }

@@ -1,6 +1,6 @@
 //! Devices whose clock is off.
 use super::*;
-use crate::account::State;
+use crate::account::{CredentialId, State};
 use crate::store::Store;
 
 fn resync_with(w: &mut World, answers: [&str; 2]) -> Result<Resynchronized, ResyncError> {
@@ -35,6 +35,35 @@ fn two_consecutive_codes_of_a_clock_that_is_off_are_taken_and_its_drift_is_kept(
         let next = w.code(&secret, steps);
         assert_eq!(w.answer(&next), Outcome::Accepted);
         assert!(w.log.0.iter().any(|line| line.starts_with("event=credential_resynchronized")));
+    }
+}
+
+#[test]
+fn where_no_device_is_enrolled_nothing_is_asked() {
+    let mut w = World::new();
+    let asked = |w: &mut World| {
+        let mut human = Human::says([say("123456"), say("123456")]);
+        let (name, subject, uid) = (World::name(), World::subject("alice"), w.people.0.get());
+        let result = resync((&w.store, &w.config), (&name, uid), &mut human, &w.clock, &subject, &mut w.log);
+        assert!(matches!(result, Err(ResyncError::NotEnrolled(_))) || !human.prompts.is_empty());
+        human.prompts.len()
+    };
+    assert_eq!(asked(&mut w), 0, "no record");
+    w.import(Params::default());
+    assert_eq!(asked(&mut w), 2);
+    w.people.0.set(UID + 1);
+    assert_eq!(asked(&mut w), 0, "the devices of a former user of the name");
+    w.people.0.set(UID);
+    revoke(&w.store, &World::name(), Selection::All, START, &World::subject("root"), &mut w.log).unwrap();
+    assert_eq!(asked(&mut w), 0, "revoked");
+}
+
+#[test]
+fn whose_clock_is_how_far_off_is_said() {
+    let credential = CredentialId::from_random([1; 6]);
+    for (ahead, words) in [(240, "240 s ahead of this host's"), (-30, "30 s behind this host's")] {
+        let said = Resynchronized { credential, ahead }.to_string();
+        assert!(said.starts_with(&format!("Done: the clock of {credential} is {words}.")), "{said}");
     }
 }
 
