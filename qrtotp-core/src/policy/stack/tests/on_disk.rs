@@ -95,7 +95,7 @@ fn a_file_that_others_could_have_written_is_not_gone_by_wherever_it_is_included(
         assert!(host.refused(name).contains("symbolic link"));
         std::fs::remove_file(host.path(name)).unwrap();
         std::fs::create_dir(host.path(name)).unwrap();
-        assert!(host.refused(name).contains("not a regular file"));
+        assert!(host.refused(name).contains("is a directory, not a file"));
     }
 }
 
