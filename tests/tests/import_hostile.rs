@@ -26,7 +26,11 @@ fn what_is_no_plain_file_of_the_user_is_refused_and_nothing_waits_for_it() {
     sandbox.overwrite("/root/secret", &good);
     sandbox.run(&["chmod", "600", "/root/secret"]).success();
     for (what, script, why) in [
-        ("a pipe", format!("rm -f {FILE}; setpriv --reuid alice mkfifo -m 600 {FILE}"), "is a FIFO, not a file"),
+        (
+            "a pipe",
+            format!("rm -f {FILE}; setpriv --reuid alice mkfifo -m 600 {FILE}"),
+            "is a FIFO, not a file",
+        ),
         ("a link to root's file", format!("rm -f {FILE}; ln -s /root/secret {FILE}"), "link"),
         (
             "a link to a good file",

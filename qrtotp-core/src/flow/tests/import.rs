@@ -155,7 +155,10 @@ fn an_import_that_may_only_be_the_first_device_leaves_an_account_to_whoever_has_
     issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
     let secret = Secret::generate().unwrap();
     let what = Import { only_first: true, ..World::to_import(&secret) };
-    assert!(matches!(would_import(Some(&w.store), &w.config, &what, &[], START), Err(AdminError::TokenLive(..))));
+    assert!(matches!(
+        would_import(Some(&w.store), &w.config, &what, &[], START),
+        Err(AdminError::TokenLive(..))
+    ));
     assert!(matches!(w.keep(&what), Err(AdminError::TokenLive(..))));
     w.pass(86_400);
     w.keep(&what).unwrap();
