@@ -76,6 +76,11 @@ impl Terminal {
         }
     }
 
+    /// Waits for what `other` has to say; where a picture lies on disk, a signal ends the waiting.
+    pub fn wait_for(&self, other: impl AsFd) -> Result<(), NoAnswer> {
+        self.look.wait_for(other)
+    }
+
     fn put(&mut self, text: &str) -> Result<(), NoAnswer> {
         self.out.write_all(text.as_bytes()).map_err(|_| NoAnswer)
     }

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::Signal;
+
 use crate::{Output, Phone, Pty, Sandbox, artefacts, clock, first_login::CODES, pty::child_of};
 
 /// Where it listens.
@@ -27,10 +29,15 @@ pub struct Broker(Child);
 impl Broker {
     /// SIGKILL, as a crash would end it.
     pub fn kill(&mut self) {
-        if let Some(pid) = child_of(self.0.id()) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
+        self.signal(Signal::KILL);
+        let _ = self.0.kill(); // nsenter stops with what it waits for
         let _ = self.0.wait();
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        if let Some(pid) = child_of(self.0.id()) {
+            let _ = rustix::process::kill_process(pid, signal);
+        }
     }
 
     /// Its directory in /proc.

@@ -22,6 +22,8 @@ use std::time::Duration;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Longer than the broker keeps any connection: it is the one who ends it.
 const PATIENCE: Duration = Duration::from_secs(3 * 3600);
+/// How long its last word may take once a signal has come.
+const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// The broker's socket, where it has to do what is asked for: for people who are not root on the host's own accounts.
 pub fn socket(config: &Path) -> Option<PathBuf> {
@@ -103,6 +105,9 @@ fn converse(socket: &Path, request: &Request, terminal: &mut Terminal) -> Result
     line.last(PATIENCE);
     line.request(request).map_err(broken)?;
     loop {
+        if terminal.wait_for(&line).is_err() {
+            line.last(LAST_WORD);
+        }
         let say = line.receive::<Say>().map_err(broken)?;
         match ended(&say, terminal) {
             Some(end) => return end,
