@@ -159,6 +159,8 @@ fn who_waits_at_the_question_while_the_pam_file_gets_its_lines_is_not_let_in_by_
     let _ = sandbox.log.wait(&["reason=enrollment_guard user=alice", "was changed after this login began"]);
     let mut next = become_alice();
     next.at_the_picture();
+    next.send("q");
+    next.failure();
     // The same, where what it includes is changed.
     let mut waiting = become_alice();
     waiting.give_password(PASSWORD);
