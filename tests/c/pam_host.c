@@ -108,6 +108,9 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
                     pam_set_item(login->handle, item, options.argument);
         if (!strcmp(options.mode, "null-response"))
             continue;
+        /* The first answer for passwords, the others for what is typed openly. */
+        if (!strcmp(options.mode, "by-echo"))
+            login->fixed_answer = style == PAM_PROMPT_ECHO_OFF ? 0 : ++login->next_answer;
         array[i].resp = answer_text(login);
         if (!strcmp(options.mode, "invalid-utf8")) {
             free(array[i].resp);

@@ -1,0 +1,101 @@
+//! Auth parts of all kinds, with what they include, as the real libpam goes through them: a wrong password enrols nobody in any.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use qrtotp_tests::{Sandbox, first_login::CHOICES, host::SERVICE, users::PASSWORD};
+
+const STACKS: usize = 150;
+const WRONG: &str = "not the password";
+/// With a key the guard does not look at the auth part, so that libpam alone decides.
+const KEY: [&str; 2] = ["--putenv", "SSH_AUTH_INFO_0=publickey ssh-ed25519 AAAA"];
+
+/// Numbers that are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % limit
+    }
+
+    fn one_of<'a>(&mut self, words: &[&'a str]) -> &'a str {
+        words[self.below(words.len())]
+    }
+
+    /// A line for a file that may include these.
+    fn line(&mut self, files: &[&str]) -> String {
+        let control = self.one_of(&[
+            "required",
+            "requisite",
+            "sufficient",
+            "sufficient",
+            "optional",
+            "[success=1 default=ignore]",
+            "[success=2 default=ignore]",
+            "[success=ok default=1]",
+            "[success=done default=die]",
+        ]);
+        let module = self.one_of(&[
+            "pam_unix.so nodelay",
+            "pam_unix.so nodelay",
+            "pam_deny.so",
+            "pam_deny.so",
+            "pam_permit.so",
+            "pam_succeed_if.so quiet uid >= 0",
+            "pam_succeed_if.so quiet uid < 0",
+        ]);
+        match self.below(3) {
+            0 if !files.is_empty() => {
+                let include = self.one_of(&["auth include", "auth substack", "auth substack", "@include"]);
+                format!("{include} {}\n", self.one_of(files))
+            }
+            _ => format!("auth {control} {module}\n"),
+        }
+    }
+
+    fn lines(&mut self, most: usize, files: &[&str]) -> String {
+        (0..=self.below(most)).map(|_| self.line(files)).collect()
+    }
+}
+
+/// Whether who gives this password comes to the picture.
+fn sees_the_picture(sandbox: &Sandbox, password: &str, more: &[&str]) -> bool {
+    let login = sandbox.login("alice").arguments(&["--strict", "--phases", "am", "--mode", "by-echo"]);
+    // Enter for the code, then giving up at the picture.
+    let login = login.arguments(&["--answer", password, "--answer", "", "--answer", "q"]).arguments(more);
+    login.run().text().contains(CHOICES)
+}
+
+#[test]
+fn no_auth_part_with_what_it_includes_lets_a_wrong_password_enrol() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .configure(&format!("[defaults]\nfirst_login = \"enroll\"\n[enroll]\nservices = [\"{SERVICE}\"]\n"));
+    sandbox.add_user("alice");
+    sandbox.make_store();
+    let mut dice = Dice(0x5eed);
+    let (mut forgetful, mut accepted, mut overcautious) = (0, 0, 0);
+    for _ in 0..STACKS {
+        let (x, y) = (dice.lines(3, &["y"]), dice.lines(3, &[]));
+        let auth = format!(
+            "auth required pam_permit.so\n{}auth required pam_qrtotp.so echo_code\n",
+            dice.lines(3, &["x", "y"])
+        );
+        sandbox.overwrite("/etc/pam.d/x", &x);
+        sandbox.overwrite("/etc/pam.d/y", &y);
+        sandbox.enrolling(SERVICE, &auth);
+        let stack = format!("{auth}-- x:\n{x}-- y:\n{y}");
+        assert!(!sees_the_picture(&sandbox, WRONG, &[]), "{stack}");
+        let libpam_forgets = sees_the_picture(&sandbox, WRONG, &KEY);
+        forgetful += usize::from(libpam_forgets);
+        if sees_the_picture(&sandbox, PASSWORD, &[]) {
+            accepted += 1;
+            assert!(!libpam_forgets, "{stack}");
+        } else if !libpam_forgets && sees_the_picture(&sandbox, PASSWORD, &KEY) {
+            overcautious += 1;
+        }
+    }
+    println!("{STACKS} stacks: {forgetful} forget a wrong password, {accepted} enrol, {overcautious} might");
+    assert!(forgetful >= STACKS / 10 && accepted >= STACKS / 20, "{forgetful} {accepted} {overcautious}");
+}
