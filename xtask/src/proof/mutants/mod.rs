@@ -44,6 +44,7 @@ const FILES: &[(&str, &[&str])] = &[
             "policy/stack.rs",
             "policy/pam_file.rs",
             "policy/control.rs",
+            "policy/primary.rs",
             "policy/check.rs",
             "policy/config.rs",
             "policy/read.rs",
