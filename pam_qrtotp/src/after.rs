@@ -1,7 +1,8 @@
 //! What comes after the auth part: the account part, in which people enrol, and the session part, its last bar.
 
-use crate::host::{Host, Log};
+use crate::host::{self, Host, Log};
 use crate::{mark, refuse, subject_now};
+use nix::unistd::geteuid;
 use pam::constants::{PAM_SILENT, PamFlag};
 use pam::module::PamHandle;
 use qrtotp_core::account::Name;
@@ -60,14 +61,20 @@ pub(crate) fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> 
 
 /// Whether no part of ours came by before this one, so that the application may go by what it remembers, as sudo does by
 /// a time stamp. sshd does not: it authenticates in a process of its own, or by a key alone where that is enough for it.
+/// What runs without root gives nobody more than they have, and can't look.
 fn goes_by_memory(pamh: &mut PamHandle) -> bool {
-    !mark::came_by(pamh) && !mark::is_sshd(pamh)
+    geteuid().is_root() && !mark::came_by(pamh) && !host::is_sshd(pamh)
+}
+
+/// Nobody became root to be here: root called, or root's own job runs (cron names no caller).
+fn is_roots(subject: &Subject) -> bool {
+    subject.by == ROOT || (subject.by.is_empty() && subject.user == ROOT)
 }
 
 /// The account part of somebody whom the auth part did not ask. Says nothing: sudo is silent here.
 fn look_back(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
     let subject = subject_now(pamh);
-    if subject.by == ROOT {
+    if is_roots(&subject) {
         return Outcome::Ignored;
     }
     let (reason, detail) = match open(words).and_then(|(_, store)| {
@@ -109,7 +116,7 @@ pub(crate) fn session(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
         }
     } else {
         // With its account part left out, sudo's time stamp keeps the auth part away, too, the second time.
-        if !goes_by_memory(pamh) || subject.by == ROOT {
+        if !goes_by_memory(pamh) || is_roots(&subject) {
             return Outcome::Ignored;
         }
         match who_owes(words, &subject) {
@@ -151,11 +158,13 @@ fn find(user: &str) -> Result<Option<Person>, Fault> {
 /// target's (`targetpw`) or root's (`rootpw`, `runaspw`).
 fn who_owes(words: &[&CStr], subject: &Subject) -> Result<Option<String>, Fault> {
     let (source, store) = open(words)?;
-    let caller = find(&subject.by)?;
-    if flow::owes_enrollment(&source.config, &store, caller.as_ref()).map_err(store_failed)? {
-        return Ok(Some(subject.by.clone()));
+    let callers = Some(&*subject.by).filter(|caller| !caller.is_empty());
+    if let Some(caller) = callers
+        && flow::owes_enrollment(&source.config, &store, find(caller)?.as_ref()).map_err(store_failed)?
+    {
+        return Ok(Some(caller.to_owned()));
     }
-    for user in [&*subject.by, &*subject.user, ROOT] {
+    for user in callers.into_iter().chain([&*subject.user, ROOT]) {
         if flow::was_led_past(&store, find(user)?.as_ref()).map_err(store_failed)? {
             return Ok(Some(user.to_owned()));
         }

@@ -171,9 +171,7 @@ impl LoginHost for Host<'_> {
     }
 
     fn key_was_accepted(&mut self) -> bool {
-        let service = self.pamh.get_item::<Service<'_>>().ok().flatten();
-        let local = service.is_none_or(|item| NO_SSH.iter().any(|name| name.as_bytes() == item.0.to_bytes()));
-        !local && mark::key_was_accepted(self.pamh)
+        is_sshd(self.pamh) && mark::key_was_accepted(self.pamh)
     }
 
     fn guard(&mut self, password_only: bool) -> Result<(), String> {
@@ -206,4 +204,11 @@ pub(crate) fn subject(pamh: &PamHandle, user: Option<&CStr>) -> Subject {
     // What a remote side claims to be is no fact; su and sudo say who called them.
     let by = if rhost.is_empty() { ruser } else { String::new() };
     Subject { user, service, rhost, tty, by }
+}
+
+/// Whether the application is sshd: it says so before each part of PAM, and has no service that is another's.
+pub(crate) fn is_sshd(pamh: &mut PamHandle) -> bool {
+    let service = pamh.get_item::<Service<'_>>().ok().flatten();
+    let others = service.is_none_or(|item| NO_SSH.iter().any(|name| name.as_bytes() == item.0.to_bytes()));
+    !others && mark::has_ssh_info(pamh)
 }

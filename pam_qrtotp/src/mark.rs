@@ -125,8 +125,8 @@ fn ssh_info(pamh: &mut PamHandle) -> *const c_char {
     unsafe { pam_getenv(pamh, c"SSH_AUTH_INFO_0".as_ptr()) }
 }
 
-/// Whether the application is sshd.
-pub(crate) fn is_sshd(pamh: &mut PamHandle) -> bool {
+/// Whether it is there. A user's own environment file may have put it there, too, where pam_env reads such.
+pub(crate) fn has_ssh_info(pamh: &mut PamHandle) -> bool {
     !ssh_info(pamh).is_null()
 }
 

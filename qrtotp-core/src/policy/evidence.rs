@@ -24,8 +24,26 @@ const PASSWORD_MODULES: [&str; 11] = [
     "pam_winbind.so",
 ];
 
-/// With these they have no opinion on a password that they took, so it may be wrong.
-const FORGIVING: [&str; 4] = ["ignore_authinfo_unavail", "ignore_unknown_user", "localifdown", "unknown_ok"];
+/// With these, and with all that begin with `ignore_`, they have no opinion on a password that they took, so it may be
+/// wrong.
+const FORGIVING: [&str; 2] = ["localifdown", "unknown_ok"];
+
+/// Modules that take a password and succeed whatever it is: they judge something else, or do what an administrator wrote.
+const JUDGE_NONE: [&str; 13] = [
+    "pam_cryptsetup.so",
+    "pam_ecryptfs.so",
+    "pam_exec.so",
+    "pam_fscrypt.so",
+    "pam_gnome_keyring.so",
+    "pam_google_authenticator.so",
+    "pam_kwallet.so",
+    "pam_kwallet5.so",
+    "pam_mount.so",
+    "pam_oath.so",
+    "pam_script.so",
+    "pam_yubico.so",
+    "pam_zfs_key.so",
+];
 
 /// Modules of which none takes a password. Any other may.
 const TAKE_NONE: [&str; 29] = [
@@ -211,20 +229,29 @@ fn results(entry: &Entry<'_>, actions: &Actions, before: Password) -> Vec<(Actio
     let known = entry.takes_a_password();
     let may_take = known || !(entry.is_ours() || TAKE_NONE.contains(&name));
     let wrong = if may_take { before.max(Password::Wrong) } else { before };
-    let forgiving = known && entry.arguments.iter().any(|argument| FORGIVING.contains(argument));
+    let forgiving = known && entry.arguments.iter().any(|argument| forgives(argument));
     let as_failed = |list: &[Action]| list.iter().map(|action| (*action, wrong)).collect::<Vec<_>>();
     let mut results = as_failed(&actions.failure);
     if name == "pam_deny.so" {
         return results;
     }
-    let right = if known { Password::Right } else { before };
-    results.extend(actions.success.iter().map(|action| (*action, right)));
+    let succeeded = match name {
+        _ if known => Password::Right,
+        name if JUDGE_NONE.contains(&name) => wrong,
+        _ => before,
+    };
+    results.extend(actions.success.iter().map(|action| (*action, succeeded)));
     match (forgiving, known) {
         (true, _) => results.extend(as_failed(&actions.ignore)),
         (false, true) => {} // these always have an opinion
         (false, false) => results.extend(actions.ignore.iter().map(|action| (*action, before))),
     }
     results
+}
+
+/// libpam takes the brackets off, and what was in them may be anything.
+fn forgives(argument: &str) -> bool {
+    FORGIVING.contains(&argument) || argument.starts_with("ignore_") || argument.contains('[')
 }
 
 impl Entry<'_> {

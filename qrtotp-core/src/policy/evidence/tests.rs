@@ -217,3 +217,33 @@ fn included_files_are_so_many_and_none_includes_itself() {
         refused("@include x", &[("x", "auth include y"), ("y", include)]);
     }
 }
+
+#[test]
+fn a_password_module_that_may_have_no_opinion_leaves_it_wrong() {
+    for argument in
+        ["ignore_unknown_principals", "ignore_unknown_user", "[ignore_unknown_user]", "unknown_ok"]
+    {
+        for before in ["auth required pam_env.so", "auth required pam_env.so\nauth sufficient pam_unix.so"] {
+            let text = format!(
+                "{before}\nauth required pam_krb5.so use_first_pass {argument}\nauth required pam_qrtotp.so"
+            );
+            assert!(proof(&text, &[]).is_err(), "{text}");
+            let text = text.replace(argument, "try_first_pass");
+            assert_eq!(proof(&text, &[]), Ok(()), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_module_that_takes_a_password_and_judges_none_proves_none() {
+    for module in super::JUDGE_NONE {
+        let alone = format!("auth required {module}\nauth required pam_qrtotp.so");
+        assert!(proof(&alone, &[]).is_err(), "{alone}");
+        for (first, second) in [(module, "pam_unix.so"), ("pam_unix.so", module)] {
+            let judged =
+                format!("auth required {first}\nauth requisite {second}\nauth required pam_qrtotp.so");
+            let judged = judged.replacen("required pam_unix.so", "requisite pam_unix.so", 1);
+            assert_eq!(proof(&judged, &[]), Ok(()), "{judged}");
+        }
+    }
+}
