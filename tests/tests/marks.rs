@@ -135,6 +135,21 @@ fn after_a_code_and_at_sshd_after_a_key_the_other_parts_open_nothing() {
     assert!(opened(alice()), "the control: somebody else's account part looks for what is owed");
 }
 
+#[test]
+fn a_job_that_nobody_was_asked_for_goes_on_and_where_nobody_can_be_looked_up_roots_alone() {
+    let (sandbox, _) = host(SERVICE);
+    let job = |user: &str, phases: &str, call: &str| {
+        code(&sandbox.login(user).arguments(&["--phases", phases]).run(), call)
+    };
+    assert_eq!(job("alice", "o", "open_session"), PAM_SUCCESS);
+    assert_eq!(job("alice", "mo", "acct_mgmt"), PAM_SUCCESS);
+    sandbox.run(&["mv", "/etc/qrtotp/seal.key", "/root/seal.key"]).success();
+    for (phases, call) in [("o", "open_session"), ("mo", "acct_mgmt")] {
+        assert_eq!(job("root", phases, call), PAM_SUCCESS, "{call}");
+        assert_ne!(job("alice", phases, call), PAM_SUCCESS, "{call}");
+    }
+}
+
 fn ssh(sandbox: &Sandbox, methods: &str) -> Pty {
     let methods = format!("PreferredAuthentications={methods}");
     sandbox.ssh_to_enrol(&[], "alice", &[&methods], "echo logged in")

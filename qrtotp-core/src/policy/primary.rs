@@ -44,7 +44,7 @@ fn check(bytes: &[u8], files: &mut Files<'_>) -> Result<(), String> {
     let passed = ways.pass(bytes);
     if ways.have_us() {
         return Err(format!(
-            "{MODULE} would ask for a code of the device that is about to be enrolled; leave it out"
+            "{MODULE} would ask for a code of the device that is about to be enrolled; leave it out, and what includes it"
         ));
     }
     passed
