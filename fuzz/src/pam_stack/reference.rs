@@ -7,7 +7,20 @@ use std::collections::HashSet;
 
 /// So many files make a loop.
 const MOST: u32 = 100;
-const PASSWORD: [&str; 3] = ["pam_unix.so", "pam_sss.so", "pam_ldap.so"];
+/// What judges a password that it takes.
+const PASSWORD: [&str; 11] = [
+    "pam_unix.so",
+    "pam_sss.so",
+    "pam_ldap.so",
+    "pam_krb5.so",
+    "pam_winbind.so",
+    "pam_userdb.so",
+    "pam_mysql.so",
+    "pam_pgsql.so",
+    "pam_radius_auth.so",
+    "pam_systemd_home.so",
+    "pam_himmelblau.so",
+];
 
 pub(super) struct Entry {
     /// In lower case; `@include` for one.
