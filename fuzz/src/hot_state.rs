@@ -95,7 +95,7 @@ fn slot_of(sequence: u64, payload: &[u8]) -> Vec<u8> {
 }
 
 /// By docs/FILEFORMAT.md: sequence and payload of a whole slot.
-fn reference(slot: &[u8]) -> Option<(u64, Vec<u8>)> {
+pub(crate) fn reference(slot: &[u8]) -> Option<(u64, Vec<u8>)> {
     let header = slot.get(..20)?;
     let length = usize::from(u16::from_le_bytes([header[6], header[7]]));
     let payload = slot.get(20..20 + length)?;

@@ -1,6 +1,7 @@
 //! The script, and what must hold after each of its lines.
 
 use super::book::{Before, Book, Device, enrolled};
+use crate::hot_state::reference;
 use crate::input::Input;
 use crate::world::{Answer, FakeClock, Host, Log, People, START, UID, World, alice};
 use qrtotp_core::account::{
@@ -194,12 +195,13 @@ impl<'a> Script<'a> {
             return;
         };
         let sequence = |slot: u64| {
-            let mut bytes = [0; 8];
-            file.read_exact_at(&mut bytes, slot * 4096 + 8).map(|()| u64::from_le_bytes(bytes)).unwrap_or(0)
+            let mut bytes = [0; 1024];
+            file.read_exact_at(&mut bytes, slot * 4096).ok()?;
+            reference(&bytes).map(|(sequence, _)| sequence)
         };
-        let whole = self.load().is_some() && sequence(0).abs_diff(sequence(1)) == 1;
-        if whole {
-            let older = u64::from(sequence(1) < sequence(0));
+        // Where one is garbage the next write is to that one.
+        if let (Some(first), Some(second)) = (sequence(0), sequence(1)) {
+            let older = u64::from(second < first);
             let _ = file.write_all_at(self.input.bytes(), older * 4096);
         }
     }
