@@ -9,14 +9,6 @@ use qrtotp_tests::{
 
 const FILE: &str = "/home/alice/.google_authenticator";
 
-fn host() -> Sandbox {
-    let sandbox = Sandbox::new();
-    sandbox.add_user("alice");
-    sandbox.add_user("bobby");
-    sandbox.stack("");
-    sandbox
-}
-
 /// A login at the other system's module.
 fn log_in_there(sandbox: &Sandbox, module: &str, user: &str, code: &str) -> i32 {
     sandbox.pam(SERVICE, &format!("auth required {module}\naccount required pam_permit.so\n"));
@@ -27,7 +19,7 @@ fn log_in_there(sandbox: &Sandbox, module: &str, user: &str, code: &str) -> i32 
 
 #[test]
 fn who_used_google_authenticator_logs_in_with_the_next_code_and_the_scratch_codes_but_no_used_one() {
-    let sandbox = host();
+    let sandbox = Sandbox::with_alice_and_bobby();
     let (phone, scratch) = google_authenticator(&sandbox, "alice", &TIME_BASED);
     assert_eq!(scratch.len(), 5);
     let used = phone.previous_code();
@@ -55,7 +47,7 @@ fn who_used_google_authenticator_logs_in_with_the_next_code_and_the_scratch_code
 
 #[test]
 fn a_clock_that_google_authenticator_knew_to_be_off_is_known_here() {
-    let sandbox = host();
+    let sandbox = Sandbox::with_alice_and_bobby();
     let (phone, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
     sandbox.append(FILE, "\" TIME_SKEW -5\n");
     let theirs = phone.code_of_step(phone.step() - 6);
@@ -69,7 +61,7 @@ fn a_clock_that_google_authenticator_knew_to_be_off_is_known_here() {
 
 #[test]
 fn a_clock_that_is_further_off_than_resynchronisation_would_find_is_refused_and_a_right_one_is_not() {
-    let sandbox = host();
+    let sandbox = Sandbox::with_alice_and_bobby();
     let (phone, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
     let right = sandbox.read(FILE);
     sandbox.append(FILE, "\" TIME_SKEW 11\n");
@@ -86,7 +78,7 @@ fn a_clock_that_is_further_off_than_resynchronisation_would_find_is_refused_and_
 
 #[test]
 fn a_dry_run_changes_nothing_and_a_shredded_file_is_overwritten_and_gone() {
-    let sandbox = host();
+    let sandbox = Sandbox::with_alice_and_bobby();
     let (phone, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
     let before = sandbox.read(FILE);
     let said = google(&sandbox, &["alice", "--dry-run"]).success().stdout;
@@ -108,7 +100,7 @@ fn a_dry_run_changes_nothing_and_a_shredded_file_is_overwritten_and_gone() {
 
 #[test]
 fn files_that_are_kept_outside_of_homes_are_found_by_their_pattern() {
-    let sandbox = host();
+    let sandbox = Sandbox::with_alice_and_bobby();
     let (alice, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
     let (bobby, _) = google_authenticator(&sandbox, "bobby", &TIME_BASED);
     let script = "mkdir -m 755 /var/ga && mv /home/alice/.google_authenticator /var/ga/alice && mkdir -m 700 /var/roots && \
@@ -125,7 +117,7 @@ fn files_that_are_kept_outside_of_homes_are_found_by_their_pattern() {
 
 #[test]
 fn of_all_homes_a_bad_file_stops_its_owner_only_and_nobody_gets_a_second_device() {
-    let sandbox = host();
+    let sandbox = Sandbox::with_alice_and_bobby();
     for user in ["carol", "dave", "erin"] {
         sandbox.add_user(user);
     }
@@ -165,7 +157,7 @@ fn oath_key(sandbox: &Sandbox, digits: u8) -> (Phone, String) {
 
 #[test]
 fn who_used_pam_oath_logs_in_with_the_next_code_but_no_used_one() {
-    let sandbox = host();
+    let sandbox = Sandbox::with_alice_and_bobby();
     let ((alice, alice_key), (bobby, bobby_key)) = (oath_key(&sandbox, 6), oath_key(&sandbox, 8));
     let lines = format!("HOTP/T60 alice - {alice_key}\nHOTP/T60/8 bobby - {bobby_key}\n");
     sandbox.overwrite("/etc/users.oath", &lines);
@@ -186,7 +178,7 @@ fn who_used_pam_oath_logs_in_with_the_next_code_but_no_used_one() {
 
 #[test]
 fn lines_of_users_oath_that_can_not_be_imported_are_named_and_left() {
-    let sandbox = host();
+    let sandbox = Sandbox::with_alice_and_bobby();
     let ((alice, good), (_, other)) = (oath_key(&sandbox, 6), oath_key(&sandbox, 6));
     let bad = [
         format!("HOTP bobby - {other}"),

@@ -9,17 +9,9 @@ use qrtotp_tests::{
 
 const FILE: &str = "/home/alice/.google_authenticator";
 
-fn host() -> Sandbox {
-    let sandbox = Sandbox::new();
-    sandbox.add_user("alice");
-    sandbox.add_user("bobby");
-    sandbox.stack("");
-    sandbox
-}
-
 #[test]
 fn what_is_no_plain_file_of_the_user_is_refused_and_nothing_waits_for_it() {
-    let sandbox = host();
+    let sandbox = Sandbox::with_alice_and_bobby();
     sandbox.make_store();
     let (_, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
     let (good, home) = (sandbox.read(FILE), "/home/alice");
@@ -71,7 +63,7 @@ fn what_is_no_plain_file_of_the_user_is_refused_and_nothing_waits_for_it() {
 
 #[test]
 fn no_component_below_the_home_may_be_a_link() {
-    let sandbox = host();
+    let sandbox = Sandbox::with_alice_and_bobby();
     let (_, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
     let script = format!(
         "mkdir -p /home/alice/real && mv {FILE} /home/alice/real/ga && ln -s real /home/alice/link && chown -h alice: /home/alice/*"
@@ -91,7 +83,7 @@ fn command_in(said: &str) -> Option<&str> {
 
 #[test]
 fn root_is_told_no_command_that_a_link_in_a_home_could_lead_elsewhere() {
-    let sandbox = host();
+    let sandbox = Sandbox::with_alice_and_bobby();
     google_authenticator(&sandbox, "alice", &TIME_BASED);
     let said = google(&sandbox, &["alice"]).success().stdout;
     // Whoever does as they are told does it later, when alice has had the time to put a link there.
@@ -112,7 +104,7 @@ fn root_is_told_no_command_that_a_link_in_a_home_could_lead_elsewhere() {
 
 #[test]
 fn what_is_roots_alone_is_deleted_by_the_command_that_is_told_whatever_its_name() {
-    let sandbox = host();
+    let sandbox = Sandbox::with_alice_and_bobby();
     google_authenticator(&sandbox, "alice", &TIME_BASED);
     let file = "/root/it's; touch x.ga";
     sandbox.run(&["mv", FILE, file]).success();
@@ -124,7 +116,7 @@ fn what_is_roots_alone_is_deleted_by_the_command_that_is_told_whatever_its_name(
 
 #[test]
 fn names_that_users_gave_to_directories_move_no_cursor_and_forge_no_line() {
-    let sandbox = host();
+    let sandbox = Sandbox::with_alice_and_bobby();
     google_authenticator(&sandbox, "alice", &TIME_BASED);
     let dir = "/home/alice/x\u{1b}[31m\nbobby: imported as c-FORGED";
     let file = format!("{dir}/ga");

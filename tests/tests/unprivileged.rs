@@ -10,17 +10,9 @@ const DEADLINE: Duration = Duration::from_secs(4);
 /// Words that run what follows as alice.
 const AS_ALICE: [&str; 6] = ["setpriv", "--reuid", "alice", "--regid", "alice", "--clear-groups"];
 
-fn host() -> Sandbox {
-    let sandbox = Sandbox::new();
-    sandbox.add_user("alice");
-    sandbox.add_user("bobby");
-    sandbox.stack("");
-    sandbox
-}
-
 #[test]
 fn without_a_broker_nobody_is_let_in_and_the_log_says_how_to_start_it() {
-    let sandbox = host();
+    let sandbox = Sandbox::with_alice_and_bobby();
     let phone = sandbox.import("alice");
     let begun = Instant::now();
     let report = sandbox.login("alice").answer(&phone.code()).under(&AS_ALICE).run();
@@ -31,7 +23,7 @@ fn without_a_broker_nobody_is_let_in_and_the_log_says_how_to_start_it() {
 
 #[test]
 fn nobody_is_asked_about_somebody_else() {
-    let sandbox = host();
+    let sandbox = Sandbox::with_alice_and_bobby();
     sandbox.import("bobby");
     let report = sandbox.login("bobby").answer("123456").under(&AS_ALICE).run();
     assert_eq!(report.authenticate(), PAM_AUTH_ERR);
@@ -41,7 +33,7 @@ fn nobody_is_asked_about_somebody_else() {
 
 #[test]
 fn a_socket_that_never_answers_denies_within_the_deadline() {
-    let sandbox = host();
+    let sandbox = Sandbox::with_alice_and_bobby();
     let phone = sandbox.import("alice");
     sandbox.run(&["install", "-d", "-m", "755", "/run/qrtotp"]).success();
     let silent = std::os::unix::net::UnixListener::bind(sandbox.path("/run/qrtotp/socket")).unwrap();
