@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
@@ -59,17 +59,20 @@ pub fn run() -> Result<Findings> {
 
 /// A target's figures, as a row of the table, and what is wrong with them. The row is kept if nothing is.
 fn row(program: &Path, target: &Target, rows: &Path) -> Result<(String, Vec<String>)> {
-    let kept: PathBuf = rows.join(target.name);
+    let kept = rows.join(target.name);
     if let Ok(row) = fs::read_to_string(&kept) {
         return Ok((row, Vec::new()));
     }
-    let until = Until::Runs(if target.name == "conversation" { CONVERSATIONS } else { RUNS });
+    let runs = if target.name == "conversation" { CONVERSATIONS } else { RUNS };
+    let until = Until::Runs(runs);
     // What a run of this length finds is what it would have found.
     let planted = fuzz::fuzz(program, target, until, true)?;
     let outcome = fuzz::fuzz(program, target, until, false)?;
     let mut failures = Vec::new();
     if let Some((input, why)) = &outcome.finding {
         failures.push(format!("{}: {why} ({})", target.name, input.display()));
+    } else if outcome.runs < runs {
+        failures.push(format!("{}: only {} inputs were tried", target.name, outcome.runs));
     }
     if planted.finding.is_none() {
         failures.push(format!("{}: its planted fault was not found", target.name));
