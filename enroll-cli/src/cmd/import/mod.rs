@@ -189,7 +189,8 @@ fn farewell(how: &How, source: &Source, module: &str, left: Left) -> Result<(), 
         Left::AllAndRefused => writeln!(
             out,
             "The imported keys are still readable in {path}, beside those that were refused. Once logins work, take the lines of \
-             the imported ones out; once no line is needed, take {module} out of /etc/pam.d, then: shred -u {path}"
+             the imported ones out; once no line is needed, take {module} out of /etc/pam.d, {}",
+            source.deletion()
         )?,
         Left::All => writeln!(
             out,
