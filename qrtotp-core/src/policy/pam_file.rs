@@ -31,12 +31,12 @@ pub(super) fn find(
     Err(TrustError::Missing(Path::new(directories[0]).join(service)))
 }
 
-/// The text of a file that another one includes, which nobody but root can have written; `opened` may look at it first. A
+/// The text of a file that another one includes, which nobody but root can have written; `read` may look at it afterwards. A
 /// name is looked for in the first directory only: Debian's libpam does not know the others then.
 pub(super) fn included(
     name: &str,
     directories: &[&str],
-    opened: impl FnOnce(&Path, &TrustedFile),
+    read: impl FnOnce(&Path, &TrustedFile),
 ) -> Result<Vec<u8>, TrustError> {
     let path = Path::new(directories[0]).join(name);
     let last = name.rsplit('/').next().unwrap_or_default();
@@ -44,8 +44,9 @@ pub(super) fn included(
     let directory = path.parent().filter(|_| path.file_name() == Some(last.as_ref()));
     let dir = open_dir(directory.ok_or_else(|| TrustError::Form(path.clone()))?)?;
     let file = open_file(&dir, last, &path, false, Readers::Anybody)?;
-    opened(&path, &file);
-    read_all(&file, &path, LIMIT)
+    let text = read_all(&file, &path, LIMIT)?;
+    read(&path, &file);
+    Ok(text)
 }
 
 /// Our module's file.

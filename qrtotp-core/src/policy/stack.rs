@@ -27,13 +27,20 @@ pub struct OurLine<'a> {
 
 /// The clock of a filesystem's times lags behind by some milliseconds, in nanoseconds.
 const COARSE: i64 = 20_000_000;
+/// And by up to two seconds where it keeps whole ones.
+const COARSEST: i64 = 2_000_000_000;
 
-/// Refuses what was changed since libpam looked at it: it may have been otherwise.
+/// Refuses what was changed since libpam looked at it: it may have been otherwise. To be asked when it has been read.
 fn unchanged_since(read_at: i64, fd: impl AsFd) -> Result<(), ()> {
     let stat = fstat(fd).map_err(|_| ())?;
-    let changed =
-        stat.st_ctime.saturating_mul(1_000_000_000).saturating_add(stat.st_ctime_nsec.cast_signed());
-    if changed.saturating_add(COARSE) < read_at { Ok(()) } else { Err(()) }
+    let changed = known_by(stat.st_ctime, stat.st_ctime_nsec.cast_signed());
+    if changed < read_at { Ok(()) } else { Err(()) }
+}
+
+/// When at the latest a file was changed that says so, in nanoseconds.
+fn known_by(seconds: i64, nanoseconds: i64) -> i64 {
+    let lag = if nanoseconds == 0 { COARSEST } else { COARSE };
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds).saturating_add(lag)
 }
 
 /// Why nobody may enrol at this service. For the admin, with what to do; `lines` are the lines to add, with their
@@ -72,7 +79,10 @@ pub enum StackError {
         lines: String,
     },
     /// Read by libpam before it was as it is now.
-    #[error("{path} was changed after this login began; the next login goes by what it says now")]
+    #[error(
+        "{path} was changed after this login began; the next login goes by what it says now, that of a program which \
+         keeps its modules loaded when it was started anew"
+    )]
     Changed {
         /// The file, or the directory in which it may have been.
         path: PathBuf,
@@ -114,11 +124,11 @@ fn guard_in(line: &OurLine<'_>, services: &[Cow<'_, str>], directories: &[&str])
         TrustError::Missing(_) => StackError::NoFile { service: service.to_owned(), lines: lines(line) },
         error => unreadable(error),
     })?;
-    look_at(&path, file.as_fd());
     let bytes = read_all(&file, &path, LIMIT).map_err(unreadable)?;
+    look_at(&path, file.as_fd());
     let mut files = |name: &str| {
-        let opened = |path: &Path, file: &TrustedFile| look_at(path, file.as_fd());
-        included(name, directories, opened).map_err(|error| error.to_string())
+        let read = |path: &Path, file: &TrustedFile| look_at(path, file.as_fd());
+        included(name, directories, read).map_err(|error| error.to_string())
     };
     match check(&bytes, line, &mut files) {
         Err(problem) => Err(StackError::File { path, problem, lines: lines(line) }),

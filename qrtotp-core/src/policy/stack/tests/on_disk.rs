@@ -144,6 +144,13 @@ fn nobody_enrols_by_a_file_that_was_changed_after_libpam_read_it() {
 }
 
 #[test]
+fn where_a_filesystem_keeps_whole_seconds_a_file_may_be_two_of_them_younger_than_it_says() {
+    assert_eq!(known_by(100, 1), 100_000_000_001 + COARSE);
+    assert_eq!(known_by(100, 0), 102_000_000_000);
+    assert_eq!(known_by(i64::MAX, 1), i64::MAX);
+}
+
+#[test]
 fn a_file_counts_as_unchanged_only_if_it_was_old_when_libpam_read_it() {
     let file = tempfile::tempfile().unwrap();
     let changed = changed_at(fstat(&file).unwrap());
