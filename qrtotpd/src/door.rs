@@ -72,7 +72,8 @@ fn start(door: &Arc<Door>, look: Look<Line>, uid: u32, line: Line) {
 /// Looks at one caller after the other, until it serves one.
 fn attend(door: &Arc<Door>, mut look: Look<Line>, mut uid: u32, mut line: Line) {
     loop {
-        let admitted = guarded(uid, door, || session::admit(uid, door));
+        // Who has waited and hung up need not be found out.
+        let admitted = if line.is_gone() { None } else { guarded(uid, door, || session::admit(uid, door)) };
         if let Some(Err(why)) = admitted {
             send_away(&mut line, uid, why, door);
         }

@@ -14,8 +14,8 @@ const AT_ONCE: usize = 8;
 const LOOKS: usize = 192;
 /// Connections of neighbours, those that wait included: as many as find a seat, when all of an office come at nine.
 const NEAR: usize = seats::ALL;
-/// Connections of everybody. More than two neighbourhoods have.
-const ALL: usize = 3 * NEAR;
+/// Connections of everybody. Six users with all their subordinate uids may have as many.
+const ALL: usize = 12 * NEAR;
 /// Connections of one uid.
 const EACH: usize = 4;
 
@@ -222,7 +222,7 @@ mod tests {
         let lobby = Arc::<Lobby<u32>>::default();
         let (own, found) = crowd(&lobby, std::iter::repeat_n(1000, 1000));
         assert_eq!(found, EACH);
-        let more = crowd(&lobby, (0..20).map(|near| near * NEIGHBOURS).flat_map(|uid| uid + 1..uid + 100));
+        let more = crowd(&lobby, (0..40).map(|near| near * NEIGHBOURS).flat_map(|uid| uid + 1..uid + 200));
         assert_eq!(found + more.1, ALL);
         assert!(matches!(lobby.arrive(1001, 0), Arrival::Full(_)));
         assert!(matches!(lobby.arrive(0, 0), Arrival::Look(..)));

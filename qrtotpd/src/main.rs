@@ -21,14 +21,17 @@ mod turns;
 mod verify;
 
 use arguments::{Arguments, Task};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::io::Write;
 use std::process::ExitCode;
 
 const PROGRAM: &str = "qrtotpd";
+/// Open files that are enough for all who are served or wait, as in qrtotpd.service.
+const FILES: u64 = 4096;
 
 fn main() -> ExitCode {
     no_core_dumps();
+    room_for_files();
     std::panic::set_hook(Box::new(|info| {
         // Where, but never what: a panic's text may hold what was typed.
         if let Some(place) = info.location() {
@@ -62,4 +65,13 @@ fn main() -> ExitCode {
 fn no_core_dumps() {
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let _ = nix::sys::prctl::set_dumpable(false);
+}
+
+/// Started by hand, a broker has a shell's limit, which a crowd would reach.
+fn room_for_files() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < FILES
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, FILES.min(hard), hard);
+    }
 }

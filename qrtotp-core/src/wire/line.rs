@@ -47,6 +47,13 @@ impl Line {
         Ok(getsockopt(&self.socket, PeerCredentials)?.uid())
     }
 
+    /// True if the other end has closed the connection.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::empty())];
+        poll(&mut fds, Some(&Timespec::default())).is_ok() && fds[0].revents().contains(PollFlags::HUP)
+    }
+
     /// Sends one frame.
     ///
     /// # Errors
