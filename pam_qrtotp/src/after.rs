@@ -2,12 +2,12 @@
 
 use crate::host::{self, Host, Log};
 use crate::{mark, refuse, subject_now};
-use nix::unistd::geteuid;
+use nix::unistd::{geteuid, getuid};
 use pam::constants::{PAM_SILENT, PamFlag};
 use pam::module::PamHandle;
 use qrtotp_core::account::Name;
 use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
-use qrtotp_core::clock::SystemClock;
+use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{self, AccountPart, Args, Directory, Due, HostDirectory, Outcome, Person, host_name};
 use qrtotp_core::policy::Source;
 use qrtotp_core::store::{FileStore, Store, StoreError};
@@ -15,6 +15,8 @@ use std::ffi::CStr;
 
 /// Who needs no other way in.
 const ROOT: &str = "root";
+/// Services of util-linux's su and runuser, which keep the caller's uid.
+const SU: [&str; 4] = ["su", "su-l", "runuser", "runuser-l"];
 
 /// The account part. Nearly always there is nothing to do.
 pub(crate) fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
@@ -66,9 +68,11 @@ fn goes_by_memory(pamh: &mut PamHandle) -> bool {
     geteuid().is_root() && !mark::came_by(pamh) && !host::is_sshd(pamh)
 }
 
-/// Nobody became root to be here: root called, or root's own job runs (cron names no caller).
+/// Nobody became root to be here: root called, or root's own job runs (cron names no caller). An older su of util-linux names
+/// whoever logged in, but is run by the caller.
 fn is_roots(subject: &Subject) -> bool {
-    subject.by == ROOT || (subject.by.is_empty() && subject.user == ROOT)
+    let su = SU.contains(&&*subject.service) && getuid().is_root();
+    su || subject.by == ROOT || (subject.by.is_empty() && subject.user == ROOT)
 }
 
 /// The account part of somebody whom the auth part did not ask. Says nothing: sudo is silent here.
@@ -77,8 +81,9 @@ fn look_back(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
     if is_roots(&subject) {
         return Outcome::Ignored;
     }
-    let (reason, detail) = match open(words).and_then(|(_, store)| {
-        flow::was_led_past(&store, find(&subject.user)?.as_ref()).map_err(store_failed)
+    let (reason, detail) = match open(words).and_then(|(source, store)| {
+        let person = find(&subject.user)?;
+        flow::was_led_past(&source.config, &store, person.as_ref(), SystemClock.now()).map_err(store_failed)
     }) {
         Ok(false) => return Outcome::Ignored,
         Ok(true) => {
@@ -98,7 +103,7 @@ fn look_back(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
 /// run the account part. Not done with the mark, which is set for people with a wrong password, too.
 pub(crate) fn note(pamh: &mut PamHandle, words: &[&CStr]) {
     let Some(mark) = mark::of_enrollment(pamh) else { return };
-    if let Err((reason, why)) = set_due(words, &mark.user) {
+    if let Err((reason, why)) = note_due(words, &mark.user) {
         let subject = Subject { user: mark.user, ..subject_now(pamh) };
         let detail = format!("the owed enrolment could not be noted, so run `sudo -K` as the user: {why}");
         let event = Event::new(Kind::ConfigurationRefused, &subject).reason(reason).detail(&detail);
@@ -165,15 +170,19 @@ fn who_owes(words: &[&CStr], subject: &Subject) -> Result<Option<String>, Fault>
         return Ok(Some(caller.to_owned()));
     }
     for user in callers.into_iter().chain([&*subject.user, ROOT]) {
-        if flow::was_led_past(&store, find(user)?.as_ref()).map_err(store_failed)? {
+        let person = find(user)?;
+        let led_past = flow::was_led_past(&source.config, &store, person.as_ref(), SystemClock.now())
+            .map_err(store_failed)?;
+        if led_past {
             return Ok(Some(user.to_owned()));
         }
     }
     Ok(None)
 }
 
-fn set_due(words: &[&CStr], user: &str) -> Result<(), Fault> {
+fn note_due(words: &[&CStr], user: &str) -> Result<(), Fault> {
     let (_, store) = open(words)?;
-    let Some(name) = find(user)?.and_then(|person| Name::new(&person.name).ok()) else { return Ok(()) };
-    store.set_due(&name, true).map_err(store_failed)
+    let Some(person) = find(user)? else { return Ok(()) };
+    let Ok(name) = Name::new(&person.name) else { return Ok(()) };
+    store.note_due(&name, person.uid).map_err(store_failed)
 }

@@ -5,10 +5,12 @@
 use qrtotp_tests::{
     Phone, Pty, Sandbox,
     first_login::{CHOICES, INSIDE},
+    host::PAM_SUCCESS,
     users::PASSWORD,
 };
 
 const SUDOERS: &str = "/etc/sudoers.d/tests";
+const CONFIGURATION: &str = "/etc/qrtotp/qrtotp.toml";
 const NOTED: &str = "/var/lib/qrtotp/due/alice";
 /// One command is run without the account part.
 const ONE_WITHOUT: &str = "Defaults!/usr/bin/true !pam_acct_mgmt\n";
@@ -48,6 +50,11 @@ fn is_led_past(sandbox: &Sandbox, commands: &str) -> Pty {
     alice.give_password(PASSWORD);
     alice.send("");
     alice
+}
+
+/// For Alice, as the one who she is now.
+fn is_noted(sandbox: &Sandbox) -> bool {
+    sandbox.read(NOTED) == sandbox.run(&["id", "-u", "alice"]).success().stdout
 }
 
 fn stays_outside(mut pty: Pty) {
@@ -113,7 +120,7 @@ fn a_time_stamp_left_by_a_command_without_the_account_part_leads_no_other_comman
 fn an_enrolment_pays_what_a_command_without_the_account_part_left_owed() {
     let (sandbox, _) = host("sudo", &format!("{ONE_WITHOUT}Defaults timestamp_timeout=0\n"));
     is_led_past(&sandbox, "sudo /usr/bin/true").failure();
-    assert_eq!(sandbox.read(NOTED), "");
+    assert!(is_noted(&sandbox));
     let mut alice = run(&sandbox, "alice", "sudo echo logged in");
     alice.at_the_picture();
     let phone = alice.take_key(&sandbox);
@@ -129,7 +136,7 @@ fn a_time_stamp_left_by_a_command_without_any_other_part_leads_no_other_command_
     for without in ["!pam_acct_mgmt, !pam_session", "!pam_acct_mgmt, !pam_setcred"] {
         let (sandbox, _) = host("sudo", &format!("Defaults!/usr/bin/true {without}\n"));
         stays_outside(is_led_past(&sandbox, "sudo /usr/bin/true; sudo echo logged in; exit 7"));
-        assert_eq!(sandbox.read(NOTED), "");
+        assert!(is_noted(&sandbox));
         let denied = "result=denied reason=enrollment_due user=alice";
         let _ = sandbox.log.wait(&["pam_qrtotp(sudo:account)", denied]);
     }
@@ -172,7 +179,7 @@ fn where_it_can_not_be_noted_the_log_says_so_and_nobody_unasked_gets_in() {
 fn what_is_owed_elsewhere_bars_neither_a_key_at_sshd_nor_root() {
     let (sandbox, _) = host("sudo", ONE_WITHOUT);
     is_led_past(&sandbox, "sudo /usr/bin/true").failure();
-    assert_eq!(sandbox.read(NOTED), "");
+    assert!(is_noted(&sandbox));
     // Here a key alone is enough for sshd, which does not ask our auth part then.
     sandbox.password_and_enrolment("sshd");
     sandbox.authorize_key("alice");
@@ -181,4 +188,38 @@ fn what_is_owed_elsewhere_bars_neither_a_key_at_sshd_nor_root() {
     let auth = "auth sufficient pam_rootok.so\n@include common-auth\nauth required pam_qrtotp.so\n";
     sandbox.enrolling("su", auth);
     gets_in(sandbox.pty_unrecorded(&["su", "alice", "-c", "echo logged in"]));
+}
+
+#[test]
+fn who_gets_a_name_anew_owes_nothing_and_nobody_does_where_all_may_come_without_a_code() {
+    let (sandbox, _) = host("sudo", ONE_WITHOUT);
+    is_led_past(&sandbox, "sudo /usr/bin/true").failure();
+    ask_nothing(&sandbox);
+    let configuration = sandbox.read(CONFIGURATION);
+    let again = "sudo echo logged in; exit 7";
+    stays_outside(run(&sandbox, "alice", again));
+    let allow = "first_login = \"allow\"\nallow_until = \"2199-12-31\"";
+    let configuration = configuration.replace("first_login = \"enroll\"", allow);
+    sandbox.overwrite(CONFIGURATION, &configuration);
+    assert!(run(&sandbox, "alice", again).failure().contains(INSIDE));
+    sandbox.overwrite(CONFIGURATION, &configuration.replace("2199", "2019"));
+    stays_outside(run(&sandbox, "alice", again));
+    sandbox.delete_user("alice");
+    sandbox.add_user_with_uid("alice", 4321);
+    ask_nothing(&sandbox);
+    assert!(run(&sandbox, "alice", again).failure().contains(INSIDE));
+}
+
+#[test]
+fn a_su_that_root_runs_is_roots_whoever_logged_in_there() {
+    let (sandbox, _) = host("su", "");
+    for (service, uid, passes) in
+        [("su", "0", true), ("su", "3000", false), ("sudo", "0", false), ("runuser", "0", true)]
+    {
+        sandbox.password_and_enrolment(service);
+        // As util-linux's su did before 2.39: named is who logged in, Alice.
+        let arguments = ["--service", service, "--ruser", "alice", "--phases", "o"];
+        let report = sandbox.login("bobby").arguments(&arguments).under(&["setpriv", "--ruid", uid]).run();
+        assert_eq!(report.value("open_session") == PAM_SUCCESS.to_string(), passes, "{service} {uid}");
+    }
 }

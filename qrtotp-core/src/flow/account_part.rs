@@ -138,7 +138,7 @@ impl<S: Store, D: Directory, H: Dialog, C: Clock, A: AuditSink> AccountPart<'_, 
         match enrolled {
             Ok(enrolled) => {
                 // What can't be forgotten now is the next time, for somebody enrolled.
-                let _ = self.store.set_due(name, false);
+                let _ = self.store.forget_due(name);
                 Event::login(&self.subject, Verdict::Accepted, "enrolled")
                     .credential(enrolled.credential, label.as_str())
                     .emit(self.audit);

@@ -90,19 +90,27 @@ pub fn owes_enrollment(
 }
 
 /// Whether somebody who was asked nothing now was let pass to enrol before, and led past it: what they passed then must
-/// let them in nowhere.
+/// let them in nowhere, unless nobody need enrol any more.
 ///
 /// # Errors
 /// The store can't be trusted or read.
-pub fn was_led_past(store: &impl Store, person: Option<&Person>) -> Result<bool, StoreError> {
-    let Some(name) = person.and_then(|person| Name::new(&person.name).ok()) else { return Ok(false) };
-    if !store.is_due(&name)? {
+pub fn was_led_past(
+    config: &Config,
+    store: &impl Store,
+    person: Option<&Person>,
+    now: UnixTime,
+) -> Result<bool, StoreError> {
+    let Some((person, name)) = person.and_then(|person| Some((person, Name::new(&person.name).ok()?))) else {
+        return Ok(false);
+    };
+    if !store.is_due(&name, Some(person.uid))? {
         return Ok(false);
     }
     let account = store.load(&name)?;
-    if account.is_none_or(|account| account.record.standing() != Standing::Enrolled) {
-        return Ok(true);
+    let record = account.as_ref().map(|account| &account.record);
+    if record.is_some_and(|record| record.standing() == Standing::Enrolled) {
+        store.forget_due(&name)?; // they enrolled in another way
+        return Ok(false);
     }
-    store.set_due(&name, false)?; // they enrolled in another way
-    Ok(false)
+    Ok(!matches!(entry(config, record, now), Entry::Allow { .. }))
 }

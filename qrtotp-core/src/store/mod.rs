@@ -97,15 +97,22 @@ pub trait Store {
     /// The store can't be trusted or read, its lock was not to be had, or the new count could not be made durable.
     fn update_primary<T>(&self, name: &Name, f: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError>;
 
-    /// Whether it is noted that `name` was let pass to enrol and led past the enrolment. No part of the record either.
+    /// Whether it is noted that `name` was let pass to enrol and led past the enrolment, when they had this uid (`None`: any).
+    /// No part of the record either.
     ///
     /// # Errors
     /// The store can't be trusted or read.
-    fn is_due(&self, name: &Name) -> Result<bool, StoreError>;
+    fn is_due(&self, name: &Name, uid: Option<u32>) -> Result<bool, StoreError>;
 
-    /// Notes that, or forgets it, durably.
+    /// Notes that, durably.
     ///
     /// # Errors
     /// As [`Store::is_due`]; it could not be made durable.
-    fn set_due(&self, name: &Name, due: bool) -> Result<(), StoreError>;
+    fn note_due(&self, name: &Name, uid: u32) -> Result<(), StoreError>;
+
+    /// Forgets it, whatever their uid was, durably.
+    ///
+    /// # Errors
+    /// As [`Store::note_due`].
+    fn forget_due(&self, name: &Name) -> Result<(), StoreError>;
 }

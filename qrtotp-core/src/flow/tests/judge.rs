@@ -53,11 +53,15 @@ impl Store for Watched<'_> {
         unreachable!("a login checks no password")
     }
 
-    fn is_due(&self, _: &Name) -> Result<bool, StoreError> {
+    fn is_due(&self, _: &Name, _: Option<u32>) -> Result<bool, StoreError> {
         unreachable!("the auth part does not ask")
     }
 
-    fn set_due(&self, _: &Name, _: bool) -> Result<(), StoreError> {
+    fn note_due(&self, _: &Name, _: u32) -> Result<(), StoreError> {
+        unreachable!("the auth part does not note it")
+    }
+
+    fn forget_due(&self, _: &Name) -> Result<(), StoreError> {
         unreachable!("the auth part does not note it")
     }
 }

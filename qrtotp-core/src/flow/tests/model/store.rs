@@ -197,11 +197,15 @@ impl Store for Replay<'_> {
         unreachable!("none of them asks for a password")
     }
 
-    fn is_due(&self, _: &Name) -> Result<bool, StoreError> {
+    fn is_due(&self, _: &Name, _: Option<u32>) -> Result<bool, StoreError> {
         unreachable!("none of them is sudo")
     }
 
-    fn set_due(&self, _: &Name, _: bool) -> Result<(), StoreError> {
+    fn note_due(&self, _: &Name, _: u32) -> Result<(), StoreError> {
+        unreachable!("none of them is sudo")
+    }
+
+    fn forget_due(&self, _: &Name) -> Result<(), StoreError> {
         unreachable!("none of them is sudo")
     }
 
