@@ -8,7 +8,9 @@ use pam::module::PamHandle;
 use qrtotp_core::account::Name;
 use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::flow::{self, AccountPart, Args, Directory, Due, HostDirectory, Outcome, Person, host_name};
+use qrtotp_core::flow::{
+    self, AccountPart, Args, Directory, Due, HostDirectory, Mark, Outcome, Person, host_name,
+};
 use qrtotp_core::policy::Source;
 use qrtotp_core::store::{FileStore, Store, StoreError};
 use std::ffi::CStr;
@@ -103,7 +105,7 @@ fn look_back(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
 /// run the account part. Not done with the mark, which is set for people with a wrong password, too.
 pub(crate) fn note(pamh: &mut PamHandle, words: &[&CStr]) {
     let Some(mark) = mark::of_enrollment(pamh) else { return };
-    if let Err((reason, why)) = note_due(words, &mark.user) {
+    if let Err((reason, why)) = note_due(words, &mark) {
         let subject = Subject { user: mark.user, ..subject_now(pamh) };
         let detail = format!("the owed enrolment could not be noted, so run `sudo -K` as the user: {why}");
         let event = Event::new(Kind::ConfigurationRefused, &subject).reason(reason).detail(&detail);
@@ -180,9 +182,8 @@ fn who_owes(words: &[&CStr], subject: &Subject) -> Result<Option<String>, Fault>
     Ok(None)
 }
 
-fn note_due(words: &[&CStr], user: &str) -> Result<(), Fault> {
+fn note_due(words: &[&CStr], mark: &Mark) -> Result<(), Fault> {
     let (_, store) = open(words)?;
-    let Some(person) = find(user)? else { return Ok(()) };
-    let Ok(name) = Name::new(&person.name) else { return Ok(()) };
-    store.note_due(&name, person.uid).map_err(store_failed)
+    let name = Name::new(&mark.user).map_err(|error| ("internal_error", error.to_string()))?;
+    store.note_due(&name, mark.uid).map_err(store_failed)
 }

@@ -173,6 +173,17 @@ fn who_waits_at_the_question_while_the_pam_file_gets_its_lines_is_not_let_in_by_
         &["reason=enrollment_guard user=alice", "/etc/pam.d/common-auth was changed after"],
     );
     become_alice().at_the_picture();
+    // The same, where the directory is another one.
+    sandbox.run(&["cp", "-a", "/etc/pam.d", "/etc/pam.new"]).success();
+    clock::pause(Duration::from_millis(50)); // its files are old then
+    let mut waiting = become_alice();
+    waiting.give_password(PASSWORD);
+    sandbox.run(&["sh", "-c", "mv /etc/pam.d /etc/pam.old; mv /etc/pam.new /etc/pam.d"]).success();
+    let seen = sandbox.log.lines().len();
+    waiting.send("");
+    assert!(!waiting.failure().contains(INSIDE));
+    let changed = ["reason=enrollment_guard user=alice", "/etc/pam.d was changed after"];
+    let _ = sandbox.log.wait_after(seen, &changed);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
-    Phone, Pty, Sandbox,
+    Phone, Pty, Sandbox, State,
     first_login::{CHOICES, INSIDE},
     host::PAM_SUCCESS,
     users::PASSWORD,
@@ -11,13 +11,16 @@ use qrtotp_tests::{
 
 const SUDOERS: &str = "/etc/sudoers.d/tests";
 const CONFIGURATION: &str = "/etc/qrtotp/qrtotp.toml";
-const NOTED: &str = "/var/lib/qrtotp/due/alice";
 /// One command is run without the account part.
 const ONE_WITHOUT: &str = "Defaults!/usr/bin/true !pam_acct_mgmt\n";
 
 /// A sudo with this PAM service and these settings, behind which Alice has no device and Bobby has.
 fn host(service: &str, settings: &str) -> (Sandbox, Phone) {
-    let sandbox = Sandbox::new();
+    host_with(State::Tmpfs("size=16m"), service, settings)
+}
+
+fn host_with(state: State, service: &str, settings: &str) -> (Sandbox, Phone) {
+    let sandbox = Sandbox::with_state(state);
     let services = format!("[enroll]\nservices = [\"sshd\", \"su\", \"{service}\"]\n");
     sandbox.configure(&format!("[defaults]\nfirst_login = \"enroll\"\n{services}"));
     sandbox.add_user("alice");
@@ -52,9 +55,10 @@ fn is_led_past(sandbox: &Sandbox, commands: &str) -> Pty {
     alice
 }
 
-/// For Alice, as the one who she is now.
+/// Of Alice alone, as the one who she is now.
 fn is_noted(sandbox: &Sandbox) -> bool {
-    sandbox.read(NOTED) == sandbox.run(&["id", "-u", "alice"]).success().stdout
+    let uid = sandbox.run(&["id", "-u", "alice"]).success().stdout;
+    sandbox.run(&["ls", "/var/lib/qrtotp/due"]).success().stdout == format!("{}-alice\n", uid.trim_end())
 }
 
 fn stays_outside(mut pty: Pty) {
@@ -170,6 +174,7 @@ fn a_time_stamp_by_somebody_elses_password_leads_nowhere_either() {
 #[test]
 fn where_it_can_not_be_noted_the_log_says_so_and_nobody_unasked_gets_in() {
     let (sandbox, _) = host("sudo", ONE_WITHOUT);
+    sandbox.run(&["rmdir", "/var/lib/qrtotp/due"]).success();
     sandbox.run(&["touch", "/var/lib/qrtotp/due"]).success();
     stays_outside(is_led_past(&sandbox, "sudo /usr/bin/true; sudo echo logged in; exit 7"));
     let _ = sandbox.log.wait(&["event=configuration_refused", "user=alice", "could not be noted", "sudo -K"]);
@@ -222,4 +227,51 @@ fn a_su_that_root_runs_is_roots_whoever_logged_in_there() {
         let report = sandbox.login("bobby").arguments(&arguments).under(&["setpriv", "--ruid", uid]).run();
         assert_eq!(report.value("open_session") == PAM_SUCCESS.to_string(), passes, "{service} {uid}");
     }
+}
+
+#[test]
+fn a_full_disk_has_room_for_a_note() {
+    for state in [State::Tmpfs("size=16m"), State::Ext4("8m")] {
+        let (sandbox, _) = host_with(state, "sudo", ONE_WITHOUT);
+        let fill = "cd /var/lib/qrtotp; dd if=/dev/zero of=full bs=4k; dd if=/dev/zero of=fuller bs=1; :";
+        sandbox.run(&["sh", "-c", fill]).success();
+        sandbox.run(&["sh", "-c", "! echo x >/var/lib/qrtotp/more"]).success();
+        stays_outside(is_led_past(&sandbox, "sudo /usr/bin/true; sudo echo logged in; exit 7"));
+        assert!(is_noted(&sandbox));
+    }
+}
+
+#[test]
+fn a_time_stamp_of_one_name_of_a_uid_leads_no_other_name_in() {
+    for (of, second) in [("root", "toor"), ("alice", "second")] {
+        let (sandbox, _) = host("sudo", &format!("Defaults targetpw\n{ONE_WITHOUT}"));
+        for file in ["/etc/passwd", "/etc/shadow"] {
+            let content = sandbox.read(file);
+            let like = if file == "/etc/shadow" { "alice" } else { of };
+            let line = content.lines().find(|line| line.starts_with(&format!("{like}:"))).unwrap();
+            sandbox.append(file, &format!("{}\n", line.replacen(like, second, 1)));
+        }
+        let commands =
+            format!("sudo -u {second} /usr/bin/true; sudo -n -u {of} sh -c 'echo logged in'; exit 7");
+        let mut bobby = run(&sandbox, "bobby", &commands);
+        bobby.give_password(PASSWORD);
+        bobby.send("");
+        stays_outside(bobby);
+        let _ =
+            sandbox.log.wait(&["pam_qrtotp(sudo:account)", &format!("user={of}"), "reason=enrollment_due"]);
+    }
+}
+
+#[test]
+fn who_is_not_to_be_found_for_a_moment_is_noted_all_the_same() {
+    let (sandbox, _) = host("sudo", ONE_WITHOUT);
+    let hide = "#!/bin/sh -p\ncp /etc/passwd /root/passwd; sed -i /^alice:/d /etc/passwd\n";
+    sandbox.overwrite("/usr/local/bin/hide", hide);
+    sandbox.run(&["chmod", "755", "/usr/local/bin/hide"]).success();
+    let auth = "@include common-auth\nauth required pam_qrtotp.so\nauth required pam_exec.so seteuid /usr/local/bin/hide\n";
+    sandbox.enrolling("sudo", auth);
+    let mut alice = is_led_past(&sandbox, "sudo /usr/bin/true; exit 7");
+    alice.failure();
+    sandbox.run(&["cp", "/root/passwd", "/etc/passwd"]).success();
+    assert!(is_noted(&sandbox));
 }

@@ -139,8 +139,7 @@ pub fn unlock<S: Store>(
     audit: &mut impl AuditSink,
 ) -> Result<u32, AdminError> {
     let primary = store.update_primary(name, std::mem::take)?.failures;
-    let due = store.is_due(name, None)?;
-    store.forget_due(name)?;
+    let due = store.forget_due(name)?;
     let codes = store.update_state(name, |_, state| {
         let failures = state.throttle.failures();
         state.throttle.lift();

@@ -90,7 +90,8 @@ pub fn owes_enrollment(
 }
 
 /// Whether somebody who was asked nothing now was let pass to enrol before, and led past it: what they passed then must
-/// let them in nowhere, unless nobody need enrol any more.
+/// let them in nowhere, unless nobody need enrol any more. Whoever has their uid counts as them: applications that remember go
+/// by it.
 ///
 /// # Errors
 /// The store can't be trusted or read.
@@ -100,17 +101,15 @@ pub fn was_led_past(
     person: Option<&Person>,
     now: UnixTime,
 ) -> Result<bool, StoreError> {
-    let Some((person, name)) = person.and_then(|person| Some((person, Name::new(&person.name).ok()?))) else {
-        return Ok(false);
-    };
-    if !store.is_due(&name, Some(person.uid))? {
-        return Ok(false);
+    let Some(uid) = person.map(|person| person.uid) else { return Ok(false) };
+    for name in store.due(uid)? {
+        let account = store.load(&name)?;
+        let record = account.as_ref().map(|account| &account.record).filter(|record| record.uid == uid);
+        if record.is_some_and(|record| record.standing() == Standing::Enrolled) {
+            store.forget_due(&name)?; // they enrolled in another way
+        } else if !matches!(entry(config, record, now), Entry::Allow { .. }) {
+            return Ok(true);
+        }
     }
-    let account = store.load(&name)?;
-    let record = account.as_ref().map(|account| &account.record);
-    if record.is_some_and(|record| record.standing() == Standing::Enrolled) {
-        store.forget_due(&name)?; // they enrolled in another way
-        return Ok(false);
-    }
-    Ok(!matches!(entry(config, record, now), Entry::Allow { .. }))
+    Ok(false)
 }

@@ -2,7 +2,7 @@
 
 use crate::store::{Readers, TrustError, TrustedFile, open_dir, open_file, read_all};
 use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 /// Where libpam looks for a service's file, in its order.
@@ -10,12 +10,12 @@ pub const DIRECTORIES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
 /// Bytes of the largest PAM file that we look at.
 pub(super) const LIMIT: usize = 16 * 1024;
 
-/// The file that libpam uses for `service`, which nobody but root can have written. `without` is called with each
-/// directory before it, in which there is none.
+/// The file that libpam uses for `service`, which nobody but root can have written. `seen` is called with each directory that
+/// was looked in.
 pub(super) fn find(
     service: &str,
     directories: &[&str],
-    mut without: impl FnMut(&Path, &OwnedFd),
+    seen: impl Fn(&Path, BorrowedFd<'_>),
 ) -> Result<(PathBuf, TrustedFile), TrustError> {
     for directory in directories.iter().map(Path::new) {
         let path = directory.join(service);
@@ -23,29 +23,33 @@ pub(super) fn find(
             Err(TrustError::Missing(_)) => continue,
             other => other?,
         };
-        match open_file(&dir, service, &path, false, Readers::Anybody) {
-            Err(TrustError::Missing(_)) => without(directory, &dir),
-            other => return Ok((path, other?)),
+        let file = open_file(&dir, service, &path, false, Readers::Anybody);
+        seen(directory, dir.as_fd());
+        match file {
+            Err(TrustError::Missing(_)) => {}
+            file => return Ok((path, file?)),
         }
     }
     Err(TrustError::Missing(Path::new(directories[0]).join(service)))
 }
 
-/// The text of a file that another one includes, which nobody but root can have written; `read` may look at it afterwards. A
-/// name is looked for in the first directory only: Debian's libpam does not know the others then.
+/// The text of a file that another one includes, which nobody but root can have written; `seen` is called with it and its
+/// directory afterwards. A name is looked for in the first directory only: Debian's libpam does not know the others then.
 pub(super) fn included(
     name: &str,
     directories: &[&str],
-    read: impl FnOnce(&Path, &TrustedFile),
+    seen: impl Fn(&Path, BorrowedFd<'_>),
 ) -> Result<Vec<u8>, TrustError> {
     let path = Path::new(directories[0]).join(name);
     let last = name.rsplit('/').next().unwrap_or_default();
     // To libpam, `x/` and `x/.` are no file.
     let directory = path.parent().filter(|_| path.file_name() == Some(last.as_ref()));
-    let dir = open_dir(directory.ok_or_else(|| TrustError::Form(path.clone()))?)?;
+    let directory = directory.ok_or_else(|| TrustError::Form(path.clone()))?;
+    let dir = open_dir(directory)?;
     let file = open_file(&dir, last, &path, false, Readers::Anybody)?;
     let text = read_all(&file, &path, LIMIT)?;
-    read(&path, &file);
+    seen(&path, file.as_fd());
+    seen(directory, dir.as_fd());
     Ok(text)
 }
 

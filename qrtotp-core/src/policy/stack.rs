@@ -4,7 +4,7 @@
 
 use super::evidence::{Files, Ways};
 use super::pam_file::{DIRECTORIES, Entry, LIMIT, Line, MODULE, find, included, read_line};
-use crate::store::{TrustError, TrustedFile, read_all};
+use crate::store::{TrustError, read_all};
 use rustix::fs::fstat;
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -116,20 +116,19 @@ fn guard_in(line: &OurLine<'_>, services: &[Cow<'_, str>], directories: &[&str])
     let changed: Cell<Option<PathBuf>> = Cell::default();
     let look_at = |path: &Path, fd: BorrowedFd<'_>| {
         if unchanged_since(line.read_at, fd).is_err() {
-            changed.set(Some(path.to_owned()));
+            // A file rather than the directory that is changed when it is replaced.
+            let known = changed.take().filter(|known| !path.starts_with(known));
+            changed.set(known.or_else(|| Some(path.to_owned())));
         }
     };
-    let found = find(service, directories, |directory, dir| look_at(directory, dir.as_fd()));
+    let found = find(service, directories, look_at);
     let (path, file) = found.map_err(|error| match error {
         TrustError::Missing(_) => StackError::NoFile { service: service.to_owned(), lines: lines(line) },
         error => unreadable(error),
     })?;
     let bytes = read_all(&file, &path, LIMIT).map_err(unreadable)?;
     look_at(&path, file.as_fd());
-    let mut files = |name: &str| {
-        let read = |path: &Path, file: &TrustedFile| look_at(path, file.as_fd());
-        included(name, directories, read).map_err(|error| error.to_string())
-    };
+    let mut files = |name: &str| included(name, directories, look_at).map_err(|error| error.to_string());
     match check(&bytes, line, &mut files) {
         Err(problem) => Err(StackError::File { path, problem, lines: lines(line) }),
         Ok(()) => changed.take().map_or(Ok(()), |path| Err(StackError::Changed { path })),

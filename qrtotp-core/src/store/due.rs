@@ -1,61 +1,87 @@
-//! Who was let pass to enrol and then led past the enrolment: a file each, with the uid, in a directory of its own.
+//! Who was let pass to enrol and then led past the enrolment: an empty file each, `UID-NAME`, in a directory of its own. Empty,
+//! and the directory made with the store, so that a full disk has room for it.
 
 use super::file::FileStore;
-use super::record::write_new;
-use super::sys::{fsync, unlinkat};
-use super::{Readers, StoreError, TrustError, open_file, open_private_dir, read_all};
+use super::sys::{entries, fsync, openat, unlinkat};
+use super::{StoreError, open_private_dir};
 use crate::account::Name;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 const DUE: &str = "due";
-/// Bytes; a uid in decimal and a newline.
-const LIMIT: usize = 16;
 
 impl FileStore {
-    /// What [`super::Store::is_due`] is here.
-    pub(super) fn due_is_noted(&self, name: &Name, uid: Option<u32>) -> Result<bool, StoreError> {
-        let path = self.path.join(DUE);
-        let Some(dir) = open_private_dir(&self.root, DUE, &path)? else {
-            self.check_marker()?;
-            return Ok(false);
-        };
-        let file = name.file_name().to_string();
-        let shown = path.join(&file);
-        let text = match open_file(dir, &file, &shown, false, Readers::OwnerOnly) {
-            Err(TrustError::Missing(_)) => return Ok(false),
-            opened => read_all(&opened?, &shown, LIMIT)?,
-        };
-        // A crash may have left less than a uid: that one is everybody's.
-        let noted =
-            std::str::from_utf8(&text).ok().and_then(|text| text.strip_suffix('\n')?.parse::<u32>().ok());
-        Ok(noted.is_none() || uid.is_none() || noted == uid)
+    /// Makes the directory.
+    pub(super) fn prepare_due(&self) -> Result<(), StoreError> {
+        self.private_dir(DUE).map(|_| ())
+    }
+
+    /// What [`super::Store::due`] is here.
+    pub(super) fn names_due(&self, uid: u32) -> Result<Vec<Name>, StoreError> {
+        let Some((dir, path)) = self.existing()? else { return Ok(Vec::new()) };
+        let all = notes(&dir).map_err(|errno| StoreError::io(path, errno))?;
+        Ok(all.into_iter().filter(|note| note.uid == uid).map(|note| note.name).collect())
     }
 
     /// What [`super::Store::note_due`] is here.
     pub(super) fn write_due(&self, name: &Name, uid: u32) -> Result<(), StoreError> {
-        if self.due_is_noted(name, Some(uid))? {
-            return Ok(());
-        }
         let (dir, path) = self.private_dir(DUE)?;
-        let file = name.file_name().to_string();
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        write_new(&dir, &file, &path.join(&file), flags, format!("{uid}\n").as_bytes())?;
+        let file = format!("{uid}-{}", name.file_name());
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(&dir, &*file, flags, Mode::from_bits_truncate(0o600))
+            .map_err(|errno| StoreError::io(path.join(file), errno))?;
         fsync(dir).map_err(|errno| StoreError::io(path, errno).unsure())
     }
 
     /// What [`super::Store::forget_due`] is here.
-    pub(super) fn remove_due(&self, name: &Name) -> Result<(), StoreError> {
-        if !self.due_is_noted(name, None)? {
-            return Ok(());
+    pub(super) fn remove_due(&self, name: &Name) -> Result<bool, StoreError> {
+        let Some((dir, path)) = self.existing()? else { return Ok(false) };
+        let failed = |errno| StoreError::io(&path, errno);
+        let mut known = false;
+        for note in notes(&dir).map_err(failed)?.iter().filter(|note| note.name == *name) {
+            match unlinkat(&dir, &*note.file) {
+                Ok(()) | Err(Errno::ENOENT) => {} // another one was faster
+                Err(errno) => return Err(failed(errno)),
+            }
+            known = true;
         }
-        let (dir, path) = self.private_dir(DUE)?;
-        match unlinkat(&dir, &*name.file_name()) {
-            Ok(()) | Err(Errno::ENOENT) => {} // another one was faster
-            Err(errno) => return Err(StoreError::io(path, errno)),
+        if known {
+            fsync(dir).map_err(|errno| failed(errno).unsure())?;
         }
-        fsync(dir).map_err(|errno| StoreError::io(path, errno).unsure())
+        Ok(known)
     }
+
+    /// `None`: nobody owes anything, as the marker proves.
+    fn existing(&self) -> Result<Option<(OwnedFd, PathBuf)>, StoreError> {
+        let path = self.path.join(DUE);
+        let dir = open_private_dir(&self.root, DUE, &path)?;
+        if dir.is_none() {
+            self.check_marker()?;
+        }
+        Ok(dir.map(|dir| (dir, path)))
+    }
+}
+
+struct Note {
+    file: String,
+    uid: u32,
+    name: Name,
+}
+
+fn notes(dir: &OwnedFd) -> Result<Vec<Note>, Errno> {
+    let mut notes = Vec::new();
+    for entry in entries(dir)? {
+        let entry = entry.map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        let Ok(file) = entry.file_name().to_str() else { continue };
+        let Some((uid, name)) = file.split_once('-') else { continue };
+        if let (Ok(uid), Some(name)) = (uid.parse(), Name::from_file_name(name)) {
+            notes.push(Note { file: file.to_owned(), uid, name });
+        }
+    }
+    Ok(notes)
 }
 
 #[cfg(test)]
@@ -66,58 +92,59 @@ mod tests {
     use crate::store::tests::empty_store;
     use std::fs;
 
-    const UID: u32 = 1000;
+    fn name(text: &str) -> Name {
+        Name::new(text).unwrap()
+    }
 
     #[test]
     fn what_is_due_is_kept_for_its_account_until_it_is_forgotten() {
-        let (dir, store) = empty_store();
-        let (alice, bobby) = (Name::new("alice").unwrap(), Name::new("bobby").unwrap());
-        assert!(!store.is_due(&alice, Some(UID)).unwrap());
-        store.forget_due(&alice).unwrap();
-        assert!(!dir.path().join("state/due").exists(), "nothing is made for nothing");
-        for _ in 0..2 {
-            store.note_due(&alice, UID).unwrap();
-            assert!(store.is_due(&alice, Some(UID)).unwrap() && !store.is_due(&bobby, Some(UID)).unwrap());
-        }
-        for _ in 0..2 {
-            store.forget_due(&alice).unwrap();
-            assert!(!store.is_due(&alice, Some(UID)).unwrap());
-        }
-    }
-
-    #[test]
-    fn what_is_due_is_nobody_elses_who_has_the_name_now() {
         let (_dir, store) = empty_store();
-        let alice = Name::new("alice").unwrap();
-        store.note_due(&alice, 10_001).unwrap();
-        assert!(!store.is_due(&alice, Some(UID)).unwrap());
-        assert!(store.is_due(&alice, None).unwrap(), "where only the name is known");
-        store.note_due(&alice, UID).unwrap();
-        assert!(store.is_due(&alice, Some(UID)).unwrap());
-        store.forget_due(&alice).unwrap();
-        assert!(!store.is_due(&alice, None).unwrap());
+        let (alice, bobby) = (name("-alice"), name("bobby"));
+        assert!(!store.forget_due(&alice).unwrap());
+        store.note_due(&bobby, 1001).unwrap();
+        for _ in 0..2 {
+            store.note_due(&alice, 1000).unwrap();
+            assert_eq!(store.due(1000).unwrap(), [name("-alice")]);
+        }
+        assert!(store.forget_due(&alice).unwrap() && !store.forget_due(&alice).unwrap());
+        assert_eq!((store.due(1000).unwrap().len(), store.due(1001).unwrap()), (0, vec![bobby]));
     }
 
     #[test]
-    fn a_note_that_a_crash_cut_short_holds_for_whoever_has_the_name() {
-        let (dir, store) = empty_store();
-        let alice = Name::new("alice").unwrap();
-        store.note_due(&alice, UID).unwrap();
-        for text in ["", "100", "-1\n", "4294967296\n"] {
-            fs::write(dir.path().join("state/due/alice"), text).unwrap();
-            assert!(store.is_due(&alice, Some(UID)).unwrap(), "{text:?}");
+    fn what_is_due_is_told_to_every_name_of_the_uid_and_to_no_other_uid_of_the_name() {
+        let (_dir, store) = empty_store();
+        for (who, uid) in [("root", 0), ("toor", 0), ("alice", 1000), ("alice", 10_001)] {
+            store.note_due(&name(who), uid).unwrap();
         }
-        store.forget_due(&alice).unwrap();
-        assert!(!store.is_due(&alice, Some(UID)).unwrap());
+        let mut of_root = store.due(0).unwrap();
+        of_root.sort();
+        assert_eq!(of_root, [name("root"), name("toor")]);
+        assert_eq!((store.due(1000).unwrap(), store.due(1).unwrap()), (vec![name("alice")], vec![]));
+        assert!(store.forget_due(&name("alice")).unwrap());
+        assert!(store.due(1000).unwrap().is_empty() && store.due(10_001).unwrap().is_empty());
+    }
+
+    #[test]
+    fn whatever_a_note_has_become_it_holds_and_can_be_forgotten() {
+        let (dir, store) = empty_store();
+        let file = dir.path().join("state/due/1000-alice");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "more than nothing").unwrap();
+        assert_eq!(store.due(1000).unwrap(), [name("alice")]);
+        assert!(store.forget_due(&name("alice")).unwrap());
+        assert!(store.due(1000).unwrap().is_empty());
     }
 
     #[test]
     fn where_the_store_is_not_mounted_nobody_owes_nothing() {
         let (dir, store) = empty_store();
-        fs::remove_file(dir.path().join("state/store.toml")).unwrap();
-        let alice = Name::new("alice").unwrap();
-        assert!(store.is_due(&alice, Some(UID)).is_err());
-        assert!(store.note_due(&alice, UID).is_err());
-        assert!(!dir.path().join("state/due").exists());
+        let state = dir.path().join("state");
+        fs::remove_file(state.join("store.toml")).unwrap();
+        if state.join("due").exists() {
+            fs::remove_dir(state.join("due")).unwrap();
+        }
+        assert!(store.due(1000).is_err() && store.forget_due(&name("alice")).is_err());
+        assert!(store.note_due(&name("alice"), 1000).is_err());
+        assert!(!state.join("due").exists());
     }
 }

@@ -202,15 +202,15 @@ impl Store for FileStore {
         self.change_primary(name, f)
     }
 
-    fn is_due(&self, name: &Name, uid: Option<u32>) -> Result<bool, StoreError> {
-        self.due_is_noted(name, uid)
+    fn due(&self, uid: u32) -> Result<Vec<Name>, StoreError> {
+        self.names_due(uid)
     }
 
     fn note_due(&self, name: &Name, uid: u32) -> Result<(), StoreError> {
         self.write_due(name, uid)
     }
 
-    fn forget_due(&self, name: &Name) -> Result<(), StoreError> {
+    fn forget_due(&self, name: &Name) -> Result<bool, StoreError> {
         self.remove_due(name)
     }
 }

@@ -97,22 +97,22 @@ pub trait Store {
     /// The store can't be trusted or read, its lock was not to be had, or the new count could not be made durable.
     fn update_primary<T>(&self, name: &Name, f: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError>;
 
-    /// Whether it is noted that `name` was let pass to enrol and led past the enrolment, when they had this uid (`None`: any).
-    /// No part of the record either.
+    /// Of whom with this uid it is noted that they were let pass to enrol and led past the enrolment. No part of the record
+    /// either.
     ///
     /// # Errors
     /// The store can't be trusted or read.
-    fn is_due(&self, name: &Name, uid: Option<u32>) -> Result<bool, StoreError>;
+    fn due(&self, uid: u32) -> Result<Vec<Name>, StoreError>;
 
     /// Notes that, durably.
     ///
     /// # Errors
-    /// As [`Store::is_due`]; it could not be made durable.
+    /// As [`Store::due`]; it could not be made durable.
     fn note_due(&self, name: &Name, uid: u32) -> Result<(), StoreError>;
 
-    /// Forgets it, whatever their uid was, durably.
+    /// Forgets it, whatever their uid was, durably. Says whether it was noted.
     ///
     /// # Errors
     /// As [`Store::note_due`].
-    fn forget_due(&self, name: &Name) -> Result<(), StoreError>;
+    fn forget_due(&self, name: &Name) -> Result<bool, StoreError>;
 }

@@ -53,7 +53,7 @@ impl Store for Watched<'_> {
         unreachable!("a login checks no password")
     }
 
-    fn is_due(&self, _: &Name, _: Option<u32>) -> Result<bool, StoreError> {
+    fn due(&self, _: u32) -> Result<Vec<Name>, StoreError> {
         unreachable!("the auth part does not ask")
     }
 
@@ -61,7 +61,7 @@ impl Store for Watched<'_> {
         unreachable!("the auth part does not note it")
     }
 
-    fn forget_due(&self, _: &Name) -> Result<(), StoreError> {
+    fn forget_due(&self, _: &Name) -> Result<bool, StoreError> {
         unreachable!("the auth part does not note it")
     }
 }

@@ -197,7 +197,7 @@ impl Store for Replay<'_> {
         unreachable!("none of them asks for a password")
     }
 
-    fn is_due(&self, _: &Name, _: Option<u32>) -> Result<bool, StoreError> {
+    fn due(&self, _: u32) -> Result<Vec<Name>, StoreError> {
         unreachable!("none of them is sudo")
     }
 
@@ -205,7 +205,7 @@ impl Store for Replay<'_> {
         unreachable!("none of them is sudo")
     }
 
-    fn forget_due(&self, _: &Name) -> Result<(), StoreError> {
+    fn forget_due(&self, _: &Name) -> Result<bool, StoreError> {
         unreachable!("none of them is sudo")
     }
 
