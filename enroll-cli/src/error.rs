@@ -109,6 +109,10 @@ impl Failure {
             AdminError::Store(error) => store_step(error),
             AdminError::Generate(_) => "nothing was changed; try again",
             AdminError::HasDevices(_) => "if this is to be one more, import it by the account's name",
+            AdminError::WasRevoked(..) => &format!(
+                "`qrtotp token issue {user}` has a new key made; an import by the account's name with --revoked-too takes \
+                 this one all the same"
+            ),
             AdminError::NotEnrolled(_)
             | AdminError::NoCredential(..)
             | AdminError::SeveralDevices(..)

@@ -58,7 +58,7 @@ impl StatusView {
                 Some(Standing::Revoked) => "revoked",
                 Some(Standing::Unenrolled) | None => "unenrolled",
             },
-            revoked: record.and_then(|record| record.revoked),
+            revoked: record.filter(|r| r.standing() == Standing::Revoked).and_then(|r| r.revoked),
             last_used: credentials.iter().filter_map(|credential| credential.last_used).max(),
             credentials,
             recovery_codes_left: left.unwrap_or(0),

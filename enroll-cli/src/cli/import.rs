@@ -17,6 +17,9 @@ pub enum Import {
         /// Allow a key of 80 to 127 bits, which is weak by today's standards
         #[arg(long)]
         weak: bool,
+        /// Though a device of the account was revoked, and this may be its key: those of revoked devices are not kept
+        #[arg(long)]
+        revoked_too: bool,
     },
     /// Import ~/.google_authenticator with its scratch codes, used codes and clock skew
     ///
@@ -39,7 +42,7 @@ pub struct Google {
     /// The file, if it is not the user's ~/.google_authenticator; - is standard input
     pub file: Option<PathBuf>,
     /// For everybody who has such a file and here no device, now or before, and no enrolment token
-    #[arg(long, conflicts_with_all = ["user", "file"])]
+    #[arg(long, conflicts_with_all = ["user", "file", "revoked_too"])]
     pub all_homes: bool,
     /// Where the files are, as the module's secret= says it; ~, ${HOME} and %h are the home, ${USER} and %u the name
     #[arg(long, value_name = "PATTERN", conflicts_with = "file")]
@@ -60,7 +63,7 @@ pub struct Oath {
 }
 
 /// How files of other systems are imported.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct How {
     /// Allow keys of 80 to 127 bits, which are weak by today's standards
     #[arg(long)]
@@ -71,4 +74,7 @@ pub struct How {
     /// Overwrite what was imported, and delete a file of which nothing is left
     #[arg(long)]
     pub shred: bool,
+    /// Though a device of the account was revoked, and this may be its key: those of revoked devices are not kept
+    #[arg(long)]
+    pub revoked_too: bool,
 }

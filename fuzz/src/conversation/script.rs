@@ -133,7 +133,8 @@ impl<'a> Script<'a> {
         let (secret, copy) = (secret(), secret());
         let (name, label) = (alice(), Label::new("phone"));
         let used = (number & 16 != 0).then(|| params.step_at(self.clock.0.get()));
-        let what = Import { used, ..Import::new(&name, self.people.0.get(), &label, &secret, params) };
+        let known = Import::new(&name, self.people.0.get(), &label, &secret, params);
+        let what = Import { used, revoked_too: true, ..known };
         let now = self.clock.0.get();
         let Ok(new) = import(self.store(), &self.config, &what, now, &subject(), &mut self.log) else {
             return;

@@ -115,7 +115,7 @@ pub struct Record {
     pub uid: u32,
     /// Ties the record to its state.
     pub id: RecordId,
-    /// When the last credential was revoked.
+    /// When a credential was last revoked. It stays beside later ones: their keys may be that one's.
     pub revoked: Option<UnixTime>,
     /// Enrolled apps.
     pub credentials: Vec<Credential>,
@@ -164,10 +164,12 @@ impl Record {
 
     /// Removes credentials at once; with the last one go the recovery codes and any live token, and the account is revoked.
     pub fn revoke(&mut self, which: impl Fn(&Credential) -> bool, now: UnixTime) -> Vec<Credential> {
-        let (gone, kept) = std::mem::take(&mut self.credentials).into_iter().partition(which);
+        let (gone, kept): (Vec<_>, _) = std::mem::take(&mut self.credentials).into_iter().partition(which);
         self.credentials = kept;
-        if self.credentials.is_empty() {
+        if !gone.is_empty() {
             self.revoked = Some(now);
+        }
+        if self.credentials.is_empty() {
             self.recovery = None;
             self.recovery_due = false;
             self.pending = None;

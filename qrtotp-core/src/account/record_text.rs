@@ -113,9 +113,6 @@ pub(super) fn read(text: &str) -> Result<Record, RecordError> {
     if credentials.len() > MAX_MARKS {
         return Err(Value("credential"));
     }
-    if !credentials.is_empty() && revoked.is_some() {
-        return Err(Value("revoked"));
-    }
     let record = Record {
         name: Name::new(&root.text("name")?).map_err(|_| Value("name"))?,
         uid: root.number("uid")?,

@@ -10,6 +10,7 @@ use crate::clock::UnixTime;
 use crate::otp::random_bytes;
 use crate::policy::Span;
 use crate::store::{Account, Store, StoreError};
+use crate::text::utc;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -30,9 +31,12 @@ pub enum AdminError {
     /// No token.
     #[error("{0} has no enrolment token; `qrtotp token issue {0}` issues one")]
     NoToken(Name),
-    /// Devices are there, or were.
-    #[error("{0} has devices already, or had some that were revoked; nothing was changed")]
+    /// Devices are there.
+    #[error("{0} has devices already; nothing was changed")]
     HasDevices(Name),
+    /// A key from elsewhere may be that of a device that was revoked then: those are not kept.
+    #[error("a device of {0} was revoked on {at}, and this may be its key; nothing was changed", at = utc(*.1))]
+    WasRevoked(Name, UnixTime),
     /// The same key twice in one import.
     #[error("an earlier line has the same key")]
     GivenTwice,

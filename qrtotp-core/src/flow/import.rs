@@ -27,8 +27,10 @@ pub struct Import<'a> {
     pub used: Option<Step>,
     /// Steps by which its clock is ahead of ours.
     pub drift: i32,
-    /// Refuse it where the account has devices, or had some, or where a token waits for its owner.
+    /// Refuse it where the account has devices, or where a token waits for its owner.
     pub only_first: bool,
+    /// Take it though a device of the account was revoked: it may be that one's key.
+    pub revoked_too: bool,
     /// Codes of the other system, to be the account's recovery codes where it has none.
     pub scratch: &'a [ScratchCode],
 }
@@ -46,7 +48,18 @@ impl<'a> Import<'a> {
     /// A key of whose use nothing is known.
     #[must_use]
     pub fn new(name: &'a Name, uid: u32, label: &'a Label, secret: &'a Secret, params: Params) -> Self {
-        Self { name, uid, label, secret, params, used: None, drift: 0, only_first: false, scratch: &[] }
+        Self {
+            name,
+            uid,
+            label,
+            secret,
+            params,
+            used: None,
+            drift: 0,
+            only_first: false,
+            revoked_too: false,
+            scratch: &[],
+        }
     }
 
     /// The account's state that this starts from, and the addition to it.
@@ -59,7 +72,7 @@ impl<'a> Import<'a> {
     ) -> Result<T, AdminError> {
         let (record, seen) = record_id(store, self.name)?;
         if self.only_first {
-            if seen.had_devices() {
+            if seen.has_devices() {
                 return Err(AdminError::HasDevices(self.name.clone()));
             }
             let token = store.load(self.name)?.and_then(|account| account.record.token);
@@ -67,7 +80,7 @@ impl<'a> Import<'a> {
                 return Err(AdminError::TokenLive(self.name.clone(), token.id));
             }
         }
-        then(&Addition {
+        let addition = Addition {
             id: CredentialId::from_random(random_bytes().map_err(generate_failed)?),
             record,
             seen: &seen,
@@ -81,7 +94,14 @@ impl<'a> Import<'a> {
             drift: self.drift,
             max_devices: usize::from(config.enroll.max_devices),
             now,
-        })
+        };
+        if let Some(at) = seen.revoked.filter(|_| !self.revoked_too) {
+            // What is here already is called that.
+            let account = store.load(self.name)?.filter(|account| account.record.uid == self.uid);
+            account.map_or(Ok(()), |account| addition.check(store.key(), &account.record))?;
+            return Err(AdminError::WasRevoked(self.name.clone(), at));
+        }
+        then(&addition)
     }
 }
 

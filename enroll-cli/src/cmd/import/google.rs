@@ -26,7 +26,7 @@ pub fn run(context: &Context, args: cli::Google) -> Result<Exit, Failure> {
     }
     let label = args.label.as_deref().unwrap_or("google-authenticator");
     let mut import = Google {
-        importer: Importer::new(context, args.how.dry_run),
+        importer: Importer::new(context, &args.how),
         pattern,
         label: Label::new(label),
         how: args.how,

@@ -24,7 +24,9 @@ const CUT_SHORT: &str = "standard input ended in the middle of a line, so the en
 
 pub fn run(context: &Context, what: Import) -> Result<Exit, Failure> {
     match what {
-        Import::Uri { user, label, weak } => uri::run(context, &user, label, weak),
+        Import::Uri { user, label, weak, revoked_too } => {
+            uri::run(context, &user, label, &How { weak, revoked_too, ..How::default() })
+        }
         Import::GoogleAuthenticator(args) => google::run(context, args),
         Import::Oath(args) => oath::run(context, &args),
     }
@@ -53,12 +55,14 @@ struct Importer<'a> {
     /// Opened, or made, when the first device is there. None in it: there is none, and nobody will be enrolled.
     store: Option<Option<FileStore>>,
     dry_run: bool,
+    revoked_too: bool,
     log: Syslog,
 }
 
 impl<'a> Importer<'a> {
-    fn new(context: &'a Context, dry_run: bool) -> Self {
-        Self { context, store: None, dry_run, log: syslog() }
+    fn new(context: &'a Context, how: &How) -> Self {
+        let How { dry_run, revoked_too, .. } = *how;
+        Self { context, store: None, dry_run, revoked_too, log: syslog() }
     }
 
     fn open(&self) -> Result<Option<FileStore>, Failure> {
@@ -80,6 +84,7 @@ impl<'a> Importer<'a> {
             used: foreign.used,
             drift: foreign.drift,
             only_first,
+            revoked_too: self.revoked_too,
             scratch: &foreign.scratch,
         };
         let (config, now) = (&self.context.config, SystemClock.now());

@@ -29,7 +29,7 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
         Source::of_root(&path)?
     };
     let lines = parse_oath(&source.bytes, SystemClock.now(), strength(how.weak));
-    let mut importer = Importer::new(context, how.dry_run);
+    let mut importer = Importer::new(context, how);
     let (mut done, mut found) = (Vec::new(), BTreeMap::new());
     for line in &lines {
         match take(&mut importer, line, &mut found) {

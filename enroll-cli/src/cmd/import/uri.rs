@@ -1,6 +1,7 @@
 //! `qrtotp import uri`: a key URI, always from standard input.
 
 use super::{CUT_SHORT, Device, Importer, Outcome, strength};
+use crate::cli::How;
 use crate::context::{Context, known_user};
 use crate::error::{Exit, Failure};
 use crate::input::{Unread, whole_line};
@@ -9,14 +10,14 @@ use qrtotp_core::import::Foreign;
 use qrtotp_core::otp::{KeyUri, Strength};
 use std::io::{IsTerminal, Write};
 
-pub fn run(context: &Context, user: &str, label: Option<String>, weak: bool) -> Result<Exit, Failure> {
+pub fn run(context: &Context, user: &str, label: Option<String>, how: &How) -> Result<Exit, Failure> {
     let account = known_user(user)?;
-    let KeyUri { secret, params, .. } = read(strength(weak))?;
+    let KeyUri { secret, params, .. } = read(strength(how.weak))?;
     let foreign = Foreign { secret, params, used: None, drift: 0, window: None, scratch: Vec::new() };
     let label = Label::new(&label.unwrap_or_default());
     let device =
         Device { account: &account, label: &label, foreign: &foreign, only_first: false, before: &[] };
-    if let Outcome::Imported(imported) = Importer::new(context, false).take(&device)? {
+    if let Outcome::Imported(imported) = Importer::new(context, how).take(&device)? {
         let (name, id) = (&account.name, imported.credential);
         writeln!(
             std::io::stdout(),

@@ -10,7 +10,7 @@ use crate::store::{Account, SealKey, Store};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::flow) struct Seen {
     uid: u32,
-    revoked: Option<UnixTime>,
+    pub(in crate::flow) revoked: Option<UnixTime>,
     credentials: Vec<CredentialId>,
 }
 
@@ -21,13 +21,8 @@ impl Seen {
         Self { uid: record.uid, revoked: record.revoked, credentials }
     }
 
-    pub(super) fn has_devices(&self) -> bool {
+    pub(in crate::flow) fn has_devices(&self) -> bool {
         !self.credentials.is_empty()
-    }
-
-    /// Now, or before they were revoked.
-    pub(in crate::flow) fn had_devices(&self) -> bool {
-        self.has_devices() || self.revoked.is_some()
     }
 }
 
@@ -100,7 +95,6 @@ impl Addition<'_> {
             if slot.as_ref().map(Seen::of).unwrap_or_default() != *self.seen {
                 return Err(EnrollError::Changed);
             }
-            record.revoked = None;
             record.credentials.push(Credential {
                 id: self.id,
                 label: self.label.clone(),

@@ -123,7 +123,7 @@ fn new_recovery_codes_end_the_scratch_codes() {
 }
 
 #[test]
-fn an_import_that_may_only_be_the_first_device_is_refused_beside_others_and_after_a_revocation() {
+fn an_import_that_may_only_be_the_first_device_is_refused_beside_others() {
     let mut w = World::new();
     let secret = Secret::generate().unwrap();
     w.keep(&Import { only_first: true, ..World::to_import(&secret) }).unwrap();
@@ -132,13 +132,50 @@ fn an_import_that_may_only_be_the_first_device_is_refused_beside_others_and_afte
         w.keep(&Import { only_first: true, ..World::to_import(&other) }),
         Err(AdminError::HasDevices(_))
     ));
-    revoke(&w.store, &World::name(), Selection::All, START, &World::subject("alice"), &mut w.log).unwrap();
-    assert!(matches!(
-        w.keep(&Import { only_first: true, ..World::to_import(&other) }),
-        Err(AdminError::HasDevices(_))
-    ));
+}
+
+/// Revokes one of alice's devices, or all.
+fn revoke_at(w: &mut World, which: Selection, now: UnixTime) {
+    revoke(&w.store, &World::name(), which, now, &World::subject("alice"), &mut w.log).unwrap();
+}
+
+#[test]
+fn no_import_brings_a_key_back_that_may_be_a_revoked_ones_unless_that_is_asked_for() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    revoke_at(&mut w, Selection::All, START);
+    for only_first in [false, true] {
+        let what = Import { only_first, ..World::to_import(&secret) };
+        assert!(matches!(w.keep(&what), Err(AdminError::WasRevoked(_, START))));
+        let would = would_import(Some(&w.store), &w.config, &what, &[], START);
+        assert!(matches!(would, Err(AdminError::WasRevoked(_, START))));
+    }
     let record = w.store.load(&World::name()).unwrap().unwrap().record;
     assert_eq!(record.standing(), Standing::Revoked);
+    w.keep(&Import { revoked_too: true, ..World::to_import(&secret) }).unwrap();
+    let code = w.code(&secret, 0);
+    assert_eq!(w.answer(&code), Outcome::Accepted);
+}
+
+#[test]
+fn a_revocation_is_remembered_beside_other_devices_and_after_a_new_enrolment() {
+    let mut w = World::new();
+    let (stolen, other) = (Secret::generate().unwrap(), Secret::generate().unwrap());
+    let first = w.keep(&World::to_import(&stolen)).unwrap().credential;
+    w.keep(&World::to_import(&other)).unwrap();
+    revoke_at(&mut w, Selection::One(first), START + 60);
+    assert!(
+        matches!(w.keep(&World::to_import(&stolen)), Err(AdminError::WasRevoked(_, at)) if at == START + 60)
+    );
+    // What is here is not told to be what was revoked.
+    let again = w.keep(&World::to_import(&other));
+    assert!(matches!(again, Err(AdminError::Enroll(EnrollError::Known(_)))));
+
+    revoke_at(&mut w, Selection::All, START + 120);
+    w.enroll(&mut Human::says([Say::Phone(0)])).unwrap();
+    assert!(
+        matches!(w.keep(&World::to_import(&stolen)), Err(AdminError::WasRevoked(_, at)) if at == START + 120)
+    );
 }
 
 #[test]
