@@ -110,8 +110,8 @@ impl Failure {
             AdminError::Generate(_) => "nothing was changed; try again",
             AdminError::HasDevices(_) => "if this is to be one more, import it by the account's name",
             AdminError::WasRevoked(..) => &format!(
-                "`qrtotp token issue {user}` has a new key made; an import by the account's name with --revoked-too takes \
-                 this one all the same"
+                "`qrtotp token issue {user}` has a new key made; --revoked-too (not with --all-homes) takes this one all the \
+                 same"
             ),
             AdminError::NotEnrolled(_)
             | AdminError::NoCredential(..)

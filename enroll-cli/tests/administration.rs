@@ -42,13 +42,12 @@ fn a_key_whose_end_did_not_come_is_not_imported_as_a_shorter_one() {
     instance.run_with(&["import", "uri", "nobody"], &format!("{cut}\n")).ok();
     for (what, file) in [
         (&["google-authenticator", "daemon", "-"][..], "ABCDEFGHIJKLMNOPQRSTUVWXYQ\n\" TOTP_AUTH\n12345678"),
-        (&["oath", "-"], "HOTP/T30 daemon - 3132333435363738393031323334353637383930"),
+        (&["oath", "-"], "HOTP/T30 bin - 3132333435363738393031323334353637383930"),
     ] {
         let refused = instance.run_with(&[&["import"], what].concat(), file);
         assert!(refused.code == Some(1) && refused.stderr.contains("in the middle of a line"), "{refused:?}");
         let said = instance.run_with(&[&["import"], what].concat(), &format!("{file}\n")).ok().stdout;
         assert!(said.contains("delete them there") && !said.contains("shred"), "there is no file: {said}");
-        instance.run(&["revoke", "daemon", "--all"]).ok();
     }
 }
 

@@ -77,7 +77,7 @@ fn what_was_refused_is_not_to_be_deleted_with_what_was_imported() {
     let users = file(&instance, "users.oath", &format!("{good}HOTP nobody - {}\n", key(2)));
     let done = oath(&instance, &users, &[]);
     assert!(done.stdout.contains("beside those that were refused"), "{done:?}");
-    assert!(done.stdout.contains("take the lines of the imported ones out"), "{done:?}");
+    assert!(done.stdout.contains("again with --shred, which overwrites the imported ones"), "{done:?}");
     let text = format!("HOTP/T30 bin - {}\nHOTP bin - {}\n", key(4), key(5));
     let read = instance.run_with(&["import", "oath", "-"], &text);
     assert!(read.stdout.contains("delete them there") && !read.stdout.contains("shred"), "{read:?}");
@@ -86,7 +86,10 @@ fn what_was_refused_is_not_to_be_deleted_with_what_was_imported() {
     assert!(again.stderr.contains("if it was imported from here before, nothing is left to do"), "{again:?}");
     let users = file(&instance, "users.oath", &format!("HOTP/T30 daemon - {}\n", key(3)));
     let done = oath(&instance, &users, &[]).ok();
-    assert!(done.stdout.contains(&format!("then: shred -u {users}")), "{done:?}");
+    assert!(done.stdout.contains("again with --shred, which overwrites and deletes the file"), "{done:?}");
+    let again = oath(&instance, &users, &["--shred"]).ok();
+    assert!(again.stdout.contains("lines imported: 0, enrolled already: 1, refused: 0"), "{again:?}");
+    assert!(!instance.path("users.oath").exists());
 }
 
 #[test]

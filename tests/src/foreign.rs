@@ -1,6 +1,6 @@
 //! Files of google-authenticator, and their import.
 
-use crate::{Output, Phone, Sandbox};
+use crate::{Output, Phone, Sandbox, host::SERVICE};
 
 /// Arguments for a time-based key, its codes used once, that changes each minute.
 pub const TIME_BASED: [&str; 5] = ["-t", "-d", "-w17", "-S", "60"];
@@ -32,4 +32,14 @@ pub fn google(sandbox: &Sandbox, arguments: &[&str]) -> Output {
 #[must_use]
 pub fn devices(sandbox: &Sandbox, user: &str) -> usize {
     sandbox.run(&["qrtotp", "status", user, "--json"]).success().stdout.matches("\"id\": \"c-").count()
+}
+
+impl Sandbox {
+    /// A login at the other system's module.
+    pub fn log_in_there(&self, module: &str, user: &str, code: &str) -> i32 {
+        self.pam(SERVICE, &format!("auth required {module}\naccount required pam_permit.so\n"));
+        let code = self.answer(user, code);
+        self.stack("");
+        code
+    }
 }

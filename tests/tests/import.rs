@@ -4,18 +4,10 @@
 use qrtotp_tests::{
     Phone, Sandbox,
     foreign::{TIME_BASED, devices, google, google_authenticator, import},
-    host::{PAM_AUTH_ERR, PAM_SUCCESS, SERVICE},
+    host::{PAM_AUTH_ERR, PAM_SUCCESS},
 };
 
 const FILE: &str = "/home/alice/.google_authenticator";
-
-/// A login at the other system's module.
-fn log_in_there(sandbox: &Sandbox, module: &str, user: &str, code: &str) -> i32 {
-    sandbox.pam(SERVICE, &format!("auth required {module}\naccount required pam_permit.so\n"));
-    let code = sandbox.answer(user, code);
-    sandbox.stack("");
-    code
-}
 
 #[test]
 fn who_used_google_authenticator_logs_in_with_the_next_code_and_the_scratch_codes_but_no_used_one() {
@@ -23,8 +15,8 @@ fn who_used_google_authenticator_logs_in_with_the_next_code_and_the_scratch_code
     let (phone, scratch) = google_authenticator(&sandbox, "alice", &TIME_BASED);
     assert_eq!(scratch.len(), 5);
     let used = phone.previous_code();
-    assert_eq!(log_in_there(&sandbox, "pam_google_authenticator.so", "alice", &used), PAM_SUCCESS);
-    assert_eq!(log_in_there(&sandbox, "pam_google_authenticator.so", "alice", &scratch[4]), PAM_SUCCESS);
+    assert_eq!(sandbox.log_in_there("pam_google_authenticator.so", "alice", &used), PAM_SUCCESS);
+    assert_eq!(sandbox.log_in_there("pam_google_authenticator.so", "alice", &scratch[4]), PAM_SUCCESS);
 
     let said = google(&sandbox, &["alice"]).success().stdout;
     assert!(said.contains("4 scratch codes") && said.contains("26 bits"), "{said}");
@@ -51,7 +43,7 @@ fn a_clock_that_google_authenticator_knew_to_be_off_is_known_here() {
     let (phone, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
     sandbox.append(FILE, "\" TIME_SKEW -5\n");
     let theirs = phone.code_of_step(phone.step() - 6);
-    assert_eq!(log_in_there(&sandbox, "pam_google_authenticator.so", "alice", &theirs), PAM_SUCCESS);
+    assert_eq!(sandbox.log_in_there("pam_google_authenticator.so", "alice", &theirs), PAM_SUCCESS);
     let said = google(&sandbox, &["alice"]).success().stdout;
     assert!(said.contains("300 s behind"), "{said}");
     assert_eq!(sandbox.answer("alice", &theirs), PAM_AUTH_ERR, "used there");
@@ -165,7 +157,7 @@ fn who_used_pam_oath_logs_in_with_the_next_code_but_no_used_one() {
     alice.settle(20);
     let used = alice.previous_code();
     let module = "pam_oath.so usersfile=/etc/users.oath window=5 digits=6";
-    assert_eq!(log_in_there(&sandbox, module, "alice", &used), PAM_SUCCESS);
+    assert_eq!(sandbox.log_in_there(module, "alice", &used), PAM_SUCCESS);
     assert!(sandbox.read("/etc/users.oath").contains(&used), "pam_oath keeps the last code");
 
     let said = import(&sandbox, &["oath", "/etc/users.oath", "--shred"]).success().stdout;

@@ -76,11 +76,6 @@ fn no_component_below_the_home_may_be_a_link() {
     google(&sandbox, &["alice", "--path", "${HOME}/real/ga"]).success();
 }
 
-/// What `qrtotp import` says is left to do, where that is a command.
-fn command_in(said: &str) -> Option<&str> {
-    said.lines().find_map(|line| line.strip_prefix("The keys are still readable")?.split("then: ").nth(1))
-}
-
 #[test]
 fn root_is_told_no_command_that_a_link_in_a_home_could_lead_elsewhere() {
     let sandbox = Sandbox::with_alice_and_bobby();
@@ -89,29 +84,15 @@ fn root_is_told_no_command_that_a_link_in_a_home_could_lead_elsewhere() {
     // Whoever does as they are told does it later, when alice has had the time to put a link there.
     sandbox.overwrite("/etc/precious", "precious");
     sandbox.run(&["ln", "-sf", "/etc/precious", FILE]).success();
-    if let Some(command) = command_in(&said) {
-        sandbox.run(&["sh", "-c", command]);
-    }
+    assert!(said.contains("give this command again with --shred") && !said.contains("shred -u"), "{said}");
+    google(&sandbox, &["alice", "--shred"]).exited(1);
     assert_eq!(sandbox.read("/etc/precious"), "precious", "{said}");
-    assert!(said.contains("have alice delete the file"), "{said}");
 
     let refused = google(&sandbox, &["alice"]).exited(1).stderr;
     assert!(!refused.contains("chmod") && !refused.contains("chown"), "{refused}");
     sandbox.run(&["chmod", "770", "/home/alice"]).success();
     let refused = google(&sandbox, &["alice"]).exited(1).stderr;
     assert!(refused.contains("others may write") && !refused.contains("chmod"), "{refused}");
-}
-
-#[test]
-fn what_is_roots_alone_is_deleted_by_the_command_that_is_told_whatever_its_name() {
-    let sandbox = Sandbox::with_alice_and_bobby();
-    google_authenticator(&sandbox, "alice", &TIME_BASED);
-    let file = "/root/it's; touch x.ga";
-    sandbox.run(&["mv", FILE, file]).success();
-    sandbox.run(&["chown", "root:", file]).success();
-    let said = google(&sandbox, &["alice", file]).success().stdout;
-    sandbox.run(&["sh", "-c", command_in(&said).expect("a command")]).success();
-    assert!(!sandbox.exists(file), "{said}");
 }
 
 #[test]

@@ -24,13 +24,17 @@ pub enum Import {
     /// Import ~/.google_authenticator with its scratch codes, used codes and clock skew
     ///
     /// A file in a home is opened as its owner, and through no link. Counter-based keys are refused, and clocks that are
-    /// more than ten minutes off. Says what changes for the owner, and what is to be deleted once logins work; --shred does
-    /// that at once.
+    /// more than ten minutes off. Says what changes for the owner.
+    ///
+    /// The file is left as it is, so that the old module goes on working until logins were tried with this one. Then give the
+    /// same command again with --shred: where the account has exactly this key, nothing is imported; codes that were used there
+    /// meanwhile are used up here, too, and the file is overwritten and deleted. A file with another key is refused and left.
     GoogleAuthenticator(Google),
     /// Import pam_oath's users.oath
     ///
-    /// Each line for itself: exit code 1 if any was refused. Counter-based keys and lines with a PIN are. Says what is to be
-    /// deleted once logins work; --shred overwrites the lines that were imported at once.
+    /// Each line for itself: exit code 1 if any was refused. Counter-based keys and lines with a PIN are.
+    ///
+    /// Once logins work, give the same command again with --shred: it overwrites the lines whose keys are here.
     Oath(Oath),
 }
 
@@ -71,7 +75,7 @@ pub struct How {
     /// Say what would happen, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Overwrite what was imported, and delete a file of which nothing is left
+    /// Overwrite what was imported, now or before, and delete a file of which nothing is left
     #[arg(long)]
     pub shred: bool,
     /// Though a device of the account was revoked, and this may be its key: those of revoked devices are not kept

@@ -17,6 +17,7 @@ mod owner;
 mod primary;
 mod prompt;
 mod refusal;
+mod repeat;
 mod report;
 mod resync;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use owner::Owner;
 pub use primary::{Guess, PrimaryThrottle};
 pub use prompt::{ACKNOWLEDGE, PromptDialog};
 pub use refusal::Refusal;
+pub use repeat::{Repeated, repeat_import};
 pub use resync::{ResyncError, Resynchronized, resync};
 
 use crate::clock::sleep;

@@ -59,7 +59,9 @@ impl Google<'_> {
                     "standard input can't be overwritten; give the file, or no --shred".into(),
                 ));
             }
-            return self.take(&account, &Source::standard_input(MAX_GOOGLE)?);
+            let source = Source::standard_input(MAX_GOOGLE)?;
+            self.take(&account, &source)?;
+            return self.finish(&source);
         }
         let user = person(&account)?;
         let path = match file {
@@ -70,7 +72,8 @@ impl Google<'_> {
         let source = Source::of_user(&path, &user)?.ok_or_else(|| {
             Failure::Refused(format!("{} has no {}; give the file", account.name, shown(&path)))
         })?;
-        self.take(&account, &source)
+        self.take(&account, &source)?;
+        self.finish(&source)
     }
 
     fn path_for(&self, user: &User) -> Result<PathBuf, Failure> {
@@ -80,7 +83,8 @@ impl Google<'_> {
         Ok(expand(&self.pattern, &user.name, home))
     }
 
-    fn take(&mut self, account: &Account, source: &Source) -> Result<(), Failure> {
+    /// False if the key was here already.
+    fn take(&mut self, account: &Account, source: &Source) -> Result<bool, Failure> {
         let shown = &source.shown;
         // Of all homes, every refusal is named anyhow.
         let whose = if self.only_first { String::new() } else { format!("{}: ", account.name) };
@@ -93,7 +97,11 @@ impl Google<'_> {
             only_first: self.only_first,
             before: &[],
         };
-        self.importer.take_and_tell(&device)?;
+        self.importer.take_and_tell(&device)
+    }
+
+    /// What becomes of a file whose key is here.
+    fn finish(&self, source: &Source) -> Result<(), Failure> {
         let left = if self.how.shred { Left::Nothing } else { Left::All };
         if self.how.shred {
             source.shred(None)?;
@@ -103,34 +111,49 @@ impl Google<'_> {
 
     /// Everybody with a file. What is wrong with one stops no other.
     fn everybody(&mut self) -> Result<Exit, Failure> {
-        let (mut imported, mut refused) = (0, 0);
+        let (mut imported, mut known, mut refused, mut left) = (0, 0, 0, 0);
         for name in whom::everybody()? {
-            match self.if_there(&name) {
-                Ok(true) => imported += 1,
-                Ok(false) => {}
-                Err(failure) if matches!(failure, Failure::Output(_)) => return Err(failure),
-                Err(failure) => {
-                    refused += 1;
-                    let name = qrtotp_core::text::clean(&name, 64);
-                    let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {failure}");
+            let (failure, count) = match self.if_there(&name) {
+                Ok(None) => continue,
+                Ok(Some((source, new))) => {
+                    *(if new { &mut imported } else { &mut known }) += 1;
+                    let Err(failure) = self.finish(&source) else { continue };
+                    (failure, &mut left)
                 }
+                Err(failure) => (failure, &mut refused),
+            };
+            if matches!(failure, Failure::Output(_)) {
+                return Err(failure);
             }
+            *count += 1;
+            let name = qrtotp_core::text::clean(&name, 64);
+            let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {failure}");
         }
         let verb = if self.how.dry_run { "would be imported" } else { "imported" };
-        writeln!(std::io::stdout(), "{imported} {verb}, {refused} refused; others have no such file.")?;
-        Ok(if refused == 0 { Exit::Done } else { Exit::Refused })
+        let known = if known == 0 { String::new() } else { format!(", {known} enrolled already") };
+        let kept = if left == 0 { String::new() } else { format!(", {left} not overwritten and deleted") };
+        writeln!(
+            std::io::stdout(),
+            "{imported} {verb}{known}, {refused} refused{kept}; others have no such file."
+        )?;
+        Ok(match (left, refused) {
+            (0, 0) => Exit::Done,
+            (0, _) => Exit::Refused,
+            _ => Exit::Error,
+        })
     }
 
-    fn if_there(&mut self, name: &str) -> Result<bool, Failure> {
+    /// The file of that name's owner, if there is one, and whether its key is new here.
+    fn if_there(&mut self, name: &str) -> Result<Option<(Source, bool)>, Failure> {
         let account = known_user(name)?;
         let user = person(&account)?;
-        let Ok(path) = self.path_for(&user) else { return Ok(false) };
+        let Ok(path) = self.path_for(&user) else { return Ok(None) };
         if !Source::is_there(&path, &user)? {
-            return Ok(false);
+            return Ok(None);
         }
-        let Some(source) = Source::of_user(&path, &user)? else { return Ok(false) };
-        self.take(&account, &source)?;
-        Ok(true)
+        let Some(source) = Source::of_user(&path, &user)? else { return Ok(None) };
+        let new = self.take(&account, &source)?;
+        Ok(Some((source, new)))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::context::{Account, Context, syslog};
 use crate::error::{Exit, Failure};
 use qrtotp_core::account::Label;
 use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::flow::{self, Imported};
+use qrtotp_core::flow::{self, Imported, Repeated};
 use qrtotp_core::import::{Foreign, Why};
 use qrtotp_core::otp::{Params, Secret, Strength};
 use qrtotp_core::store::FileStore;
@@ -47,6 +47,8 @@ enum Outcome {
     Imported(Imported),
     /// It would be; and whether its scratch codes would become recovery codes.
     Would(bool),
+    /// A device of the account has its key already, and its file is to go.
+    Repeated(Repeated),
 }
 
 /// Imports devices, or only looks whether they could be.
@@ -55,14 +57,15 @@ struct Importer<'a> {
     /// Opened, or made, when the first device is there. None in it: there is none, and nobody will be enrolled.
     store: Option<Option<FileStore>>,
     dry_run: bool,
+    shred: bool,
     revoked_too: bool,
     log: Syslog,
 }
 
 impl<'a> Importer<'a> {
     fn new(context: &'a Context, how: &How) -> Self {
-        let How { dry_run, revoked_too, .. } = *how;
-        Self { context, store: None, dry_run, revoked_too, log: syslog() }
+        let How { dry_run, shred, revoked_too, .. } = *how;
+        Self { context, store: None, dry_run, shred, revoked_too, log: syslog() }
     }
 
     fn open(&self) -> Result<Option<FileStore>, Failure> {
@@ -92,17 +95,23 @@ impl<'a> Importer<'a> {
         if self.store.is_none() {
             self.store = Some(self.open()?);
         }
+        let log = &mut self.log;
         let done = match self.store.as_ref().and_then(Option::as_ref) {
             Some(store) if !self.dry_run => {
-                flow::import(store, config, &what, now, &subject, &mut self.log).map(Outcome::Imported)
+                let repeated =
+                    if self.shred { flow::repeat_import(store, &what, &subject, log) } else { Ok(None) };
+                match repeated.transpose() {
+                    Some(repeated) => repeated.map(Outcome::Repeated),
+                    None => flow::import(store, config, &what, now, &subject, log).map(Outcome::Imported),
+                }
             }
             store => flow::would_import(store, config, &what, before, now).map(Outcome::Would),
         };
         done.map_err(|error| Failure::admin(&error, account.name.as_str()))
     }
 
-    /// Takes a device and says what came of it and what changes for its owner.
-    fn take_and_tell(&mut self, device: &Device<'_>) -> Result<(), Failure> {
+    /// Takes a device and says what came of it and what changes for its owner. False if it was here already.
+    fn take_and_tell(&mut self, device: &Device<'_>) -> Result<bool, Failure> {
         let outcome = self.take(device)?;
         let (name, foreign) = (&device.account.name, device.foreign);
         let out = &mut std::io::stdout();
@@ -115,6 +124,15 @@ impl<'a> Importer<'a> {
             Outcome::Would(scratch) => {
                 writeln!(out, "{name}: would be imported ({params}).")?;
                 scratch
+            }
+            Outcome::Repeated(Repeated { credential, scratch }) => {
+                let codes = if scratch == 0 { String::new() } else { format!(" (scratch codes: {scratch})") };
+                writeln!(
+                    out,
+                    "{name}: enrolled already as {credential}: nothing was imported; what was used there since is used up \
+                     here{codes}."
+                )?;
+                return Ok(false);
             }
         };
         match (foreign.scratch.len(), scratch) {
@@ -146,7 +164,7 @@ impl<'a> Importer<'a> {
                 here.back, here.ahead
             )?;
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -193,14 +211,13 @@ fn farewell(how: &How, source: &Source, module: &str, left: Left) -> Result<(), 
         )?,
         Left::AllAndRefused => writeln!(
             out,
-            "The imported keys are still readable in {path}, beside those that were refused. Once logins work, take the lines of \
-             the imported ones out; once no line is needed, take {module} out of /etc/pam.d, {}",
-            source.deletion()
+            "The imported keys are still readable in {path}, beside those that were refused. Once logins work, give this command \
+             again with --shred, which overwrites the imported ones; once no line is needed, take {module} out of /etc/pam.d."
         )?,
         Left::All => writeln!(
             out,
-            "The keys are still readable in {path}. Once logins work, take {module} out of /etc/pam.d, {}",
-            source.deletion()
+            "The keys are still readable in {path}. Once logins work, take {module} out of /etc/pam.d, and give this command \
+             again with --shred, which overwrites and deletes the file."
         )?,
     }
     Ok(())

@@ -30,10 +30,13 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
     };
     let lines = parse_oath(&source.bytes, SystemClock.now(), strength(how.weak));
     let mut importer = Importer::new(context, how);
-    let (mut done, mut found) = (Vec::new(), BTreeMap::new());
+    let (mut done, mut known, mut found) = (Vec::new(), 0, BTreeMap::new());
     for line in &lines {
         match take(&mut importer, line, &mut found) {
-            Ok(()) => done.push(line.range.clone()),
+            Ok(new) => {
+                done.push(line.range.clone());
+                known += usize::from(!new);
+            }
             Err(failure @ Failure::Output(_)) => return Err(failure),
             Err(failure) => {
                 let user = clean(line.user.as_deref().unwrap_or("?"), 64);
@@ -44,11 +47,12 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
     let refused = lines.len() - done.len();
     let here = context.config.verify.window();
     let verb = if how.dry_run { "lines that would be imported" } else { "lines imported" };
+    let already = if known > 0 { format!(", enrolled already: {known}") } else { String::new() };
     writeln!(
         std::io::stdout(),
-        "{verb}: {}, refused: {refused}. pam_oath's window= counted steps to each side; here, for every account: {} \
+        "{verb}: {}{already}, refused: {refused}. pam_oath's window= counted steps to each side; here, for every account: {} \
          back to {} ahead (verify.window_back, verify.window_ahead).",
-        done.len(),
+        done.len() - known,
         here.back,
         here.ahead
     )?;
@@ -67,12 +71,12 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
     Ok(if refused == 0 { Exit::Done } else { Exit::Refused })
 }
 
-/// Takes one line. `found` are the keys of those before it.
+/// Takes one line. `found` are the keys of those before it. False if its key was here already.
 fn take<'a>(
     importer: &mut Importer<'_>,
     line: &'a OathLine,
     found: &mut BTreeMap<Name, Vec<&'a Secret>>,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let foreign = line
         .found
         .as_ref()
@@ -81,7 +85,7 @@ fn take<'a>(
     let label = Label::new("pam_oath");
     let before = found.entry(account.name.clone()).or_default();
     let device = Device { account: &account, label: &label, foreign, only_first: false, before };
-    importer.take_and_tell(&device)?;
+    let new = importer.take_and_tell(&device)?;
     before.push(&foreign.secret);
-    Ok(())
+    Ok(new)
 }

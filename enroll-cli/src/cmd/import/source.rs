@@ -58,17 +58,6 @@ impl Source {
         self.place.is_none()
     }
 
-    /// How it is deleted later. Never by root where a user could put a link by then.
-    pub fn deletion(&self) -> String {
-        match self.place.as_ref().and_then(|place| place.user.as_ref()).filter(|user| user.uid != geteuid()) {
-            Some(user) => {
-                let name = clean(&user.name, 64);
-                format!("have {name} delete the file: root would be led wherever a link there points by then")
-            }
-            None => format!("then: shred -u {}", word(&self.shown)),
-        }
-    }
-
     /// A users.oath that root has named: it and every directory above it are root's.
     pub fn of_root(path: &Path) -> Result<Self, Failure> {
         Self::open(path, None, MAX_OATH).map_err(|error| refused(&error, None, MAX_OATH))
@@ -110,17 +99,26 @@ impl Source {
         Ok(Self { bytes, shown: shown(path), place: Some(Place { dir, name, user: user.cloned() }) })
     }
 
-    /// Overwrites what was imported: those `parts`, or without any the whole file, which is deleted then.
+    /// Overwrites what was imported: those `parts`, or without any the whole file, which is deleted then. No command for root
+    /// is ever told instead: run later, it goes wherever a user's link points by then.
     pub fn shred(&self, parts: Option<&[Range<usize>]>) -> Result<(), Failure> {
-        let failed = |error: std::io::Error| {
-            let Self { shown, .. } = self;
-            Failure::Error(format!(
-                "everything was imported, but {shown} is not overwritten and deleted: {error}; {}",
-                self.deletion()
-            ))
+        let Self { shown, place, .. } = self;
+        let Some(place) = place else { return Ok(()) };
+        let overwrite = || {
+            self.overwrite(place, parts).map_err(|error| {
+                Failure::Error(format!(
+                    "its keys are here, but {shown} is not overwritten: {error}; once that is put right, give this command again"
+                ))
+            })?;
+            if parts.is_some() {
+                return Ok(());
+            }
+            place.delete().map_err(|error| {
+                Failure::Error(format!(
+                    "{shown} is overwritten, so that no key is in it, but not deleted: {error}; have its owner delete it"
+                ))
+            })
         };
-        let Some(place) = &self.place else { return Ok(()) };
-        let overwrite = || self.overwrite(place, parts).map_err(failed);
         match &place.user {
             Some(user) => as_user(user, overwrite)?,
             None => overwrite(),
@@ -151,23 +149,20 @@ impl Source {
             file.write_all_at(&vec![b'#'; part.len()], part.start as u64)?;
         }
         file.sync_all()?;
-        if parts.is_some() {
-            return Ok(fchmod(&seen, mode)?);
-        }
-        unlinkat(&place.dir, place.name.as_str(), UnlinkatFlags::NoRemoveDir)?;
-        Ok(fsync(&place.dir)?)
+        Ok(fchmod(&seen, mode)?)
+    }
+}
+
+impl Place {
+    fn delete(&self) -> std::io::Result<()> {
+        unlinkat(&self.dir, self.name.as_str(), UnlinkatFlags::NoRemoveDir)?;
+        Ok(fsync(&self.dir)?)
     }
 }
 
 /// A path as it is shown: directories in it may have names that a user chose.
 pub fn shown(path: &Path) -> String {
     clean(&path.display().to_string(), LONGEST_PATH)
-}
-
-/// `text` as one word of a shell.
-fn word(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@,:".contains(&byte);
-    if text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// What is wrong with a file that `user`, or without one root, may have. No advice to root about what is a user's: what is

@@ -230,3 +230,65 @@ fn a_dry_run_reckons_with_what_would_have_been_imported_before() {
     let many = would_import(Some(&w.store), &w.config, &what, &all[1..5], START);
     assert!(matches!(many, Err(AdminError::Enroll(EnrollError::TooManyDevices(5)))));
 }
+
+/// Imports `what` once more, its file to be deleted.
+fn again(w: &mut World, what: &Import<'_>) -> Result<Option<Repeated>, AdminError> {
+    repeat_import(&w.store, what, &World::subject("alice"), &mut w.log)
+}
+
+#[test]
+fn a_repeated_import_adds_nothing_and_burns_what_was_used_elsewhere_since() {
+    let mut w = World::new();
+    let secret = imported(&mut w);
+    let used = Some(Params::default().step_at(START));
+    let codes = scratch();
+    let what = Import { used, scratch: &codes[1..], ..World::to_import(&secret) };
+    let before = w.store.load(&World::name()).unwrap().unwrap().record;
+    let done = again(&mut w, &what).unwrap().unwrap();
+    assert_eq!(done, Repeated { credential: before.credentials[0].id, scratch: 1 });
+    assert_eq!(w.store.load(&World::name()).unwrap().unwrap().record, before);
+    assert!(w.log.0.last().unwrap().starts_with("event=import_repeated user=alice"), "{:?}", w.log.0);
+    let code = w.code(&secret, 0);
+    assert_eq!(w.answer(&code), Outcome::Denied, "used there since");
+    assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied, "used there since");
+    assert_eq!(w.answer(SCRATCH[1]), Outcome::Accepted);
+
+    // An older file lowers nothing, and what was burnt is not counted again.
+    let older = Import { used: used.map(|step| step - 5), ..what };
+    assert_eq!(again(&mut w, &older).unwrap().unwrap().scratch, 0);
+    let code = w.code(&secret, 0);
+    assert_eq!(w.answer(&code), Outcome::Denied);
+}
+
+#[test]
+fn a_repeated_import_burns_no_scratch_codes_that_came_from_elsewhere() {
+    let mut w = World::new();
+    imported(&mut w);
+    let second = w.import(Params::default());
+    let theirs = [ScratchCode::parse(b"10000009").unwrap()];
+    for codes in [&theirs[..], &[]] {
+        let done = again(&mut w, &Import { scratch: codes, ..World::to_import(&second) }).unwrap();
+        assert_eq!(done.unwrap().scratch, 0);
+    }
+    assert_eq!(w.answer(SCRATCH[0]), Outcome::Accepted);
+}
+
+#[test]
+fn a_key_is_not_here_already_where_another_was_enrolled_or_its_device_revoked() {
+    let mut w = World::new();
+    let (secret, other) = (Secret::generate().unwrap(), Secret::generate().unwrap());
+    assert_eq!(again(&mut w, &World::to_import(&secret)).unwrap(), None, "nobody is enrolled");
+    let id = w.keep(&World::to_import(&secret)).unwrap().credential;
+    let slower = Params::new(crate::otp::Algorithm::Sha1, 6, 60).unwrap();
+    for no in [
+        World::to_import(&other),
+        Import { params: slower, ..World::to_import(&secret) },
+        Import { uid: UID + 1, ..World::to_import(&secret) },
+    ] {
+        assert_eq!(again(&mut w, &no).unwrap(), None);
+    }
+    assert!(again(&mut w, &World::to_import(&secret)).unwrap().is_some());
+    w.keep(&World::to_import(&other)).unwrap();
+    revoke_at(&mut w, Selection::One(id), START);
+    assert_eq!(again(&mut w, &World::to_import(&secret)).unwrap(), None, "revoked meanwhile");
+}

@@ -1,0 +1,82 @@
+//! An import of what is here already, once its file is to go: nothing comes of it but what was used elsewhere since.
+
+use super::admin::generate_failed;
+use super::{AdminError, EnrollError, Import};
+use crate::account::{CodeHash, Credential, CredentialId, Record, RecoverySet, SetKind, hash_code};
+use crate::audit::{AuditSink, Event, Kind, Subject};
+use crate::store::Store;
+
+/// What a repeated import found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeated {
+    /// The device that has the key.
+    pub credential: CredentialId,
+    /// Scratch codes that are gone elsewhere and were good here until now.
+    pub scratch: usize,
+}
+
+/// Where a live device of the account has exactly this key: burns here what was used elsewhere since, and adds nothing. `None`
+/// where no device has it, whether or not one had.
+///
+/// # Errors
+/// The store; a secret does not open; no memory to hash with.
+pub fn repeat_import<S: Store>(
+    store: &S,
+    what: &Import<'_>,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<Option<Repeated>, AdminError> {
+    let Some(account) = store.load(what.name)? else { return Ok(None) };
+    let Some(known) = what.device_in(store, &account.record)? else { return Ok(None) };
+    let (id, label) = (known.id, known.label.clone());
+    let gone = what.gone_from(&account.record)?;
+    let done = store.update_state(what.name, |record, state| {
+        if what.device_in(store, record)?.is_none_or(|known| known.id != id) {
+            return Err(EnrollError::Changed);
+        }
+        if let Some(step) = what.used {
+            state.raise(id, step, None);
+        }
+        let current = record.recovery.as_ref().map(|set| set.id);
+        let gone = gone.as_ref().filter(|(set, _)| Some(set.id) == current);
+        let scratch = gone.map_or(0, |(set, places)| {
+            places.iter().filter(|place| state.use_recovery(set.id, **place)).count()
+        });
+        Ok(Repeated { credential: id, scratch })
+    })?;
+    let done = done.ok_or(EnrollError::Changed)??;
+    Event::new(Kind::ImportRepeated, subject).credential(id, label.as_str()).emit(audit);
+    Ok(Some(done))
+}
+
+impl Import<'_> {
+    /// The device that has this key, and computes the same codes with it.
+    fn device_in<'r>(
+        &self,
+        store: &impl Store,
+        record: &'r Record,
+    ) -> Result<Option<&'r Credential>, EnrollError> {
+        for known in record.credentials.iter().filter(|_| record.uid == self.uid) {
+            if known.params == self.params && store.key().open_secret(record, known)?.same_key(self.secret) {
+                return Ok(Some(known));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The account's imported scratch codes that are no more where they came from, by their places: used there. Those of another
+    /// file are let alone: none of this one's is among them, and there is another device that they can have come with.
+    fn gone_from<'r>(&self, record: &'r Record) -> Result<Option<(&'r RecoverySet, Vec<u8>)>, AdminError> {
+        let set = record.recovery.as_ref().filter(|set| set.kind == SetKind::Imported);
+        let Some(set) = set else { return Ok(None) };
+        let hashes: Result<Vec<CodeHash>, _> =
+            self.scratch.iter().map(|code| hash_code(code, &set.salt)).collect();
+        let left: Vec<u8> =
+            hashes.map_err(generate_failed)?.iter().filter_map(|hash| set.position(hash)).collect();
+        if left.is_empty() && record.credentials.len() > 1 {
+            return Ok(None);
+        }
+        let gone = (0_u8..).zip(&set.hashes).map(|(place, _)| place).filter(|place| !left.contains(place));
+        Ok(Some((set, gone.collect())))
+    }
+}
