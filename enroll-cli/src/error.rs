@@ -171,11 +171,15 @@ fn trust_step(error: &TrustError) -> &'static str {
     }
 }
 
-fn io_step(errno: Errno) -> &'static str {
+/// What to do about what the system said.
+pub fn io_step(errno: Errno) -> &'static str {
     match errno {
         Errno::ENOSPC | Errno::EDQUOT => "nothing was changed; free some space there and try again",
         Errno::EROFS => "nothing was changed; mount it read-write and try again",
         Errno::EACCES | Errno::EPERM => "run it as root",
+        Errno::EAGAIN => {
+            "nothing was changed; another program has it for itself (a lease), or the system is at a limit: try again"
+        }
         _ => "nothing was changed; the kernel's log (dmesg) may say more",
     }
 }

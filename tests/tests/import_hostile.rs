@@ -117,3 +117,18 @@ fn names_that_users_gave_to_directories_move_no_cursor_and_forge_no_line() {
         assert!(!text.contains('\u{1b}') && !text.contains("\nbobby: imported"), "{text:?}");
     }
 }
+
+#[test]
+fn a_file_that_its_owner_holds_a_lease_on_is_not_waited_for_and_to_be_tried_again() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    google_authenticator(&sandbox, "alice", &TIME_BASED);
+    // F_SETLEASE of F_WRLCK; whoever opens the file meanwhile is told to come again.
+    let lease = format!(
+        "use POSIX; $SIG{{IO}} = 'IGNORE'; open my $file, '<', '{FILE}' or die; fcntl($file, 1024, 1) or die $!; \
+         exit 0 if fork; close STDOUT; close STDERR; sleep 20"
+    );
+    sandbox.run_as("alice", &["perl", "-e", &lease]).success();
+    let refused = google(&sandbox, &["alice"]).exited(2);
+    assert!(refused.stderr.contains("(a lease)") && refused.stderr.contains("try again"), "{refused:?}");
+    assert!(!refused.stderr.contains("root"), "{refused:?}");
+}

@@ -1,7 +1,7 @@
 //! The files of other systems: opened safely, and overwritten once their keys are here. A file in somebody's home is
 //! opened as that person and through no link of theirs (CVE-2024-47191: a root process followed one).
 
-use crate::error::Failure;
+use crate::error::{Failure, io_step};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, fchmod, fstat};
@@ -181,7 +181,7 @@ fn refused(error: &TrustError, user: Option<&User>, limit: usize) -> Failure {
         (TrustError::Io { errno: Errno::EACCES, path }, Some(_)) if geteuid().is_root() => {
             format!("{}: {owner} may not read it, and it is read as {owner}; {only}", path.display())
         }
-        (TrustError::Io { .. }, _) => format!("{error}; run it as root"),
+        (TrustError::Io { errno, .. }, _) => format!("{error}; {}", io_step(*errno)),
         (TrustError::Untrusted { path, why }, Some(_)) => {
             let why = why.split(';').next().unwrap_or_default();
             format!("{}: {why} ({only}); put that right as {owner}", path.display())
@@ -206,8 +206,7 @@ fn as_user<T>(user: &User, f: impl FnOnce() -> T) -> Result<T, Failure> {
     if geteuid() == user.uid {
         return Ok(f());
     }
-    let failed =
-        |errno: Errno| Failure::Error(format!("can't act as {}: {errno}; run it as root", user.name));
+    let failed = |errno| Failure::Error(format!("can't act as {}: {errno}; {}", user.name, io_step(errno)));
     let before = (geteuid(), getegid(), getgroups().map_err(failed)?);
     let result = become_user(user.uid, user.gid, &[user.gid]).map(|()| f());
     let restored = seteuid(before.0).and_then(|()| become_user(before.0, before.1, &before.2));
