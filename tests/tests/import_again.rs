@@ -118,3 +118,35 @@ fn a_key_that_was_revoked_comes_back_only_if_that_is_asked_for() {
     google(&sandbox, &["alice", "--revoked-too"]).success();
     assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
 }
+
+#[test]
+fn of_all_homes_one_key_is_one_account_s_whatever_became_of_it() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    let (phone, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
+    // A second name of alice's, alice once more, and a copy that bobby has.
+    let twice = format!(
+        "sed -n '/^alice:/p; s/^alice:/anna:/p' /etc/passwd >/tmp/more; cat /tmp/more >>/etc/passwd
+         install -m 600 -o bobby {FILE} /home/bobby/.google_authenticator"
+    );
+    sandbox.run(&["sh", "-c", &twice]).success();
+    for (arguments, imported) in [
+        (&["--all-homes", "--dry-run"][..], "1 would be imported, 2 "),
+        (&["--all-homes"], "1 imported, 2 "),
+        (&["--all-homes"], "0 imported, 3 "),
+    ] {
+        let all = google(&sandbox, arguments).exited(1);
+        assert!(all.stdout.contains(imported), "{all:?}");
+        for name in ["anna", "bobby"] {
+            let why = format!(
+                "qrtotp: {name}: /home/{}/.google_authenticator has the same key as alice's",
+                if name == "anna" { "alice" } else { name }
+            );
+            assert!(all.stderr.contains(&why), "{why}: {all:?}");
+        }
+    }
+    assert_eq!(
+        [devices(&sandbox, "alice"), devices(&sandbox, "anna"), devices(&sandbox, "bobby")],
+        [1, 0, 0]
+    );
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+}

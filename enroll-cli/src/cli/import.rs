@@ -45,7 +45,8 @@ pub struct Google {
     pub user: Option<String>,
     /// The file, if it is not the user's ~/.google_authenticator; - is standard input
     pub file: Option<PathBuf>,
-    /// For everybody who has such a file and here no device, now or before, and no enrolment token
+    /// For everybody who has such a file, with a key that nobody before has, and here no device, now or before, and no enrolment
+    /// token
     #[arg(long, conflicts_with_all = ["user", "file", "revoked_too"])]
     pub all_homes: bool,
     /// Where the files are, as the module's secret= says it; ~, ${HOME} and %h are the home, ${USER} and %u the name

@@ -7,9 +7,10 @@ use crate::cmd::token::whom;
 use crate::context::{Account, Context, known_user};
 use crate::error::{Exit, Failure};
 use nix::unistd::User;
-use qrtotp_core::account::Label;
+use qrtotp_core::account::{Label, Name};
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::import::{MAX_GOOGLE, expand, parse_google};
+use qrtotp_core::otp::Secret;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,7 @@ pub fn run(context: &Context, args: cli::Google) -> Result<Exit, Failure> {
         label: Label::new(label),
         how: args.how,
         only_first: args.all_homes,
+        found: Vec::new(),
     };
     match args.user {
         Some(user) => {
@@ -48,6 +50,8 @@ struct Google<'a> {
     how: cli::How,
     /// Whoever can write somebody's home must not get a device beside theirs.
     only_first: bool,
+    /// The keys of all homes until now, whatever became of them.
+    found: Vec<(Name, Secret)>,
 }
 
 impl Google<'_> {
@@ -90,6 +94,14 @@ impl Google<'_> {
         let whose = if self.only_first { String::new() } else { format!("{}: ", account.name) };
         let foreign = parse_google(&source.bytes, SystemClock.now(), strength(self.how.weak))
             .map_err(|error| Failure::Refused(format!("{whose}{shown}, {error}{}", advice(&error.why))))?;
+        // As of accounts that share a home: what one of them uses up would be good for the other.
+        if let Some((other, _)) = self.found.iter().find(|(_, secret)| secret.same_key(&foreign.secret)) {
+            return Err(Failure::Refused(format!(
+                "{shown} has the same key as {other}'s, so that a code would be good at both; `qrtotp token issue {}` has \
+                 another made",
+                account.name
+            )));
+        }
         let device = Device {
             account,
             label: &self.label,
@@ -97,7 +109,9 @@ impl Google<'_> {
             only_first: self.only_first,
             before: &[],
         };
-        self.importer.take_and_tell(&device)
+        let done = self.importer.take_and_tell(&device);
+        self.found.push((account.name.clone(), foreign.secret));
+        done
     }
 
     /// What becomes of a file whose key is here.

@@ -2,6 +2,7 @@
 
 use crate::error::Failure;
 use nix::unistd::Group;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -48,9 +49,19 @@ pub fn in_group(name: &str) -> Result<Names, Failure> {
     Ok(Box::new(names.into_iter()))
 }
 
-/// Everybody whom the user database lists. Some databases list nobody and only answer for names.
+/// Everybody whom the user database lists, each name once. Some databases list nobody and only answer for names.
 pub fn everybody() -> Result<Vec<String>, Failure> {
-    Ok(passwd()?.lines().filter_map(|line| line.split(':').next()).map(str::to_owned).collect())
+    Ok(names_in(&passwd()?))
+}
+
+fn names_in(users: &str) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    users
+        .lines()
+        .filter_map(|line| line.split(':').next())
+        .filter(|name| seen.insert(*name))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The user database. Nothing safe reads through it but getent, and this is what it is for.
@@ -70,6 +81,12 @@ fn not_asked(error: &impl std::fmt::Display) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_is_listed_twice_is_one_user() {
+        let users = "root:x:0:0::/root:/bin/sh\nzoe:x:9:9::/z:\nroot:x:0:0:again:/:\nzoe:x:9:9::/z:\nann:x:8:8::/a:\n";
+        assert_eq!(names_in(users), ["root", "zoe", "ann"]);
+    }
 
     #[test]
     fn comments_and_empty_lines_name_nobody() {
