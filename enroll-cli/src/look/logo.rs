@@ -6,6 +6,7 @@ use qrtotp_core::policy::Colour;
 use qrtotp_core::store::{Readers, open_dir, open_file, read_all};
 use std::io::Cursor;
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// Bytes of the file.
 const LONGEST: usize = 512 * 1024;
@@ -59,7 +60,7 @@ impl Logo {
     }
 
     /// The same pixels as a PNG of ours.
-    pub fn encode(&self) -> Result<Vec<u8>, png::EncodingError> {
+    pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, png::EncodingError> {
         super::png::encode((self.width, self.height), ColorType::Rgba, &self.rgba)
     }
 

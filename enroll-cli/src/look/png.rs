@@ -10,16 +10,26 @@ use zeroize::Zeroizing;
 /// Pixels of a module's side.
 const SCALE: usize = 10;
 
-/// Encodes 8-bit pixels.
-pub fn encode((width, height): (u32, u32), kind: ColorType, pixels: &[u8]) -> Result<Vec<u8>, EncodingError> {
-    let mut out = Vec::new();
-    let mut encoder = Encoder::new(&mut out, width, height);
+/// Encodes 8-bit pixels. (What the encoder itself copies while it works it frees as it is.)
+pub fn encode(
+    (width, height): (u32, u32),
+    kind: ColorType,
+    pixels: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, EncodingError> {
+    // It never moves while it grows and leaves a part behind in freed memory.
+    let mut out = Zeroizing::new(Vec::with_capacity(longest(pixels.len())));
+    let mut encoder = Encoder::new(&mut *out, width, height);
     encoder.set_color(kind);
     encoder.set_depth(BitDepth::Eight);
     let mut writer = encoder.write_header()?;
     writer.write_image_data(pixels)?;
     writer.finish()?;
     Ok(out)
+}
+
+/// Bytes that so many of pixels make at most: what can't be made smaller is stored, with a byte a line and five a block.
+fn longest(pixels: usize) -> usize {
+    1024 + 2 * pixels
 }
 
 /// The picture, quiet zone included.
@@ -31,7 +41,7 @@ pub fn draw(art: &Art, fit: &Fit) -> Result<Zeroizing<Vec<u8>>, EncodingError> {
         pixel.copy_from_slice(&colour(art, fit, (x, y)).rgb);
     }
     let side = u32::try_from(side).unwrap_or(u32::MAX);
-    encode((side, side), ColorType::Rgb, &pixels).map(Zeroizing::new)
+    encode((side, side), ColorType::Rgb, &pixels)
 }
 
 fn colour(art: &Art, fit: &Fit, (x, y): (usize, usize)) -> Colour {
@@ -69,5 +79,26 @@ fn on_plate(
     match (place(at.0, columns, width), place(at.1, rows, height)) {
         (Some(x), Some(y)) => logo.scaled((x, y), (width, height), light),
         _ => light,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_picture_never_moves_while_it_grows_not_even_one_that_can_not_be_made_smaller() {
+        let mut noise = 1_u32;
+        let mut random = || {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            noise.to_be_bytes()[0]
+        };
+        for (width, height) in [(1, 1), (1, 400), (300, 200)] {
+            let pixels: Vec<u8> = (0..width * height * 3).map(|_| random()).collect();
+            let picture = encode((width, height), ColorType::Rgb, &pixels).unwrap();
+            assert!(width == 1 || picture.len() > pixels.len(), "noise was made smaller");
+            assert_eq!(picture.capacity(), longest(pixels.len()), "{width}x{height}");
+        }
     }
 }
