@@ -1,7 +1,7 @@
 //! `qrtotp device`.
 
 use clap::{Args, Subcommand};
-use qrtotp_core::account::CredentialId;
+use qrtotp_core::account::{CredentialId, IdError};
 
 #[derive(Debug, Subcommand)]
 pub enum Device {
@@ -21,12 +21,18 @@ pub enum Device {
     Revoke(Revoke),
 }
 
+/// An id as people type it. In records and in the log it has one form.
+fn in_any_case(text: &str) -> Result<CredentialId, IdError> {
+    let (kind, letters) = text.split_at_checked(1).unwrap_or_default();
+    (kind.to_ascii_lowercase() + &letters.to_ascii_uppercase()).parse()
+}
+
 #[derive(Debug, Args)]
 pub struct Rename {
     /// Whose device; by default, your own
     pub user: Option<String>,
     /// Which, for example c-7F3K2M; `qrtotp device list USER` lists them. Not needed where there is only one
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = in_any_case)]
     pub credential: Option<CredentialId>,
     /// What to call it, for example "Alice's phone"
     #[arg(long, value_name = "TEXT")]
@@ -38,9 +44,26 @@ pub struct Revoke {
     /// Whose devices; by default, your own
     pub user: Option<String>,
     /// Only this one, for example c-7F3K2M; `qrtotp device list USER` lists them
-    #[arg(long, value_name = "ID", conflicts_with = "all")]
+    #[arg(long, value_name = "ID", value_parser = in_any_case, conflicts_with = "all")]
     pub credential: Option<CredentialId>,
     /// All of them, and the recovery codes
     #[arg(long)]
     pub all: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_id_is_understood_in_upper_and_lower_case() {
+        let id: CredentialId = "c-7F3K2M".parse().unwrap();
+        for typed in ["c-7F3K2M", "c-7f3k2m", "C-7F3K2M", "C-7f3k2M"] {
+            assert_eq!(in_any_case(typed), Ok(id), "{typed}");
+        }
+        for other in ["", "c", "t-7F3K2M", "c-7F3K2", "c-7F3K2U", "c-7F3K2\u{e9}", "\u{e9}-7F3K2M"] {
+            assert!(in_any_case(other).is_err(), "{other}");
+        }
+    }
 }
