@@ -148,6 +148,10 @@ pub struct Enroll {
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
     /// Delete the saved picture as soon as the first code was right or the dialogue ends
+    ///
+    /// Also when a signal ends the dialogue: Ctrl-C, a hang-up, SIGTERM. A command that is killed with SIGKILL, by the kernel for want
+    /// of memory or by a power cut can delete nothing: look for the file then. Its key is worth nothing unless its first code
+    /// was given meanwhile, or can still be given: where an enrolment can be resumed, until its time limit.
     #[arg(long, requires = "save")]
     pub ephemeral: bool,
     /// Add a device without a code of one that is enrolled already (root only; it is logged)
