@@ -115,6 +115,7 @@ impl Failure {
             ),
             AdminError::NotEnrolled(_)
             | AdminError::NoCredential(..)
+            | AdminError::NoLabel
             | AdminError::SeveralDevices(..)
             | AdminError::GivenTwice
             | AdminError::NoToken(_)

@@ -59,7 +59,16 @@ fn of_two_devices_each_has_its_own_codes_and_revoking_one_leaves_the_other() {
     assert!(!enters(&sandbox, &second.code()), "but each counts once");
     let [one, two] = &ids(&sandbox)[..] else { panic!("two devices") };
     sandbox
-        .run(&["qrtotp", "device", "rename", "alice", "--credential", one, "--label", "Old phone"])
+        .run(&[
+            "qrtotp",
+            "device",
+            "rename",
+            "alice",
+            "--credential",
+            &one.to_lowercase(),
+            "--label",
+            "Old phone",
+        ])
         .success();
     let list = sandbox.run(&["qrtotp", "device", "list", "alice"]).success().stdout;
     assert!(list.lines().any(|line| line.contains(one.as_str()) && line.contains("\"Old phone\"")), "{list}");
@@ -166,6 +175,9 @@ fn owners_list_rename_and_resynchronise_their_devices_through_the_broker() {
     let _broker = sandbox.start_broker();
     let listed = sandbox.own_output("alice", &["device", "list"]).success().stdout;
     assert!(listed.contains(&ids(&sandbox)[0]), "{listed}");
+    // Before a code is asked for.
+    let empty = sandbox.own_output("alice", &["device", "rename", "--label", " "]).exited(1);
+    assert!(empty.stderr.contains("the new label is empty"), "{empty:?}");
     let mut pty = sandbox.own("alice", &["device", "rename", "--label", "Mine"]);
     pty.expect(DEVICE_QUESTION);
     pty.send(&phone.previous_code());

@@ -23,6 +23,9 @@ pub enum AdminError {
     /// No such credential.
     #[error("{0} has no credential {1}; `qrtotp status {0}` lists them")]
     NoCredential(Name, CredentialId),
+    /// A label that is none.
+    #[error("the new label is empty, and labels are what devices are told apart by; give one")]
+    NoLabel,
     /// None was named.
     #[error(
         "{0} has several devices ({1}); say which with --credential ID (`qrtotp revoke {0} --all` revokes them all)"

@@ -21,10 +21,15 @@ pub fn only_device(store: &impl Store, name: &Name, uid: Option<u32>) -> Result<
     }
 }
 
+/// An empty label is refused before a code is asked for.
+pub(super) fn must_tell_apart(label: &Label) -> Result<(), AdminError> {
+    if label.as_str().is_empty() { Err(AdminError::NoLabel) } else { Ok(()) }
+}
+
 /// Gives a device another label.
 ///
 /// # Errors
-/// No such account or device; the store.
+/// An empty label; no such account or device; the store.
 pub fn rename_device<S: Store>(
     store: &S,
     name: &Name,
@@ -33,6 +38,7 @@ pub fn rename_device<S: Store>(
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<(), AdminError> {
+    must_tell_apart(label)?;
     store.update_account(name, |account| {
         let record = account.as_mut().map(|account| &mut account.record);
         let record = record.ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;

@@ -1,7 +1,7 @@
 //! What people do to their own account where nothing is known of them but who they are: they prove a device first.
 
 use super::admin::{AdminError, Selection, revoke};
-use super::device::rename_device;
+use super::device::{must_tell_apart, rename_device};
 use super::enroll::{Authority, Codes, EnrollDialog, EnrollError, permitted, replace_codes};
 use super::given::Given;
 use super::judge::{Judgement, Rules, settle};
@@ -107,8 +107,9 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
     /// Gives a device of theirs another label, once one was proven: by their labels people know which one to revoke.
     ///
     /// # Errors
-    /// Nothing was proven; no such device; the store.
+    /// An empty label; nothing was proven; no such device; the store.
     pub fn rename(mut self, id: CredentialId, label: &Label) -> Result<(), AdminError> {
+        must_tell_apart(label)?;
         self.must_be_enrolled()?;
         self.prove()?;
         rename_device(self.store, self.name, id, label, self.subject, self.audit)

@@ -133,3 +133,17 @@ fn a_device_gets_another_label_and_stays_what_it_is() {
     let unknown = rename_device(&w.store, &name, other, &Label::new("x"), &subject, &mut w.log);
     assert!(matches!(unknown, Err(AdminError::NoCredential(..))));
 }
+
+#[test]
+fn a_device_keeps_its_label_where_the_new_one_is_empty() {
+    let mut w = World::new();
+    w.import(Params::default());
+    let (name, subject) = (World::name(), World::subject("alice"));
+    let id = w.store.load(&name).unwrap().unwrap().record.credentials[0].id;
+    for empty in ["", " \t\n"] {
+        let refused = rename_device(&w.store, &name, id, &Label::new(empty), &subject, &mut w.log);
+        assert!(matches!(refused, Err(AdminError::NoLabel)), "{empty:?}");
+    }
+    let record = w.store.load(&name).unwrap().unwrap().record;
+    assert_eq!(record.credentials[0].label.as_str(), "phone");
+}
