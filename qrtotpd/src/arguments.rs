@@ -103,6 +103,27 @@ mod tests {
     }
 
     #[test]
+    fn what_holds_without_options_is_what_is_told_and_the_shipped_unit_leaves_it_so() {
+        let defaults = || Arguments {
+            listen: None,
+            config: PathBuf::from("/etc/qrtotp/qrtotp.toml"),
+            idle_exit: Duration::from_secs(60),
+            pam_time: Duration::from_secs(120),
+        };
+        assert_eq!(parse(""), Ok(Task::Serve(defaults())));
+        let page = include_str!("../../docs/qrtotpd.8");
+        for (option, value) in [("--idle-exit", 60), ("--pam-time", 120)] {
+            let told = HELP.lines().find(|line| line.trim_start().starts_with(option)).unwrap_or_default();
+            assert!(told.ends_with(&format!("[default: {value}]")), "{told}");
+            assert!(page.contains(&format!("; default {value}.")), "{option}");
+        }
+        let unit = include_str!("../../conf/systemd/qrtotpd.service");
+        let started = unit.lines().filter_map(|line| line.strip_prefix("ExecStart=/usr/sbin/qrtotpd"));
+        assert_eq!(started.map(parse).collect::<Vec<_>>(), [Ok(Task::Serve(defaults()))]);
+        assert!(!unit.contains("RuntimeMaxSec"), "systemd would end it sooner");
+    }
+
+    #[test]
     fn options_are_read_and_others_refused() {
         let Ok(Task::Serve(read)) = parse("--listen /run/x --idle-exit 90") else { unreachable!() };
         assert_eq!(read.listen, Some(PathBuf::from("/run/x")));
