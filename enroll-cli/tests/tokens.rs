@@ -41,6 +41,24 @@ fn a_token_without_a_code_says_nothing_of_codes() {
 }
 
 #[test]
+fn a_token_lives_a_day_or_as_long_as_the_configuration_or_the_option_says() {
+    let instance = Instance::new();
+    let lifetime = |user: &str, more: &[&str]| {
+        let issued = instance.json(&[&["token", "issue", user, "--json"], more].concat());
+        let token = instance.json(&["token", "show", user, "--json"]);
+        assert_eq!(token["expires"], issued["expires"], "{token}");
+        token["expires"].as_i64().unwrap() - token["issued"].as_i64().unwrap()
+    };
+    assert_eq!(lifetime("nobody", &[]), 24 * 3600);
+    assert_eq!(lifetime("daemon", &["--expires", "30m"]), 1800);
+    let configuration = std::fs::read_to_string(instance.path("qrtotp.toml")).unwrap();
+    let longer = configuration.replace("[enroll]\n", "[enroll]\ntoken_lifetime = \"3h\"\n");
+    std::fs::write(instance.path("qrtotp.toml"), longer).unwrap();
+    assert_eq!(lifetime("bin", &[]), 3 * 3600);
+    assert_eq!(lifetime("sys", &["--expires", "2d"]), 48 * 3600);
+}
+
+#[test]
 fn tokens_for_the_names_in_a_file_come_as_one_array_and_one_failure_stops_no_other() {
     let instance = Instance::new();
     instance.run(&["token", "issue", "daemon"]).ok();
