@@ -6,7 +6,7 @@ use crate::{Pty, Sandbox, artefacts};
 pub const INSIDE: &str = "logged in";
 
 /// What sshd's client, sudo, su and login say to whom they do not let in.
-const OUTSIDE: [&str; 3] = ["ermission denied", "try again", "uthentication failure"];
+pub const OUTSIDE: [&str; 3] = ["ermission denied", "try again", "uthentication failure"];
 
 /// What a person knows.
 #[derive(Clone, Copy, Debug)]
