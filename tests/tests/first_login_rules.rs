@@ -4,6 +4,7 @@
 use qrtotp_tests::{
     Phone, Pty, Sandbox,
     first_login::{CHOICES, CODES, INSIDE, RESUMED},
+    shipped::OUTSIDE,
     users::PASSWORD,
 };
 
@@ -194,38 +195,55 @@ fn day(sandbox: &Sandbox, from_today: i32) -> String {
     sandbox.run(&["date", "-u", "-d", &date, "+%F"]).success().stdout.trim().to_owned()
 }
 
+/// A login that has given the password.
+fn with_password(sandbox: &Sandbox, service: &str, user: &str) -> Pty {
+    let mut client = match service {
+        "sshd" => sandbox.ssh_to_enrol(&[], user, &["PubkeyAuthentication=no"], "echo logged in"),
+        "sudo" => sandbox.pty_unrecorded_as(Some(user), &["sudo", "echo", INSIDE]),
+        _ => su(sandbox, user),
+    };
+    client.expect("assword");
+    client.send(PASSWORD);
+    client
+}
+
 #[test]
-fn in_the_days_of_grace_people_without_a_device_get_in_over_ssh_and_are_told_how_many_are_left() {
+fn in_the_days_of_grace_people_without_a_device_get_in_and_are_told_each_time_how_many_are_left() {
     let sandbox = host("");
     sandbox.password_and_enrolment("sshd");
+    sandbox.password_and_enrolment("sudo");
     let phone: Phone = sandbox.import("bobby");
     let _sshd = sandbox.start_sshd("");
-    let ssh = |user: &str| sandbox.ssh_to_enrol(&[], user, &["PubkeyAuthentication=no"], "echo logged in");
+    let services = ["sshd", "su", "sudo"];
     for (days, told) in [(-1, None), (0, Some("Today is the last day")), (6, Some("7 days are left"))] {
         let until = day(&sandbox, days);
         sandbox.configure(&format!("[defaults]\nfirst_login = \"allow\"\nallow_until = \"{until}\"\n"));
-        let mut client = ssh("alice");
-        client.expect("assword");
-        client.send(PASSWORD);
-        match told {
-            None => {
+        let Some(told) = told else {
+            for service in services {
+                let mut client = with_password(&sandbox, service, "alice");
                 client.expect("Verification code: ");
                 client.send("");
-                assert!(!client.failure().contains(INSIDE));
-                let _ = sandbox.log.wait(&["event=login result=denied reason=grace_over user=alice"]);
+                let heard = client.expect_one(&[&OUTSIDE[..], &[INSIDE]].concat());
+                assert!(heard < OUTSIDE.len(), "{service}: {}", client.transcript());
+                let denied = "event=login result=denied reason=grace_over user=alice service=";
+                let _ = sandbox.log.wait(&[&format!("{denied}{service}")]);
             }
-            Some(told) => {
-                client.expect(INSIDE);
-                let shown = client.success();
-                assert!(!shown.contains("Verification code"), "{shown}");
-                assert!(shown.contains(told), "{shown}");
-                let _ = sandbox.log.wait(&["event=login result=ignored reason=grace_period user=alice"]);
-            }
+            continue;
+        };
+        // No login is the last one that tells it.
+        for service in services.repeat(2) {
+            let seen = sandbox.log.lines().len();
+            let mut client = with_password(&sandbox, service, "alice");
+            client.expect(INSIDE);
+            let shown = client.success();
+            assert!(!shown.contains("Verification code"), "{service}: {shown}");
+            // sudo has modules say nothing (PAM_SILENT); it lets in all the same.
+            assert_eq!(shown.contains(told), service != "sudo", "{service}: {shown}");
+            let ignored = "event=login result=ignored reason=grace_period user=alice service=";
+            let _ = sandbox.log.wait_after(seen, &[&format!("{ignored}{service}")]);
         }
     }
-    let mut client = ssh("bobby");
-    client.expect("assword");
-    client.send(PASSWORD);
+    let mut client = with_password(&sandbox, "sshd", "bobby");
     client.expect("Verification code: ");
     client.send(&phone.code());
     client.expect(INSIDE);
