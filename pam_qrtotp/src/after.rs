@@ -83,10 +83,9 @@ fn look_back(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
     if is_roots(&subject) {
         return Outcome::Ignored;
     }
-    let (reason, detail) = match open(words).and_then(|(source, store)| {
-        let person = find(&subject.user)?;
-        flow::was_led_past(&source.config, &store, person.as_ref(), SystemClock.now()).map_err(store_failed)
-    }) {
+    let (reason, detail) = match open(words)
+        .and_then(|(source, store)| was_led_past(&source, &store, &subject.user))
+    {
         Ok(false) => return Outcome::Ignored,
         Ok(true) => {
             let detail = format!(
@@ -172,14 +171,20 @@ fn who_owes(words: &[&CStr], subject: &Subject) -> Result<Option<String>, Fault>
         return Ok(Some(caller.to_owned()));
     }
     for user in callers.into_iter().chain([&*subject.user, ROOT]) {
-        let person = find(user)?;
-        let led_past = flow::was_led_past(&source.config, &store, person.as_ref(), SystemClock.now())
-            .map_err(store_failed)?;
-        if led_past {
+        if was_led_past(&source, &store, user)? {
             return Ok(Some(user.to_owned()));
         }
     }
     Ok(None)
+}
+
+fn was_led_past(source: &Source, store: &FileStore, user: &str) -> Result<bool, Fault> {
+    let Some(person) = find(user)? else { return Ok(false) };
+    // Who can't be looked up may be there.
+    let there = |name: &Name| {
+        find(name.as_str()).map_or(true, |found| found.is_some_and(|found| found.uid == person.uid))
+    };
+    flow::was_led_past(&source.config, store, Some(&person), there, SystemClock.now()).map_err(store_failed)
 }
 
 fn note_due(words: &[&CStr], mark: &Mark) -> Result<(), Fault> {

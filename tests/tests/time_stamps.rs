@@ -275,3 +275,24 @@ fn who_is_not_to_be_found_for_a_moment_is_noted_all_the_same() {
     sandbox.run(&["cp", "/root/passwd", "/etc/passwd"]).success();
     assert!(is_noted(&sandbox));
 }
+
+#[test]
+fn what_a_name_that_is_gone_owed_is_owed_by_who_has_its_uid_until_they_enrol_or_root_says_otherwise() {
+    let again = "sudo echo logged in; exit 7";
+    for enrolled in [true, false] {
+        let (sandbox, _) = host("sudo", ONE_WITHOUT);
+        is_led_past(&sandbox, "sudo /usr/bin/true").failure();
+        let uid = sandbox.run(&["id", "-u", "alice"]).success().stdout.trim_end().parse().unwrap();
+        sandbox.delete_user("alice");
+        sandbox.add_user_with_uid("anna", uid);
+        sandbox.overwrite(SUDOERS, "anna ALL=(ALL) NOPASSWD: ALL\n");
+        stays_outside(run(&sandbox, "anna", again));
+        let _ = sandbox.log.wait(&["reason=enrollment_due user=anna", "qrtotp unlock anna"]);
+        if enrolled {
+            let _phone = sandbox.import("anna");
+        } else {
+            sandbox.run(&["qrtotp", "unlock", "anna"]).success();
+        }
+        assert!(run(&sandbox, "anna", again).failure().contains(INSIDE), "{enrolled}");
+    }
+}

@@ -135,18 +135,23 @@ pub fn revoke<S: Store>(
     Ok(gone)
 }
 
-/// Forgets counted failures, and that the account was led past an enrolment. Returns how many failures there were.
+/// Forgets counted failures, and that the account, or whoever else has its uid (`None`: nobody has), was led past an enrolment.
+/// Returns how many failures there were.
 ///
 /// # Errors
 /// No such account; the store.
 pub fn unlock<S: Store>(
     store: &S,
     name: &Name,
+    uid: Option<u32>,
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<u32, AdminError> {
     let primary = store.update_primary(name, std::mem::take)?.failures;
-    let due = store.forget_due(name)?;
+    let mut due = store.forget_due(name)?;
+    for other in uid.map_or_else(|| Ok(Vec::new()), |uid| store.due(uid))? {
+        due |= store.forget_due(&other)?;
+    }
     let codes = store.update_state(name, |_, state| {
         let failures = state.throttle.failures();
         state.throttle.lift();

@@ -91,7 +91,7 @@ pub fn owes_enrollment(
 
 /// Whether somebody who was asked nothing now was let pass to enrol before, and led past it: what they passed then must
 /// let them in nowhere, unless nobody need enrol any more. Whoever has their uid counts as them: applications that remember go
-/// by it.
+/// by it. What is noted of a name that is not `there` any more is theirs, too.
 ///
 /// # Errors
 /// The store can't be trusted or read.
@@ -99,15 +99,20 @@ pub fn was_led_past(
     config: &Config,
     store: &impl Store,
     person: Option<&Person>,
+    there: impl Fn(&Name) -> bool,
     now: UnixTime,
 ) -> Result<bool, StoreError> {
-    let Some(uid) = person.map(|person| person.uid) else { return Ok(false) };
-    for name in store.due(uid)? {
-        let account = store.load(&name)?;
-        let record = account.as_ref().map(|account| &account.record).filter(|record| record.uid == uid);
-        if record.is_some_and(|record| record.standing() == Standing::Enrolled) {
-            store.forget_due(&name)?; // they enrolled in another way
-        } else if !matches!(entry(config, record, now), Entry::Allow { .. }) {
+    let Some((person, asked)) = person.and_then(|person| Some((person, Name::new(&person.name).ok()?)))
+    else {
+        return Ok(false);
+    };
+    for noted in store.due(person.uid)? {
+        let owes = if noted == asked || there(&noted) { &noted } else { &asked };
+        let account = store.load(owes)?;
+        let record = account.map(|account| account.record).filter(|record| record.uid == person.uid);
+        if record.as_ref().is_some_and(|record| record.standing() == Standing::Enrolled) {
+            store.forget_due(&noted)?; // they enrolled in another way
+        } else if !matches!(entry(config, record.as_ref(), now), Entry::Allow { .. }) {
             return Ok(true);
         }
     }

@@ -32,7 +32,7 @@ pub struct Import<'a> {
     /// Take it though a device of the account was revoked: it may be that one's key.
     pub revoked_too: bool,
     /// Codes of the other system, to be the account's recovery codes where it has none.
-    pub scratch: &'a [ScratchCode],
+    pub scratch: Option<&'a [ScratchCode]>,
 }
 
 /// What became of it, or would.
@@ -58,7 +58,7 @@ impl<'a> Import<'a> {
             drift: 0,
             only_first: false,
             revoked_too: false,
-            scratch: &[],
+            scratch: None,
         }
     }
 
@@ -117,7 +117,8 @@ pub fn import<S: Store>(
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<Imported, AdminError> {
-    let set = (!what.scratch.is_empty()).then(|| RecoverySet::imported(what.scratch, now)).transpose();
+    let codes = what.scratch.unwrap_or_default();
+    let set = (!codes.is_empty()).then(|| RecoverySet::imported(codes, now)).transpose();
     let set = set.map_err(generate_failed)?;
     let scratch = Cell::new(false);
     let credential = what.begin(store, config, now, |addition| {
@@ -131,7 +132,7 @@ pub fn import<S: Store>(
         Ok(addition.id)
     })?;
     let event = Event::new(Kind::CredentialImported, subject).credential(credential, what.label.as_str());
-    let left = u32::try_from(what.scratch.len()).unwrap_or(u32::MAX);
+    let left = u32::try_from(codes.len()).unwrap_or(u32::MAX);
     if scratch.get() { event.left(left) } else { event }.emit(audit);
     Ok(Imported { credential, scratch: scratch.get() })
 }
@@ -162,5 +163,5 @@ pub fn would_import<S: Store>(
     if before.iter().any(|secret| secret.same_key(what.secret)) {
         return Err(AdminError::GivenTwice);
     }
-    Ok(!what.scratch.is_empty() && record.is_none_or(|record| record.recovery.is_none()))
+    Ok(!what.scratch.unwrap_or_default().is_empty() && record.is_none_or(|record| record.recovery.is_none()))
 }

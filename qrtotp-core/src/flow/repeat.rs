@@ -65,15 +65,14 @@ impl Import<'_> {
     }
 
     /// The account's imported scratch codes that are no more where they came from, by their places: used there. Those of another
-    /// file are let alone: none of this one's is among them, and there is another device that they can have come with.
+    /// file are let alone: this one has some, and none of them is here. Where it has none any more, all were used there.
     fn gone_from<'r>(&self, record: &'r Record) -> Result<Option<(&'r RecoverySet, Vec<u8>)>, AdminError> {
         let set = record.recovery.as_ref().filter(|set| set.kind == SetKind::Imported);
-        let Some(set) = set else { return Ok(None) };
-        let hashes: Result<Vec<CodeHash>, _> =
-            self.scratch.iter().map(|code| hash_code(code, &set.salt)).collect();
+        let (Some(set), Some(codes)) = (set, self.scratch) else { return Ok(None) };
+        let hashes: Result<Vec<CodeHash>, _> = codes.iter().map(|code| hash_code(code, &set.salt)).collect();
         let left: Vec<u8> =
             hashes.map_err(generate_failed)?.iter().filter_map(|hash| set.position(hash)).collect();
-        if left.is_empty() && record.credentials.len() > 1 {
+        if left.is_empty() && !codes.is_empty() {
             return Ok(None);
         }
         let gone = (0_u8..).zip(&set.hashes).map(|(place, _)| place).filter(|place| !left.contains(place));

@@ -32,8 +32,8 @@ pub struct Foreign {
     pub drift: i32,
     /// Steps back and ahead whose codes were accepted there, where the file says so.
     pub window: Option<(u32, u32)>,
-    /// One-time codes of eight digits that are not used yet.
-    pub scratch: Vec<ScratchCode>,
+    /// One-time codes of eight digits that are not used yet; `None` where there can be none.
+    pub scratch: Option<Vec<ScratchCode>>,
 }
 
 /// Why a line, and with it an account, is not imported.

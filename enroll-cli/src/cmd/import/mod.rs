@@ -88,7 +88,7 @@ impl<'a> Importer<'a> {
             drift: foreign.drift,
             only_first,
             revoked_too: self.revoked_too,
-            scratch: &foreign.scratch,
+            scratch: foreign.scratch.as_deref(),
         };
         let (config, now) = (&self.context.config, SystemClock.now());
         let subject = self.context.subject(account.name.as_str());
@@ -135,7 +135,7 @@ impl<'a> Importer<'a> {
                 return Ok(false);
             }
         };
-        match (foreign.scratch.len(), scratch) {
+        match (foreign.scratch.as_deref().unwrap_or_default().len(), scratch) {
             (0, _) => {}
             (count, true) => writeln!(
                 out,

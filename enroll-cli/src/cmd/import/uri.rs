@@ -13,7 +13,7 @@ use std::io::{IsTerminal, Write};
 pub fn run(context: &Context, user: &str, label: Option<String>, how: &How) -> Result<Exit, Failure> {
     let account = known_user(user)?;
     let KeyUri { secret, params, .. } = read(strength(how.weak))?;
-    let foreign = Foreign { secret, params, used: None, drift: 0, window: None, scratch: Vec::new() };
+    let foreign = Foreign { secret, params, used: None, drift: 0, window: None, scratch: None };
     let label = Label::new(&label.unwrap_or_default());
     let device =
         Device { account: &account, label: &label, foreign: &foreign, only_first: false, before: &[] };

@@ -13,7 +13,7 @@ fn scratch() -> Vec<ScratchCode> {
 /// alice with an imported device and two scratch codes.
 fn imported(w: &mut World) -> Secret {
     let (secret, codes) = (Secret::generate().unwrap(), scratch());
-    let imported = w.keep(&Import { scratch: &codes, ..World::to_import(&secret) }).unwrap();
+    let imported = w.keep(&Import { scratch: Some(&codes), ..World::to_import(&secret) }).unwrap();
     assert!(imported.scratch);
     secret
 }
@@ -82,7 +82,7 @@ fn guesses_at_scratch_codes_count_and_wait_as_codes_of_apps_and_end_with_them() 
     w.pass(30);
     assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied);
     assert_eq!(w.reason(), "disabled");
-    unlock(&w.store, &World::name(), &World::subject("alice"), &mut w.log).unwrap();
+    unlock(&w.store, &World::name(), None, &World::subject("alice"), &mut w.log).unwrap();
     assert_eq!(w.answer(SCRATCH[0]), Outcome::Accepted);
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);
@@ -106,7 +106,7 @@ fn eight_digits_are_no_recovery_code_where_the_set_is_ours() {
     let mut human = Human::says([Say::Phone(0)]);
     w.enroll(&mut human).unwrap();
     let (secret, codes) = (Secret::generate().unwrap(), scratch());
-    let imported = w.keep(&Import { scratch: &codes, ..World::to_import(&secret) }).unwrap();
+    let imported = w.keep(&Import { scratch: Some(&codes), ..World::to_import(&secret) }).unwrap();
     assert!(!imported.scratch, "ours are stronger, and stay");
     assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied);
     assert_eq!(w.answer(&human.codes[0].clone()), Outcome::Accepted);
@@ -205,7 +205,7 @@ fn an_import_that_may_only_be_the_first_device_leaves_an_account_to_whoever_has_
 fn a_dry_run_tells_what_an_import_would_do_and_changes_nothing() {
     let mut w = World::new();
     let (secret, codes) = (Secret::generate().unwrap(), scratch());
-    let what = Import { scratch: &codes, ..World::to_import(&secret) };
+    let what = Import { scratch: Some(&codes), ..World::to_import(&secret) };
     let would = |w: &World, before: &[&Secret]| would_import(Some(&w.store), &w.config, &what, before, START);
     assert!(would(&w, &[]).unwrap());
     assert_eq!(w.store.load(&World::name()).unwrap(), None);
@@ -242,7 +242,7 @@ fn a_repeated_import_adds_nothing_and_burns_what_was_used_elsewhere_since() {
     let secret = imported(&mut w);
     let used = Some(Params::default().step_at(START));
     let codes = scratch();
-    let what = Import { used, scratch: &codes[1..], ..World::to_import(&secret) };
+    let what = Import { used, scratch: Some(&codes[1..]), ..World::to_import(&secret) };
     let before = w.store.load(&World::name()).unwrap().unwrap().record;
     let done = again(&mut w, &what).unwrap().unwrap();
     assert_eq!(done, Repeated { credential: before.credentials[0].id, scratch: 1 });
@@ -266,11 +266,27 @@ fn a_repeated_import_burns_no_scratch_codes_that_came_from_elsewhere() {
     imported(&mut w);
     let second = w.import(Params::default());
     let theirs = [ScratchCode::parse(b"10000009").unwrap()];
-    for codes in [&theirs[..], &[]] {
-        let done = again(&mut w, &Import { scratch: codes, ..World::to_import(&second) }).unwrap();
-        assert_eq!(done.unwrap().scratch, 0);
+    for left in [2, 1] {
+        for codes in [Some(&theirs[..]), None] {
+            let done = again(&mut w, &Import { scratch: codes, ..World::to_import(&second) }).unwrap();
+            assert_eq!(done.unwrap().scratch, 0, "{left} devices");
+        }
+        let first = w.store.load(&World::name()).unwrap().unwrap().record.credentials[0].id;
+        if left == 2 {
+            revoke_at(&mut w, Selection::One(first), START);
+        }
     }
     assert_eq!(w.answer(SCRATCH[0]), Outcome::Accepted);
+}
+
+#[test]
+fn a_repeated_import_burns_all_scratch_codes_where_all_were_used_elsewhere() {
+    let mut w = World::new();
+    let first = imported(&mut w);
+    w.import(Params::default());
+    let done = again(&mut w, &Import { scratch: Some(&[]), ..World::to_import(&first) }).unwrap();
+    assert_eq!(done.unwrap().scratch, SCRATCH.len());
+    assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied);
 }
 
 #[test]
