@@ -101,6 +101,7 @@ mod tests {
         for (control, success, ignore, failure) in [
             ("Required", vec![GoesOn], vec![GoesOn], vec![Fails]),
             ("sufficient", vec![Done], vec![GoesOn], vec![GoesOn]),
+            ("[success=done default=bad]", vec![Done, Fails], vec![Fails], vec![Fails]),
             ("[default=die]", vec![Fails, Fails], vec![Fails], vec![Fails]),
             (
                 "[success=2 new_authtok_reqd=ok auth_err=1 default=ignore]",

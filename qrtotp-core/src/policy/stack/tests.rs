@@ -57,6 +57,17 @@ fn the_shipped_files_are_accepted_with_what_they_include() {
 }
 
 #[test]
+fn a_module_is_ours_by_its_name_or_the_last_part_of_its_path() {
+    let with =
+        |module: &str| verdict(&GOOD.replace("requisite pam_qrtotp.so", &format!("requisite {module}")));
+    assert_eq!(with("/opt/pam_qrtotp.so"), Ok(()));
+    for other in ["opt/pam_qrtotp.so", "/opt/pam_other.so", "/opt/not_pam_qrtotp.so", "/opt/pam_qrtotp.so/x"]
+    {
+        assert!(with(other).is_err(), "{other}");
+    }
+}
+
+#[test]
 fn anything_that_could_leave_our_parts_out_is_refused() {
     let account = "account  requisite pam_qrtotp.so";
     for (from, to) in [

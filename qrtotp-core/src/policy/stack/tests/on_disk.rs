@@ -144,6 +144,19 @@ fn nobody_enrols_by_a_file_that_was_changed_after_libpam_read_it() {
 }
 
 #[test]
+fn a_file_that_was_replaced_is_named_rather_than_its_directory() {
+    for name in ["etc/sshd", "etc/common-auth"] {
+        let host = Host::new();
+        host.change("lib"); // so that what follows is younger than the rest
+        host.write("new", &std::fs::read_to_string(host.path(name)).unwrap());
+        std::fs::rename(host.path("new"), host.path(name)).unwrap();
+        let refused = host.guard_at(host.changed("etc").min(host.changed(name)));
+        let named = matches!(&refused, Err(StackError::Changed { path }) if *path == host.path(name));
+        assert!(named, "{name}: {refused:?}");
+    }
+}
+
+#[test]
 fn where_a_filesystem_keeps_whole_seconds_a_file_may_be_two_of_them_younger_than_it_says() {
     assert_eq!(known_by(100, 1), 100_000_000_001 + COARSE);
     assert_eq!(known_by(100, 0), 102_000_000_000);
