@@ -30,7 +30,11 @@ fn what_is_no_plain_file_of_the_user_is_refused_and_nothing_waits_for_it() {
             "link",
         ),
         ("a directory", format!("rm -f {FILE}; mkdir {FILE}"), "is a directory, not a file"),
-        ("somebody else's", format!("rmdir {FILE}; install -m 600 -o bobby /root/secret {FILE}"), ""),
+        (
+            "somebody else's",
+            format!("rmdir {FILE}; install -m 600 -o bobby /root/secret {FILE}"),
+            "only files of alice",
+        ),
         (
             "one that others may read",
             format!("rm -f {FILE}; install -m 644 -o alice /root/secret {FILE}"),
@@ -131,4 +135,27 @@ fn a_file_that_its_owner_holds_a_lease_on_is_not_waited_for_and_to_be_tried_agai
     let refused = google(&sandbox, &["alice"]).exited(2);
     assert!(refused.stderr.contains("(a lease)") && refused.stderr.contains("try again"), "{refused:?}");
     assert!(!refused.stderr.contains("root"), "{refused:?}");
+}
+
+#[test]
+fn a_users_oath_that_is_no_file_or_that_others_could_have_written_is_refused() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    sandbox.make_store();
+    let line = "HOTP/T30/6 alice - 3132333435363738393031323334353637383930\n";
+    sandbox.overwrite("/root/good", line);
+    sandbox.run(&["chmod", "600", "/root/good"]).success();
+    for (script, why) in [
+        ("mkfifo -m 600 users.oath", "is a FIFO, not a file"),
+        ("ln -s good users.oath", "link"),
+        ("mkdir users.oath", "is a directory, not a file"),
+        ("install -m 600 -o bobby good users.oath", "does not belong to root"),
+        ("install -m 620 good users.oath", "others may write"),
+    ] {
+        sandbox.run(&["sh", "-c", &format!("cd /root; rm -rf users.oath; {script}")]).success();
+        let refused = import(&sandbox, &["oath", "/root/users.oath"]);
+        assert!(!refused.status.success() && refused.stderr.contains(why), "{script}: {refused:?}");
+        assert_eq!(devices(&sandbox, "alice"), 0, "{script}");
+    }
+    import(&sandbox, &["oath", "/root/good"]).success();
+    assert_eq!(devices(&sandbox, "alice"), 1);
 }
