@@ -24,6 +24,8 @@ pub enum Away {
     NoAccount,
     /// Nobody knows.
     NoAnswer,
+    /// They did not wait until it was their turn.
+    HungUp,
     /// Too many are to be found out.
     TooManyCallers,
     /// Too many connections of theirs.
@@ -39,6 +41,7 @@ impl Away {
             Self::Unmapped => "this user is not known on the broker's host",
             Self::NoAccount => "your user has no account on this host that could log in",
             Self::NoAnswer => "the user database does not answer; try again",
+            Self::HungUp => "", // nobody hears it
             Self::TooManyCallers => "too many callers at once; try again",
             Self::TooManyConnections => "too many connections of yours are open; close some and try again",
             Self::TooManyPasswords => {
@@ -53,6 +56,7 @@ impl Away {
             Self::Unmapped => "unmapped_uid",
             Self::NoAccount => "no_account",
             Self::NoAnswer => "lookup_failed",
+            Self::HungUp => "hung_up",
             Self::TooManyCallers => "too_many_callers",
             Self::TooManyConnections => "too_many_connections",
             Self::TooManyPasswords => "too_many_passwords",

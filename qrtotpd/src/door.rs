@@ -73,7 +73,10 @@ fn start(door: &Arc<Door>, look: Look<Line>, uid: u32, line: Line) {
 fn attend(door: &Arc<Door>, mut look: Look<Line>, mut uid: u32, mut line: Line) {
     loop {
         // Who has waited and hung up need not be found out.
-        let admitted = if line.is_gone() { None } else { guarded(uid, door, || session::admit(uid, door)) };
+        let admitted = match line.is_gone() {
+            true => Some(Err(Away::HungUp)),
+            false => guarded(uid, door, || session::admit(uid, door)),
+        };
         if let Some(Err(why)) = admitted {
             send_away(&mut line, uid, why, door);
         }
