@@ -8,7 +8,8 @@ use std::io::Write;
 pub fn run(context: &Context, user: &str) -> Result<Exit, Failure> {
     let store = context.store()?;
     let name = record_name(user, &store)?;
-    let uid = HostDirectory.find(name.as_str())?.map(|person| person.uid);
+    // Where the user database does not answer, the rest is lifted all the same.
+    let uid = HostDirectory.find(name.as_str()).ok().flatten().map(|person| person.uid);
     let subject = context.subject(name.as_str());
     let failures = flow::unlock(&store, &name, uid, &subject, &mut syslog())
         .map_err(|error| Failure::admin(&error, name.as_str()))?;
