@@ -26,6 +26,9 @@ fn the_package_brings_module_command_pages_and_examples_and_switches_nothing_on(
     for file in ["/etc/pam.d/qrtotp", "/usr/sbin/qrtotpd", "/usr/lib/systemd/system/qrtotpd.socket"] {
         assert!(sandbox.exists(file), "the broker's {file}");
     }
+    let module = sandbox.path(&format!("{}/pam_qrtotp.so", sandbox.security_directory()));
+    let [packed, tested] = [module, artefacts::module()].map(|file| std::fs::read(file).unwrap());
+    assert!(packed == tested, "the package has a module that is not the one that the tests try");
     for file in [
         "man/man1/qrtotp-enroll.1.gz",
         "man/man8/qrtotpd.8.gz",
