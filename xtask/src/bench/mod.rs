@@ -10,6 +10,7 @@ mod flood;
 pub mod guard;
 mod host;
 mod idle;
+mod loading;
 mod place;
 mod rate;
 mod report;
@@ -50,8 +51,9 @@ const QUICK: Effort = Effort { rounds: 100, strangers: 200, crowds: 3, accounts:
 type Part = fn(&Host, &Effort, &mut Report) -> Result<()>;
 
 /// What is measured, in this order.
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("timing", |host, effort, report| timing::measure(host, effort.rounds, report)),
+    ("loading", |host, effort, report| loading::measure(host, effort.rounds, report)),
     ("strangers", |host, effort, report| strangers::measure(host, effort.strangers, report)),
     ("flood", |host, effort, report| flood::measure(host, effort.crowds, report)),
     ("crowd", |host, effort, report| crowd::measure(host, effort.crowds, report)),
