@@ -1,6 +1,6 @@
-//! A phone's camera in front of a terminal: xterm draws the text, zbar reads the picture.
+//! A phone's camera in front of a terminal: xterm draws the text, several decoders read the picture.
 
-use crate::{Sandbox, State};
+use crate::{Sandbox, State, decoders};
 
 #[derive(Clone, Copy, Debug)]
 pub enum Background {
@@ -8,7 +8,7 @@ pub enum Background {
     Light,
 }
 
-/// What a scanner reads off a large terminal that shows `text`; `None` when it finds no code.
+/// What the decoders read off a large terminal that shows `text`; `None` when they find no code.
 #[must_use]
 pub fn scan(text: &str, background: Background) -> Option<String> {
     scan_off(text, background, "200x100")
@@ -17,12 +17,12 @@ pub fn scan(text: &str, background: Background) -> Option<String> {
 /// The same, on a terminal of so many columns and rows, such as `80x24`.
 #[must_use]
 pub fn scan_off(text: &str, background: Background, geometry: &str) -> Option<String> {
-    photograph(text, background, geometry).0
+    decoders::agreed(&decoders::read_png(&photograph(text, background, geometry)))
 }
 
-/// The same, with the photograph (PNG), for other scanners.
+/// A photograph (PNG) of that terminal.
 #[must_use]
-pub fn photograph(text: &str, background: Background, geometry: &str) -> (Option<String>, Vec<u8>) {
+pub fn photograph(text: &str, background: Background, geometry: &str) -> Vec<u8> {
     let sandbox = Sandbox::bare(State::Tmpfs("size=1m"));
     sandbox.overwrite("/tmp/text", text);
     sandbox.overwrite("/tmp/screen.sh", include_str!("screen.sh"));
@@ -30,10 +30,6 @@ pub fn photograph(text: &str, background: Background, geometry: &str) -> (Option
         Background::Dark => ["black", "white"],
         Background::Light => ["white", "black"],
     };
-    let output = sandbox
-        .run(&[&["bash", "/tmp/screen.sh", "/tmp/text"][..], &colours, &[geometry]].concat())
-        .success();
-    let read = output.stdout.trim();
-    let photo = std::fs::read(sandbox.path("/tmp/photo.png")).unwrap();
-    ((!read.is_empty()).then(|| read.to_owned()), photo)
+    sandbox.run(&[&["bash", "/tmp/screen.sh", "/tmp/text"][..], &colours, &[geometry]].concat()).success();
+    std::fs::read(sandbox.path("/tmp/photo.png")).unwrap()
 }

@@ -4,9 +4,10 @@
 use std::{path::Path, time::Instant};
 
 use qrtotp_tests::{
-    Phone, Sandbox, State,
+    Phone, Sandbox, State, artefacts,
+    decoders::{self, FROM_PYPI, Reading},
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
-    screen::{Background, scan},
+    screen::{Background, photograph, scan},
     users::PASSWORD,
 };
 
@@ -126,10 +127,35 @@ fn the_pam_application_asks_from_many_processes_at_once() {
     assert_eq!((report.count(PAM_SUCCESS), report.count(PAM_AUTH_ERR)), (8, 8), "{report:?}");
 }
 
+/// A picture that is known to be right, as another implementation (libqrencode) draws it.
+const KNOWN: &str = include_str!("data/known-qr.txt");
+const KNOWN_TEXT: Option<&str> = Some("the scanner works");
+
 #[test]
-fn a_scanner_reads_a_terminal_and_only_what_is_there() {
-    // A picture that is known to be right, as another implementation (libqrencode) draws it.
-    let picture = include_str!("data/known-qr.txt");
-    assert_eq!(scan(picture, Background::Dark).as_deref(), Some("the scanner works"));
+fn the_decoders_read_a_terminal_and_only_what_is_there() {
+    assert_eq!(scan(KNOWN, Background::Dark).as_deref(), KNOWN_TEXT);
     assert_eq!(scan("no code here\n", Background::Dark), None);
+}
+
+#[test]
+fn there_are_three_decoders_and_none_inverts_by_itself() {
+    let photo = photograph(KNOWN, Background::Dark, "80x24");
+    let inverted = decoders::inverted(&photo);
+    let all_read = |png: &[u8], text| {
+        let readings = decoders::read_png(png);
+        assert_eq!(readings.len(), if artefacts::lacks(FROM_PYPI) { 1 } else { 3 }, "{readings:?}");
+        assert!(readings.iter().all(|reading| reading.text.as_deref() == text), "{readings:?}");
+    };
+    all_read(&photo, KNOWN_TEXT);
+    all_read(&inverted, None);
+    all_read(&photograph(KNOWN, Background::Light, "80x24"), None);
+    // The control: it is the inversion alone that keeps them from it.
+    all_read(&decoders::inverted(&inverted), KNOWN_TEXT);
+}
+
+#[test]
+#[should_panic(expected = "the decoders differ")]
+fn a_picture_that_one_decoder_cannot_read_is_noticed() {
+    let reading = |decoder: &str, text| Reading { decoder: decoder.to_owned(), text };
+    let _ = decoders::agreed(&[reading("one", Some("a text".to_owned())), reading("another", None)]);
 }

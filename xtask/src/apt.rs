@@ -34,6 +34,7 @@ pub const TEST: &[&str] = &[
     "librsvg2-bin",
     "libxml2-utils",
     "pngcheck",
+    "python3-venv",
     "strace",
     "systemd",
     "valgrind",
@@ -45,8 +46,8 @@ pub const TEST: &[&str] = &[
 /// What the package needs on top.
 pub const DEB: &[&str] = &["debhelper", "dpkg-dev"];
 
-/// What the proofs need on top: other systems' files, other scanners.
-pub const PROOF: &[&str] = &["mmdebstrap", "python3-venv", "systemd-container"];
+/// What the proofs need on top: other systems' files.
+pub const PROOF: &[&str] = &["mmdebstrap", "systemd-container"];
 
 /// What fuzzing needs: libFuzzer is C++.
 pub const FUZZ: &[&str] = &["g++"];

@@ -2,14 +2,21 @@
 
 use anyhow::{Context, Result};
 
+use qrtotp_tests::decoders::FROM_PYPI;
+
 use crate::{
-    apt, bench, build, deb, fuzz,
+    apt, bench, build, deb, decoders, fuzz,
+    lacks::Lacks,
     step::{self, cargo, is_root, say},
     supply,
 };
 
 pub fn run(fast: bool) -> Result<()> {
     apt::need(&[apt::DEMO, apt::TEST, apt::DEB])?;
+    let mut lacks = Lacks::default();
+    if !fast {
+        lacks.note(FROM_PYPI, "zbar alone reads the QR codes, not ZXing and OpenCV", decoders::install())?;
+    }
     let advice = "if cargo has no such command: `rustup component add rustfmt clippy`";
 
     say("formatting");
@@ -43,7 +50,7 @@ pub fn run(fast: bool) -> Result<()> {
     say("end-to-end tests against real sshd, sudo and su, in private namespaces");
     let mut tests = cargo(&["test", "--package", "qrtotp-tests"]);
     tests.envs(artefacts.variables()).env("QRTOTP_XTASK", std::env::current_exe()?);
-    tests.env("QRTOTP_DEB", package.canonicalize()?);
+    tests.env("QRTOTP_DEB", package.canonicalize()?).envs([lacks.variable()]);
     // Most of these tests wait for programs rather than compute.
     tests.env("RUST_TEST_THREADS", "4");
     if !is_root() {
@@ -51,7 +58,9 @@ pub fn run(fast: bool) -> Result<()> {
         let host = build::host_triple()?.to_uppercase().replace('-', "_");
         tests.env(format!("CARGO_TARGET_{host}_RUNNER"), "sudo --preserve-env --");
     }
-    step::run(&mut tests)
+    step::run(&mut tests)?;
+    lacks.say();
+    Ok(())
 }
 
 fn check(arguments: &[&str]) -> Result<()> {

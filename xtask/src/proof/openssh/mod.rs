@@ -1,5 +1,5 @@
 //! Somebody enrols over ssh between every pair of the OpenSSH releases that matter, from the picture on their screen, which
-//! several scanners read.
+//! several decoders read.
 
 mod systems;
 
@@ -10,13 +10,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use qrtotp_tests::{Sandbox, first_login::INSIDE};
+use qrtotp_tests::{
+    Sandbox,
+    decoders::{self, Reading},
+    first_login::INSIDE,
+    screen::{Background, photograph},
+};
 
 use self::systems::System;
-use super::{
-    Findings,
-    decoders::{Decoders, Reading},
-};
+use super::Findings;
 use crate::{
     apt,
     build::{self, Artefacts},
@@ -24,6 +26,8 @@ use crate::{
 };
 
 const USER: &str = "alice";
+/// The usual terminal.
+const GEOMETRY: &str = "80x24";
 const KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
 
 /// Without and with the option that hides messages.
@@ -32,7 +36,7 @@ const OPTIONS: [&[&str]; 2] = [&[], &["-q"]];
 /// The releases that differ: since 10.3 sshd sends messages at once, as instructions.
 const NEW: (u32, u32) = (10, 3);
 
-/// What a scanner did with all the pictures.
+/// What a decoder did with all the pictures.
 #[derive(Default)]
 struct Count {
     read: u32,
@@ -45,7 +49,7 @@ struct Logins {
     cells: Vec<Vec<String>>,
     failures: Vec<String>,
     pictures: u32,
-    scanners: BTreeMap<String, Count>,
+    decoders: BTreeMap<String, Count>,
 }
 
 /// # Errors
@@ -53,15 +57,15 @@ struct Logins {
 pub fn run() -> Result<Findings> {
     apt::need(&[apt::DEMO, apt::TEST, apt::PROOF])?;
     let artefacts = build::release()?;
-    let decoders = Decoders::install()?;
+    crate::decoders::install()?;
     let mut found = Logins::default();
     let systems = systems(&artefacts, &mut found)?;
     for server in &systems {
-        let row = logins(server, &systems, &artefacts, &decoders, &mut found);
+        let row = logins(server, &systems, &artefacts, &mut found);
         found.cells.push(row);
     }
-    for (scanner, _) in found.scanners.iter().filter(|(_, count)| count.read_inverted > 0) {
-        found.failures.push(format!("{scanner} inverts by itself, so what it read proves nothing"));
+    for (decoder, _) in found.decoders.iter().filter(|(_, count)| count.read_inverted > 0) {
+        found.failures.push(format!("{decoder} inverts by itself, so what it read proves nothing"));
     }
     let text = found.text(&systems)?;
     Ok(Findings { text, failures: found.failures })
@@ -82,13 +86,7 @@ fn systems(artefacts: &Artefacts, found: &mut Logins) -> Result<Vec<System>> {
 }
 
 /// One server, every client.
-fn logins(
-    server: &System,
-    clients: &[System],
-    artefacts: &Artefacts,
-    decoders: &Decoders,
-    found: &mut Logins,
-) -> Vec<String> {
+fn logins(server: &System, clients: &[System], artefacts: &Artefacts, found: &mut Logins) -> Vec<String> {
     let host = server.sandbox(None, artefacts);
     host.configure("[defaults]\nfirst_login = \"enroll\"\n");
     host.add_user(USER);
@@ -108,7 +106,7 @@ fn logins(
             );
             say(&what);
             // The harness reports by panicking.
-            let login = AssertUnwindSafe(|| enrol(&host, &there, options, decoders, found));
+            let login = AssertUnwindSafe(|| enrol(&host, &there, options, found));
             let done =
                 catch_unwind(login).unwrap_or_else(|_| bail!("the login did not go as it should, see above"));
             match done {
@@ -125,33 +123,31 @@ fn logins(
 }
 
 /// Somebody without a device logs in, scans what their terminal shows, and gets in.
-fn enrol(
-    host: &Sandbox,
-    there: &Sandbox,
-    options: &[&str],
-    decoders: &Decoders,
-    found: &mut Logins,
-) -> Result<()> {
+fn enrol(host: &Sandbox, there: &Sandbox, options: &[&str], found: &mut Logins) -> Result<()> {
     let _ = host.run(&["rm", "-rf", &format!("/var/lib/qrtotp/accounts/{USER}")]);
     let options = [&["PubkeyAuthentication=no"], options].concat();
     let mut client = there.ssh_to_enrol(&[], USER, &options, &format!("echo {INSIDE}"));
     client.at_the_picture();
     let screen = client.transcript();
-    let readings = decoders.read(&screen)?;
+    let read = |background| decoders::read_png(&photograph(&screen, background, GEOMETRY));
+    let readings = read(Background::Dark);
     found.pictures += 1;
     if found.pictures == 1 {
-        for Reading { scanner, text } in decoders.read_inverted(&screen)? {
-            found.scanners.entry(scanner).or_default().read_inverted += u32::from(!text.is_empty());
+        for Reading { decoder, text } in read(Background::Light) {
+            found.decoders.entry(decoder).or_default().read_inverted += u32::from(text.is_some());
         }
     }
-    let uri = readings.iter().map(|reading| &reading.text).find(|text| !text.is_empty());
-    let uri = uri.context("no scanner reads the picture")?.clone();
+    let uri = readings.iter().find_map(|reading| reading.text.clone());
+    let uri = uri.context("no decoder reads the picture")?;
     ensure!(uri.starts_with("otpauth://totp/"), "the picture holds something else");
-    for Reading { scanner, text } in &readings {
-        let count = found.scanners.entry(scanner.clone()).or_default();
-        count.read += u32::from(*text == uri);
+    let mut unread = Vec::new();
+    for Reading { decoder, text } in &readings {
+        let right = text.as_ref() == Some(&uri);
+        found.decoders.entry(decoder.clone()).or_default().read += u32::from(right);
+        if !right {
+            unread.push(&**decoder);
+        }
     }
-    let unread: Vec<_> = readings.iter().filter(|reading| reading.text != uri).map(|r| &*r.scanner).collect();
     client.enrol_by(host, &uri);
     client.expect(INSIDE);
     client.success();
@@ -173,13 +169,13 @@ impl Logins {
             writeln!(out, "| **{head}** | {} |", row.join(" | "))?;
         }
         out.push_str(
-            "\nThe same pictures, read by scanners that must not invert them. (As a check, the first one with light and dark \
-             exchanged:\na scanner that reads that inverts by itself.)\n\n| scanner | pictures read | inverted ones read |\n|---|---|---|\n",
+            "\nThe same pictures, read by decoders that must not invert them. (As a check, the first one with light and dark \
+             exchanged:\na decoder that reads that inverts by itself.)\n\n| decoder | pictures read | inverted ones read |\n|---|---|---|\n",
         );
-        for (scanner, count) in &self.scanners {
+        for (decoder, count) in &self.decoders {
             writeln!(
                 out,
-                "| {scanner} | {} of {} | {} of 1 |",
+                "| {decoder} | {} of {} | {} of 1 |",
                 count.read, self.pictures, count.read_inverted
             )?;
         }

@@ -1,12 +1,14 @@
-"""Reads a photograph of a QR code with ZXing and with OpenCV, neither allowed to invert it.
+"""Reads pictures of QR codes with ZXing and with OpenCV, neither allowed to invert them.
 
-Arguments: FILE [inverted]. Prints a line for each scanner: name, version, and what it read, separated by tabs.
+Standard input: for each picture the length of its PNG in decimal digits and a newline, then the PNG.
+Standard output: for each picture, and for each decoder of it, its name with the version, a tab, and what it read.
 """
 
 import sys
 from importlib.metadata import version
 
 import cv2
+import numpy
 import zxingcpp
 
 
@@ -22,7 +24,7 @@ def opencv(picture):
         return ""
 
 
-def read(scanner, photo):
+def read(decoder, photo):
     # A camera is never quite in focus, nor at the best distance, and brings out what contrast there is.
     for scale in (1, 0.6, 0.7, 0.8, 1.5, 2):
         picture = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -30,17 +32,19 @@ def read(scanner, photo):
             soft = cv2.GaussianBlur(picture, (0, 0), blur) if blur else picture
             _, sharp = cv2.threshold(soft, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
             for view in (soft, sharp):
-                text = scanner(view)
+                text = decoder(view)
                 if text:
                     return text
     return ""
 
 
-photo = cv2.imread(sys.argv[1], cv2.IMREAD_GRAYSCALE)
-if "inverted" in sys.argv:
-    photo = 255 - photo
-for name, package, scanner in (
-    ("ZXing", "zxing-cpp", zxing),
-    ("OpenCV", "opencv-python-headless", opencv),
-):
-    print(name, version(package), read(scanner, photo), sep="\t")
+DECODERS = (
+    (f"ZXing {version('zxing-cpp')}", zxing),
+    (f"OpenCV {version('opencv-python-headless')}", opencv),
+)
+
+while length := sys.stdin.buffer.readline():
+    png = numpy.frombuffer(sys.stdin.buffer.read(int(length)), numpy.uint8)
+    photo = cv2.imdecode(png, cv2.IMREAD_GRAYSCALE)
+    for name, decoder in DECODERS:
+        print(name, read(decoder, photo), sep="\t", flush=True)

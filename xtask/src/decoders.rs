@@ -1,0 +1,27 @@
+//! ZXing and OpenCV, which with zbar read our QR codes, installed once from PyPI into target/.
+
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+use qrtotp_tests::decoders::environment;
+
+use crate::step::{run, say};
+
+/// Wheels only: nothing of others is built here. These versions, so that tests do not change with PyPI.
+const INSTALL: [&str; 5] =
+    ["install", "--quiet", "--only-binary=:all:", "zxing-cpp==3.1.1", "opencv-python-headless==5.0.0.93"];
+
+/// # Errors
+/// PyPI is out of reach, or has no wheels for this machine.
+pub fn install() -> Result<()> {
+    let environment = environment();
+    let mut works = Command::new(environment.join("bin/python"));
+    works.args(["-c", "import cv2, zxingcpp"]).stderr(Stdio::null());
+    if works.status().is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    say("installing ZXing and OpenCV from PyPI into target/, once");
+    // Debian's own Python: that is what python3-venv belongs to.
+    run(Command::new("/usr/bin/python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
+    run(Command::new(environment.join("bin/pip")).args(INSTALL))
+}
