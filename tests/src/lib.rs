@@ -20,6 +20,7 @@ pub mod host;
 pub mod judge;
 pub mod log;
 pub mod memory;
+pub mod openssh;
 pub mod output;
 pub mod person;
 pub mod phone;

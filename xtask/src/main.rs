@@ -7,6 +7,7 @@ mod apt;
 mod bench;
 mod build;
 mod deb;
+mod debian;
 mod decoders;
 mod demo;
 mod demo_auto;

@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result};
 
-use qrtotp_tests::decoders::FROM_PYPI;
+use qrtotp_tests::{decoders::FROM_PYPI, openssh::other_release};
 
 use crate::{
-    apt, bench, build, deb, decoders, fuzz,
+    apt, bench, build, deb, debian, decoders, fuzz,
     lacks::Lacks,
     step::{self, cargo, is_root, say},
     supply,
@@ -16,6 +16,8 @@ pub fn run(fast: bool) -> Result<()> {
     let mut lacks = Lacks::default();
     if !fast {
         lacks.note(FROM_PYPI, "zbar alone reads the QR codes, not ZXing and OpenCV", decoders::install())?;
+        let without = "no test has another Debian's sshd, ssh and sudo";
+        lacks.note(other_release(), without, debian::with_openssh(other_release()))?;
     }
     let advice = "if cargo has no such command: `rustup component add rustfmt clippy`";
 

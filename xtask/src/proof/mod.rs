@@ -1,6 +1,5 @@
 //! `cargo xtask proof [NAME…]`: what takes too long for every test run. Each proof writes its own section of docs/PROOF.md.
 
-mod debian;
 mod document;
 mod faults;
 mod fuzzing;

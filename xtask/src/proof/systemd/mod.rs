@@ -10,10 +10,11 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Findings, debian};
+use super::Findings;
 use crate::{
     apt,
     build::{self, Artefacts},
+    debian,
     step::run as step,
 };
 
@@ -110,9 +111,7 @@ fn value<'a>(seen: &'a str, name: &str) -> &'a str {
 fn boot(release: &str, artefacts: &Artefacts) -> Result<String> {
     let proofs = build::target().join("proof");
     let pristine = proofs.join(format!("{release}-systemd"));
-    if !pristine.is_dir() {
-        debian::unpack(release, "systemd-sysv,libpam-modules,libpam-runtime,passwd,util-linux", &pristine)?;
-    }
+    debian::unpack(release, "systemd-sysv,libpam-modules,libpam-runtime,passwd,util-linux", &pristine)?;
     let root = proofs.join(format!("{release}-booted"));
     if root.exists() {
         fs::remove_dir_all(&root)?;

@@ -1,23 +1,33 @@
-//! Files of Debian releases, unpacked by mmdebstrap.
+//! Files of Debian releases, unpacked by mmdebstrap into target/.
 
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
+use qrtotp_tests::openssh::unpacked;
 
-use crate::step::{run, say};
+use crate::step::{as_root, run, say};
 
-/// Unpacks a release with these packages, separated by commas.
+/// A release with ssh and sudo, unpacked once; remove its directory to have it anew.
+///
+/// # Errors
+/// It can't be had.
+pub fn with_openssh(release: &str) -> Result<()> {
+    unpack(release, "openssh-server,openssh-client,sudo,iproute2", &unpacked(release))
+}
+
+/// Unpacks a release with these packages, separated by commas, unless `root` is there.
 ///
 /// # Errors
 /// It can't be had.
 pub fn unpack(release: &str, packages: &str, root: &Path) -> Result<()> {
+    if root.is_dir() {
+        return Ok(());
+    }
     say(&format!("unpacking Debian {release} with mmdebstrap, once"));
     let unfinished = root.with_extension("new");
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished)?;
-    }
+    run(as_root("rm").arg("-rf").arg(&unfinished))?;
     fs::create_dir_all(root.parent().unwrap_or(root))?;
-    let mut mmdebstrap = Command::new("mmdebstrap");
+    let mut mmdebstrap = as_root("mmdebstrap");
     mmdebstrap.args(["--quiet", "--variant=minbase"]).arg(format!("--include={packages}"));
     // The index of a mirror that stands still is too old at some time.
     mmdebstrap.arg("--aptopt=Acquire::Check-Valid-Until \"false\"").arg(release).arg(&unfinished);

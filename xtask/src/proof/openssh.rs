@@ -1,8 +1,6 @@
 //! Somebody enrols over ssh between every pair of the OpenSSH releases that matter, from the picture on their screen, which
 //! several decoders read.
 
-mod systems;
-
 use std::{
     collections::BTreeMap,
     fmt::Write,
@@ -12,26 +10,13 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use qrtotp_tests::{
     Sandbox,
-    decoders::{self, Reading},
-    first_login::INSIDE,
-    screen::{Background, photograph},
+    decoders::Reading,
+    openssh::{OPTIONS, Server, System, other_release, read},
+    screen::Background,
 };
 
-use self::systems::System;
 use super::Findings;
-use crate::{
-    apt,
-    build::{self, Artefacts},
-    step::say,
-};
-
-const USER: &str = "alice";
-/// The usual terminal.
-const GEOMETRY: &str = "80x24";
-const KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
-
-/// Without and with the option that hides messages.
-const OPTIONS: [&[&str]; 2] = [&[], &["-q"]];
+use crate::{apt, build, debian, decoders, step::say};
 
 /// The releases that differ: since 10.3 sshd sends messages at once, as instructions.
 const NEW: (u32, u32) = (10, 3);
@@ -55,13 +40,13 @@ struct Logins {
 /// # Errors
 /// It can't be carried out.
 pub fn run() -> Result<Findings> {
-    apt::need(&[apt::DEMO, apt::TEST, apt::PROOF])?;
-    let artefacts = build::release()?;
-    crate::decoders::install()?;
+    apt::need(&[apt::DEMO, apt::TEST])?;
+    let _ = build::release()?;
+    decoders::install()?;
     let mut found = Logins::default();
-    let systems = systems(&artefacts, &mut found)?;
+    let systems = systems(&mut found);
     for server in &systems {
-        let row = logins(server, &systems, &artefacts, &mut found);
+        let row = logins(server, &systems, &mut found);
         found.cells.push(row);
     }
     for (decoder, _) in found.decoders.iter().filter(|(_, count)| count.read_inverted > 0) {
@@ -71,42 +56,36 @@ pub fn run() -> Result<Findings> {
     Ok(Findings { text, failures: found.failures })
 }
 
-fn systems(artefacts: &Artefacts, found: &mut Logins) -> Result<Vec<System>> {
-    let mut systems = vec![System::this_machine(artefacts)?];
-    for release in ["trixie", "sid"] {
-        match System::debian(release, artefacts) {
-            Ok(system) => systems.push(system),
+fn systems(found: &mut Logins) -> Vec<System> {
+    let mut systems = vec![System::this_machine()];
+    for release in [other_release(), "sid"] {
+        match debian::with_openssh(release) {
+            Ok(()) => systems.push(System::debian(release)),
             Err(error) => found.failures.push(format!("Debian {release} could not be had: {error:#}")),
         }
     }
     if systems.iter().all(|system| system.version() < NEW) {
         found.failures.push(format!("No OpenSSH of {}.{} or newer is among them.", NEW.0, NEW.1));
     }
-    Ok(systems)
+    systems
 }
 
 /// One server, every client.
-fn logins(server: &System, clients: &[System], artefacts: &Artefacts, found: &mut Logins) -> Vec<String> {
-    let host = server.sandbox(None, artefacts);
-    host.configure("[defaults]\nfirst_login = \"enroll\"\n");
-    host.add_user(USER);
-    host.make_store();
-    host.password_and_enrolment("sshd");
-    let _sshd = host.start_sshd("");
+fn logins(system: &System, clients: &[System], found: &mut Logins) -> Vec<String> {
+    let server = system.server();
     let mut row = Vec::new();
     for client in clients {
-        let there = client.sandbox(Some(&host), artefacts);
-        there.overwrite(KNOWN_HOSTS, &host.read(KNOWN_HOSTS));
+        let there = client.client(&server);
         let cell = OPTIONS.map(|options| {
             let what = format!(
                 "server {}, client {}{}",
-                server.openssh,
+                system.openssh,
                 client.openssh,
                 if options.is_empty() { "" } else { ", -q" }
             );
             say(&what);
             // The harness reports by panicking.
-            let login = AssertUnwindSafe(|| enrol(&host, &there, options, found));
+            let login = AssertUnwindSafe(|| enrol(&server, &there, options, found));
             let done =
                 catch_unwind(login).unwrap_or_else(|_| bail!("the login did not go as it should, see above"));
             match done {
@@ -123,23 +102,17 @@ fn logins(server: &System, clients: &[System], artefacts: &Artefacts, found: &mu
 }
 
 /// Somebody without a device logs in, scans what their terminal shows, and gets in.
-fn enrol(host: &Sandbox, there: &Sandbox, options: &[&str], found: &mut Logins) -> Result<()> {
-    let _ = host.run(&["rm", "-rf", &format!("/var/lib/qrtotp/accounts/{USER}")]);
-    let options = [&["PubkeyAuthentication=no"], options].concat();
-    let mut client = there.ssh_to_enrol(&[], USER, &options, &format!("echo {INSIDE}"));
-    client.at_the_picture();
-    let screen = client.transcript();
-    let read = |background| decoders::read_png(&photograph(&screen, background, GEOMETRY));
-    let readings = read(Background::Dark);
+fn enrol(server: &Server, client: &Sandbox, options: &[&str], found: &mut Logins) -> Result<()> {
+    let login = server.at_the_picture(client, options);
+    let readings = read(&login, Background::Dark);
     found.pictures += 1;
     if found.pictures == 1 {
-        for Reading { decoder, text } in read(Background::Light) {
+        for Reading { decoder, text } in read(&login, Background::Light) {
             found.decoders.entry(decoder).or_default().read_inverted += u32::from(text.is_some());
         }
     }
     let uri = readings.iter().find_map(|reading| reading.text.clone());
     let uri = uri.context("no decoder reads the picture")?;
-    ensure!(uri.starts_with("otpauth://totp/"), "the picture holds something else");
     let mut unread = Vec::new();
     for Reading { decoder, text } in &readings {
         let right = text.as_ref() == Some(&uri);
@@ -148,10 +121,7 @@ fn enrol(host: &Sandbox, there: &Sandbox, options: &[&str], found: &mut Logins) 
             unread.push(&**decoder);
         }
     }
-    client.enrol_by(host, &uri);
-    client.expect(INSIDE);
-    client.success();
-    let _ = host.log.wait(&["event=login result=accepted reason=enrolled"]);
+    server.enrols(login, &uri);
     ensure!(unread.is_empty(), "the picture can't be read by {}", unread.join(", "));
     Ok(())
 }
