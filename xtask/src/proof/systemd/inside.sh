@@ -8,6 +8,9 @@ enrol() { case "$(printf '%s\nq\n' "$1" | as_alice timeout 60 qrtotp enroll --qr
 comes() { for _ in $(seq "$1"); do [ "$(systemctl is-active qrtotpd.service)" = "$2" ] && return; sleep 1; done; }
 override() { mkdir -p /etc/systemd/system/qrtotpd.service.d; cat >/etc/systemd/system/qrtotpd.service.d/proof.conf; systemctl daemon-reload; systemctl stop qrtotpd.service 2>/dev/null; }
 
+# The drop-in that the unit's first comment names for this.
+drop_in() { echo '[Service]'; sed -n "/^# - $1/,/^# - /s/^#       //p" /usr/lib/systemd/system/qrtotpd.service; }
+
 useradd --create-home --shell /bin/bash alice
 echo 'alice:correct horse 7' | chpasswd
 echo 'otpauth://totp/Tests:keeper?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Tests' | qrtotp import uri root
@@ -29,10 +32,7 @@ chmod 755 /usr/sbin/unix_chkpwd
 say shadow_0000 "$(enrol 'correct horse 7')"
 say helper_runs "$(wc -l </var/lib/qrtotp/helper)"
 mv /usr/sbin/unix_chkpwd.real /usr/sbin/unix_chkpwd
-override <<'F'
-[Service]
-CapabilityBoundingSet=CAP_DAC_READ_SEARCH
-F
+drop_in "a .etc.shadow" | override
 say shadow_0000_with_drop_in "$(enrol 'correct horse 7')"
 chmod 0640 /etc/shadow
 
@@ -54,16 +54,13 @@ faillock --user alice --reset
 rm -f /run/faillock/alice; install -m 0600 -o alice -g alice /dev/null /run/faillock/alice
 enrol 'wrong horse' >/dev/null
 say faillock_as_shipped_own_file "$(tally)"
-override <<'F'
-[Service]
-CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_CHOWN CAP_FOWNER
-SystemCallFilter=@chown
-F
+drop_in pam_faillock | override
 enrol 'wrong horse' >/dev/null
 say faillock_with_drop_in_own_file "$(tally)"
 rm -f /run/faillock/alice
 enrol 'wrong horse' >/dev/null
-say faillock_with_drop_in "$(tally) $(stat -c %U /run/faillock/alice)"
+owner=$(stat -c %U /run/faillock/alice) # before the command `faillock` changes it
+say faillock_with_drop_in "$(tally) $owner"
 say faillock_right_password "$(enrol 'correct horse 7')"
 cp /root/qrtotp.pam /etc/pam.d/qrtotp
 
