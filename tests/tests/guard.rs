@@ -47,9 +47,8 @@ impl Host {
     }
 
     /// Types the right password, and Enter wherever something is asked after it.
-    fn attempt(&self, user: &str) -> Attempt {
+    fn attempt(&self, mut su: Pty) -> Attempt {
         let seen = self.0.log.lines().len();
-        let mut su = self.su(user);
         su.expect("assword");
         su.send(PASSWORD);
         while su.expect_one(&[
@@ -68,7 +67,11 @@ impl Host {
     }
 
     fn refuses(&self, what: &str, user: &str, reason: &str, details: &[&str]) {
-        let Attempt { shown, seen } = self.attempt(user);
+        self.refuses_at(self.su(user), what, user, reason, details);
+    }
+
+    fn refuses_at(&self, su: Pty, what: &str, user: &str, reason: &str, details: &[&str]) {
+        let Attempt { shown, seen } = self.attempt(su);
         assert!(!shown.contains(INSIDE), "{what}: let in with the password alone: {shown}");
         assert!(!shown.contains('█') && !shown.contains("otpauth"), "{what}: a picture: {shown}");
         let denied = format!("event=login result=denied reason={reason} user={user}");
@@ -80,7 +83,10 @@ impl Host {
 
     fn enrols(&self, what: &str, user: &str) {
         clock::pause(Duration::from_millis(30)); // a file that was changed just now is refused
-        let mut su = self.su(user);
+        self.enrols_at(self.su(user), what);
+    }
+
+    fn enrols_at(&self, mut su: Pty, what: &str) {
         su.at_the_picture();
         su.send("q");
         assert!(!su.failure().contains(INSIDE), "{what}");
@@ -197,6 +203,34 @@ fn a_pam_file_that_others_could_have_written_lets_nobody_without_a_device_pass()
         host.0.run(&["sh", "-c", mend]).success();
     }
     host.enrols("the control: mended", "alice");
+}
+
+#[test]
+fn a_pam_file_that_the_module_cannot_read_lets_nobody_without_a_device_pass() {
+    let host = Host::new();
+    host.0.pam("su", &good());
+    let su_where = |path: &str, fault: &str| {
+        let strace = ["strace", "-o", "/tmp/trace", "-e", "signal=none", "-P", path, "-e", fault];
+        host.0.pty_unrecorded(&[&strace[..], &["su", "alice", "-c", "echo logged in"]].concat())
+    };
+    for (file, lines) in [("su", LINES), ("common-auth", &[])] {
+        let path = format!("/etc/pam.d/{file}");
+        for (what, path_of_call, fault, error) in [
+            // It names the file by itself in its directory; libpam gives the whole path.
+            ("not to be opened", file, "inject=openat:error=EACCES", "EACCES"),
+            // libpam reads the text, then its end.
+            ("not to be read", &path, "inject=read:error=EIO:when=3+", "EIO"),
+            ("at its end too soon", &path, "inject=read:retval=0:when=3+", "its end is lost"),
+        ] {
+            let what = format!("{path}: {what}");
+            let details = [lines, &[&path, error]].concat();
+            host.refuses_at(su_where(path_of_call, fault), &what, "alice", "enrollment_guard", &details);
+            assert!(host.0.read("/tmp/trace").contains("(INJECTED)"), "{what}");
+            // The control: the same calls, and no error.
+            let calls = fault.split(':').next().unwrap().replace("inject", "trace");
+            host.enrols_at(su_where(path_of_call, &calls), &what);
+        }
+    }
 }
 
 #[test]
