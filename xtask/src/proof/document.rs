@@ -56,15 +56,28 @@ fn git(arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-/// A name for the committed content of these paths and for what is changed in them.
-pub fn tree(paths: &[&str]) -> Result<String> {
-    let mut names = Vec::new();
-    for path in paths {
-        names.push(git(&["rev-parse", "--short", &format!("HEAD:{path}")])?);
-    }
-    let changed = git(&[&["status", "--porcelain", "--"], paths].concat())?;
-    let mark = if changed.is_empty() { String::new() } else { format!("-changed-{}", std::process::id()) };
-    Ok(format!("{}{mark}", names.join("-")))
+/// The section of this title, as it stands.
+pub fn section_of(title: &str) -> Result<String> {
+    let path = build::workspace().join(PATH);
+    let text = if path.exists() { fs::read_to_string(path)? } else { String::new() };
+    let sections = text.split("\n## ").skip(1);
+    Ok(sections.filter(|section| section.lines().next() == Some(title)).collect())
+}
+
+/// The commit that is checked out, if what it has of `paths` is what is here.
+pub fn commit_of(paths: &[String]) -> Result<Option<String>> {
+    let commit = git(&["rev-parse", "--short", "HEAD"])?;
+    Ok(is_as_in(&commit, paths)?.then_some(commit))
+}
+
+/// Whether `paths` are as they were in that commit.
+pub fn is_as_in(commit: &str, paths: &[String]) -> Result<bool> {
+    let paths: Vec<_> = paths.iter().map(String::as_str).collect();
+    let changed = git(&[&["diff", "--name-only", commit, "--"], &paths[..]].concat());
+    // A commit that is not known here proves nothing.
+    let Ok(changed) = changed else { return Ok(false) };
+    let new = git(&[&["ls-files", "--others", "--exclude-standard", "--"], &paths[..]].concat())?;
+    Ok(changed.is_empty() && new.is_empty())
 }
 
 /// What is checked out, with its date.

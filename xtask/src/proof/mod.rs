@@ -36,12 +36,14 @@ struct Proof {
     run: fn() -> Result<Findings>,
 }
 
+const FUZZING: &str = "Fuzzing";
+
 /// In the order of the document.
 const PROOFS: &[Proof] = &[
     Proof { name: "openssh", title: "Enrolment between OpenSSH releases", run: openssh::run },
     Proof { name: "looks", title: "Pictures in an organisation's colours", run: looks::run },
     Proof { name: "systemd", title: "The broker under systemd", run: systemd::run },
-    Proof { name: "fuzzing", title: "Fuzzing", run: fuzzing::run },
+    Proof { name: "fuzzing", title: FUZZING, run: fuzzing::run },
     Proof { name: "faults", title: "Every system call fails once", run: faults::run },
     Proof { name: "power", title: "Power cuts", run: power::run },
     Proof { name: "recorder", title: "Power cuts at every call", run: recorder::run },
