@@ -2,7 +2,7 @@
 
 use qrtotp_core::account::ScratchCode;
 use qrtotp_core::import::{Foreign, LineError, parse_google, parse_oath};
-use qrtotp_core::otp::{Algorithm, Secret, Strength, base32_encode};
+use qrtotp_core::otp::{Algorithm, Secret, Strength, Window, base32_encode};
 use std::fmt::Write;
 
 const NOW: i64 = 1_790_000_010;
@@ -58,7 +58,11 @@ fn sound(found: &Foreign) {
         (Secret::WEAK_MIN_BITS as usize / 8..=Secret::MAX_BYTES).contains(&found.secret.as_bytes().len())
     );
     assert!(codes(found).len() <= 32 && found.drift.unsigned_abs() <= 1500);
-    assert!(found.window.is_none_or(|(back, ahead)| back + ahead < 100));
+    if let Some((back, ahead)) = found.window {
+        assert!(back + ahead < 100);
+        let own = Window::own(back, ahead);
+        assert_eq!((u32::from(own.back), u32::from(own.ahead)), (back.min(3), ahead.min(3)));
+    }
     // A watermark in the future locks somebody out until then.
     let most = found.params.step_at(NOW + 600).saturating_add(60);
     assert!(found.used.is_none_or(|step| step <= most), "{:?}", found.used);

@@ -2,6 +2,7 @@
 
 use crate::world::{self, World};
 use qrtotp_core::account::{Name, Record, RecordError, RecordId, State};
+use qrtotp_core::otp::{MAX_OWN_SIDE, Window};
 use qrtotp_core::store::{Account, FileStore, Scope, SealKey, Store};
 use std::fs;
 use std::path::PathBuf;
@@ -34,6 +35,11 @@ fn text(data: &[u8]) {
         assert_eq!(table["id"].as_str(), Some(&*credential.id.to_string()));
         assert_eq!(table["digits"].as_integer(), Some(credential.params.digits().into()));
         assert_eq!(table["created"].as_integer(), Some(credential.created));
+        let steps = |key| table.get(key).and_then(toml::Value::as_integer);
+        let window = credential.window;
+        assert_eq!(steps("window_back"), window.map(|window| window.back.into()));
+        assert_eq!(steps("window_ahead"), window.map(|window| window.ahead.into()));
+        assert!(window.is_none_or(|Window { back, ahead }| back.max(ahead) <= MAX_OWN_SIDE));
     }
     for (key, there) in [
         ("token", record.token.is_some()),

@@ -20,6 +20,10 @@ pub(crate) struct CredentialView {
     origin: &'static str,
     /// Seconds by which its clock is taken to be ahead of the host's; below 0: behind.
     clock_ahead_seconds: i64,
+    /// Steps back whose codes are accepted, where its window is its own; otherwise the host's holds.
+    window_back: Option<u8>,
+    /// Steps ahead.
+    window_ahead: Option<u8>,
 }
 
 /// A device, and whose it is.
@@ -78,6 +82,8 @@ impl CredentialView {
             last_used: mark.map(|mark| mark.last_used).filter(|at| *at != 0),
             origin: credential.origin.as_str(),
             clock_ahead_seconds: i64::from(steps) * i64::from(credential.params.period()),
+            window_back: credential.window.map(|window| window.back),
+            window_ahead: credential.window.map(|window| window.ahead),
         }
     }
 
@@ -87,8 +93,12 @@ impl CredentialView {
             0 => String::new(),
             seconds => format!(", clock {}", clock_offset(seconds)),
         };
+        let window = match (self.window_back, self.window_ahead) {
+            (Some(back), Some(ahead)) => format!(", own window {back} back to {ahead} ahead"),
+            _ => String::new(),
+        };
         format!(
-            "{}{label}: {}, {} digits, {} s; {} {}, last used {}{clock}",
+            "{}{label}: {}, {} digits, {} s; {} {}, last used {}{clock}{window}",
             self.id,
             self.algorithm,
             self.digits,
@@ -116,6 +126,8 @@ mod tests {
             last_used: None,
             origin: "enrolled",
             clock_ahead_seconds: 0,
+            window_back: None,
+            window_ahead: None,
         };
         let sentence = device.sentence();
         assert!(sentence.starts_with(r#"c-7F3K2M "x\": SHA512, 8 digits \\": SHA1, 6 digits"#), "{sentence}");

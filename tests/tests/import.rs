@@ -20,7 +20,7 @@ fn who_used_google_authenticator_logs_in_with_the_next_code_and_the_scratch_code
 
     let said = google(&sandbox, &["alice"]).success().stdout;
     assert!(said.contains("4 scratch codes") && said.contains("26 bits"), "{said}");
-    assert!(said.contains("from 8 back to 8 ahead, in steps") && said.contains(FILE), "{said}");
+    assert!(said.contains(FILE), "{said}");
     let event = sandbox.log.wait(&["event=credential_imported", "user=alice"]);
     assert!(event.contains("label=google-authenticator left=4"), "{event}");
 
@@ -35,6 +35,68 @@ fn who_used_google_authenticator_logs_in_with_the_next_code_and_the_scratch_code
     }
     let again = google(&sandbox, &["alice"]).exited(1);
     assert!(again.stderr.contains("enrolled already"), "{again:?}");
+}
+
+/// Whether codes of these steps from now are accepted, asked in this order.
+fn accepted<const N: usize>(
+    steps: [i64; N],
+    phone: &Phone,
+    mut answer: impl FnMut(&str) -> i32,
+) -> [bool; N] {
+    let now = phone.step();
+    let took = steps.map(|step| answer(&phone.code_of_step(now.strict_add_signed(step))) == PAM_SUCCESS);
+    assert_eq!(phone.step(), now, "too slow for the phone");
+    took
+}
+
+#[test]
+fn a_google_authenticator_window_becomes_the_devices_own_be_it_wider_or_narrower_than_the_hosts() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    sandbox.add_user("carol");
+    let steps = [-2, -1, 0, 2, 3];
+    // Reuse allowed, so that nothing is used up before the import; of four steps two lie ahead.
+    let (alice, _) = google_authenticator(&sandbox, "alice", &["-t", "-D", "-w4", "-S", "60"]);
+    let there =
+        accepted(steps, &alice, |code| sandbox.log_in_there("pam_google_authenticator.so", "alice", code));
+    let said = google(&sandbox, &["alice"]).success().stdout;
+    assert!(
+        said.contains("codes from 1 back to 2 ahead, in steps; the host's is 1 back to 0 ahead"),
+        "{said}"
+    );
+    assert_eq!(accepted(steps, &alice, |code| sandbox.answer("alice", code)), there);
+    assert_eq!(there, [false, true, true, true, false]);
+
+    let (bobby, _) = google_authenticator(&sandbox, "bobby", &["-t", "-D", "-w1", "-S", "60"]);
+    google(&sandbox, &["bobby"]).success();
+    assert_eq!(accepted([-1, 1, 0], &bobby, |code| sandbox.answer("bobby", code)), [false, false, true]);
+
+    let carol = sandbox.import("carol");
+    carol.settle(20);
+    assert_eq!(
+        accepted(steps, &carol, |code| sandbox.answer("carol", code)),
+        [false, true, true, false, false]
+    );
+}
+
+#[test]
+fn a_window_wider_than_a_device_may_have_is_bounded_which_is_told_and_shown() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    let (alice, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
+    let said = google(&sandbox, &["alice"]).success().stdout;
+    assert!(
+        said.contains("codes from 3 back to 3 ahead") && said.contains("It was 8 back to 8 ahead"),
+        "{said}"
+    );
+    let took = accepted([-4, -3, 3, 4], &alice, |code| sandbox.answer("alice", code));
+    assert_eq!(took, [false, true, true, false]);
+    let status = sandbox.run(&["qrtotp", "status", "alice"]).success().stdout;
+    assert!(status.contains(", own window 3 back to 3 ahead\n"), "{status}");
+    let json = sandbox.run(&["qrtotp", "device", "list", "--json"]).success().stdout;
+    assert!(json.contains("\"window_back\": 3") && json.contains("\"window_ahead\": 3"), "{json}");
+
+    google_authenticator(&sandbox, "bobby", &TIME_BASED);
+    let said = google(&sandbox, &["bobby", "--window", "0"]).success().stdout;
+    assert!(said.contains("codes from 0 back to 0 ahead") && !said.contains("It was"), "{said}");
 }
 
 #[test]
@@ -166,6 +228,36 @@ fn who_used_pam_oath_logs_in_with_the_next_code_but_no_used_one() {
     assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);
     assert_eq!(sandbox.answer("bobby", &bobby.code()[2..]), PAM_AUTH_ERR, "six digits of eight");
     assert_eq!(sandbox.answer("bobby", &bobby.code()), PAM_SUCCESS);
+}
+
+#[test]
+fn a_window_of_pam_oath_is_given_with_the_file_and_the_hosts_holds_otherwise() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    let ((alice, alice_key), (bobby, bobby_key)) = (oath_key(&sandbox, 6), oath_key(&sandbox, 6));
+    let file = "/etc/users.oath";
+    let write = |line: &str| {
+        sandbox.overwrite(file, line);
+        sandbox.run(&["chmod", "600", file]).success();
+    };
+    let line = format!("HOTP/T60 alice - {alice_key}\n");
+    write(&line);
+    alice.settle(20);
+    let steps = [-3, -2, 2, 3];
+    let module = "pam_oath.so usersfile=/etc/users.oath window=2 digits=6";
+    let there = accepted(steps, &alice, |code| sandbox.log_in_there(module, "alice", code));
+    write(&line); // without what was used up
+    let said = import(&sandbox, &["oath", file, "--window", "2"]).success().stdout;
+    assert!(said.contains("codes from 2 back to 2 ahead") && !said.contains("does not tell"), "{said}");
+    assert_eq!(accepted(steps, &alice, |code| sandbox.answer("alice", code)), there);
+    assert_eq!(there, [false, true, true, false]);
+
+    write(&format!("HOTP/T60 bobby - {bobby_key}\n"));
+    let said = import(&sandbox, &["oath", file]).success().stdout;
+    assert!(
+        said.contains("does not tell pam_oath's window=, so theirs is this host's: codes from 1 back to 0"),
+        "{said}"
+    );
+    assert_eq!(accepted([-2, -1, 1], &bobby, |code| sandbox.answer("bobby", code)), [false, true, false]);
 }
 
 #[test]

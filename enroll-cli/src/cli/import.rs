@@ -26,6 +26,9 @@ pub enum Import {
     /// A file in a home is opened as its owner, and through no link. Counter-based keys are refused, and clocks that are
     /// more than ten minutes off. Says what changes for the owner.
     ///
+    /// WINDOW_SIZE, 3 if it is not there, counts all steps whose codes are accepted. It becomes the device's own window, which holds
+    /// in place of the configuration's, be it narrower or wider; at most 3 steps to each side of it.
+    ///
     /// The file is left as it is, so that the old module goes on working until logins were tried with this one. Then give the
     /// same command again with --shred: where the account has exactly this key, nothing is imported; codes that were used there
     /// meanwhile are used up here, too, and the file is overwritten and deleted. A file with another key is refused and left.
@@ -33,6 +36,9 @@ pub enum Import {
     /// Import pam_oath's users.oath
     ///
     /// Each line for itself: exit code 1 if any was refused. Counter-based keys and lines with a PIN are.
+    ///
+    /// The file does not say how many steps pam_oath looked at: its window= stands in /etc/pam.d, and counts to each side. Give it
+    /// with --window for devices to keep it, at most 3 steps to each side; the configuration's window holds otherwise.
     ///
     /// Once logins work, give the same command again with --shred: it overwrites the lines whose keys are here.
     Oath(Oath),
@@ -76,6 +82,10 @@ pub struct How {
     /// Say what would happen, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// The window of what is imported, in steps to each side, as pam_oath's window=; at most 3. Without it, what the file says,
+    /// or the host's
+    #[arg(long, value_name = "STEPS")]
+    pub window: Option<u32>,
     /// Overwrite what was imported, now or before, and delete a file of which nothing is left
     #[arg(long)]
     pub shred: bool,

@@ -1,7 +1,7 @@
 //! What was ever used up, kept apart from the store.
 
 use qrtotp_core::account::{CredentialId, Record, State};
-use qrtotp_core::otp::{Code, Params, Secret, Step, code_at};
+use qrtotp_core::otp::{Code, Params, Secret, Step, Window, code_at};
 use qrtotp_core::store::{Account, SealKey};
 use std::collections::HashMap;
 
@@ -10,6 +10,8 @@ pub(super) struct Device {
     pub(super) id: CredentialId,
     pub(super) secret: Secret,
     pub(super) params: Params,
+    /// Where it is not the host's.
+    pub(super) window: Option<Window>,
     pub(super) revoked: bool,
 }
 
@@ -44,6 +46,7 @@ impl Book {
                     id: credential.id,
                     secret,
                     params: credential.params,
+                    window: None,
                     revoked: false,
                 });
             }

@@ -12,7 +12,7 @@ use qrtotp_core::flow::{
     AccountPart, Due, FirstPass, Import, Issue, Login, LoginHost, Options, Outcome, Selection, import,
     issue_token, resync, revoke, revoke_token, unlock,
 };
-use qrtotp_core::otp::{Algorithm, Params, Secret, Step, Strength, code_at};
+use qrtotp_core::otp::{Algorithm, Params, Secret, Step, Strength, Window, code_at};
 use qrtotp_core::policy::{Config, FirstLogin, Span};
 use qrtotp_core::store::{FileStore, Store};
 use std::cell::Cell;
@@ -133,13 +133,14 @@ impl<'a> Script<'a> {
         let (secret, copy) = (secret(), secret());
         let (name, label) = (alice(), Label::new("phone"));
         let used = (number & 16 != 0).then(|| params.step_at(self.clock.0.get()));
+        let window = (number >= 32).then(|| Window::own(u32::from(number >> 5 & 3), u32::from(number >> 6)));
         let known = Import::new(&name, self.people.0.get(), &label, &secret, params);
-        let what = Import { used, revoked_too: true, ..known };
+        let what = Import { used, window, revoked_too: true, ..known };
         let now = self.clock.0.get();
         let Ok(new) = import(self.store(), &self.config, &what, now, &subject(), &mut self.log) else {
             return;
         };
-        self.book.devices.push(Device { id: new.credential, secret: copy, params, revoked: false });
+        self.book.devices.push(Device { id: new.credential, secret: copy, params, window, revoked: false });
         if let Some(step) = used {
             self.book.burn(new.credential, step);
         }
@@ -321,9 +322,10 @@ impl<'a> Script<'a> {
         after: &qrtotp_core::store::Account,
     ) {
         let now = self.clock.0.get();
-        let window = self.config.verify.window();
+        let host = self.config.verify.window();
         self.book.justify(typed, before, after, now, |device| {
             let step = device.params.step_at(now);
+            let window = device.window.unwrap_or(host);
             // Two consecutive codes may be ten minutes off, and so may from then on be the device's codes.
             let drift = before.state.mark(device.id).map_or(0, |mark| i64::from(mark.drift));
             let far = if self.config.verify.resync { 600 / u64::from(device.params.period()) } else { 0 };

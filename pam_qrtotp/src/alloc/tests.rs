@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use qrtotp_core::account::{Credential, CredentialId, Label, Name, Origin, Record, RecordId};
-use qrtotp_core::otp::Params;
+use qrtotp_core::otp::{Params, Window};
 use qrtotp_core::policy::Config;
 use qrtotp_core::store::{Scope, SealKey};
 use std::path::Path;
@@ -113,7 +113,8 @@ fn the_largest_record_and_configuration_are_read_within_the_arena() {
             label: Label::new(&"\u{1f4f1}".repeat(64)),
             params: Params::default(),
             created: i64::MAX,
-            origin: Origin::Enrolled,
+            origin: Origin::Imported,
+            window: Some(Window::own(3, 3)),
             sealed: vec![0xa5; 24 + 64 + 16],
         });
     }

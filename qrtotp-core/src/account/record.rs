@@ -3,7 +3,7 @@
 use super::record_text;
 use super::{CredentialId, Name, RecordId, RecoverySet, Token, TokenId};
 use crate::clock::UnixTime;
-use crate::otp::Params;
+use crate::otp::{Params, Window};
 use crate::policy::Span;
 use thiserror::Error;
 
@@ -72,6 +72,8 @@ pub struct Credential {
     pub created: UnixTime,
     /// How it came to be.
     pub origin: Origin,
+    /// The window of its codes, where it came with one; otherwise the host's.
+    pub window: Option<Window>,
     /// The secret, sealed for this account and credential.
     pub sealed: Vec<u8>,
 }

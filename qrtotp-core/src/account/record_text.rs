@@ -4,7 +4,7 @@ use super::plain::{Document, NotPlain, Table, Writer};
 use super::record::{Credential, Label, Origin, Pending, Record, RecordError};
 use super::state::MAX_MARKS;
 use super::{Binding, Name, RecordId, RecoverySet, SALT_LEN, SetKind, Token, TokenState};
-use crate::otp::{Params, base32_decode, base32_encode};
+use crate::otp::{MAX_OWN_SIDE, Params, Window, base32_decode, base32_encode};
 use RecordError::Value;
 
 const VERSION: u32 = 1;
@@ -68,6 +68,10 @@ fn write_credential(out: &mut Writer, credential: &Credential) {
     out.number("period", credential.params.period());
     out.number("created", credential.created);
     out.text("origin", credential.origin.as_str());
+    if let Some(Window { back, ahead }) = credential.window {
+        out.number("window_back", back);
+        out.number("window_ahead", ahead);
+    }
     out.text("sealed", &base32_encode(&credential.sealed));
 }
 
@@ -144,6 +148,11 @@ fn read_credential(mut table: Table<'_>) -> Result<Credential, RecordError> {
             "enrolled" => Origin::Enrolled,
             "imported" => Origin::Imported,
             _ => return Err(Value("credential.origin")),
+        },
+        window: match (table.optional_number("window_back")?, table.optional_number("window_ahead")?) {
+            (None, None) => None,
+            (Some(back @ 0..=MAX_OWN_SIDE), Some(ahead @ 0..=MAX_OWN_SIDE)) => Some(Window { back, ahead }),
+            _ => return Err(Value("credential.window_back")),
         },
         sealed: base32_decode(&table.text("sealed")?).map_err(|_| Value("credential.sealed"))?.to_vec(),
     };

@@ -6,7 +6,7 @@ use super::{AdminError, EnrollError};
 use crate::account::{CredentialId, Label, Name, Origin, RecoverySet, ScratchCode};
 use crate::audit::{AuditSink, Event, Kind, Subject};
 use crate::clock::UnixTime;
-use crate::otp::{Params, Secret, Step, random_bytes};
+use crate::otp::{Params, Secret, Step, Window, random_bytes};
 use crate::policy::Config;
 use crate::store::Store;
 use std::cell::Cell;
@@ -27,6 +27,8 @@ pub struct Import<'a> {
     pub used: Option<Step>,
     /// Steps by which its clock is ahead of ours.
     pub drift: i32,
+    /// Steps to each side whose codes were accepted elsewhere, as far as a device may have a window of its own.
+    pub window: Option<Window>,
     /// Refuse it where the account has devices, or where a token waits for its owner.
     pub only_first: bool,
     /// Take it though a device of the account was revoked: it may be that one's key.
@@ -56,6 +58,7 @@ impl<'a> Import<'a> {
             params,
             used: None,
             drift: 0,
+            window: None,
             only_first: false,
             revoked_too: false,
             scratch: None,
@@ -92,6 +95,7 @@ impl<'a> Import<'a> {
             secret: self.secret,
             used: self.used,
             drift: self.drift,
+            window: self.window,
             max_devices: usize::from(config.enroll.max_devices),
             now,
         };

@@ -9,7 +9,8 @@ use super::given::Given;
 use super::refusal::Refusal;
 use super::resync::judge_pair;
 use crate::account::{
-    CredentialId, Gate, Label, Means, Name, Record, SALT_LEN, SetId, Standing, State, Throttle, ThrottleRules,
+    Credential, CredentialId, Gate, Label, Means, Name, Record, SALT_LEN, SetId, Standing, State, Throttle,
+    ThrottleRules,
 };
 use crate::clock::UnixTime;
 use crate::otp::{Code, MAX_TARGETS, Step, Window, matching_step};
@@ -44,7 +45,7 @@ pub(super) enum Judgement {
         /// The count of these `means` after it.
         failures: u32,
         credential: Option<(CredentialId, Label)>,
-        /// The account has so many devices that fewer steps were looked at than the configuration allows.
+        /// The account has so many devices that fewer steps were looked at than their windows have.
         narrowed: bool,
     },
 }
@@ -174,11 +175,17 @@ pub(super) struct Rules<'a> {
     pub key: &'a SealKey,
     pub uid: u32,
     pub now: UnixTime,
+    /// The host's.
     pub window: Window,
     pub throttle: ThrottleRules,
 }
 
 impl Rules<'_> {
+    /// A device's own window holds in place of the host's, be it narrower or wider.
+    fn window_of(&self, credential: &Credential) -> Window {
+        credential.window.unwrap_or(self.window)
+    }
+
     /// The refusal that no answer can change.
     fn standing(&self, record: &Record) -> Option<Refusal> {
         match record.standing() {
@@ -241,11 +248,11 @@ fn judge(rules: &Rules<'_>, given: &Given<'_>, record: &Record, state: &mut Stat
 /// Tries the candidates against every credential. All together they are one attempt.
 fn verify(rules: &Rules<'_>, candidates: &[(Code, usize)], record: &Record, state: &mut State) -> Judgement {
     let before = state.throttle;
-    let looked_at = record.credentials.len().min(MAX_TARGETS);
-    let window = rules.window.for_devices(looked_at);
-    let narrowed = window != rules.window || looked_at < record.credentials.len();
+    let looked_at = &record.credentials[..record.credentials.len().min(MAX_TARGETS)];
+    let steps: usize = looked_at.iter().map(|credential| rules.window_of(credential).steps()).sum();
+    let narrowed = steps > MAX_TARGETS || looked_at.len() < record.credentials.len();
     let mut matches: Vec<(CredentialId, Step, usize)> = Vec::new();
-    for credential in &record.credentials[..looked_at] {
+    for credential in looked_at {
         let Ok(secret) = rules.key.open_secret(record, credential) else {
             return Judgement::Refused {
                 why: Refusal::Damaged,
@@ -257,6 +264,10 @@ fn verify(rules: &Rules<'_>, candidates: &[(Code, usize)], record: &Record, stat
         };
         let drift = state.mark(credential.id).map_or(0, |mark| mark.drift);
         let now = credential.params.step_at(rules.now).saturating_add_signed(drift.into());
+        let mut window = rules.window_of(credential);
+        if steps > MAX_TARGETS {
+            window = window.for_devices(looked_at.len());
+        }
         for (code, password_len) in candidates {
             if let Some(step) = matching_step(&secret, credential.params, code, now, window) {
                 matches.push((credential.id, step, *password_len));

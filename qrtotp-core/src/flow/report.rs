@@ -69,7 +69,7 @@ impl Judgement {
                 }
                 if *narrowed {
                     audit.debug(
-                        "fewer steps were looked at than `verify` allows: the account has many devices",
+                        "fewer steps were looked at than the windows of its devices have: the account has many",
                     );
                 }
                 if *why == Refusal::Damaged {

@@ -18,4 +18,4 @@ pub(crate) use random::fill as fill_random;
 pub use random::{RandomError, random_bytes};
 pub use secret::{Secret, SecretError, Strength};
 pub use uri::{KeyUri, UriError};
-pub use verify::{MAX_CLOCK_OFFSET, MAX_TARGETS, Window, code_at, matching_step};
+pub use verify::{MAX_CLOCK_OFFSET, MAX_OWN_SIDE, MAX_TARGETS, Window, code_at, matching_step};

@@ -14,6 +14,10 @@ pub const MAX_TARGETS: usize = 15;
 /// How far a device's clock may be off, in seconds either way: what resynchronisation finds and an import takes over.
 pub const MAX_CLOCK_OFFSET: i64 = 600;
 
+/// Most steps to either side of a window that a device has of its own: 7 in all, so that beside it four devices with the
+/// default window fit in [`MAX_TARGETS`]. A clock that is further off is a matter of its drift.
+pub const MAX_OWN_SIDE: u8 = 3;
+
 /// Steps around the present one whose codes are accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Window {
@@ -27,6 +31,13 @@ impl Window {
     /// Number of steps in the window, the present one included: the chances that one guess has.
     pub fn steps(self) -> usize {
         usize::from(self.back) + 1 + usize::from(self.ahead)
+    }
+
+    /// As much of it as a device may have of its own ([`MAX_OWN_SIDE`]).
+    #[must_use]
+    pub fn own(back: u32, ahead: u32) -> Self {
+        let most = |steps| u8::try_from(steps).unwrap_or(MAX_OWN_SIDE).min(MAX_OWN_SIDE);
+        Window { back: most(back), ahead: most(ahead) }
     }
 
     /// As much of it as an account with so many devices may have ([`MAX_TARGETS`]): steps ahead go first, the present
@@ -172,6 +183,15 @@ mod tests {
         assert_eq!(
             [0, 1, 2, 3, 4, 5, 7, 8, 15, 32].map(narrowed),
             [(3, 2), (3, 2), (3, 2), (3, 1), (2, 0), (2, 0), (1, 0), (0, 0), (0, 0), (0, 0)]
+        );
+    }
+
+    #[test]
+    fn a_window_of_a_devices_own_has_at_most_three_steps_to_each_side() {
+        let own = |back, ahead| (Window::own(back, ahead).back, Window::own(back, ahead).ahead);
+        assert_eq!(
+            [own(0, 0), own(1, 2), own(3, 3), own(8, 2), own(0, 4), own(256, u32::MAX)],
+            [(0, 0), (1, 2), (3, 3), (3, 2), (0, 3), (3, 3)]
         );
     }
 

@@ -72,7 +72,7 @@ impl FileStore {
         let damaged = |_| StoreError::Damaged { path: self.path.join(DECOY), why: "it can't be sealed" };
         let sealed = self.key.seal_secret(&record, id, params, &Secret::generate()?).map_err(damaged)?;
         let (label, origin) = (Label::new("phone"), Origin::Enrolled);
-        record.credentials.push(Credential { id, label, params, created: 0, origin, sealed });
+        record.credentials.push(Credential { id, label, params, created: 0, origin, window: None, sealed });
         let mut hashes = Vec::new();
         for _ in 0..10 {
             hashes.push(random_bytes()?);

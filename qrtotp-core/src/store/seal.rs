@@ -194,7 +194,15 @@ mod tests {
     fn credential(key: &SealKey, record: &Record, secret: &Secret) -> Credential {
         let (id, params) = (CredentialId::from_random([1; 6]), Params::default());
         let sealed = key.seal_secret(record, id, params, secret).unwrap();
-        Credential { id, label: Label::default(), params, created: 0, origin: Origin::Enrolled, sealed }
+        Credential {
+            id,
+            label: Label::default(),
+            params,
+            created: 0,
+            origin: Origin::Enrolled,
+            window: None,
+            sealed,
+        }
     }
 
     #[test]

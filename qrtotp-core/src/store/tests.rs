@@ -55,7 +55,7 @@ fn account(store: &FileStore, uid: u32, number: u8, step: u64) -> Account {
     let (id, params) = (device(number), Params::default());
     let sealed = store.key().seal_secret(&record, id, params, &Secret::generate().unwrap()).unwrap();
     let (label, origin) = (Label::default(), Origin::Enrolled);
-    record.credentials.push(Credential { id, label, params, created: 0, origin, sealed });
+    record.credentials.push(Credential { id, label, params, created: 0, origin, window: None, sealed });
     let mut state = State::new(record.id);
     state.raise(id, step, Some(9));
     Account { record, state }

@@ -80,7 +80,7 @@ fn add(store: &FileStore, user: &str, number: u32, phone: &Phone) -> Result<()> 
     let secret = Secret::from_bytes(&base32_decode(&phone.key)?, Strength::Normal)?;
     let sealed = store.key().seal_secret(&record, id, params, &secret)?;
     let (label, origin) = (Label::new("phone"), Origin::Imported);
-    record.credentials.push(Credential { id, label, params, created: 0, origin, sealed });
+    record.credentials.push(Credential { id, label, params, created: 0, origin, window: None, sealed });
     let account = Account { state: State::new(record.id), record };
     store.update_account(&name, |slot| *slot = Some(account.clone()))?;
     Ok(())

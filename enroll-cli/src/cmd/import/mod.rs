@@ -12,7 +12,7 @@ use qrtotp_core::account::Label;
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{self, Imported, Repeated};
 use qrtotp_core::import::{Foreign, Why};
-use qrtotp_core::otp::{Params, Secret, Strength};
+use qrtotp_core::otp::{MAX_OWN_SIDE, Params, Secret, Strength, Window};
 use qrtotp_core::store::FileStore;
 use qrtotp_face::Syslog;
 use source::Source;
@@ -59,13 +59,15 @@ struct Importer<'a> {
     dry_run: bool,
     shred: bool,
     revoked_too: bool,
+    /// Steps to each side, in place of what files say.
+    window: Option<u32>,
     log: Syslog,
 }
 
 impl<'a> Importer<'a> {
     fn new(context: &'a Context, how: &How) -> Self {
-        let How { dry_run, shred, revoked_too, .. } = *how;
-        Self { context, store: None, dry_run, shred, revoked_too, log: syslog() }
+        let How { dry_run, shred, revoked_too, window, .. } = *how;
+        Self { context, store: None, dry_run, shred, revoked_too, window, log: syslog() }
     }
 
     fn open(&self) -> Result<Option<FileStore>, Failure> {
@@ -86,6 +88,7 @@ impl<'a> Importer<'a> {
             params: foreign.params,
             used: foreign.used,
             drift: foreign.drift,
+            window: self.window_of(foreign).map(|(back, ahead)| Window::own(back, ahead)),
             only_first,
             revoked_too: self.revoked_too,
             scratch: foreign.scratch.as_deref(),
@@ -108,6 +111,11 @@ impl<'a> Importer<'a> {
             store => flow::would_import(store, config, &what, before, now).map(Outcome::Would),
         };
         done.map_err(|error| Failure::admin(&error, account.name.as_str()))
+    }
+
+    /// Steps back and ahead that a device is to have for its own, if any.
+    fn window_of(&self, foreign: &Foreign) -> Option<(u32, u32)> {
+        self.window.map(|steps| (steps, steps)).or(foreign.window)
     }
 
     /// Takes a device and says what came of it and what changes for its owner. False if it was here already.
@@ -155,14 +163,22 @@ impl<'a> Importer<'a> {
             let side = if seconds < 0 { "behind" } else { "ahead" };
             writeln!(out, "  Its clock is taken to be {} s {side}, as before.", seconds.abs())?;
         }
-        if let Some((back, ahead)) = foreign.window {
-            let here = self.context.config.verify.window();
+        if let Some((back, ahead)) = self.window_of(foreign) {
+            let own = Window::own(back, ahead);
+            let Window { back: host_back, ahead: host_ahead } = self.context.config.verify.window();
             writeln!(
                 out,
-                "  Accepted there: codes from {back} back to {ahead} ahead, in steps. Here, for every account: {} back to {} \
-                 ahead (verify.window_back, verify.window_ahead).",
-                here.back, here.ahead
+                "  Its window is its own: codes from {} back to {} ahead, in steps; the host's is {host_back} back to {host_ahead} \
+                 ahead.",
+                own.back, own.ahead
             )?;
+            if (back, ahead) != (own.back.into(), own.ahead.into()) {
+                writeln!(
+                    out,
+                    "  It was {back} back to {ahead} ahead, and {MAX_OWN_SIDE} to each side are the most that is taken over. \
+                     `qrtotp resync {name}` takes in a\n  clock that is further off."
+                )?;
+            }
         }
         Ok(true)
     }

@@ -45,17 +45,19 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
         }
     }
     let refused = lines.len() - done.len();
-    let here = context.config.verify.window();
     let verb = if how.dry_run { "lines that would be imported" } else { "lines imported" };
     let already = if known > 0 { format!(", enrolled already: {known}") } else { String::new() };
-    writeln!(
-        std::io::stdout(),
-        "{verb}: {}{already}, refused: {refused}. pam_oath's window= counted steps to each side; here, for every account: {} \
-         back to {} ahead (verify.window_back, verify.window_ahead).",
-        done.len() - known,
-        here.back,
-        here.ahead
-    )?;
+    writeln!(std::io::stdout(), "{verb}: {}{already}, refused: {refused}.", done.len() - known)?;
+    if how.window.is_none() && done.len() > known {
+        let here = context.config.verify.window();
+        writeln!(
+            std::io::stdout(),
+            "The file does not tell pam_oath's window=, so theirs is this host's: codes from {} back to {} ahead, in steps.\n\
+             --window at an import gives devices one of their own.",
+            here.back,
+            here.ahead
+        )?;
+    }
     if !done.is_empty() {
         let left = match (how.shred, refused) {
             (false, 0) => Left::All,

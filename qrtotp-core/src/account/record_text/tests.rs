@@ -114,6 +114,28 @@ fn the_kind_of_a_recovery_set_is_kept() {
 }
 
 #[test]
+fn a_window_of_a_devices_own_is_kept_in_both_its_halves_and_its_bounds() {
+    let mut record = read(EARLIER).unwrap();
+    assert!(record.credentials.iter().all(|known| known.window.is_none()));
+    record.credentials[1].window = Some(Window { back: 3, ahead: 0 });
+    let written = write(&record);
+    let lines = "origin = \"enrolled\"\nwindow_back = 3\nwindow_ahead = 0\nsealed";
+    assert!(written.contains(lines), "{written}");
+    assert_eq!(read(&written).as_ref(), Ok(&record));
+    for (other, error) in [
+        ("window_back = 4\nwindow_ahead = 0\n", Value("credential.window_back")),
+        ("window_back = 3\nwindow_ahead = 4\n", Value("credential.window_back")),
+        ("window_back = 3\n", Value("credential.window_back")),
+        ("window_ahead = 0\n", Value("credential.window_back")),
+        ("window_back = -1\nwindow_ahead = 0\n", RecordError::Syntax),
+        ("window_back = 256\nwindow_ahead = 0\n", RecordError::Syntax),
+    ] {
+        let text = written.replace("window_back = 3\nwindow_ahead = 0\n", other);
+        assert_eq!(read(&text), Err(error), "{other}");
+    }
+}
+
+#[test]
 fn no_line_may_be_missing_twice_there_or_unknown() {
     let record = read(EARLIER).unwrap();
     let lines: Vec<&str> = EARLIER.lines().collect();

@@ -124,6 +124,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
                 params,
                 created: now,
                 origin: Origin::Enrolled,
+                window: None,
                 sealed: sealed.clone(),
             };
             kept.then_some(Pending { credential, token, guesses: 0 })

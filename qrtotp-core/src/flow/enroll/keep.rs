@@ -3,7 +3,7 @@
 use super::EnrollError;
 use crate::account::{Credential, CredentialId, Label, Name, Origin, Record, RecordId, State};
 use crate::clock::UnixTime;
-use crate::otp::{Params, Secret, Step, random_bytes};
+use crate::otp::{Params, Secret, Step, Window, random_bytes};
 use crate::store::{Account, SealKey, Store};
 
 /// What must not change between the beginning and the end of an enrolment.
@@ -50,6 +50,8 @@ pub(in crate::flow) struct Addition<'a> {
     pub used: Option<Step>,
     /// Steps by which its clock is known to be ahead of ours.
     pub drift: i32,
+    /// Where it is not the host's.
+    pub window: Option<Window>,
     pub max_devices: usize,
     pub now: UnixTime,
 }
@@ -101,6 +103,7 @@ impl Addition<'_> {
                 params: self.params,
                 created: self.now,
                 origin: self.origin,
+                window: self.window,
                 sealed: sealed.clone(),
             });
             new.state.raise(self.id, self.used.unwrap_or(0), None);

@@ -211,6 +211,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             secret: &draft.secret,
             used: Some(step),
             drift: 0,
+            window: None,
             max_devices: usize::from(self.config.enroll.max_devices),
             now,
         };

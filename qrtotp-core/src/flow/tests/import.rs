@@ -1,6 +1,6 @@
 use super::*;
 use crate::account::{ScratchCode, Standing};
-use crate::otp::Step;
+use crate::otp::{Step, Window};
 use crate::policy::Span;
 use crate::store::Store;
 
@@ -39,6 +39,79 @@ fn a_clock_known_to_be_off_is_taken_as_it_is() {
     let (here, there) = (w.code(&secret, 0), w.code(&secret, -7));
     assert_eq!(w.answer(&here), Outcome::Denied);
     assert_eq!(w.answer(&there), Outcome::Accepted);
+}
+
+/// What the codes of the steps are answered with, in this order.
+fn answers<const N: usize>(w: &mut World, secret: &Secret, steps: [i64; N]) -> [&'static str; N] {
+    steps.map(|steps| {
+        let code = w.code(secret, steps);
+        match w.answer(&code) {
+            Outcome::Accepted => "yes",
+            _ => {
+                if w.reason() == "replayed_code" {
+                    "used"
+                } else {
+                    "no"
+                }
+            }
+        }
+    })
+}
+
+#[test]
+fn a_devices_own_window_holds_in_place_of_the_hosts_be_it_wider_or_narrower() {
+    for (host, own, expected) in [
+        ((1, 0), None, ["no", "no", "no", "yes", "yes", "no", "no", "no", "no"]),
+        ((1, 0), Some((3, 3)), ["no", "yes", "yes", "yes", "yes", "yes", "yes", "yes", "no"]),
+        ((1, 0), Some((1, 2)), ["no", "no", "no", "yes", "yes", "yes", "yes", "no", "no"]),
+        ((3, 3), Some((0, 0)), ["no", "no", "no", "no", "yes", "no", "no", "no", "no"]),
+    ] {
+        let mut w = World::new();
+        (w.config.verify.window_back, w.config.verify.window_ahead) = host;
+        w.config.enroll.max_devices = 1;
+        w.config.throttle.free_failures = 20;
+        let secret = Secret::generate().unwrap();
+        let window = own.map(|(back, ahead)| Window { back, ahead });
+        w.keep(&Import { window, ..World::to_import(&secret) }).unwrap();
+        assert_eq!(answers(&mut w, &secret, [-4, -3, -2, -1, 0, 1, 2, 3, 4]), expected, "{own:?}");
+    }
+}
+
+#[test]
+fn a_code_that_is_ahead_in_a_wide_window_uses_up_all_before_it() {
+    let mut w = World::new();
+    let secret = Secret::generate().unwrap();
+    w.keep(&Import { window: Some(Window::own(3, 3)), ..World::to_import(&secret) }).unwrap();
+    assert_eq!(answers(&mut w, &secret, [2, 1, 0, -3, 2, 3]), ["yes", "used", "used", "used", "used", "yes"]);
+    w.pass(30);
+    assert_eq!(answers(&mut w, &secret, [2, 3]), ["used", "yes"]);
+}
+
+#[test]
+fn all_devices_windows_together_give_a_guess_no_more_chances_than_the_hosts_may() {
+    let own = Some(Window::own(3, 3));
+    let wide = |w: &mut World| {
+        let secret = Secret::generate().unwrap();
+        w.keep(&Import { window: own, ..World::to_import(&secret) }).unwrap();
+        secret
+    };
+    // One such device beside four with the host's default window: 15 chances.
+    let mut w = World::new();
+    let secret = wide(&mut w);
+    for _ in 0..4 {
+        w.import(Params::default());
+    }
+    assert_eq!(answers(&mut w, &secret, [-3, 3]), ["yes", "yes"]);
+    // Three such devices: 5 steps for each.
+    let mut w = World::new();
+    let secret = wide(&mut w);
+    wide(&mut w);
+    assert_eq!(answers(&mut w, &secret, [-3, 3]), ["yes", "yes"]);
+    w.pass(300);
+    wide(&mut w);
+    assert_eq!(answers(&mut w, &secret, [-4, 3, 2]), ["no"; 3]);
+    assert!(w.log.0.iter().any(|line| line.starts_with("debug fewer steps")));
+    assert_eq!(answers(&mut w, &secret, [-3, 1]), ["yes", "yes"]);
 }
 
 #[test]

@@ -96,6 +96,23 @@ fn a_used_code_resynchronises_nothing() {
 }
 
 #[test]
+fn a_device_with_a_window_of_its_own_is_resynchronised_within_it_and_before_the_two_codes_all_are_used_up() {
+    let mut w = World::new();
+    let secret = Secret::generate().unwrap();
+    let window = Some(crate::otp::Window::own(3, 3));
+    w.keep(&Import { window, ..World::to_import(&secret) }).unwrap();
+    w.pass(3600);
+    let codes = [w.code(&secret, 7), w.code(&secret, 8)];
+    assert_eq!(resync_with(&mut w, [&codes[0], &codes[1]]).unwrap().ahead, 240);
+    for (steps, outcome) in
+        [(5, Outcome::Denied), (8, Outcome::Denied), (12, Outcome::Denied), (11, Outcome::Accepted)]
+    {
+        let code = w.code(&secret, steps);
+        assert_eq!(w.answer(&code), outcome, "{steps}");
+    }
+}
+
+#[test]
 fn what_can_not_be_two_codes_is_not_counted() {
     let mut w = World::new();
     w.import(Params::default());

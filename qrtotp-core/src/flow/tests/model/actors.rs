@@ -78,7 +78,15 @@ impl Fixture {
     fn credential(&self, record: &Record, id: CredentialId, secret: &Secret) -> Credential {
         let params = Params::default();
         let sealed = self.key.seal_secret(record, id, params, secret).unwrap();
-        Credential { id, label: Label::default(), params, created: START, origin: Origin::Enrolled, sealed }
+        Credential {
+            id,
+            label: Label::default(),
+            params,
+            created: START,
+            origin: Origin::Enrolled,
+            window: None,
+            sealed,
+        }
     }
 
     fn fresh(&self) -> Record {
