@@ -71,8 +71,8 @@ pub enum Command {
     /// Learn how far a device's clock is off, from two codes in a row
     ///
     /// For a device whose codes are refused though nothing else is wrong: its clock may be up to 10 minutes off. Asks for
-    /// the code that the app shows and, as soon as it changes, for the next one; then says once whether they were right. A
-    /// wrong pair counts as one wrong code. From then on the device's codes are taken as its clock goes. Both are used up.
+    /// the code that the app shows and, as soon as it changes, for the next one; then says once whether they were right. If
+    /// not, that counts as one wrong code, whatever was given; only an empty answer does not. From then on the device's codes are taken as its clock goes. Both are used up.
     Resync {
         /// Whose device; by default, your own
         user: Option<String>,

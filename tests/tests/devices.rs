@@ -42,10 +42,19 @@ fn ids(sandbox: &Sandbox) -> Vec<String> {
     ids.collect()
 }
 
-fn clock(sandbox: &Sandbox) -> i64 {
+/// The first number of that name in alice's status.
+fn number(sandbox: &Sandbox, name: &str) -> i64 {
     let json = sandbox.run(&["qrtotp", "status", "alice", "--json"]).success().stdout;
-    let value = json.split("\"clock_ahead_seconds\": ").nth(1).expect("status tells of the clock");
+    let value = json.split(&format!("\"{name}\": ")).nth(1).expect("status tells it");
     value.split([',', '\n', '}']).next().unwrap().trim().parse().unwrap()
+}
+
+fn clock(sandbox: &Sandbox) -> i64 {
+    number(sandbox, "clock_ahead_seconds")
+}
+
+fn failures(sandbox: &Sandbox) -> i64 {
+    number(sandbox, "failures")
 }
 
 #[test]
@@ -142,6 +151,11 @@ fn a_phone_four_minutes_off_is_resynchronised_by_root_with_two_codes() {
     let apart = [pair(&phone, -9)[0].clone(), behind[1].clone()];
     assert!(!by_root(&apart).0, "not consecutive");
     assert!(!by_root(&pair(&phone, -24)).0, "twelve minutes off");
+    let guesses = failures(&sandbox);
+    for other in [["no code".to_owned(), behind[1].clone()], [behind[0].clone(), "x".to_owned()]] {
+        assert!(!by_root(&other).0);
+    }
+    assert_eq!(failures(&sandbox), guesses + 2, "whatever is given is a guess");
     let (done, shown) = by_root(&behind);
     assert!(done && shown.contains("240 s"), "{shown}");
     assert!(!by_root(&behind).0, "both are used up");
@@ -163,6 +177,10 @@ fn a_login_takes_the_two_codes_where_the_configuration_says_so() {
     let _sshd = sandbox.start_sshd("");
     let codes = pair(&phone, -2);
     assert!(!enters(&sandbox, &codes[1]));
+    for (text, guesses) in [(codes.concat() + "0", 2), ("no codes".into(), 2)] {
+        assert!(!enters(&sandbox, &text));
+        assert_eq!(failures(&sandbox), guesses, "what may be two codes is a guess");
+    }
     assert!(enters(&sandbox, &codes.join(" ")));
     assert!(!enters(&sandbox, &codes.join(" ")), "both are used up");
     assert_eq!(clock(&sandbox), -240);
@@ -184,6 +202,11 @@ fn owners_list_rename_and_resynchronise_their_devices_through_the_broker() {
     pty.success();
     let listed = sandbox.own_output("alice", &["device", "list"]).success().stdout;
     assert!(listed.contains("\"Mine\""), "{listed}");
+    for (answers, guesses) in [(["no code", "x"], 1), (["", ""], 1)] {
+        let (done, shown) = resync(sandbox.own("alice", &["resync"]), &answers.map(str::to_owned));
+        assert!(!done && shown.contains("not two consecutive codes"), "{shown}");
+        assert_eq!(failures(&sandbox), guesses);
+    }
     let (done, shown) = resync(sandbox.own("alice", &["resync"]), &pair(&phone, 2));
     assert!(done && shown.contains("240 s"), "{shown}");
     assert_eq!(clock(&sandbox), 240);

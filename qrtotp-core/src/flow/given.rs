@@ -16,6 +16,8 @@ pub(super) enum Given<'a> {
     Combined(&'a [u8]),
     /// Two consecutive codes of a device whose clock is off.
     Pair(Code, Code),
+    /// Was to be two such codes, and is not by its form: as wrong as two wrong ones.
+    NoPair,
     /// Nothing that could be a code.
     Malformed,
 }
@@ -37,10 +39,17 @@ impl<'a> Given<'a> {
     /// What an answer is by its form where two consecutive codes in one line are understood as well.
     pub(super) fn code_or_pair(typed: &[u8]) -> Given<'static> {
         match Given::code(typed) {
-            Given::Malformed => {
-                pair(typed).map_or(Given::Malformed, |(first, second)| Given::Pair(first, second))
-            }
+            Given::Malformed => pair(typed),
             given => given,
+        }
+    }
+
+    /// What two answers are that were to be two consecutive codes: one guess, whatever they are. An empty one gives up.
+    pub(super) fn two_codes(first: &[u8], second: &[u8]) -> Given<'static> {
+        match (Code::parse(first), Code::parse(second)) {
+            (Some(first), Some(second)) => Given::Pair(first, second),
+            _ if first.trim_ascii().is_empty() || second.trim_ascii().is_empty() => Given::Malformed,
+            _ => Given::NoPair,
         }
     }
 
@@ -59,14 +68,16 @@ impl<'a> Given<'a> {
     pub(super) fn means(&self) -> Means {
         match self {
             Given::Recovery(..) => Means::Recovery,
-            Given::Code(_) | Given::Combined(_) | Given::Pair(..) | Given::Malformed => Means::Code,
+            Given::Code(_) | Given::Combined(_) | Given::Pair(..) | Given::NoPair | Given::Malformed => {
+                Means::Code
+            }
         }
     }
 
     /// Whether it can be a code of this account by its form.
     pub(super) fn could_be_right(&self, record: &Record) -> bool {
         match self {
-            Given::Recovery(..) | Given::Pair(..) => true,
+            Given::Recovery(..) | Given::Pair(..) | Given::NoPair => true,
             Given::Code(_) | Given::Combined(_) | Given::Malformed => !self.codes(record).is_empty(),
         }
     }
@@ -95,7 +106,7 @@ impl<'a> Given<'a> {
             Given::Combined(text) => {
                 text.split_at_checked(text.len().checked_sub(SCRATCH)?).map(|(a, b)| (b, a.len()))?
             }
-            Given::Recovery(..) | Given::Pair(..) | Given::Malformed => return None,
+            Given::Recovery(..) | Given::Pair(..) | Given::NoPair | Given::Malformed => return None,
         };
         let digits = Some(text).filter(|text| text.iter().all(u8::is_ascii_digit))?;
         Some((ScratchCode::parse(digits)?, behind))
@@ -106,20 +117,25 @@ impl<'a> Given<'a> {
         match self {
             Given::Code(code) => vec![(code.clone(), 0)],
             Given::Combined(text) => splits(text, record),
-            Given::Recovery(..) | Given::Pair(..) | Given::Malformed => Vec::new(),
+            Given::Recovery(..) | Given::Pair(..) | Given::NoPair | Given::Malformed => Vec::new(),
         }
     }
 }
 
-/// Two codes of 6 or 7 digits each. (Two of 8 digits could be a recovery code.)
-fn pair(typed: &[u8]) -> Option<(Code, Code)> {
+/// Two codes of 6 or 7 digits each (two of 8 digits could be a recovery code), or more digits than one code has: a guess at two.
+fn pair(typed: &[u8]) -> Given<'static> {
     let mut digits = Zeroizing::new(Vec::with_capacity(typed.len()));
     digits.extend(typed.iter().filter(|b| !matches!(b, b' ' | b'-' | b'\t')));
-    if !matches!(digits.len(), 12 | 14) {
-        return None;
+    if digits.len() < 9 || !digits.iter().all(u8::is_ascii_digit) {
+        return Given::Malformed;
     }
     let (first, second) = digits.split_at(digits.len() / 2);
-    Some((Code::parse(first)?, Code::parse(second)?))
+    match (Code::parse(first), Code::parse(second)) {
+        (Some(first), Some(second)) if first.len() == second.len() && first.len() < 8 => {
+            Given::Pair(first, second)
+        }
+        _ => Given::NoPair,
+    }
 }
 
 /// Every way to cut a code off the end of `text`, for the lengths that the account's credentials have.

@@ -15,7 +15,7 @@ use crate::text::clock_offset;
 use std::fmt;
 use thiserror::Error;
 
-/// Why a device was not resynchronised. Nothing but the count of failures was changed.
+/// Why a device was not resynchronised. Nothing was changed but the count of failures, to which all answers add but empty ones.
 #[derive(Debug, Error)]
 pub enum ResyncError {
     /// Nothing there to resynchronise.
@@ -78,10 +78,7 @@ pub fn resync<S: Store>(
     let mut ask = |prompt| dialog.ask(prompt, Echo::On).map_err(|NoAnswer| ResyncError::NoAnswer);
     let first = ask("The code that the app shows now: ")?;
     let second = ask("The next one, as soon as it shows it: ")?;
-    let given = match (Code::parse(&first), Code::parse(&second)) {
-        (Some(first), Some(second)) => Given::Pair(first, second),
-        _ => Given::Malformed,
-    };
+    let given = Given::two_codes(&first, &second);
     let rules = Rules {
         key: store.key(),
         uid,

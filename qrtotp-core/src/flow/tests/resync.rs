@@ -113,11 +113,54 @@ fn a_device_with_a_window_of_its_own_is_resynchronised_within_it_and_before_the_
 }
 
 #[test]
-fn what_can_not_be_two_codes_is_not_counted() {
+fn what_can_not_be_two_codes_is_a_wrong_guess_like_two_wrong_codes_and_only_nothing_is_none() {
+    let mut w = World::new();
+    w.config.throttle.free_failures = 20;
+    w.import(Params::default());
+    for (failures, answers) in (1..).zip([
+        ["000000", "000001"],
+        ["000000", "q"],
+        ["hunter2", "000001"],
+        ["q", "q"],
+        ["00000", "000001"],
+        ["000000000000", "x"],
+        ["0000-0000-0000-0000", "000001"],
+    ]) {
+        assert!(matches!(resync_with(&mut w, answers), Err(ResyncError::Refused("wrong_code"))));
+        assert_eq!(state(&w).throttle.failures(), failures, "{answers:?}");
+    }
+    for answers in [["", ""], ["000000", " "], ["", "000001"]] {
+        assert!(matches!(resync_with(&mut w, answers), Err(ResyncError::Refused("malformed"))));
+        assert_eq!(state(&w).throttle.failures(), 7, "{answers:?}");
+    }
+}
+
+#[test]
+fn what_can_not_be_two_codes_waits_like_all_guesses_and_brings_the_next_ones_to_wait() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    for _ in 0..5 {
+        resync_with(&mut w, ["q", "q"]).unwrap_err();
+    }
+    assert!(matches!(resync_with(&mut w, ["q", "q"]), Err(ResyncError::Throttled(1..))));
+    let codes = [w.code(&secret, 7), w.code(&secret, 8)];
+    assert!(matches!(resync_with(&mut w, [&codes[0], &codes[1]]), Err(ResyncError::Throttled(1..))));
+}
+
+#[test]
+fn at_a_login_that_takes_two_codes_more_digits_than_one_code_has_are_a_guess_and_other_text_is_none() {
     let mut w = World::new();
     w.import(Params::default());
-    assert!(matches!(resync_with(&mut w, ["123456", "q"]), Err(ResyncError::Refused("malformed"))));
-    assert_eq!(state(&w).throttle.failures(), 0);
+    for resync in [false, true] {
+        w.config.verify.resync = resync;
+        for text in ["", "hunter2", "12345", "000000 00000", "000000 0000000", "000000 x00000", "000000000"] {
+            let before = state(&w).throttle.failures();
+            assert_eq!(w.answer(text), Outcome::Denied);
+            let guess = resync && text.starts_with('0') && !text.contains('x');
+            assert_eq!(w.reason(), if guess { "wrong_code" } else { "malformed" }, "{text}");
+            assert_eq!(state(&w).throttle.failures() - before, u32::from(guess), "{text}");
+        }
+    }
 }
 
 #[test]
