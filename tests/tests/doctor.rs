@@ -305,14 +305,42 @@ fn who_is_not_root_sees_what_they_may_and_no_name() {
     assert!(has_line(&said, "SKIP", "pam", "sudo: can't be read"), "{}", said.stdout);
 }
 
+/// strace that has adjtimex(2) return `state` and give a `timex` of zeros but for its `status`, whatever the machine's clock is.
+fn kernel_says(state: u8, status: u8) -> [String; 7] {
+    // `status` is an int behind 40 bytes, where a long has 64 bits (adjtimex(2)).
+    let timex = "00".repeat(40) + &format!("{status:02x}000000");
+    let inject = format!("inject=adjtimex:retval={state}:poke_exit=@arg1={timex}");
+    ["strace", "-f", "-o", TRACE, "-e", "trace=adjtimex", &format!("-e{inject}")].map(str::to_owned)
+}
+
+const TRACE: &str = "/root/adjtimex";
+
 #[test]
-fn a_refused_code_is_logged_with_the_clock_where_the_doctor_warns_of_it_and_only_there() {
+fn a_clock_that_nothing_keeps_right_is_told_by_the_doctor_and_beside_refused_codes_and_a_right_one_is_not() {
+    const TIME_OK: u8 = 0;
+    const TIME_ERROR: u8 = 5;
+    const STA_PLL: u8 = 0x01;
+    const STA_UNSYNC: u8 = 0x40;
     let (sandbox, phone) = host();
-    let unsynchronized = has_line(&doctor(&sandbox), "WARN", "clock", "nothing keeps it right");
-    assert_ne!(sandbox.answer("alice", &phone.wrong_code()), PAM_SUCCESS);
-    let line = sandbox.log.wait(&["event=login result=denied reason=wrong_code", "user=alice"]);
-    assert_eq!(line.contains("keeps this host's clock right"), unsynchronized, "{line}");
-    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+    for (state, status, right) in
+        [(TIME_OK, STA_PLL, true), (TIME_ERROR, STA_PLL, false), (TIME_OK, STA_UNSYNC, false)]
+    {
+        let strace = kernel_says(state, status);
+        let strace: Vec<&str> = strace.iter().map(String::as_str).collect();
+        let said = sandbox.run(&[&strace[..], &["qrtotp", "doctor"]].concat());
+        assert!(sandbox.read(TRACE).contains("INJECTED"), "the doctor does not ask the kernel: {said:?}");
+        assert_eq!(has_line(&said, "OK", "clock", "off by at most 0 ms"), right, "{said:?}");
+        assert_eq!(has_line(&said, "WARN", "clock", "nothing keeps it right"), !right, "{said:?}");
+
+        let seen = sandbox.log.lines().len();
+        let login = |code: &str| sandbox.login("alice").answer(code).under(&strace).run().authenticate();
+        assert_ne!(login(&phone.wrong_code()), PAM_SUCCESS);
+        let line = sandbox.log.wait_after(seen, &["event=login result=denied reason=wrong_code"]);
+        assert_eq!(line.contains("detail=\"nothing keeps this host's clock right"), !right, "{line}");
+    }
+    let strace = kernel_says(TIME_ERROR, STA_UNSYNC);
+    let strace: Vec<&str> = strace.iter().map(String::as_str).collect();
+    assert_eq!(sandbox.login("alice").answer(&phone.code()).under(&strace).run().authenticate(), PAM_SUCCESS);
     let line = sandbox.log.wait(&["event=login result=accepted"]);
-    assert!(!line.contains("detail="), "{line}");
+    assert!(!line.contains("detail="), "an accepted login does no more than it must: {line}");
 }
