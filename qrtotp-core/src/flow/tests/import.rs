@@ -12,7 +12,7 @@ fn scratch() -> Vec<ScratchCode> {
 
 /// alice with an imported device and two scratch codes.
 fn imported(w: &mut World) -> Secret {
-    let (secret, codes) = (Secret::generate().unwrap(), scratch());
+    let (secret, codes) = (w.secret(), scratch());
     let imported = w.keep(&Import { scratch: Some(&codes), ..World::to_import(&secret) }).unwrap();
     assert!(imported.scratch);
     secret
@@ -22,7 +22,7 @@ fn imported(w: &mut World) -> Secret {
 fn a_step_that_was_used_elsewhere_and_those_before_it_are_refused_here() {
     let mut w = World::new();
     w.config.verify.window_back = 2;
-    let secret = Secret::generate().unwrap();
+    let secret = w.secret();
     let used: Step = Params::default().step_at(START) - 1;
     w.keep(&Import { used: Some(used), ..World::to_import(&secret) }).unwrap();
     for (steps, outcome) in [(-2, Outcome::Denied), (-1, Outcome::Denied), (0, Outcome::Accepted)] {
@@ -34,7 +34,7 @@ fn a_step_that_was_used_elsewhere_and_those_before_it_are_refused_here() {
 #[test]
 fn a_clock_known_to_be_off_is_taken_as_it_is() {
     let mut w = World::new();
-    let secret = Secret::generate().unwrap();
+    let secret = w.secret();
     w.keep(&Import { drift: -7, ..World::to_import(&secret) }).unwrap();
     let (here, there) = (w.code(&secret, 0), w.code(&secret, -7));
     assert_eq!(w.answer(&here), Outcome::Denied);
@@ -70,7 +70,7 @@ fn a_devices_own_window_holds_in_place_of_the_hosts_be_it_wider_or_narrower() {
         (w.config.verify.window_back, w.config.verify.window_ahead) = host;
         w.config.enroll.max_devices = 1;
         w.config.throttle.free_failures = 20;
-        let secret = Secret::generate().unwrap();
+        let secret = w.secret();
         let window = own.map(|(back, ahead)| Window { back, ahead });
         w.keep(&Import { window, ..World::to_import(&secret) }).unwrap();
         assert_eq!(answers(&mut w, &secret, [-4, -3, -2, -1, 0, 1, 2, 3, 4]), expected, "{own:?}");
@@ -80,7 +80,7 @@ fn a_devices_own_window_holds_in_place_of_the_hosts_be_it_wider_or_narrower() {
 #[test]
 fn a_code_that_is_ahead_in_a_wide_window_uses_up_all_before_it() {
     let mut w = World::new();
-    let secret = Secret::generate().unwrap();
+    let secret = w.secret();
     w.keep(&Import { window: Some(Window::own(3, 3)), ..World::to_import(&secret) }).unwrap();
     assert_eq!(answers(&mut w, &secret, [2, 1, 0, -3, 2, 3]), ["yes", "used", "used", "used", "used", "yes"]);
     w.pass(30);
@@ -91,7 +91,7 @@ fn a_code_that_is_ahead_in_a_wide_window_uses_up_all_before_it() {
 fn all_devices_windows_together_give_a_guess_no_more_chances_than_the_hosts_may() {
     let own = Some(Window::own(3, 3));
     let wide = |w: &mut World| {
-        let secret = Secret::generate().unwrap();
+        let secret = w.secret();
         w.keep(&Import { window: own, ..World::to_import(&secret) }).unwrap();
         secret
     };
@@ -178,7 +178,7 @@ fn eight_digits_are_no_recovery_code_where_the_set_is_ours() {
     let mut w = World::new();
     let mut human = Human::says([Say::Phone(0)]);
     w.enroll(&mut human).unwrap();
-    let (secret, codes) = (Secret::generate().unwrap(), scratch());
+    let (secret, codes) = (w.secret(), scratch());
     let imported = w.keep(&Import { scratch: Some(&codes), ..World::to_import(&secret) }).unwrap();
     assert!(!imported.scratch, "ours are stronger, and stay");
     assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied);
@@ -198,9 +198,9 @@ fn new_recovery_codes_end_the_scratch_codes() {
 #[test]
 fn an_import_that_may_only_be_the_first_device_is_refused_beside_others() {
     let mut w = World::new();
-    let secret = Secret::generate().unwrap();
+    let secret = w.secret();
     w.keep(&Import { only_first: true, ..World::to_import(&secret) }).unwrap();
-    let other = Secret::generate().unwrap();
+    let other = w.secret();
     assert!(matches!(
         w.keep(&Import { only_first: true, ..World::to_import(&other) }),
         Err(AdminError::HasDevices(_))
@@ -233,7 +233,7 @@ fn no_import_brings_a_key_back_that_may_be_a_revoked_ones_unless_that_is_asked_f
 #[test]
 fn a_revocation_is_remembered_beside_other_devices_and_after_a_new_enrolment() {
     let mut w = World::new();
-    let (stolen, other) = (Secret::generate().unwrap(), Secret::generate().unwrap());
+    let (stolen, other) = (w.secret(), w.secret());
     let first = w.keep(&World::to_import(&stolen)).unwrap().credential;
     w.keep(&World::to_import(&other)).unwrap();
     revoke_at(&mut w, Selection::One(first), START + 60);
@@ -263,7 +263,7 @@ fn an_import_that_may_only_be_the_first_device_leaves_an_account_to_whoever_has_
         code: Some(Span::seconds(3600)),
     };
     issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
-    let secret = Secret::generate().unwrap();
+    let secret = w.secret();
     let what = Import { only_first: true, ..World::to_import(&secret) };
     assert!(matches!(
         would_import(Some(&w.store), &w.config, &what, &[], START),
@@ -277,7 +277,7 @@ fn an_import_that_may_only_be_the_first_device_leaves_an_account_to_whoever_has_
 #[test]
 fn a_dry_run_tells_what_an_import_would_do_and_changes_nothing() {
     let mut w = World::new();
-    let (secret, codes) = (Secret::generate().unwrap(), scratch());
+    let (secret, codes) = (w.secret(), scratch());
     let what = Import { scratch: Some(&codes), ..World::to_import(&secret) };
     let would = |w: &World, before: &[&Secret]| would_import(Some(&w.store), &w.config, &what, before, START);
     assert!(would(&w, &[]).unwrap());
@@ -289,7 +289,7 @@ fn a_dry_run_tells_what_an_import_would_do_and_changes_nothing() {
 #[test]
 fn a_dry_run_reckons_with_what_would_have_been_imported_before() {
     let mut w = World::new();
-    let secrets: Vec<Secret> = (0..6).map(|_| Secret::generate().unwrap()).collect();
+    let secrets: Vec<Secret> = (0..6).map(|_| w.secret()).collect();
     let all: Vec<&Secret> = secrets.iter().collect();
     let what = World::to_import(all[5]);
     let would = |store, before: &[&Secret]| would_import(store, &w.config, &what, before, START);
@@ -365,7 +365,7 @@ fn a_repeated_import_burns_all_scratch_codes_where_all_were_used_elsewhere() {
 #[test]
 fn a_key_is_not_here_already_where_another_was_enrolled_or_its_device_revoked() {
     let mut w = World::new();
-    let (secret, other) = (Secret::generate().unwrap(), Secret::generate().unwrap());
+    let (secret, other) = (w.secret(), w.secret());
     assert_eq!(again(&mut w, &World::to_import(&secret)).unwrap(), None, "nobody is enrolled");
     let id = w.keep(&World::to_import(&secret)).unwrap().credential;
     let slower = Params::new(crate::otp::Algorithm::Sha1, 6, 60).unwrap();

@@ -16,6 +16,7 @@ mod prompt;
 mod recorder;
 mod resume;
 mod resync;
+mod secrets;
 
 use super::*;
 use crate::account::{Label, Name};
@@ -205,6 +206,7 @@ pub(super) struct World {
     pub clock: FakeClock,
     pub people: People,
     pub log: Log,
+    taken: secrets::Taken,
 }
 
 impl World {
@@ -227,6 +229,7 @@ impl World {
             clock: FakeClock(Cell::new(START)),
             people: People(Cell::new(UID)),
             log: Log::default(),
+            taken: secrets::Taken::default(),
         }
     }
 
@@ -244,7 +247,7 @@ impl World {
 
     /// Imports a fresh secret for alice and gives it back.
     pub(super) fn import(&mut self, params: Params) -> Secret {
-        self.import_secret(Secret::generate().unwrap(), params)
+        self.import_secret(self.secret(), params)
     }
 
     pub(super) fn import_secret(&mut self, secret: Secret, params: Params) -> Secret {
