@@ -18,10 +18,15 @@ def zxing(picture):
 
 
 def opencv(picture):
-    try:
-        return cv2.QRCodeDetector().detectAndDecode(picture)[0]
-    except cv2.error:  # it takes something else for corners, and stumbles
-        return ""
+    # It has two ways to find a code's corners: one of them takes a logo's edges for such, the other wants them sharp.
+    for detector in (cv2.QRCodeDetectorAruco(), cv2.QRCodeDetector()):
+        try:
+            text = detector.detectAndDecode(picture)[0]
+        except cv2.error:  # it takes something else for corners, and stumbles
+            text = ""
+        if text:
+            return text
+    return ""
 
 
 def read(decoder, photo):

@@ -1,7 +1,10 @@
-//! Pictures of QR codes: in the organisation's colours, with its logo, read by a scanner, and nobody else's.
+//! Pictures of QR codes: in the organisation's colours, with its logo, read by all decoders, and nobody else's.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use qrtotp_tests::{Output, Pty, Sandbox};
+use qrtotp_tests::{
+    Output, Pty, Sandbox,
+    decoders::{agreed, read_png},
+};
 use rustix::process::Signal;
 
 const QUIET: [&str; 2] = ["--qr", "none"];
@@ -38,7 +41,7 @@ fn refusal(sandbox: &Sandbox, arguments: &[&str]) -> String {
     output.stderr
 }
 
-/// What a scanner reads in a picture, which any SVG program draws.
+/// What all decoders read in a picture, which any SVG program draws.
 fn scan(sandbox: &Sandbox, file: &str) -> String {
     let png = if file.ends_with(".svg") {
         sandbox.run(&["xmllint", "--noout", "--nonet", file]).success();
@@ -48,9 +51,8 @@ fn scan(sandbox: &Sandbox, file: &str) -> String {
         sandbox.run(&["pngcheck", "-q", file]).success();
         file
     };
-    let mut command = sandbox.command(None, &["zbarimg", "--raw", "--quiet", png]);
-    let output = command.output().unwrap(); // not recorded: it is the secret
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    let png = std::fs::read(sandbox.path(png)).unwrap(); // not recorded: it is the secret
+    agreed(&read_png(&png)).unwrap_or_default()
 }
 
 fn give_up(mut pty: Pty) -> String {
@@ -91,27 +93,70 @@ fn meets_its_fate(sandbox: &Sandbox, fate: Fate, case: &str) {
     }
 }
 
-#[test]
-fn colours_are_scanned_or_refused_with_their_contrast() {
+const COLOURS: [(&str, &str, Fate); 13] = [
+    ("#000000", "#ffffff", Scanned),
+    ("#767676", "#ffffff", Scanned), // 4.54:1, the least grey
+    ("#777777", "#ffffff", Refused("4.47:1")),
+    ("#0b5fff", "#ffffff", Scanned),
+    ("#7a0019", "#ffd166", Scanned),
+    ("#00308f", "#b0e0e6", Scanned),
+    ("#005000", "#ffff00", Scanned),
+    ("#000000", "#808080", Scanned),
+    ("#ff0000", "#ffffff", Refused("3.99:1")),
+    ("#000000", "#333333", Refused("1.66:1")),
+    ("#123456", "#123456", Refused("1.00:1")),
+    ("#ffffff", "#000000", Refused("21.00:1")),
+    ("#ffd166", "#7a0019", Refused("inverted")),
+];
+
+const DAMAGES: Fate = Refused("% damages");
+const COVERS: Fate = Refused("% covers patterns");
+/// Square logos, by the longer side in percent of the picture's, and what becomes of them at level L, M, Q and H.
+const LOGOS: [(u8, [Fate; 4]); 6] = [
+    (0, [Scanned; 4]),
+    (10, [Scanned; 4]),
+    (15, [Scanned; 4]),
+    (20, [DAMAGES, Scanned, Scanned, Scanned]),
+    (23, [DAMAGES, Scanned, Scanned, Scanned]),
+    (30, [DAMAGES, DAMAGES, COVERS, COVERS]),
+];
+const LEVELS: [&str; 4] = ["L", "M", "Q", "H"];
+
+/// Every pair of colours with every logo.
+fn all_meet_their_fates(level: usize) {
     let sandbox = host();
-    for (dark, light, fate) in [
-        ("#000000", "#ffffff", Scanned),
-        ("#767676", "#ffffff", Scanned), // 4.54:1, the least grey
-        ("#777777", "#ffffff", Refused("4.47:1")),
-        ("#0b5fff", "#ffffff", Scanned),
-        ("#7a0019", "#ffd166", Scanned),
-        ("#00308f", "#b0e0e6", Scanned),
-        ("#005000", "#ffff00", Scanned),
-        ("#000000", "#808080", Scanned),
-        ("#ff0000", "#ffffff", Refused("3.99:1")),
-        ("#000000", "#333333", Refused("1.66:1")),
-        ("#123456", "#123456", Refused("1.00:1")),
-        ("#ffffff", "#000000", Refused("21.00:1")),
-        ("#ffd166", "#7a0019", Refused("inverted")),
-    ] {
-        brand(&sandbox, &format!("dark = \"{dark}\"\nlight = \"{light}\""), None);
-        meets_its_fate(&sandbox, fate, &format!("{dark} on {light}"));
+    for (size, fates) in LOGOS {
+        for (dark, light, fate) in COLOURS {
+            let level_name = LEVELS[level];
+            let keys = format!("dark = \"{dark}\"\nlight = \"{light}\"\ncorrection = \"{level_name}\"");
+            match size {
+                0 => brand(&sandbox, &keys, None),
+                _ => brand(&sandbox, &format!("{keys}\nlogo_size = {size}"), Some("240x240")),
+            }
+            let fate = if fate == Scanned { fates[level] } else { fate };
+            meets_its_fate(&sandbox, fate, &format!("{dark} on {light}, logo {size} %, level {level_name}"));
+        }
     }
+}
+
+#[test]
+fn at_level_l_every_colour_pair_with_every_logo_is_read_by_all_decoders_or_refused_with_its_figure() {
+    all_meet_their_fates(0);
+}
+
+#[test]
+fn at_level_m_every_colour_pair_with_every_logo_is_read_by_all_decoders_or_refused_with_its_figure() {
+    all_meet_their_fates(1);
+}
+
+#[test]
+fn at_level_q_every_colour_pair_with_every_logo_is_read_by_all_decoders_or_refused_with_its_figure() {
+    all_meet_their_fates(2);
+}
+
+#[test]
+fn at_level_h_every_colour_pair_with_every_logo_is_read_by_all_decoders_or_refused_with_its_figure() {
+    all_meet_their_fates(3);
 }
 
 fn logos(shape: &str, colours: &str, cases: &[(u8, &str, Fate)]) {
@@ -123,30 +168,7 @@ fn logos(shape: &str, colours: &str, cases: &[(u8, &str, Fate)]) {
     }
 }
 
-const ORGANISATION: &str = "dark = \"#7a0019\"\nlight = \"#fff3d6\"";
 const LEAST_CONTRAST: &str = "dark = \"#767676\"\nlight = \"#ffffff\"";
-
-#[test]
-fn square_logos_are_scanned_or_refused_with_what_they_damage() {
-    let cases = [
-        (5, "L", Scanned),
-        (15, "L", Scanned),
-        (25, "L", Refused("a logo of 25 % damages")),
-        (30, "L", Refused("a logo of 30 % damages")),
-        (10, "M", Scanned),
-        (20, "M", Scanned),
-        (23, "M", Scanned),
-        (30, "M", Refused("a logo of 30 % damages")),
-        (15, "Q", Scanned),
-        (23, "Q", Scanned),
-        (30, "Q", Refused("a logo of 30 % covers patterns")),
-        (10, "H", Scanned),
-        (20, "H", Scanned),
-        (23, "H", Scanned),
-        (30, "H", Refused("a logo of 30 % covers patterns")),
-    ];
-    logos("240x240", ORGANISATION, &cases);
-}
 
 #[test]
 fn of_itself_the_command_chooses_the_correction_that_bears_the_logo() {

@@ -4,7 +4,6 @@ mod document;
 mod faults;
 mod fuzzing;
 mod hosts;
-mod looks;
 mod model;
 mod mutants;
 mod openssh;
@@ -41,7 +40,6 @@ const FUZZING: &str = "Fuzzing";
 /// In the order of the document.
 const PROOFS: &[Proof] = &[
     Proof { name: "openssh", title: "Enrolment between OpenSSH releases", run: openssh::run },
-    Proof { name: "looks", title: "Pictures in an organisation's colours", run: looks::run },
     Proof { name: "systemd", title: "The broker under systemd", run: systemd::run },
     Proof { name: "fuzzing", title: FUZZING, run: fuzzing::run },
     Proof { name: "faults", title: "Every system call fails once", run: faults::run },
