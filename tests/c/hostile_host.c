@@ -14,6 +14,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <security/pam_appl.h>
 #include <signal.h>
 #include <stddef.h>
@@ -23,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -53,8 +55,15 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
         array[i].resp = strdup(login->answer);
         if (is("fork") && fork() == 0)
             alarm(30); /* child and parent both go on from here */
-        if (is("user-and-back")) {
+        if (is("user-changed"))
             pam_set_item(login->handle, PAM_USER, "bobby");
+        if (is("user-and-back")) {
+            char other[128];
+            memset(other, 'x', sizeof other - 1);
+            other[sizeof other - 1] = 0;
+            pam_set_item(login->handle, PAM_USER, other);
+            if (!strdup("somebody")) /* where the user's name was */
+                exit(70);
             pam_set_item(login->handle, PAM_USER, login->user);
         }
         if (is("chroot-at-the-prompt") && (chroot("/run/empty") || chdir("/")))
@@ -168,6 +177,50 @@ static void load_again_and_again(const char *user, long count) {
     printf("descriptors=%ld\n", open_descriptors() - descriptors);
 }
 
+/* What of a process's state a guest in it might change and forget. */
+struct state {
+    sigset_t mask;
+    struct sigaction actions[_NSIG];
+    struct rlimit limits[RLIM_NLIMITS];
+    uid_t uids[3];
+    gid_t gids[3];
+    mode_t mask_of_files;
+    int policy, nice;
+    char directory[256];
+};
+
+static void look(struct state *state) {
+    memset(state, 0, sizeof *state);
+    sigprocmask(SIG_SETMASK, NULL, &state->mask);
+    for (int number = 1; number < _NSIG; number++) {
+        struct sigaction action = {0};
+        sigaction(number, NULL, &action);
+        /* Without the C library's own (SA_RESTORER), and what it leaves undefined behind the kernel's 64 signals. */
+        state->actions[number].sa_handler = action.sa_handler;
+        state->actions[number].sa_flags = action.sa_flags & ~0x04000000;
+        memcpy(&state->actions[number].sa_mask, &action.sa_mask, 8);
+    }
+    for (int resource = 0; resource < RLIM_NLIMITS; resource++)
+        getrlimit(resource, &state->limits[resource]);
+    getresuid(&state->uids[0], &state->uids[1], &state->uids[2]);
+    getresgid(&state->gids[0], &state->gids[1], &state->gids[2]);
+    umask(state->mask_of_files = umask(0));
+    state->policy = sched_getscheduler(0);
+    state->nice = getpriority(PRIO_PROCESS, 0);
+    /* After a chroot there is none. */
+    if (!getcwd(state->directory, sizeof state->directory))
+        state->directory[0] = 0;
+}
+
+/* The names of what is not as it was, each with a comma. */
+static void report_changes(int out, const struct state *before) {
+    static struct state now;
+    look(&now);
+#define CHANGED(member) (memcmp(&before->member, &now.member, sizeof now.member) ? #member "," : "")
+    dprintf(out, "changed=%s%s%s%s%s%s%s%s%s\n", CHANGED(mask), CHANGED(actions), CHANGED(limits), CHANGED(uids), CHANGED(gids),
+            CHANGED(mask_of_files), CHANGED(policy), CHANGED(nice), CHANGED(directory));
+}
+
 static void count_alarm(int signal) {
     (void)signal;
     alarms++;
@@ -230,8 +283,10 @@ static void arrange(void) {
         forbid(SYS_flock, SECCOMP_RET_ERRNO | EPERM);
     if (is("no-fdatasync"))
         forbid(SYS_fdatasync, SECCOMP_RET_ERRNO | EPERM);
-    if (is("no-descriptors"))
-        limit(RLIMIT_NOFILE, 4);
+    if (!strncmp(condition, "descriptors-", 12))
+        limit(RLIMIT_NOFILE, atoi(condition + 12));
+    if (is("no-file-size"))
+        limit(RLIMIT_FSIZE, 0);
     if (is("tiny-stack"))
         limit(RLIMIT_STACK, 64 * 1024);
 }
@@ -256,10 +311,14 @@ int main(int argc, char **argv) {
     struct login login = {.answer = argv[3]};
     snprintf(login.user, sizeof login.user, "%s", argv[2]);
     pid_t parent = getpid();
+    if (chdir("/"))
+        return 71;
     before = open_descriptors();
     arrange();
     if (is("many-descriptors"))
         before = open_descriptors();
+    static struct state state;
+    look(&state);
     log_in(&login);
     const struct itimerval never = {{0, 0}, {0, 0}};
     setitimer(ITIMER_REAL, &never, NULL);
@@ -267,6 +326,7 @@ int main(int argc, char **argv) {
     dprintf(out, "authenticate=%d\n", login.code);
     if (getpid() != parent)
         _exit(0);
+    report_changes(out, &state);
     dprintf(out, "descriptors_left=%d\nalarms=%d\n", open_descriptors() - before, (int)alarms);
     while (wait(NULL) > 0)
         ;

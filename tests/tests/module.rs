@@ -110,18 +110,6 @@ fn ten_thousand_loads_in_one_process_leave_nothing_behind() {
 }
 
 #[test]
-fn threads_that_end_after_the_module_was_unloaded_do_no_harm() {
-    let (sandbox, _) = host("");
-    // The answer has the form of no code: the whole way is gone, and nothing is counted.
-    let login =
-        sandbox.login("alice").arguments(&["--answer", "none", "--repeat", "3000", "--quiet", "--in-thread"]);
-    let report = login.run();
-    assert_eq!(report.count(PAM_AUTH_ERR), 3000);
-    let grown: i64 = report.value("grown_kib").parse().unwrap();
-    assert!(grown < 512, "grown by {grown} KiB over 2,700 loads");
-}
-
-#[test]
 fn an_application_that_may_not_ask_for_the_clock_is_not_ended_by_a_wrong_code() {
     let (sandbox, phone) = host("");
     let filter = sandbox.install_c("no_clock_calls.c", &[]);
@@ -129,27 +117,4 @@ fn an_application_that_may_not_ask_for_the_clock_is_not_ended_by_a_wrong_code() 
         let login = sandbox.login("alice").answer(&code).under(&[&filter]);
         assert_eq!(login.run().authenticate(), expected);
     }
-}
-
-#[test]
-fn however_little_memory_there_is_a_login_is_decided_and_the_host_goes_on() {
-    let (sandbox, phone) = host("");
-    // A configuration and a record as long as they come.
-    sandbox.configure(&format!("[enroll]\nmax_devices = 7\n{}", "# and so on\n".repeat(1300)));
-    let label = "\u{1f4f1}".repeat(64);
-    for _ in 0..6 {
-        let uri = format!("{}\n", Phone::random().uri("alice"));
-        let import = ["qrtotp", "import", "uri", "alice", "--label", &label];
-        sandbox.run_with_input(&import, &uri).success();
-    }
-    let mut decided = 0;
-    for kib in (3_000..20_000).step_by(100) {
-        let limit = format!("--as={}", kib * 1024);
-        let login = sandbox.login("alice").answer(&phone.wrong_code()).under(&["prlimit", &limit]);
-        let output = login.output();
-        assert_eq!(output.signal(), None, "at {kib} KiB: {output:?}");
-        assert!(output.status.code().is_some_and(|code| code < 128), "at {kib} KiB: {output:?}");
-        decided += u32::from(output.stdout.contains("authenticate=7"));
-    }
-    assert!(decided > 20, "{decided}");
 }

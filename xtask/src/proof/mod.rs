@@ -11,6 +11,7 @@ mod power;
 mod recorder;
 mod supply;
 mod systemd;
+mod told;
 
 pub use document::commit;
 
@@ -47,7 +48,7 @@ const PROOFS: &[Proof] = &[
     Proof { name: "recorder", title: "Power cuts at every call", run: recorder::run },
     Proof { name: "model", title: "Interleavings and crashes", run: model::run },
     Proof { name: "mutants", title: "Mutation testing", run: mutants::run },
-    Proof { name: "hosts", title: "A hundred thousand loads", run: hosts::run },
+    Proof { name: "hosts", title: "Hostile applications", run: hosts::run },
     Proof { name: "supply", title: "Supply chain", run: supply::run },
 ];
 

@@ -1,0 +1,221 @@
+//! Logins in applications that are in a state that no module would like to find (tests/c/hostile_host.c): what of each does not
+//! hold, with our module or with one that is known to break (tests/c/naive_module.c).
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    Output, Phone, Sandbox, artefacts, figures,
+    host::{PAM_SUCCESS, value},
+};
+
+/// Within which every login is decided.
+const DEADLINE: Duration = Duration::from_secs(12);
+
+/// Programs that a module has killed, by name of the signal.
+const SIGNALS: [(i32, &str); 7] = [
+    (4, "SIGILL"),
+    (6, "SIGABRT"),
+    (7, "SIGBUS"),
+    (9, "SIGKILL"),
+    (11, "SIGSEGV"),
+    (25, "SIGXFSZ"),
+    (31, "SIGSYS"),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Module {
+    Ours,
+    Naive,
+}
+
+/// What is to come of a right code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// It lets in.
+    Accepted,
+    /// It does not, and lets in later.
+    Kept,
+    /// It neither does nor will: nobody knows what the disk has kept.
+    Burnt,
+    /// It does, or lets in later.
+    Decided,
+}
+
+/// A private host with one of the modules, for alice and bobby.
+pub struct Stage {
+    pub sandbox: Sandbox,
+    pub module: Module,
+}
+
+/// What came of some logins.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub accepted: u32,
+    pub denied: u32,
+    /// What did not hold.
+    pub wrong: Vec<String>,
+}
+
+impl Seen {
+    pub fn add(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.denied += other.denied;
+        self.wrong.extend(other.wrong);
+    }
+
+    fn count(&mut self, accepted: bool) {
+        if accepted {
+            self.accepted += 1;
+        } else {
+            self.denied += 1;
+        }
+    }
+
+    /// Notes what is wrong unless `holds`.
+    pub fn expect(&mut self, holds: bool, wrong: impl FnOnce() -> String) {
+        if !holds {
+            self.wrong.push(wrong());
+        }
+    }
+}
+
+impl Stage {
+    #[must_use]
+    pub fn new(module: Module) -> Self {
+        let sandbox = Sandbox::new();
+        sandbox.configure("[throttle]\nfree_failures = 20\n");
+        sandbox.stack("");
+        sandbox.add_user("alice");
+        sandbox.add_user("bobby");
+        sandbox.make_store();
+        if module == Module::Naive {
+            let flags = ["-shared", "-fPIC", "-D_FORTIFY_SOURCE=2", "-lpam"];
+            let naive = artefacts::compile("naive_module.c", "naive_module.so", &flags);
+            sandbox.install(&naive, &format!("{}/pam_qrtotp.so", sandbox.security_directory()), 0o644);
+            sandbox.run(&["install", "-d", "-m", "700", "/run/naive"]).success();
+        }
+        Self { sandbox, module }
+    }
+
+    /// Gives `user` a new device in place of the one before.
+    #[must_use]
+    pub fn fresh(&self, user: &str) -> Phone {
+        match self.module {
+            Module::Ours => {
+                self.sandbox.run(&["rm", "-rf", &format!("/var/lib/qrtotp/accounts/{user}")]).success();
+                self.sandbox.import(user)
+            }
+            Module::Naive => {
+                let phone = Phone::random();
+                phone.settle(15);
+                let codes: String = (0..3).map(|ago| phone.code_of_step(phone.step() - ago) + "\n").collect();
+                self.sandbox.overwrite(&format!("/run/naive/{user}"), &codes);
+                self.sandbox.overwrite(&format!("/run/naive/{user}.used"), "");
+                phone
+            }
+        }
+    }
+
+    /// One login in the application under this condition.
+    #[must_use]
+    pub fn host(&self, starter: &[&str], condition: &str, user: &str, answer: &str) -> Output {
+        let program = self.sandbox.install_c("hostile_host.c", &["-lpam", "-pthread"]);
+        self.sandbox.run(&[starter, &[program.as_str(), condition, user, answer]].concat())
+    }
+
+    /// Alice, or whom the application makes of her, logs in under it: with an answer that must not let her in, then with her code,
+    /// with the same again and with her next one in an ordinary application.
+    #[must_use]
+    pub fn log_in(&self, starter: &[&str], condition: &str, wrong: Option<&str>, right: Right) -> Seen {
+        let phone = self.fresh("alice");
+        let mut seen = Seen::default();
+        let bad = wrong.map_or_else(|| phone.wrong_code(), str::to_owned);
+        let refused = self.observed(starter, condition, &bad, right, &mut seen);
+        seen.expect(!refused, || "a wrong code was accepted".to_owned());
+        let code = phone.previous_code();
+        let accepted = self.observed(starter, condition, &code, right, &mut seen);
+        self.settle_accounts(&phone, &code, accepted, right, &mut seen);
+        seen
+    }
+
+    /// Whether what was said about `code` is what is expected and stays true.
+    pub fn settle_accounts(&self, phone: &Phone, code: &str, accepted: bool, right: Right, seen: &mut Seen) {
+        match right {
+            Right::Accepted => seen.expect(accepted, || "a right code was denied".to_owned()),
+            Right::Kept | Right::Burnt => {
+                seen.expect(!accepted, || "a code was accepted that could not be burnt".to_owned());
+            }
+            Right::Decided => {}
+        }
+        let again = self.sandbox.answer("alice", code) == PAM_SUCCESS;
+        match (accepted, again) {
+            (true, true) => seen.wrong.push("a code was accepted twice".to_owned()),
+            (false, false) if right != Right::Burnt => seen.wrong.push("a code was burnt in vain".to_owned()),
+            (false, true) if right == Right::Burnt => {
+                seen.wrong.push("a code of which nobody knows was accepted later".to_owned());
+            }
+            _ => {}
+        }
+        let next = self.sandbox.answer("alice", &phone.code());
+        seen.expect(next == PAM_SUCCESS, || format!("the next login does not work: {next}"));
+    }
+
+    /// Whether she got in; all else that must hold of the application is noted.
+    fn observed(
+        &self,
+        starter: &[&str],
+        condition: &str,
+        answer: &str,
+        right: Right,
+        seen: &mut Seen,
+    ) -> bool {
+        let start = Instant::now();
+        let output = self.host(starter, condition, "alice", answer);
+        let accepted = value(&output.stdout, "authenticate") == Some("0");
+        seen.count(accepted);
+        if let Some(end) = killed(&output) {
+            seen.wrong.push(end);
+            return accepted;
+        }
+        seen.expect(start.elapsed() < DEADLINE, || format!("it took {:?}", start.elapsed()));
+        // Under limits of memory the application itself may not come to its login.
+        if right == Right::Decided && !output.stdout.contains("authenticate=") {
+            return accepted;
+        }
+        let is = |name, expected| value(&output.stdout, name) == Some(expected);
+        seen.expect(is("descriptors_left", "0"), || "descriptors are left open".to_owned());
+        seen.expect(is("changed", ""), || {
+            let changed = value(&output.stdout, "changed").unwrap_or_default();
+            format!("the application's {} is not as it was", changed.trim_end_matches(','))
+        });
+        let alarms = !is("alarms", "0");
+        assert_eq!(alarms, condition == "alarm-storm", "this proves nothing: {output:?}");
+        accepted
+    }
+}
+
+/// The signal that ended it.
+#[must_use]
+pub fn killed(output: &Output) -> Option<String> {
+    let signal =
+        output.signal().or_else(|| output.status.code().filter(|code| *code > 128).map(|code| code - 128))?;
+    let name = SIGNALS.iter().find(|(number, _)| *number == signal).map_or("", |(_, name)| name);
+    Some(format!("the application was killed by {name} ({signal})"))
+}
+
+/// Holds what `check` looks at with our module, and is found not to hold with the naive one. What was seen becomes a row.
+pub fn compare(condition: &str, check: impl Fn(&Stage) -> Seen) {
+    let _ = compare_on(&Stage::new(Module::Ours), &Stage::new(Module::Naive), condition, check);
+}
+
+/// The same, on stages that are there. Gives how many logins were accepted.
+pub fn compare_on(ours: &Stage, naive: &Stage, condition: &str, check: impl Fn(&Stage) -> Seen) -> u32 {
+    let seen = check(ours);
+    assert!(seen.wrong.is_empty(), "{condition}: {:#?}", seen.wrong);
+    assert!(seen.accepted + seen.denied > 0, "{condition}: nobody logged in, so this proves nothing");
+    let planted = check(naive).wrong;
+    let Some(first) = planted.first() else { panic!("{condition}: the naive module is not found out") };
+    let cells = [condition, &seen.accepted.to_string(), &seen.denied.to_string(), first];
+    figures::print("hosts", &cells.map(str::to_owned));
+    seen.accepted
+}
