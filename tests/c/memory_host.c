@@ -3,16 +3,18 @@
  * standard input, messages go straight to standard output. At every prompt, and after every hook, it says where it
  * is and waits for a line.
  *
- *     memory_host USER PHASES [keep]      keep: it holds on to the answers, so that the search must find them
+ *     memory_host USER PHASES [keep FILE]     keep: it holds on to the answers and FILE's content, so that the search must find them
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <security/pam_appl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static char line[256], kept[4096];
+static char line[256], kept[16384];
+static size_t kept_length;
 static int keep;
 
 static void say(const char *text) {
@@ -25,8 +27,10 @@ static void read_line(void) {
     while (length < sizeof line - 1 && read(STDIN_FILENO, line + length, 1) == 1 && line[length] != '\n')
         length++;
     line[length] = 0;
-    if (keep)
-        strncat(kept, line, sizeof kept - strlen(kept) - 1);
+    if (keep && kept_length + length <= sizeof kept) {
+        memcpy(kept + kept_length, line, length);
+        kept_length += length;
+    }
 }
 
 static void stop_at(const char *place, int code) {
@@ -58,7 +62,14 @@ int main(int argc, char **argv) {
     char text[32];
     if (argc < 3 || pam_start("tests", argv[1], &conversation, &handle))
         return 64;
-    keep = argc > 3;
+    keep = argc > 4;
+    if (keep) {
+        int file = open(argv[4], O_RDONLY);
+        ssize_t length = read(file, kept, sizeof kept);
+        if (length <= 0 || close(file))
+            return 71;
+        kept_length = length;
+    }
     snprintf(text, sizeof text, "pid=%d\n", getpid());
     say(text);
     for (const char *phase = argv[2]; *phase; phase++) {

@@ -30,6 +30,7 @@ pub mod power;
 pub mod pty;
 pub mod sandbox;
 pub mod screen;
+pub mod searches;
 pub mod shipped;
 pub mod sshd;
 pub mod stacks;

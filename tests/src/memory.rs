@@ -11,6 +11,17 @@ use std::{
 
 use crate::Sandbox;
 
+/// What is looked for: each with its name and form, such as "the secret, base32".
+pub type Patterns = Vec<(String, Vec<u8>)>;
+
+/// What a search went through, and what it found.
+pub struct Searched {
+    pub found: Vec<Found>,
+    /// Those of them that can be read.
+    pub mappings: usize,
+    pub bytes: usize,
+}
+
 /// `tests/c/memory_host.c` while it runs.
 pub struct MemoryHost {
     child: Child,
@@ -100,10 +111,10 @@ impl MemoryHost {
         assert!(self.child.wait().unwrap().success());
     }
 
-    /// See [`search`].
+    /// Its directory in /proc.
     #[must_use]
-    pub fn search(&self, patterns: &[(String, Vec<u8>)]) -> Vec<Found> {
-        search(&self.proc, patterns)
+    pub fn place(&self) -> &Path {
+        &self.proc
     }
 
     /// KiB that are kept from being swapped out.
@@ -115,13 +126,12 @@ impl MemoryHost {
     }
 }
 
-/// Every place of a process's readable memory in which one of `patterns` (name, bytes) is, in either case of letters. `proc`: its
-/// directory there.
+/// Every place of a process's readable memory in which one of `patterns` is, in either case of letters. `proc`: its directory there.
 #[must_use]
-pub fn search(proc: &Path, patterns: &[(String, Vec<u8>)]) -> Vec<Found> {
+pub fn search(proc: &Path, patterns: &[(String, Vec<u8>)]) -> Searched {
     let smaps = fs::read_to_string(proc.join("smaps")).unwrap();
     let memory = File::open(proc.join("mem")).unwrap();
-    let mut found = Vec::new();
+    let mut searched = Searched { found: Vec::new(), mappings: 0, bytes: 0 };
     let mut mapping = String::new();
     for line in smaps.lines() {
         let first = line.split(' ').next().unwrap();
@@ -129,27 +139,32 @@ pub fn search(proc: &Path, patterns: &[(String, Vec<u8>)]) -> Vec<Found> {
             line.clone_into(&mut mapping);
         }
         if let Some(flags) = line.strip_prefix("VmFlags: ") {
-            let content = read(&memory, &mapping);
+            let (content, bytes) = read(&memory, &mapping);
+            searched.mappings += usize::from(bytes > 0);
+            searched.bytes += bytes;
             for index in places(&content, patterns) {
                 let (mapping, flags) = (mapping.clone(), flags.to_owned());
-                found.push(Found { what: patterns[index].0.clone(), mapping, flags });
+                searched.found.push(Found { what: patterns[index].0.clone(), mapping, flags });
             }
         }
     }
-    found
+    searched
 }
 
-/// What of a mapping can be read; the kernel's own pages in it can't.
-fn read(memory: &File, mapping: &str) -> Vec<u8> {
+/// What of a mapping can be read, and how much that is; the kernel's own pages in it can't.
+fn read(memory: &File, mapping: &str) -> (Vec<u8>, usize) {
     let (start, end) = mapping.split(' ').next().unwrap().split_once('-').unwrap();
     let address = |text| u64::from_str_radix(text, 16).unwrap();
     let mut content = vec![0; usize::try_from(address(end) - address(start)).unwrap()];
+    let mut bytes = 0;
     for (at, page) in (address(start)..).step_by(4096).zip(content.chunks_mut(4096)) {
         if !mapping.contains(" r") || memory.read_exact_at(page, at).is_err() {
             page.fill(0);
+        } else {
+            bytes += page.len();
         }
     }
-    content
+    (content, bytes)
 }
 
 /// Which patterns are in it, as they are or with letters of another case. Goes over it once, for there are many.
@@ -175,7 +190,7 @@ fn places(content: &[u8], patterns: &[(String, Vec<u8>)]) -> BTreeSet<usize> {
 
 /// The forms in which `bytes` may lie in memory: raw, hex, base32, and under HMAC's two pads (RFC 2104 §2).
 #[must_use]
-pub fn forms_of_key(name: &str, bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+pub fn forms_of_key(name: &str, bytes: &[u8]) -> Patterns {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let pad = |with: u8| bytes.iter().map(|byte| byte ^ with).collect();
     let form = |form: &str, bytes: Vec<u8>| (format!("{name}, {form}"), bytes);
@@ -202,28 +217,39 @@ fn base32(bytes: &[u8]) -> String {
 /// The bytes of a base32 text.
 #[must_use]
 pub fn from_base32(text: &str) -> Vec<u8> {
-    let value = |c| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(c).unwrap();
-    let bits: String = text.trim().chars().map(|c| format!("{:05b}", value(c))).collect();
+    from_letters("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", text.trim())
+}
+
+/// Five bits a letter.
+fn from_letters(alphabet: &str, text: &str) -> Vec<u8> {
+    let bits: String = text.chars().map(|c| format!("{:05b}", alphabet.find(c).unwrap())).collect();
     let byte = |bits: &[u8]| u8::from_str_radix(std::str::from_utf8(bits).unwrap(), 2).unwrap();
     bits.as_bytes().chunks_exact(8).map(byte).collect()
 }
 
-/// The forms of a recovery code or a token's: as it is shown, without its dashes, and as hex of either.
+/// The forms of a recovery code or a token's: as it is shown, without its dashes, the bits that it stands for, and all of them in
+/// hex and the bits in RFC 4648's base32.
 #[must_use]
-pub fn forms_of_code(name: &str, code: &str) -> Vec<(String, Vec<u8>)> {
+pub fn forms_of_code(name: &str, code: &str) -> Patterns {
     let plain = code.replace('-', "");
-    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
-    [code, &plain]
-        .iter()
-        .flat_map(|text| [text.to_lowercase(), hex(text)])
-        .map(|text| (name.to_owned(), text.into_bytes()))
-        .collect()
+    let bits = from_letters("0123456789ABCDEFGHJKMNPQRSTVWXYZ", &plain); // Crockford's
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes();
+    let form = |form: &str, bytes: Vec<u8>| (format!("{name}, {form}"), bytes);
+    vec![
+        form("as shown", code.to_lowercase().into_bytes()),
+        form("as shown in hex", hex(code.as_bytes())),
+        form("without dashes", plain.to_lowercase().into_bytes()),
+        form("without dashes in hex", hex(plain.as_bytes())),
+        form("its bits", bits.clone()),
+        form("its bits in hex", hex(&bits)),
+        form("its bits in base32", base32(&bits).to_lowercase().into_bytes()),
+    ]
 }
 
 impl Sandbox {
     /// The forms of the store's sealing key.
     #[must_use]
-    pub fn forms_of_sealing_key(&self) -> Vec<(String, Vec<u8>)> {
+    pub fn forms_of_sealing_key(&self) -> Patterns {
         let text = self.read("/etc/qrtotp/seal.key");
         forms_of_key("the sealing key", &from_base32(text.split_whitespace().nth(2).unwrap()))
     }

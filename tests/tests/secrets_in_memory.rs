@@ -6,22 +6,18 @@
 use qrtotp_tests::{
     Phone, Sandbox,
     enrol::recovery_codes,
+    figures,
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
-    memory::{Found, MemoryHost, forms_of_code, forms_of_key, from_base32},
+    memory::{Found, MemoryHost, Patterns, forms_of_code, forms_of_key, from_base32, search},
+    searches::{Searches, unshielded},
 };
-
-type Patterns = Vec<(String, Vec<u8>)>;
 
 fn secret_of(phone: &Phone) -> Patterns {
     forms_of_key("the secret", &from_base32(&phone.key))
 }
 
-fn forms_of_recovery_code(code: &str) -> Patterns {
-    forms_of_code("a recovery code", code)
-}
-
-fn unshielded(found: Vec<Found>) -> Vec<Found> {
-    found.into_iter().filter(|found| !found.is_shielded()).collect()
+fn forms_of_recovery_codes(codes: &[String]) -> Patterns {
+    codes.iter().flat_map(|code| forms_of_code("a recovery code", code)).collect()
 }
 
 #[test]
@@ -31,8 +27,9 @@ fn no_secret_is_in_the_memory_of_an_application_during_and_after_a_login() {
     sandbox.stack("debug");
     let phone = sandbox.import("alice");
     let codes = sandbox.new_recovery_codes("alice");
-    let mut patterns = [sandbox.forms_of_sealing_key(), secret_of(&phone)].concat();
-    patterns.extend(forms_of_recovery_code(&codes[0]));
+    let patterns =
+        [sandbox.forms_of_sealing_key(), secret_of(&phone), forms_of_recovery_codes(&codes)].concat();
+    let mut searches = Searches::of("application, login");
     for (answer, expected) in [
         (phone.wrong_code(), PAM_AUTH_ERR),
         (phone.code(), PAM_SUCCESS),
@@ -43,19 +40,20 @@ fn no_secret_is_in_the_memory_of_an_application_during_and_after_a_login() {
         sandbox.keep_secret(&answer);
         let mut host = sandbox.memory_host("alice", "am", &[]);
         host.stops_at("prompt");
-        let mut found = unshielded(host.search(&patterns));
+        let mut found = unshielded(searches.look("at the prompt", host.place(), &patterns));
         host.send(&answer);
         assert_eq!(host.stops_at("authenticate").1, expected);
-        found.extend(host.search(&patterns));
+        found.extend(searches.look("after pam_authenticate", host.place(), &patterns));
         host.send("");
         host.stops_at("acct_mgmt");
-        found.extend(host.search(&patterns));
+        found.extend(searches.look("after pam_acct_mgmt", host.place(), &patterns));
         host.send("");
         host.stops_at("end");
-        found.extend(host.search(&patterns));
+        found.extend(searches.look("right after pam_end", host.place(), &patterns));
         host.finish();
         assert!(found.is_empty(), "{found:#?}");
     }
+    searches.tell(&patterns);
 }
 
 /// At the account part's question, the key as text is asked for.
@@ -81,48 +79,75 @@ fn no_secret_of_an_enrolment_outlives_its_dialogue() {
     host.stops_at("prompt");
     host.send("");
     assert_eq!(host.stops_at("authenticate").1, PAM_SUCCESS);
-    assert!(host.search(&patterns).is_empty(), "{:#?}", host.search(&patterns));
+    let mut searches = Searches::of("application, enrolment");
+    let found = searches.look("after pam_authenticate", host.place(), &patterns);
+    assert!(found.is_empty(), "{found:#?}");
     host.send("");
     let phone = scanned(&mut host);
     patterns.extend(secret_of(&phone));
-    let during = host.search(&patterns);
-    assert!(unshielded(during).is_empty(), "{:#?}", unshielded(host.search(&patterns)));
+    let during = unshielded(searches.look("while the key is shown", host.place(), &patterns));
+    assert!(during.is_empty(), "{during:#?}");
     phone.settle(5);
     host.send(&phone.code());
     let (shown, _) = host.stops_at("prompt");
     let codes = recovery_codes(&shown);
-    patterns.extend(codes.iter().flat_map(|code| forms_of_recovery_code(code)));
-    let during = unshielded(host.search(&patterns));
+    patterns.extend(forms_of_recovery_codes(&codes));
+    let during = unshielded(searches.look("while recovery codes are shown", host.place(), &patterns));
     assert!(during.is_empty(), "{during:#?}");
     host.send(&codes[3]);
-    for place in ["acct_mgmt", "open_session", "end"] {
+    for (place, moment) in [
+        ("acct_mgmt", "after pam_acct_mgmt"),
+        ("open_session", "after pam_open_session"),
+        ("end", "right after pam_end"),
+    ] {
         assert_eq!(host.stops_at(place).1, PAM_SUCCESS, "{place}");
-        let found = host.search(&patterns);
+        let found = searches.look(moment, host.place(), &patterns);
         assert!(found.is_empty(), "{place}: {found:#?}");
         if place != "end" {
             host.send("");
         }
     }
     host.finish();
+    searches.tell(&patterns);
 }
 
 #[test]
-fn a_copy_that_an_application_keeps_is_found() {
+fn a_copy_that_an_application_keeps_is_found_in_every_form() {
     let sandbox = Sandbox::new();
     sandbox.add_user("alice");
     sandbox.stack("");
     let phone = sandbox.import("alice");
-    let code = &sandbox.new_recovery_codes("alice")[0];
-    let mut host = sandbox.memory_host("alice", "a", &["keep"]);
+    let codes = sandbox.new_recovery_codes("alice");
+    let patterns =
+        [sandbox.forms_of_sealing_key(), secret_of(&phone), forms_of_recovery_codes(&codes)].concat();
+    // Two answers are what the application keeps of them itself, all else it reads from a file.
+    let (typed, rest): (Patterns, Patterns) = patterns.iter().cloned().partition(|(_, bytes)| {
+        [codes[0].to_lowercase(), phone.key.to_lowercase()].iter().any(|text| text.as_bytes() == bytes)
+    });
+    assert_eq!(typed.len(), 2);
+    let planted: Vec<u8> = rest.iter().flat_map(|(_, bytes)| [bytes, &b"\n"[..]].concat()).collect();
+    std::fs::write(sandbox.path("/root/planted"), planted).unwrap();
+    let mut host = sandbox.memory_host("alice", "a", &["keep", "/root/planted"]);
     host.stops_at("prompt");
-    host.send(code);
-    host.stops_at("authenticate");
-    host.send(&phone.key.to_lowercase());
+    host.send(&codes[0]);
+    assert_eq!(host.stops_at("authenticate").1, PAM_SUCCESS);
+    host.send(&phone.key);
     host.stops_at("end");
-    let found = host.search(&[secret_of(&phone), forms_of_recovery_code(code)].concat());
-    let has = |what: &str| found.iter().any(|found| found.what == what && !found.is_shielded());
-    assert!(has("the secret, base32") && has("a recovery code"), "{found:#?}");
+    let mut searches = Searches::of("application that keeps copies (planted)");
+    let found = unshielded(searches.look("right after pam_end", host.place(), &patterns));
+    let missed: Vec<_> =
+        patterns.iter().filter(|(name, _)| !found.iter().any(|found| found.what == *name)).collect();
+    assert!(missed.is_empty() && found.len() >= patterns.len(), "missed: {missed:#?}");
+    searches.tell(&Patterns::new());
+    tell_shields("a copy that an application keeps (planted)", &found, &host);
     host.finish();
+}
+
+/// How much of what was found is locked, and how much is kept out of core dumps.
+fn tell_shields(what: &str, found: &[Found], host: &MemoryHost) {
+    let count = |has: fn(&Found) -> bool| found.iter().filter(|found| has(found)).count().to_string();
+    let counts = [found.len().to_string(), count(Found::is_locked), count(Found::is_undumped)];
+    figures::print("shields", &[&[what.to_owned()], &counts[..], &[host.locked().to_string()]].concat());
 }
 
 /// Under which a program may lock no memory at all.
@@ -130,7 +155,10 @@ const NO_LOCKS: [&str; 4] = ["prlimit", "--memlock=0:0", "setpriv", "--bounding-
 
 #[test]
 fn memory_with_a_secret_in_it_is_locked_where_that_is_allowed_and_never_dumped() {
-    for (under, may_lock) in [(&[][..], true), (&NO_LOCKS[..], false)] {
+    for (under, may_lock, words) in [
+        (&[][..], true, "the secret while its key is shown"),
+        (&NO_LOCKS[..], false, "the same where no memory may be locked"),
+    ] {
         let sandbox = Sandbox::new();
         sandbox.configure("[defaults]\nfirst_login = \"enroll\"\n[enroll]\nservices = [\"tests\"]\n");
         sandbox.add_user("alice");
@@ -147,12 +175,13 @@ fn memory_with_a_secret_in_it_is_locked_where_that_is_allowed_and_never_dumped()
         assert!(found.iter().all(Found::is_undumped), "{found:#?}");
         assert!(found.iter().all(|found| found.is_locked() == may_lock), "{may_lock}: {found:#?}");
         assert_eq!(host.locked() > 0, may_lock, "{} KiB", host.locked());
+        tell_shields(words, &found, &host);
     }
 }
 
 /// Where the secret is while its code is waited for: somewhere.
 fn host_holds(phone: &Phone, host: &MemoryHost) -> Vec<Found> {
-    let found = host.search(&secret_of(phone));
+    let found = search(host.place(), &secret_of(phone)).found;
     assert!(!found.is_empty(), "the search finds nothing");
     found
 }

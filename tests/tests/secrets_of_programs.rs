@@ -11,10 +11,11 @@ use qrtotp_tests::{
     broker::{ENROLS, TOKEN_QUESTION},
     clock,
     enrol::recovery_codes,
-    memory::{forms_of_code, forms_of_key, from_base32, search},
+    memory::{Patterns, forms_of_code, forms_of_key, from_base32},
+    searches::Searches,
 };
 
-fn secret_of(phone: &Phone) -> Vec<(String, Vec<u8>)> {
+fn secret_of(phone: &Phone) -> Patterns {
     forms_of_key("the secret", &from_base32(&phone.key))
 }
 
@@ -30,7 +31,8 @@ fn no_secret_of_an_enrolment_stays_in_the_broker() {
     let mut patterns = [sandbox.forms_of_sealing_key(), secret_of(&phone)].concat();
     patterns.extend(forms_of_code("the token's code", &token));
     let place = broker.memory();
-    let during = search(&place, &patterns);
+    let mut searches = Searches::of("broker, enrolment");
+    let during = searches.look("while the first code is waited for", &place, &patterns);
     assert!(
         during.iter().any(|found| found.what.starts_with("the secret")),
         "the search finds nothing: {during:#?}"
@@ -42,8 +44,9 @@ fn no_secret_of_an_enrolment_stays_in_the_broker() {
     let codes = pty.keep_recovery_codes(&sandbox);
     patterns.extend(codes.iter().flat_map(|code| forms_of_code("a recovery code", code)));
     pty.success();
-    let left = search(&place, &patterns);
+    let left = searches.look("once nobody is served", &place, &patterns);
     assert!(left.is_empty(), "{left:#?}");
+    searches.tell(&patterns);
 }
 
 /// Under which a program stands still for a minute before it ends.
@@ -78,16 +81,19 @@ fn no_secret_is_left_in_the_command_when_an_enrolment_is_done() {
     let (mut pty, phone, _) = sandbox.start_enrolment_with(&SLOW_END, "alice", &[]);
     let mut patterns = [sandbox.forms_of_sealing_key(), secret_of(&phone)].concat();
     let place = memory_of_command(&sandbox);
-    assert!(!search(&place, &patterns).is_empty(), "the search finds nothing");
+    let mut searches = Searches::of("command, enrolment");
+    let during = searches.look("while the first code is waited for", &place, &patterns);
+    assert!(!during.is_empty(), "the search finds nothing");
     phone.settle(5);
     let code = phone.code();
     sandbox.keep_secret(&code);
     pty.send(&code);
     wait_for_its_end(&place);
-    let shown = pty.transcript();
-    let codes = recovery_codes(&shown);
-    assert_eq!(codes.len(), 10, "{shown}");
+    // What it has written may be on its way through the terminal.
+    let all = || Some(recovery_codes(&pty.transcript())).filter(|codes| codes.len() == 10);
+    let codes = clock::poll(Duration::from_secs(5), all).unwrap_or_else(|| panic!("{}", pty.transcript()));
     patterns.extend(codes.iter().flat_map(|code| forms_of_code("a recovery code", code)));
-    let left = search(&place, &patterns);
+    let left = searches.look("right before its end", &place, &patterns);
     assert!(left.is_empty(), "{left:#?}");
+    searches.tell(&patterns);
 }

@@ -9,6 +9,7 @@ mod mutants;
 mod openssh;
 mod power;
 mod recorder;
+mod secrets;
 mod supply;
 mod systemd;
 mod told;
@@ -49,6 +50,7 @@ const PROOFS: &[Proof] = &[
     Proof { name: "model", title: "Interleavings and crashes", run: model::run },
     Proof { name: "mutants", title: "Mutation testing", run: mutants::run },
     Proof { name: "hosts", title: "Hostile applications", run: hosts::run },
+    Proof { name: "secrets", title: "Secrets in memory", run: secrets::run },
     Proof { name: "supply", title: "Supply chain", run: supply::run },
 ];
 

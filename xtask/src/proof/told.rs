@@ -31,7 +31,13 @@ pub fn run(files: &[&str]) -> Result<Told> {
 impl Told {
     /// Adds a table with these columns and the rows that were told of it, which must be some, and that the tests failed if they did.
     pub fn table(&self, name: &str, columns: &[&str], found: &mut Findings) {
-        let rows = figures::rows(&self.printed, name);
+        let mut rows = Vec::new();
+        for row in figures::rows(&self.printed, name) {
+            // What several tests tell alike is told once.
+            if !rows.contains(&row) {
+                rows.push(row);
+            }
+        }
         let line = "---|".repeat(columns.len());
         found.text.push_str(&format!("| {} |\n|{line}\n{}\n", columns.join(" | "), rows.join("\n")));
         if rows.is_empty() {
@@ -55,7 +61,7 @@ mod tests {
     fn a_table_of_which_nothing_was_told_and_a_failed_test_are_failures() {
         let told = |printed: &str, held| Told { printed: printed.to_owned(), held };
         let mut found = Findings::default();
-        let good = told("figures of hosts | a | 1 |\n", true);
+        let good = told("figures of hosts | a | 1 |\nfigures of hosts | a | 1 |\n", true);
         good.table("hosts", &["what", "count"], &mut found);
         good.outcome(&mut found);
         assert_eq!(found.text, "| what | count |\n|---|---|\n| a | 1 |\n");
