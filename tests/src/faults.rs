@@ -1,4 +1,4 @@
-//! System calls that fail: which ones a program makes, and strace, which makes one of them fail.
+//! System calls that fail: which ones a program makes, and what makes one of them fail: strace, or tests/c/short_io.c.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,12 @@ pub struct Fault {
     pub call: String,
     /// Which one of this name the process makes, from 1.
     pub nth: u32,
-    /// As strace spells it: `error=EIO`, or `retval=0` for a call that claims to have done nothing.
+    /// As strace spells it: `error=EIO`, or `retval=0` for a call that claims to have done nothing; or [`SHORT`].
     pub effect: &'static str,
 }
+
+/// The call really is made, for half of what was asked.
+pub const SHORT: &str = "short";
 
 /// Calls that can't fail, or whose failure nobody could heed: the kernel lets go whatever it answers.
 pub const LEFT_OUT: [&str; 10] = [
@@ -38,8 +41,10 @@ pub fn effects(call: &str) -> &'static [&'static str] {
         "openat" | "openat2" | "open" => {
             &["error=EIO", "error=EMFILE", "error=EACCES", "error=ENOMEM", "error=EINTR", "error=ENOSPC"]
         }
-        "read" | "pread64" | "recvfrom" | "recvmsg" => &["error=EIO", "retval=0", "error=EINTR"],
-        "write" | "pwrite64" | "writev" => &["error=ENOSPC", "error=EIO", "retval=0", "error=EINTR"],
+        "read" | "pread64" => &["error=EIO", "retval=0", "error=EINTR", SHORT],
+        "recvfrom" | "recvmsg" => &["error=EIO", "retval=0", "error=EINTR"],
+        "write" | "pwrite64" => &["error=ENOSPC", "error=EIO", "retval=0", "error=EINTR", SHORT],
+        "writev" => &["error=ENOSPC", "error=EIO", "retval=0", "error=EINTR"],
         "fsync" | "fdatasync" | "ftruncate" | "fallocate" => &["error=EIO", "error=ENOSPC", "error=EINTR"],
         "rename" | "renameat" | "renameat2" | "mkdirat" | "linkat" | "unlinkat" | "unlink" => {
             &["error=EIO", "error=ENOSPC", "error=EACCES"]
@@ -57,7 +62,11 @@ pub fn effects(call: &str) -> &'static [&'static str] {
 impl Fault {
     /// The program to run others under, so that they meet this fault.
     #[must_use]
-    pub fn strace(&self) -> Vec<String> {
+    pub fn injector(&self, sandbox: &Sandbox) -> Vec<String> {
+        if self.effect == SHORT {
+            let program = sandbox.install_c("short_io.c", &[]);
+            return vec![program, TRACE.to_owned(), self.call.clone(), self.nth.to_string()];
+        }
         let inject = format!("inject={}:{}:when={}", self.call, self.effect, self.nth);
         let words = [
             "strace",

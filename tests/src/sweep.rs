@@ -22,6 +22,8 @@ pub enum Errors {
 pub struct Swept {
     /// Faults that were met, by call.
     pub tried: BTreeMap<String, u32>,
+    /// The same, by what went wrong with the call.
+    pub effects: BTreeMap<String, u32>,
     /// How many went through in spite of the fault.
     pub done: u32,
     /// Why the others were refused, as the log says.
@@ -33,7 +35,12 @@ pub struct Swept {
 impl Swept {
     /// Together with another part of the same deed's calls.
     pub fn add(&mut self, other: Self) {
-        for (sum, counts) in [(&mut self.tried, other.tried), (&mut self.reasons, other.reasons)] {
+        let pairs = [
+            (&mut self.tried, other.tried),
+            (&mut self.effects, other.effects),
+            (&mut self.reasons, other.reasons),
+        ];
+        for (sum, counts) in pairs {
             for (name, count) in counts {
                 *sum.entry(name).or_default() += count;
             }
@@ -79,8 +86,8 @@ pub fn false_write() -> Vec<String> {
     let states = host.states(|_| Vec::new());
     host.restore();
     let fault = Fault { call: "pwrite64".to_owned(), nth: 1, effect: "retval=88" };
-    let strace = fault.strace();
-    let told = host.act(&strace.iter().map(String::as_str).collect::<Vec<_>>());
+    let injector = fault.injector(&host.sandbox);
+    let told = host.act(&injector.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(Fault::hit(&host.sandbox).is_some() && told.done, "{told:?}");
     host.judge(&told, &states)
 }
@@ -95,8 +102,8 @@ fn between(old: &str) -> Vec<String> {
 fn one(host: &Host, states: &States, fault: &Fault, libpams: bool, swept: &mut Swept) -> bool {
     host.restore();
     let seen = host.sandbox.log.lines().len();
-    let strace = fault.strace();
-    let told = host.act(&strace.iter().map(String::as_str).collect::<Vec<_>>());
+    let injector = fault.injector(&host.sandbox);
+    let told = host.act(&injector.iter().map(String::as_str).collect::<Vec<_>>());
     let Some(hit) = Fault::hit(&host.sandbox) else { return false };
     if host.deed.is_in_application() && is_own_stream(&hit) {
         return false;
@@ -106,6 +113,7 @@ fn one(host: &Host, states: &States, fault: &Fault, libpams: bool, swept: &mut S
         return true;
     }
     *swept.tried.entry(fault.call.clone()).or_default() += 1;
+    *swept.effects.entry(fault.effect.to_owned()).or_default() += 1;
     let mut wrong = Vec::new();
     if told.done {
         swept.done += 1;

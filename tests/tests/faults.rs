@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
-    State,
+    Sandbox, State,
     deeds::{DEEDS, Deed, Host},
+    faults::{Fault, SHORT},
     power::SWALLOWED,
     sweep::{Errors, Swept, false_write, sweep},
 };
@@ -19,6 +20,30 @@ fn a_login_where_one_call_fails_is_denied_or_done_and_the_next_one_works() {
     let Swept { tried, wrong, .. } = sweep(login(), &|call| only.contains(&call), Errors::One);
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(tried.values().sum::<u32>() >= 8, "{tried:?}");
+}
+
+#[test]
+fn a_login_where_one_read_or_write_is_cut_in_half_is_denied_or_done_and_the_next_one_works() {
+    let only = ["pread64", "pwrite64"];
+    let Swept { effects, wrong, .. } = sweep(login(), &|call| only.contains(&call), Errors::All);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(effects[SHORT] >= 3, "{effects:?}");
+}
+
+#[test]
+fn a_program_that_does_not_heed_a_short_read_loses_what_it_did_not_get() {
+    let sandbox = Sandbox::bare(State::Tmpfs("size=1m"));
+    sandbox.overwrite("/tmp/hundred", &"x".repeat(100));
+    let copied = |nth| {
+        let fault = Fault { call: "read".to_owned(), nth, effect: SHORT };
+        let injector = fault.injector(&sandbox);
+        let injector: Vec<&str> = injector.iter().map(String::as_str).collect();
+        let dd = ["dd", "if=/tmp/hundred", "bs=100", "count=1", "status=none"];
+        let output = sandbox.run(&[&injector[..], &dd].concat());
+        Fault::hit(&sandbox).map(|hit| (hit, output.stdout.len()))
+    };
+    let all: Vec<_> = (1..).map_while(copied).collect();
+    assert!(all.iter().any(|(hit, length)| hit.contains("50 of 100 bytes") && *length == 50), "{all:?}");
 }
 
 #[test]

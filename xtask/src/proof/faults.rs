@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use qrtotp_tests::{
-    deeds::{DEEDS, Deed},
+    deeds::DEEDS,
     faults::LEFT_OUT,
     sweep::{Errors, Swept, false_write, sweep},
 };
@@ -23,15 +23,6 @@ const AT_A_TIME: usize = 4;
 
 /// In how many pieces a deed's calls are shared out.
 const PIECES: usize = 3;
-
-/// Deeds with a dialogue and ten recovery codes to hash take a second each; there, one error is tried at each place.
-fn errors(deed: &Deed) -> Errors {
-    if ["use of a token at a login", "enrolment by root"].contains(&deed.name) {
-        Errors::One
-    } else {
-        Errors::All
-    }
-}
 
 /// # Errors
 /// Something can't be built or installed.
@@ -47,7 +38,7 @@ pub fn run() -> Result<Findings> {
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
                 while let Some((deed, piece)) = next() {
-                    let swept = sweep(deed, &|call| piece_of(call) == piece, errors(deed));
+                    let swept = sweep(deed, &|call| piece_of(call) == piece, Errors::All);
                     say(&format!("{}, part {piece}: {} did not hold", deed.name, swept.wrong.len()));
                     swept.wrong.iter().for_each(|wrong| println!("{wrong}"));
                     if let Ok(mut results) = results.lock() {
@@ -69,8 +60,9 @@ fn report(results: &BTreeMap<&str, Swept>, planted: Vec<String>, seconds: u64) -
     let mut found = Findings::default();
     let text = &mut found.text;
     text.push_str(
-        "Each system call of the program fails once, at each place where it is made, by strace: from the loading of the module on, or from the \
-         command's\nfirst line on (what the loader and Rust's start do before ends them there, and they have touched nothing). Afterwards: \
+        "Each system call of the program fails once with each of its errors, at each place where it is made, by strace; each read and write \
+         is once made\nfor half its length (tests/c/short_io.c): from the loading of the module on, or from the command's\nfirst line on (what \
+         the loader and Rust's start do before ends them there, and they have touched nothing). Afterwards: \
          it ended by itself and\nwithin 25 s; the account is in the old state or the new one (or its guess is counted), in the new one if \
          success was reported; the code\nthat was typed works once at most; the next login works, or what was stopped can be done; where it \
          was refused, the log or the command's\nmessage says why, unless the log is what failed.\n\n\
@@ -83,8 +75,7 @@ fn report(results: &BTreeMap<&str, Swept>, planted: Vec<String>, seconds: u64) -
         };
         let met: u32 = swept.tried.values().sum();
         let (done, wrong) = (swept.done, swept.wrong.len());
-        let one = if errors(deed) == Errors::One { " (one error at each place, in turn)" } else { "" };
-        let _ = writeln!(text, "| {}{one} | {met} | {done} | {} | {wrong} |", deed.name, met - done);
+        let _ = writeln!(text, "| {} | {met} | {done} | {} | {wrong} |", deed.name, met - done);
         found.failures.extend(swept.wrong.iter().cloned());
     }
     let sum = |of: fn(&Swept) -> &BTreeMap<String, u32>| {
@@ -96,6 +87,7 @@ fn report(results: &BTreeMap<&str, Swept>, planted: Vec<String>, seconds: u64) -
     };
     let _ = writeln!(text, "\nCalls that failed, and how often: {}.", sum(|swept| &swept.tried));
     let _ = writeln!(text, "\nWhy it was refused: {}.", sum(|swept| &swept.reasons));
+    let _ = writeln!(text, "\nHow they failed: {}.", sum(|swept| &swept.effects));
     let _ = writeln!(
         text,
         "\nLeft out: {}, which can't fail or whose failure nobody can heed; and the input and output of the PAM application, which is not ours.",
