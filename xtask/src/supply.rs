@@ -10,26 +10,42 @@ use crate::{
 };
 
 /// Most crates of others that may be linked into the module.
-const MOST: usize = 45;
+pub const MOST: usize = 45;
 /// Ours.
 const OURS: [&str; 3] = ["kernel-calls", "pam_qrtotp", "qrtotp-core"];
+
+/// Where the module's dependencies are named.
+const MANIFESTS: [&str; 4] =
+    ["Cargo.toml", "kernel-calls/Cargo.toml", "pam_qrtotp/Cargo.toml", "qrtotp-core/Cargo.toml"];
 
 /// # Errors
 /// Too many crates are linked into the module, or one is asked for without a reason.
 pub fn check() -> Result<()> {
     let crates = linked()?;
-    ensure!(crates.len() <= MOST, "{} crates are linked into the module, not at most {MOST}", crates.len());
+    ensure!(
+        is_few(crates.len(), MOST),
+        "{} crates are linked into the module, not at most {MOST}",
+        crates.len()
+    );
     say(&format!("crates of others linked into the module: {} of at most {MOST}", crates.len()));
-    for manifest in
-        ["Cargo.toml", "kernel-calls/Cargo.toml", "pam_qrtotp/Cargo.toml", "qrtotp-core/Cargo.toml"]
-    {
-        let text = fs::read_to_string(build::workspace().join(manifest)).context(manifest)?;
-        let unexplained = unexplained(&text);
+    for (manifest, text) in manifests()? {
+        let unexplained = reasons(&text).unexplained;
         if !unexplained.is_empty() {
             bail!("{manifest} does not say why there is {}", unexplained.join(", "));
         }
     }
     Ok(())
+}
+
+/// Whether as many crates as that are no more than allowed.
+pub fn is_few(crates: usize, most: usize) -> bool {
+    crates <= most
+}
+
+/// The manifests in which the module's dependencies are named, with their text.
+pub fn manifests() -> Result<Vec<(&'static str, String)>> {
+    let read = |name| Ok((name, fs::read_to_string(build::workspace().join(name)).context(name)?));
+    MANIFESTS.into_iter().map(read).collect()
 }
 
 /// Names and versions of the crates of others in the module; macros run at build time only.
@@ -47,10 +63,16 @@ pub fn linked() -> Result<BTreeSet<String>> {
     Ok(crates)
 }
 
-/// Dependencies of a manifest that no remark explains: neither on the line nor above it, in its paragraph. What is taken from the
-/// workspace is explained there.
-fn unexplained(manifest: &str) -> Vec<String> {
-    let (mut found, mut inside, mut reason) = (Vec::new(), false, false);
+/// The dependencies that a manifest names itself, by whether a remark explains them: on the line or above it, in its paragraph.
+#[derive(Debug, Default)]
+pub struct Reasons {
+    pub explained: Vec<String>,
+    pub unexplained: Vec<String>,
+}
+
+/// What is taken from the workspace is explained there.
+pub fn reasons(manifest: &str) -> Reasons {
+    let (mut found, mut inside, mut reason) = (Reasons::default(), false, false);
     for line in manifest.lines().map(str::trim) {
         if line.starts_with('[') {
             inside = line.ends_with("dependencies]");
@@ -60,10 +82,13 @@ fn unexplained(manifest: &str) -> Vec<String> {
         } else if line.starts_with('#') {
             reason = true;
         } else if let Some((name, what)) = line.split_once('=').filter(|_| inside) {
-            let elsewhere = name.trim_end().ends_with(".workspace") || what.contains("workspace = true");
-            if !elsewhere && !reason && !what.contains(" # ") {
-                found.push(name.trim().to_owned());
+            let name = name.trim();
+            if name.ends_with(".workspace") || what.contains("workspace = true") {
+                continue;
             }
+            let kind =
+                if reason || what.contains(" # ") { &mut found.explained } else { &mut found.unexplained };
+            kind.push(name.to_owned());
         }
     }
     found
@@ -77,6 +102,8 @@ mod tests {
     fn a_dependency_without_a_reason_is_named() {
         let manifest = "[package]\nname = \"x\"\n\n[dependencies]\n# Why.\na = \"1\"\nb = \"1\"\n\nc = \"1\"\nd = \"1\" # why\n\
                         e.workspace = true\nf = { workspace = true }\n[dev-dependencies]\ng = { path = \"x\" }\n";
-        assert_eq!(unexplained(manifest), ["c", "g"]);
+        let Reasons { explained, unexplained } = reasons(manifest);
+        assert_eq!(explained, ["a", "b", "d"]);
+        assert_eq!(unexplained, ["c", "g"]);
     }
 }
