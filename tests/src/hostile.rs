@@ -11,7 +11,7 @@ use crate::{
 /// Within which every login is decided.
 const DEADLINE: Duration = Duration::from_secs(12);
 
-/// Programs that a module has killed, by name of the signal.
+/// What a module's mistakes end an application with.
 const SIGNALS: [(i32, &str); 7] = [
     (4, "SIGILL"),
     (6, "SIGABRT"),

@@ -14,7 +14,7 @@ pub fn run() -> Result<Findings> {
          code again and\nthe next one in an ordinary application. The application is not killed, is answered within 12 s, gets nobody in \
          who is not to get in, keeps\nits signals, limits, ids and descriptors; a right code is accepted or, where the condition forbids \
          what that takes, denied; none is accepted twice\nor burnt in vain, and the next login works. Planted: the same with a module that is right \
-         in an ordinary application and breaks in\neach of these (tests/c/naive_module.c), and what is found of it first.\n\n",
+         in an ordinary application and breaks in\neach of these (tests/c/naive_module.c), and what is found of it first; of sudo, which lifts\nsome limits itself, under all limits together.\n\n",
     );
     let columns = ["condition", "accepted", "denied", "found of the naive module"];
     told.table("hosts", &columns, &mut found);
