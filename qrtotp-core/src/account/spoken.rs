@@ -153,6 +153,25 @@ mod tests {
     }
 
     #[test]
+    fn hashes_are_those_of_another_implementation_so_that_kept_ones_stay_good() {
+        // By argon2-cffi 25.1 (the reference implementation in C): Argon2id, version 0x13, m=19456, t=2, p=1.
+        let salt = std::array::from_fn(|place| u8::try_from(place).unwrap());
+        let code = RecoveryCode::parse(b"abcd-efgh-jkmn-pqrs").unwrap();
+        let expected = 0x7af1_7c71_8c52_af06_b695_e1f7_6c5c_ab22_u128;
+        assert_eq!(hash(&code, &salt).unwrap(), expected.to_be_bytes());
+        let another = RecoveryCode::parse(b"abcd-efgh-jkmn-pqrt").unwrap();
+        assert_ne!(hash(&another, &salt).unwrap(), expected.to_be_bytes());
+    }
+
+    #[test]
+    fn a_code_is_shown_in_groups_of_four_and_is_the_same_however_it_is_typed() {
+        let code = RecoveryCode::parse(b"oil0 abcd-efgh\tjkmn\r\n").unwrap();
+        assert_eq!(*code.display(), "0110-ABCD-EFGH-JKMN");
+        assert!(code.is_same(&RecoveryCode::parse(b"0110abcdefghjkmn").unwrap()));
+        assert!(!code.is_same(&RecoveryCode::parse(b"0110abcdefghjkmp").unwrap()));
+    }
+
+    #[test]
     fn debug_shows_no_code() {
         assert_eq!(format!("{:?}", RecoveryCode::generate().unwrap()), "SpokenCode(redacted)");
     }
