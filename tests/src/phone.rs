@@ -1,6 +1,6 @@
 //! The authenticator app: Debian's `oathtool`, an implementation that is not ours.
 
-use std::{process::Command, time::Duration};
+use std::{collections::HashSet, process::Command, time::Duration};
 
 use crate::clock;
 
@@ -30,9 +30,23 @@ impl Phone {
         Self::new(secret.unwrap_or_else(|| panic!("no secret in {uri:?}")))
     }
 
-    /// A phone with a key of its own. The long period gives a test minutes, not seconds, per step.
+    /// A phone with a key of its own. The long period gives a test minutes, not seconds, per step. Of the codes around the
+    /// present one no two are the same, as they otherwise would be once in a million, also if another period is taken.
     #[must_use]
     pub fn random() -> Self {
+        let differ = |phone: &Self| {
+            let near = phone.near();
+            near.iter().collect::<HashSet<_>>().len() == near.len()
+        };
+        loop {
+            let phone = Self::any();
+            if [30, 60, 120].into_iter().all(|period| differ(&Self { period, ..phone.clone() })) {
+                return phone;
+            }
+        }
+    }
+
+    fn any() -> Self {
         use std::io::Read;
         let mut bytes = [0; 32];
         std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
@@ -61,12 +75,18 @@ impl Phone {
     /// The code of a step, counted from 1970.
     #[must_use]
     pub fn code_of_step(&self, step: u64) -> String {
+        self.codes(step, 0).remove(0)
+    }
+
+    /// The codes of a step and of so many after it.
+    fn codes(&self, step: u64, after: u64) -> Vec<String> {
         let output = Command::new("oathtool")
             .args([
                 format!("--totp={}", self.algorithm),
                 format!("--time-step-size={}s", self.period),
                 format!("--digits={}", self.digits),
                 format!("--now=@{}", step * self.period),
+                format!("--window={after}"),
                 "--base32".to_owned(),
                 "-".to_owned(),
             ])
@@ -74,7 +94,12 @@ impl Phone {
             .output()
             .expect("oathtool is missing: run `cargo xtask test`, which installs it");
         assert!(output.status.success(), "oathtool: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// The codes of the present step and of 24 to each side of it: what resynchronisation can reach in half minutes, and more.
+    fn near(&self) -> Vec<String> {
+        self.codes(self.step() - 24, 48)
     }
 
     /// The code shown now.
@@ -89,11 +114,10 @@ impl Phone {
         self.code_of_step(self.step() - 1)
     }
 
-    /// A code that is wrong, and neither the neighbours' of the current one.
+    /// A code that is wrong, and none of those near the current one.
     #[must_use]
     pub fn wrong_code(&self) -> String {
-        let near: Vec<String> =
-            (self.step() - 12..self.step() + 12).map(|step| self.code_of_step(step)).collect();
+        let near = self.near();
         (0..)
             .map(|n| format!("{n:0width$}", width = usize::from(self.digits)))
             .find(|code| !near.contains(code))
