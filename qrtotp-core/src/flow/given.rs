@@ -130,10 +130,8 @@ fn pair(typed: &[u8]) -> Given<'static> {
         return Given::Malformed;
     }
     let (first, second) = digits.split_at(digits.len() / 2);
-    match (Code::parse(first), Code::parse(second)) {
-        (Some(first), Some(second)) if first.len() == second.len() && first.len() < 8 => {
-            Given::Pair(first, second)
-        }
+    match (digits.len(), Code::parse(first), Code::parse(second)) {
+        (12 | 14, Some(first), Some(second)) => Given::Pair(first, second),
         _ => Given::NoPair,
     }
 }
