@@ -80,6 +80,11 @@ pub fn is_as_in(commit: &str, paths: &[String]) -> Result<bool> {
     Ok(changed.is_empty() && new.is_empty())
 }
 
+/// A file as it was in that commit.
+pub fn text_in(commit: &str, path: &str) -> Result<String> {
+    git(&["show", &format!("{commit}:{path}")])
+}
+
 /// What is checked out, with its date.
 pub fn commit() -> Result<String> {
     let commit = git(&["show", "--no-patch", "--date=short", "--format=commit %h of %ad", "HEAD"])?;

@@ -38,6 +38,7 @@ struct Proof {
 }
 
 const FUZZING: &str = "Fuzzing";
+const MUTANTS: &str = "Mutation testing";
 
 /// In the order of the document.
 const PROOFS: &[Proof] = &[
@@ -48,7 +49,7 @@ const PROOFS: &[Proof] = &[
     Proof { name: "power", title: "Power cuts", run: power::run },
     Proof { name: "recorder", title: "Power cuts at every call", run: recorder::run },
     Proof { name: "model", title: "Interleavings and crashes", run: model::run },
-    Proof { name: "mutants", title: "Mutation testing", run: mutants::run },
+    Proof { name: "mutants", title: MUTANTS, run: mutants::run },
     Proof { name: "hosts", title: "Hostile applications", run: hosts::run },
     Proof { name: "secrets", title: "Secrets in memory", run: secrets::run },
     Proof { name: "supply", title: "Supply chain", run: supply::run },

@@ -15,11 +15,15 @@ impl Explained {
         parse(TEXT)
     }
 
+    /// The changes to a file that are explained.
+    pub fn of(&self, file: &str) -> Vec<String> {
+        self.0.iter().filter(|(of, _)| of == file).map(|(_, name)| name.clone()).collect()
+    }
+
     /// Of the survivors of a file those that nothing explains, and of the explanations those that explain nothing. A change of
     /// one name may be possible at several places: each is explained once.
     pub fn compare(&self, file: &str, survivors: &[String]) -> (Vec<String>, Vec<String>) {
-        let mut stale: Vec<String> =
-            self.0.iter().filter(|(of, _)| of == file).map(|(_, name)| name.clone()).collect();
+        let mut stale = self.of(file);
         let mut unexplained = Vec::new();
         for survivor in survivors {
             match stale.iter().position(|name| name == survivor) {

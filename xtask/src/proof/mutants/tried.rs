@@ -8,14 +8,13 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
+use super::super::document;
 use crate::{apt, build, step::say, tool};
 
 const RUNNER: &str = include_str!("run.sh");
 /// Seconds until a change has been noticed because the tests do not end: more than run.sh lets all of them take.
 const PATIENCE: &str = "600";
 const UNVIABLE: &str = "unviable.txt";
-/// Says that nothing was left when the last run ended.
-const COMPLETE: &str = "complete";
 
 /// Which tests are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +45,7 @@ pub struct Tried {
     pub survivors: Vec<String>,
 }
 
-/// A copy of the sources that is built over and over.
+/// A copy of the sources that is built over and over, with what was noticed in it before.
 pub struct Tree {
     mutants: PathBuf,
     root: PathBuf,
@@ -105,29 +104,6 @@ impl Tree {
         Ok(())
     }
 
-    /// What is kept of a file's changes, if all were tried and the file is as it was.
-    ///
-    /// # Errors
-    /// No such file.
-    pub fn known(&self, file: &str) -> Result<Option<Tried>> {
-        let kept = self.kept(file);
-        let current = fs::read_to_string(kept.join("code")).ok() == Some(self.code(file)?);
-        if !current || !kept.join(COMPLETE).exists() {
-            return Ok(None);
-        }
-        let out = kept.join("mutants.out");
-        let mut noticed =
-            [lines(&out, "previously_caught.txt"), lines(&out, "caught.txt"), lines(&out, "timeout.txt")]
-                .concat();
-        let unviable = lines(&kept, UNVIABLE);
-        noticed.retain(|name| !unviable.contains(name));
-        Ok(Some(Tried {
-            noticed: distinct(noticed).len(),
-            unviable: unviable.len(),
-            survivors: names(lines(&out, "missed.txt")),
-        }))
-    }
-
     /// Tries all changes to a file that were not noticed before.
     ///
     /// # Errors
@@ -143,23 +119,33 @@ impl Tree {
             fs::write(kept.join("code"), code)?;
         }
         note_unviable(&kept)?; // of a run that was interrupted
-        if kept.join(COMPLETE).exists() {
-            fs::remove_file(kept.join(COMPLETE))?;
-        }
         self.run(file, &kept, Tests::All, &["--iterate"])?;
         note_unviable(&kept)?;
-        fs::write(kept.join(COMPLETE), "")?;
-        self.known(file)?.context("what was just tried is not kept")
+        let out = kept.join("mutants.out");
+        let mut noticed =
+            [lines(&out, "previously_caught.txt"), lines(&out, "caught.txt"), lines(&out, "timeout.txt")]
+                .concat();
+        let unviable = lines(&kept, UNVIABLE);
+        noticed.retain(|name| !unviable.contains(name));
+        Ok(Tried {
+            noticed: distinct(noticed).len(),
+            unviable: unviable.len(),
+            survivors: names(lines(&out, "missed.txt")),
+        })
     }
 
     fn kept(&self, file: &str) -> PathBuf {
         self.root.join("files").join(file.replace('/', "-"))
     }
 
-    /// Tests are at the end of a file. What is before them decides whether an earlier result still holds.
+    /// Whether a file is, before its tests, what it was in that commit.
+    pub fn is_as_in(&self, commit: &str, file: &str) -> bool {
+        let then = document::text_in(commit, &source(file));
+        then.is_ok_and(|then| self.code(file).is_ok_and(|now| now == before_tests(&then)))
+    }
+
     fn code(&self, file: &str) -> Result<String> {
-        let code = fs::read_to_string(self.path.join("qrtotp-core/src").join(file))?;
-        Ok(code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned())
+        Ok(before_tests(&fs::read_to_string(self.path.join(source(file)))?).to_owned())
     }
 
     /// One change, with these tests.
@@ -205,6 +191,16 @@ impl Tree {
     fn surround<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.current_dir(&self.path).env("CARGO_TARGET_DIR", self.root.join("build"))
     }
+}
+
+/// As git names it.
+pub fn source(file: &str) -> String {
+    format!("qrtotp-core/src/{file}")
+}
+
+/// Tests are at the end of a file. What is before them decides whether an earlier result still holds.
+fn before_tests(code: &str) -> &str {
+    code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().trim_end()
 }
 
 /// Keeps the names of changes that do not compile: the next run takes them together with those that were noticed.
