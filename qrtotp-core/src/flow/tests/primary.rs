@@ -72,3 +72,27 @@ fn success_and_unlock_forget_and_say_so_where_it_was_slow() {
     assert!(w.log.0[1].starts_with("event=throttle_lifted reason=right_primary_factor user=alice"));
     assert!(w.log.0[1].ends_with("failures=2"), "its own guess was no failure: {:?}", w.log.0);
 }
+
+#[test]
+fn failures_that_come_to_where_they_cost_waiting_or_to_their_end_are_told_once() {
+    let (mut w, name, subject) = (World::new(), World::name(), World::subject("alice"));
+    let throttle = PrimaryThrottle { name: &name, rules: RULES, store: &w.store };
+    for failures in 1..=11 {
+        throttle.report(failures, 1, &subject, &mut w.log);
+    }
+    // A dialogue of three guesses is told of once, with the last of them.
+    for failures in [4, 8, 11, 14] {
+        throttle.report(failures, 3, &subject, &mut w.log);
+    }
+    let told = [
+        ("primary_factor_waiting", 2),
+        ("primary_factor_disabled", 10),
+        ("primary_factor_waiting", 4),
+        ("primary_factor_disabled", 11),
+    ];
+    assert_eq!(w.log.0.len(), told.len(), "{:?}", w.log.0);
+    for (line, (reason, failures)) in w.log.0.iter().zip(told) {
+        assert!(line.starts_with(&format!("event=throttle_engaged reason={reason} user=alice")), "{line}");
+        assert!(line.ends_with(&format!("failures={failures}")), "{line}");
+    }
+}
