@@ -6,7 +6,7 @@ use super::file::{ACCOUNTS, KEY_FILE, RECORD, STATE, TEMPORARY};
 use super::file::{FileStore, read_key};
 use super::lock::lock;
 use super::marker::{INNER, MARKER, marker_text};
-use super::record::write_new;
+use super::record::{ANEW, write_new};
 use super::sys::{entries, fsync, mkdirat, rename_new, renameat, rmdirat, unlinkat};
 use super::{Account, Scope, SealKey, StoreError, TrustError, open_dir, open_private_dir, slot};
 use crate::otp::{base32_encode, random_bytes};
@@ -19,12 +19,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const NEW: OFlag = OFlag::O_WRONLY.union(OFlag::O_CREAT).union(OFlag::O_EXCL).union(OFlag::O_CLOEXEC);
-/// Over whatever a crash left there.
-const ANEW: OFlag = OFlag::O_WRONLY
-    .union(OFlag::O_CREAT)
-    .union(OFlag::O_TRUNC)
-    .union(OFlag::O_NOFOLLOW)
-    .union(OFlag::O_CLOEXEC);
 /// A marker whose key is not in its place yet.
 const WAITING: &str = ".store.toml.new";
 /// Somebody else making an account takes milliseconds.

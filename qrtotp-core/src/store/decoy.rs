@@ -6,7 +6,7 @@
 
 use super::critical::undisturbed;
 use super::file::{FileStore, RECORD, STATE};
-use super::record::write_new;
+use super::record::{ANEW, write_new};
 use super::sys::{fsync, mkdirat};
 use super::{StoreError, open_private_dir, slot};
 use crate::account::{
@@ -14,7 +14,6 @@ use crate::account::{
 };
 use crate::otp::{Params, Secret, random_bytes};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -58,10 +57,9 @@ impl FileStore {
             return Ok(());
         }
         let record = self.nobody(name)?;
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let text = self.record_text(&record)?;
-        write_new(dir.as_fd(), RECORD, &path.join(RECORD), flags, text.as_bytes())?;
-        write_new(dir.as_fd(), STATE, &path.join(STATE), flags, &slot::first(&State::new(record.id)))?;
+        write_new(dir.as_fd(), RECORD, &path.join(RECORD), ANEW, text.as_bytes())?;
+        write_new(dir.as_fd(), STATE, &path.join(STATE), ANEW, &slot::first(&State::new(record.id)))?;
         fsync(&dir).map_err(|errno| StoreError::io(&path, errno))
     }
 

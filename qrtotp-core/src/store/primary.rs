@@ -4,11 +4,10 @@
 use super::critical::undisturbed;
 use super::file::FileStore;
 use super::lock::lock;
-use super::record::write_new;
+use super::record::{ANEW, write_new};
 use super::sys::{fsync, renameat, unlinkat};
 use super::{Readers, StoreError, TrustError, open_file, read_all};
 use crate::account::{Lane, Name};
-use nix::fcntl::OFlag;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -69,8 +68,7 @@ fn replace(dir: BorrowedFd<'_>, name: &Name, path: &Path, lane: Lane) -> Result<
         unlinkat(dir, &file)
     } else {
         let text = format!("{FORM} {} {}\n", lane.failures, lane.last_failure);
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        write_new(dir, NEW, &path.join(NEW), flags, text.as_bytes())?;
+        write_new(dir, NEW, &path.join(NEW), ANEW, text.as_bytes())?;
         renameat(dir, NEW, dir, &file)
     };
     replaced.map_err(|errno| StoreError::io(&shown, errno))?;

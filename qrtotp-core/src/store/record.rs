@@ -18,6 +18,13 @@ const RECORD_NEW: &str = "account.toml.new";
 /// Most bytes of an `account.toml`: 32 credentials and a token are some 12 kB.
 const RECORD_LIMIT: usize = 32 * 1024;
 
+/// How [`write_new`] makes a file over whatever a crash left there.
+pub(super) const ANEW: OFlag = OFlag::O_WRONLY
+    .union(OFlag::O_CREAT)
+    .union(OFlag::O_TRUNC)
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
+
 /// A record that was read, and its state file for writing.
 pub(super) struct Opened {
     pub(super) record: Record,
@@ -102,8 +109,7 @@ impl FileStore {
 
     fn replace_record(&self, dir: impl AsFd + Copy, record: &Record) -> Result<(), StoreError> {
         let path = self.path_of(&record.name).join(RECORD_NEW);
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        write_new(dir, RECORD_NEW, &path, flags, self.record_text(record)?.as_bytes())?;
+        write_new(dir, RECORD_NEW, &path, ANEW, self.record_text(record)?.as_bytes())?;
         renameat(dir, RECORD_NEW, dir, RECORD).map_err(|e| StoreError::io(&path, e))?;
         fsync(dir).map_err(|e| StoreError::io(&path, e).unsure())
     }
