@@ -7,20 +7,20 @@ use qrtotp_tests::openssh::unpacked;
 
 use crate::step::{as_root, run, say};
 
-/// A release with ssh and sudo, unpacked once; remove its directory to have it anew.
+/// A release with ssh, sudo and sudo-rs, unpacked once; remove its directory to have it anew.
 ///
 /// # Errors
 /// It can't be had.
 pub fn with_openssh(release: &str) -> Result<()> {
-    unpack(release, "openssh-server,openssh-client,sudo,iproute2", &unpacked(release))
+    unpack(release, "openssh-server,openssh-client,sudo,sudo-rs,iproute2", &unpacked(release))
 }
 
-/// Unpacks a release with these packages, separated by commas, unless `root` is there.
+/// Unpacks a release with these packages, separated by commas, unless `root` is there with them.
 ///
 /// # Errors
 /// It can't be had.
 pub fn unpack(release: &str, packages: &str, root: &Path) -> Result<()> {
-    if root.is_dir() {
+    if has(root, packages) {
         return Ok(());
     }
     say(&format!("unpacking Debian {release} with mmdebstrap, once"));
@@ -32,8 +32,15 @@ pub fn unpack(release: &str, packages: &str, root: &Path) -> Result<()> {
     // The index of a mirror that stands still is too old at some time.
     mmdebstrap.arg("--aptopt=Acquire::Check-Valid-Until \"false\"").arg(release).arg(&unfinished);
     run(mmdebstrap.args(mirror()?))?;
+    run(as_root("rm").arg("-rf").arg(root))?;
     fs::rename(&unfinished, root)?;
     Ok(())
+}
+
+fn has(root: &Path, packages: &str) -> bool {
+    let mut query = Command::new("dpkg-query");
+    query.arg("--admindir").arg(root.join("var/lib/dpkg")).arg("--show").args(packages.split(','));
+    query.output().is_ok_and(|output| output.status.success())
 }
 
 /// Where this machine's apt gets Debian from. `None`: mmdebstrap knows where.

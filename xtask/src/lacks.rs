@@ -27,6 +27,12 @@ impl Lacks {
         Ok(())
     }
 
+    /// Remembers what can't be tested on this machine, whatever it has. No error where `CI` is set: nothing could be done about it.
+    pub fn can_not(&mut self, without: &str) {
+        self.said.push(format!("LEFT OUT: {without}"));
+        self.say();
+    }
+
     /// Says all of it, at the latest at the end, where it is read.
     pub fn say(&self) {
         self.said.iter().for_each(|said| say(said));

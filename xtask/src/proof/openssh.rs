@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use qrtotp_tests::{
     Sandbox,
     decoders::Reading,
-    openssh::{OPTIONS, Server, System, other_release, read},
+    openssh::{NEWEST, OPTIONS, Server, System, is_older, read},
     screen::Background,
 };
 
@@ -58,7 +58,10 @@ pub fn run() -> Result<Findings> {
 
 fn systems(found: &mut Logins) -> Vec<System> {
     let mut systems = vec![System::this_machine()];
-    for release in [other_release(), "sid"] {
+    if !is_older() {
+        say("LEFT OUT: servers and clients of Debian 12: what is built here does not run there");
+    }
+    for release in [NEWEST, "sid"].into_iter().filter(|release| *release != NEWEST || is_older()) {
         match debian::with_openssh(release) {
             Ok(()) => systems.push(System::debian(release)),
             Err(error) => found.failures.push(format!("Debian {release} could not be had: {error:#}")),
