@@ -29,6 +29,7 @@ pub(crate) fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> 
     if mark.is_none() && !due {
         return if unasked { look_back(pamh, words) } else { Outcome::Ignored };
     }
+    let remembers = !host::is_sshd(pamh);
     let mut log = Log::new(pamh);
     let subject = subject_now(pamh);
     let mut host = Host::new(pamh, flags & PAM_SILENT != 0, &subject.user);
@@ -36,7 +37,12 @@ pub(crate) fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> 
         let detail = "the mark of an enrolment is in the PAM environment only";
         return refuse(&mut host, &mut log, &subject, "internal_error", detail);
     };
-    let outcome = match open(words) {
+    let opened = match mark.due {
+        // sudo-rs remembers who was let pass before it comes here, sudo whoever this part was left out for.
+        Due::Enrollment if remembers => open_and_note(words, &mark),
+        Due::Enrollment | Due::RecoveryCodes => open(words),
+    };
+    let outcome = match opened {
         // The code was right; the codes stay owed.
         Err((_, detail)) if mark.due == Due::RecoveryCodes => {
             log.debug(&detail);
@@ -101,22 +107,22 @@ fn look_back(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
 }
 
 /// Notes who still owes an enrolment: what the application remembers of them now may be good for something that does
-/// run the account part. Not done with the mark, which is set for people with a wrong password, too.
+/// run the account part. The auth part has made room for it. What fails denies nobody here, for libpam takes no notice of the
+/// setcred of a module whose auth part was ignored: the session part bars whoever is marked.
 pub(crate) fn note(pamh: &mut PamHandle, words: &[&CStr]) {
-    let Some(mark) = mark::of_enrollment(pamh) else { return };
-    if let Err((reason, why)) = note_due(words, &mark) {
-        let subject = Subject { user: mark.user, ..subject_now(pamh) };
-        let detail = format!("the owed enrolment could not be noted, so run `sudo -K` as the user: {why}");
-        let event = Event::new(Kind::ConfigurationRefused, &subject).reason(reason).detail(&detail);
-        event.emit(&mut Log::new(pamh));
-    }
+    let Some(mark) = mark::of_enrollment(pamh).filter(|_| !host::is_sshd(pamh)) else { return };
+    let Err((reason, why)) = open_and_note(words, &mark) else { return };
+    let subject = Subject { user: mark.user, ..subject_now(pamh) };
+    let detail = format!("the owed enrolment could not be noted, so run `sudo -K` as the user: {why}");
+    let event = Event::new(Kind::ConfigurationRefused, &subject).reason(reason).detail(&detail);
+    event.emit(&mut Log::new(pamh));
 }
 
 /// The session part. Refuses whoever still carries the mark of an enrolment, and those of whom it would be left out.
 pub(crate) fn session(pamh: &mut PamHandle, words: &[&CStr]) -> Outcome {
     let mut subject = subject_now(pamh);
     if mark::is_enrollment_due(pamh) {
-        note(pamh, words); // not every application comes by `note` itself
+        note(pamh, words); // not every application has come by setcred; denied they are in any case
         if let Some(mark) = mark::of_enrollment(pamh) {
             subject.user = mark.user; // sudo names whom it becomes by now
         }
@@ -187,8 +193,9 @@ fn was_led_past(source: &Source, store: &FileStore, user: &str) -> Result<bool, 
     flow::was_led_past(&source.config, store, Some(&person), there, SystemClock.now()).map_err(store_failed)
 }
 
-fn note_due(words: &[&CStr], mark: &Mark) -> Result<(), Fault> {
-    let (_, store) = open(words)?;
+fn open_and_note(words: &[&CStr], mark: &Mark) -> Result<(Source, FileStore), Fault> {
+    let (source, store) = open(words)?;
     let name = Name::new(&mark.user).map_err(|error| ("internal_error", error.to_string()))?;
-    store.note_due(&name, mark.uid).map_err(store_failed)
+    store.note_due(&name, mark.uid).map_err(store_failed)?;
+    Ok((source, store))
 }

@@ -184,6 +184,10 @@ impl LoginHost for Host<'_> {
         guard(&line, services).map_err(|error| error.to_string())
     }
 
+    fn remembers(&mut self) -> bool {
+        !is_sshd(self.pamh)
+    }
+
     fn mark(&mut self, mark: Mark) -> Result<(), NoAnswer> {
         mark::set(self.pamh, &mark).map_err(|mark::Unexpected| NoAnswer)
     }

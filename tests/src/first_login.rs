@@ -58,10 +58,10 @@ impl Pty {
 }
 
 impl Sandbox {
-    /// Every byte of the store, as sums; what a refusal writes for nobody is left out.
+    /// Every byte of the store, as sums; what a refusal writes for nobody is left out, and so are places for notes.
     #[must_use]
     pub fn store_content(&self) -> String {
-        let sums = "cd /var/lib/qrtotp && find . -path ./decoy -prune -o -type f -print0 | sort -z | xargs -0 sha256sum";
+        let sums = "cd /var/lib/qrtotp && find . -path ./decoy -prune -o -type f -perm -200 -print0 | sort -z | xargs -0 sha256sum";
         self.run(&["sh", "-c", sums]).success().stdout
     }
 }

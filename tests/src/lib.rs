@@ -34,6 +34,7 @@ pub mod searches;
 pub mod shipped;
 pub mod sshd;
 pub mod stacks;
+pub mod sudo;
 pub mod sweep;
 pub mod tokens;
 pub mod users;

@@ -3,72 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
-    Phone, Pty, Sandbox, State,
     first_login::{CHOICES, INSIDE},
     host::PAM_SUCCESS,
+    sudo::{
+        CONFIGURATION, ONE_WITHOUT, SUDOERS, ask_nothing, gets_in, host, is_led_past, is_noted, run,
+        stays_outside,
+    },
     users::PASSWORD,
 };
-
-const SUDOERS: &str = "/etc/sudoers.d/tests";
-const CONFIGURATION: &str = "/etc/qrtotp/qrtotp.toml";
-/// One command is run without the account part.
-const ONE_WITHOUT: &str = "Defaults!/usr/bin/true !pam_acct_mgmt\n";
-
-/// A sudo with this PAM service and these settings, behind which Alice has no device and Bobby has.
-fn host(service: &str, settings: &str) -> (Sandbox, Phone) {
-    host_with(State::Tmpfs("size=16m"), service, settings)
-}
-
-fn host_with(state: State, service: &str, settings: &str) -> (Sandbox, Phone) {
-    let sandbox = Sandbox::with_state(state);
-    let services = format!("[enroll]\nservices = [\"sshd\", \"su\", \"{service}\"]\n");
-    sandbox.configure(&format!("[defaults]\nfirst_login = \"enroll\"\n{services}"));
-    sandbox.add_user("alice");
-    sandbox.add_user("bobby");
-    sandbox.without_delays();
-    sandbox.password_and_enrolment(service);
-    let phone = sandbox.import("bobby");
-    set(&sandbox, &format!("Defaults pam_service={service}\n{settings}"));
-    (sandbox, phone)
-}
-
-fn set(sandbox: &Sandbox, settings: &str) {
-    let users = "alice ALL=(ALL) ALL\nbobby ALL=(ALL) ALL\n";
-    let defaults = "Defaults timestamp_timeout=5, lecture=never, passwd_tries=1\n";
-    sandbox.overwrite(SUDOERS, &format!("{users}{defaults}{settings}"));
-}
-
-/// From now on the administrator asks Alice for nothing.
-fn ask_nothing(sandbox: &Sandbox) {
-    sandbox.overwrite(SUDOERS, "alice ALL=(ALL) NOPASSWD: ALL\n");
-}
-
-fn run(sandbox: &Sandbox, user: &str, commands: &str) -> Pty {
-    sandbox.pty_unrecorded_as(Some(user), &["sh", "-c", commands])
-}
-
-/// Alice is let pass to enrol by her password, in a command that does not have her enrol.
-fn is_led_past(sandbox: &Sandbox, commands: &str) -> Pty {
-    let mut alice = run(sandbox, "alice", commands);
-    alice.give_password(PASSWORD);
-    alice.send("");
-    alice
-}
-
-/// Of Alice alone, as the one who she is now.
-fn is_noted(sandbox: &Sandbox) -> bool {
-    let uid = sandbox.run(&["id", "-u", "alice"]).success().stdout;
-    sandbox.run(&["ls", "/var/lib/qrtotp/due"]).success().stdout == format!("{}-alice\n", uid.trim_end())
-}
-
-fn stays_outside(mut pty: Pty) {
-    let shown = pty.failure();
-    assert!(!shown.contains(INSIDE), "{shown}");
-}
-
-fn gets_in(mut pty: Pty) {
-    assert!(pty.success().contains(INSIDE));
-}
 
 #[test]
 fn sudo_remembers_nobody_who_gave_up() {
@@ -172,15 +114,6 @@ fn a_time_stamp_by_somebody_elses_password_leads_nowhere_either() {
 }
 
 #[test]
-fn where_it_can_not_be_noted_the_log_says_so_and_nobody_unasked_gets_in() {
-    let (sandbox, _) = host("sudo", ONE_WITHOUT);
-    sandbox.run(&["rmdir", "/var/lib/qrtotp/due"]).success();
-    sandbox.run(&["touch", "/var/lib/qrtotp/due"]).success();
-    stays_outside(is_led_past(&sandbox, "sudo /usr/bin/true; sudo echo logged in; exit 7"));
-    let _ = sandbox.log.wait(&["event=configuration_refused", "user=alice", "could not be noted", "sudo -K"]);
-}
-
-#[test]
 fn what_is_owed_elsewhere_bars_neither_a_key_at_sshd_nor_root() {
     let (sandbox, _) = host("sudo", ONE_WITHOUT);
     is_led_past(&sandbox, "sudo /usr/bin/true").failure();
@@ -230,18 +163,6 @@ fn a_su_that_root_runs_is_roots_whoever_logged_in_there() {
 }
 
 #[test]
-fn a_full_disk_has_room_for_a_note() {
-    for state in [State::Tmpfs("size=16m"), State::Ext4("8m")] {
-        let (sandbox, _) = host_with(state, "sudo", ONE_WITHOUT);
-        let fill = "cd /var/lib/qrtotp; dd if=/dev/zero of=full bs=4k; dd if=/dev/zero of=fuller bs=1; :";
-        sandbox.run(&["sh", "-c", fill]).success();
-        sandbox.run(&["sh", "-c", "! echo x >/var/lib/qrtotp/more"]).success();
-        stays_outside(is_led_past(&sandbox, "sudo /usr/bin/true; sudo echo logged in; exit 7"));
-        assert!(is_noted(&sandbox));
-    }
-}
-
-#[test]
 fn a_time_stamp_of_one_name_of_a_uid_leads_no_other_name_in() {
     for (of, second) in [("root", "toor"), ("alice", "second")] {
         let (sandbox, _) = host("sudo", &format!("Defaults targetpw\n{ONE_WITHOUT}"));
@@ -260,20 +181,6 @@ fn a_time_stamp_of_one_name_of_a_uid_leads_no_other_name_in() {
         let _ =
             sandbox.log.wait(&["pam_qrtotp(sudo:account)", &format!("user={of}"), "reason=enrollment_due"]);
     }
-}
-
-#[test]
-fn who_is_not_to_be_found_for_a_moment_is_noted_all_the_same() {
-    let (sandbox, _) = host("sudo", ONE_WITHOUT);
-    let hide = "#!/bin/sh -p\ncp /etc/passwd /root/passwd; sed -i /^alice:/d /etc/passwd\n";
-    sandbox.overwrite("/usr/local/bin/hide", hide);
-    sandbox.run(&["chmod", "755", "/usr/local/bin/hide"]).success();
-    let auth = "@include common-auth\nauth required pam_qrtotp.so\nauth required pam_exec.so seteuid /usr/local/bin/hide\n";
-    sandbox.enrolling("sudo", auth);
-    let mut alice = is_led_past(&sandbox, "sudo /usr/bin/true; exit 7");
-    alice.failure();
-    sandbox.run(&["cp", "/root/passwd", "/etc/passwd"]).success();
-    assert!(is_noted(&sandbox));
 }
 
 #[test]

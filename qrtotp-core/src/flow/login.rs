@@ -274,11 +274,26 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         if let Err(detail) = self.host.guard(!key) {
             return self.finish(Verdict::Denied, "enrollment_guard", &detail);
         }
+        if self.host.remembers()
+            && let Err(error) = self.note_or_reserve(name, uid)
+        {
+            return self.broken(&error);
+        }
         let mark = Mark { user: name.as_str().to_owned(), uid, due: Due::Enrollment };
         if self.host.mark(mark).is_err() {
             return self.finish(Verdict::Denied, "enrollment_guard", "PAM does not keep our mark");
         }
         self.finish(Verdict::Ignored, "enrollment_due", "")
+    }
+
+    /// What the application remembers of somebody who is let pass to enrol must be good for nothing until they did. Whoever
+    /// calls it themselves is noted at once: they could kill it before our next part is run, and bar nobody else. Who
+    /// is called by another may be there with a wrong password: our next part knows that it was right.
+    fn note_or_reserve(&self, name: &Name, uid: u32) -> Result<(), StoreError> {
+        match self.subject.by == name.as_str() {
+            true => self.store.note_due(name, uid),
+            false => self.store.reserve_due(name, uid),
+        }
     }
 
     /// The end of a login without an answer of its own. A password that was counted as a wrong code is what it was.

@@ -52,7 +52,7 @@ impl Options {
 }
 
 /// The host of a login: a dialogue, PAM's one password item, and what tells whether somebody may enrol. Where nobody
-/// can, the last three are as they are here.
+/// can, the last four are as they are here.
 pub trait LoginHost: Dialog {
     /// False once the application has replaced PAM_USER: what follows would be about somebody else than we judge.
     fn is_same_user(&self) -> bool;
@@ -79,6 +79,11 @@ pub trait LoginHost: Dialog {
     fn guard(&mut self, password_only: bool) -> Result<(), String> {
         let _ = password_only;
         Err("nobody enrols here".into())
+    }
+
+    /// Whether the application may remember, before our account part is run or without it, that somebody was let pass.
+    fn remembers(&mut self) -> bool {
+        true
     }
 
     /// Leaves a mark for the account part.

@@ -1,17 +1,20 @@
 //! Who was let pass to enrol and then led past the enrolment: an empty file each, `UID-NAME`, in a directory of its own. Empty,
-//! and the directory made with the store, so that a full disk has room for it.
+//! and the directory made with the store, so that a full disk has room for it. A place for a note is a file that not even
+//! its owner may write: it bars nobody, and changing its mode needs neither an inode nor a block.
 
 use super::file::FileStore;
-use super::sys::{entries, fsync, openat, unlinkat};
+use super::sys::{entries, fchmod, fsync, lstatat, openat, unlinkat};
 use super::{StoreError, open_private_dir};
 use crate::account::Name;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const DUE: &str = "due";
+const PLACE: Mode = Mode::S_IRUSR;
+const NOTE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 
 impl FileStore {
     /// Makes the directory.
@@ -22,18 +25,32 @@ impl FileStore {
     /// What [`super::Store::due`] is here.
     pub(super) fn names_due(&self, uid: u32) -> Result<Vec<Name>, StoreError> {
         let Some((dir, path)) = self.existing()? else { return Ok(Vec::new()) };
-        let all = notes(&dir).map_err(|errno| StoreError::io(path, errno))?;
-        Ok(all.into_iter().filter(|note| note.uid == uid).map(|note| note.name).collect())
+        let all = notes(&dir).map_err(|errno| StoreError::io(&path, errno))?;
+        let mut names = Vec::new();
+        for note in all.into_iter().filter(|note| note.uid == uid) {
+            match note.is_place(&dir) {
+                Ok(true) | Err(Errno::ENOENT) => {} // forgotten meanwhile
+                Ok(false) => names.push(note.name),
+                Err(errno) => return Err(StoreError::io(path, errno)),
+            }
+        }
+        Ok(names)
+    }
+
+    /// What [`super::Store::reserve_due`] is here.
+    pub(super) fn reserve_place(&self, name: &Name, uid: u32) -> Result<(), StoreError> {
+        let (dir, path) = self.private_dir(DUE)?;
+        open_or_make(&dir, &path, name, uid, PLACE)?; // a note stays what it is
+        fsync(dir).map_err(|errno| StoreError::io(path, errno).unsure())
     }
 
     /// What [`super::Store::note_due`] is here.
     pub(super) fn write_due(&self, name: &Name, uid: u32) -> Result<(), StoreError> {
         let (dir, path) = self.private_dir(DUE)?;
-        let file = format!("{uid}-{}", name.file_name());
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        openat(&dir, &*file, flags, Mode::from_bits_truncate(0o600))
-            .map_err(|errno| StoreError::io(path.join(file), errno))?;
-        fsync(dir).map_err(|errno| StoreError::io(path, errno).unsure())
+        let note = open_or_make(&dir, &path, name, uid, NOTE)?;
+        // Whatever it was, and whatever the caller's umask has made of it.
+        fchmod(&note, NOTE).map_err(|errno| StoreError::io(&path, errno))?;
+        fsync(note).and_then(|()| fsync(dir)).map_err(|errno| StoreError::io(path, errno).unsure())
     }
 
     /// What [`super::Store::forget_due`] is here.
@@ -42,11 +59,11 @@ impl FileStore {
         let failed = |errno| StoreError::io(&path, errno);
         let mut known = false;
         for note in notes(&dir).map_err(failed)?.iter().filter(|note| note.name == *name) {
-            match unlinkat(&dir, &*note.file) {
-                Ok(()) | Err(Errno::ENOENT) => {} // another one was faster
+            match note.is_place(&dir).and_then(|place| unlinkat(&dir, &*note.file).map(|()| place)) {
+                Ok(place) => known |= !place,
+                Err(Errno::ENOENT) => known = true, // another one was faster
                 Err(errno) => return Err(failed(errno)),
             }
-            known = true;
         }
         if known {
             fsync(dir).map_err(|errno| failed(errno).unsure())?;
@@ -69,6 +86,26 @@ struct Note {
     file: String,
     uid: u32,
     name: Name,
+}
+
+impl Note {
+    /// Whether nothing is noted in it.
+    fn is_place(&self, dir: &OwnedFd) -> Result<bool, Errno> {
+        Ok(lstatat(dir, &*self.file)?.st_mode & Mode::S_IWUSR.bits() == 0)
+    }
+}
+
+/// The file of a note. `made`: what it is if there was none; it may be less, by the caller's umask.
+fn open_or_make(
+    dir: &OwnedFd,
+    path: &Path,
+    name: &Name,
+    uid: u32,
+    made: Mode,
+) -> Result<OwnedFd, StoreError> {
+    let file = format!("{uid}-{}", name.file_name());
+    let flags = OFlag::O_RDONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    openat(dir, &*file, flags, made).map_err(|errno| StoreError::io(path.join(file), errno))
 }
 
 fn notes(dir: &OwnedFd) -> Result<Vec<Note>, Errno> {
@@ -122,6 +159,24 @@ mod tests {
         assert_eq!((store.due(1000).unwrap(), store.due(1).unwrap()), (vec![name("alice")], vec![]));
         assert!(store.forget_due(&name("alice")).unwrap());
         assert!(store.due(1000).unwrap().is_empty() && store.due(10_001).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_place_for_a_note_bars_nobody_and_is_no_second_file_once_it_is_one() {
+        let (dir, store) = empty_store();
+        let (alice, due) = (name("alice"), dir.path().join("state/due"));
+        for _ in 0..2 {
+            store.reserve_due(&alice, 1000).unwrap();
+            assert!(store.due(1000).unwrap().is_empty());
+        }
+        assert!(!store.forget_due(&alice).unwrap(), "nothing was noted");
+        assert_eq!(fs::read_dir(&due).unwrap().count(), 0);
+        store.reserve_due(&alice, 1000).unwrap();
+        store.note_due(&alice, 1000).unwrap();
+        store.reserve_due(&alice, 1000).unwrap();
+        assert_eq!(store.due(1000).unwrap(), [name("alice")], "a second login does not undo it");
+        assert_eq!(fs::read_dir(&due).unwrap().count(), 1);
+        assert!(store.forget_due(&alice).unwrap() && store.due(1000).unwrap().is_empty());
     }
 
     #[test]

@@ -206,6 +206,10 @@ impl Store for FileStore {
         self.names_due(uid)
     }
 
+    fn reserve_due(&self, name: &Name, uid: u32) -> Result<(), StoreError> {
+        self.reserve_place(name, uid)
+    }
+
     fn note_due(&self, name: &Name, uid: u32) -> Result<(), StoreError> {
         self.write_due(name, uid)
     }

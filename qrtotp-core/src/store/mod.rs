@@ -104,6 +104,12 @@ pub trait Store {
     /// The store can't be trusted or read.
     fn due(&self, uid: u32) -> Result<Vec<Name>, StoreError>;
 
+    /// Makes sure that it can be noted, durably, whatever the disk and the process run out of until then. Bars nobody.
+    ///
+    /// # Errors
+    /// As [`Store::note_due`].
+    fn reserve_due(&self, name: &Name, uid: u32) -> Result<(), StoreError>;
+
     /// Notes that, durably.
     ///
     /// # Errors

@@ -57,6 +57,10 @@ impl Store for Watched<'_> {
         unreachable!("the auth part does not ask")
     }
 
+    fn reserve_due(&self, _: &Name, _: u32) -> Result<(), StoreError> {
+        unreachable!("nobody here may enrol")
+    }
+
     fn note_due(&self, _: &Name, _: u32) -> Result<(), StoreError> {
         unreachable!("the auth part does not note it")
     }

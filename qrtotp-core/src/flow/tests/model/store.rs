@@ -201,6 +201,10 @@ impl Store for Replay<'_> {
         unreachable!("none of them is sudo")
     }
 
+    fn reserve_due(&self, _: &Name, _: u32) -> Result<(), StoreError> {
+        unreachable!("nobody here may enrol")
+    }
+
     fn note_due(&self, _: &Name, _: u32) -> Result<(), StoreError> {
         unreachable!("none of them is sudo")
     }
