@@ -213,14 +213,16 @@ fn a_pam_file_that_the_module_cannot_read_lets_nobody_without_a_device_pass() {
         let strace = ["strace", "-o", "/tmp/trace", "-e", "signal=none", "-P", path, "-e", fault];
         host.0.pty_unrecorded(&[&strace[..], &["su", "alice", "-c", "echo logged in"]].concat())
     };
-    for (file, lines) in [("su", LINES), ("common-auth", &[])] {
+    // libpam reads a text, then its end; and what su's file includes once more for `other`, whose file includes it, too.
+    for (file, lines, ours) in [("su", LINES, "3+"), ("common-auth", &[], "5+")] {
         let path = format!("/etc/pam.d/{file}");
+        let [unread, cut] =
+            ["error=EIO", "retval=0"].map(|result| format!("inject=read:{result}:when={ours}"));
         for (what, path_of_call, fault, error) in [
             // It names the file by itself in its directory; libpam gives the whole path.
             ("not to be opened", file, "inject=openat:error=EACCES", "EACCES"),
-            // libpam reads the text, then its end.
-            ("not to be read", &path, "inject=read:error=EIO:when=3+", "EIO"),
-            ("at its end too soon", &path, "inject=read:retval=0:when=3+", "its end is lost"),
+            ("not to be read", &path, &unread, "EIO"),
+            ("at its end too soon", &path, &cut, "its end is lost"),
         ] {
             let what = format!("{path}: {what}");
             let details = [lines, &[&path, error]].concat();
