@@ -28,6 +28,28 @@ fn a_code_is_shown_once_in_groups_of_four_with_what_to_do_with_it() {
 }
 
 #[test]
+fn a_code_is_good_no_longer_than_its_token() {
+    let instance = Instance::new();
+    let arguments = ["token", "issue", "--code", "--expires", "5m"];
+    let shown = instance.run(&[&arguments[..], &["nobody"]].concat()).ok().stdout;
+    assert!(shown.contains("good for 5 minutes"), "{shown}");
+    let token = instance.json(&["token", "show", "nobody", "--json"]);
+    assert_eq!(token["code"]["expires"], token["expires"]);
+    let many =
+        instance.run_with(&[&arguments[..], &["--from-file", "-"]].concat(), "daemon\nbin\n").ok().stdout;
+    assert!(many.contains("good for 5 minutes"), "{many}");
+}
+
+#[test]
+fn where_no_code_was_issued_nothing_is_said_of_one() {
+    let instance = Instance::new();
+    for names in ["", "no-such-user\n"] {
+        let shown = instance.run_with(&["token", "issue", "--from-file", "-", "--code"], names).stdout;
+        assert_eq!(shown, "");
+    }
+}
+
+#[test]
 fn a_token_without_a_code_says_nothing_of_codes() {
     let instance = Instance::new();
     let shown = instance.run(&["token", "issue", "nobody"]).ok().stdout;

@@ -217,7 +217,8 @@ pub fn issue_token<S: Store>(
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<(Token, Option<TokenCode>), AdminError> {
-    let bound = issue.code.map(|lifetime| Binding::generate(now + lifetime.as_seconds()));
+    // No code outlives its token.
+    let bound = issue.code.map(|code| Binding::generate(now + code.min(issue.lifetime).as_seconds()));
     let (binding, code) = bound.transpose().map_err(generate_failed)?.unzip();
     let token = Token {
         id: TokenId::from_random(random_bytes().map_err(generate_failed)?),

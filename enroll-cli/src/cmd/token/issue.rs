@@ -146,6 +146,7 @@ fn advice(seconds: i64) -> String {
 fn many(mut issuer: Issuer<'_>, names: Names, json: bool, mut out: File) -> Result<Exit, Failure> {
     let mut list = JsonList::new(json);
     let mut exit = Exit::Done;
+    let mut any = false;
     let mut seen = HashSet::new();
     for typed in names {
         let typed = typed?;
@@ -157,7 +158,10 @@ fn many(mut issuer: Issuer<'_>, names: Names, json: bool, mut out: File) -> Resu
         }
         match account.and_then(|account| issuer.issue(&account)) {
             Ok(issued) if json => put_json(&mut out, |line| list.item(line, &View::of(&issued)))?,
-            Ok(issued) => put_line(&mut out, &issued)?,
+            Ok(issued) => {
+                any = true;
+                put_line(&mut out, &issued)?;
+            }
             Err(failure) => {
                 exit = Exit::Refused;
                 let (user, error) = (clean(&typed, 64), failure.to_string());
@@ -170,8 +174,8 @@ fn many(mut issuer: Issuer<'_>, names: Names, json: bool, mut out: File) -> Resu
         }
     }
     list.end(&mut out)?;
-    if let Some(code) = issuer.code.filter(|_| !json) {
-        writeln!(out, "{}", advice(code.as_seconds()))?;
+    if let Some(code) = issuer.code.filter(|_| any) {
+        writeln!(out, "{}", advice(code.min(issuer.lifetime).as_seconds()))?;
     }
     Ok(exit)
 }
