@@ -195,3 +195,25 @@ fn what_changes_between_the_look_without_the_lock_and_the_lock_is_seen() {
     });
     assert_eq!(found.unwrap(), Some((0, 1)));
 }
+
+#[test]
+fn a_change_of_an_account_keeps_its_state_whether_or_not_its_record_changes() {
+    let (place, store) = Place::with_alice();
+    let again =
+        || FileStore::open(&place.path("state"), place.0.path()).unwrap().load(&alice()).unwrap().unwrap();
+    let change = |step: u64, label: Option<&str>| {
+        let done = store.update_account(&alice(), |slot| {
+            let account = slot.as_mut().unwrap();
+            account.state.raise(device(1), step, Some(10));
+            if let Some(label) = label {
+                account.record.credentials[0].label = Label::new(label);
+            }
+        });
+        done.unwrap();
+    };
+    change(501, None);
+    assert_eq!(again().state.mark(device(1)).unwrap().watermark, 501);
+    change(502, Some("phone"));
+    assert_eq!(again().state.mark(device(1)).unwrap().watermark, 502);
+    assert_eq!(again().record.credentials[0].label, Label::new("phone"));
+}
