@@ -123,11 +123,16 @@ fn an_account_has_five_devices_at_most() {
     assert_eq!(ids(&sandbox).len(), 5);
 }
 
-/// What a phone shows whose clock is that many steps ahead, and what it showed before that.
-fn pair(phone: &Phone, ahead: i64) -> [String; 2] {
-    phone.settle(20);
-    let step = phone.step().checked_add_signed(ahead).unwrap();
+/// What a phone shows in this step whose clock is that many steps ahead, and what it showed before that.
+fn pair(phone: &Phone, step: u64, ahead: i64) -> [String; 2] {
+    let step = step.checked_add_signed(ahead).unwrap();
     [phone.code_of_step(step - 1), phone.code_of_step(step)]
+}
+
+/// A step that goes on for so many seconds.
+fn settled(phone: &Phone, seconds: u64) -> u64 {
+    phone.settle(seconds);
+    phone.step()
 }
 
 fn resync(mut pty: Pty, codes: &[String; 2]) -> (bool, String) {
@@ -144,13 +149,14 @@ fn a_phone_four_minutes_off_is_resynchronised_by_root_with_two_codes() {
     let sandbox = host();
     sandbox.configure("[throttle]\nfree_failures = 20\n");
     let phone = half_minute_phone(&sandbox);
-    let behind = pair(&phone, -8);
+    let now = settled(&phone, 26);
+    let behind = pair(&phone, now, -8);
     assert_eq!(sandbox.answer("alice", &behind[1]), PAM_AUTH_ERR);
     assert_eq!(clock(&sandbox), 0);
     let by_root = |codes: &[String; 2]| resync(sandbox.pty_unrecorded(&["qrtotp", "resync", "alice"]), codes);
-    let apart = [pair(&phone, -9)[0].clone(), behind[1].clone()];
+    let apart = [pair(&phone, now, -9)[0].clone(), behind[1].clone()];
     assert!(!by_root(&apart).0, "not consecutive");
-    assert!(!by_root(&pair(&phone, -24)).0, "twelve minutes off");
+    assert!(!by_root(&pair(&phone, now, -24)).0, "twelve minutes off");
     let guesses = failures(&sandbox);
     for other in [["no code".to_owned(), behind[1].clone()], [behind[0].clone(), "x".to_owned()]] {
         assert!(!by_root(&other).0);
@@ -175,7 +181,7 @@ fn a_login_takes_the_two_codes_where_the_configuration_says_so() {
     sandbox.configure("[verify]\nresync = true\n");
     let phone = sandbox.import("alice");
     let _sshd = sandbox.start_sshd("");
-    let codes = pair(&phone, -2);
+    let codes = pair(&phone, settled(&phone, 60), -2);
     assert!(!enters(&sandbox, &codes[1]));
     for (text, guesses) in [(codes.concat() + "0", 2), ("no codes".into(), 2)] {
         assert!(!enters(&sandbox, &text));
@@ -207,7 +213,8 @@ fn owners_list_rename_and_resynchronise_their_devices_through_the_broker() {
         assert!(!done && shown.contains("not two consecutive codes"), "{shown}");
         assert_eq!(failures(&sandbox), guesses);
     }
-    let (done, shown) = resync(sandbox.own("alice", &["resync"]), &pair(&phone, 2));
+    let codes = pair(&phone, settled(&phone, 60), 2);
+    let (done, shown) = resync(sandbox.own("alice", &["resync"]), &codes);
     assert!(done && shown.contains("240 s"), "{shown}");
     assert_eq!(clock(&sandbox), 240);
     let _ = sandbox.log.wait(&["event=credential_resynchronized", "user=alice", "service=qrtotpd"]);
