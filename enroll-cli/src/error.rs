@@ -4,9 +4,19 @@ use nix::errno::Errno;
 use qrtotp_core::flow::{AdminError, EnrollError, LookupError, ResyncError};
 use qrtotp_core::policy::ConfigError;
 use qrtotp_core::store::{StoreError, TrustError};
+use qrtotp_core::text::clean;
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
+
+/// Most characters of a path or of a sentence with one.
+pub const LONGEST_PATH: usize = 4096;
+
+/// A path as it is shown: names in it may be such as somebody else chose.
+pub fn shown(path: &Path) -> String {
+    clean(&path.display().to_string(), LONGEST_PATH)
+}
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

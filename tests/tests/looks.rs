@@ -261,6 +261,9 @@ fn nothing_is_overwritten_and_nothing_written_through_a_link_or_where_others_may
         assert!(said.contains(word), "{file}: {said}");
     }
     assert_eq!(sandbox.read("/root/codes/there.svg"), "mine");
+    sandbox.overwrite("/root/codes/\u{1b}[7m.svg", "mine");
+    let said = refusal(&sandbox, &["--save", "/root/codes/\u{1b}[7m.svg"]);
+    assert!(said.contains("/root/codes/?[7m.svg is there already") && !said.contains('\u{1b}'), "{said:?}");
     let files = sandbox.run(&["find", "/root", "/home/alice", "-name", "*new*", "-o", "-name", "nowhere*"]);
     assert_eq!(files.success().stdout, "");
     assert!(!sandbox.exists("/var/lib/qrtotp/store.toml"), "refused before anything was made");

@@ -1,7 +1,7 @@
 //! The file that a picture is saved in. It is new, its owner's alone, in a directory that only its owner and root may
 //! write to, and reached through no link. It can be taken back, content first.
 
-use crate::error::Failure;
+use crate::error::{Failure, shown};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, fstat, fstatat};
@@ -27,7 +27,7 @@ impl NewFile {
     pub fn create(path: &Path) -> Result<Self, Failure> {
         let path = std::path::absolute(path)?;
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(Failure::Refused(format!("{} is not a file's path", path.display())));
+            return Err(Failure::Refused(format!("{} is not a file's path", shown(&path))));
         };
         let dir = open_dir(parent).map_err(|error| no_place(&error))?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -79,14 +79,14 @@ fn no_place(error: &TrustError) -> Failure {
         TrustError::Untrusted { path, .. } => format!(
             "{} belongs to somebody else, or others may write to it: no place for a secret; save it in a directory of \
              your own",
-            path.display()
+            shown(path)
         ),
         other => format!("{other}; save it in another directory"),
     })
 }
 
 fn not_made(path: &Path, errno: Errno) -> Failure {
-    let path = path.display();
+    let path = shown(path);
     match errno {
         Errno::EEXIST => Failure::Refused(format!(
             "{path} is there already, and nothing is overwritten; give another name"

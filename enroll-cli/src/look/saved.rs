@@ -2,7 +2,7 @@
 
 use super::art::{Art, Format};
 use super::file::NewFile;
-use crate::error::Failure;
+use crate::error::{Failure, shown};
 use crate::interrupt::{ENDING, Interrupts};
 use qrtotp_core::flow::{NoAnswer, Offer};
 use qrtotp_core::otp::{KeyUri, Params, Secret};
@@ -43,7 +43,7 @@ impl Saved {
 
     /// Puts the picture into the file, in place of an earlier one, and says so.
     pub fn write(&mut self, offer: &Offer) -> Result<String, String> {
-        let path = self.file.path.display();
+        let path = shown(&self.file.path);
         let title = format!("QR code of a secret: {}, {}", offer.issuer, offer.account);
         let picture = self.art.draw(self.format, &offer.uri, &title)?;
         self.file.write(&picture).map_err(|error| format!("can't write {path}: {error}"))?;
@@ -67,7 +67,7 @@ impl Saved {
 
     /// The dialogue has ended, or its first code was right. Says what became of the file.
     pub fn end(self, confirmed: bool) -> (String, Interrupts) {
-        let path = self.file.path.display().to_string();
+        let path = shown(&self.file.path);
         let text = if confirmed && self.written && !self.ephemeral {
             self.file.keep();
             format!("The picture {path} is still there: delete it once it was scanned.")

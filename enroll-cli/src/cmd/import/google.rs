@@ -1,11 +1,11 @@
 //! `qrtotp import google-authenticator`: for one user, or for everybody who has such a file.
 
-use super::source::{Source, shown};
+use super::source::Source;
 use super::{Device, Importer, Left, advice, farewell, strength};
 use crate::cli;
 use crate::cmd::token::whom;
 use crate::context::{Account, Context, known_user};
-use crate::error::{Exit, Failure};
+use crate::error::{Exit, Failure, shown};
 use nix::unistd::User;
 use qrtotp_core::account::{Label, Name};
 use qrtotp_core::clock::{Clock, SystemClock};

@@ -1,7 +1,7 @@
 //! The files of other systems: opened safely, and overwritten once their keys are here. A file in somebody's home is
 //! opened as that person and through no link of theirs (CVE-2024-47191: a root process followed one).
 
-use crate::error::{Failure, io_step};
+use crate::error::{Failure, LONGEST_PATH, io_step, shown};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, fchmod, fstat};
@@ -18,9 +18,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use zeroize::Zeroizing;
-
-/// Most characters of a path or of a sentence with one.
-const LONGEST_PATH: usize = 4096;
 
 /// What was read, and where it can be overwritten.
 pub struct Source {
@@ -158,11 +155,6 @@ impl Place {
         unlinkat(&self.dir, self.name.as_str(), UnlinkatFlags::NoRemoveDir)?;
         Ok(fsync(&self.dir)?)
     }
-}
-
-/// A path as it is shown: directories in it may have names that a user chose.
-pub fn shown(path: &Path) -> String {
-    clean(&path.display().to_string(), LONGEST_PATH)
 }
 
 /// What is wrong with a file that `user`, or without one root, may have. No advice to root about what is a user's: what is
