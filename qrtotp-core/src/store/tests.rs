@@ -217,3 +217,18 @@ fn a_change_of_an_account_keeps_its_state_whether_or_not_its_record_changes() {
     assert_eq!(again().state.mark(device(1)).unwrap().watermark, 502);
     assert_eq!(again().record.credentials[0].label, Label::new("phone"));
 }
+
+#[test]
+fn a_state_file_that_is_put_in_place_between_a_look_and_the_lock_is_the_one_that_counts() {
+    let (place, store) = Place::with_alice();
+    let [there, copy] = ["state", "copy"].map(|name| place.path(&format!("state/accounts/alice/{name}")));
+    let restored = |_: &Record, _: &State| -> Option<()> {
+        fs::copy(&there, &copy).unwrap();
+        fs::rename(&copy, &there).unwrap();
+        None
+    };
+    let raise = |_: &Record, state: &mut State| state.raise(device(1), 501, Some(10));
+    store.look_or_update_state(&alice(), restored, raise).unwrap().unwrap();
+    let kept = store.load(&alice()).unwrap().unwrap();
+    assert_eq!(kept.state.mark(device(1)).unwrap().watermark, 501);
+}
