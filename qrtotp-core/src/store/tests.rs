@@ -232,3 +232,25 @@ fn a_state_file_that_is_put_in_place_between_a_look_and_the_lock_is_the_one_that
     let kept = store.load(&alice()).unwrap().unwrap();
     assert_eq!(kept.state.mark(device(1)).unwrap().watermark, 501);
 }
+
+#[test]
+fn a_record_that_is_overwritten_in_place_between_a_look_and_the_lock_is_read_again() {
+    let (place, store) = Place::with_alice();
+    let path = place.path("state/accounts/alice/account.toml");
+    let relabel = |label: &str| {
+        let change = |slot: &mut Option<Account>| {
+            slot.as_mut().unwrap().record.credentials[0].label = Label::new(label);
+        };
+        store.update_account(&alice(), change).unwrap();
+        fs::read(&path).unwrap()
+    };
+    let other = relabel("another phone");
+    relabel("phone");
+    let overwritten = |_: &Record, _: &State| -> Option<Label> {
+        fs::write(&path, &other).unwrap();
+        None
+    };
+    let label = |record: &Record, _: &mut State| record.credentials[0].label.clone();
+    let seen = store.look_or_update_state(&alice(), overwritten, label).unwrap().unwrap();
+    assert_eq!(seen, Label::new("another phone"));
+}

@@ -40,6 +40,19 @@ fn a_newcomer_with_a_password_or_a_key_is_marked_and_sees_nothing() {
 }
 
 #[test]
+fn who_calls_as_themselves_is_noted_of_others_there_is_a_place_for_the_note() {
+    for (by, noted) in [("alice", true), ("bob", false), ("", false)] {
+        let mut w = world(FirstLogin::Enroll);
+        let subject = Subject { by: by.into(), ..World::subject("ALICE") };
+        assert_eq!(w.login_of(subject, &Options::default(), &mut newcomer()), Outcome::Ignored);
+        let due = w.store.due(UID).unwrap();
+        assert_eq!(due, if noted { vec![World::name()] } else { vec![] }, "by {by:?}");
+        let files = std::fs::read_dir(w.path.join("due")).unwrap().count();
+        assert_eq!(files, 1, "by {by:?}");
+    }
+}
+
+#[test]
 fn without_a_sign_of_a_primary_factor_nobody_is_marked() {
     let mut w = world(FirstLogin::Enroll);
     let mut human = Human { password: None, ..newcomer() };

@@ -274,6 +274,10 @@ impl World {
     }
 
     pub(super) fn login_as(&mut self, user: &str, options: &Options, human: &mut Human) -> Outcome {
+        self.login_of(Self::subject(user), options, human)
+    }
+
+    pub(super) fn login_of(&mut self, subject: Subject, options: &Options, human: &mut Human) -> Outcome {
         Login {
             config: &self.config,
             options,
@@ -282,7 +286,7 @@ impl World {
             host: human,
             clock: &self.clock,
             audit: &mut self.log,
-            subject: Self::subject(user),
+            subject,
         }
         .run()
     }
