@@ -196,6 +196,8 @@ pub fn fuzz(program: &Path, target: &Target, until: Until, planted: bool) -> Res
         Until::Time(time) => format!("-max_total_time={}", time.as_secs()),
     });
     command.args([format!("-max_len={}", target.longest), format!("-timeout={SLOW}")]);
+    // Of itself it writes down what takes 10 s, too, and goes on: no finding, but what a core that others use makes of any input.
+    command.arg(format!("-report_slow_units={SLOW}"));
     command.arg(format!("-artifact_prefix={}/", findings.display()));
     command.env("QRTOTP_FUZZ_TARGET", target.name);
     if planted {

@@ -95,7 +95,21 @@ mod tests {
         {
             assert!(Args::parse(&[word]).is_err(), "{word:?}");
         }
-        assert!(Args::parse(&[c"secret=/x"]).unwrap_err().0.contains("secret=/x"));
+        let why = |word| Args::parse(&[word]).unwrap_err().0;
+        assert!(why(c"secret=/x").contains("secret=/x"));
+        assert!(why(c"config=etc").contains("an absolute path"));
+        assert!(why(c"prompt=a\nb").contains("without control characters"));
+    }
+
+    #[test]
+    fn each_way_to_take_a_password_is_its_own() {
+        for (word, mode) in [
+            (c"try_first_pass", FirstPass::Try),
+            (c"use_first_pass", FirstPass::Use),
+            (c"forward_pass", FirstPass::Forward),
+        ] {
+            assert_eq!(Args::parse(&[word]).unwrap().options.first_pass, mode);
+        }
     }
 
     #[test]
