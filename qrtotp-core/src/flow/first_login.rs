@@ -46,7 +46,6 @@ pub(super) fn entry(config: &Config, record: Option<&Record>, now: UnixTime) -> 
         (Standing::Unenrolled, FirstLogin::Enroll) => match token {
             // What an administrator took back, no default gives again.
             Some(token) if matches!(token.state, TokenState::Revoked(_)) => by_token(),
-            Some(token) if token.is_live(now) && token.issued_by.is_some() => by_token(),
             Some(token) if token.is_live(now) && !resumable => {
                 token.check(now).map_or_else(Entry::Refuse, |()| Entry::Enroll)
             }
@@ -117,4 +116,71 @@ pub fn was_led_past(
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::account::{Credential, CredentialId, Label, Origin, Pending, RecordId, Token, TokenId};
+    use crate::otp::Params;
+
+    const SHOWN: UnixTime = 950;
+    const LIMIT: UnixTime = 600;
+
+    /// With a token whose QR code was shown as often as allowed, the last time for `pending`.
+    fn record(issued_by: Option<&str>, expires: UnixTime, pending: Option<[u8; 6]>) -> Record {
+        let id = TokenId::from_random([1; 6]);
+        let mut record = Record::new(Name::new("alice").unwrap(), 1000, RecordId([7; 16]));
+        record.token = Some(Token {
+            id,
+            issued: 900,
+            expires,
+            shows: 3,
+            max_shows: 3,
+            state: TokenState::Shown(SHOWN),
+            issued_by: issued_by.map(str::to_owned),
+            binding: None,
+        });
+        record.pending = pending.map(|token| Pending {
+            credential: Credential {
+                id: CredentialId::from_random([2; 6]),
+                label: Label::default(),
+                params: Params::default(),
+                created: SHOWN,
+                origin: Origin::Enrolled,
+                window: None,
+                sealed: Vec::new(),
+            },
+            token: TokenId::from_random(token),
+            guesses: 0,
+        });
+        record
+    }
+
+    #[test]
+    fn a_qr_code_that_was_the_last_one_can_be_confirmed_while_it_and_its_token_live() {
+        let (used_up, expired) =
+            (Entry::Refuse(TokenRefusal::ShowsUsedUp), Entry::Refuse(TokenRefusal::Expired));
+        let (own, other) = (Some([1; 6]), Some([9; 6]));
+        for (issued_by, first_login) in [
+            (Some("root"), FirstLogin::Token),
+            (Some("root"), FirstLogin::Enroll),
+            (None, FirstLogin::Enroll),
+        ] {
+            let mut config = Config::default();
+            config.defaults.first_login = first_login;
+            assert_eq!(i64::from(config.enroll.time_limit.as_seconds()), LIMIT);
+            let entry =
+                |expires, pending, now| entry(&config, Some(&record(issued_by, expires, pending)), now);
+            assert_eq!(entry(9000, own, SHOWN), Entry::Enroll);
+            assert_eq!(entry(9000, own, SHOWN + LIMIT - 1), Entry::Enroll);
+            assert_eq!(entry(9000, own, SHOWN + LIMIT), used_up, "its own time is over");
+            assert_eq!(entry(9000, other, SHOWN), used_up, "it was another token's");
+            assert_eq!(entry(9000, None, SHOWN), used_up);
+            if first_login == FirstLogin::Token {
+                assert_eq!(entry(1000, own, 1000), expired);
+            }
+        }
+    }
 }
