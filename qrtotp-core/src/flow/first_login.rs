@@ -170,7 +170,7 @@ mod tests {
         ] {
             let mut config = Config::default();
             config.defaults.first_login = first_login;
-            assert_eq!(i64::from(config.enroll.time_limit.as_seconds()), LIMIT);
+            assert_eq!(config.enroll.time_limit.as_seconds(), LIMIT);
             let entry =
                 |expires, pending, now| entry(&config, Some(&record(issued_by, expires, pending)), now);
             assert_eq!(entry(9000, own, SHOWN), Entry::Enroll);
