@@ -279,3 +279,49 @@ fn account_part(w: &mut World, mark: &Mark, user: &str, human: &mut Human) -> Ou
     }
     .run()
 }
+
+fn alice() -> Person {
+    Person { name: "alice".into(), uid: UID }
+}
+
+#[test]
+fn who_was_asked_nothing_owes_an_enrolment_where_people_enrol_and_they_have_no_device() {
+    for (first_login, owed) in [
+        (FirstLogin::Enroll, true),
+        (FirstLogin::Token, true),
+        (FirstLogin::Deny, false),
+        (FirstLogin::Allow, false),
+    ] {
+        let mut w = world(first_login);
+        let owes = |w: &World, person: Option<&Person>| owes_enrollment(&w.config, &w.store, person).unwrap();
+        assert_eq!(owes(&w, Some(&alice())), owed, "{first_login:?}");
+        assert_eq!(owes(&w, None), owed, "{first_login:?}: nobody that can be looked up");
+        w.import(Params::default());
+        assert!(!owes(&w, Some(&alice())), "{first_login:?}: a device");
+    }
+}
+
+#[test]
+fn who_was_led_past_an_enrolment_is_known_by_uid_until_they_enrol_or_nobody_need_to() {
+    let led_past = |w: &World, person: Option<&Person>, there: bool| {
+        was_led_past(&w.config, &w.store, person, |_| there, w.clock.now()).unwrap()
+    };
+    let mut w = world(FirstLogin::Enroll);
+    let bob = Person { name: "bob".into(), ..alice() };
+    assert!(!led_past(&w, Some(&alice()), true));
+    w.store.note_due(&World::name(), UID).unwrap();
+    assert!(led_past(&w, Some(&alice()), true) && !led_past(&w, None, true));
+    let another = Person { uid: UID + 1, ..alice() };
+    assert!(!led_past(&w, Some(&another), true), "another uid");
+    for there in [true, false] {
+        assert!(led_past(&w, Some(&bob), there), "a second name of the uid, or its new one");
+    }
+    w.config.defaults.first_login = FirstLogin::Allow;
+    w.config.defaults.allow_until = Some(days_from_now(&w, 3));
+    assert!(!led_past(&w, Some(&alice()), true), "nobody need enrol");
+    w.config.defaults.allow_until = Some(days_from_now(&w, -3));
+    assert!(led_past(&w, Some(&alice()), true));
+    w.import(Params::default());
+    assert!(led_past(&w, Some(&bob), false), "alice is no more: bob owes it");
+    assert!(!led_past(&w, Some(&bob), true) && w.store.due(UID).unwrap().is_empty(), "alice has enrolled");
+}
