@@ -1,13 +1,9 @@
 //! How the kernel schedules this thread while it holds a lock. A setuid program inherits what the user who started it
 //! chose: an idle class, nice 19, one busy CPU. So the lock could be held for as long as that user keeps the CPU busy.
 
-use kernel_calls::scheduling_policy;
+use kernel_calls::{scheduling_policy, set_scheduling_policy};
 use rustix::process::{Pid, getpriority_process, setpriority_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use thread_priority::{
-    NormalThreadSchedulePolicy as Normal, ThreadPriority, ThreadSchedulePolicy as Policy,
-    set_thread_priority_and_policy, thread_native_id,
-};
 
 /// The kernel's numbers of `SCHED_OTHER`, `SCHED_BATCH` and `SCHED_IDLE`.
 const OTHER: i32 = 0;
@@ -32,7 +28,7 @@ impl Scheduling {
         let mut before = Self::default();
         if let (Some(policy), Ok(nice)) = (scheduling_policy(), getpriority_process(OURSELVES)) {
             let lower = policy == BATCH || policy == IDLE;
-            if lower && set_policy(OTHER) {
+            if lower && set_scheduling_policy(OTHER) {
                 before.policy = Some(policy);
             }
             // Setting the policy sets a nice value too.
@@ -53,7 +49,7 @@ impl Scheduling {
     /// Puts back what [`Scheduling::raise`] changed. The kernel never refuses to lower.
     pub(super) fn restore(&mut self) {
         if let Some(policy) = self.policy.take() {
-            set_policy(policy);
+            let _ = set_scheduling_policy(policy);
         }
         if let Some(nice) = self.nice.take() {
             let _ = setpriority_process(OURSELVES, nice);
@@ -62,15 +58,6 @@ impl Scheduling {
             let _ = sched_setaffinity(OURSELVES, &cpus);
         }
     }
-}
-
-fn set_policy(policy: i32) -> bool {
-    let policy = match policy {
-        IDLE => Normal::Idle,
-        BATCH => Normal::Batch,
-        _ => Normal::Other,
-    };
-    set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, Policy::Normal(policy)).is_ok()
 }
 
 fn lacks_some(ours: &CpuSet, all: &CpuSet) -> bool {
@@ -95,7 +82,7 @@ mod tests {
     }
 
     fn starve(policy: i32, nice: i32) {
-        assert!(set_policy(policy));
+        assert!(set_scheduling_policy(policy));
         setpriority_process(OURSELVES, nice).unwrap();
         let ours = sched_getaffinity(OURSELVES).unwrap();
         let mut one = CpuSet::new();
