@@ -54,7 +54,7 @@ pub const PROOF: &[&str] = &["systemd-container"];
 pub const FUZZ: &[&str] = &["g++"];
 
 /// What the comparison needs on top.
-pub const BENCH: &[&str] = &["binutils", "libpam-oath", "strace", "valgrind"];
+pub const BENCH: &[&str] = &["binutils", "libpam-oath", "mmdebstrap", "strace", "valgrind"];
 
 /// Where Debian asks whether an installed service may be started.
 const POLICY: &str = "/usr/sbin/policy-rc.d";

@@ -8,7 +8,8 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    apt, build,
+    apt,
+    build::{self, Artefacts},
     step::{run, say},
 };
 
@@ -16,8 +17,7 @@ use crate::{
 /// When the tools are missing or one of them fails.
 pub fn package() -> Result<()> {
     apt::need(&[apt::DEMO, apt::DEB])?;
-    build::release()?;
-    say(&format!("made {}", of_release()?.display()));
+    say(&format!("made {}", of_release(&build::release()?)?.display()));
     Ok(())
 }
 
@@ -25,7 +25,7 @@ pub fn package() -> Result<()> {
 ///
 /// # Errors
 /// As [`package`].
-pub fn of_release() -> Result<PathBuf> {
+pub fn of_release(artefacts: &Artefacts) -> Result<PathBuf> {
     say("packing the Debian package");
     let directory = build::target().join("deb");
     std::fs::create_dir_all(&directory)?;
@@ -34,7 +34,11 @@ pub fn of_release() -> Result<PathBuf> {
     }
     let rules = |target: &str| {
         let mut rules = Command::new("debian/rules");
-        rules.current_dir(build::workspace()).arg(target).env("TARGET", build::target());
+        rules
+            .current_dir(build::workspace())
+            .arg(target)
+            .env("TARGET", build::target())
+            .env("MODULE", &artefacts.module);
         // Files in the package are root's without our being root; the tests are `cargo xtask test`'s.
         rules.envs([("DEB_RULES_REQUIRES_ROOT", "no"), ("DEB_BUILD_OPTIONS", "nocheck")]);
         run(&mut rules)

@@ -37,6 +37,8 @@ pub struct Host {
     // Before the place: what is mounted goes first.
     pub sandbox: Sandbox,
     pub place: Place,
+    /// Ours, as it was built.
+    pub module: PathBuf,
     /// What carries the records, as mount(8) names it.
     pub file_system: String,
     /// Everybody's: who logs in is told by the name.
@@ -102,7 +104,8 @@ impl Host {
             onto_disk(&sandbox, directory)?;
         }
         let step = RefCell::new(phone.step() + 2);
-        let host = Self { sandbox, place, file_system, phone, step, codes: RefCell::default() };
+        let module = artefacts.module.clone();
+        let host = Self { sandbox, place, module, file_system, phone, step, codes: RefCell::default() };
         host.add_people(&everybody);
         host.enrol_with_peers(&everybody)?;
         host.configure(OURS, "/etc/qrtotp")?;

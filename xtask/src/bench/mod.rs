@@ -16,6 +16,7 @@ mod rate;
 mod report;
 mod strangers;
 mod timing;
+mod with_std;
 mod work;
 
 use std::{fs, path::PathBuf};

@@ -10,9 +10,16 @@ use super::{
     count::Cost,
     host::{Host, PEOPLE, person},
     report::{Bar, Report, Table, number},
+    with_std,
 };
 use crate::step::say;
 
+/// Ours, built with the standard library from its sources. For the same accounts, so each step's code is for one of the two.
+const WITH_STD: Candidate =
+    Candidate { name: "pam_qrtotp-with-std", module: "pam_qrtotp_std.so", source: None, refuses: true };
+
+/// KiB of the stripped module.
+const SIZE: f64 = 700.0;
 /// Logins whose memory is looked at.
 const LOOKS: usize = 21;
 const RENAMES: [&str; 3] = ["rename", "renameat", "renameat2"];
@@ -31,8 +38,16 @@ struct Work {
 }
 
 pub fn measure(host: &Host, report: &mut Report) -> Result<()> {
+    let (module, whose) = with_std::module(&host.module)?;
+    host.sandbox.install(&module, &inside(host, &WITH_STD), 0o644);
+    host.serve(WITH_STD.name, WITH_STD.module);
+    report.notes.push(format!(
+        "\"{}\" is built with the standard library from its sources, by {whose} toolchain, as on a machine whose toolchain has \
+         them (rustup component add rust-src).",
+        WITH_STD.name
+    ));
     let mut works = Vec::new();
-    for candidate in &CANDIDATES {
+    for candidate in CANDIDATES.iter().chain([&WITH_STD]) {
         say(&format!("counting {}", candidate.name));
         works.push(Work::of(host, candidate).context(candidate.name)?);
     }
@@ -61,7 +76,17 @@ pub fn measure(host: &Host, report: &mut Report) -> Result<()> {
         rows: works.iter().map(|work| cells(work.name, &work.left)).collect(),
     });
     report.bars.extend(ours.bars(permit, google));
+    report.bars.push(Bar::at_most(
+        ".so with the standard library from its sources, KiB",
+        SIZE,
+        of(WITH_STD.name)?.size,
+    ));
     Ok(())
+}
+
+fn inside(host: &Host, candidate: &Candidate) -> String {
+    let file = candidate.module.split(' ').next().unwrap_or_default();
+    format!("{}/{file}", host.sandbox.security_directory())
 }
 
 impl Work {
@@ -79,8 +104,7 @@ impl Work {
         let left = left.replace(' ', "\n");
         let left = ["descriptors", "mappings", "modules", "threads"]
             .map(|name| value(&left, name).and_then(|number| number.parse().ok()).unwrap_or(f64::NAN));
-        let file = candidate.module.split(' ').next().unwrap_or_default();
-        let path = host.sandbox.path(&format!("{}/{file}", host.sandbox.security_directory()));
+        let path = host.sandbox.path(&inside(host, candidate));
         Ok(Self {
             name: candidate.name,
             cost: Cost::of(host, candidate.name)?,
@@ -120,7 +144,7 @@ impl Work {
             Bar::at_most("accepted login, renames", 0.0, self.cost.calls(&RENAMES)),
             Bar::at_most("instructions / google-authenticator", 1.3, ratio),
             Bar::at_most("instructions / google-authenticator, the aim", 1.0, ratio),
-            Bar::at_most(".so, KiB", 700.0, self.size),
+            Bar::at_most(".so, KiB", SIZE, self.size),
             Bar::at_most("memory added, KiB above pam_permit's", 900.0, self.memory - permit.memory),
             Bar::at_most("descriptors left", 0.0, self.left[0]),
             Bar::at_most("mappings left", 0.0, self.left[1]),
