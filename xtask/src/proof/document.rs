@@ -96,6 +96,55 @@ pub fn commit() -> Result<String> {
 mod tests {
     use super::*;
 
+    /// Those that sections and the columns `commit` of their tables name.
+    fn commits(text: &str) -> Vec<&str> {
+        let mut named: Vec<&str> = Vec::new();
+        let mut column = None;
+        for line in text.lines() {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+            let at = |column: usize| cells.get(column).copied();
+            if cells.len() < 2 {
+                column = None;
+                let after = line.split(", commit ").nth(1).and_then(|rest| rest.split(' ').next());
+                named.extend(after);
+            } else if column.is_none() {
+                column = cells.iter().position(|cell| *cell == "commit");
+            } else {
+                let known = |cell: &&str| cell.bytes().all(|byte| byte.is_ascii_hexdigit());
+                named.extend(column.and_then(at).filter(known));
+            }
+        }
+        named
+    }
+
+    #[test]
+    fn commits_are_read_off_sections_and_tables() {
+        let text = "## A\n\n`cargo xtask proof a`, commit 0a1b2c3 of 2026-11-28, with changes on top.\n\n\
+            | target | commit | inputs |\n|---|---|---:|\n| x | 1234567 | 10000000 |\n| y | – | not tried |\n\n\
+            | what | times |\n|---|---:|\n| z | 7654321 |\n";
+        assert_eq!(commits(text), ["0a1b2c3", "1234567"]);
+    }
+
+    #[test]
+    fn every_commit_that_the_documents_name_is_one_that_this_tree_comes_from() {
+        // An archive, or a clone without its past, can't tell.
+        if git(&["rev-parse", "--is-shallow-repository"]).ok().as_deref() != Some("false") {
+            return;
+        }
+        for document in [PATH, "docs/PERFORMANCE.md"] {
+            let text = fs::read_to_string(build::workspace().join(document)).unwrap_or_default();
+            let named = commits(&text);
+            assert!(!named.is_empty(), "{document} names none");
+            for commit in named {
+                let known = git(&["merge-base", "--is-ancestor", commit, "HEAD"]);
+                assert!(
+                    known.is_ok(),
+                    "{document} names {commit}, which is not in this history: run that again"
+                );
+            }
+        }
+    }
+
     #[test]
     fn a_proof_replaces_its_own_section_and_no_other() {
         let [first, ..] = PROOFS else { panic!("no proofs") };
