@@ -1,6 +1,7 @@
 //! The artefacts that are tested and shown: always the release build.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -48,13 +49,25 @@ fn module() -> Result<PathBuf> {
     if has_sources_of_std()? {
         let mut build = cargo(&MODULE_WITH_STD);
         match run(build.args(["--target", &triple]).env(UNSTABLE.0, UNSTABLE.1)) {
-            Ok(()) => return built(&format!("{triple}/release/libpam_qrtotp.so")),
+            Ok(()) => return as_release(&built(&format!("{triple}/release/libpam_qrtotp.so"))?),
             Err(error) => {
                 say(&format!("{error}; so the module gets the toolchain's own, and is the larger for it"))
             }
         }
     }
     run(&mut cargo(&MODULE))?;
+    built("release/libpam_qrtotp.so")
+}
+
+/// To where the tests look for it and where cargo would have put the other one.
+fn as_release(module: &Path) -> Result<PathBuf> {
+    let place = target().join("release/libpam_qrtotp.so");
+    // Cargo's own is a second name of a file that it keeps.
+    if place.exists() {
+        fs::remove_file(&place)?;
+    }
+    fs::create_dir_all(target().join("release"))?;
+    fs::copy(module, &place)?;
     built("release/libpam_qrtotp.so")
 }
 

@@ -8,8 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    apt,
-    build::{self, Artefacts},
+    apt, build,
     step::{run, say},
 };
 
@@ -17,7 +16,8 @@ use crate::{
 /// When the tools are missing or one of them fails.
 pub fn package() -> Result<()> {
     apt::need(&[apt::DEMO, apt::DEB])?;
-    say(&format!("made {}", of_release(&build::release()?)?.display()));
+    build::release()?;
+    say(&format!("made {}", of_release()?.display()));
     Ok(())
 }
 
@@ -25,7 +25,7 @@ pub fn package() -> Result<()> {
 ///
 /// # Errors
 /// As [`package`].
-pub fn of_release(artefacts: &Artefacts) -> Result<PathBuf> {
+pub fn of_release() -> Result<PathBuf> {
     say("packing the Debian package");
     let directory = build::target().join("deb");
     std::fs::create_dir_all(&directory)?;
@@ -38,7 +38,7 @@ pub fn of_release(artefacts: &Artefacts) -> Result<PathBuf> {
             .current_dir(build::workspace())
             .arg(target)
             .env("TARGET", build::target())
-            .env("MODULE", &artefacts.module);
+            .env("MODULE_IS_BUILT", "yes");
         // Files in the package are root's without our being root; the tests are `cargo xtask test`'s.
         rules.envs([("DEB_RULES_REQUIRES_ROOT", "no"), ("DEB_BUILD_OPTIONS", "nocheck")]);
         run(&mut rules)

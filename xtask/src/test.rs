@@ -56,7 +56,7 @@ pub fn run(fast: bool) -> Result<()> {
     } else {
         say("left out, for they need root: the instructions of a login");
     }
-    let package = deb::of_release(&artefacts)?;
+    let package = deb::of_release()?;
     say("end-to-end tests against real sshd, sudo and su, in private namespaces");
     let mut tests = cargo(&["test", "--package", "qrtotp-tests"]);
     tests.envs(artefacts.variables()).env("QRTOTP_XTASK", std::env::current_exe()?);
