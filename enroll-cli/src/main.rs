@@ -14,12 +14,11 @@ mod picture;
 mod terminal;
 
 use clap::Parser;
-use nix::sys::resource::{Resource, setrlimit};
 use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    no_core_dumps();
+    qrtotp_face::shield_memory();
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return cli::explain(&error),
@@ -33,11 +32,4 @@ fn main() -> ExitCode {
             failure.exit().into()
         }
     }
-}
-
-/// Secrets pass through this process; a crash must not write them to disk, nor may another process of the same
-/// user look into it. Best effort: a kernel that refuses is no reason to refuse to work.
-fn no_core_dumps() {
-    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    let _ = nix::sys::prctl::set_dumpable(false);
 }

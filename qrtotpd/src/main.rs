@@ -30,7 +30,7 @@ const PROGRAM: &str = "qrtotpd";
 const FILES: u64 = 4096;
 
 fn main() -> ExitCode {
-    no_core_dumps();
+    qrtotp_face::shield_memory();
     room_for_files();
     std::panic::set_hook(Box::new(|info| {
         // Where, but never what: a panic's text may hold what was typed.
@@ -59,12 +59,6 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
-}
-
-/// Secrets pass through this process; a crash must not write them to disk, nor may another process look into it.
-fn no_core_dumps() {
-    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    let _ = nix::sys::prctl::set_dumpable(false);
 }
 
 /// Started by hand, a broker has a shell's limit, which a crowd would reach.

@@ -50,7 +50,8 @@ pub fn effects(call: &str) -> Vec<&'static str> {
         "brk" => return vec!["retval=0"],
         "openat" | "openat2" | "open" | "fsync" | "fdatasync" | "ftruncate" | "fallocate" | "rename"
         | "renameat" | "renameat2" | "mkdirat" | "linkat" | "unlinkat" | "unlink" | "flock" | "mmap"
-        | "mremap" | "mprotect" | "mlock2" | "mlock" | "madvise" | "socket" | "connect" | "sendto" => &[],
+        | "mremap" | "mprotect" | "mlock2" | "mlock" | "mlockall" | "madvise" | "socket" | "connect"
+        | "sendto" => &[],
         // Of all others it only matters that they fail.
         _ => return vec!["error=EIO", "error=EINTR"],
     };

@@ -39,6 +39,8 @@ pub struct Found {
     pub mapping: String,
     /// Its VmFlags: `lo` locked, `dd` kept out of core dumps.
     pub flags: String,
+    /// Its process may make no core dump.
+    pub in_undumped: bool,
 }
 
 impl Found {
@@ -55,7 +57,7 @@ impl Found {
 
     #[must_use]
     pub fn is_undumped(&self) -> bool {
-        self.has("dd")
+        self.in_undumped || self.has("dd")
     }
 
     fn has(&self, flag: &str) -> bool {
@@ -131,6 +133,9 @@ impl MemoryHost {
 pub fn search(proc: &Path, patterns: &[(String, Vec<u8>)]) -> Searched {
     let smaps = fs::read_to_string(proc.join("smaps")).unwrap();
     let memory = File::open(proc.join("mem")).unwrap();
+    let limits = fs::read_to_string(proc.join("limits")).unwrap();
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    let in_undumped = core.split_whitespace().nth(1) == Some("0");
     let mut searched = Searched { found: Vec::new(), mappings: 0, bytes: 0 };
     let mut mapping = String::new();
     for line in smaps.lines() {
@@ -144,7 +149,7 @@ pub fn search(proc: &Path, patterns: &[(String, Vec<u8>)]) -> Searched {
             searched.bytes += bytes;
             for index in places(&content, patterns) {
                 let (mapping, flags) = (mapping.clone(), flags.to_owned());
-                searched.found.push(Found { what: patterns[index].0.clone(), mapping, flags });
+                searched.found.push(Found { what: patterns[index].0.clone(), mapping, flags, in_undumped });
             }
         }
     }

@@ -1,4 +1,5 @@
-//! What of the secrets can be read from the memory of the broker once nobody is served, and of the command once it is done.
+//! What of the secrets can be read from the memory of the broker once nobody is served, and of the command once it is done; and
+//! that what is in it before then is neither swapped out nor dumped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -11,7 +12,7 @@ use qrtotp_tests::{
     broker::{ENROLS, TOKEN_QUESTION},
     clock,
     enrol::recovery_codes,
-    memory::{Patterns, forms_of_code, forms_of_key, from_base32},
+    memory::{Found, Patterns, forms_of_code, forms_of_key, from_base32, search},
     searches::Searches,
 };
 
@@ -37,6 +38,7 @@ fn no_secret_of_an_enrolment_stays_in_the_broker() {
         during.iter().any(|found| found.what.starts_with("the secret")),
         "the search finds nothing: {during:#?}"
     );
+    assert!(during.iter().all(Found::is_shielded), "{during:#?}");
     phone.settle(5);
     let code = phone.code();
     sandbox.keep_secret(&code);
@@ -84,6 +86,7 @@ fn no_secret_is_left_in_the_command_when_an_enrolment_is_done() {
     let mut searches = Searches::of("command, enrolment");
     let during = searches.look("while the first code is waited for", &place, &patterns);
     assert!(!during.is_empty(), "the search finds nothing");
+    assert!(during.iter().all(Found::is_shielded), "{during:#?}");
     phone.settle(5);
     let code = phone.code();
     sandbox.keep_secret(&code);
@@ -96,4 +99,23 @@ fn no_secret_is_left_in_the_command_when_an_enrolment_is_done() {
     let left = searches.look("right before its end", &place, &patterns);
     assert!(left.is_empty(), "{left:#?}");
     searches.tell(&patterns);
+}
+
+#[test]
+fn a_limit_of_locked_memory_keeps_nobody_from_enrolling() {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.make_store();
+    // Room for the command, and none for the hash of its recovery codes.
+    let limited = ["prlimit", "--memlock=8388608:8388608", "setpriv", "--bounding-set=-ipc_lock"];
+    let (mut pty, phone, _) = sandbox.start_enrolment_with(&limited, "alice", &[]);
+    let during = search(&memory_of_command(&sandbox), &secret_of(&phone)).found;
+    assert!(!during.is_empty() && during.iter().all(Found::is_undumped), "{during:#?}");
+    phone.settle(5);
+    let code = phone.code();
+    sandbox.keep_secret(&code);
+    pty.send(&code);
+    let codes = recovery_codes(&pty.success());
+    assert_eq!(codes.len(), 10);
+    codes.iter().for_each(|code| sandbox.keep_secret(code));
 }

@@ -13,8 +13,8 @@ pub fn run() -> Result<Findings> {
         "All memory of a process that can be read from outside (/proc/PID/mem) is searched for its secrets, in either case of letters. The \
          application is\nthe tests' own, which keeps no copy of what it shows and reads (tests/c/memory_host.c); in it nothing may be found \
          outside the module's own\nmemory, which is locked and kept out of core dumps, and after pam_authenticate of a login and after an \
-         enrolment nothing at all; nor may\nanything in the broker once nobody is served, or in the command when it is done. (Both make \
-         no core dumps.) Planted: an application\nthat keeps a copy of each secret in each form, and has each of them found.\n\n",
+         enrolment nothing at all; nor may\nanything in the broker once nobody is served, or in the command when it is done. Both lock \
+         all memory that they use\nand make no core dumps. Planted: an application\nthat keeps a copy of each secret in each form, and has each of them found.\n\n",
     );
     let columns = [
         "process",
