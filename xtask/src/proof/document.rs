@@ -110,10 +110,10 @@ mod tests {
             } else if column.is_none() {
                 column = cells.iter().position(|cell| *cell == "commit");
             } else {
-                let known = |cell: &&str| cell.bytes().all(|byte| byte.is_ascii_hexdigit());
-                named.extend(column.and_then(at).filter(known));
+                named.extend(column.and_then(at));
             }
         }
+        named.retain(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
         named
     }
 
