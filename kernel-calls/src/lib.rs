@@ -16,7 +16,7 @@ pub fn scheduling_policy() -> Option<i32> {
 }
 
 /// Schedules this thread by a policy that has no priorities: sched_setscheduler(2) with `SCHED_OTHER`, `SCHED_BATCH` or
-/// `SCHED_IDLE`. False: the kernel refused, or the policy is another.
+/// `SCHED_IDLE`; the nice value stays. False: the kernel refused.
 #[must_use]
 pub fn set_scheduling_policy(policy: i32) -> bool {
     let parameters = libc::sched_param { sched_priority: 0 };

@@ -31,8 +31,7 @@ impl Scheduling {
             if lower && set_scheduling_policy(OTHER) {
                 before.policy = Some(policy);
             }
-            // Setting the policy sets a nice value too.
-            if (lower || nice > 0) && setpriority_process(OURSELVES, nice.min(0)).is_ok() {
+            if nice > 0 && setpriority_process(OURSELVES, 0).is_ok() {
                 before.nice = Some(nice);
             }
         }
