@@ -1,7 +1,7 @@
 //! The shared object as a guest in somebody else's process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use qrtotp_tests::{
     Phone, Sandbox, artefacts,
@@ -30,6 +30,64 @@ fn the_module_exports_exactly_the_six_hooks() {
     names.sort_unstable();
     let hooks = ["acct_mgmt", "authenticate", "chauthtok", "close_session", "open_session", "setcred"];
     assert_eq!(names, hooks.map(|hook| format!("pam_sm_{hook}")));
+}
+
+/// What a file lacks of what every compiler and linker can give, as readelf(1) shows it.
+fn unhardened(file: &Path) -> Vec<&'static str> {
+    let output = Command::new("readelf")
+        .args(["--wide", "--program-headers", "--dynamic"])
+        .arg(file)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", file.display());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let segments =
+        |kind: &str| text.lines().map(str::trim).filter(move |line| line.starts_with(kind)).collect();
+    let (stacks, loads): (Vec<&str>, Vec<&str>) = (segments("GNU_STACK "), segments("LOAD "));
+    let dynamic = |tag: &str| text.lines().any(|line| line.contains(&format!("({tag})")));
+    let checks = [
+        ("position independent", text.contains("file type is DYN")),
+        ("read-only after relocation", text.lines().any(|line| line.trim().starts_with("GNU_RELRO "))),
+        ("bound before it begins", text.contains("BIND_NOW") || text.contains("Flags: NOW")),
+        ("a stack without code", stacks.len() == 1 && stacks.iter().all(|line| line.contains(" RW  "))),
+        (
+            "no code that can be written",
+            !loads.is_empty() && loads.iter().all(|line| !line.contains(" RWE ")),
+        ),
+        ("no relocation in code", !dynamic("TEXTREL") && !text.contains("TEXTREL")),
+        ("libraries from the system's places", !dynamic("RPATH") && !dynamic("RUNPATH")),
+    ];
+    checks.into_iter().filter_map(|(what, holds)| (!holds).then_some(what)).collect()
+}
+
+#[test]
+fn module_command_and_broker_are_hardened() {
+    for file in [artefacts::module(), artefacts::command(), artefacts::broker()] {
+        assert_eq!(unhardened(&file), [""; 0], "{}", file.display());
+    }
+    let weak = "-Wl,-z,norelro,-z,lazy,-z,execstack,-z,notext,-rpath,/tmp";
+    let library = artefacts::compile("unhardened.c", "unhardened.so", &["-shared", weak]);
+    let place = "-Wl,--defsym=elsewhere=0";
+    let program = artefacts::compile("unhardened.c", "unhardened", &["-no-pie", weak, place]);
+    let missing = [library, program].map(|planted| unhardened(&planted));
+    assert_eq!(
+        missing.map(|missing| missing.len()),
+        [6, 6],
+        "a library is independent of its position, a program's code of others"
+    );
+}
+
+#[test]
+fn the_module_needs_libpam_and_the_c_library_and_no_other() {
+    let output =
+        Command::new("readelf").args(["--wide", "--dynamic"]).arg(artefacts::module()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let needed = text.lines().filter(|line| line.contains("(NEEDED)"));
+    let needed: Vec<&str> = needed.filter_map(|line| line.split(['[', ']']).nth(1)).collect();
+    assert!(needed.contains(&"libpam.so.0"), "{needed:?}");
+    let known =
+        |name: &&str| ["libpam.so.", "libc.so.", "ld-linux"].iter().any(|known| name.starts_with(known));
+    assert!(needed.iter().all(known), "{needed:?}");
 }
 
 #[test]

@@ -10,8 +10,11 @@ use anyhow::{Context, Result};
 
 use crate::step::{cargo, run, say};
 
+#[derive(Clone)]
 pub struct Artefacts {
     pub module: PathBuf,
+    /// Whether the module is built with the standard library from its sources.
+    pub with_std: bool,
     pub command: PathBuf,
     pub broker: PathBuf,
 }
@@ -30,7 +33,8 @@ pub fn target() -> PathBuf {
 const MODULE: [&str; 4] = ["build", "--release", "--package", "pam_qrtotp"];
 
 /// The module and the standard library with it, from the library's sources and without what names a backtrace's functions, a
-/// quarter of the whole. The options are unstable, so cargo takes them only under [`UNSTABLE`].
+/// quarter of the whole. The options are unstable, so cargo takes them only under [`UNSTABLE`]. Some crates' build scripts see
+/// that and use what is unstable of the language, too: error types and macros' spans, which the module has no code of.
 pub const MODULE_WITH_STD: [&str; 6] =
     [MODULE[0], MODULE[1], MODULE[2], MODULE[3], "-Zbuild-std=std,panic_unwind", "-Zbuild-std-features="];
 pub const UNSTABLE: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
@@ -38,36 +42,38 @@ pub const UNSTABLE: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
 /// Builds module, command and broker.
 pub fn release() -> Result<Artefacts> {
     say("building module, command and broker (release)");
-    let module = module()?;
+    let (module, with_std) = module()?;
     run(&mut cargo(&["build", "--release", "--package", "enroll-cli", "--package", "qrtotpd"]))?;
-    Ok(Artefacts { module, command: built("release/qrtotp")?, broker: built("release/qrtotpd")? })
+    Ok(Artefacts { module, with_std, command: built("release/qrtotp")?, broker: built("release/qrtotpd")? })
 }
 
-/// With the standard library where the toolchain has its sources, else with the library as the toolchain has it.
-fn module() -> Result<PathBuf> {
+/// The module; whether it is built with the standard library from its sources, as it is where the toolchain has them.
+fn module() -> Result<(PathBuf, bool)> {
     let triple = host_triple()?;
     if has_sources_of_std()? {
         let mut build = cargo(&MODULE_WITH_STD);
         match run(build.args(["--target", &triple]).env(UNSTABLE.0, UNSTABLE.1)) {
-            Ok(()) => return as_release(&built(&format!("{triple}/release/libpam_qrtotp.so"))?),
+            Ok(()) => {
+                let module = built(&format!("{triple}/release/libpam_qrtotp.so"))?;
+                return Ok((as_release(&module)?, true));
+            }
             Err(error) => {
-                say(&format!("{error}; so the module gets the toolchain's own, and is the larger for it"))
+                say("the standard library can't be built from its sources, so the module is the larger one:");
+                say(&error.to_string());
             }
         }
     }
     run(&mut cargo(&MODULE))?;
-    built("release/libpam_qrtotp.so")
+    Ok((built("release/libpam_qrtotp.so")?, false))
 }
 
-/// To where the tests look for it and where cargo would have put the other one.
+/// To where the tests look for it and where cargo puts the other one.
 fn as_release(module: &Path) -> Result<PathBuf> {
     let place = target().join("release/libpam_qrtotp.so");
-    // Cargo's own is a second name of a file that it keeps.
-    if place.exists() {
-        fs::remove_file(&place)?;
-    }
+    let new = place.with_extension("new");
     fs::create_dir_all(target().join("release"))?;
-    fs::copy(module, &place)?;
+    fs::copy(module, &new)?;
+    fs::rename(&new, &place)?;
     built("release/libpam_qrtotp.so")
 }
 
@@ -77,7 +83,7 @@ fn built(path: &str) -> Result<PathBuf> {
 }
 
 /// Whether this machine's toolchain has them: rustup's component rust-src, or Debian's package of that name.
-pub fn has_sources_of_std() -> Result<bool> {
+fn has_sources_of_std() -> Result<bool> {
     let output = Command::new("rustc").args(["--print", "sysroot"]).output().context("rustc is needed")?;
     let sysroot = String::from_utf8(output.stdout)?;
     Ok(Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/std").exists())

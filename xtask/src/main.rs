@@ -19,6 +19,7 @@ mod step;
 mod supply;
 mod test;
 mod tool;
+mod with_std;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,7 @@ use super::{
     command,
     host::{Attempt, Host, PEOPLE, people, person},
     report::{Bar, Report, Table, number},
+    shuffled,
     timing::Times,
 };
 use crate::step::say;
@@ -16,7 +17,6 @@ pub const FEW: &str = "ours-few";
 pub const MANY: &str = "ours-many";
 const OATH_FEW: &str = "oath-few";
 const OATH_MANY: &str = "oath-many";
-const SERVICES: [&str; 4] = [FEW, MANY, OATH_FEW, OATH_MANY];
 
 /// So many logins of each, of few and of `many` accounts.
 pub fn measure(host: &Host, rounds: usize, many: usize, report: &mut Report) -> Result<()> {
@@ -30,8 +30,14 @@ pub fn measure(host: &Host, rounds: usize, many: usize, report: &mut Report) -> 
         host.enrol_with_oath(oath, everybody)?;
         host.serve(oath, &format!("pam_oath.so usersfile=/var/lib/qrtotp/{oath}/users window=5 digits=6"));
     }
-    let times = logins(host, rounds)?;
-    add_to(report, rounds, many, &times);
+    // Each by itself: pam_oath reads a large file, which costs whatever comes after it.
+    add_to(
+        report,
+        rounds,
+        many,
+        &logins(host, rounds, [FEW, MANY])?,
+        &logins(host, rounds, [OATH_FEW, OATH_MANY])?,
+    );
     command::measure(host, many, report)
 }
 
@@ -43,26 +49,26 @@ pub fn configuration(store: &str) -> String {
     format!("{}/qrtotp.toml", directory(store))
 }
 
-fn logins(host: &Host, rounds: usize) -> Result<[Times; SERVICES.len()]> {
+fn logins(host: &Host, rounds: usize, services: [&'static str; 2]) -> Result<[Times; 2]> {
     let mut plan: Vec<Attempt> = Vec::new();
     // Everybody's first one opens what no other login has opened yet, and does not count.
     for round in 0..rounds + PEOPLE {
         let (tick, user) = (host.tick(), person(round % PEOPLE));
-        for turn in 0..SERVICES.len() {
-            plan.push(tick.accepted(SERVICES[(round + turn) % SERVICES.len()], &user));
+        for service in shuffled(services) {
+            plan.push(tick.accepted(service, &user));
         }
     }
     let outcomes = host.run(&plan, 0, &[])?.outcomes;
     ensure!(outcomes.iter().all(|outcome| outcome.code == PAM_SUCCESS), "a right code is denied");
-    let counted = plan.iter().zip(&outcomes).skip(PEOPLE * SERVICES.len());
-    Ok(SERVICES.map(|service| {
+    let counted = plan.iter().zip(&outcomes).skip(PEOPLE * services.len());
+    Ok(services.map(|service| {
         let those = counted.clone().filter(|(attempt, _)| attempt.service == service);
         Times::of(those.map(|(_, outcome)| outcome.nanoseconds))
     }))
 }
 
-fn add_to(report: &mut Report, rounds: usize, accounts: usize, times: &[Times; SERVICES.len()]) {
-    let [few, many, oath_few, oath_many] = times;
+fn add_to(report: &mut Report, rounds: usize, accounts: usize, ours: &[Times; 2], oath: &[Times; 2]) {
+    let ([few, many], [oath_few, oath_many]) = (ours, oath);
     let row = |name: &str, accounts: usize, times: &Times, few: &Times| {
         let cells = [times.p50(), times.percentile(0.99), times.p50() / few.p50()].map(number);
         [name.to_owned(), accounts.to_string()].into_iter().chain(cells).collect()
@@ -78,7 +84,13 @@ fn add_to(report: &mut Report, rounds: usize, accounts: usize, times: &[Times; S
         ],
     });
     report.notes.push(format!(
-        "Few and many accounts: {rounds} logins of each, in turn, of the same {PEOPLE} users."
+        "Few and many accounts: {rounds} logins of each, in an order of chance, of the same {PEOPLE} users."
     ));
-    report.bars.push(Bar::at_most("accepted login, p50, many accounts / few", 1.05, many.p50() / few.p50()));
+    let ratio = many.p50() / few.p50();
+    // Cheaper would say as much against the measurement as dearer says against the module.
+    report.bars.push(Bar::at_most(
+        "accepted login, p50, many accounts / few, or few / many",
+        1.05,
+        ratio.max(1.0 / ratio),
+    ));
 }

@@ -46,3 +46,7 @@ pub const CANDIDATES: [Candidate; 7] = [
     },
     Candidate { name: OURS, module: "pam_qrtotp.so", source: None, refuses: true },
 ];
+
+/// Ours with the standard library from its sources; only its work is counted.
+pub const WITH_STD: Candidate =
+    Candidate { name: "pam_qrtotp-with-std", module: "pam_qrtotp_std.so", source: None, refuses: true };

@@ -37,8 +37,6 @@ pub struct Host {
     // Before the place: what is mounted goes first.
     pub sandbox: Sandbox,
     pub place: Place,
-    /// Ours, as it was built.
-    pub module: PathBuf,
     /// What carries the records, as mount(8) names it.
     pub file_system: String,
     /// Everybody's: who logs in is told by the name.
@@ -104,8 +102,7 @@ impl Host {
             onto_disk(&sandbox, directory)?;
         }
         let step = RefCell::new(phone.step() + 2);
-        let module = artefacts.module.clone();
-        let host = Self { sandbox, place, module, file_system, phone, step, codes: RefCell::default() };
+        let host = Self { sandbox, place, file_system, phone, step, codes: RefCell::default() };
         host.add_people(&everybody);
         host.enrol_with_peers(&everybody)?;
         host.configure(OURS, "/etc/qrtotp")?;
@@ -182,6 +179,15 @@ impl Host {
             let inside = format!("{}/bench_{source}.so", self.sandbox.security_directory());
             self.sandbox.install(&compile(source, &["-fPIC", "-shared"])?, &inside, 0o644);
         }
+        self.serve(candidate.name, candidate.module);
+        Ok(())
+    }
+
+    /// Ours from another build, beside ours and for the same accounts: each step's code is for one of the two.
+    pub fn add(&self, candidate: &Candidate, module: &Path) -> Result<()> {
+        let directory = self.sandbox.security_directory();
+        self.sandbox.install(module, &format!("{directory}/{}", candidate.module), 0o644);
+        read_anew(&self.sandbox, directory)?;
         self.serve(candidate.name, candidate.module);
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::{
     candidate::{CANDIDATES, FLOOR, GOOGLE, OURS, PERMIT},
     host::{Attempt, Host, person},
     report::{Report, Table, number},
+    shuffled,
     timing::Times,
 };
 
@@ -28,9 +29,8 @@ pub fn measure(host: &Host, rounds: usize, report: &mut Report) -> Result<()> {
     }
     let tick = host.tick();
     let mut plan: Vec<Attempt> = Vec::new();
-    for round in 0..rounds {
-        for turn in 0..SERVICES.len() {
-            let (service, _) = SERVICES[(round + turn) % SERVICES.len()];
+    for _ in 0..rounds {
+        for (service, _) in shuffled(SERVICES) {
             plan.push(tick.accepted(service, &person(0)));
         }
     }
@@ -50,6 +50,6 @@ pub fn measure(host: &Host, rounds: usize, report: &mut Report) -> Result<()> {
         head: vec!["loaded", "p50", "more than without"],
         rows: SERVICES.into_iter().map(row).collect(),
     });
-    report.notes.push(format!("Loaded and not asked: {rounds} logins of each, in turn."));
+    report.notes.push(format!("Loaded and not asked: {rounds} logins of each, in an order of chance."));
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! Whether the time of a refusal tells who has an account: a wrong code for somebody whom the host does not know, for a user
-//! who never enrolled and for one who did, in turn.
+//! who never enrolled and for one who did.
 
 use anyhow::{Result, ensure};
 use qrtotp_tests::host::PAM_SUCCESS;
@@ -8,6 +8,7 @@ use super::{
     candidate::OURS,
     host::{Attempt, CROWD, Host, NEWCOMER, people, person},
     report::{Bar, Report, Table, number},
+    shuffled,
     timing::Times,
 };
 
@@ -47,13 +48,8 @@ fn refusals(host: &Host, rounds: usize) -> Result<[Times; 3]> {
     let mut plan: Vec<Attempt> = Vec::new();
     for round in 0..rounds {
         let tick = host.tick();
-        for turn in 0..KINDS.len() {
-            let user = match (round + turn) % KINDS.len() {
-                0 => UNKNOWN.to_owned(),
-                1 => NEWCOMER.to_owned(),
-                _ => person(round % CROWD),
-            };
-            plan.push(tick.refused(OURS, &user));
+        for user in shuffled([UNKNOWN, NEWCOMER, &person(round % CROWD)]) {
+            plan.push(tick.refused(OURS, user));
         }
     }
     let outcomes = host.run(&plan, 0, &[])?.outcomes;
@@ -79,9 +75,9 @@ fn add_to(report: &mut Report, rounds: usize, times: &[Times; 3]) {
         head: vec!["user", "p50", "p99", "× enrolled"],
         rows: KINDS.into_iter().zip(times).map(row).collect(),
     });
-    report
-        .notes
-        .push(format!("Unknown, un-enrolled and enrolled users: {rounds} wrong codes of each, in turn."));
+    report.notes.push(format!(
+        "Unknown, un-enrolled and enrolled users: {rounds} wrong codes of each, in an order of chance."
+    ));
     let all = times.each_ref().map(Times::p50);
     let (least, most) = (all.into_iter().fold(f64::NAN, f64::min), all.into_iter().fold(f64::NAN, f64::max));
     report.bars.push(Bar::at_most("refusal, slowest / fastest kind of user, p50", 1.05, most / least));

@@ -7,6 +7,7 @@ use super::{
     candidate::{CANDIDATES, COUNTING_FLOOR, FLOOR, GOOGLE, OURS},
     host::{Attempt, Host, PEOPLE, person},
     report::{Bar, Report, Table, number},
+    shuffled,
 };
 
 /// Rounds before the first one that counts.
@@ -47,17 +48,15 @@ struct Timed {
     refused: Times,
 }
 
-/// Each round is a step: everybody's candidates, in turn another one first, accept its code and then refuse another one.
+/// Each round is a step: all candidates, in an order of chance, accept its code and then refuse another one.
 pub fn measure(host: &Host, rounds: usize, report: &mut Report) -> Result<()> {
     let mut plan: Vec<Attempt> = Vec::new();
     for round in 0..rounds + WARM_UP {
         let (right, wrong, user) = (host.tick(), host.tick(), person(round % PEOPLE));
-        for turn in 0..CANDIDATES.len() {
-            let candidate = &CANDIDATES[(round + turn) % CANDIDATES.len()];
+        for candidate in shuffled(CANDIDATES.each_ref()) {
             plan.push(right.accepted(candidate.name, &user));
         }
-        for turn in 0..CANDIDATES.len() {
-            let candidate = &CANDIDATES[(round + turn) % CANDIDATES.len()];
+        for candidate in shuffled(CANDIDATES.each_ref()) {
             if candidate.refuses {
                 plan.push(wrong.refused(candidate.name, &user));
             }

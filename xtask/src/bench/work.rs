@@ -6,17 +6,12 @@ use anyhow::{Context, Result, ensure};
 use qrtotp_tests::host::value;
 
 use super::{
-    candidate::{CANDIDATES, Candidate, FLOOR, GOOGLE, OURS, PERMIT},
+    candidate::{CANDIDATES, Candidate, FLOOR, GOOGLE, OURS, PERMIT, WITH_STD},
     count::Cost,
     host::{Host, PEOPLE, person},
     report::{Bar, Report, Table, number},
-    with_std,
 };
 use crate::step::say;
-
-/// Ours, built with the standard library from its sources. For the same accounts, so each step's code is for one of the two.
-const WITH_STD: Candidate =
-    Candidate { name: "pam_qrtotp-with-std", module: "pam_qrtotp_std.so", source: None, refuses: true };
 
 /// KiB of the stripped module.
 const SIZE: f64 = 700.0;
@@ -38,14 +33,6 @@ struct Work {
 }
 
 pub fn measure(host: &Host, report: &mut Report) -> Result<()> {
-    let (module, whose) = with_std::module(&host.module)?;
-    host.sandbox.install(&module, &inside(host, &WITH_STD), 0o644);
-    host.serve(WITH_STD.name, WITH_STD.module);
-    report.notes.push(format!(
-        "\"{}\" is built with the standard library from its sources, by {whose} toolchain, as on a machine whose toolchain has \
-         them (rustup component add rust-src).",
-        WITH_STD.name
-    ));
     let mut works = Vec::new();
     for candidate in CANDIDATES.iter().chain([&WITH_STD]) {
         say(&format!("counting {}", candidate.name));
@@ -84,11 +71,6 @@ pub fn measure(host: &Host, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn inside(host: &Host, candidate: &Candidate) -> String {
-    let file = candidate.module.split(' ').next().unwrap_or_default();
-    format!("{}/{file}", host.sandbox.security_directory())
-}
-
 impl Work {
     fn of(host: &Host, candidate: &Candidate) -> Result<Self> {
         let plan: Vec<_> =
@@ -104,7 +86,8 @@ impl Work {
         let left = left.replace(' ', "\n");
         let left = ["descriptors", "mappings", "modules", "threads"]
             .map(|name| value(&left, name).and_then(|number| number.parse().ok()).unwrap_or(f64::NAN));
-        let path = host.sandbox.path(&inside(host, candidate));
+        let file = candidate.module.split(' ').next().unwrap_or_default();
+        let path = host.sandbox.path(&format!("{}/{file}", host.sandbox.security_directory()));
         Ok(Self {
             name: candidate.name,
             cost: Cost::of(host, candidate.name)?,

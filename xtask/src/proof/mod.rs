@@ -13,6 +13,7 @@ mod secrets;
 mod supply;
 mod systemd;
 mod told;
+mod with_std;
 
 pub use document::commit;
 
@@ -52,6 +53,11 @@ const PROOFS: &[Proof] = &[
     Proof { name: "mutants", title: MUTANTS, run: mutants::run },
     Proof { name: "hosts", title: "Hostile applications", run: hosts::run },
     Proof { name: "secrets", title: "Secrets in memory", run: secrets::run },
+    Proof {
+        name: "with_std",
+        title: "The module with the standard library from its sources",
+        run: with_std::run,
+    },
     Proof { name: "supply", title: "Supply chain", run: supply::run },
 ];
 

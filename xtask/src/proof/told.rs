@@ -6,7 +6,11 @@ use anyhow::Result;
 use qrtotp_tests::figures;
 
 use super::Findings;
-use crate::{apt, build, step::cargo};
+use crate::{
+    apt,
+    build::{self, Artefacts},
+    step::cargo,
+};
 
 /// What a run of tests has printed.
 pub struct Told {
@@ -20,7 +24,14 @@ pub struct Told {
 /// Something can't be built, installed or run.
 pub fn run(files: &[&str]) -> Result<Told> {
     apt::need(&[apt::DEMO, apt::TEST])?;
-    let artefacts = build::release()?;
+    of(&build::release()?, files)
+}
+
+/// The same with these artefacts.
+///
+/// # Errors
+/// As [`run`].
+pub fn of(artefacts: &Artefacts, files: &[&str]) -> Result<Told> {
     let mut tests = cargo(&["test", "--package", "qrtotp-tests"]);
     tests.args(files.iter().flat_map(|file| ["--test", file]));
     tests.args(["--", "--include-ignored", "--nocapture", "--test-threads", "2"]).stderr(Stdio::inherit());
@@ -43,6 +54,16 @@ impl Told {
         if rows.is_empty() {
             found.failures.push(format!("the tests tell nothing of {name}"));
         }
+    }
+
+    /// How many tests passed, of each file.
+    pub fn passed(&self) -> Vec<u32> {
+        let lines = self.printed.lines().filter_map(|line| line.strip_prefix("test result: ok. "));
+        lines.filter_map(|line| line.split(' ').next()?.parse().ok()).collect()
+    }
+
+    pub fn held(&self) -> bool {
+        self.held
     }
 
     /// Notes that tests failed, if they did.
