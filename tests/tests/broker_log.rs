@@ -79,5 +79,6 @@ fn callers_who_are_nobodys_are_in_the_log_and_do_not_fill_it() {
     assert!(broker.ended(Duration::from_secs(60)));
     let (refused, left_out) = counted(&sandbox, 300);
     assert_eq!(refused + left_out, 300);
-    assert!(refused <= 2, "{refused}");
+    // One of each reason: no account, gone before they were looked up, and no place to wait in where that takes long.
+    assert!(refused <= 3, "{refused}");
 }
