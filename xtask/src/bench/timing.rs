@@ -1,4 +1,4 @@
-//! How long one login takes, accepted and refused, of all candidates in turn.
+//! How long one login takes, accepted and refused, of all candidates.
 
 use anyhow::{Result, ensure};
 use qrtotp_tests::host::PAM_SUCCESS;
@@ -113,7 +113,9 @@ fn add_to(report: &mut Report, timed: &[Timed], rounds: usize) {
         head: vec!["module", "accepted p50", "p99", "× floor", "× google", "refused p50", "p99"],
         rows: timed.iter().map(row).collect(),
     });
-    report.notes.push(format!("{rounds} logins of each module, in turn, pam_start to pam_end."));
+    report
+        .notes
+        .push(format!("{rounds} logins of each module, in an order of chance, pam_start to pam_end."));
     report.bars.extend([
         Bar::at_most("accepted login, p50 / floor", 1.25, p50(OURS) / p50(FLOOR)),
         Bar::at_most("accepted login, p50 / google-authenticator", 0.65, p50(OURS) / p50(GOOGLE)),
