@@ -30,15 +30,23 @@ const FILES: &[(&str, &[&str])] = &[
             "flow/given.rs",
             "flow/resync.rs",
             "flow/refusal.rs",
+            "flow/enroll/draft.rs",
+            "flow/account_part.rs",
             "account/recovery.rs",
             "account/spoken.rs",
         ],
     ),
     (
         "token",
-        &["account/token.rs", "account/binding.rs", "flow/enroll/permit.rs", "flow/enroll/token_code.rs"],
+        &[
+            "account/token.rs",
+            "account/binding.rs",
+            "flow/enroll/mod.rs",
+            "flow/enroll/permit.rs",
+            "flow/enroll/token_code.rs",
+        ],
     ),
-    ("seal and watermark on disk", &["store/seal.rs", "store/slot.rs", "store/record.rs"]),
+    ("seal and watermark on disk", &["store/seal.rs", "store/slot.rs", "store/record.rs", "store/file.rs"]),
     (
         "policy",
         &[
