@@ -10,7 +10,7 @@ mod status;
 mod token;
 
 pub use device::DeviceList;
-pub use memory::shield_memory;
+pub use memory::{lock_memory, shield_memory, unlock_memory};
 pub use sink::Syslog;
 pub use status::StatusView;
 pub use token::TokenView;

@@ -10,15 +10,24 @@ use rustix::mm::{MlockAllFlags, mlockall, munlockall};
 pub fn shield_memory() {
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let _ = nix::sys::prctl::set_dumpable(false);
-    // What is there and what comes, each page once it is used.
+    lock_memory();
+}
+
+/// Keeps all that is in memory, and all that comes, from being swapped out, each page once it is used. Under a limit: nothing.
+pub fn lock_memory() {
     let locked = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT);
     if locked.is_ok() && is_limited() {
-        let _ = munlockall();
+        unlock_memory();
     }
 }
 
+/// For who is about to give up the capability (CAP_IPC_LOCK) that a limit is lifted by: new memory would be denied.
+pub fn unlock_memory() {
+    let _ = munlockall();
+}
+
 /// Whether memory that is wanted later could be denied because all of it is locked: whether more than the limit (setrlimit(2),
-/// bytes) can't be had. Whose capabilities lift it, the kernel knows best.
+/// bytes) can't be had. Whose capabilities lift it, the kernel knows best. What is reserved counts, too: of threads' heaps 64 MiB each.
 fn is_limited() -> bool {
     match getrlimit(Resource::RLIMIT_MEMLOCK) {
         Ok((RLIM_INFINITY, _)) => false,

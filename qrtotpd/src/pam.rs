@@ -84,6 +84,8 @@ pub fn child(name: &str) -> ExitCode {
     if nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).is_err() {
         return ExitCode::FAILURE;
     }
+    // Modules of others may give up capabilities.
+    qrtotp_face::unlock_memory();
     let (Ok(socket), Ok(user)) = (std::io::stdin().as_fd().try_clone_to_owned(), CString::new(name)) else {
         return ExitCode::FAILURE;
     };

@@ -47,7 +47,7 @@ impl Found {
     /// In memory that is neither swapped out nor dumped.
     #[must_use]
     pub fn is_shielded(&self) -> bool {
-        self.is_locked() && self.is_undumped()
+        self.is_locked() && (self.is_undumped() || self.in_undumped)
     }
 
     #[must_use]
@@ -57,7 +57,7 @@ impl Found {
 
     #[must_use]
     pub fn is_undumped(&self) -> bool {
-        self.in_undumped || self.has("dd")
+        self.has("dd")
     }
 
     fn has(&self, flag: &str) -> bool {

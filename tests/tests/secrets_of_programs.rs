@@ -110,7 +110,7 @@ fn a_limit_of_locked_memory_keeps_nobody_from_enrolling() {
     let limited = ["prlimit", "--memlock=8388608:8388608", "setpriv", "--bounding-set=-ipc_lock"];
     let (mut pty, phone, _) = sandbox.start_enrolment_with(&limited, "alice", &[]);
     let during = search(&memory_of_command(&sandbox), &secret_of(&phone)).found;
-    assert!(!during.is_empty() && during.iter().all(Found::is_undumped), "{during:#?}");
+    assert!(!during.is_empty() && during.iter().all(|found| found.in_undumped), "{during:#?}");
     phone.settle(5);
     let code = phone.code();
     sandbox.keep_secret(&code);

@@ -135,6 +135,10 @@ mod tests {
             let text = fs::read_to_string(build::workspace().join(document)).unwrap_or_default();
             let named = commits(&text);
             assert!(!named.is_empty(), "{document} names none");
+            assert!(
+                !text.contains("with changes"),
+                "{document} tells of what is in no commit: run that again"
+            );
             for commit in named {
                 let known = git(&["merge-base", "--is-ancestor", commit, "HEAD"]);
                 assert!(

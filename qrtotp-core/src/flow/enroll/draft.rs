@@ -246,3 +246,63 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::account::Name;
+    use crate::audit::Subject;
+
+    fn offer(name: &str, issuer: &str) -> Offer {
+        let (name, label, subject) = (Name::new(name).unwrap(), Label::default(), Subject::default());
+        let draft = Draft {
+            secret: Secret::generate().unwrap(),
+            id: CredentialId::from_random([1; 6]),
+            label: label.clone(),
+            params: Params::default(),
+            record: RecordId([1; 16]),
+            seen: Seen::default(),
+            token: TokenId::from_random([1; 6]),
+            shows: 1,
+            own_token: None,
+            kept: false,
+            resumed: false,
+            shown: 0,
+        };
+        let invitation = Invitation {
+            name: &name,
+            uid: 1,
+            label: &label,
+            authority: Authority::PrimaryFactor,
+            subject: &subject,
+            issuer,
+            params: Params::default(),
+        };
+        draft.offer(&invitation).unwrap()
+    }
+
+    #[test]
+    fn the_picture_has_the_whole_uri_unless_it_would_not_fit_and_the_short_one_is_smaller() {
+        let side = |text: &str| Matrix::encode(text, Level::Low).unwrap().side();
+        let mut seen = std::collections::BTreeSet::new();
+        for (name, letters) in
+            [1, 5, 32].into_iter().flat_map(|name| (1..=64).map(move |issuer| (name, issuer)))
+        {
+            let offer = offer(&"a".repeat(name), &"x".repeat(letters));
+            let key = crate::otp::base32_decode(&offer.key.replace(' ', "")).unwrap();
+            let secret = Secret::from_bytes(&key, Strength::Normal).unwrap();
+            let (issuer, account) = (offer.issuer.clone(), offer.account.clone());
+            let short = KeyUri { issuer, account, secret, params: Params::default() }.to_short_uri();
+            let (whole, smaller) = (side(&offer.uri).cmp(&FITS), side(&short) < side(&offer.uri));
+            let expected = if whole.is_gt() && smaller { &short } else { &offer.uri };
+            assert_eq!(&offer.picture, expected, "{name}, {letters}");
+            seen.insert((whole, smaller));
+        }
+        use std::cmp::Ordering::{Equal, Greater, Less};
+        for case in [(Less, true), (Equal, true), (Greater, true)] {
+            assert!(seen.contains(&case), "{case:?} is in none of {seen:?}");
+        }
+        assert!(!seen.contains(&(Greater, false)), "then both would do");
+    }
+}

@@ -1,5 +1,6 @@
 use super::*;
 use crate::account::{TokenRefusal, TokenState};
+use crate::policy::Span;
 use crate::store::Store;
 
 fn token(w: &mut World) -> crate::account::TokenId {
@@ -118,7 +119,8 @@ fn a_second_device_takes_a_code_of_the_first_and_makes_no_new_recovery_codes() {
     assert!(matches!(refused, Err(EnrollError::NotProven(_))));
     let mut human = Human::says([say(&w.code(&secret, 0)), Say::Phone(0)]);
     w.enroll(&mut human).unwrap();
-    assert_eq!(w.store.load(&World::name()).unwrap().unwrap().record.credentials.len(), 2);
+    let record = w.store.load(&World::name()).unwrap().unwrap().record;
+    assert_eq!((record.credentials.len(), record.recovery_due), (2, false));
     w.pass(30);
     let again = w.enroll(&mut Human::says([say(&human.codes[0].clone()), Say::Phone(0)]));
     assert!(again.is_ok(), "a recovery code serves wherever a code is asked for");
@@ -182,6 +184,28 @@ fn a_token_revoked_while_the_qr_code_is_on_the_screen_enrols_nobody() {
     }));
     assert!(matches!(w.enroll(&mut human), Err(EnrollError::Token(TokenRefusal::Revoked))));
     assert!(w.store.load(&World::name()).unwrap().unwrap().record.credentials.is_empty());
+}
+
+#[test]
+fn a_token_issued_while_root_enrols_is_the_one_to_use_unless_its_time_is_over() {
+    for (age, is_used) in [(0, true), (2 * 86_400, false)] {
+        let mut w = World::new();
+        w.import(Params::default());
+        let elsewhere = FileStore::open(&w.path, w.path.parent().unwrap()).unwrap();
+        let (name, lifetime) = (World::name(), Span::seconds(86_400));
+        let issued = w.clock.now() - age;
+        let mut human = Human::says([Say::Phone(0)]);
+        human.meanwhile = Some(Box::new(move || {
+            let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None };
+            issue_token(&elsewhere, &issue, issued, &World::subject("root"), &mut Vec::new()).unwrap();
+        }));
+        let result = w.enroll_with(&mut human, Authority::Admin(ExistingCode::Skipped));
+        assert_eq!(matches!(result, Err(EnrollError::Changed)), is_used, "{result:?}");
+        assert_eq!(result.is_err(), is_used);
+        let record = w.store.load(&World::name()).unwrap().unwrap().record;
+        assert_eq!(record.credentials.len(), if is_used { 1 } else { 2 });
+        assert_eq!(matches!(record.token.unwrap().state, TokenState::Consumed(_)), !is_used);
+    }
 }
 
 #[test]

@@ -244,6 +244,8 @@ fn a_mark_of_somebody_else_denies() {
     for (mark, user) in [
         (Mark { user: "bob".into(), uid: 5000, due: Due::Enrollment }, "alice"),
         (Mark { user: "alice".into(), uid: 1, due: Due::Enrollment }, "alice"),
+        // Another name of the same uid.
+        (Mark { user: "alice2".into(), uid: UID, due: Due::Enrollment }, "alice"),
         (Mark { user: "alice".into(), uid: UID, due: Due::RecoveryCodes }, "bob"),
     ] {
         let mut w = world(FirstLogin::Enroll);

@@ -61,6 +61,32 @@ fn a_scanned_qr_code_dies_by_its_time_limit() {
 }
 
 #[test]
+fn a_scanned_qr_code_is_worth_nothing_once_either_its_time_or_its_token_s_is_over() {
+    for (lifetime, pause, shown_again) in [(86_400, 600, 1), (60, 120, 0)] {
+        let mut w = world(FirstLogin::Token);
+        let (name, lifetime) = (World::name(), Span::seconds(lifetime));
+        let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None };
+        issue_token(&w.store, &issue, w.clock.now(), &World::subject("root"), &mut w.log).unwrap();
+        let mut first = Human::default();
+        assert!(matches!(enroll(&mut w, &mut first), Err(EnrollError::NoAnswer)));
+        w.pass(pause);
+        let mut second = Human::says([say(&phone(&w, &first.offers[0]))]);
+        enroll(&mut w, &mut second).unwrap_err();
+        assert!(!logged(&w, "event=enrollment_resumed"), "{pause}");
+        assert_eq!(second.offers.len(), shown_again);
+        assert!(account(&w).record.credentials.is_empty());
+    }
+}
+
+#[test]
+fn a_token_that_nobody_issued_lives_as_long_as_its_qr_code() {
+    let mut w = world(FirstLogin::Enroll);
+    enroll(&mut w, &mut Human::default()).unwrap_err();
+    let token = account(&w).record.token.unwrap();
+    assert_eq!((token.issued, token.expires), (START, START + w.config.enroll.time_limit.as_seconds()));
+}
+
+#[test]
 fn a_fresh_qr_code_kills_the_one_before() {
     let mut w = world(FirstLogin::Enroll);
     let mut human = Human::says([say("n")]);
