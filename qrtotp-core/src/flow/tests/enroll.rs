@@ -135,6 +135,31 @@ fn root_may_skip_the_existing_code_and_that_is_in_the_log() {
 }
 
 #[test]
+fn nothing_is_said_to_be_skipped_where_nothing_was_to_be_asked_or_it_was_asked() {
+    let mut w = World::new();
+    w.enroll_with(&mut Human::says([Say::Phone(0)]), Authority::Admin(ExistingCode::Skipped)).unwrap();
+    let secret = w.import(Params::default());
+    w.pass(30);
+    let asked = [say(&w.code(&secret, 0)), Say::Phone(0)];
+    w.enroll_with(&mut Human::says(asked), Authority::Admin(ExistingCode::Required)).unwrap();
+    let started = w.log.0.iter().filter(|line| line.starts_with("event=enrollment_started"));
+    assert_eq!(started.filter(|line| !line.contains("reason=")).count(), 2, "{:?}", w.log.0);
+}
+
+#[test]
+fn a_token_that_an_enrolment_makes_itself_is_in_the_log_once_and_an_issued_one_is_not_again() {
+    for is_issued in [false, true] {
+        let mut w = World::new();
+        if is_issued {
+            token(&mut w);
+        }
+        w.enroll(&mut Human::says([Say::Phone(0)])).unwrap();
+        let issued = w.log.0.iter().filter(|line| line.starts_with("event=token_issued"));
+        assert_eq!(issued.count(), 1, "{is_issued}: {:?}", w.log.0);
+    }
+}
+
+#[test]
 fn there_are_never_more_devices_than_allowed() {
     let mut w = World::new();
     for _ in 0..5 {

@@ -162,6 +162,19 @@ fn a_parked_dialogue_adds_nothing_to_an_account_that_was_enrolled_meanwhile() {
 }
 
 #[test]
+fn whoever_is_second_with_a_token_hears_that_it_is_used() {
+    let mut w = world(FirstLogin::Token);
+    issue(&mut w, None);
+    let mut quicker = elsewhere(&w, FirstLogin::Token);
+    let mut human = Human::says([Say::Phone(0)]);
+    human.meanwhile = Some(Box::new(move || {
+        enroll(&mut quicker, &mut Human::says([say("n"), Say::Phone(0)])).unwrap();
+    }));
+    assert!(matches!(enroll(&mut w, &mut human), Err(EnrollError::Token(TokenRefusal::Consumed))));
+    assert_eq!(account(&w).record.credentials.len(), 1);
+}
+
+#[test]
 fn a_token_revoked_during_a_dialogue_ends_it() {
     let mut w = world(FirstLogin::Enroll);
     issue(&mut w, None);
