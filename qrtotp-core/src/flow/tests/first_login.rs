@@ -257,6 +257,34 @@ fn a_mark_of_somebody_else_denies() {
 }
 
 #[test]
+fn where_nobody_can_be_looked_up_codes_stay_owed_and_nobody_enrols() {
+    for (due, outcome) in [(Due::RecoveryCodes, Outcome::Ignored), (Due::Enrollment, Outcome::Denied)] {
+        let mut w = world(FirstLogin::Enroll);
+        let mark = Mark { user: "ghost".into(), uid: UID, due };
+        let mut human = Human::default();
+        assert_eq!(account_part(&mut w, &mark, "ghost", &mut human), outcome);
+        assert!(human.prompts.is_empty() && human.offers.is_empty());
+        assert_eq!(
+            w.log.0.iter().any(|line| line.contains("reason=lookup_failed")),
+            outcome == Outcome::Denied
+        );
+    }
+}
+
+#[test]
+fn whose_record_has_a_token_and_no_device_enrols_in_the_account_part() {
+    let mut w = world(FirstLogin::Enroll);
+    let (name, lifetime) = (World::name(), crate::policy::Span::seconds(86_400));
+    let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None };
+    issue_token(&w.store, &issue, w.clock.now(), &World::subject("root"), &mut w.log).unwrap();
+    let mark = Mark { user: "alice".into(), uid: UID, due: Due::Enrollment };
+    let mut human = Human::default();
+    assert_eq!(account_part(&mut w, &mark, "alice", &mut human), Outcome::Denied);
+    assert!(!human.prompts.is_empty(), "the key is shown: {:?}", w.log.0);
+    assert!(w.log.0.iter().any(|line| line.starts_with("event=enrollment_started")));
+}
+
+#[test]
 fn the_account_part_looks_again_before_it_shows_anything() {
     let mut w = world(FirstLogin::Enroll);
     let mark = Mark { user: "alice".into(), uid: UID, due: Due::Enrollment };
