@@ -166,6 +166,26 @@ fn a_reader_that_meets_a_writer_waits_instead_of_crying_damage() {
 }
 
 #[test]
+fn a_store_that_is_at_fault_is_named_at_once_whoever_is_at_work_on_a_record() {
+    let (place, store) = Place::with_alice();
+    let writer = fs::File::open(place.path("state/accounts/alice")).unwrap();
+    writer.lock().unwrap();
+    fs::write(place.path("state/accounts/alice/account.toml"), "sealed with another key").unwrap();
+    fs::remove_file(place.path("state/accounts/%store.toml")).unwrap();
+    let error = store.load(&alice()).map(|_| ()).unwrap_err();
+    assert!(matches!(error, StoreError::Missing(_)), "{error:?}");
+}
+
+#[test]
+fn damage_is_told_with_its_place() {
+    let (place, store) = Place::with_alice();
+    let record = place.path("state/accounts/alice/account.toml");
+    fs::write(&record, "nothing of ours").unwrap();
+    let Err(StoreError::Damaged { path, .. }) = store.load(&alice()) else { panic!("it is read") };
+    assert_eq!(path, record);
+}
+
+#[test]
 fn a_torn_slot_is_made_whole_by_the_next_login_whatever_it_decides() {
     let (place, store) = Place::with_alice();
     let state = place.path("state/accounts/alice/state");
