@@ -1,0 +1,74 @@
+//! PAM transactions of our own, inside somebody else's login. Before an account without a device may enrol, its primary
+//! factor must hold, and only libpam knows how this host checks that.
+//!
+//! [`prove_password`] authenticates a password by the PAM service [`SERVICE`]; [`would_let_in`] asks the account part of the
+//! login's own service. Neither shows anything, asks a person anything, or waits after a failure.
+//! The module recognises these transactions with [`is_ours`] and takes no part in them.
+#![allow(unsafe_code)]
+
+pub mod libpam;
+mod ours;
+mod transaction;
+
+pub use ours::{EXPORTED, is_ours, is_ours_or_the_brokers};
+pub use transaction::{Context, text_item, variable};
+
+use libpam::{
+    PAM_DISALLOW_NULL_AUTHTOK, PAM_NEW_AUTHTOK_REQD, PAM_SILENT, PAM_SUCCESS, pam_acct_mgmt, pam_authenticate,
+};
+use std::ffi::CStr;
+use transaction::Transaction;
+
+/// The PAM service that proves passwords: /etc/pam.d/qrtotp.
+pub const SERVICE: &CStr = c"qrtotp";
+
+/// Why a password counts as not proven.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unproven {
+    /// The service refused it.
+    Wrong,
+    /// The service succeeded, or failed, without exactly one hidden question: it says nothing about the password.
+    NotAsked(&'static str),
+    /// The password is right, but the service's account part refuses the account; libpam's text.
+    Account(String),
+    /// There was no transaction, or another user came out of it.
+    Unavailable(String),
+}
+
+/// Has the service [`SERVICE`] authenticate `password` for `user` (the canonical account name), then asks its account part.
+/// An expired password (PAM_NEW_AUTHTOK_REQD) is still a right one.
+///
+/// # Errors
+/// See [`Unproven`]; the password proves nothing then.
+pub fn prove_password(user: &CStr, password: &[u8], context: &Context) -> Result<(), Unproven> {
+    let transaction = Transaction::start(SERVICE, user, context, Some(password))?;
+    // SAFETY: the handle is live, and this thread's alone.
+    let status = unsafe { pam_authenticate(transaction.handle(), PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK) };
+    transaction.exactly_one_hidden_question(status == PAM_SUCCESS)?;
+    if status != PAM_SUCCESS {
+        return Err(Unproven::Wrong);
+    }
+    transaction.account(PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK)?;
+    transaction.is_still(user)
+}
+
+/// Whether the account part of `service`, the login's own, lets `user` in. An expired password is changed by the login
+/// itself, after us.
+///
+/// # Errors
+/// It does not ([`Unproven::Account`]), or can't be asked.
+pub fn would_let_in(service: &CStr, user: &CStr, context: &Context) -> Result<(), Unproven> {
+    let transaction = Transaction::start(service, user, context, None)?;
+    transaction.account(PAM_SILENT)?;
+    transaction.is_still(user)
+}
+
+impl Transaction<'_> {
+    fn account(&self, flags: std::ffi::c_int) -> Result<(), Unproven> {
+        // SAFETY: the handle is live, and this thread's alone.
+        match unsafe { pam_acct_mgmt(self.handle(), flags) } {
+            PAM_SUCCESS | PAM_NEW_AUTHTOK_REQD => Ok(()),
+            status => Err(Unproven::Account(self.error_text(status))),
+        }
+    }
+}

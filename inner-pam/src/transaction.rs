@@ -1,0 +1,259 @@
+//! One inner transaction: started with the login's items, answered by a conversation that gives the password to the first
+//! hidden question and to nothing else.
+
+use crate::Unproven;
+use crate::libpam::{
+    Conversation, Handle, Message, PAM_BUF_ERR, PAM_CONV_ERR, PAM_ERROR_MSG, PAM_FAIL_DELAY,
+    PAM_PROMPT_ECHO_OFF, PAM_RHOST, PAM_RUSER, PAM_SUCCESS, PAM_TEXT_INFO, PAM_TTY, PAM_USER, PAM_XDISPLAY,
+    Response, pam_end, pam_get_item, pam_getenv, pam_getenvlist, pam_putenv, pam_set_item, pam_start,
+    pam_strerror,
+};
+use crate::ours::Registered;
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, CString, c_int, c_uint, c_void};
+use std::ptr;
+use zeroize::Zeroize;
+
+/// Messages in one call of a conversation function (PAM_MAX_NUM_MSG).
+const MESSAGES: usize = 32;
+/// Bytes of the longest answer with its end (PAM_MAX_RESP_SIZE).
+const ANSWER: usize = 512;
+/// The items that say where a login comes from.
+const ITEMS: [c_int; 4] = [PAM_RHOST, PAM_RUSER, PAM_TTY, PAM_XDISPLAY];
+
+/// Where a login comes from: modules of an inner transaction see the same.
+#[derive(Default)]
+pub struct Context {
+    items: Vec<(c_int, CString)>,
+    environment: Vec<CString>,
+}
+
+impl Context {
+    /// Copies the items and the PAM environment of a login's own transaction.
+    ///
+    /// # Safety
+    /// `handle` is a live transaction that no other thread uses.
+    #[must_use]
+    pub unsafe fn of(handle: *mut Handle) -> Self {
+        // SAFETY: as the caller promises.
+        let item = |kind| unsafe { text_item(handle, kind) }.map(|text| (kind, text));
+        let items = ITEMS.into_iter().filter_map(item).collect();
+        let mut environment = Vec::new();
+        // SAFETY: as the caller promises; the list is ours to free, and so is each string in it.
+        unsafe {
+            let list = pam_getenvlist(handle);
+            let mut entry = list;
+            while !entry.is_null() && !(*entry).is_null() {
+                environment.push(CStr::from_ptr(*entry).to_owned());
+                libc::free((*entry).cast());
+                entry = entry.add(1);
+            }
+            libc::free(list.cast());
+        }
+        Self { items, environment }
+    }
+
+    /// The context of a request that `user` makes on this host.
+    #[must_use]
+    pub fn by(user: &CStr) -> Self {
+        Self { items: vec![(PAM_RUSER, user.to_owned())], environment: Vec::new() }
+    }
+}
+
+/// A copy of an item that is text, if it is set.
+///
+/// # Safety
+/// `handle` is a live transaction that no other thread uses, and `kind` an item that is a C string.
+#[must_use]
+pub unsafe fn text_item(handle: *const Handle, kind: c_int) -> Option<CString> {
+    let mut item = ptr::null();
+    // SAFETY: as the caller promises; the text is copied before the next call.
+    unsafe {
+        let got = pam_get_item(handle, kind, &raw mut item) == PAM_SUCCESS && !item.is_null();
+        got.then(|| CStr::from_ptr(item.cast()).to_owned())
+    }
+}
+
+/// A copy of a variable of the PAM environment.
+///
+/// # Safety
+/// `handle` is a live transaction that no other thread uses.
+#[must_use]
+pub unsafe fn variable(handle: *mut Handle, name: &CStr) -> Option<CString> {
+    // SAFETY: as the caller promises; the text is copied before the next call.
+    unsafe {
+        let value = pam_getenv(handle, name.as_ptr());
+        (!value.is_null()).then(|| CStr::from_ptr(value).to_owned())
+    }
+}
+
+/// What the modules asked.
+#[derive(Default)]
+struct Asked<'a> {
+    password: Option<&'a [u8]>,
+    answered: bool,
+    /// A question that was refused.
+    more: bool,
+}
+
+/// A transaction that ends when it is dropped.
+pub(crate) struct Transaction<'a> {
+    handle: *mut Handle,
+    registered: Option<Registered>,
+    // On the heap: libpam keeps its address.
+    asked: Box<UnsafeCell<Asked<'a>>>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(crate) fn start(
+        service: &CStr,
+        user: &CStr,
+        context: &Context,
+        password: Option<&'a [u8]>,
+    ) -> Result<Self, Unproven> {
+        if password.is_some_and(|password| password.len() >= ANSWER || password.contains(&0)) {
+            return Err(Unproven::Wrong); // nothing that libpam could take
+        }
+        let asked = Box::new(UnsafeCell::new(Asked { password, ..Asked::default() }));
+        let conversation = Conversation { converse, data: asked.get().cast() };
+        let mut handle = ptr::null_mut();
+        // SAFETY: libpam copies the strings and the struct; what `data` points to lives as long as the transaction.
+        let status =
+            unsafe { pam_start(service.as_ptr(), user.as_ptr(), &raw const conversation, &raw mut handle) };
+        if status != PAM_SUCCESS || handle.is_null() {
+            return Err(Unproven::Unavailable(format!("pam_start failed with code {status}")));
+        }
+        let mut transaction = Self { handle, registered: None, asked };
+        transaction.registered = Registered::new(handle);
+        if transaction.registered.is_none() {
+            return Err(Unproven::Unavailable("too many enrolments begin at the same time".into()));
+        }
+        // SAFETY: the handle is live and this thread's alone; libpam copies the strings, and the function is there for as
+        // long as this image is.
+        let set = unsafe {
+            let set = |kind, item: *const c_void| pam_set_item(handle, kind, item) == PAM_SUCCESS;
+            let put = |variable: &CString| pam_putenv(handle, variable.as_ptr()) == PAM_SUCCESS;
+            set(PAM_FAIL_DELAY, no_delay as *const c_void)
+                && context.items.iter().all(|(kind, text)| set(*kind, text.as_ptr().cast()))
+                && context.environment.iter().all(put)
+        };
+        set.then_some(transaction).ok_or_else(|| Unproven::Unavailable("libpam takes no items".into()))
+    }
+
+    pub(crate) fn handle(&self) -> *mut Handle {
+        self.handle
+    }
+
+    /// A service that succeeds without having asked for the password proves nothing, nor one that asks for more.
+    pub(crate) fn exactly_one_hidden_question(&self, succeeded: bool) -> Result<(), Unproven> {
+        // SAFETY: libpam uses it only while one of its functions runs.
+        let asked = unsafe { &*self.asked.get() };
+        match (asked.answered, asked.more) {
+            (_, true) => Err(Unproven::NotAsked("it asks for more than one password")),
+            (false, false) if succeeded => {
+                Err(Unproven::NotAsked("it succeeds without asking for a password"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// A module has put another user in this one's place.
+    pub(crate) fn is_still(&self, user: &CStr) -> Result<(), Unproven> {
+        // SAFETY: the handle is live, and this thread's alone.
+        let now = unsafe { text_item(self.handle, PAM_USER) };
+        match now.as_deref() == Some(user) {
+            true => Ok(()),
+            false => Err(Unproven::Unavailable("a module changed PAM_USER".into())),
+        }
+    }
+
+    pub(crate) fn error_text(&self, status: c_int) -> String {
+        // SAFETY: libpam gives a C string that is there for ever.
+        unsafe { CStr::from_ptr(pam_strerror(self.handle, status)) }.to_string_lossy().into_owned()
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        self.registered = None; // first: the address may be another transaction's at once
+        // SAFETY: the handle is not used any more.
+        unsafe { pam_end(self.handle, PAM_SUCCESS) };
+    }
+}
+
+/// Instead of libpam's wait after a failure: the login has its own.
+unsafe extern "C" fn no_delay(_: c_int, _: c_uint, _: *mut c_void) {}
+
+/// The conversation function: the password for the first hidden question, silence for messages, PAM_CONV_ERR for the rest.
+unsafe extern "C" fn converse(
+    count: c_int,
+    messages: *const *const Message,
+    responses: *mut *mut Response,
+    data: *mut c_void,
+) -> c_int {
+    let count = usize::try_from(count).unwrap_or(0);
+    if !(1..=MESSAGES).contains(&count) || messages.is_null() || responses.is_null() || data.is_null() {
+        return PAM_CONV_ERR;
+    }
+    // SAFETY: what `start` gave to libpam, which nobody else uses while a function of libpam runs.
+    let asked = unsafe { &mut *data.cast::<Asked<'_>>() };
+    // SAFETY: plain allocation; null is looked for.
+    let replies: *mut Response = unsafe { libc::calloc(count, size_of::<Response>()) }.cast();
+    if replies.is_null() {
+        return PAM_BUF_ERR;
+    }
+    let mut refused = false;
+    for at in 0..count {
+        // SAFETY: libpam gives `count` pointers to messages that live while this function runs (pam_conv(3)).
+        let style = unsafe { (*messages.add(at)).as_ref() }.map_or(0, |message| message.style);
+        match (style, asked.password) {
+            (PAM_TEXT_INFO | PAM_ERROR_MSG, _) => {}
+            (PAM_PROMPT_ECHO_OFF, Some(password)) if !asked.answered => {
+                asked.answered = true;
+                // SAFETY: zeroed, one byte longer than what is copied; `at` is within `replies`.
+                unsafe {
+                    let copy: *mut u8 = libc::calloc(password.len() + 1, 1).cast();
+                    if copy.is_null() {
+                        refused = true;
+                    } else {
+                        ptr::copy_nonoverlapping(password.as_ptr(), copy, password.len());
+                        (*replies.add(at)).answer = copy.cast();
+                    }
+                }
+            }
+            _ => {
+                asked.more = true;
+                refused = true;
+            }
+        }
+    }
+    if refused {
+        // SAFETY: allocated here, `count` long, and not given to libpam.
+        unsafe { discard(replies, count) };
+        return PAM_CONV_ERR;
+    }
+    // SAFETY: not null; libpam takes over what it points to.
+    unsafe { *responses = replies };
+    PAM_SUCCESS
+}
+
+/// Wipes and frees replies that libpam will not get.
+///
+/// # Safety
+/// `replies` has `count` elements of calloc's, their answers null or C strings of calloc's.
+unsafe fn discard(replies: *mut Response, count: usize) {
+    for at in 0..count {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let answer = (*replies.add(at)).answer;
+            if !answer.is_null() {
+                let length = CStr::from_ptr(answer).count_bytes();
+                std::slice::from_raw_parts_mut(answer.cast::<u8>(), length).zeroize();
+                libc::free(answer.cast());
+            }
+        }
+    }
+    // SAFETY: as the caller promises.
+    unsafe { libc::free(replies.cast()) };
+}
