@@ -2,59 +2,45 @@
 //! may replace an item while it answers a question.
 
 use crate::alloc::wipe_stack;
-use crate::mark;
+use inner_pam::libpam::{self, PAM_AUTHTOK, PAM_USER, pam_set_item, pam_syslog};
+use inner_pam::{Context, SERVICE, text_item};
 use pam::constants::{PAM_PROMPT_ECHO_OFF, PAM_PROMPT_ECHO_ON, PAM_TEXT_INFO, PamMessageStyle};
 use pam::conv::Conv;
 use pam::items::{AuthTok, RHost, RUser, Service, Tty, User};
 use pam::module::PamHandle;
 use pam::secret::SecretBytes;
+use qrtotp_core::account::Name;
 use qrtotp_core::audit::{AuditSink, Priority, Subject};
-use qrtotp_core::flow::{Dialog, Echo, LoginHost, Mark, NoAnswer, Typed};
-use qrtotp_core::policy::{OurLine, guard};
+use qrtotp_core::flow::{Dialog, Echo, LoginHost, NoAnswer, Typed, Unproven};
+use qrtotp_core::policy::check_proof_service;
 use qrtotp_core::text::clean;
-use std::borrow::Cow;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::path::Path;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::ffi::{CStr, CString, c_int};
+use std::ptr::{self, NonNull};
 use zeroize::{Zeroize, Zeroizing};
 
+const ADVICE: &str = "compare /etc/pam.d/qrtotp with the one that the package ships (conf/pam.d/qrtotp)";
 /// Bytes of the longest answer that we look at; PAM's own limit is 512.
 const LONGEST_ANSWER: usize = 1024;
-/// Services that never saw an ssh key, whatever their PAM environment says.
-const NO_SSH: [&str; 6] = ["sudo", "sudo-i", "su", "su-l", "login", "other"];
-const PAM_AUTHTOK: c_int = 6;
 const LOG_ERR: c_int = 3;
 const LOG_WARNING: c_int = 4;
 const LOG_NOTICE: c_int = 5;
 const LOG_INFO: c_int = 6;
 const LOG_DEBUG: c_int = 7;
 
-unsafe extern "C" {
-    fn pam_set_item(pamh: *mut PamHandle, item_type: c_int, item: *const c_void) -> c_int;
-    fn pam_syslog(pamh: *const PamHandle, priority: c_int, format: *const c_char, ...);
+/// The same transaction, for libpam's own functions.
+fn raw(pamh: &mut PamHandle) -> *mut libpam::Handle {
+    ptr::from_mut(pamh).cast()
 }
 
-/// When this image was loaded, in nanoseconds of Unix time. libpam loads modules while it reads the service's file, long
-/// before the first of them is called: sshd does it in the parent of the process that asks.
-static LOADED: AtomicI64 = AtomicI64::new(0);
-
-extern "C" fn note_loading() {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: libc writes the time into our own variable.
-    if unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut now) } == 0 {
-        LOADED.store(now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec), Ordering::Relaxed);
+/// Whether this transaction is one that we, or the broker, began to prove a password. Its modules are others'.
+pub(crate) fn is_inner_transaction(pamh: &mut PamHandle) -> bool {
+    let handle = raw(pamh);
+    if inner_pam::is_ours(handle) {
+        return true;
     }
-}
-
-#[used]
-// SAFETY: the loader calls what is listed here, once, before anything else of this image runs.
-#[unsafe(link_section = ".init_array")]
-static NOTE_LOADING: extern "C" fn() = note_loading;
-
-/// When libpam read the PAM file. 0, which is before every file, if that is not known.
-fn loaded_at() -> i64 {
-    LOADED.load(Ordering::Relaxed)
+    let service = pamh.get_item::<Service<'_>>().ok().flatten();
+    // The look-up in the program's symbols is for the one service that the broker uses.
+    service.is_some_and(|item| item.0 == SERVICE) && inner_pam::is_ours_or_the_brokers(handle)
 }
 
 /// The syslog of this PAM transaction, facility AUTHPRIV. Lives no longer than the hook that it was made in.
@@ -75,7 +61,7 @@ impl Log {
     fn write(&self, priority: c_int, line: &str) {
         let Ok(line) = CString::new(line) else { return };
         // SAFETY: the handle is PAM's own for the whole hook; the format takes exactly one C string, which is ours.
-        unsafe { pam_syslog(self.pamh.as_ptr(), priority, c"%s".as_ptr(), line.as_ptr()) };
+        unsafe { pam_syslog(self.pamh.as_ptr().cast(), priority, c"%s".as_ptr(), line.as_ptr()) };
     }
 }
 
@@ -103,25 +89,12 @@ pub(crate) struct Host<'a> {
     silent: bool,
     /// PAM_USER when the hook began.
     user: String,
-    /// What a login must know to let somebody enrol.
-    enrolling: Option<Enrolling<'a>>,
-}
-
-/// Where the guard of enrolment at login looks.
-struct Enrolling<'a> {
-    config: &'a Path,
-    services: &'a [Cow<'static, str>],
 }
 
 impl<'a> Host<'a> {
     /// `silent`: the application asked for no messages (PAM_SILENT). Questions are asked all the same.
     pub(crate) fn new(pamh: &'a mut PamHandle, silent: bool, user: &str) -> Self {
-        Self { pamh, silent, user: user.to_owned(), enrolling: None }
-    }
-
-    /// Lets accounts without a credential be marked for an enrolment, at these services.
-    pub(crate) fn allow_enrolling(&mut self, config: &'a Path, services: &'a [Cow<'static, str>]) {
-        self.enrolling = Some(Enrolling { config, services });
+        Self { pamh, silent, user: user.to_owned() }
     }
 
     fn send(&self, style: PamMessageStyle, text: &str) -> Result<Option<SecretBytes>, NoAnswer> {
@@ -165,31 +138,58 @@ impl LoginHost for Host<'_> {
     fn forward_password(&mut self, password: &[u8]) -> Result<(), NoAnswer> {
         let text = CString::new(password).map_err(|_| NoAnswer)?;
         // SAFETY: the handle is PAM's own for the whole hook; PAM copies the string before it returns.
-        let result = unsafe { pam_set_item(self.pamh, PAM_AUTHTOK, text.as_ptr().cast()) };
+        let result = unsafe { pam_set_item(raw(self.pamh), PAM_AUTHTOK, text.as_ptr().cast()) };
         text.into_bytes().zeroize();
         if result == 0 { Ok(()) } else { Err(NoAnswer) }
     }
 
-    fn key_was_accepted(&mut self) -> bool {
-        is_sshd(self.pamh) && mark::key_was_accepted(self.pamh)
+    fn prove_password(&mut self, name: &Name, password: &[u8]) -> Result<(), Unproven> {
+        check_proof_service().map_err(|error| unavailable(format!("{error}; {ADVICE}")))?;
+        let user = CString::new(name.as_str()).map_err(|error| unavailable(error.to_string()))?;
+        let context = self.context();
+        wipe_stack(); // the modules' code may be slow
+        inner_pam::prove_password(&user, password, &context).map_err(|why| explain(why, "qrtotp"))
     }
 
-    fn guard(&mut self, password_only: bool) -> Result<(), String> {
-        let Some(Enrolling { config, services }) = &self.enrolling else {
-            return Err("nobody enrols here".into());
+    fn would_let_in(&mut self) -> Result<(), Unproven> {
+        let handle = raw(self.pamh);
+        let service = self.pamh.get_item::<Service<'_>>().ok().flatten().map(|item| item.0.to_owned());
+        // SAFETY: the handle is PAM's own for the whole hook.
+        let user = unsafe { text_item(handle, PAM_USER) };
+        let (Some(service), Some(user)) = (service, user) else {
+            return Err(unavailable("PAM names no service or no user".into()));
         };
-        let service = self.pamh.get_item::<Service<'_>>().ok().flatten();
-        let service = service.map(|item| item.0.to_string_lossy().into_owned()).unwrap_or_default();
-        let line = OurLine { service: &service, config, password_only, read_at: loaded_at() };
-        guard(&line, services).map_err(|error| error.to_string())
+        let asked = inner_pam::would_let_in(&service, &user, &self.context());
+        asked.map_err(|why| explain(why, &service.to_string_lossy()))
     }
+}
 
-    fn remembers(&mut self) -> bool {
-        !is_sshd(self.pamh)
+impl Host<'_> {
+    fn context(&mut self) -> Context {
+        // SAFETY: the handle is PAM's own for the whole hook.
+        unsafe { Context::of(raw(self.pamh)) }
     }
+}
 
-    fn mark(&mut self, mark: Mark) -> Result<(), NoAnswer> {
-        mark::set(self.pamh, &mark).map_err(|mark::Unexpected| NoAnswer)
+fn unavailable(detail: String) -> Unproven {
+    Unproven { reason: "primary_factor_unavailable", detail }
+}
+
+fn explain(why: inner_pam::Unproven, service: &str) -> Unproven {
+    let service = clean(service, 64);
+    match why {
+        inner_pam::Unproven::Wrong => {
+            let detail = format!("the PAM service {service} refuses the password");
+            Unproven { reason: "primary_factor", detail }
+        }
+        inner_pam::Unproven::Account(why) => {
+            let detail = format!("the account part of the PAM service {service}: {}", clean(&why, 200));
+            Unproven { reason: "account_refused", detail }
+        }
+        inner_pam::Unproven::NotAsked(why) => {
+            unavailable(format!("the PAM service {service} proves nothing: {why}; {ADVICE}"))
+        }
+        inner_pam::Unproven::Unavailable(why) => unavailable(clean(&why, 200)),
     }
 }
 
@@ -208,11 +208,4 @@ pub(crate) fn subject(pamh: &PamHandle, user: Option<&CStr>) -> Subject {
     // What a remote side claims to be is no fact; su and sudo say who called them.
     let by = if rhost.is_empty() { ruser } else { String::new() };
     Subject { user, service, rhost, tty, by }
-}
-
-/// Whether the application is sshd: it says so before each part of PAM, and has no service that is another's.
-pub(crate) fn is_sshd(pamh: &mut PamHandle) -> bool {
-    let service = pamh.get_item::<Service<'_>>().ok().flatten();
-    let others = service.is_none_or(|item| NO_SSH.iter().any(|name| name.as_bytes() == item.0.to_bytes()));
-    !others && mark::has_ssh_info(pamh)
 }

@@ -3,10 +3,8 @@
 //! A thin face on `qrtotp_core::flow`: what PAM hands over becomes owned values, the outcome becomes a PAM code. It
 //! starts no thread, keeps no descriptor, writes to no terminal, and a panic in it is a denial.
 
-mod after;
 mod alloc;
 mod host;
-mod mark;
 mod unprivileged;
 
 use alloc::{WipingAllocator, wipe_stack};
@@ -17,7 +15,7 @@ use pam::module::{PamHandle, PamHooks};
 use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::SystemClock;
 use qrtotp_core::flow::{Args, Dialog, HostDirectory, Login, Outcome, UNAVAILABLE, logged_name};
-use qrtotp_core::policy::Source;
+use qrtotp_core::policy::{PROOF_SERVICE, Source};
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -30,6 +28,9 @@ pam::pam_hooks!(QrTotp);
 
 impl PamHooks for QrTotp {
     fn sm_authenticate(pamh: &mut PamHandle, args: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        if host::is_inner_transaction(pamh) {
+            return PamResultCode::PAM_IGNORE;
+        }
         ALLOCATOR.shield();
         guarded(pamh, |pamh| match authenticate(pamh, &args, flags) {
             Outcome::Accepted => PamResultCode::PAM_SUCCESS,
@@ -38,27 +39,14 @@ impl PamHooks for QrTotp {
         })
     }
 
-    /// We hold no credentials of the kind meant here. But an application that comes here takes the whole auth stack for
-    /// passed. OpenSSH ends the connection if this fails, and sudo goes on.
-    fn sm_setcred(pamh: &mut PamHandle, args: Vec<&CStr>, _: PamFlag) -> PamResultCode {
-        if !mark::is_enrollment_due(pamh) {
-            return PamResultCode::PAM_SUCCESS;
-        }
-        ALLOCATOR.shield();
-        guarded(pamh, |pamh| {
-            after::note(pamh, &args);
-            PamResultCode::PAM_SUCCESS
-        })
+    /// We hold no credentials of the kind meant here. OpenSSH ends the connection if this fails.
+    fn sm_setcred(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
+        PamResultCode::PAM_SUCCESS
     }
 
-    /// Here people enrol whom the auth part let pass for that, and get recovery codes that they are owed. On everybody
-    /// else we have no opinion.
-    fn acct_mgmt(pamh: &mut PamHandle, args: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
-        ALLOCATOR.shield();
-        guarded(pamh, |pamh| match after::account(pamh, &args, flags) {
-            Outcome::Accepted | Outcome::Ignored => PamResultCode::PAM_IGNORE,
-            Outcome::Denied => PamResultCode::PAM_PERM_DENIED,
-        })
+    /// Everything is decided in the auth part.
+    fn acct_mgmt(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
+        PamResultCode::PAM_IGNORE
     }
 
     /// Passwords are not ours to change.
@@ -66,14 +54,9 @@ impl PamHooks for QrTotp {
         PamResultCode::PAM_IGNORE
     }
 
-    /// The last bar for somebody who was let pass to enrol and did not: sudo can be told to leave the account part out.
-    fn sm_open_session(pamh: &mut PamHandle, args: Vec<&CStr>, _: PamFlag) -> PamResultCode {
-        ALLOCATOR.shield();
-        guarded(pamh, |pamh| match after::session(pamh, &args) {
-            Outcome::Accepted | Outcome::Ignored => PamResultCode::PAM_IGNORE,
-            // Not PAM_SESSION_ERR: sudo takes that for harmless.
-            Outcome::Denied => PamResultCode::PAM_PERM_DENIED,
-        })
+    /// Everything is decided in the auth part.
+    fn sm_open_session(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
+        PamResultCode::PAM_IGNORE
     }
 
     /// Nothing was opened.
@@ -111,9 +94,6 @@ fn subject_now(pamh: &mut PamHandle) -> Subject {
 
 fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
     let mut log = Log::new(pamh);
-    // A failed method and a later one share a transaction; so do two users in turn.
-    let cleared = mark::clear(pamh);
-    mark::remember_us(pamh);
     let user = match pamh.get_user(None) {
         Ok(user) => user,
         Err(_) => {
@@ -125,6 +105,11 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
     let subject = Subject { user, ..subject(pamh, None) };
     let silent = flags & PAM_SILENT != 0;
     let mut host = Host::new(pamh, silent, &subject.user);
+    if subject.service == PROOF_SERVICE {
+        // Whoever could have a login go by this service would need no code.
+        let detail = "the PAM service qrtotp proves passwords for enrolments and is no service for logins";
+        return refuse(&mut host, &mut log, &subject, "proof_service", detail);
+    }
     let args = match Args::parse(words) {
         Ok(args) => args,
         Err(error) => return refuse(&mut host, &mut log, &subject, "arguments_invalid", &error.0),
@@ -142,10 +127,6 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
     if let Some(conflict) = args.options.conflict(&source.config) {
         return refuse(&mut host, &mut log, &subject, "arguments_invalid", conflict);
     }
-    if cleared.is_err() {
-        return refuse(&mut host, &mut log, &subject, "internal_error", "PAM does not give our mark back");
-    }
-    host.allow_enrolling(&args.config, &source.config.enroll.services);
     let store = match source.open_store() {
         Ok(store) => store,
         Err(error) if unprivileged::store_is_roots(&error) => {

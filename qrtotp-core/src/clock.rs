@@ -50,6 +50,29 @@ pub fn sleep(time: Duration) {
     std::thread::sleep(time);
 }
 
+/// When an answer came in, on the monotonic clock: a refusal that must not tell what was done ends at a fixed time after it.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered(Instant);
+
+impl Answered {
+    /// An answer that came in just now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(Instant::now())
+    }
+
+    /// How long it is until the next multiple of `period` after the answer.
+    #[must_use]
+    pub fn until_multiple_of(self, period: Duration) -> Duration {
+        rest_of(self.0.elapsed(), period)
+    }
+}
+
+fn rest_of(elapsed: Duration, period: Duration) -> Duration {
+    let over = elapsed.as_nanos() % period.as_nanos().max(1);
+    period.saturating_sub(Duration::from_nanos(u64::try_from(over).unwrap_or(0)))
+}
+
 /// A bounded wait on the monotonic clock, for polling a lock.
 #[derive(Debug)]
 pub struct Deadline {
@@ -86,5 +109,18 @@ impl Deadline {
         std::thread::sleep(self.pause);
         self.pause = (self.pause * 2).min(Duration::from_millis(5));
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_ends_at_the_period_and_a_later_one_at_its_next_multiple() {
+        let millis = Duration::from_millis;
+        for (elapsed, rest) in [(0, 2000), (1, 1999), (1999, 1), (2000, 2000), (4500, 1500)] {
+            assert_eq!(rest_of(millis(elapsed), millis(2000)), millis(rest), "{elapsed}");
+        }
     }
 }

@@ -2,7 +2,6 @@
 //! and not made for a process that serves many: they run in a child, this program anew, at the other end of a socket.
 
 use crate::PROGRAM;
-use crate::pam;
 use crate::remote::Remote;
 use crate::request::Ended;
 use nix::sys::signal::{Signal, killpg};
@@ -11,7 +10,7 @@ use qrtotp_core::account::{Gate, Name};
 use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::{Clock, Deadline, SystemClock};
 use qrtotp_core::flow::{Dialog, Guess, PrimaryThrottle};
-use qrtotp_core::policy::proves_primary_factor;
+use qrtotp_core::policy::check_proof_service;
 use qrtotp_core::store::{FileStore, StoreError};
 use qrtotp_core::wire::{Answer, Line, Say};
 use std::os::fd::OwnedFd;
@@ -104,8 +103,7 @@ impl<'a, 'line> Check<'a, 'line> {
             return Err(Refusal::Barred(gate, failures)); // before somebody types a password for nothing
         }
         self.person.line.last(self.time); // whoever sits at a question holds a child
-        proves_primary_factor(&pam::SERVICE.to_string_lossy())
-            .map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        check_proof_service().map_err(|error| Refusal::Unavailable(error.to_string()))?;
         let (_child, mut modules) = start(self.throttle.name, self.time)
             .map_err(|error| Refusal::Unavailable(format!("the child can't be started: {error}")))?;
         loop {

@@ -38,8 +38,8 @@ impl Dialog for Remote<'_> {
         }
     }
 
-    fn wait(&mut self, seconds: u32) {
-        self.turn.away(|| sleep(Duration::from_secs(seconds.into())));
+    fn wait(&mut self, time: Duration) {
+        self.turn.away(|| sleep(time));
     }
 }
 

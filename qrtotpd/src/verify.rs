@@ -1,7 +1,8 @@
 //! The PAM application of a caller who is not root, as a login sees it: it has asked for the code already.
 
 use crate::remote::Remote;
-use qrtotp_core::flow::{Dialog, Echo, LoginHost, Mark, NoAnswer, Typed};
+use qrtotp_core::flow::{Dialog, Echo, LoginHost, NoAnswer, Typed};
+use std::time::Duration;
 
 /// An answer that was given before it was asked for.
 pub struct Given<'a, 'line> {
@@ -23,6 +24,10 @@ impl Dialog for Given<'_, '_> {
     fn ask(&mut self, _: &str, _: Echo) -> Result<Typed, NoAnswer> {
         self.answer.take().ok_or(NoAnswer)
     }
+
+    fn wait(&mut self, time: Duration) {
+        self.person.wait(time);
+    }
 }
 
 impl LoginHost for Given<'_, '_> {
@@ -35,18 +40,6 @@ impl LoginHost for Given<'_, '_> {
     }
 
     fn forward_password(&mut self, _: &[u8]) -> Result<(), NoAnswer> {
-        Err(NoAnswer)
-    }
-
-    fn key_was_accepted(&mut self) -> bool {
-        false
-    }
-
-    fn guard(&mut self, _: bool) -> Result<(), String> {
-        Err("nobody enrols at a login that is not root's; `qrtotp enroll` does".into())
-    }
-
-    fn mark(&mut self, _: Mark) -> Result<(), NoAnswer> {
         Err(NoAnswer)
     }
 }

@@ -31,7 +31,13 @@ impl Binding {
     /// # Errors
     /// No random numbers, or no memory for hashing.
     pub fn generate(expires: UnixTime) -> Result<(Self, TokenCode), GenerateError> {
-        let code = TokenCode::generate()?;
+        // At a login, eight digits are taken for a code of an app.
+        let code = loop {
+            let code = TokenCode::generate()?;
+            if code.has_a_letter() {
+                break code;
+            }
+        };
         let salt = random_bytes()?;
         Ok((Self { salt, hash: hash(&code, &salt)?, expires, failures: 0 }, code))
     }

@@ -69,6 +69,11 @@ impl<const LETTERS: usize> SpokenCode<LETTERS> {
         (filled == LETTERS).then_some(code)
     }
 
+    /// Whether it is more than digits.
+    pub(super) fn has_a_letter(&self) -> bool {
+        self.0.iter().any(u8::is_ascii_alphabetic)
+    }
+
     /// Whether two codes are the same, without an early exit.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {

@@ -143,22 +143,17 @@ pub fn revoke<S: Store>(
 pub fn unlock<S: Store>(
     store: &S,
     name: &Name,
-    uid: Option<u32>,
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<u32, AdminError> {
     let primary = store.update_primary(name, std::mem::take)?.failures;
-    let mut due = store.forget_due(name)?;
-    for other in uid.map_or_else(|| Ok(Vec::new()), |uid| store.due(uid))? {
-        due |= store.forget_due(&other)?;
-    }
     let codes = store.update_state(name, |_, state| {
         let failures = state.throttle.failures();
         state.throttle.lift();
         failures
     })?;
     let failures = match codes {
-        None if primary == 0 && !due => return Err(AdminError::NotEnrolled(name.clone())),
+        None if primary == 0 => return Err(AdminError::NotEnrolled(name.clone())),
         codes => codes.unwrap_or(0).saturating_add(primary),
     };
     Event::new(Kind::ThrottleLifted, subject).reason("unlock").failures(failures).emit(audit);

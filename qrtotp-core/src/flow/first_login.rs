@@ -1,10 +1,9 @@
 //! What becomes of an account without a credential: who may enrol at login, and who gets in without for a while.
 
-use super::{EnrollError, Person};
-use crate::account::{Name, Record, Standing, TokenRefusal, TokenState};
+use super::EnrollError;
+use crate::account::{Record, Standing, TokenRefusal, TokenState};
 use crate::clock::UnixTime;
 use crate::policy::{Config, FirstLogin};
-use crate::store::{Store, StoreError};
 
 /// What a login may become for an account without a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,59 +69,11 @@ pub(super) fn ended(record: Option<&Record>, now: UnixTime, otherwise: &'static 
     }
 }
 
-/// Whether somebody who was asked nothing should have been: where people enrol at login, an account without a
-/// credential has no other way in.
-///
-/// # Errors
-/// The record can't be read.
-pub fn owes_enrollment(
-    config: &Config,
-    store: &impl Store,
-    person: Option<&Person>,
-) -> Result<bool, StoreError> {
-    if !matches!(config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token) {
-        return Ok(false);
-    }
-    let Some(name) = person.and_then(|person| Name::new(&person.name).ok()) else { return Ok(true) };
-    let account = store.load(&name)?;
-    Ok(account.is_none_or(|account| account.record.standing() != Standing::Enrolled))
-}
-
-/// Whether somebody who was asked nothing now was let pass to enrol before, and led past it: what they passed then must
-/// let them in nowhere, unless nobody need enrol any more. Whoever has their uid counts as them: applications that remember go
-/// by it. What is noted of a name that is not `there` any more is theirs, too.
-///
-/// # Errors
-/// The store can't be trusted or read.
-pub fn was_led_past(
-    config: &Config,
-    store: &impl Store,
-    person: Option<&Person>,
-    there: impl Fn(&Name) -> bool,
-    now: UnixTime,
-) -> Result<bool, StoreError> {
-    let Some((person, asked)) = person.and_then(|person| Some((person, Name::new(&person.name).ok()?)))
-    else {
-        return Ok(false);
-    };
-    for noted in store.due(person.uid)? {
-        let owes = if noted == asked || there(&noted) { &noted } else { &asked };
-        let account = store.load(owes)?;
-        let record = account.map(|account| account.record).filter(|record| record.uid == person.uid);
-        if record.as_ref().is_some_and(|record| record.standing() == Standing::Enrolled) {
-            store.forget_due(&noted)?; // they enrolled in another way
-        } else if !matches!(entry(config, record.as_ref(), now), Entry::Allow { .. }) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::account::{Credential, CredentialId, Label, Origin, Pending, RecordId, Token, TokenId};
+    use crate::account::{Credential, CredentialId, Label, Name, Origin, Pending, RecordId, Token, TokenId};
     use crate::otp::Params;
 
     const SHOWN: UnixTime = 950;

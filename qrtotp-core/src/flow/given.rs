@@ -1,19 +1,17 @@
 //! What was typed, by its form. Nothing is right or wrong here yet.
 
 use crate::account::{
-    CodeHash, HashError, Means, Record, RecoveryCode, SALT_LEN, ScratchCode, SetKind, hash_code,
+    CodeHash, HashError, Means, Record, RecoveryCode, SALT_LEN, ScratchCode, SetKind, TokenCode, hash_code,
 };
 use crate::otp::Code;
 use zeroize::Zeroizing;
 
 /// The answer in the form in which it can be judged.
-pub(super) enum Given<'a> {
+pub(super) enum Given {
     /// A code of an app.
     Code(Code),
-    /// A recovery code, behind so many bytes of password.
-    Recovery(RecoveryCode, usize),
-    /// Password and code in one; the split depends on the account's credentials.
-    Combined(&'a [u8]),
+    /// A recovery code.
+    Recovery(RecoveryCode),
     /// Two consecutive codes of a device whose clock is off.
     Pair(Code, Code),
     /// Was to be two such codes, and is not by its form: as wrong as two wrong ones.
@@ -27,25 +25,30 @@ const RECOVERY_TAIL: usize = 19;
 /// Digits of another system's scratch code.
 const SCRATCH: usize = 8;
 
-impl<'a> Given<'a> {
+impl Given {
     /// What an answer is by its form.
-    pub(super) fn code(typed: &[u8]) -> Given<'static> {
+    pub(super) fn code(typed: &[u8]) -> Self {
         if let Some(code) = Code::parse(typed) {
             return Given::Code(code);
         }
-        RecoveryCode::parse(typed).map_or(Given::Malformed, |code| Given::Recovery(code, 0))
+        RecoveryCode::parse(typed).map_or(Given::Malformed, Given::Recovery)
     }
 
     /// What an answer is by its form where two consecutive codes in one line are understood as well.
-    pub(super) fn code_or_pair(typed: &[u8]) -> Given<'static> {
+    pub(super) fn code_or_pair(typed: &[u8]) -> Self {
         match Given::code(typed) {
             Given::Malformed => pair(typed),
             given => given,
         }
     }
 
+    /// Whether it can be the one-time code of an enrolment token. Those have a letter, so that none of them is a code of an app.
+    pub(super) fn could_be_token_code(typed: &[u8]) -> bool {
+        TokenCode::parse(typed).is_some() && typed.iter().any(u8::is_ascii_alphabetic)
+    }
+
     /// What two answers are that were to be two consecutive codes: one guess, whatever they are. An empty one gives up.
-    pub(super) fn two_codes(first: &[u8], second: &[u8]) -> Given<'static> {
+    pub(super) fn two_codes(first: &[u8], second: &[u8]) -> Self {
         match (Code::parse(first), Code::parse(second)) {
             (Some(first), Some(second)) => Given::Pair(first, second),
             _ if first.trim_ascii().is_empty() || second.trim_ascii().is_empty() => Given::Malformed,
@@ -53,77 +56,61 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// What an answer of password and code is. A recovery code counts only in exactly the form that we show: a
-    /// password may well end in sixteen letters.
-    pub(super) fn password_and_code(typed: &'a [u8]) -> Self {
-        let dashed = |tail: &&[u8]| tail.iter().enumerate().all(|(i, b)| (*b == b'-') == (i % 5 == 4));
-        typed
-            .len()
-            .checked_sub(RECOVERY_TAIL)
-            .and_then(|cut| RecoveryCode::parse(Some(&typed[cut..]).filter(dashed)?).map(|code| (code, cut)))
-            .map_or(Given::Combined(typed), |(code, cut)| Given::Recovery(code, cut))
+    /// Where the password may end in a text of password and code: for each length that a code of the account can have. The
+    /// longest code comes first. A recovery code counts only in exactly the form that we show, since a password may well end
+    /// in sixteen letters.
+    pub(super) fn password_ends(typed: &[u8], record: &Record) -> Vec<usize> {
+        let end = |length: usize| typed.len().checked_sub(length);
+        let dashed = |tail: &[u8]| tail.iter().enumerate().all(|(i, b)| (*b == b'-') == (i % 5 == 4));
+        if let Some(end) = end(RECOVERY_TAIL)
+            && dashed(&typed[end..])
+            && RecoveryCode::parse(&typed[end..]).is_some()
+        {
+            return vec![end];
+        }
+        let imported = record.recovery.as_ref().is_some_and(|set| set.kind == SetKind::Imported);
+        let scratch = imported.then_some(SCRATCH);
+        let digits = record.credentials.iter().map(|known| usize::from(known.params.digits()));
+        let mut ends: Vec<usize> = digits.chain(scratch).filter_map(end).collect();
+        ends.retain(|end| typed[*end..].iter().all(u8::is_ascii_digit));
+        ends.sort_unstable();
+        ends.dedup();
+        ends
     }
 
-    /// Whose failures it waits for and adds to.
+    /// The factor whose failures it waits for and adds to.
     pub(super) fn means(&self) -> Means {
         match self {
-            Given::Recovery(..) => Means::Recovery,
-            Given::Code(_) | Given::Combined(_) | Given::Pair(..) | Given::NoPair | Given::Malformed => {
-                Means::Code
-            }
-        }
-    }
-
-    /// Whether it can be a code of this account by its form.
-    pub(super) fn could_be_right(&self, record: &Record) -> bool {
-        match self {
-            Given::Recovery(..) | Given::Pair(..) | Given::NoPair => true,
-            Given::Code(_) | Given::Combined(_) | Given::Malformed => !self.codes(record).is_empty(),
+            Given::Recovery(_) => Means::Recovery,
+            Given::Code(_) | Given::Pair(..) | Given::NoPair | Given::Malformed => Means::Code,
         }
     }
 
     /// The kind of recovery set that it can be a code of. Eight digits may as well be a code of an app.
     pub(super) fn set_kind(&self) -> Option<SetKind> {
         match self {
-            Given::Recovery(..) => Some(SetKind::Ours),
+            Given::Recovery(_) => Some(SetKind::Ours),
             _ => self.scratch().map(|_| SetKind::Imported),
         }
     }
 
-    /// The hash under which a recovery set knows it, and the bytes of password before it.
-    pub(super) fn hash(&self, salt: &[u8; SALT_LEN]) -> Option<Result<(CodeHash, usize), HashError>> {
-        let hashed = match self {
-            Given::Recovery(code, behind) => (hash_code(code, salt), *behind),
-            _ => self.scratch().map(|(code, behind)| (hash_code(&code, salt), behind))?,
-        };
-        Some(hashed.0.map(|hash| (hash, hashed.1)))
-    }
-
-    /// Eight digits, or a password that ends in them.
-    fn scratch(&self) -> Option<(ScratchCode, usize)> {
-        let (text, behind) = match self {
-            Given::Code(code) => (code.as_str().as_bytes(), 0),
-            Given::Combined(text) => {
-                text.split_at_checked(text.len().checked_sub(SCRATCH)?).map(|(a, b)| (b, a.len()))?
-            }
-            Given::Recovery(..) | Given::Pair(..) | Given::NoPair | Given::Malformed => return None,
-        };
-        let digits = Some(text).filter(|text| text.iter().all(u8::is_ascii_digit))?;
-        Some((ScratchCode::parse(digits)?, behind))
-    }
-
-    /// Every code that it can be for this account, with the bytes of password before it.
-    pub(super) fn codes(&self, record: &Record) -> Vec<(Code, usize)> {
+    /// The hash under which a recovery set knows it.
+    pub(super) fn hash(&self, salt: &[u8; SALT_LEN]) -> Option<Result<CodeHash, HashError>> {
         match self {
-            Given::Code(code) => vec![(code.clone(), 0)],
-            Given::Combined(text) => splits(text, record),
-            Given::Recovery(..) | Given::Pair(..) | Given::NoPair | Given::Malformed => Vec::new(),
+            Given::Recovery(code) => Some(hash_code(code, salt)),
+            _ => self.scratch().map(|code| hash_code(&code, salt)),
         }
+    }
+
+    /// Eight digits.
+    fn scratch(&self) -> Option<ScratchCode> {
+        let Given::Code(code) = self else { return None };
+        ScratchCode::parse(Some(code.as_str().as_bytes()).filter(|digits| digits.len() == SCRATCH)?)
     }
 }
 
 /// Two codes of 6 or 7 digits each (two of 8 digits could be a recovery code), or more digits than one code has: a guess at two.
-fn pair(typed: &[u8]) -> Given<'static> {
+fn pair(typed: &[u8]) -> Given {
     let mut digits = Zeroizing::new(Vec::with_capacity(typed.len()));
     digits.extend(typed.iter().filter(|b| !matches!(b, b' ' | b'-' | b'\t')));
     if digits.len() < 9 || !digits.iter().all(u8::is_ascii_digit) {
@@ -134,22 +121,4 @@ fn pair(typed: &[u8]) -> Given<'static> {
         (12 | 14, Some(first), Some(second)) => Given::Pair(first, second),
         _ => Given::NoPair,
     }
-}
-
-/// Every way to cut a code off the end of `text`, for the lengths that the account's credentials have.
-fn splits(text: &[u8], record: &Record) -> Vec<(Code, usize)> {
-    let mut found: Vec<(Code, usize)> = Vec::new();
-    for credential in &record.credentials {
-        let digits = usize::from(credential.params.digits());
-        let Some(cut) = text.len().checked_sub(digits) else { continue };
-        if found.iter().any(|(_, len)| *len == cut) {
-            continue;
-        }
-        if let Some(code) = Code::parse(&text[cut..])
-            && code.len() == digits
-        {
-            found.push((code, cut));
-        }
-    }
-    found
 }

@@ -34,7 +34,6 @@ pub(super) enum Judgement {
     Accepted {
         proof: Proof,
         before: Throttle,
-        password_len: usize,
         /// The account is owed recovery codes.
         codes_due: bool,
     },
@@ -93,7 +92,7 @@ pub(super) fn settle<S: Store>(
     store: &S,
     name: &Name,
     rules: &Rules<'_>,
-    given: &Given<'_>,
+    given: &Given,
 ) -> Result<Judgement, StoreError> {
     let judgement = decide(store, name, rules, given)?;
     match &judgement {
@@ -111,19 +110,19 @@ pub(super) fn settle<S: Store>(
 }
 
 /// Judges `given` for somebody whom the host does not know: the work of [`settle`], and a refusal.
-pub(super) fn settle_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given<'_>) -> Judgement {
+pub(super) fn settle_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given) -> Judgement {
     write_for_nobody(store, rules, given);
     hash_for_nobody(store, given);
     Judgement::refused(Refusal::UnknownUser, given.means(), 0)
 }
 
-fn write_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given<'_>) {
+fn write_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given) {
     store.pretend(|record, state| {
         judge(&Rules { uid: record.uid, ..*rules }, given, record, state);
     });
 }
 
-fn hash_for_nobody<S: Store>(store: &S, given: &Given<'_>) {
+fn hash_for_nobody<S: Store>(store: &S, given: &Given) {
     if let Some(_hash) = given.hash(&[0; SALT_LEN]) {
         store.pretend(|_, _| ());
     }
@@ -133,7 +132,7 @@ fn decide<S: Store>(
     store: &S,
     name: &Name,
     rules: &Rules<'_>,
-    given: &Given<'_>,
+    given: &Given,
 ) -> Result<Judgement, StoreError> {
     let judged = store.look_or_update_state(
         name,
@@ -145,7 +144,7 @@ fn decide<S: Store>(
         Some(Step1::Done(judgement)) => return Ok(judgement),
         Some(Step1::TryRecovery { set, salt, before, refused }) => (set, salt, before, refused),
     };
-    let (hash, password_len) = match given.hash(&salt) {
+    let hash = match given.hash(&salt) {
         None => return Ok(refused),
         Some(Err(_)) => return Ok(refused.because(Refusal::NoMemory)),
         Some(Ok(hash)) => hash,
@@ -164,7 +163,7 @@ fn decide<S: Store>(
         None => refused,
         Some(left) => {
             let proof = Proof::Recovery { left };
-            Judgement::Accepted { proof, before, password_len, codes_due: false }
+            Judgement::Accepted { proof, before, codes_due: false }
         }
     })
 }
@@ -198,13 +197,13 @@ impl Rules<'_> {
 }
 
 /// The refusal of an answer that need not be looked at. It changes nothing, so it needs no lock.
-fn turned_away(rules: &Rules<'_>, given: &Given<'_>, record: &Record, state: &State) -> Option<Judgement> {
+fn turned_away(rules: &Rules<'_>, given: &Given, record: &Record, state: &State) -> Option<Judgement> {
     let means = given.means();
     let refused = |why| Some(Judgement::refused(why, means, state.throttle.failures_of(means)));
     if let Some(why) = rules.standing(record) {
         return refused(why);
     }
-    if !given.could_be_right(record) {
+    if matches!(given, Given::Malformed) {
         return refused(Refusal::Malformed);
     }
     let mut clamped = state.throttle;
@@ -219,20 +218,21 @@ fn turned_away(rules: &Rules<'_>, given: &Given<'_>, record: &Record, state: &St
     }
 }
 
-fn judge(rules: &Rules<'_>, given: &Given<'_>, record: &Record, state: &mut State) -> Step1 {
+fn judge(rules: &Rules<'_>, given: &Given, record: &Record, state: &mut State) -> Step1 {
     state.throttle.clamp(rules.now);
     if let Some(refused) = turned_away(rules, given, record, state) {
         return Step1::Done(refused);
     }
     let before = state.throttle;
     let judgement = match given {
-        Given::Recovery(..) => {
+        Given::Recovery(_) => {
             state.throttle.fail(Means::Recovery, rules.now);
             let failures = state.throttle.failures_of(Means::Recovery);
             Judgement::refused(Refusal::WrongCode, Means::Recovery, failures)
         }
         Given::Pair(first, second) => judge_pair(rules, first, second, record, state),
-        _ => verify(rules, &given.codes(record), record, state),
+        Given::Code(code) => verify(rules, code, record, state),
+        Given::NoPair | Given::Malformed => verify_none(rules, state),
     };
     match (given.set_kind(), judgement) {
         (Some(kind), refused @ Judgement::Refused { why: Refusal::WrongCode, .. }) => {
@@ -245,13 +245,19 @@ fn judge(rules: &Rules<'_>, given: &Given<'_>, record: &Record, state: &mut Stat
     }
 }
 
-/// Tries the candidates against every credential. All together they are one attempt.
-fn verify(rules: &Rules<'_>, candidates: &[(Code, usize)], record: &Record, state: &mut State) -> Judgement {
+/// An answer that is right for no account.
+fn verify_none(rules: &Rules<'_>, state: &mut State) -> Judgement {
+    state.throttle.fail(Means::Code, rules.now);
+    Judgement::refused(Refusal::WrongCode, Means::Code, state.throttle.failures_of(Means::Code))
+}
+
+/// Tries a code against every credential, as one attempt.
+fn verify(rules: &Rules<'_>, code: &Code, record: &Record, state: &mut State) -> Judgement {
     let before = state.throttle;
     let looked_at = &record.credentials[..record.credentials.len().min(MAX_TARGETS)];
     let steps: usize = looked_at.iter().map(|credential| rules.window_of(credential).steps()).sum();
     let narrowed = steps > MAX_TARGETS || looked_at.len() < record.credentials.len();
-    let mut matches: Vec<(CredentialId, Step, usize)> = Vec::new();
+    let mut matches: Vec<(CredentialId, Step)> = Vec::new();
     for credential in looked_at {
         let Ok(secret) = rules.key.open_secret(record, credential) else {
             return Judgement::Refused {
@@ -268,24 +274,22 @@ fn verify(rules: &Rules<'_>, candidates: &[(Code, usize)], record: &Record, stat
         if steps > MAX_TARGETS {
             window = window.for_devices(looked_at.len());
         }
-        for (code, password_len) in candidates {
-            if let Some(step) = matching_step(&secret, credential.params, code, now, window) {
-                matches.push((credential.id, step, *password_len));
-            }
+        if let Some(step) = matching_step(&secret, credential.params, code, now, window) {
+            matches.push((credential.id, step));
         }
     }
     // A code that any credential has seen is spent for the whole account.
-    let stale = matches.iter().find(|(id, step, _)| !state.is_fresh(*id, *step));
+    let stale = matches.iter().find(|(id, step)| !state.is_fresh(*id, *step));
     let named = |id| Some((id, record.credential(id).map_or_else(Label::default, |c| c.label.clone())));
     match (matches.first(), stale) {
-        (Some(&(credential, _, password_len)), None) => {
-            for (id, step, _) in &matches {
+        (Some(&(credential, _)), None) => {
+            for (id, step) in &matches {
                 state.raise(*id, *step, (*id == credential).then_some(rules.now));
             }
             state.throttle.lift();
             let label = named(credential).map_or_else(Label::default, |(_, label)| label);
             let proof = Proof::Device(credential, label);
-            Judgement::Accepted { proof, before, password_len, codes_due: record.recovery_due }
+            Judgement::Accepted { proof, before, codes_due: record.recovery_due }
         }
         (_, stale) => {
             state.throttle.fail(Means::Code, rules.now);

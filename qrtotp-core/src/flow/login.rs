@@ -1,13 +1,15 @@
-//! A login, in the order in which it happens.
+//! A login, in the order in which it happens. Enrolment during a login is in `login_enrolment.rs`, passwords and codes in one
+//! text in `login_combined.rs`.
 
 use super::first_login::{Entry, entry};
 use super::given::Given;
 use super::judge::{Judgement, Proof, Rules, settle, settle_for_nobody};
+use super::login_enrolment::Factor;
 use super::refusal::Refusal;
-use super::{Directory, Due, Echo, FirstPass, LoginHost, Mark, NOBODY, Options, Outcome, Person};
+use super::{Directory, Echo, FirstPass, LoginHost, NOBODY, Options, Outcome, Person, Typed};
 use crate::account::{Name, Record, Standing, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
-use crate::clock::{Clock, EARLIEST_PLAUSIBLE};
+use crate::clock::{Answered, Clock, EARLIEST_PLAUSIBLE};
 use crate::policy::{Config, FirstLogin, Require};
 use crate::store::{Store, StoreError};
 use subtle::ConstantTimeEq;
@@ -99,15 +101,11 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
 
     fn ask_and_judge(&mut self, account: Option<&(Name, u32)>) -> Outcome {
         let password = self.host.password();
-        let first_pass = self.options.first_pass;
         let mut tried = None;
-        match (first_pass, &password) {
+        match (self.options.first_pass, &password) {
             (FirstPass::Use, None) => {
-                return self.finish(
-                    Verdict::Denied,
-                    "no_password",
-                    "use_first_pass, but no module before set one",
-                );
+                let detail = "use_first_pass, but no module before set a password";
+                return self.finish(Verdict::Denied, "no_password", detail);
             }
             (FirstPass::Try, Some(typed)) => {
                 let given = Given::code(typed);
@@ -115,34 +113,33 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                     match self.judge(account, &given, self.config.throttle.rules()) {
                         Err(error) => return self.broken(&error),
                         Ok(judgement @ Judgement::Accepted { .. }) => {
-                            return self.conclude(account, &judgement, typed);
+                            return self.conclude(account, &judgement, Factor::None);
                         }
                         Ok(refused) => tried = Some(refused),
                     }
                 }
             }
-            (FirstPass::Use, Some(typed)) => return self.attempt(account, typed, &Given::code(typed)),
-            (FirstPass::Forward, Some(typed)) => {
-                return self.attempt(account, typed, &Given::password_and_code(typed));
+            (FirstPass::Use, Some(typed)) => {
+                return self.verify(account, &Given::code(typed), self.config.throttle.rules(), Factor::None);
             }
+            (FirstPass::Forward, Some(typed)) => return self.password_and_code(account, typed),
             (FirstPass::Ask, _) | (FirstPass::Try | FirstPass::Forward, None) => {}
         }
-        let usual = match first_pass {
-            FirstPass::Forward => "Password & verification code: ",
-            _ if self.enrols() => "Verification code (Enter: none yet): ",
-            FirstPass::Ask | FirstPass::Try | FirstPass::Use => "Verification code: ",
-        };
-        let prompt = self.options.prompt.as_deref().unwrap_or(usual);
-        let echo = if self.options.echo_code { Echo::On } else { Echo::Off };
-        let Ok(typed) = self.host.ask(prompt, echo) else {
-            return self.unanswered(tried.as_ref(), "no_answer", "");
-        };
-        if first_pass == FirstPass::Forward {
-            return self.attempt(account, &typed, &Given::password_and_code(&typed));
+        let Some(typed) = self.ask() else { return self.unanswered(tried.as_ref(), "no_answer", "") };
+        let answered = Answered::now();
+        if self.options.first_pass == FirstPass::Forward {
+            return self.password_and_code(account, &typed);
         }
-        if password.is_some_and(|password| bool::from(password.ct_eq(&typed))) {
+        if password.as_ref().is_some_and(|password| bool::from(password.ct_eq(&typed))) {
             let detail = "the host answered with the password; sshd needs KbdInteractiveAuthentication, or use forward_pass";
             return self.unanswered(tried.as_ref(), "password_repeated", detail);
+        }
+        let factor = password.as_deref().map_or(Factor::None, |password| Factor::Password(password));
+        if self.enrols() && typed.trim_ascii().is_empty() {
+            return self.enrol_or_refuse(account, factor, answered);
+        }
+        if self.enrols() && Given::could_be_token_code(&typed) {
+            return self.enrol_or_refuse(account, Factor::TokenCode(&typed), answered);
         }
         let given = match self.config.verify.resync {
             true => Given::code_or_pair(&typed),
@@ -152,35 +149,42 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         if tried.as_ref().and_then(Judgement::counted_as) == Some(given.means()) {
             throttle.max_wait = 0;
         }
-        self.settled(account, &typed, &given, throttle)
+        self.verify(account, &given, throttle, factor)
     }
 
-    /// One answer: judged and settled, the password forwarded where it came with the code.
-    fn attempt(&mut self, account: Option<&(Name, u32)>, typed: &[u8], given: &Given<'_>) -> Outcome {
-        self.settled(account, typed, given, self.config.throttle.rules())
+    fn ask(&mut self) -> Option<Typed> {
+        let usual = match self.options.first_pass {
+            FirstPass::Forward => "Password & verification code: ",
+            _ if self.enrols() => "Verification code (Enter: none yet): ",
+            FirstPass::Ask | FirstPass::Try | FirstPass::Use => "Verification code: ",
+        };
+        let prompt = self.options.prompt.as_deref().unwrap_or(usual);
+        let echo = if self.options.echo_code { Echo::On } else { Echo::Off };
+        self.host.ask(prompt, echo).ok()
     }
 
-    fn settled(
+    /// Verifies one answer and ends the login. `factor`: what may prove the primary factor, for recovery codes that are owed.
+    fn verify(
         &mut self,
         account: Option<&(Name, u32)>,
-        typed: &[u8],
-        given: &Given<'_>,
+        given: &Given,
         throttle: ThrottleRules,
+        factor: Factor<'_>,
     ) -> Outcome {
         if !self.host.is_same_user() {
             return self.user_changed(); // before a code is used up
         }
         match self.judge(account, given, throttle) {
             Err(error) => self.broken(&error),
-            Ok(judgement) => self.conclude(account, &judgement, typed),
+            Ok(judgement) => self.conclude(account, &judgement, factor),
         }
     }
 
     /// Judges an answer and records what follows for the account.
-    fn judge(
+    pub(super) fn judge(
         &mut self,
         account: Option<&(Name, u32)>,
-        given: &Given<'_>,
+        given: &Given,
         throttle: ThrottleRules,
     ) -> Result<Judgement, StoreError> {
         let rules = Rules {
@@ -199,101 +203,38 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     }
 
     /// Does and records what a judgement means for the login.
-    fn conclude(&mut self, account: Option<&(Name, u32)>, judgement: &Judgement, typed: &[u8]) -> Outcome {
-        let forward = self.options.first_pass == FirstPass::Forward;
-        match judgement {
-            Judgement::Refused { why, .. } => {
-                // Nobody to judge: where password and code come together, all of the text is the password.
-                let nobody = matches!(why, Refusal::UnknownUser | Refusal::NotEnrolled | Refusal::Revoked);
-                if forward && nobody {
-                    let _ = self.host.forward_password(typed); // denied anyhow
-                }
-                if let (Refusal::NotEnrolled | Refusal::Revoked, Some((name, uid))) = (why, account)
-                    && self.config.defaults.first_login != FirstLogin::Deny
-                {
-                    return self.first_login(name, *uid);
-                }
+    pub(super) fn conclude(
+        &mut self,
+        account: Option<&(Name, u32)>,
+        judgement: &Judgement,
+        factor: Factor<'_>,
+    ) -> Outcome {
+        if let Judgement::Accepted { proof, .. } = judgement {
+            if let Proof::Recovery { left } = proof {
+                self.host.show(&format!(
+                    "That was a recovery code; {left} are left. If your device is lost, have it revoked."
+                ));
             }
-            Judgement::Accepted { proof, password_len, codes_due, .. } => {
-                if forward && self.host.forward_password(&typed[..*password_len]).is_err() {
-                    return self.finish(Verdict::Denied, "password_not_forwarded", "");
-                }
-                if let Proof::Recovery { left } = proof {
-                    self.host.show(&format!(
-                        "That was a recovery code; {left} are left. If your device is lost, have it revoked."
-                    ));
-                }
-                if !self.host.is_same_user() {
-                    return self.user_changed();
-                }
-                if let (true, Some((name, uid))) = (*codes_due, account) {
-                    let mark = Mark { user: name.as_str().to_owned(), uid: *uid, due: Due::RecoveryCodes };
-                    let _ = self.host.mark(mark); // they stay owed
-                }
+            if !self.host.is_same_user() {
+                return self.user_changed();
             }
+        }
+        if let Judgement::Refused { why: Refusal::NotEnrolled, .. } = judgement
+            && self.config.defaults.first_login == FirstLogin::Allow
+        {
+            return self.finish(Verdict::Denied, "grace_over", "");
         }
         let detail = judgement.explanation(self.clock);
         judgement.report_decision(Kind::Login, &self.subject, detail, self.audit);
-        match judgement {
-            Judgement::Accepted { .. } => Outcome::Accepted,
-            Judgement::Refused { .. } => Outcome::Denied,
+        let Judgement::Accepted { codes_due, .. } = judgement else { return Outcome::Denied };
+        if let (true, Some((name, _))) = (*codes_due, account) {
+            self.hand_over_owed_codes(name, factor);
         }
+        Outcome::Accepted
     }
 
-    fn enrols(&self) -> bool {
+    pub(super) fn enrols(&self) -> bool {
         matches!(self.config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token)
-    }
-
-    /// An account without a credential, after its answer. Shows nothing: whether the primary factor holds, only the
-    /// account part can know.
-    fn first_login(&mut self, name: &Name, uid: u32) -> Outcome {
-        let record = match self.store.load(name) {
-            Ok(account) => account.map(|account| account.record),
-            Err(error) => return self.broken(&error),
-        };
-        if record.as_ref().is_some_and(|record| record.uid != uid) {
-            return self.finish(Verdict::Denied, Refusal::UidChanged.reason(), "");
-        }
-        match entry(self.config, record.as_ref(), self.clock.now()) {
-            Entry::Enroll => {}
-            Entry::Deny(reason) => return self.finish(Verdict::Denied, reason, ""),
-            Entry::Refuse(refusal) => {
-                let revoked = record.is_some_and(|record| record.standing() == Standing::Revoked);
-                let detail = if revoked { "all devices of the account were revoked" } else { "" };
-                return self.finish(Verdict::Denied, refusal.as_str(), detail);
-            }
-            // Only while `let_pass` looked at it: the day has just begun.
-            Entry::Allow { .. } => return self.finish(Verdict::Denied, "grace_over", ""),
-        }
-        let key = self.host.key_was_accepted();
-        if !key && self.host.password().is_none_or(|password| password.is_empty()) {
-            let detail = "no module before this one took a password, and the application names no key: nobody may \
-                          enrol here; put the password's module before it";
-            return self.finish(Verdict::Denied, "no_primary_factor", detail);
-        }
-        if let Err(detail) = self.host.guard(!key) {
-            return self.finish(Verdict::Denied, "enrollment_guard", &detail);
-        }
-        if self.host.remembers()
-            && let Err(error) = self.note_or_reserve(name, uid)
-        {
-            return self.broken(&error);
-        }
-        let mark = Mark { user: name.as_str().to_owned(), uid, due: Due::Enrollment };
-        if self.host.mark(mark).is_err() {
-            return self.finish(Verdict::Denied, "enrollment_guard", "PAM does not keep our mark");
-        }
-        self.finish(Verdict::Ignored, "enrollment_due", "")
-    }
-
-    /// What the application remembers of somebody who is let pass to enrol must be good for nothing until they did. Whoever
-    /// calls it themselves is noted at once: they could kill it before our next part is run, and bar nobody else. Who
-    /// is called by another may be there with a wrong password: our next part knows that it was right.
-    fn note_or_reserve(&self, name: &Name, uid: u32) -> Result<(), StoreError> {
-        match self.subject.by == name.as_str() {
-            true => self.store.note_due(name, uid),
-            false => self.store.reserve_due(name, uid),
-        }
     }
 
     /// The end of a login without an answer of its own. A password that was counted as a wrong code is what it was.
@@ -310,12 +251,17 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         }
     }
 
-    fn user_changed(&mut self) -> Outcome {
+    pub(super) fn user_changed(&mut self) -> Outcome {
         self.finish(Verdict::Denied, "user_changed", "the application replaced PAM_USER")
     }
 
     fn broken(&mut self, error: &StoreError) -> Outcome {
         self.host.show(UNAVAILABLE);
+        self.report_damage(error);
+        self.finish(Verdict::Denied, error.reason(), &error.to_string())
+    }
+
+    pub(super) fn report_damage(&mut self, error: &StoreError) {
         let detail = error.to_string();
         if error.is_record_fault() {
             Event::new(Kind::RecordDamaged, &self.subject)
@@ -323,10 +269,9 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 .detail(&detail)
                 .emit(self.audit);
         }
-        self.finish(Verdict::Denied, error.reason(), &detail)
     }
 
-    fn finish(&mut self, verdict: Verdict, reason: &'static str, detail: &str) -> Outcome {
+    pub(super) fn finish(&mut self, verdict: Verdict, reason: &'static str, detail: &str) -> Outcome {
         if verdict != Verdict::Denied && !self.host.is_same_user() {
             return self.user_changed();
         }

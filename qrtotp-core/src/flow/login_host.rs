@@ -1,6 +1,7 @@
 //! What a login is told and what it asks of the PAM application.
 
-use super::{Dialog, Mark, NoAnswer, Typed};
+use super::{Dialog, NoAnswer, Typed, Unproven};
+use crate::account::Name;
 use crate::policy::{Config, FirstLogin};
 
 /// Where the code comes from.
@@ -38,10 +39,6 @@ impl Options {
     pub fn conflict(&self, config: &Config) -> Option<&'static str> {
         let enrols = matches!(config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token);
         match self.first_pass {
-            FirstPass::Forward if enrols => Some(
-                "`forward_pass` and first_login = \"enroll\" or \"token\" exclude each other: behind us nothing has \
-                 proven the password yet",
-            ),
             FirstPass::Use if enrols => Some(
                 "`use_first_pass` and first_login = \"enroll\" or \"token\" exclude each other: what an earlier \
                  module took is the code then, and proves no password",
@@ -51,10 +48,10 @@ impl Options {
     }
 }
 
-/// The host of a login: a dialogue, PAM's one password item, and what tells whether somebody may enrol. Where nobody
-/// can, the last four are as they are here.
+/// The host of a login: a dialogue, PAM's one password item, and what proves the primary factor. Where nothing can prove it,
+/// nobody enrols: the defaults.
 pub trait LoginHost: Dialog {
-    /// False once the application has replaced PAM_USER: what follows would be about somebody else than we judge.
+    /// False once the application has replaced PAM_USER: what follows would be about another account than the one at hand.
     fn is_same_user(&self) -> bool;
 
     /// A copy of PAM_AUTHTOK, if set.
@@ -66,34 +63,27 @@ pub trait LoginHost: Dialog {
     /// The host refused; deny.
     fn forward_password(&mut self, password: &[u8]) -> Result<(), NoAnswer>;
 
-    /// True if the application says that a key was accepted before.
-    fn key_was_accepted(&mut self) -> bool {
-        false
-    }
-
-    /// Whether our account and session parts are certain to follow (see [`crate::policy::guard`]). `password_only`: no
-    /// key was accepted.
+    /// Proves `password` by a PAM transaction of our own, for the service `qrtotp`.
     ///
     /// # Errors
-    /// They are not, with a sentence for the log.
-    fn guard(&mut self, password_only: bool) -> Result<(), String> {
-        let _ = password_only;
-        Err("nobody enrols here".into())
+    /// It is wrong, or nothing on this host can prove it.
+    fn prove_password(&mut self, name: &Name, password: &[u8]) -> Result<(), Unproven> {
+        let _ = (name, password);
+        Err(nothing_proves())
     }
 
-    /// Whether the application may remember, before our account part is run or without it, that somebody was let pass.
-    fn remembers(&mut self) -> bool {
-        true
-    }
-
-    /// Leaves a mark for the account part.
+    /// Whether the account part of the login's own service would let the account in.
     ///
     /// # Errors
-    /// PAM did not keep it.
-    fn mark(&mut self, mark: Mark) -> Result<(), NoAnswer> {
-        let _ = mark;
-        Err(NoAnswer)
+    /// It would not, or can't be asked.
+    fn would_let_in(&mut self) -> Result<(), Unproven> {
+        Err(nothing_proves())
     }
+}
+
+fn nothing_proves() -> Unproven {
+    let detail = "nobody enrols in this application; `qrtotp enroll` does it";
+    Unproven { reason: "enrollment_not_here", detail: detail.into() }
 }
 
 /// What PAM is told.

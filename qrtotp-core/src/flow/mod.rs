@@ -1,7 +1,6 @@
 //! What happens, from top to bottom: login, enrolment, administration. Each is one straight function over traits;
 //! the PAM module and the command are thin faces on them.
 
-mod account_part;
 mod admin;
 mod args;
 mod device;
@@ -12,6 +11,8 @@ mod given;
 mod import;
 mod judge;
 mod login;
+mod login_combined;
+mod login_enrolment;
 mod login_host;
 mod owner;
 mod primary;
@@ -23,7 +24,6 @@ mod resync;
 #[cfg(test)]
 mod tests;
 
-pub use account_part::{AccountPart, Due, Mark};
 pub use admin::{
     AdminError, Issue, Selection, issue_token, regenerate_recovery, revoke, revoke_token, unlock,
 };
@@ -34,9 +34,9 @@ pub use enroll::{
     Authority, Codes, EnrollDialog, EnrollError, Enrolled, Enrollment, ExistingCode, Handed, Invitation,
     Offer, Reply, Scanned,
 };
-pub use first_login::{owes_enrollment, was_led_past};
 pub use import::{Import, Imported, import, would_import};
 pub use login::{Login, UNAVAILABLE};
+pub use login_enrolment::{NOT_ENROLLED_HERE, Unproven};
 pub use login_host::{FirstPass, LoginHost, Options, Outcome};
 pub use owner::Owner;
 pub use primary::{Guess, PrimaryThrottle};
@@ -79,7 +79,7 @@ pub trait Dialog {
     fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer>;
 
     /// Lets the person wait.
-    fn wait(&mut self, seconds: u32) {
-        sleep(Duration::from_secs(seconds.into()));
+    fn wait(&mut self, time: Duration) {
+        sleep(time);
     }
 }

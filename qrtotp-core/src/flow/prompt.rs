@@ -8,6 +8,7 @@
 use super::{Dialog, Echo, EnrollDialog, Handed, NoAnswer, Offer, Reply, Scanned, Typed};
 use crate::qr::{Level, Matrix, Polarity, Style, render, size};
 use crate::text::ascii;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Asks whether recovery codes were kept.
@@ -169,8 +170,8 @@ impl<D: Dialog> Dialog for PromptDialog<'_, D> {
         self.dialog.ask(prompt, echo)
     }
 
-    fn wait(&mut self, seconds: u32) {
-        self.dialog.wait(seconds);
+    fn wait(&mut self, time: Duration) {
+        self.dialog.wait(time);
     }
 }
 

@@ -137,7 +137,7 @@ pub(super) fn judge_pair(
             state.set_drift(id, steps);
             state.throttle.lift();
             let proof = Proof::Resynchronized(id, label, i64::from(steps) * i64::from(period));
-            Judgement::Accepted { proof, before, password_len: 0, codes_due: record.recovery_due }
+            Judgement::Accepted { proof, before, codes_due: record.recovery_due }
         }
         (_, burnt) => {
             state.throttle.fail(Means::Code, rules.now);

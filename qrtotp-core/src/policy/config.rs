@@ -110,7 +110,7 @@ pub struct Enroll {
     pub max_devices: u8,
     /// How long the one-time code of a token (`token issue --code`) is good for. Default `10m`, at most `1h`.
     pub code_lifetime: Span,
-    /// PAM services at which people may enrol while they log in.
+    /// PAM services at which people may enrol during a login.
     pub services: Vec<Cow<'static, str>>,
 }
 

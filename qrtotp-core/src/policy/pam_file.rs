@@ -1,56 +1,23 @@
 //! The file of a PAM service, and its lines as libpam reads them, as far as we understand them.
 
-use crate::store::{Readers, TrustError, TrustedFile, open_dir, open_file, read_all};
+use crate::store::{Readers, TrustError, open_dir, open_file};
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where libpam looks for a service's file, in its order.
 pub const DIRECTORIES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
-/// Bytes of the largest PAM file that we look at.
-pub(super) const LIMIT: usize = 16 * 1024;
+/// The PAM service by which passwords are proven before an enrolment.
+pub const PROOF_SERVICE: &str = "qrtotp";
 
-/// The file that libpam uses for `service`, which nobody but root can have written. `seen` is called with each directory that
-/// was looked in.
-pub(super) fn find(
-    service: &str,
-    directories: &[&str],
-    seen: impl Fn(&Path, BorrowedFd<'_>),
-) -> Result<(PathBuf, TrustedFile), TrustError> {
-    for directory in directories.iter().map(Path::new) {
-        let path = directory.join(service);
-        let dir = match open_dir(directory) {
-            Err(TrustError::Missing(_)) => continue,
-            other => other?,
-        };
-        let file = open_file(&dir, service, &path, false, Readers::Anybody);
-        seen(directory, dir.as_fd());
-        match file {
-            Err(TrustError::Missing(_)) => {}
-            file => return Ok((path, file?)),
-        }
-    }
-    Err(TrustError::Missing(Path::new(directories[0]).join(service)))
-}
-
-/// The text of a file that another one includes, which nobody but root can have written; `seen` is called with it and its
-/// directory afterwards. A name is looked for in the first directory only: Debian's libpam does not know the others then.
-pub(super) fn included(
-    name: &str,
-    directories: &[&str],
-    seen: impl Fn(&Path, BorrowedFd<'_>),
-) -> Result<Vec<u8>, TrustError> {
-    let path = Path::new(directories[0]).join(name);
-    let last = name.rsplit('/').next().unwrap_or_default();
-    // To libpam, `x/` and `x/.` are no file.
-    let directory = path.parent().filter(|_| path.file_name() == Some(last.as_ref()));
-    let directory = directory.ok_or_else(|| TrustError::Form(path.clone()))?;
+/// Checks that the service has a file of its own, a regular one that nobody but root can have written: without it libpam would
+/// go by the service `other`.
+///
+/// # Errors
+/// It has none, or one that can't be trusted.
+pub fn check_proof_service() -> Result<(), TrustError> {
+    let directory = Path::new(DIRECTORIES[0]);
     let dir = open_dir(directory)?;
-    let file = open_file(&dir, last, &path, false, Readers::Anybody)?;
-    let text = read_all(&file, &path, LIMIT)?;
-    seen(&path, file.as_fd());
-    seen(directory, dir.as_fd());
-    Ok(text)
+    open_file(&dir, PROOF_SERVICE, &directory.join(PROOF_SERVICE), false, Readers::Anybody).map(|_| ())
 }
 
 /// Our module's file.

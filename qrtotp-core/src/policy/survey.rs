@@ -1,5 +1,4 @@
-//! What a PAM file does with our module, for whoever diagnoses a host. Lines are read as [`super::guard`] reads them; that
-//! decides at a login, this describes more of the file and decides nothing.
+//! What a PAM file does with our module, for `qrtotp doctor`. No login reads PAM files.
 
 use super::pam_file::{Entry, Line, read_line, words_of};
 use std::ffi::CString;
@@ -93,6 +92,21 @@ pub enum AuthWhat {
     Other,
 }
 
+/// A module that a file names, in the order of the lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// Its number, from 1.
+    pub line: usize,
+    /// Its part.
+    pub part: Part,
+    /// Its file without the directory.
+    pub name: String,
+    /// It is one that takes a password.
+    pub takes_a_password: bool,
+    /// No failure of it is forgotten.
+    pub fails_closed: bool,
+}
+
 /// What there is in a PAM file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
@@ -102,6 +116,8 @@ pub struct Survey {
     pub includes: Vec<Include>,
     /// Its auth part.
     pub auth: Vec<AuthStep>,
+    /// The modules that it names.
+    pub modules: Vec<Module>,
     /// An auth line of it is of a module that takes a password.
     pub takes_a_password: bool,
     /// Lines that are not understood, by their number, and why.
@@ -134,7 +150,17 @@ impl Survey {
     fn take(&mut self, line: usize, entry: &Entry<'_>, jumps: &mut Vec<(Shortcut, usize)>) {
         let part = Part::of(entry.kind);
         let control = entry.control.to_ascii_lowercase();
-        if matches!(control.as_str(), "include" | "substack") {
+        let includes = matches!(control.as_str(), "include" | "substack");
+        if !includes {
+            self.modules.push(Module {
+                line,
+                part,
+                name: entry.module_name().to_owned(),
+                takes_a_password: entry.takes_a_password(),
+                fails_closed: !entry.optional_module && entry.fails_closed(),
+            });
+        }
+        if includes {
             self.includes.push(Include { file: entry.module.to_owned(), part: Some(part) });
         }
         if entry.is_ours() {
@@ -159,6 +185,44 @@ impl Survey {
     #[must_use]
     pub fn our(&self, part: Part) -> Option<&OurEntry> {
         self.ours.iter().find(|entry| entry.part == part)
+    }
+}
+
+/// What a module that takes a password is called; the usual ones.
+const PASSWORD_MODULES: [&str; 11] = [
+    "pam_himmelblau.so",
+    "pam_krb5.so",
+    "pam_ldap.so",
+    "pam_mysql.so",
+    "pam_pgsql.so",
+    "pam_radius_auth.so",
+    "pam_sss.so",
+    "pam_systemd_home.so",
+    "pam_unix.so",
+    "pam_userdb.so",
+    "pam_winbind.so",
+];
+/// Results of a module that are no failure.
+const NO_FAILURE: [&str; 3] = ["success", "ignore", "new_authtok_reqd"];
+
+impl Entry<'_> {
+    fn takes_a_password(&self) -> bool {
+        PASSWORD_MODULES.contains(&self.module_name())
+    }
+
+    /// No failure of its module is forgotten.
+    fn fails_closed(&self) -> bool {
+        let control = self.control.to_ascii_lowercase();
+        let Some(list) = control.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
+            return matches!(control.as_str(), "required" | "requisite");
+        };
+        let mut has_default = false;
+        let all_fail = list.split_ascii_whitespace().all(|word| {
+            let Some((result, action)) = word.split_once('=') else { return false };
+            has_default |= result == "default";
+            NO_FAILURE.contains(&result) || matches!(action, "bad" | "die")
+        });
+        has_default && all_fail
     }
 }
 

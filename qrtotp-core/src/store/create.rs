@@ -35,7 +35,7 @@ impl FileStore {
         }
         let store = Self::open(path, key_dir)?;
         store.check_marker()?;
-        undisturbed(|| store.prepare_decoy().and_then(|()| store.prepare_due()))?;
+        undisturbed(|| store.prepare_decoy())?;
         Ok(store)
     }
 

@@ -201,20 +201,4 @@ impl Store for FileStore {
     fn update_primary<T>(&self, name: &Name, f: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError> {
         self.change_primary(name, f)
     }
-
-    fn due(&self, uid: u32) -> Result<Vec<Name>, StoreError> {
-        self.names_due(uid)
-    }
-
-    fn reserve_due(&self, name: &Name, uid: u32) -> Result<(), StoreError> {
-        self.reserve_place(name, uid)
-    }
-
-    fn note_due(&self, name: &Name, uid: u32) -> Result<(), StoreError> {
-        self.write_due(name, uid)
-    }
-
-    fn forget_due(&self, name: &Name) -> Result<bool, StoreError> {
-        self.remove_due(name)
-    }
 }

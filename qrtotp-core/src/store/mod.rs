@@ -6,7 +6,6 @@
 mod create;
 mod critical;
 mod decoy;
-mod due;
 mod error;
 mod file;
 mod holder;
@@ -96,29 +95,4 @@ pub trait Store {
     /// # Errors
     /// The store can't be trusted or read, its lock was not to be had, or the new count could not be made durable.
     fn update_primary<T>(&self, name: &Name, f: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError>;
-
-    /// Of whom with this uid it is noted that they were let pass to enrol and led past the enrolment. No part of the record
-    /// either.
-    ///
-    /// # Errors
-    /// The store can't be trusted or read.
-    fn due(&self, uid: u32) -> Result<Vec<Name>, StoreError>;
-
-    /// Makes sure that it can be noted, durably, whatever the disk and the process run out of until then. Bars nobody.
-    ///
-    /// # Errors
-    /// As [`Store::note_due`].
-    fn reserve_due(&self, name: &Name, uid: u32) -> Result<(), StoreError>;
-
-    /// Notes that, durably.
-    ///
-    /// # Errors
-    /// As [`Store::due`]; it could not be made durable.
-    fn note_due(&self, name: &Name, uid: u32) -> Result<(), StoreError>;
-
-    /// Forgets it, whatever their uid was, durably. Says whether it was noted.
-    ///
-    /// # Errors
-    /// As [`Store::note_due`].
-    fn forget_due(&self, name: &Name) -> Result<bool, StoreError>;
 }

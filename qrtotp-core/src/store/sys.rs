@@ -27,10 +27,6 @@ pub(super) fn openat(dir: impl AsFd, name: impl Arg, flags: OFlag, made: Mode) -
     fs::openat(dir, name, flags, mode(made)).map_err(errno)
 }
 
-pub(super) fn fchmod(file: impl AsFd, to: Mode) -> Result<()> {
-    fs::fchmod(file, mode(to)).map_err(errno)
-}
-
 pub(super) fn fstat(file: impl AsFd) -> Result<Stat> {
     fs::fstat(file).map_err(errno)
 }

@@ -1,6 +1,6 @@
 //! The files in which libpam looks, and who takes lines from whom.
 
-use qrtotp_core::policy::{AuthWhat, OurEntry, PAM_DIRECTORIES, Part, Shortcut, Survey, names_us};
+use qrtotp_core::policy::{AuthWhat, Module, OurEntry, PAM_DIRECTORIES, Part, Shortcut, Survey, names_us};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -112,6 +112,14 @@ impl Files {
     /// Whether a service asks for a password, as far as its modules are known.
     pub fn takes_a_password(&self, service: &str) -> bool {
         self.reached(service, Part::Auth).iter().any(|file| file.survey.takes_a_password)
+    }
+
+    /// The modules of a part of a service, each with its file; those of an included file come after its own.
+    pub fn modules(&self, service: &str, part: Part) -> impl Iterator<Item = (&Path, &Module)> {
+        self.reached(service, part).into_iter().flat_map(move |file| {
+            let of_part = file.survey.modules.iter().filter(move |module| module.part == part);
+            of_part.map(|module| (file.path.as_path(), module))
+        })
     }
 
     /// All lines of ours.

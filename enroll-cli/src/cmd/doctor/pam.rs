@@ -4,17 +4,17 @@
 use super::AS_ROOT;
 use super::files::{File, Files};
 use super::report::{About, Report, names};
-use qrtotp_core::flow::Args;
-use qrtotp_core::policy::{
-    Config, FirstLogin, OurEntry, OurLine, Part, Shortcut, StackError, guard, proves_primary_factor,
-};
+use qrtotp_core::flow::{Args, FirstPass};
+use qrtotp_core::policy::{Config, FirstLogin, OurEntry, PROOF_SERVICE, Part, Shortcut, check_proof_service};
 use std::ffi::CStr;
 use std::path::Path;
 
 /// Whose users may have shown a key before PAM is asked.
 pub const SSHD: &str = "sshd";
-/// The broker's own service.
-const BROKER: &str = "qrtotp";
+/// Modules that run twice for somebody who enrols at a login, if the service `qrtotp` names them: they count, or do, twice.
+const RUN_TWICE: [&str; 4] = ["pam_faillock.so", "pam_tally2.so", "pam_exec.so", "pam_script.so"];
+/// Modules that succeed without a question.
+const ASK_NOTHING: [&str; 4] = ["pam_rootok.so", "pam_wheel.so", "pam_succeed_if.so", "pam_localuser.so"];
 
 const BEHIND: &str = "put it behind the line of pam_qrtotp.so, or make it required, unless that is meant";
 
@@ -25,7 +25,7 @@ pub fn check(files: &Files, config_path: &Path, config: Option<&Config>, report:
         let own = file.names_us || !file.survey.ours.is_empty();
         let by_include =
             !own && config.is_some_and(|config| lists(config, name)) && files.asks(name).is_some();
-        if !own && !by_include {
+        if (!own && !by_include) || name == PROOF_SERVICE {
             continue;
         }
         in_use = true;
@@ -48,13 +48,8 @@ pub fn check(files: &Files, config_path: &Path, config: Option<&Config>, report:
             about.warn(&finding, advice);
         }
     }
-    if files.all.contains_key(BROKER)
-        && let Err(error) = proves_primary_factor(BROKER)
-    {
-        report.about("pam", BROKER).warn(
-            &format!("nobody can enrol a first device through the broker by their password: {error}"),
-            "put `auth required pam_unix.so`, or what your hosts use, in place of its include; see conf/pam.d/qrtotp",
-        );
+    if config.is_some_and(|config| needs_proof(files, config)) {
+        proof_service(files, &check_proof_service().map_err(|error| error.to_string()), report);
     }
     if !in_use && files.unread.is_empty() {
         report.about("pam", "").warn(
@@ -67,6 +62,78 @@ pub fn check(files: &Files, config_path: &Path, config: Option<&Config>, report:
 
 fn lists(config: &Config, service: &str) -> bool {
     config.enroll.services.iter().any(|known| known == service)
+}
+
+fn enrols(config: &Config) -> bool {
+    matches!(config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token)
+}
+
+/// Whether a login here may have to prove a password by a transaction of its own.
+fn needs_proof(files: &Files, config: &Config) -> bool {
+    let forwards = files.ours().any(|entry| {
+        let words: Vec<&CStr> = entry.arguments.iter().map(|word| word.as_c_str()).collect();
+        Args::parse(&words).is_ok_and(|args| args.options.first_pass == FirstPass::Forward)
+    });
+    forwards || enrols(config) || files.all.contains_key(PROOF_SERVICE)
+}
+
+/// The service that proves passwords. `trusted`: whether a login would use it.
+fn proof_service(files: &Files, trusted: &Result<(), String>, report: &mut Report) {
+    let advice = "compare it with conf/pam.d/qrtotp";
+    let mut about = report.about("pam", PROOF_SERVICE);
+    if let Err(error) = trusted {
+        about.fail(
+            &format!("nobody can enrol by their password: {error}"),
+            "install conf/pam.d/qrtotp as it is",
+        );
+        return;
+    }
+    let Some(file) = files.all.get(PROOF_SERVICE) else { return };
+    let first = file.survey.auth.first().map(|step| step.line);
+    let ours = file.survey.our(Part::Auth).filter(|entry| entry.fails_closed);
+    let mut fine = true;
+    if first.is_none() || ours.map(|entry| entry.line) != first {
+        about.fail(
+            "a program that lets others choose its PAM service lets them in by the password alone",
+            "make its first auth line: auth requisite pam_qrtotp.so",
+        );
+        fine = false;
+    }
+    let modules = |part| files.modules(PROOF_SERVICE, part);
+    let auth: Vec<_> = modules(Part::Auth).collect();
+    let denied_after =
+        |at: usize| auth[at..].iter().any(|(_, module)| module.name == "pam_deny.so" && module.fails_closed);
+    for (at, (path, module)) in auth.iter().enumerate() {
+        let place = format!("line {} of {}: {}", module.line, path.display(), module.name);
+        if module.takes_a_password && !module.fails_closed && !denied_after(at) {
+            about.fail(
+                &format!("{place} may be wrong and the rest of the file still succeed: a wrong password would enrol"),
+                "make it required, or put `auth requisite pam_deny.so` behind it",
+            );
+            fine = false;
+        }
+        if ASK_NOTHING.contains(&module.name.as_str()) {
+            about.warn(&format!("{place} may succeed without a password; then nobody can enrol"), advice);
+            fine = false;
+        }
+    }
+    for (path, module) in auth.iter().copied().chain(modules(Part::Account)) {
+        if RUN_TWICE.contains(&module.name.as_str()) {
+            about.warn(
+                &format!(
+                    "line {} of {}: {} runs twice for somebody who enrols at a login",
+                    module.line,
+                    path.display(),
+                    module.name
+                ),
+                "name the password's module alone, unless that is meant",
+            );
+            fine = false;
+        }
+    }
+    if fine {
+        about.ok("proves passwords for enrolments, and lets nobody log in by itself");
+    }
 }
 
 /// `line` lets in before ours is reached.
@@ -186,37 +253,15 @@ impl Looked<'_> {
     /// A service that asks.
     fn service(&self, report: &mut Report) {
         let mut about = report.about("pam", self.name);
-        let enrols =
-            |config: &Config| matches!(config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token);
-        let Some(config) = self.config.filter(|config| enrols(config)) else {
-            return about.ok("asks for a code");
-        };
-        match self.guard(config) {
-            Ok(()) => about.ok("asks for a code, and people enrol there while they log in"),
-            Err(error @ StackError::NotListed { .. }) => {
-                about.warn(&format!("asks for a code, and nobody can enrol there: {error}"), "");
+        match self.config.filter(|config| enrols(config)) {
+            None => about.ok("asks for a code"),
+            Some(config) if lists(config, self.name) => {
+                about.ok("asks for a code, and people enrol there while they log in");
             }
-            // Whose lines are another file's was hardly meant for that.
-            Err(error) if self.file.survey.our(Part::Auth).is_none() => {
-                about.warn(&format!("asks for a code, and nobody can enrol there: {error}"), "");
-            }
-            Err(error) => about.fail(&format!("who has no device is denied there: {error}"), ""),
-        }
-    }
-
-    /// What a login there would be told now.
-    fn guard(&self, config: &Config) -> Result<(), StackError> {
-        let line = |password_only| OurLine {
-            service: self.name,
-            config: self.config_path,
-            password_only,
-            read_at: i64::MAX,
-        };
-        let services = &config.enroll.services;
-        let by_password = guard(&line(true), services);
-        match by_password {
-            Err(error) if self.name == SSHD => guard(&line(false), services).map_err(|_| error),
-            other => other,
+            Some(_) => about.warn(
+                "asks for a code, and nobody can enrol there: enroll.services of the configuration does not name it",
+                "add it, unless that is meant",
+            ),
         }
     }
 }
@@ -275,7 +320,7 @@ mod tests {
             assert!(told.starts_with("FAIL") && told.contains(word), "{text}: {told}");
         }
         let told = said(
-            &[("sudo", "auth required pam_qrtotp.so forward_pass\n")],
+            &[("sudo", "auth required pam_qrtotp.so use_first_pass\n")],
             "[defaults]\nfirst_login = \"enroll\"\n",
         );
         assert!(told.starts_with("FAIL") && told.contains("exclude each other"), "{told}");
@@ -298,5 +343,62 @@ mod tests {
     fn a_line_that_goes_by_another_configuration_is_left_to_its_own_diagnosis() {
         let told = said(&[("sudo", "auth required pam_qrtotp.so config=/x.toml\n")], "");
         assert!(told.starts_with("SKIP") && told.contains("qrtotp --config /x.toml doctor"), "{told}");
+    }
+
+    fn proof(texts: &[(&str, &str)]) -> String {
+        let mut report = Report::new(0);
+        proof_service(&files(texts), &Ok(()), &mut report);
+        let mut out = Vec::new();
+        report.write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_shipped_service_that_proves_passwords_is_fine_also_with_the_profile_on() {
+        let shipped = include_str!("../../../../conf/pam.d/qrtotp");
+        let common = "auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\n\
+                      auth required pam_permit.so\n";
+        for common in [common.to_owned(), format!("{common}{OURS}")] {
+            let told = proof(&[("qrtotp", shipped), ("common-auth", &common)]);
+            assert!(told.starts_with("OK    pam            qrtotp: proves passwords"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_would_prove_a_wrong_password_or_let_somebody_in_by_it_fails() {
+        let first = "auth requisite pam_qrtotp.so\n";
+        for text in [
+            "auth required pam_unix.so\n".to_owned(),
+            format!("auth required pam_unix.so\n{first}"),
+            "auth optional pam_qrtotp.so\nauth required pam_unix.so\n".to_owned(),
+            format!("{first}auth optional pam_unix.so\n"),
+            format!("{first}auth [success=ok default=ignore] pam_unix.so\nauth required pam_permit.so\n"),
+            format!("{first}-auth required pam_sss.so\nauth required pam_permit.so\n"),
+        ] {
+            let told = proof(&[("qrtotp", &text)]);
+            assert!(told.starts_with("FAIL"), "{text}: {told}");
+        }
+        let mut report = Report::new(0);
+        proof_service(&files(&[]), &Err("it is missing".into()), &mut report);
+        let mut out = Vec::new();
+        report.write(&mut out).unwrap();
+        assert!(
+            String::from_utf8(out).unwrap().contains("nobody can enrol by their password: it is missing")
+        );
+    }
+
+    #[test]
+    fn modules_of_that_service_that_ask_nothing_or_run_twice_are_warned_of() {
+        for line in [
+            "auth sufficient pam_rootok.so",
+            "auth required pam_faillock.so preauth",
+            "account required pam_exec.so /x",
+        ] {
+            let told = proof(&[(
+                "qrtotp",
+                &format!("auth requisite pam_qrtotp.so\n{line}\nauth required pam_unix.so\n"),
+            )]);
+            assert!(told.starts_with("WARN"), "{line}: {told}");
+        }
     }
 }

@@ -16,6 +16,7 @@ pub(super) use keep::{Addition, record_id};
 pub(super) use permit::permitted;
 pub use recovery::Codes;
 pub(super) use recovery::{hand_over, replace_codes};
+pub(super) use token_code::try_token_code;
 
 use super::NoAnswer;
 use crate::account::{CredentialId, Label, Name, Origin, TokenId, TokenRefusal};
@@ -49,6 +50,8 @@ pub enum Authority {
     PrimaryFactor,
     /// Somebody of whom only the uid is known: takes a token with a code.
     TokenCode,
+    /// Somebody who typed the code of this token before.
+    ProvenTokenCode(TokenId),
 }
 
 /// Who enrols what.
@@ -133,6 +136,9 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
 
     fn steps(&mut self, progress: &mut Progress) -> Result<CredentialId, EnrollError> {
         self.permit(progress)?;
+        if let Authority::ProvenTokenCode(id) = self.invitation.authority {
+            progress.bound = Some(id);
+        }
         // Also before a resumed one: whoever lacks the code could end or guess what its owner was shown.
         self.ask_token_code(progress)?;
         let mut draft = match self.resume(progress)? {

@@ -59,7 +59,7 @@ pub(in crate::flow) fn permitted(
         Authority::Admin(_) => Ok(()), // also where a former user's record is replaced
         _ if record.is_some_and(|record| record.uid != uid) => Err(EnrollError::UidChanged),
         Authority::PrimaryFactor => by_first_login(config, record, now),
-        Authority::TokenCode => {
+        Authority::TokenCode | Authority::ProvenTokenCode(_) => {
             let token = record.and_then(|record| record.token.as_ref());
             let token = token.filter(|token| token.is_live(now) && token.binding.is_some());
             token.map(|_| ()).ok_or_else(|| ended(record, now, "no_token_code"))
@@ -77,7 +77,7 @@ pub(super) fn may_begin(
 ) -> Result<(), EnrollError> {
     match (authority, record.map_or(Standing::Unenrolled, Record::standing)) {
         (Authority::Admin(_), _) | (_, Standing::Enrolled) => Ok(()),
-        (Authority::TokenCode, _) => Err(ended(record, now, "no_token_code")),
+        (Authority::TokenCode | Authority::ProvenTokenCode(_), _) => Err(ended(record, now, "no_token_code")),
         // A revoked account has no way in but a token, which is not there.
         (Authority::PrimaryFactor, _) => by_first_login(config, record, now),
     }

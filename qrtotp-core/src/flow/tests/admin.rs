@@ -73,7 +73,7 @@ fn unlocking_ends_every_wait() {
         w.pass(30);
         w.answer("000000");
     }
-    assert_eq!(unlock(&w.store, &World::name(), None, &World::subject("alice"), &mut w.log).unwrap(), 100);
+    assert_eq!(unlock(&w.store, &World::name(), &World::subject("alice"), &mut w.log).unwrap(), 100);
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);
 }

@@ -1,7 +1,7 @@
-//! The auth part for accounts without a credential: whom it marks for an enrolment, and whom it lets pass.
+//! Logins of accounts without a credential: who enrols, who is let in for a while, and what everybody else is told.
 use super::*;
-use crate::account::TokenRefusal;
-use crate::policy::FirstLogin;
+use crate::account::{TokenCode, TokenRefusal};
+use crate::policy::{FirstLogin, Span};
 use crate::store::Store;
 
 fn world(first_login: FirstLogin) -> World {
@@ -10,12 +10,20 @@ fn world(first_login: FirstLogin) -> World {
     w
 }
 
-/// Somebody whose password an earlier module has taken, and who presses Enter.
+const PASSWORD: &[u8] = b"hunter2";
+
+/// Somebody whose password an earlier module has taken, who presses Enter, and whose phone then takes the key.
 fn newcomer() -> Human {
-    Human { password: Some(b"hunter2".to_vec()), ..Human::says([say("")]) }
+    Human {
+        password: Some(PASSWORD.to_vec()),
+        right_password: Some(PASSWORD),
+        now: START,
+        ..Human::says([say(""), say("k"), Say::Phone(0), say("skip")])
+    }
 }
 
 fn login(w: &mut World, human: &mut Human) -> Outcome {
+    human.now = w.clock.now();
     w.login_as("ALICE", &Options::default(), human)
 }
 
@@ -24,85 +32,130 @@ fn days_from_now(w: &World, days: i64) -> crate::policy::Date {
     text.split(' ').next().unwrap().parse().unwrap()
 }
 
+fn issue(w: &mut World, code: Option<Span>) -> Option<TokenCode> {
+    let (name, lifetime) = (World::name(), w.config.enroll.token_lifetime);
+    let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code };
+    issue_token(&w.store, &issue, w.clock.now(), &World::subject("root"), &mut w.log).unwrap().1
+}
+
+fn revoke_all(w: &mut World) {
+    let subject = World::subject("root");
+    revoke(&w.store, &World::name(), Selection::All, START, &subject, &mut w.log).unwrap();
+}
+
+/// A refusal after Enter: nothing but the usual words, at a fixed time, and the account as it was.
+fn is_refused(w: &mut World, mut human: Human, reason: &str) -> Human {
+    let before = w.store.load(&World::name()).unwrap();
+    assert_eq!(login(w, &mut human), Outcome::Denied, "{reason}");
+    assert_eq!(w.reason(), reason);
+    assert_eq!(human.shown, [NOT_ENROLLED_HERE]);
+    assert_eq!((human.prompts.len(), human.waits.len()), (1, 1), "{reason}");
+    assert!(human.offers.is_empty());
+    assert_eq!(w.store.load(&World::name()).unwrap(), before);
+    human
+}
+
 #[test]
-fn a_newcomer_with_a_password_or_a_key_is_marked_and_sees_nothing() {
-    for (mut human, password_only) in
-        [(newcomer(), true), (Human { key: true, ..Human::says([say("")]) }, false)]
-    {
-        let mut w = world(FirstLogin::Enroll);
-        assert_eq!(login(&mut w, &mut human), Outcome::Ignored);
-        assert_eq!(w.reason(), "enrollment_due");
-        assert_eq!(human.marks, [Mark { user: "alice".into(), uid: UID, due: Due::Enrollment }]);
-        assert!(human.offers.is_empty() && human.shown.is_empty());
-        assert_eq!(human.guarded, [password_only]);
-        assert!(w.store.load(&World::name()).unwrap().is_none(), "nothing is changed yet");
+fn a_newcomer_with_a_right_password_enrols_and_is_in() {
+    let mut w = world(FirstLogin::Enroll);
+    let mut human = newcomer();
+    assert_eq!(login(&mut w, &mut human), Outcome::Accepted);
+    assert_eq!(w.reason(), "enrolled");
+    assert_eq!((human.proofs, human.rehearsals), (vec![PASSWORD.to_vec()], 1));
+    assert!(human.waits.is_empty());
+    assert_eq!(w.log.0.iter().filter(|line| line.starts_with("event=login ")).count(), 1);
+    w.pass(30);
+    let uri = KeyUri::parse(&human.offers[0].0, Strength::Normal).unwrap();
+    let mut again =
+        Human { password: Some(PASSWORD.to_vec()), ..Human::says([say(&w.code(&uri.secret, 0))]) };
+    assert_eq!(login(&mut w, &mut again), Outcome::Accepted);
+    assert_eq!(w.reason(), "code");
+    assert!(again.proofs.is_empty(), "a login with a code proves no password");
+}
+
+#[test]
+fn without_a_proven_primary_factor_nobody_sees_a_qr_code() {
+    let mut w = world(FirstLogin::Enroll);
+    for (password, right, reason, asked) in [
+        (None, Some(PASSWORD), "no_primary_factor", 0),
+        (Some(b"wrong".as_slice()), Some(PASSWORD), "primary_factor", 1),
+        (Some(PASSWORD), None, "primary_factor_unavailable", 1),
+    ] {
+        let password = password.map(<[u8]>::to_vec);
+        let human = is_refused(&mut w, Human { password, right_password: right, ..newcomer() }, reason);
+        assert_eq!((human.proofs.len(), human.rehearsals), (asked, 0), "{reason}");
     }
 }
 
 #[test]
-fn who_calls_as_themselves_is_noted_of_others_there_is_a_place_for_the_note() {
-    for (by, noted) in [("alice", true), ("bob", false), ("", false)] {
-        let mut w = world(FirstLogin::Enroll);
-        let subject = Subject { by: by.into(), ..World::subject("ALICE") };
-        assert_eq!(w.login_of(subject, &Options::default(), &mut newcomer()), Outcome::Ignored);
-        let due = w.store.due(UID).unwrap();
-        assert_eq!(due, if noted { vec![World::name()] } else { vec![] }, "by {by:?}");
-        let files = std::fs::read_dir(w.path.join("due")).unwrap().count();
-        assert_eq!(files, 1, "by {by:?}");
-    }
-}
-
-#[test]
-fn without_a_sign_of_a_primary_factor_nobody_is_marked() {
+fn an_account_that_this_login_would_refuse_sees_no_qr_code() {
     let mut w = world(FirstLogin::Enroll);
-    let mut human = Human { password: None, ..newcomer() };
-    assert_eq!(login(&mut w, &mut human), Outcome::Denied);
-    assert_eq!(w.reason(), "no_primary_factor");
-    assert!(human.marks.is_empty());
+    is_refused(&mut w, Human { barred: Some("Permission denied"), ..newcomer() }, "account_refused");
+    assert!(w.log.0.last().unwrap().contains("detail=\"Permission denied\""), "{:?}", w.log.0);
 }
 
 #[test]
-fn where_our_other_parts_may_be_left_out_nobody_is_marked() {
+fn at_a_service_that_is_not_listed_nobody_enrols() {
     let mut w = world(FirstLogin::Enroll);
-    let mut human = Human { guard: Some("add the lines"), ..newcomer() };
-    assert_eq!(login(&mut w, &mut human), Outcome::Denied);
-    assert_eq!(w.reason(), "enrollment_guard");
-    assert!(human.marks.is_empty() && w.log.0.last().unwrap().contains("detail=\"add the lines\""));
+    w.config.enroll.services = vec!["login".into()];
+    let human = is_refused(&mut w, newcomer(), "enrollment_not_here");
+    assert!(human.proofs.is_empty());
 }
 
 #[test]
-fn everybody_is_asked_the_same() {
+fn whoever_presses_enter_is_asked_and_told_the_same() {
     let mut w = world(FirstLogin::Enroll);
     w.import(Params::default());
-    let mut prompts = std::collections::HashSet::new();
+    let mut seen = std::collections::HashSet::new();
     for user in ["alice", "bob", "nobody-here"] {
-        let mut human = newcomer();
-        w.login_as(user, &Options::default(), &mut human);
-        prompts.extend(human.prompts);
+        let mut human = Human { right_password: None, ..newcomer() };
+        assert_eq!(w.login_as(user, &Options::default(), &mut human), Outcome::Denied);
+        assert_eq!(human.waits.len(), 1);
+        seen.insert((human.prompts, human.shown));
     }
-    assert_eq!(prompts.into_iter().collect::<Vec<_>>(), ["Verification code (Enter: none yet): "]);
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen.iter().next().unwrap().0, ["Verification code (Enter: none yet): "]);
 }
 
 #[test]
-fn an_enrolled_account_is_never_marked_for_enrolment() {
+fn the_password_of_an_enrolled_account_is_never_tried_after_enter() {
     let mut w = world(FirstLogin::Enroll);
-    let secret = w.import(Params::default());
-    let mut human = newcomer();
-    assert_eq!(login(&mut w, &mut human), Outcome::Denied);
-    assert!(human.marks.is_empty());
-    let code = w.code(&secret, 0);
-    let mut human = Human { password: Some(b"hunter2".to_vec()), ..Human::says([say(&code)]) };
-    assert_eq!(login(&mut w, &mut human), Outcome::Accepted);
-    assert!(human.marks.is_empty(), "imported accounts are owed no recovery codes");
+    w.import(Params::default());
+    let human = is_refused(&mut w, newcomer(), "malformed");
+    assert!(human.proofs.is_empty());
 }
 
 #[test]
 fn a_repeated_password_is_no_answer_of_a_newcomer() {
     let mut w = world(FirstLogin::Enroll);
-    let mut human = Human { password: Some(b"hunter2".to_vec()), ..Human::says([say("hunter2")]) };
+    let mut human = Human { script: [say("hunter2")].into(), ..newcomer() };
     assert_eq!(login(&mut w, &mut human), Outcome::Denied);
     assert_eq!(w.reason(), "password_repeated");
-    assert!(human.marks.is_empty());
+    assert!(human.proofs.is_empty());
+}
+
+#[test]
+fn a_stopped_enrolment_denies_and_leaves_no_device() {
+    for script in
+        [vec![say("")], vec![say(""), say("q")], vec![say(""), say("000000"), say("000000"), say("000000")]]
+    {
+        let mut w = world(FirstLogin::Enroll);
+        let mut human = Human { script: script.into(), ..newcomer() };
+        assert_eq!(login(&mut w, &mut human), Outcome::Denied);
+        let account = w.store.load(&World::name()).unwrap();
+        assert!(account.is_none_or(|account| account.record.credentials.is_empty()));
+        assert_eq!(w.log.0.iter().filter(|line| line.starts_with("event=login ")).count(), 1);
+    }
+}
+
+#[test]
+fn an_application_that_replaces_the_user_during_an_enrolment_gets_a_denial() {
+    for messages in [1, 2, 4] {
+        let mut w = world(FirstLogin::Enroll);
+        let mut human = Human { user_changes_after: Some(messages), ..newcomer() };
+        let outcome = login(&mut w, &mut human);
+        assert_eq!((outcome, w.reason().as_str()), (Outcome::Denied, "user_changed"), "after {messages}");
+    }
 }
 
 #[test]
@@ -122,33 +175,64 @@ fn allow_lets_newcomers_pass_unasked_and_counts_the_days() {
 }
 
 #[test]
-fn a_revoked_account_is_not_let_pass_by_any_default() {
+fn a_revoked_account_is_not_let_in_by_any_default() {
     for first_login in [FirstLogin::Enroll, FirstLogin::Token, FirstLogin::Allow] {
         let mut w = world(first_login);
         w.config.defaults.allow_until = Some(days_from_now(&w, 9));
         w.import(Params::default());
-        let subject = World::subject("root");
-        revoke(&w.store, &World::name(), Selection::All, START, &subject, &mut w.log).unwrap();
+        revoke_all(&mut w);
         let mut human = newcomer();
         assert_eq!(login(&mut w, &mut human), Outcome::Denied, "{first_login:?}");
-        assert_eq!(w.reason(), "revoked");
-        assert!(human.marks.is_empty());
+        assert!(human.proofs.is_empty());
+        let expected = if first_login == FirstLogin::Allow { "malformed" } else { "revoked" };
+        assert!(w.reason() == "revoked" || w.reason() == expected, "{}", w.reason());
     }
 }
 
 #[test]
-fn a_token_is_refused_by_name_at_login() {
+fn a_token_is_needed_where_the_configuration_says_so_and_refused_by_name_in_the_log() {
     let mut w = world(FirstLogin::Token);
-    assert_eq!(login(&mut w, &mut newcomer()), Outcome::Denied);
-    assert_eq!(w.reason(), "no_token");
-    let (name, subject) = (World::name(), World::subject("root"));
+    is_refused(&mut w, newcomer(), "no_token");
+    issue(&mut w, None);
     let lifetime = w.config.enroll.token_lifetime;
-    let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None };
-    issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
-    assert_eq!(login(&mut w, &mut newcomer()), Outcome::Ignored);
+    let mut human = newcomer();
+    human.script.truncate(1);
+    assert_eq!(login(&mut w, &mut human), Outcome::Denied);
+    assert!(human.prompts[1].contains("QR code"), "the dialogue begins: {:?}", human.prompts);
     w.pass(lifetime.as_seconds());
-    assert_eq!(login(&mut w, &mut newcomer()), Outcome::Denied);
-    assert_eq!(w.reason(), "token_expired");
+    is_refused(&mut w, newcomer(), "token_expired");
+}
+
+#[test]
+fn the_code_of_a_token_proves_its_owner_without_a_password() {
+    let mut w = world(FirstLogin::Token);
+    let code = issue(&mut w, Some(Span::seconds(600))).unwrap();
+    let mut human = Human {
+        password: None,
+        right_password: None,
+        script: [say(&code.display()), say("k"), Say::Phone(0), say("skip")].into(),
+        ..newcomer()
+    };
+    assert_eq!(login(&mut w, &mut human), Outcome::Accepted);
+    assert_eq!((w.reason().as_str(), human.rehearsals), ("enrolled", 1));
+    assert!(!human.prompts.iter().any(|prompt| prompt.starts_with("One-time code")), "it is asked for once");
+}
+
+#[test]
+fn what_is_no_token_code_is_refused_like_enter() {
+    let answer = |text: &str| Human { script: [say(text)].into(), password: None, ..newcomer() };
+    is_refused(&mut world(FirstLogin::Token), answer("ABCD-EFGH"), "malformed");
+    let mut w = world(FirstLogin::Token);
+    issue(&mut w, None);
+    is_refused(&mut w, answer("ABCD-EFGH"), "malformed");
+    let mut w = world(FirstLogin::Token);
+    issue(&mut w, Some(Span::seconds(600)));
+    let mut human = answer("ABCD-EFGH");
+    assert_eq!(login(&mut w, &mut human), Outcome::Denied);
+    assert_eq!(w.reason(), "token_code_wrong");
+    assert_eq!((human.shown, human.rehearsals), (vec![NOT_ENROLLED_HERE.to_owned()], 0));
+    let token = w.store.load(&World::name()).unwrap().unwrap().record.token.unwrap();
+    assert_eq!(token.binding.unwrap().failures, 1, "it counts");
 }
 
 /// A token for alice that has ended so.
@@ -173,29 +257,28 @@ pub(super) fn end_token(w: &mut World, end: TokenRefusal) {
 }
 
 #[test]
-fn a_revoked_accounts_token_is_refused_by_name_at_login_and_the_log_says_what_was_revoked() {
+fn a_revoked_accounts_token_is_refused_by_name_in_the_log_alone() {
     for first_login in [FirstLogin::Enroll, FirstLogin::Token] {
         for end in [TokenRefusal::Expired, TokenRefusal::Revoked, TokenRefusal::Consumed] {
             let mut w = world(first_login);
             w.import(Params::default());
-            let subject = World::subject("root");
-            revoke(&w.store, &World::name(), Selection::All, START, &subject, &mut w.log).unwrap();
+            revoke_all(&mut w);
             end_token(&mut w, end);
-            let mut human = newcomer();
-            assert_eq!(login(&mut w, &mut human), Outcome::Denied);
-            assert_eq!(w.reason(), end.as_str());
+            is_refused(&mut w, newcomer(), end.as_str());
             let line = w.log.0.last().unwrap();
             assert!(line.contains("detail=\"all devices of the account were revoked\""), "{line}");
-            assert!(human.shown.is_empty(), "only the log says so: {:?}", human.shown);
         }
     }
 }
 
 #[test]
-fn a_password_item_that_is_or_holds_the_code_excludes_enrolment_at_login() {
-    for (first_pass, excludes) in
-        [(FirstPass::Ask, false), (FirstPass::Try, false), (FirstPass::Use, true), (FirstPass::Forward, true)]
-    {
+fn a_password_item_that_is_the_code_excludes_enrolment_at_login() {
+    for (first_pass, excludes) in [
+        (FirstPass::Ask, false),
+        (FirstPass::Try, false),
+        (FirstPass::Use, true),
+        (FirstPass::Forward, false),
+    ] {
         let options = Options { first_pass, ..Options::default() };
         for (first_login, enrols) in [
             (FirstLogin::Deny, false),
@@ -209,149 +292,48 @@ fn a_password_item_that_is_or_holds_the_code_excludes_enrolment_at_login() {
 }
 
 #[test]
-fn owed_recovery_codes_are_handed_over_at_the_next_login() {
+fn behind_forward_pass_all_of_the_text_is_a_newcomers_password() {
+    let forward = Options { first_pass: FirstPass::Forward, ..Options::default() };
+    let mut w = world(FirstLogin::Enroll);
+    let script = || [say("hunter2"), say("k"), Say::Phone(0), say("skip")].into();
+    let mut human = Human { password: None, script: script(), ..newcomer() };
+    assert_eq!(w.login_as("alice", &forward, &mut human), Outcome::Accepted);
+    assert_eq!((w.reason().as_str(), human.forwarded.as_deref()), ("enrolled", Some(PASSWORD)));
+    for (user, right, reason) in
+        [("bob", b"other".as_slice(), "primary_factor"), ("nobody-here", PASSWORD, "unknown_user")]
+    {
+        let mut human = Human { password: None, right_password: Some(right), script: script(), ..newcomer() };
+        assert_eq!(w.login_as(user, &forward, &mut human), Outcome::Denied);
+        assert_eq!((w.reason().as_str(), human.prompts.len(), human.waits.len()), (reason, 1, 1));
+        assert_ne!(human.forwarded.as_deref(), Some(PASSWORD));
+    }
+}
+
+#[test]
+fn owed_recovery_codes_need_a_right_code_and_a_proven_primary_factor() {
     let mut w = world(FirstLogin::Enroll);
     let mut human = Human { acknowledge: Acknowledge::Never, ..Human::says([Say::Phone(0)]) };
     w.enroll_with(&mut human, Authority::PrimaryFactor).unwrap();
-    w.pass(30);
-    let uri = KeyUri::parse(&human.offers[0].0, Strength::Normal).unwrap();
-    let mut again = Human::says([say(&w.code(&uri.secret, 0))]);
-    assert_eq!(login(&mut w, &mut again), Outcome::Accepted);
-    assert_eq!(again.marks, [Mark { user: "alice".into(), uid: UID, due: Due::RecoveryCodes }]);
-    let mut person = Human::says([say("SKIP")]);
-    assert_eq!(account_part(&mut w, &again.marks[0], "alice", &mut person), Outcome::Accepted);
-    assert!(
-        person.prompts[0].contains("never confirmed") && w.log.0.last().unwrap().contains("recovery_issued")
-    );
-    assert!(!w.store.load(&World::name()).unwrap().unwrap().record.recovery_due);
-}
-
-#[test]
-fn a_mark_reads_back_from_its_text_also_for_long_and_odd_names() {
-    for user in ["alice", "a:b:c", &"x".repeat(200), ""] {
-        for due in [Due::Enrollment, Due::RecoveryCodes] {
-            let mark = Mark { user: user.into(), uid: 7, due };
-            assert_eq!(Mark::from_text(&mark.to_text()), Some(mark));
+    let secret = KeyUri::parse(&human.offers[0].0, Strength::Normal).unwrap().secret;
+    let owed = |w: &World| w.store.load(&World::name()).unwrap().unwrap().record.recovery_due;
+    for (password, barred, handed) in [
+        (None, None, false),
+        (Some(b"wrong".as_slice()), None, false),
+        (Some(PASSWORD), Some("expired"), false),
+        (Some(PASSWORD), None, true),
+    ] {
+        w.pass(30);
+        let mut again = Human {
+            password: password.map(<[u8]>::to_vec),
+            barred,
+            script: [say(&w.code(&secret, 0)), say("SKIP")].into(),
+            ..newcomer()
+        };
+        assert_eq!(login(&mut w, &mut again), Outcome::Accepted, "the code was right");
+        assert_eq!((again.prompts.len() == 2, owed(&w)), (handed, !handed), "{password:?} {barred:?}");
+        assert_eq!(w.log.0.iter().any(|line| line.starts_with("event=recovery_issued")), handed);
+        if handed {
+            assert!(again.prompts[1].contains("never confirmed"));
         }
     }
-    for text in ["", "enrollment", "enrollment:7", "enrollment:-1:x", "other:7:x"] {
-        assert_eq!(Mark::from_text(text), None, "{text}");
-    }
-}
-
-#[test]
-fn a_mark_of_somebody_else_denies() {
-    for (mark, user) in [
-        (Mark { user: "bob".into(), uid: 5000, due: Due::Enrollment }, "alice"),
-        (Mark { user: "alice".into(), uid: 1, due: Due::Enrollment }, "alice"),
-        // Another name of the same uid.
-        (Mark { user: "alice2".into(), uid: UID, due: Due::Enrollment }, "alice"),
-        (Mark { user: "alice".into(), uid: UID, due: Due::RecoveryCodes }, "bob"),
-    ] {
-        let mut w = world(FirstLogin::Enroll);
-        let mut human = Human::says([say("")]);
-        assert_eq!(account_part(&mut w, &mark, user, &mut human), Outcome::Denied);
-        assert_eq!(w.reason(), "user_changed");
-        assert!(human.prompts.is_empty());
-    }
-}
-
-#[test]
-fn where_nobody_can_be_looked_up_codes_stay_owed_and_nobody_enrols() {
-    for (due, outcome) in [(Due::RecoveryCodes, Outcome::Ignored), (Due::Enrollment, Outcome::Denied)] {
-        let mut w = world(FirstLogin::Enroll);
-        let mark = Mark { user: "ghost".into(), uid: UID, due };
-        let mut human = Human::default();
-        assert_eq!(account_part(&mut w, &mark, "ghost", &mut human), outcome);
-        assert!(human.prompts.is_empty() && human.offers.is_empty());
-        assert_eq!(
-            w.log.0.iter().any(|line| line.contains("reason=lookup_failed")),
-            outcome == Outcome::Denied
-        );
-    }
-}
-
-#[test]
-fn whose_record_has_a_token_and_no_device_enrols_in_the_account_part() {
-    let mut w = world(FirstLogin::Enroll);
-    let (name, lifetime) = (World::name(), crate::policy::Span::seconds(86_400));
-    let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None };
-    issue_token(&w.store, &issue, w.clock.now(), &World::subject("root"), &mut w.log).unwrap();
-    let mark = Mark { user: "alice".into(), uid: UID, due: Due::Enrollment };
-    let mut human = Human::default();
-    assert_eq!(account_part(&mut w, &mark, "alice", &mut human), Outcome::Denied);
-    assert!(!human.prompts.is_empty(), "the key is shown: {:?}", w.log.0);
-    assert!(w.log.0.iter().any(|line| line.starts_with("event=enrollment_started")));
-}
-
-#[test]
-fn the_account_part_looks_again_before_it_shows_anything() {
-    let mut w = world(FirstLogin::Enroll);
-    let mark = Mark { user: "alice".into(), uid: UID, due: Due::Enrollment };
-    w.import(Params::default()); // meanwhile
-    let mut human = Human::default();
-    assert_eq!(account_part(&mut w, &mark, "alice", &mut human), Outcome::Denied);
-    assert_eq!(w.reason(), "enrolled_meanwhile");
-    assert!(human.prompts.is_empty());
-}
-
-fn account_part(w: &mut World, mark: &Mark, user: &str, human: &mut Human) -> Outcome {
-    AccountPart {
-        mark,
-        config: &w.config,
-        store: &w.store,
-        directory: &w.people,
-        host: human,
-        host_name: "bastion",
-        clock: &w.clock,
-        audit: &mut w.log,
-        subject: World::subject(user),
-    }
-    .run()
-}
-
-fn alice() -> Person {
-    Person { name: "alice".into(), uid: UID }
-}
-
-#[test]
-fn who_was_asked_nothing_owes_an_enrolment_where_people_enrol_and_they_have_no_device() {
-    for (first_login, owed) in [
-        (FirstLogin::Enroll, true),
-        (FirstLogin::Token, true),
-        (FirstLogin::Deny, false),
-        (FirstLogin::Allow, false),
-    ] {
-        let mut w = world(first_login);
-        let owes = |w: &World, person: Option<&Person>| owes_enrollment(&w.config, &w.store, person).unwrap();
-        assert_eq!(owes(&w, Some(&alice())), owed, "{first_login:?}");
-        assert_eq!(owes(&w, None), owed, "{first_login:?}: nobody that can be looked up");
-        w.import(Params::default());
-        assert!(!owes(&w, Some(&alice())), "{first_login:?}: a device");
-    }
-}
-
-#[test]
-fn who_was_led_past_an_enrolment_is_known_by_uid_until_they_enrol_or_nobody_need_to() {
-    let led_past = |w: &World, person: Option<&Person>, there: bool| {
-        was_led_past(&w.config, &w.store, person, |_| there, w.clock.now()).unwrap()
-    };
-    let mut w = world(FirstLogin::Enroll);
-    let bob = Person { name: "bob".into(), ..alice() };
-    assert!(!led_past(&w, Some(&alice()), true));
-    w.store.note_due(&World::name(), UID).unwrap();
-    assert!(led_past(&w, Some(&alice()), true) && !led_past(&w, None, true));
-    let another = Person { uid: UID + 1, ..alice() };
-    assert!(!led_past(&w, Some(&another), true), "another uid");
-    for there in [true, false] {
-        assert!(led_past(&w, Some(&bob), there), "a second name of the uid, or its new one");
-    }
-    w.config.defaults.first_login = FirstLogin::Allow;
-    w.config.defaults.allow_until = Some(days_from_now(&w, 3));
-    assert!(!led_past(&w, Some(&alice()), true), "nobody need enrol");
-    w.config.defaults.allow_until = Some(days_from_now(&w, -3));
-    assert!(led_past(&w, Some(&alice()), true));
-    w.import(Params::default());
-    assert!(led_past(&w, Some(&bob), false), "alice is no more: bob owes it");
-    assert!(!led_past(&w, Some(&bob), true) && w.store.due(UID).unwrap().is_empty(), "alice has enrolled");
 }

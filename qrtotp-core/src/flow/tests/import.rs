@@ -133,7 +133,7 @@ fn a_scratch_code_works_behind_a_password_and_is_not_forwarded_with_it() {
     let mut w = World::new();
     imported(&mut w);
     let options = Options { first_pass: FirstPass::Forward, ..Options::default() };
-    let mut human = Human::says([say("hunter290210042")]);
+    let mut human = Human { right_password: Some(b"hunter2"), ..Human::says([say("hunter290210042")]) };
     assert_eq!(w.login_as("alice", &options, &mut human), Outcome::Accepted);
     assert_eq!(human.forwarded.as_deref(), Some(b"hunter2".as_slice()));
 }
@@ -155,7 +155,7 @@ fn guesses_at_scratch_codes_count_and_wait_as_codes_of_apps_and_end_with_them() 
     w.pass(30);
     assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied);
     assert_eq!(w.reason(), "disabled");
-    unlock(&w.store, &World::name(), None, &World::subject("alice"), &mut w.log).unwrap();
+    unlock(&w.store, &World::name(), &World::subject("alice"), &mut w.log).unwrap();
     assert_eq!(w.answer(SCRATCH[0]), Outcome::Accepted);
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);

@@ -52,22 +52,6 @@ impl Store for Watched<'_> {
     fn update_primary<T>(&self, _: &Name, _: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError> {
         unreachable!("a login checks no password")
     }
-
-    fn due(&self, _: u32) -> Result<Vec<Name>, StoreError> {
-        unreachable!("the auth part does not ask")
-    }
-
-    fn reserve_due(&self, _: &Name, _: u32) -> Result<(), StoreError> {
-        unreachable!("nobody here may enrol")
-    }
-
-    fn note_due(&self, _: &Name, _: u32) -> Result<(), StoreError> {
-        unreachable!("the auth part does not note it")
-    }
-
-    fn forget_due(&self, _: &Name) -> Result<bool, StoreError> {
-        unreachable!("the auth part does not note it")
-    }
 }
 
 /// A login with `answer`, and the visits that it paid to the store.

@@ -226,31 +226,63 @@ fn use_first_pass_never_asks() {
     assert_eq!(w.login_as("alice", &options, &mut human), Outcome::Accepted);
 }
 
+/// Somebody who types `text` in one field where `password` is the right one.
+fn in_one_field(text: impl Into<Vec<u8>>, password: &'static [u8]) -> Human {
+    Human { right_password: Some(password), ..Human::says([Say::Text(text.into())]) }
+}
+
 #[test]
 fn forward_pass_cuts_the_code_off_and_forwards_the_rest_exactly() {
-    for password in [b"".as_slice(), b"secret", b" with spaces ", b"caf\xe9 latin-1", b"ends in digits 12"] {
+    for password in [b"secret".as_slice(), b" with spaces ", b"caf\xe9 latin-1", b"ends in digits 12"] {
         let mut w = World::new();
         let secret = w.import(Params::default());
-        let typed = [password, w.code(&secret, 0).as_bytes()].concat();
-        let mut human = Human::says([Say::Text(typed)]);
+        let mut human = in_one_field([password, w.code(&secret, 0).as_bytes()].concat(), password);
         assert_eq!(w.login_as("alice", &forward(), &mut human), Outcome::Accepted);
         assert_eq!(human.forwarded.as_deref(), Some(password));
         assert_eq!(human.prompts, ["Password & verification code: "]);
+        assert!(human.waits.is_empty());
     }
 }
 
 #[test]
-fn forward_pass_tries_the_lengths_of_the_accounts_credentials_as_one_attempt() {
+fn forward_pass_looks_at_no_code_behind_a_wrong_password() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    let code = w.code(&secret, 0);
+    for (typed, reason, failures) in [
+        (format!("wrong{code}"), "primary_factor", 0),
+        ("wrong000000".to_owned(), "primary_factor", 0),
+        ("secret".to_owned(), "malformed", 0),
+        (code.clone(), "no_primary_factor", 0),
+        ("secret000000".to_owned(), "wrong_code", 1),
+    ] {
+        let mut human = in_one_field(typed.clone(), b"secret");
+        assert_eq!(w.login_as("alice", &forward(), &mut human), Outcome::Denied, "{typed}");
+        assert_eq!(w.reason(), reason, "{typed}");
+        let state = w.store.load(&World::name()).unwrap().unwrap().state;
+        assert_eq!(state.throttle.failures(), failures, "{typed}");
+        assert_eq!(human.waits.len(), 1, "a fixed end: {typed}");
+        let forwarded = human.forwarded.unwrap();
+        assert!(forwarded.ends_with(b"INCORRECT"), "the modules behind fail for every refusal: {typed}");
+    }
+    assert_eq!(
+        w.login_as("alice", &forward(), &mut in_one_field(format!("secret{code}"), b"secret")),
+        Outcome::Accepted
+    );
+}
+
+#[test]
+fn forward_pass_tries_the_lengths_of_the_accounts_credentials() {
     let mut w = World::new();
     w.import(Params::default());
     let eight = Params::new(Algorithm::Sha256, 8, 30).unwrap();
     let secret = w.import(eight);
-    let mut human = Human::says([say("pw99999999")]);
+    let mut human = in_one_field("pw99999999", b"pw");
     assert_eq!(w.login_as("alice", &forward(), &mut human), Outcome::Denied);
-    assert_eq!(human.forwarded, None);
+    assert_eq!(human.proofs, [b"pw".to_vec()]);
     assert_eq!(w.store.load(&World::name()).unwrap().unwrap().state.throttle.failures(), 1);
     let code = code_at(&secret, eight, eight.step_at(START));
-    let mut human = Human::says([say(&format!("pw{}", code.as_str()))]);
+    let mut human = in_one_field(format!("pw{}", code.as_str()), b"pw");
     assert_eq!(w.login_as("alice", &forward(), &mut human), Outcome::Accepted);
     assert_eq!(human.forwarded.as_deref(), Some(b"pw".as_slice()));
 }
@@ -262,7 +294,7 @@ fn forward_pass_takes_letters_for_no_digits_of_a_scratch_code() {
     let scratch = [ScratchCode::parse(b"10151623").unwrap()];
     w.keep(&Import { scratch: Some(&scratch), ..World::to_import(&secret) }).unwrap();
     for (typed, outcome) in [("pwlo151623", Outcome::Denied), ("pw10151623", Outcome::Accepted)] {
-        assert_eq!(w.login_as("alice", &forward(), &mut Human::says([say(typed)])), outcome, "{typed}");
+        assert_eq!(w.login_as("alice", &forward(), &mut in_one_field(typed, b"pw")), outcome, "{typed}");
     }
 }
 
@@ -271,19 +303,28 @@ fn forward_pass_takes_a_recovery_code_as_we_show_it() {
     let mut w = World::new();
     let mut human = Human::says([Say::Phone(0)]);
     w.enroll(&mut human).unwrap();
-    let mut login = Human::says([say(&format!("my password{}", human.codes[0]))]);
+    let mut login = in_one_field(format!("my password{}", human.codes[0]), b"my password");
     assert_eq!(w.login_as("alice", &forward(), &mut login), Outcome::Accepted);
     assert_eq!(login.forwarded.as_deref(), Some(b"my password".as_slice()));
 }
 
 #[test]
-fn forward_pass_takes_all_of_it_for_the_password_where_there_is_no_credential() {
+fn forward_pass_refuses_all_kinds_of_people_at_the_same_time_and_forwards_the_same() {
     let mut w = World::new();
-    for user in ["bob", "nobody-knows"] {
-        let mut human = Human::says([say("pw123456")]);
+    w.import(Params::default());
+    let mut seen = Vec::new();
+    for (user, typed) in [
+        ("alice", "wrong000000"),
+        ("alice", "pw000000"),
+        ("bob", "pw"),
+        ("bob", "pw123456"),
+        ("nobody-knows", "pw123456"),
+    ] {
+        let mut human = in_one_field(typed, b"pw");
         assert_eq!(w.login_as(user, &forward(), &mut human), Outcome::Denied);
-        assert_eq!(human.forwarded.as_deref(), Some(b"pw123456".as_slice()));
+        seen.push((human.forwarded, human.shown, human.waits.len()));
     }
+    assert!(seen.iter().all(|one| *one == seen[0]), "{seen:?}");
 }
 
 #[test]

@@ -86,17 +86,20 @@ pub(super) struct Human {
     pub script: VecDeque<Say>,
     pub prompts: Vec<String>,
     pub shown: Vec<String>,
-    pub waits: Vec<u32>,
+    pub waits: Vec<Duration>,
     pub offers: Vec<(String, String)>,
     pub codes: Vec<String>,
     pub password: Option<Vec<u8>>,
     pub forwarded: Option<Vec<u8>>,
     pub acknowledge: Acknowledge,
-    pub key: bool,
-    pub guard: Option<&'static str>,
-    /// Whether our lines were looked for as after a password alone.
-    pub guarded: Vec<bool>,
-    pub marks: Vec<Mark>,
+    /// The password that the host proves; without one it can prove none.
+    pub right_password: Option<&'static [u8]>,
+    /// Passwords that it was asked to prove.
+    pub proofs: Vec<Vec<u8>>,
+    /// Why the account part of the login's own service refuses.
+    pub barred: Option<&'static str>,
+    /// How often that was asked.
+    pub rehearsals: u32,
     pub now: UnixTime,
     /// The application replaces PAM_USER while it handles message number so many.
     pub user_changes_after: Option<usize>,
@@ -116,6 +119,9 @@ impl Dialog for Human {
     }
     fn ask(&mut self, prompt: &str, _: Echo) -> Result<Typed, NoAnswer> {
         self.prompts.push(prompt.to_owned());
+        if let Some(uri) = prompt.lines().find(|line| line.starts_with("otpauth://")) {
+            self.offers.push((uri.trim().to_owned(), String::new()));
+        }
         if let Some(f) = &mut self.meanwhile {
             f();
         }
@@ -130,8 +136,8 @@ impl Dialog for Human {
             Say::Nothing => Err(NoAnswer),
         }
     }
-    fn wait(&mut self, seconds: u32) {
-        self.waits.push(seconds);
+    fn wait(&mut self, time: Duration) {
+        self.waits.push(time);
     }
 }
 
@@ -146,16 +152,17 @@ impl LoginHost for Human {
         self.forwarded = Some(password.to_vec());
         Ok(())
     }
-    fn key_was_accepted(&mut self) -> bool {
-        self.key
+    fn prove_password(&mut self, _: &Name, password: &[u8]) -> Result<(), Unproven> {
+        self.proofs.push(password.to_vec());
+        match self.right_password {
+            Some(right) if right == password => Ok(()),
+            Some(_) => Err(Unproven::because("primary_factor")),
+            None => Err(Unproven::because("primary_factor_unavailable")),
+        }
     }
-    fn guard(&mut self, password_only: bool) -> Result<(), String> {
-        self.guarded.push(password_only);
-        self.guard.map_or(Ok(()), |problem| Err(problem.into()))
-    }
-    fn mark(&mut self, mark: Mark) -> Result<(), NoAnswer> {
-        self.marks.push(mark);
-        Ok(())
+    fn would_let_in(&mut self) -> Result<(), Unproven> {
+        self.rehearsals += 1;
+        self.barred.map_or(Ok(()), |why| Err(Unproven { reason: "account_refused", detail: why.into() }))
     }
 }
 

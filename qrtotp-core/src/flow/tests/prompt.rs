@@ -32,18 +32,24 @@ fn questions(issuer: &str, host: &str, answers: &[&str]) -> Vec<String> {
         answers: answers.iter().map(|answer| answer.as_bytes().to_vec()).collect(),
         ..Line::default()
     };
-    let (mark, people) =
-        (Mark { user: "alice".into(), uid: UID, due: Due::Enrollment }, People(Cell::new(UID)));
-    AccountPart {
-        mark: &mark,
+    let (name, label, subject) = (World::name(), Label::default(), World::subject("alice"));
+    let contact = w.config.brand.contact.clone();
+    let invitation = Invitation {
+        name: &name,
+        uid: UID,
+        label: &label,
+        authority: Authority::PrimaryFactor,
+        subject: &subject,
+        issuer: &w.config.issuer_on(host),
+        params: Params::default(),
+    };
+    let _ = Enrollment {
+        invitation: &invitation,
         config: &w.config,
         store: &w.store,
-        directory: &people,
-        host: &mut line,
-        host_name: host,
+        dialog: &mut PromptDialog::new(&mut line, host, contact.as_deref()),
         clock: &w.clock,
         audit: &mut w.log,
-        subject: World::subject("alice"),
     }
     .run();
     line.asked

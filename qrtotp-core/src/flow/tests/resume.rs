@@ -383,7 +383,7 @@ fn wrong_token_codes_make_their_owner_wait_and_never_end_what_the_owner_types() 
     }
     let mut human = Human::says([say(&code), Say::Phone(0)]);
     w.enroll_with(&mut human, Authority::TokenCode).unwrap();
-    assert_eq!(human.waits, [30]);
+    assert_eq!(human.waits, [std::time::Duration::from_secs(30)]);
     assert!(human.shown[0].contains("30 s"), "{:?}", human.shown);
 }
 

@@ -197,22 +197,6 @@ impl Store for Replay<'_> {
         unreachable!("none of them asks for a password")
     }
 
-    fn due(&self, _: u32) -> Result<Vec<Name>, StoreError> {
-        unreachable!("none of them is sudo")
-    }
-
-    fn reserve_due(&self, _: &Name, _: u32) -> Result<(), StoreError> {
-        unreachable!("nobody here may enrol")
-    }
-
-    fn note_due(&self, _: &Name, _: u32) -> Result<(), StoreError> {
-        unreachable!("none of them is sudo")
-    }
-
-    fn forget_due(&self, _: &Name) -> Result<bool, StoreError> {
-        unreachable!("none of them is sudo")
-    }
-
     fn pretend(&self, _: impl FnOnce(&Record, &mut State)) {}
 
     fn update_account<T>(

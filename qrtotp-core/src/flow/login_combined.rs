@@ -1,0 +1,100 @@
+//! `forward_pass`: password and code typed together in one field, with the password's module behind us.
+//!
+//! The password is proven first, by a PAM transaction of our own. Only then the code is looked at, so that a stranger without
+//! the password neither uses up codes nor adds to the owner's failures. Every refusal ends at a fixed time, and leaves a wrong
+//! password for the modules behind us: whatever they do after a failure, they do it for every refusal.
+
+use super::first_login::{Entry, entry};
+use super::given::Given;
+use super::judge::Judgement;
+use super::login::Login;
+use super::login_enrolment::{Factor, REFUSAL_PERIOD, Unproven};
+use super::refusal::Refusal;
+use super::{Directory, LoginHost, Outcome};
+use crate::account::{Name, Record, Standing};
+use crate::audit::{AuditSink, Verdict};
+use crate::clock::{Answered, Clock};
+use crate::store::Store;
+
+/// No user's password: it has control characters.
+const WRONG_PASSWORD: &[u8] = b"\x08\n\r\x7fINCORRECT";
+
+impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, D, H, C, A> {
+    /// One text of password and code, or of a password alone from an account that may enrol.
+    pub(super) fn password_and_code(&mut self, account: Option<&(Name, u32)>, typed: &[u8]) -> Outcome {
+        let answered = Answered::now();
+        if !self.host.is_same_user() {
+            return self.user_changed(); // before a code is used up
+        }
+        let outcome = match self.try_password_and_code(account, typed) {
+            Ok(outcome) => outcome,
+            Err(why) => self.finish(Verdict::Denied, why.reason, &why.detail),
+        };
+        if outcome == Outcome::Denied {
+            let _ = self.host.forward_password(WRONG_PASSWORD); // denied in any case
+            self.host.wait(answered.until_multiple_of(REFUSAL_PERIOD));
+        }
+        outcome
+    }
+
+    fn try_password_and_code(
+        &mut self,
+        account: Option<&(Name, u32)>,
+        typed: &[u8],
+    ) -> Result<Outcome, Unproven> {
+        let (name, uid) = account.ok_or(Unproven::because(Refusal::UnknownUser.reason()))?;
+        let record = self.store.load(name).map_err(|error| self.unreadable(&error))?;
+        let record = record.map(|account| account.record);
+        let Some(record) = record.as_ref().filter(|record| record.standing() == Standing::Enrolled) else {
+            return self.enrol_with_password(account, record.as_ref(), typed);
+        };
+        if record.uid != *uid {
+            return Err(Unproven::because(Refusal::UidChanged.reason()));
+        }
+        let end = self.proven_password_end(name, record, typed)?;
+        let given = Given::code(&typed[end..]);
+        let judgement = self
+            .judge(account, &given, self.config.throttle.rules())
+            .map_err(|error| self.unreadable(&error))?;
+        if let Judgement::Accepted { .. } = judgement {
+            self.forward(&typed[..end])?;
+        }
+        Ok(self.conclude(account, &judgement, Factor::ProvenPassword))
+    }
+
+    /// Where the password ends: the first place at which what is before it is the account's password.
+    fn proven_password_end(&mut self, name: &Name, record: &Record, typed: &[u8]) -> Result<usize, Unproven> {
+        let mut refusal = Unproven::because(Refusal::Malformed.reason());
+        for end in Given::password_ends(typed, record) {
+            match self.prove(name, Factor::Password(&typed[..end])) {
+                Ok(()) => return Ok(end),
+                Err(why) => refusal = why,
+            }
+        }
+        Err(refusal)
+    }
+
+    /// Without a device, all of the text is the password.
+    fn enrol_with_password(
+        &mut self,
+        account: Option<&(Name, u32)>,
+        record: Option<&Record>,
+        typed: &[u8],
+    ) -> Result<Outcome, Unproven> {
+        if !self.enrols() {
+            let why = match entry(self.config, record, self.clock.now()) {
+                Entry::Deny(reason) => reason,
+                Entry::Refuse(refusal) => refusal.as_str(),
+                Entry::Enroll | Entry::Allow { .. } => Refusal::NotEnrolled.reason(),
+            };
+            return Err(Unproven::because(why));
+        }
+        self.forward(typed)?; // a refusal puts another one in its place
+        self.enrol(account, Factor::Password(typed))
+    }
+
+    fn forward(&mut self, password: &[u8]) -> Result<(), Unproven> {
+        let failed = |_| Unproven::because("password_not_forwarded");
+        self.host.forward_password(password).map_err(failed)
+    }
+}
