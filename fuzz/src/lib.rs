@@ -9,7 +9,6 @@ mod frames;
 mod hot_state;
 mod imports;
 mod input;
-mod pam_stack;
 mod record;
 mod uri;
 mod world;
@@ -17,15 +16,6 @@ mod world;
 /// What the included files of the product know as `crate::account`.
 mod account {
     pub use qrtotp_core::account::State;
-}
-
-/// The same of `crate::store` and `crate::text`.
-mod store {
-    pub use qrtotp_core::store::{Readers, TrustError, TrustedFile, open_dir, open_file, read_all};
-}
-
-mod text {
-    pub use qrtotp_core::text::clean;
 }
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,7 +32,6 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("frames", frames::check),
     ("hot_state", hot_state::check),
     ("imports", imports::check),
-    ("pam_stack", pam_stack::check),
     ("record", record::check),
     ("uri", uri::check),
 ];

@@ -3,12 +3,13 @@
 use qrtotp_core::account::Name;
 use qrtotp_core::audit::{AuditSink, Priority};
 use qrtotp_core::clock::{Clock, UnixTime};
-use qrtotp_core::flow::{Dialog, Directory, Echo, LoginHost, LookupError, Mark, NoAnswer, Person, Typed};
+use qrtotp_core::flow::{Dialog, Directory, Echo, LoginHost, LookupError, NoAnswer, Person, Typed, Unproven};
 use qrtotp_core::store::FileStore;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
 
 pub(crate) const UID: u32 = 4321;
@@ -94,12 +95,13 @@ pub(crate) struct Host<'a> {
     pub(crate) script: VecDeque<Answer<'a>>,
     pub(crate) password: Option<Vec<u8>>,
     pub(crate) refuses_password: bool,
-    pub(crate) key: bool,
-    pub(crate) guarded: bool,
+    /// It proves every password, or none.
+    pub(crate) proves: bool,
+    /// The account part of the login's own service lets everybody in, or nobody.
+    pub(crate) lets_in: bool,
     /// PAM_USER is another one after so many questions.
     pub(crate) user_changes: Option<usize>,
     pub(crate) asked: usize,
-    pub(crate) mark: Option<Mark>,
 }
 
 impl Dialog for Host<'_> {
@@ -109,7 +111,7 @@ impl Dialog for Host<'_> {
         let answer = self.script.pop_front().ok_or(NoAnswer)?;
         answer().map(Typed::new).ok_or(NoAnswer)
     }
-    fn wait(&mut self, _: u32) {}
+    fn wait(&mut self, _: Duration) {}
 }
 
 impl LoginHost for Host<'_> {
@@ -122,14 +124,14 @@ impl LoginHost for Host<'_> {
     fn forward_password(&mut self, _: &[u8]) -> Result<(), NoAnswer> {
         if self.refuses_password { Err(NoAnswer) } else { Ok(()) }
     }
-    fn key_was_accepted(&mut self) -> bool {
-        self.key
+    fn prove_password(&mut self, _: &Name, _: &[u8]) -> Result<(), Unproven> {
+        yes(self.proves, "primary_factor")
     }
-    fn guard(&mut self, _: bool) -> Result<(), String> {
-        if self.guarded { Ok(()) } else { Err("no guard".into()) }
+    fn would_let_in(&mut self) -> Result<(), Unproven> {
+        yes(self.lets_in, "account_refused")
     }
-    fn mark(&mut self, mark: Mark) -> Result<(), NoAnswer> {
-        self.mark = Some(mark);
-        Ok(())
-    }
+}
+
+fn yes(yes: bool, reason: &'static str) -> Result<(), Unproven> {
+    if yes { Ok(()) } else { Err(Unproven { reason, detail: String::new() }) }
 }

@@ -59,17 +59,6 @@ pub const TARGETS: [Target; 10] = [
     target("frames", 1024, &["wire"]),
     target("hot_state", 700, &["account/id.rs", "account/state.rs", "account/throttle.rs"]),
     target("imports", 512, &["account/spoken.rs", "import", "otp"]),
-    target(
-        "pam_stack",
-        600,
-        &[
-            "policy/control.rs",
-            "policy/evidence.rs",
-            "policy/pam_file.rs",
-            "policy/stack.rs",
-            "store/trusted.rs",
-        ],
-    ),
     target("record", 2048, &["account", "otp", "store"]),
     target("uri", 512, &["otp/base32.rs", "otp/params.rs", "otp/secret.rs", "otp/uri"]),
 ];

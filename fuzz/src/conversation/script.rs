@@ -9,8 +9,8 @@ use qrtotp_core::account::{
 };
 use qrtotp_core::audit::Subject;
 use qrtotp_core::flow::{
-    AccountPart, Due, FirstPass, Import, Issue, Login, LoginHost, Options, Outcome, Selection, import,
-    issue_token, resync, revoke, revoke_token, unlock,
+    FirstPass, Import, Issue, Login, LoginHost, Options, Outcome, Selection, import, issue_token, resync,
+    revoke, revoke_token, unlock,
 };
 use qrtotp_core::otp::{Algorithm, Params, Secret, Step, Strength, Window, code_at};
 use qrtotp_core::policy::{Config, FirstLogin, Span};
@@ -252,8 +252,8 @@ impl<'a> Script<'a> {
         let answer = self.answer();
         let password = (bits & 1 != 0).then(|| self.answer()).flatten();
         let mut host = Host {
-            key: bits & 2 != 0,
-            guarded: bits & 4 != 0,
+            proves: bits & 2 != 0 && self.hashes, // an enrolment's picture takes as long as a hash
+            lets_in: bits & 4 != 0,
             refuses_password: bits & 8 != 0,
             user_changes: (bits & 0x70 == 0x70).then_some(1),
             password: password.clone(),
@@ -262,6 +262,9 @@ impl<'a> Script<'a> {
         let typed: Vec<Vec<u8>> = answer.iter().chain(&password).cloned().collect();
         let right = self.is_certain(before, &host, answer.as_deref());
         host.script.push_back(Box::new(move || answer));
+        if host.proves {
+            host.script.extend(self.enrolment());
+        }
         self.log.0.clear();
         let outcome = self.run(&mut host);
         let lines = self.log.0.iter().filter(|line| line.starts_with("event=login "));
@@ -269,13 +272,21 @@ impl<'a> Script<'a> {
         self.no_secret_is_logged(&typed);
         let after = self.load();
         match (outcome, before, &after) {
-            (Outcome::Accepted, Some(before), Some(after)) => {
-                assert!(enrolled(&before.record, self.people.0.get()), "somebody without a device is let in");
+            (Outcome::Accepted, Some(before), Some(after))
+                if enrolled(&before.record, self.people.0.get()) =>
+            {
                 assert!(host.is_same_user(), "let in as somebody else");
                 self.justify(&typed, before, after);
                 ACCEPTED.fetch_add(1, Ordering::Relaxed);
             }
-            (Outcome::Accepted, ..) => panic!("somebody without a record is let in"),
+            (Outcome::Accepted, _, Some(after)) => {
+                assert!(host.proves && host.lets_in, "enrolled without a proven password");
+                assert!(self.config.defaults.first_login != FirstLogin::Deny, "enrolled where nobody may");
+                assert!(host.is_same_user(), "let in as somebody else");
+                assert_eq!(after.record.credentials.len(), 1, "let in without a device");
+                ACCEPTED.fetch_add(1, Ordering::Relaxed);
+            }
+            (Outcome::Accepted, _, None) => panic!("somebody without a record is let in"),
             (Outcome::Ignored, Some(before), _) => {
                 assert!(before.record.credentials.is_empty(), "a device's owner is passed over");
             }
@@ -288,12 +299,10 @@ impl<'a> Script<'a> {
             (Outcome::Denied, ..) => {}
         }
         assert!(!right || outcome == Outcome::Accepted, "a right code is refused: {:?}", self.log.0);
-        if let Some(mark) = host.mark.take().filter(|mark| mark.due == Due::Enrollment) {
-            assert_eq!(outcome, Outcome::Ignored);
-            if self.hashes {
-                self.enroll(&mark); // a picture takes as long as a hash
-            }
-        }
+        let devices =
+            |account: &Before| account.as_ref().map_or(0, |account| account.record.credentials.len());
+        let added = devices(&after) > devices(before);
+        assert!(!added || outcome == Outcome::Accepted, "enrolled without getting in");
     }
 
     fn run(&mut self, host: &mut Host<'_>) -> Outcome {
@@ -365,9 +374,8 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// The account part after a login that was marked.
-    fn enroll(&mut self, mark: &qrtotp_core::flow::Mark) {
-        let before = self.load();
+    /// What the person says in the dialogue of an enrolment, if it comes to one.
+    fn enrolment(&mut self) -> Vec<Answer<'a>> {
         let mut script: Vec<Answer<'a>> = Vec::new();
         for _ in 0..1 + self.input.byte() % 4 {
             script.push(match self.input.byte() % 8 {
@@ -376,7 +384,7 @@ impl<'a> Script<'a> {
                 2 => Box::new(|| Some(b"q".to_vec())),
                 3 => Box::new(|| None),
                 // What the phone shows that scanned the last picture: it ends in ten recovery codes, which are hashed.
-                4 if self.hashes => {
+                4 => {
                     let (store, now) = (self.store(), self.clock.0.get());
                     Box::new(move || pending_code(store, now))
                 }
@@ -386,28 +394,7 @@ impl<'a> Script<'a> {
                 }
             });
         }
-        let mut host = Host { script: script.into(), ..Host::default() };
-        let outcome = AccountPart {
-            mark,
-            config: &self.config,
-            store: &self.world.store,
-            directory: &self.people,
-            host: &mut host,
-            host_name: "host",
-            clock: &self.clock,
-            audit: &mut self.log,
-            subject: subject(),
-        }
-        .run();
-        let devices =
-            |account: &Before| account.as_ref().map_or(0, |account| account.record.credentials.len());
-        let (was, is) = (devices(&before), devices(&self.load()));
-        assert_eq!(
-            outcome == Outcome::Accepted,
-            is == was + 1,
-            "enrolled without getting in, or the other way round"
-        );
-        assert!(outcome == Outcome::Accepted || is == was);
+        script
     }
 
     fn resync(&mut self) {
