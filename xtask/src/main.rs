@@ -19,7 +19,6 @@ mod step;
 mod supply;
 mod test;
 mod tool;
-mod with_std;
 
 use std::process::ExitCode;
 
@@ -30,7 +29,7 @@ cargo xtask bench [--quick] [--json FILE] [--write] [PART…]
                             what logins cost, beside others and the least possible; --write: into docs/PERFORMANCE.md, too;
                             PART: only that; --renew: instead, the instructions that `test` compares with
 cargo xtask fuzz --minutes N [TARGET]   looks for inputs that break one of fuzz/'s targets, or each in turn
-cargo xtask proof [NAME…]   what takes too long for every test run, all or by name; writes docs/PROOF.md
+cargo xtask proof [NAME…]   what takes too long for every test run, all or by name; docs/PROOF.md lists them
 cargo xtask deb             the Debian package, in target/deb
 ";
 
