@@ -25,7 +25,7 @@ const LAST: usize = 900;
 #[derive(Debug, Parser)]
 #[command(name = "qrtotp", version)]
 pub struct Cli {
-    /// The configuration; the sealing key lies beside it
+    /// The configuration, see qrtotp.toml(5); the sealing key lies beside it
     #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_PATH, display_order = LAST)]
     pub config: PathBuf,
     /// Have the broker that listens there do it. People who are not root use it anyhow, at /run/qrtotp/socket

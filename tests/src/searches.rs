@@ -1,4 +1,4 @@
-//! What was looked for in the memory of a process, and where and when: for docs/PROOF.md.
+//! What was looked for in the memory of a process, and where and when.
 
 use std::{collections::BTreeSet, path::Path};
 

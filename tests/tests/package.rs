@@ -31,6 +31,7 @@ fn the_package_brings_module_command_pages_and_examples_and_switches_nothing_on(
     assert!(packed == tested, "the package has a module that is not the one that the tests try");
     for file in [
         "man/man1/qrtotp-enroll.1.gz",
+        "man/man5/qrtotp.toml.5.gz",
         "man/man8/qrtotpd.8.gz",
         "bash-completion/completions/qrtotp",
         "pam-configs/qrtotp",

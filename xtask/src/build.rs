@@ -13,8 +13,6 @@ use crate::step::{cargo, run, say};
 #[derive(Clone)]
 pub struct Artefacts {
     pub module: PathBuf,
-    /// Whether the module is built with the standard library from its sources.
-    pub with_std: bool,
     pub command: PathBuf,
     pub broker: PathBuf,
 }
@@ -42,9 +40,9 @@ pub const UNSTABLE: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
 /// Builds module, command and broker.
 pub fn release() -> Result<Artefacts> {
     say("building module, command and broker (release)");
-    let (module, with_std) = module()?;
+    let (module, _) = module()?;
     run(&mut cargo(&["build", "--release", "--package", "enroll-cli", "--package", "qrtotpd"]))?;
-    Ok(Artefacts { module, with_std, command: built("release/qrtotp")?, broker: built("release/qrtotpd")? })
+    Ok(Artefacts { module, command: built("release/qrtotp")?, broker: built("release/qrtotpd")? })
 }
 
 /// The module; whether it is built with the standard library from its sources, as it is where the toolchain has them.

@@ -19,18 +19,17 @@ mod step;
 mod supply;
 mod test;
 mod tool;
-mod with_std;
 
 use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask test [--fast]   everything that must hold; --fast leaves out the end-to-end tests
 cargo xtask demo [--auto]   a real sshd in a private namespace, for you to log in to; --auto plays the person too
-cargo xtask bench [--quick] [--json FILE] [PART…]
-                            what logins cost, beside others and the least possible; writes docs/PERFORMANCE.md;
-                            PART: only that, and writes nothing; --renew: instead, the instructions that `test` compares with
+cargo xtask bench [--quick] [--json FILE] [--write] [PART…]
+                            what logins cost, beside others and the least possible; --write: into docs/PERFORMANCE.md, too;
+                            PART: only that; --renew: instead, the instructions that `test` compares with
 cargo xtask fuzz --minutes N [TARGET]   looks for inputs that break one of fuzz/'s targets, or each in turn
-cargo xtask proof [NAME…]   what takes too long for every test run, all or by name; writes docs/PROOF.md
+cargo xtask proof [NAME…]   what takes too long for every test run, all or by name; docs/PROOF.md lists them
 cargo xtask deb             the Debian package, in target/deb
 ";
 

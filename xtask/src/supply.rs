@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Most crates of others that may be linked into the module.
-pub const MOST: usize = 45;
+const MOST: usize = 45;
 /// Ours.
 const OURS: [&str; 3] = ["kernel-calls", "pam_qrtotp", "qrtotp-core"];
 
@@ -22,14 +22,11 @@ const MANIFESTS: [&str; 4] =
 /// Too many crates are linked into the module, or one is asked for without a reason.
 pub fn check() -> Result<()> {
     let crates = linked()?;
-    ensure!(
-        is_few(crates.len(), MOST),
-        "{} crates are linked into the module, not at most {MOST}",
-        crates.len()
-    );
+    ensure!(crates.len() <= MOST, "{} crates are linked into the module, not at most {MOST}", crates.len());
     say(&format!("crates of others linked into the module: {} of at most {MOST}", crates.len()));
-    for (manifest, text) in manifests()? {
-        let unexplained = reasons(&text).unexplained;
+    for manifest in MANIFESTS {
+        let text = fs::read_to_string(build::workspace().join(manifest)).context(manifest)?;
+        let unexplained = unexplained(&text);
         if !unexplained.is_empty() {
             bail!("{manifest} does not say why there is {}", unexplained.join(", "));
         }
@@ -37,19 +34,8 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
-/// Whether as many crates as that are no more than allowed.
-pub fn is_few(crates: usize, most: usize) -> bool {
-    crates <= most
-}
-
-/// The manifests in which the module's dependencies are named, with their text.
-pub fn manifests() -> Result<Vec<(&'static str, String)>> {
-    let read = |name| Ok((name, fs::read_to_string(build::workspace().join(name)).context(name)?));
-    MANIFESTS.into_iter().map(read).collect()
-}
-
 /// Names and versions of the crates of others in the module; macros run at build time only.
-pub fn linked() -> Result<BTreeSet<String>> {
+fn linked() -> Result<BTreeSet<String>> {
     let mut tree = cargo(&["tree", "--locked", "--package", "pam_qrtotp", "--edges", "normal,no-proc-macro"]);
     let output = tree.args(["--prefix", "none", "--no-dedupe", "--format", "{p}"]).output()?;
     ensure!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
@@ -63,16 +49,10 @@ pub fn linked() -> Result<BTreeSet<String>> {
     Ok(crates)
 }
 
-/// The dependencies that a manifest names itself, by whether a remark explains them: on the line or above it, in its paragraph.
-#[derive(Debug, Default)]
-pub struct Reasons {
-    pub explained: Vec<String>,
-    pub unexplained: Vec<String>,
-}
-
-/// What is taken from the workspace is explained there.
-pub fn reasons(manifest: &str) -> Reasons {
-    let (mut found, mut inside, mut reason) = (Reasons::default(), false, false);
+/// The dependencies that no remark explains, neither on their line nor above it in their paragraph. Those of the workspace are
+/// explained there.
+fn unexplained(manifest: &str) -> Vec<String> {
+    let (mut found, mut inside, mut reason) = (Vec::new(), false, false);
     for line in manifest.lines().map(str::trim) {
         if line.starts_with('[') {
             inside = line.ends_with("dependencies]");
@@ -83,12 +63,10 @@ pub fn reasons(manifest: &str) -> Reasons {
             reason = true;
         } else if let Some((name, what)) = line.split_once('=').filter(|_| inside) {
             let name = name.trim();
-            if name.ends_with(".workspace") || what.contains("workspace = true") {
-                continue;
+            let elsewhere = name.ends_with(".workspace") || what.contains("workspace = true");
+            if !elsewhere && !reason && !what.contains(" # ") {
+                found.push(name.to_owned());
             }
-            let kind =
-                if reason || what.contains(" # ") { &mut found.explained } else { &mut found.unexplained };
-            kind.push(name.to_owned());
         }
     }
     found
@@ -102,8 +80,6 @@ mod tests {
     fn a_dependency_without_a_reason_is_named() {
         let manifest = "[package]\nname = \"x\"\n\n[dependencies]\n# Why.\na = \"1\"\nb = \"1\"\n\nc = \"1\"\nd = \"1\" # why\n\
                         e.workspace = true\nf = { workspace = true }\n[dev-dependencies]\ng = { path = \"x\" }\n";
-        let Reasons { explained, unexplained } = reasons(manifest);
-        assert_eq!(explained, ["a", "b", "d"]);
-        assert_eq!(unexplained, ["c", "g"]);
+        assert_eq!(unexplained(manifest), ["c", "g"]);
     }
 }

@@ -192,6 +192,82 @@ fn steps_times_devices_above_fifteen_is_refused() {
     assert!(parse("[verify]\nwindow_back = 10\nwindow_ahead = 4\n[enroll]\nmax_devices = 1").is_ok());
 }
 
+/// The keys of a table, as the reader names them where one is unknown. `header` is empty for the top level.
+fn keys_of(header: &str) -> Vec<String> {
+    let message = read::read(&format!("{header}\nsurprise = 1")).err().unwrap().message;
+    let (_, keys) = message.split_once("expected one of").unwrap();
+    keys.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The manual page with its escapes resolved.
+fn manual_page() -> String {
+    include_str!("../../../docs/qrtotp.toml.5").replace("\\(dq", "\"").replace("\\-", "-")
+}
+
+#[test]
+fn the_manual_page_has_every_key_with_its_default() {
+    let (mut defaults, mut documented, mut known, mut table) = (String::new(), Vec::new(), keys_of(""), "");
+    let page = manual_page();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if let Some(name) = line.strip_prefix(".SH \"TABLE [").and_then(|rest| rest.strip_suffix("]\"")) {
+            table = name;
+            documented.push(table.to_owned());
+            let header = format!("[{table}]");
+            known.extend(keys_of(&header).iter().map(|key| format!("{table}.{key}")));
+            defaults += &format!("{header}\n");
+        } else if line == ".TP" {
+            let entry = lines.next().unwrap();
+            let setting =
+                entry.strip_prefix(".B ").and_then(|setting| Some((setting, setting.split_once(" = ")?.0)));
+            let unset = entry.strip_prefix(".BR ").and_then(|entry| entry.strip_suffix(" \" (no default)\""));
+            let Some(key) = setting.map(|(_, key)| key).or(unset) else { continue };
+            documented.push(if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") });
+            if let Some((setting, _)) = setting {
+                defaults += &format!("{setting}\n");
+            }
+        }
+    }
+    documented.sort();
+    known.sort();
+    assert_eq!(documented, known);
+    let read = parse(&defaults).unwrap();
+    // Of the brand, whether a default was written out is kept.
+    let of_brand = |config: &Config| {
+        let Brand { logo, .. } = &config.brand;
+        (config.brand.dark(), config.brand.light(), config.brand.logo_size(), logo.clone())
+    };
+    assert_eq!(of_brand(&read), of_brand(&Config::default()));
+    assert_eq!(Config { brand: Brand::default(), ..read }, Config::default());
+}
+
+#[test]
+fn the_examples_of_the_manual_page_are_valid() {
+    let page = manual_page();
+    let examples: Vec<_> =
+        page.split(".nf\n").skip(1).map(|rest| rest.split(".fi\n").next().unwrap()).collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        assert_ne!(parse(example).unwrap(), Config::default(), "{example}");
+    }
+}
+
+#[test]
+fn the_shipped_file_is_short_has_the_defaults_and_names_the_manual_page() {
+    let shipped = include_str!("../../../conf/qrtotp.toml");
+    assert!(shipped.lines().count() <= 15, "each login reads it");
+    assert!(shipped.contains("man 5 qrtotp.toml"));
+    assert_eq!(parse(shipped).unwrap(), Config::default());
+    let settings = shipped
+        .replace("\n#", "\n")
+        .lines()
+        .filter(|line| line.contains(" = ") || line.starts_with('['))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let read = parse(&settings).unwrap();
+    assert_eq!(Config { issuer: None, ..read }, Config::default(), "{settings}");
+}
+
 proptest! {
     #[test]
     fn any_text_is_parsed_without_a_panic(text in "(\\[?[a-z_.]{0,12}\\]? ?=? ?\"?[a-z0-9]{0,6}\"?\n?){0,6}") {

@@ -24,11 +24,11 @@ pub fn measure(host: &Host, rounds: usize, many: usize, report: &mut Report) -> 
     for (ours, oath, accounts) in [(FEW, OATH_FEW, PEOPLE), (MANY, OATH_MANY, many)] {
         let more = accounts - PEOPLE;
         host.fill(ours, &people(PEOPLE), more)?;
-        host.configure(ours, &directory(ours))?;
+        host.configure_beside(ours, &directory(ours))?;
         host.serve(ours, &format!("pam_qrtotp.so config={}", configuration(ours)));
         let everybody = people(PEOPLE).into_iter().chain((0..more).map(|number| format!("filler{number}")));
         host.enrol_with_oath(oath, everybody)?;
-        host.serve(oath, &format!("pam_oath.so usersfile=/var/lib/qrtotp/{oath}/users window=5 digits=6"));
+        host.serve(oath, &format!("pam_oath.so usersfile=/var/lib/bench/{oath}/users window=5 digits=6"));
     }
     // Each by itself: pam_oath reads a large file, which costs whatever comes after it.
     add_to(

@@ -1,12 +1,6 @@
 //! The private host of the comparison: all candidates installed, everybody enrolled, and logins by plan.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{cell::RefCell, collections::HashMap, fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 use qrtotp_core::{
@@ -17,7 +11,7 @@ use qrtotp_core::{
 use qrtotp_tests::{Phone, Sandbox, State, sandbox::STATE_DIR};
 
 use super::{
-    candidate::{CANDIDATES, COUNTING_FLOOR, Candidate, FLOOR, OURS},
+    candidate::{CANDIDATES, Candidate, FLOOR, HONEST, OURS},
     place::{self, FIRST_UID, Place},
 };
 use crate::build::{self, Artefacts};
@@ -30,8 +24,14 @@ pub const CROWD: usize = 50;
 pub const NEWCOMER: &str = "newcomer";
 /// Seconds that a code is shown.
 const PERIOD: u64 = 30;
-/// Where the floor keeps the failures in a user's file (xtask/bench/floor.c).
-const FLOORS_FAILURES: usize = 28;
+/// Where the private host has the whole [`Place`]. Our own store in it is mounted where the shipped configuration expects it.
+const BENCH_DIR: &str = "/var/lib/bench";
+/// What the package installs.
+const SHIPPED: &str = include_str!("../../../conf/qrtotp.toml");
+/// The honest floor's, beside ours.
+const HONEST_CONF: &str = "# Where the records are.\ndirectory /var/lib/bench/honest-floor\nwindow 1\n";
+/// Where the honest floor keeps the failures in a user's file (tests/c/honest_module.c).
+const HONEST_FAILURES: usize = 32;
 
 pub struct Host {
     // Before the place: what is mounted goes first.
@@ -98,6 +98,11 @@ impl Host {
         // As those see it who write to it: a layer in between would take the syncs.
         let found = sandbox.run(&["findmnt", "-n", "-o", "FSTYPE", "--target", STATE_DIR]).success();
         let file_system = found.stdout.trim().to_owned();
+        let store = format!("{BENCH_DIR}/{OURS}");
+        sandbox.run(&["mkdir", BENCH_DIR]).success();
+        for [from, to] in [[STATE_DIR, BENCH_DIR], [&store, STATE_DIR]] {
+            sandbox.run(&["mount", "--bind", from, to]).success();
+        }
         for directory in ["/etc", sandbox.security_directory()] {
             onto_disk(&sandbox, directory)?;
         }
@@ -105,7 +110,8 @@ impl Host {
         let host = Self { sandbox, place, file_system, phone, step, codes: RefCell::default() };
         host.add_people(&everybody);
         host.enrol_with_peers(&everybody)?;
-        host.configure(OURS, "/etc/qrtotp")?;
+        host.configure(OURS, "/etc/qrtotp", SHIPPED)?;
+        host.sandbox.overwrite("/etc/honest.conf", HONEST_CONF);
         for candidate in &CANDIDATES {
             host.install(candidate)?;
         }
@@ -113,7 +119,8 @@ impl Host {
         // libpam reads this file in every login, whatever the service; Debian's loads five more modules.
         host.sandbox.pam("other", "");
         for (program, flags) in [("driver", &["-rdynamic"][..]), ("spawn", &[])] {
-            host.sandbox.install(&compile(program, flags)?, &format!("/usr/local/bin/{program}"), 0o755);
+            let source = format!("xtask/bench/{program}.c");
+            host.sandbox.install(&compile(&source, flags)?, &format!("/usr/local/bin/{program}"), 0o755);
         }
         Ok(host)
     }
@@ -133,17 +140,18 @@ impl Host {
 
     fn enrol_with_peers(&self, everybody: &[String]) -> Result<()> {
         let key = base32_decode(&self.phone.key)?;
-        let [google, floor, counting] = ["google", FLOOR, COUNTING_FLOOR].map(|name| self.place.make(name));
-        let (google, floors) = (google?, [floor?, counting?]);
-        for user in everybody {
+        let [google, floor, honest] = ["google", FLOOR, HONEST].map(|name| self.place.make(name));
+        let (google, floor, honest) = (google?, floor?, honest?);
+        for (uid, user) in (FIRST_UID..).zip(everybody) {
             let text = format!("{}\n\" DISALLOW_REUSE\n\" TOTP_AUTH\n", self.phone.key);
             let file = google.join(user);
             fs::write(&file, text)?;
             fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o400))?;
-            let mut block = key.to_vec();
-            block.resize(4096, 0);
-            for floor in &floors {
-                fs::write(floor.join(user), &block)?;
+            for (directory, mut block) in
+                [(&floor, key.to_vec()), (&honest, [&uid.to_ne_bytes(), &key[..]].concat())]
+            {
+                block.resize(4096, 0);
+                fs::write(directory.join(user), block)?;
             }
         }
         self.enrol_with_oath("oath", everybody.iter().cloned())
@@ -163,12 +171,15 @@ impl Host {
         place::fill(&self.place, store, &self.phone, people, more)
     }
 
-    /// A configuration in `directory` for the store of that name. Failures never make anybody wait for longer than it
-    /// takes to the next code, so that every wrong code is counted.
-    pub fn configure(&self, store: &str, directory: &str) -> Result<()> {
+    /// A store beside ours with the shipped configuration, in `directory`.
+    pub fn configure_beside(&self, store: &str, directory: &str) -> Result<()> {
+        self.configure(store, directory, &format!("state_dir = \"{BENCH_DIR}/{store}\"\n{SHIPPED}"))
+    }
+
+    /// A wait after failures ends before the next code in every configuration here, so that each wrong code is counted.
+    fn configure(&self, store: &str, directory: &str, text: &str) -> Result<()> {
         self.sandbox.run(&["mkdir", "-p", directory]).success();
-        let text = format!("state_dir = \"{STATE_DIR}/{store}\"\nissuer = \"Tests\"\n");
-        self.sandbox.overwrite(&format!("{directory}/qrtotp.toml"), &text);
+        self.sandbox.overwrite(&format!("{directory}/qrtotp.toml"), text);
         let key = self.place.path.join(format!("{store}.key/seal.key"));
         self.sandbox.install(&key, &format!("{directory}/seal.key"), 0o600);
         Ok(())
@@ -176,18 +187,10 @@ impl Host {
 
     fn install(&self, candidate: &Candidate) -> Result<()> {
         if let Some(source) = candidate.source {
-            let inside = format!("{}/bench_{source}.so", self.sandbox.security_directory());
-            self.sandbox.install(&compile(source, &["-fPIC", "-shared"])?, &inside, 0o644);
+            let file = compile(source, &["-fPIC", "-shared"])?;
+            let name = candidate.module.split(' ').next().unwrap_or_default();
+            self.sandbox.install(&file, &format!("{}/{name}", self.sandbox.security_directory()), 0o644);
         }
-        self.serve(candidate.name, candidate.module);
-        Ok(())
-    }
-
-    /// Ours from another build, beside ours and for the same accounts: each step's code is for one of the two.
-    pub fn add(&self, candidate: &Candidate, module: &Path) -> Result<()> {
-        let directory = self.sandbox.security_directory();
-        self.sandbox.install(module, &format!("{directory}/{}", candidate.module), 0o644);
-        read_anew(&self.sandbox, directory)?;
         self.serve(candidate.name, candidate.module);
         Ok(())
     }
@@ -220,12 +223,12 @@ impl Host {
         self.drive(plan, &["0", "traces"], &[])
     }
 
-    /// The failures that ours or the counting floor keeps of a user.
+    /// The failures that ours or the honest floor keeps of a user.
     pub fn failures(&self, name: &str, user: &str) -> Result<usize> {
         let path = self.place.path.join(name);
-        if name == COUNTING_FLOOR {
+        if name == HONEST {
             let bytes = fs::read(path.join(user))?;
-            let count = bytes.get(FLOORS_FAILURES..).and_then(<[u8]>::first_chunk).context("cut")?;
+            let count = bytes.get(HONEST_FAILURES..).and_then(<[u8]>::first_chunk).context("cut")?;
             return Ok(usize::try_from(u64::from_ne_bytes(*count))?);
         }
         let store = FileStore::open(&path, &self.place.path.join(format!("{name}.key")))?;
@@ -260,12 +263,12 @@ impl Host {
 
 /// A sandbox's own files lie on layers, where to open one costs more than on any host's disk.
 fn onto_disk(sandbox: &Sandbox, directory: &str) -> Result<()> {
-    let copy = format!("{STATE_DIR}{directory}");
+    let copy = format!("{BENCH_DIR}{directory}");
     sandbox.run(&["mkdir", "-p", "-m", "755", &copy]).success();
     sandbox.run(&["cp", "-a", &format!("{directory}/."), &copy]).success();
     sandbox.run(&["mount", "--bind", &copy, directory]).success();
     let on = |path: &str| sandbox.run(&["stat", "-f", "-c", "%T", path]).success().stdout;
-    ensure!(on(directory) == on(STATE_DIR), "{directory} is still on {}", on(directory));
+    ensure!(on(directory) == on(BENCH_DIR), "{directory} is still on {}", on(directory));
     Ok(())
 }
 
@@ -293,12 +296,12 @@ impl Tick {
     }
 }
 
-/// Compiles `xtask/bench/SOURCE.c`.
+/// Compiles a file of this workspace, in the way in which modules are built.
 fn compile(source: &str, flags: &[&str]) -> Result<PathBuf> {
     let directory = build::target().join("bench");
     fs::create_dir_all(&directory)?;
-    let result = directory.join(source);
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench").join(format!("{source}.c"));
+    let path = build::workspace().join(source);
+    let result = directory.join(path.file_stem().context("no file")?);
     let mut cc = Command::new("gcc");
     cc.args(["-O2", "-Wall", "-Wextra", "-Werror"]).args(flags).arg("-o").arg(&result).arg(path);
     crate::step::run(cc.arg("-lpam"))?;

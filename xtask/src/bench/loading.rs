@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use qrtotp_tests::host::PAM_SUCCESS;
 
 use super::{
-    candidate::{CANDIDATES, FLOOR, GOOGLE, OURS, PERMIT},
+    candidate::{CANDIDATES, GOOGLE, HONEST, OURS, PERMIT},
     host::{Attempt, Host, person},
     report::{Report, Table, number},
     shuffled,
@@ -14,7 +14,7 @@ use super::{
 /// A service whose password part is pam_permit's alone, and the module that is loaded beside it.
 const SERVICES: [(&str, Option<&str>); 4] = [
     (PERMIT, None),
-    ("loads-floor", Some(FLOOR)),
+    ("loads-floor", Some(HONEST)),
     ("loads-google", Some(GOOGLE)),
     ("loads-ours", Some(OURS)),
 ];

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: what logins cost, of ours, of peers and of the least that can be done, in the same run on the same
-//! disk. A login is pam_start … pam_end with the module loaded each time, as sshd and sudo do (xtask/bench/driver.c).
+//! `cargo xtask bench`: what logins cost, of ours, of peers and of modules that do the least that can be done, in the same run on
+//! the same disk, with the configuration that the package installs. A login is pam_start … pam_end with the module loaded each time, as sshd and sudo do (xtask/bench/driver.c).
 
 mod accounts;
 mod candidate;
@@ -18,16 +18,14 @@ mod strangers;
 mod timing;
 mod work;
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
 use self::{host::Host, report::Report};
 use crate::{
     apt, build,
-    proof::commit,
     step::{is_root, say},
-    with_std,
 };
 
 const DOCUMENT: &str = "docs/PERFORMANCE.md";
@@ -62,17 +60,18 @@ const PARTS: [(&str, Part); 7] = [
     ("work", |host, _, report| work::measure(host, report)),
 ];
 
-/// Measures all, or the parts that are named; only of all is the document written.
+/// Measures all, or the parts that are named.
 ///
 /// # Errors
 /// When something could not be measured, or ours costs more than it may.
 pub fn run(arguments: &[&str]) -> Result<()> {
-    let (mut effort, mut json, mut renew, mut parts) = (FULL, None, false, Vec::new());
+    let (mut effort, mut json, mut renew, mut keep, mut parts) = (FULL, None, false, false, Vec::new());
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match *argument {
             "--quick" => effort = QUICK,
             "--renew" => renew = true,
+            "--write" => keep = true,
             "--json" => json = Some(PathBuf::from(arguments.next().context("--json FILE")?)),
             name => parts.push(*part(name)?),
         }
@@ -84,23 +83,14 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     if renew {
         return guard::renew(&host);
     }
-    let with_std = with_std::module(&artefacts)?;
-    host.add(&candidate::WITH_STD, &with_std.module)?;
-    let whole = parts.is_empty();
-    let mut report = measure(&host, &effort, if whole { &PARTS } else { &parts })?;
-    report.notes.push(format!(
-        "{} is built with the standard library from its sources, as `cargo xtask` does where the toolchain has them (rustup \
-         component add rust-src); here by {} toolchain.",
-        candidate::WITH_STD.name,
-        with_std.by
-    ));
+    let report = measure(&host, &effort, if parts.is_empty() { &PARTS } else { &parts })?;
     let text = report.text();
     println!("\n{text}");
     if let Some(path) = json {
         fs::write(&path, format!("{:#}\n", report.json()))?;
     }
-    if whole {
-        write(&text, if effort.rounds == FULL.rounds { "" } else { " --quick" })?;
+    if keep {
+        write(&text)?;
     }
     ensure!(report.missed() == 0, "{} of {} bars are missed", report.missed(), report.bars.len());
     Ok(())
@@ -116,15 +106,16 @@ fn shuffled<T, const N: usize>(mut all: [T; N]) -> [T; N] {
 fn part(name: &str) -> Result<&'static (&'static str, Part)> {
     PARTS.iter().find(|(known, _)| *known == name).with_context(|| {
         let names = PARTS.map(|(name, _)| name).join(", ");
-        format!("bench knows --quick, --json FILE, --renew and the parts {names}, not {name}")
+        format!("bench knows --quick, --json FILE, --write, --renew and the parts {names}, not {name}")
     })
 }
 
-fn write(text: &str, quick: &str) -> Result<()> {
-    let head = format!(
-        "# What logins cost\n\nWritten by `cargo xtask bench{quick}`, {}; not by hand.\n\n",
-        commit()?
-    );
+fn write(text: &str) -> Result<()> {
+    let mut git = Command::new("git");
+    let commit = git.current_dir(build::workspace()).args(["describe", "--always", "--dirty"]).output()?;
+    let commit = String::from_utf8_lossy(&commit.stdout);
+    let head =
+        format!("# What logins cost\n\nWritten by `cargo xtask bench --write` on {}.\n\n", commit.trim());
     fs::write(build::workspace().join(DOCUMENT), head + text)?;
     say(&format!("{DOCUMENT} is written"));
     Ok(())

@@ -131,20 +131,14 @@ fn enrol(server: &Server, client: &Sandbox, options: &[&str], found: &mut Logins
 
 impl Logins {
     fn text(&self, systems: &[System]) -> Result<String> {
-        let mut out = String::from(
-            "Somebody without a device logs in over ssh with their password, scans the QR code off the screen of an 80×24 \
-             terminal,\ntypes the code of the app and a recovery code, and is in; without and with `ssh -q`.\n\n",
-        );
+        let mut out = String::new();
         let heads: Vec<_> = systems.iter().map(|s| format!("{} ({})", s.openssh, s.name)).collect();
         writeln!(out, "| server \\ client | {} |", heads.join(" | "))?;
         writeln!(out, "|---|{}", "---|".repeat(heads.len()))?;
         for (head, row) in heads.iter().zip(&self.cells) {
             writeln!(out, "| **{head}** | {} |", row.join(" | "))?;
         }
-        out.push_str(
-            "\nThe same pictures, read by decoders that must not invert them. (As a check, the first one with light and dark \
-             exchanged:\na decoder that reads that inverts by itself.)\n\n| decoder | pictures read | inverted ones read |\n|---|---|---|\n",
-        );
+        out.push_str("\n| decoder | pictures read | inverted ones read |\n|---|---|---|\n");
         for (decoder, count) in &self.decoders {
             writeln!(
                 out,

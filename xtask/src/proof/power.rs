@@ -86,10 +86,7 @@ fn google_authenticator() -> usize {
 fn report(outcomes: &[Outcome], peer: usize) -> Findings {
     let mut found = Findings::default();
     found.text.push_str(&format!(
-        "A store on ext4 (loop device) is shut down without flushing its log (EXT4_IOC_SHUTDOWN, GOING_FLAGS_NOLOGFLUSH) right after success was \
-         reported,\nand mounted again. Then the account must be as success said; the code that was typed must be refused, the next one work where a \
-         device is, and\nnone where none is. Last column: the same with fsync and fdatasync that do nothing (swallowed by strace), which must be \
-         found out.\n\n| deed | power cuts | did not hold | found out of {PLANTED} with swallowed syncs |\n|---|---|---|---|\n",
+        "| deed | power cuts | did not hold | found out of {PLANTED} with swallowed syncs |\n|---|---|---|---|\n",
     ));
     for deed in &DEEDS {
         let Some(outcome) = outcomes.iter().find(|outcome| outcome.deed.name == deed.name) else {

@@ -1,11 +1,11 @@
-//! Whose code it is: licences, sources, duplicates and known advisories, by cargo-deny; and the crates in the module.
+//! Whose code it is: licences, sources, duplicates and known advisories, by cargo-deny.
 
 use std::{fmt::Write, fs, path::Path, process::Command};
 
 use anyhow::Result;
 
 use super::Findings;
-use crate::{build, step::say, supply, tool};
+use crate::{build, step::say, tool};
 
 /// What is checked, and a line that must make it fail.
 const CHECKS: [(&str, &str, &str); 3] = [
@@ -55,47 +55,7 @@ pub fn run() -> Result<Findings> {
     } else {
         found.text.push_str("\nNo crate has a known advisory, none is yanked.\n");
     }
-    let crates = supply::linked()?;
-    let names: Vec<&str> = crates.iter().map(String::as_str).collect();
-    let few = supply::is_few(names.len(), supply::MOST);
-    if !few {
-        found.failures.push(format!("{} crates are linked into the module", names.len()));
-    }
-    writeln!(
-        found.text,
-        "\n{} crates of others are linked into the module, of at most {} ({} would be {}): {}.",
-        names.len(),
-        supply::MOST,
-        supply::MOST + 1,
-        if supply::is_few(supply::MOST + 1, supply::MOST) { "ALLOWED" } else { "refused" },
-        names.join(", ")
-    )?;
-    reasons(&mut found)?;
     Ok(found)
-}
-
-/// Whether each dependency is named with its reason; and is not, where the reasons are taken away.
-fn reasons(found: &mut Findings) -> Result<()> {
-    let (mut explained, mut planted) = (0, 0);
-    for (manifest, text) in supply::manifests()? {
-        let reasons = supply::reasons(&text);
-        explained += reasons.explained.len();
-        for name in reasons.unexplained {
-            found.failures.push(format!("{manifest} does not say why there is {name}"));
-        }
-        let bare: String =
-            text.lines().filter_map(|line| Some(line.split('#').next()?.to_owned() + "\n")).collect();
-        planted += supply::reasons(&bare).unexplained.len();
-    }
-    writeln!(
-        found.text,
-        "\n{explained} dependencies are named with their reason in Cargo.toml and in the manifests of the module, its core and its system calls. With the \
-         remarks\ntaken away, {planted} are found to have none."
-    )?;
-    if planted != explained {
-        found.failures.push("dependencies without a reason are not found".into());
-    }
-    Ok(())
 }
 
 fn check(deny: &Path, what: &str, config: &Path) -> Result<bool> {

@@ -16,7 +16,7 @@ impl Explained {
     }
 
     /// The changes to a file that are explained.
-    pub fn of(&self, file: &str) -> Vec<String> {
+    fn of(&self, file: &str) -> Vec<String> {
         self.0.iter().filter(|(of, _)| of == file).map(|(_, name)| name.clone()).collect()
     }
 

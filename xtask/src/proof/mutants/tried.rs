@@ -8,7 +8,6 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::super::document;
 use crate::{apt, build, step::say, tool};
 
 const RUNNER: &str = include_str!("run.sh");
@@ -136,12 +135,6 @@ impl Tree {
 
     fn kept(&self, file: &str) -> PathBuf {
         self.root.join("files").join(file.replace('/', "-"))
-    }
-
-    /// Whether a file is, before its tests, what it was in that commit.
-    pub fn is_as_in(&self, commit: &str, file: &str) -> bool {
-        let then = document::text_in(commit, &source(file));
-        then.is_ok_and(|then| self.code(file).is_ok_and(|now| now == before_tests(&then)))
     }
 
     fn code(&self, file: &str) -> Result<String> {

@@ -65,7 +65,6 @@ pub fn run() -> Result<Findings> {
         columns.push(seen);
     }
     let text = &mut found.text;
-    writeln!(text, "The shipped units in systems of their own, booted by systemd-nspawn.\n")?;
     let heads = columns.iter().map(|seen| value(seen, "version").to_owned());
     row(text, "seen", heads)?;
     row(text, "---", RELEASES.map(|_| "---".to_owned()))?;

@@ -115,7 +115,6 @@ fn after_a_power_cut_at_any_call_an_account_is_whole_and_nothing_used_or_revoked
     for deed in &DEEDS {
         let record = record(deed);
         let Found { calls, states, wrong } = cut(&record);
-        // The proof reads it.
         println!("recorded: | {} | {calls} | {states} | {} |", deed.name, wrong.len());
         assert!(wrong.is_empty(), "{}: {wrong:#?}", deed.name);
         let planted = cut(&record.without_syncs(|_| true)).wrong;

@@ -1,0 +1,70 @@
+//! Proofs that are tests: run here with those that are too long for `cargo xtask test`, and with what they print of themselves.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result};
+
+use super::Findings;
+use crate::{apt, build, step::cargo};
+
+/// Unit tests of the core whose names begin like this.
+///
+/// # Errors
+/// They can't be built or run.
+pub fn of_the_core(module: &str) -> Result<Findings> {
+    apt::need(&[apt::TEST])?;
+    let mut tests = cargo(&["test", "--package", "qrtotp-core", "--lib", module, "--"]);
+    outcome(tests.args(["--test-threads", "1"]), 1)
+}
+
+/// These files of tests/tests/, with the release artefacts.
+///
+/// # Errors
+/// Something can't be built, installed or run.
+pub fn end_to_end(files: &[&str]) -> Result<Findings> {
+    apt::need(&[apt::DEMO, apt::TEST])?;
+    let artefacts = build::release()?;
+    let mut tests = cargo(&["test", "--package", "qrtotp-tests"]);
+    tests.args(files.iter().flat_map(|file| ["--test", file])).args(["--", "--test-threads", "2"]);
+    outcome(tests.envs(artefacts.variables()), files.len())
+}
+
+/// Shows what the tests print. All of so many test programs must succeed, each with at least one test.
+fn outcome(tests: &mut Command, programs: usize) -> Result<Findings> {
+    tests.args(["--include-ignored", "--nocapture"]).stdout(Stdio::piped());
+    let mut child = tests.spawn()?;
+    let mut said = String::new();
+    for line in BufReader::new(child.stdout.take().context("its standard output")?).lines() {
+        let line = line?;
+        println!("{line}");
+        said.push_str(&line);
+        said.push('\n');
+    }
+    let mut found = Findings::default();
+    if !child.wait()?.success() {
+        found.failures.push("tests failed, see above".into());
+    } else if succeeded(&said) != programs {
+        found.failures.push(format!("not all of {programs} test programs have run tests, see above"));
+    }
+    Ok(found)
+}
+
+fn succeeded(said: &str) -> usize {
+    let results = said.lines().filter_map(|line| line.strip_prefix("test result: ok. "));
+    results.filter(|result| !result.starts_with("0 passed")).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_ran_no_test_has_not_succeeded() {
+        let said = "test a ... ok\ntest result: ok. 1 passed; 0 failed\ntest result: ok. 0 passed; 0 failed\n\
+                    test result: FAILED. 1 passed; 1 failed\ntest result: ok. 10 passed; 0 failed\n";
+        assert_eq!(succeeded(said), 2);
+    }
+}
