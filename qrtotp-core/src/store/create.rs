@@ -21,7 +21,7 @@ use std::time::Duration;
 const NEW: OFlag = OFlag::O_WRONLY.union(OFlag::O_CREAT).union(OFlag::O_EXCL).union(OFlag::O_CLOEXEC);
 /// A marker whose key is not in its place yet.
 const WAITING: &str = ".store.toml.new";
-/// Somebody else making an account takes milliseconds.
+/// Making a store takes another process milliseconds.
 const CREATE_WAIT: Duration = Duration::from_secs(10);
 
 impl FileStore {
@@ -54,7 +54,7 @@ impl FileStore {
         let shown = self.path.join(TEMPORARY);
         let directory = open_private_dir(&self.root, TEMPORARY, &shown)?.ok_or(StoreError::Missing(shown))?;
         undisturbed(|| {
-            let directory = lock(directory, CREATE_WAIT)?;
+            let directory = lock(directory, self.lock_wait)?;
             sweep(directory.as_fd());
             let made = self.create_in(directory.as_fd(), &temporary, account, &record);
             if !matches!(made, Ok(true)) {

@@ -20,7 +20,7 @@ pub(super) const RECORD: &str = "account.toml";
 pub(super) const STATE: &str = "state";
 /// Most bytes of a key file or a marker.
 pub(super) const SMALL_LIMIT: usize = 1024;
-/// How long a login waits for another one of the same account.
+/// How long a lock is waited for: a login for another one of the same account, say.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// The store in a directory of this host.
@@ -30,6 +30,7 @@ pub struct FileStore {
     pub(super) root: OwnedFd,
     pub(super) accounts: OwnedFd,
     pub(super) key: SealKey,
+    pub(super) lock_wait: Duration,
 }
 
 /// Reads the sealing key beside the configuration.
@@ -68,7 +69,13 @@ impl FileStore {
         let accounts = path.join(ACCOUNTS);
         let accounts = open_private_dir(&root, ACCOUNTS, &accounts)?
             .ok_or_else(|| StoreError::Missing(accounts.clone()))?;
-        Ok(Self { path: path.to_owned(), root, accounts, key })
+        Ok(Self { path: path.to_owned(), root, accounts, key, lock_wait: LOCK_WAIT })
+    }
+
+    /// The same, but a lock that is held is [`StoreError::Busy`] at once.
+    #[must_use]
+    pub fn without_waiting(self) -> Self {
+        Self { lock_wait: Duration::ZERO, ..self }
     }
 
     pub(super) fn path_of(&self, name: &Name) -> PathBuf {
@@ -89,7 +96,7 @@ impl FileStore {
 
     fn read_at_rest(&self, dir: OwnedFd, name: &Name) -> Result<Opened, StoreError> {
         undisturbed(|| {
-            let dir = lock(dir, LOCK_WAIT)?;
+            let dir = lock(dir, self.lock_wait)?;
             self.read(dir.as_fd(), name)
         })
     }
@@ -103,7 +110,7 @@ impl FileStore {
         mut f: impl FnMut(&Record, &mut State) -> T,
     ) -> Result<T, StoreError> {
         undisturbed(|| {
-            let dir = lock(dir, LOCK_WAIT)?;
+            let dir = lock(dir, self.lock_wait)?;
             let mut opened = self.read_again(dir.as_fd(), name, seen)?;
             let mut state = opened.loaded.state.clone();
             let result = f(&opened.record, &mut state);
@@ -185,7 +192,7 @@ impl Store for FileStore {
                 }
             };
             return undisturbed(|| {
-                let dir = lock(dir, LOCK_WAIT)?;
+                let dir = lock(dir, self.lock_wait)?;
                 let mut opened = self.read(dir.as_fd(), name)?;
                 let old = Account { record: opened.record.clone(), state: opened.loaded.state.clone() };
                 let mut account = Some(old.clone());
