@@ -64,8 +64,8 @@ impl Terminal {
 
     /// Has the person type one of their recovery codes, as at a login.
     #[must_use]
-    pub fn acknowledged(self, acknowledged: bool) -> Self {
-        Self { acknowledged, ..self }
+    pub fn acknowledged(self) -> Self {
+        Self { acknowledged: true, ..self }
     }
 
     /// No first code is asked for any more: a picture on disk goes, unless it was confirmed and is to stay.

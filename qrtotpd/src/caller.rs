@@ -12,9 +12,6 @@ pub struct Caller {
     pub uid: u32,
 }
 
-/// What a caller who is not root gets to hear about anybody but themselves, whether or not there is such a user.
-pub const ONLY_OWN: &str = "only root may do this for somebody else";
-
 /// Why a caller is sent away, whatever they ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Away {
@@ -65,34 +62,17 @@ impl Away {
 }
 
 impl Caller {
-    /// The user `uid`, under their canonical name. One whom the host lets log in, or root.
+    /// The user `uid`, under the canonical name, if it is one that may log in to this host. uid 0 is no exception: a sandboxed
+    /// daemon or a container has it, too, so it gives no right here beyond root's own account.
     pub fn identify(uid: u32) -> Result<Self, Away> {
         let user = User::from_uid(Uid::from_raw(uid)).map_err(|_| Away::NoAnswer)?.ok_or(Away::NoAccount)?;
-        if uid != 0 && !is_login_shell(&user.shell, fs::read_to_string("/etc/shells").ok().as_deref()) {
+        if !is_login_shell(&user.shell, fs::read_to_string("/etc/shells").ok().as_deref()) {
             return Err(Away::NoAccount);
         }
         let person = HostDirectory.find(&user.name).map_err(|_| Away::NoAnswer)?;
         let person = person.filter(|person| person.uid == uid).ok_or(Away::NoAccount)?;
         let name = Name::new(&person.name).map_err(|_| Away::NoAccount)?;
         Ok(Self { name, uid })
-    }
-
-    pub fn is_root(&self) -> bool {
-        self.uid == 0
-    }
-
-    /// The account that a request is about; empty: the caller's own.
-    pub fn account(&self, asked: &str) -> Result<Self, String> {
-        if asked.is_empty() || asked == self.name.as_str() {
-            return Ok(Self { name: self.name.clone(), uid: self.uid });
-        }
-        if !self.is_root() {
-            return Err(ONLY_OWN.into());
-        }
-        let person = HostDirectory.find(asked).map_err(|error| error.to_string())?;
-        let person = person.ok_or("there is no such user on this host")?;
-        let name = Name::new(&person.name).map_err(|error| error.to_string())?;
-        Ok(Self { name, uid: person.uid })
     }
 }
 

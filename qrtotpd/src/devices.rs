@@ -2,7 +2,7 @@
 
 use crate::request::{Ended, Served};
 use qrtotp_core::account::{Credential, CredentialId, Label, Standing};
-use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::clock::SystemClock;
 use qrtotp_core::flow::{self, ResyncError, Selection};
 use qrtotp_core::store::Store;
 use qrtotp_core::wire::{Devices, Say};
@@ -21,18 +21,14 @@ impl Served<'_> {
     pub fn devices(&mut self, json: bool) -> Result<Say, Ended> {
         let mut devices = DeviceList::default();
         if let Some(account) = self.load_own()? {
-            devices.add(&self.account.name, &account);
+            devices.add(&self.caller.name, &account);
         }
         self.output(|text| devices.write(text, json))
     }
 
     pub fn rename(&mut self, id: Option<CredentialId>, label: &Label) -> Result<Say, Ended> {
         let id = id.map_or_else(|| self.only_device(), Ok)?;
-        if self.caller.is_root() {
-            flow::rename_device(self.store, &self.account.name, id, label, self.subject, self.log)?;
-        } else {
-            self.owner().rename(id, label)?;
-        }
+        self.owner().rename(id, label)?;
         Ok(Say::Done(format!("{id} is called {:?} now.", label.as_str())))
     }
 
@@ -42,15 +38,10 @@ impl Served<'_> {
             Devices::All => Selection::All,
             Devices::Only => Selection::One(self.only_device()?),
         };
-        let gone = if self.caller.is_root() {
-            let name = &self.account.name;
-            flow::revoke(self.store, name, which, SystemClock.now(), self.subject, self.log)?
-        } else {
-            self.owner().revoke(which)?
-        };
+        let gone = self.owner().revoke(which)?;
         let mut text: Vec<String> =
             gone.iter().map(|Credential { id, .. }| format!("Revoked {id}.")).collect();
-        let standing = self.store.load(&self.account.name)?.map(|account| account.record.standing());
+        let standing = self.store.load(&self.caller.name)?.map(|account| account.record.standing());
         if standing == Some(Standing::Revoked) {
             text.push("No device is left: logins are denied until an administrator issues a token.".into());
         }
@@ -61,7 +52,7 @@ impl Served<'_> {
     pub fn resync(&mut self) -> Result<Say, Ended> {
         let found = flow::resync(
             (self.store, self.config),
-            (&self.account.name, self.account.uid),
+            (&self.caller.name, self.caller.uid),
             &mut self.person,
             &SystemClock,
             self.subject,
@@ -72,6 +63,6 @@ impl Served<'_> {
 
     /// The one that is meant where none was named. Their ids are no secret to their owner.
     fn only_device(&self) -> Result<CredentialId, Ended> {
-        Ok(flow::only_device(self.store, &self.account.name, Some(self.account.uid))?)
+        Ok(flow::only_device(self.store, &self.caller.name, Some(self.caller.uid))?)
     }
 }

@@ -63,7 +63,7 @@ pub struct Look<G> {
 }
 
 impl<G> Lobby<G> {
-    /// Takes in a connection of `uid`. Never waits. Root always finds a place.
+    /// Takes in a connection of `uid`. Never waits.
     pub fn arrive(self: &Arc<Self>, uid: u32, guest: G) -> Arrival<G> {
         let near = uid / NEIGHBOURS;
         let mut inside = self.inside();
@@ -75,9 +75,9 @@ impl<G> Lobby<G> {
         });
         let own = here.uids.get(&uid).copied().unwrap_or(0);
         let free = own < EACH && here.uids.values().sum::<usize>() < NEAR && *all < ALL;
-        let at_once = uid == 0 || (here.looks < AT_ONCE && *looks < LOOKS);
-        let comes = at_once || here.looks > 0; // a thread to who waits
-        if uid != 0 && !(free && comes) {
+        let at_once = here.looks < AT_ONCE && *looks < LOOKS;
+        let comes = at_once || here.looks > 0; // a thread, to a caller that waits
+        if !(free && comes) {
             inside.sweep(near);
             return Arrival::Full(guest);
         }
@@ -201,7 +201,6 @@ mod tests {
         assert_eq!(looks.len(), LOOKS);
         assert!(matches!(lobby.arrive(50 * NEIGHBOURS, 0), Arrival::Full(_)));
         assert!(matches!(lobby.arrive(2, 0), Arrival::Waits));
-        assert!(matches!(lobby.arrive(0, 0), Arrival::Look(..)));
         drop(looks);
         assert!(lobby.is_empty() && lobby.inside().looks == 0);
     }
@@ -218,14 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn one_uid_has_a_few_places_and_root_always_one_that_is_looked_at_now() {
+    fn one_uid_has_a_few_places_and_all_together_have_a_limit() {
         let lobby = Arc::<Lobby<u32>>::default();
         let (own, found) = crowd(&lobby, std::iter::repeat_n(1000, 1000));
         assert_eq!(found, EACH);
         let more = crowd(&lobby, (0..40).map(|near| near * NEIGHBOURS).flat_map(|uid| uid + 1..uid + 200));
         assert_eq!(found + more.1, ALL);
         assert!(matches!(lobby.arrive(1001, 0), Arrival::Full(_)));
-        assert!(matches!(lobby.arrive(0, 0), Arrival::Look(..)));
+        assert!(matches!(lobby.arrive(0, 0), Arrival::Full(_)));
         drop((own, more));
         assert!(lobby.is_empty());
     }

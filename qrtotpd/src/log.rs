@@ -118,8 +118,7 @@ impl Log {
 
 impl AuditSink for Log {
     fn record(&mut self, priority: Priority, line: &str) {
-        let limited = self.who != Some(0) && is_refusal(priority, line);
-        if !limited || self.refusals.admit(self.who, REFUSALS, EACH, &self.by) {
+        if !is_refusal(priority, line) || self.refusals.admit(self.who, REFUSALS, EACH, &self.by) {
             self.syslog.record(priority, line);
         }
     }

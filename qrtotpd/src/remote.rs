@@ -34,7 +34,7 @@ impl Dialog for Remote<'_> {
     fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
         match self.question(&Say::Ask { prompt: prompt.into(), echo })? {
             Answer::Typed(typed) => Ok(typed),
-            Answer::Fresh | Answer::GiveUp | Answer::Shown => Err(NoAnswer),
+            Answer::Fresh | Answer::GiveUp => Err(NoAnswer),
         }
     }
 
@@ -56,7 +56,6 @@ impl EnrollDialog for Remote<'_> {
             Answer::Typed(typed) => Ok(Reply::Code(typed)),
             Answer::Fresh => Ok(Reply::Fresh),
             Answer::GiveUp => Ok(Reply::GiveUp),
-            Answer::Shown => Err(NoAnswer),
         }
     }
 
@@ -68,7 +67,6 @@ impl EnrollDialog for Remote<'_> {
         let say = Say::RecoveryCodes { codes: codes.to_vec(), note: note.map(str::to_owned) };
         match self.question(&say)? {
             Answer::Typed(typed) => Ok(Handed::Typed(typed)),
-            Answer::Shown => Ok(Handed::Shown),
             Answer::Fresh | Answer::GiveUp => Err(NoAnswer),
         }
     }

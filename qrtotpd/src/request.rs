@@ -10,8 +10,8 @@ use qrtotp_core::account::Label;
 use qrtotp_core::audit::{Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{
-    self, AdminError, Authority, Codes, EnrollDialog, EnrollError, Enrollment, ExistingCode, HostDirectory,
-    Invitation, Login, Options, Outcome, Owner, PrimaryThrottle, Typed, host_name,
+    AdminError, Authority, Codes, EnrollError, Enrollment, HostDirectory, Invitation, Login, Options,
+    Outcome, Owner, PrimaryThrottle, Typed, host_name,
 };
 use qrtotp_core::otp::Params;
 use qrtotp_core::policy::Config;
@@ -58,8 +58,6 @@ impl From<AdminError> for Ended {
 /// A caller with a request.
 pub struct Served<'a> {
     pub caller: &'a Caller,
-    /// Whom it is about.
-    pub account: &'a Caller,
     pub config: &'a Config,
     pub door: &'a Door,
     pub store: &'a FileStore,
@@ -73,16 +71,20 @@ impl<'a> Served<'a> {
     pub fn handle(mut self, request: Request) -> Result<Say, Ended> {
         self.person.line.last(self.time_for(&request));
         match request {
-            Request::Enroll { label, .. } => self.enroll(&Label::new(&label)),
-            Request::Status { json, .. } => self.status(json),
+            Request::Enroll { label } => self.enroll(&Label::new(&label)),
+            Request::Status { json } => self.status(json),
+            Request::Verify { user, .. } if user != self.caller.name.as_str() => {
+                // The same for every other name, whether or not there is such a user.
+                Err(Ended::Refused("the broker serves only your own account".into()))
+            }
             Request::Verify { service, tty, nullok, answer, .. } => {
                 Ok(self.verify(&service, tty, nullok, answer))
             }
-            Request::Regenerate { .. } => self.regenerate(),
-            Request::Revoke { which, .. } => self.revoke(which),
-            Request::Devices { json, .. } => self.devices(json),
-            Request::Rename { id, label, .. } => self.rename(id, &Label::new(&label)),
-            Request::Resync { .. } => self.resync(),
+            Request::Regenerate => self.regenerate(),
+            Request::Revoke { which } => self.revoke(which),
+            Request::Devices { json } => self.devices(json),
+            Request::Rename { id, label } => self.rename(id, &Label::new(&label)),
+            Request::Resync => self.resync(),
         }
     }
 
@@ -90,10 +92,9 @@ impl<'a> Served<'a> {
     fn time_for(&self, request: &Request) -> Duration {
         match request {
             Request::Enroll { .. } => self.time_to_enroll(),
-            Request::Regenerate { .. }
-            | Request::Revoke { .. }
-            | Request::Rename { .. }
-            | Request::Resync { .. } => A_WHILE,
+            Request::Regenerate | Request::Revoke { .. } | Request::Rename { .. } | Request::Resync => {
+                A_WHILE
+            }
             Request::Status { .. } | Request::Devices { .. } | Request::Verify { .. } => AT_ONCE,
         }
     }
@@ -104,8 +105,8 @@ impl<'a> Served<'a> {
 
     pub fn owner(&mut self) -> Owner<'_, FileStore, Remote<'a>, SystemClock, Log> {
         Owner {
-            name: &self.account.name,
-            uid: self.account.uid,
+            name: &self.caller.name,
+            uid: self.caller.uid,
             config: self.config,
             store: self.store,
             dialog: &mut self.person,
@@ -117,9 +118,6 @@ impl<'a> Served<'a> {
 
     /// What allows the enrolment. A uid alone does not: a cron job has it, too.
     fn authority(&mut self) -> Result<Authority, Ended> {
-        if self.caller.is_root() {
-            return Ok(Authority::Admin(ExistingCode::Skipped));
-        }
         let authority = self.owner().authority().map_err(|error| {
             if error.is_refusal() {
                 Event::new(Kind::EnrollmentRefused, self.subject).reason(error.reason()).emit(self.log);
@@ -127,9 +125,9 @@ impl<'a> Served<'a> {
             Ended::from(AdminError::from(error))
         })?;
         if authority == Authority::PrimaryFactor {
-            let (name, rules) = (&self.account.name, self.config.throttle.rules());
+            let (name, rules) = (&self.caller.name, self.config.throttle.rules());
             let throttle = PrimaryThrottle { name, rules, store: self.store };
-            let Some(_checking) = self.door.checks.begin(self.account.uid) else {
+            let Some(_checking) = self.door.checks.begin(self.caller.uid) else {
                 let (who, why) = (Some(self.caller.uid), Away::TooManyPasswords);
                 self.door.refusals.caller(who, self.subject, why.reason());
                 return Err(Ended::Refused(why.text().into()));
@@ -142,10 +140,10 @@ impl<'a> Served<'a> {
 
     fn enroll(&mut self, label: &Label) -> Result<Say, Ended> {
         let authority = self.authority()?;
-        let name = &self.account.name;
+        let name = &self.caller.name;
         let invitation = Invitation {
             name,
-            uid: self.account.uid,
+            uid: self.caller.uid,
             label,
             authority,
             subject: self.subject,
@@ -182,15 +180,14 @@ impl<'a> Served<'a> {
 
     fn status(&mut self, json: bool) -> Result<Say, Ended> {
         let account = self.load_own()?;
-        let view = StatusView::new(&self.account.name, account.as_ref(), self.config, SystemClock.now());
+        let view = StatusView::new(&self.caller.name, account.as_ref(), self.config, SystemClock.now());
         self.output(|text| if json { view.write_json(text) } else { view.write(text) })
     }
 
-    /// The record of the account that is asked about. One of a former user of the name is root's to see only.
+    /// The caller's record. The record of a former user of the name is not shown.
     pub fn load_own(&self) -> Result<Option<Account>, Ended> {
-        let account = self.store.load(&self.account.name)?;
-        let other = account.as_ref().is_some_and(|account| account.record.uid != self.account.uid);
-        if other && !self.caller.is_root() {
+        let account = self.store.load(&self.caller.name)?;
+        if account.as_ref().is_some_and(|account| account.record.uid != self.caller.uid) {
             return Err(Ended::Refused(EnrollError::UidChanged.to_string()));
         }
         Ok(account)
@@ -236,15 +233,7 @@ impl<'a> Served<'a> {
     }
 
     fn regenerate(&mut self) -> Result<Say, Ended> {
-        if !self.caller.is_root() {
-            self.owner().regenerate_recovery()?;
-            return Ok(Say::Done("The old recovery codes are worth nothing now.".into()));
-        }
-        let name = &self.account.name;
-        let codes = flow::regenerate_recovery(self.store, name, SystemClock.now(), self.subject, self.log)?;
-        match self.person.recovery_codes(&codes, None) {
-            Ok(_) => Ok(Say::Done(String::new())),
-            Err(_) => Err(Ended::Refused("the new codes could not be shown; run it again".into())),
-        }
+        self.owner().regenerate_recovery()?;
+        Ok(Say::Done("The old recovery codes are worth nothing now.".into()))
     }
 }

@@ -35,16 +35,8 @@ pub fn serve(line: &mut Line, caller: &Caller, seat: &Seat, door: &Door) {
 
 fn answer(line: &mut Line, caller: &Caller, door: &Door, request: Request) -> Say {
     let turn = Turn::wait(&door.turns);
-    let account = match caller.account(request.user()) {
-        Ok(account) => account,
-        Err(why) => return Say::Refused(why),
-    };
-    let subject = Subject {
-        user: account.name.as_str().to_owned(),
-        service: PROGRAM.into(),
-        by: caller.name.as_str().to_owned(),
-        ..Subject::default()
-    };
+    let name = caller.name.as_str().to_owned();
+    let subject = Subject { user: name.clone(), service: PROGRAM.into(), by: name, ..Subject::default() };
     let mut log = Log::open(&door.refusals, Some(caller.uid), subject.by.clone());
     let source = match Source::load(&door.config) {
         Ok(source) => source,
@@ -58,7 +50,6 @@ fn answer(line: &mut Line, caller: &Caller, door: &Door, request: Request) -> Sa
     let served = Served {
         caller,
         door,
-        account: &account,
         config: &source.config,
         store: &store,
         person: Remote { line, turn },

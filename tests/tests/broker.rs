@@ -3,7 +3,7 @@
 
 use qrtotp_tests::{
     Phone, Pty, Sandbox,
-    broker::{DEVICE_QUESTION, ENROLS, SOCKET, TOKEN_QUESTION, as_user},
+    broker::{DEVICE_QUESTION, ENROLS, TOKEN_QUESTION, as_user},
     enrol::recovery_codes,
     first_login::CODES,
     host::PAM_SUCCESS,
@@ -260,22 +260,6 @@ fn a_broker_that_is_killed_leaves_nothing_half_and_the_qr_code_can_still_be_conf
     let shown = pty.finish_enrolment(&sandbox, &phone);
     assert!(!shown.contains("Key: "), "it is not shown again: {shown}");
     assert_eq!(standing(&sandbox, "alice"), "enrolled");
-}
-
-#[test]
-fn root_through_the_broker_needs_no_code_and_reaches_everybody() {
-    let sandbox = Sandbox::with_broker("");
-    let phone = sandbox.import("alice");
-    let _broker = sandbox.start_broker();
-    let mut pty = sandbox.pty_unrecorded(&["qrtotp", "--socket", SOCKET, "enroll", "alice"]);
-    let second = pty.read_key(&sandbox);
-    second.settle(5);
-    pty.send(&second.code());
-    pty.success();
-    let _ = sandbox.log.wait(&["event=enrollment_started", "reason=existing_code_skipped", "by=root"]);
-    sandbox.run(&["qrtotp", "--socket", SOCKET, "revoke", "alice", "--all"]).success();
-    assert_ne!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
-    assert_eq!(standing(&sandbox, "alice"), "revoked");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use qrtotp_tests::{
     Sandbox,
-    broker::{DEVICE_QUESTION, ENROLS, as_user, frame},
+    broker::{DEVICE_QUESTION, ENROLS, SOCKET, as_user, frame},
     host::PAM_SUCCESS,
 };
 use std::time::Duration;
@@ -76,4 +76,62 @@ fn a_second_uid_of_a_name_is_not_served_the_account_of_that_name() {
     assert_eq!(unlocks.authenticate(), PAM_SUCCESS);
     let mut pty = sandbox.own("alice", &["enroll"]);
     pty.expect(DEVICE_QUESTION);
+}
+
+/// uid 0 as a sandboxed daemon or a container has it.
+const POWERLESS: [&str; 5] = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--"];
+
+#[test]
+fn uid_0_reaches_no_account_but_its_own() {
+    let sandbox = Sandbox::with_broker("");
+    let phone = sandbox.import("alice");
+    let _broker = sandbox.start_broker();
+    for arguments in [
+        &["recovery", "regenerate", "alice"][..],
+        &["enroll", "alice", "--qr", "none"],
+        &["device", "rename", "alice", "--label", "mine"],
+        &["revoke", "alice", "--all"],
+        &["resync", "alice"],
+        &["device", "list", "alice"],
+        &["status", "alice"],
+    ] {
+        let command = [&POWERLESS[..], &["qrtotp", "--socket", SOCKET], arguments].concat();
+        let output = sandbox.run(&command).exited(1);
+        assert!(output.stdout.is_empty() && output.stderr.contains("your own account"), "{output:?}");
+    }
+    // A caller of its own making, which names the account: as an earlier protocol let root do, and as it is now.
+    for (kind, more) in [(1, &[0, 0][..]), (2, &[0]), (4, &[]), (5, &[2]), (6, &[0])] {
+        let heard =
+            sandbox.send_raw("root", &frame(1, kind, &[b"\0\x05alice", more].concat()), Duration::ZERO);
+        assert!(!heard.contains("alice"), "{kind}: {heard}");
+    }
+    let text = |text: &str| [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat();
+    let fields = [text("alice"), text("tests"), text(""), vec![0], text(&phone.code())].concat();
+    let heard = sandbox.send_raw("root", &frame(1, 3, &fields), Duration::ZERO);
+    assert!(heard.contains("your own account"), "{heard}");
+    let devices = sandbox.run(&["qrtotp", "device", "list", "alice"]).success().stdout;
+    assert_eq!(devices.matches("c-").count(), 1, "{devices}");
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS, "nothing was changed or used up");
+}
+
+#[test]
+fn uid_0_proves_its_own_account_like_anybody() {
+    let sandbox = Sandbox::with_broker("[throttle]\nfree_failures = 20\n");
+    let phone = sandbox.import("root");
+    let _broker = sandbox.start_broker();
+    let through_broker = |arguments: &[&str]| {
+        sandbox.pty_unrecorded(&[&POWERLESS[..], &["qrtotp", "--socket", SOCKET], arguments].concat())
+    };
+    for arguments in [&["recovery", "regenerate"][..], &["enroll"], &["revoke", "--all"]] {
+        let mut pty = through_broker(arguments);
+        for _ in 0..3 {
+            pty.expect(DEVICE_QUESTION);
+            pty.send(&phone.wrong_code());
+        }
+        pty.failure();
+    }
+    let mut pty = through_broker(&["revoke"]);
+    pty.expect(DEVICE_QUESTION);
+    pty.send(&phone.code());
+    assert!(pty.success().contains("No device is left"));
 }

@@ -52,7 +52,7 @@ fn nobody_reaches_or_recognizes_another_account() {
         }
         heard.dedup();
         assert_eq!(heard.len(), 1, "{command:?}: {heard:?}");
-        assert!(heard[0].0.is_empty() && heard[0].1.contains("only root"), "{heard:?}");
+        assert!(heard[0].0.is_empty() && heard[0].1.contains("your own account"), "{heard:?}");
     }
     assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS, "nothing was changed");
 }
@@ -90,22 +90,23 @@ fn the_reason_of_a_failure_is_in_the_log_and_not_told() {
 fn garbage_ends_only_the_connection_that_it_came_over() {
     let sandbox = Sandbox::with_broker("");
     let _broker = sandbox.start_broker();
-    let status = frame(1, 2, &[0, 0, 0]);
+    let status = frame(1, 2, &[0]);
     let proper = sandbox.send_raw("mallory", &status, Duration::ZERO);
     assert!(proper.contains("mallory") && proper.contains("closed"), "{proper:?}");
     let oversized = [&[1, 2, 0xff, 0xff][..], &[0; 0xffff - 100]].concat();
-    let forged = frame(1, 2, b"\x00\x05a\nb\x00c\x00");
+    let forged = frame(1, 1, b"\x00\x03a\nb");
     for bytes in [
         &[][..],
         &status[..3],
-        &status[..5],
+        &status[..4],
         &oversized,
         &forged,
-        &frame(2, 2, &[0, 0, 0]),
+        &frame(2, 2, &[0]),
         &frame(1, 99, &[]),
         &frame(1, 16, b"\x00\x016"),
-        &frame(1, 2, &[0, 0, 0, 0]),
-        &frame(1, 2, &[0xff, 0xff, 0]),
+        &frame(1, 2, &[0, 0]),
+        &frame(1, 2, &[2]),
+        &frame(1, 1, &[0xff, 0xff, 0]),
         b"GET / HTTP/1.1\r\n\r\n",
     ] {
         let heard = sandbox.send_raw("mallory", bytes, Duration::ZERO);
@@ -113,7 +114,7 @@ fn garbage_ends_only_the_connection_that_it_came_over() {
     }
     // After the request, answers that fit no question, and a second request.
     for more in [&frame(1, 17, &[])[..], &status] {
-        let bytes = [&frame(1, 4, &[0, 0]), more].concat();
+        let bytes = [&frame(1, 4, &[]), more].concat();
         let heard = sandbox.send_raw("mallory", &bytes, Duration::ZERO);
         assert!(heard.contains("not enrolled"), "{heard:?}");
     }

@@ -37,7 +37,7 @@ fn wrong_passwords_count_whatever_becomes_of_caller_and_broker_and_end_it_until_
     }
     drop(broker);
     let _broker = sandbox.start_broker();
-    let (request, answer) = (frame(1, 1, &[0; 4]), frame(1, 16, b"\x00\x0bwrong horse"));
+    let (request, answer) = (frame(1, 1, &[0; 2]), frame(1, 16, b"\x00\x0bwrong horse"));
     for failures in 4..10 {
         sandbox.answer_and_leave("alice", &request, &answer);
         let _ = sandbox.log.wait(&["reason=primary_factor ", "user=alice", &format!("failures={failures}")]);

@@ -1,16 +1,14 @@
 //! Commands of people who are not root: the broker does the work, and this terminal is its dialogue.
 
 use crate::cli::{Device, Enroll, Rename, Revoke, Status};
-use crate::context::named_or_self;
 use crate::error::{Exit, Failure};
 use crate::look::{Look, Request as Picture};
 use crate::picture::needs_explicit_style;
 use crate::terminal::{Terminal, place};
-use nix::unistd::geteuid;
+use nix::unistd::{User, geteuid};
 use qrtotp_core::account::Label;
 use qrtotp_core::flow::{Dialog, EnrollDialog, Handed, NoAnswer, Reply, Scanned, host_name};
 use qrtotp_core::policy::{DEFAULT_PATH, Source};
-use qrtotp_core::text::clean;
 use qrtotp_core::wire::{
     Answer, ConnectError, DEFAULT_SOCKET, Devices, FrameError, Line, Request, Say, connect,
 };
@@ -40,7 +38,7 @@ pub fn enroll(socket: &Path, config: &Path, args: Enroll) -> Result<Exit, Failur
     }
     // It is only looks, so a configuration that the person may not read is none.
     let config = Source::load(config).map(|source| source.config).unwrap_or_default();
-    let account = named_or_self(args.user.clone(), "enroll").unwrap_or_default();
+    let account = own_account(args.user)?;
     let issuer = config.issuer_on(&host_name());
     let picture = args.save.as_deref().map(|path| Picture {
         path,
@@ -50,53 +48,58 @@ pub fn enroll(socket: &Path, config: &Path, args: Enroll) -> Result<Exit, Failur
     });
     let look = Look::new(&config.brand, place.tty, picture.as_ref())?;
     let terminal = Terminal::new(place, (args.qr, args.invert), host_name(), config.brand.contact, look)?;
-    let mut terminal = terminal.acknowledged(!geteuid().is_root());
+    let mut terminal = terminal.acknowledged();
     let label = Label::new(&args.label.unwrap_or_default()).as_str().to_owned();
-    let ended = converse(socket, &Request::Enroll { user: whose(args.user), label }, &mut terminal);
+    let ended = converse(socket, &Request::Enroll { label }, &mut terminal);
     terminal.end_picture(ended.is_ok());
     ended
 }
 
 pub fn status(socket: &Path, args: Status) -> Result<Exit, Failure> {
-    plain(socket, &Request::Status { user: whose(args.user), json: args.json })
+    plain(socket, args.user, &Request::Status { json: args.json })
 }
 
 pub fn regenerate(socket: &Path, user: Option<String>) -> Result<Exit, Failure> {
-    plain(socket, &Request::Regenerate { user: whose(user) })
+    plain(socket, user, &Request::Regenerate)
 }
 
 pub fn device(socket: &Path, what: Device) -> Result<Exit, Failure> {
-    let request = match what {
-        Device::List { user, json } => Request::Devices { user: whose(user), json },
-        Device::Rename(Rename { user, credential, label }) => Request::Rename {
-            user: whose(user),
-            id: credential,
-            label: Label::new(&label).as_str().to_owned(),
-        },
+    let (user, request) = match what {
+        Device::List { user, json } => (user, Request::Devices { json }),
+        Device::Rename(Rename { user, credential, label }) => {
+            (user, Request::Rename { id: credential, label: Label::new(&label).as_str().to_owned() })
+        }
         Device::Revoke(Revoke { user, credential, all }) => {
             let which = match (credential, all) {
                 (Some(id), _) => Devices::One(id),
                 (None, true) => Devices::All,
                 (None, false) => Devices::Only,
             };
-            Request::Revoke { user: whose(user), which }
+            (user, Request::Revoke { which })
         }
     };
-    plain(socket, &request)
+    plain(socket, user, &request)
 }
 
 pub fn resync(socket: &Path, user: Option<String>) -> Result<Exit, Failure> {
-    plain(socket, &Request::Resync { user: whose(user) })
+    plain(socket, user, &Request::Resync)
 }
 
-/// The name as it goes over the line; empty: one's own.
-fn whose(user: Option<String>) -> String {
-    clean(&user.unwrap_or_default(), 64)
+/// The caller's own account: the broker serves no other.
+fn own_account(user: Option<String>) -> Result<String, Failure> {
+    let own = User::from_uid(geteuid()).ok().flatten().map(|user| user.name);
+    if user.is_some() && user != own {
+        let text =
+            "the broker serves only your own account; for another one, run this as root without --socket";
+        return Err(Failure::Refused(text.into()));
+    }
+    Ok(own.unwrap_or_default())
 }
 
 /// A conversation without a picture.
-fn plain(socket: &Path, request: &Request) -> Result<Exit, Failure> {
-    let mut terminal = Terminal::plain()?.acknowledged(!geteuid().is_root());
+fn plain(socket: &Path, user: Option<String>, request: &Request) -> Result<Exit, Failure> {
+    own_account(user)?;
+    let mut terminal = Terminal::plain()?.acknowledged();
     converse(socket, request, &mut terminal)
 }
 
@@ -141,12 +144,10 @@ fn reply(line: &mut Line, say: Say, terminal: &mut Terminal) -> Result<(), Failu
         Say::Resumed { minutes, note } => {
             first_code(terminal, Scanned::Before { minutes: minutes.into() }, note)
         }
-        Say::RecoveryCodes { codes, note } => {
-            terminal.recovery_codes(&codes, note.as_deref()).map(|handed| match handed {
-                Handed::Typed(typed) => Answer::Typed(typed),
-                Handed::Shown => Answer::Shown,
-            })
-        }
+        Say::RecoveryCodes { codes, note } => match terminal.recovery_codes(&codes, note.as_deref()) {
+            Ok(Handed::Typed(typed)) => Ok(Answer::Typed(typed)),
+            Ok(Handed::Shown) | Err(NoAnswer) => Err(NoAnswer),
+        },
         Say::Show(text) => {
             terminal.show(&text);
             return Ok(());

@@ -10,26 +10,22 @@ const NAME: usize = 256;
 /// Longest answer, in bytes.
 const ANSWER: usize = 4096;
 
-/// What a caller wants. `user` is whose account it is about; empty: the caller's own.
+/// What a caller wants, for its own account: the broker serves no other.
 #[derive(PartialEq, Eq)]
 pub enum Request {
     /// Enrol a device.
     Enroll {
-        /// Whose.
-        user: String,
         /// What the device is called.
         label: String,
     },
     /// Tell what is enrolled.
     Status {
-        /// Whose.
-        user: String,
         /// As JSON.
         json: bool,
     },
     /// Judge an answer that the caller asked for: PAM modules that don't run as root.
     Verify {
-        /// Whom the application logs in; must be the caller.
+        /// The user that the application logs in; must be the caller.
         user: String,
         /// The PAM service, as the caller says.
         service: String,
@@ -41,38 +37,26 @@ pub enum Request {
         answer: Typed,
     },
     /// New recovery codes.
-    Regenerate {
-        /// Whose.
-        user: String,
-    },
+    Regenerate,
     /// Revoke devices.
     Revoke {
-        /// Whose.
-        user: String,
         /// Which.
         which: Devices,
     },
     /// Tell which devices there are.
     Devices {
-        /// Whose.
-        user: String,
         /// As JSON.
         json: bool,
     },
     /// Give a device another label.
     Rename {
-        /// Whose.
-        user: String,
-        /// Which; the only one where it is not said.
+        /// Which one; `None`: the only one.
         id: Option<CredentialId>,
         /// What it is called from now on.
         label: String,
     },
     /// Learn how far a device's clock is off.
-    Resync {
-        /// Whose.
-        user: String,
-    },
+    Resync,
 }
 
 /// Which devices.
@@ -92,21 +76,6 @@ impl Request {
     pub fn asks_nothing(&self) -> bool {
         matches!(self, Self::Status { .. } | Self::Devices { .. } | Self::Verify { .. })
     }
-
-    /// Whose account it is about; empty: the caller's own.
-    #[must_use]
-    pub fn user(&self) -> &str {
-        match self {
-            Self::Enroll { user, .. }
-            | Self::Status { user, .. }
-            | Self::Verify { user, .. }
-            | Self::Regenerate { user }
-            | Self::Revoke { user, .. }
-            | Self::Devices { user, .. }
-            | Self::Rename { user, .. }
-            | Self::Resync { user } => user,
-        }
-    }
 }
 
 impl Message for Request {
@@ -115,24 +84,18 @@ impl Message for Request {
             Self::Enroll { .. } => 1,
             Self::Status { .. } => 2,
             Self::Verify { .. } => 3,
-            Self::Regenerate { .. } => 4,
+            Self::Regenerate => 4,
             Self::Revoke { .. } => 5,
             Self::Devices { .. } => 6,
             Self::Rename { .. } => 7,
-            Self::Resync { .. } => 8,
+            Self::Resync => 8,
         }
     }
 
     fn put(&self, to: &mut Writer) {
         match self {
-            Self::Enroll { user, label } => {
-                to.bytes(user.as_bytes());
-                to.bytes(label.as_bytes());
-            }
-            Self::Status { user, json } | Self::Devices { user, json } => {
-                to.bytes(user.as_bytes());
-                to.byte((*json).into());
-            }
+            Self::Enroll { label } => to.bytes(label.as_bytes()),
+            Self::Status { json } | Self::Devices { json } => to.byte((*json).into()),
             Self::Verify { user, service, tty, nullok, answer } => {
                 to.bytes(user.as_bytes());
                 to.cut(service, NAME);
@@ -140,31 +103,27 @@ impl Message for Request {
                 to.byte((*nullok).into());
                 to.bytes(answer);
             }
-            Self::Regenerate { user } | Self::Resync { user } => to.bytes(user.as_bytes()),
-            Self::Rename { user, id, label } => {
-                to.bytes(user.as_bytes());
+            Self::Regenerate | Self::Resync => {}
+            Self::Rename { id, label } => {
                 to.option(*id, |to, id| to.bytes(&id.to_bytes()));
                 to.bytes(label.as_bytes());
             }
-            Self::Revoke { user, which } => {
-                to.bytes(user.as_bytes());
-                match which {
-                    Devices::Only => to.byte(0),
-                    Devices::One(id) => {
-                        to.byte(1);
-                        to.bytes(&id.to_bytes());
-                    }
-                    Devices::All => to.byte(2),
+            Self::Revoke { which } => match which {
+                Devices::Only => to.byte(0),
+                Devices::One(id) => {
+                    to.byte(1);
+                    to.bytes(&id.to_bytes());
                 }
-            }
+                Devices::All => to.byte(2),
+            },
         }
     }
 
     fn take(kind: u8, from: &mut Fields<'_>) -> Result<Self, FrameError> {
         let name = |from: &mut Fields<'_>, field| from.line(NAME, field).map(str::to_owned);
         Ok(match kind {
-            1 => Self::Enroll { user: name(from, "user")?, label: name(from, "label")? },
-            2 => Self::Status { user: name(from, "user")?, json: from.bool("json")? },
+            1 => Self::Enroll { label: name(from, "label")? },
+            2 => Self::Status { json: from.bool("json")? },
             3 => Self::Verify {
                 user: name(from, "user")?,
                 service: name(from, "service")?,
@@ -172,15 +131,14 @@ impl Message for Request {
                 nullok: from.bool("nullok")?,
                 answer: Zeroizing::new(from.bytes(ANSWER, "answer")?.to_vec()),
             },
-            4 => Self::Regenerate { user: name(from, "user")? },
-            5 => Self::Revoke { user: name(from, "user")?, which: devices(from)? },
-            6 => Self::Devices { user: name(from, "user")?, json: from.bool("json")? },
+            4 => Self::Regenerate,
+            5 => Self::Revoke { which: devices(from)? },
+            6 => Self::Devices { json: from.bool("json")? },
             7 => Self::Rename {
-                user: name(from, "user")?,
                 id: from.option("id", |from| credential(from, "id"))?,
                 label: name(from, "label")?,
             },
-            8 => Self::Resync { user: name(from, "user")? },
+            8 => Self::Resync,
             other => return Err(FrameError::Kind(other)),
         })
     }
@@ -209,8 +167,6 @@ pub enum Answer {
     Fresh,
     /// No more.
     GiveUp,
-    /// The recovery codes were shown, where nobody is asked to type one.
-    Shown,
 }
 
 impl Message for Answer {
@@ -219,7 +175,6 @@ impl Message for Answer {
             Self::Typed(_) => 16,
             Self::Fresh => 17,
             Self::GiveUp => 18,
-            Self::Shown => 19,
         }
     }
 
@@ -234,7 +189,6 @@ impl Message for Answer {
             16 => Self::Typed(Zeroizing::new(from.bytes(ANSWER, "answer")?.to_vec())),
             17 => Self::Fresh,
             18 => Self::GiveUp,
-            19 => Self::Shown,
             other => return Err(FrameError::Kind(other)),
         })
     }

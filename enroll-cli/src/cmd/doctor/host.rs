@@ -59,7 +59,7 @@ pub fn broker(named: Option<&Path>, report: &mut Report) {
                 .fail(&format!("who is not root can neither enrol nor unlock a screen: {error}"), "");
         }
     };
-    let asked = line.request(&Request::Status { user: String::new(), json: true });
+    let asked = line.request(&Request::Status { json: true });
     match asked.and_then(|()| line.receive::<Say>()) {
         Ok(Say::Failed(_)) => {
             about.fail("answers that it can't work", "the log says why: grep service=qrtotpd")
