@@ -29,6 +29,8 @@ pub enum Away {
     TooManyConnections,
     /// Too many passwords are being asked for.
     TooManyPasswords,
+    /// Their account is locked, by others or by too many requests of theirs.
+    AccountBusy,
 }
 
 impl Away {
@@ -44,6 +46,7 @@ impl Away {
             Self::TooManyPasswords => {
                 "too many passwords are being asked for just now; try again in a few minutes"
             }
+            Self::AccountBusy => "your account is in use by another login or request; try again",
         }
     }
 
@@ -57,6 +60,7 @@ impl Away {
             Self::TooManyCallers => "too_many_callers",
             Self::TooManyConnections => "too_many_connections",
             Self::TooManyPasswords => "too_many_passwords",
+            Self::AccountBusy => "store_busy",
         }
     }
 }

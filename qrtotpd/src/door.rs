@@ -6,7 +6,7 @@ use crate::lobby::{Arrival, Lobby, Look};
 use crate::log::{Log, Refusals};
 use crate::seats::Seats;
 use crate::session;
-use crate::turns::{Checks, Turns};
+use crate::turns::{Limit, Turns};
 use qrtotp_core::audit::{Event, Kind, Subject};
 use qrtotp_core::clock::Deadline;
 use qrtotp_core::wire::{FRAME_TIME, Line, Say};
@@ -32,8 +32,10 @@ pub struct Door {
     pub seats: Arc<Seats>,
     /// Who is at work.
     pub turns: Arc<Turns>,
-    /// Whose primary factor is being checked.
-    pub checks: Checks,
+    /// Users whose password is being checked.
+    pub checks: Limit,
+    /// Users who wait for their account's lock.
+    pub waits: Limit,
     /// What is left out of the log.
     pub refusals: Arc<Refusals>,
 }

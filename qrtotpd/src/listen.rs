@@ -2,7 +2,7 @@
 
 use crate::arguments::Arguments;
 use crate::door::{Door, greet};
-use crate::turns::Checks;
+use crate::turns::Limit;
 use listenfd::ListenFd;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -45,7 +45,8 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         lobby: Arc::default(),
         seats: Arc::default(),
         turns: Arc::default(),
-        checks: Checks::default(),
+        checks: Limit::of_checks(),
+        waits: Limit::of_waits(),
         refusals: Arc::default(),
     });
     let idle = activated.then_some(arguments.idle_exit);

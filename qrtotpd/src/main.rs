@@ -14,6 +14,7 @@ mod pam;
 mod primary;
 mod remote;
 mod request;
+mod request_store;
 mod seats;
 mod session;
 mod talk;

@@ -4,6 +4,7 @@
 use crate::PROGRAM;
 use crate::remote::Remote;
 use crate::request::Ended;
+use crate::request_store::RequestStore;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use qrtotp_core::account::{Gate, Name};
@@ -11,7 +12,7 @@ use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::{Clock, Deadline, SystemClock};
 use qrtotp_core::flow::{Dialog, Guess, PrimaryThrottle};
 use qrtotp_core::policy::check_proof_service;
-use qrtotp_core::store::{FileStore, StoreError};
+use qrtotp_core::store::StoreError;
 use qrtotp_core::wire::{Answer, Line, Say};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -49,7 +50,7 @@ impl Drop for Reaped {
 
 /// A check of the primary factor of `throttle.name`.
 pub struct Check<'a, 'line> {
-    throttle: PrimaryThrottle<'a, FileStore>,
+    throttle: PrimaryThrottle<'a, RequestStore<'a>>,
     time: Duration,
     person: &'a mut Remote<'line>,
     /// Answers that were given to the modules, and the failures with them.
@@ -59,7 +60,7 @@ pub struct Check<'a, 'line> {
 
 impl<'a, 'line> Check<'a, 'line> {
     pub fn new(
-        throttle: PrimaryThrottle<'a, FileStore>,
+        throttle: PrimaryThrottle<'a, RequestStore<'a>>,
         time: Duration,
         person: &'a mut Remote<'line>,
     ) -> Self {

@@ -7,10 +7,10 @@ use qrtotp_core::wire::{Answer, Line, Say};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Asks over a connection. Whatever is no answer ends the dialogue. While the other end has the word, others have the turn.
+/// Asks over a connection. Anything but an answer ends the dialogue. A question holds no turn.
 pub struct Remote<'a> {
     pub line: &'a mut Line,
-    pub turn: Turn,
+    pub turn: &'a Turn,
 }
 
 impl Remote<'_> {

@@ -5,6 +5,7 @@ use crate::door::Door;
 use crate::log::Log;
 use crate::primary::Check;
 use crate::remote::Remote;
+use crate::request_store::RequestStore;
 use crate::verify::Given;
 use qrtotp_core::account::Label;
 use qrtotp_core::audit::{Event, Kind, Subject, Verdict};
@@ -15,7 +16,7 @@ use qrtotp_core::flow::{
 };
 use qrtotp_core::otp::Params;
 use qrtotp_core::policy::Config;
-use qrtotp_core::store::{Account, FileStore, Store, StoreError};
+use qrtotp_core::store::{Account, Store, StoreError};
 use qrtotp_core::wire::{Request, Say};
 use qrtotp_face::StatusView;
 use std::time::Duration;
@@ -60,7 +61,7 @@ pub struct Served<'a> {
     pub caller: &'a Caller,
     pub config: &'a Config,
     pub door: &'a Door,
-    pub store: &'a FileStore,
+    pub store: &'a RequestStore<'a>,
     pub person: Remote<'a>,
     pub subject: &'a Subject,
     pub log: &'a mut Log,
@@ -103,7 +104,7 @@ impl<'a> Served<'a> {
         A_WHILE + Duration::from_secs(self.config.enroll.time_limit.as_seconds().unsigned_abs())
     }
 
-    pub fn owner(&mut self) -> Owner<'_, FileStore, Remote<'a>, SystemClock, Log> {
+    pub fn owner(&mut self) -> Owner<'_, RequestStore<'a>, Remote<'a>, SystemClock, Log> {
         Owner {
             name: &self.caller.name,
             uid: self.caller.uid,
@@ -173,6 +174,7 @@ impl<'a> Served<'a> {
                     "Done: {name} has a new device, {id}. From now on logins ask for its code.{codes}"
                 )))
             }
+            Err(EnrollError::Store(busy @ StoreError::Busy)) => Err(Ended::Broken(busy)),
             Err(error) if error.is_refusal() => Err(Ended::Refused(error.to_string())),
             Err(_) => Err(Ended::Logged), // as the reason of the enrolment's end
         }

@@ -6,6 +6,7 @@ use crate::door::{Door, send_away};
 use crate::log::Log;
 use crate::remote::Remote;
 use crate::request::{Ended, Served};
+use crate::request_store::RequestStore;
 use crate::seats::{Kind, Seat};
 use crate::turns::Turn;
 use qrtotp_core::audit::{AuditSink, Event, Kind as EventKind, Subject};
@@ -43,7 +44,7 @@ fn answer(line: &mut Line, caller: &Caller, door: &Door, request: Request) -> Sa
         Err(error) => return unusable(&subject, error.reason(), &error.to_string(), &mut log),
     };
     // Never made here: what is missing may be a disk that is not mounted.
-    let store = match source.open_store() {
+    let store = match RequestStore::open(&source, &turn, &door.waits, caller.uid) {
         Ok(store) => store,
         Err(error) => return broken(&subject, &error, &mut log),
     };
@@ -52,7 +53,7 @@ fn answer(line: &mut Line, caller: &Caller, door: &Door, request: Request) -> Sa
         door,
         config: &source.config,
         store: &store,
-        person: Remote { line, turn },
+        person: Remote { line, turn: &turn },
         subject: &subject,
         log: &mut log,
     };
@@ -60,6 +61,10 @@ fn answer(line: &mut Line, caller: &Caller, door: &Door, request: Request) -> Sa
         Ok(done) => done,
         Err(Ended::Refused(text)) => Say::Refused(text),
         Err(Ended::Logged) => Say::Failed(UNAVAILABLE.into()),
+        Err(Ended::Broken(StoreError::Busy)) => {
+            door.refusals.caller(Some(caller.uid), &subject, Away::AccountBusy.reason());
+            Say::Refused(Away::AccountBusy.text().into())
+        }
         Err(Ended::Broken(error)) => broken(&subject, &error, &mut log),
         Err(Ended::Other(detail)) => unusable(&subject, "internal_error", &detail, &mut log),
     }

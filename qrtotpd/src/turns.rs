@@ -1,15 +1,18 @@
-//! How much is done at a time. Hashing takes 19 MiB, a PAM child some, too; connections are many.
+//! How much is done at a time. Hashing takes 19 MiB, a PAM child some, too; connections are many. A request that waits for
+//! anything (an answer, a lock, a PAM child) holds no turn.
 
 use crate::seats::leave;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Connections for which something is being computed, read or written. All others wait for a person, or for their turn.
+/// Connections for which something is being computed, read or written.
 const AT_WORK: usize = 8;
 /// PAM children. A person may sit at a child's question for minutes.
 const CHECKS: usize = 32;
 /// PAM children of one user.
 const CHECKS_EACH: usize = 2;
+/// Requests of one user that wait for a lock.
+const WAITS_EACH: usize = 2;
 
 /// Whose turn it is.
 #[derive(Default)]
@@ -28,8 +31,8 @@ impl Turn {
         Self(Arc::clone(turns))
     }
 
-    /// Lets others do something while `f` waits for somebody.
-    pub fn away<T>(&mut self, f: impl FnOnce() -> T) -> T {
+    /// Gives the turn to others while `f` waits.
+    pub fn away<T>(&self, f: impl FnOnce() -> T) -> T {
         let back = Back(&self.0);
         back.0.leave();
         f()
@@ -67,31 +70,44 @@ impl Turns {
     }
 }
 
-/// Whose primary factor is being checked.
-#[derive(Default)]
-pub struct Checks(Mutex<HashMap<u32, usize>>);
+/// Something of which each user may do a little at a time.
+pub struct Limit {
+    each: usize,
+    all: usize,
+    running: Mutex<HashMap<u32, usize>>,
+}
 
-/// A check that may go on; ends when dropped.
-pub struct Checking<'a>(&'a Checks, u32);
+/// A user's part in it; ends when dropped.
+pub struct Place<'a>(&'a Limit, u32);
 
-impl Checks {
-    /// A check for `uid`, if there is not too much of that.
-    pub fn begin(&self, uid: u32) -> Option<Checking<'_>> {
+impl Limit {
+    /// PAM children.
+    pub fn of_checks() -> Self {
+        Self { each: CHECKS_EACH, all: CHECKS, running: Mutex::default() }
+    }
+
+    /// Requests that wait for a lock.
+    pub fn of_waits() -> Self {
+        Self { each: WAITS_EACH, all: usize::MAX, running: Mutex::default() }
+    }
+
+    /// `None`: `uid`, or all users together, do too much of it already.
+    pub fn begin(&self, uid: u32) -> Option<Place<'_>> {
         let mut running = self.running();
         let own = running.get(&uid).copied().unwrap_or(0);
-        let free = own < CHECKS_EACH && running.values().sum::<usize>() < CHECKS;
+        let free = own < self.each && running.values().sum::<usize>() < self.all;
         free.then(|| {
             *running.entry(uid).or_default() += 1;
-            Checking(self, uid)
+            Place(self, uid)
         })
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<u32, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner) // never half-changed
+        self.running.lock().unwrap_or_else(PoisonError::into_inner) // never half-changed
     }
 }
 
-impl Drop for Checking<'_> {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
         leave(&mut self.0.running(), &self.1);
     }
@@ -111,7 +127,7 @@ mod tests {
         thread::scope(|scope| {
             for _ in 0..40 {
                 scope.spawn(|| {
-                    let mut turn = Turn::wait(&turns);
+                    let turn = Turn::wait(&turns);
                     for _ in 0..20 {
                         assert!(working.fetch_add(1, Ordering::SeqCst) < AT_WORK);
                         thread::yield_now();
@@ -127,15 +143,14 @@ mod tests {
     #[test]
     fn all_turns_are_free_while_everybody_is_away() {
         let turns = Arc::<Turns>::default();
-        let mut held: Vec<_> = (0..AT_WORK).map(|_| Turn::wait(&turns)).collect();
-        let done =
-            held.pop().unwrap().away(|| thread::scope(|s| s.spawn(|| drop(Turn::wait(&turns))).join()));
+        let held: Vec<_> = (0..AT_WORK).map(|_| Turn::wait(&turns)).collect();
+        let done = held[0].away(|| thread::scope(|s| s.spawn(|| drop(Turn::wait(&turns))).join()));
         assert!(done.is_ok());
     }
 
     #[test]
     fn nobody_has_more_than_two_checks_nor_do_all_together_have_too_many() {
-        let checks = Checks::default();
+        let checks = Limit::of_checks();
         let own: Vec<_> = (0..5).filter_map(|_| checks.begin(1000)).collect();
         assert_eq!(own.len(), CHECKS_EACH);
         let others: Vec<_> = (2000..3000).filter_map(|uid| checks.begin(uid)).collect();

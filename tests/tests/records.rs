@@ -128,7 +128,7 @@ fn on_a_read_only_disk_a_right_code_is_denied_and_not_burnt() {
     let report = sandbox.login("alice").answer(&alice.code()).run();
     assert_eq!(report.authenticate(), PAM_AUTH_ERR);
     assert_eq!(last_denial(&sandbox, "alice"), "disk_read_only");
-    assert!(report.text().contains("Verification is not possible at the moment"), "{report:?}");
+    assert!(report.text().contains("Verification is not possible now"), "{report:?}");
     sandbox.run(&["qrtotp", "status", "alice"]).success();
     shell(&sandbox, "mount -o remount,rw /var/lib/qrtotp");
     assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);

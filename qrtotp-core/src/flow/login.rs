@@ -15,7 +15,7 @@ use crate::store::{Store, StoreError};
 use subtle::ConstantTimeEq;
 
 /// What everybody is told when something on our side is broken. Says nothing about the account.
-pub const UNAVAILABLE: &str = "Verification is not possible at the moment. Please ask your administrator.";
+pub const UNAVAILABLE: &str = "Verification is not possible now. Try again, or ask your administrator.";
 
 /// Everything that a login needs.
 pub struct Login<'a, S, D, H, C, A> {

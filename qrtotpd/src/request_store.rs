@@ -1,0 +1,86 @@
+//! The store as one request uses it. The lock of an account may be held from outside of the broker, for seconds and on purpose
+//! (a setuid program that its user has frozen), so a request that waits for it gives its turn to others, and only few of one
+//! user wait.
+
+use crate::turns::{Limit, Turn};
+use qrtotp_core::account::{Lane, Name, Record, State};
+use qrtotp_core::policy::Source;
+use qrtotp_core::store::{Account, FileStore, SealKey, Store, StoreError};
+
+pub struct RequestStore<'a> {
+    /// Does not wait for locks.
+    store: FileStore,
+    source: &'a Source,
+    turn: &'a Turn,
+    waits: &'a Limit,
+    uid: u32,
+}
+
+impl<'a> RequestStore<'a> {
+    /// For a request of `uid`, which has the `turn`.
+    ///
+    /// # Errors
+    /// As [`FileStore::open`].
+    pub fn open(source: &'a Source, turn: &'a Turn, waits: &'a Limit, uid: u32) -> Result<Self, StoreError> {
+        Ok(Self { store: source.open_store()?.without_waiting(), source, turn, waits, uid })
+    }
+
+    /// Runs `access`; if a lock is held, a second time, without a turn and with a store that waits for it.
+    fn wait_without_turn<T>(
+        &self,
+        mut access: impl FnMut(&FileStore) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match access(&self.store) {
+            Err(StoreError::Busy) => {}
+            done => return done,
+        }
+        let _place = self.waits.begin(self.uid).ok_or(StoreError::Busy)?;
+        self.turn.away(|| access(&self.source.open_store()?))
+    }
+}
+
+impl Store for RequestStore<'_> {
+    fn key(&self) -> &SealKey {
+        self.store.key()
+    }
+
+    fn load(&self, name: &Name) -> Result<Option<Account>, StoreError> {
+        self.wait_without_turn(|store| store.load(name))
+    }
+
+    fn update_state<T>(
+        &self,
+        name: &Name,
+        mut f: impl FnMut(&Record, &mut State) -> T,
+    ) -> Result<Option<T>, StoreError> {
+        self.wait_without_turn(|store| store.update_state(name, &mut f))
+    }
+
+    fn look_or_update_state<T>(
+        &self,
+        name: &Name,
+        look: impl FnOnce(&Record, &State) -> Option<T>,
+        mut f: impl FnMut(&Record, &mut State) -> T,
+    ) -> Result<Option<T>, StoreError> {
+        let mut look = Some(look); // the first look is enough: only where it has no answer, the lock is needed
+        self.wait_without_turn(|store| {
+            store.look_or_update_state(name, |record, state| look.take()?(record, state), &mut f)
+        })
+    }
+
+    fn pretend(&self, f: impl FnOnce(&Record, &mut State)) {
+        self.store.pretend(f); // takes no lock
+    }
+
+    fn update_account<T>(
+        &self,
+        name: &Name,
+        mut f: impl FnMut(&mut Option<Account>) -> T,
+    ) -> Result<T, StoreError> {
+        self.wait_without_turn(|store| store.update_account(name, &mut f))
+    }
+
+    fn update_primary<T>(&self, name: &Name, mut f: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError> {
+        self.wait_without_turn(|store| store.update_primary(name, &mut f))
+    }
+}
