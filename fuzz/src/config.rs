@@ -7,7 +7,19 @@ use std::path::Path;
 const KEYS: &[(&str, &[&str])] = &[
     ("verify", &["window_back", "window_ahead", "resync"]),
     ("throttle", &["free_failures", "max_wait", "disable_after"]),
-    ("enroll", &["time_limit", "token_lifetime", "max_shows", "max_devices", "code_lifetime", "services"]),
+    (
+        "enroll",
+        &[
+            "time_limit",
+            "token_lifetime",
+            "max_shows",
+            "max_devices",
+            "code_lifetime",
+            "services",
+            "key_is_enough",
+            "key_services",
+        ],
+    ),
     ("audit", &["debug"]),
     ("brand", &["contact", "accent", "accent_text", "dark", "light", "logo", "logo_size", "correction"]),
     ("defaults", &["require", "first_login", "allow_until"]),
@@ -54,7 +66,7 @@ fn within_bounds(config: &Config) {
     let plain = |text: &str| !text.is_empty() && !text.contains(char::is_control);
     assert!(config.issuer.as_deref().is_none_or(|text| plain(text) && !text.contains(':')));
     assert!(config.brand.contact.as_deref().is_none_or(plain));
-    assert!(enroll.services.iter().all(|name| plain(name) && !name.contains('/')));
+    assert!(enroll.services.iter().chain(&enroll.key_services).all(|name| plain(name) && !name.contains('/')));
 }
 
 fn only_known_keys(text: &str) {

@@ -168,7 +168,7 @@ impl<'a> Script<'a> {
             (3, _) => {
                 let lifetime = Span::seconds(600);
                 let issue =
-                    Issue { name: &name, uid: self.people.0.get(), lifetime, max_shows: 2, code: None };
+                    Issue { name: &name, uid: self.people.0.get(), lifetime, max_shows: 2, code: None, keys: &[] };
                 let _ = issue_token(store, &issue, now, &subject(), log);
             }
             (4, _) => {

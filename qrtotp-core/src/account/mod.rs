@@ -9,6 +9,7 @@ mod record;
 mod record_text;
 mod recovery;
 mod spoken;
+mod ssh_key;
 mod state;
 mod throttle;
 mod token;
@@ -21,6 +22,7 @@ pub use recovery::{GenerateError, RecoverySet, SetKind};
 pub use spoken::{
     Hash as CodeHash, HashError, RecoveryCode, SALT_LEN, ScratchCode, TokenCode, hash as hash_code,
 };
+pub use ssh_key::{FingerprintError, KeyFingerprint, PublicKey, accepted_keys};
 pub use state::{Mark, State, StateError};
 pub use throttle::{Gate, Lane, Means, Throttle, ThrottleRules};
 pub use token::{Token, TokenRefusal, TokenState};

@@ -3,7 +3,7 @@
 use super::plain::{Document, NotPlain, Table, Writer};
 use super::record::{Credential, Label, Origin, Pending, Record, RecordError};
 use super::state::MAX_MARKS;
-use super::{Binding, Name, RecordId, RecoverySet, SALT_LEN, SetKind, Token, TokenState};
+use super::{Binding, KeyFingerprint, Name, RecordId, RecoverySet, SALT_LEN, SetKind, Token, TokenState};
 use crate::otp::{MAX_OWN_SIDE, Params, Window, base32_decode, base32_encode};
 use RecordError::Value;
 
@@ -89,6 +89,10 @@ fn write_token(out: &mut Writer, token: &Token) {
     out.number("expires", token.expires);
     out.number("shows", token.shows);
     out.number("max_shows", token.max_shows);
+    if !token.keys.is_empty() {
+        let keys: Vec<String> = token.keys.iter().map(ToString::to_string).collect();
+        out.text("keys", &keys.join(" "));
+    }
     if let Some(binding) = &token.binding {
         out.table("token.code");
         out.text("kdf", KDF);
@@ -200,10 +204,16 @@ fn read_token(document: &mut Document<'_>) -> Result<Option<Token>, RecordError>
         max_shows: table.number("max_shows")?,
         state,
         issued_by: table.optional_text("issued_by")?.map(Into::into),
+        keys: table.optional_text("keys")?.map_or(Ok(Vec::new()), |keys| read_keys(&keys))?,
         binding: document.table("token.code").map(read_binding).transpose()?,
     };
     table.finish()?;
     Ok(Some(token))
+}
+
+fn read_keys(text: &str) -> Result<Vec<KeyFingerprint>, RecordError> {
+    let keys: Result<Vec<_>, _> = text.split(' ').map(str::parse).collect();
+    keys.ok().filter(|keys| keys.len() <= Token::MAX_KEYS).ok_or(Value("token.keys"))
 }
 
 fn read_binding(mut table: Table<'_>) -> Result<Binding, RecordError> {

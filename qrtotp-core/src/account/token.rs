@@ -2,7 +2,7 @@
 //!
 //! issued → shown → consumed, or expired, or revoked. The three ends are final.
 
-use super::{Binding, TokenId};
+use super::{Binding, KeyFingerprint, TokenId};
 use crate::clock::UnixTime;
 use thiserror::Error;
 
@@ -115,9 +115,14 @@ pub struct Token {
     pub issued_by: Option<String>,
     /// The code without which its QR code is not shown.
     pub binding: Option<Binding>,
+    /// The ssh keys that prove the primary factor at sshd, at most [`Token::MAX_KEYS`]. They stay after the token was used.
+    pub keys: Vec<KeyFingerprint>,
 }
 
 impl Token {
+    /// Most ssh keys that a token is bound to.
+    pub const MAX_KEYS: usize = 32;
+
     /// The state at `now`: a live token whose time is over is expired, whatever the record still says.
     #[must_use]
     pub fn state_at(&self, now: UnixTime) -> TokenState {
@@ -133,6 +138,12 @@ impl Token {
     #[must_use]
     pub fn is_live(&self, now: UnixTime) -> bool {
         matches!(self.state_at(now), TokenState::Issued | TokenState::Shown(_))
+    }
+
+    /// True if an administrator bound it to that ssh key.
+    #[must_use]
+    pub fn is_bound_to(&self, key: &KeyFingerprint) -> bool {
+        self.keys.contains(key)
     }
 
     /// Whether a QR code could be shown for it now.
@@ -214,6 +225,7 @@ mod tests {
             state: TokenState::Issued,
             issued_by: Some("root".into()),
             binding: None,
+            keys: Vec::new(),
         }
     }
 

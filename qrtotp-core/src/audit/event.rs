@@ -158,6 +158,7 @@ pub struct Event<'a> {
     wait: Option<u32>,
     left: Option<u32>,
     count: Option<u32>,
+    keys: Option<u32>,
     detail: &'a str,
 }
 
@@ -177,6 +178,7 @@ impl<'a> Event<'a> {
             wait: None,
             left: None,
             count: None,
+            keys: None,
             detail: "",
         }
     }
@@ -235,6 +237,12 @@ impl<'a> Event<'a> {
         Self { count: Some(lines), ..self }
     }
 
+    /// How many ssh keys a token is bound to, if to any.
+    #[must_use]
+    pub fn keys(self, keys: u32) -> Self {
+        Self { keys: Some(keys).filter(|keys| *keys > 0), ..self }
+    }
+
     /// A sentence for the admin: what is wrong and what to do.
     #[must_use]
     pub fn detail(self, detail: &'a str) -> Self {
@@ -271,9 +279,13 @@ impl<'a> Event<'a> {
         if let Some(id) = self.token {
             text("token", &id.to_string());
         }
-        for (key, value) in
-            [("failures", self.failures), ("wait", self.wait), ("left", self.left), ("count", self.count)]
-        {
+        for (key, value) in [
+            ("failures", self.failures),
+            ("wait", self.wait),
+            ("left", self.left),
+            ("count", self.count),
+            ("keys", self.keys),
+        ] {
             if let Some(value) = value {
                 text(key, &value.to_string());
             }

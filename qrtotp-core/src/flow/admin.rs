@@ -2,8 +2,8 @@
 
 use super::enroll::EnrollError;
 use crate::account::{
-    Binding, Credential, CredentialId, Name, Record, RecordId, RecoveryCode, RecoverySet, Standing, State,
-    Token, TokenCode, TokenId, TokenRefusal, TokenState,
+    Binding, Credential, CredentialId, KeyFingerprint, Name, Record, RecordId, RecoveryCode, RecoverySet,
+    Standing, State, Token, TokenCode, TokenId, TokenRefusal, TokenState,
 };
 use crate::audit::{AuditSink, Event, Kind, Subject};
 use crate::clock::UnixTime;
@@ -49,6 +49,9 @@ pub enum AdminError {
     /// New recovery codes were shown, but not confirmed or not kept.
     #[error("the new recovery codes were not confirmed; the old ones stay as they are")]
     CodesNotConfirmed,
+    /// More ssh keys than a token is bound to.
+    #[error("{0} keys are more than the {max} that a token can be bound to; choose some with --key SHA256:…", max = Token::MAX_KEYS)]
+    TooManyKeys(usize),
     /// The token has ended.
     #[error(transparent)]
     Token(#[from] TokenRefusal),
@@ -198,13 +201,15 @@ pub struct Issue<'a> {
     pub max_shows: u8,
     /// With a one-time code that is good for so long.
     pub code: Option<Span>,
+    /// The ssh keys that prove the primary factor.
+    pub keys: &'a [KeyFingerprint],
 }
 
 /// Issues an enrolment token, and its one-time code where one is wanted: shown once, to be given to the person over
 /// another channel.
 ///
 /// # Errors
-/// A live one is there already; the record is another uid's; the store.
+/// A live one is there already; the record is another uid's; too many keys; the store.
 pub fn issue_token<S: Store>(
     store: &S,
     issue: &Issue<'_>,
@@ -212,6 +217,9 @@ pub fn issue_token<S: Store>(
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<(Token, Option<TokenCode>), AdminError> {
+    if issue.keys.len() > Token::MAX_KEYS {
+        return Err(AdminError::TooManyKeys(issue.keys.len()));
+    }
     // No code outlives its token.
     let bound = issue.code.map(|code| Binding::generate(now + code.min(issue.lifetime).as_seconds()));
     let (binding, code) = bound.transpose().map_err(generate_failed)?.unzip();
@@ -224,6 +232,7 @@ pub fn issue_token<S: Store>(
         state: TokenState::Issued,
         issued_by: Some(subject.by.clone()),
         binding,
+        keys: issue.keys.to_vec(),
     };
     let id = RecordId(random_bytes().map_err(generate_failed)?);
     let name = issue.name;
@@ -257,7 +266,8 @@ pub fn issue_token<S: Store>(
         Event::new(Kind::TokenExpired, subject).token(id).emit(audit);
     }
     let with = if code.is_some() { "with_code" } else { "" };
-    Event::new(Kind::TokenIssued, subject).reason(with).token(token.id).emit(audit);
+    let keys = u32::try_from(token.keys.len()).unwrap_or(0);
+    Event::new(Kind::TokenIssued, subject).reason(with).token(token.id).keys(keys).emit(audit);
     Ok((token, code))
 }
 

@@ -92,6 +92,7 @@ mod tests {
             state: TokenState::Shown(SHOWN),
             issued_by: issued_by.map(str::to_owned),
             binding: None,
+            keys: Vec::new(),
         });
         record.pending = pending.map(|token| Pending {
             credential: Credential {

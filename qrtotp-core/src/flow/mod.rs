@@ -10,6 +10,7 @@ mod first_login;
 mod given;
 mod import;
 mod judge;
+mod key_proof;
 mod login;
 mod login_combined;
 mod login_enrolment;
@@ -35,6 +36,7 @@ pub use enroll::{
     Offer, Reply, Scanned,
 };
 pub use import::{Import, Imported, import, would_import};
+pub use key_proof::{KeyProof, KeyRefusal, key_proof};
 pub use login::{Login, UNAVAILABLE};
 pub use login_enrolment::{NOT_ENROLLED_HERE, Unproven};
 pub use login_host::{FirstPass, LoginHost, Options, Outcome};

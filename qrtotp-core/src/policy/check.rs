@@ -58,6 +58,11 @@ pub fn findings(config: &Config) -> Vec<Finding> {
     if config.enroll.token_lifetime > Span::seconds(7 * 86_400) {
         add(Severity::Warning, "enroll.token_lifetime", "an enrolment token lives longer than a week".into());
     }
+    if config.enroll.key_is_enough {
+        let reason = "anyone who has, or can add, an ssh key for an account can enrol its first device; see docs/THREATS.md, \
+                      and `qrtotp token issue --keys-now` for the safe way";
+        add(Severity::Warning, "enroll.key_is_enough", reason.into());
+    }
     if config.state_dir.0.starts_with("/tmp") || config.state_dir.0.starts_with("/run") {
         add(Severity::Danger, "state_dir", "is emptied at every boot, which denies everybody".into());
     }
@@ -112,6 +117,14 @@ mod tests {
             let found = findings(&Config::parse(Path::new("qrtotp.toml"), text.as_bytes()).unwrap());
             assert_eq!((found.len(), found[0].severity, found[0].key), (1, Severity::Danger, key), "{text}");
         }
+    }
+
+    #[test]
+    fn a_key_that_is_enough_by_itself_is_a_warning() {
+        let text = b"[enroll]\nkey_is_enough = true";
+        let found = findings(&Config::parse(Path::new("qrtotp.toml"), text).unwrap());
+        assert_eq!((found.len(), found[0].severity), (1, Severity::Warning));
+        assert!(found[0].reason.contains("can add, an ssh key"), "{}", found[0]);
     }
 
     #[test]

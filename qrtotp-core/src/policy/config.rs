@@ -112,6 +112,10 @@ pub struct Enroll {
     pub code_lifetime: Span,
     /// PAM services at which people may enrol during a login.
     pub services: Vec<Cow<'static, str>>,
+    /// Whether any ssh key that sshd accepts proves the primary factor, also one that no token is bound to. Default no.
+    pub key_is_enough: bool,
+    /// PAM services whose `SSH_AUTH_INFO_0` is sshd's own word. Default `sshd`.
+    pub key_services: Vec<Cow<'static, str>>,
 }
 
 /// Where people log in and can be shown a picture.
@@ -126,6 +130,8 @@ impl Default for Enroll {
             max_devices: 5,
             code_lifetime: Span::seconds(600),
             services: SERVICES.map(Cow::Borrowed).into(),
+            key_is_enough: false,
+            key_services: vec![Cow::Borrowed("sshd")],
         }
     }
 }
@@ -225,6 +231,11 @@ impl Config {
             (
                 !self.enroll.services.iter().all(|name| is_service(name)),
                 "enroll.services",
+                "must name files of /etc/pam.d: small letters, digits, dots, dashes and underscores",
+            ),
+            (
+                !self.enroll.key_services.iter().all(|name| is_service(name)),
+                "enroll.key_services",
                 "must name files of /etc/pam.d: small letters, digits, dots, dashes and underscores",
             ),
             (

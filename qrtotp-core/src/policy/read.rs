@@ -99,7 +99,7 @@ macro_rules! settings {
 settings!(Config: state_dir issuer, tables verify throttle enroll audit brand defaults);
 settings!(Verify: window_back window_ahead resync);
 settings!(Throttle: free_failures max_wait disable_after);
-settings!(Enroll: time_limit token_lifetime max_shows max_devices code_lifetime services);
+settings!(Enroll: time_limit token_lifetime max_shows max_devices code_lifetime services key_is_enough key_services);
 settings!(Audit: debug);
 settings!(Brand: contact accent accent_text dark light logo logo_size correction);
 settings!(Defaults: require first_login allow_until);

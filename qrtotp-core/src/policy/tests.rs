@@ -60,6 +60,7 @@ fn every_key_and_every_form_of_toml_is_understood() {
          [throttle]\nfree_failures = 2_0\nmax_wait = '7s'\ndisable_after = 0b1010\n\
          [enroll]\ntime_limit = '1m'\ntoken_lifetime = '2d'\nmax_shows = 4\nmax_devices = 2\n\
          code_lifetime = '3m'\nservices = [\n'su', # one\n]\n\
+         key_is_enough = true\nkey_services = ['sshd-2']\n\
          [audit]\ndebug = true\n[defaults]\nrequire = 'nothing'\nfirst_login = 'allow'\n\
          allow_until = '2027-01-31'",
     )
@@ -76,6 +77,8 @@ fn every_key_and_every_form_of_toml_is_understood() {
             max_devices: 2,
             code_lifetime: Span::seconds(180),
             services: vec!["su".into()],
+            key_is_enough: true,
+            key_services: vec!["sshd-2".into()],
         },
         audit: Audit { debug: true },
         brand: Brand { contact: Some("desk".into()), ..Brand::default() },
@@ -104,6 +107,7 @@ fn values_out_of_bounds_are_refused_by_key() {
         ("[enroll]\ncode_lifetime = \"2h\"", "enroll.code_lifetime"),
         ("[enroll]\nservices = [\"../x\"]", "enroll.services"),
         ("[enroll]\nservices = [\"other\"]", "enroll.services"),
+        ("[enroll]\nkey_services = [\"../x\"]", "enroll.key_services"),
         ("[brand]\naccent = \"blue\"", "brand.accent"),
         ("[brand]\naccent_text = \"#ffffff\"", "brand.accent_text"),
         ("[brand]\ndark = \"#fff\"", "brand.dark"),

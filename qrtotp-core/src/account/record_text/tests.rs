@@ -136,6 +136,31 @@ fn a_window_of_a_devices_own_is_kept_in_both_its_halves_and_its_bounds() {
 }
 
 #[test]
+fn the_keys_that_a_token_is_bound_to_are_kept_and_bounded() {
+    let mut record = read(EARLIER).unwrap();
+    assert_eq!(record.token.as_ref().unwrap().keys, []);
+    let key = "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM";
+    let other = "SHA256:RsUFG7zAviMBtUkv9XUrbYRu4xonVzD+uCZmD7H2ezM";
+    record.token.as_mut().unwrap().keys = vec![key.parse().unwrap(), other.parse().unwrap()];
+    let written = write(&record);
+    let line = format!("keys = \"{key} {other}\"");
+    assert!(written.contains(&line), "{written}");
+    assert_eq!(read(&written).as_ref(), Ok(&record));
+    let with = |keys: &str| read(&written.replace(&line, &format!("keys = \"{keys}\"")));
+    let many = |count| vec![key; count].join(" ");
+    assert_eq!(with(&many(32)).unwrap().token.unwrap().keys.len(), 32);
+    for keys in [
+        "",
+        key.trim_start_matches("SHA256:"),
+        &format!("{key}  {other}"),
+        &format!("{key},{other}"),
+        &many(33),
+    ] {
+        assert_eq!(with(keys), Err(Value("token.keys")), "{keys}");
+    }
+}
+
+#[test]
 fn no_line_may_be_missing_twice_there_or_unknown() {
     let record = read(EARLIER).unwrap();
     let lines: Vec<&str> = EARLIER.lines().collect();

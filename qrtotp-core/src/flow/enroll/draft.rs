@@ -202,6 +202,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             state: TokenState::Shown(now),
             issued_by: self.is_admin().then(|| self.invitation.subject.by.clone()),
             binding: None,
+            keys: Vec::new(),
         })
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::account::Standing;
+use crate::account::{KeyFingerprint, Standing};
 use crate::store::Store;
 
 #[test]
@@ -95,8 +95,14 @@ fn a_secret_that_is_enrolled_already_is_refused() {
 fn a_live_token_must_be_revoked_before_another_is_issued() {
     let mut w = World::new();
     let (name, subject) = (World::name(), World::subject("alice"));
-    let issue =
-        Issue { name: &name, uid: UID, lifetime: w.config.enroll.token_lifetime, max_shows: 3, code: None };
+    let issue = Issue {
+        name: &name,
+        uid: UID,
+        lifetime: w.config.enroll.token_lifetime,
+        max_shows: 3,
+        code: None,
+        keys: &[],
+    };
     issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
     let second = issue_token(&w.store, &issue, START, &subject, &mut w.log);
     assert!(matches!(second, Err(AdminError::TokenLive(..))));
@@ -105,11 +111,40 @@ fn a_live_token_must_be_revoked_before_another_is_issued() {
 }
 
 #[test]
+fn a_token_keeps_its_keys_after_its_use_and_the_log_counts_them() {
+    let mut w = World::new();
+    let (name, subject) = (World::name(), World::subject("alice"));
+    let keys: Vec<KeyFingerprint> = [
+        "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM",
+        "SHA256:RsUFG7zAviMBtUkv9XUrbYRu4xonVzD+uCZmD7H2ezM",
+    ]
+    .map(|key| key.parse().unwrap())
+    .into();
+    let lifetime = w.config.enroll.token_lifetime;
+    let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &keys };
+    let many = keys.repeat(17);
+    let too_many = issue_token(&w.store, &Issue { keys: &many, ..issue }, START, &subject, &mut w.log);
+    assert!(matches!(too_many, Err(AdminError::TooManyKeys(34))));
+    assert!(w.store.load(&name).unwrap().is_none());
+    let (token, _) = issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
+    assert_eq!(w.log.0.last().unwrap().split(" keys=").nth(1), Some("2"));
+    w.enroll(&mut Human::says([Say::Phone(0)])).unwrap();
+    let kept = w.store.load(&name).unwrap().unwrap().record.token.unwrap();
+    assert_eq!((kept.id, kept.state.as_str(), kept.keys), (token.id, "consumed", keys));
+}
+
+#[test]
 fn an_account_with_nothing_but_a_token_is_un_enrolled() {
     let mut w = World::new();
     let (name, subject) = (World::name(), World::subject("alice"));
-    let issue =
-        Issue { name: &name, uid: UID, lifetime: w.config.enroll.token_lifetime, max_shows: 3, code: None };
+    let issue = Issue {
+        name: &name,
+        uid: UID,
+        lifetime: w.config.enroll.token_lifetime,
+        max_shows: 3,
+        code: None,
+        keys: &[],
+    };
     issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
     let options = Options { nullok: true, ..Options::default() };
     assert_eq!(w.login_as("alice", &options, &mut Human::default()), Outcome::Ignored);

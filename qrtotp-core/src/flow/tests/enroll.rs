@@ -11,6 +11,7 @@ fn token(w: &mut World) -> crate::account::TokenId {
         lifetime: w.config.enroll.token_lifetime,
         max_shows: w.config.enroll.max_shows,
         code: None,
+        keys: &[],
     };
     let subject = World::subject("alice");
     issue_token(&w.store, &issue, w.clock.now(), &subject, &mut w.log).unwrap().0.id
@@ -224,7 +225,7 @@ fn a_token_issued_while_root_enrols_is_the_one_to_use_unless_its_time_is_over() 
         let issued = w.clock.now() - age;
         let mut human = Human::says([Say::Phone(0)]);
         human.meanwhile = Some(Box::new(move || {
-            let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None };
+            let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &[] };
             issue_token(&elsewhere, &issue, issued, &World::subject("root"), &mut Vec::new()).unwrap();
         }));
         let result = w.enroll_with(&mut human, Authority::Admin(ExistingCode::Skipped));

@@ -34,7 +34,7 @@ fn days_from_now(w: &World, days: i64) -> crate::policy::Date {
 
 fn issue(w: &mut World, code: Option<Span>) -> Option<TokenCode> {
     let (name, lifetime) = (World::name(), w.config.enroll.token_lifetime);
-    let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code };
+    let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code, keys: &[] };
     issue_token(&w.store, &issue, w.clock.now(), &World::subject("root"), &mut w.log).unwrap().1
 }
 
@@ -239,7 +239,7 @@ fn what_is_no_token_code_is_refused_like_enter() {
 pub(super) fn end_token(w: &mut World, end: TokenRefusal) {
     let (name, subject, now) = (World::name(), World::subject("root"), w.clock.now());
     let lifetime = w.config.enroll.token_lifetime;
-    let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: Some(lifetime) };
+    let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: Some(lifetime), keys: &[] };
     issue_token(&w.store, &issue, now, &subject, &mut w.log).unwrap();
     match end {
         TokenRefusal::Expired => w.pass(lifetime.as_seconds()),

@@ -261,6 +261,7 @@ fn an_import_that_may_only_be_the_first_device_leaves_an_account_to_whoever_has_
         lifetime: Span::seconds(86_400),
         max_shows: 3,
         code: Some(Span::seconds(3600)),
+        keys: &[],
     };
     issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
     let secret = w.secret();

@@ -130,7 +130,7 @@ fn who_may_enrol_by_what_depends_on_devices_and_tokens() {
     let authority = |w: &mut World| owner(w, &mut Human::says([]), &name, &subject).authority().unwrap();
     assert_eq!(authority(&mut w), Authority::PrimaryFactor);
     let lifetime = w.config.enroll.token_lifetime;
-    let mut issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None };
+    let mut issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &[] };
     issue_token(&w.store, &issue, w.clock.now(), &subject, &mut w.log).unwrap();
     assert_eq!(authority(&mut w), Authority::PrimaryFactor, "a token without a code");
     revoke_token(&w.store, &name, w.clock.now(), &subject, &mut w.log).unwrap();
@@ -156,7 +156,7 @@ fn a_primary_factor_that_would_not_be_enough_is_refused_before_it_is_asked_for()
     w.config.defaults.first_login = FirstLogin::Enroll;
     assert_eq!(why(&mut w), None);
     let lifetime = w.config.enroll.token_lifetime;
-    let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None };
+    let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &[] };
     issue_token(&w.store, &issue, w.clock.now(), &subject, &mut w.log).unwrap();
     revoke_token(&w.store, &name, w.clock.now(), &subject, &mut w.log).unwrap();
     assert_eq!(why(&mut w), Some("token_revoked"), "what was taken back");

@@ -16,7 +16,8 @@ fn enroll(w: &mut World, human: &mut Human) -> Result<Enrolled, EnrollError> {
 
 fn issue(w: &mut World, code: Option<Span>) -> Option<TokenCode> {
     let name = World::name();
-    let issue = Issue { name: &name, uid: UID, lifetime: Span::seconds(86_400), max_shows: 3, code };
+    let issue =
+        Issue { name: &name, uid: UID, lifetime: Span::seconds(86_400), max_shows: 3, code, keys: &[] };
     issue_token(&w.store, &issue, w.clock.now(), &World::subject("root"), &mut w.log).unwrap().1
 }
 
@@ -65,7 +66,7 @@ fn a_scanned_qr_code_is_worth_nothing_once_either_its_time_or_its_token_s_is_ove
     for (lifetime, pause, shown_again) in [(86_400, 600, 1), (60, 120, 0)] {
         let mut w = world(FirstLogin::Token);
         let (name, lifetime) = (World::name(), Span::seconds(lifetime));
-        let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None };
+        let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &[] };
         issue_token(&w.store, &issue, w.clock.now(), &World::subject("root"), &mut w.log).unwrap();
         let mut first = Human::default();
         assert!(matches!(enroll(&mut w, &mut first), Err(EnrollError::NoAnswer)));

@@ -122,6 +122,7 @@ impl Fixture {
             state: TokenState::Shown(START),
             issued_by: Some("root".into()),
             binding: None,
+            keys: Vec::new(),
         });
         self.shelf.put(&Account { state: State::new(record.id), record })
     }

@@ -124,7 +124,8 @@ fn use_token(teller: &Teller<'_>) {
 
 fn issue(w: &mut World) {
     let name = World::name();
-    let issue = Issue { name: &name, uid: UID, lifetime: Span::seconds(86_400), max_shows: 9, code: None };
+    let issue =
+        Issue { name: &name, uid: UID, lifetime: Span::seconds(86_400), max_shows: 9, code: None, keys: &[] };
     issue_token(&w.store, &issue, START, &World::subject("root"), &mut w.log).unwrap();
 }
 

@@ -1,0 +1,199 @@
+//! Public ssh keys as text, and their fingerprints. Reads bytes only: sshd alone knows that somebody has the private key.
+
+use base64ct::{Base64, Base64Unpadded, Encoding};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::str::FromStr;
+use thiserror::Error;
+
+/// Most bytes of `SSH_AUTH_INFO_0` that are read. An RSA key of 16,384 bits takes 2,800.
+const MAX_INFO: usize = 64 * 1024;
+/// Most accepted keys that are read from it. sshd adds one for each successful step of a login.
+const MAX_ACCEPTED: usize = 32;
+
+/// The SHA-256 of a public key (RFC 4253 §6.6), as `ssh-keygen -l` and sshd's log show it: `SHA256:` and 43 characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyFingerprint([u8; 32]);
+
+/// The text is not a fingerprint.
+#[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
+#[error("not an ssh key's fingerprint; `ssh-keygen -lf FILE` prints it: SHA256: and 43 characters")]
+pub struct FingerprintError;
+
+impl FromStr for KeyFingerprint {
+    type Err = FingerprintError;
+
+    fn from_str(text: &str) -> Result<Self, FingerprintError> {
+        let mut hash = [0; 32];
+        let base64 = text.strip_prefix("SHA256:").ok_or(FingerprintError)?;
+        match Base64Unpadded::decode(base64, &mut hash) {
+            Ok(bytes) if bytes.len() == 32 => Ok(Self(hash)),
+            _ => Err(FingerprintError),
+        }
+    }
+}
+
+impl fmt::Display for KeyFingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SHA256:{}", Base64Unpadded::encode_string(&self.0))
+    }
+}
+
+/// A public key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublicKey<'t> {
+    /// Its type, such as `ssh-ed25519`.
+    pub kind: &'t str,
+    /// Its fingerprint.
+    pub fingerprint: KeyFingerprint,
+}
+
+impl<'t> PublicKey<'t> {
+    /// Reads a type and a key in base64. The key must begin with the same type.
+    ///
+    /// A certificate is no key: it may restrict what its key is good for, and nothing here reads that.
+    #[must_use]
+    pub fn parse(kind: &'t str, base64: &str) -> Option<Self> {
+        let blob = Base64::decode_vec(base64).ok()?;
+        let (length, rest) = blob.split_first_chunk()?;
+        let named = rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        if named != kind.as_bytes() || kind.contains("-cert-") {
+            return None;
+        }
+        Some(Self { kind, fingerprint: KeyFingerprint(Sha256::digest(&blob).into()) })
+    }
+}
+
+/// The keys that sshd accepted in this login, from its `SSH_AUTH_INFO_0`: lines `publickey TYPE BASE64`. Other methods'
+/// lines and certificates are left out.
+#[must_use]
+pub fn accepted_keys(info: &[u8]) -> Vec<KeyFingerprint> {
+    if info.len() > MAX_INFO {
+        return Vec::new();
+    }
+    let lines = info.split(|byte| *byte == b'\n').take(MAX_ACCEPTED);
+    lines.filter_map(|line| Some(accepted_key(line)?.fingerprint)).collect()
+}
+
+fn accepted_key(line: &[u8]) -> Option<PublicKey<'_>> {
+    let line = std::str::from_utf8(line.strip_prefix(b"publickey ")?).ok()?;
+    let (kind, base64) = line.split_once(' ')?;
+    PublicKey::parse(kind, base64)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Keys that ssh-keygen made, with the fingerprints that it prints for them.
+    const KEYS: [(&str, &str); 2] = [
+        (
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIiWhSJ5rOH64KLgS23/qefvr/v3ma5tK8j+sN9bUVox",
+            "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM",
+        ),
+        (
+            "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBIMedRWgSK34ayaaxak18rGIS6V3\
+             aktM8J3WxSRBiQn/B84WfUoZQ3KCqDdmlepkiqhCAMtlR4MFI1em8jphy0E=",
+            "SHA256:RsUFG7zAviMBtUkv9XUrbYRu4xonVzD+uCZmD7H2ezM",
+        ),
+    ];
+    /// The beginning of a certificate.
+    const CERTIFICATE: &str = "ssh-ed25519-cert-v01@openssh.com \
+                               AAAAIHNzaC1lZDI1NTE5LWNlcnQtdjAxQG9wZW5zc2guY29tAAAAIBPWIQ==";
+
+    fn fingerprints(info: &str) -> Vec<String> {
+        accepted_keys(info.as_bytes()).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_key_has_the_fingerprint_that_ssh_keygen_prints() {
+        for (key, fingerprint) in KEYS {
+            let (kind, base64) = key.split_once(' ').unwrap();
+            let key = PublicKey::parse(kind, base64).unwrap();
+            assert_eq!((key.kind, key.fingerprint.to_string().as_str()), (kind, fingerprint));
+            assert_eq!(fingerprint.parse(), Ok(key.fingerprint));
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_has_one_spelling() {
+        let good = KEYS[0].1;
+        for text in [
+            "",
+            "SHA256:",
+            &good[1..],
+            &good[7..],
+            &good[..49],
+            &format!("{good}="),
+            &format!("{good}A"),
+            &format!(" {good}"),
+            &format!("{}N", &good[..49]), // bits that no byte has
+            "MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48",
+        ] {
+            assert_eq!(text.parse::<KeyFingerprint>(), Err(FingerprintError), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_accepted_key_is_named_and_no_other_line_is() {
+        let [(first, one), (second, two)] = KEYS;
+        for (info, expected) in [
+            (format!("publickey {first}\n"), vec![one]),
+            (format!("publickey {first}"), vec![one]),
+            (
+                format!("password\npublickey {first}\nkeyboard-interactive/pam\npublickey {second}\n"),
+                vec![one, two],
+            ),
+            (format!("publickey {CERTIFICATE}\npublickey {second}\n"), vec![two]),
+            (format!("hostbased {first} client user \"alice\", client host \"h\"\n"), vec![]),
+            (format!("gssapi-with-mic publickey {first}\n"), vec![]),
+            (format!("publickey  {first}\n"), vec![]),
+            (format!("publickey {first} comment\n"), vec![]),
+            (format!("publickey {first}\r\n"), vec![]),
+            (format!("Publickey {first}\n"), vec![]),
+            (format!("publickey {}\n", first.replace("ssh-ed25519", "ssh-rsa")), vec![]),
+            (format!("publickey {}\n", first.replace('/', "_")), vec![]),
+            (format!("publickey {}\n", KEYS[1].0.trim_end_matches('=')), vec![]),
+            ("publickey ssh-ed25519 AAAA\n".into(), vec![]),
+            ("publickey ssh-ed25519 /////w==\n".into(), vec![]),
+            ("publickey ssh-ed25519 \n".into(), vec![]),
+            (String::new(), vec![]),
+        ] {
+            assert_eq!(fingerprints(&info), expected, "{info}");
+        }
+    }
+
+    #[test]
+    fn more_than_sshd_ever_says_is_not_read() {
+        let line = format!("publickey {}\n", KEYS[0].0);
+        assert_eq!(fingerprints(&line.repeat(MAX_ACCEPTED + 1)).len(), MAX_ACCEPTED);
+        let fitting = format!("{line}{}", "\n".repeat(MAX_INFO - line.len()));
+        assert_eq!(fingerprints(&fitting).len(), 1);
+        assert_eq!(fingerprints(&format!("{fitting}\n")).len(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_and_name_no_key(info in any::<Vec<u8>>(), method in "publickey |") {
+            prop_assert_eq!(accepted_keys(&[method.as_bytes(), &info].concat()), []);
+        }
+
+        #[test]
+        fn a_key_that_is_changed_anywhere_has_another_fingerprint_or_none(at in 10_usize..90, byte: u8) {
+            let line = format!("publickey {}", KEYS[0].0);
+            let at = at.min(line.len() - 1);
+            let mut changed = line.clone().into_bytes();
+            changed[at] = byte;
+            let same = changed == line.as_bytes();
+            prop_assert_eq!(accepted_keys(&changed) == accepted_keys(line.as_bytes()), same);
+        }
+
+        #[test]
+        fn every_fingerprint_reads_back(hash: [u8; 32]) {
+            let fingerprint = KeyFingerprint(hash);
+            prop_assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
+        }
+    }
+}
