@@ -130,6 +130,7 @@ impl Failure {
             | AdminError::GivenTwice
             | AdminError::NoToken(_)
             | AdminError::TokenLive(..)
+            | AdminError::TooManyKeys(_)
             | AdminError::Token(_)
             | AdminError::CodesNotConfirmed
             | AdminError::UidChanged(..) => "",

@@ -3,7 +3,7 @@
 
 use crate::alloc::wipe_stack;
 use inner_pam::libpam::{self, PAM_AUTHTOK, PAM_USER, pam_set_item, pam_syslog};
-use inner_pam::{Context, SERVICE, text_item};
+use inner_pam::{Context, SERVICE, text_item, variable};
 use pam::constants::{PAM_PROMPT_ECHO_OFF, PAM_PROMPT_ECHO_ON, PAM_TEXT_INFO, PamMessageStyle};
 use pam::conv::Conv;
 use pam::items::{AuthTok, RHost, RUser, Service, Tty, User};
@@ -149,6 +149,12 @@ impl LoginHost for Host<'_> {
         let context = self.context();
         wipe_stack(); // the modules' code may be slow
         inner_pam::prove_password(&user, password, &context).map_err(|why| explain(why, "qrtotp"))
+    }
+
+    fn ssh_auth_info(&mut self) -> Option<Vec<u8>> {
+        // SAFETY: the handle is PAM's own for the whole hook.
+        let info = unsafe { variable(raw(self.pamh), c"SSH_AUTH_INFO_0") };
+        info.map(CString::into_bytes)
     }
 
     fn would_let_in(&mut self) -> Result<(), Unproven> {

@@ -47,10 +47,15 @@ impl Sandbox {
         self.enrolling(service, "auth required pam_qrtotp.so\nauth required pam_permit.so\n");
     }
 
-    /// An auth part of your own, between the other parts that an enrolment needs.
+    /// An auth part of your own, and the service that proves passwords.
     pub fn enrolling(&self, service: &str, auth: &str) {
-        let ours = "account requisite pam_qrtotp.so\nsession requisite pam_qrtotp.so\n";
         let rest = "@include common-account\nsession required pam_permit.so\n";
-        self.pam(service, &format!("{ours}{auth}{rest}"));
+        self.pam(service, &format!("{auth}{rest}"));
+        self.proves_passwords();
+    }
+
+    /// Installs the service that proves passwords, as it is shipped.
+    pub fn proves_passwords(&self) {
+        self.pam("qrtotp", include_str!("../../conf/pam.d/qrtotp"));
     }
 }

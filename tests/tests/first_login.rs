@@ -47,8 +47,6 @@ fn a_user_enrols_from_the_picture_of_their_first_ssh_login() {
         let phone = client.enrol_by(&sandbox, &uri);
         client.expect(INSIDE);
         client.success();
-        let _ =
-            sandbox.log.wait(&["event=login result=ignored reason=enrollment_due user=alice service=sshd"]);
         let _ = sandbox.log.wait(&["event=login result=accepted reason=enrolled user=alice service=sshd"]);
         let _ = sandbox.log.wait(&["event=recovery_issued reason=acknowledged"]);
         a_code_is_enough_from_now_on(&sandbox, &phone, ssh(&sandbox, &[], options));

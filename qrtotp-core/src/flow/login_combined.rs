@@ -66,7 +66,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     fn proven_password_end(&mut self, name: &Name, record: &Record, typed: &[u8]) -> Result<usize, Unproven> {
         let mut refusal = Unproven::because(Refusal::Malformed.reason());
         for end in Given::password_ends(typed, record) {
-            match self.prove(name, Factor::Password(&typed[..end])) {
+            match self.prove(name, Some(record), Factor::Password(&typed[..end])) {
                 Ok(()) => return Ok(end),
                 Err(why) => refusal = why,
             }

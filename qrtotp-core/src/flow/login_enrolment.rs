@@ -7,7 +7,8 @@ use super::enroll::{hand_over, try_token_code};
 use super::first_login::{Entry, entry};
 use super::login::{Login, UNAVAILABLE};
 use super::{
-    Authority, Codes, Directory, Enrollment, Invitation, LoginHost, Outcome, PromptDialog, Refusal, host_name,
+    Authority, Codes, Directory, Enrollment, Invitation, LoginHost, Outcome, PromptDialog, Refusal,
+    host_name, key_proof,
 };
 use crate::account::{Label, Name, Record, Standing, TokenId, TokenRefusal};
 use crate::audit::{AuditSink, Event, Verdict};
@@ -95,7 +96,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 Authority::ProvenTokenCode(id)
             }
             _ => {
-                self.prove(name, factor)?;
+                self.prove(name, record.as_ref(), factor)?;
                 Authority::PrimaryFactor
             }
         };
@@ -149,12 +150,28 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Err(Unproven { reason: "enrollment_not_here", detail })
     }
 
-    /// Proves the primary factor.
-    pub(super) fn prove(&mut self, name: &Name, factor: Factor<'_>) -> Result<(), Unproven> {
-        match factor {
-            Factor::ProvenPassword => Ok(()),
-            Factor::Password(password) if !password.is_empty() => self.host.prove_password(name, password),
-            Factor::Password(_) | Factor::None | Factor::TokenCode(_) => Err(Unproven {
+    /// Proves the primary factor. A key counts only if no password was taken: a wrong one must not be passed over.
+    pub(super) fn prove(
+        &mut self,
+        name: &Name,
+        record: Option<&Record>,
+        factor: Factor<'_>,
+    ) -> Result<(), Unproven> {
+        let info = self.host.ssh_auth_info();
+        match (factor, info) {
+            (Factor::ProvenPassword, _) => Ok(()),
+            (Factor::Password(password), _) if !password.is_empty() => {
+                self.host.prove_password(name, password)
+            }
+            (Factor::None, Some(info)) => {
+                let proof =
+                    key_proof(self.config, record, &self.subject.service, &info, self.clock.now());
+                proof.map(|_| ()).map_err(|refusal| Unproven {
+                    reason: "no_primary_factor",
+                    detail: refusal.to_string(),
+                })
+            }
+            (Factor::Password(_) | Factor::None | Factor::TokenCode(_), _) => Err(Unproven {
                 reason: "no_primary_factor",
                 detail: "no module before this one took a password; put the password's module before it, or issue a \
                          token with a code (`qrtotp token issue --code`)"
@@ -227,8 +244,11 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     /// After a right code: recovery codes that the account is owed, for somebody whose primary factor holds as well. For
     /// everybody else they stay owed.
     pub(super) fn hand_over_owed_codes(&mut self, name: &Name, factor: Factor<'_>) {
-        let shown = self.prove(name, factor).and_then(|()| self.host.would_let_in());
-        if let Err(why) = shown {
+        let shown = self.store.load(name).map_err(|error| self.unreadable(&error)).and_then(|account| {
+            let record = account.map(|account| account.record);
+            self.prove(name, record.as_ref(), factor)
+        });
+        if let Err(why) = shown.and_then(|()| self.host.would_let_in()) {
             let line = format!("recovery codes stay owed: {} {}", why.reason, why.detail);
             return self.audit.debug(&line);
         }

@@ -72,6 +72,11 @@ pub trait LoginHost: Dialog {
         Err(nothing_proves())
     }
 
+    /// What sshd says of the keys that it accepted: `SSH_AUTH_INFO_0` of the PAM environment.
+    fn ssh_auth_info(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Whether the account part of the login's own service would let the account in.
     ///
     /// # Errors

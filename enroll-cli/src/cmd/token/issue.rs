@@ -69,7 +69,7 @@ impl Issuer<'_> {
     fn issue(&mut self, account: &Account) -> Result<Issued, Failure> {
         let Account { name, uid } = account;
         let max_shows = self.context.config.enroll.max_shows;
-        let issue = Issue { name, uid: *uid, lifetime: self.lifetime, max_shows, code: self.code };
+        let issue = Issue { name, uid: *uid, lifetime: self.lifetime, max_shows, code: self.code, keys: &[] };
         let subject = self.context.subject(name.as_str());
         let now = SystemClock.now();
         let (token, code) = flow::issue_token(&self.store, &issue, now, &subject, &mut self.log)

@@ -337,3 +337,69 @@ fn owed_recovery_codes_need_a_right_code_and_a_proven_primary_factor() {
         }
     }
 }
+
+const INFO: &str =
+    "publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIiWhSJ5rOH64KLgS23/qefvr/v3ma5tK8j+sN9bUVox";
+const BOUND: &str = "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM";
+
+/// Somebody whom sshd let pass by a key, and who presses Enter.
+fn with_a_key() -> Human {
+    Human { password: None, right_password: None, ssh_auth_info: Some(INFO), ..newcomer() }
+}
+
+#[test]
+fn a_key_proves_the_primary_factor_if_the_token_is_bound_to_it() {
+    let mut w = world(FirstLogin::Token);
+    let (name, key) = (World::name(), BOUND.parse().unwrap());
+    let lifetime = w.config.enroll.token_lifetime;
+    let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &[key] };
+    issue_token(&w.store, &issue, w.clock.now(), &World::subject("root"), &mut w.log).unwrap();
+    is_refused(&mut w, Human { ssh_auth_info: None, ..with_a_key() }, "no_primary_factor");
+    is_refused(
+        &mut w,
+        Human { ssh_auth_info: Some("publickey ssh-ed25519 AAAA"), ..with_a_key() },
+        "no_primary_factor",
+    );
+    is_refused(&mut w, Human { barred: Some("expired"), ..with_a_key() }, "account_refused");
+    // A password that was taken must be right, whatever the key is.
+    let wrong = Human { password: Some(b"wrong".to_vec()), right_password: Some(PASSWORD), ..with_a_key() };
+    is_refused(&mut w, wrong, "primary_factor");
+    assert_eq!(login(&mut w, &mut with_a_key()), Outcome::Accepted);
+    assert_eq!(w.reason(), "enrolled");
+}
+
+#[test]
+fn a_key_without_a_token_bound_to_it_proves_nothing_unless_the_configuration_says_so() {
+    let mut w = world(FirstLogin::Enroll);
+    is_refused(&mut w, with_a_key(), "no_primary_factor");
+    assert!(w.log.0.last().unwrap().contains("token issue --keys-now"), "{:?}", w.log.0.last());
+    let mut w = world(FirstLogin::Token);
+    issue(&mut w, None);
+    is_refused(&mut w, with_a_key(), "no_primary_factor");
+    let mut w = world(FirstLogin::Enroll);
+    w.config.enroll.key_is_enough = true;
+    w.config.enroll.key_services = vec!["other".into()];
+    is_refused(&mut w, with_a_key(), "no_primary_factor");
+    w.config.enroll.key_services = vec!["sshd".into()];
+    assert_eq!(login(&mut w, &mut with_a_key()), Outcome::Accepted);
+}
+
+#[test]
+fn the_key_that_enrolled_proves_its_owner_for_owed_recovery_codes() {
+    let mut w = world(FirstLogin::Token);
+    let (name, key) = (World::name(), BOUND.parse().unwrap());
+    let lifetime = w.config.enroll.token_lifetime;
+    let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &[key] };
+    issue_token(&w.store, &issue, w.clock.now(), &World::subject("root"), &mut w.log).unwrap();
+    let mut first = with_a_key();
+    first.script.truncate(3); // the line drops while the recovery codes are on the screen
+    assert_eq!(login(&mut w, &mut first), Outcome::Accepted);
+    let secret = KeyUri::parse(&first.offers[0].0, Strength::Normal).unwrap().secret;
+    for (info, handed) in [(None, false), (Some(INFO), true)] {
+        w.pass(30);
+        let script = [say(&w.code(&secret, 0)), say("skip")].into();
+        let mut again = Human { ssh_auth_info: info, script, ..with_a_key() };
+        assert_eq!(login(&mut w, &mut again), Outcome::Accepted);
+        assert_eq!(again.prompts.len() == 2, handed);
+    }
+}

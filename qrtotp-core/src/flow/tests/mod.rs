@@ -96,6 +96,8 @@ pub(super) struct Human {
     pub right_password: Option<&'static [u8]>,
     /// Passwords that it was asked to prove.
     pub proofs: Vec<Vec<u8>>,
+    /// What sshd says of accepted keys.
+    pub ssh_auth_info: Option<&'static str>,
     /// Why the account part of the login's own service refuses.
     pub barred: Option<&'static str>,
     /// How often that was asked.
@@ -159,6 +161,9 @@ impl LoginHost for Human {
             Some(_) => Err(Unproven::because("primary_factor")),
             None => Err(Unproven::because("primary_factor_unavailable")),
         }
+    }
+    fn ssh_auth_info(&mut self) -> Option<Vec<u8>> {
+        self.ssh_auth_info.map(|info| info.as_bytes().to_vec())
     }
     fn would_let_in(&mut self) -> Result<(), Unproven> {
         self.rehearsals += 1;
