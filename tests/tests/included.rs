@@ -1,12 +1,11 @@
-//! Auth parts of all kinds, with what they include, as the real libpam goes through them: a wrong password enrols nobody in any.
+//! Auth parts of all kinds, with what they include, as the real libpam goes through them: a wrong password enrols nobody in any,
+//! whatever the stack made of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{Sandbox, first_login::CHOICES, host::SERVICE, users::PASSWORD};
 
-const STACKS: usize = 150;
+const STACKS: usize = 60;
 const WRONG: &str = "not the password";
-/// With a key the guard does not look at the auth part, so that libpam alone decides.
-const KEY: [&str; 2] = ["--putenv", "SSH_AUTH_INFO_0=publickey ssh-ed25519 AAAA"];
 
 /// Numbers that are the same in every run.
 struct Dice(u64);
@@ -60,10 +59,10 @@ impl Dice {
 }
 
 /// Whether who gives this password comes to the picture.
-fn sees_the_picture(sandbox: &Sandbox, password: &str, more: &[&str]) -> bool {
-    let login = sandbox.login("alice").arguments(&["--strict", "--phases", "am", "--mode", "by-echo"]);
+fn sees_the_picture(sandbox: &Sandbox, password: &str) -> bool {
+    let login = sandbox.login("alice").arguments(&["--strict", "--mode", "by-echo"]);
     // Enter for the code, then giving up at the picture.
-    let login = login.arguments(&["--answer", password, "--answer", "", "--answer", "q"]).arguments(more);
+    let login = login.arguments(&["--answer", password, "--answer", "", "--answer", "q"]);
     login.run().text().contains(CHOICES)
 }
 
@@ -75,7 +74,7 @@ fn no_auth_part_with_what_it_includes_lets_a_wrong_password_enrol() {
     sandbox.add_user("alice");
     sandbox.make_store();
     let mut dice = Dice(0x5eed);
-    let (mut forgetful, mut accepted, mut overcautious) = (0, 0, 0);
+    let mut enrolled = 0;
     for _ in 0..STACKS {
         let (x, y) = (dice.lines(3, &["y"]), dice.lines(3, &[]));
         let auth = format!(
@@ -85,17 +84,9 @@ fn no_auth_part_with_what_it_includes_lets_a_wrong_password_enrol() {
         sandbox.overwrite("/etc/pam.d/x", &x);
         sandbox.overwrite("/etc/pam.d/y", &y);
         sandbox.enrolling(SERVICE, &auth);
-        let stack = format!("{auth}-- x:\n{x}-- y:\n{y}");
-        assert!(!sees_the_picture(&sandbox, WRONG, &[]), "{stack}");
-        let libpam_forgets = sees_the_picture(&sandbox, WRONG, &KEY);
-        forgetful += usize::from(libpam_forgets);
-        if sees_the_picture(&sandbox, PASSWORD, &[]) {
-            accepted += 1;
-            assert!(!libpam_forgets, "{stack}");
-        } else if !libpam_forgets && sees_the_picture(&sandbox, PASSWORD, &KEY) {
-            overcautious += 1;
-        }
+        assert!(!sees_the_picture(&sandbox, WRONG), "{auth}-- x:\n{x}-- y:\n{y}");
+        enrolled += usize::from(sees_the_picture(&sandbox, PASSWORD));
     }
-    println!("{STACKS} stacks: {forgetful} forget a wrong password, {accepted} enrol, {overcautious} might");
-    assert!(forgetful >= STACKS / 10 && accepted >= STACKS / 20, "{forgetful} {accepted} {overcautious}");
+    println!("{STACKS} stacks: {enrolled} lead to an enrolment by the right password");
+    assert!(enrolled >= STACKS / 10, "{enrolled}");
 }

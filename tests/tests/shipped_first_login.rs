@@ -14,9 +14,10 @@ fn host(stack: &str, service: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.ship("qrtotp.toml", "/etc/qrtotp/qrtotp.toml");
     let shipped = sandbox.read("/etc/qrtotp/qrtotp.toml");
-    let (deny, enroll) = ("\n#first_login = \"deny\"\n", "\nfirst_login = \"enroll\"\n");
+    let (deny, enroll) = ("\n#first_login = \"deny\"", "\nfirst_login = \"enroll\"");
     assert!(shipped.contains(deny), "{shipped}");
     sandbox.overwrite("/etc/qrtotp/qrtotp.toml", &shipped.replace(deny, enroll));
+    sandbox.ship("pam.d/qrtotp", "/etc/pam.d/qrtotp");
     sandbox.add_user("alice");
     sandbox.add_user("bobby");
     sandbox.make_store();
@@ -75,6 +76,7 @@ fn the_stack_for_key_and_code_enrols_over_ssh_whoever_has_the_key() {
     let sandbox = host("sshd-key-and-code", "sshd");
     sandbox.authorize_key("alice");
     sandbox.ship_sshd_config(true);
+    sandbox.run(&["qrtotp", "token", "issue", "alice", "--keys-now"]).success();
     let _sshd = sandbox.start_debians_sshd();
     let without_key = ssh(&sandbox, &["PubkeyAuthentication=no"]).failure();
     assert!(!without_key.contains("Verification code"), "{without_key}");
@@ -101,12 +103,28 @@ fn the_stack_for_su_enrols_in_su() {
 }
 
 #[test]
-fn the_stack_for_both_in_one_field_enrols_nobody_and_the_log_says_why() {
+fn the_stack_for_both_in_one_field_enrols_by_the_password_alone_and_then_takes_both() {
     let sandbox = host("forward-pass", "sshd");
     sandbox.ship_sshd_config(false);
     let _sshd = sandbox.start_debians_sshd();
-    let shown = ssh(&sandbox, &["PubkeyAuthentication=no"]).failure();
-    assert!(!shown.contains("assword") && !shown.contains('█'), "{shown}");
-    let excluded = "`forward_pass` and first_login = \\\"enroll\\\" or \\\"token\\\" exclude each other";
-    let _ = sandbox.log.wait(&["event=login result=denied reason=arguments_invalid user=alice", excluded]);
+    let knock = |text: &str| {
+        let mut client = ssh(&sandbox, &["PubkeyAuthentication=no"]);
+        client.expect("Password & verification code: ");
+        client.send(text);
+        client
+    };
+    let shown = knock("not the password").failure();
+    assert!(!shown.contains('█') && !shown.contains(INSIDE), "{shown}");
+    let mut client = knock(PASSWORD);
+    client.expect(CHOICES);
+    let uri = scan(&client.transcript(), Background::Dark).expect("the picture can be scanned");
+    let phone = client.enrol_by(&sandbox, &uri);
+    client.expect(INSIDE);
+    client.success();
+    let wrong = knock(&format!("wrong{}", phone.wait_for_next_code())).failure();
+    assert!(!wrong.contains(INSIDE), "{wrong}");
+    let mut next = knock(&format!("{PASSWORD}{}", phone.code()));
+    next.expect(INSIDE);
+    next.success();
+    let _ = sandbox.log.wait(&["event=login result=denied reason=primary_factor user=alice service=sshd"]);
 }
