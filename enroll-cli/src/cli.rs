@@ -81,7 +81,7 @@ pub enum Command {
     ///
     /// With the last device the account is revoked: its logins are denied until it is enrolled again.
     Revoke(Revoke),
-    /// Forget counted failures, so that codes are looked at again, and an enrolment that sudo left out
+    /// Clear counted failures, so that codes are checked again
     Unlock {
         /// Whose account
         user: String,
