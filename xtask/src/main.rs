@@ -1,4 +1,4 @@
-//! `cargo xtask demo | test | fuzz | bench | proof | deb`: what a developer and CI run. Every step says what it does.
+//! `cargo xtask demo | test | fuzz | bench | proof | count | deb`: what a developer and CI run. Every step says what it does.
 //!
 //! The harness reports by panicking, and so may what is built on it.
 #![allow(clippy::panic)]
@@ -6,6 +6,7 @@
 mod apt;
 mod bench;
 mod build;
+mod count;
 mod deb;
 mod debian;
 mod decoders;
@@ -30,6 +31,7 @@ cargo xtask bench [--quick] [--json FILE] [--write] [PART…]
                             PART: only that; --renew: instead, the instructions that `test` compares with
 cargo xtask fuzz --minutes N [TARGET]   looks for inputs that break one of fuzz/'s targets, or each in turn
 cargo xtask proof [NAME…]   what takes too long for every test run, all or by name; docs/PROOF.md lists them
+cargo xtask count [DIR]     lines of product code and of unsafe blocks, per crate, of this tree or another one
 cargo xtask deb             the Debian package, in target/deb
 ";
 
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
         ["fuzz", "--minutes", minutes] => fuzz::run(minutes, None),
         ["fuzz", "--minutes", minutes, target] => fuzz::run(minutes, Some(target)),
         ["proof", ref names @ ..] => proof::run(names),
+        ["count"] => count::run(None),
+        ["count", directory] => count::run(Some(directory)),
         ["deb"] => deb::package(),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -1,6 +1,5 @@
-//! Judges one answer against one record. What can be refused unlooked-at is refused without the account's lock. What runs
-//! under it only reads, computes HMACs and changes the state; a recovery code is first counted as failed, then hashed
-//! without the lock, then claimed.
+//! Judges one answer against one record. What runs under the account's lock only reads, computes HMACs and changes the state; a
+//! recovery code is first counted as failed, then hashed without the lock, then claimed.
 //!
 //! Every refusal costs the disk what a wrong code costs an enrolled account, so that the time does not tell who is one:
 //! where the account is not to be written, the store writes for nobody ([`Store::pretend`]).
@@ -134,11 +133,7 @@ fn decide<S: Store>(
     rules: &Rules<'_>,
     given: &Given,
 ) -> Result<Judgement, StoreError> {
-    let judged = store.look_or_update_state(
-        name,
-        |record, state| turned_away(rules, given, record, state).map(Step1::Done),
-        |record, state| judge(rules, given, record, state),
-    )?;
+    let judged = store.update_state(name, |record, state| judge(rules, given, record, state))?;
     let (set, salt, before, refused) = match judged {
         None => return Ok(Judgement::refused(Refusal::NotEnrolled, given.means(), 0)),
         Some(Step1::Done(judgement)) => return Ok(judgement),
@@ -196,7 +191,7 @@ impl Rules<'_> {
     }
 }
 
-/// The refusal of an answer that need not be looked at. It changes nothing, so it needs no lock.
+/// The refusal of an answer that need not be looked at.
 fn turned_away(rules: &Rules<'_>, given: &Given, record: &Record, state: &State) -> Option<Judgement> {
     let means = given.means();
     let refused = |why| Some(Judgement::refused(why, means, state.throttle.failures_of(means)));
@@ -205,11 +200,6 @@ fn turned_away(rules: &Rules<'_>, given: &Given, record: &Record, state: &State)
     }
     if matches!(given, Given::Malformed) {
         return refused(Refusal::Malformed);
-    }
-    let mut clamped = state.throttle;
-    clamped.clamp(rules.now);
-    if clamped != state.throttle {
-        return None; // to be kept first, or the wait would never end
     }
     match state.throttle.gate(means, rules.now, &rules.throttle) {
         Gate::Open => None,

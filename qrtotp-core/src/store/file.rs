@@ -101,27 +101,6 @@ impl FileStore {
         })
     }
 
-    /// The hot part's change, under the lock. `seen` is what was read without it.
-    fn update_locked<T>(
-        &self,
-        name: &Name,
-        dir: OwnedFd,
-        seen: Option<Opened>,
-        mut f: impl FnMut(&Record, &mut State) -> T,
-    ) -> Result<T, StoreError> {
-        undisturbed(|| {
-            let dir = lock(dir, self.lock_wait)?;
-            let mut opened = self.read_again(dir.as_fd(), name, seen)?;
-            let mut state = opened.loaded.state.clone();
-            let result = f(&opened.record, &mut state);
-            // A slot that was torn is made whole again at once: until then the other one is the only one.
-            if state != opened.loaded.state || !opened.loaded.both_whole {
-                opened.write_state(&state)?;
-            }
-            Ok(result)
-        })
-    }
-
     /// The names of all accounts that have a record, in no order.
     ///
     /// # Errors
@@ -152,25 +131,20 @@ impl Store for FileStore {
     fn update_state<T>(
         &self,
         name: &Name,
-        f: impl FnMut(&Record, &mut State) -> T,
+        mut f: impl FnMut(&Record, &mut State) -> T,
     ) -> Result<Option<T>, StoreError> {
         let Some(dir) = self.account_dir(name)? else { return Ok(None) };
-        self.update_locked(name, dir, None, f).map(Some)
-    }
-
-    fn look_or_update_state<T>(
-        &self,
-        name: &Name,
-        look: impl FnOnce(&Record, &State) -> Option<T>,
-        f: impl FnMut(&Record, &mut State) -> T,
-    ) -> Result<Option<T>, StoreError> {
-        let Some(dir) = self.account_dir(name)? else { return Ok(None) };
-        // What can't be read may be in the middle of a change: the lock tells.
-        let seen = self.read(dir.as_fd(), name).ok();
-        match seen.as_ref().and_then(|seen| look(&seen.record, &seen.loaded.state)) {
-            Some(answer) => Ok(Some(answer)),
-            None => self.update_locked(name, dir, seen, f).map(Some),
-        }
+        undisturbed(|| {
+            let dir = lock(dir, self.lock_wait)?;
+            let mut opened = self.read(dir.as_fd(), name)?;
+            let mut state = opened.loaded.state.clone();
+            let result = f(&opened.record, &mut state);
+            // A slot that was torn is made whole again at once: until then the other one is the only one.
+            if state != opened.loaded.state || !opened.loaded.both_whole {
+                opened.write_state(&state)?;
+            }
+            Ok(Some(result))
+        })
     }
 
     fn pretend(&self, f: impl FnOnce(&Record, &mut State)) {

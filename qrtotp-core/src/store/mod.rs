@@ -61,18 +61,6 @@ pub trait Store {
         f: impl FnMut(&Record, &mut State) -> T,
     ) -> Result<Option<T>, StoreError>;
 
-    /// As [`Store::update_state`], but looks first without waiting for anybody: where `look` has an answer, that is it, and
-    /// nothing is changed. `look` may see what is no more, so it must be content with less than `f`.
-    ///
-    /// # Errors
-    /// As [`Store::update_state`].
-    fn look_or_update_state<T>(
-        &self,
-        name: &Name,
-        look: impl FnOnce(&Record, &State) -> Option<T>,
-        f: impl FnMut(&Record, &mut State) -> T,
-    ) -> Result<Option<T>, StoreError>;
-
     /// The work of [`Store::update_state`] for nobody: what unknown, un-enrolled and throttled people are refused by must
     /// cost the disk what a wrong code costs an enrolled account, or the time tells who is one. `f` gets a record of
     /// that form with a throttle that never waits; what comes of it is lost. Takes no lock, fails never.

@@ -1,7 +1,7 @@
 //! An account's two files: reading them, and changing them in an order that makes every crash harmless.
 
 use super::file::{FileStore, RECORD, STATE};
-use super::sys::{Stat, fdatasync, fsync, lstatat, openat, pwrite_all, renameat, unlinkat};
+use super::sys::{fdatasync, fsync, openat, pwrite_all, renameat, unlinkat};
 use super::{
     Account, Readers, Scope, StoreError, TrustError, TrustedFile, open_file, read_all, read_exact, slot,
 };
@@ -31,8 +31,6 @@ pub(super) struct Opened {
     pub(super) loaded: slot::Loaded,
     file: TrustedFile,
     state_path: PathBuf,
-    /// `account.toml` as it was read.
-    source: TrustedFile,
 }
 
 impl Opened {
@@ -77,26 +75,7 @@ impl FileStore {
         let state_path = base.join(STATE);
         let file = open_state(dir, &state_path)?;
         let loaded = read_state(&file, &record, &state_path)?;
-        Ok(Opened { record, loaded, file, state_path, source })
-    }
-
-    /// As [`Self::read`]. The record is not parsed again if it is the file that was `seen`, untouched, and the state not opened
-    /// again if it is the same file: the open descriptors keep their inodes from becoming other files'.
-    pub(super) fn read_again(
-        &self,
-        dir: impl AsFd + Copy,
-        name: &Name,
-        seen: Option<Opened>,
-    ) -> Result<Opened, StoreError> {
-        let Some(Opened { record, source, file, state_path, .. }) = seen else { return self.read(dir, name) };
-        let untouched =
-            |now: Stat| (inode(&now), version(&now)) == (inode(&source.stat), version(&source.stat));
-        let same = |now: Stat| inode(&now) == inode(&file.stat);
-        if !(lstatat(dir, RECORD).is_ok_and(untouched) && lstatat(dir, STATE).is_ok_and(same)) {
-            return self.read(dir, name);
-        }
-        let loaded = read_state(&file, &record, &state_path)?;
-        Ok(Opened { record, loaded, file, state_path, source })
+        Ok(Opened { record, loaded, file, state_path })
     }
 
     /// A record's text under its seal.
@@ -136,15 +115,6 @@ impl FileStore {
         }
         Ok(())
     }
-}
-
-fn inode(stat: &Stat) -> (u64, u64) {
-    (stat.st_dev, stat.st_ino)
-}
-
-/// What no file keeps that was written to.
-fn version(stat: &Stat) -> (i64, i64, u64) {
-    (stat.st_size, stat.st_ctime, stat.st_ctime_nsec)
 }
 
 fn open_state(dir: impl AsFd + Copy, path: &Path) -> Result<TrustedFile, StoreError> {

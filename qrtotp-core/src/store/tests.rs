@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
-use crate::account::{Credential, CredentialId, Label, Means, Origin, RecordId};
+use crate::account::{Credential, CredentialId, Label, Origin, RecordId};
 use crate::otp::{Params, Secret};
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -201,22 +201,6 @@ fn a_torn_slot_is_made_whole_by_the_next_login_whatever_it_decides() {
 }
 
 #[test]
-fn what_changes_between_the_look_without_the_lock_and_the_lock_is_seen() {
-    let (_place, store) = Place::with_alice();
-    let revoke = |record: &Record, _: &State| {
-        assert_eq!(record.credentials.len(), 1);
-        let change = |slot: &mut Option<Account>| slot.as_mut().unwrap().record.revoke(|_| true, 5).len();
-        assert_eq!(store.update_account(&alice(), change).unwrap(), 1);
-        store.update_state(&alice(), |_, state| state.throttle.fail(Means::Code, 1000)).unwrap();
-        None
-    };
-    let found = store.look_or_update_state(&alice(), revoke, |record, state| {
-        (record.credentials.len(), state.throttle.failures())
-    });
-    assert_eq!(found.unwrap(), Some((0, 1)));
-}
-
-#[test]
 fn a_change_of_an_account_keeps_its_state_whether_or_not_its_record_changes() {
     let (place, store) = Place::with_alice();
     let again =
@@ -236,41 +220,4 @@ fn a_change_of_an_account_keeps_its_state_whether_or_not_its_record_changes() {
     change(502, Some("phone"));
     assert_eq!(again().state.mark(device(1)).unwrap().watermark, 502);
     assert_eq!(again().record.credentials[0].label, Label::new("phone"));
-}
-
-#[test]
-fn a_state_file_that_is_put_in_place_between_a_look_and_the_lock_is_the_one_that_counts() {
-    let (place, store) = Place::with_alice();
-    let [there, copy] = ["state", "copy"].map(|name| place.path(&format!("state/accounts/alice/{name}")));
-    let restored = |_: &Record, _: &State| -> Option<()> {
-        fs::copy(&there, &copy).unwrap();
-        fs::rename(&copy, &there).unwrap();
-        None
-    };
-    let raise = |_: &Record, state: &mut State| state.raise(device(1), 501, Some(10));
-    store.look_or_update_state(&alice(), restored, raise).unwrap().unwrap();
-    let kept = store.load(&alice()).unwrap().unwrap();
-    assert_eq!(kept.state.mark(device(1)).unwrap().watermark, 501);
-}
-
-#[test]
-fn a_record_that_is_overwritten_in_place_between_a_look_and_the_lock_is_read_again() {
-    let (place, store) = Place::with_alice();
-    let path = place.path("state/accounts/alice/account.toml");
-    let relabel = |label: &str| {
-        let change = |slot: &mut Option<Account>| {
-            slot.as_mut().unwrap().record.credentials[0].label = Label::new(label);
-        };
-        store.update_account(&alice(), change).unwrap();
-        fs::read(&path).unwrap()
-    };
-    let other = relabel("another phone");
-    relabel("phone");
-    let overwritten = |_: &Record, _: &State| -> Option<Label> {
-        fs::write(&path, &other).unwrap();
-        None
-    };
-    let label = |record: &Record, _: &mut State| record.credentials[0].label.clone();
-    let seen = store.look_or_update_state(&alice(), overwritten, label).unwrap().unwrap();
-    assert_eq!(seen, Label::new("another phone"));
 }

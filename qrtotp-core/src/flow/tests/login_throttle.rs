@@ -60,20 +60,6 @@ fn guessed_recovery_codes_wait_for_themselves_and_are_never_disabled() {
 }
 
 #[test]
-fn malformed_and_throttled_answers_never_wait_for_the_accounts_lock() {
-    let (mut w, _) = enrolled();
-    for _ in 0..5 {
-        w.answer("000000");
-    }
-    let held = std::fs::File::open(w.path.join("accounts/alice")).unwrap();
-    held.lock().unwrap();
-    for (answer, reason) in [("hunter2", "malformed"), ("000000", "throttled")] {
-        assert_eq!(w.answer(answer), Outcome::Denied);
-        assert_eq!(w.reason(), reason);
-    }
-}
-
-#[test]
 fn a_failure_in_the_future_is_clamped_at_the_next_answer_and_the_wait_ends() {
     let mut w = World::new();
     let secret = w.import(Params::default());

@@ -33,6 +33,8 @@ const FILES: &[&str] = &[
     "otp/base32.rs",
     "flow/judge.rs",
     "flow/login.rs",
+    "flow/login_combined.rs",
+    "flow/login_enrolment.rs",
     "flow/given.rs",
     "flow/resync.rs",
     "flow/refusal.rs",

@@ -180,19 +180,6 @@ impl Store for Replay<'_> {
         Ok(Some(result))
     }
 
-    fn look_or_update_state<T>(
-        &self,
-        name: &Name,
-        look: impl FnOnce(&Record, &State) -> Option<T>,
-        f: impl FnMut(&Record, &mut State) -> T,
-    ) -> Result<Option<T>, StoreError> {
-        let seen = self.read(Op::Look)?;
-        match look(&seen.record, &seen.state) {
-            Some(answer) => Ok(Some(answer)),
-            None => self.update_state(name, f),
-        }
-    }
-
     fn update_primary<T>(&self, _: &Name, _: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError> {
         unreachable!("none of them asks for a password")
     }
