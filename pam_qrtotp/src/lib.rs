@@ -7,7 +7,7 @@ mod alloc;
 mod host;
 mod unprivileged;
 
-use alloc::{WipingAllocator, wipe_stack};
+use alloc::{Wiping, wipe_stack};
 use host::{Host, Log, subject};
 use pam::constants::{PAM_SILENT, PamFlag, PamResultCode};
 use pam::items::User;
@@ -18,11 +18,12 @@ use qrtotp_core::flow::{
     Args, Dialog, HostDirectory, Login, Outcome, UNAVAILABLE, logged_name, report_killed_holder,
 };
 use qrtotp_core::policy::{PROOF_SERVICE, Source};
+use std::alloc::System;
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[global_allocator]
-static ALLOCATOR: WipingAllocator = WipingAllocator::new();
+static ALLOCATOR: Wiping<System> = Wiping(System);
 
 struct QrTotp;
 
@@ -33,7 +34,6 @@ impl PamHooks for QrTotp {
         if host::is_inner_transaction(pamh) {
             return PamResultCode::PAM_IGNORE;
         }
-        ALLOCATOR.shield();
         guarded(pamh, |pamh| match authenticate(pamh, &args, flags) {
             Outcome::Accepted => PamResultCode::PAM_SUCCESS,
             Outcome::Denied => PamResultCode::PAM_AUTH_ERR,
