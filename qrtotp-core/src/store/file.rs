@@ -121,7 +121,9 @@ impl FileStore {
         undisturbed(|| {
             let dir = self.lock(dir)?;
             let mut opened = self.read_again(dir.as_fd(), name, seen)?;
-            let mut state = opened.loaded.state.clone();
+            // From the decision of `f` to the write there is no allocation: it could fail and end the process, so that a code was
+            // judged and not counted.
+            let mut state = opened.loaded.state.with_room();
             let result = f(&opened.record, &mut state);
             // A slot that was torn is made whole again at once: until then the other one is the only one.
             if state != opened.loaded.state || !opened.loaded.both_whole {
