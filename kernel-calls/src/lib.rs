@@ -1,48 +1,72 @@
-//! System calls that no crate has in a safe form. A crate of its own, because all of ours but the module's face forbid unsafe
-//! code. By syscall(2) and not by the C library's functions: each function that the module names is looked up whenever it is
-//! loaded, and that one is named already.
+//! What the kernel knows of how right its clock is: adjtimex(2), reading only, which needs no privilege. It is in a crate of its own,
+//! because no crate has it in a safe form and `qrtotp-core` forbids unsafe code.
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
 
-pub mod clock;
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
 
-/// The number of the policy by which the kernel schedules this thread: sched_getscheduler(2), without
-/// `SCHED_RESET_ON_FORK`. `None`: it does not tell.
-#[must_use]
-pub fn scheduling_policy() -> Option<i32> {
-    // SAFETY: the call takes a number, of which 0 is this thread, and touches no memory of ours.
-    let policy = unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) };
-    Some(i32::try_from(policy).ok().filter(|policy| *policy >= 0)? & !libc::SCHED_RESET_ON_FORK)
+/// How the clock is kept right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discipline {
+    /// Some time service keeps it right, and has done so lately.
+    pub synchronized: bool,
+    /// What is being corrected at the moment, in microseconds.
+    pub offset: i64,
+    /// How far off it is at most, as the time service says, in microseconds. It grows while nobody corrects the clock.
+    pub max_error: i64,
 }
 
-/// Schedules this thread by a policy that has no priorities: sched_setscheduler(2) with `SCHED_OTHER`, `SCHED_BATCH` or
-/// `SCHED_IDLE`; the nice value stays. False: the kernel refused.
+/// Asks the kernel. `None`: it does not tell, for example in a container that may not ask.
 #[must_use]
-pub fn set_scheduling_policy(policy: i32) -> bool {
-    let parameters = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the call takes two numbers, of which 0 is this thread, and reads one `sched_param`, which is ours.
-    unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, policy, &raw const parameters) == 0 }
+pub fn read() -> Option<Discipline> {
+    let mut clock = MaybeUninit::<libc::timex>::zeroed(); // modes = 0: change nothing
+    // SAFETY: adjtimex reads and writes one `timex`, which is ours and stays valid whether the call fails or not: it consists of
+    // numbers and was zeroed.
+    let (state, clock) = unsafe { (libc::adjtimex(clock.as_mut_ptr()), clock.assume_init()) };
+    (state >= 0).then(|| interpret(state, &clock))
+}
+
+#[allow(clippy::useless_conversion, reason = "the numbers are 32 bits wide on some architectures")]
+fn interpret(state: c_int, clock: &libc::timex) -> Discipline {
+    let nanoseconds = clock.status & libc::STA_NANO != 0;
+    Discipline {
+        synchronized: state != libc::TIME_ERROR && clock.status & libc::STA_UNSYNC == 0,
+        offset: i64::from(if nanoseconds { clock.offset / 1000 } else { clock.offset }),
+        max_error: i64::from(clock.maxerror),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
-    #[test]
-    fn this_thread_is_scheduled_as_proc_says() {
-        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap_or_default();
-        let field = stat.rsplit(')').next().and_then(|rest| rest.split_ascii_whitespace().nth(38));
-        assert_eq!(scheduling_policy().map(|policy| policy.to_string()).as_deref(), field, "{stat}");
+    fn said(state: c_int, status: libc::c_int) -> Discipline {
+        // SAFETY: a `timex` is numbers only.
+        let mut clock: libc::timex = unsafe { std::mem::zeroed() };
+        (clock.status, clock.offset, clock.maxerror) = (status, -5000, 70_000);
+        interpret(state, &clock)
     }
 
     #[test]
-    fn a_thread_may_be_scheduled_below_the_others_and_not_by_a_policy_that_there_is_not() {
-        let thread = std::thread::spawn(|| {
-            assert!(set_scheduling_policy(libc::SCHED_IDLE));
-            assert_eq!(scheduling_policy(), Some(libc::SCHED_IDLE));
-            assert!(!set_scheduling_policy(-1) && !set_scheduling_policy(libc::SCHED_FIFO));
-            assert_eq!(scheduling_policy(), Some(libc::SCHED_IDLE));
-        });
-        assert!(thread.join().is_ok());
+    fn a_clock_is_synchronised_only_if_neither_the_state_nor_the_status_says_otherwise() {
+        assert!(said(libc::TIME_OK, libc::STA_PLL).synchronized);
+        assert!(said(libc::TIME_INS, 0).synchronized, "a leap second is coming");
+        assert!(!said(libc::TIME_ERROR, 0).synchronized);
+        assert!(!said(libc::TIME_OK, libc::STA_UNSYNC).synchronized);
+    }
+
+    #[test]
+    fn times_are_microseconds_whatever_the_kernel_counts_in() {
+        assert_eq!((said(0, 0).offset, said(0, 0).max_error), (-5000, 70_000));
+        assert_eq!((said(0, libc::STA_NANO).offset, said(0, libc::STA_NANO).max_error), (-5, 70_000));
+    }
+
+    #[test]
+    fn this_host_tells_of_its_clock_and_leaves_it_alone() {
+        let before = read().unwrap();
+        assert!(before.max_error >= 0);
+        assert_eq!(read().unwrap().synchronized, before.synchronized);
     }
 }

@@ -7,20 +7,23 @@ mod alloc;
 mod host;
 mod unprivileged;
 
-use alloc::{WipingAllocator, wipe_stack};
+use alloc::{Wiping, wipe_stack};
 use host::{Host, Log, subject};
 use pam::constants::{PAM_SILENT, PamFlag, PamResultCode};
 use pam::items::User;
 use pam::module::{PamHandle, PamHooks};
 use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::SystemClock;
-use qrtotp_core::flow::{Args, Dialog, HostDirectory, Login, Outcome, UNAVAILABLE, logged_name};
+use qrtotp_core::flow::{
+    Args, Dialog, HostDirectory, Login, Outcome, UNAVAILABLE, logged_name, report_killed_holder,
+};
 use qrtotp_core::policy::{PROOF_SERVICE, Source};
+use std::alloc::System;
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[global_allocator]
-static ALLOCATOR: WipingAllocator = WipingAllocator::new();
+static ALLOCATOR: Wiping<System> = Wiping(System);
 
 struct QrTotp;
 
@@ -31,7 +34,6 @@ impl PamHooks for QrTotp {
         if host::is_inner_transaction(pamh) {
             return PamResultCode::PAM_IGNORE;
         }
-        ALLOCATOR.shield();
         guarded(pamh, |pamh| match authenticate(pamh, &args, flags) {
             Outcome::Accepted => PamResultCode::PAM_SUCCESS,
             Outcome::Denied => PamResultCode::PAM_AUTH_ERR,
@@ -134,7 +136,8 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         }
         Err(error) => return refuse(&mut host, &mut log, &subject, error.reason(), &error.to_string()),
     };
-    Login {
+    let who = subject.clone();
+    let outcome = Login {
         config: &source.config,
         options: &args.options,
         store: &store,
@@ -144,7 +147,9 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         audit: &mut log,
         subject,
     }
-    .run()
+    .run();
+    report_killed_holder(store.take_killed_holder(), &who, &mut log);
+    outcome
 }
 
 /// Something on our side is not as it must be: nobody gets in, and the log says what to do.

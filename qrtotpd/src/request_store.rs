@@ -6,6 +6,7 @@ use crate::turns::{Limit, Turn};
 use qrtotp_core::account::{Lane, Name, Record, State};
 use qrtotp_core::policy::Source;
 use qrtotp_core::store::{Account, FileStore, SealKey, Store, StoreError};
+use std::cell::Cell;
 
 pub struct RequestStore<'a> {
     /// Does not wait for locks.
@@ -14,6 +15,7 @@ pub struct RequestStore<'a> {
     turn: &'a Turn,
     waits: &'a Limit,
     uid: u32,
+    killed_holder: Cell<Option<i32>>,
 }
 
 impl<'a> RequestStore<'a> {
@@ -22,7 +24,14 @@ impl<'a> RequestStore<'a> {
     /// # Errors
     /// As [`FileStore::open`].
     pub fn open(source: &'a Source, turn: &'a Turn, waits: &'a Limit, uid: u32) -> Result<Self, StoreError> {
-        Ok(Self { store: source.open_store()?.without_waiting(), source, turn, waits, uid })
+        Ok(Self {
+            store: source.open_store()?.without_waiting(),
+            source,
+            turn,
+            waits,
+            uid,
+            killed_holder: Cell::new(None),
+        })
     }
 
     /// Runs `access`; if a lock is held, a second time, without a turn and with a store that waits for it.
@@ -35,7 +44,17 @@ impl<'a> RequestStore<'a> {
             done => return done,
         }
         let _place = self.waits.begin(self.uid).ok_or(StoreError::Busy)?;
-        self.turn.away(|| access(&self.source.open_store()?))
+        self.turn.away(|| {
+            let store = self.source.open_store()?;
+            let done = access(&store);
+            self.killed_holder.set(store.take_killed_holder().or(self.killed_holder.take()));
+            done
+        })
+    }
+
+    /// As [`FileStore::take_killed_holder`].
+    pub fn take_killed_holder(&self) -> Option<i32> {
+        self.killed_holder.take()
     }
 }
 
@@ -54,18 +73,6 @@ impl Store for RequestStore<'_> {
         mut f: impl FnMut(&Record, &mut State) -> T,
     ) -> Result<Option<T>, StoreError> {
         self.wait_without_turn(|store| store.update_state(name, &mut f))
-    }
-
-    fn look_or_update_state<T>(
-        &self,
-        name: &Name,
-        look: impl FnOnce(&Record, &State) -> Option<T>,
-        mut f: impl FnMut(&Record, &mut State) -> T,
-    ) -> Result<Option<T>, StoreError> {
-        let mut look = Some(look); // the first look is enough: only where it has no answer, the lock is needed
-        self.wait_without_turn(|store| {
-            store.look_or_update_state(name, |record, state| look.take()?(record, state), &mut f)
-        })
     }
 
     fn pretend(&self, f: impl FnOnce(&Record, &mut State)) {

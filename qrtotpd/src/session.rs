@@ -10,7 +10,7 @@ use crate::request_store::RequestStore;
 use crate::seats::{Kind, Seat};
 use crate::turns::Turn;
 use qrtotp_core::audit::{AuditSink, Event, Kind as EventKind, Subject};
-use qrtotp_core::flow::UNAVAILABLE;
+use qrtotp_core::flow::{UNAVAILABLE, report_killed_holder};
 use qrtotp_core::policy::Source;
 use qrtotp_core::store::StoreError;
 use qrtotp_core::wire::{FrameError, Line, Request, Say};
@@ -57,7 +57,9 @@ fn answer(line: &mut Line, caller: &Caller, door: &Door, request: Request) -> Sa
         subject: &subject,
         log: &mut log,
     };
-    match served.handle(request) {
+    let done = served.handle(request);
+    report_killed_holder(store.take_killed_holder(), &subject, &mut log);
+    match done {
         Ok(done) => done,
         Err(Ended::Refused(text)) => Say::Refused(text),
         Err(Ended::Logged) => Say::Failed(UNAVAILABLE.into()),

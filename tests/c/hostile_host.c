@@ -275,8 +275,6 @@ static void arrange(void) {
         forbid(SYS_getrandom, SECCOMP_RET_KILL_PROCESS);
     if (is("getrandom-kills-us"))
         syscall(SYS_getrandom, &all, sizeof all, 0);
-    if (is("no-mlock2"))
-        forbid(SYS_mlock2, SECCOMP_RET_ERRNO | ENOSYS);
     if (is("no-openat2"))
         forbid(SYS_openat2, SECCOMP_RET_ERRNO | ENOSYS);
     if (is("no-flock"))

@@ -6,7 +6,7 @@
  *
  * usage: stopper freeze TARGET [GROUP]. Freezes one su for good while it holds the lock: by the freezer of the control
  * group GROUP, which the caller may write to and is in, or else by SIGSTOP, which takes root. Prints a line when that has
- * worked, and the signal that ended su after all.
+ * worked, then su's pid and the signal that ended it after all.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -107,7 +107,7 @@ static int freeze(const char *target, const char *parent) {
                 puts("frozen=1");
                 fflush(stdout);
                 waitpid(pid, &status, 0);
-                printf("killed_by=%d\n", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+                printf("pid=%d\nkilled_by=%d\n", pid, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
                 return 0;
             }
             if (parent)

@@ -91,8 +91,8 @@ impl Fault {
 /// Under which a program's calls are all written down.
 pub const WATCH: [&str; 5] = ["strace", "-o", TRACE, "-e", "signal=none"];
 
-/// The first thing that the module's own allocator does, at the first hook.
-const HOOK: &str = "MADV_DONTDUMP";
+/// The module's first call: the first step on the way to its configuration.
+const HOOK: &str = "(AT_FDCWD, \"/etc\", ";
 
 /// What the PAM application writes when the last of our hooks is behind it.
 const END: &str = "write(1, \"end=";

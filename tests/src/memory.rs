@@ -47,17 +47,7 @@ impl Found {
     /// In memory that is neither swapped out nor dumped.
     #[must_use]
     pub fn is_shielded(&self) -> bool {
-        self.is_locked() && (self.is_undumped() || self.in_undumped)
-    }
-
-    #[must_use]
-    pub fn is_locked(&self) -> bool {
-        self.has("lo")
-    }
-
-    #[must_use]
-    pub fn is_undumped(&self) -> bool {
-        self.has("dd")
+        self.has("lo") && (self.has("dd") || self.in_undumped)
     }
 
     fn has(&self, flag: &str) -> bool {
@@ -68,14 +58,8 @@ impl Found {
 impl Sandbox {
     #[must_use]
     pub fn memory_host(&self, user: &str, phases: &str, more: &[&str]) -> MemoryHost {
-        self.memory_host_under(&[], user, phases, more)
-    }
-
-    /// The same, started by another program.
-    #[must_use]
-    pub fn memory_host_under(&self, under: &[&str], user: &str, phases: &str, more: &[&str]) -> MemoryHost {
         let program = self.install_c("memory_host.c", &["-lpam"]);
-        let mut command = self.command(None, &[under, &[program.as_str(), user, phases], more].concat());
+        let mut command = self.command(None, &[&[program.as_str(), user, phases], more].concat());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let mut output = BufReader::new(stdout);
@@ -117,14 +101,6 @@ impl MemoryHost {
     #[must_use]
     pub fn place(&self) -> &Path {
         &self.proc
-    }
-
-    /// KiB that are kept from being swapped out.
-    #[must_use]
-    pub fn locked(&self) -> u64 {
-        let status = fs::read_to_string(self.proc.join("status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 }
 

@@ -79,8 +79,8 @@ fn split(name: &str) -> (&str, &str) {
     name.split_once(", ").unwrap_or((name, ""))
 }
 
-/// What of these was found in memory that may be swapped out or dumped.
+/// What of these was found besides `held`.
 #[must_use]
-pub fn unshielded(found: Vec<Found>) -> Vec<Found> {
-    found.into_iter().filter(|found| !found.is_shielded()).collect()
+pub fn besides(held: &[&str], found: Vec<Found>) -> Vec<Found> {
+    found.into_iter().filter(|found| !held.contains(&found.what.as_str())).collect()
 }

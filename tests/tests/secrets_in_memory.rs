@@ -1,16 +1,17 @@
 //! What of the secrets can be read from the memory of the application, at every moment at which it is in the application's
-//! hands. Nothing is exempt but what a person is shown and types: this application keeps neither, so nothing is found at all outside
-//! the module's own arena, and that is neither swapped out nor dumped.
+//! hands. While the module waits for an answer it holds what it needs for the next step, and nothing else is found. This application keeps
+//! nothing of what a person is shown and types, so after each hook nothing is found at all.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
     Phone, Sandbox,
     enrol::recovery_codes,
-    figures,
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
-    memory::{Found, MemoryHost, Patterns, forms_of_code, forms_of_key, from_base32, search},
-    searches::{Searches, unshielded},
+    memory::{MemoryHost, Patterns, forms_of_code, forms_of_key, from_base32},
+    searches::{Searches, besides},
 };
+
+const SEALING_KEY: &str = "the sealing key, raw";
 
 fn secret_of(phone: &Phone) -> Patterns {
     forms_of_key("the secret", &from_base32(&phone.key))
@@ -40,7 +41,7 @@ fn no_secret_is_in_the_memory_of_an_application_during_and_after_a_login() {
         sandbox.keep_secret(&answer);
         let mut host = sandbox.memory_host("alice", "am", &[]);
         host.stops_at("prompt");
-        let mut found = unshielded(searches.look("at the prompt", host.place(), &patterns));
+        let mut found = besides(&[SEALING_KEY], searches.look("at the prompt", host.place(), &patterns));
         host.send(&answer);
         assert_eq!(host.stops_at("authenticate").1, expected);
         found.extend(searches.look("after pam_authenticate", host.place(), &patterns));
@@ -85,14 +86,16 @@ fn no_secret_of_an_enrolment_outlives_its_dialogue() {
     host.send("");
     let phone = scanned(&mut host);
     patterns.extend(secret_of(&phone));
-    let during = unshielded(searches.look("while the key is shown", host.place(), &patterns));
+    let shown = [SEALING_KEY, "the secret, raw", "the secret, base32"];
+    let during = besides(&shown, searches.look("while the key is shown", host.place(), &patterns));
     assert!(during.is_empty(), "{during:#?}");
     phone.settle(5);
     host.send(&phone.code());
     let (shown, _) = host.stops_at("prompt");
     let codes = recovery_codes(&shown);
     patterns.extend(forms_of_recovery_codes(&codes));
-    let during = unshielded(searches.look("while recovery codes are shown", host.place(), &patterns));
+    let shown = [SEALING_KEY, "a recovery code, as shown", "a recovery code, without dashes"];
+    let during = besides(&shown, searches.look("while recovery codes are shown", host.place(), &patterns));
     assert!(during.is_empty(), "{during:#?}");
     host.send(&codes[3]);
     for (place, moment) in [
@@ -134,54 +137,10 @@ fn a_copy_that_an_application_keeps_is_found_in_every_form() {
     host.send(&phone.key);
     host.stops_at("end");
     let mut searches = Searches::of("application that keeps copies (planted)");
-    let found = unshielded(searches.look("right after pam_end", host.place(), &patterns));
+    let found = searches.look("right after pam_end", host.place(), &patterns);
     let missed: Vec<_> =
         patterns.iter().filter(|(name, _)| !found.iter().any(|found| found.what == *name)).collect();
     assert!(missed.is_empty() && found.len() >= patterns.len(), "missed: {missed:#?}");
     searches.tell(&Patterns::new());
-    tell_shields("a copy that an application keeps (planted)", &found, &host);
     host.finish();
-}
-
-/// How much of what was found is locked, and how much is kept out of core dumps.
-fn tell_shields(what: &str, found: &[Found], host: &MemoryHost) {
-    let count = |has: fn(&Found) -> bool| found.iter().filter(|found| has(found)).count().to_string();
-    let counts = [found.len().to_string(), count(Found::is_locked), count(Found::is_undumped)];
-    figures::print("shields", &[&[what.to_owned()], &counts[..], &[host.locked().to_string()]].concat());
-}
-
-/// Under which a program may lock no memory at all.
-const NO_LOCKS: [&str; 4] = ["prlimit", "--memlock=0:0", "setpriv", "--bounding-set=-ipc_lock"];
-
-#[test]
-fn memory_with_a_secret_in_it_is_locked_where_that_is_allowed_and_never_dumped() {
-    for (under, may_lock, words) in [
-        (&[][..], true, "the secret while its key is shown"),
-        (&NO_LOCKS[..], false, "the same where no memory may be locked"),
-    ] {
-        let sandbox = Sandbox::new();
-        sandbox.configure("[defaults]\nfirst_login = \"enroll\"\n[enroll]\nservices = [\"tests\"]\n");
-        sandbox.add_user("alice");
-        sandbox.make_store();
-        sandbox.password_and_enrolment("tests");
-        let mut host = sandbox.memory_host_under(under, "alice", "am", &[]);
-        host.stops_at("prompt");
-        host.send(qrtotp_tests::users::PASSWORD);
-        host.stops_at("prompt");
-        host.send("");
-        assert_eq!(host.stops_at("authenticate").1, PAM_SUCCESS);
-        host.send("");
-        let found = host_holds(&scanned(&mut host), &host);
-        assert!(found.iter().all(Found::is_undumped), "{found:#?}");
-        assert!(found.iter().all(|found| found.is_locked() == may_lock), "{may_lock}: {found:#?}");
-        assert_eq!(host.locked() > 0, may_lock, "{} KiB", host.locked());
-        tell_shields(words, &found, &host);
-    }
-}
-
-/// Where the secret is while its code is waited for: somewhere.
-fn host_holds(phone: &Phone, host: &MemoryHost) -> Vec<Found> {
-    let found = search(host.place(), &secret_of(phone)).found;
-    assert!(!found.is_empty(), "the search finds nothing");
-    found
 }

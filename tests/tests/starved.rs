@@ -70,6 +70,8 @@ fn the_owner_gets_in(sandbox: &Sandbox, phone: &Phone, mut attack: Child) {
     let mut rest = String::new();
     lines.read_to_string(&mut rest).unwrap();
     assert_eq!(value(&rest, "killed_by"), Some("9"));
+    let process = format!("process {} ", value(&rest, "pid").unwrap());
+    let _ = sandbox.log.wait(&["event=lock_holder_killed user=bobby service=tests", &process]);
     assert!(attack.wait().unwrap().success());
     assert!(sandbox.log.events().iter().all(|event| !event.contains("reason=store_busy")));
 }

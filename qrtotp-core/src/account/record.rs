@@ -5,6 +5,7 @@ use super::{CredentialId, Name, RecordId, RecoverySet, Token, TokenId};
 use crate::clock::UnixTime;
 use crate::otp::{Params, Window};
 use crate::policy::Span;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Why the text is no record. Never quotes the text.
@@ -23,13 +24,14 @@ pub enum RecordError {
 
 /// A device label as the person gave it: at most 64 characters, and `…` where there were more; none of them able to forge output.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Label(String);
+// Shared: a login clones it between a decision and its write, where it must not allocate.
+pub struct Label(Arc<str>);
 
 impl Label {
     /// Takes a label; unsafe characters become `?`, the rest beyond 64 characters is cut.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(crate::text::clean(text.trim(), 64))
+        Self(crate::text::clean(text.trim(), 64).into())
     }
 
     /// The label as text, maybe empty.

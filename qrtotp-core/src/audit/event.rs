@@ -45,6 +45,7 @@ pub enum Kind {
     RecoveryRegenerated,
     ThrottleEngaged,
     ThrottleLifted,
+    LockHolderKilled,
     RecordDamaged,
     ConfigurationRefused,
     InternalError,
@@ -82,6 +83,7 @@ impl Kind {
             Self::RecoveryRegenerated => "recovery_regenerated",
             Self::ThrottleEngaged => "throttle_engaged",
             Self::ThrottleLifted => "throttle_lifted",
+            Self::LockHolderKilled => "lock_holder_killed",
             Self::RecordDamaged => "record_damaged",
             Self::ConfigurationRefused => "configuration_refused",
             Self::InternalError => "internal_error",
@@ -99,6 +101,7 @@ impl Kind {
                 | Self::EnrollmentRefused
                 | Self::TokenCodeRefused
                 | Self::CallerRefused
+                | Self::LockHolderKilled
                 | Self::LinesLeftOut,
                 _,
             ) => Priority::Warning,

@@ -12,7 +12,7 @@ use crate::account::{
     ThrottleRules,
 };
 use crate::clock::UnixTime;
-use crate::otp::{Code, MAX_TARGETS, Step, Window, matching_step};
+use crate::otp::{Code, MAX_TARGETS, Window, matching_step};
 use crate::store::{SealKey, Store, StoreError};
 
 /// What was proven.
@@ -247,7 +247,7 @@ fn verify(rules: &Rules<'_>, code: &Code, record: &Record, state: &mut State) ->
     let looked_at = &record.credentials[..record.credentials.len().min(MAX_TARGETS)];
     let steps: usize = looked_at.iter().map(|credential| rules.window_of(credential).steps()).sum();
     let narrowed = steps > MAX_TARGETS || looked_at.len() < record.credentials.len();
-    let mut matches: Vec<(CredentialId, Step)> = Vec::new();
+    let mut matches = Vec::with_capacity(looked_at.len());
     for credential in looked_at {
         let Ok(secret) = rules.key.open_secret(record, credential) else {
             return Judgement::Refused {

@@ -45,6 +45,7 @@ pub use primary::{Guess, PrimaryThrottle};
 pub use prompt::{ACKNOWLEDGE, PromptDialog};
 pub use refusal::Refusal;
 pub use repeat::{Repeated, repeat_import};
+pub use report::report_killed_holder;
 pub use resync::{ResyncError, Resynchronized, resync};
 
 use crate::clock::sleep;

@@ -3,6 +3,7 @@
 
 use super::judge::{Judgement, Proof};
 use super::refusal::Refusal;
+use super::{HostDirectory, logged_name};
 use crate::account::{Means, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use crate::clock::Clock;
@@ -116,5 +117,14 @@ impl Judgement {
                 event.detail(detail).emit(audit);
             }
         }
+    }
+}
+
+/// Records that a process was killed because it held the account's lock and made no progress, if that happened.
+pub fn report_killed_holder(killed: Option<i32>, subject: &Subject, audit: &mut impl AuditSink) {
+    if let Some(pid) = killed {
+        let subject = &Subject { user: logged_name(&HostDirectory, &subject.user), ..subject.clone() };
+        let detail = format!("process {pid} held the account's lock and made no progress, so it was killed");
+        Event::new(Kind::LockHolderKilled, subject).detail(&detail).emit(audit);
     }
 }

@@ -54,7 +54,7 @@ impl FileStore {
         let shown = self.path.join(TEMPORARY);
         let directory = open_private_dir(&self.root, TEMPORARY, &shown)?.ok_or(StoreError::Missing(shown))?;
         undisturbed(|| {
-            let directory = lock(directory, self.lock_wait)?;
+            let directory = self.lock(directory)?;
             sweep(directory.as_fd());
             let made = self.create_in(directory.as_fd(), &temporary, account, &record);
             if !matches!(made, Ok(true)) {
@@ -135,7 +135,7 @@ fn remove(tmp: BorrowedFd<'_>, name: &str) {
 /// place. So a key without a marker, in waiting or not, belonged to a store that is not there now, and is not ours to
 /// replace.
 fn prepare(path: &Path, key_dir: &Path) -> Result<(), StoreError> {
-    let root = lock(make_root(path)?, CREATE_WAIT)?;
+    let root = lock(make_root(path)?, CREATE_WAIT, |_| ())?;
     if exists(&path.join(MARKER))? {
         return Ok(());
     }

@@ -1,15 +1,14 @@
 //! What surrounds a held lock. An ordinary user may send signals to a setuid program that they started, and so could
-//! freeze it while it holds an account's lock; they may hand it a tiny file size limit, which turns a write into a deadly
-//! signal; and they may have it scheduled as the last of all. While this guard lives, none of that works.
+//! freeze it while it holds an account's lock; they may also give it a tiny file size limit, which turns a write into a deadly
+//! signal. While this guard lives, neither works.
 
 use super::StoreError;
-use super::scheduling::Scheduling;
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::{ResUid, Uid, getresuid, setresuid};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Runs `f` while nobody can stop, kill or starve this process.
+/// Runs `f` while no ordinary user can stop or kill this process.
 pub(super) fn undisturbed<T>(f: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     let guard = Critical::enter().map_err(|errno| match errno {
         Errno::EFBIG => StoreError::FileSizeLimit,
@@ -21,16 +20,15 @@ pub(super) fn undisturbed<T>(f: impl FnOnce() -> Result<T, StoreError>) -> Resul
 }
 
 /// Larger than any file that we write, in bytes.
-const ENOUGH: u64 = 1 << 20;
+const ENOUGH: rlim_t = 1 << 20;
 
-/// Signals blocked, all three uids root's, file size limit lifted, scheduled as
-/// others are. Undone by [`Critical::leave`].
+/// Signals blocked, all three uids root's, file size limit lifted. Undone by [`Critical::leave`].
 #[must_use]
 pub struct Critical {
     mask: SigSet,
     uids: Option<ResUid>,
-    file_size: Option<Rlimit>,
-    scheduling: Scheduling,
+    /// Soft and hard limit.
+    file_size: Option<(rlim_t, rlim_t)>,
 }
 
 impl Critical {
@@ -44,8 +42,8 @@ impl Critical {
         for fault in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE] {
             blocked.remove(fault);
         }
-        let mask = blocked.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK)?;
-        let mut guard = Self { mask, uids: None, file_size: None, scheduling: Scheduling::default() };
+        let mask = blocked.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        let mut guard = Self { mask, uids: None, file_size: None };
         match guard.become_unreachable() {
             Ok(()) => Ok(guard),
             Err(errno) => {
@@ -62,16 +60,11 @@ impl Critical {
             setresuid(root, root, root)?;
             self.uids = Some(uids);
         }
-        let limit = getrlimit(Resource::Fsize);
-        // None: there is no limit.
-        if limit.current.is_some_and(|soft| soft < ENOUGH) {
-            let maximum = limit.maximum.map(|hard| hard.max(ENOUGH));
-            let lifted = Rlimit { current: Some(ENOUGH), maximum };
-            setrlimit(Resource::Fsize, lifted).map_err(|_| Errno::EFBIG)?;
-            self.file_size = Some(limit);
+        let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE)?;
+        if soft < ENOUGH {
+            setrlimit(Resource::RLIMIT_FSIZE, ENOUGH, hard.max(ENOUGH)).map_err(|_| Errno::EFBIG)?;
+            self.file_size = Some((soft, hard));
         }
-        // Last: with all uids root's, whoever started us can't change it any more.
-        self.scheduling = Scheduling::raise();
         Ok(())
     }
 
@@ -84,9 +77,8 @@ impl Critical {
     }
 
     fn restore(&mut self) -> Result<(), Errno> {
-        self.scheduling.restore();
         let limit = match self.file_size.take() {
-            Some(limit) => setrlimit(Resource::Fsize, limit).map_err(|e| Errno::from_raw(e.raw_os_error())),
+            Some((soft, hard)) => setrlimit(Resource::RLIMIT_FSIZE, soft, hard),
             None => Ok(()),
         };
         let uids = match self.uids.take() {

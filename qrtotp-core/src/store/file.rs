@@ -2,7 +2,6 @@
 //! never replaced.
 
 use super::critical::undisturbed;
-use super::lock::lock;
 use super::record::Opened;
 use super::sys::entries;
 use super::{Account, Readers, SealKey, Store, StoreError, TrustError};
@@ -10,6 +9,7 @@ use super::{open_dir, open_file, open_private_dir, read_all};
 use crate::account::{Lane, Name, Record, State};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicI32;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -31,6 +31,8 @@ pub struct FileStore {
     pub(super) accounts: OwnedFd,
     pub(super) key: SealKey,
     pub(super) lock_wait: Duration,
+    /// See [`FileStore::take_killed_holder`]; 0 for none.
+    pub(super) killed_holder: AtomicI32,
 }
 
 /// Reads the sealing key beside the configuration.
@@ -69,7 +71,14 @@ impl FileStore {
         let accounts = path.join(ACCOUNTS);
         let accounts = open_private_dir(&root, ACCOUNTS, &accounts)?
             .ok_or_else(|| StoreError::Missing(accounts.clone()))?;
-        Ok(Self { path: path.to_owned(), root, accounts, key, lock_wait: LOCK_WAIT })
+        Ok(Self {
+            path: path.to_owned(),
+            root,
+            accounts,
+            key,
+            lock_wait: LOCK_WAIT,
+            killed_holder: AtomicI32::new(0),
+        })
     }
 
     /// The same, but a lock that is held is [`StoreError::Busy`] at once.
@@ -96,7 +105,7 @@ impl FileStore {
 
     fn read_at_rest(&self, dir: OwnedFd, name: &Name) -> Result<Opened, StoreError> {
         undisturbed(|| {
-            let dir = lock(dir, self.lock_wait)?;
+            let dir = self.lock(dir)?;
             self.read(dir.as_fd(), name)
         })
     }
@@ -135,9 +144,11 @@ impl Store for FileStore {
     ) -> Result<Option<T>, StoreError> {
         let Some(dir) = self.account_dir(name)? else { return Ok(None) };
         undisturbed(|| {
-            let dir = lock(dir, self.lock_wait)?;
+            let dir = self.lock(dir)?;
             let mut opened = self.read(dir.as_fd(), name)?;
-            let mut state = opened.loaded.state.clone();
+            // From the decision of `f` to the write there is no allocation: it could fail and end the process, so that a code was
+            // judged and not counted.
+            let mut state = opened.loaded.state.with_room();
             let result = f(&opened.record, &mut state);
             // A slot that was torn is made whole again at once: until then the other one is the only one.
             if state != opened.loaded.state || !opened.loaded.both_whole {
@@ -166,7 +177,7 @@ impl Store for FileStore {
                 }
             };
             return undisturbed(|| {
-                let dir = lock(dir, self.lock_wait)?;
+                let dir = self.lock(dir)?;
                 let mut opened = self.read(dir.as_fd(), name)?;
                 let old = Account { record: opened.record.clone(), state: opened.loaded.state.clone() };
                 let mut account = Some(old.clone());

@@ -1,16 +1,18 @@
-//! flock(2) on a directory, waited for a bounded time. It ends with its process, so none is ever left behind.
+//! flock(2) on a directory, with a bounded wait. The lock ends with its process, so none is ever left behind.
 
-use super::StoreError;
 use super::holder::Holder;
-use super::sys::{try_lock, unlock};
+use super::{FileStore, StoreError};
 use crate::clock::Deadline;
-use nix::errno::Errno;
+use nix::unistd::Pid;
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// A directory whose lock is ours until this is dropped. (Unlocked, not only closed: another thread's child may have
-/// inherited the descriptor.)
-pub(super) struct Locked(OwnedFd);
+/// A directory whose lock is ours until this is dropped. It is unlocked, not only closed: another thread's child may have
+/// inherited the descriptor.
+pub(super) struct Locked(File);
 
 impl AsFd for Locked {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -20,23 +22,41 @@ impl AsFd for Locked {
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        let _ = unlock(&self.0);
+        let _ = self.0.unlock();
     }
 }
 
-/// Takes the lock of a directory, waiting a bounded time. Whoever holds it and does not get on is killed.
-pub(super) fn lock(dir: OwnedFd, wait: Duration) -> Result<Locked, StoreError> {
+/// Takes the lock of a directory, with a bounded wait. Kills a holder that makes no progress and tells `killed` which process
+/// that was.
+pub(super) fn lock(dir: OwnedFd, wait: Duration, mut killed: impl FnMut(Pid)) -> Result<Locked, StoreError> {
+    let dir = File::from(dir);
     let mut deadline = Deadline::after(wait);
     let mut holder = Holder::default();
     loop {
-        match try_lock(&dir) {
+        match dir.try_lock() {
             Ok(()) => return Ok(Locked(dir)),
-            Err(Errno::EWOULDBLOCK | Errno::EINTR) => {}
-            Err(errno) => return Err(StoreError::io("lock", errno)),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {}
+            Err(TryLockError::Error(error)) => return Err(StoreError::std_io("lock", &error)),
         }
         if !deadline.pause() {
             return Err(StoreError::Busy);
         }
-        holder.look(&dir, deadline.waited());
+        if let Some(pid) = holder.look(&dir, deadline.waited()) {
+            killed(pid);
+        }
+    }
+}
+
+impl FileStore {
+    /// As [`lock`], with this store's wait. A killed holder is told by [`FileStore::take_killed_holder`].
+    pub(super) fn lock(&self, dir: OwnedFd) -> Result<Locked, StoreError> {
+        lock(dir, self.lock_wait, |pid| self.killed_holder.store(pid.as_raw(), Ordering::Relaxed))
+    }
+
+    /// The process that was killed since the last call because it held a lock and made no progress.
+    #[must_use]
+    pub fn take_killed_holder(&self) -> Option<i32> {
+        Some(self.killed_holder.swap(0, Ordering::Relaxed)).filter(|pid| *pid != 0)
     }
 }

@@ -12,9 +12,7 @@ mod holder;
 mod lock;
 mod marker;
 mod primary;
-mod process;
 mod record;
-mod scheduling;
 mod seal;
 mod slot;
 mod sys;
@@ -51,7 +49,8 @@ pub trait Store {
     /// The store or the record can't be trusted or read.
     fn load(&self, name: &Name) -> Result<Option<Account>, StoreError>;
 
-    /// Changes the hot part: lock, read, `f`, write, make durable; only then does it return.
+    /// Changes the hot part: lock, read, `f`, write, make durable; only then does it return. It allocates nothing after `f`, and
+    /// neither should `f` after a decision: the process could end there.
     ///
     /// # Errors
     /// As [`Store::load`]; the lock was not to be had in time; the new state could not be made durable.

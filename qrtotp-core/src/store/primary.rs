@@ -3,7 +3,6 @@
 
 use super::critical::undisturbed;
 use super::file::FileStore;
-use super::lock::lock;
 use super::sys::{fdatasync, fsync, openat, pwrite_all};
 use super::{Readers, StoreError, TrustError, TrustedFile, open_file, read_all};
 use crate::account::{Lane, Name};
@@ -52,7 +51,7 @@ impl FileStore {
     ) -> Result<T, StoreError> {
         let file_to_lock = file.as_fd().try_clone_to_owned().map_err(|e| StoreError::std_io(path, &e))?;
         undisturbed(|| {
-            let _locked = lock(file_to_lock, self.lock_wait)?;
+            let _locked = self.lock(file_to_lock)?;
             let old = read(file, path)?;
             let mut new = old;
             let result = f(&mut new);

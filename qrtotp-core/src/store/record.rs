@@ -38,7 +38,7 @@ impl Opened {
     pub(super) fn write_state(&mut self, state: &State) -> Result<(), StoreError> {
         let path = &self.state_path;
         let (offset, bytes) = self.loaded.succeed(state);
-        pwrite_all(&self.file, &bytes, offset).map_err(|errno| match errno {
+        pwrite_all(&self.file, bytes, offset).map_err(|errno| match errno {
             // A file on a read-only disk was opened for reading only, which is what EBADF then says.
             Errno::EBADF => StoreError::io(path, Errno::EROFS),
             errno => StoreError::io(path, errno),

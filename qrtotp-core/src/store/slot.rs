@@ -26,14 +26,16 @@ pub struct Loaded {
     /// False if the other slot is torn or damaged.
     pub both_whole: bool,
     sequence: u64,
+    /// The next slot's bytes. It has room for [`USED`] bytes from the beginning.
+    next: Vec<u8>,
 }
 
 impl Loaded {
-    /// Moves on to `state`: the offset of its slot in the file, and the slot's bytes.
-    pub fn succeed(&mut self, state: &State) -> (u64, Vec<u8>) {
+    /// The offset of the slot after the last one in the file, and its bytes with `state`. Allocates nothing.
+    pub fn succeed(&mut self, state: &State) -> (u64, &[u8]) {
         self.sequence += 1;
-        self.state = state.clone();
-        (offset(self.sequence), encode(state, self.sequence))
+        encode(state, self.sequence, &mut self.next);
+        (offset(self.sequence), &self.next)
     }
 }
 
@@ -41,18 +43,20 @@ fn offset(sequence: u64) -> u64 {
     (sequence % 2) * SLOT as u64
 }
 
-fn encode(state: &State, sequence: u64) -> Vec<u8> {
-    let payload = state.to_bytes();
-    let mut out = Vec::with_capacity(HEADER + payload.len());
+/// Puts a slot into `out`, in place of what is there.
+fn encode(state: &State, sequence: u64, out: &mut Vec<u8>) {
+    out.clear();
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
-    // At most 32 marks of 26 bytes: far below a slot, let alone a u16.
-    out.extend_from_slice(&u16::try_from(payload.len()).unwrap_or(u16::MAX).to_le_bytes());
+    out.extend_from_slice(&[0; 2]);
     out.extend_from_slice(&sequence.to_le_bytes());
-    let sum = checksum(&out, &payload);
-    out.extend_from_slice(&sum.to_le_bytes());
-    out.extend_from_slice(&payload);
-    out
+    out.extend_from_slice(&[0; 4]);
+    state.encode(out);
+    // At most 32 marks of 26 bytes: far below a slot, let alone a u16.
+    let length = u16::try_from(out.len() - HEADER).unwrap_or(u16::MAX);
+    out[6..8].copy_from_slice(&length.to_le_bytes());
+    let sum = checksum(&out[..16], &out[HEADER..]);
+    out[16..HEADER].copy_from_slice(&sum.to_le_bytes());
 }
 
 fn checksum(header: &[u8], payload: &[u8]) -> u32 {
@@ -66,10 +70,12 @@ fn checksum(header: &[u8], payload: &[u8]) -> u32 {
 /// and neither block is all zeros, which a copy might leave out (`cp --sparse`) and a full disk could then not take.
 #[must_use]
 pub fn first(state: &State) -> Vec<u8> {
-    let mut file = encode(state, 0);
-    file.resize(SLOT, 0);
-    file.extend_from_slice(&encode(state, 1));
-    file.resize(FILE, 0);
+    let (mut file, mut slot) = (Vec::with_capacity(FILE), Vec::with_capacity(USED));
+    for sequence in [0, 1] {
+        encode(state, sequence, &mut slot);
+        slot.resize(SLOT, 0);
+        file.append(&mut slot);
+    }
     file
 }
 
@@ -95,7 +101,7 @@ pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
     let whole = [first, second].into_iter().flatten();
     let (sequence, newest) = whole.max_by_key(|(sequence, _)| *sequence).ok_or(SlotError)?;
     let state = State::from_bytes(newest).map_err(|_| SlotError)?;
-    Ok(Loaded { state, both_whole, sequence })
+    Ok(Loaded { state, both_whole, sequence, next: Vec::with_capacity(USED) })
 }
 
 #[cfg(test)]
@@ -123,8 +129,9 @@ mod tests {
     fn the_newest_slot_counts() {
         let mut file = first(&state(0));
         for step in 1..10 {
-            let (offset, bytes) = load(&file).unwrap().succeed(&state(step));
-            write(&mut file, offset, &bytes);
+            let mut loaded = load(&file).unwrap();
+            let (offset, bytes) = loaded.succeed(&state(step));
+            write(&mut file, offset, bytes);
             assert_eq!(load(&file).unwrap().state, state(step));
         }
     }
@@ -132,9 +139,10 @@ mod tests {
     #[test]
     fn a_write_torn_at_any_byte_leaves_the_old_or_the_new_state() {
         let mut file = first(&state(1));
-        let (offset, bytes) = load(&file).unwrap().succeed(&state(2));
-        write(&mut file, offset, &bytes);
-        let (offset, bytes) = load(&file).unwrap().succeed(&state(3));
+        let mut loaded = load(&file).unwrap();
+        let (offset, bytes) = loaded.succeed(&state(2));
+        write(&mut file, offset, bytes);
+        let (offset, bytes) = loaded.succeed(&state(3));
         for cut in 0..=bytes.len() {
             let mut torn = file.clone();
             write(&mut torn, offset, &bytes[..cut]);
@@ -148,7 +156,9 @@ mod tests {
     fn any_changed_bit_of_a_slot_is_noticed() {
         let file = first(&state(1));
         assert!(load(&file).unwrap().both_whole);
-        let used = encode(&state(1), 0).len();
+        let mut slot = Vec::new();
+        encode(&state(1), 0, &mut slot);
+        let used = slot.len();
         for bit in 0..used * 8 {
             let mut bad = file.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
@@ -163,7 +173,8 @@ mod tests {
     fn a_whole_slot_of_another_kind_or_version_is_none() {
         for (at, changed) in [(0, b'X'), (4, 2), (5, 1)] {
             let mut file = first(&state(1));
-            let payload = state(1).to_bytes();
+            let mut payload = Vec::new();
+            state(1).encode(&mut payload);
             file[at] = changed;
             let sum = checksum(&file[..16], &payload);
             write(&mut file, 16, &sum.to_le_bytes());
@@ -180,12 +191,15 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_state_fits_into_what_is_read_of_a_slot() {
+    fn the_largest_state_fits_into_what_is_read_of_a_slot_and_is_written_without_an_allocation() {
         let mut state = state(1);
         for n in 0..32 {
             state.raise(CredentialId::from_random([n; 6]), 1, None);
         }
         state.use_recovery(crate::account::SetId::from_random([1; 6]), 3);
-        assert!(encode(&state, 1).len() <= USED);
+        let mut loaded = load(&first(&state)).unwrap();
+        let room = loaded.next.capacity();
+        assert!(loaded.succeed(&state).1.len() <= USED);
+        assert_eq!(loaded.next.capacity(), room, "it was allocated while it was written");
     }
 }

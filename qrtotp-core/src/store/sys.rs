@@ -4,7 +4,7 @@
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
-use rustix::fs::{self, AtFlags, Dir, FlockOperation, OFlags, RenameFlags};
+use rustix::fs::{self, AtFlags, Dir, OFlags, RenameFlags};
 use rustix::io;
 use rustix::path::Arg;
 use std::os::fd::{AsFd, OwnedFd};
@@ -82,15 +82,6 @@ pub(super) fn pwrite_all(file: impl AsFd, bytes: &[u8], offset: u64) -> Result<(
 
 pub(super) fn fdatasync(file: impl AsFd) -> Result<()> {
     fs::fdatasync(file).map_err(errno)
-}
-
-/// flock(2), without waiting.
-pub(super) fn try_lock(file: impl AsFd) -> Result<()> {
-    fs::flock(file, FlockOperation::NonBlockingLockExclusive).map_err(errno)
-}
-
-pub(super) fn unlock(file: impl AsFd) -> Result<()> {
-    fs::flock(file, FlockOperation::Unlock).map_err(errno)
 }
 
 pub(super) fn fsync(file: impl AsFd) -> Result<()> {

@@ -1,0 +1,116 @@
+//! Logins that run out of memory. The application may be aborted, but never between the judgement of a code and the write of its result:
+//! memory that ran out must tell nothing about the code, and no code may be tried without being counted.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+
+use qrtotp_tests::{
+    Output, Phone, Sandbox, artefacts,
+    host::{PAM_SUCCESS, value},
+};
+
+const STATE: &str = "/var/lib/qrtotp/accounts/alice/state";
+const SIGABRT: i32 = 6;
+
+/// Alice with two devices, of which the second one is hers to type from.
+struct Stage {
+    sandbox: Sandbox,
+    phone: Phone,
+    /// The state file before any code, and after [`Phone::previous_code`] was used.
+    fresh: Vec<u8>,
+    used: Vec<u8>,
+}
+
+/// The ways in which a code is judged.
+const WRONG: usize = 0;
+const RIGHT: usize = 1;
+const REPLAYED: usize = 2;
+
+/// What came of a login.
+#[derive(Debug)]
+struct End {
+    /// Its result is on the disk.
+    written: bool,
+    /// What the application was told, if it lived to hear it.
+    code: Option<i32>,
+    output: Output,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let sandbox = Sandbox::new();
+        sandbox.stack("");
+        sandbox.add_user("alice");
+        sandbox.import("alice");
+        let phone = Phone::random();
+        let import = ["qrtotp", "import", "uri", "alice", "--label", "the second one"];
+        sandbox.run_with_input(&import, &format!("{}\n", phone.uri("alice"))).success();
+        let fresh = fs::read(sandbox.path(STATE)).unwrap();
+        assert_eq!(sandbox.answer("alice", &phone.previous_code()), PAM_SUCCESS);
+        let used = fs::read(sandbox.path(STATE)).unwrap();
+        Self { sandbox, phone, fresh, used }
+    }
+
+    /// One login from the same state as ever, under another program.
+    fn log_in(&self, under: &[&str], how: usize) -> End {
+        self.phone.settle(15);
+        let before = if how == REPLAYED { &self.used } else { &self.fresh };
+        fs::write(self.sandbox.path(STATE), before).unwrap();
+        let code = if how == WRONG { self.phone.wrong_code() } else { self.phone.previous_code() };
+        let output = self.sandbox.login("alice").answer(&code).under(under).output();
+        let aborted = output.signal().is_some();
+        assert!(!aborted || output.signal() == Some(SIGABRT), "{output:?}");
+        let code = value(&output.stdout, "authenticate").map(|code| code.parse().unwrap());
+        End { written: fs::read(self.sandbox.path(STATE)).unwrap() != *before, code, output }
+    }
+
+    /// A login of each kind. Gives whether their results were written, which must be so for all of them or for none.
+    fn all_alike(&self, under: &[&str], shortage: &str) -> bool {
+        let ends = [WRONG, RIGHT, REPLAYED].map(|how| self.log_in(under, how));
+        let written = ends[WRONG].written;
+        assert!(ends.iter().all(|end| end.written == written), "{shortage}: {ends:#?}");
+        for (how, end) in ends.iter().enumerate() {
+            let accepted = end.code == Some(PAM_SUCCESS);
+            assert!(!accepted || (written && how == RIGHT), "{shortage}: {end:#?}");
+        }
+        written
+    }
+}
+
+#[test]
+fn an_allocation_that_fails_tells_nothing_about_the_code_and_leaves_none_uncounted() {
+    let stage = Stage::new();
+    let library = artefacts::compile("no_memory.c", "no_memory.so", &["-shared", "-fPIC"]);
+    stage.sandbox.install(&library, "/usr/local/lib/no_memory.so", 0o644);
+    let (mut unwritten, mut written) = (0, 0);
+    for number in 1.. {
+        let fails = format!("NO_MEMORY={number}");
+        let under = ["env", "LD_PRELOAD=/usr/local/lib/no_memory.so", &fails];
+        if stage.all_alike(&under, &format!("allocation {number}")) {
+            written += 1;
+        } else {
+            assert_eq!(written, 0, "allocation {number} fails before the write, an earlier one after it");
+            unwritten += 1;
+        }
+        let allocations = value(&stage.log_in(&under, WRONG).output.stdout, "allocations").map(str::to_owned);
+        if allocations.is_some_and(|all| all.parse::<i32>().unwrap() < number) {
+            break;
+        }
+    }
+    assert!(unwritten > 20 && written > 1, "{unwritten} {written}: this proves nothing");
+}
+
+#[test]
+fn however_little_memory_an_application_has_no_code_is_judged_without_being_counted() {
+    let stage = Stage::new();
+    let decided = |kib: u32| {
+        let limit = format!("--as={}", kib * 1024);
+        stage.all_alike(&["prlimit", &limit], &limit)
+    };
+    let enough = (3_000..20_000).step_by(500).find(|kib| decided(*kib)).unwrap();
+    let (mut unwritten, mut written) = (0, 0);
+    for kib in (enough - 500..enough + 8).step_by(4) {
+        *(if decided(kib) { &mut written } else { &mut unwritten }) += 1;
+    }
+    assert!(unwritten > 1 && written > 1, "{unwritten} {written}: this proves nothing");
+}
