@@ -9,6 +9,7 @@ pub use explain::explain;
 pub use import::{Google, How, Import, Oath};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use qrtotp_core::account::KeyFingerprint;
 use qrtotp_core::policy::{DEFAULT_PATH, Span};
 use std::path::PathBuf;
 
@@ -230,6 +231,17 @@ pub struct Issue {
     /// With a one-time code that the person must type, too; it is shown once, here
     #[arg(long)]
     pub code: bool,
+    /// Bind it to the ssh keys that let the user in now; logging in with one of them proves who enrols
+    ///
+    /// Reads the files of sshd's AuthorizedKeysFile with the user's own rights, and lists what it binds: look at it, for any
+    /// process of the user's may have added a key. Keys that are added later are worthless. Left out, by name, are lines with
+    /// any option (restrict, command=, from=, cert-authority ...). Certificates and keys of an AuthorizedKeysCommand are not seen.
+    /// If no key is left, no token is issued. Where several accounts are asked for, those with a device are skipped.
+    #[arg(long)]
+    pub keys_now: bool,
+    /// Bind it to the ssh key with this fingerprint, as `ssh-keygen -lf FILE` prints it; may be repeated
+    #[arg(long, value_name = "SHA256:...", conflicts_with_all = ["group", "from_file"])]
+    pub key: Vec<KeyFingerprint>,
     /// JSON, with times in Unix seconds; an array where several accounts are asked for
     #[arg(long)]
     pub json: bool,

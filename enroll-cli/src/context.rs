@@ -126,6 +126,14 @@ pub fn known_user(typed: &str) -> Result<Account, Failure> {
     Ok(Account { name: Name::new(&person.name).map_err(bad_name)?, uid: person.uid })
 }
 
+/// What the user database tells of an account.
+pub fn person(account: &Account) -> Result<User, Failure> {
+    let user = User::from_name(account.name.as_str()).ok().flatten();
+    user.filter(|user| user.uid.as_raw() == account.uid).ok_or_else(|| {
+        Failure::Error(format!("the user database does not tell the home of {}; try again", account.name))
+    })
+}
+
 /// The name of a record: of a user whom the host knows, or of one who is gone and left a record.
 pub fn record_name(typed: &str, store: &impl Store) -> Result<Name, Failure> {
     let found = HostDirectory.find(typed);

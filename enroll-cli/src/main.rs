@@ -11,6 +11,8 @@ mod input;
 mod interrupt;
 mod look;
 mod picture;
+mod program;
+mod sshd;
 mod terminal;
 
 use clap::Parser;

@@ -127,6 +127,123 @@ fn a_group_is_its_members_and_those_whose_primary_group_it_is() {
     assert!(unknown.code == Some(1) && unknown.stderr.contains("no-such-group"), "{unknown:?}");
 }
 
+const KEY: &str = "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM";
+const OTHER_KEY: &str = "SHA256:RsUFG7zAviMBtUkv9XUrbYRu4xonVzD+uCZmD7H2ezM";
+
+#[test]
+fn a_token_is_bound_to_the_keys_that_are_named_and_shown_with_them() {
+    let instance = Instance::new();
+    let arguments = ["token", "issue", "nobody", "--key", KEY, "--key", OTHER_KEY, "--key", KEY];
+    let shown = instance.run(&arguments).ok();
+    assert!(shown.stdout.contains(&format!("bound to {KEY}\n  bound to {OTHER_KEY}\n")), "{shown:?}");
+    assert!(shown.stdout.contains("presses Enter"), "{shown:?}");
+    assert!(shown.stderr.contains("first_login = \"token\""), "nobody enrols at a login here: {shown:?}");
+    let bound = serde_json::json!([KEY, OTHER_KEY]);
+    assert_eq!(instance.json(&["token", "show", "nobody", "--json"])["keys"], bound);
+    for arguments in [&["token", "show", "nobody"][..], &["token", "list"]] {
+        let told = instance.run(arguments).ok().stdout;
+        assert!(told.contains(&format!("; bound to {KEY}, {OTHER_KEY}")), "{told}");
+    }
+    instance.run(&["token", "issue", "daemon"]).ok();
+    assert_eq!(instance.json(&["token", "show", "daemon", "--json"])["keys"], serde_json::json!([]));
+}
+
+#[test]
+fn a_key_is_named_by_its_fingerprint_and_for_one_user_only() {
+    let instance = Instance::new();
+    for arguments in [
+        &["nobody", "--key", &KEY[1..]][..],
+        &["nobody", "--key", "ssh-ed25519 AAAA"],
+        &["--group", "daemon", "--key", KEY],
+        &["--from-file", "-", "--key", KEY],
+    ] {
+        assert_eq!(instance.run(&[&["token", "issue"], arguments].concat()).code, Some(2), "{arguments:?}");
+    }
+    let many: Vec<String> = (0..33).map(|n| format!("SHA256:{n:02}{}", "A".repeat(41))).collect();
+    let named = many.iter().flat_map(|key| ["--key", key]);
+    let arguments: Vec<&str> = ["token", "issue", "nobody"].into_iter().chain(named).collect();
+    let refused = instance.run(&arguments);
+    assert!(
+        refused.code == Some(1) && refused.stderr.contains("33 keys are more than the 32"),
+        "{refused:?}"
+    );
+    assert_eq!(instance.run(&["token", "show", "nobody"]).code, Some(1), "no token was issued");
+}
+
+#[test]
+fn without_a_key_that_can_be_bound_no_token_is_issued() {
+    let instance = Instance::new();
+    let refused = instance.run(&["token", "issue", "nobody", "--keys-now"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    for words in ["no key in", "authorized_keys", "--key SHA256:", "--code"] {
+        assert!(refused.stderr.contains(words), "{words}: {refused:?}");
+    }
+    assert_eq!(instance.run(&["token", "show", "nobody"]).code, Some(1));
+    instance.run(&["token", "issue", "nobody", "--keys-now", "--key", KEY]).ok();
+}
+
+/// Runs `qrtotp` with `keys` as the authorized_keys of the user `mail`, in a mount namespace of its own.
+fn run_with_keys(instance: &Instance, keys: &str, arguments: &[&str]) -> instance::Ended {
+    std::fs::write(instance.path("keys"), keys).unwrap();
+    let script = "mount -t tmpfs -o mode=755 none /var/mail && install -d /var/mail/.ssh && \
+                  install -m 644 \"$0\" /var/mail/.ssh/authorized_keys && exec \"$@\"";
+    let keys = instance.path("keys");
+    instance.run_under(&["unshare", "-m", "sh", "-c", script, keys.to_str().unwrap()], arguments)
+}
+
+const KEY_LINE: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIiWhSJ5rOH64KLgS23/qefvr/v3ma5tK8j+sN9bUVox mail@laptop\n";
+
+#[test]
+fn the_keys_that_let_a_user_in_now_are_bound_and_listed_and_restricted_ones_are_not() {
+    let instance = Instance::new();
+    instance.configure("defaults.first_login = \"token\"\n");
+    let restricted = format!("restrict {}", KEY_LINE.replace("AAAAIIiW", "AAAAIIiX"));
+    let keys = format!("# laptop\n{KEY_LINE}{restricted}");
+    let issued = run_with_keys(&instance, &keys, &["token", "issue", "mail", "--keys-now"]).ok();
+    assert!(issued.stdout.contains(&format!("  bound to {KEY} ssh-ed25519 mail@laptop\n")), "{issued:?}");
+    assert!(
+        issued.stdout.contains("  left out /var/mail/.ssh/authorized_keys line 3: SHA256:"),
+        "{issued:?}"
+    );
+    assert!(issued.stdout.contains("restricted (restrict)"), "{issued:?}");
+    assert_eq!(instance.json(&["token", "show", "mail", "--json"])["keys"], serde_json::json!([KEY]));
+    instance.run(&["token", "revoke", "mail"]).ok();
+    let json = run_with_keys(&instance, &keys, &["token", "issue", "mail", "--keys-now", "--json"]).ok();
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    let bound = serde_json::json!([{ "fingerprint": KEY, "type": "ssh-ed25519", "comment": "mail@laptop" }]);
+    assert_eq!((&json["keys"], json["keys_left_out"].as_array().unwrap().len()), (&bound, 1), "{json}");
+    instance.run(&["token", "revoke", "mail"]).ok();
+    let refused = run_with_keys(&instance, &restricted, &["token", "issue", "mail", "--keys-now"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("restricted (restrict)"), "{refused:?}");
+}
+
+#[test]
+fn of_several_accounts_those_with_a_device_are_skipped_by_name_and_those_without_a_key_are_refused() {
+    let instance = Instance::new();
+    instance.import("daemon");
+    let group = ["token", "issue", "--group", "daemon", "--keys-now"];
+    let skipped = instance.run(&group).ok();
+    assert!(
+        skipped.stdout.starts_with("daemon ") && skipped.stdout.contains("has a device already"),
+        "{skipped:?}"
+    );
+    let json: Value =
+        serde_json::from_str(&instance.run(&[&group[..], &["--json"]].concat()).ok().stdout).unwrap();
+    assert!(
+        json[0]["skipped"].is_string() && json[0]["token"].is_null() && json[0]["error"].is_null(),
+        "{json}"
+    );
+    std::fs::write(instance.path("names"), "bin\nmail\ndaemon\n").unwrap();
+    let names = instance.path("names");
+    let arguments = ["token", "issue", "--from-file", names.to_str().unwrap(), "--keys-now"];
+    let issued = run_with_keys(&instance, KEY_LINE, &arguments);
+    assert_eq!(issued.code, Some(1), "{issued:?}");
+    assert!(issued.stderr.contains("qrtotp: bin: no ssh key can be bound"), "{issued:?}");
+    assert!(issued.stdout.contains(&format!("bound to {KEY}")), "{issued:?}");
+    assert!(issued.stdout.contains("daemon               has a device already"), "{issued:?}");
+}
+
 #[test]
 fn exactly_one_way_to_say_for_whom_is_accepted() {
     let instance = Instance::new();

@@ -21,6 +21,8 @@ pub struct TokenView {
     issued_by: String,
     /// The one-time code that belongs to it; none once the token has ended.
     code: Option<CodeView>,
+    /// Fingerprints of the ssh keys that it is bound to.
+    keys: Vec<String>,
     /// The QR code that waits for its first code.
     pending: Option<PendingView>,
 }
@@ -62,6 +64,7 @@ impl TokenView {
             max_shows: token.max_shows,
             issued_by: clean(token.issued_by.as_deref().unwrap_or("first_login"), 64),
             code: token.binding.as_ref().filter(|_| live).map(|binding| CodeView::new(binding, now)),
+            keys: token.keys.iter().map(ToString::to_string).collect(),
             pending: pending.map(|pending| PendingView::new(pending, limit.as_seconds(), token.expires)),
         })
     }
@@ -88,6 +91,10 @@ impl TokenView {
         );
         if let Some(code) = &self.code {
             text.push_str(&code.sentence());
+        }
+        if !self.keys.is_empty() {
+            text.push_str("; bound to ");
+            text.push_str(&self.keys.join(", "));
         }
         if let Some(pending) = &self.pending {
             text.push_str(&pending.sentence());

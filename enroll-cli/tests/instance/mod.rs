@@ -62,9 +62,11 @@ impl Instance {
         self.path("state")
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_qrtotp"));
-        command.arg("--config").arg(self.path("qrtotp.toml")).args(arguments);
+    fn command(&self, under: &[&str], arguments: &[&str]) -> Command {
+        let words = under.iter().chain(&[env!("CARGO_BIN_EXE_qrtotp"), "--config"]).map(PathBuf::from);
+        let mut words = words.chain([self.path("qrtotp.toml")]).chain(arguments.iter().map(PathBuf::from));
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -74,7 +76,16 @@ impl Instance {
     }
 
     pub fn run_with(&self, arguments: &[&str], input: &str) -> Ended {
-        let mut child = self.command(arguments).spawn().unwrap();
+        self.run_command(self.command(&[], arguments), input)
+    }
+
+    /// Runs the command by way of another program, whose words come before.
+    pub fn run_under(&self, under: &[&str], arguments: &[&str]) -> Ended {
+        self.run_command(self.command(under, arguments), "")
+    }
+
+    fn run_command(&self, mut command: Command, input: &str) -> Ended {
+        let mut child = command.spawn().unwrap();
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes()); // it may not want any
         let output = child.wait_with_output().unwrap();
         Ended {
@@ -85,7 +96,7 @@ impl Instance {
     }
 
     pub fn start(&self, arguments: &[&str]) -> Session {
-        let mut child = self.command(arguments).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = self.command(&[], arguments).stderr(Stdio::null()).spawn().unwrap();
         let (keyboard, screen) = (child.stdin.take(), child.stdout.take().unwrap());
         Session { child, keyboard, screen, shown: String::new() }
     }

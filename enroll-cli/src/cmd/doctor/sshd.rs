@@ -1,53 +1,54 @@
 //! Whether sshd, as it is configured, has PAM ask for the code: `sshd -T` tells its settings.
 
-mod asked;
-
 use super::AS_ROOT;
 use super::files::Files;
 use super::pam::SSHD;
 use super::report::{About, Report};
+use crate::program::Silence;
+use crate::sshd::{Settings, program};
 use nix::unistd::geteuid;
 use qrtotp_core::flow::{Args, FirstPass};
 use qrtotp_core::policy::OurEntry;
 use std::ffi::CStr;
-use std::path::Path;
-use std::process::Command;
 
-const PLACES: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];
+/// What it says where the directory is missing that its service makes. By then it has read its configuration and its keys.
+const NOT_STARTED: &str = "Missing privilege separation directory";
+
+impl Silence {
+    fn tell(&self, about: &mut About<'_>) {
+        match self {
+            Self::Unasked(why) => about.skip(
+                &format!("`sshd -T` does not tell its settings: {why}"),
+                "correct that, then look again",
+            ),
+            Self::Refuses(words) if words.contains(NOT_STARTED) => about.skip(
+                &format!("it tells its settings only once its service was started: {words}"),
+                "systemctl start ssh; then look again",
+            ),
+            Self::Refuses(words) => about.warn(
+                &format!("it would not start as it is configured, and does not tell its settings: {words}"),
+                "correct that until `sshd -t` is silent, before it is restarted; then look again",
+            ),
+        }
+    }
+}
 
 pub fn check(files: &Files, report: &mut Report) {
-    let Some(program) = PLACES.iter().find(|path| Path::new(path).is_file()) else { return };
+    let Some(program) = program() else { return };
     let mut about = report.about("sshd", program);
     if !geteuid().is_root() {
         return about.skip("it tells its settings only to root", AS_ROOT);
     }
-    let mut command = Command::new(program);
-    command.arg("-T");
-    let text = match asked::settings(command) {
-        Ok(text) => text,
+    let settings = match Settings::ask(program, None) {
+        Ok(settings) => settings,
         Err(silence) => return silence.tell(&mut about),
     };
-    let settings = Settings(&text);
     let service = settings.get("pamservicename").unwrap_or(SSHD);
     let Some(entry) = files.asks(service) else {
         return about.ok(&format!("its PAM file, {service}, does not ask for a code"));
     };
     let pam = Pam { forwards: forwards(entry), password: files.takes_a_password(service) };
     judge(&settings, &pam, &mut about);
-}
-
-/// `keyword value` lines, keywords in small letters.
-struct Settings<'a>(&'a str);
-
-impl<'a> Settings<'a> {
-    fn get(&self, keyword: &str) -> Option<&'a str> {
-        let mut lines = self.0.lines().filter_map(|line| line.trim().split_once(' '));
-        lines.find(|(known, _)| known.eq_ignore_ascii_case(keyword)).map(|(_, value)| value.trim())
-    }
-
-    fn is_on(&self, keyword: &str) -> bool {
-        self.get(keyword).is_some_and(|value| value.eq_ignore_ascii_case("yes"))
-    }
 }
 
 /// What its PAM file asks.
@@ -62,7 +63,7 @@ struct Pam {
 const WITHOUT_PAM: [&str; 3] = ["pubkeyauthentication", "hostbasedauthentication", "gssapiauthentication"];
 const SNIPPET: &str = "see conf/sshd_config.d/qrtotp.conf; then `sshd -t && systemctl reload ssh`";
 
-fn judge(settings: &Settings<'_>, pam: &Pam, about: &mut About<'_>) {
+fn judge(settings: &Settings, pam: &Pam, about: &mut About<'_>) {
     if !settings.is_on("usepam") {
         return about.fail("UsePAM no: nobody is asked for a code", SNIPPET);
     }
@@ -140,13 +141,15 @@ fn forwards(entry: &OurEntry) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::program::output;
+    use std::process::Command;
 
     const GOOD: &str = "usepam yes\nkbdinteractiveauthentication yes\npasswordauthentication no\npubkeyauthentication yes\n\
                         authenticationmethods publickey,keyboard-interactive\n";
 
     fn said(text: &str, forwards: bool, password: bool) -> String {
         let mut report = Report::new(0);
-        judge(&Settings(text), &Pam { forwards, password }, &mut report.about("sshd", ""));
+        judge(&Settings(text.to_owned()), &Pam { forwards, password }, &mut report.about("sshd", ""));
         let mut out = Vec::new();
         report.write(&mut out).unwrap();
         String::from_utf8(out).unwrap()
@@ -199,5 +202,25 @@ mod tests {
             .replace("publickey,keyboard-interactive", "any")
             .replace("pubkeyauthentication yes", "pubkeyauthentication no");
         assert!(said(&any, false, true).starts_with("WARN"));
+    }
+
+    #[test]
+    fn a_refused_configuration_is_a_warning_in_its_own_words_and_one_that_was_not_asked_is_none() {
+        let told = |script: &str| {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", script]);
+            let (mut report, mut out) = (Report::new(0), Vec::new());
+            output(command).unwrap_err().tell(&mut report.about("sshd", ""));
+            report.write(&mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let refused = told("for i in 1 2 3 4 5; do echo \"line $i: bad\" >&2; done; exit 255");
+        assert!(refused.starts_with("WARN") && refused.contains("line 2: bad; line 3: bad"), "{refused}");
+        assert!(!refused.contains("line 1"), "{refused}");
+        assert!(told("exit 1").starts_with("WARN"), "without a word");
+        for script in ["echo 'Missing privilege separation directory: /run/sshd' >&2; exit 255", "kill -9 $$"]
+        {
+            assert!(told(script).starts_with("SKIP"), "{script}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::source::Source;
 use super::{Device, Importer, Left, advice, farewell, strength};
 use crate::cli;
 use crate::cmd::token::whom;
-use crate::context::{Account, Context, known_user};
+use crate::context::{Account, Context, known_user, person};
 use crate::error::{Exit, Failure, shown};
 use nix::unistd::User;
 use qrtotp_core::account::{Label, Name};
@@ -169,11 +169,4 @@ impl Google<'_> {
         let new = self.take(&account, &source)?;
         Ok(Some((source, new)))
     }
-}
-
-fn person(account: &Account) -> Result<User, Failure> {
-    let user = User::from_name(account.name.as_str()).ok().flatten();
-    user.filter(|user| user.uid.as_raw() == account.uid).ok_or_else(|| {
-        Failure::Error(format!("the user database does not tell the home of {}; try again", account.name))
-    })
 }

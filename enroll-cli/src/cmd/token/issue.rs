@@ -1,16 +1,17 @@
 //! `qrtotp token issue`: for one account, the members of a group, or the names in a file.
 
 use super::json::JsonList;
+use super::keys::{BoundKey, Keys, keys_now};
 use super::whom::{Names, in_file, in_group};
 use crate::cli;
 use crate::context::{Account, Context, known_user, syslog};
 use crate::error::{Exit, Failure};
 use crate::terminal::unbuffered_stdout;
-use qrtotp_core::account::Name;
+use qrtotp_core::account::{KeyFingerprint, Name, Standing};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
 use qrtotp_core::flow::{self, Issue};
-use qrtotp_core::policy::Span;
-use qrtotp_core::store::FileStore;
+use qrtotp_core::policy::{FirstLogin, Span};
+use qrtotp_core::store::{FileStore, Store};
 use qrtotp_core::text::{clean, utc};
 use qrtotp_face::Syslog;
 use serde::Serialize;
@@ -26,6 +27,8 @@ struct Issued {
     expires: UnixTime,
     /// The code, and the first second at which it is worth nothing.
     code: Option<(Zeroizing<String>, UnixTime)>,
+    /// The ssh keys that it is bound to, and what was left out.
+    keys: Keys,
 }
 
 #[derive(Serialize)]
@@ -35,6 +38,11 @@ struct View<'a> {
     expires: Option<UnixTime>,
     code: Option<&'a str>,
     code_expires: Option<UnixTime>,
+    /// The ssh keys that it is bound to.
+    keys: &'a [BoundKey],
+    keys_left_out: &'a [String],
+    /// Why nothing was to be done.
+    skipped: Option<&'a str>,
     error: Option<&'a str>,
 }
 
@@ -47,12 +55,24 @@ impl<'a> View<'a> {
             expires: Some(issued.expires),
             code: code.map(|(code, _)| code.as_str()),
             code_expires: code.map(|(_, expires)| *expires),
-            error: None,
+            keys: &issued.keys.bound,
+            keys_left_out: &issued.keys.left_out,
+            ..Self::without_token(issued.name.as_str())
         }
     }
 
-    fn failed(user: &'a str, error: &'a str) -> Self {
-        Self { user, token: None, expires: None, code: None, code_expires: None, error: Some(error) }
+    fn without_token(user: &'a str) -> Self {
+        Self {
+            user,
+            token: None,
+            expires: None,
+            code: None,
+            code_expires: None,
+            keys: &[],
+            keys_left_out: &[],
+            skipped: None,
+            error: None,
+        }
     }
 }
 
@@ -62,14 +82,58 @@ struct Issuer<'a> {
     store: FileStore,
     lifetime: Span,
     code: Option<Span>,
+    keys_now: bool,
+    keys: Vec<KeyFingerprint>,
+    /// What was noted already: most of it is the same for all accounts.
+    noted: HashSet<String>,
     log: Syslog,
 }
 
+const ENROLLED: &str = "has a device already, so no token was issued";
+
 impl Issuer<'_> {
+    /// Accounts that need no ssh key to enrol their first device.
+    fn skips(&self, account: &Account) -> Result<bool, Failure> {
+        let found = if self.keys_now { self.store.load(&account.name)? } else { None };
+        Ok(found.is_some_and(|account| account.record.standing() == Standing::Enrolled))
+    }
+
+    /// The keys to bind.
+    fn keys_of(&mut self, account: &Account) -> Result<Keys, Failure> {
+        let mut keys = if self.keys_now { keys_now(account)? } else { Keys::default() };
+        for given in &self.keys {
+            if keys.bound.iter().all(|key| key.fingerprint != *given) {
+                keys.bound.push(BoundKey::given(*given));
+            }
+        }
+        let first_login = self.context.config.defaults.first_login;
+        if !keys.bound.is_empty() && !matches!(first_login, FirstLogin::Enroll | FirstLogin::Token) {
+            keys.notes.push(
+                "nobody enrols at a login yet: set first_login = \"token\" in the configuration".into(),
+            );
+        }
+        for note in std::mem::take(&mut keys.notes) {
+            if !self.noted.contains(&note) {
+                let _ = writeln!(std::io::stderr(), "qrtotp: {note}");
+                self.noted.insert(note);
+            }
+        }
+        if self.keys_now && keys.bound.is_empty() {
+            return Err(Failure::Refused(format!(
+                "no ssh key can be bound: {}; add an unrestricted one, name one with --key SHA256:…, or issue a token with --code",
+                keys.left_out.join("; ")
+            )));
+        }
+        Ok(keys)
+    }
+
     fn issue(&mut self, account: &Account) -> Result<Issued, Failure> {
         let Account { name, uid } = account;
         let max_shows = self.context.config.enroll.max_shows;
-        let issue = Issue { name, uid: *uid, lifetime: self.lifetime, max_shows, code: self.code, keys: &[] };
+        let keys = self.keys_of(account)?;
+        let fingerprints: Vec<KeyFingerprint> = keys.bound.iter().map(|key| key.fingerprint).collect();
+        let (lifetime, code) = (self.lifetime, self.code);
+        let issue = Issue { name, uid: *uid, lifetime, max_shows, code, keys: &fingerprints };
         let subject = self.context.subject(name.as_str());
         let now = SystemClock.now();
         let (token, code) = flow::issue_token(&self.store, &issue, now, &subject, &mut self.log)
@@ -80,6 +144,7 @@ impl Issuer<'_> {
             token: token.id.to_string(),
             expires: token.expires,
             code: code.map(|code| code.display()).zip(code_expires),
+            keys,
         })
     }
 }
@@ -91,6 +156,9 @@ pub fn run(context: &Context, args: cli::Issue) -> Result<Exit, Failure> {
         store,
         lifetime: args.expires.unwrap_or(enroll.token_lifetime),
         code: args.code.then_some(enroll.code_lifetime),
+        keys_now: args.keys_now,
+        keys: args.key,
+        noted: HashSet::new(),
         log: syslog(),
     };
     let cli::Whom { user, group, from_file } = args.whom;
@@ -120,9 +188,11 @@ fn one(mut issuer: Issuer<'_>, account: &Account, json: bool, mut out: File) -> 
         out.write_all(b"\n")?;
         return Ok(Exit::Done);
     }
-    let Issued { name, token, expires, code } = &issued;
+    let Issued { name, token, expires, code, keys } = &issued;
     writeln!(out, "Issued {token} for {name}; it is worth nothing after {}.", utc(*expires))?;
+    put_keys(&mut out, keys)?;
     match code {
+        None if !keys.bound.is_empty() => writeln!(out, "{WITH_A_KEY}")?,
         None => writeln!(out, "`qrtotp enroll` uses it, and a login where first_login lets people enrol.")?,
         Some((code, expires)) => {
             out.write_all(b"Code: ")?;
@@ -131,6 +201,20 @@ fn one(mut issuer: Issuer<'_>, account: &Account, json: bool, mut out: File) -> 
         }
     }
     Ok(Exit::Done)
+}
+
+const WITH_A_KEY: &str =
+    "To enrol, the user logs in over ssh with a bound key and presses Enter at the question for the code.";
+
+/// Bound keys, and those that were left out.
+fn put_keys(out: &mut File, keys: &Keys) -> std::io::Result<()> {
+    for key in &keys.bound {
+        writeln!(out, "  bound to {}", key.line())?;
+    }
+    for left_out in &keys.left_out {
+        writeln!(out, "  left out {left_out}")?;
+    }
+    Ok(())
 }
 
 /// What to do with a code.
@@ -156,9 +240,18 @@ fn many(mut issuer: Issuer<'_>, names: Names, json: bool, mut out: File) -> Resu
         {
             continue; // named twice
         }
-        match account.and_then(|account| issuer.issue(&account)) {
-            Ok(issued) if json => put_json(&mut out, |line| list.item(line, &View::of(&issued)))?,
-            Ok(issued) => {
+        let issued = account.and_then(|account| match issuer.skips(&account)? {
+            true => Ok(Err(account.name)),
+            false => issuer.issue(&account).map(Ok),
+        });
+        match issued {
+            Ok(Err(name)) if json => {
+                let view = View { skipped: Some(ENROLLED), ..View::without_token(name.as_str()) };
+                put_json(&mut out, |line| list.item(line, &view))?;
+            }
+            Ok(Err(name)) => writeln!(out, "{:<20} {ENROLLED}", name.as_str())?,
+            Ok(Ok(issued)) if json => put_json(&mut out, |line| list.item(line, &View::of(&issued)))?,
+            Ok(Ok(issued)) => {
                 any = true;
                 put_line(&mut out, &issued)?;
             }
@@ -166,7 +259,8 @@ fn many(mut issuer: Issuer<'_>, names: Names, json: bool, mut out: File) -> Resu
                 exit = Exit::Refused;
                 let (user, error) = (clean(&typed, 64), failure.to_string());
                 if json {
-                    put_json(&mut out, |line| list.item(line, &View::failed(&user, &error)))?;
+                    let view = View { error: Some(&error), ..View::without_token(&user) };
+                    put_json(&mut out, |line| list.item(line, &view))?;
                 } else {
                     let _ = writeln!(std::io::stderr(), "qrtotp: {user}: {error}");
                 }
@@ -176,23 +270,26 @@ fn many(mut issuer: Issuer<'_>, names: Names, json: bool, mut out: File) -> Resu
     list.end(&mut out)?;
     if let Some(code) = issuer.code.filter(|_| any) {
         writeln!(out, "{}", advice(code.min(issuer.lifetime).as_seconds()))?;
+    } else if any && issuer.keys_now {
+        writeln!(out, "{WITH_A_KEY}")?;
     }
     Ok(exit)
 }
 
 fn put_line(out: &mut File, issued: &Issued) -> std::io::Result<()> {
-    let Issued { name, token, expires, code } = issued;
+    let Issued { name, token, expires, code, keys } = issued;
     write!(out, "{:<20} {token} expires {}", name.as_str(), utc(*expires))?;
     if let Some((code, _)) = code {
         out.write_all(b" code ")?;
         out.write_all(code.as_bytes())?;
     }
-    out.write_all(b"\n")
+    out.write_all(b"\n")?;
+    put_keys(out, keys)
 }
 
 /// Writes JSON through memory that is wiped.
 fn put_json(out: &mut File, json: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> std::io::Result<()> {
-    let mut text = Zeroizing::new(Vec::with_capacity(8 * 1024)); // never grows, so no part is left behind
+    let mut text = Zeroizing::new(Vec::with_capacity(128 * 1024)); // never grows, so no part is left behind
     json(&mut text)?;
     out.write_all(&text)
 }

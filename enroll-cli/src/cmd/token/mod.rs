@@ -1,7 +1,9 @@
 //! `qrtotp token`: issue, list, show and revoke enrolment tokens.
 
+mod authorized_keys;
 mod issue;
 mod json;
+mod keys;
 pub(super) mod whom;
 
 use super::list::each_account;

@@ -1,0 +1,40 @@
+//! The settings of this host's sshd, as `sshd -T` prints them.
+
+use crate::program::{Silence, output};
+use std::path::Path;
+use std::process::Command;
+
+const PLACES: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];
+
+/// The program, if there is one.
+pub fn program() -> Option<&'static str> {
+    PLACES.into_iter().find(|path| Path::new(path).is_file())
+}
+
+/// `keyword value` lines, keywords in small letters.
+pub struct Settings(pub String);
+
+impl Settings {
+    /// Asks `program`, with `user` for the settings that `Match` blocks give that user on a connection from this host.
+    ///
+    /// # Errors
+    /// It prints nothing.
+    pub fn ask(program: &str, user: Option<&str>) -> Result<Self, Silence> {
+        let mut command = Command::new(program);
+        command.arg("-T");
+        if let Some(user) = user {
+            let local = "host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22,rdomain=";
+            command.arg("-C").arg(format!("user={user},{local}"));
+        }
+        output(command).map(Self)
+    }
+
+    pub fn get(&self, keyword: &str) -> Option<&str> {
+        let mut lines = self.0.lines().filter_map(|line| line.trim().split_once(' '));
+        lines.find(|(known, _)| known.eq_ignore_ascii_case(keyword)).map(|(_, value)| value.trim())
+    }
+
+    pub fn is_on(&self, keyword: &str) -> bool {
+        self.get(keyword).is_some_and(|value| value.eq_ignore_ascii_case("yes"))
+    }
+}
