@@ -155,6 +155,7 @@ impl<'a> Importer<'a> {
                 "  {count} scratch codes are left out: the account has recovery codes already, and those are stronger."
             )?,
         }
+        tell_notes(foreign)?;
         if foreign.used.is_some() {
             writeln!(out, "  Codes that were used there are not accepted here.")?;
         }
@@ -182,6 +183,14 @@ impl<'a> Importer<'a> {
         }
         Ok(true)
     }
+}
+
+/// Says what an import changes or leaves out.
+fn tell_notes(foreign: &Foreign) -> Result<(), Failure> {
+    for note in &foreign.notes {
+        writeln!(std::io::stdout(), "  {note}")?;
+    }
+    Ok(())
 }
 
 fn describe(params: Params) -> String {
