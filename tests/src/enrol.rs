@@ -28,7 +28,11 @@ impl Sandbox {
 
     pub fn import_phone(&self, user: &str, phone: Phone) -> Phone {
         self.keep_secret(&phone.key);
-        self.run_with_input(&["qrtotp", "import", "uri", user], &format!("{}\n", phone.uri(user))).success();
+        self.run_with_input(
+            &["qrtotp", "import", "uri", user, "--unused"],
+            &format!("{}\n", phone.uri(user)),
+        )
+        .success();
         phone.settle(15);
         phone
     }

@@ -220,7 +220,7 @@ fn long(sandbox: &Sandbox) {
     let label = "\u{1f4f1}".repeat(64);
     for _ in 0..6 {
         let uri = format!("{}\n", Phone::random().uri("alice"));
-        let import = ["qrtotp", "import", "uri", "alice", "--label", &label];
+        let import = ["qrtotp", "import", "uri", "alice", "--unused", "--label", &label];
         sandbox.run_with_input(&import, &uri).success();
     }
 }

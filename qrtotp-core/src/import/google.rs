@@ -72,7 +72,8 @@ pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign,
         Some((line, steps)) if steps.iter().any(|step| *step > latest(params, now)) => {
             return Err(Why::Form("a used step in the future; look at this host's clock").at(*line));
         }
-        Some((_, steps)) => steps.iter().copied().max(),
+        // Listed are those that could be used again; without any, none was used lately.
+        Some((_, steps)) => Some(steps.iter().copied().max().unwrap_or(0)),
         None => None,
     };
     // Around the present step; of an even number the odd one lies ahead.

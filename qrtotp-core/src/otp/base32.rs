@@ -107,7 +107,8 @@ fn spare_bits(text: &str) -> u32 {
 
 /// Blanks and dashes of every kind that a web page or a text processor makes of them.
 fn is_separator(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '-' | '\u{ad}' | '\u{200b}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{feff}')
+    c.is_whitespace()
+        || matches!(c, '-' | '\u{ad}' | '\u{200b}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{feff}')
 }
 
 /// The five bits of a character.

@@ -205,7 +205,10 @@ fn what_changes_between_the_look_without_the_lock_and_the_lock_is_seen() {
     let (_place, store) = Place::with_alice();
     let revoke = |record: &Record, _: &State| {
         assert_eq!(record.credentials.len(), 1);
-        let change = |slot: &mut Option<Account>| slot.as_mut().unwrap().record.revoke(|_| true, 5).len();
+        let change = |slot: &mut Option<Account>| {
+            let Account { record, state } = slot.as_mut().unwrap();
+            record.revoke(state, |_| true, 5).len()
+        };
         assert_eq!(store.update_account(&alice(), change).unwrap(), 1);
         store.update_state(&alice(), |_, state| state.throttle.fail(Means::Code, 1000)).unwrap();
         None

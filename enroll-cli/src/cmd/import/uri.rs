@@ -18,7 +18,8 @@ pub fn run(context: &Context, user: &str, label: Option<String>, how: &How) -> R
     let label = Label::new(&label.unwrap_or_default());
     let device =
         Device { account: &account, label: &label, foreign: &foreign, only_first: false, before: &[] };
-    if let Outcome::Imported(imported) = Importer::new(context, how).take(&device)? {
+    let mut importer = Importer::new(context, how);
+    if let Outcome::Imported(imported) = importer.take(&device)? {
         let (name, id) = (&account.name, imported.credential);
         writeln!(
             std::io::stdout(),
@@ -26,6 +27,7 @@ pub fn run(context: &Context, user: &str, label: Option<String>, how: &How) -> R
              `qrtotp recovery regenerate {name}` makes them."
         )?;
         tell_notes(&foreign)?;
+        importer.tell_used(&foreign)?;
     }
     Ok(Exit::Done)
 }

@@ -267,10 +267,10 @@ impl World {
         secret
     }
 
-    /// A secret for alice, of whose use nothing is known.
+    /// A secret for alice that was used nowhere.
     pub(super) fn to_import(secret: &Secret) -> Import<'_> {
         static WHO: LazyLock<(Name, Label)> = LazyLock::new(|| (World::name(), Label::new("phone")));
-        Import::new(&WHO.0, UID, &WHO.1, secret, Params::default())
+        Import { used: Some(0), ..Import::new(&WHO.0, UID, &WHO.1, secret, Params::default()) }
     }
 
     pub(super) fn keep(&mut self, what: &Import<'_>) -> Result<Imported, AdminError> {
