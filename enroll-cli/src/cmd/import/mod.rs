@@ -2,6 +2,7 @@
 
 mod google;
 mod oath;
+mod owner;
 mod source;
 mod uri;
 
@@ -17,6 +18,8 @@ use qrtotp_core::store::FileStore;
 use qrtotp_face::Syslog;
 use source::Source;
 use std::io::Write;
+
+pub use owner::{WORD as OWNER_WORD, run as run_as_owner};
 
 /// A key of which the end is missing can look like a shorter one.
 const CUT_SHORT: &str = "standard input ended in the middle of a line, so the end of a key may be missing; give it all, with the \
