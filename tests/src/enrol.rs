@@ -100,6 +100,12 @@ pub fn recovery_codes(shown: &str) -> Vec<String> {
     shown.split_whitespace().filter(is_code).map(str::to_owned).collect()
 }
 
+/// What is typed of a recovery code to confirm that it was kept.
+#[must_use]
+pub fn last_group(code: &str) -> &str {
+    code.rsplit('-').next().unwrap_or_default()
+}
+
 fn line_after<'a>(text: &'a str, prefix: &str) -> &'a str {
     let line = text.lines().find_map(|line| line.trim_start().strip_prefix(prefix));
     line.unwrap_or_else(|| panic!("no line {prefix:?} in:\n{text}")).trim()

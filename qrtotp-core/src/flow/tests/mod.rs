@@ -192,7 +192,8 @@ impl EnrollDialog for Human {
         match self.acknowledge {
             Acknowledge::Shown => Ok(Handed::Shown),
             Acknowledge::With(word) => Ok(Handed::Typed(Typed::new(word.into()))),
-            Acknowledge::First => Ok(Handed::Typed(Typed::new(self.codes[0].clone().into_bytes()))),
+            Acknowledge::First => Ok(Handed::Typed(Typed::new(self.codes[0][15..].into()))),
+            Acknowledge::Whole => Ok(Handed::Typed(Typed::new(self.codes[0].clone().into_bytes()))),
             Acknowledge::Never => Err(NoAnswer),
         }
     }
@@ -204,7 +205,10 @@ pub(super) enum Acknowledge {
     #[default]
     Shown,
     With(&'static str),
+    /// The last group of the first.
     First,
+    /// All of the first.
+    Whole,
     Never,
 }
 
