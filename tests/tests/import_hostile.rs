@@ -151,9 +151,13 @@ fn a_home_that_never_answers_is_named_and_stops_nobody_else() {
         )
     };
     let begin = Instant::now();
-    let all = sandbox.run(&["sh", "-c", &hanging("qrtotp import google-authenticator --all-homes")]).exited(1);
+    let all =
+        sandbox.run(&["sh", "-c", &hanging("qrtotp import google-authenticator --all-homes")]).exited(1);
     assert!(all.stdout.contains("1 imported, 1 refused"), "{all:?}");
-    assert!(all.stderr.contains("bobby: /home/bobby/.google_authenticator did not answer for 5 s"), "{all:?}");
+    assert!(
+        all.stderr.contains("bobby: /home/bobby/.google_authenticator did not answer for 5 s"),
+        "{all:?}"
+    );
     let one = sandbox.run(&["sh", "-c", &hanging("qrtotp import google-authenticator bobby")]).exited(2);
     assert!(one.stderr.contains("did not answer"), "{one:?}");
     assert!(begin.elapsed() < Duration::from_secs(60));
