@@ -21,6 +21,9 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     qrtotp_face::shield_memory();
+    if let Some(exit) = cmd::internal(std::env::args_os().skip(1)) {
+        return exit;
+    }
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return cli::explain(&error),

@@ -62,7 +62,7 @@ impl Terminal {
         Self::new(place(), (Qr::None, false), host_name(), None, Look::default())
     }
 
-    /// Has the person type one of their recovery codes, as at a login.
+    /// Has the person type a part of one of their recovery codes, as at a login.
     #[must_use]
     pub fn acknowledged(self) -> Self {
         Self { acknowledged: true, ..self }
@@ -197,8 +197,9 @@ impl EnrollDialog for Terminal {
             (Some(note), _) => self.put(&format!("{note}\n"))?,
             (None, Scanned::Now(offer)) => self.offer(offer)?,
             (None, Scanned::Before { minutes }) => self.put(&format!(
-                "\nYou were shown a QR code {minutes} minutes ago. If you scanned it, type the code that the app shows\n\
-                 now; n shows another QR code, q gives up.\n"
+                "\nYou were shown a QR code {minutes} minutes ago.\n\
+                 If you scanned it, type the code that the app shows now; n shows another QR\n\
+                 code, q gives up.\n"
             ))?,
         }
         let typed = self.ask("Code: ", Echo::On)?;
@@ -226,8 +227,9 @@ impl EnrollDialog for Terminal {
 /// Shows recovery codes, each on its own line, with what they are for.
 pub fn put_recovery_codes(out: &mut File, codes: &[Zeroizing<String>]) -> std::io::Result<()> {
     out.write_all(
-        b"\nRecovery codes: each one replaces a code of the app once, for the day when the phone is lost or broken.\n\
-          Write them down or print them, and keep them apart from the phone. They are not shown again.\n\n",
+        b"\nRecovery codes: each one replaces a code of the app once, for the day when\n\
+          the phone is lost or broken. Write them down or print them, and keep them\n\
+          apart from the phone. They are not shown again.\n\n",
     )?;
     for code in codes {
         out.write_all(b"  ")?;

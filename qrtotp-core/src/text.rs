@@ -2,14 +2,67 @@
 
 use std::fmt::Write as _;
 
-/// True for characters that could move a cursor, hide or reorder text, or end a log line.
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+/// Characters that draw nothing, hide or reorder others, or look different on every terminal: Unicode's
+/// `Default_Ignorable_Code_Point` and `Cf` (format), fillers and symbols that are drawn as a blank, line and paragraph separators,
+/// private use, and the planes that nothing is assigned in. Sorted.
+const INVISIBLE: [(char, char); 38] = [
+    ('\u{ad}', '\u{ad}'),       // soft hyphen
+    ('\u{34f}', '\u{34f}'),     // combining grapheme joiner
+    ('\u{600}', '\u{605}'),     // Arabic number signs
+    ('\u{61c}', '\u{61c}'),     // Arabic letter mark
+    ('\u{6dd}', '\u{6dd}'),     // Arabic end of ayah
+    ('\u{70f}', '\u{70f}'),     // Syriac abbreviation mark
+    ('\u{890}', '\u{891}'),     // Arabic pound and piastre marks
+    ('\u{8e2}', '\u{8e2}'),     // Arabic disputed end of ayah
+    ('\u{115f}', '\u{1160}'),   // Hangul fillers
+    ('\u{17b4}', '\u{17b5}'),   // Khmer inherent vowels
+    ('\u{180b}', '\u{180f}'),   // Mongolian variation selectors and vowel separator
+    ('\u{200b}', '\u{200f}'),   // zero-width space and joiners, directional marks
+    ('\u{2028}', '\u{202e}'),   // line and paragraph separators, directional embeddings
+    ('\u{2060}', '\u{206f}'),   // word joiner, invisible operators, directional isolates
+    ('\u{2800}', '\u{2800}'),   // Braille blank
+    ('\u{3164}', '\u{3164}'),   // Hangul filler
+    ('\u{e000}', '\u{f8ff}'),   // private use
+    ('\u{fdd0}', '\u{fdef}'),   // noncharacters
+    ('\u{fe00}', '\u{fe0f}'),   // variation selectors
+    ('\u{feff}', '\u{feff}'),   // byte order mark
+    ('\u{ffa0}', '\u{ffa0}'),   // halfwidth Hangul filler
+    ('\u{fff0}', '\u{fffc}'),   // interlinear annotation, object replacement
+    ('\u{fffe}', '\u{ffff}'),   // noncharacters
+    ('\u{110bd}', '\u{110bd}'), // Kaithi number sign
+    ('\u{110cd}', '\u{110cd}'), // Kaithi number sign above
+    ('\u{13430}', '\u{1345f}'), // Egyptian hieroglyph format controls
+    ('\u{16fe4}', '\u{16fe4}'), // Khitan filler
+    ('\u{1bca0}', '\u{1bca3}'), // shorthand format controls
+    ('\u{1d159}', '\u{1d159}'), // musical null notehead
+    ('\u{1d173}', '\u{1d17a}'), // musical format controls
+    ('\u{1fffe}', '\u{1ffff}'), // noncharacters
+    ('\u{2fffe}', '\u{2ffff}'),
+    ('\u{3fffe}', '\u{dffff}'), // nothing is assigned here
+    ('\u{e0000}', '\u{e0fff}'), // tags, variation selectors
+    ('\u{e1000}', '\u{effff}'), // nothing is assigned here
+    ('\u{f0000}', '\u{fffff}'), // private use
+    ('\u{100000}', '\u{10fffd}'),
+    ('\u{10fffe}', '\u{10ffff}'),
+];
+
+/// What is shown for a character.
+fn shown(c: char) -> char {
+    let invisible = || {
+        let range = INVISIBLE.partition_point(|(_, last)| *last < c);
+        INVISIBLE.get(range).is_some_and(|(first, _)| *first <= c)
+    };
+    match c {
+        ' '..='~' => c,
+        c if c.is_control() => '?',
+        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => ' ',
+        _ if invisible() => '?',
+        c => c,
+    }
 }
 
-/// `text` without control, bidirectional and invisible characters (each becomes `?`), cut to `max` characters.
+/// `text` without characters that could move a cursor, hide or reorder text, or end a line (each becomes `?`), with plain
+/// blanks for all others, cut to `max` characters.
 #[must_use]
 pub fn clean(text: &str, max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(max * 4));
@@ -18,7 +71,7 @@ pub fn clean(text: &str, max: usize) -> String {
             out.push('…');
             break;
         }
-        out.push(if is_unsafe(c) { '?' } else { c });
+        out.push(shown(c));
     }
     out
 }
@@ -112,6 +165,22 @@ mod tests {
     }
 
     #[test]
+    fn what_draws_nothing_becomes_a_question_mark_and_every_blank_a_plain_one() {
+        let invisible = "\u{3164}\u{2800}\u{fff9}\u{ffa0}\u{115f}\u{fe0f}\u{e0100}\u{e0041}\u{34f}\u{1d159}\u{e000}\u{50000}\u{ad}";
+        assert_eq!(clean(invisible, 99), "?".repeat(invisible.chars().count()));
+        let blanks = "\u{a0}\u{2003}\u{202f}\u{205f}\u{3000}\u{1680}";
+        assert_eq!(clean(blanks, 99), " ".repeat(blanks.chars().count()));
+        let visible = "Bücher 鍵 ключ مفتاح क\u{93c}ी 🔑 ᜄ ㄱ ⠿ é";
+        assert_eq!(clean(visible, 99), visible);
+    }
+
+    #[test]
+    fn the_ranges_of_invisible_characters_are_sorted_and_do_not_overlap() {
+        assert!(INVISIBLE.iter().all(|(first, last)| first <= last));
+        assert!(INVISIBLE.windows(2).all(|pair| pair[0].1 < pair[1].0));
+    }
+
+    #[test]
     fn long_text_is_cut_with_an_ellipsis() {
         assert_eq!(clean("abcdef", 3), "abc…");
     }
@@ -134,10 +203,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_log_line_never_holds_a_control_character(value in ".*") {
+        fn a_log_line_never_holds_a_control_or_invisible_character(value in ".*") {
             let mut line = String::new();
             logfmt(&mut line, "k", &value);
-            prop_assert!(!line.chars().any(char::is_control));
+            prop_assert!(line.chars().all(|c| shown(c) == c));
         }
     }
 }

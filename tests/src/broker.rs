@@ -258,13 +258,13 @@ impl Pty {
         self.success()
     }
 
-    /// Types one of the recovery codes that are shown, as whoever has written them down can.
+    /// Types the last group of one of the recovery codes that are shown, as whoever has written them down can.
     pub fn keep_recovery_codes(&mut self, sandbox: &Sandbox) -> Vec<String> {
         let shown = self.expect(CODES);
         let codes = crate::enrol::recovery_codes(&shown);
         assert_eq!(codes.len(), 10, "{shown}");
         codes.iter().for_each(|code| sandbox.keep_secret(code));
-        self.send(&codes[3]);
+        self.send(crate::enrol::last_group(&codes[3]));
         codes
     }
 }

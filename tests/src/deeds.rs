@@ -206,7 +206,7 @@ fn played(host: &Host, argv: &[&str]) -> Played {
 fn import(host: &Host, under: &[&str]) -> Told {
     let phone = phone(host);
     host.sandbox.keep_secret(&phone.key);
-    host.command(under, &["qrtotp", "import", "uri", USER], &format!("{}\n", phone.uri(USER)))
+    host.command(under, &["qrtotp", "import", "uri", USER, "--unused"], &format!("{}\n", phone.uri(USER)))
 }
 
 fn issue(host: &Host, under: &[&str]) -> Told {

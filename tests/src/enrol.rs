@@ -28,7 +28,11 @@ impl Sandbox {
 
     pub fn import_phone(&self, user: &str, phone: Phone) -> Phone {
         self.keep_secret(&phone.key);
-        self.run_with_input(&["qrtotp", "import", "uri", user], &format!("{}\n", phone.uri(user))).success();
+        self.run_with_input(
+            &["qrtotp", "import", "uri", user, "--unused"],
+            &format!("{}\n", phone.uri(user)),
+        )
+        .success();
         phone.settle(15);
         phone
     }
@@ -94,6 +98,12 @@ pub fn recovery_codes(shown: &str) -> Vec<String> {
     let group = |part: &str| part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let is_code = |word: &&str| word.split('-').count() == 4 && word.split('-').all(group);
     shown.split_whitespace().filter(is_code).map(str::to_owned).collect()
+}
+
+/// What is typed of a recovery code to confirm that it was kept.
+#[must_use]
+pub fn last_group(code: &str) -> &str {
+    code.rsplit('-').next().unwrap_or_default()
 }
 
 fn line_after<'a>(text: &'a str, prefix: &str) -> &'a str {

@@ -1,6 +1,10 @@
 //! Somebody without a device, who logs in for the first time: what they are asked, and what they do.
 
-use crate::{Phone, Pty, Sandbox, enrol::recovery_codes, users::PASSWORD};
+use crate::{
+    Phone, Pty, Sandbox,
+    enrol::{last_group, recovery_codes},
+    users::PASSWORD,
+};
 
 /// What every login is asked for where people may enrol.
 pub const ENTER: &str = "Verification code (Enter: none yet): ";
@@ -46,14 +50,14 @@ impl Pty {
         phone
     }
 
-    /// The phone's code, then one of the recovery codes.
+    /// The phone's code, then the last group of a recovery code.
     pub fn confirm(&mut self, phone: &Phone) {
         phone.settle(10);
         self.send(&phone.code());
         let shown = self.expect(CODES);
         let codes = recovery_codes(&shown);
         assert_eq!(codes.len(), 10, "{shown}");
-        self.send(&codes[3]);
+        self.send(last_group(&codes[3]));
     }
 }
 

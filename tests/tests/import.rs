@@ -59,7 +59,7 @@ fn a_google_authenticator_window_becomes_the_devices_own_be_it_wider_or_narrower
     let (alice, _) = google_authenticator(&sandbox, "alice", &["-t", "-D", "-w4", "-S", "60"]);
     let there =
         accepted(steps, &alice, |code| sandbox.log_in_there("pam_google_authenticator.so", "alice", code));
-    let said = google(&sandbox, &["alice"]).success().stdout;
+    let said = google(&sandbox, &["alice", "--unused"]).success().stdout;
     assert!(
         said.contains("codes from 1 back to 2 ahead, in steps; the host's is 1 back to 0 ahead"),
         "{said}"
@@ -68,7 +68,7 @@ fn a_google_authenticator_window_becomes_the_devices_own_be_it_wider_or_narrower
     assert_eq!(there, [false, true, true, true, false]);
 
     let (bobby, _) = google_authenticator(&sandbox, "bobby", &["-t", "-D", "-w1", "-S", "60"]);
-    google(&sandbox, &["bobby"]).success();
+    google(&sandbox, &["bobby", "--unused"]).success();
     assert_eq!(accepted([-1, 1, 0], &bobby, |code| sandbox.answer("bobby", code)), [false, false, true]);
 
     let carol = sandbox.import("carol");
@@ -223,7 +223,7 @@ fn who_used_pam_oath_logs_in_with_the_next_code_but_no_used_one() {
     assert_eq!(sandbox.log_in_there(module, "alice", &used), PAM_SUCCESS);
     assert!(sandbox.read("/etc/users.oath").contains(&used), "pam_oath keeps the last code");
 
-    let said = import(&sandbox, &["oath", "/etc/users.oath", "--shred"]).success().stdout;
+    let said = import(&sandbox, &["oath", "/etc/users.oath", "--unused", "--shred"]).success().stdout;
     assert!(said.contains("lines imported: 2, refused: 0") && !sandbox.exists("/etc/users.oath"), "{said}");
     assert_eq!(sandbox.answer("alice", &used), PAM_AUTH_ERR, "used there");
     assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);
@@ -247,13 +247,13 @@ fn a_window_of_pam_oath_is_given_with_the_file_and_the_hosts_holds_otherwise() {
     let module = "pam_oath.so usersfile=/etc/users.oath window=2 digits=6";
     let there = accepted(steps, &alice, |code| sandbox.log_in_there(module, "alice", code));
     write(&line); // without what was used up
-    let said = import(&sandbox, &["oath", file, "--window", "2"]).success().stdout;
+    let said = import(&sandbox, &["oath", file, "--unused", "--window", "2"]).success().stdout;
     assert!(said.contains("codes from 2 back to 2 ahead") && !said.contains("does not tell"), "{said}");
     assert_eq!(accepted(steps, &alice, |code| sandbox.answer("alice", code)), there);
     assert_eq!(there, [false, true, true, false]);
 
     write(&format!("HOTP/T60 bobby - {bobby_key}\n"));
-    let said = import(&sandbox, &["oath", file]).success().stdout;
+    let said = import(&sandbox, &["oath", file, "--unused"]).success().stdout;
     assert!(
         said.contains("does not tell pam_oath's window=, so theirs is this host's: codes from 1 back to 0"),
         "{said}"
@@ -279,7 +279,7 @@ fn lines_of_users_oath_that_can_not_be_imported_are_named_and_left() {
     let dry = import(&sandbox, &["oath", file, "--dry-run"]).exited(1);
     assert!(dry.stdout.contains("lines that would be imported: 1, refused: 4"), "{dry:?}");
 
-    let said = import(&sandbox, &["oath", file, "--shred"]).exited(1);
+    let said = import(&sandbox, &["oath", file, "--unused", "--shred"]).exited(1);
     for why in [
         "line 2, bobby: it counts (HOTP)",
         "line 3, bobby: it has a PIN",

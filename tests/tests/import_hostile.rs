@@ -6,6 +6,7 @@ use qrtotp_tests::{
     Sandbox,
     foreign::{TIME_BASED, devices, google, google_authenticator, import},
 };
+use std::time::{Duration, Instant};
 
 const FILE: &str = "/home/alice/.google_authenticator";
 
@@ -135,6 +136,32 @@ fn a_file_that_its_owner_holds_a_lease_on_is_not_waited_for_and_to_be_tried_agai
     let refused = google(&sandbox, &["alice"]).exited(2);
     assert!(refused.stderr.contains("(a lease)") && refused.stderr.contains("try again"), "{refused:?}");
     assert!(!refused.stderr.contains("root"), "{refused:?}");
+}
+
+#[test]
+fn a_home_that_never_answers_is_named_and_stops_nobody_else() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    google_authenticator(&sandbox, "alice", &TIME_BASED);
+    // A FUSE file system whose server never reads a request, as a user may mount one on their own home.
+    let hanging = |command: &str| {
+        format!(
+            "mknod /tmp/fuse c 10 229 && exec 3<>/tmp/fuse && cd / || exit 9
+             mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0,allow_other none /home/bobby || exit 9
+             {command} 3<&-; status=$?; umount -l /home/bobby; rm /tmp/fuse; exit $status"
+        )
+    };
+    let begin = Instant::now();
+    let all =
+        sandbox.run(&["sh", "-c", &hanging("qrtotp import google-authenticator --all-homes")]).exited(1);
+    assert!(all.stdout.contains("1 imported, 1 refused"), "{all:?}");
+    assert!(
+        all.stderr.contains("bobby: /home/bobby/.google_authenticator did not answer for 5 s"),
+        "{all:?}"
+    );
+    let one = sandbox.run(&["sh", "-c", &hanging("qrtotp import google-authenticator bobby")]).exited(2);
+    assert!(one.stderr.contains("did not answer"), "{one:?}");
+    assert!(begin.elapsed() < Duration::from_secs(60));
+    assert_eq!([devices(&sandbox, "alice"), devices(&sandbox, "bobby")], [1, 0]);
 }
 
 #[test]

@@ -44,7 +44,10 @@ fn the_package_brings_module_command_pages_and_examples_and_switches_nothing_on(
     sandbox.stack("");
     let phone = Phone::random();
     sandbox
-        .run_with_input(&["qrtotp", "import", "uri", "alice"], &format!("{}\n", phone.uri("alice")))
+        .run_with_input(
+            &["qrtotp", "import", "uri", "alice", "--unused"],
+            &format!("{}\n", phone.uri("alice")),
+        )
         .success();
     assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
 }

@@ -20,6 +20,9 @@ pub enum Import {
         /// Though a device of the account was revoked, and this may be its key: those of revoked devices are not kept
         #[arg(long)]
         revoked_too: bool,
+        /// No code of the key was ever used: the code that the device shows now is accepted, not only the next one
+        #[arg(long)]
+        unused: bool,
     },
     /// Import ~/.google_authenticator with its scratch codes, used codes and clock skew
     ///
@@ -92,4 +95,8 @@ pub struct How {
     /// Though a device of the account was revoked, and this may be its key: those of revoked devices are not kept
     #[arg(long)]
     pub revoked_too: bool,
+    /// Where the file does not say which code was used last, none was: the code that the device shows now is accepted, not only the
+    /// next one
+    #[arg(long)]
+    pub unused: bool,
 }

@@ -19,6 +19,13 @@ mod verify;
 use crate::cli::{Cli, Command, Device, Recovery};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// What a process of our own is started for, if that is what this one is.
+pub fn internal(mut words: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    (words.next()? == import::OWNER_WORD).then(|| import::run_as_owner(words))
+}
 
 /// Runs what was asked for. What the broker can do it does for people who are not root.
 pub fn run(cli: Cli) -> Result<Exit, Failure> {

@@ -115,7 +115,7 @@ impl Instance {
     /// Imports a fresh phone.
     pub fn import(&self, user: &str) -> Phone {
         let phone = Phone::random();
-        self.run_with(&["import", "uri", user], &phone.uri()).ok();
+        self.run_with(&["import", "uri", user, "--unused"], &phone.uri()).ok();
         phone
     }
 

@@ -135,7 +135,7 @@ impl<'a> Script<'a> {
         let used = (number & 16 != 0).then(|| params.step_at(self.clock.0.get()));
         let window = (number >= 32).then(|| Window::own(u32::from(number >> 5 & 3), u32::from(number >> 6)));
         let known = Import::new(&name, self.people.0.get(), &label, &secret, params);
-        let what = Import { used, window, revoked_too: true, ..known };
+        let what = Import { used: used.or(Some(0)), window, revoked_too: true, ..known };
         let now = self.clock.0.get();
         let Ok(new) = import(self.store(), &self.config, &what, now, &subject(), &mut self.log) else {
             return;

@@ -1,7 +1,7 @@
 //! The cold part of a record: credentials, recovery hashes, token. Its text form is TOML, see docs/FILEFORMAT.md.
 
 use super::record_text;
-use super::{CredentialId, Name, RecordId, RecoverySet, Token, TokenId};
+use super::{CredentialId, Name, RecordId, RecoverySet, State, Token, TokenId};
 use crate::clock::UnixTime;
 use crate::otp::{Params, Window};
 use crate::policy::Span;
@@ -121,6 +121,8 @@ pub struct Record {
     pub id: RecordId,
     /// When a credential was last revoked. It stays beside later ones: their keys may be that one's.
     pub revoked: Option<UnixTime>,
+    /// Unix time up to which removed credentials had burnt their codes, 0 for never: a key that comes back starts there.
+    pub burnt_until: UnixTime,
     /// Enrolled apps.
     pub credentials: Vec<Credential>,
     /// Recovery codes, as hashes.
@@ -142,6 +144,7 @@ impl Record {
             uid,
             id,
             revoked: None,
+            burnt_until: 0,
             credentials: Vec::new(),
             recovery: None,
             recovery_due: false,
@@ -167,12 +170,19 @@ impl Record {
     }
 
     /// Removes credentials at once; with the last one go the recovery codes and any live token, and the account is revoked.
-    pub fn revoke(&mut self, which: impl Fn(&Credential) -> bool, now: UnixTime) -> Vec<Credential> {
+    /// `state` is the record's own: what it has burnt stays burnt for a key that comes back.
+    pub fn revoke(
+        &mut self,
+        state: &State,
+        which: impl Fn(&Credential) -> bool,
+        now: UnixTime,
+    ) -> Vec<Credential> {
         let (gone, kept): (Vec<_>, _) = std::mem::take(&mut self.credentials).into_iter().partition(which);
         self.credentials = kept;
         if !gone.is_empty() {
             self.revoked = Some(now);
         }
+        self.burnt_until = self.burnt_without(&gone, state);
         if self.credentials.is_empty() {
             self.recovery = None;
             self.recovery_due = false;
@@ -182,6 +192,13 @@ impl Record {
             }
         }
         gone
+    }
+
+    /// [`Record::burnt_until`] once these of its credentials are gone.
+    #[must_use]
+    pub fn burnt_without(&self, gone: &[Credential], state: &State) -> UnixTime {
+        let ends = gone.iter().filter_map(|gone| Some(gone.params.end_of(state.mark(gone.id)?.watermark)));
+        ends.fold(self.burnt_until, UnixTime::max)
     }
 
     /// The text form.

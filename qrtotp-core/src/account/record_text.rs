@@ -29,6 +29,9 @@ pub(super) fn write(record: &Record) -> String {
     if let Some(time) = record.revoked {
         out.number("revoked", time);
     }
+    if record.burnt_until != 0 {
+        out.number("burnt_until", record.burnt_until);
+    }
     if record.recovery_due {
         out.truth("recovery_due");
     }
@@ -110,6 +113,7 @@ pub(super) fn read(text: &str) -> Result<Record, RecordError> {
         return Err(RecordError::Version);
     }
     let revoked = root.optional_number("revoked")?;
+    let burnt_until = root.optional_number("burnt_until")?.unwrap_or(0);
     let mut credentials: Vec<Credential> = Vec::new();
     while let Some(table) = document.table("[credential]") {
         let credential = read_credential(table)?;
@@ -126,6 +130,7 @@ pub(super) fn read(text: &str) -> Result<Record, RecordError> {
         uid: root.number("uid")?,
         id: RecordId(bytes(&root.text("record")?).ok_or(Value("record"))?),
         revoked,
+        burnt_until,
         recovery_due: root.truth("recovery_due")?,
         recovery: document.table("recovery").map(read_recovery).transpose()?,
         token: read_token(&mut document)?,

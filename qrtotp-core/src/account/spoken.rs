@@ -16,6 +16,8 @@ pub type TokenCode = SpokenCode<8>;
 /// A one-time code of eight digits (26 bits) that another system gave out.
 pub type ScratchCode = SpokenCode<8>;
 
+/// Letters between two dashes of a shown code.
+const GROUP: usize = 4;
 /// Bytes of a salt.
 pub const SALT_LEN: usize = 16;
 /// A hash of a code.
@@ -46,6 +48,14 @@ impl<const LETTERS: usize> SpokenCode<LETTERS> {
 
     fn zeroes() -> Self {
         Self(Zeroizing::new(vec![0; LETTERS].into_boxed_slice()))
+    }
+
+    /// Whether its last group, as it is shown, was typed. The code itself stays good, so it is not to be typed where it is echoed.
+    #[must_use]
+    pub fn ends_with(&self, typed: &[u8]) -> bool {
+        let group = SpokenCode::<GROUP>::parse(typed);
+        let last = self.0.len().saturating_sub(GROUP);
+        group.is_some_and(|group| group.0.ct_eq(&self.0[last..]).into())
     }
 
     /// Reads a typed code: case, spaces and dashes don't matter, and the letters that Crockford's alphabet
@@ -83,9 +93,9 @@ impl<const LETTERS: usize> SpokenCode<LETTERS> {
     /// The code as it is shown, once: in groups of four.
     #[must_use]
     pub fn display(&self) -> Zeroizing<String> {
-        let mut out = Zeroizing::new(String::with_capacity(LETTERS + LETTERS / 4));
+        let mut out = Zeroizing::new(String::with_capacity(LETTERS + LETTERS / GROUP));
         for (i, &letter) in self.0.iter().enumerate() {
-            if i > 0 && i % 4 == 0 {
+            if i > 0 && i % GROUP == 0 {
                 out.push('-');
             }
             out.push(char::from(letter));
@@ -174,6 +184,17 @@ mod tests {
         assert_eq!(*code.display(), "0110-ABCD-EFGH-JKMN");
         assert!(code.is_same(&RecoveryCode::parse(b"0110abcdefghjkmn").unwrap()));
         assert!(!code.is_same(&RecoveryCode::parse(b"0110abcdefghjkmp").unwrap()));
+    }
+
+    #[test]
+    fn the_last_group_of_a_code_is_known_however_it_is_typed_and_nothing_else_is() {
+        let code = RecoveryCode::parse(b"ABCD-EFGH-JKMN-0123").unwrap();
+        for typed in ["0123", " 0123\r\n", "ol23", "O1 23", "-0123"] {
+            assert!(code.ends_with(typed.as_bytes()), "{typed}");
+        }
+        for typed in ["", "123", "JKMN", "N0123", "00123", "ABCD-EFGH-JKMN-0123", "0124"] {
+            assert!(!code.ends_with(typed.as_bytes()), "{typed}");
+        }
     }
 
     #[test]

@@ -110,7 +110,7 @@ pub fn revoke<S: Store>(
 ) -> Result<Vec<Credential>, AdminError> {
     let gone = store.update_account(name, |account| {
         let account = account.as_mut().ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
-        let record = &mut account.record;
+        let Account { record, state } = account;
         match which {
             Selection::One(id) if record.credential(id).is_none() => {
                 return Err(AdminError::NoCredential(name.clone(), id));
@@ -121,8 +121,11 @@ pub fn revoke<S: Store>(
             Selection::One(_) | Selection::All => {}
         }
         let token = record.token.as_ref().filter(|token| token.is_live(now)).map(|token| token.id);
-        let gone = record
-            .revoke(|credential| which == Selection::All || which == Selection::One(credential.id), now);
+        let gone = record.revoke(
+            state,
+            |credential| which == Selection::All || which == Selection::One(credential.id),
+            now,
+        );
         let token = token.filter(|_| record.standing() == Standing::Revoked);
         Ok((gone, token))
     })?;

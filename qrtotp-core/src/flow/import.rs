@@ -23,7 +23,8 @@ pub struct Import<'a> {
     pub secret: &'a Secret,
     /// What its codes are computed with.
     pub params: Params,
-    /// The highest step that was used elsewhere: burnt here, too.
+    /// The highest step that was used elsewhere: burnt here, too. 0 if none was; `None` if that is not known, so that any code
+    /// that is good now may be used up.
     pub used: Option<Step>,
     /// Steps by which its clock is ahead of ours.
     pub drift: i32,
@@ -65,6 +66,13 @@ impl<'a> Import<'a> {
         }
     }
 
+    /// The last step to be burnt.
+    pub(super) fn burnt(&self, config: &Config, now: UnixTime) -> Step {
+        let ahead = self.window.unwrap_or(config.verify.window()).ahead;
+        let latest = self.params.step_at(now).saturating_add_signed(self.drift.into());
+        self.used.unwrap_or(latest.saturating_add(ahead.into()))
+    }
+
     /// The account's state that this starts from, and the addition to it.
     fn begin<T>(
         &self,
@@ -93,7 +101,7 @@ impl<'a> Import<'a> {
             params: self.params,
             origin: Origin::Imported,
             secret: self.secret,
-            used: self.used,
+            used: self.burnt(config, now),
             drift: self.drift,
             window: self.window,
             max_devices: usize::from(config.enroll.max_devices),

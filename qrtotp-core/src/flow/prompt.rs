@@ -11,8 +11,8 @@ use crate::text::ascii;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Asks whether recovery codes were kept.
-pub const ACKNOWLEDGE: &str = "To go on, type one of them (it stays good), or skip: ";
+/// Asks whether recovery codes were kept. For a part of one, because the answer is shown and the code stays good.
+pub const ACKNOWLEDGE: &str = "To go on, type the last group of one of them, or skip: ";
 /// Questions in one dialogue; nobody needs that many.
 const QUESTIONS: u32 = 40;
 /// The usual terminal, less the line of the question.
@@ -221,8 +221,9 @@ impl<D: Dialog> EnrollDialog for PromptDialog<'_, D> {
                     push_line(&mut text, self.lead);
                 }
                 text.push_str(
-                    "Recovery codes. Each one replaces a code of the app, once: for the day when the phone is\n\
-                     lost. Write them down and keep them apart from the phone. They are not shown again.\n\n",
+                    "Recovery codes. Each one replaces a code of the app, once: for the day when\n\
+                     the phone is lost. Write them down and keep them apart from the phone.\n\
+                     They are not shown again.\n\n",
                 );
                 for pair in codes.chunks(2) {
                     for code in pair {
@@ -251,7 +252,8 @@ impl<D: Dialog> PromptDialog<'_, D> {
         let mut note = note.to_owned();
         loop {
             let text = format!(
-                "{note}\nYou were shown a QR code {when}. If you scanned it, type the code that the app shows now.\n\
+                "{note}\nYou were shown a QR code {when}.\n\
+                 If you scanned it, type the code that the app shows now.\n\
                  Code from the app (n: another QR code, q: give up): "
             );
             let typed = self.question(&text)?;

@@ -4,6 +4,8 @@ use super::admin::generate_failed;
 use super::{AdminError, EnrollError, Import};
 use crate::account::{CodeHash, Credential, CredentialId, Record, RecoverySet, SetKind, hash_code};
 use crate::audit::{AuditSink, Event, Kind, Subject};
+use crate::clock::UnixTime;
+use crate::policy::Config;
 use crate::store::Store;
 
 /// What a repeated import found.
@@ -22,21 +24,22 @@ pub struct Repeated {
 /// The store; a secret does not open; no memory to hash with.
 pub fn repeat_import<S: Store>(
     store: &S,
+    config: &Config,
     what: &Import<'_>,
+    now: UnixTime,
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<Option<Repeated>, AdminError> {
     let Some(account) = store.load(what.name)? else { return Ok(None) };
     let Some(known) = what.device_in(store, &account.record)? else { return Ok(None) };
-    let (id, label) = (known.id, known.label.clone());
+    let (id, label, window) = (known.id, known.label.clone(), known.window);
     let gone = what.gone_from(&account.record)?;
     let done = store.update_state(what.name, |record, state| {
         if what.device_in(store, record)?.is_none_or(|known| known.id != id) {
             return Err(EnrollError::Changed);
         }
-        if let Some(step) = what.used {
-            state.raise(id, step, None);
-        }
+        let drift = state.mark(id).map_or(what.drift, |mark| mark.drift);
+        state.raise(id, Import { window, drift, ..*what }.burnt(config, now), None);
         let current = record.recovery.as_ref().map(|set| set.id);
         let gone = gone.as_ref().filter(|(set, _)| Some(set.id) == current);
         let scratch = gone.map_or(0, |(set, places)| {

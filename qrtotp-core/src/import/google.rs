@@ -1,7 +1,7 @@
 //! `~/.google_authenticator`: a key in base32, options behind `" `, then scratch codes. Read strictly: the module that
 //! it was made for passes over what it does not understand, and with it over every scratch code that follows.
 
-use super::{Foreign, LineError, Why, sha1};
+use super::{Foreign, LineError, Note, Why, sha1};
 use crate::account::ScratchCode;
 use crate::clock::UnixTime;
 use crate::otp::{MAX_CLOCK_OFFSET, Params, Secret, Step, Strength, base32};
@@ -33,6 +33,7 @@ struct Options {
 /// The first line that is not as google-authenticator writes it, or that we can't do as it says.
 pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign, LineError> {
     let mut key = None;
+    let mut notes = Vec::new();
     let mut options = Options::default();
     let mut scratch = Vec::new();
     let mut last = 1;
@@ -45,7 +46,7 @@ pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign,
         }
         last = number;
         if key.is_none() {
-            key = Some(secret(line, strength).map_err(fail)?);
+            key = Some(secret(line, strength, &mut notes).map_err(fail)?);
         } else if let Some(option) = line.strip_prefix("\" ") {
             options.read(number, option).map_err(fail)?;
         } else {
@@ -71,7 +72,8 @@ pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign,
         Some((line, steps)) if steps.iter().any(|step| *step > latest(params, now)) => {
             return Err(Why::Form("a used step in the future; look at this host's clock").at(*line));
         }
-        Some((_, steps)) => steps.iter().copied().max(),
+        // Listed are those that could be used again; without any, none was used lately.
+        Some((_, steps)) => Some(steps.iter().copied().max().unwrap_or(0)),
         None => None,
     };
     // Around the present step; of an even number the odd one lies ahead.
@@ -87,6 +89,7 @@ pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign,
         drift,
         window: Some(((window - 1) / 2, window / 2)),
         scratch: Some(scratch),
+        notes,
     })
 }
 
@@ -96,8 +99,12 @@ fn latest(params: Params, now: UnixTime) -> Step {
     params.step_at(now.saturating_add(MAX_CLOCK_OFFSET)).saturating_add(u64::from(MAX_WINDOW / 2))
 }
 
-fn secret(line: &str, strength: Strength) -> Result<Secret, Why> {
-    Ok(Secret::from_bytes(&base32::decode_typed(line.trim())?, strength)?)
+fn secret(line: &str, strength: Strength, notes: &mut Vec<Note>) -> Result<Secret, Why> {
+    let typed = base32::decode_lenient(line)?;
+    if typed.dropped_bits {
+        notes.push(Note::DroppedBits);
+    }
+    Ok(Secret::from_bytes(&typed.bytes, strength)?)
 }
 
 fn scratch_code(line: &str) -> Result<ScratchCode, Why> {
@@ -193,6 +200,20 @@ mod tests {
         let found = read(&format!("{KEY}\r\n\" TOTP_AUTH\r\n")).unwrap();
         assert_eq!((found.params, found.window), (Params::default(), Some((1, 1))));
         assert_eq!((found.used, found.drift, found.scratch.map(|codes| codes.len())), (None, 0, Some(0)));
+    }
+
+    #[test]
+    fn a_key_is_taken_as_google_authenticator_reads_it() {
+        for (key, notes) in [
+            ("S46SQCPPTCNPROMHWYBDCTBZXV", &[Note::DroppedBits][..]),
+            ("S46SQCPPTCNPROMHWYBDCTBZXVA", &[Note::DroppedBits]),
+            ("s46s qcpp-tcnp romh wybd ctbz xu======", &[]),
+            ("S46SQCPPTCNPR0MHWY8DCT8ZXU", &[]),
+        ] {
+            let found = read(&format!("{key}\n\" TOTP_AUTH\n")).unwrap();
+            assert_eq!((found.secret.as_bytes()[0], found.secret.as_bytes().len()), (0x97, 16), "{key}");
+            assert_eq!(found.notes, notes, "{key}");
+        }
     }
 
     #[test]

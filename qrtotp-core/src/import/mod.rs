@@ -34,6 +34,16 @@ pub struct Foreign {
     pub window: Option<(u32, u32)>,
     /// One-time codes of eight digits that are not used yet; `None` where there can be none.
     pub scratch: Option<Vec<ScratchCode>>,
+    /// What the import changes or leaves out.
+    pub notes: Vec<Note>,
+}
+
+/// Something that an import changes or leaves out, to be told with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Note {
+    /// The key's base32 text has bits after the last whole byte.
+    #[error("Bits after the last whole byte of the key were dropped, as phones and google-authenticator do.")]
+    DroppedBits,
 }
 
 /// Why a line, and with it an account, is not imported.

@@ -56,7 +56,7 @@ fn read(words: &[&str], now: UnixTime, strength: Strength) -> Result<Foreign, Wh
     }
     let secret = Secret::from_bytes(&hexadecimal(key)?, strength)?;
     let used = used(&secret, params, rest, now)?;
-    Ok(Foreign { secret, params, used, drift: 0, window: None, scratch: None })
+    Ok(Foreign { secret, params, used, drift: 0, window: None, scratch: None, notes: Vec::new() })
 }
 
 /// The types of liboath, by name.

@@ -1,7 +1,9 @@
-//! Base32 (RFC 4648 §6), strict; we never write padding.
+//! Base32 (RFC 4648 §6): one spelling for what we write and read back, every usual one for keys that people give us.
 
-use data_encoding::BASE32_NOPAD;
+use base32::Alphabet;
 use zeroize::Zeroizing;
+
+const ALPHABET: Alphabet = Alphabet::Rfc4648 { padding: false };
 
 /// Why a text is not base32. Says where, never what: the text may be a secret.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -14,70 +16,109 @@ pub enum Base32Error {
         /// Place of the first such character, counted from 1.
         position: usize,
     },
-    /// No sequence of bytes has a base32 text of this length.
-    #[error("the key is incomplete: a character is missing or too many, copy the whole key again")]
-    Length,
-    /// The last character carries bits that belong to no byte.
-    #[error("the end of the key is wrong: a character is mistyped or missing, copy the whole key again")]
-    StrayBits,
-    /// `=` in the middle, or a wrong number of them at the end.
-    #[error("the '=' signs at the end of the key are wrong: leave them all out")]
+    /// Not what [`encode`] writes: a length that no bytes have, or bits left over in the last character.
+    #[error("the end of the base32 text is damaged: restore the whole text")]
+    NotCanonical,
+    /// Something follows an `=`.
+    #[error("'=' can only stand at the end of a key: copy the whole key again")]
     Padding,
 }
 
 /// Encodes in upper case without padding (RFC 4648 §6). Wrap the result in [`Zeroizing`] if `bytes` are secret.
 pub fn encode(bytes: &[u8]) -> String {
-    BASE32_NOPAD.encode(bytes)
+    let mut text = String::with_capacity(bytes.len().div_ceil(5) * 8);
+    // Whole groups only: for anything else the crate's buffer grows, and the old one is freed unwiped.
+    for group in bytes.chunks(5) {
+        let mut whole = Zeroizing::new([0; 5]);
+        whole[..group.len()].copy_from_slice(group);
+        text.push_str(&Zeroizing::new(base32::encode(ALPHABET, whole.as_slice())));
+    }
+    text.truncate((bytes.len() * 8).div_ceil(5));
+    text
 }
 
-/// Decodes canonical base32 only (RFC 4648 §6): upper case, no padding, no separators, no stray bits, so that
+/// Decodes canonical base32 only (RFC 4648 §6): upper case, no padding, no separators, no bits left over, so that
 /// every byte string has exactly one text.
 ///
 /// # Errors
 /// [`Base32Error`] for everything that [`encode`] would not have written.
 pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Base32Error> {
-    let length = BASE32_NOPAD.decode_len(text.len()).map_err(|_| fault(text))?;
-    let mut bytes = Zeroizing::new(vec![0; length]);
-    let written = BASE32_NOPAD.decode_mut(text.as_bytes(), &mut bytes).map_err(|_| fault(text))?;
-    bytes.truncate(written);
-    Ok(bytes)
-}
-
-/// What is wrong with a text that does not decode.
-fn fault(text: &str) -> Base32Error {
-    match text.chars().position(|c| !is_in_alphabet(c)) {
-        Some(index) => Base32Error::Character { position: index + 1 },
-        // RFC 4648 §6: a last group of 1, 3 or 6 characters can't occur.
-        None if matches!(text.len() % 8, 1 | 3 | 6) => Base32Error::Length,
-        None => Base32Error::StrayBits,
+    if let Some(index) = text.chars().position(|c| value(c).is_none()) {
+        return Err(Base32Error::Character { position: index + 1 });
     }
+    let last = text.chars().next_back().and_then(value).unwrap_or_default();
+    let spare = spare_bits(text);
+    if spare >= 5 || last.trailing_zeros() < spare {
+        return Err(Base32Error::NotCanonical);
+    }
+    whole_bytes(text)
 }
 
-/// As [`decode`], for keys that people type and for URIs: takes lower case, spaces and dashes anywhere, and
-/// padding with `=` if it is complete.
+/// A key as somebody gave it to us.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Lenient {
+    /// The whole bytes.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// Whether bits after the last whole byte were dropped: a set bit, or a character that adds no byte.
+    pub dropped_bits: bool,
+}
+
+/// As [`decode`], for keys from people and other systems, as phones and google-authenticator read them: takes lower case, blanks
+/// and dashes anywhere, any number of `=` at the end, `0`, `1` and `8` for `O`, `L` and `B`, and any length.
 ///
 /// # Errors
 /// [`Base32Error`]; positions count in `text` as it was given.
-pub fn decode_typed(text: &str) -> Result<Zeroizing<Vec<u8>>, Base32Error> {
-    let mut plain = Zeroizing::new(String::with_capacity(text.len()));
-    let mut padding = 0;
+pub fn decode_lenient(text: &str) -> Result<Lenient, Base32Error> {
+    let mut plain = Zeroizing::new(String::with_capacity(text.len())); // never grows, so nothing is left behind
+    let mut padded = false;
     for (index, c) in text.chars().enumerate() {
-        match c.to_ascii_uppercase() {
-            ' ' | '-' => {}
-            '=' => padding += 1,
-            c if is_in_alphabet(c) && padding == 0 => plain.push(c),
-            c if is_in_alphabet(c) => return Err(Base32Error::Padding),
-            _ => return Err(Base32Error::Character { position: index + 1 }),
+        let c = match c.to_ascii_uppercase() {
+            '0' => 'O',
+            '1' => 'L',
+            '8' => 'B',
+            '=' => {
+                padded = true;
+                continue;
+            }
+            c if is_separator(c) => continue,
+            c => c,
+        };
+        if value(c).is_none() {
+            return Err(Base32Error::Character { position: index + 1 });
         }
+        if padded {
+            return Err(Base32Error::Padding);
+        }
+        plain.push(c);
     }
-    if padding > 0 && (padding > 6 || !(plain.len() + padding).is_multiple_of(8)) {
-        return Err(Base32Error::Padding);
-    }
-    decode(&plain)
+    let dropped_bits = decode(&plain) == Err(Base32Error::NotCanonical);
+    Ok(Lenient { bytes: whole_bytes(&plain)?, dropped_bits })
 }
 
-fn is_in_alphabet(c: char) -> bool {
-    matches!(c, 'A'..='Z' | '2'..='7')
+/// The whole bytes of a text of nothing but the alphabet's characters; bits after them are dropped.
+fn whole_bytes(text: &str) -> Result<Zeroizing<Vec<u8>>, Base32Error> {
+    base32::decode(ALPHABET, text).map(Zeroizing::new).ok_or(Base32Error::NotCanonical)
+}
+
+/// Bits after the last whole byte. Five or more are a character that adds no byte.
+fn spare_bits(text: &str) -> u32 {
+    [0, 5, 2, 7, 4, 1, 6, 3][text.len() % 8]
+}
+
+/// Blanks and dashes of every kind that a web page or a text processor makes of them.
+fn is_separator(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c, '-' | '\u{ad}' | '\u{200b}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{feff}')
+}
+
+/// The five bits of a character.
+fn value(c: char) -> Option<u8> {
+    let byte = u8::try_from(c).ok()?;
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'2'..=b'7' => Some(byte - b'2' + 26),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -102,7 +143,7 @@ mod tests {
         for (bytes, text, padded) in VECTORS {
             assert_eq!(encode(bytes.as_bytes()), text);
             assert_eq!(decode(text).unwrap().as_slice(), bytes.as_bytes());
-            assert_eq!(decode_typed(padded).unwrap().as_slice(), bytes.as_bytes());
+            assert_eq!(decode_lenient(padded).unwrap().bytes.as_slice(), bytes.as_bytes());
         }
     }
 
@@ -116,43 +157,59 @@ mod tests {
     }
 
     #[test]
-    fn impossible_lengths_and_stray_bits_are_refused() {
-        for text in ["J", "MZX", "MZXW6Y", "MZXW6YTBO"] {
-            assert_eq!(decode(text).unwrap_err(), Base32Error::Length, "{text}");
-        }
-        for text in ["MZ", "MZXR", "MZXW7", "MZXW6YR"] {
-            assert_eq!(decode(text).unwrap_err(), Base32Error::StrayBits, "{text}");
+    fn impossible_lengths_and_left_over_bits_are_not_canonical() {
+        for text in ["J", "MZX", "MZXW6Y", "MZXW6YTBO", "MZ", "MZXR", "MZXW7", "MZXW6YR"] {
+            assert_eq!(decode(text).unwrap_err(), Base32Error::NotCanonical, "{text}");
         }
     }
 
     #[test]
-    fn typed_keys_may_have_lower_case_spaces_and_dashes() {
-        for text in ["mzxw 6ytb-oi", " MZXW6YTBOI ", "mZxW-6yTb oI======"] {
-            assert_eq!(decode_typed(text).unwrap().as_slice(), b"foobar", "{text}");
-        }
-    }
-
-    #[test]
-    fn typed_keys_with_wrong_padding_are_refused() {
+    fn a_key_is_taken_as_people_write_it() {
         for text in [
-            "MY=",
-            "MY=====",
-            "MY=======",
-            "M=Y=====",
-            "========",
-            "=",
-            "MZXW6YTB========",
-            "MY==============",
+            "mzxw 6ytb-oi",
+            " MZXW6YTBOI ",
+            "mZxW-6yTb oI======",
+            "MZXW6YTBOI=",
+            "MZXW6YTBOI== == ====",
+            "MZXW6YT8OI",
+            "MZXW6YTB0I",
+            "MZXW\u{a0}6YTB\u{2011}OI\r\n",
+            "MZXW\u{2013}6YTB\t\u{feff}OI\u{200b}",
         ] {
-            assert_eq!(decode_typed(text).unwrap_err(), Base32Error::Padding, "{text}");
+            let key = decode_lenient(text).unwrap();
+            assert_eq!((key.bytes.as_slice(), key.dropped_bits), (b"foobar".as_slice(), false), "{text}");
+        }
+        assert_eq!(decode_lenient("MY1Z").unwrap().bytes, decode_lenient("MYLZ").unwrap().bytes);
+    }
+
+    #[test]
+    fn bits_after_the_last_whole_byte_are_dropped_and_that_is_said() {
+        for (text, bytes) in [
+            ("MZXW6YTBOJ", "foobar"),
+            ("MZXW6YTBOJ======", "foobar"),
+            ("MZXW6YTBO", "fooba"),
+            ("MZXW6Y", "foo"),
+            ("mzxr", "fo"),
+            ("MZXW6YTBOIA", "foobar"),
+            ("J", ""),
+        ] {
+            let key = decode_lenient(text).unwrap();
+            assert_eq!((key.bytes.as_slice(), key.dropped_bits), (bytes.as_bytes(), true), "{text}");
         }
     }
 
     #[test]
-    fn a_wrong_character_is_named_by_its_place_in_what_was_typed() {
-        assert_eq!(decode_typed("mz xw-1").unwrap_err(), Base32Error::Character { position: 7 });
-        assert_eq!(decode_typed("ＭＹ").unwrap_err(), Base32Error::Character { position: 1 });
-        assert_eq!(decode_typed("MY\n").unwrap_err(), Base32Error::Character { position: 3 });
+    fn nothing_may_follow_the_padding() {
+        for text in ["M=Y=====", "=MY", "MY= =A"] {
+            assert_eq!(decode_lenient(text).unwrap_err(), Base32Error::Padding, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_character_is_named_by_its_place_in_what_was_given() {
+        assert_eq!(decode_lenient("mz xw-9").unwrap_err(), Base32Error::Character { position: 7 });
+        assert_eq!(decode_lenient("ＭＹ").unwrap_err(), Base32Error::Character { position: 1 });
+        assert_eq!(decode_lenient("MY\0").unwrap_err(), Base32Error::Character { position: 3 });
     }
 
     proptest! {
@@ -160,7 +217,7 @@ mod tests {
         fn every_byte_string_survives_the_round_trip(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
             let text = encode(&bytes);
             prop_assert_eq!(&*decode(&text).unwrap(), &bytes);
-            prop_assert_eq!(&*decode_typed(&text.to_lowercase()).unwrap(), &bytes);
+            prop_assert_eq!(decode_lenient(&text.to_lowercase()), Ok(Lenient { bytes: Zeroizing::new(bytes), dropped_bits: false }));
         }
 
         #[test]
@@ -173,7 +230,7 @@ mod tests {
         #[test]
         fn no_text_makes_decoding_panic(text in any::<String>()) {
             let _ = decode(&text);
-            let _ = decode_typed(&text);
+            let _ = decode_lenient(&text);
         }
     }
 }

@@ -95,6 +95,12 @@ impl Params {
     pub fn step_at(self, unix_seconds: i64) -> Step {
         u64::try_from(unix_seconds).unwrap_or(0) / u64::from(self.period)
     }
+
+    /// The Unix time at which a step ends, in seconds.
+    pub fn end_of(self, step: Step) -> i64 {
+        let end = step.saturating_add(1).saturating_mul(self.period.into());
+        i64::try_from(end).unwrap_or(i64::MAX)
+    }
 }
 
 impl Default for Params {
@@ -180,6 +186,15 @@ mod tests {
         {
             assert!(!Params::new(algorithm, digits, period).unwrap().is_default());
         }
+    }
+
+    #[test]
+    fn a_step_ends_where_the_next_one_begins() {
+        let params = Params::default();
+        for (step, end) in [(0, 30), (1, 60), (u64::MAX, i64::MAX)] {
+            assert_eq!(params.end_of(step), end, "{step}");
+        }
+        assert_eq!(params.step_at(params.end_of(7)), 8);
     }
 
     #[test]

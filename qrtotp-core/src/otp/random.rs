@@ -1,7 +1,7 @@
 //! The operating system's random numbers; the crate's only source of them.
 
-use rustix::io::Errno;
-use rustix::rand::{GetRandomFlags, getrandom};
+use rand::TryRng;
+use rand::rngs::SysRng;
 
 /// The operating system gave no random numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -23,16 +23,7 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N], RandomError> {
 
 /// Fills `bytes` in place, so that a key is never copied on its way to the heap.
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), RandomError> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        match getrandom(&mut *rest, GetRandomFlags::empty()) {
-            Ok(0) => return Err(RandomError::Unavailable),
-            Ok(filled) => rest = rest.get_mut(filled..).unwrap_or_default(),
-            Err(Errno::INTR) => {}
-            Err(_) => return Err(RandomError::Unavailable),
-        }
-    }
-    Ok(())
+    SysRng.try_fill_bytes(bytes).map_err(|_| RandomError::Unavailable)
 }
 
 #[cfg(test)]

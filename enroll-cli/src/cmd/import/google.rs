@@ -1,6 +1,6 @@
 //! `qrtotp import google-authenticator`: for one user, or for everybody who has such a file.
 
-use super::source::Source;
+use super::source::{Reach, Source};
 use super::{Device, Importer, Left, advice, farewell, strength};
 use crate::cli;
 use crate::cmd::token::whom;
@@ -73,7 +73,7 @@ impl Google<'_> {
                 .map_err(|error| Failure::Error(format!("{}: {error}; give another file", file.display())))?,
             None => self.path_for(&user)?,
         };
-        let source = Source::of_user(&path, &user)?.ok_or_else(|| {
+        let source = Source::of_user(&path, &user, Reach::Must)?.ok_or_else(|| {
             Failure::Refused(format!("{} has no {}; give the file", account.name, shown(&path)))
         })?;
         self.take(&account, &source)?;
@@ -162,10 +162,7 @@ impl Google<'_> {
         let account = known_user(name)?;
         let user = person(&account)?;
         let Ok(path) = self.path_for(&user) else { return Ok(None) };
-        if !Source::is_there(&path, &user)? {
-            return Ok(None);
-        }
-        let Some(source) = Source::of_user(&path, &user)? else { return Ok(None) };
+        let Some(source) = Source::of_user(&path, &user, Reach::May)? else { return Ok(None) };
         let new = self.take(&account, &source)?;
         Ok(Some((source, new)))
     }

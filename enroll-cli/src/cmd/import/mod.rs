@@ -2,6 +2,7 @@
 
 mod google;
 mod oath;
+mod owner;
 mod source;
 mod uri;
 
@@ -12,11 +13,13 @@ use qrtotp_core::account::Label;
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{self, Imported, Repeated};
 use qrtotp_core::import::{Foreign, Why};
-use qrtotp_core::otp::{MAX_OWN_SIDE, Params, Secret, Strength, Window};
+use qrtotp_core::otp::{MAX_OWN_SIDE, Params, Secret, Step, Strength, Window};
 use qrtotp_core::store::FileStore;
 use qrtotp_face::Syslog;
 use source::Source;
 use std::io::Write;
+
+pub use owner::{WORD as OWNER_WORD, run as run_as_owner};
 
 /// A key of which the end is missing can look like a shorter one.
 const CUT_SHORT: &str = "standard input ended in the middle of a line, so the end of a key may be missing; give it all, with the \
@@ -24,8 +27,8 @@ const CUT_SHORT: &str = "standard input ended in the middle of a line, so the en
 
 pub fn run(context: &Context, what: Import) -> Result<Exit, Failure> {
     match what {
-        Import::Uri { user, label, weak, revoked_too } => {
-            uri::run(context, &user, label, &How { weak, revoked_too, ..How::default() })
+        Import::Uri { user, label, weak, revoked_too, unused } => {
+            uri::run(context, &user, label, &How { weak, revoked_too, unused, ..How::default() })
         }
         Import::GoogleAuthenticator(args) => google::run(context, args),
         Import::Oath(args) => oath::run(context, &args),
@@ -59,6 +62,7 @@ struct Importer<'a> {
     dry_run: bool,
     shred: bool,
     revoked_too: bool,
+    unused: bool,
     /// Steps to each side, in place of what files say.
     window: Option<u32>,
     log: Syslog,
@@ -66,8 +70,8 @@ struct Importer<'a> {
 
 impl<'a> Importer<'a> {
     fn new(context: &'a Context, how: &How) -> Self {
-        let How { dry_run, shred, revoked_too, window, .. } = *how;
-        Self { context, store: None, dry_run, shred, revoked_too, window, log: syslog() }
+        let How { dry_run, shred, revoked_too, unused, window, .. } = *how;
+        Self { context, store: None, dry_run, shred, revoked_too, unused, window, log: syslog() }
     }
 
     fn open(&self) -> Result<Option<FileStore>, Failure> {
@@ -86,7 +90,7 @@ impl<'a> Importer<'a> {
             label,
             secret: &foreign.secret,
             params: foreign.params,
-            used: foreign.used,
+            used: self.used_of(foreign),
             drift: foreign.drift,
             window: self.window_of(foreign).map(|(back, ahead)| Window::own(back, ahead)),
             only_first,
@@ -101,8 +105,11 @@ impl<'a> Importer<'a> {
         let log = &mut self.log;
         let done = match self.store.as_ref().and_then(Option::as_ref) {
             Some(store) if !self.dry_run => {
-                let repeated =
-                    if self.shred { flow::repeat_import(store, &what, &subject, log) } else { Ok(None) };
+                let repeated = if self.shred {
+                    flow::repeat_import(store, config, &what, now, &subject, log)
+                } else {
+                    Ok(None)
+                };
                 match repeated.transpose() {
                     Some(repeated) => repeated.map(Outcome::Repeated),
                     None => flow::import(store, config, &what, now, &subject, log).map(Outcome::Imported),
@@ -111,6 +118,26 @@ impl<'a> Importer<'a> {
             store => flow::would_import(store, config, &what, before, now).map(Outcome::Would),
         };
         done.map_err(|error| Failure::admin(&error, account.name.as_str()))
+    }
+
+    /// The last step that was used elsewhere, 0 for none, as far as it is known.
+    fn used_of(&self, foreign: &Foreign) -> Option<Step> {
+        foreign.used.or(self.unused.then_some(0))
+    }
+
+    /// Says which codes are not accepted because they may be used up.
+    fn tell_used(&self, foreign: &Foreign) -> Result<(), Failure> {
+        let out = &mut std::io::stdout();
+        match self.used_of(foreign) {
+            None => writeln!(
+                out,
+                "  The code that the device shows now may have been used elsewhere, so only the next one is accepted (--unused \
+                 accepts it)."
+            )?,
+            Some(0) => {}
+            Some(_) => writeln!(out, "  Codes that were used there are not accepted here.")?,
+        }
+        Ok(())
     }
 
     /// Steps back and ahead that a device is to have for its own, if any.
@@ -155,9 +182,8 @@ impl<'a> Importer<'a> {
                 "  {count} scratch codes are left out: the account has recovery codes already, and those are stronger."
             )?,
         }
-        if foreign.used.is_some() {
-            writeln!(out, "  Codes that were used there are not accepted here.")?;
-        }
+        tell_notes(foreign)?;
+        self.tell_used(foreign)?;
         if foreign.drift != 0 {
             let seconds = i64::from(foreign.drift) * i64::from(foreign.params.period());
             let side = if seconds < 0 { "behind" } else { "ahead" };
@@ -182,6 +208,14 @@ impl<'a> Importer<'a> {
         }
         Ok(true)
     }
+}
+
+/// Says what an import changes or leaves out.
+fn tell_notes(foreign: &Foreign) -> Result<(), Failure> {
+    for note in &foreign.notes {
+        writeln!(std::io::stdout(), "  {note}")?;
+    }
+    Ok(())
 }
 
 fn describe(params: Params) -> String {

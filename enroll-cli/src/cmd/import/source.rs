@@ -1,6 +1,7 @@
 //! The files of other systems: opened safely, and overwritten once their keys are here. A file in somebody's home is
 //! opened as that person and through no link of theirs (CVE-2024-47191: a root process followed one).
 
+use super::owner;
 use crate::error::{Failure, LONGEST_PATH, io_step, shown};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -16,8 +17,16 @@ use std::io::Read;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
+
+/// Whether a file that can't be reached is an error.
+#[derive(Clone, Copy)]
+pub enum Reach {
+    Must,
+    /// What its user can't reach, they don't have.
+    May,
+}
 
 /// What was read, and where it can be overwritten.
 pub struct Source {
@@ -28,11 +37,11 @@ pub struct Source {
 }
 
 /// Where a file is.
-struct Place {
-    dir: OwnedFd,
-    name: String,
-    /// As whom it was opened.
-    user: Option<User>,
+enum Place {
+    /// In this directory, opened as root or as a user.
+    Here { dir: OwnedFd, name: String, user: Option<User> },
+    /// Where a process of its own reaches it.
+    Owners { path: PathBuf, user: User },
 }
 
 impl Source {
@@ -61,7 +70,18 @@ impl Source {
     }
 
     /// A file of `user`: in their home, or where root keeps such files. `None` if there is none.
-    pub fn of_user(path: &Path, user: &User) -> Result<Option<Self>, Failure> {
+    pub fn of_user(path: &Path, user: &User, reach: Reach) -> Result<Option<Self>, Failure> {
+        let deed = match reach {
+            Reach::Must => owner::Deed::Read,
+            Reach::May => owner::Deed::Find,
+        };
+        let place = Place::Owners { path: path.to_owned(), user: user.clone() };
+        let found = owner::ask(deed, path, user, &[])?;
+        Ok(found.map(|bytes| Self { bytes, shown: shown(path), place: Some(place) }))
+    }
+
+    /// As [`Source::of_user`], in this process: it may wait for ever.
+    pub fn open_of_user(path: &Path, user: &User) -> Result<Option<Self>, Failure> {
         let opened = match path.strip_prefix(&user.dir) {
             Ok(inside) => as_user(user, || {
                 // Links above the home are root's, and every directory is looked at below, whatever this says.
@@ -80,12 +100,6 @@ impl Source {
         }
     }
 
-    /// Whether `user` has anything there. What they can't reach, they don't have.
-    pub fn is_there(path: &Path, user: &User) -> Result<bool, Failure> {
-        let own = as_user(user, || path.symlink_metadata().is_ok())?;
-        Ok(own || (!path.starts_with(&user.dir) && path.symlink_metadata().is_ok()))
-    }
-
     fn open(path: &Path, user: Option<&User>, limit: usize) -> Result<Self, TrustError> {
         let form = || TrustError::Form(path.to_owned());
         let (parent, name) = (path.parent().ok_or_else(form)?, path.file_name().ok_or_else(form)?);
@@ -93,16 +107,22 @@ impl Source {
         let dir = open_dir(parent)?;
         let file = open_file(&dir, &name, path, false, Readers::OwnerOnly)?;
         let bytes = Zeroizing::new(read_all(&file, path, limit)?);
-        Ok(Self { bytes, shown: shown(path), place: Some(Place { dir, name, user: user.cloned() }) })
+        Ok(Self { bytes, shown: shown(path), place: Some(Place::Here { dir, name, user: user.cloned() }) })
     }
 
     /// Overwrites what was imported: those `parts`, or without any the whole file, which is deleted then. No command for root
     /// is ever told instead: run later, it goes wherever a user's link points by then.
     pub fn shred(&self, parts: Option<&[Range<usize>]>) -> Result<(), Failure> {
-        let Self { shown, place, .. } = self;
-        let Some(place) = place else { return Ok(()) };
+        let shown = &self.shown;
+        let (dir, name, user) = match &self.place {
+            None => return Ok(()),
+            Some(Place::Owners { path, user }) => {
+                return owner::ask(owner::Deed::Shred, path, user, &self.bytes).map(drop);
+            }
+            Some(Place::Here { dir, name, user }) => (dir, name.as_str(), user),
+        };
         let overwrite = || {
-            self.overwrite(place, parts).map_err(|error| {
+            self.overwrite(dir, name, parts).map_err(|error| {
                 Failure::Error(format!(
                     "its keys are here, but {shown} is not overwritten: {error}; once that is put right, give this command again"
                 ))
@@ -110,22 +130,22 @@ impl Source {
             if parts.is_some() {
                 return Ok(());
             }
-            place.delete().map_err(|error| {
+            delete(dir, name).map_err(|error| {
                 Failure::Error(format!(
                     "{shown} is overwritten, so that no key is in it, but not deleted: {error}; have its owner delete it"
                 ))
             })
         };
-        match &place.user {
+        match user {
             Some(user) => as_user(user, overwrite)?,
             None => overwrite(),
         }
     }
 
-    fn overwrite(&self, place: &Place, parts: Option<&[Range<usize>]>) -> std::io::Result<()> {
+    fn overwrite(&self, dir: &OwnedFd, name: &str, parts: Option<&[Range<usize>]>) -> std::io::Result<()> {
         let open = |access| {
             let flags = access | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-            openat(&place.dir, place.name.as_str(), flags, Mode::empty())
+            openat(dir, name, flags, Mode::empty())
         };
         let seen = File::from(open(OFlag::O_RDONLY)?);
         let stat = fstat(&seen)?;
@@ -150,11 +170,15 @@ impl Source {
     }
 }
 
-impl Place {
-    fn delete(&self) -> std::io::Result<()> {
-        unlinkat(&self.dir, self.name.as_str(), UnlinkatFlags::NoRemoveDir)?;
-        Ok(fsync(&self.dir)?)
-    }
+/// Whether `user` has anything there. What they can't reach, they don't have. It may wait for ever.
+pub fn is_there(path: &Path, user: &User) -> Result<bool, Failure> {
+    let own = as_user(user, || path.symlink_metadata().is_ok())?;
+    Ok(own || (!path.starts_with(&user.dir) && path.symlink_metadata().is_ok()))
+}
+
+fn delete(dir: &OwnedFd, name: &str) -> std::io::Result<()> {
+    unlinkat(dir, name, UnlinkatFlags::NoRemoveDir)?;
+    Ok(fsync(dir)?)
 }
 
 /// What is wrong with a file that `user`, or without one root, may have. No advice to root about what is a user's: what is

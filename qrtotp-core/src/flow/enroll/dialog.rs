@@ -45,7 +45,7 @@ pub enum Reply {
 
 /// What became of shown recovery codes.
 pub enum Handed {
-    /// The person was asked for one of them and typed this.
+    /// The person was asked for the last group of one of them and typed this.
     Typed(Typed),
     /// They were shown where nobody is asked.
     Shown,
@@ -60,7 +60,8 @@ pub trait EnrollDialog: Dialog {
     /// It can't be shown here, or there is no answer; the enrolment ends.
     fn first_code(&mut self, scanned: Scanned<'_>, note: Option<&str>) -> Result<Reply, NoAnswer>;
 
-    /// Shows the recovery codes, for the only time, and asks for one of them as a sign that they were kept. With a
+    /// Shows the recovery codes, for the only time, and asks for the last group of one of them as a sign that they were
+    /// kept. With a
     /// `note` on the last answer they need not be shown again.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ pub(in crate::flow) struct Addition<'a> {
     pub origin: Origin,
     pub secret: &'a Secret,
     /// The step of the code that confirmed it, or the last one used elsewhere: burnt.
-    pub used: Option<Step>,
+    pub used: Step,
     /// Steps by which its clock is known to be ahead of ours.
     pub drift: i32,
     /// Where it is not the host's.
@@ -89,7 +89,14 @@ impl Addition<'_> {
             // A record of another uid belonged to somebody who is gone: what is in it goes, too.
             let mut new = match slot.as_ref() {
                 Some(account) if account.record.uid == self.uid => account.clone(),
-                _ => Account { record: fresh.clone(), state: State::new(self.record) },
+                other => {
+                    let mut record = fresh.clone();
+                    let burnt = |Account { record, state }: &Account| {
+                        record.burnt_without(&record.credentials, state)
+                    };
+                    record.burnt_until = other.map_or(0, burnt);
+                    Account { record, state: State::new(self.record) }
+                }
             };
             let record = &mut new.record;
             also(record)?; // first, so that whoever comes second with a token hears of the token
@@ -106,7 +113,9 @@ impl Addition<'_> {
                 window: self.window,
                 sealed: sealed.clone(),
             });
-            new.state.raise(self.id, self.used.unwrap_or(0), None);
+            // The key may be that of a removed credential, whatever is known of its use elsewhere.
+            let known = self.params.step_at(new.record.burnt_until).saturating_sub(1);
+            new.state.raise(self.id, self.used.max(known), None);
             new.state.set_drift(self.id, self.drift);
             new.state.throttle.lift();
             *slot = Some(new);

@@ -79,7 +79,7 @@ enum Wanted {
     Instead,
 }
 
-/// Shows a fresh set, and keeps it once the person typed one of them, or declined to. `account` is whose it is: if its
+/// Shows a fresh set, and keeps it once the person typed the last group of one of them, or declined to. `account` is whose it is: if its
 /// devices or owner are others by then, it is not theirs any more.
 fn attempt<S: Store>(
     store: &S,
@@ -135,11 +135,10 @@ fn acknowledged(
         if typed.trim_ascii().eq_ignore_ascii_case(b"skip") {
             return Ok("skipped");
         }
-        let answer = RecoveryCode::parse(&typed);
-        if answer.is_some_and(|answer| codes.iter().any(|code| code.is_same(&answer))) {
+        if codes.iter().any(|code| code.ends_with(&typed)) {
             return Ok("acknowledged");
         }
-        note = Some("That is none of them.");
+        note = Some("That is the last group of none of them: it has four characters.");
     }
     Err("not_acknowledged")
 }

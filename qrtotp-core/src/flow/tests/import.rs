@@ -31,6 +31,88 @@ fn a_step_that_was_used_elsewhere_and_those_before_it_are_refused_here() {
     }
 }
 
+/// The steps from -1 to 4 whose codes are accepted, each by an account of its own.
+fn taken(prepare: impl Fn(&mut World) -> Secret) -> Vec<i64> {
+    let accepted = |steps: &i64| {
+        let mut w = World::new();
+        w.config.throttle.free_failures = 20;
+        let secret = prepare(&mut w);
+        let code = w.code(&secret, *steps);
+        w.pass((*steps).max(0) * 30);
+        w.answer(&code) == Outcome::Accepted
+    };
+    (-1..=4).filter(accepted).collect()
+}
+
+#[test]
+fn where_the_last_use_is_not_known_any_code_that_is_good_now_may_be_used_up() {
+    let import = |window: Option<Window>, drift: i32| {
+        taken(|w| {
+            let secret = w.secret();
+            w.keep(&Import { used: None, window, drift, ..World::to_import(&secret) }).unwrap();
+            secret
+        })
+    };
+    assert_eq!(import(None, 0), [1, 2, 3, 4]);
+    assert_eq!(import(Some(Window::own(1, 2)), 0), [3, 4]);
+    assert_eq!(import(Some(Window::own(3, 0)), 1), [2, 3, 4]);
+}
+
+#[test]
+fn a_repeated_import_of_which_the_last_use_is_not_known_uses_up_what_is_good_now() {
+    let again_without = |window: Option<Window>| {
+        taken(|w| {
+            let secret = w.secret();
+            w.keep(&Import { window, ..World::to_import(&secret) }).unwrap();
+            let again = Import { used: None, ..World::to_import(&secret) };
+            super::import::again(w, &again).unwrap().unwrap();
+            secret
+        })
+    };
+    assert_eq!(again_without(None), [1, 2, 3, 4]);
+    assert_eq!(again_without(Some(Window::own(0, 1))), [2, 3, 4]);
+}
+
+#[test]
+fn no_code_is_good_again_once_its_key_comes_back() {
+    let own = Some(Window::own(3, 3));
+    let back = |w: &mut World, what: &Import<'_>| w.keep(&Import { revoked_too: true, ..*what }).unwrap();
+    // What the file says of its last use is older than what was used here.
+    for used in [Some(0), None] {
+        for between in 0..4 {
+            let mut w = World::new();
+            let secret = w.secret();
+            let what = Import { window: own, ..World::to_import(&secret) };
+            let first = w.keep(&what).unwrap().credential;
+            let codes = [w.code(&secret, 3), w.code(&secret, 4)];
+            assert_eq!(w.answer(&codes[0]), Outcome::Accepted);
+            match between {
+                0 => revoke_at(&mut w, Selection::All, START),
+                1 => {
+                    w.import(Params::default());
+                    revoke_at(&mut w, Selection::One(first), START);
+                    revoke_at(&mut w, Selection::All, START);
+                }
+                2 => {
+                    revoke_at(&mut w, Selection::One(first), START);
+                    for _ in 0..2 {
+                        back(&mut w, &what);
+                        revoke_at(&mut w, Selection::All, START);
+                    }
+                }
+                // The name is somebody else's now.
+                _ => w.people.0.set(UID + 1),
+            }
+            back(&mut w, &Import { used, window: None, ..what });
+            w.pass(90);
+            assert_eq!(w.answer(&codes[0]), Outcome::Denied, "{used:?}, {between}");
+            assert_eq!(w.reason(), "replayed_code");
+            w.pass(30);
+            assert_eq!(w.answer(&codes[1]), Outcome::Accepted, "{used:?}, {between}");
+        }
+    }
+}
+
 #[test]
 fn a_clock_known_to_be_off_is_taken_as_it_is() {
     let mut w = World::new();
@@ -307,7 +389,8 @@ fn a_dry_run_reckons_with_what_would_have_been_imported_before() {
 
 /// Imports `what` once more, its file to be deleted.
 fn again(w: &mut World, what: &Import<'_>) -> Result<Option<Repeated>, AdminError> {
-    repeat_import(&w.store, what, &World::subject("alice"), &mut w.log)
+    let now = w.clock.now();
+    repeat_import(&w.store, &w.config, what, now, &World::subject("alice"), &mut w.log)
 }
 
 #[test]

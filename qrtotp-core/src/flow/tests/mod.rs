@@ -192,7 +192,8 @@ impl EnrollDialog for Human {
         match self.acknowledge {
             Acknowledge::Shown => Ok(Handed::Shown),
             Acknowledge::With(word) => Ok(Handed::Typed(Typed::new(word.into()))),
-            Acknowledge::First => Ok(Handed::Typed(Typed::new(self.codes[0].clone().into_bytes()))),
+            Acknowledge::First => Ok(Handed::Typed(Typed::new(self.codes[0][15..].into()))),
+            Acknowledge::Whole => Ok(Handed::Typed(Typed::new(self.codes[0].clone().into_bytes()))),
             Acknowledge::Never => Err(NoAnswer),
         }
     }
@@ -204,7 +205,10 @@ pub(super) enum Acknowledge {
     #[default]
     Shown,
     With(&'static str),
+    /// The last group of the first.
     First,
+    /// All of the first.
+    Whole,
     Never,
 }
 
@@ -267,10 +271,10 @@ impl World {
         secret
     }
 
-    /// A secret for alice, of whose use nothing is known.
+    /// A secret for alice that was used nowhere.
     pub(super) fn to_import(secret: &Secret) -> Import<'_> {
         static WHO: LazyLock<(Name, Label)> = LazyLock::new(|| (World::name(), Label::new("phone")));
-        Import::new(&WHO.0, UID, &WHO.1, secret, Params::default())
+        Import { used: Some(0), ..Import::new(&WHO.0, UID, &WHO.1, secret, Params::default()) }
     }
 
     pub(super) fn keep(&mut self, what: &Import<'_>) -> Result<Imported, AdminError> {

@@ -142,6 +142,18 @@ fn a_wrong_code_is_asked_again_without_the_picture() {
 }
 
 #[test]
+fn no_line_of_a_question_about_recovery_codes_is_wider_than_77_columns() {
+    let (_, codes) = crate::account::RecoverySet::generate(START).unwrap();
+    let codes: Vec<_> = codes.iter().map(crate::account::RecoveryCode::display).collect();
+    for note in [None, Some("That is the last group of none of them: it has four characters.")] {
+        let mut line = Line { answers: [b"skip".to_vec()].into(), ..Line::default() };
+        PromptDialog::new(&mut line, "bastion", None).recovery_codes(&codes, note).unwrap();
+        assert!(line.asked[0].lines().all(|line| line.chars().count() <= 77), "{}", line.asked[0]);
+        assert!(line.asked[0].ends_with(ACKNOWLEDGE));
+    }
+}
+
+#[test]
 fn nobody_asks_for_ever() {
     let asked = questions("Example", "bastion", &["i"; 100]);
     assert!(asked.len() <= 40);

@@ -26,6 +26,15 @@ pub struct KeyUri {
     pub params: Params,
 }
 
+/// A key URI as it was read.
+#[derive(PartialEq, Eq, Debug)]
+pub struct ReadUri {
+    /// What it says.
+    pub key: KeyUri,
+    /// Whether its secret had bits after the last whole byte, which are dropped.
+    pub dropped_bits: bool,
+}
+
 impl KeyUri {
     /// The URI. Default parameters are left out, since apps assume them.
     ///

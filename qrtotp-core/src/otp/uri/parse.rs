@@ -1,7 +1,7 @@
 //! Reading a key URI from another system.
 
 use super::super::{Algorithm, Params, Secret, Strength, base32};
-use super::{KeyUri, UriError, percent};
+use super::{KeyUri, ReadUri, UriError, percent};
 
 /// Longest URI in bytes. Real ones have about 100; this bounds the work for whatever is pasted.
 const MAX_BYTES: usize = 2048;
@@ -13,6 +13,14 @@ impl KeyUri {
     /// # Errors
     /// [`UriError`], which never contains secret material.
     pub fn parse(uri: &str, strength: Strength) -> Result<KeyUri, UriError> {
+        KeyUri::read(uri, strength).map(|read| read.key)
+    }
+
+    /// As [`KeyUri::parse`], and says what was changed.
+    ///
+    /// # Errors
+    /// As [`KeyUri::parse`].
+    pub fn read(uri: &str, strength: Strength) -> Result<ReadUri, UriError> {
         if uri.len() > MAX_BYTES {
             return Err(UriError::TooLong);
         }
@@ -36,8 +44,10 @@ impl KeyUri {
         let secret = percent::decode(
             query.secret.filter(|secret| !secret.is_empty()).ok_or(UriError::SecretMissing)?,
         )?;
-        let secret = Secret::from_bytes(&base32::decode_typed(&secret)?, strength)?;
-        Ok(KeyUri { issuer, account, secret, params: query.params()? })
+        let typed = base32::decode_lenient(&secret)?;
+        let secret = Secret::from_bytes(&typed.bytes, strength)?;
+        let key = KeyUri { issuer, account, secret, params: query.params()? };
+        Ok(ReadUri { key, dropped_bits: typed.dropped_bits })
     }
 }
 

@@ -13,7 +13,7 @@ drop_in() { echo '[Service]'; sed -n "/^# - $1/,/^# - /s/^#       //p" /usr/lib/
 
 useradd --create-home --shell /bin/bash alice
 echo 'alice:correct horse 7' | chpasswd
-echo 'otpauth://totp/Tests:keeper?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Tests' | qrtotp import uri root
+echo 'otpauth://totp/Tests:keeper?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Tests' | qrtotp import uri root --unused
 systemctl enable --now qrtotpd.socket
 
 say version "$(. /etc/os-release; echo "$PRETTY_NAME"), systemd $(systemctl --version | sed -n '1s/systemd \([0-9]*\).*/\1/p')"

@@ -1,0 +1,167 @@
+//! A file in somebody's home, read or overwritten in a process of its own: a file system that its user mounted there may
+//! never answer, and nobody else's import waits for that. The process acts as the user, who can neither signal nor trace it.
+
+use super::source::{Source, is_there};
+use crate::error::{Failure, shown};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::User;
+use qrtotp_core::clock::sleep;
+use qrtotp_core::import::MAX_GOOGLE;
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// The first argument of such a process. No command has that name.
+pub const WORD: &str = "import-as-owner";
+/// How long a home may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest answer in bytes: a file, or a sentence about it.
+const LONGEST: usize = 2 * MAX_GOOGLE;
+
+/// What is done with the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// Read it.
+    Read,
+    /// Read it, if the user can reach it.
+    Find,
+    /// Overwrite and delete it, if it has the given content.
+    Shred,
+}
+
+const DEEDS: [(Deed, &str); 3] = [(Deed::Read, "read"), (Deed::Find, "find"), (Deed::Shred, "shred")];
+
+/// First byte of an answer.
+const CONTENT: u8 = b'c';
+const NOTHING: u8 = b'n';
+const REFUSED: u8 = b'r';
+const ERROR: u8 = b'e';
+
+/// Has it done. The content, or `None` if there is no such file or nothing to be read.
+///
+/// # Errors
+/// What the process says, or that it did not answer in time.
+pub fn ask(
+    deed: Deed,
+    path: &Path,
+    user: &User,
+    content: &[u8],
+) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    let failed =
+        |error: std::io::Error| Failure::Error(format!("can't start a process for {}: {error}", user.name));
+    let word = DEEDS.iter().find(|(known, _)| *known == deed).map_or("", |(_, word)| word);
+    let mut child = Command::new("/proc/self/exe")
+        .args([OsStr::new(WORD), word.as_ref(), user.name.as_ref(), path.as_os_str()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(failed)?;
+    let end = Instant::now() + PATIENCE;
+    let sent = child.stdin.take().map_or(Ok(()), |mut input| input.write_all(content)); // fits into the pipe
+    let answer = sent.and_then(|()| answer(&mut child, end));
+    leave(&mut child, end);
+    let answer = answer.map_err(failed)?.ok_or_else(|| {
+        let seconds = PATIENCE.as_secs();
+        Failure::Error(format!(
+            "{} did not answer for {seconds} s; is a file system mounted there that does not work? have {} unmount it, and try again",
+            shown(path),
+            user.name
+        ))
+    })?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match answer.split_first() {
+        Some((&CONTENT, bytes)) => Ok(Some(Zeroizing::new(bytes.to_vec()))),
+        Some((&NOTHING, [])) => Ok(None),
+        Some((&REFUSED, why)) => Err(Failure::Refused(text(why))),
+        Some((&ERROR, why)) => Err(Failure::Error(text(why))),
+        _ => {
+            Err(Failure::Error(format!("{}: the process that reads it ended early; try again", shown(path))))
+        }
+    }
+}
+
+/// All that it writes; `None` if its end does not come in time.
+fn answer(child: &mut Child, end: Instant) -> std::io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let mut answer = Zeroizing::new(vec![0; LONGEST]);
+    let mut length = 0;
+    let Some(output) = child.stdout.take() else { return Ok(None) };
+    loop {
+        let left =
+            PollTimeout::try_from(end.saturating_duration_since(Instant::now())).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut [PollFd::new(output.as_fd(), PollFlags::POLLIN)], left) {
+            Ok(0) => return Ok(None),
+            Ok(_) => {}
+            Err(Errno::EINTR) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        match nix::unistd::read(&output, answer.get_mut(length..).unwrap_or_default()) {
+            Ok(0) => break,
+            Ok(more) => length += more,
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    answer.truncate(length);
+    Ok(Some(answer))
+}
+
+/// Ends it. One that hangs in the kernel is left behind: it ends when the file system does.
+fn leave(child: &mut Child, end: Instant) {
+    while matches!(child.try_wait(), Ok(None)) {
+        if Instant::now() >= end {
+            let _ = child.kill();
+            let _ = child.try_wait();
+            return;
+        }
+        sleep(Duration::from_millis(1));
+    }
+}
+
+/// The process itself.
+pub fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
+    let words: Vec<OsString> = words.collect();
+    let done = match words.as_slice() {
+        [deed, user, path] => run_deed(deed, user, Path::new(path)),
+        _ => return ExitCode::from(2),
+    };
+    let (first, bytes) = match done {
+        Ok(Some(content)) => (CONTENT, content),
+        Ok(None) => (NOTHING, Zeroizing::default()),
+        Err(Failure::Refused(why)) => (REFUSED, Zeroizing::new(why.into_bytes())),
+        Err(failure) => (ERROR, Zeroizing::new(failure.to_string().into_bytes())),
+    };
+    let mut out = std::io::stdout();
+    match out.write_all(&[first]).and_then(|()| out.write_all(&bytes)).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(2),
+    }
+}
+
+fn run_deed(deed: &OsStr, user: &OsStr, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    let mut expected = Zeroizing::new(Vec::with_capacity(MAX_GOOGLE + 1)); // never grows, so nothing is left behind
+    let read = std::io::stdin().take(MAX_GOOGLE as u64).read_to_end(&mut expected);
+    read.map_err(|error| Failure::Error(format!("standard input: {error}")))?;
+    let unknown = || Failure::Error("this command is not for people".into());
+    let deed = DEEDS.iter().find(|(_, word)| deed == *word).ok_or_else(unknown)?.0;
+    let user = user.to_str().and_then(|name| User::from_name(name).ok().flatten()).ok_or_else(unknown)?;
+    if deed == Deed::Find && !is_there(path, &user)? {
+        return Ok(None);
+    }
+    let source = Source::open_of_user(path, &user)?;
+    if deed != Deed::Shred {
+        return Ok(source.map(|source| source.bytes));
+    }
+    match source.filter(|source| source.bytes == expected) {
+        Some(source) => source.shred(None).map(|()| None),
+        None => Err(Failure::Error(format!(
+            "its keys are here, but {} is not overwritten: it was changed meanwhile; give this command again",
+            shown(path)
+        ))),
+    }
+}
