@@ -124,6 +124,7 @@ impl LoginHost for Host<'_> {
     fn forward_password(&mut self, _: &[u8]) -> Result<(), NoAnswer> {
         if self.refuses_password { Err(NoAnswer) } else { Ok(()) }
     }
+    fn withhold_password(&mut self) {}
     fn prove_password(&mut self, _: &Name, _: &[u8]) -> Result<(), Unproven> {
         yes(self.proves, "primary_factor")
     }

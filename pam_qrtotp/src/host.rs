@@ -143,6 +143,11 @@ impl LoginHost for Host<'_> {
         if result == 0 { Ok(()) } else { Err(NoAnswer) }
     }
 
+    fn withhold_password(&mut self) {
+        // SAFETY: the handle is PAM's own for the whole hook; libpam wipes and frees its copy.
+        let _ = unsafe { pam_set_item(raw(self.pamh), PAM_AUTHTOK, ptr::null()) };
+    }
+
     fn prove_password(&mut self, name: &Name, password: &[u8]) -> Result<(), Unproven> {
         check_proof_service().map_err(|error| unavailable(format!("{error}; {ADVICE}")))?;
         let user = CString::new(name.as_str()).map_err(|error| unavailable(error.to_string()))?;

@@ -42,4 +42,6 @@ impl LoginHost for Given<'_, '_> {
     fn forward_password(&mut self, _: &[u8]) -> Result<(), NoAnswer> {
         Err(NoAnswer)
     }
+
+    fn withhold_password(&mut self) {}
 }

@@ -1,8 +1,8 @@
 //! `forward_pass`: password and code typed together in one field, with the password's module behind us.
 //!
 //! The password is proven first, by a PAM transaction of our own. Only then the code is looked at, so that a stranger without
-//! the password neither uses up codes nor adds to the owner's failures. Every refusal ends at a fixed time, and leaves a wrong
-//! password for the modules behind us: whatever they do after a failure, they do it for every refusal.
+//! the password neither uses up codes nor adds to the owner's failures. Every refusal ends at a fixed time, and leaves no
+//! password for the modules behind us, so that they fail alike for every refusal.
 
 use super::first_login::{Entry, entry};
 use super::given::Given;
@@ -16,9 +16,6 @@ use crate::audit::{AuditSink, Verdict};
 use crate::clock::{Answered, Clock};
 use crate::store::Store;
 
-/// No user's password: it has control characters.
-const WRONG_PASSWORD: &[u8] = b"\x08\n\r\x7fINCORRECT";
-
 impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, D, H, C, A> {
     /// One text of password and code, or of a password alone from an account that may enrol.
     pub(super) fn password_and_code(&mut self, account: Option<&(Name, u32)>, typed: &[u8]) -> Outcome {
@@ -31,7 +28,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             Err(why) => self.finish(Verdict::Denied, why.reason, &why.detail),
         };
         if outcome == Outcome::Denied {
-            let _ = self.host.forward_password(WRONG_PASSWORD); // denied in any case
+            self.host.withhold_password();
             self.host.wait(answered.until_multiple_of(REFUSAL_PERIOD));
         }
         outcome
@@ -89,7 +86,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             };
             return Err(Unproven::because(why));
         }
-        self.forward(typed)?; // a refusal puts another one in its place
+        self.forward(typed)?; // a refusal takes it back
         self.enrol(account, Factor::Password(typed))
     }
 

@@ -63,6 +63,9 @@ pub trait LoginHost: Dialog {
     /// The host refused; deny.
     fn forward_password(&mut self, password: &[u8]) -> Result<(), NoAnswer>;
 
+    /// Unsets PAM_AUTHTOK. Best effort, for a login that is denied in any case.
+    fn withhold_password(&mut self);
+
     /// Proves `password` by a PAM transaction of our own, for the service `qrtotp`.
     ///
     /// # Errors

@@ -154,6 +154,10 @@ impl LoginHost for Human {
         self.forwarded = Some(password.to_vec());
         Ok(())
     }
+    fn withhold_password(&mut self) {
+        self.password = None;
+        self.forwarded = None;
+    }
     fn prove_password(&mut self, _: &Name, password: &[u8]) -> Result<(), Unproven> {
         self.proofs.push(password.to_vec());
         match self.right_password {
