@@ -7,7 +7,6 @@ use qrtotp_tests::{
     Sandbox,
     broker::{DEVICE_QUESTION, ENROLS, PROGRAM, SOCKET, as_user, frame},
     host::PAM_SUCCESS,
-    users::PASSWORD,
 };
 
 #[test]
