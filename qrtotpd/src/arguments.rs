@@ -6,22 +6,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const HELP: &str = "\
-qrtotpd: lets people who are not root enrol and look after their own account
+qrtotpd: lets users without root enrol and manage their own account
 
 Usage: qrtotpd [--listen PATH] [--config FILE] [--idle-exit SECONDS] [--pam-time SECONDS]
 
   --listen PATH         listen there; without it, on the socket that systemd passes (qrtotpd.socket)
   --config FILE         the configuration [default: /etc/qrtotp/qrtotp.toml]
   --idle-exit SECONDS   on systemd's socket: end after so long without a connection [default: 60]
-  --pam-time SECONDS    how long PAM modules and the person whom they ask may take, 1 to 600 [default: 120]";
+  --pam-time SECONDS    how long a user may take to type the password, and PAM to check it, 1 to 600 [default: 120]";
 
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Task {
     /// Be the broker.
     Serve(Arguments),
-    /// Be the child that asks libpam about this user (see `primary.rs`).
-    PrimaryFactor(String),
+    /// Be the child that proves a password (see `pam.rs`).
+    PrimaryFactor,
     /// Say this.
     Tell(String),
 }
@@ -66,10 +66,7 @@ impl Arguments {
                     let seconds = seconds.ok_or("--pam-time takes a number of seconds from 1 to 600")?;
                     read.pam_time = Duration::from_secs(seconds);
                 }
-                "--primary-factor" => {
-                    let name = value()?.into_string().map_err(|_| "not a name")?;
-                    return Ok(Task::PrimaryFactor(name));
-                }
+                "--primary-factor" => return Ok(Task::PrimaryFactor),
                 other => return Err(format!("{other:?} is not understood; try --help")),
             }
         }
@@ -132,6 +129,6 @@ mod tests {
         assert_eq!(read.pam_time, Duration::from_secs(5));
         assert!(parse("--pam-time 0").is_err() && parse("--pam-time 601").is_err());
         assert!(parse("--listen").is_err() && parse("--idle-exit soon").is_err() && parse("start").is_err());
-        assert_eq!(parse("--primary-factor -x"), Ok(Task::PrimaryFactor("-x".into())));
+        assert_eq!(parse("--primary-factor"), Ok(Task::PrimaryFactor));
     }
 }

@@ -1,7 +1,7 @@
 //! `qrtotpd`, the broker: people who are not root enrol and look after their own account through it, and PAM
 //! applications that are not root have their user's code judged. A thin face on `qrtotp_core::flow`; the protocol is
 //! described in docs/BROKER.md.
-#![deny(unsafe_code)] // but for libpam's binding, pam.rs
+#![deny(unsafe_code)] // except for an exported function, pam.rs
 
 mod arguments;
 mod caller;
@@ -17,7 +17,6 @@ mod request;
 mod request_store;
 mod seats;
 mod session;
-mod talk;
 mod turns;
 mod verify;
 
@@ -46,7 +45,7 @@ fn main() -> ExitCode {
     }));
     let ended = match Arguments::parse(std::env::args_os().skip(1)) {
         Ok(Task::Serve(arguments)) => listen::run(&arguments),
-        Ok(Task::PrimaryFactor(name)) => return pam::child(&name),
+        Ok(Task::PrimaryFactor) => return pam::child(),
         Ok(Task::Tell(text)) => {
             let _ = writeln!(std::io::stdout(), "{text}");
             return ExitCode::SUCCESS;

@@ -1,5 +1,5 @@
-//! The primary factor, checked by libpam for the service `qrtotp`. PAM modules are other people's code, slow at times
-//! and not made for a process that serves many: they run in a child, this program anew, at the other end of a socket.
+//! The primary factor: the broker asks for the password, counts the guess, and has libpam check it in a child, this program
+//! anew at the other end of a socket (see `pam.rs`).
 
 use crate::PROGRAM;
 use crate::remote::Remote;
@@ -7,10 +7,10 @@ use crate::request::Ended;
 use crate::request_store::RequestStore;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use qrtotp_core::account::{Gate, Name};
+use qrtotp_core::account::Gate;
 use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
-use qrtotp_core::clock::{Clock, Deadline, SystemClock};
-use qrtotp_core::flow::{Dialog, Guess, PrimaryThrottle};
+use qrtotp_core::clock::{Answered, Clock, Deadline, SystemClock};
+use qrtotp_core::flow::{Dialog, Echo, Guess, NoAnswer, PrimaryThrottle, REFUSAL_PERIOD, Typed};
 use qrtotp_core::policy::check_proof_service;
 use qrtotp_core::store::StoreError;
 use qrtotp_core::wire::{Answer, Line, Say};
@@ -19,18 +19,19 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
-/// Why the primary factor does not hold. Whatever it is: denied.
+/// Why the primary factor is not proven.
 enum Refusal {
-    /// PAM said no.
+    /// The password is wrong.
     Wrong,
-    /// PAM said no, but not to the password: the account may not log in, and why. The caller hears the same.
+    /// The password is right, but the account may not log in, and why.
     Account(String),
-    /// The person did.
+    /// The caller gave no answer.
     NoAnswer,
-    /// PAM could not be asked.
+    /// PAM could not be asked, or its answer proves nothing.
     Unavailable(String),
-    /// Too many wrong ones before.
+    /// Too many wrong passwords before.
     Barred(Gate, u32),
     Store(StoreError),
 }
@@ -53,90 +54,101 @@ pub struct Check<'a, 'line> {
     throttle: PrimaryThrottle<'a, RequestStore<'a>>,
     time: Duration,
     person: &'a mut Remote<'line>,
-    /// Answers that were given to the modules, and the failures with them.
-    guesses: u32,
-    failures: u32,
+    answered: Option<Answered>,
+    /// The account's failures with this one; `None`: this one was not counted.
+    failures: Option<u32>,
 }
 
 impl<'a, 'line> Check<'a, 'line> {
+    /// The person may take `time` for the answer, and PAM as long for the check.
     pub fn new(
         throttle: PrimaryThrottle<'a, RequestStore<'a>>,
         time: Duration,
         person: &'a mut Remote<'line>,
     ) -> Self {
-        Self { throttle, time, person, guesses: 0, failures: 0 }
+        Self { throttle, time, person, answered: None, failures: None }
     }
 
-    /// Asks the person what the service's modules ask, and puts what came of it into the log.
+    /// Asks for the password and has it checked. A refusal is in the log at once, but told at a fixed time after the answer.
     pub fn run(mut self, subject: &Subject, log: &mut impl AuditSink) -> Result<(), Ended> {
-        let outcome = self.ask();
-        if self.guesses > 0 && outcome.is_err() {
-            self.throttle.report(self.failures, self.guesses, subject, log);
-        }
-        let refused = Event::new(Kind::EnrollmentRefused, subject);
-        let usual = "enrolling needs your password, or a token with a code from an administrator";
-        let (event, text) = match &outcome {
-            Ok(()) => return Ok(self.throttle.lift(self.guesses, subject, log)?),
-            Err(Refusal::Store(_)) => return outcome.map_err(Ended::from),
-            Err(Refusal::Wrong) => (refused.reason("primary_factor").failures(self.failures), usual.into()),
-            Err(Refusal::Account(why)) => {
-                (refused.reason("account_refused").failures(self.failures).detail(why), usual.into())
-            }
-            Err(Refusal::NoAnswer) => (refused.reason("no_answer"), usual.into()),
-            Err(Refusal::Unavailable(why)) => {
-                (refused.reason("primary_factor_unavailable").detail(why), usual.into())
-            }
-            Err(Refusal::Barred(Gate::Wait(seconds), failures)) => (
-                refused.reason("primary_factor_throttled").failures(*failures).wait(*seconds),
-                format!("too many wrong passwords; try again in {seconds} s"),
-            ),
-            Err(Refusal::Barred(_, failures)) => (
-                refused.reason("primary_factor_disabled").failures(*failures),
-                "too many wrong passwords; an administrator has to unlock that, or issue a token".into(),
-            ),
+        let proven = self.prove();
+        let ended = match proven {
+            Ok(()) => self.throttle.lift(subject, log).map_err(Ended::from),
+            Err(refusal) => Err(self.refuse(refusal, subject, log)),
         };
-        event.emit(log);
-        Err(Ended::Refused(text))
+        if let (Err(_), Some(answered)) = (&ended, self.answered) {
+            self.person.wait(answered.until_multiple_of(REFUSAL_PERIOD));
+        }
+        ended
     }
 
-    fn ask(&mut self) -> Result<(), Refusal> {
+    fn prove(&mut self) -> Result<(), Refusal> {
         if let (gate @ (Gate::Wait(_) | Gate::Disabled), failures) = self.throttle.gate(SystemClock.now())? {
-            return Err(Refusal::Barred(gate, failures)); // before somebody types a password for nothing
+            return Err(Refusal::Barred(gate, failures)); // before anyone types a password for nothing
         }
-        self.person.line.last(self.time); // whoever sits at a question holds a child
         check_proof_service().map_err(|error| Refusal::Unavailable(error.to_string()))?;
-        let (_child, mut modules) = start(self.throttle.name, self.time)
-            .map_err(|error| Refusal::Unavailable(format!("the child can't be started: {error}")))?;
-        loop {
-            match self.person.turn.away(|| modules.receive()) {
-                Ok(Say::Verdict(Verdict::Accepted)) => return Ok(()),
-                Ok(Say::Verdict(_)) => return Err(Refusal::Wrong),
-                Ok(Say::Refused(why)) => {
-                    let why = format!("the account part of the PAM service qrtotp: {why}");
-                    return Err(Refusal::Account(why));
-                }
-                Ok(Say::Show(text)) => self.person.show(&text),
-                Ok(Say::Ask { prompt, echo }) => {
-                    let typed = self.person.ask(&prompt, echo).map_err(|_| Refusal::NoAnswer)?;
-                    self.count()?;
-                    modules.send(&Answer::Typed(typed)).map_err(|error| broken_off(error.to_string()))?;
-                }
-                Ok(_) => return Err(broken_off("it said what makes no sense".into())),
-                Err(error) => return Err(broken_off(error.to_string())),
+        self.person.line.last(self.time);
+        let password = self.person.ask("Password: ", Echo::Off).map_err(|NoAnswer| Refusal::NoAnswer)?;
+        self.answered = Some(Answered::now());
+        // Counted before it is looked at, also if the caller or the broker is gone by then.
+        match self.throttle.count(SystemClock.now())? {
+            Guess::Counted(failures) => self.failures = Some(failures),
+            Guess::Barred(gate, failures) => return Err(Refusal::Barred(gate, failures)),
+        }
+        // Some servers take an empty password for a login without one, and say yes.
+        if password.is_empty() {
+            return Err(Refusal::Wrong);
+        }
+        match self.ask_modules(password) {
+            Ok(Say::Verdict(Verdict::Accepted)) => Ok(()),
+            Ok(Say::Verdict(_)) => Err(Refusal::Wrong),
+            Ok(Say::Refused(why)) => {
+                Err(Refusal::Account(format!("the account part of the PAM service qrtotp: {why}")))
             }
+            Ok(Say::Failed(why)) => Err(Refusal::Unavailable(why)),
+            Ok(_) => Err(Refusal::Unavailable("the child's answer makes no sense".into())),
+            Err(why) => Err(Refusal::Unavailable(why)),
         }
     }
 
-    /// Whoever is gone by now is counted, too.
-    fn count(&mut self) -> Result<(), Refusal> {
-        match self.throttle.count(SystemClock.now(), self.guesses > 0)? {
-            Guess::Counted(failures) => {
-                self.guesses += 1;
-                self.failures = failures;
-                Ok(())
-            }
-            Guess::Barred(gate, failures) => Err(Refusal::Barred(gate, failures)),
+    /// Has a child check the password.
+    fn ask_modules(&self, password: Typed) -> Result<Say, String> {
+        let (_child, mut line) =
+            start(self.time).map_err(|error| format!("the child can't be started: {error}"))?;
+        let name = Zeroizing::new(self.throttle.name.as_str().as_bytes().to_vec());
+        let answer = self.person.turn.away(|| {
+            line.send(&Answer::Typed(name))?;
+            line.send(&Answer::Typed(password))?;
+            line.receive()
+        });
+        answer.map_err(|error| format!("the modules of the PAM service qrtotp gave no verdict: {error}"))
+    }
+
+    /// Logs a refusal. The caller is told the same whether the password was wrong, or right in vain.
+    fn refuse(&self, refusal: Refusal, subject: &Subject, log: &mut impl AuditSink) -> Ended {
+        let usual = "enrolling needs your password, or a token with a code from an administrator";
+        let mut event = Event::new(Kind::EnrollmentRefused, subject);
+        if let Some(failures) = self.failures {
+            self.throttle.report(failures, subject, log);
+            event = event.failures(failures);
         }
+        match refusal {
+            Refusal::Store(error) => return Ended::Broken(error),
+            Refusal::Barred(Gate::Wait(seconds), failures) => {
+                event.reason("primary_factor_throttled").failures(failures).wait(seconds).emit(log);
+                return Ended::Refused(format!("too many wrong passwords; try again in {seconds} s"));
+            }
+            Refusal::Barred(_, failures) => {
+                event.reason("primary_factor_disabled").failures(failures).emit(log);
+                let text = "too many wrong passwords; an administrator has to unlock that, or issue a token";
+                return Ended::Refused(text.into());
+            }
+            Refusal::Wrong => event.reason("primary_factor").emit(log),
+            Refusal::Account(why) => event.reason("account_refused").detail(&why).emit(log),
+            Refusal::NoAnswer => event.reason("no_answer").emit(log),
+            Refusal::Unavailable(why) => event.reason("primary_factor_unavailable").detail(&why).emit(log),
+        }
+        Ended::Refused(usual.into())
     }
 }
 
@@ -146,26 +158,12 @@ impl From<StoreError> for Refusal {
     }
 }
 
-impl From<Refusal> for Ended {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Store(error) => Self::Broken(error),
-            _ => Self::Logged,
-        }
-    }
-}
-
-fn broken_off(why: String) -> Refusal {
-    Refusal::Unavailable(format!("the modules of the PAM service qrtotp gave no verdict: {why}"))
-}
-
 /// The child, and our end of the socket to it. It leads a process group, for what its modules may start.
-fn start(name: &Name, time: Duration) -> std::io::Result<(Reaped, Line)> {
+fn start(time: Duration) -> std::io::Result<(Reaped, Line)> {
     let (ours, theirs) = UnixStream::pair()?;
     let child = Command::new("/proc/self/exe")
         .arg0(PROGRAM) // what PAM modules call us in the log
         .arg("--primary-factor")
-        .arg(name.as_str())
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .stdin(OwnedFd::from(theirs))

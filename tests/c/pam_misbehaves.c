@@ -3,6 +3,8 @@
  * hang    never comes back, nor does a program that it has started
  * crash   dies by SIGSEGV
  * leave   says yes and leaves a program running
+ * twice   says yes once a second hidden question was answered, too
+ * visible says yes once a question was answered whose answer is shown
  *
  * In an account part it asks a question, and says yes to whoever answers.
  */
@@ -23,6 +25,14 @@ static void start_something(void)
     }
 }
 
+static int ask(pam_handle_t *pamh, int style)
+{
+    char *answer = NULL;
+    int asked = pam_prompt(pamh, style, &answer, "And one more: ");
+    free(answer);
+    return asked;
+}
+
 int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     const char *password = NULL;
@@ -32,6 +42,8 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
         return PAM_AUTH_ERR;
     if (strcmp(how, "crash") == 0)
         *nowhere = 1;
+    if (strcmp(how, "twice") == 0 || strcmp(how, "visible") == 0)
+        return ask(pamh, strcmp(how, "twice") == 0 ? PAM_PROMPT_ECHO_OFF : PAM_PROMPT_ECHO_ON);
     start_something();
     while (strcmp(how, "hang") == 0)
         pause();
@@ -46,9 +58,6 @@ int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 
 int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-    char *answer = NULL;
     (void)flags, (void)argc, (void)argv;
-    int asked = pam_prompt(pamh, PAM_PROMPT_ECHO_ON, &answer, "And your account: ");
-    free(answer);
-    return asked;
+    return ask(pamh, PAM_PROMPT_ECHO_ON);
 }

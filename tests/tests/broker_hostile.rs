@@ -7,31 +7,7 @@ use qrtotp_tests::{
     Sandbox,
     broker::{DEVICE_QUESTION, ENROLS, PROGRAM, SOCKET, as_user, frame},
     host::PAM_SUCCESS,
-    users::PASSWORD,
 };
-
-#[test]
-fn a_stack_that_asks_nothing_or_can_not_be_used_proves_nothing() {
-    let sandbox = Sandbox::with_broker(ENROLS);
-    let _broker = sandbox.start_broker();
-    for stack in [
-        "auth required pam_permit.so\naccount required pam_permit.so\n",
-        "auth required pam_is_not_there.so\naccount required pam_permit.so\n",
-        "auth required pam_permit.so\n@include nowhere\n",
-        "auth sufficient pam_rootok.so\naccount required pam_permit.so\n",
-    ] {
-        sandbox.pam("qrtotp", stack);
-        let shown = sandbox.own("alice", &["enroll"]).failure();
-        assert!(!shown.contains("Key: "), "{stack}: {shown}");
-    }
-    // A right password of an account that may not log in.
-    sandbox.pam("qrtotp", "auth required pam_unix.so\naccount required pam_deny.so\n");
-    let mut pty = sandbox.own("alice", &["enroll"]);
-    pty.expect("assword: ");
-    pty.send(PASSWORD);
-    assert!(!pty.failure().contains("Key: "));
-    assert!(!sandbox.exists("/var/lib/qrtotp/accounts/alice"));
-}
 
 #[test]
 fn nobody_reaches_or_recognizes_another_account() {

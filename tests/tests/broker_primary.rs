@@ -1,7 +1,10 @@
 //! The primary factor that the broker has checked: guesses at it, and modules that misbehave.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use qrtotp_tests::{
     Sandbox, artefacts,
@@ -41,6 +44,7 @@ fn wrong_passwords_count_whatever_becomes_of_caller_and_broker_and_end_it_until_
     for failures in 4..10 {
         sandbox.answer_and_leave("alice", &request, &answer);
         let _ = sandbox.log.wait(&["reason=primary_factor ", "user=alice", &format!("failures={failures}")]);
+        clock::pause(Duration::from_secs(2)); // so long a check keeps one of the user's two places
     }
     guess(&sandbox, "wrong horse");
     let _ = sandbox.log.wait(&["event=throttle_engaged", "reason=primary_factor_disabled", "failures=10"]);
@@ -113,11 +117,6 @@ fn without_a_file_of_its_own_or_with_one_of_others_the_service_proves_nothing() 
     sandbox.run(&["chown", "mallory", "/etc/pam.d/qrtotp"]).success();
     refused("does not belong to root");
     sandbox.run(&["chown", "root", "/etc/pam.d/qrtotp"]).success();
-    sandbox.pam("x", "auth required pam_unix.so nodelay\n");
-    sandbox.pam("qrtotp", "@include x\naccount required pam_unix.so\n");
-    sandbox.own("alice", &["enroll"]).expect("assword: ");
-    sandbox.run(&["chmod", "666", "/etc/pam.d/x"]).success();
-    refused("/etc/pam.d/x: is a file that others may write to");
     // libpam goes by `other` now, which would do.
     sandbox.run(&["mv", "/etc/pam.d/qrtotp", "/etc/pam.d/other"]).success();
     sandbox.run(&["chown", "root", "/etc/pam.d/other"]).success();
@@ -125,45 +124,57 @@ fn without_a_file_of_its_own_or_with_one_of_others_the_service_proves_nothing() 
 }
 
 #[test]
-fn a_stack_that_forgets_a_wrong_password_proves_nothing_and_nobody_is_asked() {
+fn a_service_that_does_not_ask_for_exactly_one_hidden_answer_proves_nothing() {
     let (sandbox, _broker) = host();
-    sandbox.pam("x", "auth sufficient pam_unix.so nodelay\n");
-    for (auth, detail) in [
-        (
-            "auth optional pam_unix.so nodelay\nauth required pam_permit.so\n",
-            "a wrong password could succeed",
-        ),
-        (
-            "auth [success=ok auth_err=ignore default=die] pam_unix.so\nauth required pam_permit.so\n",
-            "a wrong password could succeed",
-        ),
-        (
-            "auth required pam_unix.so nodelay\nauth [default=reset] pam_permit.so\n",
-            "forget a wrong password",
-        ),
-        ("auth required pam_unix.so nodelay\nauth required pam_qrtotp.so nullok\n", "about to be enrolled"),
-        ("auth required pam_permit.so\nauth include x\n", "a wrong password could succeed"),
-        ("auth required pam_permit.so\n@include x\n", "a wrong password could succeed"),
-        ("auth required pam_permit.so\nauth substack x\n", "a wrong password could succeed"),
-        ("auth required pam_unix.so nodelay\n@include y\n", "/etc/pam.d/y does not exist"),
+    install_misbehaving_module(&sandbox);
+    for (auth, reason, detail) in [
+        ("pam_permit.so", "primary_factor_unavailable", "without asking for a password"),
+        ("pam_rootok.so", "primary_factor_unavailable", "without asking for a password"),
+        ("pam_misbehaves.so twice", "primary_factor_unavailable", "asks for more than one password"),
+        ("pam_misbehaves.so visible", "primary_factor_unavailable", "asks for more than one password"),
+        ("pam_deny.so", "primary_factor ", ""),
+        ("pam_is_not_there.so", "primary_factor ", ""),
+        ("pam_unix.so nodelay\n@include nowhere", "primary_factor", ""),
     ] {
-        sandbox.pam("qrtotp", &format!("{auth}account required pam_permit.so\n"));
+        sandbox.pam("qrtotp", &format!("auth required {auth}\naccount required pam_permit.so\n"));
         let seen = sandbox.log.lines().len();
-        let mut pty = sandbox.own("alice", &["enroll"]);
-        if pty.expect_one(&["assword: ", "needs your password"]) == 0 {
-            pty.send("wrong horse");
-        }
-        let shown = pty.failure();
-        assert!(!shown.contains("Key: ") && !shown.contains("assword: "), "{auth}: {shown}");
-        let _ = sandbox.log.wait_after(seen, &["reason=primary_factor_unavailable", "user=alice", detail]);
+        let shown = guess(&sandbox, PASSWORD);
+        assert!(!shown.contains("Key: ") && shown.contains("needs your password"), "{auth}: {shown}");
+        let _ = sandbox.log.wait_after(seen, &[&format!("reason={reason}"), "user=alice", detail]);
     }
+    assert!(!sandbox.exists("/var/lib/qrtotp/accounts/alice"));
+}
+
+#[test]
+fn the_shipped_service_proves_passwords_to_the_broker_expired_ones_too() {
+    let (sandbox, _broker) = host();
+    sandbox.ship("pam.d/qrtotp", "/etc/pam.d/qrtotp");
+    assert!(guess(&sandbox, "wrong horse").contains("needs your password"));
+    sandbox.run(&["chage", "-d", "0", "alice"]).success();
+    let mut pty = sandbox.own("alice", &["enroll"]);
+    pty.expect("assword: ");
+    pty.send(PASSWORD);
+    let phone = pty.read_key(&sandbox);
+    pty.finish_enrolment(&sandbox, &phone);
+}
+
+/// The module looks for it by this name.
+#[test]
+fn the_broker_exports_the_function_by_which_the_module_knows_its_transactions() {
+    let output = Command::new("nm").args(["-D", "--defined-only"]).arg(artefacts::broker()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.lines().any(|line| line.ends_with(" T qrtotpd_is_inner_transaction")), "{text}");
+}
+
+fn install_misbehaving_module(sandbox: &Sandbox) {
+    let module = artefacts::compile("pam_misbehaves.c", "pam_misbehaves.so", &["-shared", "-fPIC", "-lpam"]);
+    sandbox.install(&module, &format!("{}/pam_misbehaves.so", sandbox.security_directory()), 0o644);
 }
 
 /// With a module that misbehaves behind the question for the password.
 fn misbehaving(how: &str) -> (Sandbox, Broker) {
     let sandbox = Sandbox::with_broker(ENROLS);
-    let module = artefacts::compile("pam_misbehaves.c", "pam_misbehaves.so", &["-shared", "-fPIC", "-lpam"]);
-    sandbox.install(&module, &format!("{}/pam_misbehaves.so", sandbox.security_directory()), 0o644);
+    install_misbehaving_module(&sandbox);
     sandbox
         .pam("qrtotp", &format!("auth required pam_misbehaves.so {how}\naccount required pam_permit.so\n"));
     let broker = sandbox.start_broker_with(&[PROGRAM, "--listen", SOCKET, "--pam-time", "4"]);
@@ -222,6 +233,10 @@ fn a_module_that_crashes_denies_and_the_broker_lives_on() {
 #[test]
 fn what_a_module_leaves_running_ends_with_its_check() {
     let (sandbox, _broker) = misbehaving("leave");
+    assert!(
+        guess(&sandbox, "").contains("needs your password"),
+        "nothing is no password, whatever a module says"
+    );
     let mut pty = sandbox.own("alice", &["enroll"]);
     pty.expect("assword: ");
     pty.send("anything");

@@ -21,7 +21,7 @@ use std::time::Duration;
 pub const NOT_ENROLLED_HERE: &str =
     "That did not work. Check your password, or ask your administrator to let you enrol.";
 /// A refusal ends so long after the answer, or at the next multiple of it: longer than what is done until then takes.
-pub(super) const REFUSAL_PERIOD: Duration = Duration::from_secs(2);
+pub const REFUSAL_PERIOD: Duration = Duration::from_secs(2);
 const CODES_WERE_LOST: &str =
     "Your last recovery codes were never confirmed, so they are worth nothing. Here are new ones.";
 

@@ -38,7 +38,7 @@ pub use enroll::{
 pub use import::{Import, Imported, import, would_import};
 pub use key_proof::{KeyProof, KeyRefusal, key_proof};
 pub use login::{Login, UNAVAILABLE};
-pub use login_enrolment::{NOT_ENROLLED_HERE, Unproven};
+pub use login_enrolment::{NOT_ENROLLED_HERE, REFUSAL_PERIOD, Unproven};
 pub use login_host::{FirstPass, LoginHost, Options, Outcome};
 pub use owner::Owner;
 pub use primary::{Guess, PrimaryThrottle};

@@ -20,7 +20,7 @@ pub struct PrimaryThrottle<'a, S> {
 /// One guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guess {
-    /// Counted as failed: it may be looked at now. So many failures in a row there are with it.
+    /// Counted as failed: it may be looked at now. The number of failures in a row with this one.
     Counted(u32),
     /// It must not be looked at.
     Barred(Gate, u32),
@@ -39,21 +39,15 @@ impl<S: Store> PrimaryThrottle<'_, S> {
     }
 
     /// Counts a guess as failed, durably, before it is looked at: neither a killed broker nor a dropped connection makes it
-    /// uncounted. `further` guesses of a dialogue whose first one was let through need not wait, but count, and end where all
-    /// guesses do: a module may ask again and again.
+    /// uncounted.
     ///
     /// # Errors
     /// The store; deny.
-    pub fn count(&self, now: UnixTime, further: bool) -> Result<Guess, StoreError> {
+    pub fn count(&self, now: UnixTime) -> Result<Guess, StoreError> {
         self.store.update_primary(self.name, |lane| {
             lane.clamp(now);
-            let gate = match lane.gate(now, &self.rules) {
-                Gate::Wait(_) if further && lane.failures >= self.rules.disable_after => Gate::Disabled,
-                Gate::Wait(_) if further => Gate::Open,
-                gate => gate,
-            };
-            match gate {
-                Gate::Wait(_) | Gate::Disabled => Guess::Barred(gate, lane.failures),
+            match lane.gate(now, &self.rules) {
+                gate @ (Gate::Wait(_) | Gate::Disabled) => Guess::Barred(gate, lane.failures),
                 Gate::Open => {
                     lane.fail(now);
                     Guess::Counted(lane.failures)
@@ -62,18 +56,13 @@ impl<S: Store> PrimaryThrottle<'_, S> {
         })
     }
 
-    /// It was right: all failures are forgotten, of which `guesses` were this dialogue's own.
+    /// The counted guess was right: all failures are forgotten.
     ///
     /// # Errors
     /// The store; deny.
-    pub fn lift(
-        &self,
-        guesses: u32,
-        subject: &Subject,
-        audit: &mut impl AuditSink,
-    ) -> Result<(), StoreError> {
+    pub fn lift(&self, subject: &Subject, audit: &mut impl AuditSink) -> Result<(), StoreError> {
         let lane = self.store.update_primary(self.name, std::mem::take)?;
-        let before = lane.failures.saturating_sub(guesses);
+        let before = lane.failures.saturating_sub(1);
         if before >= self.rules.free_failures {
             let lifted = Event::new(Kind::ThrottleLifted, subject).reason("right_primary_factor");
             lifted.failures(before).emit(audit);
@@ -81,13 +70,11 @@ impl<S: Store> PrimaryThrottle<'_, S> {
         Ok(())
     }
 
-    /// Records that failures have come to where they cost waiting, or to their end, with the last `guesses`.
-    pub fn report(&self, failures: u32, guesses: u32, subject: &Subject, audit: &mut impl AuditSink) {
-        let crossed =
-            |limit: u32| (failures.saturating_sub(guesses)..failures).contains(&(limit.saturating_sub(1)));
-        let reason = if crossed(self.rules.disable_after) {
+    /// Records that the failures have just reached the number from which they cost waiting, or the last one that is allowed.
+    pub fn report(&self, failures: u32, subject: &Subject, audit: &mut impl AuditSink) {
+        let reason = if failures == self.rules.disable_after.max(1) {
             "primary_factor_disabled"
-        } else if crossed(self.rules.free_failures) {
+        } else if failures == self.rules.free_failures.max(1) {
             "primary_factor_waiting"
         } else {
             return;

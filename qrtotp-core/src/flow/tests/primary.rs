@@ -12,31 +12,17 @@ fn throttle<'a>(w: &'a World, name: &'a Name) -> PrimaryThrottle<'a, FileStore> 
 fn a_guess_counts_before_it_is_looked_at_and_waits_like_a_code() {
     let (w, name) = (World::new(), World::name());
     let throttle = throttle(&w, &name);
-    assert_eq!(throttle.count(1000, false).unwrap(), Guess::Counted(1));
-    assert_eq!(throttle.count(1000, false).unwrap(), Guess::Counted(2));
-    assert_eq!(throttle.count(1000, false).unwrap(), Guess::Barred(Gate::Wait(1), 2), "not counted");
+    assert_eq!(throttle.count(1000).unwrap(), Guess::Counted(1));
+    assert_eq!(throttle.count(1000).unwrap(), Guess::Counted(2));
+    assert_eq!(throttle.count(1000).unwrap(), Guess::Barred(Gate::Wait(1), 2), "not counted");
     assert_eq!(throttle.gate(1000).unwrap(), (Gate::Wait(1), 2));
-    assert_eq!(throttle.count(1000, true).unwrap(), Guess::Counted(3), "a second question of one dialogue");
-    assert_eq!(throttle.gate(1002).unwrap(), (Gate::Open, 3));
+    assert_eq!(throttle.count(1001).unwrap(), Guess::Counted(3));
+    assert_eq!(throttle.gate(1003).unwrap(), (Gate::Open, 3));
     for at in 1..8 {
-        let _ = throttle.count(1002 + at * 30, false).unwrap();
+        let _ = throttle.count(1003 + at * 30).unwrap();
     }
     assert_eq!(throttle.gate(1_000_000).unwrap(), (Gate::Disabled, 10));
-    assert_eq!(throttle.count(1_000_000, false).unwrap(), Guess::Barred(Gate::Disabled, 10));
-}
-
-#[test]
-fn no_dialogue_has_more_guesses_looked_at_than_disable_after() {
-    let (w, name) = (World::new(), World::name());
-    let throttle = throttle(&w, &name);
-    assert_eq!(throttle.count(1000, false).unwrap(), Guess::Counted(1));
-    for failures in 2..=10 {
-        assert_eq!(throttle.count(1000, true).unwrap(), Guess::Counted(failures));
-    }
-    for now in [1000, 1_000_000] {
-        assert_eq!(throttle.count(now, true).unwrap(), Guess::Barred(Gate::Disabled, 10), "at {now}");
-    }
-    assert_eq!(throttle.gate(1_000_000).unwrap(), (Gate::Disabled, 10), "not counted any more");
+    assert_eq!(throttle.count(1_000_000).unwrap(), Guess::Barred(Gate::Disabled, 10));
 }
 
 #[test]
@@ -44,7 +30,7 @@ fn a_clock_that_was_ahead_holds_nobody_up_for_long() {
     let (w, name) = (World::new(), World::name());
     let throttle = throttle(&w, &name);
     for _ in 0..2 {
-        throttle.count(1_000_000, false).unwrap();
+        throttle.count(1_000_000).unwrap();
     }
     assert_eq!(throttle.gate(1000).unwrap(), (Gate::Wait(1), 2));
     assert_eq!(throttle.gate(1001).unwrap(), (Gate::Open, 2));
@@ -57,11 +43,11 @@ fn success_and_unlock_forget_and_say_so_where_it_was_slow() {
     assert!(matches!(refused, Err(AdminError::NotEnrolled(_))), "{refused:?}");
     for lift in [false, true] {
         for at in 0..3 {
-            let _ = throttle(&w, &name).count(1000 + at * 30, false).unwrap();
+            let _ = throttle(&w, &name).count(1000 + at * 30).unwrap();
         }
         if lift {
             PrimaryThrottle { name: &name, rules: RULES, store: &w.store }
-                .lift(1, &subject, &mut w.log)
+                .lift(&subject, &mut w.log)
                 .unwrap();
         } else {
             assert_eq!(unlock(&w.store, &name, &subject, &mut w.log).unwrap(), 3);
@@ -78,18 +64,9 @@ fn failures_that_come_to_where_they_cost_waiting_or_to_their_end_are_told_once()
     let (mut w, name, subject) = (World::new(), World::name(), World::subject("alice"));
     let throttle = PrimaryThrottle { name: &name, rules: RULES, store: &w.store };
     for failures in 1..=11 {
-        throttle.report(failures, 1, &subject, &mut w.log);
+        throttle.report(failures, &subject, &mut w.log);
     }
-    // A dialogue of three guesses is told of once, with the last of them.
-    for failures in [4, 8, 11, 14] {
-        throttle.report(failures, 3, &subject, &mut w.log);
-    }
-    let told = [
-        ("primary_factor_waiting", 2),
-        ("primary_factor_disabled", 10),
-        ("primary_factor_waiting", 4),
-        ("primary_factor_disabled", 11),
-    ];
+    let told = [("primary_factor_waiting", 2), ("primary_factor_disabled", 10)];
     assert_eq!(w.log.0.len(), told.len(), "{:?}", w.log.0);
     for (line, (reason, failures)) in w.log.0.iter().zip(told) {
         assert!(line.starts_with(&format!("event=throttle_engaged reason={reason} user=alice")), "{line}");
