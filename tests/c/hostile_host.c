@@ -3,7 +3,7 @@
  *
  *     hostile_host CONDITION USER ANSWER
  *
- * or   hostile_host loads|leaky-loads USER COUNT      COUNT whole logins; what grew after the first tenth of them
+ * or   hostile_host loads|leaky-loads|first-logins USER COUNT      COUNT whole logins; what grew after the first tenth of them
  *
  * Prints authenticate=CODE, and for some conditions more. One login of 64 threads at once is the condition "threads":
  * then USER is a prefix that gets a number (without a number if it ends in "!"), and ANSWER is a list separated by commas.
@@ -37,7 +37,7 @@ struct login {
     pam_handle_t *handle;
     char user[64];
     const char *answer;
-    int code;
+    int code, asked;
 };
 
 static const char *condition;
@@ -52,7 +52,10 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
     for (int i = 0; i < count; i++) {
         if (messages[i]->msg_style != PAM_PROMPT_ECHO_OFF && messages[i]->msg_style != PAM_PROMPT_ECHO_ON)
             continue;
-        array[i].resp = strdup(login->answer);
+        /* A first login: the password, Enter for the code, and giving up at the picture. */
+        const char *first_login[] = {"correct horse 7", "", "q", ""};
+        array[i].resp = strdup(is("first-logins") ? first_login[login->asked < 3 ? login->asked : 3] : login->answer);
+        login->asked++;
         if (is("fork") && fork() == 0)
             alarm(30); /* child and parent both go on from here */
         if (is("user-changed"))
@@ -164,7 +167,7 @@ static void load_again_and_again(const char *user, long count) {
         struct login login = {.answer = ""};
         snprintf(login.user, sizeof login.user, "%s", user);
         log_in(&login);
-        ignored += login.code == PAM_SUCCESS;
+        ignored += is("first-logins") ? login.code == PAM_AUTH_ERR && login.asked == 3 : login.code == PAM_SUCCESS;
         if (is("leaky-loads"))
             leak();
         if (i == count / 10)
@@ -297,7 +300,7 @@ int main(int argc, char **argv) {
         log_in_threads(argv[2], argv[3]);
         return 0;
     }
-    if (is("loads") || is("leaky-loads")) {
+    if (is("loads") || is("leaky-loads") || is("first-logins")) {
         load_again_and_again(argv[2], atol(argv[3]));
         return 0;
     }

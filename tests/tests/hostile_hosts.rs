@@ -4,7 +4,7 @@
 
 use qrtotp_tests::{
     Phone, Sandbox, figures,
-    host::{PAM_AUTH_ERR, PAM_SUCCESS, value},
+    host::{PAM_AUTH_ERR, PAM_SUCCESS, SERVICE, value},
     hostile::{Module, Right, Seen, Stage, compare, compare_on, killed},
 };
 
@@ -215,6 +215,10 @@ fn growth(condition: &str, count: u32) -> [(&'static str, i64); 4] {
     let sandbox = Sandbox::with_alice_and_bobby();
     sandbox.make_store();
     sandbox.stack("nullok");
+    growth_on(&sandbox, condition, count)
+}
+
+fn growth_on(sandbox: &Sandbox, condition: &str, count: u32) -> [(&'static str, i64); 4] {
     let program = sandbox.install_c("hostile_host.c", &["-lpam", "-pthread"]);
     let mut command = sandbox.command(None, &[&program, condition, "bobby", &count.to_string()]);
     command.stdin(std::process::Stdio::null());
@@ -243,6 +247,19 @@ fn what_an_application_leaks_with_its_loads_is_seen() {
 #[test]
 fn a_thousand_loads_leave_no_mapping_key_or_descriptor() {
     let grown = growth("loads", 1000);
+    assert!(!grown.into_iter().any(has_grown), "{grown:?}");
+}
+
+/// Each proves a password by a transaction inside another one, rehearses the account part, and shows a picture.
+#[test]
+fn a_thousand_first_logins_in_one_process_leave_no_mapping_key_or_descriptor() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    let services = format!("[enroll]\nservices = [\"{SERVICE}\"]\n");
+    sandbox.configure(&format!("[defaults]\nfirst_login = \"enroll\"\n{services}"));
+    sandbox.make_store();
+    sandbox.enrolling(SERVICE, "auth required pam_unix.so nodelay\nauth required pam_qrtotp.so\n");
+    let grown = growth_on(&sandbox, "first-logins", 1000);
+    tell("1,000 first logins", grown);
     assert!(!grown.into_iter().any(has_grown), "{grown:?}");
 }
 
