@@ -17,5 +17,6 @@ pub use params::{Algorithm, Params, ParamsError, Step};
 pub(crate) use random::fill as fill_random;
 pub use random::{RandomError, random_bytes};
 pub use secret::{Secret, SecretError, Strength};
+pub use uri::percent::decode as percent_decode;
 pub use uri::{KeyUri, ReadUri, UriError};
 pub use verify::{MAX_CLOCK_OFFSET, MAX_OWN_SIDE, MAX_TARGETS, Window, code_at, matching_step};
