@@ -11,7 +11,9 @@ mod secret;
 pub mod uri;
 mod verify;
 
-pub use self::base32::{Base32Error, decode as base32_decode, encode as base32_encode};
+pub use self::base32::{
+    Base32Error, decode as base32_decode, decode_lenient as base32_decode_lenient, encode as base32_encode,
+};
 pub use code::Code;
 pub use params::{Algorithm, Params, ParamsError, Step};
 pub(crate) use random::fill as fill_random;
