@@ -27,6 +27,7 @@ impl Args {
         let mut args =
             Self { config: PathBuf::from(DEFAULT_PATH), debug: false, options: Options::default() };
         let mut seen: Vec<&str> = Vec::new();
+        let mut unknown = Vec::new();
         for word in words {
             let word = word.to_str().map_err(|_| ArgError("an argument is not UTF-8".into()))?;
             let (key, value) = word.split_once('=').map_or((word, None), |(key, value)| (key, Some(value)));
@@ -49,10 +50,14 @@ impl Args {
                 ("try_first_pass", None) => args.first_pass(FirstPass::Try)?,
                 ("use_first_pass", None) => args.first_pass(FirstPass::Use)?,
                 ("forward_pass", None) => args.first_pass(FirstPass::Forward)?,
-                _ => return Err(ArgError(format!("unknown argument `{word}`"))),
+                _ => unknown.push(format!("`{word}`")),
             }
         }
-        Ok(args)
+        match unknown.as_slice() {
+            [] => Ok(args),
+            [one] => Err(ArgError(format!("unknown argument {one}"))),
+            more => Err(ArgError(format!("unknown arguments {}", more.join(", ")))),
+        }
     }
 
     fn first_pass(&mut self, mode: FirstPass) -> Result<(), ArgError> {
@@ -97,6 +102,8 @@ mod tests {
         }
         let why = |word| Args::parse(&[word]).unwrap_err().0;
         assert!(why(c"secret=/x").contains("secret=/x"));
+        let all = Args::parse(&[c"secret=/x", c"nullok", c"window=3", c"noskewadj"]).unwrap_err().0;
+        assert_eq!(all, "unknown arguments `secret=/x`, `window=3`, `noskewadj`");
         assert!(why(c"config=etc").contains("an absolute path"));
         assert!(why(c"prompt=a\nb").contains("without control characters"));
     }

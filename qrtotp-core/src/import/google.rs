@@ -25,6 +25,7 @@ struct Options {
     used: Option<(usize, Vec<Step>)>,
     /// With the number of its line.
     skew: Option<(usize, i32)>,
+    rate_limit: bool,
 }
 
 /// Reads a file. One of `TOTP_AUTH` and `HOTP_COUNTER` says what it is, and must be there.
@@ -59,6 +60,9 @@ pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign,
                 return Err(fail(Why::Form("more than 32 scratch codes")));
             }
         }
+    }
+    if options.rate_limit {
+        notes.push(Note::RateLimit);
     }
     let secret = key.ok_or(Why::Form("the file is empty").at(1))?;
     if !options.totp {
@@ -138,8 +142,12 @@ impl Options {
                     .collect::<Result<_, _>>()?;
                 once(&mut self.used, (line, used))?;
             }
-            // Our own throttle counts anew, and who logged in from where before is no affair of ours.
-            "RATE_LIMIT" | "RESETTING_TIME_SKEW" => return Ok(()),
+            // Who logged in from where before is no affair of ours.
+            "RATE_LIMIT" => {
+                self.rate_limit = true;
+                return Ok(());
+            }
+            "RESETTING_TIME_SKEW" => return Ok(()),
             last if last.strip_prefix("LAST").is_some_and(|n| n.parse::<u8>().is_ok()) => return Ok(()),
             _ => {
                 return Err(Why::Form(
@@ -191,7 +199,7 @@ mod tests {
         let found = read(&text).unwrap();
         assert_eq!(found.params, sha1(6, 15).unwrap());
         assert_eq!((found.used, found.drift, found.window), (Some(step), -4, Some((8, 9))));
-        assert_eq!(found.secret.as_bytes().len(), 16);
+        assert_eq!((found.secret.as_bytes().len(), found.notes.as_slice()), (16, &[Note::RateLimit][..]));
         assert!(found.scratch.unwrap()[1].is_same(&ScratchCode::parse(b"99999999").unwrap()));
     }
 

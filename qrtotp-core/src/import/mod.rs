@@ -44,6 +44,23 @@ pub enum Note {
     /// The key's base32 text has bits after the last whole byte.
     #[error("Bits after the last whole byte of the key were dropped, as phones and google-authenticator do.")]
     DroppedBits,
+    /// google-authenticator's RATE_LIMIT.
+    #[error("Its RATE_LIMIT is not carried over: [throttle] of the configuration holds here.")]
+    RateLimit,
+    /// OATH's PIN field is `+`.
+    #[error(
+        "Its PIN is +: pam_oath took a password before the code in one answer and passed it on. Here the argument forward_pass \
+         does that."
+    )]
+    ForwardPass,
+}
+
+impl Foreign {
+    /// A device of which nothing but its key is known.
+    #[must_use]
+    pub fn new(secret: Secret, params: Params) -> Self {
+        Self { secret, params, used: None, drift: 0, window: None, scratch: None, notes: Vec::new() }
+    }
 }
 
 /// Why a line, and with it an account, is not imported.
@@ -96,8 +113,7 @@ impl Why {
     /// True if [`crate::otp::Strength::AllowWeak`] would let it pass.
     #[must_use]
     pub fn is_weak(&self) -> bool {
-        let Self::Secret(SecretError::TooShort { bits, .. }) = self else { return false };
-        u32::try_from(*bits).is_ok_and(|bits| (Secret::WEAK_MIN_BITS..Secret::MIN_BITS).contains(&bits))
+        matches!(self, Self::Secret(error) if error.is_weak())
     }
 }
 

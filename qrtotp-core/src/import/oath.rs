@@ -1,6 +1,6 @@
 //! pam_oath's users.oath: a line for each app, `TYPE USER PIN KEY [COUNTER [LAST-CODE [LAST-TIME]]]`, the key in hexadecimal.
 
-use super::{Foreign, LineError, Why, sha1};
+use super::{Foreign, LineError, Note, Why, sha1};
 use crate::clock::UnixTime;
 use crate::otp::{Code, Params, Secret, Step, Strength, Window, matching_step};
 use crate::policy::Date;
@@ -56,7 +56,8 @@ fn read(words: &[&str], now: UnixTime, strength: Strength) -> Result<Foreign, Wh
     }
     let secret = Secret::from_bytes(&hexadecimal(key)?, strength)?;
     let used = used(&secret, params, rest, now)?;
-    Ok(Foreign { secret, params, used, drift: 0, window: None, scratch: None, notes: Vec::new() })
+    let notes = (pin == "+").then_some(Note::ForwardPass).into_iter().collect();
+    Ok(Foreign { used, notes, ..Foreign::new(secret, params) })
 }
 
 /// The types of liboath, by name.
@@ -168,7 +169,8 @@ mod tests {
         assert_eq!(seen, [(3, Some("alice")), (5, Some("bob"))]);
         assert!(text[lines[0].range.clone()].starts_with("HOTP/T30 alice"));
         assert!(text[lines[1].range.clone()].ends_with(KEY));
-        assert!(lines.iter().all(|line| line.found.is_ok()));
+        let notes = |line: &OathLine| line.found.as_ref().unwrap().notes.clone();
+        assert_eq!([notes(&lines[0]), notes(&lines[1])], [vec![], vec![Note::ForwardPass]]);
     }
 
     #[test]

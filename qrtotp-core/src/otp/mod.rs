@@ -11,11 +11,14 @@ mod secret;
 pub mod uri;
 mod verify;
 
-pub use self::base32::{Base32Error, decode as base32_decode, encode as base32_encode};
+pub use self::base32::{
+    Base32Error, decode as base32_decode, decode_lenient as base32_decode_lenient, encode as base32_encode,
+};
 pub use code::Code;
 pub use params::{Algorithm, Params, ParamsError, Step};
 pub(crate) use random::fill as fill_random;
 pub use random::{RandomError, random_bytes};
 pub use secret::{Secret, SecretError, Strength};
+pub use uri::percent::decode as percent_decode;
 pub use uri::{KeyUri, ReadUri, UriError};
 pub use verify::{MAX_CLOCK_OFFSET, MAX_OWN_SIDE, MAX_TARGETS, Window, code_at, matching_step};

@@ -29,6 +29,19 @@ impl Algorithm {
     }
 }
 
+impl Algorithm {
+    /// Reads the spellings of other systems: any case, `SHA-1`, `HmacSHA256`, `HMAC-SHA-512`.
+    ///
+    /// # Errors
+    /// [`ParamsError::Algorithm`].
+    pub fn from_spelling(text: &str) -> Result<Self, ParamsError> {
+        let plain: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
+        let plain = plain.to_ascii_uppercase();
+        let name = plain.strip_prefix("HMAC").unwrap_or(&plain);
+        name.parse().map_err(|_| ParamsError::Algorithm { quoted: quote(text) })
+    }
+}
+
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -151,6 +164,23 @@ mod tests {
         for algorithm in [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512] {
             assert_eq!(algorithm.to_string().to_lowercase().parse(), Ok(algorithm));
             assert_eq!(algorithm.as_str().parse(), Ok(algorithm));
+        }
+    }
+
+    #[test]
+    fn the_spellings_of_other_systems_are_read() {
+        for (text, algorithm) in [
+            ("SHA-1", Algorithm::Sha1),
+            ("HmacSHA256", Algorithm::Sha256),
+            ("sha256", Algorithm::Sha256),
+            ("HMAC-SHA-512", Algorithm::Sha512),
+            ("hmac_sha1", Algorithm::Sha1),
+            (" Sha 512 ", Algorithm::Sha512),
+        ] {
+            assert_eq!(Algorithm::from_spelling(text), Ok(algorithm), "{text}");
+        }
+        for text in ["MD5", "SHA", "SHA384", "SHA3-256", "HMAC", "SHA11", ""] {
+            assert!(Algorithm::from_spelling(text).is_err(), "{text}");
         }
     }
 

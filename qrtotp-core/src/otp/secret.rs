@@ -136,6 +136,15 @@ pub enum SecretError {
     Repeated,
 }
 
+impl SecretError {
+    /// True if [`Strength::AllowWeak`] would let it pass.
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
+        let Self::TooShort { bits, .. } = self else { return false };
+        u32::try_from(*bits).is_ok_and(|bits| (Secret::WEAK_MIN_BITS..Secret::MIN_BITS).contains(&bits))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -1,11 +1,11 @@
 //! The key URI that authenticator apps scan: `otpauth://totp/Issuer:account?secret=…&issuer=…`
 //! (Google's Key URI format, percent-encoding of RFC 3986 §2.1).
 //!
-//! Writing keeps it short, because every byte makes the QR code larger. Reading is strict, and no error ever
-//! quotes the URI, because the secret may stand anywhere in a damaged one.
+//! Writing keeps it short, because every byte makes the QR code larger. Reading is strict where codes depend on it, and no error
+//! ever quotes the URI, because the secret may stand anywhere in a damaged one.
 
 mod parse;
-mod percent;
+pub(super) mod percent;
 #[cfg(test)]
 mod tests;
 
@@ -38,8 +38,8 @@ pub struct ReadUri {
 impl KeyUri {
     /// The URI. Default parameters are left out, since apps assume them.
     ///
-    /// Reads back as the same value, except that the format drops spaces at the account's start and takes
-    /// what stands before a colon in the account for the issuer if `issuer` is empty.
+    /// Reads back as the same value, except that blanks around the names are dropped and what stands before a colon in the
+    /// account is taken for the issuer if `issuer` is empty.
     pub fn to_uri(&self) -> Zeroizing<String> {
         self.write(true)
     }
@@ -99,16 +99,7 @@ pub enum UriError {
     /// `otpauth://` with another type.
     #[error("this key URI is of an unknown type: only otpauth://totp/ is supported")]
     NotTotp,
-    /// `%` without two hexadecimal digits after it.
-    #[error("a '%' in the URI is not followed by two hexadecimal digits: write a plain '%' as %25")]
-    PercentEncoding,
-    /// A raw `#`, which would cut the rest off.
-    #[error("the URI contains a '#': write it as %23")]
-    Fragment,
-    /// Percent-encoded bytes that are not UTF-8.
-    #[error("a name or value in the URI is not UTF-8 text: export the key again")]
-    NotUtf8,
-    /// A known parameter twice.
+    /// A known parameter twice, with different values.
     #[error("the parameter \"{name}\" is given twice: remove the wrong one")]
     Duplicate {
         /// The parameter's name.
@@ -135,13 +126,32 @@ pub enum UriError {
     /// Algorithm, digits or period that we don't support.
     #[error(transparent)]
     Params(#[from] ParamsError),
-    /// Control characters, which could write on the reader's terminal.
-    #[error("the {part} contains control characters: remove them")]
-    ControlCharacter {
-        /// "issuer" or "account".
-        part: &'static str,
+    /// A known parameter by another name.
+    #[error("the parameter \"{given}\" is not known here: write it as \"{write}\"")]
+    OtherName {
+        /// The name that it has.
+        given: &'static str,
+        /// The name that it must have.
+        write: &'static str,
     },
-    /// The issuer before the account and the `issuer` parameter differ.
-    #[error("the issuer before the account and the parameter \"issuer\" differ: make them equal")]
-    IssuersDiffer,
+    /// A parameter that may change the codes.
+    #[error("the parameter{quoted} is not known here: remove it if the codes do not depend on it")]
+    Unknown {
+        /// Empty, or a space and the name in quotes: at most 15 characters, harmless to print.
+        quoted: String,
+    },
+    /// `encoder`, for codes that are no digits.
+    #[error("the URI has an \"encoder\", so its codes are not digits (Steam): have a usual key issued")]
+    Encoder,
+    /// Google Authenticator's export.
+    #[error("this is an export of Google Authenticator: give it to `qrtotp import otpauth-migration`")]
+    Migration,
+}
+
+impl UriError {
+    /// True if [`super::Strength::AllowWeak`] would let it pass.
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
+        matches!(self, Self::Secret(error) if error.is_weak())
+    }
 }

@@ -2,13 +2,46 @@
 
 use super::super::{Algorithm, Params, Secret, Strength, base32};
 use super::{KeyUri, ReadUri, UriError, percent};
+use zeroize::Zeroizing;
 
 /// Longest URI in bytes. Real ones have about 100; this bounds the work for whatever is pasted.
 const MAX_BYTES: usize = 2048;
 
+/// Parameters that change what an app shows and no code.
+const DECORATIONS: [&str; 12] = [
+    "image",
+    "color",
+    "icon",
+    "lock",
+    "codedisplay",
+    "logo",
+    "iconurl",
+    "thumbnail",
+    "tags",
+    "group",
+    "note",
+    "name",
+];
+
+/// Other names that apps and scripts give to our parameters, with ours. Not taken for them: two of a kind could differ.
+const OTHER_NAMES: [(&str, &str); 12] = [
+    ("algo", "algorithm"),
+    ("alg", "algorithm"),
+    ("digest", "algorithm"),
+    ("hash", "algorithm"),
+    ("interval", "period"),
+    ("step", "period"),
+    ("timestep", "period"),
+    ("timer", "period"),
+    ("digit", "digits"),
+    ("length", "digits"),
+    ("size", "digits"),
+    ("key", "secret"),
+];
+
 impl KeyUri {
-    /// Reads a key URI strictly. Scheme and type may have any case; parameters that only decorate (`image`,
-    /// `color`, …) are ignored; whatever could make two readers see different keys is refused.
+    /// Reads a key URI: what could change its codes strictly, all else as apps do. Scheme, type and names may have any case;
+    /// parameters that only decorate are ignored; a parameter that is not known is refused, because codes may depend on it.
     ///
     /// # Errors
     /// [`UriError`], which never contains secret material.
@@ -24,13 +57,14 @@ impl KeyUri {
         if uri.len() > MAX_BYTES {
             return Err(UriError::TooLong);
         }
+        let uri = without_wrapping(uri);
+        if uri.get(..18).is_some_and(|scheme| scheme.eq_ignore_ascii_case("otpauth-migration:")) {
+            return Err(UriError::Migration);
+        }
         let rest = match uri.split_at_checked("otpauth://".len()) {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("otpauth://") => rest,
             _ => return Err(UriError::NotOtpauth),
         };
-        if rest.contains('#') {
-            return Err(UriError::Fragment);
-        }
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (kind, label) = path.split_once('/').unwrap_or((path, ""));
         if kind.eq_ignore_ascii_case("hotp") {
@@ -40,83 +74,128 @@ impl KeyUri {
             return Err(UriError::NotTotp);
         }
         let query = Query::read(query)?;
-        let (issuer, account) = names(label, query.issuer)?;
-        let secret = percent::decode(
-            query.secret.filter(|secret| !secret.is_empty()).ok_or(UriError::SecretMissing)?,
-        )?;
-        let typed = base32::decode_lenient(&secret)?;
+        let (issuer, account) = names(label, &query.issuer);
+        let secret = query.secret.as_ref().ok_or(UriError::SecretMissing)?;
+        let typed = base32::decode_lenient(secret)?;
         let secret = Secret::from_bytes(&typed.bytes, strength)?;
         let key = KeyUri { issuer, account, secret, params: query.params()? };
         Ok(ReadUri { key, dropped_bits: typed.dropped_bits })
     }
 }
 
-/// The known parameters, still percent-encoded.
-#[derive(Default)]
-struct Query<'a> {
-    secret: Option<&'a str>,
-    issuer: Option<&'a str>,
-    algorithm: Option<&'a str>,
-    digits: Option<&'a str>,
-    period: Option<&'a str>,
+/// The URI without what is copied with it: blanks, a byte order mark, quotes, and what zbarimg prints before it.
+fn without_wrapping(text: &str) -> &str {
+    let wrapping = |c: char| {
+        c.is_whitespace()
+            || c.is_control()
+            || matches!(c, '\u{feff}' | '\u{200b}' | '"' | '\'' | '`' | '<' | '>' | '\u{2018}'..='\u{201f}')
+    };
+    let text = text.trim_matches(wrapping);
+    match text.split_at_checked("QR-Code:".len()) {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case("QR-Code:") => rest.trim_matches(wrapping),
+        _ => text,
+    }
 }
 
-impl<'a> Query<'a> {
-    fn read(text: &'a str) -> Result<Self, UriError> {
+/// The known parameters, decoded. An empty one is the default, as if it were not there.
+#[derive(Default)]
+struct Query {
+    secret: Option<Zeroizing<String>>,
+    issuer: String,
+    algorithm: Option<Zeroizing<String>>,
+    digits: Option<Zeroizing<String>>,
+    period: Option<Zeroizing<String>>,
+}
+
+impl Query {
+    fn read(text: &str) -> Result<Self, UriError> {
         let mut query = Query::default();
         for pair in text.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, slot) = match percent::decode(name)?.as_str() {
+            let name = name_of(name);
+            if name == "issuer" {
+                if query.issuer.is_empty() {
+                    query.issuer = plain(&value.replace('+', " "));
+                }
+                continue;
+            }
+            let value = Zeroizing::new(percent::decode(value).trim().to_owned());
+            if value.is_empty() {
+                continue;
+            }
+            let (name, slot) = match name.as_str() {
                 "secret" => ("secret", &mut query.secret),
-                "issuer" => ("issuer", &mut query.issuer),
                 "algorithm" => ("algorithm", &mut query.algorithm),
                 "digits" => ("digits", &mut query.digits),
                 "period" => ("period", &mut query.period),
+                "counter" if value.bytes().all(|digit| digit == b'0') => continue,
                 "counter" => return Err(UriError::Counter),
-                _ => {
-                    // Not used, but a URI that is damaged here may be damaged elsewhere.
-                    percent::decode(value)?;
+                "encoder" => return Err(UriError::Encoder),
+                other => {
+                    unknown(other)?;
                     continue;
                 }
             };
-            if slot.replace(value).is_some() {
+            if slot.as_ref().is_some_and(|known| !known.eq_ignore_ascii_case(&value)) {
                 return Err(UriError::Duplicate { name });
             }
+            *slot = Some(value);
         }
         Ok(query)
     }
 
     fn params(&self) -> Result<Params, UriError> {
         let default = Params::default();
-        let algorithm = match self.algorithm {
-            Some(name) => percent::decode(name)?.parse::<Algorithm>()?,
-            None => default.algorithm(),
-        };
-        let digits = number("digits", self.digits)?.unwrap_or(default.digits());
-        let period = number("period", self.period)?.unwrap_or(default.period());
-        Ok(Params::new(algorithm, digits, period)?)
+        let algorithm = self.algorithm.as_deref().map(|name| Algorithm::from_spelling(name)).transpose()?;
+        let digits = number("digits", self.digits.as_deref())?.unwrap_or(default.digits());
+        let period = number("period", self.period.as_deref())?.unwrap_or(default.period());
+        Ok(Params::new(algorithm.unwrap_or_default(), digits, period)?)
     }
 }
 
+/// A parameter's name in lower case. One that was copied from a web page has the rest of an HTML entity (`&amp;`) in front.
+fn name_of(name: &str) -> String {
+    let name = percent::decode(name).trim().to_ascii_lowercase();
+    let mut rest = name.as_str();
+    while let Some(after) = ["amp;", "#38;", "#x26;"].iter().find_map(|entity| rest.strip_prefix(entity)) {
+        rest = after;
+    }
+    rest.to_owned()
+}
+
+fn unknown(name: &str) -> Result<(), UriError> {
+    if name.is_empty() || DECORATIONS.contains(&name) {
+        return Ok(());
+    }
+    if let Some((given, write)) = OTHER_NAMES.iter().find(|(other, _)| *other == name) {
+        return Err(UriError::OtherName { given, write });
+    }
+    // A long one may be a part of a key.
+    let is_name =
+        name.len() <= 15 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    Err(UriError::Unknown { quoted: if is_name { format!(" \"{name}\"") } else { String::new() } })
+}
+
 /// Decimal digits only: `str::parse` would also take a leading `+`.
-fn number<T: std::str::FromStr>(name: &'static str, value: Option<&str>) -> Result<Option<T>, UriError> {
+fn number<T: std::str::FromStr>(name: &'static str, value: Option<&String>) -> Result<Option<T>, UriError> {
     let Some(value) = value else { return Ok(None) };
-    let value = percent::decode(value)?;
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
     value.parse().ok().filter(|_| digits).map(Some).ok_or(UriError::NotANumber { name })
 }
 
-/// Issuer and account from the label (`Issuer:account`, where the colon may be encoded and spaces may follow
-/// it) and the `issuer` parameter.
-fn names(label: &str, parameter: Option<&str>) -> Result<(String, String), UriError> {
-    let (prefix, account) = split_label(label);
-    let prefix = text("issuer", prefix.unwrap_or_default())?;
-    let account = text("account", account)?.trim_start_matches(' ').to_owned();
-    let parameter = text("issuer", parameter.unwrap_or_default())?;
-    if !prefix.is_empty() && !parameter.is_empty() && prefix != parameter {
-        return Err(UriError::IssuersDiffer);
+/// Issuer and account from the label (`Issuer:account`, where the colon may be encoded and blanks may follow it) and the
+/// `issuer` parameter, which counts where they differ.
+fn names(label: &str, parameter: &str) -> (String, String) {
+    let whole = plain(label);
+    // An issuer may hold a colon itself.
+    if let Some(account) = whole.strip_prefix(parameter).and_then(|rest| rest.strip_prefix(':'))
+        && !parameter.is_empty()
+    {
+        return (parameter.to_owned(), account.trim().to_owned());
     }
-    Ok((if parameter.is_empty() { prefix } else { parameter }, account))
+    let (prefix, account) = split_label(label);
+    let prefix = plain(&prefix.unwrap_or_default().replace('+', " "));
+    (if parameter.is_empty() { prefix } else { parameter.to_owned() }, plain(account))
 }
 
 /// A plain colon separates if there is one, so that encoded ones can belong to the names.
@@ -126,10 +205,8 @@ fn split_label(label: &str) -> (Option<&str>, &str) {
     separator.map_or((None, label), |(issuer, account)| (Some(issuer), account))
 }
 
-fn text(part: &'static str, encoded: &str) -> Result<String, UriError> {
-    let mut text = percent::decode(encoded)?;
-    if text.chars().any(char::is_control) {
-        return Err(UriError::ControlCharacter { part });
-    }
-    Ok(std::mem::take(&mut *text))
+/// A name, decoded, without blanks around it and without characters that could write on the reader's terminal.
+fn plain(encoded: &str) -> String {
+    let text: String = percent::decode(encoded).chars().filter(|c| !c.is_control()).collect();
+    text.trim().to_owned()
 }

@@ -89,18 +89,27 @@ fn a_secret_with_left_over_bits_is_taken_without_them() {
 
 #[test]
 fn decorating_parameters_are_ignored() {
-    let uri = "otpauth://totp/a?image=https%3A%2F%2Fx&secret=KEY&color=f00&image=2&&flag&=&lock=1";
+    let uri = "otpauth://totp/a?image=https%3A%2F%2Fx&secret=KEY&color=f00&image=2&&flag&=&lock=1&icon=x&codeDisplay=y&counter=0";
     assert_eq!(parse(uri), Ok(key("", "a", Params::default())));
 }
 
 #[test]
 fn parameters_are_read() {
     let params = |query: &str| parse(&format!("otpauth://totp/a?secret=KEY{query}")).map(|key| key.params);
+    let all = Ok(Params::new(Algorithm::Sha256, 8, 60).unwrap());
     assert_eq!(params("&algorithm=SHA1&digits=6&period=30"), Ok(Params::default()));
-    assert_eq!(
-        params("&algorithm=sha256&digits=8&period=60"),
-        Ok(Params::new(Algorithm::Sha256, 8, 60).unwrap())
-    );
+    for query in [
+        "&algorithm=sha256&digits=8&period=60",
+        // As copied from the source of a web page, once or twice too often.
+        "&amp;digits=8&amp;algorithm=SHA256&amp;period=60",
+        "&amp;amp;digits=8&#38;algorithm=SHA256&#x26;period=60",
+        "&DIGITS=8&Algorithm=HmacSHA256&pERIOD=60",
+        "&digits=%208%20&algorithm=SHA-256&period= 60 ",
+        "&digits=8&digits=8&algorithm=SHA256&algorithm=sha256&period=60",
+    ] {
+        assert_eq!(params(query), all, "{query}");
+    }
+    assert_eq!(params("&algorithm=&digits=&period="), Ok(Params::default()));
     assert_eq!(
         params("&algorithm=MD5").unwrap_err().to_string(),
         "unknown algorithm \"MD5\": use SHA1, SHA256 or SHA512"
@@ -108,7 +117,6 @@ fn parameters_are_read() {
     assert_eq!(params("&digits=5"), Err(UriError::Params(ParamsError::Digits { digits: 5 })));
     assert_eq!(params("&period=10"), Err(UriError::Params(ParamsError::Period { period: 10 })));
     for (query, name) in [
-        ("&digits=", "digits"),
         ("&digits=six", "digits"),
         ("&digits=%2B6", "digits"),
         ("&digits=+6", "digits"),
@@ -122,12 +130,69 @@ fn parameters_are_read() {
 }
 
 #[test]
+fn a_parameter_that_could_change_the_codes_is_refused_by_name_with_what_to_write() {
+    for (query, said) in [
+        ("encoder=steam", "Steam"),
+        ("algo=SHA256", "\"algo\" is not known here: write it as \"algorithm\""),
+        ("Digest=SHA256", "write it as \"algorithm\""),
+        ("interval=60", "write it as \"period\""),
+        ("amp;step=60", "write it as \"period\""),
+        ("length=8", "write it as \"digits\""),
+        ("t0=100", "the parameter \"t0\" is not known here"),
+        ("offset=30", "\"offset\""),
+        ("GEZDGNBVGY3TQOJQGEZDGNBV=1", "the parameter is not known here"),
+    ] {
+        let error = parse(&format!("otpauth://totp/a?secret=KEY&{query}")).unwrap_err().to_string();
+        assert!(error.contains(said), "{query}: {error}");
+    }
+}
+
+#[test]
+fn names_are_taken_however_they_disagree() {
+    for (uri, issuer, account) in [
+        ("Some+Company%3ame%40x.example?secret=KEY&issuer=Microsoft", "Microsoft", "me@x.example"),
+        ("Some+Company%3ame%40x.example?secret=KEY", "Some Company", "me@x.example"),
+        ("I:a?secret=KEY&issuer=i", "i", "a"),
+        ("A:B:c?secret=KEY&issuer=A:B", "A:B", "c"),
+        ("A%3AB%3Ac?secret=KEY&issuer=A%3AB", "A:B", "c"),
+        ("I:a?secret=KEY&issuer=I&issuer=J", "I", "a"),
+        ("C#:a#b?secret=KEY&issuer=C#", "C#", "a#b"),
+        ("100%:a%2?secret=KEY", "100%", "a%2"),
+        ("a+tag@x?secret=KEY", "", "a+tag@x"),
+        ("a%FF?secret=KEY", "", "a\u{fffd}"),
+        ("I%00:a%1B[2J\n?secret=KEY&issuer=%0A", "I", "a[2J"),
+    ] {
+        let names = names(&format!("otpauth://totp/{uri}"));
+        assert_eq!(names, (issuer.to_owned(), account.to_owned()), "{uri}");
+    }
+}
+
+#[test]
+fn what_is_copied_with_a_uri_is_left_out() {
+    let uri = "otpauth://totp/a?secret=KEY";
+    for (before, after) in [
+        ("QR-Code:", ""),
+        ("qr-code: ", "\r"),
+        ("\u{feff}", ""),
+        ("\u{feff}QR-Code:\"", "\""),
+        ("  \t", " \r\n"),
+        ("\"", "\""),
+        ("'", "'"),
+        ("\u{201c}", "\u{201d}"),
+        ("<", ">"),
+        ("`", "`"),
+    ] {
+        assert_eq!(parse(&format!("{before}{uri}{after}")), parse(uri), "{before}");
+    }
+}
+
+#[test]
 fn each_defect_is_named() {
     let cases: Vec<(&str, UriError)> = vec![
         ("", UriError::NotOtpauth),
         ("otpauth:/", UriError::NotOtpauth),
         ("https://example.org/?secret=KEY", UriError::NotOtpauth),
-        ("otpauth-migration://offline?data=KEY", UriError::NotOtpauth),
+        ("otpauth-migration://offline?data=KEY", UriError::Migration),
         ("otpauth:/ü/totp/a?secret=KEY", UriError::NotOtpauth),
         ("otpauth://hotp/a?secret=KEY&counter=1", UriError::Hotp),
         ("otpauth://HOTP/a?secret=KEY", UriError::Hotp),
@@ -138,7 +203,6 @@ fn each_defect_is_named() {
         ("otpauth://totp/a", UriError::SecretMissing),
         ("otpauth://totp/a?secret", UriError::SecretMissing),
         ("otpauth://totp/a?secret=", UriError::SecretMissing),
-        ("otpauth://totp/a?Secret=KEY", UriError::SecretMissing),
         ("otpauth://totp/a?secret=91", UriError::Base32(Base32Error::Character { position: 1 })),
         ("otpauth://totp/a?secret==KEY", UriError::Base32(Base32Error::Padding)),
         (
@@ -146,20 +210,9 @@ fn each_defect_is_named() {
             UriError::Secret(SecretError::TooShort { bits: 40, needed: 128 }),
         ),
         ("otpauth://totp/a?secret=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", UriError::Secret(SecretError::Repeated)),
-        ("otpauth://totp/a%?secret=KEY", UriError::PercentEncoding),
-        ("otpauth://totp/a%2?secret=KEY", UriError::PercentEncoding),
-        ("otpauth://totp/a%+2?secret=KEY", UriError::PercentEncoding),
-        ("otpauth://totp/a?secret=KEY&image=100%", UriError::PercentEncoding),
-        ("otpauth://totp/a%FF?secret=KEY", UriError::NotUtf8),
-        ("otpauth://totp/a?secret=%C3%28KEY", UriError::NotUtf8),
-        ("otpauth://totp/a?secret=KEY#x", UriError::Fragment),
-        ("otpauth://totp/a%1B[2J?secret=KEY", UriError::ControlCharacter { part: "account" }),
-        ("otpauth://totp/a%C2%9B?secret=KEY", UriError::ControlCharacter { part: "account" }),
-        ("otpauth://totp/a\n?secret=KEY", UriError::ControlCharacter { part: "account" }),
-        ("otpauth://totp/I%00:a?secret=KEY", UriError::ControlCharacter { part: "issuer" }),
-        ("otpauth://totp/a?secret=KEY&issuer=%0A", UriError::ControlCharacter { part: "issuer" }),
-        ("otpauth://totp/I:a?secret=KEY&issuer=J", UriError::IssuersDiffer),
-        ("otpauth://totp/I:a?secret=KEY&issuer=i", UriError::IssuersDiffer),
+        ("otpauth://totp/a?secret=KEY#x", UriError::Base32(Base32Error::Character { position: 33 })),
+        ("otpauth://totp/a?secret=KEY%2", UriError::Base32(Base32Error::Character { position: 33 })),
+        ("otpauth://totp/a?secret=%C3%28KEY", UriError::Base32(Base32Error::Character { position: 1 })),
     ];
     for (uri, error) in cases {
         assert_eq!(parse(uri), Err(error), "{uri}");
@@ -167,17 +220,21 @@ fn each_defect_is_named() {
 }
 
 #[test]
-fn a_known_parameter_may_stand_only_once() {
-    for (name, value) in
-        [("secret", KEY), ("issuer", "I"), ("algorithm", "SHA1"), ("digits", "6"), ("period", "30")]
-    {
-        let uri = format!("otpauth://totp/a?{name}={value}&secret=KEY&{name}={value}&algorithm=MD5");
+fn a_known_parameter_may_not_stand_there_with_two_values() {
+    for (name, value, other) in [
+        ("secret", KEY, "MZXW6YTBOI"),
+        ("algorithm", "SHA1", "SHA256"),
+        ("digits", "6", "8"),
+        ("period", "30", "60"),
+    ] {
+        let uri = format!("otpauth://totp/a?{name}={value}&{name}={other}&secret=KEY&algorithm=SHA1");
         assert_eq!(parse(&uri), Err(UriError::Duplicate { name }));
     }
     assert_eq!(
-        parse("otpauth://totp/a?secret=KEY&s%65cret=KEY"),
+        parse("otpauth://totp/a?secret=KEY&s%65cret=MZXW6YTBOI"),
         Err(UriError::Duplicate { name: "secret" })
     );
+    assert!(parse("otpauth://totp/a?secret=KEY&amp;Secret=KEY").is_ok());
 }
 
 #[test]
@@ -216,7 +273,7 @@ proptest! {
         digits in 6u8..=8,
         period in 15u32..=120,
     ) {
-        prop_assume!(!account.starts_with(' '));
+        let (issuer, account) = (issuer.trim().to_owned(), account.trim().to_owned());
         prop_assume!(!issuer.is_empty() || !account.contains(':'));
         let Ok(secret) = Secret::from_bytes(&bytes, Strength::Normal) else { return Ok(()) };
         let key = KeyUri { issuer, account, secret, params: Params::new(algorithm, digits, period).unwrap() };

@@ -1,0 +1,198 @@
+//! Readers of what authenticator apps export and what vendors of hardware tokens deliver. Pure functions over bytes: they open no
+//! file, know no account and import nothing. No error quotes a file, which holds keys.
+//!
+//! What the parsers of JSON, CSV and XML keep of a file while they read is not wiped: only a short-lived process may read.
+#![forbid(unsafe_code)]
+
+mod csv;
+mod json;
+mod migration;
+mod protobuf;
+mod pskc;
+mod uris;
+
+pub use crate::csv::parse as parse_csv;
+pub use json::parse as parse_json;
+pub use migration::parse as parse_migration;
+pub use pskc::parse as parse_pskc;
+pub use uris::parse as parse_uris;
+
+use qrtotp_core::import::{Foreign, Note};
+use qrtotp_core::otp::{
+    Algorithm, Base32Error, KeyUri, Params, ParamsError, ReadUri, Secret, SecretError, Strength, UriError,
+    base32_decode_lenient,
+};
+use zeroize::Zeroizing;
+
+/// Largest file that is read, in bytes.
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Most entries of one file.
+pub const MAX_ENTRIES: usize = 10_000;
+
+/// One key of a file.
+#[derive(Debug)]
+pub struct Entry {
+    /// Where it stands, for people: `line 3`, `entry 2`.
+    pub place: String,
+    /// What the file calls it: issuer and account, or a serial number. Not cleaned.
+    pub name: String,
+    /// The account as the app knows it, without its issuer. Not cleaned.
+    pub label: String,
+    /// Whose it is, if the file has a column for that.
+    pub user: Option<String>,
+    /// What it says, or why it can't be taken.
+    pub found: Result<Foreign, Refusal>,
+}
+
+/// Why an entry can't be imported.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The key is not base32.
+    #[error(transparent)]
+    Base32(#[from] Base32Error),
+    /// The key can't be one of ours.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Algorithm, digits or period that we don't support.
+    #[error(transparent)]
+    Params(#[from] ParamsError),
+    /// A key URI that is wrong.
+    #[error(transparent)]
+    Uri(#[from] UriError),
+    /// A counter instead of the time.
+    #[error("it counts (HOTP), and only time-based keys (TOTP) can be imported; enrol the device anew")]
+    Counter,
+    /// Neither TOTP nor HOTP.
+    #[error("it is of a kind (Steam, Yandex, mOTP or another) that is not supported; enrol the device anew")]
+    Kind,
+    /// Not what such a file has there.
+    #[error("{0}")]
+    Form(&'static str),
+}
+
+impl Refusal {
+    /// True if [`Strength::AllowWeak`] would let it pass.
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
+        match self {
+            Self::Secret(error) => error.is_weak(),
+            Self::Uri(error) => error.is_weak(),
+            Self::Base32(_) | Self::Params(_) | Self::Counter | Self::Kind | Self::Form(_) => false,
+        }
+    }
+}
+
+/// Why nothing of a file can be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct FileError(pub String);
+
+impl From<&str> for FileError {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// What a file says of a key, besides the key.
+#[derive(Default)]
+struct Settings<'a> {
+    /// `totp`, `hotp` and the like, in any case; empty for `totp`.
+    kind: &'a str,
+    /// In any spelling; empty for the default.
+    algorithm: &'a str,
+    digits: Option<u64>,
+    /// In seconds.
+    period: Option<u64>,
+}
+
+/// The device of a key and its settings. Digits and periods of 0 are the defaults.
+fn device(
+    key: &[u8],
+    notes: Vec<Note>,
+    settings: &Settings<'_>,
+    strength: Strength,
+) -> Result<Foreign, Refusal> {
+    match settings.kind.to_ascii_lowercase().as_str() {
+        "" | "totp" => {}
+        "hotp" => return Err(Refusal::Counter),
+        _ => return Err(Refusal::Kind),
+    }
+    let default = Params::default();
+    let algorithm = settings.algorithm.trim();
+    let algorithm =
+        if algorithm.is_empty() { default.algorithm() } else { Algorithm::from_spelling(algorithm)? };
+    let digits =
+        settings.digits.filter(|digits| *digits != 0).map_or(default.digits().into(), |digits| digits);
+    let digits = u8::try_from(digits).unwrap_or(u8::MAX);
+    let period =
+        settings.period.filter(|period| *period != 0).map_or(default.period().into(), |period| period);
+    let params = Params::new(algorithm, digits, u32::try_from(period).unwrap_or(u32::MAX))?;
+    Ok(Foreign { notes, ..Foreign::new(Secret::from_bytes(key, strength)?, params) })
+}
+
+/// As [`device`], of a key in base32.
+fn device_of_text(text: &str, settings: &Settings<'_>, strength: Strength) -> Result<Foreign, Refusal> {
+    let key = base32_decode_lenient(text)?;
+    let notes = key.dropped_bits.then_some(Note::DroppedBits).into_iter().collect();
+    device(&key.bytes, notes, settings, strength)
+}
+
+/// The bytes of a key in hexadecimal, if that is what it is: base32 has no 0, 1, 8 and 9, and no long key is without G to Z.
+fn hexadecimal(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut digits = Zeroizing::new(Vec::with_capacity(text.len()));
+    for byte in text.bytes().filter(|byte| !b" -:".contains(byte)) {
+        digits.push(digit(byte)?);
+    }
+    let (pairs, rest) = digits.as_chunks::<2>();
+    if pairs.len() < 10 || !rest.is_empty() {
+        return None;
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(pairs.len()));
+    bytes.extend(pairs.iter().map(|[high, low]| high << 4 | low));
+    Some(bytes)
+}
+
+/// An entry of a key URI.
+fn entry_of_uri(place: String, uri: &str, strength: Strength) -> Entry {
+    match KeyUri::read(uri, strength) {
+        Ok(ReadUri { key: KeyUri { issuer, account, secret, params }, dropped_bits }) => {
+            let notes = dropped_bits.then_some(Note::DroppedBits).into_iter().collect();
+            let found = Ok(Foreign { notes, ..Foreign::new(secret, params) });
+            Entry { place, name: full_name(&issuer, &account), label: account, user: None, found }
+        }
+        Err(error) => {
+            Entry { place, name: String::new(), label: String::new(), user: None, found: Err(error.into()) }
+        }
+    }
+}
+
+/// Issuer and account, as apps show them.
+fn full_name(issuer: &str, account: &str) -> String {
+    match (issuer, account) {
+        ("", name) | (name, "") => name.to_owned(),
+        (issuer, account) if account.starts_with(&format!("{issuer}:")) => account.to_owned(),
+        (issuer, account) => format!("{issuer}:{account}"),
+    }
+}
+
+/// The account in a label that may have the issuer in front.
+fn account_of<'a>(issuer: &str, label: &'a str) -> &'a str {
+    match label.split_once(':') {
+        Some((before, account)) if issuer.is_empty() || before.trim() == issuer.trim() => account.trim(),
+        _ => label.trim(),
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<&str, FileError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| FileError::from("the file is not UTF-8 text"))?;
+    Ok(text.trim_start_matches('\u{feff}'))
+}
+
+fn bounded(entries: Vec<Entry>) -> Result<Vec<Entry>, FileError> {
+    match entries.len() {
+        0 => Err("there is no key in the file".into()),
+        1..=MAX_ENTRIES => Ok(entries),
+        _ => Err(FileError(format!("the file has more than {MAX_ENTRIES} entries; split it"))),
+    }
+}

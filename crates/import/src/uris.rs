@@ -1,0 +1,35 @@
+//! Key URIs, one a line: Ente's and FreeOTP+'s exports in the clear, and what zbarimg prints for several QR codes.
+
+use crate::{Entry, FileError, bounded, entry_of_uri, text};
+use qrtotp_core::otp::Strength;
+
+/// Reads a file; each line is an entry.
+///
+/// # Errors
+/// Not text, no line or too many.
+pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> {
+    let lines = (1..).zip(text(bytes)?.lines()).filter(|(_, line)| !line.trim().is_empty());
+    bounded(lines.map(|(number, line)| entry_of_uri(format!("line {number}"), line, strength)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const KEY: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+    #[test]
+    fn each_line_is_an_entry_of_its_own() {
+        let file = format!(
+            "\u{feff}otpauth://totp/I:a?secret={KEY}&codeDisplay=%7B%7D\r\n\nQR-Code:otpauth://totp/b?secret={KEY}\notpauth://hotp/c?secret={KEY}\n"
+        );
+        let entries = parse(file.as_bytes(), Strength::Normal).unwrap();
+        let seen: Vec<_> =
+            entries.iter().map(|e| (e.place.as_str(), e.name.as_str(), e.found.is_ok())).collect();
+        assert_eq!(seen, [("line 1", "I:a", true), ("line 3", "b", true), ("line 4", "", false)]);
+        for none in ["", "\n \n"] {
+            assert!(parse(none.as_bytes(), Strength::Normal).is_err());
+        }
+    }
+}
