@@ -6,12 +6,6 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     // Relocations as a bit map: 24 bytes each become less than one. Needs glibc 2.36 (Debian 12).
     println!("cargo:rustc-link-arg-cdylib=-Wl,-z,pack-relative-relocs");
-    // Without gcc's start files: they run what C code registered with `atexit` for a library, of which there is none here, and
-    // name four symbols for it, three of which no library has.
-    println!("cargo:rustc-link-arg-cdylib=-nostartfiles");
-    let apart = Path::new(env!("CARGO_MANIFEST_DIR")).join("apart.ld");
-    println!("cargo:rerun-if-changed={}", apart.display());
-    println!("cargo:rustc-link-arg-cdylib=-Wl,-T,{}", apart.display());
     // The unwinder statically: loading libgcc_s.so costs more than checking a code does.
     let Ok(out) = std::env::var("OUT_DIR") else { return };
     // The standard library asks for -lgcc_s; a linker script of that name, found first, gives it the archive instead.

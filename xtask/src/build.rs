@@ -1,7 +1,6 @@
 //! The artefacts that are tested and shown: always the release build.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -30,61 +29,21 @@ pub fn target() -> PathBuf {
 /// checksum asks the processor for its extensions at every login.
 const MODULE: [&str; 4] = ["build", "--release", "--package", "pam_qrtotp"];
 
-/// The module and the standard library with it, from the library's sources and without what names a backtrace's functions, a
-/// quarter of the whole. The options are unstable, so cargo takes them only under [`UNSTABLE`]. Some crates' build scripts see
-/// that and use what is unstable of the language, too: error types and macros' spans, which the module has no code of.
-pub const MODULE_WITH_STD: [&str; 6] =
-    [MODULE[0], MODULE[1], MODULE[2], MODULE[3], "-Zbuild-std=std,panic_unwind", "-Zbuild-std-features="];
-pub const UNSTABLE: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
-
 /// Builds module, command and broker.
 pub fn release() -> Result<Artefacts> {
     say("building module, command and broker (release)");
-    let (module, _) = module()?;
-    run(&mut cargo(&["build", "--release", "--package", "enroll-cli", "--package", "qrtotpd"]))?;
-    Ok(Artefacts { module, command: built("release/qrtotp")?, broker: built("release/qrtotpd")? })
-}
-
-/// The module; whether it is built with the standard library from its sources, as it is where the toolchain has them.
-fn module() -> Result<(PathBuf, bool)> {
-    let triple = host_triple()?;
-    if has_sources_of_std()? {
-        let mut build = cargo(&MODULE_WITH_STD);
-        match run(build.args(["--target", &triple]).env(UNSTABLE.0, UNSTABLE.1)) {
-            Ok(()) => {
-                let module = built(&format!("{triple}/release/libpam_qrtotp.so"))?;
-                return Ok((as_release(&module)?, true));
-            }
-            Err(error) => {
-                say("the standard library can't be built from its sources, so the module is the larger one:");
-                say(&error.to_string());
-            }
-        }
-    }
     run(&mut cargo(&MODULE))?;
-    Ok((built("release/libpam_qrtotp.so")?, false))
-}
-
-/// To where the tests look for it and where cargo puts the other one.
-fn as_release(module: &Path) -> Result<PathBuf> {
-    let place = target().join("release/libpam_qrtotp.so");
-    let new = place.with_extension("new");
-    fs::create_dir_all(target().join("release"))?;
-    fs::copy(module, &new)?;
-    fs::rename(&new, &place)?;
-    built("release/libpam_qrtotp.so")
+    run(&mut cargo(&["build", "--release", "--package", "enroll-cli", "--package", "qrtotpd"]))?;
+    Ok(Artefacts {
+        module: built("release/libpam_qrtotp.so")?,
+        command: built("release/qrtotp")?,
+        broker: built("release/qrtotpd")?,
+    })
 }
 
 fn built(path: &str) -> Result<PathBuf> {
     let path = target().join(path);
     path.canonicalize().with_context(|| format!("the build did not make {}", path.display()))
-}
-
-/// Whether this machine's toolchain has them: rustup's component rust-src, or Debian's package of that name.
-fn has_sources_of_std() -> Result<bool> {
-    let output = Command::new("rustc").args(["--print", "sysroot"]).output().context("rustc is needed")?;
-    let sysroot = String::from_utf8(output.stdout)?;
-    Ok(Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/std").exists())
 }
 
 /// This machine's target triple.
