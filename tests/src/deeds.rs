@@ -19,9 +19,11 @@ const WINDOW: u64 = 10;
 const MODULE: &str = "pam_qrtotp.so";
 const COMMAND: &str = "PR_SET_DUMPABLE";
 
-/// The parts of a login that an enrolment takes.
-const STACK: &str = "auth required pam_qrtotp.so\nauth required pam_permit.so\naccount requisite pam_qrtotp.so\n\
-                     account required pam_permit.so\nsession requisite pam_qrtotp.so\nsession required pam_permit.so\n";
+const STACK: &str = "auth required pam_qrtotp.so\nauth required pam_permit.so\naccount required pam_permit.so\n\
+                     session required pam_permit.so\n";
+/// An ssh key as sshd tells of it, and its fingerprint: what proves the primary factor of an enrolment here.
+const KEY: &str = "SSH_AUTH_INFO_0=publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIiWhSJ5rOH64KLgS23/qefvr/v3ma5tK8j+sN9bUVox";
+const FINGERPRINT: &str = "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM";
 
 pub struct Deed {
     pub name: &'static str,
@@ -71,7 +73,7 @@ impl Host {
         let sandbox = Sandbox::with_state(state);
         sandbox.configure(&format!(
             "[defaults]\nfirst_login = \"token\"\n[verify]\nwindow_back = {WINDOW}\n[throttle]\nfree_failures = 20\n\
-             [enroll]\nmax_devices = 1\nmax_shows = 10\nservices = [\"{SERVICE}\"]\n"
+             [enroll]\nmax_devices = 1\nmax_shows = 10\nservices = [\"{SERVICE}\"]\nkey_services = [\"{SERVICE}\"]\n"
         ));
         // libpam reads this file whatever the service; Debian's loads five more modules.
         sandbox.pam("other", "");
@@ -166,7 +168,7 @@ fn with_recovery_codes(sandbox: &Sandbox, known: &mut Known) {
 
 fn with_token(sandbox: &Sandbox, _: &mut Known) {
     sandbox.make_store();
-    sandbox.run(&["qrtotp", "token", "issue", USER]).success();
+    sandbox.run(&["qrtotp", "token", "issue", USER, "--key", FINGERPRINT]).success();
 }
 
 fn phone(host: &Host) -> &Phone {
@@ -183,8 +185,7 @@ fn recover(host: &Host, under: &[&str]) -> Told {
 }
 
 fn use_token(host: &Host, under: &[&str]) -> Told {
-    let key = ["--putenv", "SSH_AUTH_INFO_0=publickey ssh-ed25519 AAAA", "--ask"];
-    let argv = host.pam_host(under, &key);
+    let argv = host.pam_host(under, &["--putenv", KEY, "--ask"]);
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
     let Played { shown, exit, phone, code } = played(host, &argv);
     let lines: String = shown.lines().map(|line| format!("{}\n", line.trim_end())).collect();

@@ -182,8 +182,7 @@ impl Host {
             let new = &lines[seen.min(lines.len())..];
             let libpam =
                 new.iter().any(|line| line.contains("unable to dlopen") || line.contains("PAM pam_"));
-            let event =
-                new.iter().filter(|line| !line.contains("enrollment_due")).find_map(|line| reason_of(line));
+            let event = new.iter().find_map(|line| reason_of(line));
             event
                 .or_else(|| libpam.then(|| "(libpam's)".to_owned()))
                 .or_else(|| said.map(|_| "(the command's message)".to_owned()))

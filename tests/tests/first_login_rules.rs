@@ -3,7 +3,7 @@
 
 use qrtotp_tests::{
     Phone, Pty, Sandbox,
-    first_login::{CHOICES, CODES, INSIDE, RESUMED},
+    first_login::{CHOICES, CODES, ENTER, INSIDE, RESUMED},
     shipped::OUTSIDE,
     users::PASSWORD,
 };
@@ -128,6 +128,32 @@ fn the_code_of_a_token_is_asked_for_before_the_picture() {
     right.expect(CODE_OF_TOKEN);
     assert!(!right.transcript().contains('█'));
     right.send(code);
+    right.expect(CHOICES);
+    let phone = right.take_key(&sandbox);
+    right.confirm(&phone);
+    right.expect(INSIDE);
+    right.success();
+}
+
+#[test]
+fn where_no_password_is_asked_for_the_code_of_a_token_typed_at_the_first_question_enrols() {
+    let sandbox = with_tokens();
+    sandbox.enrolling("su", "auth required pam_qrtotp.so\n");
+    let issued = sandbox.pty_unrecorded(&["qrtotp", "token", "issue", "alice", "--code", "--json"]).success();
+    let code = issued.split("\"code\": \"").nth(1).unwrap().split('"').next().unwrap();
+    sandbox.keep_secret(code);
+    let answer = |text: &str| {
+        let mut su = su(&sandbox, "alice");
+        su.expect(ENTER);
+        su.send(text);
+        su
+    };
+    for wrong in ["", "0000-AAAA"] {
+        let shown = answer(wrong).failure();
+        assert!(!shown.contains('█') && shown.contains("ask your administrator to let you enrol"), "{shown}");
+    }
+    let _ = sandbox.log.wait(&["event=login result=denied reason=token_code_wrong user=alice service=su"]);
+    let mut right = answer(code);
     right.expect(CHOICES);
     let phone = right.take_key(&sandbox);
     right.confirm(&phone);

@@ -4,7 +4,7 @@
 
 use qrtotp_tests::{Sandbox, first_login::CHOICES, host::SERVICE, users::PASSWORD};
 
-const STACKS: usize = 60;
+const STACKS: usize = 40;
 const WRONG: &str = "not the password";
 
 /// Numbers that are the same in every run.

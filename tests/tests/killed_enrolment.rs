@@ -78,7 +78,7 @@ impl Host {
     fn is_over(&self, user: &str, phone: Option<&Phone>) -> Pty {
         let mut su = self.su(user);
         su.give_password(PASSWORD);
-        su.send(&phone.map_or_else(String::new, Phone::code));
+        su.send("");
         let shown = su.expect(CHOICES);
         assert!(shown.contains('█') && !shown.contains("You were shown"), "{shown}");
         if let Some(phone) = phone {
