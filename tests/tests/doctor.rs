@@ -215,10 +215,10 @@ fn whatever_lets_somebody_in_unasked_is_found_and_named() {
         ("pam", "tests: line 1: a refusal there", "sed -i '1s/^/-/' /etc/pam.d/tests"),
         (
             "pam",
-            "sudo: line 11 of /etc/pam.d/sudo: a password alone lets in",
+            "sudo: line 7 of /etc/pam.d/sudo: a password alone lets in",
             "sed -i '/pam_unix/s/requisite/sufficient/' /etc/pam.d/sudo",
         ),
-        ("pam", "sudo: nobody is asked", "sed -i '/^auth .*qrtotp/d' /etc/pam.d/sudo"),
+        ("pam", "sudo: nobody is asked", "sed -i '/^auth .*qrtotp/s/^auth/account/' /etc/pam.d/sudo"),
         ("pam", "sudo: /etc/pam.d/sudo is not root's alone", "chmod 666 /etc/pam.d/sudo"),
         ("pam", "sudo: /etc/pam.d is not root's alone", "chmod 777 /etc/pam.d"),
         (
@@ -296,12 +296,13 @@ fn who_is_not_root_sees_what_they_may_and_no_name() {
     assert!(has_line(&said, "SKIP", "pam", "sudo: can't be read"), "{}", said.stdout);
 }
 
-/// strace that has adjtimex(2) return `state` and give a `timex` of zeros but for its `status`, whatever the machine's clock is.
+/// strace that has adjtimex(3), which calls clock_adjtime(2), return `state` and give a `timex` of zeros but for its `status`,
+/// whatever the machine's clock is.
 fn kernel_says(state: u8, status: u8) -> [String; 7] {
     // `status` is an int behind 40 bytes, where a long has 64 bits (adjtimex(2)).
     let timex = "00".repeat(40) + &format!("{status:02x}000000");
-    let inject = format!("inject=adjtimex:retval={state}:poke_exit=@arg1={timex}");
-    ["strace", "-f", "-o", TRACE, "-e", "trace=adjtimex", &format!("-e{inject}")].map(str::to_owned)
+    let inject = format!("inject=clock_adjtime:retval={state}:poke_exit=@arg2={timex}");
+    ["strace", "-f", "-o", TRACE, "-e", "trace=clock_adjtime", &format!("-e{inject}")].map(str::to_owned)
 }
 
 const TRACE: &str = "/root/adjtimex";
