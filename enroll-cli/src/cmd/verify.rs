@@ -29,6 +29,12 @@ impl LoginHost for Pipe {
         true // there is no application that could replace it
     }
 
+    fn explain(&mut self, why: &str) {
+        if !why.is_empty() {
+            self.show(why);
+        }
+    }
+
     fn password(&mut self) -> Option<Typed> {
         None
     }

@@ -45,13 +45,15 @@ pub(super) enum Judgement {
         credential: Option<(CredentialId, Label)>,
         /// The account has so many devices that fewer steps were looked at than their windows have.
         narrowed: bool,
+        /// The code is right for a clock that is so many seconds ahead of ours.
+        right_for: Option<i64>,
     },
 }
 
 impl Judgement {
     /// Refused, with nothing else to tell.
     pub(super) fn refused(why: Refusal, means: Means, failures: u32) -> Self {
-        Self::Refused { why, means, failures, credential: None, narrowed: false }
+        Self::Refused { why, means, failures, credential: None, narrowed: false, right_for: None }
     }
 
     /// The same refusal for another reason.
@@ -235,6 +237,9 @@ fn judge(rules: &Rules<'_>, given: &Given, record: &Record, state: &mut State) -
     }
 }
 
+/// Steps around the current one in which a refused code may still be right, for the log: a clock that is off is the usual reason.
+const NEAR: Window = Window { back: 10, ahead: 10 };
+
 /// An answer that is right for no account.
 fn verify_none(rules: &Rules<'_>, state: &mut State) -> Judgement {
     state.throttle.fail(Means::Code, rules.now);
@@ -248,6 +253,7 @@ fn verify(rules: &Rules<'_>, code: &Code, record: &Record, state: &mut State) ->
     let steps: usize = looked_at.iter().map(|credential| rules.window_of(credential).steps()).sum();
     let narrowed = steps > MAX_TARGETS || looked_at.len() < record.credentials.len();
     let mut matches = Vec::with_capacity(looked_at.len());
+    let mut right_for = None;
     for credential in looked_at {
         let Ok(secret) = rules.key.open_secret(record, credential) else {
             return Judgement::Refused {
@@ -256,6 +262,7 @@ fn verify(rules: &Rules<'_>, code: &Code, record: &Record, state: &mut State) ->
                 failures: before.failures_of(Means::Code),
                 credential: Some((credential.id, credential.label.clone())),
                 narrowed,
+                right_for: None,
             };
         };
         let drift = state.mark(credential.id).map_or(0, |mark| mark.drift);
@@ -266,6 +273,9 @@ fn verify(rules: &Rules<'_>, code: &Code, record: &Record, state: &mut State) ->
         }
         if let Some(step) = matching_step(&secret, credential.params, code, now, window) {
             matches.push((credential.id, step));
+        } else if let Some(step) = matching_step(&secret, credential.params, code, now, NEAR) {
+            let steps = i64::try_from(step).unwrap_or(0) - i64::try_from(now).unwrap_or(0);
+            right_for = Some(steps * i64::from(credential.params.period()));
         }
     }
     // A code that any credential has seen is spent for the whole account.
@@ -286,7 +296,8 @@ fn verify(rules: &Rules<'_>, code: &Code, record: &Record, state: &mut State) ->
             let (why, credential) =
                 stale.map_or((Refusal::WrongCode, None), |(id, ..)| (Refusal::Replayed, named(*id)));
             let failures = state.throttle.failures_of(Means::Code);
-            Judgement::Refused { why, means: Means::Code, failures, credential, narrowed }
+            let right_for = right_for.filter(|_| why == Refusal::WrongCode);
+            Judgement::Refused { why, means: Means::Code, failures, credential, narrowed, right_for }
         }
     }
 }

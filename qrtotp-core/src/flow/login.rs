@@ -130,8 +130,13 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         if self.options.first_pass == FirstPass::Forward {
             return self.password_and_code(account, &typed);
         }
+        if is_dummy_of_sshd(&typed) {
+            let detail = "sshd refuses this user (PermitRootLogin, AllowUsers, DenyUsers and the like) and answers for them";
+            return self.unanswered(tried.as_ref(), "malformed", detail);
+        }
         if password.as_ref().is_some_and(|password| bool::from(password.ct_eq(&typed))) {
-            let detail = "the host answered with the password; sshd needs KbdInteractiveAuthentication, or use forward_pass";
+            let detail = "the client or sshd answered with the password; use keyboard-interactive (sshd's \
+                          KbdInteractiveAuthentication) or forward_pass";
             return self.unanswered(tried.as_ref(), "password_repeated", detail);
         }
         let factor = password.as_deref().map_or(Factor::None, |password| Factor::Password(password));
@@ -225,7 +230,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             return self.finish(Verdict::Denied, "grace_over", "");
         }
         let detail = judgement.explanation(self.clock);
-        judgement.report_decision(Kind::Login, &self.subject, detail, self.audit);
+        self.host.explain(&detail);
+        judgement.report_decision(Kind::Login, &self.subject, &detail, self.audit);
         let Judgement::Accepted { codes_due, .. } = judgement else { return Outcome::Denied };
         if let (true, Some((name, _))) = (*codes_due, account) {
             self.hand_over_owed_codes(name, factor);
@@ -282,4 +288,10 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             Verdict::Ignored => Outcome::Ignored,
         }
     }
+}
+
+/// What sshd answers in place of a user whom it refuses: this text, over and over, as long as what was typed (OpenSSH,
+/// auth-pam.c).
+fn is_dummy_of_sshd(typed: &[u8]) -> bool {
+    typed.len() >= 4 && typed.iter().eq(b"\x08\n\r\x7fINCORRECT".iter().cycle().take(typed.len()))
 }

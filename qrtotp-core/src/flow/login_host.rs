@@ -54,6 +54,9 @@ pub trait LoginHost: Dialog {
     /// False once the application has replaced PAM_USER: what follows would be about another account than the one at hand.
     fn is_same_user(&self) -> bool;
 
+    /// Why a code was refused, for an administrator who checks one. A login tells nobody.
+    fn explain(&mut self, _: &str) {}
+
     /// A copy of PAM_AUTHTOK, if set.
     fn password(&mut self) -> Option<Typed>;
 

@@ -8,18 +8,30 @@ use crate::account::{Means, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use crate::clock::Clock;
 use crate::text::clock_offset;
+use std::borrow::Cow;
 
 /// For the log where codes are refused.
 const UNSYNCHRONIZED: &str = "nothing keeps this host's clock right, as far as the kernel knows, and codes fail where it is off; \
                               `qrtotp doctor` says what to do";
 
+/// For the log where an answer has not the form of a code.
+const MALFORMED: &str = "not the form of a code; if the client or sshd answered with the password, use keyboard-interactive \
+                         (sshd's KbdInteractiveAuthentication) or forward_pass";
+
 impl Judgement {
     /// What may explain a refusal. A refusal only: an accepted login does no more than it must.
-    pub(super) fn explanation(&self, clock: &impl Clock) -> &'static str {
-        let Self::Refused { why, means, .. } = self else { return "" };
+    pub(super) fn explanation(&self, clock: &impl Clock) -> Cow<'static, str> {
+        let Self::Refused { why, means, right_for, .. } = self else { return "".into() };
+        if let Some(seconds) = right_for {
+            let offset = clock_offset(*seconds);
+            return format!("the code is right for a clock {offset}: set it, or run `qrtotp resync`").into();
+        }
+        if *why == Refusal::Malformed {
+            return MALFORMED.into();
+        }
         let unsynchronized = clock.discipline().is_some_and(|discipline| !discipline.synchronized);
         let by_the_clock = *means == Means::Code && matches!(why, Refusal::WrongCode | Refusal::Replayed);
-        if unsynchronized && by_the_clock { UNSYNCHRONIZED } else { "" }
+        if unsynchronized && by_the_clock { UNSYNCHRONIZED.into() } else { "".into() }
     }
 
     /// Records it: what follows for the account, then the decision as an event of `kind`.

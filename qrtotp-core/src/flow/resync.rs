@@ -148,5 +148,5 @@ pub(super) fn judge_pair(
 }
 
 fn refused(why: Refusal, failures: u32, credential: Option<(CredentialId, Label)>) -> Judgement {
-    Judgement::Refused { why, means: Means::Code, failures, credential, narrowed: false }
+    Judgement::Refused { why, means: Means::Code, failures, credential, narrowed: false, right_for: None }
 }

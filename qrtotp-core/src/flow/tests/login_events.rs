@@ -104,7 +104,7 @@ fn where_nothing_keeps_the_clock_right_a_refused_code_is_logged_with_that_and_no
         let secret = w.import(Params::default());
         let code = w.code(&secret, 0);
         for (answer, user, explained) in [
-            (w.code(&secret, -9), "alice", true),
+            (w.code(&secret, -40), "alice", true),
             (code.clone(), "alice", false),
             (code, "alice", true),
             ("12345".into(), "alice", false),
@@ -127,5 +127,46 @@ fn where_nothing_keeps_the_clock_right_a_refused_code_is_logged_with_that_and_no
             assert_eq!(lines.len(), 1, "{:?}", w.log.0);
             assert_eq!(lines[0].contains("keeps this host's clock right"), told && explained, "{}", lines[0]);
         }
+    }
+}
+
+#[test]
+fn a_code_that_is_right_for_a_clock_that_is_off_is_refused_and_logged_with_the_offset() {
+    for (steps, offset) in [
+        (-2, Some("60 s behind")),
+        (-3, Some("90 s behind")),
+        (-10, Some("300 s behind")),
+        (1, Some("30 s ahead")),
+        (10, Some("300 s ahead")),
+        (-11, None),
+    ] {
+        let mut w = World::new();
+        let secret = w.import(Params::default());
+        let code = w.code(&secret, steps);
+        assert_eq!(w.answer(&code), Outcome::Denied);
+        let line = w.logins()[0];
+        let told = offset.is_some_and(|offset| {
+            line.contains(&format!("the code is right for a clock {offset} this host's"))
+                || line.contains(&format!("the code is right for a clock {offset} of this host's"))
+        });
+        assert_eq!(told, offset.is_some(), "{line}");
+        assert!(line.contains("reason=wrong_code") && line.contains("failures=1"), "it counts: {line}");
+    }
+}
+
+#[test]
+fn what_is_no_code_and_what_sshd_answers_for_a_user_whom_it_refuses_are_logged_with_their_cause() {
+    let mut w = World::new();
+    w.import(Params::default());
+    for (answer, cause) in [
+        (b"correct horse".as_slice(), "KbdInteractiveAuthentication"),
+        (b"\x08\n\r\x7fINCORRECT\x08\n\r\x7fINC", "sshd refuses this user"),
+        (b"\x08\n\r\x7fIN", "sshd refuses this user"),
+    ] {
+        w.log.0.clear();
+        let mut human = Human { password: Some(b"x".to_vec()), ..Human::says([Say::Text(answer.to_vec())]) };
+        assert_eq!(w.login_as("alice", &Options::default(), &mut human), Outcome::Denied);
+        let line = w.logins()[0];
+        assert!(line.contains("reason=malformed") && line.contains(cause), "{line}");
     }
 }
