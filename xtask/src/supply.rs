@@ -1,6 +1,6 @@
 //! What the module is linked from: how many crates, and why each.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -11,42 +11,39 @@ use crate::{
 
 /// Most crates of others that may be linked into the module.
 const MOST: usize = 45;
-/// Ours.
-const OURS: [&str; 3] = ["kernel-calls", "pam_qrtotp", "qrtotp-core"];
-
-/// Where the module's dependencies are named.
-const MANIFESTS: [&str; 4] =
-    ["Cargo.toml", "kernel-calls/Cargo.toml", "pam_qrtotp/Cargo.toml", "qrtotp-core/Cargo.toml"];
 
 /// # Errors
 /// Too many crates are linked into the module, or one is asked for without a reason.
 pub fn check() -> Result<()> {
-    let crates = linked()?;
-    ensure!(crates.len() <= MOST, "{} crates are linked into the module, not at most {MOST}", crates.len());
-    say(&format!("crates of others linked into the module: {} of at most {MOST}", crates.len()));
-    for manifest in MANIFESTS {
-        let text = fs::read_to_string(build::workspace().join(manifest)).context(manifest)?;
+    let (ours, others) = linked()?;
+    let count = others.len();
+    ensure!(count <= MOST, "{count} crates are linked into the module, not at most {MOST}");
+    say(&format!("crates of others linked into the module: {count} of at most {MOST}"));
+    let manifests = ours.iter().map(|directory| directory.join("Cargo.toml"));
+    for manifest in manifests.chain([build::workspace().join("Cargo.toml")]) {
+        let text = fs::read_to_string(&manifest).with_context(|| manifest.display().to_string())?;
         let unexplained = unexplained(&text);
         if !unexplained.is_empty() {
-            bail!("{manifest} does not say why there is {}", unexplained.join(", "));
+            bail!("{} does not say why there is {}", manifest.display(), unexplained.join(", "));
         }
     }
     Ok(())
 }
 
-/// Names and versions of the crates of others in the module; macros run at build time only.
-fn linked() -> Result<BTreeSet<String>> {
+/// What the module is linked from: the directories of our crates, and names and versions of others. Macros run at build time only.
+fn linked() -> Result<(BTreeSet<PathBuf>, BTreeSet<String>)> {
     let mut tree = cargo(&["tree", "--locked", "--package", "pam_qrtotp", "--edges", "normal,no-proc-macro"]);
     let output = tree.args(["--prefix", "none", "--no-dedupe", "--format", "{p}"]).output()?;
     ensure!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
-    let crates: BTreeSet<String> = String::from_utf8(output.stdout)?
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .filter(|(name, _)| !OURS.contains(name))
-        .map(|(name, rest)| format!("{name} {}", rest.split(' ').next().unwrap_or_default()))
-        .collect();
-    ensure!(!crates.is_empty(), "cargo tree names no crates");
-    Ok(crates)
+    let (mut ours, mut others) = (BTreeSet::new(), BTreeSet::new());
+    for line in String::from_utf8(output.stdout)?.lines() {
+        match line.split_once(" (") {
+            Some((_, directory)) => ours.insert(PathBuf::from(directory.trim_end_matches(')'))),
+            None => others.insert(line.to_owned()),
+        };
+    }
+    ensure!(ours.len() > 1 && !others.is_empty(), "cargo tree names no crates");
+    Ok((ours, others))
 }
 
 /// The dependencies that no remark explains, neither on their line nor above it in their paragraph. Those of the workspace are
@@ -74,7 +71,13 @@ fn unexplained(manifest: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn the_module_has_few_crates_each_with_a_reason() {
+        check().map_err(|error| error.to_string()).unwrap();
+    }
 
     #[test]
     fn a_dependency_without_a_reason_is_named() {
