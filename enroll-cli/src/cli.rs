@@ -6,7 +6,7 @@ mod import;
 
 pub use device::{Device, Rename, Revoke};
 pub use explain::explain;
-pub use import::{Google, How, Import, Oath};
+pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use qrtotp_core::account::KeyFingerprint;

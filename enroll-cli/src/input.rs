@@ -17,49 +17,23 @@ pub fn line(from: impl AsFd) -> Result<Typed, NoAnswer> {
     line_when(from, || Ok(()))
 }
 
-/// As [`line()`], but only if its end came, too: what input ends in the middle of may be a part of what was to come.
-///
-/// # Errors
-/// See [`Unread`].
-pub fn whole_line(from: impl AsFd) -> Result<Typed, Unread> {
-    match read(from, || Ok(())) {
-        Ok((line, true)) => Ok(line),
-        Ok((_, false)) => Err(Unread::CutShort),
-        Err(NoAnswer) => Err(Unread::Nothing),
-    }
-}
-
-/// Why there is no whole line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unread {
-    /// Nothing there, or longer than any answer can be.
-    Nothing,
-    /// The input ended before the line did.
-    CutShort,
-}
-
 /// As [`line()`], after `ready` each time before something is read.
 ///
 /// # Errors
 /// As [`line`], and those of `ready`.
 pub fn line_when(from: impl AsFd, ready: impl Fn() -> Result<(), NoAnswer>) -> Result<Typed, NoAnswer> {
-    read(from, ready).map(|(line, _)| line)
-}
-
-/// A line, and whether its end came.
-fn read(from: impl AsFd, ready: impl Fn() -> Result<(), NoAnswer>) -> Result<(Typed, bool), NoAnswer> {
     let mut line = Zeroizing::new(Vec::with_capacity(LIMIT)); // never grows, so nothing is left behind
     let mut byte = Zeroizing::new([0_u8; 1]);
     loop {
         ready()?;
         match nix::unistd::read(&from, byte.as_mut_slice()) {
             Ok(0) if line.is_empty() => return Err(NoAnswer),
-            Ok(0) => return Ok((line, false)),
+            Ok(0) => return Ok(line),
             Ok(_) if byte[0] == b'\n' => {
                 if line.last() == Some(&b'\r') {
                     line.pop();
                 }
-                return Ok((line, true));
+                return Ok(line);
             }
             Ok(_) if line.len() == LIMIT => return Err(NoAnswer),
             Ok(_) => line.push(byte[0]),
@@ -86,21 +60,6 @@ mod tests {
     fn each_question_gets_its_own_line() {
         let expected = [Some(b"12".to_vec()), Some(vec![]), Some(b"34".to_vec()), Some(b"5".to_vec()), None];
         assert_eq!(lines(b"12\n\n34\r\n5", 5), expected);
-    }
-
-    #[test]
-    fn a_line_is_whole_only_with_its_end() {
-        for (text, expected) in [
-            (&b"12\r\n"[..], Ok(b"12".to_vec())),
-            (b"\n", Ok(vec![])),
-            (b"12", Err(Unread::CutShort)),
-            (b"", Err(Unread::Nothing)),
-        ] {
-            let (reader, mut writer) = std::io::pipe().unwrap();
-            writer.write_all(text).unwrap();
-            drop(writer);
-            assert_eq!(whole_line(&reader).map(|line| line.to_vec()), expected);
-        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ fn an_import_that_is_not_strictly_right_is_refused_by_name_and_never_quoted() {
     for (uri, why) in [
         (String::new(), "otpauth://totp/"),
         (format!("otpauth://hotp/x?secret={key}&counter=1"), "hotp"),
-        (format!("otpauth://totp/x?secret={key}&secret={key}"), "\"secret\" is given twice"),
+        (format!("otpauth://totp/x?secret={key}&secret={weak}"), "\"secret\" is given twice"),
         (format!("otpauth://totp/x?secret={key}&algorithm=MD5"), "unknown algorithm \"MD5\""),
         (format!("otpauth://totp/x?secret={key}&digits=9"), "9 digits"),
         (format!("otpauth://totp/x?secret={key}&period=5"), "period of 5 s"),

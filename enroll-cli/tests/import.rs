@@ -116,3 +116,94 @@ fn a_line_that_nobody_knows_is_refused_with_what_to_do() {
         assert!(refused.stderr.contains("take it out"), "{refused:?}");
     }
 }
+
+const KEYS: [&str; 3] = [
+    "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+    "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+    "KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU",
+];
+
+fn devices(instance: &Instance, user: &str) -> usize {
+    let listed = instance.run(&["list", "--json"]).stdout;
+    let line = listed.lines().find(|line| line.contains(&format!("\"{user}\"")));
+    line.map_or(0, |line| line.matches("\"id\":\"c-").count())
+}
+
+#[test]
+fn several_uris_for_one_user_all_become_devices_or_none_does_and_each_is_named() {
+    let instance = Instance::new();
+    let uri = |n: usize| format!("otpauth://totp/I:key{n}?secret={}\n", KEYS[n]);
+    let bad = format!("{}otpauth://totp/I:steam?secret={}&encoder=steam\n{}", uri(0), KEYS[2], uri(1));
+    let refused = instance.run_with(&["import", "uri", "nobody"], &bad);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    for why in [
+        "line 1 (I:key0), nobody: not imported, because line 2",
+        "line 2, nobody: the URI has an \"encoder\"",
+        "line 3 (I:key1)",
+    ] {
+        assert!(refused.stderr.contains(why), "{why}: {refused:?}");
+    }
+    assert!(!instance.state().exists(), "a refused import made a store");
+    let twice = instance.run_with(&["import", "uri", "nobody"], &format!("{}{}", uri(0), uri(0)));
+    assert!(twice.code == Some(1) && twice.stderr.contains("same key"), "{twice:?}");
+    let done = instance
+        .run_with(&["import", "uri", "nobody"], &format!("\u{feff}{}\nQR-Code:{}", uri(0), uri(1)))
+        .ok();
+    assert!(done.stdout.contains("2 imported, 0 refused"), "{done:?}");
+    assert_eq!(devices(&instance, "nobody"), 2);
+}
+
+#[test]
+fn a_weak_key_is_refused_with_the_option_that_takes_it() {
+    let instance = Instance::new();
+    let refused =
+        instance.run_with(&["import", "uri", "nobody"], "otpauth://totp/a?secret=JBSWY3DPEHPK3PXP\n");
+    assert!(refused.code == Some(1) && refused.stderr.contains("--weak"), "{refused:?}");
+}
+
+#[test]
+fn of_a_table_each_account_gets_its_keys_and_each_entry_is_told_with_json_too() {
+    let instance = Instance::new();
+    let table = format!(
+        "user,name,seed,digits\nnobody,one,{},8\ndaemon,two,{},6\ndaemon,three,xx!,6\nno-such-user,four,{},6\n",
+        KEYS[0], KEYS[1], KEYS[2]
+    );
+    let file = file(&instance, "tokens.csv", &table);
+    for (more, result) in [(&["--dry-run"][..], "would_import"), (&[], "imported")] {
+        let told = instance.run(&[&["import", "csv", &file, "--json"], more].concat());
+        assert_eq!(told.code, Some(1), "{told:?}");
+        let lines: Vec<serde_json::Value> =
+            told.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 4, "{told:?}");
+        let of =
+            |from: &str| lines.iter().find(|line| line["from"].as_str().unwrap().starts_with(from)).unwrap();
+        assert_eq!(
+            (of("line 2")["result"].as_str(), of("line 2")["digits"].as_u64()),
+            (Some(result), Some(8))
+        );
+        assert!(of("line 2")["notes"][0].as_str().unwrap().contains("only the next one"));
+        assert!(of("line 3")["reason"].as_str().unwrap().contains("because line 4"));
+        assert!(of("line 4")["reason"].as_str().unwrap().contains("character 3"));
+        assert!(of("line 5")["reason"].as_str().unwrap().contains("no user"));
+    }
+    assert_eq!([devices(&instance, "nobody"), devices(&instance, "daemon")], [1, 0]);
+}
+
+#[test]
+fn an_apps_export_is_imported_by_its_labels_or_one_entry_of_it_for_a_user() {
+    let instance = Instance::new();
+    let entry = |label: &str, key: &str| {
+        format!(
+            r#"{{"secret":"{key}","issuer":"I","label":"{label}","digits":6,"type":"TOTP","algorithm":"SHA1","period":30}}"#
+        )
+    };
+    let export = format!("[{},{}]", entry("nobody@web1", KEYS[0]), entry("bin", KEYS[1]));
+    let unknown = instance.run_with(&["import", "json", "-"], &export);
+    assert!(unknown.code == Some(1) && unknown.stderr.contains("--user-from label"), "{unknown:?}");
+    instance.run_with(&["import", "json", "-", "--user-from", "label"], &export).ok();
+    assert_eq!([devices(&instance, "nobody"), devices(&instance, "bin")], [1, 1]);
+    instance.run_with(&["import", "json", "-", "--user", "daemon", "--entry", "2", "--unused"], &export).ok();
+    assert_eq!(devices(&instance, "daemon"), 1);
+    let encrypted = instance.run_with(&["import", "json", "-", "--user", "daemon"], r#"{"db":"x"}"#);
+    assert!(encrypted.code == Some(1) && encrypted.stderr.contains("encrypted"), "{encrypted:?}");
+}

@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 28] = [
+const COMMANDS: [&[&str]; 32] = [
     &[],
     &["enroll"],
     &["status"],
@@ -15,6 +15,10 @@ const COMMANDS: [&[&str]; 28] = [
     &["import", "uri"],
     &["import", "google-authenticator"],
     &["import", "oath"],
+    &["import", "otpauth-migration"],
+    &["import", "json"],
+    &["import", "csv"],
+    &["import", "pskc"],
     &["recovery"],
     &["recovery", "regenerate"],
     &["device"],

@@ -66,7 +66,9 @@ fn within_bounds(config: &Config) {
     let plain = |text: &str| !text.is_empty() && !text.contains(char::is_control);
     assert!(config.issuer.as_deref().is_none_or(|text| plain(text) && !text.contains(':')));
     assert!(config.brand.contact.as_deref().is_none_or(plain));
-    assert!(enroll.services.iter().chain(&enroll.key_services).all(|name| plain(name) && !name.contains('/')));
+    assert!(
+        enroll.services.iter().chain(&enroll.key_services).all(|name| plain(name) && !name.contains('/'))
+    );
 }
 
 fn only_known_keys(text: &str) {

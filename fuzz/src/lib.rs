@@ -5,6 +5,7 @@ mod arguments;
 mod codes;
 mod config;
 mod conversation;
+mod exports;
 mod frames;
 mod hot_state;
 mod imports;
@@ -29,9 +30,13 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("codes", codes::check),
     ("config", config::check),
     ("conversation", conversation::check),
+    ("csv", exports::csv),
     ("frames", frames::check),
     ("hot_state", hot_state::check),
     ("imports", imports::check),
+    ("json", exports::json),
+    ("migration", exports::migration),
+    ("pskc", exports::pskc),
     ("record", record::check),
     ("uri", uri::check),
 ];

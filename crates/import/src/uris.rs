@@ -9,7 +9,12 @@ use qrtotp_core::otp::Strength;
 /// Not text, no line or too many.
 pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> {
     let lines = (1..).zip(text(bytes)?.lines()).filter(|(_, line)| !line.trim().is_empty());
-    bounded(lines.map(|(number, line)| entry_of_uri(format!("line {number}"), line, strength)).collect())
+    let entries = lines.map(|(number, line)| entry_of_uri(format!("line {number}"), line, strength));
+    let entries: Vec<_> = entries.collect();
+    if entries.is_empty() {
+        return Err("there is no URI that starts with otpauth://totp/: give each on a line of its own".into());
+    }
+    bounded(entries)
 }
 
 #[cfg(test)]

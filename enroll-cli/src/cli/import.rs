@@ -5,25 +5,40 @@ use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub enum Import {
-    /// Import an otpauth://totp/ URI, read from standard input
+    /// Import otpauth://totp/ URIs, read from standard input
     ///
-    /// As one line with its end: a URI of which the end is missing can hold a shorter key, and is refused.
+    /// Each on a line of its own with its end: a URI of which the end is missing can hold a shorter key, and is refused. Several
+    /// become as many devices of the user, or none of them does.
+    ///
+    /// Names in a URI, an image and colours are ignored. A parameter that the codes may depend on is honoured or refused by name.
     Uri {
-        /// Whose key it is
-        user: String,
+        /// Whose keys they are
+        #[arg(required_unless_present = "user_from")]
+        user: Option<String>,
         /// What to call the device
         #[arg(long, value_name = "TEXT")]
         label: Option<String>,
-        /// Allow a key of 80 to 127 bits, which is weak by today's standards
-        #[arg(long)]
-        weak: bool,
-        /// Though a device of the account was revoked, and this may be its key: those of revoked devices are not kept
-        #[arg(long)]
-        revoked_too: bool,
-        /// No code of the key was ever used: the code that the device shows now is accepted, not only the next one
-        #[arg(long)]
-        unused: bool,
+        #[command(flatten)]
+        keys: Keys,
     },
+    /// Import Google Authenticator's export: otpauth-migration:// URIs, as its QR codes hold them
+    ///
+    /// One on each line; zbarimg reads them from pictures. All QR codes of one export are needed.
+    OtpauthMigration(KeysOfFile),
+    /// Import an export of Aegis, 2FAS, andOTP or FreeOTP+ as JSON, in the clear
+    ///
+    /// Ente's export is a list of URIs, which `qrtotp import uri` takes.
+    Json(KeysOfFile),
+    /// Import a table: KeePassXC's export, or a vendor's seed file as privacyIDEA takes it
+    ///
+    /// With a header, these columns are read, in any order: user, name or title, issuer, serial, secret, key, seed or totp (base32,
+    /// hexadecimal or an otpauth URI), type, algorithm, digits or otplen, period or timestep. Without one: serial, key, type, digits,
+    /// period.
+    Csv(KeysOfFile),
+    /// Import a PSKC file (RFC 6030) whose keys are not encrypted
+    ///
+    /// The user is the UID or CN in a key's UserId, or the whole of it.
+    Pskc(KeysOfFile),
     /// Import ~/.google_authenticator with its scratch codes, used codes and clock skew
     ///
     /// A file in a home is opened as its owner, and through no link. Counter-based keys are refused, and clocks that are
@@ -76,6 +91,50 @@ pub struct Oath {
     pub how: How,
 }
 
+/// A file with keys of several devices.
+#[derive(Debug, Args)]
+pub struct KeysOfFile {
+    /// The file, which must be root's; - is standard input
+    pub file: PathBuf,
+    /// Whose keys they are, all of them. Otherwise the file says it, or --user-from
+    #[arg(long, conflicts_with = "user_from")]
+    pub user: Option<String>,
+    /// What to call the devices, in place of what the file calls them
+    #[arg(long, value_name = "TEXT")]
+    pub label: Option<String>,
+    #[command(flatten)]
+    pub keys: Keys,
+}
+
+/// How keys are imported, of which nothing but the key is known.
+#[derive(Debug, Args)]
+pub struct Keys {
+    /// Take the app's label for the user: the account, or what is before its @
+    #[arg(long, value_name = "WHAT", value_parser = ["label"])]
+    pub user_from: Option<String>,
+    /// Import only the entry with this name or number
+    #[arg(long, value_name = "NAME")]
+    pub entry: Option<String>,
+    /// Allow keys of 80 to 127 bits, which are weak by today's standards
+    #[arg(long)]
+    pub weak: bool,
+    /// Say what would happen, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The window of what is imported, in steps to each side; at most 3. Without it, the host's
+    #[arg(long, value_name = "STEPS")]
+    pub window: Option<u32>,
+    /// Though a device of the account was revoked, and this may be its key: those of revoked devices are not kept
+    #[arg(long)]
+    pub revoked_too: bool,
+    /// No code of the keys was ever used: the code that a device shows now is accepted, not only the next one
+    #[arg(long)]
+    pub unused: bool,
+    /// A JSON object a line and entry: what was imported or refused, and what an import changes
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// How files of other systems are imported.
 #[derive(Debug, Default, Args)]
 pub struct How {
@@ -99,4 +158,7 @@ pub struct How {
     /// next one
     #[arg(long)]
     pub unused: bool,
+    /// A JSON object a line and device: what was imported or refused, and what an import changes
+    #[arg(long)]
+    pub json: bool,
 }

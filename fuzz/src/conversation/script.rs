@@ -167,8 +167,14 @@ impl<'a> Script<'a> {
             }
             (3, _) => {
                 let lifetime = Span::seconds(600);
-                let issue =
-                    Issue { name: &name, uid: self.people.0.get(), lifetime, max_shows: 2, code: None, keys: &[] };
+                let issue = Issue {
+                    name: &name,
+                    uid: self.people.0.get(),
+                    lifetime,
+                    max_shows: 2,
+                    code: None,
+                    keys: &[],
+                };
                 let _ = issue_token(store, &issue, now, &subject(), log);
             }
             (4, _) => {

@@ -63,7 +63,7 @@ impl Google<'_> {
                     "standard input can't be overwritten; give the file, or no --shred".into(),
                 ));
             }
-            let source = Source::standard_input(MAX_GOOGLE)?;
+            let source = Source::standard_input(MAX_GOOGLE, true)?;
             self.take(&account, &source)?;
             return self.finish(&source);
         }
@@ -104,6 +104,7 @@ impl Google<'_> {
         }
         let device = Device {
             account,
+            from: "",
             label: &self.label,
             foreign: &foreign,
             only_first: self.only_first,
@@ -140,21 +141,25 @@ impl Google<'_> {
                 return Err(failure);
             }
             *count += 1;
-            let name = qrtotp_core::text::clean(&name, 64);
-            let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {failure}");
+            self.importer.refuse(&name, "", &failure)?;
+        }
+        let exit = match (left, refused) {
+            (0, 0) => Exit::Done,
+            (0, _) => Exit::Refused,
+            _ => Exit::Error,
+        };
+        if self.how.json {
+            return Ok(exit);
         }
         let verb = if self.how.dry_run { "would be imported" } else { "imported" };
         let known = if known == 0 { String::new() } else { format!(", {known} enrolled already") };
         let kept = if left == 0 { String::new() } else { format!(", {left} not overwritten and deleted") };
         writeln!(
             std::io::stdout(),
-            "{imported} {verb}{known}, {refused} refused{kept}; others have no such file."
+            "{imported} {verb}{known}, {refused} refused{kept}; others have no such file.\n\
+             Users whom `getent passwd` does not list (as with SSSD or LDAP) were not looked at; import theirs by name."
         )?;
-        Ok(match (left, refused) {
-            (0, 0) => Exit::Done,
-            (0, _) => Exit::Refused,
-            _ => Exit::Error,
-        })
+        Ok(exit)
     }
 
     /// The file of that name's owner, if there is one, and whether its key is new here.

@@ -1,10 +1,10 @@
 //! `qrtotp import`: keys from other systems.
 
+mod entries;
 mod google;
 mod oath;
 mod owner;
 mod source;
-mod uri;
 
 use crate::cli::{How, Import};
 use crate::context::{Account, Context, syslog};
@@ -15,7 +15,9 @@ use qrtotp_core::flow::{self, Imported, Repeated};
 use qrtotp_core::import::{Foreign, Why};
 use qrtotp_core::otp::{MAX_OWN_SIDE, Params, Secret, Step, Strength, Window};
 use qrtotp_core::store::FileStore;
+use qrtotp_core::text::clean;
 use qrtotp_face::Syslog;
+use serde_json::json;
 use source::Source;
 use std::io::Write;
 
@@ -27,9 +29,11 @@ const CUT_SHORT: &str = "standard input ended in the middle of a line, so the en
 
 pub fn run(context: &Context, what: Import) -> Result<Exit, Failure> {
     match what {
-        Import::Uri { user, label, weak, revoked_too, unused } => {
-            uri::run(context, &user, label, &How { weak, revoked_too, unused, ..How::default() })
-        }
+        Import::Uri { user, label, keys } => entries::uris(context, user, label.as_deref(), keys),
+        Import::OtpauthMigration(args) => entries::file(context, args, entries::Kind::Migration),
+        Import::Json(args) => entries::file(context, args, entries::Kind::Json),
+        Import::Csv(args) => entries::file(context, args, entries::Kind::Csv),
+        Import::Pskc(args) => entries::file(context, args, entries::Kind::Pskc),
         Import::GoogleAuthenticator(args) => google::run(context, args),
         Import::Oath(args) => oath::run(context, &args),
     }
@@ -38,6 +42,8 @@ pub fn run(context: &Context, what: Import) -> Result<Exit, Failure> {
 /// What is known of a device, and whose it is to be.
 struct Device<'a> {
     account: &'a Account,
+    /// Where it is in a file with several, for people; else empty.
+    from: &'a str,
     label: &'a Label,
     foreign: &'a Foreign,
     only_first: bool,
@@ -63,6 +69,7 @@ struct Importer<'a> {
     shred: bool,
     revoked_too: bool,
     unused: bool,
+    json: bool,
     /// Steps to each side, in place of what files say.
     window: Option<u32>,
     log: Syslog,
@@ -70,8 +77,8 @@ struct Importer<'a> {
 
 impl<'a> Importer<'a> {
     fn new(context: &'a Context, how: &How) -> Self {
-        let How { dry_run, shred, revoked_too, unused, window, .. } = *how;
-        Self { context, store: None, dry_run, shred, revoked_too, unused, window, log: syslog() }
+        let How { dry_run, shred, revoked_too, unused, json, window, .. } = *how;
+        Self { context, store: None, dry_run, shred, revoked_too, unused, json, window, log: syslog() }
     }
 
     fn open(&self) -> Result<Option<FileStore>, Failure> {
@@ -83,22 +90,9 @@ impl<'a> Importer<'a> {
     }
 
     fn take(&mut self, device: &Device<'_>) -> Result<Outcome, Failure> {
-        let Device { account, label, foreign, only_first, before } = *device;
-        let what = flow::Import {
-            name: &account.name,
-            uid: account.uid,
-            label,
-            secret: &foreign.secret,
-            params: foreign.params,
-            used: self.used_of(foreign),
-            drift: foreign.drift,
-            window: self.window_of(foreign).map(|(back, ahead)| Window::own(back, ahead)),
-            only_first,
-            revoked_too: self.revoked_too,
-            scratch: foreign.scratch.as_deref(),
-        };
+        let what = self.what(device);
         let (config, now) = (&self.context.config, SystemClock.now());
-        let subject = self.context.subject(account.name.as_str());
+        let subject = self.context.subject(device.account.name.as_str());
         if self.store.is_none() {
             self.store = Some(self.open()?);
         }
@@ -115,29 +109,40 @@ impl<'a> Importer<'a> {
                     None => flow::import(store, config, &what, now, &subject, log).map(Outcome::Imported),
                 }
             }
-            store => flow::would_import(store, config, &what, before, now).map(Outcome::Would),
+            store => flow::would_import(store, config, &what, device.before, now).map(Outcome::Would),
         };
-        done.map_err(|error| Failure::admin(&error, account.name.as_str()))
+        done.map_err(|error| Failure::admin(&error, device.account.name.as_str()))
+    }
+
+    /// Whether [`Importer::take`] would take it; changes nothing and makes no store.
+    fn check(&self, device: &Device<'_>) -> Result<(), Failure> {
+        let (path, key_dir) = (&self.context.config.state_dir.0, &self.context.key_dir);
+        let store = FileStore::is_made(path, key_dir)?.then(|| self.context.store()).transpose()?;
+        let (config, now) = (&self.context.config, SystemClock.now());
+        let would = flow::would_import(store.as_ref(), config, &self.what(device), device.before, now);
+        would.map(|_| ()).map_err(|error| Failure::admin(&error, device.account.name.as_str()))
+    }
+
+    fn what<'d>(&self, device: &Device<'d>) -> flow::Import<'d> {
+        let Device { account, label, foreign, only_first, .. } = *device;
+        flow::Import {
+            name: &account.name,
+            uid: account.uid,
+            label,
+            secret: &foreign.secret,
+            params: foreign.params,
+            used: self.used_of(foreign),
+            drift: foreign.drift,
+            window: self.window_of(foreign).map(|(back, ahead)| Window::own(back, ahead)),
+            only_first,
+            revoked_too: self.revoked_too,
+            scratch: foreign.scratch.as_deref(),
+        }
     }
 
     /// The last step that was used elsewhere, 0 for none, as far as it is known.
     fn used_of(&self, foreign: &Foreign) -> Option<Step> {
         foreign.used.or(self.unused.then_some(0))
-    }
-
-    /// Says which codes are not accepted because they may be used up.
-    fn tell_used(&self, foreign: &Foreign) -> Result<(), Failure> {
-        let out = &mut std::io::stdout();
-        match self.used_of(foreign) {
-            None => writeln!(
-                out,
-                "  The code that the device shows now may have been used elsewhere, so only the next one is accepted (--unused \
-                 accepts it)."
-            )?,
-            Some(0) => {}
-            Some(_) => writeln!(out, "  Codes that were used there are not accepted here.")?,
-        }
-        Ok(())
     }
 
     /// Steps back and ahead that a device is to have for its own, if any.
@@ -149,73 +154,112 @@ impl<'a> Importer<'a> {
     fn take_and_tell(&mut self, device: &Device<'_>) -> Result<bool, Failure> {
         let outcome = self.take(device)?;
         let (name, foreign) = (&device.account.name, device.foreign);
-        let out = &mut std::io::stdout();
         let params = describe(foreign.params);
-        let scratch = match outcome {
-            Outcome::Imported(Imported { credential, scratch }) => {
-                writeln!(out, "{name}: imported as {credential} ({params}).")?;
-                scratch
-            }
-            Outcome::Would(scratch) => {
-                writeln!(out, "{name}: would be imported ({params}).")?;
-                scratch
-            }
+        let from = if device.from.is_empty() { String::new() } else { format!(", from {}", device.from) };
+        let (result, credential, head, notes) = match outcome {
+            Outcome::Imported(Imported { credential, scratch }) => (
+                "imported",
+                Some(credential),
+                format!("{name}: imported as {credential} ({params}){from}."),
+                self.changes(device, scratch),
+            ),
+            Outcome::Would(scratch) => (
+                "would_import",
+                None,
+                format!("{name}: would be imported ({params}){from}."),
+                self.changes(device, scratch),
+            ),
             Outcome::Repeated(Repeated { credential, scratch }) => {
                 let codes = if scratch == 0 { String::new() } else { format!(" (scratch codes: {scratch})") };
-                writeln!(
-                    out,
+                let head = format!(
                     "{name}: enrolled already as {credential}: nothing was imported; what was used there since is used up \
                      here{codes}."
-                )?;
-                return Ok(false);
+                );
+                ("enrolled_already", Some(credential), head, Vec::new())
             }
         };
+        let out = &mut std::io::stdout();
+        if self.json {
+            let line = json!({
+                "user": name.as_str(),
+                "from": device.from,
+                "result": result,
+                "credential": credential.map(|id| id.to_string()),
+                "label": device.label.as_str(),
+                "algorithm": foreign.params.algorithm().as_str(),
+                "digits": foreign.params.digits(),
+                "period": foreign.params.period(),
+                "notes": notes,
+            });
+            writeln!(out, "{line}")?;
+        } else {
+            writeln!(out, "{head}")?;
+            for note in notes {
+                writeln!(out, "  {note}")?;
+            }
+        }
+        Ok(!matches!(outcome, Outcome::Repeated(_)))
+    }
+
+    /// Says why a device, of that user where that is known, is not taken.
+    fn refuse(&self, user: &str, from: &str, failure: &Failure) -> Result<(), Failure> {
+        let (user, from) = (clean(user, 64), clean(from, 256));
+        if self.json {
+            let line =
+                json!({"user": user, "from": from, "result": "refused", "reason": failure.to_string()});
+            return Ok(writeln!(std::io::stdout(), "{line}")?);
+        }
+        let both = [from, user].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(std::io::stderr(), "qrtotp: {both}: {failure}");
+        Ok(())
+    }
+
+    /// What an import changes for the device's owner, a sentence each. `scratch`: scratch codes become recovery codes.
+    fn changes(&self, device: &Device<'_>, scratch: bool) -> Vec<String> {
+        let (name, foreign) = (&device.account.name, device.foreign);
+        let mut told = Vec::new();
         match (foreign.scratch.as_deref().unwrap_or_default().len(), scratch) {
             (0, _) => {}
-            (count, true) => writeln!(
-                out,
-                "  {count} scratch codes go on working, each once. They have 8 digits (26 bits), while our recovery codes \
+            (count, true) => told.push(format!(
+                "{count} scratch codes go on working, each once. They have 8 digits (26 bits), while our recovery codes \
                  have 80 bits:\n  `qrtotp recovery regenerate {name}` makes such, and ends these."
-            )?,
-            (count, false) => writeln!(
-                out,
-                "  {count} scratch codes are left out: the account has recovery codes already, and those are stronger."
-            )?,
+            )),
+            (count, false) => told.push(format!(
+                "{count} scratch codes are left out: the account has recovery codes already, and those are stronger."
+            )),
         }
-        tell_notes(foreign)?;
-        self.tell_used(foreign)?;
+        told.extend(foreign.notes.iter().map(ToString::to_string));
+        match self.used_of(foreign) {
+            None => told.push(
+                "The code that the device shows now may have been used elsewhere, so only the next one is accepted (--unused \
+                 accepts it)."
+                    .into(),
+            ),
+            Some(0) => {}
+            Some(_) => told.push("Codes that were used there are not accepted here.".into()),
+        }
         if foreign.drift != 0 {
             let seconds = i64::from(foreign.drift) * i64::from(foreign.params.period());
             let side = if seconds < 0 { "behind" } else { "ahead" };
-            writeln!(out, "  Its clock is taken to be {} s {side}, as before.", seconds.abs())?;
+            told.push(format!("Its clock is taken to be {} s {side}, as before.", seconds.abs()));
         }
         if let Some((back, ahead)) = self.window_of(foreign) {
             let own = Window::own(back, ahead);
             let Window { back: host_back, ahead: host_ahead } = self.context.config.verify.window();
-            writeln!(
-                out,
-                "  Its window is its own: codes from {} back to {} ahead, in steps; the host's is {host_back} back to {host_ahead} \
+            told.push(format!(
+                "Its window is its own: codes from {} back to {} ahead, in steps; the host's is {host_back} back to {host_ahead} \
                  ahead.",
                 own.back, own.ahead
-            )?;
+            ));
             if (back, ahead) != (own.back.into(), own.ahead.into()) {
-                writeln!(
-                    out,
-                    "  It was {back} back to {ahead} ahead, and {MAX_OWN_SIDE} to each side are the most that is taken over. \
+                told.push(format!(
+                    "It was {back} back to {ahead} ahead, and {MAX_OWN_SIDE} to each side are the most that is taken over. \
                      `qrtotp resync {name}` takes in a\n  clock that is further off."
-                )?;
+                ));
             }
         }
-        Ok(true)
+        told
     }
-}
-
-/// Says what an import changes or leaves out.
-fn tell_notes(foreign: &Foreign) -> Result<(), Failure> {
-    for note in &foreign.notes {
-        writeln!(std::io::stdout(), "  {note}")?;
-    }
-    Ok(())
 }
 
 fn describe(params: Params) -> String {
@@ -244,6 +288,9 @@ enum Left {
 
 /// What is to be done with a file whose keys are here now.
 fn farewell(how: &How, source: &Source, module: &str, left: Left) -> Result<(), Failure> {
+    if how.json {
+        return Ok(());
+    }
     let path = &source.shown;
     let out = &mut std::io::stdout();
     let still =

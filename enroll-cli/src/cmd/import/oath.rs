@@ -9,7 +9,6 @@ use qrtotp_core::account::{Label, Name};
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::import::{MAX_OATH, OathLine, parse_oath};
 use qrtotp_core::otp::Secret;
-use qrtotp_core::text::clean;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -21,12 +20,12 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
         return Err(Failure::Error("--shred needs a file, and --dry-run has no place beside it".into()));
     }
     let source = if standard_input {
-        Source::standard_input(MAX_OATH)?
+        Source::standard_input(MAX_OATH, true)?
     } else {
         let path = std::path::absolute(&args.file).map_err(|error| {
             Failure::Error(format!("{}: {error}; give another file", args.file.display()))
         })?;
-        Source::of_root(&path)?
+        Source::of_root(&path, MAX_OATH)?
     };
     let lines = parse_oath(&source.bytes, SystemClock.now(), strength(how.weak));
     let mut importer = Importer::new(context, how);
@@ -39,16 +38,18 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
             }
             Err(failure @ Failure::Output(_)) => return Err(failure),
             Err(failure) => {
-                let user = clean(line.user.as_deref().unwrap_or("?"), 64);
-                let _ = writeln!(std::io::stderr(), "qrtotp: line {}, {user}: {failure}", line.number);
+                let user = line.user.as_deref().unwrap_or("?");
+                importer.refuse(user, &format!("line {}", line.number), &failure)?;
             }
         }
     }
     let refused = lines.len() - done.len();
     let verb = if how.dry_run { "lines that would be imported" } else { "lines imported" };
     let already = if known > 0 { format!(", enrolled already: {known}") } else { String::new() };
-    writeln!(std::io::stdout(), "{verb}: {}{already}, refused: {refused}.", done.len() - known)?;
-    if how.window.is_none() && done.len() > known {
+    if !how.json {
+        writeln!(std::io::stdout(), "{verb}: {}{already}, refused: {refused}.", done.len() - known)?;
+    }
+    if !how.json && how.window.is_none() && done.len() > known {
         let here = context.config.verify.window();
         writeln!(
             std::io::stdout(),
@@ -86,7 +87,8 @@ fn take<'a>(
     let account = known_user(line.user.as_deref().unwrap_or_default())?;
     let label = Label::new("pam_oath");
     let before = found.entry(account.name.clone()).or_default();
-    let device = Device { account: &account, label: &label, foreign, only_first: false, before };
+    let from = format!("line {}", line.number);
+    let device = Device { account: &account, from: &from, label: &label, foreign, only_first: false, before };
     let new = importer.take_and_tell(&device)?;
     before.push(&foreign.secret);
     Ok(new)

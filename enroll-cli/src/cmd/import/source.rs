@@ -4,12 +4,12 @@
 use super::owner;
 use crate::error::{Failure, LONGEST_PATH, io_step, shown};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, fchmod, fstat, fstatat};
 use nix::unistd::{
     Gid, Uid, UnlinkatFlags, User, fsync, getegid, geteuid, getgroups, setegid, seteuid, setgroups, unlinkat,
 };
-use qrtotp_core::import::{MAX_GOOGLE, MAX_OATH};
+use qrtotp_core::import::MAX_GOOGLE;
 use qrtotp_core::store::{Readers, TrustError, open_dir, open_file, read_all};
 use qrtotp_core::text::clean;
 use std::fs::File;
@@ -45,8 +45,8 @@ enum Place {
 }
 
 impl Source {
-    /// Standard input, of at most `limit` bytes.
-    pub fn standard_input(limit: usize) -> Result<Self, Failure> {
+    /// Standard input, of at most `limit` bytes. `lines`: a key of which the end is missing could be taken for a shorter one.
+    pub fn standard_input(limit: usize, lines: bool) -> Result<Self, Failure> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1)); // never grows, so nothing is left behind
         let read = std::io::stdin().take(limit as u64 + 1).read_to_end(&mut bytes);
         read.map_err(|error| Failure::Error(format!("standard input: {error}; give a file")))?;
@@ -54,7 +54,7 @@ impl Source {
             let problem = too_large(Path::new("standard input"), limit);
             return Err(Failure::Refused(problem));
         }
-        if !bytes.ends_with(b"\n") && !bytes.is_empty() {
+        if lines && !bytes.ends_with(b"\n") && !bytes.is_empty() {
             return Err(Failure::Refused(super::CUT_SHORT.into()));
         }
         Ok(Self { bytes, shown: "standard input".into(), place: None })
@@ -64,9 +64,9 @@ impl Source {
         self.place.is_none()
     }
 
-    /// A users.oath that root has named: it and every directory above it are root's.
-    pub fn of_root(path: &Path) -> Result<Self, Failure> {
-        Self::open(path, None, MAX_OATH).map_err(|error| refused(&error, None, MAX_OATH))
+    /// A file that root has named, of at most `limit` bytes: it and every directory above it are root's.
+    pub fn of_root(path: &Path, limit: usize) -> Result<Self, Failure> {
+        Self::open(path, None, limit).map_err(|error| refused(&error, None, limit))
     }
 
     /// A file of `user`: in their home, or where root keeps such files. `None` if there is none.
@@ -82,17 +82,39 @@ impl Source {
 
     /// As [`Source::of_user`], in this process: it may wait for ever.
     pub fn open_of_user(path: &Path, user: &User) -> Result<Option<Self>, Failure> {
-        let opened = match path.strip_prefix(&user.dir) {
-            Ok(inside) => as_user(user, || {
-                // Links above the home are root's, and every directory is looked at below, whatever this says.
-                let home = user.dir.canonicalize().unwrap_or_else(|_| user.dir.clone());
-                Self::open(&home.join(inside), Some(user), MAX_GOOGLE)
-            })?,
-            Err(_) => match as_user(user, || Self::open(path, Some(user), MAX_GOOGLE))? {
+        let Ok(inside) = path.strip_prefix(&user.dir) else {
+            let opened = match as_user(user, || Self::open(path, Some(user), MAX_GOOGLE))? {
                 Err(TrustError::Io { errno: Errno::EACCES, .. }) => Self::open(path, None, MAX_GOOGLE),
                 other => other,
-            },
+            };
+            return Self::found(opened, user);
         };
+        let as_they = || {
+            // Links above the home are root's, and every directory is looked at below, whatever this says.
+            let home = user.dir.canonicalize().unwrap_or_else(|_| user.dir.clone());
+            let path = home.join(inside);
+            let (dir, name) = open_parent(&path)?;
+            let opened = Self::open_in(
+                dir.try_clone().map_err(|_| TrustError::Form(path.clone()))?,
+                &name,
+                &path,
+                Some(user),
+                MAX_GOOGLE,
+            );
+            Ok((dir, name, path, opened))
+        };
+        let opened = match as_user(user, as_they)? {
+            Err(error) => Err(error),
+            // The user may not read it: google-authenticator was told to keep it as root (`user=root`).
+            Ok((dir, name, path, Err(TrustError::Io { errno: Errno::EACCES, .. }))) => {
+                roots_own(dir, &name, &path)
+            }
+            Ok((.., opened)) => opened,
+        };
+        Self::found(opened, user)
+    }
+
+    fn found(opened: Result<Self, TrustError>, user: &User) -> Result<Option<Self>, Failure> {
         match opened {
             Ok(source) => Ok(Some(source)),
             Err(TrustError::Missing(_)) => Ok(None),
@@ -101,13 +123,21 @@ impl Source {
     }
 
     fn open(path: &Path, user: Option<&User>, limit: usize) -> Result<Self, TrustError> {
-        let form = || TrustError::Form(path.to_owned());
-        let (parent, name) = (path.parent().ok_or_else(form)?, path.file_name().ok_or_else(form)?);
-        let name = name.to_str().ok_or_else(form)?.to_owned();
-        let dir = open_dir(parent)?;
-        let file = open_file(&dir, &name, path, false, Readers::OwnerOnly)?;
+        let (dir, name) = open_parent(path)?;
+        Self::open_in(dir, &name, path, user, limit)
+    }
+
+    fn open_in(
+        dir: OwnedFd,
+        name: &str,
+        path: &Path,
+        user: Option<&User>,
+        limit: usize,
+    ) -> Result<Self, TrustError> {
+        let file = open_file(&dir, name, path, false, Readers::OwnerOnly)?;
         let bytes = Zeroizing::new(read_all(&file, path, limit)?);
-        Ok(Self { bytes, shown: shown(path), place: Some(Place::Here { dir, name, user: user.cloned() }) })
+        let place = Place::Here { dir, name: name.to_owned(), user: user.cloned() };
+        Ok(Self { bytes, shown: shown(path), place: Some(place) })
     }
 
     /// Overwrites what was imported: those `parts`, or without any the whole file, which is deleted then. No command for root
@@ -176,6 +206,24 @@ pub fn is_there(path: &Path, user: &User) -> Result<bool, Failure> {
     Ok(own || (!path.starts_with(&user.dir) && path.symlink_metadata().is_ok()))
 }
 
+/// The directory that a file is in, and its name there.
+fn open_parent(path: &Path) -> Result<(OwnedFd, String), TrustError> {
+    let form = || TrustError::Form(path.to_owned());
+    let (parent, name) = (path.parent().ok_or_else(form)?, path.file_name().ok_or_else(form)?);
+    let name = name.to_str().ok_or_else(form)?.to_owned();
+    Ok((open_dir(parent)?, name))
+}
+
+/// A file of root's in a user's directory. It has no other name: a user could give one of root's files a second name there.
+fn roots_own(dir: OwnedFd, name: &str, path: &Path) -> Result<Source, TrustError> {
+    let denied = || TrustError::Io { errno: Errno::EACCES, path: path.to_owned() };
+    let stat = fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(|_| denied())?;
+    if stat.st_uid != 0 || stat.st_nlink != 1 {
+        return Err(denied());
+    }
+    Source::open_in(dir, name, path, None, MAX_GOOGLE)
+}
+
 fn delete(dir: &OwnedFd, name: &str) -> std::io::Result<()> {
     unlinkat(dir, name, UnlinkatFlags::NoRemoveDir)?;
     Ok(fsync(dir)?)
@@ -186,7 +234,9 @@ fn delete(dir: &OwnedFd, name: &str) -> std::io::Result<()> {
 fn refused(error: &TrustError, user: Option<&User>, limit: usize) -> Failure {
     let owner = user.map_or("root", |user| &user.name);
     let whose = user.map_or("root".to_owned(), |user| format!("{} or root", user.name));
-    let only = format!("only files of {whose} are taken, through no link");
+    let only = format!(
+        "only files of {whose} are taken, through no link; another's can be given on standard input: - <FILE"
+    );
     let text = match (error, user) {
         (TrustError::Missing(path), _) => format!("there is no {}; give the file", path.display()),
         (TrustError::TooLarge(path), _) => too_large(path, limit),

@@ -1,0 +1,257 @@
+//! Files with several keys: exports of apps, seed files of tokens, key URIs on standard input. All keys of one account are
+//! imported, or none of them is.
+
+use super::source::Source;
+use super::{Device, Importer, strength};
+use crate::cli::{How, Keys, KeysOfFile};
+use crate::context::{Account, Context, known_user};
+use crate::error::{Exit, Failure};
+use qrtotp_core::account::Label;
+use qrtotp_core::import::Foreign;
+use qrtotp_core::otp::Secret;
+use qrtotp_core::text::clean;
+use qrtotp_import::{
+    Entry, FileError, MAX_BYTES, parse_csv, parse_json, parse_migration, parse_pskc, parse_uris,
+};
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+
+/// What a file is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Migration,
+    Json,
+    Csv,
+    Pskc,
+}
+
+/// Whose the keys are.
+enum Owner<'a> {
+    /// One user's, all of them.
+    One(&'a str),
+    /// Of the user that the app's label names.
+    Label,
+    /// Of the user that the file names beside each.
+    File,
+}
+
+/// Key URIs from standard input, each on a line of its own.
+pub fn uris(
+    context: &Context,
+    user: Option<String>,
+    label: Option<&str>,
+    keys: Keys,
+) -> Result<Exit, Failure> {
+    if std::io::stdin().is_terminal() {
+        let _ = writeln!(std::io::stderr(), "otpauth URIs, each on a line of its own, then Ctrl-D:");
+    }
+    let source = Source::standard_input(MAX_BYTES, true)?;
+    let entries = read(parse_uris(&source.bytes, strength(keys.weak)))?;
+    let owner = owner(user.as_deref(), &keys);
+    // What a URI calls its key, it calls it for the app; among several it tells which is which.
+    let label = label.or((entries.len() == 1).then_some(""));
+    Entries { context, label, keys: &keys, owner }.import(entries)
+}
+
+/// A file, or standard input.
+pub fn file(context: &Context, args: KeysOfFile, kind: Kind) -> Result<Exit, Failure> {
+    let KeysOfFile { file, user, label, keys } = args;
+    let lines = matches!(kind, Kind::Csv | Kind::Migration);
+    let source = if file == Path::new("-") {
+        Source::standard_input(MAX_BYTES, lines)?
+    } else {
+        let path = std::path::absolute(&file)
+            .map_err(|error| Failure::Error(format!("{}: {error}; give another file", file.display())))?;
+        Source::of_root(&path, MAX_BYTES)?
+    };
+    let strength = strength(keys.weak);
+    let entries = read(match kind {
+        Kind::Migration => parse_migration(&source.bytes, strength),
+        Kind::Json => parse_json(&source.bytes, strength),
+        Kind::Csv => parse_csv(&source.bytes, strength),
+        Kind::Pskc => parse_pskc(&source.bytes, strength),
+    })?;
+    let owner = owner(user.as_deref(), &keys);
+    let exit = Entries { context, label: label.as_deref(), keys: &keys, owner }.import(entries)?;
+    if !keys.json && !keys.dry_run {
+        writeln!(
+            std::io::stdout(),
+            "The keys are still readable in {}. Once logins work, delete it there and wherever it was copied.",
+            source.shown
+        )?;
+    }
+    Ok(exit)
+}
+
+fn owner<'a>(user: Option<&'a str>, keys: &Keys) -> Owner<'a> {
+    match user {
+        Some(user) => Owner::One(user),
+        None if keys.user_from.is_some() => Owner::Label,
+        None => Owner::File,
+    }
+}
+
+fn read(found: Result<Vec<Entry>, FileError>) -> Result<Vec<Entry>, Failure> {
+    found.map_err(|error| Failure::Refused(format!("{error}; nothing was imported")))
+}
+
+struct Entries<'a> {
+    context: &'a Context,
+    /// What to call the devices, in place of what the file calls them.
+    label: Option<&'a str>,
+    keys: &'a Keys,
+    owner: Owner<'a>,
+}
+
+/// The keys of one account.
+struct Group<'a> {
+    account: Account,
+    entries: Vec<(&'a Entry, Label)>,
+}
+
+impl Entries<'_> {
+    fn import(&self, mut entries: Vec<Entry>) -> Result<Exit, Failure> {
+        if let Some(wanted) = &self.keys.entry {
+            let is_wanted = |entry: &Entry| {
+                entry.name == *wanted
+                    || entry.place.rsplit(' ').next() == Some(wanted)
+                    || entry.place == *wanted
+            };
+            entries.retain(is_wanted);
+            if entries.is_empty() {
+                let wanted = clean(wanted, 64);
+                return Err(Failure::Refused(format!(
+                    "no entry has the name or number {wanted}; --dry-run lists them"
+                )));
+            }
+        }
+        let how = How {
+            weak: self.keys.weak,
+            dry_run: self.keys.dry_run,
+            window: self.keys.window,
+            revoked_too: self.keys.revoked_too,
+            unused: self.keys.unused,
+            json: self.keys.json,
+            ..How::default()
+        };
+        let mut importer = Importer::new(self.context, &how);
+        let (mut groups, mut refused): (Vec<Group<'_>>, usize) = (Vec::new(), 0);
+        for entry in &entries {
+            match self.account_of(entry) {
+                Err(failure) => {
+                    importer.refuse(entry.user.as_deref().unwrap_or_default(), &from(entry), &failure)?;
+                    refused += 1;
+                }
+                Ok(account) => {
+                    let label = Label::new(self.label.unwrap_or(&entry.name));
+                    match groups.iter_mut().find(|group| group.account.name == account.name) {
+                        Some(group) => group.entries.push((entry, label)),
+                        None => groups.push(Group { account, entries: vec![(entry, label)] }),
+                    }
+                }
+            }
+        }
+        let mut imported = 0;
+        for group in &groups {
+            if Self::check(&importer, group)? {
+                imported += Self::take(&mut importer, group)?;
+            } else {
+                refused += group.entries.len();
+            }
+        }
+        if !self.keys.json && entries.len() > 1 {
+            let verb = if self.keys.dry_run { "would be imported" } else { "imported" };
+            writeln!(std::io::stdout(), "{imported} {verb}, {refused} refused.")?;
+        }
+        if !self.keys.json && imported > 0 {
+            writeln!(
+                std::io::stdout(),
+                "{}",
+                if self.keys.dry_run {
+                    "Nothing was changed."
+                } else {
+                    "An import makes no recovery codes; `qrtotp recovery regenerate USER` does."
+                }
+            )?;
+        }
+        Ok(if refused == 0 { Exit::Done } else { Exit::Refused })
+    }
+
+    /// Whose an entry is.
+    fn account_of(&self, entry: &Entry) -> Result<Account, Failure> {
+        match self.owner {
+            Owner::One(user) => known_user(user),
+            Owner::File => known_user(entry.user.as_deref().ok_or_else(|| {
+                Failure::Refused(
+                    "the file does not say whose it is; give --user USER or --user-from label".into(),
+                )
+            })?),
+            Owner::Label => {
+                let label = entry.label.as_str();
+                let before = label.split_once('@').map_or(label, |(name, _)| name);
+                known_user(label)
+                    .or_else(|failure| if before == label { Err(failure) } else { known_user(before) })
+            }
+        }
+    }
+
+    /// Whether all keys of an account can be imported. If not, says of each why.
+    fn check(importer: &Importer<'_>, group: &Group<'_>) -> Result<bool, Failure> {
+        let mut before: Vec<&Secret> = Vec::new();
+        let mut failures = Vec::new();
+        for (entry, label) in &group.entries {
+            let failure = match &entry.found {
+                Err(refusal) => {
+                    let advice = if refusal.is_weak() { "; --weak takes it all the same" } else { "" };
+                    Some(Failure::Refused(format!("{refusal}{advice}")))
+                }
+                Ok(foreign) => {
+                    let device = device(group, label, foreign, &before, "");
+                    let checked = importer.check(&device);
+                    before.push(&foreign.secret);
+                    checked.err()
+                }
+            };
+            failures.push(failure);
+        }
+        let Some(first) = failures.iter().position(Option::is_some) else { return Ok(true) };
+        let place = group.entries.get(first).map_or("", |(entry, _)| entry.place.as_str());
+        for ((entry, _), failure) in group.entries.iter().zip(&failures) {
+            let name = &group.account.name;
+            let with = Failure::Refused(format!(
+                "not imported, because {place} can't be and {name} gets all of their keys or none; --entry picks one"
+            ));
+            importer.refuse(name.as_str(), &from(entry), failure.as_ref().unwrap_or(&with))?;
+        }
+        Ok(false)
+    }
+
+    /// Imports all keys of an account.
+    fn take(importer: &mut Importer<'_>, group: &Group<'_>) -> Result<usize, Failure> {
+        let mut before: Vec<&Secret> = Vec::new();
+        for (entry, label) in &group.entries {
+            if let Ok(foreign) = &entry.found {
+                let from = from(entry);
+                importer.take_and_tell(&device(group, label, foreign, &before, &from))?;
+                before.push(&foreign.secret);
+            }
+        }
+        Ok(before.len())
+    }
+}
+
+fn device<'d>(
+    group: &'d Group<'_>,
+    label: &'d Label,
+    foreign: &'d Foreign,
+    before: &'d [&'d Secret],
+    from: &'d str,
+) -> Device<'d> {
+    Device { account: &group.account, from, label, foreign, only_first: false, before }
+}
+
+/// Where an entry is and what it is called, for people.
+fn from(entry: &Entry) -> String {
+    let name = clean(&entry.name, 128);
+    if name.is_empty() { entry.place.clone() } else { format!("{} ({name})", entry.place) }
+}
