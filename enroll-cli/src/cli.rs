@@ -233,10 +233,10 @@ pub struct Issue {
     pub code: bool,
     /// Bind it to the ssh keys that let the user in now; logging in with one of them proves who enrols
     ///
-    /// Reads the files of sshd's AuthorizedKeysFile with the user's own rights, and lists what it binds: look at it, for any
-    /// process of the user's may have added a key. Keys that are added later are worthless. Left out, by name, are lines with
-    /// any option (restrict, command=, from=, cert-authority ...). Certificates and keys of an AuthorizedKeysCommand are not seen.
-    /// If no key is left, no token is issued. Where several accounts are asked for, those with a device are skipped.
+    /// Reads the files of sshd's AuthorizedKeysFile with the user's own rights and lists the keys that it binds. Check the list:
+    /// any process of the user may have added a key. Keys that are added later are worthless. Lines with any option (restrict,
+    /// command=, from=, cert-authority ...) are left out and named. Certificates and keys of an AuthorizedKeysCommand are not
+    /// seen. If no key is left, no token is issued. With several accounts, those with a device are skipped and named.
     #[arg(long)]
     pub keys_now: bool,
     /// Bind it to the ssh key with this fingerprint, as `ssh-keygen -lf FILE` prints it; may be repeated

@@ -1,5 +1,5 @@
-//! The ssh keys that a token is bound to: those in the user's authorized_keys now. What is added there later is worthless, for
-//! the fingerprints are in the record.
+//! The ssh keys that a token is bound to: those in the user's authorized_keys now. Keys that are added later are worthless,
+//! because the record has the fingerprints.
 
 use super::authorized_keys::{Entry, entries};
 use crate::context::{Account, person};
@@ -177,8 +177,8 @@ fn expand(pattern: &str, user: &User) -> PathBuf {
     user.dir.join(path)
 }
 
-/// Reads a file with the user's own rights, as sshd does, so that no link of theirs leads further than they could go. In another
-/// process, for a FIFO or a mount of theirs may never answer. `None` if there is no such file.
+/// Reads a file with the user's own rights, as sshd does, so that no link of theirs leads further than they could go. Another
+/// process reads it, because a FIFO or a mount of theirs may never answer. `None` if there is no such file.
 fn read_as(user: &User, path: &Path) -> Result<Option<String>, String> {
     let mut head = Command::new("/usr/bin/head");
     head.arg("-c").arg((MOST_BYTES + 1).to_string()).arg("--").arg(path);
