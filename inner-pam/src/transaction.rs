@@ -45,6 +45,7 @@ impl Context {
             let mut entry = list;
             while !entry.is_null() && !(*entry).is_null() {
                 environment.push(CStr::from_ptr(*entry).to_owned());
+                libc::explicit_bzero((*entry).cast(), libc::strlen(*entry));
                 libc::free((*entry).cast());
                 entry = entry.add(1);
             }

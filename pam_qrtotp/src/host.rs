@@ -132,7 +132,8 @@ impl LoginHost for Host<'_> {
 
     fn password(&mut self) -> Option<Typed> {
         let item = self.pamh.get_item::<AuthTok<'_>>().ok().flatten()?;
-        Some(Zeroizing::new(item.as_bytes().to_vec())).filter(|password| password.len() <= LONGEST_ANSWER)
+        // However long it is: a password that was taken must never count as none.
+        Some(Zeroizing::new(item.as_bytes().to_vec()))
     }
 
     fn forward_password(&mut self, password: &[u8]) -> Result<(), NoAnswer> {

@@ -14,9 +14,12 @@ use rustix::process::{geteuid, getuid};
 use std::path::Path;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 /// How long the broker may take for a verdict. Nobody waits at a locked screen for longer.
 const LIMIT: Duration = Duration::from_secs(3);
+/// The same with a password, which the host's modules check first.
+const LIMIT_WITH_PASSWORD: Duration = Duration::from_secs(10);
 
 /// True if root could read what we can't.
 pub(crate) fn config_is_roots(error: &ConfigError) -> bool {
@@ -57,17 +60,16 @@ pub(crate) fn authenticate(
         Err(error) => return deny(host, "lookup_failed", &error.to_string()),
     };
     let password = host.password();
+    let forward = options.first_pass == FirstPass::Forward;
     let answer = match (options.first_pass, password) {
-        (FirstPass::Forward, _) => {
-            return deny(host, "arguments_invalid", "`forward_pass` needs an application that runs as root");
-        }
         (FirstPass::Use, None) => {
             return deny(host, "no_password", "use_first_pass, but no module before set one");
         }
-        (FirstPass::Use, Some(password)) => password,
-        (FirstPass::Ask | FirstPass::Try, password) => {
-            let prompt = options.prompt.as_deref().unwrap_or("Verification code: ");
+        (FirstPass::Use | FirstPass::Forward, Some(password)) => password,
+        (FirstPass::Ask | FirstPass::Try | FirstPass::Forward, password) => {
+            let usual = if forward { "Password & verification code: " } else { "Verification code: " };
             let echo = if options.echo_code { Echo::On } else { Echo::Off };
+            let prompt = options.prompt.as_deref().unwrap_or(usual);
             let Ok(answer) = host.ask(prompt, echo) else { return deny(host, "no_answer", "") };
             if password.is_some_and(|password| bool::from(password.ct_eq(&answer))) {
                 return deny(host, "password_repeated", "");
@@ -76,11 +78,26 @@ pub(crate) fn authenticate(
         }
     };
     let Subject { service, tty, .. } = subject.clone();
-    let request = Request::Verify { user, service, tty, nullok: options.nullok, answer };
-    match verify(Path::new(DEFAULT_SOCKET), &request, LIMIT) {
-        Ok(Verdict::Accepted) if host.is_same_user() => Outcome::Accepted,
-        Ok(Verdict::Ignored) if host.is_same_user() => Outcome::Ignored,
-        Ok(Verdict::Denied) => Outcome::Denied,
+    let request = Request::Verify {
+        user,
+        service,
+        tty,
+        nullok: options.nullok,
+        forward,
+        answer: Zeroizing::new(answer.to_vec()),
+    };
+    let limit = if forward { LIMIT_WITH_PASSWORD } else { LIMIT };
+    if forward {
+        host.withhold_password(); // a refusal leaves none for the modules behind us
+    }
+    match verify(Path::new(DEFAULT_SOCKET), &request, limit) {
+        Ok((Verdict::Accepted, password)) if host.is_same_user() => {
+            let forwarded = !forward
+                || answer.get(..password).is_some_and(|password| host.forward_password(password).is_ok());
+            if forwarded { Outcome::Accepted } else { deny(host, "password_not_forwarded", "") }
+        }
+        Ok((Verdict::Ignored, _)) if host.is_same_user() => Outcome::Ignored,
+        Ok((Verdict::Denied, _)) => Outcome::Denied,
         Ok(_) => deny(host, "user_changed", "the application replaced PAM_USER"),
         Err(error) => deny(host, "broker", &error.to_string()),
     }

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use qrtotp_core::account::Gate;
 use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::{Answered, Clock, Deadline, SystemClock};
-use qrtotp_core::flow::{Dialog, Echo, Guess, NoAnswer, PrimaryThrottle, REFUSAL_PERIOD, Typed};
+use qrtotp_core::flow::{Dialog, Echo, Guess, NoAnswer, PrimaryThrottle, REFUSAL_PERIOD, Typed, Unproven};
 use qrtotp_core::policy::check_proof_service;
 use qrtotp_core::store::StoreError;
 use qrtotp_core::wire::{Answer, Line, Say};
@@ -90,6 +90,27 @@ impl<'a, 'line> Check<'a, 'line> {
         self.person.line.last(self.time);
         let password = self.person.ask("Password: ", Echo::Off).map_err(|NoAnswer| Refusal::NoAnswer)?;
         self.answered = Some(Answered::now());
+        self.prove_answer(password)
+    }
+
+    /// Has a password checked that the caller has given already, as part of a login of theirs.
+    pub fn run_with(
+        mut self,
+        password: &[u8],
+        subject: &Subject,
+        log: &mut impl AuditSink,
+    ) -> Result<(), Unproven> {
+        let proven = check_proof_service()
+            .map_err(|error| Refusal::Unavailable(error.to_string()))
+            .and_then(|()| self.prove_answer(Zeroizing::new(password.to_vec())));
+        let proven = proven.and_then(|()| Ok(self.throttle.lift(subject, log)?));
+        if let (Err(_), Some(failures)) = (&proven, self.failures) {
+            self.throttle.report(failures, subject, log);
+        }
+        proven.map_err(Unproven::from)
+    }
+
+    fn prove_answer(&mut self, password: Typed) -> Result<(), Refusal> {
         // Counted before it is looked at, also if the caller or the broker is gone by then.
         match self.throttle.count(SystemClock.now())? {
             Guess::Counted(failures) => self.failures = Some(failures),
@@ -149,6 +170,22 @@ impl<'a, 'line> Check<'a, 'line> {
             Refusal::Unavailable(why) => event.reason("primary_factor_unavailable").detail(&why).emit(log),
         }
         Ended::Refused(usual.into())
+    }
+}
+
+impl From<Refusal> for Unproven {
+    fn from(refusal: Refusal) -> Self {
+        let (reason, detail) = match refusal {
+            Refusal::Wrong | Refusal::NoAnswer => ("primary_factor", String::new()),
+            Refusal::Account(why) => ("account_refused", why),
+            Refusal::Unavailable(why) => ("primary_factor_unavailable", why),
+            Refusal::Barred(Gate::Wait(seconds), _) => {
+                ("primary_factor_throttled", format!("it is looked at again in {seconds} s"))
+            }
+            Refusal::Barred(..) => ("primary_factor_disabled", "`qrtotp unlock` lifts it".into()),
+            Refusal::Store(error) => (error.reason(), error.to_string()),
+        };
+        Self { reason, detail }
     }
 }
 

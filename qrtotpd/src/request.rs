@@ -11,8 +11,8 @@ use qrtotp_core::account::Label;
 use qrtotp_core::audit::{Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{
-    AdminError, Authority, Codes, EnrollError, Enrollment, HostDirectory, Invitation, Login, Options,
-    Outcome, Owner, PrimaryThrottle, Typed, host_name,
+    AdminError, Authority, Codes, EnrollError, Enrollment, FirstPass, HostDirectory, Invitation, Login,
+    Options, Outcome, Owner, PrimaryThrottle, Typed, host_name,
 };
 use qrtotp_core::otp::Params;
 use qrtotp_core::policy::Config;
@@ -78,8 +78,9 @@ impl<'a> Served<'a> {
                 // The same for every other name, whether or not there is such a user.
                 Err(Ended::Refused("the broker serves only your own account".into()))
             }
-            Request::Verify { service, tty, nullok, answer, .. } => {
-                Ok(self.verify(&service, tty, nullok, answer))
+            Request::Verify { service, tty, nullok, forward, answer, .. } => {
+                let first_pass = if forward { FirstPass::Forward } else { FirstPass::Ask };
+                self.verify(&service, tty, &Options { nullok, first_pass, ..Options::default() }, answer)
             }
             Request::Regenerate => self.regenerate(),
             Request::Revoke { which } => self.revoke(which),
@@ -212,26 +213,41 @@ impl<'a> Served<'a> {
     }
 
     /// A login of the caller, who has asked for the code already.
-    fn verify(&mut self, service: &str, tty: String, nullok: bool, answer: Typed) -> Say {
+    fn verify(&mut self, service: &str, tty: String, options: &Options, answer: Typed) -> Result<Say, Ended> {
         // The kernel knows the caller, but only the caller says which service and terminal it is.
         let subject =
             Subject { service: format!("{}:{service}", self.subject.service), tty, ..self.subject.clone() };
+        let (name, rules) = (&self.caller.name, self.config.throttle.rules());
+        let mut given = Given {
+            answer: Some(answer),
+            person: &mut self.person,
+            throttle: PrimaryThrottle { name, rules, store: self.store },
+            door: self.door,
+            caller: self.caller,
+            subject: &subject,
+            log: Log::open(&self.door.refusals, Some(self.caller.uid), self.subject.by.clone()),
+            password: None,
+        };
         let outcome = Login {
             config: self.config,
-            options: &Options { nullok, ..Options::default() },
+            options,
             store: self.store,
             directory: &HostDirectory,
-            host: &mut Given::new(answer, &mut self.person),
+            host: &mut given,
             clock: &SystemClock,
             audit: self.log,
-            subject,
+            subject: subject.clone(),
         }
         .run();
-        Say::Verdict(match outcome {
+        if let (Outcome::Accepted, Some(bytes)) = (outcome, given.password) {
+            let length = Say::PasswordLength(u32::try_from(bytes).unwrap_or(u32::MAX));
+            self.person.say(&length).map_err(|_| Ended::Logged)?;
+        }
+        Ok(Say::Verdict(match outcome {
             Outcome::Accepted => Verdict::Accepted,
             Outcome::Ignored => Verdict::Ignored,
             Outcome::Denied => Verdict::Denied,
-        })
+        }))
     }
 
     fn regenerate(&mut self) -> Result<Say, Ended> {

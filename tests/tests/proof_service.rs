@@ -5,6 +5,7 @@
 use qrtotp_tests::{
     Pty, Sandbox,
     first_login::{CHOICES, INSIDE},
+    host::SERVICE,
     users::PASSWORD,
 };
 
@@ -158,4 +159,25 @@ fn a_service_that_is_not_listed_enrols_nobody() {
     let sandbox = host();
     sandbox.configure("[defaults]\nfirst_login = \"enroll\"\n[enroll]\nservices = [\"sshd\"]\n");
     is_refused(&sandbox, PASSWORD, "su", "enrollment_not_here", "enroll.services");
+}
+
+#[test]
+fn a_wrong_password_is_not_passed_over_for_a_key_however_long_it_is() {
+    const KEY: &str = "SSH_AUTH_INFO_0=publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIiWhSJ5rOH64KLgS23/qefvr/v3ma5tK8j+sN9bUVox";
+    const FINGERPRINT: &str = "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM";
+    let sandbox = host();
+    let services = format!("[enroll]\nservices = [\"{SERVICE}\"]\nkey_services = [\"{SERVICE}\"]\n");
+    sandbox.configure(&format!("[defaults]\nfirst_login = \"token\"\n{services}"));
+    sandbox.run(&["qrtotp", "token", "issue", "alice", "--key", FINGERPRINT]).success();
+    let shows_a_picture = |auth: &str, password: &str| {
+        sandbox.enrolling(SERVICE, &format!("{auth}auth required pam_qrtotp.so echo_code\n"));
+        let login = sandbox.login("alice").arguments(&["--mode", "by-echo", "--putenv", KEY]);
+        let login = login.arguments(&["--answer", password, "--answer", "", "--answer", "q"]);
+        login.run().text().contains(CHOICES)
+    };
+    let unix = "auth required pam_unix.so nodelay\n";
+    for length in [1, 500, 600, 1100] {
+        assert!(!shows_a_picture(unix, &"x".repeat(length)), "{length}");
+    }
+    assert!(shows_a_picture("", ""), "by the key alone, where no password was asked for");
 }

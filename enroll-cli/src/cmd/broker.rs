@@ -152,7 +152,9 @@ fn reply(line: &mut Line, say: Say, terminal: &mut Terminal) -> Result<(), Failu
             terminal.show(&text);
             return Ok(());
         }
-        Say::Verdict(_) | Say::Done(_) | Say::Refused(_) | Say::Failed(_) => return Ok(()),
+        Say::PasswordLength(_) | Say::Verdict(_) | Say::Done(_) | Say::Refused(_) | Say::Failed(_) => {
+            return Ok(());
+        }
     };
     line.send(&answer.unwrap_or(Answer::GiveUp)).map_err(broken)
 }

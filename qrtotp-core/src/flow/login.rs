@@ -214,12 +214,16 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         judgement: &Judgement,
         factor: Factor<'_>,
     ) -> Outcome {
-        if let Judgement::Accepted { proof, .. } = judgement {
+        if let Judgement::Accepted { proof, codes_due, .. } = judgement {
             if let Proof::Recovery { left } = proof {
                 self.host.show(&format!(
                     "That was a recovery code; {left} are left. If your device is lost, have it revoked."
                 ));
             }
+            if let (true, Some((name, _))) = (*codes_due, account) {
+                self.hand_over_owed_codes(name, factor);
+            }
+            // After the last conversation, in which the application may have replaced the user.
             if !self.host.is_same_user() {
                 return self.user_changed();
             }
@@ -232,11 +236,10 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         let detail = judgement.explanation(self.clock);
         self.host.explain(&detail);
         judgement.report_decision(Kind::Login, &self.subject, &detail, self.audit);
-        let Judgement::Accepted { codes_due, .. } = judgement else { return Outcome::Denied };
-        if let (true, Some((name, _))) = (*codes_due, account) {
-            self.hand_over_owed_codes(name, factor);
+        match judgement {
+            Judgement::Accepted { .. } => Outcome::Accepted,
+            Judgement::Refused { .. } => Outcome::Denied,
         }
-        Outcome::Accepted
     }
 
     pub(super) fn enrols(&self) -> bool {

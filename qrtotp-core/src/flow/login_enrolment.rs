@@ -181,13 +181,11 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     }
 
     fn prove_token_code(&mut self, name: &Name, id: TokenId, typed: &[u8]) -> Result<(), Unproven> {
-        let wait = |host: &mut H, seconds: u32| host.wait(Duration::from_secs(seconds.into()));
-        try_token_code(self.store, name, id, typed, self.clock, |seconds| wait(self.host, seconds)).map_err(
-            |error| {
-                let detail = if error.is_refusal() { String::new() } else { error.to_string() };
-                Unproven { reason: error.reason(), detail }
-            },
-        )
+        // No waits at a login: their length would tell that the account has such a token. Guesses are counted, and end it.
+        try_token_code(self.store, name, id, typed, self.clock, |_| {}).map_err(|error| {
+            let detail = if error.is_refusal() { String::new() } else { error.to_string() };
+            Unproven { reason: error.reason(), detail }
+        })
     }
 
     pub(super) fn unreadable(&mut self, error: &StoreError) -> Unproven {
@@ -218,11 +216,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         }
         .run();
         match enrolled {
-            Ok(_) if !self.host.is_same_user() => self.user_changed(),
             Ok(enrolled) => {
-                Event::login(&self.subject, Verdict::Accepted, "enrolled")
-                    .credential(enrolled.credential, label.as_str())
-                    .emit(self.audit);
                 self.host.show(match enrolled.codes {
                     Codes::Lost => {
                         "Enrolled. The recovery codes were not confirmed; the next login makes new ones."
@@ -231,6 +225,12 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                         "Enrolled. From now on logins ask for a code of the app."
                     }
                 });
+                if !self.host.is_same_user() {
+                    return self.user_changed();
+                }
+                Event::login(&self.subject, Verdict::Accepted, "enrolled")
+                    .credential(enrolled.credential, label.as_str())
+                    .emit(self.audit);
                 Outcome::Accepted
             }
             Err(error) => {

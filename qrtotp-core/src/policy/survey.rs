@@ -105,6 +105,8 @@ pub struct Module {
     pub takes_a_password: bool,
     /// No failure of it is forgotten.
     pub fails_closed: bool,
+    /// A failure of it leads over the next lines.
+    pub jumps_on_failure: bool,
 }
 
 /// What there is in a PAM file.
@@ -158,6 +160,7 @@ impl Survey {
                 name: entry.module_name().to_owned(),
                 takes_a_password: entry.takes_a_password(),
                 fails_closed: !entry.optional_module && entry.fails_closed(),
+                jumps_on_failure: jumps_on_failure(&control),
             });
         }
         if includes {
@@ -224,6 +227,14 @@ impl Entry<'_> {
         });
         has_default && all_fail
     }
+}
+
+fn jumps_on_failure(control: &str) -> bool {
+    control.trim_matches(['[', ']']).split_ascii_whitespace().any(|word| {
+        word.split_once('=').is_some_and(|(result, action)| {
+            !NO_FAILURE.contains(&result) && action.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    })
 }
 
 /// What an auth entry does, and over how many entries its success leads.

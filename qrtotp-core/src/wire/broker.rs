@@ -51,6 +51,8 @@ pub enum Say {
         /// What is wrong with the last answer.
         note: Option<String>,
     },
+    /// So many bytes of the answer, from its beginning, are the password; an accepting verdict follows.
+    PasswordLength(u32),
     /// What became of an answer that was to be judged.
     Verdict(Verdict),
     /// It is done.
@@ -70,6 +72,7 @@ impl Message for Say {
             Self::Offer { .. } => 35,
             Self::Resumed { .. } => 36,
             Self::RecoveryCodes { .. } => 37,
+            Self::PasswordLength(_) => 38,
             Self::Verdict(_) => 48,
             Self::Done(_) => 49,
             Self::Refused(_) => 50,
@@ -101,6 +104,7 @@ impl Message for Say {
                 codes.iter().for_each(|code| to.bytes(code.as_bytes()));
                 put_note(to, note);
             }
+            Self::PasswordLength(bytes) => to.number(*bytes),
             Self::Verdict(verdict) => to.byte(match verdict {
                 Verdict::Denied => 0,
                 Verdict::Accepted => 1,
@@ -123,6 +127,7 @@ impl Message for Say {
             35 => Self::Offer { offer: take_offer(from)?, note: note(from)? },
             36 => Self::Resumed { minutes: from.number("minutes")?, note: note(from)? },
             37 => Self::RecoveryCodes { codes: take_codes(from)?, note: note(from)? },
+            38 => Self::PasswordLength(from.number("password_length")?),
             48 => Self::Verdict(match from.byte("verdict")? {
                 0 => Verdict::Denied,
                 1 => Verdict::Accepted,

@@ -33,6 +33,8 @@ pub enum Request {
         tty: String,
         /// The module's argument `nullok`.
         nullok: bool,
+        /// The module's argument `forward_pass`: the answer is the password and the code behind it.
+        forward: bool,
         /// What was typed.
         answer: Typed,
     },
@@ -96,11 +98,12 @@ impl Message for Request {
         match self {
             Self::Enroll { label } => to.bytes(label.as_bytes()),
             Self::Status { json } | Self::Devices { json } => to.byte((*json).into()),
-            Self::Verify { user, service, tty, nullok, answer } => {
+            Self::Verify { user, service, tty, nullok, forward, answer } => {
                 to.bytes(user.as_bytes());
                 to.cut(service, NAME);
                 to.cut(tty, NAME);
                 to.byte((*nullok).into());
+                to.byte((*forward).into());
                 to.bytes(answer);
             }
             Self::Regenerate | Self::Resync => {}
@@ -129,6 +132,7 @@ impl Message for Request {
                 service: name(from, "service")?,
                 tty: name(from, "tty")?,
                 nullok: from.bool("nullok")?,
+                forward: from.bool("forward")?,
                 answer: Zeroizing::new(from.bytes(ANSWER, "answer")?.to_vec()),
             },
             4 => Self::Regenerate,

@@ -75,16 +75,19 @@ pub enum VerifyError {
     Nonsense,
 }
 
-/// Has the caller's own answer judged, within `limit`.
+/// Has the caller's own answer judged, within `limit`. With a verdict comes how many bytes of the answer are the password, if it
+/// was a password and a code.
 ///
 /// # Errors
 /// See [`VerifyError`].
-pub fn verify(path: &Path, request: &Request, limit: Duration) -> Result<Verdict, VerifyError> {
+pub fn verify(path: &Path, request: &Request, limit: Duration) -> Result<(Verdict, usize), VerifyError> {
     let mut line = connect(path, limit)?;
     line.request(request)?;
+    let mut password = 0;
     loop {
         match line.receive()? {
-            Say::Verdict(verdict) => return Ok(verdict),
+            Say::Verdict(verdict) => return Ok((verdict, password)),
+            Say::PasswordLength(bytes) => password = usize::try_from(bytes).unwrap_or(usize::MAX),
             Say::Show(_) => {} // best effort, as ever
             Say::Refused(text) | Say::Failed(text) => return Err(VerifyError::Refused(text)),
             _ => return Err(VerifyError::Nonsense),

@@ -21,6 +21,7 @@ fn requests() -> Vec<Request> {
             service: "xlock".into(),
             tty: ":0".into(),
             nullok: true,
+            forward: true,
             answer: Zeroizing::new(b"123456\xff".to_vec()),
         },
         Request::Regenerate,
@@ -161,10 +162,11 @@ fn verify_needs_somebody_who_answers_in_time() {
             let (mut stream, _) = listener.accept().unwrap();
             let asked: Request = receive(&mut stream).unwrap();
             send(&mut stream, &Say::Show("hello".into())).unwrap();
+            send(&mut stream, &Say::PasswordLength(3)).unwrap();
             send(&mut stream, &Say::Verdict(Verdict::Accepted)).unwrap();
             asked
         });
-        assert_eq!(ask(10_000), Ok(Verdict::Accepted));
+        assert_eq!(ask(10_000), Ok((Verdict::Accepted, 3)));
         assert!(broker.join().unwrap() == requests().remove(2));
     });
 }

@@ -105,7 +105,7 @@ fn proof_service(files: &Files, trusted: &Result<(), String>, report: &mut Repor
         |at: usize| auth[at..].iter().any(|(_, module)| module.name == "pam_deny.so" && module.fails_closed);
     for (at, (path, module)) in auth.iter().enumerate() {
         let place = format!("line {} of {}: {}", module.line, path.display(), module.name);
-        if module.takes_a_password && !module.fails_closed && !denied_after(at) {
+        if module.takes_a_password && !module.fails_closed && (module.jumps_on_failure || !denied_after(at)) {
             about.fail(
                 &format!("{place} may be wrong and the rest of the file still succeed: a wrong password would enrol"),
                 "make it required, or put `auth requisite pam_deny.so` behind it",
@@ -130,6 +130,10 @@ fn proof_service(files: &Files, trusted: &Result<(), String>, report: &mut Repor
             );
             fine = false;
         }
+    }
+    if !auth.iter().any(|(_, module)| module.takes_a_password) {
+        about.warn("no module of it is known to take a password; without one nobody can enrol", advice);
+        fine = false;
     }
     if fine {
         about.ok("proves passwords for enrolments, and lets nobody log in by itself");
@@ -374,6 +378,9 @@ mod tests {
             format!("{first}auth optional pam_unix.so\n"),
             format!("{first}auth [success=ok default=ignore] pam_unix.so\nauth required pam_permit.so\n"),
             format!("{first}-auth required pam_sss.so\nauth required pam_permit.so\n"),
+            format!(
+                "{first}auth [success=1 default=1] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n"
+            ),
         ] {
             let told = proof(&[("qrtotp", &text)]);
             assert!(told.starts_with("FAIL"), "{text}: {told}");
@@ -389,6 +396,8 @@ mod tests {
 
     #[test]
     fn modules_of_that_service_that_ask_nothing_or_run_twice_are_warned_of() {
+        let none = proof(&[("qrtotp", "auth requisite pam_qrtotp.so\nauth required pam_permit.so\n")]);
+        assert!(none.starts_with("WARN") && none.contains("no module of it is known"), "{none}");
         for line in [
             "auth sufficient pam_rootok.so",
             "auth required pam_faillock.so preauth",

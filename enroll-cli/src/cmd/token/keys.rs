@@ -11,7 +11,6 @@ use qrtotp_core::account::KeyFingerprint;
 use qrtotp_core::text::clean;
 use serde::{Serialize, Serializer};
 use std::collections::HashSet;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -177,12 +176,20 @@ fn expand(pattern: &str, user: &User) -> PathBuf {
     user.dir.join(path)
 }
 
+/// A program with the user's own rights. It has left root's terminal: its user can trace it, and could otherwise type there.
+fn as_user(user: &User, program: &str) -> Command {
+    let (uid, gid) = (user.uid.to_string(), user.gid.to_string());
+    let mut command = Command::new("/usr/bin/setsid");
+    command.args(["/usr/bin/setpriv", "--reuid", &uid, "--regid", &gid, "--clear-groups", "--no-new-privs"]);
+    command.arg(program).current_dir("/");
+    command
+}
+
 /// Reads a file with the user's own rights, as sshd does, so that no link of theirs leads further than they could go. Another
 /// process reads it, because a FIFO or a mount of theirs may never answer. `None` if there is no such file.
 fn read_as(user: &User, path: &Path) -> Result<Option<String>, String> {
-    let mut head = Command::new("/usr/bin/head");
+    let mut head = as_user(user, "/usr/bin/head");
     head.arg("-c").arg((MOST_BYTES + 1).to_string()).arg("--").arg(path);
-    head.uid(user.uid.as_raw()).gid(user.gid.as_raw()).current_dir("/");
     match output(head) {
         Ok(text) if text.len() > MOST_BYTES => Err(format!("it has more than {} KiB", MOST_BYTES / 1024)),
         Ok(text) => Ok(Some(text)),
@@ -217,6 +224,22 @@ mod tests {
 
     fn lines(keys: &Keys) -> Vec<String> {
         keys.bound.iter().map(BoundKey::line).collect()
+    }
+
+    #[test]
+    fn a_program_of_the_user_has_their_uid_and_a_session_without_roots_terminal() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let nobody = User::from_name("nobody").unwrap().unwrap();
+        let mut status = as_user(&nobody, "/bin/cat");
+        status.args(["/proc/self/stat", "/proc/self/status"]);
+        let said = output(status).unwrap();
+        let numbers: Vec<&str> = said.split(") ").nth(1).unwrap().split(' ').collect();
+        let pid = said.split(' ').next().unwrap();
+        assert_eq!((numbers[3], numbers[4]), (pid, "0"), "its session, and no terminal: {said}");
+        let uid = nobody.uid;
+        assert!(said.contains(&format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n")), "{said}");
     }
 
     #[test]

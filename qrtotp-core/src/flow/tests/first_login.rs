@@ -150,7 +150,7 @@ fn a_stopped_enrolment_denies_and_leaves_no_device() {
 
 #[test]
 fn an_application_that_replaces_the_user_during_an_enrolment_gets_a_denial() {
-    for messages in [1, 2, 4] {
+    for messages in [1, 2, 4, 5] {
         let mut w = world(FirstLogin::Enroll);
         let mut human = Human { user_changes_after: Some(messages), ..newcomer() };
         let outcome = login(&mut w, &mut human);
@@ -233,6 +233,11 @@ fn what_is_no_token_code_is_refused_like_enter() {
     assert_eq!((human.shown, human.rehearsals), (vec![NOT_ENROLLED_HERE.to_owned()], 0));
     let token = w.store.load(&World::name()).unwrap().unwrap().record.token.unwrap();
     assert_eq!(token.binding.unwrap().failures, 1, "it counts");
+    for _ in 0..9 {
+        let mut human = answer("ABCD-EFGH");
+        assert_eq!(login(&mut w, &mut human), Outcome::Denied);
+        assert_eq!(human.waits.len(), 1, "the time does not tell that there is such a token");
+    }
 }
 
 /// A token for alice that has ended so.
@@ -402,4 +407,19 @@ fn the_key_that_enrolled_proves_its_owner_for_owed_recovery_codes() {
         assert_eq!(login(&mut w, &mut again), Outcome::Accepted);
         assert_eq!(again.prompts.len() == 2, handed);
     }
+}
+
+#[test]
+fn an_application_that_replaces_the_user_at_owed_recovery_codes_gets_one_denial() {
+    let mut w = world(FirstLogin::Enroll);
+    let mut human = Human { acknowledge: Acknowledge::Never, ..Human::says([Say::Phone(0)]) };
+    w.enroll_with(&mut human, Authority::PrimaryFactor).unwrap();
+    let secret = KeyUri::parse(&human.offers[0].0, Strength::Normal).unwrap().secret;
+    w.pass(30);
+    w.log.0.clear();
+    let script = [say(&w.code(&secret, 0)), say("skip")].into();
+    let mut again = Human { user_changes_after: Some(2), script, ..newcomer() };
+    assert_eq!(login(&mut w, &mut again), Outcome::Denied);
+    assert_eq!((again.prompts.len(), w.reason().as_str()), (2, "user_changed"));
+    assert!(!w.log.0.iter().any(|line| line.contains("result=accepted")), "{:?}", w.log.0);
 }
