@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 use std::ffi::c_int;
+use std::io;
 use std::mem::MaybeUninit;
 
 /// How the clock is kept right.
@@ -17,9 +18,16 @@ pub struct Discipline {
     pub max_error: i64,
 }
 
-/// Asks the kernel. `None`: it does not tell, for example in a container that may not ask.
+/// Asks the kernel. `None`: it does not tell, for example in a container that may not ask. It is not asked if system calls are
+/// filtered: the filter may kill a process for a call that it does not expect.
 #[must_use]
 pub fn read() -> Option<Discipline> {
+    // SAFETY: the call takes no pointer.
+    match unsafe { libc::prctl(libc::PR_GET_SECCOMP) } {
+        0 => {}
+        -1 if io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL) => {} // a kernel without filters
+        _ => return None,
+    }
     let mut clock = MaybeUninit::<libc::timex>::zeroed(); // modes = 0: change nothing
     // SAFETY: adjtimex reads and writes one `timex`, which is ours and stays valid whether the call fails or not: it consists of
     // numbers and was zeroed.

@@ -3,6 +3,7 @@
 
 use crate::host::{Host, Log};
 use nix::errno::Errno;
+use nix::unistd::{geteuid, getuid};
 use qrtotp_core::audit::{Event, Subject, Verdict};
 use qrtotp_core::flow::{
     Dialog, Directory, Echo, FirstPass, HostDirectory, LoginHost, Options, Outcome, UNAVAILABLE, logged_name,
@@ -10,7 +11,6 @@ use qrtotp_core::flow::{
 use qrtotp_core::policy::ConfigError;
 use qrtotp_core::store::{StoreError, TrustError};
 use qrtotp_core::wire::{DEFAULT_SOCKET, Request, verify};
-use rustix::process::{geteuid, getuid};
 use std::path::Path;
 use std::time::Duration;
 use subtle::ConstantTimeEq;

@@ -2,8 +2,8 @@
 
 use std::hint::black_box;
 
+use nix::sys::mman::{MlockAllFlags, mlockall, munlockall};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
-use rustix::mm::{MlockAllFlags, mlockall, munlockall};
 
 /// A crash does not write this process's memory to disk, no other process of the same user looks into it, and it is not
 /// swapped out where no limit is in the way. Best effort: a kernel that refuses is no reason to refuse to work.
@@ -15,7 +15,8 @@ pub fn shield_memory() {
 
 /// Keeps all that is in memory, and all that comes, from being swapped out, each page once it is used. Under a limit: nothing.
 pub fn lock_memory() {
-    let locked = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT);
+    let on_fault = MlockAllFlags::from_bits_retain(nix::libc::MCL_ONFAULT);
+    let locked = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault);
     if locked.is_ok() && is_limited() {
         unlock_memory();
     }

@@ -139,6 +139,35 @@ fn a_file_that_its_owner_holds_a_lease_on_is_not_waited_for_and_to_be_tried_agai
 }
 
 #[test]
+fn a_file_of_roots_in_a_home_is_taken_as_roots_and_another_users_is_to_be_given_on_standard_input() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    sandbox.add_user("carol");
+    for user in ["alice", "bobby", "carol"] {
+        google_authenticator(&sandbox, user, &TIME_BASED);
+    }
+    // As google-authenticator's user=root and user=SERVICE want them; bobby gave a file of root's a second name.
+    let script = "chown root: /home/alice/.google_authenticator && chown nobody /home/carol/.google_authenticator &&
+                  chmod 600 /home/carol/.google_authenticator && mv /home/bobby/.google_authenticator /home/key &&
+                  chown root: /home/key && ln /home/key /home/bobby/.google_authenticator";
+    sandbox.run(&["sh", "-c", script]).success();
+    google(&sandbox, &["alice"]).success();
+    for user in ["bobby", "carol"] {
+        let refused = google(&sandbox, &[user]).exited(2);
+        assert!(refused.stderr.contains("on standard input: - <FILE"), "{refused:?}");
+    }
+    google(&sandbox, &["alice", "--shred"]).success();
+    assert!(!sandbox.exists(FILE));
+    let all = google(&sandbox, &["--all-homes"]).exited(1);
+    assert!(
+        all.stdout.contains("0 imported, 2 refused") && all.stdout.contains("`getent passwd` does not list"),
+        "{all:?}"
+    );
+    let script = "qrtotp import google-authenticator carol - </home/carol/.google_authenticator";
+    sandbox.run(&["sh", "-c", script]).success();
+    assert_eq!(["alice", "bobby", "carol"].map(|user| devices(&sandbox, user)), [1, 0, 1]);
+}
+
+#[test]
 fn a_home_that_never_answers_is_named_and_stops_nobody_else() {
     let sandbox = Sandbox::with_alice_and_bobby();
     google_authenticator(&sandbox, "alice", &TIME_BASED);

@@ -52,7 +52,7 @@ impl Directory for HostDirectory {
 /// This host's name, for people.
 #[must_use]
 pub fn host_name() -> String {
-    let system = rustix::system::uname();
-    let name = system.nodename().to_str().ok().filter(|name| !name.is_empty());
-    name.unwrap_or("host").to_owned()
+    let name =
+        nix::sys::utsname::uname().ok().and_then(|system| system.nodename().to_str().map(str::to_owned));
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "host".to_owned())
 }

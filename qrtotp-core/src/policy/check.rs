@@ -63,6 +63,14 @@ pub fn findings(config: &Config) -> Vec<Finding> {
                       and `qrtotp token issue --keys-now` for the safe way";
         add(Severity::Warning, "enroll.key_is_enough", reason.into());
     }
+    // ':' is no part of an issuer at all.
+    if let Some(odd) = config.issuer.as_ref().and_then(|issuer| issuer.chars().find(|c| "?&#%+".contains(*c)))
+    {
+        let reason = format!(
+            "some apps (2FAS) decode a key URI before they read it, and take '{odd}' for the end of a name; leave it out"
+        );
+        add(Severity::Warning, "issuer", reason);
+    }
     if config.state_dir.0.starts_with("/tmp") || config.state_dir.0.starts_with("/run") {
         add(Severity::Danger, "state_dir", "is emptied at every boot, which denies everybody".into());
     }
@@ -116,6 +124,25 @@ mod tests {
         ] {
             let found = findings(&Config::parse(Path::new("qrtotp.toml"), text.as_bytes()).unwrap());
             assert_eq!((found.len(), found[0].severity, found[0].key), (1, Severity::Danger, key), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_that_apps_misread_is_a_warning() {
+        for (issuer, warned) in [
+            ("Who?", true),
+            ("A & B", true),
+            ("C#", true),
+            ("100% Us", true),
+            ("Us+", true),
+            ("Us, Inc. (EU)", false),
+        ] {
+            let found = findings(&Config { issuer: Some(issuer.into()), ..Config::default() });
+            assert_eq!(
+                found.iter().any(|one| (one.key, one.severity) == ("issuer", Severity::Warning)),
+                warned,
+                "{issuer}"
+            );
         }
     }
 

@@ -7,13 +7,12 @@ use super::file::{FileStore, read_key};
 use super::lock::lock;
 use super::marker::{INNER, MARKER, marker_text};
 use super::record::{ANEW, write_new};
-use super::sys::{entries, fsync, mkdirat, rename_new, renameat, rmdirat, unlinkat};
-use super::{Account, Scope, SealKey, StoreError, TrustError, open_dir, open_private_dir, slot};
+use super::{Account, Scope, SealKey, StoreError, TrustError, entries, open_dir, open_private_dir, slot};
 use crate::otp::{base32_encode, random_bytes};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::stat::Mode;
-use nix::unistd::linkat;
+use nix::fcntl::{AtFlags, OFlag, RenameFlags, renameat, renameat2};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -97,7 +96,7 @@ impl FileStore {
         let accounts =
             open_private_dir(&self.root, ACCOUNTS, &shown)?.ok_or_else(|| failed(Errno::ENOENT))?;
         let name = account.record.name.file_name();
-        match rename_new(tmp, temporary, &accounts, name.as_str()) {
+        match renameat2(tmp, temporary, &accounts, name.as_str(), RenameFlags::RENAME_NOREPLACE) {
             Ok(()) => {}
             Err(Errno::EEXIST) => return Ok(false),
             Err(errno) => return Err(failed(errno)),
@@ -125,10 +124,10 @@ fn sweep(tmp: BorrowedFd<'_>) {
 fn remove(tmp: BorrowedFd<'_>, name: &str) {
     if let Ok(Some(dir)) = open_private_dir(tmp, name, Path::new(name)) {
         for file in [RECORD, STATE] {
-            let _ = unlinkat(&dir, file);
+            let _ = unlinkat(&dir, file, UnlinkatFlags::NoRemoveDir);
         }
     }
-    let _ = rmdirat(tmp, name);
+    let _ = unlinkat(tmp, name, UnlinkatFlags::RemoveDir);
 }
 
 /// The order makes every crash harmless: a marker in waiting, the key, the marker among the accounts, the marker in its
@@ -218,7 +217,7 @@ fn link_new(dir: BorrowedFd<'_>, dir_path: &Path, name: &str, bytes: &[u8]) -> R
     let shown = dir_path.join(name);
     write_new(dir, &temporary, &shown, NEW, bytes)?;
     let linked = linkat(dir, temporary.as_str(), dir, name, AtFlags::empty());
-    let _ = unlinkat(dir, temporary.as_str());
+    let _ = unlinkat(dir, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
     linked.map_err(|errno| StoreError::io(&shown, errno))?;
     fsync(dir).map_err(|errno| StoreError::io(&shown, errno))
 }

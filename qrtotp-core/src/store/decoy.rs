@@ -7,14 +7,14 @@
 use super::critical::undisturbed;
 use super::file::{FileStore, RECORD, STATE};
 use super::record::{ANEW, write_new};
-use super::sys::{fsync, mkdirat};
 use super::{StoreError, open_private_dir, slot};
 use crate::account::{
     Credential, CredentialId, Label, Name, Origin, Record, RecordId, RecoverySet, SetId, SetKind, State,
 };
 use crate::otp::{Params, Secret, random_bytes};
 use nix::errno::Errno;
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::fsync;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// The decoy's directory in the store, and its name.

@@ -1,6 +1,6 @@
 //! What can be wrong with a store. The messages are for the admin and say what to do; a login never shows them.
 
-use super::TrustError;
+use super::{TrustError, errno};
 use crate::account::KeyId;
 use crate::otp::RandomError;
 use nix::errno::Errno;
@@ -97,7 +97,7 @@ impl StoreError {
     }
 
     pub(super) fn std_io(path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
-        Self::io(path, Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+        Self::io(path, errno(error))
     }
 
     /// The same failure, after something was written.

@@ -3,9 +3,8 @@
 
 use super::critical::undisturbed;
 use super::record::Opened;
-use super::sys::entries;
 use super::{Account, Readers, SealKey, Store, StoreError, TrustError};
-use super::{open_dir, open_file, open_private_dir, read_all};
+use super::{entries, open_dir, open_file, open_private_dir, read_all};
 use crate::account::{Lane, Name, Record, State};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};

@@ -15,7 +15,6 @@ mod primary;
 mod record;
 mod seal;
 mod slot;
-mod sys;
 #[cfg(test)]
 mod tests;
 mod trusted;
@@ -24,7 +23,7 @@ pub use error::StoreError;
 pub use file::FileStore;
 pub use seal::{Scope, SealError, SealKey};
 pub use trusted::{Readers, TrustError, TrustedFile, open_dir, open_file, read_all};
-use trusted::{open_private_dir, read_exact};
+use trusted::{entries, errno, open_private_dir, read_exact};
 
 use crate::account::{Lane, Name, Record, State};
 

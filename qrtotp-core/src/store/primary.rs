@@ -3,12 +3,13 @@
 
 use super::critical::undisturbed;
 use super::file::FileStore;
-use super::sys::{fdatasync, fsync, openat, pwrite_all};
 use super::{Readers, StoreError, TrustError, TrustedFile, open_file, read_all};
 use crate::account::{Lane, Name};
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
+use nix::unistd::{fdatasync, fsync};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 const PRIMARY: &str = "primary";
@@ -58,7 +59,9 @@ impl FileStore {
             if new != old {
                 // As long for all numbers, so that nothing of the old text is left behind it.
                 let text = format!("{FORM} {:<10} {:<20}\n", new.failures, new.last_failure);
-                pwrite_all(file, text.as_bytes(), 0).map_err(|errno| StoreError::io(path, errno))?;
+                file.file
+                    .write_all_at(text.as_bytes(), 0)
+                    .map_err(|error| StoreError::std_io(path, &error))?;
                 // The directory, too: whoever made the file may have been killed right after that.
                 let kept = fdatasync(file).and_then(|()| fsync(dir));
                 kept.map_err(|errno| StoreError::io(path, errno).unsure())?;

@@ -1,17 +1,19 @@
 //! An account's two files: reading them, and changing them in an order that makes every crash harmless.
 
 use super::file::{FileStore, RECORD, STATE};
-use super::sys::{fdatasync, fsync, openat, pwrite_all, renameat, unlinkat};
 use super::{
-    Account, Readers, Scope, StoreError, TrustError, TrustedFile, open_file, read_all, read_exact, slot,
+    Account, Readers, Scope, StoreError, TrustError, TrustedFile, errno, open_file, read_all, read_exact,
+    slot,
 };
 use crate::account::{Name, Record, State};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, fdatasync, fsync, unlinkat};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 const RECORD_NEW: &str = "account.toml.new";
@@ -38,7 +40,7 @@ impl Opened {
     pub(super) fn write_state(&mut self, state: &State) -> Result<(), StoreError> {
         let path = &self.state_path;
         let (offset, bytes) = self.loaded.succeed(state);
-        pwrite_all(&self.file, bytes, offset).map_err(|errno| match errno {
+        self.file.file.write_all_at(bytes, offset).map_err(|error| match errno(&error) {
             // A file on a read-only disk was opened for reading only, which is what EBADF then says.
             Errno::EBADF => StoreError::io(path, Errno::EROFS),
             errno => StoreError::io(path, errno),
@@ -180,7 +182,7 @@ pub(super) fn write_new(
         openat(dir, name, flags, Mode::from_bits_truncate(0o600)).map_err(|e| StoreError::io(shown, e))?;
     let mut file = File::from(fd);
     file.write_all(bytes).and_then(|()| Ok(fsync(&file)?)).map_err(|e| {
-        let _ = unlinkat(dir, name);
+        let _ = unlinkat(dir, name, UnlinkatFlags::NoRemoveDir);
         StoreError::std_io(shown, &e)
     })
 }

@@ -1,15 +1,16 @@
 //! Opening files that decide who gets in. One way to do it: every directory from the root down is no link, belongs to
 //! root (or to ourselves) and is writable by nobody else.
 
-use super::sys::{Stat, fstat, lstatat, openat, pread};
+use nix::NixPath;
+use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::stat::{Mode, SFlag};
-use rustix::fs::CWD;
-use rustix::process::geteuid;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::unistd::geteuid;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -83,6 +84,11 @@ impl TrustError {
     }
 }
 
+/// What the system said. A write that got nowhere has no number.
+pub(super) fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
 /// Who may read a file besides its owner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Readers {
@@ -92,14 +98,25 @@ pub enum Readers {
     OwnerOnly,
 }
 
-fn check_owner(path: &Path, stat: &Stat) -> Result<(), TrustError> {
+/// What `name` itself is, even if it is a link.
+fn lstatat(dir: impl AsFd, name: &(impl NixPath + ?Sized)) -> nix::Result<FileStat> {
+    fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+}
+
+/// What is in a directory, `.` and `..` included. (std's reader panics if closing the directory fails.)
+pub(super) fn entries(dir: impl AsFd) -> nix::Result<nix::dir::OwningIter> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
+    Ok(Dir::openat(dir, ".", flags, Mode::empty())?.into_iter())
+}
+
+fn check_owner(path: &Path, stat: &FileStat) -> Result<(), TrustError> {
     if stat.st_uid == 0 || stat.st_uid == geteuid().as_raw() {
         return Ok(());
     }
     Err(TrustError::Untrusted { path: path.to_owned(), why: "does not belong to root; chown it to root" })
 }
 
-fn check_directory(path: &Path, stat: &Stat) -> Result<(), TrustError> {
+fn check_directory(path: &Path, stat: &FileStat) -> Result<(), TrustError> {
     check_owner(path, stat)?;
     let others_write = stat.st_mode & 0o022 != 0;
     let sticky = file_type(stat) == SFlag::S_IFDIR && stat.st_mode & 0o1000 != 0;
@@ -125,7 +142,7 @@ pub fn open_dir(path: &Path) -> Result<OwnedFd, TrustError> {
     walked.push("/");
     for step in path.parent().into_iter().flat_map(Path::components).skip(1) {
         walked.push(step);
-        let stat = lstatat(CWD, &walked).map_err(|errno| TrustError::io(&walked, errno))?;
+        let stat = lstatat(AT_FDCWD, &walked).map_err(|errno| TrustError::io(&walked, errno))?;
         match file_type(&stat) {
             SFlag::S_IFDIR => check_directory(&walked, &stat)?,
             SFlag::S_IFLNK => return Err(TrustError::Link(walked)),
@@ -134,7 +151,7 @@ pub fn open_dir(path: &Path) -> Result<OwnedFd, TrustError> {
     }
     walked.extend(path.file_name()); // without a slash at its end, which would follow a link
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
-    let dir = openat(CWD, &walked, flags, Mode::empty()).map_err(|errno| match errno {
+    let dir = openat(AT_FDCWD, &walked, flags, Mode::empty()).map_err(|errno| match errno {
         Errno::ENOTDIR if is_link(&walked) => TrustError::Link(walked.clone()),
         Errno::ENOTDIR => TrustError::Untrusted { path: walked.clone(), why: NO_DIRECTORY },
         errno => TrustError::io(&walked, errno),
@@ -146,12 +163,12 @@ pub fn open_dir(path: &Path) -> Result<OwnedFd, TrustError> {
 const NO_DIRECTORY: &str =
     "is no directory, or a link to one; put the directory in its place, or give the right path";
 
-fn file_type(stat: &Stat) -> SFlag {
+fn file_type(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
 }
 
 /// What it is, unless it is a file, or a link, which is told from one before.
-fn other_than_file(stat: &Stat) -> Option<&'static str> {
+fn other_than_file(stat: &FileStat) -> Option<&'static str> {
     match file_type(stat) {
         SFlag::S_IFREG | SFlag::S_IFLNK => None,
         SFlag::S_IFIFO => Some("a FIFO"),
@@ -162,7 +179,7 @@ fn other_than_file(stat: &Stat) -> Option<&'static str> {
 }
 
 fn is_link(path: &Path) -> bool {
-    lstatat(CWD, path).is_ok_and(|stat| file_type(&stat) == SFlag::S_IFLNK)
+    lstatat(AT_FDCWD, path).is_ok_and(|stat| file_type(&stat) == SFlag::S_IFLNK)
 }
 
 /// Opens the directory `name` inside an open directory, which must be its owner's alone: whoever can open it could hold
@@ -192,7 +209,7 @@ pub fn open_private_dir(dir: impl AsFd, name: &str, shown: &Path) -> Result<Opti
 pub struct TrustedFile {
     pub(super) file: File,
     /// What it was when it was opened.
-    pub(super) stat: Stat,
+    pub(super) stat: FileStat,
 }
 
 impl AsFd for TrustedFile {
@@ -245,16 +262,11 @@ pub fn read_exact<const N: usize>(
     shown: &Path,
 ) -> Result<Option<[u8; N]>, TrustError> {
     let mut bytes = [0; N];
-    let mut filled = 0;
-    while filled < N {
-        match pread(file, &mut bytes[filled..], offset + filled as u64) {
-            Ok(0) => return Ok(None),
-            Ok(n) => filled += n,
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(TrustError::io(shown, errno)),
-        }
+    match file.read_exact_at(&mut bytes, offset) {
+        Ok(()) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(TrustError::io(shown, errno(&error))),
     }
-    Ok(Some(bytes))
 }
 
 /// Reads a whole file of at most `limit` bytes. What holds secrets in the clear the caller has to wipe.
@@ -262,7 +274,6 @@ pub fn read_exact<const N: usize>(
 /// # Errors
 /// Larger than `limit`, shorter than it was when it was opened, or unreadable.
 pub fn read_all(from: &TrustedFile, shown: &Path, limit: usize) -> Result<Vec<u8>, TrustError> {
-    let failed = |e: std::io::Error| TrustError::io(shown, Errno::from_raw(e.raw_os_error().unwrap_or(0)));
     let too_large = || TrustError::TooLarge(shown.to_owned());
     let size = usize::try_from(from.stat.st_size).map_err(|_| too_large())?;
     if size > limit {
@@ -276,8 +287,8 @@ pub fn read_all(from: &TrustedFile, shown: &Path, limit: usize) -> Result<Vec<u8
             Ok(0) if filled < size => return Err(TrustError::Cut(shown.to_owned())),
             Ok(0) => break,
             Ok(n) => filled += n,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(failed(e)),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(TrustError::io(shown, errno(&error))),
         }
         if filled == size {
             break;

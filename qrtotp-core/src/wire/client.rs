@@ -4,8 +4,9 @@ use super::{FrameError, Line, Request, Say};
 use crate::audit::Verdict;
 use crate::clock::Deadline;
 use nix::errno::Errno;
-use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use rustix::process::geteuid;
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
+use nix::unistd::geteuid;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
 use thiserror::Error;
@@ -33,12 +34,12 @@ pub enum ConnectError {
 /// Nobody is there, nobody takes the connection in time, or it is not root.
 pub fn connect(path: &Path, limit: Duration) -> Result<Line, ConnectError> {
     let mut deadline = Deadline::after(limit);
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-        .map_err(|error| ConnectError::Io(errno(error)))?;
-    let address = SocketAddrUnix::new(path).map_err(|error| ConnectError::Io(errno(error)))?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket =
+        socket::socket(AddressFamily::Unix, SockType::Stream, flags, None).map_err(ConnectError::Io)?;
+    let address = UnixAddr::new(path).map_err(ConnectError::Io)?;
     loop {
-        match net::connect(&socket, &address).map_err(errno) {
+        match socket::connect(socket.as_raw_fd(), &address) {
             Ok(()) => break,
             // Its queue is full. A blocking connect would wait here for ever.
             Err(Errno::EAGAIN | Errno::EINTR) if deadline.pause() => {}
@@ -52,10 +53,6 @@ pub fn connect(path: &Path, limit: Duration) -> Result<Line, ConnectError> {
         Ok(uid) if uid == 0 || uid == geteuid().as_raw() => Ok(line),
         _ => Err(ConnectError::Untrusted),
     }
-}
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
 }
 
 /// Why there is no verdict; deny.

@@ -2,12 +2,11 @@
 
 use super::{FrameError, Message, Request, receive, send};
 use crate::clock::Deadline;
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send as send_to};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, getsockopt, recv, send as send_to, sockopt::PeerCredentials};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// How long one frame may take, once it has begun.
@@ -50,8 +49,9 @@ impl Line {
     /// True if the other end has closed the connection.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        let mut fds = [PollFd::new(&self.socket, PollFlags::empty())];
-        poll(&mut fds, Some(&Timespec::default())).is_ok() && fds[0].revents().contains(PollFlags::HUP)
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::empty())];
+        let polled = poll(&mut fds, PollTimeout::ZERO);
+        polled.is_ok() && fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
     }
 
     /// Sends one frame.
@@ -81,7 +81,7 @@ impl Line {
     /// The other end is gone, too slow, or says what makes no sense.
     pub fn receive<M: Message>(&mut self) -> Result<M, FrameError> {
         self.frame = None;
-        self.ready(PollFlags::IN)?;
+        self.ready(PollFlags::POLLIN)?;
         self.frame = Some(Deadline::after(FRAME_TIME));
         receive(self)
     }
@@ -97,9 +97,10 @@ impl Line {
             if left.is_zero() {
                 return Err(ErrorKind::TimedOut.into());
             }
-            let timeout = Timespec::try_from(left).map_err(|_| ErrorKind::InvalidInput)?;
-            match poll(&mut [PollFd::new(&self.socket, what)], Some(&timeout)) {
-                Ok(0) | Err(Errno::INTR) => {}
+            // In whole milliseconds, of which the last one has begun.
+            let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+            match poll(&mut [PollFd::new(self.as_fd(), what)], timeout) {
+                Ok(0) | Err(Errno::EINTR) => {}
                 Ok(_) => return Ok(()),
                 Err(errno) => return Err(errno.into()),
             }
@@ -110,12 +111,12 @@ impl Line {
 impl Read for Line {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            match recv(&self.socket, &mut *buffer, RecvFlags::DONTWAIT) {
-                Err(Errno::AGAIN) => self.ready(PollFlags::IN)?,
-                Err(Errno::INTR) => {}
+            match recv(self.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
+                Err(Errno::EAGAIN) => self.ready(PollFlags::POLLIN)?,
+                Err(Errno::EINTR) => {}
                 // One byte a second would otherwise last for ever.
                 Ok(_) if self.left().is_zero() => return Err(ErrorKind::TimedOut.into()),
-                other => return Ok(other?.0),
+                other => return Ok(other?),
             }
         }
     }
@@ -124,11 +125,11 @@ impl Read for Line {
 impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Inside somebody else's process no SIGPIPE may come of it.
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         loop {
-            match send_to(&self.socket, bytes, flags) {
-                Err(Errno::AGAIN) => self.ready(PollFlags::OUT)?,
-                Err(Errno::INTR) => {}
+            match send_to(self.socket.as_raw_fd(), bytes, flags) {
+                Err(Errno::EAGAIN) => self.ready(PollFlags::POLLOUT)?,
+                Err(Errno::EINTR) => {}
                 other => return Ok(other?),
             }
         }
