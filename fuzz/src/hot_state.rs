@@ -78,7 +78,7 @@ fn slots(mut input: Input<'_>) {
     let newest = usize::from(newest.is_some_and(|(sequence, _)| sequence % 2 == 1));
     assert_eq!(offset % slot::SLOT as u64, 0);
     assert_ne!(place, newest, "the only state is overwritten");
-    let sequence = reference(&bytes).expect("a whole slot is written").0;
+    let sequence = reference(bytes).expect("a whole slot is written").0;
     assert!(whole.iter().flatten().all(|(known, _)| *known < sequence));
 }
 
