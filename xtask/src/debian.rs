@@ -7,12 +7,14 @@ use qrtotp_tests::openssh::unpacked;
 
 use crate::step::{as_root, run, say};
 
-/// A release with ssh, sudo and sudo-rs, unpacked once; remove its directory to have it anew.
+const HOSTS: &str = "openssh-server,openssh-client,sudo,sudo-rs,opendoas,cockpit-ws,cockpit-bridge,iproute2";
+
+/// A release with OpenSSH and the other hosts of PAM that tests log in through, unpacked once; remove its directory to have it anew.
 ///
 /// # Errors
 /// It can't be had.
 pub fn with_openssh(release: &str) -> Result<()> {
-    unpack(release, "openssh-server,openssh-client,sudo,sudo-rs,iproute2", &unpacked(release))
+    unpack(release, HOSTS, &unpacked(release))
 }
 
 /// Unpacks a release with these packages, separated by commas, unless `root` is there with them.

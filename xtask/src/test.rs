@@ -19,7 +19,8 @@ pub fn run(fast: bool) -> Result<()> {
     let mut lacks = Lacks::default();
     if !fast {
         lacks.note(FROM_PYPI, "zbar alone reads the QR codes, not ZXing and OpenCV", decoders::install())?;
-        let without = "no test has another Debian's sshd and ssh, or sudo and sudo-rs of Debian 13";
+        let without =
+            "no test has another Debian's sshd and ssh, or sudo, sudo-rs, doas and cockpit of Debian 13";
         lacks.note(NEWEST, without, debian::with_openssh(NEWEST))?;
         if !is_older() {
             lacks.can_not(

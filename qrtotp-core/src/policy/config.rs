@@ -118,8 +118,8 @@ pub struct Enroll {
     pub key_services: Vec<Cow<'static, str>>,
 }
 
-/// Where people log in and can be shown a picture.
-const SERVICES: [&str; 6] = ["sshd", "sudo", "sudo-i", "su", "su-l", "login"];
+/// Where users log in and can be asked more than one question.
+const SERVICES: [&str; 8] = ["sshd", "sudo", "sudo-i", "su", "su-l", "doas", "login", "cockpit"];
 
 impl Default for Enroll {
     fn default() -> Self {
