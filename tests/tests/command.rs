@@ -174,7 +174,7 @@ fn revoking_one_device_leaves_the_other() {
     let at = text.find("c-").unwrap();
     let id = text[at..at + 8].to_owned();
     let second = Phone::random();
-    import(&sandbox, &["--label", "second"], &second.uri("alice")).success();
+    import(&sandbox, &["--unused", "--label", "second"], &second.uri("alice")).success();
     sandbox.run(&["qrtotp", "revoke", "alice", "--credential", &id]).success();
     assert_ne!(sandbox.answer("alice", &first.code()), PAM_SUCCESS);
     assert_eq!(sandbox.answer("alice", &second.code()), PAM_SUCCESS);

@@ -16,7 +16,8 @@ fn once_logins_work_the_same_command_with_shred_deletes_the_file_and_burns_what_
     let said = google(&sandbox, &["alice"]).success().stdout;
     assert!(said.contains("give this command again with --shred"), "{said}");
     // Until the old line is out of /etc/pam.d, people log in through it.
-    sandbox.log_in_there("pam_google_authenticator.so", "alice", &phone.code());
+    let used = phone.code();
+    sandbox.log_in_there("pam_google_authenticator.so", "alice", &used);
     sandbox.log_in_there("pam_google_authenticator.so", "alice", &scratch[4]);
     let again = google(&sandbox, &["alice"]).exited(1);
     assert!(again.stderr.contains("enrolled already") && sandbox.exists(FILE), "{again:?}");
@@ -28,7 +29,7 @@ fn once_logins_work_the_same_command_with_shred_deletes_the_file_and_burns_what_
     assert!(sandbox.read("/home/alice/second").bytes().all(|byte| byte == b'#'));
     assert_eq!(devices(&sandbox, "alice"), 1);
     let _ = sandbox.log.wait(&["event=import_repeated", "user=alice", "credential=c-"]);
-    for used in [&phone.code(), &scratch[4]] {
+    for used in [&used, &scratch[4]] {
         assert_eq!(sandbox.answer("alice", used), PAM_AUTH_ERR, "used there");
     }
     assert_eq!(sandbox.answer("alice", &scratch[0]), PAM_SUCCESS);
