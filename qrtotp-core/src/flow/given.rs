@@ -69,13 +69,12 @@ impl Given {
             return vec![end];
         }
         let imported = record.recovery.as_ref().is_some_and(|set| set.kind == SetKind::Imported);
-        let scratch = imported.then_some(SCRATCH);
-        let digits = record.credentials.iter().map(|known| usize::from(known.params.digits()));
-        let mut ends: Vec<usize> = digits.chain(scratch).filter_map(end).collect();
-        ends.retain(|end| typed[*end..].iter().all(u8::is_ascii_digit));
-        ends.sort_unstable();
-        ends.dedup();
-        ends
+        let occurs = |length: &usize| {
+            let mut digits = record.credentials.iter().map(|known| usize::from(known.params.digits()));
+            (imported && *length == SCRATCH) || digits.any(|digits| digits == *length)
+        };
+        let ends = (6..=8).rev().filter(occurs).filter_map(end);
+        ends.filter(|end| typed[*end..].iter().all(u8::is_ascii_digit)).collect()
     }
 
     /// The factor whose failures it waits for and adds to.

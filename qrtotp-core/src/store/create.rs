@@ -89,7 +89,7 @@ impl FileStore {
         let shown = self.path_of(&account.record.name);
         let failed = |errno| StoreError::io(&shown, errno);
         mkdirat(tmp, temporary, Mode::from_bits_truncate(0o700)).map_err(failed)?;
-        let dir = open_private_dir(tmp, temporary, &shown)?.ok_or_else(|| failed(Errno::ENOENT))?;
+        let dir = open_private_dir(&tmp, temporary, &shown)?.ok_or_else(|| failed(Errno::ENOENT))?;
         write_new(dir.as_fd(), RECORD, &shown.join(RECORD), NEW, record.as_bytes())?;
         write_new(dir.as_fd(), STATE, &shown.join(STATE), NEW, &slot::first(&account.state))?;
         fsync(&dir).map_err(failed)?;
@@ -122,7 +122,7 @@ fn sweep(tmp: BorrowedFd<'_>) {
 
 /// Removes an unfinished record. What can't be removed stays for the next sweep: nothing ever reads it.
 fn remove(tmp: BorrowedFd<'_>, name: &str) {
-    if let Ok(Some(dir)) = open_private_dir(tmp, name, Path::new(name)) {
+    if let Ok(Some(dir)) = open_private_dir(&tmp, name, Path::new(name)) {
         for file in [RECORD, STATE] {
             let _ = unlinkat(&dir, file, UnlinkatFlags::NoRemoveDir);
         }

@@ -25,10 +25,12 @@ const NO_UID: u32 = u32::MAX;
 impl FileStore {
     /// What [`super::Store::pretend`] is here.
     pub(super) fn use_decoy(&self, f: impl FnOnce(&Record, &mut State)) {
-        let _ = self.try_decoy(f); // the answer is a refusal anyhow
+        let mut f = Some(f);
+        // What fails is not told: the answer is a refusal anyhow.
+        let _ = self.try_decoy(&mut |record, state| f.take().map_or((), |f| f(record, state)));
     }
 
-    fn try_decoy(&self, f: impl FnOnce(&Record, &mut State)) -> Result<(), StoreError> {
+    fn try_decoy(&self, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
         let Some((name, dir)) = self.decoy()? else { return Ok(()) };
         undisturbed(|| {
             let mut opened = self.read(dir.as_fd(), &name)?;

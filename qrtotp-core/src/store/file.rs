@@ -40,7 +40,7 @@ pub struct FileStore {
 /// Missing, readable by others, or not a key.
 pub(super) fn read_key(dir: impl AsFd, dir_path: &Path) -> Result<SealKey, StoreError> {
     let path = dir_path.join(KEY_FILE);
-    let file = match open_file(dir, KEY_FILE, &path, false, Readers::OwnerOnly) {
+    let file = match open_file(&dir, KEY_FILE, &path, false, Readers::OwnerOnly) {
         Err(TrustError::Missing(path)) => return Err(StoreError::KeyMissing(path)),
         other => other?,
     };

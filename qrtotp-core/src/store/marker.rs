@@ -73,7 +73,7 @@ impl FileStore {
 }
 
 fn read_marker(dir: impl AsFd, name: &str, path: &Path) -> Result<Vec<u8>, StoreError> {
-    let file = match open_file(dir, name, path, false, Readers::OwnerOnly) {
+    let file = match open_file(&dir, name, path, false, Readers::OwnerOnly) {
         Err(TrustError::Missing(path)) => return Err(StoreError::Missing(path)),
         other => other?,
     };

@@ -62,7 +62,7 @@ impl FileStore {
     pub(super) fn read(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
         let base = self.path_of(name);
         let path = base.join(RECORD);
-        let source = open_file(dir, RECORD, &path, false, Readers::OwnerOnly).map_err(at_fault)?;
+        let source = open_file(&dir, RECORD, &path, false, Readers::OwnerOnly).map_err(at_fault)?;
         let bytes = read_all(&source, &path, RECORD_LIMIT).map_err(at_fault)?;
         let damaged = |why| StoreError::Damaged { path: path.clone(), why };
         let sealed = std::str::from_utf8(&bytes).map_err(|_| damaged("not text"))?;
@@ -120,10 +120,10 @@ impl FileStore {
 }
 
 fn open_state(dir: impl AsFd + Copy, path: &Path) -> Result<TrustedFile, StoreError> {
-    match open_file(dir, STATE, path, true, Readers::OwnerOnly) {
+    match open_file(&dir, STATE, path, true, Readers::OwnerOnly) {
         // A read-only disk must still tell what is wrong, and a `status` must work on it.
         Err(TrustError::Io { errno: Errno::EROFS, .. }) => {
-            open_file(dir, STATE, path, false, Readers::OwnerOnly)
+            open_file(&dir, STATE, path, false, Readers::OwnerOnly)
         }
         other => other,
     }

@@ -187,9 +187,9 @@ fn is_link(path: &Path) -> bool {
 ///
 /// # Errors
 /// A link, no directory, or open to others.
-pub fn open_private_dir(dir: impl AsFd, name: &str, shown: &Path) -> Result<Option<OwnedFd>, TrustError> {
+pub fn open_private_dir(dir: &dyn AsFd, name: &str, shown: &Path) -> Result<Option<OwnedFd>, TrustError> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
-    let fd = match openat(dir, name, flags, Mode::empty()) {
+    let fd = match openat(dir.as_fd(), name, flags, Mode::empty()) {
         Err(Errno::ENOENT) => return Ok(None),
         Err(Errno::ENOTDIR) => {
             return Err(TrustError::Untrusted { path: shown.to_owned(), why: NO_DIRECTORY });
@@ -223,7 +223,7 @@ impl AsFd for TrustedFile {
 /// # Errors
 /// Missing, a link, no regular file, owned or writable (or, for [`Readers::OwnerOnly`], readable) by others.
 pub fn open_file(
-    dir: impl AsFd,
+    dir: &dyn AsFd,
     name: &str,
     shown: &Path,
     write: bool,
@@ -232,9 +232,9 @@ pub fn open_file(
     let access = if write { OFlag::O_RDWR } else { OFlag::O_RDONLY };
     let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let no_file = |what| TrustError::NoFile { path: shown.to_owned(), what };
-    let fd = openat(&dir, name, flags, Mode::empty()).map_err(|errno| {
+    let fd = openat(dir.as_fd(), name, flags, Mode::empty()).map_err(|errno| {
         // A socket can't be opened at all, a directory not for writing.
-        let there = if errno == Errno::ENOENT { None } else { lstatat(&dir, name).ok() };
+        let there = if errno == Errno::ENOENT { None } else { lstatat(dir.as_fd(), name).ok() };
         there.and_then(|stat| other_than_file(&stat)).map_or_else(|| TrustError::io(shown, errno), no_file)
     })?;
     let stat = fstat(&fd).map_err(|e| TrustError::io(shown, e))?;

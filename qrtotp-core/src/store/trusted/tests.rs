@@ -60,7 +60,7 @@ fn what_is_no_file_is_named_with_what_to_do_and_never_waited_for() {
         (&devices, "null", "a device"),
     ] {
         for write in [false, true] {
-            let opened = open_file(dir, name, Path::new("/x/it"), write, Readers::OwnerOnly);
+            let opened = open_file(&dir, name, Path::new("/x/it"), write, Readers::OwnerOnly);
             let error = opened.unwrap_err().to_string();
             assert!(
                 error.starts_with(&format!("/x/it is {what}, not a file; put the file in its place")),
