@@ -136,6 +136,7 @@ fn forward_pass_splits_password_and_code_over_ssh() {
         "sshd",
         "auth required pam_qrtotp.so forward_pass\nauth required pam_unix.so use_first_pass\naccount required pam_permit.so\n",
     );
+    sandbox.proves_passwords();
     let phone = sandbox.import("alice");
     let _sshd = sandbox.start_sshd("");
     let together = |text: &str| {
