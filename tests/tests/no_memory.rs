@@ -25,6 +25,8 @@ struct Stage {
 const WRONG: usize = 0;
 const RIGHT: usize = 1;
 const REPLAYED: usize = 2;
+/// Right for a clock that is three steps behind.
+const OLD: usize = 3;
 
 /// What came of a login.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl Stage {
         sandbox.add_user("alice");
         sandbox.import("alice");
         let phone = Phone::random();
-        let import = ["qrtotp", "import", "uri", "alice", "--label", "the second one"];
+        let import = ["qrtotp", "import", "uri", "alice", "--label", "the second one", "--unused"];
         sandbox.run_with_input(&import, &format!("{}\n", phone.uri("alice"))).success();
         let fresh = fs::read(sandbox.path(STATE)).unwrap();
         assert_eq!(sandbox.answer("alice", &phone.previous_code()), PAM_SUCCESS);
@@ -56,7 +58,11 @@ impl Stage {
         self.phone.settle(15);
         let before = if how == REPLAYED { &self.used } else { &self.fresh };
         fs::write(self.sandbox.path(STATE), before).unwrap();
-        let code = if how == WRONG { self.phone.wrong_code() } else { self.phone.previous_code() };
+        let code = match how {
+            WRONG => self.phone.wrong_code(),
+            OLD => self.phone.code_of_step(self.phone.step() - 3),
+            _ => self.phone.previous_code(),
+        };
         let output = self.sandbox.login("alice").answer(&code).under(under).output();
         let aborted = output.signal().is_some();
         assert!(!aborted || output.signal() == Some(SIGABRT), "{output:?}");
@@ -66,7 +72,7 @@ impl Stage {
 
     /// A login of each kind. Gives whether their results were written, which must be so for all of them or for none.
     fn all_alike(&self, under: &[&str], shortage: &str) -> bool {
-        let ends = [WRONG, RIGHT, REPLAYED].map(|how| self.log_in(under, how));
+        let ends = [WRONG, RIGHT, REPLAYED, OLD].map(|how| self.log_in(under, how));
         let written = ends[WRONG].written;
         assert!(ends.iter().all(|end| end.written == written), "{shortage}: {ends:#?}");
         for (how, end) in ends.iter().enumerate() {

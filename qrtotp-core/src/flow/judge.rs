@@ -12,7 +12,7 @@ use crate::account::{
     ThrottleRules,
 };
 use crate::clock::UnixTime;
-use crate::otp::{Code, MAX_TARGETS, Window, matching_step};
+use crate::otp::{Code, MAX_TARGETS, Verifier, Window};
 use crate::store::{SealKey, Store, StoreError};
 
 /// What was proven.
@@ -252,8 +252,8 @@ fn verify(rules: &Rules<'_>, code: &Code, record: &Record, state: &mut State) ->
     let looked_at = &record.credentials[..record.credentials.len().min(MAX_TARGETS)];
     let steps: usize = looked_at.iter().map(|credential| rules.window_of(credential).steps()).sum();
     let narrowed = steps > MAX_TARGETS || looked_at.len() < record.credentials.len();
-    let mut matches = Vec::with_capacity(looked_at.len());
-    let mut right_for = None;
+    let (mut verifiers, mut matches) =
+        (Vec::with_capacity(looked_at.len()), Vec::with_capacity(looked_at.len()));
     for credential in looked_at {
         let Ok(secret) = rules.key.open_secret(record, credential) else {
             return Judgement::Refused {
@@ -265,15 +265,20 @@ fn verify(rules: &Rules<'_>, code: &Code, record: &Record, state: &mut State) ->
                 right_for: None,
             };
         };
+        verifiers.push(Verifier::new(&secret, credential.params));
+    }
+    // From here on nothing is allocated (see [`Store::update_state`]).
+    let mut right_for = None;
+    for (credential, verifier) in looked_at.iter().zip(&verifiers) {
         let drift = state.mark(credential.id).map_or(0, |mark| mark.drift);
         let now = credential.params.step_at(rules.now).saturating_add_signed(drift.into());
         let mut window = rules.window_of(credential);
         if steps > MAX_TARGETS {
             window = window.for_devices(looked_at.len());
         }
-        if let Some(step) = matching_step(&secret, credential.params, code, now, window) {
+        if let Some(step) = verifier.matching_step(code, now, window) {
             matches.push((credential.id, step));
-        } else if let Some(step) = matching_step(&secret, credential.params, code, now, NEAR) {
+        } else if let Some(step) = verifier.matching_step(code, now, NEAR) {
             let steps = i64::try_from(step).unwrap_or(0) - i64::try_from(now).unwrap_or(0);
             right_for = Some(steps * i64::from(credential.params.period()));
         }

@@ -8,7 +8,7 @@ use super::{Dialog, Echo, NoAnswer};
 use crate::account::{CredentialId, Label, Means, Name, Record, Standing, State};
 use crate::audit::{AuditSink, Kind, Subject};
 use crate::clock::Clock;
-use crate::otp::{Code, MAX_CLOCK_OFFSET, MAX_TARGETS, Step, Window, matching_step};
+use crate::otp::{Code, MAX_CLOCK_OFFSET, MAX_TARGETS, Step, Verifier, Window};
 use crate::policy::Config;
 use crate::store::{Store, StoreError};
 use crate::text::clock_offset;
@@ -116,12 +116,13 @@ pub(super) fn judge_pair(
             return refused(Refusal::Damaged, before.failures_of(Means::Code), known);
         };
         let params = credential.params;
+        let verifier = Verifier::new(&secret, params);
         let now = params.step_at(rules.now);
         let reach = u64::try_from(MAX_CLOCK_OFFSET / i64::from(params.period())).unwrap_or(0);
         for step in now.saturating_sub(reach)..=now.saturating_add(reach) {
             let here = Window { back: 0, ahead: 0 };
-            let hit = matching_step(&secret, params, first, step.saturating_sub(1), here).is_some()
-                & matching_step(&secret, params, second, step, here).is_some();
+            let hit = verifier.matching_step(first, step.saturating_sub(1), here).is_some()
+                & verifier.matching_step(second, step, here).is_some();
             if hit && !state.is_fresh(credential.id, step.saturating_sub(1)) {
                 burnt.clone_from(&known);
             } else if hit && found.is_none() {

@@ -21,4 +21,4 @@ pub use random::{RandomError, random_bytes};
 pub use secret::{Secret, SecretError, Strength};
 pub use uri::percent::decode as percent_decode;
 pub use uri::{KeyUri, ReadUri, UriError};
-pub use verify::{MAX_CLOCK_OFFSET, MAX_OWN_SIDE, MAX_TARGETS, Window, code_at, matching_step};
+pub use verify::{MAX_CLOCK_OFFSET, MAX_OWN_SIDE, MAX_TARGETS, Verifier, Window, code_at, matching_step};

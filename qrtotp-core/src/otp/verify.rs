@@ -63,9 +63,39 @@ impl Default for Window {
     }
 }
 
-/// The highest step in `now - back ..= now + ahead` whose code is `code`. Computes every step of the window
-/// whatever it finds, so that the time taken does not tell which one matched. A code with another number of
-/// digits than `params` matches nothing.
+/// Compares codes with those of one secret. To make it allocates; to compare does not, so that a login can't run out of memory
+/// between the first comparison and the write of its result.
+pub struct Verifier {
+    totp: Totp,
+    params: Params,
+}
+
+impl Verifier {
+    /// A verifier for the codes of this secret.
+    pub fn new(secret: &Secret, params: Params) -> Self {
+        Self { totp: totp(secret, params), params }
+    }
+
+    /// The highest step in `now - back ..= now + ahead` whose code is `code`. Computes every step of the window
+    /// whatever it finds, so that the time taken does not tell which one matched. A code with another number of
+    /// digits than the parameters say matches nothing.
+    pub fn matching_step(&self, code: &Code, now: Step, window: Window) -> Option<Step> {
+        if code.len() != usize::from(self.params.digits()) {
+            return None;
+        }
+        let first = now.saturating_sub(window.back.into());
+        let last = now.saturating_add(window.ahead.into());
+        let (mut found, mut highest) = (Choice::from(0), 0);
+        for step in first..=last {
+            let hit = Choice::from(u8::from(self.totp.check(code.as_str(), step).is_some()));
+            highest.conditional_assign(&step, hit);
+            found |= hit;
+        }
+        bool::from(found).then_some(highest)
+    }
+}
+
+/// [`Verifier::matching_step`] for a single comparison.
 pub fn matching_step(
     secret: &Secret,
     params: Params,
@@ -73,19 +103,7 @@ pub fn matching_step(
     now: Step,
     window: Window,
 ) -> Option<Step> {
-    if code.len() != usize::from(params.digits()) {
-        return None;
-    }
-    let totp = totp(secret, params);
-    let first = now.saturating_sub(window.back.into());
-    let last = now.saturating_add(window.ahead.into());
-    let (mut found, mut highest) = (Choice::from(0), 0);
-    for step in first..=last {
-        let hit = Choice::from(u8::from(totp.check(code.as_str(), step).is_some()));
-        highest.conditional_assign(&step, hit);
-        found |= hit;
-    }
-    bool::from(found).then_some(highest)
+    Verifier::new(secret, params).matching_step(code, now, window)
 }
 
 /// The code of `step` (RFC 6238 §4.2; with 6 digits and `step` as the counter, RFC 4226 §5.3). For tests and
