@@ -108,7 +108,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
     let silent = flags & PAM_SILENT != 0;
     let mut host = Host::new(pamh, silent, &subject.user);
     if subject.service == PROOF_SERVICE {
-        // Whoever could have a login go by this service would need no code.
+        // A program that lets its callers choose the service would otherwise log them in without a code.
         let detail = "the PAM service qrtotp proves passwords for enrolments and is no service for logins";
         return refuse(&mut host, &mut log, &subject, "proof_service", detail);
     }

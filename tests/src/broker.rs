@@ -258,7 +258,7 @@ impl Pty {
         self.success()
     }
 
-    /// Types the last group of one of the recovery codes that are shown, as whoever has written them down can.
+    /// Types the last group of one of the recovery codes that are shown, as a user who wrote them down can.
     pub fn keep_recovery_codes(&mut self, sandbox: &Sandbox) -> Vec<String> {
         let shown = self.expect(CODES);
         let codes = crate::enrol::recovery_codes(&shown);

@@ -18,7 +18,7 @@ pub enum KeyProof {
 /// Why no key proves the primary factor, and what to do: for the log, never for the person at the prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum KeyRefusal {
-    /// Whoever calls this service may have set the variable.
+    /// The service's caller may have set the variable.
     #[error("SSH_AUTH_INFO_0 counts only at the services in enroll.key_services")]
     Service,
     /// No `publickey` line, or only certificates.

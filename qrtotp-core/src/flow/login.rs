@@ -293,8 +293,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     }
 }
 
-/// What sshd answers in place of a user whom it refuses: this text, over and over, as long as what was typed (OpenSSH,
-/// auth-pam.c).
+/// Whether this is sshd's answer in place of a user that it refuses: its dummy text, repeated to the length of what was typed
+/// (OpenSSH, auth-pam.c).
 fn is_dummy_of_sshd(typed: &[u8]) -> bool {
     typed.len() >= 4 && typed.iter().eq(b"\x08\n\r\x7fINCORRECT".iter().cycle().take(typed.len()))
 }

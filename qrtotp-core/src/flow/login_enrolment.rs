@@ -10,17 +10,17 @@ use super::{
     Authority, Codes, Directory, Enrollment, Invitation, LoginHost, Outcome, PromptDialog, Refusal,
     host_name, key_proof,
 };
-use crate::account::{Label, Name, Record, Standing, TokenId, TokenRefusal};
+use crate::account::{Label, Name, Record, Standing, TokenId};
 use crate::audit::{AuditSink, Event, Verdict};
 use crate::clock::{Answered, Clock};
 use crate::otp::Params;
 use crate::store::{Store, StoreError};
 use std::time::Duration;
 
-/// What everybody is told whose answer led to no enrolment.
+/// What every refused answer is told, whatever the account is.
 pub const NOT_ENROLLED_HERE: &str =
     "That did not work. Check your password, or ask your administrator to let you enrol.";
-/// A refusal ends so long after the answer, or at the next multiple of it: longer than what is done until then takes.
+/// A refusal ends this long after the answer, or at the next multiple: longer than the work until then usually takes.
 pub const REFUSAL_PERIOD: Duration = Duration::from_secs(2);
 const CODES_WERE_LOST: &str =
     "Your last recovery codes were never confirmed, so they are worth nothing. Here are new ones.";
@@ -51,12 +51,6 @@ impl Unproven {
     /// A reason that needs no explanation.
     pub(super) fn because(reason: &'static str) -> Self {
         Self { reason, detail: String::new() }
-    }
-}
-
-impl From<TokenRefusal> for Unproven {
-    fn from(refusal: TokenRefusal) -> Self {
-        Self::because(refusal.as_str())
     }
 }
 

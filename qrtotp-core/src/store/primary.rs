@@ -62,7 +62,7 @@ impl FileStore {
                 file.file
                     .write_all_at(text.as_bytes(), 0)
                     .map_err(|error| StoreError::std_io(path, &error))?;
-                // The directory, too: whoever made the file may have been killed right after that.
+                // The directory, too: the process that made the file may have been killed right after that.
                 let kept = fdatasync(file).and_then(|()| fsync(dir));
                 kept.map_err(|errno| StoreError::io(path, errno).unsure())?;
             }

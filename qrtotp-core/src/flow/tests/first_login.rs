@@ -347,7 +347,7 @@ const INFO: &str =
     "publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIiWhSJ5rOH64KLgS23/qefvr/v3ma5tK8j+sN9bUVox";
 const BOUND: &str = "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM";
 
-/// Somebody whom sshd let pass by a key, and who presses Enter.
+/// A user whose key sshd accepted, and who presses Enter.
 fn with_a_key() -> Human {
     Human { password: None, right_password: None, ssh_auth_info: Some(INFO), ..newcomer() }
 }
