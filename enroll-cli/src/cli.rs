@@ -138,7 +138,7 @@ pub struct Enroll {
     /// How to draw the QR code; on a pipe it must be given
     #[arg(long, value_name = "STYLE", value_enum, default_value_t = Qr::Auto)]
     pub qr: Qr,
-    /// Swap light and dark, for terminals with a light background
+    /// Swap light and dark, for terminals with a light background that show no colours
     #[arg(long)]
     pub invert: bool,
     /// Save the QR code as a picture, too: a new file, .svg or .png, with mode 0600
@@ -165,9 +165,9 @@ pub struct Enroll {
 pub enum Qr {
     /// What locale and terminal can show
     Auto,
-    /// Half blocks, the smallest
+    /// Half blocks, the smallest; on a terminal in black and white, right on every background
     Utf8,
-    /// "##" and spaces, for every terminal
+    /// "@@" and spaces, for every terminal
     Ascii,
     /// Coloured spaces, right on every background
     Ansi,

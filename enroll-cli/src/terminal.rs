@@ -4,16 +4,21 @@ use crate::cli::Qr;
 use crate::hidden::Hidden;
 use crate::input;
 use crate::look::Look;
-use crate::picture::{Picture, Place, choose};
+use crate::picture::{Drawing, Picture, Place, choose};
 use qrtotp_core::flow::{
-    ACKNOWLEDGE, Dialog, Echo, EnrollDialog, Handed, NoAnswer, Offer, Reply, Scanned, Typed, host_name,
+    ACKNOWLEDGE, Choice, Dialog, Echo, EnrollDialog, Handed, NoAnswer, Offer, Reply, Scanned, Typed, choice,
+    host_name,
 };
 use qrtotp_core::qr::{Level, Matrix, Polarity, Style, render};
+use qrtotp_core::text::wrap;
 use std::env;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use zeroize::Zeroizing;
+
+/// Columns of the widest line, of a window of 80.
+const WIDTH: usize = 77;
 
 /// What standard output and the environment tell.
 pub fn place() -> Place {
@@ -24,6 +29,7 @@ pub fn place() -> Place {
         size: size.map(|(width, height)| (width.0.into(), height.0.into())).filter(|size| *size != (0, 0)),
         locale: ["LC_ALL", "LC_CTYPE", "LANG"].map(|name| env::var(name).ok()),
         term: env::var("TERM").ok(),
+        no_color: env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
     }
 }
 
@@ -85,22 +91,31 @@ impl Terminal {
         self.out.write_all(text.as_bytes()).map_err(|_| NoAnswer)
     }
 
+    /// Sentences in lines that fit. A line with colours stays whole.
+    fn put_wrapped(&mut self, text: &str) -> Result<(), NoAnswer> {
+        let width = |line: &str| if line.contains('\x1b') { usize::MAX } else { WIDTH };
+        text.lines()
+            .flat_map(|line| wrap(line, width(line)))
+            .try_for_each(|line| self.put(&format!("{line}\n")))
+    }
+
     fn introduction(&self, offer: &Offer) -> String {
-        let heading = format!(
-            "A second factor for {account} on {host}. The app will show it as \"{issuer}\".",
-            account = offer.account,
-            host = self.host,
-            issuer = offer.issuer,
-        );
+        let heading = format!("A second factor for {} on {}.", offer.account, self.host);
         let no_picture = if self.look.saves() { "keep" } else { "save" };
         let mut text = format!(
-            "\n{heading}\n\n\
-             1. Install an authenticator app on your phone, if you have none. Any app for TOTP codes will do.\n\
-             2. In the app, choose to add an account and scan the QR code below, or type the key.\n\
+            "\n{heading}\n\
+             The app will show it as \"{issuer}\".\n\n\
+             1. Install an authenticator app on your phone, if you have none.\n\
+             \x20  Any app for TOTP codes will do.\n\
+             2. In the app, choose to add an account and scan the QR code below,\n\
+             \x20  or type the key.\n\
              3. Type the digits that the app shows for it. Only then is anything kept.\n\n\
-             The QR code is a secret, like a password: scan it yourself, from this screen, and {no_picture} no picture\n\
-             of it. Nobody will ever send you a QR code by mail or chat, or ask you to scan one from there.\n",
+             The QR code is a secret, like a password: scan it yourself, from this screen,\n\
+             and {no_picture} no picture of it.\n\
+             Nobody will ever send you a QR code by mail or chat, or ask you to scan one\n\
+             from there.\n",
             heading = self.look.heading(&heading),
+            issuer = offer.issuer,
         );
         if let Some(contact) = &self.contact {
             text.push_str(&format!("Help: {contact}\n"));
@@ -120,7 +135,7 @@ impl Terminal {
 
     fn offer(&mut self, offer: &Offer) -> Result<(), NoAnswer> {
         let introduction = self.introduction(offer);
-        self.put(&introduction)?;
+        self.put_wrapped(&introduction)?;
         match self.look.save(offer) {
             Ok(saved) => self.put(&saved)?,
             Err(problem) => {
@@ -129,16 +144,21 @@ impl Terminal {
             }
         }
         // Above the picture, so that the question is the only line below it.
+        self.key(offer, self.qr != Qr::Auto)?;
+        self.picture(&offer.picture)
+    }
+
+    /// The key as text, and perhaps its URI.
+    fn key(&mut self, offer: &Offer, uri: bool) -> Result<(), NoAnswer> {
         self.put("Key: ")?;
         self.put(&offer.key)?;
         self.put("\n")?;
-        if self.qr == Qr::Auto {
-            self.put("(for apps that can't scan: type it without the spaces; kind: time-based)\n\n")?;
+        if uri {
+            self.put(&offer.uri)?; // in one line, to be copied
+            self.put("\n\n")
         } else {
-            self.put(&offer.uri)?;
-            self.put("\n\n")?;
+            self.put("(for apps that can't scan: type it without the spaces; kind: time-based)\n\n")
         }
-        self.picture(&offer.picture)
     }
 
     /// The picture, or a sentence in its place.
@@ -148,26 +168,28 @@ impl Terminal {
         };
         match choose(self.qr, &self.place, &matrix) {
             Picture::None => Ok(()),
-            Picture::Draw(style, too_large) => {
+            Picture::Draw(Drawing { style, quiet, too_large, instead_of_plain }) => {
                 if let Some((columns, rows)) = too_large {
-                    self.put(&too_small(columns, rows, "If the picture is torn: "))?;
+                    self.put_wrapped(&format!(
+                        "If the picture is torn: enlarge the window to {columns}x{rows} characters and type i."
+                    ))?;
+                }
+                if let Some((columns, rows)) = instead_of_plain {
+                    self.put_wrapped(&format!(
+                        "The locale is not UTF-8, and a plain picture needs a window of {columns}x{rows} characters. If this \
+                         one is torn, enlarge the window and type a. LANG=C.UTF-8 or --qr utf8 draws it without this note."
+                    ))?;
                 }
                 // Ansi brings its own black and white: turned round, they would be a negative.
                 let polarity = if matches!(style, Style::Ansi) { Polarity::Normal } else { self.polarity };
-                self.put(&render(&matrix, style, polarity))
+                self.put(&render(&matrix, style, polarity, quiet))
             }
-            Picture::TooLarge(columns, rows) => {
-                self.put(&too_small(columns, rows, "The QR code is not shown, for it does not fit here: "))
-            }
+            Picture::TooLarge(columns, rows) => self.put_wrapped(&format!(
+                "The QR code needs a window of {columns}x{rows} characters: enlarge this one and type i, or type the key \
+                 into the app. --qr utf8 draws the smallest picture, --qr none none."
+            )),
         }
     }
-}
-
-fn too_small(columns: usize, rows: usize, lead: &str) -> String {
-    format!(
-        "{lead}enlarge the window to at least {columns}x{rows} characters and start again, or type the key\n\
-         (--qr none shows it without this note).\n"
-    )
 }
 
 impl Dialog for Terminal {
@@ -202,12 +224,32 @@ impl EnrollDialog for Terminal {
                  code, q gives up.\n"
             ))?,
         }
-        let typed = self.ask("Code: ", Echo::On)?;
-        Ok(match typed.trim_ascii() {
-            b"n" | b"N" => Reply::Fresh,
-            b"q" | b"Q" => Reply::GiveUp,
-            _ => Reply::Code(typed),
-        })
+        loop {
+            let question = match scanned {
+                Scanned::Now(_) => "(a: plain ASCII picture, k: key as text, i, n, q) Code: ",
+                Scanned::Before { .. } => "Code: ",
+            };
+            let typed = self.ask(question, Echo::On)?;
+            match (choice(&typed), scanned) {
+                (Choice::Reply(reply), _) => return Ok(reply(typed)),
+                (_, Scanned::Before { .. }) => {
+                    self.put("That one is not shown again; n makes another.\n")?;
+                    continue;
+                }
+                (Choice::Text, Scanned::Now(offer)) => {
+                    self.key(offer, true)?;
+                    continue;
+                }
+                (Choice::Invert, _) if self.qr == Qr::None => self.qr = Qr::Auto,
+                (Choice::Invert, _) => self.polarity = self.polarity.other(),
+                (Choice::Ascii, _) => self.qr = Qr::Ascii,
+                (Choice::Small, _) => self.qr = Qr::Utf8,
+            }
+            if let Scanned::Now(offer) = scanned {
+                self.place = place(); // the window may be larger now
+                self.picture(&offer.picture)?;
+            }
+        }
     }
 
     fn recovery_codes(

@@ -82,6 +82,20 @@ pub fn ascii(text: &str, max: usize) -> String {
     text.chars().take(max).map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
 }
 
+/// `text` in lines of at most `width` characters, broken at blanks where there are any.
+#[must_use]
+pub fn wrap(mut text: &str, width: usize) -> Vec<&str> {
+    let mut lines = Vec::new();
+    while let Some((end, next)) = text.char_indices().nth(width) {
+        let (head, _) = text.split_at(end + next.len_utf8());
+        let (line, rest) = text.split_at(head.rfind(' ').filter(|at| *at > 0).unwrap_or(end));
+        lines.push(line);
+        text = rest.trim_start_matches(' ');
+    }
+    lines.push(text);
+    lines
+}
+
 /// Most characters of a value in the log.
 const LONGEST: usize = 256;
 
@@ -183,6 +197,15 @@ mod tests {
     #[test]
     fn long_text_is_cut_with_an_ellipsis() {
         assert_eq!(clean("abcdef", 3), "abc…");
+    }
+
+    #[test]
+    fn text_is_broken_at_blanks_and_a_long_word_where_the_line_ends() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrap("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
+        assert_eq!(wrap("ééé", 3), ["ééé"]);
+        assert_eq!(wrap("", 3), [""]);
     }
 
     #[test]

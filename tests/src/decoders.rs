@@ -59,7 +59,7 @@ fn reading(decoder: &str, text: &str) -> Reading {
 fn zbar(png: &[u8]) -> Reading {
     let version = piped("zbarimg", &["--version"], &[]);
     let name = format!("zbar {}", String::from_utf8_lossy(&version).trim());
-    // A camera is never quite in focus; letters ("##") only become areas that way.
+    // A camera is never quite in focus; letters ("@@") only become areas that way.
     let texts = (0..=5).map(|blur| {
         let view =
             piped("convert", &["-", "-colorspace", "gray", "-blur", &format!("0x{blur}"), "png:-"], png);

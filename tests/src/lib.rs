@@ -10,6 +10,7 @@
 pub mod artefacts;
 pub mod broker;
 pub mod clock;
+pub mod console;
 pub mod decoders;
 pub mod deeds;
 pub mod enrol;

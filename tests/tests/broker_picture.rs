@@ -19,7 +19,7 @@ fn a_signal_ends_the_waiting_for_a_broker_that_is_stuck_and_the_picture_goes() {
         let mut pty = sandbox.own("alice", &["enroll", "--qr", "none", "--save", FILE, "--ephemeral"]);
         pty.expect(TOKEN_QUESTION);
         pty.send(&code);
-        pty.expect("\r\nCode: ");
+        pty.expect("i, n, q) Code: ");
         assert!(sandbox.exists(FILE));
         broker.signal(Signal::STOP);
         pty.send("000000");

@@ -27,6 +27,8 @@ pub const DEMO: &[&str] = &[
 pub const TEST: &[&str] = &[
     "binutils",
     "bsdutils",
+    "console-setup-linux",
+    "dropbear-bin",
     "faketime",
     "fonts-dejavu-core",
     "i3lock",
@@ -36,6 +38,7 @@ pub const TEST: &[&str] = &[
     "libxml2-utils",
     "mmdebstrap",
     "pngcheck",
+    "putty-tools",
     "python3-venv",
     "strace",
     "systemd",

@@ -199,7 +199,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             issuer: &issuer,
             params: Params::default(),
         };
-        let mut dialog = PromptDialog::new(self.host, &host_name, self.config.brand.contact.as_deref());
+        let contact = self.config.brand.contact.as_deref();
+        let mut dialog = PromptDialog::new(self.host, &host_name, contact, &self.subject.tty);
         let enrolled = Enrollment {
             invitation: &invitation,
             config: self.config,
@@ -248,7 +249,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         }
         let host_name = host_name();
         let contact = self.config.brand.contact.as_deref();
-        let mut dialog = PromptDialog::new(self.host, &host_name, contact).with_lead(CODES_WERE_LOST);
+        let mut dialog =
+            PromptDialog::new(self.host, &host_name, contact, &self.subject.tty).with_lead(CODES_WERE_LOST);
         hand_over(self.store, name, &mut dialog, self.clock, &self.subject, self.audit);
     }
 }

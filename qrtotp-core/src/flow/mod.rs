@@ -42,7 +42,7 @@ pub use login_enrolment::{NOT_ENROLLED_HERE, REFUSAL_PERIOD, Unproven};
 pub use login_host::{FirstPass, LoginHost, Options, Outcome};
 pub use owner::Owner;
 pub use primary::{Guess, PrimaryThrottle};
-pub use prompt::{ACKNOWLEDGE, PromptDialog};
+pub use prompt::{ACKNOWLEDGE, Choice, PromptDialog, choice};
 pub use refusal::Refusal;
 pub use repeat::{Repeated, repeat_import};
 pub use report::report_killed_holder;

@@ -9,4 +9,4 @@ mod render;
 mod tests;
 
 pub use matrix::{Level, Matrix, QrError};
-pub use render::{Polarity, QUIET_ZONE, Style, render, size};
+pub use render::{Polarity, QUIET_ZONE, Style, quiet_zone, render, size};

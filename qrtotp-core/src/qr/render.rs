@@ -10,6 +10,8 @@ pub const QUIET_ZONE: usize = 4;
 
 const WHITE: &str = "\x1b[48;5;231m";
 const BLACK: &str = "\x1b[48;5;16m";
+const WHITE_ON_BLACK: &str = "\x1b[38;5;231;48;5;16m";
+const BLACK_ON_WHITE: &str = "\x1b[38;5;16;48;5;231m";
 const RESET: &str = "\x1b[0m";
 
 /// What a picture is made of.
@@ -17,10 +19,14 @@ const RESET: &str = "\x1b[0m";
 pub enum Style {
     /// Half blocks, two modules one above the other in each character. Smallest; needs UTF-8.
     Utf8,
-    /// `##` and two spaces. For every terminal and every locale.
+    /// The same in black and white of the 256-colour palette: right on any background, but only where escapes
+    /// survive, so not in an ssh login's prompt.
+    Utf8Colour,
+    /// Two full blocks or two spaces. For the Linux console, most of whose fonts have no half blocks.
+    Blocks,
+    /// `@@` or two spaces. For every terminal and every locale.
     Ascii,
-    /// Spaces on true white and true black from the 256-colour palette, whatever the terminal's own colours
-    /// are. Only where escapes survive: not in an ssh login's prompt.
+    /// Spaces on black and white of the 256-colour palette. Only where escapes survive.
     Ansi,
 }
 
@@ -30,18 +36,31 @@ pub enum Polarity {
     /// Light modules are glyphs: right on a terminal with a dark background.
     #[default]
     Normal,
-    /// Dark modules are glyphs: right on a terminal with a light background. Swaps the colours of
-    /// [`Style::Ansi`].
+    /// Dark modules are glyphs: right on a terminal with a light background. [`Style::Utf8Colour`] is right in either
+    /// case, [`Style::Ansi`] becomes a negative.
     Inverted,
 }
 
-/// Draws the code with its quiet zone. Every line ends with `\n`, and all have the width that [`size`] tells.
-pub fn render(m: &Matrix, style: Style, polarity: Polarity) -> Zeroizing<String> {
-    let picture = Picture { matrix: m, span: span(m), polarity };
-    let (columns, rows) = size(m, style);
+impl Polarity {
+    /// Light and dark exchanged.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Normal => Self::Inverted,
+            Self::Inverted => Self::Normal,
+        }
+    }
+}
+
+/// Draws the code with `quiet` light modules around it. Every line ends with `\n`, and all have the width that [`size`]
+/// tells.
+pub fn render(m: &Matrix, style: Style, polarity: Polarity, quiet: usize) -> Zeroizing<String> {
+    let picture = Picture { matrix: m, quiet, span: m.side() + 2 * quiet, polarity };
+    let (columns, rows) = size(m, style, quiet);
     // The worst case, so that the picture never moves while it grows and leaves a part behind in freed memory.
     let line = match style {
-        Style::Utf8 => columns * '█'.len_utf8() + 1,
+        Style::Utf8 | Style::Blocks => columns * '█'.len_utf8() + 1,
+        Style::Utf8Colour => columns * '█'.len_utf8() + WHITE_ON_BLACK.len() + RESET.len() + 1,
         Style::Ascii => columns + 1,
         Style::Ansi => columns + picture.span * WHITE.len() + RESET.len() + 1,
     };
@@ -49,7 +68,16 @@ pub fn render(m: &Matrix, style: Style, polarity: Polarity) -> Zeroizing<String>
     for row in 0..rows {
         match style {
             Style::Utf8 => picture.half_blocks(row, &mut out),
-            Style::Ascii => picture.pairs(row, &mut out),
+            Style::Utf8Colour => {
+                out.push_str(match polarity {
+                    Polarity::Normal => WHITE_ON_BLACK,
+                    Polarity::Inverted => BLACK_ON_WHITE,
+                });
+                picture.half_blocks(row, &mut out);
+                out.push_str(RESET);
+            }
+            Style::Blocks => picture.pairs(row, '█', &mut out),
+            Style::Ascii => picture.pairs(row, '@', &mut out),
             Style::Ansi => picture.colours(row, &mut out),
         }
         out.push('\n');
@@ -57,22 +85,32 @@ pub fn render(m: &Matrix, style: Style, polarity: Polarity) -> Zeroizing<String>
     out
 }
 
-/// Columns and rows of the picture on the terminal, quiet zone included.
-pub fn size(m: &Matrix, style: Style) -> (usize, usize) {
-    let span = span(m);
+/// Columns and rows of the picture on the terminal, its quiet zone included.
+pub fn size(m: &Matrix, style: Style, quiet: usize) -> (usize, usize) {
+    let span = m.side() + 2 * quiet;
     match style {
-        Style::Utf8 => (span, span.div_ceil(2)),
-        Style::Ascii | Style::Ansi => (2 * span, span),
+        Style::Utf8 | Style::Utf8Colour => (span, span.div_ceil(2)),
+        // Without the last column, so that a usual code with one module around it is 77 wide.
+        Style::Blocks | Style::Ascii => (2 * span - 1, span),
+        Style::Ansi => (2 * span, span),
     }
 }
 
-/// Modules per side with the quiet zone.
-fn span(m: &Matrix) -> usize {
-    m.side() + 2 * QUIET_ZONE
+/// The widest quiet zone with which the picture fits so many columns and rows; else, the widest that fits the columns.
+/// Scanners manage with less than [`QUIET_ZONE`] on a screen.
+pub fn quiet_zone(m: &Matrix, style: Style, columns: usize, rows: usize) -> Option<usize> {
+    let widest = |rows| {
+        (1..=QUIET_ZONE).rev().find(|quiet| {
+            let (width, height) = size(m, style, *quiet);
+            width <= columns && height <= rows
+        })
+    };
+    widest(rows).or_else(|| widest(usize::MAX))
 }
 
 struct Picture<'a> {
     matrix: &'a Matrix,
+    quiet: usize,
     span: usize,
     polarity: Polarity,
 }
@@ -80,7 +118,7 @@ struct Picture<'a> {
 impl Picture<'_> {
     /// Whether the module is a glyph; coordinates count from the quiet zone's corner.
     fn is_glyph(&self, x: usize, y: usize) -> bool {
-        let dark = x >= QUIET_ZONE && y >= QUIET_ZONE && self.matrix.is_dark(x - QUIET_ZONE, y - QUIET_ZONE);
+        let dark = x >= self.quiet && y >= self.quiet && self.matrix.is_dark(x - self.quiet, y - self.quiet);
         match self.polarity {
             Polarity::Normal => !dark,
             Polarity::Inverted => dark,
@@ -100,9 +138,9 @@ impl Picture<'_> {
         }
     }
 
-    fn pairs(&self, row: usize, out: &mut String) {
-        for x in 0..self.span {
-            out.push_str(if self.is_glyph(x, row) { "##" } else { "  " });
+    fn pairs(&self, row: usize, glyph: char, out: &mut String) {
+        for column in 0..2 * self.span - 1 {
+            out.push(if self.is_glyph(column / 2, row) { glyph } else { ' ' });
         }
     }
 

@@ -2,7 +2,8 @@
 use super::*;
 
 const URI: &str = "otpauth://totp/Example:alice@web1?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Example";
-const STYLES: [Style; 3] = [Style::Utf8, Style::Ascii, Style::Ansi];
+const STYLES: [Style; 5] = [Style::Utf8, Style::Utf8Colour, Style::Blocks, Style::Ascii, Style::Ansi];
+const QUIET: [usize; 3] = [1, 2, QUIET_ZONE];
 const POLARITIES: [Polarity; 2] = [Polarity::Normal, Polarity::Inverted];
 
 fn matrices() -> Vec<Matrix> {
@@ -12,27 +13,35 @@ fn matrices() -> Vec<Matrix> {
         .into()
 }
 
-/// What an eye sees: glyph or white is true, one entry per module, row by row.
-fn read_back(picture: &str, style: Style) -> Vec<Vec<bool>> {
+/// What an eye sees: light is true, one entry per module, row by row.
+fn read_back(picture: &str, style: Style, polarity: Polarity) -> Vec<Vec<bool>> {
+    let light = polarity == Polarity::Normal;
     match style {
         Style::Utf8 => picture
             .lines()
             .flat_map(|line| {
-                let half = |glyphs: &'static str| line.chars().map(|c| glyphs.contains(c)).collect();
                 assert!(line.chars().all(|c| "█▀▄ ".contains(c)));
+                let half = |glyphs: &'static str| line.chars().map(|c| glyphs.contains(c) == light).collect();
                 [half("█▀"), half("█▄")]
             })
             .collect(),
-        Style::Ascii => picture
+        Style::Utf8Colour => {
+            let colours = if light { "\x1b[38;5;231;48;5;16m" } else { "\x1b[38;5;16;48;5;231m" };
+            let bare = |line: &str| {
+                line.strip_prefix(colours).unwrap().strip_suffix("\x1b[0m").unwrap().to_owned() + "\n"
+            };
+            read_back(&picture.lines().map(bare).collect::<String>(), Style::Utf8, polarity)
+        }
+        Style::Blocks | Style::Ascii => picture
             .lines()
             .map(|line| {
-                line.as_bytes()
-                    .chunks(2)
-                    .map(|pair| {
-                        assert!(pair == b"##" || pair == b"  ");
-                        pair == b"##"
-                    })
-                    .collect()
+                let columns: Vec<_> = line.chars().collect();
+                let glyph = if style == Style::Blocks { '█' } else { '@' };
+                let module = |pair: &[char]| {
+                    assert!(pair.iter().all(|c| *c == pair[0] && [glyph, ' '].contains(c)));
+                    (pair[0] == glyph) == light
+                };
+                columns.chunks(2).map(module).collect()
             })
             .collect(),
         Style::Ansi => picture
@@ -47,7 +56,7 @@ fn read_back(picture: &str, style: Style) -> Vec<Vec<bool>> {
                         "16" => false,
                         _ => panic!("colour {colour}"),
                     };
-                    vec![white; spaces.len() / 2]
+                    vec![white == light; spaces.len() / 2]
                 })
                 .collect()
             })
@@ -55,73 +64,94 @@ fn read_back(picture: &str, style: Style) -> Vec<Vec<bool>> {
     }
 }
 
-#[test]
-fn the_picture_read_back_is_the_matrix_in_its_quiet_zone() {
+/// Every picture.
+fn drawn(mut test: impl FnMut(&Matrix, Style, Polarity, usize)) {
     for matrix in matrices() {
         for style in STYLES {
             for polarity in POLARITIES {
-                let modules = read_back(&render(&matrix, style, polarity), style);
-                for (y, row) in modules.iter().enumerate() {
-                    assert_eq!(row.len(), matrix.side() + 8);
-                    for (x, &glyph) in row.iter().enumerate() {
-                        let inside =
-                            (4..matrix.side() + 4).contains(&x) && (4..matrix.side() + 4).contains(&y);
-                        let dark = inside && matrix.is_dark(x - 4, y - 4);
-                        assert_eq!(
-                            glyph,
-                            dark == (polarity == Polarity::Inverted),
-                            "{style:?} {polarity:?} {x} {y}"
-                        );
-                    }
+                for quiet in QUIET {
+                    test(&matrix, style, polarity, quiet);
                 }
-                let spare = usize::from(style == Style::Utf8);
-                assert_eq!(modules.len(), matrix.side() + 8 + spare);
             }
         }
     }
+}
+
+#[test]
+fn the_picture_read_back_is_the_matrix_in_its_quiet_zone() {
+    drawn(|matrix, style, polarity, quiet| {
+        let modules = read_back(&render(matrix, style, polarity, quiet), style, polarity);
+        let code = quiet..matrix.side() + quiet;
+        for (y, row) in modules.iter().enumerate() {
+            assert_eq!(row.len(), matrix.side() + 2 * quiet);
+            for (x, &light) in row.iter().enumerate() {
+                let inside = code.contains(&x) && code.contains(&y);
+                let dark = inside && matrix.is_dark(x - quiet, y - quiet);
+                assert_eq!(light, !dark, "{style:?} {polarity:?} {quiet} {x} {y}");
+            }
+        }
+        let spare = usize::from(matches!(style, Style::Utf8 | Style::Utf8Colour));
+        assert_eq!(modules.len(), matrix.side() + 2 * quiet + spare);
+    });
 }
 
 #[test]
 fn the_picture_has_the_declared_size() {
-    for matrix in matrices() {
-        for style in STYLES {
-            for polarity in POLARITIES {
-                let picture = render(&matrix, style, polarity);
-                let plain =
-                    picture.replace("\x1b[48;5;231m", "").replace("\x1b[48;5;16m", "").replace("\x1b[0m", "");
-                let (columns, rows) = size(&matrix, style);
-                assert_eq!(plain.lines().count(), rows);
-                assert!(plain.ends_with('\n') && plain.lines().all(|line| line.chars().count() == columns));
-            }
-        }
-    }
+    drawn(|matrix, style, polarity, quiet| {
+        let picture = render(matrix, style, polarity, quiet);
+        let plain = picture.split('\x1b').map(|part| match part.split_once('m') {
+            Some((codes, text)) if codes.starts_with('[') => text,
+            _ => part,
+        });
+        let plain: String = plain.collect();
+        let (columns, rows) = size(matrix, style, quiet);
+        assert_eq!(plain.lines().count(), rows);
+        assert!(plain.ends_with('\n') && plain.lines().all(|line| line.chars().count() == columns));
+    });
 }
 
 #[test]
-fn a_usual_key_fits_a_terminal_of_80_by_24() {
-    let matrix = Matrix::encode(URI, Level::Low).unwrap();
-    assert_eq!(matrix.side(), 37);
-    assert_eq!(size(&matrix, Style::Utf8), (45, 23));
-    assert_eq!(size(&matrix, Style::Ascii), (90, 45));
+fn the_quiet_zone_is_the_widest_that_fits_the_window_or_at_least_its_columns() {
+    let fits = |side: usize, style, columns, rows| {
+        let text = "x".repeat(match side {
+            37 => 106,
+            41 => 134,
+            45 => 154,
+            73 => 458,
+            _ => 520,
+        });
+        let matrix = Matrix::encode(&text, Level::Low).unwrap();
+        assert_eq!(matrix.side(), side);
+        quiet_zone(&matrix, style, columns, rows).map(|quiet| (quiet, size(&matrix, style, quiet)))
+    };
+    assert_eq!(fits(37, Style::Utf8, 77, 23), Some((4, (45, 23))));
+    assert_eq!(fits(41, Style::Utf8, 77, 23), Some((2, (45, 23))));
+    assert_eq!(fits(45, Style::Utf8, 77, 23), Some((4, (53, 27))), "it needs a larger window anyhow");
+    assert_eq!(fits(73, Style::Utf8, 77, 23), Some((2, (77, 39))));
+    assert_eq!(fits(77, Style::Utf8, 77, 23), None);
+    assert_eq!(fits(37, Style::Ascii, 77, 23), Some((1, (77, 39))));
+    assert_eq!(fits(37, Style::Ascii, 200, 100), Some((4, (89, 45))));
+    assert_eq!(fits(41, Style::Blocks, 77, 23), None);
 }
 
 #[test]
 fn no_picture_outgrows_the_memory_reserved_for_it() {
-    for matrix in matrices() {
-        let (columns, rows) = size(&matrix, Style::Ansi);
-        assert!(
-            render(&matrix, Style::Ansi, Polarity::Normal).capacity()
-                <= rows * (columns + columns / 2 * 11 + 5)
-        );
-        let (columns, rows) = size(&matrix, Style::Utf8);
-        assert!(render(&matrix, Style::Utf8, Polarity::Normal).capacity() <= rows * (columns * 3 + 1));
-    }
+    drawn(|matrix, style, polarity, quiet| {
+        let (columns, rows) = size(matrix, style, quiet);
+        let line = match style {
+            Style::Utf8 | Style::Blocks => columns * 3 + 1,
+            Style::Utf8Colour => columns * 3 + 1 + 20 + 4,
+            Style::Ascii => columns + 1,
+            Style::Ansi => columns + columns / 2 * 11 + 5,
+        };
+        assert!(render(matrix, style, polarity, quiet).capacity() <= rows * line, "{style:?}");
+    });
 }
 
 #[test]
 fn runs_of_one_colour_are_one_escape() {
     let matrix = Matrix::encode(URI, Level::Low).unwrap();
-    let picture = render(&matrix, Style::Ansi, Polarity::Normal);
+    let picture = render(&matrix, Style::Ansi, Polarity::Normal, QUIET_ZONE);
     let first = picture.lines().next().unwrap();
     assert_eq!(first, format!("\x1b[48;5;231m{}\x1b[0m", " ".repeat(90)));
 }

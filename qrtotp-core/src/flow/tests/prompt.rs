@@ -22,8 +22,12 @@ impl Dialog for Line {
     }
 }
 
-/// Enrols alice on `host` with these answers and gives all questions.
+/// Enrols alice on `host` over ssh with these answers and gives all questions.
 fn questions(issuer: &str, host: &str, answers: &[&str]) -> Vec<String> {
+    questions_at("ssh", issuer, host, answers)
+}
+
+fn questions_at(tty: &str, issuer: &str, host: &str, answers: &[&str]) -> Vec<String> {
     let mut w = World::new();
     w.config.defaults.first_login = FirstLogin::Enroll;
     w.config.issuer = Some(issuer.into());
@@ -47,7 +51,7 @@ fn questions(issuer: &str, host: &str, answers: &[&str]) -> Vec<String> {
         invitation: &invitation,
         config: &w.config,
         store: &w.store,
-        dialog: &mut PromptDialog::new(&mut line, host, contact.as_deref()),
+        dialog: &mut PromptDialog::new(&mut line, host, contact.as_deref(), tty),
         clock: &w.clock,
         audit: &mut w.log,
     }
@@ -66,7 +70,7 @@ fn one_question_holds_picture_key_and_choices_and_fits_80_by_24() {
     let lines: Vec<_> = question.lines().collect();
     assert!(lines.len() <= 24, "{question}");
     for line in &lines {
-        assert!(line.chars().count() <= 79, "{line}");
+        assert!(line.chars().count() <= 77, "{line}");
         assert!(line.chars().all(|c| is_picture(c) || (' '..='~').contains(&c)), "{line}");
     }
     for needed in ["host     bastion", "account  alice", "issuer   Example", "help desk", "by mail"] {
@@ -74,6 +78,12 @@ fn one_question_holds_picture_key_and_choices_and_fits_80_by_24() {
     }
     let last = lines.last().unwrap();
     assert!(last.is_ascii() && last.contains("a: ") && last.contains("k: "), "{last}");
+}
+
+/// The URI of a question that `k` brings.
+fn uri_of(question: &str) -> String {
+    let (_, uri) = question.split_once("line breaks:\n").unwrap();
+    uri.lines().take_while(|line| !line.contains(' ')).collect()
 }
 
 #[test]
@@ -85,47 +95,148 @@ fn the_key_is_whole_and_in_groups_of_four() {
         };
         text.split_whitespace().filter(is_group).map(str::to_owned).collect()
     };
-    let uri = asked[1].lines().find(|line| line.starts_with("otpauth://")).unwrap();
     let key = groups(&asked[0]).concat();
     assert_eq!(key.len(), 32, "{}", asked[0]);
-    assert!(uri.contains(&format!("secret={key}")));
+    assert!(uri_of(&asked[1]).contains(&format!("secret={key}")));
     assert!(asked[1].is_ascii(), "text only");
+}
+
+/// The picture in a question: columns of `side`, from where the first one begins.
+fn picture_in(question: &str, wide: usize) -> String {
+    let glyph = |line: &str| line.chars().any(|c| is_picture(c) || c == '@');
+    let first = |line: &str| line.chars().take(wide).collect::<String>();
+    question.lines().map(first).filter(|line| glyph(line)).map(|line| line + "\n").collect()
+}
+
+fn expected(uri: &str, style: Style, polarity: Polarity) -> (usize, String) {
+    use crate::qr::{Level, Matrix, quiet_zone, render, size};
+    let matrix = Matrix::encode(uri, Level::Low).unwrap();
+    let quiet = quiet_zone(&matrix, style, 77, 23).unwrap();
+    (size(&matrix, style, quiet).0, render(&matrix, style, polarity, quiet).to_string())
 }
 
 #[test]
 fn choices_redraw_the_same_secret() {
     let asked = questions("Example", "bastion", &["i", "a", "i", "k", "A"]);
     assert_eq!(asked.len(), 6);
-    let uri = asked[4].lines().find(|line| line.starts_with("otpauth://")).unwrap();
-    let picture = |style, polarity| {
-        let matrix = crate::qr::Matrix::encode(uri, crate::qr::Level::Low).unwrap();
-        crate::qr::render(&matrix, style, polarity)
-    };
-    let rows_of = |question: &str| -> String {
-        let wide = |line: &str| line.chars().any(|c| is_picture(c) || c == '#');
-        let side = picture(Style::Utf8, Polarity::Normal).lines().next().unwrap().chars().count();
-        question
-            .lines()
-            .filter(|line| wide(line) && !line.contains('('))
-            .map(|line| {
-                line.chars().take(if line.contains('#') { 500 } else { side }).collect::<String>() + "\n"
-            })
-            .collect()
-    };
-    assert_eq!(rows_of(&asked[0]), *picture(Style::Utf8, Polarity::Normal));
-    assert!(asked[1].contains(picture(Style::Utf8, Polarity::Inverted).lines().nth(5).unwrap()));
-    assert!(asked[2].contains(picture(Style::Ascii, Polarity::Inverted).as_str()));
-    assert!(asked[3].contains(picture(Style::Ascii, Polarity::Normal).as_str()));
+    let uri = uri_of(&asked[4]);
+    for (index, style, polarity) in [
+        (0, Style::Utf8, Polarity::Normal),
+        (1, Style::Utf8, Polarity::Inverted),
+        (2, Style::Ascii, Polarity::Inverted),
+        (3, Style::Ascii, Polarity::Normal),
+        (5, Style::Ascii, Polarity::Normal),
+    ] {
+        let (wide, picture) = expected(&uri, style, polarity);
+        // Lines of light alone hold no glyph.
+        let seen: String =
+            picture.lines().filter(|line| !line.trim().is_empty()).map(|l| format!("{l}\n")).collect();
+        assert_eq!(picture_in(&asked[index], wide), seen, "{index}");
+    }
     assert!(asked[2].is_ascii() && asked[3].is_ascii());
 }
 
 #[test]
-fn long_names_get_the_shorter_uri_and_then_a_word_about_the_window() {
-    let medium = &questions("Example Corp", "web-1.example.net", &["k"]);
-    assert!(medium[0].lines().count() <= 25, "{}", medium[0]);
-    let long = &questions(&"Very Long Organisation ".repeat(2), &"x".repeat(64), &[]);
-    assert!(long[0].contains("Make the window"), "{}", long[0]);
-    assert!(long[0].lines().all(|line| line.chars().count() <= 90));
+fn nothing_stands_below_a_picture_but_the_question() {
+    for (tty, answers) in [("ssh", &["a"][..]), ("tty1", &[]), ("ssh", &[])] {
+        for issuer in ["Example", &"x".repeat(64)] {
+            let asked = questions_at(tty, issuer, "bastion", answers);
+            let last: Vec<_> = asked.last().unwrap().lines().rev().take(2).collect();
+            assert!(last[0].ends_with("i, n, q): "), "{last:?}");
+            let picture = last[1].starts_with(['█', '▀', '@', ' ']) || last[1].contains("mail");
+            assert!(picture, "{tty} {answers:?}: {last:?}");
+        }
+    }
+}
+
+/// The questions about an offer whose QR code holds the whole URI.
+fn questions_about(tty: &str, issuer: &str, account: &str, answers: &[&str]) -> Vec<String> {
+    let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    let uri = Zeroizing::new(format!("otpauth://totp/{issuer}:{account}?secret={key}&issuer={issuer}"));
+    let groups = key.as_bytes().chunks(4).map(|group| String::from_utf8(group.to_vec()).unwrap());
+    let offer = Offer {
+        picture: uri.clone(),
+        uri,
+        key: Zeroizing::new(groups.collect::<Vec<_>>().join(" ")),
+        issuer: issuer.to_owned(),
+        account: account.to_owned(),
+        unusual: None,
+    };
+    let mut line = Line {
+        answers: answers.iter().map(|answer| answer.as_bytes().to_vec()).collect(),
+        ..Line::default()
+    };
+    let contact =
+        "the help desk on the second floor, telephone 4711, or helpdesk@example.com at any time of day";
+    let mut dialog = PromptDialog::new(&mut line, &"h".repeat(64), Some(contact), tty);
+    let _ = dialog.first_code(Scanned::Now(&offer), None);
+    let note = "a note of many words ".repeat(6);
+    let _ = dialog.first_code(Scanned::Now(&offer), Some(&note));
+    let _ = dialog.first_code(Scanned::Before { minutes: 12345 }, Some(&note));
+    line.asked
+}
+
+#[test]
+fn no_line_of_a_question_is_wider_than_77_columns_and_the_window_that_it_asks_for_is_enough() {
+    let (mut sizes, mut sides) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+    let issuers = (1..=64).map(|letters| "x".repeat(letters));
+    for issuer in issuers.chain([20, 40, 64].map(|letters| "%C3%BC".repeat(letters))) {
+        for (tty, account) in [("ssh", "alice"), ("ssh", &"a".repeat(32)), ("tty1", "alice"), ("", "alice")] {
+            for question in questions_about(tty, &issuer, account, &["i", "a", "h", "k", "A"]) {
+                for line in question.lines() {
+                    assert!(line.chars().count() <= 77, "{tty} {}: {line}", issuer.len());
+                }
+                let picture = |line: &&str| line.starts_with(['█', '▀', '▄', '@']);
+                let Some(first) = question.lines().find(picture) else { continue };
+                sides.insert(first.chars().take_while(|c| !" ".contains(*c)).count());
+                let from = question.lines().position(|line| picture(&line)).unwrap();
+                let rows = question.lines().count() - from;
+                let last = question.lines().last().unwrap();
+                let advised = last
+                    .split_once("80x")
+                    .map_or(24, |(_, rest)| rest.split(';').next().unwrap().parse::<usize>().unwrap());
+                assert!(rows <= advised, "{tty} {}: {rows} {last}", issuer.len());
+                assert!(advised == 24 || advised <= rows + 4, "not far more than is needed: {last}");
+                sizes.insert(advised);
+            }
+        }
+    }
+    // Versions 5 and 6, 7 and 8 of half blocks, and what is two columns wide.
+    assert!([45, 53, 57, 77].iter().all(|side| sides.contains(side)), "{sides:?}");
+    assert!([24, 28, 30, 40].iter().all(|rows| sizes.contains(rows)), "{sizes:?}");
+}
+
+#[test]
+fn a_plain_picture_of_long_names_leaves_out_the_issuer() {
+    let asked = questions(&"Very Long Organisation ".repeat(2), "bastion", &["a", "k"]);
+    assert!(asked[1].contains("leaves out the issuer"), "{}", asked[1]);
+    let uri = uri_of(&asked[2]);
+    let (_, secret) = uri.split_once("secret=").unwrap();
+    let short = format!("otpauth://totp/alice?secret={}", &secret[..32]);
+    assert!(asked[1].contains(&expected(&short, Style::Ascii, Polarity::Normal).1), "{}", asked[1]);
+}
+
+#[test]
+fn the_linux_console_gets_full_blocks_and_may_have_half_blocks() {
+    for (tty, console) in
+        [("tty1", true), ("tty63", true), ("ttyS0", false), ("pts/1", false), ("ssh", false)]
+    {
+        let asked = questions_at(tty, "Example", "bastion", &["h", "k"]);
+        let uri = uri_of(&asked[2]);
+        assert_eq!(asked[0].contains(&expected(&uri, Style::Blocks, Polarity::Normal).1), console, "{tty}");
+        assert_eq!(asked[0].contains("h: small"), console, "{tty}");
+        let (wide, picture) = expected(&uri, Style::Utf8, Polarity::Normal);
+        assert_eq!(picture_in(&asked[1], wide), picture, "{tty}");
+    }
+}
+
+#[test]
+fn without_a_terminal_neither_picture_nor_key_is_shown_before_somebody_asks_for_it() {
+    let asked = questions_at("", "Example", "bastion", &["i", "k"]);
+    let secret = uri_of(&asked[2]).split_once("secret=").unwrap().1[..4].to_owned();
+    assert!(!asked[0].contains('█') && !asked[0].contains(&secret) && asked[0].is_ascii(), "{}", asked[0]);
+    assert!(asked[0].contains("Type i"), "{}", asked[0]);
+    assert!(asked[1].contains('█') && asked[1].contains(&secret));
 }
 
 #[test]
@@ -145,9 +256,13 @@ fn a_wrong_code_is_asked_again_without_the_picture() {
 fn no_line_of_a_question_about_recovery_codes_is_wider_than_77_columns() {
     let (_, codes) = crate::account::RecoverySet::generate(START).unwrap();
     let codes: Vec<_> = codes.iter().map(crate::account::RecoveryCode::display).collect();
+    let lead = "This lead is a sentence of so many words that it takes more than one line of a prompt, and it goes on.";
     for note in [None, Some("That is the last group of none of them: it has four characters.")] {
         let mut line = Line { answers: [b"skip".to_vec()].into(), ..Line::default() };
-        PromptDialog::new(&mut line, "bastion", None).recovery_codes(&codes, note).unwrap();
+        PromptDialog::new(&mut line, "bastion", None, "ssh")
+            .with_lead(lead)
+            .recovery_codes(&codes, note)
+            .unwrap();
         assert!(line.asked[0].lines().all(|line| line.chars().count() <= 77), "{}", line.asked[0]);
         assert!(line.asked[0].ends_with(ACKNOWLEDGE));
     }
