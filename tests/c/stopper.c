@@ -140,10 +140,9 @@ int main(int argc, char **argv) {
         pid_t oldest = stopped[next];
         stopped[next] = pid;
         next = (next + 1) % MOST_STOPPED;
-        if (oldest) {
-            kill(oldest, SIGKILL);
+        /* One that became root's in every id before the stop arrived can be neither ended nor waited for. */
+        if (oldest && kill(oldest, SIGKILL) == 0)
             waitpid(oldest, NULL, 0);
-        }
     }
     for (int i = 0; i < MOST_STOPPED; i++)
         if (stopped[i])
