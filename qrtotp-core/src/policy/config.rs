@@ -1,6 +1,7 @@
 //! `/etc/qrtotp/qrtotp.toml`. All keys optional, unknown ones refused, every value bounded.
 
-use super::{Brand, ConfigError, Date, Span, read};
+use super::document::{Fault, Table};
+use super::{Brand, ConfigError, Date, RuleSet, Span, read};
 use crate::account::ThrottleRules;
 use crate::otp::{MAX_TARGETS, Window};
 use std::borrow::Cow;
@@ -26,8 +27,10 @@ pub struct Config {
     pub audit: Audit,
     /// What people see of the organisation.
     pub brand: Brand,
-    /// What holds for everybody.
+    /// What holds where no rule decides.
     pub defaults: Defaults,
+    /// Who needs what, where and when.
+    pub rules: RuleSet,
 }
 
 /// `state_dir`.
@@ -179,23 +182,24 @@ pub enum FirstLogin {
 }
 
 impl Config {
-    /// Parses the text of the file `path`, which is only used in messages.
+    /// Parses the settings in the text of the file `path`, which is only used in messages.
     ///
     /// # Errors
     /// Not UTF-8, not TOML, an unknown key, a value out of bounds.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
-        let syntax = |line, message| ConfigError::Syntax { path: path.to_owned(), line, message };
-        let text = std::str::from_utf8(bytes).map_err(|e| {
-            syntax(1 + bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count(), "not UTF-8".into())
-        })?;
-        let config = read::read(text).map_err(|fault| {
-            let before = &text.as_bytes()[..fault.at.min(text.len())];
-            let line = 1 + before.iter().filter(|b| **b == b'\n').count();
-            syntax(line, crate::text::clean(&fault.message, 200))
-        })?;
+        let text = Text::of(path, bytes)?;
+        let document = Table::from_toml(text.text).map_err(|fault| text.error(&fault))?;
+        Self::read(&text, &document)
+    }
+
+    /// Reads the settings of a document.
+    pub(super) fn read(text: &Text<'_>, document: &Table) -> Result<Self, ConfigError> {
+        let config = read::read(document).map_err(|fault| text.error(&fault))?;
         match config.problem() {
             None => Ok(config),
-            Some((key, problem)) => Err(ConfigError::Value { path: path.to_owned(), key, problem }),
+            Some((key, problem)) => {
+                Err(ConfigError::Value { path: text.path.to_owned(), key, problem })
+            }
         }
     }
 
@@ -205,7 +209,7 @@ impl Config {
         self.issuer.clone().unwrap_or_else(|| crate::text::clean(host, 64).replace(':', "-"))
     }
 
-    fn problem(&self) -> Option<(&'static str, &'static str)> {
+    pub(super) fn problem(&self) -> Option<(&'static str, &'static str)> {
         let Verify { window_back, window_ahead, .. } = self.verify;
         let devices = usize::from(self.enroll.max_devices);
         [
@@ -262,7 +266,46 @@ pub(super) fn printable(text: &str, max: usize) -> bool {
 }
 
 /// libpam takes a service's name in small letters for a file's; nothing else is ever looked up.
-fn is_service(name: &str) -> bool {
+pub(super) fn is_service(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
     !name.is_empty() && !name.starts_with('.') && name != "other" && name.bytes().all(plain)
+}
+
+/// The text of a file of the configuration.
+pub(super) struct Text<'t> {
+    path: &'t Path,
+    text: &'t str,
+}
+
+impl<'t> Text<'t> {
+    /// # Errors
+    /// Not UTF-8.
+    pub(super) fn of(path: &'t Path, bytes: &'t [u8]) -> Result<Self, ConfigError> {
+        let text = std::str::from_utf8(bytes).map_err(|e| ConfigError::Syntax {
+            path: path.to_owned(),
+            line: line(bytes, e.valid_up_to()),
+            message: "not UTF-8".into(),
+        })?;
+        Ok(Self { path, text })
+    }
+
+    /// The text.
+    pub(super) fn as_str(&self) -> &'t str {
+        self.text
+    }
+
+    /// The line of a byte, from 1.
+    pub(super) fn line(&self, at: usize) -> usize {
+        line(self.text.as_bytes(), at)
+    }
+
+    /// A fault with its file and line.
+    pub(super) fn error(&self, fault: &Fault) -> ConfigError {
+        let message = crate::text::clean(&fault.message, 200);
+        ConfigError::Syntax { path: self.path.to_owned(), line: self.line(fault.at), message }
+    }
+}
+
+fn line(text: &[u8], at: usize) -> usize {
+    1 + text[..at.min(text.len())].iter().filter(|b| **b == b'\n').count()
 }

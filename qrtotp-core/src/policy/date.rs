@@ -21,6 +21,12 @@ pub struct Date {
 }
 
 impl Date {
+    /// The day of `second`, UTC.
+    #[must_use]
+    pub fn of(second: UnixTime) -> Self {
+        Self { days: second.div_euclid(DAY) }
+    }
+
     /// Its first second, UTC.
     #[must_use]
     pub fn first_second(self) -> UnixTime {

@@ -1,22 +1,32 @@
 //! What the admin wants: the configuration, read strictly. A login never guesses at a setting.
 
+mod applied;
 mod brand;
+mod bytes;
 mod check;
 mod config;
 mod date;
+mod document;
 mod pam_file;
 mod read;
+mod rules;
 mod source;
 mod span;
 mod survey;
 #[cfg(test)]
 mod tests;
 
+pub use applied::{Applied, Compiled, Failed, SourceFile, Stamp, compile, confirmed, digest};
 pub use brand::{Brand, Colour};
+pub use bytes::Damaged;
 pub use check::{Finding, Severity, findings};
 pub use config::{Audit, Config, DEFAULT_PATH, Defaults, Enroll, FirstLogin, Require, Verify};
 pub use date::{Date, DateError};
 pub use pam_file::{DIRECTORIES as PAM_DIRECTORIES, MODULE, PROOF_SERVICE, check_proof_service, names_us};
-pub use source::{ConfigError, Source};
+pub use rules::{
+    Condition, Conditions, Decision, Effects, Facts, Group, Hours, Names, Network, Origin, Outcome, OwnedEffects, Pattern,
+    Rule, RuleSet, Test, address, local_time,
+};
+pub use source::{ConfigError, Source, applied_path};
 pub use span::{Span, SpanError};
 pub use survey::{AuthStep, AuthWhat, Include, Module, OurEntry, Part, Shortcut, Survey};

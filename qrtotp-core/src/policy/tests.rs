@@ -87,6 +87,7 @@ fn every_key_and_every_form_of_toml_is_understood() {
             first_login: FirstLogin::Allow,
             allow_until: Some("2027-01-31".parse().unwrap()),
         },
+        rules: RuleSet::default(),
     };
     assert_eq!(config, expected);
     let rules = ThrottleRules { free_failures: 20, max_wait: 7, disable_after: 10 };
@@ -198,7 +199,7 @@ fn steps_times_devices_above_fifteen_is_refused() {
 
 /// The keys of a table, as the reader names them where one is unknown. `header` is empty for the top level.
 fn keys_of(header: &str) -> Vec<String> {
-    let message = read::read(&format!("{header}\nsurprise = 1")).err().unwrap().message;
+    let message = read::read(&document::Table::from_toml(&format!("{header}\nsurprise = 1")).ok().unwrap()).err().unwrap().message;
     let (_, keys) = message.split_once("expected one of").unwrap();
     keys.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }

@@ -1,0 +1,205 @@
+//! The one judge: which rule decides a login. Logins, `explain`, `test`, `diff` and the lock-out guard all ask it.
+
+use super::compiled::{RuleSet, Zone, tail};
+use super::{Condition, Origin, Outcome, address, minute_of_week};
+use crate::clock::UnixTime;
+use crate::policy::bytes::{Bytes, Damaged};
+use crate::policy::{Date, FirstLogin};
+use std::net::IpAddr;
+
+/// Names, services and terminals that are longer match nothing, in bytes.
+const LONGEST: usize = 64;
+
+/// What a rule can look at. What is not known makes no condition hold.
+#[derive(Clone, Debug, Default)]
+pub struct Facts<'a> {
+    /// The account's canonical name; `None`: the host knows nobody of that name.
+    pub user: Option<&'a str>,
+    /// The PAM service.
+    pub service: &'a str,
+    /// The terminal without `/dev/`; empty: none.
+    pub tty: &'a str,
+    /// The caller of su or sudo; empty: none.
+    pub by: &'a str,
+    /// The remote host, as PAM gives it; empty: none, which is called local.
+    pub rhost: &'a str,
+    /// Whether sshd accepted a public key; `None`: nobody can say here.
+    pub key: Option<bool>,
+    /// The time.
+    pub now: UnixTime,
+}
+
+/// What decided, and what it decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision<'p> {
+    /// The rule's name; `default`: none matched.
+    pub rule: &'p str,
+    /// What it decided; `None`: no rule did, and `[defaults]` says.
+    pub outcome: Option<Outcome>,
+    /// What else the rule says.
+    pub effects: Effects<'p>,
+    /// The groups could not be looked up where a rule needed them. It is the strictest of what they could have given.
+    pub without_groups: bool,
+}
+
+/// What a rule says besides its outcome, as in [`super::OwnedEffects`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // there
+pub struct Effects<'p> {
+    pub first_login: Option<FirstLogin>,
+    pub allow_until: Option<Date>,
+    pub fresh: bool,
+    pub no_recovery: bool,
+    pub notice: bool,
+    pub alert: bool,
+    pub message: Option<&'p str>,
+}
+
+impl RuleSet {
+    /// Which rule decides. `groups` gives the account's gids, and is asked at most once, if a rule whose other conditions hold
+    /// needs them; `None`: they can't be had. `seen` is told each rule that was tried, with the condition that did not hold.
+    ///
+    /// # Errors
+    /// The rules are not what was compiled; deny.
+    pub fn decide<'p>(
+        &'p self,
+        facts: &Facts<'_>,
+        groups: &mut dyn FnMut() -> Option<Vec<u32>>,
+        seen: &mut dyn FnMut(&'p str, Option<Condition>),
+    ) -> Result<Decision<'p>, Damaged> {
+        let (zone, count, mut rules) = self.reader()?;
+        let mut matching = Matching { facts, zone, groups, gids: None, from: address(facts.rhost) };
+        let mut possible: Option<Decision<'p>> = None;
+        for _ in 0..count {
+            let mut rule = rules.part()?;
+            let name = rule.text()?;
+            let found = matching.failing(&mut rule)?;
+            seen(name, found.err());
+            let groups_missing = match found {
+                Ok(groups_missing) => groups_missing,
+                Err(_) => continue,
+            };
+            let decision = decision(name, &mut rule)?;
+            if !groups_missing {
+                return Ok(strictest(possible, decision));
+            }
+            possible = Some(strictest(possible, decision));
+        }
+        let default = Decision { rule: "default", outcome: None, effects: Effects::default(), without_groups: false };
+        Ok(strictest(possible, default))
+    }
+}
+
+/// The stricter of what a group could have given and what follows it; the first one if they are alike.
+fn strictest<'p>(possible: Option<Decision<'p>>, next: Decision<'p>) -> Decision<'p> {
+    let Some(possible) = possible else { return next };
+    let strictness = |decision: &Decision<'_>| decision.outcome.unwrap_or(Outcome::Code);
+    let chosen = if strictness(&next) > strictness(&possible) { next } else { possible };
+    Decision { without_groups: true, ..chosen }
+}
+
+fn decision<'p>(rule: &'p str, bytes: &mut Bytes<'p>) -> Result<Decision<'p>, Damaged> {
+    let tail = tail(bytes)?;
+    let effects = Effects {
+        first_login: tail.first_login,
+        allow_until: tail.allow_until,
+        fresh: tail.fresh,
+        no_recovery: tail.no_recovery,
+        notice: tail.notice,
+        alert: tail.alert,
+        message: tail.message,
+    };
+    Ok(Decision { rule, outcome: Some(tail.outcome), effects, without_groups: false })
+}
+
+struct Matching<'a, 'f> {
+    facts: &'a Facts<'f>,
+    zone: Zone<'a>,
+    groups: &'a mut dyn FnMut() -> Option<Vec<u32>>,
+    /// Once they were looked up: the gids, or that they can't be had.
+    gids: Option<Option<Vec<u32>>>,
+    from: Option<IpAddr>,
+}
+
+impl Matching<'_, '_> {
+    /// The first condition that does not hold; else whether all but the groups, which can't be had, do.
+    fn failing(&mut self, rule: &mut Bytes<'_>) -> Result<Result<bool, Condition>, Damaged> {
+        let given = rule.u16()?;
+        let mut conditions = rule.part()?;
+        for condition in Condition::ALL {
+            if given & condition as u16 == 0 {
+                continue;
+            }
+            match self.holds(condition, conditions.part()?)? {
+                Some(true) => {}
+                Some(false) => return Ok(Err(condition)),
+                None => return Ok(Ok(true)),
+            }
+        }
+        Ok(Ok(false))
+    }
+
+    /// Whether a condition holds; `None`: that would take groups, which can't be had.
+    fn holds(&mut self, condition: Condition, mut part: Bytes<'_>) -> Result<Option<bool>, Damaged> {
+        let facts = self.facts;
+        let holds = match condition {
+            Condition::Service => any(&mut part, |one| Ok(is(facts.service, one.text()?)))?,
+            Condition::Tty => any(&mut part, |one| matches(facts.tty, one))?,
+            Condition::By => any(&mut part, |one| Ok(is(facts.by, one.text()?)))?,
+            Condition::Key => facts.key == Some(part.boolean()?),
+            Condition::From => any(&mut part, |one| Ok(self.comes_from(Origin::decode(one)?)))?,
+            Condition::Hours => {
+                let minute = minute_of_week(facts.now, self.zone.offset(facts.now)?);
+                any(&mut part, |one| Ok(super::Hours::decode(one)?.contain(minute)))?
+            }
+            Condition::Since => facts.now >= part.i64()?,
+            Condition::Until => facts.now < part.i64()?,
+            Condition::User => match facts.user {
+                Some(user) => any(&mut part, |one| matches(user, one))?,
+                None => false,
+            },
+            Condition::Group => return self.is_member(&mut part),
+        };
+        Ok(Some(holds))
+    }
+
+    fn comes_from(&self, origin: Origin) -> bool {
+        match origin {
+            Origin::Local => self.facts.rhost.is_empty(),
+            Origin::Remote => !self.facts.rhost.is_empty(),
+            Origin::Network(network) => self.from.is_some_and(|address| network.contains(address)),
+        }
+    }
+
+    fn is_member(&mut self, part: &mut Bytes<'_>) -> Result<Option<bool>, Damaged> {
+        if self.facts.user.is_none() {
+            return Ok(Some(false));
+        }
+        let gids = self.gids.get_or_insert_with(|| (self.groups)());
+        let Some(gids) = gids else { return Ok(None) };
+        any(part, |one| Ok(gids.contains(&one.u32()?))).map(Some)
+    }
+}
+
+/// Whether any item of a list is what `item` says.
+fn any<'p>(
+    bytes: &mut Bytes<'p>,
+    mut item: impl FnMut(&mut Bytes<'p>) -> Result<bool, Damaged>,
+) -> Result<bool, Damaged> {
+    for _ in 0..bytes.u8()? {
+        if item(bytes)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is(fact: &str, name: &str) -> bool {
+    fact.len() <= LONGEST && !fact.is_empty() && fact == name
+}
+
+fn matches(fact: &str, pattern: &mut Bytes<'_>) -> Result<bool, Damaged> {
+    let (open, text) = (pattern.boolean()?, pattern.text()?);
+    let matches = if open { fact.starts_with(text) } else { fact == text };
+    Ok(matches && !fact.is_empty() && fact.len() <= LONGEST)
+}

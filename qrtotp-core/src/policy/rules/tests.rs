@@ -1,0 +1,242 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::policy::{Compiled, ConfigError, SourceFile, compile};
+
+/// A host without groups, in UTC.
+pub(in crate::policy) struct NoNames;
+
+impl Names for NoNames {
+    fn gid(&self, _: &str) -> Result<Option<u32>, String> {
+        Ok(None)
+    }
+
+    fn zone(&self, _: &str) -> Result<Vec<(UnixTime, i32)>, String> {
+        Ok(Vec::new())
+    }
+}
+
+/// A host in Amsterdam, whose groups are `g0` to `g9`, wheel, contractors and research.
+struct TheNames;
+
+impl Names for TheNames {
+    fn gid(&self, group: &str) -> Result<Option<u32>, String> {
+        let known = ["g0", "g1", "g2", "wheel", "contractors", "research"];
+        Ok(known.iter().position(|name| *name == group).map(|place| 100 + place as u32))
+    }
+
+    fn zone(&self, name: &str) -> Result<Vec<(UnixTime, i32)>, String> {
+        match name {
+            // Summer time ends on 2026-10-25 and begins on 2027-03-28, at 01:00 UTC.
+            "Europe/Amsterdam" => Ok(vec![(0, 7200), (1_792_890_000, 3600), (1_806_195_600, 7200)]),
+            _ => Err(format!("there is no time zone {name}")),
+        }
+    }
+}
+
+fn read(text: &str) -> Result<Compiled, ConfigError> {
+    compile(&[SourceFile { path: "qrtotp.toml".into(), bytes: text.into() }], &TheNames)
+}
+
+/// The eight examples of docs/POLICY.md, with their tests.
+const EXAMPLES: &str = include_str!("../../../../docs/policy-examples.toml");
+
+#[test]
+fn the_examples_decide_as_their_tests_say() {
+    let compiled = read(EXAMPLES).unwrap();
+    let (all, failed) = compiled.failed_tests(1_796_292_000);
+    assert_eq!((all, failed), (23, Vec::new()));
+}
+
+#[test]
+fn rules_are_the_same_after_they_were_compiled() {
+    let compiled = read(EXAMPLES).unwrap();
+    assert_eq!(compiled.config.rules.rules().unwrap(), compiled.rules);
+}
+
+#[test]
+fn every_fault_is_named_with_its_line() {
+    let rule = |more: &str| format!("[[rule]]\nname = 'a'\n{more}");
+    let long = format!("then = 'deny'\nmessage = '{}'", "x".repeat(201));
+    let many: Vec<String> = (0..65).map(|n| format!("'u{n}'")).collect();
+    let many = format!("then = 'code'\nuser = [{}]", many.join(","));
+    for (text, line, words) in [
+        (rule(""), 1, "`then` is missing"),
+        (rule("then = 'maybe'"), 3, "`code`, `two-codes`, `skip`, `deny`"),
+        (rule("then = 'code'\nusers = ['x']"), 4, "unknown field `users`"),
+        (rule("then = 'code'\nplace = 'new'"), 4, "unknown field `place`"),
+        (rule("then = 'code'\nuser = []"), 4, "matches nobody"),
+        (rule("then = 'code'\nuser = 'x'"), 4, "expected an array"),
+        (rule("then = 'code'\nuser = ['a*b']"), 4, "one `*` may stand at its end"),
+        (rule("then = 'code'\nuser = ['']"), 4, "write a name"),
+        (rule("then = 'code'\ntty = ['/dev/tty1']"), 4, "without /dev/"),
+        (rule("then = 'code'\nservice = ['SSHD']"), 4, "not a file of /etc/pam.d"),
+        (rule("then = 'code'\nservice = ['other']"), 4, "not a file of /etc/pam.d"),
+        (rule("then = 'code'\nfrom = ['moon']"), 4, "no networks called `moon`"),
+        (rule("then = 'code'\nfrom = ['192.0.2.1/24']"), 4, "has bits behind its network"),
+        (rule("then = 'code'\nfrom = ['192.0.2.0/33']"), 4, "more bits"),
+        (rule("then = 'code'\nhours = ['mon 25:00-26:00']"), 4, "not hours"),
+        (rule("then = 'code'\nsince = '2026-13-01'"), 4, "not a date"),
+        (rule("then = 'code'\nsince = '2027-01-02'\nuntil = '2027-01-01'"), 1, "`since` is after `until`"),
+        (rule("then = 'code'\ngroup = ['g9']"), 4, "no group `g9`"),
+        (rule("then = 'code'\nmessage = 'x'"), 1, "`message` goes with \"deny\""),
+        (rule(&long), 1, "200 printable"),
+        (rule("then = 'deny'\nmessage = \"a\\u0007\""), 1, "printable"),
+        (rule("then = 'skip'\nfresh = true"), 1, "`fresh` goes with"),
+        (rule("then = 'deny'\nrecovery = true"), 1, "`recovery` goes with"),
+        (rule("then = 'deny'\nfirst_login = 'deny'"), 1, "`first_login` goes with"),
+        (rule("then = 'code'\nfirst_login = 'allow'"), 1, "`allow_until` goes with"),
+        (rule("then = 'code'\nallow_until = '2027-01-01'"), 1, "`allow_until` goes with"),
+        (rule("then = 'code'\ngroup_optional = true"), 1, "`group_optional` goes with"),
+        (rule("then = 'skip'\nfrom = ['local']"), 1, "needs a console"),
+        (rule("then = 'skip'\nfrom = ['local']\ntty = ['pts/*']"), 1, "needs a console"),
+        (rule("then = 'skip'\nfrom = ['local']\ntty = ['*']"), 1, "needs a console"),
+        (rule("then = 'code'\nfrom = ['local']\nkey = true"), 1, "only sshd says anything of keys"),
+        (rule(&many), 4, "more than 64 items"),
+        ("[[rule]]\nthen = 'code'".into(), 1, "needs a name"),
+        ("[[rule]]\nname = 'A'\nthen = 'code'".into(), 1, "small letters"),
+        ("[[rule]]\nname = 'default'\nthen = 'code'".into(), 1, "already"),
+        ("rule = 3".into(), 1, "expected an array"),
+        ("rule = [3]".into(), 1, "expected a table"),
+        (format!("{}\n{}", rule("user = ['x']\nthen = 'code'"), rule("then = 'deny'")), 5, "already"),
+        ("[networks]\nlocal = ['192.0.2.0/24']".into(), 2, "not `local`"),
+        ("[networks]\nA = ['192.0.2.0/24']".into(), 2, "small letters"),
+        ("[networks]\na = ['b']\nb = ['a']".into(), 2, "hold themselves"),
+        ("[networks]\na = ['b']".into(), 2, "no networks called `b`"),
+        ("[networks]\na = []".into(), 2, "matches nobody"),
+        ("[policy]\nzone = 'Mars/Crater'".into(), 2, "no time zone"),
+        ("[policy]\nzones = 'UTC'".into(), 2, "unknown field `zones`"),
+        ("[[test]]\nuser = 'x'\nexpect = 'code by a'".into(), 1, "needs a service"),
+        ("[[test]]\nservice = 'su'\nexpect = 'maybe'".into(), 1, "needs `expect`"),
+        ("[[test]]\nservice = 'su'\nexpect = 'code by a'\nat = 'now'".into(), 4, "not a time"),
+    ] {
+        let message = read(&text).unwrap_err().to_string();
+        assert!(message.contains(&format!("line {line}:")) && message.contains(words), "{text}: {message}");
+    }
+}
+
+#[test]
+fn a_rule_that_can_never_decide_is_refused() {
+    for (first, second, refused) in [
+        ("", "user = ['x']", true),
+        ("user = ['x*']", "user = ['xy']", true),
+        ("user = ['xy']", "user = ['x*']", false),
+        ("user = ['a', 'b']", "user = ['b']", true),
+        ("user = ['a']", "user = ['a', 'b']", false),
+        ("from = ['192.0.2.0/24']", "from = ['192.0.2.7/32']", true),
+        ("from = ['remote']", "from = ['192.0.2.7/32']", true),
+        ("from = ['192.0.2.7/32']", "from = ['remote']", false),
+        ("from = ['local', 'remote']", "user = ['x']", true),
+        ("service = ['su']", "user = ['x']", false),
+        ("key = true", "key = true\nuser = ['x']", true),
+        ("key = true", "key = false", false),
+        ("group = ['g0', 'g1']", "group = ['g1']", true),
+        ("since = '2027-01-01'", "since = '2027-02-01'", true),
+        ("since = '2027-02-01'", "since = '2027-01-01'", false),
+        ("until = '2027-02-01'", "until = '2027-01-01'", true),
+        ("until = '2027-01-01'", "user = ['x']", false),
+        ("hours = ['mon 08:00-09:00']", "hours = ['mon 08:00-09:00']\nuser = ['x']", true),
+    ] {
+        let text = format!(
+            "[[rule]]\nname = 'a'\nthen = 'code'\n{first}\n[[rule]]\nname = 'b'\nthen = 'deny'\n{second}\n"
+        );
+        let error = read(&text).err().map(|error| error.to_string());
+        let named = error.as_ref().is_some_and(|error| error.contains("rule `b` never decides: `a`"));
+        assert_eq!((error.is_some(), named), (refused, refused), "{first} / {second}: {error:?}");
+    }
+}
+
+#[test]
+fn a_group_that_may_be_missing_has_no_members() {
+    let compiled =
+        read("[[rule]]\nname = 'a'\ngroup = ['later']\ngroup_optional = true\nthen = 'deny'").unwrap();
+    assert!(compiled.warnings.iter().any(|(rule, why)| rule == "a" && why.contains("no group `later`")));
+    let facts = Facts { user: Some("x"), ..Facts::default() };
+    let decision =
+        compiled.config.rules.decide(&facts, &mut || Some(vec![0, 65_534]), &mut |_, _| ()).unwrap();
+    assert_eq!(decision.rule, "default");
+}
+
+fn decided(text: &str, facts: &Facts<'_>, groups: Option<Vec<u32>>) -> String {
+    let compiled = read(text).unwrap();
+    let decision = compiled.config.rules.decide(facts, &mut || groups.clone(), &mut |_, _| ()).unwrap();
+    let outcome = decision.outcome.map_or("default", Outcome::as_str);
+    format!("{outcome} by {}{}", decision.rule, if decision.without_groups { "?" } else { "" })
+}
+
+#[test]
+fn without_its_groups_a_login_gets_the_strictest_that_they_could_have_given() {
+    let facts = Facts { user: Some("x"), service: "su", ..Facts::default() };
+    let rule = |name: &str, more: &str| format!("[[rule]]\nname = '{name}'\n{more}\n");
+    let (skip, two) = (rule("a", "group = ['g0']\nthen = 'skip'"), rule("b", "group = ['g1']\nthen = 'two-codes'"));
+    let elsewhere = rule("c", "service = ['sshd']\ngroup = ['g2']\nthen = 'deny'");
+    let code = rule("d", "then = 'code'");
+    let deny = rule("d", "then = 'deny'");
+    for (text, expected) in [
+        (format!("{skip}{code}"), "code by d?"),
+        (format!("{skip}{two}{code}"), "two-codes by b?"),
+        (format!("{two}{elsewhere}{code}"), "two-codes by b?"),
+        (format!("{two}{deny}"), "deny by d?"),
+        (skip.clone(), "default by default?"),
+        (format!("{elsewhere}{code}"), "code by d"),
+    ] {
+        assert_eq!(decided(&text, &facts, None), expected, "{text}");
+    }
+    assert_eq!(decided(&format!("{skip}{code}"), &facts, Some(vec![100])), "skip by a");
+    assert_eq!(decided(&format!("{skip}{code}"), &facts, Some(Vec::new())), "code by d");
+}
+
+#[test]
+fn groups_are_looked_up_once_and_only_if_all_else_holds() {
+    let text = "[[rule]]\nname = 'a'\nservice = ['su']\ngroup = ['g0']\nthen = 'code'\n\
+        [[rule]]\nname = 'b'\nservice = ['su']\ngroup = ['g1']\nthen = 'code'";
+    for (service, expected) in [("su", 1), ("sshd", 0)] {
+        let (facts, mut asked) = (Facts { user: Some("x"), service, ..Facts::default() }, 0);
+        let compiled = read(text).unwrap();
+        let mut groups = || {
+            asked += 1;
+            Some(Vec::new())
+        };
+        compiled.config.rules.decide(&facts, &mut groups, &mut |_, _| ()).unwrap();
+        assert_eq!(asked, expected, "{service}");
+    }
+}
+
+#[test]
+fn what_is_not_known_makes_no_condition_hold() {
+    for more in
+        ["user = ['*']", "group = ['g0']", "tty = ['*']", "by = ['x']", "key = true", "key = false", "from = ['::/0']"]
+    {
+        let text = format!("[[rule]]\nname = 'a'\n{more}\nthen = 'deny'");
+        assert_eq!(decided(&text, &Facts::default(), Some(vec![100])), "default by default", "{more}");
+    }
+    let long = "x".repeat(65);
+    let facts = Facts { user: Some(&long), service: &long, tty: &long, ..Facts::default() };
+    for more in ["user = ['x*']", "tty = ['x*']"] {
+        let text = format!("[[rule]]\nname = 'a'\n{more}\nthen = 'deny'");
+        assert_eq!(decided(&text, &facts, None), "default by default", "{more}");
+    }
+}
+
+#[test]
+fn hours_and_days_go_by_the_zone() {
+    let text = |more: &str| format!("[policy]\nzone = 'Europe/Amsterdam'\n[[rule]]\nname = 'a'\n{more}\nthen = 'deny'");
+    let hours = text("hours = ['thu 09:00-10:00']");
+    let until = text("until = '2026-12-03'");
+    let since = text("since = '2026-12-03'");
+    let midnight = 1_796_252_400; // 2026-12-03T00:00 in Amsterdam
+    for (text, now, expected) in [
+        (&hours, midnight + 9 * 3600, true),
+        (&hours, midnight + 9 * 3600 - 1, false),
+        (&hours, midnight + 10 * 3600, false),
+        (&hours, midnight + 9 * 3600 - 23 * 7 * 86_400, false), // 08:00 UTC is 10:00 in summer
+        (&hours, midnight + 8 * 3600 - 23 * 7 * 86_400, true),
+        (&until, midnight + 86_399, true),
+        (&until, midnight + 86_400, false),
+        (&since, midnight, true),
+        (&since, midnight - 1, false),
+    ] {
+        let facts = Facts { now, ..Facts::default() };
+        let expected = if expected { "deny by a" } else { "default by default" };
+        assert_eq!(decided(text, &facts, None), expected, "{text} {now}");
+    }
+}
