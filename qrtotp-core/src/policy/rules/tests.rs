@@ -240,3 +240,133 @@ fn hours_and_days_go_by_the_zone() {
         assert_eq!(decided(text, &facts, None), expected, "{text} {now}");
     }
 }
+
+/// Whether the conditions hold, told as plainly as possible.
+fn holds(rule: &Conditions, facts: &Facts<'_>, groups: &[u32], minute: u16) -> bool {
+    let pattern = |one: &Pattern, name: &str| {
+        !name.is_empty() && if one.open { name.starts_with(&one.text) } else { name == one.text }
+    };
+    let origin = |one: &Origin| match one {
+        Origin::Local => facts.rhost.is_empty(),
+        Origin::Remote => !facts.rhost.is_empty(),
+        Origin::Network(network) => address(facts.rhost).is_some_and(|address| network.contains(address)),
+    };
+    let user = facts.user.unwrap_or_default();
+    (rule.service.is_empty() || rule.service.iter().any(|one| one == facts.service))
+        && (rule.tty.is_empty() || rule.tty.iter().any(|one| pattern(one, facts.tty)))
+        && (rule.by.is_empty() || rule.by.iter().any(|one| one == facts.by))
+        && (rule.key.is_none() || rule.key == facts.key)
+        && (rule.from.is_empty() || rule.from.iter().any(origin))
+        && (rule.hours.is_empty() || rule.hours.iter().any(|one| one.contain(minute)))
+        && rule.since.is_none_or(|since| facts.now >= since)
+        && rule.until.is_none_or(|until| facts.now < until)
+        && (rule.user.is_empty() || rule.user.iter().any(|one| pattern(one, user)))
+        && (rule.group.is_empty() || facts.user.is_some() && rule.group.iter().any(|one| groups.contains(&one.gid)))
+}
+
+mod random {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    const NAMES: [&str; 4] = ["ann", "anna", "bob", "root"];
+    const SERVICES: [&str; 3] = ["sshd", "su", "sudo-i"];
+    const HOSTS: [&str; 6] = ["", "192.0.2.7", "::ffff:192.0.2.9", "2001:db8:7::1", "gate.example.org", "fe80::1%eth0"];
+    const NETWORKS: [&str; 4] = ["192.0.2.0/29", "192.0.2.0/24", "2001:db8:7::/48", "::/0"];
+    const HOURS: [&str; 3] = ["mon-fri 08:00-18:00", "sat-sun 22:00-06:00", "thu 00:00-24:00"];
+
+    fn pattern() -> impl Strategy<Value = Pattern> {
+        (select(vec!["a", "ann", "anna", "bob", "tty", "pts/"]), any::<bool>())
+            .prop_map(|(text, open)| Pattern { text: text.to_owned(), open })
+    }
+
+    fn origin() -> impl Strategy<Value = Origin> {
+        prop_oneof![
+            Just(Origin::Local),
+            Just(Origin::Remote),
+            select(NETWORKS.to_vec()).prop_map(|text| Origin::Network(text.parse().unwrap())),
+        ]
+    }
+
+    /// A list that is mostly not given.
+    fn some<T: Strategy>(item: T) -> impl Strategy<Value = Vec<T::Value>>
+    where
+        T::Value: Clone,
+    {
+        prop_oneof![3 => Just(Vec::new()), 2 => vec(item, 1..3)]
+    }
+
+    fn conditions() -> impl Strategy<Value = Conditions> {
+        let texts = |list: &'static [&'static str]| some(select(list).prop_map(str::to_owned));
+        let group = (0..3_u32).prop_map(|gid| Group { name: format!("g{gid}"), gid });
+        let hours = select(HOURS.to_vec()).prop_map(|text| text.parse().unwrap());
+        (
+            (texts(&SERVICES), some(pattern()), texts(&NAMES), option::weighted(0.2, any::<bool>()), some(origin())),
+            (some(hours), option::weighted(0.2, 0..700_000_i64), option::weighted(0.2, 0..700_000_i64)),
+            (some(pattern()), some(group)),
+        )
+            .prop_map(|((service, tty, by, key, from), (hours, since, until), (user, group))| Conditions {
+                service,
+                tty,
+                by,
+                key,
+                from,
+                hours,
+                since,
+                until,
+                user,
+                group,
+            })
+    }
+
+    fn rule() -> impl Strategy<Value = Rule> {
+        let outcome = select(OUTCOMES.map(|(_, outcome)| outcome).to_vec());
+        (conditions(), outcome).prop_map(|(conditions, outcome)| Rule { conditions, outcome, ..Rule::default() })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn the_compiled_rules_decide_as_the_written_ones_do(
+            rules in vec(rule(), 0..8),
+            user in option::of(select(NAMES.to_vec())),
+            service in select(SERVICES.to_vec()),
+            tty in select(vec!["", "tty1", "pts/3"]),
+            by in select(vec!["", "ann", "bob"]),
+            rhost in select(HOSTS.to_vec()),
+            key in option::of(any::<bool>()),
+            (now, offset) in (0..700_000_i64, -7200..7200_i32),
+            groups in vec(0..4_u32, 0..3),
+        ) {
+            let mut rules = rules;
+            rules.iter_mut().enumerate().for_each(|(n, rule)| rule.name = format!("r{n}"));
+            let facts = Facts { user, service, tty, by, rhost, key, now };
+            let set = RuleSet::compile(&[(0, offset)], &rules);
+            let minute = minute_of_week(now, offset);
+            let expected = rules.iter().find(|rule| holds(&rule.conditions, &facts, &groups, minute));
+            let decision = set.decide(&facts, &mut || Some(groups.clone()), &mut |_, _| ()).unwrap();
+            prop_assert_eq!(decision.outcome, expected.map(|rule| rule.outcome));
+            prop_assert_eq!(decision.rule, expected.map_or("default", |rule| rule.name.as_str()));
+            prop_assert_eq!(set.rules().unwrap(), rules);
+        }
+
+        #[test]
+        fn rules_that_are_cut_or_changed_never_decide_otherwise_than_as_damaged_or_some_rule(
+            rules in vec(rule(), 1..4),
+            (at, bit) in (any::<proptest::sample::Index>(), 0..8_u8),
+        ) {
+            let set = RuleSet::compile(&[], &rules);
+            let mut bytes = set.as_bytes().to_vec();
+            let place = at.index(bytes.len());
+            let cut = RuleSet::from_bytes(1, &bytes[..place]);
+            prop_assert!(place == 0 || cut.rules().is_err());
+            bytes[place] ^= 1 << bit;
+            let changed = RuleSet::from_bytes(1, &bytes);
+            // Neither panics.
+            let _ = changed.rules();
+            let _ = changed.decide(&Facts::default(), &mut || None, &mut |_, _| ());
+        }
+    }
+}
