@@ -1,9 +1,11 @@
 //! The one definition of commands and options. Help, man pages and completions all come from it.
 
+mod account;
 mod device;
 mod explain;
 mod import;
 
+pub use account::Account;
 pub use device::{Device, Rename, Revoke};
 pub use explain::explain;
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
@@ -82,6 +84,9 @@ pub enum Command {
     ///
     /// With the last device the account is revoked: its logins are denied until it is enrolled again.
     Revoke(Revoke),
+    /// An account as a whole: when a person's name or uid changes, or the person leaves (root only)
+    #[command(subcommand)]
+    Account(Account),
     /// Clear counted failures, so that codes are checked again
     Unlock {
         /// Whose account

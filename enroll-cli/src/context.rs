@@ -150,6 +150,18 @@ pub fn record_name(typed: &str, store: &impl Store) -> Result<Name, Failure> {
     }
 }
 
+/// The name of a record that need not be readable: the typed one if it has a record, else what the host calls that user.
+pub fn any_record_name(typed: &str, store: &FileStore) -> Result<Name, Failure> {
+    let name = Name::new(typed).map_err(bad_name)?;
+    if store.has_record(&name)? {
+        return Ok(name);
+    }
+    match HostDirectory.find(typed)? {
+        Some(person) => Name::new(&person.name).map_err(bad_name),
+        None => Ok(name),
+    }
+}
+
 fn unknown(typed: &str) -> Failure {
     let typed = clean(typed, 64);
     Failure::Refused(format!("there is no user {typed} on this host; `getent passwd {typed}` asks for one"))

@@ -1,5 +1,6 @@
 //! One file per command. Each one: load, resolve whose account, call the flow, say what came of it.
 
+mod account;
 mod broker;
 mod completions;
 mod config;
@@ -52,6 +53,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Resync { user }, None) => resync::run(&context()?, user),
         (Command::Verify { user }, _) => verify::run(&context()?, user),
         (Command::Import(what), _) => import::run(&context()?, what),
+        (Command::Account(what), _) => account::run(&context()?, what),
         (Command::Unlock { user }, _) => unlock::run(&context()?, &user),
         (Command::Token(what), _) => token::run(&context()?, what),
         (Command::Config(crate::cli::Config::Check), _) => config::check(&context()?),
