@@ -37,6 +37,10 @@ const COMMANDS: [&[&str]; 32] = [
     &["config", "check"],
     &["doctor"],
     &["completions"],
+    &["account"],
+    &["account", "rename"],
+    &["account", "adopt-uid"],
+    &["account", "remove"],
     &["man"],
 ];
 
