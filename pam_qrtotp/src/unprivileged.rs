@@ -1,5 +1,5 @@
-//! PAM applications that don't run as root, screen lockers for instance: the records are not ours to read, so the broker
-//! judges. Only ever about the caller's own account.
+//! PAM applications that don't run as root: the records are not ours to read, so the broker verifies. It does so for the caller's
+//! own account (screen lockers), and for services that `[broker.services]` lists (databases, web servers).
 
 use crate::host::{Host, Log};
 use nix::errno::Errno;
@@ -50,13 +50,11 @@ pub(crate) fn authenticate(
         Outcome::Denied
     };
     // The broker goes by the effective uid. Where the real one is another, it is not clear whose application this is.
-    let uid = getuid().as_raw();
+    if getuid() != geteuid() {
+        return deny(host, "not_own_account", "real and effective uid of the application differ");
+    }
     let user = match HostDirectory.find(&typed) {
-        Ok(Some(person)) if person.uid == uid && uid == geteuid().as_raw() => person.name,
-        Ok(_) => {
-            let detail = "an application that does not run as root can check its own user only";
-            return deny(host, "not_own_account", detail);
-        }
+        Ok(person) => person.map_or(typed, |person| person.name),
         Err(error) => return deny(host, "lookup_failed", &error.to_string()),
     };
     let password = host.password();

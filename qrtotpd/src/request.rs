@@ -11,11 +11,11 @@ use qrtotp_core::account::Label;
 use qrtotp_core::audit::{Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{
-    AdminError, Authority, Codes, EnrollError, Enrollment, FirstPass, HostDirectory, Invitation, Login,
-    Options, Outcome, Owner, PrimaryThrottle, Typed, host_name,
+    AdminError, Authority, Codes, Directory, EnrollError, Enrollment, FirstPass, HostDirectory, Invitation,
+    Login, Options, Outcome, Owner, PrimaryThrottle, Typed, host_name, logged_name,
 };
 use qrtotp_core::otp::Params;
-use qrtotp_core::policy::Config;
+use qrtotp_core::policy::{Config, Defaults};
 use qrtotp_core::store::{Account, Store, StoreError};
 use qrtotp_core::wire::{Request, Say};
 use qrtotp_face::StatusView;
@@ -56,6 +56,15 @@ impl From<AdminError> for Ended {
     }
 }
 
+/// An answer to be verified.
+struct Attempt {
+    user: String,
+    service: String,
+    tty: String,
+    options: Options,
+    answer: Typed,
+}
+
 /// A caller with a request.
 pub struct Served<'a> {
     pub caller: &'a Caller,
@@ -71,16 +80,16 @@ impl<'a> Served<'a> {
     /// Does what is asked for. Gives the last word.
     pub fn handle(mut self, request: Request) -> Result<Say, Ended> {
         self.person.line.last(self.time_for(&request));
+        if !self.caller.can_log_in && !matches!(request, Request::Verify { .. }) {
+            return Err(Ended::Refused(Away::NoAccount.text().into()));
+        }
         match request {
             Request::Enroll { label } => self.enroll(&Label::new(&label)),
             Request::Status { json } => self.status(json),
-            Request::Verify { user, .. } if user != self.caller.name.as_str() => {
-                // The same for every other name, whether or not there is such a user.
-                Err(Ended::Refused("the broker serves only your own account".into()))
-            }
-            Request::Verify { service, tty, nullok, forward, answer, .. } => {
+            Request::Verify { user, service, tty, nullok, forward, answer } => {
                 let first_pass = if forward { FirstPass::Forward } else { FirstPass::Ask };
-                self.verify(&service, tty, &Options { nullok, first_pass, ..Options::default() }, answer)
+                let options = Options { nullok, first_pass, ..Options::default() };
+                self.attempt(Attempt { user, service, tty, options, answer })
             }
             Request::Regenerate => self.regenerate(),
             Request::Revoke { which } => self.revoke(which),
@@ -212,24 +221,90 @@ impl<'a> Served<'a> {
         Ok(Say::Done(String::new()))
     }
 
+    /// A login to the caller's own account, or to a service that is listed.
+    fn attempt(&mut self, attempt: Attempt) -> Result<Say, Ended> {
+        let name = self.caller.name.as_str();
+        if attempt.user == name && self.caller.can_log_in {
+            return self.verify_own(attempt);
+        }
+        let listed = self.config.broker.services_of(name);
+        if listed.is_some_and(|services| services.iter().any(|service| *service == attempt.service)) {
+            return self.verify_for_service(attempt);
+        }
+        // The same for every other name, whether or not there is such a user.
+        Err(Ended::Refused("the broker serves only your own account".into()))
+    }
+
     /// A login of the caller, who has asked for the code already.
-    fn verify(&mut self, service: &str, tty: String, options: &Options, answer: Typed) -> Result<Say, Ended> {
+    fn verify_own(&mut self, request: Attempt) -> Result<Say, Ended> {
+        let Attempt { service, tty, options, answer, .. } = request;
+        let subject = Subject { service, tty, ..self.subject.clone() };
+        self.verify(self.config, subject, &options, answer, self.caller.uid).map(|(say, _)| say)
+    }
+
+    /// A login to a service, of another account. Without `nullok`, grace or enrolment.
+    fn verify_for_service(&mut self, attempt: Attempt) -> Result<Say, Ended> {
+        let Attempt { user, service, tty, options, answer } = attempt;
+        let audience = self.caller.name.as_str().to_owned();
+        let subject = Subject { user, service, tty, by: audience.clone(), audience, ..Subject::default() };
+        let person = HostDirectory.find(&subject.user).ok().flatten();
+        let uid = person.map(|person| person.uid);
+        let refusal = if uid == Some(0) {
+            Some(("root_refused", "the broker verifies no code of uid 0 for a service"))
+        } else if !self.door.services.admits(self.caller.uid, uid) {
+            Some((
+                "service_limit",
+                "the service had too many refused codes, or asked about too many accounts, in this hour",
+            ))
+        } else {
+            None
+        };
+        if let Some((reason, detail)) = refusal {
+            let subject = Subject { user: logged_name(&HostDirectory, &subject.user), ..subject };
+            Event::login(&subject, Verdict::Denied, reason).detail(detail).emit(self.log);
+            return Ok(Say::Verdict(Verdict::Denied));
+        }
+        let config = Config { defaults: Defaults::default(), ..self.config.clone() };
+        let options = Options { nullok: false, ..options };
+        if let Some(uid) = uid {
+            self.store.wait_as(uid);
+        }
+        let (say, judged) =
+            self.verify(&config, subject, &options, answer, uid.unwrap_or(self.caller.uid))?;
+        if judged && say == Say::Verdict(Verdict::Denied) {
+            self.door.services.failed(self.caller.uid);
+        }
+        Ok(say)
+    }
+
+    /// Verifies an answer about the account `uid`; the verdict, and whether it was looked at as a code.
+    fn verify(
+        &mut self,
+        config: &Config,
+        subject: Subject,
+        options: &Options,
+        answer: Typed,
+        uid: u32,
+    ) -> Result<(Say, bool), Ended> {
         // The kernel knows the caller, but only the caller says which service and terminal it is.
-        let subject =
-            Subject { service: format!("{}:{service}", self.subject.service), tty, ..self.subject.clone() };
-        let (name, rules) = (&self.caller.name, self.config.throttle.rules());
+        let service = format!("{}:{}", self.subject.service, subject.service);
+        let subject = Subject { service, ..subject };
+        let logged = Subject { user: logged_name(&HostDirectory, &subject.user), ..subject.clone() };
         let mut given = Given {
             answer: Some(answer),
             person: &mut self.person,
-            throttle: PrimaryThrottle { name, rules, store: self.store },
+            rules: config.throttle.rules(),
+            store: self.store,
             door: self.door,
-            caller: self.caller,
-            subject: &subject,
+            uid,
+            subject: &logged,
+            is_service: !subject.audience.is_empty(),
+            judged: false,
             log: Log::open(&self.door.refusals, Some(self.caller.uid), self.subject.by.clone()),
             password: None,
         };
         let outcome = Login {
-            config: self.config,
+            config,
             options,
             store: self.store,
             directory: &HostDirectory,
@@ -239,15 +314,17 @@ impl<'a> Served<'a> {
             subject: subject.clone(),
         }
         .run();
+        let judged = given.judged;
         if let (Outcome::Accepted, Some(bytes)) = (outcome, given.password) {
             let length = Say::PasswordLength(u32::try_from(bytes).unwrap_or(u32::MAX));
             self.person.say(&length).map_err(|_| Ended::Logged)?;
         }
-        Ok(Say::Verdict(match outcome {
+        let verdict = match outcome {
             Outcome::Accepted => Verdict::Accepted,
             Outcome::Ignored => Verdict::Ignored,
             Outcome::Denied => Verdict::Denied,
-        }))
+        };
+        Ok((Say::Verdict(verdict), judged))
     }
 
     fn regenerate(&mut self) -> Result<Say, Ended> {

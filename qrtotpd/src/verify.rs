@@ -1,12 +1,13 @@
-//! The PAM application of a caller who is not root, as a login sees it: it has asked for the code already.
+//! Verifying an answer for an application that is not root and has asked for it already: about the caller's own account, or for a
+//! service of `[broker.services]` about another one. A service hears yes or no, and nothing else.
 
-use crate::caller::{Away, Caller};
+use crate::caller::Away;
 use crate::door::Door;
 use crate::log::Log;
 use crate::primary::Check;
 use crate::remote::Remote;
 use crate::request_store::RequestStore;
-use qrtotp_core::account::Name;
+use qrtotp_core::account::{Name, ThrottleRules};
 use qrtotp_core::audit::Subject;
 use qrtotp_core::flow::{Dialog, Echo, LoginHost, NoAnswer, PrimaryThrottle, Typed, Unproven};
 use std::time::Duration;
@@ -15,11 +16,16 @@ use std::time::Duration;
 pub struct Given<'a, 'line> {
     pub answer: Option<Typed>,
     pub person: &'a mut Remote<'line>,
-    /// Proves the password in front of a code.
-    pub throttle: PrimaryThrottle<'a, RequestStore<'a>>,
+    pub rules: ThrottleRules,
+    pub store: &'a RequestStore<'a>,
     pub door: &'a Door,
-    pub caller: &'a Caller,
+    /// The account's.
+    pub uid: u32,
     pub subject: &'a Subject,
+    /// The application is not the account's own.
+    pub is_service: bool,
+    /// The answer was looked at as a code.
+    pub judged: bool,
     pub log: Log,
     /// How many bytes of the answer are the password, once it is proven.
     pub password: Option<usize>,
@@ -27,7 +33,9 @@ pub struct Given<'a, 'line> {
 
 impl Dialog for Given<'_, '_> {
     fn show(&mut self, text: &str) {
-        self.person.show(text);
+        if !self.is_service {
+            self.person.show(text);
+        }
     }
 
     fn ask(&mut self, _: &str, _: Echo) -> Result<Typed, NoAnswer> {
@@ -44,6 +52,10 @@ impl LoginHost for Given<'_, '_> {
         true // the kernel's word does not change
     }
 
+    fn explain(&mut self, _: &str) {
+        self.judged = true;
+    }
+
     fn password(&mut self) -> Option<Typed> {
         None
     }
@@ -57,13 +69,12 @@ impl LoginHost for Given<'_, '_> {
         self.password = None;
     }
 
-    fn prove_password(&mut self, _: &Name, password: &[u8]) -> Result<(), Unproven> {
-        let Some(_checking) = self.door.checks.begin(self.caller.uid) else {
+    fn prove_password(&mut self, name: &Name, password: &[u8]) -> Result<(), Unproven> {
+        let Some(_checking) = self.door.checks.begin(self.uid) else {
             let reason = Away::TooManyPasswords.reason();
             return Err(Unproven { reason, detail: String::new() });
         };
-        let PrimaryThrottle { name, rules, store } = self.throttle;
-        let throttle = PrimaryThrottle { name, rules, store };
+        let throttle = PrimaryThrottle { name, rules: self.rules, store: self.store };
         let check = Check::new(throttle, self.door.pam_time, self.person);
         check.run_with(password, self.subject, &mut self.log)
     }

@@ -1,7 +1,7 @@
 //! `/etc/qrtotp/qrtotp.toml`. All keys optional, unknown ones refused, every value bounded.
 
 use super::{Brand, ConfigError, Date, Span, read};
-use crate::account::ThrottleRules;
+use crate::account::{Name, ThrottleRules};
 use crate::otp::{MAX_TARGETS, Window};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,8 @@ pub struct Config {
     pub enroll: Enroll,
     /// The audit log.
     pub audit: Audit,
+    /// The broker.
+    pub broker: Broker,
     /// What people see of the organisation.
     pub brand: Brand,
     /// What holds for everybody.
@@ -143,6 +145,25 @@ pub struct Audit {
     pub debug: bool,
 }
 
+/// `[broker]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Broker {
+    /// Accounts of services, and the PAM services at which each may have other accounts' codes checked. Default: none.
+    pub services: Services,
+}
+
+/// `[broker.services]`: an account, and names of files in /etc/pam.d.
+pub type Services = Vec<(String, Vec<Cow<'static, str>>)>;
+
+impl Broker {
+    /// The PAM services at which `account` may have other accounts' codes checked; `None`: it is not listed.
+    #[must_use]
+    pub fn services_of(&self, account: &str) -> Option<&[Cow<'static, str>]> {
+        let listed = self.services.iter().find(|(listed, _)| listed == account);
+        listed.map(|(_, services)| services.as_slice())
+    }
+}
+
 /// `[defaults]`: what rules by user, group and service will be able to override.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
@@ -237,6 +258,15 @@ impl Config {
                 !self.enroll.key_services.iter().all(|name| is_service(name)),
                 "enroll.key_services",
                 "must name files of /etc/pam.d: small letters, digits, dots, dashes and underscores",
+            ),
+            (
+                !self.broker.services.iter().all(|(account, services)| {
+                    Name::new(account).is_ok()
+                        && !services.is_empty()
+                        && services.iter().all(|name| is_service(name))
+                }),
+                "broker.services",
+                "must name accounts, each with a list of files of /etc/pam.d, such as postgres = [\"postgresql\"]",
             ),
             (
                 self.defaults.allow_until.is_some() != (self.defaults.first_login == FirstLogin::Allow),
