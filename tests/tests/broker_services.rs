@@ -148,3 +148,35 @@ fn fifty_users_of_a_service_at_once_are_all_served() {
     let turned_away = |line: &String| line.contains("reason=broker") || line.contains("event=caller_refused");
     assert_eq!(sandbox.log.events().iter().find(|line| turned_away(line)), None);
 }
+
+#[test]
+fn a_portal_has_codes_verified_by_a_command() {
+    let sandbox = host("[broker.services]\nportal = [\"portal\"]\n");
+    let phone = sandbox.import("alice");
+    let broker = sandbox.start_broker();
+    let ask = |line: &str| {
+        let argv = [&AS_PORTAL[..], &["qrtotp", "verify", "--stdin-json"]].concat();
+        sandbox.run_with_input(&argv, line)
+    };
+    let verify = |user: &str, code: &str| {
+        sandbox.keep_secret(code);
+        ask(&format!("{{\"user\":\"{user}\",\"service\":\"portal\",\"code\":\"{code}\"}}\n"))
+    };
+    let (yes, no) = ("{\"version\":1,\"accepted\":true}\n", "{\"version\":1,\"accepted\":false}\n");
+    assert_eq!(verify("alice", &phone.wrong_code()).exited(1).stdout, no);
+    assert_eq!(verify("alice", &phone.code()).exited(0).stdout, yes);
+    assert_eq!(verify("alice", &phone.code()).exited(1).stdout, no, "it is used up");
+    assert_eq!(verify("mallory", "271828").exited(1).stdout, no);
+    let _ = sandbox
+        .log
+        .wait(&["reason=not_enrolled user=mallory service=qrtotpd:portal by=portal audience=portal"]);
+    for line in ["", "123456\n", "{}\n", "{\"user\":\"alice\",\"service\":\"portal\",\"code\":123456}\n"] {
+        let output = ask(line).exited(2);
+        assert!(output.stdout.is_empty() && !output.stderr.contains("123456}"), "{output:?}");
+    }
+    assert!(ask(&format!("{{\"user\":\"{}\"", "a".repeat(5000))).exited(2).stdout.is_empty());
+    let output = ask("{\"user\":\"alice\",\"service\":\"sshd\",\"code\":\"123456\"}\n").exited(2);
+    assert!(output.stdout.is_empty() && output.stderr.contains("[broker.services]"), "{output:?}");
+    drop(broker);
+    assert!(verify("alice", &phone.previous_code()).exited(2).stderr.contains("qrtotpd.socket"));
+}
