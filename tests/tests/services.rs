@@ -1,0 +1,133 @@
+//! docs/SERVICES.md: each host's blocks, as they stand there, with Debian's program.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{process::Stdio, time::Duration};
+
+use qrtotp_tests::{Output, Phone, Sandbox, artefacts, broker::Broker, clock, users::PASSWORD};
+
+/// How long a server may take to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A host with the blocks of one section.
+struct Host {
+    sandbox: Sandbox,
+    phone: Phone,
+    _broker: Broker,
+    section: String,
+}
+
+impl Host {
+    /// alice has a device, mallory has none. Writes the blocks that are whole files.
+    fn with(section: &str) -> Self {
+        let document = std::fs::read_to_string(artefacts::sources().join("../docs/SERVICES.md")).unwrap();
+        let start = format!("\n## {section}\n");
+        let section =
+            document.split(&start).nth(1).expect("no such section").split("\n## ").next().unwrap().to_owned();
+        let sandbox = Sandbox::with_broker("");
+        let phone = sandbox.import("alice");
+        let host = Self { _broker: sandbox.start_broker(), sandbox, phone, section };
+        for line in host.section.lines().filter(|line| line.starts_with("`/")) {
+            let path = line.split('`').nth(1).unwrap();
+            match path {
+                "/etc/qrtotp/qrtotp.toml" => host.sandbox.configure(&host.block(path)),
+                _ if line.ends_with(": a copy of `conf/pam.d/one-field`.") => {
+                    host.sandbox.ship("pam.d/one-field", path)
+                }
+                _ if line.ends_with("`:") => host.sandbox.overwrite(path, &host.block(path)),
+                _ => {} // part of a file; the test says where
+            }
+        }
+        host
+    }
+
+    /// The indented lines behind the line that begins with this file's name.
+    fn block(&self, path: &str) -> String {
+        let behind = self
+            .section
+            .split(&format!("\n`{path}`"))
+            .nth(1)
+            .unwrap_or_else(|| panic!("no block for {path}"));
+        let lines = behind.lines().skip(2).map_while(|line| line.strip_prefix("    "));
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+
+    /// Starts a server and waits until it takes connections.
+    fn serve(&self, argv: &[&str], port: u16) {
+        let mut server = self.sandbox.command(None, argv);
+        server.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap(); // ends with the sandbox
+        let connect = format!("</dev/tcp/localhost/{port}");
+        let is_up = || self.sandbox.run(&["bash", "-c", &connect]).status.success().then_some(());
+        clock::poll(PATIENCE, is_up).expect("the server does not start");
+    }
+
+    /// What every host must do with what is typed into its field.
+    fn judges(&self, login: impl Fn(&Sandbox, &str, &str) -> Output) {
+        self.phone.settle(8);
+        let (code, wrong) = (self.phone.code(), self.phone.wrong_code());
+        for (user, text, accepted, what) in [
+            ("alice", format!("{PASSWORD}{wrong}"), false, "a wrong code"),
+            ("alice", format!("{PASSWORD}{code}"), true, "password and code"),
+            ("alice", format!("{PASSWORD}{code}"), false, "a used code"),
+            ("mallory", format!("{PASSWORD}{code}"), false, "an account without a device"),
+        ] {
+            let output = login(&self.sandbox, user, &text);
+            assert_eq!(output.status.success(), accepted, "{what}: {output:?}");
+        }
+        self.sandbox.keep_secret(&code);
+        for reason in [
+            "denied reason=wrong_code",
+            "accepted reason=code",
+            "denied reason=replayed_code",
+            "denied reason=not_enrolled",
+        ] {
+            let _ = self.sandbox.log.wait(&[&format!("event=login result={reason}")]);
+        }
+    }
+}
+
+/// `curl` with a user name and a password.
+fn curl(url: &'static str) -> impl Fn(&Sandbox, &str, &str) -> Output {
+    move |sandbox, user, text| {
+        sandbox.run(&["curl", "-sSf", "-m", "20", "-u", &format!("{user}:{text}"), url])
+    }
+}
+
+#[test]
+fn postgresql() {
+    let host = Host::with("PostgreSQL");
+    let sandbox = &host.sandbox;
+    let version = sandbox.run(&["ls", "/etc/postgresql"]).success().stdout.trim().to_owned();
+    let rules = format!("local all postgres peer\n{}", host.block("/etc/postgresql/15/main/pg_hba.conf"));
+    sandbox.overwrite(&format!("/etc/postgresql/{version}/main/pg_hba.conf"), &rules);
+    sandbox.run(&["install", "-d", "-o", "postgres", "/run/postgresql"]).success();
+    host.serve(&["pg_ctlcluster", &version, "main", "start"], 5432);
+    let roles = "create role alice login; create role mallory login";
+    sandbox.run_as("postgres", &["psql", "-qc", roles]).success();
+    host.judges(|sandbox, user, text| {
+        let address = format!("host=localhost dbname=postgres user={user} password='{text}'");
+        sandbox.run(&["psql", &address, "-c", "select 1"])
+    });
+}
+
+#[test]
+fn apache() {
+    let host = Host::with("Apache");
+    host.sandbox.run(&["install", "-D", "/etc/hostname", "/var/www/html/private/index.html"]).success();
+    host.serve(&["apache2ctl", "start"], 80);
+    host.judges(curl("http://localhost/private/"));
+}
+
+#[test]
+fn vsftpd() {
+    let host = Host::with("vsftpd");
+    host.sandbox.run(&["mkdir", "-p", "/run/vsftpd/empty"]).success();
+    host.serve(&["vsftpd"], 21);
+    host.judges(curl("ftp://localhost/"));
+}
+
+#[test]
+fn dovecot() {
+    let host = Host::with("dovecot");
+    host.serve(&["dovecot"], 143);
+    host.judges(curl("imap://localhost/"));
+}
