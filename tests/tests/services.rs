@@ -1,7 +1,7 @@
 //! docs/SERVICES.md: each host's blocks, as they stand there, with Debian's program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::{process::Stdio, time::Duration};
+use std::time::Duration;
 
 use qrtotp_tests::{Output, Phone, Sandbox, artefacts, broker::Broker, clock, users::PASSWORD};
 
@@ -51,10 +51,9 @@ impl Host {
         lines.map(|line| format!("{line}\n")).collect()
     }
 
-    /// Starts a server and waits until it takes connections.
-    fn serve(&self, argv: &[&str], port: u16) {
-        let mut server = self.sandbox.command(None, argv);
-        server.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap(); // ends with the sandbox
+    /// Starts a server, which ends with the sandbox, and waits until it takes connections.
+    fn serve(&self, command: &str, port: u16) {
+        self.sandbox.run(&["sh", "-c", &format!("{command} </dev/null >/dev/null 2>&1 &")]).success();
         let connect = format!("</dev/tcp/localhost/{port}");
         let is_up = || self.sandbox.run(&["bash", "-c", &connect]).status.success().then_some(());
         clock::poll(PATIENCE, is_up).expect("the server does not start");
@@ -100,7 +99,7 @@ fn postgresql() {
     let rules = format!("local all postgres peer\n{}", host.block("/etc/postgresql/15/main/pg_hba.conf"));
     sandbox.overwrite(&format!("/etc/postgresql/{version}/main/pg_hba.conf"), &rules);
     sandbox.run(&["install", "-d", "-o", "postgres", "/run/postgresql"]).success();
-    host.serve(&["pg_ctlcluster", &version, "main", "start"], 5432);
+    host.serve(&format!("pg_ctlcluster {version} main start"), 5432);
     let roles = "create role alice login; create role mallory login";
     sandbox.run_as("postgres", &["psql", "-qc", roles]).success();
     host.judges(|sandbox, user, text| {
@@ -113,7 +112,7 @@ fn postgresql() {
 fn apache() {
     let host = Host::with("Apache");
     host.sandbox.run(&["install", "-D", "/etc/hostname", "/var/www/html/private/index.html"]).success();
-    host.serve(&["apache2ctl", "start"], 80);
+    host.serve("apache2ctl start", 80);
     host.judges(curl("http://localhost/private/"));
 }
 
@@ -121,13 +120,35 @@ fn apache() {
 fn vsftpd() {
     let host = Host::with("vsftpd");
     host.sandbox.run(&["mkdir", "-p", "/run/vsftpd/empty"]).success();
-    host.serve(&["vsftpd"], 21);
+    host.serve("vsftpd", 21);
     host.judges(curl("ftp://localhost/"));
 }
 
 #[test]
 fn dovecot() {
     let host = Host::with("dovecot");
-    host.serve(&["dovecot"], 143);
+    host.serve("dovecot", 143);
     host.judges(curl("imap://localhost/"));
+}
+
+#[test]
+fn every_argument_of_the_other_modules_is_in_the_table() {
+    let table = std::fs::read_to_string(artefacts::sources().join("../docs/INSTALL.md")).unwrap();
+    let modules = Sandbox::new().security_directory().to_owned();
+    for (module, arguments) in [
+        (
+            "pam_google_authenticator",
+            "secret= authtok_prompt= user= allowed_perm= no_strict_owner debug try_first_pass use_first_pass forward_pass \
+             noskewadj no_increment_hotp nullok allow_readonly echo_verification_code grace_period=",
+        ),
+        ("pam_oath", "debug alwaysok try_first_pass use_first_pass usersfile= digits= window="),
+    ] {
+        let program = std::fs::read(format!("{modules}/{module}.so")).unwrap();
+        let program = String::from_utf8_lossy(&program);
+        let rows = table.split(&format!("| {module} | here |")).nth(1).unwrap().split("\n\n").next().unwrap();
+        for argument in arguments.split_whitespace() {
+            assert!(program.contains(argument), "{module} has no {argument}");
+            assert!(rows.contains(&format!("`{argument}")), "{argument} of {module} is not in the table");
+        }
+    }
 }
