@@ -245,8 +245,8 @@ impl<'a> Served<'a> {
     /// A login to a service, of another account. Without `nullok`, grace or enrolment.
     fn verify_for_service(&mut self, attempt: Attempt) -> Result<Say, Ended> {
         let Attempt { user, service, tty, options, answer } = attempt;
-        let audience = self.caller.name.as_str().to_owned();
-        let subject = Subject { user, service, tty, by: audience.clone(), audience, ..Subject::default() };
+        let subject = Subject { user, service, tty, ..self.subject.clone() };
+        self.log.set_audience();
         let person = HostDirectory.find(&subject.user).ok().flatten();
         let uid = person.map(|person| person.uid);
         let refusal = if uid == Some(0) {
@@ -298,9 +298,9 @@ impl<'a> Served<'a> {
             door: self.door,
             uid,
             subject: &logged,
-            is_service: !subject.audience.is_empty(),
+            is_service: self.log.is_for_service(),
             judged: false,
-            log: Log::open(&self.door.refusals, Some(self.caller.uid), self.subject.by.clone()),
+            log: self.log.reopened(),
             password: None,
         };
         let outcome = Login {

@@ -45,7 +45,8 @@ fn a_listed_service_has_a_code_verified_once_and_hears_only_yes_or_no() {
         let _ = sandbox.log.wait(&[
             "event=login ",
             &format!("reason={reason} service=qrtotpd:tests"),
-            "by=portal audience=portal",
+            "by=portal",
+            " audience=portal",
         ]);
     }
 }
@@ -169,7 +170,7 @@ fn a_portal_has_codes_verified_by_a_command() {
     assert_eq!(verify("mallory", "271828").exited(1).stdout, no);
     let _ = sandbox
         .log
-        .wait(&["reason=not_enrolled user=mallory service=qrtotpd:portal by=portal audience=portal"]);
+        .wait(&["reason=not_enrolled user=mallory service=qrtotpd:portal by=portal", " audience=portal"]);
     for line in ["", "123456\n", "{}\n", "{\"user\":\"alice\",\"service\":\"portal\",\"code\":123456}\n"] {
         let output = ask(line).exited(2);
         assert!(output.stdout.is_empty() && !output.stderr.contains("123456}"), "{output:?}");

@@ -51,6 +51,13 @@ impl Host {
         lines.map(|line| format!("{line}\n")).collect()
     }
 
+    /// The indented lines behind `Run:`.
+    fn commands(&self) -> String {
+        let behind = self.section.split("\nRun:\n\n").nth(1).unwrap();
+        let lines = behind.lines().map_while(|line| line.strip_prefix("    "));
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+
     /// Starts a server, which ends with the sandbox, and waits until it takes connections.
     fn serve(&self, command: &str, port: u16) {
         self.sandbox.run(&["sh", "-c", &format!("{command} </dev/null >/dev/null 2>&1 &")]).success();
@@ -117,6 +124,21 @@ fn apache() {
 }
 
 #[test]
+fn of_fifty_requests_to_apache_at_once_with_one_code_one_gets_in() {
+    let host = Host::with("Apache");
+    host.sandbox.run(&["install", "-D", "/etc/hostname", "/var/www/html/private/index.html"]).success();
+    host.serve("apache2ctl start", 80);
+    host.phone.settle(10);
+    let request = format!(
+        "curl -sf -m 20 -u 'alice:{PASSWORD}{}' http://localhost/private/ && echo inside",
+        host.phone.code()
+    );
+    let all =
+        host.sandbox.run(&["sh", "-c", "for i in $(seq 50); do sh -c \"$0\" & done; wait", &request]).stdout;
+    assert_eq!(all.matches("inside").count(), 1, "{all}");
+}
+
+#[test]
 fn vsftpd() {
     let host = Host::with("vsftpd");
     host.sandbox.run(&["mkdir", "-p", "/run/vsftpd/empty"]).success();
@@ -151,4 +173,62 @@ fn every_argument_of_the_other_modules_is_in_the_table() {
             assert!(rows.contains(&format!("`{argument}")), "{argument} of {module} is not in the table");
         }
     }
+}
+
+#[test]
+fn nginx() {
+    let host = Host::with("nginx");
+    host.sandbox.run(&["install", "-D", "/etc/hostname", "/var/www/html/private/page"]).success();
+    host.serve("nginx", 8080);
+    host.judges(curl("http://localhost:8080/private/page"));
+}
+
+#[test]
+fn freeradius() {
+    let host = Host::with("FreeRADIUS");
+    host.sandbox.run(&["sh", "-ec", &host.commands()]).success();
+    let users = "/etc/freeradius/3.0/mods-config/files/authorize";
+    host.sandbox.overwrite(users, &format!("{}{}", host.block(users), host.sandbox.read(users)));
+    host.sandbox.run(&["install", "-d", "-o", "freerad", "/run/freeradius"]).success();
+    host.sandbox.run(&["freeradius"]).success();
+    host.judges(|sandbox, user, text| sandbox.run(&["radtest", user, text, "127.0.0.1", "0", "testing123"]));
+}
+
+#[test]
+fn saslauthd() {
+    let host = Host::with("saslauthd");
+    let settings = "/etc/default/saslauthd";
+    host.sandbox.append(settings, &host.block(settings));
+    host.sandbox.run(&["mkdir", "/run/saslauthd"]).success();
+    host.sandbox
+        .run(&["sh", "-ec", ". /etc/default/saslauthd; saslauthd -a $MECHANISMS $OPTIONS -n $THREADS"])
+        .success();
+    host.judges(|sandbox, user, text| {
+        sandbox.run(&["sh", "-c", "testsaslauthd -s smtp -u \"$0\" -p \"$1\" | grep '^0: OK'", user, text])
+    });
+}
+
+#[test]
+fn openvpn() {
+    let host = Host::with("OpenVPN");
+    let sandbox = &host.sandbox;
+    let server = "dev tun\nserver 10.8.0.0 255.255.255.0\nlocal 127.0.0.1\nca /tmp/cert\ncert /tmp/cert\nkey /tmp/key\ndh none\n\
+                  verify-client-cert none\n";
+    let client = "client\ndev tun\nremote 127.0.0.1\nca /tmp/cert\nnobind\nifconfig-noexec\nroute-noexec\nscript-security 2\n\
+                  route-up /tmp/up\n";
+    sandbox.overwrite(
+        "/etc/openvpn/server/server.conf",
+        &format!("{server}{}", host.block("/etc/openvpn/server/server.conf")),
+    );
+    sandbox.overwrite("/tmp/client.conf", &format!("{client}{}", host.block("client.conf")));
+    sandbox.overwrite("/tmp/up", "#!/bin/sh\ntouch /tmp/connected\nkill $PPID\n");
+    let prepare = "mkdir -p /dev/net; mknod /dev/net/tun c 10 200; chmod 755 /tmp/up; openssl req -x509 -newkey ec \
+                   -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=vpn -keyout /tmp/key -out /tmp/cert 2>/dev/null";
+    sandbox.run(&["sh", "-ec", prepare]).success();
+    sandbox.run(&["openvpn", "--config", "/etc/openvpn/server/server.conf", "--daemon"]).success();
+    host.judges(|sandbox, user, text| {
+        sandbox.overwrite("/tmp/typed", &format!("{user}\n{text}\n"));
+        let connect = "rm -f /tmp/connected; timeout 20 openvpn --config /tmp/client.conf --auth-user-pass /tmp/typed; test -e /tmp/connected";
+        sandbox.run(&["sh", "-c", connect])
+    });
 }

@@ -145,8 +145,6 @@ pub struct Subject {
     pub tty: String,
     /// Who acted, where that is somebody else than the account: `su`'s and `sudo`'s caller, an admin.
     pub by: String,
-    /// The service account that asked the broker about somebody else's code.
-    pub audience: String,
 }
 
 /// One event. Fill in what is known and take its [`Event::line`].
@@ -277,7 +275,6 @@ impl<'a> Event<'a> {
         text("rhost", &self.subject.rhost);
         text("tty", &self.subject.tty);
         text("by", &self.subject.by);
-        text("audience", &self.subject.audience);
         if let Some(id) = self.credential {
             text("credential", &id.to_string());
             text("label", self.label);
