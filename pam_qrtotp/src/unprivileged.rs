@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::unistd::{geteuid, getuid};
 use qrtotp_core::audit::{Event, Subject, Verdict};
 use qrtotp_core::flow::{
-    Dialog, Directory, Echo, FirstPass, HostDirectory, LoginHost, Options, Outcome, UNAVAILABLE, logged_name,
+    Dialog, Echo, FirstPass, HostDirectory, LoginHost, Options, Outcome, UNAVAILABLE, logged_name,
 };
 use qrtotp_core::policy::ConfigError;
 use qrtotp_core::store::{StoreError, TrustError};
@@ -53,10 +53,6 @@ pub(crate) fn authenticate(
     if getuid() != geteuid() {
         return deny(host, "not_own_account", "real and effective uid of the application differ");
     }
-    let user = match HostDirectory.find(&typed) {
-        Ok(person) => person.map_or(typed, |person| person.name),
-        Err(error) => return deny(host, "lookup_failed", &error.to_string()),
-    };
     let password = host.password();
     let forward = options.first_pass == FirstPass::Forward;
     let answer = match (options.first_pass, password) {
@@ -77,7 +73,7 @@ pub(crate) fn authenticate(
     };
     let Subject { service, tty, .. } = subject.clone();
     let request = Request::Verify {
-        user,
+        user: typed,
         service,
         tty,
         nullok: options.nullok,

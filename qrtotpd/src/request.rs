@@ -224,12 +224,15 @@ impl<'a> Served<'a> {
     /// A login to the caller's own account, or to a service that is listed.
     fn attempt(&mut self, attempt: Attempt) -> Result<Say, Ended> {
         let name = self.caller.name.as_str();
-        if attempt.user == name && self.caller.can_log_in {
+        let Ok(person) = HostDirectory.find(&attempt.user) else {
+            return Err(Ended::Refused(Away::NoAnswer.text().into()));
+        };
+        if self.caller.can_log_in && person.as_ref().is_some_and(|person| person.name == name) {
             return self.verify_own(attempt);
         }
         let listed = self.config.broker.services_of(name);
         if listed.is_some_and(|services| services.iter().any(|service| *service == attempt.service)) {
-            return self.verify_for_service(attempt);
+            return self.verify_for_service(attempt, person.map(|person| person.uid));
         }
         // The same for every other name, whether or not there is such a user.
         Err(Ended::Refused("the broker serves only your own account".into()))
@@ -242,13 +245,11 @@ impl<'a> Served<'a> {
         self.verify(self.config, subject, &options, answer, self.caller.uid).map(|(say, _)| say)
     }
 
-    /// A login to a service, of another account. Without `nullok`, grace or enrolment.
-    fn verify_for_service(&mut self, attempt: Attempt) -> Result<Say, Ended> {
+    /// A login to a service, of the account `uid`, if it is one. Without `nullok`, grace or enrolment.
+    fn verify_for_service(&mut self, attempt: Attempt, uid: Option<u32>) -> Result<Say, Ended> {
         let Attempt { user, service, tty, options, answer } = attempt;
         let subject = Subject { user, service, tty, ..self.subject.clone() };
         self.log.set_audience();
-        let person = HostDirectory.find(&subject.user).ok().flatten();
-        let uid = person.map(|person| person.uid);
         let refusal = if uid == Some(0) {
             Some(("root_refused", "the broker verifies no code of uid 0 for a service"))
         } else if !self.door.services.admits(self.caller.uid, uid) {

@@ -1,7 +1,7 @@
 //! `/etc/qrtotp/qrtotp.toml`. All keys optional, unknown ones refused, every value bounded.
 
 use super::{Brand, ConfigError, Date, Span, read};
-use crate::account::{Name, ThrottleRules};
+use crate::account::ThrottleRules;
 use crate::otp::{MAX_TARGETS, Window};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -250,20 +250,18 @@ impl Config {
             (!(1..=10).contains(&devices), "enroll.max_devices", "must be 1 to 10"),
             (self.enroll.code_lifetime > Span::seconds(3_600), "enroll.code_lifetime", "must be at most 1h"),
             (
-                !self.enroll.services.iter().all(|name| is_service(name)),
+                !are_services(&self.enroll.services),
                 "enroll.services",
                 "must name files of /etc/pam.d: small letters, digits, dots, dashes and underscores",
             ),
             (
-                !self.enroll.key_services.iter().all(|name| is_service(name)),
+                !are_services(&self.enroll.key_services),
                 "enroll.key_services",
                 "must name files of /etc/pam.d: small letters, digits, dots, dashes and underscores",
             ),
             (
                 !self.broker.services.iter().all(|(account, services)| {
-                    Name::new(account).is_ok()
-                        && !services.is_empty()
-                        && services.iter().all(|name| is_service(name))
+                    !account.is_empty() && !services.is_empty() && are_services(services)
                 }),
                 "broker.services",
                 "must name accounts, each with a list of files of /etc/pam.d, such as postgres = [\"postgresql\"]",
@@ -289,6 +287,10 @@ impl Config {
 /// 1 to `max` characters, none of which moves a cursor or hides.
 pub(super) fn printable(text: &str, max: usize) -> bool {
     (1..=max).contains(&text.chars().count()) && crate::text::clean(text, max) == text
+}
+
+fn are_services(names: &[Cow<'_, str>]) -> bool {
+    names.iter().all(|name| is_service(name))
 }
 
 /// libpam takes a service's name in small letters for a file's; nothing else is ever looked up.

@@ -190,10 +190,11 @@ impl Setting for Vec<Cow<'static, str>> {
 impl Setting for Services {
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
         let DeValue::Table(table) = value.get_ref() else { return Err(unfit(value, "a table")) };
-        let listed = table
-            .iter()
-            .map(|(account, services)| Ok((account.get_ref().to_string(), Setting::read(services)?)));
-        listed.collect()
+        let mut listed = Self::new();
+        for (account, services) in table {
+            listed.push((account.get_ref().to_string(), Setting::read(services)?));
+        }
+        Ok(listed)
     }
 }
 
