@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use qrtotp_tests::{Output, Phone, Sandbox, artefacts, broker::Broker, clock, users::PASSWORD};
+use qrtotp_tests::{
+    Output, Phone, Sandbox, artefacts, broker::Broker, clock, recipes::Recipe, users::PASSWORD,
+};
 
 /// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -13,49 +15,17 @@ struct Host {
     sandbox: Sandbox,
     phone: Phone,
     _broker: Broker,
-    section: String,
+    recipe: Recipe,
 }
 
 impl Host {
     /// alice has a device, mallory has none. Writes the blocks that are whole files.
     fn with(section: &str) -> Self {
-        let document = std::fs::read_to_string(artefacts::sources().join("../docs/SERVICES.md")).unwrap();
-        let start = format!("\n## {section}\n");
-        let section =
-            document.split(&start).nth(1).expect("no such section").split("\n## ").next().unwrap().to_owned();
+        let recipe = Recipe::of(section);
         let sandbox = Sandbox::with_broker("");
         let phone = sandbox.import("alice");
-        let host = Self { _broker: sandbox.start_broker(), sandbox, phone, section };
-        for line in host.section.lines().filter(|line| line.starts_with("`/")) {
-            let path = line.split('`').nth(1).unwrap();
-            match path {
-                "/etc/qrtotp/qrtotp.toml" => host.sandbox.configure(&host.block(path)),
-                _ if line.ends_with(": a copy of `conf/pam.d/one-field`.") => {
-                    host.sandbox.ship("pam.d/one-field", path)
-                }
-                _ if line.ends_with("`:") => host.sandbox.overwrite(path, &host.block(path)),
-                _ => {} // part of a file; the test says where
-            }
-        }
-        host
-    }
-
-    /// The indented lines behind the line that begins with this file's name.
-    fn block(&self, path: &str) -> String {
-        let behind = self
-            .section
-            .split(&format!("\n`{path}`"))
-            .nth(1)
-            .unwrap_or_else(|| panic!("no block for {path}"));
-        let lines = behind.lines().skip(2).map_while(|line| line.strip_prefix("    "));
-        lines.map(|line| format!("{line}\n")).collect()
-    }
-
-    /// The indented lines behind `Run:`.
-    fn commands(&self) -> String {
-        let behind = self.section.split("\nRun:\n\n").nth(1).unwrap();
-        let lines = behind.lines().map_while(|line| line.strip_prefix("    "));
-        lines.map(|line| format!("{line}\n")).collect()
+        recipe.write(&sandbox);
+        Self { _broker: sandbox.start_broker(), sandbox, phone, recipe }
     }
 
     /// Starts a server, which ends with the sandbox, and waits until it takes connections.
@@ -103,7 +73,8 @@ fn postgresql() {
     let host = Host::with("PostgreSQL");
     let sandbox = &host.sandbox;
     let version = sandbox.run(&["ls", "/etc/postgresql"]).success().stdout.trim().to_owned();
-    let rules = format!("local all postgres peer\n{}", host.block("/etc/postgresql/15/main/pg_hba.conf"));
+    let rules =
+        format!("local all postgres peer\n{}", host.recipe.block("/etc/postgresql/15/main/pg_hba.conf"));
     sandbox.overwrite(&format!("/etc/postgresql/{version}/main/pg_hba.conf"), &rules);
     sandbox.run(&["install", "-d", "-o", "postgres", "/run/postgresql"]).success();
     host.serve(&format!("pg_ctlcluster {version} main start"), 5432);
@@ -186,9 +157,9 @@ fn nginx() {
 #[test]
 fn freeradius() {
     let host = Host::with("FreeRADIUS");
-    host.sandbox.run(&["sh", "-ec", &host.commands()]).success();
+    host.sandbox.run(&["sh", "-ec", &host.recipe.commands()]).success();
     let users = "/etc/freeradius/3.0/mods-config/files/authorize";
-    host.sandbox.overwrite(users, &format!("{}{}", host.block(users), host.sandbox.read(users)));
+    host.sandbox.overwrite(users, &format!("{}{}", host.recipe.block(users), host.sandbox.read(users)));
     host.sandbox.run(&["install", "-d", "-o", "freerad", "/run/freeradius"]).success();
     host.sandbox.run(&["freeradius"]).success();
     host.judges(|sandbox, user, text| sandbox.run(&["radtest", user, text, "127.0.0.1", "0", "testing123"]));
@@ -198,7 +169,7 @@ fn freeradius() {
 fn saslauthd() {
     let host = Host::with("saslauthd");
     let settings = "/etc/default/saslauthd";
-    host.sandbox.append(settings, &host.block(settings));
+    host.sandbox.append(settings, &host.recipe.block(settings));
     host.sandbox.run(&["mkdir", "/run/saslauthd"]).success();
     host.sandbox
         .run(&["sh", "-ec", ". /etc/default/saslauthd; saslauthd -a $MECHANISMS $OPTIONS -n $THREADS"])
@@ -218,9 +189,9 @@ fn openvpn() {
                   route-up /tmp/up\n";
     sandbox.overwrite(
         "/etc/openvpn/server/server.conf",
-        &format!("{server}{}", host.block("/etc/openvpn/server/server.conf")),
+        &format!("{server}{}", host.recipe.block("/etc/openvpn/server/server.conf")),
     );
-    sandbox.overwrite("/tmp/client.conf", &format!("{client}{}", host.block("client.conf")));
+    sandbox.overwrite("/tmp/client.conf", &format!("{client}{}", host.recipe.block("client.conf")));
     sandbox.overwrite("/tmp/up", "#!/bin/sh\ntouch /tmp/connected\nkill $PPID\n");
     let prepare = "mkdir -p /dev/net; mknod /dev/net/tun c 10 200; chmod 755 /tmp/up; openssl req -x509 -newkey ec \
                    -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=vpn -keyout /tmp/key -out /tmp/cert 2>/dev/null";

@@ -9,6 +9,7 @@ use std::{
 use qrtotp_tests::{
     Sandbox, clock,
     host::{PAM_AUTH_ERR, PAM_SUCCESS, SERVICE},
+    recipes::Recipe,
     users::PASSWORD,
 };
 
@@ -81,7 +82,8 @@ fn password_and_code_in_one_field_are_judged_by_the_broker() {
 fn i3lock_unlocks_by_password_and_code() {
     let sandbox = Sandbox::with_broker("");
     let phone = sandbox.import("alice");
-    sandbox.enrolling("i3lock", ONE_FIELD);
+    Recipe::of("Screen lockers").write(&sandbox);
+    sandbox.proves_passwords();
     let _broker = sandbox.start_broker();
     let start = |argv: &[&str]| {
         let argv = [&["env", "DISPLAY=:9"], argv].concat();

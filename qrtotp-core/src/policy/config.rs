@@ -261,7 +261,7 @@ impl Config {
             ),
             (
                 !self.broker.services.iter().all(|(account, services)| {
-                    !account.is_empty() && !services.is_empty() && are_services(services)
+                    printable(account, 256) && !services.is_empty() && are_services(services)
                 }),
                 "broker.services",
                 "must name accounts, each with a list of files of /etc/pam.d, such as postgres = [\"postgresql\"]",

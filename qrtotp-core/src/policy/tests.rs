@@ -113,6 +113,7 @@ fn values_out_of_bounds_are_refused_by_key() {
         ("[enroll]\nservices = [\"other\"]", "enroll.services"),
         ("[enroll]\nkey_services = [\"../x\"]", "enroll.key_services"),
         ("[broker.services]\n\"\" = [\"apache\"]", "broker.services"),
+        ("[broker.services]\n\"a\\n\" = [\"apache\"]", "broker.services"),
         ("[broker.services]\nwww-data = []", "broker.services"),
         ("[broker.services]\nwww-data = [\"\"]", "broker.services"),
         ("[broker.services]\nwww-data = [\"Apache\"]", "broker.services"),
