@@ -18,12 +18,15 @@ use qrtotp_core::wire::{FrameError, Line, Request, Say};
 /// A place for the account `uid`, if it may log in or is a listed service.
 pub fn admit(uid: u32, door: &Door) -> Result<(Caller, Seat), Away> {
     let caller = Caller::identify(uid)?;
-    let source = Source::load(&door.config); // an error is told in `answer`
-    let listed = source.is_ok_and(|source| source.config.broker.services_of(caller.name.as_str()).is_some());
-    if !caller.can_log_in && !listed {
+    let source = Source::load(&door.config);
+    let services = |source: &Source| source.config.broker.services_of(caller.name.as_str()).is_some();
+    let listed = source.as_ref().is_ok_and(services);
+    if !caller.can_log_in && !listed && source.is_ok() {
         return Err(Away::NoAccount);
     }
-    door.services.note(uid, listed);
+    if source.is_ok() {
+        door.services.note(uid, listed);
+    }
     let seat = door.seats.take(uid, door.seats_of(uid)).ok_or(Away::TooManyConnections)?;
     Ok((caller, seat))
 }

@@ -181,3 +181,27 @@ fn a_portal_has_codes_verified_by_a_command() {
     drop(broker);
     assert!(verify("alice", &phone.previous_code()).exited(2).stderr.contains("qrtotpd.socket"));
 }
+
+#[test]
+fn a_configuration_that_can_not_be_used_refuses_a_service_and_the_log_says_why() {
+    let sandbox = host(LISTED);
+    let phone = sandbox.import("alice");
+    let _broker = sandbox.start_broker();
+    sandbox.configure(&format!("{LISTED}www-data = []\n"));
+    let argv = [&AS_PORTAL[..], &["qrtotp", "verify", "--stdin-json"]].concat();
+    let line = format!("{{\"user\":\"alice\",\"service\":\"tests\",\"code\":\"{}\"}}\n", phone.code());
+    assert!(sandbox.run_with_input(&argv, &line).exited(2).stdout.is_empty());
+    let _ = sandbox.log.wait(&["event=configuration_refused reason=config_invalid", "broker.services"]);
+}
+
+#[test]
+fn a_service_with_three_hundred_refused_codes_gets_no_for_everybody() {
+    let sandbox = host(LISTED);
+    let phone = sandbox.import("alice");
+    let _broker = sandbox.start_broker();
+    let refused = sandbox.login("mallory").answer("271828").arguments(&["--repeat", "300", "--quiet"]);
+    assert_eq!(refused.under(&AS_PORTAL).run().count(PAM_AUTH_ERR), 300);
+    phone.settle(5);
+    assert_eq!(login(&sandbox, "alice", &phone.code()).authenticate(), PAM_AUTH_ERR);
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS, "the code was not looked at");
+}
