@@ -12,7 +12,7 @@ use qrtotp_core::audit::{Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{
     AdminError, Authority, Codes, Directory, EnrollError, Enrollment, FirstPass, HostDirectory, Invitation,
-    Login, Options, Outcome, Owner, PrimaryThrottle, Typed, host_name, logged_name,
+    Login, NOBODY, Options, Outcome, Owner, Person, PrimaryThrottle, Typed, host_name,
 };
 use qrtotp_core::otp::Params;
 use qrtotp_core::policy::{Config, Defaults};
@@ -224,32 +224,26 @@ impl<'a> Served<'a> {
     /// A login to the caller's own account, or to a service that is listed.
     fn attempt(&mut self, attempt: Attempt) -> Result<Say, Ended> {
         let name = self.caller.name.as_str();
-        let Ok(person) = HostDirectory.find(&attempt.user) else {
+        // Anyone may name anyone, and the user database may be slow.
+        let Ok(person) = self.person.turn.away(|| HostDirectory.find(&attempt.user)) else {
             return Err(Ended::Refused(Away::NoAnswer.text().into()));
         };
         if self.caller.can_log_in && person.as_ref().is_some_and(|person| person.name == name) {
-            return self.verify_own(attempt);
+            let (say, _) = self.verify(self.config, attempt, person.as_ref())?;
+            return Ok(say);
         }
         let listed = self.config.broker.services_of(name);
         if listed.is_some_and(|services| services.iter().any(|service| *service == attempt.service)) {
-            return self.verify_for_service(attempt, person.map(|person| person.uid));
+            return self.verify_for_service(attempt, person.as_ref());
         }
         // The same for every other name, whether or not there is such a user.
         Err(Ended::Refused("the broker serves only your own account".into()))
     }
 
-    /// A login of the caller, who has asked for the code already.
-    fn verify_own(&mut self, request: Attempt) -> Result<Say, Ended> {
-        let Attempt { service, tty, options, answer, .. } = request;
-        let subject = Subject { service, tty, ..self.subject.clone() };
-        self.verify(self.config, subject, &options, answer, self.caller.uid).map(|(say, _)| say)
-    }
-
-    /// A login to a service, of the account `uid`, if it is one. Without `nullok`, grace or enrolment.
-    fn verify_for_service(&mut self, attempt: Attempt, uid: Option<u32>) -> Result<Say, Ended> {
-        let Attempt { user, service, tty, options, answer } = attempt;
-        let subject = Subject { user, service, tty, ..self.subject.clone() };
+    /// A login to a service, of `person`, if the host knows them. Without `nullok`, grace or enrolment.
+    fn verify_for_service(&mut self, attempt: Attempt, person: Option<&Person>) -> Result<Say, Ended> {
         self.log.set_audience();
+        let uid = person.map(|person| person.uid);
         let refusal = if uid == Some(0) {
             Some(("root_refused", "the broker verifies no code of uid 0 for a service"))
         } else if !self.door.services.admits(self.caller.uid, uid) {
@@ -261,44 +255,49 @@ impl<'a> Served<'a> {
             None
         };
         if let Some((reason, detail)) = refusal {
-            let subject = Subject { user: logged_name(&HostDirectory, &subject.user), ..subject };
+            let subject = self.subject_of(&attempt, person);
             Event::login(&subject, Verdict::Denied, reason).detail(detail).emit(self.log);
             return Ok(Say::Verdict(Verdict::Denied));
         }
         let config = Config { defaults: Defaults::default(), ..self.config.clone() };
-        let options = Options { nullok: false, ..options };
+        let options = Options { nullok: false, ..attempt.options };
         if let Some(uid) = uid {
             self.store.wait_as(uid);
         }
-        let (say, judged) =
-            self.verify(&config, subject, &options, answer, uid.unwrap_or(self.caller.uid))?;
-        if judged && say == Say::Verdict(Verdict::Denied) {
+        let (say, judged) = self.verify(&config, Attempt { options, ..attempt }, person)?;
+        if judged && uid.is_some() && say == Say::Verdict(Verdict::Denied) {
             self.door.services.failed(self.caller.uid);
         }
         Ok(say)
     }
 
-    /// Verifies an answer about the account `uid`; the verdict, and whether it was looked at as a code.
+    /// For the log. The kernel knows the caller, but only the caller says which service and terminal it is.
+    fn subject_of(&self, attempt: &Attempt, person: Option<&Person>) -> Subject {
+        Subject {
+            user: person.map_or(NOBODY, |person| &person.name).to_owned(),
+            service: format!("{}:{}", self.subject.service, attempt.service),
+            tty: attempt.tty.clone(),
+            ..self.subject.clone()
+        }
+    }
+
+    /// Verifies an answer of an application that has asked for it already; the verdict, and whether it was looked at as a code.
     fn verify(
         &mut self,
         config: &Config,
-        subject: Subject,
-        options: &Options,
-        answer: Typed,
-        uid: u32,
+        attempt: Attempt,
+        person: Option<&Person>,
     ) -> Result<(Say, bool), Ended> {
-        // The kernel knows the caller, but only the caller says which service and terminal it is.
-        let service = format!("{}:{}", self.subject.service, subject.service);
-        let subject = Subject { service, ..subject };
-        let logged = Subject { user: logged_name(&HostDirectory, &subject.user), ..subject.clone() };
+        let subject = self.subject_of(&attempt, person);
+        let Attempt { user, options, answer, .. } = attempt;
         let mut given = Given {
             answer: Some(answer),
             person: &mut self.person,
             rules: config.throttle.rules(),
             store: self.store,
             door: self.door,
-            uid,
-            subject: &logged,
+            uid: person.map_or(self.caller.uid, |person| person.uid),
+            subject: &subject,
             is_service: self.log.is_for_service(),
             judged: false,
             log: self.log.reopened(),
@@ -306,13 +305,13 @@ impl<'a> Served<'a> {
         };
         let outcome = Login {
             config,
-            options,
+            options: &options,
             store: self.store,
             directory: &HostDirectory,
             host: &mut given,
             clock: &SystemClock,
             audit: self.log,
-            subject: subject.clone(),
+            subject: Subject { user, ..subject.clone() },
         }
         .run();
         let judged = given.judged;

@@ -197,8 +197,17 @@ fn a_configuration_that_can_not_be_used_refuses_a_service_and_the_log_says_why()
 #[test]
 fn a_service_with_three_hundred_refused_codes_gets_no_for_everybody() {
     let sandbox = host(LISTED);
+    sandbox.add_user("bobby");
     let phone = sandbox.import("alice");
     let _broker = sandbox.start_broker();
+    let unknown = sandbox.login("nobody-at-all").answer("271828").arguments(&["--repeat", "300", "--quiet"]);
+    assert_eq!(unknown.under(&AS_PORTAL).run().count(PAM_AUTH_ERR), 300);
+    let other = sandbox.import("bobby");
+    assert_eq!(
+        login(&sandbox, "bobby", &other.code()).authenticate(),
+        PAM_SUCCESS,
+        "nobody's codes don't count"
+    );
     let refused = sandbox.login("mallory").answer("271828").arguments(&["--repeat", "300", "--quiet"]);
     assert_eq!(refused.under(&AS_PORTAL).run().count(PAM_AUTH_ERR), 300);
     phone.settle(5);
