@@ -75,9 +75,9 @@ impl Context {
         Subject {
             user: user.to_owned(),
             service: "qrtotp".into(),
-            rhost: String::new(),
             tty: terminal_name(),
             by: acting_user(),
+            ..Subject::default()
         }
     }
 }

@@ -14,7 +14,7 @@ mod tests;
 
 pub use brand::{Brand, Colour};
 pub use check::{Finding, Severity, findings};
-pub use config::{Audit, Config, DEFAULT_PATH, Defaults, Enroll, FirstLogin, Require, Verify};
+pub use config::{Audit, Broker, Config, DEFAULT_PATH, Defaults, Enroll, FirstLogin, Require, Verify};
 pub use date::{Date, DateError};
 pub use pam_file::{DIRECTORIES as PAM_DIRECTORIES, MODULE, PROOF_SERVICE, check_proof_service, names_us};
 pub use source::{ConfigError, Source};

@@ -1,7 +1,9 @@
 //! From a TOML document to settings, strictly: a key that no setting has, or a value of another kind, is a fault with its place.
 //! (Derived readers were an eighth of the module.)
 
-use super::config::{Audit, Config, Defaults, Enroll, FirstLogin, Require, StateDir, Throttle, Verify};
+use super::config::{
+    Audit, Broker, Config, Defaults, Enroll, FirstLogin, Require, Services, StateDir, Throttle, Verify,
+};
 use super::{Brand, Date, Span};
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
@@ -96,11 +98,12 @@ macro_rules! settings {
     };
 }
 
-settings!(Config: state_dir issuer, tables verify throttle enroll audit brand defaults);
+settings!(Config: state_dir issuer, tables verify throttle enroll audit broker brand defaults);
 settings!(Verify: window_back window_ahead resync);
 settings!(Throttle: free_failures max_wait disable_after);
 settings!(Enroll: time_limit token_lifetime max_shows max_devices code_lifetime services key_is_enough key_services);
 settings!(Audit: debug);
+settings!(Broker: services);
 settings!(Brand: contact accent accent_text dark light logo logo_size correction);
 settings!(Defaults: require first_login allow_until);
 
@@ -181,6 +184,17 @@ impl Setting for Vec<Cow<'static, str>> {
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
         let list = value.get_ref().as_array().ok_or_else(|| unfit(value, "an array"))?;
         list.iter().map(|item| String::read(item).map(Cow::Owned)).collect()
+    }
+}
+
+impl Setting for Services {
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        let DeValue::Table(table) = value.get_ref() else { return Err(unfit(value, "a table")) };
+        let mut listed = Self::new();
+        for (account, services) in table {
+            listed.push((account.get_ref().to_string(), Setting::read(services)?));
+        }
+        Ok(listed)
     }
 }
 
