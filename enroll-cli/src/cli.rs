@@ -1,9 +1,11 @@
 //! The one definition of commands and options. Help, man pages and completions all come from it.
 
+mod account;
 mod device;
 mod explain;
 mod import;
 
+pub use account::Account;
 pub use device::{Device, Rename, Revoke};
 pub use explain::explain;
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
@@ -56,9 +58,18 @@ pub enum Command {
     /// Check a code from standard input exactly as a login would
     ///
     /// Prints "accepted" (exit code 0) or "denied" (exit code 1). An accepted code is used up.
+    ///
+    /// With --stdin-json, for a service account that [broker.services] in the configuration lists: reads one line of at most 4 KiB from
+    /// standard input, a JSON object with the texts user, service and code, and has the broker verify the code. Prints
+    /// {"version":1,"accepted":true} (exit code 0) or {"version":1,"accepted":false} (exit code 1), and the reason only in the system
+    /// log. Exit code 2, and nothing on standard output, if the line, the list or the broker does not allow an answer.
     Verify {
         /// Whose code it is
-        user: String,
+        #[arg(required_unless_present = "stdin_json", conflicts_with = "stdin_json")]
+        user: Option<String>,
+        /// Ask as a listed service: {"user":"alice","service":"portal","code":"123456"}
+        #[arg(long)]
+        stdin_json: bool,
     },
     /// Take over a key from another system
     #[command(subcommand)]
@@ -82,6 +93,9 @@ pub enum Command {
     ///
     /// With the last device the account is revoked: its logins are denied until it is enrolled again.
     Revoke(Revoke),
+    /// An account as a whole: when a person's name or uid changes, or the person leaves (root only)
+    #[command(subcommand)]
+    Account(Account),
     /// Clear counted failures, so that codes are checked again
     Unlock {
         /// Whose account

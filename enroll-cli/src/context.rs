@@ -75,9 +75,9 @@ impl Context {
         Subject {
             user: user.to_owned(),
             service: "qrtotp".into(),
-            rhost: String::new(),
             tty: terminal_name(),
             by: acting_user(),
+            ..Subject::default()
         }
     }
 }
@@ -147,6 +147,18 @@ pub fn record_name(typed: &str, store: &impl Store) -> Result<Name, Failure> {
         (Err(error), _) => Err(error.into()),
         (Ok(None), Err(error)) => Err(error.into()),
         (Ok(None), Ok(_)) => Err(unknown(typed)),
+    }
+}
+
+/// The name of a record that need not be readable: the typed one if it has a record, else what the host calls that user.
+pub fn any_record_name(typed: &str, store: &FileStore) -> Result<Name, Failure> {
+    let name = Name::new(typed).map_err(bad_name)?;
+    if store.has_record(&name)? {
+        return Ok(name);
+    }
+    match HostDirectory.find(typed)? {
+        Some(person) => Name::new(&person.name).map_err(bad_name),
+        None => Ok(name),
     }
 }
 

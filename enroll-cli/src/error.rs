@@ -124,6 +124,9 @@ impl Failure {
                  same"
             ),
             AdminError::NotEnrolled(_)
+            | AdminError::NoRecord(_)
+            | AdminError::NameTaken(_)
+            | AdminError::StillUser(..)
             | AdminError::NoCredential(..)
             | AdminError::NoLabel
             | AdminError::SeveralDevices(..)

@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 32] = [
+const COMMANDS: [&[&str]; 36] = [
     &[],
     &["enroll"],
     &["status"],
@@ -37,6 +37,10 @@ const COMMANDS: [&[&str]; 32] = [
     &["config", "check"],
     &["doctor"],
     &["completions"],
+    &["account"],
+    &["account", "rename"],
+    &["account", "adopt-uid"],
+    &["account", "remove"],
     &["man"],
 ];
 

@@ -20,6 +20,7 @@ const KEYS: &[(&str, &[&str])] = &[
             "key_services",
         ],
     ),
+    ("broker", &["services"]),
     ("audit", &["debug"]),
     ("brand", &["contact", "accent", "accent_text", "dark", "light", "logo", "logo_size", "correction"]),
     ("defaults", &["require", "first_login", "allow_until"]),
@@ -66,9 +67,11 @@ fn within_bounds(config: &Config) {
     let plain = |text: &str| !text.is_empty() && !text.contains(char::is_control);
     assert!(config.issuer.as_deref().is_none_or(|text| plain(text) && !text.contains(':')));
     assert!(config.brand.contact.as_deref().is_none_or(plain));
-    assert!(
-        enroll.services.iter().chain(&enroll.key_services).all(|name| plain(name) && !name.contains('/'))
-    );
+    let listed = &config.broker.services;
+    assert!(listed.iter().all(|(account, services)| plain(account) && !services.is_empty()));
+    let services = listed.iter().flat_map(|(_, services)| services);
+    let mut services = services.chain(&enroll.services).chain(&enroll.key_services);
+    assert!(services.all(|name| plain(name) && !name.contains('/')));
 }
 
 fn only_known_keys(text: &str) {

@@ -1,12 +1,12 @@
-//! PAM applications that don't run as root, screen lockers for instance: the records are not ours to read, so the broker
-//! judges. Only ever about the caller's own account.
+//! PAM applications that don't run as root: the records are not ours to read, so the broker verifies. It does so for the caller's
+//! own account (screen lockers), and for services that `[broker.services]` lists (databases, web servers).
 
 use crate::host::{Host, Log};
 use nix::errno::Errno;
 use nix::unistd::{geteuid, getuid};
 use qrtotp_core::audit::{Event, Subject, Verdict};
 use qrtotp_core::flow::{
-    Dialog, Directory, Echo, FirstPass, HostDirectory, LoginHost, Options, Outcome, UNAVAILABLE, logged_name,
+    Dialog, Echo, FirstPass, HostDirectory, LoginHost, Options, Outcome, UNAVAILABLE, logged_name,
 };
 use qrtotp_core::policy::ConfigError;
 use qrtotp_core::store::{StoreError, TrustError};
@@ -50,15 +50,9 @@ pub(crate) fn authenticate(
         Outcome::Denied
     };
     // The broker goes by the effective uid. Where the real one is another, it is not clear whose application this is.
-    let uid = getuid().as_raw();
-    let user = match HostDirectory.find(&typed) {
-        Ok(Some(person)) if person.uid == uid && uid == geteuid().as_raw() => person.name,
-        Ok(_) => {
-            let detail = "an application that does not run as root can check its own user only";
-            return deny(host, "not_own_account", detail);
-        }
-        Err(error) => return deny(host, "lookup_failed", &error.to_string()),
-    };
+    if getuid() != geteuid() {
+        return deny(host, "not_own_account", "real and effective uid of the application differ");
+    }
     let password = host.password();
     let forward = options.first_pass == FirstPass::Forward;
     let answer = match (options.first_pass, password) {
@@ -79,7 +73,7 @@ pub(crate) fn authenticate(
     };
     let Subject { service, tty, .. } = subject.clone();
     let request = Request::Verify {
-        user,
+        user: typed,
         service,
         tty,
         nullok: options.nullok,

@@ -4,6 +4,7 @@ use crate::TokenView;
 use crate::device::CredentialView;
 use qrtotp_core::account::{Means, Name, SetKind, Standing, Throttle, ThrottleRules};
 use qrtotp_core::clock::UnixTime;
+use qrtotp_core::flow::Person;
 use qrtotp_core::policy::Config;
 use qrtotp_core::store::Account;
 use qrtotp_core::text::utc;
@@ -17,6 +18,8 @@ pub struct StatusView {
     uid: Option<u32>,
     standing: &'static str,
     revoked: Option<UnixTime>,
+    /// Why it is nobody's who can log in: `no_user`, `other_uid`.
+    stray: Option<&'static str>,
     credentials: Vec<CredentialView>,
     /// When a code of any of them was last accepted.
     last_used: Option<UnixTime>,
@@ -59,6 +62,7 @@ impl StatusView {
                 Some(Standing::Unenrolled) | None => "unenrolled",
             },
             revoked: record.filter(|r| r.standing() == Standing::Revoked).and_then(|r| r.revoked),
+            stray: None,
             last_used: credentials.iter().filter_map(|credential| credential.last_used).max(),
             credentials,
             recovery_codes_left: left.unwrap_or(0),
@@ -69,6 +73,17 @@ impl StatusView {
             recovery_lock: Lock::new(&throttle, Means::Recovery, rules, now),
             token: record.and_then(|record| TokenView::new(record, config.enroll.time_limit, now)),
         }
+    }
+
+    /// Says what is wrong with it if the host knows `user` by this name.
+    #[must_use]
+    pub fn on_host(self, user: Option<&Person>) -> Self {
+        let stray = match (self.uid, user) {
+            (None, _) => None,
+            (Some(_), None) => Some("no_user"),
+            (Some(uid), Some(user)) => (uid != user.uid).then_some("other_uid"),
+        };
+        Self { stray, ..self }
     }
 
     /// Writes it as JSON, in several lines.
@@ -119,7 +134,7 @@ impl StatusView {
     pub fn write_line(&self, out: &mut impl Write) -> std::io::Result<()> {
         writeln!(
             out,
-            "{:<20} {:<10} devices {:<2} last used {:<20} recovery codes {:<2} lock {:<8} token {}",
+            "{:<20} {:<10} devices {:<2} last used {:<20} recovery codes {:<2} lock {:<8} token {}{}",
             self.user,
             self.standing,
             self.credentials.len(),
@@ -127,6 +142,11 @@ impl StatusView {
             self.recovery_codes_left,
             self.lock.state,
             self.token.as_ref().map_or("none", |token| token.state),
+            match self.stray {
+                Some("no_user") => ", no such user",
+                Some(_) => ", user has another uid",
+                None => "",
+            },
         )
     }
 }

@@ -10,6 +10,8 @@ use std::path::Path;
 pub struct Caller {
     pub name: Name,
     pub uid: u32,
+    /// Whether it has a login shell. Without one it is served only as a service of `[broker.services]`.
+    pub can_log_in: bool,
 }
 
 /// Why a caller is sent away, whatever they ask for.
@@ -66,17 +68,15 @@ impl Away {
 }
 
 impl Caller {
-    /// The user `uid`, under the canonical name, if it is one that may log in to this host. uid 0 is no exception: a sandboxed
+    /// The user `uid`, under the canonical name. uid 0 is no exception: a sandboxed
     /// daemon or a container has it, too, so it gives no right here beyond root's own account.
     pub fn identify(uid: u32) -> Result<Self, Away> {
         let user = User::from_uid(Uid::from_raw(uid)).map_err(|_| Away::NoAnswer)?.ok_or(Away::NoAccount)?;
-        if !is_login_shell(&user.shell, fs::read_to_string("/etc/shells").ok().as_deref()) {
-            return Err(Away::NoAccount);
-        }
+        let can_log_in = is_login_shell(&user.shell, fs::read_to_string("/etc/shells").ok().as_deref());
         let person = HostDirectory.find(&user.name).map_err(|_| Away::NoAnswer)?;
         let person = person.filter(|person| person.uid == uid).ok_or(Away::NoAccount)?;
         let name = Name::new(&person.name).map_err(|_| Away::NoAccount)?;
-        Ok(Self { name, uid })
+        Ok(Self { name, uid, can_log_in })
     }
 }
 

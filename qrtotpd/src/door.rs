@@ -4,7 +4,8 @@ use crate::PROGRAM;
 use crate::caller::Away;
 use crate::lobby::{Arrival, Lobby, Look};
 use crate::log::{Log, Refusals};
-use crate::seats::Seats;
+use crate::seats::{self, Seats};
+use crate::services::Services;
 use crate::session;
 use crate::turns::{Limit, Turns};
 use qrtotp_core::audit::{Event, Kind, Subject};
@@ -36,14 +37,21 @@ pub struct Door {
     pub checks: Limit,
     /// Users who wait for their account's lock.
     pub waits: Limit,
+    /// The services of `[broker.services]`.
+    pub services: Services,
     /// What is left out of the log.
     pub refusals: Arc<Refusals>,
 }
 
 impl Door {
-    /// True if nobody is here.
+    /// True if nobody is here, and no count has to be kept.
     pub fn is_empty(&self) -> bool {
-        self.lobby.is_empty() && self.seats.is_empty()
+        self.lobby.is_empty() && self.seats.is_empty() && self.services.is_quiet()
+    }
+
+    /// How many connections of `uid` are served at a time.
+    pub fn seats_of(&self, uid: u32) -> usize {
+        if self.services.knows(uid) { seats::SERVICE } else { seats::EACH }
     }
 }
 
@@ -54,10 +62,11 @@ pub fn greet(door: &Arc<Door>, stream: UnixStream) {
     if !is_mapped(uid) {
         return send_away(&mut line, uid, Away::Unmapped, door);
     }
-    if door.seats.are_taken(uid) {
+    let each = door.seats_of(uid);
+    if door.seats.are_taken(uid, each) {
         return send_away(&mut line, uid, Away::TooManyConnections, door);
     }
-    match door.lobby.arrive(uid, line) {
+    match door.lobby.arrive(uid, each, line) {
         Arrival::Look(look, line) => start(door, look, uid, line),
         Arrival::Waits => {}
         Arrival::Full(mut line) => send_away(&mut line, uid, Away::TooManyCallers, door),

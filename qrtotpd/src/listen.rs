@@ -2,6 +2,7 @@
 
 use crate::arguments::Arguments;
 use crate::door::{Door, greet};
+use crate::services::Services;
 use crate::turns::Limit;
 use listenfd::ListenFd;
 use nix::errno::Errno;
@@ -47,6 +48,7 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         turns: Arc::default(),
         checks: Limit::of_checks(),
         waits: Limit::of_waits(),
+        services: Services::listed_in(&arguments.config),
         refusals: Arc::default(),
     });
     let idle = activated.then_some(arguments.idle_exit);

@@ -16,8 +16,6 @@ const LOOKS: usize = 192;
 const NEAR: usize = seats::ALL;
 /// Connections of everybody. Six users with all their subordinate uids may have as many.
 const ALL: usize = 12 * NEAR;
-/// Connections of one uid.
-const EACH: usize = 4;
 
 /// Those who are to be found out; `G` is what is to be kept of each.
 pub struct Lobby<G> {
@@ -63,8 +61,8 @@ pub struct Look<G> {
 }
 
 impl<G> Lobby<G> {
-    /// Takes in a connection of `uid`. Never waits.
-    pub fn arrive(self: &Arc<Self>, uid: u32, guest: G) -> Arrival<G> {
+    /// Takes in a connection of `uid`, which may have `each`. Never waits.
+    pub fn arrive(self: &Arc<Self>, uid: u32, each: usize, guest: G) -> Arrival<G> {
         let near = uid / NEIGHBOURS;
         let mut inside = self.inside();
         let Inside { all, looks, near: hoods } = &mut *inside;
@@ -74,7 +72,7 @@ impl<G> Lobby<G> {
             waiting: VecDeque::new(),
         });
         let own = here.uids.get(&uid).copied().unwrap_or(0);
-        let free = own < EACH && here.uids.values().sum::<usize>() < NEAR && *all < ALL;
+        let free = own < each && here.uids.values().sum::<usize>() < NEAR && *all < ALL;
         let at_once = here.looks < AT_ONCE && *looks < LOOKS;
         let comes = at_once || here.looks > 0; // a thread, to a caller that waits
         if !(free && comes) {
@@ -157,6 +155,7 @@ impl<G> Drop for Look<G> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::seats::EACH;
 
     type Looks = Vec<Look<u32>>;
 
@@ -165,7 +164,7 @@ mod tests {
         let mut looks = Vec::new();
         let mut found = 0;
         for uid in uids {
-            match lobby.arrive(uid, uid) {
+            match lobby.arrive(uid, EACH, uid) {
                 Arrival::Look(look, _) => looks.push(look),
                 Arrival::Waits => {}
                 Arrival::Full(_) => continue,
@@ -199,8 +198,8 @@ mod tests {
         let (looks, _) =
             crowd(&lobby, (0..50).map(|near| near * NEIGHBOURS).flat_map(|uid| uid + 1..uid + 10));
         assert_eq!(looks.len(), LOOKS);
-        assert!(matches!(lobby.arrive(50 * NEIGHBOURS, 0), Arrival::Full(_)));
-        assert!(matches!(lobby.arrive(2, 0), Arrival::Waits));
+        assert!(matches!(lobby.arrive(50 * NEIGHBOURS, EACH, 0), Arrival::Full(_)));
+        assert!(matches!(lobby.arrive(2, EACH, 0), Arrival::Waits));
         drop(looks);
         assert!(lobby.is_empty() && lobby.inside().looks == 0);
     }
@@ -211,7 +210,7 @@ mod tests {
         let (mut looks, _) = crowd(&lobby, 1000..1008);
         assert_eq!(looks.len(), AT_ONCE);
         looks.iter_mut().for_each(|look| assert!(look.next().is_none()));
-        assert!(matches!(lobby.arrive(1008, 0), Arrival::Look(..)));
+        assert!(matches!(lobby.arrive(1008, EACH, 0), Arrival::Look(..)));
         drop(looks);
         assert!(lobby.is_empty() && lobby.inside().looks == 0);
     }
@@ -223,8 +222,8 @@ mod tests {
         assert_eq!(found, EACH);
         let more = crowd(&lobby, (0..40).map(|near| near * NEIGHBOURS).flat_map(|uid| uid + 1..uid + 200));
         assert_eq!(found + more.1, ALL);
-        assert!(matches!(lobby.arrive(1001, 0), Arrival::Full(_)));
-        assert!(matches!(lobby.arrive(0, 0), Arrival::Full(_)));
+        assert!(matches!(lobby.arrive(1001, EACH, 0), Arrival::Full(_)));
+        assert!(matches!(lobby.arrive(0, EACH, 0), Arrival::Full(_)));
         drop((own, more));
         assert!(lobby.is_empty());
     }

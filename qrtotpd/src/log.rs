@@ -4,6 +4,7 @@
 use crate::PROGRAM;
 use qrtotp_core::audit::{AuditSink, Event, Kind, Priority, Subject};
 use qrtotp_core::clock::Deadline;
+use qrtotp_core::text::logfmt;
 use qrtotp_face::Syslog;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -107,19 +108,44 @@ pub struct Log {
     refusals: Arc<Refusals>,
     who: Who,
     by: String,
+    /// The service of `[broker.services]` that is told the verdict.
+    audience: Option<String>,
     syslog: Syslog,
 }
 
 impl Log {
     pub fn open(refusals: &Arc<Refusals>, who: Who, by: String) -> Self {
-        Self { refusals: Arc::clone(refusals), who, by, syslog: Syslog::open(PROGRAM) }
+        Self { refusals: Arc::clone(refusals), who, by, audience: None, syslog: Syslog::open(PROGRAM) }
+    }
+
+    /// The same for a second writer.
+    pub fn reopened(&self) -> Self {
+        let log = Self::open(&self.refusals, self.who, self.by.clone());
+        Self { audience: self.audience.clone(), ..log }
+    }
+
+    /// Whether each line names a service.
+    pub fn is_for_service(&self) -> bool {
+        self.audience.is_some()
+    }
+
+    /// From now on each line names this service, the caller's account.
+    pub fn set_audience(&mut self) {
+        self.audience = Some(self.by.clone());
     }
 }
 
 impl AuditSink for Log {
     fn record(&mut self, priority: Priority, line: &str) {
         if !is_refusal(priority, line) || self.refusals.admit(self.who, REFUSALS, EACH, &self.by) {
-            self.syslog.record(priority, line);
+            match &self.audience {
+                Some(audience) => {
+                    let mut line = line.to_owned();
+                    logfmt(&mut line, "audience", audience);
+                    self.syslog.record(priority, &line);
+                }
+                None => self.syslog.record(priority, line),
+            }
         }
     }
 

@@ -16,6 +16,7 @@ mod remote;
 mod request;
 mod request_store;
 mod seats;
+mod services;
 mod session;
 mod turns;
 mod verify;

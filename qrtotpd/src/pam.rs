@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use inner_pam::{Context, Unproven};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use qrtotp_core::audit::Verdict;
 use qrtotp_core::clock::Deadline;
@@ -26,7 +27,8 @@ pub extern "C" fn qrtotpd_is_inner_transaction(handle: *const inner_pam::libpam:
 /// Proves one password.
 pub fn child() -> ExitCode {
     // The thread that started us waits for us. If the broker is killed, a module that hangs must end, too.
-    if nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).is_err() {
+    // The signal comes for an end from now on only; of an earlier one the socket tells.
+    if nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).is_err() || broker_is_gone() {
         return ExitCode::FAILURE;
     }
     // Modules of others may give up capabilities.
@@ -38,6 +40,12 @@ pub fn child() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+fn broker_is_gone() -> bool {
+    let stdin = std::io::stdin();
+    let mut sockets = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
+    poll(&mut sockets, PollTimeout::ZERO) != Ok(0)
 }
 
 fn typed(line: &mut Line) -> Result<Typed, FrameError> {

@@ -6,13 +6,13 @@ use crate::log::Log;
 use crate::primary::Check;
 use crate::remote::Remote;
 use crate::request_store::RequestStore;
-use crate::verify::Given;
+use crate::verify::Attempt;
 use qrtotp_core::account::Label;
-use qrtotp_core::audit::{Event, Kind, Subject, Verdict};
+use qrtotp_core::audit::{Event, Kind, Subject};
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{
-    AdminError, Authority, Codes, EnrollError, Enrollment, FirstPass, HostDirectory, Invitation, Login,
-    Options, Outcome, Owner, PrimaryThrottle, Typed, host_name,
+    AdminError, Authority, Codes, EnrollError, Enrollment, FirstPass, Invitation, Options, Owner,
+    PrimaryThrottle, host_name,
 };
 use qrtotp_core::otp::Params;
 use qrtotp_core::policy::Config;
@@ -71,16 +71,16 @@ impl<'a> Served<'a> {
     /// Does what is asked for. Gives the last word.
     pub fn handle(mut self, request: Request) -> Result<Say, Ended> {
         self.person.line.last(self.time_for(&request));
+        if !self.caller.can_log_in && !matches!(request, Request::Verify { .. }) {
+            return Err(Ended::Refused(Away::NoAccount.text().into()));
+        }
         match request {
             Request::Enroll { label } => self.enroll(&Label::new(&label)),
             Request::Status { json } => self.status(json),
-            Request::Verify { user, .. } if user != self.caller.name.as_str() => {
-                // The same for every other name, whether or not there is such a user.
-                Err(Ended::Refused("the broker serves only your own account".into()))
-            }
-            Request::Verify { service, tty, nullok, forward, answer, .. } => {
+            Request::Verify { user, service, tty, nullok, forward, answer } => {
                 let first_pass = if forward { FirstPass::Forward } else { FirstPass::Ask };
-                self.verify(&service, tty, &Options { nullok, first_pass, ..Options::default() }, answer)
+                let options = Options { nullok, first_pass, ..Options::default() };
+                self.attempt(Attempt { user, service, tty, options, answer })
             }
             Request::Regenerate => self.regenerate(),
             Request::Revoke { which } => self.revoke(which),
@@ -210,44 +210,6 @@ impl<'a> Served<'a> {
             rest = more;
         }
         Ok(Say::Done(String::new()))
-    }
-
-    /// A login of the caller, who has asked for the code already.
-    fn verify(&mut self, service: &str, tty: String, options: &Options, answer: Typed) -> Result<Say, Ended> {
-        // The kernel knows the caller, but only the caller says which service and terminal it is.
-        let subject =
-            Subject { service: format!("{}:{service}", self.subject.service), tty, ..self.subject.clone() };
-        let (name, rules) = (&self.caller.name, self.config.throttle.rules());
-        let mut given = Given {
-            answer: Some(answer),
-            person: &mut self.person,
-            throttle: PrimaryThrottle { name, rules, store: self.store },
-            door: self.door,
-            caller: self.caller,
-            subject: &subject,
-            log: Log::open(&self.door.refusals, Some(self.caller.uid), self.subject.by.clone()),
-            password: None,
-        };
-        let outcome = Login {
-            config: self.config,
-            options,
-            store: self.store,
-            directory: &HostDirectory,
-            host: &mut given,
-            clock: &SystemClock,
-            audit: self.log,
-            subject: subject.clone(),
-        }
-        .run();
-        if let (Outcome::Accepted, Some(bytes)) = (outcome, given.password) {
-            let length = Say::PasswordLength(u32::try_from(bytes).unwrap_or(u32::MAX));
-            self.person.say(&length).map_err(|_| Ended::Logged)?;
-        }
-        Ok(Say::Verdict(match outcome {
-            Outcome::Accepted => Verdict::Accepted,
-            Outcome::Ignored => Verdict::Ignored,
-            Outcome::Denied => Verdict::Denied,
-        }))
     }
 
     fn regenerate(&mut self) -> Result<Say, Ended> {

@@ -14,7 +14,7 @@ pub struct RequestStore<'a> {
     source: &'a Source,
     turn: &'a Turn,
     waits: &'a Limit,
-    uid: u32,
+    uid: Cell<u32>,
     killed_holder: Cell<Option<i32>>,
 }
 
@@ -29,7 +29,7 @@ impl<'a> RequestStore<'a> {
             source,
             turn,
             waits,
-            uid,
+            uid: Cell::new(uid),
             killed_holder: Cell::new(None),
         })
     }
@@ -43,13 +43,18 @@ impl<'a> RequestStore<'a> {
             Err(StoreError::Busy) => {}
             done => return done,
         }
-        let _place = self.waits.begin(self.uid).ok_or(StoreError::Busy)?;
+        let _place = self.waits.begin(self.uid.get()).ok_or(StoreError::Busy)?;
         self.turn.away(|| {
             let store = self.source.open_store()?;
             let done = access(&store);
             self.killed_holder.set(store.take_killed_holder().or(self.killed_holder.take()));
             done
         })
+    }
+
+    /// From now on it waits as a request of the account `uid`.
+    pub fn wait_as(&self, uid: u32) {
+        self.uid.set(uid);
     }
 
     /// As [`FileStore::take_killed_holder`].

@@ -6,8 +6,10 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Connections of one user.
-const EACH: usize = 4;
-/// Connections from which on nobody gets a second one.
+pub const EACH: usize = 4;
+/// Connections of a service of `[broker.services]`: its users come together.
+pub const SERVICE: usize = 64;
+/// Connections from which on nobody but a service gets a second one.
 const MANY: usize = 32;
 /// Connections of all users.
 pub const ALL: usize = 256;
@@ -42,15 +44,15 @@ pub struct Seat {
 }
 
 impl Seats {
-    /// Whether there is no seat for `uid`, whoever that is.
-    pub fn are_taken(&self, uid: u32) -> bool {
-        self.taken().free_for(uid).is_none()
+    /// Whether there is no seat for `uid`, whoever that is, which may have `each`.
+    pub fn are_taken(&self, uid: u32, each: usize) -> bool {
+        self.taken().free_for(uid, each).is_none()
     }
 
     /// A seat for somebody who is known now, if there is one for them.
-    pub fn take(self: &Arc<Self>, uid: u32) -> Option<Seat> {
+    pub fn take(self: &Arc<Self>, uid: u32, each: usize) -> Option<Seat> {
         let mut taken = self.taken();
-        let kind = taken.free_for(uid)?;
+        let kind = taken.free_for(uid, each)?;
         *taken.of(kind).entry(uid).or_default() += 1;
         Some(Seat { seats: Arc::clone(self), uid, kind })
     }
@@ -67,14 +69,14 @@ impl Seats {
 }
 
 impl Taken {
-    fn free_for(&self, uid: u32) -> Option<Kind> {
+    fn free_for(&self, uid: u32, each: usize) -> Option<Kind> {
         let own = self.people.get(&uid).copied().unwrap_or(0);
         let people = self.people.values().sum::<usize>();
         let all = people + self.short.len();
         if all >= ALL {
             return None;
         }
-        if own < EACH && (people < MANY || own == 0) {
+        if own < each && (people < MANY || own == 0 || each > EACH) {
             return Some(Kind::Full);
         }
         (!self.short.contains_key(&uid)).then_some(Kind::Short)
@@ -110,18 +112,18 @@ mod tests {
     use super::*;
 
     fn full(seats: &Arc<Seats>, uid: u32) -> Option<Seat> {
-        seats.take(uid).filter(|seat| seat.kind == Kind::Full)
+        seats.take(uid, EACH).filter(|seat| seat.kind == Kind::Full)
     }
 
     #[test]
     fn one_user_gets_a_few_seats_and_never_those_of_others() {
         let seats = Arc::<Seats>::default();
-        let held: Vec<_> = (0..1000).filter_map(|_| seats.take(1000)).collect();
+        let held: Vec<_> = (0..1000).filter_map(|_| seats.take(1000, EACH)).collect();
         assert_eq!(held.len(), EACH + 1);
-        assert!(seats.are_taken(1000) && !seats.are_taken(1001));
-        assert!(seats.take(1001).is_some());
+        assert!(seats.are_taken(1000, EACH) && !seats.are_taken(1001, EACH));
+        assert!(seats.take(1001, EACH).is_some());
         drop(held);
-        assert!(seats.take(1000).is_some() && seats.is_empty());
+        assert!(seats.take(1000, EACH).is_some() && seats.is_empty());
     }
 
     #[test]
@@ -129,11 +131,11 @@ mod tests {
         let seats = Arc::<Seats>::default();
         let held: Vec<_> = (0..EACH).filter_map(|_| full(&seats, 1000)).collect();
         assert_eq!(held.len(), EACH);
-        let short = seats.take(1000).unwrap();
+        let short = seats.take(1000, EACH).unwrap();
         assert_eq!(short.kind, Kind::Short);
-        assert!(seats.take(1000).is_none());
+        assert!(seats.take(1000, EACH).is_none());
         drop(short);
-        assert_eq!(seats.take(1000).unwrap().kind, Kind::Short);
+        assert_eq!(seats.take(1000, EACH).unwrap().kind, Kind::Short);
     }
 
     #[test]
@@ -144,9 +146,21 @@ mod tests {
         assert_eq!(held.len(), MANY);
         held.extend((2000..3000).filter_map(|uid| full(&seats, uid)));
         assert_eq!(held.len(), ALL);
-        assert!(seats.take(2000).is_none() && seats.take(5000).is_none() && seats.take(0).is_none());
+        assert!(
+            seats.take(2000, EACH).is_none()
+                && seats.take(5000, EACH).is_none()
+                && seats.take(0, EACH).is_none()
+        );
         held.truncate(MANY);
-        assert_eq!(seats.take(1000).unwrap().kind, Kind::Short, "no second one");
+        assert_eq!(seats.take(1000, EACH).unwrap().kind, Kind::Short, "no second one");
         assert!(full(&seats, 5000).is_some(), "but a first one");
+    }
+
+    #[test]
+    fn a_service_gets_more_seats_and_leaves_first_ones_to_others() {
+        let seats = Arc::<Seats>::default();
+        let held: Vec<_> = (0..1000).filter_map(|_| seats.take(26, SERVICE)).collect();
+        assert_eq!(held.len(), SERVICE + 1);
+        assert!(full(&seats, 1000).is_some());
     }
 }

@@ -15,10 +15,20 @@ use qrtotp_core::policy::Source;
 use qrtotp_core::store::StoreError;
 use qrtotp_core::wire::{FrameError, Line, Request, Say};
 
-/// A place for whoever the kernel says is `uid`, if that is somebody.
+/// A place for the account `uid`, if it may log in or is a listed service.
 pub fn admit(uid: u32, door: &Door) -> Result<(Caller, Seat), Away> {
     let caller = Caller::identify(uid)?;
-    Ok((caller, door.seats.take(uid).ok_or(Away::TooManyConnections)?))
+    let source = Source::load(&door.config);
+    let services = |source: &Source| source.config.broker.services_of(caller.name.as_str()).is_some();
+    let listed = source.as_ref().is_ok_and(services);
+    if !caller.can_log_in && !listed && source.is_ok() {
+        return Err(Away::NoAccount);
+    }
+    if source.is_ok() {
+        door.services.note(uid, listed);
+    }
+    let seat = door.seats.take(uid, door.seats_of(uid)).ok_or(Away::TooManyConnections)?;
+    Ok((caller, seat))
 }
 
 /// Serves somebody who has a seat. The request must come at once; then the person has time.

@@ -1,25 +1,155 @@
-//! The PAM application of a caller who is not root, as a login sees it: it has asked for the code already.
+//! Verifying an answer for an application that is not root and has asked for it already: about the caller's own account, or for a
+//! service of `[broker.services]` about another one. A service hears yes or no, and nothing else.
 
-use crate::caller::{Away, Caller};
+use crate::caller::Away;
 use crate::door::Door;
 use crate::log::Log;
 use crate::primary::Check;
 use crate::remote::Remote;
+use crate::request::{Ended, Served};
 use crate::request_store::RequestStore;
-use qrtotp_core::account::Name;
-use qrtotp_core::audit::Subject;
-use qrtotp_core::flow::{Dialog, Echo, LoginHost, NoAnswer, PrimaryThrottle, Typed, Unproven};
+use qrtotp_core::account::{Name, ThrottleRules};
+use qrtotp_core::audit::{Event, Subject, Verdict};
+use qrtotp_core::clock::SystemClock;
+use qrtotp_core::flow::{
+    Dialog, Directory, Echo, HostDirectory, Login, LoginHost, NOBODY, NoAnswer, Options, Outcome, Person,
+    PrimaryThrottle, Typed, Unproven,
+};
+use qrtotp_core::policy::{Config, Defaults};
+use qrtotp_core::wire::Say;
 use std::time::Duration;
+
+/// An answer to be verified.
+pub struct Attempt {
+    pub user: String,
+    pub service: String,
+    pub tty: String,
+    pub options: Options,
+    pub answer: Typed,
+}
+
+impl Served<'_> {
+    /// A login to the caller's own account, or to a service that is listed.
+    pub fn attempt(&mut self, attempt: Attempt) -> Result<Say, Ended> {
+        let name = self.caller.name.as_str();
+        // Anyone may name anyone, and the user database may be slow.
+        let Ok(person) = self.person.turn.away(|| HostDirectory.find(&attempt.user)) else {
+            return Err(Ended::Refused(Away::NoAnswer.text().into()));
+        };
+        if self.caller.can_log_in && person.as_ref().is_some_and(|person| person.name == name) {
+            let (say, _) = self.verify(self.config, attempt, person.as_ref())?;
+            return Ok(say);
+        }
+        let listed = self.config.broker.services_of(name);
+        if listed.is_some_and(|services| services.iter().any(|service| *service == attempt.service)) {
+            return self.verify_for_service(attempt, person.as_ref());
+        }
+        // The same for every other name, whether or not there is such a user.
+        Err(Ended::Refused("the broker serves only your own account".into()))
+    }
+
+    /// A login to a service, of `person`, if the host knows them. Without `nullok`, grace or enrolment.
+    fn verify_for_service(&mut self, attempt: Attempt, person: Option<&Person>) -> Result<Say, Ended> {
+        self.log.set_audience();
+        let uid = person.map(|person| person.uid);
+        let refusal = if uid == Some(0) {
+            Some(("root_refused", "the broker verifies no code of uid 0 for a service"))
+        } else if !self.door.services.admits(self.caller.uid, uid) {
+            Some((
+                "service_limit",
+                "the service had too many refused codes, or asked about too many accounts, in this hour",
+            ))
+        } else {
+            None
+        };
+        if let Some((reason, detail)) = refusal {
+            let subject = self.subject_of(&attempt, person);
+            Event::login(&subject, Verdict::Denied, reason).detail(detail).emit(self.log);
+            return Ok(Say::Verdict(Verdict::Denied));
+        }
+        let config = Config { defaults: Defaults::default(), ..self.config.clone() };
+        let options = Options { nullok: false, ..attempt.options };
+        if let Some(uid) = uid {
+            self.store.wait_as(uid);
+        }
+        let (say, judged) = self.verify(&config, Attempt { options, ..attempt }, person)?;
+        if judged && uid.is_some() && say == Say::Verdict(Verdict::Denied) {
+            self.door.services.failed(self.caller.uid);
+        }
+        Ok(say)
+    }
+
+    /// For the log. The kernel knows the caller, but only the caller says which service and terminal it is.
+    fn subject_of(&self, attempt: &Attempt, person: Option<&Person>) -> Subject {
+        Subject {
+            user: person.map_or(NOBODY, |person| &person.name).to_owned(),
+            service: format!("{}:{}", self.subject.service, attempt.service),
+            tty: attempt.tty.clone(),
+            ..self.subject.clone()
+        }
+    }
+
+    /// Verifies an answer of an application that has asked for it already; the verdict, and whether it was looked at as a code.
+    fn verify(
+        &mut self,
+        config: &Config,
+        attempt: Attempt,
+        person: Option<&Person>,
+    ) -> Result<(Say, bool), Ended> {
+        let subject = self.subject_of(&attempt, person);
+        let Attempt { user, options, answer, .. } = attempt;
+        let mut given = Given {
+            answer: Some(answer),
+            person: &mut self.person,
+            rules: config.throttle.rules(),
+            store: self.store,
+            door: self.door,
+            uid: person.map_or(self.caller.uid, |person| person.uid),
+            subject: &subject,
+            is_service: self.log.is_for_service(),
+            judged: false,
+            log: self.log.reopened(),
+            password: None,
+        };
+        let outcome = Login {
+            config,
+            options: &options,
+            store: self.store,
+            directory: &HostDirectory,
+            host: &mut given,
+            clock: &SystemClock,
+            audit: self.log,
+            subject: Subject { user, ..subject.clone() },
+        }
+        .run();
+        let judged = given.judged;
+        if let (Outcome::Accepted, Some(bytes)) = (outcome, given.password) {
+            let length = Say::PasswordLength(u32::try_from(bytes).unwrap_or(u32::MAX));
+            self.person.say(&length).map_err(|_| Ended::Logged)?;
+        }
+        let verdict = match outcome {
+            Outcome::Accepted => Verdict::Accepted,
+            Outcome::Ignored => Verdict::Ignored,
+            Outcome::Denied => Verdict::Denied,
+        };
+        Ok((Say::Verdict(verdict), judged))
+    }
+}
 
 /// An answer that was given before it was asked for.
 pub struct Given<'a, 'line> {
     pub answer: Option<Typed>,
     pub person: &'a mut Remote<'line>,
-    /// Proves the password in front of a code.
-    pub throttle: PrimaryThrottle<'a, RequestStore<'a>>,
+    pub rules: ThrottleRules,
+    pub store: &'a RequestStore<'a>,
     pub door: &'a Door,
-    pub caller: &'a Caller,
+    /// The account's.
+    pub uid: u32,
     pub subject: &'a Subject,
+    /// The application is not the account's own.
+    pub is_service: bool,
+    /// The answer was looked at as a code.
+    pub judged: bool,
     pub log: Log,
     /// How many bytes of the answer are the password, once it is proven.
     pub password: Option<usize>,
@@ -27,7 +157,9 @@ pub struct Given<'a, 'line> {
 
 impl Dialog for Given<'_, '_> {
     fn show(&mut self, text: &str) {
-        self.person.show(text);
+        if !self.is_service {
+            self.person.show(text);
+        }
     }
 
     fn ask(&mut self, _: &str, _: Echo) -> Result<Typed, NoAnswer> {
@@ -44,6 +176,10 @@ impl LoginHost for Given<'_, '_> {
         true // the kernel's word does not change
     }
 
+    fn explain(&mut self, _: &str) {
+        self.judged = true;
+    }
+
     fn password(&mut self) -> Option<Typed> {
         None
     }
@@ -57,13 +193,12 @@ impl LoginHost for Given<'_, '_> {
         self.password = None;
     }
 
-    fn prove_password(&mut self, _: &Name, password: &[u8]) -> Result<(), Unproven> {
-        let Some(_checking) = self.door.checks.begin(self.caller.uid) else {
+    fn prove_password(&mut self, name: &Name, password: &[u8]) -> Result<(), Unproven> {
+        let Some(_checking) = self.door.checks.begin(self.uid) else {
             let reason = Away::TooManyPasswords.reason();
             return Err(Unproven { reason, detail: String::new() });
         };
-        let PrimaryThrottle { name, rules, store } = self.throttle;
-        let throttle = PrimaryThrottle { name, rules, store };
+        let throttle = PrimaryThrottle { name, rules: self.rules, store: self.store };
         let check = Check::new(throttle, self.door.pam_time, self.person);
         check.run_with(password, self.subject, &mut self.log)
     }

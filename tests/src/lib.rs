@@ -29,6 +29,7 @@ pub mod person;
 pub mod phone;
 pub mod power;
 pub mod pty;
+pub mod recipes;
 pub mod sandbox;
 pub mod screen;
 pub mod searches;

@@ -56,6 +56,8 @@ fn a_user_enrols_at_cockpits_login_page_by_the_key_as_text() {
     let Some(sandbox) = host("auth substack common-auth\nauth required pam_qrtotp.so\n") else { return };
     let mut page = log_in(&sandbox, PASSWORD);
     page.send("");
+    page.expect("q to give up: ");
+    page.send("i");
     page.expect(CHOICES);
     // The page can't show the picture, but its question is readable.
     page.send("k");

@@ -60,7 +60,7 @@ impl Dice {
 
 /// Whether who gives this password comes to the picture.
 fn sees_the_picture(sandbox: &Sandbox, password: &str) -> bool {
-    let login = sandbox.login("alice").arguments(&["--strict", "--mode", "by-echo"]);
+    let login = sandbox.login("alice").arguments(&["--strict", "--mode", "by-echo", "--tty", "pts/0"]);
     // Enter for the code, then giving up at the picture.
     let login = login.arguments(&["--answer", password, "--answer", "", "--answer", "q"]);
     login.run().text().contains(CHOICES)

@@ -171,7 +171,8 @@ fn a_wrong_password_is_not_passed_over_for_a_key_however_long_it_is() {
     sandbox.run(&["qrtotp", "token", "issue", "alice", "--key", FINGERPRINT]).success();
     let shows_a_picture = |auth: &str, password: &str| {
         sandbox.enrolling(SERVICE, &format!("{auth}auth required pam_qrtotp.so echo_code\n"));
-        let login = sandbox.login("alice").arguments(&["--mode", "by-echo", "--putenv", KEY]);
+        let login =
+            sandbox.login("alice").arguments(&["--mode", "by-echo", "--tty", "pts/0", "--putenv", KEY]);
         let login = login.arguments(&["--answer", password, "--answer", "", "--answer", "q"]);
         login.run().text().contains(CHOICES)
     };

@@ -146,7 +146,10 @@ fn a_forged_word_of_sshd_counts_nowhere_but_at_sshd() {
             sandbox.configure(&format!(
                 "[defaults]\nfirst_login = \"token\"\n[enroll]\nservices = [\"tests\"]\nkey_services = [{listed}]\n"
             ));
-            let login = sandbox.login("alice").arguments(&["--mode", "by-echo"]).arguments(&arguments);
+            let login = sandbox
+                .login("alice")
+                .arguments(&["--mode", "by-echo", "--tty", "pts/0"])
+                .arguments(&arguments);
             let report = login.answer("").answer("").answer("").answer("q").run();
             let last = report.text().lines().rev().find_map(|line| line.strip_prefix("authenticate="));
             assert_eq!(last, Some(PAM_AUTH_ERR.to_string().as_str()), "{}", report.text());

@@ -171,7 +171,7 @@ fn first_code(
     })
 }
 
-fn absent(error: ConnectError, socket: &Path) -> Failure {
+pub fn absent(error: ConnectError, socket: &Path) -> Failure {
     let shown = socket.display();
     Failure::Error(match error {
         ConnectError::Absent => format!(

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, OVERLAYFS_SUPER_MAGIC, statfs};
+use nix::unistd::User;
 use qrtotp_core::policy::{Finding, Severity, findings};
 use qrtotp_core::store::FileStore;
 use std::io::Write;
@@ -32,7 +33,15 @@ pub fn check(context: &Context) -> Result<Exit, Failure> {
 pub fn settings(context: &Context) -> Vec<Finding> {
     let mut found = findings(&context.config);
     found.extend(crate::look::findings(&context.config.brand, &context.issuer()));
+    found.extend(context.config.broker.services.iter().filter_map(|(account, _)| no_account(account)));
     found
+}
+
+/// A service that nobody can run as.
+fn no_account(account: &str) -> Option<Finding> {
+    let reason = format!("names {account}, and this host has no such account; correct or remove it");
+    let missing = matches!(User::from_name(account), Ok(None));
+    missing.then_some(Finding { severity: Severity::Warning, key: "broker.services", reason })
 }
 
 /// Whether the store can be opened and is the one that the key belongs to.
@@ -67,6 +76,13 @@ fn copying(kind: FsType) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_that_is_no_account_is_named() {
+        assert_eq!(no_account("root"), None);
+        let finding = no_account("postgrse").map(|finding| finding.to_string());
+        assert!(finding.is_some_and(|text| text.starts_with("warning: broker.services: names postgrse")));
+    }
 
     #[test]
     fn filesystems_that_copy_on_write_are_named_and_others_are_not() {

@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure, store_failure};
 use qrtotp_core::account::Name;
 use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::flow::{Directory, HostDirectory};
 use qrtotp_core::store::{Account, FileStore, Store};
 use qrtotp_face::StatusView;
 use std::io::{BufWriter, Write};
@@ -17,7 +18,10 @@ pub fn run(context: &Context, json: bool) -> Result<Exit, Failure> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let now = SystemClock.now();
     let exit = each_account(&store, |name, account| {
-        let view = StatusView::new(name, Some(account), &context.config, now);
+        let mut view = StatusView::new(name, Some(account), &context.config, now);
+        if let Ok(user) = HostDirectory.find(name.as_str()) {
+            view = view.on_host(user.as_ref());
+        }
         if json { view.write_json_line(&mut out) } else { view.write_line(&mut out) }
     })?;
     out.flush()?;

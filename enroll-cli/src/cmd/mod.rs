@@ -1,5 +1,6 @@
 //! One file per command. Each one: load, resolve whose account, call the flow, say what came of it.
 
+mod account;
 mod broker;
 mod completions;
 mod config;
@@ -9,6 +10,7 @@ mod enroll;
 mod import;
 mod list;
 mod man;
+mod portal;
 mod recovery;
 mod resync;
 mod status;
@@ -19,6 +21,7 @@ mod verify;
 use crate::cli::{Cli, Command, Device, Recovery};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use qrtotp_core::wire::DEFAULT_SOCKET;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -32,6 +35,9 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
     let context = || Context::load(&cli.config);
     let (named, socket) = (cli.socket.is_some(), cli.socket.or_else(|| broker::socket(&cli.config)));
     match (cli.command, socket) {
+        (Command::Verify { stdin_json: true, .. }, socket) => {
+            portal::run(&socket.unwrap_or_else(|| DEFAULT_SOCKET.into()))
+        }
         (Command::Doctor { json }, socket) => doctor::run(&cli.config, socket.filter(|_| named), json),
         (Command::Enroll(args), Some(socket)) => broker::enroll(&socket, &cli.config, args),
         (Command::Status(args), Some(socket)) => broker::status(&socket, args),
@@ -50,8 +56,9 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Device(what), None) => device::run(&context()?, what),
         (Command::Revoke(args), None) => device::run(&context()?, Device::Revoke(args)),
         (Command::Resync { user }, None) => resync::run(&context()?, user),
-        (Command::Verify { user }, _) => verify::run(&context()?, user),
+        (Command::Verify { user, .. }, _) => verify::run(&context()?, user.unwrap_or_default()),
         (Command::Import(what), _) => import::run(&context()?, what),
+        (Command::Account(what), _) => account::run(&context()?, what),
         (Command::Unlock { user }, _) => unlock::run(&context()?, &user),
         (Command::Token(what), _) => token::run(&context()?, what),
         (Command::Config(crate::cli::Config::Check), _) => config::check(&context()?),

@@ -4,6 +4,7 @@ use super::list;
 use crate::cli::Status;
 use crate::context::{Context, record_name};
 use crate::error::{Exit, Failure};
+use qrtotp_core::account::Name;
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{Directory, HostDirectory};
 use qrtotp_core::store::Store;
@@ -21,7 +22,11 @@ fn one(context: &Context, typed: &str, json: bool) -> Result<Exit, Failure> {
     let store = context.store()?;
     let name = record_name(typed, &store)?;
     let account = store.load(&name)?;
-    let view = StatusView::new(&name, account.as_ref(), &context.config, SystemClock.now());
+    let mut view = StatusView::new(&name, account.as_ref(), &context.config, SystemClock.now());
+    let user = HostDirectory.find(name.as_str());
+    if let Ok(user) = &user {
+        view = view.on_host(user.as_ref());
+    }
     let mut out = std::io::stdout().lock();
     if json {
         view.write_json(&mut out)?;
@@ -29,15 +34,36 @@ fn one(context: &Context, typed: &str, json: bool) -> Result<Exit, Failure> {
     }
     view.write(&mut out)?;
     if let Some(account) = account {
-        let uid = HostDirectory.find(name.as_str()).ok().map(|person| person.map(|person| person.uid));
-        match uid {
-            Some(Some(uid)) if uid != account.record.uid => writeln!(
+        match user {
+            Ok(Some(user)) if user.uid != account.record.uid => writeln!(
                 out,
-                "  Logins are denied: the name belongs to uid {uid} now. `qrtotp enroll {name}` starts anew."
+                "  Logins are denied: the name belongs to uid {} now.\n  {}",
+                user.uid,
+                other_uid_advice(&name)
             )?,
-            Some(None) => writeln!(out, "  The host knows no user of this name any more.")?,
-            Some(Some(_)) | None => {}
+            Ok(None) => {
+                writeln!(
+                    out,
+                    "  The host knows no user of this name any more.\n  {}",
+                    no_user_advice(&name)
+                )?;
+            }
+            Ok(Some(_)) | Err(_) => {}
         }
     }
     Ok(Exit::Done)
+}
+
+/// What to do about a record whose user has another uid.
+pub fn other_uid_advice(name: &Name) -> String {
+    format!(
+        "`qrtotp account adopt-uid {name}` if it is the same person; for anyone else `qrtotp enroll {name}` starts anew"
+    )
+}
+
+/// What to do about a record without a user.
+pub fn no_user_advice(name: &Name) -> String {
+    format!(
+        "`qrtotp account rename {name} NEW` if the person has a new name; `qrtotp account remove {name}` if they are gone"
+    )
 }

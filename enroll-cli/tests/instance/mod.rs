@@ -120,14 +120,17 @@ impl Instance {
     }
 
     /// Makes the record that a deleted user leaves behind.
-    pub fn leave_behind(&self, name: &str) {
-        let store = FileStore::open(&self.state(), self.0.path()).unwrap();
+    pub fn leave_behind(&self, name: &str) -> Phone {
+        let store = FileStore::open_or_create(&self.state(), self.0.path()).unwrap();
+        let phone = Phone::random();
         let config = Config::default();
         let name = Name::new(name).unwrap();
-        let uri = KeyUri::parse(Phone::random().uri().trim(), Strength::Normal).unwrap();
+        let uri = KeyUri::parse(phone.uri().trim(), Strength::Normal).unwrap();
         let (label, subject, now) = (Label::default(), Subject::default(), SystemClock.now());
-        let what = flow::Import::new(&name, 4711, &label, &uri.secret, uri.params);
+        let what =
+            flow::Import { used: Some(0), ..flow::Import::new(&name, 4711, &label, &uri.secret, uri.params) };
         flow::import(&store, &config, &what, now, &subject, &mut Vec::new()).unwrap();
+        phone
     }
 
     pub fn verify(&self, user: &str, answer: &str) -> Ended {

@@ -39,6 +39,9 @@ pub enum Kind {
     TokenRevoked,
     TokenCodeRefused,
     CredentialRevoked,
+    AccountRenamed,
+    AccountUidAdopted,
+    AccountRemoved,
     RecoveryIssued,
     RecoveryLost,
     RecoveryUsed,
@@ -77,6 +80,9 @@ impl Kind {
             Self::TokenRevoked => "token_revoked",
             Self::TokenCodeRefused => "token_code_refused",
             Self::CredentialRevoked => "credential_revoked",
+            Self::AccountRenamed => "account_renamed",
+            Self::AccountUidAdopted => "account_uid_adopted",
+            Self::AccountRemoved => "account_removed",
             Self::RecoveryIssued => "recovery_issued",
             Self::RecoveryLost => "recovery_lost",
             Self::RecoveryUsed => "recovery_used",
@@ -162,6 +168,7 @@ pub struct Event<'a> {
     left: Option<u32>,
     count: Option<u32>,
     keys: Option<u32>,
+    was: &'a str,
     detail: &'a str,
 }
 
@@ -182,6 +189,7 @@ impl<'a> Event<'a> {
             left: None,
             count: None,
             keys: None,
+            was: "",
             detail: "",
         }
     }
@@ -246,6 +254,12 @@ impl<'a> Event<'a> {
         Self { keys: Some(keys).filter(|keys| *keys > 0), ..self }
     }
 
+    /// The account's former name or uid.
+    #[must_use]
+    pub fn was(self, was: &'a str) -> Self {
+        Self { was, ..self }
+    }
+
     /// A sentence for the admin: what is wrong and what to do.
     #[must_use]
     pub fn detail(self, detail: &'a str) -> Self {
@@ -293,6 +307,7 @@ impl<'a> Event<'a> {
                 text(key, &value.to_string());
             }
         }
+        text("was", self.was);
         text("detail", self.detail);
         line
     }

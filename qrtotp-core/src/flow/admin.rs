@@ -20,6 +20,17 @@ pub enum AdminError {
     /// No record.
     #[error("{0} is not enrolled; `qrtotp enroll {0}` enrols a device")]
     NotEnrolled(Name),
+    /// No record, where enrolling a device is not what is wanted.
+    #[error("{0} has no record; `qrtotp list` shows who has one")]
+    NoRecord(Name),
+    /// A record is never replaced by another one.
+    #[error("{0} has a record already; `qrtotp account remove {0}` deletes it for good")]
+    NameTaken(Name),
+    /// The record is that of a user who is there.
+    #[error(
+        "{0} is still a user of this host (uid {1}), and the record is theirs; rename the user first, for example: usermod -l {2} {0}"
+    )]
+    StillUser(Name, u32, Name),
     /// No such credential.
     #[error("{0} has no credential {1}; `qrtotp status {0}` lists them")]
     NoCredential(Name, CredentialId),
@@ -57,7 +68,7 @@ pub enum AdminError {
     Token(#[from] TokenRefusal),
     /// The record belongs to a deleted user of the same name.
     #[error(
-        "the record of {0} belongs to uid {1}, a former user of that name; `qrtotp enroll {0}` replaces it"
+        "the record of {0} belongs to uid {1}, a former user of that name; `qrtotp enroll {0}` replaces it, and if it is the same person, `qrtotp account adopt-uid {0}` keeps it"
     )]
     UidChanged(Name, u32),
     /// Making a credential failed.

@@ -5,6 +5,9 @@ use crate::policy::DEFAULT_PATH;
 use std::ffi::CStr;
 use std::path::PathBuf;
 
+const KNOWN: &str =
+    "known are config=, nullok, prompt=, echo_code, try_first_pass, use_first_pass, forward_pass and debug";
+
 /// The arguments, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Args {
@@ -53,11 +56,11 @@ impl Args {
                 _ => unknown.push(format!("`{word}`")),
             }
         }
-        match unknown.as_slice() {
-            [] => Ok(args),
-            [one] => Err(ArgError(format!("unknown argument {one}"))),
-            more => Err(ArgError(format!("unknown arguments {}", more.join(", ")))),
+        if unknown.is_empty() {
+            return Ok(args);
         }
+        let plural = if unknown.len() == 1 { "" } else { "s" };
+        Err(ArgError(format!("unknown argument{plural} {}; {KNOWN}", unknown.join(", "))))
     }
 
     fn first_pass(&mut self, mode: FirstPass) -> Result<(), ArgError> {
@@ -91,6 +94,10 @@ mod tests {
         assert!(args.debug && args.options.nullok && args.options.echo_code);
         assert_eq!(args.options.prompt.as_deref(), Some("Code? "));
         assert_eq!(args.options.first_pass, FirstPass::Forward);
+        for word in words.iter().chain(&[c"try_first_pass", c"use_first_pass"]) {
+            let key = word.to_str().unwrap().split_inclusive('=').next().unwrap();
+            assert!(KNOWN.contains(key), "{key}");
+        }
     }
 
     #[test]
@@ -103,7 +110,7 @@ mod tests {
         let why = |word| Args::parse(&[word]).unwrap_err().0;
         assert!(why(c"secret=/x").contains("secret=/x"));
         let all = Args::parse(&[c"secret=/x", c"nullok", c"window=3", c"noskewadj"]).unwrap_err().0;
-        assert_eq!(all, "unknown arguments `secret=/x`, `window=3`, `noskewadj`");
+        assert_eq!(all, format!("unknown arguments `secret=/x`, `window=3`, `noskewadj`; {KNOWN}"));
         assert!(why(c"config=etc").contains("an absolute path"));
         assert!(why(c"prompt=a\nb").contains("without control characters"));
     }

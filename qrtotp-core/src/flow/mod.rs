@@ -1,6 +1,7 @@
 //! What happens, from top to bottom: login, enrolment, administration. Each is one straight function over traits;
 //! the PAM module and the command are thin faces on them.
 
+mod account;
 mod admin;
 mod args;
 mod device;
@@ -25,6 +26,7 @@ mod resync;
 #[cfg(test)]
 mod tests;
 
+pub use account::{adopt_uid, remove_account, rename_account};
 pub use admin::{
     AdminError, Issue, Selection, issue_token, regenerate_recovery, revoke, revoke_token, unlock,
 };

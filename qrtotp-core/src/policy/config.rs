@@ -25,6 +25,8 @@ pub struct Config {
     pub enroll: Enroll,
     /// The audit log.
     pub audit: Audit,
+    /// The broker.
+    pub broker: Broker,
     /// What people see of the organisation.
     pub brand: Brand,
     /// What holds where no rule decides.
@@ -146,6 +148,25 @@ pub struct Audit {
     pub debug: bool,
 }
 
+/// `[broker]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Broker {
+    /// Accounts of services, and the PAM services at which each may have other accounts' codes checked. Default: none.
+    pub services: Services,
+}
+
+/// `[broker.services]`: an account, and names of files in /etc/pam.d.
+pub type Services = Vec<(String, Vec<Cow<'static, str>>)>;
+
+impl Broker {
+    /// The PAM services at which `account` may have other accounts' codes checked; `None`: it is not listed.
+    #[must_use]
+    pub fn services_of(&self, account: &str) -> Option<&[Cow<'static, str>]> {
+        let listed = self.services.iter().find(|(listed, _)| listed == account);
+        listed.map(|(_, services)| services.as_slice())
+    }
+}
+
 /// `[defaults]`: what rules by user, group and service will be able to override.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
@@ -233,14 +254,21 @@ impl Config {
             (!(1..=10).contains(&devices), "enroll.max_devices", "must be 1 to 10"),
             (self.enroll.code_lifetime > Span::seconds(3_600), "enroll.code_lifetime", "must be at most 1h"),
             (
-                !self.enroll.services.iter().all(|name| is_service(name)),
+                !are_services(&self.enroll.services),
                 "enroll.services",
                 "must name files of /etc/pam.d: small letters, digits, dots, dashes and underscores",
             ),
             (
-                !self.enroll.key_services.iter().all(|name| is_service(name)),
+                !are_services(&self.enroll.key_services),
                 "enroll.key_services",
                 "must name files of /etc/pam.d: small letters, digits, dots, dashes and underscores",
+            ),
+            (
+                !self.broker.services.iter().all(|(account, services)| {
+                    printable(account, 256) && !services.is_empty() && are_services(services)
+                }),
+                "broker.services",
+                "must name accounts, each with a list of files of /etc/pam.d, such as postgres = [\"postgresql\"]",
             ),
             (
                 self.defaults.allow_until.is_some() != (self.defaults.first_login == FirstLogin::Allow),
@@ -263,6 +291,10 @@ impl Config {
 /// 1 to `max` characters, none of which moves a cursor or hides.
 pub(super) fn printable(text: &str, max: usize) -> bool {
     (1..=max).contains(&text.chars().count()) && crate::text::clean(text, max) == text
+}
+
+fn are_services(names: &[Cow<'_, str>]) -> bool {
+    names.iter().all(|name| is_service(name))
 }
 
 /// libpam takes a service's name in small letters for a file's; nothing else is ever looked up.

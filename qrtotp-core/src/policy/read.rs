@@ -1,7 +1,9 @@
 //! From a document to settings, strictly: a key that no setting has, or a value of another kind, is a fault with its place.
 //! (Derived readers were an eighth of the module.)
 
-use super::config::{Audit, Config, Defaults, Enroll, FirstLogin, Require, StateDir, Throttle, Verify};
+use super::config::{
+    Audit, Broker, Config, Defaults, Enroll, FirstLogin, Require, Services, StateDir, Throttle, Verify,
+};
 use super::{Brand, Date, Span};
 use super::document::{Fault, Is, Table, Value};
 use std::borrow::Cow;
@@ -82,11 +84,12 @@ macro_rules! settings {
     };
 }
 
-settings!(Config: state_dir issuer, tables verify throttle enroll audit brand defaults; not rules);
+settings!(Config: state_dir issuer, tables verify throttle enroll audit broker brand defaults; not rules);
 settings!(Verify: window_back window_ahead resync);
 settings!(Throttle: free_failures max_wait disable_after);
 settings!(Enroll: time_limit token_lifetime max_shows max_devices code_lifetime services key_is_enough key_services);
 settings!(Audit: debug);
+settings!(Broker: services);
 settings!(Brand: contact accent accent_text dark light logo logo_size correction);
 settings!(Defaults: require first_login allow_until);
 
@@ -186,6 +189,13 @@ impl Setting for Cow<'static, str> {
 impl<T: Setting> Setting for Vec<T> {
     fn read(value: &Value) -> Result<Self, Fault> {
         list(value)?.iter().map(T::read).collect()
+    }
+}
+
+impl Setting for Services {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        let entries = table(value)?.0.iter();
+        entries.map(|entry| Ok((entry.key.clone(), Setting::read(&entry.value)?))).collect()
     }
 }
 

@@ -37,6 +37,9 @@ fn a_mistake_is_named_with_its_line() {
         ("[throttle]\nmax_wait = \"5\"", 2, "write a number and a unit"),
         ("[enroll]\nservices = \"su\"", 2, "expected an array"),
         ("[enroll]\nservices = [\n\"su\",\n1]", 4, "expected a string"),
+        ("[broker]\nservices = [\"postgres\"]", 2, "expected a table"),
+        ("[broker.services]\npostgres = \"postgresql\"", 2, "expected an array"),
+        ("[broker]\n\nservice = 1", 3, "`service`, expected one of `services`"),
         ("[audit]\ndebug = 1", 2, "expected a boolean"),
         ("[defaults]\nrequire = \"none\"", 2, "`none`, expected one of `code`, `nothing`"),
         ("[defaults]\nallow_until = 2027-01-31", 2, "expected a string"),
@@ -61,7 +64,7 @@ fn every_key_and_every_form_of_toml_is_understood() {
          [enroll]\ntime_limit = '1m'\ntoken_lifetime = '2d'\nmax_shows = 4\nmax_devices = 2\n\
          code_lifetime = '3m'\nservices = [\n'su', # one\n]\n\
          key_is_enough = true\nkey_services = ['sshd-2']\n\
-         [audit]\ndebug = true\n[defaults]\nrequire = 'nothing'\nfirst_login = 'allow'\n\
+         [broker.services]\npostgres = ['postgresql', 'psql']\n[audit]\ndebug = true\n[defaults]\nrequire = 'nothing'\nfirst_login = 'allow'\n\
          allow_until = '2027-01-31'",
     )
     .unwrap();
@@ -81,6 +84,7 @@ fn every_key_and_every_form_of_toml_is_understood() {
             key_services: vec!["sshd-2".into()],
         },
         audit: Audit { debug: true },
+        broker: Broker { services: vec![("postgres".into(), vec!["postgresql".into(), "psql".into()])] },
         brand: Brand { contact: Some("desk".into()), ..Brand::default() },
         defaults: Defaults {
             require: Require::Nothing,
@@ -109,6 +113,11 @@ fn values_out_of_bounds_are_refused_by_key() {
         ("[enroll]\nservices = [\"../x\"]", "enroll.services"),
         ("[enroll]\nservices = [\"other\"]", "enroll.services"),
         ("[enroll]\nkey_services = [\"../x\"]", "enroll.key_services"),
+        ("[broker.services]\n\"\" = [\"apache\"]", "broker.services"),
+        ("[broker.services]\n\"a\\n\" = [\"apache\"]", "broker.services"),
+        ("[broker.services]\nwww-data = []", "broker.services"),
+        ("[broker.services]\nwww-data = [\"\"]", "broker.services"),
+        ("[broker.services]\nwww-data = [\"Apache\"]", "broker.services"),
         ("[brand]\naccent = \"blue\"", "brand.accent"),
         ("[brand]\naccent_text = \"#ffffff\"", "brand.accent_text"),
         ("[brand]\ndark = \"#fff\"", "brand.dark"),
@@ -277,5 +286,14 @@ proptest! {
     #[test]
     fn any_text_is_parsed_without_a_panic(text in "(\\[?[a-z_.]{0,12}\\]? ?=? ?\"?[a-z0-9]{0,6}\"?\n?){0,6}") {
         let _ = parse(&text);
+    }
+}
+
+#[test]
+fn a_service_account_is_listed_by_its_own_name_only() {
+    let broker = parse("[broker.services]\npostgres = ['postgresql']").unwrap().broker;
+    assert_eq!(broker.services_of("postgres").unwrap(), ["postgresql"]);
+    for other in ["postgresql", "Postgres", ""] {
+        assert_eq!(broker.services_of(other), None, "{other}");
     }
 }

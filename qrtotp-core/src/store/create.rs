@@ -6,7 +6,7 @@ use super::file::{ACCOUNTS, KEY_FILE, RECORD, STATE, TEMPORARY};
 use super::file::{FileStore, read_key};
 use super::lock::lock;
 use super::marker::{INNER, MARKER, marker_text};
-use super::record::{ANEW, write_new};
+use super::record::{ANEW, RECORD_NEW, write_new};
 use super::{Account, Scope, SealKey, StoreError, TrustError, entries, open_dir, open_private_dir, slot};
 use crate::otp::{base32_encode, random_bytes};
 use nix::errno::Errno;
@@ -50,8 +50,7 @@ impl FileStore {
     pub(super) fn create(&self, account: &Account) -> Result<bool, StoreError> {
         let record = self.record_text(&account.record)?;
         let temporary = base32_encode(&random_bytes::<10>()?);
-        let shown = self.path.join(TEMPORARY);
-        let directory = open_private_dir(&self.root, TEMPORARY, &shown)?.ok_or(StoreError::Missing(shown))?;
+        let directory = self.temporary_dir()?;
         undisturbed(|| {
             let directory = self.lock(directory)?;
             sweep(directory.as_fd());
@@ -61,6 +60,12 @@ impl FileStore {
             }
             made
         })
+    }
+
+    /// The directory of unfinished and removed records.
+    pub(super) fn temporary_dir(&self) -> Result<OwnedFd, StoreError> {
+        let shown = self.path.join(TEMPORARY);
+        open_private_dir(&self.root, TEMPORARY, &shown)?.ok_or(StoreError::Missing(shown))
     }
 
     /// A directory beside the accounts that is made when it is first needed, and its path.
@@ -120,10 +125,10 @@ fn sweep(tmp: BorrowedFd<'_>) {
     }
 }
 
-/// Removes an unfinished record. What can't be removed stays for the next sweep: nothing ever reads it.
-fn remove(tmp: BorrowedFd<'_>, name: &str) {
+/// Removes an unfinished or removed record. What can't be removed stays for the next sweep: nothing ever reads it.
+pub(super) fn remove(tmp: BorrowedFd<'_>, name: &str) {
     if let Ok(Some(dir)) = open_private_dir(&tmp, name, Path::new(name)) {
-        for file in [RECORD, STATE] {
+        for file in [RECORD, RECORD_NEW, STATE] {
             let _ = unlinkat(&dir, file, UnlinkatFlags::NoRemoveDir);
         }
     }

@@ -94,7 +94,7 @@ impl FileStore {
     }
 
     /// The account's directory; `None` if it has none and the markers prove that this is the right store.
-    fn account_dir(&self, name: &Name) -> Result<Option<OwnedFd>, StoreError> {
+    pub(super) fn account_dir(&self, name: &Name) -> Result<Option<OwnedFd>, StoreError> {
         let dir = open_private_dir(&self.accounts, &name.file_name(), &self.path_of(name))?;
         if dir.is_none() {
             self.check_marker()?;
@@ -177,7 +177,7 @@ impl Store for FileStore {
             };
             return undisturbed(|| {
                 let dir = self.lock(dir)?;
-                let mut opened = self.read(dir.as_fd(), name)?;
+                let mut opened = self.read_to_change(dir.as_fd(), name)?;
                 let old = Account { record: opened.record.clone(), state: opened.loaded.state.clone() };
                 let mut account = Some(old.clone());
                 let result = f(&mut account);

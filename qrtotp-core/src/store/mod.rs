@@ -13,6 +13,7 @@ mod lock;
 mod marker;
 mod primary;
 mod record;
+mod rename;
 mod seal;
 mod slot;
 #[cfg(test)]

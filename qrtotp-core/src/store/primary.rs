@@ -5,9 +5,10 @@ use super::critical::undisturbed;
 use super::file::FileStore;
 use super::{Readers, StoreError, TrustError, TrustedFile, open_file, read_all};
 use crate::account::{Lane, Name};
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
-use nix::unistd::{fdatasync, fsync};
+use nix::unistd::{UnlinkatFlags, fdatasync, fsync, unlinkat};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -40,6 +41,15 @@ impl FileStore {
             }
             let made = openat(&dir, &*file_name, MADE, Mode::from_bits_truncate(0o600));
             made.map_err(|errno| StoreError::io(&path, errno))?;
+        }
+    }
+
+    /// Forgets what is counted for an account that is renamed or removed.
+    pub(super) fn forget_primary(&self, name: &Name) -> Result<(), StoreError> {
+        let (dir, path) = self.private_dir(PRIMARY)?;
+        match unlinkat(&dir, &*name.file_name(), UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(StoreError::io(path.join(name.file_name()), errno)),
         }
     }
 

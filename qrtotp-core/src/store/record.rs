@@ -16,7 +16,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-const RECORD_NEW: &str = "account.toml.new";
+pub(super) const RECORD_NEW: &str = "account.toml.new";
 /// Most bytes of an `account.toml`: 32 credentials and a token are some 12 kB.
 const RECORD_LIMIT: usize = 32 * 1024;
 
@@ -33,6 +33,8 @@ pub(super) struct Opened {
     pub(super) loaded: slot::Loaded,
     file: TrustedFile,
     state_path: PathBuf,
+    /// The record was read from [`RECORD_NEW`]: a rename was cut off before its last step.
+    unfinished: bool,
 }
 
 impl Opened {
@@ -60,9 +62,30 @@ impl Opened {
 
 impl FileStore {
     pub(super) fn read(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
-        let base = self.path_of(name);
-        let path = base.join(RECORD);
-        let source = open_file(&dir, RECORD, &path, false, Readers::OwnerOnly).map_err(at_fault)?;
+        let (record, unfinished) = match self.read_record(dir, name, RECORD) {
+            Err(error @ StoreError::Damaged { .. }) => {
+                (self.read_record(dir, name, RECORD_NEW).map_err(|_| error)?, true)
+            }
+            other => (other?, false),
+        };
+        let state_path = self.path_of(name).join(STATE);
+        let file = open_state(dir, &state_path)?;
+        let loaded = read_state(&file, &record, &state_path)?;
+        Ok(Opened { record, loaded, file, state_path, unfinished })
+    }
+
+    /// As [`FileStore::read`], under the account's lock and before the record changes: finishes a rename that was cut off.
+    pub(super) fn read_to_change(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
+        let opened = self.read(dir, name)?;
+        if opened.unfinished {
+            self.put_in_place(dir, name)?;
+        }
+        Ok(opened)
+    }
+
+    fn read_record(&self, dir: impl AsFd + Copy, name: &Name, file_name: &str) -> Result<Record, StoreError> {
+        let path = self.path_of(name).join(file_name);
+        let source = open_file(&dir, file_name, &path, false, Readers::OwnerOnly).map_err(at_fault)?;
         let bytes = read_all(&source, &path, RECORD_LIMIT).map_err(at_fault)?;
         let damaged = |why| StoreError::Damaged { path: path.clone(), why };
         let sealed = std::str::from_utf8(&bytes).map_err(|_| damaged("not text"))?;
@@ -74,10 +97,7 @@ impl FileStore {
         if record.name != *name {
             return Err(damaged("it belongs to another account"));
         }
-        let state_path = base.join(STATE);
-        let file = open_state(dir, &state_path)?;
-        let loaded = read_state(&file, &record, &state_path)?;
-        Ok(Opened { record, loaded, file, state_path })
+        Ok(record)
     }
 
     /// A record's text under its seal.
@@ -89,10 +109,21 @@ impl FileStore {
     }
 
     fn replace_record(&self, dir: impl AsFd + Copy, record: &Record) -> Result<(), StoreError> {
+        self.write_beside(dir, record)?;
+        self.put_in_place(dir, &record.name)
+    }
+
+    /// Writes a record's next text beside the present one.
+    pub(super) fn write_beside(&self, dir: impl AsFd + Copy, record: &Record) -> Result<(), StoreError> {
         let path = self.path_of(&record.name).join(RECORD_NEW);
-        write_new(dir, RECORD_NEW, &path, ANEW, self.record_text(record)?.as_bytes())?;
-        renameat(dir, RECORD_NEW, dir, RECORD).map_err(|e| StoreError::io(&path, e))?;
-        fsync(dir).map_err(|e| StoreError::io(&path, e).unsure())
+        write_new(dir, RECORD_NEW, &path, ANEW, self.record_text(record)?.as_bytes())
+    }
+
+    /// Puts what [`FileStore::write_beside`] wrote in the place of the record.
+    pub(super) fn put_in_place(&self, dir: impl AsFd + Copy, name: &Name) -> Result<(), StoreError> {
+        let failed = |errno| StoreError::io(self.path_of(name).join(RECORD_NEW), errno);
+        renameat(dir, RECORD_NEW, dir, RECORD).map_err(failed)?;
+        fsync(dir).map_err(|errno| failed(errno).unsure())
     }
 
     /// From `old` to `new`, under the account's lock. What is to stay as it is becomes durable, too: whoever wrote it may have been

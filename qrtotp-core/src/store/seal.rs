@@ -115,6 +115,21 @@ impl SealKey {
         Secret::from_bytes(&plain, Strength::AllowWeak).map_err(|_| SealError::Broken)
     }
 
+    /// The same record for another name or uid, with its secrets sealed anew.
+    ///
+    /// # Errors
+    /// A secret does not open, or no random numbers.
+    pub fn reseal(&self, record: &Record, name: &Name, uid: u32) -> Result<Record, SealError> {
+        let mut new = Record { name: name.clone(), uid, ..record.clone() };
+        let bound = Record::new(name.clone(), uid, record.id);
+        let pending = new.pending.as_mut().map(|pending| &mut pending.credential);
+        for credential in new.credentials.iter_mut().chain(pending) {
+            let secret = self.open_secret(record, credential)?;
+            credential.sealed = self.seal_secret(&bound, credential.id, credential.params, &secret)?;
+        }
+        Ok(new)
+    }
+
     /// Puts a seal line in front of a text that belongs to `scope` and `name`.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ const NAME: usize = 256;
 /// Longest answer, in bytes.
 const ANSWER: usize = 4096;
 
-/// What a caller wants, for its own account: the broker serves no other.
+/// What a caller wants, for its own account; only `Verify` may be about another one.
 #[derive(PartialEq, Eq)]
 pub enum Request {
     /// Enrol a device.
@@ -25,7 +25,7 @@ pub enum Request {
     },
     /// Judge an answer that the caller asked for: PAM modules that don't run as root.
     Verify {
-        /// The user that the application logs in; must be the caller.
+        /// The user that the application logs in, as typed: the caller, or anyone if the caller is a listed service.
         user: String,
         /// The PAM service, as the caller says.
         service: String,

@@ -1,10 +1,12 @@
 //! The records: whether each can be read, and how the accounts stand.
 
+use super::super::status::{no_user_advice, other_uid_advice};
 use super::report::{Report, names};
 use crate::context::Context;
 use crate::error::store_failure;
 use qrtotp_core::account::{Name, Standing, TokenState};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
+use qrtotp_core::flow::{Directory, HostDirectory, LookupError};
 use qrtotp_core::otp::MAX_CLOCK_OFFSET;
 use qrtotp_core::policy::Config;
 use qrtotp_core::store::{Account, FileStore, Store};
@@ -39,6 +41,10 @@ struct Seen {
     disabled: Vec<Name>,
     far_off: Vec<Name>,
     expired: Vec<Name>,
+    no_user: Vec<Name>,
+    /// With the record's uid and the user's.
+    other_uid: Vec<(Name, u32, u32)>,
+    lookup: Option<LookupError>,
 }
 
 pub fn check(context: &Context, store: &FileStore, report: &mut Report) {
@@ -50,7 +56,10 @@ pub fn check(context: &Context, store: &FileStore, report: &mut Report) {
     let (mut seen, now) = (Seen::default(), SystemClock.now());
     for name in &all {
         match store.load(name) {
-            Ok(Some(account)) => seen.take(name, &account, &context.config, now),
+            Ok(Some(account)) => {
+                seen.take(name, &account, &context.config, now);
+                seen.compare(name, account.record.uid);
+            }
             Ok(None) => {} // gone since its name was read
             Err(error) => {
                 seen.counts.unreadable += 1;
@@ -68,6 +77,7 @@ pub fn check(context: &Context, store: &FileStore, report: &mut Report) {
         ),
     }
     seen.tell(report);
+    seen.tell_of_users(report);
     report.count(seen.counts);
 }
 
@@ -104,6 +114,47 @@ impl Seen {
             if record.standing() != Standing::Enrolled && token.issued_by.is_some() {
                 self.expired.push(name.clone());
             }
+        }
+    }
+
+    /// Whether the record's user is there. A user database that does not answer is not asked again.
+    fn compare(&mut self, name: &Name, uid: u32) {
+        if self.lookup.is_some() {
+            return;
+        }
+        match HostDirectory.find(name.as_str()) {
+            Ok(Some(user)) if user.uid == uid => {}
+            Ok(Some(user)) => self.other_uid.push((name.clone(), uid, user.uid)),
+            Ok(None) => self.no_user.push(name.clone()),
+            Err(error) => self.lookup = Some(error),
+        }
+    }
+
+    fn tell_of_users(&self, report: &mut Report) {
+        for (name, record, user) in self.other_uid.iter().take(MOST) {
+            report.about("accounts", name.as_str()).fail(
+                &format!(
+                    "every login is denied: the record is bound to uid {record}, and the user has uid {user}"
+                ),
+                &other_uid_advice(name),
+            );
+        }
+        for name in self.no_user.iter().take(MOST) {
+            report
+                .about("accounts", name.as_str())
+                .warn("has a record, but is no user of this host", &no_user_advice(name));
+        }
+        let left = self.other_uid.len().saturating_sub(MOST) + self.no_user.len().saturating_sub(MOST);
+        if left > 0 {
+            report.about("accounts", "").warn(
+                &format!("{left} more have no user, or one with another uid"),
+                "`qrtotp list` marks them all",
+            );
+        }
+        if let Some(error) = &self.lookup {
+            report
+                .about("accounts", "")
+                .skip(&error.to_string(), "check it with `getent passwd`, and run this again");
         }
     }
 

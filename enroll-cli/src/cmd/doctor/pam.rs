@@ -4,6 +4,7 @@
 use super::AS_ROOT;
 use super::files::{File, Files};
 use super::report::{About, Report, names};
+use nix::unistd::User;
 use qrtotp_core::flow::{Args, FirstPass};
 use qrtotp_core::policy::{Config, FirstLogin, OurEntry, PROOF_SERVICE, Part, Shortcut, check_proof_service};
 use std::ffi::CStr;
@@ -15,6 +16,10 @@ pub const SSHD: &str = "sshd";
 const RUN_TWICE: [&str; 4] = ["pam_faillock.so", "pam_tally2.so", "pam_exec.so", "pam_script.so"];
 /// Modules that succeed without a question.
 const ASK_NOTHING: [&str; 4] = ["pam_rootok.so", "pam_wheel.so", "pam_succeed_if.so", "pam_localuser.so"];
+
+/// PAM services of programs that do not run as root, and the accounts that these run as on Debian.
+const WITHOUT_ROOT: [(&str, &str); 4] =
+    [("postgresql", "postgres"), ("apache2", "www-data"), ("nginx", "www-data"), ("radiusd", "freerad")];
 
 const BEHIND: &str = "put it behind the line of pam_qrtotp.so, or make it required, unless that is meant";
 
@@ -257,6 +262,18 @@ impl Looked<'_> {
     /// A service that asks.
     fn service(&self, report: &mut Report) {
         let mut about = report.about("pam", self.name);
+        if let Some(account) = self.config.and_then(|config| unlisted_account(self.name, config)) {
+            about.warn(
+                &format!(
+                    "a program that runs as {account} can't read the records, so every login there is denied"
+                ),
+                &format!(
+                    "list it in the configuration under [broker.services]: {account} = [\"{}\"]",
+                    self.name
+                ),
+            );
+            return;
+        }
         match self.config.filter(|config| enrols(config)) {
             None => about.ok("asks for a code"),
             Some(config) if lists(config, self.name) => {
@@ -268,6 +285,14 @@ impl Looked<'_> {
             ),
         }
     }
+}
+
+/// The account of this host that the program of `service` runs as, if the broker would refuse it.
+fn unlisted_account(service: &str, config: &Config) -> Option<&'static str> {
+    let (_, account) = WITHOUT_ROOT.into_iter().find(|(known, _)| *known == service)?;
+    let listed =
+        config.broker.services_of(account).is_some_and(|services| services.iter().any(|one| one == service));
+    (!listed && matches!(User::from_name(account), Ok(Some(_)))).then_some(account)
 }
 
 #[cfg(test)]
@@ -292,6 +317,14 @@ mod tests {
         let text = said(&[("sudo", OURS), ("su", "auth required pam_unix.so\n")], "");
         assert!(text.starts_with("OK    pam            sudo: asks for a code\nNothing"), "{text}");
         assert!(said(&[], "").contains("WARN  pam            no file"));
+    }
+
+    #[test]
+    fn a_service_without_root_that_the_configuration_does_not_list_is_a_warning() {
+        let told = said(&[("nginx", OURS)], "[broker.services]\nwww-data = [\"apache2\"]");
+        assert!(told.contains("WARN") && told.contains("www-data = [\"nginx\"]"), "{told}");
+        let told = said(&[("nginx", OURS)], "[broker.services]\nwww-data = [\"apache2\", \"nginx\"]");
+        assert!(told.contains("OK    pam            nginx: asks for a code"), "{told}");
     }
 
     #[test]

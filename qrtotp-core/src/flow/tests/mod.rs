@@ -1,6 +1,7 @@
 //! The flows against a real file store, with a scripted person and a clock that stands still until told otherwise.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod account;
 mod admin;
 mod enroll;
 mod first_login;

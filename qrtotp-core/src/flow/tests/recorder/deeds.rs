@@ -18,7 +18,7 @@ pub(super) struct Deed {
     play: fn(&Teller<'_>),
 }
 
-pub(super) const DEEDS: [Deed; 8] = [
+pub(super) const DEEDS: [Deed; 11] = [
     Deed { name: "two logins", play: log_in },
     Deed { name: "login with a recovery code", play: recover },
     Deed { name: "enrolment by root", play: enroll },
@@ -26,6 +26,9 @@ pub(super) const DEEDS: [Deed; 8] = [
     Deed { name: "enrolment broken off", play: break_off },
     Deed { name: "revocation", play: take_away },
     Deed { name: "revocation of a token", play: take_token },
+    Deed { name: "change of a name", play: change_name },
+    Deed { name: "change of a uid", play: change_uid },
+    Deed { name: "removal of an account", play: remove },
     Deed { name: "import that makes key and store", play: make_store },
 ];
 
@@ -165,6 +168,35 @@ fn take_token(teller: &Teller<'_>) {
     teller.tell(&[("store", ""), ("out", &key)]);
     revoke_token(&w.store, &World::name(), START, &World::subject("root"), &mut w.log).unwrap();
     teller.tell(&[("dead", &key)]);
+}
+
+fn change_name(teller: &Teller<'_>) {
+    let (mut w, secret, key) = imported(teller);
+    let code = w.code(&secret, 0);
+    assert_eq!(w.answer(&code), Outcome::Accepted);
+    teller.tell(&[("store", ""), ("in", &key), ("spent", &code)]);
+    let (old, new) = (World::name(), Name::new("bob").unwrap());
+    rename_account(&w.store, &old, None, (&new, 5000), &World::subject("bob"), &mut w.log).unwrap();
+    teller.tell(&[("moved", &key)]);
+}
+
+/// To another one and back, because a login of the judge's has the first.
+fn change_uid(teller: &Teller<'_>) {
+    let (mut w, secret, key) = imported(teller);
+    let code = w.code(&secret, 0);
+    assert_eq!(w.answer(&code), Outcome::Accepted);
+    let (name, subject) = (World::name(), World::subject("alice"));
+    adopt_uid(&w.store, &name, UID + 1, &subject, &mut w.log).unwrap();
+    teller.tell(&[("store", ""), ("either", &key), ("spent", &code)]);
+    adopt_uid(&w.store, &name, UID, &subject, &mut w.log).unwrap();
+    teller.tell(&[("in", &key)]);
+}
+
+fn remove(teller: &Teller<'_>) {
+    let (mut w, _, key) = imported(teller);
+    teller.tell(&[("store", ""), ("either", &key)]);
+    remove_account(&w.store, &World::name(), &World::subject("alice"), &mut w.log).unwrap();
+    teller.tell(&[("out", &key)]);
 }
 
 fn make_store(teller: &Teller<'_>) {

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 /// - `typed`: a code that was typed and may have been accepted.
 /// - `spent`: a code that was accepted.
 /// - `in`, `out`: a device that is there, that is not (it was taken away, or never confirmed).
+/// - `moved`: a device that is there, of bob's now.
 /// - `either`: a device that is being confirmed or taken away.
 /// - `dead`: a secret that was shown and can't be confirmed any more.
 pub(super) type Claims = BTreeMap<String, String>;
@@ -51,7 +52,7 @@ pub(super) fn judge(host: &Path, claims: &Claims) -> Vec<String> {
     };
     w.clock.0.set(TYPED);
     for (code, word) in about(&["typed", "spent"]) {
-        let accepted = [(); 2].map(|()| w.answer(code) == Outcome::Accepted);
+        let accepted = [(); 2].map(|()| accepting(&mut w, code).is_some());
         if accepted[1] || (accepted[0] && word == "spent") {
             wrong.push(format!("a code was accepted again that was {word}"));
         }
@@ -65,16 +66,29 @@ pub(super) fn judge(host: &Path, claims: &Claims) -> Vec<String> {
         }
     }
     w.clock.0.set(LATER);
-    for (key, word) in about(&["in", "out", "either", "dead"]) {
-        let accepted = w.answer(&code(key, LATER)) == Outcome::Accepted;
-        if accepted != (word == "in") && word != "either" {
-            wrong.push(format!(
-                "a device that is {word} was {}",
-                if accepted { "accepted" } else { "refused" }
-            ));
+    for (key, word) in about(&["in", "moved", "out", "either", "dead"]) {
+        let accepted = accepting(&mut w, &code(key, LATER));
+        let right = match word {
+            "in" => accepted.is_some(),
+            "moved" => accepted == Some("bob"),
+            "either" => true,
+            _ => accepted.is_none(),
+        };
+        if !right {
+            wrong.push(format!("a device that is {word} was accepted for {accepted:?}"));
+        }
+        if accepting(&mut w, &code(key, LATER)).is_some() {
+            wrong.push(format!("a code of a device that is {word} was accepted twice"));
         }
     }
     wrong
+}
+
+/// Who gets in with a code.
+fn accepting(w: &mut World, code: &str) -> Option<&'static str> {
+    ["alice", "bob"].into_iter().find(|user| {
+        w.login_as(user, &Options::default(), &mut Human::says([say(code)])) == Outcome::Accepted
+    })
 }
 
 /// As a login opens it, or as the next attempt to make it where it need not be there.

@@ -1,0 +1,75 @@
+//! `qrtotp account`: also for names that the host no longer knows.
+
+use crate::cli::Account;
+use crate::context::{Context, any_record_name, known_user, syslog};
+use crate::error::{Exit, Failure};
+use crate::input;
+use qrtotp_core::account::Name;
+use qrtotp_core::flow::{self, AdminError, Directory, HostDirectory};
+use std::io::Write;
+
+pub fn run(context: &Context, what: Account) -> Result<Exit, Failure> {
+    match what {
+        Account::Rename { old, new } => rename(context, &old, &new),
+        Account::AdoptUid { user } => adopt_uid(context, &user),
+        Account::Remove { user, yes } => remove(context, &user, yes),
+    }
+}
+
+fn rename(context: &Context, old: &str, new: &str) -> Result<Exit, Failure> {
+    let store = context.store()?;
+    let old = any_record_name(old, &store)?;
+    let old_user = HostDirectory.find(old.as_str())?;
+    let person = known_user(new).map_err(|failure| match failure {
+        Failure::Refused(text) => {
+            Failure::Refused(format!("{text}; rename the user first, for example: usermod -l {new} {old}"))
+        }
+        other => other,
+    })?;
+    let subject = context.subject(person.name.as_str());
+    let to = (&person.name, person.uid);
+    flow::rename_account(&store, &old, old_user.as_ref(), to, &subject, &mut syslog())
+        .map_err(|error| failed(&error, &old))?;
+    writeln!(std::io::stdout(), "The record of {old} is that of {} (uid {}) now.", person.name, person.uid)?;
+    Ok(Exit::Done)
+}
+
+fn adopt_uid(context: &Context, user: &str) -> Result<Exit, Failure> {
+    let (store, person) = (context.store()?, known_user(user)?);
+    let (name, uid) = (&person.name, person.uid);
+    let former = flow::adopt_uid(&store, name, uid, &context.subject(name.as_str()), &mut syslog())
+        .map_err(|error| failed(&error, name))?;
+    let mut out = std::io::stdout();
+    if former == uid {
+        writeln!(out, "The record of {name} is bound to uid {uid} already; nothing was changed.")?;
+    } else {
+        writeln!(out, "The record of {name} was bound to uid {former}, and is bound to uid {uid} now.")?;
+    }
+    Ok(Exit::Done)
+}
+
+fn remove(context: &Context, user: &str, yes: bool) -> Result<Exit, Failure> {
+    let store = context.store()?;
+    let name = any_record_name(user, &store)?;
+    if !yes {
+        let mut out = std::io::stdout();
+        write!(
+            out,
+            "Delete the record of {name} for good, with its devices, recovery codes and token?\n\
+             The account is then one that was never enrolled. [y/N] "
+        )?;
+        out.flush()?;
+        let answer = input::line(std::io::stdin()).unwrap_or_default();
+        if !matches!(answer.as_slice(), b"y" | b"Y" | b"yes") {
+            return Err(Failure::Refused("nothing was changed; answer y, or add --yes".into()));
+        }
+    }
+    flow::remove_account(&store, &name, &context.subject(name.as_str()), &mut syslog())
+        .map_err(|error| failed(&error, &name))?;
+    writeln!(std::io::stdout(), "The record of {name} is deleted.")?;
+    Ok(Exit::Done)
+}
+
+fn failed(error: &AdminError, name: &Name) -> Failure {
+    Failure::admin(error, name.as_str())
+}

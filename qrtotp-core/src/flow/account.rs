@@ -1,0 +1,71 @@
+//! What admins do when a person's name or uid changes, or when the person leaves. Each is one change and one event.
+
+use super::{AdminError, Person};
+use crate::account::Name;
+use crate::audit::{AuditSink, Event, Kind, Subject};
+use crate::store::{FileStore, Store};
+
+/// Moves the record of `old`, with its last used steps, to `new` and its uid. `old_user` is what the host knows of `old` now.
+///
+/// # Errors
+/// `old` has no record, or is still the user whom it belongs to; `new` has a record; the store.
+pub fn rename_account(
+    store: &FileStore,
+    old: &Name,
+    old_user: Option<&Person>,
+    (new, uid): (&Name, u32),
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<(), AdminError> {
+    if store.has_record(new)? {
+        return Err(AdminError::NameTaken(new.clone()));
+    }
+    let missing = || AdminError::NoRecord(old.clone());
+    if let Some(user) = old_user.filter(|user| user.uid != uid) {
+        let record = store.load(old)?.ok_or_else(missing)?.record;
+        if record.uid == user.uid {
+            return Err(AdminError::StillUser(old.clone(), user.uid, new.clone()));
+        }
+    }
+    store.rename_account(old, new, uid)?.ok_or_else(missing)?;
+    Event::new(Kind::AccountRenamed, subject).was(old.as_str()).emit(audit);
+    Ok(())
+}
+
+/// Binds the record of an account to the uid that its name has now. Gives the former one; if it is the same, nothing was changed.
+///
+/// # Errors
+/// No record; the store.
+pub fn adopt_uid(
+    store: &FileStore,
+    name: &Name,
+    uid: u32,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<u32, AdminError> {
+    let missing = || AdminError::NoRecord(name.clone());
+    let known = store.load(name)?.ok_or_else(missing)?.record.uid;
+    if known == uid {
+        return Ok(uid);
+    }
+    let former = store.rename_account(name, name, uid)?.ok_or_else(missing)?;
+    Event::new(Kind::AccountUidAdopted, subject).was(&former.to_string()).emit(audit);
+    Ok(former)
+}
+
+/// Deletes an account's record and all that is kept for it, for good. A record that can't be read is deleted, too.
+///
+/// # Errors
+/// No record; the store.
+pub fn remove_account(
+    store: &FileStore,
+    name: &Name,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<(), AdminError> {
+    if !store.remove_account(name)? {
+        return Err(AdminError::NoRecord(name.clone()));
+    }
+    Event::new(Kind::AccountRemoved, subject).emit(audit);
+    Ok(())
+}

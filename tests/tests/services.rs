@@ -1,0 +1,205 @@
+//! docs/SERVICES.md: each host's blocks, as they stand there, with Debian's program.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::Duration;
+
+use qrtotp_tests::{
+    Output, Phone, Sandbox, artefacts, broker::Broker, clock, recipes::Recipe, users::PASSWORD,
+};
+
+/// How long a server may take to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A host with the blocks of one section.
+struct Host {
+    sandbox: Sandbox,
+    phone: Phone,
+    _broker: Broker,
+    recipe: Recipe,
+}
+
+impl Host {
+    /// alice has a device, mallory has none. Writes the blocks that are whole files.
+    fn with(section: &str) -> Self {
+        let recipe = Recipe::of(section);
+        let sandbox = Sandbox::with_broker("");
+        let phone = sandbox.import("alice");
+        recipe.write(&sandbox);
+        Self { _broker: sandbox.start_broker(), sandbox, phone, recipe }
+    }
+
+    /// Starts a server, which ends with the sandbox, and waits until it takes connections.
+    fn serve(&self, command: &str, port: u16) {
+        self.sandbox.run(&["sh", "-c", &format!("{command} </dev/null >/dev/null 2>&1 &")]).success();
+        let connect = format!("</dev/tcp/localhost/{port}");
+        let is_up = || self.sandbox.run(&["bash", "-c", &connect]).status.success().then_some(());
+        clock::poll(PATIENCE, is_up).expect("the server does not start");
+    }
+
+    /// What every host must do with what is typed into its field.
+    fn judges(&self, login: impl Fn(&Sandbox, &str, &str) -> Output) {
+        self.phone.settle(8);
+        let (code, wrong) = (self.phone.code(), self.phone.wrong_code());
+        for (user, text, accepted, what) in [
+            ("alice", format!("{PASSWORD}{wrong}"), false, "a wrong code"),
+            ("alice", format!("{PASSWORD}{code}"), true, "password and code"),
+            ("alice", format!("{PASSWORD}{code}"), false, "a used code"),
+            ("mallory", format!("{PASSWORD}{code}"), false, "an account without a device"),
+        ] {
+            let output = login(&self.sandbox, user, &text);
+            assert_eq!(output.status.success(), accepted, "{what}: {output:?}");
+        }
+        self.sandbox.keep_secret(&code);
+        for reason in [
+            "denied reason=wrong_code",
+            "accepted reason=code",
+            "denied reason=replayed_code",
+            "denied reason=not_enrolled",
+        ] {
+            let _ = self.sandbox.log.wait(&[&format!("event=login result={reason}")]);
+        }
+    }
+}
+
+/// `curl` with a user name and a password.
+fn curl(url: &'static str) -> impl Fn(&Sandbox, &str, &str) -> Output {
+    move |sandbox, user, text| {
+        sandbox.run(&["curl", "-sSf", "-m", "20", "-u", &format!("{user}:{text}"), url])
+    }
+}
+
+#[test]
+fn postgresql() {
+    let host = Host::with("PostgreSQL");
+    let sandbox = &host.sandbox;
+    let version = sandbox.run(&["ls", "/etc/postgresql"]).success().stdout.trim().to_owned();
+    let rules =
+        format!("local all postgres peer\n{}", host.recipe.block("/etc/postgresql/15/main/pg_hba.conf"));
+    sandbox.overwrite(&format!("/etc/postgresql/{version}/main/pg_hba.conf"), &rules);
+    sandbox.run(&["install", "-d", "-o", "postgres", "/run/postgresql"]).success();
+    host.serve(&format!("pg_ctlcluster {version} main start"), 5432);
+    let roles = "create role alice login; create role mallory login";
+    sandbox.run_as("postgres", &["psql", "-qc", roles]).success();
+    host.judges(|sandbox, user, text| {
+        let address = format!("host=localhost dbname=postgres user={user} password='{text}'");
+        sandbox.run(&["psql", &address, "-c", "select 1"])
+    });
+}
+
+#[test]
+fn apache() {
+    let host = Host::with("Apache");
+    host.sandbox.run(&["install", "-D", "/etc/hostname", "/var/www/html/private/index.html"]).success();
+    host.serve("apache2ctl start", 80);
+    host.judges(curl("http://localhost/private/"));
+}
+
+#[test]
+fn of_fifty_requests_to_apache_at_once_with_one_code_one_gets_in() {
+    let host = Host::with("Apache");
+    host.sandbox.run(&["install", "-D", "/etc/hostname", "/var/www/html/private/index.html"]).success();
+    host.serve("apache2ctl start", 80);
+    host.phone.settle(10);
+    let request = format!(
+        "curl -sf -m 20 -u 'alice:{PASSWORD}{}' http://localhost/private/ && echo inside",
+        host.phone.code()
+    );
+    let all =
+        host.sandbox.run(&["sh", "-c", "for i in $(seq 50); do sh -c \"$0\" & done; wait", &request]).stdout;
+    assert_eq!(all.matches("inside").count(), 1, "{all}");
+}
+
+#[test]
+fn vsftpd() {
+    let host = Host::with("vsftpd");
+    host.sandbox.run(&["mkdir", "-p", "/run/vsftpd/empty"]).success();
+    host.serve("vsftpd", 21);
+    host.judges(curl("ftp://localhost/"));
+}
+
+#[test]
+fn dovecot() {
+    let host = Host::with("dovecot");
+    host.serve("dovecot", 143);
+    host.judges(curl("imap://localhost/"));
+}
+
+#[test]
+fn every_argument_of_the_other_modules_is_in_the_table() {
+    let table = std::fs::read_to_string(artefacts::sources().join("../docs/INSTALL.md")).unwrap();
+    let modules = Sandbox::new().security_directory().to_owned();
+    for (module, arguments) in [
+        (
+            "pam_google_authenticator",
+            "secret= authtok_prompt= user= allowed_perm= no_strict_owner debug try_first_pass use_first_pass forward_pass \
+             noskewadj no_increment_hotp nullok allow_readonly echo_verification_code grace_period=",
+        ),
+        ("pam_oath", "debug alwaysok try_first_pass use_first_pass usersfile= digits= window="),
+    ] {
+        let program = std::fs::read(format!("{modules}/{module}.so")).unwrap();
+        let program = String::from_utf8_lossy(&program);
+        let rows = table.split(&format!("| {module} | here |")).nth(1).unwrap().split("\n\n").next().unwrap();
+        for argument in arguments.split_whitespace() {
+            assert!(program.contains(argument), "{module} has no {argument}");
+            assert!(rows.contains(&format!("`{argument}")), "{argument} of {module} is not in the table");
+        }
+    }
+}
+
+#[test]
+fn nginx() {
+    let host = Host::with("nginx");
+    host.sandbox.run(&["install", "-D", "/etc/hostname", "/var/www/html/private/page"]).success();
+    host.serve("nginx", 8080);
+    host.judges(curl("http://localhost:8080/private/page"));
+}
+
+#[test]
+fn freeradius() {
+    let host = Host::with("FreeRADIUS");
+    host.sandbox.run(&["sh", "-ec", &host.recipe.commands()]).success();
+    let users = "/etc/freeradius/3.0/mods-config/files/authorize";
+    host.sandbox.overwrite(users, &format!("{}{}", host.recipe.block(users), host.sandbox.read(users)));
+    host.sandbox.run(&["install", "-d", "-o", "freerad", "/run/freeradius"]).success();
+    host.sandbox.run(&["freeradius"]).success();
+    host.judges(|sandbox, user, text| sandbox.run(&["radtest", user, text, "127.0.0.1", "0", "testing123"]));
+}
+
+#[test]
+fn saslauthd() {
+    let host = Host::with("saslauthd");
+    let settings = "/etc/default/saslauthd";
+    host.sandbox.append(settings, &host.recipe.block(settings));
+    host.sandbox.run(&["mkdir", "/run/saslauthd"]).success();
+    host.sandbox
+        .run(&["sh", "-ec", ". /etc/default/saslauthd; saslauthd -a $MECHANISMS $OPTIONS -n $THREADS"])
+        .success();
+    host.judges(|sandbox, user, text| {
+        sandbox.run(&["sh", "-c", "testsaslauthd -s smtp -u \"$0\" -p \"$1\" | grep '^0: OK'", user, text])
+    });
+}
+
+#[test]
+fn openvpn() {
+    let host = Host::with("OpenVPN");
+    let sandbox = &host.sandbox;
+    let server = "dev tun\nserver 10.8.0.0 255.255.255.0\nlocal 127.0.0.1\nca /tmp/cert\ncert /tmp/cert\nkey /tmp/key\ndh none\n\
+                  verify-client-cert none\n";
+    let client = "client\ndev tun\nremote 127.0.0.1\nca /tmp/cert\nnobind\nifconfig-noexec\nroute-noexec\nscript-security 2\n\
+                  route-up /tmp/up\n";
+    sandbox.overwrite(
+        "/etc/openvpn/server/server.conf",
+        &format!("{server}{}", host.recipe.block("/etc/openvpn/server/server.conf")),
+    );
+    sandbox.overwrite("/tmp/client.conf", &format!("{client}{}", host.recipe.block("client.conf")));
+    sandbox.overwrite("/tmp/up", "#!/bin/sh\ntouch /tmp/connected\nkill $PPID\n");
+    let prepare = "mkdir -p /dev/net; mknod /dev/net/tun c 10 200; chmod 755 /tmp/up; openssl req -x509 -newkey ec \
+                   -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=vpn -keyout /tmp/key -out /tmp/cert 2>/dev/null";
+    sandbox.run(&["sh", "-ec", prepare]).success();
+    sandbox.run(&["openvpn", "--config", "/etc/openvpn/server/server.conf", "--daemon"]).success();
+    host.judges(|sandbox, user, text| {
+        sandbox.overwrite("/tmp/typed", &format!("{user}\n{text}\n"));
+        let connect = "rm -f /tmp/connected; timeout 20 openvpn --config /tmp/client.conf --auth-user-pass /tmp/typed; test -e /tmp/connected";
+        sandbox.run(&["sh", "-c", connect])
+    });
+}
