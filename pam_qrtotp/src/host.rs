@@ -68,6 +68,7 @@ impl Log {
 impl AuditSink for Log {
     fn record(&mut self, priority: Priority, line: &str) {
         let priority = match priority {
+            Priority::Alert => LOG_ALERT,
             Priority::Error => LOG_ERR,
             Priority::Warning => LOG_WARNING,
             Priority::Notice => LOG_NOTICE,
@@ -219,5 +220,5 @@ pub(crate) fn subject(pamh: &PamHandle, user: Option<&CStr>) -> Subject {
     let tty = tty.strip_prefix("/dev/").unwrap_or(&tty).to_owned();
     // What a remote side claims to be is no fact; su and sudo say who called them.
     let by = if rhost.is_empty() { ruser } else { String::new() };
-    Subject { user, service, rhost, tty, by }
+    Subject { user, service, rhost, tty, by, rule: None }
 }

@@ -146,6 +146,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         clock: &SystemClock,
         audit: &mut log,
         subject,
+        ruling: Ruling::default(),
     }
     .run();
     report_killed_holder(store.take_killed_holder(), &who, &mut log);

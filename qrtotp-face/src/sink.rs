@@ -30,6 +30,7 @@ impl AuditSink for Syslog {
     fn record(&mut self, priority: Priority, line: &str) {
         let sent = self.logger.as_mut().is_some_and(|logger| {
             match priority {
+                Priority::Alert => logger.alert(line),
                 Priority::Error => logger.err(line),
                 Priority::Warning => logger.warning(line),
                 Priority::Notice => logger.notice(line),

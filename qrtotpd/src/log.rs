@@ -156,7 +156,7 @@ impl AuditSink for Log {
 /// throttle engages once in many guesses.
 fn is_refusal(priority: Priority, line: &str) -> bool {
     let engaged = line.split(' ').next() == Some(&format!("event={}", Kind::ThrottleEngaged.as_str()));
-    matches!(priority, Priority::Warning | Priority::Error) && !engaged
+    matches!(priority, Priority::Warning | Priority::Error | Priority::Alert) && !engaged
 }
 
 fn line(event: &Event<'_>) -> Line {

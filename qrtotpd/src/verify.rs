@@ -120,7 +120,8 @@ impl Served<'_> {
             clock: &SystemClock,
             audit: self.log,
             subject: Subject { user, ..subject.clone() },
-        }
+        ruling: Ruling::default(),
+    }
         .run();
         let judged = given.judged;
         if let (Outcome::Accepted, Some(bytes)) = (outcome, given.password) {

@@ -57,6 +57,7 @@ pub fn run(context: &Context, user: String) -> Result<Exit, Failure> {
         clock: &SystemClock,
         audit: &mut syslog(),
         subject: Subject { user, ..context.subject("") },
+        ruling: Ruling::default(),
     }
     .run();
     let (word, exit) = match outcome {

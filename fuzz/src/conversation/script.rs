@@ -326,7 +326,8 @@ impl<'a> Script<'a> {
             clock: &self.clock,
             audit: &mut self.log,
             subject: subject(),
-        }
+        ruling: Ruling::default(),
+    }
         .run()
     }
 

@@ -4,8 +4,10 @@ use crate::account::{CredentialId, TokenId};
 use crate::text::logfmt;
 
 /// How urgent a line is, as syslog counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
+    /// A rule asks for attention at once: LOG_ALERT.
+    Alert,
     /// Something is broken: LOG_ERR.
     Error,
     /// Somebody was refused: LOG_WARNING.
@@ -151,6 +153,19 @@ pub struct Subject {
     pub tty: String,
     /// Who acted, where that is somebody else than the account: `su`'s and `sudo`'s caller, an admin.
     pub by: String,
+    /// The rule that decided, if the policy has rules.
+    pub rule: Option<DecidedBy>,
+}
+
+/// The rule that decided a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecidedBy {
+    /// The number of the policy.
+    pub policy: u64,
+    /// Its name.
+    pub rule: String,
+    /// How urgent its `login` events are, at least.
+    pub at_least: Priority,
 }
 
 /// One event. Fill in what is known and take its [`Event::line`].
@@ -269,7 +284,12 @@ impl<'a> Event<'a> {
     /// How urgent it is.
     #[must_use]
     pub fn priority(&self) -> Priority {
-        self.kind.priority(self.verdict)
+        let usual = self.kind.priority(self.verdict);
+        match &self.subject.rule {
+            // The most urgent one comes first.
+            Some(rule) if self.kind == Kind::Login => usual.min(rule.at_least),
+            _ => usual,
+        }
     }
 
     /// The line, free of control characters. Keys without a value are left out, the rest keep their order.
@@ -289,6 +309,10 @@ impl<'a> Event<'a> {
         text("rhost", &self.subject.rhost);
         text("tty", &self.subject.tty);
         text("by", &self.subject.by);
+        if let Some(rule) = &self.subject.rule {
+            text("policy", &rule.policy.to_string());
+            text("rule", &rule.rule);
+        }
         if let Some(id) = self.credential {
             text("credential", &id.to_string());
             text("label", self.label);

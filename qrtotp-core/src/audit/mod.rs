@@ -2,7 +2,7 @@
 
 mod event;
 
-pub use event::{Event, Kind, Priority, Subject, Verdict};
+pub use event::{DecidedBy, Event, Kind, Priority, Subject, Verdict};
 
 /// Where events go. Implemented over pam_syslog in the module and over /dev/log in the commands.
 pub trait AuditSink {

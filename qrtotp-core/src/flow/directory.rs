@@ -23,7 +23,16 @@ pub trait Directory {
     /// # Errors
     /// The database could not be asked, or answered with a name that is no text.
     fn find(&self, typed: &str) -> Result<Option<Person>, LookupError>;
+
+    /// The numbers of all groups of the person of that name. `None`: they can't be had.
+    fn groups(&self, name: &str) -> Option<Vec<u32>> {
+        let _ = name;
+        None
+    }
 }
+
+/// Groups of one person, at most.
+const MAX_GROUPS: usize = 1024;
 
 /// The user of an event about somebody whom the host does not know. What was typed may be a password.
 pub const NOBODY: &str = "?";
@@ -46,6 +55,13 @@ impl Directory for HostDirectory {
             Some(user) => Ok(Some(Person { name: user.name, uid: user.uid.as_raw() })),
             None => Ok(None),
         }
+    }
+
+    /// getgrouplist(3). A user database that is down may give too few, and nobody can tell.
+    fn groups(&self, name: &str) -> Option<Vec<u32>> {
+        let user = nix::unistd::User::from_name(name).ok().flatten()?;
+        let groups = nix::unistd::getgrouplist(&std::ffi::CString::new(name).ok()?, user.gid).ok()?;
+        (groups.len() <= MAX_GROUPS).then(|| groups.into_iter().map(nix::unistd::Gid::as_raw).collect())
     }
 }
 

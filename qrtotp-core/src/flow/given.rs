@@ -42,6 +42,14 @@ impl Given {
         }
     }
 
+    /// What an answer is by its form where two consecutive codes are demanded: one alone is a wrong guess.
+    pub(super) fn pair_or_recovery(typed: &[u8]) -> Self {
+        match Given::code_or_pair(typed) {
+            Given::Code(_) => Given::NoPair,
+            given => given,
+        }
+    }
+
     /// Whether it can be the one-time code of an enrolment token. Those have a letter, so that none of them is a code of an app.
     pub(super) fn could_be_token_code(typed: &[u8]) -> bool {
         TokenCode::parse(typed).is_some() && typed.iter().any(u8::is_ascii_alphabetic)

@@ -110,11 +110,11 @@ pub(super) fn settle<S: Store>(
     Ok(judgement)
 }
 
-/// Judges `given` for somebody whom the host does not know: the work of [`settle`], and a refusal.
-pub(super) fn settle_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given) -> Judgement {
+/// Judges `given` for somebody who is refused whatever it is: the work of [`settle`], and the refusal.
+pub(super) fn settle_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given, why: Refusal) -> Judgement {
     write_for_nobody(store, rules, given);
     hash_for_nobody(store, given);
-    Judgement::refused(Refusal::UnknownUser, given.means(), 0)
+    Judgement::refused(why, given.means(), 0)
 }
 
 fn write_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given) {
@@ -174,11 +174,15 @@ pub(super) struct Rules<'a> {
     /// The host's.
     pub window: Window,
     pub throttle: ThrottleRules,
+    /// Whether recovery codes count.
+    pub recovery: bool,
+    /// Two consecutive codes are a step-up: both within the window, the device's clock stays as it is known.
+    pub step_up: bool,
 }
 
 impl Rules<'_> {
     /// A device's own window holds in place of the host's, be it narrower or wider.
-    fn window_of(&self, credential: &Credential) -> Window {
+    pub(super) fn window_of(&self, credential: &Credential) -> Window {
         credential.window.unwrap_or(self.window)
     }
 
@@ -203,6 +207,9 @@ fn turned_away(rules: &Rules<'_>, given: &Given, record: &Record, state: &State)
     if matches!(given, Given::Malformed) {
         return refused(Refusal::Malformed);
     }
+    if matches!(given, Given::Recovery(_)) && !rules.recovery {
+        return refused(Refusal::RecoveryNotHere);
+    }
     match state.throttle.gate(means, rules.now, &rules.throttle) {
         Gate::Open => None,
         Gate::Wait(seconds) => refused(Refusal::Throttled(seconds)),
@@ -226,7 +233,7 @@ fn judge(rules: &Rules<'_>, given: &Given, record: &Record, state: &mut State) -
         Given::Code(code) => verify(rules, code, record, state),
         Given::NoPair | Given::Malformed => verify_none(rules, state),
     };
-    match (given.set_kind(), judgement) {
+    match (given.set_kind().filter(|_| rules.recovery), judgement) {
         (Some(kind), refused @ Judgement::Refused { why: Refusal::WrongCode, .. }) => {
             let set = record.recovery.as_ref().filter(|set| set.kind == kind);
             // Without a set the work is the same, so that the time does not tell.

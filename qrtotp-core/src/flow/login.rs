@@ -6,11 +6,12 @@ use super::given::Given;
 use super::judge::{Judgement, Proof, Rules, settle, settle_for_nobody};
 use super::login_enrolment::Factor;
 use super::refusal::Refusal;
-use super::{Directory, Echo, FirstPass, LoginHost, NOBODY, Options, Outcome, Person, Typed};
+use super::ruling::{Ruling, ruling};
+use super::{Directory, LookupError, Echo, FirstPass, LoginHost, NOBODY, Options, Outcome, Person, Typed};
 use crate::account::{Name, Record, Standing, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use crate::clock::{Answered, Clock, EARLIEST_PLAUSIBLE};
-use crate::policy::{Config, FirstLogin, Require};
+use crate::policy::{self, Config, FirstLogin};
 use crate::store::{Store, StoreError};
 use subtle::ConstantTimeEq;
 
@@ -35,6 +36,8 @@ pub struct Login<'a, S, D, H, C, A> {
     pub audit: &'a mut A,
     /// Who and where; `user` is what was typed, until we know better.
     pub subject: Subject,
+    /// What the policy's rules say; found out in the course of the login.
+    pub ruling: Ruling,
 }
 
 impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, D, H, C, A> {
@@ -45,8 +48,28 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         if let Ok(Some(person)) = &person {
             self.subject.user.clone_from(&person.name);
         }
-        if self.config.defaults.require == Require::Nothing {
+        let known = person.as_ref().ok().and_then(Option::as_ref).map(|person| person.name.as_str());
+        let decided = ruling(self.config, known, &self.subject, self.host, self.directory, self.clock.now());
+        let Ok((ruling, config, by)) = decided else {
+            self.host.show(UNAVAILABLE);
+            return self.finish(Verdict::Denied, "policy_damaged", "run `qrtotp config apply`");
+        };
+        self.subject.rule = by;
+        Login { config: &config, ruling, ..self }.run_by_rule(person)
+    }
+
+    /// Decides by what the rules say.
+    fn run_by_rule(mut self, person: Result<Option<Person>, LookupError>) -> Outcome {
+        if self.ruling.outcome == policy::Outcome::Skip {
             return self.finish(Verdict::Ignored, "not_required", "");
+        }
+        if let Some(message) = self.ruling.message.take() {
+            self.host.show(&message);
+            return self.finish(Verdict::Denied, Refusal::RuleDenied.reason(), "");
+        }
+        if let Some(conflict) = self.ruling.conflict(self.options) {
+            self.host.show(UNAVAILABLE);
+            return self.finish(Verdict::Denied, "arguments_invalid", conflict);
         }
         if self.clock.now() < EARLIEST_PLAUSIBLE {
             self.host.show(UNAVAILABLE);
@@ -64,6 +87,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 Err(error) => return self.finish(Verdict::Denied, "name_refused", &error.to_string()),
             },
         };
+        // Who is barred is asked like everybody, and must not be told.
+        let account = account.filter(|_| self.ruling.outcome != policy::Outcome::Deny);
         if let Some((name, uid)) = &account
             && let Some(outcome) = self.let_pass(name, *uid)
         {
@@ -107,7 +132,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 let detail = "use_first_pass, but no module before set a password";
                 return self.finish(Verdict::Denied, "no_password", detail);
             }
-            (FirstPass::Try, Some(typed)) => {
+            (FirstPass::Try, Some(typed)) if !self.ruling.steps_up() => {
                 let given = Given::code(typed);
                 if !matches!(given, Given::Malformed) {
                     match self.judge(account, &given, self.config.throttle.rules()) {
@@ -123,7 +148,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 return self.verify(account, &Given::code(typed), self.config.throttle.rules(), Factor::None);
             }
             (FirstPass::Forward, Some(typed)) => return self.password_and_code(account, typed),
-            (FirstPass::Ask, _) | (FirstPass::Try | FirstPass::Forward, None) => {}
+            (FirstPass::Ask | FirstPass::Try, _) | (FirstPass::Forward, None) => {}
         }
         let Some(typed) = self.ask() else { return self.unanswered(tried.as_ref(), "no_answer", "") };
         let answered = Answered::now();
@@ -146,9 +171,10 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         if self.enrols() && Given::could_be_token_code(&typed) {
             return self.enrol_or_refuse(account, Factor::TokenCode(&typed), answered);
         }
-        let given = match self.config.verify.resync {
-            true => Given::code_or_pair(&typed),
-            false => Given::code(&typed),
+        let given = match (self.ruling.steps_up(), self.config.verify.resync) {
+            (true, _) => Given::pair_or_recovery(&typed),
+            (false, true) => Given::code_or_pair(&typed),
+            (false, false) => Given::code(&typed),
         };
         let mut throttle = self.config.throttle.rules();
         if tried.as_ref().and_then(Judgement::counted_as) == Some(given.means()) {
@@ -160,6 +186,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     fn ask(&mut self) -> Option<Typed> {
         let usual = match self.options.first_pass {
             FirstPass::Forward => "Password & verification code: ",
+            _ if self.ruling.steps_up() => "Two codes in a row, such as 123456 234567: ",
             _ if self.enrols() => "Verification code (Enter: none yet): ",
             FirstPass::Ask | FirstPass::Try | FirstPass::Use => "Verification code: ",
         };
@@ -198,9 +225,11 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             now: self.clock.now(),
             window: self.config.verify.window(),
             throttle,
+            recovery: self.ruling.recovery,
+            step_up: self.ruling.steps_up(),
         };
         let judgement = match account {
-            None => settle_for_nobody(self.store, &rules, given),
+            None => settle_for_nobody(self.store, &rules, given, self.ruling.nobody),
             Some((name, _)) => settle(self.store, name, &rules, given)?,
         };
         judgement.report_consequences(&self.subject, &throttle, self.audit);

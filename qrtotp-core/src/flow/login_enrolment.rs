@@ -79,7 +79,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         account: Option<&(Name, u32)>,
         factor: Factor<'_>,
     ) -> Result<Outcome, Unproven> {
-        let (name, uid) = account.ok_or(Unproven::because(Refusal::UnknownUser.reason()))?;
+        let (name, uid) = account.ok_or(Unproven::because(self.ruling.nobody.reason()))?;
         let record = self.store.load(name).map_err(|error| self.unreadable(&error))?;
         let record = record.map(|account| account.record);
         let token = self.may_enrol(record.as_ref(), *uid, factor)?;

@@ -54,6 +54,11 @@ pub trait LoginHost: Dialog {
     /// False once the application has replaced PAM_USER: what follows would be about another account than the one at hand.
     fn is_same_user(&self) -> bool;
 
+    /// Whether service, terminal and remote host are the word of a program that the account's owner does not run.
+    fn knows_place(&self) -> bool {
+        true
+    }
+
     /// Why a code was refused, for an administrator who checks one. A login tells nobody.
     fn explain(&mut self, _: &str) {}
 

@@ -23,6 +23,7 @@ mod refusal;
 mod repeat;
 mod report;
 mod resync;
+mod ruling;
 #[cfg(test)]
 mod tests;
 
@@ -48,6 +49,7 @@ pub use prompt::{ACKNOWLEDGE, Choice, PromptDialog, choice};
 pub use refusal::Refusal;
 pub use repeat::{Repeated, repeat_import};
 pub use report::report_killed_holder;
+pub use ruling::Ruling;
 pub use resync::{ResyncError, Resynchronized, resync};
 
 use crate::clock::sleep;

@@ -70,6 +70,8 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
                 now: self.clock.now(),
                 window: self.config.verify.window(),
                 throttle: self.config.throttle.rules(),
+                recovery: true,
+                step_up: false,
             };
             let judgement = settle(self.store, self.name, &rules, &Given::code(&typed))?;
             judgement.report(Kind::DeviceProof, self.subject, &rules.throttle, self.audit);

@@ -25,6 +25,10 @@ pub enum Refusal {
     Damaged,
     /// Not enough memory to hash a recovery code.
     NoMemory,
+    /// A rule of the policy says so.
+    RuleDenied,
+    /// A recovery code where a rule takes none; not counted.
+    RecoveryNotHere,
 }
 
 impl Refusal {
@@ -43,6 +47,8 @@ impl Refusal {
             Self::UidChanged => "uid_changed",
             Self::Damaged => "record_damaged",
             Self::NoMemory => "no_memory",
+            Self::RuleDenied => "rule_denied",
+            Self::RecoveryNotHere => "recovery_not_here",
         }
     }
 

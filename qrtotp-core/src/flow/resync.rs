@@ -85,6 +85,8 @@ pub fn resync<S: Store>(
         now: clock.now(),
         window: config.verify.window(),
         throttle: config.throttle.rules(),
+        recovery: true,
+        step_up: false,
     };
     let judgement = settle(store, name, &rules, &given)?;
     judgement.report(Kind::DeviceProof, subject, &rules.throttle, audit);
@@ -99,7 +101,7 @@ pub fn resync<S: Store>(
     }
 }
 
-/// Looks for the two codes at all steps in reach, of all devices: one guess.
+/// Looks for the two codes, of all devices, at all steps in reach, or for a step-up at those of the window: one guess.
 pub(super) fn judge_pair(
     rules: &Rules<'_>,
     first: &Code,
@@ -118,8 +120,15 @@ pub(super) fn judge_pair(
         let params = credential.params;
         let verifier = Verifier::new(&secret, params);
         let now = params.step_at(rules.now);
-        let reach = u64::try_from(MAX_CLOCK_OFFSET / i64::from(params.period())).unwrap_or(0);
-        for step in now.saturating_sub(reach)..=now.saturating_add(reach) {
+        let steps = if rules.step_up {
+            let drift = state.mark(credential.id).map_or(0, |mark| mark.drift);
+            let (now, window) = (now.saturating_add_signed(drift.into()), rules.window_of(credential));
+            now.saturating_sub(window.back.into())..=now.saturating_add(window.ahead.into())
+        } else {
+            let reach = u64::try_from(MAX_CLOCK_OFFSET / i64::from(params.period())).unwrap_or(0);
+            now.saturating_sub(reach)..=now.saturating_add(reach)
+        };
+        for step in steps {
             let here = Window { back: 0, ahead: 0 };
             let hit = verifier.matching_step(first, step.saturating_sub(1), here).is_some()
                 & verifier.matching_step(second, step, here).is_some();
@@ -135,9 +144,13 @@ pub(super) fn judge_pair(
         (Some((id, label, step, now, period)), None) => {
             let steps = i32::try_from(step.cast_signed() - now.cast_signed()).unwrap_or(0);
             state.raise(id, step, Some(rules.now));
-            state.set_drift(id, steps);
             state.throttle.lift();
-            let proof = Proof::Resynchronized(id, label, i64::from(steps) * i64::from(period));
+            let proof = if rules.step_up {
+                Proof::Device(id, label)
+            } else {
+                state.set_drift(id, steps);
+                Proof::Resynchronized(id, label, i64::from(steps) * i64::from(period))
+            };
             Judgement::Accepted { proof, before, codes_due: record.recovery_due }
         }
         (_, burnt) => {

@@ -64,6 +64,7 @@ fn watched(
         clock: &w.clock,
         audit: &mut w.log,
         subject: World::subject(user),
+        ruling: Ruling::default(),
     }
     .run();
     (outcome, store.visits.into_inner())

@@ -308,7 +308,8 @@ impl World {
             clock: &self.clock,
             audit: &mut self.log,
             subject,
-        }
+        ruling: Ruling::default(),
+    }
         .run()
     }
 
