@@ -176,6 +176,8 @@ impl Fixture {
             now: START,
             window: crate::otp::Window { back: 1, ahead: 2 },
             throttle: self.config.throttle.rules(),
+            recovery: true,
+            step_up: false,
         };
         match settle(store, &World::name(), &rules, &Given::code(typed)) {
             Ok(Judgement::Accepted { .. }) => Answer::Accepted,
