@@ -13,6 +13,8 @@ use std::time::Duration;
 const PERIOD: Duration = Duration::from_secs(3600);
 /// Refused codes of one service in a period.
 const FAILURES: u32 = 300;
+/// Refused answers of password and code of one service in a period: whether the password was right must not show.
+const PASSWORDS: u32 = 3000;
 /// Accounts that one service may ask about in a period.
 const ACCOUNTS: usize = 1000;
 
@@ -26,12 +28,13 @@ pub struct Services {
 struct Tally {
     period: Deadline,
     failures: u32,
+    passwords: u32,
     accounts: HashSet<u32>,
 }
 
 impl Tally {
     fn begin() -> Self {
-        Self { period: Deadline::after(PERIOD), failures: 0, accounts: HashSet::new() }
+        Self { period: Deadline::after(PERIOD), failures: 0, passwords: 0, accounts: HashSet::new() }
     }
 
     fn is_over(&self) -> bool {
@@ -78,21 +81,28 @@ impl Services {
             tally.accounts.contains(&account)
                 || (tally.accounts.len() < ACCOUNTS && tally.accounts.insert(account))
         });
-        known && tally.failures < FAILURES
+        known && tally.failures < FAILURES && tally.passwords < PASSWORDS
     }
 
-    /// Counts a code of the service `uid` that was refused.
-    pub fn failed(&self, uid: u32) {
+    /// Counts a wrong code of the service `uid`.
+    pub fn refused_code(&self, uid: u32) {
         if let Some(tally) = self.tallies().get_mut(&uid) {
             tally.failures += 1;
         }
     }
 
+    /// Counts an answer of password and code of the service `uid` that was refused, whatever was wrong with it.
+    pub fn refused_with_password(&self, uid: u32) {
+        if let Some(tally) = self.tallies().get_mut(&uid) {
+            tally.passwords += 1;
+        }
+    }
+
     /// True if nothing is counted: a broker that ends forgets it.
     pub fn is_quiet(&self) -> bool {
-        self.tallies()
-            .values()
-            .all(|tally| tally.is_over() || (tally.failures == 0 && tally.accounts.is_empty()))
+        self.tallies().values().all(|tally| {
+            tally.is_over() || (tally.failures + tally.passwords == 0 && tally.accounts.is_empty())
+        })
     }
 
     fn tallies(&self) -> MutexGuard<'_, HashMap<u32, Tally>> {
@@ -109,9 +119,19 @@ mod tests {
         let services = Services::default();
         for _ in 0..FAILURES {
             assert!(services.admits(26, Some(1000)));
-            services.failed(26);
+            services.refused_code(26);
         }
         assert!(!services.admits(26, Some(1000)) && services.admits(33, Some(1000)));
+    }
+
+    #[test]
+    fn passwords_with_codes_have_a_limit_of_their_own() {
+        let services = Services::default();
+        for _ in 0..PASSWORDS {
+            assert!(services.admits(26, Some(1000)));
+            services.refused_with_password(26);
+        }
+        assert!(!services.admits(26, Some(1000)));
     }
 
     #[test]

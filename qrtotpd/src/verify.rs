@@ -12,8 +12,8 @@ use qrtotp_core::account::{Name, ThrottleRules};
 use qrtotp_core::audit::{Event, Subject, Verdict};
 use qrtotp_core::clock::SystemClock;
 use qrtotp_core::flow::{
-    Dialog, Directory, Echo, HostDirectory, Login, LoginHost, NOBODY, NoAnswer, Options, Outcome, Person,
-    PrimaryThrottle, Typed, Unproven,
+    Dialog, Directory, Echo, FirstPass, HostDirectory, Login, LoginHost, NOBODY, NoAnswer, Options, Outcome,
+    Person, PrimaryThrottle, Typed, Unproven,
 };
 use qrtotp_core::policy::{Config, Defaults};
 use qrtotp_core::wire::Say;
@@ -72,9 +72,14 @@ impl Served<'_> {
         if let Some(uid) = uid {
             self.store.wait_as(uid);
         }
-        let (say, judged) = self.verify(&config, Attempt { options, ..attempt }, person)?;
-        if judged && uid.is_some() && say == Say::Verdict(Verdict::Denied) {
-            self.door.services.failed(self.caller.uid);
+        let with_password = options.first_pass == FirstPass::Forward;
+        let (say, counted) = self.verify(&config, Attempt { options, ..attempt }, person)?;
+        let services = &self.door.services;
+        match (with_password, say == Say::Verdict(Verdict::Denied)) {
+            // Whether the password was right must not show in what is counted.
+            (true, true) if uid.is_some() => services.refused_with_password(self.caller.uid),
+            (false, true) if counted => services.refused_code(self.caller.uid),
+            _ => {}
         }
         Ok(say)
     }
@@ -89,7 +94,7 @@ impl Served<'_> {
         }
     }
 
-    /// Verifies an answer of an application that has asked for it already; the verdict, and whether it was looked at as a code.
+    /// Verifies an answer of an application that has asked for it already; the verdict, and whether it was counted as a wrong code.
     fn verify(
         &mut self,
         config: &Config,
@@ -107,7 +112,7 @@ impl Served<'_> {
             uid: person.map_or(self.caller.uid, |person| person.uid),
             subject: &subject,
             is_service: self.log.is_for_service(),
-            judged: false,
+            counted: false,
             log: self.log.reopened(),
             password: None,
         };
@@ -123,7 +128,7 @@ impl Served<'_> {
         ruling: Ruling::default(),
     }
         .run();
-        let judged = given.judged;
+        let counted = given.counted;
         if let (Outcome::Accepted, Some(bytes)) = (outcome, given.password) {
             let length = Say::PasswordLength(u32::try_from(bytes).unwrap_or(u32::MAX));
             self.person.say(&length).map_err(|_| Ended::Logged)?;
@@ -133,7 +138,7 @@ impl Served<'_> {
             Outcome::Ignored => Verdict::Ignored,
             Outcome::Denied => Verdict::Denied,
         };
-        Ok((Say::Verdict(verdict), judged))
+        Ok((Say::Verdict(verdict), counted))
     }
 }
 
@@ -149,8 +154,8 @@ pub struct Given<'a, 'line> {
     pub subject: &'a Subject,
     /// The application is not the account's own.
     pub is_service: bool,
-    /// The answer was looked at as a code.
-    pub judged: bool,
+    /// The answer was counted as a wrong code.
+    pub counted: bool,
     pub log: Log,
     /// How many bytes of the answer are the password, once it is proven.
     pub password: Option<usize>,
@@ -177,8 +182,8 @@ impl LoginHost for Given<'_, '_> {
         true // the kernel's word does not change
     }
 
-    fn explain(&mut self, _: &str) {
-        self.judged = true;
+    fn was_counted(&mut self) {
+        self.counted = true;
     }
 
     fn password(&mut self) -> Option<Typed> {

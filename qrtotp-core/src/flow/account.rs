@@ -17,10 +17,13 @@ pub fn rename_account(
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<(), AdminError> {
-    if store.has_record(new)? {
+    let missing = || AdminError::NoRecord(old.clone());
+    if !store.has_record(old)? {
+        return Err(missing()); // also after a rename that was cut off: `new` has it then
+    }
+    if old != new && store.has_record(new)? {
         return Err(AdminError::NameTaken(new.clone()));
     }
-    let missing = || AdminError::NoRecord(old.clone());
     if let Some(user) = old_user.filter(|user| user.uid != uid) {
         let record = store.load(old)?.ok_or_else(missing)?.record;
         if record.uid == user.uid {

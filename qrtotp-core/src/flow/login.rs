@@ -264,6 +264,9 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         }
         let detail = judgement.explanation(self.clock);
         self.host.explain(&detail);
+        if judgement.counted_as().is_some() {
+            self.host.was_counted();
+        }
         judgement.report_decision(Kind::Login, &self.subject, &detail, self.audit);
         match judgement {
             Judgement::Accepted { .. } => Outcome::Accepted,

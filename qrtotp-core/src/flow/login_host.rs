@@ -62,6 +62,9 @@ pub trait LoginHost: Dialog {
     /// Why a code was refused, for an administrator who checks one. A login tells nobody.
     fn explain(&mut self, _: &str) {}
 
+    /// The answer was counted as a wrong code of the account.
+    fn was_counted(&mut self) {}
+
     /// A copy of PAM_AUTHTOK, if set.
     fn password(&mut self) -> Option<Typed>;
 

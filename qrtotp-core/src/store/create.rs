@@ -10,7 +10,7 @@ use super::record::{ANEW, RECORD_NEW, write_new};
 use super::{Account, Scope, SealKey, StoreError, TrustError, entries, open_dir, open_private_dir, slot};
 use crate::otp::{base32_encode, random_bytes};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, RenameFlags, renameat, renameat2};
+use nix::fcntl::{AtFlags, OFlag, renameat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -101,9 +101,10 @@ impl FileStore {
         let accounts =
             open_private_dir(&self.root, ACCOUNTS, &shown)?.ok_or_else(|| failed(Errno::ENOENT))?;
         let name = account.record.name.file_name();
-        match renameat2(tmp, temporary, &accounts, name.as_str(), RenameFlags::RENAME_NOREPLACE) {
+        // Replaces no record: a directory that is not empty is not replaced, and none of ours is ever empty.
+        match renameat(tmp, temporary, &accounts, name.as_str()) {
             Ok(()) => {}
-            Err(Errno::EEXIST) => return Ok(false),
+            Err(Errno::EEXIST | Errno::ENOTEMPTY) => return Ok(false),
             Err(errno) => return Err(failed(errno)),
         }
         for dir in [accounts.as_fd(), tmp] {

@@ -2,10 +2,13 @@
 //! never replaced.
 
 use super::critical::undisturbed;
+use super::lock::Locked;
 use super::record::Opened;
 use super::{Account, Readers, SealKey, Store, StoreError, TrustError};
 use super::{entries, open_dir, open_file, open_private_dir, read_all};
 use crate::account::{Lane, Name, Record, State};
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{fstat, fstatat};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicI32;
@@ -102,6 +105,16 @@ impl FileStore {
         Ok(dir)
     }
 
+    /// Locks an account whose record is to change. Busy if the directory had another name by then: it was renamed or removed.
+    pub(super) fn lock_account(&self, dir: OwnedFd, name: &Name) -> Result<Locked, StoreError> {
+        let dir = self.lock(dir)?;
+        let ours = fstat(&dir).map_err(|errno| StoreError::io(self.path_of(name), errno))?;
+        match fstatat(&self.accounts, &*name.file_name(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(named) if (named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino) => Ok(dir),
+            _ => Err(StoreError::Busy),
+        }
+    }
+
     fn read_at_rest(&self, dir: OwnedFd, name: &Name) -> Result<Opened, StoreError> {
         undisturbed(|| {
             let dir = self.lock(dir)?;
@@ -176,7 +189,7 @@ impl Store for FileStore {
                 }
             };
             return undisturbed(|| {
-                let dir = self.lock(dir)?;
+                let dir = self.lock_account(dir, name)?;
                 let mut opened = self.read_to_change(dir.as_fd(), name)?;
                 let old = Account { record: opened.record.clone(), state: opened.loaded.state.clone() };
                 let mut account = Some(old.clone());

@@ -29,7 +29,7 @@ impl FileStore {
     pub fn rename_account(&self, old: &Name, new: &Name, uid: u32) -> Result<Option<u32>, StoreError> {
         let Some(dir) = self.account_dir(old)? else { return Ok(None) };
         let former = undisturbed(|| {
-            let dir = self.lock(dir)?;
+            let dir = self.lock_account(dir, old)?;
             let record = self.read_to_change(dir.as_fd(), old)?.record;
             let path = self.path_of(old);
             let damaged = |_| StoreError::Damaged { path: path.clone(), why: "its secrets do not open" };
@@ -59,7 +59,7 @@ impl FileStore {
         let Some(dir) = self.account_dir(name)? else { return Ok(false) };
         let (temporary, tmp) = (base32_encode(&random_bytes::<10>()?), self.temporary_dir()?);
         undisturbed(|| {
-            let _account = self.lock(dir)?;
+            let _account = self.lock_account(dir, name)?;
             let tmp = self.lock(tmp)?;
             let failed = |errno| StoreError::io(self.path_of(name), errno);
             renameat(&self.accounts, &*name.file_name(), &tmp, temporary.as_str()).map_err(failed)?;
