@@ -44,7 +44,7 @@ pub struct Seat {
 }
 
 impl Seats {
-    /// Whether there is no seat for `uid`, whoever that is, which may have `each`.
+    /// Whether there is no seat left for `uid`, known to the host or not, which may have `each` seats.
     pub fn are_taken(&self, uid: u32, each: usize) -> bool {
         self.taken().free_for(uid, each).is_none()
     }

@@ -36,8 +36,9 @@ pub struct State {
     pub record: RecordId,
     /// Counters of failures.
     pub throttle: Throttle,
-    /// The recovery set of which `used` speaks, and a bit per used code.
-    recovery: Option<(SetId, u32)>,
+    /// A bit per used recovery code, and the set that they are of; no bit, and no set was ever used. Not an
+    /// `Option`: an optimiser may compare what `None` leaves unwritten, which valgrind takes for a fault.
+    recovery: (SetId, u32),
     marks: Vec<Mark>,
 }
 
@@ -45,7 +46,7 @@ impl State {
     /// The state of a record that was just made.
     #[must_use]
     pub fn new(record: RecordId) -> Self {
-        Self { record, throttle: Throttle::default(), recovery: None, marks: Vec::new() }
+        Self { record, throttle: Throttle::default(), recovery: no_recovery(), marks: Vec::new() }
     }
 
     /// A copy that can take a mark of each credential of a record without an allocation.
@@ -107,12 +108,13 @@ impl State {
         if bit == 0 || bits & bit != 0 {
             return false;
         }
-        self.recovery = Some((set, bits | bit));
+        self.recovery = (set, bits | bit);
         true
     }
 
     fn used_bits(&self, set: SetId) -> u32 {
-        self.recovery.filter(|(known, _)| *known == set).map_or(0, |(_, bits)| bits)
+        let (known, bits) = self.recovery;
+        if known == set { bits } else { 0 }
     }
 
     /// Appends the binary form.
@@ -123,8 +125,8 @@ impl State {
             out.extend_from_slice(&lane.last_failure.to_le_bytes());
         }
         match self.recovery {
-            None => out.push(0),
-            Some((set, bits)) => {
+            (_, 0) => out.push(0),
+            (set, bits) => {
                 out.push(1);
                 out.extend_from_slice(&set.to_bytes());
                 out.extend_from_slice(&bits.to_le_bytes());
@@ -154,10 +156,13 @@ impl State {
             };
         }
         let recovery = match take(&mut rest)? {
-            [0] => None,
+            [0] => no_recovery(),
             [1] => {
                 let set = SetId::from_bytes(take(&mut rest)?).map_err(|_| StateError)?;
-                Some((set, u32::from_le_bytes(take(&mut rest)?)))
+                match u32::from_le_bytes(take(&mut rest)?) {
+                    0 => return Err(StateError),
+                    bits => (set, bits),
+                }
             }
             _ => return Err(StateError),
         };
@@ -180,6 +185,10 @@ impl State {
         }
         if rest.is_empty() { Ok(Self { record, throttle, recovery, marks }) } else { Err(StateError) }
     }
+}
+
+fn no_recovery() -> (SetId, u32) {
+    (SetId::from_random([0; 6]), 0)
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], StateError> {

@@ -8,7 +8,7 @@ use crate::store::{FileStore, Store};
 /// Moves the record of `old`, with its last used steps, to `new` and its uid. `old_user` is what the host knows of `old` now.
 ///
 /// # Errors
-/// `old` has no record, or is still the user whom it belongs to; `new` has a record; the store.
+/// `old` has no record; `old` is still a user, and the record is theirs; `new` has a record already; the store fails.
 pub fn rename_account(
     store: &FileStore,
     old: &Name,

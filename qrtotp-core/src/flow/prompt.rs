@@ -44,7 +44,7 @@ pub struct PromptDialog<'a, D> {
 }
 
 impl<'a, D: Dialog> PromptDialog<'a, D> {
-    /// For logins to `host` from the terminal that PAM_TTY names, without `/dev/`; `contact` is whom to ask for help.
+    /// For logins to `host`. `tty` is PAM_TTY without `/dev/`; `contact` is where users get help.
     pub fn new(dialog: &'a mut D, host: &str, contact: Option<&str>, tty: &str) -> Self {
         let console =
             tty.strip_prefix("tty").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
