@@ -1,5 +1,6 @@
 //! What every command starts from: the configuration, the store, who acts and on whose account.
 
+use crate::applied;
 use crate::error::{Failure, store_failure};
 use nix::unistd::{Uid, User, geteuid, getuid, ttyname};
 use qrtotp_core::account::{Name, NameError};
@@ -9,6 +10,7 @@ use qrtotp_core::policy::{Config, DEFAULT_PATH, Source};
 use qrtotp_core::store::{FileStore, Store, StoreError};
 use qrtotp_core::text::clean;
 use qrtotp_face::Syslog;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// AUDIT_UID_UNSET: a process that no login started.
@@ -30,7 +32,12 @@ impl Context {
         }
         let path = std::path::absolute(path)
             .map_err(|error| Failure::Error(format!("{}: {error}; give another file", path.display())))?;
-        Ok(Self::of(Source::load(&path)?, path))
+        let source = applied::load(&path)?;
+        if applied::is_pending(&path) {
+            let text = "was changed after it was applied, and logins don't know of it yet; `qrtotp config diff` shows the change, `qrtotp config apply` applies it";
+            let _ = writeln!(std::io::stderr(), "qrtotp: {} {text}", path.display());
+        }
+        Ok(Self::of(source, path))
     }
 
     /// What was loaded from `path`.
@@ -72,13 +79,18 @@ impl Context {
 
     /// Who and where, for the log.
     pub fn subject(&self, user: &str) -> Subject {
-        Subject {
-            user: user.to_owned(),
-            service: "qrtotp".into(),
-            tty: terminal_name(),
-            by: acting_user(),
-            ..Subject::default()
-        }
+        subject(user)
+    }
+}
+
+/// Who and where, for the log.
+pub fn subject(user: &str) -> Subject {
+    Subject {
+        user: user.to_owned(),
+        service: "qrtotp".into(),
+        tty: terminal_name(),
+        by: acting_user(),
+        ..Subject::default()
     }
 }
 

@@ -227,6 +227,7 @@ impl From<ConfigError> for Failure {
         let step = match &error {
             ConfigError::Missing(_) => "",
             ConfigError::Trust(error) => trust_step(error),
+            ConfigError::NotApplied(_) | ConfigError::Damaged(_) => "",
             ConfigError::Syntax { .. } | ConfigError::Value { .. } => {
                 "correct it and run `qrtotp config check`"
             }

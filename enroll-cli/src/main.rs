@@ -2,6 +2,7 @@
 //! shows and maps results to exit codes (0 done, 1 refused, 2 error); it decides nothing about codes or records.
 #![forbid(unsafe_code)]
 
+mod applied;
 mod cli;
 mod cmd;
 mod context;

@@ -21,6 +21,7 @@ use zeroize::{Zeroize, Zeroizing};
 const ADVICE: &str = "compare /etc/pam.d/qrtotp with the one that the package ships (conf/pam.d/qrtotp)";
 /// Bytes of the longest answer that we look at; PAM's own limit is 512.
 const LONGEST_ANSWER: usize = 1024;
+const LOG_ALERT: c_int = 1;
 const LOG_ERR: c_int = 3;
 const LOG_WARNING: c_int = 4;
 const LOG_NOTICE: c_int = 5;

@@ -13,7 +13,7 @@ use pam::constants::{PAM_SILENT, PamFlag, PamResultCode};
 use pam::items::User;
 use pam::module::{PamHandle, PamHooks};
 use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
-use qrtotp_core::clock::SystemClock;
+use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{
     Args, Dialog, HostDirectory, Login, Outcome, UNAVAILABLE, logged_name, report_killed_holder,
 };
@@ -117,7 +117,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         Err(error) => return refuse(&mut host, &mut log, &subject, "arguments_invalid", &error.0),
     };
     log.set_debug(args.debug);
-    let source = match Source::load(&args.config) {
+    let source = match Source::load(&args.config, SystemClock.now()) {
         Ok(source) => source,
         Err(error) if unprivileged::config_is_roots(&error) => {
             return unprivileged::authenticate(&mut host, &mut log, &subject, &args.options);
@@ -146,7 +146,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         clock: &SystemClock,
         audit: &mut log,
         subject,
-        ruling: Ruling::default(),
+        ruling: qrtotp_core::flow::Ruling::default(),
     }
     .run();
     report_killed_holder(store.take_killed_holder(), &who, &mut log);

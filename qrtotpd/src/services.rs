@@ -2,7 +2,7 @@
 //! every account: neither guess its codes, nor have them disabled by wrong ones.
 
 use nix::unistd::User;
-use qrtotp_core::clock::Deadline;
+use qrtotp_core::clock::{Clock, Deadline, SystemClock};
 use qrtotp_core::policy::Source;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -47,7 +47,7 @@ impl Services {
     pub fn listed_in(config: &Path) -> Self {
         let services = Self::default();
         for (account, _) in
-            Source::load(config).map(|source| source.config.broker.services).unwrap_or_default()
+            Source::load(config, SystemClock.now()).map(|source| source.config.broker.services).unwrap_or_default()
         {
             if let Ok(Some(user)) = User::from_name(&account) {
                 services.note(user.uid.as_raw(), true);

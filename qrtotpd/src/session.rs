@@ -9,6 +9,7 @@ use crate::request::{Ended, Served};
 use crate::request_store::RequestStore;
 use crate::seats::{Kind, Seat};
 use crate::turns::Turn;
+use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::audit::{AuditSink, Event, Kind as EventKind, Subject};
 use qrtotp_core::flow::{UNAVAILABLE, report_killed_holder};
 use qrtotp_core::policy::Source;
@@ -18,7 +19,7 @@ use qrtotp_core::wire::{FrameError, Line, Request, Say};
 /// A place for the account `uid`, if it may log in or is a listed service.
 pub fn admit(uid: u32, door: &Door) -> Result<(Caller, Seat), Away> {
     let caller = Caller::identify(uid)?;
-    let source = Source::load(&door.config);
+    let source = Source::load(&door.config, SystemClock.now());
     let services = |source: &Source| source.config.broker.services_of(caller.name.as_str()).is_some();
     let listed = source.as_ref().is_ok_and(services);
     if !caller.can_log_in && !listed && source.is_ok() {
@@ -49,7 +50,7 @@ fn answer(line: &mut Line, caller: &Caller, door: &Door, request: Request) -> Sa
     let name = caller.name.as_str().to_owned();
     let subject = Subject { user: name.clone(), service: PROGRAM.into(), by: name, ..Subject::default() };
     let mut log = Log::open(&door.refusals, Some(caller.uid), subject.by.clone());
-    let source = match Source::load(&door.config) {
+    let source = match Source::load(&door.config, SystemClock.now()) {
         Ok(source) => source,
         Err(error) => return unusable(&subject, error.reason(), &error.to_string(), &mut log),
     };

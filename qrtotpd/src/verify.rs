@@ -125,7 +125,7 @@ impl Served<'_> {
             clock: &SystemClock,
             audit: self.log,
             subject: Subject { user, ..subject.clone() },
-        ruling: Ruling::default(),
+        ruling: qrtotp_core::flow::Ruling::default(),
     }
         .run();
         let counted = given.counted;
@@ -178,6 +178,11 @@ impl Dialog for Given<'_, '_> {
 }
 
 impl LoginHost for Given<'_, '_> {
+    /// The caller says what service it is and where somebody logs in.
+    fn knows_place(&self) -> bool {
+        false
+    }
+
     fn is_same_user(&self) -> bool {
         true // the kernel's word does not change
     }

@@ -8,6 +8,7 @@ use crate::terminal::{Terminal, place};
 use nix::unistd::{User, geteuid};
 use qrtotp_core::account::Label;
 use qrtotp_core::flow::{Dialog, EnrollDialog, Handed, NoAnswer, Reply, Scanned, host_name};
+use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::policy::{DEFAULT_PATH, Source};
 use qrtotp_core::wire::{
     Answer, ConnectError, DEFAULT_SOCKET, Devices, FrameError, Line, Request, Say, connect,
@@ -37,7 +38,7 @@ pub fn enroll(socket: &Path, config: &Path, args: Enroll) -> Result<Exit, Failur
         return Err(Failure::only_root_skips());
     }
     // It is only looks, so a configuration that the person may not read is none.
-    let config = Source::load(config).map(|source| source.config).unwrap_or_default();
+    let config = Source::load(config, SystemClock.now()).map(|source| source.config).unwrap_or_default();
     let account = own_account(args.user)?;
     let issuer = config.issuer_on(&host_name());
     let picture = args.save.as_deref().map(|path| Picture {

@@ -326,7 +326,7 @@ impl<'a> Script<'a> {
             clock: &self.clock,
             audit: &mut self.log,
             subject: subject(),
-        ruling: Ruling::default(),
+        ruling: qrtotp_core::flow::Ruling::default(),
     }
         .run()
     }

@@ -53,6 +53,9 @@ pub enum Kind {
     LockHolderKilled,
     RecordDamaged,
     ConfigurationRefused,
+    PolicyApplied,
+    PolicyConfirmed,
+    PolicyRolledBack,
     InternalError,
     CallerRefused,
     LinesLeftOut,
@@ -94,6 +97,9 @@ impl Kind {
             Self::LockHolderKilled => "lock_holder_killed",
             Self::RecordDamaged => "record_damaged",
             Self::ConfigurationRefused => "configuration_refused",
+            Self::PolicyApplied => "policy_applied",
+            Self::PolicyConfirmed => "policy_confirmed",
+            Self::PolicyRolledBack => "policy_rolled_back",
             Self::InternalError => "internal_error",
             Self::CallerRefused => "caller_refused",
             Self::LinesLeftOut => "lines_left_out",
@@ -183,6 +189,7 @@ pub struct Event<'a> {
     left: Option<u32>,
     count: Option<u32>,
     keys: Option<u32>,
+    policy: Option<u64>,
     was: &'a str,
     detail: &'a str,
 }
@@ -204,6 +211,7 @@ impl<'a> Event<'a> {
             left: None,
             count: None,
             keys: None,
+            policy: None,
             was: "",
             detail: "",
         }
@@ -269,6 +277,12 @@ impl<'a> Event<'a> {
         Self { keys: Some(keys).filter(|keys| *keys > 0), ..self }
     }
 
+    /// The number of the policy that an event is about.
+    #[must_use]
+    pub fn policy(self, generation: u64) -> Self {
+        Self { policy: Some(generation), ..self }
+    }
+
     /// The account's former name or uid.
     #[must_use]
     pub fn was(self, was: &'a str) -> Self {
@@ -312,6 +326,9 @@ impl<'a> Event<'a> {
         if let Some(rule) = &self.subject.rule {
             text("policy", &rule.policy.to_string());
             text("rule", &rule.rule);
+        }
+        if let Some(policy) = self.policy {
+            text("policy", &policy.to_string());
         }
         if let Some(id) = self.credential {
             text("credential", &id.to_string());

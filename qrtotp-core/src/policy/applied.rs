@@ -204,23 +204,30 @@ pub struct Stamp {
     pub confirm: Option<(UnixTime, Vec<u8>)>,
 }
 
+impl Stamp {
+    fn file(self, digest: &[u8; 32], parts: &[u8]) -> Vec<u8> {
+        let mut body = Vec::new();
+        body.extend_from_slice(&self.generation.to_le_bytes());
+        body.extend_from_slice(&self.applied_at.to_le_bytes());
+        body.extend_from_slice(&self.by.to_le_bytes());
+        body.extend_from_slice(digest);
+        let (confirm_by, previous) = self.confirm.unwrap_or_default();
+        body.extend_from_slice(&confirm_by.to_le_bytes());
+        body.extend_from_slice(parts);
+        body.extend_from_slice(&previous);
+        sealed(&body)
+    }
+}
+
 impl Compiled {
     /// The file that a login reads.
     #[must_use]
     pub fn encode(&self, stamp: Stamp) -> Vec<u8> {
-        let mut out = Vec::new();
-        out.extend_from_slice(&stamp.generation.to_le_bytes());
-        out.extend_from_slice(&stamp.applied_at.to_le_bytes());
-        out.extend_from_slice(&stamp.by.to_le_bytes());
-        out.extend_from_slice(&self.digest);
-        let (confirm_by, previous) = stamp.confirm.unwrap_or_default();
-        out.extend_from_slice(&confirm_by.to_le_bytes());
-        let mut settings = Vec::new();
+        let (mut settings, mut parts) = (Vec::new(), Vec::new());
         self.settings.encode(&mut settings);
-        put_part(&settings, &mut out);
-        put_part(self.config.rules.as_bytes(), &mut out);
-        out.extend_from_slice(&previous);
-        sealed(&out)
+        put_part(&settings, &mut parts);
+        put_part(self.config.rules.as_bytes(), &mut parts);
+        stamp.file(&self.digest, &parts)
     }
 
     /// Decides each `[[test]]`.
@@ -273,17 +280,16 @@ impl Config {
     }
 }
 
-/// A confirmed one in place of one that awaits it.
+/// The newest configuration of `file` with another stamp: confirmed, or applied once more.
 ///
 /// # Errors
 /// It is not what was written.
-pub fn confirmed(file: &[u8]) -> Result<Vec<u8>, Damaged> {
-    const FIXED: usize = 8 + 8 + 4 + 32;
+pub fn restamped(file: &[u8], stamp: Stamp) -> Result<Vec<u8>, Damaged> {
+    const SETTINGS: usize = 8 + 8 + 4 + 32 + 8;
     let newest = Applied::newest(file)?;
     let body = file.get(MAGIC.len() + 2 + 8..file.len() - newest.previous.len()).ok_or(Damaged)?;
-    let mut body = body.to_vec();
-    body.get_mut(FIXED..FIXED + 8).ok_or(Damaged)?.fill(0);
-    Ok(sealed(&body))
+    let parts = body.get(SETTINGS..).ok_or(Damaged)?;
+    Ok(stamp.file(&newest.digest, parts))
 }
 
 /// The body behind its header.
@@ -342,9 +348,9 @@ mod tests {
         for (now, expected) in [(99, "Old"), (100, "New"), (160, "New"), (161, "Old")] {
             assert_eq!(issuer(&file, now), expected, "{now}");
         }
-        let file = confirmed(&file).unwrap();
+        let file = restamped(&file, Stamp { generation: 2, applied_at: 100, ..Stamp::default() }).unwrap();
         assert_eq!((issuer(&file, 99), issuer(&file, 1000)), ("New".to_owned(), "New".to_owned()));
-        assert!(confirmed(&file[1..]).is_err());
+        assert!(restamped(&file[1..], Stamp::default()).is_err());
     }
 
     #[test]

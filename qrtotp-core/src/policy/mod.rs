@@ -16,7 +16,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
-pub use applied::{Applied, Compiled, Failed, SourceFile, Stamp, compile, confirmed, digest};
+pub use applied::{Applied, Compiled, Failed, SourceFile, Stamp, compile, digest, restamped};
 pub use brand::{Brand, Colour};
 pub use bytes::Damaged;
 pub use check::{Finding, Severity, findings};

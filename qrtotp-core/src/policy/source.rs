@@ -4,6 +4,8 @@ use super::applied::{Applied, LONGEST, SourceFile};
 use super::{Config, Damaged};
 use crate::clock::UnixTime;
 use crate::store::{FileStore, Readers, StoreError, TrustError, open_dir, open_file, read_all};
+use nix::errno::Errno;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -18,7 +20,7 @@ pub enum ConfigError {
     #[error("{0} does not exist; an empty file is enough to begin with")]
     Missing(PathBuf),
     /// It was never applied.
-    #[error("{0} is not there: the configuration was never applied; run `qrtotp config apply`")]
+    #[error("{0} does not exist: the configuration was never applied; run `qrtotp config apply`")]
     NotApplied(PathBuf),
     /// The applied form is not what was written.
     #[error("{0} is damaged; run `qrtotp config apply`")]
@@ -108,14 +110,9 @@ impl Source {
         let (_, bytes) = read_trusted(path, LIMIT).map_err(missing)?;
         let mut files = Vec::new();
         let beside = path.parent().unwrap_or(Path::new("/")).join("conf.d");
-        if let Ok(entries) = beside.read_dir() {
-            let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-            let mut paths: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
-            paths.sort();
-            for path in paths {
-                let (_, bytes) = read_trusted(&path, LIMIT).map_err(ConfigError::Trust)?;
-                files.push(SourceFile { path, bytes });
-            }
+        for path in toml_files(&beside).map_err(ConfigError::Trust)? {
+            let (_, bytes) = read_trusted(&path, LIMIT).map_err(ConfigError::Trust)?;
+            files.push(SourceFile { path, bytes });
         }
         files.push(SourceFile { path: path.to_owned(), bytes });
         Ok(files)
@@ -128,6 +125,27 @@ impl Source {
     pub fn open_store(&self) -> Result<FileStore, StoreError> {
         FileStore::open_beside(&self.config.state_dir.0, &self.dir, &self.dir_path)
     }
+}
+
+/// The files of a directory whose names end in `.toml`, in the order of their names; none if there is no such directory.
+fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, TrustError> {
+    let unreadable = |error: io::Error| TrustError::Io {
+        path: dir.to_owned(),
+        errno: Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32)),
+    };
+    let entries = match dir.read_dir() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(unreadable)?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|end| end == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 /// The directory and the bytes of a file that only its owner and root may write to.
@@ -145,7 +163,6 @@ fn read_trusted(path: &Path, limit: usize) -> Result<(OwnedFd, Vec<u8>), TrustEr
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use nix::errno::Errno;
     use std::fs::{Permissions, set_permissions, write};
     use std::os::unix::fs::PermissionsExt;
 

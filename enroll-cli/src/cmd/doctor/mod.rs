@@ -51,7 +51,7 @@ pub fn run(config: &Path, socket: Option<PathBuf>, json: bool) -> Result<Exit, F
 fn configuration(path: &Path, report: &mut Report) -> Option<Context> {
     let shown = path.display().to_string();
     let mut about = report.about("configuration", &shown);
-    match Source::load(path) {
+    match Source::load(path, SystemClock.now()) {
         Ok(source) => {
             about.ok("can be used; nobody but root may write to it");
             let context = Context::of(source, path.to_owned());

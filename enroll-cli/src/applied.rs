@@ -1,0 +1,303 @@
+//! `FILE.applied`: what logins read of the configuration FILE. Beside it, `FILE.applied.d` keeps the last twenty.
+
+use crate::context::{subject, syslog};
+use crate::error::Failure;
+use nix::unistd::{Group, geteuid, getuid};
+use qrtotp_core::audit::{Event, Kind};
+use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
+use qrtotp_core::policy::{
+    Applied, Compiled, ConfigError, Names, Source, Stamp, applied_path, compile, digest, restamped,
+};
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use tz::TimeZone;
+
+/// How many applied configurations are kept.
+const KEPT: usize = 20;
+
+/// What names mean on this host, now.
+pub struct HostNames;
+
+impl Names for HostNames {
+    fn gid(&self, group: &str) -> Result<Option<u32>, String> {
+        let group = Group::from_name(group).map_err(|errno| format!("the user database failed: {}", errno.desc()))?;
+        Ok(group.map(|group| group.gid.as_raw()))
+    }
+
+    fn zone(&self, name: &str) -> Result<Vec<(UnixTime, i32)>, String> {
+        let zone = TimeZone::from_posix_tz(name)
+            .map_err(|_| format!("there is no time zone {name} on this host; `timedatectl list-timezones` names them"))?;
+        Ok(offsets(&zone, SystemClock.now()))
+    }
+}
+
+/// The offsets of the two years from `now` on. A zone's rules are looked at day by day: no zone changes twice in one.
+fn offsets(zone: &TimeZone, now: UnixTime) -> Vec<(UnixTime, i32)> {
+    const DAY: i64 = 86_400;
+    const MOST: usize = 8;
+    let at = |time| zone.find_local_time_type(time).map_or(0, |kind| kind.ut_offset());
+    let start = now - DAY; // a test or an explanation may be about yesterday
+    let mut found = vec![(start, at(start))];
+    for day in 0..2 * 366 {
+        let (mut before, mut after) = (start + day * DAY, start + (day + 1) * DAY);
+        if at(before) == at(after) || found.len() == MOST {
+            continue;
+        }
+        while after - before > 1 {
+            let middle = before + (after - before) / 2;
+            if at(middle) == at(before) { before = middle } else { after = middle }
+        }
+        found.push((after, at(after)));
+    }
+    found
+}
+
+/// Reads and checks the files that people edit.
+pub fn compiled(path: &Path) -> Result<Compiled, Failure> {
+    Ok(compile(&Source::files(path)?, &HostNames)?)
+}
+
+/// The configuration in force. One that was never applied is applied now.
+pub fn load(path: &Path) -> Result<Source, Failure> {
+    if let Err(ConfigError::NotApplied(_)) = Source::load(path, SystemClock.now()) {
+        let (place, compiled) = (Place::locked(path)?, compiled(path)?);
+        // Nobody else applied it before we had the lock.
+        if place.current()?.is_none() {
+            place.apply(&compiled, None, "")?;
+        }
+    }
+    expire(path)?;
+    Ok(Source::load(path, SystemClock.now())?)
+}
+
+/// Removes an applied configuration that was not confirmed in time, so that a clock that is set back does not revive it.
+fn expire(path: &Path) -> Result<(), Failure> {
+    let expired = |bytes: &[u8]| Applied::newest(bytes).ok().filter(|newest| !newest.is_in_force(SystemClock.now()));
+    let bytes = std::fs::read(applied_path(path)).unwrap_or_default();
+    if expired(&bytes).is_none() || !geteuid().is_root() {
+        return Ok(());
+    }
+    let place = Place::locked(path)?;
+    let Some(newest) = place.current()?.and_then(|bytes| expired(&bytes)) else { return Ok(()) };
+    place.put(&newest.previous)?;
+    Event::new(Kind::PolicyRolledBack, &subject("")).reason("not_confirmed").policy(newest.generation).emit(&mut syslog());
+    Ok(())
+}
+
+/// Whether the files differ from what was applied.
+pub fn is_pending(path: &Path) -> bool {
+    let applied = std::fs::read(applied_path(path)).ok().and_then(|bytes| Applied::newest(&bytes).ok());
+    let files = Source::files(path).ok();
+    matches!((applied, files), (Some(applied), Some(files)) if applied.digest != digest(&files))
+}
+
+/// Where the applied form of a configuration is, while nobody else may change it.
+pub struct Place {
+    file: PathBuf,
+    dir: File,
+}
+
+impl Place {
+    /// Waits until nobody else changes it.
+    pub fn locked(path: &Path) -> Result<Self, Failure> {
+        let dir_path = path.parent().unwrap_or(Path::new("/"));
+        let dir = File::open(dir_path).map_err(|error| failure("open", dir_path, &error))?;
+        dir.lock().map_err(|error| failure("lock", dir_path, &error))?;
+        Ok(Self { file: applied_path(path), dir })
+    }
+
+    /// The file as it is.
+    pub fn current(&self) -> Result<Option<Vec<u8>>, Failure> {
+        match std::fs::read(&self.file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            bytes => bytes.map(Some).map_err(|error| failure("read", &self.file, &error)),
+        }
+    }
+
+    /// The directory of the earlier ones.
+    pub fn earlier_dir(&self) -> PathBuf {
+        let mut name = self.file.as_os_str().to_owned();
+        name.push(".d");
+        name.into()
+    }
+
+    /// The numbers of the earlier ones, the oldest first.
+    pub fn earlier(&self) -> Vec<u64> {
+        let entries = self.earlier_dir().read_dir().into_iter().flatten().flatten();
+        let mut numbers: Vec<u64> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    /// Makes `compiled` what logins read. `confirm`: for so many seconds, unless it is confirmed. Gives its number.
+    pub fn apply(&self, compiled: &Compiled, confirm: Option<i64>, forced: &str) -> Result<u64, Failure> {
+        let stamp = self.stamp(confirm)?;
+        let generation = stamp.generation;
+        self.replace(&compiled.encode(stamp))?;
+        let detail = if forced.is_empty() { String::new() } else { format!("forced: {forced}") };
+        let subject = subject("");
+        let event = Event::new(Kind::PolicyApplied, &subject).policy(generation).detail(&detail);
+        event.reason(if confirm.is_some() { "confirmation_awaited" } else { "" }).emit(&mut syslog());
+        Ok(generation)
+    }
+
+    /// Makes an earlier configuration, whose file is `bytes`, the newest again. Gives its new number.
+    pub fn apply_again(&self, bytes: &[u8]) -> Result<u64, Failure> {
+        let stamp = self.stamp(None)?;
+        let generation = stamp.generation;
+        self.replace(&restamped(bytes, stamp).map_err(|_| damaged(&self.file))?)?;
+        Event::new(Kind::PolicyRolledBack, &subject("")).policy(generation).emit(&mut syslog());
+        Ok(generation)
+    }
+
+    /// Confirms the newest. `None`: that is not awaited. Gives its number.
+    pub fn confirm(&self) -> Result<Option<u64>, Failure> {
+        let bytes = self.current()?.unwrap_or_default();
+        let newest = Applied::newest(&bytes).map_err(|_| damaged(&self.file))?;
+        if newest.confirm_by == 0 {
+            return Ok(None);
+        }
+        let Applied { generation, applied_at, by, .. } = newest;
+        self.put(&restamped(&bytes, Stamp { generation, applied_at, by, confirm: None }).map_err(|_| damaged(&self.file))?)?;
+        Event::new(Kind::PolicyConfirmed, &subject("")).policy(generation).emit(&mut syslog());
+        Ok(Some(generation))
+    }
+
+    /// The stamp of the next one. What is in force before one that awaits confirmation was confirmed, or needed not be.
+    fn stamp(&self, confirm: Option<i64>) -> Result<Stamp, Failure> {
+        let bytes = self.current()?.unwrap_or_default();
+        let newest = Applied::newest(&bytes).ok();
+        let numbers = self.earlier().into_iter().chain(newest.as_ref().map(|newest| newest.generation));
+        let now = SystemClock.now();
+        let before = match newest {
+            Some(newest) if newest.confirm_by == 0 => Some(bytes),
+            Some(newest) => Some(newest.previous),
+            None => None,
+        };
+        let confirm = match (confirm, before) {
+            (None, _) => None,
+            (Some(seconds), Some(before)) => Some((now + seconds, before)),
+            (Some(_), None) => {
+                let text = "nothing was applied before, so there is nothing to go back to; leave out --confirm";
+                return Err(Failure::Refused(text.into()));
+            }
+        };
+        Ok(Stamp { generation: numbers.max().unwrap_or(0) + 1, applied_at: now, by: getuid().as_raw(), confirm })
+    }
+
+    /// Keeps the present one among the earlier ones, and puts `bytes` in its place.
+    fn replace(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let newest = self.current()?.and_then(|bytes| Some((Applied::newest(&bytes).ok()?.generation, bytes)));
+        if let Some((generation, present)) = newest {
+            let dir = self.earlier_dir();
+            match std::fs::create_dir(&dir) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failure("make", &dir, &error)),
+                _ => {}
+            }
+            self.write(&dir.join(generation.to_string()), &present)?;
+            let numbers = self.earlier();
+            for number in numbers.iter().take(numbers.len().saturating_sub(KEPT)) {
+                let _ = std::fs::remove_file(dir.join(number.to_string())); // one too many does no harm
+            }
+        }
+        self.put(bytes)
+    }
+
+    /// All of it, or what was there before, whatever happens.
+    fn put(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut new = self.file.as_os_str().to_owned();
+        new.push(".new");
+        let new = PathBuf::from(new);
+        self.write(&new, bytes)?;
+        std::fs::rename(&new, &self.file).map_err(|error| failure("write", &self.file, &error))?;
+        self.dir.sync_all().map_err(|error| failure("write", &self.file, &error))
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let written = options.open(path).and_then(|mut file| {
+            file.set_permissions(Permissions::from_mode(self.mode()))?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        });
+        written.map_err(|error| failure("write", path, &error))
+    }
+
+    /// Who may read the configuration may read what was made of it.
+    fn mode(&self) -> u32 {
+        let source = self.file.with_extension(""); // without `.applied`
+        source.metadata().map_or(0o600, |metadata| 0o600 | (metadata.permissions().mode() & 0o044))
+    }
+}
+
+fn failure(what: &str, path: &Path, error: &io::Error) -> Failure {
+    let step = if geteuid().is_root() { "" } else { "; run this as root" };
+    Failure::Error(format!("cannot {what} {}: {error}{step}", path.display()))
+}
+
+fn damaged(path: &Path) -> Failure {
+    ConfigError::Damaged(path.to_owned()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_time_zone_is_known_for_two_years_with_its_summer_times() {
+        let zone = TimeZone::from_posix_tz("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let offsets = offsets(&zone, 1_764_374_400); // 2025-11-29
+        assert_eq!(offsets.first(), Some(&(1_764_288_000, 3600)));
+        assert_eq!(offsets.get(1), Some(&(1_774_746_000, 7200)), "2026-03-29, 01:00 UTC");
+        assert_eq!(offsets.len(), 5);
+    }
+
+    #[test]
+    fn a_configuration_is_applied_kept_confirmed_and_gone_back_to() {
+        let dir = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap();
+        let path = dir.path().join("qrtotp.toml");
+        let issuer = || Source::load(&path, SystemClock.now()).unwrap().config.issuer.unwrap();
+        let edit = |issuer: &str| {
+            std::fs::write(&path, format!("issuer = '{issuer}'")).unwrap();
+            compiled(&path).unwrap()
+        };
+        let first = edit("A");
+        let place = Place::locked(&path).unwrap();
+        assert!(place.apply(&first, Some(60), "").is_err(), "there is nothing to go back to");
+        assert_eq!(place.apply(&first, None, "").unwrap(), 1);
+        let second = edit("B");
+        assert!(is_pending(&path));
+        assert_eq!(issuer(), "A");
+        assert_eq!(place.apply(&second, Some(60), "").unwrap(), 2);
+        assert_eq!(issuer(), "B");
+        let third = edit("C");
+        assert_eq!(place.apply(&third, Some(60), "").unwrap(), 3);
+        let newest = Applied::newest(&place.current().unwrap().unwrap()).unwrap();
+        let before = Applied::newest(&newest.previous).unwrap();
+        assert_eq!(before.config.issuer.as_deref(), Some("A"), "B was never confirmed");
+        assert_eq!((place.confirm().unwrap(), place.confirm().unwrap()), (Some(3), None));
+        assert_eq!((issuer(), place.earlier()), ("C".to_owned(), vec![1, 2]));
+        let first = std::fs::read(place.earlier_dir().join("1")).unwrap();
+        assert_eq!(place.apply_again(&first).unwrap(), 4);
+        assert_eq!(issuer(), "A");
+    }
+
+    #[test]
+    fn what_was_not_confirmed_in_time_does_not_come_back_with_the_clock() {
+        let dir = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap();
+        let path = dir.path().join("qrtotp.toml");
+        std::fs::write(&path, "issuer = 'A'").unwrap();
+        load(&path).unwrap();
+        std::fs::write(&path, "issuer = 'B'").unwrap();
+        let place = Place::locked(&path).unwrap();
+        place.apply(&compiled(&path).unwrap(), Some(-1), "").unwrap();
+        drop(place);
+        assert_eq!(load(&path).unwrap().config.issuer.as_deref(), Some("A"));
+        let left = Applied::newest(&std::fs::read(applied_path(&path)).unwrap()).unwrap();
+        assert_eq!((left.generation, left.confirm_by), (1, 0));
+    }
+}
