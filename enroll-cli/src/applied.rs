@@ -22,13 +22,15 @@ pub struct HostNames;
 
 impl Names for HostNames {
     fn gid(&self, group: &str) -> Result<Option<u32>, String> {
-        let group = Group::from_name(group).map_err(|errno| format!("the user database failed: {}", errno.desc()))?;
+        let group =
+            Group::from_name(group).map_err(|errno| format!("the user database failed: {}", errno.desc()))?;
         Ok(group.map(|group| group.gid.as_raw()))
     }
 
     fn zone(&self, name: &str) -> Result<Vec<(UnixTime, i32)>, String> {
-        let zone = TimeZone::from_posix_tz(name)
-            .map_err(|_| format!("there is no time zone {name} on this host; `timedatectl list-timezones` names them"))?;
+        let zone = TimeZone::from_posix_tz(name).map_err(|_| {
+            format!("there is no time zone {name} on this host; `timedatectl list-timezones` names them")
+        })?;
         Ok(offsets(&zone, SystemClock.now()))
     }
 }
@@ -74,7 +76,8 @@ pub fn load(path: &Path) -> Result<Source, Failure> {
 
 /// Removes an applied configuration that was not confirmed in time, so that a clock that is set back does not revive it.
 fn expire(path: &Path) -> Result<(), Failure> {
-    let expired = |bytes: &[u8]| Applied::newest(bytes).ok().filter(|newest| !newest.is_in_force(SystemClock.now()));
+    let expired =
+        |bytes: &[u8]| Applied::newest(bytes).ok().filter(|newest| !newest.is_in_force(SystemClock.now()));
     let bytes = std::fs::read(applied_path(path)).unwrap_or_default();
     if expired(&bytes).is_none() || !geteuid().is_root() {
         return Ok(());
@@ -82,7 +85,10 @@ fn expire(path: &Path) -> Result<(), Failure> {
     let place = Place::locked(path)?;
     let Some(newest) = place.current()?.and_then(|bytes| expired(&bytes)) else { return Ok(()) };
     place.put(&newest.previous)?;
-    Event::new(Kind::PolicyRolledBack, &subject("")).reason("not_confirmed").policy(newest.generation).emit(&mut syslog());
+    Event::new(Kind::PolicyRolledBack, &subject(""))
+        .reason("not_confirmed")
+        .policy(newest.generation)
+        .emit(&mut syslog());
     Ok(())
 }
 
@@ -126,7 +132,8 @@ impl Place {
     /// The numbers of the earlier ones, the oldest first.
     pub fn earlier(&self) -> Vec<u64> {
         let entries = self.earlier_dir().read_dir().into_iter().flatten().flatten();
-        let mut numbers: Vec<u64> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        let mut numbers: Vec<u64> =
+            entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
         numbers.sort_unstable();
         numbers
     }
@@ -160,7 +167,10 @@ impl Place {
             return Ok(None);
         }
         let Applied { generation, applied_at, by, .. } = newest;
-        self.put(&restamped(&bytes, Stamp { generation, applied_at, by, confirm: None }).map_err(|_| damaged(&self.file))?)?;
+        self.put(
+            &restamped(&bytes, Stamp { generation, applied_at, by, confirm: None })
+                .map_err(|_| damaged(&self.file))?,
+        )?;
         Event::new(Kind::PolicyConfirmed, &subject("")).policy(generation).emit(&mut syslog());
         Ok(Some(generation))
     }
@@ -180,20 +190,29 @@ impl Place {
             (None, _) => None,
             (Some(seconds), Some(before)) => Some((now + seconds, before)),
             (Some(_), None) => {
-                let text = "nothing was applied before, so there is nothing to go back to; leave out --confirm";
+                let text =
+                    "nothing was applied before, so there is nothing to go back to; leave out --confirm";
                 return Err(Failure::Refused(text.into()));
             }
         };
-        Ok(Stamp { generation: numbers.max().unwrap_or(0) + 1, applied_at: now, by: getuid().as_raw(), confirm })
+        Ok(Stamp {
+            generation: numbers.max().unwrap_or(0) + 1,
+            applied_at: now,
+            by: getuid().as_raw(),
+            confirm,
+        })
     }
 
     /// Keeps the present one among the earlier ones, and puts `bytes` in its place.
     fn replace(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let newest = self.current()?.and_then(|bytes| Some((Applied::newest(&bytes).ok()?.generation, bytes)));
+        let newest =
+            self.current()?.and_then(|bytes| Some((Applied::newest(&bytes).ok()?.generation, bytes)));
         if let Some((generation, present)) = newest {
             let dir = self.earlier_dir();
             match std::fs::create_dir(&dir) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failure("make", &dir, &error)),
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(failure("make", &dir, &error));
+                }
                 _ => {}
             }
             self.write(&dir.join(generation.to_string()), &present)?;

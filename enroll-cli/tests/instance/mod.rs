@@ -52,6 +52,7 @@ impl Instance {
     pub fn configure(&self, first: &str) {
         let text = format!("state_dir = {:?}\n{first}{CONFIG}", self.state());
         fs::write(self.path("qrtotp.toml"), text).unwrap();
+        let _ = fs::remove_file(self.path("qrtotp.toml.applied")); // the next command applies it
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

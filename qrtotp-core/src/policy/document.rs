@@ -5,8 +5,8 @@
 //! 3: list (u16 count, values). 4: table (u16 count, each a key as text without its tag, and a value). Little-endian.
 
 use super::bytes::{Bytes, Damaged, put_text};
-use toml::de::{DeTable, DeValue};
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 /// Tables and lists in each other, at most. Ours need two.
 const DEPTH: u8 = 4;
@@ -120,7 +120,8 @@ fn value(read: &Spanned<DeValue<'_>>) -> Result<Value, Fault> {
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Is::Integer(number),
             Err(_) => {
-                let message = format!("invalid value: integer `{}`, expected 0 to {}", number.as_str(), u32::MAX);
+                let message =
+                    format!("invalid value: integer `{}`, expected 0 to {}", number.as_str(), u32::MAX);
                 return Err(Fault { at, message });
             }
         },

@@ -11,6 +11,7 @@ mod sshd;
 mod store;
 
 use super::config;
+use crate::applied;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use nix::errno::Errno;
@@ -18,7 +19,7 @@ use nix::unistd::geteuid;
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::policy::{ConfigError, Source};
 use qrtotp_core::store::TrustError;
-use report::Report;
+use report::{About, Report};
 use std::path::{Path, PathBuf};
 
 /// What to do about what only root can see.
@@ -47,6 +48,18 @@ pub fn run(config: &Path, socket: Option<PathBuf>, json: bool) -> Result<Exit, F
     Ok(if report.failed() { Exit::Refused } else { Exit::Done })
 }
 
+/// What people edit, as the next `qrtotp config apply` sees it.
+fn edited(path: &Path, about: &mut About<'_>) {
+    match applied::compiled(path) {
+        Err(error) => about.fail(&format!("what was edited since can't be applied: {error}"), ""),
+        Ok(_) if applied::is_pending(path) => about.warn(
+            "was changed after it was applied",
+            "see `qrtotp config diff`; then run `qrtotp config apply`",
+        ),
+        Ok(_) => {}
+    }
+}
+
 /// Its mode, its owner and what is in it, as a login sees them.
 fn configuration(path: &Path, report: &mut Report) -> Option<Context> {
     let shown = path.display().to_string();
@@ -54,6 +67,9 @@ fn configuration(path: &Path, report: &mut Report) -> Option<Context> {
     match Source::load(path, SystemClock.now()) {
         Ok(source) => {
             about.ok("can be used; nobody but root may write to it");
+            if geteuid().is_root() {
+                edited(path, &mut about);
+            }
             let context = Context::of(source, path.to_owned());
             for finding in config::settings(&context) {
                 report.about("configuration", finding.key).finding(&finding);

@@ -308,8 +308,8 @@ impl World {
             clock: &self.clock,
             audit: &mut self.log,
             subject,
-        ruling: Ruling::default(),
-    }
+            ruling: Ruling::default(),
+        }
         .run()
     }
 
