@@ -46,6 +46,7 @@ pub const TARGETS: [Target; 13] = [
     target("conversation", 160),
     target("csv", 512),
     target("frames", 1024),
+    target("applied", 2_000),
     target("hot_state", 700),
     target("imports", 512),
     target("json", 1024),

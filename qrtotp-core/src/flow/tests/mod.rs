@@ -17,6 +17,7 @@ mod prompt;
 mod recorder;
 mod resume;
 mod resync;
+mod rules;
 mod secrets;
 
 use super::*;

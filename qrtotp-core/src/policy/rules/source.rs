@@ -369,7 +369,6 @@ impl RawRule {
 fn problem(rule: &Rule) -> Option<&'static str> {
     let Conditions { from, tty, key, since, until, .. } = &rule.conditions;
     // The absence of a PAM item: `su` without a terminal has neither a remote host nor a tty, from anywhere.
-    let only_local = !from.is_empty() && from.iter().all(|origin| *origin == Origin::Local);
     let console = |pattern: &Pattern| {
         let digits = pattern.text.strip_prefix("tty").unwrap_or("?");
         digits.bytes().all(|b| b.is_ascii_digit())
@@ -379,9 +378,9 @@ fn problem(rule: &Rule) -> Option<&'static str> {
     [
         (since.zip(*until).is_some_and(|(since, until)| since >= until), "`since` is after `until`"),
         (
-            rule.outcome == Outcome::Skip && only_local && !at_console,
-            "\"skip\" for `from = [\"local\"]` needs a console, such as tty = [\"tty*\"]: \
-             a login without a remote host may come from anywhere",
+            rule.outcome == Outcome::Skip && from.contains(&Origin::Local) && !at_console,
+            "\"skip\" with \"local\" in `from` needs a console, such as tty = [\"tty*\"]: \
+             a login without a remote host may come from anywhere. Networks go into a rule of their own",
         ),
         (
             *key == Some(true) && from.contains(&Origin::Local),

@@ -89,6 +89,7 @@ fn every_fault_is_named_with_its_line() {
         (rule("then = 'code'\ngroup_optional = true"), 1, "`group_optional` goes with"),
         (rule("then = 'skip'\nfrom = ['local']"), 1, "needs a console"),
         (rule("then = 'skip'\nfrom = ['local']\ntty = ['pts/*']"), 1, "needs a console"),
+        (rule("then = 'skip'\nfrom = ['192.0.2.0/24', 'local']"), 1, "needs a console"),
         (rule("then = 'skip'\nfrom = ['local']\ntty = ['*']"), 1, "needs a console"),
         (rule("then = 'code'\nfrom = ['local']\nkey = true"), 1, "only sshd says anything of keys"),
         (rule(&many), 4, "more than 64 items"),
