@@ -50,7 +50,7 @@ fn behind_a_checksum(bytes: &[u8]) {
 fn edited(text: &[u8]) {
     let file = SourceFile { path: "qrtotp.toml".into(), bytes: text.to_vec() };
     let Ok(compiled) = compile(&[file], &NoNames) else { return };
-    let bytes = compiled.encode(Stamp { generation: 1, ..Stamp::default() });
+    let bytes = compiled.encode(Stamp::default());
     let applied = Applied::newest(&bytes).expect("what was applied can't be read");
     assert_eq!(applied.config, compiled.config, "what was applied is something else");
     let again =
