@@ -1,16 +1,16 @@
 //! `FILE.applied`: what logins read of the configuration FILE. Beside it, `FILE.applied.d` keeps the last twenty.
 
-use crate::context::{subject, syslog};
+use crate::context::{acting_uid, subject, syslog};
 use crate::error::Failure;
-use nix::unistd::{Group, geteuid, getuid};
+use nix::unistd::{Group, geteuid};
 use qrtotp_core::audit::{Event, Kind};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
 use qrtotp_core::policy::{
     Applied, Compiled, ConfigError, Names, Source, Stamp, applied_path, compile, digest, restamped,
 };
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tz::TimeZone;
 
@@ -22,13 +22,15 @@ pub struct HostNames;
 
 impl Names for HostNames {
     fn gid(&self, group: &str) -> Result<Option<u32>, String> {
-        let group = Group::from_name(group).map_err(|errno| format!("the user database failed: {}", errno.desc()))?;
+        let group =
+            Group::from_name(group).map_err(|errno| format!("the user database failed: {}", errno.desc()))?;
         Ok(group.map(|group| group.gid.as_raw()))
     }
 
     fn zone(&self, name: &str) -> Result<Vec<(UnixTime, i32)>, String> {
-        let zone = TimeZone::from_posix_tz(name)
-            .map_err(|_| format!("there is no time zone {name} on this host; `timedatectl list-timezones` names them"))?;
+        let zone = TimeZone::from_posix_tz(name).map_err(|_| {
+            format!("there is no time zone {name} on this host; `timedatectl list-timezones` names them")
+        })?;
         Ok(offsets(&zone, SystemClock.now()))
     }
 }
@@ -72,17 +74,22 @@ pub fn load(path: &Path) -> Result<Source, Failure> {
     Ok(Source::load(path, SystemClock.now())?)
 }
 
-/// Removes an applied configuration that was not confirmed in time, so that a clock that is set back does not revive it.
-fn expire(path: &Path) -> Result<(), Failure> {
-    let expired = |bytes: &[u8]| Applied::newest(bytes).ok().filter(|newest| !newest.is_in_force(SystemClock.now()));
+/// Goes back from a configuration that was not confirmed in time, so that a clock that is set back does not revive it.
+pub fn expire(path: &Path) -> Result<(), Failure> {
+    let expired =
+        |bytes: &[u8]| Applied::newest(bytes).ok().filter(|newest| !newest.is_in_force(SystemClock.now()));
     let bytes = std::fs::read(applied_path(path)).unwrap_or_default();
     if expired(&bytes).is_none() || !geteuid().is_root() {
         return Ok(());
     }
     let place = Place::locked(path)?;
     let Some(newest) = place.current()?.and_then(|bytes| expired(&bytes)) else { return Ok(()) };
+    place.keep()?;
     place.put(&newest.previous)?;
-    Event::new(Kind::PolicyRolledBack, &subject("")).reason("not_confirmed").policy(newest.generation).emit(&mut syslog());
+    Event::new(Kind::PolicyRolledBack, &subject(""))
+        .reason("not_confirmed")
+        .policy(newest.generation)
+        .emit(&mut syslog());
     Ok(())
 }
 
@@ -117,7 +124,7 @@ impl Place {
     }
 
     /// The directory of the earlier ones.
-    pub fn earlier_dir(&self) -> PathBuf {
+    fn earlier_dir(&self) -> PathBuf {
         let mut name = self.file.as_os_str().to_owned();
         name.push(".d");
         name.into()
@@ -126,9 +133,21 @@ impl Place {
     /// The numbers of the earlier ones, the oldest first.
     pub fn earlier(&self) -> Vec<u64> {
         let entries = self.earlier_dir().read_dir().into_iter().flatten().flatten();
-        let mut numbers: Vec<u64> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        let mut numbers: Vec<u64> =
+            entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
         numbers.sort_unstable();
         numbers
+    }
+
+    /// The file of an earlier one.
+    pub fn earlier_bytes(&self, number: u64) -> Result<Vec<u8>, Failure> {
+        let path = self.earlier_dir().join(number.to_string());
+        std::fs::read(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::Refused(format!(
+                "number {number} is not kept; `qrtotp config list` shows those that are"
+            )),
+            _ => failure("read", &path, &error),
+        })
     }
 
     /// Makes `compiled` what logins read. `confirm`: for so many seconds, unless it is confirmed. Gives its number.
@@ -152,15 +171,18 @@ impl Place {
         Ok(generation)
     }
 
-    /// Confirms the newest. `None`: that is not awaited. Gives its number.
+    /// Confirms the newest, which is in force. `None`: that is not awaited. Gives its number.
     pub fn confirm(&self) -> Result<Option<u64>, Failure> {
         let bytes = self.current()?.unwrap_or_default();
         let newest = Applied::newest(&bytes).map_err(|_| damaged(&self.file))?;
-        if newest.confirm_by == 0 {
+        if newest.confirm_by == 0 || !newest.is_in_force(SystemClock.now()) {
             return Ok(None);
         }
         let Applied { generation, applied_at, by, .. } = newest;
-        self.put(&restamped(&bytes, Stamp { generation, applied_at, by, confirm: None }).map_err(|_| damaged(&self.file))?)?;
+        self.put(
+            &restamped(&bytes, Stamp { generation, applied_at, by, confirm: None })
+                .map_err(|_| damaged(&self.file))?,
+        )?;
         Event::new(Kind::PolicyConfirmed, &subject("")).policy(generation).emit(&mut syslog());
         Ok(Some(generation))
     }
@@ -180,20 +202,34 @@ impl Place {
             (None, _) => None,
             (Some(seconds), Some(before)) => Some((now + seconds, before)),
             (Some(_), None) => {
-                let text = "nothing was applied before, so there is nothing to go back to; leave out --confirm";
+                let text =
+                    "nothing was applied before, so there is nothing to go back to; leave out --confirm";
                 return Err(Failure::Refused(text.into()));
             }
         };
-        Ok(Stamp { generation: numbers.max().unwrap_or(0) + 1, applied_at: now, by: getuid().as_raw(), confirm })
+        Ok(Stamp {
+            generation: numbers.max().unwrap_or(0) + 1,
+            applied_at: now,
+            by: acting_uid().as_raw(),
+            confirm,
+        })
     }
 
-    /// Keeps the present one among the earlier ones, and puts `bytes` in its place.
     fn replace(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let newest = self.current()?.and_then(|bytes| Some((Applied::newest(&bytes).ok()?.generation, bytes)));
+        self.keep()?;
+        self.put(bytes)
+    }
+
+    /// Keeps the present one among the earlier ones.
+    fn keep(&self) -> Result<(), Failure> {
+        let newest =
+            self.current()?.and_then(|bytes| Some((Applied::newest(&bytes).ok()?.generation, bytes)));
         if let Some((generation, present)) = newest {
             let dir = self.earlier_dir();
-            match std::fs::create_dir(&dir) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failure("make", &dir, &error)),
+            match DirBuilder::new().mode(0o755).create(&dir) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(failure("make", &dir, &error));
+                }
                 _ => {}
             }
             self.write(&dir.join(generation.to_string()), &present)?;
@@ -202,7 +238,7 @@ impl Place {
                 let _ = std::fs::remove_file(dir.join(number.to_string())); // one too many does no harm
             }
         }
-        self.put(bytes)
+        Ok(())
     }
 
     /// All of it, or what was there before, whatever happens.
@@ -281,7 +317,7 @@ mod tests {
         assert_eq!(before.config.issuer.as_deref(), Some("A"), "B was never confirmed");
         assert_eq!((place.confirm().unwrap(), place.confirm().unwrap()), (Some(3), None));
         assert_eq!((issuer(), place.earlier()), ("C".to_owned(), vec![1, 2]));
-        let first = std::fs::read(place.earlier_dir().join("1")).unwrap();
+        let first = place.earlier_bytes(1).unwrap();
         assert_eq!(place.apply_again(&first).unwrap(), 4);
         assert_eq!(issuer(), "A");
     }
@@ -299,5 +335,7 @@ mod tests {
         assert_eq!(load(&path).unwrap().config.issuer.as_deref(), Some("A"));
         let left = Applied::newest(&std::fs::read(applied_path(&path)).unwrap()).unwrap();
         assert_eq!((left.generation, left.confirm_by), (1, 0));
+        let place = Place::locked(&path).unwrap();
+        assert_eq!(place.apply(&compiled(&path).unwrap(), None, "").unwrap(), 3, "no number is used twice");
     }
 }

@@ -11,6 +11,7 @@ mod sshd;
 mod store;
 
 use super::config;
+use crate::applied;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use nix::errno::Errno;
@@ -54,7 +55,18 @@ fn configuration(path: &Path, report: &mut Report) -> Option<Context> {
     match Source::load(path, SystemClock.now()) {
         Ok(source) => {
             about.ok("can be used; nobody but root may write to it");
-            let context = Context::of(source, path.to_owned());
+            match (applied::is_pending(path), applied::compiled(path)) {
+                (_, Err(failure)) => about.warn(
+                    &format!("logins go by what was applied before; the files can't be applied: {failure}"),
+                    "",
+                ),
+                (true, Ok(_)) => about.warn(
+                    "was changed after it was applied, and logins don't know of it yet",
+                    "`qrtotp config diff` shows the change, `qrtotp config apply` applies it",
+                ),
+                (false, Ok(_)) => {}
+            }
+            let context = Context::of(source);
             for finding in config::settings(&context) {
                 report.about("configuration", finding.key).finding(&finding);
             }
