@@ -1,16 +1,16 @@
 //! `FILE.applied`: what logins read of the configuration FILE. Beside it, `FILE.applied.d` keeps the last twenty.
 
-use crate::context::{subject, syslog};
+use crate::context::{acting_uid, subject, syslog};
 use crate::error::Failure;
-use nix::unistd::{Group, geteuid, getuid};
+use nix::unistd::{Group, geteuid};
 use qrtotp_core::audit::{Event, Kind};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
 use qrtotp_core::policy::{
     Applied, Compiled, ConfigError, Names, Source, Stamp, applied_path, compile, digest, restamped,
 };
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tz::TimeZone;
 
@@ -74,8 +74,8 @@ pub fn load(path: &Path) -> Result<Source, Failure> {
     Ok(Source::load(path, SystemClock.now())?)
 }
 
-/// Removes an applied configuration that was not confirmed in time, so that a clock that is set back does not revive it.
-fn expire(path: &Path) -> Result<(), Failure> {
+/// Goes back from a configuration that was not confirmed in time, so that a clock that is set back does not revive it.
+pub fn expire(path: &Path) -> Result<(), Failure> {
     let expired =
         |bytes: &[u8]| Applied::newest(bytes).ok().filter(|newest| !newest.is_in_force(SystemClock.now()));
     let bytes = std::fs::read(applied_path(path)).unwrap_or_default();
@@ -84,6 +84,7 @@ fn expire(path: &Path) -> Result<(), Failure> {
     }
     let place = Place::locked(path)?;
     let Some(newest) = place.current()?.and_then(|bytes| expired(&bytes)) else { return Ok(()) };
+    place.keep()?;
     place.put(&newest.previous)?;
     Event::new(Kind::PolicyRolledBack, &subject(""))
         .reason("not_confirmed")
@@ -123,7 +124,7 @@ impl Place {
     }
 
     /// The directory of the earlier ones.
-    pub fn earlier_dir(&self) -> PathBuf {
+    fn earlier_dir(&self) -> PathBuf {
         let mut name = self.file.as_os_str().to_owned();
         name.push(".d");
         name.into()
@@ -136,6 +137,17 @@ impl Place {
             entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
         numbers.sort_unstable();
         numbers
+    }
+
+    /// The file of an earlier one.
+    pub fn earlier_bytes(&self, number: u64) -> Result<Vec<u8>, Failure> {
+        let path = self.earlier_dir().join(number.to_string());
+        std::fs::read(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::Refused(format!(
+                "number {number} is not kept; `qrtotp config list` shows those that are"
+            )),
+            _ => failure("read", &path, &error),
+        })
     }
 
     /// Makes `compiled` what logins read. `confirm`: for so many seconds, unless it is confirmed. Gives its number.
@@ -159,11 +171,11 @@ impl Place {
         Ok(generation)
     }
 
-    /// Confirms the newest. `None`: that is not awaited. Gives its number.
+    /// Confirms the newest, which is in force. `None`: that is not awaited. Gives its number.
     pub fn confirm(&self) -> Result<Option<u64>, Failure> {
         let bytes = self.current()?.unwrap_or_default();
         let newest = Applied::newest(&bytes).map_err(|_| damaged(&self.file))?;
-        if newest.confirm_by == 0 {
+        if newest.confirm_by == 0 || !newest.is_in_force(SystemClock.now()) {
             return Ok(None);
         }
         let Applied { generation, applied_at, by, .. } = newest;
@@ -198,18 +210,23 @@ impl Place {
         Ok(Stamp {
             generation: numbers.max().unwrap_or(0) + 1,
             applied_at: now,
-            by: getuid().as_raw(),
+            by: acting_uid().as_raw(),
             confirm,
         })
     }
 
-    /// Keeps the present one among the earlier ones, and puts `bytes` in its place.
     fn replace(&self, bytes: &[u8]) -> Result<(), Failure> {
+        self.keep()?;
+        self.put(bytes)
+    }
+
+    /// Keeps the present one among the earlier ones.
+    fn keep(&self) -> Result<(), Failure> {
         let newest =
             self.current()?.and_then(|bytes| Some((Applied::newest(&bytes).ok()?.generation, bytes)));
         if let Some((generation, present)) = newest {
             let dir = self.earlier_dir();
-            match std::fs::create_dir(&dir) {
+            match DirBuilder::new().mode(0o755).create(&dir) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(failure("make", &dir, &error));
                 }
@@ -221,7 +238,7 @@ impl Place {
                 let _ = std::fs::remove_file(dir.join(number.to_string())); // one too many does no harm
             }
         }
-        self.put(bytes)
+        Ok(())
     }
 
     /// All of it, or what was there before, whatever happens.
@@ -300,7 +317,7 @@ mod tests {
         assert_eq!(before.config.issuer.as_deref(), Some("A"), "B was never confirmed");
         assert_eq!((place.confirm().unwrap(), place.confirm().unwrap()), (Some(3), None));
         assert_eq!((issuer(), place.earlier()), ("C".to_owned(), vec![1, 2]));
-        let first = std::fs::read(place.earlier_dir().join("1")).unwrap();
+        let first = place.earlier_bytes(1).unwrap();
         assert_eq!(place.apply_again(&first).unwrap(), 4);
         assert_eq!(issuer(), "A");
     }
@@ -318,5 +335,7 @@ mod tests {
         assert_eq!(load(&path).unwrap().config.issuer.as_deref(), Some("A"));
         let left = Applied::newest(&std::fs::read(applied_path(&path)).unwrap()).unwrap();
         assert_eq!((left.generation, left.confirm_by), (1, 0));
+        let place = Place::locked(&path).unwrap();
+        assert_eq!(place.apply(&compiled(&path).unwrap(), None, "").unwrap(), 3, "no number is used twice");
     }
 }

@@ -1,11 +1,13 @@
 //! The one definition of commands and options. Help, man pages and completions all come from it.
 
 mod account;
+mod config;
 mod device;
 mod explain;
 mod import;
 
 pub use account::Account;
+pub use config::{Apply, Config, Explain};
 pub use device::{Device, Rename, Revoke};
 pub use explain::explain;
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
@@ -104,7 +106,7 @@ pub enum Command {
     /// Enrolment tokens: the right to enrol one device, once
     #[command(subcommand)]
     Token(Token),
-    /// The configuration
+    /// The configuration: check, apply and explain it (root only)
     #[command(subcommand)]
     Config(Config),
     /// Say what is wrong on this host, and what to do about it; changes nothing
@@ -273,15 +275,6 @@ pub struct Whom {
     /// For the users named in a file, one a line; # begins a comment, - is standard input
     #[arg(long, value_name = "FILE")]
     pub from_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Config {
-    /// Check configuration and store; changes nothing
-    ///
-    /// Exit code 0: fine, perhaps with warnings. 1: something is dangerous or denies everybody. 2: the
-    /// configuration can't be used.
-    Check,
 }
 
 #[cfg(test)]

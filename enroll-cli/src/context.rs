@@ -19,7 +19,6 @@ const NO_LOGIN: u32 = u32::MAX;
 /// A loaded configuration.
 pub struct Context {
     pub config: Config,
-    pub config_path: PathBuf,
     /// Where the sealing key lies.
     pub key_dir: PathBuf,
 }
@@ -27,22 +26,18 @@ pub struct Context {
 impl Context {
     /// Loads the configuration in `path`. The host's own needs root; a private one needs whatever its files need.
     pub fn load(path: &Path) -> Result<Self, Failure> {
-        if path == Path::new(DEFAULT_PATH) && !geteuid().is_root() {
-            return Err(Failure::Error("run it as root, for example: sudo qrtotp …".into()));
-        }
-        let path = std::path::absolute(path)
-            .map_err(|error| Failure::Error(format!("{}: {error}; give another file", path.display())))?;
+        let path = config_file(path)?;
         let source = applied::load(&path)?;
         if applied::is_pending(&path) {
             let text = "was changed after it was applied, and logins don't know of it yet; `qrtotp config diff` shows the change, `qrtotp config apply` applies it";
             let _ = writeln!(std::io::stderr(), "qrtotp: {} {text}", path.display());
         }
-        Ok(Self::of(source, path))
+        Ok(Self::of(source))
     }
 
-    /// What was loaded from `path`.
-    pub fn of(source: Source, path: PathBuf) -> Self {
-        Self { config: source.config, config_path: path, key_dir: source.dir_path }
+    /// What was loaded.
+    pub fn of(source: Source) -> Self {
+        Self { config: source.config, key_dir: source.dir_path }
     }
 
     /// The store for commands that enrol somebody: made if this is the first one.
@@ -83,6 +78,15 @@ impl Context {
     }
 }
 
+/// The whole path of a configuration that the caller may use: the host's own needs root.
+pub fn config_file(path: &Path) -> Result<PathBuf, Failure> {
+    if path == Path::new(DEFAULT_PATH) && !geteuid().is_root() {
+        return Err(Failure::Error("run it as root, for example: sudo qrtotp …".into()));
+    }
+    std::path::absolute(path)
+        .map_err(|error| Failure::Error(format!("{}: {error}; give another file", path.display())))
+}
+
 /// Who and where, for the log.
 pub fn subject(user: &str) -> Subject {
     Subject {
@@ -106,10 +110,19 @@ fn terminal_name() -> String {
 
 /// The person behind sudo and su, where the kernel remembers one, else the caller.
 fn acting_user() -> String {
-    let login = std::fs::read_to_string("/proc/self/loginuid").ok();
-    let login = login.and_then(|text| text.trim().parse().ok()).filter(|uid| *uid != NO_LOGIN);
-    let uid = login.map_or_else(getuid, Uid::from_raw);
+    let uid = acting_uid();
     User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+/// The uid of [`acting_user`].
+pub fn acting_uid() -> Uid {
+    login_uid().unwrap_or_else(getuid)
+}
+
+/// Who logged in, as the kernel remembers it through sudo and su; `None`: no login started this process.
+pub fn login_uid() -> Option<Uid> {
+    let login = std::fs::read_to_string("/proc/self/loginuid").ok()?;
+    login.trim().parse().ok().filter(|uid| *uid != NO_LOGIN).map(Uid::from_raw)
 }
 
 /// The account that a command is about, if it was not named: the caller's, but for root, who has to say.

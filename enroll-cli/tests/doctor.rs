@@ -110,10 +110,26 @@ fn a_damaged_record_is_named_and_counted_and_hides_no_other() {
 #[test]
 fn without_a_store_none_is_made_and_without_a_configuration_the_rest_is_looked_at() {
     let instance = Instance::new();
-    instance.run(&["list"]);
+    let (code, report) = diagnosis(&instance);
+    assert_eq!(
+        (code, checks(&report, "configuration")[0]["status"].as_str()),
+        (Some(1), Some("fail")),
+        "never applied"
+    );
+    instance.run(&["config", "apply"]).ok();
     let (_, report) = diagnosis(&instance);
     assert!(["warn", "fail"].contains(&checks(&report, "store")[0]["status"].as_str().unwrap()));
     assert!(!instance.state().exists() && report["accounts"].is_null());
+    std::fs::write(instance.path("qrtotp.toml"), "nonsense").unwrap();
+    let (_, report) = diagnosis(&instance);
+    let found = checks(&report, "configuration")
+        .into_iter()
+        .map(|check| check["finding"].as_str().unwrap().to_owned());
+    let found: Vec<String> = found.collect();
+    assert!(
+        found.iter().any(|text| text.contains("can't be applied") && text.contains("line 1")),
+        "{found:?}"
+    );
     std::fs::write(instance.path("qrtotp.toml.applied"), "nonsense").unwrap();
     let (code, report) = diagnosis(&instance);
     assert_eq!((code, checks(&report, "configuration")[0]["status"].as_str()), (Some(1), Some("fail")));

@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 36] = [
+const COMMANDS: [&[&str]; 46] = [
     &[],
     &["enroll"],
     &["status"],
@@ -35,6 +35,16 @@ const COMMANDS: [&[&str]; 36] = [
     &["token", "revoke"],
     &["config"],
     &["config", "check"],
+    &["config", "diff"],
+    &["config", "apply"],
+    &["config", "confirm"],
+    &["config", "rollback"],
+    &["config", "list"],
+    &["config", "show"],
+    &["config", "edit"],
+    &["config", "explain"],
+    &["config", "test"],
+    &["config", "sshd"],
     &["doctor"],
     &["completions"],
     &["account"],

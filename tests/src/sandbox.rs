@@ -146,8 +146,7 @@ impl Sandbox {
 
     /// Makes a configuration what logins read.
     pub fn apply(&self, path: &str) -> Output {
-        let _ = self.run(&["rm", "-f", &format!("{path}.applied")]);
-        self.run(&["qrtotp", "--config", path, "list"])
+        self.run(&["qrtotp", "--config", path, "config", "apply"])
     }
 
     /// Replaces `/etc/pam.d/SERVICE`.

@@ -61,7 +61,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Account(what), _) => account::run(&context()?, what),
         (Command::Unlock { user }, _) => unlock::run(&context()?, &user),
         (Command::Token(what), _) => token::run(&context()?, what),
-        (Command::Config(crate::cli::Config::Check), _) => config::check(&context()?),
+        (Command::Config(what), _) => config::run(&cli.config, what),
         (Command::Completions { shell }, _) => completions::run(shell),
         (Command::Man { dir }, _) => man::run(&dir),
     }

@@ -13,7 +13,7 @@ use super::rules::{Facts, Outcome, Part, RuleSet, Test, read as read_rules};
 use super::{Config, ConfigError, Names, Require, Rule};
 use crate::clock::UnixTime;
 use blake2::digest::{Digest, consts::U32};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8] = b"QRTP";
 const VERSION: u16 = 1;
@@ -231,6 +231,18 @@ impl Compiled {
         stamp.file(&self.digest, &parts)
     }
 
+    /// The settings that the main file has: each key, and its value as TOML.
+    #[must_use]
+    pub fn settings(&self) -> Vec<(String, String)> {
+        self.settings.flat()
+    }
+
+    /// Leaves out the tests of all files but `path`.
+    pub fn keep_tests_of(&mut self, path: &Path) {
+        let of_file = |place: &str| place.rsplit_once(':').is_some_and(|(file, _)| Path::new(file) == path);
+        self.tests.retain(|(place, ..)| of_file(place));
+    }
+
     /// Decides each `[[test]]`.
     #[must_use]
     pub fn failed_tests(&self, now: UnixTime) -> (usize, Vec<Failed>) {
@@ -292,6 +304,17 @@ pub fn restamped(file: &[u8], stamp: Stamp) -> Result<Vec<u8>, Damaged> {
     Ok(stamp.file(&newest.digest, parts))
 }
 
+/// The settings of the newest configuration of `file`, as [`Compiled::settings`].
+///
+/// # Errors
+/// It is not what was written.
+pub fn settings(file: &[u8]) -> Result<Vec<(String, String)>, Damaged> {
+    const BEFORE: usize = MAGIC.len() + 2 + 8 + 8 + 8 + 4 + 32 + 8;
+    Applied::newest(file)?;
+    let mut bytes = Bytes::new(file.get(BEFORE..).ok_or(Damaged)?);
+    Ok(Table::decode(&mut bytes.part()?)?.flat())
+}
+
 /// The body behind its header.
 fn sealed(body: &[u8]) -> Vec<u8> {
     let mut file = Vec::with_capacity(body.len() + 14);
@@ -325,6 +348,31 @@ mod tests {
         assert_eq!(applied.config.rules.rules().unwrap(), compiled.rules);
         let rules = applied.config.rules.clone();
         assert_eq!(Config { rules, ..compiled.config.clone() }, applied.config);
+    }
+
+    #[test]
+    fn settings_are_told_as_they_are_written() {
+        let compiled = compiled(TEXT);
+        let expected =
+            [("issuer", "\"Us\""), ("verify.window_back", "2"), ("enroll.services", "[\"sshd\", \"su\"]")];
+        let settings = compiled.settings();
+        let mut told: Vec<(&str, &str)> =
+            settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        told.sort_by_key(|(key, _)| expected.iter().position(|(known, _)| known == key));
+        assert_eq!(told, expected);
+        assert_eq!(super::settings(&compiled.encode(Stamp::default())).unwrap(), settings);
+    }
+
+    #[test]
+    fn the_tests_of_one_file_can_be_had_without_the_others() {
+        let test = "[[test]]\nservice = 'sshd'\nexpect = 'deny by x'";
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), bytes: text.into() };
+        let files = [file("t.toml", test), file("qrtotp.toml", test)];
+        let mut compiled = compile(&files, &NoNames).unwrap();
+        assert_eq!(compiled.failed_tests(0).0, 2);
+        compiled.keep_tests_of(Path::new("t.toml"));
+        assert_eq!(compiled.failed_tests(0).1[0].place, "t.toml:1");
+        assert_eq!(compiled.failed_tests(0).0, 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! 3: list (u16 count, values). 4: table (u16 count, each a key as text without its tag, and a value). Little-endian.
 
 use super::bytes::{Bytes, Damaged, put_text};
+use std::fmt;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -68,6 +69,21 @@ impl Value {
     }
 }
 
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.is {
+            Is::Text(text) => write!(f, "{text:?}"),
+            Is::Integer(number) => number.fmt(f),
+            Is::Boolean(yes) => yes.fmt(f),
+            Is::List(values) => {
+                let texts: Vec<String> = values.iter().map(Self::to_string).collect();
+                write!(f, "[{}]", texts.join(", "))
+            }
+            Is::Table(_) | Is::Other(_) => f.write_str(self.kind()),
+        }
+    }
+}
+
 impl Table {
     /// Parses TOML.
     pub(super) fn from_toml(text: &str) -> Result<Self, Fault> {
@@ -87,6 +103,22 @@ impl Table {
     pub(super) fn take(&mut self, key: &str) -> Option<Value> {
         let place = self.0.iter().position(|entry| entry.key == key)?;
         Some(self.0.remove(place).value)
+    }
+
+    /// The keys with their tables' names before them, and the values as TOML.
+    pub(super) fn flat(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for Entry { key, value, .. } in &self.0 {
+            match &value.is {
+                Is::Table(table) => {
+                    found.extend(
+                        table.flat().into_iter().map(|(inner, text)| (format!("{key}.{inner}"), text)),
+                    );
+                }
+                _ => found.push((key.clone(), value.to_string())),
+            }
+        }
+        found
     }
 
     /// Appends the binary form.

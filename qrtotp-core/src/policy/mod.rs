@@ -16,7 +16,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
-pub use applied::{Applied, Compiled, Failed, SourceFile, Stamp, compile, digest, restamped};
+pub use applied::{Applied, Compiled, Failed, SourceFile, Stamp, compile, digest, restamped, settings};
 pub use brand::{Brand, Colour};
 pub use bytes::Damaged;
 pub use check::{Finding, Severity, findings};
@@ -25,7 +25,7 @@ pub use date::{Date, DateError};
 pub use pam_file::{DIRECTORIES as PAM_DIRECTORIES, MODULE, PROOF_SERVICE, check_proof_service, names_us};
 pub use rules::{
     Condition, Conditions, Decision, Effects, Facts, Group, Hours, Names, Network, Origin, Outcome,
-    OwnedEffects, Pattern, Rule, RuleSet, Test, address, local_time,
+    OwnedEffects, Pattern, Rule, RuleSet, Test, address, local_time, minute_of_week,
 };
 pub use source::{ConfigError, Source, applied_path};
 pub use span::{Span, SpanError};

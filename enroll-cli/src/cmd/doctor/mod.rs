@@ -19,7 +19,7 @@ use nix::unistd::geteuid;
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::policy::{ConfigError, Source};
 use qrtotp_core::store::TrustError;
-use report::{About, Report};
+use report::Report;
 use std::path::{Path, PathBuf};
 
 /// What to do about what only root can see.
@@ -48,18 +48,6 @@ pub fn run(config: &Path, socket: Option<PathBuf>, json: bool) -> Result<Exit, F
     Ok(if report.failed() { Exit::Refused } else { Exit::Done })
 }
 
-/// What people edit, as the next `qrtotp config apply` sees it.
-fn edited(path: &Path, about: &mut About<'_>) {
-    match applied::compiled(path) {
-        Err(error) => about.fail(&format!("what was edited since can't be applied: {error}"), ""),
-        Ok(_) if applied::is_pending(path) => about.warn(
-            "was changed after it was applied",
-            "see `qrtotp config diff`; then run `qrtotp config apply`",
-        ),
-        Ok(_) => {}
-    }
-}
-
 /// Its mode, its owner and what is in it, as a login sees them.
 fn configuration(path: &Path, report: &mut Report) -> Option<Context> {
     let shown = path.display().to_string();
@@ -67,10 +55,19 @@ fn configuration(path: &Path, report: &mut Report) -> Option<Context> {
     match Source::load(path, SystemClock.now()) {
         Ok(source) => {
             about.ok("can be used; nobody but root may write to it");
-            if geteuid().is_root() {
-                edited(path, &mut about);
+            match (applied::is_pending(path), applied::compiled(path)) {
+                _ if !geteuid().is_root() => {}
+                (_, Err(failure)) => about.warn(
+                    &format!("logins go by what was applied before; the files can't be applied: {failure}"),
+                    "",
+                ),
+                (true, Ok(_)) => about.warn(
+                    "was changed after it was applied, and logins don't know of it yet",
+                    "`qrtotp config diff` shows the change, `qrtotp config apply` applies it",
+                ),
+                (false, Ok(_)) => {}
             }
-            let context = Context::of(source, path.to_owned());
+            let context = Context::of(source);
             for finding in config::settings(&context) {
                 report.about("configuration", finding.key).finding(&finding);
             }

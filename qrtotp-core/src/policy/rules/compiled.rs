@@ -77,6 +77,15 @@ impl RuleSet {
         self.reader()?.0.offset(now)
     }
 
+    /// The time at which the zone's clocks show `local`, in seconds of local time since 1970.
+    ///
+    /// # Errors
+    /// It is not what was compiled.
+    pub fn utc(&self, local: i64) -> Result<UnixTime, Damaged> {
+        let guess = local - i64::from(self.offset(local)?);
+        Ok(local - i64::from(self.offset(guess)?))
+    }
+
     /// The rules, as they were compiled.
     ///
     /// # Errors

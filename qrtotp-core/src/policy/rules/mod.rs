@@ -21,6 +21,7 @@ pub(super) use source::{Part, read};
 
 use super::{Date, FirstLogin};
 use crate::clock::UnixTime;
+use std::fmt;
 
 /// Rules in one policy, at most.
 pub const MAX_RULES: usize = 256;
@@ -83,7 +84,8 @@ pub enum Condition {
 }
 
 impl Condition {
-    const ALL: [Self; 10] = [
+    /// All of them, in the order in which they are tried.
+    pub const ALL: [Self; 10] = [
         Self::Service,
         Self::Tty,
         Self::By,
@@ -123,6 +125,12 @@ pub struct Pattern {
     pub open: bool,
 }
 
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.text, if self.open { "*" } else { "" })
+    }
+}
+
 /// Where a login comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -132,6 +140,16 @@ pub enum Origin {
     Remote,
     /// PAM names an address of this network.
     Network(Network),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local => f.write_str("local"),
+            Self::Remote => f.write_str("remote"),
+            Self::Network(network) => network.fmt(f),
+        }
+    }
 }
 
 /// A group, as it was resolved when the configuration was applied.

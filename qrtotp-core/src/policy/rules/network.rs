@@ -26,6 +26,12 @@ pub struct Network {
 }
 
 impl Network {
+    /// Its first address.
+    #[must_use]
+    pub fn first(self) -> IpAddr {
+        self.first
+    }
+
     /// Bits that all its addresses share.
     #[must_use]
     pub fn prefix(self) -> u8 {

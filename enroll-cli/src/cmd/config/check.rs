@@ -1,10 +1,13 @@
 //! `qrtotp config check`: what deserves a second thought, in the configuration and around it. Changes nothing.
 
+use super::words::time;
+use super::{stored, test, user_name};
+use crate::applied::compiled;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, OVERLAYFS_SUPER_MAGIC, statfs};
 use nix::unistd::User;
-use qrtotp_core::policy::{Finding, Severity, findings};
+use qrtotp_core::policy::{Applied, Compiled, Finding, Severity, findings};
 use qrtotp_core::store::FileStore;
 use std::io::Write;
 use std::path::Path;
@@ -12,21 +15,67 @@ use std::path::Path;
 /// OpenZFS, `ZFS_SUPER_MAGIC`; nix does not know it.
 const ZFS_SUPER_MAGIC: u32 = 0x2fc1_2fc1;
 
-pub fn check(context: &Context) -> Result<Exit, Failure> {
-    let mut found = settings(context);
-    found.extend(store(context));
+pub fn run(path: &Path) -> Result<Exit, Failure> {
+    let compiled = compiled(path)?;
+    let context = context(path, &compiled);
+    let mut found = settings(&context);
+    found.extend(store(&context));
     found.extend(disk(&context.config.state_dir.0));
     let mut out = std::io::stdout().lock();
+    let passed = test::write(&compiled, &mut out)?;
     for finding in &found {
         writeln!(out, "{finding}")?;
     }
-    let path = context.config_path.display();
+    warnings(&compiled, &mut out)?;
+    writeln!(out, "{}", activation(path, &compiled)?)?;
+    let path = path.display();
     if found.iter().any(|finding| finding.severity == Severity::Danger) {
         writeln!(out, "{path}: change what is marked as danger")?;
         return Ok(Exit::Refused);
     }
-    writeln!(out, "{path}: fine{}", if found.is_empty() { "" } else { ", but read the warnings" })?;
+    if !passed {
+        writeln!(out, "{path}: correct the rules, or the tests that fail")?;
+        return Ok(Exit::Refused);
+    }
+    let warned = !found.is_empty() || !compiled.warnings.is_empty();
+    writeln!(out, "{path}: fine{}", if warned { ", but read the warnings" } else { "" })?;
     Ok(Exit::Done)
+}
+
+/// Writes what the rules say that deserves a second thought.
+pub fn warnings(compiled: &Compiled, out: &mut impl Write) -> std::io::Result<()> {
+    compiled.warnings.iter().try_for_each(|(rule, text)| writeln!(out, "warning: rule {rule}: {text}"))
+}
+
+/// What the commands take for a loaded configuration.
+pub fn context(path: &Path, compiled: &Compiled) -> Context {
+    let key_dir = path.parent().unwrap_or(Path::new("/")).to_owned();
+    Context { config: compiled.config.clone(), key_dir }
+}
+
+/// Whether logins go by these files.
+fn activation(path: &Path, compiled: &Compiled) -> Result<String, Failure> {
+    let Some(stored) = stored(path)? else {
+        return Ok(
+            "not applied: nothing ever was; the next `qrtotp` command of root's that needs it applies it"
+                .into(),
+        );
+    };
+    let Applied { generation, applied_at, by, confirm_by, digest, .. } = &stored.newest;
+    let (at, by) = (time(*applied_at), user_name(*by));
+    Ok(match (digest == &compiled.digest, *confirm_by) {
+        (true, 0) => format!("applied: policy {generation}, {at} by {by}"),
+        (true, until) => {
+            format!(
+                "applied: policy {generation}, {at} by {by}; `qrtotp config confirm` keeps it, else it ends at {}",
+                time(until)
+            )
+        }
+        (false, _) => format!(
+            "not applied: logins go by policy {generation}, {at} by {by}; `qrtotp config diff` shows the change, `qrtotp config \
+             apply` applies it"
+        ),
+    })
 }
 
 /// What the configuration says that deserves a second thought.

@@ -1,0 +1,113 @@
+//! `qrtotp config …`.
+
+use clap::{Args, Subcommand};
+use qrtotp_core::policy::Span;
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Check the files of the configuration and the store; changes nothing
+    ///
+    /// Reads FILE and the files of conf.d beside it, runs their tests, and says whether this configuration is applied.
+    ///
+    /// Exit code 0: fine, perhaps with warnings. 1: a test fails, or something is dangerous or denies everybody. 2: the
+    /// configuration can't be used.
+    Check,
+    /// Show which logins `apply` would decide differently, and which settings it would change
+    ///
+    /// Compares for every account of the store, and for those that rules name: sshd from each network of a rule and from
+    /// elsewhere, with and without a key; sudo and su-l at a terminal; login at the console.
+    ///
+    /// Exit code 0: nothing changes. 1: something does. 2: the configuration can't be used.
+    Diff,
+    /// Make the files of the configuration what logins go by
+    ///
+    /// Refuses and changes nothing if a file has a fault, if a test fails, or if the configuration would lock out the person who
+    /// applies it, every account that can become root, or an emergency account.
+    Apply(Apply),
+    /// Confirm what was applied with --confirm
+    Confirm,
+    /// Go back to an earlier applied configuration
+    ///
+    /// The files stay as they are: correct them before the next `apply`.
+    Rollback {
+        /// Its number, as `list` shows it; by default the one before the newest
+        number: Option<u64>,
+    },
+    /// List the applied configurations that are kept: the newest and the 20 before it
+    List,
+    /// Show an applied configuration: its settings and its rules
+    Show {
+        /// Its number, as `list` shows it; by default the one in force
+        number: Option<u64>,
+    },
+    /// Edit the main file, then check and apply it
+    ///
+    /// Opens a copy in $VISUAL, $EDITOR, editor or vi. The file is replaced only by one without a fault.
+    Edit,
+    /// Say how a login would be decided, by which rule, and why the rules before it do not match
+    ///
+    /// Exit code 0, or 1 if the login would be denied.
+    Explain(Explain),
+    /// Run the tests of the configuration
+    ///
+    /// Exit code 0, or 1 if a test fails.
+    Test {
+        /// A file with tests; its tests are run instead of those in the configuration
+        file: Option<PathBuf>,
+    },
+    /// Print the blocks of sshd_config that rules with "skip" need
+    ///
+    /// Clients without a terminal, such as `sftp -b`, get past a "skip" only if sshd asks for nothing behind the key.
+    Sshd,
+}
+
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// Go back by itself unless `qrtotp config confirm` follows within this time, 1m to 24h
+    #[arg(long, value_name = "TIME")]
+    pub confirm: Option<Span>,
+    /// Apply even if it locks somebody out; the reason goes into the system log
+    #[arg(long, value_name = "REASON")]
+    pub force: Option<String>,
+    /// Do nothing if this configuration is applied already
+    #[arg(long)]
+    pub if_changed: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Who logs in
+    #[arg(long)]
+    pub user: String,
+    /// The PAM service
+    #[arg(long, default_value = "sshd")]
+    pub service: String,
+    /// The remote host, or `local`
+    #[arg(long, value_name = "ADDRESS", default_value = "local")]
+    pub from: String,
+    /// The terminal, such as tty1 or pts/0
+    #[arg(long, default_value = "")]
+    pub tty: String,
+    /// The caller of sudo or su
+    #[arg(long, value_name = "USER", default_value = "")]
+    pub by: String,
+    /// As if sshd had accepted a public key
+    #[arg(long)]
+    pub key: bool,
+    /// As if the account were in these groups
+    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
+    pub groups: Option<Vec<String>>,
+    /// As if it were this time in the zone of the configuration, such as 2026-12-05T20:00
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Show the rules behind the one that decides, too
+    #[arg(long)]
+    pub all: bool,
+    /// JSON
+    #[arg(long)]
+    pub json: bool,
+    /// By the files as they are now, not by what was applied
+    #[arg(long)]
+    pub edited: bool,
+}

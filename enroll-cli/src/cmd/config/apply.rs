@@ -1,0 +1,95 @@
+//! `qrtotp config apply`, `confirm` and `rollback`: what changes the applied configuration.
+
+use super::words::time;
+use super::{check, test};
+use crate::applied::{Place, compiled};
+use crate::cli::Apply;
+use crate::error::{Exit, Failure};
+use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
+use qrtotp_core::policy::{Applied, Compiled};
+use std::io::Write;
+use std::path::Path;
+
+/// The shortest and the longest time for a confirmation, in seconds.
+const CONFIRM: std::ops::RangeInclusive<i64> = 60..=86_400;
+/// Time zones are known for two years: what is older than this, in seconds, counts as changed.
+const OLD: i64 = 365 * 86_400;
+
+pub fn apply(path: &Path, args: &Apply) -> Result<Exit, Failure> {
+    let confirm = args.confirm.map(|span| span.as_seconds());
+    if confirm.is_some_and(|seconds| !CONFIRM.contains(&seconds)) {
+        return Err(Failure::Error("--confirm takes 1m to 24h; give another time".into()));
+    }
+    if args.force.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
+        return Err(Failure::Error("--force needs a reason, which goes into the system log".into()));
+    }
+    let (place, compiled) = (Place::locked(path)?, compiled(path)?);
+    let before = place.current()?.and_then(|bytes| Applied::newest(&bytes).ok());
+    let now = SystemClock.now();
+    let mut out = std::io::stdout().lock();
+    if let Some(before) =
+        before.as_ref().filter(|before| args.if_changed && !is_changed(&compiled, before, now))
+    {
+        writeln!(out, "policy {} is applied already; nothing changed", before.generation)?;
+        return Ok(Exit::Done);
+    }
+    check::warnings(&compiled, &mut out)?;
+    if !test::write(&compiled, &mut out)? {
+        return Err(Failure::Refused("not applied: correct the rules, or the tests that fail".into()));
+    }
+    let generation = place.apply(&compiled, confirm, args.force.as_deref().unwrap_or_default())?;
+    writeln!(out, "applied as policy {generation}")?;
+    if let Some(seconds) = confirm {
+        writeln!(
+            out,
+            "Confirm it until {}, or logins go by the policy before it again. First log in anew in another window, then run: qrtotp \
+             config confirm",
+            time(now + seconds)
+        )?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Whether applying would make a difference to what `before` is.
+fn is_changed(compiled: &Compiled, before: &Applied, now: UnixTime) -> bool {
+    // A group's number may have changed while the files did not.
+    before.digest != compiled.digest
+        || before.config.rules.rules().ok().as_ref() != Some(&compiled.rules)
+        || now - before.applied_at > OLD
+}
+
+pub fn confirm(path: &Path) -> Result<Exit, Failure> {
+    let Some(generation) = Place::locked(path)?.confirm()? else {
+        let text =
+            "no applied configuration awaits confirmation; `qrtotp config list` shows which one is in force";
+        return Err(Failure::Refused(text.into()));
+    };
+    writeln!(std::io::stdout(), "policy {generation} is confirmed")?;
+    Ok(Exit::Done)
+}
+
+pub fn rollback(path: &Path, number: Option<u64>) -> Result<Exit, Failure> {
+    let place = Place::locked(path)?;
+    let newest = place.current()?.and_then(|bytes| Applied::newest(&bytes).ok());
+    let earlier = place.earlier();
+    let bytes = match (number, newest) {
+        (Some(number), _) => place.earlier_bytes(number)?,
+        // Those between were never confirmed.
+        (None, Some(newest)) if newest.confirm_by != 0 => newest.previous,
+        (None, newest) => {
+            let below = newest.map_or(u64::MAX, |newest| newest.generation);
+            let Some(number) = earlier.into_iter().rev().find(|number| *number < below) else {
+                return Err(Failure::Refused(
+                    "no earlier applied configuration is kept; there is nothing to go back to".into(),
+                ));
+            };
+            place.earlier_bytes(number)?
+        }
+    };
+    let again = Applied::newest(&bytes).map(|earlier| earlier.generation).unwrap_or_default();
+    let generation = place.apply_again(&bytes)?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "logins go by policy {again} again, as policy {generation}")?;
+    writeln!(out, "{} is as it was: correct it before the next `qrtotp config apply`", path.display())?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,63 @@
+//! `qrtotp config …`: from the files that people edit to what logins go by. Nothing here decides a login: all ask the core's
+//! one judge, `RuleSet::decide`.
+
+mod apply;
+mod check;
+mod explain;
+mod list;
+mod test;
+mod words;
+
+pub use check::{disk, settings, store};
+
+use crate::applied::expire;
+use crate::cli::Config;
+use crate::context::config_file;
+use crate::error::{Exit, Failure};
+use nix::unistd::{Uid, User};
+use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::policy::{Applied, ConfigError, Source, applied_path};
+use std::path::Path;
+
+pub fn run(path: &Path, what: Config) -> Result<Exit, Failure> {
+    let path = &config_file(path)?;
+    expire(path)?;
+    match what {
+        Config::Check => check::run(path),
+        Config::Apply(args) => apply::apply(path, &args),
+        Config::Confirm => apply::confirm(path),
+        Config::Rollback { number } => apply::rollback(path, number),
+        Config::List => list::run(path),
+        Config::Explain(args) => explain::run(path, &args),
+        Config::Test { file } => test::run(path, file.as_deref()),
+        _ => Err(Failure::Error("not yet".into())),
+    }
+}
+
+/// What logins go by, and the newest that was applied, if that is another one; with the bytes of the file.
+struct Stored {
+    in_force: Applied,
+    newest: Applied,
+    bytes: Vec<u8>,
+}
+
+/// What was applied; `None`: nothing ever was.
+fn stored(path: &Path) -> Result<Option<Stored>, Failure> {
+    let now = SystemClock.now();
+    match Source::load(path, now) {
+        Err(ConfigError::NotApplied(_)) => return Ok(None),
+        loaded => loaded?,
+    };
+    let applied = applied_path(path);
+    let bytes =
+        std::fs::read(&applied).map_err(|error| Failure::Error(format!("{}: {error}", applied.display())))?;
+    let damaged = |_| ConfigError::Damaged(applied.clone());
+    let in_force = Applied::in_force(&bytes, now).map_err(damaged)?;
+    let newest = Applied::newest(&bytes).map_err(damaged)?;
+    Ok(Some(Stored { in_force, newest, bytes }))
+}
+
+/// The name of an account, for people.
+fn user_name(uid: u32) -> String {
+    User::from_uid(Uid::from_raw(uid)).ok().flatten().map_or_else(|| format!("uid {uid}"), |user| user.name)
+}

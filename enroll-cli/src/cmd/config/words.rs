@@ -1,0 +1,136 @@
+//! Rules, decisions and what they look at, in words.
+
+use qrtotp_core::clock::UnixTime;
+use qrtotp_core::policy::{
+    Condition, Conditions, Config, Date, Decision, Facts, FirstLogin, Outcome, address, minute_of_week,
+};
+use qrtotp_core::text::{clean, utc};
+use std::fmt::Display;
+
+const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
+/// What a condition demands; empty: it was not given. `offset`: of the zone, in seconds east of UTC.
+pub fn demanded(conditions: &Conditions, condition: Condition, offset: i32) -> String {
+    let local = |time: UnixTime| Date::of(time + i64::from(offset));
+    match condition {
+        Condition::Service => list(&conditions.service),
+        Condition::Tty => list(&conditions.tty),
+        Condition::By => list(&conditions.by),
+        Condition::Key => conditions.key.map_or_else(String::new, |key| key.to_string()),
+        Condition::From => list(&conditions.from),
+        Condition::Hours => list(&conditions.hours),
+        Condition::Since => conditions.since.map_or_else(String::new, |since| local(since).to_string()),
+        Condition::Until => conditions.until.map_or_else(String::new, |until| local(until - 1).to_string()),
+        Condition::User => list(&conditions.user),
+        Condition::Group => {
+            let names: Vec<&str> = conditions.group.iter().map(|group| group.name.as_str()).collect();
+            list(&names)
+        }
+    }
+}
+
+/// Why a condition does not hold for a login.
+pub fn mismatch(facts: &Facts<'_>, conditions: &Conditions, condition: Condition, offset: i32) -> String {
+    let (found, demanded) = (found(facts, condition, offset), demanded(conditions, condition, offset));
+    match condition {
+        Condition::Key => found,
+        Condition::Since => format!("{found} is before {demanded}"),
+        Condition::Until => format!("{found} is after {demanded}"),
+        Condition::Group => format!("is not in {demanded}"),
+        _ => format!("{found}, not {demanded}"),
+    }
+}
+
+fn found(facts: &Facts<'_>, condition: Condition, offset: i32) -> String {
+    let or = |text: &str, none: &str| if text.is_empty() { none.to_owned() } else { clean(text, 64) };
+    match condition {
+        Condition::Service => or(facts.service, "no service"),
+        Condition::Tty => or(facts.tty, "no terminal"),
+        Condition::By => or(facts.by, "no caller"),
+        Condition::Key => match facts.key {
+            Some(true) => "a key was accepted".into(),
+            Some(false) => "no key was accepted".into(),
+            None => "only sshd knows of keys".into(),
+        },
+        Condition::From if !facts.rhost.is_empty() && address(facts.rhost).is_none() => {
+            format!("the name {}", clean(facts.rhost, 64))
+        }
+        Condition::From => or(facts.rhost, "local"),
+        Condition::Hours => {
+            let minute = minute_of_week(facts.now, offset);
+            let day = DAYS[usize::from(minute / (24 * 60)) % 7];
+            format!("{day} {:02}:{:02}", minute / 60 % 24, minute % 60)
+        }
+        Condition::Since | Condition::Until => Date::of(facts.now + i64::from(offset)).to_string(),
+        Condition::User => {
+            facts.user.map_or_else(|| "no account of this host".into(), |user| clean(user, 64))
+        }
+        Condition::Group => String::new(),
+    }
+}
+
+/// The outcome of a decision with all that the rule adds; `first_login`: for an account without a device, too.
+pub fn outcome(config: &Config, decision: &Decision<'_>, first_login: bool) -> String {
+    let outcome = decision.outcome.unwrap_or_else(|| config.default_outcome());
+    let effects = &decision.effects;
+    let mut text = outcome.as_str().to_owned();
+    if first_login && matches!(outcome, Outcome::Code | Outcome::TwoCodes) {
+        let (first_login, until) = first_login_of(config, decision);
+        text.push_str(&format!(", first_login = {}", first_login_word(first_login)));
+        if let Some(until) = until {
+            text.push_str(&format!(" until {until}"));
+        }
+    }
+    for (is, word) in [
+        (effects.fresh, "fresh"),
+        (effects.no_recovery, "recovery = false"),
+        (effects.notice && !effects.alert, "notice"),
+        (effects.alert, "alert"),
+    ] {
+        if is {
+            text.push_str(", ");
+            text.push_str(word);
+        }
+    }
+    if let Some(message) = effects.message {
+        text.push_str(&format!(", {message:?}"));
+    }
+    text
+}
+
+/// What happens to an account without a device, and the last day of it.
+pub fn first_login_of(config: &Config, decision: &Decision<'_>) -> (FirstLogin, Option<Date>) {
+    match decision.effects.first_login {
+        Some(first_login) => (first_login, decision.effects.allow_until),
+        None => (config.defaults.first_login, config.defaults.allow_until),
+    }
+}
+
+pub fn first_login_word(first_login: FirstLogin) -> &'static str {
+    match first_login {
+        FirstLogin::Deny => "deny",
+        FirstLogin::Enroll => "enroll",
+        FirstLogin::Token => "token",
+        FirstLogin::Allow => "allow",
+    }
+}
+
+/// A time to the minute, UTC.
+pub fn time(time: UnixTime) -> String {
+    let text = utc(time);
+    format!("{} UTC", text.get(..16).unwrap_or(&text))
+}
+
+/// `1 rule`, `2 rules`.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn list<T: Display>(items: &[T]) -> String {
+    const MOST: usize = 8;
+    let mut texts: Vec<String> = items.iter().take(MOST).map(ToString::to_string).collect();
+    if items.len() > MOST {
+        texts.push(format!("{} more", items.len() - MOST));
+    }
+    texts.join(", ")
+}
