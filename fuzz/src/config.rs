@@ -23,7 +23,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("broker", &["services"]),
     ("audit", &["debug"]),
     ("brand", &["contact", "accent", "accent_text", "dark", "light", "logo", "logo_size", "correction"]),
-    ("defaults", &["require", "first_login", "allow_until"]),
+    ("defaults", &["require", "first_login", "allow_until", "unasked"]),
 ];
 
 pub(crate) fn check(data: &[u8]) {

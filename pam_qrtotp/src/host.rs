@@ -44,6 +44,12 @@ pub(crate) fn is_inner_transaction(pamh: &mut PamHandle) -> bool {
     service.is_some_and(|item| item.0 == SERVICE) && inner_pam::is_ours_or_the_brokers(handle)
 }
 
+/// Whether a module of this transaction keeps data of that name.
+pub(crate) fn has_data(pamh: &PamHandle, name: &str) -> bool {
+    // SAFETY: what is kept is not looked at; any reference to a `()` is valid.
+    unsafe { pamh.get_data::<()>(name) }.is_ok()
+}
+
 /// The syslog of this PAM transaction, facility AUTHPRIV. Lives no longer than the hook that it was made in.
 pub(crate) struct Log {
     pamh: NonNull<PamHandle>,

@@ -15,7 +15,7 @@ use pam::module::{PamHandle, PamHooks};
 use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{
-    Args, Dialog, HostDirectory, Login, Outcome, UNAVAILABLE, logged_name, report_killed_holder,
+    Args, Dialog, HostDirectory, Login, Outcome, UNAVAILABLE, account_part, logged_name, report_killed_holder,
 };
 use qrtotp_core::policy::{PROOF_SERVICE, Source};
 use std::alloc::System;
@@ -24,6 +24,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[global_allocator]
 static ALLOCATOR: Wiping<System> = Wiping(System);
+
+/// PAM data of a transaction in which our auth part has decided.
+const DECIDED: &str = "qrtotp_decided";
 
 struct QrTotp;
 
@@ -34,10 +37,15 @@ impl PamHooks for QrTotp {
         if host::is_inner_transaction(pamh) {
             return PamResultCode::PAM_IGNORE;
         }
-        guarded(pamh, |pamh| match authenticate(pamh, &args, flags) {
-            Outcome::Accepted => PamResultCode::PAM_SUCCESS,
-            Outcome::Denied => PamResultCode::PAM_AUTH_ERR,
-            Outcome::Ignored => PamResultCode::PAM_IGNORE,
+        guarded(pamh, |pamh| {
+            let outcome = authenticate(pamh, &args, flags);
+            // Without it the account part decides once more, and stricter.
+            let _ = pamh.set_data(DECIDED, Box::new(()));
+            match outcome {
+                Outcome::Accepted => PamResultCode::PAM_SUCCESS,
+                Outcome::Denied => PamResultCode::PAM_AUTH_ERR,
+                Outcome::Ignored => PamResultCode::PAM_IGNORE,
+            }
         })
     }
 
@@ -46,9 +54,15 @@ impl PamHooks for QrTotp {
         PamResultCode::PAM_SUCCESS
     }
 
-    /// Everything is decided in the auth part.
-    fn acct_mgmt(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
-        PamResultCode::PAM_IGNORE
+    /// For logins in which the auth part did not run.
+    fn acct_mgmt(pamh: &mut PamHandle, args: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        if host::is_inner_transaction(pamh) || host::has_data(pamh, DECIDED) {
+            return PamResultCode::PAM_IGNORE;
+        }
+        guarded(pamh, |pamh| match account(pamh, &args, flags) {
+            Outcome::Denied => PamResultCode::PAM_PERM_DENIED,
+            Outcome::Accepted | Outcome::Ignored => PamResultCode::PAM_IGNORE,
+        })
     }
 
     /// Passwords are not ours to change.
@@ -151,6 +165,25 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
     .run();
     report_killed_holder(store.take_killed_holder(), &who, &mut log);
     outcome
+}
+
+/// What the rules say of a login in which the auth part did not run.
+fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
+    let mut log = Log::new(pamh);
+    let subject = subject_now(pamh);
+    let mut host = Host::new(pamh, flags & PAM_SILENT != 0, &subject.user);
+    let args = match Args::parse(words) {
+        Ok(args) => args,
+        Err(error) => return refuse(&mut host, &mut log, &subject, "arguments_invalid", &error.0),
+    };
+    match Source::load(&args.config, SystemClock.now()) {
+        Ok(source) => {
+            account_part(&source.config, subject, &mut host, &HostDirectory, &SystemClock, &mut log)
+        }
+        // A program of the user's own, such as a screen locker, decides about its user alone.
+        Err(error) if unprivileged::config_is_roots(&error) => Outcome::Ignored,
+        Err(error) => refuse(&mut host, &mut log, &subject, error.reason(), &error.to_string()),
+    }
 }
 
 /// Something on our side is not as it must be: nobody gets in, and the log says what to do.

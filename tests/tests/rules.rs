@@ -3,6 +3,7 @@
 
 use qrtotp_tests::{
     Phone, Pty, Sandbox,
+    first_login::{CHOICES, ENTER},
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
     sshd::Sshd,
     users::PASSWORD,
@@ -194,4 +195,121 @@ fn sudo_takes_two_codes_in_a_row_where_a_rule_says_so() {
             client.expect("Sorry");
         }
     }
+}
+
+/// A host whose sshd takes a key alone, and whose account part is ours.
+fn host_of_keys(settings: &str) -> (Sandbox, Sshd) {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.authorize_key("alice");
+    sandbox.pam(
+        "sshd",
+        "auth required pam_qrtotp.so\naccount required pam_qrtotp.so\naccount required pam_permit.so\n\
+         session required pam_permit.so\n",
+    );
+    sandbox.configure(settings);
+    let sshd = sandbox.start_sshd("");
+    (sandbox, sshd)
+}
+
+fn ssh_by_key(sandbox: &Sandbox) -> Pty {
+    sandbox.ssh_with("alice", &["PreferredAuthentications=publickey"], &format!("echo {INSIDE}"))
+}
+
+#[test]
+fn a_login_by_a_key_alone_is_told_and_is_denied_where_the_configuration_says_so() {
+    let (sandbox, _sshd) = host_of_keys("");
+    let mut client = ssh_by_key(&sandbox);
+    client.expect(INSIDE);
+    client.success();
+    let _ =
+        sandbox.log.wait(&["<86>", "event=login result=ignored reason=not_asked user=alice service=sshd"]);
+    for (settings, reason) in [
+        ("[defaults]\nunasked = 'deny'\n", "reason=not_asked"),
+        ("[[rule]]\nname = 'barred'\nuser = ['alice']\nthen = 'deny'\n", "reason=rule_denied"),
+        ("[[rule]]\nname = 'pair'\nkey = true\nthen = 'two-codes'\n", "reason=not_asked"),
+    ] {
+        sandbox.configure(settings);
+        assert!(!ssh_by_key(&sandbox).failure().contains(INSIDE), "{settings}");
+        let _ = sandbox.log.wait(&["event=login result=denied", reason, "user=alice"]);
+    }
+    sandbox.configure("[defaults]\nunasked = 'deny'\n[[rule]]\nname = 'batch'\nkey = true\nthen = 'skip'\n");
+    let mut client = ssh_by_key(&sandbox);
+    client.expect(INSIDE);
+    client.success();
+    sandbox.overwrite("/etc/qrtotp/qrtotp.toml.applied", "what");
+    assert!(!ssh_by_key(&sandbox).failure().contains(INSIDE), "fails closed");
+}
+
+#[test]
+fn who_was_asked_by_the_auth_part_is_not_asked_for_more_by_the_account_part() {
+    let (sandbox, _sshd) = host_of_keys("[defaults]\nunasked = 'deny'\n");
+    let phone = sandbox.import("alice");
+    let mut client = sandbox.ssh_with("alice", &["PubkeyAuthentication=no"], &format!("echo {INSIDE}"));
+    client.expect("Verification code: ");
+    client.send(&phone.code());
+    client.expect(INSIDE);
+    client.success();
+}
+
+#[test]
+fn a_first_login_enrols_beside_an_account_part_of_ours() {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.make_store();
+    sandbox.proves_passwords();
+    sandbox.configure("[defaults]\nfirst_login = 'enroll'\nunasked = 'deny'\n");
+    sandbox.pam(
+        "sshd",
+        "auth required pam_unix.so\nauth required pam_qrtotp.so\naccount required pam_qrtotp.so\n\
+         account required pam_unix.so\nsession required pam_permit.so\n",
+    );
+    let _sshd = sandbox.start_sshd("");
+    let mut client =
+        sandbox.ssh_to_enrol(&[], "alice", &["PubkeyAuthentication=no"], &format!("echo {INSIDE}"));
+    client.expect("assword: ");
+    client.send(PASSWORD);
+    client.expect(ENTER);
+    client.send("");
+    client.expect(CHOICES);
+    let phone = client.take_key(&sandbox);
+    client.confirm(&phone);
+    client.expect(INSIDE);
+    client.success();
+}
+
+#[test]
+fn a_step_up_holds_within_sudos_time_stamp() {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.overwrite("/etc/sudoers.d/tests", "Defaults timestamp_timeout=15, lecture=never, !tty_tickets\n");
+    sandbox.overwrite("/etc/sudoers.d/alice", "alice ALL=(ALL) ALL\n");
+    sandbox.pam(
+        "sudo",
+        "auth required pam_unix.so\nauth required pam_qrtotp.so\naccount required pam_qrtotp.so\n\
+         account required pam_permit.so\nsession required pam_permit.so\n",
+    );
+    let phone = sandbox.import("alice");
+    let sudo = "sudo -v && sudo echo I-am-inside";
+    let run = |answer: String, inside: bool| {
+        let mut client = sandbox.pty(Some("alice"), &["sh", "-c", sudo]);
+        client.expect("assword");
+        client.send(PASSWORD);
+        client.expect("code");
+        client.send(&answer);
+        if inside {
+            client.expect(INSIDE);
+            client.success();
+        } else {
+            client.expect("PAM account management error");
+            assert!(!client.failure().contains("\nI-am-inside"));
+        }
+    };
+    run(phone.previous_code(), true);
+    sandbox.run_as("alice", &["sudo", "-K"]).success();
+    sandbox.configure("[[rule]]\nname = 'fresh'\nservice = ['sudo']\nthen = 'code'\nfresh = true\n");
+    run(phone.code(), false);
+    let _ = sandbox
+        .log
+        .wait(&["event=login result=denied reason=not_asked user=alice service=sudo", "rule=fresh"]);
 }

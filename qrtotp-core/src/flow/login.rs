@@ -6,7 +6,7 @@ use super::given::Given;
 use super::judge::{Judgement, Proof, Rules, settle, settle_for_nobody};
 use super::login_enrolment::Factor;
 use super::refusal::Refusal;
-use super::ruling::{Ruling, ruling};
+use super::ruling::{Part, Ruling, ruling};
 use super::{Directory, Echo, FirstPass, LoginHost, LookupError, NOBODY, Options, Outcome, Person, Typed};
 use crate::account::{Name, Record, Standing, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
@@ -49,7 +49,15 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             self.subject.user.clone_from(&person.name);
         }
         let known = person.as_ref().ok().and_then(Option::as_ref).map(|person| person.name.as_str());
-        let decided = ruling(self.config, known, &self.subject, self.host, self.directory, self.clock.now());
+        let decided = ruling(
+            self.config,
+            known,
+            &self.subject,
+            self.host,
+            self.directory,
+            self.clock.now(),
+            Part::Auth,
+        );
         let Ok((ruling, config, by)) = decided else {
             self.host.show(UNAVAILABLE);
             return self.finish(Verdict::Denied, "policy_damaged", "run `qrtotp config apply`");

@@ -2,6 +2,7 @@
 //! the PAM module and the command are thin faces on them.
 
 mod account;
+mod account_part;
 mod admin;
 mod args;
 mod device;
@@ -28,6 +29,7 @@ mod ruling;
 mod tests;
 
 pub use account::{adopt_uid, remove_account, rename_account};
+pub use account_part::account_part;
 pub use admin::{
     AdminError, Issue, Selection, issue_token, regenerate_recovery, revoke, revoke_token, unlock,
 };

@@ -15,6 +15,8 @@ pub struct Ruling {
     pub(super) outcome: Outcome,
     /// Recovery codes count.
     pub(super) recovery: bool,
+    /// Only a code of the current step counts.
+    pub(super) fresh: bool,
     /// Why nobody's answer is accepted, where nobody's is.
     pub(super) nobody: Refusal,
     /// Shown where the outcome is [`Outcome::Deny`].
@@ -23,7 +25,13 @@ pub struct Ruling {
 
 impl Default for Ruling {
     fn default() -> Self {
-        Self { outcome: Outcome::Code, recovery: true, nobody: Refusal::UnknownUser, message: None }
+        Self {
+            outcome: Outcome::Code,
+            recovery: true,
+            fresh: false,
+            nobody: Refusal::UnknownUser,
+            message: None,
+        }
     }
 }
 
@@ -42,6 +50,19 @@ impl Ruling {
     }
 }
 
+/// The part of a PAM transaction in which somebody wants to know.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    Auth,
+    /// Without our auth part. sshd (9.2 to 10.0) does not tell this part how a user logged in; whatever it was, it came past
+    /// every password, so it counts as a key.
+    Account,
+}
+
+pub(super) fn is_key_service(config: &Config, place: &crate::audit::Subject) -> bool {
+    config.enroll.key_services.iter().any(|known| known == place.pam_service())
+}
+
 /// What decides a login of `user` (`None`: nobody whom the host knows), with the settings that hold for it.
 ///
 /// # Errors
@@ -53,14 +74,18 @@ pub(super) fn ruling<'c>(
     host: &mut impl LoginHost,
     directory: &impl Directory,
     now: UnixTime,
+    part: Part,
 ) -> Result<(Ruling, Cow<'c, Config>, Option<DecidedBy>), Damaged> {
     let usual = Ruling { outcome: config.default_outcome(), ..Ruling::default() };
     if config.rules.is_empty() {
         return Ok((usual, Cow::Borrowed(config), None));
     }
-    let key = config.enroll.key_services.iter().any(|known| *known == place.service).then(|| {
-        let info = host.ssh_auth_info().unwrap_or_default();
-        !accepted_keys(&info).is_empty()
+    let key = is_key_service(config, place).then(|| match part {
+        Part::Auth => {
+            let info = host.ssh_auth_info().unwrap_or_default();
+            !accepted_keys(&info).is_empty()
+        }
+        Part::Account => true,
     });
     let facts = Facts {
         user,
@@ -92,6 +117,7 @@ pub(super) fn ruling<'c>(
     let ruling = Ruling {
         outcome,
         recovery: !effects.no_recovery,
+        fresh: effects.fresh,
         nobody: if outcome == Outcome::Deny { Refusal::RuleDenied } else { Refusal::UnknownUser },
         message: effects.message.map(str::to_owned),
     };

@@ -176,6 +176,18 @@ pub struct Defaults {
     pub first_login: FirstLogin,
     /// With `first_login = "allow"`: the last day (UTC) on which such an account gets in.
     pub allow_until: Option<Date>,
+    /// What the account part does with a login at sshd or login that never came past the auth part.
+    pub unasked: Unasked,
+}
+
+/// What happens to a login that owes a code and was not asked for one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unasked {
+    /// It gets in, and the log says so.
+    #[default]
+    Log,
+    /// It is denied.
+    Deny,
 }
 
 /// What a login takes.

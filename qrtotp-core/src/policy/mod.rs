@@ -20,7 +20,9 @@ pub use applied::{Applied, Compiled, Failed, SourceFile, Stamp, compile, digest,
 pub use brand::{Brand, Colour};
 pub use bytes::Damaged;
 pub use check::{Finding, Severity, findings};
-pub use config::{Audit, Broker, Config, DEFAULT_PATH, Defaults, Enroll, FirstLogin, Require, Verify};
+pub use config::{
+    Audit, Broker, Config, DEFAULT_PATH, Defaults, Enroll, FirstLogin, Require, Unasked, Verify,
+};
 pub use date::{Date, DateError};
 pub use pam_file::{DIRECTORIES as PAM_DIRECTORIES, MODULE, PROOF_SERVICE, check_proof_service, names_us};
 pub use rules::{

@@ -2,7 +2,8 @@
 //! (Derived readers were an eighth of the module.)
 
 use super::config::{
-    Audit, Broker, Config, Defaults, Enroll, FirstLogin, Require, Services, StateDir, Throttle, Verify,
+    Audit, Broker, Config, Defaults, Enroll, FirstLogin, Require, Services, StateDir, Throttle, Unasked,
+    Verify,
 };
 use super::document::{Fault, Is, Table, Value};
 use super::{Brand, Date, Span};
@@ -91,7 +92,7 @@ settings!(Enroll: time_limit token_lifetime max_shows max_devices code_lifetime 
 settings!(Audit: debug);
 settings!(Broker: services);
 settings!(Brand: contact accent accent_text dark light logo logo_size correction);
-settings!(Defaults: require first_login allow_until);
+settings!(Defaults: require first_login allow_until unasked);
 
 /// What a key can have.
 pub(super) trait Setting: Sized {
@@ -211,6 +212,12 @@ pub(super) fn word<T: Copy>(value: &Value, words: &[(&str, T)]) -> Result<T, Fau
 impl Setting for Require {
     fn read(value: &Value) -> Result<Self, Fault> {
         word(value, &[("code", Self::Code), ("nothing", Self::Nothing)])
+    }
+}
+
+impl Setting for Unasked {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        word(value, &[("log", Self::Log), ("deny", Self::Deny)])
     }
 }
 
