@@ -2,7 +2,7 @@
 //! person whose connection may drop is kept, sealed, until its time limit.
 
 use super::keep::{Seen, record_id};
-use super::permit::may_begin;
+use super::permit::{may_begin, may_show};
 use super::{
     Authority, EnrollDialog, EnrollError, Enrollment, ExistingCode, Invitation, Offer, Progress, TRIES,
 };
@@ -84,6 +84,9 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         if !live || pending.token != token.id {
             return Ok(None);
         }
+        if !may_show(self.invitation.authority, token, progress) {
+            return Err(EnrollError::Changed);
+        }
         let Credential { id, label, params, created, .. } = pending.credential.clone();
         let secret = self.store.key().open_secret(record, &pending.credential)?;
         Event::new(Kind::EnrollmentResumed, self.invitation.subject)
@@ -142,7 +145,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
                 Some((token, &mut record.pending))
             });
             if let Some((token, slot_of_pending)) = live {
-                if kept && token.binding.is_some() && progress.bound != Some(token.id) {
+                if !may_show(authority, token, progress) {
                     return Err(EnrollError::Changed);
                 }
                 token.show(now)?;
