@@ -15,6 +15,14 @@ pub struct Phone {
     pub algorithm: &'static str,
 }
 
+/// The key URI that is offered for the first device of `user` on this host, as far as the key.
+#[must_use]
+pub fn uri_of(user: &str, key: &str) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let short = host.trim().split('.').next().unwrap();
+    format!("otpauth://totp/Tests:{user}@{short}?secret={key}")
+}
+
 impl Phone {
     /// What every app defaults to: SHA1, six digits, 30 seconds.
     #[must_use]

@@ -189,6 +189,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     fn enrolment_dialogue(&mut self, name: &Name, uid: u32, authority: Authority) -> Outcome {
         let host_name = host_name();
         let (label, issuer) = (Label::default(), self.config.issuer_on(&host_name));
+        let account = self.config.account_on(&host_name, name.as_str());
         let invitation = Invitation {
             name,
             uid,
@@ -196,6 +197,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             authority,
             subject: &self.subject,
             issuer: &issuer,
+            account: &account,
             params: Params::default(),
         };
         let contact = self.config.brand.contact.as_deref();

@@ -101,7 +101,7 @@ macro_rules! settings {
 settings!(Config: state_dir issuer, tables verify throttle enroll audit broker brand defaults);
 settings!(Verify: window_back window_ahead resync);
 settings!(Throttle: free_failures max_wait disable_after);
-settings!(Enroll: time_limit token_lifetime max_shows max_devices code_lifetime services key_is_enough key_services);
+settings!(Enroll: time_limit token_lifetime max_shows max_devices account_label code_lifetime services key_is_enough key_services);
 settings!(Audit: debug);
 settings!(Broker: services);
 settings!(Brand: contact accent accent_text dark light logo logo_size correction);
@@ -180,10 +180,16 @@ impl<T: Setting> Setting for Option<T> {
     }
 }
 
+impl Setting for Cow<'static, str> {
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        String::read(value).map(Self::Owned)
+    }
+}
+
 impl Setting for Vec<Cow<'static, str>> {
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
         let list = value.get_ref().as_array().ok_or_else(|| unfit(value, "an array"))?;
-        list.iter().map(|item| String::read(item).map(Cow::Owned)).collect()
+        list.iter().map(Setting::read).collect()
     }
 }
 

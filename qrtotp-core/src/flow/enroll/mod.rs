@@ -70,6 +70,8 @@ pub struct Invitation<'a> {
     pub subject: &'a Subject,
     /// Who the code is for.
     pub issuer: &'a str,
+    /// What the app calls the account ([`Config::account_on`]).
+    pub account: &'a str,
     /// Algorithm, digits, period.
     pub params: Params,
 }

@@ -342,6 +342,7 @@ impl World {
             authority,
             subject: &subject,
             issuer: "host",
+            account: "alice@host",
             params: Params::default(),
         };
         Enrollment {

@@ -295,6 +295,7 @@ fn recovery_codes_on_a_screen_die_with_the_device_they_were_made_for() {
         authority: Authority::PrimaryFactor,
         subject: &subject,
         issuer: "h",
+        account: "alice@host",
         params: Params::default(),
     };
     let enrolled = Enrollment {
