@@ -196,6 +196,9 @@ pub struct Status {
     /// Whose account; without it, for root all accounts, as `qrtotp list` shows them, and for others their own
     pub user: Option<String>,
     /// JSON, with times in Unix seconds
+    ///
+    /// One object, for all accounts one on each line. `stray` is null, or says why nobody can log in with the record: `no_user` (no
+    /// user has this name) or `other_uid` (the user has another uid than the record).
     #[arg(long)]
     pub json: bool,
 }

@@ -72,6 +72,11 @@ impl Context {
         self.config.issuer_on(&host_name())
     }
 
+    /// What the app calls the account of `user`.
+    pub fn account_label(&self, user: &str) -> String {
+        self.config.account_on(&host_name(), user)
+    }
+
     /// Who and where, for the log.
     pub fn subject(&self, user: &str) -> Subject {
         subject(user)

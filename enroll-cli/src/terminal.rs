@@ -44,7 +44,7 @@ pub struct Terminal {
     place: Place,
     qr: Qr,
     polarity: Polarity,
-    host: String,
+    user: String,
     contact: Option<String>,
     look: Look,
     acknowledged: bool,
@@ -54,18 +54,18 @@ impl Terminal {
     pub fn new(
         place: Place,
         (qr, invert): (Qr, bool),
-        host: String,
+        user: &str,
         contact: Option<String>,
         look: Look,
     ) -> std::io::Result<Self> {
         let polarity = if invert { Polarity::Inverted } else { Polarity::Normal };
         let out = unbuffered_stdout()?;
-        Ok(Self { out, place, qr, polarity, host, contact, look, acknowledged: false })
+        Ok(Self { out, place, qr, polarity, user: user.to_owned(), contact, look, acknowledged: false })
     }
 
     /// For dialogues without a picture.
     pub fn plain() -> std::io::Result<Self> {
-        Self::new(place(), (Qr::None, false), host_name(), None, Look::default())
+        Self::new(place(), (Qr::None, false), "", None, Look::default())
     }
 
     /// Has the person type a part of one of their recovery codes, as at a login.
@@ -100,11 +100,11 @@ impl Terminal {
     }
 
     fn introduction(&self, offer: &Offer) -> String {
-        let heading = format!("A second factor for {} on {}.", offer.account, self.host);
+        let heading = format!("A second factor for {} on {}.", self.user, host_name());
         let no_picture = if self.look.saves() { "keep" } else { "save" };
         let mut text = format!(
             "\n{heading}\n\
-             The app will show it as \"{issuer}\".\n\n\
+             The app will show it as \"{issuer}\", account \"{account}\".\n\n\
              1. Install an authenticator app on your phone, if you have none.\n\
              \x20  Any app for TOTP codes will do.\n\
              2. In the app, choose to add an account and scan the QR code below,\n\
@@ -116,6 +116,7 @@ impl Terminal {
              from there.\n",
             heading = self.look.heading(&heading),
             issuer = offer.issuer,
+            account = offer.account,
         );
         if let Some(contact) = &self.contact {
             text.push_str(&format!("Help: {contact}\n"));

@@ -10,8 +10,7 @@ fn an_enrolment_over_a_pipe_ends_with_a_device_and_ten_recovery_codes() {
     let instance = Instance::new();
     let (phone, shown) = instance.enroll("nobody");
     assert!(
-        shown.contains("otpauth://totp/Tests:nobody?secret=")
-            && shown.contains("ever send you a QR code by mail")
+        shown.contains("otpauth://totp/Tests:nobody@") && shown.contains("ever send you a QR code by mail")
     );
     assert_eq!(recovery_codes(&shown).len(), 10, "{shown}");
     let status = instance.json(&["status", "nobody", "--json"]);

@@ -14,6 +14,7 @@ const KEYS: &[(&str, &[&str])] = &[
             "token_lifetime",
             "max_shows",
             "max_devices",
+            "account_label",
             "code_lifetime",
             "services",
             "key_is_enough",

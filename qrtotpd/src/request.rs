@@ -142,14 +142,15 @@ impl<'a> Served<'a> {
 
     fn enroll(&mut self, label: &Label) -> Result<Say, Ended> {
         let authority = self.authority()?;
-        let name = &self.caller.name;
+        let (name, host) = (&self.caller.name, host_name());
         let invitation = Invitation {
             name,
             uid: self.caller.uid,
             label,
             authority,
             subject: self.subject,
-            issuer: &self.config.issuer_on(&host_name()),
+            issuer: &self.config.issuer_on(&host),
+            account: &self.config.account_on(&host, name.as_str()),
             params: Params::default(),
         };
         let enrolled = Enrollment {

@@ -90,6 +90,14 @@ impl Taken {
     }
 }
 
+impl Seat {
+    /// Whether a person may be asked in it, which takes long: of a service's many seats only as many as those of any user.
+    pub fn is_for_dialogues(&self) -> bool {
+        let own = self.seats.taken().people.get(&self.uid).copied().unwrap_or(0);
+        self.kind == Kind::Full && own <= EACH
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         leave(self.seats.taken().of(self.kind), &self.uid);
@@ -151,6 +159,7 @@ mod tests {
                 && seats.take(5000, EACH).is_none()
                 && seats.take(0, EACH).is_none()
         );
+        assert!(held.iter().all(Seat::is_for_dialogues));
         held.truncate(MANY);
         assert_eq!(seats.take(1000, EACH).unwrap().kind, Kind::Short, "no second one");
         assert!(full(&seats, 5000).is_some(), "but a first one");
@@ -161,6 +170,7 @@ mod tests {
         let seats = Arc::<Seats>::default();
         let held: Vec<_> = (0..1000).filter_map(|_| seats.take(26, SERVICE)).collect();
         assert_eq!(held.len(), SERVICE + 1);
+        assert!(held.iter().all(|seat| !seat.is_for_dialogues()));
         assert!(full(&seats, 1000).is_some());
     }
 }

@@ -18,6 +18,17 @@ const PASSWORDS: u32 = 3000;
 /// Accounts that one service may ask about in a period.
 const ACCOUNTS: usize = 1000;
 
+/// What a refused answer counts as.
+#[derive(Clone, Copy)]
+pub enum Counter {
+    /// A wrong code.
+    Codes,
+    /// An answer of password and code: whether the password was right must not show.
+    Passwords,
+    /// Nothing: a password for a name that the host does not know.
+    Nothing,
+}
+
 /// The services that are known, by uid.
 #[derive(Default)]
 pub struct Services {
@@ -35,6 +46,14 @@ struct Tally {
 impl Tally {
     fn begin() -> Self {
         Self { period: Deadline::after(PERIOD), failures: 0, passwords: 0, accounts: HashSet::new() }
+    }
+
+    fn count(&mut self, counter: Counter) -> Option<&mut u32> {
+        match counter {
+            Counter::Codes => Some(&mut self.failures),
+            Counter::Passwords => Some(&mut self.passwords),
+            Counter::Nothing => None,
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -71,8 +90,9 @@ impl Services {
         self.tallies().contains_key(&uid)
     }
 
-    /// Counts that the service `uid` asks about `account`. False: it has reached a limit, and its answer must not be looked at.
-    pub fn admits(&self, uid: u32, account: Option<u32>) -> bool {
+    /// Counts that the service `uid` asks about `account`, and its answer as a refused one before it is looked at: answers that come
+    /// together must not pass a limit together. False: a limit is reached, and the answer must not be looked at.
+    pub fn admits(&self, uid: u32, account: Option<u32>, counter: Counter) -> bool {
         let mut tallies = self.tallies();
         let tally = tallies.entry(uid).or_insert_with(Tally::begin);
         if tally.is_over() {
@@ -82,20 +102,17 @@ impl Services {
             tally.accounts.contains(&account)
                 || (tally.accounts.len() < ACCOUNTS && tally.accounts.insert(account))
         });
-        known && tally.failures < FAILURES && tally.passwords < PASSWORDS
-    }
-
-    /// Counts a wrong code of the service `uid`.
-    pub fn refused_code(&self, uid: u32) {
-        if let Some(tally) = self.tallies().get_mut(&uid) {
-            tally.failures += 1;
+        let admitted = known && tally.failures < FAILURES && tally.passwords < PASSWORDS;
+        if let Some(count) = tally.count(counter).filter(|_| admitted) {
+            *count += 1;
         }
+        admitted
     }
 
-    /// Counts an answer of password and code of the service `uid` that was refused, whatever was wrong with it.
-    pub fn refused_with_password(&self, uid: u32) {
-        if let Some(tally) = self.tallies().get_mut(&uid) {
-            tally.passwords += 1;
+    /// Takes back what [`Services::admits`] counted: the answer was not refused.
+    pub fn take_back(&self, uid: u32, counter: Counter) {
+        if let Some(count) = self.tallies().get_mut(&uid).and_then(|tally| tally.count(counter)) {
+            *count = count.saturating_sub(1); // the period may be another one
         }
     }
 
@@ -119,29 +136,33 @@ mod tests {
     fn a_service_reaches_a_limit_of_refused_codes_and_others_do_not() {
         let services = Services::default();
         for _ in 0..FAILURES {
-            assert!(services.admits(26, Some(1000)));
-            services.refused_code(26);
+            assert!(services.admits(26, Some(1000), Counter::Codes));
         }
-        assert!(!services.admits(26, Some(1000)) && services.admits(33, Some(1000)));
+        assert!(!services.admits(26, Some(1000), Counter::Codes), "none of them was looked at yet");
+        assert!(services.admits(33, Some(1000), Counter::Codes));
+        services.take_back(26, Counter::Codes);
+        assert!(services.admits(26, Some(1000), Counter::Codes), "one was right");
+        assert!(!services.admits(26, Some(1000), Counter::Nothing));
     }
 
     #[test]
     fn passwords_with_codes_have_a_limit_of_their_own() {
         let services = Services::default();
         for _ in 0..PASSWORDS {
-            assert!(services.admits(26, Some(1000)));
-            services.refused_with_password(26);
+            assert!(services.admits(26, Some(1000), Counter::Passwords));
+            services.take_back(26, Counter::Codes);
         }
-        assert!(!services.admits(26, Some(1000)));
+        assert!(!services.admits(26, Some(1000), Counter::Codes));
     }
 
     #[test]
     fn a_service_reaches_a_limit_of_accounts_and_is_still_served_for_those_it_had() {
         let services = Services::default();
-        let served = (0..5000).filter(|account| services.admits(26, Some(*account))).count();
+        let served =
+            (0..5000).filter(|account| services.admits(26, Some(*account), Counter::Nothing)).count();
         assert_eq!(served, ACCOUNTS);
         assert!(
-            services.admits(26, Some(0)) && services.admits(26, None),
+            services.admits(26, Some(0), Counter::Nothing) && services.admits(26, None, Counter::Nothing),
             "and names of nobody are no accounts"
         );
     }
@@ -151,7 +172,7 @@ mod tests {
         let services = Services::default();
         services.note(26, true);
         assert!(services.knows(26) && services.is_quiet());
-        services.admits(26, Some(1000));
+        services.admits(26, Some(1000), Counter::Codes);
         assert!(!services.is_quiet());
         services.note(26, false);
         assert!(!services.knows(26) && services.is_quiet());

@@ -7,7 +7,7 @@ use crate::log::Log;
 use crate::remote::Remote;
 use crate::request::{Ended, Served};
 use crate::request_store::RequestStore;
-use crate::seats::{Kind, Seat};
+use crate::seats::Seat;
 use crate::turns::Turn;
 use qrtotp_core::audit::{AuditSink, Event, Kind as EventKind, Subject};
 use qrtotp_core::clock::{Clock, SystemClock};
@@ -35,7 +35,7 @@ pub fn admit(uid: u32, door: &Door) -> Result<(Caller, Seat), Away> {
 /// Serves somebody who has a seat. The request must come at once; then the person has time.
 pub fn serve(line: &mut Line, caller: &Caller, seat: &Seat, door: &Door) {
     let last = match line.receive::<Request>() {
-        Ok(request) if seat.kind == Kind::Short && !request.asks_nothing() => {
+        Ok(request) if !request.asks_nothing() && !seat.is_for_dialogues() => {
             return send_away(line, caller.uid, Away::TooManyConnections, door);
         }
         Ok(request) => answer(line, caller, door, request),

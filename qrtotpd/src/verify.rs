@@ -8,12 +8,13 @@ use crate::primary::Check;
 use crate::remote::Remote;
 use crate::request::{Ended, Served};
 use crate::request_store::RequestStore;
+use crate::services::Counter;
 use qrtotp_core::account::{Name, ThrottleRules};
 use qrtotp_core::audit::{Event, Subject, Verdict};
 use qrtotp_core::clock::SystemClock;
 use qrtotp_core::flow::{
-    Dialog, Directory, Echo, FirstPass, HostDirectory, Login, LoginHost, NOBODY, NoAnswer, Options, Outcome,
-    Person, PrimaryThrottle, Typed, Unproven,
+    Dialog, Directory, Echo, FirstPass, HostDirectory, Login, LoginHost, LookupError, NOBODY, NoAnswer,
+    Options, Outcome, Person, PrimaryThrottle, Typed, Unproven,
 };
 use qrtotp_core::policy::{Config, Defaults};
 use qrtotp_core::wire::Say;
@@ -52,9 +53,14 @@ impl Served<'_> {
     fn verify_for_service(&mut self, attempt: Attempt, person: Option<&Person>) -> Result<Say, Ended> {
         self.log.set_audience();
         let uid = person.map(|person| person.uid);
+        let counter = match (attempt.options.first_pass, uid) {
+            (FirstPass::Forward, Some(_)) => Counter::Passwords,
+            (FirstPass::Forward, None) => Counter::Nothing,
+            _ => Counter::Codes,
+        };
         let refusal = if uid == Some(0) {
             Some(("root_refused", "the broker verifies no code of uid 0 for a service"))
-        } else if !self.door.services.admits(self.caller.uid, uid) {
+        } else if !self.door.services.admits(self.caller.uid, uid, counter) {
             Some((
                 "service_limit",
                 "the service had too many refused codes, or asked about too many accounts, in this hour",
@@ -72,16 +78,16 @@ impl Served<'_> {
         if let Some(uid) = uid {
             self.store.wait_as(uid);
         }
-        let with_password = options.first_pass == FirstPass::Forward;
-        let (say, counted) = self.verify(&config, Attempt { options, ..attempt }, person)?;
-        let services = &self.door.services;
-        match (with_password, say == Say::Verdict(Verdict::Denied)) {
-            // Whether the password was right must not show in what is counted.
-            (true, true) if uid.is_some() => services.refused_with_password(self.caller.uid),
-            (false, true) if counted => services.refused_code(self.caller.uid),
-            _ => {}
+        let verified = self.verify(&config, Attempt { options, ..attempt }, person);
+        let refused = match (&verified, counter) {
+            (Ok((Say::Verdict(Verdict::Denied), counted)), Counter::Codes) => *counted,
+            (Ok((Say::Verdict(Verdict::Denied), _)), _) => true,
+            _ => false,
+        };
+        if !refused {
+            self.door.services.take_back(self.caller.uid, counter);
         }
-        Ok(say)
+        verified.map(|(say, _)| say)
     }
 
     /// For the log. The kernel knows the caller, but only the caller says which service and terminal it is.
@@ -120,7 +126,7 @@ impl Served<'_> {
             config,
             options: &options,
             store: self.store,
-            directory: &HostDirectory,
+            directory: &Found(person),
             host: &mut given,
             clock: &SystemClock,
             audit: self.log,
@@ -139,6 +145,15 @@ impl Served<'_> {
             Outcome::Denied => Verdict::Denied,
         };
         Ok((Say::Verdict(verdict), counted))
+    }
+}
+
+/// Whom the host knows by the name that was asked about: it was looked up before.
+struct Found<'a>(Option<&'a Person>);
+
+impl Directory for Found<'_> {
+    fn find(&self, _: &str) -> Result<Option<Person>, LookupError> {
+        Ok(self.0.cloned())
     }
 }
 

@@ -42,6 +42,6 @@ pub mod tokens;
 pub mod users;
 
 pub use output::Output;
-pub use phone::Phone;
+pub use phone::{Phone, uri_of};
 pub use pty::Pty;
 pub use sandbox::{Sandbox, State};

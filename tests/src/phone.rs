@@ -15,6 +15,12 @@ pub struct Phone {
     pub algorithm: &'static str,
 }
 
+/// The key URI that is offered in the sandbox for the first device of `user`, as far as the key.
+#[must_use]
+pub fn uri_of(user: &str, key: &str) -> String {
+    format!("otpauth://totp/Tests:{user}@sandbox?secret={key}")
+}
+
 impl Phone {
     /// What every app defaults to: SHA1, six digits, 30 seconds.
     #[must_use]

@@ -9,6 +9,7 @@ use qrtotp_tests::{
     decoders,
     first_login::{CHOICES, INSIDE},
     screen::{Background, scan_off},
+    uri_of,
 };
 
 fn host() -> Sandbox {
@@ -22,7 +23,7 @@ fn host() -> Sandbox {
 
 /// From the picture into the host, with the phone that scanned `uri`.
 fn enrols(sandbox: &Sandbox, client: &mut Pty, uri: &str) {
-    assert!(uri.starts_with("otpauth://totp/Tests:alice?secret="), "{uri}");
+    assert!(uri.starts_with(&uri_of("alice", "")), "{uri}");
     client.enrol_by(sandbox, uri);
     let _ = sandbox.log.wait(&["event=login result=accepted reason=enrolled user=alice service=sshd"]);
 }
@@ -93,7 +94,7 @@ fn in_a_plain_locale_the_ascii_picture_fits_80_columns() {
 fn on_the_console(sandbox: &Sandbox, qr: &str) -> (String, String) {
     let console = "stty columns 80 rows 42; exec env TERM=linux LC_ALL=C.UTF-8 \"$@\"";
     let (pty, phone, _) = sandbox.start_enrolment_with(&["sh", "-c", console, "sh"], "alice", &["--qr", qr]);
-    let uri = format!("otpauth://totp/Tests:alice?secret={}&issuer=Tests", phone.key);
+    let uri = uri_of("alice", &phone.key) + "&issuer=Tests";
     (pty.transcript(), uri)
 }
 

@@ -6,6 +6,7 @@ use crate::error::{Exit, Failure};
 use crate::input;
 use qrtotp_core::account::Name;
 use qrtotp_core::flow::{self, AdminError, Directory, HostDirectory};
+use qrtotp_core::store::StoreError;
 use std::io::Write;
 
 pub fn run(context: &Context, what: Account) -> Result<Exit, Failure> {
@@ -28,8 +29,9 @@ fn rename(context: &Context, old: &str, new: &str) -> Result<Exit, Failure> {
     })?;
     let subject = context.subject(person.name.as_str());
     let to = (&person.name, person.uid);
-    flow::rename_account(&store, &old, old_user.as_ref(), to, &subject, &mut syslog())
+    let left = flow::rename_account(&store, &old, old_user.as_ref(), to, &subject, &mut syslog())
         .map_err(|error| failed(&error, &old))?;
+    warn(left.as_ref(), &old);
     writeln!(std::io::stdout(), "The record of {old} is that of {} (uid {}) now.", person.name, person.uid)?;
     Ok(Exit::Done)
 }
@@ -64,10 +66,21 @@ fn remove(context: &Context, user: &str, yes: bool) -> Result<Exit, Failure> {
             return Err(Failure::Refused("nothing was changed; answer y, or add --yes".into()));
         }
     }
-    flow::remove_account(&store, &name, &context.subject(name.as_str()), &mut syslog())
+    let left = flow::remove_account(&store, &name, &context.subject(name.as_str()), &mut syslog())
         .map_err(|error| failed(&error, &name))?;
+    warn(left.as_ref(), &name);
     writeln!(std::io::stdout(), "The record of {name} is deleted.")?;
     Ok(Exit::Done)
+}
+
+/// The record is moved or deleted, and something else of it is left.
+fn warn(left: Option<&StoreError>, name: &Name) {
+    if let Some(error) = left {
+        let _ = writeln!(
+            std::io::stderr(),
+            "qrtotp: warning: the broker's count of wrong passwords of {name} stays: {error}"
+        );
+    }
 }
 
 fn failed(error: &AdminError, name: &Name) -> Failure {

@@ -39,8 +39,8 @@ pub fn enroll(socket: &Path, config: &Path, args: Enroll) -> Result<Exit, Failur
     }
     // It is only looks, so a configuration that the person may not read is none.
     let config = Source::load(config, SystemClock.now()).map(|source| source.config).unwrap_or_default();
-    let account = own_account(args.user)?;
-    let issuer = config.issuer_on(&host_name());
+    let user = own_account(args.user)?;
+    let (issuer, account) = (config.issuer_on(&host_name()), config.account_on(&host_name(), &user));
     let picture = args.save.as_deref().map(|path| Picture {
         path,
         ephemeral: args.ephemeral,
@@ -48,7 +48,7 @@ pub fn enroll(socket: &Path, config: &Path, args: Enroll) -> Result<Exit, Failur
         account: &account,
     });
     let look = Look::new(&config.brand, place.tty, picture.as_ref())?;
-    let terminal = Terminal::new(place, (args.qr, args.invert), host_name(), config.brand.contact, look)?;
+    let terminal = Terminal::new(place, (args.qr, args.invert), &user, config.brand.contact, look)?;
     let mut terminal = terminal.acknowledged();
     let label = Label::new(&args.label.unwrap_or_default()).as_str().to_owned();
     let ended = converse(socket, &Request::Enroll { label }, &mut terminal);

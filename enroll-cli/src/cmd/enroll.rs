@@ -9,7 +9,7 @@ use crate::terminal::{Terminal, place};
 use nix::unistd::geteuid;
 use qrtotp_core::account::Label;
 use qrtotp_core::clock::SystemClock;
-use qrtotp_core::flow::{Authority, Codes, Dialog, Enrollment, ExistingCode, Invitation, host_name};
+use qrtotp_core::flow::{Authority, Codes, Dialog, Enrollment, ExistingCode, Invitation};
 use qrtotp_core::otp::Params;
 
 pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
@@ -23,11 +23,12 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
         return Err(Failure::only_root_skips());
     }
     let (subject, issuer) = (context.subject(name.as_str()), context.issuer());
+    let account = context.account_label(name.as_str());
     let picture = args.save.as_deref().map(|path| Request {
         path,
         ephemeral: args.ephemeral,
         issuer: &issuer,
-        account: name.as_str(),
+        account: &account,
     });
     let look = Look::new(&context.config.brand, place.tty, picture.as_ref())?;
     let store = context.store_or_new()?;
@@ -42,10 +43,11 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
         }),
         subject: &subject,
         issuer: &issuer,
+        account: &account,
         params: Params::default(),
     };
     let contact = context.config.brand.contact.clone();
-    let mut terminal = Terminal::new(place, (args.qr, args.invert), host_name(), contact, look)?;
+    let mut terminal = Terminal::new(place, (args.qr, args.invert), name.as_str(), contact, look)?;
     let enrolled = Enrollment {
         invitation: &invitation,
         config: &context.config,

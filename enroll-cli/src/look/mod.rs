@@ -69,12 +69,12 @@ impl Look {
 }
 
 /// What is wrong with `[brand]`, so that `qrtotp enroll` would refuse it.
-pub fn findings(brand: &Brand, issuer: &str) -> Vec<Finding> {
+/// `longest` is the account in the app for the longest name that useradd makes: what fits it fits all shorter ones.
+pub fn findings(brand: &Brand, issuer: &str, longest: &str) -> Vec<Finding> {
     let finding = |key, reason| Finding { severity: Severity::Danger, key, reason };
     let accent = accent::problem(brand).map(|problem| finding("brand.accent", problem));
     let picture = Art::new(brand).and_then(|art| {
-        // The longest name that useradd makes: what fits it fits all shorter ones.
-        let text = saved::stand_in(issuer, &"n".repeat(32)).map_err(|error| error.to_string())?;
+        let text = saved::stand_in(issuer, longest).map_err(|error| error.to_string())?;
         art.fit(&text).map(|_| ())
     });
     let picture = picture.err().map(|problem| finding("brand", problem));

@@ -52,9 +52,9 @@ impl Saved {
             format!("The QR code is in {path}, too, until the first code was right or this dialogue ends.\n")
         } else {
             format!(
-                "The QR code is in {path}, too, and stays there.\nWarning: that file is a standing key. Whoever gets hold of \
-                 it or of a backup can log in\nas {} with it until the device is revoked. Delete it as soon as it was \
-                 scanned;\n--ephemeral does that by itself.\n",
+                "The QR code is in {path}, too, and stays there.\nWarning: that file is a standing key. Anyone who gets hold of \
+                 it or of a backup\nhas the codes of {}\nuntil the device is revoked. Delete it as soon as it was scanned; \
+                 --ephemeral\ndoes that by itself.\n",
                 offer.account
             )
         })
@@ -84,9 +84,9 @@ impl Saved {
     }
 }
 
-/// A URI of the real one's length, for a look at whether a picture can be made of it.
+/// A URI of the real one's length, for a look at whether a picture can be made of it. `account` may get the number of a device.
 pub fn stand_in(issuer: &str, account: &str) -> Result<Zeroizing<String>, Failure> {
     let secret = Secret::generate().map_err(|error| Failure::Error(error.to_string()))?;
-    let (issuer, account) = (issuer.to_owned(), account.to_owned());
+    let (issuer, account) = (issuer.to_owned(), format!("{account} (10)"));
     Ok(KeyUri { issuer, account, secret, params: Params::default() }.to_uri())
 }

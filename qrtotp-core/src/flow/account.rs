@@ -3,9 +3,10 @@
 use super::{AdminError, Person};
 use crate::account::Name;
 use crate::audit::{AuditSink, Event, Kind, Subject};
-use crate::store::{FileStore, Store};
+use crate::store::{FileStore, Store, StoreError};
 
 /// Moves the record of `old`, with its last used steps, to `new` and its uid. `old_user` is what the host knows of `old` now.
+/// Gives why the count of wrong passwords of `old` stays, if it does.
 ///
 /// # Errors
 /// `old` has no record; `old` is still a user, and the record is theirs; `new` has a record already; the store fails.
@@ -16,7 +17,7 @@ pub fn rename_account(
     (new, uid): (&Name, u32),
     subject: &Subject,
     audit: &mut impl AuditSink,
-) -> Result<(), AdminError> {
+) -> Result<Option<StoreError>, AdminError> {
     let missing = || AdminError::NoRecord(old.clone());
     if !store.has_record(old)? {
         return Err(missing()); // also after a rename that was cut off: `new` has it then
@@ -32,7 +33,7 @@ pub fn rename_account(
     }
     store.rename_account(old, new, uid)?.ok_or_else(missing)?;
     Event::new(Kind::AccountRenamed, subject).was(old.as_str()).emit(audit);
-    Ok(())
+    Ok(if old == new { None } else { store.forget_primary(old).err() })
 }
 
 /// Binds the record of an account to the uid that its name has now. Gives the former one; if it is the same, nothing was changed.
@@ -57,6 +58,7 @@ pub fn adopt_uid(
 }
 
 /// Deletes an account's record and all that is kept for it, for good. A record that can't be read is deleted, too.
+/// Gives why its count of wrong passwords stays, if it does.
 ///
 /// # Errors
 /// No record; the store.
@@ -65,10 +67,10 @@ pub fn remove_account(
     name: &Name,
     subject: &Subject,
     audit: &mut impl AuditSink,
-) -> Result<(), AdminError> {
+) -> Result<Option<StoreError>, AdminError> {
     if !store.remove_account(name)? {
         return Err(AdminError::NoRecord(name.clone()));
     }
     Event::new(Kind::AccountRemoved, subject).emit(audit);
-    Ok(())
+    Ok(store.forget_primary(name).err())
 }

@@ -1,7 +1,7 @@
 //! Whether an ssh key that sshd accepted proves the primary factor. A key alone proves nothing: a process that has only the
 //! uid can add one to `authorized_keys`.
 
-use crate::account::{KeyFingerprint, Record, Standing, Token, TokenState, accepted_keys};
+use crate::account::{KeyFingerprint, Record, Standing, Token, TokenId, TokenState, accepted_keys};
 use crate::clock::UnixTime;
 use crate::policy::Config;
 use thiserror::Error;
@@ -9,8 +9,8 @@ use thiserror::Error;
 /// The key that proves the primary factor, and why it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyProof {
-    /// An administrator bound the account's token to it.
-    Bound(KeyFingerprint),
+    /// An administrator bound this token of the account to it. It proves nothing for another token.
+    Bound(KeyFingerprint, TokenId),
     /// The configuration says that any key does (`enroll.key_is_enough`).
     Enough(KeyFingerprint),
 }
@@ -55,9 +55,9 @@ pub fn key_proof(
     let accepted = accepted_keys(info);
     let first = *accepted.first().ok_or(KeyRefusal::NoKey)?;
     let token = record.and_then(|record| issued_token(record, now));
-    let bound = token.and_then(|token| accepted.iter().find(|key| token.is_bound_to(key)));
+    let bound = token.and_then(|token| Some((accepted.iter().find(|key| token.is_bound_to(key))?, token.id)));
     match (bound, token) {
-        (Some(key), _) => Ok(KeyProof::Bound(*key)),
+        (Some((key, id)), _) => Ok(KeyProof::Bound(*key, id)),
         (None, _) if config.enroll.key_is_enough => Ok(KeyProof::Enough(first)),
         (None, Some(_)) => Err(KeyRefusal::NotBound(first)),
         (None, None) => Err(KeyRefusal::NoToken(first)),
@@ -76,7 +76,7 @@ fn issued_token(record: &Record, now: UnixTime) -> Option<&Token> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::account::{Credential, CredentialId, Label, Name, Origin, RecordId, TokenId};
+    use crate::account::{Credential, CredentialId, Label, Name, Origin, RecordId};
     use crate::otp::Params;
 
     const NOW: UnixTime = 1000;
@@ -86,6 +86,10 @@ mod tests {
 
     fn bound() -> KeyFingerprint {
         "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM".parse().unwrap()
+    }
+
+    fn token_id() -> TokenId {
+        TokenId::from_random([1; 6])
     }
 
     fn other() -> KeyFingerprint {
@@ -100,7 +104,7 @@ mod tests {
     fn record() -> Record {
         let mut record = Record::new(Name::new("alice").unwrap(), 1000, RecordId([7; 16]));
         record.token = Some(Token {
-            id: TokenId::from_random([1; 6]),
+            id: token_id(),
             issued: 900,
             expires: NOW + 1,
             shows: 0,
@@ -138,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_key_proves_the_primary_factor_while_an_administrators_token_is_bound_to_it() {
-        let (yes, no_token) = (Ok(KeyProof::Bound(bound())), Err(KeyRefusal::NoToken(bound())));
+        let (yes, no_token) = (Ok(KeyProof::Bound(bound(), token_id())), Err(KeyRefusal::NoToken(bound())));
         let not_bound = Err(KeyRefusal::NotBound(bound()));
         let consumed = || with_token(|token| token.state = TokenState::Consumed(950));
         let revoked = |mut record: Record| {
@@ -176,8 +180,8 @@ mod tests {
         let record = record();
         let hostbased = format!("hostbased {BOUND} client user \"alice\", client host \"h\"\n").into_bytes();
         for (info, expected) in [
-            (says(&[OTHER, BOUND]), Ok(KeyProof::Bound(bound()))),
-            (says(&[BOUND, OTHER]), Ok(KeyProof::Bound(bound()))),
+            (says(&[OTHER, BOUND]), Ok(KeyProof::Bound(bound(), token_id()))),
+            (says(&[BOUND, OTHER]), Ok(KeyProof::Bound(bound(), token_id()))),
             (says(&[OTHER]), Err(KeyRefusal::NotBound(other()))),
             (hostbased, Err(KeyRefusal::NoKey)),
             (b"publickey".to_vec(), Err(KeyRefusal::NoKey)),
@@ -209,7 +213,7 @@ mod tests {
         config.enroll.key_is_enough = true;
         let unbound = with_token(|token| token.keys.clear());
         for (record, service, info, expected) in [
-            (Some(record()), "sshd", says(&[OTHER, BOUND]), Ok(KeyProof::Bound(bound()))),
+            (Some(record()), "sshd", says(&[OTHER, BOUND]), Ok(KeyProof::Bound(bound(), token_id()))),
             (Some(record()), "sshd", says(&[OTHER]), Ok(KeyProof::Enough(other()))),
             (Some(unbound), "sshd", says(&[BOUND]), Ok(KeyProof::Enough(bound()))),
             (None, "sshd", says(&[OTHER]), Ok(KeyProof::Enough(other()))),

@@ -64,7 +64,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         let mut refusal = Unproven::because(Refusal::Malformed.reason());
         for end in Given::password_ends(typed, record) {
             match self.prove(name, Some(record), Factor::Password(&typed[..end])) {
-                Ok(()) => return Ok(end),
+                Ok(_) => return Ok(end),
                 Err(why) => refusal = why,
             }
         }

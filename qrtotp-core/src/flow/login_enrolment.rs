@@ -7,7 +7,7 @@ use super::enroll::{hand_over, try_token_code};
 use super::first_login::{Entry, entry};
 use super::login::{Login, UNAVAILABLE};
 use super::{
-    Authority, Codes, Directory, Enrollment, Invitation, LoginHost, Outcome, PromptDialog, Refusal,
+    Authority, Codes, Directory, Enrollment, Invitation, KeyProof, LoginHost, Outcome, PromptDialog, Refusal,
     host_name, key_proof,
 };
 use crate::account::{Label, Name, Record, Standing, TokenId};
@@ -89,10 +89,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 self.prove_token_code(name, id, typed)?;
                 Authority::ProvenTokenCode(id)
             }
-            _ => {
-                self.prove(name, record.as_ref(), factor)?;
-                Authority::PrimaryFactor
-            }
+            _ => self.prove(name, record.as_ref(), factor)?,
         };
         self.host.would_let_in()?;
         Ok(self.enrolment_dialogue(name, *uid, authority))
@@ -144,26 +141,28 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Err(Unproven { reason: "enrollment_not_here", detail })
     }
 
-    /// Proves the primary factor. A key counts only if no password was taken: a wrong one must not be passed over.
+    /// Proves the primary factor, and says what the proof allows. A key counts only if no password was taken: a wrong one
+    /// must not be passed over.
     pub(super) fn prove(
         &mut self,
         name: &Name,
         record: Option<&Record>,
         factor: Factor<'_>,
-    ) -> Result<(), Unproven> {
+    ) -> Result<Authority, Unproven> {
         let info = self.host.ssh_auth_info();
         match (factor, info) {
-            (Factor::ProvenPassword, _) => Ok(()),
+            (Factor::ProvenPassword, _) => Ok(Authority::PrimaryFactor),
             (Factor::Password(password), _) if !password.is_empty() => {
-                self.host.prove_password(name, password)
+                self.host.prove_password(name, password).map(|()| Authority::PrimaryFactor)
             }
             (Factor::None, Some(info)) => {
-                let proof =
-                    key_proof(self.config, record, &self.subject.service, &info, self.clock.now());
-                proof.map(|_| ()).map_err(|refusal| Unproven {
-                    reason: "no_primary_factor",
-                    detail: refusal.to_string(),
-                })
+                match key_proof(self.config, record, &self.subject.service, &info, self.clock.now()) {
+                    Ok(KeyProof::Bound(_, token)) => Ok(Authority::BoundKey(token)),
+                    Ok(KeyProof::Enough(_)) => Ok(Authority::PrimaryFactor),
+                    Err(refusal) => {
+                        Err(Unproven { reason: "no_primary_factor", detail: refusal.to_string() })
+                    }
+                }
             }
             (Factor::Password(_) | Factor::None | Factor::TokenCode(_), _) => Err(Unproven {
                 reason: "no_primary_factor",
@@ -190,6 +189,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     fn enrolment_dialogue(&mut self, name: &Name, uid: u32, authority: Authority) -> Outcome {
         let host_name = host_name();
         let (label, issuer) = (Label::default(), self.config.issuer_on(&host_name));
+        let account = self.config.account_on(&host_name, name.as_str());
         let invitation = Invitation {
             name,
             uid,
@@ -197,6 +197,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             authority,
             subject: &self.subject,
             issuer: &issuer,
+            account: &account,
             params: Params::default(),
         };
         let contact = self.config.brand.contact.as_deref();
@@ -239,18 +240,22 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     /// After a right code: recovery codes that the account is owed, for somebody whose primary factor holds as well. For
     /// everybody else they stay owed.
     pub(super) fn hand_over_owed_codes(&mut self, name: &Name, factor: Factor<'_>) {
-        let shown = self.store.load(name).map_err(|error| self.unreadable(&error)).and_then(|account| {
-            let record = account.map(|account| account.record);
-            self.prove(name, record.as_ref(), factor)
+        let proven = self.store.load(name).map_err(|error| self.unreadable(&error)).and_then(|account| {
+            self.prove(name, account.as_ref().map(|account| &account.record), factor)?;
+            self.host.would_let_in().map(|()| account)
         });
-        if let Err(why) = shown.and_then(|()| self.host.would_let_in()) {
-            let line = format!("recovery codes stay owed: {} {}", why.reason, why.detail);
-            return self.audit.debug(&line);
-        }
+        let account = match proven {
+            Ok(Some(account)) => account,
+            Ok(None) => return,
+            Err(why) => {
+                let line = format!("recovery codes stay owed: {} {}", why.reason, why.detail);
+                return self.audit.debug(&line);
+            }
+        };
         let host_name = host_name();
         let contact = self.config.brand.contact.as_deref();
         let mut dialog =
             PromptDialog::new(self.host, &host_name, contact, &self.subject.tty).with_lead(CODES_WERE_LOST);
-        hand_over(self.store, name, &mut dialog, self.clock, &self.subject, self.audit);
+        hand_over(self.store, Ok(account), &mut dialog, self.clock, &self.subject, self.audit);
     }
 }

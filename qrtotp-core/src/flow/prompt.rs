@@ -124,7 +124,9 @@ impl<'a, D: Dialog> PromptDialog<'a, D> {
         };
         let whole = fitting(&offer.picture);
         let named = whole.is_some();
-        let Some((matrix, quiet)) = whole.or_else(|| fitting(&without_issuer(&offer.uri))) else {
+        let unnamed =
+            || [&offer.uri, &offer.picture].into_iter().find_map(|uri| fitting(&without_issuer(uri)));
+        let Some((matrix, quiet)) = whole.or_else(unnamed) else {
             push_line(out, "The QR code is too large for this window: type the key into the app.");
             self.text(out, offer);
             return None;

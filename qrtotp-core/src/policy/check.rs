@@ -63,13 +63,18 @@ pub fn findings(config: &Config) -> Vec<Finding> {
                       and `qrtotp token issue --keys-now` for the safe way";
         add(Severity::Warning, "enroll.key_is_enough", reason.into());
     }
-    // ':' is no part of an issuer at all.
-    if let Some(odd) = config.issuer.as_ref().and_then(|issuer| issuer.chars().find(|c| "?&#%+".contains(*c)))
-    {
-        let reason = format!(
-            "some apps (2FAS) decode a key URI before they read it, and take '{odd}' for the end of a name; leave it out"
-        );
-        add(Severity::Warning, "issuer", reason);
+    // ':' is no part of either.
+    let names = [
+        ("issuer", config.issuer.as_deref().unwrap_or_default()),
+        ("enroll.account_label", &config.enroll.account_label),
+    ];
+    for (key, name) in names {
+        if let Some(odd) = name.chars().find(|c| "?&#%+".contains(*c)) {
+            let reason = format!(
+                "some apps (2FAS) decode a key URI before they read it, and take '{odd}' for the end of a name; leave it out"
+            );
+            add(Severity::Warning, key, reason);
+        }
     }
     if config.state_dir.0.starts_with("/tmp") || config.state_dir.0.starts_with("/run") {
         add(Severity::Danger, "state_dir", "is emptied at every boot, which denies everybody".into());
@@ -128,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_that_apps_misread_is_a_warning() {
+    fn a_name_that_apps_misread_is_a_warning() {
         for (issuer, warned) in [
             ("Who?", true),
             ("A & B", true),
@@ -143,6 +148,10 @@ mod tests {
                 warned,
                 "{issuer}"
             );
+            let mut config = Config::default();
+            config.enroll.account_label = format!("{{user}} {issuer}").into();
+            let found = findings(&config);
+            assert_eq!(found.iter().any(|one| one.key == "enroll.account_label"), warned, "{issuer}");
         }
     }
 

@@ -113,6 +113,8 @@ pub struct Enroll {
     pub max_shows: u8,
     /// Devices per account, 1–10. Default 5.
     pub max_devices: u8,
+    /// What the app calls the account, next to the issuer: `{user}` and `{host}` are filled in. Default `{user}@{host}`.
+    pub account_label: Cow<'static, str>,
     /// How long the one-time code of a token (`token issue --code`) is good for. Default `10m`, at most `1h`.
     pub code_lifetime: Span,
     /// PAM services at which people may enrol during a login.
@@ -133,6 +135,7 @@ impl Default for Enroll {
             token_lifetime: Span::seconds(86_400),
             max_shows: 3,
             max_devices: 5,
+            account_label: Cow::Borrowed("{user}@{host}"),
             code_lifetime: Span::seconds(600),
             services: SERVICES.map(Cow::Borrowed).into(),
             key_is_enough: false,
@@ -240,6 +243,15 @@ impl Config {
         self.issuer.clone().unwrap_or_else(|| crate::text::clean(host, 64).replace(':', "-"))
     }
 
+    /// What the app calls the account `user` of this host: without the host, a phone could not keep two hosts of one
+    /// issuer apart.
+    #[must_use]
+    pub fn account_on(&self, host: &str, user: &str) -> String {
+        let short = host.split('.').next().unwrap_or(host);
+        let host = crate::text::clean(short, 63).replace(':', "-");
+        self.enroll.account_label.replace("{host}", &host).replace("{user}", user)
+    }
+
     pub(super) fn problem(&self) -> Option<(&'static str, &'static str)> {
         let Verify { window_back, window_ahead, .. } = self.verify;
         let devices = usize::from(self.enroll.max_devices);
@@ -262,6 +274,11 @@ impl Config {
             (self.enroll.time_limit > Span::seconds(3_600), "enroll.time_limit", "must be at most 1h"),
             (!(1..=10).contains(&self.enroll.max_shows), "enroll.max_shows", "must be 1 to 10"),
             (!(1..=10).contains(&devices), "enroll.max_devices", "must be 1 to 10"),
+            (
+                !is_account_label(&self.enroll.account_label),
+                "enroll.account_label",
+                "must be up to 64 printable characters without a colon, with {user} and perhaps {host} among them",
+            ),
             (self.enroll.code_lifetime > Span::seconds(3_600), "enroll.code_lifetime", "must be at most 1h"),
             (
                 !are_services(&self.enroll.services),
@@ -301,6 +318,12 @@ impl Config {
 /// 1 to `max` characters, none of which moves a cursor or hides.
 pub(super) fn printable(text: &str, max: usize) -> bool {
     (1..=max).contains(&text.chars().count()) && crate::text::clean(text, max) == text
+}
+
+/// With the user's name, and without anything else in braces.
+fn is_account_label(label: &str) -> bool {
+    let rest = label.replace("{user}", "").replace("{host}", "");
+    printable(label, 64) && label.contains("{user}") && !rest.contains([':', '{', '}'])
 }
 
 fn are_services(names: &[Cow<'_, str>]) -> bool {

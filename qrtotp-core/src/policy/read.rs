@@ -88,7 +88,7 @@ macro_rules! settings {
 settings!(Config: state_dir issuer, tables verify throttle enroll audit broker brand defaults; not rules);
 settings!(Verify: window_back window_ahead resync);
 settings!(Throttle: free_failures max_wait disable_after);
-settings!(Enroll: time_limit token_lifetime max_shows max_devices code_lifetime services key_is_enough key_services);
+settings!(Enroll: time_limit token_lifetime max_shows max_devices account_label code_lifetime services key_is_enough key_services);
 settings!(Audit: debug);
 settings!(Broker: services);
 settings!(Brand: contact accent accent_text dark light logo logo_size correction);

@@ -62,10 +62,10 @@ fn every_key_and_every_form_of_toml_is_understood() {
          verify = { window_back = 0x0, window_ahead = +2, resync = true }\n\
          [throttle]\nfree_failures = 2_0\nmax_wait = '7s'\ndisable_after = 0b1010\n\
          [enroll]\ntime_limit = '1m'\ntoken_lifetime = '2d'\nmax_shows = 4\nmax_devices = 2\n\
-         code_lifetime = '3m'\nservices = [\n'su', # one\n]\n\
+         account_label = '{user} on {host}'\ncode_lifetime = '3m'\nservices = [\n'su', # one\n]\n\
          key_is_enough = true\nkey_services = ['sshd-2']\n\
          [broker.services]\npostgres = ['postgresql', 'psql']\n[audit]\ndebug = true\n[defaults]\nrequire = 'nothing'\nfirst_login = 'allow'\n\
-         allow_until = '2027-01-31'",
+         allow_until = '2027-01-31'\nunasked = 'deny'",
     )
     .unwrap();
     let expected = Config {
@@ -78,6 +78,7 @@ fn every_key_and_every_form_of_toml_is_understood() {
             token_lifetime: Span::seconds(172_800),
             max_shows: 4,
             max_devices: 2,
+            account_label: "{user} on {host}".into(),
             code_lifetime: Span::seconds(180),
             services: vec!["su".into()],
             key_is_enough: true,
@@ -90,6 +91,7 @@ fn every_key_and_every_form_of_toml_is_understood() {
             require: Require::Nothing,
             first_login: FirstLogin::Allow,
             allow_until: Some("2027-01-31".parse().unwrap()),
+            unasked: config::Unasked::Deny,
         },
         rules: RuleSet::default(),
     };
@@ -108,6 +110,10 @@ fn values_out_of_bounds_are_refused_by_key() {
         ("[throttle]\ndisable_after = 101", "throttle.disable_after"),
         ("[throttle]\nmax_wait = \"1h\"", "throttle.max_wait"),
         ("[enroll]\nmax_shows = 0", "enroll.max_shows"),
+        ("[enroll]\naccount_label = ''", "enroll.account_label"),
+        ("[enroll]\naccount_label = '{host}'", "enroll.account_label"),
+        ("[enroll]\naccount_label = '{user}:{host}'", "enroll.account_label"),
+        ("[enroll]\naccount_label = '{user} {site}'", "enroll.account_label"),
         ("[enroll]\ntime_limit = \"2h\"", "enroll.time_limit"),
         ("[enroll]\ncode_lifetime = \"2h\"", "enroll.code_lifetime"),
         ("[enroll]\nservices = [\"../x\"]", "enroll.services"),
@@ -173,6 +179,16 @@ fn an_issuer_has_at_most_64_characters_that_can_be_seen_and_no_colon() {
 fn without_an_issuer_the_codes_are_for_the_host() {
     assert_eq!(Config::default().issuer_on("bastion:1\n"), "bastion-1?");
     assert_eq!(parse("issuer = \"Us\"").unwrap().issuer_on("bastion"), "Us");
+}
+
+#[test]
+fn the_account_in_the_app_is_the_users_name_and_the_hosts_short_one_unless_the_label_says_otherwise() {
+    let on = |text: &str, host: &str, user: &str| parse(text).unwrap().account_on(host, user);
+    assert_eq!(on("", "web1.example.org", "bob"), "bob@web1");
+    assert_eq!(on("", "web1", "bob@example.org"), "bob@example.org@web1");
+    assert_eq!(on("", "web:1\n", "bob"), "bob@web-1?");
+    assert_eq!(on("enroll.account_label = '{user}'", "web1", "bob"), "bob");
+    assert_eq!(on("enroll.account_label = 'EU {host}/{user}'", "web1", "{host}"), "EU web1/{host}");
 }
 
 #[test]

@@ -44,8 +44,11 @@ impl FileStore {
         }
     }
 
-    /// Forgets what is counted for an account that is renamed or removed.
-    pub(super) fn forget_primary(&self, name: &Name) -> Result<(), StoreError> {
+    /// Forgets what is counted for an account that was renamed or removed.
+    ///
+    /// # Errors
+    /// The store can't be trusted or written.
+    pub fn forget_primary(&self, name: &Name) -> Result<(), StoreError> {
         let (dir, path) = self.private_dir(PRIMARY)?;
         match unlinkat(&dir, &*name.file_name(), UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),

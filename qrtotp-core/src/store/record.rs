@@ -63,9 +63,7 @@ impl Opened {
 impl FileStore {
     pub(super) fn read(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
         let (record, unfinished) = match self.read_record(dir, name, RECORD) {
-            Err(error @ StoreError::Damaged { .. }) => {
-                (self.read_record(dir, name, RECORD_NEW).map_err(|_| error)?, true)
-            }
+            Err(error @ StoreError::Damaged { .. }) => (self.renamed_record(dir, name).ok_or(error)?, true),
             other => (other?, false),
         };
         let state_path = self.path_of(name).join(STATE);
@@ -83,12 +81,38 @@ impl FileStore {
         Ok(opened)
     }
 
+    /// The record that a rename left beside the one of the former name, if it was cut off before its last step. Beside a damaged
+    /// record lies at most what another crash left there, and that may be old.
+    fn renamed_record(&self, dir: impl AsFd + Copy, name: &Name) -> Option<Record> {
+        let (path, bytes) = self.read_sealed(dir, name, RECORD).ok()?;
+        let (_, text) = std::str::from_utf8(&bytes).ok()?.split_once('\n')?;
+        let former = Record::from_toml(text).ok()?.name; // believed once the seal opens for it
+        let former = self.open_record(&path, &bytes, &former).ok()?;
+        let renamed = self.read_record(dir, name, RECORD_NEW).ok()?;
+        (renamed.id == former.id).then_some(renamed)
+    }
+
     fn read_record(&self, dir: impl AsFd + Copy, name: &Name, file_name: &str) -> Result<Record, StoreError> {
+        let (path, bytes) = self.read_sealed(dir, name, file_name)?;
+        self.open_record(&path, &bytes, name)
+    }
+
+    fn read_sealed(
+        &self,
+        dir: impl AsFd + Copy,
+        name: &Name,
+        file_name: &str,
+    ) -> Result<(PathBuf, Vec<u8>), StoreError> {
         let path = self.path_of(name).join(file_name);
         let source = open_file(&dir, file_name, &path, false, Readers::OwnerOnly).map_err(at_fault)?;
         let bytes = read_all(&source, &path, RECORD_LIMIT).map_err(at_fault)?;
-        let damaged = |why| StoreError::Damaged { path: path.clone(), why };
-        let sealed = std::str::from_utf8(&bytes).map_err(|_| damaged("not text"))?;
+        Ok((path, bytes))
+    }
+
+    /// The record in `bytes` if it is that of `name`.
+    fn open_record(&self, path: &Path, bytes: &[u8], name: &Name) -> Result<Record, StoreError> {
+        let damaged = |why| StoreError::Damaged { path: path.to_owned(), why };
+        let sealed = std::str::from_utf8(bytes).map_err(|_| damaged("not text"))?;
         let text = self.key.open_text(Scope::Account, name.as_str(), sealed).map_err(|_| {
             // Not every record is damaged at once: the key is the likelier culprit, and the marker tells.
             self.check_marker().err().unwrap_or_else(|| damaged("its seal does not open"))

@@ -28,7 +28,7 @@ impl FileStore {
     /// The store or the record can't be trusted, read or written; `new` has a record.
     pub fn rename_account(&self, old: &Name, new: &Name, uid: u32) -> Result<Option<u32>, StoreError> {
         let Some(dir) = self.account_dir(old)? else { return Ok(None) };
-        let former = undisturbed(|| {
+        undisturbed(|| {
             let dir = self.lock_account(dir, old)?;
             let record = self.read_to_change(dir.as_fd(), old)?.record;
             let path = self.path_of(old);
@@ -43,15 +43,11 @@ impl FileStore {
                 fsync(&self.accounts).map_err(|errno| failed(errno).unsure())?;
             }
             self.put_in_place(dir.as_fd(), new).map_err(StoreError::unsure)?;
-            Ok(record.uid)
-        })?;
-        if new != old {
-            self.forget_primary(old)?;
-        }
-        Ok(Some(former))
+            Ok(Some(record.uid))
+        })
     }
 
-    /// Deletes all that is kept for an account, whether or not it can be read. False if it has no record.
+    /// Deletes the record of an account, whether or not it can be read. False if it has none.
     ///
     /// # Errors
     /// The store can't be trusted, read or written.
@@ -67,9 +63,7 @@ impl FileStore {
                 fsync(dir).map_err(|errno| failed(errno).unsure())?;
             }
             remove(tmp.as_fd(), &temporary);
-            Ok(())
-        })?;
-        self.forget_primary(name)?;
-        Ok(true)
+            Ok(true)
+        })
     }
 }

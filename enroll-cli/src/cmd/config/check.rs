@@ -81,7 +81,11 @@ fn activation(path: &Path, compiled: &Compiled) -> Result<String, Failure> {
 /// What the configuration says that deserves a second thought.
 pub fn settings(context: &Context) -> Vec<Finding> {
     let mut found = findings(&context.config);
-    found.extend(crate::look::findings(&context.config.brand, &context.issuer()));
+    found.extend(crate::look::findings(
+        &context.config.brand,
+        &context.issuer(),
+        &context.account_label(&"n".repeat(32)),
+    ));
     found.extend(context.config.broker.services.iter().filter_map(|(account, _)| no_account(account)));
     found
 }

@@ -9,13 +9,14 @@ use zeroize::Zeroizing;
 pub struct Offer {
     /// Issuer, account and secret as a key URI.
     pub uri: Zeroizing<String>,
-    /// The text of the QR code: the same URI, or a shorter form of it where that makes the code fit more screens.
+    /// The text of the QR code: the same URI, or if that is too large for a screen of 80×24, one without issuer
+    /// parameter, host or both.
     pub picture: Zeroizing<String>,
     /// The secret in base32, in groups of four, for typing.
     pub key: Zeroizing<String>,
     /// Who the app will say the code is for.
     pub issuer: String,
-    /// The account in the app.
+    /// The account in the app, usually with the host.
     pub account: String,
     /// What the app must be told besides the key, where that is not the usual; some apps can't be told.
     pub unusual: Option<Params>,

@@ -2,7 +2,7 @@
 //! person whose connection may drop is kept, sealed, until its time limit.
 
 use super::keep::{Seen, record_id};
-use super::permit::may_begin;
+use super::permit::{may_begin, may_show};
 use super::{
     Authority, EnrollDialog, EnrollError, Enrollment, ExistingCode, Invitation, Offer, Progress, TRIES,
 };
@@ -43,21 +43,27 @@ impl Draft {
     /// What an app has to be given.
     pub(super) fn offer(&self, invitation: &Invitation<'_>) -> Result<Offer, EnrollError> {
         let secret = Secret::from_bytes(self.secret.as_bytes(), Strength::Normal);
-        let uri = KeyUri {
-            issuer: invitation.issuer.to_owned(),
-            account: invitation.name.as_str().to_owned(),
-            secret: secret.map_err(|error| EnrollError::Seal(error.to_string()))?,
-            params: self.params,
+        let secret = secret.map_err(|error| EnrollError::Seal(error.to_string()))?;
+        // Some apps overwrite an entry of the same names: an account's second device has a number.
+        let numbered = |account: &str| match self.seen.devices_of(invitation.uid) {
+            0 => account.to_owned(),
+            others => format!("{account} ({})", others + 1),
         };
+        let account = numbered(invitation.account);
+        let issuer = invitation.issuer.to_owned();
+        let mut uri = KeyUri { issuer, account: account.clone(), secret, params: self.params };
         let (long, short) = (uri.to_uri(), uri.to_short_uri());
+        uri.account = numbered(invitation.name.as_str());
+        // With the host or without it: the first that fits, else the first of the smallest.
+        let forms = [&long, &short, &uri.to_uri(), &uri.to_short_uri()];
         let side = |text: &str| Matrix::encode(text, Level::Low).map_or(usize::MAX, |matrix| matrix.side());
-        let picture = if side(&long) > FITS && side(&short) < side(&long) { short } else { long.clone() };
+        let picture = forms.into_iter().min_by_key(|form| side(form).max(FITS)).unwrap_or(&long).clone();
         Ok(Offer {
             uri: long,
             picture,
             key: self.secret.to_groups(),
             issuer: uri.issuer,
-            account: uri.account,
+            account,
             unusual: (!self.params.is_default()).then_some(self.params),
         })
     }
@@ -83,6 +89,9 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         let live = pending.is_live(now, self.config.enroll.time_limit) && token.is_live(now);
         if !live || pending.token != token.id {
             return Ok(None);
+        }
+        if !may_show(self.invitation.authority, token, progress) {
+            return Err(EnrollError::Changed);
         }
         let Credential { id, label, params, created, .. } = pending.credential.clone();
         let secret = self.store.key().open_secret(record, &pending.credential)?;
@@ -142,7 +151,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
                 Some((token, &mut record.pending))
             });
             if let Some((token, slot_of_pending)) = live {
-                if kept && token.binding.is_some() && progress.bound != Some(token.id) {
+                if !may_show(authority, token, progress) {
                     return Err(EnrollError::Changed);
                 }
                 token.show(now)?;
@@ -254,16 +263,31 @@ mod tests {
     use super::*;
     use crate::account::Name;
     use crate::audit::Subject;
+    use crate::policy::Config;
 
-    fn offer(name: &str, issuer: &str, secret: [u8; 20]) -> Offer {
+    /// What is offered to the first user of the host `host`, who has so many devices.
+    fn offer(name: &str, issuer: &str, host: &str, devices: u8, secret: [u8; 20]) -> Offer {
         let (name, label, subject) = (Name::new(name).unwrap(), Label::default(), Subject::default());
+        let mut record = Record::new(name.clone(), 1, RecordId([1; 16]));
+        record.credentials = (0..devices)
+            .map(|device| Credential {
+                id: CredentialId::from_random([device; 6]),
+                label: label.clone(),
+                params: Params::default(),
+                created: 0,
+                origin: Origin::Enrolled,
+                window: None,
+                sealed: Vec::new(),
+            })
+            .collect();
+        let state = State::new(record.id);
         let draft = Draft {
             secret: Secret::from_bytes(&secret, Strength::Normal).unwrap(),
             id: CredentialId::from_random([1; 6]),
             label: label.clone(),
             params: Params::default(),
             record: RecordId([1; 16]),
-            seen: Seen::default(),
+            seen: Seen::of(&Account { record, state }),
             token: TokenId::from_random([1; 6]),
             shows: 1,
             own_token: None,
@@ -278,6 +302,7 @@ mod tests {
             authority: Authority::PrimaryFactor,
             subject: &subject,
             issuer,
+            account: &Config::default().account_on(host, name.as_str()),
             params: Params::default(),
         };
         draft.offer(&invitation).unwrap()
@@ -287,26 +312,54 @@ mod tests {
         std::array::from_fn(|index| u8::try_from(index).unwrap().wrapping_mul(factor))
     }
 
+    fn side(text: &str) -> usize {
+        Matrix::encode(text, Level::Low).unwrap().side()
+    }
+
     #[test]
-    fn the_picture_has_the_whole_uri_unless_it_would_not_fit_and_the_short_one_is_smaller() {
-        let side = |text: &str| Matrix::encode(text, Level::Low).unwrap().side();
+    fn the_picture_has_the_whole_uri_unless_it_would_not_fit_and_another_form_is_smaller() {
         let mut seen = std::collections::BTreeSet::new();
-        for (name, letters, byte) in [1, 5, 32]
-            .into_iter()
-            .flat_map(|name| (1..=64).flat_map(move |issuer| [7, 15].map(|byte| (name, issuer, byte))))
+        let lengths = [1, 5, 32].into_iter().flat_map(|name| [1, 12, 63].map(|host| (name, host)));
+        for (name, host, letters) in
+            lengths.flat_map(|(name, host)| (2..=62).step_by(6).map(move |letters| (name, host, letters)))
         {
-            let offer = offer(&"a".repeat(name), &"x".repeat(letters), secret_of(byte));
-            let secret = Secret::from_bytes(&secret_of(byte), Strength::Normal).unwrap();
-            let (issuer, account) = (offer.issuer.clone(), offer.account.clone());
-            let short = KeyUri { issuer, account, secret, params: Params::default() }.to_short_uri();
-            let (whole, smaller) = (side(&offer.uri).cmp(&FITS), side(&short) < side(&offer.uri));
-            let expected = if whole.is_gt() && smaller { &short } else { &offer.uri };
-            assert_eq!(&offer.picture, expected, "{name}, {letters}, {byte}");
-            seen.insert((whole, smaller));
+            let (user, host) = ("a".repeat(name), "h".repeat(host));
+            let offer = offer(&user, &"x".repeat(letters), &host, 0, secret_of(7));
+            let with_host = format!("{user}@{host}");
+            let forms = [(&with_host, true), (&with_host, false), (&user, true), (&user, false)];
+            let forms = forms.map(|(account, whole)| {
+                let secret = Secret::from_bytes(&secret_of(7), Strength::Normal).unwrap();
+                let (issuer, account) = (offer.issuer.clone(), account.clone());
+                let uri = KeyUri { issuer, account, secret, params: Params::default() };
+                if whole { uri.to_uri() } else { uri.to_short_uri() }
+            });
+            assert_eq!(offer.uri, forms[0]);
+            let sides = forms.each_ref().map(|form| side(form));
+            let fitting = sides.iter().position(|side| *side <= FITS);
+            let smallest = || sides.iter().position(|side| side == sides.iter().min().unwrap());
+            let expected = fitting.or_else(smallest).unwrap();
+            assert_eq!(offer.picture, forms[expected], "{user} {host} {letters}");
+            seen.insert((expected, fitting.is_some()));
         }
-        use std::cmp::Ordering::{Equal, Greater, Less};
-        for case in [(Less, true), (Equal, true), (Greater, true), (Greater, false)] {
+        for case in [(0, true), (1, true), (2, true), (3, true), (1, false), (3, false)] {
             assert!(seen.contains(&case), "{case:?} is in none of {seen:?}");
         }
+    }
+
+    #[test]
+    fn what_the_app_shows_names_the_host_and_a_second_device_so_that_no_entry_overwrites_another() {
+        for (host, devices, account) in [
+            ("web1.example.org", 0, "bob@web1"),
+            ("web2", 0, "bob@web2"),
+            ("web1", 1, "bob@web1 (2)"),
+            ("web1", 2, "bob@web1 (3)"),
+        ] {
+            let offer = offer("bob", "Example Corp", host, devices, secret_of(7));
+            assert_eq!(offer.account, account);
+            assert_eq!(KeyUri::parse(&offer.picture, Strength::Normal).unwrap().account, account);
+        }
+        let long = offer("bob", "Example Corp", &"h".repeat(63), 1, secret_of(7));
+        assert_eq!(KeyUri::parse(&long.uri, Strength::Normal).unwrap().account, long.account);
+        assert_eq!(KeyUri::parse(&long.picture, Strength::Normal).unwrap().account, "bob (2)");
     }
 }

@@ -21,6 +21,11 @@ impl Seen {
         Self { uid: record.uid, revoked: record.revoked, credentials }
     }
 
+    /// How many devices the account has, if it is this user's.
+    pub(super) fn devices_of(&self, uid: u32) -> usize {
+        if self.uid == uid { self.credentials.len() } else { 0 }
+    }
+
     pub(in crate::flow) fn has_devices(&self) -> bool {
         !self.credentials.is_empty()
     }

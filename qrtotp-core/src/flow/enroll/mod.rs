@@ -52,6 +52,8 @@ pub enum Authority {
     TokenCode,
     /// Somebody who typed the code of this token before.
     ProvenTokenCode(TokenId),
+    /// A user with an ssh key that an administrator bound to this token.
+    BoundKey(TokenId),
 }
 
 /// Who enrols what.
@@ -68,6 +70,8 @@ pub struct Invitation<'a> {
     pub subject: &'a Subject,
     /// Who the code is for.
     pub issuer: &'a str,
+    /// What the app calls the account ([`Config::account_on`]).
+    pub account: &'a str,
     /// Algorithm, digits, period.
     pub params: Params,
 }
@@ -129,8 +133,12 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             Event::new(kind, self.invitation.subject).reason(error.reason()).detail(&detail).emit(self.audit);
         })?;
         let invitation = self.invitation;
-        let codes =
-            hand_over(self.store, invitation.name, self.dialog, self.clock, invitation.subject, self.audit);
+        let codes = match self.store.load(invitation.name).transpose() {
+            None => Codes::Unchanged,
+            Some(account) => {
+                hand_over(self.store, account, self.dialog, self.clock, invitation.subject, self.audit)
+            }
+        };
         Ok(Enrolled { credential, codes })
     }
 

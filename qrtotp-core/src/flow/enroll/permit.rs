@@ -2,7 +2,7 @@
 
 use super::keep::Seen;
 use super::{Authority, EnrollDialog, EnrollError, Enrollment, ExistingCode, Invitation, Progress};
-use crate::account::{Record, Standing};
+use crate::account::{Record, Standing, Token};
 use crate::audit::AuditSink;
 use crate::clock::{Clock, UnixTime};
 use crate::flow::Owner;
@@ -58,7 +58,7 @@ pub(in crate::flow) fn permitted(
     match authority {
         Authority::Admin(_) => Ok(()), // also where a former user's record is replaced
         _ if record.is_some_and(|record| record.uid != uid) => Err(EnrollError::UidChanged),
-        Authority::PrimaryFactor => by_first_login(config, record, now),
+        Authority::PrimaryFactor | Authority::BoundKey(_) => by_first_login(config, record, now),
         Authority::TokenCode | Authority::ProvenTokenCode(_) => {
             let token = record.and_then(|record| record.token.as_ref());
             let token = token.filter(|token| token.is_live(now) && token.binding.is_some());
@@ -78,8 +78,24 @@ pub(super) fn may_begin(
     match (authority, record.map_or(Standing::Unenrolled, Record::standing)) {
         (Authority::Admin(_), _) | (_, Standing::Enrolled) => Ok(()),
         (Authority::TokenCode | Authority::ProvenTokenCode(_), _) => Err(ended(record, now, "no_token_code")),
+        (Authority::BoundKey(_), _) => Err(ended(record, now, "no_token")),
         // A revoked account has no way in but a token, which is not there.
         (Authority::PrimaryFactor, _) => by_first_login(config, record, now),
+    }
+}
+
+/// Whether a QR code of this token may be shown. A proof that rests on one token counts for no other, for an administrator
+/// may have replaced it during the dialogue.
+pub(super) fn may_show(authority: Authority, token: &Token, progress: &Progress) -> bool {
+    let code_typed = progress.bound == Some(token.id);
+    match authority {
+        Authority::Admin(_) => true,
+        _ if token.binding.is_some() && !code_typed => false,
+        Authority::PrimaryFactor => true,
+        Authority::BoundKey(id) => id == token.id,
+        Authority::TokenCode | Authority::ProvenTokenCode(_) => {
+            code_typed || progress.permitted.has_devices() // a code of one of them was typed
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::account::{Name, Record, RecoveryCode, RecoverySet, Standing};
 use crate::audit::{AuditSink, Event, Kind, Subject};
 use crate::clock::Clock;
 use crate::flow::NoAnswer;
-use crate::store::{Account, Store};
+use crate::store::{Account, Store, StoreError};
 
 /// Wrong answers after which the codes are given up.
 const TRIES: u32 = 3;
@@ -22,24 +22,23 @@ pub enum Codes {
     Lost,
 }
 
-/// Hands over a fresh set where one is owed. Exactly one event says how that went.
+/// Hands over a fresh set if `account` is owed one. Exactly one event says how that went.
+///
+/// `account` is as it was when the person was proven to be its owner. If it is another one by the end, the set is not kept.
 pub(in crate::flow) fn hand_over<S: Store>(
     store: &S,
-    name: &Name,
+    account: Result<Account, StoreError>,
     dialog: &mut impl EnrollDialog,
     clock: &impl Clock,
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Codes {
-    let account = store.load(name).map_err(|error| error.reason());
-    let owed = match account {
-        Ok(account) => match account.filter(|account| account.record.recovery_due) {
-            None => return Codes::Unchanged,
-            Some(account) => Ok(account),
-        },
-        Err(reason) => Err(reason),
+    let kept = match account {
+        Ok(account) if !account.record.recovery_due => return Codes::Unchanged,
+        Ok(account) => attempt(store, &account, dialog, clock, Wanted::WhereOwed),
+        Err(error) => Err(error.reason()),
     };
-    match owed.and_then(|account| attempt(store, name, &account, dialog, clock, Wanted::WhereOwed)) {
+    match kept {
         Ok((how, left)) => {
             Event::new(Kind::RecoveryIssued, subject).reason(how).left(left).emit(audit);
             Codes::Kept
@@ -61,7 +60,7 @@ pub(in crate::flow) fn replace_codes<S: Store>(
     audit: &mut impl AuditSink,
 ) -> Codes {
     let Ok(Some(account)) = store.load(name) else { return Codes::Unchanged };
-    match attempt(store, name, &account, dialog, clock, Wanted::Instead) {
+    match attempt(store, &account, dialog, clock, Wanted::Instead) {
         Ok((how, left)) => {
             Event::new(Kind::RecoveryRegenerated, subject).reason(how).left(left).emit(audit);
             Codes::Kept
@@ -83,7 +82,6 @@ enum Wanted {
 /// devices or owner are others by then, it is not theirs any more.
 fn attempt<S: Store>(
     store: &S,
-    name: &Name,
     account: &Account,
     dialog: &mut impl EnrollDialog,
     clock: &impl Clock,
@@ -93,7 +91,7 @@ fn attempt<S: Store>(
     let shown: Vec<_> = codes.iter().map(RecoveryCode::display).collect();
     let how = acknowledged(&codes, |note| dialog.recovery_codes(&shown, note))?;
     let (seen, id) = (Seen::of(account), account.record.id);
-    let kept = store.update_account(name, |slot| {
+    let kept = store.update_account(&account.record.name, |slot| {
         if slot.as_ref().is_none_or(|now| Seen::of(now) != seen || now.record.id != id) {
             return false;
         }

@@ -1,14 +1,14 @@
 //! A person's name or uid changes, or the person leaves.
 
 use super::*;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 fn bob() -> Name {
     Name::new("bob").unwrap()
 }
 
 /// alice is bob now.
-fn rename(w: &mut World, old_user: Option<&Person>) -> Result<(), AdminError> {
+fn rename(w: &mut World, old_user: Option<&Person>) -> Result<Option<StoreError>, AdminError> {
     let to = (&bob(), 5000);
     rename_account(&w.store, &World::name(), old_user, to, &World::subject("bob"), &mut w.log)
 }
@@ -61,7 +61,7 @@ fn a_rename_that_was_cut_off_before_its_last_step_is_finished_by_the_next_change
     let file = |name: &str, file: &str| accounts.join(name).join(file);
     let old = std::fs::read(file("alice", "account.toml")).unwrap();
     rename(&mut w, None).unwrap();
-    std::fs::rename(file("bob", "account.toml"), file("bob", "account.toml.new")).unwrap();
+    std::fs::copy(file("bob", "account.toml"), file("bob", "account.toml.new")).unwrap(); // with its mode
     std::fs::write(file("bob", "account.toml"), old).unwrap();
     let code = w.code(&secret, 0);
     let mut human = Human::says([say(&code)]);
@@ -73,6 +73,53 @@ fn a_rename_that_was_cut_off_before_its_last_step_is_finished_by_the_next_change
     let mut human = Human::says([say(&code)]);
     assert_eq!(w.login_as("bob", &Options::default(), &mut human), Outcome::Denied);
     assert_eq!(w.reason(), "replayed_code");
+}
+
+#[test]
+fn what_lies_beside_a_record_is_read_only_if_the_record_is_whole_and_that_of_another_name_of_the_account() {
+    let mut w = World::new();
+    w.import(Params::default());
+    let accounts = w.path.join("accounts");
+    let file = |name: &str, file: &str| accounts.join(name).join(file);
+    let alices = std::fs::read(file("alice", "account.toml")).unwrap();
+    rename(&mut w, None).unwrap();
+    let bobs = std::fs::read(file("bob", "account.toml")).unwrap();
+    w.import(Params::default());
+    let others = std::fs::read(file("alice", "account.toml")).unwrap();
+    std::fs::copy(file("bob", "account.toml"), file("bob", "account.toml.new")).unwrap(); // with its mode
+    let cut = |text: &[u8]| text[..text.len() - 9].to_vec();
+    for (what, record, whole) in [
+        ("a former name's", alices.clone(), true),
+        ("a former name's, damaged", cut(&alices), false),
+        ("its own, damaged", cut(&bobs), false),
+        ("another account's", others, false),
+        ("empty", Vec::new(), false),
+    ] {
+        std::fs::write(file("bob", "account.toml"), record).unwrap();
+        assert_eq!(w.store.load(&bob()).is_ok(), whole, "{what}");
+    }
+}
+
+#[test]
+fn a_rename_or_removal_that_leaves_a_count_of_passwords_behind_is_done_and_says_so() {
+    for removed in [true, false] {
+        let mut w = World::new();
+        w.import(Params::default());
+        w.store.update_primary(&World::name(), |lane| lane.fail(START)).unwrap();
+        let count = w.path.join("primary/alice");
+        std::fs::remove_file(&count).unwrap();
+        std::fs::create_dir(&count).unwrap();
+        let (left, event) = match removed {
+            true => (
+                remove_account(&w.store, &World::name(), &World::subject("alice"), &mut w.log),
+                "account_removed",
+            ),
+            false => (rename(&mut w, None), "account_renamed"),
+        };
+        assert!(left.unwrap().unwrap().to_string().contains("primary/alice"));
+        assert!(w.log.0.last().unwrap().starts_with(&format!("event={event} ")), "{:?}", w.log.0);
+        assert_eq!(w.store.load(&World::name()).unwrap(), None);
+    }
 }
 
 #[test]

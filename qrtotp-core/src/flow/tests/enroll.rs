@@ -99,6 +99,7 @@ fn a_qr_code_that_waited_too_long_is_worth_nothing() {
         authority: Authority::Admin(ExistingCode::Required),
         subject: &subject,
         issuer: "h",
+        account: "alice@host",
         params: Params::default(),
     };
     let result = Enrollment {

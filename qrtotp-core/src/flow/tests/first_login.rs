@@ -374,6 +374,24 @@ fn a_key_proves_the_primary_factor_if_the_token_is_bound_to_it() {
 }
 
 #[test]
+fn the_key_of_a_token_shows_no_qr_code_of_the_one_that_replaced_it() {
+    for first_login in [FirstLogin::Token, FirstLogin::Enroll] {
+        let mut w = world(first_login);
+        let (name, key) = (World::name(), BOUND.parse().unwrap());
+        let lifetime = w.config.enroll.token_lifetime;
+        let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &[key] };
+        issue_token(&w.store, &issue, w.clock.now(), &World::subject("root"), &mut w.log).unwrap();
+        let mut human = Human {
+            script: [say(""), say("n"), say("k"), Say::Phone(0)].into(),
+            meanwhile: super::resume::token_replaced_at(2, &w, first_login, None),
+            ..with_a_key()
+        };
+        assert_eq!(login(&mut w, &mut human), Outcome::Denied);
+        assert_eq!((w.reason().as_str(), human.prompts.len()), ("changed_meanwhile", 2), "{first_login:?}");
+    }
+}
+
+#[test]
 fn a_key_without_a_token_bound_to_it_proves_nothing_unless_the_configuration_says_so() {
     let mut w = world(FirstLogin::Enroll);
     is_refused(&mut w, with_a_key(), "no_primary_factor");

@@ -344,6 +344,7 @@ impl World {
             authority,
             subject: &subject,
             issuer: "host",
+            account: "alice@host",
             params: Params::default(),
         };
         Enrollment {

@@ -45,6 +45,7 @@ fn questions_at(tty: &str, issuer: &str, host: &str, answers: &[&str]) -> Vec<St
         authority: Authority::PrimaryFactor,
         subject: &subject,
         issuer: &w.config.issuer_on(host),
+        account: &w.config.account_on(host, name.as_str()),
         params: Params::default(),
     };
     let _ = Enrollment {
@@ -73,7 +74,7 @@ fn one_question_holds_picture_key_and_choices_and_fits_80_by_24() {
         assert!(line.chars().count() <= 77, "{line}");
         assert!(line.chars().all(|c| is_picture(c) || (' '..='~').contains(&c)), "{line}");
     }
-    for needed in ["host     bastion", "account  alice", "issuer   Example", "help desk", "by mail"] {
+    for needed in ["host     bastion", "account  alice@bastion", "issuer   Example", "help desk", "by mail"] {
         assert!(question.contains(needed), "{needed} in {question}");
     }
     let last = lines.last().unwrap();
@@ -103,7 +104,7 @@ fn the_key_is_whole_and_in_groups_of_four() {
 
 /// The picture in a question: columns of `side`, from where the first one begins.
 fn picture_in(question: &str, wide: usize) -> String {
-    let glyph = |line: &str| line.chars().any(|c| is_picture(c) || c == '@');
+    let glyph = |line: &str| line.contains("@@") || line.chars().any(is_picture);
     let first = |line: &str| line.chars().take(wide).collect::<String>();
     question.lines().map(first).filter(|line| glyph(line)).map(|line| line + "\n").collect()
 }
@@ -212,7 +213,7 @@ fn a_plain_picture_of_long_names_leaves_out_the_issuer() {
     assert!(asked[1].contains("leaves out the issuer"), "{}", asked[1]);
     let uri = uri_of(&asked[2]);
     let (_, secret) = uri.split_once("secret=").unwrap();
-    let short = format!("otpauth://totp/alice?secret={}", &secret[..32]);
+    let short = format!("otpauth://totp/alice@bastion?secret={}", &secret[..32]);
     assert!(asked[1].contains(&expected(&short, Style::Ascii, Polarity::Normal).1), "{}", asked[1]);
 }
 

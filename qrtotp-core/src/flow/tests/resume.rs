@@ -137,6 +137,24 @@ fn two_sessions_of_one_person_enrol_one_device() {
     assert_eq!(account(&w).record.credentials.len(), 1);
 }
 
+/// An administrator who revokes the token once the user was asked `questions` times, and issues another one.
+pub(super) fn token_replaced_at(
+    questions: u32,
+    w: &World,
+    first_login: FirstLogin,
+    code: Option<Span>,
+) -> Option<Box<dyn FnMut()>> {
+    let (mut admin, mut asked) = (elsewhere(w, first_login), 0);
+    Some(Box::new(move || {
+        asked += 1;
+        if asked == questions {
+            let (name, subject) = (World::name(), World::subject("root"));
+            revoke_token(&admin.store, &name, START, &subject, &mut Vec::new()).unwrap();
+            issue(&mut admin, code);
+        }
+    }))
+}
+
 /// Somebody else at the same store.
 fn elsewhere(w: &World, first_login: FirstLogin) -> World {
     let mut other = World { log: Log::default(), ..world(first_login) };
@@ -277,6 +295,7 @@ fn recovery_codes_on_a_screen_die_with_the_device_they_were_made_for() {
         authority: Authority::PrimaryFactor,
         subject: &subject,
         issuer: "h",
+        account: "alice@host",
         params: Params::default(),
     };
     let enrolled = Enrollment {
@@ -410,6 +429,45 @@ fn a_token_code_is_good_for_its_guesses_and_its_time() {
     let late = w.enroll_with(&mut Human::says([say(&code)]), Authority::TokenCode).unwrap_err();
     assert_eq!(late.reason(), "token_code_expired");
     assert!(account(&w).record.credentials.is_empty());
+}
+
+#[test]
+fn the_code_of_a_token_shows_no_qr_code_of_the_one_that_replaced_it() {
+    for by_uid in [true, false] {
+        let mut w = world(FirstLogin::Token);
+        let code = issue(&mut w, Some(Span::seconds(600))).unwrap().display();
+        let token = account(&w).record.token.unwrap().id;
+        let (authority, script) = match by_uid {
+            true => (Authority::TokenCode, vec![say(&code), say("n"), Say::Phone(0)]),
+            false => (Authority::ProvenTokenCode(token), vec![say("n"), Say::Phone(0)]),
+        };
+        let replaced = token_replaced_at(u32::from(by_uid) + 1, &w, FirstLogin::Token, None);
+        let mut human = Human { meanwhile: replaced, ..Human::says(script) };
+        assert!(matches!(w.enroll_with(&mut human, authority), Err(EnrollError::Changed)), "{authority:?}");
+        assert_eq!(human.offers.len(), 1);
+    }
+}
+
+#[test]
+fn a_key_or_code_of_another_token_shows_nothing() {
+    let other = crate::account::TokenId::from_random([9; 6]);
+    for authority in [Authority::BoundKey(other), Authority::ProvenTokenCode(other)] {
+        let mut w = world(FirstLogin::Enroll);
+        let mut human = Human::says([Say::Phone(0)]);
+        assert_eq!(
+            w.enroll_with(&mut human, authority).unwrap_err().reason().split_once('_').unwrap().0,
+            "no"
+        );
+        issue(&mut w, None);
+        w.enroll_with(&mut human, authority).unwrap_err();
+        // The owner was shown one, and their line dropped.
+        enroll(&mut w, &mut Human::default()).unwrap_err();
+        w.enroll_with(&mut human, authority).unwrap_err();
+        assert!(
+            human.offers.is_empty() && human.prompts.is_empty() && human.shown.is_empty(),
+            "{authority:?}"
+        );
+    }
 }
 
 #[test]

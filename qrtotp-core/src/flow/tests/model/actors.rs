@@ -196,6 +196,7 @@ impl Fixture {
             authority: Authority::PrimaryFactor,
             subject: &subject,
             issuer: "host",
+            account: "alice@host",
             params: Params::default(),
         };
         let mut human = Human::says([say(&self.code(1, 0))]);

@@ -273,6 +273,7 @@ pub(super) fn enroll_with(
         authority,
         subject: &subject,
         issuer: "host",
+        account: "alice@host",
         params: Params::default(),
     };
     let World { config, store, clock, log, .. } = w;
