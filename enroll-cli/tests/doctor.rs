@@ -122,8 +122,9 @@ fn without_a_store_none_is_made_and_without_a_configuration_the_rest_is_looked_a
     assert!(!instance.state().exists() && report["accounts"].is_null());
     std::fs::write(instance.path("qrtotp.toml"), "nonsense").unwrap();
     let (_, report) = diagnosis(&instance);
-    let found =
-        checks(&report, "configuration").into_iter().map(|check| check["finding"].as_str().unwrap().to_owned());
+    let found = checks(&report, "configuration")
+        .into_iter()
+        .map(|check| check["finding"].as_str().unwrap().to_owned());
     let found: Vec<String> = found.collect();
     assert!(
         found.iter().any(|text| text.contains("can't be applied") && text.contains("line 1")),

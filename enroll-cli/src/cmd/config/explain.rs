@@ -1,11 +1,11 @@
 //! `qrtotp config explain`: how a login would be decided, by the very judge that logins ask.
 
+use super::host::group_name;
 use super::words::{first_login_of, first_login_word, mismatch, outcome, time};
 use super::{stored, user_name};
 use crate::applied::compiled;
 use crate::cli::Explain;
 use crate::error::{Exit, Failure};
-use nix::unistd::{Gid, Group};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
 use qrtotp_core::flow::{Directory, HostDirectory};
 use qrtotp_core::policy::{Condition, Config, Damaged, Decision, Facts, Outcome, Rule, RuleSet, local_time};
@@ -185,10 +185,7 @@ impl Explained<'_> {
 }
 
 fn named(gids: &[u32]) -> Vec<String> {
-    let name = |gid: &u32| match Group::from_gid(Gid::from_raw(*gid)) {
-        Ok(Some(group)) => format!("{}({gid})", group.name),
-        _ => gid.to_string(),
-    };
+    let name = |gid: &u32| group_name(*gid).map_or_else(|| gid.to_string(), |name| format!("{name}({gid})"));
     gids.iter().map(name).collect()
 }
 
