@@ -1,6 +1,7 @@
 //! What must hold of every input of the product that others can write. Each target is a function over bytes that panics
 //! where it does not hold.
 
+mod applied;
 mod arguments;
 mod codes;
 mod config;
@@ -26,6 +27,7 @@ pub type Check = fn(&[u8]);
 
 /// The targets by name.
 pub const TARGETS: &[(&str, Check)] = &[
+    ("applied", applied::check),
     ("arguments", arguments::check),
     ("codes", codes::check),
     ("config", config::check),

@@ -46,8 +46,9 @@ impl Services {
     /// Those that the configuration names, so that the first of them to come is known.
     pub fn listed_in(config: &Path) -> Self {
         let services = Self::default();
-        for (account, _) in
-            Source::load(config, SystemClock.now()).map(|source| source.config.broker.services).unwrap_or_default()
+        for (account, _) in Source::load(config, SystemClock.now())
+            .map(|source| source.config.broker.services)
+            .unwrap_or_default()
         {
             if let Ok(Some(user)) = User::from_name(&account) {
                 services.note(user.uid.as_raw(), true);

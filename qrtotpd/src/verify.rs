@@ -125,8 +125,8 @@ impl Served<'_> {
             clock: &SystemClock,
             audit: self.log,
             subject: Subject { user, ..subject.clone() },
-        ruling: qrtotp_core::flow::Ruling::default(),
-    }
+            ruling: qrtotp_core::flow::Ruling::default(),
+        }
         .run();
         let counted = given.counted;
         if let (Outcome::Accepted, Some(bytes)) = (outcome, given.password) {

@@ -125,12 +125,28 @@ impl Sandbox {
         sandbox
     }
 
-    /// Replaces the configuration: the state directory and the issuer, then `more` (TOML).
+    /// Replaces the configuration, and applies it: the state directory and the issuer, then `more` (TOML).
     pub fn configure(&self, more: &str) {
+        self.edit_configuration(more);
+        let _ = self.apply_configuration();
+    }
+
+    /// Replaces the configuration without applying it.
+    pub fn edit_configuration(&self, more: &str) {
         self.overwrite(
             "/etc/qrtotp/qrtotp.toml",
             &format!("state_dir = \"{STATE_DIR}\"\nissuer = \"Tests\"\n{more}"),
         );
+    }
+
+    /// What a test makes of a configuration that can't be applied is its own affair.
+    pub fn apply_configuration(&self) -> Output {
+        self.apply("/etc/qrtotp/qrtotp.toml")
+    }
+
+    /// Makes a configuration what logins read.
+    pub fn apply(&self, path: &str) -> Output {
+        self.run(&["qrtotp", "--config", path, "config", "apply"])
     }
 
     /// Replaces `/etc/pam.d/SERVICE`.

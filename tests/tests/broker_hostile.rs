@@ -48,7 +48,7 @@ fn without_a_broker_people_are_told_how_to_get_one() {
 fn the_reason_of_a_failure_is_in_the_log_and_not_told() {
     let sandbox = Sandbox::with_broker("");
     let _broker = sandbox.start_broker();
-    sandbox.configure("surprise = 1\n");
+    sandbox.overwrite("/etc/qrtotp/qrtotp.toml.applied", "surprise");
     let output = sandbox.own_output("alice", &["status"]).exited(2);
     assert!(
         output.stderr.contains("ask your administrator") && !output.stderr.contains("surprise"),
@@ -56,7 +56,7 @@ fn the_reason_of_a_failure_is_in_the_log_and_not_told() {
     );
     let _ = sandbox.log.wait(&[
         "event=configuration_refused",
-        "reason=config_invalid",
+        "reason=policy_damaged",
         "service=qrtotpd",
         "by=alice",
     ]);

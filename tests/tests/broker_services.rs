@@ -187,11 +187,11 @@ fn a_configuration_that_can_not_be_used_refuses_a_service_and_the_log_says_why()
     let sandbox = host(LISTED);
     let phone = sandbox.import("alice");
     let _broker = sandbox.start_broker();
-    sandbox.configure(&format!("{LISTED}www-data = []\n"));
+    sandbox.overwrite("/etc/qrtotp/qrtotp.toml.applied", "what");
     let argv = [&AS_PORTAL[..], &["qrtotp", "verify", "--stdin-json"]].concat();
     let line = format!("{{\"user\":\"alice\",\"service\":\"tests\",\"code\":\"{}\"}}\n", phone.code());
     assert!(sandbox.run_with_input(&argv, &line).exited(2).stdout.is_empty());
-    let _ = sandbox.log.wait(&["event=configuration_refused reason=config_invalid", "broker.services"]);
+    let _ = sandbox.log.wait(&["event=configuration_refused reason=policy_damaged", "qrtotp config apply"]);
 }
 
 #[test]

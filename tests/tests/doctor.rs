@@ -114,15 +114,15 @@ fn whatever_denies_a_right_code_is_found_and_named() {
     for (check, text, script, repair) in [
         (
             "configuration",
-            "line 3",
-            "echo 'windo = 3' >>/etc/qrtotp/qrtotp.toml",
-            "sed -i '$d' /etc/qrtotp/qrtotp.toml",
+            "never applied",
+            "mv /etc/qrtotp/qrtotp.toml.applied /root",
+            "mv /root/qrtotp.toml.applied /etc/qrtotp",
         ),
         (
             "configuration",
             "others may write",
-            "chmod 666 /etc/qrtotp/qrtotp.toml",
-            "chmod 644 /etc/qrtotp/qrtotp.toml",
+            "chmod 666 /etc/qrtotp/qrtotp.toml.applied",
+            "chmod 644 /etc/qrtotp/qrtotp.toml.applied",
         ),
         (
             "store",
@@ -132,15 +132,15 @@ fn whatever_denies_a_right_code_is_found_and_named() {
         ),
         (
             "configuration",
-            "qrtotp.toml is a FIFO, not a file; put the file in its place",
-            "mv /etc/qrtotp/qrtotp.toml /root; mkfifo /etc/qrtotp/qrtotp.toml",
-            "mv -f /root/qrtotp.toml /etc/qrtotp",
+            "qrtotp.toml.applied is a FIFO, not a file; put the file in its place",
+            "mv /etc/qrtotp/qrtotp.toml.applied /root; mkfifo /etc/qrtotp/qrtotp.toml.applied",
+            "mv -f /root/qrtotp.toml.applied /etc/qrtotp",
         ),
         (
             "configuration",
-            "qrtotp.toml is a directory, not a file; put the file in its place",
-            "mv /etc/qrtotp/qrtotp.toml /root; mkdir /etc/qrtotp/qrtotp.toml",
-            "rmdir /etc/qrtotp/qrtotp.toml; mv /root/qrtotp.toml /etc/qrtotp",
+            "qrtotp.toml.applied is a directory, not a file; put the file in its place",
+            "mv /etc/qrtotp/qrtotp.toml.applied /root; mkdir /etc/qrtotp/qrtotp.toml.applied",
+            "rmdir /etc/qrtotp/qrtotp.toml.applied; mv /root/qrtotp.toml.applied /etc/qrtotp",
         ),
         (
             "store",
@@ -290,7 +290,7 @@ fn who_is_not_root_sees_what_they_may_and_no_name() {
     }
     assert!(has_line(&said, "OK", "pam", "sudo: asks for a code"), "{}", said.stdout);
     assert!(!said.stdout.contains("alice"), "{}", said.stdout);
-    shell(&sandbox, "chmod 600 /etc/qrtotp/qrtotp.toml /etc/pam.d/sudo");
+    shell(&sandbox, "chmod 600 /etc/qrtotp/qrtotp.toml.applied /etc/pam.d/sudo");
     let said = sandbox.run_as("alice", &["qrtotp", "doctor"]).exited(0);
     assert!(has_line(&said, "SKIP", "configuration", "only root may read it"), "{}", said.stdout);
     assert!(has_line(&said, "SKIP", "pam", "sudo: can't be read"), "{}", said.stdout);

@@ -216,6 +216,7 @@ fn an_issuer_full_of_markup_makes_a_well_formed_svg() {
         "/etc/qrtotp/qrtotp.toml",
         "state_dir = \"/var/lib/qrtotp\"\nissuer = \"R&D <\\\"]]>' ünï -->\"\n",
     );
+    sandbox.apply_configuration().success();
     let (pty, _, uri) = start(&sandbox, "/root/codes/a.svg", &[]);
     assert_eq!(scan(&sandbox, "/root/codes/a.svg"), uri);
     give_up(pty);

@@ -196,14 +196,15 @@ fn a_missing_store_is_not_an_empty_one() {
         "rm /etc/qrtotp/seal.key",
         "echo garbage >/etc/qrtotp/seal.key",
         "chmod 644 /etc/qrtotp/seal.key",
-        "rm /etc/qrtotp/qrtotp.toml",
-        "echo 'surprise = 1' >>/etc/qrtotp/qrtotp.toml",
-        "chmod 666 /etc/qrtotp/qrtotp.toml",
-        "chown 3000 /etc/qrtotp/qrtotp.toml",
+        "rm /etc/qrtotp/qrtotp.toml.applied",
+        "echo 'surprise = 1' >>/etc/qrtotp/qrtotp.toml.applied",
+        "cp /etc/qrtotp/qrtotp.toml /etc/qrtotp/qrtotp.toml.applied",
+        "chmod 666 /etc/qrtotp/qrtotp.toml.applied",
+        "chown 3000 /etc/qrtotp/qrtotp.toml.applied",
         "chmod 777 /etc/qrtotp",
         "chmod 770 /var/lib/qrtotp; chgrp 3000 /var/lib/qrtotp",
-        "sed -i s,/var/lib/qrtotp,/var/lib/elsewhere, /etc/qrtotp/qrtotp.toml",
-        "mv /etc/qrtotp/qrtotp.toml /root/; ln -s /root/qrtotp.toml /etc/qrtotp/",
+        "sed -i s,/var/lib/qrtotp,/var/lib/elsewhere, /etc/qrtotp/qrtotp.toml; rm /etc/qrtotp/qrtotp.toml.applied; qrtotp list || true",
+        "mv /etc/qrtotp/qrtotp.toml.applied /root/; ln -s /root/qrtotp.toml.applied /etc/qrtotp/",
     ] {
         let (sandbox, alice, _) = host_on_tmpfs();
         shell(&sandbox, damage);

@@ -33,6 +33,7 @@ impl Gate {
     fn new(knock: fn(&Sandbox) -> Pty) -> Self {
         let sandbox = Sandbox::new();
         sandbox.ship("qrtotp.toml", "/etc/qrtotp/qrtotp.toml");
+        sandbox.apply_configuration().success();
         sandbox.add_user("alice");
         sandbox.add_user("bobby");
         sandbox.authorize_key("alice");

@@ -17,6 +17,7 @@ fn host(stack: &str, service: &str) -> Sandbox {
     let (deny, enroll) = ("\n#first_login = \"deny\"", "\nfirst_login = \"enroll\"");
     assert!(shipped.contains(deny), "{shipped}");
     sandbox.overwrite("/etc/qrtotp/qrtotp.toml", &shipped.replace(deny, enroll));
+    sandbox.apply_configuration().success();
     sandbox.ship("pam.d/qrtotp", "/etc/pam.d/qrtotp");
     sandbox.add_user("alice");
     sandbox.add_user("bobby");

@@ -35,6 +35,7 @@ pub fn run(auto: bool) -> Result<()> {
     say("making a private host: own /etc, /var, /home, network and system log; this machine stays as it is");
     let sandbox = Sandbox::new();
     sandbox.overwrite("/etc/qrtotp/qrtotp.toml", "issuer = \"pam_qrtotp demo\"\n");
+    sandbox.apply_configuration();
     sandbox.add_user(USER);
     say("user `demo`; /etc/pam.d/sshd and /etc/pam.d/sudo ask for the password, then for a code:");
     for service in ["sshd", "sudo"] {

@@ -39,13 +39,14 @@ const fn target(name: &'static str, longest: u32) -> Target {
 }
 
 /// As fuzz/src/lib.rs has them.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     target("arguments", 256),
     target("codes", 64),
     target("config", 512),
     target("conversation", 160),
     target("csv", 512),
     target("frames", 1024),
+    target("applied", 2_000),
     target("hot_state", 700),
     target("imports", 512),
     target("json", 1024),

@@ -7,8 +7,8 @@ use crate::picture::needs_explicit_style;
 use crate::terminal::{Terminal, place};
 use nix::unistd::{User, geteuid};
 use qrtotp_core::account::Label;
-use qrtotp_core::flow::{Dialog, EnrollDialog, Handed, NoAnswer, Reply, Scanned, host_name};
 use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::flow::{Dialog, EnrollDialog, Handed, NoAnswer, Reply, Scanned, host_name};
 use qrtotp_core::policy::{DEFAULT_PATH, Source};
 use qrtotp_core::wire::{
     Answer, ConnectError, DEFAULT_SOCKET, Devices, FrameError, Line, Request, Say, connect,

@@ -5,8 +5,8 @@ use crate::error::{Exit, Failure};
 use crate::input;
 use qrtotp_core::audit::Subject;
 use qrtotp_core::clock::SystemClock;
-use qrtotp_core::policy::{Config, RuleSet};
 use qrtotp_core::flow::{Dialog, Echo, HostDirectory, Login, LoginHost, NoAnswer, Options, Outcome, Typed};
+use qrtotp_core::policy::{Config, RuleSet};
 use std::io::{IsTerminal, Write};
 
 /// Standard input as the host of a login. What is not the answer goes to standard error.

@@ -326,8 +326,8 @@ impl<'a> Script<'a> {
             clock: &self.clock,
             audit: &mut self.log,
             subject: subject(),
-        ruling: qrtotp_core::flow::Ruling::default(),
-    }
+            ruling: qrtotp_core::flow::Ruling::default(),
+        }
         .run()
     }
 

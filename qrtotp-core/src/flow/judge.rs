@@ -111,7 +111,12 @@ pub(super) fn settle<S: Store>(
 }
 
 /// Judges `given` for somebody who is refused whatever it is: the work of [`settle`], and the refusal.
-pub(super) fn settle_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given, why: Refusal) -> Judgement {
+pub(super) fn settle_for_nobody<S: Store>(
+    store: &S,
+    rules: &Rules<'_>,
+    given: &Given,
+    why: Refusal,
+) -> Judgement {
     write_for_nobody(store, rules, given);
     hash_for_nobody(store, given);
     Judgement::refused(why, given.means(), 0)

@@ -7,7 +7,7 @@ use super::judge::{Judgement, Proof, Rules, settle, settle_for_nobody};
 use super::login_enrolment::Factor;
 use super::refusal::Refusal;
 use super::ruling::{Ruling, ruling};
-use super::{Directory, LookupError, Echo, FirstPass, LoginHost, NOBODY, Options, Outcome, Person, Typed};
+use super::{Directory, Echo, FirstPass, LoginHost, LookupError, NOBODY, Options, Outcome, Person, Typed};
 use crate::account::{Name, Record, Standing, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use crate::clock::{Answered, Clock, EARLIEST_PLAUSIBLE};

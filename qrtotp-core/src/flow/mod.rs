@@ -49,8 +49,8 @@ pub use prompt::{ACKNOWLEDGE, Choice, PromptDialog, choice};
 pub use refusal::Refusal;
 pub use repeat::{Repeated, repeat_import};
 pub use report::report_killed_holder;
-pub use ruling::Ruling;
 pub use resync::{ResyncError, Resynchronized, resync};
+pub use ruling::Ruling;
 
 use crate::clock::sleep;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! What the policy's rules say of one login.
 
-use crate::account::accepted_keys;
 use super::{Directory, FirstPass, LoginHost, Options, Refusal};
+use crate::account::accepted_keys;
 use crate::audit::{DecidedBy, Priority};
 use crate::clock::UnixTime;
 use crate::otp::Window;
@@ -36,8 +36,9 @@ impl Ruling {
     /// What can't hold together with the module's arguments, in words for the log.
     pub(super) fn conflict(&self, options: &Options) -> Option<&'static str> {
         let one_field = matches!(options.first_pass, FirstPass::Use | FirstPass::Forward);
-        (self.steps_up() && one_field)
-            .then_some("a rule demands two codes, and `use_first_pass` and `forward_pass` have no room for them")
+        (self.steps_up() && one_field).then_some(
+            "a rule demands two codes, and `use_first_pass` and `forward_pass` have no room for them",
+        )
     }
 }
 
@@ -61,8 +62,15 @@ pub(super) fn ruling<'c>(
         let info = host.ssh_auth_info().unwrap_or_default();
         !accepted_keys(&info).is_empty()
     });
-    let facts =
-        Facts { user, service: &place.service, tty: &place.tty, by: &place.by, rhost: &place.rhost, key, now };
+    let facts = Facts {
+        user,
+        service: &place.service,
+        tty: &place.tty,
+        by: &place.by,
+        rhost: &place.rhost,
+        key,
+        now,
+    };
     let mut groups = || user.and_then(|user| directory.groups(user));
     let decision = config.rules.decide(&facts, &mut groups, &mut |_, _| ())?;
     let effects = &decision.effects;

@@ -87,7 +87,9 @@ impl Applied {
 
 /// FNV-1a of 64 bits.
 fn checksum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// A file that people edit.
@@ -156,10 +158,8 @@ pub fn compile(files: &[SourceFile], names: &dyn Names) -> Result<Compiled, Conf
             config = Config::read(text, &document)?;
             settings = document;
         } else if let Some(entry) = document.0.first() {
-            let message = format!(
-                "`{}` stands in the main file only; here: `rule`, `test` and `networks`",
-                entry.key
-            );
+            let message =
+                format!("`{}` stands in the main file only; here: `rule`, `test` and `networks`", entry.key);
             return Err(text.error(&super::document::Fault { at: entry.at, message }));
         }
     }
@@ -185,7 +185,8 @@ pub fn compile(files: &[SourceFile], names: &dyn Names) -> Result<Compiled, Conf
     };
     if compiled.encode(Stamp::default()).len() > LONGEST / 2 {
         let path = files.last().map(|file| file.path.clone()).unwrap_or_default();
-        let problem = "are more than 32 KiB when they are compiled; use fewer rules, or networks instead of addresses";
+        let problem =
+            "are more than 32 KiB when they are compiled; use fewer rules, or networks instead of addresses";
         return Err(ConfigError::Value { path, key: "rule", problem });
     }
     Ok(compiled)
@@ -247,8 +248,7 @@ impl Compiled {
     pub fn failed_tests(&self, now: UnixTime) -> (usize, Vec<Failed>) {
         let failed = self.tests.iter().filter_map(|(place, at, test)| {
             let got = self.decided(test, at.unwrap_or(now));
-            (got != test.expect)
-                .then(|| Failed { place: place.clone(), expected: test.expect.clone(), got })
+            (got != test.expect).then(|| Failed { place: place.clone(), expected: test.expect.clone(), got })
         });
         (self.tests.len(), failed.collect())
     }
@@ -353,9 +353,11 @@ mod tests {
     #[test]
     fn settings_are_told_as_they_are_written() {
         let compiled = compiled(TEXT);
-        let expected = [("issuer", "\"Us\""), ("verify.window_back", "2"), ("enroll.services", "[\"sshd\", \"su\"]")];
+        let expected =
+            [("issuer", "\"Us\""), ("verify.window_back", "2"), ("enroll.services", "[\"sshd\", \"su\"]")];
         let settings = compiled.settings();
-        let mut told: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let mut told: Vec<(&str, &str)> =
+            settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         told.sort_by_key(|(key, _)| expected.iter().position(|(known, _)| known == key));
         assert_eq!(told, expected);
         assert_eq!(super::settings(&compiled.encode(Stamp::default())).unwrap(), settings);

@@ -218,9 +218,7 @@ impl Config {
         let config = read::read(document).map_err(|fault| text.error(&fault))?;
         match config.problem() {
             None => Ok(config),
-            Some((key, problem)) => {
-                Err(ConfigError::Value { path: text.path.to_owned(), key, problem })
-            }
+            Some((key, problem)) => Err(ConfigError::Value { path: text.path.to_owned(), key, problem }),
         }
     }
 

@@ -6,8 +6,8 @@
 
 use super::bytes::{Bytes, Damaged, put_text};
 use std::fmt;
-use toml::de::{DeTable, DeValue};
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 /// Tables and lists in each other, at most. Ours need two.
 const DEPTH: u8 = 4;
@@ -111,7 +111,9 @@ impl Table {
         for Entry { key, value, .. } in &self.0 {
             match &value.is {
                 Is::Table(table) => {
-                    found.extend(table.flat().into_iter().map(|(inner, text)| (format!("{key}.{inner}"), text)));
+                    found.extend(
+                        table.flat().into_iter().map(|(inner, text)| (format!("{key}.{inner}"), text)),
+                    );
                 }
                 _ => found.push((key.clone(), value.to_string())),
             }
@@ -150,7 +152,8 @@ fn value(read: &Spanned<DeValue<'_>>) -> Result<Value, Fault> {
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Is::Integer(number),
             Err(_) => {
-                let message = format!("invalid value: integer `{}`, expected 0 to {}", number.as_str(), u32::MAX);
+                let message =
+                    format!("invalid value: integer `{}`, expected 0 to {}", number.as_str(), u32::MAX);
                 return Err(Fault { at, message });
             }
         },

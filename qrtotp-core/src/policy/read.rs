@@ -4,8 +4,8 @@
 use super::config::{
     Audit, Broker, Config, Defaults, Enroll, FirstLogin, Require, Services, StateDir, Throttle, Verify,
 };
-use super::{Brand, Date, Span};
 use super::document::{Fault, Is, Table, Value};
+use super::{Brand, Date, Span};
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::str::FromStr;
@@ -116,9 +116,8 @@ pub(super) fn parsed<T: FromStr<Err: Display>>(value: &Value) -> Result<T, Fault
 
 fn integer<T: TryFrom<i64>>(value: &Value, most: u32) -> Result<T, Fault> {
     let Is::Integer(number) = value.is else { return Err(unfit(value, "an integer")) };
-    T::try_from(number).map_err(|_| {
-        Fault::new(value, format!("invalid value: integer `{number}`, expected 0 to {most}"))
-    })
+    T::try_from(number)
+        .map_err(|_| Fault::new(value, format!("invalid value: integer `{number}`, expected 0 to {most}")))
 }
 
 /// The items of a list.

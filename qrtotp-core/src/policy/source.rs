@@ -94,7 +94,8 @@ impl Source {
             TrustError::Missing(_) => ConfigError::NotApplied(applied.clone()),
             other => ConfigError::Trust(other),
         })?;
-        let config = Applied::in_force(&bytes, now).map_err(|Damaged| ConfigError::Damaged(applied.clone()))?.config;
+        let config =
+            Applied::in_force(&bytes, now).map_err(|Damaged| ConfigError::Damaged(applied.clone()))?.config;
         Ok(Self { config, dir_path: applied.parent().unwrap_or(Path::new("/")).to_owned(), dir })
     }
 
@@ -150,7 +151,8 @@ fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, TrustError> {
 
 /// The directory and the bytes of a file that only its owner and root may write to.
 fn read_trusted(path: &Path, limit: usize) -> Result<(OwnedFd, Vec<u8>), TrustError> {
-    let (Some(dir_path), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+    let (Some(dir_path), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+    else {
         return Err(TrustError::Form(path.to_owned()));
     };
     let dir = open_dir(dir_path)?;

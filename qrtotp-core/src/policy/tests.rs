@@ -208,7 +208,10 @@ fn steps_times_devices_above_fifteen_is_refused() {
 
 /// The keys of a table, as the reader names them where one is unknown. `header` is empty for the top level.
 fn keys_of(header: &str) -> Vec<String> {
-    let message = read::read(&document::Table::from_toml(&format!("{header}\nsurprise = 1")).ok().unwrap()).err().unwrap().message;
+    let message = read::read(&document::Table::from_toml(&format!("{header}\nsurprise = 1")).ok().unwrap())
+        .err()
+        .unwrap()
+        .message;
     let (_, keys) = message.split_once("expected one of").unwrap();
     keys.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }

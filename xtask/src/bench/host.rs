@@ -182,6 +182,7 @@ impl Host {
         self.sandbox.overwrite(&format!("{directory}/qrtotp.toml"), text);
         let key = self.place.path.join(format!("{store}.key/seal.key"));
         self.sandbox.install(&key, &format!("{directory}/seal.key"), 0o600);
+        self.sandbox.apply(&format!("{directory}/qrtotp.toml")).success();
         Ok(())
     }
 

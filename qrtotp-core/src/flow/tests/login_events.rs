@@ -121,8 +121,8 @@ fn where_nothing_keeps_the_clock_right_a_refused_code_is_logged_with_that_and_no
                 clock: &Kept(&w.clock, kept),
                 audit: &mut w.log,
                 subject: World::subject(user),
-        ruling: Ruling::default(),
-    }
+                ruling: Ruling::default(),
+            }
             .run();
             let lines: Vec<_> = w.log.0.iter().filter(|line| line.starts_with("event=login ")).collect();
             assert_eq!(lines.len(), 1, "{:?}", w.log.0);

@@ -17,6 +17,7 @@ mod prompt;
 mod recorder;
 mod resume;
 mod resync;
+mod rules;
 mod secrets;
 
 use super::*;
@@ -308,8 +309,8 @@ impl World {
             clock: &self.clock,
             audit: &mut self.log,
             subject,
-        ruling: Ruling::default(),
-    }
+            ruling: Ruling::default(),
+        }
         .run()
     }
 

@@ -18,7 +18,8 @@ pub struct RuleSet {
     bytes: Vec<u8>,
 }
 
-const FIRST_LOGINS: [FirstLogin; 4] = [FirstLogin::Deny, FirstLogin::Enroll, FirstLogin::Token, FirstLogin::Allow];
+const FIRST_LOGINS: [FirstLogin; 4] =
+    [FirstLogin::Deny, FirstLogin::Enroll, FirstLogin::Token, FirstLogin::Allow];
 const OUTCOMES: [Outcome; 4] = [Outcome::Skip, Outcome::Code, Outcome::TwoCodes, Outcome::Deny];
 const NONE: u8 = u8::MAX;
 
@@ -188,7 +189,8 @@ fn decode(mut bytes: Bytes<'_>) -> Result<Rule, Damaged> {
     if given & !known != 0 || !parts.is_empty() {
         return Err(Damaged);
     }
-    let Tail { outcome, fresh, no_recovery, notice, alert, first_login, allow_until, message } = tail(&mut bytes)?;
+    let Tail { outcome, fresh, no_recovery, notice, alert, first_login, allow_until, message } =
+        tail(&mut bytes)?;
     let message = message.map(str::to_owned);
     let effects = OwnedEffects { first_login, allow_until, fresh, no_recovery, notice, alert, message };
     Ok(Rule { name, conditions, outcome, effects })
@@ -243,7 +245,8 @@ impl Conditions {
             Condition::Until => self.until.map(second),
             Condition::User => list(&self.user, pattern),
             Condition::Group => {
-                let mut out = list(&self.group, |group, out| out.extend_from_slice(&group.gid.to_le_bytes()))?;
+                let mut out =
+                    list(&self.group, |group, out| out.extend_from_slice(&group.gid.to_le_bytes()))?;
                 self.group.iter().for_each(|group| put_text(&group.name, &mut out));
                 Some(out)
             }

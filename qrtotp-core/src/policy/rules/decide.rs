@@ -85,7 +85,8 @@ impl RuleSet {
             }
             possible = Some(strictest(possible, decision));
         }
-        let default = Decision { rule: "default", outcome: None, effects: Effects::default(), without_groups: false };
+        let default =
+            Decision { rule: "default", outcome: None, effects: Effects::default(), without_groups: false };
         Ok(strictest(possible, default))
     }
 }

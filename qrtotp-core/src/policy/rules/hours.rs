@@ -63,10 +63,12 @@ impl FromStr for Hours {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        const FORM: &str = "not hours; write days and times, such as \"mon-fri 08:00-18:00\" or \"sat 22:00-06:00\"";
+        const FORM: &str =
+            "not hours; write days and times, such as \"mon-fri 08:00-18:00\" or \"sat 22:00-06:00\"";
         let (days, times) = text.split_once(' ').ok_or(FORM)?;
         let (first, last) = days.split_once('-').unwrap_or((days, days));
-        let day = |name: &str| DAYS.iter().position(|day| *day == name).and_then(|day| u8::try_from(day).ok());
+        let day =
+            |name: &str| DAYS.iter().position(|day| *day == name).and_then(|day| u8::try_from(day).ok());
         let (from, until) = times.split_once('-').ok_or(FORM)?;
         let hours = Self {
             first: day(first).ok_or(FORM)?,
@@ -84,7 +86,9 @@ impl FromStr for Hours {
 /// `08:30`, `24:00` at most.
 fn minute(text: &str) -> Option<u16> {
     let (hour, minute) = text.split_once(':')?;
-    let two = |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<u16>().ok());
+    let two = |part: &str| {
+        (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<u16>().ok())
+    };
     let (hour, minute) = (two(hour)??, two(minute)??);
     (minute < 60 && hour * 60 + minute <= DAY).then_some(hour * 60 + minute)
 }
@@ -131,8 +135,19 @@ mod tests {
     #[test]
     fn what_is_no_hours_is_refused() {
         for text in [
-            "", "mon", "mon-fri", "08:00-18:00", "mon 8:00-18:00", "mon 08:00-18", "mon 24:00-25:00", "mon 08:60-09:00",
-            "mon 08:00-08:00", "Mon 08:00-18:00", "mon-fri-sun 08:00-18:00", "mon  08:00-18:00", "mon 24:00-06:00",
+            "",
+            "mon",
+            "mon-fri",
+            "08:00-18:00",
+            "mon 8:00-18:00",
+            "mon 08:00-18",
+            "mon 24:00-25:00",
+            "mon 08:60-09:00",
+            "mon 08:00-08:00",
+            "Mon 08:00-18:00",
+            "mon-fri-sun 08:00-18:00",
+            "mon  08:00-18:00",
+            "mon 24:00-06:00",
         ] {
             assert!(text.parse::<Hours>().is_err(), "{text}");
         }

@@ -16,8 +16,8 @@ pub use compiled::RuleSet;
 pub use decide::{Decision, Effects, Facts};
 pub use hours::{Hours, minute_of_week};
 pub use network::{Network, address};
-pub(super) use source::{Part, read};
 pub use source::{Names, Test, local_time};
+pub(super) use source::{Part, read};
 
 use super::{Date, FirstLogin};
 use crate::clock::UnixTime;

@@ -90,7 +90,8 @@ impl FromStr for Network {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        const FORM: &str = "not a network; write an address and the bits of its network, such as \"192.0.2.0/24\"";
+        const FORM: &str =
+            "not a network; write an address and the bits of its network, such as \"192.0.2.0/24\"";
         let (first, prefix) = text.split_once('/').ok_or(FORM)?;
         let first: IpAddr = first.parse().map_err(|_| FORM)?;
         let plain = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
@@ -99,7 +100,9 @@ impl FromStr for Network {
             return Err("an IPv4 network; write it as one, such as \"192.0.2.0/24\"");
         }
         let host = match first {
-            IpAddr::V4(first) if prefix <= 32 => u128::from(first.to_bits()).unbounded_shl(96 + u32::from(prefix)),
+            IpAddr::V4(first) if prefix <= 32 => {
+                u128::from(first.to_bits()).unbounded_shl(96 + u32::from(prefix))
+            }
             IpAddr::V6(first) if prefix <= 128 => first.to_bits().unbounded_shl(prefix.into()),
             _ => return Err("has more bits than its addresses"),
         };
@@ -141,8 +144,20 @@ mod tests {
     #[test]
     fn what_is_no_network_is_refused() {
         for text in [
-            "192.0.2.0", "192.0.2.1/24", "192.0.2.0/33", "192.0.2.0/", "192.0.2.0/+8", "2001:db8::1/48", "::/129",
-            "::ffff:192.0.2.0/120", "bastion", "", "/", "192.0.2.0/24/24", " 192.0.2.0/24", "192.0.2/24",
+            "192.0.2.0",
+            "192.0.2.1/24",
+            "192.0.2.0/33",
+            "192.0.2.0/",
+            "192.0.2.0/+8",
+            "2001:db8::1/48",
+            "::/129",
+            "::ffff:192.0.2.0/120",
+            "bastion",
+            "",
+            "/",
+            "192.0.2.0/24/24",
+            " 192.0.2.0/24",
+            "192.0.2/24",
         ] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
@@ -150,7 +165,16 @@ mod tests {
 
     #[test]
     fn a_name_is_no_address() {
-        for text in ["bastion.example.org", "", "192.0.2.1 ", "%eth0", "fe80::1%", "192.0.2.1%eth0", "1", "0x7f000001"] {
+        for text in [
+            "bastion.example.org",
+            "",
+            "192.0.2.1 ",
+            "%eth0",
+            "fe80::1%",
+            "192.0.2.1%eth0",
+            "1",
+            "0x7f000001",
+        ] {
             assert_eq!(address(text), None, "{text}");
         }
     }

@@ -1,6 +1,8 @@
 //! Rules as people write them: `[networks]`, `[policy]`, `[[rule]]` and `[[test]]`, read strictly.
 
-use super::{Conditions, Group, Hours, MAX_ITEMS, MAX_RULES, OUTCOMES, Origin, Outcome, OwnedEffects, Pattern, Rule};
+use super::{
+    Conditions, Group, Hours, MAX_ITEMS, MAX_RULES, OUTCOMES, Origin, Outcome, OwnedEffects, Pattern, Rule,
+};
 use crate::clock::UnixTime;
 use crate::policy::config::{is_service, printable};
 use crate::policy::document::{Fault, Table, Value};
@@ -37,7 +39,13 @@ impl Part {
     /// Takes it out of a document.
     pub(in crate::policy) fn take(file: usize, document: &mut Table) -> Self {
         let mut take = |key| document.take(key);
-        Self { file, networks: take("networks"), policy: take("policy"), rule: take("rule"), test: take("test") }
+        Self {
+            file,
+            networks: take("networks"),
+            policy: take("policy"),
+            rule: take("rule"),
+            test: take("test"),
+        }
     }
 }
 
@@ -126,7 +134,9 @@ impl Read {
             if let Some(problem) = problem(&rule) {
                 return Err(wrong(format!("rule `{name}`: {problem}")));
             }
-            if let Some(earlier) = self.rules.iter().find(|earlier| earlier.conditions.include(&rule.conditions)) {
+            if let Some(earlier) =
+                self.rules.iter().find(|earlier| earlier.conditions.include(&rule.conditions))
+            {
                 return Err(wrong(format!(
                     "rule `{name}` never decides: `{}`, above it, holds whenever it does; put the exception first",
                     earlier.name
@@ -214,7 +224,9 @@ impl Read {
             }
             let outcome = test.expect.split_once(" by ").map(|(outcome, _)| outcome);
             if !OUTCOMES.iter().any(|(word, _)| Some(*word) == outcome) {
-                return Err(fault("a test needs `expect`: an outcome and a rule, such as \"code by office\""));
+                return Err(fault(
+                    "a test needs `expect`: an outcome and a rule, such as \"code by office\"",
+                ));
             }
             if test.from == "local" {
                 test.from.clear();
@@ -274,9 +286,9 @@ impl Networks {
         let origin = match name.value.as_str() {
             "local" => Origin::Local,
             "remote" => Origin::Remote,
-            text if text.contains('/') => Origin::Network(text.parse().map_err(|error: &str| {
-                fault(format!("`{text}`: {error}"))
-            })?),
+            text if text.contains('/') => {
+                Origin::Network(text.parse().map_err(|error: &str| fault(format!("`{text}`: {error}")))?)
+            }
             text => {
                 let found = self.0.iter().find(|(known, _)| known == text);
                 let Some((_, items)) = found else {
@@ -340,7 +352,10 @@ impl RawRule {
             (!asks && self.first_login.is_some(), "`first_login` goes with \"code\" and \"two-codes\""),
             (!asks && self.fresh, "`fresh` goes with \"code\" and \"two-codes\""),
             (!asks && self.recovery.is_some(), "`recovery` goes with \"code\" and \"two-codes\""),
-            (allows != self.allow_until.is_some(), "`allow_until` goes with first_login = \"allow\", and that needs it"),
+            (
+                allows != self.allow_until.is_some(),
+                "`allow_until` goes with first_login = \"allow\", and that needs it",
+            ),
             (self.message.is_some() && self.then != Some(Outcome::Deny), "`message` goes with \"deny\""),
             (self.message.as_ref().is_some_and(silent), "`message` must be 1 to 200 printable characters"),
             (self.group_optional && self.group.0.is_empty(), "`group_optional` goes with `group`"),
@@ -354,20 +369,23 @@ impl RawRule {
 fn problem(rule: &Rule) -> Option<&'static str> {
     let Conditions { from, tty, key, since, until, .. } = &rule.conditions;
     // The absence of a PAM item: `su` without a terminal has neither a remote host nor a tty, from anywhere.
-    let only_local = !from.is_empty() && from.iter().all(|origin| *origin == Origin::Local);
     let console = |pattern: &Pattern| {
         let digits = pattern.text.strip_prefix("tty").unwrap_or("?");
-        digits.bytes().all(|b| b.is_ascii_digit()) || ["ttyS", "hvc"].iter().any(|name| pattern.text.starts_with(name))
+        digits.bytes().all(|b| b.is_ascii_digit())
+            || ["ttyS", "hvc"].iter().any(|name| pattern.text.starts_with(name))
     };
     let at_console = !tty.is_empty() && tty.iter().all(console);
     [
         (since.zip(*until).is_some_and(|(since, until)| since >= until), "`since` is after `until`"),
         (
-            rule.outcome == Outcome::Skip && only_local && !at_console,
-            "\"skip\" for `from = [\"local\"]` needs a console, such as tty = [\"tty*\"]: \
-             a login without a remote host may come from anywhere",
+            rule.outcome == Outcome::Skip && from.contains(&Origin::Local) && !at_console,
+            "\"skip\" with \"local\" in `from` needs a console, such as tty = [\"tty*\"]: \
+             a login without a remote host may come from anywhere. Networks go into a rule of their own",
         ),
-        (*key == Some(true) && from.contains(&Origin::Local), "only sshd says anything of keys, and sshd's logins are remote"),
+        (
+            *key == Some(true) && from.contains(&Origin::Local),
+            "only sshd says anything of keys, and sshd's logins are remote",
+        ),
     ]
     .into_iter()
     .find_map(|(wrong, problem)| wrong.then_some(problem))
@@ -407,7 +425,8 @@ impl Conditions {
     fn include(&self, later: &Self) -> bool {
         fn any<T>(earlier: &[T], later: &[T], includes: impl Fn(&T, &T) -> bool) -> bool {
             earlier.is_empty()
-                || (!later.is_empty() && later.iter().all(|one| earlier.iter().any(|known| includes(known, one))))
+                || (!later.is_empty()
+                    && later.iter().all(|one| earlier.iter().any(|known| includes(known, one))))
         }
         let pattern = |known: &Pattern, one: &Pattern| {
             if known.open { one.text.starts_with(&known.text) } else { known == one }
@@ -492,7 +511,8 @@ impl Setting for Outcome {
 impl Setting for Pattern {
     fn read(value: &Value) -> Result<Self, Fault> {
         let text = String::read(value)?;
-        let (text, open) = text.strip_suffix('*').map_or((text.clone(), false), |text| (text.to_owned(), true));
+        let (text, open) =
+            text.strip_suffix('*').map_or((text.clone(), false), |text| (text.to_owned(), true));
         let whole = (open || !text.is_empty()) && text.len() <= 64 && !text.contains('*');
         if whole && !text.starts_with("/dev/") {
             return Ok(Self { text, open });

@@ -89,6 +89,7 @@ fn every_fault_is_named_with_its_line() {
         (rule("then = 'code'\ngroup_optional = true"), 1, "`group_optional` goes with"),
         (rule("then = 'skip'\nfrom = ['local']"), 1, "needs a console"),
         (rule("then = 'skip'\nfrom = ['local']\ntty = ['pts/*']"), 1, "needs a console"),
+        (rule("then = 'skip'\nfrom = ['192.0.2.0/24', 'local']"), 1, "needs a console"),
         (rule("then = 'skip'\nfrom = ['local']\ntty = ['*']"), 1, "needs a console"),
         (rule("then = 'code'\nfrom = ['local']\nkey = true"), 1, "only sshd says anything of keys"),
         (rule(&many), 4, "more than 64 items"),
@@ -167,7 +168,8 @@ fn decided(text: &str, facts: &Facts<'_>, groups: Option<Vec<u32>>) -> String {
 fn without_its_groups_a_login_gets_the_strictest_that_they_could_have_given() {
     let facts = Facts { user: Some("x"), service: "su", ..Facts::default() };
     let rule = |name: &str, more: &str| format!("[[rule]]\nname = '{name}'\n{more}\n");
-    let (skip, two) = (rule("a", "group = ['g0']\nthen = 'skip'"), rule("b", "group = ['g1']\nthen = 'two-codes'"));
+    let (skip, two) =
+        (rule("a", "group = ['g0']\nthen = 'skip'"), rule("b", "group = ['g1']\nthen = 'two-codes'"));
     let elsewhere = rule("c", "service = ['sshd']\ngroup = ['g2']\nthen = 'deny'");
     let code = rule("d", "then = 'code'");
     let deny = rule("d", "then = 'deny'");
@@ -203,9 +205,15 @@ fn groups_are_looked_up_once_and_only_if_all_else_holds() {
 
 #[test]
 fn what_is_not_known_makes_no_condition_hold() {
-    for more in
-        ["user = ['*']", "group = ['g0']", "tty = ['*']", "by = ['x']", "key = true", "key = false", "from = ['::/0']"]
-    {
+    for more in [
+        "user = ['*']",
+        "group = ['g0']",
+        "tty = ['*']",
+        "by = ['x']",
+        "key = true",
+        "key = false",
+        "from = ['::/0']",
+    ] {
         let text = format!("[[rule]]\nname = 'a'\n{more}\nthen = 'deny'");
         assert_eq!(decided(&text, &Facts::default(), Some(vec![100])), "default by default", "{more}");
     }
@@ -219,7 +227,9 @@ fn what_is_not_known_makes_no_condition_hold() {
 
 #[test]
 fn hours_and_days_go_by_the_zone() {
-    let text = |more: &str| format!("[policy]\nzone = 'Europe/Amsterdam'\n[[rule]]\nname = 'a'\n{more}\nthen = 'deny'");
+    let text = |more: &str| {
+        format!("[policy]\nzone = 'Europe/Amsterdam'\n[[rule]]\nname = 'a'\n{more}\nthen = 'deny'")
+    };
     let hours = text("hours = ['thu 09:00-10:00']");
     let until = text("until = '2026-12-03'");
     let since = text("since = '2026-12-03'");
@@ -261,7 +271,8 @@ fn holds(rule: &Conditions, facts: &Facts<'_>, groups: &[u32], minute: u16) -> b
         && rule.since.is_none_or(|since| facts.now >= since)
         && rule.until.is_none_or(|until| facts.now < until)
         && (rule.user.is_empty() || rule.user.iter().any(|one| pattern(one, user)))
-        && (rule.group.is_empty() || facts.user.is_some() && rule.group.iter().any(|one| groups.contains(&one.gid)))
+        && (rule.group.is_empty()
+            || facts.user.is_some() && rule.group.iter().any(|one| groups.contains(&one.gid)))
 }
 
 mod random {
@@ -273,7 +284,8 @@ mod random {
 
     const NAMES: [&str; 4] = ["ann", "anna", "bob", "root"];
     const SERVICES: [&str; 3] = ["sshd", "su", "sudo-i"];
-    const HOSTS: [&str; 6] = ["", "192.0.2.7", "::ffff:192.0.2.9", "2001:db8:7::1", "gate.example.org", "fe80::1%eth0"];
+    const HOSTS: [&str; 6] =
+        ["", "192.0.2.7", "::ffff:192.0.2.9", "2001:db8:7::1", "gate.example.org", "fe80::1%eth0"];
     const NETWORKS: [&str; 4] = ["192.0.2.0/29", "192.0.2.0/24", "2001:db8:7::/48", "::/0"];
     const HOURS: [&str; 3] = ["mon-fri 08:00-18:00", "sat-sun 22:00-06:00", "thu 00:00-24:00"];
 
@@ -303,27 +315,28 @@ mod random {
         let group = (0..3_u32).prop_map(|gid| Group { name: format!("g{gid}"), gid });
         let hours = select(HOURS.to_vec()).prop_map(|text| text.parse().unwrap());
         (
-            (texts(&SERVICES), some(pattern()), texts(&NAMES), option::weighted(0.2, any::<bool>()), some(origin())),
+            (
+                texts(&SERVICES),
+                some(pattern()),
+                texts(&NAMES),
+                option::weighted(0.2, any::<bool>()),
+                some(origin()),
+            ),
             (some(hours), option::weighted(0.2, 0..700_000_i64), option::weighted(0.2, 0..700_000_i64)),
             (some(pattern()), some(group)),
         )
-            .prop_map(|((service, tty, by, key, from), (hours, since, until), (user, group))| Conditions {
-                service,
-                tty,
-                by,
-                key,
-                from,
-                hours,
-                since,
-                until,
-                user,
-                group,
+            .prop_map(|((service, tty, by, key, from), (hours, since, until), (user, group))| {
+                Conditions { service, tty, by, key, from, hours, since, until, user, group }
             })
     }
 
     fn rule() -> impl Strategy<Value = Rule> {
         let outcome = select(OUTCOMES.map(|(_, outcome)| outcome).to_vec());
-        (conditions(), outcome).prop_map(|(conditions, outcome)| Rule { conditions, outcome, ..Rule::default() })
+        (conditions(), outcome).prop_map(|(conditions, outcome)| Rule {
+            conditions,
+            outcome,
+            ..Rule::default()
+        })
     }
 
     proptest! {

@@ -1,0 +1,86 @@
+//! `FILE.applied`: what a login reads. Whatever is in it, it is read without a panic, and only what was written is read.
+
+use crate::input::Input;
+use qrtotp_core::policy::{Applied, Facts, Names, SourceFile, Stamp, compile, restamped};
+
+struct NoNames;
+
+impl Names for NoNames {
+    fn gid(&self, group: &str) -> Result<Option<u32>, String> {
+        Ok(u32::try_from(group.len()).ok())
+    }
+
+    fn zone(&self, _: &str) -> Result<Vec<(i64, i32)>, String> {
+        Ok(vec![(0, 3600)])
+    }
+}
+
+pub(crate) fn check(data: &[u8]) {
+    let Some((kind, rest)) = data.split_first() else { return };
+    match kind % 3 {
+        0 => file(rest),
+        1 => behind_a_checksum(rest),
+        _ => edited(rest),
+    }
+}
+
+/// Any bytes.
+fn file(bytes: &[u8]) {
+    let Ok(applied) = Applied::in_force(bytes, 0) else { return };
+    decide(&applied, bytes);
+}
+
+/// Rules and settings that a login finds behind a checksum that is right.
+fn behind_a_checksum(bytes: &[u8]) {
+    let applied = compile(&[SourceFile { path: "x".into(), bytes: Vec::new() }], &NoNames)
+        .map(|c| c.encode(Stamp::default()));
+    let Ok(mut applied) = applied else { return };
+    // The parts begin after the stamp and the digest.
+    const PARTS: usize = 14 + 60;
+    applied.truncate(PARTS);
+    applied.extend_from_slice(bytes);
+    let sum = applied[14..]
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    applied[6..14].copy_from_slice(&sum.to_le_bytes());
+    file(&applied);
+}
+
+/// What people write, and what becomes of it.
+fn edited(text: &[u8]) {
+    let file = SourceFile { path: "qrtotp.toml".into(), bytes: text.to_vec() };
+    let Ok(compiled) = compile(&[file], &NoNames) else { return };
+    let bytes = compiled.encode(Stamp::default());
+    let applied = Applied::newest(&bytes).expect("what was applied can't be read");
+    assert_eq!(applied.config, compiled.config, "what was applied is something else");
+    let again =
+        restamped(&bytes, Stamp { generation: 2, confirm: Some((9, bytes.clone())), ..Stamp::default() });
+    let again = Applied::newest(&again.expect("can't be stamped again")).expect("can't be read again");
+    assert!(again.generation == 2 && again.previous == bytes && again.digest == applied.digest);
+    decide(&applied, text);
+}
+
+fn decide(applied: &Applied, bytes: &[u8]) {
+    let mut input = Input::new(bytes);
+    let groups: [u8; 4] = input.array();
+    let facts = Facts {
+        user: Some("alice"),
+        service: "sshd",
+        tty: "pts/0",
+        by: "",
+        rhost: "192.0.2.1",
+        key: Some(groups[0] % 2 == 0),
+        now: i64::from(u32::from_le_bytes(groups)),
+    };
+    let mut asked = 0;
+    let mut gids = || {
+        asked += 1;
+        (groups[1] % 2 == 0).then(|| vec![groups[2].into()])
+    };
+    let decision = applied.config.rules.decide(&facts, &mut gids, &mut |_, _| ());
+    assert!(asked <= 1, "the groups are looked up more than once");
+    if let Ok(decision) = decision {
+        let denies = crate::planted() && decision.rule != "default";
+        assert!(!denies, "a rule decides what it does not say");
+    }
+}

@@ -1,0 +1,181 @@
+//! Logins under a policy's rules. Which rule decides is tested in `policy::rules`.
+use super::*;
+use crate::policy::{self, Names, SourceFile};
+use crate::store::Store;
+
+struct Groups;
+
+impl Names for Groups {
+    fn gid(&self, group: &str) -> Result<Option<u32>, String> {
+        Ok((group == "wheel").then_some(27))
+    }
+
+    fn zone(&self, _: &str) -> Result<Vec<(UnixTime, i32)>, String> {
+        Ok(Vec::new())
+    }
+}
+
+/// A host with one rule, whose keys are `rule`.
+fn ruled(rule: &str) -> World {
+    policed("", &format!("[[rule]]\nname = 'one'\n{rule}"))
+}
+
+fn policed(settings: &str, rules: &str) -> World {
+    let file = SourceFile { path: "qrtotp.toml".into(), bytes: format!("{settings}\n{rules}").into() };
+    let mut w = World::new();
+    let file_bytes = policy::compile(&[file], &Groups)
+        .unwrap()
+        .encode(policy::Stamp { generation: 7, ..Default::default() });
+    w.config = policy::Applied::in_force(&file_bytes, 0).unwrap().config;
+    w
+}
+
+fn last(w: &World) -> &str {
+    w.log.0.iter().rev().find(|line| line.starts_with("event=login ")).unwrap()
+}
+
+#[test]
+fn a_login_that_a_rule_skips_is_not_asked_and_says_by_which_rule() {
+    let mut w = ruled("user = ['alice']\nthen = 'skip'");
+    let mut human = Human::default();
+    assert_eq!(w.login_as("ALICE", &Options::default(), &mut human), Outcome::Ignored);
+    assert!(human.prompts.is_empty() && human.shown.is_empty());
+    let expected = "event=login result=ignored reason=not_required user=alice service=sshd policy=7 rule=one";
+    assert_eq!(last(&w), expected);
+    let mut human = Human::says([say("123456")]);
+    assert_eq!(w.login_as("bob", &Options::default(), &mut human), Outcome::Denied);
+    assert!(last(&w).contains("reason=not_enrolled user=bob") && last(&w).contains("rule=default"));
+}
+
+#[test]
+fn a_rule_that_denies_asks_like_everybody_does_the_same_work_and_burns_no_code() {
+    let mut w = ruled("user = ['alice']\nthen = 'deny'");
+    let secret = w.import(Params::default());
+    let code = w.code(&secret, 0);
+    let before = w.store.load(&World::name()).unwrap().unwrap().state;
+    let mut human = Human::says([say(&code)]);
+    assert_eq!(w.login_as("alice", &Options::default(), &mut human), Outcome::Denied);
+    assert_eq!((w.reason().as_str(), human.prompts.len()), ("rule_denied", 1));
+    assert_eq!(w.store.load(&World::name()).unwrap().unwrap().state, before);
+    let mut stranger = Human::says([say(&code)]);
+    assert_eq!(w.login_as("nobody-knows", &Options::default(), &mut stranger), Outcome::Denied);
+    assert_eq!((human.prompts, human.shown), (stranger.prompts, stranger.shown));
+}
+
+#[test]
+fn a_rule_that_denies_with_a_message_shows_it_and_asks_nothing() {
+    let mut w = ruled("user = ['alice']\nthen = 'deny'\nmessage = 'Call 1234.'");
+    let mut human = Human::default();
+    assert_eq!(w.login_as("alice", &Options::default(), &mut human), Outcome::Denied);
+    assert_eq!((human.shown, human.prompts.len()), (vec!["Call 1234.".to_owned()], 0));
+    assert_eq!(w.reason(), "rule_denied");
+}
+
+#[test]
+fn neither_nullok_nor_grace_nor_an_enrolment_gets_past_a_rule_that_denies() {
+    let allow = "[defaults]\nfirst_login = 'allow'\nallow_until = '2100-01-01'";
+    for (settings, options) in [
+        ("", Options { nullok: true, ..Options::default() }),
+        (allow, Options::default()),
+        ("[defaults]\nfirst_login = 'enroll'", Options::default()),
+    ] {
+        let mut w = policed(settings, "[[rule]]\nname = 'one'\nuser = ['alice']\nthen = 'deny'");
+        let mut human =
+            Human { password: Some(b"pw".into()), right_password: Some(b"pw"), ..Human::says([say("")]) };
+        assert_eq!(w.login_as("alice", &options, &mut human), Outcome::Denied);
+        assert!(human.offers.is_empty() && w.store.load(&World::name()).unwrap().is_none());
+    }
+}
+
+#[test]
+fn two_codes_in_a_row_are_a_step_up_and_one_is_not() {
+    let mut w = policed(
+        "[throttle]\nfree_failures = 20",
+        "[[rule]]\nname = 'one'\nservice = ['sshd']\nthen = 'two-codes'",
+    );
+    let secret = w.import(Params::default());
+    let (before, now, next) = (w.code(&secret, -1), w.code(&secret, 0), w.code(&secret, 1));
+    for wrong in [now.clone(), format!("{now} {before}"), format!("{now} {now}"), format!("{before}{now}1")] {
+        assert_eq!(w.answer(&wrong), Outcome::Denied, "{wrong}");
+    }
+    assert_eq!(w.answer(&format!("{now} {next}")), Outcome::Denied, "the next one is not due yet");
+    assert_eq!(w.answer(&format!("{before} {now}")), Outcome::Accepted);
+    assert!(last(&w).contains("reason=code ") && last(&w).contains("credential=c-"), "{}", last(&w));
+    assert_eq!(w.answer(&format!("{before} {now}")), Outcome::Denied, "both are used up");
+    w.clock.0.set(START + 30);
+    assert_eq!(w.answer(&format!("{now} {next}")), Outcome::Denied, "the first of them is");
+    w.clock.0.set(START + 90);
+    let pair = format!("{}{}", w.code(&secret, -1), w.code(&secret, 0));
+    assert_eq!(w.answer(&pair), Outcome::Accepted);
+}
+
+#[test]
+fn a_step_up_asks_for_two_codes_and_has_no_room_in_a_password_field() {
+    let mut w = ruled("service = ['sshd']\nthen = 'two-codes'");
+    let mut human = Human::says([say("x")]);
+    w.login_as("alice", &Options::default(), &mut human);
+    assert!(human.prompts[0].starts_with("Two codes in a row"), "{:?}", human.prompts);
+    for first_pass in [FirstPass::Forward, FirstPass::Use] {
+        let options = Options { first_pass, ..Options::default() };
+        let mut human = Human { password: Some(b"pw123456".into()), ..Human::default() };
+        assert_eq!(w.login_as("alice", &options, &mut human), Outcome::Denied);
+        assert_eq!((w.reason().as_str(), human.prompts.len()), ("arguments_invalid", 0));
+    }
+}
+
+#[test]
+fn a_fresh_code_is_one_of_the_present_step() {
+    let mut w = ruled("service = ['sshd']\nthen = 'code'\nfresh = true");
+    let secret = w.import(Params::default());
+    let (before, now) = (w.code(&secret, -1), w.code(&secret, 0));
+    assert_eq!(w.answer(&before), Outcome::Denied);
+    assert_eq!(w.answer(&now), Outcome::Accepted);
+}
+
+#[test]
+fn recovery_codes_count_unless_a_rule_says_otherwise() {
+    for (then, outcome, reason) in [
+        ("then = 'code'\nrecovery = false", Outcome::Denied, "recovery_not_here"),
+        ("then = 'two-codes'\nrecovery = false", Outcome::Denied, "recovery_not_here"),
+        ("then = 'two-codes'", Outcome::Accepted, "recovery_code"),
+    ] {
+        let mut w = ruled(&format!("service = ['sshd']\n{then}"));
+        let mut human = Human::says([Say::Phone(0)]);
+        w.enroll(&mut human).unwrap();
+        assert_eq!(w.answer(&human.codes[0]), outcome, "{then}");
+        assert_eq!(w.reason(), reason, "{then}");
+    }
+}
+
+#[test]
+fn what_happens_at_a_first_login_is_the_rules() {
+    let mut w = policed(
+        "[defaults]\nfirst_login = 'enroll'",
+        "[[rule]]\nname = 'one'\nuser = ['alice']\nthen = 'code'\nfirst_login = 'allow'\nallow_until = '2100-01-01'",
+    );
+    let mut human = Human::default();
+    assert_eq!(w.login_as("alice", &Options::default(), &mut human), Outcome::Ignored);
+    assert_eq!(w.reason(), "grace_period");
+    let mut human = Human::says([say("123456")]);
+    w.login_as("bob", &Options::default(), &mut human);
+    assert!(human.prompts[0].contains("Enter"), "{:?}", human.prompts);
+    let mut w = policed(
+        "[defaults]\nfirst_login = 'enroll'",
+        "[[rule]]\nname = 'one'\nservice = ['sshd']\nthen = 'code'\nfirst_login = 'deny'",
+    );
+    let mut human =
+        Human { password: Some(b"pw".into()), right_password: Some(b"pw"), ..Human::says([say("")]) };
+    assert_eq!(w.login_as("alice", &Options::default(), &mut human), Outcome::Denied);
+    assert!(human.offers.is_empty());
+}
+
+#[test]
+fn groups_that_can_not_be_had_give_the_strictest_of_what_they_could() {
+    // The directory of these tests has no groups.
+    for (then, expected) in [("deny", "rule_denied"), ("skip", "wrong_code")] {
+        let mut w = ruled(&format!("group = ['wheel']\nthen = '{then}'"));
+        w.import(Params::default());
+        assert_eq!(w.answer("000000"), Outcome::Denied);
+        assert_eq!(w.reason(), expected, "{then}");
+    }
+}
