@@ -5,7 +5,6 @@
 use qrtotp_tests::{
     Output, Sandbox,
     host::{PAM_AUTH_ERR, PAM_SUCCESS, SERVICE},
-    sandbox::STATE_DIR,
 };
 
 const ADMIN_RULES: &str = "[[rule]]\nname = \"root\"\nuser = [\"root\"]\nthen = \"code\"\n";
@@ -14,12 +13,6 @@ fn host() -> Sandbox {
     let sandbox = Sandbox::with_alice_and_bobby();
     sandbox.make_store();
     sandbox
-}
-
-/// Edits the main file, and applies nothing.
-fn edit(sandbox: &Sandbox, more: &str) {
-    let text = format!("state_dir = \"{STATE_DIR}\"\nissuer = \"Tests\"\n{more}");
-    sandbox.overwrite("/etc/qrtotp/qrtotp.toml", &text);
 }
 
 fn config(sandbox: &Sandbox, arguments: &[&str]) -> Output {
@@ -34,7 +27,7 @@ fn deny(user: &str) -> String {
 fn an_edit_holds_once_it_is_applied_and_until_it_is_rolled_back() {
     let sandbox = host();
     let phone = sandbox.import("alice");
-    edit(&sandbox, &deny("alice"));
+    sandbox.edit_configuration(&deny("alice"));
     let told = sandbox.run(&["qrtotp", "list"]).success().stderr;
     assert!(told.contains("was changed after it was applied"), "{told}");
     let checked = config(&sandbox, &["check"]).success().stdout;
@@ -86,7 +79,7 @@ fn what_can_not_be_used_is_refused_by_file_and_line_and_changes_nothing() {
         ),
         ("[[rule]]\nname = \"a\"\nthen = \"deny\"\n", 1, "not applied: correct what is marked as danger"),
     ] {
-        edit(&sandbox, more);
+        sandbox.edit_configuration(more);
         for arguments in [&["apply"][..], &["apply", "--confirm", "10m"]] {
             let refused = config(&sandbox, arguments).exited(code);
             assert!(refused.stderr.contains(text), "{more}: {refused:?}");
@@ -95,7 +88,7 @@ fn what_can_not_be_used_is_refused_by_file_and_line_and_changes_nothing() {
         let after = sandbox.run(&["sha256sum", "/etc/qrtotp/qrtotp.toml.applied"]).success().stdout;
         assert_eq!(before, after, "{more}");
     }
-    edit(&sandbox, "");
+    sandbox.edit_configuration("");
     for arguments in
         [&["apply", "--confirm", "59s"][..], &["apply", "--confirm", "25h"], &["apply", "--force", " "]]
     {
@@ -112,7 +105,7 @@ fn what_can_not_be_used_is_refused_by_file_and_line_and_changes_nothing() {
 fn a_configuration_that_locks_out_who_applies_it_is_refused_unless_it_is_forced_with_a_reason() {
     let sandbox = host();
     sandbox.import("alice");
-    edit(&sandbox, &deny("alice"));
+    sandbox.edit_configuration(&deny("alice"));
     let uid = sandbox.run(&["id", "-u", "alice"]).success().stdout;
     let by_sudo = |arguments: &[&str]| {
         let uid = format!("SUDO_UID={}", uid.trim());
@@ -126,7 +119,7 @@ fn a_configuration_that_locks_out_who_applies_it_is_refused_unless_it_is_forced_
     by_sudo(&["check"]).exited(1);
     by_sudo(&["apply", "--force", "she is leaving"]).success();
     let _ = sandbox.log.wait(&["event=policy_applied", "detail=\"forced: she is leaving\""]);
-    edit(&sandbox, &deny("bobby"));
+    sandbox.edit_configuration(&deny("bobby"));
     by_sudo(&["apply", "--force", "not needed"]).success();
     assert!(!sandbox.log.lines().iter().any(|line| line.contains("not needed")), "nothing was forced");
 }
@@ -135,7 +128,7 @@ fn a_configuration_that_locks_out_who_applies_it_is_refused_unless_it_is_forced_
 fn what_is_not_confirmed_ends_by_itself_and_what_is_confirmed_stays() {
     let sandbox = host();
     let phone = sandbox.import("alice");
-    edit(&sandbox, &deny("alice"));
+    sandbox.edit_configuration(&deny("alice"));
     let applied = config(&sandbox, &["apply", "--confirm", "10m"]).success().stdout;
     assert!(applied.contains("Confirm it until ") && applied.contains("qrtotp config confirm"), "{applied}");
     assert_eq!(sandbox.answer("alice", &phone.previous_code()), PAM_AUTH_ERR);
@@ -180,7 +173,7 @@ fn whatever_kills_an_apply_logins_go_by_all_of_the_old_or_all_of_the_new() {
     let (mut old, mut new, mut present) = (0, 0, 0);
     for round in 1..=60 {
         let more = format!("{ADMIN_RULES}[[rule]]\nname = \"r{round}\"\nuser = [\"x\"]\nthen = \"deny\"\n");
-        edit(&sandbox, &more);
+        sandbox.edit_configuration(&more);
         let limit = format!("{}", 0.0005 * f64::from(round));
         let _ = sandbox.run(&["timeout", "--signal=KILL", &limit, "qrtotp", "config", "apply"]);
         let shown = config(&sandbox, &["show"]).success().stdout;
@@ -206,7 +199,7 @@ fn explain_says_what_a_login_does() {
         "[[rule]]\nname = \"console\"\nservice = [\"{SERVICE}\"]\nfrom = [\"local\"]\ntty = [\"tty1\"]\nthen = \"skip\"\n\
          [[rule]]\nname = \"away\"\nfrom = [\"192.0.2.0/24\"]\nthen = \"deny\"\n{ADMIN_RULES}"
     );
-    edit(&sandbox, &rules);
+    sandbox.edit_configuration(&rules);
     config(&sandbox, &["apply"]).success();
     let mut codes = [phone.previous_code(), phone.code()].into_iter();
     for (from, tty, outcome, rule, ends) in [
@@ -234,7 +227,7 @@ fn explain_says_what_a_login_does() {
 fn tests_of_the_configuration_and_of_another_file_are_run() {
     let sandbox = host();
     let test = |expect: &str| format!("[[test]]\nuser = \"x\"\nservice = \"su\"\nexpect = \"{expect}\"\n");
-    edit(&sandbox, &format!("{}{}", deny("x"), test("deny by no-x")));
+    sandbox.edit_configuration(&format!("{}{}", deny("x"), test("deny by no-x")));
     assert_eq!(config(&sandbox, &["test"]).success().stdout, "1 test passed\n");
     sandbox.overwrite("/root/tests.toml", &format!("{}{}", test("deny by no-x"), test("code by default")));
     let failed = config(&sandbox, &["test", "/root/tests.toml"]).exited(1).stdout;

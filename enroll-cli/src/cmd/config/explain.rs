@@ -1,7 +1,8 @@
 //! `qrtotp config explain`: how a login would be decided, by the very judge that logins ask.
 
+use super::guard::ELSEWHERE;
 use super::host::group_name;
-use super::words::{first_login_of, first_login_word, mismatch, outcome, time};
+use super::words::{first_login_of, first_login_word, login, mismatch, outcome, time};
 use super::{stored, user_name};
 use crate::applied::compiled;
 use crate::cli::Explain;
@@ -49,7 +50,7 @@ pub fn run(path: &Path, args: &Explain) -> Result<Exit, Failure> {
         serde_json::to_writer_pretty(&mut out, &explained.json(&config)).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
-        writeln!(out, "{heading}")?;
+        writeln!(out, "{heading}\nlogin: {}", login(&facts, config.rules.offset(now).map_err(damaged)?))?;
         explained.write(&config, &args.user, &mut out)?;
     }
     Ok(if explained.outcome(&config) == Outcome::Deny { Exit::Refused } else { Exit::Done })
@@ -57,12 +58,15 @@ pub fn run(path: &Path, args: &Explain) -> Result<Exit, Failure> {
 
 fn facts<'a>(args: &'a Explain, config: &Config, user: Option<&'a str>, now: UnixTime) -> Facts<'a> {
     let says_keys = config.enroll.key_services.iter().any(|known| *known == args.service);
+    let (rhost, tty) = if args.service == "sshd" { (ELSEWHERE, "ssh") } else { ("", "") };
+    let tty = args.tty.as_deref().unwrap_or(tty);
+    let rhost = args.from.as_deref().unwrap_or(rhost);
     Facts {
         user,
         service: &args.service,
-        tty: args.tty.strip_prefix("/dev/").unwrap_or(&args.tty),
+        tty: tty.strip_prefix("/dev/").unwrap_or(tty),
         by: &args.by,
-        rhost: if args.from == "local" { "" } else { &args.from },
+        rhost: if rhost == "local" { "" } else { rhost },
         key: says_keys.then_some(args.key),
         now,
     }

@@ -37,7 +37,10 @@ pub fn show(path: &Path, number: Option<u64>) -> Result<Exit, Failure> {
         |Damaged| Failure::Error("it is damaged; `qrtotp config list` shows those that are kept".into());
     let applied = Applied::newest(&bytes).map_err(damaged)?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", line(&applied, &state(&applied, &stored)).trim_start())?;
+    let Applied { generation, applied_at, by, .. } = &applied;
+    let state = state(&applied, &stored);
+    let state = if state.is_empty() { state } else { format!("; {state}") };
+    writeln!(out, "policy {generation}, applied {} by {}{state}", time(*applied_at), user_name(*by))?;
     for (key, value) in settings(&bytes).map_err(damaged)? {
         writeln!(out, "{key} = {value}")?;
     }

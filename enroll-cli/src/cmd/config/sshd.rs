@@ -4,14 +4,10 @@
 use crate::applied::compiled;
 use crate::cmd::doctor::{Files, lets_in_on_nothing};
 use crate::error::{Exit, Failure};
-use qrtotp_core::policy::{Compiled, Conditions, Finding, Origin, Outcome, Pattern, Rule, Severity};
+use qrtotp_core::policy::{Compiled, Finding, Origin, Outcome, Rule, Severity};
 use std::fmt::{Display, Write as _};
 use std::io::Write;
 use std::path::Path;
-
-/// The service and the terminal that sshd gives PAM.
-const SERVICE: &str = "sshd";
-const TTY: &str = "ssh";
 
 pub fn run(path: &Path) -> Result<Exit, Failure> {
     std::io::stdout().write_all(blocks(&compiled(path)?.rules).as_bytes())?;
@@ -20,32 +16,19 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
 
 /// Whether a rule lets anyone in at sshd without a code.
 fn skips(rule: &Rule) -> bool {
-    let Conditions { service, tty, by, from, .. } = &rule.conditions;
-    let matches = |pattern: &Pattern| TTY == pattern.text || (pattern.open && TTY.starts_with(&pattern.text));
-    rule.outcome == Outcome::Skip
-        && (service.is_empty() || service.iter().any(|service| service == SERVICE))
-        && (tty.is_empty() || tty.iter().any(matches))
-        && by.is_empty()
-        && (from.is_empty() || from.iter().any(|origin| *origin != Origin::Local))
+    rule.outcome == Outcome::Skip && rule.conditions.can_hold_at_sshd()
 }
 
-/// That sshd lets somebody in of whom nothing is proven: refused. A "skip" without a key where that is not known: a warning.
+/// That a rule lets somebody in of whom sshd, as it is configured, proves nothing.
 pub fn finding(compiled: &Compiled, files: &Files) -> Option<Finding> {
     let rule = compiled.rules.iter().find(|rule| skips(rule) && rule.conditions.key != Some(true))?;
-    let (severity, reason) = match lets_in_on_nothing(files) {
-        Ok(true) => (
-            Severity::Danger,
-            "sshd lets in on a code alone, so \"skip\" lets in on nothing; give the rule `key = true`, or set AuthenticationMethods \
-             publickey,keyboard-interactive",
-        ),
-        Ok(false) => return None,
-        Err(_) => (
-            Severity::Warning,
-            "if nothing else asks for a key or a password, \"skip\" lets in on nothing; give the rule `key = true`. sshd's settings \
-             could not be read",
-        ),
-    };
-    Some(Finding { severity, key: "sshd", reason: format!("rule {}: {reason}", rule.name) })
+    lets_in_on_nothing(files).ok().filter(|nothing| *nothing)?;
+    let reason = format!(
+        "rule {}: sshd asks for no key and no password, so \"skip\" lets in on nothing; give the rule `key = true`, or set \
+         AuthenticationMethods publickey,keyboard-interactive",
+        rule.name
+    );
+    Some(Finding { severity: Severity::Danger, key: "sshd", reason })
 }
 
 /// The blocks for all rules, or a line that none is needed.

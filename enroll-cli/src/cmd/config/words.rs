@@ -42,6 +42,19 @@ pub fn mismatch(facts: &Facts<'_>, conditions: &Conditions, condition: Condition
     }
 }
 
+/// All that the rules can look at, but the groups.
+pub fn login(facts: &Facts<'_>, offset: i32) -> String {
+    let mut words: Vec<String> = [Condition::User, Condition::Service, Condition::From, Condition::Tty]
+        .map(|condition| found(facts, condition, offset))
+        .into();
+    words
+        .extend((!facts.by.is_empty()).then(|| format!("called by {}", found(facts, Condition::By, offset))));
+    words.extend(facts.key.map(|_| found(facts, Condition::Key, offset)));
+    let (date, hour) = (found(facts, Condition::Since, offset), found(facts, Condition::Hours, offset));
+    words.push(format!("{hour} on {date}"));
+    words.join(", ")
+}
+
 fn found(facts: &Facts<'_>, condition: Condition, offset: i32) -> String {
     let or = |text: &str, none: &str| if text.is_empty() { none.to_owned() } else { clean(text, 64) };
     match condition {

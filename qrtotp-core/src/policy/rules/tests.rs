@@ -383,3 +383,24 @@ mod random {
         }
     }
 }
+
+#[test]
+fn a_skip_is_warned_about_at_sshd_only_where_it_can_hold_there() {
+    let warned = |conditions: &str| {
+        let compiled = read(&format!("[[rule]]\nname = 'a'\nthen = 'skip'\n{conditions}")).unwrap();
+        let texts: Vec<String> = compiled.warnings.into_iter().map(|(_, text)| text).collect();
+        let about = |part: &str| texts.iter().any(|text| text.contains(part));
+        (about("qrtotp config sshd"), about("lets in on nothing"))
+    };
+    for (conditions, expected) in [
+        ("key = true", (true, false)),
+        ("from = ['192.0.2.0/24']", (true, true)),
+        ("service = ['sshd', 'su']\ntty = ['s*']", (true, true)),
+        ("service = ['su']", (false, false)),
+        ("tty = ['tty*']\nfrom = ['local']", (false, false)),
+        ("tty = ['ssh2']", (false, false)),
+        ("by = ['root']", (false, false)),
+    ] {
+        assert_eq!(warned(conditions), expected, "{conditions}");
+    }
+}
