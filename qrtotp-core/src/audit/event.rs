@@ -163,6 +163,14 @@ pub struct Subject {
     pub rule: Option<DecidedBy>,
 }
 
+impl Subject {
+    /// The PAM service alone. The broker puts its own name in front of what a caller says.
+    #[must_use]
+    pub fn pam_service(&self) -> &str {
+        self.service.strip_prefix("qrtotpd:").unwrap_or(&self.service)
+    }
+}
+
 /// The rule that decided a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecidedBy {

@@ -64,7 +64,7 @@ pub(super) fn ruling<'c>(
     });
     let facts = Facts {
         user,
-        service: &place.service,
+        service: place.pam_service(),
         tty: &place.tty,
         by: &place.by,
         rhost: &place.rhost,

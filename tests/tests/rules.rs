@@ -1,0 +1,197 @@
+//! Rules hold for real logins: who needs what, from where. What a rule can say is tested in `policy::rules`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use qrtotp_tests::{
+    Phone, Pty, Sandbox,
+    host::{PAM_AUTH_ERR, PAM_SUCCESS},
+    sshd::Sshd,
+    users::PASSWORD,
+};
+
+const INSIDE: &str = "I-am-inside";
+
+/// Addresses of the sandbox's own, from which its client can come.
+fn addresses(sandbox: &Sandbox, addresses: &[&str]) {
+    for address in addresses {
+        sandbox.run(&["ip", "address", "add", address, "dev", "lo"]).success();
+    }
+}
+
+/// A login at a service of the test, as a PAM application describes it.
+fn login(sandbox: &Sandbox, user: &str, answer: &str, from: &str, tty: &str) -> i32 {
+    let login = sandbox.login(user).answer(answer).arguments(&["--rhost", from, "--tty", tty]);
+    login.run().authenticate()
+}
+
+#[test]
+fn the_first_rule_that_matches_decides_and_the_log_names_it() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    sandbox.stack("");
+    sandbox.run(&["groupadd", "--gid", "4001", "contractors"]).success();
+    sandbox.run(&["usermod", "--append", "--groups", "contractors", "bobby"]).success();
+    let (alice, bobby) = (sandbox.import("alice"), sandbox.import("bobby"));
+    sandbox.configure(
+        "[networks]\noffice = ['192.0.2.0/24', '2001:db8::/32']\n\
+         [[rule]]\nname = 'console'\nfrom = ['local']\ntty = ['tty*']\nthen = 'skip'\n\
+         [[rule]]\nname = 'barred'\ngroup = ['contractors']\nfrom = ['office']\nthen = 'deny'\nmessage = 'Call 1234.'\n\
+         [[rule]]\nname = 'office'\nfrom = ['office']\nthen = 'skip'\nnotice = true\n\
+         [[rule]]\nname = 'far'\nuser = ['ali*']\nthen = 'two-codes'\n",
+    );
+    assert_eq!(login(&sandbox, "alice", "", "192.0.2.7", "x"), PAM_SUCCESS);
+    let _ =
+        sandbox.log.wait(&["<85>", "event=login result=ignored reason=not_required", "policy=2 rule=office"]);
+    assert_eq!(login(&sandbox, "alice", "", "::ffff:192.0.2.7", "x"), PAM_SUCCESS, "IPv4-mapped");
+    assert_eq!(login(&sandbox, "alice", "", "2001:db8::1%eth0", "x"), PAM_SUCCESS, "scoped");
+    assert_eq!(login(&sandbox, "bobby", &bobby.code(), "192.0.2.7", "x"), PAM_AUTH_ERR);
+    let _ = sandbox.log.wait(&["event=login result=denied reason=rule_denied user=bobby", "rule=barred"]);
+    assert_eq!(login(&sandbox, "bobby", &bobby.code(), "198.51.100.7", "x"), PAM_SUCCESS);
+    let _ = sandbox.log.wait(&["event=login result=accepted reason=code user=bobby", "rule=default"]);
+    assert_eq!(login(&sandbox, "alice", "", "", "tty1"), PAM_SUCCESS);
+    assert_eq!(login(&sandbox, "alice", "", "", "pts/1"), PAM_AUTH_ERR, "no console");
+    let pair = format!("{} {}", alice.previous_code(), alice.code());
+    assert_eq!(
+        login(&sandbox, "alice", &pair, "office.example.net", "x"),
+        PAM_SUCCESS,
+        "a name is no address"
+    );
+    let _ = sandbox.log.wait(&["event=login result=accepted reason=code user=alice", "rule=far"]);
+}
+
+#[test]
+fn an_edit_changes_no_login_until_it_is_applied_and_a_fault_is_never_applied() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    sandbox.stack("");
+    let _phone = sandbox.import("alice");
+    let mut codes = sandbox.new_recovery_codes("alice").into_iter();
+    for edit in ["[[rule]]\nname = 'all'\nuser = ['alice']\nthen = 'deny'\n", "surprise = 1\n", "[["] {
+        sandbox.edit_configuration(edit);
+        assert_eq!(sandbox.answer("alice", &codes.next().unwrap()), PAM_SUCCESS, "{edit}");
+    }
+    let refused = sandbox.apply_configuration().exited(2);
+    assert!(refused.stderr.contains("qrtotp.toml, line 3"), "{refused:?}");
+    assert_eq!(sandbox.answer("alice", &codes.next().unwrap()), PAM_SUCCESS);
+}
+
+#[test]
+fn the_broker_believes_no_caller_that_a_rule_skips_the_code() {
+    let sandbox = Sandbox::with_broker("");
+    sandbox.stack("");
+    let _phone = sandbox.import("alice");
+    sandbox.configure("[[rule]]\nname = 'skip'\nuser = ['alice']\nservice = ['tests']\nthen = 'skip'\n");
+    let _broker = sandbox.start_broker();
+    assert_eq!(login(&sandbox, "alice", "", "192.0.2.1", "x"), PAM_SUCCESS, "the word of root counts");
+    let own = sandbox.login("alice").answer("000000").arguments(&["--rhost", "192.0.2.1"]).argv();
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    let output = sandbox.run_as("alice", &own);
+    assert!(output.stdout.contains("authenticate=7"), "{output:?}");
+    let _ = sandbox.log.wait(&["event=login result=denied reason=wrong_code user=alice", "rule=skip"]);
+}
+
+fn ssh(sandbox: &Sandbox, user: &str, from: &str) -> Pty {
+    let bind = format!("BindAddress={from}");
+    sandbox.ssh_with(user, &[&bind, "PubkeyAuthentication=no"], &format!("echo {INSIDE}"))
+}
+
+fn sshd_with_rules() -> (Sandbox, Sshd, Phone) {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.add_user("svc-copy");
+    sandbox.password_and_code("sshd", "");
+    let phone = sandbox.import("alice");
+    addresses(&sandbox, &["192.0.2.7/32", "203.0.113.9/32", "10.20.0.5/32"]);
+    sandbox.configure(
+        "[networks]\noffice = ['192.0.2.0/24']\n\
+         [[rule]]\nname = 'automation'\nuser = ['svc-*']\nservice = ['sshd']\nfrom = ['10.20.0.0/24']\nkey = true\nthen = 'skip'\nnotice = true\n\
+         [[rule]]\nname = 'automation-elsewhere'\nuser = ['svc-*']\nthen = 'deny'\n\
+         [[rule]]\nname = 'office'\nservice = ['sshd']\nfrom = ['office']\nthen = 'skip'\n\
+         [[rule]]\nname = 'contractors'\nservice = ['sshd']\nfrom = ['203.0.113.0/24']\nthen = 'deny'\nmessage = 'Not from here. Call 1234.'\n",
+    );
+    let sshd = sandbox.start_sshd("");
+    (sandbox, sshd, phone)
+}
+
+#[test]
+fn real_ssh_logins_from_four_addresses_are_decided_by_four_rules() {
+    let (sandbox, _sshd, phone) = sshd_with_rules();
+    let mut client = ssh(&sandbox, "alice", "192.0.2.7");
+    client.expect("assword: ");
+    client.send(PASSWORD);
+    client.expect(INSIDE);
+    client.success();
+    let _ = sandbox.log.wait(&[
+        "event=login result=ignored reason=not_required user=alice",
+        "rhost=192.0.2.7",
+        "rule=office",
+    ]);
+    let mut client = ssh(&sandbox, "alice", "203.0.113.9");
+    client.expect("assword: ");
+    client.send(PASSWORD);
+    client.expect("Not from here. Call 1234.");
+    assert!(!client.failure().contains(INSIDE));
+    let _ = sandbox.log.wait(&["reason=rule_denied user=alice", "rhost=203.0.113.9", "rule=contractors"]);
+    let mut client = ssh(&sandbox, "alice", "127.0.0.1");
+    client.expect("assword: ");
+    client.send(PASSWORD);
+    client.expect("Verification code: ");
+    client.send(&phone.code());
+    client.expect(INSIDE);
+    client.success();
+    let mut client = ssh(&sandbox, "svc-copy", "10.20.0.5");
+    client.expect("assword: ");
+    client.send(PASSWORD);
+    client.expect("Verification code: ");
+    client.send("123456");
+    assert!(!client.failure().contains(INSIDE), "without a key it is the next rule's");
+    let _ = sandbox.log.wait(&[
+        "reason=rule_denied user=svc-copy",
+        "rhost=10.20.0.5",
+        "rule=automation-elsewhere",
+    ]);
+}
+
+#[test]
+fn automation_gets_in_with_its_key_from_its_network_only() {
+    let (sandbox, sshd, _) = sshd_with_rules();
+    drop(sshd);
+    sandbox.authorize_key("svc-copy");
+    sandbox.pam("sshd", "auth required pam_qrtotp.so\nauth required pam_permit.so\naccount required pam_permit.so\nsession required pam_permit.so\n");
+    let _sshd = sandbox.start_sshd("AuthenticationMethods publickey,keyboard-interactive");
+    let ssh = |from: &str| {
+        let bind = format!("BindAddress={from}");
+        let methods = "PreferredAuthentications=publickey,keyboard-interactive";
+        sandbox.ssh_with("svc-copy", &[&bind, methods], &format!("echo {INSIDE}"))
+    };
+    let mut client = ssh("10.20.0.5");
+    client.expect(INSIDE);
+    client.success();
+    let _ = sandbox.log.wait(&["<85>", "event=login result=ignored", "user=svc-copy", "rule=automation"]);
+    let mut client = ssh("127.0.0.1");
+    client.expect("Verification code: ");
+    client.send("123456");
+    assert!(!client.failure().contains(INSIDE));
+}
+
+#[test]
+fn sudo_takes_two_codes_in_a_row_where_a_rule_says_so() {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.overwrite("/etc/sudoers.d/alice", "alice ALL=(ALL) ALL\n");
+    sandbox.password_and_code("sudo", "");
+    let phone = sandbox.import("alice");
+    sandbox.configure("[[rule]]\nname = 'root'\nservice = ['sudo']\nthen = 'two-codes'\nrecovery = false\n");
+    for (answer, inside) in
+        [(phone.code(), false), (format!("{} {}", phone.previous_code(), phone.code()), true)]
+    {
+        let mut client = sandbox.pty(Some("alice"), &["sudo", "echo", INSIDE]);
+        client.expect("assword");
+        client.send(PASSWORD);
+        client.expect("Two codes in a row");
+        client.send(&answer);
+        if inside {
+            client.expect(INSIDE);
+            client.success();
+        } else {
+            client.expect("Sorry");
+        }
+    }
+}
