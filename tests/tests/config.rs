@@ -269,3 +269,73 @@ fn edit_replaces_the_file_only_by_one_without_a_fault() {
         "{left}"
     );
 }
+
+#[test]
+fn with_the_printed_blocks_sftp_without_a_terminal_gets_in_from_the_rules_network_and_from_nowhere_else() {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("svc-copy");
+    sandbox.add_user("alice");
+    sandbox.key_and_code("sshd", "");
+    for user in ["svc-copy", "alice"] {
+        let ssh = format!("/home/{user}/.ssh");
+        sandbox.run(&["install", "-d", "-m", "700", "-o", user, "-g", user, &ssh]).success();
+        let make = format!(
+            "test -e /root/key || ssh-keygen -q -t ed25519 -N '' -f /root/key; install -m 600 -o {user} /root/key.pub {ssh}/authorized_keys"
+        );
+        sandbox.run(&["sh", "-c", &make]).success();
+    }
+    for address in ["10.20.0.5/32", "203.0.113.9/32"] {
+        sandbox.run(&["ip", "address", "add", address, "dev", "lo"]).success();
+    }
+    sandbox.configure(&format!(
+        "{ADMIN_RULES}[[rule]]\nname = \"automation\"\nuser = [\"svc-*\"]\nservice = [\"sshd\"]\nfrom = [\"10.20.0.0/24\"]\n\
+         key = true\nthen = \"skip\"\n"
+    ));
+    let sftp = |user: &str, from: &str| {
+        let bind = format!("BindAddress={from}");
+        let to = format!("{user}@localhost");
+        let options = ["-F", "none", "-o", &bind, "-o", "IdentityFile=/root/key", "-o", "BatchMode=yes"];
+        let arguments = [&["sftp"][..], &options, &["-o", "IdentitiesOnly=yes", "-b", "-", &to]].concat();
+        sandbox.run_with_input(&arguments, "pwd\n").status.success()
+    };
+    let methods = "AuthenticationMethods publickey,keyboard-interactive\n";
+    let sshd = sandbox.start_sshd(methods);
+    assert!(!sftp("svc-copy", "10.20.0.5"), "the client does not try keyboard-interactive");
+    drop(sshd);
+    let blocks = config(&sandbox, &["sshd"]).success().stdout;
+    let more = "Subsystem sftp internal-sftp\nUsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n";
+    let _sshd = sandbox.start_sshd(&format!("{methods}{more}{blocks}Match all"));
+    for (user, from, lets_in) in [
+        ("svc-copy", "10.20.0.5", true),
+        ("svc-copy", "203.0.113.9", false),
+        ("svc-copy", "127.0.0.1", false),
+        ("alice", "10.20.0.5", false),
+    ] {
+        assert_eq!(sftp(user, from), lets_in, "{user} {from}");
+    }
+}
+
+#[test]
+fn a_skip_where_sshd_proves_nothing_else_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.key_and_code("sshd", "");
+    sandbox.run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/root/host-key"]).success();
+    sandbox.run(&["mkdir", "-p", "/run/sshd"]).success();
+    let rule = |more: &str| {
+        format!("{ADMIN_RULES}[[rule]]\nname = \"near\"\nfrom = [\"10.0.0.0/8\"]\n{more}then = \"skip\"\n")
+    };
+    for (methods, more, refused) in [
+        ("any", "", true),
+        ("keyboard-interactive", "", true),
+        ("publickey,keyboard-interactive", "", false),
+        ("any", "key = true\n", false),
+        ("any", "service = [\"su\"]\n", false),
+    ] {
+        let settings = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\nHostKey /root/host-key\n";
+        sandbox.overwrite("/etc/ssh/sshd_config", &format!("{settings}AuthenticationMethods {methods}\n"));
+        sandbox.edit_configuration(&rule(more));
+        let applied = sandbox.apply_configuration().exited(refused.into());
+        let told = applied.stdout.contains("danger: sshd: rule near: sshd asks for no key and no password");
+        assert_eq!(told, refused, "{methods} {more}: {applied:?}");
+    }
+}
