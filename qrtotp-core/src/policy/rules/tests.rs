@@ -48,6 +48,14 @@ fn the_examples_decide_as_their_tests_say() {
 }
 
 #[test]
+fn the_manual_has_the_same_examples() {
+    let manual = include_str!("../../../../docs/POLICY.md");
+    let blocks = manual.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let text = blocks.collect::<Vec<&str>>().concat();
+    assert_eq!(read(&text).unwrap().rules, read(EXAMPLES).unwrap().rules);
+}
+
+#[test]
 fn rules_are_the_same_after_they_were_compiled() {
     let compiled = read(EXAMPLES).unwrap();
     assert_eq!(compiled.config.rules.rules().unwrap(), compiled.rules);
