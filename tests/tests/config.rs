@@ -339,3 +339,23 @@ fn a_skip_where_sshd_proves_nothing_else_is_refused() {
         assert_eq!(told, refused, "{methods} {more}: {applied:?}");
     }
 }
+
+#[test]
+fn ctrl_c_is_the_editors_and_ends_the_question_without_a_trace() {
+    let sandbox = host();
+    let script =
+        "#!/bin/sh\ntrap 'echo nonsense >>\"$1\"; exit 0' INT\necho editing\nwhile :; do sleep 0.1; done\n";
+    sandbox.overwrite("/usr/local/bin/an-editor", script);
+    sandbox.run(&["chmod", "755", "/usr/local/bin/an-editor"]).success();
+    let before = sandbox.read("/etc/qrtotp/qrtotp.toml");
+    let mut pty = sandbox.pty(None, &["env", "VISUAL=an-editor", "qrtotp", "config", "edit"]);
+    pty.expect("editing");
+    pty.send("\x03");
+    pty.expect("Edit again or quit (e/q)? ");
+    pty.send("\x03");
+    let (status, _) = pty.finish();
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(sandbox.read("/etc/qrtotp/qrtotp.toml"), before);
+    let left = sandbox.run(&["ls", "/etc/qrtotp"]).success().stdout;
+    assert!(!left.contains("edit"), "{left}");
+}

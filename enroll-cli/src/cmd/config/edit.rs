@@ -5,6 +5,7 @@ use crate::applied::HostNames;
 use crate::cli::Apply;
 use crate::error::{Exit, Failure};
 use crate::input;
+use crate::interrupt::{ENDING, Interrupts};
 use qrtotp_core::policy::{Severity, Source, compile};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -58,14 +59,23 @@ fn problem(path: &Path, edited: &[u8]) -> Result<Option<String>, Failure> {
 
 /// Asks what to do about a problem; false: give up.
 fn again() -> Result<bool, Failure> {
+    let keyboard = io::stdin();
     loop {
         write!(io::stderr(), "Edit again or quit (e/q)? ")?;
-        match input::line(io::stdin()).as_deref().map(Vec::as_slice) {
+        let interrupts = hold()?;
+        let typed = input::line_when(&keyboard, || interrupts.wait_for(&keyboard));
+        interrupts.forget(); // the copy goes first
+        match typed.as_deref().map(Vec::as_slice) {
             Ok(b"e") => return Ok(true),
             Ok(b"q") | Err(_) => return Ok(false),
             Ok(_) => {}
         }
     }
+}
+
+fn hold() -> Result<Interrupts, Failure> {
+    Interrupts::hold(ENDING)
+        .map_err(|errno| Failure::Error(format!("cannot wait for signals: {errno}; nothing was changed")))
 }
 
 /// Runs the editor of choice; its variable may hold options, too.
@@ -75,15 +85,23 @@ fn edit(file: &Path) -> Result<(), Failure> {
     let mut command = Command::new("/bin/sh");
     match &chosen {
         Some(_) => command
-            .args(["-c", "eval \"$QRTOTP_EDITOR\" '\"$1\"'", "sh"])
+            .args(["-c", "eval \"exec $QRTOTP_EDITOR\" '\"$1\"'", "sh"])
             .env("QRTOTP_EDITOR", chosen.unwrap_or_default()),
         None => command.args([
             "-c",
-            "if command -v editor >/dev/null; then editor \"$1\"; else vi \"$1\"; fi",
+            "if command -v editor >/dev/null; then exec editor \"$1\"; else exec vi \"$1\"; fi",
             "sh",
         ]),
     };
-    let status = command.arg(file).status();
+    let status = command.arg(file).spawn().and_then(|mut editor| {
+        // Ctrl-C is for the editor. It starts with the signals as they are.
+        let interrupts = hold().ok();
+        let status = editor.wait();
+        if let Some(interrupts) = interrupts {
+            interrupts.forget();
+        }
+        status
+    });
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Failure::Refused(format!("the editor ended with {status}; nothing was changed"))),
