@@ -108,7 +108,8 @@ pub fn syslog() -> Syslog {
     Syslog::open("qrtotp")
 }
 
-fn terminal_name() -> String {
+/// The terminal of standard input, without /dev/.
+pub fn terminal_name() -> String {
     let path = ttyname(std::io::stdin()).unwrap_or_default();
     path.strip_prefix("/dev/").unwrap_or(&path).display().to_string()
 }

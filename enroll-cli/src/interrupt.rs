@@ -23,6 +23,11 @@ impl Interrupts {
         Ok(Self { before: signals.thread_swap_mask(SigmaskHow::SIG_BLOCK)?, arrived })
     }
 
+    /// Has those that arrived do nothing.
+    pub fn forget(self) {
+        while let Ok(Some(_)) = self.arrived.read_signal() {}
+    }
+
     /// Waits until there is something to read.
     ///
     /// # Errors

@@ -83,12 +83,12 @@ pub struct Explain {
     /// The PAM service
     #[arg(long, default_value = "sshd")]
     pub service: String,
-    /// The remote host, or `local`
-    #[arg(long, value_name = "ADDRESS", default_value = "local")]
-    pub from: String,
-    /// The terminal, such as tty1 or pts/0
-    #[arg(long, default_value = "")]
-    pub tty: String,
+    /// The remote host, or `local`; by default an address of no network for sshd, and `local` for other services
+    #[arg(long, value_name = "ADDRESS")]
+    pub from: Option<String>,
+    /// The terminal, such as tty1 or pts/0; by default `ssh` for sshd, and none for other services
+    #[arg(long)]
+    pub tty: Option<String>,
     /// The caller of sudo or su
     #[arg(long, value_name = "USER", default_value = "")]
     pub by: String,

@@ -143,6 +143,9 @@ pub fn digest(files: &[SourceFile]) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// What the files of `conf.d` hold.
+const BESIDE: [&str; 3] = ["rule", "test", "networks"];
+
 /// Reads and checks the files: first those of `conf.d` in their order, the main one last. Only that one has settings.
 ///
 /// # Errors
@@ -153,14 +156,17 @@ pub fn compile(files: &[SourceFile], names: &dyn Names) -> Result<Compiled, Conf
     let (mut parts, mut settings, mut config) = (Vec::new(), Table::default(), Config::default());
     for (place, text) in texts.iter().enumerate() {
         let mut document = Table::from_toml(text.as_str()).map_err(|fault| text.error(&fault))?;
-        parts.push(Part::take(place, &mut document));
-        if place + 1 == texts.len() {
-            config = Config::read(text, &document)?;
-            settings = document;
-        } else if let Some(entry) = document.0.first() {
+        let is_main = place + 1 == texts.len();
+        let stray = document.0.iter().find(|entry| !BESIDE.contains(&entry.key.as_str()));
+        if let Some(entry) = stray.filter(|_| !is_main) {
             let message =
                 format!("`{}` stands in the main file only; here: `rule`, `test` and `networks`", entry.key);
             return Err(text.error(&super::document::Fault { at: entry.at, message }));
+        }
+        parts.push(Part::take(place, &mut document));
+        if is_main {
+            config = Config::read(text, &document)?;
+            settings = document;
         }
     }
     let read = read_rules(&parts, names).map_err(|(file, fault)| match texts.get(file) {
@@ -409,7 +415,12 @@ mod tests {
         let compiled = compile(&[file("10.toml", extra), main.clone()], &NoNames).unwrap();
         let names: Vec<&str> = compiled.rules.iter().map(|rule| rule.name.as_str()).collect();
         assert_eq!(names, ["a", "b"], "the main file's rules come last");
-        let error = compile(&[file("10.toml", "\nissuer = 'x'"), main], &NoNames).unwrap_err().to_string();
-        assert!(error.starts_with("10.toml, line 2: `issuer` stands in the main file only"), "{error}");
+        for (text, key) in [("\nissuer = 'x'", "issuer"), ("\n[policy]\nemergency = ['x']", "policy")] {
+            let error = compile(&[file("10.toml", text), main.clone()], &NoNames).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("10.toml, line 2: `{key}` stands in the main file only")),
+                "{error}"
+            );
+        }
     }
 }

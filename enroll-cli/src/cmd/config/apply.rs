@@ -1,12 +1,14 @@
 //! `qrtotp config apply`, `confirm` and `rollback`: what changes the applied configuration.
 
+use super::host::{Accounts, asks};
 use super::words::time;
-use super::{check, test};
+use super::{check, diff, guard, sshd, test};
 use crate::applied::{Place, compiled};
 use crate::cli::Apply;
+use crate::cmd::doctor::Files;
 use crate::error::{Exit, Failure};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
-use qrtotp_core::policy::{Applied, Compiled};
+use qrtotp_core::policy::{Applied, Compiled, Damaged, Finding, Severity};
 use std::io::Write;
 use std::path::Path;
 
@@ -24,7 +26,8 @@ pub fn apply(path: &Path, args: &Apply) -> Result<Exit, Failure> {
         return Err(Failure::Error("--force needs a reason, which goes into the system log".into()));
     }
     let (place, compiled) = (Place::locked(path)?, compiled(path)?);
-    let before = place.current()?.and_then(|bytes| Applied::newest(&bytes).ok());
+    let bytes = place.current()?.unwrap_or_default();
+    let before = Applied::newest(&bytes).ok();
     let now = SystemClock.now();
     let mut out = std::io::stdout().lock();
     if let Some(before) =
@@ -37,7 +40,19 @@ pub fn apply(path: &Path, args: &Apply) -> Result<Exit, Failure> {
     if !test::write(&compiled, &mut out)? {
         return Err(Failure::Refused("not applied: correct the rules, or the tests that fail".into()));
     }
-    let generation = place.apply(&compiled, confirm, args.force.as_deref().unwrap_or_default())?;
+    let objections = objections(path, &compiled)?;
+    for finding in &objections {
+        writeln!(out, "{finding}")?;
+    }
+    let refused = objections.iter().any(|finding| finding.severity == Severity::Danger);
+    let forced = args.force.as_deref().filter(|_| refused).unwrap_or_default();
+    if refused && forced.is_empty() {
+        let text = "not applied: correct what is marked as danger; --force REASON applies it all the same, and logs the reason";
+        return Err(Failure::Refused(text.into()));
+    }
+    let generation = place.apply(&compiled, confirm, forced)?;
+    let before = before.as_ref().map(|before| (before, bytes.as_slice()));
+    diff::write(path, before, &compiled, &mut out)?;
     writeln!(out, "applied as policy {generation}")?;
     if let Some(seconds) = confirm {
         writeln!(
@@ -48,6 +63,18 @@ pub fn apply(path: &Path, args: &Apply) -> Result<Exit, Failure> {
         )?;
     }
     Ok(Exit::Done)
+}
+
+/// What the guard says against applying: of severity danger where it refuses.
+pub fn objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, Failure> {
+    let store = check::context(path, compiled).store().ok();
+    let (now, files) = (SystemClock.now(), Files::read());
+    let (accounts, asks) = (Accounts { store: store.as_ref(), now }, asks(&files));
+    let host = accounts.host(&compiled.emergency, &asks);
+    let found = guard::findings(compiled, &host, accounts.admins(), now);
+    let mut found = found.map_err(|Damaged| Failure::Error("the rules can't be decided by".into()))?;
+    found.extend(sshd::finding(compiled, &files));
+    Ok(found)
 }
 
 /// Whether applying would make a difference to what `before` is.

@@ -1,7 +1,7 @@
 //! `qrtotp config check`: what deserves a second thought, in the configuration and around it. Changes nothing.
 
 use super::words::time;
-use super::{stored, test, user_name};
+use super::{apply, stored, test, user_name};
 use crate::applied::compiled;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -21,6 +21,7 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
     let mut found = settings(&context);
     found.extend(store(&context));
     found.extend(disk(&context.config.state_dir.0));
+    found.extend(apply::objections(path, &compiled)?);
     let mut out = std::io::stdout().lock();
     let passed = test::write(&compiled, &mut out)?;
     for finding in &found {

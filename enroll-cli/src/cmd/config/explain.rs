@@ -1,11 +1,12 @@
 //! `qrtotp config explain`: how a login would be decided, by the very judge that logins ask.
 
-use super::words::{first_login_of, first_login_word, mismatch, outcome, time};
+use super::guard::ELSEWHERE;
+use super::host::group_name;
+use super::words::{first_login_of, first_login_word, login, mismatch, outcome, time};
 use super::{stored, user_name};
 use crate::applied::compiled;
 use crate::cli::Explain;
 use crate::error::{Exit, Failure};
-use nix::unistd::{Gid, Group};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
 use qrtotp_core::flow::{Directory, HostDirectory};
 use qrtotp_core::policy::{Condition, Config, Damaged, Decision, Facts, Outcome, Rule, RuleSet, local_time};
@@ -49,7 +50,7 @@ pub fn run(path: &Path, args: &Explain) -> Result<Exit, Failure> {
         serde_json::to_writer_pretty(&mut out, &explained.json(&config)).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
-        writeln!(out, "{heading}")?;
+        writeln!(out, "{heading}\nlogin: {}", login(&facts, config.rules.offset(now).map_err(damaged)?))?;
         explained.write(&config, &args.user, &mut out)?;
     }
     Ok(if explained.outcome(&config) == Outcome::Deny { Exit::Refused } else { Exit::Done })
@@ -57,12 +58,15 @@ pub fn run(path: &Path, args: &Explain) -> Result<Exit, Failure> {
 
 fn facts<'a>(args: &'a Explain, config: &Config, user: Option<&'a str>, now: UnixTime) -> Facts<'a> {
     let says_keys = config.enroll.key_services.iter().any(|known| *known == args.service);
+    let (rhost, tty) = if args.service == "sshd" { (ELSEWHERE, "ssh") } else { ("", "") };
+    let tty = args.tty.as_deref().unwrap_or(tty);
+    let rhost = args.from.as_deref().unwrap_or(rhost);
     Facts {
         user,
         service: &args.service,
-        tty: args.tty.strip_prefix("/dev/").unwrap_or(&args.tty),
+        tty: tty.strip_prefix("/dev/").unwrap_or(tty),
         by: &args.by,
-        rhost: if args.from == "local" { "" } else { &args.from },
+        rhost: if rhost == "local" { "" } else { rhost },
         key: says_keys.then_some(args.key),
         now,
     }
@@ -185,10 +189,7 @@ impl Explained<'_> {
 }
 
 fn named(gids: &[u32]) -> Vec<String> {
-    let name = |gid: &u32| match Group::from_gid(Gid::from_raw(*gid)) {
-        Ok(Some(group)) => format!("{}({gid})", group.name),
-        _ => gid.to_string(),
-    };
+    let name = |gid: &u32| group_name(*gid).map_or_else(|| gid.to_string(), |name| format!("{name}({gid})"));
     gids.iter().map(name).collect()
 }
 

@@ -1,10 +1,10 @@
-//! `qrtotp config list`: what was applied, and when.
+//! `qrtotp config list` and `show`: what was applied, and when.
 
-use super::words::{count, time};
+use super::words::{count, demanded, then, time};
 use super::{Stored, stored, user_name};
 use crate::applied::Place;
 use crate::error::{Exit, Failure};
-use qrtotp_core::policy::Applied;
+use qrtotp_core::policy::{Applied, Condition, Damaged, settings};
 use std::io::Write;
 use std::path::Path;
 
@@ -23,6 +23,38 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
         }
     }
     writeln!(out, "{}", line(&stored.newest, &state(&stored.newest, &stored)))?;
+    Ok(Exit::Done)
+}
+
+pub fn show(path: &Path, number: Option<u64>) -> Result<Exit, Failure> {
+    let stored = stored(path)?.ok_or_else(|| Failure::Refused("nothing was applied yet".into()))?;
+    let bytes = match number {
+        Some(number) if number != stored.newest.generation => Place::locked(path)?.earlier_bytes(number)?,
+        None if stored.in_force.generation != stored.newest.generation => stored.newest.previous.clone(),
+        _ => stored.bytes.clone(),
+    };
+    let damaged =
+        |Damaged| Failure::Error("it is damaged; `qrtotp config list` shows those that are kept".into());
+    let applied = Applied::newest(&bytes).map_err(damaged)?;
+    let mut out = std::io::stdout().lock();
+    let Applied { generation, applied_at, by, .. } = &applied;
+    let state = state(&applied, &stored);
+    let state = if state.is_empty() { state } else { format!("; {state}") };
+    writeln!(out, "policy {generation}, applied {} by {}{state}", time(*applied_at), user_name(*by))?;
+    for (key, value) in settings(&bytes).map_err(damaged)? {
+        writeln!(out, "{key} = {value}")?;
+    }
+    for rule in applied.config.rules.rules().map_err(damaged)? {
+        writeln!(out, "\nrule {}", rule.name)?;
+        for condition in Condition::ALL {
+            let offset = applied.config.rules.offset(applied.applied_at).map_err(damaged)?;
+            let demanded = demanded(&rule.conditions, condition, offset);
+            if !demanded.is_empty() {
+                writeln!(out, "  {:<8} {demanded}", condition.as_str())?;
+            }
+        }
+        writeln!(out, "  {:<8} {}", "then", then(&rule))?;
+    }
     Ok(Exit::Done)
 }
 

@@ -3,8 +3,13 @@
 
 mod apply;
 mod check;
+mod diff;
+mod edit;
 mod explain;
+mod guard;
+mod host;
 mod list;
+mod sshd;
 mod test;
 mod words;
 
@@ -30,7 +35,10 @@ pub fn run(path: &Path, what: Config) -> Result<Exit, Failure> {
         Config::List => list::run(path),
         Config::Explain(args) => explain::run(path, &args),
         Config::Test { file } => test::run(path, file.as_deref()),
-        _ => Err(Failure::Error("not yet".into())),
+        Config::Diff => diff::run(path),
+        Config::Show { number } => list::show(path, number),
+        Config::Edit => edit::run(path),
+        Config::Sshd => sshd::run(path),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use qrtotp_core::clock::UnixTime;
 use qrtotp_core::policy::{
-    Condition, Conditions, Config, Date, Decision, Facts, FirstLogin, Outcome, address, minute_of_week,
+    Condition, Conditions, Config, Date, Decision, Effects, Facts, FirstLogin, Outcome, OwnedEffects, Rule,
+    address, minute_of_week,
 };
 use qrtotp_core::text::{clean, utc};
 use std::fmt::Display;
@@ -41,6 +42,19 @@ pub fn mismatch(facts: &Facts<'_>, conditions: &Conditions, condition: Condition
     }
 }
 
+/// All that the rules can look at, but the groups.
+pub fn login(facts: &Facts<'_>, offset: i32) -> String {
+    let mut words: Vec<String> = [Condition::User, Condition::Service, Condition::From, Condition::Tty]
+        .map(|condition| found(facts, condition, offset))
+        .into();
+    words
+        .extend((!facts.by.is_empty()).then(|| format!("called by {}", found(facts, Condition::By, offset))));
+    words.extend(facts.key.map(|_| found(facts, Condition::Key, offset)));
+    let (date, hour) = (found(facts, Condition::Since, offset), found(facts, Condition::Hours, offset));
+    words.push(format!("{hour} on {date}"));
+    words.join(", ")
+}
+
 fn found(facts: &Facts<'_>, condition: Condition, offset: i32) -> String {
     let or = |text: &str, none: &str| if text.is_empty() { none.to_owned() } else { clean(text, 64) };
     match condition {
@@ -72,30 +86,48 @@ fn found(facts: &Facts<'_>, condition: Condition, offset: i32) -> String {
 /// The outcome of a decision with all that the rule adds; `first_login`: for an account without a device, too.
 pub fn outcome(config: &Config, decision: &Decision<'_>, first_login: bool) -> String {
     let outcome = decision.outcome.unwrap_or_else(|| config.default_outcome());
-    let effects = &decision.effects;
-    let mut text = outcome.as_str().to_owned();
-    if first_login && matches!(outcome, Outcome::Code | Outcome::TwoCodes) {
-        let (first_login, until) = first_login_of(config, decision);
-        text.push_str(&format!(", first_login = {}", first_login_word(first_login)));
-        if let Some(until) = until {
-            text.push_str(&format!(" until {until}"));
-        }
-    }
+    let asks = first_login && matches!(outcome, Outcome::Code | Outcome::TwoCodes);
+    let (first_login, until) = first_login_of(config, decision);
+    let Effects { fresh, no_recovery, notice, alert, message, .. } = decision.effects;
+    let effects = Effects {
+        first_login: asks.then_some(first_login),
+        allow_until: until.filter(|_| asks),
+        fresh,
+        no_recovery,
+        notice,
+        alert,
+        message,
+    };
+    with_effects(outcome, &effects)
+}
+
+/// What a rule decides.
+pub fn then(rule: &Rule) -> String {
+    let OwnedEffects { first_login, allow_until, fresh, no_recovery, notice, alert, ref message } =
+        rule.effects;
+    let message = message.as_deref();
+    with_effects(
+        rule.outcome,
+        &Effects { first_login, allow_until, fresh, no_recovery, notice, alert, message },
+    )
+}
+
+fn with_effects(outcome: Outcome, effects: &Effects<'_>) -> String {
+    let mut words = vec![outcome.as_str().to_owned()];
+    words.extend(
+        effects.first_login.map(|first_login| format!("first_login = {}", first_login_word(first_login))),
+    );
+    words.extend(effects.allow_until.map(|until| format!("allow_until = {until}")));
     for (is, word) in [
         (effects.fresh, "fresh"),
         (effects.no_recovery, "recovery = false"),
         (effects.notice && !effects.alert, "notice"),
         (effects.alert, "alert"),
     ] {
-        if is {
-            text.push_str(", ");
-            text.push_str(word);
-        }
+        words.extend(is.then(|| word.to_owned()));
     }
-    if let Some(message) = effects.message {
-        text.push_str(&format!(", {message:?}"));
-    }
-    text
+    words.extend(effects.message.map(|message| format!("{message:?}")));
+    words.join(", ")
 }
 
 /// What happens to an account without a device, and the last day of it.

@@ -6,9 +6,12 @@ mod files;
 mod host;
 mod module;
 mod pam;
-mod report;
+pub mod report;
 mod sshd;
 mod store;
+
+pub use files::Files;
+pub use sshd::lets_in_on_nothing;
 
 use super::config;
 use crate::applied;

@@ -51,6 +51,29 @@ pub fn check(files: &Files, report: &mut Report) {
     judge(&settings, &pam, &mut about);
 }
 
+/// Whether sshd lets PAM alone decide, and its PAM file asks for nothing but a code.
+///
+/// # Errors
+/// Its settings can't be read.
+pub fn lets_in_on_nothing(files: &Files) -> Result<bool, Silence> {
+    let Some(program) = program() else { return Ok(false) };
+    let settings = Settings::ask(program, None)?;
+    let service = settings.get("pamservicename").unwrap_or(SSHD);
+    let Some(entry) = files.asks(service) else { return Ok(false) };
+    let pam = Pam { forwards: forwards(entry), password: files.takes_a_password(service) };
+    Ok(proves_nothing(&settings, &pam))
+}
+
+fn proves_nothing(settings: &Settings, pam: &Pam) -> bool {
+    let interactive =
+        settings.is_on("kbdinteractiveauthentication") || settings.is_on("challengeresponseauthentication");
+    let alone =
+        |list: &str| list.split(',').all(|method| method.split(':').next() == Some("keyboard-interactive"));
+    let methods = settings.get("authenticationmethods").unwrap_or("any");
+    let without_key = methods.eq_ignore_ascii_case("any") || methods.split_ascii_whitespace().any(alone);
+    settings.is_on("usepam") && interactive && without_key && !pam.password && !pam.forwards
+}
+
 /// What its PAM file asks.
 struct Pam {
     /// Password and code in one.
@@ -180,6 +203,22 @@ mod tests {
         ] {
             let text = GOOD.replace(from, to);
             assert!(said(&text, false, true).starts_with("FAIL"), "{to}: {}", said(&text, false, true));
+        }
+    }
+
+    #[test]
+    fn whether_anything_but_a_code_is_proven_is_known() {
+        for (methods, password, nothing) in [
+            ("publickey,keyboard-interactive", false, false),
+            ("keyboard-interactive", false, true),
+            ("keyboard-interactive:pam", false, true),
+            ("publickey,keyboard-interactive keyboard-interactive", false, true),
+            ("any", false, true),
+            ("any", true, false),
+        ] {
+            let settings = Settings(GOOD.replace("publickey,keyboard-interactive", methods));
+            let pam = Pam { forwards: false, password };
+            assert_eq!(proves_nothing(&settings, &pam), nothing, "{methods} {password}");
         }
     }
 

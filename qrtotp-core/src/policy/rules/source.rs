@@ -395,17 +395,21 @@ fn problem(rule: &Rule) -> Option<&'static str> {
 fn warnings(rule: &Rule) -> Vec<(String, String)> {
     let Conditions { from, tty, key, service, group, .. } = &rule.conditions;
     let mut found = Vec::new();
+    let may_be_nothing = if *key == Some(true) {
+        ""
+    } else {
+        "; if nothing else asks for a key or a password, it lets in on nothing"
+    };
     let mut warn = |text: String| found.push((rule.name.clone(), text));
     if rule.outcome == Outcome::Skip {
         if from.is_empty() && tty.is_empty() && *key != Some(true) {
             warn("\"skip\" without `from`, `tty` or `key`: a password alone is enough, from anywhere".into());
         }
-        if service.iter().any(|service| service == "sshd") || service.is_empty() {
-            warn(
-                "sshd's clients without a terminal get past it only by a Match block with AuthenticationMethods publickey; \
-                 and where nothing else asks for a password or a key, \"skip\" lets in on nothing"
-                    .into(),
-            );
+        if rule.conditions.can_hold_at_sshd() {
+            warn(format!(
+                "at sshd, clients without a terminal (sftp -b) get past it only by the block that `qrtotp config sshd` \
+                 prints{may_be_nothing}"
+            ));
         }
     }
     if !group.is_empty() && rule.outcome > Outcome::Code {
@@ -421,6 +425,19 @@ fn warnings(rule: &Rule) -> Vec<(String, String)> {
 }
 
 impl Conditions {
+    /// Whether a login by sshd can fulfil them. It calls its terminal `ssh`, names the remote host, and no caller.
+    #[must_use]
+    pub fn can_hold_at_sshd(&self) -> bool {
+        let Self { service, tty, by, from, .. } = self;
+        let matches = |pattern: &Pattern| {
+            if pattern.open { "ssh".starts_with(&pattern.text) } else { pattern.text == "ssh" }
+        };
+        (service.is_empty() || service.iter().any(|service| service == "sshd"))
+            && (tty.is_empty() || tty.iter().any(matches))
+            && by.is_empty()
+            && (from.is_empty() || from.iter().any(|origin| *origin != Origin::Local))
+    }
+
     /// Whether they hold whenever `later` do.
     fn include(&self, later: &Self) -> bool {
         fn any<T>(earlier: &[T], later: &[T], includes: impl Fn(&T, &T) -> bool) -> bool {

@@ -48,6 +48,14 @@ fn the_examples_decide_as_their_tests_say() {
 }
 
 #[test]
+fn the_manual_has_the_same_examples() {
+    let manual = include_str!("../../../../docs/POLICY.md");
+    let blocks = manual.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let text = blocks.collect::<Vec<&str>>().concat();
+    assert_eq!(read(&text).unwrap().rules, read(EXAMPLES).unwrap().rules);
+}
+
+#[test]
 fn rules_are_the_same_after_they_were_compiled() {
     let compiled = read(EXAMPLES).unwrap();
     assert_eq!(compiled.config.rules.rules().unwrap(), compiled.rules);
@@ -381,5 +389,26 @@ mod random {
             let _ = changed.rules();
             let _ = changed.decide(&Facts::default(), &mut || None, &mut |_, _| ());
         }
+    }
+}
+
+#[test]
+fn a_skip_is_warned_about_at_sshd_only_where_it_can_hold_there() {
+    let warned = |conditions: &str| {
+        let compiled = read(&format!("[[rule]]\nname = 'a'\nthen = 'skip'\n{conditions}")).unwrap();
+        let texts: Vec<String> = compiled.warnings.into_iter().map(|(_, text)| text).collect();
+        let about = |part: &str| texts.iter().any(|text| text.contains(part));
+        (about("qrtotp config sshd"), about("lets in on nothing"))
+    };
+    for (conditions, expected) in [
+        ("key = true", (true, false)),
+        ("from = ['192.0.2.0/24']", (true, true)),
+        ("service = ['sshd', 'su']\ntty = ['s*']", (true, true)),
+        ("service = ['su']", (false, false)),
+        ("tty = ['tty*']\nfrom = ['local']", (false, false)),
+        ("tty = ['ssh2']", (false, false)),
+        ("by = ['root']", (false, false)),
+    ] {
+        assert_eq!(warned(conditions), expected, "{conditions}");
     }
 }

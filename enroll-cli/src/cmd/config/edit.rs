@@ -1,0 +1,158 @@
+//! `qrtotp config edit`: edit a copy, check it, then replace the file and apply it, as visudo does.
+
+use super::apply;
+use crate::applied::HostNames;
+use crate::cli::Apply;
+use crate::error::{Exit, Failure};
+use crate::input;
+use crate::interrupt::{ENDING, Interrupts};
+use qrtotp_core::policy::{Severity, Source, compile};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub fn run(path: &Path) -> Result<Exit, Failure> {
+    let before = Source::files(path)?.pop().map(|file| file.bytes).unwrap_or_default();
+    let copy = Copy::of(path, &before)?;
+    loop {
+        edit(&copy.path)?;
+        let edited = std::fs::read(&copy.path).map_err(|error| failure("read", &copy.path, &error))?;
+        if edited == before {
+            writeln!(io::stdout(), "nothing was changed")?;
+            return Ok(Exit::Done);
+        }
+        let Some(problem) = problem(path, &edited)? else {
+            if Source::files(path)?.pop().is_none_or(|file| file.bytes != before) {
+                let text = format!("{} was changed meanwhile; nothing was replaced", path.display());
+                return Err(Failure::Refused(text));
+            }
+            replace(path, &edited)?;
+            return apply::apply(path, &Apply { confirm: None, force: None, if_changed: false });
+        };
+        writeln!(io::stderr(), "qrtotp: {problem}")?;
+        if !again()? {
+            return Err(Failure::Refused("nothing was changed".into()));
+        }
+    }
+}
+
+/// Why the edited text can't be applied.
+fn problem(path: &Path, edited: &[u8]) -> Result<Option<String>, Failure> {
+    let mut files = Source::files(path)?;
+    if let Some(main) = files.last_mut() {
+        main.bytes = edited.to_owned();
+    }
+    let compiled = match compile(&files, &HostNames) {
+        Ok(compiled) => compiled,
+        Err(error) => return Ok(Some(error.to_string())),
+    };
+    let mut problems = Vec::new();
+    if !super::test::write(&compiled, &mut problems)? {
+        return Ok(Some(String::from_utf8_lossy(&problems).trim_end().to_owned()));
+    }
+    let mut objections = apply::objections(path, &compiled)?.into_iter();
+    let objection = objections.find(|finding| finding.severity == Severity::Danger);
+    Ok(objection.map(|finding| finding.to_string()))
+}
+
+/// Asks what to do about a problem; false: give up.
+fn again() -> Result<bool, Failure> {
+    let keyboard = io::stdin();
+    loop {
+        write!(io::stderr(), "Edit again or quit (e/q)? ")?;
+        let interrupts = hold()?;
+        let typed = input::line_when(&keyboard, || interrupts.wait_for(&keyboard));
+        interrupts.forget(); // the copy goes first
+        match typed.as_deref().map(Vec::as_slice) {
+            Ok(b"e") => return Ok(true),
+            Ok(b"q") | Err(_) => return Ok(false),
+            Ok(_) => {}
+        }
+    }
+}
+
+fn hold() -> Result<Interrupts, Failure> {
+    Interrupts::hold(ENDING)
+        .map_err(|errno| Failure::Error(format!("cannot wait for signals: {errno}; nothing was changed")))
+}
+
+/// Runs the editor of choice; its variable may hold options, too.
+fn edit(file: &Path) -> Result<(), Failure> {
+    let chosen =
+        ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var_os(name).filter(|value| !value.is_empty()));
+    let mut command = Command::new("/bin/sh");
+    match &chosen {
+        Some(_) => command
+            .args(["-c", "eval \"exec $QRTOTP_EDITOR\" '\"$1\"'", "sh"])
+            .env("QRTOTP_EDITOR", chosen.unwrap_or_default()),
+        None => command.args([
+            "-c",
+            "if command -v editor >/dev/null; then exec editor \"$1\"; else exec vi \"$1\"; fi",
+            "sh",
+        ]),
+    };
+    let status = command.arg(file).spawn().and_then(|mut editor| {
+        // Ctrl-C is for the editor. It starts with the signals as they are.
+        let interrupts = hold().ok();
+        let status = editor.wait();
+        if let Some(interrupts) = interrupts {
+            interrupts.forget();
+        }
+        status
+    });
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::Refused(format!("the editor ended with {status}; nothing was changed"))),
+        Err(error) => Err(failure("run an editor on", file, &error)),
+    }
+}
+
+/// The file that is edited, which goes with this value.
+struct Copy {
+    path: PathBuf,
+}
+
+impl Copy {
+    /// Beside `path`, and nobody else's.
+    fn of(path: &Path, bytes: &[u8]) -> Result<Self, Failure> {
+        let copy = Self { path: beside(path, &format!(".{}.edit", std::process::id())) };
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(&copy.path);
+        file.and_then(|mut file| file.write_all(bytes))
+            .map_err(|error| failure("write", &copy.path, &error))?;
+        Ok(copy)
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path); // the original is what counts
+    }
+}
+
+/// All of the new text or all of the old one, with the same owner and mode.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let new = beside(path, ".new");
+    let written = path.metadata().and_then(|old| {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        fchown(&file, Some(old.uid()), Some(old.gid()))?;
+        file.set_permissions(old.permissions())?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&new, path)?;
+        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+    });
+    written.map_err(|error| failure("write", path, &error))
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+fn failure(what: &str, path: &Path, error: &io::Error) -> Failure {
+    Failure::Error(format!("cannot {what} {}: {error}; nothing was changed", path.display()))
+}

@@ -1,0 +1,471 @@
+//! The lock-out guard: whether those who look after this host still get in. It simulates logins and asks the judge that logins
+//! ask. L1: the person who applies. L2: anyone who can become root. L3: the emergency accounts.
+
+use super::words::first_login_of;
+use qrtotp_core::clock::UnixTime;
+use qrtotp_core::policy::{Compiled, Config, Damaged, Facts, Finding, FirstLogin, Outcome, Severity};
+
+/// An address of nobody's network (RFC 5737), for logins from elsewhere.
+pub const ELSEWHERE: &str = "203.0.113.1";
+
+/// An account, as far as the guard looks at it.
+#[derive(Clone, Debug, Default)]
+pub struct Person {
+    pub name: String,
+    pub is_root: bool,
+    /// Its gids; `None`: they can't be had.
+    pub gids: Option<Vec<u32>>,
+    /// It has a device whose codes count.
+    pub device: bool,
+    /// It has an enrolment token.
+    pub token: bool,
+}
+
+/// An emergency account.
+pub struct Emergency {
+    pub name: String,
+    /// `None`: the host does not know it.
+    pub person: Option<Person>,
+    pub expired: bool,
+}
+
+/// What the guard has to know of the host.
+pub struct Host<'h> {
+    /// The person who applies; `None`: no person does.
+    pub actor: Option<Person>,
+    /// The address that they come from; empty: they sit at the host.
+    pub rhost: String,
+    /// Their terminal.
+    pub tty: String,
+    pub emergency: Vec<Emergency>,
+    /// Any account has a device.
+    pub enrolled: bool,
+    /// Whether a service's PAM file asks for a code.
+    pub asks: &'h dyn Fn(&str) -> bool,
+}
+
+/// A login that is tried out.
+#[derive(Clone, Copy)]
+struct Login<'l> {
+    service: &'l str,
+    rhost: &'l str,
+    tty: &'l str,
+}
+
+const CONSOLE: Login<'static> = Login { service: "login", rhost: "", tty: "tty1" };
+
+/// How a login that is tried out ends, the better the later.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Denied(String),
+    /// A code is asked for, and there is no device to make one.
+    NoDevice,
+    In,
+}
+
+/// What would lock somebody out: of severity danger where `apply` refuses. `admins` can become root; they are asked for until one
+/// gets in.
+pub fn findings(
+    compiled: &Compiled,
+    host: &Host<'_>,
+    admins: impl Iterator<Item = Person>,
+    now: UnixTime,
+) -> Result<Vec<Finding>, Damaged> {
+    let mut guard = Guard { config: &compiled.config, host, now, found: Vec::new() };
+    if !compiled.rules.is_empty() {
+        guard.actor()?;
+        guard.admins(admins)?;
+        guard.emergency()?;
+    }
+    Ok(guard.found)
+}
+
+struct Guard<'g> {
+    config: &'g Config,
+    host: &'g Host<'g>,
+    now: UnixTime,
+    found: Vec<Finding>,
+}
+
+impl Guard<'_> {
+    fn refuse(&mut self, key: &'static str, reason: String) {
+        self.found.push(Finding { severity: Severity::Danger, key, reason });
+    }
+
+    /// Somebody has no device: that is a reason to refuse only once anyone has one.
+    fn no_device(&mut self, key: &'static str, reason: String) {
+        let severity = if self.host.enrolled { Severity::Danger } else { Severity::Warning };
+        self.found.push(Finding { severity, key, reason });
+    }
+
+    fn actor(&mut self) -> Result<(), Damaged> {
+        let Some(actor) = &self.host.actor else { return Ok(()) };
+        let Host { rhost, tty, .. } = self.host;
+        let console = if tty.starts_with("tty") { tty } else { CONSOLE.tty };
+        let mut logins = vec![match rhost.is_empty() {
+            true => Login { tty: console, ..CONSOLE },
+            false => Login { service: "sshd", rhost, tty: "ssh" },
+        }];
+        if !actor.is_root {
+            logins.push(Login { service: "sudo", rhost: "", tty });
+        }
+        for login in logins {
+            let Login { service, .. } = login;
+            let from = if login.rhost.is_empty() { String::new() } else { format!(" from {rhost}") };
+            let name = &actor.name;
+            match self.end(actor, login)? {
+                End::In => {}
+                End::Denied(rule) => self.refuse(
+                    "L1",
+                    format!("rule {rule} would deny you ({name}) at {service}{from}; put a rule that lets you in above it"),
+                ),
+                End::NoDevice => self.no_device(
+                    "L1",
+                    format!(
+                        "you ({name}) would need a code at {service}{from}, and you have no device; run `qrtotp enroll {name}` first"
+                    ),
+                ),
+            }
+        }
+        Ok(())
+    }
+
+    fn admins(&mut self, admins: impl Iterator<Item = Person>) -> Result<(), Damaged> {
+        let rhost = if self.host.rhost.is_empty() { ELSEWHERE } else { &self.host.rhost };
+        let sshd = Login { service: "sshd", rhost, tty: "ssh" };
+        let sudo = Login { service: "sudo", rhost: "", tty: "pts/0" };
+        let mut lacks_device = false;
+        for admin in admins {
+            let logins = [CONSOLE, sshd, sudo];
+            for login in &logins[..if admin.is_root { 2 } else { 3 }] {
+                match self.end(&admin, *login)? {
+                    End::In => return Ok(()),
+                    End::NoDevice => lacks_device = true,
+                    End::Denied(_) => {}
+                }
+            }
+        }
+        if lacks_device {
+            let text = "nobody who can become root gets in at sshd, login or sudo: those who are not denied need a code and have no \
+                        device; enrol one of them first with `qrtotp enroll`";
+            self.no_device("L2", text.into());
+        } else {
+            let text = "nobody who can become root gets in at sshd, login or sudo: rules deny them all; put a rule that lets one of \
+                        them in above those";
+            self.refuse("L2", text.into());
+        }
+        Ok(())
+    }
+
+    fn emergency(&mut self) -> Result<(), Damaged> {
+        for Emergency { name, person, expired } in &self.host.emergency {
+            let Some(person) = person else {
+                self.refuse(
+                    "L3",
+                    format!(
+                        "the emergency account {name} does not exist; create it, or take it out of [policy]"
+                    ),
+                );
+                continue;
+            };
+            if *expired {
+                self.refuse(
+                    "L3",
+                    format!(
+                        "the emergency account {name} is expired; `chage --expiredate -1 {name}` ends that"
+                    ),
+                );
+            }
+            match self.end(person, CONSOLE)? {
+                End::In => {}
+                End::Denied(rule) => self.refuse(
+                    "L3",
+                    format!("rule {rule} would deny the emergency account {name} at the console; put a rule that lets it in above it"),
+                ),
+                End::NoDevice => self.found.push(Finding {
+                    severity: Severity::Warning,
+                    key: "L3",
+                    reason: format!("the emergency account {name} needs a code at the console and has no device"),
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    /// The better of a login with a key and one without, where sshd says which.
+    fn end(&self, person: &Person, login: Login<'_>) -> Result<End, Damaged> {
+        let says_keys = self.config.enroll.key_services.iter().any(|known| *known == login.service);
+        let keys: &[Option<bool>] = if says_keys { &[Some(false), Some(true)] } else { &[None] };
+        let mut best = End::Denied(String::new());
+        for key in keys {
+            best = best.max(self.end_with(person, login, *key)?);
+        }
+        Ok(best)
+    }
+
+    fn end_with(&self, person: &Person, login: Login<'_>, key: Option<bool>) -> Result<End, Damaged> {
+        let Login { service, rhost, tty } = login;
+        let by = if service == "sudo" { person.name.as_str() } else { "" };
+        let facts = Facts { user: Some(&person.name), service, tty, by, rhost, key, now: self.now };
+        let decision = self.config.rules.decide(&facts, &mut || person.gids.clone(), &mut |_, _| ())?;
+        match decision.outcome.unwrap_or_else(|| self.config.default_outcome()) {
+            Outcome::Deny => return Ok(End::Denied(decision.rule.to_owned())),
+            Outcome::Code | Outcome::TwoCodes if !person.device && (self.host.asks)(service) => {}
+            Outcome::Skip | Outcome::Code | Outcome::TwoCodes => return Ok(End::In),
+        }
+        let enrols = self.config.enroll.services.iter().any(|known| *known == service);
+        let (first_login, until) = first_login_of(self.config, &decision);
+        let lets_in = match first_login {
+            FirstLogin::Deny => false,
+            FirstLogin::Enroll => enrols,
+            FirstLogin::Token => enrols && person.token,
+            FirstLogin::Allow => until.is_some_and(|until| until.days_left(self.now) > 0),
+        };
+        Ok(if lets_in { End::In } else { End::NoDevice })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use qrtotp_core::policy::{Names, SourceFile, compile};
+
+    struct Groups;
+
+    impl Names for Groups {
+        fn gid(&self, group: &str) -> Result<Option<u32>, String> {
+            Ok(["wheel", "staff", "guests"]
+                .iter()
+                .position(|name| *name == group)
+                .and_then(|at| u32::try_from(at).ok()))
+        }
+
+        fn zone(&self, _: &str) -> Result<Vec<(UnixTime, i32)>, String> {
+            Ok(vec![(0, 0)])
+        }
+    }
+
+    /// 2026-11-29 12:00 UTC, a Sunday.
+    const NOW: UnixTime = 1_795_953_600;
+
+    fn person(name: &str, gids: &[u32], device: bool) -> Person {
+        Person { name: name.into(), is_root: name == "root", gids: Some(gids.to_vec()), device, token: false }
+    }
+
+    /// anna of wheel and staff applies over ssh from 198.51.100.7. Everything asks for codes.
+    fn host() -> Host<'static> {
+        Host {
+            actor: Some(person("anna", &[0, 1], true)),
+            rhost: "198.51.100.7".into(),
+            tty: "pts/0".into(),
+            emergency: Vec::new(),
+            enrolled: true,
+            asks: &|_| true,
+        }
+    }
+
+    fn breakglass(person: Option<Person>, expired: bool) -> Vec<Emergency> {
+        vec![Emergency { name: "breakglass".into(), person, expired }]
+    }
+
+    fn found(text: &str, host: &Host<'_>) -> Vec<(&'static str, bool)> {
+        let compiled = compile(&[SourceFile { path: "qrtotp.toml".into(), bytes: text.into() }], &Groups);
+        let compiled = compiled.unwrap_or_else(|error| panic!("{text}: {error}"));
+        let admins = [person("root", &[9], false), host.actor.clone().unwrap(), person("bob", &[0], true)];
+        let found = findings(&compiled, host, admins.into_iter(), NOW).unwrap();
+        found.iter().map(|finding| (finding.key, finding.severity == Severity::Danger)).collect()
+    }
+
+    fn refused(text: &str, host: &Host<'_>) -> Vec<&'static str> {
+        let mut keys: Vec<_> =
+            found(text, host).into_iter().filter(|(_, danger)| *danger).map(|(key, _)| key).collect();
+        keys.dedup();
+        keys
+    }
+
+    /// Rules in short: `CONDITIONS -> OUTCOME`, one a line.
+    fn rules(short: &str) -> String {
+        let mut text = String::new();
+        for (number, line) in short.split(" | ").enumerate() {
+            let (conditions, outcome) = line.split_once("->").unwrap();
+            let conditions = conditions.trim().replace("; ", "\n");
+            let (outcome, more) = outcome.trim().split_once("; ").unwrap_or((outcome.trim(), ""));
+            let more = more.replace("; ", "\n");
+            text.push_str(&format!(
+                "[[rule]]\nname = \"r{number}\"\n{conditions}\nthen = \"{outcome}\"\n{more}\n"
+            ));
+        }
+        text
+    }
+
+    #[test]
+    fn planted_lock_outs_of_the_person_who_applies_are_refused() {
+        for (short, keys) in [
+            // everybody
+            ("-> deny", "L1 L2"),
+            ("from = ['remote', 'local'] -> deny", "L1 L2"),
+            ("user = ['*'] -> deny", "L1 L2"),
+            ("hours = ['mon-sun 00:00-24:00'] -> deny", "L1 L2"),
+            ("since = '2026-01-01' -> deny", "L1 L2"),
+            ("until = '2027-01-01' -> deny", "L1 L2"),
+            ("user = ['x'] -> code | -> deny", "L1 L2"),
+            ("group = ['guests'] -> code | -> deny", "L1 L2"),
+            ("service = ['su'] -> code | -> deny", "L1 L2"),
+            ("user = ['root']; service = ['sshd'] -> deny | user = ['anna', 'bob'] -> deny", "L1 L2"),
+            // at sshd
+            ("service = ['sshd'] -> deny", "L1"),
+            ("service = ['sshd']; from = ['remote'] -> deny", "L1"),
+            ("service = ['sshd']; from = ['198.51.100.0/24'] -> deny", "L1"),
+            ("service = ['sshd']; from = ['192.0.2.0/24'] -> code | service = ['sshd'] -> deny", "L1"),
+            ("service = ['sshd']; user = ['an*'] -> deny", "L1"),
+            ("service = ['sshd']; group = ['staff'] -> deny", "L1"),
+            ("service = ['sshd']; group = ['guests', 'wheel'] -> deny", "L1"),
+            ("service = ['sshd']; hours = ['sun 08:00-18:00'] -> deny", "L1"),
+            (
+                "service = ['sshd']; hours = ['mon-fri 08:00-18:00'] -> code | service = ['sshd'] -> deny",
+                "L1",
+            ),
+            ("service = ['sshd']; hours = ['sat 22:00-13:00'] -> deny", "L1"),
+            ("from = ['198.51.100.7/32'] -> deny", "L1"),
+            ("from = ['remote'] -> deny", "L1"),
+            ("tty = ['ssh'] -> deny", "L1"),
+            ("key = true -> deny | key = false -> deny", "L1"),
+            ("service = ['sshd']; until = '2026-11-29' -> deny", "L1"),
+            ("service = ['sshd']; user = ['bob'] -> code | service = ['sshd'] -> deny", "L1"),
+            ("user = ['anna'] -> deny", "L1"),
+            // at sudo
+            ("service = ['sudo'] -> deny", "L1"),
+            ("service = ['sudo']; group = ['wheel'] -> deny", "L1"),
+            ("service = ['sudo']; from = ['local'] -> deny", "L1"),
+            ("service = ['sudo']; tty = ['pts/*'] -> deny", "L1"),
+            ("service = ['sudo']; tty = ['tty*'] -> code | service = ['sudo'] -> deny", "L1"),
+            ("service = ['sudo']; by = ['anna'] -> deny", "L1"),
+            ("service = ['sudo']; user = ['root'] -> code | service = ['sudo'] -> deny", "L1"),
+            ("from = ['local'] -> deny", "L1"),
+        ] {
+            assert_eq!(refused(&rules(short), &host()).join(" "), keys, "{short}");
+        }
+    }
+
+    #[test]
+    fn planted_lock_outs_of_those_without_a_device_are_refused_once_anyone_has_one() {
+        let mut host = host();
+        host.actor = Some(person("anna", &[0, 1], false));
+        for (short, keys) in [
+            ("user = ['x'] -> skip; notice = true", "L1"),
+            ("service = ['sshd'] -> code", "L1"),
+            ("service = ['sshd'] -> two-codes", "L1"),
+            ("service = ['sshd', 'sudo'] -> code; first_login = 'token'", "L1"),
+            ("service = ['sshd', 'sudo'] -> code; first_login = 'allow'; allow_until = '2026-11-28'", "L1"),
+            ("user = ['bob'] -> deny", "L1 L2"),
+            ("user = ['bob'] -> deny | user = ['anna'] -> code; first_login = 'deny'", "L1 L2"),
+        ] {
+            assert_eq!(refused(&rules(short), &host).join(" "), keys, "{short}");
+            let warned = Host { enrolled: false, actor: host.actor.clone(), ..self::host() };
+            assert!(!found(&rules(short), &warned).is_empty(), "{short}");
+            assert_eq!(refused(&rules(short), &warned), Vec::<&str>::new(), "{short}: a fresh host");
+        }
+        for short in [
+            "service = ['sshd', 'sudo'] -> code; first_login = 'enroll'",
+            "service = ['sshd', 'sudo'] -> code; first_login = 'allow'; allow_until = '2026-11-29'",
+            "user = ['anna']; from = ['198.51.100.0/24'] -> skip | service = ['sudo'] -> code; first_login = 'enroll'",
+        ] {
+            assert_eq!(refused(&rules(short), &host), Vec::<&str>::new(), "{short}");
+        }
+        let with_token = Person { token: true, ..host.actor.clone().unwrap() };
+        let with_token = Host { actor: Some(with_token), ..self::host() };
+        let short = "service = ['sshd', 'sudo'] -> code; first_login = 'token'";
+        assert_eq!(refused(&rules(short), &with_token), Vec::<&str>::new());
+        let unasked = Host { actor: host.actor.clone(), asks: &|_| false, ..self::host() };
+        assert_eq!(
+            refused(&rules("service = ['sshd'] -> code"), &unasked),
+            Vec::<&str>::new(),
+            "PAM does not ask"
+        );
+        assert_eq!(refused(&rules("service = ['sshd'] -> deny"), &unasked), ["L1"], "it may ask tomorrow");
+        let where_none_enrols = "[enroll]\nservices = ['su']\n[defaults]\nfirst_login = 'enroll'\n[[rule]]\nname = 'a'\nuser = ['x']\nthen = 'code'";
+        assert_eq!(refused(where_none_enrols, &host), ["L1"]);
+    }
+
+    #[test]
+    fn planted_lock_outs_of_an_emergency_account_are_refused() {
+        let host = |person, expired| Host { emergency: breakglass(person, expired), ..host() };
+        let there = || Some(person("breakglass", &[5], false));
+        for short in [
+            "user = ['breakglass'] -> deny",
+            "user = ['break*'] -> deny",
+            "tty = ['tty1'] -> deny",
+            "tty = ['tty*']; from = ['local'] -> deny",
+            "service = ['login'] -> deny",
+            "user = ['breakglass']; service = ['login']; tty = ['tty2'] -> skip | service = ['login'] -> deny",
+        ] {
+            assert_eq!(refused(&rules(short), &host(there(), false)), ["L3"], "{short}");
+        }
+        let fine = rules("user = ['breakglass']; from = ['local']; tty = ['tty*'] -> skip; alert = true");
+        assert_eq!(refused(&fine, &host(there(), false)), Vec::<&str>::new());
+        assert_eq!(refused(&fine, &host(there(), true)), ["L3"]);
+        assert_eq!(refused(&fine, &host(None, false)), ["L3"]);
+        let needs_code = found(&rules("user = ['x'] -> code"), &host(there(), false));
+        assert_eq!(needs_code, [("L3", false)]);
+    }
+
+    #[test]
+    fn the_person_at_the_console_is_judged_there() {
+        let at = |tty: &str| Host { rhost: String::new(), tty: tty.into(), ..host() };
+        for (short, tty, keys) in [
+            ("service = ['login'] -> deny", "tty2", vec!["L1"]),
+            ("tty = ['tty2'] -> deny", "tty2", vec!["L1"]),
+            ("tty = ['tty2'] -> deny", "tty3", vec![]),
+            ("service = ['login'] -> deny", "pts/1", vec!["L1"]),
+            ("service = ['sshd'] -> deny", "tty1", vec![]),
+        ] {
+            assert_eq!(refused(&rules(short), &at(tty)), keys, "{short} {tty}");
+        }
+    }
+
+    #[test]
+    fn root_has_no_need_of_sudo_and_groups_that_can_not_be_had_are_the_strictest() {
+        let root = Host { actor: Some(person("root", &[9], true)), ..host() };
+        assert_eq!(refused(&rules("service = ['sudo'] -> deny"), &root), Vec::<&str>::new());
+        let gids = None;
+        let unknown = Host { actor: Some(Person { gids, ..person("anna", &[], true) }), ..host() };
+        assert_eq!(refused(&rules("group = ['guests'] -> deny"), &unknown), ["L1"]);
+    }
+
+    #[test]
+    fn harmless_policies_pass() {
+        let host = Host { emergency: breakglass(Some(person("breakglass", &[5], true)), false), ..host() };
+        for short in [
+            "user = ['x'] -> deny",
+            "group = ['guests'] -> deny",
+            "service = ['su', 'su-l'] -> deny",
+            "service = ['sshd']; from = ['192.0.2.0/24'] -> deny",
+            "service = ['sshd']; user = ['root'] -> deny",
+            "service = ['sshd']; hours = ['mon-sat 00:00-24:00'] -> deny",
+            "service = ['sshd']; since = '2026-11-30' -> deny",
+            "service = ['sshd']; until = '2026-11-28' -> deny",
+            "service = ['sshd']; from = ['198.51.100.0/24'] -> code | service = ['sshd'] -> deny",
+            "group = ['wheel'] -> two-codes | service = ['sshd'] -> deny",
+            "key = true -> code | service = ['sshd'] -> deny",
+            "service = ['sudo'] -> two-codes",
+            "service = ['sudo']; tty = ['pts/*'] -> code | service = ['sudo'] -> deny",
+            "user = ['svc-*']; key = true; from = ['10.0.0.0/8'] -> skip | user = ['svc-*'] -> deny",
+            "-> code; first_login = 'deny'",
+            "-> two-codes; fresh = true; recovery = false",
+            "user = ['breakglass']; from = ['local']; tty = ['tty*'] -> skip | user = ['breakglass'] -> deny",
+            "service = ['sshd']; group = ['staff'] -> code | service = ['sshd'] -> deny",
+            "by = ['deploy'] -> deny",
+            "tty = ['ttyS0'] -> deny",
+        ] {
+            assert_eq!(refused(&rules(short), &host), Vec::<&str>::new(), "{short}");
+        }
+    }
+
+    #[test]
+    fn without_a_rule_nothing_is_refused() {
+        let host =
+            Host { actor: Some(person("anna", &[], false)), emergency: breakglass(None, false), ..host() };
+        assert_eq!(found("[policy]\nemergency = ['breakglass']", &host), []);
+    }
+}

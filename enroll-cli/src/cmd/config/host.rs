@@ -1,0 +1,152 @@
+//! What the guard and `diff` have to know of this host and its accounts.
+
+use super::guard::{Emergency, Host, Person};
+use crate::cmd::doctor::Files;
+use crate::context::{login_uid, terminal_name};
+use nix::unistd::{Gid, Group, Uid, User, geteuid, getuid};
+use qrtotp_core::account::{Name, Standing};
+use qrtotp_core::clock::UnixTime;
+use qrtotp_core::flow::{Directory, HostDirectory};
+use qrtotp_core::store::{FileStore, Store};
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+
+/// Whose members may become root, by sudo's usual configuration.
+const ADMIN_GROUPS: [&str; 3] = ["sudo", "wheel", "admin"];
+
+/// The accounts of this host with their records, if there is a store.
+pub struct Accounts<'s> {
+    pub store: Option<&'s FileStore>,
+    pub now: UnixTime,
+}
+
+impl Accounts<'_> {
+    /// The account called `name`; `None`: the host does not know it.
+    pub fn person(&self, name: &str) -> Option<Person> {
+        let user = User::from_name(name).ok()??;
+        Some(self.with_record(&user))
+    }
+
+    fn with_record(&self, user: &User) -> Person {
+        let account = Name::new(&user.name).ok().and_then(|name| self.store?.load(&name).ok()?);
+        let record = account.map(|account| account.record).filter(|record| record.uid == user.uid.as_raw());
+        Person {
+            name: user.name.clone(),
+            is_root: user.uid.is_root(),
+            gids: HostDirectory.groups(&user.name),
+            device: record.as_ref().is_some_and(|record| record.standing() == Standing::Enrolled),
+            token: record.and_then(|record| record.token).is_some_and(|token| token.is_live(self.now)),
+        }
+    }
+
+    /// Whether any account has a device.
+    fn enrolled(&self) -> bool {
+        let Some(store) = self.store else { return false };
+        let has_device = |name| {
+            let account = store.load(&name).ok().flatten();
+            account.is_some_and(|account| account.record.standing() == Standing::Enrolled)
+        };
+        store.names().is_ok_and(|mut names| names.any(has_device))
+    }
+
+    /// Those that can become root: root, the members of some groups, and accounts of the store that are in one of them.
+    pub fn admins(&self) -> impl Iterator<Item = Person> {
+        let groups: Vec<Group> =
+            ADMIN_GROUPS.iter().filter_map(|name| Group::from_name(name).ok()?).collect();
+        let gids: Vec<u32> = groups.iter().map(|group| group.gid.as_raw()).collect();
+        let root = User::from_uid(Uid::from_raw(0)).ok().flatten().map(|user| user.name);
+        let members: BTreeSet<String> = groups.into_iter().flat_map(|group| group.mem).collect();
+        let named = root.into_iter().chain(members).filter_map(|name| self.person(&name));
+        let names = self.store.and_then(|store| store.names().ok()).into_iter().flatten();
+        let in_groups = move |person: &Person| {
+            person.gids.as_ref().is_some_and(|all| all.iter().any(|gid| gids.contains(gid)))
+        };
+        named.chain(names.filter_map(|name| self.person(name.as_str())).filter(in_groups))
+    }
+
+    /// What the guard has to know besides them.
+    pub fn host<'h>(&self, emergency: &[String], asks: &'h dyn Fn(&str) -> bool) -> Host<'h> {
+        let emergency = emergency.iter().map(|name| Emergency {
+            name: name.clone(),
+            person: self.person(name),
+            expired: is_expired(name, self.now),
+        });
+        Host {
+            actor: actor().map(|user| self.with_record(&user)),
+            rhost: remote_address(),
+            tty: terminal_name(),
+            emergency: emergency.collect(),
+            enrolled: self.enrolled(),
+            asks,
+        }
+    }
+}
+
+/// Whether a service's PAM file asks for a code.
+pub fn asks(files: &Files) -> impl Fn(&str) -> bool {
+    |service| files.asks(service).is_some()
+}
+
+/// The person who runs this command; `None`: a package manager or a timer does.
+fn actor() -> Option<User> {
+    let by_sudo =
+        || std::env::var("SUDO_UID").ok()?.parse().ok().map(Uid::from_raw).filter(|_| geteuid().is_root());
+    let at_terminal = || std::io::stdin().is_terminal().then(getuid);
+    User::from_uid(login_uid().or_else(by_sudo).or_else(at_terminal)?).ok()?
+}
+
+/// The address from which the person is logged in by ssh; empty: they are not. sudo takes SSH_CONNECTION out of the environment,
+/// so those of the processes above are looked at, too.
+fn remote_address() -> String {
+    let mut pid = std::process::id();
+    while pid > 1 {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let mut variables = environment.split(|byte| *byte == 0);
+        if let Some(connection) = variables.find_map(|variable| variable.strip_prefix(b"SSH_CONNECTION=")) {
+            let text = String::from_utf8_lossy(connection);
+            return text.split(' ').next().unwrap_or_default().to_owned();
+        }
+        pid = parent(pid);
+    }
+    String::new()
+}
+
+/// The process above; 0: it is not known. proc(5): behind the name in parentheses come the state and the parent's pid.
+fn parent(pid: u32) -> u32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    behind_name.split_ascii_whitespace().nth(1).and_then(|pid| pid.parse().ok()).unwrap_or(0)
+}
+
+/// Whether the account has expired: shadow(5), the eighth field, in days since 1970.
+fn is_expired(name: &str, now: UnixTime) -> bool {
+    let shadow = std::fs::read_to_string("/etc/shadow").unwrap_or_default();
+    let mut lines = shadow.lines().map(|line| line.split(':'));
+    let day = lines
+        .find_map(|mut fields| (fields.next() == Some(name)).then(|| fields.nth(6)?.parse::<i64>().ok()));
+    day.flatten().is_some_and(|day| day >= 0 && day <= now / 86_400)
+}
+
+/// The name of a group, for people.
+pub fn group_name(gid: u32) -> Option<String> {
+    Group::from_gid(Gid::from_raw(gid)).ok().flatten().map(|group| group.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_are_followed_up_to_the_first() {
+        let above =
+            std::iter::successors(Some(std::process::id()), |pid| Some(parent(*pid)).filter(|pid| *pid > 0));
+        assert!((1..100).contains(&above.take(100).count()));
+    }
+
+    #[test]
+    fn an_account_that_the_host_does_not_know_is_nobody() {
+        let accounts = Accounts { store: None, now: 0 };
+        assert!(accounts.person("no-such-account").is_none());
+        assert!(accounts.admins().next().is_some_and(|admin| admin.is_root && !admin.device));
+    }
+}

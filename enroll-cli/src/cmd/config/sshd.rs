@@ -1,0 +1,179 @@
+//! `qrtotp config sshd`: the blocks of sshd_config that rules with "skip" need. sshd's clients without a terminal do not even try
+//! `keyboard-interactive`, so for them sshd itself must ask for nothing behind the key.
+
+use crate::applied::compiled;
+use crate::cmd::doctor::{Files, lets_in_on_nothing};
+use crate::error::{Exit, Failure};
+use qrtotp_core::policy::{Compiled, Finding, Origin, Outcome, Rule, Severity};
+use std::fmt::{Display, Write as _};
+use std::io::Write;
+use std::path::Path;
+
+pub fn run(path: &Path) -> Result<Exit, Failure> {
+    std::io::stdout().write_all(blocks(&compiled(path)?.rules).as_bytes())?;
+    Ok(Exit::Done)
+}
+
+/// Whether a rule lets anyone in at sshd without a code.
+fn skips(rule: &Rule) -> bool {
+    rule.outcome == Outcome::Skip && rule.conditions.can_hold_at_sshd()
+}
+
+/// That a rule lets somebody in of whom sshd, as it is configured, proves nothing.
+pub fn finding(compiled: &Compiled, files: &Files) -> Option<Finding> {
+    let rule = compiled.rules.iter().find(|rule| skips(rule) && rule.conditions.key != Some(true))?;
+    lets_in_on_nothing(files).ok().filter(|nothing| *nothing)?;
+    let reason = format!(
+        "rule {}: sshd asks for no key and no password, so \"skip\" lets in on nothing; give the rule `key = true`, or set \
+         AuthenticationMethods publickey,keyboard-interactive",
+        rule.name
+    );
+    Some(Finding { severity: Severity::Danger, key: "sshd", reason })
+}
+
+/// The blocks for all rules, or a line that none is needed.
+fn blocks(rules: &[Rule]) -> String {
+    let blocks: Vec<String> = rules
+        .iter()
+        .enumerate()
+        .filter(|(_, rule)| skips(rule) && rule.conditions.key != Some(false))
+        .map(|(at, rule)| block(rule, &rules[..at]))
+        .collect();
+    if blocks.is_empty() {
+        return "# No rule with \"skip\" matches at sshd, so sshd_config needs no block.\n".into();
+    }
+    let introduction = "# At the end of sshd_config, then: sshd -t && systemctl reload ssh\n\
+                        # In these blocks sshd does not ask the module: no other rule holds there.\n";
+    format!("{introduction}{}", blocks.concat())
+}
+
+fn block(rule: &Rule, above: &[Rule]) -> String {
+    let conditions = &rule.conditions;
+    let mut text = format!("\n# Rule {}\n", rule.name);
+    let mut note = |line: String| {
+        let _ = writeln!(text, "# {line}");
+    };
+    let inexpressible = [
+        (!conditions.hours.is_empty(), "hours"),
+        (conditions.since.is_some(), "since"),
+        (conditions.until.is_some(), "until"),
+    ];
+    let inexpressible: Vec<&str> =
+        inexpressible.iter().filter_map(|(given, word)| given.then_some(*word)).collect();
+    if !inexpressible.is_empty() {
+        note(format!("No block: sshd_config has nothing for {}.", inexpressible.join(", ")));
+        return text;
+    }
+    if conditions.key != Some(true) {
+        note("The rule has no `key = true`; this block is for logins with a key only.".into());
+    }
+    let stricter: Vec<&str> =
+        above.iter().filter(|rule| rule.outcome != Outcome::Skip).map(|rule| rule.name.as_str()).collect();
+    if !stricter.is_empty() {
+        note(format!(
+            "These rules come first and do not hold in the block; narrow it if they matter: {}",
+            stricter.join(", ")
+        ));
+    }
+    let mut criteria = Vec::new();
+    let mut criterion = |name: &str, values: String| {
+        if !values.is_empty() {
+            criteria.push(format!("{name} {values}"));
+        }
+    };
+    criterion("User", joined(&conditions.user));
+    let groups: Vec<&str> = conditions.group.iter().map(|group| group.name.as_str()).collect();
+    criterion("Group", joined(&groups));
+    let networks: Vec<&Origin> =
+        conditions.from.iter().filter(|origin| matches!(origin, Origin::Network(_))).collect();
+    if !conditions.from.contains(&Origin::Remote) {
+        criterion("Address", joined(&networks));
+    }
+    if criteria.is_empty() {
+        criteria.push("All".into());
+    }
+    let _ = writeln!(text, "Match {}\n    AuthenticationMethods publickey", criteria.join(" "));
+    text
+}
+
+fn joined<T: Display>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use qrtotp_core::clock::UnixTime;
+    use qrtotp_core::policy::{Names, SourceFile, compile};
+
+    struct Host;
+
+    impl Names for Host {
+        fn gid(&self, _: &str) -> Result<Option<u32>, String> {
+            Ok(Some(7))
+        }
+
+        fn zone(&self, _: &str) -> Result<Vec<(UnixTime, i32)>, String> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn printed(text: &str) -> String {
+        blocks(
+            &compile(&[SourceFile { path: "qrtotp.toml".into(), bytes: text.into() }], &Host).unwrap().rules,
+        )
+    }
+
+    #[test]
+    fn each_rule_that_skips_at_sshd_has_its_block() {
+        let rule = |conditions: &str| printed(&format!("[[rule]]\nname = 'a'\nthen = 'skip'\n{conditions}"));
+        for (conditions, block) in [
+            (
+                "user = ['svc-*', 'git']\nfrom = ['10.20.0.0/24', '2001:db8::/48']\nkey = true",
+                "Match User svc-*,git Address 10.20.0.0/24,2001:db8::/48\n",
+            ),
+            ("group = ['backup']\nkey = true", "Match Group backup\n"),
+            ("user = ['git']\nfrom = ['remote']\nkey = true", "Match User git\n"),
+            ("user = ['git']\nfrom = ['10.0.0.0/8', 'remote']\nkey = true", "Match User git\n"),
+            ("key = true", "Match All\n"),
+            ("tty = ['ssh']\nkey = true", "Match All\n"),
+            (
+                "user = ['x']\nfrom = ['10.0.0.0/8']",
+                "for logins with a key only.\nMatch User x Address 10.0.0.0/8\n",
+            ),
+        ] {
+            let text = rule(conditions);
+            assert!(
+                text.contains(&format!("{block}    AuthenticationMethods publickey\n")),
+                "{conditions}: {text}"
+            );
+        }
+        for conditions in [
+            "service = ['sudo']",
+            "tty = ['tty*']",
+            "by = ['x']",
+            "from = ['local']\ntty = ['tty1']",
+            "key = false",
+        ] {
+            assert!(rule(conditions).contains("needs no block"), "{conditions}");
+        }
+    }
+
+    #[test]
+    fn what_a_block_can_not_say_is_told() {
+        let text = printed(
+            "[[rule]]\nname = 'a'\nkey = true\nhours = ['mon-fri 08:00-18:00']\nuntil = '2030-01-01'\nthen = 'skip'",
+        );
+        assert!(
+            text.contains("sshd_config has nothing for hours, until.\n") && !text.contains("Match"),
+            "{text}"
+        );
+        let text = printed(include_str!("../../../../docs/policy-examples.toml"));
+        assert!(text.contains("# Rule automation\nMatch User svc-* Address 10.20.0.0/24\n"), "{text}");
+        let text = printed(
+            "[[rule]]\nname = 'first'\nuser = ['x']\nthen = 'deny'\n[[rule]]\nname = 'a'\nkey = true\nthen = 'skip'",
+        );
+        assert!(text.contains("narrow it if they matter: first\nMatch All\n"), "{text}");
+    }
+}
