@@ -243,6 +243,10 @@ impl Place {
 
     /// All of it, or what was there before, whatever happens.
     fn put(&self, bytes: &[u8]) -> Result<(), Failure> {
+        if Applied::newest(bytes).is_err() {
+            let text = "the configuration would not be read again, so it was not applied; this is a fault of qrtotp: please report it";
+            return Err(Failure::Error(text.into()));
+        }
         let mut new = self.file.as_os_str().to_owned();
         new.push(".new");
         let new = PathBuf::from(new);

@@ -341,7 +341,7 @@ mod tests {
         compile(&[SourceFile { path: "qrtotp.toml".into(), bytes: text.into() }], &NoNames).unwrap()
     }
 
-    const TEXT: &str = "issuer = 'Us'\n[verify]\nwindow_back = 2\n[enroll]\nservices = ['sshd', 'su']\n\
+    const TEXT: &str = "issuer = 'Us'\n[broker.services]\npostgres = ['postgresql']\n[verify]\nwindow_back = 2\n[enroll]\nservices = ['sshd', 'su']\n\
         [[rule]]\nname = 'a'\nuser = ['x*']\nthen = 'deny'\nmessage = 'no'";
 
     #[test]
@@ -359,8 +359,12 @@ mod tests {
     #[test]
     fn settings_are_told_as_they_are_written() {
         let compiled = compiled(TEXT);
-        let expected =
-            [("issuer", "\"Us\""), ("verify.window_back", "2"), ("enroll.services", "[\"sshd\", \"su\"]")];
+        let expected = [
+            ("issuer", "\"Us\""),
+            ("broker.services.postgres", "[\"postgresql\"]"),
+            ("verify.window_back", "2"),
+            ("enroll.services", "[\"sshd\", \"su\"]"),
+        ];
         let settings = compiled.settings();
         let mut told: Vec<(&str, &str)> =
             settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();

@@ -9,8 +9,8 @@ use std::fmt;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Tables and lists in each other, at most. Ours need two.
-const DEPTH: u8 = 4;
+/// Values in each other, at most: a name in a list in `services` in `broker` in the document.
+const DEPTH: u8 = 5;
 
 /// What is wrong, and the byte of the TOML text at which it is.
 pub(super) struct Fault {
