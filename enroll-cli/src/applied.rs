@@ -216,6 +216,10 @@ impl Place {
     }
 
     fn replace(&self, bytes: &[u8]) -> Result<(), Failure> {
+        if Applied::newest(bytes).is_err() {
+            let text = "what would be applied can't be read back, so nothing was changed; please report this with the files";
+            return Err(Failure::Error(text.into()));
+        }
         self.keep()?;
         self.put(bytes)
     }

@@ -9,8 +9,8 @@ use std::fmt;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Tables and lists in each other, at most. Ours need two.
-const DEPTH: u8 = 4;
+/// Values in each other, at most. Ours need five: the document, `[broker]`, `services`, a list of it, and an item.
+const DEPTH: u8 = 5;
 
 /// What is wrong, and the byte of the TOML text at which it is.
 pub(super) struct Fault {
