@@ -216,6 +216,10 @@ impl Place {
     }
 
     fn replace(&self, bytes: &[u8]) -> Result<(), Failure> {
+        if Applied::newest(bytes).is_err() {
+            let text = "what would be applied can't be read back, so nothing was changed; please report this with the files";
+            return Err(Failure::Error(text.into()));
+        }
         self.keep()?;
         self.put(bytes)
     }
@@ -243,10 +247,6 @@ impl Place {
 
     /// All of it, or what was there before, whatever happens.
     fn put(&self, bytes: &[u8]) -> Result<(), Failure> {
-        if Applied::newest(bytes).is_err() {
-            let text = "the configuration would not be read again, so it was not applied; this is a fault of qrtotp: please report it";
-            return Err(Failure::Error(text.into()));
-        }
         let mut new = self.file.as_os_str().to_owned();
         new.push(".new");
         let new = PathBuf::from(new);

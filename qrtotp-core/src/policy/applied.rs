@@ -386,6 +386,16 @@ mod tests {
     }
 
     #[test]
+    fn every_setting_of_the_manual_page_reads_back() {
+        let text = "[broker.services]\npostgres = ['postgresql', 'x']\nwww-data = ['nginx']\n[defaults]\n\
+            first_login = 'allow'\nallow_until = '2027-01-31'\n[brand]\ncontact = 'x'";
+        let compiled = compiled(text);
+        let applied = Applied::newest(&compiled.encode(Stamp::default())).unwrap();
+        assert_eq!(applied.config.broker, compiled.config.broker);
+        assert_eq!(applied.config.broker.services.len(), 2);
+    }
+
+    #[test]
     fn any_changed_or_missing_byte_is_noticed() {
         let file = compiled(TEXT).encode(Stamp::default());
         for place in 0..file.len() {

@@ -9,7 +9,7 @@ use std::fmt;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Values in each other, at most: a name in a list in `services` in `broker` in the document.
+/// Values in each other, at most. Ours need five: the document, `[broker]`, `services`, a list of it, and an item.
 const DEPTH: u8 = 5;
 
 /// What is wrong, and the byte of the TOML text at which it is.

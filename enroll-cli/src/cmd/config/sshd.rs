@@ -43,7 +43,8 @@ fn blocks(rules: &[Rule]) -> String {
         return "# No rule with \"skip\" matches at sshd, so sshd_config needs no block.\n".into();
     }
     let introduction = "# At the end of sshd_config, then: sshd -t && systemctl reload ssh\n\
-                        # In these blocks sshd does not ask the module: no other rule holds there.\n";
+                        # In these blocks sshd asks for no code. Other rules hold there only if /etc/pam.d/sshd has the line\n\
+                        # account required pam_qrtotp.so\n";
     format!("{introduction}{}", blocks.concat())
 }
 
@@ -71,7 +72,7 @@ fn block(rule: &Rule, above: &[Rule]) -> String {
         above.iter().filter(|rule| rule.outcome != Outcome::Skip).map(|rule| rule.name.as_str()).collect();
     if !stricter.is_empty() {
         note(format!(
-            "These rules come first and do not hold in the block; narrow it if they matter: {}",
+            "Without that line these rules, which come first, do not hold in the block: {}",
             stricter.join(", ")
         ));
     }
@@ -174,6 +175,6 @@ mod tests {
         let text = printed(
             "[[rule]]\nname = 'first'\nuser = ['x']\nthen = 'deny'\n[[rule]]\nname = 'a'\nkey = true\nthen = 'skip'",
         );
-        assert!(text.contains("narrow it if they matter: first\nMatch All\n"), "{text}");
+        assert!(text.contains("do not hold in the block: first\nMatch All\n"), "{text}");
     }
 }
