@@ -38,10 +38,10 @@ impl PamHooks for QrTotp {
             return PamResultCode::PAM_IGNORE;
         }
         guarded(pamh, |pamh| {
-            let outcome = authenticate(pamh, &args, flags);
-            // Without it the account part decides once more, and stricter.
+            // First: memory that runs out behind a right code would burn it in vain. Without this word the account part decides
+            // once more, and stricter.
             let _ = pamh.set_data(DECIDED, Box::new(()));
-            match outcome {
+            match authenticate(pamh, &args, flags) {
                 Outcome::Accepted => PamResultCode::PAM_SUCCESS,
                 Outcome::Denied => PamResultCode::PAM_AUTH_ERR,
                 Outcome::Ignored => PamResultCode::PAM_IGNORE,

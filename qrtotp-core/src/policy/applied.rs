@@ -1,6 +1,6 @@
 //! The applied configuration: what a login reads. `qrtotp config apply` makes it from the files that people edit.
 //!
-//! The file is at most 64 KiB: `QRTP`, u16 version, u64 FNV-1a (RFC 9923) of what follows, u64 generation, i64 applied_at, u32 uid,
+//! The file is at most 64 KiB: `QRTP`, u16 version, u64 checksum of what follows, u64 generation, i64 applied_at, u32 uid,
 //! 32 bytes digest of the sources, i64 confirm_by (0: no need), the settings and the rules as one part each, and, where a
 //! confirmation is awaited, all of the file that was in force before. Little-endian. A checksum, not a seal: who can write
 //! there is root, and could write the sources as well.
@@ -85,11 +85,15 @@ impl Applied {
     }
 }
 
-/// FNV-1a of 64 bits.
+/// FNV-1a (RFC 9923) of the length and the bytes, but eight bytes at a time: one at a time would cost a login with a hundred
+/// rules 30,000 instructions.
 fn checksum(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let words = words.iter().chain([&last]).map(|word| u64::from_le_bytes(*word));
+    let length = u64::try_from(bytes.len()).unwrap_or(0);
+    words.fold(0xcbf2_9ce4_8422_2325 ^ length, |sum, word| (sum ^ word).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// A file that people edit.

@@ -27,9 +27,26 @@ const TOLERANCE: f64 = 1.1;
 pub fn check(artefacts: &Artefacts) -> Result<()> {
     let committed = fs::read_to_string(path())?;
     let committed = committed.trim().parse().with_context(|| format!("{FILE} holds no number"))?;
-    let (ratio, text) = measure(&Host::new(artefacts)?)?;
+    let host = Host::new(artefacts)?;
+    let (ratio, text) = measure(&host)?;
     say(&format!("{text}, committed: {committed:.2}"));
-    compare(committed, ratio)
+    compare(committed, ratio)?;
+    rules(&host)
+}
+
+/// What rules add to a login, in instructions.
+fn rules(host: &Host) -> Result<()> {
+    let without = instructions_per_login(host, OURS)?;
+    let mut too_many = Vec::new();
+    for (rules, most) in [(1, 4_500), (10, 9_500), (100, 80_000)] {
+        host.configure_rules(rules)?;
+        let more = instructions_per_login(host, OURS)?.saturating_sub(without);
+        let text = format!("{rules} rules that are tried add {more} instructions, of {most} at most");
+        say(&text);
+        too_many.extend((more > most).then_some(text));
+    }
+    ensure!(too_many.is_empty(), "{}", too_many.join("; "));
+    Ok(())
 }
 
 /// Writes the figure of this tree.
@@ -39,7 +56,8 @@ pub fn check(artefacts: &Artefacts) -> Result<()> {
 pub fn renew(host: &Host) -> Result<()> {
     let (ratio, text) = measure(host)?;
     say(&text);
-    Ok(fs::write(path(), format!("{ratio:.2}\n"))?)
+    fs::write(path(), format!("{ratio:.2}\n"))?;
+    rules(host)
 }
 
 fn path() -> PathBuf {

@@ -176,6 +176,18 @@ impl Host {
         self.configure(store, directory, &format!("state_dir = \"{BENCH_DIR}/{store}\"\n{SHIPPED}"))
     }
 
+    /// The shipped configuration, and so many rules of which none but the default holds for a login of the bench.
+    pub fn configure_rules(&self, rules: usize) -> Result<()> {
+        let rule = |number: usize| {
+            format!(
+                "[[rule]]\nname = \"r{number}\"\nuser = [\"someone-{number}\", \"svc-*\"]\nhours = [\"mon-sun 00:00-24:00\"]\n\
+                 then = \"two-codes\"\n"
+            )
+        };
+        let rules: String = (0..rules).map(rule).collect();
+        self.configure(OURS, "/etc/qrtotp", &format!("{SHIPPED}\n{rules}"))
+    }
+
     /// A wait after failures ends before the next code in every configuration here, so that each wrong code is counted.
     fn configure(&self, store: &str, directory: &str, text: &str) -> Result<()> {
         self.sandbox.run(&["mkdir", "-p", directory]).success();

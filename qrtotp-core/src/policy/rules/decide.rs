@@ -68,7 +68,8 @@ impl RuleSet {
         seen: &mut dyn FnMut(&'p str, Option<Condition>),
     ) -> Result<Decision<'p>, Damaged> {
         let (zone, count, mut rules) = self.reader()?;
-        let mut matching = Matching { facts, zone, groups, gids: None, from: address(facts.rhost) };
+        let mut matching =
+            Matching { facts, zone, groups, gids: None, from: address(facts.rhost), minute: None };
         let mut possible: Option<Decision<'p>> = None;
         for _ in 0..count {
             let mut rule = rules.part()?;
@@ -120,6 +121,8 @@ struct Matching<'a, 'f> {
     /// Once they were looked up: the gids, or that they can't be had.
     gids: Option<Option<Vec<u32>>>,
     from: Option<IpAddr>,
+    /// Once it was needed.
+    minute: Option<u16>,
 }
 
 impl Matching<'_, '_> {
@@ -144,13 +147,17 @@ impl Matching<'_, '_> {
     fn holds(&mut self, condition: Condition, mut part: Bytes<'_>) -> Result<Option<bool>, Damaged> {
         let facts = self.facts;
         let holds = match condition {
-            Condition::Service => any(&mut part, |one| Ok(is(facts.service, one.text()?)))?,
+            Condition::Service => any(&mut part, |one| Ok(is(facts.service, one.part()?.rest())))?,
             Condition::Tty => any(&mut part, |one| matches(facts.tty, one))?,
-            Condition::By => any(&mut part, |one| Ok(is(facts.by, one.text()?)))?,
+            Condition::By => any(&mut part, |one| Ok(is(facts.by, one.part()?.rest())))?,
             Condition::Key => facts.key == Some(part.boolean()?),
             Condition::From => any(&mut part, |one| Ok(self.comes_from(Origin::decode(one)?)))?,
             Condition::Hours => {
-                let minute = minute_of_week(facts.now, self.zone.offset(facts.now)?);
+                let minute = match self.minute {
+                    Some(minute) => minute,
+                    None => minute_of_week(facts.now, self.zone.offset(facts.now)?),
+                };
+                self.minute = Some(minute);
                 any(&mut part, |one| Ok(super::Hours::decode(one)?.contain(minute)))?
             }
             Condition::Since => facts.now >= part.i64()?,
@@ -195,12 +202,12 @@ fn any<'p>(
     Ok(false)
 }
 
-fn is(fact: &str, name: &str) -> bool {
-    fact.len() <= LONGEST && !fact.is_empty() && fact == name
+fn is(fact: &str, name: &[u8]) -> bool {
+    fact.len() <= LONGEST && !fact.is_empty() && fact.as_bytes() == name
 }
 
 fn matches(fact: &str, pattern: &mut Bytes<'_>) -> Result<bool, Damaged> {
-    let (open, text) = (pattern.boolean()?, pattern.text()?);
+    let (open, text, fact) = (pattern.boolean()?, pattern.part()?.rest(), fact.as_bytes());
     let matches = if open { fact.starts_with(text) } else { fact == text };
     Ok(matches && !fact.is_empty() && fact.len() <= LONGEST)
 }
