@@ -97,7 +97,7 @@ pub(super) fn ruling<'c>(
         now,
     };
     let mut groups = || user.and_then(|user| directory.groups(user));
-    let decision = config.rules.decide(&facts, &mut groups, &mut |_, _| ())?;
+    let decision = config.rules.decide(&facts, &mut groups, None)?;
     let effects = &decision.effects;
     let mut ruled = Cow::Borrowed(config);
     if let Some(first_login) = effects.first_login {

@@ -274,7 +274,7 @@ impl Compiled {
             now,
         };
         let mut groups = || Some(self.gids(&test.groups));
-        match self.config.rules.decide(&facts, &mut groups, &mut |_, _| ()) {
+        match self.config.rules.decide(&facts, &mut groups, None) {
             Ok(decision) => {
                 let outcome = decision.outcome.unwrap_or_else(|| self.config.default_outcome());
                 format!("{} by {}", outcome.as_str(), decision.rule)

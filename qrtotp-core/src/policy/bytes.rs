@@ -78,7 +78,11 @@ impl<'a> Bytes<'a> {
     }
 
     pub(super) fn text(&mut self) -> Result<&'a str, Damaged> {
-        std::str::from_utf8(self.part()?.0).map_err(|_| Damaged)
+        self.part()?.as_text()
+    }
+
+    pub(super) fn as_text(self) -> Result<&'a str, Damaged> {
+        std::str::from_utf8(self.0).map_err(|_| Damaged)
     }
 }
 

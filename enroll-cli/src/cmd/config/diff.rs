@@ -150,7 +150,7 @@ fn changes(
                     key: says_keys.then_some(login.key),
                     now,
                 };
-                let decision = config.rules.decide(&facts, &mut || person.gids.clone(), &mut |_, _| ())?;
+                let decision = config.rules.decide(&facts, &mut || person.gids.clone(), None)?;
                 Ok(outcome(config, &decision, !person.device))
             };
             let (before, after) = (decided(before)?, decided(after)?);

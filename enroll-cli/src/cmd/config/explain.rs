@@ -103,11 +103,11 @@ fn explain<'p>(
         };
         asked.clone()
     };
-    let decision = config.rules.decide(facts, &mut gids, &mut |_, failed| seen.push(failed))?;
+    let decision = config.rules.decide(facts, &mut gids, Some(&mut |_, failed| seen.push(failed)))?;
     if all {
         for rule in &rules[seen.len().min(rules.len())..] {
             let alone = RuleSet::compile(&[(0, offset)], std::slice::from_ref(rule));
-            alone.decide(facts, &mut gids, &mut |_, failed| seen.push(failed))?;
+            alone.decide(facts, &mut gids, Some(&mut |_, failed| seen.push(failed)))?;
         }
     }
     let tried = rules.iter().zip(seen).map(|(rule, failed)| Tried {

@@ -207,7 +207,7 @@ impl Guard<'_> {
         let Login { service, rhost, tty } = login;
         let by = if service == "sudo" { person.name.as_str() } else { "" };
         let facts = Facts { user: Some(&person.name), service, tty, by, rhost, key, now: self.now };
-        let decision = self.config.rules.decide(&facts, &mut || person.gids.clone(), &mut |_, _| ())?;
+        let decision = self.config.rules.decide(&facts, &mut || person.gids.clone(), None)?;
         match decision.outcome.unwrap_or_else(|| self.config.default_outcome()) {
             Outcome::Deny => return Ok(End::Denied(decision.rule.to_owned())),
             Outcome::Code | Outcome::TwoCodes if !person.device && (self.host.asks)(service) => {}

@@ -65,7 +65,7 @@ impl RuleSet {
         &'p self,
         facts: &Facts<'_>,
         groups: &mut dyn FnMut() -> Option<Vec<u32>>,
-        seen: &mut dyn FnMut(&'p str, Option<Condition>),
+        mut seen: Option<&mut dyn FnMut(&'p str, Option<Condition>)>,
     ) -> Result<Decision<'p>, Damaged> {
         let (zone, count, mut rules) = self.reader()?;
         let mut matching =
@@ -73,14 +73,13 @@ impl RuleSet {
         let mut possible: Option<Decision<'p>> = None;
         for _ in 0..count {
             let mut rule = rules.part()?;
-            let name = rule.text()?;
+            let name = rule.part()?;
             let found = matching.failing(&mut rule)?;
-            seen(name, found.err());
-            let groups_missing = match found {
-                Ok(groups_missing) => groups_missing,
-                Err(_) => continue,
-            };
-            let decision = decision(name, &mut rule)?;
+            if let Some(seen) = &mut seen {
+                seen(name.as_text()?, found.err());
+            }
+            let Ok(groups_missing) = found else { continue };
+            let decision = decision(name.as_text()?, &mut rule)?;
             if !groups_missing {
                 return Ok(strictest(possible, decision));
             }
@@ -128,12 +127,11 @@ struct Matching<'a, 'f> {
 impl Matching<'_, '_> {
     /// The first condition that does not hold; else whether all but the groups, which can't be had, do.
     fn failing(&mut self, rule: &mut Bytes<'_>) -> Result<Result<bool, Condition>, Damaged> {
-        let given = rule.u16()?;
+        let mut given = rule.u16()?;
         let mut conditions = rule.part()?;
-        for condition in Condition::ALL {
-            if given & condition as u16 == 0 {
-                continue;
-            }
+        while given != 0 {
+            let condition = Condition::first_of(given).ok_or(Damaged)?;
+            given &= given - 1;
             match self.holds(condition, conditions.part()?)? {
                 Some(true) => {}
                 Some(false) => return Ok(Err(condition)),

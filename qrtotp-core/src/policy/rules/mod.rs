@@ -98,6 +98,11 @@ impl Condition {
         Self::Group,
     ];
 
+    /// The first one of a set of bits, in the order in which they are tried.
+    fn first_of(bits: u16) -> Option<Self> {
+        Self::ALL.get(usize::try_from(bits.trailing_zeros()).ok()?).copied()
+    }
+
     /// The key of the configuration.
     #[must_use]
     pub fn as_str(self) -> &'static str {

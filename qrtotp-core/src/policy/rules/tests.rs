@@ -160,14 +160,13 @@ fn a_group_that_may_be_missing_has_no_members() {
         read("[[rule]]\nname = 'a'\ngroup = ['later']\ngroup_optional = true\nthen = 'deny'").unwrap();
     assert!(compiled.warnings.iter().any(|(rule, why)| rule == "a" && why.contains("no group `later`")));
     let facts = Facts { user: Some("x"), ..Facts::default() };
-    let decision =
-        compiled.config.rules.decide(&facts, &mut || Some(vec![0, 65_534]), &mut |_, _| ()).unwrap();
+    let decision = compiled.config.rules.decide(&facts, &mut || Some(vec![0, 65_534]), None).unwrap();
     assert_eq!(decision.rule, "default");
 }
 
 fn decided(text: &str, facts: &Facts<'_>, groups: Option<Vec<u32>>) -> String {
     let compiled = read(text).unwrap();
-    let decision = compiled.config.rules.decide(facts, &mut || groups.clone(), &mut |_, _| ()).unwrap();
+    let decision = compiled.config.rules.decide(facts, &mut || groups.clone(), None).unwrap();
     let outcome = decision.outcome.map_or("default", Outcome::as_str);
     format!("{outcome} by {}{}", decision.rule, if decision.without_groups { "?" } else { "" })
 }
@@ -206,7 +205,7 @@ fn groups_are_looked_up_once_and_only_if_all_else_holds() {
             asked += 1;
             Some(Vec::new())
         };
-        compiled.config.rules.decide(&facts, &mut groups, &mut |_, _| ()).unwrap();
+        compiled.config.rules.decide(&facts, &mut groups, None).unwrap();
         assert_eq!(asked, expected, "{service}");
     }
 }
@@ -367,7 +366,7 @@ mod random {
             let set = RuleSet::compile(&[(0, offset)], &rules);
             let minute = minute_of_week(now, offset);
             let expected = rules.iter().find(|rule| holds(&rule.conditions, &facts, &groups, minute));
-            let decision = set.decide(&facts, &mut || Some(groups.clone()), &mut |_, _| ()).unwrap();
+            let decision = set.decide(&facts, &mut || Some(groups.clone()), None).unwrap();
             prop_assert_eq!(decision.outcome, expected.map(|rule| rule.outcome));
             prop_assert_eq!(decision.rule, expected.map_or("default", |rule| rule.name.as_str()));
             prop_assert_eq!(set.rules().unwrap(), rules);
@@ -387,7 +386,7 @@ mod random {
             let changed = RuleSet::from_bytes(1, &bytes);
             // Neither panics.
             let _ = changed.rules();
-            let _ = changed.decide(&Facts::default(), &mut || None, &mut |_, _| ());
+            let _ = changed.decide(&Facts::default(), &mut || None, None);
         }
     }
 }
