@@ -67,6 +67,13 @@ pub fn load(path: &Path) -> Result<Source, Failure> {
         let (place, compiled) = (Place::locked(path)?, compiled(path)?);
         // Nobody else applied it before we had the lock.
         if place.current()?.is_none() {
+            if let [failed, ..] = compiled.failed_tests(SystemClock.now()).1.as_slice() {
+                let text = format!(
+                    "{}: the test expects \"{}\" and gets \"{}\"; correct it, then run `qrtotp config apply`",
+                    failed.place, failed.expected, failed.got
+                );
+                return Err(Failure::Refused(text));
+            }
             place.apply(&compiled, None, "")?;
         }
     }
@@ -104,6 +111,7 @@ pub fn is_pending(path: &Path) -> bool {
 pub struct Place {
     file: PathBuf,
     dir: File,
+    _lock: File,
 }
 
 impl Place {
@@ -111,8 +119,20 @@ impl Place {
     pub fn locked(path: &Path) -> Result<Self, Failure> {
         let dir_path = path.parent().unwrap_or(Path::new("/"));
         let dir = File::open(dir_path).map_err(|error| failure("open", dir_path, &error))?;
-        dir.lock().map_err(|error| failure("lock", dir_path, &error))?;
-        Ok(Self { file: applied_path(path), dir })
+        let file = applied_path(path);
+        let earlier = earlier_dir(&file);
+        match DirBuilder::new().mode(0o700).create(&earlier) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(failure("make", &earlier, &error));
+            }
+            _ => {}
+        }
+        let lock = File::open(&earlier).map_err(|error| failure("open", &earlier, &error))?;
+        // Whoever can open a directory can hold its lock, so this one is for its owner alone.
+        lock.set_permissions(Permissions::from_mode(0o700))
+            .map_err(|error| failure("lock", &earlier, &error))?;
+        lock.lock().map_err(|error| failure("lock", &earlier, &error))?;
+        Ok(Self { file, dir, _lock: lock })
     }
 
     /// The file as it is.
@@ -123,16 +143,9 @@ impl Place {
         }
     }
 
-    /// The directory of the earlier ones.
-    fn earlier_dir(&self) -> PathBuf {
-        let mut name = self.file.as_os_str().to_owned();
-        name.push(".d");
-        name.into()
-    }
-
     /// The numbers of the earlier ones, the oldest first.
     pub fn earlier(&self) -> Vec<u64> {
-        let entries = self.earlier_dir().read_dir().into_iter().flatten().flatten();
+        let entries = earlier_dir(&self.file).read_dir().into_iter().flatten().flatten();
         let mut numbers: Vec<u64> =
             entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
         numbers.sort_unstable();
@@ -141,7 +154,7 @@ impl Place {
 
     /// The file of an earlier one.
     pub fn earlier_bytes(&self, number: u64) -> Result<Vec<u8>, Failure> {
-        let path = self.earlier_dir().join(number.to_string());
+        let path = earlier_dir(&self.file).join(number.to_string());
         std::fs::read(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Failure::Refused(format!(
                 "number {number} is not kept; `qrtotp config list` shows those that are"
@@ -229,13 +242,7 @@ impl Place {
         let newest =
             self.current()?.and_then(|bytes| Some((Applied::newest(&bytes).ok()?.generation, bytes)));
         if let Some((generation, present)) = newest {
-            let dir = self.earlier_dir();
-            match DirBuilder::new().mode(0o755).create(&dir) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(failure("make", &dir, &error));
-                }
-                _ => {}
-            }
+            let dir = earlier_dir(&self.file);
             self.write(&dir.join(generation.to_string()), &present)?;
             let numbers = self.earlier();
             for number in numbers.iter().take(numbers.len().saturating_sub(KEPT)) {
@@ -271,6 +278,13 @@ impl Place {
         let source = self.file.with_extension(""); // without `.applied`
         source.metadata().map_or(0o600, |metadata| 0o600 | (metadata.permissions().mode() & 0o044))
     }
+}
+
+/// Where the earlier ones of `FILE.applied` are.
+fn earlier_dir(applied: &Path) -> PathBuf {
+    let mut name = applied.as_os_str().to_owned();
+    name.push(".d");
+    name.into()
 }
 
 fn failure(what: &str, path: &Path, error: &io::Error) -> Failure {

@@ -16,6 +16,7 @@ use qrtotp_core::policy::check_proof_service;
 use qrtotp_core::text::clean;
 use std::ffi::{CStr, CString, c_int};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, Ordering};
 use zeroize::{Zeroize, Zeroizing};
 
 const ADVICE: &str = "compare /etc/pam.d/qrtotp with the one that the package ships (conf/pam.d/qrtotp)";
@@ -44,10 +45,21 @@ pub(crate) fn is_inner_transaction(pamh: &mut PamHandle) -> bool {
     service.is_some_and(|item| item.0 == SERVICE) && inner_pam::is_ours_or_the_brokers(handle)
 }
 
-/// Whether a module of this transaction keeps data of that name.
-pub(crate) fn has_data(pamh: &PamHandle, name: &str) -> bool {
-    // SAFETY: what is kept is not looked at; any reference to a `()` is valid.
-    unsafe { pamh.get_data::<()>(name) }.is_ok()
+/// Sets a flag that [`PamHandle::set_data`] keeps for us.
+pub(crate) fn set_flag(pamh: &PamHandle, name: &str, value: bool) {
+    if let Some(flag) = flag_of(pamh, name) {
+        flag.store(value, Ordering::Relaxed);
+    }
+}
+
+/// Whether a flag is set.
+pub(crate) fn flag(pamh: &PamHandle, name: &str) -> bool {
+    flag_of(pamh, name).is_some_and(|flag| flag.load(Ordering::Relaxed))
+}
+
+fn flag_of<'h>(pamh: &'h PamHandle, name: &str) -> Option<&'h AtomicBool> {
+    // SAFETY: what is kept under our names is always an `AtomicBool`.
+    unsafe { pamh.get_data::<AtomicBool>(name) }.ok()
 }
 
 /// The syslog of this PAM transaction, facility AUTHPRIV. Lives no longer than the hook that it was made in.

@@ -21,11 +21,12 @@ use qrtotp_core::policy::{PROOF_SERVICE, Source};
 use std::alloc::System;
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicBool;
 
 #[global_allocator]
 static ALLOCATOR: Wiping<System> = Wiping(System);
 
-/// PAM data of a transaction in which our auth part has decided.
+/// PAM data of a transaction: whether our auth part let the login pass.
 const DECIDED: &str = "qrtotp_decided";
 
 struct QrTotp;
@@ -39,9 +40,11 @@ impl PamHooks for QrTotp {
         }
         guarded(pamh, |pamh| {
             // First: memory that runs out behind a right code would burn it in vain. Without this word the account part decides
-            // once more, and stricter.
-            let _ = pamh.set_data(DECIDED, Box::new(()));
-            match authenticate(pamh, &args, flags) {
+            // once more, and stricter. A refused attempt leaves none: sshd tries a key in the same transaction.
+            let _ = pamh.set_data(DECIDED, Box::new(AtomicBool::new(false)));
+            let outcome = authenticate(pamh, &args, flags);
+            host::set_flag(pamh, DECIDED, outcome != Outcome::Denied);
+            match outcome {
                 Outcome::Accepted => PamResultCode::PAM_SUCCESS,
                 Outcome::Denied => PamResultCode::PAM_AUTH_ERR,
                 Outcome::Ignored => PamResultCode::PAM_IGNORE,
@@ -56,7 +59,7 @@ impl PamHooks for QrTotp {
 
     /// For logins in which the auth part did not run.
     fn acct_mgmt(pamh: &mut PamHandle, args: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
-        if host::is_inner_transaction(pamh) || host::has_data(pamh, DECIDED) {
+        if host::is_inner_transaction(pamh) || host::flag(pamh, DECIDED) {
             return PamResultCode::PAM_IGNORE;
         }
         guarded(pamh, |pamh| match account(pamh, &args, flags) {

@@ -313,3 +313,50 @@ fn a_step_up_holds_within_sudos_time_stamp() {
         .log
         .wait(&["event=login result=denied reason=not_asked user=alice service=sudo", "rule=fresh"]);
 }
+
+#[test]
+fn an_attempt_that_was_refused_does_not_let_a_key_past_the_account_part() {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.authorize_key("alice");
+    sandbox.pam(
+        "sshd",
+        "auth required pam_unix.so\nauth required pam_qrtotp.so\naccount required pam_qrtotp.so\n\
+         account required pam_permit.so\nsession required pam_permit.so\n",
+    );
+    sandbox.configure("[[rule]]\nname = 'barred'\nuser = ['alice']\nthen = 'deny'\n");
+    let _sshd = sandbox.start_sshd("PasswordAuthentication yes");
+    for password in ["wrong", PASSWORD] {
+        let methods = "PreferredAuthentications=password,publickey";
+        let mut client = sandbox.ssh_with("alice", &[methods], &format!("echo {INSIDE}"));
+        client.expect("assword: ");
+        client.send(password);
+        assert!(!client.failure().contains(INSIDE), "{password}");
+    }
+}
+
+#[test]
+fn somebody_who_calls_su_on_dev_tty_is_at_no_console() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    sandbox.make_store();
+    sandbox.password_and_code("su", "");
+    sandbox.configure(
+        "[[rule]]\nname = 'console'\nuser = ['bobby']\nfrom = ['local']\ntty = ['tty*']\nthen = 'skip'\n",
+    );
+    let mut client = sandbox.pty(Some("alice"), &["sh", "-c", "su bobby -c 'echo I-am-''inside' </dev/tty"]);
+    client.expect("assword");
+    client.send(PASSWORD);
+    client.expect("code");
+    client.send("123456");
+    assert!(!client.failure().contains(INSIDE));
+}
+
+#[test]
+fn a_user_can_not_hold_up_a_change_of_the_configuration() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    for directory in ["/etc/qrtotp", "/etc/qrtotp/qrtotp.toml.applied.d"] {
+        let hold = ["sh", "-c", "flock \"$0\" sleep 60 </dev/null >/dev/null 2>&1 & sleep 0.3", directory];
+        let _ = sandbox.run_as("alice", &hold);
+        sandbox.run(&["timeout", "20", "qrtotp", "config", "apply"]).success();
+    }
+}

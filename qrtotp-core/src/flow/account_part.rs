@@ -4,7 +4,7 @@
 use super::ruling::{Part, Ruling, is_key_service, ruling};
 use super::{Directory, LoginHost, NOBODY, Outcome, Refusal, UNAVAILABLE};
 use crate::audit::{AuditSink, Event, Subject, Verdict};
-use crate::clock::Clock;
+use crate::clock::{Clock, EARLIEST_PLAUSIBLE};
 use crate::policy::{self, Config, Unasked};
 
 /// Whether such a login may go on: [`Outcome::Denied`], or [`Outcome::Ignored`].
@@ -30,6 +30,15 @@ pub fn account_part(
     };
     if let Some(person) = &person {
         subject.user.clone_from(&person.name);
+    }
+    if !config.rules.is_empty() && clock.now() < EARLIEST_PLAUSIBLE {
+        host.show(UNAVAILABLE);
+        return finish(
+            &subject,
+            Verdict::Denied,
+            "clock_implausible",
+            "the host's clock is before 2020; set it",
+        );
     }
     let known = person.as_ref().map(|person| person.name.as_str());
     let Ok((Ruling { outcome, fresh, message, .. }, _, by)) =

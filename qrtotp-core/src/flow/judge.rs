@@ -97,7 +97,10 @@ pub(super) fn settle<S: Store>(
 ) -> Result<Judgement, StoreError> {
     let judgement = decide(store, name, rules, given)?;
     match &judgement {
-        Judgement::Refused { why: Refusal::NotEnrolled | Refusal::Revoked | Refusal::UidChanged, .. } => {
+        Judgement::Refused {
+            why: Refusal::NotEnrolled | Refusal::Revoked | Refusal::UidChanged | Refusal::RecoveryNotHere,
+            ..
+        } => {
             write_for_nobody(store, rules, given);
             hash_for_nobody(store, given);
         }
@@ -183,12 +186,14 @@ pub(super) struct Rules<'a> {
     pub recovery: bool,
     /// Two consecutive codes are a step-up: both within the window, the device's clock stays as it is known.
     pub step_up: bool,
+    /// Only a code of the current step counts.
+    pub fresh: bool,
 }
 
 impl Rules<'_> {
-    /// A device's own window holds in place of the host's, be it narrower or wider.
+    /// A device's own window holds in place of the host's, be it narrower or wider, but not in place of a rule's.
     pub(super) fn window_of(&self, credential: &Credential) -> Window {
-        credential.window.unwrap_or(self.window)
+        credential.window.filter(|_| !self.fresh).unwrap_or(self.window)
     }
 
     /// The refusal that no answer can change.

@@ -48,6 +48,16 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         if let Ok(Some(person)) = &person {
             self.subject.user.clone_from(&person.name);
         }
+        if !self.config.rules.is_empty() {
+            // A rule that skips the code must not hold because nobody could be found, or for ever after a reset of the clock.
+            if let Err(error) = &person {
+                self.host.show(UNAVAILABLE);
+                return self.finish(Verdict::Denied, "lookup_failed", &error.to_string());
+            }
+            if self.clock.now() < EARLIEST_PLAUSIBLE {
+                return self.clock_implausible();
+            }
+        }
         let known = person.as_ref().ok().and_then(Option::as_ref).map(|person| person.name.as_str());
         let decided = ruling(
             self.config,
@@ -80,9 +90,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             return self.finish(Verdict::Denied, "arguments_invalid", conflict);
         }
         if self.clock.now() < EARLIEST_PLAUSIBLE {
-            self.host.show(UNAVAILABLE);
-            let detail = "the host's clock is before 2020; set it";
-            return self.finish(Verdict::Denied, "clock_implausible", detail);
+            return self.clock_implausible();
         }
         let account = match person {
             Err(error) => {
@@ -103,6 +111,11 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             return outcome;
         }
         self.ask_and_judge(account.as_ref())
+    }
+
+    fn clock_implausible(&mut self) -> Outcome {
+        self.host.show(UNAVAILABLE);
+        self.finish(Verdict::Denied, "clock_implausible", "the host's clock is before 2020; set it")
     }
 
     /// An un-enrolled account that gets in unasked: by `nullok`, or while `first_login = "allow"` holds.
@@ -235,6 +248,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             throttle,
             recovery: self.ruling.recovery,
             step_up: self.ruling.steps_up(),
+            fresh: self.ruling.fresh,
         };
         let judgement = match account {
             None => settle_for_nobody(self.store, &rules, given, self.ruling.nobody),

@@ -72,6 +72,7 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
                 throttle: self.config.throttle.rules(),
                 recovery: true,
                 step_up: false,
+                fresh: false,
             };
             let judgement = settle(self.store, self.name, &rules, &Given::code(&typed))?;
             judgement.report(Kind::DeviceProof, self.subject, &rules.throttle, self.audit);

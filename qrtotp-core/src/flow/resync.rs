@@ -87,6 +87,7 @@ pub fn resync<S: Store>(
         throttle: config.throttle.rules(),
         recovery: true,
         step_up: false,
+        fresh: false,
     };
     let judgement = settle(store, name, &rules, &given)?;
     judgement.report(Kind::DeviceProof, subject, &rules.throttle, audit);

@@ -179,3 +179,50 @@ fn groups_that_can_not_be_had_give_the_strictest_of_what_they_could() {
         assert_eq!(w.reason(), expected, "{then}");
     }
 }
+
+#[test]
+fn a_fresh_code_is_one_of_the_present_step_whatever_window_the_device_has() {
+    use crate::otp::Window;
+    for (then, steps) in [("then = 'code'", &[-1][..]), ("then = 'two-codes'", &[-2, -1])] {
+        let mut w = ruled(&format!("service = ['sshd']\n{then}\nfresh = true"));
+        let secret = w.secret();
+        w.keep(&Import { window: Some(Window { back: 3, ahead: 3 }), ..World::to_import(&secret) }).unwrap();
+        let codes: Vec<String> = steps.iter().map(|step| w.code(&secret, *step)).collect();
+        assert_eq!(w.answer(&codes.join(" ")), Outcome::Denied, "{then}");
+    }
+}
+
+#[test]
+fn nobody_is_skipped_because_the_directory_is_down_or_the_clock_was_reset() {
+    let mut w = ruled("service = ['sshd']\nuntil = '2025-12-31'\nthen = 'skip'");
+    w.clock.0.set(1000);
+    assert_eq!(w.login_as("alice", &Options::default(), &mut Human::default()), Outcome::Denied);
+    assert_eq!(w.reason(), "clock_implausible");
+    let mut w = ruled("service = ['sshd']\nthen = 'skip'");
+    assert_eq!(w.login_as("ghost", &Options::default(), &mut Human::default()), Outcome::Denied);
+    assert_eq!(w.reason(), "lookup_failed");
+}
+
+#[test]
+fn groups_that_can_not_be_had_give_nobody_a_grace_period_and_loosen_no_step_up() {
+    let mut w = ruled("group = ['wheel']\nthen = 'code'\nfirst_login = 'allow'\nallow_until = '2100-01-01'");
+    let mut human = Human::says([say("123456")]);
+    assert_eq!(w.login_as("alice", &Options::default(), &mut human), Outcome::Denied);
+    let rules = "[[rule]]\nname = 'staff'\ngroup = ['wheel']\nthen = 'code'\n\
+        [[rule]]\nname = 'rest'\nservice = ['sshd']\nthen = 'code'\nfresh = true";
+    let mut w = policed("", rules);
+    let secret = w.import(Params::default());
+    let before = w.code(&secret, -1);
+    assert_eq!(w.answer(&before), Outcome::Denied);
+    assert!(last(&w).contains("rule=rest"), "{}", last(&w));
+}
+
+#[test]
+fn who_names_the_terminal_tty_is_at_no_console() {
+    let mut w = ruled("user = ['alice']\nfrom = ['local']\ntty = ['tty*']\nthen = 'skip'");
+    for (tty, expected) in [("tty1", Outcome::Ignored), ("tty", Outcome::Denied)] {
+        let subject = Subject { tty: tty.into(), ..World::subject("alice") };
+        let mut human = Human::says([say("123456")]);
+        assert_eq!(w.login_of(subject, &Options::default(), &mut human), expected, "{tty}");
+    }
+}

@@ -94,8 +94,11 @@ impl RuleSet {
 /// The stricter of what a group could have given and what follows it; the first one if they are alike.
 fn strictest<'p>(possible: Option<Decision<'p>>, next: Decision<'p>) -> Decision<'p> {
     let Some(possible) = possible else { return next };
-    let strictness = |decision: &Decision<'_>| decision.outcome.unwrap_or(Outcome::Code);
-    let chosen = if strictness(&next) > strictness(&possible) { next } else { possible };
+    let strictness = |decision: &Decision<'_>| {
+        (decision.outcome.unwrap_or(Outcome::Code), decision.effects.fresh, decision.effects.no_recovery)
+    };
+    let mut chosen = if strictness(&next) > strictness(&possible) { next } else { possible };
+    (chosen.effects.first_login, chosen.effects.allow_until) = (Some(FirstLogin::Deny), None);
     Decision { without_groups: true, ..chosen }
 }
 
@@ -146,7 +149,8 @@ impl Matching<'_, '_> {
         let facts = self.facts;
         let holds = match condition {
             Condition::Service => any(&mut part, |one| Ok(is(facts.service, one.part()?.rest())))?,
-            Condition::Tty => any(&mut part, |one| matches(facts.tty, one))?,
+            // Anyone can open /dev/tty, and so name it to su.
+            Condition::Tty => facts.tty != "tty" && any(&mut part, |one| matches(facts.tty, one))?,
             Condition::By => any(&mut part, |one| Ok(is(facts.by, one.part()?.rest())))?,
             Condition::Key => facts.key == Some(part.boolean()?),
             Condition::From => any(&mut part, |one| Ok(self.comes_from(Origin::decode(one)?)))?,

@@ -178,6 +178,7 @@ impl Fixture {
             throttle: self.config.throttle.rules(),
             recovery: true,
             step_up: false,
+            fresh: false,
         };
         match settle(store, &World::name(), &rules, &Given::code(typed)) {
             Ok(Judgement::Accepted { .. }) => Answer::Accepted,
