@@ -1,9 +1,11 @@
 //! Other programs that log in by ssh: file copies, jump hosts, shared connections, libraries and Ansible.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use qrtotp_tests::{Phone, Sandbox, sshd::Sshd, users::PASSWORD};
+use qrtotp_tests::{Phone, Sandbox, recipes::Recipe, sshd::Sshd, users::PASSWORD};
 
 const ORIGINAL: &str = "what is copied\n";
+/// A host that the recipe's pattern matches.
+const SERVER: &str = "server.example.org";
 const KEY: &str = "/root/.ssh/id_ed25519";
 const CODE_PROMPT: &str = "Verification code: ";
 
@@ -119,29 +121,30 @@ fn a_jump_host_and_the_host_behind_it_each_take_a_code() {
 fn over_a_connection_opened_by_hand_nothing_asks_again() {
     let (sandbox, _sshd) = host("keyboard-interactive");
     let phone = enrolled(&sandbox, "alice");
+    let recipe = Recipe::of("sshd: one login for many connections");
+    let key = sandbox.read("/etc/ssh/ssh_known_hosts").replace("localhost", SERVER);
+    sandbox.append("/etc/ssh/ssh_known_hosts", &key);
+    sandbox.append("/etc/hosts", &format!("127.0.0.1 {SERVER}\n"));
     sandbox.run(&["install", "-d", "-m", "700", "/root/.ssh"]).success();
-    sandbox.overwrite(
-        "/root/.ssh/config",
-        "Host localhost\n    User alice\n    ControlPath ~/.ssh/%C\n    ControlMaster auto\n    ControlPersist 8h\n",
-    );
-    sandbox.overwrite("/root/.ansible.cfg", "[ssh_connection]\nssh_args = -o ControlMaster=no\n");
+    sandbox.overwrite("/root/.ssh/config", &format!("{}    User alice\n", recipe.block("~/.ssh/config")));
+    sandbox.overwrite("/root/.ansible.cfg", &recipe.block("ansible.cfg"));
     let run = |command: &str| sandbox.run(&["setsid", "--wait", "sh", "-c", command]);
     let open = |code: &str| {
-        at_terminal(&sandbox, &["ssh", "localhost", "true"], &[("assword: ", PASSWORD), (CODE_PROMPT, code)])
+        at_terminal(&sandbox, &["ssh", SERVER, "true"], &[("assword: ", PASSWORD), (CODE_PROMPT, code)])
     };
-    let scp = "scp -B /tmp/original localhost:scp";
+    let scp = "scp -B /tmp/original server.example.org:scp";
     assert!(!open(&phone.wrong_code()));
     assert!(!run(scp).status.success());
     assert!(open(&phone.code()));
     for (copy, command) in [
         ("scp", scp),
-        ("sftp", "echo put /tmp/original sftp | sftp -b - localhost"),
-        ("rsync", "rsync -e 'ssh -o BatchMode=yes' /tmp/original localhost:rsync"),
-        ("ansible", "ansible all -i localhost, -m raw -a 'cp scp ansible'"),
+        ("sftp", "echo put /tmp/original sftp | sftp -b - server.example.org"),
+        ("rsync", "rsync -e 'ssh -o BatchMode=yes' /tmp/original server.example.org:rsync"),
+        ("ansible", "ansible all -i server.example.org, -m raw -a 'cp scp ansible'"),
     ] {
         run(command).success();
         assert_eq!(sandbox.read(&format!("/home/alice/{copy}")), ORIGINAL, "{copy}");
     }
-    run("ssh -O exit localhost").success();
+    run("ssh -O exit server.example.org").success();
     assert!(!run(scp).status.success(), "it ends with the connection");
 }
