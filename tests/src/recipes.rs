@@ -27,8 +27,12 @@ impl Recipe {
 
     fn behind(&self, line: &str) -> String {
         let behind = self.0.split(&format!("\n{line}")).nth(1).unwrap_or_else(|| panic!("no block: {line}"));
-        let lines = behind.lines().skip(2).map_while(|line| line.strip_prefix("    "));
-        lines.map(|line| format!("{line}\n")).collect()
+        let lines = behind
+            .lines()
+            .skip(2)
+            .map_while(|line| line.strip_prefix("    ").or_else(|| line.is_empty().then_some(line)));
+        let block: String = lines.map(|line| format!("{line}\n")).collect();
+        format!("{}\n", block.trim_end())
     }
 
     /// Writes the blocks that are whole files, and the configuration.
@@ -40,7 +44,7 @@ impl Recipe {
                 _ if line.ends_with(": a copy of `conf/pam.d/one-field`.") => {
                     sandbox.ship("pam.d/one-field", path);
                 }
-                _ if line.ends_with("`:") => sandbox.overwrite(path, &self.block(path)),
+                _ if line == format!("`{path}`:") => sandbox.overwrite(path, &self.block(path)),
                 _ => {} // part of a file; the test says where
             }
         }

@@ -25,6 +25,7 @@ pub const DEMO: &[&str] = &[
 
 /// What the tests need on top.
 pub const TEST: &[&str] = &[
+    "ansible-core",
     "apache2",
     "binutils",
     "bsdutils",
@@ -49,7 +50,10 @@ pub const TEST: &[&str] = &[
     "pngcheck",
     "postgresql",
     "putty-tools",
+    "python3-asyncssh",
+    "python3-paramiko",
     "python3-venv",
+    "rsync",
     "sasl2-bin",
     "strace",
     "systemd",
