@@ -155,6 +155,10 @@ impl Directory for Found<'_> {
     fn find(&self, _: &str) -> Result<Option<Person>, LookupError> {
         Ok(self.0.cloned())
     }
+
+    fn groups(&self, name: &str) -> Option<Vec<u32>> {
+        HostDirectory.groups(name)
+    }
 }
 
 /// An answer that was given before it was asked for.
@@ -196,6 +200,10 @@ impl LoginHost for Given<'_, '_> {
     /// The caller says what service it is and where somebody logs in.
     fn knows_place(&self) -> bool {
         false
+    }
+
+    fn allows_grace(&self) -> bool {
+        !self.is_service
     }
 
     fn is_same_user(&self) -> bool {

@@ -360,3 +360,25 @@ fn a_user_can_not_hold_up_a_change_of_the_configuration() {
         sandbox.run(&["timeout", "20", "qrtotp", "config", "apply"]).success();
     }
 }
+
+#[test]
+fn the_broker_knows_who_is_in_a_group_and_grants_no_grace() {
+    let sandbox = Sandbox::with_broker("");
+    sandbox.stack("");
+    sandbox.append("/etc/passwd", "portal:x:2900:2900::/nonexistent:/usr/sbin/nologin\n");
+    sandbox.append("/etc/group", "portal:x:2900:\n");
+    sandbox.run(&["groupadd", "--gid", "4001", "contractors"]).success();
+    let phone = sandbox.import("alice");
+    sandbox.configure(
+        "[broker.services]\nportal = ['tests']\n[[rule]]\nname = 'barred'\ngroup = ['contractors']\nthen = 'deny'\n\
+         [[rule]]\nname = 'grace'\nuser = ['mallory']\nthen = 'code'\nfirst_login = 'allow'\nallow_until = '2100-01-01'\n",
+    );
+    let _broker = sandbox.start_broker();
+    let own = sandbox.login("alice").answer(&phone.code()).argv();
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    let output = sandbox.run_as("alice", &own);
+    assert!(output.stdout.contains("authenticate=0"), "{output:?}");
+    let as_portal = ["setpriv", "--reuid", "portal", "--regid", "portal", "--clear-groups"];
+    let asked = sandbox.login("mallory").answer("123456").under(&as_portal).run();
+    assert_eq!(asked.authenticate(), PAM_AUTH_ERR);
+}

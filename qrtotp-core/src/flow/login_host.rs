@@ -59,6 +59,11 @@ pub trait LoginHost: Dialog {
         true
     }
 
+    /// Whether an account without a device may be let in for a time.
+    fn allows_grace(&self) -> bool {
+        true
+    }
+
     /// Why a code was refused, for an administrator who checks one. A login tells nobody.
     fn explain(&mut self, _: &str) {}
 

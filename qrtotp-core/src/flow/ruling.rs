@@ -5,7 +5,7 @@ use crate::account::accepted_keys;
 use crate::audit::{DecidedBy, Priority};
 use crate::clock::UnixTime;
 use crate::otp::Window;
-use crate::policy::{Config, Damaged, Facts, Outcome};
+use crate::policy::{Config, Damaged, Facts, FirstLogin, Outcome};
 use std::borrow::Cow;
 
 /// What holds for a login besides its settings.
@@ -100,7 +100,9 @@ pub(super) fn ruling<'c>(
     let decision = config.rules.decide(&facts, &mut groups, None)?;
     let effects = &decision.effects;
     let mut ruled = Cow::Borrowed(config);
-    if let Some(first_login) = effects.first_login {
+    // A service that asks through the broker lets nobody in without a code.
+    let lets_in = |first_login| first_login == FirstLogin::Allow && !host.allows_grace();
+    if let Some(first_login) = effects.first_login.filter(|first_login| !lets_in(*first_login)) {
         let defaults = &mut ruled.to_mut().defaults;
         (defaults.first_login, defaults.allow_until) = (first_login, effects.allow_until);
     }

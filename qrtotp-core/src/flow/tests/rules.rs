@@ -220,7 +220,9 @@ fn groups_that_can_not_be_had_give_nobody_a_grace_period_and_loosen_no_step_up()
 #[test]
 fn who_names_the_terminal_tty_is_at_no_console() {
     let mut w = ruled("user = ['alice']\nfrom = ['local']\ntty = ['tty*']\nthen = 'skip'");
-    for (tty, expected) in [("tty1", Outcome::Ignored), ("tty", Outcome::Denied)] {
+    for (tty, expected) in
+        [("tty1", Outcome::Ignored), ("tty", Outcome::Denied), ("ttyUSB0", Outcome::Denied)]
+    {
         let subject = Subject { tty: tty.into(), ..World::subject("alice") };
         let mut human = Human::says([say("123456")]);
         assert_eq!(w.login_of(subject, &Options::default(), &mut human), expected, "{tty}");

@@ -150,7 +150,7 @@ impl Matching<'_, '_> {
         let holds = match condition {
             Condition::Service => any(&mut part, |one| Ok(is(facts.service, one.part()?.rest())))?,
             // Anyone can open /dev/tty, and so name it to su.
-            Condition::Tty => facts.tty != "tty" && any(&mut part, |one| matches(facts.tty, one))?,
+            Condition::Tty => facts.tty != "tty" && any(&mut part, |one| is_terminal(facts.tty, one))?,
             Condition::By => any(&mut part, |one| Ok(is(facts.by, one.part()?.rest())))?,
             Condition::Key => facts.key == Some(part.boolean()?),
             Condition::From => any(&mut part, |one| Ok(self.comes_from(Origin::decode(one)?)))?,
@@ -208,8 +208,19 @@ fn is(fact: &str, name: &[u8]) -> bool {
     fact.len() <= LONGEST && !fact.is_empty() && fact.as_bytes() == name
 }
 
+/// `tty*` means the virtual consoles alone: other devices of that beginning can be opened by more than who sits at them.
+fn is_terminal(fact: &str, pattern: &mut Bytes<'_>) -> Result<bool, Damaged> {
+    let (open, text) = (pattern.boolean()?, pattern.part()?.rest());
+    let number = fact.strip_prefix("tty").filter(|_| open && text == b"tty");
+    Ok(compare(fact, open, text) && number.is_none_or(|digits| digits.bytes().all(|b| b.is_ascii_digit())))
+}
+
 fn matches(fact: &str, pattern: &mut Bytes<'_>) -> Result<bool, Damaged> {
-    let (open, text, fact) = (pattern.boolean()?, pattern.part()?.rest(), fact.as_bytes());
+    Ok(compare(fact, pattern.boolean()?, pattern.part()?.rest()))
+}
+
+fn compare(fact: &str, open: bool, text: &[u8]) -> bool {
+    let fact = fact.as_bytes();
     let matches = if open { fact.starts_with(text) } else { fact == text };
-    Ok(matches && !fact.is_empty() && fact.len() <= LONGEST)
+    matches && !fact.is_empty() && fact.len() <= LONGEST
 }
