@@ -17,7 +17,7 @@ use tz::TimeZone;
 /// How many applied configurations are kept.
 const KEPT: usize = 20;
 
-/// What names mean on this host, now.
+/// Resolves group and time zone names on this host.
 pub struct HostNames;
 
 impl Names for HostNames {
@@ -35,7 +35,7 @@ impl Names for HostNames {
     }
 }
 
-/// The offsets of the two years from `now` on. A zone's rules are looked at day by day: no zone changes twice in one.
+/// The offsets of the two years from `now` on. Samples each day, because no zone changes its offset twice in one.
 fn offsets(zone: &TimeZone, now: UnixTime) -> Vec<(UnixTime, i32)> {
     const DAY: i64 = 86_400;
     const MOST: usize = 8;
@@ -64,8 +64,8 @@ pub fn compiled(path: &Path) -> Result<Compiled, Failure> {
 /// The configuration in force. One that was never applied is applied now.
 pub fn load(path: &Path) -> Result<Source, Failure> {
     if let Err(ConfigError::NotApplied(_)) = Source::load(path, SystemClock.now()) {
-        let (place, compiled) = (Place::locked(path)?, compiled(path)?);
-        // Nobody else applied it before we had the lock.
+        let (place, compiled) = (AppliedFile::locked(path)?, compiled(path)?);
+        // Another process may have applied it while we waited for the lock.
         if place.current()?.is_none() {
             if let [failed, ..] = compiled.failed_tests(SystemClock.now()).1.as_slice() {
                 let text = format!(
@@ -89,7 +89,7 @@ pub fn expire(path: &Path) -> Result<(), Failure> {
     if expired(&bytes).is_none() || !geteuid().is_root() {
         return Ok(());
     }
-    let place = Place::locked(path)?;
+    let place = AppliedFile::locked(path)?;
     let Some(newest) = place.current()?.and_then(|bytes| expired(&bytes)) else { return Ok(()) };
     place.keep()?;
     place.put(&newest.previous)?;
@@ -107,15 +107,15 @@ pub fn is_pending(path: &Path) -> bool {
     matches!((applied, files), (Some(applied), Some(files)) if applied.digest != digest(&files))
 }
 
-/// Where the applied form of a configuration is, while nobody else may change it.
-pub struct Place {
+/// The applied form of a configuration, locked against other changes.
+pub struct AppliedFile {
     file: PathBuf,
     dir: File,
     _lock: File,
 }
 
-impl Place {
-    /// Waits until nobody else changes it.
+impl AppliedFile {
+    /// Waits for the lock, which every change takes.
     pub fn locked(path: &Path) -> Result<Self, Failure> {
         let dir_path = path.parent().unwrap_or(Path::new("/"));
         let dir = File::open(dir_path).map_err(|error| failure("open", dir_path, &error))?;
@@ -128,7 +128,7 @@ impl Place {
             _ => {}
         }
         let lock = File::open(&earlier).map_err(|error| failure("open", &earlier, &error))?;
-        // Whoever can open a directory can hold its lock, so this one is for its owner alone.
+        // Any user who can open a directory can hold its lock. Only root can open this one.
         lock.set_permissions(Permissions::from_mode(0o700))
             .map_err(|error| failure("lock", &earlier, &error))?;
         lock.lock().map_err(|error| failure("lock", &earlier, &error))?;
@@ -200,7 +200,7 @@ impl Place {
         Ok(Some(generation))
     }
 
-    /// The stamp of the next one. What is in force before one that awaits confirmation was confirmed, or needed not be.
+    /// The stamp of the next one. It goes back to the newest configuration that needs no confirmation.
     fn stamp(&self, confirm: Option<i64>) -> Result<Stamp, Failure> {
         let bytes = self.current()?.unwrap_or_default();
         let newest = Applied::newest(&bytes).ok();
@@ -252,7 +252,7 @@ impl Place {
         Ok(())
     }
 
-    /// All of it, or what was there before, whatever happens.
+    /// Replaces the file atomically: after a crash it is the old or the new one.
     fn put(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut new = self.file.as_os_str().to_owned();
         new.push(".new");
@@ -273,7 +273,7 @@ impl Place {
         written.map_err(|error| failure("write", path, &error))
     }
 
-    /// Who may read the configuration may read what was made of it.
+    /// The same users may read the source file and its applied form.
     fn mode(&self) -> u32 {
         let source = self.file.with_extension(""); // without `.applied`
         source.metadata().map_or(0o600, |metadata| 0o600 | (metadata.permissions().mode() & 0o044))
@@ -320,7 +320,7 @@ mod tests {
             compiled(&path).unwrap()
         };
         let first = edit("A");
-        let place = Place::locked(&path).unwrap();
+        let place = AppliedFile::locked(&path).unwrap();
         assert!(place.apply(&first, Some(60), "").is_err(), "there is nothing to go back to");
         assert_eq!(place.apply(&first, None, "").unwrap(), 1);
         let second = edit("B");
@@ -347,13 +347,13 @@ mod tests {
         std::fs::write(&path, "issuer = 'A'").unwrap();
         load(&path).unwrap();
         std::fs::write(&path, "issuer = 'B'").unwrap();
-        let place = Place::locked(&path).unwrap();
+        let place = AppliedFile::locked(&path).unwrap();
         place.apply(&compiled(&path).unwrap(), Some(-1), "").unwrap();
         drop(place);
         assert_eq!(load(&path).unwrap().config.issuer.as_deref(), Some("A"));
         let left = Applied::newest(&std::fs::read(applied_path(&path)).unwrap()).unwrap();
         assert_eq!((left.generation, left.confirm_by), (1, 0));
-        let place = Place::locked(&path).unwrap();
+        let place = AppliedFile::locked(&path).unwrap();
         assert_eq!(place.apply(&compiled(&path).unwrap(), None, "").unwrap(), 3, "no number is used twice");
     }
 }

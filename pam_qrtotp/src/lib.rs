@@ -39,8 +39,8 @@ impl PamHooks for QrTotp {
             return PamResultCode::PAM_IGNORE;
         }
         guarded(pamh, |pamh| {
-            // First: memory that runs out behind a right code would burn it in vain. Without this word the account part decides
-            // once more, and stricter. A refused attempt leaves none: sshd tries a key in the same transaction.
+            // Allocated first, because running out of memory after a right code would burn it in vain. A refused attempt leaves
+            // the flag unset: sshd may try a key next in the same transaction, and then the account part must decide.
             let _ = pamh.set_data(DECIDED, Box::new(AtomicBool::new(false)));
             let outcome = authenticate(pamh, &args, flags);
             host::set_flag(pamh, DECIDED, outcome != Outcome::Denied);

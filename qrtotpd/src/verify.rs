@@ -148,7 +148,7 @@ impl Served<'_> {
     }
 }
 
-/// Whom the host knows by the name that was asked about: it was looked up before.
+/// The account that was asked about, as it was looked up before.
 struct Found<'a>(Option<&'a Person>);
 
 impl Directory for Found<'_> {

@@ -355,7 +355,9 @@ fn somebody_who_calls_su_on_dev_tty_is_at_no_console() {
 fn a_user_can_not_hold_up_a_change_of_the_configuration() {
     let sandbox = Sandbox::with_alice_and_bobby();
     for directory in ["/etc/qrtotp", "/etc/qrtotp/qrtotp.toml.applied.d"] {
-        let hold = ["sh", "-c", "flock \"$0\" sleep 60 </dev/null >/dev/null 2>&1 & sleep 0.3", directory];
+        // The shell has the lock before it goes on, where it can get it; the sleep keeps it.
+        let hold =
+            ["sh", "-c", "exec 9<\"$0\" && flock 9 && { sleep 60 </dev/null >/dev/null 2>&1 & }", directory];
         let _ = sandbox.run_as("alice", &hold);
         sandbox.run(&["timeout", "20", "qrtotp", "config", "apply"]).success();
     }

@@ -42,7 +42,7 @@ impl Given {
         }
     }
 
-    /// What an answer is by its form where two consecutive codes are demanded: one alone is a wrong guess.
+    /// Parses an answer to a step-up, which demands two consecutive codes. A single code is a wrong guess.
     pub(super) fn pair_or_recovery(typed: &[u8]) -> Self {
         match Given::code_or_pair(typed) {
             Given::Code(_) => Given::NoPair,

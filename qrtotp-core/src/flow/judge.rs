@@ -113,7 +113,7 @@ pub(super) fn settle<S: Store>(
     Ok(judgement)
 }
 
-/// Judges `given` for somebody who is refused whatever it is: the work of [`settle`], and the refusal.
+/// Refuses `given` whatever it is, after the same work as [`settle`], so that timing does not reveal the reason.
 pub(super) fn settle_for_nobody<S: Store>(
     store: &S,
     rules: &Rules<'_>,

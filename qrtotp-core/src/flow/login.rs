@@ -49,7 +49,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             self.subject.user.clone_from(&person.name);
         }
         if !self.config.rules.is_empty() {
-            // A rule that skips the code must not hold because nobody could be found, or for ever after a reset of the clock.
+            // A failed look-up hides rules for this user, and a reset clock revives expired ones. Neither may skip a code.
             if let Err(error) = &person {
                 self.host.show(UNAVAILABLE);
                 return self.finish(Verdict::Denied, "lookup_failed", &error.to_string());
@@ -103,7 +103,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 Err(error) => return self.finish(Verdict::Denied, "name_refused", &error.to_string()),
             },
         };
-        // Who is barred is asked like everybody, and must not be told.
+        // A denied user gets the same question as everyone, so that the prompt does not reveal the rule.
         let account = account.filter(|_| self.ruling.outcome != policy::Outcome::Deny);
         if let Some((name, uid)) = &account
             && let Some(outcome) = self.let_pass(name, *uid)

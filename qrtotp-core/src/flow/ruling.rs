@@ -4,8 +4,7 @@ use super::{Directory, FirstPass, LoginHost, Options, Refusal};
 use crate::account::accepted_keys;
 use crate::audit::{DecidedBy, Priority};
 use crate::clock::UnixTime;
-use crate::otp::Window;
-use crate::policy::{Config, Damaged, Facts, FirstLogin, Outcome};
+use crate::policy::{Config, Damaged, Facts, FirstLogin, Outcome, Verify};
 use std::borrow::Cow;
 
 /// What holds for a login besides its settings.
@@ -17,7 +16,7 @@ pub struct Ruling {
     pub(super) recovery: bool,
     /// Only a code of the current step counts.
     pub(super) fresh: bool,
-    /// Why nobody's answer is accepted, where nobody's is.
+    /// The reason to log if no answer can be right: a denied or an unknown account.
     pub(super) nobody: Refusal,
     /// Shown where the outcome is [`Outcome::Deny`].
     pub(super) message: Option<String>,
@@ -50,12 +49,12 @@ impl Ruling {
     }
 }
 
-/// The part of a PAM transaction in which somebody wants to know.
+/// The part of the PAM transaction that asks.
 #[derive(Clone, Copy)]
 pub(super) enum Part {
     Auth,
-    /// Without our auth part. sshd (9.2 to 10.0) does not tell this part how a user logged in; whatever it was, it came past
-    /// every password, so it counts as a key.
+    /// The account part, if the auth part did not run. sshd (9.2 to 10.0) does not tell it how the user logged in, so the login
+    /// counts as one by a key.
     Account,
 }
 
@@ -63,7 +62,8 @@ pub(super) fn is_key_service(config: &Config, place: &crate::audit::Subject) -> 
     config.enroll.key_services.iter().any(|known| known == place.pam_service())
 }
 
-/// What decides a login of `user` (`None`: nobody whom the host knows), with the settings that hold for it.
+/// Applies the rules to a login of `user` (`None`: an account that the host does not know). Returns the ruling, the settings for
+/// this login, and the rule's name for the log.
 ///
 /// # Errors
 /// The rules are damaged; deny.
@@ -107,12 +107,10 @@ pub(super) fn ruling<'c>(
         (defaults.first_login, defaults.allow_until) = (first_login, effects.allow_until);
     }
     if effects.fresh {
-        let Window { back, ahead } = Window { back: 0, ahead: 0 };
-        let verify = &mut ruled.to_mut().verify;
-        (verify.window_back, verify.window_ahead, verify.resync) = (back, ahead, false);
+        ruled.to_mut().verify = Verify { window_back: 0, window_ahead: 0, resync: false };
     }
     let mut outcome = decision.outcome.unwrap_or(usual.outcome);
-    // Who says which service this is, and where, must not be who is to be asked.
+    // A caller that names its own service and terminal must not skip its own code by that.
     if outcome == Outcome::Skip && decision.outcome.is_some() && !host.knows_place() {
         outcome = Outcome::Code;
     }

@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_of_the_manual_page_reads_back() {
+    fn settings_in_nested_tables_read_back() {
         let text = "[broker.services]\npostgres = ['postgresql', 'x']\nwww-data = ['nginx']\n[defaults]\n\
             first_login = 'allow'\nallow_until = '2027-01-31'\n[brand]\ncontact = 'x'";
         let compiled = compiled(text);

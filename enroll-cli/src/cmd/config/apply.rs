@@ -3,7 +3,7 @@
 use super::host::{Accounts, asks};
 use super::words::time;
 use super::{check, diff, guard, sshd, test};
-use crate::applied::{Place, compiled};
+use crate::applied::{AppliedFile, compiled};
 use crate::cli::Apply;
 use crate::cmd::doctor::Files;
 use crate::error::{Exit, Failure};
@@ -25,7 +25,7 @@ pub fn apply(path: &Path, args: &Apply) -> Result<Exit, Failure> {
     if args.force.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
         return Err(Failure::Error("--force needs a reason, which goes into the system log".into()));
     }
-    let (place, compiled) = (Place::locked(path)?, compiled(path)?);
+    let (place, compiled) = (AppliedFile::locked(path)?, compiled(path)?);
     let bytes = place.current()?.unwrap_or_default();
     let before = Applied::newest(&bytes).ok();
     let now = SystemClock.now();
@@ -86,7 +86,7 @@ fn is_changed(compiled: &Compiled, before: &Applied, now: UnixTime) -> bool {
 }
 
 pub fn confirm(path: &Path) -> Result<Exit, Failure> {
-    let Some(generation) = Place::locked(path)?.confirm()? else {
+    let Some(generation) = AppliedFile::locked(path)?.confirm()? else {
         let text =
             "no applied configuration awaits confirmation; `qrtotp config list` shows which one is in force";
         return Err(Failure::Refused(text.into()));
@@ -96,7 +96,7 @@ pub fn confirm(path: &Path) -> Result<Exit, Failure> {
 }
 
 pub fn rollback(path: &Path, number: Option<u64>) -> Result<Exit, Failure> {
-    let place = Place::locked(path)?;
+    let place = AppliedFile::locked(path)?;
     let newest = place.current()?.and_then(|bytes| Applied::newest(&bytes).ok());
     let earlier = place.earlier();
     let bytes = match (number, newest) {

@@ -2,7 +2,7 @@
 
 use super::words::{count, demanded, then, time};
 use super::{Stored, stored, user_name};
-use crate::applied::Place;
+use crate::applied::AppliedFile;
 use crate::error::{Exit, Failure};
 use qrtotp_core::policy::{Applied, Condition, Damaged, settings};
 use std::io::Write;
@@ -14,7 +14,7 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
         writeln!(out, "nothing was applied yet; `qrtotp config apply` applies {}", path.display())?;
         return Ok(Exit::Done);
     };
-    let place = Place::locked(path)?;
+    let place = AppliedFile::locked(path)?;
     for number in place.earlier().into_iter().filter(|number| *number != stored.newest.generation) {
         match place.earlier_bytes(number).map(|bytes| Applied::newest(&bytes)) {
             Ok(Ok(earlier)) => writeln!(out, "{}", line(&earlier, &state(&earlier, &stored)))?,
@@ -29,7 +29,9 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
 pub fn show(path: &Path, number: Option<u64>) -> Result<Exit, Failure> {
     let stored = stored(path)?.ok_or_else(|| Failure::Refused("nothing was applied yet".into()))?;
     let bytes = match number {
-        Some(number) if number != stored.newest.generation => Place::locked(path)?.earlier_bytes(number)?,
+        Some(number) if number != stored.newest.generation => {
+            AppliedFile::locked(path)?.earlier_bytes(number)?
+        }
         None if stored.in_force.generation != stored.newest.generation => stored.newest.previous.clone(),
         _ => stored.bytes.clone(),
     };

@@ -19,7 +19,7 @@ fn skips(rule: &Rule) -> bool {
     rule.outcome == Outcome::Skip && rule.conditions.can_hold_at_sshd()
 }
 
-/// That a rule lets somebody in of whom sshd, as it is configured, proves nothing.
+/// Finds a rule that skips the code although sshd is configured to ask for neither a key nor a password.
 pub fn finding(compiled: &Compiled, files: &Files) -> Option<Finding> {
     let rule = compiled.rules.iter().find(|rule| skips(rule) && rule.conditions.key != Some(true))?;
     lets_in_on_nothing(files).ok().filter(|nothing| *nothing)?;

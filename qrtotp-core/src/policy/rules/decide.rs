@@ -123,7 +123,7 @@ struct Matching<'a, 'f> {
     /// Once they were looked up: the gids, or that they can't be had.
     gids: Option<Option<Vec<u32>>>,
     from: Option<IpAddr>,
-    /// Once it was needed.
+    /// The minute of the week, once a condition needed it.
     minute: Option<u16>,
 }
 
@@ -149,7 +149,7 @@ impl Matching<'_, '_> {
         let facts = self.facts;
         let holds = match condition {
             Condition::Service => any(&mut part, |one| Ok(is(facts.service, one.part()?.rest())))?,
-            // Anyone can open /dev/tty, and so name it to su.
+            // Any user can open /dev/tty, and so name it to su.
             Condition::Tty => facts.tty != "tty" && any(&mut part, |one| is_terminal(facts.tty, one))?,
             Condition::By => any(&mut part, |one| Ok(is(facts.by, one.part()?.rest())))?,
             Condition::Key => facts.key == Some(part.boolean()?),
@@ -208,7 +208,7 @@ fn is(fact: &str, name: &[u8]) -> bool {
     fact.len() <= LONGEST && !fact.is_empty() && fact.as_bytes() == name
 }
 
-/// `tty*` means the virtual consoles alone: other devices of that beginning can be opened by more than who sits at them.
+/// `tty*` matches virtual consoles only (tty1, tty2 …). Users can open some other devices, such as ttyUSB0, and name them to su.
 fn is_terminal(fact: &str, pattern: &mut Bytes<'_>) -> Result<bool, Damaged> {
     let (open, text) = (pattern.boolean()?, pattern.part()?.rest());
     let number = fact.strip_prefix("tty").filter(|_| open && text == b"tty");
