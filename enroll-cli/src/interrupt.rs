@@ -23,8 +23,13 @@ impl Interrupts {
         Ok(Self { before: signals.thread_swap_mask(SigmaskHow::SIG_BLOCK)?, arrived })
     }
 
+    /// The signals that were held before these.
+    pub const fn before(&self) -> &SigSet {
+        &self.before
+    }
+
     /// Has those that arrived do nothing.
-    pub fn forget(self) {
+    pub fn forget(&self) {
         while let Ok(Some(_)) = self.arrived.read_signal() {}
     }
 

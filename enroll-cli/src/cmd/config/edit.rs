@@ -6,18 +6,26 @@ use crate::cli::Apply;
 use crate::error::{Exit, Failure};
 use crate::input;
 use crate::interrupt::{ENDING, Interrupts};
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
 use qrtotp_core::policy::{Severity, Source, compile};
+use std::ffi::{CString, OsStr};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 pub fn run(path: &Path) -> Result<Exit, Failure> {
     let before = Source::files(path)?.pop().map(|file| file.bytes).unwrap_or_default();
+    // Nothing ends this before the copy is gone.
+    let interrupts = Interrupts::hold(ENDING)
+        .map_err(|errno| Failure::Error(format!("cannot hold signals: {errno}; nothing was changed")))?;
     let copy = Copy::of(path, &before)?;
     loop {
-        edit(&copy.path)?;
+        edit(&copy.path, &interrupts)?;
         let edited = std::fs::read(&copy.path).map_err(|error| failure("read", &copy.path, &error))?;
         if edited == before {
             writeln!(io::stdout(), "nothing was changed")?;
@@ -29,10 +37,12 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
                 return Err(Failure::Refused(text));
             }
             replace(path, &edited)?;
+            drop(copy);
+            drop(interrupts);
             return apply::apply(path, &Apply { confirm: None, force: None, if_changed: false });
         };
         writeln!(io::stderr(), "qrtotp: {problem}")?;
-        if !again()? {
+        if !again(&interrupts)? {
             return Err(Failure::Refused("nothing was changed".into()));
         }
     }
@@ -58,13 +68,12 @@ fn problem(path: &Path, edited: &[u8]) -> Result<Option<String>, Failure> {
 }
 
 /// Asks what to do about a problem; false: give up.
-fn again() -> Result<bool, Failure> {
+fn again(interrupts: &Interrupts) -> Result<bool, Failure> {
     let keyboard = io::stdin();
     loop {
         write!(io::stderr(), "Edit again or quit (e/q)? ")?;
-        let interrupts = hold()?;
         let typed = input::line_when(&keyboard, || interrupts.wait_for(&keyboard));
-        interrupts.forget(); // the copy goes first
+        interrupts.forget(); // giving up is the answer to them
         match typed.as_deref().map(Vec::as_slice) {
             Ok(b"e") => return Ok(true),
             Ok(b"q") | Err(_) => return Ok(false),
@@ -73,40 +82,41 @@ fn again() -> Result<bool, Failure> {
     }
 }
 
-fn hold() -> Result<Interrupts, Failure> {
-    Interrupts::hold(ENDING)
-        .map_err(|errno| Failure::Error(format!("cannot wait for signals: {errno}; nothing was changed")))
-}
-
 /// Runs the editor of choice; its variable may hold options, too.
-fn edit(file: &Path) -> Result<(), Failure> {
-    let chosen =
-        ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var_os(name).filter(|value| !value.is_empty()));
-    let mut command = Command::new("/bin/sh");
-    match &chosen {
-        Some(_) => command
-            .args(["-c", "eval \"exec $QRTOTP_EDITOR\" '\"$1\"'", "sh"])
-            .env("QRTOTP_EDITOR", chosen.unwrap_or_default()),
-        None => command.args([
-            "-c",
-            "if command -v editor >/dev/null; then exec editor \"$1\"; else exec vi \"$1\"; fi",
-            "sh",
-        ]),
+fn edit(file: &Path, interrupts: &Interrupts) -> Result<(), Failure> {
+    let mut chosen =
+        ["VISUAL", "EDITOR"].iter().filter_map(std::env::var_os).filter(|value| !value.is_empty());
+    let script = match chosen.next() {
+        Some(_) => "eval \"exec ${VISUAL:-$EDITOR}\" '\"$1\"'",
+        None => "if command -v editor >/dev/null; then exec editor \"$1\"; else exec vi \"$1\"; fi",
     };
-    let status = command.arg(file).spawn().and_then(|mut editor| {
-        // Ctrl-C is for the editor. It starts with the signals as they are.
-        let interrupts = hold().ok();
-        let status = editor.wait();
-        if let Some(interrupts) = interrupts {
-            interrupts.forget();
+    // Ctrl-C is for the editor, which starts with the signals as they were.
+    let ended =
+        spawn(&["sh".as_ref(), "-c".as_ref(), script.as_ref(), "sh".as_ref(), file.as_os_str()], interrupts)
+            .and_then(|editor| Ok(waitpid(editor, None)?));
+    interrupts.forget();
+    match ended {
+        Ok(WaitStatus::Exited(_, 0)) => Ok(()),
+        Ok(WaitStatus::Exited(_, code)) => {
+            Err(Failure::Refused(format!("the editor ended with exit code {code}; nothing was changed")))
         }
-        status
-    });
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Failure::Refused(format!("the editor ended with {status}; nothing was changed"))),
+        Ok(_) => Err(Failure::Refused("the editor was killed; nothing was changed".into())),
         Err(error) => Err(failure("run an editor on", file, &error)),
     }
+}
+
+/// Starts /bin/sh with no signal held. std's Command can't: a signal between its start and ours would end us first.
+fn spawn(arguments: &[&OsStr], interrupts: &Interrupts) -> io::Result<Pid> {
+    let mut attributes = PosixSpawnAttr::init()?;
+    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;
+    attributes.set_sigmask(interrupts.before())?;
+    attributes.set_sigdefault(&SigSet::from_iter([Signal::SIGPIPE]))?; // Rust ignores it
+    let arguments =
+        arguments.iter().map(|text| CString::new(text.as_bytes())).collect::<Result<Vec<_>, _>>()?;
+    let variables =
+        std::env::vars_os().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
+    let variables = variables.map(CString::new).collect::<Result<Vec<_>, _>>()?;
+    Ok(posix_spawn(c"/bin/sh", &PosixSpawnFileActions::init()?, &attributes, &arguments, &variables)?)
 }
 
 /// The file that is edited, which goes with this value.
