@@ -2,7 +2,7 @@
 
 use crate::TokenView;
 use crate::device::CredentialView;
-use qrtotp_core::account::{Means, Name, SetKind, Standing, Throttle, ThrottleRules};
+use qrtotp_core::account::{Means, Name, SetKind, Side, Standing, Throttle, ThrottleRules};
 use qrtotp_core::clock::UnixTime;
 use qrtotp_core::flow::Person;
 use qrtotp_core::policy::Config;
@@ -26,9 +26,10 @@ pub struct StatusView {
     recovery_codes_left: u32,
     /// They are another system's, of eight digits.
     recovery_codes_imported: bool,
-    /// Of codes of apps.
+    /// Of codes of apps from places that are not familiar.
     lock: Lock,
     recovery_lock: Lock,
+    familiar_places: usize,
     token: Option<TokenView>,
 }
 
@@ -51,7 +52,8 @@ impl StatusView {
             let set = record.recovery.as_ref()?;
             Some(u32::try_from(set.hashes.len()).unwrap_or(0).saturating_sub(state.recovery_used(set.id)))
         });
-        let throttle = state.map(|state| state.throttle).unwrap_or_default();
+        let mut throttle = state.map(|state| state.throttle.clone()).unwrap_or_default();
+        throttle.advance(now, rules);
         let credentials = account.map(CredentialView::all).unwrap_or_default();
         Self {
             user: name.to_string(),
@@ -71,6 +73,7 @@ impl StatusView {
                 .is_some_and(|set| set.kind == SetKind::Imported),
             lock: Lock::new(&throttle, Means::Code, rules, now),
             recovery_lock: Lock::new(&throttle, Means::Recovery, rules, now),
+            familiar_places: throttle.places(now),
             token: record.and_then(|record| TokenView::new(record, config.enroll.time_limit, now)),
         }
     }
@@ -117,10 +120,11 @@ impl StatusView {
         }
         let imported = if self.recovery_codes_imported { " (imported, of 8 digits)" } else { "" };
         writeln!(out, "  Recovery codes left: {}{imported}", self.recovery_codes_left)?;
-        writeln!(out, "  Lock: {}", self.lock.sentence())?;
+        writeln!(out, "  Lock: {}", self.lock.sentence(" from a new place"))?;
         if self.recovery_lock.failures > 0 {
-            writeln!(out, "  Lock of recovery codes: {}", self.recovery_lock.sentence())?;
+            writeln!(out, "  Lock of recovery codes: {}", self.recovery_lock.sentence(""))?;
         }
+        writeln!(out, "  Familiar places: {}", self.familiar_places)?;
         match &self.token {
             None => writeln!(out, "  Token: none"),
             Some(token) => writeln!(out, "  Token: {}", token.sentence()),
@@ -153,7 +157,7 @@ impl StatusView {
 
 impl Lock {
     fn new(throttle: &Throttle, means: Means, rules: &ThrottleRules, now: UnixTime) -> Self {
-        let wait = throttle.wait(means, now, rules);
+        let wait = throttle.wait(means, Side::Nowhere, now, rules);
         let state = match (means == Means::Code && throttle.is_disabled(rules), wait) {
             (true, _) => "disabled",
             (false, 0) => "open",
@@ -162,13 +166,13 @@ impl Lock {
         Self { state, wait, failures: throttle.failures_of(means) }
     }
 
-    fn sentence(&self) -> String {
+    fn sentence(&self, whence: &str) -> String {
         let Self { state, wait, failures } = self;
         match *state {
             "disabled" => {
                 format!("disabled after {failures} failures; a recovery code or `qrtotp unlock` lifts it")
             }
-            "waiting" => format!("the next answer counts in {wait} s ({failures} failures)"),
+            "waiting" => format!("the next answer{whence} counts in {wait} s ({failures} failures)"),
             _ => format!("open ({failures} failures)"),
         }
     }

@@ -15,6 +15,12 @@ const MAX_ACCEPTED: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyFingerprint([u8; 32]);
 
+impl KeyFingerprint {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// The text is not a fingerprint.
 #[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
 #[error("not an ssh key's fingerprint; `ssh-keygen -lf FILE` prints it: SHA256: and 43 characters")]

@@ -138,6 +138,9 @@ pub fn revoke<S: Store>(
             now,
         );
         let token = token.filter(|_| record.standing() == Standing::Revoked);
+        if record.standing() == Standing::Revoked {
+            state.throttle.forget_places();
+        }
         Ok((gone, token))
     })?;
     let (gone, token) = gone?;

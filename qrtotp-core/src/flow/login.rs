@@ -7,6 +7,7 @@ use super::judge::{Judgement, Proof, Rules, settle, settle_for_nobody};
 use super::login_enrolment::Factor;
 use super::refusal::Refusal;
 use super::ruling::{Part, Ruling, ruling};
+use super::whence::Whence;
 use super::{Directory, Echo, FirstPass, LoginHost, LookupError, NOBODY, Options, Outcome, Person, Typed};
 use crate::account::{Name, Record, Standing, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
@@ -17,6 +18,8 @@ use subtle::ConstantTimeEq;
 
 /// What everybody is told when something on our side is broken. Says nothing about the account.
 pub const UNAVAILABLE: &str = "Verification is not possible now. Try again, or ask your administrator.";
+
+const TWO_CODES: &str = "Two codes in a row, such as 123456 234567: ";
 
 /// Everything that a login needs.
 pub struct Login<'a, S, D, H, C, A> {
@@ -207,7 +210,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     fn ask(&mut self) -> Option<Typed> {
         let usual = match self.options.first_pass {
             FirstPass::Forward => "Password & verification code: ",
-            _ if self.ruling.steps_up() => "Two codes in a row, such as 123456 234567: ",
+            _ if self.ruling.steps_up() => TWO_CODES,
             _ if self.enrols() => "Verification code (Enter: none yet): ",
             FirstPass::Ask | FirstPass::Try | FirstPass::Use => "Verification code: ",
         };
@@ -227,7 +230,15 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         if !self.host.is_same_user() {
             return self.user_changed(); // before a code is used up
         }
-        match self.judge(account, given, throttle) {
+        let mut judgement = self.judge(account, given, throttle);
+        if let Ok(Judgement::Refused { why: Refusal::TwoCodesDue, .. }) = judgement {
+            self.host.show("Too many wrong codes came from your network today.");
+            if let Ok(typed) = self.host.ask(TWO_CODES, Echo::Off) {
+                self.ruling.outcome = policy::Outcome::TwoCodes;
+                judgement = self.judge(account, &Given::pair_or_recovery(&typed), throttle);
+            }
+        }
+        match judgement {
             Err(error) => self.broken(&error),
             Ok(judgement) => self.conclude(account, &judgement, factor),
         }
@@ -240,6 +251,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         given: &Given,
         throttle: ThrottleRules,
     ) -> Result<Judgement, StoreError> {
+        let one_field = matches!(self.options.first_pass, FirstPass::Use | FirstPass::Forward);
         let rules = Rules {
             key: self.store.key(),
             uid: account.map_or(u32::MAX, |(_, uid)| *uid),
@@ -249,12 +261,13 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             recovery: self.ruling.recovery,
             step_up: self.ruling.steps_up(),
             fresh: self.ruling.fresh,
+            whence: Whence::of(self.config, &self.subject, self.host, one_field),
         };
         let judgement = match account {
             None => settle_for_nobody(self.store, &rules, given, self.ruling.nobody),
             Some((name, _)) => settle(self.store, name, &rules, given)?,
         };
-        judgement.report_consequences(&self.subject, &throttle, self.audit);
+        judgement.report_consequences(&self.subject, self.audit);
         Ok(judgement)
     }
 
@@ -270,6 +283,9 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 self.host.show(&format!(
                     "That was a recovery code; {left} are left. If your device is lost, have it revoked."
                 ));
+            }
+            if let Some(text) = judgement.notice() {
+                self.host.show(&text);
             }
             if let (true, Some((name, _))) = (*codes_due, account) {
                 self.hand_over_owed_codes(name, factor);

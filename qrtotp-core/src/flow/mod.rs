@@ -27,6 +27,7 @@ mod resync;
 mod ruling;
 #[cfg(test)]
 mod tests;
+mod whence;
 
 pub use account::{adopt_uid, remove_account, rename_account};
 pub use account_part::account_part;

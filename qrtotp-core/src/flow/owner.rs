@@ -6,6 +6,7 @@ use super::enroll::{Authority, Codes, EnrollDialog, EnrollError, permitted, repl
 use super::given::Given;
 use super::judge::{Judgement, Rules, settle};
 use super::refusal::Refusal;
+use super::whence::Whence;
 use super::{Dialog, Echo, NoAnswer};
 use crate::account::{Credential, CredentialId, Label, Name, Standing};
 use crate::audit::{AuditSink, Kind, Subject};
@@ -73,9 +74,10 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
                 recovery: true,
                 step_up: false,
                 fresh: false,
+                whence: Whence::OWN,
             };
             let judgement = settle(self.store, self.name, &rules, &Given::code(&typed))?;
-            judgement.report(Kind::DeviceProof, self.subject, &rules.throttle, self.audit);
+            judgement.report(Kind::DeviceProof, self.subject, self.audit);
             match judgement {
                 Judgement::Accepted { .. } => return Ok(()),
                 Judgement::Refused { why, .. } => refusal = why,
