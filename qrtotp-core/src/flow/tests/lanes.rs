@@ -19,10 +19,10 @@ fn owner() -> (World, Secret) {
 impl World {
     /// A login at sshd from `rhost`, or by a process of `rhost`, if that is no address.
     fn from(&mut self, rhost: &str, human: &mut Human) -> Outcome {
-        self.from_with(&Options::default(), rhost, human)
+        self.login_from(&Options::default(), rhost, human)
     }
 
-    fn from_with(&mut self, options: &Options, from: &str, human: &mut Human) -> Outcome {
+    fn login_from(&mut self, options: &Options, from: &str, human: &mut Human) -> Outcome {
         let subject = match from.parse::<std::net::IpAddr>() {
             Ok(_) => Subject { rhost: from.into(), ..World::subject("alice") },
             Err(_) => Subject { by: from.into(), service: "sudo".into(), ..World::subject("alice") },
@@ -133,7 +133,7 @@ fn where_there_is_no_room_for_two_codes_such_a_place_is_a_strangers_for_the_day(
     let one_field = |w: &mut World, code: &str| {
         let mut human =
             Human { right_password: Some(b"hunter2"), ..Human::says([say(&format!("hunter2{code}"))]) };
-        w.from_with(&options, HOME, &mut human)
+        w.login_from(&options, HOME, &mut human)
     };
     w.pass(60);
     one_field(&mut w, "000000");
