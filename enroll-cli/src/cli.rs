@@ -7,7 +7,7 @@ mod explain;
 mod import;
 
 pub use account::Account;
-pub use config::{Apply, Config, Explain};
+pub use config::{Apply, Config, Explain, Key};
 pub use device::{Device, Rename, Revoke};
 pub use explain::explain;
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};

@@ -17,12 +17,12 @@ mod token;
 pub use binding::Binding;
 pub use id::{CredentialId, IdError, KeyId, RecordId, SetId, TokenId};
 pub use name::{Name, NameError};
-pub use record::{Credential, Label, Origin, Pending, Record, RecordError, Standing};
+pub use record::{Credential, Label, Origin, Pending, Record, RecordError, SshKey, Standing};
 pub use recovery::{GenerateError, RecoverySet, SetKind};
 pub use spoken::{
     Hash as CodeHash, HashError, RecoveryCode, SALT_LEN, ScratchCode, TokenCode, hash as hash_code,
 };
-pub use ssh_key::{FingerprintError, KeyFingerprint, PublicKey, accepted_keys};
+pub use ssh_key::{FingerprintError, HardwareKeyType, KeyFingerprint, PublicKey, accepted_keys};
 pub use state::{Mark, State, StateError};
 pub use throttle::{Gate, Lane, Means, Throttle, ThrottleRules};
 pub use token::{Token, TokenRefusal, TokenState};

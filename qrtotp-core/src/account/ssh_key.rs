@@ -39,6 +39,32 @@ impl fmt::Display for KeyFingerprint {
     }
 }
 
+/// A type of ssh key whose private half stays in a FIDO authenticator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HardwareKeyType {
+    /// Ed25519.
+    Ed25519,
+    /// ECDSA on P-256. Signatures of browsers (`webauthn-sk-ecdsa-…`) are made with keys of this type, too.
+    Ecdsa,
+}
+
+impl HardwareKeyType {
+    /// The type's name in a public key.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "sk-ssh-ed25519@openssh.com",
+            Self::Ecdsa => "sk-ecdsa-sha2-nistp256@openssh.com",
+        }
+    }
+
+    /// The type of that name, if it is one.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Ed25519, Self::Ecdsa].into_iter().find(|known| known.as_str() == name)
+    }
+}
+
 /// A public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublicKey<'t> {

@@ -7,7 +7,7 @@ use super::given::Given;
 use super::judge::{Judgement, Rules, settle};
 use super::refusal::Refusal;
 use super::{Dialog, Echo, NoAnswer};
-use crate::account::{Credential, CredentialId, Label, Name, Standing};
+use crate::account::{CredentialId, Label, Name, Standing};
 use crate::audit::{AuditSink, Kind, Subject};
 use crate::clock::Clock;
 use crate::policy::Config;
@@ -101,7 +101,7 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
     ///
     /// # Errors
     /// Nothing was proven; no such device; the store.
-    pub fn revoke(mut self, which: Selection) -> Result<Vec<Credential>, AdminError> {
+    pub fn revoke(mut self, which: Selection) -> Result<Vec<(CredentialId, Label)>, AdminError> {
         self.must_be_enrolled()?;
         self.prove()?;
         revoke(self.store, self.name, which, self.clock.now(), self.subject, self.audit)
