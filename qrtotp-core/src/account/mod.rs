@@ -22,7 +22,7 @@ pub use recovery::{GenerateError, RecoverySet, SetKind};
 pub use spoken::{
     Hash as CodeHash, HashError, RecoveryCode, SALT_LEN, ScratchCode, TokenCode, hash as hash_code,
 };
-pub use ssh_key::{FingerprintError, HardwareKeyType, KeyFingerprint, PublicKey, accepted_keys};
+pub use ssh_key::{FingerprintError, HardwareKeyType, KeyFingerprint, PublicKey, accepted_keys, signing_key};
 pub use state::{Mark, State, StateError};
 pub use throttle::{Gate, Lane, Means, Throttle, ThrottleRules};
 pub use token::{Token, TokenRefusal, TokenState};

@@ -42,6 +42,12 @@ pub enum AdminError {
         "{0} has several devices ({1}); say which with --credential ID (`qrtotp revoke {0} --all` revokes them all)"
     )]
     SeveralDevices(Name, String),
+    /// The ssh key is registered.
+    #[error("this key is registered for {0} already, as {1}; nothing was changed")]
+    KeyKnown(Name, CredentialId),
+    /// More ssh keys than an account can have.
+    #[error("{0} has {max} ssh keys; revoke one first with `qrtotp revoke {0} --credential ID`", max = Record::MAX_SSH_KEYS)]
+    NoRoomForKey(Name),
     /// No token.
     #[error("{0} has no enrolment token; `qrtotp token issue {0}` issues one")]
     NoToken(Name),

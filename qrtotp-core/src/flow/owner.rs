@@ -2,7 +2,7 @@
 
 use super::admin::{AdminError, Selection, revoke};
 use super::device::{must_tell_apart, rename_device};
-use super::enroll::{Authority, Codes, EnrollDialog, EnrollError, permitted, replace_codes};
+use super::enroll::{Authority, Codes, EnrollDialog, EnrollError, ExistingCode, permitted, replace_codes};
 use super::given::Given;
 use super::judge::{Judgement, Rules, settle};
 use super::refusal::Refusal;
@@ -105,6 +105,18 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
         self.must_be_enrolled()?;
         self.prove()?;
         revoke(self.store, self.name, which, self.clock.now(), self.subject, self.audit)
+    }
+
+    /// Proves a device, unless that is skipped: what [`super::register_key`] needs first.
+    ///
+    /// # Errors
+    /// No device is enrolled; nothing was proven; the store.
+    pub fn prove_device(mut self, existing: ExistingCode) -> Result<(), AdminError> {
+        self.must_be_enrolled()?;
+        if existing == ExistingCode::Required {
+            self.prove()?;
+        }
+        Ok(())
     }
 
     /// Gives a device of theirs another label, once one was proven: by their labels people know which one to revoke.
