@@ -129,6 +129,8 @@ impl Failure {
             | AdminError::StillUser(..)
             | AdminError::NoCredential(..)
             | AdminError::NoLabel
+            | AdminError::KeyKnown(..)
+            | AdminError::NoRoomForKey(_)
             | AdminError::SeveralDevices(..)
             | AdminError::GivenTwice
             | AdminError::NoToken(_)

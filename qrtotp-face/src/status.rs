@@ -1,7 +1,7 @@
 //! What is enrolled, for people and as JSON. Never a secret: what is sealed is not even opened.
 
 use crate::TokenView;
-use crate::device::CredentialView;
+use crate::device::{CredentialView, SshKeyView};
 use qrtotp_core::account::{Means, Name, SetKind, Side, Standing, Throttle, ThrottleRules};
 use qrtotp_core::clock::UnixTime;
 use qrtotp_core::flow::Person;
@@ -21,6 +21,8 @@ pub struct StatusView {
     /// Why it is nobody's who can log in: `no_user`, `other_uid`.
     stray: Option<&'static str>,
     credentials: Vec<CredentialView>,
+    /// Registered hardware ssh keys.
+    ssh_keys: Vec<SshKeyView>,
     /// When a code of any of them was last accepted.
     last_used: Option<UnixTime>,
     recovery_codes_left: u32,
@@ -67,6 +69,7 @@ impl StatusView {
             stray: None,
             last_used: credentials.iter().filter_map(|credential| credential.last_used).max(),
             credentials,
+            ssh_keys: account.map(SshKeyView::all).unwrap_or_default(),
             recovery_codes_left: left.unwrap_or(0),
             recovery_codes_imported: record
                 .and_then(|record| record.recovery.as_ref())
@@ -118,6 +121,9 @@ impl StatusView {
         for credential in &self.credentials {
             writeln!(out, "  Device {}", credential.sentence())?;
         }
+        for key in &self.ssh_keys {
+            writeln!(out, "  Hardware ssh key {}", key.sentence())?;
+        }
         let imported = if self.recovery_codes_imported { " (imported, of 8 digits)" } else { "" };
         writeln!(out, "  Recovery codes left: {}{imported}", self.recovery_codes_left)?;
         writeln!(out, "  Lock: {}", self.lock.sentence(" from a new place"))?;
@@ -136,9 +142,10 @@ impl StatusView {
     /// # Errors
     /// `out` does not take it.
     pub fn write_line(&self, out: &mut impl Write) -> std::io::Result<()> {
+        let keys = self.ssh_keys.len();
         writeln!(
             out,
-            "{:<20} {:<10} devices {:<2} last used {:<20} recovery codes {:<2} lock {:<8} token {}{}",
+            "{:<20} {:<10} devices {:<2} last used {:<20} recovery codes {:<2} lock {:<8} token {}{}{}",
             self.user,
             self.standing,
             self.credentials.len(),
@@ -146,6 +153,7 @@ impl StatusView {
             self.recovery_codes_left,
             self.lock.state,
             self.token.as_ref().map_or("none", |token| token.state),
+            if keys == 0 { String::new() } else { format!(", ssh keys {keys}") },
             match self.stray {
                 Some("no_user") => ", no such user",
                 Some(_) => ", user has another uid",

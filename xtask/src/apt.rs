@@ -43,6 +43,7 @@ pub const TEST: &[&str] = &[
     "libnginx-mod-http-auth-pam",
     "libpam-oath",
     "librsvg2-bin",
+    "libssl-dev",
     "libxml2-utils",
     "mmdebstrap",
     "nginx-light",

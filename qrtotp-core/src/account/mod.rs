@@ -19,12 +19,12 @@ pub use binding::Binding;
 pub use id::{CredentialId, IdError, KeyId, RecordId, SetId, TokenId};
 pub use name::{Name, NameError};
 pub use place::{Place, PlaceId};
-pub use record::{Credential, Label, Origin, Pending, Record, RecordError, Standing};
+pub use record::{Credential, Label, Origin, Pending, Record, RecordError, SshKey, Standing};
 pub use recovery::{GenerateError, RecoverySet, SetKind};
 pub use spoken::{
     Hash as CodeHash, HashError, RecoveryCode, SALT_LEN, ScratchCode, TokenCode, hash as hash_code,
 };
-pub use ssh_key::{FingerprintError, KeyFingerprint, PublicKey, accepted_keys};
+pub use ssh_key::{FingerprintError, HardwareKeyType, KeyFingerprint, PublicKey, accepted_keys, signing_key};
 pub use state::{Mark, State, StateError};
 pub use throttle::{
     DAILY, Engaged, FAMILIAR, Failures, Forgiven, Gate, Lane, MAX_PLACES, Means, STRANGERS_WAIT, Side,

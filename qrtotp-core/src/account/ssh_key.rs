@@ -45,6 +45,32 @@ impl fmt::Display for KeyFingerprint {
     }
 }
 
+/// A type of ssh key whose private half stays in a FIDO authenticator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HardwareKeyType {
+    /// Ed25519.
+    Ed25519,
+    /// ECDSA on P-256. Signatures of browsers (`webauthn-sk-ecdsa-…`) are made with keys of this type, too.
+    Ecdsa,
+}
+
+impl HardwareKeyType {
+    /// The type's name in a public key.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "sk-ssh-ed25519@openssh.com",
+            Self::Ecdsa => "sk-ecdsa-sha2-nistp256@openssh.com",
+        }
+    }
+
+    /// The type of that name, if it is one.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Ed25519, Self::Ecdsa].into_iter().find(|known| known.as_str() == name)
+    }
+}
+
 /// A public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublicKey<'t> {
@@ -61,13 +87,30 @@ impl<'t> PublicKey<'t> {
     #[must_use]
     pub fn parse(kind: &'t str, base64: &str) -> Option<Self> {
         let blob = Base64::decode_vec(base64).ok()?;
-        let (length, rest) = blob.split_first_chunk()?;
-        let named = rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        let (named, _) = string(&blob)?;
         if named != kind.as_bytes() || kind.contains("-cert-") {
             return None;
         }
         Some(Self { kind, fingerprint: KeyFingerprint(Sha256::digest(&blob).into()) })
     }
+}
+
+/// The public key, `TYPE BASE64`, with which a signature of `ssh-keygen -Y sign` says that it was made. Verifies nothing.
+#[must_use]
+pub fn signing_key(armored: &str) -> Option<String> {
+    const MAGIC_AND_VERSION: &[u8] = b"SSHSIG\0\0\0\x01";
+    let body = armored.trim().strip_prefix("-----BEGIN SSH SIGNATURE-----")?;
+    let body = body.strip_suffix("-----END SSH SIGNATURE-----")?;
+    let blob = Base64::decode_vec(&body.split_ascii_whitespace().collect::<String>()).ok()?;
+    let (key, _) = string(blob.strip_prefix(MAGIC_AND_VERSION)?)?;
+    let (kind, _) = string(key)?;
+    Some(format!("{} {}", std::str::from_utf8(kind).ok()?, Base64::encode_string(key)))
+}
+
+/// A string of the ssh protocol (RFC 4251 §5), and what follows it.
+fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
 /// The keys that sshd accepted in this login, from its `SSH_AUTH_INFO_0`: lines `publickey TYPE BASE64`. Other methods'

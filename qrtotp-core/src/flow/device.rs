@@ -42,8 +42,8 @@ pub fn rename_device<S: Store>(
     store.update_account(name, |account| {
         let record = account.as_mut().map(|account| &mut account.record);
         let record = record.ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
-        let device = record.credentials.iter_mut().find(|credential| credential.id == id);
-        device.ok_or_else(|| AdminError::NoCredential(name.clone(), id))?.label = label.clone();
+        let known = record.label_mut(id).ok_or_else(|| AdminError::NoCredential(name.clone(), id))?;
+        *known = label.clone();
         Ok::<(), AdminError>(())
     })??;
     Event::new(Kind::CredentialRenamed, subject).credential(id, label.as_str()).emit(audit);

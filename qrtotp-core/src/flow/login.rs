@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::ruling::{Part, Ruling, ruling};
 use super::whence::Whence;
 use super::{Directory, Echo, FirstPass, LoginHost, LookupError, NOBODY, Options, Outcome, Person, Typed};
-use crate::account::{Name, Record, Standing, ThrottleRules};
+use crate::account::{CredentialId, Label, Name, Record, Standing, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use crate::clock::{Answered, Clock, EARLIEST_PLAUSIBLE};
 use crate::policy::{self, Config, FirstLogin};
@@ -61,15 +61,20 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 return self.clock_implausible();
             }
         }
-        let known = person.as_ref().ok().and_then(Option::as_ref).map(|person| person.name.as_str());
+        let known = person.as_ref().ok().and_then(Option::as_ref);
+        let mut record = || {
+            let Person { name, uid } = known?;
+            let account = self.store.load(&Name::new(name).ok()?).ok()??;
+            Some(account.record).filter(|record| record.uid == *uid)
+        };
         let decided = ruling(
             self.config,
-            known,
+            known.map(|person| person.name.as_str()),
             &self.subject,
             self.host,
             self.directory,
             self.clock.now(),
-            Part::Auth,
+            Part::Auth(&mut record),
         );
         let Ok((ruling, config, by)) = decided else {
             self.host.show(UNAVAILABLE);
@@ -82,6 +87,9 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     /// Decides by what the rules say.
     fn run_by_rule(mut self, person: Result<Option<Person>, LookupError>) -> Outcome {
         if self.ruling.outcome == policy::Outcome::Skip {
+            if let Some((id, label)) = self.ruling.hardware_key.take() {
+                return self.accept_hardware_key(id, &label);
+            }
             return self.finish(Verdict::Ignored, "not_required", "");
         }
         if let Some(message) = self.ruling.message.take() {
@@ -114,6 +122,17 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             return outcome;
         }
         self.ask_and_judge(account.as_ref())
+    }
+
+    /// A hardware key that is registered for the account is the second factor.
+    fn accept_hardware_key(&mut self, id: CredentialId, label: &Label) -> Outcome {
+        if !self.host.is_same_user() {
+            return self.user_changed();
+        }
+        Event::login(&self.subject, Verdict::Accepted, "hardware_key")
+            .credential(id, label.as_str())
+            .emit(self.audit);
+        Outcome::Accepted
     }
 
     fn clock_implausible(&mut self) -> Outcome {

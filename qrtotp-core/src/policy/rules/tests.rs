@@ -160,13 +160,18 @@ fn a_group_that_may_be_missing_has_no_members() {
         read("[[rule]]\nname = 'a'\ngroup = ['later']\ngroup_optional = true\nthen = 'deny'").unwrap();
     assert!(compiled.warnings.iter().any(|(rule, why)| rule == "a" && why.contains("no group `later`")));
     let facts = Facts { user: Some("x"), ..Facts::default() };
-    let decision = compiled.config.rules.decide(&facts, &mut || Some(vec![0, 65_534]), None).unwrap();
+    let decision = compiled.config.rules.decide(&facts, &mut known(|| Some(vec![0, 65_534])), None).unwrap();
     assert_eq!(decision.rule, "default");
+}
+
+/// Look-ups of a login without a hardware key.
+fn known<G>(groups: G) -> Known<G> {
+    Known { groups, hardware_key: false }
 }
 
 fn decided(text: &str, facts: &Facts<'_>, groups: Option<Vec<u32>>) -> String {
     let compiled = read(text).unwrap();
-    let decision = compiled.config.rules.decide(facts, &mut || groups.clone(), None).unwrap();
+    let decision = compiled.config.rules.decide(facts, &mut known(|| groups.clone()), None).unwrap();
     let outcome = decision.outcome.map_or("default", Outcome::as_str);
     format!("{outcome} by {}{}", decision.rule, if decision.without_groups { "?" } else { "" })
 }
@@ -201,11 +206,11 @@ fn groups_are_looked_up_once_and_only_if_all_else_holds() {
     for (service, expected) in [("su", 1), ("sshd", 0)] {
         let (facts, mut asked) = (Facts { user: Some("x"), service, ..Facts::default() }, 0);
         let compiled = read(text).unwrap();
-        let mut groups = || {
+        let groups = || {
             asked += 1;
             Some(Vec::new())
         };
-        compiled.config.rules.decide(&facts, &mut groups, None).unwrap();
+        compiled.config.rules.decide(&facts, &mut known(groups), None).unwrap();
         assert_eq!(asked, expected, "{service}");
     }
 }
@@ -259,7 +264,7 @@ fn hours_and_days_go_by_the_zone() {
 }
 
 /// Whether the conditions hold, told as plainly as possible.
-fn holds(rule: &Conditions, facts: &Facts<'_>, groups: &[u32], minute: u16) -> bool {
+fn holds(rule: &Conditions, facts: &Facts<'_>, hardware_key: bool, groups: &[u32], minute: u16) -> bool {
     let pattern = |one: &Pattern, name: &str| {
         !name.is_empty() && if one.open { name.starts_with(&one.text) } else { name == one.text }
     };
@@ -273,6 +278,7 @@ fn holds(rule: &Conditions, facts: &Facts<'_>, groups: &[u32], minute: u16) -> b
         && (rule.tty.is_empty() || rule.tty.iter().any(|one| pattern(one, facts.tty)))
         && (rule.by.is_empty() || rule.by.iter().any(|one| one == facts.by))
         && (rule.key.is_none() || rule.key == facts.key)
+        && (!rule.hardware_key || hardware_key)
         && (rule.from.is_empty() || rule.from.iter().any(origin))
         && (rule.hours.is_empty() || rule.hours.iter().any(|one| one.contain(minute)))
         && rule.since.is_none_or(|since| facts.now >= since)
@@ -326,14 +332,15 @@ mod random {
                 texts(&SERVICES),
                 some(pattern()),
                 texts(&NAMES),
-                option::weighted(0.2, any::<bool>()),
+                option::weighted(0.3, select(vec![(false, false), (true, false), (true, true)])),
                 some(origin()),
             ),
             (some(hours), option::weighted(0.2, 0..700_000_i64), option::weighted(0.2, 0..700_000_i64)),
             (some(pattern()), some(group)),
         )
             .prop_map(|((service, tty, by, key, from), (hours, since, until), (user, group))| {
-                Conditions { service, tty, by, key, from, hours, since, until, user, group }
+                let (key, hardware_key) = key.map_or((None, false), |(key, hardware)| (Some(key), hardware));
+                Conditions { service, tty, by, key, hardware_key, from, hours, since, until, user, group }
             })
     }
 
@@ -356,7 +363,7 @@ mod random {
             tty in select(vec!["", "tty1", "pts/3"]),
             by in select(vec!["", "ann", "bob"]),
             rhost in select(HOSTS.to_vec()),
-            key in option::of(any::<bool>()),
+            (key, hardware_key) in (option::of(any::<bool>()), any::<bool>()),
             (now, offset) in (0..700_000_i64, -7200..7200_i32),
             groups in vec(0..4_u32, 0..3),
         ) {
@@ -365,9 +372,11 @@ mod random {
             let facts = Facts { user, service, tty, by, rhost, key, now };
             let set = RuleSet::compile(&[(0, offset)], &rules);
             let minute = minute_of_week(now, offset);
-            let expected = rules.iter().find(|rule| holds(&rule.conditions, &facts, &groups, minute));
-            let decision = set.decide(&facts, &mut || Some(groups.clone()), None).unwrap();
+            let expected = rules.iter().find(|rule| holds(&rule.conditions, &facts, hardware_key, &groups, minute));
+            let mut lookups = Known { groups: || Some(groups.clone()), hardware_key };
+            let decision = set.decide(&facts, &mut lookups, None).unwrap();
             prop_assert_eq!(decision.outcome, expected.map(|rule| rule.outcome));
+            prop_assert_eq!(decision.hardware_key, expected.is_some_and(|rule| rule.conditions.hardware_key));
             prop_assert_eq!(decision.rule, expected.map_or("default", |rule| rule.name.as_str()));
             prop_assert_eq!(set.rules().unwrap(), rules);
         }
@@ -386,7 +395,7 @@ mod random {
             let changed = RuleSet::from_bytes(1, &bytes);
             // Neither panics.
             let _ = changed.rules();
-            let _ = changed.decide(&Facts::default(), &mut || None, None);
+            let _ = changed.decide(&Facts::default(), &mut known(|| None), None);
         }
     }
 }
