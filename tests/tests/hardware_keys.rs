@@ -120,6 +120,8 @@ fn a_registered_hardware_key_is_the_second_factor_and_no_other_key_is() {
     }
     let list = host.sandbox.run(&["qrtotp", "list"]).success().stdout;
     assert!(list.contains(", ssh keys 1"), "{list}");
+    let unnamed = host.sandbox.run(&["qrtotp", "revoke", "alice"]).exited(1);
+    assert!(unnamed.stderr.contains("has several devices"), "{unnamed:?}");
     host.sandbox
         .run(&["qrtotp", "device", "rename", "alice", "--credential", &id, "--label", "blue"])
         .success();

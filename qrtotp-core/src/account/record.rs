@@ -192,10 +192,15 @@ impl Record {
         self.credentials.iter().find(|credential| credential.id == id)
     }
 
+    /// The ids of all credentials: apps, then ssh keys.
+    pub fn ids(&self) -> impl Iterator<Item = CredentialId> {
+        self.credentials.iter().map(|app| app.id).chain(self.ssh_keys.iter().map(|key| key.id))
+    }
+
     /// Whether a credential of any kind has that id.
     #[must_use]
     pub fn has_credential(&self, id: CredentialId) -> bool {
-        self.credential(id).is_some() || self.ssh_keys.iter().any(|key| key.id == id)
+        self.ids().any(|known| known == id)
     }
 
     /// The registered hardware key among those that sshd accepted in a login of the account, if there is one.

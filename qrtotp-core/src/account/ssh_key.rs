@@ -214,6 +214,42 @@ mod tests {
         }
     }
 
+    /// What `ssh-keygen -Y sign -n qrtotp-key` printed for the input `abc\n`.
+    const SIGNATURE: &str = "-----BEGIN SSH SIGNATURE-----\n\
+        U1NIU0lHAAAAAQAAAEoAAAAac2stc3NoLWVkMjU1MTlAb3BlbnNzaC5jb20AAAAgi8yl43\n\
+        skb5Uh+oc4yssO+0wrNmzfd9TRsQnOBT40LkkAAAAEc3NoOgAAAApxcnRvdHAta2V5AAAA\n\
+        AAAAAAZzaGE1MTIAAABnAAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAQHhGkj\n\
+        8yfzQYuH90ZhFlB5Ymq2smRKeAXLJI89wvLHbZ0OGCm30vPQynFw2Rts1E8YI40JCnXJM5\n\
+        W0zD64MSPgcFAAAAAA==\n-----END SSH SIGNATURE-----\n";
+
+    #[test]
+    fn a_signature_names_its_key() {
+        let line = signing_key(SIGNATURE).unwrap();
+        let (kind, base64) = line.split_once(' ').unwrap();
+        assert_eq!(HardwareKeyType::named(kind), Some(HardwareKeyType::Ed25519));
+        let fingerprint = PublicKey::parse(kind, base64).unwrap().fingerprint.to_string();
+        assert_eq!(fingerprint, "SHA256:4YnW6VmMNHFAh7PHi0m2Cuu1TUTJ5oXbOMRY30Y7qAk");
+        assert_eq!(signing_key(&SIGNATURE.replace('\n', "\r\n")), Some(line));
+        for (old, new) in [("BEGIN SSH", "BEGIN PGP"), ("U1NIU0lH", "U1NIU0lI"), ("AAAAAQAA", "AAAAAgAA")] {
+            assert!(SIGNATURE.contains(old));
+            assert_eq!(signing_key(&SIGNATURE.replacen(old, new, 1)), None, "{new}");
+        }
+        let lines: Vec<&str> = SIGNATURE.lines().collect();
+        assert_eq!(signing_key(&[&lines[..2], &lines[7..]].concat().join("\n")), None, "cut");
+        assert_eq!(signing_key(""), None);
+    }
+
+    #[test]
+    fn types_whose_keys_stay_in_hardware_are_known_by_name() {
+        for name in ["sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"] {
+            assert_eq!(HardwareKeyType::named(name).map(HardwareKeyType::as_str), Some(name));
+        }
+        for name in ["ssh-ed25519", "sk-ssh-ed25519-cert-v01@openssh.com", "sk-ssh-ed25519@openssh.com ", ""]
+        {
+            assert_eq!(HardwareKeyType::named(name), None, "{name}");
+        }
+    }
+
     #[test]
     fn more_than_sshd_ever_says_is_not_read() {
         let line = format!("publickey {}\n", KEYS[0].0);
@@ -237,6 +273,14 @@ mod tests {
             changed[at] = byte;
             let same = changed == line.as_bytes();
             prop_assert_eq!(accepted_keys(&changed) == accepted_keys(line.as_bytes()), same);
+        }
+
+        #[test]
+        fn a_signature_of_any_bytes_is_read_without_a_panic(blob in any::<Vec<u8>>()) {
+            let blob = [&b"SSHSIG\0\0\0\x01"[..], &blob].concat();
+            let base64 = Base64::encode_string(&blob);
+            let text = format!("-----BEGIN SSH SIGNATURE-----\n{base64}\n-----END SSH SIGNATURE-----");
+            let _ = signing_key(&text);
         }
 
         #[test]

@@ -318,6 +318,15 @@ mod tests {
     }
 
     #[test]
+    fn a_registered_hardware_key_lets_its_owner_in() {
+        let text = rules("key = 'hardware' -> skip | service = ['sshd'] -> deny");
+        let mut host = host();
+        assert_eq!(refused(&text, &host), ["L1"]);
+        host.actor.as_mut().unwrap().hardware_key = true;
+        assert!(refused(&text, &host).is_empty());
+    }
+
+    #[test]
     fn planted_lock_outs_of_the_person_who_applies_are_refused() {
         for (short, keys) in [
             // everybody

@@ -100,6 +100,9 @@ fn every_fault_is_named_with_its_line() {
         (rule("then = 'skip'\nfrom = ['192.0.2.0/24', 'local']"), 1, "needs a console"),
         (rule("then = 'skip'\nfrom = ['local']\ntty = ['*']"), 1, "needs a console"),
         (rule("then = 'code'\nfrom = ['local']\nkey = true"), 1, "only sshd says anything of keys"),
+        (rule("then = 'code'\nkey = 'soft'"), 4, "expected true, false or \"hardware\""),
+        (rule("then = 'code'\nkey = 1"), 4, "expected a boolean"),
+        (rule("then = 'code'\nfrom = ['local']\nkey = 'hardware'"), 1, "only sshd says anything of keys"),
         (rule(&many), 4, "more than 64 items"),
         ("[[rule]]\nthen = 'code'".into(), 1, "needs a name"),
         ("[[rule]]\nname = 'A'\nthen = 'code'".into(), 1, "small letters"),
@@ -138,6 +141,9 @@ fn a_rule_that_can_never_decide_is_refused() {
         ("service = ['su']", "user = ['x']", false),
         ("key = true", "key = true\nuser = ['x']", true),
         ("key = true", "key = false", false),
+        ("key = true", "key = 'hardware'", true),
+        ("key = 'hardware'", "key = true", false),
+        ("key = 'hardware'", "key = 'hardware'\nuser = ['x']", true),
         ("group = ['g0', 'g1']", "group = ['g1']", true),
         ("since = '2027-01-01'", "since = '2027-02-01'", true),
         ("since = '2027-02-01'", "since = '2027-01-01'", false),
@@ -212,6 +218,51 @@ fn groups_are_looked_up_once_and_only_if_all_else_holds() {
         };
         compiled.config.rules.decide(&facts, &mut known(groups), None).unwrap();
         assert_eq!(asked, expected, "{service}");
+    }
+}
+
+#[test]
+fn a_hardware_key_is_looked_up_once_and_only_if_a_key_was_accepted_and_all_else_holds() {
+    struct Counted(bool, u32);
+    impl Lookups for Counted {
+        fn groups(&mut self) -> Option<Vec<u32>> {
+            None
+        }
+        fn hardware_key(&mut self) -> bool {
+            self.1 += 1;
+            self.0
+        }
+    }
+    let text = "[[rule]]\nname = 'a'\nkey = 'hardware'\nuser = ['x']\nfrom = ['192.0.2.0/24']\nthen = 'skip'\n\
+        [[rule]]\nname = 'b'\nkey = 'hardware'\ngroup = ['g0']\nthen = 'skip'\n\
+        [[rule]]\nname = 'c'\nkey = true\nthen = 'code'";
+    let compiled = read(text).unwrap();
+    assert_eq!(compiled.config.rules.rules().unwrap(), compiled.rules);
+    for (key, rhost, hardware, expected) in [
+        (Some(true), "192.0.2.1", true, ("a", true, false, 1)),
+        (Some(true), "192.0.2.1", false, ("c", false, false, 1)),
+        (Some(true), "", false, ("c", false, false, 1)),
+        // The stricter one of two, since the groups can't be had.
+        (Some(true), "", true, ("c", false, true, 1)),
+        (Some(false), "192.0.2.1", true, ("default", false, false, 0)),
+        (None, "192.0.2.1", true, ("default", false, false, 0)),
+    ] {
+        let mut lookups = Counted(hardware, 0);
+        let facts = Facts { user: Some("x"), service: "sshd", key, rhost, ..Facts::default() };
+        let decision = compiled.config.rules.decide(&facts, &mut lookups, None).unwrap();
+        let found = (decision.rule, decision.hardware_key, decision.without_groups, lookups.1);
+        assert_eq!(found, expected, "{key:?} {rhost} {hardware}");
+    }
+}
+
+#[test]
+fn a_test_can_say_that_the_key_is_a_hardware_key() {
+    let rules = "[[rule]]\nname = 'a'\nkey = 'hardware'\nthen = 'skip'\n[[rule]]\nname = 'b'\nkey = true\nthen = 'code'\n";
+    for (key, expected) in [("'hardware'", "skip by a"), ("true", "code by b"), ("false", "code by default")]
+    {
+        let test = format!("[[test]]\nuser = 'x'\nservice = 'sshd'\nkey = {key}\nexpect = '{expected}'");
+        let compiled = read(&format!("{rules}{test}")).unwrap();
+        assert_eq!(compiled.failed_tests(0), (1, Vec::new()), "{key}");
     }
 }
 
