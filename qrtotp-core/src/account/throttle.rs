@@ -185,6 +185,9 @@ impl LeakyLane {
     /// Forgets what is to be forgotten by `now`.
     fn leak(&mut self, now: UnixTime, leak: &Leak) {
         self.lane.clamp(now);
+        if self.lane.failures == 0 {
+            return; // nothing changes, so that nothing is written
+        }
         self.since = self.since.min(now);
         let periods = now.saturating_sub(self.since) / leak.period;
         self.lane.failures = self.lane.failures.saturating_sub(u32::try_from(periods).unwrap_or(u32::MAX));
