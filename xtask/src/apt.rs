@@ -44,6 +44,7 @@ pub const TEST: &[&str] = &[
     "libpam-oath",
     "librsvg2-bin",
     "libxml2-utils",
+    "mariadb-server",
     "mmdebstrap",
     "nginx-light",
     "openvpn",
