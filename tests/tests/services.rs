@@ -4,7 +4,12 @@
 use std::time::Duration;
 
 use qrtotp_tests::{
-    Output, Phone, Sandbox, artefacts, broker::Broker, clock, recipes::Recipe, users::PASSWORD,
+    Output, Phone, Sandbox, artefacts,
+    broker::Broker,
+    clock,
+    openssh::{NEWEST, System},
+    recipes::Recipe,
+    users::PASSWORD,
 };
 
 /// How long a server may take to start.
@@ -21,8 +26,17 @@ struct Host {
 impl Host {
     /// alice has a device, mallory has none. Writes the blocks that are whole files.
     fn with(section: &str) -> Self {
+        Self::on(Sandbox::new(), section)
+    }
+
+    /// On Debian 13, for programs that this machine can't have beside others; `None` if it could not be unpacked.
+    fn on_debian_13(section: &str) -> Option<Self> {
+        (!artefacts::lacks(NEWEST)).then(|| Self::on(System::debian(NEWEST).sandbox(None), section))
+    }
+
+    fn on(sandbox: Sandbox, section: &str) -> Self {
         let recipe = Recipe::of(section);
-        let sandbox = Sandbox::with_broker("");
+        sandbox.prepare_broker("");
         let phone = sandbox.import("alice");
         recipe.write(&sandbox);
         Self { _broker: sandbox.start_broker(), sandbox, phone, recipe }
@@ -112,6 +126,36 @@ fn vsftpd() {
     host.sandbox.run(&["mkdir", "-p", "/run/vsftpd/empty"]).success();
     host.serve("vsftpd", 21);
     host.judges(curl("ftp://localhost/"));
+}
+
+#[test]
+fn proftpd() {
+    let Some(host) = Host::on_debian_13("ProFTPD") else { return };
+    host.serve("proftpd", 21);
+    host.judges(curl("ftp://localhost/"));
+    let password_alone = curl("ftp://localhost/")(&host.sandbox, "alice", PASSWORD);
+    assert!(!password_alone.status.success(), "ProFTPD's own module lets in");
+}
+
+#[test]
+fn xrdp() {
+    let Some(host) = Host::on_debian_13("xrdp") else { return };
+    let sandbox = &host.sandbox;
+    let file = "/etc/pam.d/xrdp-sesman";
+    let (debians, ours) = (sandbox.read(file), host.recipe.block(file));
+    assert!(debians.contains("@include common-auth\n"), "{debians}");
+    sandbox.overwrite(file, &debians.replace("@include common-auth\n", &ours));
+    // In place of an X server; who gets as far has logged in.
+    sandbox.overwrite("/usr/local/bin/Xvnc", "#!/bin/sh\ntouch /tmp/session\n");
+    let start = "chmod 755 /usr/local/bin/Xvnc; mkdir /run/xrdp; sed -i s/^MaxLoginRetry=.*/MaxLoginRetry=0/ /etc/xrdp/sesman.ini; \
+                 xrdp-sesman";
+    sandbox.run(&["sh", "-ec", start]).success();
+    let listens = || sandbox.exists("/run/xrdp/sockdir/sesman.socket").then_some(());
+    clock::poll(PATIENCE, listens).expect("xrdp-sesman does not start");
+    host.judges(|sandbox, user, text| {
+        let login = "rm -f /tmp/session; timeout 3 xrdp-sesrun -t Xvnc -F 0 \"$0\"; test -e /tmp/session";
+        sandbox.run_with_input(&["sh", "-c", login, user], text)
+    });
 }
 
 #[test]

@@ -22,8 +22,7 @@ pub fn run(fast: bool) -> Result<()> {
     if !fast {
         lacks.note(FROM_PYPI, "zbar alone reads the QR codes, not ZXing and OpenCV", decoders::install())?;
         lacks.note(FROM_NPM, "npm's otpauth does not read our key URIs", oracles::install())?;
-        let without =
-            "no test has another Debian's sshd and ssh, or sudo, sudo-rs, doas and cockpit of Debian 13";
+        let without = "no test has another Debian's sshd and ssh, or sudo, sudo-rs, doas, cockpit, ProFTPD and xrdp of Debian 13";
         lacks.note(NEWEST, without, debian::with_openssh(NEWEST))?;
         if !is_older() {
             lacks.can_not(
