@@ -1,7 +1,9 @@
 //! Exports of authenticator apps and seed files of hardware tokens.
 
 use qrtotp_core::otp::{Params, Secret, Strength, base32_encode};
-use qrtotp_import::{Entry, FileError, MAX_ENTRIES, parse_csv, parse_json, parse_migration, parse_pskc};
+use qrtotp_import::{
+    Entry, FileError, MAX_ENTRIES, parse_csv, parse_json, parse_migration, parse_pskc, parse_uris,
+};
 
 type Parse = fn(&[u8], Strength) -> Result<Vec<Entry>, FileError>;
 
@@ -15,6 +17,10 @@ pub(crate) fn csv(data: &[u8]) {
 
 pub(crate) fn pskc(data: &[u8]) {
     check(data, parse_pskc);
+}
+
+pub(crate) fn uris(data: &[u8]) {
+    check(data, parse_uris);
 }
 
 /// The first byte says whether the rest is a file, or a message that its base64 hides from the fuzzer.
