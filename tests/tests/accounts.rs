@@ -185,20 +185,21 @@ fn too_many_wrong_codes_close_codes_to_strangers_until_a_recovery_code_or_unlock
 #[test]
 fn a_stranger_with_the_password_closes_codes_to_strangers_only_and_the_owner_is_told() {
     let sandbox = host("");
-    sandbox.configure("[throttle]\nfree_failures = 20\n[verify]\nwindow_back = 10\n");
+    sandbox
+        .configure("[throttle]\nfree_failures = 20\ndisable_after = 50\n[verify]\nwindow_back = 10\n[enroll]\nmax_devices = 1\n");
     let phone = sandbox.import("alice");
     let from = |address: &str, code: &str| {
         sandbox.login("alice").answer(code).arguments(&["--rhost", address]).run()
     };
     assert_eq!(from("198.51.100.7", &phone.code_of_step(phone.step() - 9)).authenticate(), PAM_SUCCESS);
-    for n in 0..45 {
+    for n in 0..25 {
         from(&format!("203.0.113.{n}"), &phone.wrong_code());
     }
-    let _ = sandbox.log.wait(&["event=throttle_engaged reason=closed user=alice", "rhost=203.0.113.39"]);
+    let _ = sandbox.log.wait(&["event=throttle_engaged reason=closed user=alice", "rhost=203.0.113.19"]);
     assert_eq!(from("203.0.113.9", &phone.code_of_step(phone.step() - 8)).authenticate(), PAM_AUTH_ERR);
     let login = from("198.51.100.200", &phone.code_of_step(phone.step() - 7));
     assert_eq!(login.authenticate(), PAM_SUCCESS);
-    let told = "40 wrong codes since ";
+    let told = "20 wrong codes since ";
     assert!(
         login.text().contains(told) && login.text().contains("the last from 203.0.113.0/24"),
         "{}",
