@@ -47,6 +47,8 @@ const COMMANDS: [&[&str]; 46] = [
     &["config", "sshd"],
     &["doctor"],
     &["completions"],
+    &["key"],
+    &["key", "add"],
     &["account"],
     &["account", "rename"],
     &["account", "adopt-uid"],
