@@ -205,7 +205,7 @@ impl<'a> Script<'a> {
         let sequence = |slot: u64| {
             let mut bytes = [0; 1024];
             file.read_exact_at(&mut bytes, slot * 4096).ok()?;
-            reference(&bytes).map(|(sequence, _)| sequence)
+            reference(&bytes).map(|slot| slot.sequence)
         };
         // Where one is garbage the next write is to that one.
         if let (Some(first), Some(second)) = (sequence(0), sequence(1)) {
