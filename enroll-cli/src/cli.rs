@@ -8,7 +8,7 @@ mod import;
 mod key;
 
 pub use account::Account;
-pub use config::{Apply, Config, Explain, Key};
+pub use config::{Apply, Config, Explain, Key, Place};
 pub use device::{Device, Rename, Revoke};
 pub use explain::explain;
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};

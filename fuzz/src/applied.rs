@@ -80,7 +80,8 @@ fn decide(applied: &Applied, bytes: &[u8]) {
         asked += 1;
         groups[1].is_multiple_of(2).then(|| vec![groups[2].into()])
     };
-    let mut known = Known { groups: gids, hardware_key: groups[3].is_multiple_of(2) };
+    let hardware_key = groups[3].is_multiple_of(2);
+    let mut known = Known { groups: gids, hardware_key, familiar: groups[3] & 2 == 0 };
     let decision = applied.config.rules.decide(&facts, &mut known, None);
     assert!(asked <= 1, "the groups are looked up more than once");
     if let Ok(decision) = decision {

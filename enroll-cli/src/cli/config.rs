@@ -75,6 +75,15 @@ pub struct Apply {
     pub if_changed: bool,
 }
 
+/// A place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Place {
+    /// Of which a right code came
+    Familiar,
+    /// Any other
+    New,
+}
+
 /// What sshd accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Key {
@@ -101,6 +110,9 @@ pub struct Explain {
     /// The caller of sudo or su
     #[arg(long, value_name = "USER", default_value = "")]
     pub by: String,
+    /// As if a right code had come from the same place in the last 30 days, or not
+    #[arg(long, default_value = "new")]
+    pub place: Place,
     /// As if sshd had accepted a public key, or one that is registered as a hardware key
     #[arg(long, value_name = "KIND", value_enum, num_args = 0..=1, default_missing_value = "any")]
     pub key: Option<Key>,

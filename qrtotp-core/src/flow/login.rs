@@ -62,10 +62,10 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             }
         }
         let known = person.as_ref().ok().and_then(Option::as_ref);
-        let mut record = || {
+        let mut account = || {
             let Person { name, uid } = known?;
             let account = self.store.load(&Name::new(name).ok()?).ok()??;
-            Some(account.record).filter(|record| record.uid == *uid)
+            Some(account).filter(|account| account.record.uid == *uid)
         };
         let decided = ruling(
             self.config,
@@ -74,7 +74,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             self.host,
             self.directory,
             self.clock.now(),
-            Part::Auth(&mut record),
+            Part::Auth(&mut account, self.store.key()),
         );
         let Ok((ruling, config, by)) = decided else {
             self.host.show(UNAVAILABLE);

@@ -1,10 +1,12 @@
 //! What the policy's rules say of one login.
 
+use super::whence::Whence;
 use super::{Directory, FirstPass, LoginHost, Options, Refusal};
-use crate::account::{CredentialId, KeyFingerprint, Label, Record, accepted_keys};
+use crate::account::{CredentialId, KeyFingerprint, Label, accepted_keys};
 use crate::audit::{DecidedBy, Priority};
 use crate::clock::UnixTime;
 use crate::policy::{Config, Damaged, Facts, FirstLogin, Lookups, Outcome, Verify};
+use crate::store::{Account, SealKey};
 use std::borrow::Cow;
 
 /// What holds for a login besides its settings.
@@ -54,8 +56,8 @@ impl Ruling {
 
 /// The part of the PAM transaction that asks.
 pub(super) enum Part<'a> {
-    /// With a look-up of the account's record; it gives none that is another uid's.
-    Auth(&'a mut dyn FnMut() -> Option<Record>),
+    /// With a look-up of the account; it gives none that is another uid's.
+    Auth(&'a mut dyn FnMut() -> Option<Account>, &'a SealKey),
     /// The account part, if the auth part did not run. sshd (9.2 to 10.0) does not tell it how the user logged in, so the login
     /// counts as one by a key, but not by a registered hardware key.
     Account,
@@ -67,6 +69,8 @@ struct LoginLookups<'a, 'p, D> {
     directory: &'a D,
     accepted: Vec<KeyFingerprint>,
     part: Part<'p>,
+    whence: Whence,
+    now: UnixTime,
     /// Once it was looked up.
     hardware_key: Option<(CredentialId, Label)>,
 }
@@ -77,12 +81,21 @@ impl<D: Directory> Lookups for LoginLookups<'_, '_, D> {
     }
 
     fn hardware_key(&mut self) -> bool {
-        if let (Part::Auth(record), false) = (&mut self.part, self.accepted.is_empty()) {
-            let record = record();
-            let key = record.as_ref().and_then(|record| record.hardware_key(&self.accepted));
+        if let (Part::Auth(account, _), false) = (&mut self.part, self.accepted.is_empty()) {
+            let account = account();
+            let key = account.as_ref().and_then(|account| account.record.hardware_key(&self.accepted));
             self.hardware_key = key.map(|key| (key.id, key.label.clone()));
         }
         self.hardware_key.is_some()
+    }
+
+    /// Whoever has no record has no familiar place, and nor has somebody whom the host does not know.
+    fn familiar(&mut self) -> Option<bool> {
+        let Part::Auth(account, key) = &mut self.part else { return None };
+        let familiar = |Account { record, state }: Account| {
+            state.throttle.is_familiar(self.whence.side(key, &record), self.now)
+        };
+        Some(account().is_some_and(familiar))
     }
 }
 
@@ -110,8 +123,8 @@ pub(super) fn ruling<'c>(
     }
     let says_keys = is_key_service(config, place);
     let accepted = match part {
-        Part::Auth(_) if says_keys => accepted_keys(&host.ssh_auth_info().unwrap_or_default()),
-        Part::Auth(_) | Part::Account => Vec::new(),
+        Part::Auth(..) if says_keys => accepted_keys(&host.ssh_auth_info().unwrap_or_default()),
+        Part::Auth(..) | Part::Account => Vec::new(),
     };
     let key = says_keys.then_some(matches!(part, Part::Account) || !accepted.is_empty());
     let facts = Facts {
@@ -123,7 +136,8 @@ pub(super) fn ruling<'c>(
         key,
         now,
     };
-    let mut lookups = LoginLookups { user, directory, accepted, part, hardware_key: None };
+    let whence = Whence::with(accepted.first(), place, host, false);
+    let mut lookups = LoginLookups { user, directory, accepted, part, whence, now, hardware_key: None };
     let decision = config.rules.decide(&facts, &mut lookups, None)?;
     let effects = &decision.effects;
     let mut ruled = Cow::Borrowed(config);

@@ -2,7 +2,7 @@
 
 use super::LoginHost;
 use super::ruling::is_key_service;
-use crate::account::{Failures, Forgiven, Name, Place, PlaceId, Record, Side, accepted_keys};
+use crate::account::{Failures, Forgiven, KeyFingerprint, Name, Place, PlaceId, Record, Side, accepted_keys};
 use crate::audit::Subject;
 use crate::clock::UnixTime;
 use crate::policy::{Config, address};
@@ -25,16 +25,26 @@ impl Whence {
 
     /// That of a login.
     pub(super) fn of(config: &Config, subject: &Subject, host: &mut impl LoginHost, one_field: bool) -> Self {
+        let key = if is_key_service(config, subject) { host.ssh_auth_info() } else { None };
+        let key = key.and_then(|info| accepted_keys(&info).into_iter().next());
+        Self::with(key.as_ref(), subject, host, one_field)
+    }
+
+    /// The same; `key` is the first one that sshd accepted.
+    pub(super) fn with(
+        key: Option<&KeyFingerprint>,
+        subject: &Subject,
+        host: &impl LoginHost,
+        one_field: bool,
+    ) -> Self {
         let by = Name::new(&subject.by).ok();
         let is_own = subject.by == subject.user;
         let service = by.as_ref().filter(|_| !host.knows_place());
-        let key = if is_key_service(config, subject) { host.ssh_auth_info() } else { None };
-        let key = key.and_then(|info| accepted_keys(&info).into_iter().next());
         let remote = address(&subject.rhost);
         let place = match (key, remote) {
             // What it says of a remote host does not matter: the kernel says whose process it is.
             _ if is_own && (service.is_some() || subject.rhost.is_empty()) => Place::Own,
-            (Some(key), _) => Place::key(&key),
+            (Some(key), _) => Place::key(key),
             (None, Some(address)) => Place::network(address, service),
             (None, None) if subject.rhost.is_empty() && service.is_none() && by.is_some() => {
                 Place::caller(&subject.by)

@@ -274,7 +274,7 @@ impl Compiled {
             now,
         };
         let groups = || Some(self.gids(&test.groups));
-        let mut known = Known { groups, hardware_key: test.hardware_key };
+        let mut known = Known { groups, hardware_key: test.hardware_key, familiar: test.familiar };
         match self.config.rules.decide(&facts, &mut known, None) {
             Ok(decision) => {
                 let outcome = decision.outcome.unwrap_or_else(|| self.config.default_outcome());

@@ -82,6 +82,7 @@ struct Login {
     key: bool,
     /// A registered hardware key.
     hardware_key: bool,
+    familiar: bool,
     /// What people call it.
     shown: String,
 }
@@ -101,9 +102,14 @@ fn logins(rules: &[Rule]) -> Vec<Login> {
     for (rhost, shown) in places {
         let keys = [(false, "without a key"), (true, "with a key"), (true, "with a hardware key")];
         let hardware = rules.iter().any(|rule| rule.conditions.hardware_key);
+        let places = rules.iter().any(|rule| rule.conditions.familiar.is_some());
         for (place, (key, with)) in keys.into_iter().enumerate().take(if hardware { 3 } else { 2 }) {
-            let (rhost, shown) = (rhost.clone(), format!("sshd from {shown} {with}"));
-            logins.push(Login { service: "sshd", rhost, tty: "ssh", key, hardware_key: place == 2, shown });
+            for familiar in [false, true].into_iter().take(if places { 2 } else { 1 }) {
+                let at = if familiar { " at a familiar place" } else { "" };
+                let (rhost, shown) = (rhost.clone(), format!("sshd from {shown} {with}{at}"));
+                let hardware_key = place == 2;
+                logins.push(Login { service: "sshd", rhost, tty: "ssh", key, hardware_key, familiar, shown });
+            }
         }
     }
     for (service, tty, at) in [
@@ -118,6 +124,7 @@ fn logins(rules: &[Rule]) -> Vec<Login> {
             tty,
             key: false,
             hardware_key: false,
+            familiar: false,
             shown: format!("{service} {at}"),
         });
     }
@@ -155,7 +162,11 @@ fn changes(
                     key: says_keys.then_some(login.key),
                     now,
                 };
-                let mut known = Known { groups: || person.gids.clone(), hardware_key: login.hardware_key };
+                let mut known = Known {
+                    groups: || person.gids.clone(),
+                    hardware_key: login.hardware_key,
+                    familiar: login.familiar,
+                };
                 let decision = config.rules.decide(&facts, &mut known, None)?;
                 Ok(outcome(config, &decision, !person.device))
             };

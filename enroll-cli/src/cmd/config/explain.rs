@@ -5,7 +5,7 @@ use super::host::group_name;
 use super::words::{first_login_of, first_login_word, login, mismatch, outcome, time};
 use super::{stored, user_name};
 use crate::applied::compiled;
-use crate::cli::{Explain, Key};
+use crate::cli::{Explain, Key, Place};
 use crate::error::{Exit, Failure};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
 use qrtotp_core::flow::{Directory, HostDirectory};
@@ -47,8 +47,13 @@ pub fn run(path: &Path, args: &Explain) -> Result<Exit, Failure> {
     let user = person.or_else(|| args.groups.as_ref().map(|_| args.user.clone()));
     let facts = facts(args, &config, user.as_deref(), now);
     let hardware_key = args.key == Some(Key::Hardware);
-    let explained =
-        explain(&config, &facts, args.groups.as_deref(), hardware_key, args.all).map_err(damaged)?;
+    let assumed = Assumed {
+        groups: args.groups.as_deref(),
+        hardware_key,
+        familiar: args.place == Place::Familiar,
+        all: args.all,
+    };
+    let explained = explain(&config, &facts, &assumed).map_err(damaged)?;
     let mut out = std::io::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &explained.json(&config)).map_err(std::io::Error::from)?;
@@ -92,27 +97,37 @@ struct Explained<'p> {
     decision: Decision<'p>,
 }
 
-/// Decides with `config`. `groups`: names in place of the account's. `all`: with the rules behind the one that decides.
+/// What is taken to be so, and not looked up.
+#[derive(Clone, Copy, Default)]
+struct Assumed<'a> {
+    /// Names in place of the account's groups.
+    groups: Option<&'a [String]>,
+    hardware_key: bool,
+    familiar: bool,
+    /// With the rules behind the one that decides.
+    all: bool,
+}
+
+/// Decides with `config`.
 fn explain<'p>(
     config: &'p Config,
     facts: &Facts<'_>,
-    groups: Option<&[String]>,
-    hardware_key: bool,
-    all: bool,
+    assumed: &Assumed<'_>,
 ) -> Result<Explained<'p>, Damaged> {
     let rules = config.rules.rules()?;
     let offset = config.rules.offset(facts.now)?;
     let (mut asked, mut seen) = (None, Vec::new());
     let groups = || {
-        asked = match groups {
+        asked = match assumed.groups {
             Some(names) => Some(gids(&rules, names)),
             None => facts.user.and_then(|user| HostDirectory.groups(user)),
         };
         asked.clone()
     };
-    let mut known = Known { groups, hardware_key };
+    let Assumed { hardware_key, familiar, .. } = *assumed;
+    let mut known = Known { groups, hardware_key, familiar };
     let decision = config.rules.decide(facts, &mut known, Some(&mut |_, failed| seen.push(failed)))?;
-    if all {
+    if assumed.all {
         for rule in &rules[seen.len().min(rules.len())..] {
             let alone = RuleSet::compile(&[(0, offset)], std::slice::from_ref(rule));
             alone.decide(facts, &mut known, Some(&mut |_, failed| seen.push(failed)))?;
@@ -230,7 +245,8 @@ mod tests {
     fn told(config: &Config, facts: &Facts<'_>, groups: &[&str], all: bool) -> String {
         let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
         let mut out = Vec::new();
-        let explained = explain(config, facts, Some(&groups), false, all).unwrap();
+        let explained =
+            explain(config, facts, &Assumed { groups: Some(&groups), all, ..Assumed::default() }).unwrap();
         explained.write(config, facts.user.unwrap_or_default(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
@@ -265,8 +281,13 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("  research-grace                   group    is not in research\n"), "{text}");
-        let json =
-            explain(&config, &facts, Some(&["contractors".into()]), false, false).unwrap().json(&config);
+        let json = explain(
+            &config,
+            &facts,
+            &Assumed { groups: Some(&["contractors".into()]), ..Assumed::default() },
+        )
+        .unwrap()
+        .json(&config);
         assert_eq!((json["rule"].as_str(), json["outcome"].as_str()), (Some("contractors"), Some("deny")));
         assert_eq!(json["rules"][1]["failed"], "user");
     }

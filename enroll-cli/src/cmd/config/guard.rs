@@ -218,7 +218,8 @@ impl Guard<'_> {
         let Login { service, rhost, tty } = login;
         let by = if service == "sudo" { person.name.as_str() } else { "" };
         let facts = Facts { user: Some(&person.name), service, tty, by, rhost, key, now: self.now };
-        let mut known = Known { groups: || person.gids.clone(), hardware_key };
+        // Nobody has a familiar place before the first right code.
+        let mut known = Known { groups: || person.gids.clone(), hardware_key, familiar: false };
         let decision = self.config.rules.decide(&facts, &mut known, None)?;
         match decision.outcome.unwrap_or_else(|| self.config.default_outcome()) {
             Outcome::Deny => return Ok(End::Denied(decision.rule.to_owned())),

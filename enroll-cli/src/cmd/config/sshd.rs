@@ -78,6 +78,7 @@ fn block(rule: &Rule, above: &[Rule]) -> String {
         (conditions.since.is_some(), "since"),
         (conditions.until.is_some(), "until"),
         (conditions.hardware_key, "key = \"hardware\""),
+        (conditions.familiar.is_some(), "place"),
     ];
     let inexpressible: Vec<&str> =
         inexpressible.iter().filter_map(|(given, word)| given.then_some(*word)).collect();

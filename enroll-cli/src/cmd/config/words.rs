@@ -20,6 +20,7 @@ pub fn demanded(conditions: &Conditions, condition: Condition, offset: i32) -> S
         Condition::Key if conditions.hardware_key => "hardware".into(),
         Condition::Key => conditions.key.map_or_else(String::new, |key| key.to_string()),
         Condition::HardwareKey => String::new(), // shown as the key
+        Condition::Place => conditions.familiar.map_or("", place).into(),
         Condition::From => list(&conditions.from),
         Condition::Hours => list(&conditions.hours),
         Condition::Since => conditions.since.map_or_else(String::new, |since| local(since).to_string()),
@@ -32,11 +33,17 @@ pub fn demanded(conditions: &Conditions, condition: Condition, offset: i32) -> S
     }
 }
 
+/// A place, as rules call it.
+pub const fn place(familiar: bool) -> &'static str {
+    if familiar { "familiar" } else { "new" }
+}
+
 /// Why a condition does not hold for a login.
 pub fn mismatch(facts: &Facts<'_>, conditions: &Conditions, condition: Condition, offset: i32) -> String {
     let (found, demanded) = (found(facts, condition, offset), demanded(conditions, condition, offset));
     match condition {
         Condition::Key | Condition::HardwareKey => found,
+        Condition::Place => format!("the place is not {demanded}"),
         Condition::Since => format!("{found} is before {demanded}"),
         Condition::Until => format!("{found} is after {demanded}"),
         Condition::Group => format!("is not in {demanded}"),
@@ -82,7 +89,7 @@ fn found(facts: &Facts<'_>, condition: Condition, offset: i32) -> String {
         Condition::User => {
             facts.user.map_or_else(|| "no account of this host".into(), |user| clean(user, 64))
         }
-        Condition::Group => String::new(),
+        Condition::Group | Condition::Place => String::new(),
     }
 }
 

@@ -204,3 +204,20 @@ fn a_revoked_account_forgets_its_places() {
     revoke(&w.store, &World::name(), Selection::All, now, &World::subject("alice"), &mut w.log).unwrap();
     assert_eq!(w.throttle().places(now), 0);
 }
+
+#[test]
+fn a_rule_can_ask_for_two_codes_at_new_places_only() {
+    let (mut w, secret) = owner();
+    let rules = "[[rule]]\nname = 'away'\nplace = 'new'\nthen = 'two-codes'\n";
+    w.config = super::rules::policed("", rules).config;
+    assert_eq!(w.right_from(&secret, HOME), Outcome::Accepted);
+    assert_eq!(w.right_from(&secret, ABROAD), Outcome::Denied);
+    assert!(w.log.0.iter().rev().any(|line| line.contains("rule=away")));
+    w.pass(120);
+    let pair = format!("{} {}", w.code(&secret, -1), w.code(&secret, 0));
+    assert_eq!(w.from(ABROAD, &mut Human::says([say(&pair)])), Outcome::Accepted);
+    assert_eq!(w.right_from(&secret, ABROAD), Outcome::Accepted, "familiar from now on");
+    let mut human = Human::says([say("123456")]);
+    assert_eq!(w.login_as("mallory", &Options::default(), &mut human), Outcome::Denied);
+    assert!(human.prompts[0].starts_with("Two codes"), "an unknown account is asked as one at a new place");
+}

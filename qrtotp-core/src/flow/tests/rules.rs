@@ -21,7 +21,7 @@ fn ruled(rule: &str) -> World {
     policed("", &format!("[[rule]]\nname = 'one'\n{rule}"))
 }
 
-fn policed(settings: &str, rules: &str) -> World {
+pub(super) fn policed(settings: &str, rules: &str) -> World {
     let file = SourceFile { path: "qrtotp.toml".into(), bytes: format!("{settings}\n{rules}").into() };
     let mut w = World::new();
     let file_bytes = policy::compile(&[file], &Groups)

@@ -36,6 +36,9 @@ pub trait Lookups {
 
     /// Whether sshd accepted a hardware key that is registered for the account. A key that can't be looked up is none.
     fn hardware_key(&mut self) -> bool;
+
+    /// Whether the place is familiar to the account; `None`: that can't be had, and no rule about places holds.
+    fn familiar(&mut self) -> Option<bool>;
 }
 
 /// Look-ups of a login that is only thought of.
@@ -45,6 +48,8 @@ pub struct Known<G> {
     pub groups: G,
     /// Whether sshd accepted a registered hardware key.
     pub hardware_key: bool,
+    /// Whether the place is familiar.
+    pub familiar: bool,
 }
 
 impl<G: FnMut() -> Option<Vec<u32>>> Lookups for Known<G> {
@@ -54,6 +59,10 @@ impl<G: FnMut() -> Option<Vec<u32>>> Lookups for Known<G> {
 
     fn hardware_key(&mut self) -> bool {
         self.hardware_key
+    }
+
+    fn familiar(&mut self) -> Option<bool> {
+        Some(self.familiar)
     }
 }
 
@@ -98,8 +107,16 @@ impl RuleSet {
     ) -> Result<Decision<'p>, Damaged> {
         let (zone, count, mut rules) = self.reader()?;
         let from = address(facts.rhost);
-        let mut matching =
-            Matching { facts, zone, lookups, gids: None, hardware_key: None, from, minute: None };
+        let mut matching = Matching {
+            facts,
+            zone,
+            lookups,
+            gids: None,
+            hardware_key: None,
+            familiar: None,
+            from,
+            minute: None,
+        };
         let mut possible: Option<Decision<'p>> = None;
         for _ in 0..count {
             let mut rule = rules.part()?;
@@ -168,6 +185,8 @@ struct Matching<'a, 'f> {
     gids: Option<Option<Vec<u32>>>,
     /// Once it was looked up.
     hardware_key: Option<bool>,
+    /// The same.
+    familiar: Option<Option<bool>>,
     from: Option<IpAddr>,
     /// The minute of the week, once a condition needed it.
     minute: Option<u16>,
@@ -217,6 +236,10 @@ impl Matching<'_, '_> {
             },
             Condition::Group => return self.is_member(&mut part),
             Condition::HardwareKey => *self.hardware_key.get_or_insert_with(|| self.lookups.hardware_key()),
+            Condition::Place => {
+                let familiar = *self.familiar.get_or_insert_with(|| self.lookups.familiar());
+                familiar == Some(part.boolean()?)
+            }
         };
         Ok(Some(holds))
     }

@@ -54,6 +54,8 @@ pub struct Conditions {
     pub key: Option<bool>,
     /// That the key is a registered hardware key. Goes with `key: Some(true)`.
     pub hardware_key: bool,
+    /// Whether a right code came from the same place in the last 30 days.
+    pub familiar: Option<bool>,
     /// Where the login comes from.
     pub from: Vec<Origin>,
     /// Hours in the policy's time zone.
@@ -84,11 +86,12 @@ pub enum Condition {
     User = 256,
     Group = 512,
     HardwareKey = 1024,
+    Place = 2048,
 }
 
 impl Condition {
     /// All of them, in the order in which they are tried.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Service,
         Self::Tty,
         Self::By,
@@ -100,6 +103,7 @@ impl Condition {
         Self::User,
         Self::Group,
         Self::HardwareKey,
+        Self::Place,
     ];
 
     /// The first one of a set of bits, in the order in which they are tried.
@@ -115,6 +119,7 @@ impl Condition {
             Self::Tty => "tty",
             Self::By => "by",
             Self::Key | Self::HardwareKey => "key",
+            Self::Place => "place",
             Self::From => "from",
             Self::Hours => "hours",
             Self::Since => "since",

@@ -79,6 +79,8 @@ pub struct Test {
     pub key: Option<bool>,
     /// Whether that is a registered hardware key.
     pub hardware_key: bool,
+    /// Whether the place is familiar.
+    pub familiar: bool,
     /// Seconds of local time since 1970; `None`: now.
     pub at: Option<i64>,
     /// `OUTCOME by RULE`.
@@ -179,6 +181,7 @@ impl Read {
             by: raw.by.0,
             key: raw.key.map(|key| key != Key::None),
             hardware_key: raw.key == Some(Key::Hardware),
+            familiar: raw.place.map(|place| place == Place::Familiar),
             from,
             hours: raw.hours.0,
             since: raw.since.map(|date| self.utc(date.first_second())),
@@ -210,7 +213,8 @@ impl Read {
     fn tests(&mut self, file: usize, value: &Value) -> Result<(), Fault> {
         for value in list(value)? {
             let mut section = Section::of(table(value)?);
-            let (mut test, mut at, mut key) = (Test::default(), None::<LocalTime>, None::<Key>);
+            let (mut test, mut at) = (Test::default(), None::<LocalTime>);
+            let (mut key, mut place) = (None::<Key>, None::<Place>);
             section.setting("user", &mut test.user)?;
             section.setting("groups", &mut test.groups)?;
             section.setting("service", &mut test.service)?;
@@ -218,6 +222,7 @@ impl Read {
             section.setting("tty", &mut test.tty)?;
             section.setting("by", &mut test.by)?;
             section.setting("key", &mut key)?;
+            section.setting("place", &mut place)?;
             section.setting("at", &mut at)?;
             section.setting("expect", &mut test.expect)?;
             section.finish()?;
@@ -237,6 +242,7 @@ impl Read {
             test.at = at.map(|at| at.0);
             test.key = key.map(|key| key != Key::None);
             test.hardware_key = key == Some(Key::Hardware);
+            test.familiar = place == Some(Place::Familiar);
             self.tests.push((file, value.at, test));
         }
         Ok(())
@@ -322,6 +328,7 @@ struct RawRule {
     tty: Items<Pattern>,
     by: Items<String>,
     key: Option<Key>,
+    place: Option<Place>,
     hours: Items<Hours>,
     since: Option<Date>,
     until: Option<Date>,
@@ -341,7 +348,7 @@ impl RawRule {
         macro_rules! settings {
             ($($key:ident)*) => { $(section.setting(stringify!($key), &mut raw.$key)?;)* };
         }
-        settings!(name user group group_optional service from tty by key hours since until then first_login allow_until);
+        settings!(name user group group_optional service from tty by key place hours since until then first_login allow_until);
         settings!(fresh recovery notice alert message);
         section.finish()?;
         Ok(raw)
@@ -372,7 +379,7 @@ impl RawRule {
 
 /// What can't be meant, or lets somebody in by their own word.
 fn problem(rule: &Rule) -> Option<&'static str> {
-    let Conditions { from, tty, key, since, until, .. } = &rule.conditions;
+    let Conditions { from, tty, key, familiar, since, until, .. } = &rule.conditions;
     // The absence of a PAM item: `su` without a terminal has neither a remote host nor a tty, from anywhere.
     let console = |pattern: &Pattern| {
         let digits = pattern.text.strip_prefix("tty").unwrap_or("?");
@@ -386,6 +393,10 @@ fn problem(rule: &Rule) -> Option<&'static str> {
             rule.outcome == Outcome::Skip && from.contains(&Origin::Local) && !at_console,
             "\"skip\" with \"local\" in `from` needs a console, such as tty = [\"tty*\"]: \
              a login without a remote host may come from anywhere. Networks go into a rule of their own",
+        ),
+        (
+            rule.outcome == Outcome::Skip && *familiar == Some(true) && *key != Some(true),
+            "\"skip\" at a familiar place needs `key = true`: others share a network, and may have the password",
         ),
         (
             *key == Some(true) && from.contains(&Origin::Local),
@@ -470,6 +481,7 @@ impl Conditions {
             && any(&self.by, &later.by, String::eq)
             && (self.key.is_none() || self.key == later.key)
             && (!self.hardware_key || later.hardware_key)
+            && (self.familiar.is_none() || self.familiar == later.familiar)
             && (everywhere || any(&self.from, &later.from, origin))
             && any(&self.hours, &later.hours, Hours::eq)
             && self.since.is_none_or(|since| later.since.is_some_and(|later| since <= later))
@@ -526,6 +538,19 @@ impl Setting for Key {
             Ok(_) => Err(Fault::new(value, "expected true, false or \"hardware\"".into())),
             Err(_) => Ok(if bool::read(value)? { Self::Any } else { Self::None }),
         }
+    }
+}
+
+/// `place` of a rule or test: `"familiar"` or `"new"`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Familiar,
+    New,
+}
+
+impl Setting for Place {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        word(value, &[("familiar", Self::Familiar), ("new", Self::New)])
     }
 }
 

@@ -71,7 +71,7 @@ fn every_fault_is_named_with_its_line() {
         (rule(""), 1, "`then` is missing"),
         (rule("then = 'maybe'"), 3, "`code`, `two-codes`, `skip`, `deny`"),
         (rule("then = 'code'\nusers = ['x']"), 4, "unknown field `users`"),
-        (rule("then = 'code'\nplace = 'new'"), 4, "unknown field `place`"),
+        (rule("then = 'code'\nwhere = 'new'"), 4, "unknown field `where`"),
         (rule("then = 'code'\nuser = []"), 4, "matches nobody"),
         (rule("then = 'code'\nuser = 'x'"), 4, "expected an array"),
         (rule("then = 'code'\nuser = ['a*b']"), 4, "one `*` may stand at its end"),
@@ -100,6 +100,8 @@ fn every_fault_is_named_with_its_line() {
         (rule("then = 'skip'\nfrom = ['192.0.2.0/24', 'local']"), 1, "needs a console"),
         (rule("then = 'skip'\nfrom = ['local']\ntty = ['*']"), 1, "needs a console"),
         (rule("then = 'code'\nfrom = ['local']\nkey = true"), 1, "only sshd says anything of keys"),
+        (rule("then = 'code'\nplace = 'home'"), 4, "expected one of `familiar`, `new`"),
+        (rule("then = 'skip'\nplace = 'familiar'"), 1, "\"skip\" at a familiar place needs `key = true`"),
         (rule("then = 'code'\nkey = 'soft'"), 4, "expected true, false or \"hardware\""),
         (rule("then = 'code'\nkey = 1"), 4, "expected a boolean"),
         (rule("then = 'code'\nfrom = ['local']\nkey = 'hardware'"), 1, "only sshd says anything of keys"),
@@ -172,7 +174,7 @@ fn a_group_that_may_be_missing_has_no_members() {
 
 /// Look-ups of a login without a hardware key.
 fn known<G>(groups: G) -> Known<G> {
-    Known { groups, hardware_key: false }
+    Known { groups, hardware_key: false, familiar: false }
 }
 
 fn decided(text: &str, facts: &Facts<'_>, groups: Option<Vec<u32>>) -> String {
@@ -232,6 +234,9 @@ fn a_hardware_key_is_looked_up_once_and_only_if_a_key_was_accepted_and_all_else_
             self.1 += 1;
             self.0
         }
+        fn familiar(&mut self) -> Option<bool> {
+            None
+        }
     }
     let text = "[[rule]]\nname = 'a'\nkey = 'hardware'\nuser = ['x']\nfrom = ['192.0.2.0/24']\nthen = 'skip'\n\
         [[rule]]\nname = 'b'\nkey = 'hardware'\ngroup = ['g0']\nthen = 'skip'\n\
@@ -252,6 +257,20 @@ fn a_hardware_key_is_looked_up_once_and_only_if_a_key_was_accepted_and_all_else_
         let decision = compiled.config.rules.decide(&facts, &mut lookups, None).unwrap();
         let found = (decision.rule, decision.hardware_key, decision.without_groups, lookups.1);
         assert_eq!(found, expected, "{key:?} {rhost} {hardware}");
+    }
+}
+
+#[test]
+fn a_rule_can_tell_new_places_from_familiar_ones_and_a_test_can_say_which_it_is() {
+    let rules = "[[rule]]\nname = 'away'\nplace = 'new'\nthen = 'two-codes'\n";
+    for (place, expected) in [
+        ("place = 'familiar'", "code by default"),
+        ("place = 'new'", "two-codes by away"),
+        ("", "two-codes by away"),
+    ] {
+        let test =
+            format!("{rules}[[test]]\nuser = 'x'\nservice = 'sshd'\n{place}\nexpect = \"{expected}\"\n");
+        assert_eq!(read(&test).unwrap().failed_tests(0), (1, Vec::new()), "{place}");
     }
 }
 
@@ -315,7 +334,13 @@ fn hours_and_days_go_by_the_zone() {
 }
 
 /// Whether the conditions hold, told as plainly as possible.
-fn holds(rule: &Conditions, facts: &Facts<'_>, hardware_key: bool, groups: &[u32], minute: u16) -> bool {
+fn holds(
+    rule: &Conditions,
+    facts: &Facts<'_>,
+    (hardware_key, familiar): (bool, bool),
+    groups: &[u32],
+    minute: u16,
+) -> bool {
     let pattern = |one: &Pattern, name: &str| {
         !name.is_empty() && if one.open { name.starts_with(&one.text) } else { name == one.text }
     };
@@ -330,6 +355,7 @@ fn holds(rule: &Conditions, facts: &Facts<'_>, hardware_key: bool, groups: &[u32
         && (rule.by.is_empty() || rule.by.iter().any(|one| one == facts.by))
         && (rule.key.is_none() || rule.key == facts.key)
         && (!rule.hardware_key || hardware_key)
+        && rule.familiar.is_none_or(|demanded| demanded == familiar)
         && (rule.from.is_empty() || rule.from.iter().any(origin))
         && (rule.hours.is_empty() || rule.hours.iter().any(|one| one.contain(minute)))
         && rule.since.is_none_or(|since| facts.now >= since)
@@ -387,12 +413,28 @@ mod random {
                 some(origin()),
             ),
             (some(hours), option::weighted(0.2, 0..700_000_i64), option::weighted(0.2, 0..700_000_i64)),
-            (some(pattern()), some(group)),
+            (some(pattern()), some(group), option::weighted(0.2, any::<bool>())),
         )
-            .prop_map(|((service, tty, by, key, from), (hours, since, until), (user, group))| {
-                let (key, hardware_key) = key.map_or((None, false), |(key, hardware)| (Some(key), hardware));
-                Conditions { service, tty, by, key, hardware_key, from, hours, since, until, user, group }
-            })
+            .prop_map(
+                |((service, tty, by, key, from), (hours, since, until), (user, group, familiar))| {
+                    let (key, hardware_key) =
+                        key.map_or((None, false), |(key, hardware)| (Some(key), hardware));
+                    Conditions {
+                        service,
+                        tty,
+                        by,
+                        key,
+                        hardware_key,
+                        familiar,
+                        from,
+                        hours,
+                        since,
+                        until,
+                        user,
+                        group,
+                    }
+                },
+            )
     }
 
     fn rule() -> impl Strategy<Value = Rule> {
@@ -414,7 +456,7 @@ mod random {
             tty in select(vec!["", "tty1", "pts/3"]),
             by in select(vec!["", "ann", "bob"]),
             rhost in select(HOSTS.to_vec()),
-            (key, hardware_key) in (option::of(any::<bool>()), any::<bool>()),
+            (key, hardware_key, familiar) in (option::of(any::<bool>()), any::<bool>(), any::<bool>()),
             (now, offset) in (0..700_000_i64, -7200..7200_i32),
             groups in vec(0..4_u32, 0..3),
         ) {
@@ -423,8 +465,8 @@ mod random {
             let facts = Facts { user, service, tty, by, rhost, key, now };
             let set = RuleSet::compile(&[(0, offset)], &rules);
             let minute = minute_of_week(now, offset);
-            let expected = rules.iter().find(|rule| holds(&rule.conditions, &facts, hardware_key, &groups, minute));
-            let mut lookups = Known { groups: || Some(groups.clone()), hardware_key };
+            let expected = rules.iter().find(|rule| holds(&rule.conditions, &facts, (hardware_key, familiar), &groups, minute));
+            let mut lookups = Known { groups: || Some(groups.clone()), hardware_key, familiar };
             let decision = set.decide(&facts, &mut lookups, None).unwrap();
             prop_assert_eq!(decision.outcome, expected.map(|rule| rule.outcome));
             prop_assert_eq!(decision.hardware_key, expected.is_some_and(|rule| rule.conditions.hardware_key));
