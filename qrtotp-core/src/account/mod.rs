@@ -25,7 +25,7 @@ pub use spoken::{
     Hash as CodeHash, HashError, RecoveryCode, SALT_LEN, ScratchCode, TokenCode, hash as hash_code,
 };
 pub use ssh_key::{FingerprintError, HardwareKeyType, KeyFingerprint, PublicKey, accepted_keys, signing_key};
-pub use state::{Mark, State, StateError};
+pub use state::{CodeDigest, Mark, State, StateError};
 pub use throttle::{
     DAILY, Engaged, FAMILIAR, Failures, Forgiven, Gate, Lane, MAX_PLACES, Means, STRANGERS_WAIT, Side,
     Throttle, ThrottleRules,

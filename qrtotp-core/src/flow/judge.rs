@@ -9,8 +9,8 @@ use super::refusal::Refusal;
 use super::resync::judge_pair;
 use super::whence::Whence;
 use crate::account::{
-    Credential, CredentialId, Engaged, Forgiven, Gate, Label, Means, Name, Record, SALT_LEN, SetId, Side,
-    Standing, State, ThrottleRules,
+    CodeDigest, Credential, CredentialId, Engaged, Forgiven, Gate, Label, Means, Name, Record, SALT_LEN,
+    SetId, Side, Standing, State, ThrottleRules,
 };
 use crate::clock::UnixTime;
 use crate::otp::{Code, MAX_TARGETS, Verifier, Window};
@@ -242,15 +242,21 @@ impl Rules<'_> {
     }
 
     /// Counts a right code.
-    pub(super) fn right(&self, codes: &[&Code], side: Side, record: &Record, state: &mut State) -> Forgiven {
+    pub(super) fn right(
+        &self,
+        codes: &[CodeDigest],
+        side: Side,
+        record: &Record,
+        state: &mut State,
+    ) -> Forgiven {
         for code in codes {
-            state.remember_code(self.digest(code, record));
+            state.remember_code(*code);
         }
         let forgiven = state.throttle.right(side, self.now, &self.throttle);
         self.whence.told(self.key, record, forgiven)
     }
 
-    fn digest(&self, code: &Code, record: &Record) -> [u8; 8] {
+    pub(super) fn digest(&self, code: &Code, record: &Record) -> CodeDigest {
         let mut what = [0; 8];
         what.iter_mut().zip(code.as_str().bytes()).for_each(|(byte, digit)| *byte = digit);
         let [a, b, c, d, e, f, g, h, ..] = self.key.digest(record.id, what);
@@ -274,7 +280,13 @@ impl Rules<'_> {
 }
 
 /// The refusal of an answer that need not be looked at; else the lane in which it counts.
-fn admit(rules: &Rules<'_>, given: &Given, record: &Record, state: &State) -> Result<Side, Judgement> {
+fn admit(
+    rules: &Rules<'_>,
+    given: &Given,
+    code: Option<CodeDigest>,
+    record: &Record,
+    state: &State,
+) -> Result<Side, Judgement> {
     let means = given.means();
     let side = rules.side(record);
     let refused =
@@ -288,9 +300,7 @@ fn admit(rules: &Rules<'_>, given: &Given, record: &Record, state: &State) -> Re
     if matches!(given, Given::Recovery(_)) && !rules.recovery {
         return refused(Refusal::RecoveryNotHere, side);
     }
-    if let Given::Code(code) = given
-        && state.is_recent(rules.digest(code, record))
-    {
+    if code.is_some_and(|code| state.is_recent(code)) {
         return refused(Refusal::Repeated, side);
     }
     let gate = |side| state.throttle.gate(means, side, rules.now, &rules.throttle);
@@ -310,7 +320,8 @@ fn admit(rules: &Rules<'_>, given: &Given, record: &Record, state: &State) -> Re
 
 fn judge(rules: &Rules<'_>, given: &Given, record: &Record, state: &mut State) -> Step1 {
     state.throttle.advance(rules.now, &rules.throttle);
-    let side = match admit(rules, given, record, state) {
+    let code = if let Given::Code(code) = given { Some(rules.digest(code, record)) } else { None };
+    let side = match admit(rules, given, code, record, state) {
         Ok(side) => side,
         Err(refused) => return Step1::Done(refused),
     };
@@ -318,7 +329,7 @@ fn judge(rules: &Rules<'_>, given: &Given, record: &Record, state: &mut State) -
     let judgement = match given {
         Given::Recovery(_) => rules.count(Refusal::WrongCode, Means::Recovery, side, record, state),
         Given::Pair(first, second) => judge_pair(rules, (first, second), side, record, state),
-        Given::Code(code) => verify(rules, code, side, record, state),
+        Given::Code(typed) => verify(rules, (typed, code.unwrap_or_default()), side, record, state),
         // Right for no account.
         Given::NoPair | Given::Malformed => rules.count(Refusal::WrongCode, Means::Code, side, record, state),
     };
@@ -337,7 +348,13 @@ fn judge(rules: &Rules<'_>, given: &Given, record: &Record, state: &mut State) -
 const NEAR: Window = Window { back: 10, ahead: 10 };
 
 /// Tries a code against every credential, as one attempt.
-fn verify(rules: &Rules<'_>, code: &Code, side: Side, record: &Record, state: &mut State) -> Judgement {
+fn verify(
+    rules: &Rules<'_>,
+    (code, digest): (&Code, CodeDigest),
+    side: Side,
+    record: &Record,
+    state: &mut State,
+) -> Judgement {
     let looked_at = &record.credentials[..record.credentials.len().min(MAX_TARGETS)];
     let steps: usize = looked_at.iter().map(|credential| rules.window_of(credential).steps()).sum();
     let narrowed = steps > MAX_TARGETS || looked_at.len() < record.credentials.len();
@@ -382,7 +399,7 @@ fn verify(rules: &Rules<'_>, code: &Code, side: Side, record: &Record, state: &m
             for (id, step) in &matches {
                 state.raise(*id, *step, (*id == credential).then_some(rules.now));
             }
-            let forgiven = rules.right(&[code], side, record, state);
+            let forgiven = rules.right(&[digest], side, record, state);
             let label = named(credential).map_or_else(Label::default, |(_, label)| label);
             let proof = Proof::Device(credential, label);
             Judgement::Accepted { proof, forgiven, codes_due: record.recovery_due }
