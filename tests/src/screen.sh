@@ -19,6 +19,7 @@ cat '$file'
 stty raw -echo
 printf '\033[6n'
 IFS= read -r -d R
+printf '\033]2;all is drawn\007'
 : >'$work/shown'
 sleep 60
 END
@@ -27,7 +28,11 @@ xterm -u8 -fa 'DejaVu Sans Mono' -fs 7 -bg "$background" -fg "$foreground" -geom
 for _ in $(seq 200); do [ -e shown ] && break || sleep 0.05; done
 [ -e shown ] || { cat xvfb.log xterm.log >&2; exit 2; }
 
-# Taken in is not drawn yet: the screen is not blank, and two photographs of it are the same.
+# Taken in is not drawn yet: the display does in order what it is asked to, and the window's new name is the last.
+for _ in $(seq 100); do import -window 'all is drawn' screen.png 2>import.log && break || sleep 0.05; done
+[ -e screen.png ] || { cat import.log >&2; exit 2; }
+
+# The screen is not blank, and two photographs of it are the same.
 before=
 for _ in $(seq 50); do
     import -window root screen.png
