@@ -5,12 +5,14 @@ mod config;
 mod device;
 mod explain;
 mod import;
+mod key;
 
 pub use account::Account;
-pub use config::{Apply, Config, Explain};
+pub use config::{Apply, Config, Explain, Key};
 pub use device::{Device, Rename, Revoke};
 pub use explain::explain;
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
+pub use key::{AddKey, HardwareKey};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use qrtotp_core::account::KeyFingerprint;
@@ -82,6 +84,9 @@ pub enum Command {
     /// An account's devices
     #[command(subcommand)]
     Device(Device),
+    /// Hardware ssh keys, which rules can take as second factor (root only)
+    #[command(subcommand)]
+    Key(HardwareKey),
     /// Learn how far a device's clock is off, from two codes in a row
     ///
     /// For a device whose codes are refused though nothing else is wrong: its clock may be up to 10 minutes off. Asks for

@@ -1,6 +1,7 @@
 //! What can go wrong, as the person reads it: one sentence, then what to do next. Never holds a secret or a code.
 
 use nix::errno::Errno;
+use nix::unistd::geteuid;
 use qrtotp_core::flow::{AdminError, EnrollError, LookupError, ResyncError};
 use qrtotp_core::policy::ConfigError;
 use qrtotp_core::store::{StoreError, TrustError};
@@ -129,6 +130,8 @@ impl Failure {
             | AdminError::StillUser(..)
             | AdminError::NoCredential(..)
             | AdminError::NoLabel
+            | AdminError::KeyKnown(..)
+            | AdminError::NoRoomForKey(_)
             | AdminError::SeveralDevices(..)
             | AdminError::GivenTwice
             | AdminError::NoToken(_)
@@ -169,6 +172,7 @@ fn store_step(error: &StoreError) -> &'static str {
         | StoreError::WrongKey { .. }
         | StoreError::KeyMissing(_)
         | StoreError::KeyDamaged(_)
+        | StoreError::FileSystem(_)
         | StoreError::Incomplete(_)
         | StoreError::Damaged { .. }
         | StoreError::Busy => "",
@@ -191,6 +195,9 @@ pub fn io_step(errno: Errno) -> &'static str {
     match errno {
         Errno::ENOSPC | Errno::EDQUOT => "nothing was changed; free some space there and try again",
         Errno::EROFS => "nothing was changed; mount it read-write and try again",
+        Errno::EACCES | Errno::EPERM if geteuid().is_root() => {
+            "nothing was changed; root may not do that there: look for an immutable flag (lsattr), SELinux or AppArmor (dmesg)"
+        }
         Errno::EACCES | Errno::EPERM => "run it as root",
         Errno::EAGAIN => {
             "nothing was changed; another program has it for itself (a lease), or the system is at a limit: try again"

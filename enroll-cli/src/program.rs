@@ -33,10 +33,18 @@ impl From<io::Error> for Silence {
 ///
 /// # Errors
 /// It can't be run, takes too long, or fails.
-pub fn output(mut program: Command) -> Result<String, Silence> {
+pub fn output(program: Command) -> Result<String, Silence> {
+    output_of(program, Stdio::null())
+}
+
+/// As [`output`], with something to read on standard input.
+///
+/// # Errors
+/// As [`output`].
+pub fn output_of(mut program: Command, input: impl Into<Stdio>) -> Result<String, Silence> {
     // Into memory, not a pipe: nothing waits for a reader, nor we for whom the program leaves behind.
     let (said, errors) = (memory("said")?, memory("errors")?);
-    program.env_clear().stdin(Stdio::null()).stdout(said.try_clone()?).stderr(errors.try_clone()?);
+    program.env_clear().stdin(input).stdout(said.try_clone()?).stderr(errors.try_clone()?);
     let mut child = program.spawn()?;
     let mut deadline = Deadline::after(PATIENCE);
     let status = loop {

@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 46] = [
+const COMMANDS: [&[&str]; 48] = [
     &[],
     &["enroll"],
     &["status"],
@@ -47,6 +47,8 @@ const COMMANDS: [&[&str]; 46] = [
     &["config", "sshd"],
     &["doctor"],
     &["completions"],
+    &["key"],
+    &["key", "add"],
     &["account"],
     &["account", "rename"],
     &["account", "adopt-uid"],

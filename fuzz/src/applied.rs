@@ -1,7 +1,7 @@
 //! `FILE.applied`: what a login reads. Whatever is in it, it is read without a panic, and only what was written is read.
 
 use crate::input::Input;
-use qrtotp_core::policy::{Applied, Facts, Names, SourceFile, Stamp, compile, restamped};
+use qrtotp_core::policy::{Applied, Facts, Known, Names, SourceFile, Stamp, compile, restamped};
 
 struct NoNames;
 
@@ -76,11 +76,12 @@ fn decide(applied: &Applied, bytes: &[u8]) {
         now: i64::from(u32::from_le_bytes(groups)),
     };
     let mut asked = 0;
-    let mut gids = || {
+    let gids = || {
         asked += 1;
         groups[1].is_multiple_of(2).then(|| vec![groups[2].into()])
     };
-    let decision = applied.config.rules.decide(&facts, &mut gids, None);
+    let mut known = Known { groups: gids, hardware_key: groups[3].is_multiple_of(2) };
+    let decision = applied.config.rules.decide(&facts, &mut known, None);
     assert!(asked <= 1, "the groups are looked up more than once");
     if let Ok(decision) = decision {
         let denies = crate::planted() && decision.rule != "default";

@@ -1,7 +1,9 @@
 //! Exports of authenticator apps and seed files of hardware tokens.
 
-use qrtotp_core::otp::{Params, Secret, Strength, base32_encode};
-use qrtotp_import::{Entry, FileError, MAX_ENTRIES, parse_csv, parse_json, parse_migration, parse_pskc};
+use qrtotp_core::otp::{Params, Secret, Strength};
+use qrtotp_import::{
+    Entry, FileError, MAX_ENTRIES, parse_csv, parse_json, parse_migration, parse_pskc, parse_uris,
+};
 
 type Parse = fn(&[u8], Strength) -> Result<Vec<Entry>, FileError>;
 
@@ -15,6 +17,10 @@ pub(crate) fn csv(data: &[u8]) {
 
 pub(crate) fn pskc(data: &[u8]) {
     check(data, parse_pskc);
+}
+
+pub(crate) fn uris(data: &[u8]) {
+    check(data, parse_uris);
 }
 
 /// The first byte says whether the rest is a file, or a message that its base64 hides from the fuzzer.
@@ -66,10 +72,9 @@ fn check(file: &[u8], parse: Parse) {
                     found.params
                 };
                 let (algorithm, digits, period) = (params.algorithm(), params.digits(), params.period());
-                let row = format!(
-                    "secret,algorithm,digits,period\n{},{algorithm},{digits},{period}\n",
-                    base32_encode(bytes)
-                );
+                // In base32, a key without G to Z would be read as hexadecimal.
+                let key: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                let row = format!("secret,algorithm,digits,period\n{key},{algorithm},{digits},{period}\n");
                 let again = parse_csv(row.as_bytes(), Strength::AllowWeak)
                     .expect("what it says, written anew")
                     .remove(0);

@@ -49,7 +49,7 @@ fn slots(mut input: Input<'_>) {
         let damage = input.byte();
         let sequence = u64::from(input.byte());
         let (at, with) = (usize::from(input.byte()), input.byte());
-        *bytes = slot_of(sequence, input.bytes());
+        *bytes = slot_of(1 + (damage / 4 % 2), sequence, input.bytes());
         match damage % 4 {
             0 => bytes.truncate(at),
             1 => {
@@ -63,11 +63,11 @@ fn slots(mut input: Input<'_>) {
     let [first, second] = &written;
     let whole = [reference(first), reference(second)];
     let newest = match (&whole[0], &whole[1]) {
-        (Some(a), Some(b)) if a.0 > b.0 => Some(a),
+        (Some(a), Some(b)) if a.sequence > b.sequence => Some(a),
         (Some(a), None) => Some(a),
         (_, b) => b.as_ref(),
     };
-    let expected = newest.and_then(|(_, payload)| State::from_bytes(payload).ok());
+    let expected = newest.and_then(Whole::state);
     let loaded = load(first, second);
     assert_eq!(loaded.as_ref().map(|loaded| &loaded.state), expected.as_ref(), "not the newest whole slot");
     let (Some(mut loaded), Some(state)) = (loaded, expected) else { return };
@@ -75,11 +75,12 @@ fn slots(mut input: Input<'_>) {
     // What is written next is the newest, wherever it is torn; the other one stays.
     let (offset, bytes) = loaded.succeed(&state);
     let place = usize::from(offset != 0);
-    let newest = usize::from(newest.is_some_and(|(sequence, _)| sequence % 2 == 1));
+    let newest = usize::from(newest.is_some_and(|newest| newest.sequence % 2 == 1));
     assert_eq!(offset % slot::SLOT as u64, 0);
     assert_ne!(place, newest, "the only state is overwritten");
-    let sequence = reference(bytes).expect("a whole slot is written").0;
-    assert!(whole.iter().flatten().all(|(known, _)| *known < sequence));
+    let written = reference(bytes).expect("a whole slot is written");
+    assert_eq!(written.version, 2);
+    assert!(whole.iter().flatten().all(|known| known.sequence < written.sequence));
 }
 
 fn load(first: &[u8], second: &[u8]) -> Option<slot::Loaded> {
@@ -87,8 +88,8 @@ fn load(first: &[u8], second: &[u8]) -> Option<slot::Loaded> {
     slot::load(first, second).ok()
 }
 
-fn slot_of(sequence: u64, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = [b"QRTS".as_slice(), &[1, 0]].concat();
+fn slot_of(version: u8, sequence: u64, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = [b"QRTS".as_slice(), &[version, 0]].concat();
     bytes.extend(u16::try_from(payload.len()).expect("a byte's worth").to_le_bytes());
     bytes.extend(sequence.to_le_bytes());
     bytes.extend(crc32([bytes.as_slice(), payload].concat()).to_le_bytes());
@@ -96,14 +97,34 @@ fn slot_of(sequence: u64, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// By docs/FILEFORMAT.md: sequence and payload of a whole slot.
-pub(crate) fn reference(slot: &[u8]) -> Option<(u64, Vec<u8>)> {
+/// A whole slot.
+pub(crate) struct Whole {
+    version: u8,
+    pub(crate) sequence: u64,
+    payload: Vec<u8>,
+}
+
+impl Whole {
+    fn state(&self) -> Option<State> {
+        let read = if self.version == 1 { State::from_version_1 } else { State::from_bytes };
+        read(&self.payload).ok()
+    }
+}
+
+/// By docs/FILEFORMAT.md.
+pub(crate) fn reference(slot: &[u8]) -> Option<Whole> {
     let header = slot.get(..20)?;
+    let version = header[4];
     let length = usize::from(u16::from_le_bytes([header[6], header[7]]));
-    let payload = slot.get(20..20 + length)?;
+    let payload = slot.get(20..20 + length)?.to_vec();
     let sum = u32::from_le_bytes(header[16..].try_into().ok()?);
-    let whole = header[..6] == *b"QRTS\x01\0" && crc32([&header[..16], payload].concat()) == sum;
-    Some((u64::from_le_bytes(header[8..16].try_into().ok()?), payload.to_vec())).filter(|_| whole)
+    let known = header[..4] == *b"QRTS" && matches!(version, 1 | 2) && header[5] == 0;
+    let sequence = u64::from_le_bytes(header[8..16].try_into().ok()?);
+    (known && crc32([&header[..16], payload.as_slice()].concat()) == sum).then_some(Whole {
+        version,
+        sequence,
+        payload,
+    })
 }
 
 /// CRC-32 of ISO-HDLC, a bit at a time.

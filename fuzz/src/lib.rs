@@ -41,6 +41,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("pskc", exports::pskc),
     ("record", record::check),
     ("uri", uri::check),
+    ("uris", exports::uris),
 ];
 
 /// The target of that name.

@@ -1,6 +1,6 @@
 //! Devices as they are shown: never a secret.
 
-use qrtotp_core::account::{Credential, Mark, Name};
+use qrtotp_core::account::{Credential, Mark, Name, SshKey};
 use qrtotp_core::clock::UnixTime;
 use qrtotp_core::store::Account;
 use qrtotp_core::text::{clock_offset, utc};
@@ -26,12 +26,57 @@ pub(crate) struct CredentialView {
     window_ahead: Option<u8>,
 }
 
+/// A registered hardware ssh key.
+#[derive(Serialize)]
+pub(crate) struct SshKeyView {
+    id: String,
+    /// Tells it from a device in a list of both: `ssh-key`.
+    kind: &'static str,
+    label: String,
+    r#type: &'static str,
+    fingerprint: String,
+    created: UnixTime,
+}
+
+impl SshKeyView {
+    pub(crate) fn all(account: &Account) -> Vec<Self> {
+        account.record.ssh_keys.iter().map(Self::new).collect()
+    }
+
+    fn new(key: &SshKey) -> Self {
+        Self {
+            id: key.id.to_string(),
+            kind: "ssh-key",
+            label: key.label.as_str().to_owned(),
+            r#type: key.kind.as_str(),
+            fingerprint: key.fingerprint.to_string(),
+            created: key.created,
+        }
+    }
+
+    pub(crate) fn sentence(&self) -> String {
+        let Self { id, r#type, fingerprint, .. } = self;
+        format!("{id}{}: {type}, {fingerprint}; registered {}", quoted(&self.label), utc(self.created))
+    }
+}
+
+fn quoted(label: &str) -> String {
+    if label.is_empty() { String::new() } else { format!(" {label:?}") }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Device {
+    App(CredentialView),
+    Key(SshKeyView),
+}
+
 /// A device, and whose it is.
 #[derive(Serialize)]
 struct Owned {
     user: String,
     #[serde(flatten)]
-    credential: CredentialView,
+    device: Device,
 }
 
 /// The devices of some accounts.
@@ -42,8 +87,9 @@ pub struct DeviceList(Vec<Owned>);
 impl DeviceList {
     /// Adds those of an account.
     pub fn add(&mut self, name: &Name, account: &Account) {
-        let credentials = CredentialView::all(account).into_iter();
-        self.0.extend(credentials.map(|credential| Owned { user: name.to_string(), credential }));
+        let apps = CredentialView::all(account).into_iter().map(Device::App);
+        let devices = apps.chain(SshKeyView::all(account).into_iter().map(Device::Key));
+        self.0.extend(devices.map(|device| Owned { user: name.to_string(), device }));
     }
 
     /// Writes them: as JSON, an array; for people, a line each.
@@ -58,9 +104,13 @@ impl DeviceList {
         if self.0.is_empty() {
             writeln!(out, "No device is enrolled.")?;
         }
-        self.0
-            .iter()
-            .try_for_each(|Owned { user, credential }| writeln!(out, "{user:<20} {}", credential.sentence()))
+        self.0.iter().try_for_each(|Owned { user, device }| {
+            let sentence = match device {
+                Device::App(app) => app.sentence(),
+                Device::Key(key) => format!("ssh key {}", key.sentence()),
+            };
+            writeln!(out, "{user:<20} {sentence}")
+        })
     }
 }
 
@@ -88,7 +138,7 @@ impl CredentialView {
     }
 
     pub(crate) fn sentence(&self) -> String {
-        let label = if self.label.is_empty() { String::new() } else { format!(" {:?}", self.label) };
+        let label = quoted(&self.label);
         let clock = match self.clock_ahead_seconds {
             0 => String::new(),
             seconds => format!(", clock {}", clock_offset(seconds)),

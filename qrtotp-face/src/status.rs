@@ -1,8 +1,8 @@
 //! What is enrolled, for people and as JSON. Never a secret: what is sealed is not even opened.
 
 use crate::TokenView;
-use crate::device::CredentialView;
-use qrtotp_core::account::{Means, Name, SetKind, Standing, Throttle, ThrottleRules};
+use crate::device::{CredentialView, SshKeyView};
+use qrtotp_core::account::{Means, Name, SetKind, Side, Standing, Throttle, ThrottleRules};
 use qrtotp_core::clock::UnixTime;
 use qrtotp_core::flow::Person;
 use qrtotp_core::policy::Config;
@@ -21,14 +21,17 @@ pub struct StatusView {
     /// Why it is nobody's who can log in: `no_user`, `other_uid`.
     stray: Option<&'static str>,
     credentials: Vec<CredentialView>,
+    /// Registered hardware ssh keys.
+    ssh_keys: Vec<SshKeyView>,
     /// When a code of any of them was last accepted.
     last_used: Option<UnixTime>,
     recovery_codes_left: u32,
     /// They are another system's, of eight digits.
     recovery_codes_imported: bool,
-    /// Of codes of apps.
+    /// Of codes of apps from places that are not familiar.
     lock: Lock,
     recovery_lock: Lock,
+    familiar_places: usize,
     token: Option<TokenView>,
 }
 
@@ -51,7 +54,8 @@ impl StatusView {
             let set = record.recovery.as_ref()?;
             Some(u32::try_from(set.hashes.len()).unwrap_or(0).saturating_sub(state.recovery_used(set.id)))
         });
-        let throttle = state.map(|state| state.throttle).unwrap_or_default();
+        let mut throttle = state.map(|state| state.throttle.clone()).unwrap_or_default();
+        throttle.advance(now, rules);
         let credentials = account.map(CredentialView::all).unwrap_or_default();
         Self {
             user: name.to_string(),
@@ -65,12 +69,14 @@ impl StatusView {
             stray: None,
             last_used: credentials.iter().filter_map(|credential| credential.last_used).max(),
             credentials,
+            ssh_keys: account.map(SshKeyView::all).unwrap_or_default(),
             recovery_codes_left: left.unwrap_or(0),
             recovery_codes_imported: record
                 .and_then(|record| record.recovery.as_ref())
                 .is_some_and(|set| set.kind == SetKind::Imported),
             lock: Lock::new(&throttle, Means::Code, rules, now),
             recovery_lock: Lock::new(&throttle, Means::Recovery, rules, now),
+            familiar_places: throttle.places(now),
             token: record.and_then(|record| TokenView::new(record, config.enroll.time_limit, now)),
         }
     }
@@ -115,12 +121,16 @@ impl StatusView {
         for credential in &self.credentials {
             writeln!(out, "  Device {}", credential.sentence())?;
         }
+        for key in &self.ssh_keys {
+            writeln!(out, "  Hardware ssh key {}", key.sentence())?;
+        }
         let imported = if self.recovery_codes_imported { " (imported, of 8 digits)" } else { "" };
         writeln!(out, "  Recovery codes left: {}{imported}", self.recovery_codes_left)?;
-        writeln!(out, "  Lock: {}", self.lock.sentence())?;
+        writeln!(out, "  Lock: {}", self.lock.sentence(" from a new place"))?;
         if self.recovery_lock.failures > 0 {
-            writeln!(out, "  Lock of recovery codes: {}", self.recovery_lock.sentence())?;
+            writeln!(out, "  Lock of recovery codes: {}", self.recovery_lock.sentence(""))?;
         }
+        writeln!(out, "  Familiar places: {}", self.familiar_places)?;
         match &self.token {
             None => writeln!(out, "  Token: none"),
             Some(token) => writeln!(out, "  Token: {}", token.sentence()),
@@ -132,9 +142,10 @@ impl StatusView {
     /// # Errors
     /// `out` does not take it.
     pub fn write_line(&self, out: &mut impl Write) -> std::io::Result<()> {
+        let keys = self.ssh_keys.len();
         writeln!(
             out,
-            "{:<20} {:<10} devices {:<2} last used {:<20} recovery codes {:<2} lock {:<8} token {}{}",
+            "{:<20} {:<10} devices {:<2} last used {:<20} recovery codes {:<2} lock {:<8} token {}{}{}",
             self.user,
             self.standing,
             self.credentials.len(),
@@ -142,6 +153,7 @@ impl StatusView {
             self.recovery_codes_left,
             self.lock.state,
             self.token.as_ref().map_or("none", |token| token.state),
+            if keys == 0 { String::new() } else { format!(", ssh keys {keys}") },
             match self.stray {
                 Some("no_user") => ", no such user",
                 Some(_) => ", user has another uid",
@@ -153,7 +165,7 @@ impl StatusView {
 
 impl Lock {
     fn new(throttle: &Throttle, means: Means, rules: &ThrottleRules, now: UnixTime) -> Self {
-        let wait = throttle.wait(means, now, rules);
+        let wait = throttle.wait(means, Side::Nowhere, now, rules);
         let state = match (means == Means::Code && throttle.is_disabled(rules), wait) {
             (true, _) => "disabled",
             (false, 0) => "open",
@@ -162,13 +174,13 @@ impl Lock {
         Self { state, wait, failures: throttle.failures_of(means) }
     }
 
-    fn sentence(&self) -> String {
+    fn sentence(&self, whence: &str) -> String {
         let Self { state, wait, failures } = self;
         match *state {
             "disabled" => {
                 format!("disabled after {failures} failures; a recovery code or `qrtotp unlock` lifts it")
             }
-            "waiting" => format!("the next answer counts in {wait} s ({failures} failures)"),
+            "waiting" => format!("the next answer{whence} counts in {wait} s ({failures} failures)"),
             _ => format!("open ({failures} failures)"),
         }
     }

@@ -1,7 +1,7 @@
 //! Requests about devices: list, rename, revoke, resynchronise.
 
 use crate::request::{Ended, Served};
-use qrtotp_core::account::{Credential, CredentialId, Label, Standing};
+use qrtotp_core::account::{CredentialId, Label, Standing};
 use qrtotp_core::clock::SystemClock;
 use qrtotp_core::flow::{self, ResyncError, Selection};
 use qrtotp_core::store::Store;
@@ -39,8 +39,7 @@ impl Served<'_> {
             Devices::Only => Selection::One(self.only_device()?),
         };
         let gone = self.owner().revoke(which)?;
-        let mut text: Vec<String> =
-            gone.iter().map(|Credential { id, .. }| format!("Revoked {id}.")).collect();
+        let mut text: Vec<String> = gone.iter().map(|(id, _)| format!("Revoked {id}.")).collect();
         let standing = self.store.load(&self.caller.name)?.map(|account| account.record.standing());
         if standing == Some(Standing::Revoked) {
             text.push("No device is left: logins are denied until an administrator issues a token.".into());

@@ -64,13 +64,18 @@ impl Sandbox {
     #[must_use]
     pub fn with_broker(configuration: &str) -> Self {
         let sandbox = Self::new();
-        sandbox.configure(configuration);
-        sandbox.stack("");
-        sandbox.add_user("alice");
-        sandbox.add_user("mallory");
-        sandbox.make_store();
-        sandbox.install_broker();
+        sandbox.prepare_broker(configuration);
         sandbox
+    }
+
+    /// The same on a host that is there.
+    pub fn prepare_broker(&self, configuration: &str) {
+        self.configure(configuration);
+        self.stack("");
+        self.add_user("alice");
+        self.add_user("mallory");
+        self.make_store();
+        self.install_broker();
     }
 
     /// Puts the broker and its PAM service where the package does.

@@ -24,6 +24,7 @@ pub mod judge;
 pub mod log;
 pub mod memory;
 pub mod openssh;
+pub mod oracles;
 pub mod output;
 pub mod person;
 pub mod phone;

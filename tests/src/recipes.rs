@@ -25,11 +25,13 @@ impl Recipe {
         self.behind("Run:")
     }
 
-    fn behind(&self, line: &str) -> String {
+    /// The block behind a line of text that begins so.
+    #[must_use]
+    pub fn behind(&self, line: &str) -> String {
         let behind = self.0.split(&format!("\n{line}")).nth(1).unwrap_or_else(|| panic!("no block: {line}"));
         let lines = behind
             .lines()
-            .skip(2)
+            .skip(2) // the rest of that line, and an empty one
             .map_while(|line| line.strip_prefix("    ").or_else(|| line.is_empty().then_some(line)));
         let block: String = lines.map(|line| format!("{line}\n")).collect();
         format!("{}\n", block.trim_end())

@@ -14,26 +14,32 @@ impl Sandbox {
     /// Starts sshd, set to ask PAM, with `more` lines of configuration in front.
     #[must_use]
     pub fn start_sshd(&self, more: &str) -> Sshd {
-        self.start_sshd_configured(&format!(
-            "{more}\nUsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n"
-        ))
+        self.start_sshd_at("127.0.0.1", more)
+    }
+
+    /// The same at another address of the sandbox, which others in its network reach.
+    #[must_use]
+    pub fn start_sshd_at(&self, address: &str, more: &str) -> Sshd {
+        let config =
+            format!("{more}\nUsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n");
+        self.start_sshd_configured(address, &config)
     }
 
     /// Starts sshd as its Debian package configures it, with what is in `/etc/ssh/sshd_config.d`.
     #[must_use]
     pub fn start_debians_sshd(&self) -> Sshd {
-        self.start_sshd_configured("Include /usr/share/openssh/sshd_config")
+        self.start_sshd_configured("127.0.0.1", "Include /usr/share/openssh/sshd_config")
     }
 
-    /// Starts sshd on the sandbox's loopback and waits until it listens. Where it asks whom is in `config` alone.
-    fn start_sshd_configured(&self, config: &str) -> Sshd {
+    /// Starts sshd and waits until it listens. Where it asks whom is in `config` alone.
+    fn start_sshd_configured(&self, address: &str, config: &str) -> Sshd {
         if !self.exists(HOST_KEY) {
             self.run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", HOST_KEY]).success();
             let key = self.read(&format!("{HOST_KEY}.pub"));
             self.overwrite("/etc/ssh/ssh_known_hosts", &format!("localhost {key}"));
         }
         let config = format!(
-            "{config}\nListenAddress 127.0.0.1:22\nHostKey {HOST_KEY}\nLogLevel VERBOSE\nMaxStartups 200\n\
+            "{config}\nListenAddress {address}:22\nHostKey {HOST_KEY}\nLogLevel VERBOSE\nMaxStartups 200\n\
              PrintLastLog no\nPrintMotd no\nUseDNS no\n"
         );
         // Since OpenSSH 9.8 many failures from one address are punished, which a test does not want.
@@ -48,7 +54,7 @@ impl Sandbox {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let _ = self.log.wait_after(seen, &["Server listening on 127.0.0.1"]);
+        let _ = self.log.wait_after(seen, &[&format!("Server listening on {address}")]);
         Sshd(child)
     }
 

@@ -143,7 +143,6 @@ fn wrong_codes_cost_waits_that_end_by_themselves() {
     let _ = sandbox.log.wait(&["event=throttle_engaged"]);
     qrtotp_tests::clock::pause(std::time::Duration::from_millis(3100));
     assert_eq!(sandbox.answer("alice", &phone.previous_code()), PAM_SUCCESS);
-    let _ = sandbox.log.wait(&["event=throttle_lifted"]);
     assert_eq!(sandbox.answer("bobby", "000000"), PAM_AUTH_ERR);
 }
 
@@ -161,25 +160,57 @@ fn what_can_not_be_a_code_is_refused_uncounted() {
 }
 
 #[test]
-fn too_many_wrong_codes_disable_codes_until_a_recovery_code_or_unlock() {
+fn too_many_wrong_codes_close_codes_to_strangers_until_a_recovery_code_or_unlock() {
     let sandbox = host("");
     sandbox.configure("[throttle]\nfree_failures = 20\ndisable_after = 10\n");
     let phone = sandbox.import("alice");
     let recovery = sandbox.new_recovery_codes("alice");
-    let disable = || {
-        for _ in 0..10 {
+    let close = || {
+        for _ in 0..4 {
             assert_eq!(sandbox.answer("alice", &phone.wrong_code()), PAM_AUTH_ERR);
         }
     };
-    disable();
+    close();
+    let _ = sandbox.log.wait(&["event=throttle_engaged reason=closed user=alice", "failures=4"]);
     assert_eq!(sandbox.answer("alice", &phone.previous_code()), PAM_AUTH_ERR);
-    let _ = sandbox.log.wait(&["event=login result=denied reason=disabled user=alice"]);
+    let _ = sandbox.log.wait(&["event=login result=denied reason=throttled user=alice", "wait=86"]);
     assert_eq!(sandbox.answer("alice", &recovery[0]), PAM_SUCCESS);
     assert_eq!(sandbox.answer("alice", &phone.previous_code()), PAM_SUCCESS);
-    disable();
+    close();
     assert_eq!(sandbox.answer("alice", &phone.code()), PAM_AUTH_ERR);
     sandbox.run(&["qrtotp", "unlock", "alice"]).success();
     assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+}
+
+#[test]
+fn a_stranger_with_the_password_closes_codes_to_strangers_only_and_the_owner_is_told() {
+    let sandbox = host("");
+    sandbox
+        .configure("[throttle]\nfree_failures = 20\ndisable_after = 50\n[verify]\nwindow_back = 10\n[enroll]\nmax_devices = 1\n");
+    let phone = sandbox.import("alice");
+    let from = |address: &str, code: &str| {
+        sandbox.login("alice").answer(code).arguments(&["--rhost", address]).run()
+    };
+    assert_eq!(from("198.51.100.7", &phone.code_of_step(phone.step() - 9)).authenticate(), PAM_SUCCESS);
+    for n in 0..25 {
+        from(&format!("203.0.113.{n}"), &phone.wrong_code());
+    }
+    let _ = sandbox.log.wait(&["event=throttle_engaged reason=closed user=alice", "rhost=203.0.113.19"]);
+    assert_eq!(from("203.0.113.9", &phone.code_of_step(phone.step() - 8)).authenticate(), PAM_AUTH_ERR);
+    let login = from("198.51.100.200", &phone.code_of_step(phone.step() - 7));
+    assert_eq!(login.authenticate(), PAM_SUCCESS);
+    let told = "20 wrong codes since ";
+    assert!(
+        login.text().contains(told) && login.text().contains("the last from 203.0.113.0/24"),
+        "{}",
+        login.text()
+    );
+    let status = sandbox.run(&["qrtotp", "status", "alice"]).success().stdout;
+    assert!(
+        status.contains("from a new place counts in 86") && status.contains("Familiar places: 1"),
+        "{status}"
+    );
+    assert!(!from("198.51.100.200", &phone.code_of_step(phone.step() - 6)).text().contains(told), "once");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
-    Sandbox, State,
+    Phone, Sandbox, State,
     deeds::{DEEDS, Deed, Host},
     faults::{Fault, SHORT},
     power::SWALLOWED,
@@ -52,6 +52,30 @@ fn a_file_that_cannot_be_closed_stops_no_command_that_makes_a_store() {
     let Swept { tried, wrong, .. } = sweep(deed, &|call| call == "close", Errors::One);
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(tried["close"] >= 20, "{tried:?}");
+}
+
+#[test]
+fn a_sealing_key_is_made_without_hard_links_and_a_file_system_that_can_not_do_it_safely_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    let phone = Phone::random();
+    let import = |faults: &[&str]| {
+        let faults = faults.iter().flat_map(|fault| ["-e", *fault]);
+        let strace: Vec<&str> = ["strace", "-f", "-o", "/dev/null"].into_iter().chain(faults).collect();
+        let argv = [&strace[..], &["qrtotp", "import", "uri", "alice", "--unused"]].concat();
+        sandbox.run_with_input(&argv, &(phone.uri("alice") + "\n"))
+    };
+    let no_links = "inject=linkat:error=EPERM";
+    let refused = import(&[no_links, "inject=renameat2:error=EINVAL"]).exited(2).stderr;
+    assert!(refused.contains("seal.key can't be made: its file system has neither"), "{refused}");
+    let immutable = import(&[no_links, "inject=renameat2:error=EPERM"]).exited(2).stderr;
+    assert!(immutable.contains("lsattr") && !immutable.contains("run it as root"), "{immutable}");
+    assert_eq!(
+        sandbox.run(&["ls", "-A", "/etc/qrtotp"]).stdout,
+        "qrtotp.toml\nqrtotp.toml.applied\nqrtotp.toml.applied.d\n"
+    );
+    import(&[no_links]).success();
+    sandbox.run(&["qrtotp", "status", "alice"]).success();
 }
 
 #[test]

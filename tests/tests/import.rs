@@ -201,6 +201,23 @@ fn of_all_homes_a_bad_file_stops_its_owner_only_and_nobody_gets_a_second_device(
     assert_eq!(sandbox.answer("dave", &enrolled.code()), PAM_SUCCESS);
 }
 
+#[test]
+fn of_all_homes_those_of_users_who_are_not_listed_are_found_and_a_home_of_no_user_is_named() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    let (alice, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
+    google_authenticator(&sandbox, "bobby", &TIME_BASED);
+    // As SSSD: it lists nobody, and answers for names.
+    sandbox.overwrite("/usr/local/bin/getent", "#!/bin/sh\n/usr/bin/getent \"$@\" | grep -v ':/home/'\n");
+    sandbox.run(&["sh", "-c", "chmod 755 /usr/local/bin/getent; mkdir /home/kim /home/lost+found"]).success();
+    let all = google(&sandbox, &["--all-homes"]).exited(0).stdout;
+    assert!(all.contains("2 imported, 0 refused"), "{all}");
+    assert!(
+        all.ends_with("/home/kim: no user has this name; import its owner's file by user name.\n"),
+        "{all}"
+    );
+    assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);
+}
+
 /// A key for pam_oath, in hexadecimal, and the phone that has it.
 fn oath_key(sandbox: &Sandbox, digits: u8) -> (Phone, String) {
     let phone = Phone { period: 60, digits, ..Phone::random() };

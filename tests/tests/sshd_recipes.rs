@@ -1,7 +1,7 @@
 //! docs/SERVICES.md: what it says of sshd, with Debian's sshd and ssh. (The connection opened by hand is in clients.rs.)
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use qrtotp_tests::{Output, Phone, Sandbox, recipes::Recipe, users::PASSWORD};
+use qrtotp_tests::{Output, Phone, Sandbox, openssh::System, recipes::Recipe, users::PASSWORD};
 
 const INSIDE: &str = "logged in";
 const CODE_PROMPT: &str = "Verification code: ";
@@ -146,4 +146,39 @@ fn behind_a_jump_host_a_key_is_enough() {
     assert!(jump(&alice.code()));
     let _ = sandbox.log.wait(&["result=ignored", "user=bobby", "rhost=10.20.0.2", "rule=jump-host"]);
     assert!(!logs_in(&sandbox, "bobby", &[], &[(CODE_PROMPT, &bobby.wrong_code())]), "past the jump host");
+}
+
+#[test]
+fn at_a_jump_host_and_the_host_behind_it_each_code_is_of_the_device_enrolled_there() {
+    const BEHIND: &str = "10.20.0.3";
+    let jump = Sandbox::new();
+    jump.run(&["ip", "address", "add", &format!("{BEHIND}/32"), "dev", "lo"]).success();
+    let behind = System::this_machine().sandbox(Some(&jump));
+    let [at_jump, at_behind] = [&jump, &behind].map(|host| {
+        host.without_delays();
+        host.add_user("alice");
+        host.password_and_code("sshd", "");
+        host.import("alice")
+    });
+    let (_jump, _behind) = (jump.start_sshd(""), behind.start_sshd_at(BEHIND, ""));
+    let known = "/etc/ssh/ssh_known_hosts";
+    jump.append(known, &behind.read(known).replace("localhost", BEHIND));
+    jump.overwrite("/etc/ssh/ssh_config", "NumberOfPasswordPrompts 1\nPubkeyAuthentication no\n");
+    let login = |codes: &[String]| {
+        let argv = ["ssh", "-J", "alice@localhost", &format!("alice@{BEHIND}"), "echo", "logged", "in"];
+        let mut client = jump.pty(None, &argv);
+        for code in codes {
+            for (question, answer) in [("assword: ", PASSWORD), (CODE_PROMPT, code)] {
+                client.expect(question);
+                client.send(answer);
+            }
+        }
+        client.finish().1.contains(INSIDE)
+    };
+    assert!(!login(&[at_behind.code()]), "it is wrong at the jump host");
+    assert!(!login(&[at_jump.previous_code(), at_jump.code()]), "it is wrong at the host behind");
+    assert!(login(&[at_jump.code(), at_behind.code()]));
+    for (host, rhost) in [(&jump, "rhost=127.0.0.1"), (&behind, &*format!("rhost={BEHIND}"))] {
+        let _ = host.log.wait(&["result=accepted reason=code user=alice service=sshd", rhost]);
+    }
 }

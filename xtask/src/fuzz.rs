@@ -39,7 +39,7 @@ const fn target(name: &'static str, longest: u32) -> Target {
 }
 
 /// As fuzz/src/lib.rs has them.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     target("arguments", 256),
     target("codes", 64),
     target("config", 512),
@@ -54,6 +54,7 @@ pub const TARGETS: [Target; 14] = [
     target("pskc", 2048),
     target("record", 2048),
     target("uri", 512),
+    target("uris", 1024),
 ];
 
 /// When a run ends that finds nothing.

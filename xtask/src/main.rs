@@ -15,6 +15,7 @@ mod demo_auto;
 mod demo_import;
 mod fuzz;
 mod lacks;
+mod oracles;
 mod proof;
 mod step;
 mod supply;

@@ -5,11 +5,13 @@ use anyhow::{Context, Result};
 use qrtotp_tests::{
     decoders::FROM_PYPI,
     openssh::{NEWEST, is_older},
+    oracles::FROM_NPM,
 };
 
 use crate::{
     apt, bench, build, deb, debian, decoders, fuzz,
     lacks::Lacks,
+    oracles,
     step::{self, cargo, is_root, say},
     supply,
 };
@@ -19,8 +21,8 @@ pub fn run(fast: bool) -> Result<()> {
     let mut lacks = Lacks::default();
     if !fast {
         lacks.note(FROM_PYPI, "zbar alone reads the QR codes, not ZXing and OpenCV", decoders::install())?;
-        let without =
-            "no test has another Debian's sshd and ssh, or sudo, sudo-rs, doas and cockpit of Debian 13";
+        lacks.note(FROM_NPM, "npm's otpauth does not read our key URIs", oracles::install())?;
+        let without = "no test has another Debian's sshd and ssh, or sudo, sudo-rs, doas, cockpit, ProFTPD and xrdp of Debian 13";
         lacks.note(NEWEST, without, debian::with_openssh(NEWEST))?;
         if !is_older() {
             lacks.can_not(

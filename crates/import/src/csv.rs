@@ -116,7 +116,10 @@ fn entry(place: String, row: &StringRecord, columns: &[Column], strength: Streng
     let of = |wanted| cell(row, columns, wanted);
     let user = Some(of(Column::User)).filter(|user| !user.is_empty()).map(str::to_owned);
     let key = of(Column::Key);
-    if key.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("otpauth")) {
+    // A base32 key may begin with these letters, too.
+    let begins =
+        |scheme: &str| key.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    if begins("otpauth:") || begins("otpauth-migration:") {
         let mut entry = entry_of_uri(place, key, strength);
         if entry.name.is_empty() {
             of(Column::Name).clone_into(&mut entry.name);
@@ -214,6 +217,12 @@ mod tests {
             ]
         );
         assert_eq!(*entries[2].found.as_ref().unwrap_err(), Refusal::Counter);
+    }
+
+    #[test]
+    fn a_key_that_begins_as_a_uri_does_is_a_key() {
+        let entries = read("secret\nOTPAUTHVGY3TQOJQGEZDGNBVGY3TQOJQ\n");
+        assert_eq!(entries[0].found.as_ref().unwrap().secret.as_bytes().len(), 20);
     }
 
     #[test]

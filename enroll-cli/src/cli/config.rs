@@ -1,6 +1,6 @@
 //! `qrtotp config …`.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use qrtotp_core::policy::Span;
 use std::path::PathBuf;
 
@@ -75,6 +75,15 @@ pub struct Apply {
     pub if_changed: bool,
 }
 
+/// What sshd accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Key {
+    /// Any key
+    Any,
+    /// A registered hardware key
+    Hardware,
+}
+
 #[derive(Debug, Args)]
 pub struct Explain {
     /// Who logs in
@@ -92,9 +101,9 @@ pub struct Explain {
     /// The caller of sudo or su
     #[arg(long, value_name = "USER", default_value = "")]
     pub by: String,
-    /// As if sshd had accepted a public key
-    #[arg(long)]
-    pub key: bool,
+    /// As if sshd had accepted a public key, or one that is registered as a hardware key
+    #[arg(long, value_name = "KIND", value_enum, num_args = 0..=1, default_missing_value = "any")]
+    pub key: Option<Key>,
     /// As if the account were in these groups
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     pub groups: Option<Vec<String>>,

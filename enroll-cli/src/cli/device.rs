@@ -5,7 +5,7 @@ use qrtotp_core::account::{CredentialId, IdError};
 
 #[derive(Debug, Subcommand)]
 pub enum Device {
-    /// List devices: id, label, kind of code, last use, and how far the clock is off, where that is known
+    /// List devices: id, label, kind of code, last use, and how far the clock is off, where that is known; and hardware ssh keys
     List {
         /// Whose; without it, for root everybody's, and for others their own
         user: Option<String>,
@@ -13,11 +13,11 @@ pub enum Device {
         #[arg(long)]
         json: bool,
     },
-    /// Give a device another label
+    /// Give a device or ssh key another label
     Rename(Rename),
-    /// Revoke devices; the very next login sees it
+    /// Revoke devices and ssh keys; the very next login sees it
     ///
-    /// With the last device the account is revoked: its logins are denied until it is enrolled again.
+    /// With the last device its ssh keys go, and the account is revoked: its logins are denied until it is enrolled again.
     Revoke(Revoke),
 }
 
@@ -46,7 +46,7 @@ pub struct Revoke {
     /// Only this one, for example c-7F3K2M; `qrtotp device list USER` lists them
     #[arg(long, value_name = "ID", value_parser = in_any_case, conflicts_with = "all")]
     pub credential: Option<CredentialId>,
-    /// All of them, and the recovery codes
+    /// All of them, ssh keys and recovery codes too
     #[arg(long)]
     pub all: bool,
 }

@@ -64,8 +64,8 @@ fn revoke(context: &Context, args: Revoke) -> Result<Exit, Failure> {
         flow::revoke(&store, &name, which, SystemClock.now(), &context.subject(name.as_str()), &mut syslog())
             .map_err(|error| Failure::admin(&error, name.as_str()))?;
     let mut out = std::io::stdout().lock();
-    for credential in &gone {
-        writeln!(out, "Revoked {} of {name}.", credential.id)?;
+    for (id, _) in &gone {
+        writeln!(out, "Revoked {id} of {name}.")?;
     }
     if store.load(&name)?.is_some_and(|account| account.record.standing() == Standing::Revoked) {
         writeln!(out, "{name} has no device left: logins are denied until `qrtotp enroll {name}`.")?;

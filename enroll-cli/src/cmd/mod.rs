@@ -8,6 +8,7 @@ mod device;
 mod doctor;
 mod enroll;
 mod import;
+mod key;
 mod list;
 mod man;
 mod portal;
@@ -18,7 +19,7 @@ mod token;
 mod unlock;
 mod verify;
 
-use crate::cli::{Cli, Command, Device, Recovery};
+use crate::cli::{Cli, Command, Device, HardwareKey, Recovery};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use qrtotp_core::wire::DEFAULT_SOCKET;
@@ -58,6 +59,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Resync { user }, None) => resync::run(&context()?, user),
         (Command::Verify { user, .. }, _) => verify::run(&context()?, user.unwrap_or_default()),
         (Command::Import(what), _) => import::run(&context()?, what),
+        (Command::Key(HardwareKey::Add(args)), _) => key::add(&context()?, args),
         (Command::Account(what), _) => account::run(&context()?, what),
         (Command::Unlock { user }, _) => unlock::run(&context()?, &user),
         (Command::Token(what), _) => token::run(&context()?, what),

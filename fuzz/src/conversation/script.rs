@@ -5,7 +5,7 @@ use crate::hot_state::reference;
 use crate::input::Input;
 use crate::world::{Answer, FakeClock, Host, Log, People, START, UID, World, alice};
 use qrtotp_core::account::{
-    Gate, Label, Means, RecoveryCode, RecoverySet, ScratchCode, SetId, SetKind, hash_code,
+    Gate, Label, Means, RecoveryCode, RecoverySet, ScratchCode, SetId, SetKind, Side, hash_code,
 };
 use qrtotp_core::audit::Subject;
 use qrtotp_core::flow::{
@@ -205,7 +205,7 @@ impl<'a> Script<'a> {
         let sequence = |slot: u64| {
             let mut bytes = [0; 1024];
             file.read_exact_at(&mut bytes, slot * 4096).ok()?;
-            reference(&bytes).map(|(sequence, _)| sequence)
+            reference(&bytes).map(|slot| slot.sequence)
         };
         // Where one is garbage the next write is to that one.
         if let (Some(first), Some(second)) = (sequence(0), sequence(1)) {
@@ -367,10 +367,16 @@ impl<'a> Script<'a> {
             && host.user_changes.is_none()
             && account.record.uid == self.people.0.get()
             && account.state.mark(device.id).is_none_or(|mark| mark.watermark < step - 1 && mark.drift == 0);
-        let mut throttle = account.state.throttle;
-        throttle.clamp(now);
+        let rules = self.config.throttle.rules();
+        let mut throttle = account.state.throttle.clone();
+        throttle.advance(now, &rules);
+        // One of the last accepted codes, by chance.
+        let mut digits = [0; 8];
+        digits.iter_mut().zip(answer).for_each(|(byte, digit)| *byte = *digit);
+        let digest = self.store().key().digest(account.record.id, digits);
         plain
-            && throttle.gate(Means::Code, now, &self.config.throttle.rules()) == Gate::Open
+            && !digest.first_chunk().is_some_and(|digest| account.state.is_recent(*digest))
+            && throttle.gate(Means::Code, Side::Nowhere, now, &rules) == Gate::Open
             && answer == code_at(&device.secret, device.params, step).as_str().as_bytes()
     }
 

@@ -4,6 +4,7 @@
 mod binding;
 mod id;
 mod name;
+mod place;
 pub(crate) mod plain;
 mod record;
 mod record_text;
@@ -17,12 +18,16 @@ mod token;
 pub use binding::Binding;
 pub use id::{CredentialId, IdError, KeyId, RecordId, SetId, TokenId};
 pub use name::{Name, NameError};
-pub use record::{Credential, Label, Origin, Pending, Record, RecordError, Standing};
+pub use place::{Place, PlaceId};
+pub use record::{Credential, Label, Origin, Pending, Record, RecordError, SshKey, Standing};
 pub use recovery::{GenerateError, RecoverySet, SetKind};
 pub use spoken::{
     Hash as CodeHash, HashError, RecoveryCode, SALT_LEN, ScratchCode, TokenCode, hash as hash_code,
 };
-pub use ssh_key::{FingerprintError, KeyFingerprint, PublicKey, accepted_keys};
+pub use ssh_key::{FingerprintError, HardwareKeyType, KeyFingerprint, PublicKey, accepted_keys, signing_key};
 pub use state::{Mark, State, StateError};
-pub use throttle::{Gate, Lane, Means, Throttle, ThrottleRules};
+pub use throttle::{
+    DAILY, Engaged, FAMILIAR, Failures, Forgiven, Gate, Lane, MAX_PLACES, Means, STRANGERS_WAIT, Side,
+    Throttle, ThrottleRules,
+};
 pub use token::{Token, TokenRefusal, TokenState};

@@ -1,7 +1,9 @@
 //! The cold part of a record: credentials, recovery hashes, token. Its text form is TOML, see docs/FILEFORMAT.md.
 
 use super::record_text;
-use super::{CredentialId, Name, RecordId, RecoverySet, State, Token, TokenId};
+use super::{
+    CredentialId, HardwareKeyType, KeyFingerprint, Name, RecordId, RecoverySet, State, Token, TokenId,
+};
 use crate::clock::UnixTime;
 use crate::otp::{Params, Window};
 use crate::policy::Span;
@@ -80,6 +82,21 @@ pub struct Credential {
     pub sealed: Vec<u8>,
 }
 
+/// A registered hardware ssh key. Only the record, which is root's, makes a key count as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SshKey {
+    /// Its public name, unlike that of any other credential of the account.
+    pub id: CredentialId,
+    /// What the owner calls it.
+    pub label: Label,
+    /// Its type.
+    pub kind: HardwareKeyType,
+    /// The SHA-256 of its public key.
+    pub fingerprint: KeyFingerprint,
+    /// When it was registered.
+    pub created: UnixTime,
+}
+
 /// A credential whose QR code was shown and not confirmed yet. No login accepts its codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
@@ -125,6 +142,8 @@ pub struct Record {
     pub burnt_until: UnixTime,
     /// Enrolled apps.
     pub credentials: Vec<Credential>,
+    /// Registered hardware ssh keys. There are none without an enrolled app.
+    pub ssh_keys: Vec<SshKey>,
     /// Recovery codes, as hashes.
     pub recovery: Option<RecoverySet>,
     /// Recovery codes are owed: the last set was not acknowledged, or none could be shown.
@@ -136,6 +155,9 @@ pub struct Record {
 }
 
 impl Record {
+    /// Most ssh keys of an account.
+    pub const MAX_SSH_KEYS: usize = 8;
+
     /// A record without credentials.
     #[must_use]
     pub fn new(name: Name, uid: u32, id: RecordId) -> Self {
@@ -146,6 +168,7 @@ impl Record {
             revoked: None,
             burnt_until: 0,
             credentials: Vec::new(),
+            ssh_keys: Vec::new(),
             recovery: None,
             recovery_due: false,
             token: None,
@@ -163,22 +186,52 @@ impl Record {
         }
     }
 
-    /// The credential of that id.
+    /// The app of that id.
     #[must_use]
     pub fn credential(&self, id: CredentialId) -> Option<&Credential> {
         self.credentials.iter().find(|credential| credential.id == id)
     }
 
-    /// Removes credentials at once; with the last one go the recovery codes and any live token, and the account is revoked.
-    /// `state` is the record's own: what it has burnt stays burnt for a key that comes back.
+    /// The ids of all credentials: apps, then ssh keys.
+    pub fn ids(&self) -> impl Iterator<Item = CredentialId> {
+        self.credentials.iter().map(|app| app.id).chain(self.ssh_keys.iter().map(|key| key.id))
+    }
+
+    /// Whether a credential of any kind has that id.
+    #[must_use]
+    pub fn has_credential(&self, id: CredentialId) -> bool {
+        self.ids().any(|known| known == id)
+    }
+
+    /// The registered hardware key among those that sshd accepted in a login of the account, if there is one.
+    #[must_use]
+    pub fn hardware_key(&self, accepted: &[KeyFingerprint]) -> Option<&SshKey> {
+        let enrolled = self.standing() == Standing::Enrolled;
+        self.ssh_keys.iter().find(|key| enrolled && accepted.contains(&key.fingerprint))
+    }
+
+    /// The label of a credential of any kind.
+    pub fn label_mut(&mut self, id: CredentialId) -> Option<&mut Label> {
+        let apps = self.credentials.iter_mut().map(|app| (app.id, &mut app.label));
+        let keys = self.ssh_keys.iter_mut().map(|key| (key.id, &mut key.label));
+        apps.chain(keys).find_map(|(known, label)| (known == id).then_some(label))
+    }
+
+    /// Removes credentials at once. With the last app go the ssh keys, the recovery codes and any live token, and the account
+    /// is revoked. `state` is the record's own: what it has burnt stays burnt for a key that comes back.
     pub fn revoke(
         &mut self,
         state: &State,
-        which: impl Fn(&Credential) -> bool,
+        which: impl Fn(CredentialId) -> bool,
         now: UnixTime,
-    ) -> Vec<Credential> {
-        let (gone, kept): (Vec<_>, _) = std::mem::take(&mut self.credentials).into_iter().partition(which);
+    ) -> Vec<(CredentialId, Label)> {
+        let apps = std::mem::take(&mut self.credentials).into_iter();
+        let (gone, kept): (Vec<_>, _) = apps.partition(|app| which(app.id));
         self.credentials = kept;
+        let all_keys = self.credentials.is_empty();
+        let keys = std::mem::take(&mut self.ssh_keys).into_iter();
+        let (gone_keys, kept): (Vec<_>, _) = keys.partition(|key| all_keys || which(key.id));
+        self.ssh_keys = kept;
         if !gone.is_empty() {
             self.revoked = Some(now);
         }
@@ -191,7 +244,8 @@ impl Record {
                 let _ = token.revoke(now); // an ended token stays as it ended
             }
         }
-        gone
+        let apps = gone.into_iter().map(|app| (app.id, app.label));
+        apps.chain(gone_keys.into_iter().map(|key| (key.id, key.label))).collect()
     }
 
     /// [`Record::burnt_until`] once these of its credentials are gone.

@@ -1,9 +1,12 @@
 //! The text form of a record's cold part, see docs/FILEFORMAT.md.
 
 use super::plain::{Document, NotPlain, Table, Writer};
-use super::record::{Credential, Label, Origin, Pending, Record, RecordError};
+use super::record::{Credential, Label, Origin, Pending, Record, RecordError, SshKey};
 use super::state::MAX_MARKS;
-use super::{Binding, KeyFingerprint, Name, RecordId, RecoverySet, SALT_LEN, SetKind, Token, TokenState};
+use super::{
+    Binding, HardwareKeyType, KeyFingerprint, Name, RecordId, RecoverySet, SALT_LEN, SetKind, Token,
+    TokenState,
+};
 use crate::otp::{MAX_OWN_SIDE, Params, Window, base32_decode, base32_encode};
 use RecordError::Value;
 
@@ -13,6 +16,8 @@ const VERSION: u32 = 1;
 const KDF: &str = "argon2id-19456-2-1";
 /// The kind of a recovery set that is not ours. Ours is not written.
 const IMPORTED: &str = "imported";
+/// The kind of a credential that is no app. That of an app is not written. `passkey` is reserved.
+const SSH_KEY: &str = "ssh-key";
 
 impl From<NotPlain> for RecordError {
     fn from(NotPlain: NotPlain) -> Self {
@@ -38,6 +43,15 @@ pub(super) fn write(record: &Record) -> String {
     for credential in &record.credentials {
         out.table("[credential]");
         write_credential(&mut out, credential);
+    }
+    for key in &record.ssh_keys {
+        out.table("[credential]");
+        out.text("id", &key.id.to_string());
+        out.text("kind", SSH_KEY);
+        out.text("label", key.label.as_str());
+        out.text("type", key.kind.as_str());
+        out.text("fingerprint", &key.fingerprint.to_string());
+        out.number("created", key.created);
     }
     if let Some(set) = &record.recovery {
         out.table("recovery");
@@ -114,16 +128,23 @@ pub(super) fn read(text: &str) -> Result<Record, RecordError> {
     }
     let revoked = root.optional_number("revoked")?;
     let burnt_until = root.optional_number("burnt_until")?.unwrap_or(0);
-    let mut credentials: Vec<Credential> = Vec::new();
-    while let Some(table) = document.table("[credential]") {
-        let credential = read_credential(table)?;
-        if credentials.iter().any(|known| known.id == credential.id) {
-            return Err(Value("credential.id"));
+    let (mut credentials, mut ssh_keys) = (Vec::<Credential>::new(), Vec::<SshKey>::new());
+    while let Some(mut table) = document.table("[credential]") {
+        match table.optional_text("kind")?.as_deref() {
+            None => credentials.push(read_credential(table)?),
+            Some(SSH_KEY) => ssh_keys.push(read_ssh_key(table)?),
+            Some(_) => return Err(Value("credential.kind")),
         }
-        credentials.push(credential);
     }
-    if credentials.len() > MAX_MARKS {
+    if credentials.len() > MAX_MARKS || ssh_keys.len() > Record::MAX_SSH_KEYS {
         return Err(Value("credential"));
+    }
+    if !ssh_keys.is_empty() && credentials.is_empty() {
+        return Err(Value("credential.kind"));
+    }
+    let ids = || credentials.iter().map(|app| app.id).chain(ssh_keys.iter().map(|key| key.id));
+    if ids().enumerate().any(|(at, id)| ids().take(at).any(|known| known == id)) {
+        return Err(Value("credential.id"));
     }
     let record = Record {
         name: Name::new(&root.text("name")?).map_err(|_| Value("name"))?,
@@ -136,8 +157,9 @@ pub(super) fn read(text: &str) -> Result<Record, RecordError> {
         token: read_token(&mut document)?,
         pending: read_pending(&mut document)?,
         credentials,
+        ssh_keys,
     };
-    if record.pending.as_ref().is_some_and(|pending| record.credential(pending.credential.id).is_some()) {
+    if record.pending.as_ref().is_some_and(|pending| record.has_credential(pending.credential.id)) {
         return Err(Value("pending.credential.id"));
     }
     root.finish()?;
@@ -167,6 +189,18 @@ fn read_credential(mut table: Table<'_>) -> Result<Credential, RecordError> {
     };
     table.finish()?;
     Ok(credential)
+}
+
+fn read_ssh_key(mut table: Table<'_>) -> Result<SshKey, RecordError> {
+    let key = SshKey {
+        id: table.text("id")?.parse().map_err(|_| Value("credential.id"))?,
+        label: Label::new(&table.text("label")?),
+        kind: HardwareKeyType::named(&table.text("type")?).ok_or(Value("credential.type"))?,
+        fingerprint: table.text("fingerprint")?.parse().map_err(|_| Value("credential.fingerprint"))?,
+        created: table.number("created")?,
+    };
+    table.finish()?;
+    Ok(key)
 }
 
 fn read_recovery(mut table: Table<'_>) -> Result<RecoverySet, RecordError> {

@@ -15,6 +15,12 @@ const MAX_ACCEPTED: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyFingerprint([u8; 32]);
 
+impl KeyFingerprint {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// The text is not a fingerprint.
 #[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
 #[error("not an ssh key's fingerprint; `ssh-keygen -lf FILE` prints it: SHA256: and 43 characters")]
@@ -39,6 +45,32 @@ impl fmt::Display for KeyFingerprint {
     }
 }
 
+/// A type of ssh key whose private half stays in a FIDO authenticator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HardwareKeyType {
+    /// Ed25519.
+    Ed25519,
+    /// ECDSA on P-256. Signatures of browsers (`webauthn-sk-ecdsa-…`) are made with keys of this type, too.
+    Ecdsa,
+}
+
+impl HardwareKeyType {
+    /// The type's name in a public key.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "sk-ssh-ed25519@openssh.com",
+            Self::Ecdsa => "sk-ecdsa-sha2-nistp256@openssh.com",
+        }
+    }
+
+    /// The type of that name, if it is one.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Ed25519, Self::Ecdsa].into_iter().find(|known| known.as_str() == name)
+    }
+}
+
 /// A public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublicKey<'t> {
@@ -55,13 +87,30 @@ impl<'t> PublicKey<'t> {
     #[must_use]
     pub fn parse(kind: &'t str, base64: &str) -> Option<Self> {
         let blob = Base64::decode_vec(base64).ok()?;
-        let (length, rest) = blob.split_first_chunk()?;
-        let named = rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        let (named, _) = string(&blob)?;
         if named != kind.as_bytes() || kind.contains("-cert-") {
             return None;
         }
         Some(Self { kind, fingerprint: KeyFingerprint(Sha256::digest(&blob).into()) })
     }
+}
+
+/// The public key, `TYPE BASE64`, with which a signature of `ssh-keygen -Y sign` says that it was made. Verifies nothing.
+#[must_use]
+pub fn signing_key(armored: &str) -> Option<String> {
+    const MAGIC_AND_VERSION: &[u8] = b"SSHSIG\0\0\0\x01";
+    let body = armored.trim().strip_prefix("-----BEGIN SSH SIGNATURE-----")?;
+    let body = body.strip_suffix("-----END SSH SIGNATURE-----")?;
+    let blob = Base64::decode_vec(&body.split_ascii_whitespace().collect::<String>()).ok()?;
+    let (key, _) = string(blob.strip_prefix(MAGIC_AND_VERSION)?)?;
+    let (kind, _) = string(key)?;
+    Some(format!("{} {}", std::str::from_utf8(kind).ok()?, Base64::encode_string(key)))
+}
+
+/// A string of the ssh protocol (RFC 4251 §5), and what follows it.
+fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
 /// The keys that sshd accepted in this login, from its `SSH_AUTH_INFO_0`: lines `publickey TYPE BASE64`. Other methods'
@@ -165,6 +214,42 @@ mod tests {
         }
     }
 
+    /// What `ssh-keygen -Y sign -n qrtotp-key` printed for the input `abc\n`.
+    const SIGNATURE: &str = "-----BEGIN SSH SIGNATURE-----\n\
+        U1NIU0lHAAAAAQAAAEoAAAAac2stc3NoLWVkMjU1MTlAb3BlbnNzaC5jb20AAAAgi8yl43\n\
+        skb5Uh+oc4yssO+0wrNmzfd9TRsQnOBT40LkkAAAAEc3NoOgAAAApxcnRvdHAta2V5AAAA\n\
+        AAAAAAZzaGE1MTIAAABnAAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAQHhGkj\n\
+        8yfzQYuH90ZhFlB5Ymq2smRKeAXLJI89wvLHbZ0OGCm30vPQynFw2Rts1E8YI40JCnXJM5\n\
+        W0zD64MSPgcFAAAAAA==\n-----END SSH SIGNATURE-----\n";
+
+    #[test]
+    fn a_signature_names_its_key() {
+        let line = signing_key(SIGNATURE).unwrap();
+        let (kind, base64) = line.split_once(' ').unwrap();
+        assert_eq!(HardwareKeyType::named(kind), Some(HardwareKeyType::Ed25519));
+        let fingerprint = PublicKey::parse(kind, base64).unwrap().fingerprint.to_string();
+        assert_eq!(fingerprint, "SHA256:4YnW6VmMNHFAh7PHi0m2Cuu1TUTJ5oXbOMRY30Y7qAk");
+        assert_eq!(signing_key(&SIGNATURE.replace('\n', "\r\n")), Some(line));
+        for (old, new) in [("BEGIN SSH", "BEGIN PGP"), ("U1NIU0lH", "U1NIU0lI"), ("AAAAAQAA", "AAAAAgAA")] {
+            assert!(SIGNATURE.contains(old));
+            assert_eq!(signing_key(&SIGNATURE.replacen(old, new, 1)), None, "{new}");
+        }
+        let lines: Vec<&str> = SIGNATURE.lines().collect();
+        assert_eq!(signing_key(&[&lines[..2], &lines[7..]].concat().join("\n")), None, "cut");
+        assert_eq!(signing_key(""), None);
+    }
+
+    #[test]
+    fn types_whose_keys_stay_in_hardware_are_known_by_name() {
+        for name in ["sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"] {
+            assert_eq!(HardwareKeyType::named(name).map(HardwareKeyType::as_str), Some(name));
+        }
+        for name in ["ssh-ed25519", "sk-ssh-ed25519-cert-v01@openssh.com", "sk-ssh-ed25519@openssh.com ", ""]
+        {
+            assert_eq!(HardwareKeyType::named(name), None, "{name}");
+        }
+    }
+
     #[test]
     fn more_than_sshd_ever_says_is_not_read() {
         let line = format!("publickey {}\n", KEYS[0].0);
@@ -188,6 +273,14 @@ mod tests {
             changed[at] = byte;
             let same = changed == line.as_bytes();
             prop_assert_eq!(accepted_keys(&changed) == accepted_keys(line.as_bytes()), same);
+        }
+
+        #[test]
+        fn a_signature_of_any_bytes_is_read_without_a_panic(blob in any::<Vec<u8>>()) {
+            let blob = [&b"SSHSIG\0\0\0\x01"[..], &blob].concat();
+            let base64 = Base64::encode_string(&blob);
+            let text = format!("-----BEGIN SSH SIGNATURE-----\n{base64}\n-----END SSH SIGNATURE-----");
+            let _ = signing_key(&text);
         }
 
         #[test]

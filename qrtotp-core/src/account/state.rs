@@ -3,13 +3,18 @@
 //! Entries carry the id of the credential or recovery set they belong to, so that a crash between the two files
 //! of a record can't pair new hashes with old used-marks, or revive a used code.
 
-use super::{CredentialId, Lane, RecordId, SetId, Throttle};
+use super::throttle::{FamiliarPlace, LeakyLane};
+use super::{CredentialId, Failures, Lane, MAX_PLACES, PlaceId, RecordId, SetId, Throttle};
 use crate::clock::UnixTime;
 use crate::otp::Step;
 use thiserror::Error;
 
 /// Most credentials that a record can hold.
 pub const MAX_MARKS: usize = 32;
+/// How many accepted codes are remembered.
+const RECENT: usize = 4;
+/// A keyed digest of an accepted code. All zeros: none.
+pub type CodeDigest = [u8; 8];
 
 /// The bytes are no state of a version that we know.
 #[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
@@ -39,6 +44,8 @@ pub struct State {
     /// A bit per used recovery code, and the set that they are of; no bit, and no set was ever used. Not an
     /// `Option`: an optimiser may compare what `None` leaves unwritten, which valgrind takes for a fault.
     recovery: (SetId, u32),
+    /// The last accepted codes, the newest one last.
+    recent: [CodeDigest; RECENT],
     marks: Vec<Mark>,
 }
 
@@ -46,15 +53,16 @@ impl State {
     /// The state of a record that was just made.
     #[must_use]
     pub fn new(record: RecordId) -> Self {
-        Self { record, throttle: Throttle::default(), recovery: no_recovery(), marks: Vec::new() }
+        let (throttle, recovery) = (Throttle::default(), no_recovery());
+        Self { record, throttle, recovery, recent: Default::default(), marks: Vec::new() }
     }
 
-    /// A copy that can take a mark of each credential of a record without an allocation.
+    /// A copy that can take a mark of each credential of a record, and every place, without an allocation.
     #[must_use]
     pub fn with_room(&self) -> Self {
         let mut marks = Vec::with_capacity(MAX_MARKS.max(self.marks.len()));
         marks.extend_from_slice(&self.marks);
-        Self { marks, ..*self }
+        Self { marks, throttle: self.throttle.with_room(), ..*self }
     }
 
     /// What is remembered of a credential; nothing for one that was never used.
@@ -67,6 +75,18 @@ impl State {
     #[must_use]
     pub fn is_fresh(&self, credential: CredentialId, step: Step) -> bool {
         self.mark(credential).is_none_or(|mark| step > mark.watermark)
+    }
+
+    /// Whether the code is one of the last that were accepted.
+    #[must_use]
+    pub fn is_recent(&self, code: CodeDigest) -> bool {
+        code != CodeDigest::default() && self.recent.contains(&code)
+    }
+
+    /// Remembers an accepted code in place of the oldest one.
+    pub fn remember_code(&mut self, code: CodeDigest) {
+        self.recent.rotate_left(1);
+        self.recent[RECENT - 1] = code;
     }
 
     /// Burns every step up to `step` and, if `used` is given, notes the use. A watermark never falls.
@@ -120,10 +140,16 @@ impl State {
     /// Appends the binary form.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.record.0);
-        for lane in &self.throttle.lanes {
-            out.extend_from_slice(&lane.failures.to_le_bytes());
-            out.extend_from_slice(&lane.last_failure.to_le_bytes());
+        let Throttle { strangers, own, recovery, since, places } = &self.throttle;
+        for leaky in [strangers, own] {
+            encode_lane(&leaky.lane, out);
+            out.extend_from_slice(&leaky.since.to_le_bytes());
         }
+        encode_lane(recovery, out);
+        out.extend_from_slice(&since.count.to_le_bytes());
+        out.extend_from_slice(&since.first.to_le_bytes());
+        out.extend_from_slice(&since.at.to_le_bytes());
+        out.extend_from_slice(&since.from);
         match self.recovery {
             (_, 0) => out.push(0),
             (set, bits) => {
@@ -132,12 +158,21 @@ impl State {
                 out.extend_from_slice(&bits.to_le_bytes());
             }
         }
+        out.extend_from_slice(self.recent.as_flattened());
         out.push(u8::try_from(self.marks.len()).unwrap_or(u8::MAX));
         for mark in &self.marks {
             out.extend_from_slice(&mark.credential.to_bytes());
             out.extend_from_slice(&mark.watermark.to_le_bytes());
             out.extend_from_slice(&mark.last_used.to_le_bytes());
             out.extend_from_slice(&mark.drift.to_le_bytes());
+        }
+        out.push(u8::try_from(places.len()).unwrap_or(u8::MAX));
+        for place in places {
+            out.extend_from_slice(&place.id.0);
+            out.extend_from_slice(&place.last_right.to_le_bytes());
+            encode_lane(&place.lane, out);
+            out.extend_from_slice(&place.day_failures.to_le_bytes());
+            out.extend_from_slice(&place.day.to_le_bytes());
         }
     }
 
@@ -146,45 +181,124 @@ impl State {
     /// # Errors
     /// Anything that [`State::encode`] does not produce.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
-        let mut rest = bytes;
-        let record = RecordId(take(&mut rest)?);
+        let rest = &mut &*bytes;
+        let record = RecordId(take(rest)?);
         let mut throttle = Throttle::default();
-        for lane in &mut throttle.lanes {
-            *lane = Lane {
-                failures: u32::from_le_bytes(take(&mut rest)?),
-                last_failure: i64::from_le_bytes(take(&mut rest)?),
-            };
+        for leaky in [&mut throttle.strangers, &mut throttle.own] {
+            *leaky = LeakyLane { lane: take_lane(rest)?, since: i64::from_le_bytes(take(rest)?) };
         }
-        let recovery = match take(&mut rest)? {
-            [0] => no_recovery(),
-            [1] => {
-                let set = SetId::from_bytes(take(&mut rest)?).map_err(|_| StateError)?;
-                match u32::from_le_bytes(take(&mut rest)?) {
-                    0 => return Err(StateError),
-                    bits => (set, bits),
-                }
-            }
-            _ => return Err(StateError),
+        throttle.recovery = take_lane(rest)?;
+        throttle.since = Failures {
+            count: u32::from_le_bytes(take(rest)?),
+            first: i64::from_le_bytes(take(rest)?),
+            at: i64::from_le_bytes(take(rest)?),
+            from: take(rest)?,
         };
-        let [count] = take(&mut rest)?;
-        if usize::from(count) > MAX_MARKS {
+        let recovery = take_recovery(rest)?;
+        let mut recent = [CodeDigest::default(); RECENT];
+        for code in &mut recent {
+            *code = take(rest)?;
+        }
+        let marks = take_marks(rest)?;
+        throttle.places = take_places(rest)?;
+        let state = Self { record, throttle, recovery, recent, marks };
+        if rest.is_empty() { Ok(state) } else { Err(StateError) }
+    }
+
+    /// Reads the form that slots of version 1 hold: without places, and one lane for the codes of everybody, which are taken for
+    /// strangers' now.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn from_version_1(bytes: &[u8]) -> Result<Self, StateError> {
+        let rest = &mut &*bytes;
+        let mut state = Self::new(RecordId(take(rest)?));
+        let lane = take_lane(rest)?;
+        state.throttle.strangers = LeakyLane { lane, since: lane.last_failure };
+        state.throttle.recovery = take_lane(rest)?;
+        state.recovery = take_recovery(rest)?;
+        state.marks = take_marks(rest)?;
+        if rest.is_empty() { Ok(state) } else { Err(StateError) }
+    }
+}
+
+fn encode_lane(lane: &Lane, out: &mut Vec<u8>) {
+    out.extend_from_slice(&lane.failures.to_le_bytes());
+    out.extend_from_slice(&lane.last_failure.to_le_bytes());
+}
+
+fn take_lane(rest: &mut &[u8]) -> Result<Lane, StateError> {
+    let failures = u32::from_le_bytes(take(rest)?);
+    Ok(Lane { failures, last_failure: i64::from_le_bytes(take(rest)?) })
+}
+
+fn take_recovery(rest: &mut &[u8]) -> Result<(SetId, u32), StateError> {
+    match take(rest)? {
+        [0] => Ok(no_recovery()),
+        [1] => {
+            let set = SetId::from_bytes(take(rest)?).map_err(|_| StateError)?;
+            match u32::from_le_bytes(take(rest)?) {
+                0 => Err(StateError),
+                bits => Ok((set, bits)),
+            }
+        }
+        _ => Err(StateError),
+    }
+}
+
+fn take_marks(rest: &mut &[u8]) -> Result<Vec<Mark>, StateError> {
+    take_list(
+        rest,
+        MAX_MARKS,
+        |mark: &Mark| mark.credential,
+        |rest| {
+            Ok(Mark {
+                credential: CredentialId::from_bytes(take(rest)?).map_err(|_| StateError)?,
+                watermark: u64::from_le_bytes(take(rest)?),
+                last_used: i64::from_le_bytes(take(rest)?),
+                drift: i32::from_le_bytes(take(rest)?),
+            })
+        },
+    )
+}
+
+fn take_places(rest: &mut &[u8]) -> Result<Vec<FamiliarPlace>, StateError> {
+    take_list(
+        rest,
+        MAX_PLACES,
+        |place: &FamiliarPlace| place.id,
+        |rest| {
+            Ok(FamiliarPlace {
+                id: PlaceId(take(rest)?),
+                last_right: i64::from_le_bytes(take(rest)?),
+                lane: take_lane(rest)?,
+                day_failures: u32::from_le_bytes(take(rest)?),
+                day: i64::from_le_bytes(take(rest)?),
+            })
+        },
+    )
+}
+
+/// A count and so many items, no two with one key.
+fn take_list<T, K: PartialEq>(
+    rest: &mut &[u8],
+    most: usize,
+    key: impl Fn(&T) -> K,
+    mut item: impl FnMut(&mut &[u8]) -> Result<T, StateError>,
+) -> Result<Vec<T>, StateError> {
+    let [count] = take(rest)?;
+    if usize::from(count) > most {
+        return Err(StateError);
+    }
+    let mut list: Vec<T> = Vec::with_capacity(usize::from(count));
+    for _ in 0..count {
+        let item = item(rest)?;
+        if list.iter().any(|known| key(known) == key(&item)) {
             return Err(StateError);
         }
-        let mut marks: Vec<Mark> = Vec::with_capacity(usize::from(count));
-        for _ in 0..count {
-            let mark = Mark {
-                credential: CredentialId::from_bytes(take(&mut rest)?).map_err(|_| StateError)?,
-                watermark: u64::from_le_bytes(take(&mut rest)?),
-                last_used: i64::from_le_bytes(take(&mut rest)?),
-                drift: i32::from_le_bytes(take(&mut rest)?),
-            };
-            if marks.iter().any(|known| known.credential == mark.credential) {
-                return Err(StateError);
-            }
-            marks.push(mark);
-        }
-        if rest.is_empty() { Ok(Self { record, throttle, recovery, marks }) } else { Err(StateError) }
+        list.push(item);
     }
+    Ok(list)
 }
 
 fn no_recovery() -> (SetId, u32) {
@@ -258,15 +372,69 @@ mod tests {
         assert_eq!(State::from_bytes(&bytes(&state)), Err(StateError));
     }
 
+    #[test]
+    fn a_state_with_a_place_twice_or_too_many_is_refused() {
+        let place = |n| FamiliarPlace {
+            id: PlaceId([n; 8]),
+            last_right: 1,
+            lane: Lane::default(),
+            day_failures: 0,
+            day: 0,
+        };
+        let mut state = State::new(RecordId([0; 16]));
+        state.throttle.places = vec![place(1), place(1)];
+        assert_eq!(State::from_bytes(&bytes(&state)), Err(StateError));
+        state.throttle.places = (0..17).map(place).collect();
+        assert_eq!(State::from_bytes(&bytes(&state)), Err(StateError));
+    }
+
+    #[test]
+    fn the_last_four_accepted_codes_are_known() {
+        let mut state = State::new(RecordId([0; 16]));
+        assert!(!state.is_recent([0; 8]), "none is no code");
+        (1..=5).for_each(|n| state.remember_code([n; 8]));
+        assert_eq!(
+            [1, 2, 3, 4, 5, 6].map(|n| state.is_recent([n; 8])),
+            [false, true, true, true, true, false]
+        );
+    }
+
+    #[test]
+    fn a_state_of_version_1_keeps_its_marks_and_its_failures_are_those_of_strangers() {
+        let mut expected = State::new(RecordId([3; 16]));
+        expected.raise(credential(1), 5, Some(9));
+        expected.use_recovery(SetId::from_random([1; 6]), 3);
+        let lane = Lane { failures: 7, last_failure: 1000 };
+        expected.throttle.strangers = LeakyLane { lane, since: 1000 };
+        expected.throttle.recovery = Lane { failures: 2, last_failure: 900 };
+        let new = bytes(&expected);
+        let marks_end = new.len() - 1;
+        let recovery = 16 + 20 + 20 + 12 + 36;
+        // Without own failures, those since the last right answer, codes and places; strangers' have no time of forgetting.
+        let old =
+            [&new[..16 + 12], &new[56..68], &new[recovery..recovery + 11], &new[recovery + 43..marks_end]]
+                .concat();
+        assert_eq!(State::from_version_1(&old), Ok(expected));
+        assert_eq!(State::from_version_1(&old[..old.len() - 1]), Err(StateError));
+        assert_eq!(State::from_bytes(&old), Err(StateError));
+    }
+
     proptest! {
         #[test]
         fn a_state_reads_back_as_written(
             record in any::<[u8; 16]>(), failures in any::<u32>(), last in any::<i64>(),
+            places in proptest::collection::vec(any::<i64>(), 0..=16),
             used in proptest::option::of((any::<[u8; 6]>(), 0_u8..32)),
             steps in proptest::collection::btree_map(0_u8..30, (any::<u64>(), any::<i64>()), 0..20)
         ) {
             let mut state = State::new(RecordId(record));
-            state.throttle.lanes[0] = Lane { failures, last_failure: last };
+            state.throttle.strangers = LeakyLane { lane: Lane { failures, last_failure: last }, since: last };
+            state.throttle.since = Failures { count: failures, first: last, at: last, from: record };
+            for (n, at) in (0..).zip(places) {
+                let (id, lane) = (PlaceId([n; 8]), Lane { failures, last_failure: last });
+                state.throttle.places.push(FamiliarPlace { id, last_right: at, lane, day_failures: failures, day: at });
+            }
+            state.remember_code([7; 8]);
             if let Some((set, position)) = used {
                 state.use_recovery(SetId::from_random(set), position);
             }
@@ -278,7 +446,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = State::from_bytes(&bytes);
+            let _ = (State::from_bytes(&bytes), State::from_version_1(&bytes));
         }
 
         #[test]

@@ -2,7 +2,7 @@
 
 use super::enroll::EnrollError;
 use crate::account::{
-    Binding, Credential, CredentialId, KeyFingerprint, Name, Record, RecordId, RecoveryCode, RecoverySet,
+    Binding, CredentialId, KeyFingerprint, Label, Name, Record, RecordId, RecoveryCode, RecoverySet,
     Standing, State, Token, TokenCode, TokenId, TokenRefusal, TokenState,
 };
 use crate::audit::{AuditSink, Event, Kind, Subject};
@@ -42,6 +42,12 @@ pub enum AdminError {
         "{0} has several devices ({1}); say which with --credential ID (`qrtotp revoke {0} --all` revokes them all)"
     )]
     SeveralDevices(Name, String),
+    /// The ssh key is registered.
+    #[error("this key is registered for {0} already, as {1}; nothing was changed")]
+    KeyKnown(Name, CredentialId),
+    /// More ssh keys than an account can have.
+    #[error("{0} has {max} ssh keys; revoke one first with `qrtotp revoke {0} --credential ID`", max = Record::MAX_SSH_KEYS)]
+    NoRoomForKey(Name),
     /// No token.
     #[error("{0} has no enrolment token; `qrtotp token issue {0}` issues one")]
     NoToken(Name),
@@ -118,12 +124,12 @@ pub fn revoke<S: Store>(
     now: UnixTime,
     subject: &Subject,
     audit: &mut impl AuditSink,
-) -> Result<Vec<Credential>, AdminError> {
+) -> Result<Vec<(CredentialId, Label)>, AdminError> {
     let gone = store.update_account(name, |account| {
         let account = account.as_mut().ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
         let Account { record, state } = account;
         match which {
-            Selection::One(id) if record.credential(id).is_none() => {
+            Selection::One(id) if !record.has_credential(id) => {
                 return Err(AdminError::NoCredential(name.clone(), id));
             }
             Selection::All if record.standing() == Standing::Unenrolled => {
@@ -132,19 +138,16 @@ pub fn revoke<S: Store>(
             Selection::One(_) | Selection::All => {}
         }
         let token = record.token.as_ref().filter(|token| token.is_live(now)).map(|token| token.id);
-        let gone = record.revoke(
-            state,
-            |credential| which == Selection::All || which == Selection::One(credential.id),
-            now,
-        );
+        let gone = record.revoke(state, |id| which == Selection::All || which == Selection::One(id), now);
         let token = token.filter(|_| record.standing() == Standing::Revoked);
+        if record.standing() == Standing::Revoked {
+            state.throttle.forget_places();
+        }
         Ok((gone, token))
     })?;
     let (gone, token) = gone?;
-    for credential in &gone {
-        Event::new(Kind::CredentialRevoked, subject)
-            .credential(credential.id, credential.label.as_str())
-            .emit(audit);
+    for (id, label) in &gone {
+        Event::new(Kind::CredentialRevoked, subject).credential(*id, label.as_str()).emit(audit);
     }
     if let Some(id) = token {
         Event::new(Kind::TokenRevoked, subject).token(id).reason("account_revoked").emit(audit);

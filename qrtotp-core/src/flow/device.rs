@@ -5,17 +5,18 @@ use crate::account::{CredentialId, Label, Name};
 use crate::audit::{AuditSink, Event, Kind, Subject};
 use crate::store::Store;
 
-/// The account's only device: the one that is meant where none was named. With `uid`, only of a record of that uid.
+/// The account's only device or ssh key: the one that is meant where none was named. With `uid`, only of a record of that uid.
 ///
 /// # Errors
 /// There is none, or there are several; the store.
 pub fn only_device(store: &impl Store, name: &Name, uid: Option<u32>) -> Result<CredentialId, AdminError> {
     let account = store.load(name)?.filter(|account| uid.is_none_or(|uid| account.record.uid == uid));
-    match &*account.map(|account| account.record.credentials).unwrap_or_default() {
+    let ids = account.map_or_else(Vec::new, |account| account.record.ids().collect());
+    match &*ids {
         [] => Err(AdminError::NotEnrolled(name.clone())),
-        [only] => Ok(only.id),
+        [only] => Ok(*only),
         several => {
-            let ids: Vec<String> = several.iter().map(|device| device.id.to_string()).collect();
+            let ids: Vec<String> = several.iter().map(ToString::to_string).collect();
             Err(AdminError::SeveralDevices(name.clone(), ids.join(", ")))
         }
     }
@@ -42,8 +43,8 @@ pub fn rename_device<S: Store>(
     store.update_account(name, |account| {
         let record = account.as_mut().map(|account| &mut account.record);
         let record = record.ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
-        let device = record.credentials.iter_mut().find(|credential| credential.id == id);
-        device.ok_or_else(|| AdminError::NoCredential(name.clone(), id))?.label = label.clone();
+        let known = record.label_mut(id).ok_or_else(|| AdminError::NoCredential(name.clone(), id))?;
+        *known = label.clone();
         Ok::<(), AdminError>(())
     })??;
     Event::new(Kind::CredentialRenamed, subject).credential(id, label.as_str()).emit(audit);

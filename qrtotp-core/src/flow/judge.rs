@@ -7,9 +7,10 @@
 use super::given::Given;
 use super::refusal::Refusal;
 use super::resync::judge_pair;
+use super::whence::Whence;
 use crate::account::{
-    Credential, CredentialId, Gate, Label, Means, Name, Record, SALT_LEN, SetId, Standing, State, Throttle,
-    ThrottleRules,
+    Credential, CredentialId, Engaged, Forgiven, Gate, Label, Means, Name, Record, SALT_LEN, SetId, Side,
+    Standing, State, ThrottleRules,
 };
 use crate::clock::UnixTime;
 use crate::otp::{Code, MAX_TARGETS, Verifier, Window};
@@ -29,10 +30,10 @@ pub(super) enum Proof {
 /// What came of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
-    /// Right, and burnt. `before` are the failures that it made forgotten.
+    /// Right, and burnt.
     Accepted {
         proof: Proof,
-        before: Throttle,
+        forgiven: Forgiven,
         /// The account is owed recovery codes.
         codes_due: bool,
     },
@@ -40,8 +41,10 @@ pub(super) enum Judgement {
     Refused {
         why: Refusal,
         means: Means,
-        /// The count of these `means` after it.
+        /// The count of its lane after it.
         failures: u32,
+        /// The limit that it reached.
+        engaged: Option<Engaged>,
         credential: Option<(CredentialId, Label)>,
         /// The account has so many devices that fewer steps were looked at than their windows have.
         narrowed: bool,
@@ -53,7 +56,23 @@ pub(super) enum Judgement {
 impl Judgement {
     /// Refused, with nothing else to tell.
     pub(super) fn refused(why: Refusal, means: Means, failures: u32) -> Self {
-        Self::Refused { why, means, failures, credential: None, narrowed: false, right_for: None }
+        Self::Refused {
+            why,
+            means,
+            failures,
+            engaged: None,
+            credential: None,
+            narrowed: false,
+            right_for: None,
+        }
+    }
+
+    /// The same, and it reached this limit.
+    pub(super) fn engaging(mut self, limit: Option<Engaged>) -> Self {
+        if let Self::Refused { engaged, .. } = &mut self {
+            *engaged = limit;
+        }
+        self
     }
 
     /// The same refusal for another reason.
@@ -80,7 +99,8 @@ enum Step1 {
     TryRecovery {
         set: Option<SetId>,
         salt: [u8; SALT_LEN],
-        before: Throttle,
+        /// Failures that counted before it, and whether any lane was made to wait.
+        before: (u32, bool),
         refused: Judgement,
     },
 }
@@ -159,16 +179,24 @@ fn decide<S: Store>(
             record.recovery.as_ref().filter(|known| Some(known.id) == set && record.uid == rules.uid)?;
         let position = known.position(&hash)?;
         state.use_recovery(known.id, position).then(|| {
-            state.throttle.lift();
+            let side = rules.side(record);
+            let mut forgiven = state.throttle.recovered(side, rules.now, &rules.throttle);
+            (forgiven.failures, forgiven.engaged) = before;
+            // This answer itself was counted as wrong before it was looked at.
+            forgiven.since.count = forgiven.since.count.saturating_sub(1);
+            forgiven.elsewhere = forgiven.elsewhere.saturating_sub(1);
             let codes = u32::try_from(known.hashes.len()).unwrap_or(0);
-            codes.saturating_sub(state.recovery_used(known.id))
+            (
+                codes.saturating_sub(state.recovery_used(known.id)),
+                rules.whence.told(rules.key, record, forgiven),
+            )
         })
     })?;
     Ok(match claimed.flatten() {
         None => refused,
-        Some(left) => {
+        Some((left, forgiven)) => {
             let proof = Proof::Recovery { left };
-            Judgement::Accepted { proof, before, codes_due: false }
+            Judgement::Accepted { proof, forgiven, codes_due: false }
         }
     })
 }
@@ -188,9 +216,47 @@ pub(super) struct Rules<'a> {
     pub step_up: bool,
     /// Only a code of the current step counts.
     pub fresh: bool,
+    /// Where the answer comes from.
+    pub whence: Whence,
 }
 
 impl Rules<'_> {
+    /// The lane of an answer for this record.
+    pub(super) fn side(&self, record: &Record) -> Side {
+        self.whence.side(self.key, record)
+    }
+
+    /// Counts a wrong answer.
+    pub(super) fn count(
+        &self,
+        why: Refusal,
+        means: Means,
+        side: Side,
+        record: &Record,
+        state: &mut State,
+    ) -> Judgement {
+        let engaged = state.throttle.fail(means, side, self.now, &self.throttle);
+        self.whence.note(self.key, record, self.now, &mut state.throttle.since);
+        let failures = state.throttle.failures_here(means, side, self.now);
+        Judgement::refused(why, means, failures).engaging(engaged)
+    }
+
+    /// Counts a right code.
+    pub(super) fn right(&self, codes: &[&Code], side: Side, record: &Record, state: &mut State) -> Forgiven {
+        for code in codes {
+            state.remember_code(self.digest(code, record));
+        }
+        let forgiven = state.throttle.right(side, self.now, &self.throttle);
+        self.whence.told(self.key, record, forgiven)
+    }
+
+    fn digest(&self, code: &Code, record: &Record) -> [u8; 8] {
+        let mut what = [0; 8];
+        what.iter_mut().zip(code.as_str().bytes()).for_each(|(byte, digit)| *byte = digit);
+        let [a, b, c, d, e, f, g, h, ..] = self.key.digest(record.id, what);
+        [a, b, c, d, e, f, g, h]
+    }
+
     /// A device's own window holds in place of the host's, be it narrower or wider, but not in place of a rule's.
     pub(super) fn window_of(&self, credential: &Credential) -> Window {
         credential.window.filter(|_| !self.fresh).unwrap_or(self.window)
@@ -207,41 +273,54 @@ impl Rules<'_> {
     }
 }
 
-/// The refusal of an answer that need not be looked at.
-fn turned_away(rules: &Rules<'_>, given: &Given, record: &Record, state: &State) -> Option<Judgement> {
+/// The refusal of an answer that need not be looked at; else the lane in which it counts.
+fn admit(rules: &Rules<'_>, given: &Given, record: &Record, state: &State) -> Result<Side, Judgement> {
     let means = given.means();
-    let refused = |why| Some(Judgement::refused(why, means, state.throttle.failures_of(means)));
+    let side = rules.side(record);
+    let refused =
+        |why, side| Err(Judgement::refused(why, means, state.throttle.failures_here(means, side, rules.now)));
     if let Some(why) = rules.standing(record) {
-        return refused(why);
+        return refused(why, side);
     }
     if matches!(given, Given::Malformed) {
-        return refused(Refusal::Malformed);
+        return refused(Refusal::Malformed, side);
     }
     if matches!(given, Given::Recovery(_)) && !rules.recovery {
-        return refused(Refusal::RecoveryNotHere);
+        return refused(Refusal::RecoveryNotHere, side);
     }
-    match state.throttle.gate(means, rules.now, &rules.throttle) {
-        Gate::Open => None,
-        Gate::Wait(seconds) => refused(Refusal::Throttled(seconds)),
-        Gate::Disabled => refused(Refusal::Disabled),
+    if let Given::Code(code) = given
+        && state.is_recent(rules.digest(code, record))
+    {
+        return refused(Refusal::Repeated, side);
+    }
+    let gate = |side| state.throttle.gate(means, side, rules.now, &rules.throttle);
+    let (side, gate) = match gate(side) {
+        Gate::TwoCodes if matches!(given, Given::Pair(..) | Given::NoPair) => return Ok(side),
+        // There is no room for two codes: this place is as good as a stranger's today.
+        Gate::TwoCodes if rules.whence.one_field => (Side::Nowhere, gate(Side::Nowhere)),
+        gate => (side, gate),
+    };
+    match gate {
+        Gate::Open => Ok(side),
+        Gate::TwoCodes => refused(Refusal::TwoCodesDue, side),
+        Gate::Wait(seconds) => refused(Refusal::Throttled(seconds), side),
+        Gate::Disabled => refused(Refusal::Disabled, side),
     }
 }
 
 fn judge(rules: &Rules<'_>, given: &Given, record: &Record, state: &mut State) -> Step1 {
-    state.throttle.clamp(rules.now);
-    if let Some(refused) = turned_away(rules, given, record, state) {
-        return Step1::Done(refused);
-    }
-    let before = state.throttle;
+    state.throttle.advance(rules.now, &rules.throttle);
+    let side = match admit(rules, given, record, state) {
+        Ok(side) => side,
+        Err(refused) => return Step1::Done(refused),
+    };
+    let before = (state.throttle.failures(), state.throttle.is_engaged(&rules.throttle));
     let judgement = match given {
-        Given::Recovery(_) => {
-            state.throttle.fail(Means::Recovery, rules.now);
-            let failures = state.throttle.failures_of(Means::Recovery);
-            Judgement::refused(Refusal::WrongCode, Means::Recovery, failures)
-        }
-        Given::Pair(first, second) => judge_pair(rules, first, second, record, state),
-        Given::Code(code) => verify(rules, code, record, state),
-        Given::NoPair | Given::Malformed => verify_none(rules, state),
+        Given::Recovery(_) => rules.count(Refusal::WrongCode, Means::Recovery, side, record, state),
+        Given::Pair(first, second) => judge_pair(rules, (first, second), side, record, state),
+        Given::Code(code) => verify(rules, code, side, record, state),
+        // Right for no account.
+        Given::NoPair | Given::Malformed => rules.count(Refusal::WrongCode, Means::Code, side, record, state),
     };
     match (given.set_kind().filter(|_| rules.recovery), judgement) {
         (Some(kind), refused @ Judgement::Refused { why: Refusal::WrongCode, .. }) => {
@@ -257,15 +336,8 @@ fn judge(rules: &Rules<'_>, given: &Given, record: &Record, state: &mut State) -
 /// Steps around the current one in which a refused code may still be right, for the log: a clock that is off is the usual reason.
 const NEAR: Window = Window { back: 10, ahead: 10 };
 
-/// An answer that is right for no account.
-fn verify_none(rules: &Rules<'_>, state: &mut State) -> Judgement {
-    state.throttle.fail(Means::Code, rules.now);
-    Judgement::refused(Refusal::WrongCode, Means::Code, state.throttle.failures_of(Means::Code))
-}
-
 /// Tries a code against every credential, as one attempt.
-fn verify(rules: &Rules<'_>, code: &Code, record: &Record, state: &mut State) -> Judgement {
-    let before = state.throttle;
+fn verify(rules: &Rules<'_>, code: &Code, side: Side, record: &Record, state: &mut State) -> Judgement {
     let looked_at = &record.credentials[..record.credentials.len().min(MAX_TARGETS)];
     let steps: usize = looked_at.iter().map(|credential| rules.window_of(credential).steps()).sum();
     let narrowed = steps > MAX_TARGETS || looked_at.len() < record.credentials.len();
@@ -273,10 +345,12 @@ fn verify(rules: &Rules<'_>, code: &Code, record: &Record, state: &mut State) ->
         (Vec::with_capacity(looked_at.len()), Vec::with_capacity(looked_at.len()));
     for credential in looked_at {
         let Ok(secret) = rules.key.open_secret(record, credential) else {
+            let failures = state.throttle.failures_here(Means::Code, side, rules.now);
             return Judgement::Refused {
                 why: Refusal::Damaged,
                 means: Means::Code,
-                failures: before.failures_of(Means::Code),
+                failures,
+                engaged: None,
                 credential: Some((credential.id, credential.label.clone())),
                 narrowed,
                 right_for: None,
@@ -308,18 +382,20 @@ fn verify(rules: &Rules<'_>, code: &Code, record: &Record, state: &mut State) ->
             for (id, step) in &matches {
                 state.raise(*id, *step, (*id == credential).then_some(rules.now));
             }
-            state.throttle.lift();
+            let forgiven = rules.right(&[code], side, record, state);
             let label = named(credential).map_or_else(Label::default, |(_, label)| label);
             let proof = Proof::Device(credential, label);
-            Judgement::Accepted { proof, before, codes_due: record.recovery_due }
+            Judgement::Accepted { proof, forgiven, codes_due: record.recovery_due }
         }
         (_, stale) => {
-            state.throttle.fail(Means::Code, rules.now);
-            let (why, credential) =
+            let (why, known) =
                 stale.map_or((Refusal::WrongCode, None), |(id, ..)| (Refusal::Replayed, named(*id)));
-            let failures = state.throttle.failures_of(Means::Code);
-            let right_for = right_for.filter(|_| why == Refusal::WrongCode);
-            Judgement::Refused { why, means: Means::Code, failures, credential, narrowed, right_for }
+            let mut refused = rules.count(why, Means::Code, side, record, state);
+            if let Judgement::Refused { credential, narrowed: few, right_for: clock, .. } = &mut refused {
+                (*credential, *few) = (known, narrowed);
+                *clock = right_for.filter(|_| why == Refusal::WrongCode);
+            }
+            refused
         }
     }
 }

@@ -7,8 +7,9 @@ use super::judge::{Judgement, Proof, Rules, settle, settle_for_nobody};
 use super::login_enrolment::Factor;
 use super::refusal::Refusal;
 use super::ruling::{Part, Ruling, ruling};
+use super::whence::Whence;
 use super::{Directory, Echo, FirstPass, LoginHost, LookupError, NOBODY, Options, Outcome, Person, Typed};
-use crate::account::{Name, Record, Standing, ThrottleRules};
+use crate::account::{CredentialId, Label, Name, Record, Standing, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use crate::clock::{Answered, Clock, EARLIEST_PLAUSIBLE};
 use crate::policy::{self, Config, FirstLogin};
@@ -17,6 +18,8 @@ use subtle::ConstantTimeEq;
 
 /// What everybody is told when something on our side is broken. Says nothing about the account.
 pub const UNAVAILABLE: &str = "Verification is not possible now. Try again, or ask your administrator.";
+
+const TWO_CODES: &str = "Two codes in a row, such as 123456 234567: ";
 
 /// Everything that a login needs.
 pub struct Login<'a, S, D, H, C, A> {
@@ -58,15 +61,20 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 return self.clock_implausible();
             }
         }
-        let known = person.as_ref().ok().and_then(Option::as_ref).map(|person| person.name.as_str());
+        let known = person.as_ref().ok().and_then(Option::as_ref);
+        let mut record = || {
+            let Person { name, uid } = known?;
+            let account = self.store.load(&Name::new(name).ok()?).ok()??;
+            Some(account.record).filter(|record| record.uid == *uid)
+        };
         let decided = ruling(
             self.config,
-            known,
+            known.map(|person| person.name.as_str()),
             &self.subject,
             self.host,
             self.directory,
             self.clock.now(),
-            Part::Auth,
+            Part::Auth(&mut record),
         );
         let Ok((ruling, config, by)) = decided else {
             self.host.show(UNAVAILABLE);
@@ -79,6 +87,9 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     /// Decides by what the rules say.
     fn run_by_rule(mut self, person: Result<Option<Person>, LookupError>) -> Outcome {
         if self.ruling.outcome == policy::Outcome::Skip {
+            if let Some((id, label)) = self.ruling.hardware_key.take() {
+                return self.accept_hardware_key(id, &label);
+            }
             return self.finish(Verdict::Ignored, "not_required", "");
         }
         if let Some(message) = self.ruling.message.take() {
@@ -111,6 +122,17 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             return outcome;
         }
         self.ask_and_judge(account.as_ref())
+    }
+
+    /// A hardware key that is registered for the account is the second factor.
+    fn accept_hardware_key(&mut self, id: CredentialId, label: &Label) -> Outcome {
+        if !self.host.is_same_user() {
+            return self.user_changed();
+        }
+        Event::login(&self.subject, Verdict::Accepted, "hardware_key")
+            .credential(id, label.as_str())
+            .emit(self.audit);
+        Outcome::Accepted
     }
 
     fn clock_implausible(&mut self) -> Outcome {
@@ -207,7 +229,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     fn ask(&mut self) -> Option<Typed> {
         let usual = match self.options.first_pass {
             FirstPass::Forward => "Password & verification code: ",
-            _ if self.ruling.steps_up() => "Two codes in a row, such as 123456 234567: ",
+            _ if self.ruling.steps_up() => TWO_CODES,
             _ if self.enrols() => "Verification code (Enter: none yet): ",
             FirstPass::Ask | FirstPass::Try | FirstPass::Use => "Verification code: ",
         };
@@ -227,7 +249,15 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         if !self.host.is_same_user() {
             return self.user_changed(); // before a code is used up
         }
-        match self.judge(account, given, throttle) {
+        let mut judgement = self.judge(account, given, throttle);
+        if let Ok(Judgement::Refused { why: Refusal::TwoCodesDue, .. }) = judgement {
+            self.host.show("Too many wrong codes came from your network today.");
+            if let Ok(typed) = self.host.ask(TWO_CODES, Echo::Off) {
+                self.ruling.outcome = policy::Outcome::TwoCodes;
+                judgement = self.judge(account, &Given::pair_or_recovery(&typed), throttle);
+            }
+        }
+        match judgement {
             Err(error) => self.broken(&error),
             Ok(judgement) => self.conclude(account, &judgement, factor),
         }
@@ -240,6 +270,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         given: &Given,
         throttle: ThrottleRules,
     ) -> Result<Judgement, StoreError> {
+        let one_field = matches!(self.options.first_pass, FirstPass::Use | FirstPass::Forward);
         let rules = Rules {
             key: self.store.key(),
             uid: account.map_or(u32::MAX, |(_, uid)| *uid),
@@ -249,12 +280,13 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             recovery: self.ruling.recovery,
             step_up: self.ruling.steps_up(),
             fresh: self.ruling.fresh,
+            whence: Whence::of(self.config, &self.subject, self.host, one_field),
         };
         let judgement = match account {
             None => settle_for_nobody(self.store, &rules, given, self.ruling.nobody),
             Some((name, _)) => settle(self.store, name, &rules, given)?,
         };
-        judgement.report_consequences(&self.subject, &throttle, self.audit);
+        judgement.report_consequences(&self.subject, self.audit);
         Ok(judgement)
     }
 
@@ -270,6 +302,9 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 self.host.show(&format!(
                     "That was a recovery code; {left} are left. If your device is lost, have it revoked."
                 ));
+            }
+            if let Some(text) = judgement.notice() {
+                self.host.show(&text);
             }
             if let (true, Some((name, _))) = (*codes_due, account) {
                 self.hand_over_owed_codes(name, factor);

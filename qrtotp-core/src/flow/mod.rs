@@ -7,6 +7,7 @@ mod admin;
 mod args;
 mod device;
 mod directory;
+
 mod enroll;
 mod first_login;
 mod given;
@@ -25,8 +26,10 @@ mod repeat;
 mod report;
 mod resync;
 mod ruling;
+mod ssh_key;
 #[cfg(test)]
 mod tests;
+mod whence;
 
 pub use account::{adopt_uid, remove_account, rename_account};
 pub use account_part::account_part;
@@ -53,6 +56,7 @@ pub use repeat::{Repeated, repeat_import};
 pub use report::report_killed_holder;
 pub use resync::{ResyncError, Resynchronized, resync};
 pub use ruling::Ruling;
+pub use ssh_key::{NewKey, register_key};
 
 use crate::clock::sleep;
 use std::time::Duration;

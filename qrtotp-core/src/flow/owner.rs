@@ -2,12 +2,13 @@
 
 use super::admin::{AdminError, Selection, revoke};
 use super::device::{must_tell_apart, rename_device};
-use super::enroll::{Authority, Codes, EnrollDialog, EnrollError, permitted, replace_codes};
+use super::enroll::{Authority, Codes, EnrollDialog, EnrollError, ExistingCode, permitted, replace_codes};
 use super::given::Given;
 use super::judge::{Judgement, Rules, settle};
 use super::refusal::Refusal;
+use super::whence::Whence;
 use super::{Dialog, Echo, NoAnswer};
-use crate::account::{Credential, CredentialId, Label, Name, Standing};
+use crate::account::{CredentialId, Label, Name, Standing};
 use crate::audit::{AuditSink, Kind, Subject};
 use crate::clock::Clock;
 use crate::policy::Config;
@@ -73,9 +74,10 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
                 recovery: true,
                 step_up: false,
                 fresh: false,
+                whence: Whence::OWN,
             };
             let judgement = settle(self.store, self.name, &rules, &Given::code(&typed))?;
-            judgement.report(Kind::DeviceProof, self.subject, &rules.throttle, self.audit);
+            judgement.report(Kind::DeviceProof, self.subject, self.audit);
             match judgement {
                 Judgement::Accepted { .. } => return Ok(()),
                 Judgement::Refused { why, .. } => refusal = why,
@@ -101,10 +103,22 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
     ///
     /// # Errors
     /// Nothing was proven; no such device; the store.
-    pub fn revoke(mut self, which: Selection) -> Result<Vec<Credential>, AdminError> {
+    pub fn revoke(mut self, which: Selection) -> Result<Vec<(CredentialId, Label)>, AdminError> {
         self.must_be_enrolled()?;
         self.prove()?;
         revoke(self.store, self.name, which, self.clock.now(), self.subject, self.audit)
+    }
+
+    /// Proves a device, unless that is skipped: what [`super::register_key`] needs first.
+    ///
+    /// # Errors
+    /// No device is enrolled; nothing was proven; the store.
+    pub fn prove_device(mut self, existing: ExistingCode) -> Result<(), AdminError> {
+        self.must_be_enrolled()?;
+        if existing == ExistingCode::Required {
+            self.prove()?;
+        }
+        Ok(())
     }
 
     /// Gives a device of theirs another label, once one was proven: by their labels people know which one to revoke.

@@ -47,11 +47,11 @@ impl<S: Store> PrimaryThrottle<'_, S> {
         self.store.update_primary(self.name, |lane| {
             lane.clamp(now);
             match lane.gate(now, &self.rules) {
-                gate @ (Gate::Wait(_) | Gate::Disabled) => Guess::Barred(gate, lane.failures),
                 Gate::Open => {
                     lane.fail(now);
                     Guess::Counted(lane.failures)
                 }
+                gate => Guess::Barred(gate, lane.failures),
             }
         })
     }

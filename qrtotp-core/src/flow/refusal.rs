@@ -7,6 +7,10 @@ pub enum Refusal {
     WrongCode,
     /// A code that was accepted before, or an older one.
     Replayed,
+    /// One of the last codes that were accepted, typed again, as a mail client does for days; not looked at, not counted.
+    Repeated,
+    /// One code where this place must give two in a row today; not looked at, not counted.
+    TwoCodesDue,
     /// Not the form of a code; not counted.
     Malformed,
     /// Too soon after wrong ones; not looked at.
@@ -38,6 +42,8 @@ impl Refusal {
         match self {
             Self::WrongCode => "wrong_code",
             Self::Replayed => "replayed_code",
+            Self::Repeated => "replayed_code",
+            Self::TwoCodesDue => "two_codes_due",
             Self::Malformed => "malformed",
             Self::Throttled(_) => "throttled",
             Self::Disabled => "disabled",

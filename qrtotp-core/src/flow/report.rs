@@ -4,10 +4,10 @@
 use super::judge::{Judgement, Proof};
 use super::refusal::Refusal;
 use super::{HostDirectory, logged_name};
-use crate::account::{Means, ThrottleRules};
+use crate::account::{Engaged, Failures, Forgiven, Means};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use crate::clock::Clock;
-use crate::text::clock_offset;
+use crate::text::{clock_offset, utc};
 use std::borrow::Cow;
 
 /// For the log where codes are refused.
@@ -19,6 +19,23 @@ const MALFORMED: &str = "not the form of a code; if the client or sshd answered 
                          (sshd's KbdInteractiveAuthentication) or forward_pass";
 
 impl Judgement {
+    /// What the owner is told with a right answer: of wrong ones since the last right one. Not of the one or two that people
+    /// themselves mistype here.
+    pub(super) fn notice(&self) -> Option<String> {
+        let Self::Accepted { forgiven: Forgiven { since, elsewhere, .. }, .. } = self else { return None };
+        if since.count < 3 && (*elsewhere == 0 || since.count == 0) {
+            return None;
+        }
+        let codes = if since.count == 1 { "wrong code" } else { "wrong codes" };
+        let elsewhere = if *elsewhere > 0 && *elsewhere < since.count {
+            format!(", {elsewhere} of them from elsewhere")
+        } else {
+            String::new()
+        };
+        let last = network(since).map_or_else(String::new, |network| format!(", the last from {network}"));
+        Some(format!("{} {codes} since {}{elsewhere}{last}.", since.count, utc(since.first)))
+    }
+
     /// What may explain a refusal. A refusal only: an accepted login does no more than it must.
     pub(super) fn explanation(&self, clock: &impl Clock) -> Cow<'static, str> {
         let Self::Refused { why, means, right_for, .. } = self else { return "".into() };
@@ -35,29 +52,18 @@ impl Judgement {
     }
 
     /// Records it: what follows for the account, then the decision as an event of `kind`.
-    pub(super) fn report(
-        &self,
-        kind: Kind,
-        subject: &Subject,
-        rules: &ThrottleRules,
-        audit: &mut impl AuditSink,
-    ) {
-        self.report_consequences(subject, rules, audit);
+    pub(super) fn report(&self, kind: Kind, subject: &Subject, audit: &mut impl AuditSink) {
+        self.report_consequences(subject, audit);
         self.report_decision(kind, subject, "", audit);
     }
 
     /// What is true of the account from now on, whatever becomes of the login.
-    pub(super) fn report_consequences(
-        &self,
-        subject: &Subject,
-        rules: &ThrottleRules,
-        audit: &mut impl AuditSink,
-    ) {
+    pub(super) fn report_consequences(&self, subject: &Subject, audit: &mut impl AuditSink) {
         match self {
-            Self::Accepted { proof, before, .. } => {
-                if before.is_engaged(rules) {
+            Self::Accepted { proof, forgiven, .. } => {
+                if forgiven.engaged {
                     let lifted = Event::new(Kind::ThrottleLifted, subject).reason("right_answer");
-                    lifted.failures(before.failures()).emit(audit);
+                    lifted.failures(forgiven.failures).emit(audit);
                 }
                 match proof {
                     Proof::Device(..) => {}
@@ -71,14 +77,15 @@ impl Judgement {
                     }
                 }
             }
-            Self::Refused { why, means, failures, narrowed, .. } => {
-                if why.is_counted() {
-                    let disabled = *means == Means::Code && *failures == rules.disable_after;
-                    if disabled || *failures == rules.free_failures {
-                        let reason = if disabled { "disabled" } else { "waiting" };
-                        let engaged = Event::new(Kind::ThrottleEngaged, subject).reason(reason);
-                        engaged.failures(*failures).emit(audit);
-                    }
+            Self::Refused { why, engaged, failures, narrowed, .. } => {
+                if let Some(engaged) = engaged {
+                    let reason = match engaged {
+                        Engaged::Waiting => "waiting",
+                        Engaged::Closed => "closed",
+                        Engaged::TwoCodes => "two_codes",
+                        Engaged::Disabled => "disabled",
+                    };
+                    Event::new(Kind::ThrottleEngaged, subject).reason(reason).failures(*failures).emit(audit);
                 }
                 if *narrowed {
                     audit.debug(
@@ -129,6 +136,16 @@ impl Judgement {
                 event.detail(detail).emit(audit);
             }
         }
+    }
+}
+
+/// The network of the newest wrong answer.
+fn network(since: &Failures) -> Option<String> {
+    let address = std::net::Ipv6Addr::from(since.from).to_canonical();
+    match address {
+        _ if since.at == 0 => None,
+        std::net::IpAddr::V4(_) => Some(format!("{address}/24")),
+        std::net::IpAddr::V6(_) => Some(format!("{address}/56")),
     }
 }
 

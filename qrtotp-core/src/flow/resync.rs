@@ -4,8 +4,9 @@
 use super::given::Given;
 use super::judge::{Judgement, Proof, Rules, settle};
 use super::refusal::Refusal;
+use super::whence::Whence;
 use super::{Dialog, Echo, NoAnswer};
-use crate::account::{CredentialId, Label, Means, Name, Record, Standing, State};
+use crate::account::{CredentialId, Label, Means, Name, Record, Side, Standing, State};
 use crate::audit::{AuditSink, Kind, Subject};
 use crate::clock::Clock;
 use crate::otp::{Code, MAX_CLOCK_OFFSET, MAX_TARGETS, Step, Verifier, Window};
@@ -88,9 +89,10 @@ pub fn resync<S: Store>(
         recovery: true,
         step_up: false,
         fresh: false,
+        whence: Whence::OWN,
     };
     let judgement = settle(store, name, &rules, &given)?;
-    judgement.report(Kind::DeviceProof, subject, &rules.throttle, audit);
+    judgement.report(Kind::DeviceProof, subject, audit);
     match judgement {
         Judgement::Accepted { proof: Proof::Resynchronized(credential, _, ahead), .. } => {
             Ok(Resynchronized { credential, ahead })
@@ -105,18 +107,18 @@ pub fn resync<S: Store>(
 /// Looks for the two codes, of all devices, at all steps in reach, or for a step-up at those of the window: one guess.
 pub(super) fn judge_pair(
     rules: &Rules<'_>,
-    first: &Code,
-    second: &Code,
+    (first, second): (&Code, &Code),
+    side: Side,
     record: &Record,
     state: &mut State,
 ) -> Judgement {
-    let before = state.throttle;
     let mut found: Option<(CredentialId, Label, Step, Step, u32)> = None;
     let mut burnt = None;
     for credential in record.credentials.iter().take(MAX_TARGETS) {
         let known = Some((credential.id, credential.label.clone()));
         let Ok(secret) = rules.key.open_secret(record, credential) else {
-            return refused(Refusal::Damaged, before.failures_of(Means::Code), known);
+            let failures = state.throttle.failures_here(Means::Code, side, rules.now);
+            return about(known, Judgement::refused(Refusal::Damaged, Means::Code, failures));
         };
         let params = credential.params;
         let verifier = Verifier::new(&secret, params);
@@ -145,23 +147,25 @@ pub(super) fn judge_pair(
         (Some((id, label, step, now, period)), None) => {
             let steps = i32::try_from(step.cast_signed() - now.cast_signed()).unwrap_or(0);
             state.raise(id, step, Some(rules.now));
-            state.throttle.lift();
+            let forgiven = rules.right(&[first, second], side, record, state);
             let proof = if rules.step_up {
                 Proof::Device(id, label)
             } else {
                 state.set_drift(id, steps);
                 Proof::Resynchronized(id, label, i64::from(steps) * i64::from(period))
             };
-            Judgement::Accepted { proof, before, codes_due: record.recovery_due }
+            Judgement::Accepted { proof, forgiven, codes_due: record.recovery_due }
         }
         (_, burnt) => {
-            state.throttle.fail(Means::Code, rules.now);
             let why = if burnt.is_some() { Refusal::Replayed } else { Refusal::WrongCode };
-            refused(why, state.throttle.failures_of(Means::Code), burnt)
+            about(burnt, rules.count(why, Means::Code, side, record, state))
         }
     }
 }
 
-fn refused(why: Refusal, failures: u32, credential: Option<(CredentialId, Label)>) -> Judgement {
-    Judgement::Refused { why, means: Means::Code, failures, credential, narrowed: false, right_for: None }
+fn about(known: Option<(CredentialId, Label)>, mut judgement: Judgement) -> Judgement {
+    if let Judgement::Refused { credential, .. } = &mut judgement {
+        *credential = known;
+    }
+    judgement
 }

@@ -1,10 +1,10 @@
 //! What the policy's rules say of one login.
 
 use super::{Directory, FirstPass, LoginHost, Options, Refusal};
-use crate::account::accepted_keys;
+use crate::account::{CredentialId, KeyFingerprint, Label, Record, accepted_keys};
 use crate::audit::{DecidedBy, Priority};
 use crate::clock::UnixTime;
-use crate::policy::{Config, Damaged, Facts, FirstLogin, Outcome, Verify};
+use crate::policy::{Config, Damaged, Facts, FirstLogin, Lookups, Outcome, Verify};
 use std::borrow::Cow;
 
 /// What holds for a login besides its settings.
@@ -20,6 +20,8 @@ pub struct Ruling {
     pub(super) nobody: Refusal,
     /// Shown where the outcome is [`Outcome::Deny`].
     pub(super) message: Option<String>,
+    /// The registered hardware key that the rule demands and sshd accepted.
+    pub(super) hardware_key: Option<(CredentialId, Label)>,
 }
 
 impl Default for Ruling {
@@ -30,6 +32,7 @@ impl Default for Ruling {
             fresh: false,
             nobody: Refusal::UnknownUser,
             message: None,
+            hardware_key: None,
         }
     }
 }
@@ -50,12 +53,37 @@ impl Ruling {
 }
 
 /// The part of the PAM transaction that asks.
-#[derive(Clone, Copy)]
-pub(super) enum Part {
-    Auth,
+pub(super) enum Part<'a> {
+    /// With a look-up of the account's record; it gives none that is another uid's.
+    Auth(&'a mut dyn FnMut() -> Option<Record>),
     /// The account part, if the auth part did not run. sshd (9.2 to 10.0) does not tell it how the user logged in, so the login
-    /// counts as one by a key.
+    /// counts as one by a key, but not by a registered hardware key.
     Account,
+}
+
+/// What a login has to look up for its rules.
+struct LoginLookups<'a, 'p, D> {
+    user: Option<&'a str>,
+    directory: &'a D,
+    accepted: Vec<KeyFingerprint>,
+    part: Part<'p>,
+    /// Once it was looked up.
+    hardware_key: Option<(CredentialId, Label)>,
+}
+
+impl<D: Directory> Lookups for LoginLookups<'_, '_, D> {
+    fn groups(&mut self) -> Option<Vec<u32>> {
+        self.user.and_then(|user| self.directory.groups(user))
+    }
+
+    fn hardware_key(&mut self) -> bool {
+        if let (Part::Auth(record), false) = (&mut self.part, self.accepted.is_empty()) {
+            let record = record();
+            let key = record.as_ref().and_then(|record| record.hardware_key(&self.accepted));
+            self.hardware_key = key.map(|key| (key.id, key.label.clone()));
+        }
+        self.hardware_key.is_some()
+    }
 }
 
 pub(super) fn is_key_service(config: &Config, place: &crate::audit::Subject) -> bool {
@@ -74,19 +102,18 @@ pub(super) fn ruling<'c>(
     host: &mut impl LoginHost,
     directory: &impl Directory,
     now: UnixTime,
-    part: Part,
+    part: Part<'_>,
 ) -> Result<(Ruling, Cow<'c, Config>, Option<DecidedBy>), Damaged> {
     let usual = Ruling { outcome: config.default_outcome(), ..Ruling::default() };
     if config.rules.is_empty() {
         return Ok((usual, Cow::Borrowed(config), None));
     }
-    let key = is_key_service(config, place).then(|| match part {
-        Part::Auth => {
-            let info = host.ssh_auth_info().unwrap_or_default();
-            !accepted_keys(&info).is_empty()
-        }
-        Part::Account => true,
-    });
+    let says_keys = is_key_service(config, place);
+    let accepted = match part {
+        Part::Auth(_) if says_keys => accepted_keys(&host.ssh_auth_info().unwrap_or_default()),
+        Part::Auth(_) | Part::Account => Vec::new(),
+    };
+    let key = says_keys.then_some(matches!(part, Part::Account) || !accepted.is_empty());
     let facts = Facts {
         user,
         service: place.pam_service(),
@@ -96,8 +123,8 @@ pub(super) fn ruling<'c>(
         key,
         now,
     };
-    let mut groups = || user.and_then(|user| directory.groups(user));
-    let decision = config.rules.decide(&facts, &mut groups, None)?;
+    let mut lookups = LoginLookups { user, directory, accepted, part, hardware_key: None };
+    let decision = config.rules.decide(&facts, &mut lookups, None)?;
     let effects = &decision.effects;
     let mut ruled = Cow::Borrowed(config);
     // A service that asks through the broker lets nobody in without a code.
@@ -120,6 +147,7 @@ pub(super) fn ruling<'c>(
         fresh: effects.fresh,
         nobody: if outcome == Outcome::Deny { Refusal::RuleDenied } else { Refusal::UnknownUser },
         message: effects.message.map(str::to_owned),
+        hardware_key: lookups.hardware_key.filter(|_| decision.hardware_key),
     };
     let at_least = match (effects.alert, effects.notice) {
         (true, _) => Priority::Alert,

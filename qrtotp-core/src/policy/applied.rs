@@ -9,7 +9,7 @@ use super::bytes::{Bytes, Damaged, put_part};
 use super::config::Text;
 use super::document::Table;
 use super::read;
-use super::rules::{Facts, Outcome, Part, RuleSet, Test, read as read_rules};
+use super::rules::{Facts, Known, Outcome, Part, RuleSet, Test, read as read_rules};
 use super::{Config, ConfigError, Names, Require, Rule};
 use crate::clock::UnixTime;
 use blake2::digest::{Digest, consts::U32};
@@ -273,8 +273,9 @@ impl Compiled {
             key: test.key,
             now,
         };
-        let mut groups = || Some(self.gids(&test.groups));
-        match self.config.rules.decide(&facts, &mut groups, None) {
+        let groups = || Some(self.gids(&test.groups));
+        let mut known = Known { groups, hardware_key: test.hardware_key };
+        match self.config.rules.decide(&facts, &mut known, None) {
             Ok(decision) => {
                 let outcome = decision.outcome.unwrap_or_else(|| self.config.default_outcome());
                 format!("{} by {}", outcome.as_str(), decision.rule)

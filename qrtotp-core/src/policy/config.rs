@@ -75,11 +75,11 @@ impl Verify {
 /// `[throttle]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttle {
-    /// Consecutive failures that cost no waiting, 1–20. Default 5.
+    /// Failures of a lane that cost no waiting, 1–20. Default 5.
     pub free_failures: u32,
-    /// The longest wait, 1–30 s.
+    /// The longest wait, 1–30 s; for strangers thirty times as long.
     pub max_wait: Span,
-    /// Consecutive failures after which app codes are disabled, 10–100. Default 100.
+    /// Failures of all lanes after which app codes are disabled, 10–100. Default 100.
     pub disable_after: u32,
 }
 

@@ -26,8 +26,8 @@ pub use config::{
 pub use date::{Date, DateError};
 pub use pam_file::{DIRECTORIES as PAM_DIRECTORIES, MODULE, PROOF_SERVICE, check_proof_service, names_us};
 pub use rules::{
-    Condition, Conditions, Decision, Effects, Facts, Group, Hours, Names, Network, Origin, Outcome,
-    OwnedEffects, Pattern, Rule, RuleSet, Test, address, local_time, minute_of_week,
+    Condition, Conditions, Decision, Effects, Facts, Group, Hours, Known, Lookups, Names, Network, Origin,
+    Outcome, OwnedEffects, Pattern, Rule, RuleSet, Test, address, local_time, minute_of_week,
 };
 pub use source::{ConfigError, Source, applied_path};
 pub use span::{Span, SpanError};

@@ -10,7 +10,7 @@ use super::record::{ANEW, RECORD_NEW, write_new};
 use super::{Account, Scope, SealKey, StoreError, TrustError, entries, open_dir, open_private_dir, slot};
 use crate::otp::{base32_encode, random_bytes};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, renameat};
+use nix::fcntl::{AtFlags, OFlag, RenameFlags, renameat, renameat2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -222,8 +222,17 @@ fn link_new(dir: BorrowedFd<'_>, dir_path: &Path, name: &str, bytes: &[u8]) -> R
     let temporary = format!(".{name}.{}", base32_encode(&random_bytes::<10>()?));
     let shown = dir_path.join(name);
     write_new(dir, &temporary, &shown, NEW, bytes)?;
-    let linked = linkat(dir, temporary.as_str(), dir, name, AtFlags::empty());
+    let named = match linkat(dir, temporary.as_str(), dir, name, AtFlags::empty()) {
+        // No hard links, as on FAT: a rename that replaces nothing does the same, but not on every file system either.
+        Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS) => {
+            renameat2(dir, temporary.as_str(), dir, name, RenameFlags::RENAME_NOREPLACE)
+        }
+        other => other,
+    };
     let _ = unlinkat(dir, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
-    linked.map_err(|errno| StoreError::io(&shown, errno))?;
+    named.map_err(|errno| match errno {
+        Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS => StoreError::FileSystem(shown.clone()),
+        _ => StoreError::io(&shown, errno),
+    })?;
     fsync(dir).map_err(|errno| StoreError::io(&shown, errno))
 }

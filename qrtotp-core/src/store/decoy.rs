@@ -88,10 +88,14 @@ impl FileStore {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::account::Means;
+    use crate::account::{Means, Side, ThrottleRules};
     use crate::store::Store;
     use crate::store::tests::empty_store;
     use std::path::Path;
+
+    fn fail(_: &Record, state: &mut State) {
+        let _ = state.throttle.fail(Means::Code, Side::Nowhere, 1000, &ThrottleRules::default());
+    }
 
     /// How often the state was written. A new one has the sequence numbers 0 and 1.
     fn writes(dir: &Path) -> u64 {
@@ -106,7 +110,7 @@ mod tests {
         for round in 1..4 {
             store.pretend(|record, state| {
                 assert_eq!((record.credentials.len(), state.throttle.failures()), (1, 0));
-                state.throttle.fail(Means::Code, 1000);
+                let _ = state.throttle.fail(Means::Code, Side::Nowhere, 1000, &ThrottleRules::default());
             });
             assert_eq!(writes(dir.path()), round);
         }
@@ -126,7 +130,7 @@ mod tests {
         let (dir, store) = empty_store();
         let held = std::fs::File::open(dir.path().join("state/decoy")).unwrap();
         held.lock().unwrap();
-        store.pretend(|_, state| state.throttle.fail(Means::Code, 1000));
+        store.pretend(fail);
         assert_eq!(writes(dir.path()), 1);
     }
 
@@ -134,11 +138,11 @@ mod tests {
     fn a_decoy_that_is_damaged_or_gone_harms_nobody_and_is_made_again() {
         let (dir, store) = empty_store();
         std::fs::write(dir.path().join("state/decoy/state"), b"").unwrap();
-        store.pretend(|_, state| state.throttle.fail(Means::Code, 1000));
+        store.pretend(fail);
         std::fs::remove_dir_all(dir.path().join("state/decoy")).unwrap();
-        store.pretend(|_, state| state.throttle.fail(Means::Code, 1000));
+        store.pretend(fail);
         let store = FileStore::open_or_create(&dir.path().join("state"), dir.path()).unwrap();
-        store.pretend(|_, state| state.throttle.fail(Means::Code, 1000));
+        store.pretend(fail);
         assert_eq!(writes(dir.path()), 1);
     }
 }

@@ -70,6 +70,11 @@ pub enum StoreError {
     /// The caller's file size limit forbids our writes.
     #[error("the process may not write files (ulimit -f)")]
     FileSizeLimit,
+    /// A new file can't appear whole there without the risk of replacing another one.
+    #[error(
+        "{0} can't be made: its file system has neither hard links nor a rename that replaces nothing; keep the configuration on another one, such as ext4"
+    )]
+    FileSystem(PathBuf),
     /// The system said no.
     #[error("{path}: {errno}")]
     Io {
@@ -130,7 +135,7 @@ impl StoreError {
             Self::FileSizeLimit => "file_size_limit",
             Self::Io { errno: Errno::ENOSPC | Errno::EDQUOT, .. } => "disk_full",
             Self::Io { errno: Errno::EROFS, .. } => "disk_read_only",
-            Self::Io { .. } => "store_io",
+            Self::Io { .. } | Self::FileSystem(_) => "store_io",
             Self::Unsure { .. } => "may_be_kept",
             Self::Random(_) => "no_random_numbers",
         }

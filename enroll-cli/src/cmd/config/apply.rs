@@ -74,6 +74,7 @@ pub fn objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, Fail
     let found = guard::findings(compiled, &host, accounts.admins(), now);
     let mut found = found.map_err(|Damaged| Failure::Error("the rules can't be decided by".into()))?;
     found.extend(sshd::finding(compiled, &files));
+    found.extend(sshd::unverified_keys(&compiled.rules));
     Ok(found)
 }
 

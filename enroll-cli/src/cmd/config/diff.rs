@@ -8,7 +8,7 @@ use crate::applied::compiled;
 use crate::cmd::doctor::report::names;
 use crate::error::{Exit, Failure};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
-use qrtotp_core::policy::{Applied, Compiled, Config, Damaged, Facts, Origin, Rule, settings};
+use qrtotp_core::policy::{Applied, Compiled, Config, Damaged, Facts, Known, Origin, Rule, settings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
@@ -80,6 +80,8 @@ struct Login {
     rhost: String,
     tty: &'static str,
     key: bool,
+    /// A registered hardware key.
+    hardware_key: bool,
     /// What people call it.
     shown: String,
 }
@@ -97,9 +99,11 @@ fn logins(rules: &[Rule]) -> Vec<Login> {
     }
     let mut logins = Vec::new();
     for (rhost, shown) in places {
-        for (key, with) in [(false, "without a key"), (true, "with a key")] {
+        let keys = [(false, "without a key"), (true, "with a key"), (true, "with a hardware key")];
+        let hardware = rules.iter().any(|rule| rule.conditions.hardware_key);
+        for (place, (key, with)) in keys.into_iter().enumerate().take(if hardware { 3 } else { 2 }) {
             let (rhost, shown) = (rhost.clone(), format!("sshd from {shown} {with}"));
-            logins.push(Login { service: "sshd", rhost, tty: "ssh", key, shown });
+            logins.push(Login { service: "sshd", rhost, tty: "ssh", key, hardware_key: place == 2, shown });
         }
     }
     for (service, tty, at) in [
@@ -113,6 +117,7 @@ fn logins(rules: &[Rule]) -> Vec<Login> {
             rhost: String::new(),
             tty,
             key: false,
+            hardware_key: false,
             shown: format!("{service} {at}"),
         });
     }
@@ -150,7 +155,8 @@ fn changes(
                     key: says_keys.then_some(login.key),
                     now,
                 };
-                let decision = config.rules.decide(&facts, &mut || person.gids.clone(), None)?;
+                let mut known = Known { groups: || person.gids.clone(), hardware_key: login.hardware_key };
+                let decision = config.rules.decide(&facts, &mut known, None)?;
                 Ok(outcome(config, &decision, !person.device))
             };
             let (before, after) = (decided(before)?, decided(after)?);

@@ -5,11 +5,13 @@ use super::host::group_name;
 use super::words::{first_login_of, first_login_word, login, mismatch, outcome, time};
 use super::{stored, user_name};
 use crate::applied::compiled;
-use crate::cli::Explain;
+use crate::cli::{Explain, Key};
 use crate::error::{Exit, Failure};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
 use qrtotp_core::flow::{Directory, HostDirectory};
-use qrtotp_core::policy::{Condition, Config, Damaged, Decision, Facts, Outcome, Rule, RuleSet, local_time};
+use qrtotp_core::policy::{
+    Condition, Config, Damaged, Decision, Facts, Known, Outcome, Rule, RuleSet, local_time,
+};
 use qrtotp_core::text::clean;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -44,13 +46,17 @@ pub fn run(path: &Path, args: &Explain) -> Result<Exit, Failure> {
     // With its groups given, an account need not be there yet.
     let user = person.or_else(|| args.groups.as_ref().map(|_| args.user.clone()));
     let facts = facts(args, &config, user.as_deref(), now);
-    let explained = explain(&config, &facts, args.groups.as_deref(), args.all).map_err(damaged)?;
+    let hardware_key = args.key == Some(Key::Hardware);
+    let explained =
+        explain(&config, &facts, args.groups.as_deref(), hardware_key, args.all).map_err(damaged)?;
     let mut out = std::io::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &explained.json(&config)).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
-        writeln!(out, "{heading}\nlogin: {}", login(&facts, config.rules.offset(now).map_err(damaged)?))?;
+        let hardware = if hardware_key { "; the key is a registered hardware key" } else { "" };
+        let login = login(&facts, config.rules.offset(now).map_err(damaged)?);
+        writeln!(out, "{heading}\nlogin: {login}{hardware}")?;
         explained.write(&config, &args.user, &mut out)?;
     }
     Ok(if explained.outcome(&config) == Outcome::Deny { Exit::Refused } else { Exit::Done })
@@ -67,7 +73,7 @@ fn facts<'a>(args: &'a Explain, config: &Config, user: Option<&'a str>, now: Uni
         tty: tty.strip_prefix("/dev/").unwrap_or(tty),
         by: &args.by,
         rhost: if rhost == "local" { "" } else { rhost },
-        key: says_keys.then_some(args.key),
+        key: says_keys.then_some(args.key.is_some()),
         now,
     }
 }
@@ -91,23 +97,25 @@ fn explain<'p>(
     config: &'p Config,
     facts: &Facts<'_>,
     groups: Option<&[String]>,
+    hardware_key: bool,
     all: bool,
 ) -> Result<Explained<'p>, Damaged> {
     let rules = config.rules.rules()?;
     let offset = config.rules.offset(facts.now)?;
     let (mut asked, mut seen) = (None, Vec::new());
-    let mut gids = || {
+    let groups = || {
         asked = match groups {
             Some(names) => Some(gids(&rules, names)),
             None => facts.user.and_then(|user| HostDirectory.groups(user)),
         };
         asked.clone()
     };
-    let decision = config.rules.decide(facts, &mut gids, Some(&mut |_, failed| seen.push(failed)))?;
+    let mut known = Known { groups, hardware_key };
+    let decision = config.rules.decide(facts, &mut known, Some(&mut |_, failed| seen.push(failed)))?;
     if all {
         for rule in &rules[seen.len().min(rules.len())..] {
             let alone = RuleSet::compile(&[(0, offset)], std::slice::from_ref(rule));
-            alone.decide(facts, &mut gids, Some(&mut |_, failed| seen.push(failed)))?;
+            alone.decide(facts, &mut known, Some(&mut |_, failed| seen.push(failed)))?;
         }
     }
     let tried = rules.iter().zip(seen).map(|(rule, failed)| Tried {
@@ -222,7 +230,7 @@ mod tests {
     fn told(config: &Config, facts: &Facts<'_>, groups: &[&str], all: bool) -> String {
         let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
         let mut out = Vec::new();
-        let explained = explain(config, facts, Some(&groups), all).unwrap();
+        let explained = explain(config, facts, Some(&groups), false, all).unwrap();
         explained.write(config, facts.user.unwrap_or_default(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
@@ -257,7 +265,8 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("  research-grace                   group    is not in research\n"), "{text}");
-        let json = explain(&config, &facts, Some(&["contractors".into()]), false).unwrap().json(&config);
+        let json =
+            explain(&config, &facts, Some(&["contractors".into()]), false, false).unwrap().json(&config);
         assert_eq!((json["rule"].as_str(), json["outcome"].as_str()), (Some("contractors"), Some("deny")));
         assert_eq!(json["rules"][1]["failed"], "user");
     }

@@ -3,7 +3,7 @@
 
 use super::words::first_login_of;
 use qrtotp_core::clock::UnixTime;
-use qrtotp_core::policy::{Compiled, Config, Damaged, Facts, Finding, FirstLogin, Outcome, Severity};
+use qrtotp_core::policy::{Compiled, Config, Damaged, Facts, Finding, FirstLogin, Known, Outcome, Severity};
 
 /// An address of nobody's network (RFC 5737), for logins from elsewhere.
 pub const ELSEWHERE: &str = "203.0.113.1";
@@ -17,6 +17,8 @@ pub struct Person {
     pub gids: Option<Vec<u32>>,
     /// It has a device whose codes count.
     pub device: bool,
+    /// It has a registered hardware ssh key.
+    pub hardware_key: bool,
     /// It has an enrolment token.
     pub token: bool,
 }
@@ -192,22 +194,32 @@ impl Guard<'_> {
         Ok(())
     }
 
-    /// The better of a login with a key and one without, where sshd says which.
+    /// The best of a login without a key, with one, and with a registered hardware key, where sshd says which.
     fn end(&self, person: &Person, login: Login<'_>) -> Result<End, Damaged> {
         let says_keys = self.config.enroll.key_services.iter().any(|known| *known == login.service);
-        let keys: &[Option<bool>] = if says_keys { &[Some(false), Some(true)] } else { &[None] };
-        let mut best = End::Denied(String::new());
-        for key in keys {
-            best = best.max(self.end_with(person, login, *key)?);
+        if !says_keys {
+            return self.end_with(person, login, None, false);
+        }
+        let mut best = self.end_with(person, login, Some(false), false)?;
+        best = best.max(self.end_with(person, login, Some(true), false)?);
+        if person.hardware_key {
+            best = best.max(self.end_with(person, login, Some(true), true)?);
         }
         Ok(best)
     }
 
-    fn end_with(&self, person: &Person, login: Login<'_>, key: Option<bool>) -> Result<End, Damaged> {
+    fn end_with(
+        &self,
+        person: &Person,
+        login: Login<'_>,
+        key: Option<bool>,
+        hardware_key: bool,
+    ) -> Result<End, Damaged> {
         let Login { service, rhost, tty } = login;
         let by = if service == "sudo" { person.name.as_str() } else { "" };
         let facts = Facts { user: Some(&person.name), service, tty, by, rhost, key, now: self.now };
-        let decision = self.config.rules.decide(&facts, &mut || person.gids.clone(), None)?;
+        let mut known = Known { groups: || person.gids.clone(), hardware_key };
+        let decision = self.config.rules.decide(&facts, &mut known, None)?;
         match decision.outcome.unwrap_or_else(|| self.config.default_outcome()) {
             Outcome::Deny => return Ok(End::Denied(decision.rule.to_owned())),
             Outcome::Code | Outcome::TwoCodes if !person.device && (self.host.asks)(service) => {}
@@ -250,7 +262,13 @@ mod tests {
     const NOW: UnixTime = 1_795_953_600;
 
     fn person(name: &str, gids: &[u32], device: bool) -> Person {
-        Person { name: name.into(), is_root: name == "root", gids: Some(gids.to_vec()), device, token: false }
+        Person {
+            name: name.into(),
+            is_root: name == "root",
+            gids: Some(gids.to_vec()),
+            device,
+            ..Person::default()
+        }
     }
 
     /// anna of wheel and staff applies over ssh from 198.51.100.7. Everything asks for codes.
@@ -297,6 +315,15 @@ mod tests {
             ));
         }
         text
+    }
+
+    #[test]
+    fn a_registered_hardware_key_lets_its_owner_in() {
+        let text = rules("key = 'hardware' -> skip | service = ['sshd'] -> deny");
+        let mut host = host();
+        assert_eq!(refused(&text, &host), ["L1"]);
+        host.actor.as_mut().unwrap().hardware_key = true;
+        assert!(refused(&text, &host).is_empty());
     }
 
     #[test]

@@ -35,6 +35,7 @@ impl Accounts<'_> {
             is_root: user.uid.is_root(),
             gids: HostDirectory.groups(&user.name),
             device: record.as_ref().is_some_and(|record| record.standing() == Standing::Enrolled),
+            hardware_key: record.as_ref().is_some_and(|record| !record.ssh_keys.is_empty()),
             token: record.and_then(|record| record.token).is_some_and(|token| token.is_live(self.now)),
         }
     }

@@ -4,6 +4,7 @@
 use crate::applied::compiled;
 use crate::cmd::doctor::{Files, lets_in_on_nothing};
 use crate::error::{Exit, Failure};
+use crate::sshd::{Settings, program};
 use qrtotp_core::policy::{Compiled, Finding, Origin, Outcome, Rule, Severity};
 use std::fmt::{Display, Write as _};
 use std::io::Write;
@@ -29,6 +30,24 @@ pub fn finding(compiled: &Compiled, files: &Files) -> Option<Finding> {
         rule.name
     );
     Some(Finding { severity: Severity::Danger, key: "sshd", reason })
+}
+
+/// Finds a rule that takes a hardware key as second factor although sshd does not demand its PIN or fingerprint.
+pub fn unverified_keys(rules: &[Rule]) -> Option<Finding> {
+    let rule = rules.iter().find(|rule| skips(rule) && rule.conditions.hardware_key)?;
+    let settings = Settings::ask(program()?, None);
+    let options = settings.as_ref().map(|settings| settings.get("pubkeyauthoptions").unwrap_or_default());
+    if options.as_ref().is_ok_and(|options| options.split([',', ' ']).any(|one| one == "verify-required")) {
+        return None;
+    }
+    let severity = if options.is_ok() { Severity::Danger } else { Severity::Warning };
+    let reason = format!(
+        "rule {}: whoever finds a hardware key gets in by it alone; set PubkeyAuthOptions verify-required in sshd_config, \
+         so that sshd demands its PIN or fingerprint{}",
+        rule.name,
+        if options.is_ok() { "" } else { " (sshd does not tell its settings: `sshd -T`)" }
+    );
+    Some(Finding { severity, key: "sshd", reason })
 }
 
 /// The blocks for all rules, or a line that none is needed.
@@ -58,6 +77,7 @@ fn block(rule: &Rule, above: &[Rule]) -> String {
         (!conditions.hours.is_empty(), "hours"),
         (conditions.since.is_some(), "since"),
         (conditions.until.is_some(), "until"),
+        (conditions.hardware_key, "key = \"hardware\""),
     ];
     let inexpressible: Vec<&str> =
         inexpressible.iter().filter_map(|(given, word)| given.then_some(*word)).collect();

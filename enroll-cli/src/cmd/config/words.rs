@@ -17,7 +17,9 @@ pub fn demanded(conditions: &Conditions, condition: Condition, offset: i32) -> S
         Condition::Service => list(&conditions.service),
         Condition::Tty => list(&conditions.tty),
         Condition::By => list(&conditions.by),
+        Condition::Key if conditions.hardware_key => "hardware".into(),
         Condition::Key => conditions.key.map_or_else(String::new, |key| key.to_string()),
+        Condition::HardwareKey => String::new(), // shown as the key
         Condition::From => list(&conditions.from),
         Condition::Hours => list(&conditions.hours),
         Condition::Since => conditions.since.map_or_else(String::new, |since| local(since).to_string()),
@@ -34,7 +36,7 @@ pub fn demanded(conditions: &Conditions, condition: Condition, offset: i32) -> S
 pub fn mismatch(facts: &Facts<'_>, conditions: &Conditions, condition: Condition, offset: i32) -> String {
     let (found, demanded) = (found(facts, condition, offset), demanded(conditions, condition, offset));
     match condition {
-        Condition::Key => found,
+        Condition::Key | Condition::HardwareKey => found,
         Condition::Since => format!("{found} is before {demanded}"),
         Condition::Until => format!("{found} is after {demanded}"),
         Condition::Group => format!("is not in {demanded}"),
@@ -66,6 +68,7 @@ fn found(facts: &Facts<'_>, condition: Condition, offset: i32) -> String {
             Some(false) => "no key was accepted".into(),
             None => "only sshd knows of keys".into(),
         },
+        Condition::HardwareKey => "the key is no registered hardware key".into(),
         Condition::From if !facts.rhost.is_empty() && address(facts.rhost).is_none() => {
             format!("the name {}", clean(facts.rhost, 64))
         }

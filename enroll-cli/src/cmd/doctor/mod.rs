@@ -36,6 +36,7 @@ pub fn run(config: &Path, socket: Option<PathBuf>, json: bool) -> Result<Exit, F
     let in_use = pam::check(&files, config, context.as_ref().map(|context| &context.config), &mut report);
     module::check(&files, &mut report);
     sshd::check(&files, &mut report);
+    sshd::hardware_keys(context.as_ref(), &mut report);
     if let Some(context) = &context {
         store::check(context, in_use, &mut report);
     }

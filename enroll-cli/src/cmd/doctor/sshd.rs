@@ -4,6 +4,8 @@ use super::AS_ROOT;
 use super::files::Files;
 use super::pam::SSHD;
 use super::report::{About, Report};
+use crate::cmd::config::unverified_keys;
+use crate::context::Context;
 use crate::program::Silence;
 use crate::sshd::{Settings, program};
 use nix::unistd::geteuid;
@@ -49,6 +51,22 @@ pub fn check(files: &Files, report: &mut Report) {
     };
     let pam = Pam { forwards: forwards(entry), password: files.takes_a_password(service) };
     judge(&settings, &pam, &mut about);
+}
+
+/// Whether sshd demands the PIN or fingerprint of hardware keys, if a rule takes one as second factor.
+pub fn hardware_keys(context: Option<&Context>, report: &mut Report) {
+    let rules = context.and_then(|context| context.config.rules.rules().ok()).unwrap_or_default();
+    if !rules.iter().any(|rule| rule.conditions.hardware_key) {
+        return;
+    }
+    let mut about = report.about("sshd", "PubkeyAuthOptions");
+    match unverified_keys(&rules) {
+        Some(finding) => about.finding(&finding),
+        None => about.ok(
+            "hardware keys need their PIN or fingerprint (Match blocks are not looked at); without attestation a software key \
+             can't be told from a real one",
+        ),
+    }
 }
 
 /// Whether sshd lets PAM alone decide, and its PAM file asks for nothing but a code.

@@ -1,9 +1,8 @@
 //! `qrtotp import google-authenticator`: for one user, or for everybody who has such a file.
 
 use super::source::{Reach, Source};
-use super::{Device, Importer, Left, advice, farewell, strength};
+use super::{Device, Importer, Left, advice, farewell, homes, strength};
 use crate::cli;
-use crate::cmd::token::whom;
 use crate::context::{Account, Context, known_user, person};
 use crate::error::{Exit, Failure, shown};
 use nix::unistd::User;
@@ -127,7 +126,8 @@ impl Google<'_> {
     /// Everybody with a file. What is wrong with one stops no other.
     fn everybody(&mut self) -> Result<Exit, Failure> {
         let (mut imported, mut known, mut refused, mut left) = (0, 0, 0, 0);
-        for name in whom::everybody()? {
+        let homes = homes::find()?;
+        for name in homes.users {
             let (failure, count) = match self.if_there(&name) {
                 Ok(None) => continue,
                 Ok(Some((source, new))) => {
@@ -157,8 +157,16 @@ impl Google<'_> {
         writeln!(
             std::io::stdout(),
             "{imported} {verb}{known}, {refused} refused{kept}; others have no such file.\n\
-             Users whom `getent passwd` does not list (as with SSSD or LDAP) were not looked at; import theirs by name."
+             Users whom `getent passwd` does not list (as with SSSD or LDAP) are found only by a directory beside other homes \
+             that has their name; import the rest one by one."
         )?;
+        for path in homes.unknown {
+            writeln!(
+                std::io::stdout(),
+                "{}: no user has this name; import its owner's file by user name.",
+                shown(&path)
+            )?;
+        }
         Ok(exit)
     }
 

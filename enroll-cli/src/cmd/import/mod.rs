@@ -2,6 +2,7 @@
 
 mod entries;
 mod google;
+mod homes;
 mod oath;
 mod owner;
 mod source;

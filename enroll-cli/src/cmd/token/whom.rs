@@ -49,12 +49,8 @@ pub fn in_group(name: &str) -> Result<Names, Failure> {
     Ok(Box::new(names.into_iter()))
 }
 
-/// Everybody whom the user database lists, each name once. Some databases list nobody and only answer for names.
-pub fn everybody() -> Result<Vec<String>, Failure> {
-    Ok(names_in(&passwd()?))
-}
-
-fn names_in(users: &str) -> Vec<String> {
+/// The names in the user database, each once. Some databases list nobody and only answer for names.
+pub fn names_in(users: &str) -> Vec<String> {
     let mut seen = BTreeSet::new();
     users
         .lines()
@@ -65,7 +61,7 @@ fn names_in(users: &str) -> Vec<String> {
 }
 
 /// The user database. Nothing safe reads through it but getent, and this is what it is for.
-fn passwd() -> Result<String, Failure> {
+pub fn passwd() -> Result<String, Failure> {
     let users = Command::new("getent").arg("passwd").stdin(Stdio::null()).output();
     let users = users.map_err(|error| not_asked(&error))?;
     if !users.status.success() {

@@ -154,6 +154,55 @@ fn the_keys_that_a_token_is_bound_to_are_kept_and_bounded() {
     }
 }
 
+const SSH_KEY_TABLE: &str = r#"[[credential]]
+id = "c-9QX0AB"
+kind = "ssh-key"
+label = "blue"
+type = "sk-ssh-ed25519@openssh.com"
+fingerprint = "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM"
+created = 1795509012
+
+[recovery]"#;
+
+#[test]
+fn ssh_keys_are_kept_beside_apps_and_bounded() {
+    let text = RECORD.replace("[recovery]", SSH_KEY_TABLE);
+    let record = read(&text).unwrap();
+    assert_eq!((record.credentials.len(), record.ssh_keys.len()), (4, 1));
+    let key = &record.ssh_keys[0];
+    assert_eq!(
+        (key.label.as_str(), key.kind, key.created),
+        ("blue", HardwareKeyType::Ed25519, 1_795_509_012)
+    );
+    assert_eq!(write(&record), text);
+    assert!(text.parse::<toml::Table>().is_ok(), "it is TOML");
+    for (old, new, error) in [
+        ("c-9QX0AB", "c-KESAY4", Value("credential.id")),
+        ("c-9QX0AB", "c-NAG5QA", Value("pending.credential.id")),
+        ("\"ssh-key\"", "\"passkey\"", Value("credential.kind")),
+        ("\"ssh-key\"", "\"totp\"", Value("credential.kind")),
+        ("sk-ssh-ed25519@openssh.com", "ssh-ed25519", Value("credential.type")),
+        (
+            "sk-ssh-ed25519@openssh.com",
+            "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
+            Value("credential.type"),
+        ),
+        ("SHA256:KaSV", "MD5:KaSV", Value("credential.fingerprint")),
+        ("label = \"blue\"", "label = \"blue\"\nsealed = \"ME\"", RecordError::Syntax),
+        ("label = \"new\"", "kind = \"ssh-key\"\nlabel = \"new\"", RecordError::Syntax),
+    ] {
+        assert_eq!(read(&text.replacen(old, new, 1)), Err(error), "{new}");
+    }
+    let mut many = record.clone();
+    let ids = (0..Record::MAX_SSH_KEYS as u8).map(|n| crate::account::CredentialId::from_random([n; 6]));
+    many.ssh_keys = ids.map(|id| SshKey { id, ..key.clone() }).collect();
+    assert_eq!(read(&write(&many)).as_ref(), Ok(&many));
+    many.ssh_keys.push(key.clone());
+    assert_eq!(read(&write(&many)), Err(Value("credential")));
+    let alone = Record { credentials: Vec::new(), ..record };
+    assert_eq!(read(&write(&alone)), Err(Value("credential.kind")), "without an app");
+}
+
 #[test]
 fn no_line_may_be_missing_twice_there_or_unknown() {
     let record = read(RECORD).unwrap();

@@ -64,7 +64,7 @@ pub(in crate::flow) struct Addition<'a> {
 impl Addition<'_> {
     /// Whether the record can take it.
     pub(in crate::flow) fn check(&self, key: &SealKey, record: &Record) -> Result<(), EnrollError> {
-        if record.credential(self.id).is_some() {
+        if record.has_credential(self.id) {
             return Err(EnrollError::Changed);
         }
         if record.credentials.len() >= self.max_devices {

@@ -161,11 +161,11 @@ fn the_answer_after_a_password_that_looks_like_a_code_does_not_wait_for_it() {
     let code = w.code(&secret, 0);
     let mut human = with_password("123456", [say(&code)]);
     assert_eq!(w.login_as("alice", &try_first(), &mut human), Outcome::Accepted);
-    assert_eq!(state(&w).throttle.failures(), 0);
+    assert_eq!(state(&w).throttle.failures(), 10);
 }
 
 #[test]
-fn a_password_gives_no_guess_beyond_the_waits_and_the_hundred() {
+fn a_password_gives_no_guess_beyond_the_waits_and_the_forty() {
     let mut w = World::new();
     let secret = w.import(Params::default());
     for _ in 0..9 {
@@ -183,15 +183,16 @@ fn a_password_gives_no_guess_beyond_the_waits_and_the_hundred() {
     let mut human = with_password("0000000000000000", [say(&code)]);
     assert_eq!(w.login_as("alice", &try_first(), &mut human), Outcome::Denied);
     assert_eq!(w.reason(), "throttled");
-    for _ in 9..99 {
-        w.pass(30);
+    for _ in 9..39 {
+        w.pass(900);
         w.answer("000000");
     }
-    w.pass(30);
+    w.pass(900);
     let code = w.code(&secret, 0);
     assert_eq!(
         w.login_as("alice", &try_first(), &mut with_password("123456", [say(&code)])),
         Outcome::Denied
     );
-    assert_eq!(w.reason(), "disabled");
+    let failures = state(&w).throttle.failures_of(Means::Code);
+    assert_eq!((w.reason().as_str(), failures), ("throttled", 40));
 }

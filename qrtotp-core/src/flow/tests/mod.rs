@@ -7,6 +7,7 @@ mod enroll;
 mod first_login;
 mod import;
 mod judge;
+mod lanes;
 mod login;
 mod login_events;
 mod login_throttle;

@@ -1,5 +1,6 @@
 //! Logins under a policy's rules. Which rule decides is tested in `policy::rules`.
 use super::*;
+use crate::account::CredentialId;
 use crate::policy::{self, Names, SourceFile};
 use crate::store::Store;
 
@@ -215,6 +216,81 @@ fn groups_that_can_not_be_had_give_nobody_a_grace_period_and_loosen_no_step_up()
     let before = w.code(&secret, -1);
     assert_eq!(w.answer(&before), Outcome::Denied);
     assert!(last(&w).contains("rule=rest"), "{}", last(&w));
+}
+
+const HARDWARE: &str = "key = 'hardware'\nthen = 'skip'";
+const ACCEPTED: &str =
+    "publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIiWhSJ5rOH64KLgS23/qefvr/v3ma5tK8j+sN9bUVox\n";
+const FINGERPRINT: &str = "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM";
+
+/// Registers the key of [`ACCEPTED`], which is none of hardware: at a login only the record counts.
+fn register(w: &mut World) -> Result<CredentialId, AdminError> {
+    let kind = crate::account::HardwareKeyType::Ed25519;
+    let key = NewKey { kind, fingerprint: FINGERPRINT.parse().unwrap(), label: Label::new("blue") };
+    let (name, uid, subject) = (World::name(), w.people.0.get(), World::subject("root"));
+    register_key(&w.store, (&name, uid), &key, ExistingCode::Skipped, START, &subject, &mut w.log)
+}
+
+fn with_key() -> Human {
+    Human { ssh_auth_info: Some(ACCEPTED), ..Human::says([say("000000")]) }
+}
+
+#[test]
+fn a_registered_hardware_key_is_accepted_without_a_question() {
+    let mut w = ruled(HARDWARE);
+    assert!(matches!(register(&mut w), Err(AdminError::NotEnrolled(_))));
+    w.import(Params::default());
+    assert_eq!(w.login_as("alice", &Options::default(), &mut with_key()), Outcome::Denied, "not registered");
+    let id = register(&mut w).unwrap();
+    assert!(matches!(register(&mut w), Err(AdminError::KeyKnown(_, known)) if known == id));
+    let before = w.store.load(&World::name()).unwrap().unwrap().state;
+    let mut human = with_key();
+    assert_eq!(w.login_as("alice", &Options::default(), &mut human), Outcome::Accepted);
+    assert!(human.prompts.is_empty() && human.shown.is_empty());
+    let expected = format!(
+        "event=login result=accepted reason=hardware_key user=alice service=sshd policy=7 rule=one credential={id} label=blue"
+    );
+    assert_eq!(last(&w), expected);
+    assert_eq!(w.store.load(&World::name()).unwrap().unwrap().state, before, "nothing is written");
+    for (what, subject, info) in [
+        ("no key", World::subject("alice"), None),
+        ("no service of sshd's", Subject { service: "su".into(), ..World::subject("alice") }, Some(ACCEPTED)),
+        ("another account", World::subject("bob"), Some(ACCEPTED)),
+    ] {
+        let mut human = Human { ssh_auth_info: info, ..with_key() };
+        assert_eq!(w.login_of(subject, &Options::default(), &mut human), Outcome::Denied, "{what}");
+    }
+    w.people.0.set(UID + 1);
+    assert_eq!(w.login_as("alice", &Options::default(), &mut with_key()), Outcome::Denied, "another uid");
+    w.people.0.set(UID);
+    let name = World::name();
+    revoke(&w.store, &name, Selection::One(id), START, &World::subject("root"), &mut w.log).unwrap();
+    assert_eq!(w.login_as("alice", &Options::default(), &mut with_key()), Outcome::Denied, "revoked");
+    assert!(w.store.load(&name).unwrap().unwrap().record.revoked.is_none(), "no app was");
+}
+
+#[test]
+fn with_the_last_app_go_the_hardware_keys() {
+    let mut w = ruled(HARDWARE);
+    w.import(Params::default());
+    let key = register(&mut w).unwrap();
+    let app = w.store.load(&World::name()).unwrap().unwrap().record.credentials[0].id;
+    let (name, subject) = (World::name(), World::subject("root"));
+    let gone = revoke(&w.store, &name, Selection::One(app), START, &subject, &mut w.log).unwrap();
+    assert_eq!(gone.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [app, key]);
+    assert_eq!(w.login_as("alice", &Options::default(), &mut with_key()), Outcome::Denied);
+    assert_eq!(w.reason(), "revoked");
+}
+
+#[test]
+fn a_rule_that_demands_a_hardware_key_and_does_not_skip_asks() {
+    let mut w = ruled("key = 'hardware'\nthen = 'code'");
+    let secret = w.import(Params::default());
+    register(&mut w).unwrap();
+    let code = w.code(&secret, 0);
+    let mut human = Human { ssh_auth_info: Some(ACCEPTED), ..Human::says([say(&code)]) };
+    assert_eq!(w.login_as("alice", &Options::default(), &mut human), Outcome::Accepted);
+    assert!(last(&w).contains("reason=code ") && last(&w).contains("rule=one"), "{}", last(&w));
 }
 
 #[test]

@@ -29,6 +29,34 @@ pub struct Facts<'a> {
     pub now: UnixTime,
 }
 
+/// What takes a look-up. Each is asked at most once, and only if a rule needs it whose cheaper conditions hold.
+pub trait Lookups {
+    /// The account's gids; `None`: they can't be had.
+    fn groups(&mut self) -> Option<Vec<u32>>;
+
+    /// Whether sshd accepted a hardware key that is registered for the account. A key that can't be looked up is none.
+    fn hardware_key(&mut self) -> bool;
+}
+
+/// Look-ups of a login that is only thought of.
+#[derive(Debug)]
+pub struct Known<G> {
+    /// Gives the gids.
+    pub groups: G,
+    /// Whether sshd accepted a registered hardware key.
+    pub hardware_key: bool,
+}
+
+impl<G: FnMut() -> Option<Vec<u32>>> Lookups for Known<G> {
+    fn groups(&mut self) -> Option<Vec<u32>> {
+        (self.groups)()
+    }
+
+    fn hardware_key(&mut self) -> bool {
+        self.hardware_key
+    }
+}
+
 /// What decided, and what it decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision<'p> {
@@ -40,6 +68,8 @@ pub struct Decision<'p> {
     pub effects: Effects<'p>,
     /// The groups could not be looked up where a rule needed them. It is the strictest of what they could have given.
     pub without_groups: bool,
+    /// The rule demands a registered hardware key, and one was accepted.
+    pub hardware_key: bool,
 }
 
 /// What a rule says besides its outcome, as in [`super::OwnedEffects`].
@@ -56,20 +86,20 @@ pub struct Effects<'p> {
 }
 
 impl RuleSet {
-    /// Which rule decides. `groups` gives the account's gids, and is asked at most once, if a rule whose other conditions hold
-    /// needs them; `None`: they can't be had. `seen` is told each rule that was tried, with the condition that did not hold.
+    /// Which rule decides. `seen` is told each rule that was tried, with the condition that did not hold.
     ///
     /// # Errors
     /// The rules are not what was compiled; deny.
     pub fn decide<'p>(
         &'p self,
         facts: &Facts<'_>,
-        groups: &mut dyn FnMut() -> Option<Vec<u32>>,
+        lookups: &mut dyn Lookups,
         mut seen: Option<&mut dyn FnMut(&'p str, Option<Condition>)>,
     ) -> Result<Decision<'p>, Damaged> {
         let (zone, count, mut rules) = self.reader()?;
+        let from = address(facts.rhost);
         let mut matching =
-            Matching { facts, zone, groups, gids: None, from: address(facts.rhost), minute: None };
+            Matching { facts, zone, lookups, gids: None, hardware_key: None, from, minute: None };
         let mut possible: Option<Decision<'p>> = None;
         for _ in 0..count {
             let mut rule = rules.part()?;
@@ -78,15 +108,20 @@ impl RuleSet {
             if let Some(seen) = &mut seen {
                 seen(name.as_text()?, found.err());
             }
-            let Ok(groups_missing) = found else { continue };
-            let decision = decision(name.as_text()?, &mut rule)?;
+            let Ok(Met { groups_missing, hardware_key }) = found else { continue };
+            let decision = Decision { hardware_key, ..decision(name.as_text()?, &mut rule)? };
             if !groups_missing {
                 return Ok(strictest(possible, decision));
             }
             possible = Some(strictest(possible, decision));
         }
-        let default =
-            Decision { rule: "default", outcome: None, effects: Effects::default(), without_groups: false };
+        let default = Decision {
+            rule: "default",
+            outcome: None,
+            effects: Effects::default(),
+            without_groups: false,
+            hardware_key: false,
+        };
         Ok(strictest(possible, default))
     }
 }
@@ -113,24 +148,36 @@ fn decision<'p>(rule: &'p str, bytes: &mut Bytes<'p>) -> Result<Decision<'p>, Da
         alert: tail.alert,
         message: tail.message,
     };
-    Ok(Decision { rule, outcome: Some(tail.outcome), effects, without_groups: false })
+    Ok(Decision { rule, outcome: Some(tail.outcome), effects, without_groups: false, hardware_key: false })
+}
+
+/// How the conditions of a rule hold.
+#[derive(Clone, Copy)]
+struct Met {
+    /// All but the groups do, and those can't be had.
+    groups_missing: bool,
+    /// One of them is that a registered hardware key was accepted.
+    hardware_key: bool,
 }
 
 struct Matching<'a, 'f> {
     facts: &'a Facts<'f>,
     zone: Zone<'a>,
-    groups: &'a mut dyn FnMut() -> Option<Vec<u32>>,
+    lookups: &'a mut dyn Lookups,
     /// Once they were looked up: the gids, or that they can't be had.
     gids: Option<Option<Vec<u32>>>,
+    /// Once it was looked up.
+    hardware_key: Option<bool>,
     from: Option<IpAddr>,
     /// The minute of the week, once a condition needed it.
     minute: Option<u16>,
 }
 
 impl Matching<'_, '_> {
-    /// The first condition that does not hold; else whether all but the groups, which can't be had, do.
-    fn failing(&mut self, rule: &mut Bytes<'_>) -> Result<Result<bool, Condition>, Damaged> {
+    /// How they hold, or the first one that does not.
+    fn failing(&mut self, rule: &mut Bytes<'_>) -> Result<Result<Met, Condition>, Damaged> {
         let mut given = rule.u16()?;
+        let mut met = Met { groups_missing: false, hardware_key: given & Condition::HardwareKey as u16 != 0 };
         let mut conditions = rule.part()?;
         while given != 0 {
             let condition = Condition::first_of(given).ok_or(Damaged)?;
@@ -138,10 +185,10 @@ impl Matching<'_, '_> {
             match self.holds(condition, conditions.part()?)? {
                 Some(true) => {}
                 Some(false) => return Ok(Err(condition)),
-                None => return Ok(Ok(true)),
+                None => met.groups_missing = true,
             }
         }
-        Ok(Ok(false))
+        Ok(Ok(met))
     }
 
     /// Whether a condition holds; `None`: that would take groups, which can't be had.
@@ -169,6 +216,7 @@ impl Matching<'_, '_> {
                 None => false,
             },
             Condition::Group => return self.is_member(&mut part),
+            Condition::HardwareKey => *self.hardware_key.get_or_insert_with(|| self.lookups.hardware_key()),
         };
         Ok(Some(holds))
     }
@@ -185,7 +233,7 @@ impl Matching<'_, '_> {
         if self.facts.user.is_none() {
             return Ok(Some(false));
         }
-        let gids = self.gids.get_or_insert_with(|| (self.groups)());
+        let gids = self.gids.get_or_insert_with(|| self.lookups.groups());
         let Some(gids) = gids else { return Ok(None) };
         any(part, |one| Ok(gids.contains(&one.u32()?))).map(Some)
     }

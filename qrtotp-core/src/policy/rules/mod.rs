@@ -13,7 +13,7 @@ mod tests;
 pub(super) use tests::NoNames;
 
 pub use compiled::RuleSet;
-pub use decide::{Decision, Effects, Facts};
+pub use decide::{Decision, Effects, Facts, Known, Lookups};
 pub use hours::{Hours, minute_of_week};
 pub use network::{Network, address};
 pub use source::{Names, Test, local_time};
@@ -52,6 +52,8 @@ pub struct Conditions {
     pub by: Vec<String>,
     /// Whether sshd accepted a public key before.
     pub key: Option<bool>,
+    /// That the key is a registered hardware key. Goes with `key: Some(true)`.
+    pub hardware_key: bool,
     /// Where the login comes from.
     pub from: Vec<Origin>,
     /// Hours in the policy's time zone.
@@ -81,11 +83,12 @@ pub enum Condition {
     Until = 128,
     User = 256,
     Group = 512,
+    HardwareKey = 1024,
 }
 
 impl Condition {
     /// All of them, in the order in which they are tried.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Service,
         Self::Tty,
         Self::By,
@@ -96,6 +99,7 @@ impl Condition {
         Self::Until,
         Self::User,
         Self::Group,
+        Self::HardwareKey,
     ];
 
     /// The first one of a set of bits, in the order in which they are tried.
@@ -110,7 +114,7 @@ impl Condition {
             Self::Service => "service",
             Self::Tty => "tty",
             Self::By => "by",
-            Self::Key => "key",
+            Self::Key | Self::HardwareKey => "key",
             Self::From => "from",
             Self::Hours => "hours",
             Self::Since => "since",

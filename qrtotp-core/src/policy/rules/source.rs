@@ -77,6 +77,8 @@ pub struct Test {
     pub by: String,
     /// Whether sshd accepted a key.
     pub key: Option<bool>,
+    /// Whether that is a registered hardware key.
+    pub hardware_key: bool,
     /// Seconds of local time since 1970; `None`: now.
     pub at: Option<i64>,
     /// `OUTCOME by RULE`.
@@ -175,7 +177,8 @@ impl Read {
             service: raw.service.0.into_iter().map(|service| service.0).collect(),
             tty: raw.tty.0,
             by: raw.by.0,
-            key: raw.key,
+            key: raw.key.map(|key| key != Key::None),
+            hardware_key: raw.key == Some(Key::Hardware),
             from,
             hours: raw.hours.0,
             since: raw.since.map(|date| self.utc(date.first_second())),
@@ -207,14 +210,14 @@ impl Read {
     fn tests(&mut self, file: usize, value: &Value) -> Result<(), Fault> {
         for value in list(value)? {
             let mut section = Section::of(table(value)?);
-            let (mut test, mut at) = (Test::default(), None::<LocalTime>);
+            let (mut test, mut at, mut key) = (Test::default(), None::<LocalTime>, None::<Key>);
             section.setting("user", &mut test.user)?;
             section.setting("groups", &mut test.groups)?;
             section.setting("service", &mut test.service)?;
             section.setting("from", &mut test.from)?;
             section.setting("tty", &mut test.tty)?;
             section.setting("by", &mut test.by)?;
-            section.setting("key", &mut test.key)?;
+            section.setting("key", &mut key)?;
             section.setting("at", &mut at)?;
             section.setting("expect", &mut test.expect)?;
             section.finish()?;
@@ -232,6 +235,8 @@ impl Read {
                 test.from.clear();
             }
             test.at = at.map(|at| at.0);
+            test.key = key.map(|key| key != Key::None);
+            test.hardware_key = key == Some(Key::Hardware);
             self.tests.push((file, value.at, test));
         }
         Ok(())
@@ -316,7 +321,7 @@ struct RawRule {
     from: Items<At<String>>,
     tty: Items<Pattern>,
     by: Items<String>,
-    key: Option<bool>,
+    key: Option<Key>,
     hours: Items<Hours>,
     since: Option<Date>,
     until: Option<Date>,
@@ -393,7 +398,7 @@ fn problem(rule: &Rule) -> Option<&'static str> {
 
 /// What is allowed, and deserves a second thought.
 fn warnings(rule: &Rule) -> Vec<(String, String)> {
-    let Conditions { from, tty, key, service, group, .. } = &rule.conditions;
+    let Conditions { from, tty, key, hardware_key, service, group, .. } = &rule.conditions;
     let mut found = Vec::new();
     let may_be_nothing = if *key == Some(true) {
         ""
@@ -405,7 +410,13 @@ fn warnings(rule: &Rule) -> Vec<(String, String)> {
         if from.is_empty() && tty.is_empty() && *key != Some(true) {
             warn("\"skip\" without `from`, `tty` or `key`: a password alone is enough, from anywhere".into());
         }
-        if rule.conditions.can_hold_at_sshd() {
+        if *hardware_key {
+            warn(
+                "sshd must go on to ask PAM: AuthenticationMethods publickey,keyboard-interactive. A software key that \
+                 claims to be one of a security key can't be told from it without attestation"
+                    .into(),
+            );
+        } else if rule.conditions.can_hold_at_sshd() {
             warn(format!(
                 "at sshd, clients without a terminal (sftp -b) get past it only by the block that `qrtotp config sshd` \
                  prints{may_be_nothing}"
@@ -458,6 +469,7 @@ impl Conditions {
             && any(&self.tty, &later.tty, pattern)
             && any(&self.by, &later.by, String::eq)
             && (self.key.is_none() || self.key == later.key)
+            && (!self.hardware_key || later.hardware_key)
             && (everywhere || any(&self.from, &later.from, origin))
             && any(&self.hours, &later.hours, Hours::eq)
             && self.since.is_none_or(|since| later.since.is_some_and(|later| since <= later))
@@ -496,6 +508,24 @@ struct At<T> {
 impl<T: Setting> Setting for At<T> {
     fn read(value: &Value) -> Result<Self, Fault> {
         Ok(Self { at: value.at, value: T::read(value)? })
+    }
+}
+
+/// `key` of a rule or test: `false`, `true` or `"hardware"`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Key {
+    None,
+    Any,
+    Hardware,
+}
+
+impl Setting for Key {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        match String::read(value).as_deref() {
+            Ok("hardware") => Ok(Self::Hardware),
+            Ok(_) => Err(Fault::new(value, "expected true, false or \"hardware\"".into())),
+            Err(_) => Ok(if bool::read(value)? { Self::Any } else { Self::None }),
+        }
     }
 }
 

@@ -100,6 +100,9 @@ fn every_fault_is_named_with_its_line() {
         (rule("then = 'skip'\nfrom = ['192.0.2.0/24', 'local']"), 1, "needs a console"),
         (rule("then = 'skip'\nfrom = ['local']\ntty = ['*']"), 1, "needs a console"),
         (rule("then = 'code'\nfrom = ['local']\nkey = true"), 1, "only sshd says anything of keys"),
+        (rule("then = 'code'\nkey = 'soft'"), 4, "expected true, false or \"hardware\""),
+        (rule("then = 'code'\nkey = 1"), 4, "expected a boolean"),
+        (rule("then = 'code'\nfrom = ['local']\nkey = 'hardware'"), 1, "only sshd says anything of keys"),
         (rule(&many), 4, "more than 64 items"),
         ("[[rule]]\nthen = 'code'".into(), 1, "needs a name"),
         ("[[rule]]\nname = 'A'\nthen = 'code'".into(), 1, "small letters"),
@@ -138,6 +141,9 @@ fn a_rule_that_can_never_decide_is_refused() {
         ("service = ['su']", "user = ['x']", false),
         ("key = true", "key = true\nuser = ['x']", true),
         ("key = true", "key = false", false),
+        ("key = true", "key = 'hardware'", true),
+        ("key = 'hardware'", "key = true", false),
+        ("key = 'hardware'", "key = 'hardware'\nuser = ['x']", true),
         ("group = ['g0', 'g1']", "group = ['g1']", true),
         ("since = '2027-01-01'", "since = '2027-02-01'", true),
         ("since = '2027-02-01'", "since = '2027-01-01'", false),
@@ -160,13 +166,18 @@ fn a_group_that_may_be_missing_has_no_members() {
         read("[[rule]]\nname = 'a'\ngroup = ['later']\ngroup_optional = true\nthen = 'deny'").unwrap();
     assert!(compiled.warnings.iter().any(|(rule, why)| rule == "a" && why.contains("no group `later`")));
     let facts = Facts { user: Some("x"), ..Facts::default() };
-    let decision = compiled.config.rules.decide(&facts, &mut || Some(vec![0, 65_534]), None).unwrap();
+    let decision = compiled.config.rules.decide(&facts, &mut known(|| Some(vec![0, 65_534])), None).unwrap();
     assert_eq!(decision.rule, "default");
+}
+
+/// Look-ups of a login without a hardware key.
+fn known<G>(groups: G) -> Known<G> {
+    Known { groups, hardware_key: false }
 }
 
 fn decided(text: &str, facts: &Facts<'_>, groups: Option<Vec<u32>>) -> String {
     let compiled = read(text).unwrap();
-    let decision = compiled.config.rules.decide(facts, &mut || groups.clone(), None).unwrap();
+    let decision = compiled.config.rules.decide(facts, &mut known(|| groups.clone()), None).unwrap();
     let outcome = decision.outcome.map_or("default", Outcome::as_str);
     format!("{outcome} by {}{}", decision.rule, if decision.without_groups { "?" } else { "" })
 }
@@ -201,12 +212,57 @@ fn groups_are_looked_up_once_and_only_if_all_else_holds() {
     for (service, expected) in [("su", 1), ("sshd", 0)] {
         let (facts, mut asked) = (Facts { user: Some("x"), service, ..Facts::default() }, 0);
         let compiled = read(text).unwrap();
-        let mut groups = || {
+        let groups = || {
             asked += 1;
             Some(Vec::new())
         };
-        compiled.config.rules.decide(&facts, &mut groups, None).unwrap();
+        compiled.config.rules.decide(&facts, &mut known(groups), None).unwrap();
         assert_eq!(asked, expected, "{service}");
+    }
+}
+
+#[test]
+fn a_hardware_key_is_looked_up_once_and_only_if_a_key_was_accepted_and_all_else_holds() {
+    struct Counted(bool, u32);
+    impl Lookups for Counted {
+        fn groups(&mut self) -> Option<Vec<u32>> {
+            None
+        }
+        fn hardware_key(&mut self) -> bool {
+            self.1 += 1;
+            self.0
+        }
+    }
+    let text = "[[rule]]\nname = 'a'\nkey = 'hardware'\nuser = ['x']\nfrom = ['192.0.2.0/24']\nthen = 'skip'\n\
+        [[rule]]\nname = 'b'\nkey = 'hardware'\ngroup = ['g0']\nthen = 'skip'\n\
+        [[rule]]\nname = 'c'\nkey = true\nthen = 'code'";
+    let compiled = read(text).unwrap();
+    assert_eq!(compiled.config.rules.rules().unwrap(), compiled.rules);
+    for (key, rhost, hardware, expected) in [
+        (Some(true), "192.0.2.1", true, ("a", true, false, 1)),
+        (Some(true), "192.0.2.1", false, ("c", false, false, 1)),
+        (Some(true), "", false, ("c", false, false, 1)),
+        // The stricter one of two, since the groups can't be had.
+        (Some(true), "", true, ("c", false, true, 1)),
+        (Some(false), "192.0.2.1", true, ("default", false, false, 0)),
+        (None, "192.0.2.1", true, ("default", false, false, 0)),
+    ] {
+        let mut lookups = Counted(hardware, 0);
+        let facts = Facts { user: Some("x"), service: "sshd", key, rhost, ..Facts::default() };
+        let decision = compiled.config.rules.decide(&facts, &mut lookups, None).unwrap();
+        let found = (decision.rule, decision.hardware_key, decision.without_groups, lookups.1);
+        assert_eq!(found, expected, "{key:?} {rhost} {hardware}");
+    }
+}
+
+#[test]
+fn a_test_can_say_that_the_key_is_a_hardware_key() {
+    let rules = "[[rule]]\nname = 'a'\nkey = 'hardware'\nthen = 'skip'\n[[rule]]\nname = 'b'\nkey = true\nthen = 'code'\n";
+    for (key, expected) in [("'hardware'", "skip by a"), ("true", "code by b"), ("false", "code by default")]
+    {
+        let test = format!("[[test]]\nuser = 'x'\nservice = 'sshd'\nkey = {key}\nexpect = '{expected}'");
+        let compiled = read(&format!("{rules}{test}")).unwrap();
+        assert_eq!(compiled.failed_tests(0), (1, Vec::new()), "{key}");
     }
 }
 
@@ -259,7 +315,7 @@ fn hours_and_days_go_by_the_zone() {
 }
 
 /// Whether the conditions hold, told as plainly as possible.
-fn holds(rule: &Conditions, facts: &Facts<'_>, groups: &[u32], minute: u16) -> bool {
+fn holds(rule: &Conditions, facts: &Facts<'_>, hardware_key: bool, groups: &[u32], minute: u16) -> bool {
     let pattern = |one: &Pattern, name: &str| {
         !name.is_empty() && if one.open { name.starts_with(&one.text) } else { name == one.text }
     };
@@ -273,6 +329,7 @@ fn holds(rule: &Conditions, facts: &Facts<'_>, groups: &[u32], minute: u16) -> b
         && (rule.tty.is_empty() || rule.tty.iter().any(|one| pattern(one, facts.tty)))
         && (rule.by.is_empty() || rule.by.iter().any(|one| one == facts.by))
         && (rule.key.is_none() || rule.key == facts.key)
+        && (!rule.hardware_key || hardware_key)
         && (rule.from.is_empty() || rule.from.iter().any(origin))
         && (rule.hours.is_empty() || rule.hours.iter().any(|one| one.contain(minute)))
         && rule.since.is_none_or(|since| facts.now >= since)
@@ -326,14 +383,15 @@ mod random {
                 texts(&SERVICES),
                 some(pattern()),
                 texts(&NAMES),
-                option::weighted(0.2, any::<bool>()),
+                option::weighted(0.3, select(vec![(false, false), (true, false), (true, true)])),
                 some(origin()),
             ),
             (some(hours), option::weighted(0.2, 0..700_000_i64), option::weighted(0.2, 0..700_000_i64)),
             (some(pattern()), some(group)),
         )
             .prop_map(|((service, tty, by, key, from), (hours, since, until), (user, group))| {
-                Conditions { service, tty, by, key, from, hours, since, until, user, group }
+                let (key, hardware_key) = key.map_or((None, false), |(key, hardware)| (Some(key), hardware));
+                Conditions { service, tty, by, key, hardware_key, from, hours, since, until, user, group }
             })
     }
 
@@ -356,7 +414,7 @@ mod random {
             tty in select(vec!["", "tty1", "pts/3"]),
             by in select(vec!["", "ann", "bob"]),
             rhost in select(HOSTS.to_vec()),
-            key in option::of(any::<bool>()),
+            (key, hardware_key) in (option::of(any::<bool>()), any::<bool>()),
             (now, offset) in (0..700_000_i64, -7200..7200_i32),
             groups in vec(0..4_u32, 0..3),
         ) {
@@ -365,9 +423,11 @@ mod random {
             let facts = Facts { user, service, tty, by, rhost, key, now };
             let set = RuleSet::compile(&[(0, offset)], &rules);
             let minute = minute_of_week(now, offset);
-            let expected = rules.iter().find(|rule| holds(&rule.conditions, &facts, &groups, minute));
-            let decision = set.decide(&facts, &mut || Some(groups.clone()), None).unwrap();
+            let expected = rules.iter().find(|rule| holds(&rule.conditions, &facts, hardware_key, &groups, minute));
+            let mut lookups = Known { groups: || Some(groups.clone()), hardware_key };
+            let decision = set.decide(&facts, &mut lookups, None).unwrap();
             prop_assert_eq!(decision.outcome, expected.map(|rule| rule.outcome));
+            prop_assert_eq!(decision.hardware_key, expected.is_some_and(|rule| rule.conditions.hardware_key));
             prop_assert_eq!(decision.rule, expected.map_or("default", |rule| rule.name.as_str()));
             prop_assert_eq!(set.rules().unwrap(), rules);
         }
@@ -386,7 +446,7 @@ mod random {
             let changed = RuleSet::from_bytes(1, &bytes);
             // Neither panics.
             let _ = changed.rules();
-            let _ = changed.decide(&Facts::default(), &mut || None, None);
+            let _ = changed.decide(&Facts::default(), &mut known(|| None), None);
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::account::{RecordId, RecoverySet, SetId, SetKind, State, Token, TokenI
 use crate::flow::given::Given;
 use crate::flow::judge::{Judgement, Rules, settle};
 use crate::flow::refusal::Refusal;
+use crate::flow::whence::Whence;
 use crate::otp::Step;
 use crate::store::{Account, SealKey};
 use std::cell::RefCell;
@@ -179,6 +180,7 @@ impl Fixture {
             recovery: true,
             step_up: false,
             fresh: false,
+            whence: Whence::OWN,
         };
         match settle(store, &World::name(), &rules, &Given::code(typed)) {
             Ok(Judgement::Accepted { .. }) => Answer::Accepted,

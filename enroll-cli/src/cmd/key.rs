@@ -1,0 +1,154 @@
+//! `qrtotp key add`: registers a hardware ssh key that signs a fresh challenge. ssh-keygen makes the signature with the user's
+//! rights, and another one verifies it with ours: what a process of the user's says of a signature proves nothing.
+
+use crate::cli::AddKey;
+use crate::context::{Account, Context, known_user, named_or_self, person, syslog};
+use crate::error::{Exit, Failure};
+use crate::program::{Silence, output_of};
+use crate::terminal::Terminal;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::User;
+use qrtotp_core::account::{HardwareKeyType, KeyFingerprint, Label, PublicKey, signing_key};
+use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::flow::{self, Dialog, Echo, ExistingCode, NewKey, Owner};
+use qrtotp_core::otp::{base32_encode, random_bytes};
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const SSH_KEYGEN: &str = "/usr/bin/ssh-keygen";
+/// Keeps signatures for other purposes out, and ours out of others (PROTOCOL.sshsig).
+const NAMESPACE: &str = "qrtotp-key";
+const SIGNATURE_END: &str = "-----END SSH SIGNATURE-----";
+/// Most lines of a signature. Those of hardware keys have about ten.
+const MOST_LINES: usize = 64;
+
+pub fn add(context: &Context, args: AddKey) -> Result<Exit, Failure> {
+    let typed = named_or_self(args.user, "key add")?;
+    let account = known_user(&typed)?;
+    let Account { name, uid } = &account;
+    let (store, subject) = (context.store()?, context.subject(name.as_str()));
+    let mut terminal = Terminal::plain()?;
+    let existing = if args.no_verify { ExistingCode::Skipped } else { ExistingCode::Required };
+    let owner = Owner {
+        name,
+        uid: *uid,
+        config: &context.config,
+        store: &store,
+        dialog: &mut terminal,
+        clock: &SystemClock,
+        audit: &mut syslog(),
+        subject: &subject,
+    };
+    let refused = |error| Failure::admin(&error, name.as_str());
+    owner.prove_device(existing).map_err(refused)?;
+    let random: [u8; 20] = random_bytes().map_err(|error| Failure::Error(format!("{error}; try again")))?;
+    let challenge = format!("{NAMESPACE}-{}", base32_encode(&random));
+    let signature = match &args.file {
+        Some(file) => sign(file, &person(&account)?, &challenge)?,
+        None => read_signature(&mut terminal, &challenge)?,
+    };
+    let (kind, fingerprint) = verified(&signature, &challenge)?;
+    let label = Label::new(args.label.as_deref().unwrap_or_default());
+    let key = NewKey { kind, fingerprint, label };
+    let now = SystemClock.now();
+    let id = flow::register_key(&store, (name, *uid), &key, existing, now, &subject, &mut syslog())
+        .map_err(refused)?;
+    terminal.show(&format!("Done: {name} has the hardware ssh key {id}, {fingerprint}."));
+    Ok(Exit::Done)
+}
+
+/// The signature that the user's agent or private key makes.
+fn sign(file: &Path, user: &User, challenge: &str) -> Result<String, Failure> {
+    let failed = |error: io::Error| Failure::Error(format!("{SSH_KEYGEN}: {error}; install openssh-client"));
+    let signed = Command::new(SSH_KEYGEN)
+        .args(["-q", "-Y", "sign", "-n", NAMESPACE, "-f"])
+        .arg(file)
+        .uid(user.uid.as_raw())
+        .gid(user.gid.as_raw())
+        .stdin(memory(&message(challenge), MFdFlags::MFD_CLOEXEC).map_err(failed)?)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(failed)?;
+    if !signed.status.success() {
+        let name = &user.name;
+        return Err(Failure::Refused(format!(
+            "ssh-keygen made no signature for {name}; if the key is on another machine, leave out --file; through sudo, \
+             --preserve-env=SSH_AUTH_SOCK keeps the agent"
+        )));
+    }
+    Ok(String::from_utf8_lossy(&signed.stdout).into_owned())
+}
+
+/// The signature that was made elsewhere.
+fn read_signature(terminal: &mut Terminal, challenge: &str) -> Result<String, Failure> {
+    terminal.show(&format!(
+        "Where the key is plugged in, run this with the path of your key:\n\n  \
+         echo {challenge} | ssh-keygen -Y sign -n {NAMESPACE} -f ~/.ssh/id_ed25519_sk\n\n\
+         Then paste what it prints, from BEGIN to END."
+    ));
+    let (mut text, mut prompt) = (String::new(), "Signature: ");
+    for _ in 0..MOST_LINES {
+        let line = terminal.ask(std::mem::take(&mut prompt), Echo::On);
+        let line =
+            line.map_err(|_| Failure::Refused("no signature was given; nothing was changed".into()))?;
+        text.push_str(String::from_utf8_lossy(&line).trim());
+        text.push('\n');
+        if text.trim_end().ends_with(SIGNATURE_END) {
+            return Ok(text);
+        }
+    }
+    Err(Failure::Refused("that is no signature of ssh-keygen; nothing was changed".into()))
+}
+
+/// The hardware key that signed the challenge.
+fn verified(signature: &str, challenge: &str) -> Result<(HardwareKeyType, KeyFingerprint), Failure> {
+    let refused = |why: &str| Failure::Refused(format!("{why}; nothing was changed"));
+    let key = signing_key(signature).ok_or_else(|| refused("that is no signature of ssh-keygen"))?;
+    let (kind, base64) = key.split_once(' ').unwrap_or_default();
+    let hardware = HardwareKeyType::named(kind).zip(PublicKey::parse(kind, base64));
+    let (kind, public) = hardware.ok_or_else(|| {
+        refused("the key is no hardware key; `ssh-keygen -t ed25519-sk` makes one with a security key")
+    })?;
+    let failed = |error: io::Error| Failure::Error(format!("{error}; try again"));
+    let signer = format!("user namespaces=\"{NAMESPACE}\" {key}\n");
+    // Without MFD_CLOEXEC: ssh-keygen opens them by their numbers.
+    let signer = memory(&signer, MFdFlags::empty()).map_err(failed)?;
+    let signature = memory(signature, MFdFlags::empty()).map_err(failed)?;
+    let path = |file: &File| format!("/proc/self/fd/{}", file.as_raw_fd());
+    let mut verify = Command::new(SSH_KEYGEN);
+    verify.args([
+        "-Y",
+        "verify",
+        "-I",
+        "user",
+        "-n",
+        NAMESPACE,
+        "-f",
+        &path(&signer),
+        "-s",
+        &path(&signature),
+    ]);
+    match output_of(verify, memory(&message(challenge), MFdFlags::MFD_CLOEXEC).map_err(failed)?) {
+        Ok(_) => Ok((kind, public.fingerprint)),
+        Err(Silence::Refuses(why)) => Err(refused(&format!("the signature is not right ({why})"))),
+        Err(Silence::Unasked(why)) => {
+            Err(Failure::Error(format!("{SSH_KEYGEN}: {why}; install openssh-client and try again")))
+        }
+    }
+}
+
+/// What is signed: what `echo` prints.
+fn message(challenge: &str) -> String {
+    format!("{challenge}\n")
+}
+
+fn memory(text: &str, flags: MFdFlags) -> io::Result<File> {
+    let mut file = File::from(memfd_create("qrtotp-key", flags)?);
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
+}

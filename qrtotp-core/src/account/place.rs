@@ -1,0 +1,65 @@
+//! Where a login comes from, as far as it can be told apart.
+//!
+//! A record keeps only keyed digests of places: whoever has a copy of it without the key learns no address from it, and two
+//! accounts' places can't be compared.
+
+use super::{KeyFingerprint, Name};
+use sha2::{Digest, Sha256};
+use std::net::IpAddr;
+
+/// The keyed digest of a place that can be told apart from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PlaceId(pub [u8; 8]);
+
+/// Where an answer comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A process of the account on this host.
+    Own,
+    /// A kind and what tells it apart from others of the kind; to be digested under a key.
+    Apart([u8; 8]),
+    /// Nothing tells it apart from others.
+    Nowhere,
+}
+
+impl Place {
+    /// Holds an accepted ssh key. The owner's laptop is familiar from every hotel, and somebody behind the same router without
+    /// the key is a stranger.
+    #[must_use]
+    pub fn key(key: &KeyFingerprint) -> Self {
+        apart(b'k', key.as_bytes())
+    }
+
+    /// A process of another account on this host.
+    #[must_use]
+    pub fn caller(name: &str) -> Self {
+        apart(b'c', &Sha256::digest(name.as_bytes()))
+    }
+
+    /// A network: /24 of IPv4, /56 of IPv6, within which dynamic addresses stay familiar. What a service says of its clients'
+    /// addresses (`through`) is good at this service only.
+    #[must_use]
+    pub fn network(address: IpAddr, through: Option<&Name>) -> Self {
+        let mut bytes = [0; 7];
+        let kind = match address.to_canonical() {
+            IpAddr::V4(address) => {
+                bytes[..3].copy_from_slice(&address.octets()[..3]);
+                b'n'
+            }
+            IpAddr::V6(address) => {
+                bytes.copy_from_slice(&address.octets()[..7]);
+                b'N'
+            }
+        };
+        let Some(service) = through else { return apart(kind, &bytes) };
+        let service = Sha256::digest(service.as_str().as_bytes());
+        bytes.iter_mut().zip(service).for_each(|(byte, salt)| *byte ^= salt);
+        apart(kind | 0x80, &bytes)
+    }
+}
+
+fn apart(kind: u8, what: &[u8]) -> Place {
+    let mut bytes = [kind, 0, 0, 0, 0, 0, 0, 0];
+    bytes[1..].iter_mut().zip(what).for_each(|(byte, known)| *byte = *known);
+    Place::Apart(bytes)
+}

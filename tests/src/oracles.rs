@@ -1,0 +1,73 @@
+//! Readers of key URIs that are not ours: pyotp and ykman (Debian), and otpauth, which `cargo xtask` installs from npm.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use crate::artefacts;
+
+/// What `QRTOTP_LACKS` calls the reader from npm.
+pub const FROM_NPM: &str = "otpauth";
+
+/// What one program read.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Read {
+    pub issuer: String,
+    pub account: String,
+    /// Base32, without `=`.
+    pub secret: String,
+}
+
+/// What a program makes of each of `uris`; `None` if it refuses one.
+pub type Readings = Vec<Option<Read>>;
+
+#[must_use]
+pub fn pyotp(uris: &[String]) -> Readings {
+    python("pyotp", uris)
+}
+
+#[must_use]
+pub fn ykman(uris: &[String]) -> Readings {
+    python("ykman", uris)
+}
+
+/// `None` if this machine can't have it.
+#[must_use]
+pub fn otpauth(uris: &[String]) -> Option<Readings> {
+    (!artefacts::lacks(FROM_NPM)).then(|| {
+        let mut node = Command::new("node");
+        node.env("NODE_PATH", npm_prefix().join("node_modules"));
+        ask(node.args(["-e", include_str!("oracle.js")]), uris)
+    })
+}
+
+/// Where npm installs.
+#[must_use]
+pub fn npm_prefix() -> PathBuf {
+    artefacts::target_directory().join("npm")
+}
+
+fn python(reader: &str, uris: &[String]) -> Readings {
+    // Debian's own Python has Debian's packages.
+    ask(Command::new("/usr/bin/python3").args(["-c", include_str!("oracle.py"), reader]), uris)
+}
+
+/// Runs a reader: a URI a line in, and out issuer, account and secret with tabs between, or an empty line.
+fn ask(command: &mut Command, uris: &[String]) -> Readings {
+    let (input, mut uris_out) = std::io::pipe().unwrap();
+    let command = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("a reader is missing: run `cargo xtask test`, which installs it");
+    std::io::Write::write_all(&mut uris_out, (uris.join("\n") + "\n").as_bytes()).unwrap();
+    drop(uris_out);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let readings: Readings = String::from_utf8(output.stdout).unwrap().lines().map(read).collect();
+    assert_eq!(readings.len(), uris.len());
+    readings
+}
+
+fn read(line: &str) -> Option<Read> {
+    let mut fields = line.split('\t').map(str::to_owned);
+    Some(Read { issuer: fields.next()?, account: fields.next()?, secret: fields.next()? })
+}
