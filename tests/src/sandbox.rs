@@ -185,7 +185,10 @@ impl Sandbox {
     pub fn install(&self, from: &Path, inside: &str, mode: u32) {
         use std::os::unix::fs::PermissionsExt;
         let to = self.path(inside);
-        fs::copy(from, &to).unwrap_or_else(|error| panic!("{} to {inside}: {error}", from.display()));
+        // By another process: what another test starts meanwhile would inherit the file open for writing from this one, and a
+        // program that is open for writing does not start ("text file busy").
+        let copied = Command::new("cp").arg(from).arg(&to).status();
+        assert!(copied.is_ok_and(|status| status.success()), "{} to {inside}", from.display());
         fs::set_permissions(&to, fs::Permissions::from_mode(mode)).unwrap();
     }
 
