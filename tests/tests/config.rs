@@ -125,6 +125,23 @@ fn a_configuration_that_locks_out_who_applies_it_is_refused_unless_it_is_forced_
 }
 
 #[test]
+fn two_codes_at_a_service_with_one_field_are_refused() {
+    let sandbox = host();
+    sandbox.overwrite(
+        "/etc/pam.d/vpn",
+        "auth required pam_qrtotp.so forward_pass\nauth required pam_permit.so\n",
+    );
+    sandbox.edit_configuration(&format!(
+        "{ADMIN_RULES}[[rule]]\nname = \"vpn-two\"\nservice = [\"vpn\"]\nthen = \"two-codes\"\n"
+    ));
+    let refused = config(&sandbox, &["apply"]).exited(1).stdout;
+    assert!(
+        refused.contains("danger: pam: rule vpn-two: vpn has `forward_pass` in its PAM file"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn what_is_not_confirmed_ends_by_itself_and_what_is_confirmed_stays() {
     let sandbox = host();
     let phone = sandbox.import("alice");

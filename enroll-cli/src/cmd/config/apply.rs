@@ -8,7 +8,8 @@ use crate::cli::Apply;
 use crate::cmd::doctor::Files;
 use crate::error::{Exit, Failure};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
-use qrtotp_core::policy::{Applied, Compiled, Damaged, Finding, Severity};
+use qrtotp_core::policy::{Applied, Compiled, Damaged, Finding, Outcome, Rule, Severity};
+use std::ffi::CString;
 use std::io::Write;
 use std::path::Path;
 
@@ -75,7 +76,29 @@ pub fn objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, Fail
     let mut found = found.map_err(|Damaged| Failure::Error("the rules can't be decided by".into()))?;
     found.extend(sshd::finding(compiled, &files));
     found.extend(sshd::unverified_keys(&compiled.rules));
+    found.extend(one_field(&compiled.rules, &files));
     Ok(found)
+}
+
+/// Rules that demand two codes at services whose one field has no room for them.
+fn one_field(rules: &[Rule], files: &Files) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for rule in rules.iter().filter(|rule| rule.outcome == Outcome::TwoCodes) {
+        for service in &rule.conditions.service {
+            let arguments = files.asks(service).map_or(&[][..], |line| &line.arguments);
+            let one_field =
+                |argument: &CString| [c"forward_pass", c"use_first_pass"].contains(&argument.as_c_str());
+            if let Some(argument) = arguments.iter().find(|argument| one_field(argument)) {
+                let reason = format!(
+                    "rule {}: {service} has `{}` in its PAM file and no room for two codes, so it would deny",
+                    rule.name,
+                    argument.to_string_lossy()
+                );
+                found.push(Finding { severity: Severity::Danger, key: "pam", reason });
+            }
+        }
+    }
+    found
 }
 
 /// Whether applying would make a difference to what `before` is.
