@@ -125,7 +125,10 @@ pub(super) fn settle<S: Store>(
             hash_for_nobody(store, given);
         }
         // Not hashed: the throttle is there to bound that.
-        Judgement::Refused { why: Refusal::Throttled(_) | Refusal::Disabled, .. } => {
+        Judgement::Refused {
+            why: Refusal::Throttled(_) | Refusal::Disabled | Refusal::Repeated | Refusal::TwoCodesDue,
+            ..
+        } => {
             write_for_nobody(store, rules, given);
         }
         Judgement::Refused { .. } | Judgement::Accepted { .. } => {}
