@@ -52,9 +52,11 @@ impl Place {
             }
         };
         let Some(service) = through else { return apart(kind, &bytes) };
-        let service = Sha256::digest(service.as_str().as_bytes());
-        bytes.iter_mut().zip(service).for_each(|(byte, salt)| *byte ^= salt);
-        apart(kind | 0x80, &bytes)
+        let name = service.as_str().as_bytes();
+        apart(
+            kind | 0x80,
+            &Sha256::new().chain_update([kind]).chain_update(bytes).chain_update(name).finalize(),
+        )
     }
 }
 

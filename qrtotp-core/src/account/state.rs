@@ -12,7 +12,7 @@ use thiserror::Error;
 /// Most credentials that a record can hold.
 pub const MAX_MARKS: usize = 32;
 /// How many accepted codes are remembered.
-const RECENT: usize = 4;
+const RECENT: usize = 16;
 /// A keyed digest of an accepted code. All zeros: none.
 pub type CodeDigest = [u8; 8];
 
@@ -389,12 +389,12 @@ mod tests {
     }
 
     #[test]
-    fn the_last_four_accepted_codes_are_known() {
+    fn the_last_sixteen_accepted_codes_are_known() {
         let mut state = State::new(RecordId([0; 16]));
         assert!(!state.is_recent([0; 8]), "none is no code");
-        (1..=5).for_each(|n| state.remember_code([n; 8]));
+        (1..=17).for_each(|n| state.remember_code([n; 8]));
         assert_eq!(
-            [1, 2, 3, 4, 5, 6].map(|n| state.is_recent([n; 8])),
+            [1, 2, 9, 16, 17, 18].map(|n| state.is_recent([n; 8])),
             [false, true, true, true, true, false]
         );
     }
@@ -411,9 +411,13 @@ mod tests {
         let marks_end = new.len() - 1;
         let recovery = 16 + 20 + 20 + 12 + 36;
         // Without own failures, those since the last right answer, codes and places; strangers' have no time of forgetting.
-        let old =
-            [&new[..16 + 12], &new[56..68], &new[recovery..recovery + 11], &new[recovery + 43..marks_end]]
-                .concat();
+        let old = [
+            &new[..16 + 12],
+            &new[56..68],
+            &new[recovery..recovery + 11],
+            &new[recovery + 11 + 8 * RECENT..marks_end],
+        ]
+        .concat();
         assert_eq!(State::from_version_1(&old), Ok(expected));
         assert_eq!(State::from_version_1(&old[..old.len() - 1]), Err(StateError));
         assert_eq!(State::from_bytes(&old), Err(StateError));

@@ -355,9 +355,12 @@ impl Throttle {
     }
 
     /// Brings the counters to the present: forgets what is to be forgotten by then, and takes what is in the future for now.
+    /// A disabled account stays so: nothing of it is forgotten with time.
     pub fn advance(&mut self, now: UnixTime, rules: &ThrottleRules) {
-        self.strangers.leak(now, &Leak::of_strangers(rules));
-        self.own.leak(now, &Leak::of_own(rules));
+        if !self.is_disabled(rules) {
+            self.strangers.leak(now, &Leak::of_strangers(rules));
+            self.own.leak(now, &Leak::of_own(rules));
+        }
         self.recovery.clamp(now);
         for place in &mut self.places {
             place.lane.clamp(now);

@@ -50,6 +50,11 @@ impl Given {
         }
     }
 
+    /// Whether this text is the same code of an app.
+    pub(super) fn is_code(&self, typed: &[u8]) -> bool {
+        matches!((self, Code::parse(typed)), (Given::Code(code), Some(again)) if code.as_str() == again.as_str())
+    }
+
     /// Whether it can be the one-time code of an enrolment token. Those have a letter, so that none of them is a code of an app.
     pub(super) fn could_be_token_code(typed: &[u8]) -> bool {
         TokenCode::parse(typed).is_some() && typed.iter().any(u8::is_ascii_alphabetic)

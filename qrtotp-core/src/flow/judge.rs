@@ -9,8 +9,8 @@ use super::refusal::Refusal;
 use super::resync::judge_pair;
 use super::whence::Whence;
 use crate::account::{
-    CodeDigest, Credential, CredentialId, Engaged, Forgiven, Gate, Label, Means, Name, Record, SALT_LEN,
-    SetId, Side, Standing, State, ThrottleRules,
+    CodeDigest, Credential, CredentialId, Engaged, Failures, Forgiven, Gate, Label, Means, Name, Record,
+    SALT_LEN, SetId, Side, Standing, State, ThrottleRules,
 };
 use crate::clock::UnixTime;
 use crate::otp::{Code, MAX_TARGETS, Verifier, Window};
@@ -99,8 +99,8 @@ enum Step1 {
     TryRecovery {
         set: Option<SetId>,
         salt: [u8; SALT_LEN],
-        /// Failures that counted before it, and whether any lane was made to wait.
-        before: (u32, bool),
+        /// Before it: failures that counted, whether any lane was made to wait, and those since the last right answer.
+        before: (u32, bool, Failures),
         refused: Judgement,
     },
 }
@@ -184,10 +184,9 @@ fn decide<S: Store>(
         state.use_recovery(known.id, position).then(|| {
             let side = rules.side(record);
             let mut forgiven = state.throttle.recovered(side, rules.now, &rules.throttle);
-            (forgiven.failures, forgiven.engaged) = before;
             // This answer itself was counted as wrong before it was looked at.
-            forgiven.since.count = forgiven.since.count.saturating_sub(1);
-            forgiven.elsewhere = forgiven.elsewhere.saturating_sub(1);
+            (forgiven.failures, forgiven.engaged, forgiven.since) = before;
+            forgiven.elsewhere = forgiven.elsewhere.min(forgiven.since.count);
             let codes = u32::try_from(known.hashes.len()).unwrap_or(0);
             (
                 codes.saturating_sub(state.recovery_used(known.id)),
@@ -328,7 +327,8 @@ fn judge(rules: &Rules<'_>, given: &Given, record: &Record, state: &mut State) -
         Ok(side) => side,
         Err(refused) => return Step1::Done(refused),
     };
-    let before = (state.throttle.failures(), state.throttle.is_engaged(&rules.throttle));
+    let throttle = &state.throttle;
+    let before = (throttle.failures(), throttle.is_engaged(&rules.throttle), throttle.since);
     let judgement = match given {
         Given::Recovery(_) => rules.count(Refusal::WrongCode, Means::Recovery, side, record, state),
         Given::Pair(first, second) => judge_pair(rules, (first, second), side, record, state),

@@ -253,8 +253,14 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         if let Ok(Judgement::Refused { why: Refusal::TwoCodesDue, .. }) = judgement {
             self.host.show("Too many wrong codes came from your network today.");
             if let Ok(typed) = self.host.ask(TWO_CODES, Echo::Off) {
-                self.ruling.outcome = policy::Outcome::TwoCodes;
-                judgement = self.judge(account, &Given::pair_or_recovery(&typed), throttle);
+                // A client that gives one text to every question must not count as somebody who guesses.
+                self.ruling.one_field = given.is_code(&typed);
+                if self.ruling.one_field {
+                    judgement = self.judge(account, given, throttle);
+                } else {
+                    self.ruling.outcome = policy::Outcome::TwoCodes;
+                    judgement = self.judge(account, &Given::pair_or_recovery(&typed), throttle);
+                }
             }
         }
         match judgement {
@@ -270,7 +276,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         given: &Given,
         throttle: ThrottleRules,
     ) -> Result<Judgement, StoreError> {
-        let one_field = matches!(self.options.first_pass, FirstPass::Use | FirstPass::Forward);
+        let one_field =
+            self.ruling.one_field || matches!(self.options.first_pass, FirstPass::Use | FirstPass::Forward);
         let rules = Rules {
             key: self.store.key(),
             uid: account.map_or(u32::MAX, |(_, uid)| *uid),

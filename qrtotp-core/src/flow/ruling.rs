@@ -20,6 +20,8 @@ pub struct Ruling {
     pub(super) fresh: bool,
     /// The reason to log if no answer can be right: a denied or an unknown account.
     pub(super) nobody: Refusal,
+    /// Whoever answers gives the same text to every question, so that there is no room for two codes.
+    pub(super) one_field: bool,
     /// Shown where the outcome is [`Outcome::Deny`].
     pub(super) message: Option<String>,
     /// The registered hardware key that the rule demands and sshd accepted.
@@ -33,6 +35,7 @@ impl Default for Ruling {
             recovery: true,
             fresh: false,
             nobody: Refusal::UnknownUser,
+            one_field: false,
             message: None,
             hardware_key: None,
         }
@@ -160,6 +163,7 @@ pub(super) fn ruling<'c>(
         recovery: !effects.no_recovery,
         fresh: effects.fresh,
         nobody: if outcome == Outcome::Deny { Refusal::RuleDenied } else { Refusal::UnknownUser },
+        one_field: false,
         message: effects.message.map(str::to_owned),
         hardware_key: lookups.hardware_key.filter(|_| decision.hardware_key),
     };

@@ -7,7 +7,7 @@ use thiserror::Error;
 pub const SLOT: usize = 4096;
 /// Bytes of the whole file.
 pub const FILE: usize = 2 * SLOT;
-/// Bytes of a slot that can be in use: a header, 32 marks and 16 places are 1,641.
+/// Bytes of a slot that can be in use: a header, 32 marks and 16 places are 1,737.
 pub const USED: usize = 2048;
 const MAGIC: [u8; 4] = *b"QRTS";
 const VERSION: u16 = 2;

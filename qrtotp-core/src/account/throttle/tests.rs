@@ -116,6 +116,8 @@ fn a_hundred_failures_of_all_lanes_disable_codes_until_they_are_lifted() {
     }
     assert!(throttle.is_disabled(&RULES));
     assert_eq!(code(&throttle, HOME, NOON + HOUR), Gate::Disabled);
+    throttle.advance(NOON + 30 * 24 * HOUR, &RULES);
+    assert_eq!(code(&throttle, HOME, NOON + 30 * 24 * HOUR), Gate::Disabled, "time does not lift it");
     assert_eq!(throttle.gate(Means::Recovery, HOME, NOON, &RULES), Gate::Open);
     throttle.lift();
     assert_eq!((throttle.failures(), code(&throttle, HOME, NOON)), (0, Gate::Open));

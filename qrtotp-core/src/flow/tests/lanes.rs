@@ -119,8 +119,20 @@ fn after_ten_wrong_codes_from_home_two_codes_are_asked_for_there() {
     assert!(human.prompts[1].starts_with("Two codes in a row"), "{:?}", human.prompts);
     w.pass(120);
     let code = w.code(&secret, 0);
-    assert_eq!(w.from(HOME, &mut Human::says([say(&code), say(&code)])), Outcome::Denied);
+    assert_eq!(w.from(HOME, &mut Human::says([say(&code), say("123456")])), Outcome::Denied);
     assert_eq!(w.reason(), "wrong_code");
+    let failures = w.throttle().failures();
+    w.guess_from(ABROAD, 40 - w.throttle().strangers.lane.failures);
+    let closed = w.throttle().failures();
+    assert!(closed > failures);
+    w.pass(60);
+    let code = w.code(&secret, 0);
+    assert_eq!(w.from(HOME, &mut Human::says([say(&code), say(&code)])), Outcome::Denied);
+    assert_eq!(
+        (w.reason().as_str(), w.throttle().failures()),
+        ("throttled", closed),
+        "a client that repeats itself"
+    );
     w.pass(24 * 3600);
     assert_eq!(w.right_from(&secret, HOME), Outcome::Accepted);
 }
@@ -166,6 +178,9 @@ fn a_code_that_was_accepted_is_refused_uncounted_however_often_it_is_repeated() 
     w.pass(60);
     let yesterdays = w.code(&secret, 0);
     assert_eq!(w.answer(&yesterdays), Outcome::Accepted);
+    for _ in 0..10 {
+        assert_eq!(w.right_from(&secret, "alice"), Outcome::Accepted, "sudo meanwhile");
+    }
     w.pass(24 * 3600);
     for _ in 0..140 {
         w.pass(300);
@@ -220,4 +235,17 @@ fn a_rule_can_ask_for_two_codes_at_new_places_only() {
     let mut human = Human::says([say("123456")]);
     assert_eq!(w.login_as("mallory", &Options::default(), &mut human), Outcome::Denied);
     assert!(human.prompts[0].starts_with("Two codes"), "an unknown account is asked as one at a new place");
+}
+
+#[test]
+fn a_recovery_code_tells_the_owner_of_others_and_not_of_itself() {
+    let mut w = World::new();
+    let mut human = Human::says([Say::Phone(0)]);
+    w.enroll(&mut human).unwrap();
+    w.guess_from(ABROAD, 5);
+    w.pass(60);
+    let mut owner = Human::says([say(&human.codes[0])]);
+    assert_eq!(w.from(HOME, &mut owner), Outcome::Accepted);
+    let told = owner.shown.join("\n");
+    assert!(told.contains("5 wrong codes since ") && told.contains("the last from 203.0.113.0/24"), "{told}");
 }
