@@ -1,6 +1,9 @@
 //! A phone's camera in front of a terminal: xterm draws the text, several decoders read the picture.
 
-use crate::{Sandbox, State, decoders};
+use crate::{
+    Sandbox, State,
+    decoders::{self, Reading},
+};
 
 #[derive(Clone, Copy, Debug)]
 pub enum Background {
@@ -17,7 +20,17 @@ pub fn scan(text: &str, background: Background) -> Option<String> {
 /// The same, on a terminal of so many columns and rows, such as `80x24`.
 #[must_use]
 pub fn scan_off(text: &str, background: Background, geometry: &str) -> Option<String> {
-    decoders::agreed(&decoders::read_png(&photograph(text, background, geometry)))
+    let read = || decoders::read_png(&photograph(text, background, geometry));
+    // One blurred frame in a while is no fault of the picture: a phone looks at many.
+    let differ = |readings: &[Reading]| readings.iter().any(|reading| reading.text != readings[0].text);
+    let mut readings = read();
+    for _ in 0..2 {
+        if !differ(&readings) {
+            break;
+        }
+        readings = read();
+    }
+    decoders::agreed(&readings)
 }
 
 /// A photograph (PNG) of that terminal.

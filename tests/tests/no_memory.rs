@@ -17,7 +17,7 @@ const SIGABRT: i32 = 6;
 struct Stage {
     sandbox: Sandbox,
     phone: Phone,
-    /// The state file before any code, and after [`Phone::previous_code`] of a step was used.
+    /// The state file before any code, and after the code of a step was used.
     fresh: Vec<u8>,
     used: RefCell<(u64, Vec<u8>)>,
 }
@@ -52,13 +52,14 @@ impl Stage {
         Self { sandbox, phone, fresh, used: RefCell::default() }
     }
 
-    /// The state file in which the code before the current one was used.
+    /// The state file in which the current code was used, so that the one before it is spent, but none of those that were accepted
+    /// and are refused uncounted.
     fn used(&self) -> Vec<u8> {
         let mut used = self.used.borrow_mut();
         if used.0 != self.phone.step() {
             fs::write(self.sandbox.path(STATE), &self.fresh).unwrap();
             let step = self.phone.step();
-            assert_eq!(self.sandbox.answer("alice", &self.phone.previous_code()), PAM_SUCCESS);
+            assert_eq!(self.sandbox.answer("alice", &self.phone.code()), PAM_SUCCESS);
             *used = (step, fs::read(self.sandbox.path(STATE)).unwrap());
         }
         used.1.clone()
