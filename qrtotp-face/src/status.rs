@@ -174,13 +174,13 @@ impl Lock {
         Self { state, wait, failures: throttle.failures_of(means) }
     }
 
-    fn sentence(&self, whence: &str) -> String {
+    fn sentence(&self, from: &str) -> String {
         let Self { state, wait, failures } = self;
         match *state {
             "disabled" => {
                 format!("disabled after {failures} failures; a recovery code or `qrtotp unlock` lifts it")
             }
-            "waiting" => format!("the next answer{whence} counts in {wait} s ({failures} failures)"),
+            "waiting" => format!("the next answer{from} counts in {wait} s ({failures} failures)"),
             _ => format!("open ({failures} failures)"),
         }
     }

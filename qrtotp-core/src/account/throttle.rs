@@ -2,8 +2,8 @@
 //!
 //! Failures are counted in lanes: one for each familiar place, one for the account's own processes, and one for all strangers
 //! together. So a stranger who knows the password and never rests neither delays the owner at a familiar place nor gets more
-//! guesses by the owner's logins. NIST SP 800-63B-4 §3.2.2: at most 100 failures, then the authenticator is disabled; here of
-//! all lanes together.
+//! guesses by the owner's logins. NIST SP 800-63B-4 §3.2.2: at most 100 failures, then the authenticator is disabled; here those
+//! that count in all lanes together.
 
 use super::PlaceId;
 use crate::clock::UnixTime;
@@ -103,7 +103,7 @@ pub struct Failures {
     pub first: UnixTime,
     /// When the newest one from a network was, 0 for never.
     pub at: UnixTime,
-    /// That network, under a key: see [`super::Place`].
+    /// That network, masked with a key (docs/FILEFORMAT.md).
     pub from: [u8; 16],
 }
 

@@ -4,10 +4,10 @@
 //! Every refusal costs the disk what a wrong code costs an enrolled account, so that the time does not tell who is one:
 //! where the account is not to be written, the store writes for nobody ([`Store::pretend`]).
 
+use super::answer_place::AnswerPlace;
 use super::given::Given;
 use super::refusal::Refusal;
 use super::resync::judge_pair;
-use super::whence::Whence;
 use crate::account::{
     CodeDigest, Credential, CredentialId, Engaged, Failures, Forgiven, Gate, Label, Means, Name, Record,
     SALT_LEN, SetId, Side, Standing, State, ThrottleRules,
@@ -190,7 +190,7 @@ fn decide<S: Store>(
             let codes = u32::try_from(known.hashes.len()).unwrap_or(0);
             (
                 codes.saturating_sub(state.recovery_used(known.id)),
-                rules.whence.told(rules.key, record, forgiven),
+                rules.answer_place.told(rules.key, record, forgiven),
             )
         })
     })?;
@@ -219,13 +219,13 @@ pub(super) struct Rules<'a> {
     /// Only a code of the current step counts.
     pub fresh: bool,
     /// Where the answer comes from.
-    pub whence: Whence,
+    pub answer_place: AnswerPlace,
 }
 
 impl Rules<'_> {
     /// The lane of an answer for this record.
     pub(super) fn side(&self, record: &Record) -> Side {
-        self.whence.side(self.key, record)
+        self.answer_place.side(self.key, record)
     }
 
     /// Counts a wrong answer.
@@ -238,7 +238,7 @@ impl Rules<'_> {
         state: &mut State,
     ) -> Judgement {
         let engaged = state.throttle.fail(means, side, self.now, &self.throttle);
-        self.whence.note(self.key, record, self.now, &mut state.throttle.since);
+        self.answer_place.note(self.key, record, self.now, &mut state.throttle.since);
         let failures = state.throttle.failures_here(means, side, self.now);
         Judgement::refused(why, means, failures).engaging(engaged)
     }
@@ -255,7 +255,7 @@ impl Rules<'_> {
             state.remember_code(*code);
         }
         let forgiven = state.throttle.right(side, self.now, &self.throttle);
-        self.whence.told(self.key, record, forgiven)
+        self.answer_place.told(self.key, record, forgiven)
     }
 
     pub(super) fn digest(&self, code: &Code, record: &Record) -> CodeDigest {
@@ -309,7 +309,7 @@ fn admit(
     let (side, gate) = match gate(side) {
         Gate::TwoCodes if matches!(given, Given::Pair(..) | Given::NoPair) => return Ok(side),
         // There is no room for two codes: this place is as good as a stranger's today.
-        Gate::TwoCodes if rules.whence.one_field => (Side::Nowhere, gate(Side::Nowhere)),
+        Gate::TwoCodes if rules.answer_place.one_field => (Side::Nowhere, gate(Side::Nowhere)),
         gate => (side, gate),
     };
     match gate {

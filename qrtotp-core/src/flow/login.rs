@@ -1,13 +1,13 @@
 //! A login, in the order in which it happens. Enrolment during a login is in `login_enrolment.rs`, passwords and codes in one
 //! text in `login_combined.rs`.
 
+use super::answer_place::AnswerPlace;
 use super::first_login::{Entry, entry};
 use super::given::Given;
 use super::judge::{Judgement, Proof, Rules, settle, settle_for_nobody};
 use super::login_enrolment::Factor;
 use super::refusal::Refusal;
 use super::ruling::{Part, Ruling, ruling};
-use super::whence::Whence;
 use super::{Directory, Echo, FirstPass, LoginHost, LookupError, NOBODY, Options, Outcome, Person, Typed};
 use crate::account::{CredentialId, Label, Name, Record, Standing, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
@@ -287,7 +287,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             recovery: self.ruling.recovery,
             step_up: self.ruling.steps_up(),
             fresh: self.ruling.fresh,
-            whence: Whence::of(self.config, &self.subject, self.host, one_field),
+            answer_place: AnswerPlace::of(self.config, &self.subject, self.host, one_field),
         };
         let judgement = match account {
             None => settle_for_nobody(self.store, &rules, given, self.ruling.nobody),

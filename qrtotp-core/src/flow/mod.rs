@@ -8,6 +8,7 @@ mod args;
 mod device;
 mod directory;
 
+mod answer_place;
 mod enroll;
 mod first_login;
 mod given;
@@ -29,7 +30,6 @@ mod ruling;
 mod ssh_key;
 #[cfg(test)]
 mod tests;
-mod whence;
 
 pub use account::{adopt_uid, remove_account, rename_account};
 pub use account_part::account_part;

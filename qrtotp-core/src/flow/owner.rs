@@ -1,12 +1,12 @@
 //! What people do to their own account where nothing is known of them but who they are: they prove a device first.
 
 use super::admin::{AdminError, Selection, revoke};
+use super::answer_place::AnswerPlace;
 use super::device::{must_tell_apart, rename_device};
 use super::enroll::{Authority, Codes, EnrollDialog, EnrollError, ExistingCode, permitted, replace_codes};
 use super::given::Given;
 use super::judge::{Judgement, Rules, settle};
 use super::refusal::Refusal;
-use super::whence::Whence;
 use super::{Dialog, Echo, NoAnswer};
 use crate::account::{CredentialId, Label, Name, Standing};
 use crate::audit::{AuditSink, Kind, Subject};
@@ -74,7 +74,7 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
                 recovery: true,
                 step_up: false,
                 fresh: false,
-                whence: Whence::OWN,
+                answer_place: AnswerPlace::OWN,
             };
             let judgement = settle(self.store, self.name, &rules, &Given::code(&typed))?;
             judgement.report(Kind::DeviceProof, self.subject, self.audit);

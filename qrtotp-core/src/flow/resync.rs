@@ -1,10 +1,10 @@
 //! Resynchronisation: two consecutive codes tell how far a device's clock is off (RFC 6238 §6, RFC 4226 §7.4). Both are
 //! always asked for, and answered as one guess, for an answer to the first alone would be an oracle with a wide window.
 
+use super::answer_place::AnswerPlace;
 use super::given::Given;
 use super::judge::{Judgement, Proof, Rules, settle};
 use super::refusal::Refusal;
-use super::whence::Whence;
 use super::{Dialog, Echo, NoAnswer};
 use crate::account::{CredentialId, Label, Means, Name, Record, Side, Standing, State};
 use crate::audit::{AuditSink, Kind, Subject};
@@ -89,7 +89,7 @@ pub fn resync<S: Store>(
         recovery: true,
         step_up: false,
         fresh: false,
-        whence: Whence::OWN,
+        answer_place: AnswerPlace::OWN,
     };
     let judgement = settle(store, name, &rules, &given)?;
     judgement.report(Kind::DeviceProof, subject, audit);

@@ -1,6 +1,6 @@
 //! What the policy's rules say of one login.
 
-use super::whence::Whence;
+use super::answer_place::AnswerPlace;
 use super::{Directory, FirstPass, LoginHost, Options, Refusal};
 use crate::account::{CredentialId, KeyFingerprint, Label, accepted_keys};
 use crate::audit::{DecidedBy, Priority};
@@ -72,7 +72,7 @@ struct LoginLookups<'a, 'p, D> {
     directory: &'a D,
     accepted: Vec<KeyFingerprint>,
     part: Part<'p>,
-    whence: Whence,
+    answer_place: AnswerPlace,
     now: UnixTime,
     /// Once it was looked up.
     hardware_key: Option<(CredentialId, Label)>,
@@ -96,7 +96,7 @@ impl<D: Directory> Lookups for LoginLookups<'_, '_, D> {
     fn familiar(&mut self) -> Option<bool> {
         let Part::Auth(account, key) = &mut self.part else { return None };
         let familiar = |Account { record, state }: Account| {
-            state.throttle.is_familiar(self.whence.side(key, &record), self.now)
+            state.throttle.is_familiar(self.answer_place.side(key, &record), self.now)
         };
         Some(account().is_some_and(familiar))
     }
@@ -139,8 +139,8 @@ pub(super) fn ruling<'c>(
         key,
         now,
     };
-    let whence = Whence::with(accepted.first(), place, host, false);
-    let mut lookups = LoginLookups { user, directory, accepted, part, whence, now, hardware_key: None };
+    let answer_place = AnswerPlace::with(accepted.first(), place, host, false);
+    let mut lookups = LoginLookups { user, directory, accepted, part, answer_place, now, hardware_key: None };
     let decision = config.rules.decide(&facts, &mut lookups, None)?;
     let effects = &decision.effects;
     let mut ruled = Cow::Borrowed(config);

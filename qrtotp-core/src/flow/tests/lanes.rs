@@ -17,9 +17,9 @@ fn owner() -> (World, Secret) {
 }
 
 impl World {
-    /// A login at sshd from `rhost`, or by a process of `rhost`, if that is no address.
-    fn from(&mut self, rhost: &str, human: &mut Human) -> Outcome {
-        self.login_from(&Options::default(), rhost, human)
+    /// A login at sshd from an address, or at sudo by a process of that account.
+    fn from(&mut self, from: &str, human: &mut Human) -> Outcome {
+        self.login_from(&Options::default(), from, human)
     }
 
     fn login_from(&mut self, options: &Options, from: &str, human: &mut Human) -> Outcome {
@@ -27,18 +27,16 @@ impl World {
             Ok(_) => Subject { rhost: from.into(), ..World::subject("alice") },
             Err(_) => Subject { by: from.into(), service: "sudo".into(), ..World::subject("alice") },
         };
-        Login {
-            config: &self.config,
-            options,
-            store: &self.store,
-            directory: &self.people,
-            host: human,
-            clock: &self.clock,
-            audit: &mut self.log,
-            subject,
-            ruling: Ruling::default(),
-        }
-        .run()
+        self.login_of(subject, options, human)
+    }
+
+    /// What a login with a right code from home shows.
+    fn shown_at_home(&mut self, secret: &Secret) -> String {
+        self.pass(60);
+        let code = self.code(secret, 0);
+        let mut human = Human::says([say(&code)]);
+        assert_eq!(self.from(HOME, &mut human), Outcome::Accepted);
+        human.shown.join("\n")
     }
 
     fn right_from(&mut self, secret: &Secret, from: &str) -> Outcome {
@@ -78,21 +76,13 @@ fn the_owner_is_told_once_of_wrong_codes_from_elsewhere() {
     w.guess_from("2001:db8:7:8::9", 2);
     w.guess_from(ABROAD, 1);
     w.from(HOME, &mut Human::says([say("000000")]));
-    w.pass(60);
-    let code = w.code(&secret, 0);
-    let mut human = Human::says([say(&code)]);
-    assert_eq!(w.from(HOME, &mut human), Outcome::Accepted);
-    let told = human.shown.join("\n");
+    let told = w.shown_at_home(&secret);
     assert!(
         told.contains("4 wrong codes since ") && told.contains(", 3 of them from elsewhere, the last from"),
         "{told}"
     );
     assert!(told.contains("198.51.100.0/24."), "{told}");
-    w.pass(60);
-    let code = w.code(&secret, 0);
-    let mut human = Human::says([say(&code)]);
-    assert_eq!(w.from(HOME, &mut human), Outcome::Accepted);
-    assert!(human.shown.is_empty(), "{:?}", human.shown);
+    assert_eq!(w.shown_at_home(&secret), "");
 }
 
 #[test]
@@ -101,11 +91,7 @@ fn two_codes_that_the_owner_mistypes_are_not_worth_telling() {
     for _ in 0..2 {
         w.from(HOME, &mut Human::says([say("000000")]));
     }
-    w.pass(60);
-    let code = w.code(&secret, 0);
-    let mut human = Human::says([say(&code)]);
-    assert_eq!(w.from(HOME, &mut human), Outcome::Accepted);
-    assert!(human.shown.is_empty(), "{:?}", human.shown);
+    assert_eq!(w.shown_at_home(&secret), "");
 }
 
 #[test]

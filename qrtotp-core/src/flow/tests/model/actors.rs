@@ -4,10 +4,10 @@ use super::store::{Disk, Fault, Op, Replay, Seen, Shelf};
 use super::*;
 use crate::account::{Credential, CredentialId, Origin, Pending, Record, RecoveryCode, hash_code};
 use crate::account::{RecordId, RecoverySet, SetId, SetKind, State, Token, TokenId, TokenState};
+use crate::flow::answer_place::AnswerPlace;
 use crate::flow::given::Given;
 use crate::flow::judge::{Judgement, Rules, settle};
 use crate::flow::refusal::Refusal;
-use crate::flow::whence::Whence;
 use crate::otp::Step;
 use crate::store::{Account, SealKey};
 use std::cell::RefCell;
@@ -180,7 +180,7 @@ impl Fixture {
             recovery: true,
             step_up: false,
             fresh: false,
-            whence: Whence::OWN,
+            answer_place: AnswerPlace::OWN,
         };
         match settle(store, &World::name(), &rules, &Given::code(typed)) {
             Ok(Judgement::Accepted { .. }) => Answer::Accepted,

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// Where an answer comes from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Whence {
+pub(super) struct AnswerPlace {
     place: Place,
     /// The network of the remote host, for the owner.
     network: Option<Ipv6Addr>,
@@ -19,7 +19,7 @@ pub(super) struct Whence {
     pub(super) one_field: bool,
 }
 
-impl Whence {
+impl AnswerPlace {
     /// A command of the account's owner or of root.
     pub(super) const OWN: Self = Self { place: Place::Own, network: None, one_field: false };
 
