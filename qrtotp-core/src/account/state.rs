@@ -5,6 +5,7 @@
 
 use super::throttle::{FamiliarPlace, LeakyLane};
 use super::{CredentialId, Failures, Lane, MAX_PLACES, PlaceId, RecordId, SetId, Throttle};
+use super::{MAX_REMEMBERED, Remembered, RememberedCodes};
 use crate::clock::UnixTime;
 use crate::otp::Step;
 use thiserror::Error;
@@ -140,7 +141,7 @@ impl State {
     /// Appends the binary form.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.record.0);
-        let Throttle { strangers, own, recovery, since, places } = &self.throttle;
+        let Throttle { strangers, own, recovery, since, places, remembered } = &self.throttle;
         for leaky in [strangers, own] {
             encode_lane(&leaky.lane, out);
             out.extend_from_slice(&leaky.since.to_le_bytes());
@@ -174,6 +175,13 @@ impl State {
             out.extend_from_slice(&place.day_failures.to_le_bytes());
             out.extend_from_slice(&place.day.to_le_bytes());
         }
+        out.push(u8::try_from(remembered.0.len()).unwrap_or(u8::MAX));
+        for code in &remembered.0 {
+            out.extend_from_slice(&code.origin);
+            out.extend_from_slice(&code.place);
+            out.extend_from_slice(&code.credential.to_bytes());
+            out.extend_from_slice(&code.at.to_le_bytes());
+        }
     }
 
     /// Reads the binary form.
@@ -201,6 +209,7 @@ impl State {
         }
         let marks = take_marks(rest)?;
         throttle.places = take_places(rest)?;
+        throttle.remembered = RememberedCodes(take_remembered(rest)?);
         let state = Self { record, throttle, recovery, recent, marks };
         if rest.is_empty() { Ok(state) } else { Err(StateError) }
     }
@@ -279,6 +288,22 @@ fn take_places(rest: &mut &[u8]) -> Result<Vec<FamiliarPlace>, StateError> {
     )
 }
 
+fn take_remembered(rest: &mut &[u8]) -> Result<Vec<Remembered>, StateError> {
+    take_list(
+        rest,
+        MAX_REMEMBERED,
+        |code: &Remembered| code.origin,
+        |rest| {
+            Ok(Remembered {
+                origin: take(rest)?,
+                place: take(rest)?,
+                credential: CredentialId::from_bytes(take(rest)?).map_err(|_| StateError)?,
+                at: i64::from_le_bytes(take(rest)?),
+            })
+        },
+    )
+}
+
 /// A count and so many items, no two with one key.
 fn take_list<T, K: PartialEq>(
     rest: &mut &[u8],
@@ -315,6 +340,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], StateError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::account::Side;
     use proptest::prelude::*;
 
     fn bytes(state: &State) -> Vec<u8> {
@@ -408,9 +434,9 @@ mod tests {
         expected.throttle.strangers = LeakyLane { lane, since: 1000 };
         expected.throttle.recovery = Lane { failures: 2, last_failure: 900 };
         let new = bytes(&expected);
-        let marks_end = new.len() - 1;
+        let marks_end = new.len() - 2;
         let recovery = 16 + 20 + 20 + 12 + 36;
-        // Without own failures, those since the last right answer, codes and places; strangers' have no time of forgetting.
+        // Without own failures, those since the last right answer, codes, places and remembered codes; strangers' have no time of forgetting.
         let old = [
             &new[..16 + 12],
             &new[56..68],
@@ -439,6 +465,9 @@ mod tests {
                 state.throttle.places.push(FamiliarPlace { id, last_right: at, lane, day_failures: failures, day: at });
             }
             state.remember_code([7; 8]);
+            for (id, (_, at)) in steps.iter().take(8) {
+                state.throttle.remembered.remember([*id; 8], Side::Own, credential(*id), *at);
+            }
             if let Some((set, position)) = used {
                 state.use_recovery(SetId::from_random(set), position);
             }

@@ -1,7 +1,7 @@
 //! A login, in the order in which it happens. Enrolment during a login is in `login_enrolment.rs`, passwords and codes in one
 //! text in `login_combined.rs`.
 
-use super::answer_place::AnswerPlace;
+use super::answer_place::{AnswerPlace, origin_digest};
 use super::first_login::{Entry, entry};
 use super::given::Given;
 use super::judge::{Judgement, Proof, Rules, settle, settle_for_nobody};
@@ -13,7 +13,7 @@ use crate::account::{CredentialId, Label, Name, Record, Standing, ThrottleRules}
 use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
 use crate::clock::{Answered, Clock, EARLIEST_PLAUSIBLE};
 use crate::policy::{self, Config, FirstLogin};
-use crate::store::{Store, StoreError};
+use crate::store::{Account, Store, StoreError};
 use subtle::ConstantTimeEq;
 
 /// What everybody is told when something on our side is broken. Says nothing about the account.
@@ -88,7 +88,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     fn run_by_rule(mut self, person: Result<Option<Person>, LookupError>) -> Outcome {
         if self.ruling.outcome == policy::Outcome::Skip {
             if let Some((id, label)) = self.ruling.hardware_key.take() {
-                return self.accept_hardware_key(id, &label);
+                return self.accept_unasked(id, &label, "hardware_key");
             }
             return self.finish(Verdict::Ignored, "not_required", "");
         }
@@ -121,15 +121,38 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         {
             return outcome;
         }
+        // With `forward_pass` the password is proven first.
+        if let Some((name, uid)) = account.as_ref().filter(|_| self.options.first_pass != FirstPass::Forward)
+            && let Ok(Some(account)) = self.store.load(name)
+            && account.record.uid == *uid
+            && let Some((id, label)) = self.remembered(&account)
+        {
+            return self.accept_unasked(id, &label, "remembered");
+        }
         self.ask_and_judge(account.as_ref())
     }
 
-    /// A hardware key that is registered for the account is the second factor.
-    fn accept_hardware_key(&mut self, id: CredentialId, label: &Label) -> Outcome {
+    /// Whose code the rule need not ask for, because it was given from the same origin not long ago.
+    pub(super) fn remembered(&self, account: &Account) -> Option<(CredentialId, Label)> {
+        let (span, origin) = self.ruling.remember?;
+        let Account { record, state } = account;
+        let origin = origin_digest(self.store.key(), record, origin);
+        let id = state.throttle.remembered.credential(origin, self.clock.now(), span.as_seconds())?;
+        let known = record.credential(id).filter(|_| record.standing() == Standing::Enrolled)?;
+        (!state.throttle.is_disabled(&self.config.throttle.rules())).then(|| (id, known.label.clone()))
+    }
+
+    /// A registered hardware key, or an earlier code of the device, is the second factor.
+    pub(super) fn accept_unasked(
+        &mut self,
+        id: CredentialId,
+        label: &Label,
+        reason: &'static str,
+    ) -> Outcome {
         if !self.host.is_same_user() {
             return self.user_changed();
         }
-        Event::login(&self.subject, Verdict::Accepted, "hardware_key")
+        Event::login(&self.subject, Verdict::Accepted, reason)
             .credential(id, label.as_str())
             .emit(self.audit);
         Outcome::Accepted
@@ -278,6 +301,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     ) -> Result<Judgement, StoreError> {
         let one_field =
             self.ruling.one_field || matches!(self.options.first_pass, FirstPass::Use | FirstPass::Forward);
+        let mut answer_place = AnswerPlace::of(self.config, &self.subject, self.host, one_field);
+        answer_place.origin = self.ruling.remember.map(|(_, origin)| origin);
         let rules = Rules {
             key: self.store.key(),
             uid: account.map_or(u32::MAX, |(_, uid)| *uid),
@@ -287,7 +312,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             recovery: self.ruling.recovery,
             step_up: self.ruling.steps_up(),
             fresh: self.ruling.fresh,
-            answer_place: AnswerPlace::of(self.config, &self.subject, self.host, one_field),
+            answer_place,
         };
         let judgement = match account {
             None => settle_for_nobody(self.store, &rules, given, self.ruling.nobody),

@@ -48,7 +48,10 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         if record.uid != *uid {
             return Err(Unproven::because(Refusal::UidChanged.reason()));
         }
-        let end = self.proven_password_end(name, record, typed)?;
+        let end = match self.proven_password_end(name, record, typed) {
+            Ok(end) => end,
+            Err(why) => return self.remembered_with_password((name, *uid), typed).unwrap_or(Err(why)),
+        };
         let given = Given::code(&typed[end..]);
         let judgement = self
             .judge(account, &given, self.config.throttle.rules())
@@ -57,6 +60,20 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             self.forward(&typed[..end])?;
         }
         Ok(self.conclude(account, &judgement, Factor::ProvenPassword))
+    }
+
+    /// All of the text is the password, and no code is due. `None`: one is.
+    fn remembered_with_password(
+        &mut self,
+        (name, uid): (&Name, u32),
+        typed: &[u8],
+    ) -> Option<Result<Outcome, Unproven>> {
+        let account = self.store.load(name).ok()??;
+        let record = Some(&account.record).filter(|record| record.uid == uid)?;
+        let (id, label) = self.remembered(&account)?;
+        let proven =
+            self.prove(name, Some(record), Factor::Password(typed)).and_then(|_| self.forward(typed));
+        Some(proven.map(|()| self.accept_unasked(id, &label, "remembered")))
     }
 
     /// Where the password ends: the first place at which what is before it is the account's password.

@@ -7,7 +7,7 @@ use thiserror::Error;
 pub const SLOT: usize = 4096;
 /// Bytes of the whole file.
 pub const FILE: usize = 2 * SLOT;
-/// Bytes of a slot that can be in use: a header, 32 marks and 16 places are 1,737.
+/// Bytes of a slot that can be in use: a header, 32 marks, 16 places and 8 remembered codes are 1,978.
 pub const USED: usize = 2048;
 const MAGIC: [u8; 4] = *b"QRTS";
 const VERSION: u16 = 2;
@@ -257,6 +257,10 @@ mod tests {
         }
         for n in 0..16 {
             let _ = state.throttle.right(Side::Place(PlaceId([n; 8])), 1, &ThrottleRules::default());
+        }
+        for n in 0..9 {
+            let (origin, credential) = ([n; 8], CredentialId::from_random([n; 6]));
+            state.throttle.remembered.remember(origin, Side::Own, credential, n.into());
         }
         state.use_recovery(crate::account::SetId::from_random([1; 6]), 3);
         let mut loaded = load(&first(&state)).unwrap();
