@@ -456,8 +456,13 @@ mod random {
         })
     }
 
+    /// `cargo xtask proof policies` tries more.
+    fn cases() -> u32 {
+        std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(2_000)
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #![proptest_config(ProptestConfig::with_cases(cases()))]
         #[test]
         fn the_compiled_rules_decide_as_the_written_ones_do(
             rules in vec(rule(), 0..8),
