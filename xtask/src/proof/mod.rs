@@ -33,6 +33,7 @@ const PROOFS: &[Proof] = &[
     Proof { name: "systemd", run: systemd::run },
     Proof { name: "fuzzing", run: fuzzing::run },
     Proof { name: "faults", run: faults::run },
+    Proof { name: "apply", run: || suite::end_to_end(&["faults"]) },
     Proof { name: "power", run: power::run },
     Proof { name: "recorder", run: || suite::of_the_core("flow::tests::recorder") },
     Proof { name: "model", run: || suite::of_the_core("flow::tests::model") },

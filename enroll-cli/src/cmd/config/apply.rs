@@ -117,7 +117,10 @@ fn codes_without_password(broker: &Broker, files: &Files) -> Vec<Finding> {
         Some(Finding { severity: Severity::Warning, key: "broker.services", reason })
     };
     let services = &broker.services;
-    services.iter().flat_map(|(account, names)| names.iter().filter_map(|name| finding(account, name))).collect()
+    services
+        .iter()
+        .flat_map(|(account, names)| names.iter().filter_map(|name| finding(account, name)))
+        .collect()
 }
 
 /// Whether applying would make a difference to what `before` is.
