@@ -4,7 +4,7 @@
 //! of a record can't pair new hashes with old used-marks, or revive a used code.
 
 use super::throttle::{FamiliarPlace, LeakyLane};
-use super::{CredentialId, Failures, Lane, MAX_PLACES, PlaceId, RecordId, SetId, Throttle};
+use super::{Chain, CredentialId, Failures, Lane, MAX_PLACES, PlaceId, RecordId, SetId, Throttle};
 use crate::clock::UnixTime;
 use crate::otp::Step;
 use thiserror::Error;
@@ -47,6 +47,8 @@ pub struct State {
     /// The last accepted codes, the newest one last.
     recent: [CodeDigest; RECENT],
     marks: Vec<Mark>,
+    /// The account's audit lines.
+    pub chain: Chain,
 }
 
 impl State {
@@ -54,15 +56,16 @@ impl State {
     #[must_use]
     pub fn new(record: RecordId) -> Self {
         let (throttle, recovery) = (Throttle::default(), no_recovery());
-        Self { record, throttle, recovery, recent: Default::default(), marks: Vec::new() }
+        let chain = Chain::new(record);
+        Self { record, throttle, recovery, recent: Default::default(), marks: Vec::new(), chain }
     }
 
-    /// A copy that can take a mark of each credential of a record, and every place, without an allocation.
+    /// A copy that can take a mark of each credential of a record, every place and new audit lines without an allocation.
     #[must_use]
     pub fn with_room(&self) -> Self {
         let mut marks = Vec::with_capacity(MAX_MARKS.max(self.marks.len()));
         marks.extend_from_slice(&self.marks);
-        Self { marks, throttle: self.throttle.with_room(), ..*self }
+        Self { marks, throttle: self.throttle.with_room(), chain: self.chain.with_room(), ..*self }
     }
 
     /// What is remembered of a credential; nothing for one that was never used.
@@ -174,6 +177,7 @@ impl State {
             out.extend_from_slice(&place.day_failures.to_le_bytes());
             out.extend_from_slice(&place.day.to_le_bytes());
         }
+        self.chain.encode(out);
     }
 
     /// Reads the binary form.
@@ -182,6 +186,24 @@ impl State {
     /// Anything that [`State::encode`] does not produce.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
         let rest = &mut &*bytes;
+        let mut state = Self::take_version_2(rest)?;
+        state.chain = Chain::take(rest)?;
+        Ok(state)
+    }
+
+    /// Reads the form that slots of version 2 hold: without a chain.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn from_version_2(bytes: &[u8]) -> Result<Self, StateError> {
+        let rest = &mut &*bytes;
+        let mut state = Self::take_version_2(rest)?;
+        state.chain = Chain::new(state.record);
+        if rest.is_empty() { Ok(state) } else { Err(StateError) }
+    }
+
+    /// The state before its chain, which is empty here.
+    fn take_version_2(rest: &mut &[u8]) -> Result<Self, StateError> {
         let record = RecordId(take(rest)?);
         let mut throttle = Throttle::default();
         for leaky in [&mut throttle.strangers, &mut throttle.own] {
@@ -201,8 +223,7 @@ impl State {
         }
         let marks = take_marks(rest)?;
         throttle.places = take_places(rest)?;
-        let state = Self { record, throttle, recovery, recent, marks };
-        if rest.is_empty() { Ok(state) } else { Err(StateError) }
+        Ok(Self { record, throttle, recovery, recent, marks, chain: Chain::default() })
     }
 
     /// Reads the form that slots of version 1 hold: without places, and one lane for the codes of everybody, which are taken for
@@ -305,7 +326,7 @@ fn no_recovery() -> (SetId, u32) {
     (SetId::from_random([0; 6]), 0)
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], StateError> {
+pub(super) fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], StateError> {
     let (head, tail) = rest.split_first_chunk().ok_or(StateError)?;
     *rest = tail;
     Ok(*head)
@@ -408,7 +429,7 @@ mod tests {
         expected.throttle.strangers = LeakyLane { lane, since: 1000 };
         expected.throttle.recovery = Lane { failures: 2, last_failure: 900 };
         let new = bytes(&expected);
-        let marks_end = new.len() - 1;
+        let marks_end = new.len() - 1 - 30; // without places and the chain
         let recovery = 16 + 20 + 20 + 12 + 36;
         // Without own failures, those since the last right answer, codes and places; strangers' have no time of forgetting.
         let old = [

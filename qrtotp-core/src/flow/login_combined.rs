@@ -12,7 +12,7 @@ use super::login_enrolment::{Factor, REFUSAL_PERIOD, Unproven};
 use super::refusal::Refusal;
 use super::{Directory, LoginHost, Outcome};
 use crate::account::{Name, Record, Standing};
-use crate::audit::{AuditSink, Verdict};
+use crate::audit::{AuditSink, PrimaryFactor, Verdict};
 use crate::clock::{Answered, Clock};
 use crate::store::Store;
 
@@ -49,14 +49,15 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             return Err(Unproven::because(Refusal::UidChanged.reason()));
         }
         let end = self.proven_password_end(name, record, typed)?;
+        self.subject.with = PrimaryFactor::Password;
         let given = Given::code(&typed[end..]);
-        let judgement = self
+        let judged = self
             .judge(account, &given, self.config.throttle.rules())
             .map_err(|error| self.unreadable(&error))?;
-        if let Judgement::Accepted { .. } = judgement {
+        if let Judgement::Accepted { .. } = judged.judgement {
             self.forward(&typed[..end])?;
         }
-        Ok(self.conclude(account, &judgement, Factor::ProvenPassword))
+        Ok(self.conclude(account, &judged, Factor::ProvenPassword))
     }
 
     /// Where the password ends: the first place at which what is before it is the account's password.

@@ -171,6 +171,7 @@ impl Fixture {
     }
 
     fn login(&self, store: &Replay<'_>, typed: &[u8]) -> Answer {
+        let subject = World::subject("alice");
         let rules = Rules {
             key: &self.key,
             uid: UID,
@@ -181,8 +182,11 @@ impl Fixture {
             step_up: false,
             fresh: false,
             answer_place: AnswerPlace::OWN,
+            subject: &subject,
+            kind: crate::audit::Kind::Login,
+            tried: false,
         };
-        match settle(store, &World::name(), &rules, &Given::code(typed)) {
+        match settle(store, &World::name(), &rules, &Given::code(typed)).map(|judged| judged.judgement) {
             Ok(Judgement::Accepted { .. }) => Answer::Accepted,
             Ok(Judgement::Refused { why: Refusal::WrongCode, .. }) => Answer::Wrong,
             Ok(Judgement::Refused { why: Refusal::Replayed, .. }) => Answer::Replayed,
