@@ -249,5 +249,5 @@ pub(crate) fn subject(pamh: &PamHandle, user: Option<&CStr>) -> Subject {
     let tty = tty.strip_prefix("/dev/").unwrap_or(&tty).to_owned();
     // What a remote side claims to be is no fact; su and sudo say who called them.
     let by = if rhost.is_empty() { ruser } else { String::new() };
-    Subject { user, service, rhost, tty, by, rule: None }
+    Subject { user, service, rhost, tty, by, ..Subject::default() }
 }

@@ -99,32 +99,36 @@ pub fn wrap(mut text: &str, width: usize) -> Vec<&str> {
 /// Most characters of a value in the log.
 const LONGEST: usize = 256;
 
-/// Appends ` key=value` in logfmt: quoted where the value holds a space, quote, equals sign or backslash.
+/// Appends ` key=value` in logfmt: quoted if the value holds a space, quote, equals sign or backslash. Allocates nothing if
+/// `line` has room.
 pub fn logfmt(line: &mut String, key: &str, value: &str) {
-    let is_plain = |b: u8| b > b' ' && !matches!(b, b'"' | b'=' | b'\\' | 0x7f);
-    let plain = !value.is_empty() && value.bytes().all(is_plain);
+    let is_plain = |c: char| c > ' ' && !matches!(c, '"' | '=' | '\\' | '\x7f');
     if !line.is_empty() {
         line.push(' ');
     }
     line.push_str(key);
     line.push('=');
+    let plain = !value.is_empty() && value.chars().all(|c| is_plain(c) && is_plain(shown(c)));
     if plain && value.is_ascii() && value.len() <= LONGEST {
         line.push_str(value); // nothing to clean: most values of every login
         return;
     }
-    let value = clean(value, LONGEST);
-    if plain {
-        line.push_str(&value);
-        return;
+    if !plain {
+        line.push('"');
     }
-    line.push('"');
-    for c in value.chars() {
+    let mut rest = value.chars();
+    for c in rest.by_ref().take(LONGEST).map(shown) {
         if matches!(c, '"' | '\\') {
             line.push('\\');
         }
         line.push(c);
     }
-    line.push('"');
+    if rest.next().is_some() {
+        line.push('…');
+    }
+    if !plain {
+        line.push('"');
+    }
 }
 
 /// `YYYY-MM-DD HH:MM:SSZ` (proleptic Gregorian, UTC) of a Unix time.

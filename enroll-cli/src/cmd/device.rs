@@ -45,8 +45,15 @@ fn rename(context: &Context, args: Rename) -> Result<Exit, Failure> {
     let name = record_name(&typed, &store)?;
     let id = args.credential.map_or_else(|| only(&store, &name), Ok)?;
     let label = Label::new(&args.label);
-    flow::rename_device(&store, &name, id, &label, &context.subject(name.as_str()), &mut syslog())
-        .map_err(|error| Failure::admin(&error, name.as_str()))?;
+    flow::rename_device(
+        &store,
+        &name,
+        (id, &label),
+        SystemClock.now(),
+        &context.subject(name.as_str()),
+        &mut syslog(),
+    )
+    .map_err(|error| Failure::admin(&error, name.as_str()))?;
     writeln!(std::io::stdout(), "{id} of {name} is called {:?} now.", label.as_str())?;
     Ok(Exit::Done)
 }

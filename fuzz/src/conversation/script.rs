@@ -163,7 +163,7 @@ impl<'a> Script<'a> {
                 }
             }
             (2, _) => {
-                let _ = unlock(store, &name, &subject(), log);
+                let _ = unlock(store, &name, now, &subject(), log);
             }
             (3, _) => {
                 let lifetime = Span::seconds(600);

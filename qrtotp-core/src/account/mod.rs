@@ -2,6 +2,7 @@
 //! No file and no clock is reached from here, and nothing random but the making of recovery codes.
 
 mod binding;
+mod chain;
 mod id;
 mod name;
 mod place;
@@ -17,6 +18,7 @@ mod throttle;
 mod token;
 
 pub use binding::Binding;
+pub use chain::{Chain, Link, hex as link_hex, lines_at_end, link, origin as chain_origin, split_line};
 pub use id::{CredentialId, IdError, KeyId, RecordId, SetId, TokenId};
 pub use name::{Name, NameError};
 pub use place::{ExactOrigin, Place, PlaceId};

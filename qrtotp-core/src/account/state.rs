@@ -4,8 +4,10 @@
 //! of a record can't pair new hashes with old used-marks, or revive a used code.
 
 use super::throttle::{FamiliarPlace, LeakyLane};
-use super::{CredentialId, Failures, Lane, MAX_PLACES, PlaceId, RecordId, SetId, Throttle};
-use super::{MAX_REMEMBERED, Remembered, RememberedCodes};
+use super::{
+    Chain, CredentialId, Failures, Lane, MAX_PLACES, MAX_REMEMBERED, PlaceId, RecordId, Remembered,
+    RememberedCodes, SetId, Throttle,
+};
 use crate::clock::UnixTime;
 use crate::otp::Step;
 use thiserror::Error;
@@ -48,6 +50,8 @@ pub struct State {
     /// The last accepted codes, the newest one last.
     recent: [CodeDigest; RECENT],
     marks: Vec<Mark>,
+    /// The account's audit lines.
+    pub chain: Chain,
 }
 
 impl State {
@@ -55,15 +59,16 @@ impl State {
     #[must_use]
     pub fn new(record: RecordId) -> Self {
         let (throttle, recovery) = (Throttle::default(), no_recovery());
-        Self { record, throttle, recovery, recent: Default::default(), marks: Vec::new() }
+        let chain = Chain::new(record);
+        Self { record, throttle, recovery, recent: Default::default(), marks: Vec::new(), chain }
     }
 
-    /// A copy that can take a mark of each credential of a record, and every place, without an allocation.
+    /// A copy that can take a mark of each credential of a record, every place and new audit lines without an allocation.
     #[must_use]
     pub fn with_room(&self) -> Self {
         let mut marks = Vec::with_capacity(MAX_MARKS.max(self.marks.len()));
         marks.extend_from_slice(&self.marks);
-        Self { marks, throttle: self.throttle.with_room(), ..*self }
+        Self { marks, throttle: self.throttle.with_room(), chain: self.chain.with_room(), ..*self }
     }
 
     /// What is remembered of a credential; nothing for one that was never used.
@@ -182,6 +187,7 @@ impl State {
             out.extend_from_slice(&code.credential.to_bytes());
             out.extend_from_slice(&code.at.to_le_bytes());
         }
+        self.chain.encode(out);
     }
 
     /// Reads the binary form.
@@ -190,6 +196,25 @@ impl State {
     /// Anything that [`State::encode`] does not produce.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
         let rest = &mut &*bytes;
+        let mut state = Self::take_version_2(rest)?;
+        state.throttle.remembered = RememberedCodes(take_remembered(rest)?);
+        state.chain = Chain::take(rest)?;
+        Ok(state)
+    }
+
+    /// Reads the form that slots of version 2 hold: without remembered codes and a chain.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn from_version_2(bytes: &[u8]) -> Result<Self, StateError> {
+        let rest = &mut &*bytes;
+        let mut state = Self::take_version_2(rest)?;
+        state.chain = Chain::new(state.record);
+        if rest.is_empty() { Ok(state) } else { Err(StateError) }
+    }
+
+    /// The state before its remembered codes and its chain, which are empty here.
+    fn take_version_2(rest: &mut &[u8]) -> Result<Self, StateError> {
         let record = RecordId(take(rest)?);
         let mut throttle = Throttle::default();
         for leaky in [&mut throttle.strangers, &mut throttle.own] {
@@ -209,9 +234,7 @@ impl State {
         }
         let marks = take_marks(rest)?;
         throttle.places = take_places(rest)?;
-        throttle.remembered = RememberedCodes(take_remembered(rest)?);
-        let state = Self { record, throttle, recovery, recent, marks };
-        if rest.is_empty() { Ok(state) } else { Err(StateError) }
+        Ok(Self { record, throttle, recovery, recent, marks, chain: Chain::default() })
     }
 
     /// Reads the form that slots of version 1 hold: without places, and one lane for the codes of everybody, which are taken for
@@ -330,7 +353,7 @@ fn no_recovery() -> (SetId, u32) {
     (SetId::from_random([0; 6]), 0)
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], StateError> {
+pub(super) fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], StateError> {
     let (head, tail) = rest.split_first_chunk().ok_or(StateError)?;
     *rest = tail;
     Ok(*head)
@@ -434,7 +457,7 @@ mod tests {
         expected.throttle.strangers = LeakyLane { lane, since: 1000 };
         expected.throttle.recovery = Lane { failures: 2, last_failure: 900 };
         let new = bytes(&expected);
-        let marks_end = new.len() - 2;
+        let marks_end = new.len() - 2 - 30; // without places, remembered codes and the chain
         let recovery = 16 + 20 + 20 + 12 + 36;
         // Without own failures, those since the last right answer, codes, places and remembered codes; strangers' have no time of forgetting.
         let old = [

@@ -2,6 +2,7 @@
 
 use crate::account::{CredentialId, TokenId};
 use crate::text::logfmt;
+use std::fmt::{Display, Write as _};
 
 /// How urgent a line is, as syslog counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -163,6 +164,30 @@ pub struct Subject {
     pub by: String,
     /// The rule that decided, if the policy has rules.
     pub rule: Option<DecidedBy>,
+    /// What is known of the primary factor.
+    pub with: PrimaryFactor,
+}
+
+/// What a login is known to have proven before, or beside, the second factor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrimaryFactor {
+    /// Nothing: what other PAM modules found is not told to us.
+    #[default]
+    Unknown,
+    /// The account's password: a PAM transaction of ours proved it.
+    Password,
+    /// sshd accepted an ssh key.
+    PublicKey,
+}
+
+impl PrimaryFactor {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Password => "password",
+            Self::PublicKey => "publickey",
+        }
+    }
 }
 
 impl Subject {
@@ -320,52 +345,81 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn line(&self) -> String {
         let mut line = String::with_capacity(192);
-        logfmt(&mut line, "event", self.kind.as_str());
-        let mut text = |key, value: &str| {
-            if !value.is_empty() {
-                logfmt(&mut line, key, value);
-            }
-        };
-        text("result", self.verdict.map_or("", Verdict::as_str));
-        text("reason", self.reason);
-        text("user", &self.subject.user);
-        text("service", &self.subject.service);
-        text("rhost", &self.subject.rhost);
-        text("tty", &self.subject.tty);
-        text("by", &self.subject.by);
-        if let Some(rule) = &self.subject.rule {
-            text("policy", &rule.policy.to_string());
-            text("rule", &rule.rule);
-        }
-        if let Some(policy) = self.policy {
-            text("policy", &policy.to_string());
-        }
-        if let Some(id) = self.credential {
-            text("credential", &id.to_string());
-            text("label", self.label);
-        }
-        if let Some(id) = self.token {
-            text("token", &id.to_string());
-        }
-        for (key, value) in [
-            ("failures", self.failures),
-            ("wait", self.wait),
-            ("left", self.left),
-            ("count", self.count),
-            ("keys", self.keys),
-        ] {
-            if let Some(value) = value {
-                text(key, &value.to_string());
-            }
-        }
-        text("was", self.was);
-        text("detail", self.detail);
+        self.write(&mut line);
+        write_detail(&mut line, self.detail);
         line
+    }
+
+    /// Appends the line to `out` without its `detail`. Allocates nothing if `out` has room.
+    pub(super) fn write(&self, out: &mut String) {
+        out.push_str("event=");
+        out.push_str(self.kind.as_str());
+        let mut line = Line(out);
+        line.text("result", self.verdict.map_or("", Verdict::as_str));
+        line.text("reason", self.reason);
+        line.text("user", &self.subject.user);
+        line.text("service", &self.subject.service);
+        line.text("rhost", &self.subject.rhost);
+        line.text("tty", &self.subject.tty);
+        line.text("by", &self.subject.by);
+        if let Some(rule) = &self.subject.rule {
+            line.value("policy", Some(&rule.policy));
+            line.text("rule", &rule.rule);
+        }
+        line.value("policy", self.policy.as_ref().map(|policy| policy as _));
+        if let Some(id) = &self.credential {
+            line.value("credential", Some(id));
+            line.text("label", self.label);
+        }
+        line.value("token", self.token.as_ref().map(|token| token as _));
+        line.number("failures", self.failures);
+        line.number("wait", self.wait);
+        line.number("left", self.left);
+        line.number("count", self.count);
+        line.number("keys", self.keys);
+        line.text("was", self.was);
+        if self.kind == Kind::Login && self.verdict == Some(Verdict::Accepted) {
+            line.text("with", self.subject.with.as_str());
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Sends the line to `sink`.
     pub fn emit(&self, sink: &mut impl super::AuditSink) {
         sink.record(self.priority(), &self.line());
+    }
+}
+
+/// A line that has been begun.
+struct Line<'o>(&'o mut String);
+
+impl Line<'_> {
+    /// A key with a text, unless that is empty.
+    fn text(&mut self, key: &str, value: &str) {
+        if !value.is_empty() {
+            logfmt(self.0, key, value);
+        }
+    }
+
+    /// A key with a value that needs no quotes.
+    fn value(&mut self, key: &str, value: Option<&dyn Display>) {
+        if let Some(value) = value {
+            let _ = write!(self.0, " {key}={value}");
+        }
+    }
+
+    fn number(&mut self, key: &str, value: Option<u32>) {
+        self.value(key, value.as_ref().map(|value| value as _));
+    }
+}
+
+/// Appends a line's last key.
+pub(super) fn write_detail(line: &mut String, detail: &str) {
+    if !detail.is_empty() {
+        logfmt(line, "detail", detail);
     }
 }
 

@@ -1,8 +1,10 @@
 //! One line of text per decision. Says who, from where, with which credential and why; never a secret or a code.
 
+mod chained;
 mod event;
 
-pub use event::{DecidedBy, Event, Kind, Priority, Subject, Verdict};
+pub use chained::ChainedLines;
+pub use event::{DecidedBy, Event, Kind, PrimaryFactor, Priority, Subject, Verdict};
 
 /// Where events go. Implemented over pam_syslog in the module and over /dev/log in the commands.
 pub trait AuditSink {

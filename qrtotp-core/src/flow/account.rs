@@ -2,7 +2,8 @@
 
 use super::{AdminError, Person};
 use crate::account::Name;
-use crate::audit::{AuditSink, Event, Kind, Subject};
+use crate::audit::{AuditSink, ChainedLines, Event, Kind, Subject};
+use crate::clock::UnixTime;
 use crate::store::{FileStore, Store, StoreError};
 
 /// Moves the record of `old`, with its last used steps, to `new` and its uid. `old_user` is what the host knows of `old` now.
@@ -15,6 +16,7 @@ pub fn rename_account(
     old: &Name,
     old_user: Option<&Person>,
     (new, uid): (&Name, u32),
+    now: UnixTime,
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<Option<StoreError>, AdminError> {
@@ -32,7 +34,7 @@ pub fn rename_account(
         }
     }
     store.rename_account(old, new, uid)?.ok_or_else(missing)?;
-    Event::new(Kind::AccountRenamed, subject).was(old.as_str()).emit(audit);
+    report(store, new, now, &Event::new(Kind::AccountRenamed, subject).was(old.as_str()), audit);
     Ok(if old == new { None } else { store.forget_primary(old).err() })
 }
 
@@ -44,6 +46,7 @@ pub fn adopt_uid(
     store: &FileStore,
     name: &Name,
     uid: u32,
+    now: UnixTime,
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<u32, AdminError> {
@@ -53,7 +56,8 @@ pub fn adopt_uid(
         return Ok(uid);
     }
     let former = store.rename_account(name, name, uid)?.ok_or_else(missing)?;
-    Event::new(Kind::AccountUidAdopted, subject).was(&former.to_string()).emit(audit);
+    let former_uid = former.to_string();
+    report(store, name, now, &Event::new(Kind::AccountUidAdopted, subject).was(&former_uid), audit);
     Ok(former)
 }
 
@@ -65,12 +69,37 @@ pub fn adopt_uid(
 pub fn remove_account(
     store: &FileStore,
     name: &Name,
+    now: UnixTime,
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<Option<StoreError>, AdminError> {
+    let removed = Event::new(Kind::AccountRemoved, subject);
+    // The last line of its chain. A record that can't be read is removed without one.
+    let lines = chained(store, name, now, &removed);
     if !store.remove_account(name)? {
         return Err(AdminError::NoRecord(name.clone()));
     }
-    Event::new(Kind::AccountRemoved, subject).emit(audit);
+    match lines {
+        Some(lines) => lines.emit(audit),
+        None => removed.emit(audit),
+    }
     Ok(store.forget_primary(name).err())
+}
+
+/// Logs an event of an account whose record has just changed.
+fn report(store: &FileStore, name: &Name, now: UnixTime, event: &Event<'_>, audit: &mut impl AuditSink) {
+    match chained(store, name, now, event) {
+        Some(lines) => lines.emit(audit),
+        None => event.emit(audit),
+    }
+}
+
+/// Adds an event to the account's chain.
+fn chained(store: &FileStore, name: &Name, now: UnixTime, event: &Event<'_>) -> Option<ChainedLines> {
+    let mut lines = ChainedLines::default();
+    let added = store.update_state(name, |_, state| {
+        lines.clear();
+        lines.add(event, now, state);
+    });
+    added.ok().flatten().map(|()| lines)
 }

@@ -5,7 +5,7 @@ use crate::account::{
     Binding, CredentialId, KeyFingerprint, Label, Name, Record, RecordId, RecoveryCode, RecoverySet,
     Standing, State, Token, TokenCode, TokenId, TokenRefusal, TokenState,
 };
-use crate::audit::{AuditSink, Event, Kind, Subject};
+use crate::audit::{AuditSink, ChainedLines, Event, Kind, Subject};
 use crate::clock::UnixTime;
 use crate::otp::random_bytes;
 use crate::policy::Span;
@@ -125,7 +125,9 @@ pub fn revoke<S: Store>(
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<Vec<(CredentialId, Label)>, AdminError> {
+    let mut lines = ChainedLines::default();
     let gone = store.update_account(name, |account| {
+        lines.clear();
         let account = account.as_mut().ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
         let Account { record, state } = account;
         match which {
@@ -143,15 +145,17 @@ pub fn revoke<S: Store>(
         if record.standing() == Standing::Revoked {
             state.throttle.forget_places();
         }
-        Ok((gone, token))
-    })?;
-    let (gone, token) = gone?;
-    for (id, label) in &gone {
-        Event::new(Kind::CredentialRevoked, subject).credential(*id, label.as_str()).emit(audit);
-    }
-    if let Some(id) = token {
-        Event::new(Kind::TokenRevoked, subject).token(id).reason("account_revoked").emit(audit);
-    }
+        for (id, label) in &gone {
+            let event = Event::new(Kind::CredentialRevoked, subject).credential(*id, label.as_str());
+            lines.add(&event, now, state);
+        }
+        if let Some(id) = token {
+            let event = Event::new(Kind::TokenRevoked, subject).token(id).reason("account_revoked");
+            lines.add(&event, now, state);
+        }
+        Ok(gone)
+    })??;
+    lines.emit(audit);
     Ok(gone)
 }
 
@@ -163,21 +167,26 @@ pub fn revoke<S: Store>(
 pub fn unlock<S: Store>(
     store: &S,
     name: &Name,
+    now: UnixTime,
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<u32, AdminError> {
     let primary = store.update_primary(name, std::mem::take)?.failures;
-    let codes = store.update_state(name, |_, state| {
-        let failures = state.throttle.failures();
+    let lifted = |failures| Event::new(Kind::ThrottleLifted, subject).reason("unlock").failures(failures);
+    let mut lines = ChainedLines::default();
+    let unlocked = store.update_state(name, |_, state| {
+        lines.clear();
+        let failures = state.throttle.failures().saturating_add(primary);
         state.throttle.lift();
+        lines.add(&lifted(failures), now, state);
         failures
     })?;
-    let failures = match codes {
+    match unlocked {
         None if primary == 0 => return Err(AdminError::NotEnrolled(name.clone())),
-        codes => codes.unwrap_or(0).saturating_add(primary),
-    };
-    Event::new(Kind::ThrottleLifted, subject).reason("unlock").failures(failures).emit(audit);
-    Ok(failures)
+        None => lifted(primary).emit(audit),
+        Some(_) => lines.emit(audit),
+    }
+    Ok(unlocked.unwrap_or(primary))
 }
 
 /// Replaces the recovery codes; the old ones are worth nothing from then on.
@@ -192,17 +201,20 @@ pub fn regenerate_recovery<S: Store>(
     audit: &mut impl AuditSink,
 ) -> Result<Vec<Zeroizing<String>>, AdminError> {
     let (set, codes) = RecoverySet::generate(now).map_err(generate_failed)?;
+    let left = u32::try_from(codes.len()).unwrap_or(0);
+    let mut lines = ChainedLines::default();
     store.update_account(name, |account| {
-        let record = account.as_mut().map(|account| &mut account.record);
-        let record = record
-            .filter(|record| record.standing() == Standing::Enrolled)
+        lines.clear();
+        let Account { record, state } = account
+            .as_mut()
+            .filter(|account| account.record.standing() == Standing::Enrolled)
             .ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
         record.recovery = Some(set.clone());
         record.recovery_due = false;
+        lines.add(&Event::new(Kind::RecoveryRegenerated, subject).left(left), now, state);
         Ok::<(), AdminError>(())
     })??;
-    let left = u32::try_from(codes.len()).unwrap_or(0);
-    Event::new(Kind::RecoveryRegenerated, subject).left(left).emit(audit);
+    lines.emit(audit);
     Ok(codes.iter().map(RecoveryCode::display).collect())
 }
 
@@ -253,16 +265,19 @@ pub fn issue_token<S: Store>(
     };
     let id = RecordId(random_bytes().map_err(generate_failed)?);
     let name = issue.name;
-    let expired = store.update_account(name, |slot| {
+    let with = if code.is_some() { "with_code" } else { "" };
+    let keys = u32::try_from(token.keys.len()).unwrap_or(0);
+    let mut lines = ChainedLines::default();
+    store.update_account(name, |slot| {
+        lines.clear();
         let account = slot.get_or_insert_with(|| Account {
             record: Record::new(name.clone(), issue.uid, id),
             state: State::new(id),
         });
-        let record = &mut account.record;
+        let Account { record, state } = account;
         if record.uid != issue.uid {
             return Err(AdminError::UidChanged(name.clone(), record.uid));
         }
-        let mut expired = None;
         if let Some(known) = &record.token {
             // One whose code is worth nothing any more is of no use, unless its QR code is on a screen already.
             let stuck = known.binding.as_ref().is_some_and(|binding| binding.check(now).is_err());
@@ -272,19 +287,17 @@ pub fn issue_token<S: Store>(
             {
                 return Err(AdminError::TokenLive(name.clone(), known.id));
             }
-            let ended_unseen = matches!(known.state, TokenState::Issued | TokenState::Shown(_));
-            expired = ended_unseen.then_some(known.id);
+            if matches!(known.state, TokenState::Issued | TokenState::Shown(_)) {
+                lines.add(&Event::new(Kind::TokenExpired, subject).token(known.id), now, state);
+            }
         }
         record.token = Some(token.clone());
         record.pending = None;
-        Ok(expired)
+        let issued = Event::new(Kind::TokenIssued, subject).reason(with).token(token.id).keys(keys);
+        lines.add(&issued, now, state);
+        Ok(())
     })??;
-    if let Some(id) = expired {
-        Event::new(Kind::TokenExpired, subject).token(id).emit(audit);
-    }
-    let with = if code.is_some() { "with_code" } else { "" };
-    let keys = u32::try_from(token.keys.len()).unwrap_or(0);
-    Event::new(Kind::TokenIssued, subject).reason(with).token(token.id).keys(keys).emit(audit);
+    lines.emit(audit);
     Ok((token, code))
 }
 
@@ -299,16 +312,18 @@ pub fn revoke_token<S: Store>(
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<TokenId, AdminError> {
+    let mut lines = ChainedLines::default();
     let id = store.update_account(name, |account| {
-        let token = account.as_mut().and_then(|account| account.record.token.as_mut());
-        let token = token.ok_or_else(|| AdminError::NoToken(name.clone()))?;
+        lines.clear();
+        let missing = || AdminError::NoToken(name.clone());
+        let Account { record, state } = account.as_mut().ok_or_else(missing)?;
+        let token = record.token.as_mut().ok_or_else(missing)?;
         token.revoke(now)?;
         let id = token.id;
-        if let Some(account) = account {
-            account.record.pending = None;
-        }
+        record.pending = None;
+        lines.add(&Event::new(Kind::TokenRevoked, subject).token(id), now, state);
         Ok::<TokenId, AdminError>(id)
     })??;
-    Event::new(Kind::TokenRevoked, subject).token(id).emit(audit);
+    lines.emit(audit);
     Ok(id)
 }

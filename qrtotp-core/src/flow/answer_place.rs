@@ -28,14 +28,7 @@ impl AnswerPlace {
     /// A command of the account's owner or of root.
     pub(super) const OWN: Self = Self { place: Place::Own, network: None, one_field: false, origin: None };
 
-    /// That of a login.
-    pub(super) fn of(config: &Config, subject: &Subject, host: &mut impl LoginHost, one_field: bool) -> Self {
-        let key = if is_key_service(config, subject) { host.ssh_auth_info() } else { None };
-        let key = key.and_then(|info| accepted_keys(&info).into_iter().next());
-        Self::with(key.as_ref(), subject, host, one_field)
-    }
-
-    /// The same; `key` is the first one that sshd accepted.
+    /// That of a login; `key` is the first one that sshd accepted.
     pub(super) fn with(
         key: Option<&KeyFingerprint>,
         subject: &Subject,
@@ -105,6 +98,16 @@ impl AnswerPlace {
 pub(super) fn origin_digest(key: &SealKey, record: &Record, origin: [u8; 8]) -> OriginDigest {
     let [a, b, c, d, e, f, g, h, ..] = key.digest(record.id, origin);
     [a, b, c, d, e, f, g, h]
+}
+
+/// The first key that sshd accepted, at a service that is sshd's.
+pub(super) fn accepted_key(
+    config: &Config,
+    subject: &Subject,
+    host: &mut impl LoginHost,
+) -> Option<KeyFingerprint> {
+    let info = if is_key_service(config, subject) { host.ssh_auth_info() } else { None };
+    info.and_then(|info| accepted_keys(&info).into_iter().next())
 }
 
 /// Masks with a key stream of its own for each second; the same again takes the mask off.

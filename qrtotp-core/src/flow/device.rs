@@ -2,8 +2,9 @@
 
 use super::AdminError;
 use crate::account::{CredentialId, Label, Name};
-use crate::audit::{AuditSink, Event, Kind, Subject};
-use crate::store::Store;
+use crate::audit::{AuditSink, ChainedLines, Event, Kind, Subject};
+use crate::clock::UnixTime;
+use crate::store::{Account, Store};
 
 /// The account's only device or ssh key: the one that is meant where none was named. With `uid`, only of a record of that uid.
 ///
@@ -34,19 +35,23 @@ pub(super) fn must_tell_apart(label: &Label) -> Result<(), AdminError> {
 pub fn rename_device<S: Store>(
     store: &S,
     name: &Name,
-    id: CredentialId,
-    label: &Label,
+    (id, label): (CredentialId, &Label),
+    now: UnixTime,
     subject: &Subject,
     audit: &mut impl AuditSink,
 ) -> Result<(), AdminError> {
     must_tell_apart(label)?;
+    let mut lines = ChainedLines::default();
     store.update_account(name, |account| {
-        let record = account.as_mut().map(|account| &mut account.record);
-        let record = record.ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
+        lines.clear();
+        let account = account.as_mut().ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
+        let Account { record, state } = account;
         let known = record.label_mut(id).ok_or_else(|| AdminError::NoCredential(name.clone(), id))?;
         *known = label.clone();
+        let renamed = Event::new(Kind::CredentialRenamed, subject).credential(id, label.as_str());
+        lines.add(&renamed, now, state);
         Ok::<(), AdminError>(())
     })??;
-    Event::new(Kind::CredentialRenamed, subject).credential(id, label.as_str()).emit(audit);
+    lines.emit(audit);
     Ok(())
 }

@@ -4,12 +4,11 @@ use super::admin::generate_failed;
 use super::enroll::{Addition, record_id};
 use super::{AdminError, EnrollError};
 use crate::account::{CredentialId, Label, Name, Origin, RecoverySet, ScratchCode};
-use crate::audit::{AuditSink, Event, Kind, Subject};
+use crate::audit::{AuditSink, ChainedLines, Event, Kind, Subject};
 use crate::clock::UnixTime;
 use crate::otp::{Params, Secret, Step, Window, random_bytes};
 use crate::policy::Config;
-use crate::store::Store;
-use std::cell::Cell;
+use crate::store::{Account, Store};
 
 /// What is to be imported.
 pub struct Import<'a> {
@@ -132,21 +131,25 @@ pub fn import<S: Store>(
     let codes = what.scratch.unwrap_or_default();
     let set = (!codes.is_empty()).then(|| RecoverySet::imported(codes, now)).transpose();
     let set = set.map_err(generate_failed)?;
-    let scratch = Cell::new(false);
+    let left = u32::try_from(codes.len()).unwrap_or(u32::MAX);
+    let (mut scratch, mut lines) = (false, ChainedLines::default());
     let credential = what.begin(store, config, now, |addition| {
-        addition.keep(store, |record| {
-            scratch.set(set.is_some() && record.recovery.is_none());
-            if scratch.get() {
+        addition.keep(store, |Account { record, state }| {
+            lines.clear();
+            scratch = set.is_some() && record.recovery.is_none();
+            let event = Event::new(Kind::CredentialImported, subject);
+            let mut event = event.credential(addition.id, what.label.as_str());
+            if scratch {
                 record.recovery.clone_from(&set);
+                event = event.left(left);
             }
+            lines.add(&event, now, state);
             Ok(())
         })?;
         Ok(addition.id)
     })?;
-    let event = Event::new(Kind::CredentialImported, subject).credential(credential, what.label.as_str());
-    let left = u32::try_from(codes.len()).unwrap_or(u32::MAX);
-    if scratch.get() { event.left(left) } else { event }.emit(audit);
-    Ok(Imported { credential, scratch: scratch.get() })
+    lines.emit(audit);
+    Ok(Imported { credential, scratch })
 }
 
 /// Whether [`import`] would do it, as things stand: changes nothing. Whether the scratch codes would become recovery codes.

@@ -9,9 +9,10 @@ use super::given::Given;
 use super::refusal::Refusal;
 use super::resync::judge_pair;
 use crate::account::{
-    CodeDigest, Credential, CredentialId, Engaged, Failures, Forgiven, Gate, Label, Means, Name, Record,
-    SALT_LEN, SetId, Side, Standing, State, ThrottleRules,
+    CodeDigest, CodeHash, Credential, CredentialId, Engaged, Failures, Forgiven, Gate, Label, Means, Name,
+    Record, SALT_LEN, SetId, Side, Standing, State, ThrottleRules,
 };
+use crate::audit::{ChainedLines, Kind, Subject};
 use crate::clock::UnixTime;
 use crate::otp::{Code, MAX_TARGETS, Verifier, Window};
 use crate::store::{SealKey, Store, StoreError};
@@ -92,6 +93,13 @@ impl Judgement {
     }
 }
 
+/// What came of an answer, and the lines that it added to the account's chain.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub judgement: Judgement,
+    pub lines: ChainedLines,
+}
+
 /// What came of it under the lock.
 enum Step1 {
     Done(Judgement),
@@ -114,15 +122,16 @@ pub(super) fn settle<S: Store>(
     name: &Name,
     rules: &Rules<'_>,
     given: &Given,
-) -> Result<Judgement, StoreError> {
-    let judgement = decide(store, name, rules, given)?;
+) -> Result<Judged, StoreError> {
+    let mut lines = ChainedLines::with_room();
+    let judgement = decide(store, name, rules, given, &mut lines)?;
     match &judgement {
         Judgement::Refused {
             why: Refusal::NotEnrolled | Refusal::Revoked | Refusal::UidChanged | Refusal::RecoveryNotHere,
             ..
         } => {
             write_for_nobody(store, rules, given);
-            hash_for_nobody(store, given);
+            hash_for_nobody(store, rules, given);
         }
         // Not hashed: the throttle is there to bound that.
         Judgement::Refused {
@@ -133,7 +142,7 @@ pub(super) fn settle<S: Store>(
         }
         Judgement::Refused { .. } | Judgement::Accepted { .. } => {}
     }
-    Ok(judgement)
+    Ok(Judged { judgement, lines })
 }
 
 /// Refuses `given` whatever it is, after the same work as [`settle`], so that timing does not reveal the reason.
@@ -142,21 +151,24 @@ pub(super) fn settle_for_nobody<S: Store>(
     rules: &Rules<'_>,
     given: &Given,
     why: Refusal,
-) -> Judgement {
+) -> Judged {
     write_for_nobody(store, rules, given);
-    hash_for_nobody(store, given);
-    Judgement::refused(why, given.means(), 0)
+    hash_for_nobody(store, rules, given);
+    Judged { judgement: Judgement::refused(why, given.means(), 0), lines: ChainedLines::default() }
 }
 
 fn write_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given) {
+    let mut lines = ChainedLines::with_room();
     store.pretend(|record, state| {
-        judge(&Rules { uid: record.uid, ..*rules }, given, record, state);
+        judge_and_chain(&Rules { uid: record.uid, ..*rules }, given, record, state, &mut lines);
     });
 }
 
-fn hash_for_nobody<S: Store>(store: &S, given: &Given) {
+fn hash_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given) {
     if let Some(_hash) = given.hash(&[0; SALT_LEN]) {
-        store.pretend(|_, _| ());
+        let mut lines = ChainedLines::with_room();
+        let refused = Judgement::refused(Refusal::WrongCode, given.means(), 0);
+        store.pretend(|_, state| rules.chain(&refused, state, &mut lines));
     }
 }
 
@@ -165,8 +177,10 @@ fn decide<S: Store>(
     name: &Name,
     rules: &Rules<'_>,
     given: &Given,
+    lines: &mut ChainedLines,
 ) -> Result<Judgement, StoreError> {
-    let judged = store.update_state(name, |record, state| judge(rules, given, record, state))?;
+    let judged =
+        store.update_state(name, |record, state| judge_and_chain(rules, given, record, state, lines))?;
     let (set, salt, before, refused) = match judged {
         None => return Ok(Judgement::refused(Refusal::NotEnrolled, given.means(), 0)),
         Some(Step1::Done(judgement)) => return Ok(judgement),
@@ -178,29 +192,36 @@ fn decide<S: Store>(
         Some(Ok(hash)) => hash,
     };
     let claimed = store.update_state(name, |record, state| {
-        let known =
-            record.recovery.as_ref().filter(|known| Some(known.id) == set && record.uid == rules.uid)?;
-        let position = known.position(&hash)?;
-        state.use_recovery(known.id, position).then(|| {
-            let side = rules.side(record);
-            let mut forgiven = state.throttle.recovered(side, rules.now, &rules.throttle);
-            // This answer itself was counted as wrong before it was looked at.
-            (forgiven.failures, forgiven.engaged, forgiven.since) = before;
-            forgiven.elsewhere = forgiven.elsewhere.min(forgiven.since.count);
-            let codes = u32::try_from(known.hashes.len()).unwrap_or(0);
-            (
-                codes.saturating_sub(state.recovery_used(known.id)),
-                rules.answer_place.told(rules.key, record, forgiven),
-            )
-        })
+        lines.clear();
+        let claimed = claim(rules, (set, &hash), before, record, state);
+        rules.chain(claimed.as_ref().unwrap_or(&refused), state, lines);
+        claimed
     })?;
-    Ok(match claimed.flatten() {
-        None => refused,
-        Some((left, forgiven)) => {
-            let proof = Proof::Recovery { left };
-            Judgement::Accepted { proof, forgiven, codes_due: false }
-        }
-    })
+    Ok(claimed.flatten().unwrap_or(refused))
+}
+
+/// Uses up the recovery code of this set with this hash, if it is one.
+fn claim(
+    rules: &Rules<'_>,
+    (set, hash): (Option<SetId>, &CodeHash),
+    before: (u32, bool, Failures),
+    record: &Record,
+    state: &mut State,
+) -> Option<Judgement> {
+    let known = record.recovery.as_ref().filter(|known| Some(known.id) == set && record.uid == rules.uid)?;
+    let position = known.position(hash)?;
+    if !state.use_recovery(known.id, position) {
+        return None;
+    }
+    let side = rules.side(record);
+    let mut forgiven = state.throttle.recovered(side, rules.now, &rules.throttle);
+    // This answer itself was counted as wrong before it was looked at.
+    (forgiven.failures, forgiven.engaged, forgiven.since) = before;
+    forgiven.elsewhere = forgiven.elsewhere.min(forgiven.since.count);
+    let codes = u32::try_from(known.hashes.len()).unwrap_or(0);
+    let proof = Proof::Recovery { left: codes.saturating_sub(state.recovery_used(known.id)) };
+    let forgiven = rules.answer_place.told(rules.key, record, forgiven);
+    Some(Judgement::Accepted { proof, forgiven, codes_due: false })
 }
 
 /// What an answer is judged by.
@@ -220,6 +241,12 @@ pub(super) struct Rules<'a> {
     pub fresh: bool,
     /// Where the answer comes from.
     pub answer_place: AnswerPlace,
+    /// Who and where, for the log.
+    pub subject: &'a Subject,
+    /// The kind of event that the decision is.
+    pub kind: Kind,
+    /// A password that may be a code: if it is none, another answer follows and is the decision.
+    pub tried: bool,
 }
 
 impl Rules<'_> {
@@ -319,6 +346,22 @@ fn admit(
         Gate::Wait(seconds) => refused(Refusal::Throttled(seconds), side),
         Gate::Disabled => refused(Refusal::Disabled, side),
     }
+}
+
+/// Judges, and adds what came of it to the account's chain. A recovery code's line has to wait for its hash.
+fn judge_and_chain(
+    rules: &Rules<'_>,
+    given: &Given,
+    record: &Record,
+    state: &mut State,
+    lines: &mut ChainedLines,
+) -> Step1 {
+    lines.clear();
+    let step = judge(rules, given, record, state);
+    if let Step1::Done(judgement) = &step {
+        rules.chain(judgement, state, lines);
+    }
+    step
 }
 
 fn judge(rules: &Rules<'_>, given: &Given, record: &Record, state: &mut State) -> Step1 {

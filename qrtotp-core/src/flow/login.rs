@@ -1,16 +1,16 @@
 //! A login, in the order in which it happens. Enrolment during a login is in `login_enrolment.rs`, passwords and codes in one
 //! text in `login_combined.rs`.
 
-use super::answer_place::{AnswerPlace, origin_digest};
+use super::answer_place::{AnswerPlace, accepted_key, origin_digest};
 use super::first_login::{Entry, entry};
 use super::given::Given;
-use super::judge::{Judgement, Proof, Rules, settle, settle_for_nobody};
+use super::judge::{Judged, Judgement, Proof, Rules, settle, settle_for_nobody};
 use super::login_enrolment::Factor;
 use super::refusal::Refusal;
 use super::ruling::{Part, Ruling, ruling};
 use super::{Directory, Echo, FirstPass, LoginHost, LookupError, NOBODY, Options, Outcome, Person, Typed};
-use crate::account::{CredentialId, Label, Name, Record, Standing, ThrottleRules};
-use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
+use crate::account::{CredentialId, KeyFingerprint, Label, Name, Record, Standing, ThrottleRules};
+use crate::audit::{AuditSink, Event, Kind, PrimaryFactor, Subject, Verdict};
 use crate::clock::{Answered, Clock, EARLIEST_PLAUSIBLE};
 use crate::policy::{self, Config, FirstLogin};
 use crate::store::{Account, Store, StoreError};
@@ -152,6 +152,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         if !self.host.is_same_user() {
             return self.user_changed();
         }
+        let _ = self.accepted_key();
         Event::login(&self.subject, Verdict::Accepted, reason)
             .credential(id, label.as_str())
             .emit(self.audit);
@@ -201,12 +202,12 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             (FirstPass::Try, Some(typed)) if !self.ruling.steps_up() => {
                 let given = Given::code(typed);
                 if !matches!(given, Given::Malformed) {
-                    match self.judge(account, &given, self.config.throttle.rules()) {
+                    match self.judge_one(account, &given, self.config.throttle.rules(), true) {
                         Err(error) => return self.broken(&error),
-                        Ok(judgement @ Judgement::Accepted { .. }) => {
-                            return self.conclude(account, &judgement, Factor::None);
+                        Ok(judged) if matches!(judged.judgement, Judgement::Accepted { .. }) => {
+                            return self.conclude(account, &judged, Factor::None);
                         }
-                        Ok(refused) => tried = Some(refused),
+                        Ok(refused) => tried = Some(refused.judgement),
                     }
                 }
             }
@@ -272,24 +273,33 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         if !self.host.is_same_user() {
             return self.user_changed(); // before a code is used up
         }
-        let mut judgement = self.judge(account, given, throttle);
-        if let Ok(Judgement::Refused { why: Refusal::TwoCodesDue, .. }) = judgement {
+        let mut judged = self.judge(account, given, throttle);
+        if let Ok(Judged { judgement: Judgement::Refused { why: Refusal::TwoCodesDue, .. }, .. }) = judged {
             self.host.show("Too many wrong codes came from your network today.");
             if let Ok(typed) = self.host.ask(TWO_CODES, Echo::Off) {
                 // A client that gives one text to every question must not count as somebody who guesses.
                 self.ruling.one_field = given.is_code(&typed);
                 if self.ruling.one_field {
-                    judgement = self.judge(account, given, throttle);
+                    judged = self.judge(account, given, throttle);
                 } else {
                     self.ruling.outcome = policy::Outcome::TwoCodes;
-                    judgement = self.judge(account, &Given::pair_or_recovery(&typed), throttle);
+                    judged = self.judge(account, &Given::pair_or_recovery(&typed), throttle);
                 }
             }
         }
-        match judgement {
+        match judged {
             Err(error) => self.broken(&error),
-            Ok(judgement) => self.conclude(account, &judgement, factor),
+            Ok(judged) => self.conclude(account, &judged, factor),
         }
+    }
+
+    /// The key that sshd accepted, which is the primary factor if no password was proven.
+    fn accepted_key(&mut self) -> Option<KeyFingerprint> {
+        let key = accepted_key(self.config, &self.subject, self.host)?;
+        if self.subject.with == PrimaryFactor::Unknown {
+            self.subject.with = PrimaryFactor::PublicKey;
+        }
+        Some(key)
     }
 
     /// Judges an answer and records what follows for the account.
@@ -298,10 +308,22 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         account: Option<&(Name, u32)>,
         given: &Given,
         throttle: ThrottleRules,
-    ) -> Result<Judgement, StoreError> {
+    ) -> Result<Judged, StoreError> {
+        self.judge_one(account, given, throttle, false)
+    }
+
+    /// The same; `tried`: a password that may be a code.
+    fn judge_one(
+        &mut self,
+        account: Option<&(Name, u32)>,
+        given: &Given,
+        throttle: ThrottleRules,
+        tried: bool,
+    ) -> Result<Judged, StoreError> {
         let one_field =
             self.ruling.one_field || matches!(self.options.first_pass, FirstPass::Use | FirstPass::Forward);
-        let mut answer_place = AnswerPlace::of(self.config, &self.subject, self.host, one_field);
+        let key = self.accepted_key();
+        let mut answer_place = AnswerPlace::with(key.as_ref(), &self.subject, self.host, one_field);
         answer_place.origin = self.ruling.remember.map(|(_, origin)| origin);
         let rules = Rules {
             key: self.store.key(),
@@ -313,22 +335,28 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             step_up: self.ruling.steps_up(),
             fresh: self.ruling.fresh,
             answer_place,
+            subject: &self.subject,
+            kind: Kind::Login,
+            tried,
         };
-        let judgement = match account {
+        let judged = match account {
             None => settle_for_nobody(self.store, &rules, given, self.ruling.nobody),
             Some((name, _)) => settle(self.store, name, &rules, given)?,
         };
-        judgement.report_consequences(&self.subject, self.audit);
-        Ok(judgement)
+        // At once, before a dialogue in which the application may end the process, and in the order of the chain.
+        let detail = judged.judgement.explanation(self.clock);
+        judged.report_changes(Kind::Login, &self.subject, &detail, self.audit);
+        Ok(judged)
     }
 
     /// Does and records what a judgement means for the login.
     pub(super) fn conclude(
         &mut self,
         account: Option<&(Name, u32)>,
-        judgement: &Judgement,
+        judged: &Judged,
         factor: Factor<'_>,
     ) -> Outcome {
+        let judgement = &judged.judgement;
         if let Judgement::Accepted { proof, codes_due, .. } = judgement {
             if let Proof::Recovery { left } = proof {
                 self.host.show(&format!(
@@ -356,7 +384,9 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         if judgement.counted_as().is_some() {
             self.host.was_counted();
         }
-        judgement.report_decision(Kind::Login, &self.subject, &detail, self.audit);
+        if !judged.is_reported(Kind::Login) {
+            judgement.report_decision(Kind::Login, &self.subject, &detail, self.audit);
+        }
         match judgement {
             Judgement::Accepted { .. } => Outcome::Accepted,
             Judgement::Refused { .. } => Outcome::Denied,

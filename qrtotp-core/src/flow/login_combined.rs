@@ -12,7 +12,7 @@ use super::login_enrolment::{Factor, REFUSAL_PERIOD, Unproven};
 use super::refusal::Refusal;
 use super::{Directory, LoginHost, Outcome};
 use crate::account::{Name, Record, Standing};
-use crate::audit::{AuditSink, Verdict};
+use crate::audit::{AuditSink, PrimaryFactor, Verdict};
 use crate::clock::{Answered, Clock};
 use crate::store::Store;
 
@@ -52,14 +52,15 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             Ok(end) => end,
             Err(why) => return self.remembered_with_password((name, *uid), typed).unwrap_or(Err(why)),
         };
+        self.subject.with = PrimaryFactor::Password;
         let given = Given::code(&typed[end..]);
-        let judgement = self
+        let judged = self
             .judge(account, &given, self.config.throttle.rules())
             .map_err(|error| self.unreadable(&error))?;
-        if let Judgement::Accepted { .. } = judgement {
+        if let Judgement::Accepted { .. } = judged.judgement {
             self.forward(&typed[..end])?;
         }
-        Ok(self.conclude(account, &judgement, Factor::ProvenPassword))
+        Ok(self.conclude(account, &judged, Factor::ProvenPassword))
     }
 
     /// All of the text is the password, and no code is due. `None`: one is.

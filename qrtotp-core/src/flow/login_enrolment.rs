@@ -11,7 +11,7 @@ use super::{
     host_name, key_proof,
 };
 use crate::account::{Label, Name, Record, Standing, TokenId};
-use crate::audit::{AuditSink, Event, Verdict};
+use crate::audit::{AuditSink, Event, PrimaryFactor, Verdict};
 use crate::clock::{Answered, Clock};
 use crate::otp::Params;
 use crate::store::{Store, StoreError};
@@ -153,9 +153,12 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         match (factor, info) {
             (Factor::ProvenPassword, _) => Ok(Authority::PrimaryFactor),
             (Factor::Password(password), _) if !password.is_empty() => {
-                self.host.prove_password(name, password).map(|()| Authority::PrimaryFactor)
+                self.host.prove_password(name, password)?;
+                self.subject.with = PrimaryFactor::Password;
+                Ok(Authority::PrimaryFactor)
             }
             (Factor::None, Some(info)) => {
+                self.subject.with = PrimaryFactor::PublicKey;
                 match key_proof(self.config, record, &self.subject.service, &info, self.clock.now()) {
                     Ok(KeyProof::Bound(_, token)) => Ok(Authority::BoundKey(token)),
                     Ok(KeyProof::Enough(_)) => Ok(Authority::PrimaryFactor),

@@ -75,10 +75,13 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
                 step_up: false,
                 fresh: false,
                 answer_place: AnswerPlace::OWN,
+                subject: self.subject,
+                kind: Kind::DeviceProof,
+                tried: false,
             };
-            let judgement = settle(self.store, self.name, &rules, &Given::code(&typed))?;
-            judgement.report(Kind::DeviceProof, self.subject, self.audit);
-            match judgement {
+            let judged = settle(self.store, self.name, &rules, &Given::code(&typed))?;
+            judged.report(Kind::DeviceProof, self.subject, self.audit);
+            match judged.judgement {
                 Judgement::Accepted { .. } => return Ok(()),
                 Judgement::Refused { why, .. } => refusal = why,
             }
@@ -129,7 +132,8 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
         must_tell_apart(label)?;
         self.must_be_enrolled()?;
         self.prove()?;
-        rename_device(self.store, self.name, id, label, self.subject, self.audit)
+        let (now, to) = (self.clock.now(), (id, label));
+        rename_device(self.store, self.name, to, now, self.subject, self.audit)
     }
 }
 

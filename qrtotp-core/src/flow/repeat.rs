@@ -3,7 +3,7 @@
 use super::admin::generate_failed;
 use super::{AdminError, EnrollError, Import};
 use crate::account::{CodeHash, Credential, CredentialId, Record, RecoverySet, SetKind, hash_code};
-use crate::audit::{AuditSink, Event, Kind, Subject};
+use crate::audit::{AuditSink, ChainedLines, Event, Kind, Subject};
 use crate::clock::UnixTime;
 use crate::policy::Config;
 use crate::store::Store;
@@ -34,7 +34,9 @@ pub fn repeat_import<S: Store>(
     let Some(known) = what.device_in(store, &account.record)? else { return Ok(None) };
     let (id, label, window) = (known.id, known.label.clone(), known.window);
     let gone = what.gone_from(&account.record)?;
+    let mut lines = ChainedLines::default();
     let done = store.update_state(what.name, |record, state| {
+        lines.clear();
         if what.device_in(store, record)?.is_none_or(|known| known.id != id) {
             return Err(EnrollError::Changed);
         }
@@ -45,10 +47,12 @@ pub fn repeat_import<S: Store>(
         let scratch = gone.map_or(0, |(set, places)| {
             places.iter().filter(|place| state.use_recovery(set.id, **place)).count()
         });
+        let repeated = Event::new(Kind::ImportRepeated, subject).credential(id, label.as_str());
+        lines.add(&repeated, now, state);
         Ok(Repeated { credential: id, scratch })
     })?;
     let done = done.ok_or(EnrollError::Changed)??;
-    Event::new(Kind::ImportRepeated, subject).credential(id, label.as_str()).emit(audit);
+    lines.emit(audit);
     Ok(Some(done))
 }
 

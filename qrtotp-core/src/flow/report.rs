@@ -1,11 +1,11 @@
 //! Puts a judgement into the audit log. One event says what was decided; others, before it, say what follows for the
 //! account.
 
-use super::judge::{Judgement, Proof};
+use super::judge::{Judged, Judgement, Proof, Rules};
 use super::refusal::Refusal;
 use super::{HostDirectory, logged_name};
-use crate::account::{Engaged, Failures, Forgiven, Means};
-use crate::audit::{AuditSink, Event, Kind, Subject, Verdict};
+use crate::account::{Engaged, Failures, Forgiven, Means, State};
+use crate::audit::{AuditSink, ChainedLines, Event, Kind, Subject, Verdict};
 use crate::clock::Clock;
 use crate::text::{clock_offset, utc};
 use std::borrow::Cow;
@@ -51,33 +51,26 @@ impl Judgement {
         if unsynchronized && by_the_clock { UNSYNCHRONIZED.into() } else { "".into() }
     }
 
-    /// Records it: what follows for the account, then the decision as an event of `kind`.
-    pub(super) fn report(&self, kind: Kind, subject: &Subject, audit: &mut impl AuditSink) {
-        self.report_consequences(subject, audit);
-        self.report_decision(kind, subject, "", audit);
-    }
-
-    /// What is true of the account from now on, whatever becomes of the login.
-    pub(super) fn report_consequences(&self, subject: &Subject, audit: &mut impl AuditSink) {
+    /// Each event of what follows for the account: what is true from now on, whatever becomes of the login.
+    fn consequences(&self, subject: &Subject, each: &mut dyn FnMut(&Event<'_>)) {
         match self {
             Self::Accepted { proof, forgiven, .. } => {
                 if forgiven.engaged {
                     let lifted = Event::new(Kind::ThrottleLifted, subject).reason("right_answer");
-                    lifted.failures(forgiven.failures).emit(audit);
+                    each(&lifted.failures(forgiven.failures));
                 }
                 match proof {
                     Proof::Device(..) => {}
                     Proof::Recovery { left } => {
-                        Event::new(Kind::RecoveryUsed, subject).left(*left).emit(audit);
+                        each(&Event::new(Kind::RecoveryUsed, subject).left(*left));
                     }
-                    Proof::Resynchronized(id, label, seconds) => {
-                        let detail = format!("the device's clock is {}", clock_offset(*seconds));
+                    Proof::Resynchronized(id, label, _) => {
                         let event = Event::new(Kind::CredentialResynchronized, subject);
-                        event.credential(*id, label.as_str()).detail(&detail).emit(audit);
+                        each(&event.credential(*id, label.as_str()));
                     }
                 }
             }
-            Self::Refused { why, engaged, failures, narrowed, .. } => {
+            Self::Refused { why, engaged, failures, .. } => {
                 if let Some(engaged) = engaged {
                     let reason = match engaged {
                         Engaged::Waiting => "waiting",
@@ -85,42 +78,29 @@ impl Judgement {
                         Engaged::TwoCodes => "two_codes",
                         Engaged::Disabled => "disabled",
                     };
-                    Event::new(Kind::ThrottleEngaged, subject).reason(reason).failures(*failures).emit(audit);
-                }
-                if *narrowed {
-                    audit.debug(
-                        "fewer steps were looked at than the windows of its devices have: the account has many",
-                    );
+                    each(&Event::new(Kind::ThrottleEngaged, subject).reason(reason).failures(*failures));
                 }
                 if *why == Refusal::Damaged {
-                    Event::new(Kind::RecordDamaged, subject).reason(why.reason()).emit(audit);
+                    each(&Event::new(Kind::RecordDamaged, subject).reason(why.reason()));
                 }
             }
         }
     }
 
     /// The decision, as an event of `kind`.
-    pub(super) fn report_decision(
-        &self,
-        kind: Kind,
-        subject: &Subject,
-        detail: &str,
-        audit: &mut impl AuditSink,
-    ) {
+    fn decision<'a>(&'a self, kind: Kind, subject: &'a Subject) -> Event<'a> {
         match self {
-            Self::Accepted {
-                proof:
-                    proof @ (Proof::Device(credential, label) | Proof::Resynchronized(credential, label, _)),
-                ..
-            } => {
-                let reason = if matches!(proof, Proof::Device(..)) { "code" } else { "two_codes" };
-                Event::decision(kind, subject, Verdict::Accepted, reason)
-                    .credential(*credential, label.as_str())
-                    .detail(detail)
-                    .emit(audit);
-            }
-            Self::Accepted { proof: Proof::Recovery { .. }, .. } => {
-                Event::decision(kind, subject, Verdict::Accepted, "recovery_code").detail(detail).emit(audit);
+            Self::Accepted { proof, .. } => {
+                let (reason, device) = match proof {
+                    Proof::Device(id, label) => ("code", Some((id, label))),
+                    Proof::Resynchronized(id, label, _) => ("two_codes", Some((id, label))),
+                    Proof::Recovery { .. } => ("recovery_code", None),
+                };
+                let event = Event::decision(kind, subject, Verdict::Accepted, reason);
+                match device {
+                    Some((id, label)) => event.credential(*id, label.as_str()),
+                    None => event,
+                }
             }
             Self::Refused { why, failures, credential, .. } => {
                 let mut event = Event::decision(kind, subject, Verdict::Denied, why.reason());
@@ -133,8 +113,72 @@ impl Judgement {
                 if let Some((id, label)) = credential {
                     event = event.credential(*id, label.as_str());
                 }
-                event.detail(detail).emit(audit);
+                event
             }
+        }
+    }
+
+    /// The decision, as an event of `kind` that is not part of the account's chain.
+    pub(super) fn report_decision(
+        &self,
+        kind: Kind,
+        subject: &Subject,
+        detail: &str,
+        audit: &mut impl AuditSink,
+    ) {
+        self.decision(kind, subject).detail(detail).emit(audit);
+    }
+}
+
+impl Rules<'_> {
+    /// Adds what an answer changed to the account's chain. Allocates nothing.
+    pub(super) fn chain(&self, judgement: &Judgement, state: &mut State, lines: &mut ChainedLines) {
+        let accepted = matches!(judgement, Judgement::Accepted { .. });
+        if !accepted && judgement.counted_as().is_none() {
+            return;
+        }
+        judgement.consequences(self.subject, &mut |event| lines.add(event, self.now, state));
+        if accepted || !self.tried {
+            lines.add(&judgement.decision(self.kind, self.subject), self.now, state);
+        }
+    }
+}
+
+impl Judged {
+    /// Logs it: what follows for the account, then the decision as an event of `kind`.
+    pub(super) fn report(&self, kind: Kind, subject: &Subject, audit: &mut impl AuditSink) {
+        self.report_changes(kind, subject, "", audit);
+        if !self.is_reported(kind) {
+            self.judgement.report_decision(kind, subject, "", audit);
+        }
+    }
+
+    /// Whether [`Judged::report_changes`] logs the decision, too.
+    pub(super) fn is_reported(&self, kind: Kind) -> bool {
+        self.lines.has(kind)
+    }
+
+    /// Logs what follows for the account; with the decision, if that changed the account.
+    pub(super) fn report_changes(
+        &self,
+        kind: Kind,
+        subject: &Subject,
+        detail: &str,
+        audit: &mut impl AuditSink,
+    ) {
+        if let Judgement::Accepted { proof: Proof::Resynchronized(.., seconds), .. } = self.judgement {
+            let detail = format!("the device's clock is {}", clock_offset(seconds));
+            return self.lines.emit_with(Kind::CredentialResynchronized, &detail, audit);
+        }
+        if let Judgement::Refused { narrowed: true, .. } = self.judgement {
+            audit.debug(
+                "fewer steps were looked at than the windows of its devices have: the account has many",
+            );
+        }
+        if self.lines.is_empty() {
+            self.judgement.consequences(subject, &mut |event| event.emit(audit));
+        } else {
+            self.lines.emit_with(kind, detail, audit);
         }
     }
 }

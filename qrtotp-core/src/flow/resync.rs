@@ -90,10 +90,13 @@ pub fn resync<S: Store>(
         step_up: false,
         fresh: false,
         answer_place: AnswerPlace::OWN,
+        subject,
+        kind: Kind::DeviceProof,
+        tried: false,
     };
-    let judgement = settle(store, name, &rules, &given)?;
-    judgement.report(Kind::DeviceProof, subject, audit);
-    match judgement {
+    let judged = settle(store, name, &rules, &given)?;
+    judged.report(Kind::DeviceProof, subject, audit);
+    match judged.judgement {
         Judgement::Accepted { proof: Proof::Resynchronized(credential, _, ahead), .. } => {
             Ok(Resynchronized { credential, ahead })
         }

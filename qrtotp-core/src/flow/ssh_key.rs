@@ -4,10 +4,10 @@ use super::AdminError;
 use super::admin::generate_failed;
 use super::enroll::ExistingCode;
 use crate::account::{CredentialId, HardwareKeyType, KeyFingerprint, Label, Name, Record, SshKey, Standing};
-use crate::audit::{AuditSink, Event, Kind, Subject};
+use crate::audit::{AuditSink, ChainedLines, Event, Kind, Subject};
 use crate::clock::UnixTime;
 use crate::otp::random_bytes;
-use crate::store::Store;
+use crate::store::{Account, Store};
 
 /// A key that made a right signature.
 #[derive(Clone, Debug)]
@@ -34,9 +34,15 @@ pub fn register_key<S: Store>(
     audit: &mut impl AuditSink,
 ) -> Result<CredentialId, AdminError> {
     let id = CredentialId::from_random(random_bytes().map_err(generate_failed)?);
+    let detail = format!("{} {}", key.kind.as_str(), key.fingerprint);
+    let registered = Event::new(Kind::KeyRegistered, subject)
+        .reason(if existing == ExistingCode::Skipped { "existing_code_skipped" } else { "" })
+        .credential(id, key.label.as_str());
+    let mut lines = ChainedLines::default();
     store.update_account(name, |account| {
-        let record = account.as_mut().map(|account| &mut account.record);
-        let record = record.ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
+        lines.clear();
+        let account = account.as_mut().ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
+        let Account { record, state } = account;
         if record.uid != uid {
             return Err(AdminError::UidChanged(name.clone(), record.uid));
         }
@@ -54,12 +60,9 @@ pub fn register_key<S: Store>(
         }
         let NewKey { kind, fingerprint, ref label } = *key;
         record.ssh_keys.push(SshKey { id, label: label.clone(), kind, fingerprint, created: now });
+        lines.add(&registered, now, state);
         Ok(())
     })??;
-    Event::new(Kind::KeyRegistered, subject)
-        .reason(if existing == ExistingCode::Skipped { "existing_code_skipped" } else { "" })
-        .credential(id, key.label.as_str())
-        .detail(&format!("{} {}", key.kind.as_str(), key.fingerprint))
-        .emit(audit);
+    lines.emit_with(Kind::KeyRegistered, &detail, audit);
     Ok(id)
 }

@@ -122,6 +122,48 @@ impl FileStore {
         })
     }
 
+    // One copy for all callers: the module's size counts.
+    fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
+        let Some(dir) = self.account_dir(name)? else { return Ok(()) };
+        undisturbed(|| {
+            let dir = self.lock(dir)?;
+            let mut opened = self.read(dir.as_fd(), name)?;
+            // From the decision of `f` to the write there is no allocation: it could fail and end the process, so that a code was
+            // judged and not counted.
+            let mut state = opened.loaded.state.with_room();
+            f(&opened.record, &mut state);
+            // A slot that was torn is made whole again at once: until then the other one is the only one.
+            if state != opened.loaded.state || !opened.loaded.both_whole {
+                opened.write_state(&state)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn change_account(&self, name: &Name, f: &mut dyn FnMut(&mut Option<Account>)) -> Result<(), StoreError> {
+        loop {
+            let Some(dir) = self.account_dir(name)? else {
+                let mut account = None;
+                f(&mut account);
+                match account {
+                    Some(account) if !self.create(&account)? => continue, // somebody else was faster
+                    _ => return Ok(()),
+                }
+            };
+            return undisturbed(|| {
+                let dir = self.lock_account(dir, name)?;
+                let mut opened = self.read_to_change(dir.as_fd(), name)?;
+                let old = Account { record: opened.record.clone(), state: opened.loaded.state.clone() };
+                let mut account = Some(old.clone());
+                f(&mut account);
+                if let Some(mut new) = account {
+                    self.change(dir.as_fd(), &mut opened, &old, &mut new)?;
+                }
+                Ok(())
+            });
+        }
+    }
+
     /// The names of all accounts that have a record, in no order.
     ///
     /// # Errors
@@ -154,20 +196,9 @@ impl Store for FileStore {
         name: &Name,
         mut f: impl FnMut(&Record, &mut State) -> T,
     ) -> Result<Option<T>, StoreError> {
-        let Some(dir) = self.account_dir(name)? else { return Ok(None) };
-        undisturbed(|| {
-            let dir = self.lock(dir)?;
-            let mut opened = self.read(dir.as_fd(), name)?;
-            // From the decision of `f` to the write there is no allocation: it could fail and end the process, so that a code was
-            // judged and not counted.
-            let mut state = opened.loaded.state.with_room();
-            let result = f(&opened.record, &mut state);
-            // A slot that was torn is made whole again at once: until then the other one is the only one.
-            if state != opened.loaded.state || !opened.loaded.both_whole {
-                opened.write_state(&state)?;
-            }
-            Ok(Some(result))
-        })
+        let mut result = None;
+        self.change_state(name, &mut |record, state| result = Some(f(record, state)))?;
+        Ok(result)
     }
 
     fn pretend(&self, f: impl FnOnce(&Record, &mut State)) {
@@ -179,27 +210,9 @@ impl Store for FileStore {
         name: &Name,
         mut f: impl FnMut(&mut Option<Account>) -> T,
     ) -> Result<T, StoreError> {
-        loop {
-            let Some(dir) = self.account_dir(name)? else {
-                let mut account = None;
-                let result = f(&mut account);
-                match account {
-                    Some(account) if !self.create(&account)? => continue, // somebody else was faster
-                    _ => return Ok(result),
-                }
-            };
-            return undisturbed(|| {
-                let dir = self.lock_account(dir, name)?;
-                let mut opened = self.read_to_change(dir.as_fd(), name)?;
-                let old = Account { record: opened.record.clone(), state: opened.loaded.state.clone() };
-                let mut account = Some(old.clone());
-                let result = f(&mut account);
-                if let Some(mut new) = account {
-                    self.change(dir.as_fd(), &mut opened, &old, &mut new)?;
-                }
-                Ok(result)
-            });
-        }
+        let mut result = None;
+        self.change_account(name, &mut |account| result = Some(f(account)))?;
+        result.ok_or(StoreError::Busy) // always there: it ran at least once
     }
 
     fn update_primary<T>(&self, name: &Name, f: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError> {

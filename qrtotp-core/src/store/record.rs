@@ -61,6 +61,22 @@ impl Opened {
 }
 
 impl FileStore {
+    /// The account's last audit lines, as they were logged but for `detail`, in no order; and its state.
+    ///
+    /// # Errors
+    /// As [`super::Store::load`].
+    pub fn last_lines(&self, name: &Name) -> Result<Option<(State, Vec<String>)>, StoreError> {
+        let Some(dir) = self.account_dir(name)? else { return Ok(None) };
+        let dir = self.lock(dir)?;
+        let opened = self.read(dir.as_fd(), name)?;
+        let bytes = read_exact::<{ slot::FILE }>(&opened.file.file, 0, &opened.state_path)?;
+        let lines = bytes.map_or_else(Vec::new, |bytes| {
+            let (first, second) = bytes.split_at(slot::SLOT);
+            slot::lines(first, second)
+        });
+        Ok(Some((opened.loaded.state, lines)))
+    }
+
     pub(super) fn read(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
         let (record, unfinished) = match self.read_record(dir, name, RECORD) {
             Err(error @ StoreError::Damaged { .. }) => (self.renamed_record(dir, name).ok_or(error)?, true),
@@ -187,11 +203,11 @@ fn open_state(dir: impl AsFd + Copy, path: &Path) -> Result<TrustedFile, StoreEr
 
 fn read_state(file: &TrustedFile, record: &Record, path: &Path) -> Result<slot::Loaded, StoreError> {
     let damaged = |why| StoreError::Damaged { path: path.to_owned(), why };
-    let slot = |number: u64| read_exact::<{ slot::USED }>(&file.file, number * slot::SLOT as u64, path);
-    let (Some(first), Some(second)) = (slot(0)?, slot(1)?) else {
+    let Some(bytes) = read_exact::<{ slot::FILE }>(&file.file, 0, path)? else {
         return Err(damaged("it has a wrong size"));
     };
-    let loaded = slot::load(&first, &second).map_err(|_| damaged("no slot of it is whole"))?;
+    let (first, second) = bytes.split_at(slot::SLOT);
+    let loaded = slot::load(first, second).map_err(|_| damaged("no slot of it is whole"))?;
     if loaded.state.record != record.id {
         return Err(damaged("it belongs to another record"));
     }

@@ -1,17 +1,20 @@
 //! The `state` file: two slots, each in its own block, written in turn. Whatever the power does, one of them is whole.
+//!
+//! Behind the state a slot holds the audit lines of the last updates that were written to it, for `qrtotp audit`. No login looks
+//! at them. Those of the newest update are under the slot's checksum; each older one proves itself by the chain.
 
-use crate::account::State;
+use crate::account::{State, lines_at_end, split_line};
 use thiserror::Error;
 
 /// Bytes of a slot. A block of its own, so that a torn write of one never touches the other.
 pub const SLOT: usize = 4096;
 /// Bytes of the whole file.
 pub const FILE: usize = 2 * SLOT;
-/// Bytes of a slot that can be in use: a header, 32 marks, 16 places and 8 remembered codes are 1,978.
-pub const USED: usize = 2048;
 const MAGIC: [u8; 4] = *b"QRTS";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const HEADER: usize = 20;
+/// What follows the last line of a slot that is not full: a line without a byte.
+const LINES_END: [u8; 2] = [0; 2];
 
 /// Neither slot holds a state.
 #[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
@@ -26,8 +29,10 @@ pub struct Loaded {
     /// False if the other slot is torn or damaged.
     pub both_whole: bool,
     sequence: u64,
-    /// The next slot's bytes. It has room for [`USED`] bytes from the beginning.
+    /// The next slot's bytes. It has room for them from the beginning.
     next: Vec<u8>,
+    /// Audit lines of the next slot, and of the one after it.
+    kept: [Vec<u8>; 2],
 }
 
 impl Loaded {
@@ -35,6 +40,13 @@ impl Loaded {
     pub fn succeed(&mut self, state: &State) -> (u64, &[u8]) {
         self.sequence += 1;
         encode(state, self.sequence, &mut self.next);
+        let own = self.next.len();
+        let room = SLOT.saturating_sub(own).min(self.kept[0].len());
+        self.next.extend_from_slice(self.kept[0].get(..room).unwrap_or_default());
+        if self.next.len() + LINES_END.len() <= SLOT {
+            self.next.extend_from_slice(&LINES_END);
+        }
+        self.kept.swap(0, 1);
         (offset(self.sequence), &self.next)
     }
 }
@@ -59,21 +71,24 @@ fn encode(state: &State, sequence: u64, out: &mut Vec<u8>) {
     out[16..HEADER].copy_from_slice(&sum.to_le_bytes());
 }
 
-/// CRC-32 (IEEE 802.3), four bits at a time: its table is one cache line of the module's file.
+/// CRC-32 (IEEE 802.3), a byte at a time.
 fn checksum(header: &[u8], payload: &[u8]) -> u32 {
-    const TABLE: [u32; 16] = table();
-    let shift = |sum: u32, bits: u32| (sum >> 4) ^ TABLE[((sum ^ bits) & 15) as usize];
-    let bytes = header.iter().chain(payload);
-    !bytes.fold(!0, |sum, byte| shift(shift(sum, (*byte).into()), (*byte >> 4).into()))
+    static TABLE: [u32; 256] = table();
+    let shift = |sum: u32, byte: &u8| (sum >> 8) ^ TABLE[((sum ^ u32::from(*byte)) & 255) as usize];
+    !payload.iter().fold(header.iter().fold(!0, shift), shift)
 }
 
-/// What four bits, shifted out, do to the sum.
-const fn table() -> [u32; 16] {
-    let (mut table, mut bits) = ([0; 16], 0);
-    while bits < 64 {
-        let known = if bits % 4 == 0 { bits as u32 / 4 } else { table[bits / 4] };
-        table[bits / 4] = (known >> 1) ^ (0xedb8_8320 & (known & 1).wrapping_neg());
-        bits += 1;
+/// What eight bits, shifted out, do to the sum.
+const fn table() -> [u32; 256] {
+    let (mut table, mut byte) = ([0; 256], 0);
+    while byte < table.len() {
+        let (mut sum, mut bits) = (byte as u32, 0);
+        while bits < 8 {
+            sum = (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg());
+            bits += 1;
+        }
+        table[byte] = sum;
+        byte += 1;
     }
     table
 }
@@ -82,7 +97,7 @@ const fn table() -> [u32; 16] {
 /// and neither block is all zeros, which a copy might leave out (`cp --sparse`) and a full disk could then not take.
 #[must_use]
 pub fn first(state: &State) -> Vec<u8> {
-    let (mut file, mut slot) = (Vec::with_capacity(FILE), Vec::with_capacity(USED));
+    let (mut file, mut slot) = (Vec::with_capacity(FILE), Vec::with_capacity(SLOT));
     for sequence in [0, 1] {
         encode(state, sequence, &mut slot);
         slot.resize(SLOT, 0);
@@ -96,32 +111,72 @@ struct Whole<'s> {
     version: u16,
     sequence: u64,
     payload: &'s [u8],
+    /// The lines of earlier updates, and what is behind them.
+    behind: &'s [u8],
+}
+
+impl<'s> Whole<'s> {
+    /// The audit lines in it, each with its length before it.
+    fn lines(&self) -> [&'s [u8]; 2] {
+        if self.version < 3 {
+            return [&[]; 2];
+        }
+        let mut rest = self.behind;
+        while let Some((_, behind)) = split_line(rest) {
+            rest = behind;
+        }
+        let older = self.behind.len() - rest.len();
+        [lines_at_end(self.payload), self.behind.get(..older).unwrap_or_default()]
+    }
 }
 
 fn decode(slot: &[u8]) -> Option<Whole<'_>> {
     let (header, rest) = slot.split_first_chunk::<HEADER>()?;
     let version = u16::from_le_bytes([header[4], header[5]]);
-    if header[..4] != MAGIC || !matches!(version, 1 | VERSION) {
+    if header[..4] != MAGIC || !matches!(version, 1..=VERSION) {
         return None;
     }
-    let payload = rest.get(..usize::from(u16::from_le_bytes([header[6], header[7]])))?;
+    let (payload, behind) = rest.split_at_checked(u16::from_le_bytes([header[6], header[7]]).into())?;
     let sequence = u64::from_le_bytes(*header[8..].first_chunk()?);
     let sum = u32::from_le_bytes(*header[16..].first_chunk()?);
-    (checksum(&header[..16], payload) == sum).then_some(Whole { version, sequence, payload })
+    (checksum(&header[..16], payload) == sum).then_some(Whole { version, sequence, payload, behind })
 }
 
-/// Reads the newest whole one of the two slots, from their first [`USED`] bytes each.
+/// Reads the newest whole one of the two slots.
 ///
 /// # Errors
 /// No slot is whole.
 pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
-    let (first, second) = (decode(first), decode(second));
-    let both_whole = first.is_some() && second.is_some();
-    let whole = [first, second].into_iter().flatten();
-    let Whole { version, sequence, payload } = whole.max_by_key(|slot| slot.sequence).ok_or(SlotError)?;
-    let read = if version == 1 { State::from_version_1 } else { State::from_bytes };
-    let state = read(payload).map_err(|_| SlotError)?;
-    Ok(Loaded { state, both_whole, sequence, next: Vec::with_capacity(USED) })
+    let slots = [decode(first), decode(second)];
+    let both_whole = slots.iter().all(Option::is_some);
+    let newest = slots.iter().flatten().max_by_key(|slot| slot.sequence).ok_or(SlotError)?;
+    let sequence = newest.sequence;
+    let read = match newest.version {
+        1 => State::from_version_1,
+        2 => State::from_version_2,
+        _ => State::from_bytes,
+    };
+    let state = read(newest.payload).map_err(|_| SlotError)?;
+    let kept = [sequence.wrapping_add(1), sequence].map(|sequence| {
+        let slot = slots[usize::from(sequence % 2 == 1)].as_ref();
+        slot.map_or_else(Vec::new, |slot| slot.lines().concat())
+    });
+    Ok(Loaded { state, both_whole, sequence, next: Vec::with_capacity(SLOT), kept })
+}
+
+/// The audit lines that the two slots hold, in no order. Those of the last updates of either slot are there, and none twice unless
+/// a new file holds it twice.
+#[must_use]
+pub fn lines(first: &[u8], second: &[u8]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for part in [first, second].into_iter().filter_map(decode).flat_map(|slot| slot.lines()) {
+        let mut rest = part;
+        while let Some((line, behind)) = split_line(rest) {
+            lines.extend(String::from_utf8(line.to_owned()));
+            rest = behind;
+        }
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -137,7 +192,7 @@ mod tests {
     }
 
     fn load(file: &[u8]) -> Result<Loaded, SlotError> {
-        super::load(&file[..USED], &file[SLOT..SLOT + USED])
+        super::load(&file[..SLOT], &file[SLOT..])
     }
 
     fn write(file: &mut [u8], offset: u64, bytes: &[u8]) {
@@ -185,7 +240,7 @@ mod tests {
         assert!(load(&file).unwrap().both_whole);
         let mut slot = Vec::new();
         encode(&state(1), 0, &mut slot);
-        let used = slot.len();
+        let used = slot.len(); // behind it are lines, which prove themselves
         for bit in 0..used * 8 {
             let mut bad = file.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
@@ -198,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_whole_slot_of_another_kind_or_version_is_none() {
-        for (at, changed) in [(0, b'X'), (4, 3), (5, 1)] {
+        for (at, changed) in [(0, b'X'), (4, 4), (4, 0), (5, 1)] {
             let mut file = first(&state(1));
             let mut payload = Vec::new();
             state(1).encode(&mut payload);
@@ -249,6 +304,61 @@ mod tests {
         }
     }
 
+    /// A state with a line more than `state`.
+    fn with_line(state: &State, text: &str) -> State {
+        let mut state = state.with_room();
+        state.chain.add(&mut text.to_owned(), 0, 9);
+        state
+    }
+
+    #[test]
+    fn a_file_of_version_2_is_read_and_begins_a_chain() {
+        let mut file = first(&state(1));
+        let mut payload = Vec::new();
+        state(1).encode(&mut payload);
+        payload.truncate(payload.len() - 30 - 1); // the chain, and no remembered codes
+        for slot in [0, SLOT] {
+            file[slot + 4] = 2;
+            let length = u16::try_from(payload.len()).unwrap().to_le_bytes();
+            write(&mut file, slot as u64 + 6, &length);
+            let sum = checksum(&file[slot..slot + 16], &payload);
+            write(&mut file, slot as u64 + 16, &sum.to_le_bytes());
+        }
+        let mut loaded = load(&file).unwrap();
+        assert_eq!((&loaded.state, lines(&file[..SLOT], &file[SLOT..])), (&state(1), vec![]));
+        let (offset, bytes) = loaded.succeed(&with_line(&state(1), "event=login"));
+        write(&mut file, offset, bytes);
+        assert_eq!(load(&file).unwrap().state.chain.number(), 1);
+    }
+
+    #[test]
+    fn the_last_lines_are_in_the_file_and_the_chain_goes_on() {
+        let mut file = first(&state(0));
+        for n in 1..=40_u64 {
+            let mut loaded = load(&file).unwrap();
+            let next = with_line(&loaded.state, &format!("event=login {}", "x".repeat(300)));
+            let (offset, bytes) = loaded.succeed(&next);
+            assert!(bytes.len() <= SLOT);
+            write(&mut file, offset, bytes);
+            // An update without a line keeps those that are there.
+            if n % 5 == 0 {
+                let mut loaded = load(&file).unwrap();
+                let next = loaded.state.clone();
+                let (offset, bytes) = loaded.succeed(&next);
+                write(&mut file, offset, bytes);
+            }
+            let mut seen: Vec<_> = lines(&file[..SLOT], &file[SLOT..])
+                .iter()
+                .map(|line| {
+                    line.split(" seq=").nth(1).unwrap().split(' ').next().unwrap().parse::<u64>().unwrap()
+                })
+                .collect();
+            seen.sort_unstable();
+            let last = n.min(12);
+            assert!(seen.ends_with(&(n + 1 - last..=n).collect::<Vec<_>>()), "{n}: {seen:?}");
+        }
+    }
+
     #[test]
     fn the_largest_state_fits_into_what_is_read_of_a_slot_and_is_written_without_an_allocation() {
         let mut state = state(1);
@@ -263,9 +373,14 @@ mod tests {
             state.throttle.remembered.remember(origin, Side::Own, credential, n.into());
         }
         state.use_recovery(crate::account::SetId::from_random([1; 6]), 3);
-        let mut loaded = load(&first(&state)).unwrap();
+        let mut file = first(&with_line(&state, &"x".repeat(1400)));
+        let mut loaded = load(&file).unwrap();
+        let (offset, bytes) = loaded.succeed(&state);
+        write(&mut file, offset, bytes);
+        let mut loaded = load(&file).unwrap();
         let room = loaded.next.capacity();
-        assert!(loaded.succeed(&state).1.len() <= USED);
+        let state = with_line(&loaded.state, &"x".repeat(1400));
+        assert!(loaded.succeed(&state).1.len() <= SLOT);
         assert_eq!(loaded.next.capacity(), room, "it was allocated while it was written");
     }
 }

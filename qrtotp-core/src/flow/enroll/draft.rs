@@ -10,7 +10,7 @@ use crate::account::{
     Credential, CredentialId, Label, Origin, Pending, Record, RecordId, State, Token, TokenId, TokenRefusal,
     TokenState,
 };
-use crate::audit::{AuditSink, Event, Kind};
+use crate::audit::{AuditSink, ChainedLines, Event, Kind};
 use crate::clock::{Clock, UnixTime};
 use crate::otp::{KeyUri, Params, Secret, Strength, random_bytes};
 use crate::qr::{Level, Matrix};
@@ -138,25 +138,39 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             };
             kept.then_some(Pending { credential, token, guesses: 0 })
         };
+        let skipped =
+            authority == Authority::Admin(ExistingCode::Skipped) && progress.permitted.has_devices();
+        let shown = |token, each: &mut dyn FnMut(&Event<'_>)| {
+            if token == own.id {
+                each(&Event::new(Kind::TokenIssued, subject).token(token));
+            }
+            each(&Event::new(Kind::TokenShown, subject).token(token));
+            let started = Event::new(Kind::EnrollmentStarted, subject).token(token);
+            let reason = if skipped { "existing_code_skipped" } else { "" };
+            each(&started.reason(reason).credential(id, label.as_str()));
+        };
+        let mut lines = ChainedLines::default();
         let (token, shows, own_token, seen) = self.store.update_account(name, |slot| {
+            lines.clear();
             let seen = slot.as_ref().map(Seen::of).unwrap_or_default();
             if seen != progress.permitted || slot.as_ref().is_some_and(|account| account.record.id != record)
             {
                 return Err(EnrollError::Changed);
             }
             // What belonged to a former user of this name counts for nothing; only root may replace it, at the end.
-            let known = slot.as_mut().map(|account| &mut account.record).filter(|record| record.uid == uid);
-            let live = known.and_then(|record| {
+            let known = slot.as_mut().filter(|account| account.record.uid == uid);
+            let live = known.and_then(|Account { record, state }| {
                 let token = record.token.as_mut().filter(|token| token.is_live(now))?;
-                Some((token, &mut record.pending))
+                Some((token, &mut record.pending, state))
             });
-            if let Some((token, slot_of_pending)) = live {
+            if let Some((token, slot_of_pending, state)) = live {
                 if !may_show(authority, token, progress) {
                     return Err(EnrollError::Changed);
                 }
                 token.show(now)?;
                 *slot_of_pending = pending(token.id);
                 let (id, shows) = (token.id, token.shows);
+                shown(id, &mut |event| lines.add(event, now, state));
                 return Ok((id, shows, None, slot.as_ref().map(Seen::of).unwrap_or_default()));
             }
             may_begin(authority, self.config, slot.as_ref().map(|account| &account.record), now)?;
@@ -170,19 +184,15 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             }
             account.record.token = Some(own.clone());
             account.record.pending = pending(own.id);
+            shown(own.id, &mut |event| lines.add(event, now, &mut account.state));
             Ok((own.id, own.shows, None, Seen::of(account)))
         })??;
         progress.permitted = seen.clone();
-        if token == own.id {
-            Event::new(Kind::TokenIssued, subject).token(token).emit(self.audit);
+        if own_token.is_some() {
+            shown(token, &mut |event| event.emit(self.audit)); // nothing is kept of it
+        } else {
+            lines.emit(self.audit);
         }
-        Event::new(Kind::TokenShown, subject).token(token).emit(self.audit);
-        let skipped = authority == Authority::Admin(ExistingCode::Skipped) && seen.has_devices();
-        Event::new(Kind::EnrollmentStarted, subject)
-            .reason(if skipped { "existing_code_skipped" } else { "" })
-            .credential(id, label.as_str())
-            .token(token)
-            .emit(self.audit);
         let label = label.clone();
         Ok(Draft {
             secret,

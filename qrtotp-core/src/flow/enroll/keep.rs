@@ -78,11 +78,11 @@ impl Addition<'_> {
         Ok(())
     }
 
-    /// Keeps it. `also` changes the record in the same write.
+    /// Keeps it. `also` changes the account and adds its events in the same write.
     pub(in crate::flow) fn keep<S: Store>(
         &self,
         store: &S,
-        also: impl Fn(&mut Record) -> Result<(), EnrollError>,
+        mut also: impl FnMut(&mut Account) -> Result<(), EnrollError>,
     ) -> Result<(), EnrollError> {
         let key = store.key();
         let fresh = Record::new(self.name.clone(), self.uid, self.record);
@@ -100,11 +100,15 @@ impl Addition<'_> {
                         record.burnt_without(&record.credentials, state)
                     };
                     record.burnt_until = other.map_or(0, burnt);
-                    Account { record, state: State::new(self.record) }
+                    let mut state = State::new(self.record);
+                    if let Some(other) = other {
+                        state.chain = other.state.chain.clone(); // it is the record's, whoever has it
+                    }
+                    Account { record, state }
                 }
             };
+            also(&mut new)?; // first, so that whoever comes second with a token hears of the token
             let record = &mut new.record;
-            also(record)?; // first, so that whoever comes second with a token hears of the token
             self.check(key, record)?;
             if slot.as_ref().map(Seen::of).unwrap_or_default() != *self.seen {
                 return Err(EnrollError::Changed);

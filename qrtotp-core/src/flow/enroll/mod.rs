@@ -20,11 +20,11 @@ pub(super) use token_code::try_token_code;
 
 use super::NoAnswer;
 use crate::account::{CredentialId, Label, Name, Origin, TokenId, TokenRefusal};
-use crate::audit::{AuditSink, Event, Kind, Subject};
+use crate::audit::{AuditSink, ChainedLines, Event, Kind, Subject};
 use crate::clock::Clock;
 use crate::otp::{Code, Params, Step, matching_step};
 use crate::policy::Config;
-use crate::store::Store;
+use crate::store::{Account, Store};
 use draft::Draft;
 
 /// Wrong first codes that end an enrolment.
@@ -229,7 +229,10 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             max_devices: usize::from(self.config.enroll.max_devices),
             now,
         };
-        addition.keep(self.store, |record| {
+        let mut lines = ChainedLines::default();
+        let subject = invitation.subject;
+        addition.keep(self.store, |Account { record, state }| {
+            lines.clear();
             match (&mut record.token, &draft.own_token) {
                 (Some(token), _) if token.id == draft.token => {
                     token.consume(now)?;
@@ -254,13 +257,13 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             }
             record.pending = None;
             record.recovery_due = record.recovery.is_none();
+            lines.add(&Event::new(Kind::TokenConsumed, subject).token(draft.token), now, state);
+            let confirmed =
+                Event::new(Kind::EnrollmentConfirmed, subject).credential(draft.id, draft.label.as_str());
+            lines.add(&confirmed.token(draft.token), now, state);
             Ok(())
         })?;
-        let subject = invitation.subject;
-        Event::new(Kind::TokenConsumed, subject).token(draft.token).emit(self.audit);
-        let confirmed =
-            Event::new(Kind::EnrollmentConfirmed, subject).credential(draft.id, draft.label.as_str());
-        confirmed.token(draft.token).emit(self.audit);
+        lines.emit(self.audit);
         Ok(draft.id)
     }
 }

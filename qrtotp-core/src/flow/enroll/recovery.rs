@@ -3,7 +3,7 @@
 use super::keep::Seen;
 use super::{EnrollDialog, Handed};
 use crate::account::{Name, Record, RecoveryCode, RecoverySet, Standing};
-use crate::audit::{AuditSink, Event, Kind, Subject};
+use crate::audit::{AuditSink, ChainedLines, Event, Kind, Subject};
 use crate::clock::Clock;
 use crate::flow::NoAnswer;
 use crate::store::{Account, Store, StoreError};
@@ -35,12 +35,12 @@ pub(in crate::flow) fn hand_over<S: Store>(
 ) -> Codes {
     let kept = match account {
         Ok(account) if !account.record.recovery_due => return Codes::Unchanged,
-        Ok(account) => attempt(store, &account, dialog, clock, Wanted::WhereOwed),
+        Ok(account) => attempt(store, &account, dialog, clock, (Wanted::WhereOwed, subject)),
         Err(error) => Err(error.reason()),
     };
     match kept {
-        Ok((how, left)) => {
-            Event::new(Kind::RecoveryIssued, subject).reason(how).left(left).emit(audit);
+        Ok(lines) => {
+            lines.emit(audit);
             Codes::Kept
         }
         Err(reason) => {
@@ -60,9 +60,9 @@ pub(in crate::flow) fn replace_codes<S: Store>(
     audit: &mut impl AuditSink,
 ) -> Codes {
     let Ok(Some(account)) = store.load(name) else { return Codes::Unchanged };
-    match attempt(store, &account, dialog, clock, Wanted::Instead) {
-        Ok((how, left)) => {
-            Event::new(Kind::RecoveryRegenerated, subject).reason(how).left(left).emit(audit);
+    match attempt(store, &account, dialog, clock, (Wanted::Instead, subject)) {
+        Ok(lines) => {
+            lines.emit(audit);
             Codes::Kept
         }
         Err(_) => Codes::Unchanged,
@@ -85,27 +85,34 @@ fn attempt<S: Store>(
     account: &Account,
     dialog: &mut impl EnrollDialog,
     clock: &impl Clock,
-    wanted: Wanted,
-) -> Result<(&'static str, u32), &'static str> {
+    (wanted, subject): (Wanted, &Subject),
+) -> Result<ChainedLines, &'static str> {
     let (set, codes) = RecoverySet::generate(clock.now()).map_err(|_| "not_generated")?;
     let shown: Vec<_> = codes.iter().map(RecoveryCode::display).collect();
     let how = acknowledged(&codes, |note| dialog.recovery_codes(&shown, note))?;
     let (seen, id) = (Seen::of(account), account.record.id);
+    let kind = if wanted == Wanted::Instead { Kind::RecoveryRegenerated } else { Kind::RecoveryIssued };
+    let event = Event::new(kind, subject).reason(how).left(u32::try_from(codes.len()).unwrap_or(0));
+    let (now, mut lines) = (clock.now(), ChainedLines::default());
     let kept = store.update_account(&account.record.name, |slot| {
+        lines.clear();
         if slot.as_ref().is_none_or(|now| Seen::of(now) != seen || now.record.id != id) {
             return false;
         }
-        let record = slot.as_mut().map(|account| &mut account.record);
-        let may = |r: &&mut Record| r.recovery_due || wanted == Wanted::Instead;
-        let Some(record) = record.filter(may).filter(|r| r.standing() == Standing::Enrolled) else {
+        let may = |record: &Record| {
+            let wanted = record.recovery_due || wanted == Wanted::Instead;
+            wanted && record.standing() == Standing::Enrolled
+        };
+        let Some(Account { record, state }) = slot.as_mut().filter(|account| may(&account.record)) else {
             return false;
         };
         record.recovery = Some(set.clone());
         record.recovery_due = false;
+        lines.add(&event, now, state);
         true
     });
     match kept {
-        Ok(true) => Ok((how, u32::try_from(codes.len()).unwrap_or(0))),
+        Ok(true) => Ok(lines),
         Ok(false) | Err(_) => {
             dialog.show(match wanted {
                 Wanted::WhereOwed => {

@@ -10,7 +10,7 @@ fn bob() -> Name {
 /// alice is bob now.
 fn rename(w: &mut World, old_user: Option<&Person>) -> Result<Option<StoreError>, AdminError> {
     let to = (&bob(), 5000);
-    rename_account(&w.store, &World::name(), old_user, to, &World::subject("bob"), &mut w.log)
+    rename_account(&w.store, &World::name(), old_user, to, START, &World::subject("bob"), &mut w.log)
 }
 
 fn person(name: &str, uid: u32) -> Person {
@@ -24,7 +24,8 @@ fn a_renamed_account_keeps_its_devices_and_accepts_no_code_of_its_former_name_ag
     let (used, next) = (w.code(&secret, 0), w.code(&secret, 1));
     assert_eq!(w.answer(&used), Outcome::Accepted);
     rename(&mut w, None).unwrap();
-    assert_eq!(w.log.0.last().unwrap(), "event=account_renamed user=bob service=sshd was=alice");
+    let renamed = "event=account_renamed user=bob service=sshd was=alice seq=3 at=";
+    assert!(w.log.0.last().unwrap().starts_with(renamed), "the chain goes on: {:?}", w.log.0);
     w.pass(30);
     assert_eq!(w.answer(&next), Outcome::Denied);
     assert_eq!(w.reason(), "not_enrolled");
@@ -68,7 +69,7 @@ fn a_rename_that_was_cut_off_before_its_last_step_is_finished_by_the_next_change
     assert_eq!(w.login_as("bob", &Options::default(), &mut human), Outcome::Accepted);
     let (id, subject) =
         (w.store.load(&bob()).unwrap().unwrap().record.credentials[0].id, World::subject("bob"));
-    rename_device(&w.store, &bob(), id, &Label::new("new"), &subject, &mut w.log).unwrap();
+    rename_device(&w.store, &bob(), (id, &Label::new("new")), START, &subject, &mut w.log).unwrap();
     assert!(!file("bob", "account.toml.new").exists());
     let mut human = Human::says([say(&code)]);
     assert_eq!(w.login_as("bob", &Options::default(), &mut human), Outcome::Denied);
@@ -111,7 +112,7 @@ fn a_rename_or_removal_that_leaves_a_count_of_passwords_behind_is_done_and_says_
         std::fs::create_dir(&count).unwrap();
         let (left, event) = match removed {
             true => (
-                remove_account(&w.store, &World::name(), &World::subject("alice"), &mut w.log),
+                remove_account(&w.store, &World::name(), START, &World::subject("alice"), &mut w.log),
                 "account_removed",
             ),
             false => (rename(&mut w, None), "account_renamed"),
@@ -134,14 +135,18 @@ fn an_adopted_uid_lets_the_same_devices_in_and_keeps_what_is_used() {
     assert_eq!(w.answer(&code), Outcome::Denied);
     assert_eq!(w.reason(), "uid_changed");
     let (name, subject) = (World::name(), World::subject("alice"));
-    assert_eq!(adopt_uid(&w.store, &name, UID + 1, &subject, &mut w.log).unwrap(), UID);
-    assert_eq!(w.log.0.last().unwrap(), "event=account_uid_adopted user=alice service=sshd was=4321");
+    assert_eq!(adopt_uid(&w.store, &name, UID + 1, START, &subject, &mut w.log).unwrap(), UID);
+    let adopted = "event=account_uid_adopted user=alice service=sshd was=4321 seq=3 at=";
+    assert!(w.log.0.last().unwrap().starts_with(adopted), "{:?}", w.log.0);
     let events = w.log.0.len();
-    assert_eq!(adopt_uid(&w.store, &name, UID + 1, &subject, &mut w.log).unwrap(), UID + 1);
+    assert_eq!(adopt_uid(&w.store, &name, UID + 1, START, &subject, &mut w.log).unwrap(), UID + 1);
     assert_eq!(w.log.0.len(), events, "nothing was changed");
     assert_eq!(w.answer(&used), Outcome::Denied);
     assert_eq!(w.answer(&code), Outcome::Accepted);
-    assert!(matches!(adopt_uid(&w.store, &bob(), 1, &subject, &mut w.log), Err(AdminError::NoRecord(_))));
+    assert!(matches!(
+        adopt_uid(&w.store, &bob(), 1, START, &subject, &mut w.log),
+        Err(AdminError::NoRecord(_))
+    ));
 }
 
 #[test]
@@ -157,7 +162,7 @@ fn a_qr_code_that_waits_for_its_first_code_survives_a_change_of_uid() {
         secret.as_bytes().to_vec()
     };
     let before = pending(&w);
-    adopt_uid(&w.store, &World::name(), UID + 1, &World::subject("alice"), &mut w.log).unwrap();
+    adopt_uid(&w.store, &World::name(), UID + 1, START, &World::subject("alice"), &mut w.log).unwrap();
     assert_eq!(pending(&w), before);
 }
 
@@ -177,11 +182,13 @@ fn a_removed_account_leaves_nothing_behind_whether_or_not_its_record_can_be_read
             std::fs::write(w.account_file("account.toml"), "no record").unwrap();
             std::fs::write(w.account_file("account.toml.new"), "no record").unwrap();
         }
-        remove_account(&w.store, &World::name(), &World::subject("alice"), &mut w.log).unwrap();
-        assert_eq!(w.log.0.last().unwrap(), "event=account_removed user=alice service=sshd");
+        remove_account(&w.store, &World::name(), START, &World::subject("alice"), &mut w.log).unwrap();
+        let line = w.log.0.last().unwrap();
+        assert!(line.starts_with("event=account_removed user=alice service=sshd"), "{line}");
+        assert_eq!(line.contains(" chain="), !damaged, "{line}");
         assert_eq!(files(&w), ["%store.toml"]);
         assert_eq!(w.store.load(&World::name()).unwrap(), None);
-        let again = remove_account(&w.store, &World::name(), &World::subject("alice"), &mut w.log);
+        let again = remove_account(&w.store, &World::name(), START, &World::subject("alice"), &mut w.log);
         assert!(matches!(again, Err(AdminError::NoRecord(_))));
     }
 }

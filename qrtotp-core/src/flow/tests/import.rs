@@ -237,7 +237,7 @@ fn guesses_at_scratch_codes_count_and_wait_as_codes_of_apps_and_end_with_them() 
     w.pass(900);
     assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied);
     assert_eq!(w.reason(), "throttled");
-    unlock(&w.store, &World::name(), &World::subject("alice"), &mut w.log).unwrap();
+    unlock(&w.store, &World::name(), START, &World::subject("alice"), &mut w.log).unwrap();
     assert_eq!(w.answer(SCRATCH[0]), Outcome::Accepted);
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);

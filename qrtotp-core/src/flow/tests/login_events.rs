@@ -5,7 +5,7 @@ use crate::policy::Require;
 use crate::store::Store;
 
 impl World {
-    fn logins(&self) -> Vec<&str> {
+    pub(super) fn logins(&self) -> Vec<&str> {
         let is_login = |line: &&String| line.starts_with("event=login ");
         self.log.0.iter().filter(is_login).map(String::as_str).collect()
     }
@@ -40,13 +40,13 @@ fn an_application_that_replaces_the_user_while_it_asks_uses_no_code_up() {
 }
 
 #[test]
-fn an_application_that_replaces_the_user_at_the_last_message_gets_one_denial() {
+fn an_application_that_replaces_the_user_at_the_last_message_is_denied_after_the_code_is_used_up() {
     let mut w = World::new();
     let mut human = Human::says([Say::Phone(0)]);
     w.enroll(&mut human).unwrap();
     let mut login = Human { user_changes_after: Some(2), ..Human::says([say(&human.codes[0])]) };
     assert_eq!(w.login_as("alice", &Options::default(), &mut login), Outcome::Denied);
-    assert_eq!((w.reason().as_str(), w.logins().len()), ("user_changed", 1));
+    assert_eq!((w.reason().as_str(), w.logins().len()), ("user_changed", 2));
     assert!(w.log.0.iter().any(|line| line.starts_with("event=recovery_used")));
 }
 

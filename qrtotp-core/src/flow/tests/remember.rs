@@ -95,7 +95,7 @@ fn a_wrong_code_from_there_a_recovery_code_unlock_and_a_revocation_end_it() {
             w.login_of(from("198.51.100.9"), &Options::default(), &mut Human::says([say("000000")]));
         }),
         ("unlock", true, |w| {
-            unlock(&w.store, &World::name(), &World::subject("alice"), &mut w.log).unwrap();
+            unlock(&w.store, &World::name(), w.clock.now(), &World::subject("alice"), &mut w.log).unwrap();
         }),
         ("the revocation of another device", true, |w| {
             let record = w.store.load(&World::name()).unwrap().unwrap().record;

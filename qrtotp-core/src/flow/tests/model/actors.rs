@@ -177,6 +177,7 @@ impl Fixture {
     }
 
     fn login(&self, store: &Replay<'_>, answer_place: AnswerPlace, typed: &[u8]) -> Answer {
+        let subject = World::subject("alice");
         let rules = Rules {
             key: &self.key,
             uid: UID,
@@ -187,8 +188,11 @@ impl Fixture {
             step_up: false,
             fresh: false,
             answer_place,
+            subject: &subject,
+            kind: crate::audit::Kind::Login,
+            tried: false,
         };
-        match settle(store, &World::name(), &rules, &Given::code(typed)) {
+        match settle(store, &World::name(), &rules, &Given::code(typed)).map(|judged| judged.judgement) {
             Ok(Judgement::Accepted { .. }) => Answer::Accepted,
             Ok(Judgement::Refused { why: Refusal::WrongCode, .. }) => Answer::Wrong,
             Ok(Judgement::Refused { why: Refusal::Replayed, .. }) => Answer::Replayed,

@@ -176,7 +176,7 @@ fn change_name(teller: &Teller<'_>) {
     assert_eq!(w.answer(&code), Outcome::Accepted);
     teller.tell(&[("store", ""), ("in", &key), ("spent", &code)]);
     let (old, new) = (World::name(), Name::new("bob").unwrap());
-    rename_account(&w.store, &old, None, (&new, 5000), &World::subject("bob"), &mut w.log).unwrap();
+    rename_account(&w.store, &old, None, (&new, 5000), START, &World::subject("bob"), &mut w.log).unwrap();
     teller.tell(&[("moved", &key)]);
 }
 
@@ -186,16 +186,16 @@ fn change_uid(teller: &Teller<'_>) {
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);
     let (name, subject) = (World::name(), World::subject("alice"));
-    adopt_uid(&w.store, &name, UID + 1, &subject, &mut w.log).unwrap();
+    adopt_uid(&w.store, &name, UID + 1, START, &subject, &mut w.log).unwrap();
     teller.tell(&[("store", ""), ("either", &key), ("spent", &code)]);
-    adopt_uid(&w.store, &name, UID, &subject, &mut w.log).unwrap();
+    adopt_uid(&w.store, &name, UID, START, &subject, &mut w.log).unwrap();
     teller.tell(&[("in", &key)]);
 }
 
 fn remove(teller: &Teller<'_>) {
     let (mut w, _, key) = imported(teller);
     teller.tell(&[("store", ""), ("either", &key)]);
-    remove_account(&w.store, &World::name(), &World::subject("alice"), &mut w.log).unwrap();
+    remove_account(&w.store, &World::name(), START, &World::subject("alice"), &mut w.log).unwrap();
     teller.tell(&[("out", &key)]);
 }
 
