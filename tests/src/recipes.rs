@@ -50,7 +50,9 @@ impl Recipe {
                 ([path, line], ", behind the line :") => {
                     Self::edit(sandbox, path, line, &format!("{line}\n{}", self.block(path)));
                 }
-                ([path, line], ", instead of the line :") => Self::edit(sandbox, path, line, &self.block(path)),
+                ([path, line], ", instead of the line :") => {
+                    Self::edit(sandbox, path, line, &self.block(path))
+                }
                 _ => {} // part of a file; the test says where
             }
         }
