@@ -96,11 +96,12 @@ pub fn wrap(mut text: &str, width: usize) -> Vec<&str> {
     lines
 }
 
-/// Most characters of a value in the log.
+/// Most characters of a value in the log; of `detail`, whose words are ours, twice as many.
 const LONGEST: usize = 256;
 
 /// Appends ` key=value` in logfmt: quoted where the value holds a space, quote, equals sign or backslash.
 pub fn logfmt(line: &mut String, key: &str, value: &str) {
+    let longest = if key == "detail" { 2 * LONGEST } else { LONGEST };
     let is_plain = |b: u8| b > b' ' && !matches!(b, b'"' | b'=' | b'\\' | 0x7f);
     let plain = !value.is_empty() && value.bytes().all(is_plain);
     if !line.is_empty() {
@@ -108,11 +109,11 @@ pub fn logfmt(line: &mut String, key: &str, value: &str) {
     }
     line.push_str(key);
     line.push('=');
-    if plain && value.is_ascii() && value.len() <= LONGEST {
+    if plain && value.is_ascii() && value.len() <= longest {
         line.push_str(value); // nothing to clean: most values of every login
         return;
     }
-    let value = clean(value, LONGEST);
+    let value = clean(value, longest);
     if plain {
         line.push_str(&value);
         return;
