@@ -207,3 +207,23 @@ fn an_apps_export_is_imported_by_its_labels_or_one_entry_of_it_for_a_user() {
     let encrypted = instance.run_with(&["import", "json", "-", "--user", "daemon"], r#"{"db":"x"}"#);
     assert!(encrypted.code == Some(1) && encrypted.stderr.contains("encrypted"), "{encrypted:?}");
 }
+
+#[test]
+fn of_uris_by_label_a_refused_one_is_named_by_its_reason_and_keeps_back_the_others_of_its_account() {
+    let instance = Instance::new();
+    let [one, two, three] = KEYS;
+    let uris = format!(
+        "otpauth://totp/I:nobody?secret={one}\notpauth://hotp/I:nobody@web?secret={two}\n\
+         otpauth://totp/I:bin?secret={three}\notpauth://steam/{two}?secret=\n"
+    );
+    let told = instance.run_with(&["import", "uri", "--user-from", "label"], &uris);
+    assert!(told.code == Some(1) && told.stdout.contains("1 imported, 3 refused"), "{told:?}");
+    for why in
+        ["line 1 (I:nobody), nobody: not imported, because line 2", "line 2, nobody: this is a counter-based"]
+    {
+        assert!(told.stderr.contains(why), "{why}: {told:?}");
+    }
+    assert!(told.stderr.contains("line 4: this key URI is of an unknown type"), "{told:?}");
+    assert!(!told.stderr.contains(&two[..8]), "a label of a damaged URI is shown: {told:?}");
+    assert_eq!([devices(&instance, "nobody"), devices(&instance, "bin")], [0, 1]);
+}
