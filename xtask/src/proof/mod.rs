@@ -36,6 +36,7 @@ const PROOFS: &[Proof] = &[
     Proof { name: "power", run: power::run },
     Proof { name: "recorder", run: || suite::of_the_core("flow::tests::recorder") },
     Proof { name: "model", run: || suite::of_the_core("flow::tests::model") },
+    Proof { name: "oathtool", run: || suite::of_the_core("otp::oathtool") },
     Proof { name: "mutants", run: mutants::run },
     Proof { name: "hosts", run: || suite::end_to_end(&["hostile_hosts", "setuid_limits"]) },
     Proof { name: "secrets", run: || suite::end_to_end(&["secrets_in_memory", "secrets_of_programs"]) },
