@@ -19,6 +19,10 @@ use subtle::ConstantTimeEq;
 /// What everybody is told when something on our side is broken. Says nothing about the account.
 pub const UNAVAILABLE: &str = "Verification is not possible now. Try again, or ask your administrator.";
 
+/// Said of [`is_dummy_of_sshd`].
+pub(super) const REFUSED_BY_SSHD: &str =
+    "sshd refuses this user (PermitRootLogin, AllowUsers, DenyUsers and the like) and answers for them";
+
 const TWO_CODES: &str = "Two codes in a row, such as 123456 234567: ";
 
 /// Everything that a login needs.
@@ -211,6 +215,9 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                     }
                 }
             }
+            (FirstPass::Use, Some(typed)) if is_dummy_of_sshd(typed) => {
+                return self.finish(Verdict::Denied, "malformed", REFUSED_BY_SSHD);
+            }
             (FirstPass::Use, Some(typed)) => {
                 return self.verify(account, &Given::code(typed), self.config.throttle.rules(), Factor::None);
             }
@@ -223,8 +230,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             return self.password_and_code(account, &typed);
         }
         if is_dummy_of_sshd(&typed) {
-            let detail = "sshd refuses this user (PermitRootLogin, AllowUsers, DenyUsers and the like) and answers for them";
-            return self.unanswered(tried.as_ref(), "malformed", detail);
+            return self.unanswered(tried.as_ref(), "malformed", REFUSED_BY_SSHD);
         }
         if password.as_ref().is_some_and(|password| bool::from(password.ct_eq(&typed))) {
             let detail = "the client or sshd answered with the password; use keyboard-interactive (sshd's \
@@ -446,6 +452,6 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
 
 /// Whether this is sshd's answer in place of a user that it refuses: its dummy text, repeated to the length of what was typed
 /// (OpenSSH, auth-pam.c).
-fn is_dummy_of_sshd(typed: &[u8]) -> bool {
+pub(super) fn is_dummy_of_sshd(typed: &[u8]) -> bool {
     typed.len() >= 4 && typed.iter().eq(b"\x08\n\r\x7fINCORRECT".iter().cycle().take(typed.len()))
 }

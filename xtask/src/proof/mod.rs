@@ -41,6 +41,7 @@ const PROOFS: &[Proof] = &[
         name: "policies",
         run: || suite::of_the_core_with("policy::rules::tests::random", &[("PROPTEST_CASES", "1000000")]),
     },
+    Proof { name: "oathtool", run: || suite::of_the_core("otp::oathtool") },
     Proof { name: "mutants", run: mutants::run },
     Proof { name: "hosts", run: || suite::end_to_end(&["hostile_hosts", "setuid_limits"]) },
     Proof { name: "secrets", run: || suite::end_to_end(&["secrets_in_memory", "secrets_of_programs"]) },
