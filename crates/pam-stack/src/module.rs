@@ -165,7 +165,9 @@ impl Facts {
         root: false,
     };
 
-    pub(crate) fn results(&self, entry: &Entry, part: Part, spent: bool) -> Vec<Code> {
+    /// What an entry's module can answer; `spent`: a line of ours succeeded before.
+    #[must_use]
+    pub fn of(&self, entry: &Entry, part: Part, spent: bool) -> Vec<Code> {
         if entry.module.is_none() {
             return vec![Code::PERM_DENIED];
         }

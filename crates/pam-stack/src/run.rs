@@ -47,7 +47,7 @@ impl Stack {
     /// A run that succeeds, if there is one for logins of which `facts` hold.
     #[must_use]
     pub fn success(&self, facts: &Facts) -> Option<Run> {
-        self.run(|entry, spent| facts.results(entry, self.part, spent))
+        self.run(|entry, spent| facts.of(entry, self.part, spent))
     }
 
     /// As [`Stack::success`], with all results that each entry can have; `spent`: our module succeeded before.

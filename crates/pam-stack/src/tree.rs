@@ -147,6 +147,12 @@ impl Tree {
         Self { root: root.to_owned(), modules }
     }
 
+    /// The root directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// A path of the host, below the root.
     #[must_use]
     pub fn path(&self, host: &Path) -> PathBuf {
@@ -160,7 +166,8 @@ impl Tree {
         for directory in DIRECTORIES {
             let entries = fs::read_dir(self.root.join(directory)).into_iter().flatten().flatten();
             for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
-                let left = name.ends_with('~') || [".dpkg-", ".rpm", ".ucf-"].iter().any(|p| name.contains(p));
+                let left =
+                    name.ends_with('~') || [".dpkg-", ".rpm", ".ucf-"].iter().any(|p| name.contains(p));
                 let path = Path::new("/").join(directory).join(&name);
                 if !left && !self.path(&path).is_dir() {
                     found.entry(name).or_insert(path);
@@ -214,7 +221,13 @@ impl Tree {
         let (own, from_other) = match (own, other) {
             (Some(own), Some(other)) if own.stack.entries.is_empty() && service != OTHER => {
                 let faults = own.stack.faults;
-                (Reader { stack: Stack { faults: [faults, other.stack.faults].concat(), ..other.stack }, ..other }, true)
+                (
+                    Reader {
+                        stack: Stack { faults: [faults, other.stack.faults].concat(), ..other.stack },
+                        ..other
+                    },
+                    true,
+                )
             }
             (None, Some(other)) => (other, true),
             (Some(own), _) => (own, false),

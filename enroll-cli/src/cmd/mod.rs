@@ -39,7 +39,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Verify { stdin_json: true, .. }, socket) => {
             portal::run(&socket.unwrap_or_else(|| DEFAULT_SOCKET.into()))
         }
-        (Command::Doctor { json }, socket) => doctor::run(&cli.config, socket.filter(|_| named), json),
+        (Command::Doctor(args), socket) => doctor::run(&cli.config, socket.filter(|_| named), &args),
         (Command::Enroll(args), Some(socket)) => broker::enroll(&socket, &cli.config, args),
         (Command::Status(args), Some(socket)) => broker::status(&socket, args),
         (Command::Recovery(Recovery::Regenerate { user }), Some(socket)) => broker::regenerate(&socket, user),
