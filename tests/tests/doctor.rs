@@ -82,6 +82,16 @@ fn a_host_as_the_documents_set_it_up_is_fine_and_is_left_as_it_was() {
 }
 
 #[test]
+fn right_after_the_installation_nothing_is_called_denied() {
+    let sandbox = Sandbox::new();
+    shell(&sandbox, "rm -r /etc/qrtotp/qrtotp.toml.applied*");
+    let said = doctor(&sandbox).exited(0);
+    assert!(has(&said, "WARN", "not-in-use", "nobody is asked for a code"), "{}", said.stdout);
+    assert!(has(&said, "WARN", "configuration", "never applied"), "{}", said.stdout);
+    assert!(!said.stdout.contains("denied"), "{}", said.stdout);
+}
+
+#[test]
 fn with_enrolment_at_login_the_shipped_stacks_are_fine_and_a_service_that_is_not_listed_is_named() {
     let (sandbox, _) = host();
     sandbox.configure("[defaults]\nfirst_login = \"enroll\"\n");
@@ -210,16 +220,10 @@ fn whatever_denies_a_right_code_is_found_and_named() {
             "sed -i '1s/qrtopt/qrtotp/' /etc/pam.d/tests",
         ),
         (
-            "nobody-gets-in",
-            "CR LF",
+            "arguments",
+            "unknown argument",
             "sed -i 's/$/\\r/' /etc/pam.d/tests",
             "sed -i 's/\\r$//' /etc/pam.d/tests",
-        ),
-        (
-            "nobody-gets-in",
-            "includes nowhere",
-            "echo '@include nowhere' >>/etc/pam.d/tests",
-            "sed -i '/nowhere/d' /etc/pam.d/tests",
         ),
     ] {
         let state = "/var/lib/qrtotp/accounts/alice/state";

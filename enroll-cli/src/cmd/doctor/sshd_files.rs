@@ -168,10 +168,7 @@ fn connection(words: &[String], member: &dyn Fn(&str) -> Option<String>) -> Opti
         match criterion.to_ascii_lowercase().as_str() {
             "user" => found.user = wanted().map(example).unwrap_or(found.user),
             "group" => {
-                found.user = values
-                    .split(',')
-                    .filter(|value| !value.starts_with('!'))
-                    .find_map(member)?
+                found.user = values.split(',').filter(|value| !value.starts_with('!')).find_map(member)?
             }
             "address" => found.address = wanted().map(address).unwrap_or(found.address),
             "host" => found.host = wanted().map(example).unwrap_or(found.host),

@@ -427,3 +427,34 @@ fn what_is_only_worth_knowing_is_told_and_what_is_elsewhere_is_left_to_its_own_d
         "{told:?}"
     );
 }
+
+#[test]
+fn a_grace_period_that_is_over_is_a_failure_and_one_that_runs_is_none() {
+    let text = b"[defaults]\nfirst_login = \"allow\"\nallow_until = \"2026-11-28\"\n";
+    let config = Config::parse(Path::new("x"), text).unwrap();
+    let (before, after) = (1_795_824_000, 1_795_910_400); // 2026-11-28 and 2026-11-29, 00:00 UTC
+    assert_eq!(super::grace_period(&config, before), []);
+    let found = super::grace_period(&config, after);
+    assert_eq!((found[0].id, found[0].subject.as_str()), ("grace-period-over", "defaults.allow_until"));
+    assert!(found[0].severity == FAIL && found[0].what.contains("2026-11-28"), "{found:?}");
+}
+
+#[test]
+fn the_service_that_proves_passwords_is_needed_where_something_proves_them() {
+    let needed = |texts: &[(&str, &str)], config: &str, broker: bool| {
+        let (_dir, files) = host(texts);
+        let config = Config::parse(Path::new("x"), config.as_bytes()).unwrap();
+        super::proof::is_needed(&files, &config, broker)
+    };
+    let forwards = [("vsftpd", include_str!("../../../../conf/pam.d/one-field"))];
+    assert!(!needed(&[], "", false) && needed(&[], "", true) && needed(&forwards, "", false));
+    assert!(needed(&[], "[defaults]\nfirst_login = \"token\"\n", false));
+    assert!(needed(&[("qrtotp", "")], "", false));
+}
+
+#[test]
+fn before_a_pam_file_names_the_module_no_login_is_called_denied() {
+    let finding =
+        super::not_yet(Finding::fail("configuration", "x", "every login is denied: it was never applied"));
+    assert_eq!((finding.severity, finding.what.as_str()), (WARN, "it was never applied"));
+}
