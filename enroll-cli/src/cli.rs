@@ -44,6 +44,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Make configuration, sealing key and store, without enrolling anybody (root only)
+    ///
+    /// What is there already stays as it is. Commands that enrol somebody make what is missing, too.
+    Init,
     /// Enrol an authenticator app: show a QR code, ask for a first code, then activate it
     ///
     /// Nothing is kept before the first code was right; stop at any time and the account is as it was.

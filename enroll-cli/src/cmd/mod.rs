@@ -8,6 +8,7 @@ mod device;
 mod doctor;
 mod enroll;
 mod import;
+mod init;
 mod key;
 mod list;
 mod man;
@@ -50,6 +51,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
             "the broker can enroll, show the status, look after devices and make recovery codes; leave out --socket"
                 .into(),
         )),
+        (Command::Init, _) => init::run(&cli.config),
         (Command::Enroll(args), None) => enroll::run(&context()?, args),
         (Command::Status(args), None) => status::run(&context()?, args),
         (Command::List { json }, _) => list::run(&context()?, json),
