@@ -62,7 +62,7 @@ pub fn run(config: &Path, socket: Option<PathBuf>, args: &Doctor) -> Result<Exit
     sshd::reloaded(&sshd, &mut report);
     sshd::hardware_keys(&sshd, context.as_ref(), &mut report);
     if let Some(context) = &context {
-        store::check(context, in_use, &mut report);
+        store::check(context, &files, in_use, &mut report);
     }
     report.add(host::clock(&SystemClock));
     report.add(host::broker(socket.as_deref()));
@@ -111,9 +111,7 @@ fn configuration(path: &Path, report: &mut Report) -> Option<Context> {
             for found in config::settings(&context) {
                 report.add(Finding::of_config("configuration-risk", found.key, &found));
             }
-            grace_period(&context.config, SystemClock.now())
-                .into_iter()
-                .for_each(|finding| report.add(finding));
+            report.add_all(grace_period(&context.config, SystemClock.now()));
             Some(context)
         }
         Err(ConfigError::Trust(TrustError::Io { errno: Errno::EACCES, .. })) if !geteuid().is_root() => {

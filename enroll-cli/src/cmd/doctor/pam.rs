@@ -6,7 +6,7 @@ use super::report::{Finding, Report, Severity};
 use super::stacks::{Primary, Service};
 use nix::unistd::User;
 use pam_stack::{Kind, Part, Problem};
-use qrtotp_core::policy::{Config, FirstLogin, PROOF_SERVICE};
+use qrtotp_core::policy::{Config, FirstLogin, Outcome, PROOF_SERVICE, Rule};
 use std::path::Path;
 
 /// Whose users may have shown a key before PAM is asked.
@@ -69,7 +69,10 @@ pub fn check(files: &Files, known: &Known<'_>, report: &mut Report) -> bool {
     for name in &services {
         let mut own = Report::new(0);
         Looked { files, name, known }.tell(&mut own);
-        own.findings.into_iter().for_each(|finding| report.add(finding));
+        report.add_all(own.findings);
+    }
+    if !services.is_empty() {
+        report.add_all(uncovered(files, &services));
     }
     for name in files.unread() {
         report.add(
@@ -100,6 +103,17 @@ pub fn check(files: &Files, known: &Known<'_>, report: &mut Report) -> bool {
     !services.is_empty()
 }
 
+/// Other ways in, by a password alone.
+fn uncovered(files: &Files, covered: &[&str]) -> Option<Finding> {
+    let open = |name: &&str| {
+        let service = Service::read(&files.tree, name, Primary::Pam);
+        files.services.contains_key(*name) && !covered.contains(name) && service.lets_in_by_password()
+    };
+    let open: Vec<&str> = LOGINS.into_iter().filter(open).collect();
+    let what = format!("no code is asked for at: {}", open.join(", "));
+    (!open.is_empty()).then(|| Finding::info("services-without-code", "", &what))
+}
+
 /// One service.
 struct Looked<'a> {
     files: &'a Files,
@@ -128,13 +142,40 @@ impl Looked<'_> {
         }
         self.misnamed(report);
         // Who gets in where our module's name is wrong is a question, too.
-        service.findings().into_iter().for_each(|finding| report.add(finding));
+        report.add_all(service.findings());
         if !service.asks() {
             return self.never_asks(&lines, report);
         }
         self.sibling(report);
-        if report.verdict() == Severity::Ok {
+        self.exempt(&service, &lines, report);
+        if report.verdict() == Severity::Ok && lines.iter().any(|line| self.is_of_config(line)) {
             self.service(report);
+        }
+    }
+
+    fn is_of_config(&self, line: &OurLine) -> bool {
+        line.args().is_ok_and(|args| args.config == self.known.config_path)
+    }
+
+    /// Whether those get in of whom the module asks no code: to libpam that alone is no success.
+    fn exempt(&self, service: &Service<'_>, lines: &[OurLine], report: &mut Report) {
+        let here = |rule: &Rule| {
+            let services = &rule.conditions.service;
+            rule.outcome == Outcome::Skip
+                && (services.is_empty() || services.iter().any(|one| one == self.name))
+        };
+        let by_config = self.known.config.is_some_and(|config| {
+            let allowed = config.defaults.first_login == FirstLogin::Allow;
+            allowed || config.rules.rules().unwrap_or_default().iter().any(here)
+        });
+        let by_argument = lines.iter().any(|line| line.args().is_ok_and(|args| args.options.nullok));
+        if (by_config || by_argument) && !service.lets_in_unasked() {
+            let what = "accounts of which the module asks no code (a rule with skip, first_login = \"allow\", nullok) are denied";
+            report.add(
+                Finding::fail("exempt-denied", self.name, what)
+                    .why("to libpam PAM_IGNORE alone is no success")
+                    .fix("behind the line of pam_qrtotp.so: auth required pam_permit.so"),
+            );
         }
     }
 
@@ -227,13 +268,15 @@ impl Looked<'_> {
         };
         if args.config != self.known.config_path {
             let other = args.config.display();
-            let there = self.files.tree.path(&args.config).is_file();
-            report.add(match there {
-                true => Finding::info("other-configuration", name, &format!("{place} goes by {other}"))
+            if !self.files.tree.path(&args.config).is_file() {
+                report.add(denied(&format!("{other} is not there")).fix("correct or remove config="));
+                return false;
+            }
+            report.add(
+                Finding::info("other-configuration", name, &format!("{place} goes by {other}"))
                     .fix(&format!("qrtotp --config {other} doctor")),
-                false => denied(&format!("{other} is not there")).fix("correct or remove config="),
-            });
-            return false;
+            );
+            return true;
         }
         if line.part != Part::Auth {
             return true;

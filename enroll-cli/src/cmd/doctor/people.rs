@@ -1,6 +1,7 @@
 //! Who can log in without a device: local accounts with a shell and a usable password or an ssh key. Those that can become root
 //! come first.
 
+use super::files::Files;
 use super::report::{Finding, Report, names};
 use qrtotp_core::account::{Name, Standing};
 use qrtotp_core::policy::{Config, FirstLogin, Outcome, Rule};
@@ -61,6 +62,13 @@ impl HostFiles {
         admins
     }
 
+    /// Of whom sudo asks nothing (sudoers(5)): the first words of the lines that say so.
+    fn unasked_by_sudo(&self) -> Vec<&str> {
+        let lines = self.sudoers.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        let unasked = lines.filter(|line| line.contains("NOPASSWD:") || line.contains("!authenticate"));
+        unasked.filter_map(|line| line.split_ascii_whitespace().next()).collect()
+    }
+
     /// Accounts with a shell and a password or a key. `has_key`: by the home.
     fn people(&self, has_key: impl Fn(&str) -> bool) -> Vec<Person> {
         let admins = self.admins();
@@ -83,7 +91,7 @@ impl HostFiles {
 }
 
 /// Reports on those of this host. Needs root, which may read the password file.
-pub fn check(config: &Config, store: &FileStore, report: &mut Report) {
+pub fn check(config: &Config, store: &FileStore, files: &Files, report: &mut Report) {
     let has_key = |home: &str| {
         let file = Path::new(home).join(".ssh/authorized_keys");
         file.metadata().is_ok_and(|file| file.is_file() && file.len() > 0)
@@ -92,11 +100,19 @@ pub fn check(config: &Config, store: &FileStore, report: &mut Report) {
         let account = Name::new(name).ok().and_then(|name| store.load(&name).ok()?);
         account.is_some_and(|account| account.record.standing() == Standing::Enrolled)
     };
-    let people = HostFiles::below(Path::new("/")).people(has_key);
+    let host = HostFiles::below(Path::new("/"));
+    let unasked = host.unasked_by_sudo();
+    if !unasked.is_empty() && files.asks("sudo").is_some() {
+        let what = format!("sudo asks for neither password nor code: {}", names(&unasked));
+        report.add(
+            Finding::warn("sudo-nopasswd", "sudoers", &what)
+                .why("with NOPASSWD or !authenticate sudo does not ask PAM")
+                .fix("remove NOPASSWD with visudo, unless that is meant"),
+        );
+    }
+    let people = host.people(has_key);
     let people = people.into_iter().filter(|person| !has_device(&person.name)).collect();
-    findings(people, config, &config.rules.rules().unwrap_or_default())
-        .into_iter()
-        .for_each(|finding| report.add(finding));
+    report.add_all(findings(people, config, &config.rules.rules().unwrap_or_default()));
 }
 
 /// `people`: those without a device.
@@ -174,6 +190,7 @@ mod tests {
         assert_eq!(names_of(&people, true), ["anna", "carl", "dora"]);
         assert_eq!(names_of(&people, false), ["bob", "eve", "svc-x"]);
         assert!(people[0].admin && !people[5].admin);
+        assert_eq!(host().unasked_by_sudo(), ["dora"]);
     }
 
     #[test]

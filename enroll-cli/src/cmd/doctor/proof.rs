@@ -39,7 +39,7 @@ pub fn check(files: &Files, trusted: &Result<(), String>, report: &mut Report) {
         let what = "proves passwords for enrolments, and lets nobody log in by itself";
         report.add(Finding::ok("proof-service", PROOF_SERVICE, what));
     }
-    found.into_iter().for_each(|finding| report.add(finding));
+    report.add_all(found);
 }
 
 fn findings(auth: &Stack, account: &Stack) -> Vec<Finding> {

@@ -168,6 +168,10 @@ impl Report {
         }
     }
 
+    pub fn add_all(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        findings.into_iter().for_each(|finding| self.add(finding));
+    }
+
     pub fn count(&mut self, counts: Counts) {
         self.accounts = Some(counts);
     }

@@ -172,7 +172,7 @@ pub fn check(sshd: &Sshd, files: &Files, config: Option<&Config>, report: &mut R
     for (connection, found) in &judged {
         let Some(connection) = connection else {
             usual = found;
-            found.iter().for_each(|finding| report.add(finding.clone()));
+            report.add_all(found.iter().cloned());
             continue;
         };
         let subject = format!("sshd ({})", connection.label());

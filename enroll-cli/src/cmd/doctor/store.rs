@@ -1,5 +1,6 @@
 //! Key, store and the disk below.
 
+use super::files::Files;
 use super::report::{Finding, Report, Severity};
 use super::{AS_ROOT, accounts, config, not_yet, people};
 use crate::context::Context;
@@ -12,7 +13,7 @@ const FEW_BYTES: u64 = 4 * 1024 * 1024;
 const FEW_INODES: u64 = 600;
 
 /// `in_use`: some PAM file asks for codes.
-pub fn check(context: &Context, in_use: bool, report: &mut Report) {
+pub fn check(context: &Context, files: &Files, in_use: bool, report: &mut Report) {
     let path = &context.config.state_dir.0;
     let shown = path.display().to_string();
     match (geteuid().is_root() || own(path), config::store(context)) {
@@ -38,7 +39,7 @@ pub fn check(context: &Context, in_use: bool, report: &mut Report) {
                 Ok(store) => {
                     accounts::check(context, &store, report);
                     if in_use && geteuid().is_root() {
-                        people::check(&context.config, &store, report);
+                        people::check(&context.config, &store, files, report);
                     }
                 }
                 Err(failure) => report.add(Finding::fail("store", &shown, &failure.to_string())),

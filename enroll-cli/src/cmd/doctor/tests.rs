@@ -409,6 +409,9 @@ fn what_is_only_worth_knowing_is_told_and_what_is_elsewhere_is_left_to_its_own_d
         problems(&told).is_empty() && told[0].fix == "qrtotp --config /etc/other.toml doctor",
         "{told:?}"
     );
+    let open = other.replace("required pam_qrtotp", "sufficient pam_qrtotp");
+    let told = found(&[("login", &open), ("/etc/other.toml", "")], Primary::Pam, "");
+    assert_eq!(problems(&told), [(FAIL, "code-not-needed", "login".to_owned())]);
     assert_eq!(problems(&found(&[], Primary::Pam, "")), [(WARN, "not-in-use", String::new())]);
     let ssh = "auth requisite pam_unix.so\nauth required pam_qrtotp.so\n@include common-account\n";
     assert_eq!(
@@ -457,4 +460,40 @@ fn before_a_pam_file_names_the_module_no_login_is_called_denied() {
     let finding =
         super::not_yet(Finding::fail("configuration", "x", "every login is denied: it was never applied"));
     assert_eq!((finding.severity, finding.what.as_str()), (WARN, "it was never applied"));
+}
+
+#[test]
+fn whoever_is_asked_for_no_code_must_get_in_all_the_same() {
+    let alone = "auth required pam_qrtotp.so\n@include common-account\n";
+    let permit = "auth required pam_qrtotp.so\nauth required pam_permit.so\n@include common-account\n";
+    let skips = "[[rule]]\nname = \"a\"\nkey = true\nthen = \"skip\"\n";
+    let allows = "[defaults]\nfirst_login = \"allow\"\nallow_until = \"2099-01-01\"\n";
+    for config in [compiled(skips), compiled(allows)] {
+        let id = |text: &str| {
+            let all: Vec<(&str, &str)> = DEBIAN.iter().copied().chain([(SSHD, text)]).collect();
+            let (_dir, files) = host(&all);
+            let config = Some(&config);
+            let (config_path, sshd) = (Path::new(DEFAULT_PATH), Primary::Program);
+            let mut report = Report::new(0);
+            check(&files, &Known { config_path, config, sshd, sshd_service: SSHD }, &mut report);
+            problems(&report.findings)
+        };
+        assert_eq!(id(alone), [(FAIL, "exempt-denied", SSHD.to_owned())]);
+        assert_eq!(id(permit), []);
+    }
+}
+
+/// A configuration with its rules.
+fn compiled(text: &str) -> Config {
+    struct Nobody;
+    impl qrtotp_core::policy::Names for Nobody {
+        fn gid(&self, _: &str) -> Result<Option<u32>, String> {
+            Ok(None)
+        }
+        fn zone(&self, _: &str) -> Result<Vec<(i64, i32)>, String> {
+            Ok(Vec::new())
+        }
+    }
+    let source = qrtotp_core::policy::SourceFile { path: "x".into(), bytes: text.into() };
+    qrtotp_core::policy::compile(&[source], &Nobody).unwrap().config
 }
