@@ -44,6 +44,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Make configuration, sealing key and store, without enrolling anybody (root only)
+    ///
+    /// What is there already stays as it is. Commands that enrol somebody make what is missing, too.
+    Init,
     /// Enrol an authenticator app: show a QR code, ask for a first code, then activate it
     ///
     /// Nothing is kept before the first code was right; stop at any time and the account is as it was.
@@ -116,27 +120,22 @@ pub enum Command {
     Config(Config),
     /// Say what is wrong on this host, and what to do about it; changes nothing
     ///
-    /// Looks at the configuration, the sealing key and the store, every record, the PAM files that name the module, the module
-    /// itself, sshd, the clock, the broker (at --socket, if that is given), the system log and the disk. As root: others can't
-    /// see the records, and sshd does not tell them its settings.
+    /// Asks what lets somebody in, and whether anybody gets in: by each service whose PAM file names the module, by sshd for the users and
+    /// addresses that its Match blocks name, and by the configuration, key, store, records, module, clock, broker (at --socket, if that
+    /// is given), system log and disk. Run it as root: others can't see the records, and sshd does not tell them its settings.
     ///
-    /// A line for each thing looked at: OK, WARN (worth knowing), FAIL (it denies logins, or lets somebody in unasked), or SKIP
-    /// (it could not be looked at). The last line counts them.
+    /// First the verdict, then the findings, the worst first: FAIL (somebody gets in who should not, or somebody is kept out), WARN
+    /// (worth a look, or it can't be known here), INFO (worth knowing) and OK; each with its id, why it matters and what to do. In
+    /// colour on a terminal, unless NO_COLOR is set.
     ///
-    /// Exit code 0: no FAIL; WARN and SKIP don't change it. 1: a FAIL. 2: the diagnosis itself failed.
+    /// Exit code 0: no FAIL. 1: a FAIL. 2: the diagnosis itself failed.
     ///
-    /// With --json one object: version (1), time (Unix seconds), result (the worst status; ok where the rest is skip), summary
-    /// (how many checks are ok, warn, fail and skip), checks and accounts. Each of
-    /// checks has check, subject (a service, a file or a key of the configuration; may be empty), status, finding and advice (may
-    /// be null). check is one of configuration, store, records, disk, accounts, pam, module, sshd, clock, broker, log; status is one of
-    /// ok, warn, fail, skip. accounts is null if the store can't be read, else it has the counts enrolled, unenrolled, revoked,
-    /// unreadable, disabled, devices, devices_clock_off, pending, tokens_live and tokens_expired. Later versions may add keys,
-    /// checks and lines; finding and advice are for people.
-    Doctor {
-        /// JSON, with times in Unix seconds
-        #[arg(long)]
-        json: bool,
-    },
+    /// With --json one object: version (1), time (Unix seconds), verdict (ok, warn or fail), summary (how many findings are fail, warn, info
+    /// and ok), findings and accounts. Each finding has id (kebab-case, stable), severity (fail, warn, info or ok), subject (services, a
+    /// file, an account or a key of the configuration), what, why and fix; all but id and severity may be empty, and are for people.
+    /// accounts is null if the store can't be read, else it has the counts enrolled, unenrolled, revoked, unreadable, disabled, devices,
+    /// devices_clock_off, pending, tokens_live and tokens_expired. Later versions may add keys, ids and findings.
+    Doctor(Doctor),
     /// Write a completion script for a shell to standard output
     Completions {
         /// The shell
@@ -147,6 +146,16 @@ pub enum Command {
         /// The directory, which must exist
         dir: PathBuf,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Show failures and warnings only
+    #[arg(long)]
+    pub problems: bool,
+    /// JSON, with times in Unix seconds
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 48] = [
+const COMMANDS: [&[&str]; 49] = [
     &[],
     &["enroll"],
     &["status"],
@@ -46,6 +46,7 @@ const COMMANDS: [&[&str]; 48] = [
     &["config", "test"],
     &["config", "sshd"],
     &["doctor"],
+    &["init"],
     &["completions"],
     &["key"],
     &["key", "add"],

@@ -8,6 +8,7 @@ mod device;
 mod doctor;
 mod enroll;
 mod import;
+mod init;
 mod key;
 mod list;
 mod man;
@@ -39,7 +40,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Verify { stdin_json: true, .. }, socket) => {
             portal::run(&socket.unwrap_or_else(|| DEFAULT_SOCKET.into()))
         }
-        (Command::Doctor { json }, socket) => doctor::run(&cli.config, socket.filter(|_| named), json),
+        (Command::Doctor(args), socket) => doctor::run(&cli.config, socket.filter(|_| named), &args),
         (Command::Enroll(args), Some(socket)) => broker::enroll(&socket, &cli.config, args),
         (Command::Status(args), Some(socket)) => broker::status(&socket, args),
         (Command::Recovery(Recovery::Regenerate { user }), Some(socket)) => broker::regenerate(&socket, user),
@@ -50,6 +51,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
             "the broker can enroll, show the status, look after devices and make recovery codes; leave out --socket"
                 .into(),
         )),
+        (Command::Init, _) => init::run(&cli.config),
         (Command::Enroll(args), None) => enroll::run(&context()?, args),
         (Command::Status(args), None) => status::run(&context()?, args),
         (Command::List { json }, _) => list::run(&context()?, json),

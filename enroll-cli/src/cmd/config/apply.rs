@@ -86,7 +86,7 @@ fn one_field(rules: &[Rule], files: &Files) -> Vec<Finding> {
     let mut found = Vec::new();
     for rule in rules.iter().filter(|rule| rule.outcome == Outcome::TwoCodes) {
         for service in &rule.conditions.service {
-            let arguments = files.asks(service).map_or(&[][..], |line| &line.arguments);
+            let arguments = files.asks(service).map_or_else(Vec::new, |line| line.arguments);
             let one_field =
                 |argument: &CString| [c"forward_pass", c"use_first_pass"].contains(&argument.as_c_str());
             if let Some(argument) = arguments.iter().find(|argument| one_field(argument)) {

@@ -14,7 +14,6 @@ mod test;
 mod words;
 
 pub use check::{disk, settings, store};
-pub use sshd::unverified_keys;
 
 use crate::applied::expire;
 use crate::cli::Config;
