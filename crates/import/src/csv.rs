@@ -61,18 +61,8 @@ const WORDS: [(Column, &[&str]); 3] = [
 const WITHOUT_HEADER: [Column; 6] =
     [Column::Serial, Column::Key, Column::Kind, Column::Digits, Column::Period, Column::Algorithm];
 
-/// The same in privacyIDEA's version 2, which has the user's name, resolver and realm in front.
-const VERSION_2: [Column; 9] = [
-    Column::User,
-    Column::Other,
-    Column::Other,
-    Column::Serial,
-    Column::Key,
-    Column::Kind,
-    Column::Digits,
-    Column::Period,
-    Column::Algorithm,
-];
+/// The columns that privacyIDEA's version 2 has in front of those: the user's name, resolver and realm.
+const VERSION_2: [Column; 3] = [Column::User, Column::Other, Column::Other];
 
 /// Reads a file. Rows without a key are passed over where the file has a header: a password manager has many.
 ///
@@ -97,7 +87,7 @@ pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> 
         let row = row.map_err(|_| FileError::from("the file is no table of comma-separated values"))?;
         if let Some(comment) = row.get(0).and_then(|cell| cell.strip_prefix('#')) {
             if comment.replace(' ', "") == "version:2" {
-                columns = Some(VERSION_2.to_vec());
+                columns = Some([&VERSION_2[..], &WITHOUT_HEADER].concat());
             }
             continue;
         }
