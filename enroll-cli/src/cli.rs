@@ -70,7 +70,7 @@ pub enum Command {
     /// With --stdin-json, for a service account that [broker.services] in the configuration lists: reads one line of at most 4 KiB from
     /// standard input, a JSON object with the texts user, service and code, and has the broker verify the code. Prints
     /// {"version":1,"accepted":true} (exit code 0) or {"version":1,"accepted":false} (exit code 1), and the reason only in the system
-    /// log. Exit code 2, and nothing on standard output, if the line, the list or the broker does not allow an answer.
+    /// log. With a text `id` in the object, the same request gets the same answer again within a minute. Exit code 2, and nothing on standard output, if the line, the list or the broker does not allow an answer.
     Verify {
         /// Whose code it is
         #[arg(required_unless_present = "stdin_json", conflicts_with = "stdin_json")]
