@@ -1,6 +1,7 @@
 //! The one definition of commands and options. Help, man pages and completions all come from it.
 
 mod account;
+mod audit;
 mod config;
 mod device;
 mod explain;
@@ -8,6 +9,7 @@ mod import;
 mod key;
 
 pub use account::Account;
+pub use audit::{Audit, Form as AuditForm, Show, Sources, What as AuditWhat};
 pub use config::{Apply, Config, Explain, Key, Place};
 pub use device::{Device, Rename, Revoke};
 pub use explain::explain;
@@ -114,6 +116,11 @@ pub enum Command {
     /// The configuration: check, apply and explain it (root only)
     #[command(subcommand)]
     Config(Config),
+    /// Show the audit log, and prove that no line of it was changed or removed (root only)
+    ///
+    /// Reads the journal and /var/log/auth.log*, rotated and compressed ones too; a line that both have comes once. Lines that look like
+    /// ours but were written by a process without root's rights are marked FORGED, where the journal says who wrote them.
+    Audit(Audit),
     /// Say what is wrong on this host, and what to do about it; changes nothing
     ///
     /// Looks at the configuration, the sealing key and the store, every record, the PAM files that name the module, the module

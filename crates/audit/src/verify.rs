@@ -87,6 +87,8 @@ struct Chain {
     waiting: BTreeMap<u64, Event>,
     gaps: Vec<Gap>,
     last_at: i64,
+    /// The first line that was seen, if it is not the chain's.
+    leading: Option<Event>,
     /// The link of line 1, if it was seen.
     first: Option<Link>,
     /// Lines that fit since the last gap.
@@ -248,6 +250,7 @@ impl Chain {
         if self.seq == 0 && seq > 1 {
             // The first line there is.
             report.verifier.first += 1;
+            self.leading = Some(event.clone());
             self.advance(seq, event, [event.link, None], report);
         } else if seq == self.seq + 1 {
             self.next(seq, event, report);
@@ -381,6 +384,7 @@ impl Chain {
         while !self.waiting.is_empty() {
             self.skip(report);
         }
+        self.begin(kept, report);
         for gap in std::mem::take(&mut self.gaps) {
             gap.fill(kept, report);
         }
@@ -395,6 +399,27 @@ impl Chain {
             && saved > self.seq.max(head.seq)
         {
             report.add(self.seq + 1, Fault::Missing(saved), None);
+        }
+    }
+
+    /// The lines before the log's first one: of those that the store kept, the log should have what is not older than itself.
+    fn begin(&mut self, kept: &[Event], report: &mut Report<'_>) {
+        let Some(leading) = self.leading.take() else { return };
+        let first = leading.seq().unwrap_or(1);
+        let before = known(first - 1, first - 1, &[], kept).remove(&(first - 1));
+        if let Some(link) = before.and_then(|(event, _)| event.link) {
+            report.verifier.first -= 1;
+            if fits([Some(link), None], &leading).is_some() {
+                report.verifier.proven += 1;
+            } else {
+                report.add(first, Fault::Changed, Some(&leading));
+            }
+        }
+        let begins = report.verifier.begins;
+        for (seq, (event, _)) in known(1, first - 1, &[], kept) {
+            if event.number("at").zip(begins).is_some_and(|(at, begins)| at >= begins) {
+                report.add(seq, Fault::Lost(event.chained().to_owned()), None);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! One file per command. Each one: load, resolve whose account, call the flow, say what came of it.
 
 mod account;
+mod audit;
 mod broker;
 mod completions;
 mod config;
@@ -61,6 +62,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Import(what), _) => import::run(&context()?, what),
         (Command::Key(HardwareKey::Add(args)), _) => key::add(&context()?, args),
         (Command::Account(what), _) => account::run(&context()?, what),
+        (Command::Audit(args), _) => audit::run(&cli.config, args),
         (Command::Unlock { user }, _) => unlock::run(&context()?, &user),
         (Command::Token(what), _) => token::run(&context()?, what),
         (Command::Config(what), _) => config::run(&cli.config, what),
