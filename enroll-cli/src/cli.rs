@@ -11,7 +11,7 @@ mod key;
 pub use account::Account;
 pub use audit::{Audit, Form as AuditForm, Show, Sources, What as AuditWhat};
 pub use config::{Apply, Config, Explain, Key, Place};
-pub use device::{Device, Rename, Revoke};
+pub use device::{Bulk, Device, Rename, Revoke, RevokeAnybody};
 pub use explain::explain;
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
 pub use key::{AddKey, HardwareKey};
@@ -56,11 +56,7 @@ pub enum Command {
     ///
     /// By name, where there are at most 1000; otherwise in no order. An account whose record can't be read is told on
     /// standard error, and the exit code is then 2.
-    List {
-        /// A JSON object a line, as `status USER --json` shows it, with times in Unix seconds
-        #[arg(long)]
-        json: bool,
-    },
+    List(List),
     /// Check a code from standard input exactly as a login would
     ///
     /// Prints "accepted" (exit code 0) or "denied" (exit code 1). An accepted code is used up.
@@ -101,7 +97,10 @@ pub enum Command {
     /// Revoke devices; the very next login sees it. The same as `qrtotp device revoke`
     ///
     /// With the last device the account is revoked: its logins are denied until it is enrolled again.
-    Revoke(Revoke),
+    ///
+    /// With --group, --everyone or --enrolled-before for many accounts: says how many, and wants that number typed. A run that was
+    /// interrupted can be repeated: what is revoked already is not counted again.
+    Revoke(RevokeAnybody),
     /// An account as a whole: when a person's name or uid changes, or the person leaves (root only)
     #[command(subcommand)]
     Account(Account),
@@ -154,6 +153,23 @@ pub enum Command {
         /// The directory, which must exist
         dir: PathBuf,
     },
+}
+
+/// Which accounts are listed. Without a condition all; of several, any has to hold.
+#[derive(Debug, Default, Args)]
+pub struct List {
+    /// A JSON object a line, as `status USER --json` shows it, with times in Unix seconds
+    #[arg(long)]
+    pub json: bool,
+    /// Only accounts without a device, and users of this host with a login shell who have no record
+    #[arg(long)]
+    pub unenrolled: bool,
+    /// Only accounts whose codes have to wait or are disabled after wrong ones
+    #[arg(long)]
+    pub locked: bool,
+    /// Only enrolled accounts whose last code is longer ago, such as 90d, or that never gave one
+    #[arg(long, value_name = "TIME")]
+    pub stale: Option<Span>,
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ mod man;
 mod portal;
 mod recovery;
 mod resync;
+mod revoke;
 mod status;
 mod token;
 mod unlock;
@@ -45,7 +46,10 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Status(args), Some(socket)) => broker::status(&socket, args),
         (Command::Recovery(Recovery::Regenerate { user }), Some(socket)) => broker::regenerate(&socket, user),
         (Command::Device(what), Some(socket)) => broker::device(&socket, what),
-        (Command::Revoke(args), Some(socket)) => broker::device(&socket, Device::Revoke(args)),
+        (Command::Revoke(args), Some(_)) if args.bulk.is_asked() => Err(Failure::Error(
+            "only root can revoke devices of many accounts: run it with sudo, and without --socket".into(),
+        )),
+        (Command::Revoke(args), Some(socket)) => broker::device(&socket, Device::Revoke(args.one)),
         (Command::Resync { user }, Some(socket)) => broker::resync(&socket, user),
         (_, Some(_)) if named => Err(Failure::Error(
             "the broker can enroll, show the status, look after devices and make recovery codes; leave out --socket"
@@ -53,10 +57,11 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         )),
         (Command::Enroll(args), None) => enroll::run(&context()?, args),
         (Command::Status(args), None) => status::run(&context()?, args),
-        (Command::List { json }, _) => list::run(&context()?, json),
+        (Command::List(args), _) => list::run(&context()?, &args),
         (Command::Recovery(what), None) => recovery::run(&context()?, what),
         (Command::Device(what), None) => device::run(&context()?, what),
-        (Command::Revoke(args), None) => device::run(&context()?, Device::Revoke(args)),
+        (Command::Revoke(args), None) if args.bulk.is_asked() => revoke::run(&context()?, &args.bulk),
+        (Command::Revoke(args), None) => device::run(&context()?, Device::Revoke(args.one)),
         (Command::Resync { user }, None) => resync::run(&context()?, user),
         (Command::Verify { user, .. }, _) => verify::run(&context()?, user.unwrap_or_default()),
         (Command::Import(what), _) => import::run(&context()?, what),
