@@ -253,3 +253,17 @@ fn another_copy_of_the_log_shows_that_a_chain_was_computed_anew() {
     USERS.iter().for_each(|user| verifier.end(user, &[]));
     assert!(verifier.take_findings().iter().any(|finding| finding.fault == Fault::AgainstSaved));
 }
+
+/// A million lines, as a log has them: `cargo test --release -p qrtotp-audit -- --ignored`.
+#[test]
+#[ignore = "takes long without optimisation"]
+fn a_million_untouched_lines_are_proven_without_a_finding() {
+    let mut world = World::new(0);
+    let mut verifier = Verifier::default();
+    for n in 0..1_000_000 {
+        let line = world.next(START + n);
+        verifier.read(&entry(&line));
+        assert_eq!(verifier.take_findings(), []);
+    }
+    assert_eq!((verifier.proven, verifier.first), (1_000_000 - 5, 5));
+}
