@@ -1,6 +1,7 @@
 //! The one definition of commands and options. Help, man pages and completions all come from it.
 
 mod account;
+mod audit;
 mod config;
 mod device;
 mod explain;
@@ -8,8 +9,9 @@ mod import;
 mod key;
 
 pub use account::Account;
+pub use audit::{Audit, Form as AuditForm, Show, Sources, What as AuditWhat};
 pub use config::{Apply, Config, Explain, Key, Place};
-pub use device::{Device, Rename, Revoke};
+pub use device::{Bulk, Device, Rename, Revoke, RevokeAnybody};
 pub use explain::explain;
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
 pub use key::{AddKey, HardwareKey};
@@ -58,11 +60,7 @@ pub enum Command {
     ///
     /// By name, where there are at most 1000; otherwise in no order. An account whose record can't be read is told on
     /// standard error, and the exit code is then 2.
-    List {
-        /// A JSON object a line, as `status USER --json` shows it, with times in Unix seconds
-        #[arg(long)]
-        json: bool,
-    },
+    List(List),
     /// Check a code from standard input exactly as a login would
     ///
     /// Prints "accepted" (exit code 0) or "denied" (exit code 1). An accepted code is used up.
@@ -103,7 +101,10 @@ pub enum Command {
     /// Revoke devices; the very next login sees it. The same as `qrtotp device revoke`
     ///
     /// With the last device the account is revoked: its logins are denied until it is enrolled again.
-    Revoke(Revoke),
+    ///
+    /// With --group, --everyone or --enrolled-before for many accounts: says how many, and wants that number typed. A run that was
+    /// interrupted can be repeated: what is revoked already is not counted again.
+    Revoke(RevokeAnybody),
     /// An account as a whole: when a person's name or uid changes, or the person leaves (root only)
     #[command(subcommand)]
     Account(Account),
@@ -118,6 +119,11 @@ pub enum Command {
     /// The configuration: check, apply and explain it (root only)
     #[command(subcommand)]
     Config(Config),
+    /// Show the audit log, and prove that no line of it was changed or removed (root only)
+    ///
+    /// Reads the journal and /var/log/auth.log*, rotated and compressed ones too; a line that both have comes once. Lines that look like
+    /// ours but were written by a process without root's rights are marked FORGED, where the journal says who wrote them.
+    Audit(Audit),
     /// Say what is wrong on this host, and what to do about it; changes nothing
     ///
     /// Asks what lets somebody in, and whether anybody gets in: by each service whose PAM file names the module, by sshd for the users and
@@ -146,6 +152,23 @@ pub enum Command {
         /// The directory, which must exist
         dir: PathBuf,
     },
+}
+
+/// Which accounts are listed. Without a condition all; of several, any has to hold.
+#[derive(Debug, Default, Args)]
+pub struct List {
+    /// A JSON object a line, as `status USER --json` shows it, with times in Unix seconds
+    #[arg(long)]
+    pub json: bool,
+    /// Only accounts without a device, and users of this host with a login shell who have no record
+    #[arg(long)]
+    pub unenrolled: bool,
+    /// Only accounts whose codes have to wait or are disabled after wrong ones
+    #[arg(long)]
+    pub locked: bool,
+    /// Only enrolled accounts whose last code is longer ago, such as 90d, or that never gave one
+    #[arg(long, value_name = "TIME")]
+    pub stale: Option<Span>,
 }
 
 #[derive(Debug, Args)]

@@ -81,6 +81,24 @@ impl StatusView {
         }
     }
 
+    /// Whether a device is enrolled.
+    #[must_use]
+    pub fn is_enrolled(&self) -> bool {
+        self.standing == "enrolled"
+    }
+
+    /// Whether codes from places that are not familiar have to wait, or are disabled.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.lock.state != "open"
+    }
+
+    /// When a code was last accepted; 0: never.
+    #[must_use]
+    pub fn last_used(&self) -> UnixTime {
+        self.last_used.unwrap_or(0)
+    }
+
     /// Says what is wrong with it if the host knows `user` by this name.
     #[must_use]
     pub fn on_host(self, user: Option<&Person>) -> Self {

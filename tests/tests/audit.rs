@@ -18,6 +18,19 @@ fn logged_in() -> (Sandbox, Phone) {
     (sandbox, phone)
 }
 
+/// The log as a log daemon would write it, with `change` done to its lines.
+fn written(sandbox: &Sandbox, change: impl FnOnce(&mut Vec<String>)) -> Vec<String> {
+    let line = |datagram: &String| {
+        let (_, text) = datagram.split_once('>')?;
+        let (stamp, rest) = text.split_at_checked(16)?;
+        Some(format!("{stamp}host {}", rest.trim_end()))
+    };
+    let mut lines: Vec<_> = sandbox.log.lines().iter().filter_map(line).collect();
+    change(&mut lines);
+    sandbox.overwrite("/tmp/auth.log", &format!("{}\n", lines.join("\n")));
+    lines
+}
+
 /// What docs/AUDIT.md's program says of these lines.
 fn check(sandbox: &Sandbox, lines: &[String]) -> String {
     let document = std::fs::read_to_string(artefacts::sources().join("../docs/AUDIT.md")).unwrap();
@@ -45,4 +58,66 @@ fn b2sum_alone_proves_the_lines_of_real_logins_and_finds_each_that_was_tampered_
         changed[number] = line.replacen("user=alice", "user=alicf", 1);
         assert!(check(&sandbox, &changed).starts_with("does not fit"), "{:?}", changed[number]);
     }
+}
+
+fn verify(sandbox: &Sandbox) -> qrtotp_tests::Output {
+    sandbox.run(&["qrtotp", "audit", "verify", "--file", "/tmp/auth.log"])
+}
+
+#[test]
+fn audit_verify_proves_untouched_lines_and_names_changed_removed_and_lost_ones() {
+    let (sandbox, _) = logged_in();
+    let lines = written(&sandbox, |_| ());
+    let whole = verify(&sandbox).success();
+    assert!(whole.stdout.contains("Nothing was changed"), "{}\n{lines:?}", whole.stdout);
+    written(&sandbox, |lines| {
+        let denied = lines.iter_mut().find(|line| line.contains("result=denied")).unwrap();
+        *denied = denied.replace("result=denied reason=wrong_code", "result=accepted reason=code");
+    });
+    let changed = verify(&sandbox);
+    assert_eq!(changed.status.code(), Some(1), "{}", changed.stdout);
+    assert!(changed.stdout.contains("alice seq 2: CHANGED"), "{}", changed.stdout);
+    // A line that did not reach the log, in the middle or at the end, is in the store word for word.
+    for number in [1, 3] {
+        let mut gone = String::new();
+        written(&sandbox, |lines| {
+            let at = lines.iter().position(|line| line.contains(&format!(" seq={number} "))).unwrap();
+            let line = lines.remove(at);
+            gone = line[line.find("event=").unwrap()..].split(" detail=").next().unwrap().to_owned();
+        });
+        let lost = verify(&sandbox);
+        assert_eq!(lost.status.code(), Some(1), "{}", lost.stdout);
+        assert!(lost.stdout.contains(&gone) && lost.stdout.contains("1 lost;"), "{gone}\n{}", lost.stdout);
+    }
+}
+
+#[test]
+fn audit_shows_what_filters_ask_for_as_text_and_as_json_of_the_schema() {
+    let (sandbox, _) = logged_in();
+    written(&sandbox, |_| ());
+    let audit = |more: &[&str]| {
+        let base = ["qrtotp", "audit", "--file", "/tmp/auth.log"];
+        sandbox.run(&[&base, more].concat()).success().stdout
+    };
+    let denied = audit(&["--user", "alice", "--result", "denied"]);
+    assert!(denied.lines().count() == 1 && denied.contains("reason=wrong_code"), "{denied}");
+    assert_eq!(audit(&["--user", "bob"]), "");
+    assert_eq!(audit(&["--until", "1d", "--event", "login"]), "");
+    let schema = std::fs::read_to_string(artefacts::sources().join("../docs/audit.schema.json")).unwrap();
+    sandbox.overwrite("/tmp/schema.json", &schema);
+    sandbox.overwrite("/tmp/events.json", &audit(&["--json"]));
+    let program = "import json; s=json.load(open('/tmp/schema.json'))['properties']\n\
+        for line in open('/tmp/events.json'):\n  e=json.loads(line)\n  assert set(e) <= set(s), set(e)-set(s)\n  \
+        assert e['event'] in s['event']['enum'] and e['schema'] == 1, e\n  print(e['event'])";
+    let events = sandbox.run(&["python3", "-c", program]).success().stdout;
+    assert!(events.contains("login\n") && events.contains("throttle_lifted\n"), "{events}");
+    let ecs = audit(&["--json=ecs", "--event", "login", "--result", "accepted"]);
+    assert!(ecs.contains("\"outcome\":\"success\"") && ecs.contains("\"name\":\"alice\""), "{ecs}");
+    assert!(
+        sandbox
+            .run(&["qrtotp", "audit", "summary", "--file", "/tmp/auth.log"])
+            .success()
+            .stdout
+            .contains("wrong_code")
+    );
 }

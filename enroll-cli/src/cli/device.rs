@@ -51,6 +51,55 @@ pub struct Revoke {
     pub all: bool,
 }
 
+/// `qrtotp revoke`: one account, or many.
+#[derive(Debug, Args)]
+pub struct RevokeAnybody {
+    #[command(flatten)]
+    pub one: Revoke,
+    #[command(flatten)]
+    pub bulk: Bulk,
+}
+
+/// Many accounts (root only).
+#[derive(Debug, Args)]
+pub struct Bulk {
+    /// Revoke the devices of all members of a group, those whose primary group it is included (root only)
+    #[arg(long, value_name = "GROUP", conflicts_with_all = ["user", "credential", "all"])]
+    pub group: Option<String>,
+    /// Revoke the devices of all accounts (root only)
+    #[arg(long, conflicts_with_all = ["user", "credential", "all", "group"])]
+    pub everyone: bool,
+    /// Of them only devices that were enrolled before this day, such as 2026-11-29 (UTC); alone: of all accounts
+    #[arg(long, value_name = "DAY", conflicts_with_all = ["user", "credential", "all"])]
+    pub enrolled_before: Option<String>,
+    /// Only say whose devices would be revoked
+    #[arg(long, conflicts_with_all = ["user", "credential", "all"])]
+    pub dry_run: bool,
+    /// Don't ask; N must be the number of accounts that `--dry-run` names
+    #[arg(long, value_name = "N", conflicts_with_all = ["user", "credential", "all"])]
+    pub confirm: Option<usize>,
+}
+
+impl Bulk {
+    /// Whether many accounts are meant.
+    pub fn is_asked(&self) -> bool {
+        self.group.is_some() || self.everyone || self.enrolled_before.is_some()
+    }
+}
+
+impl std::fmt::Display for Bulk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.group {
+            Some(group) => write!(f, "members of the group {group}")?,
+            None => f.write_str("all accounts")?,
+        }
+        match &self.enrolled_before {
+            Some(day) => write!(f, ", devices enrolled before {day}"),
+            None => Ok(()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -1,10 +1,12 @@
 //! `qrtotp list`: every account as it is read, so that one that is damaged hides no other, and a hundred thousand need no more
 //! memory than ten.
 
+use super::token::whom::passwd;
+use crate::cli::List;
 use crate::context::Context;
 use crate::error::{Exit, Failure, store_failure};
 use qrtotp_core::account::Name;
-use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
 use qrtotp_core::flow::{Directory, HostDirectory};
 use qrtotp_core::store::{Account, FileStore, Store};
 use qrtotp_face::StatusView;
@@ -13,7 +15,7 @@ use std::io::{BufWriter, Write};
 /// So many accounts come by name; of more, the names are not kept, and they come as the disk has them.
 const SORTED: usize = 1000;
 
-pub fn run(context: &Context, json: bool) -> Result<Exit, Failure> {
+pub fn run(context: &Context, args: &List) -> Result<Exit, Failure> {
     let store = context.store()?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     let now = SystemClock.now();
@@ -22,10 +24,47 @@ pub fn run(context: &Context, json: bool) -> Result<Exit, Failure> {
         if let Ok(user) = HostDirectory.find(name.as_str()) {
             view = view.on_host(user.as_ref());
         }
-        if json { view.write_json_line(&mut out) } else { view.write_line(&mut out) }
+        if wanted(args, &view, now) { put(&view, args.json, &mut out) } else { Ok(()) }
     })?;
+    if args.unenrolled {
+        for name in without_record(&store)? {
+            put(&StatusView::new(&name, None, &context.config, now), args.json, &mut out)?;
+        }
+    }
     out.flush()?;
     Ok(exit)
+}
+
+fn put(view: &StatusView, json: bool, out: &mut impl Write) -> std::io::Result<()> {
+    if json { view.write_json_line(out) } else { view.write_line(out) }
+}
+
+fn wanted(args: &List, view: &StatusView, now: UnixTime) -> bool {
+    let all = !args.unenrolled && !args.locked && args.stale.is_none();
+    all || args.unenrolled && !view.is_enrolled()
+        || args.locked && view.is_locked()
+        || args.stale.is_some_and(|stale| view.is_enrolled() && view.last_used() < now - stale.as_seconds())
+}
+
+/// Users of this host who could log in, as far as their shell tells, and have no record. Of a directory that lists nobody, nobody.
+fn without_record(store: &FileStore) -> Result<Vec<Name>, Failure> {
+    let mut found = Vec::new();
+    for line in passwd()?.lines() {
+        let (user, shell) =
+            (line.split(':').next().unwrap_or_default(), line.rsplit(':').next().unwrap_or_default());
+        let no_login = ["nologin", "false", "sync", "halt", "shutdown"];
+        if no_login.iter().any(|program| shell.rsplit('/').next() == Some(program)) {
+            continue;
+        }
+        if let Ok(name) = Name::new(user)
+            && !store.has_record(&name)?
+        {
+            found.push(name);
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
 }
 
 /// Gives every account that can be read to `f`; tells of the others on standard error.

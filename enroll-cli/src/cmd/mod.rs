@@ -1,6 +1,7 @@
 //! One file per command. Each one: load, resolve whose account, call the flow, say what came of it.
 
 mod account;
+mod audit;
 mod broker;
 mod completions;
 mod config;
@@ -15,6 +16,7 @@ mod man;
 mod portal;
 mod recovery;
 mod resync;
+mod revoke;
 mod status;
 mod token;
 mod unlock;
@@ -45,7 +47,10 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Status(args), Some(socket)) => broker::status(&socket, args),
         (Command::Recovery(Recovery::Regenerate { user }), Some(socket)) => broker::regenerate(&socket, user),
         (Command::Device(what), Some(socket)) => broker::device(&socket, what),
-        (Command::Revoke(args), Some(socket)) => broker::device(&socket, Device::Revoke(args)),
+        (Command::Revoke(args), Some(_)) if args.bulk.is_asked() => Err(Failure::Error(
+            "only root can revoke devices of many accounts: run it with sudo, and without --socket".into(),
+        )),
+        (Command::Revoke(args), Some(socket)) => broker::device(&socket, Device::Revoke(args.one)),
         (Command::Resync { user }, Some(socket)) => broker::resync(&socket, user),
         (_, Some(_)) if named => Err(Failure::Error(
             "the broker can enroll, show the status, look after devices and make recovery codes; leave out --socket"
@@ -54,15 +59,17 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Init, _) => init::run(&cli.config),
         (Command::Enroll(args), None) => enroll::run(&context()?, args),
         (Command::Status(args), None) => status::run(&context()?, args),
-        (Command::List { json }, _) => list::run(&context()?, json),
+        (Command::List(args), _) => list::run(&context()?, &args),
         (Command::Recovery(what), None) => recovery::run(&context()?, what),
         (Command::Device(what), None) => device::run(&context()?, what),
-        (Command::Revoke(args), None) => device::run(&context()?, Device::Revoke(args)),
+        (Command::Revoke(args), None) if args.bulk.is_asked() => revoke::run(&context()?, &args.bulk),
+        (Command::Revoke(args), None) => device::run(&context()?, Device::Revoke(args.one)),
         (Command::Resync { user }, None) => resync::run(&context()?, user),
         (Command::Verify { user, .. }, _) => verify::run(&context()?, user.unwrap_or_default()),
         (Command::Import(what), _) => import::run(&context()?, what),
         (Command::Key(HardwareKey::Add(args)), _) => key::add(&context()?, args),
         (Command::Account(what), _) => account::run(&context()?, what),
+        (Command::Audit(args), _) => audit::run(&cli.config, args),
         (Command::Unlock { user }, _) => unlock::run(&context()?, &user),
         (Command::Token(what), _) => token::run(&context()?, what),
         (Command::Config(what), _) => config::run(&cli.config, what),

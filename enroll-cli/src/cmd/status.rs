@@ -1,7 +1,7 @@
 //! `qrtotp status`: what one account has enrolled, for people and as JSON.
 
 use super::list;
-use crate::cli::Status;
+use crate::cli::{List, Status};
 use crate::context::{Context, record_name};
 use crate::error::{Exit, Failure};
 use qrtotp_core::account::Name;
@@ -14,7 +14,7 @@ use std::io::Write;
 pub fn run(context: &Context, args: Status) -> Result<Exit, Failure> {
     match args.user {
         Some(typed) => one(context, &typed, args.json),
-        None => list::run(context, args.json),
+        None => list::run(context, &List { json: args.json, ..List::default() }),
     }
 }
 

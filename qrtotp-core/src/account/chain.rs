@@ -14,7 +14,7 @@ pub const LINK_LEN: usize = 20;
 pub type Link = [u8; LINK_LEN];
 
 /// Most bytes of new lines that one update leaves in the state; of more, the newest stay.
-pub const KEPT_LEN: usize = 1500;
+pub const KEPT_LEN: usize = 1200;
 
 /// The end of an account's chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -189,7 +189,7 @@ mod tests {
         let all: Vec<_> =
             (0..20).map(|n| added(&mut chain, &format!("event={n} {}", "x".repeat(200)))).collect();
         added(&mut chain, &"y".repeat(KEPT_LEN));
-        assert_eq!(lines(&chain.fresh), all[15..]);
+        assert_eq!(lines(&chain.fresh), all[16..]);
         assert_eq!((chain.number(), chain.fresh.capacity()), (21, room));
     }
 

@@ -18,7 +18,9 @@ mod throttle;
 mod token;
 
 pub use binding::Binding;
-pub use chain::{Chain, Link, hex as link_hex, lines_at_end, link, origin as chain_origin, split_line};
+pub use chain::{
+    Chain, KEPT_LEN, LINK_LEN, Link, hex as link_hex, lines_at_end, link, origin as chain_origin, split_line,
+};
 pub use id::{CredentialId, IdError, KeyId, RecordId, SetId, TokenId};
 pub use name::{Name, NameError};
 pub use place::{ExactOrigin, Place, PlaceId};

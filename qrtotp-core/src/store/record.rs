@@ -69,11 +69,9 @@ impl FileStore {
         let Some(dir) = self.account_dir(name)? else { return Ok(None) };
         let dir = self.lock(dir)?;
         let opened = self.read(dir.as_fd(), name)?;
-        let bytes = read_exact::<{ slot::FILE }>(&opened.file.file, 0, &opened.state_path)?;
-        let lines = bytes.map_or_else(Vec::new, |bytes| {
-            let (first, second) = bytes.split_at(slot::SLOT);
-            slot::lines(first, second)
-        });
+        let bytes = read_whole(&opened.file, &opened.state_path)?;
+        let lines =
+            bytes.map_or_else(Vec::new, |bytes| slot::lines(&bytes[..slot::SLOT], &bytes[slot::SLOT..]));
         Ok(Some((opened.loaded.state, lines)))
     }
 
@@ -203,15 +201,25 @@ fn open_state(dir: impl AsFd + Copy, path: &Path) -> Result<TrustedFile, StoreEr
 
 fn read_state(file: &TrustedFile, record: &Record, path: &Path) -> Result<slot::Loaded, StoreError> {
     let damaged = |why| StoreError::Damaged { path: path.to_owned(), why };
-    let Some(bytes) = read_exact::<{ slot::FILE }>(&file.file, 0, path)? else {
+    let slot = |number: u64| read_exact::<{ slot::USED }>(&file.file, number * slot::SLOT as u64, path);
+    let (Some(first), Some(second)) = (slot(0)?, slot(1)?) else {
         return Err(damaged("it has a wrong size"));
     };
-    let (first, second) = bytes.split_at(slot::SLOT);
-    let loaded = slot::load(first, second).map_err(|_| damaged("no slot of it is whole"))?;
+    let loaded = if slot::is_longer(&first) || slot::is_longer(&second) {
+        read_whole(file, path)?.and_then(|bytes| slot::load(&bytes[..slot::SLOT], &bytes[slot::SLOT..]).ok())
+    } else {
+        slot::load(&first, &second).ok()
+    };
+    let loaded = loaded.ok_or(damaged("no slot of it is whole"))?;
     if loaded.state.record != record.id {
         return Err(damaged("it belongs to another record"));
     }
     Ok(loaded)
+}
+
+#[inline(never)] // its stack would be every login's
+fn read_whole(file: &TrustedFile, path: &Path) -> Result<Option<Box<[u8; slot::FILE]>>, StoreError> {
+    Ok(read_exact::<{ slot::FILE }>(&file.file, 0, path)?.map(Box::new))
 }
 
 /// What can't be opened inside an account's directory is that account's fault.

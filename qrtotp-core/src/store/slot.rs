@@ -3,17 +3,19 @@
 //! Behind the state a slot holds the audit lines of the last updates that were written to it, for `qrtotp audit`. No login looks
 //! at them. Those of the newest update are under the slot's checksum; each older one proves itself by the chain.
 
-use crate::account::{State, lines_at_end, split_line};
+use crate::account::{KEPT_LEN, State, lines_at_end, split_line};
 use thiserror::Error;
 
 /// Bytes of a slot. A block of its own, so that a torn write of one never touches the other.
 pub const SLOT: usize = 4096;
 /// Bytes of the whole file.
 pub const FILE: usize = 2 * SLOT;
+/// Bytes of most slots that are in use. A larger state is read in full, and has no room for lines of earlier updates.
+pub const USED: usize = 2048;
 const MAGIC: [u8; 4] = *b"QRTS";
 const VERSION: u16 = 3;
 const HEADER: usize = 20;
-/// What follows the last line of a slot that is not full: a line without a byte.
+/// What follows the last line of a slot: a line without a byte.
 const LINES_END: [u8; 2] = [0; 2];
 
 /// Neither slot holds a state.
@@ -40,12 +42,9 @@ impl Loaded {
     pub fn succeed(&mut self, state: &State) -> (u64, &[u8]) {
         self.sequence += 1;
         encode(state, self.sequence, &mut self.next);
-        let own = self.next.len();
-        let room = SLOT.saturating_sub(own).min(self.kept[0].len());
-        self.next.extend_from_slice(self.kept[0].get(..room).unwrap_or_default());
-        if self.next.len() + LINES_END.len() <= SLOT {
-            self.next.extend_from_slice(&LINES_END);
-        }
+        let room = USED.saturating_sub(self.next.len() + LINES_END.len());
+        self.next.extend_from_slice(whole_lines(self.kept[0].get(..room).unwrap_or(&self.kept[0])));
+        self.next.extend_from_slice(&LINES_END);
         self.kept.swap(0, 1);
         (offset(self.sequence), &self.next)
     }
@@ -121,13 +120,17 @@ impl<'s> Whole<'s> {
         if self.version < 3 {
             return [&[]; 2];
         }
-        let mut rest = self.behind;
-        while let Some((_, behind)) = split_line(rest) {
-            rest = behind;
-        }
-        let older = self.behind.len() - rest.len();
-        [lines_at_end(self.payload), self.behind.get(..older).unwrap_or_default()]
+        [lines_at_end(self.payload), whole_lines(self.behind)]
     }
+}
+
+/// The lines at the beginning of `bytes`.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    let mut rest = bytes;
+    while let Some((_, behind)) = split_line(rest) {
+        rest = behind;
+    }
+    bytes.get(..bytes.len() - rest.len()).unwrap_or_default()
 }
 
 fn decode(slot: &[u8]) -> Option<Whole<'_>> {
@@ -142,7 +145,14 @@ fn decode(slot: &[u8]) -> Option<Whole<'_>> {
     (checksum(&header[..16], payload) == sum).then_some(Whole { version, sequence, payload, behind })
 }
 
-/// Reads the newest whole one of the two slots.
+/// Whether the slot has more bytes than these, its first ones.
+#[must_use]
+pub fn is_longer(first: &[u8]) -> bool {
+    let length = first.get(6..8).map_or(0, |length| usize::from(u16::from_le_bytes([length[0], length[1]])));
+    HEADER + length > first.len()
+}
+
+/// Reads the newest whole one of the two slots, from all their bytes that are in use.
 ///
 /// # Errors
 /// No slot is whole.
@@ -161,7 +171,10 @@ pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
         let slot = slots[usize::from(sequence % 2 == 1)].as_ref();
         slot.map_or_else(Vec::new, |slot| slot.lines().concat())
     });
-    Ok(Loaded { state, both_whole, sequence, next: Vec::with_capacity(SLOT), kept })
+    // A mark, a place and new lines may come to it.
+    let most = HEADER + newest.payload.len() - lines_at_end(newest.payload).len() + 100 + KEPT_LEN;
+    let next = Vec::with_capacity(most.max(USED));
+    Ok(Loaded { state, both_whole, sequence, next, kept })
 }
 
 /// The audit lines that the two slots hold, in no order. Those of the last updates of either slot are there, and none twice unless
@@ -192,7 +205,11 @@ mod tests {
     }
 
     fn load(file: &[u8]) -> Result<Loaded, SlotError> {
-        super::load(&file[..SLOT], &file[SLOT..])
+        let [first, second] = [&file[..USED], &file[SLOT..SLOT + USED]];
+        if is_longer(first) || is_longer(second) {
+            return super::load(&file[..SLOT], &file[SLOT..]);
+        }
+        super::load(first, second)
     }
 
     fn write(file: &mut [u8], offset: u64, bytes: &[u8]) {
@@ -354,7 +371,7 @@ mod tests {
                 })
                 .collect();
             seen.sort_unstable();
-            let last = n.min(12);
+            let last = n.min(6);
             assert!(seen.ends_with(&(n + 1 - last..=n).collect::<Vec<_>>()), "{n}: {seen:?}");
         }
     }

@@ -1,0 +1,138 @@
+//! Events in the Elastic Common Schema, version 8.
+
+use crate::event::{Entry, Event, Writer};
+use serde_json::{Map, Value, json};
+use std::net::IpAddr;
+
+/// An entry as an ECS document.
+#[must_use]
+pub fn ecs(entry: &Entry) -> Value {
+    let event = &entry.event;
+    let kind = event.get("event").unwrap_or_default();
+    let mut document = json!({
+        "ecs": { "version": "8.11.0" },
+        "event": {
+            "kind": if entry.is_forged() { "alert" } else { "event" },
+            "module": "qrtotp",
+            "dataset": "qrtotp.audit",
+            "action": kind,
+            "category": [category(kind)],
+            "type": [type_of(kind, event)],
+            "outcome": outcome(event),
+            "original": event.line,
+        },
+        "message": event.line,
+    });
+    let when = entry.when();
+    if when != 0 {
+        put(&mut document, &["@timestamp"], Value::from(crate::event::rfc3339_of(when)));
+    }
+    let mut copy = |key: &str, path: &[&str]| {
+        if let Some(value) = event.get(key) {
+            put(&mut document, path, Value::from(value));
+        }
+    };
+    copy("reason", &["event", "reason"]);
+    copy("user", &["user", "name"]);
+    copy("by", &["user", "effective", "name"]);
+    copy("service", &["service", "name"]);
+    copy("rhost", &["source", "address"]);
+    copy("rule", &["rule", "name"]);
+    copy("policy", &["rule", "ruleset"]);
+    copy("chain", &["event", "hash"]);
+    copy("label", &["device", "model", "name"]);
+    copy("credential", &["device", "id"]);
+    for key in
+        ["tty", "token", "with", "was", "failures", "wait", "left", "keys", "count", "detail", "audience"]
+    {
+        copy(key, &["labels", &format!("qrtotp_{key}")]);
+    }
+    if let Some(seq) = event.seq() {
+        put(&mut document, &["event", "sequence"], Value::from(seq));
+    }
+    if let Some(address) = event.get("rhost").and_then(|host| host.parse::<IpAddr>().ok()) {
+        put(&mut document, &["source", "ip"], Value::from(address.to_string()));
+    }
+    if !entry.host.is_empty() {
+        put(&mut document, &["host", "name"], Value::from(entry.host.as_str()));
+    }
+    if let Writer::User(uid) = entry.writer {
+        put(&mut document, &["labels", "qrtotp_written_by_uid"], Value::from(uid.to_string()));
+    }
+    let related: Vec<&str> = ["user", "by"].iter().filter_map(|key| event.get(key)).collect();
+    if !related.is_empty() {
+        put(&mut document, &["related", "user"], json!(related));
+    }
+    document
+}
+
+fn put(document: &mut Value, path: &[&str], value: Value) {
+    let Some((last, parents)) = path.split_last() else { return };
+    let mut object = document;
+    for key in parents {
+        let Value::Object(map) = object else { return };
+        object = map.entry(*key).or_insert_with(|| Value::Object(Map::new()));
+    }
+    if let Value::Object(map) = object {
+        map.insert((*last).to_owned(), value);
+    }
+}
+
+fn category(kind: &str) -> &'static str {
+    match kind {
+        "login" | "device_proof" | "throttle_engaged" | "throttle_lifted" | "recovery_used" => {
+            "authentication"
+        }
+        "policy_applied" | "policy_confirmed" | "policy_rolled_back" | "configuration_refused" => {
+            "configuration"
+        }
+        _ => "iam",
+    }
+}
+
+fn type_of(kind: &str, event: &Event) -> &'static str {
+    match kind {
+        "login" | "device_proof" if event.get("result") == Some("denied") => "denied",
+        "login" | "device_proof" => "start",
+        "credential_revoked" | "token_revoked" | "account_removed" => "deletion",
+        "enrollment_confirmed" | "credential_imported" | "key_registered" | "token_issued" => "creation",
+        _ if category(kind) == "iam" => "change",
+        _ => "info",
+    }
+}
+
+fn outcome(event: &Event) -> &'static str {
+    match event.get("result") {
+        Some("accepted") => "success",
+        Some("denied") => "failure",
+        _ => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::event::from_syslog;
+
+    #[test]
+    fn a_denied_login_is_an_authentication_that_failed() {
+        let line = "2026-11-29T10:00:00Z web1 sshd[1]: pam_qrtotp(sshd:auth): event=login result=denied reason=wrong_code \
+                    user=alice service=sshd rhost=2001:db8::7 tty=ssh failures=2";
+        let document = ecs(&from_syslog(line).unwrap());
+        assert_eq!(document["@timestamp"], "2026-11-29T10:00:00.000000Z");
+        assert_eq!(document["event"]["category"], json!(["authentication"]));
+        assert_eq!(
+            (&document["event"]["outcome"], &document["event"]["type"][0]),
+            (&json!("failure"), &json!("denied"))
+        );
+        assert_eq!(
+            (&document["source"]["ip"], &document["user"]["name"]),
+            (&json!("2001:db8::7"), &json!("alice"))
+        );
+        assert_eq!(
+            (&document["labels"]["qrtotp_failures"], &document["host"]["name"]),
+            (&json!("2"), &json!("web1"))
+        );
+    }
+}

@@ -1,0 +1,219 @@
+//! Which events are wanted, and times as people type them.
+
+use crate::event::Entry;
+use std::net::IpAddr;
+
+const SECOND: i64 = 1_000_000;
+
+/// What an event must have. Of several values of one kind, one.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Accounts.
+    pub users: Vec<String>,
+    /// PAM services, or `qrtotp` and `qrtotpd`.
+    pub services: Vec<String>,
+    /// Kinds of events.
+    pub events: Vec<String>,
+    /// Results.
+    pub results: Vec<String>,
+    /// Reasons.
+    pub reasons: Vec<String>,
+    /// Rules.
+    pub rules: Vec<String>,
+    /// Networks or host names of the remote side.
+    pub from: Vec<String>,
+    /// From this time on, in microseconds since 1970.
+    pub since: Option<i64>,
+    /// Before this time.
+    pub until: Option<i64>,
+}
+
+impl Filter {
+    /// Whether the event is wanted. An event without a known time is.
+    #[must_use]
+    pub fn wants(&self, entry: &Entry) -> bool {
+        let event = &entry.event;
+        let one_of = |wanted: &[String], key| {
+            wanted.is_empty() || event.get(key).is_some_and(|value| wanted.iter().any(|one| one == value))
+        };
+        let time = entry.when();
+        [
+            (&self.users, "user"),
+            (&self.services, "service"),
+            (&self.events, "event"),
+            (&self.results, "result"),
+            (&self.reasons, "reason"),
+            (&self.rules, "rule"),
+        ]
+        .into_iter()
+        .all(|(wanted, key)| one_of(wanted, key))
+            && (self.from.is_empty() || event.get("rhost").is_some_and(|host| self.is_from(host)))
+            && (time == 0 || self.since.is_none_or(|since| time >= since))
+            && (time == 0 || self.until.is_none_or(|until| time < until))
+    }
+
+    fn is_from(&self, host: &str) -> bool {
+        let address = host.parse::<IpAddr>().ok();
+        self.from
+            .iter()
+            .any(|network| network == host || address.is_some_and(|address| is_in(address, network)))
+    }
+}
+
+impl Entry {
+    /// When it happened, in microseconds since 1970: what the host's clock said, else when the log received it; 0 if unknown.
+    #[must_use]
+    pub fn when(&self) -> i64 {
+        let at = self.event.link.and(self.event.number("at"));
+        at.map_or(self.time, |at| at.saturating_mul(SECOND))
+    }
+}
+
+fn is_in(address: IpAddr, network: &str) -> bool {
+    let (base, bits) = network.split_once('/').unwrap_or((network, "128"));
+    let (Ok(base), Ok(bits)) = (base.parse::<IpAddr>(), bits.parse::<u32>()) else { return false };
+    let same = |a: u128, b: u128, width: u32| {
+        let shift = width.saturating_sub(bits);
+        a.checked_shr(shift).unwrap_or(0) == b.checked_shr(shift).unwrap_or(0)
+    };
+    match (address.to_canonical(), base) {
+        (IpAddr::V4(address), IpAddr::V4(base)) => same(address.to_bits().into(), base.to_bits().into(), 32),
+        (IpAddr::V6(address), IpAddr::V6(base)) => same(address.to_bits(), base.to_bits(), 128),
+        _ => false,
+    }
+}
+
+/// A time as people type it, in microseconds since 1970: `2026-11-29`, `2026-11-29 10:00`, with a `T`, seconds, `Z` or an offset;
+/// UTC without one. Or so long ago: `90d`, `12h`, `30m`.
+#[must_use]
+pub fn parse_time(text: &str, now: i64) -> Option<i64> {
+    let text = text.trim();
+    if let Some((number, unit)) = text.split_at_checked(text.len().saturating_sub(1)) {
+        let seconds = match unit {
+            "d" => 86_400,
+            "h" => 3600,
+            "m" => 60,
+            "s" => 1,
+            _ => 0,
+        };
+        if seconds > 0
+            && let Ok(number) = number.parse::<u32>()
+        {
+            return Some(now.saturating_sub(i64::from(number) * seconds * SECOND));
+        }
+    }
+    let text = text.replacen(' ', "T", 1);
+    rfc3339(&if text.contains('T') { text } else { format!("{text}T00:00") })
+}
+
+/// Microseconds since 1970 of an RFC 3339 time; seconds and offset may be missing.
+pub(crate) fn rfc3339(text: &str) -> Option<i64> {
+    let (date, time) = text.split_once('T')?;
+    let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let zone = time.find(['Z', '+', '-']).unwrap_or(time.len());
+    let (clock, zone) = time.split_at_checked(zone)?;
+    let mut clock = clock.splitn(3, ':');
+    let (hours, minutes) = (clock.next()?.parse::<i64>().ok()?, clock.next()?.parse::<i64>().ok()?);
+    let seconds = clock.next().unwrap_or("0");
+    let (seconds, fraction) = seconds.split_once('.').unwrap_or((seconds, "0"));
+    let seconds = seconds.parse::<i64>().ok()?;
+    let micros: String = fraction.chars().chain("000000".chars()).take(6).collect();
+    let micros = micros.parse::<i64>().ok()?;
+    if !(0..24).contains(&hours) || !(0..60).contains(&minutes) || !(0..61).contains(&seconds) || micros < 0 {
+        return None;
+    }
+    let offset = offset(zone)?;
+    let all = days(year, month, day) * 86_400 + hours * 3600 + minutes * 60 + seconds - offset;
+    Some(all * SECOND + micros)
+}
+
+fn offset(zone: &str) -> Option<i64> {
+    let (sign, digits) = match zone.split_at_checked(1) {
+        None | Some(("Z", "")) => return Some(0),
+        Some(("+", digits)) => (1, digits),
+        Some(("-", digits)) => (-1, digits),
+        Some(_) => return None,
+    };
+    let digits = digits.replace(':', "");
+    let (hours, minutes) = digits.split_at_checked(2)?;
+    let part = |text: &str| text.parse::<u32>().ok().filter(|part| *part < 60).map(i64::from);
+    Some(sign * (part(hours)? * 3600 + part(minutes)? * 60))
+}
+
+/// Days since 1970-01-01 (proleptic Gregorian), counting years from March.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * month + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::event::from_syslog;
+
+    #[test]
+    fn times_are_read_as_date_does() {
+        for (text, seconds) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2026-11-29", 1_795_910_400),
+            ("2026-11-29 10:00", 1_795_946_400),
+            ("2026-11-29T10:00:05+01:00", 1_795_942_805),
+            ("2024-02-29T23:59:59-0230", 1_709_260_199),
+            ("90d", 1_000_000_000 - 90 * 86_400),
+            ("15m", 1_000_000_000 - 900),
+        ] {
+            assert_eq!(parse_time(text, 1_000_000_000 * SECOND), Some(seconds * SECOND), "{text}");
+        }
+        assert_eq!(rfc3339("2026-11-29T10:00:05.25Z"), Some(1_795_946_405_250_000));
+        for none in ["", "d", "yesterday", "2026-13-01", "2026-11-29T25:00", "2026-11-29T10", "-5d", "1é"] {
+            assert_eq!(parse_time(none, 0), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn every_condition_can_keep_an_event_out() {
+        let line = "2026-11-29T10:00:00Z h sshd[1]: pam_qrtotp(sshd:auth): event=login result=denied reason=wrong_code \
+                    user=alice service=sshd rhost=192.0.2.7 rule=office";
+        let entry = from_syslog(line).unwrap();
+        let at = entry.time;
+        let one = |text: &str| vec![text.to_owned()];
+        let all = Filter {
+            users: one("alice"),
+            services: one("sshd"),
+            events: one("login"),
+            results: one("denied"),
+            reasons: one("wrong_code"),
+            rules: one("office"),
+            from: one("192.0.2.0/24"),
+            since: Some(at),
+            until: Some(at + 1),
+        };
+        assert!(all.wants(&entry) && Filter::default().wants(&entry));
+        for other in [
+            Filter { users: one("bob"), ..all.clone() },
+            Filter { services: one("su"), ..all.clone() },
+            Filter { events: one("token_issued"), ..all.clone() },
+            Filter { results: one("accepted"), ..all.clone() },
+            Filter { reasons: one("code"), ..all.clone() },
+            Filter { rules: one("default"), ..all.clone() },
+            Filter { from: one("192.0.3.0/24"), ..all.clone() },
+            Filter { since: Some(at + 1), ..all.clone() },
+            Filter { until: Some(at), ..all.clone() },
+        ] {
+            assert!(!other.wants(&entry), "{other:?}");
+        }
+        for (network, inside) in
+            [("192.0.2.7", true), ("192.0.2.8/29", false), ("0.0.0.0/0", true), ("::/0", false), ("x", false)]
+        {
+            assert_eq!(is_in("192.0.2.7".parse().unwrap(), network), inside, "{network}");
+        }
+    }
+}

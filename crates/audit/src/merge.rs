@@ -1,0 +1,112 @@
+//! Several logs as one, in the order of time. A line that two logs hold comes once.
+
+use crate::event::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::iter::Peekable;
+
+/// So many lines are remembered to tell those that two logs hold.
+const REMEMBERED: usize = 8192;
+/// The journal's copy comes first: it proves who wrote the line.
+const JOURNAL_FIRST: i64 = 2_000_000;
+
+/// Logs, merged. Needs the same memory however long they are.
+pub struct Merge<I: Iterator<Item = Entry>> {
+    logs: Vec<(Peekable<I>, i64)>,
+    /// Which log a line came from, and how often it is still to come from another one.
+    seen: HashMap<u64, (usize, u32)>,
+    order: VecDeque<u64>,
+}
+
+impl<I: Iterator<Item = Entry>> Merge<I> {
+    /// Each log on its own is in order.
+    pub fn new(logs: impl IntoIterator<Item = I>) -> Self {
+        let logs = logs.into_iter().map(|log| (log.peekable(), i64::MIN)).collect();
+        Self { logs, seen: HashMap::new(), order: VecDeque::new() }
+    }
+
+    /// The log whose next line is the oldest.
+    fn oldest(&mut self) -> Option<usize> {
+        let mut oldest: Option<(i64, usize)> = None;
+        for (number, (log, last)) in self.logs.iter_mut().enumerate() {
+            let Some(entry) = log.peek() else { continue };
+            let time = match entry.when() {
+                0 => *last, // a time stamp without a year: as the line before
+                time if entry.event.link.is_none() && entry.journal => time.saturating_sub(JOURNAL_FIRST),
+                time => time,
+            };
+            *last = time;
+            if oldest.is_none_or(|(best, _)| time < best) {
+                oldest = Some((time, number));
+            }
+        }
+        oldest.map(|(_, number)| number)
+    }
+
+    /// Whether another log had the line.
+    fn is_known(&mut self, log: usize, entry: &Entry) -> bool {
+        let mut hasher = DefaultHasher::new();
+        entry.event.line.hash(&mut hasher);
+        let hash = hasher.finish();
+        match self.seen.get_mut(&hash) {
+            Some((from, left)) if *from != log && *left > 0 => {
+                *left -= 1;
+                return true;
+            }
+            Some((from, left)) if *from == log => *left += 1,
+            _ => {
+                self.seen.insert(hash, (log, 1));
+                self.order.push_back(hash);
+            }
+        }
+        if self.order.len() > REMEMBERED
+            && let Some(old) = self.order.pop_front()
+        {
+            self.seen.remove(&old);
+        }
+        false
+    }
+}
+
+impl<I: Iterator<Item = Entry>> Iterator for Merge<I> {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        loop {
+            let number = self.oldest()?;
+            let entry = self.logs.get_mut(number)?.0.next()?;
+            if self.logs.len() == 1 || !self.is_known(number, &entry) {
+                return Some(entry);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::event::from_syslog;
+
+    fn log(lines: &[(u32, &str)]) -> Vec<Entry> {
+        let line = |(second, user): &(u32, &str)| {
+            let stamp = format!("2026-11-29T10:00:{second:02}Z");
+            from_syslog(&format!("{stamp} h su[1]: pam_qrtotp(su:auth): event=login user={user}")).unwrap()
+        };
+        lines.iter().map(line).collect()
+    }
+
+    fn users(logs: Vec<Vec<Entry>>) -> String {
+        let user = |entry: Entry| entry.event.get("user").unwrap().to_owned();
+        Merge::new(logs.into_iter().map(Vec::into_iter)).map(user).collect::<Vec<_>>().join("")
+    }
+
+    #[test]
+    fn lines_of_both_logs_come_once_in_the_order_of_time_and_repeated_ones_as_often_as_one_log_has_them() {
+        let one = log(&[(1, "a"), (2, "b"), (2, "b"), (5, "d")]);
+        let other = log(&[(1, "a"), (2, "b"), (3, "c"), (5, "d"), (6, "e")]);
+        assert_eq!(users(vec![one.clone(), other.clone()]), "abbcde");
+        assert_eq!(users(vec![other, one.clone()]), "abbcde");
+        assert_eq!(users(vec![one]), "abbd");
+    }
+}

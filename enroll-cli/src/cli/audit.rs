@@ -1,0 +1,105 @@
+//! `qrtotp audit`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Audit {
+    #[command(flatten)]
+    pub show: Show,
+    #[command(subcommand)]
+    pub what: Option<What>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum What {
+    /// Prove that no line was changed, removed, added, moved or repeated, and name each one that was
+    ///
+    /// Every line that tells of a change of an account carries a hash over itself and the line before; the last hash is in the store.
+    /// A line that is missing is called lost if the store still has it word for word (`audit repair` logs it again), else missing.
+    /// Whoever is root on this host could compute a new chain: compare with lines or heads that left the host, with --against.
+    ///
+    /// Exit code 0: all lines fit. 1: something was found. 2: it could not be checked.
+    Verify {
+        /// Compare with lines of this log that were saved elsewhere, or with what `audit heads` printed
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
+        /// A JSON object for each finding, a line each, and one with the counts
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        sources: Sources,
+    },
+    /// Log lines again that were lost and that the store still has
+    Repair {
+        #[command(flatten)]
+        sources: Sources,
+    },
+    /// Print the number and hash of each account's last line, to be kept elsewhere for `audit verify --against`
+    Heads,
+    /// Count logins, refusals and changes, and accounts that need attention
+    Summary {
+        /// Of how many days
+        #[arg(long, value_name = "N", default_value_t = 7)]
+        days: u32,
+        #[command(flatten)]
+        sources: Sources,
+    },
+}
+
+/// Where lines come from.
+#[derive(Debug, Args)]
+pub struct Sources {
+    /// Read this log instead of the journal and /var/log/auth.log*; - is standard input. May be repeated, the oldest first
+    #[arg(long, value_name = "FILE")]
+    pub file: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Show {
+    /// Of this account; options of one kind may be repeated, and one of them must hold
+    #[arg(long, value_name = "NAME")]
+    pub user: Vec<String>,
+    /// Of this PAM service; `qrtotp` is the command, `qrtotpd` the broker
+    #[arg(long, value_name = "NAME")]
+    pub service: Vec<String>,
+    /// Of this kind, such as login or token_issued
+    #[arg(long, value_name = "KIND")]
+    pub event: Vec<String>,
+    /// Logins and proofs of a device with this result
+    #[arg(long, value_name = "RESULT", value_parser = ["accepted", "denied", "ignored"])]
+    pub result: Vec<String>,
+    /// With this reason
+    #[arg(long, value_name = "REASON")]
+    pub reason: Vec<String>,
+    /// Decided by this rule
+    #[arg(long, value_name = "NAME")]
+    pub rule: Vec<String>,
+    /// From this remote host, or from this network, such as 192.0.2.0/24
+    #[arg(long, value_name = "NETWORK")]
+    pub from: Vec<String>,
+    /// From this time on: 2026-11-29, "2026-11-29 10:00" (UTC), or so long ago: 90d, 12h, 30m
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// A JSON object for each event, a line each: docs/audit.schema.json describes it, `ecs` is the Elastic Common Schema
+    #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "plain")]
+    pub json: Option<Form>,
+    /// Go on with new events until interrupted
+    #[arg(long, conflicts_with_all = ["file", "until"])]
+    pub follow: bool,
+    #[command(flatten)]
+    pub sources: Sources,
+}
+
+/// A form of JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// Keys as in the log
+    Plain,
+    /// Elastic Common Schema
+    Ecs,
+}

@@ -1,0 +1,95 @@
+//! `qrtotp audit`: the log, read and proven. All that is known of its form is in the crate `qrtotp-audit`.
+
+mod sources;
+mod summary;
+mod verify;
+
+use crate::cli::{Audit, AuditForm, AuditWhat, Show};
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use qrtotp_audit::{Entry, Filter, Writer, ecs, parse_time, rfc3339_of};
+use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::text::{clean, utc};
+use serde_json::Value;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+/// Most characters of a line that is shown.
+const LONGEST: usize = 8192;
+
+pub fn run(config: &Path, args: Audit) -> Result<Exit, Failure> {
+    let context = || Context::load(config);
+    match args.what {
+        None => show(args.show),
+        Some(AuditWhat::Verify { against, json, sources }) => {
+            verify::run(&context()?, &sources, against.as_deref(), json)
+        }
+        Some(AuditWhat::Repair { sources }) => verify::repair(&context()?, &sources),
+        Some(AuditWhat::Heads) => verify::heads(&context()?),
+        Some(AuditWhat::Summary { days, sources }) => summary::run(&context()?, days, &sources),
+    }
+}
+
+fn show(args: Show) -> Result<Exit, Failure> {
+    let now = SystemClock.now().saturating_mul(1_000_000);
+    let time = |text: Option<String>| {
+        text.map(|text| {
+            let why = "write 2026-11-29, \"2026-11-29 10:00\" (UTC), or how long ago, such as 90d or 12h";
+            parse_time(&text, now)
+                .ok_or_else(|| Failure::Error(format!("{} is no time; {why}", clean(&text, 64))))
+        })
+        .transpose()
+    };
+    let (since, until) = (time(args.since)?, time(args.until)?);
+    let filter = Filter {
+        users: args.user,
+        services: args.service,
+        events: args.event,
+        results: args.result,
+        reasons: args.reason,
+        rules: args.rule,
+        from: args.from,
+        since,
+        until,
+    };
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let entries = if args.follow { sources::follow()? } else { sources::open(&args.sources, since)? };
+    for entry in entries {
+        if filter.wants(&entry) {
+            put(&entry, args.json, &mut out)?;
+            if args.follow {
+                out.flush()?;
+            }
+        }
+    }
+    out.flush()?;
+    Ok(Exit::Done)
+}
+
+fn put(entry: &Entry, form: Option<AuditForm>, out: &mut impl Write) -> std::io::Result<()> {
+    match form {
+        None => {
+            let when = entry.when();
+            let time = if when == 0 { "-".to_owned() } else { utc(when.div_euclid(1_000_000)) };
+            let forged = match entry.writer {
+                Writer::User(uid) if entry.is_forged() => format!("FORGED by a process of uid {uid}: "),
+                _ => String::new(),
+            };
+            writeln!(out, "{time} {} {forged}{}", clean(&entry.host, 255), clean(&entry.event.line, LONGEST))
+        }
+        Some(AuditForm::Ecs) => writeln!(out, "{}", ecs(entry)),
+        Some(AuditForm::Plain) => {
+            let mut object = entry.event.to_json();
+            object.insert("schema".into(), 1.into());
+            if entry.time != 0 {
+                object.insert("time".into(), rfc3339_of(entry.time).into());
+            }
+            object.insert("host".into(), entry.host.as_str().into());
+            object.insert("source".into(), if entry.journal { "journal" } else { "file" }.into());
+            if entry.is_forged() {
+                object.insert("forged".into(), true.into());
+            }
+            writeln!(out, "{}", Value::Object(object))
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Where the lines are: the journal and /var/log/auth.log*, or files that were named.
+
+use crate::cli::Sources;
+use crate::error::Failure;
+use qrtotp_audit::{Entry, Merge, from_journal, from_syslog};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::SystemTime;
+
+/// Where log daemons put AUTHPRIV: Debian's place, and Red Hat's.
+const LOGS: [(&str, &str); 2] = [("/var/log", "auth.log"), ("/var/log", "secure")];
+/// Most bytes of a line; of a longer one the rest is left out.
+const LONGEST: u64 = 64 * 1024;
+
+pub type Entries = Box<dyn Iterator<Item = Entry>>;
+
+/// All entries in the order of time; those of the journal from about `since` on.
+///
+/// # Errors
+/// A file that was named can't be read, or there is no log.
+pub fn open(sources: &Sources, since: Option<i64>) -> Result<Entries, Failure> {
+    if !sources.file.is_empty() {
+        return Ok(Box::new(files(sources.file.clone())?));
+    }
+    let (journal, logs) = (journal(&["--no-tail"], since), rotated());
+    if journal.is_none() && logs.is_empty() {
+        let text = "there is no journalctl and no /var/log/auth.log; name the log with --file";
+        return Err(Failure::Error(text.into()));
+    }
+    let mut all: Vec<Entries> = Vec::new();
+    all.extend(journal);
+    all.push(Box::new(files(logs)?));
+    Ok(Box::new(Merge::new(all)))
+}
+
+/// Entries as they come, until the process is interrupted.
+///
+/// # Errors
+/// Nothing can be followed.
+pub fn follow() -> Result<Entries, Failure> {
+    if let Some(journal) = journal(&["--follow", "--lines=0"], None) {
+        return Ok(journal);
+    }
+    let mut tail = Command::new("tail");
+    tail.args(["--follow=name", "--retry", "--lines=0", "/var/log/auth.log"]);
+    let lines =
+        printed(tail).ok_or_else(|| Failure::Error("neither journalctl nor tail can be run".into()))?;
+    Ok(Box::new(lines.filter_map(|line| from_syslog(&line))))
+}
+
+/// The journal's entries of AUTHPRIV, if the journal has a place on this host.
+fn journal(how: &[&str], since: Option<i64>) -> Option<Entries> {
+    if !["/run/log/journal", "/var/log/journal"].iter().any(|place| Path::new(place).is_dir()) {
+        return None;
+    }
+    let mut journalctl = Command::new("journalctl");
+    let fields = "MESSAGE,SYSLOG_IDENTIFIER,_UID,_CAP_EFFECTIVE,_HOSTNAME,_SOURCE_REALTIME_TIMESTAMP";
+    journalctl.args(["--output=json", "--no-pager", "--quiet", "SYSLOG_FACILITY=10"]).args(how);
+    journalctl.arg(format!("--output-fields={fields}"));
+    if let Some(since) = since {
+        // The line's own time may be a little before the log's.
+        journalctl.arg(format!("--since=@{}", since.div_euclid(1_000_000).saturating_sub(60).max(0)));
+    }
+    let lines = printed(journalctl)?;
+    Some(Box::new(lines.filter_map(|line| from_journal(&line))))
+}
+
+/// What the log daemon wrote, rotated files too, the oldest first.
+fn rotated() -> Vec<PathBuf> {
+    let mut found: Vec<(SystemTime, PathBuf)> = Vec::new();
+    for (directory, name) in LOGS {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        for entry in entries {
+            let is_log = entry.file_name().to_str().is_some_and(|file| {
+                file.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
+            });
+            if let (true, Ok(about)) = (is_log, entry.metadata()) {
+                found.push((about.modified().unwrap_or(SystemTime::UNIX_EPOCH), entry.path()));
+            }
+        }
+    }
+    found.sort();
+    found.into_iter().map(|(_, path)| path).collect()
+}
+
+/// The entries of these files, one behind the other. Each is opened when it is its turn, but the first ones' existence is looked at now.
+fn files(paths: Vec<PathBuf>) -> Result<impl Iterator<Item = Entry>, Failure> {
+    for path in paths.iter().filter(|path| path.as_os_str() != "-") {
+        File::open(path)
+            .map_err(|error| Failure::Error(format!("cannot read {}: {error}", path.display())))?;
+    }
+    Ok(paths.into_iter().flat_map(|path| lines_of(&path)).filter_map(|line| any_form(&line)))
+}
+
+/// A line of a log file, of `journalctl -o json`, or an event alone.
+pub fn any_form(line: &str) -> Option<Entry> {
+    if line.starts_with('{') {
+        return from_journal(line);
+    }
+    if line.starts_with("event=") {
+        return from_syslog(&format!("- - qrtotp: {line}"));
+    }
+    from_syslog(line)
+}
+
+fn lines_of(path: &Path) -> Box<dyn Iterator<Item = String>> {
+    if path.as_os_str() == "-" {
+        return Box::new(Lines { reader: BufReader::new(std::io::stdin()), child: None });
+    }
+    let unpack = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("gz") => Some("gzip"),
+        Some("xz") => Some("xz"),
+        Some("zst") => Some("zstd"),
+        _ => None,
+    };
+    let lines = match unpack {
+        Some(program) => {
+            let mut command = Command::new(program);
+            command.args(["-dc", "--"]).arg(path);
+            printed(command).map(|lines| Box::new(lines) as Box<dyn Iterator<Item = String>>)
+        }
+        None => File::open(path).ok().map(|file| {
+            Box::new(Lines { reader: BufReader::new(file), child: None }) as Box<dyn Iterator<Item = String>>
+        }),
+    };
+    lines.unwrap_or_else(|| {
+        let _ = writeln!(std::io::stderr(), "qrtotp: cannot read {}; its lines are left out", path.display());
+        Box::new(std::iter::empty())
+    })
+}
+
+/// The lines that a program prints, as they come.
+fn printed(mut program: Command) -> Option<Lines<BufReader<std::process::ChildStdout>>> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    program.env_clear().env("PATH", path).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = program.spawn().ok()?;
+    let reader = BufReader::new(child.stdout.take()?);
+    Some(Lines { reader, child: Some(child) })
+}
+
+struct Lines<R> {
+    reader: R,
+    child: Option<Child>,
+}
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        let length = self.reader.by_ref().take(LONGEST).read_until(b'\n', &mut line).ok()?;
+        if length == 0 {
+            return None;
+        }
+        let mut rest = line.last() != Some(&b'\n') && length as u64 == LONGEST;
+        while rest {
+            let mut more = Vec::new();
+            let length = self.reader.by_ref().take(LONGEST).read_until(b'\n', &mut more).ok()?;
+            rest = length as u64 == LONGEST && more.last() != Some(&b'\n');
+        }
+        Some(String::from_utf8_lossy(&line).into_owned())
+    }
+}
+
+impl<R> Drop for Lines<R> {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

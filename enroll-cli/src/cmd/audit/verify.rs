@@ -1,0 +1,229 @@
+//! `qrtotp audit verify`, `repair` and `heads`.
+
+use super::sources::{self, any_form};
+use crate::cli::Sources;
+use crate::cmd::list::each_account;
+use crate::context::{Context, syslog};
+use crate::error::{Exit, Failure, store_failure};
+use qrtotp_audit::{Event, Fault, Finding, Head, RECOVERED, Verifier};
+use qrtotp_core::account::{Name, chain_origin, link_hex};
+use qrtotp_core::audit::{AuditSink, Priority};
+use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
+use qrtotp_core::store::FileStore;
+use qrtotp_core::text::{clean, logfmt};
+use serde_json::json;
+use std::collections::HashMap;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+/// Most characters of a line that is shown.
+const LONGEST: usize = 8192;
+/// A line may be on its way to the log for so many seconds.
+const ON_ITS_WAY: UnixTime = 60;
+
+/// What came of a verification.
+#[derive(Default)]
+struct Count {
+    accounts: usize,
+    events: u64,
+    proven: u64,
+    first: u64,
+    forged: u64,
+    lost: u64,
+    other: u64,
+}
+
+pub fn run(
+    context: &Context,
+    sources: &Sources,
+    against: Option<&Path>,
+    json: bool,
+) -> Result<Exit, Failure> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let count = verify(context, sources, against, |finding| {
+        if json {
+            let (fault, until) = word(&finding.fault);
+            let line = if let Fault::Lost(line) = &finding.fault { line } else { &finding.line };
+            let object = json!({ "user": finding.user, "seq": finding.seq, "until": until, "fault": fault, "line": line });
+            writeln!(out, "{object}")
+        } else {
+            writeln!(out, "{}", text(finding))
+        }
+    })?;
+    let Count { accounts, events, proven, first, forged, lost, other } = count;
+    if json {
+        let object = json!({ "accounts": accounts, "events": events, "proven": proven, "first": first,
+            "forged": forged, "lost": lost, "found": other });
+        writeln!(out, "{object}")?;
+    } else {
+        writeln!(
+            out,
+            "{accounts} accounts, {events} events: {proven} proven, {first} taken on trust (the first of a chain in this log)."
+        )?;
+        if forged > 0 {
+            writeln!(out, "{forged} look-alikes: written by processes without root's rights.")?;
+        }
+        match (lost, other) {
+            (0, 0) => writeln!(out, "Nothing was changed, removed or added.")?,
+            (lost, 0) => writeln!(out, "{lost} lost; `qrtotp audit repair` logs them again.")?,
+            (lost, other) => writeln!(out, "{other} CHANGED, MISSING OR ADDED, {lost} lost: see above.")?,
+        }
+    }
+    out.flush()?;
+    Ok(if lost + other > 0 { Exit::Refused } else { Exit::Done })
+}
+
+/// Logs lost lines again, word for word.
+pub fn repair(context: &Context, sources: &Sources) -> Result<Exit, Failure> {
+    let (mut log, mut again, mut left) = (syslog(), 0_u64, 0_u64);
+    let now = SystemClock.now();
+    verify(context, sources, None, |finding| {
+        match &finding.fault {
+            Fault::Lost(line) if at(line).is_some_and(|at| at < now - ON_ITS_WAY) => {
+                let mut line = line.clone();
+                logfmt(&mut line, "detail", &format!("{RECOVERED} by qrtotp audit repair"));
+                log.record(Priority::Notice, &line);
+                again += 1;
+            }
+            _ => left += 1,
+        }
+        Ok(())
+    })?;
+    writeln!(
+        std::io::stdout(),
+        "{again} lines logged again; {left} findings are left for `qrtotp audit verify`."
+    )?;
+    Ok(if left > 0 { Exit::Refused } else { Exit::Done })
+}
+
+/// Prints the end of each chain as a line of the log.
+pub fn heads(context: &Context) -> Result<Exit, Failure> {
+    let store = context.store()?;
+    let (mut out, now) = (BufWriter::new(std::io::stdout().lock()), SystemClock.now());
+    let exit = each_account(&store, |name, account| {
+        let chain = &account.state.chain;
+        let mut line = "event=audit_head".to_owned();
+        logfmt(&mut line, "user", name.as_str());
+        let link = String::from_utf8_lossy(&link_hex(chain.head())).into_owned();
+        if chain.number() > 0 {
+            writeln!(out, "{line} seq={} at={now} chain={link}", chain.number())?;
+        }
+        Ok(())
+    })?;
+    out.flush()?;
+    Ok(exit)
+}
+
+fn at(line: &str) -> Option<UnixTime> {
+    Event::parse(line)?.number("at")
+}
+
+fn verify(
+    context: &Context,
+    sources: &Sources,
+    against: Option<&Path>,
+    mut each: impl FnMut(&Finding) -> std::io::Result<()>,
+) -> Result<Count, Failure> {
+    let store = context.store()?;
+    // Before the log, which may go on meanwhile.
+    let read_at = SystemClock.now();
+    let (mut heads, mut names) = (HashMap::new(), Vec::new());
+    each_account(&store, |name, account| {
+        let chain = &account.state.chain;
+        let origin = chain_origin(account.record.id);
+        heads.insert(name.as_str().to_owned(), Head { seq: chain.number(), link: chain.head(), origin });
+        names.push(name.clone());
+        Ok(())
+    })?;
+    let mut verifier = Verifier::new(heads, read_at);
+    if let Some(path) = against {
+        let text = std::fs::File::open(path)
+            .map_err(|error| Failure::Error(format!("cannot read {}: {error}", path.display())))?;
+        for line in std::io::BufRead::lines(std::io::BufReader::new(text)) {
+            if let Some(entry) = any_form(&line?) {
+                verifier.save(&entry);
+            }
+        }
+    }
+    let mut count = Count::default();
+    let mut pass_on = |verifier: &mut Verifier, count: &mut Count| {
+        for finding in verifier.take_findings() {
+            if finding.fault.is_loss() {
+                count.lost += 1
+            } else {
+                count.other += 1
+            }
+            each(&finding)?;
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    for entry in sources::open(sources, None)? {
+        count.events += 1;
+        verifier.read(&entry);
+        pass_on(&mut verifier, &mut count)?;
+    }
+    count.accounts = verifier.accounts();
+    for name in &names {
+        verifier.end(name.as_str(), &kept(&store, name));
+        pass_on(&mut verifier, &mut count)?;
+    }
+    verifier.end_others();
+    pass_on(&mut verifier, &mut count)?;
+    (count.proven, count.first, count.forged) = (verifier.proven, verifier.first, verifier.forged);
+    Ok(count)
+}
+
+/// The account's last lines, as its state keeps them.
+fn kept(store: &FileStore, name: &Name) -> Vec<Event> {
+    match store.last_lines(name) {
+        Ok(found) => found
+            .map_or_else(Vec::new, |(_, lines)| lines.iter().filter_map(|line| Event::parse(line)).collect()),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {}", store_failure(&error));
+            Vec::new()
+        }
+    }
+}
+
+fn word(fault: &Fault) -> (&'static str, Option<u64>) {
+    match fault {
+        Fault::Changed => ("changed", None),
+        Fault::Repeated => ("repeated", None),
+        Fault::Moved => ("moved", None),
+        Fault::Missing(until) => ("missing", Some(*until)),
+        Fault::Lost(_) => ("lost", None),
+        Fault::OtherHead => ("other_head", None),
+        Fault::StoreIsOlder(until) => ("store_is_older", Some(*until)),
+        Fault::NoAccount => ("no_account", None),
+        Fault::AgainstSaved => ("against_saved", None),
+    }
+}
+
+fn text(finding: &Finding) -> String {
+    let Finding { user, seq, fault, line } = finding;
+    let what = match fault {
+        Fault::Changed => "CHANGED or added: it does not fit the line before".to_owned(),
+        Fault::Repeated => "REPEATED or added: a line of this number came before".to_owned(),
+        Fault::Moved => "MOVED: it stands behind later lines".to_owned(),
+        Fault::Missing(until) if until == seq => {
+            "MISSING: removed, or lost too long ago for the store".to_owned()
+        }
+        Fault::Missing(until) => {
+            format!("MISSING up to {until}: removed, or lost too long ago for the store")
+        }
+        Fault::Lost(line) => format!("lost; the store has it: {line}"),
+        Fault::OtherHead => "OTHER: the store has another hash for this line".to_owned(),
+        Fault::StoreIsOlder(until) => {
+            format!("OLD STORE: the log goes on to {until}; was a backup restored?")
+        }
+        Fault::NoAccount => "NO ACCOUNT: the store has none, and no line tells of its removal".to_owned(),
+        Fault::AgainstSaved => "OTHER: the saved log has another hash for this line".to_owned(),
+    };
+    let line = if line.is_empty() { String::new() } else { format!("\n    {line}") };
+    clean_lines(&format!("{user} seq {seq}: {what}{line}"))
+}
+
+fn clean_lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| clean(line, LONGEST)).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,139 @@
+//! `qrtotp revoke` for many accounts. One that fails stops no other, and a second run goes on where the first one ended.
+
+use super::token::whom::in_group;
+use crate::cli::Bulk;
+use crate::context::{Context, syslog};
+use crate::error::{Exit, Failure};
+use crate::input;
+use qrtotp_audit::parse_time;
+use qrtotp_core::account::{CredentialId, Name, Record};
+use qrtotp_core::audit::{Event, Kind};
+use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
+use qrtotp_core::flow::{self, AdminError, Selection};
+use qrtotp_core::store::{FileStore, Store};
+use qrtotp_core::text::clean;
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, Write};
+
+/// Devices that are to go. `None`: all of the account's.
+struct Target {
+    name: Name,
+    devices: Option<Vec<CredentialId>>,
+    count: usize,
+}
+
+pub fn run(context: &Context, bulk: &Bulk) -> Result<Exit, Failure> {
+    let store = context.store()?;
+    let before = bulk.enrolled_before.as_deref().map(day).transpose()?;
+    let (targets, unread) = targets(&store, bulk, before)?;
+    let devices: usize = targets.iter().map(|target| target.count).sum();
+    let mut out = std::io::stdout();
+    if bulk.dry_run {
+        for target in &targets {
+            writeln!(out, "{:<20} {} devices", target.name.as_str(), target.count)?;
+        }
+        writeln!(out, "Would revoke {devices} devices of {} accounts.", targets.len())?;
+        return Ok(if unread { Exit::Error } else { Exit::Done });
+    }
+    if targets.is_empty() {
+        writeln!(out, "No device matches; nothing was changed.")?;
+        return Ok(if unread { Exit::Error } else { Exit::Done });
+    }
+    confirm(bulk.confirm, devices, targets.len())?;
+    let (mut log, mut done, mut exit) = (syslog(), 0_u32, if unread { Exit::Error } else { Exit::Done });
+    for target in &targets {
+        match revoke(context, &store, target) {
+            Ok(gone) => {
+                done += 1;
+                writeln!(out, "{:<20} {gone} devices revoked", target.name.as_str())?;
+            }
+            Err(error) => {
+                exit = Exit::Error;
+                let _ = writeln!(std::io::stderr(), "qrtotp: {}: {error}", target.name);
+            }
+        }
+    }
+    let detail = bulk.to_string();
+    Event::new(Kind::BulkRevoked, &context.subject("")).count(done).detail(&detail).emit(&mut log);
+    writeln!(out, "Revoked devices of {done} accounts.")?;
+    Ok(exit)
+}
+
+/// The accounts that have devices to revoke, and whether any could not be read.
+fn targets(store: &FileStore, bulk: &Bulk, before: Option<UnixTime>) -> Result<(Vec<Target>, bool), Failure> {
+    let names: BTreeSet<Name> = match &bulk.group {
+        Some(group) => {
+            let members = in_group(group)?.collect::<Result<Vec<_>, _>>()?;
+            members.iter().filter_map(|member| Name::new(member).ok()).collect()
+        }
+        None => store.names()?.collect(),
+    };
+    let (mut targets, mut unread) = (Vec::new(), false);
+    for name in names {
+        match store.load(&name) {
+            Ok(found) => targets.extend(found.and_then(|account| target(name, &account.record, before))),
+            Err(error) => {
+                unread = true;
+                let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {error}");
+            }
+        }
+    }
+    Ok((targets, unread))
+}
+
+fn target(name: Name, record: &Record, before: Option<UnixTime>) -> Option<Target> {
+    let all = record.ids().count();
+    let apps = record.credentials.iter().map(|device| (device.id, device.created));
+    let keys = record.ssh_keys.iter().map(|key| (key.id, key.created));
+    let old = apps.chain(keys).filter(|(_, created)| before.is_none_or(|before| *created < before));
+    let old: Vec<CredentialId> = old.map(|(id, _)| id).collect();
+    let count = old.len();
+    (count > 0).then_some(Target { name, devices: (count < all).then_some(old), count })
+}
+
+fn revoke(context: &Context, store: &FileStore, target: &Target) -> Result<usize, AdminError> {
+    let subject = context.subject(target.name.as_str());
+    let mut log = syslog();
+    let mut one = |which| {
+        flow::revoke(store, &target.name, which, SystemClock.now(), &subject, &mut log).map(|gone| gone.len())
+    };
+    match &target.devices {
+        None => one(Selection::All),
+        Some(ids) => ids.iter().try_fold(0, |gone, id| Ok(gone + one(Selection::One(*id))?)),
+    }
+}
+
+/// The number has to be typed: of accounts, so that a slip in the conditions is seen.
+fn confirm(given: Option<usize>, devices: usize, accounts: usize) -> Result<(), Failure> {
+    let typed = match given {
+        Some(given) => Some(given),
+        None if std::io::stdin().is_terminal() => {
+            let mut out = std::io::stdout();
+            write!(
+                out,
+                "This revokes {devices} devices of {accounts} accounts, and their logins are denied until they enrol again.\n\
+                         Type the number of accounts to go on: "
+            )?;
+            out.flush()?;
+            let typed = input::line(std::io::stdin()).unwrap_or_default();
+            std::str::from_utf8(&typed).ok().and_then(|text| text.trim().parse().ok())
+        }
+        None => None,
+    };
+    if typed == Some(accounts) {
+        return Ok(());
+    }
+    Err(Failure::Refused(format!(
+        "{devices} devices of {accounts} accounts match; nothing was changed. To revoke them: --confirm {accounts}"
+    )))
+}
+
+fn day(text: &str) -> Result<UnixTime, Failure> {
+    let micros = parse_time(text, SystemClock.now().saturating_mul(1_000_000)).ok_or_else(|| {
+        Failure::Error(format!(
+            "{} is no day; write 2026-11-29 (UTC), or how long ago, such as 90d",
+            clean(text, 64)
+        ))
+    })?;
+    Ok(micros.div_euclid(1_000_000))
+}

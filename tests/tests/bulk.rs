@@ -1,0 +1,63 @@
+//! Many accounts at once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use qrtotp_tests::{
+    Sandbox,
+    host::{PAM_AUTH_ERR, PAM_SUCCESS},
+};
+
+#[test]
+fn a_group_is_revoked_once_its_number_is_typed_and_nobody_else_is() {
+    let sandbox = Sandbox::new();
+    sandbox.stack("");
+    let phones = ["alice", "bobby", "carol"].map(|user| {
+        sandbox.add_user(user);
+        (user, sandbox.import(user))
+    });
+    let _ = sandbox.run(&["groupadd", "leavers"]).success();
+    for user in ["alice", "bobby"] {
+        let _ = sandbox.run(&["usermod", "-aG", "leavers", user]).success();
+    }
+    let revoke = |more: &[&str]| sandbox.run(&[&["qrtotp", "revoke", "--group", "leavers"], more].concat());
+    let planned = revoke(&["--dry-run"]).success().stdout;
+    assert!(planned.contains("alice") && planned.contains("2 devices of 2 accounts"), "{planned}");
+    for refused in [revoke(&[]), revoke(&["--confirm", "3"])] {
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(refused.stderr.contains("--confirm 2"), "{refused:?}");
+    }
+    assert!(revoke(&["--confirm", "2"]).success().stdout.contains("2 accounts"));
+    assert!(revoke(&["--confirm", "2"]).success().stdout.contains("nothing was changed"), "a second run");
+    for (user, phone) in &phones {
+        let expected = if *user == "carol" { PAM_SUCCESS } else { PAM_AUTH_ERR };
+        assert_eq!(sandbox.answer(user, &phone.code()), expected, "{user}");
+    }
+    let _ = sandbox.log.wait(&["event=bulk_revoked", "count=2", "by=root"]);
+    let _ = sandbox.log.wait(&["event=credential_revoked", "user=bobby", " seq="]);
+}
+
+#[test]
+fn list_names_accounts_that_are_unenrolled_locked_or_stale() {
+    let sandbox = Sandbox::new();
+    sandbox.configure("[throttle]\nfree_failures = 1\n");
+    sandbox.stack("");
+    let phones = ["alice", "bobby", "carol"].map(|user| {
+        sandbox.add_user(user);
+        if user == "carol" { None } else { Some(sandbox.import(user)) }
+    });
+    let [Some(alice), Some(bobby), None] = &phones else { panic!("two have a phone") };
+    assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);
+    for _ in 0..4 {
+        assert_ne!(sandbox.answer("bobby", &bobby.wrong_code()), PAM_SUCCESS);
+    }
+    let list = |option: &[&str]| {
+        let text = sandbox.run(&[&["qrtotp", "list"], option].concat()).success().stdout;
+        let mut users: Vec<_> =
+            text.lines().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect();
+        users.retain(|user| ["alice", "bobby", "carol"].contains(&user.as_str()));
+        users.join(" ")
+    };
+    assert_eq!(list(&["--unenrolled"]), "carol");
+    assert_eq!(list(&["--locked"]), "bobby");
+    assert_eq!(list(&["--stale", "90d"]), "bobby", "bobby never gave a right code");
+    assert_eq!(list(&[]), "alice bobby");
+}
