@@ -97,7 +97,7 @@ pub fn check(files: &Files, known: &Known<'_>, report: &mut Report) -> bool {
                 "",
                 "no file in /etc/pam.d names pam_qrtotp.so, so nobody is asked for a code",
             )
-            .fix("docs/INSTALL.md has stacks to choose from"),
+            .fix("qrtotp setup sshd sudo su"),
         );
     }
     !services.is_empty()
