@@ -130,11 +130,11 @@ pub enum Command {
     Config(Config),
     /// Say what is wrong on this host, and what to do about it; changes nothing
     ///
-    /// Asks what lets somebody in, and whether anybody gets in: by each service whose PAM file names the module, by sshd for the users and
+    /// Checks what lets users in, and whether anyone can get in: by each service whose PAM file names the module, by sshd for the users and
     /// addresses that its Match blocks name, and by the configuration, key, store, records, module, clock, broker (at --socket, if that
     /// is given), system log and disk. Run it as root: others can't see the records, and sshd does not tell them its settings.
     ///
-    /// First the verdict, then the findings, the worst first: FAIL (somebody gets in who should not, or somebody is kept out), WARN
+    /// First the verdict, then the findings, the worst first: FAIL (it lets someone in who should be kept out, or keeps out someone who should get in), WARN
     /// (worth a look, or it can't be known here), INFO (worth knowing) and OK; each with its id, why it matters and what to do. In
     /// colour on a terminal, unless NO_COLOR is set.
     ///
@@ -172,7 +172,7 @@ pub struct Setup {
     /// Undo them after this time, unless they are kept
     #[arg(long, value_name = "TIME", default_value = "10m", requires = "apply")]
     pub confirm: Span,
-    /// Without a timer: somebody at the console can undo them
+    /// Without a timer, if you can undo them at the console
     #[arg(long, requires = "apply", conflicts_with = "confirm")]
     pub no_timer: bool,
     /// Keep what was changed

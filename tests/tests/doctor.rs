@@ -254,7 +254,7 @@ fn whatever_lets_somebody_in_unasked_is_found_and_named() {
     for (id, text, script) in [
         (
             "code-not-needed",
-            "tests: anybody gets in, even with a wrong password: line 1 of /etc/pam.d/tests forgets a wrong code",
+            "tests: anyone gets in, even with a wrong password: line 1 of /etc/pam.d/tests forgets a wrong code",
             "sed -i '1s/required/sufficient/' /etc/pam.d/tests",
         ),
         (

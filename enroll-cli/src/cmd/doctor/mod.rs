@@ -103,7 +103,7 @@ fn configuration(path: &Path, report: &mut Report) -> Option<Context> {
     let shown = path.display().to_string();
     match Source::load(path, SystemClock.now()) {
         Ok(source) => {
-            report.add(Finding::ok("configuration", &shown, "can be used; nobody but root may write to it"));
+            report.add(Finding::ok("configuration", &shown, "can be used; only root may write to it"));
             match (applied::is_pending(path), applied::compiled(path)) {
                 _ if !geteuid().is_root() => {}
                 (_, Err(failure)) => report.add(

@@ -1,5 +1,5 @@
 //! `qrtotp setup`: has services ask for codes. Without --apply it only shows what would change. With it, what was there is kept, each
-//! step is checked, and whatever fails is undone; a systemd timer undoes all of it unless somebody confirms that they still get in.
+//! step is checked, and whatever fails is undone; a systemd timer undoes all of it unless the admin confirms that logins still work.
 
 mod backup;
 mod diff;
@@ -62,7 +62,7 @@ pub fn run(path: &Path, args: &Setup) -> Result<Exit, Failure> {
 fn ready(context: &Context, args: &Setup) -> Result<(), Failure> {
     let store = context.store()?;
     if !config::an_admin_has_a_device(&store) {
-        let text = "nobody who can become root has a device, so nobody could repair this host; enrol one first: qrtotp enroll USER";
+        let text = "nobody who can become root has a device; enrol one of them first, so that this host can be repaired: qrtotp enroll USER";
         return Err(Failure::Refused(text.into()));
     }
     if timer::is_armed() {

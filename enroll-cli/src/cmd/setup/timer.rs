@@ -1,4 +1,4 @@
-//! Undoes a set-up that nobody confirms, also after a reboot: a systemd timer with a date.
+//! Undoes a set-up that is not confirmed, also after a reboot: a systemd timer with a date.
 
 use crate::error::Failure;
 use qrtotp_core::clock::UnixTime;
