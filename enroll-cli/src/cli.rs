@@ -16,6 +16,7 @@ pub use explain::explain;
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
 pub use key::{AddKey, HardwareKey};
 
+use crate::cmd::setup::With;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use qrtotp_core::account::KeyFingerprint;
 use qrtotp_core::policy::{DEFAULT_PATH, Span};
@@ -50,6 +51,15 @@ pub enum Command {
     ///
     /// What is there already stays as it is. Commands that enrol somebody make what is missing, too.
     Init,
+    /// Have services ask for codes: show what would change, and with --apply change it (root only)
+    ///
+    /// For each service one line is put into its PAM file, behind the password, where the check that `doctor` makes says that exactly
+    /// the password and the code are needed; also sudo-i with sudo, and su-l with su. sshd also gets
+    /// /etc/ssh/sshd_config.d/00-qrtotp.conf. If no place is right, nothing is changed.
+    ///
+    /// --apply keeps what was there, checks each step and takes everything back if one fails. Then log in from a second terminal and
+    /// give `qrtotp setup --keep` there: without it a systemd timer undoes everything, also after a reboot.
+    Setup(Setup),
     /// Enrol an authenticator app: show a QR code, ask for a first code, then activate it
     ///
     /// Nothing is kept before the first code was right; stop at any time and the account is as it was.
@@ -126,11 +136,11 @@ pub enum Command {
     Audit(Audit),
     /// Say what is wrong on this host, and what to do about it; changes nothing
     ///
-    /// Asks what lets somebody in, and whether anybody gets in: by each service whose PAM file names the module, by sshd for the users and
+    /// Checks what lets users in, and whether anyone can get in: by each service whose PAM file names the module, by sshd for the users and
     /// addresses that its Match blocks name, and by the configuration, key, store, records, module, clock, broker (at --socket, if that
     /// is given), system log and disk. Run it as root: others can't see the records, and sshd does not tell them its settings.
     ///
-    /// First the verdict, then the findings, the worst first: FAIL (somebody gets in who should not, or somebody is kept out), WARN
+    /// First the verdict, then the findings, the worst first: FAIL (it lets someone in who should be kept out, or keeps out someone who should get in), WARN
     /// (worth a look, or it can't be known here), INFO (worth knowing) and OK; each with its id, why it matters and what to do. In
     /// colour on a terminal, unless NO_COLOR is set.
     ///
@@ -169,6 +179,31 @@ pub struct List {
     /// Only enrolled accounts whose last code is longer ago, such as 90d, or that never gave one
     #[arg(long, value_name = "TIME")]
     pub stale: Option<Span>,
+}
+
+#[derive(Debug, Args)]
+pub struct Setup {
+    /// sshd, sudo, su, login or other files of /etc/pam.d
+    #[arg(required_unless_present_any = ["undo", "keep"], conflicts_with_all = ["undo", "keep"], value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// What is proven before the code
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = With::Password)]
+    pub with: With,
+    /// Make the changes
+    #[arg(long)]
+    pub apply: bool,
+    /// Undo them after this time, unless they are kept
+    #[arg(long, value_name = "TIME", default_value = "10m", requires = "apply")]
+    pub confirm: Span,
+    /// Without a timer, if you can undo them at the console
+    #[arg(long, requires = "apply", conflicts_with = "confirm")]
+    pub no_timer: bool,
+    /// Keep what was changed
+    #[arg(long, conflicts_with_all = ["apply", "undo"])]
+    pub keep: bool,
+    /// Put back what was there before the last change
+    #[arg(long, conflicts_with = "apply")]
+    pub undo: bool,
 }
 
 #[derive(Debug, Args)]

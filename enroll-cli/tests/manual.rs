@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 49] = [
+const COMMANDS: [&[&str]; 50] = [
     &[],
     &["enroll"],
     &["status"],
@@ -47,6 +47,7 @@ const COMMANDS: [&[&str]; 49] = [
     &["config", "sshd"],
     &["doctor"],
     &["init"],
+    &["setup"],
     &["completions"],
     &["key"],
     &["key", "add"],

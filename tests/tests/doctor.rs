@@ -1,7 +1,7 @@
 //! `qrtotp doctor`: silent about a host that is set up as the documents say, and loud about each thing that is not.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use qrtotp_tests::{Output, Phone, Sandbox, host::PAM_SUCCESS};
+use qrtotp_tests::{Output, Phone, Sandbox, host::PAM_SUCCESS, users::PASSWORD};
 
 const SNIPPET: &str = "/etc/ssh/sshd_config.d/00-qrtotp.conf";
 
@@ -254,7 +254,7 @@ fn whatever_lets_somebody_in_unasked_is_found_and_named() {
     for (id, text, script) in [
         (
             "code-not-needed",
-            "tests: anybody gets in, even with a wrong password: line 1 of /etc/pam.d/tests forgets a wrong code",
+            "tests: anyone gets in, even with a wrong password: line 1 of /etc/pam.d/tests forgets a wrong code",
             "sed -i '1s/required/sufficient/' /etc/pam.d/tests",
         ),
         (
@@ -436,4 +436,58 @@ fn a_clock_that_nothing_keeps_right_is_told_by_the_doctor_and_beside_refused_cod
     assert_eq!(sandbox.login("alice").answer(&phone.code()).under(&strace).run().authenticate(), PAM_SUCCESS);
     let line = sandbox.log.wait(&["event=login result=accepted"]);
     assert!(!line.contains("detail="), "an accepted login does no more than it must: {line}");
+}
+
+/// Whether pam_authenticate lets in a new user with these of a right password and a right code.
+fn lets_in(sandbox: &Sandbox, user: &str, password: bool, code: bool) -> bool {
+    sandbox.add_user(user);
+    let phone = sandbox.import(user);
+    let password = if password { PASSWORD } else { "not the password" };
+    let code = if code { phone.code() } else { phone.wrong_code() };
+    sandbox.keep_secret(&code);
+    let login = sandbox.login(user).answer(password).answer(&code).answer(&code);
+    login.run().authenticate() == PAM_SUCCESS
+}
+
+#[test]
+fn what_the_doctor_says_of_a_stack_is_what_libpam_does() {
+    let (sandbox, _) = host();
+    let (unix, ours) = ("pam_unix.so nodelay", "auth required pam_qrtotp.so");
+    for (row, (auth, id)) in [
+        (format!("auth requisite {unix}\n{ours}"), ""),
+        (format!("auth requisite {unix}\nauth [success=1 default=ignore] pam_qrtotp.so\nauth requisite pam_deny.so\nauth required pam_permit.so"), ""),
+        (format!("auth required {unix}\nauth sufficient pam_qrtotp.so\nauth required pam_deny.so"), ""),
+        (format!("auth requisite {unix}\n-auth [success=ok default=die] pam_qrtotp.so"), ""),
+        (format!("auth substack unix\n{ours}"), ""),
+        (format!("auth requisite {unix}\nauth optional pam_qrtotp.so"), "code-not-needed"),
+        (format!("auth [success=1 default=die] {unix}\n{ours}\nauth required pam_permit.so"), "code-not-needed"),
+        (format!("auth required {unix}\nauth sufficient pam_faillock.so authsucc\n{ours}"), "code-not-needed"),
+        (format!("auth required {unix}\nauth [default=1] pam_env.so\n{ours}\nauth required pam_permit.so"), "code-not-needed"),
+        (format!("auth optional {unix}\n{ours}"), "password-not-needed"),
+        (format!("auth [success=ok default=ignore] {unix}\n{ours}"), "password-not-needed"),
+        (format!("auth include unix\n{ours}\nauth required pam_permit.so"), "code-not-needed"),
+        (format!("auth requisite {unix}\n{ours}\n{ours}"), "asked-twice"),
+        (format!("auth requisite {unix}\n{ours}\nauth required pam_deny.so"), "nobody-gets-in"),
+        (format!("auth [success=1 default=bad] {unix}\n{ours}"), "nobody-gets-in"),
+        (format!("auth requisite {unix}\nauth [SUCCESS=ok default=die] pam_qrtotp.so"), "nobody-gets-in"),
+        (format!("auth requisite {unix}\n{ours}\nauth include nowhere"), "nobody-gets-in"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        sandbox.pam("unix", &format!("auth sufficient {unix}\nauth required pam_deny.so\n"));
+        sandbox.pam("tests", &format!("{auth}\n@include common-account\nsession required pam_permit.so\n"));
+        let said = doctor(&sandbox);
+        let named = said.stdout.lines().any(|line| line.starts_with("FAIL  tests: ") && line.contains(&format!("[{id}]")));
+        assert_eq!(named, !id.is_empty(), "{auth}: {}", said.stdout);
+        let tried = |name: &str, password, code| lets_in(&sandbox, &format!("{name}{row}"), password, code);
+        let found = (tried("c", true, false), tried("p", false, true), tried("b", true, true));
+        let expected = match id {
+            "code-not-needed" => (true, false, true),
+            "password-not-needed" => (false, true, true),
+            "" => (false, false, true),
+            _ => (false, false, false),
+        };
+        assert_eq!(found, expected, "{auth}: without a code, without the password, with both");
+    }
 }

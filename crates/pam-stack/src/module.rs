@@ -13,11 +13,11 @@ pub enum Kind {
     Password,
     /// It takes one-time codes of another system.
     OtherCode,
-    /// It decides by who and where somebody is, or by something else that proves nothing.
+    /// It checks who or where the user is, or something else that proves nothing.
     Selector,
     /// It lets root be.
     RootOnly,
-    /// Always the same, whoever logs in.
+    /// Its result does not depend on the login.
     Fixed,
     /// Not known, or it takes another proof, such as a security key.
     Proof,
@@ -86,13 +86,13 @@ const FIXED: [(&str, &[Code]); 19] = [
     ("pam_selinux.so", &[Code::SUCCESS, Code::IGNORE]),
     ("pam_warn.so", &[Code::IGNORE]),
 ];
-/// What a module that decides by who and where somebody is answers if it does not like them.
+/// What a selector answers if it refuses.
 const REFUSALS: [Code; 3] = [Code::AUTH_ERR, Code::PERM_DENIED, Code::IGNORE];
 /// What a module answers to a wrong password.
 const WRONG_PASSWORD: [Code; 4] =
     [Code::AUTH_ERR, Code::USER_UNKNOWN, Code::AUTHINFO_UNAVAIL, Code::MAXTRIES];
 
-/// What is supposed of modules that decide by who and where somebody is.
+/// What to assume of selectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selectors {
     /// All say yes.
@@ -112,13 +112,13 @@ pub struct Facts {
     pub code_twice: bool,
     /// The password is right.
     pub password: bool,
-    /// Modules that decide by who and where somebody is.
+    /// What selectors say.
     pub selectors: Selectors,
     /// Other proofs, and modules that are not known, may succeed.
     pub proofs: bool,
     /// Codes of other systems are at hand.
     pub other_codes: bool,
-    /// Root logs in, or becomes somebody.
+    /// The caller is root.
     pub root: bool,
 }
 

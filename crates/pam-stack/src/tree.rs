@@ -20,9 +20,12 @@ const MODULE_ROOTS: [&str; 4] = ["lib", "lib64", "usr/lib", "usr/lib64"];
 const ALWAYS_THERE: &str = "pam_permit.so";
 
 /// A root directory with PAM files and modules below.
+#[derive(Clone, Debug)]
 pub struct Tree {
     root: PathBuf,
     modules: BTreeSet<PathBuf>,
+    /// Files, as the host sees them, with contents that they do not have yet.
+    planned: BTreeMap<PathBuf, String>,
 }
 
 /// A line of a file.
@@ -144,7 +147,27 @@ impl Tree {
         let all = MODULE_ROOTS.iter().flat_map(|top| below(top));
         let modules = all.filter(|path| path.join(ALWAYS_THERE).is_file());
         let modules = modules.filter_map(|path| path.canonicalize().ok()).collect();
-        Self { root: root.to_owned(), modules }
+        Self { root: root.to_owned(), modules, planned: BTreeMap::new() }
+    }
+
+    /// The same as if a file, as the host sees it, held this text.
+    #[must_use]
+    pub fn with(&self, file: &Path, text: &str) -> Self {
+        let mut tree = self.clone();
+        tree.planned.insert(file.to_owned(), text.to_owned());
+        tree
+    }
+
+    /// The content of a file, as the host sees it. None: it is not there, or is no file, or can't be read.
+    #[must_use]
+    pub fn text(&self, file: &Path) -> Option<String> {
+        if let Some(text) = self.planned.get(file) {
+            return Some(text.clone());
+        }
+        let real = self.path(file);
+        // A FIFO would be waited for.
+        let bytes = real.is_file().then(|| fs::read(real).ok()).flatten()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// The root directory.
@@ -166,8 +189,9 @@ impl Tree {
         for directory in DIRECTORIES {
             let entries = fs::read_dir(self.root.join(directory)).into_iter().flatten().flatten();
             for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
-                let left =
-                    name.ends_with('~') || [".dpkg-", ".rpm", ".ucf-"].iter().any(|p| name.contains(p));
+                let left = name.starts_with('.')
+                    || name.ends_with('~')
+                    || [".dpkg-", ".rpm", ".ucf-"].iter().any(|p| name.contains(p));
                 let path = Path::new("/").join(directory).join(&name);
                 if !left && !self.path(&path).is_dir() {
                     found.entry(name).or_insert(path);
@@ -206,7 +230,9 @@ impl Tree {
             true => vec![PathBuf::from(name)],
             false => DIRECTORIES.map(|directory| Path::new("/").join(directory).join(name)).to_vec(),
         };
-        places.into_iter().find(|path| self.path(path).symlink_metadata().is_ok())
+        let there =
+            |path: &PathBuf| self.planned.contains_key(path) || self.path(path).symlink_metadata().is_ok();
+        places.into_iter().find(there)
     }
 
     /// What libpam runs for a part of a service.
@@ -276,15 +302,9 @@ impl<'t> Reader<'t> {
         level: usize,
         above: &mut Vec<PathBuf>,
     ) -> Result<(), Abort> {
-        let real = self.tree.path(path);
-        // A FIFO would be waited for.
-        if !real.is_file() {
-            return Err(Abort);
-        }
-        let bytes = fs::read(real).map_err(|_| Abort)?;
+        let text = self.tree.text(path).ok_or(Abort)?;
         self.stack.files.insert(path.to_owned());
         above.push(path.to_owned());
-        let text = String::from_utf8_lossy(&bytes);
         if let Some(at) = text.split('\n').position(|line| line.ends_with('\r')) {
             self.fault(&Place { file: path.to_owned(), line: at + 1 }, Problem::CarriageReturn);
         }
@@ -385,7 +405,7 @@ impl<'t> Reader<'t> {
             self.aborted |= level == 0;
             return false;
         }
-        if !self.tree.path(&path).is_file() {
+        if self.tree.text(&path).is_none() {
             self.fault(place, Problem::Missing(name.to_owned()));
         }
         self.file(&path, only, level, above).is_ok()

@@ -17,6 +17,7 @@ mod portal;
 mod recovery;
 mod resync;
 mod revoke;
+pub mod setup;
 mod status;
 mod token;
 mod unlock;
@@ -56,6 +57,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
             "the broker can enroll, show the status, look after devices and make recovery codes; leave out --socket"
                 .into(),
         )),
+        (Command::Setup(args), _) => setup::run(&cli.config, &args),
         (Command::Init, _) => init::run(&cli.config),
         (Command::Enroll(args), None) => enroll::run(&context()?, args),
         (Command::Status(args), None) => status::run(&context()?, args),

@@ -34,7 +34,7 @@ pub struct Counts {
     tokens_expired: usize,
 }
 
-/// The counts, and whom to name.
+/// The counts, and the accounts to name.
 #[derive(Default)]
 struct Seen {
     counts: Counts,

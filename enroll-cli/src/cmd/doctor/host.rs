@@ -61,7 +61,7 @@ pub fn broker(named: Option<&Path>) -> Finding {
         }
         Err(error) => {
             return Finding::fail("broker", &shown, &error.to_string())
-                .why("who is not root can neither enrol by command nor unlock a screen");
+                .why("users without root can neither enrol by command nor unlock a screen");
         }
     };
     let asked = line.request(&Request::Status { json: true });
@@ -78,12 +78,12 @@ pub fn broker(named: Option<&Path>) -> Finding {
 pub fn log(path: &Path) -> Finding {
     let shown = path.display().to_string();
     let Err(error) = UnixDatagram::unbound().and_then(|socket| socket.connect(path)) else {
-        return Finding::ok("log", &shown, "somebody listens there");
+        return Finding::ok("log", &shown, "a logger listens there");
     };
-    // As syslog-ng has it. Whoever may be behind it, it listens.
+    // A stream socket, as syslog-ng uses. It listens, whoever owns it.
     match connect(path, PATIENCE) {
-        Ok(_) | Err(ConnectError::Untrusted) => Finding::ok("log", &shown, "somebody listens there"),
-        Err(ConnectError::Busy) => Finding::warn("log", &shown, "who listens there takes nothing")
+        Ok(_) | Err(ConnectError::Untrusted) => Finding::ok("log", &shown, "a logger listens there"),
+        Err(ConnectError::Busy) => Finding::warn("log", &shown, "the logger there accepts no connection")
             .why("logins may wait for it, and nothing of them is logged")
             .fix("restart the system's logger"),
         Err(_) => Finding::warn("log", &shown, &error.to_string())
@@ -132,7 +132,7 @@ mod tests {
         let listens = std::os::unix::net::UnixListener::bind(&path).unwrap();
         assert_eq!(log(&path).severity, Severity::Ok);
         let callers: Vec<_> = (0..).map_while(|_| connect(&path, Duration::ZERO).ok()).collect();
-        assert!(log(&path).what.contains("takes nothing"), "{}", callers.len());
+        assert!(log(&path).what.contains("accepts no connection"), "{}", callers.len());
         drop(listens);
         assert!(log(&path).why.contains("nothing of them is logged"));
     }

@@ -14,10 +14,12 @@ mod sshd_files;
 mod stacks;
 mod store;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 pub use files::Files;
-pub use sshd::lets_in_on_nothing;
+pub use sshd::{Sshd, lets_in_on_nothing};
+pub use sshd_files::SshdFiles;
+pub use stacks::{Primary, Service};
 
 use super::config;
 use crate::applied;
@@ -77,6 +79,18 @@ pub fn run(config: &Path, socket: Option<PathBuf>, args: &Doctor) -> Result<Exit
     Ok(if report.verdict() == Severity::Fail { Exit::Refused } else { Exit::Done })
 }
 
+/// What fails now of PAM and sshd, as texts that can be compared.
+pub fn failures(config_path: &Path, config: &Config) -> Vec<String> {
+    let (files, sshd, mut report) = (Files::read(), Sshd::ask(), Report::new(0));
+    let known =
+        pam::Known { config_path, config: Some(config), sshd: sshd.primary(), sshd_service: sshd.service() };
+    pam::check(&files, &known, &mut report);
+    module::check(&files, &mut report);
+    sshd::check(&sshd, &files, Some(config), &mut report);
+    let failed = report.findings.into_iter().filter(|finding| finding.severity == Severity::Fail);
+    failed.map(|finding| format!("{}: {}", finding.subject, finding.what)).collect()
+}
+
 /// A finding about the configuration while no PAM file names the module: no login is denied yet.
 fn not_yet(finding: Finding) -> Finding {
     let severity = finding.severity.min(Severity::Warn);
@@ -89,7 +103,7 @@ fn configuration(path: &Path, report: &mut Report) -> Option<Context> {
     let shown = path.display().to_string();
     match Source::load(path, SystemClock.now()) {
         Ok(source) => {
-            report.add(Finding::ok("configuration", &shown, "can be used; nobody but root may write to it"));
+            report.add(Finding::ok("configuration", &shown, "can be used; only root may write to it"));
             match (applied::is_pending(path), applied::compiled(path)) {
                 _ if !geteuid().is_root() => {}
                 (_, Err(failure)) => report.add(

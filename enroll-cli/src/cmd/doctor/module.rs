@@ -39,7 +39,7 @@ fn judge(path: &Path, root: &Path, this: &[u8], shown: &str) -> Finding {
     }
     if let Some(open) = others_write(path, root) {
         return Finding::fail("module-writable", shown, &format!("{} is not root's alone", open.display()))
-            .why("whoever can write to it decides who gets in")
+            .why("anyone who can write to it decides who gets in")
             .fix("correct that, then install the module anew, from a package or a build that you trust");
     }
     let bytes = match fs::read(path) {

@@ -1,4 +1,4 @@
-//! The PAM services that name our module: our lines in them, what lets somebody in, and whether people can enrol there.
+//! The PAM services that name our module: our lines in them, what lets users in, and whether users can enrol there.
 
 use super::AS_ROOT;
 use super::files::{Files, OurLine, others_write};
@@ -97,7 +97,7 @@ pub fn check(files: &Files, known: &Known<'_>, report: &mut Report) -> bool {
                 "",
                 "no file in /etc/pam.d names pam_qrtotp.so, so nobody is asked for a code",
             )
-            .fix("docs/INSTALL.md has stacks to choose from"),
+            .fix("qrtotp setup sshd sudo su"),
         );
     }
     !services.is_empty()
@@ -157,7 +157,7 @@ impl Looked<'_> {
         line.args().is_ok_and(|args| args.config == self.known.config_path)
     }
 
-    /// Whether those get in of whom the module asks no code: to libpam that alone is no success.
+    /// Whether accounts that the module asks for no code get in: to libpam, PAM_IGNORE alone is no success.
     fn exempt(&self, service: &Service<'_>, lines: &[OurLine], report: &mut Report) {
         let here = |rule: &Rule| {
             let services = &rule.conditions.service;
@@ -170,7 +170,8 @@ impl Looked<'_> {
         });
         let by_argument = lines.iter().any(|line| line.args().is_ok_and(|args| args.options.nullok));
         if (by_config || by_argument) && !service.lets_in_unasked() {
-            let what = "accounts of which the module asks no code (a rule with skip, first_login = \"allow\", nullok) are denied";
+            let what =
+                "accounts that need no code (a rule with skip, first_login = \"allow\", nullok) are denied";
             report.add(
                 Finding::fail("exempt-denied", self.name, what)
                     .why("to libpam PAM_IGNORE alone is no success")
@@ -198,7 +199,7 @@ impl Looked<'_> {
             let what = format!("{open} is not root's alone");
             report.add(
                 Finding::fail("pam-file-writable", self.name, &what)
-                    .why("whoever can write to it decides who gets in")
+                    .why("anyone who can write to it decides who gets in")
                     .fix(&format!("look what is in it; then: chown root: {open} && chmod go-w {open}")),
             );
         }
@@ -283,8 +284,12 @@ impl Looked<'_> {
         }
         if args.options.nullok {
             report.add(
-                Finding::warn("nullok", name, &format!("{place}: who never enrolled is not asked (nullok)"))
-                    .fix("take nullok out once all are enrolled"),
+                Finding::warn(
+                    "nullok",
+                    name,
+                    &format!("{place}: accounts that never enrolled are not asked (nullok)"),
+                )
+                .fix("take nullok out once all are enrolled"),
             );
         }
         if let Some(conflict) = self.known.config.and_then(|config| args.options.conflict(config)) {

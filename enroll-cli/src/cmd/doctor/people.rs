@@ -62,7 +62,7 @@ impl HostFiles {
         admins
     }
 
-    /// Of whom sudo asks nothing (sudoers(5)): the first words of the lines that say so.
+    /// Users and groups that sudo asks for nothing (sudoers(5)): the first words of the lines that say so.
     fn unasked_by_sudo(&self) -> Vec<&str> {
         let lines = self.sudoers.lines().map(str::trim).filter(|line| !line.starts_with('#'));
         let unasked = lines.filter(|line| line.contains("NOPASSWD:") || line.contains("!authenticate"));

@@ -6,7 +6,7 @@ use super::report::{Finding, Report, Severity};
 use pam_stack::{Code, Facts, Kind, Part, Run, Stack};
 use qrtotp_core::policy::{Config, PROOF_SERVICE};
 
-/// Modules that run twice for somebody who enrols at a login, if this service names them: they count, or do, twice.
+/// Modules that run twice when a user enrols at a login, if this service names them: they count, or act, twice.
 const RUN_TWICE: [&str; 4] = ["pam_faillock.so", "pam_tally2.so", "pam_exec.so", "pam_script.so"];
 const COMPARE: &str = "compare it with conf/pam.d/qrtotp";
 
@@ -63,7 +63,7 @@ fn findings(auth: &Stack, account: &Stack) -> Vec<Finding> {
                 "a wrong password would enrol: {} forgets it ({})",
                 entry.place, entry.control_text
             ))
-            .why("whoever finds a key, or a session left open, enrols a device of theirs")
+            .why("anyone at an unlocked session could enrol a device of their own")
             .fix("make that line required, or put `auth requisite pam_deny.so` behind it"),
         ),
         Some(None) if auth.entries.iter().any(|entry| entry.kind() == Kind::Password) => {
@@ -87,7 +87,7 @@ fn findings(auth: &Stack, account: &Stack) -> Vec<Finding> {
     }
     for entry in auth.entries.iter().chain(&account.entries).filter(|entry| RUN_TWICE.contains(&entry.name()))
     {
-        let what = format!("{}: {} runs twice for somebody who enrols at a login", entry.place, entry.name());
+        let what = format!("{}: {} runs twice when a user enrols at a login", entry.place, entry.name());
         found.push(warn(&what).fix("name the password's module alone, unless that is meant"));
     }
     if found.is_empty() && auth.faults.iter().chain(&account.faults).next().is_some() {

@@ -14,11 +14,11 @@ use std::io::Write;
 pub enum Severity {
     /// As it should be.
     Ok,
-    /// Worth knowing, and as somebody wants it.
+    /// Worth knowing; no action is needed.
     Info,
     /// Worth a look, or it can't be known here.
     Warn,
-    /// Somebody gets in who should not, or somebody is kept out.
+    /// It lets someone in who should be kept out, or keeps out someone who should get in.
     Fail,
 }
 
@@ -114,7 +114,7 @@ struct Summary {
 }
 
 impl fmt::Display for Summary {
-    /// What somebody who reads nothing else must know.
+    /// The verdict in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count =
             |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
@@ -123,7 +123,7 @@ impl fmt::Display for Summary {
             (0, warnings) => write!(f, "WARN: no failure, {}.", count(warnings, "warning")),
             (failures, warnings) => write!(
                 f,
-                "FAIL: {}, {}. With a failure somebody gets in who should not, or somebody is kept out.",
+                "FAIL: {}, {}. A failure lets someone in who should be kept out, or keeps out someone who should get in.",
                 count(failures, "failure"),
                 count(warnings, "warning")
             ),
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn the_verdict_comes_first_then_the_worst_and_problems_leave_out_the_rest() {
-        let verdict = "FAIL: 1 failure, 1 warning. With a failure somebody gets in who should not, or somebody is kept out.\n";
+        let verdict = "FAIL: 1 failure, 1 warning. A failure lets someone in who should be kept out, or keeps out someone who should get in.\n";
         let bad = "FAIL  sudo: nobody?is asked [code-not-needed]\n      why: because\n      fix: add it\nWARN  off [clock]\n      fix: set it\n";
         let rest = "INFO  sshd: by a rule [exempt]\nOK    so [log]\n";
         assert_eq!(written(&report(), false, false), format!("{verdict}{bad}{rest}"));

@@ -305,7 +305,7 @@ pub fn hardware_keys(sshd: &Sshd, context: Option<&Context>, report: &mut Report
         Finding::ok("hardware-key-pin", SSHD, what)
     } else {
         let what = format!("rule {rule} takes hardware keys, and sshd does not demand their PIN or fingerprint (verify-required)");
-        Finding::fail("hardware-key-pin", SSHD, &what).why("whoever finds a key gets in by it alone").fix(fix)
+        Finding::fail("hardware-key-pin", SSHD, &what).why("anyone who finds a key gets in with it alone").fix(fix)
     });
 }
 

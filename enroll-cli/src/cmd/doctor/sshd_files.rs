@@ -1,4 +1,4 @@
-//! sshd's own files: which of them there are, and for whom their `Match` blocks change the settings.
+//! sshd's own files: which ones it reads, and the connections for which their `Match` blocks change the settings.
 
 use nix::unistd::{Gid, Group};
 use std::fs;
@@ -10,7 +10,7 @@ const MAIN: &str = "/etc/ssh/sshd_config";
 const DEEPEST: u8 = 16;
 /// Connections that are asked about at most.
 const MOST: usize = 40;
-/// An address of nobody's network (RFC 5737), and a name that nobody has.
+/// An address for documentation (RFC 5737), and a name that no account has.
 pub const ELSEWHERE: &str = "203.0.113.1";
 const SOMEBODY: &str = "somebody";
 

@@ -1,4 +1,4 @@
-//! What lets somebody in by a service, and whether anybody gets in: questions to the interpreter of PAM stacks.
+//! What a service lets in, and whether anyone can get in: questions to the interpreter of PAM stacks.
 
 use super::report::{Finding, Severity};
 use pam_stack::{Action, Code, Entry, Facts, Kind, Part, Run, Selectors, Stack, Tree};
@@ -6,7 +6,7 @@ use pam_stack::{Action, Code, Entry, Facts, Kind, Part, Run, Selectors, Stack, T
 /// What a login proves before or besides the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Primary {
-    /// PAM must ask for it: somebody without a proof may come so far.
+    /// PAM must ask for it: the program has proven nothing.
     Pam,
     /// The program itself, before it asks PAM: sshd, that demands a key.
     Program,
@@ -66,7 +66,7 @@ impl<'s> Service<'s> {
         found
     }
 
-    /// Those that let in whatever modules say that go by who and where somebody is.
+    /// A run that succeeds whatever the selectors say.
     fn everyone(&self, facts: Facts) -> Option<Run> {
         self.auth.success(&Facts { selectors: Selectors::Yes, ..facts })?;
         self.auth.success(&Facts { selectors: Selectors::No, ..facts })
@@ -166,11 +166,11 @@ impl<'s> Service<'s> {
                 format!("{} lets in by itself: no code is asked for, and no password", self.blamed(&run));
             return vec![
                 Finding::fail("nothing-needed", self.name, &what)
-                    .why("that module looks at who or where somebody is, and proves nothing")
+                    .why("that module checks who or where the user is, and proves nothing")
                     .fix("remove the line, or make it required"),
             ];
         }
-        let what = format!("whoever {place} lets in is not asked for a code");
+        let what = format!("users that {place} lets in are not asked for a code");
         vec![
             Finding::warn("code-not-needed-for-some", self.name, &what)
                 .why("that module decides instead of the code")
@@ -181,11 +181,11 @@ impl<'s> Service<'s> {
     fn code_not_needed(&self, run: &Run, ours: Code, nothing: bool) -> Finding {
         let forgotten = run.iter().find(|step| self.auth.entries[step.entry].is_ours());
         let who =
-            if nothing { "anybody gets in, even with a wrong password" } else { "the code is not needed" };
+            if nothing { "anyone gets in, even with a wrong password" } else { "the code is not needed" };
         let Some(step) = forgotten else {
             let what = format!("{who}: {} leads past pam_qrtotp.so", self.blamed(run));
             return Finding::fail("code-not-needed", self.name, &what)
-                .why("who passes that line is let in without a code")
+                .why("users that pass that line are let in without a code")
                 .fix(&self.move_fix(run));
         };
         let entry = &self.auth.entries[step.entry];
@@ -260,7 +260,7 @@ impl<'s> Service<'s> {
             ),
         };
         let finding = Finding::fail("password-not-needed", self.name, &what);
-        let why = "a code is the second factor: whoever finds the phone gets in";
+        let why = "a code is the second factor: anyone who finds the phone gets in";
         Some(Finding { severity, ..finding }.why(why).fix(fix))
     }
 
@@ -297,12 +297,12 @@ impl Service<'_> {
         self.auth.success(&Facts { password: true, ..NOTHING }).is_some()
     }
 
-    /// Somebody gets in of whom our module asks no code, with a right password.
+    /// A right password lets in an account that our module asks for no code.
     pub fn lets_in_unasked(&self) -> bool {
         self.auth.success(&Facts { ours: Code::IGNORE, ..Facts::RIGHT }).is_some()
     }
 
-    /// A wrong password does not keep out somebody with a right code.
+    /// A right code lets in, despite a wrong password.
     pub fn lets_in_by_code(&self) -> bool {
         self.auth.success(&Facts { ours: Code::SUCCESS, ..NOTHING }).is_some()
     }

@@ -2,7 +2,7 @@
 //! does with such files, `pam-stack` is compared with.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use super::files::tests::host;
+pub use super::files::tests::host;
 use super::pam::{Known, SSHD, check};
 use super::report::{Finding, Report, Severity};
 use super::stacks::Primary;
@@ -10,7 +10,7 @@ use qrtotp_core::policy::{Config, DEFAULT_PATH};
 use std::path::Path;
 
 /// Debian's files, auth and account parts.
-const DEBIAN: [(&str, &str); 10] = [
+pub const DEBIAN: [(&str, &str); 10] = [
     (
         "common-auth",
         "auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\nauth required pam_permit.so\nauth optional pam_cap.so\n",
