@@ -36,7 +36,8 @@ fn lines_in_the_journal_are_proven_and_what_a_user_wrote_to_it_is_shown_as_forge
     sandbox.overwrite("/tmp/forged", &format!("{}\n", forged.join("\n")));
     sandbox.overwrite("/tmp/journal", JOURNAL);
     let audit = |more: &[&str]| {
-        let base = ["unshare", "--mount", "--propagation", "private", "sh", "/tmp/journal", "qrtotp", "audit"];
+        let base =
+            ["unshare", "--mount", "--propagation", "private", "sh", "/tmp/journal", "qrtotp", "audit"];
         sandbox.run(&[&base, more].concat())
     };
     let verified = audit(&["verify"]).success().stdout;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
-    Phone, Pty, Sandbox,
+    Phone, Pty, Sandbox, artefacts,
     first_login::{CHOICES, ENTER},
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
     sshd::Sshd,
@@ -385,6 +385,34 @@ fn an_attempt_that_was_refused_does_not_let_a_key_past_the_account_part() {
         client.send(password);
         assert!(!client.failure().contains(INSIDE), "{password}");
     }
+}
+
+#[test]
+fn a_directory_that_hangs_holds_up_no_login_that_needs_no_group_and_none_gives_a_laxer_rule() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    sandbox.stack("");
+    let phone = sandbox.import("alice");
+    let library = artefacts::compile("nss_groups.c", "libnss_groups.so.2", &["-shared", "-fPIC"]);
+    sandbox.run(&["mkdir", "-p", "/usr/local/lib"]).success();
+    sandbox.install(&library, "/usr/local/lib/libnss_groups.so.2", 0o644);
+    sandbox.run(&["ldconfig"]).success();
+    sandbox.configure(
+        "[[rule]]\nname = 'root'\ngroup = ['root']\nfrom = ['192.0.2.0/24']\nthen = 'deny'\n\
+         [[rule]]\nname = 'lax'\ngroup = ['daemon']\nfrom = ['192.0.2.0/24']\nthen = 'skip'\n",
+    );
+    sandbox.overwrite("/etc/nsswitch.conf", "passwd: files\ngroup: files groups\nshadow: files\n");
+    for (how, from, code, result, line) in [
+        ("hang", "203.0.113.9", phone.previous_code(), PAM_SUCCESS, "result=accepted"),
+        ("huge", "192.0.2.7", phone.code(), PAM_AUTH_ERR, "reason=rule_denied"),
+        ("short", "192.0.2.7", phone.code(), PAM_SUCCESS, "result=accepted"),
+    ] {
+        sandbox.overwrite("/etc/nss-groups", how);
+        assert_eq!(login(&sandbox, "alice", &code, from, "ssh"), result, "{how}");
+        let _ = sandbox.log.wait(&[line, &format!("rhost={from}")]);
+    }
+    sandbox.overwrite("/etc/nss-groups", "hang");
+    let hangs = sandbox.login("alice").answer("1").arguments(&["--rhost", "192.0.2.7"]);
+    assert_eq!(hangs.under(&["timeout", "3"]).output().status.code(), Some(124), "it hung");
 }
 
 #[test]
