@@ -122,3 +122,19 @@ fn killed_at_any_moment_it_can_be_undone() {
     }
     assert!(changed > 0, "it was never killed late enough");
 }
+
+#[test]
+fn with_a_password_sshd_asks_for_both_and_neither_is_enough_alone() {
+    let (sandbox, phone) = host();
+    setup(&sandbox, &["sshd", "--apply", "--no-timer"]).success();
+    let _sshd = sandbox.start_debians_sshd();
+    let attempt = |password: &str, code: &str| {
+        sandbox.keep_secret(code);
+        let remote = format!("echo {}", INSIDE.replace(' ', "' '"));
+        sandbox.ssh("alice", &remote).answer(Knowledge { password, code })
+    };
+    assert!(!attempt(PASSWORD, &phone.wrong_code()).inside);
+    assert!(!attempt("not the password", &phone.previous_code()).inside);
+    let right = attempt(PASSWORD, &phone.code());
+    assert!(right.inside && right.asked_for_code, "{right:?}");
+}

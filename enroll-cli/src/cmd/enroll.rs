@@ -1,6 +1,8 @@
 //! `qrtotp enroll`: shows a QR code and the key, asks for a first code, shows recovery codes.
 
 use crate::cli::Enroll;
+use crate::cmd::doctor::Files;
+use crate::cmd::doctor::report::names;
 use crate::context::{Account, Context, known_user, named_or_self, syslog};
 use crate::error::{Exit, Failure};
 use crate::look::{Look, Request};
@@ -11,6 +13,7 @@ use qrtotp_core::account::Label;
 use qrtotp_core::clock::SystemClock;
 use qrtotp_core::flow::{Authority, Codes, Dialog, Enrollment, ExistingCode, Invitation};
 use qrtotp_core::otp::Params;
+use qrtotp_core::policy::PROOF_SERVICE;
 
 pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
     let typed = named_or_self(args.user, "enroll")?;
@@ -70,6 +73,34 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
         }
     }
     let id = enrolled.credential;
-    terminal.show(&format!("Done: {name} has a new device, {id}. From now on logins ask for its code."));
+    terminal.show(&format!("Done: {name} has a new device, {id}. {}", where_asked(&Files::read())));
     Ok(Exit::Done)
+}
+
+/// The services that ask for its code.
+fn where_asked(files: &Files) -> String {
+    let service = |name: &&str| *name != PROOF_SERVICE && !name.starts_with("common-");
+    let asking: Vec<&str> = files.services.keys().map(String::as_str).filter(service).collect();
+    let asking: Vec<&str> = asking.into_iter().filter(|name| files.asks(name).is_some()).collect();
+    match asking.is_empty() {
+        true => "No PAM file names the module yet, so no login asks for its code: qrtotp setup sshd sudo su"
+            .into(),
+        false => format!("From now on its code is asked for at: {}.", names(&asking)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::doctor::tests::{DEBIAN, host};
+
+    #[test]
+    fn the_services_that_ask_are_named_and_where_none_does_that_is_said() {
+        let proof = ("qrtotp", include_str!("../../../conf/pam.d/qrtotp"));
+        let (_dir, files) = host(&[&DEBIAN[..], &[proof]].concat());
+        assert!(where_asked(&files).contains("qrtotp setup"), "{}", where_asked(&files));
+        let su = ("su", include_str!("../../../conf/pam.d/su-code"));
+        let (_dir, files) = host(&[&DEBIAN[..], &[proof, su]].concat());
+        assert_eq!(where_asked(&files), "From now on its code is asked for at: su, su-l.");
+    }
 }

@@ -185,7 +185,7 @@ pub mod tests {
     }
 
     const MODULES: &str = "permit deny unix sss env nologin faildelay faillock rootok wheel succeed_if localuser access limits \
-        loginuid keyinit motd mail selinux exec u2f oath google_authenticator cap group shells time lastlog qrtotp umask ldap ssh_agent_auth sepermit gnome_keyring";
+        loginuid keyinit motd mail selinux exec u2f oath google_authenticator cap group shells time lastlog qrtotp umask ldap ssh_agent_auth sepermit gnome_keyring usertype";
 
     #[test]
     fn an_include_asks_for_its_own_part_only() {

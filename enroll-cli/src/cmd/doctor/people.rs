@@ -3,12 +3,14 @@
 
 use super::files::Files;
 use super::report::{Finding, Report, names};
+use crate::program::output;
 use qrtotp_core::account::{Name, Standing};
 use qrtotp_core::policy::{Config, FirstLogin, Outcome, Rule};
 use qrtotp_core::store::{FileStore, Store};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 /// Whose members may become root, by sudo's usual configuration.
 const ADMIN_GROUPS: [&str; 3] = ["sudo", "wheel", "admin"];
@@ -69,6 +71,16 @@ impl HostFiles {
         unasked.filter_map(|line| line.split_ascii_whitespace().next()).collect()
     }
 
+    /// Homes with a file of ssh keys. Another process looks, because a home on a network may never answer.
+    fn homes_with_keys(&self) -> BTreeSet<String> {
+        const KEYS: &str = "/.ssh/authorized_keys";
+        let homes = fields(&self.passwd).filter_map(|user| user.get(5).map(|home| format!("{home}{KEYS}")));
+        let mut test = Command::new("/bin/sh");
+        test.args(["-c", "for file; do test -s \"$file\" && echo \"$file\"; done; true", "sh"]).args(homes);
+        let found = output(test).unwrap_or_default();
+        found.lines().filter_map(|line| line.strip_suffix(KEYS)).map(str::to_owned).collect()
+    }
+
     /// Accounts with a shell and a password or a key. `has_key`: by the home.
     fn people(&self, has_key: impl Fn(&str) -> bool) -> Vec<Person> {
         let admins = self.admins();
@@ -92,10 +104,6 @@ impl HostFiles {
 
 /// Reports on those of this host. Needs root, which may read the password file.
 pub fn check(config: &Config, store: &FileStore, files: &Files, report: &mut Report) {
-    let has_key = |home: &str| {
-        let file = Path::new(home).join(".ssh/authorized_keys");
-        file.metadata().is_ok_and(|file| file.is_file() && file.len() > 0)
-    };
     let has_device = |name: &str| {
         let account = Name::new(name).ok().and_then(|name| store.load(&name).ok()?);
         account.is_some_and(|account| account.record.standing() == Standing::Enrolled)
@@ -110,7 +118,8 @@ pub fn check(config: &Config, store: &FileStore, files: &Files, report: &mut Rep
                 .fix("remove NOPASSWD with visudo, unless that is meant"),
         );
     }
-    let people = host.people(has_key);
+    let keys = host.homes_with_keys();
+    let people = host.people(|home| keys.contains(home));
     let people = people.into_iter().filter(|person| !has_device(&person.name)).collect();
     report.add_all(findings(people, config, &config.rules.rules().unwrap_or_default()));
 }
@@ -191,6 +200,18 @@ mod tests {
         assert_eq!(names_of(&people, false), ["bob", "eve", "svc-x"]);
         assert!(people[0].admin && !people[5].admin);
         assert_eq!(host().unasked_by_sudo(), ["dora"]);
+    }
+
+    #[test]
+    fn homes_with_keys_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("it's home");
+        fs::create_dir_all(home.join(".ssh")).unwrap();
+        let passwd = format!("a:x:1:1::{}:/bin/sh\nb:x:2:2::/nonexistent:/bin/sh\n", home.display());
+        let host = HostFiles { passwd, ..host() };
+        assert!(host.homes_with_keys().is_empty());
+        fs::write(home.join(".ssh/authorized_keys"), "ssh-ed25519 x").unwrap();
+        assert_eq!(host.homes_with_keys().into_iter().collect::<Vec<_>>(), [home.display().to_string()]);
     }
 
     #[test]

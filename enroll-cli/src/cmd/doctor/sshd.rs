@@ -418,6 +418,36 @@ mod tests {
     }
 
     #[test]
+    fn whether_hardware_keys_need_their_pin_is_yes_no_or_unknown() {
+        struct Nobody;
+        impl qrtotp_core::policy::Names for Nobody {
+            fn gid(&self, _: &str) -> Result<Option<u32>, String> {
+                Ok(None)
+            }
+            fn zone(&self, _: &str) -> Result<Vec<(i64, i32)>, String> {
+                Ok(Vec::new())
+            }
+        }
+        let text = "[[rule]]\nname = \"a\"\nkey = \"hardware\"\nthen = \"skip\"\n";
+        let source = qrtotp_core::policy::SourceFile { path: "x".into(), bytes: text.into() };
+        let config = qrtotp_core::policy::compile(&[source], &Nobody).unwrap().config;
+        let context = Context { config, key_dir: "/".into() };
+        let settings = |options: &str| (None, Settings(format!("{GOOD}pubkeyauthoptions {options}\n")));
+        let (yes, no) = (settings("touch-required,verify-required"), settings("none"));
+        let unknown = Finding::warn("sshd-unknown", "sshd", "x");
+        for (sshd, severity) in [
+            (Sshd::Settings(vec![yes]), Severity::Ok),
+            (Sshd::Settings(vec![settings("verify-required"), no]), Severity::Fail),
+            (Sshd::Unknown(unknown), Severity::Warn),
+            (Sshd::Absent, Severity::Warn),
+        ] {
+            let mut report = Report::new(0);
+            hardware_keys(&sshd, Some(&context), &mut report);
+            assert_eq!(report.findings[0].severity, severity, "{:?}", report.findings);
+        }
+    }
+
+    #[test]
     fn a_rule_that_asks_no_code_of_a_connection_is_the_reason_for_its_match_block() {
         let connection =
             Connection { user: "svc-x".into(), address: "10.20.0.0".into(), ..Connection::default() };

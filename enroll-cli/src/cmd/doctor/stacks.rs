@@ -251,7 +251,7 @@ impl<'s> Service<'s> {
                 Severity::Warn,
                 "a right code alone lets in, unless the program itself asks for a password or a key"
                     .to_owned(),
-                "run it as root; @include common-auth, if the program asks for nothing",
+                "if it asks for nothing else: @include common-auth, in front of the line of pam_qrtotp.so",
             ),
             None => (
                 Severity::Fail,

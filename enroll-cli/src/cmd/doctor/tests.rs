@@ -53,6 +53,12 @@ pub const DEBIAN: [(&str, &str); 10] = [
     ),
 ];
 
+/// Fedora's password-auth, as authselect makes it for sssd.
+pub const FEDORA: &str = "auth required pam_env.so\nauth required pam_faildelay.so delay=2000000\n\
+    auth [default=1 ignore=ignore success=ok] pam_usertype.so isregular\n\
+    auth [default=1 ignore=ignore success=ok] pam_localuser.so\nauth sufficient pam_unix.so nullok\n\
+    auth [default=1 ignore=ignore success=ok] pam_usertype.so isregular\nauth sufficient pam_sss.so forward_pass\nauth required pam_deny.so\n";
+
 /// What is said of a host with Debian's files, these ones put over them.
 fn found(texts: &[(&str, &str)], sshd: Primary, config: &str) -> Vec<Finding> {
     let all: Vec<(&str, &str)> = DEBIAN.iter().chain(texts).copied().collect();
@@ -394,9 +400,11 @@ fn set_ups_that_are_safe_are_not_blamed() {
         "auth requisite pam_nologin.so\nauth optional pam_faildelay.so delay=1\nauth requisite pam_unix.so\nauth required pam_qrtotp.so\nauth optional pam_group.so",
         "auth required pam_u2f.so\nauth requisite pam_unix.so\nauth required pam_qrtotp.so",
         "auth requisite pam_unix.so\nauth required pam_qrtotp.so\nauth include empty",
+        "auth substack fedora\nauth required pam_qrtotp.so",
     ] {
         let text = format!("{auth}\n{REST}");
-        let found = found(&[("login", &text), ("empty", "# nothing\n")], Primary::Pam, "");
+        let found =
+            found(&[("login", &text), ("empty", "# nothing\n"), ("fedora", FEDORA)], Primary::Pam, "");
         assert!(problems(&found).is_empty(), "{auth}: {found:#?}");
     }
 }

@@ -4,7 +4,7 @@
 
 use super::diff::unified;
 use super::plan::{Change, DROP_IN, With, plan};
-use crate::cmd::doctor::tests::{DEBIAN, host};
+use crate::cmd::doctor::tests::{DEBIAN, FEDORA, host};
 
 fn planned(texts: &[(&str, &str)], services: &[&str], with: With) -> Result<Vec<Change>, String> {
     let all: Vec<(&str, &str)> = DEBIAN.iter().chain(texts).copied().collect();
@@ -84,6 +84,15 @@ fn the_line_goes_behind_the_password_and_nowhere_else() {
             Ok(changes) => assert_eq!(places(&changes), [(service.to_owned(), behind.to_owned())], "{text}"),
         }
     }
+}
+
+#[test]
+fn behind_an_include_that_ends_the_part_there_is_no_place_and_behind_a_substack_there_is() {
+    let tried = |text: &str| planned(&[("fedora", FEDORA), ("login", text)], &["login"], With::Password);
+    let refused = tried("auth include fedora\n@include common-account\n");
+    assert!(refused.as_ref().is_err_and(|why| why.contains("nowhere in it")), "{refused:?}");
+    let changed = tried("auth substack fedora\n@include common-account\n").unwrap();
+    assert_eq!(places(&changed), [("login".to_owned(), "auth substack fedora".to_owned())]);
 }
 
 #[test]
