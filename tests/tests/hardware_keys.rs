@@ -102,7 +102,8 @@ fn a_registered_hardware_key_is_the_second_factor_and_no_other_key_is() {
     let id = host.register("token");
     let _ = host.sandbox.log.wait(&[
         "event=key_registered reason=existing_code_skipped user=alice service=qrtotp",
-        &format!("credential={id} label=\"alice's token\" detail=\"sk-ssh-ed25519@openssh.com SHA256:"),
+        &format!("credential={id} label=\"alice's token\" seq="),
+        " detail=\"sk-ssh-ed25519@openssh.com SHA256:",
     ]);
     host.gets_in_unasked("token");
     let _ =
