@@ -53,6 +53,11 @@ const COMMANDS: [&[&str]; 48] = [
     &["account", "rename"],
     &["account", "adopt-uid"],
     &["account", "remove"],
+    &["audit"],
+    &["audit", "verify"],
+    &["audit", "repair"],
+    &["audit", "heads"],
+    &["audit", "summary"],
     &["man"],
 ];
 
