@@ -58,6 +58,7 @@ const COMMANDS: [&[&str]; 48] = [
     &["audit", "repair"],
     &["audit", "heads"],
     &["audit", "summary"],
+    &["metrics"],
     &["man"],
 ];
 
