@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 48] = [
+const COMMANDS: [&[&str]; 54] = [
     &[],
     &["enroll"],
     &["status"],
