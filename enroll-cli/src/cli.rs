@@ -134,6 +134,14 @@ pub enum Command {
     /// Reads the journal and /var/log/auth.log*, rotated and compressed ones too; a line that both have comes once. Lines that look like
     /// ours but were written by a process without root's rights are marked FORGED, where the journal says who wrote them.
     Audit(Audit),
+    /// Print the store in numbers for Prometheus, in the OpenMetrics form and without any name (root only)
+    ///
+    /// Run it once a minute with --textfile /var/lib/prometheus/node-exporter/qrtotp.prom, from cron or a timer.
+    Metrics {
+        /// Replace this file at once, for node_exporter's textfile collector
+        #[arg(long, value_name = "FILE")]
+        textfile: Option<PathBuf>,
+    },
     /// Say what is wrong on this host, and what to do about it; changes nothing
     ///
     /// Checks what lets users in, and whether anyone can get in: by each service whose PAM file names the module, by sshd for the users and

@@ -5,7 +5,11 @@ mod instance;
 
 use instance::Instance;
 
+<<<<<<< HEAD
 const COMMANDS: [&[&str]; 50] = [
+=======
+const COMMANDS: [&[&str]; 54] = [
+>>>>>>> audit
     &[],
     &["enroll"],
     &["status"],
@@ -55,6 +59,12 @@ const COMMANDS: [&[&str]; 50] = [
     &["account", "rename"],
     &["account", "adopt-uid"],
     &["account", "remove"],
+    &["audit"],
+    &["audit", "verify"],
+    &["audit", "repair"],
+    &["audit", "heads"],
+    &["audit", "summary"],
+    &["metrics"],
     &["man"],
 ];
 

@@ -61,3 +61,24 @@ fn list_names_accounts_that_are_unenrolled_locked_or_stale() {
     assert_eq!(list(&["--stale", "90d"]), "bobby", "bobby never gave a right code");
     assert_eq!(list(&[]), "alice bobby");
 }
+
+#[test]
+fn metrics_count_accounts_and_name_nobody() {
+    let sandbox = Sandbox::new();
+    sandbox.stack("");
+    for user in ["alice", "bobby"] {
+        sandbox.add_user(user);
+        sandbox.import(user);
+    }
+    let _ = sandbox.run(&["qrtotp", "revoke", "bobby"]).success();
+    let _ = sandbox.run(&["qrtotp", "metrics", "--textfile", "/tmp/qrtotp.prom"]).success();
+    let text = sandbox.read("/tmp/qrtotp.prom");
+    assert_eq!(text, sandbox.run(&["qrtotp", "metrics"]).success().stdout);
+    for line in
+        ["{standing=\"enrolled\"} 1", "{standing=\"revoked\"} 1", "qrtotp_audit_lines 3", "store_readable 1"]
+    {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(text.ends_with("# EOF\n") && !text.contains("alice"), "{text}");
+    assert!(!sandbox.exists("/tmp/qrtotp.prom.new"));
+}

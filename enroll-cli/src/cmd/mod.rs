@@ -3,6 +3,7 @@
 mod account;
 mod audit;
 mod broker;
+mod census;
 mod completions;
 mod config;
 mod device;
@@ -13,6 +14,7 @@ mod init;
 mod key;
 mod list;
 mod man;
+mod metrics;
 mod portal;
 mod recovery;
 mod resync;
@@ -72,6 +74,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Key(HardwareKey::Add(args)), _) => key::add(&context()?, args),
         (Command::Account(what), _) => account::run(&context()?, what),
         (Command::Audit(args), _) => audit::run(&cli.config, args),
+        (Command::Metrics { textfile }, _) => metrics::run(&cli.config, &context()?, textfile.as_deref()),
         (Command::Unlock { user }, _) => unlock::run(&context()?, &user),
         (Command::Token(what), _) => token::run(&context()?, what),
         (Command::Config(what), _) => config::run(&cli.config, what),

@@ -71,7 +71,7 @@ impl ChainedLines {
             if let Some((_, detail)) = detail.filter(|(of, _)| of == kind) {
                 write_detail(&mut line, detail);
             }
-            audit.record(*priority, &line);
+            audit.record_chained(*priority, &line);
             start = *end;
         }
     }

@@ -11,6 +11,11 @@ pub trait AuditSink {
     /// Takes one line, free of control characters.
     fn record(&mut self, priority: Priority, line: &str);
 
+    /// Takes a line of an account's chain, which must not be left out: the gap would look like tampering.
+    fn record_chained(&mut self, priority: Priority, line: &str) {
+        self.record(priority, line);
+    }
+
     /// Takes a line for somebody who is looking for a mistake; dropped unless debugging is on.
     fn debug(&mut self, line: &str);
 }

@@ -19,7 +19,7 @@ use std::path::Path;
 /// Most characters of a line that is shown.
 const LONGEST: usize = 8192;
 /// A line may be on its way to the log for so many seconds.
-const ON_ITS_WAY: UnixTime = 60;
+const ON_ITS_WAY: UnixTime = 10;
 
 /// What came of a verification.
 #[derive(Default)]

@@ -1,0 +1,74 @@
+//! All accounts in numbers, for `qrtotp audit summary` and `qrtotp metrics`.
+
+use super::list::each_account;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use qrtotp_core::account::Standing;
+use qrtotp_core::clock::UnixTime;
+use qrtotp_core::store::Account;
+
+/// An account whose devices were not used for so long is worth a look.
+const STALE: i64 = 90 * 86_400;
+
+/// How many accounts are what.
+#[derive(Debug, Default)]
+pub struct Census {
+    pub enrolled: u64,
+    pub unenrolled: u64,
+    pub revoked: u64,
+    /// Enrolled, and no code for 90 days.
+    pub stale: u64,
+    /// Enrolled, with two recovery codes or fewer.
+    pub few_codes: u64,
+    pub open_tokens: u64,
+    /// By wrong codes.
+    pub disabled: u64,
+    pub devices: u64,
+    /// Lines of all audit chains.
+    pub lines: u64,
+    /// Whether all could be read.
+    pub exit: Option<Exit>,
+}
+
+impl Census {
+    /// Reads all accounts.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn take(context: &Context, now: UnixTime) -> Result<Self, Failure> {
+        let mut census = Self::default();
+        let exit = each_account(&context.store()?, |_, account| {
+            census.add(context, account, now);
+            Ok(())
+        })?;
+        census.exit = Some(exit);
+        Ok(census)
+    }
+
+    /// Of whatever standing.
+    pub fn records(&self) -> u64 {
+        self.enrolled + self.unenrolled + self.revoked
+    }
+
+    fn add(&mut self, context: &Context, Account { record, state }: &Account, now: UnixTime) {
+        match record.standing() {
+            Standing::Unenrolled => self.unenrolled += 1,
+            Standing::Revoked => self.revoked += 1,
+            Standing::Enrolled => {
+                self.enrolled += 1;
+                let marks = record.credentials.iter().filter_map(|device| state.mark(device.id));
+                let last = marks.map(|mark| mark.last_used).max().unwrap_or(0);
+                self.stale += u64::from(last < now - STALE);
+                let left = record.recovery.as_ref().map_or(0, |set| {
+                    let used = usize::try_from(state.recovery_used(set.id)).unwrap_or(usize::MAX);
+                    set.hashes.len().saturating_sub(used)
+                });
+                self.few_codes += u64::from(left <= 2);
+            }
+        }
+        self.devices += record.ids().count() as u64;
+        self.open_tokens += u64::from(record.token.as_ref().is_some_and(|token| token.is_live(now)));
+        self.disabled += u64::from(state.throttle.is_disabled(&context.config.throttle.rules()));
+        self.lines += state.chain.number();
+    }
+}
