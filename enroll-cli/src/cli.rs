@@ -215,6 +215,7 @@ pub struct Setup {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Doctor {
     /// Show failures and warnings only
     #[arg(long)]
@@ -222,6 +223,21 @@ pub struct Doctor {
     /// JSON, with times in Unix seconds
     #[arg(long)]
     pub json: bool,
+    #[command(subcommand)]
+    pub what: Option<DoctorWhat>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DoctorWhat {
+    /// Explain the last refused login of an account, from the log
+    ///
+    /// Exit code 1 if the log has none.
+    Last {
+        /// Whose login
+        user: String,
+        #[command(flatten)]
+        sources: Sources,
+    },
 }
 
 #[derive(Debug, Args)]

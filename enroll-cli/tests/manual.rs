@@ -5,11 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-<<<<<<< HEAD
-const COMMANDS: [&[&str]; 50] = [
-=======
-const COMMANDS: [&[&str]; 54] = [
->>>>>>> audit
+const COMMANDS: [&[&str]; 57] = [
     &[],
     &["enroll"],
     &["status"],
@@ -50,6 +46,7 @@ const COMMANDS: [&[&str]; 54] = [
     &["config", "test"],
     &["config", "sshd"],
     &["doctor"],
+    &["doctor", "last"],
     &["init"],
     &["setup"],
     &["completions"],

@@ -1,6 +1,6 @@
 //! `qrtotp audit`: the log, read and proven. All that is known of its form is in the crate `qrtotp-audit`.
 
-mod sources;
+pub mod sources;
 mod summary;
 mod verify;
 

@@ -4,6 +4,7 @@
 mod accounts;
 mod files;
 mod host;
+mod last;
 mod module;
 mod pam;
 mod people;
@@ -23,7 +24,7 @@ pub use stacks::{Primary, Service};
 
 use super::config;
 use crate::applied;
-use crate::cli::Doctor;
+use crate::cli::{Doctor, DoctorWhat};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use nix::errno::Errno;
@@ -39,6 +40,9 @@ use std::path::{Path, PathBuf};
 const AS_ROOT: &str = "run it as root, for example: sudo qrtotp doctor";
 
 pub fn run(config: &Path, socket: Option<PathBuf>, args: &Doctor) -> Result<Exit, Failure> {
+    if let Some(DoctorWhat::Last { user, sources }) = &args.what {
+        return last::run(user, sources);
+    }
     let mut report = Report::new(SystemClock.now());
     let config = &std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
     let (files, sshd) = (Files::read(), sshd::Sshd::ask());

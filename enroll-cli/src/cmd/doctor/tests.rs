@@ -366,14 +366,19 @@ fn what_the_recipes_show_is_fine() {
         let lines = behind.lines().skip_while(|line| line.is_empty());
         let block: String =
             lines.map_while(|line| line.strip_prefix("    ")).map(|line| format!("{line}\n")).collect();
-        let text = match rest_of_line.contains("a copy of") {
-            true => include_str!("../../../../conf/pam.d/one-field").to_owned(),
-            false if rest_of_line.contains("instead of the line") => format!("{block}{REST}"),
-            false => block,
+        let named =
+            |before: &str| rest_of_line.split_once(before).and_then(|(_, rest)| rest.split('`').next());
+        let (copied, front) = (named("a copy of `"), named("behind the line `"));
+        let text = match copied {
+            Some(file) => {
+                std::fs::read_to_string(format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+            }
+            None if rest_of_line.contains("instead of the line") => format!("{block}{REST}"),
+            None => front.map_or(block.clone(), |line| format!("{line}\n{block}{REST}")),
         };
         assert!(text.contains("pam_qrtotp.so"), "{name}: {text}");
         let found = found(
-            &[(name, &text)],
+            &[(name, &text), (if name == "sudo" { "sudo-i" } else { name }, &text)],
             Primary::Pam,
             "[broker.services]\npostgres = [\"postgresql\"]\nwww-data = [\"apache2\", \"nginx\"]\nfreerad = [\"radiusd\"]\n",
         );
