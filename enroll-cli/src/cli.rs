@@ -16,6 +16,7 @@ pub use explain::explain;
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
 pub use key::{AddKey, HardwareKey};
 
+use crate::cmd::setup::With;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use qrtotp_core::account::KeyFingerprint;
 use qrtotp_core::policy::{DEFAULT_PATH, Span};
@@ -46,6 +47,19 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Make configuration, sealing key and store, without enrolling anybody (root only)
+    ///
+    /// What is there already stays as it is. Commands that enrol somebody make what is missing, too.
+    Init,
+    /// Have services ask for codes: show what would change, and with --apply change it (root only)
+    ///
+    /// For each service one line is put into its PAM file, behind the password, where the check that `doctor` makes says that exactly
+    /// the password and the code are needed; also sudo-i with sudo, and su-l with su. sshd also gets
+    /// /etc/ssh/sshd_config.d/00-qrtotp.conf. If no place is right, nothing is changed.
+    ///
+    /// --apply keeps what was there, checks each step and takes everything back if one fails. Then log in from a second terminal and
+    /// give `qrtotp setup --keep` there: without it a systemd timer undoes everything, also after a reboot.
+    Setup(Setup),
     /// Enrol an authenticator app: show a QR code, ask for a first code, then activate it
     ///
     /// Nothing is kept before the first code was right; stop at any time and the account is as it was.
@@ -64,7 +78,7 @@ pub enum Command {
     /// With --stdin-json, for a service account that [broker.services] in the configuration lists: reads one line of at most 4 KiB from
     /// standard input, a JSON object with the texts user, service and code, and has the broker verify the code. Prints
     /// {"version":1,"accepted":true} (exit code 0) or {"version":1,"accepted":false} (exit code 1), and the reason only in the system
-    /// log. Exit code 2, and nothing on standard output, if the line, the list or the broker does not allow an answer.
+    /// log. With a text `id` in the object, the same request gets the same answer again within a minute. Exit code 2, and nothing on standard output, if the line, the list or the broker does not allow an answer.
     Verify {
         /// Whose code it is
         #[arg(required_unless_present = "stdin_json", conflicts_with = "stdin_json")]
@@ -130,27 +144,22 @@ pub enum Command {
     },
     /// Say what is wrong on this host, and what to do about it; changes nothing
     ///
-    /// Looks at the configuration, the sealing key and the store, every record, the PAM files that name the module, the module
-    /// itself, sshd, the clock, the broker (at --socket, if that is given), the system log and the disk. As root: others can't
-    /// see the records, and sshd does not tell them its settings.
+    /// Checks what lets users in, and whether anyone can get in: by each service whose PAM file names the module, by sshd for the users and
+    /// addresses that its Match blocks name, and by the configuration, key, store, records, module, clock, broker (at --socket, if that
+    /// is given), system log and disk. Run it as root: others can't see the records, and sshd does not tell them its settings.
     ///
-    /// A line for each thing looked at: OK, WARN (worth knowing), FAIL (it denies logins, or lets somebody in unasked), or SKIP
-    /// (it could not be looked at). The last line counts them.
+    /// First the verdict, then the findings, the worst first: FAIL (it lets someone in who should be kept out, or keeps out someone who should get in), WARN
+    /// (worth a look, or it can't be known here), INFO (worth knowing) and OK; each with its id, why it matters and what to do. In
+    /// colour on a terminal, unless NO_COLOR is set.
     ///
-    /// Exit code 0: no FAIL; WARN and SKIP don't change it. 1: a FAIL. 2: the diagnosis itself failed.
+    /// Exit code 0: no FAIL. 1: a FAIL. 2: the diagnosis itself failed.
     ///
-    /// With --json one object: version (1), time (Unix seconds), result (the worst status; ok where the rest is skip), summary
-    /// (how many checks are ok, warn, fail and skip), checks and accounts. Each of
-    /// checks has check, subject (a service, a file or a key of the configuration; may be empty), status, finding and advice (may
-    /// be null). check is one of configuration, store, records, disk, accounts, pam, module, sshd, clock, broker, log; status is one of
-    /// ok, warn, fail, skip. accounts is null if the store can't be read, else it has the counts enrolled, unenrolled, revoked,
-    /// unreadable, disabled, devices, devices_clock_off, pending, tokens_live and tokens_expired. Later versions may add keys,
-    /// checks and lines; finding and advice are for people.
-    Doctor {
-        /// JSON, with times in Unix seconds
-        #[arg(long)]
-        json: bool,
-    },
+    /// With --json one object: version (1), time (Unix seconds), verdict (ok, warn or fail), summary (how many findings are fail, warn, info
+    /// and ok), findings and accounts. Each finding has id (kebab-case, stable), severity (fail, warn, info or ok), subject (services, a
+    /// file, an account or a key of the configuration), what, why and fix; all but id and severity may be empty, and are for people.
+    /// accounts is null if the store can't be read, else it has the counts enrolled, unenrolled, revoked, unreadable, disabled, devices,
+    /// devices_clock_off, pending, tokens_live and tokens_expired. Later versions may add keys, ids and findings.
+    Doctor(Doctor),
     /// Write a completion script for a shell to standard output
     Completions {
         /// The shell
@@ -178,6 +187,41 @@ pub struct List {
     /// Only enrolled accounts whose last code is longer ago, such as 90d, or that never gave one
     #[arg(long, value_name = "TIME")]
     pub stale: Option<Span>,
+}
+
+#[derive(Debug, Args)]
+pub struct Setup {
+    /// sshd, sudo, su, login or other files of /etc/pam.d
+    #[arg(required_unless_present_any = ["undo", "keep"], conflicts_with_all = ["undo", "keep"], value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// What is proven before the code
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = With::Password)]
+    pub with: With,
+    /// Make the changes
+    #[arg(long)]
+    pub apply: bool,
+    /// Undo them after this time, unless they are kept
+    #[arg(long, value_name = "TIME", default_value = "10m", requires = "apply")]
+    pub confirm: Span,
+    /// Without a timer, if you can undo them at the console
+    #[arg(long, requires = "apply", conflicts_with = "confirm")]
+    pub no_timer: bool,
+    /// Keep what was changed
+    #[arg(long, conflicts_with_all = ["apply", "undo"])]
+    pub keep: bool,
+    /// Put back what was there before the last change
+    #[arg(long, conflicts_with = "apply")]
+    pub undo: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Show failures and warnings only
+    #[arg(long)]
+    pub problems: bool,
+    /// JSON, with times in Unix seconds
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

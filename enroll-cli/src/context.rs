@@ -54,8 +54,7 @@ impl Context {
     /// Why the store can't be opened, and what to do about it.
     pub fn store_failure(&self, error: &StoreError) -> String {
         if self.has_no_store_yet(error) {
-            return "there is no store yet; the first command that changes something, such as `qrtotp enroll USER`, makes it"
-                .into();
+            return "there is no store yet; `qrtotp init` makes it, and so does `qrtotp enroll USER`".into();
         }
         store_failure(error)
     }

@@ -20,12 +20,24 @@ impl Settings {
     /// # Errors
     /// It prints nothing.
     pub fn ask(program: &str, user: Option<&str>) -> Result<Self, Silence> {
-        let mut command = Command::new(program);
-        command.arg("-T");
-        if let Some(user) = user {
-            let local = "host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22,rdomain=";
-            command.arg("-C").arg(format!("user={user},{local}"));
+        let local = "host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22,rdomain=";
+        match user {
+            Some(user) => Self::ask_for(program, &format!("user={user},{local}")),
+            None => Self::ask_with(program, &[]),
         }
+    }
+
+    /// The settings for a connection, as `sshd -C` takes it.
+    ///
+    /// # Errors
+    /// It prints nothing.
+    pub fn ask_for(program: &str, connection: &str) -> Result<Self, Silence> {
+        Self::ask_with(program, &["-C", connection])
+    }
+
+    fn ask_with(program: &str, more: &[&str]) -> Result<Self, Silence> {
+        let mut command = Command::new(program);
+        command.arg("-T").args(more);
         output(command).map(Self)
     }
 

@@ -7,6 +7,23 @@ use instance::{Ended, Instance, Phone};
 use qrtotp_core::text::utc;
 
 #[test]
+fn init_makes_what_is_missing_once_and_enrols_nobody() {
+    let instance = Instance::new();
+    let made = instance.run(&["init"]).ok().stdout;
+    for file in ["qrtotp.toml.applied", "seal.key", "state"] {
+        assert!(made.contains(instance.path(file).to_str().unwrap()), "{file}: {made}");
+    }
+    assert!(instance.run(&["list"]).ok().stdout.trim().is_empty());
+    let before = instance.snapshot();
+    assert!(instance.run(&["init"]).ok().stdout.contains("nothing was changed"));
+    assert_eq!(instance.snapshot(), before);
+    instance.import("nobody");
+    std::fs::remove_file(instance.path("seal.key")).unwrap();
+    let lost = instance.run(&["init"]);
+    assert!(lost.code == Some(2) && lost.stderr.contains("seal.key is missing"), "{lost:?}");
+}
+
+#[test]
 fn an_import_that_is_not_strictly_right_is_refused_by_name_and_never_quoted() {
     let instance = Instance::new();
     let key = Phone::random().key();

@@ -19,32 +19,36 @@ fn diagnosis(instance: &Instance) -> (Option<i32>, Value) {
     (ended.code, serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}")))
 }
 
-fn checks<'a>(report: &'a Value, check: &str) -> Vec<&'a Value> {
-    report["checks"].as_array().unwrap().iter().filter(|found| found["check"] == check).collect()
+fn found<'a>(report: &'a Value, id: &str) -> Vec<&'a Value> {
+    report["findings"].as_array().unwrap().iter().filter(|found| found["id"] == id).collect()
 }
 
 #[test]
-fn the_json_has_the_documented_form_and_the_exit_code_follows_its_result() {
+fn the_json_has_the_documented_form_and_the_exit_code_follows_its_verdict() {
     let instance = Instance::new();
     instance.import("nobody");
     let (code, report) = diagnosis(&instance);
     let keys: Vec<&str> = report.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, ["accounts", "checks", "result", "summary", "time", "version"]);
+    assert_eq!(keys, ["accounts", "findings", "summary", "time", "verdict", "version"]);
     assert_eq!(report["version"], 1);
-    assert_eq!(code, Some(i32::from(report["result"] == "fail")));
-    for status in ["ok", "warn", "fail", "skip"] {
-        let all = report["checks"].as_array().unwrap();
-        assert_eq!(report["summary"][status], all.iter().filter(|check| check["status"] == status).count());
+    assert_eq!(code, Some(i32::from(report["verdict"] == "fail")));
+    let all = report["findings"].as_array().unwrap();
+    for severity in ["ok", "info", "warn", "fail"] {
+        assert_eq!(report["summary"][severity], all.iter().filter(|one| one["severity"] == severity).count());
     }
-    for check in report["checks"].as_array().unwrap() {
-        let keys: Vec<&str> = check.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(keys, ["advice", "check", "finding", "status", "subject"]);
-        assert!(["ok", "warn", "fail", "skip"].contains(&check["status"].as_str().unwrap()), "{check}");
+    for finding in all {
+        let keys: Vec<&str> = finding.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ["fix", "id", "severity", "subject", "what", "why"]);
+        let id = finding["id"].as_str().unwrap();
+        assert!(id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{id}");
     }
-    for check in ["configuration", "store", "records", "disk", "accounts", "module", "clock", "broker", "log"]
-    {
-        assert!(!checks(&report, check).is_empty(), "{check}: {report}");
+    for id in ["configuration", "store", "records", "accounts", "clock", "broker", "log"] {
+        assert!(!found(&report, id).is_empty(), "{id}: {report}");
     }
+    let problems = instance.run(&["doctor", "--json", "--problems"]);
+    let problems: Value = serde_json::from_str(&problems.stdout).unwrap();
+    let bad = |one: &&Value| ["warn", "fail"].contains(&one["severity"].as_str().unwrap());
+    assert_eq!(problems["findings"].as_array().unwrap().len(), all.iter().filter(bad).count());
 }
 
 #[test]
@@ -65,8 +69,8 @@ fn accounts_are_counted_by_their_standing_and_tokens_by_their_state() {
         "devices_clock_off": 0, "pending": 0, "tokens_live": 1, "tokens_expired": 1,
     });
     assert_eq!(report["accounts"], expected);
-    let warned = checks(&report, "accounts").into_iter().filter(|check| check["status"] == "warn");
-    let warned: Vec<_> = warned.map(|check| check["finding"].as_str().unwrap()).collect();
+    let warned: Vec<_> =
+        found(&report, "token-expired").into_iter().map(|one| one["what"].as_str().unwrap()).collect();
     assert_eq!(warned, ["their token ran out before a device was enrolled: bin"]);
 }
 
@@ -84,8 +88,8 @@ fn a_device_whose_clock_is_taken_to_be_more_than_ten_minutes_off_is_named_with_i
     }
     let (_, report) = diagnosis(&instance);
     assert_eq!(report["accounts"]["devices_clock_off"], 2);
-    let warned = checks(&report, "accounts").into_iter().filter(|check| check["status"] == "warn");
-    let warned: Vec<_> = warned.map(|check| check["finding"].as_str().unwrap()).collect();
+    let warned: Vec<_> =
+        found(&report, "device-clock-off").into_iter().map(|one| one["what"].as_str().unwrap()).collect();
     assert_eq!(warned, ["a device's clock is taken to be more than 600 s off: nobody"]);
 }
 
@@ -97,10 +101,10 @@ fn a_damaged_record_is_named_and_counted_and_hides_no_other() {
     std::fs::write(instance.state().join("accounts/nobody/account.toml"), "x").unwrap();
     let before = instance.snapshot();
     let (code, report) = diagnosis(&instance);
-    assert!(code == Some(1) && report["result"] == "fail");
-    let records = checks(&report, "records");
+    assert!(code == Some(1) && report["verdict"] == "fail");
+    let records = found(&report, "record-damaged");
     assert_eq!(
-        (records[0]["subject"].as_str(), records[0]["status"].as_str()),
+        (records[0]["subject"].as_str(), records[0]["severity"].as_str()),
         (Some("nobody"), Some("fail"))
     );
     assert_eq!((&report["accounts"]["unreadable"], &report["accounts"]["enrolled"]), (&json!(1), &json!(1)));
@@ -110,28 +114,20 @@ fn a_damaged_record_is_named_and_counted_and_hides_no_other() {
 #[test]
 fn without_a_store_none_is_made_and_without_a_configuration_the_rest_is_looked_at() {
     let instance = Instance::new();
-    let (code, report) = diagnosis(&instance);
-    assert_eq!(
-        (code, checks(&report, "configuration")[0]["status"].as_str()),
-        (Some(1), Some("fail")),
-        "never applied"
-    );
+    let severity = |report: &Value, id: &str| found(report, id)[0]["severity"].as_str().unwrap().to_owned();
+    let (_, report) = diagnosis(&instance);
+    // Never applied: that denies logins as soon as a PAM file names the module.
+    assert!(["warn", "fail"].contains(&severity(&report, "configuration").as_str()));
     instance.run(&["config", "apply"]).ok();
     let (_, report) = diagnosis(&instance);
-    assert!(["warn", "fail"].contains(&checks(&report, "store")[0]["status"].as_str().unwrap()));
+    assert!(["warn", "fail"].contains(&severity(&report, "store").as_str()));
     assert!(!instance.state().exists() && report["accounts"].is_null());
     std::fs::write(instance.path("qrtotp.toml"), "nonsense").unwrap();
     let (_, report) = diagnosis(&instance);
-    let found = checks(&report, "configuration")
-        .into_iter()
-        .map(|check| check["finding"].as_str().unwrap().to_owned());
-    let found: Vec<String> = found.collect();
-    assert!(
-        found.iter().any(|text| text.contains("can't be applied") && text.contains("line 1")),
-        "{found:?}"
-    );
+    let what = found(&report, "configuration-faulty")[0]["what"].as_str().unwrap();
+    assert!(what.contains("can't be applied") && what.contains("line 1"), "{what}");
     std::fs::write(instance.path("qrtotp.toml.applied"), "nonsense").unwrap();
-    let (code, report) = diagnosis(&instance);
-    assert_eq!((code, checks(&report, "configuration")[0]["status"].as_str()), (Some(1), Some("fail")));
-    assert!(checks(&report, "store").is_empty() && !checks(&report, "clock").is_empty());
+    let (_, report) = diagnosis(&instance);
+    assert!(["warn", "fail"].contains(&severity(&report, "configuration").as_str()));
+    assert!(found(&report, "store").is_empty() && !found(&report, "clock").is_empty());
 }

@@ -207,3 +207,62 @@ fn an_apps_export_is_imported_by_its_labels_or_one_entry_of_it_for_a_user() {
     let encrypted = instance.run_with(&["import", "json", "-", "--user", "daemon"], r#"{"db":"x"}"#);
     assert!(encrypted.code == Some(1) && encrypted.stderr.contains("encrypted"), "{encrypted:?}");
 }
+
+#[test]
+fn of_uris_by_label_a_refused_one_is_named_by_its_reason_and_keeps_back_the_others_of_its_account() {
+    let instance = Instance::new();
+    let [one, two, three] = KEYS;
+    let uris = format!(
+        "otpauth://totp/I:nobody?secret={one}\notpauth://hotp/I:nobody@web?secret={two}\n\
+         otpauth://totp/I:bin?secret={three}\notpauth://steam/{two}?secret=\n"
+    );
+    let told = instance.run_with(&["import", "uri", "--user-from", "label"], &uris);
+    assert!(told.code == Some(1) && told.stdout.contains("1 imported, 3 refused"), "{told:?}");
+    for why in
+        ["line 1 (I:nobody), nobody: not imported, because line 2", "line 2, nobody: this is a counter-based"]
+    {
+        assert!(told.stderr.contains(why), "{why}: {told:?}");
+    }
+    assert!(told.stderr.contains("line 4: this key URI is of an unknown type"), "{told:?}");
+    assert!(!told.stderr.contains(&two[..8]), "a label of a damaged URI is shown: {told:?}");
+    assert_eq!([devices(&instance, "nobody"), devices(&instance, "bin")], [0, 1]);
+}
+
+#[test]
+fn a_bad_file_of_each_kind_is_refused_by_name_and_nothing_is_changed() {
+    let instance = Instance::new();
+    let key = KEYS[0];
+    let pskc = |secret: &str| {
+        format!(
+            "<KeyContainer><KeyPackage><DeviceInfo><SerialNo>T1</SerialNo></DeviceInfo><Key Algorithm=\"x:totp\"><Data><Secret>\
+             {secret}</Secret></Data></Key></KeyPackage></KeyContainer>"
+        )
+    };
+    for (kind, text, why) in [
+        (
+            "otpauth-migration",
+            "otpauth-migration://offline?data=CgU%3D\n".into(),
+            "line 1: this is no export",
+        ),
+        ("otpauth-migration", format!("otpauth://totp/a?secret={key}\n"), "line 1: this is no export"),
+        ("json", r#"{"services":[],"servicesEncrypted":"x"}"#.into(), "encrypted"),
+        (
+            "json",
+            format!(r#"[{{"secret":"{key}","label":"x","type":"STEAM"}}]"#),
+            "entry 1 (x), nobody: it is of a kind",
+        ),
+        ("csv", format!("T1,{key},totp,6,30,MD5\n"), "line 1 (T1), nobody: unknown algorithm \"MD5\""),
+        ("csv", format!("name,secret\nx,{key}\ny,{}9\n", KEYS[1]), "line 3 (y), nobody: character 33"),
+        ("pskc", pskc("<EncryptedValue/>"), "entry 1 (T1), nobody: the key is encrypted"),
+        ("pskc", pskc("<PlainValue>!</PlainValue>"), "entry 1 (T1), nobody: a key that is not base64"),
+        ("pskc", "<KeyContainer>".into(), "the file is not XML"),
+    ] {
+        let refused = instance.run_with(&["import", kind, "-", "--user", "nobody"], &text);
+        assert!(refused.code == Some(1) && refused.stderr.contains(why), "{kind}, {why}: {refused:?}");
+        assert!(!format!("{refused:?}").contains(&key[..8]), "{kind} shows the key: {refused:?}");
+        assert!(!instance.state().exists(), "{kind}: a refused import made a store");
+    }
+    let good = "<PlainValue>MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=</PlainValue>";
+    instance.run_with(&["import", "pskc", "-", "--user", "nobody"], &pskc(good)).ok();
+    assert_eq!(devices(&instance, "nobody"), 1);
+}

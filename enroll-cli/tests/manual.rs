@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 54] = [
+const COMMANDS: [&[&str]; 56] = [
     &[],
     &["enroll"],
     &["status"],
@@ -46,6 +46,8 @@ const COMMANDS: [&[&str]; 54] = [
     &["config", "test"],
     &["config", "sshd"],
     &["doctor"],
+    &["init"],
+    &["setup"],
     &["completions"],
     &["key"],
     &["key", "add"],

@@ -15,6 +15,7 @@ use qrtotp_core::flow::{Dialog, Echo, LoginHost, NoAnswer, Typed, Unproven};
 use qrtotp_core::policy::check_proof_service;
 use qrtotp_core::text::clean;
 use std::ffi::{CStr, CString, c_int};
+use std::fs;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 use zeroize::{Zeroize, Zeroizing};
@@ -181,6 +182,15 @@ impl LoginHost for Host<'_> {
         // SAFETY: the handle is PAM's own for the whole hook.
         let info = unsafe { variable(raw(self.pamh), c"SSH_AUTH_INFO_0") };
         info.map(CString::into_bytes)
+    }
+
+    fn session(&self) -> Option<String> {
+        let session = fs::read_to_string("/proc/self/sessionid").ok()?;
+        let is_one = session.trim().parse::<u32>().is_ok_and(|number| number != u32::MAX);
+        is_one
+            .then(|| fs::read_to_string("/proc/sys/kernel/random/boot_id").ok())
+            .flatten()
+            .map(|boot| session + &boot)
     }
 
     fn would_let_in(&mut self) -> Result<(), Unproven> {

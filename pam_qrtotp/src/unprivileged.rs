@@ -78,6 +78,7 @@ pub(crate) fn authenticate(
         tty,
         nullok: options.nullok,
         forward,
+        id: String::new(),
         answer: Zeroizing::new(answer.to_vec()),
     };
     let limit = if forward { LIMIT_WITH_PASSWORD } else { LIMIT };

@@ -96,20 +96,21 @@ pub fn wrap(mut text: &str, width: usize) -> Vec<&str> {
     lines
 }
 
-/// Most characters of a value in the log.
+/// Most characters of a value in the log; of `detail`, whose words are ours, twice as many.
 const LONGEST: usize = 256;
 
 /// Appends ` key=value` in logfmt: quoted if the value holds a space, quote, equals sign or backslash. Allocates nothing if
 /// `line` has room.
 pub fn logfmt(line: &mut String, key: &str, value: &str) {
     let is_plain = |c: char| c > ' ' && !matches!(c, '"' | '=' | '\\' | '\x7f');
+    let longest = if key == "detail" { 2 * LONGEST } else { LONGEST };
     if !line.is_empty() {
         line.push(' ');
     }
     line.push_str(key);
     line.push('=');
     let plain = !value.is_empty() && value.chars().all(|c| is_plain(c) && is_plain(shown(c)));
-    if plain && value.is_ascii() && value.len() <= LONGEST {
+    if plain && value.is_ascii() && value.len() <= longest {
         line.push_str(value); // nothing to clean: most values of every login
         return;
     }
@@ -117,7 +118,7 @@ pub fn logfmt(line: &mut String, key: &str, value: &str) {
         line.push('"');
     }
     let mut rest = value.chars();
-    for c in rest.by_ref().take(LONGEST).map(shown) {
+    for c in rest.by_ref().take(longest).map(shown) {
         if matches!(c, '"' | '\\') {
             line.push('\\');
         }

@@ -77,10 +77,10 @@ impl<'a> Served<'a> {
         match request {
             Request::Enroll { label } => self.enroll(&Label::new(&label)),
             Request::Status { json } => self.status(json),
-            Request::Verify { user, service, tty, nullok, forward, answer } => {
+            Request::Verify { user, service, tty, nullok, forward, id, answer } => {
                 let first_pass = if forward { FirstPass::Forward } else { FirstPass::Ask };
                 let options = Options { nullok, first_pass, ..Options::default() };
-                self.attempt(Attempt { user, service, tty, options, answer })
+                self.attempt(Attempt { user, service, tty, options, id, answer })
             }
             Request::Regenerate => self.regenerate(),
             Request::Revoke { which } => self.revoke(which),

@@ -1,10 +1,15 @@
 //! The services of `[broker.services]`, and what each has asked for. A service that someone has broken into must not get at
 //! every account: neither guess its codes, nor have them disabled by wrong ones.
 
+use crate::verify::Attempt;
 use nix::unistd::User;
+use qrtotp_core::audit::Verdict;
 use qrtotp_core::clock::{Clock, Deadline, SystemClock};
+use qrtotp_core::flow::FirstPass;
 use qrtotp_core::policy::Source;
-use std::collections::{HashMap, HashSet};
+use qrtotp_core::wire::Say;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,10 +34,22 @@ pub enum Counter {
     Nothing,
 }
 
+/// Verdicts that are kept for a request that is sent again, and for how long.
+const VERDICTS: usize = 1024;
+const VERDICT_PERIOD: Duration = Duration::from_secs(60);
+
+/// A request with an id: a keyed hash of the service, the id and all that was asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RequestKey(u64);
+
 /// The services that are known, by uid.
 #[derive(Default)]
 pub struct Services {
     tallies: Mutex<HashMap<u32, Tally>>,
+    /// The newest last.
+    verdicts: Mutex<VecDeque<(RequestKey, Deadline, Verdict)>>,
+    /// Its keys are random.
+    hasher: RandomState,
 }
 
 /// What one service has asked for in this period.
@@ -116,11 +133,46 @@ impl Services {
         }
     }
 
-    /// True if nothing is counted: a broker that ends forgets it.
+    /// The request of a service, if it has an id.
+    pub fn request(&self, uid: u32, attempt: &Attempt) -> Option<RequestKey> {
+        let Attempt { user, service, options, id, answer, .. } = attempt;
+        let forward = options.first_pass == FirstPass::Forward;
+        let what = (uid, id, user, service, forward, answer.as_slice());
+        (!id.is_empty()).then(|| RequestKey(self.hasher.hash_one(what)))
+    }
+
+    /// The verdict that this request got before: its connection may have broken when the code was used up already.
+    pub fn verdict_of(&self, request: RequestKey) -> Option<Verdict> {
+        let verdicts = self.verdicts();
+        let kept = verdicts.iter().rev().find(|(known, ..)| *known == request);
+        kept.filter(|(_, until, _)| !until.left().is_zero()).map(|(.., verdict)| *verdict)
+    }
+
+    /// Keeps what a request was told. If the same request was let in meanwhile, it is let in, too.
+    pub fn keep(&self, request: Option<RequestKey>, said: Say) -> Say {
+        let (Some(request), Say::Verdict(verdict)) = (request, &said) else { return said };
+        if let Some(Verdict::Accepted) = self.verdict_of(request) {
+            return Say::Verdict(Verdict::Accepted);
+        }
+        let mut verdicts = self.verdicts();
+        if verdicts.len() == VERDICTS {
+            verdicts.pop_front();
+        }
+        verdicts.push_back((request, Deadline::after(VERDICT_PERIOD), *verdict));
+        said
+    }
+
+    fn verdicts(&self) -> MutexGuard<'_, VecDeque<(RequestKey, Deadline, Verdict)>> {
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner) // never half-changed
+    }
+
+    /// True if nothing is counted or kept: a broker that ends forgets it.
     pub fn is_quiet(&self) -> bool {
-        self.tallies().values().all(|tally| {
-            tally.is_over() || (tally.failures + tally.passwords == 0 && tally.accounts.is_empty())
-        })
+        let kept = self.verdicts().back().is_some_and(|(_, until, _)| !until.left().is_zero());
+        !kept
+            && self.tallies().values().all(|tally| {
+                tally.is_over() || (tally.failures + tally.passwords == 0 && tally.accounts.is_empty())
+            })
     }
 
     fn tallies(&self) -> MutexGuard<'_, HashMap<u32, Tally>> {

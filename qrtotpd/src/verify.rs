@@ -26,6 +26,8 @@ pub struct Attempt {
     pub service: String,
     pub tty: String,
     pub options: Options,
+    /// The service's id of the request; empty: none.
+    pub id: String,
     pub answer: Typed,
 }
 
@@ -43,7 +45,12 @@ impl Served<'_> {
         }
         let listed = self.config.broker.services_of(name);
         if listed.is_some_and(|services| services.iter().any(|service| *service == attempt.service)) {
-            return self.verify_for_service(attempt, person.as_ref());
+            let request = self.door.services.request(self.caller.uid, &attempt);
+            if let Some(verdict) = request.and_then(|request| self.door.services.verdict_of(request)) {
+                return Ok(Say::Verdict(verdict));
+            }
+            let said = self.verify_for_service(attempt, person.as_ref())?;
+            return Ok(self.door.services.keep(request, said));
         }
         // The same for every other name, whether or not there is such a user.
         Err(Ended::Refused("the broker serves only your own account".into()))

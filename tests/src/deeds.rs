@@ -17,7 +17,7 @@ const WINDOW: u64 = 10;
 
 /// The first call of a PAM application that is the module's doing, and of the command that is not its loader's or runtime's.
 const MODULE: &str = "pam_qrtotp.so";
-const COMMAND: &str = "PR_SET_DUMPABLE";
+pub const COMMAND: &str = "PR_SET_DUMPABLE";
 
 const STACK: &str = "auth required pam_qrtotp.so\nauth required pam_permit.so\naccount required pam_permit.so\n\
                      session required pam_permit.so\n";

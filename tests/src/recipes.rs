@@ -37,18 +37,36 @@ impl Recipe {
         format!("{}\n", block.trim_end())
     }
 
-    /// Writes the blocks that are whole files, and the configuration.
+    /// Writes the blocks: the configuration, whole files, and lines that go behind or in place of one of Debian's.
     pub fn write(&self, sandbox: &Sandbox) {
         for line in self.0.lines().filter(|line| line.starts_with("`/")) {
-            let path = line.split('`').nth(1).unwrap();
-            match path {
-                "/etc/qrtotp/qrtotp.toml" => sandbox.configure(&self.block(path)),
-                _ if line.ends_with(": a copy of `conf/pam.d/one-field`.") => {
-                    sandbox.ship("pam.d/one-field", path);
+            let quoted: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
+            match (quoted.as_slice(), line.split('`').skip(2).step_by(2).collect::<String>().as_str()) {
+                (["/etc/qrtotp/qrtotp.toml"], _) => sandbox.configure(&self.block("/etc/qrtotp/qrtotp.toml")),
+                ([path, .., file], text) if text.ends_with(": a copy of .") => {
+                    sandbox.ship(file.strip_prefix("conf/").unwrap(), path);
                 }
-                _ if line == format!("`{path}`:") => sandbox.overwrite(path, &self.block(path)),
+                ([path], ":") => sandbox.overwrite(path, &self.block(path)),
+                ([path, line], ", behind the line :") => {
+                    Self::edit(sandbox, path, line, &format!("{line}\n{}", self.block(path)));
+                }
+                ([path, line], ", instead of the line :") => {
+                    Self::edit(sandbox, path, line, &self.block(path))
+                }
                 _ => {} // part of a file; the test says where
             }
         }
+    }
+
+    /// Puts `new` in place of a line, however its words are aligned.
+    fn edit(sandbox: &Sandbox, path: &str, old: &str, new: &str) {
+        let is_it = |line: &str| line.split_whitespace().eq(old.split_whitespace());
+        let before = sandbox.read(path);
+        assert_eq!(before.lines().filter(|line| is_it(line)).count(), 1, "{path}: {old}");
+        let after: String = before
+            .lines()
+            .map(|line| if is_it(line) { new.to_owned() } else { format!("{line}\n") })
+            .collect();
+        sandbox.pam(path.strip_prefix("/etc/pam.d/").expect("only PAM files are edited"), &after);
     }
 }

@@ -1,4 +1,4 @@
-//! A phone's camera in front of a terminal: xterm draws the text, several decoders read the picture.
+//! A phone's camera in front of a terminal: it draws the text, several decoders read the picture.
 
 use crate::{
     Sandbox, State,
@@ -11,6 +11,14 @@ pub enum Background {
     Light,
 }
 
+/// The program that draws.
+#[derive(Clone, Copy, Debug)]
+pub enum Terminal {
+    Xterm,
+    /// The library of GNOME Terminal and others.
+    Vte,
+}
+
 /// What the decoders read off a large terminal that shows `text`; `None` when they find no code.
 #[must_use]
 pub fn scan(text: &str, background: Background) -> Option<String> {
@@ -20,7 +28,12 @@ pub fn scan(text: &str, background: Background) -> Option<String> {
 /// The same, on a terminal of so many columns and rows, such as `80x24`.
 #[must_use]
 pub fn scan_off(text: &str, background: Background, geometry: &str) -> Option<String> {
-    let read = || decoders::read_png(&photograph(text, background, geometry));
+    scan_in(Terminal::Xterm, text, background, geometry)
+}
+
+#[must_use]
+pub fn scan_in(terminal: Terminal, text: &str, background: Background, geometry: &str) -> Option<String> {
+    let read = || decoders::read_png(&photograph_of(terminal, text, background, geometry));
     // One blurred frame in a while is no fault of the picture: a phone looks at many.
     let differ = |readings: &[Reading]| readings.iter().any(|reading| reading.text != readings[0].text);
     let mut readings = read();
@@ -36,6 +49,10 @@ pub fn scan_off(text: &str, background: Background, geometry: &str) -> Option<St
 /// A photograph (PNG) of that terminal.
 #[must_use]
 pub fn photograph(text: &str, background: Background, geometry: &str) -> Vec<u8> {
+    photograph_of(Terminal::Xterm, text, background, geometry)
+}
+
+fn photograph_of(terminal: Terminal, text: &str, background: Background, geometry: &str) -> Vec<u8> {
     let sandbox = Sandbox::bare(State::Tmpfs("size=1m"));
     sandbox.overwrite("/tmp/text", text);
     sandbox.overwrite("/tmp/screen.sh", include_str!("screen.sh"));
@@ -43,6 +60,11 @@ pub fn photograph(text: &str, background: Background, geometry: &str) -> Vec<u8>
         Background::Dark => ["black", "white"],
         Background::Light => ["white", "black"],
     };
-    sandbox.run(&[&["bash", "/tmp/screen.sh", "/tmp/text"][..], &colours, &[geometry]].concat()).success();
+    let program = match terminal {
+        Terminal::Xterm => "xterm",
+        Terminal::Vte => "sakura",
+    };
+    let argv = [&["bash", "/tmp/screen.sh", "/tmp/text"][..], &colours, &[geometry, program]].concat();
+    sandbox.run(&argv).success();
     std::fs::read(sandbox.path("/tmp/photo.png")).unwrap()
 }

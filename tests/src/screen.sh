@@ -1,7 +1,7 @@
 # Shows FILE in a real terminal emulator and photographs the screen, into /tmp/photo.png.
-# Arguments: FILE BACKGROUND FOREGROUND GEOMETRY.
+# Arguments: FILE BACKGROUND FOREGROUND GEOMETRY TERMINAL (xterm, or sakura, which draws by VTE as GNOME Terminal does).
 set -euo pipefail
-file=$1 background=$2 foreground=$3 geometry=$4
+file=$1 background=$2 foreground=$3 geometry=$4 terminal=$5
 work=$(mktemp -d)
 cd "$work"
 
@@ -14,7 +14,7 @@ export DISPLAY=:$number
 # No cursor, and nothing after the picture that could scroll it away. Asked where its cursor is, a terminal answers once it has
 # taken in all that came before.
 cat >show <<END
-printf '\033[?25l'
+printf '\033]10;$foreground\007\033]11;$background\007\033[?25l'
 cat '$file'
 stty raw -echo
 printf '\033[6n'
@@ -23,19 +23,23 @@ printf '\033]2;all is drawn\007'
 : >'$work/shown'
 sleep 60
 END
-xterm -u8 -fa 'DejaVu Sans Mono' -fs 7 -bg "$background" -fg "$foreground" -geometry "$geometry+0+0" -bw 0 +sb -e bash show \
-    >xterm.log 2>&1 &
+case $terminal in
+xterm) command=(xterm -u8 -fa 'DejaVu Sans Mono' -fs 7 -geometry "$geometry+0+0" -bw 0 +sb -e bash show) ;;
+sakura) command=(sakura -f 'DejaVu Sans Mono 7' -c "${geometry%x*}" -r "${geometry#*x}" -x "bash $work/show") ;;
+esac
+"${command[@]}" >terminal.log 2>&1 &
 for _ in $(seq 200); do [ -e shown ] && break || sleep 0.05; done
-[ -e shown ] || { cat xvfb.log xterm.log >&2; exit 2; }
+[ -e shown ] || { cat xvfb.log terminal.log >&2; exit 2; }
 
-# Taken in is not drawn yet: the display does in order what it is asked to, and the window's new name is the last.
-for _ in $(seq 100); do import -window 'all is drawn' screen.png 2>import.log && break || sleep 0.05; done
+# Taken in is not drawn yet: the display does in order what it is asked to, and the window's new name is the last. (import waits for
+# events of the window; on a busy machine it can miss one.)
+for _ in $(seq 100); do timeout 5 import -window 'all is drawn' screen.png 2>import.log && break || sleep 0.05; done
 [ -e screen.png ] || { cat import.log >&2; exit 2; }
 
 # The screen is not blank, and two photographs of it are the same.
 before=
 for _ in $(seq 50); do
-    import -window root screen.png
+    timeout 5 import -window root screen.png || continue
     now=$(identify -format '%# %k' screen.png)
     if [ "$now" = "$before" ] && [ "${now##* }" != 1 ]; then
         # What is on it, in as much of its background as a picture needs around it.

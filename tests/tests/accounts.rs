@@ -275,11 +275,12 @@ fn forward_pass_hands_on_exactly_the_password() {
 }
 
 #[test]
-fn an_unknown_argument_denies_and_the_log_names_it() {
-    let sandbox = host("nulok");
+fn unknown_arguments_deny_and_the_log_names_them_all() {
+    let sandbox = host("nulok debug debug window=3 secret=/x");
     let phone = sandbox.import("alice");
     assert_eq!(sandbox.answer("alice", &phone.code()), PAM_AUTH_ERR);
-    let _ = sandbox.log.wait(&["event=", "nulok"]);
+    let named = "unknown arguments `nulok`, `window=3`, `secret=/x`; known are config=, ";
+    let _ = sandbox.log.wait(&["event=login result=denied reason=arguments_invalid", named]);
 }
 
 #[test]

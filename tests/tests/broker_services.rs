@@ -165,6 +165,13 @@ fn a_portal_has_codes_verified_by_a_command() {
     };
     let (yes, no) = ("{\"version\":1,\"accepted\":true}\n", "{\"version\":1,\"accepted\":false}\n");
     assert_eq!(verify("alice", &phone.wrong_code()).exited(1).stdout, no);
+    let with_id = |id: &str, code: &str| {
+        ask(&format!("{{\"user\":\"alice\",\"service\":\"portal\",\"code\":\"{code}\",\"id\":\"{id}\"}}\n"))
+            .stdout
+    };
+    let code = phone.previous_code();
+    assert_eq!([with_id("r-1", &code), with_id("r-1", &code)], [yes, yes], "the same request again");
+    assert_eq!([with_id("r-2", &code), with_id("r-1", &phone.wrong_code())], [no, no], "another request");
     assert_eq!(verify("alice", &phone.code()).exited(0).stdout, yes);
     assert_eq!(verify("alice", &phone.code()).exited(1).stdout, no, "it is used up");
     assert_eq!(verify("mallory", "271828").exited(1).stdout, no);

@@ -8,6 +8,7 @@ use qrtotp_tests::{
     Phone, Pty, Sandbox, artefacts, clock,
     first_login::{CHOICES, CODES, ENTER, INSIDE, RESUMED},
     openssh::{NEWEST, System},
+    recipes::Recipe,
     users::PASSWORD,
 };
 
@@ -17,8 +18,8 @@ const SESSIONS: &str =
     "systemd-socket-activate --accept --inetd -l /run/cockpit/session /usr/lib/cockpit/cockpit-session";
 const SERVER: &str = "/usr/lib/cockpit/cockpit-ws --no-tls --address 127.0.0.1";
 
-/// Debian 13 with cockpit, if it could be unpacked; `auth` is the auth part of cockpit's PAM file.
-fn host(auth: &str) -> Option<Sandbox> {
+/// Debian 13 with cockpit, if it could be unpacked, and docs/SERVICES.md's line in its PAM file.
+fn host() -> Option<Sandbox> {
     if artefacts::lacks(NEWEST) {
         return None;
     }
@@ -27,10 +28,7 @@ fn host(auth: &str) -> Option<Sandbox> {
     sandbox.add_user("alice");
     sandbox.make_store();
     sandbox.proves_passwords();
-    let shipped = sandbox.read("/etc/pam.d/cockpit");
-    let changed = shipped.replace("auth       substack     common-auth\n", auth);
-    assert_ne!(changed, shipped);
-    sandbox.pam("cockpit", &changed);
+    Recipe::of("cockpit").write(&sandbox);
     sandbox.overwrite(PAGE, include_str!("../src/cockpit_page.py"));
     let start = format!("mkdir /run/cockpit; for c in '{SESSIONS}' '{SERVER}'; do $c >/dev/null 2>&1 & done");
     sandbox.run(&["sh", "-c", &start]).success();
@@ -53,7 +51,7 @@ fn log_in(sandbox: &Sandbox, password: &str) -> Pty {
 
 #[test]
 fn a_user_enrols_at_cockpits_login_page_by_the_key_as_text() {
-    let Some(sandbox) = host("auth substack common-auth\nauth required pam_qrtotp.so\n") else { return };
+    let Some(sandbox) = host() else { return };
     let mut page = log_in(&sandbox, PASSWORD);
     page.send("");
     page.expect("q to give up: ");
@@ -83,10 +81,37 @@ fn a_user_enrols_at_cockpits_login_page_by_the_key_as_text() {
 }
 
 #[test]
+fn cockpits_login_page_takes_password_and_code_once() {
+    let Some(sandbox) = host() else { return };
+    sandbox.add_user("bobby");
+    let phone = sandbox.import("bobby");
+    let attempt = |user: &str, code: &str| {
+        let mut page = sandbox.pty(None, &["python3", PAGE, user]);
+        for (question, answer) in [("assword", PASSWORD), ("Verification code", code)] {
+            page.expect(question);
+            page.send(answer);
+        }
+        page.finish().1.contains(INSIDE)
+    };
+    phone.settle(30);
+    let code = phone.code();
+    assert!(!attempt("bobby", &phone.wrong_code()));
+    assert!(!attempt("alice", &code), "an account without a device");
+    assert!(attempt("bobby", &code));
+    assert!(!attempt("bobby", &code), "a used code");
+    for reason in ["denied reason=wrong_code", "accepted reason=code", "denied reason=replayed_code"] {
+        let _ = sandbox.log.wait(&[&format!("event=login result={reason} user=bobby service=cockpit")]);
+    }
+}
+
+#[test]
 fn a_stranger_at_cockpits_login_page_sees_no_qr_code() {
+    let Some(sandbox) = host() else { return };
     // A wrong password goes on to our line: only our own proof can tell.
-    let auth = "auth required pam_unix.so\nauth required pam_qrtotp.so\n";
-    let Some(sandbox) = host(auth) else { return };
+    let recipe = sandbox.read("/etc/pam.d/cockpit");
+    let weaker = recipe.replace("auth substack common-auth\n", "auth required pam_unix.so\n");
+    assert_ne!(weaker, recipe);
+    sandbox.pam("cockpit", &weaker);
     let before = sandbox.store_content();
     let mut page = log_in(&sandbox, "not the password");
     page.send("");

@@ -259,3 +259,20 @@ fn completions_and_manual_pages_come_with_it() {
     let pages = sandbox.run(&["ls", "/tmp/man"]).stdout;
     assert!(pages.contains("qrtotp.1") && pages.contains("qrtotp-enroll.1"), "{pages}");
 }
+
+#[test]
+fn on_a_bare_host_init_makes_all_that_the_first_enrolment_needs() {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.stack("");
+    sandbox.run(&["rm", "-r", "/etc/qrtotp"]).success();
+    let made = sandbox.run(&["qrtotp", "init"]).success().stdout;
+    let files = ["qrtotp.toml", "qrtotp.toml.applied", "seal.key"].map(|name| format!("/etc/qrtotp/{name}"));
+    assert!(files.iter().all(|file| made.contains(file) && sandbox.exists(file)), "{made}");
+    assert!(sandbox.run(&["qrtotp", "init"]).success().stdout.contains("nothing was changed"));
+    let modes =
+        sandbox.run(&["stat", "-c", "%a %u", "/etc/qrtotp", "/etc/qrtotp/seal.key", "/var/lib/qrtotp"]);
+    assert_eq!(modes.success().stdout, "755 0\n600 0\n700 0\n");
+    let phone = sandbox.import("alice");
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+}

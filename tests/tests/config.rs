@@ -142,6 +142,18 @@ fn two_codes_at_a_service_with_one_field_are_refused() {
 }
 
 #[test]
+fn a_listed_service_that_asks_for_codes_before_passwords_is_warned_about() {
+    let sandbox = host();
+    let warned = |line: &str| {
+        sandbox.overwrite("/etc/pam.d/vpn", &format!("auth required pam_qrtotp.so {line}\n"));
+        sandbox.edit_configuration("[broker.services]\ndaemon = [\"vpn\"]\n");
+        let checked = config(&sandbox, &["check"]).success().stdout;
+        checked.contains("warning: broker.services: daemon: the line in /etc/pam.d/vpn has no `forward_pass`")
+    };
+    assert_eq!(["", "use_first_pass", "forward_pass"].map(warned), [true, true, false]);
+}
+
+#[test]
 fn what_is_not_confirmed_ends_by_itself_and_what_is_confirmed_stays() {
     let sandbox = host();
     let phone = sandbox.import("alice");

@@ -27,6 +27,9 @@ fn the_demo_without_a_terminal_goes_through_by_itself() {
         "refused",
         "event=login result=accepted",
         "event=recovery_used",
+        "ssh from the office",
+        "result=ignored reason=not_required user=demo",
+        "rule=office",
         "event=credential_imported user=veteran",
         "logged in as veteran",
     ] {

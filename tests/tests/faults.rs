@@ -4,9 +4,10 @@
 
 use qrtotp_tests::{
     Phone, Sandbox, State,
-    deeds::{DEEDS, Deed, Host},
-    faults::{Fault, SHORT},
+    deeds::{COMMAND, DEEDS, Deed, Host},
+    faults::{Fault, SHORT, WATCH, calls, effects},
     power::SWALLOWED,
+    sandbox::STATE_DIR,
     sweep::{Errors, Swept, false_write, sweep},
 };
 
@@ -95,4 +96,69 @@ fn after_a_power_cut_everything_is_as_success_said_and_a_sync_that_does_nothing_
         }
         assert!(!host.do_and_cut(&SWALLOWED, &states).is_empty(), "{name}");
     }
+}
+
+/// A configuration of one rule, applied under other programs.
+fn apply(sandbox: &Sandbox, path: &str, rule: &str, under: &[&str]) -> bool {
+    sandbox.overwrite(path, &format!("[[rule]]\nname = \"{rule}\"\nuser = [\"x\"]\nthen = \"deny\"\n"));
+    let apply = ["qrtotp", "--config", path, "config", "apply"];
+    sandbox.run(&[under, &apply].concat()).status.success()
+}
+
+/// Whether logins go by this rule; anything but one of both fails.
+fn is_in_force(sandbox: &Sandbox, path: &str, [new, old]: [&str; 2]) -> bool {
+    let shown = sandbox.run(&["qrtotp", "--config", path, "config", "show"]).success().stdout;
+    let has = |rule: &str| shown.contains(&format!("rule {rule}\n"));
+    assert!(has(new) != has(old), "{new}, {old}: {shown}");
+    has(new)
+}
+
+fn fails_at_calls_of_an_apply(wanted: impl Fn(&str) -> bool, least: usize) {
+    let (sandbox, path) = (Sandbox::new(), "/etc/qrtotp/qrtotp.toml");
+    assert!(apply(&sandbox, path, "old", &WATCH));
+    let mut met = 0;
+    for (call, places) in calls(&sandbox, COMMAND, |_| true).iter().filter(|(call, _)| wanted(call)) {
+        for (place, effect) in places.iter().zip(effects(call).into_iter().cycle()) {
+            let fault = Fault { call: call.clone(), nth: place.nth, effect };
+            let injector = fault.injector(&sandbox);
+            let done = apply(&sandbox, path, "new", &injector.iter().map(String::as_str).collect::<Vec<_>>());
+            let new = is_in_force(&sandbox, path, ["new", "old"]);
+            assert!(new || !done, "success was reported, and the old policy is in force: {fault:?}");
+            met += usize::from(Fault::hit(&sandbox).is_some());
+            assert!(apply(&sandbox, path, "old", &[]), "nothing can be applied after {fault:?}");
+        }
+    }
+    assert!(met >= least, "{met} faults were met");
+}
+
+#[test]
+fn an_apply_where_a_write_or_sync_fails_leaves_all_of_the_old_or_all_of_the_new_policy() {
+    fails_at_calls_of_an_apply(
+        |call| ["write", "fsync", "fdatasync", "rename", "renameat", "flock"].contains(&call),
+        6,
+    );
+}
+
+#[test]
+#[ignore = "takes minutes: `cargo xtask proof apply`"]
+fn an_apply_where_any_call_fails_leaves_all_of_the_old_or_all_of_the_new_policy() {
+    fails_at_calls_of_an_apply(|_| true, 200);
+}
+
+#[test]
+fn after_a_power_cut_the_policy_that_was_applied_is_in_force_and_a_sync_that_does_nothing_is_found_out() {
+    let (sandbox, path) =
+        (Sandbox::with_state(State::Ext4("32m")), &format!("{STATE_DIR}/policy/qrtotp.toml"));
+    sandbox.run(&["mkdir", &format!("{STATE_DIR}/policy")]).success();
+    let rules = ["a", "b", "c", "d", "e"];
+    assert!(apply(&sandbox, path, rules[0], &[]));
+    for pair in rules.windows(2) {
+        assert!(apply(&sandbox, path, pair[1], &[]));
+        sandbox.cut_power();
+        assert!(is_in_force(&sandbox, path, [pair[1], pair[0]]), "{pair:?}");
+    }
+    assert!(apply(&sandbox, path, "lost", &SWALLOWED));
+    sandbox.cut_power();
+    let kept = sandbox.run(&["qrtotp", "--config", path, "config", "show"]);
+    assert!(!kept.stdout.contains("rule lost\n"), "{kept:?}");
 }

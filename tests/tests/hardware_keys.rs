@@ -56,16 +56,30 @@ impl Host {
         format!("publickey {}", words.join(" "))
     }
 
+    /// What `ssh-keygen -Y sign` prints where the key is plugged in.
+    fn sign(&self, key: &str, challenge: &str, namespace: &str) -> String {
+        let provider = format!("SSH_SK_PROVIDER={}", self.provider);
+        let sign = ["env", &provider, "ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", &path(key)];
+        let signed = self.sandbox.run_with_input(&sign, &format!("{challenge}\n")).success().stdout;
+        signed.trim_end().to_owned()
+    }
+
     /// Registers a key whose private half is here. Gives the credential's id.
     fn register(&self, name: &str) -> String {
-        let provider = format!("SSH_SK_PROVIDER={}", self.provider);
-        let (file, label) = (format!("{}.pub", path(name)), format!("alice's {name}"));
-        let add = ["qrtotp", "key", "add", "alice", "--no-verify", "--label", &label, "--file", &file];
-        let shown = self.sandbox.run(&[&["env", &provider], &add[..]].concat()).success().stdout;
+        let label = format!("alice's {name}");
+        let add = ["qrtotp", "key", "add", "alice", "--no-verify", "--yes", "--label", &label];
+        let mut client = self.sandbox.pty_unrecorded(&add);
+        let challenge = challenge_of(&mut client);
+        client.send(&self.sign(name, &challenge, "qrtotp-key"));
+        let shown = client.success();
         shown.split([' ', ',']).find(|word| word.starts_with("c-")).unwrap().to_owned()
     }
 
     fn ssh(&self, key: &str, more: &[&str]) -> Pty {
+        self.ssh_as("alice", key, more)
+    }
+
+    fn ssh_as(&self, user: &str, key: &str, more: &[&str]) -> Pty {
         let identity = format!("IdentityFile={}", path(key));
         let provider = format!("SecurityKeyProvider={}", self.provider);
         let options = [
@@ -74,7 +88,7 @@ impl Host {
             "IdentitiesOnly=yes",
             "PreferredAuthentications=publickey,keyboard-interactive",
         ];
-        self.sandbox.ssh_with("alice", &[&options, more].concat(), &format!("echo {INSIDE}"))
+        self.sandbox.ssh_with(user, &[&options, more].concat(), &format!("echo {INSIDE}"))
     }
 
     fn gets_in_unasked(&self, key: &str) {
@@ -91,6 +105,14 @@ impl Host {
     }
 }
 
+/// What is to be signed.
+fn challenge_of(client: &mut Pty) -> String {
+    client.expect("echo ");
+    let challenge = client.expect(" | ssh-keygen -Y sign -n qrtotp-key ");
+    client.expect("Signature: ");
+    challenge
+}
+
 fn path(name: &str) -> String {
     format!("/home/alice/.ssh/{name}")
 }
@@ -102,8 +124,8 @@ fn a_registered_hardware_key_is_the_second_factor_and_no_other_key_is() {
     let id = host.register("token");
     let _ = host.sandbox.log.wait(&[
         "event=key_registered reason=existing_code_skipped user=alice service=qrtotp",
-        &format!("credential={id} label=\"alice's token\" seq="),
-        " detail=\"sk-ssh-ed25519@openssh.com SHA256:",
+        &format!("credential={id} label=\"alice's token\""),
+        "detail=\"sk-ssh-ed25519@openssh.com SHA256:",
     ]);
     host.gets_in_unasked("token");
     let _ =
@@ -135,17 +157,31 @@ fn a_registered_hardware_key_is_the_second_factor_and_no_other_key_is() {
 fn the_users_agent_signs_for_the_registration() {
     let host = Host::new(RULE);
     let (agent, provider) = ("/home/alice/agent", format!("SSH_SK_PROVIDER={}", host.provider));
-    let socket = format!("SSH_AUTH_SOCK={agent}");
+    let (socket, file) = (format!("SSH_AUTH_SOCK={agent}"), format!("{}.pub", path("token")));
     host.sandbox.run_as("alice", &["ssh-agent", "-P", &host.provider, "-a", agent]).success();
     host.sandbox.run_as("alice", &["env", &socket, &provider, "ssh-add", "-q", &path("token")]).success();
-    host.sandbox.run(&["mv", &path("token"), "/home/alice/elsewhere"]).success();
-    let file = format!("{}.pub", path("token"));
-    let add = ["qrtotp", "key", "add", "alice", "--no-verify", "--file", &file];
-    let refused = host.sandbox.run(&add).exited(1);
-    assert!(refused.stderr.contains("ssh-keygen made no signature for alice"), "{refused:?}");
-    host.sandbox.run(&[&["env", &socket], &add[..]].concat()).success();
-    host.sandbox.run(&["mv", "/home/alice/elsewhere", &path("token")]).success();
+    let mut client = host.sandbox.pty_unrecorded(&["qrtotp", "key", "add", "alice", "--no-verify", "--yes"]);
+    let challenge = format!("{}\n", challenge_of(&mut client));
+    let sign = ["env", &socket, "ssh-keygen", "-q", "-Y", "sign", "-n", "qrtotp-key", "-f", &file];
+    client.send(host.sandbox.run_with_input(&sign, &challenge).success().stdout.trim_end());
+    client.expect("Done: alice has the hardware ssh key c-");
+    client.success();
     host.gets_in_unasked("token");
+}
+
+#[test]
+fn a_key_of_another_account_is_not_taken() {
+    let host = Host::new(RULE);
+    let _ = host.register("token");
+    host.sandbox.add_user("bob");
+    let bob = host.sandbox.import("bob");
+    let keys = host.sandbox.read("/home/alice/.ssh/authorized_keys");
+    host.sandbox.run_as("bob", &["mkdir", "-m", "700", "/home/bob/.ssh"]).success();
+    host.sandbox.append("/home/bob/.ssh/authorized_keys", &keys);
+    let mut client = host.ssh_as("bob", "token", &[]);
+    client.expect(CODE);
+    client.send(&bob.wrong_code());
+    assert!(!client.failure().contains(INSIDE));
 }
 
 #[test]
@@ -206,48 +242,47 @@ fn a_key_is_registered_by_a_code_and_its_own_signature_over_a_new_challenge() {
         client.send(code);
         client
     };
-    let sign = |key: &str, challenge: &str, namespace: &str| {
-        let provider = format!("SSH_SK_PROVIDER={}", host.provider);
-        let sign = ["env", &provider, "ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", &path(key)];
-        host.sandbox.run_with_input(&sign, &format!("{challenge}\n")).success().stdout
-    };
-    let challenge_of = |client: &mut Pty| {
-        client.expect("echo ");
-        let challenge = client.expect(" | ssh-keygen -Y sign -n qrtotp-key ");
-        client.expect("Signature: ");
-        challenge
-    };
     let mut client = begin(&host.phone.wrong_code());
     client.expect("That was not right.");
     drop(client);
     let mut codes = host.sandbox.new_recovery_codes("alice").into_iter();
+    let mut signed_before = String::new();
     for (key, other_challenge, namespace, why) in [
         ("plain", false, "qrtotp-key", "the key is no hardware key"),
         ("token", true, "qrtotp-key", "the signature is not right"),
         ("token", false, "git", "the signature is not right"),
+        ("token", false, "qrtotp-key", "answer y, or add --yes"),
+        ("", false, "", "the signature is not right"),
     ] {
         let mut client = begin(&codes.next().unwrap());
         let challenge = challenge_of(&mut client);
         let signed = if other_challenge { "qrtotp-key-AAAA" } else { challenge.as_str() };
-        client.send(sign(key, signed, namespace).trim_end());
+        if !key.is_empty() {
+            signed_before = host.sign(key, signed, namespace);
+        }
+        client.send(&signed_before);
+        if why.starts_with("answer") {
+            client.expect("This key signed: sk-ssh-ed25519@openssh.com SHA256:");
+            client.expect("Register it for alice? [y/N] ");
+            client.send("");
+        }
         client.expect(why);
         client.failure();
     }
     let status = host.sandbox.run(&["qrtotp", "status", "alice"]).success().stdout;
     assert!(!status.contains("ssh key"), "{status}");
-    let mut client = begin(&codes.next().unwrap());
-    let challenge = challenge_of(&mut client);
-    client.send(sign("token", &challenge, "qrtotp-key").trim_end());
-    client.expect("Done: alice has the hardware ssh key c-");
-    client.success();
+    for (code, told) in codes.zip(["Done: alice has the hardware ssh key c-", "registered for alice already"])
+    {
+        let mut client = begin(&code);
+        let challenge = challenge_of(&mut client);
+        client.send(&host.sign("token", &challenge, "qrtotp-key"));
+        client.expect("[y/N] ");
+        client.send("y");
+        client.expect(told);
+        drop(client);
+    }
     let _ = host.sandbox.log.wait(&["event=key_registered user=alice service=qrtotp"]);
     host.gets_in_unasked("token");
-    // The same key again is refused.
-    let provider = format!("SSH_SK_PROVIDER={}", host.provider);
-    let file = format!("{}.pub", path("token"));
-    let again = ["env", &provider, "qrtotp", "key", "add", "alice", "--no-verify", "--file", &file];
-    let refused = host.sandbox.run(&again).exited(1);
-    assert!(refused.stderr.contains("this key is registered for alice already"), "{refused:?}");
 }
 
 #[test]
@@ -262,7 +297,7 @@ fn a_rule_for_hardware_keys_needs_an_sshd_that_demands_their_pin() {
     let refused = check().exited(1).stdout;
     assert!(
         refused.contains("danger: sshd: rule token: ")
-            && refused.contains("PubkeyAuthOptions verify-required"),
+            && refused.contains("PubkeyAuthOptions touch-required verify-required"),
         "{refused}"
     );
     host.sandbox.run(&["qrtotp", "config", "apply"]).exited(1);

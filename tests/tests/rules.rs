@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
-    Phone, Pty, Sandbox,
+    Phone, Pty, Sandbox, artefacts,
     first_login::{CHOICES, ENTER},
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
     sshd::Sshd,
@@ -197,6 +197,58 @@ fn sudo_takes_two_codes_in_a_row_where_a_rule_says_so() {
     }
 }
 
+#[test]
+fn a_code_that_is_remembered_is_not_asked_for_again_from_the_same_address() {
+    let (sandbox, _sshd, phone) = sshd_with_rules();
+    sandbox.configure("[[rule]]\nname = 'home'\nfrom = ['203.0.113.0/24']\nthen = 'code'\nremember = '1h'\n");
+    let login = |from: &str, code: Option<&str>| {
+        let mut client = ssh(&sandbox, "alice", from);
+        client.expect("assword: ");
+        client.send(PASSWORD);
+        if let Some(code) = code {
+            client.expect("Verification code: ");
+            client.send(code);
+        }
+        let shown = if code == Some("000000") { client.failure() } else { client.success() };
+        assert_eq!(shown.contains("Verification code"), code.is_some(), "{shown}");
+    };
+    login("203.0.113.9", Some(&phone.code()));
+    login("203.0.113.9", None);
+    let _ = sandbox
+        .log
+        .wait(&["event=login result=accepted reason=remembered user=alice", "rule=home credential=c-"]);
+    login("192.0.2.7", Some("000000"));
+    login("203.0.113.9", None);
+    sandbox.run(&["qrtotp", "unlock", "alice"]).success();
+    login("203.0.113.9", Some("000000"));
+}
+
+#[test]
+fn a_code_is_remembered_for_a_terminal_of_a_login_session() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    sandbox.password_and_code("su", "");
+    let phone = sandbox.import("alice");
+    sandbox.configure("[[rule]]\nname = 'su'\nservice = ['su']\nthen = 'code'\nremember = '1h'\n");
+    let twice = "su alice -c 'echo fir''st' && su alice -c 'echo I-am-''inside'";
+    let as_alice = "exec setpriv --reuid alice --regid alice --init-groups sh -c \"$0\"";
+    let in_session = format!("echo 4242 > /proc/self/loginuid; {as_alice}");
+    for (shell, code, asked_again) in
+        [(in_session.as_str(), phone.previous_code(), false), (as_alice, phone.code(), true)]
+    {
+        let mut client = sandbox.pty(None, &["sh", "-c", shell, twice]);
+        for (code, asked) in [(code.as_str(), true), ("000000", asked_again)] {
+            client.expect("assword");
+            client.send(PASSWORD);
+            if asked {
+                client.expect("Verification code: ");
+                client.send(code);
+            }
+        }
+        let shown = if asked_again { client.failure() } else { client.success() };
+        assert_eq!(shown.contains(INSIDE), !asked_again, "{shown}");
+    }
+}
+
 /// A host whose sshd takes a key alone, and whose account part is ours.
 fn host_of_keys(settings: &str) -> (Sandbox, Sshd) {
     let sandbox = Sandbox::new();
@@ -333,6 +385,34 @@ fn an_attempt_that_was_refused_does_not_let_a_key_past_the_account_part() {
         client.send(password);
         assert!(!client.failure().contains(INSIDE), "{password}");
     }
+}
+
+#[test]
+fn a_directory_that_hangs_holds_up_no_login_that_needs_no_group_and_none_gives_a_laxer_rule() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    sandbox.stack("");
+    let phone = sandbox.import("alice");
+    let library = artefacts::compile("nss_groups.c", "libnss_groups.so.2", &["-shared", "-fPIC"]);
+    sandbox.run(&["mkdir", "-p", "/usr/local/lib"]).success();
+    sandbox.install(&library, "/usr/local/lib/libnss_groups.so.2", 0o644);
+    sandbox.run(&["ldconfig"]).success();
+    sandbox.configure(
+        "[[rule]]\nname = 'root'\ngroup = ['root']\nfrom = ['192.0.2.0/24']\nthen = 'deny'\n\
+         [[rule]]\nname = 'lax'\ngroup = ['daemon']\nfrom = ['192.0.2.0/24']\nthen = 'skip'\n",
+    );
+    sandbox.overwrite("/etc/nsswitch.conf", "passwd: files\ngroup: files groups\nshadow: files\n");
+    for (how, from, code, result, line) in [
+        ("hang", "203.0.113.9", phone.previous_code(), PAM_SUCCESS, "result=accepted"),
+        ("huge", "192.0.2.7", phone.code(), PAM_AUTH_ERR, "reason=rule_denied"),
+        ("short", "192.0.2.7", phone.code(), PAM_SUCCESS, "result=accepted"),
+    ] {
+        sandbox.overwrite("/etc/nss-groups", how);
+        assert_eq!(login(&sandbox, "alice", &code, from, "ssh"), result, "{how}");
+        let _ = sandbox.log.wait(&[line, &format!("rhost={from}")]);
+    }
+    sandbox.overwrite("/etc/nss-groups", "hang");
+    let hangs = sandbox.login("alice").answer("1").arguments(&["--rhost", "192.0.2.7"]);
+    assert_eq!(hangs.under(&["timeout", "3"]).output().status.code(), Some(124), "it hung");
 }
 
 #[test]

@@ -152,3 +152,33 @@ fn forward_pass_splits_password_and_code_over_ssh() {
     assert!(together(&format!("{PASSWORD}{}", phone.previous_code())));
     assert!(!together(&format!("another password{}", phone.code())), "the code alone");
 }
+
+#[test]
+fn the_log_says_what_may_explain_an_answer_that_was_refused() {
+    let sandbox = host();
+    sandbox.without_delays();
+    let phone = sandbox.import("alice");
+    let old = (phone.code_of_step(phone.step() - 2), "the code is right for a clock 240 s behind");
+    let password = (PASSWORD.to_owned(), "KbdInteractiveAuthentication");
+    let dummy = ("123456".to_owned(), "sshd refuses this user (PermitRootLogin");
+    let (keyboard, by_password) = ("keyboard-interactive", "password");
+    for (user, method, arguments, (answer, cause)) in [
+        ("alice", keyboard, "", &old),
+        ("alice", by_password, "", &password),
+        ("root", keyboard, "", &dummy),
+        ("root", by_password, "", &dummy),
+        ("root", keyboard, "forward_pass", &dummy),
+        ("root", by_password, "forward_pass", &dummy),
+        ("bobby", keyboard, "", &dummy),
+    ] {
+        sandbox.key_and_code("sshd", arguments);
+        let _sshd = sandbox.start_sshd("PasswordAuthentication yes\nPermitRootLogin no\nDenyUsers bobby");
+        let seen = sandbox.log.lines().len();
+        let method = format!("PreferredAuthentications={method}");
+        let mut client = sandbox.ssh_with(user, &["PubkeyAuthentication=no", &method], "echo inside");
+        client.expect(": ");
+        client.send(answer);
+        let _ = client.failure();
+        let _ = sandbox.log.wait_after(seen, &["event=login result=denied", cause]);
+    }
+}

@@ -8,7 +8,7 @@ use qrtotp_tests::{
     console::{Font, fonts},
     decoders,
     first_login::{CHOICES, INSIDE},
-    screen::{Background, scan_off},
+    screen::{Background, Terminal, scan_in, scan_off},
     uri_of,
 };
 
@@ -88,6 +88,26 @@ fn in_a_plain_locale_the_ascii_picture_fits_80_columns() {
     enrols(&sandbox, &mut client, &uri);
     client.expect(INSIDE);
     client.success();
+}
+
+#[test]
+fn a_vte_terminal_shows_the_pictures_of_a_login_and_of_the_command() {
+    let sandbox = host();
+    let scan = |shown: &str, background| scan_in(Terminal::Vte, shown, background, "80x24");
+    let (pty, _, uri) = sandbox.start_enrolment("alice", &["--qr", "utf8"]);
+    for background in [Background::Dark, Background::Light] {
+        assert_eq!(scan(&pty.transcript(), background).as_ref(), Some(&uri), "{background:?}");
+    }
+    drop(pty);
+    let _sshd = sandbox.start_sshd("");
+    let mut client = sandbox.ssh_to_enrol(&[], "alice", &["PubkeyAuthentication=no"], "echo logged in");
+    client.at_the_picture();
+    let uri = scan(&client.transcript(), Background::Dark).expect("it can be scanned");
+    client.send("i");
+    client.expect(CHOICES);
+    assert_eq!(scan(&client.transcript(), Background::Light).as_ref(), Some(&uri));
+    enrols(&sandbox, &mut client, &uri);
+    client.expect(INSIDE);
 }
 
 /// What `qrtotp enroll` shows on a console of 80 by 42, and the URI.

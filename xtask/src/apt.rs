@@ -58,6 +58,7 @@ pub const TEST: &[&str] = &[
     "python3-venv",
     "python3-ykman",
     "rsync",
+    "sakura",
     "sasl2-bin",
     "strace",
     "systemd",

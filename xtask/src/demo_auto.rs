@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, ensure};
 use qrtotp_tests::{Phone, Pty, Sandbox, clock, users::PASSWORD};
 
-use crate::{demo::USER, demo_import, step::say};
+use crate::{demo::USER, demo_import, demo_rules, step::say};
 
 /// sshd's and our prompts.
 const PASSWORD_PROMPT: &str = "assword: ";
@@ -63,6 +63,7 @@ pub fn run(sandbox: &Sandbox) -> Result<()> {
         accepted == 3 && denied == 2,
         "the log has {accepted} accepted and {denied} denied logins, not 3 and 2"
     );
+    demo_rules::run(sandbox, phone)?;
     demo_import::run(sandbox)
 }
 
@@ -78,7 +79,7 @@ pub fn ssh(sandbox: &Sandbox, user: &str, code: &str) -> (bool, Pty) {
 }
 
 /// The code of a step that the phone has not shown before; the wait is visible.
-fn fresh_code(phone: &Phone) -> String {
+pub fn fresh_code(phone: &Phone) -> String {
     let step = phone.step();
     let visible = stdout().is_terminal();
     if !visible {

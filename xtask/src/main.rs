@@ -13,6 +13,7 @@ mod decoders;
 mod demo;
 mod demo_auto;
 mod demo_import;
+mod demo_rules;
 mod fuzz;
 mod lacks;
 mod oracles;

@@ -1,5 +1,5 @@
-//! Tables: KeePassXC's export, and the seed files of hardware tokens as privacyIDEA takes them. With a header, columns have
-//! names and any order; without one they are serial number, key, type, digits, period.
+//! Tables: exports of password managers, and the seed files of hardware tokens as privacyIDEA and LinOTP take them. With a header,
+//! columns have names and any order; without one they are serial number, key, type, digits, period, algorithm.
 
 use crate::{
     Entry, FileError, MAX_ENTRIES, Refusal, Settings, account_of, bounded, device, device_of_text,
@@ -25,21 +25,44 @@ enum Column {
 }
 
 /// Names of columns in lower case, letters and digits only.
-const NAMES: [(Column, &[&str]); 9] = [
+const NAMES: [(Column, &[&str]); 6] = [
     (Column::User, &["user"]),
     (Column::Name, &["name", "title", "label", "account", "description"]),
     (Column::Issuer, &["issuer"]),
-    (Column::Serial, &["serial", "serialnumber", "serialno"]),
-    (Column::Key, &["secret", "secretkey", "key", "seed", "totp", "totpsecret", "otpauth", "uri", "otpkey"]),
+    (Column::Serial, &["serial", "serialnumber", "serialno", "tokenserial"]),
+    (
+        Column::Key,
+        &[
+            "secret",
+            "secretkey",
+            "key",
+            "seed",
+            "totp",
+            "totpsecret",
+            "otpauth",
+            "uri",
+            "otpkey",
+            "otpsecret",
+            "otpurl",
+            "logintotp",
+        ],
+    ),
     (Column::Kind, &["type", "tokentype", "otptype"]),
-    (Column::Algorithm, &["algorithm", "algo", "hash", "hashlib"]),
-    (Column::Digits, &["digits", "otplen", "length"]),
-    (Column::Period, &["period", "timestep", "timeinterval", "interval", "step"]),
+];
+
+/// Words in the names of columns on which codes depend: none of these may be passed over.
+const WORDS: [(Column, &[&str]); 3] = [
+    (Column::Algorithm, &["algo", "hash", "hmac", "digest"]),
+    (Column::Digits, &["digit", "otplen", "length"]),
+    (Column::Period, &["period", "step", "interval"]),
 ];
 
 /// The columns of a file without a header.
-const WITHOUT_HEADER: [Column; 5] =
-    [Column::Serial, Column::Key, Column::Kind, Column::Digits, Column::Period];
+const WITHOUT_HEADER: [Column; 6] =
+    [Column::Serial, Column::Key, Column::Kind, Column::Digits, Column::Period, Column::Algorithm];
+
+/// The columns that privacyIDEA's version 2 has in front of those: the user's name, resolver and realm.
+const VERSION_2: [Column; 3] = [Column::User, Column::Other, Column::Other];
 
 /// Reads a file. Rows without a key are passed over where the file has a header: a password manager has many.
 ///
@@ -47,36 +70,36 @@ const WITHOUT_HEADER: [Column; 5] =
 /// Not such a table.
 pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> {
     let text = text(bytes)?;
-    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let is_row = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
+    let first = text.lines().find(is_row).unwrap_or_default();
     let delimiter =
-        [b',', b';', b'\t'].into_iter().max_by_key(|mark| first.bytes().filter(|b| b == mark).count());
+        [b'\t', b';', b','].into_iter().max_by_key(|mark| first.bytes().filter(|b| b == mark).count());
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .trim(Trim::All)
         .delimiter(delimiter.unwrap_or(b','))
         .from_reader(text.as_bytes());
-    let mut columns: Option<Vec<Column>> = None;
+    let (mut columns, mut has_header) = (None::<Vec<Column>>, false);
     let mut entries = Vec::new();
     for row in reader.records() {
         // The error's own text may quote the file.
         let row = row.map_err(|_| FileError::from("the file is no table of comma-separated values"))?;
-        if row.get(0).is_some_and(|cell| cell.starts_with('#')) {
-            continue;
-        }
-        let Some(columns) = &columns else {
-            let header: Vec<Column> = row.iter().map(column).collect();
-            // `totp` alone is the type of a token in a row without a header.
-            let known = header.iter().filter(|column| **column != Column::Other).count();
-            let named = header.contains(&Column::Key) && (known > 1 || header.len() == 1);
-            columns = Some(if named { header } else { WITHOUT_HEADER.to_vec() });
-            if !named {
-                entries.push(entry(place(text, &row), &row, &WITHOUT_HEADER, strength));
+        if let Some(comment) = row.get(0).and_then(|cell| cell.strip_prefix('#')) {
+            if comment.replace(' ', "") == "version:2" {
+                columns = Some([&VERSION_2[..], &WITHOUT_HEADER].concat());
             }
             continue;
-        };
-        let has_key = !cell(&row, columns, Column::Key).is_empty();
-        if has_key || columns.as_slice() == WITHOUT_HEADER {
+        }
+        if columns.is_none()
+            && let Some(header) = header(&row)
+        {
+            columns = Some(header);
+            has_header = true;
+            continue;
+        }
+        let columns = columns.get_or_insert_with(|| WITHOUT_HEADER.to_vec());
+        if !has_header || !cell(&row, columns, Column::Key).is_empty() {
             entries.push(entry(place(text, &row), &row, columns, strength));
         }
         if entries.len() > MAX_ENTRIES {
@@ -97,13 +120,21 @@ fn place(text: &str, row: &StringRecord) -> String {
     format!("line {line}")
 }
 
+/// The columns, if the row names them.
+fn header(row: &StringRecord) -> Option<Vec<Column>> {
+    let columns: Vec<Column> = row.iter().map(column).collect();
+    let known = columns.iter().filter(|column| **column != Column::Other).count();
+    // `totp` alone may be the type of a token in a row without a header.
+    let names_key = !cell(row, &columns, Column::Key).eq_ignore_ascii_case("totp");
+    (columns.contains(&Column::Key) && (known > 1 || row.len() == 1 || names_key)).then_some(columns)
+}
+
 fn column(name: &str) -> Column {
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let plain = plain.to_ascii_lowercase();
-    NAMES
-        .iter()
-        .find(|(_, names)| names.contains(&plain.as_str()))
-        .map_or(Column::Other, |(column, _)| *column)
+    let mut names = NAMES.iter().filter(|(_, names)| names.contains(&plain.as_str()));
+    let mut words = WORDS.iter().filter(|(_, words)| words.iter().any(|word| plain.contains(word)));
+    names.next().or_else(|| words.next()).map_or(Column::Other, |(column, _)| *column)
 }
 
 /// The first cell of a column that is not empty.
@@ -127,10 +158,16 @@ fn entry(place: String, row: &StringRecord, columns: &[Column], strength: Streng
         return Entry { user, ..entry };
     }
     let (issuer, name) = (of(Column::Issuer), of(Column::Name));
+    let is_longer = row.iter().skip(columns.len()).any(|cell| !cell.is_empty());
     let label = account_of(issuer, name).to_owned();
     let shown = full_name(issuer, &label);
     let name = if shown.is_empty() { of(Column::Serial).to_owned() } else { shown };
-    Entry { place, name, label, user, found: found(&of, key, strength) }
+    let found = if is_longer {
+        Err(Refusal::Form("the row has more cells than the file has columns; name them in a first line"))
+    } else {
+        found(&of, key, strength)
+    };
+    Entry { place, name, label, user, found }
 }
 
 fn found<'a>(of: &impl Fn(Column) -> &'a str, key: &str, strength: Strength) -> Result<Foreign, Refusal> {
@@ -138,8 +175,10 @@ fn found<'a>(of: &impl Fn(Column) -> &'a str, key: &str, strength: Strength) -> 
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| Refusal::Form(wrong)),
     };
+    // Password managers call a row with a password so.
+    let kind = Some(of(Column::Kind)).filter(|kind| !kind.eq_ignore_ascii_case("login"));
     let settings = Settings {
-        kind: of(Column::Kind),
+        kind: kind.unwrap_or_default(),
         algorithm: of(Column::Algorithm),
         digits: number(Column::Digits, "a number of digits that is no number")?,
         period: number(Column::Period, "a period that is no number")?,
@@ -155,7 +194,7 @@ fn found<'a>(of: &impl Fn(Column) -> &'a str, key: &str, strength: Strength) -> 
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
     use proptest::prelude::*;
     use qrtotp_core::otp::{Algorithm, Params};
@@ -217,6 +256,52 @@ mod tests {
             ]
         );
         assert_eq!(*entries[2].found.as_ref().unwrap_err(), Refusal::Counter);
+    }
+
+    #[test]
+    fn the_algorithm_is_taken_from_the_sixth_column_and_from_any_column_that_is_named_so() {
+        for text in [
+            format!("TOK1,{HEX},TOTP,8,60,SHA256\n"),
+            format!("#  version: 2\nalice,resolver,realm,TOK1,{HEX},totp,8,60,sha256\n"),
+            format!("owner,seed,hash algorithm,number of digits,time step (s)\nx,{HEX},sha-256,8,60\n"),
+            format!("secret,HMAC,code_length,refreshInterval\n{KEY},HmacSHA256,8,60\n"),
+        ] {
+            let found = read(&text).remove(0).found.map(|found| found.params).expect(&text);
+            assert_eq!(found, Params::new(Algorithm::Sha256, 8, 60).unwrap(), "{text}");
+        }
+        let refused = read(&format!("TOK1,{HEX},TOTP,8,60,SHA3\n"));
+        assert!(refused[0].found.as_ref().unwrap_err().to_string().contains("SHA3"));
+        let version_2 = read(&format!("# version: 2\nalice,,,TOK1,{HEX},totp\n"));
+        assert_eq!((version_2[0].user.as_deref(), version_2[0].name.as_str()), (Some("alice"), "TOK1"));
+    }
+
+    #[test]
+    fn cells_behind_the_known_columns_are_refused_without_a_header() {
+        let refused = read(&format!("TOK1,{HEX},totp,6,30,sha1,100\nTOK2,{HEX},totp,6,30,sha1,,\n"));
+        assert!(refused[0].found.is_err() && refused[1].found.is_ok());
+    }
+
+    #[test]
+    fn exports_of_password_managers_are_read() {
+        let uri = format!("otpauth://totp/web1:me?secret={KEY}");
+        for text in [
+            format!(
+                "folder,favorite,type,name,notes,fields,reprompt,login_uri,login_username,login_password,login_totp\n\
+                 ,,note,n,,,0,,,,\n,,login,web1,,,0,,me,pw,{KEY}\n"
+            ),
+            format!(
+                "type,name,url,email,username,password,note,totp,createTime,modifyTime,vault\nlogin,web1,,,me,pw,,{uri},1,1,v\n"
+            ),
+            format!(
+                "Title,Url,Username,Password,OTPAuth,Favorite,Archived,Tags,Notes\nweb1,,me,pw,{uri},,,,\n"
+            ),
+            format!("url,username,password,totp,extra,name,grouping,fav\nhttp://x,me,pw,{KEY},,web1,,0\n"),
+            format!("username,title,password,note,url,category,otpUrl\nme,web1,pw,,,,{uri}\n"),
+        ] {
+            let entries = read(&text);
+            assert!(entries.len() == 1 && entries[0].name.starts_with("web1"), "{text}: {entries:?}");
+            assert!(entries[0].found.is_ok() && entries[0].user.is_none(), "{text}: {entries:?}");
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub struct Entry {
     pub place: String,
     /// What the file calls it: issuer and account, or a serial number. Not cleaned.
     pub name: String,
-    /// The account as the app knows it, without its issuer. Not cleaned.
+    /// The account as the app knows it, without its issuer. Not cleaned, and not to be shown.
     pub label: String,
     /// Whose it is, if the file has a column for that.
     pub user: Option<String>,
@@ -162,7 +162,9 @@ fn entry_of_uri(place: String, uri: &str, strength: Strength) -> Entry {
             Entry { place, name: full_name(&issuer, &account), label: account, user: None, found }
         }
         Err(error) => {
-            Entry { place, name: String::new(), label: String::new(), user: None, found: Err(error.into()) }
+            // Whose it is, but no name to show: in a damaged URI the secret may stand there.
+            let label = KeyUri::account_named_in(uri).to_string();
+            Entry { place, name: String::new(), label, user: None, found: Err(error.into()) }
         }
     }
 }

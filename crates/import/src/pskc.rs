@@ -61,6 +61,16 @@ fn found(key: Node<'_, '_>, strength: Strength) -> Result<Foreign, Refusal> {
     if !encoding.eq_ignore_ascii_case("DECIMAL") {
         return Err(Refusal::Form("its codes are not decimal"));
     }
+    if format
+        .and_then(|format| format.attribute("CheckDigits"))
+        .is_some_and(|set| set != "false" && set != "0")
+    {
+        return Err(Refusal::Form("its codes have a check digit"));
+    }
+    let pin = child(key, "Policy").and_then(|policy| child(policy, "PINPolicy"));
+    if pin.and_then(|pin| pin.attribute("PINUsageMode")) == Some("Algorithmic") {
+        return Err(Refusal::Form("its codes depend on a PIN"));
+    }
     let number = |text: Option<&str>| text.map(str::parse).transpose();
     let wrong = |_| Refusal::Form("digits, a time or a period that are no number");
     // Seconds at which the steps begin to count.
@@ -161,6 +171,12 @@ mod tests {
             ("MTIz", "!MTIz", "not base64"),
             ("DECIMAL", "HEXADECIMAL", "not decimal"),
             ("Length=\"8\"", "Length=\"x\"", "no number"),
+            ("Length=\"8\"", "Length=\"8\" CheckDigits=\"true\"", "check digit"),
+            (
+                "</pskc:Data>",
+                "</pskc:Data><pskc:Policy><pskc:PINPolicy PINUsageMode=\"Algorithmic\"/></pskc:Policy>",
+                "a PIN",
+            ),
             (">60<", ">5<", "5 s"),
             (">0<", ">100<", "1970"),
             ("HMAC-SHA256", "MD5", "MD5"),

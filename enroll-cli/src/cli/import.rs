@@ -29,11 +29,11 @@ pub enum Import {
     ///
     /// Ente's export is a list of URIs, which `qrtotp import uri` takes.
     Json(KeysOfFile),
-    /// Import a table: KeePassXC's export, or a vendor's seed file as privacyIDEA takes it
+    /// Import a table: an export of KeePassXC or another password manager, or a vendor's seed file as privacyIDEA and LinOTP take it
     ///
     /// With a header, these columns are read, in any order: user, name or title, issuer, serial, secret, key, seed or totp (base32,
     /// hexadecimal or an otpauth URI), type, algorithm, digits or otplen, period or timestep. Without one: serial, key, type, digits,
-    /// period.
+    /// period, algorithm.
     Csv(KeysOfFile),
     /// Import a PSKC file (RFC 6030) whose keys are not encrypted
     ///

@@ -1,23 +1,20 @@
-//! `qrtotp key add`: registers a hardware ssh key that signs a fresh challenge. ssh-keygen makes the signature with the user's
-//! rights, and another one verifies it with ours: what a process of the user's says of a signature proves nothing.
+//! `qrtotp key add`: registers a hardware ssh key that signs a fresh challenge. The user's own `ssh-keygen` makes the signature; ours
+//! verifies it. No program of the user's runs on the terminal of the caller.
 
 use crate::cli::AddKey;
-use crate::context::{Account, Context, known_user, named_or_self, person, syslog};
+use crate::context::{Account, Context, known_user, named_or_self, syslog};
 use crate::error::{Exit, Failure};
 use crate::program::{Silence, output_of};
 use crate::terminal::Terminal;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::unistd::User;
-use qrtotp_core::account::{HardwareKeyType, KeyFingerprint, Label, PublicKey, signing_key};
+use qrtotp_core::account::{HardwareKeyType, KeyFingerprint, Label, Name, PublicKey, signing_key};
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::flow::{self, Dialog, Echo, ExistingCode, NewKey, Owner};
 use qrtotp_core::otp::{base32_encode, random_bytes};
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 const SSH_KEYGEN: &str = "/usr/bin/ssh-keygen";
 /// Keeps signatures for other purposes out, and ours out of others (PROTOCOL.sshsig).
@@ -47,11 +44,11 @@ pub fn add(context: &Context, args: AddKey) -> Result<Exit, Failure> {
     owner.prove_device(existing).map_err(refused)?;
     let random: [u8; 20] = random_bytes().map_err(|error| Failure::Error(format!("{error}; try again")))?;
     let challenge = format!("{NAMESPACE}-{}", base32_encode(&random));
-    let signature = match &args.file {
-        Some(file) => sign(file, &person(&account)?, &challenge)?,
-        None => read_signature(&mut terminal, &challenge)?,
-    };
+    let signature = read_signature(&mut terminal, &challenge)?;
     let (kind, fingerprint) = verified(&signature, &challenge)?;
+    if !args.yes {
+        confirm(&mut terminal, &format!("{} {fingerprint}", kind.as_str()), name)?;
+    }
     let label = Label::new(args.label.as_deref().unwrap_or_default());
     let key = NewKey { kind, fingerprint, label };
     let now = SystemClock.now();
@@ -59,28 +56,6 @@ pub fn add(context: &Context, args: AddKey) -> Result<Exit, Failure> {
         .map_err(refused)?;
     terminal.show(&format!("Done: {name} has the hardware ssh key {id}, {fingerprint}."));
     Ok(Exit::Done)
-}
-
-/// The signature that the user's agent or private key makes.
-fn sign(file: &Path, user: &User, challenge: &str) -> Result<String, Failure> {
-    let failed = |error: io::Error| Failure::Error(format!("{SSH_KEYGEN}: {error}; install openssh-client"));
-    let signed = Command::new(SSH_KEYGEN)
-        .args(["-q", "-Y", "sign", "-n", NAMESPACE, "-f"])
-        .arg(file)
-        .uid(user.uid.as_raw())
-        .gid(user.gid.as_raw())
-        .stdin(memory(&message(challenge), MFdFlags::MFD_CLOEXEC).map_err(failed)?)
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(failed)?;
-    if !signed.status.success() {
-        let name = &user.name;
-        return Err(Failure::Refused(format!(
-            "ssh-keygen made no signature for {name}; if the key is on another machine, leave out --file; through sudo, \
-             --preserve-env=SSH_AUTH_SOCK keeps the agent"
-        )));
-    }
-    Ok(String::from_utf8_lossy(&signed.stdout).into_owned())
 }
 
 /// The signature that was made elsewhere.
@@ -102,6 +77,19 @@ fn read_signature(terminal: &mut Terminal, challenge: &str) -> Result<String, Fa
         }
     }
     Err(Failure::Refused("that is no signature of ssh-keygen; nothing was changed".into()))
+}
+
+/// Shows the key before it counts: a process of the user's can have signed with another one.
+fn confirm(terminal: &mut Terminal, key: &str, name: &Name) -> Result<(), Failure> {
+    terminal.show(&format!(
+        "This key signed: {key}\n\
+         Compare it with what `ssh-keygen -lf` prints for the .pub file where the key was made."
+    ));
+    let answer = terminal.ask(&format!("Register it for {name}? [y/N] "), Echo::On);
+    match answer.unwrap_or_default().as_slice() {
+        b"y" | b"Y" | b"yes" => Ok(()),
+        _ => Err(Failure::Refused("nothing was changed; answer y, or add --yes".into())),
+    }
 }
 
 /// The hardware key that signed the challenge.

@@ -10,6 +10,7 @@ mod device;
 mod doctor;
 mod enroll;
 mod import;
+mod init;
 mod key;
 mod list;
 mod man;
@@ -18,6 +19,7 @@ mod portal;
 mod recovery;
 mod resync;
 mod revoke;
+pub mod setup;
 mod status;
 mod token;
 mod unlock;
@@ -43,7 +45,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Verify { stdin_json: true, .. }, socket) => {
             portal::run(&socket.unwrap_or_else(|| DEFAULT_SOCKET.into()))
         }
-        (Command::Doctor { json }, socket) => doctor::run(&cli.config, socket.filter(|_| named), json),
+        (Command::Doctor(args), socket) => doctor::run(&cli.config, socket.filter(|_| named), &args),
         (Command::Enroll(args), Some(socket)) => broker::enroll(&socket, &cli.config, args),
         (Command::Status(args), Some(socket)) => broker::status(&socket, args),
         (Command::Recovery(Recovery::Regenerate { user }), Some(socket)) => broker::regenerate(&socket, user),
@@ -57,6 +59,8 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
             "the broker can enroll, show the status, look after devices and make recovery codes; leave out --socket"
                 .into(),
         )),
+        (Command::Setup(args), _) => setup::run(&cli.config, &args),
+        (Command::Init, _) => init::run(&cli.config),
         (Command::Enroll(args), None) => enroll::run(&context()?, args),
         (Command::Status(args), None) => status::run(&context()?, args),
         (Command::List(args), _) => list::run(&context()?, &args),

@@ -20,6 +20,9 @@ struct Question {
     user: String,
     service: String,
     code: String,
+    /// Of this request: sent again with the same id and code within a minute, it gets the same answer.
+    #[serde(default)]
+    id: String,
 }
 
 /// One line of JSON in, one out. Exit code 0 only for an accepted code.
@@ -30,10 +33,10 @@ pub fn run(socket: &Path) -> Result<Exit, Failure> {
         Failure::Error(format!("standard input must hold one line of JSON such as {form}"))
     };
     let line = input::line(std::io::stdin()).map_err(|_| misread())?;
-    let Question { user, service, code } = serde_json::from_slice(&line).map_err(|_| misread())?;
+    let Question { user, service, code, id } = serde_json::from_slice(&line).map_err(|_| misread())?;
     let answer = Zeroizing::new(code.into_bytes());
     let request =
-        Request::Verify { user, service, tty: String::new(), nullok: false, forward: false, answer };
+        Request::Verify { user, service, tty: String::new(), nullok: false, forward: false, id, answer };
     let accepted = match verify(socket, &request, LIMIT) {
         Ok((verdict, _)) => verdict == Verdict::Accepted,
         Err(VerifyError::Connect(error)) => return Err(absent(error, socket)),

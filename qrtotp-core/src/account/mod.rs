@@ -10,6 +10,7 @@ pub(crate) mod plain;
 mod record;
 mod record_text;
 mod recovery;
+mod remembered;
 mod spoken;
 mod ssh_key;
 mod state;
@@ -22,9 +23,10 @@ pub use chain::{
 };
 pub use id::{CredentialId, IdError, KeyId, RecordId, SetId, TokenId};
 pub use name::{Name, NameError};
-pub use place::{Place, PlaceId};
+pub use place::{ExactOrigin, Place, PlaceId};
 pub use record::{Credential, Label, Origin, Pending, Record, RecordError, SshKey, Standing};
 pub use recovery::{GenerateError, RecoverySet, SetKind};
+pub use remembered::{MAX_REMEMBERED, OriginDigest, Remembered, RememberedCodes};
 pub use spoken::{
     Hash as CodeHash, HashError, RecoveryCode, SALT_LEN, ScratchCode, TokenCode, hash as hash_code,
 };

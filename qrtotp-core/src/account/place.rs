@@ -5,7 +5,7 @@
 
 use super::{KeyFingerprint, Name};
 use sha2::{Digest, Sha256};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// The keyed digest of a place that can be told apart from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +57,51 @@ impl Place {
             kind | 0x80,
             &Sha256::new().chain_update([kind]).chain_update(bytes).chain_update(name).finalize(),
         )
+    }
+}
+
+/// What a login must have in common with an earlier one for a rule with `remember` to ask no code. It is narrower than a [`Place`].
+#[derive(Clone, Copy, Debug)]
+pub enum ExactOrigin<'a> {
+    /// An address (of IPv6 its /64), with the ssh key that was accepted from there, if any.
+    Remote(IpAddr, Option<&'a KeyFingerprint>),
+    /// A terminal of a login session on this host, with the account whose process it is.
+    Session {
+        /// As the kernel names it, with the boot.
+        session: &'a str,
+        /// The terminal.
+        tty: &'a str,
+        /// The account.
+        by: &'a str,
+    },
+}
+
+impl ExactOrigin<'_> {
+    /// What is digested under a key for the record: this origin at this service under this policy.
+    #[must_use]
+    pub fn at(&self, service: &str, policy: u64) -> [u8; 8] {
+        let mut hash = Sha256::new().chain_update(policy.to_le_bytes());
+        let mut field = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        field(service.as_bytes());
+        match self {
+            Self::Remote(address, key) => {
+                let address = match address.to_canonical() {
+                    IpAddr::V4(address) => address.to_ipv6_mapped(),
+                    IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)),
+                };
+                field(&address.octets());
+                field(key.map_or(&[], |key| key.as_bytes()));
+            }
+            Self::Session { session, tty, by } => {
+                [session, tty, by].iter().for_each(|text| field(text.as_bytes()))
+            }
+        }
+        let mut what = [b'r', 0, 0, 0, 0, 0, 0, 0];
+        what[1..].iter_mut().zip(hash.finalize()).for_each(|(byte, hashed)| *byte = hashed);
+        what
     }
 }
 

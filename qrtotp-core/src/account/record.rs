@@ -221,10 +221,11 @@ impl Record {
     /// is revoked. `state` is the record's own: what it has burnt stays burnt for a key that comes back.
     pub fn revoke(
         &mut self,
-        state: &State,
+        state: &mut State,
         which: impl Fn(CredentialId) -> bool,
         now: UnixTime,
     ) -> Vec<(CredentialId, Label)> {
+        state.throttle.remembered.clear();
         let apps = std::mem::take(&mut self.credentials).into_iter();
         let (gone, kept): (Vec<_>, _) = apps.partition(|app| which(app.id));
         self.credentials = kept;

@@ -4,7 +4,10 @@
 //! of a record can't pair new hashes with old used-marks, or revive a used code.
 
 use super::throttle::{FamiliarPlace, LeakyLane};
-use super::{Chain, CredentialId, Failures, Lane, MAX_PLACES, PlaceId, RecordId, SetId, Throttle};
+use super::{
+    Chain, CredentialId, Failures, Lane, MAX_PLACES, MAX_REMEMBERED, PlaceId, RecordId, Remembered,
+    RememberedCodes, SetId, Throttle,
+};
 use crate::clock::UnixTime;
 use crate::otp::Step;
 use thiserror::Error;
@@ -143,7 +146,7 @@ impl State {
     /// Appends the binary form.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.record.0);
-        let Throttle { strangers, own, recovery, since, places } = &self.throttle;
+        let Throttle { strangers, own, recovery, since, places, remembered } = &self.throttle;
         for leaky in [strangers, own] {
             encode_lane(&leaky.lane, out);
             out.extend_from_slice(&leaky.since.to_le_bytes());
@@ -177,6 +180,13 @@ impl State {
             out.extend_from_slice(&place.day_failures.to_le_bytes());
             out.extend_from_slice(&place.day.to_le_bytes());
         }
+        out.push(u8::try_from(remembered.0.len()).unwrap_or(u8::MAX));
+        for code in &remembered.0 {
+            out.extend_from_slice(&code.origin);
+            out.extend_from_slice(&code.place);
+            out.extend_from_slice(&code.credential.to_bytes());
+            out.extend_from_slice(&code.at.to_le_bytes());
+        }
         self.chain.encode(out);
     }
 
@@ -187,11 +197,12 @@ impl State {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
         let rest = &mut &*bytes;
         let mut state = Self::take_version_2(rest)?;
+        state.throttle.remembered = RememberedCodes(take_remembered(rest)?);
         state.chain = Chain::take(rest)?;
         Ok(state)
     }
 
-    /// Reads the form that slots of version 2 hold: without a chain.
+    /// Reads the form that slots of version 2 hold: without remembered codes and a chain.
     ///
     /// # Errors
     /// Anything else.
@@ -202,7 +213,7 @@ impl State {
         if rest.is_empty() { Ok(state) } else { Err(StateError) }
     }
 
-    /// The state before its chain, which is empty here.
+    /// The state before its remembered codes and its chain, which are empty here.
     fn take_version_2(rest: &mut &[u8]) -> Result<Self, StateError> {
         let record = RecordId(take(rest)?);
         let mut throttle = Throttle::default();
@@ -300,6 +311,22 @@ fn take_places(rest: &mut &[u8]) -> Result<Vec<FamiliarPlace>, StateError> {
     )
 }
 
+fn take_remembered(rest: &mut &[u8]) -> Result<Vec<Remembered>, StateError> {
+    take_list(
+        rest,
+        MAX_REMEMBERED,
+        |code: &Remembered| code.origin,
+        |rest| {
+            Ok(Remembered {
+                origin: take(rest)?,
+                place: take(rest)?,
+                credential: CredentialId::from_bytes(take(rest)?).map_err(|_| StateError)?,
+                at: i64::from_le_bytes(take(rest)?),
+            })
+        },
+    )
+}
+
 /// A count and so many items, no two with one key.
 fn take_list<T, K: PartialEq>(
     rest: &mut &[u8],
@@ -336,6 +363,7 @@ pub(super) fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], StateErr
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::account::Side;
     use proptest::prelude::*;
 
     fn bytes(state: &State) -> Vec<u8> {
@@ -429,9 +457,9 @@ mod tests {
         expected.throttle.strangers = LeakyLane { lane, since: 1000 };
         expected.throttle.recovery = Lane { failures: 2, last_failure: 900 };
         let new = bytes(&expected);
-        let marks_end = new.len() - 1 - 30; // without places and the chain
+        let marks_end = new.len() - 2 - 30; // without places, remembered codes and the chain
         let recovery = 16 + 20 + 20 + 12 + 36;
-        // Without own failures, those since the last right answer, codes and places; strangers' have no time of forgetting.
+        // Without own failures, those since the last right answer, codes, places and remembered codes; strangers' have no time of forgetting.
         let old = [
             &new[..16 + 12],
             &new[56..68],
@@ -460,6 +488,9 @@ mod tests {
                 state.throttle.places.push(FamiliarPlace { id, last_right: at, lane, day_failures: failures, day: at });
             }
             state.remember_code([7; 8]);
+            for (id, (_, at)) in steps.iter().take(8) {
+                state.throttle.remembered.remember([*id; 8], Side::Own, credential(*id), *at);
+            }
             if let Some((set, position)) = used {
                 state.use_recovery(SetId::from_random(set), position);
             }

@@ -5,7 +5,7 @@
 //! guesses by the owner's logins. NIST SP 800-63B-4 §3.2.2: at most 100 failures, then the authenticator is disabled; here those
 //! that count in all lanes together.
 
-use super::PlaceId;
+use super::{PlaceId, RememberedCodes};
 use crate::clock::UnixTime;
 
 /// Most places that are remembered. Only a right answer makes one, so that strangers can't drive any out.
@@ -266,6 +266,8 @@ pub struct Throttle {
     /// Since the last right answer.
     pub since: Failures,
     pub(super) places: Vec<FamiliarPlace>,
+    /// Right codes that rules with `remember` need not ask for again.
+    pub remembered: RememberedCodes,
 }
 
 impl Throttle {
@@ -273,7 +275,7 @@ impl Throttle {
     pub(super) fn with_room(&self) -> Self {
         let mut places = Vec::with_capacity(MAX_PLACES);
         places.extend_from_slice(&self.places);
-        Self { places, ..*self }
+        Self { places, remembered: self.remembered.with_room(), ..*self }
     }
 
     fn place(&self, side: Side, now: UnixTime) -> Option<&FamiliarPlace> {
@@ -395,6 +397,7 @@ impl Throttle {
             self.since.first = now;
         }
         self.since.count = self.since.count.saturating_add(1);
+        self.remembered.end_at(side);
         let familiar =
             self.places.iter_mut().find(|place| Side::Place(place.id) == side && place.is_familiar(now));
         let engaged = match (means, side, familiar) {
@@ -445,7 +448,7 @@ impl Throttle {
         Forgiven { failures, engaged, ..told }
     }
 
-    /// Forgets all failures of every lane, and no place: a recovery code, a new device, or an admin's `unlock`.
+    /// Forgets all failures of every lane, and remembered codes, but no place: a recovery code, a new device, or an admin's `unlock`.
     pub fn lift(&mut self) {
         let mut places = std::mem::take(&mut self.places);
         for place in &mut places {
@@ -454,9 +457,10 @@ impl Throttle {
         *self = Self { places, ..Self::default() };
     }
 
-    /// Forgets every place.
+    /// Forgets every place, and remembered codes.
     pub fn forget_places(&mut self) {
         self.places.clear();
+        self.remembered.clear();
     }
 }
 

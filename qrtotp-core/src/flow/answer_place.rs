@@ -2,7 +2,10 @@
 
 use super::LoginHost;
 use super::ruling::is_key_service;
-use crate::account::{Failures, Forgiven, KeyFingerprint, Name, Place, PlaceId, Record, Side, accepted_keys};
+use crate::account::{
+    CredentialId, Failures, Forgiven, KeyFingerprint, Name, OriginDigest, Place, PlaceId, Record, Side,
+    Throttle, accepted_keys,
+};
 use crate::audit::Subject;
 use crate::clock::UnixTime;
 use crate::policy::{Config, address};
@@ -17,11 +20,13 @@ pub(super) struct AnswerPlace {
     network: Option<Ipv6Addr>,
     /// Whoever answers can't be asked again, and has no room for two codes.
     pub(super) one_field: bool,
+    /// Where a rule with `remember` has a right code remembered, to be digested under a key.
+    pub(super) origin: Option<[u8; 8]>,
 }
 
 impl AnswerPlace {
     /// A command of the account's owner or of root.
-    pub(super) const OWN: Self = Self { place: Place::Own, network: None, one_field: false };
+    pub(super) const OWN: Self = Self { place: Place::Own, network: None, one_field: false, origin: None };
 
     /// That of a login; `key` is the first one that sshd accepted.
     pub(super) fn with(
@@ -44,7 +49,8 @@ impl AnswerPlace {
             }
             (None, None) => Place::Nowhere,
         };
-        Self { place, network: remote.map(network), one_field: one_field || !host.knows_place() }
+        let one_field = one_field || !host.knows_place();
+        Self { place, network: remote.map(network), one_field, origin: None }
     }
 
     pub(super) fn side(&self, key: &SealKey, record: &Record) -> Side {
@@ -55,6 +61,20 @@ impl AnswerPlace {
                 let [a, b, c, d, e, f, g, h, ..] = key.digest(record.id, what);
                 Side::Place(PlaceId([a, b, c, d, e, f, g, h]))
             }
+        }
+    }
+
+    /// Has a right code remembered, if a rule says so.
+    pub(super) fn remember(
+        &self,
+        key: &SealKey,
+        record: &Record,
+        (credential, side): (CredentialId, Side),
+        now: UnixTime,
+        throttle: &mut Throttle,
+    ) {
+        if let Some(origin) = self.origin {
+            throttle.remembered.remember(origin_digest(key, record, origin), side, credential, now);
         }
     }
 
@@ -73,6 +93,11 @@ impl AnswerPlace {
         }
         forgiven
     }
+}
+
+pub(super) fn origin_digest(key: &SealKey, record: &Record, origin: [u8; 8]) -> OriginDigest {
+    let [a, b, c, d, e, f, g, h, ..] = key.digest(record.id, origin);
+    [a, b, c, d, e, f, g, h]
 }
 
 /// The first key that sshd accepted, at a service that is sshd's.

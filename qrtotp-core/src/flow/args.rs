@@ -2,11 +2,20 @@
 
 use super::{FirstPass, Options};
 use crate::policy::DEFAULT_PATH;
+use crate::text::clean;
 use std::ffi::CStr;
 use std::path::PathBuf;
 
-const KNOWN: &str =
-    "known are config=, nullok, prompt=, echo_code, try_first_pass, use_first_pass, forward_pass and debug";
+const KNOWN: [&str; 8] = [
+    "config=",
+    "nullok",
+    "prompt=",
+    "echo_code",
+    "try_first_pass",
+    "use_first_pass",
+    "forward_pass",
+    "debug",
+];
 
 /// The arguments, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +38,17 @@ impl Args {
     pub fn parse(words: &[&CStr]) -> Result<Self, ArgError> {
         let mut args =
             Self { config: PathBuf::from(DEFAULT_PATH), debug: false, options: Options::default() };
+        let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str().ok()).collect();
+        let words = words.ok_or_else(|| ArgError("an argument is not UTF-8".into()))?;
+        let unknown: Vec<_> = words.iter().filter(|word| !is_known(word)).map(|word| quoted(word)).collect();
+        if !unknown.is_empty() {
+            let plural = if unknown.len() == 1 { "" } else { "s" };
+            let (unknown, known) = (unknown.join(", "), KNOWN.join(", "));
+            return Err(ArgError(format!("unknown argument{plural} {unknown}; known are {known}")));
+        }
         let mut seen: Vec<&str> = Vec::new();
-        let mut unknown = Vec::new();
         for word in words {
-            let word = word.to_str().map_err(|_| ArgError("an argument is not UTF-8".into()))?;
-            let (key, value) = word.split_once('=').map_or((word, None), |(key, value)| (key, Some(value)));
+            let (key, value) = parts(word);
             if seen.contains(&key) {
                 return Err(ArgError(format!("argument `{key}` is given twice")));
             }
@@ -53,14 +68,10 @@ impl Args {
                 ("try_first_pass", None) => args.first_pass(FirstPass::Try)?,
                 ("use_first_pass", None) => args.first_pass(FirstPass::Use)?,
                 ("forward_pass", None) => args.first_pass(FirstPass::Forward)?,
-                _ => unknown.push(format!("`{word}`")),
+                _ => return Err(ArgError(format!("`{key}` takes no value"))),
             }
         }
-        if unknown.is_empty() {
-            return Ok(args);
-        }
-        let plural = if unknown.len() == 1 { "" } else { "s" };
-        Err(ArgError(format!("unknown argument{plural} {}; {KNOWN}", unknown.join(", "))))
+        Ok(args)
     }
 
     fn first_pass(&mut self, mode: FirstPass) -> Result<(), ArgError> {
@@ -71,6 +82,20 @@ impl Args {
         self.options.first_pass = mode;
         Ok(())
     }
+}
+
+fn parts(word: &str) -> (&str, Option<&str>) {
+    word.split_once('=').map_or((word, None), |(key, value)| (key, Some(value)))
+}
+
+fn is_known(word: &str) -> bool {
+    let (key, _) = parts(word);
+    KNOWN.iter().any(|name| name.trim_end_matches('=') == key)
+}
+
+/// So much of an argument that all of a PAM line's fit into the log.
+fn quoted(word: &str) -> String {
+    format!("`{}`", clean(word, 24))
 }
 
 #[cfg(test)]
@@ -96,7 +121,7 @@ mod tests {
         assert_eq!(args.options.first_pass, FirstPass::Forward);
         for word in words.iter().chain(&[c"try_first_pass", c"use_first_pass"]) {
             let key = word.to_str().unwrap().split_inclusive('=').next().unwrap();
-            assert!(KNOWN.contains(key), "{key}");
+            assert!(KNOWN.contains(&key), "{key}");
         }
     }
 
@@ -110,9 +135,37 @@ mod tests {
         let why = |word| Args::parse(&[word]).unwrap_err().0;
         assert!(why(c"secret=/x").contains("secret=/x"));
         let all = Args::parse(&[c"secret=/x", c"nullok", c"window=3", c"noskewadj"]).unwrap_err().0;
-        assert_eq!(all, format!("unknown arguments `secret=/x`, `window=3`, `noskewadj`; {KNOWN}"));
+        let known = KNOWN.join(", ");
+        assert_eq!(all, format!("unknown arguments `secret=/x`, `window=3`, `noskewadj`; known are {known}"));
+        // Whatever else is wrong.
+        let other = Args::parse(&[c"debug", c"debug", c"config=x", c"window=3", c"window=3"]).unwrap_err().0;
+        assert!(other.starts_with("unknown arguments `window=3`, `window=3`;"), "{other}");
+        assert!(why(c"nullok=1").contains("takes no value"));
         assert!(why(c"config=etc").contains("an absolute path"));
         assert!(why(c"prompt=a\nb").contains("without control characters"));
+    }
+
+    #[test]
+    fn all_arguments_of_another_module_are_named_in_the_log() {
+        let words = [
+            c"secret=/var/lib/google-authenticator/${USER}/.google_authenticator",
+            c"authtok_prompt=Your secret token: ",
+            c"user=root",
+            c"allowed_perm=0600",
+            c"no_strict_owner",
+            c"noskewadj",
+            c"no_increment_hotp",
+            c"allow_readonly",
+            c"echo_verification_code",
+            c"grace_period=86400",
+        ];
+        let error = Args::parse(&words).unwrap_err().0;
+        let mut line = String::new();
+        crate::text::logfmt(&mut line, "detail", &error);
+        for word in words.iter().map(|word| word.to_str().unwrap()).chain(KNOWN) {
+            let name = word.split_inclusive('=').next().unwrap();
+            assert!(line.contains(name), "{name}: {line}");
+        }
     }
 
     #[test]

@@ -270,11 +270,11 @@ impl Rules<'_> {
         Judgement::refused(why, means, failures).engaging(engaged)
     }
 
-    /// Counts a right code.
+    /// Counts a right code of a device.
     pub(super) fn right(
         &self,
         codes: &[CodeDigest],
-        side: Side,
+        (device, side): (CredentialId, Side),
         record: &Record,
         state: &mut State,
     ) -> Forgiven {
@@ -282,6 +282,7 @@ impl Rules<'_> {
             state.remember_code(*code);
         }
         let forgiven = state.throttle.right(side, self.now, &self.throttle);
+        self.answer_place.remember(self.key, record, (device, side), self.now, &mut state.throttle);
         self.answer_place.told(self.key, record, forgiven)
     }
 
@@ -445,7 +446,7 @@ fn verify(
             for (id, step) in &matches {
                 state.raise(*id, *step, (*id == credential).then_some(rules.now));
             }
-            let forgiven = rules.right(&[digest], side, record, state);
+            let forgiven = rules.right(&[digest], (credential, side), record, state);
             let label = named(credential).map_or_else(Label::default, |(_, label)| label);
             let proof = Proof::Device(credential, label);
             Judgement::Accepted { proof, forgiven, codes_due: record.recovery_due }

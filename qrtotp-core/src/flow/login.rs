@@ -1,7 +1,7 @@
 //! A login, in the order in which it happens. Enrolment during a login is in `login_enrolment.rs`, passwords and codes in one
 //! text in `login_combined.rs`.
 
-use super::answer_place::{AnswerPlace, accepted_key};
+use super::answer_place::{AnswerPlace, accepted_key, origin_digest};
 use super::first_login::{Entry, entry};
 use super::given::Given;
 use super::judge::{Judged, Judgement, Proof, Rules, settle, settle_for_nobody};
@@ -9,15 +9,19 @@ use super::login_enrolment::Factor;
 use super::refusal::Refusal;
 use super::ruling::{Part, Ruling, ruling};
 use super::{Directory, Echo, FirstPass, LoginHost, LookupError, NOBODY, Options, Outcome, Person, Typed};
-use crate::account::{CredentialId, Label, Name, Record, Standing, ThrottleRules};
+use crate::account::{CredentialId, KeyFingerprint, Label, Name, Record, Standing, ThrottleRules};
 use crate::audit::{AuditSink, Event, Kind, PrimaryFactor, Subject, Verdict};
 use crate::clock::{Answered, Clock, EARLIEST_PLAUSIBLE};
 use crate::policy::{self, Config, FirstLogin};
-use crate::store::{Store, StoreError};
+use crate::store::{Account, Store, StoreError};
 use subtle::ConstantTimeEq;
 
 /// What everybody is told when something on our side is broken. Says nothing about the account.
 pub const UNAVAILABLE: &str = "Verification is not possible now. Try again, or ask your administrator.";
+
+/// Said of [`is_dummy_of_sshd`].
+pub(super) const REFUSED_BY_SSHD: &str =
+    "sshd refuses this user (PermitRootLogin, AllowUsers, DenyUsers and the like) and answers for them";
 
 const TWO_CODES: &str = "Two codes in a row, such as 123456 234567: ";
 
@@ -88,7 +92,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     fn run_by_rule(mut self, person: Result<Option<Person>, LookupError>) -> Outcome {
         if self.ruling.outcome == policy::Outcome::Skip {
             if let Some((id, label)) = self.ruling.hardware_key.take() {
-                return self.accept_hardware_key(id, &label);
+                return self.accept_unasked(id, &label, "hardware_key");
             }
             return self.finish(Verdict::Ignored, "not_required", "");
         }
@@ -121,16 +125,39 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         {
             return outcome;
         }
+        // With `forward_pass` the password is proven first.
+        if let Some((name, uid)) = account.as_ref().filter(|_| self.options.first_pass != FirstPass::Forward)
+            && let Ok(Some(account)) = self.store.load(name)
+            && account.record.uid == *uid
+            && let Some((id, label)) = self.remembered(&account)
+        {
+            return self.accept_unasked(id, &label, "remembered");
+        }
         self.ask_and_judge(account.as_ref())
     }
 
-    /// A hardware key that is registered for the account is the second factor.
-    fn accept_hardware_key(&mut self, id: CredentialId, label: &Label) -> Outcome {
+    /// Whose code the rule need not ask for, because it was given from the same origin not long ago.
+    pub(super) fn remembered(&self, account: &Account) -> Option<(CredentialId, Label)> {
+        let (span, origin) = self.ruling.remember?;
+        let Account { record, state } = account;
+        let origin = origin_digest(self.store.key(), record, origin);
+        let id = state.throttle.remembered.credential(origin, self.clock.now(), span.as_seconds())?;
+        let known = record.credential(id).filter(|_| record.standing() == Standing::Enrolled)?;
+        (!state.throttle.is_disabled(&self.config.throttle.rules())).then(|| (id, known.label.clone()))
+    }
+
+    /// A registered hardware key, or an earlier code of the device, is the second factor.
+    pub(super) fn accept_unasked(
+        &mut self,
+        id: CredentialId,
+        label: &Label,
+        reason: &'static str,
+    ) -> Outcome {
         if !self.host.is_same_user() {
             return self.user_changed();
         }
-        self.subject.with = PrimaryFactor::PublicKey;
-        Event::login(&self.subject, Verdict::Accepted, "hardware_key")
+        let _ = self.accepted_key();
+        Event::login(&self.subject, Verdict::Accepted, reason)
             .credential(id, label.as_str())
             .emit(self.audit);
         Outcome::Accepted
@@ -188,6 +215,9 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                     }
                 }
             }
+            (FirstPass::Use, Some(typed)) if is_dummy_of_sshd(typed) => {
+                return self.finish(Verdict::Denied, "malformed", REFUSED_BY_SSHD);
+            }
             (FirstPass::Use, Some(typed)) => {
                 return self.verify(account, &Given::code(typed), self.config.throttle.rules(), Factor::None);
             }
@@ -200,8 +230,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             return self.password_and_code(account, &typed);
         }
         if is_dummy_of_sshd(&typed) {
-            let detail = "sshd refuses this user (PermitRootLogin, AllowUsers, DenyUsers and the like) and answers for them";
-            return self.unanswered(tried.as_ref(), "malformed", detail);
+            return self.unanswered(tried.as_ref(), "malformed", REFUSED_BY_SSHD);
         }
         if password.as_ref().is_some_and(|password| bool::from(password.ct_eq(&typed))) {
             let detail = "the client or sshd answered with the password; use keyboard-interactive (sshd's \
@@ -270,6 +299,15 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         }
     }
 
+    /// The key that sshd accepted, which is the primary factor if no password was proven.
+    fn accepted_key(&mut self) -> Option<KeyFingerprint> {
+        let key = accepted_key(self.config, &self.subject, self.host)?;
+        if self.subject.with == PrimaryFactor::Unknown {
+            self.subject.with = PrimaryFactor::PublicKey;
+        }
+        Some(key)
+    }
+
     /// Judges an answer and records what follows for the account.
     pub(super) fn judge(
         &mut self,
@@ -290,10 +328,9 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     ) -> Result<Judged, StoreError> {
         let one_field =
             self.ruling.one_field || matches!(self.options.first_pass, FirstPass::Use | FirstPass::Forward);
-        let key = accepted_key(self.config, &self.subject, self.host);
-        if key.is_some() && self.subject.with == PrimaryFactor::Unknown {
-            self.subject.with = PrimaryFactor::PublicKey;
-        }
+        let key = self.accepted_key();
+        let mut answer_place = AnswerPlace::with(key.as_ref(), &self.subject, self.host, one_field);
+        answer_place.origin = self.ruling.remember.map(|(_, origin)| origin);
         let rules = Rules {
             key: self.store.key(),
             uid: account.map_or(u32::MAX, |(_, uid)| *uid),
@@ -303,7 +340,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             recovery: self.ruling.recovery,
             step_up: self.ruling.steps_up(),
             fresh: self.ruling.fresh,
-            answer_place: AnswerPlace::with(key.as_ref(), &self.subject, self.host, one_field),
+            answer_place,
             subject: &self.subject,
             kind: Kind::Login,
             tried,
@@ -415,6 +452,6 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
 
 /// Whether this is sshd's answer in place of a user that it refuses: its dummy text, repeated to the length of what was typed
 /// (OpenSSH, auth-pam.c).
-fn is_dummy_of_sshd(typed: &[u8]) -> bool {
+pub(super) fn is_dummy_of_sshd(typed: &[u8]) -> bool {
     typed.len() >= 4 && typed.iter().eq(b"\x08\n\r\x7fINCORRECT".iter().cycle().take(typed.len()))
 }

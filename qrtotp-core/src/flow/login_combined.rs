@@ -7,7 +7,7 @@
 use super::first_login::{Entry, entry};
 use super::given::Given;
 use super::judge::Judgement;
-use super::login::Login;
+use super::login::{Login, REFUSED_BY_SSHD, is_dummy_of_sshd};
 use super::login_enrolment::{Factor, REFUSAL_PERIOD, Unproven};
 use super::refusal::Refusal;
 use super::{Directory, LoginHost, Outcome};
@@ -39,6 +39,9 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         account: Option<&(Name, u32)>,
         typed: &[u8],
     ) -> Result<Outcome, Unproven> {
+        if is_dummy_of_sshd(typed) {
+            return Err(Unproven { reason: Refusal::Malformed.reason(), detail: REFUSED_BY_SSHD.into() });
+        }
         let (name, uid) = account.ok_or(Unproven::because(self.ruling.nobody.reason()))?;
         let record = self.store.load(name).map_err(|error| self.unreadable(&error))?;
         let record = record.map(|account| account.record);
@@ -48,7 +51,10 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         if record.uid != *uid {
             return Err(Unproven::because(Refusal::UidChanged.reason()));
         }
-        let end = self.proven_password_end(name, record, typed)?;
+        let end = match self.proven_password_end(name, record, typed) {
+            Ok(end) => end,
+            Err(why) => return self.remembered_with_password((name, *uid), typed).unwrap_or(Err(why)),
+        };
         self.subject.with = PrimaryFactor::Password;
         let given = Given::code(&typed[end..]);
         let judged = self
@@ -60,9 +66,24 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Ok(self.conclude(account, &judged, Factor::ProvenPassword))
     }
 
+    /// All of the text is the password, and no code is due. `None`: one is.
+    fn remembered_with_password(
+        &mut self,
+        (name, uid): (&Name, u32),
+        typed: &[u8],
+    ) -> Option<Result<Outcome, Unproven>> {
+        let account = self.store.load(name).ok()??;
+        let record = Some(&account.record).filter(|record| record.uid == uid)?;
+        let (id, label) = self.remembered(&account)?;
+        let proven =
+            self.prove(name, Some(record), Factor::Password(typed)).and_then(|_| self.forward(typed));
+        Some(proven.map(|()| self.accept_unasked(id, &label, "remembered")))
+    }
+
     /// Where the password ends: the first place at which what is before it is the account's password.
     fn proven_password_end(&mut self, name: &Name, record: &Record, typed: &[u8]) -> Result<usize, Unproven> {
-        let mut refusal = Unproven::because(Refusal::Malformed.reason());
+        let detail = "it does not end in a code: with forward_pass, password and code are typed as one text";
+        let mut refusal = Unproven { reason: Refusal::Malformed.reason(), detail: detail.into() };
         for end in Given::password_ends(typed, record) {
             match self.prove(name, Some(record), Factor::Password(&typed[..end])) {
                 Ok(_) => return Ok(end),

@@ -59,6 +59,12 @@ pub trait LoginHost: Dialog {
         true
     }
 
+    /// The login session that the kernel has the caller in, with the boot: nobody without root can choose it. `None`: it is in none,
+    /// such as a daemon.
+    fn session(&self) -> Option<String> {
+        None
+    }
+
     /// Whether an account without a device may be let in for a time.
     fn allows_grace(&self) -> bool {
         true

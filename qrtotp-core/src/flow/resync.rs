@@ -150,8 +150,8 @@ pub(super) fn judge_pair(
         (Some((id, label, step, now, period)), None) => {
             let steps = i32::try_from(step.cast_signed() - now.cast_signed()).unwrap_or(0);
             state.raise(id, step, Some(rules.now));
-            let forgiven =
-                rules.right(&[first, second].map(|code| rules.digest(code, record)), side, record, state);
+            let codes = [first, second].map(|code| rules.digest(code, record));
+            let forgiven = rules.right(&codes, (id, side), record, state);
             let proof = if rules.step_up {
                 Proof::Device(id, label)
             } else {

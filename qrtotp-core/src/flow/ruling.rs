@@ -2,10 +2,10 @@
 
 use super::answer_place::AnswerPlace;
 use super::{Directory, FirstPass, LoginHost, Options, Refusal};
-use crate::account::{CredentialId, KeyFingerprint, Label, accepted_keys};
+use crate::account::{CredentialId, ExactOrigin, KeyFingerprint, Label, accepted_keys};
 use crate::audit::{DecidedBy, Priority};
 use crate::clock::UnixTime;
-use crate::policy::{Config, Damaged, Facts, FirstLogin, Lookups, Outcome, Verify};
+use crate::policy::{Config, Damaged, Facts, FirstLogin, Lookups, Outcome, Span, Verify, address};
 use crate::store::{Account, SealKey};
 use std::borrow::Cow;
 
@@ -24,6 +24,8 @@ pub struct Ruling {
     pub(super) one_field: bool,
     /// Shown where the outcome is [`Outcome::Deny`].
     pub(super) message: Option<String>,
+    /// For how long a right code is remembered, and what is compared.
+    pub(super) remember: Option<(Span, [u8; 8])>,
     /// The registered hardware key that the rule demands and sshd accepted.
     pub(super) hardware_key: Option<(CredentialId, Label)>,
 }
@@ -37,6 +39,7 @@ impl Default for Ruling {
             nobody: Refusal::UnknownUser,
             one_field: false,
             message: None,
+            remember: None,
             hardware_key: None,
         }
     }
@@ -102,6 +105,28 @@ impl<D: Directory> Lookups for LoginLookups<'_, '_, D> {
     }
 }
 
+/// What a rule with `remember` compares. The absence of a PAM item is never enough: without an address it takes a terminal of a
+/// login session, which only the kernel can name.
+fn exact_origin(
+    config: &Config,
+    place: &crate::audit::Subject,
+    host: &impl LoginHost,
+    key: Option<&KeyFingerprint>,
+) -> Option<[u8; 8]> {
+    let (by, tty) = (place.by.as_str(), place.tty.as_str());
+    let session;
+    let origin = match address(&place.rhost) {
+        _ if !host.knows_place() => return None,
+        Some(address) => ExactOrigin::Remote(address, key),
+        None if place.rhost.is_empty() && !by.is_empty() && !tty.is_empty() => {
+            session = host.session()?;
+            ExactOrigin::Session { session: &session, tty, by }
+        }
+        None => return None,
+    };
+    Some(origin.at(place.pam_service(), config.rules.generation))
+}
+
 pub(super) fn is_key_service(config: &Config, place: &crate::audit::Subject) -> bool {
     config.enroll.key_services.iter().any(|known| known == place.pam_service())
 }
@@ -158,8 +183,13 @@ pub(super) fn ruling<'c>(
     if outcome == Outcome::Skip && decision.outcome.is_some() && !host.knows_place() {
         outcome = Outcome::Code;
     }
+    let origin = effects.remember.and_then(|span| {
+        let origin = exact_origin(config, place, host, lookups.accepted.first())?;
+        Some((span, origin))
+    });
     let ruling = Ruling {
         outcome,
+        remember: origin,
         recovery: !effects.no_recovery,
         fresh: effects.fresh,
         nobody: if outcome == Outcome::Deny { Refusal::RuleDenied } else { Refusal::UnknownUser },

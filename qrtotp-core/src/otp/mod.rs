@@ -5,6 +5,8 @@
 
 pub mod base32;
 mod code;
+#[cfg(test)]
+mod oathtool;
 mod params;
 mod random;
 mod secret;

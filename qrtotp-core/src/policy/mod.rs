@@ -7,12 +7,11 @@ mod check;
 mod config;
 mod date;
 mod document;
-mod pam_file;
+mod proof_service;
 mod read;
 mod rules;
 mod source;
 mod span;
-mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -24,11 +23,10 @@ pub use config::{
     Audit, Broker, Config, DEFAULT_PATH, Defaults, Enroll, FirstLogin, Require, Unasked, Verify,
 };
 pub use date::{Date, DateError};
-pub use pam_file::{DIRECTORIES as PAM_DIRECTORIES, MODULE, PROOF_SERVICE, check_proof_service, names_us};
+pub use proof_service::{PROOF_SERVICE, check_proof_service};
 pub use rules::{
     Condition, Conditions, Decision, Effects, Facts, Group, Hours, Known, Lookups, Names, Network, Origin,
     Outcome, OwnedEffects, Pattern, Rule, RuleSet, Test, address, local_time, minute_of_week,
 };
 pub use source::{ConfigError, Source, applied_path};
 pub use span::{Span, SpanError};
-pub use survey::{AuthStep, AuthWhat, Include, Module, OurEntry, Part, Shortcut, Survey};

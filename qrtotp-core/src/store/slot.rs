@@ -333,7 +333,7 @@ mod tests {
         let mut file = first(&state(1));
         let mut payload = Vec::new();
         state(1).encode(&mut payload);
-        payload.truncate(payload.len() - 30);
+        payload.truncate(payload.len() - 30 - 1); // the chain, and no remembered codes
         for slot in [0, SLOT] {
             file[slot + 4] = 2;
             let length = u16::try_from(payload.len()).unwrap().to_le_bytes();
@@ -384,6 +384,10 @@ mod tests {
         }
         for n in 0..16 {
             let _ = state.throttle.right(Side::Place(PlaceId([n; 8])), 1, &ThrottleRules::default());
+        }
+        for n in 0..9 {
+            let (origin, credential) = ([n; 8], CredentialId::from_random([n; 6]));
+            state.throttle.remembered.remember(origin, Side::Own, credential, n.into());
         }
         state.use_recovery(crate::account::SetId::from_random([1; 6]), 3);
         let mut file = first(&with_line(&state, &"x".repeat(1400)));

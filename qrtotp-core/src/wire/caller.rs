@@ -35,6 +35,8 @@ pub enum Request {
         nullok: bool,
         /// The module's argument `forward_pass`: the answer is the password and the code behind it.
         forward: bool,
+        /// The caller's id of this request: sent again with the same answer, it gets the same verdict. Empty: none.
+        id: String,
         /// What was typed.
         answer: Typed,
     },
@@ -98,12 +100,13 @@ impl Message for Request {
         match self {
             Self::Enroll { label } => to.bytes(label.as_bytes()),
             Self::Status { json } | Self::Devices { json } => to.byte((*json).into()),
-            Self::Verify { user, service, tty, nullok, forward, answer } => {
+            Self::Verify { user, service, tty, nullok, forward, id, answer } => {
                 to.bytes(user.as_bytes());
                 to.cut(service, NAME);
                 to.cut(tty, NAME);
                 to.byte((*nullok).into());
                 to.byte((*forward).into());
+                to.bytes(id.as_bytes());
                 to.bytes(answer);
             }
             Self::Regenerate | Self::Resync => {}
@@ -133,6 +136,7 @@ impl Message for Request {
                 tty: name(from, "tty")?,
                 nullok: from.bool("nullok")?,
                 forward: from.bool("forward")?,
+                id: name(from, "id")?,
                 answer: Zeroizing::new(from.bytes(ANSWER, "answer")?.to_vec()),
             },
             4 => Self::Regenerate,

@@ -22,6 +22,7 @@ fn requests() -> Vec<Request> {
             tty: ":0".into(),
             nullok: true,
             forward: true,
+            id: "request-7".into(),
             answer: Zeroizing::new(b"123456\xff".to_vec()),
         },
         Request::Regenerate,

@@ -15,8 +15,17 @@ use crate::{apt, build, step::cargo};
 /// # Errors
 /// They can't be built or run.
 pub fn of_the_core(module: &str) -> Result<Findings> {
+    of_the_core_with(module, &[])
+}
+
+/// The same with variables in their environment.
+///
+/// # Errors
+/// As [`of_the_core`].
+pub fn of_the_core_with(module: &str, variables: &[(&str, &str)]) -> Result<Findings> {
     apt::need(&[apt::TEST])?;
     let mut tests = cargo(&["test", "--package", "qrtotp-core", "--lib", module, "--"]);
+    tests.envs(variables.iter().copied());
     outcome(tests.args(["--test-threads", "1"]), 1)
 }
 

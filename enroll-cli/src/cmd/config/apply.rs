@@ -8,7 +8,7 @@ use crate::cli::Apply;
 use crate::cmd::doctor::Files;
 use crate::error::{Exit, Failure};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
-use qrtotp_core::policy::{Applied, Compiled, Damaged, Finding, Outcome, Rule, Severity};
+use qrtotp_core::policy::{Applied, Broker, Compiled, Damaged, Finding, Outcome, Rule, Severity};
 use std::ffi::CString;
 use std::io::Write;
 use std::path::Path;
@@ -77,6 +77,7 @@ pub fn objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, Fail
     found.extend(sshd::finding(compiled, &files));
     found.extend(sshd::unverified_keys(&compiled.rules));
     found.extend(one_field(&compiled.rules, &files));
+    found.extend(codes_without_password(&compiled.config.broker, &files));
     Ok(found)
 }
 
@@ -85,7 +86,7 @@ fn one_field(rules: &[Rule], files: &Files) -> Vec<Finding> {
     let mut found = Vec::new();
     for rule in rules.iter().filter(|rule| rule.outcome == Outcome::TwoCodes) {
         for service in &rule.conditions.service {
-            let arguments = files.asks(service).map_or(&[][..], |line| &line.arguments);
+            let arguments = files.asks(service).map_or_else(Vec::new, |line| line.arguments);
             let one_field =
                 |argument: &CString| [c"forward_pass", c"use_first_pass"].contains(&argument.as_c_str());
             if let Some(argument) = arguments.iter().find(|argument| one_field(argument)) {
@@ -99,6 +100,27 @@ fn one_field(rules: &[Rule], files: &Files) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// Listed services that have a code checked before any password: there anyone can use up an account's guesses. No other module of such
+/// a stack can check the password of another account, because the service does not run as root.
+fn codes_without_password(broker: &Broker, files: &Files) -> Vec<Finding> {
+    let finding = |account: &String, service: &str| {
+        let line = files.asks(service)?;
+        if line.arguments.iter().any(|argument| argument.as_c_str() == c"forward_pass") {
+            return None;
+        }
+        let reason = format!(
+            "{account}: the line in /etc/pam.d/{service} has no `forward_pass`, so anyone without the password can use up the \
+             guesses of an account and close the service to it; add `forward_pass` (docs/SERVICES.md)"
+        );
+        Some(Finding { severity: Severity::Warning, key: "broker.services", reason })
+    };
+    let services = &broker.services;
+    services
+        .iter()
+        .flat_map(|(account, names)| names.iter().filter_map(|name| finding(account, name)))
+        .collect()
 }
 
 /// Whether applying would make a difference to what `before` is.

@@ -46,7 +46,8 @@ pub fn run(path: &Path, args: &Explain) -> Result<Exit, Failure> {
     // With its groups given, an account need not be there yet.
     let user = person.or_else(|| args.groups.as_ref().map(|_| args.user.clone()));
     let facts = facts(args, &config, user.as_deref(), now);
-    let hardware_key = args.key == Some(Key::Hardware);
+    // Only an account that exists can have registered a key.
+    let hardware_key = args.key == Some(Key::Hardware) && facts.user.is_some();
     let assumed = Assumed {
         groups: args.groups.as_deref(),
         hardware_key,
@@ -203,6 +204,7 @@ impl Explained<'_> {
             "allow_until": until.map(|until| until.to_string()),
             "fresh": effects.fresh,
             "recovery": !effects.no_recovery,
+            "remember": effects.remember.map(|span| span.to_string()),
             "notice": effects.notice,
             "alert": effects.alert,
             "message": effects.message,

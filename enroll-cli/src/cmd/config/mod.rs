@@ -14,7 +14,6 @@ mod test;
 mod words;
 
 pub use check::{disk, settings, store};
-pub use sshd::unverified_keys;
 
 use crate::applied::expire;
 use crate::cli::Config;
@@ -23,6 +22,7 @@ use crate::error::{Exit, Failure};
 use nix::unistd::{Uid, User};
 use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::policy::{Applied, ConfigError, Source, applied_path};
+use qrtotp_core::store::FileStore;
 use std::path::Path;
 
 pub fn run(path: &Path, what: Config) -> Result<Exit, Failure> {
@@ -41,6 +41,12 @@ pub fn run(path: &Path, what: Config) -> Result<Exit, Failure> {
         Config::Edit => edit::run(path),
         Config::Sshd => sshd::run(path),
     }
+}
+
+/// Whether anybody who can become root has a device.
+pub fn an_admin_has_a_device(store: &FileStore) -> bool {
+    let accounts = host::Accounts { store: Some(store), now: SystemClock.now() };
+    accounts.admins().any(|admin| admin.device)
 }
 
 /// What logins go by, and the newest that was applied, if that is another one; with the bytes of the file.

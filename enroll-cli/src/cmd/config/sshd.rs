@@ -34,18 +34,18 @@ pub fn finding(compiled: &Compiled, files: &Files) -> Option<Finding> {
 
 /// Finds a rule that takes a hardware key as second factor although sshd does not demand its PIN or fingerprint.
 pub fn unverified_keys(rules: &[Rule]) -> Option<Finding> {
-    let rule = rules.iter().find(|rule| skips(rule) && rule.conditions.hardware_key)?;
-    let settings = Settings::ask(program()?, None);
+    let rule = rules.iter().find(|rule| rule.outcome == Outcome::Skip && rule.conditions.hardware_key)?;
+    let settings = program().and_then(|program| Settings::ask(program, None).ok());
     let options = settings.as_ref().map(|settings| settings.get("pubkeyauthoptions").unwrap_or_default());
-    if options.as_ref().is_ok_and(|options| options.split([',', ' ']).any(|one| one == "verify-required")) {
+    if options.is_some_and(|options| options.split([',', ' ']).any(|one| one == "verify-required")) {
         return None;
     }
-    let severity = if options.is_ok() { Severity::Danger } else { Severity::Warning };
+    let severity = if options.is_some() { Severity::Danger } else { Severity::Warning };
     let reason = format!(
-        "rule {}: whoever finds a hardware key gets in by it alone; set PubkeyAuthOptions verify-required in sshd_config, \
-         so that sshd demands its PIN or fingerprint{}",
+        "rule {}: anyone who finds a hardware key gets in by it alone; set PubkeyAuthOptions touch-required verify-required in \
+         sshd_config, so that sshd demands a touch and the PIN or fingerprint{}",
         rule.name,
-        if options.is_ok() { "" } else { " (sshd does not tell its settings: `sshd -T`)" }
+        if options.is_some() { "" } else { " (not known: `sshd -T` does not print the settings)" }
     );
     Some(Finding { severity, key: "sshd", reason })
 }

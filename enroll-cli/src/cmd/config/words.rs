@@ -98,12 +98,13 @@ pub fn outcome(config: &Config, decision: &Decision<'_>, first_login: bool) -> S
     let outcome = decision.outcome.unwrap_or_else(|| config.default_outcome());
     let asks = first_login && matches!(outcome, Outcome::Code | Outcome::TwoCodes);
     let (first_login, until) = first_login_of(config, decision);
-    let Effects { fresh, no_recovery, notice, alert, message, .. } = decision.effects;
+    let Effects { fresh, no_recovery, remember, notice, alert, message, .. } = decision.effects;
     let effects = Effects {
         first_login: asks.then_some(first_login),
         allow_until: until.filter(|_| asks),
         fresh,
         no_recovery,
+        remember,
         notice,
         alert,
         message,
@@ -113,12 +114,12 @@ pub fn outcome(config: &Config, decision: &Decision<'_>, first_login: bool) -> S
 
 /// What a rule decides.
 pub fn then(rule: &Rule) -> String {
-    let OwnedEffects { first_login, allow_until, fresh, no_recovery, notice, alert, ref message } =
+    let OwnedEffects { first_login, allow_until, fresh, no_recovery, remember, notice, alert, ref message } =
         rule.effects;
     let message = message.as_deref();
     with_effects(
         rule.outcome,
-        &Effects { first_login, allow_until, fresh, no_recovery, notice, alert, message },
+        &Effects { first_login, allow_until, fresh, no_recovery, remember, notice, alert, message },
     )
 }
 
@@ -128,6 +129,7 @@ fn with_effects(outcome: Outcome, effects: &Effects<'_>) -> String {
         effects.first_login.map(|first_login| format!("first_login = {}", first_login_word(first_login))),
     );
     words.extend(effects.allow_until.map(|until| format!("allow_until = {until}")));
+    words.extend(effects.remember.map(|span| format!("remember = {span}")));
     for (is, word) in [
         (effects.fresh, "fresh"),
         (effects.no_recovery, "recovery = false"),

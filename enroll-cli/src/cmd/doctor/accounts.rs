@@ -1,7 +1,7 @@
 //! The records: whether each can be read, and how the accounts stand.
 
 use super::super::status::{no_user_advice, other_uid_advice};
-use super::report::{Report, names};
+use super::report::{Finding, Report, names};
 use crate::context::Context;
 use crate::error::store_failure;
 use qrtotp_core::account::{Name, Standing, TokenState};
@@ -34,7 +34,7 @@ pub struct Counts {
     tokens_expired: usize,
 }
 
-/// The counts, and whom to name.
+/// The counts, and the accounts to name.
 #[derive(Default)]
 struct Seen {
     counts: Counts,
@@ -50,7 +50,7 @@ struct Seen {
 pub fn check(context: &Context, store: &FileStore, report: &mut Report) {
     let mut all: Vec<Name> = match store.names() {
         Ok(all) => all.collect(),
-        Err(error) => return report.about("records", "").fail(&store_failure(&error), ""),
+        Err(error) => return report.add(Finding::fail("records", "", &store_failure(&error))),
     };
     all.sort();
     let (mut seen, now) = (Seen::default(), SystemClock.now());
@@ -64,18 +64,21 @@ pub fn check(context: &Context, store: &FileStore, report: &mut Report) {
             Err(error) => {
                 seen.counts.unreadable += 1;
                 if seen.counts.unreadable <= MOST {
-                    report.about("records", name.as_str()).fail(&store_failure(&error), "");
+                    report.add(Finding::fail("record-damaged", name.as_str(), &store_failure(&error)));
                 }
             }
         }
     }
-    match (all.len(), seen.counts.unreadable) {
-        (count, 0) => report.about("records", "").ok(&format!("{count}, and every one can be read")),
-        (count, unreadable) => report.about("records", "").fail(
-            &format!("of {count}, {unreadable} can't be read; each denies its account and no other"),
-            "restore them from the backup of the store, or move each away and enrol the account anew",
-        ),
-    }
+    report.add(match (all.len(), seen.counts.unreadable) {
+        (count, 0) => Finding::ok("records", "records", &format!("{count}, and every one can be read")),
+        (count, unreadable) => {
+            Finding::fail("records", "records", &format!("of {count}, {unreadable} can't be read"))
+                .why("each denies its account and no other")
+                .fix(
+                    "restore them from the backup of the store, or move each away and enrol the account anew",
+                )
+        }
+    });
     seen.tell(report);
     seen.tell_of_users(report);
     report.count(seen.counts);
@@ -132,35 +135,29 @@ impl Seen {
 
     fn tell_of_users(&self, report: &mut Report) {
         for (name, record, user) in self.other_uid.iter().take(MOST) {
-            report.about("accounts", name.as_str()).fail(
-                &format!(
-                    "every login is denied: the record is bound to uid {record}, and the user has uid {user}"
-                ),
-                &other_uid_advice(name),
+            let what = format!(
+                "every login is denied: the record is bound to uid {record}, and the user has uid {user}"
             );
+            report.add(Finding::fail("record-other-uid", name.as_str(), &what).fix(&other_uid_advice(name)));
         }
         for name in self.no_user.iter().take(MOST) {
-            report
-                .about("accounts", name.as_str())
-                .warn("has a record, but is no user of this host", &no_user_advice(name));
+            let what = "has a record, but is no user of this host";
+            report.add(Finding::warn("record-without-user", name.as_str(), what).fix(&no_user_advice(name)));
         }
         let left = self.other_uid.len().saturating_sub(MOST) + self.no_user.len().saturating_sub(MOST);
         if left > 0 {
-            report.about("accounts", "").warn(
-                &format!("{left} more have no user, or one with another uid"),
-                "`qrtotp list` marks them all",
-            );
+            let what = format!("{left} more have no user, or one with another uid");
+            report.add(Finding::warn("record-without-user", "", &what).fix("`qrtotp list` marks them all"));
         }
         if let Some(error) = &self.lookup {
-            report
-                .about("accounts", "")
-                .skip(&error.to_string(), "check it with `getent passwd`, and run this again");
+            let fix = "check it with `getent passwd`, and run this again";
+            report.add(Finding::warn("users-unknown", "", &error.to_string()).fix(fix));
         }
     }
 
     fn tell(&self, report: &mut Report) {
         let counts = &self.counts;
-        report.about("accounts", "").ok(&format!(
+        let what = format!(
             "enrolled {}, un-enrolled {}, revoked {}; devices {}, of which the clock of {} is known to be off; QR codes that \
              wait {}; tokens live {}, expired {}",
             counts.enrolled,
@@ -171,27 +168,32 @@ impl Seen {
             counts.pending,
             counts.tokens_live,
             counts.tokens_expired,
-        ));
-        if !self.disabled.is_empty() {
-            report.about("accounts", "").warn(
-                &format!("codes are disabled after too many wrong ones: {}", names(&self.disabled)),
+        );
+        report.add(Finding::ok("accounts", "accounts", &what));
+        let far_off = format!("a device's clock is taken to be more than {MAX_CLOCK_OFFSET} s off");
+        for (id, what, accounts, fix) in [
+            (
+                "codes-disabled",
+                "codes are disabled after too many wrong ones",
+                &self.disabled,
                 "look in the log who guesses (reason=wrong_code); `qrtotp unlock USER`, or a recovery code at a login, lifts it",
-            );
-        }
-        if !self.far_off.is_empty() {
-            report.about("accounts", "").warn(
-                &format!(
-                    "a device's clock is taken to be more than {MAX_CLOCK_OFFSET} s off: {}",
-                    names(&self.far_off)
-                ),
+            ),
+            (
+                "device-clock-off",
+                &far_off,
+                &self.far_off,
                 "have the device's clock set right; then `qrtotp device revoke`, and enrol it anew",
-            );
-        }
-        if !self.expired.is_empty() {
-            report.about("accounts", "").warn(
-                &format!("their token ran out before a device was enrolled: {}", names(&self.expired)),
+            ),
+            (
+                "token-expired",
+                "their token ran out before a device was enrolled",
+                &self.expired,
                 "`qrtotp token issue USER` issues another one",
-            );
+            ),
+        ] {
+            if !accounts.is_empty() {
+                report.add(Finding::warn(id, "", &format!("{what}: {}", names(accounts))).fix(fix));
+            }
         }
     }
 }

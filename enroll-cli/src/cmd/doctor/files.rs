@@ -1,189 +1,216 @@
-//! The files in which libpam looks, and who takes lines from whom.
+//! The PAM files of a host, and our lines in them.
 
-use qrtotp_core::policy::{AuthWhat, Module, OurEntry, PAM_DIRECTORIES, Part, Shortcut, Survey, names_us};
-use std::collections::BTreeMap;
+use pam_stack::{Entry, Fault, OURS, Part, Place, Stack, Tree};
+use qrtotp_core::flow::{ArgError, Args, FirstPass};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// How far includes are followed.
-const DEPTH: u8 = 8;
-
-/// A PAM file.
-pub struct File {
-    pub path: PathBuf,
-    /// What it is to libpam.
-    pub survey: Survey,
-    /// It names our module, in whatever way.
-    pub names_us: bool,
-    /// It, or a directory above it, if others than root can write there.
-    pub open: Option<PathBuf>,
+/// A line of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OurLine {
+    pub place: Place,
+    /// The module, as it is written.
+    pub module: String,
+    pub part: Part,
+    /// What is written behind it.
+    pub arguments: Vec<CString>,
 }
 
-/// All of them, by their service.
+impl OurLine {
+    fn of(entry: &Entry, part: Part) -> Self {
+        let arguments = entry.arguments.iter().filter_map(|word| CString::new(word.as_str()).ok()).collect();
+        let module = entry.module.clone().unwrap_or_default();
+        Self { place: entry.place.clone(), module, part, arguments }
+    }
+
+    pub fn args(&self) -> Result<Args, ArgError> {
+        let words: Vec<&CStr> = self.arguments.iter().map(|word| word.as_c_str()).collect();
+        Args::parse(&words)
+    }
+
+    /// It takes password and code together.
+    pub fn forwards(&self) -> bool {
+        self.args().is_ok_and(|args| args.options.first_pass == FirstPass::Forward)
+    }
+}
+
+/// The PAM files below a root directory.
 pub struct Files {
-    pub all: BTreeMap<String, File>,
-    /// Those that could not be read.
-    pub unread: Vec<String>,
-    /// What has a name there and is no file: a link to nothing, a FIFO.
-    pub odd: BTreeMap<String, PathBuf>,
+    pub tree: Tree,
+    /// The files of services, as the host sees them.
+    pub services: BTreeMap<String, PathBuf>,
 }
 
-/// The first of a file and the directories above it to which others than root can write.
-pub fn others_write(path: &Path) -> Option<PathBuf> {
+/// The first of a file and the directories above it, up to `root`, to which others than root can write.
+pub fn others_write(path: &Path, root: &Path) -> Option<PathBuf> {
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let open = |path: &&Path| path.metadata().is_ok_and(|file| file.uid() != 0 || file.mode() & 0o022 != 0);
-    real.ancestors().find(open).map(Path::to_owned)
+    real.ancestors().take_while(|path| path.starts_with(root)).find(open).map(Path::to_owned)
 }
 
 impl Files {
     pub fn read() -> Self {
-        let (mut files, mut unread, mut odd) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        for entry in PAM_DIRECTORIES.iter().flat_map(fs::read_dir).flatten().flatten() {
-            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-            // What package managers and editors leave behind is no service.
-            let left_behind =
-                name.ends_with('~') || [".dpkg-", ".rpm", ".ucf-"].iter().any(|part| name.contains(part));
-            if left_behind || files.contains_key(&name) {
-                continue;
-            }
-            if !path.is_file() {
-                if !path.is_dir() {
-                    odd.entry(name).or_insert(path);
-                }
-                continue;
-            }
-            let Ok(bytes) = fs::read(&path) else {
-                unread.push(name);
-                continue;
-            };
-            let (open, survey, names_us) = (others_write(&path), Survey::of(&bytes), names_us(&bytes));
-            let file = File { path, survey, names_us, open };
-            files.insert(name, file);
-        }
-        Self { all: files, unread, odd }
+        Self::below(Path::new("/"))
     }
 
-    /// The files whose lines of a part a service has, its own first.
-    fn reached(&self, service: &str, part: Part) -> Vec<&File> {
-        let mut found = Vec::new();
-        self.reach(service, part, DEPTH, &mut found);
-        found
+    pub fn below(root: &Path) -> Self {
+        let tree = Tree::new(root);
+        let services = tree.services();
+        Self { tree, services }
     }
 
-    fn reach<'a>(&'a self, service: &str, part: Part, depth: u8, found: &mut Vec<&'a File>) {
-        let Some(file) = self.all.get(service).filter(|_| depth > 0) else { return };
-        found.push(file);
-        for include in file.survey.includes.iter().filter(|include| include.part.is_none_or(|of| of == part))
-        {
-            let name = Path::new(&include.file).file_name().and_then(|name| name.to_str());
-            self.reach(name.unwrap_or_default(), part, depth - 1, found);
-        }
+    fn stacks(&self, service: &str) -> [Stack; 4] {
+        Part::ALL.map(|part| self.tree.stack(service, part))
     }
 
-    /// Our auth line of a service, its own or an included one.
-    pub fn asks(&self, service: &str) -> Option<&OurEntry> {
-        self.reached(service, Part::Auth).into_iter().find_map(|file| file.survey.our(Part::Auth))
+    /// Our first auth line of a service, its own or an included one.
+    pub fn asks(&self, service: &str) -> Option<OurLine> {
+        let stack = self.tree.stack(service, Part::Auth);
+        stack.entries.iter().find(|entry| entry.is_ours()).map(|entry| OurLine::of(entry, Part::Auth))
     }
 
-    /// The first line, with its file, whose success ends the auth part of a service before our line comes.
-    pub fn ends_early(&self, service: &str) -> Option<(&File, Shortcut)> {
-        self.walk(service, DEPTH).flatten()
-    }
-
-    /// `None`: none of these lines is ours, nor ends the part.
-    fn walk(&self, service: &str, depth: u8) -> Option<Option<(&File, Shortcut)>> {
-        let file = self.all.get(service).filter(|_| depth > 0)?;
-        file.survey.auth.iter().find_map(|step| match &step.what {
-            AuthWhat::Ours => Some(None),
-            AuthWhat::EndsEarly { by_password } => {
-                Some(Some((file, Shortcut { line: step.line, by_password: *by_password })))
-            }
-            AuthWhat::Include { file, substack } => {
-                let name = Path::new(file).file_name().and_then(|name| name.to_str());
-                let inside = self.walk(name.unwrap_or_default(), depth - 1);
-                // What ends a substack goes on behind it.
-                if *substack { inside.filter(Option::is_none) } else { inside }
-            }
-            AuthWhat::Other => None,
-        })
-    }
-
-    /// Whether a service asks for a password, as far as its modules are known.
-    pub fn takes_a_password(&self, service: &str) -> bool {
-        self.reached(service, Part::Auth).iter().any(|file| file.survey.takes_a_password)
-    }
-
-    /// The modules of a part of a service, each with its file; those of an included file come after its own.
-    pub fn modules(&self, service: &str, part: Part) -> impl Iterator<Item = (&Path, &Module)> {
-        self.reached(service, part).into_iter().flat_map(move |file| {
-            let of_part = file.survey.modules.iter().filter(move |module| module.part == part);
-            of_part.map(|module| (file.path.as_path(), module))
-        })
+    /// Lines of ours that a service reads, in all its parts.
+    pub fn lines(&self, service: &str) -> Vec<OurLine> {
+        let of = |stack: Stack| -> Vec<OurLine> {
+            let ours = stack.entries.iter().filter(|entry| entry.is_ours());
+            ours.map(|entry| OurLine::of(entry, stack.part)).collect()
+        };
+        self.stacks(service).into_iter().flat_map(of).collect()
     }
 
     /// All lines of ours.
-    pub fn ours(&self) -> impl Iterator<Item = &OurEntry> {
-        self.all.values().flat_map(|file| &file.survey.ours)
+    pub fn ours(&self) -> Vec<OurLine> {
+        let mut all: Vec<OurLine> = self.services.keys().flat_map(|service| self.lines(service)).collect();
+        all.dedup();
+        all
     }
 
-    /// Who takes lines from a file.
-    pub fn includers(&self, name: &str) -> Vec<&str> {
-        let of =
-            |file: &File| file.survey.includes.iter().any(|include| Path::new(&include.file).ends_with(name));
-        self.all.iter().filter(|(_, file)| of(file)).map(|(name, _)| name.as_str()).collect()
+    /// What is wrong in the files that a service reads.
+    pub fn faults(&self, service: &str) -> Vec<Fault> {
+        self.stacks(service).into_iter().flat_map(|stack| stack.faults).collect()
     }
+
+    /// Whether a service is meant to ask: its file names our module, or nearly, or includes one that does.
+    pub fn means_us(&self, service: &str) -> bool {
+        let means = |entry: &Entry| entry.module.as_ref().is_some_and(|_| nearly_ours(entry.name()));
+        let read = self.stacks(service);
+        read.iter().any(|stack| !stack.from_other && stack.entries.iter().any(means))
+            || self.names_us(service)
+    }
+
+    /// Whether the file of a service names our module in whatever way.
+    fn names_us(&self, service: &str) -> bool {
+        let bytes = self.services.get(service).and_then(|path| self.text(path)).unwrap_or_default();
+        bytes.split(|byte| *byte == b'\n').any(|line| {
+            let line = line.split(|byte| *byte == b'#').next().unwrap_or_default();
+            line.windows(OURS.len()).any(|word| word == OURS.as_bytes())
+        })
+    }
+
+    fn text(&self, path: &Path) -> Option<Vec<u8>> {
+        let path = self.tree.path(path);
+        path.is_file().then(|| fs::read(path).ok()).flatten()
+    }
+
+    /// Files that can't be read, though they are files.
+    pub fn unread(&self) -> Vec<&str> {
+        let hidden = |path: &PathBuf| self.tree.path(path).is_file() && self.text(path).is_none();
+        self.services.iter().filter(|(_, path)| hidden(path)).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// What has a service's name and is no file: a link to nothing, a FIFO.
+    pub fn odd(&self) -> Vec<(&str, &Path)> {
+        let odd = self.services.iter().filter(|(_, path)| !self.tree.path(path).is_file());
+        odd.map(|(name, path)| (name.as_str(), path.as_path())).collect()
+    }
+
+    /// Services whose files are included by others.
+    pub fn included(&self) -> BTreeSet<&str> {
+        let mut found = BTreeSet::new();
+        for (name, path) in &self.services {
+            let files = self.stacks(name).into_iter().filter(|stack| !stack.from_other);
+            for file in files.flat_map(|stack| stack.files).filter(|file| file != path) {
+                let known = self.services.iter().find(|(_, path)| **path == file);
+                found.extend(known.map(|(name, _)| name.as_str()));
+            }
+        }
+        found
+    }
+}
+
+/// Whether a name is our module's, or one that was mistyped.
+fn nearly_ours(name: &str) -> bool {
+    let name = name.trim_end();
+    name.contains("qrtotp") || distance(name, OURS) <= 2
+}
+
+/// How many letters must change to make one word the other (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, byte) in (1..).zip(one.bytes()) {
+        let mut diagonal = std::mem::replace(&mut row[0], at);
+        for (column, wanted) in (1..).zip(other.bytes()) {
+            let change = diagonal + usize::from(byte != wanted);
+            diagonal = row[column];
+            row[column] = change.min(row[column] + 1).min(row[column - 1] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 #[cfg(test)]
 pub mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// As if these were in /etc/pam.d.
-    pub fn files(texts: &[(&str, &str)]) -> Files {
-        let file = |name: &str, text: &str| File {
-            path: Path::new(PAM_DIRECTORIES[0]).join(name),
-            survey: Survey::of(text.as_bytes()),
-            names_us: names_us(text.as_bytes()),
-            open: None,
-        };
-        let all = texts.iter().map(|(name, text)| ((*name).to_owned(), file(name, text))).collect();
-        Files { all, unread: Vec::new(), odd: BTreeMap::new() }
+    /// A host with these files, with a path or in /etc/pam.d, and with libpam's usual modules and ours.
+    pub fn host(texts: &[(&str, &str)]) -> (tempfile::TempDir, Files) {
+        let dir = tempfile::tempdir().unwrap();
+        let modules = dir.path().join("usr/lib/security");
+        fs::create_dir_all(&modules).unwrap();
+        for module in MODULES.split_ascii_whitespace() {
+            fs::write(modules.join(format!("pam_{module}.so")), "").unwrap();
+        }
+        for (name, text) in texts {
+            let inside = name.strip_prefix('/').map_or_else(|| format!("etc/pam.d/{name}"), str::to_owned);
+            let path = dir.path().join(inside);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let files = Files::below(dir.path());
+        (dir, files)
     }
+
+    const MODULES: &str = "permit deny unix sss env nologin faildelay faillock rootok wheel succeed_if localuser access limits \
+        loginuid keyinit motd mail selinux exec u2f oath google_authenticator cap group shells time lastlog qrtotp umask ldap ssh_agent_auth sepermit gnome_keyring";
 
     #[test]
     fn an_include_asks_for_its_own_part_only() {
-        let ours = "auth required pam_qrtotp.so\n";
-        let with = [
-            ("common-auth", ours),
+        let (_dir, files) = host(&[
+            ("common-auth", "auth required pam_qrtotp.so\n"),
             ("sshd", "@include common-auth\n"),
             ("x", "account include common-auth\n"),
-        ];
-        let with = files(&with);
-        assert!(with.asks("sshd").is_some() && with.asks("x").is_none());
-    }
-
-    #[test]
-    fn a_line_that_ends_the_auth_part_before_ours_is_found_through_includes_and_not_in_substacks() {
-        let early = "auth sufficient pam_x.so\n";
-        let ours = "auth required pam_qrtotp.so\n";
-        let all = files(&[
-            ("before", early),
-            ("a", &format!("@include before\n{ours}")),
-            ("b", &format!("auth substack before\n{ours}")),
-            ("c", &format!("{ours}{early}")),
-            ("common-auth", ours),
-            ("d", &format!("auth required pam_env.so\n{early}@include common-auth\n")),
         ]);
-        let found =
-            |service| all.ends_early(service).map(|(file, shortcut)| (file.path.clone(), shortcut.line));
-        assert_eq!(found("a"), Some((Path::new("/etc/pam.d/before").to_owned(), 1)));
-        assert_eq!((found("b"), found("c")), (None, None));
-        assert_eq!(found("d"), Some((Path::new("/etc/pam.d/d").to_owned(), 2)));
+        assert!(files.asks("sshd").is_some() && files.asks("x").is_none());
+        assert!(files.included().contains("common-auth") && !files.included().contains("sshd"));
     }
 
     #[test]
-    fn includes_that_include_each_other_end() {
-        assert!(files(&[("a", "@include b\n"), ("b", "@include a\n")]).asks("a").is_none());
+    fn a_name_that_was_mistyped_is_meant_to_be_ours() {
+        for (name, ours) in [
+            ("pam_qrtotp.so", true),
+            ("pam_qrotp.so", true),
+            ("pam_qrtopt.so", true),
+            ("pam_qrtotp.os", true),
+            ("pam_qrtotp", true),
+            ("pam_oath.so", false),
+            ("pam_otp.so", false),
+            ("pam_motd.so", false),
+        ] {
+            assert_eq!(nearly_ours(name), ours, "{name}");
+        }
     }
 }

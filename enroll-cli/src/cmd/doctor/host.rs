@@ -1,6 +1,6 @@
 //! What a login needs of the host besides files: the clock, the broker, the system log.
 
-use super::report::Report;
+use super::report::Finding;
 use qrtotp_core::clock::{Clock, Discipline, EARLIEST_PLAUSIBLE};
 use qrtotp_core::wire::{ConnectError, DEFAULT_SOCKET, Request, Say, connect};
 use std::os::unix::net::UnixDatagram;
@@ -16,18 +16,18 @@ pub const LOG: &str = "/dev/log";
 /// Microseconds by which a clock may be off before codes begin to fail.
 const MUCH: i64 = 5_000_000;
 
-pub fn clock(clock: &impl Clock, report: &mut Report) {
-    let mut about = report.about("clock", "");
+pub fn clock(clock: &impl Clock) -> Finding {
     if clock.now() < EARLIEST_PLAUSIBLE {
-        return about.fail("every login is denied: this host's clock is before 2020", "set it");
+        return Finding::fail("clock", "clock", "every login is denied: this host's clock is before 2020")
+            .fix("set it");
     }
     match clock.discipline() {
-        None => about.skip("the kernel does not tell here whether anything keeps it right", ""),
-        Some(Discipline { synchronized: false, .. }) => about.warn(
-            "nothing keeps it right, as far as the kernel knows; where it is off, codes are refused",
-            "start a time service (systemd-timesyncd; chrony with `rtcsync`; ntpd) and compare it with `date -u`; in a virtual machine \
-             whose host sets its clock it may be right all the same",
-        ),
+        None => Finding::info("clock", "clock", "the kernel does not tell here whether anything keeps it right"),
+        Some(Discipline { synchronized: false, .. }) => {
+            Finding::warn("clock", "clock", "nothing keeps it right, as far as the kernel knows")
+                .why("where it is off, codes are refused; in a virtual machine whose host sets its clock it may be right all the same")
+                .fix("start a time service (systemd-timesyncd; chrony with `rtcsync`; ntpd) and compare it with `date -u`")
+        }
         Some(Discipline { offset, max_error, .. }) => {
             let text = format!(
                 "a time service keeps it right; off by at most {} ms, {} ms being corrected",
@@ -35,68 +35,67 @@ pub fn clock(clock: &impl Clock, report: &mut Report) {
                 offset / 1000
             );
             if max_error > MUCH || offset.abs() > MUCH {
-                about.warn(&text, "look at the time service: its server can't be reached, or the clock was far off");
+                let fix = "look at the time service: its server can't be reached, or the clock was far off";
+                Finding::warn("clock", "clock", &text).fix(fix)
             } else {
-                about.ok(&text);
+                Finding::ok("clock", "clock", &text)
             }
         }
     }
 }
 
-/// Asks it for the caller's own status, which changes nothing. One that was named must be there.
-pub fn broker(named: Option<&Path>, report: &mut Report) {
+/// Whether the broker is meant to run. One that was named must be there.
+pub fn broker_is_on(named: Option<&Path>) -> bool {
+    named.is_some() || Path::new(DEFAULT_SOCKET).exists() || Path::new(SWITCHED_ON).exists()
+}
+
+/// Asks it for the caller's own status, which changes nothing.
+pub fn broker(named: Option<&Path>) -> Finding {
     let socket = named.unwrap_or(Path::new(DEFAULT_SOCKET));
-    let mut about = report.about("broker", &socket.display().to_string());
+    let shown = socket.display().to_string();
     let mut line = match connect(socket, PATIENCE) {
         Ok(line) => line,
-        Err(ConnectError::Absent)
-            if named.is_none() && !socket.exists() && !Path::new(SWITCHED_ON).exists() =>
-        {
-            return about.ok("is off: only root enrols by command, and screen lockers can't check codes");
+        Err(ConnectError::Absent) if !broker_is_on(named) => {
+            let what = "is off: only root enrols by command, and screen lockers can't check codes";
+            return Finding::ok("broker", "broker", what);
         }
         Err(error) => {
-            return about
-                .fail(&format!("who is not root can neither enrol nor unlock a screen: {error}"), "");
+            return Finding::fail("broker", &shown, &error.to_string())
+                .why("users without root can neither enrol by command nor unlock a screen");
         }
     };
     let asked = line.request(&Request::Status { json: true });
     match asked.and_then(|()| line.receive::<Say>()) {
-        Ok(Say::Failed(_)) => {
-            about.fail("answers that it can't work", "the log says why: grep service=qrtotpd")
-        }
-        Ok(_) => about.ok("answers"),
-        Err(error) => {
-            about.fail(
-                &format!("takes calls, but does not answer: {error}"),
-                "systemctl status qrtotpd.service",
-            );
-        }
+        Ok(Say::Failed(_)) => Finding::fail("broker", &shown, "answers that it can't work")
+            .fix("the log says why: grep service=qrtotpd"),
+        Ok(_) => Finding::ok("broker", &shown, "answers"),
+        Err(error) => Finding::fail("broker", &shown, &format!("takes calls, but does not answer: {error}"))
+            .fix("systemctl status qrtotpd.service"),
     }
 }
 
 /// Connects, and sends nothing.
-pub fn log(path: &Path, report: &mut Report) {
-    let mut about = report.about("log", &path.display().to_string());
+pub fn log(path: &Path) -> Finding {
+    let shown = path.display().to_string();
     let Err(error) = UnixDatagram::unbound().and_then(|socket| socket.connect(path)) else {
-        return about.ok("somebody listens there");
+        return Finding::ok("log", &shown, "a logger listens there");
     };
-    // As syslog-ng has it. Whoever may be behind it, it listens.
+    // A stream socket, as syslog-ng uses. It listens, whoever owns it.
     match connect(path, PATIENCE) {
-        Ok(_) | Err(ConnectError::Untrusted) => about.ok("somebody listens there"),
-        Err(ConnectError::Busy) => about.warn(
-            "who listens there takes nothing: logins may wait for it, and nothing of them is logged",
-            "restart the system's logger",
-        ),
-        Err(_) => about.warn(
-            &format!("{error}: logins work, but nothing of them is logged"),
-            "start systemd-journald or rsyslog",
-        ),
+        Ok(_) | Err(ConnectError::Untrusted) => Finding::ok("log", &shown, "a logger listens there"),
+        Err(ConnectError::Busy) => Finding::warn("log", &shown, "the logger there accepts no connection")
+            .why("logins may wait for it, and nothing of them is logged")
+            .fix("restart the system's logger"),
+        Err(_) => Finding::warn("log", &shown, &error.to_string())
+            .why("logins work, but nothing of them is logged")
+            .fix("start systemd-journald or rsyslog"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::report::Severity;
     use super::*;
     use qrtotp_core::clock::UnixTime;
 
@@ -111,28 +110,19 @@ mod tests {
         }
     }
 
-    fn said(now: UnixTime, discipline: Option<Discipline>) -> String {
-        let mut report = Report::new(0);
-        clock(&Host(now, discipline), &mut report);
-        let mut out = Vec::new();
-        report.write(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
-
     #[test]
     fn a_clock_is_fine_only_while_something_keeps_it_right() {
         let kept = |synchronized, offset, max_error| Some(Discipline { synchronized, offset, max_error });
-        for (discipline, word) in [
-            (kept(true, -120_000, 70_000), "OK"),
-            (kept(false, 0, 16_000_000), "WARN"),
-            (kept(true, 0, 6_000_000), "WARN"),
-            (kept(true, -6_000_000, 0), "WARN"),
-            (None, "SKIP"),
+        for (discipline, severity) in [
+            (kept(true, -120_000, 70_000), Severity::Ok),
+            (kept(false, 0, 16_000_000), Severity::Warn),
+            (kept(true, 0, 6_000_000), Severity::Warn),
+            (kept(true, -6_000_000, 0), Severity::Warn),
+            (None, Severity::Info),
         ] {
-            let text = said(1_790_000_000, discipline);
-            assert!(text.starts_with(word), "{discipline:?}: {text}");
+            assert_eq!(clock(&Host(1_790_000_000, discipline)).severity, severity, "{discipline:?}");
         }
-        assert!(said(1_000_000_000, kept(true, 0, 0)).starts_with("FAIL"));
+        assert_eq!(clock(&Host(1_000_000_000, kept(true, 0, 0))).severity, Severity::Fail);
     }
 
     #[test]
@@ -140,30 +130,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let listens = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let said = || {
-            let (mut report, mut out) = (Report::new(0), Vec::new());
-            log(&path, &mut report);
-            report.write(&mut out).unwrap();
-            String::from_utf8(out).unwrap()
-        };
-        assert!(said().starts_with("OK"));
+        assert_eq!(log(&path).severity, Severity::Ok);
         let callers: Vec<_> = (0..).map_while(|_| connect(&path, Duration::ZERO).ok()).collect();
-        assert!(said().contains("takes nothing"), "{}", callers.len());
+        assert!(log(&path).what.contains("accepts no connection"), "{}", callers.len());
         drop(listens);
-        assert!(said().contains("nothing of them is logged"));
+        assert!(log(&path).why.contains("nothing of them is logged"));
     }
 
     #[test]
     fn a_broker_that_was_named_and_does_not_listen_is_a_failure() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
-        let result = || {
-            let mut report = Report::new(0);
-            broker(Some(&path), &mut report);
-            report.failed()
-        };
-        assert!(result(), "not there");
+        assert_eq!(broker(Some(&path)).severity, Severity::Fail, "not there");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        assert!(result(), "nobody behind it");
+        assert_eq!(broker(Some(&path)).severity, Severity::Fail, "nobody behind it");
     }
 }

@@ -1,89 +1,162 @@
-//! `qrtotp doctor`: what is wrong on this host, and what to do about it. Changes nothing. Each file looks at one thing and
-//! reports; what a login decides by is asked of the core, never judged here a second time.
+//! `qrtotp doctor`: what is wrong on this host, and what to do about it. Changes nothing. Each file looks at one thing and gives
+//! findings; what a login decides by is asked of the core, and what PAM files say of their one interpreter, `pam-stack`.
 
 mod accounts;
 mod files;
 mod host;
 mod module;
 mod pam;
+mod people;
+mod proof;
 pub mod report;
 mod sshd;
+mod sshd_files;
+mod stacks;
 mod store;
+#[cfg(test)]
+pub mod tests;
 
 pub use files::Files;
-pub use sshd::lets_in_on_nothing;
+pub use sshd::{Sshd, lets_in_on_nothing};
+pub use sshd_files::SshdFiles;
+pub use stacks::{Primary, Service};
 
 use super::config;
 use crate::applied;
+use crate::cli::Doctor;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use nix::errno::Errno;
 use nix::unistd::geteuid;
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::policy::{ConfigError, Source};
+use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
+use qrtotp_core::policy::{Config, ConfigError, FirstLogin, Source, check_proof_service};
 use qrtotp_core::store::TrustError;
-use report::Report;
+use report::{Finding, Report, Severity};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// What to do about what only root can see.
 const AS_ROOT: &str = "run it as root, for example: sudo qrtotp doctor";
 
-pub fn run(config: &Path, socket: Option<PathBuf>, json: bool) -> Result<Exit, Failure> {
+pub fn run(config: &Path, socket: Option<PathBuf>, args: &Doctor) -> Result<Exit, Failure> {
     let mut report = Report::new(SystemClock.now());
     let config = &std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
-    let context = configuration(config, &mut report);
-    let files = files::Files::read();
-    let in_use = pam::check(&files, config, context.as_ref().map(|context| &context.config), &mut report);
+    let (files, sshd) = (Files::read(), sshd::Sshd::ask());
+    let mut found = Report::new(0);
+    let context = configuration(config, &mut found);
+    let settings = context.as_ref().map(|context| &context.config);
+    let known = pam::Known {
+        config_path: config,
+        config: settings,
+        sshd: sshd.primary(),
+        sshd_service: sshd.service(),
+    };
+    let in_use = pam::check(&files, &known, &mut report);
+    for finding in found.findings {
+        report.add(if in_use { finding } else { not_yet(finding) });
+    }
+    if settings.is_some_and(|config| proof::is_needed(&files, config, host::broker_is_on(socket.as_deref())))
+    {
+        proof::check(&files, &check_proof_service().map_err(|error| error.to_string()), &mut report);
+    }
     module::check(&files, &mut report);
-    sshd::check(&files, &mut report);
-    sshd::hardware_keys(context.as_ref(), &mut report);
+    sshd::check(&sshd, &files, settings, &mut report);
+    sshd::reloaded(&sshd, &mut report);
+    sshd::hardware_keys(&sshd, context.as_ref(), &mut report);
     if let Some(context) = &context {
-        store::check(context, in_use, &mut report);
+        store::check(context, &files, in_use, &mut report);
     }
-    host::clock(&SystemClock, &mut report);
-    host::broker(socket.as_deref(), &mut report);
-    host::log(Path::new(host::LOG), &mut report);
-    let mut out = std::io::stdout().lock();
-    if json {
-        report.write_json(&mut out)?
+    report.add(host::clock(&SystemClock));
+    report.add(host::broker(socket.as_deref()));
+    report.add(host::log(Path::new(host::LOG)));
+    let mut out = std::io::stdout();
+    let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    if args.json {
+        report.write_json(args.problems, &mut out.lock())?
     } else {
-        report.write(&mut out)?
+        report.write(args.problems, colour, &mut out)?
     }
-    Ok(if report.failed() { Exit::Refused } else { Exit::Done })
+    Ok(if report.verdict() == Severity::Fail { Exit::Refused } else { Exit::Done })
+}
+
+/// What fails now of PAM and sshd, as texts that can be compared.
+pub fn failures(config_path: &Path, config: &Config) -> Vec<String> {
+    let (files, sshd, mut report) = (Files::read(), Sshd::ask(), Report::new(0));
+    let known =
+        pam::Known { config_path, config: Some(config), sshd: sshd.primary(), sshd_service: sshd.service() };
+    pam::check(&files, &known, &mut report);
+    module::check(&files, &mut report);
+    sshd::check(&sshd, &files, Some(config), &mut report);
+    let failed = report.findings.into_iter().filter(|finding| finding.severity == Severity::Fail);
+    failed.map(|finding| format!("{}: {}", finding.subject, finding.what)).collect()
+}
+
+/// A finding about the configuration while no PAM file names the module: no login is denied yet.
+fn not_yet(finding: Finding) -> Finding {
+    let severity = finding.severity.min(Severity::Warn);
+    let what = finding.what.replace("every login is denied: ", "");
+    Finding { severity, what, ..finding }
 }
 
 /// Its mode, its owner and what is in it, as a login sees them.
 fn configuration(path: &Path, report: &mut Report) -> Option<Context> {
     let shown = path.display().to_string();
-    let mut about = report.about("configuration", &shown);
     match Source::load(path, SystemClock.now()) {
         Ok(source) => {
-            about.ok("can be used; nobody but root may write to it");
+            report.add(Finding::ok("configuration", &shown, "can be used; only root may write to it"));
             match (applied::is_pending(path), applied::compiled(path)) {
                 _ if !geteuid().is_root() => {}
-                (_, Err(failure)) => about.warn(
-                    &format!("logins go by what was applied before; the files can't be applied: {failure}"),
-                    "",
+                (_, Err(failure)) => report.add(
+                    Finding::warn(
+                        "configuration-faulty",
+                        &shown,
+                        &format!("the files can't be applied: {failure}"),
+                    )
+                    .why("logins go by what was applied before"),
                 ),
-                (true, Ok(_)) => about.warn(
-                    "was changed after it was applied, and logins don't know of it yet",
-                    "`qrtotp config diff` shows the change, `qrtotp config apply` applies it",
+                (true, Ok(_)) => report.add(
+                    Finding::warn("configuration-not-applied", &shown, "was changed after it was applied")
+                        .why("logins don't know of the change yet")
+                        .fix("`qrtotp config diff` shows the change, `qrtotp config apply` applies it"),
                 ),
                 (false, Ok(_)) => {}
             }
             let context = Context::of(source);
-            for finding in config::settings(&context) {
-                report.about("configuration", finding.key).finding(&finding);
+            for found in config::settings(&context) {
+                report.add(Finding::of_config("configuration-risk", found.key, &found));
             }
+            report.add_all(grace_period(&context.config, SystemClock.now()));
             Some(context)
         }
         Err(ConfigError::Trust(TrustError::Io { errno: Errno::EACCES, .. })) if !geteuid().is_root() => {
-            about.skip("only root may read it", AS_ROOT);
+            report.add(Finding::warn("configuration-unknown", &shown, "only root may read it").fix(AS_ROOT));
             None
         }
         Err(error) => {
-            about.fail(&format!("every login is denied: {}", Failure::from(error)), "");
+            let what = format!("every login is denied: {}", Failure::from(error));
+            report.add(Finding::fail("configuration", &shown, &what));
             None
         }
     }
+}
+
+/// Dates until which accounts without a device get in, that are over.
+fn grace_period(config: &Config, now: UnixTime) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut over = |subject: &str, until: Option<qrtotp_core::policy::Date>| {
+        let Some(until) = until.filter(|until| until.days_left(now) == 0) else { return };
+        let what = format!("first_login = \"allow\" ended on {until}: accounts without a device are denied");
+        found.push(
+            Finding::fail("grace-period-over", subject, &what)
+                .why("who has not enrolled by then can't any more, not even at a login")
+                .fix("set a later allow_until, or first_login = \"enroll\"; then qrtotp config apply"),
+        );
+    };
+    if config.defaults.first_login == FirstLogin::Allow {
+        over("defaults.allow_until", config.defaults.allow_until);
+    }
+    for rule in config.rules.rules().unwrap_or_default() {
+        over(&format!("rule {}", rule.name), rule.effects.allow_until);
+    }
+    found
 }

@@ -1,290 +1,339 @@
-//! The files in which libpam looks, those that name our module: whether whoever logs in there is asked, and whether people can
-//! enrol where the configuration says so.
+//! The PAM services that name our module: our lines in them, what lets users in, and whether users can enrol there.
 
 use super::AS_ROOT;
-use super::files::{File, Files};
-use super::report::{About, Report, names};
+use super::files::{Files, OurLine, others_write};
+use super::report::{Finding, Report, Severity};
+use super::stacks::{Primary, Service};
 use nix::unistd::User;
-use qrtotp_core::flow::{Args, FirstPass};
-use qrtotp_core::policy::{Config, FirstLogin, OurEntry, PROOF_SERVICE, Part, Shortcut, check_proof_service};
-use std::ffi::CStr;
+use pam_stack::{Kind, Part, Problem};
+use qrtotp_core::policy::{Config, FirstLogin, Outcome, PROOF_SERVICE, Rule};
 use std::path::Path;
 
 /// Whose users may have shown a key before PAM is asked.
 pub const SSHD: &str = "sshd";
-/// Modules that run twice for somebody who enrols at a login, if the service `qrtotp` names them: they count, or do, twice.
-const RUN_TWICE: [&str; 4] = ["pam_faillock.so", "pam_tally2.so", "pam_exec.so", "pam_script.so"];
-/// Modules that succeed without a question.
-const ASK_NOTHING: [&str; 4] = ["pam_rootok.so", "pam_wheel.so", "pam_succeed_if.so", "pam_localuser.so"];
-
+/// Services by which people log in, or become somebody else, with what PAM asks for and nothing else.
+const LOGINS: [&str; 17] = [
+    SSHD,
+    "cockpit",
+    "doas",
+    "gdm",
+    "gdm-password",
+    "kde",
+    "lightdm",
+    "login",
+    "lxdm",
+    "polkit-1",
+    "sddm",
+    "su",
+    "su-l",
+    "sudo",
+    "sudo-i",
+    "xdm",
+    "xrdp-sesman",
+];
+/// Services with a second one that does the same with the user's own environment.
+const SIBLINGS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "su-l", "su -")];
 /// PAM services of programs that do not run as root, and the accounts that these run as on Debian.
 const WITHOUT_ROOT: [(&str, &str); 4] =
     [("postgresql", "postgres"), ("apache2", "www-data"), ("nginx", "www-data"), ("radiusd", "freerad")];
 
-const BEHIND: &str = "put it behind the line of pam_qrtotp.so, or make it required, unless that is meant";
+/// What is known besides the PAM files.
+pub struct Known<'a> {
+    pub config_path: &'a Path,
+    pub config: Option<&'a Config>,
+    /// What sshd proves before it asks PAM.
+    pub sshd: Primary,
+    /// The PAM service of sshd.
+    pub sshd_service: &'a str,
+}
 
-/// Reports on each; whether any service asks for codes.
-pub fn check(files: &Files, config_path: &Path, config: Option<&Config>, report: &mut Report) -> bool {
-    let mut in_use = false;
-    for (name, file) in &files.all {
-        let own = file.names_us || !file.survey.ours.is_empty();
-        let by_include =
-            !own && config.is_some_and(|config| lists(config, name)) && files.asks(name).is_some();
-        if (!own && !by_include) || name == PROOF_SERVICE {
-            continue;
-        }
-        in_use = true;
-        let looked_at = Looked { files, name, file, config_path, config };
-        looked_at.tell(report);
+impl Known<'_> {
+    fn enrols_at(&self, service: &str) -> bool {
+        self.config.is_some_and(|config| config.enroll.services.iter().any(|known| known == service))
     }
-    for name in &files.unread {
-        report.about("pam", name).skip("can't be read", AS_ROOT);
+}
+
+/// The services that are meant to ask, files that are only included left out.
+pub fn services<'f>(files: &'f Files, known: &Known<'_>) -> Vec<&'f str> {
+    let included = files.included();
+    let is_service = |name: &&str| {
+        let login = LOGINS.contains(name) || known.enrols_at(name);
+        *name != PROOF_SERVICE && (login || !included.contains(name)) && files.means_us(name)
+    };
+    files.services.keys().map(String::as_str).filter(is_service).collect()
+}
+
+/// Reports on each; whether any service is meant to ask for codes.
+pub fn check(files: &Files, known: &Known<'_>, report: &mut Report) -> bool {
+    let services = services(files, known);
+    for name in &services {
+        let mut own = Report::new(0);
+        Looked { files, name, known }.tell(&mut own);
+        report.add_all(own.findings);
     }
-    for (name, path) in &files.odd {
-        let mut about = report.about("pam", name);
-        let finding = format!(
-            "{} is no file, nor a link to one: logins there wait for ever, or go by another file",
-            path.display()
+    if !services.is_empty() {
+        report.add_all(uncovered(files, &services));
+    }
+    for name in files.unread() {
+        report.add(
+            Finding::warn("pam-file-unread", name, "its PAM file can't be read, so it is not known")
+                .fix(AS_ROOT),
         );
-        let advice = "put the service's file there, or remove it";
-        if config.is_some_and(|config| lists(config, name)) {
-            about.fail(&finding, advice);
-        } else {
-            about.warn(&finding, advice);
-        }
     }
-    if config.is_some_and(|config| needs_proof(files, config)) {
-        proof_service(files, &check_proof_service().map_err(|error| error.to_string()), report);
-    }
-    if !in_use && files.unread.is_empty() {
-        report.about("pam", "").warn(
-            "no file in /etc/pam.d names pam_qrtotp.so, so nobody is asked for a code",
-            "docs/INSTALL.md has stacks to choose from",
+    for (name, path) in files.odd() {
+        let what = format!("{} is no file, nor a link to one", path.display());
+        let login = known.enrols_at(name) || LOGINS.contains(&name);
+        let finding = if login { Finding::fail } else { Finding::warn }("pam-file-odd", name, &what);
+        report.add(
+            finding
+                .why("logins there wait for ever, or go by another file")
+                .fix("put the service's file there, or remove it"),
         );
     }
-    in_use
-}
-
-fn lists(config: &Config, service: &str) -> bool {
-    config.enroll.services.iter().any(|known| known == service)
-}
-
-fn enrols(config: &Config) -> bool {
-    matches!(config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token)
-}
-
-/// Whether a login here may have to prove a password by a transaction of its own.
-fn needs_proof(files: &Files, config: &Config) -> bool {
-    let forwards = files.ours().any(|entry| {
-        let words: Vec<&CStr> = entry.arguments.iter().map(|word| word.as_c_str()).collect();
-        Args::parse(&words).is_ok_and(|args| args.options.first_pass == FirstPass::Forward)
-    });
-    forwards || enrols(config) || files.all.contains_key(PROOF_SERVICE)
-}
-
-/// The service that proves passwords. `trusted`: whether a login would use it.
-fn proof_service(files: &Files, trusted: &Result<(), String>, report: &mut Report) {
-    let advice = "compare it with conf/pam.d/qrtotp";
-    let mut about = report.about("pam", PROOF_SERVICE);
-    if let Err(error) = trusted {
-        about.fail(
-            &format!("nobody can enrol by their password: {error}"),
-            "install conf/pam.d/qrtotp as it is",
+    if services.is_empty() && files.unread().is_empty() {
+        report.add(
+            Finding::warn(
+                "not-in-use",
+                "",
+                "no file in /etc/pam.d names pam_qrtotp.so, so nobody is asked for a code",
+            )
+            .fix("qrtotp setup sshd sudo su"),
         );
-        return;
     }
-    let Some(file) = files.all.get(PROOF_SERVICE) else { return };
-    let first = file.survey.auth.first().map(|step| step.line);
-    let ours = file.survey.our(Part::Auth).filter(|entry| entry.fails_closed);
-    let mut fine = true;
-    if first.is_none() || ours.map(|entry| entry.line) != first {
-        about.fail(
-            "a program that lets others choose its PAM service lets them in by the password alone",
-            "make its first auth line: auth requisite pam_qrtotp.so",
-        );
-        fine = false;
-    }
-    let modules = |part| files.modules(PROOF_SERVICE, part);
-    let auth: Vec<_> = modules(Part::Auth).collect();
-    let denied_after =
-        |at: usize| auth[at..].iter().any(|(_, module)| module.name == "pam_deny.so" && module.fails_closed);
-    for (at, (path, module)) in auth.iter().enumerate() {
-        let place = format!("line {} of {}: {}", module.line, path.display(), module.name);
-        if module.takes_a_password && !module.fails_closed && (module.jumps_on_failure || !denied_after(at)) {
-            about.fail(
-                &format!("{place} may be wrong and the rest of the file still succeed: a wrong password would enrol"),
-                "make it required, or put `auth requisite pam_deny.so` behind it",
-            );
-            fine = false;
-        }
-        if ASK_NOTHING.contains(&module.name.as_str()) {
-            about.warn(&format!("{place} may succeed without a password; then nobody can enrol"), advice);
-            fine = false;
-        }
-    }
-    for (path, module) in auth.iter().copied().chain(modules(Part::Account)) {
-        if RUN_TWICE.contains(&module.name.as_str()) {
-            about.warn(
-                &format!(
-                    "line {} of {}: {} runs twice for somebody who enrols at a login",
-                    module.line,
-                    path.display(),
-                    module.name
-                ),
-                "name the password's module alone, unless that is meant",
-            );
-            fine = false;
-        }
-    }
-    if !auth.iter().any(|(_, module)| module.takes_a_password) {
-        about.warn("no module of it is known to take a password; without one nobody can enrol", advice);
-        fine = false;
-    }
-    if fine {
-        about.ok("proves passwords for enrolments, and lets nobody log in by itself");
-    }
+    !services.is_empty()
 }
 
-/// `line` lets in before ours is reached.
-fn unasked(line: &str, shortcut: Shortcut, about: &mut About<'_>) {
-    if shortcut.by_password {
-        about.fail(
-            &format!(
-                "{line}: a password alone lets in, for its success leads past the question for the code"
-            ),
-            "make it requisite, in front of the line of pam_qrtotp.so, as the files in conf/pam.d have it",
-        );
-    } else {
-        about.warn(&format!("whom {line} lets in is not asked for a code"), BEHIND);
-    }
+/// Other ways in, by a password alone.
+fn uncovered(files: &Files, covered: &[&str]) -> Option<Finding> {
+    let open = |name: &&str| {
+        let service = Service::read(&files.tree, name, Primary::Pam);
+        files.services.contains_key(*name) && !covered.contains(name) && service.lets_in_by_password()
+    };
+    let open: Vec<&str> = LOGINS.into_iter().filter(open).collect();
+    let what = format!("no code is asked for at: {}", open.join(", "));
+    (!open.is_empty()).then(|| Finding::info("services-without-code", "", &what))
 }
 
-/// One service or included file.
+/// One service.
 struct Looked<'a> {
     files: &'a Files,
     name: &'a str,
-    file: &'a File,
-    config_path: &'a Path,
-    config: Option<&'a Config>,
+    known: &'a Known<'a>,
 }
 
 impl Looked<'_> {
     fn tell(&self, report: &mut Report) {
-        let includers = self.files.includers(self.name);
-        let mut about = report.about("pam", self.name);
-        if let Some(path) = self.file.open.as_ref().map(|path| path.display()) {
-            about.fail(
-                &format!("{path} is not root's alone: whoever can write to it decides who gets in"),
-                &format!("look what is in it; then: chown root: {path} && chmod go-w {path}"),
-            );
+        let name = self.name;
+        let service = Service::read(&self.files.tree, name, self.primary());
+        for fault in self.files.faults(name) {
+            let what = format!("{} {}", fault.place, fault.problem);
+            let fix = match fault.problem {
+                Problem::CarriageReturn => format!("sed -i 's/\\r$//' {}", fault.place.file.display()),
+                _ => "correct that line".into(),
+            };
+            let why = "libpam fails it, or reads it otherwise";
+            report.add(Finding::warn("pam-line-odd", name, &what).why(why).fix(&fix));
         }
-        for (line, why) in &self.file.survey.unclear {
-            about.warn(
-                &format!("line {line} {why}, so what it does is not known here"),
-                "write it in one plain line",
-            );
-        }
-        let mut fine = true;
-        for entry in &self.file.survey.ours {
-            fine &= self.line(entry, report);
-        }
+        self.writable(&service, report);
+        let lines = self.files.lines(name);
+        let fine = lines.iter().map(|line| self.line(line, report)).fold(true, |all, one| all & one);
         if !fine {
             return;
         }
-        let mut about = report.about("pam", self.name);
-        if let (Some(_), Some((file, early))) = (self.files.asks(self.name), self.files.ends_early(self.name))
-        {
-            let line = format!("line {} of {}", early.line, file.path.display());
-            unasked(&line, early, &mut about);
-            fine = !early.by_password;
+        self.misnamed(report);
+        // Who gets in where our module's name is wrong is a question, too.
+        report.add_all(service.findings());
+        if !service.asks() {
+            return self.never_asks(&lines, report);
         }
-        let is_service = includers.is_empty() || self.config.is_some_and(|config| lists(config, self.name));
-        match (self.files.asks(self.name), is_service) {
-            (None, _) if self.file.survey.our(Part::Account).is_some() => about.fail(
-                "nobody is asked for a code: it has no auth line of pam_qrtotp.so",
-                "add, behind the module that checks the password: auth required pam_qrtotp.so",
-            ),
-            (None, _) => {}
-            _ if !fine => {}
-            (Some(_), false) => about.ok(&format!("asks for a code, in {}", names(&includers))),
-            (Some(_), true) => self.service(report),
+        self.sibling(report);
+        self.exempt(&service, &lines, report);
+        if report.verdict() == Severity::Ok && lines.iter().any(|line| self.is_of_config(line)) {
+            self.service(report);
         }
     }
 
+    fn is_of_config(&self, line: &OurLine) -> bool {
+        line.args().is_ok_and(|args| args.config == self.known.config_path)
+    }
+
+    /// Whether accounts that the module asks for no code get in: to libpam, PAM_IGNORE alone is no success.
+    fn exempt(&self, service: &Service<'_>, lines: &[OurLine], report: &mut Report) {
+        let here = |rule: &Rule| {
+            let services = &rule.conditions.service;
+            rule.outcome == Outcome::Skip
+                && (services.is_empty() || services.iter().any(|one| one == self.name))
+        };
+        let by_config = self.known.config.is_some_and(|config| {
+            let allowed = config.defaults.first_login == FirstLogin::Allow;
+            allowed || config.rules.rules().unwrap_or_default().iter().any(here)
+        });
+        let by_argument = lines.iter().any(|line| line.args().is_ok_and(|args| args.options.nullok));
+        if (by_config || by_argument) && !service.lets_in_unasked() {
+            let what =
+                "accounts that need no code (a rule with skip, first_login = \"allow\", nullok) are denied";
+            report.add(
+                Finding::fail("exempt-denied", self.name, what)
+                    .why("to libpam PAM_IGNORE alone is no success")
+                    .fix("behind the line of pam_qrtotp.so: auth required pam_permit.so"),
+            );
+        }
+    }
+
+    /// What the program proves before it asks PAM.
+    fn primary(&self) -> Primary {
+        let stack = self.files.tree.stack(self.name, Part::Auth);
+        if self.name == self.known.sshd_service {
+            return self.known.sshd;
+        }
+        let asks_password = stack.entries.iter().any(|entry| entry.kind() == Kind::Password);
+        if asks_password || LOGINS.contains(&self.name) { Primary::Pam } else { Primary::Unknown }
+    }
+
+    fn writable(&self, service: &Service<'_>, report: &mut Report) {
+        for file in service.stacks().into_iter().flat_map(|stack| &stack.files) {
+            let Some(open) = others_write(&self.files.tree.path(file), self.files.tree.root()) else {
+                continue;
+            };
+            let open = open.display();
+            let what = format!("{open} is not root's alone");
+            report.add(
+                Finding::fail("pam-file-writable", self.name, &what)
+                    .why("anyone who can write to it decides who gets in")
+                    .fix(&format!("look what is in it; then: chown root: {open} && chmod go-w {open}")),
+            );
+        }
+    }
+
+    /// It names us, and libpam does not come to our module.
+    fn never_asks(&self, lines: &[OurLine], report: &mut Report) {
+        let parts: Vec<&str> = lines.iter().map(|line| line.part.word()).collect();
+        if parts.is_empty() {
+            return;
+        }
+        let what =
+            format!("nobody is asked for a code: pam_qrtotp.so is only in its {} part", parts.join(" and "));
+        report.add(
+            Finding::fail("nobody-asked", self.name, &what)
+                .why("only the auth part asks")
+                .fix("behind the module that checks the password: auth required pam_qrtotp.so"),
+        );
+    }
+
+    /// A name of a file that no program looks for.
+    fn misnamed(&self, report: &mut Report) {
+        if self.name == "ssh" && self.known.sshd_service != "ssh" {
+            report.add(
+                Finding::warn(
+                    "service-unknown",
+                    "ssh",
+                    "no program uses /etc/pam.d/ssh: sshd's service is sshd",
+                )
+                .fix("put the lines into /etc/pam.d/sshd"),
+            );
+        }
+    }
+
+    /// The service that does the same, and does not ask.
+    fn sibling(&self, report: &mut Report) {
+        let Some((_, sibling, command)) = SIBLINGS.into_iter().find(|(name, ..)| *name == self.name) else {
+            return;
+        };
+        let service = Service::read(&self.files.tree, sibling, Primary::Pam);
+        if service.asks() || !service.lets_in_by_password() {
+            return;
+        }
+        let what = format!("{} asks for a code, and `{command}` does not", self.name);
+        report.add(
+            Finding::fail("sibling-not-covered", sibling, &what)
+                .why("the code is got round by other words of the same command")
+                .fix(&format!(
+                    "put the auth lines of /etc/pam.d/{} into /etc/pam.d/{sibling}, too",
+                    self.name
+                )),
+        );
+    }
+
     /// One line of ours; false if that is all there is to say.
-    fn line(&self, entry: &OurEntry, report: &mut Report) -> bool {
-        let mut about = report.about("pam", self.name);
-        let line = entry.line;
-        let words: Vec<&CStr> = entry.arguments.iter().map(|word| word.as_c_str()).collect();
-        let args = match Args::parse(&words) {
+    fn line(&self, line: &OurLine, report: &mut Report) -> bool {
+        let (name, place) = (self.name, &line.place);
+        let denied = |why: &str| {
+            Finding::fail("arguments", name, &format!("{place}: every login there is denied: {why}"))
+        };
+        let args = match line.args() {
             Ok(args) => args,
             Err(error) => {
-                about.fail(
-                    &format!("line {line}: every login there is denied: {}", error.0),
-                    "correct or remove it",
-                );
+                report.add(denied(&error.0).fix("correct or remove it"));
                 return false;
             }
         };
-        if args.config != self.config_path {
+        if args.config != self.known.config_path {
             let other = args.config.display();
-            about.skip(&format!("line {line} goes by {other}"), &format!("qrtotp --config {other} doctor"));
-            return false;
-        }
-        if entry.part != Part::Auth {
-            return true;
-        }
-        if !entry.fails_closed {
-            about.fail(
-                &format!("line {line}: a refusal there, or a missing module, is passed over"),
-                "make it required, without a dash in front: auth required pam_qrtotp.so",
-            );
-        }
-        if let Some(before) = entry.bypassed_at {
-            unasked(&format!("line {}", before.line), before, &mut about);
-            if before.by_password {
+            if !self.files.tree.path(&args.config).is_file() {
+                report.add(denied(&format!("{other} is not there")).fix("correct or remove config="));
                 return false;
             }
+            report.add(
+                Finding::info("other-configuration", name, &format!("{place} goes by {other}"))
+                    .fix(&format!("qrtotp --config {other} doctor")),
+            );
+            return true;
+        }
+        if line.part != Part::Auth {
+            return true;
         }
         if args.options.nullok {
-            about.warn(
-                &format!("line {line}: who never enrolled is not asked (nullok)"),
-                "take it out once all are enrolled",
+            report.add(
+                Finding::warn(
+                    "nullok",
+                    name,
+                    &format!("{place}: accounts that never enrolled are not asked (nullok)"),
+                )
+                .fix("take nullok out once all are enrolled"),
             );
         }
-        if let Some(conflict) = self.config.and_then(|config| args.options.conflict(config)) {
-            about.fail(&format!("line {line}: every login there is denied: {conflict}"), "");
+        if let Some(conflict) = self.known.config.and_then(|config| args.options.conflict(config)) {
+            report.add(denied(conflict));
             return false;
         }
         true
     }
 
-    /// A service that asks.
+    /// A service that asks, and of which nothing bad is known.
     fn service(&self, report: &mut Report) {
-        let mut about = report.about("pam", self.name);
-        if let Some(account) = self.config.and_then(|config| unlisted_account(self.name, config)) {
-            about.warn(
-                &format!(
-                    "a program that runs as {account} can't read the records, so every login there is denied"
-                ),
-                &format!(
-                    "list it in the configuration under [broker.services]: {account} = [\"{}\"]",
-                    self.name
-                ),
+        let name = self.name;
+        let Some(config) = self.known.config else {
+            return report.add(Finding::ok("asks-for-code", name, "asks for a code"));
+        };
+        if let Some(account) = unlisted_account(name, config) {
+            return report.add(
+                Finding::warn(
+                    "service-unlisted",
+                    name,
+                    &format!("its program runs as {account}, which can't read the records"),
+                )
+                .why("every login there is denied")
+                .fix(&format!("in the configuration under [broker.services]: {account} = [\"{name}\"]")),
             );
-            return;
         }
-        match self.config.filter(|config| enrols(config)) {
-            None => about.ok("asks for a code"),
-            Some(config) if lists(config, self.name) => {
-                about.ok("asks for a code, and people enrol there while they log in");
-            }
-            Some(_) => about.warn(
-                "asks for a code, and nobody can enrol there: enroll.services of the configuration does not name it",
-                "add it, unless that is meant",
+        report.add(match (enrols(config), self.known.enrols_at(name)) {
+            (false, _) => Finding::ok("asks-for-code", name, "asks for a code"),
+            (true, true) => Finding::ok(
+                "asks-for-code",
+                name,
+                "asks for a code, and people enrol there while they log in",
             ),
-        }
+            (true, false) => {
+                Finding::info("no-enrolment-there", name, "asks for a code, and nobody can enrol there")
+                    .fix("name it in enroll.services of the configuration, if its users should")
+            }
+        });
     }
+}
+
+/// Whether logins may enrol.
+pub fn enrols(config: &Config) -> bool {
+    matches!(config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token)
 }
 
 /// The account of this host that the program of `service` runs as, if the broker would refuse it.
@@ -293,154 +342,4 @@ fn unlisted_account(service: &str, config: &Config) -> Option<&'static str> {
     let listed =
         config.broker.services_of(account).is_some_and(|services| services.iter().any(|one| one == service));
     (!listed && matches!(User::from_name(account), Ok(Some(_)))).then_some(account)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::super::files::tests::files;
-    use super::*;
-
-    fn said(texts: &[(&str, &str)], config: &str) -> String {
-        let config = Config::parse(Path::new("x"), config.as_bytes()).unwrap();
-        let mut report = Report::new(0);
-        check(&files(texts), Path::new(qrtotp_core::policy::DEFAULT_PATH), Some(&config), &mut report);
-        let mut out = Vec::new();
-        report.write(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
-
-    const OURS: &str = "auth required pam_qrtotp.so\n";
-
-    #[test]
-    fn a_service_that_asks_is_fine_and_a_host_without_one_is_told_so() {
-        let text = said(&[("sudo", OURS), ("su", "auth required pam_unix.so\n")], "");
-        assert!(text.starts_with("OK    pam            sudo: asks for a code\nNothing"), "{text}");
-        assert!(said(&[], "").contains("WARN  pam            no file"));
-    }
-
-    #[test]
-    fn a_service_without_root_that_the_configuration_does_not_list_is_a_warning() {
-        let told = said(&[("nginx", OURS)], "[broker.services]\nwww-data = [\"apache2\"]");
-        assert!(told.contains("WARN") && told.contains("www-data = [\"nginx\"]"), "{told}");
-        let told = said(&[("nginx", OURS)], "[broker.services]\nwww-data = [\"apache2\", \"nginx\"]");
-        assert!(told.contains("OK    pam            nginx: asks for a code"), "{told}");
-    }
-
-    #[test]
-    fn an_include_asks_for_those_who_include_it() {
-        let text = said(
-            &[("common-auth", OURS), ("sshd", "@include common-auth\n"), ("sudo", "@include common-auth\n")],
-            "",
-        );
-        assert!(text.contains("common-auth: asks for a code, in sshd, sudo"), "{text}");
-    }
-
-    #[test]
-    fn lines_that_let_somebody_in_unasked_or_deny_everybody_fail() {
-        for (text, word) in [
-            ("auth sufficient pam_qrtotp.so\n", "passed over"),
-            ("-auth required pam_qrtotp.so\n", "passed over"),
-            ("auth required pam_qrtotp.so nullOK\n", "unknown argument `nullOK`"),
-            ("account requisite pam_qrtotp.so\nauth required pam_unix.so\n", "no auth line"),
-            (
-                "auth sufficient pam_unix.so\nauth required pam_qrtotp.so\n",
-                "line 1 of /etc/pam.d/sudo: a password alone",
-            ),
-            ("auth [default=done] pam_sss.so\nauth required pam_qrtotp.so\n", "a password alone"),
-            (
-                "auth [success=1 default=die] pam_unix.so\nauth required pam_qrtotp.so\n",
-                "line 1: a password alone",
-            ),
-        ] {
-            let told = said(&[("sudo", text)], "");
-            assert!(told.starts_with("FAIL") && told.contains(word), "{text}: {told}");
-        }
-        let told = said(
-            &[("sudo", "auth required pam_qrtotp.so use_first_pass\n")],
-            "[defaults]\nfirst_login = \"enroll\"\n",
-        );
-        assert!(told.starts_with("FAIL") && told.contains("exclude each other"), "{told}");
-    }
-
-    #[test]
-    fn lines_to_think_about_are_warnings() {
-        for (text, word) in [
-            ("auth required pam_qrtotp.so nullok\n", "nullok"),
-            ("auth sufficient pam_u2f.so\nauth required pam_qrtotp.so\n", "line 1 of /etc/pam.d/sudo"),
-            ("auth [success=1 default=ignore] pam_x.so\nauth required pam_qrtotp.so\n", "line 1"),
-            ("auth required pam_qrtotp.so\nauth required \\\n", "line 2"),
-        ] {
-            let told = said(&[("sudo", text)], "");
-            assert!(told.contains("WARN") && told.contains(word) && !told.contains("FAIL"), "{text}: {told}");
-        }
-    }
-
-    #[test]
-    fn a_line_that_goes_by_another_configuration_is_left_to_its_own_diagnosis() {
-        let told = said(&[("sudo", "auth required pam_qrtotp.so config=/x.toml\n")], "");
-        assert!(told.starts_with("SKIP") && told.contains("qrtotp --config /x.toml doctor"), "{told}");
-    }
-
-    fn proof(texts: &[(&str, &str)]) -> String {
-        let mut report = Report::new(0);
-        proof_service(&files(texts), &Ok(()), &mut report);
-        let mut out = Vec::new();
-        report.write(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn the_shipped_service_that_proves_passwords_is_fine_also_with_the_profile_on() {
-        let shipped = include_str!("../../../../conf/pam.d/qrtotp");
-        let common = "auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\n\
-                      auth required pam_permit.so\n";
-        for common in [common.to_owned(), format!("{common}{OURS}")] {
-            let told = proof(&[("qrtotp", shipped), ("common-auth", &common)]);
-            assert!(told.starts_with("OK    pam            qrtotp: proves passwords"), "{told}");
-        }
-    }
-
-    #[test]
-    fn a_service_that_would_prove_a_wrong_password_or_let_somebody_in_by_it_fails() {
-        let first = "auth requisite pam_qrtotp.so\n";
-        for text in [
-            "auth required pam_unix.so\n".to_owned(),
-            format!("auth required pam_unix.so\n{first}"),
-            "auth optional pam_qrtotp.so\nauth required pam_unix.so\n".to_owned(),
-            format!("{first}auth optional pam_unix.so\n"),
-            format!("{first}auth [success=ok default=ignore] pam_unix.so\nauth required pam_permit.so\n"),
-            format!("{first}-auth required pam_sss.so\nauth required pam_permit.so\n"),
-            format!(
-                "{first}auth [success=1 default=1] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n"
-            ),
-        ] {
-            let told = proof(&[("qrtotp", &text)]);
-            assert!(told.starts_with("FAIL"), "{text}: {told}");
-        }
-        let mut report = Report::new(0);
-        proof_service(&files(&[]), &Err("it is missing".into()), &mut report);
-        let mut out = Vec::new();
-        report.write(&mut out).unwrap();
-        assert!(
-            String::from_utf8(out).unwrap().contains("nobody can enrol by their password: it is missing")
-        );
-    }
-
-    #[test]
-    fn modules_of_that_service_that_ask_nothing_or_run_twice_are_warned_of() {
-        let none = proof(&[("qrtotp", "auth requisite pam_qrtotp.so\nauth required pam_permit.so\n")]);
-        assert!(none.starts_with("WARN") && none.contains("no module of it is known"), "{none}");
-        for line in [
-            "auth sufficient pam_rootok.so",
-            "auth required pam_faillock.so preauth",
-            "account required pam_exec.so /x",
-        ] {
-            let told = proof(&[(
-                "qrtotp",
-                &format!("auth requisite pam_qrtotp.so\n{line}\nauth required pam_unix.so\n"),
-            )]);
-            assert!(told.starts_with("WARN"), "{line}: {told}");
-        }
-    }
 }

@@ -1,177 +1,240 @@
-//! What was found: a line for each thing looked at, or JSON. The form of the JSON is described in the command's help.
+//! Findings as data, and their edge: text or JSON. The form of the JSON is described in the command's help.
 
 use super::accounts::Counts;
 use qrtotp_core::clock::UnixTime;
-use qrtotp_core::policy::{Finding, Severity};
+use qrtotp_core::policy;
 use qrtotp_core::text::clean;
 use serde::Serialize;
 use std::fmt;
 use std::io::Write;
 
-/// How something is, the worse the later.
+/// How bad something is, the worse the later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// It could not be looked at.
-    Skip,
+pub enum Severity {
     /// As it should be.
     Ok,
-    /// Worth knowing.
+    /// Worth knowing; no action is needed.
+    Info,
+    /// Worth a look, or it can't be known here.
     Warn,
-    /// It denies logins, or lets somebody in unasked.
+    /// It lets someone in who should be kept out, or keeps out someone who should get in.
     Fail,
 }
 
-#[derive(Debug, Serialize)]
-struct Check {
-    check: &'static str,
-    subject: String,
-    status: Status,
-    finding: String,
-    advice: Option<String>,
+impl Severity {
+    const ALL: [Self; 4] = [Self::Fail, Self::Warn, Self::Info, Self::Ok];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Info => "INFO",
+            Self::Warn => "WARN",
+            Self::Fail => "FAIL",
+        }
+    }
+
+    /// SGR parameters (ECMA-48).
+    const fn colour(self) -> &'static str {
+        match self {
+            Self::Ok => "32",
+            Self::Info => "36",
+            Self::Warn => "33",
+            Self::Fail => "1;31",
+        }
+    }
 }
 
-/// How many checks have which status.
-#[derive(Debug, Default, Serialize)]
-struct Summary {
-    ok: usize,
-    warn: usize,
-    fail: usize,
-    skip: usize,
-}
-
-/// A diagnosis.
-#[derive(Debug, Serialize)]
-pub struct Report {
-    version: u8,
-    time: UnixTime,
-    result: Status,
-    summary: Summary,
-    checks: Vec<Check>,
-    accounts: Option<Counts>,
+/// One thing that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Stable, for scripts.
+    pub id: &'static str,
+    pub severity: Severity,
+    /// A service, a file, an account or a key of the configuration; may be empty.
+    pub subject: String,
+    /// What is.
+    pub what: String,
+    /// Why it matters; may be empty.
+    pub why: String,
+    /// A command, an exact line or what else to do; may be empty.
+    pub fix: String,
 }
 
 /// Longest text from elsewhere, in characters.
 const LONGEST: usize = 1000;
 
-impl Report {
-    pub fn new(time: UnixTime) -> Self {
-        let (result, summary) = (Status::Ok, Summary::default());
-        Self { version: 1, time, result, summary, checks: Vec::new(), accounts: None }
+impl Finding {
+    fn new(severity: Severity, id: &'static str, subject: &str, what: &str) -> Self {
+        let (subject, what) = (clean(subject, LONGEST), clean(what, LONGEST));
+        Self { id, severity, subject, what, why: String::new(), fix: String::new() }
     }
 
-    /// To report about something. What is in `subject` may come from elsewhere.
-    pub fn about(&mut self, check: &'static str, subject: &str) -> About<'_> {
-        About { report: self, check, subject: clean(subject, LONGEST) }
+    pub fn ok(id: &'static str, subject: &str, what: &str) -> Self {
+        Self::new(Severity::Ok, id, subject, what)
+    }
+
+    pub fn info(id: &'static str, subject: &str, what: &str) -> Self {
+        Self::new(Severity::Info, id, subject, what)
+    }
+
+    pub fn warn(id: &'static str, subject: &str, what: &str) -> Self {
+        Self::new(Severity::Warn, id, subject, what)
+    }
+
+    pub fn fail(id: &'static str, subject: &str, what: &str) -> Self {
+        Self::new(Severity::Fail, id, subject, what)
+    }
+
+    /// A finding of `config check`.
+    pub fn of_config(id: &'static str, subject: &str, found: &policy::Finding) -> Self {
+        let severity = match found.severity {
+            policy::Severity::Danger => Severity::Fail,
+            policy::Severity::Warning => Severity::Warn,
+        };
+        Self::new(severity, id, subject, &found.reason)
+    }
+
+    pub fn why(self, why: &str) -> Self {
+        Self { why: clean(why, LONGEST), ..self }
+    }
+
+    pub fn fix(self, fix: &str) -> Self {
+        Self { fix: clean(fix, LONGEST), ..self }
+    }
+}
+
+/// How many findings have which severity.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct Summary {
+    fail: usize,
+    warn: usize,
+    info: usize,
+    ok: usize,
+}
+
+impl fmt::Display for Summary {
+    /// The verdict in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count =
+            |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
+        match (self.fail, self.warn) {
+            (0, 0) => f.write_str("OK: nothing is wrong."),
+            (0, warnings) => write!(f, "WARN: no failure, {}.", count(warnings, "warning")),
+            (failures, warnings) => write!(
+                f,
+                "FAIL: {}, {}. A failure lets someone in who should be kept out, or keeps out someone who should get in.",
+                count(failures, "failure"),
+                count(warnings, "warning")
+            ),
+        }
+    }
+}
+
+/// A diagnosis.
+#[derive(Debug)]
+pub struct Report {
+    time: UnixTime,
+    pub findings: Vec<Finding>,
+    accounts: Option<Counts>,
+}
+
+/// The JSON.
+#[derive(Serialize)]
+struct Whole<'r> {
+    version: u8,
+    time: UnixTime,
+    verdict: Severity,
+    summary: Summary,
+    findings: Vec<&'r Finding>,
+    accounts: &'r Option<Counts>,
+}
+
+impl Report {
+    pub fn new(time: UnixTime) -> Self {
+        Self { time, findings: Vec::new(), accounts: None }
+    }
+
+    /// Adds a finding. If only its subject is new, the finding that is there names that, too.
+    pub fn add(&mut self, finding: Finding) {
+        let same = |known: &&mut Finding| {
+            let subject = finding.subject.clone();
+            Finding { subject, ..(**known).clone() } == finding
+        };
+        match self.findings.iter_mut().find(same) {
+            Some(known) if known.subject.split(", ").any(|one| one == finding.subject) => {}
+            Some(known) => known.subject = format!("{}, {}", known.subject, finding.subject),
+            None => self.findings.push(finding),
+        }
+    }
+
+    pub fn add_all(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        findings.into_iter().for_each(|finding| self.add(finding));
     }
 
     pub fn count(&mut self, counts: Counts) {
         self.accounts = Some(counts);
     }
 
-    pub fn failed(&self) -> bool {
-        self.result == Status::Fail
+    pub fn verdict(&self) -> Severity {
+        // What is only worth knowing does not change it.
+        let worst = self.findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok);
+        if worst == Severity::Info { Severity::Ok } else { worst }
     }
 
-    pub fn write_json(&self, out: &mut impl Write) -> std::io::Result<()> {
-        serde_json::to_writer_pretty(&mut *out, self)?;
+    fn summary(&self) -> Summary {
+        let of = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
+        Summary {
+            fail: of(Severity::Fail),
+            warn: of(Severity::Warn),
+            info: of(Severity::Info),
+            ok: of(Severity::Ok),
+        }
+    }
+
+    /// The worst first.
+    fn sorted(&self, problems: bool) -> impl Iterator<Item = &Finding> {
+        let shown = if problems { &Severity::ALL[..2] } else { &Severity::ALL[..] };
+        shown.iter().flat_map(|of| self.findings.iter().filter(move |finding| finding.severity == *of))
+    }
+
+    /// `problems`: without what is fine.
+    pub fn write_json(&self, problems: bool, out: &mut impl Write) -> std::io::Result<()> {
+        let whole = Whole {
+            version: 1,
+            time: self.time,
+            verdict: self.verdict(),
+            summary: self.summary(),
+            findings: self.sorted(problems).collect(),
+            accounts: &self.accounts,
+        };
+        serde_json::to_writer_pretty(&mut *out, &whole)?;
         out.write_all(b"\n")
     }
 
-    pub fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
-        for check in &self.checks {
-            let word = match check.status {
-                Status::Skip => "SKIP",
-                Status::Ok => "OK",
-                Status::Warn => "WARN",
-                Status::Fail => "FAIL",
-            };
-            let subject =
-                if check.subject.is_empty() { String::new() } else { format!("{}: ", check.subject) };
-            writeln!(out, "{word:<5} {:<14} {subject}{}", check.check, check.finding)?;
-            if let Some(advice) = &check.advice {
-                writeln!(out, "{:20} → {advice}", "")?;
+    pub fn write(&self, problems: bool, colour: bool, out: &mut impl Write) -> std::io::Result<()> {
+        let painted = |text: &str, severity: Severity| match colour {
+            true => format!("\x1b[{}m{text}\x1b[0m", severity.colour()),
+            false => text.to_owned(),
+        };
+        writeln!(out, "{}", painted(&self.summary().to_string(), self.verdict()))?;
+        for finding in self.sorted(problems) {
+            let Finding { id, severity, subject, what, why, fix } = finding;
+            let word = painted(&format!("{:<4}", severity.word()), *severity);
+            let subject = if subject.is_empty() { String::new() } else { format!("{subject}: ") };
+            writeln!(out, "{word}  {subject}{what} [{id}]")?;
+            for (label, text) in [("why", why), ("fix", fix)] {
+                if !text.is_empty() {
+                    writeln!(out, "      {label}: {text}")?;
+                }
             }
         }
-        writeln!(out, "{}", self.summary)
-    }
-}
-
-impl fmt::Display for Summary {
-    /// What somebody who reads nothing else must know.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.fail {
-            0 if self.warn + self.skip == 0 => return f.write_str("Nothing is wrong."),
-            0 => f.write_str("No failure. ")?,
-            1 => f.write_str("1 failure: it denies logins, or lets somebody in unasked. ")?,
-            many => write!(f, "{many} failures: each denies logins, or lets somebody in unasked. ")?,
-        }
-        match self.warn {
-            0 => f.write_str("No warning. ")?,
-            1 => f.write_str("1 warning. ")?,
-            many => write!(f, "{many} warnings. ")?,
-        }
-        match self.skip {
-            0 => f.write_str("Everything was looked at."),
-            1 => f.write_str("1 thing was not looked at: whether it is right is not known."),
-            many => write!(f, "{many} things were not looked at: whether they are right is not known."),
-        }
-    }
-}
-
-/// What is reported about.
-pub struct About<'a> {
-    report: &'a mut Report,
-    check: &'static str,
-    subject: String,
-}
-
-impl About<'_> {
-    pub fn ok(&mut self, finding: &str) {
-        self.add(Status::Ok, finding, "");
-    }
-
-    pub fn skip(&mut self, finding: &str, advice: &str) {
-        self.add(Status::Skip, finding, advice);
-    }
-
-    pub fn warn(&mut self, finding: &str, advice: &str) {
-        self.add(Status::Warn, finding, advice);
-    }
-
-    pub fn fail(&mut self, finding: &str, advice: &str) {
-        self.add(Status::Fail, finding, advice);
-    }
-
-    /// A finding of `config check`.
-    pub fn finding(&mut self, finding: &Finding) {
-        match finding.severity {
-            Severity::Danger => self.fail(&finding.reason, ""),
-            Severity::Warning => self.warn(&finding.reason, ""),
-        }
-    }
-
-    fn add(&mut self, status: Status, finding: &str, advice: &str) {
-        self.report.result = self.report.result.max(status);
-        let summary = &mut self.report.summary;
-        *match status {
-            Status::Skip => &mut summary.skip,
-            Status::Ok => &mut summary.ok,
-            Status::Warn => &mut summary.warn,
-            Status::Fail => &mut summary.fail,
-        } += 1;
-        self.report.checks.push(Check {
-            check: self.check,
-            subject: self.subject.clone(),
-            status,
-            finding: clean(finding, LONGEST),
-            advice: (!advice.is_empty()).then(|| clean(advice, LONGEST)),
-        });
+        Ok(())
     }
 }
 
 /// Some names, for people.
-pub fn names<T: std::fmt::Display>(all: &[T]) -> String {
+pub fn names<T: fmt::Display>(all: &[T]) -> String {
     const MOST: usize = 10;
     let shown: Vec<String> = all.iter().take(MOST).map(ToString::to_string).collect();
     let more = all.len().saturating_sub(MOST);
@@ -184,70 +247,68 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn written(report: &Report) -> String {
+    fn written(report: &Report, problems: bool, colour: bool) -> String {
         let mut out = Vec::new();
-        report.write(&mut out).unwrap();
+        report.write(problems, colour, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
-    #[test]
-    fn the_worst_status_is_the_result_and_only_a_failure_fails() {
-        let mut report = Report::new(0);
-        report.about("clock", "").skip("x", "");
-        assert_eq!(report.result, Status::Ok);
-        report.about("clock", "").warn("x", "");
-        assert!(report.result == Status::Warn && !report.failed());
-        report.about("pam", "sshd").fail("x", "");
-        report.about("log", "").ok("x");
-        assert!(report.failed());
+    fn report() -> Report {
+        let mut report = Report::new(7);
+        report.add(Finding::ok("log", "", "so"));
+        report.add(Finding::warn("clock", "", "off").fix("set it"));
+        report.add(Finding::info("exempt", "sshd", "by a rule"));
+        report.add(Finding::fail("code-not-needed", "sudo", "nobody\nis asked").why("because").fix("add it"));
+        report
     }
 
     #[test]
-    fn a_line_says_what_is_and_the_next_one_what_to_do() {
-        let mut report = Report::new(0);
-        report.about("pam", "sshd").fail("nobody\nis asked", "add it");
-        let text = written(&report);
-        assert!(text.starts_with("FAIL  pam            sshd: nobody?is asked\n"), "{text}");
-        assert!(text.contains("\n                     → add it\n"), "{text}");
+    fn the_verdict_comes_first_then_the_worst_and_problems_leave_out_the_rest() {
+        let verdict = "FAIL: 1 failure, 1 warning. A failure lets someone in who should be kept out, or keeps out someone who should get in.\n";
+        let bad = "FAIL  sudo: nobody?is asked [code-not-needed]\n      why: because\n      fix: add it\nWARN  off [clock]\n      fix: set it\n";
+        let rest = "INFO  sshd: by a rule [exempt]\nOK    so [log]\n";
+        assert_eq!(written(&report(), false, false), format!("{verdict}{bad}{rest}"));
+        assert_eq!(written(&report(), true, false), format!("{verdict}{bad}"));
+        assert!(written(&report(), true, true).contains("\x1b[1;31mFAIL\x1b[0m  sudo"));
     }
 
     #[test]
-    fn the_last_line_counts_failures_warnings_and_what_was_not_looked_at() {
-        let last = |statuses: &[Status]| {
-            let mut report = Report::new(0);
-            statuses.iter().for_each(|status| report.about("pam", "sshd").add(*status, "x", ""));
-            written(&report).lines().last().unwrap().to_owned()
-        };
-        let (ok, warn, fail, skip) = (Status::Ok, Status::Warn, Status::Fail, Status::Skip);
-        assert_eq!(last(&[ok, ok]), "Nothing is wrong.");
-        assert_eq!(last(&[ok, warn]), "No failure. 1 warning. Everything was looked at.");
+    fn only_warnings_and_failures_change_the_verdict() {
+        let mut report = Report::new(0);
+        report.add(Finding::info("a", "", "x"));
         assert_eq!(
-            last(&[skip, ok]),
-            "No failure. No warning. 1 thing was not looked at: whether it is right is not known."
+            (report.verdict(), written(&report, true, false)),
+            (Severity::Ok, "OK: nothing is wrong.\n".into())
         );
-        assert_eq!(
-            last(&[skip, fail, warn, warn, skip]),
-            "1 failure: it denies logins, or lets somebody in unasked. 2 warnings. \
-             2 things were not looked at: whether they are right is not known."
-        );
-        assert_eq!(
-            last(&[fail, fail]),
-            "2 failures: each denies logins, or lets somebody in unasked. No warning. Everything was looked at."
-        );
+        report.add(Finding::warn("b", "", "x"));
+        assert!(written(&report, true, false).starts_with("WARN: no failure, 1 warning.\n"));
+        report.add(Finding::fail("c", "", "x"));
+        assert_eq!(report.verdict(), Severity::Fail);
+    }
+
+    #[test]
+    fn the_same_of_several_subjects_is_one_finding() {
+        let mut report = Report::new(0);
+        for subject in ["sshd", "sudo", "sshd"] {
+            report.add(Finding::fail("a", subject, "x").fix("y"));
+        }
+        report.add(Finding::fail("a", "su", "x").fix("z"));
+        let subjects: Vec<&str> = report.findings.iter().map(|finding| finding.subject.as_str()).collect();
+        assert_eq!(subjects, ["sshd, sudo", "su"]);
     }
 
     #[test]
     fn the_json_has_the_documented_keys() {
-        let mut report = Report::new(7);
-        report.about("pam", "sshd").warn("so", "do");
-        report.about("log", "").ok("so");
         let mut out = Vec::new();
-        report.write_json(&mut out).unwrap();
+        report().write_json(true, &mut out).unwrap();
         let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
-        let check = |subject: &str, check: &str, status: &str, advice: Option<&str>| serde_json::json!({"check": check, "subject": subject, "status": status, "finding": "so", "advice": advice});
-        let checks = [check("sshd", "pam", "warn", Some("do")), check("", "log", "ok", None)];
-        let summary = serde_json::json!({"ok": 1, "warn": 1, "fail": 0, "skip": 0});
-        let expected = serde_json::json!({"version": 1, "time": 7, "result": "warn", "summary": summary, "checks": checks, "accounts": null});
+        let finding = |id, severity, subject, what, why, fix| serde_json::json!({"id": id, "severity": severity, "subject": subject, "what": what, "why": why, "fix": fix});
+        let findings = [
+            finding("code-not-needed", "fail", "sudo", "nobody?is asked", "because", "add it"),
+            finding("clock", "warn", "", "off", "", "set it"),
+        ];
+        let summary = serde_json::json!({"ok": 1, "info": 1, "warn": 1, "fail": 1});
+        let expected = serde_json::json!({"version": 1, "time": 7, "verdict": "fail", "summary": summary, "findings": findings, "accounts": null});
         assert_eq!(json, expected);
     }
 

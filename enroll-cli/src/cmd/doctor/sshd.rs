@@ -1,72 +1,312 @@
-//! Whether sshd, as it is configured, has PAM ask for the code: `sshd -T` tells its settings.
+//! Whether sshd, as it is configured and as it runs, has PAM ask for the code: `sshd -T` tells its settings, also for the users and
+//! addresses that `Match` blocks name.
 
 use super::AS_ROOT;
 use super::files::Files;
 use super::pam::SSHD;
-use super::report::{About, Report};
-use crate::cmd::config::unverified_keys;
+use super::report::{Finding, Report};
+use super::sshd_files::{Connection, SshdFiles, member_of};
+use super::stacks::{Primary, Service};
 use crate::context::Context;
 use crate::program::Silence;
 use crate::sshd::{Settings, program};
 use nix::unistd::geteuid;
-use qrtotp_core::flow::{Args, FirstPass};
-use qrtotp_core::policy::OurEntry;
-use std::ffi::CStr;
+use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::flow::{Directory, HostDirectory};
+use qrtotp_core::policy::{Config, Facts, Known, Outcome};
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
 
 /// What it says where the directory is missing that its service makes. By then it has read its configuration and its keys.
 const NOT_STARTED: &str = "Missing privilege separation directory";
+const SNIPPET: &str = "see conf/sshd_config.d/qrtotp.conf; then: sshd -t && systemctl reload ssh";
+/// What sshd asks before or instead of PAM.
+const WITHOUT_PAM: [&str; 3] = ["pubkeyauthentication", "hostbasedauthentication", "gssapiauthentication"];
 
-impl Silence {
-    fn tell(&self, about: &mut About<'_>) {
+/// sshd of this host.
+pub enum Sshd {
+    Absent,
+    /// Its settings can't be had.
+    Unknown(Finding),
+    /// The settings, and those for the connections that Match blocks name.
+    Settings(Vec<(Option<Connection>, Settings)>),
+}
+
+impl Sshd {
+    pub fn ask() -> Self {
+        let Some(program) = program() else { return Self::Absent };
+        if !geteuid().is_root() {
+            return Self::Unknown(
+                Finding::warn("sshd-unknown", program, "tells its settings only to root").fix(AS_ROOT),
+            );
+        }
+        let usual = match Settings::ask(program, None) {
+            Ok(settings) => settings,
+            Err(silence) => return Self::Unknown(silent(&silence, program)),
+        };
+        let files = SshdFiles::below(Path::new("/"), &member_of);
+        let mut all = vec![(None, usual)];
+        for connection in files.connections {
+            match Settings::ask_for(program, &connection.specification()) {
+                Ok(settings) => all.push((Some(connection), settings)),
+                Err(silence) => return Self::Unknown(silent(&silence, program)),
+            }
+        }
+        Self::Settings(all)
+    }
+
+    fn all(&self) -> &[(Option<Connection>, Settings)] {
         match self {
-            Self::Unasked(why) => about.skip(
-                &format!("`sshd -T` does not tell its settings: {why}"),
-                "correct that, then look again",
-            ),
-            Self::Refuses(words) if words.contains(NOT_STARTED) => about.skip(
-                &format!("it tells its settings only once its service was started: {words}"),
-                "systemctl start ssh; then look again",
-            ),
-            Self::Refuses(words) => about.warn(
-                &format!("it would not start as it is configured, and does not tell its settings: {words}"),
-                "correct that until `sshd -t` is silent, before it is restarted; then look again",
-            ),
+            Self::Settings(all) => all,
+            Self::Absent | Self::Unknown(_) => &[],
+        }
+    }
+
+    /// Its PAM service.
+    pub fn service(&self) -> &str {
+        self.all().first().and_then(|(_, settings)| settings.get("pamservicename")).unwrap_or(SSHD)
+    }
+
+    /// What it proves before it asks PAM.
+    pub fn primary(&self) -> Primary {
+        match self {
+            Self::Absent => Primary::Pam,
+            Self::Unknown(_) => Primary::Unknown,
+            Self::Settings(all) if all.iter().any(|(_, settings)| Methods::of(settings).pam_alone()) => {
+                Primary::Pam
+            }
+            Self::Settings(_) => Primary::Program,
         }
     }
 }
 
-pub fn check(files: &Files, report: &mut Report) {
-    let Some(program) = program() else { return };
-    let mut about = report.about("sshd", program);
-    if !geteuid().is_root() {
-        return about.skip("it tells its settings only to root", AS_ROOT);
+fn silent(silence: &Silence, program: &str) -> Finding {
+    match silence {
+        Silence::Unasked(why) => {
+            Finding::warn("sshd-unknown", program, &format!("`sshd -T` does not tell its settings: {why}"))
+                .fix("correct that, then look again")
+        }
+        Silence::Refuses(words) if words.contains(NOT_STARTED) => Finding::warn(
+            "sshd-unknown",
+            program,
+            &format!("it tells its settings only once it was started: {words}"),
+        )
+        .fix("systemctl start ssh; then look again"),
+        Silence::Refuses(words) => Finding::fail(
+            "sshd-cannot-start",
+            program,
+            &format!("it can't start as it is configured: {words}"),
+        )
+        .why("the running one goes on with its old settings; after a restart nobody gets in")
+        .fix("correct that until `sshd -t` is silent"),
     }
-    let settings = match Settings::ask(program, None) {
-        Ok(settings) => settings,
-        Err(silence) => return silence.tell(&mut about),
+}
+
+/// How sshd lets in.
+struct Methods<'s> {
+    /// It asks PAM's questions.
+    interactive: bool,
+    password: bool,
+    pam: bool,
+    any: bool,
+    lists: Vec<&'s str>,
+    /// Some way in passes PAM by, where any method is enough.
+    outside: bool,
+}
+
+impl<'s> Methods<'s> {
+    fn of(settings: &'s Settings) -> Self {
+        let methods = settings.get("authenticationmethods").unwrap_or("any");
+        let any = methods.eq_ignore_ascii_case("any");
+        Self {
+            interactive: settings.is_on("kbdinteractiveauthentication")
+                || settings.is_on("challengeresponseauthentication"),
+            password: settings.is_on("passwordauthentication"),
+            pam: settings.is_on("usepam"),
+            any,
+            lists: if any { Vec::new() } else { methods.split_ascii_whitespace().collect() },
+            outside: WITHOUT_PAM.iter().any(|keyword| settings.is_on(keyword)),
+        }
+    }
+
+    fn named(list: &str, wanted: &str) -> bool {
+        list.split(',').any(|method| method.split(':').next() == Some(wanted))
+    }
+
+    /// A list has something that sshd checks itself.
+    fn proves(list: &str) -> bool {
+        ["publickey", "hostbased", "gssapi-with-mic"].iter().any(|method| Self::named(list, method))
+    }
+
+    /// PAM is asked although nothing is proven.
+    fn pam_alone(&self) -> bool {
+        self.pam && (self.any || self.lists.iter().any(|list| !Self::proves(list)))
+    }
+
+    /// As `pam_alone`, by questions: what an attacker without a key and without a password gets to.
+    fn questions_alone(&self) -> bool {
+        let alone = |list: &&str| {
+            list.split(',').all(|method| method.split(':').next() == Some("keyboard-interactive"))
+        };
+        self.pam && self.interactive && (self.any || self.lists.iter().any(alone))
+    }
+}
+
+/// Reports on the settings for every connection, where sshd's PAM file asks for a code.
+pub fn check(sshd: &Sshd, files: &Files, config: Option<&Config>, report: &mut Report) {
+    let all = match sshd {
+        Sshd::Absent => return,
+        Sshd::Unknown(finding) => return report.add(finding.clone()),
+        Sshd::Settings(all) => all,
     };
-    let service = settings.get("pamservicename").unwrap_or(SSHD);
-    let Some(entry) = files.asks(service) else {
-        return about.ok(&format!("its PAM file, {service}, does not ask for a code"));
+    let service = sshd.service();
+    let Some(line) = files.asks(service) else {
+        let what = format!("its PAM file, /etc/pam.d/{service}, does not ask for a code");
+        return report.add(Finding::info("sshd-not-covered", SSHD, &what));
     };
-    let pam = Pam { forwards: forwards(entry), password: files.takes_a_password(service) };
-    judge(&settings, &pam, &mut about);
+    let before = report.findings.len();
+    let mut usual: &[Finding] = &[];
+    let judged: Vec<_> =
+        all.iter().map(|(connection, settings)| (connection, judge(settings, line.forwards()))).collect();
+    for (connection, found) in &judged {
+        let Some(connection) = connection else {
+            usual = found;
+            report.add_all(found.iter().cloned());
+            continue;
+        };
+        let subject = format!("sshd ({})", connection.label());
+        for finding in found.iter().filter(|finding| !usual.contains(finding)) {
+            report.add(match exempting_rule(config, connection) {
+                Some(rule) => Finding::info(
+                    "sshd-exempt",
+                    &subject,
+                    &format!("rule {rule} lets in without a code, and so does sshd"),
+                ),
+                None => Finding { subject: subject.clone(), ..finding.clone() },
+            });
+        }
+    }
+    if !report.findings[before..].iter().any(|finding| finding.severity > super::report::Severity::Info) {
+        let methods = all[0].1.get("authenticationmethods").unwrap_or("any");
+        let what = format!(
+            "has PAM ask for the code; AuthenticationMethods {methods}; Match blocks: {}",
+            all.len() - 1
+        );
+        report.add(Finding::ok("sshd", SSHD, &what));
+    }
+}
+
+/// The rule that asks no code of such a connection with a key.
+fn exempting_rule(config: Option<&Config>, connection: &Connection) -> Option<String> {
+    let config = config?;
+    let Connection { user, address, .. } = connection;
+    let now = SystemClock.now();
+    let facts =
+        Facts { user: Some(user), service: SSHD, tty: "ssh", by: "", rhost: address, key: Some(true), now };
+    let mut known = Known { groups: || HostDirectory.groups(user), hardware_key: true, familiar: true };
+    let decision = config.rules.decide(&facts, &mut known, None).ok()?;
+    (decision.outcome == Some(Outcome::Skip)).then(|| decision.rule.to_owned())
+}
+
+/// What is wrong with settings, where PAM asks for a code. `forwards`: as one text with the password.
+fn judge(settings: &Settings, forwards: bool) -> Vec<Finding> {
+    let fail = |id, what: &str| Finding::fail(id, SSHD, what).fix(SNIPPET);
+    let methods = Methods::of(settings);
+    if !methods.pam {
+        return vec![fail("sshd-no-pam", "UsePAM no: nobody is asked for a code")];
+    }
+    if !(methods.interactive || methods.password && forwards) {
+        let what = if methods.password {
+            "KbdInteractiveAuthentication no: the method `password` answers the question for the code with the password, so \
+             nobody with a password gets in, and a key alone lets in"
+        } else {
+            "KbdInteractiveAuthentication no: PAM is never asked, so nobody is asked for a code"
+        };
+        return vec![fail("sshd-never-asks", what)];
+    }
+    let mut found = Vec::new();
+    if methods.any && methods.outside {
+        found.push(fail("sshd-key-alone", "AuthenticationMethods any: a key alone lets in, without a code"));
+    }
+    for list in &methods.lists {
+        let asks = (Methods::named(list, "keyboard-interactive") && methods.interactive)
+            || (Methods::named(list, "password") && forwards);
+        if !asks && Methods::named(list, "password") {
+            let what = format!(
+                "AuthenticationMethods: {list} lets nobody in, because the method `password` answers the question for the code with the password"
+            );
+            found.push(fail("sshd-nobody-gets-in", &what));
+        } else if !asks {
+            let what = format!("AuthenticationMethods: {list} lets in without a code");
+            found.push(fail("sshd-without-code", &what));
+        }
+    }
+    if methods.password
+        && !forwards
+        && (methods.any || methods.lists.iter().any(|list| Methods::named(list, "password")))
+    {
+        let what = "PasswordAuthentication yes: that method answers the question for the code with the password, which never works";
+        found.push(Finding::warn("sshd-password-method", SSHD, what).fix("PasswordAuthentication no"));
+    }
+    found
+}
+
+/// Whether the running sshd has read its files since they were changed.
+pub fn reloaded(sshd: &Sshd, report: &mut Report) {
+    let Some((_, settings)) = sshd.all().first() else { return };
+    let pid_file = Path::new(settings.get("pidfile").unwrap_or("/run/sshd.pid"));
+    // Started anew for each connection, by inetd or systemd, it reads its files each time.
+    let Some(pid) = fs::read_to_string(pid_file).ok().and_then(|text| text.trim().parse::<u32>().ok()) else {
+        return;
+    };
+    let Some(read) = modified(pid_file).filter(|_| Path::new(&format!("/proc/{pid}")).exists()) else {
+        return;
+    };
+    let files = SshdFiles::below(Path::new("/"), &member_of).read;
+    let newer: Vec<String> = files
+        .iter()
+        .filter(|file| modified(file).is_some_and(|at| at > read))
+        .map(|file| file.display().to_string())
+        .collect();
+    if newer.is_empty() {
+        return;
+    }
+    let what =
+        format!("the running sshd has not read {} since the last change", super::report::names(&newer));
+    report.add(
+        Finding::fail("sshd-not-reloaded", SSHD, &what)
+            .why("logins go by its old settings, and not by those that were looked at here")
+            .fix("sshd -t && systemctl reload ssh"),
+    );
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    path.metadata().ok()?.modified().ok()
 }
 
 /// Whether sshd demands the PIN or fingerprint of hardware keys, if a rule takes one as second factor.
-pub fn hardware_keys(context: Option<&Context>, report: &mut Report) {
+pub fn hardware_keys(sshd: &Sshd, context: Option<&Context>, report: &mut Report) {
     let rules = context.and_then(|context| context.config.rules.rules().ok()).unwrap_or_default();
-    if !rules.iter().any(|rule| rule.conditions.hardware_key) {
-        return;
-    }
-    let mut about = report.about("sshd", "PubkeyAuthOptions");
-    match unverified_keys(&rules) {
-        Some(finding) => about.finding(&finding),
-        None => about.ok(
-            "hardware keys need their PIN or fingerprint (Match blocks are not looked at); without attestation a software key \
-             can't be told from a real one",
-        ),
-    }
+    let takes =
+        |rule: &&qrtotp_core::policy::Rule| rule.outcome == Outcome::Skip && rule.conditions.hardware_key;
+    let Some(rule) = rules.iter().find(takes) else { return };
+    let (rule, fix) = (&rule.name, "in sshd_config: PubkeyAuthOptions verify-required");
+    let demands = |settings: &Settings| {
+        let options = settings.get("pubkeyauthoptions").unwrap_or_default();
+        options.split([',', ' ']).any(|one| one == "verify-required")
+    };
+    let all = sshd.all();
+    report.add(if all.is_empty() {
+        let what = format!("rule {rule} takes hardware keys, and sshd's settings can't be read here");
+        Finding::warn("hardware-key-pin-unknown", SSHD, &what).fix("look whether `sshd -T` prints verify-required")
+    } else if all.iter().all(|(_, settings)| demands(settings)) {
+        let what = "hardware keys need their PIN or fingerprint; without attestation a software key can't be told from a real one";
+        Finding::ok("hardware-key-pin", SSHD, what)
+    } else {
+        let what = format!("rule {rule} takes hardware keys, and sshd does not demand their PIN or fingerprint (verify-required)");
+        Finding::fail("hardware-key-pin", SSHD, &what).why("anyone who finds a key gets in with it alone").fix(fix)
+    });
 }
 
 /// Whether sshd lets PAM alone decide, and its PAM file asks for nothing but a code.
@@ -77,207 +317,110 @@ pub fn lets_in_on_nothing(files: &Files) -> Result<bool, Silence> {
     let Some(program) = program() else { return Ok(false) };
     let settings = Settings::ask(program, None)?;
     let service = settings.get("pamservicename").unwrap_or(SSHD);
-    let Some(entry) = files.asks(service) else { return Ok(false) };
-    let pam = Pam { forwards: forwards(entry), password: files.takes_a_password(service) };
-    Ok(proves_nothing(&settings, &pam))
-}
-
-fn proves_nothing(settings: &Settings, pam: &Pam) -> bool {
-    let interactive =
-        settings.is_on("kbdinteractiveauthentication") || settings.is_on("challengeresponseauthentication");
-    let alone =
-        |list: &str| list.split(',').all(|method| method.split(':').next() == Some("keyboard-interactive"));
-    let methods = settings.get("authenticationmethods").unwrap_or("any");
-    let without_key = methods.eq_ignore_ascii_case("any") || methods.split_ascii_whitespace().any(alone);
-    settings.is_on("usepam") && interactive && without_key && !pam.password && !pam.forwards
-}
-
-/// What its PAM file asks.
-struct Pam {
-    /// Password and code in one.
-    forwards: bool,
-    /// A password besides the code.
-    password: bool,
-}
-
-/// What sshd asks before or instead of PAM.
-const WITHOUT_PAM: [&str; 3] = ["pubkeyauthentication", "hostbasedauthentication", "gssapiauthentication"];
-const SNIPPET: &str = "see conf/sshd_config.d/qrtotp.conf; then `sshd -t && systemctl reload ssh`";
-
-fn judge(settings: &Settings, pam: &Pam, about: &mut About<'_>) {
-    if !settings.is_on("usepam") {
-        return about.fail("UsePAM no: nobody is asked for a code", SNIPPET);
+    if files.asks(service).is_none() || !Methods::of(&settings).questions_alone() {
+        return Ok(false);
     }
-    let interactive =
-        settings.is_on("kbdinteractiveauthentication") || settings.is_on("challengeresponseauthentication");
-    let by_password = settings.is_on("passwordauthentication");
-    let methods = settings.get("authenticationmethods").unwrap_or("any");
-    let any = methods.eq_ignore_ascii_case("any");
-    if !(interactive || by_password && pam.forwards) {
-        let what = if by_password {
-            "KbdInteractiveAuthentication no: the method `password` answers the question for the code with the password, so \
-             nobody with a password gets in, and a key alone lets in"
-        } else {
-            "KbdInteractiveAuthentication no: PAM is never asked, so nobody is asked for a code"
-        };
-        return about.fail(what, SNIPPET);
-    }
-    let mut fine = true;
-    let mut fail = |finding: &str, advice: &str| {
-        fine = false;
-        about.fail(finding, advice);
-    };
-    if any && WITHOUT_PAM.iter().any(|keyword| settings.is_on(keyword)) {
-        fail("AuthenticationMethods any: a key alone lets in, without a code", SNIPPET);
-    }
-    let lists = if any { "" } else { methods };
-    for list in lists.split_ascii_whitespace() {
-        let named = |wanted: &str| list.split(',').any(|method| method.split(':').next() == Some(wanted));
-        let asks = (named("keyboard-interactive") && interactive) || (named("password") && pam.forwards);
-        let first = named("publickey") || named("hostbased") || named("gssapi-with-mic");
-        if !asks && named("password") {
-            fail(
-                &format!(
-                    "AuthenticationMethods: {list} lets nobody in, for the method `password` answers the question for the code with the password"
-                ),
-                SNIPPET,
-            );
-        } else if !asks {
-            fail(&format!("AuthenticationMethods: {list} lets in without a code"), SNIPPET);
-        } else if !first && !pam.password && !pam.forwards {
-            fail(
-                &format!(
-                    "AuthenticationMethods: with {list} a code alone lets in, for its PAM file checks no password that is known here"
-                ),
-                "AuthenticationMethods publickey,keyboard-interactive, or a PAM file with the password's module",
-            );
-        }
-    }
-    if any && !pam.password && !pam.forwards {
-        fail(
-            "AuthenticationMethods any: a code alone lets in, for its PAM file checks no password that is known here",
-            "AuthenticationMethods publickey,keyboard-interactive, or a PAM file with the password's module",
-        );
-    }
-    if by_password && !pam.forwards && (any || lists.contains("password")) {
-        about.warn(
-            "PasswordAuthentication yes: that method answers the question for the code with the password, which never works",
-            "PasswordAuthentication no",
-        );
-    }
-    if fine {
-        about.ok(&format!(
-            "has PAM ask for the code; AuthenticationMethods {methods} (Match blocks are not looked at)"
-        ));
-    }
-}
-
-/// Whether a line takes password and code together.
-fn forwards(entry: &OurEntry) -> bool {
-    let words: Vec<&CStr> = entry.arguments.iter().map(|word| word.as_c_str()).collect();
-    Args::parse(&words).is_ok_and(|args| args.options.first_pass == FirstPass::Forward)
+    Ok(Service::read(&files.tree, service, Primary::Pam).lets_in_by_code())
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::report::Severity;
     use super::*;
-    use crate::program::output;
-    use std::process::Command;
 
     const GOOD: &str = "usepam yes\nkbdinteractiveauthentication yes\npasswordauthentication no\npubkeyauthentication yes\n\
                         authenticationmethods publickey,keyboard-interactive\n";
 
-    fn said(text: &str, forwards: bool, password: bool) -> String {
-        let mut report = Report::new(0);
-        judge(&Settings(text.to_owned()), &Pam { forwards, password }, &mut report.about("sshd", ""));
-        let mut out = Vec::new();
-        report.write(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
+    fn said(text: &str, forwards: bool) -> Vec<(Severity, &'static str)> {
+        judge(&Settings(text.to_owned()), forwards)
+            .into_iter()
+            .map(|found| (found.severity, found.id))
+            .collect()
     }
 
     #[test]
     fn the_shipped_settings_are_fine() {
-        for password in [true, false] {
-            assert!(said(GOOD, false, password).starts_with("OK"), "{}", said(GOOD, false, password));
-        }
-        let password = GOOD.replace("publickey,keyboard", "keyboard");
-        assert!(said(&password, false, true).starts_with("OK"));
+        assert_eq!(said(GOOD, false), []);
+        assert_eq!(said(&GOOD.replace("publickey,keyboard", "keyboard"), false), []);
         let forwarded = GOOD
             .replace("passwordauthentication no", "passwordauthentication yes")
             .replace("publickey,keyboard-interactive", "password");
-        assert!(said(&forwarded, true, true).starts_with("OK"), "{}", said(&forwarded, true, true));
+        assert_eq!(said(&forwarded, true), []);
     }
 
     #[test]
-    fn settings_by_which_somebody_gets_in_without_a_code_fail() {
-        for (from, to) in [
-            ("usepam yes", "usepam no"),
-            ("kbdinteractiveauthentication yes", "kbdinteractiveauthentication no"),
-            ("publickey,keyboard-interactive", "any"),
-            ("publickey,keyboard-interactive", "publickey"),
-            ("publickey,keyboard-interactive", "publickey,keyboard-interactive publickey"),
-            ("publickey,keyboard-interactive", "publickey,password"),
+    fn settings_by_which_somebody_gets_in_without_a_code_or_nobody_does_fail() {
+        for (from, to, id) in [
+            ("usepam yes", "usepam no", "sshd-no-pam"),
+            ("kbdinteractiveauthentication yes", "kbdinteractiveauthentication no", "sshd-never-asks"),
+            ("publickey,keyboard-interactive", "any", "sshd-key-alone"),
+            ("publickey,keyboard-interactive", "publickey", "sshd-without-code"),
+            (
+                "publickey,keyboard-interactive",
+                "publickey,keyboard-interactive publickey",
+                "sshd-without-code",
+            ),
+            (
+                "publickey,keyboard-interactive",
+                "publickey,keyboard-interactive hostbased",
+                "sshd-without-code",
+            ),
+            ("publickey,keyboard-interactive", "publickey,password", "sshd-nobody-gets-in"),
         ] {
-            let text = GOOD.replace(from, to);
-            assert!(said(&text, false, true).starts_with("FAIL"), "{to}: {}", said(&text, false, true));
+            assert_eq!(said(&GOOD.replace(from, to), false), [(Severity::Fail, id)], "{to}");
         }
     }
 
     #[test]
-    fn whether_anything_but_a_code_is_proven_is_known() {
-        for (methods, password, nothing) in [
-            ("publickey,keyboard-interactive", false, false),
-            ("keyboard-interactive", false, true),
-            ("keyboard-interactive:pam", false, true),
-            ("publickey,keyboard-interactive keyboard-interactive", false, true),
-            ("any", false, true),
-            ("any", true, false),
+    fn whether_anything_but_pam_proves_something_is_known() {
+        for (methods, alone) in [
+            ("publickey,keyboard-interactive", false),
+            ("gssapi-with-mic,keyboard-interactive", false),
+            ("keyboard-interactive", true),
+            ("keyboard-interactive:pam", true),
+            ("publickey,keyboard-interactive keyboard-interactive", true),
+            ("any", true),
         ] {
             let settings = Settings(GOOD.replace("publickey,keyboard-interactive", methods));
-            let pam = Pam { forwards: false, password };
-            assert_eq!(proves_nothing(&settings, &pam), nothing, "{methods} {password}");
-        }
-    }
-
-    #[test]
-    fn a_code_alone_is_not_enough() {
-        for methods in ["keyboard-interactive", "keyboard-interactive:pam", "any"] {
-            let text = GOOD
-                .replace("publickey,keyboard-interactive", methods)
-                .replace("pubkeyauthentication yes", "pubkeyauthentication no");
-            assert!(said(&text, false, false).contains("a code alone lets in"), "{methods}");
-            assert!(said(&text, false, true).starts_with("OK"), "{methods}");
+            let found = Methods::of(&settings);
+            assert_eq!((found.pam_alone(), found.questions_alone()), (alone, alone), "{methods}");
         }
     }
 
     #[test]
     fn the_method_password_beside_the_right_one_is_a_warning() {
         let text = GOOD.replace("passwordauthentication no", "passwordauthentication yes");
-        assert!(said(&text, false, true).starts_with("OK"), "not offered");
+        assert_eq!(said(&text, false), [], "not offered");
         let any = text
             .replace("publickey,keyboard-interactive", "any")
             .replace("pubkeyauthentication yes", "pubkeyauthentication no");
-        assert!(said(&any, false, true).starts_with("WARN"));
+        assert_eq!(said(&any, false), [(Severity::Warn, "sshd-password-method")]);
     }
 
     #[test]
-    fn a_refused_configuration_is_a_warning_in_its_own_words_and_one_that_was_not_asked_is_none() {
+    fn a_refused_configuration_fails_in_its_own_words_and_one_that_was_not_asked_is_unknown() {
         let told = |script: &str| {
-            let mut command = Command::new("/bin/sh");
+            let mut command = std::process::Command::new("/bin/sh");
             command.args(["-c", script]);
-            let (mut report, mut out) = (Report::new(0), Vec::new());
-            output(command).unwrap_err().tell(&mut report.about("sshd", ""));
-            report.write(&mut out).unwrap();
-            String::from_utf8(out).unwrap()
+            silent(&crate::program::output(command).unwrap_err(), "sshd")
         };
         let refused = told("for i in 1 2 3 4 5; do echo \"line $i: bad\" >&2; done; exit 255");
-        assert!(refused.starts_with("WARN") && refused.contains("line 2: bad; line 3: bad"), "{refused}");
-        assert!(!refused.contains("line 1"), "{refused}");
-        assert!(told("exit 1").starts_with("WARN"), "without a word");
+        assert!(
+            refused.severity == Severity::Fail && refused.what.contains("line 2: bad; line 3: bad"),
+            "{refused:?}"
+        );
+        assert_eq!(told("exit 1").id, "sshd-cannot-start", "without a word");
         for script in ["echo 'Missing privilege separation directory: /run/sshd' >&2; exit 255", "kill -9 $$"]
         {
-            assert!(told(script).starts_with("SKIP"), "{script}");
+            assert_eq!(told(script).id, "sshd-unknown", "{script}");
         }
+    }
+
+    #[test]
+    fn a_rule_that_asks_no_code_of_a_connection_is_the_reason_for_its_match_block() {
+        let connection =
+            Connection { user: "svc-x".into(), address: "10.20.0.0".into(), ..Connection::default() };
+        assert_eq!(exempting_rule(Some(&Config::default()), &connection), None);
     }
 }

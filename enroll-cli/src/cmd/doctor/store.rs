@@ -1,11 +1,11 @@
 //! Key, store and the disk below.
 
-use super::report::Report;
-use super::{AS_ROOT, accounts, config};
+use super::files::Files;
+use super::report::{Finding, Report, Severity};
+use super::{AS_ROOT, accounts, config, not_yet, people};
 use crate::context::Context;
 use nix::sys::statvfs::{FsFlags, Statvfs, statvfs};
 use nix::unistd::geteuid;
-use qrtotp_core::policy::Severity;
 use std::path::Path;
 
 /// Bytes and inodes of some two hundred new accounts, below which it is time to look.
@@ -13,33 +13,45 @@ const FEW_BYTES: u64 = 4 * 1024 * 1024;
 const FEW_INODES: u64 = 600;
 
 /// `in_use`: some PAM file asks for codes.
-pub fn check(context: &Context, in_use: bool, report: &mut Report) {
+pub fn check(context: &Context, files: &Files, in_use: bool, report: &mut Report) {
     let path = &context.config.state_dir.0;
     let shown = path.display().to_string();
-    let mut about = report.about("store", &shown);
     match (geteuid().is_root() || own(path), config::store(context)) {
         (false, _) => {
-            let why = "only root may look at key and records";
-            return about.skip(why, AS_ROOT);
+            let what = "only root may look at key and records";
+            return report.add(Finding::warn("store-unknown", &shown, what).fix(AS_ROOT));
         }
-        (true, Some(finding)) if in_use || finding.severity == Severity::Danger => {
-            about.fail(&finding.reason, "")
+        (true, Some(found)) => {
+            let finding = Finding::of_config("store", &shown, &found);
+            report.add(if in_use {
+                Finding { severity: Severity::Fail, ..finding }
+            } else {
+                not_yet(finding)
+            });
         }
-        (true, Some(finding)) => about.warn(&finding.reason, ""),
         (true, None) => {
-            about.ok("it and its key are there, root's alone, and belong together");
+            report.add(Finding::ok(
+                "store",
+                &shown,
+                "it and its key are there, root's alone, and belong together",
+            ));
             match context.store() {
-                Ok(store) => accounts::check(context, &store, report),
-                Err(failure) => about.fail(&failure.to_string(), ""),
+                Ok(store) => {
+                    accounts::check(context, &store, report);
+                    if in_use && geteuid().is_root() {
+                        people::check(&context.config, &store, files, report);
+                    }
+                }
+                Err(failure) => report.add(Finding::fail("store", &shown, &failure.to_string())),
             }
         }
     }
     let copies = config::disk(path);
     if let Some(finding) = &copies {
-        report.about("disk", &shown).finding(finding);
+        report.add(Finding::of_config("disk-copies", &shown, finding));
     }
     if let Some(space) = path.ancestors().find_map(|path| statvfs(path).ok()) {
-        disk(&Space::of(&space, copies.is_some()), &shown, report);
+        report.add(disk(&Space::of(&space, copies.is_some()), &shown));
     }
 }
 
@@ -71,23 +83,22 @@ impl Space {
     }
 }
 
-fn disk(space: &Space, shown: &str, report: &mut Report) {
-    let mut about = report.about("disk", shown);
+fn disk(space: &Space, shown: &str) -> Finding {
     let mebibytes = space.bytes / (1024 * 1024);
     let inodes =
         space.inodes.map_or("as many inodes as it needs".into(), |inodes| format!("{inodes} inodes"));
     let left = format!("{mebibytes} MiB and {inodes} are left");
     if space.read_only {
-        about.fail(
-            "every login is denied: it is mounted read-only",
-            "look why in the kernel's log (dmesg), then mount it read-write",
-        );
+        Finding::fail("disk-read-only", shown, "every login is denied: it is mounted read-only")
+            .fix("look why in the kernel's log (dmesg), then mount it read-write")
     } else if space.copies && space.bytes == 0 {
-        about.fail("every login is denied: it is full", "free some space there");
+        Finding::fail("disk-full", shown, "every login is denied: it is full").fix("free some space there")
     } else if space.bytes < FEW_BYTES || space.inodes.is_some_and(|inodes| inodes < FEW_INODES) {
-        about.warn(&format!("{left}; when it is full nobody can be enrolled"), "free some space there");
+        Finding::warn("disk-full", shown, &left)
+            .why("when it is full nobody can be enrolled")
+            .fix("free some space there")
     } else {
-        about.ok(&left);
+        Finding::ok("disk", shown, &left)
     }
 }
 
@@ -98,19 +109,15 @@ mod tests {
     #[test]
     fn a_full_disk_denies_only_where_an_overwrite_takes_space_and_a_read_only_one_denies_always() {
         let full = Space { bytes: 0, inodes: Some(0), read_only: false, copies: false };
-        for (space, status) in [
-            (Space { bytes: 1 << 30, inodes: Some(1 << 20), ..full }, "\"ok\""),
-            (Space { bytes: 1 << 30, inodes: None, ..full }, "\"ok\""),
-            (Space { bytes: 1 << 30, ..full }, "\"warn\""),
-            (Space { ..full }, "\"warn\""),
-            (Space { copies: true, ..full }, "\"fail\""),
-            (Space { bytes: 1 << 30, inodes: None, read_only: true, ..full }, "\"fail\""),
+        for (space, severity) in [
+            (Space { bytes: 1 << 30, inodes: Some(1 << 20), ..full }, Severity::Ok),
+            (Space { bytes: 1 << 30, inodes: None, ..full }, Severity::Ok),
+            (Space { bytes: 1 << 30, ..full }, Severity::Warn),
+            (Space { ..full }, Severity::Warn),
+            (Space { copies: true, ..full }, Severity::Fail),
+            (Space { bytes: 1 << 30, inodes: None, read_only: true, ..full }, Severity::Fail),
         ] {
-            let mut report = Report::new(0);
-            disk(&space, "/x", &mut report);
-            let mut out = Vec::new();
-            assert!(report.write_json(&mut out).is_ok());
-            assert!(String::from_utf8_lossy(&out).contains(&format!("\"status\": {status}")), "{status}");
+            assert_eq!(disk(&space, "/x").severity, severity);
         }
     }
 }

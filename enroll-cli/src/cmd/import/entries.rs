@@ -139,6 +139,8 @@ impl Entries<'_> {
         for entry in &entries {
             match self.account_of(entry) {
                 Err(failure) => {
+                    // What can't be imported is nobody's. Its label may hold anything.
+                    let failure = refusal_of(entry).unwrap_or(failure);
                     importer.refuse(entry.user.as_deref().unwrap_or_default(), &from(entry), &failure)?;
                     refused += 1;
                 }
@@ -201,10 +203,7 @@ impl Entries<'_> {
         let mut failures = Vec::new();
         for (entry, label) in &group.entries {
             let failure = match &entry.found {
-                Err(refusal) => {
-                    let advice = if refusal.is_weak() { "; --weak takes it all the same" } else { "" };
-                    Some(Failure::Refused(format!("{refusal}{advice}")))
-                }
+                Err(_) => refusal_of(entry),
                 Ok(foreign) => {
                     let device = device(group, label, foreign, &before, "");
                     let checked = importer.check(&device);
@@ -248,6 +247,13 @@ fn device<'d>(
     from: &'d str,
 ) -> Device<'d> {
     Device { account: &group.account, from, label, foreign, only_first: false, before }
+}
+
+/// Why an entry can't be imported for anyone.
+fn refusal_of(entry: &Entry) -> Option<Failure> {
+    let refusal = entry.found.as_ref().err()?;
+    let advice = if refusal.is_weak() { "; --weak takes it all the same" } else { "" };
+    Some(Failure::Refused(format!("{refusal}{advice}")))
 }
 
 /// Where an entry is and what it is called, for people.

@@ -44,9 +44,11 @@ impl Draft {
     pub(super) fn offer(&self, invitation: &Invitation<'_>) -> Result<Offer, EnrollError> {
         let secret = Secret::from_bytes(self.secret.as_bytes(), Strength::Normal);
         let secret = secret.map_err(|error| EnrollError::Seal(error.to_string()))?;
-        // Some apps overwrite an entry of the same names: an account's second device has a number.
+        // Some apps overwrite an entry of the same names: an account's second device has a number. Once one was revoked, the
+        // numbers no longer tell them apart, but ids do.
         let numbered = |account: &str| match self.seen.devices_of(invitation.uid) {
             0 => account.to_owned(),
+            _ if self.seen.revoked.is_some() => format!("{account} ({})", self.id),
             others => format!("{account} ({})", others + 1),
         };
         let account = numbered(invitation.account);
@@ -277,8 +279,21 @@ mod tests {
 
     /// What is offered to the first user of the host `host`, who has so many devices.
     fn offer(name: &str, issuer: &str, host: &str, devices: u8, secret: [u8; 20]) -> Offer {
+        offer_after(None, name, issuer, host, devices, secret)
+    }
+
+    /// The same, where a device was revoked at some time.
+    fn offer_after(
+        revoked: Option<UnixTime>,
+        name: &str,
+        issuer: &str,
+        host: &str,
+        devices: u8,
+        secret: [u8; 20],
+    ) -> Offer {
         let (name, label, subject) = (Name::new(name).unwrap(), Label::default(), Subject::default());
         let mut record = Record::new(name.clone(), 1, RecordId([1; 16]));
+        record.revoked = revoked;
         record.credentials = (0..devices)
             .map(|device| Credential {
                 id: CredentialId::from_random([device; 6]),
@@ -368,6 +383,11 @@ mod tests {
             assert_eq!(offer.account, account);
             assert_eq!(KeyUri::parse(&offer.picture, Strength::Normal).unwrap().account, account);
         }
+        let revoked =
+            |devices| offer_after(Some(1), "bob", "Example Corp", "web1", devices, secret_of(7)).account;
+        assert_eq!(revoked(0), "bob@web1", "no entry that is still good is overwritten");
+        // (2) may be the one that is left.
+        assert_eq!(revoked(1), format!("bob@web1 ({})", CredentialId::from_random([1; 6])));
         let long = offer("bob", "Example Corp", &"h".repeat(63), 1, secret_of(7));
         assert_eq!(KeyUri::parse(&long.uri, Strength::Normal).unwrap().account, long.account);
         assert_eq!(KeyUri::parse(&long.picture, Strength::Normal).unwrap().account, "bob (2)");

@@ -170,5 +170,16 @@ fn what_is_no_code_and_what_sshd_answers_for_a_user_whom_it_refuses_are_logged_w
         assert_eq!(w.login_as("alice", &Options::default(), &mut human), Outcome::Denied);
         let line = w.logins()[0];
         assert!(line.contains("reason=malformed") && line.contains(cause), "{line}");
+        // A host with one answer.
+        for first_pass in [FirstPass::Use, FirstPass::Forward] {
+            w.log.0.clear();
+            let mut human = Human { password: Some(answer.to_vec()), ..Human::says([]) };
+            let options = Options { first_pass, ..Options::default() };
+            assert_eq!(w.login_as("alice", &options, &mut human), Outcome::Denied);
+            let forward = first_pass == FirstPass::Forward && answer == b"correct horse";
+            let cause = if forward { "typed as one text" } else { cause };
+            let line = w.logins()[0];
+            assert!(line.contains("reason=malformed") && line.contains(cause), "{line}");
+        }
     }
 }

@@ -16,6 +16,7 @@ mod owner;
 mod primary;
 mod prompt;
 mod recorder;
+mod remember;
 mod resume;
 mod resync;
 mod rules;
@@ -101,6 +102,8 @@ pub(super) struct Human {
     pub proofs: Vec<Vec<u8>>,
     /// What sshd says of accepted keys.
     pub ssh_auth_info: Option<&'static str>,
+    /// The login session that the kernel names.
+    pub session: Option<&'static str>,
     /// Why the account part of the login's own service refuses.
     pub barred: Option<&'static str>,
     /// How often that was asked.
@@ -171,6 +174,9 @@ impl LoginHost for Human {
     }
     fn ssh_auth_info(&mut self) -> Option<Vec<u8>> {
         self.ssh_auth_info.map(|info| info.as_bytes().to_vec())
+    }
+    fn session(&self) -> Option<String> {
+        self.session.map(str::to_owned)
     }
     fn would_let_in(&mut self) -> Result<(), Unproven> {
         self.rehearsals += 1;

@@ -61,12 +61,7 @@ impl KeyUri {
         if uri.get(..18).is_some_and(|scheme| scheme.eq_ignore_ascii_case("otpauth-migration:")) {
             return Err(UriError::Migration);
         }
-        let rest = match uri.split_at_checked("otpauth://".len()) {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("otpauth://") => rest,
-            _ => return Err(UriError::NotOtpauth),
-        };
-        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (kind, label) = path.split_once('/').unwrap_or((path, ""));
+        let (kind, label, query) = parts(uri).ok_or(UriError::NotOtpauth)?;
         if kind.eq_ignore_ascii_case("hotp") {
             return Err(UriError::Hotp);
         }
@@ -81,6 +76,24 @@ impl KeyUri {
         let key = KeyUri { issuer, account, secret, params: query.params()? };
         Ok(ReadUri { key, dropped_bits: typed.dropped_bits })
     }
+}
+
+impl KeyUri {
+    /// The account that a URI names, whatever is wrong with the rest of it; empty if it names none. In a damaged URI the secret may
+    /// stand there: compare it, never show it.
+    #[must_use]
+    pub fn account_named_in(uri: &str) -> Zeroizing<String> {
+        let label = parts(without_wrapping(uri)).map_or("", |(_, label, _)| label);
+        Zeroizing::new(names(label, "").1)
+    }
+}
+
+/// Type, label and query.
+fn parts(uri: &str) -> Option<(&str, &str, &str)> {
+    let (scheme, rest) = uri.split_at_checked("otpauth://".len())?;
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (kind, label) = path.split_once('/').unwrap_or((path, ""));
+    scheme.eq_ignore_ascii_case("otpauth://").then_some((kind, label, query))
 }
 
 /// The URI without what is copied with it: blanks, a byte order mark, quotes, and what zbarimg prints before it.

@@ -3,12 +3,12 @@
 //!
 //! A set is the zone (u8 count, then each i64 from when on and i32 seconds east of UTC) and the rules (u16 count). A rule is a part of:
 //! name, u16 of [`Condition`]s that are given, all their parts in one part, u8 outcome, u8 flags, u8 first_login,
-//! i64 allow_until, message. A list is a u8 count and its items.
+//! i64 allow_until, message, and u32 seconds of `remember` if its flag is set. A list is a u8 count and its items.
 
 use super::{Condition, Conditions, Group, Hours, Network, Origin, Outcome, OwnedEffects, Pattern, Rule};
 use crate::clock::UnixTime;
 use crate::policy::bytes::{Bytes, Damaged, put_part, put_text};
-use crate::policy::{Date, FirstLogin};
+use crate::policy::{Date, FirstLogin, Span};
 
 /// Rules of one policy, as a login reads them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,11 +130,15 @@ fn encode(rule: &Rule) -> Vec<u8> {
     let effects = &rule.effects;
     let place = |found: Option<usize>| found.and_then(|place| u8::try_from(place).ok()).unwrap_or(NONE);
     out.push(place(OUTCOMES.iter().position(|outcome| *outcome == rule.outcome)));
-    let flags = [effects.fresh, effects.no_recovery, effects.notice, effects.alert];
+    let flags =
+        [effects.fresh, effects.no_recovery, effects.notice, effects.alert, effects.remember.is_some()];
     out.push(flags.iter().enumerate().fold(0, |sum, (bit, on)| sum | (u8::from(*on) << bit)));
     out.push(place(FIRST_LOGINS.iter().position(|kind| Some(*kind) == effects.first_login)));
     out.extend_from_slice(&effects.allow_until.map_or(i64::MIN, Date::first_second).to_le_bytes());
     put_text(effects.message.as_deref().unwrap_or_default(), &mut out);
+    if let Some(span) = effects.remember {
+        out.extend_from_slice(&u32::try_from(span.as_seconds()).unwrap_or(0).to_le_bytes());
+    }
     out
 }
 
@@ -148,6 +152,7 @@ pub(super) struct Tail<'p> {
     pub(super) first_login: Option<FirstLogin>,
     pub(super) allow_until: Option<Date>,
     pub(super) message: Option<&'p str>,
+    pub(super) remember: Option<Span>,
 }
 
 pub(super) fn tail<'p>(bytes: &mut Bytes<'p>) -> Result<Tail<'p>, Damaged> {
@@ -160,7 +165,8 @@ pub(super) fn tail<'p>(bytes: &mut Bytes<'p>) -> Result<Tail<'p>, Damaged> {
     };
     let allow_until = Some(bytes.i64()?).filter(|second| *second != i64::MIN).map(Date::of);
     let message = Some(bytes.text()?).filter(|text| !text.is_empty());
-    if flags >> 4 != 0 || !bytes.is_empty() {
+    let remember = if flag(4) { Some(Span::seconds(bytes.u32()?)) } else { None };
+    if flags >> 5 != 0 || !bytes.is_empty() {
         return Err(Damaged);
     }
     Ok(Tail {
@@ -172,6 +178,7 @@ pub(super) fn tail<'p>(bytes: &mut Bytes<'p>) -> Result<Tail<'p>, Damaged> {
         first_login,
         allow_until,
         message,
+        remember,
     })
 }
 
@@ -189,10 +196,11 @@ fn decode(mut bytes: Bytes<'_>) -> Result<Rule, Damaged> {
     if given & !known != 0 || !parts.is_empty() {
         return Err(Damaged);
     }
-    let Tail { outcome, fresh, no_recovery, notice, alert, first_login, allow_until, message } =
+    let Tail { outcome, fresh, no_recovery, notice, alert, first_login, allow_until, message, remember } =
         tail(&mut bytes)?;
     let message = message.map(str::to_owned);
-    let effects = OwnedEffects { first_login, allow_until, fresh, no_recovery, notice, alert, message };
+    let effects =
+        OwnedEffects { first_login, allow_until, fresh, no_recovery, remember, notice, alert, message };
     Ok(Rule { name, conditions, outcome, effects })
 }
 

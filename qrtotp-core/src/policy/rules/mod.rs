@@ -19,7 +19,7 @@ pub use network::{Network, address};
 pub use source::{Names, Test, local_time};
 pub(super) use source::{Part, read};
 
-use super::{Date, FirstLogin};
+use super::{Date, FirstLogin, Span};
 use crate::clock::UnixTime;
 use std::fmt;
 
@@ -156,6 +156,17 @@ pub enum Origin {
     Network(Network),
 }
 
+impl Origin {
+    /// Whether so many share it that an address says little.
+    fn is_wide(&self) -> bool {
+        match self {
+            Self::Local => false,
+            Self::Remote => true,
+            Self::Network(network) => network.prefix() < if network.first().is_ipv4() { 16 } else { 32 },
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -216,6 +227,8 @@ pub struct OwnedEffects {
     pub fresh: bool,
     /// Recovery codes don't count.
     pub no_recovery: bool,
+    /// For so long after a right code the same origin is not asked again.
+    pub remember: Option<Span>,
     /// An event of priority notice, also where nothing was asked.
     pub notice: bool,
     /// The same of priority alert.

@@ -7,7 +7,7 @@ use crate::clock::UnixTime;
 use crate::policy::config::{is_service, printable};
 use crate::policy::document::{Fault, Table, Value};
 use crate::policy::read::{Section, Setting, list, parsed, table, word};
-use crate::policy::{Date, FirstLogin};
+use crate::policy::{Date, FirstLogin, Span};
 use std::str::FromStr;
 
 /// What names mean on this host.
@@ -194,6 +194,7 @@ impl Read {
             allow_until: raw.allow_until,
             fresh: raw.fresh,
             no_recovery: raw.recovery == Some(false),
+            remember: raw.remember,
             notice: raw.notice || raw.alert,
             alert: raw.alert,
             message: raw.message,
@@ -337,6 +338,7 @@ struct RawRule {
     allow_until: Option<Date>,
     fresh: bool,
     recovery: Option<bool>,
+    remember: Option<Span>,
     notice: bool,
     alert: bool,
     message: Option<String>,
@@ -349,7 +351,7 @@ impl RawRule {
             ($($key:ident)*) => { $(section.setting(stringify!($key), &mut raw.$key)?;)* };
         }
         settings!(name user group group_optional service from tty by key place hours since until then first_login allow_until);
-        settings!(fresh recovery notice alert message);
+        settings!(fresh recovery remember notice alert message);
         section.finish()?;
         Ok(raw)
     }
@@ -359,11 +361,17 @@ impl RawRule {
         let asks = matches!(self.then, Some(Outcome::Code | Outcome::TwoCodes));
         let allows = self.first_login == Some(FirstLogin::Allow);
         let silent = |message: &String| !printable(message, 200);
+        let remembers = self.remember.is_some();
+        let too_long = |span: Span| !(60..=86_400).contains(&span.as_seconds());
         [
             (self.then.is_none(), "`then` is missing: \"code\", \"two-codes\", \"skip\" or \"deny\""),
             (!asks && self.first_login.is_some(), "`first_login` goes with \"code\" and \"two-codes\""),
             (!asks && self.fresh, "`fresh` goes with \"code\" and \"two-codes\""),
             (!asks && self.recovery.is_some(), "`recovery` goes with \"code\" and \"two-codes\""),
+            (remembers && self.then != Some(Outcome::Code), "`remember` goes with \"code\""),
+            (remembers && self.fresh, "`remember` and `fresh` contradict each other"),
+            (remembers && self.place.is_some(), "`remember` does not go with `place`"),
+            (self.remember.is_some_and(too_long), "`remember` must be from 1m to 24h"),
             (
                 allows != self.allow_until.is_some(),
                 "`allow_until` goes with first_login = \"allow\", and that needs it",
@@ -397,6 +405,11 @@ fn problem(rule: &Rule) -> Option<&'static str> {
         (
             rule.outcome == Outcome::Skip && *familiar == Some(true) && *key != Some(true),
             "\"skip\" at a familiar place needs `key = true`: others share a network, and may have the password",
+        ),
+        (
+            rule.effects.remember.is_some() && *key != Some(true) && from.iter().any(Origin::is_wide),
+            "`remember` without `key = true` does not go with \"remote\" or a network wider than /16 (IPv6: /32): \
+             many share an address there",
         ),
         (
             *key == Some(true) && from.contains(&Origin::Local),
@@ -433,6 +446,13 @@ fn warnings(rule: &Rule) -> Vec<(String, String)> {
                  prints{may_be_nothing}"
             ));
         }
+    }
+    if rule.effects.remember.is_some() && *key != Some(true) && rule.conditions.can_hold_at_sshd() {
+        warn(
+            "`remember` without `key = true`: anyone with the password is not asked at the same address, such as behind \
+             the same router"
+                .into(),
+        );
     }
     if !group.is_empty() && rule.outcome > Outcome::Code {
         warn(format!(

@@ -90,6 +90,16 @@ fn every_fault_is_named_with_its_line() {
         (rule(&long), 1, "200 printable"),
         (rule("then = 'deny'\nmessage = \"a\\u0007\""), 1, "printable"),
         (rule("then = 'skip'\nfresh = true"), 1, "`fresh` goes with"),
+        (rule("then = 'skip'\nremember = '1h'"), 1, "`remember` goes with \"code\""),
+        (rule("then = 'two-codes'\nremember = '1h'"), 1, "`remember` goes with \"code\""),
+        (rule("then = 'code'\nfresh = true\nremember = '1h'"), 1, "contradict each other"),
+        (rule("then = 'code'\nplace = 'new'\nremember = '1h'"), 1, "does not go with `place`"),
+        (rule("then = 'code'\nremember = '59s'"), 1, "from 1m to 24h"),
+        (rule("then = 'code'\nremember = '25h'"), 1, "from 1m to 24h"),
+        (rule("then = 'code'\nremember = 'a day'"), 4, "not a length of time"),
+        (rule("then = 'code'\nremember = '1h'\nfrom = ['remote']"), 1, "network wider than /16"),
+        (rule("then = 'code'\nremember = '1h'\nfrom = ['10.0.0.0/15']"), 1, "network wider than /16"),
+        (rule("then = 'code'\nremember = '1h'\nfrom = ['2001:d00::/31']"), 1, "network wider than /16"),
         (rule("then = 'deny'\nrecovery = true"), 1, "`recovery` goes with"),
         (rule("then = 'deny'\nfirst_login = 'deny'"), 1, "`first_login` goes with"),
         (rule("then = 'code'\nfirst_login = 'allow'"), 1, "`allow_until` goes with"),
@@ -446,8 +456,13 @@ mod random {
         })
     }
 
+    /// `cargo xtask proof policies` tries more.
+    fn cases() -> u32 {
+        std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(2_000)
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #![proptest_config(ProptestConfig::with_cases(cases()))]
         #[test]
         fn the_compiled_rules_decide_as_the_written_ones_do(
             rules in vec(rule(), 0..8),

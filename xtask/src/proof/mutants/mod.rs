@@ -14,8 +14,8 @@ use self::{
 use super::Findings;
 use crate::step::say;
 
-/// What is mutated, below qrtotp-core/src/. What decides most comes first. Left out, because they let nobody in: colours and
-/// logo (policy/brand.rs) and what `qrtotp doctor` tells of PAM files (policy/survey.rs).
+/// What is mutated, below qrtotp-core/src/. What decides most comes first. Left out, because it lets nobody in: colours and
+/// logo (policy/brand.rs).
 const FILES: &[&str] = &[
     // The watermark, and what else raises it: the code that confirms a device, and what was used elsewhere.
     "account/state.rs",
@@ -53,7 +53,7 @@ const FILES: &[&str] = &[
     "store/record.rs",
     "store/file.rs",
     // Policy.
-    "policy/pam_file.rs",
+    "policy/proof_service.rs",
     "policy/check.rs",
     "policy/config.rs",
     "policy/read.rs",

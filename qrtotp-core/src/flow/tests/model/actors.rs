@@ -16,8 +16,12 @@ use std::cell::RefCell;
 pub(super) enum Actor {
     /// Logs in with the code of the step so many after the present one.
     Login(u64),
+    /// The same from a network.
+    LoginAbroad(u64),
     /// Logs in with a code that is none.
     Wrong,
+    /// The same from a network.
+    Guess,
     /// Logs in with the one recovery code.
     Recovery,
     /// Takes the device away.
@@ -148,9 +152,11 @@ impl Fixture {
             finished: &finished,
         };
         let answer = match actor {
-            Actor::Login(ahead) => self.login(&store, self.code(0, ahead).as_bytes()),
-            Actor::Wrong => self.login(&store, b"0000000"),
-            Actor::Recovery => self.login(&store, self.recovery.as_bytes()),
+            Actor::Login(ahead) => self.login(&store, AnswerPlace::OWN, self.code(0, ahead).as_bytes()),
+            Actor::LoginAbroad(ahead) => self.login(&store, abroad(), self.code(0, ahead).as_bytes()),
+            Actor::Wrong => self.login(&store, AnswerPlace::OWN, b"0000000"),
+            Actor::Guess => self.login(&store, abroad(), b"0000000"),
+            Actor::Recovery => self.login(&store, AnswerPlace::OWN, self.recovery.as_bytes()),
             Actor::Revoke => {
                 let all = Selection::All;
                 let gone =
@@ -170,7 +176,7 @@ impl Fixture {
         }
     }
 
-    fn login(&self, store: &Replay<'_>, typed: &[u8]) -> Answer {
+    fn login(&self, store: &Replay<'_>, answer_place: AnswerPlace, typed: &[u8]) -> Answer {
         let subject = World::subject("alice");
         let rules = Rules {
             key: &self.key,
@@ -181,7 +187,7 @@ impl Fixture {
             recovery: true,
             step_up: false,
             fresh: false,
-            answer_place: AnswerPlace::OWN,
+            answer_place,
             subject: &subject,
             kind: crate::audit::Kind::Login,
             tried: false,
@@ -230,4 +236,10 @@ impl AuditSink for UntilConfirmed<'_> {
         }
     }
     fn debug(&mut self, _: &str) {}
+}
+
+/// Another place than that of the account's own processes.
+fn abroad() -> AnswerPlace {
+    let subject = Subject { rhost: "203.0.113.9".into(), ..World::subject("alice") };
+    AnswerPlace::with(None, &subject, &Human::default(), false)
 }

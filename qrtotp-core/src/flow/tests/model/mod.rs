@@ -11,6 +11,11 @@ use actors::{Actor, Answer, Fixture};
 use explore::{Explored, Model, Moment};
 use store::{Disk, Fault};
 
+/// The code that somebody types, wherever they are.
+fn code_of(actor: Actor) -> Actor {
+    if let Actor::LoginAbroad(ahead) = actor { Actor::Login(ahead) } else { actor }
+}
+
 /// What must hold of any meeting.
 fn holds(fixture: &Fixture, actors: &[Actor], before: &Moment, now: &Moment) -> Result<(), String> {
     let fail = |what: &str| Err(format!("{what}: {actors:?} were told {:?}", now.told()));
@@ -23,7 +28,7 @@ fn holds(fixture: &Fixture, actors: &[Actor], before: &Moment, now: &Moment) -> 
     }
     let of = |answer| now.told().iter().filter(move |(_, told)| *told == answer).map(|(who, _)| *who);
     for who in of(Answer::Accepted) {
-        if of(Answer::Accepted).any(|other| other != who && actors[other] == actors[who]) {
+        if of(Answer::Accepted).any(|other| other != who && code_of(actors[other]) == code_of(actors[who])) {
             return fail("one code was accepted twice");
         }
         if of(Answer::Revoked).any(|revoked| now.follows(who, revoked)) {
@@ -50,10 +55,17 @@ fn holds(fixture: &Fixture, actors: &[Actor], before: &Moment, now: &Moment) -> 
     if !lifted && (new.state.throttle.failures() as usize) < wrong {
         return fail("a failure was forgotten");
     }
+    let guesses = of(Answer::Wrong).filter(|who| actors[*who] == Actor::Guess).count();
+    let recovered = new.state.recovery_used(fixture.set) > 0;
+    // Also after a login whose program was killed before it was told.
+    let familiar = new.state.throttle.places(START) > 0;
+    if !recovered && !familiar && (new.state.throttle.strangers.lane.failures as usize) < guesses {
+        return fail("a login elsewhere made a stranger's failure forgotten");
+    }
     // Whoever was told yes: their code is burnt on the disk.
     for who in of(Answer::Accepted) {
         let kept = match actors[who] {
-            Actor::Login(ahead) => {
+            Actor::Login(ahead) | Actor::LoginAbroad(ahead) => {
                 let mark = new.state.mark(fixture.first);
                 mark.is_some_and(|mark| mark.watermark >= fixture.present() + ahead)
             }
@@ -73,7 +85,7 @@ fn explore(fixture: &Fixture, fault: Fault, start: Disk, actors: [Actor; 4]) -> 
 
 /// Who meets whom. The fourth comes last.
 fn meetings(fixture: &Fixture) -> Vec<(Disk, [Actor; 4])> {
-    use Actor::{Enroll, Login, Recovery, Revoke, RevokeToken, Wrong};
+    use Actor::{Enroll, Guess, Login, LoginAbroad, Recovery, Revoke, RevokeToken, Wrong};
     let (enrolled, invited) = (fixture.enrolled(), fixture.invited());
     let mut found: Vec<(Disk, [Actor; 4])> = [
         [Login(0), Login(0), Login(0), Login(0)],
@@ -87,6 +99,9 @@ fn meetings(fixture: &Fixture) -> Vec<(Disk, [Actor; 4])> {
         [Recovery, Recovery, Recovery, Recovery],
         [Recovery, Recovery, Login(0), Recovery],
         [Recovery, Wrong, Login(0), Login(0)],
+        [Guess, Guess, Login(0), Guess],
+        [Guess, Login(0), LoginAbroad(1), Login(2)],
+        [LoginAbroad(0), LoginAbroad(1), Guess, Login(1)],
     ]
     .map(|actors| (enrolled, actors))
     .into();

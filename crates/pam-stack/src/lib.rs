@@ -1,0 +1,51 @@
+//! PAM files as libpam reads them, and what their stacks can end in.
+//!
+//! [`Tree::stack`] reads a service's files below a root directory, which tests choose. [`Stack::success`] runs the stack as libpam's
+//! dispatcher does, over every result that its modules can have, and gives a run that lets somebody in. No module is loaded and
+//! nothing is changed. libpam's own answers to random stacks are in `tests/libpam.txt`.
+#![forbid(unsafe_code)]
+
+mod code;
+mod elf;
+mod line;
+mod module;
+mod run;
+mod tree;
+
+pub use code::{Action, Code};
+pub use elf::{Elf, Unusable};
+pub use module::{Facts, Kind, Selectors};
+pub use run::{Run, Step};
+pub use tree::{Entry, Fault, Place, Problem, Stack, Tree};
+
+/// Our module's file.
+pub const OURS: &str = "pam_qrtotp.so";
+
+/// A part of a PAM file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// Who a user is.
+    Auth,
+    /// Whether they may log in.
+    Account,
+    /// What surrounds the session.
+    Session,
+    /// Changing a password.
+    Password,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Auth, Self::Account, Self::Session, Self::Password];
+
+    /// The first word of its lines.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Account => "account",
+            Self::Session => "session",
+            Self::Password => "password",
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Lines and words of a PAM file: `_pam_assemble_line` and `_pam_StrTok` of libpam.
+
+/// libpam before 1.7 reads longer lines in pieces of this many bytes.
+pub const LONGEST: usize = 1023;
+
+/// A line with those that it goes on in.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Of its first line, from 1.
+    pub number: usize,
+    pub text: String,
+    /// A line of it is longer than [`LONGEST`].
+    pub too_long: bool,
+}
+
+/// The lines that hold anything.
+pub fn assemble(text: &str) -> Vec<Line> {
+    let blanks = [' ', '\t'];
+    let mut lines: Vec<Line> = Vec::new();
+    let mut open: Option<Line> = None;
+    for (number, raw) in (1..).zip(text.split('\n')) {
+        let content = raw.trim_start_matches(blanks);
+        if content.is_empty() || content.starts_with('#') {
+            continue;
+        }
+        let (content, comment) =
+            content.split_once('#').map_or((content, false), |(content, _)| (content, true));
+        let ended = content.trim_end();
+        let goes_on = !comment && ended.ends_with('\\');
+        let content = if goes_on { &ended[..ended.len() - 1] } else { content };
+        let line = open.get_or_insert_with(|| Line { number, text: String::new(), too_long: false });
+        line.text.push_str(content);
+        line.text.push(' ');
+        line.too_long |= raw.len() > LONGEST;
+        if !goes_on {
+            lines.extend(open.take());
+        }
+    }
+    lines.extend(open);
+    lines
+}
+
+/// Words: what is in brackets is one, without them; `\]` in it is `]`.
+pub fn words(text: &str) -> Vec<String> {
+    let blank = |c: char| matches!(c, ' ' | '\t' | '\n');
+    let mut found = Vec::new();
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start_matches(blank);
+        if rest.is_empty() {
+            return found;
+        }
+        let Some(inside) = rest.strip_prefix('[') else {
+            let end = rest.find(blank).unwrap_or(rest.len());
+            found.push(rest[..end].to_owned());
+            rest = &rest[end..];
+            continue;
+        };
+        let mut word = String::new();
+        let mut chars = inside.char_indices().peekable();
+        rest = "";
+        while let Some((at, c)) = chars.next() {
+            match c {
+                ']' => {
+                    rest = &inside[at + 1..];
+                    break;
+                }
+                '\\' if chars.peek().is_some_and(|(_, next)| *next == ']') => {
+                    word.push(']');
+                    chars.next();
+                }
+                c => word.push(c),
+            }
+        }
+        found.push(word);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(text: &str) -> Vec<(usize, String)> {
+        assemble(text).into_iter().map(|line| (line.number, words(&line.text).join("|"))).collect()
+    }
+
+    #[test]
+    fn lines_go_on_behind_a_backslash_and_end_at_a_comment() {
+        for (text, expected) in [
+            ("auth required \\\n  x.so a\n", vec![(1, "auth|required|x.so|a")]),
+            ("auth required \\ \nx.so\n", vec![(1, "auth|required|x.so")]),
+            ("auth required \\\n# no\n\nx.so\n", vec![(1, "auth|required|x.so")]),
+            ("auth required x.so # y \\\nauth z\n", vec![(1, "auth|required|x.so"), (2, "auth|z")]),
+            ("# x \\\nauth z", vec![(2, "auth|z")]),
+            ("auth [a=1 b=2]x.so [c d]", vec![(1, "auth|a=1 b=2|x.so|c d")]),
+            ("auth [a\\]b] x", vec![(1, "auth|a]b|x")]),
+            ("auth x.so\r\n\r\n", vec![(1, "auth|x.so\r"), (2, "\r")]),
+        ] {
+            let expected: Vec<(usize, String)> =
+                expected.into_iter().map(|(at, text)| (at, text.to_owned())).collect();
+            assert_eq!(texts(text), expected, "{text:?}");
+        }
+    }
+}

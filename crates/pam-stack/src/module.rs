@@ -1,0 +1,216 @@
+//! What modules can answer, given what a login brings.
+
+use crate::code::Code;
+use crate::tree::Entry;
+use crate::{OURS, Part};
+
+/// What a module is good for, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Our module.
+    Ours,
+    /// It takes a password.
+    Password,
+    /// It takes one-time codes of another system.
+    OtherCode,
+    /// It checks who or where the user is, or something else that proves nothing.
+    Selector,
+    /// It lets root be.
+    RootOnly,
+    /// Its result does not depend on the login.
+    Fixed,
+    /// Not known, or it takes another proof, such as a security key.
+    Proof,
+}
+
+const PASSWORDS: [&str; 13] = [
+    "pam_himmelblau.so",
+    "pam_krb5.so",
+    "pam_ldap.so",
+    "pam_mysql.so",
+    "pam_pgsql.so",
+    "pam_radius_auth.so",
+    "pam_sss.so",
+    "pam_systemd_home.so",
+    "pam_tacplus.so",
+    "pam_unix.so",
+    "pam_userdb.so",
+    "pam_winbind.so",
+    "pam_authd.so",
+];
+const OTHER_CODES: [&str; 6] = [
+    "pam_google_authenticator.so",
+    "pam_oath.so",
+    "pam_duo.so",
+    "pam_otpw.so",
+    "pam_yubico.so",
+    "pam_linotp.so",
+];
+const SELECTORS: [&str; 16] = [
+    "pam_access.so",
+    "pam_exec.so",
+    "pam_geoip.so",
+    "pam_listfile.so",
+    "pam_localuser.so",
+    "pam_rhosts.so",
+    "pam_script.so",
+    "pam_securetty.so",
+    "pam_sepermit.so",
+    "pam_shells.so",
+    "pam_succeed_if.so",
+    "pam_tally2.so",
+    "pam_time.so",
+    "pam_timestamp.so",
+    "pam_usertype.so",
+    "pam_wheel.so",
+];
+/// What modules answer in the auth part, as observed with Linux-PAM 1.5.2.
+const FIXED: [(&str, &[Code]); 19] = [
+    ("pam_cap.so", &[Code::SUCCESS, Code::IGNORE]),
+    ("pam_debug.so", &[Code::SUCCESS]),
+    ("pam_deny.so", &[Code::AUTH_ERR]),
+    ("pam_echo.so", &[Code::IGNORE]),
+    ("pam_ecryptfs.so", &[Code::SUCCESS, Code::IGNORE]),
+    ("pam_env.so", &[Code::IGNORE]),
+    ("pam_faildelay.so", &[Code::IGNORE]),
+    ("pam_gnome_keyring.so", &[Code::SUCCESS, Code::IGNORE]),
+    ("pam_group.so", &[Code::IGNORE]),
+    ("pam_issue.so", &[Code::IGNORE]),
+    ("pam_keyinit.so", &[Code::IGNORE]),
+    ("pam_kwallet5.so", &[Code::SUCCESS, Code::IGNORE]),
+    ("pam_lastlog.so", &[Code::SUCCESS]),
+    ("pam_mail.so", &[Code::IGNORE]),
+    ("pam_mount.so", &[Code::SUCCESS, Code::IGNORE]),
+    ("pam_nologin.so", &[Code::IGNORE, Code::SUCCESS]),
+    ("pam_permit.so", &[Code::SUCCESS]),
+    ("pam_selinux.so", &[Code::SUCCESS, Code::IGNORE]),
+    ("pam_warn.so", &[Code::IGNORE]),
+];
+/// What a selector answers if it refuses.
+const REFUSALS: [Code; 3] = [Code::AUTH_ERR, Code::PERM_DENIED, Code::IGNORE];
+/// What a module answers to a wrong password.
+const WRONG_PASSWORD: [Code; 4] =
+    [Code::AUTH_ERR, Code::USER_UNKNOWN, Code::AUTHINFO_UNAVAIL, Code::MAXTRIES];
+
+/// What to assume of selectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selectors {
+    /// All say yes.
+    Yes,
+    /// All say no.
+    No,
+    /// Any of them may say either.
+    Any,
+}
+
+/// What a login brings.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// What our module answers; success only for the first line of ours that is run, for a code is good for once.
+    pub ours: Code,
+    /// Whether a second line of ours may succeed all the same.
+    pub code_twice: bool,
+    /// The password is right.
+    pub password: bool,
+    /// What selectors say.
+    pub selectors: Selectors,
+    /// Other proofs, and modules that are not known, may succeed.
+    pub proofs: bool,
+    /// Codes of other systems are at hand.
+    pub other_codes: bool,
+    /// The caller is root.
+    pub root: bool,
+}
+
+impl Entry {
+    /// What the module is good for.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        let name = self.name();
+        match name {
+            OURS => Kind::Ours,
+            "pam_rootok.so" => Kind::RootOnly,
+            "pam_faillock.so" => Kind::Fixed,
+            _ if FIXED.iter().any(|(known, _)| *known == name) => Kind::Fixed,
+            _ if PASSWORDS.contains(&name) => Kind::Password,
+            _ if OTHER_CODES.contains(&name) => Kind::OtherCode,
+            _ if SELECTORS.contains(&name) => Kind::Selector,
+            _ => Kind::Proof,
+        }
+    }
+
+    fn has(&self, argument: &str) -> bool {
+        self.arguments.iter().any(|known| known == argument)
+    }
+
+    fn fixed(&self) -> Vec<Code> {
+        // pam_faillock(8): each part of it tells whether the account is locked; `authfail` then writes, and is ignored.
+        if self.name() == "pam_faillock.so" {
+            return vec![if self.has("authfail") { Code::IGNORE } else { Code::SUCCESS }];
+        }
+        let of = FIXED.iter().find(|(known, _)| *known == self.name());
+        of.map_or_else(Vec::new, |(_, codes)| codes.to_vec())
+    }
+}
+
+impl Facts {
+    /// A right code and a right password, and nothing else.
+    pub const RIGHT: Self = Self {
+        ours: Code::SUCCESS,
+        code_twice: false,
+        password: true,
+        selectors: Selectors::Any,
+        proofs: true,
+        other_codes: true,
+        root: false,
+    };
+
+    /// What an entry's module can answer; `spent`: a line of ours succeeded before.
+    #[must_use]
+    pub fn of(&self, entry: &Entry, part: Part, spent: bool) -> Vec<Code> {
+        if entry.module.is_none() {
+            return vec![Code::PERM_DENIED];
+        }
+        if entry.missing {
+            return vec![Code::MODULE_UNKNOWN];
+        }
+        match part {
+            Part::Auth => self.auth(entry, spent),
+            _ => self.rest(entry, part),
+        }
+    }
+
+    fn auth(&self, entry: &Entry, spent: bool) -> Vec<Code> {
+        let maybe = |may: bool, no: &[Code]| if may { [&[Code::SUCCESS], no].concat() } else { no.to_vec() };
+        match entry.kind() {
+            Kind::Ours if self.ours != Code::SUCCESS => vec![self.ours],
+            Kind::Ours => {
+                let refused = (spent && !self.code_twice) || (entry.has("forward_pass") && !self.password);
+                vec![if refused { Code::AUTH_ERR } else { Code::SUCCESS }]
+            }
+            Kind::Password => maybe(self.password, &WRONG_PASSWORD),
+            // Without a key of theirs, `nullok` lets pass.
+            Kind::OtherCode if entry.has("nullok") => maybe(true, &[Code::IGNORE, Code::AUTH_ERR]),
+            Kind::OtherCode => maybe(self.other_codes, &[Code::AUTH_ERR]),
+            Kind::Selector => match self.selectors {
+                Selectors::Yes => vec![Code::SUCCESS],
+                Selectors::No => REFUSALS.to_vec(),
+                Selectors::Any => maybe(true, &REFUSALS),
+            },
+            Kind::RootOnly => vec![if self.root { Code::SUCCESS } else { Code::AUTH_ERR }],
+            Kind::Fixed => entry.fixed(),
+            Kind::Proof => maybe(self.proofs, &[Code::AUTH_ERR, Code::AUTHINFO_UNAVAIL, Code::IGNORE]),
+        }
+    }
+
+    /// The other parts: ours takes no part, and what is not known may be content.
+    fn rest(&self, entry: &Entry, part: Part) -> Vec<Code> {
+        match entry.name() {
+            OURS => vec![Code::IGNORE],
+            "pam_deny.so" if part == Part::Session => vec![Code::SESSION_ERR],
+            "pam_deny.so" => vec![Code::AUTH_ERR],
+            "pam_permit.so" => vec![Code::SUCCESS],
+            _ => vec![Code::SUCCESS, Code::IGNORE, Code::PERM_DENIED, Code::USER_UNKNOWN],
+        }
+    }
+}

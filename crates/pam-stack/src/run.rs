@@ -1,0 +1,147 @@
+//! libpam's dispatcher (`_pam_dispatch_aux`), over every result that the modules can have.
+
+use crate::code::{Action, Code};
+use crate::module::Facts;
+use crate::tree::{Entry, Stack};
+use std::collections::HashSet;
+
+/// What libpam thinks of the part so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Impression {
+    Undefined,
+    Positive,
+    Negative,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct State {
+    /// The next entry.
+    at: usize,
+    impression: Impression,
+    status: Code,
+    /// By level: what was when its substack began.
+    saved: Vec<(Impression, Code)>,
+    level: usize,
+    /// How often our module succeeded: a code is good for once.
+    spent: bool,
+}
+
+/// A line that was run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its index in the stack.
+    pub entry: usize,
+    /// Its module's result.
+    pub code: Code,
+    /// What its line does with that.
+    pub action: Action,
+}
+
+/// The lines of a run, in their order.
+pub type Run = Vec<Step>;
+
+impl Stack {
+    /// A run that succeeds, if there is one for logins of which `facts` hold.
+    #[must_use]
+    pub fn success(&self, facts: &Facts) -> Option<Run> {
+        self.run(|entry, spent| facts.of(entry, self.part, spent))
+    }
+
+    /// As [`Stack::success`], with all results that each entry can have; `spent`: our module succeeded before.
+    #[must_use]
+    pub fn run(&self, results: impl Fn(&Entry, bool) -> Vec<Code>) -> Option<Run> {
+        if self.aborted || self.entries.is_empty() {
+            return None;
+        }
+        let start = State {
+            at: 0,
+            impression: Impression::Undefined,
+            status: Code::PERM_DENIED,
+            saved: vec![(Impression::Undefined, Code::PERM_DENIED)],
+            level: 0,
+            spent: false,
+        };
+        let mut seen = HashSet::new();
+        let mut open: Vec<(State, Run)> = vec![(start, Vec::new())];
+        while let Some((mut state, run)) = open.pop() {
+            let Some(entry) = self.entries.get(state.at) else {
+                if state.status == Code::SUCCESS && state.impression == Impression::Positive {
+                    return Some(run);
+                }
+                continue;
+            };
+            if !seen.insert(state.clone()) {
+                continue;
+            }
+            state.enter(entry.level);
+            if entry.marker {
+                state.at += 1;
+                open.push((state, run));
+                continue;
+            }
+            for code in results(entry, state.spent).into_iter().rev() {
+                let action = entry.control.action(code);
+                let mut next = state.clone();
+                next.spent |= entry.is_ours() && code == Code::SUCCESS;
+                next.apply(&self.entries, code, action);
+                let mut run = run.clone();
+                run.push(Step { entry: state.at, code, action });
+                open.push((next, run));
+            }
+        }
+        None
+    }
+}
+
+impl State {
+    fn enter(&mut self, level: usize) {
+        if level > self.level {
+            self.saved.resize(level + 1, (Impression::Undefined, Code::PERM_DENIED));
+            self.saved[level] = (self.impression, self.status);
+        }
+        self.level = level;
+    }
+
+    fn apply(&mut self, entries: &[Entry], code: Code, action: Action) {
+        let level = self.level;
+        let follows = |at: usize| entries.get(at + 1).map(|entry| entry.level).filter(|next| *next >= level);
+        let mut last = self.at;
+        match action {
+            Action::Ignore => {}
+            Action::Reset => (self.impression, self.status) = self.saved[level],
+            Action::Ok | Action::Done => {
+                if self.impression == Impression::Undefined
+                    || (self.impression == Impression::Positive && self.status == Code::SUCCESS)
+                {
+                    (self.impression, self.status) = (Impression::Positive, code);
+                }
+                if action == Action::Done && self.impression == Impression::Positive {
+                    while follows(last).is_some() {
+                        last += 1;
+                    }
+                }
+            }
+            Action::Bad | Action::Die => {
+                if self.impression != Impression::Negative {
+                    (self.impression, self.status) = (Impression::Negative, code);
+                }
+                while action == Action::Die && follows(last).is_some() {
+                    last += 1;
+                }
+            }
+            Action::Jump(mut over) => {
+                while over > 0 && follows(last).is_some() {
+                    last += 1;
+                    while follows(last).is_some_and(|next| next > level) {
+                        last += 1;
+                    }
+                    over -= 1;
+                }
+                if over > 0 {
+                    (self.impression, self.status) = (Impression::Negative, Code::PERM_DENIED);
+                }
+            }
+        }
+        self.at = last + 1;
+    }
+}

@@ -1,0 +1,236 @@
+//! Who can log in without a device: local accounts with a shell and a usable password or an ssh key. Those that can become root
+//! come first.
+
+use super::files::Files;
+use super::report::{Finding, Report, names};
+use qrtotp_core::account::{Name, Standing};
+use qrtotp_core::policy::{Config, FirstLogin, Outcome, Rule};
+use qrtotp_core::store::{FileStore, Store};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// Whose members may become root, by sudo's usual configuration.
+const ADMIN_GROUPS: [&str; 3] = ["sudo", "wheel", "admin"];
+/// Shells that let nobody in.
+const NO_SHELLS: [&str; 4] = ["nologin", "false", "sync", "halt"];
+
+/// The files of a host that say who can log in.
+struct HostFiles {
+    passwd: String,
+    shadow: String,
+    group: String,
+    sudoers: String,
+}
+
+/// A local account that can log in.
+#[derive(Debug, PartialEq, Eq)]
+struct Person {
+    name: String,
+    /// It can become root.
+    admin: bool,
+}
+
+fn fields(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    text.lines().map(|line| line.split(':').collect())
+}
+
+impl HostFiles {
+    fn below(root: &Path) -> Self {
+        let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
+        let more = fs::read_dir(root.join("etc/sudoers.d")).into_iter().flatten().flatten();
+        let more: String = more.filter_map(|entry| fs::read_to_string(entry.path()).ok()).collect();
+        let sudoers = format!("{}\n{more}", read("etc/sudoers"));
+        Self { passwd: read("etc/passwd"), shadow: read("etc/shadow"), group: read("etc/group"), sudoers }
+    }
+
+    /// Accounts that can become root.
+    fn admins(&self) -> BTreeSet<&str> {
+        // Lines of sudoers(5) such as `%group ALL=(ALL) ALL`. Those that are no rule begin with a word that is no account.
+        let rule = |line: &&str| {
+            line.trim().split_once(char::is_whitespace).is_some_and(|(_, rest)| rest.contains('='))
+        };
+        let words = self.sudoers.lines().filter(rule).filter_map(|line| line.split_ascii_whitespace().next());
+        let (groups, users): (Vec<&str>, Vec<&str>) = words.partition(|word| word.starts_with('%'));
+        let groups: Vec<&str> = groups.iter().map(|word| &word[1..]).chain(ADMIN_GROUPS).collect();
+        let mut admins: BTreeSet<&str> = users.into_iter().chain(["root"]).collect();
+        for group in fields(&self.group).filter(|group| groups.contains(&group[0])) {
+            admins.extend(group.get(3).into_iter().flat_map(|members| members.split(',')));
+            let primary = fields(&self.passwd).filter(|user| user.get(3) == group.get(2));
+            admins.extend(primary.map(|user| user[0]));
+        }
+        admins
+    }
+
+    /// Users and groups that sudo asks for nothing (sudoers(5)): the first words of the lines that say so.
+    fn unasked_by_sudo(&self) -> Vec<&str> {
+        let lines = self.sudoers.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        let unasked = lines.filter(|line| line.contains("NOPASSWD:") || line.contains("!authenticate"));
+        unasked.filter_map(|line| line.split_ascii_whitespace().next()).collect()
+    }
+
+    /// Accounts with a shell and a password or a key. `has_key`: by the home.
+    fn people(&self, has_key: impl Fn(&str) -> bool) -> Vec<Person> {
+        let admins = self.admins();
+        let hashes: Vec<Vec<&str>> = fields(&self.shadow).collect();
+        let usable = |name: &str| {
+            let hash = hashes.iter().find(|line| line[0] == name).and_then(|line| line.get(1).copied());
+            hash.is_some_and(|hash| !hash.starts_with(['!', '*']))
+        };
+        let mut found = Vec::new();
+        for user in fields(&self.passwd) {
+            let [name, _, _, _, _, home, shell] = user[..] else { continue };
+            let shell = shell.rsplit('/').next().unwrap_or_default();
+            if !NO_SHELLS.contains(&shell) && (usable(name) || has_key(home)) {
+                found.push(Person { name: name.to_owned(), admin: admins.contains(name) });
+            }
+        }
+        found.sort_by_key(|person| !person.admin);
+        found
+    }
+}
+
+/// Reports on those of this host. Needs root, which may read the password file.
+pub fn check(config: &Config, store: &FileStore, files: &Files, report: &mut Report) {
+    let has_key = |home: &str| {
+        let file = Path::new(home).join(".ssh/authorized_keys");
+        file.metadata().is_ok_and(|file| file.is_file() && file.len() > 0)
+    };
+    let has_device = |name: &str| {
+        let account = Name::new(name).ok().and_then(|name| store.load(&name).ok()?);
+        account.is_some_and(|account| account.record.standing() == Standing::Enrolled)
+    };
+    let host = HostFiles::below(Path::new("/"));
+    let unasked = host.unasked_by_sudo();
+    if !unasked.is_empty() && files.asks("sudo").is_some() {
+        let what = format!("sudo asks for neither password nor code: {}", names(&unasked));
+        report.add(
+            Finding::warn("sudo-nopasswd", "sudoers", &what)
+                .why("with NOPASSWD or !authenticate sudo does not ask PAM")
+                .fix("remove NOPASSWD with visudo, unless that is meant"),
+        );
+    }
+    let people = host.people(has_key);
+    let people = people.into_iter().filter(|person| !has_device(&person.name)).collect();
+    report.add_all(findings(people, config, &config.rules.rules().unwrap_or_default()));
+}
+
+/// `people`: those without a device.
+fn findings(people: Vec<Person>, config: &Config, rules: &[Rule]) -> Vec<Finding> {
+    let exempt = |person: &Person| {
+        let named = |rule: &Rule| {
+            let matching = rule.conditions.user.iter().any(|user| match user.open {
+                true => person.name.starts_with(&user.text),
+                false => person.name == user.text,
+            });
+            rule.outcome == Outcome::Skip && matching
+        };
+        rules.iter().any(named)
+    };
+    let (admins, others): (Vec<Person>, Vec<Person>) =
+        people.into_iter().filter(|person| !exempt(person)).partition(|person| person.admin);
+    let (consequence, quiet) = match config.defaults.first_login {
+        FirstLogin::Deny => ("they are denied where a code is asked for", false),
+        FirstLogin::Enroll => ("they enrol at their next login", true),
+        FirstLogin::Token => ("they need a token to enrol", false),
+        FirstLogin::Allow => ("they get in without a code for now", false),
+    };
+    let mut found = Vec::new();
+    for (id, people, who) in [
+        ("admins-without-device", admins, "can become root and have no device"),
+        ("accounts-without-device", others, "can log in and have no device"),
+    ] {
+        let all: Vec<String> = people.into_iter().map(|person| person.name).collect();
+        if all.is_empty() {
+            continue;
+        }
+        let what = format!("{who}: {}", names(&all));
+        let finding = if quiet { Finding::info(id, "", &what) } else { Finding::warn(id, "", &what) };
+        found.push(finding.why(consequence).fix(&format!("qrtotp enroll {}", all[0])));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::report::Severity;
+    use super::*;
+
+    fn host() -> HostFiles {
+        let user = |name: &str, gid: u32, shell: &str| format!("{name}:x:1000:{gid}::/home/{name}:{shell}\n");
+        let passwd = [
+            "root:x:0:0:root:/root:/bin/bash\n".to_owned(),
+            user("bob", 100, "/bin/sh"),
+            user("anna", 100, "/bin/bash"),
+            user("carl", 27, "/bin/bash"),
+            user("dora", 100, "/bin/bash"),
+            user("eve", 100, ""),
+            user("svc-x", 100, "/bin/sh"),
+            user("locked", 100, "/bin/bash"),
+            user("daemon", 100, "/usr/sbin/nologin"),
+        ];
+        let passwords = "root:!:1::::::\nbob:$y$x:1::::::\nanna:$y$x:1::::::\ncarl:$y$x:1::::::\ndora:$y$x:1::::::\n\
+                         eve::1::::::\nsvc-x:!:1::::::\nlocked:!*:1::::::\ndaemon:$y$x:1::::::\n";
+        HostFiles {
+            passwd: passwd.concat(),
+            shadow: passwords.into(),
+            group: "sudo:x:27:anna\nusers:x:100:\n".into(),
+            sudoers: "Defaults env_reset\n# x ALL=ALL\ndora ALL=(ALL:ALL) NOPASSWD: ALL\n%sudo ALL=(ALL) ALL\n@includedir /etc/sudoers.d\n".into(),
+        }
+    }
+
+    fn names_of(people: &[Person], admin: bool) -> Vec<&str> {
+        people.iter().filter(|person| person.admin == admin).map(|person| person.name.as_str()).collect()
+    }
+
+    #[test]
+    fn who_can_log_in_has_a_shell_and_a_password_or_a_key_and_admins_come_first() {
+        let people = host().people(|home| home == "/home/svc-x");
+        assert_eq!(names_of(&people, true), ["anna", "carl", "dora"]);
+        assert_eq!(names_of(&people, false), ["bob", "eve", "svc-x"]);
+        assert!(people[0].admin && !people[5].admin);
+        assert_eq!(host().unasked_by_sudo(), ["dora"]);
+    }
+
+    #[test]
+    fn those_without_a_device_are_named_but_not_those_whom_a_rule_lets_in() {
+        let rules = |text: &str| {
+            let source = qrtotp_core::policy::SourceFile { path: "x".into(), bytes: text.into() };
+            qrtotp_core::policy::compile(&[source], &Nobody).unwrap()
+        };
+        let text = "[defaults]\nfirst_login = \"enroll\"\n[[rule]]\nname = \"a\"\nuser = [\"svc-*\"]\nthen = \"skip\"\n";
+        let compiled = rules(text);
+        let found = findings(host().people(|_| true), &compiled.config, &compiled.rules);
+        let shown: Vec<_> = found.iter().map(|one| (one.severity, one.id, one.what.as_str())).collect();
+        assert_eq!(
+            shown,
+            [
+                (
+                    Severity::Info,
+                    "admins-without-device",
+                    "can become root and have no device: root, anna, carl, dora"
+                ),
+                (
+                    Severity::Info,
+                    "accounts-without-device",
+                    "can log in and have no device: bob, eve, locked"
+                ),
+            ]
+        );
+        let denied = findings(host().people(|_| false), &Config::default(), &[]);
+        assert!(denied.iter().all(|one| one.severity == Severity::Warn), "{denied:?}");
+    }
+
+    struct Nobody;
+
+    impl qrtotp_core::policy::Names for Nobody {
+        fn gid(&self, _: &str) -> Result<Option<u32>, String> {
+            Ok(None)
+        }
+
+        fn zone(&self, _: &str) -> Result<Vec<(i64, i32)>, String> {
+            Ok(Vec::new())
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! /etc/pam.d/qrtotp, by which passwords are proven before an enrolment, at `forward_pass` and by the broker.
+
+use super::files::Files;
+use super::pam::enrols;
+use super::report::{Finding, Report, Severity};
+use pam_stack::{Code, Facts, Kind, Part, Run, Stack};
+use qrtotp_core::policy::{Config, PROOF_SERVICE};
+
+/// Modules that run twice when a user enrols at a login, if this service names them: they count, or act, twice.
+const RUN_TWICE: [&str; 4] = ["pam_faillock.so", "pam_tally2.so", "pam_exec.so", "pam_script.so"];
+const COMPARE: &str = "compare it with conf/pam.d/qrtotp";
+
+/// Inside of our own transactions our module takes no part.
+const INSIDE: Facts = Facts { ours: Code::IGNORE, ..Facts::RIGHT };
+
+/// Whether anything here may have to prove a password by a transaction of its own.
+pub fn is_needed(files: &Files, config: &Config, broker: bool) -> bool {
+    broker
+        || enrols(config)
+        || files.services.contains_key(PROOF_SERVICE)
+        || files.ours().iter().any(|line| line.forwards())
+}
+
+/// `trusted`: whether a login would use the file.
+pub fn check(files: &Files, trusted: &Result<(), String>, report: &mut Report) {
+    if let Err(error) = trusted {
+        let what = format!("no password can be proven: {error}");
+        report.add(
+            Finding::fail("proof-service-missing", PROOF_SERVICE, &what)
+                .why("nobody can enrol by their password, and `forward_pass` and the broker refuse everybody")
+                .fix("install conf/pam.d/qrtotp as /etc/pam.d/qrtotp, as it is"),
+        );
+        return;
+    }
+    let (auth, account) =
+        (files.tree.stack(PROOF_SERVICE, Part::Auth), files.tree.stack(PROOF_SERVICE, Part::Account));
+    let found = findings(&auth, &account);
+    if found.iter().all(|finding| finding.severity == Severity::Ok) {
+        let what = "proves passwords for enrolments, and lets nobody log in by itself";
+        report.add(Finding::ok("proof-service", PROOF_SERVICE, what));
+    }
+    report.add_all(found);
+}
+
+fn findings(auth: &Stack, account: &Stack) -> Vec<Finding> {
+    let fail = |what: &str| Finding::fail("proof-service", PROOF_SERVICE, what);
+    let warn = |what: &str| Finding::warn("proof-service", PROOF_SERVICE, what);
+    let mut found = Vec::new();
+    let outside = Facts { ours: Code::AUTH_ERR, ..Facts::RIGHT };
+    if !auth.entries.first().is_some_and(|entry| entry.is_ours()) || auth.success(&outside).is_some() {
+        found.push(
+            fail("a program that lets others choose its PAM service lets them in by the password alone")
+                .fix("make this its first auth line: auth requisite pam_qrtotp.so"),
+        );
+    }
+    let wrong = Facts { password: false, proofs: false, other_codes: false, ..INSIDE };
+    let asked = |run: &Run| {
+        run.iter().map(|step| &auth.entries[step.entry]).find(|entry| entry.kind() == Kind::Password).cloned()
+    };
+    match auth.success(&wrong).map(|run| asked(&run)) {
+        Some(Some(entry)) => found.push(
+            fail(&format!(
+                "a wrong password would enrol: {} forgets it ({})",
+                entry.place, entry.control_text
+            ))
+            .why("anyone at an unlocked session could enrol a device of their own")
+            .fix("make that line required, or put `auth requisite pam_deny.so` behind it"),
+        ),
+        Some(None) if auth.entries.iter().any(|entry| entry.kind() == Kind::Password) => {
+            found.push(warn("it may succeed without a password; then nobody can enrol").fix(COMPARE))
+        }
+        _ => {}
+    }
+    for stack in [auth, account] {
+        if stack.success(&INSIDE).is_none() {
+            let what = format!(
+                "a right password does not pass its {} part, so nobody can enrol by it",
+                stack.part.word()
+            );
+            found.push(fail(&what).fix(COMPARE));
+        }
+    }
+    if !auth.entries.iter().any(|entry| entry.kind() == Kind::Password) {
+        found.push(
+            warn("no module of it is known to take a password; without one nobody can enrol").fix(COMPARE),
+        );
+    }
+    for entry in auth.entries.iter().chain(&account.entries).filter(|entry| RUN_TWICE.contains(&entry.name()))
+    {
+        let what = format!("{}: {} runs twice when a user enrols at a login", entry.place, entry.name());
+        found.push(warn(&what).fix("name the password's module alone, unless that is meant"));
+    }
+    if found.is_empty() && auth.faults.iter().chain(&account.faults).next().is_some() {
+        found.push(warn("a line of it, or of a file that it includes, is odd").fix(COMPARE));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::files::tests::host;
+    use super::*;
+
+    const OURS: &str = "auth required pam_qrtotp.so\n";
+    const FIRST: &str = "auth requisite pam_qrtotp.so\n";
+    const ACCOUNT: &str = "account required pam_permit.so\n";
+
+    fn found(texts: &[(&str, &str)]) -> (Severity, String) {
+        let (_dir, files) = host(texts);
+        let mut report = Report::new(0);
+        check(&files, &Ok(()), &mut report);
+        (report.verdict(), format!("{:?}", report.findings))
+    }
+
+    #[test]
+    fn the_shipped_service_is_fine_also_with_the_profile_on() {
+        let shipped = include_str!("../../../../conf/pam.d/qrtotp");
+        let common = "auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\nauth required pam_permit.so\n";
+        for common in [common.to_owned(), format!("{common}{OURS}")] {
+            let texts = [("qrtotp", shipped), ("common-auth", &common), ("common-account", ACCOUNT)];
+            let (verdict, text) = found(&texts);
+            assert_eq!(verdict, Severity::Ok, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_would_prove_a_wrong_password_or_let_somebody_in_by_it_fails() {
+        for text in [
+            "auth required pam_unix.so\n".to_owned(),
+            format!("auth required pam_unix.so\n{FIRST}"),
+            "auth optional pam_qrtotp.so\nauth required pam_unix.so\n".to_owned(),
+            "auth sufficient pam_qrtotp.so\nauth required pam_unix.so\n".to_owned(),
+            format!("{FIRST}auth optional pam_unix.so\nauth required pam_permit.so\n"),
+            format!("{FIRST}auth [success=ok default=ignore] pam_unix.so\nauth required pam_permit.so\n"),
+            format!(
+                "{FIRST}auth [success=1 default=1] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n"
+            ),
+            format!("{FIRST}auth required pam_deny.so\n"),
+            format!("{FIRST}auth required pam_unix.so\nauth include nowhere\n"),
+        ] {
+            let (verdict, told) = found(&[("qrtotp", &format!("{text}{ACCOUNT}"))]);
+            assert_eq!(verdict, Severity::Fail, "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn modules_that_ask_nothing_or_run_twice_are_warned_of() {
+        let unix = "auth required pam_unix.so\n";
+        for text in [
+            format!("{FIRST}auth required pam_permit.so\n"),
+            format!("{FIRST}auth sufficient pam_localuser.so\n{unix}"),
+            format!("{FIRST}auth required pam_faillock.so preauth\n{unix}"),
+            format!("{FIRST}{unix}account required pam_exec.so /x\n"),
+        ] {
+            let (verdict, told) = found(&[("qrtotp", &format!("{text}{ACCOUNT}"))]);
+            assert_eq!(verdict, Severity::Warn, "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn without_the_file_nobody_can_enrol() {
+        let (_dir, files) = host(&[]);
+        let mut report = Report::new(0);
+        check(&files, &Err("it is missing".into()), &mut report);
+        assert_eq!((report.verdict(), report.findings[0].id), (Severity::Fail, "proof-service-missing"));
+    }
+}

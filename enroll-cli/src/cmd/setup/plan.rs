@@ -1,0 +1,165 @@
+//! What files would change so that services ask for codes. Pure: it looks at a tree of files, and every planned PAM file is judged by
+//! the interpreter that `doctor` uses before it is proposed.
+
+use crate::cmd::doctor::{Primary, Service};
+use pam_stack::{Kind, Part, Tree};
+use std::path::{Path, PathBuf};
+
+/// What is proven before the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum With {
+    /// The password that the service asks for today
+    Password,
+    /// An ssh key (sshd only): no password is asked for
+    Key,
+}
+
+/// A file that changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// As the host sees it.
+    pub file: PathBuf,
+    /// `None`: it is not there yet.
+    pub before: Option<String>,
+    pub after: String,
+}
+
+/// Services that do the same as another one, in other words of the same command.
+const SIBLINGS: [(&str, &str); 2] = [("sudo", "sudo-i"), ("su", "su-l")];
+const SSHD: &str = "sshd";
+/// It sorts first, and sshd keeps the first value of each setting.
+pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-qrtotp.conf";
+const SHIPPED_DROP_IN: &str = include_str!("../../../../conf/sshd_config.d/qrtotp.conf");
+const OURS: &str = "auth       required     pam_qrtotp.so\n";
+const PERMIT: &str = "auth       required     pam_permit.so\n";
+
+/// The changes for `services`, in the order in which they have to be made. `drop_ins`: sshd reads files of sshd_config.d.
+///
+/// # Errors
+/// Why a service is left as it is.
+pub fn plan(tree: &Tree, services: &[String], with: With, drop_ins: bool) -> Result<Vec<Change>, String> {
+    let mut changes = Vec::new();
+    let mut tree = tree.clone();
+    if services.iter().any(|service| service == SSHD) {
+        if !drop_ins {
+            return Err(
+                "sshd_config does not include /etc/ssh/sshd_config.d/*.conf; add that line at its beginning"
+                    .into(),
+            );
+        }
+        let file = PathBuf::from(DROP_IN);
+        let (before, after) = (tree.text(&file), drop_in(with));
+        changes.extend((before.as_ref() != Some(&after)).then_some(Change { file, before, after }));
+    }
+    for service in services {
+        let sibling = SIBLINGS.iter().find(|(name, _)| name == service).map(|(_, sibling)| *sibling);
+        for name in std::iter::once(service.as_str()).chain(sibling) {
+            let Some(change) = service_file(&tree, name, with, name == service)? else { continue };
+            tree = tree.with(&change.file, &change.after);
+            changes.push(change);
+        }
+    }
+    Ok(changes)
+}
+
+/// The shipped file, with the line that holds.
+fn drop_in(with: With) -> String {
+    let (key, password) = (
+        "AuthenticationMethods publickey,keyboard-interactive",
+        "AuthenticationMethods keyboard-interactive",
+    );
+    match with {
+        With::Key => SHIPPED_DROP_IN.to_owned(),
+        With::Password => SHIPPED_DROP_IN
+            .replace(&format!("\n{key}\n"), &format!("\n#{key}\n"))
+            .replace(&format!("\n#{password}\n"), &format!("\n{password}\n")),
+    }
+}
+
+/// `None`: it asks already, or is not there and was not asked for by name.
+fn service_file(tree: &Tree, name: &str, with: With, named: bool) -> Result<Option<Change>, String> {
+    let Some(found) = tree.file(name) else {
+        return if named {
+            Err(format!("/etc/pam.d/{name} is not there, so {name} is no service of this host"))
+        } else {
+            Ok(None)
+        };
+    };
+    let (key, primary) = match (with, name) {
+        (With::Key, SSHD) => (true, Primary::Program),
+        (With::Key, _) if named => return Err(format!("{name} can't see ssh keys; use --with password")),
+        _ => (false, Primary::Pam),
+    };
+    if Service::read(tree, name, primary).asks() {
+        return match Service::read(tree, name, primary).findings().first() {
+            None => Ok(None),
+            Some(finding) => Err(format!("{name} asks already, but {}; {}", finding.what, finding.fix)),
+        };
+    }
+    let text = tree.text(&found).filter(|text| !text.contains(char::REPLACEMENT_CHARACTER));
+    let text = text.ok_or_else(|| format!("{} can't be read as UTF-8", found.display()))?;
+    let file = Path::new("/etc/pam.d").join(name);
+    let before = tree.text(&file);
+    let candidates = if key { vec![key_and_code(&text)] } else { with_our_line(&text) };
+    let fits = |after: &String| {
+        let tree = tree.with(&file, after);
+        let service = Service::read(&tree, name, primary);
+        service.asks() && service.findings().is_empty() && (key || asked_last(&tree, name))
+    };
+    match candidates.into_iter().find(fits) {
+        Some(after) => Ok(Some(Change { file, before, after })),
+        None => Err(format!(
+            "{}: nowhere in it does `auth required pam_qrtotp.so` make exactly a password and a code necessary; compare it with conf/pam.d and change it by hand, then run `qrtotp doctor`",
+            found.display()
+        )),
+    }
+}
+
+/// The password comes before the code.
+fn asked_last(tree: &Tree, name: &str) -> bool {
+    let stack = tree.stack(name, Part::Auth);
+    let ours = stack.entries.iter().position(|entry| entry.is_ours());
+    let password = stack.entries.iter().rposition(|entry| entry.kind() == Kind::Password);
+    matches!((ours, password), (Some(ours), Some(password)) if password < ours)
+}
+
+/// The first word of a line, in small letters.
+fn first_word(line: &str) -> String {
+    let word = line.split_ascii_whitespace().next().unwrap_or_default();
+    word.trim_start_matches('-').to_ascii_lowercase()
+}
+
+/// Our line behind each line that may belong to the auth part.
+fn with_our_line(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let goes_on = |line: &str| line.trim_end().ends_with('\\');
+    let behind = |at: usize| {
+        let last = (at..lines.len()).find(|at| !goes_on(lines[*at])).unwrap_or(lines.len() - 1);
+        let (head, tail) = lines.split_at(last + 1);
+        let head = head.concat();
+        let end = if head.ends_with('\n') { "" } else { "\n" };
+        format!("{head}{end}{OURS}{}", tail.concat())
+    };
+    let of_auth = |at: &usize| ["auth", "@include"].contains(&first_word(lines[*at]).as_str());
+    (0..lines.len()).filter(of_auth).map(behind).collect()
+}
+
+/// The auth part out, and our two lines in its place. An `@include` of common-auth has auth lines only.
+fn key_and_code(text: &str) -> String {
+    let mut done = false;
+    let mut after = String::new();
+    for line in text.split_inclusive('\n') {
+        let include_of_auth =
+            first_word(line) == "@include" && line.split_ascii_whitespace().nth(1) == Some("common-auth");
+        if first_word(line) != "auth" && !include_of_auth {
+            after.push_str(line);
+            continue;
+        }
+        after.push_str(&format!("#{line}"));
+        if !done {
+            after.push_str(&format!("{OURS}{PERMIT}"));
+            done = true;
+        }
+    }
+    if done { after } else { format!("{OURS}{PERMIT}{after}") }
+}

@@ -1,0 +1,91 @@
+//! Undoes a set-up that is not confirmed, also after a reboot: a systemd timer with a date.
+
+use crate::error::Failure;
+use qrtotp_core::clock::UnixTime;
+use qrtotp_core::text::utc;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const TIMER: &str = "/etc/systemd/system/qrtotp-setup-undo.timer";
+const SERVICE: &str = "/etc/systemd/system/qrtotp-setup-undo.service";
+const NAME: &str = "qrtotp-setup-undo.timer";
+
+/// The units. Persistent: a date that passed while the host was off counts at its next start.
+fn units(at: UnixTime, program: &str) -> [(&'static str, String); 2] {
+    let date = utc(at).replace('T', " ").replace('Z', "");
+    [
+        (
+            SERVICE,
+            format!(
+                "[Unit]\nDescription=Undo what qrtotp setup changed, which nobody confirmed\n\n\
+                 [Service]\nType=oneshot\nExecStart={program} setup --undo\n"
+            ),
+        ),
+        (
+            TIMER,
+            format!(
+                "[Unit]\nDescription=Undo what qrtotp setup changed, unless it is confirmed\n\n\
+                 [Timer]\nOnCalendar={date} UTC\nAccuracySec=1s\nPersistent=true\n\n[Install]\nWantedBy=timers.target\n"
+            ),
+        ),
+    ]
+}
+
+/// Whether systemd runs this host.
+pub fn is_possible() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+pub fn arm(at: UnixTime) -> Result<(), Failure> {
+    let program = std::env::current_exe()?;
+    for (file, text) in units(at, &program.display().to_string()) {
+        fs::write(file, text).map_err(|error| Failure::Error(format!("{file}: {error}")))?;
+    }
+    systemctl(&["daemon-reload"])?;
+    systemctl(&["enable", "--now", NAME])
+}
+
+pub fn is_armed() -> bool {
+    Path::new(TIMER).exists()
+}
+
+pub fn disarm() -> Result<(), Failure> {
+    if !is_armed() {
+        return Ok(());
+    }
+    // By the timer itself this is called, too: then stopping it is all that is left to do.
+    systemctl(&["disable", "--now", NAME])?;
+    for file in [TIMER, SERVICE] {
+        fs::remove_file(file).map_err(|error| Failure::Error(format!("{file}: {error}")))?;
+    }
+    systemctl(&["daemon-reload"])
+}
+
+fn systemctl(arguments: &[&str]) -> Result<(), Failure> {
+    let ended = Command::new("systemctl").args(arguments).stdin(Stdio::null()).output();
+    match ended {
+        Ok(ended) if ended.status.success() => Ok(()),
+        Ok(ended) => Err(Failure::Error(format!(
+            "systemctl {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&ended.stderr).trim()
+        ))),
+        Err(error) => Err(Failure::Error(format!("systemctl: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_timer_goes_off_at_its_date_also_after_a_reboot() {
+        let [(_, service), (_, timer)] = units(1_795_953_600, "/usr/bin/qrtotp");
+        assert!(
+            timer.contains("OnCalendar=2026-11-29 12:00:00 UTC\n") && timer.contains("Persistent=true"),
+            "{timer}"
+        );
+        assert!(service.contains("ExecStart=/usr/bin/qrtotp setup --undo\n"), "{service}");
+    }
+}

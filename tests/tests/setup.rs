@@ -1,0 +1,124 @@
+//! `qrtotp setup`: what it shows, what it changes, and that undone it is as before, with real sshd and sudo.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use qrtotp_tests::{
+    Output, Phone, Sandbox,
+    shipped::{INSIDE, Knowledge},
+    users::PASSWORD,
+};
+
+const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-qrtotp.conf";
+
+/// A host as Debian makes it, with alice enrolled, and nothing that asks for her code.
+fn host() -> (Sandbox, Phone) {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.authorize_key("alice");
+    sandbox.overwrite("/etc/ssh/sshd_config", "Include /usr/share/openssh/sshd_config\n");
+    sandbox.run(&["ssh-keygen", "-A"]).success();
+    sandbox.proves_passwords();
+    sandbox.run(&["usermod", "-aG", "sudo", "alice"]).success();
+    let phone = sandbox.import("alice");
+    (sandbox, phone)
+}
+
+fn setup(sandbox: &Sandbox, arguments: &[&str]) -> Output {
+    sandbox.run(&[&["qrtotp", "setup"], arguments].concat())
+}
+
+fn files(sandbox: &Sandbox) -> String {
+    let list = "cd /etc; find pam.d ssh/sshd_config ssh/sshd_config.d -type f -printf '%p %m %u %g ' -exec sha256sum {} \\; | sort";
+    sandbox.run(&["sh", "-c", list]).success().stdout
+}
+
+#[test]
+fn it_shows_the_changes_and_makes_none_and_refuses_what_could_lock_everybody_out() {
+    let (sandbox, _) = host();
+    let before = files(&sandbox);
+    let shown = setup(&sandbox, &["sshd", "sudo", "su"]).success().stdout;
+    for line in [
+        "+++ b/etc/pam.d/sshd",
+        "+++ b/etc/pam.d/sudo-i",
+        "+++ b/etc/pam.d/su\n",
+        "+auth       required     pam_qrtotp.so",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert!(shown.contains(&format!("+++ b{DROP_IN}")) && !shown.contains("pam.d/su-l"), "{shown}");
+    let refused = setup(&sandbox, &["sudo", "--apply"]).exited(1);
+    assert!(refused.stderr.contains("systemd does not run here"), "{refused:?}");
+    sandbox.run(&["qrtotp", "revoke", "alice", "--all"]).success();
+    let refused = setup(&sandbox, &["sudo", "--apply", "--no-timer"]).exited(1);
+    assert!(refused.stderr.contains("nobody who can become root has a device"), "{refused:?}");
+    assert_eq!(files(&sandbox), before);
+    assert!(!sandbox.exists("/var/lib/qrtotp-setup"));
+}
+
+#[test]
+fn with_a_key_sshd_and_sudo_ask_for_the_code_and_undone_all_is_as_before() {
+    let (sandbox, phone) = host();
+    let before = files(&sandbox);
+    setup(&sandbox, &["sshd", "--with", "key", "--apply", "--no-timer"]).success();
+    setup(&sandbox, &["sudo", "--apply", "--no-timer"]).success();
+    let said = sandbox.run(&["qrtotp", "doctor"]).exited(0).stdout;
+    assert!(said.contains("sshd, sudo, sudo-i: asks for a code"), "{said}");
+    let _sshd = sandbox.start_debians_sshd();
+    let attempt = |code: &str| {
+        sandbox.keep_secret(code);
+        let options = ["PreferredAuthentications=publickey,keyboard-interactive"];
+        let remote = format!("echo {}; exit", INSIDE.replace(' ', "' '"));
+        sandbox.ssh_with("alice", &options, &remote).answer(Knowledge { password: PASSWORD, code })
+    };
+    assert!(!attempt(&phone.wrong_code()).inside);
+    let right = attempt(&phone.code());
+    assert!(right.inside && right.asked_for_code, "{right:?}");
+    assert!(setup(&sandbox, &["sudo"]).success().stdout.contains("Nothing to change"));
+    setup(&sandbox, &["--undo"]).success();
+    setup(&sandbox, &["--undo"]).success();
+    assert_eq!(files(&sandbox), before);
+    setup(&sandbox, &["--undo"]).exited(1);
+}
+
+#[test]
+fn a_step_that_fails_takes_everything_back() {
+    let (sandbox, _) = host();
+    let module = format!("{}/pam_qrtotp.so", sandbox.security_directory());
+    for (breaks, repairs, arguments) in [
+        (
+            "echo nonsense >>/etc/ssh/sshd_config".to_owned(),
+            "sed -i /nonsense/d /etc/ssh/sshd_config".to_owned(),
+            &["sshd", "sudo"][..],
+        ),
+        (format!("mv {module} /root"), format!("mv /root/pam_qrtotp.so {module}"), &["sudo"]),
+        (
+            "mount --bind /etc/pam.d/sudo-i /etc/pam.d/sudo-i".to_owned(),
+            "umount /etc/pam.d/sudo-i".to_owned(),
+            &["sudo"],
+        ),
+    ] {
+        sandbox.run(&["sh", "-c", &breaks]).success();
+        let before = files(&sandbox);
+        let failed = setup(&sandbox, &[arguments, &["--apply", "--no-timer"]].concat()).exited(1);
+        assert_eq!(files(&sandbox), before, "{breaks}: {failed:?}");
+        sandbox.run(&["sh", "-c", &repairs]).success();
+    }
+}
+
+#[test]
+fn killed_at_any_moment_it_can_be_undone() {
+    let (sandbox, _) = host();
+    let before = files(&sandbox);
+    let mut changed = 0;
+    for milliseconds in (20..400).step_by(20) {
+        let command = format!(
+            "timeout -s KILL 0.{milliseconds:03} qrtotp setup sshd sudo su --apply --no-timer >/dev/null; true"
+        );
+        sandbox.run(&["sh", "-c", &command]).success();
+        changed += usize::from(files(&sandbox) != before);
+        let undone = setup(&sandbox, &["--undo"]);
+        let nothing = undone.stderr.contains("nothing is left to undo");
+        assert!(undone.status.success() || nothing, "{undone:?}");
+        assert_eq!(files(&sandbox), before, "{milliseconds} ms");
+    }
+    assert!(changed > 0, "it was never killed late enough");
+}
