@@ -10,13 +10,23 @@ use nix::unistd::{ResUid, Uid, getresuid, setresuid};
 
 /// Runs `f` while no ordinary user can stop or kill this process.
 pub(super) fn undisturbed<T>(f: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let guard = Critical::enter().map_err(|errno| match errno {
+    let guard = enter()?;
+    let result = f();
+    leave(guard)?;
+    result
+}
+
+#[inline(never)] // one copy in the module, not one for each `f`
+fn enter() -> Result<Critical, StoreError> {
+    Critical::enter().map_err(|errno| match errno {
         Errno::EFBIG => StoreError::FileSizeLimit,
         errno => StoreError::io("signal mask and user ids", errno),
-    })?;
-    let result = f();
-    guard.leave().map_err(|errno| StoreError::io("signal mask and user ids", errno))?;
-    result
+    })
+}
+
+#[inline(never)]
+fn leave(guard: Critical) -> Result<(), StoreError> {
+    guard.leave().map_err(|errno| StoreError::io("signal mask and user ids", errno))
 }
 
 /// Larger than any file that we write, in bytes.

@@ -15,6 +15,8 @@ pub const USED: usize = 2048;
 const MAGIC: [u8; 4] = *b"QRTS";
 const VERSION: u16 = 3;
 const HEADER: usize = 20;
+/// By how much an answer may enlarge a state beside new lines: marks, a place, a remembered code, the set of recovery codes.
+const GROWTH: usize = 250;
 /// What follows the last line of a slot: a line without a byte.
 const LINES_END: [u8; 2] = [0; 2];
 
@@ -171,8 +173,7 @@ pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
         let slot = slots[usize::from(sequence % 2 == 1)].as_ref();
         slot.map_or_else(Vec::new, |slot| slot.lines().concat())
     });
-    // A mark, a place and new lines may come to it.
-    let most = HEADER + newest.payload.len() - lines_at_end(newest.payload).len() + 100 + KEPT_LEN;
+    let most = HEADER + newest.payload.len() - lines_at_end(newest.payload).len() + GROWTH + KEPT_LEN;
     let next = Vec::with_capacity(most.max(USED));
     Ok(Loaded { state, both_whole, sequence, next, kept })
 }
