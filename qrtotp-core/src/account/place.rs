@@ -63,7 +63,8 @@ impl Place {
 /// What a login must have in common with an earlier one for a rule with `remember` to ask no code. It is narrower than a [`Place`].
 #[derive(Clone, Copy, Debug)]
 pub enum ExactOrigin<'a> {
-    /// An address (of IPv6 its /64), with the ssh key that was accepted from there, if any.
+    /// An address (of IPv6 its /64, but where unrelated hosts share one: NAT64's 64:ff9b::/32, Teredo and link-local addresses), with
+    /// the ssh key that was accepted from there, if any.
     Remote(IpAddr, Option<&'a KeyFingerprint>),
     /// A terminal of a login session on this host, with the account whose process it is.
     Session {
@@ -90,7 +91,10 @@ impl ExactOrigin<'_> {
             Self::Remote(address, key) => {
                 let address = match address.to_canonical() {
                     IpAddr::V4(address) => address.to_ipv6_mapped(),
-                    IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)),
+                    IpAddr::V6(address) => match address.segments() {
+                        [0x64, ..] | [0x2001, 0, ..] | [0xfe80..=0xfebf, ..] => address,
+                        _ => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)),
+                    },
                 };
                 field(&address.octets());
                 field(key.map_or(&[], |key| key.as_bytes()));

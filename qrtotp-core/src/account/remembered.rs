@@ -56,7 +56,7 @@ impl RememberedCodes {
     }
 
     /// A wrong answer from there.
-    pub(super) fn end_at(&mut self, side: Side) {
+    pub fn end_at(&mut self, side: Side) {
         let place = place_of(side);
         self.0.retain(|known| Some(known.place) != place);
     }

@@ -397,7 +397,6 @@ impl Throttle {
             self.since.first = now;
         }
         self.since.count = self.since.count.saturating_add(1);
-        self.remembered.end_at(side);
         let familiar =
             self.places.iter_mut().find(|place| Side::Place(place.id) == side && place.is_familiar(now));
         let engaged = match (means, side, familiar) {

@@ -6,7 +6,7 @@ use crate::account::State;
 use crate::clock::UnixTime;
 
 /// Room for the lines of a login without an allocation.
-const ROOM: usize = 2000;
+const ROOM: usize = 3000;
 /// Most lines that one answer leads to.
 const LINES: usize = 4;
 

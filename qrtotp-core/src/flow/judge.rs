@@ -264,6 +264,8 @@ impl Rules<'_> {
         record: &Record,
         state: &mut State,
     ) -> Judgement {
+        // Its own place, also if it counts as a stranger's.
+        state.throttle.remembered.end_at(self.side(record));
         let engaged = state.throttle.fail(means, side, self.now, &self.throttle);
         self.answer_place.note(self.key, record, self.now, &mut state.throttle.since);
         let failures = state.throttle.failures_here(means, side, self.now);

@@ -126,7 +126,9 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             return outcome;
         }
         // With `forward_pass` the password is proven first.
-        if let Some((name, uid)) = account.as_ref().filter(|_| self.options.first_pass != FirstPass::Forward)
+        if self.ruling.remember.is_some()
+            && self.options.first_pass != FirstPass::Forward
+            && let Some((name, uid)) = &account
             && let Ok(Some(account)) = self.store.load(name)
             && account.record.uid == *uid
             && let Some((id, label)) = self.remembered(&account)

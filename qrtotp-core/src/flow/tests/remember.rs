@@ -82,6 +82,9 @@ fn another_address_key_service_policy_or_an_earlier_clock_is_asked() {
     w.gives_code(&secret, from("2001:db8:1:2::3"), Human::default());
     assert!(!w.asks_from("2001:db8:1:2:ffff::1"));
     assert!(w.asks_from("2001:db8:1:3::3"));
+    w.gives_code(&secret, from("64:ff9b::198.51.100.7"), Human::default());
+    assert!(!w.asks_from("64:ff9b::198.51.100.7"));
+    assert!(w.asks_from("64:ff9b::203.0.113.9"), "another host behind NAT64");
 }
 
 #[test]
@@ -157,4 +160,31 @@ fn behind_forward_pass_the_password_alone_is_enough_then_and_only_the_right_one(
 fn an_unknown_user_is_asked() {
     let (mut w, _) = host();
     assert!(w.asks(Subject { user: "nobody-knows".into(), ..from(HOME) }, Human::default()));
+}
+
+#[test]
+fn a_wrong_code_ends_it_also_if_the_place_counts_as_a_strangers_today() {
+    let (mut w, secret) = host();
+    w.gives_code(&secret, from(HOME), Human::default());
+    for _ in 0..10 {
+        w.pass(60);
+        w.login_of(from(HOME), &Options::default(), &mut Human::says([say("000000")]));
+    }
+    w.pass(60);
+    let codes = format!("{} {}", w.code(&secret, -1), w.code(&secret, 0));
+    let mut human = Human::says([say("000000"), say(&codes)]);
+    assert_eq!(w.login_of(from(HOME), &Options::default(), &mut human), Outcome::Accepted);
+    assert!(!w.asks_from(HOME));
+    let options = Options { first_pass: FirstPass::Forward, ..Options::default() };
+    let mut human = Human { right_password: Some(b"secret"), ..Human::says([say("secret000000")]) };
+    assert_eq!(w.login_of(from(HOME), &options, &mut human), Outcome::Denied);
+    assert!(w.asks_from(HOME));
+}
+
+#[test]
+fn without_its_groups_nobody_is_remembered() {
+    let mut w = policed("", "[[rule]]\nname = 'one'\ngroup = ['wheel']\nthen = 'code'\nremember = '1h'");
+    let secret = w.import(Params::default());
+    w.gives_code(&secret, from(HOME), Human::default());
+    assert!(w.asks_from(HOME));
 }

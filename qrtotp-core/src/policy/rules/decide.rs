@@ -150,9 +150,12 @@ fn strictest<'p>(possible: Option<Decision<'p>>, next: Decision<'p>) -> Decision
     let strictness = |decision: &Decision<'_>| {
         (decision.outcome.unwrap_or(Outcome::Code), decision.effects.fresh, decision.effects.no_recovery)
     };
-    let mut chosen = if strictness(&next) > strictness(&possible) { next } else { possible };
-    (chosen.effects.first_login, chosen.effects.allow_until) = (Some(FirstLogin::Deny), None);
-    Decision { without_groups: true, ..chosen }
+    let (alert, notice) =
+        (possible.effects.alert || next.effects.alert, possible.effects.notice || next.effects.notice);
+    let chosen = if strictness(&next) > strictness(&possible) { next } else { possible };
+    let (first_login, allow_until) = (Some(FirstLogin::Deny), None);
+    let effects = Effects { first_login, allow_until, remember: None, alert, notice, ..chosen.effects };
+    Decision { without_groups: true, effects, ..chosen }
 }
 
 fn decision<'p>(rule: &'p str, bytes: &mut Bytes<'p>) -> Result<Decision<'p>, Damaged> {
