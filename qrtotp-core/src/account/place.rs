@@ -81,13 +81,8 @@ impl ExactOrigin<'_> {
     /// What is digested under a key for the record: this origin at this service under this policy.
     #[must_use]
     pub fn at(&self, service: &str, policy: u64) -> [u8; 8] {
-        let mut hash = Sha256::new().chain_update(policy.to_le_bytes());
-        let mut field = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
-        };
-        field(service.as_bytes());
-        match self {
+        let octets;
+        let parts: [&[u8]; 3] = match self {
             Self::Remote(address, key) => {
                 let address = match address.to_canonical() {
                     IpAddr::V4(address) => address.to_ipv6_mapped(),
@@ -96,12 +91,16 @@ impl ExactOrigin<'_> {
                         _ => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)),
                     },
                 };
-                field(&address.octets());
-                field(key.map_or(&[], |key| key.as_bytes()));
+                octets = address.octets();
+                [&octets, key.map_or(&[], |key| key.as_bytes()), &[]]
             }
-            Self::Session { session, tty, by } => {
-                [session, tty, by].iter().for_each(|text| field(text.as_bytes()))
-            }
+            Self::Session { session, tty, by } => [session.as_bytes(), tty.as_bytes(), by.as_bytes()],
+        };
+        let [a, b, c] = parts;
+        let mut hash = Sha256::new();
+        for field in [&policy.to_le_bytes(), service.as_bytes(), a, b, c] {
+            hash.update((field.len() as u64).to_le_bytes());
+            hash.update(field);
         }
         let mut what = [b'r', 0, 0, 0, 0, 0, 0, 0];
         what[1..].iter_mut().zip(hash.finalize()).for_each(|(byte, hashed)| *byte = hashed);
