@@ -173,7 +173,7 @@ impl<'a> Served<'a> {
                 };
                 let id = enrolled.credential;
                 Ok(Say::Done(format!(
-                    "Done: {name} has a new device, {id}. From now on logins ask for its code.{codes}"
+                    "Done: {name} has a new device, {id}. Services that ask for codes take its codes from now on.{codes}"
                 )))
             }
             Err(EnrollError::Store(busy @ StoreError::Busy)) => Err(Ended::Broken(busy)),
