@@ -11,14 +11,15 @@ const TIMER: &str = "/etc/systemd/system/qrtotp-setup-undo.timer";
 const SERVICE: &str = "/etc/systemd/system/qrtotp-setup-undo.service";
 const NAME: &str = "qrtotp-setup-undo.timer";
 
-/// The units. Persistent: a date that passed while the host was off counts at its next start.
+/// The units. Persistent: a date that passed while the host was off counts at its next start. Then before sshd, which would otherwise
+/// start with the files that are about to be undone.
 fn units(at: UnixTime, program: &str) -> [(&'static str, String); 2] {
     let date = utc(at).replace('T', " ").replace('Z', "");
     [
         (
             SERVICE,
             format!(
-                "[Unit]\nDescription=Undo what qrtotp setup changed, which nobody confirmed\n\n\
+                "[Unit]\nDescription=Undo what qrtotp setup changed, which nobody confirmed\nBefore=ssh.service sshd.service\n\n\
                  [Service]\nType=oneshot\nExecStart={program} setup --undo\n"
             ),
         ),
@@ -37,13 +38,25 @@ pub fn is_possible() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
+/// Starts the timer, and has it on disk.
+///
+/// # Errors
+/// It will not go off.
 pub fn arm(at: UnixTime) -> Result<(), Failure> {
     let program = std::env::current_exe()?;
     for (file, text) in units(at, &program.display().to_string()) {
         fs::write(file, text).map_err(|error| Failure::Error(format!("{file}: {error}")))?;
     }
     systemctl(&["daemon-reload"])?;
-    systemctl(&["enable", "--now", NAME])
+    systemctl(&["enable", "--now", NAME])?;
+    // systemd takes a timer whose date has passed, and never starts it.
+    if systemctl(&["show", "--property=NextElapseUSecRealtime", "--value", NAME])?.trim().is_empty() {
+        let text = "the timer that undoes the changes would not go off; give a longer --confirm";
+        return Err(Failure::Refused(text.into()));
+    }
+    // The units, the link that starts them at boot, and systemd's stamp of the timer: a power cut must not leave only the changes.
+    nix::unistd::sync();
+    Ok(())
 }
 
 pub fn is_armed() -> bool {
@@ -59,13 +72,15 @@ pub fn disarm() -> Result<(), Failure> {
     for file in [TIMER, SERVICE] {
         fs::remove_file(file).map_err(|error| Failure::Error(format!("{file}: {error}")))?;
     }
-    systemctl(&["daemon-reload"])
+    systemctl(&["daemon-reload"])?;
+    Ok(())
 }
 
-fn systemctl(arguments: &[&str]) -> Result<(), Failure> {
+/// What it prints.
+fn systemctl(arguments: &[&str]) -> Result<String, Failure> {
     let ended = Command::new("systemctl").args(arguments).stdin(Stdio::null()).output();
     match ended {
-        Ok(ended) if ended.status.success() => Ok(()),
+        Ok(ended) if ended.status.success() => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
         Ok(ended) => Err(Failure::Error(format!(
             "systemctl {}: {}",
             arguments.join(" "),
