@@ -73,7 +73,9 @@ fn ready(context: &Context, args: &Setup) -> Result<(), Failure> {
         return Err(Failure::Refused(text.into()));
     }
     if !args.no_timer && args.confirm < LEAST_CONFIRM {
-        let text = format!("--confirm must be at least {LEAST_CONFIRM}, so that the changes are made before they are undone");
+        let text = format!(
+            "--confirm must be at least {LEAST_CONFIRM}, so that the changes are made before they are undone"
+        );
         return Err(Failure::Refused(text));
     }
     if !args.no_timer && !timer::is_possible() {
