@@ -200,7 +200,7 @@ pub struct Setup {
     /// Make the changes
     #[arg(long)]
     pub apply: bool,
-    /// Undo them after this time, unless they are kept
+    /// Undo them after this time, at least 1m, unless they are kept
     #[arg(long, value_name = "TIME", default_value = "10m", requires = "apply")]
     pub confirm: Span,
     /// Without a timer, if you can undo them at the console

@@ -47,6 +47,8 @@ fn it_shows_the_changes_and_makes_none_and_refuses_what_could_lock_everybody_out
     assert!(shown.contains(&format!("+++ b{DROP_IN}")) && !shown.contains("pam.d/su-l"), "{shown}");
     let refused = setup(&sandbox, &["sudo", "--apply"]).exited(1);
     assert!(refused.stderr.contains("systemd does not run here"), "{refused:?}");
+    let refused = setup(&sandbox, &["sudo", "--apply", "--confirm", "59s"]).exited(1);
+    assert!(refused.stderr.contains("at least 1m"), "{refused:?}");
     sandbox.run(&["qrtotp", "revoke", "alice", "--all"]).success();
     let refused = setup(&sandbox, &["sudo", "--apply", "--no-timer"]).exited(1);
     assert!(refused.stderr.contains("nobody who can become root has a device"), "{refused:?}");

@@ -1,10 +1,12 @@
 //! `cargo xtask proof [NAME…]`: what takes too long for every test run. docs/PROOF.md lists the properties.
 
+mod booted;
 mod faults;
 mod fuzzing;
 mod mutants;
 mod openssh;
 mod power;
+mod setup;
 mod suite;
 mod supply;
 mod systemd;
@@ -31,6 +33,7 @@ struct Proof {
 const PROOFS: &[Proof] = &[
     Proof { name: "openssh", run: openssh::run },
     Proof { name: "systemd", run: systemd::run },
+    Proof { name: "setup", run: setup::run },
     Proof { name: "fuzzing", run: fuzzing::run },
     Proof { name: "faults", run: faults::run },
     Proof { name: "apply", run: || suite::end_to_end(&["faults"]) },

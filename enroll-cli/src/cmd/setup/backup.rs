@@ -77,12 +77,14 @@ impl Backup {
     }
 
     /// Puts back what was there, the last change first, and gives the files. One that was changed since is kept beside its journal.
-    pub fn undo(&self) -> Result<Vec<PathBuf>, Failure> {
+    /// It can be repeated until [`Self::close`].
+    pub fn restore(&self) -> Result<Vec<PathBuf>, Failure> {
         let text = fs::read_to_string(&self.journal).map_err(failed(&self.journal))?;
         let journal: Journal = serde_json::from_str(&text)
             .map_err(|error| Failure::Error(format!("{}: {error}", self.journal.display())))?;
         let mut undone = Vec::new();
         for saved in journal.files.iter().rev() {
+            undone.push(saved.file.clone());
             // Of one that was killed.
             let _ = fs::remove_file(temporary(&saved.file));
             let now = fs::read_to_string(&saved.file).ok();
@@ -98,10 +100,13 @@ impl Backup {
                 Some(text) => replace(&saved.file, text).map_err(failed(&saved.file))?,
                 None => fs::remove_file(&saved.file).map_err(failed(&saved.file))?,
             }
-            undone.push(saved.file.clone());
         }
-        fs::rename(&self.journal, self.journal.with_extension("undone")).map_err(failed(&self.journal))?;
         Ok(undone)
+    }
+
+    /// Nothing is left to undo of it.
+    pub fn close(&self) -> Result<(), Failure> {
+        fs::rename(&self.journal, self.journal.with_extension("undone")).map_err(failed(&self.journal))
     }
 }
 

@@ -22,10 +22,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use plan::{Change, DROP_IN, plan};
 use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_core::policy::Span;
 use qrtotp_core::text::utc;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+const LEAST_CONFIRM: Span = Span::seconds(60);
 
 pub fn run(path: &Path, args: &Setup) -> Result<Exit, Failure> {
     let path = &config_file(path)?;
@@ -69,6 +72,12 @@ fn ready(context: &Context, args: &Setup) -> Result<(), Failure> {
         let text = "an earlier set-up waits: `qrtotp setup --keep` keeps it, `qrtotp setup --undo` undoes it";
         return Err(Failure::Refused(text.into()));
     }
+    if !args.no_timer && args.confirm < LEAST_CONFIRM {
+        let text = format!(
+            "--confirm must be at least {LEAST_CONFIRM}, so that the changes are made before they are undone"
+        );
+        return Err(Failure::Refused(text));
+    }
     if !args.no_timer && !timer::is_possible() {
         let text = "systemd does not run here, so nothing can undo the changes by itself; with a root shell open, give --no-timer";
         return Err(Failure::Refused(text.into()));
@@ -106,20 +115,21 @@ fn apply(changes: &[Change], args: &Setup, failures: &dyn Fn() -> Vec<String>) -
         writeln!(
             out,
             "Done. Log in from a second terminal, and there, as root: qrtotp setup --keep\n\
-             Without that everything is undone at {} UTC.",
+             Without that everything is undone at {}.",
             utc(until)
         )?;
     }
     Ok(Exit::Done)
 }
 
+/// The timer goes before the journal: killed anywhere, it is still there for what is left, and never meets an earlier set-up's journal.
 fn take_back(backup: &Backup) -> Result<Vec<PathBuf>, Failure> {
-    let undone = backup.undo()?;
+    let undone = backup.restore()?;
+    let has_sshd = undone.iter().any(|file| file == Path::new(DROP_IN));
+    let reloaded = if has_sshd { reload_sshd() } else { Ok(()) };
     timer::disarm()?;
-    if undone.iter().any(|file| file == Path::new(DROP_IN)) {
-        reload_sshd()?;
-    }
-    Ok(undone)
+    backup.close()?;
+    reloaded.map(|()| undone)
 }
 
 fn undo() -> Result<Exit, Failure> {

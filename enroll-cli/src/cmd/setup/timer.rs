@@ -1,24 +1,29 @@
 //! Undoes a set-up that is not confirmed, also after a reboot: a systemd timer with a date.
 
 use crate::error::Failure;
-use qrtotp_core::clock::UnixTime;
+use nix::unistd::syncfs;
+use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
 use qrtotp_core::text::utc;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 const TIMER: &str = "/etc/systemd/system/qrtotp-setup-undo.timer";
 const SERVICE: &str = "/etc/systemd/system/qrtotp-setup-undo.service";
 const NAME: &str = "qrtotp-setup-undo.timer";
+/// Seconds that the changes take at most: `sshd -t` is given ten.
+const TIME_TO_CHANGE: i64 = 30;
 
-/// The units. Persistent: a date that passed while the host was off counts at its next start.
+/// The units. Persistent: a date that passed while the host was off counts at its next start. Then before sshd, which would otherwise
+/// start with the files that are about to be undone.
 fn units(at: UnixTime, program: &str) -> [(&'static str, String); 2] {
     let date = utc(at).replace('T', " ").replace('Z', "");
     [
         (
             SERVICE,
             format!(
-                "[Unit]\nDescription=Undo what qrtotp setup changed, which nobody confirmed\n\n\
+                "[Unit]\nDescription=Undo what qrtotp setup changed, which nobody confirmed\nBefore=ssh.service sshd.service\n\n\
                  [Service]\nType=oneshot\nExecStart={program} setup --undo\n"
             ),
         ),
@@ -37,13 +42,32 @@ pub fn is_possible() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
+/// Starts the timer, and has it on disk.
+///
+/// # Errors
+/// It will not go off.
 pub fn arm(at: UnixTime) -> Result<(), Failure> {
     let program = std::env::current_exe()?;
     for (file, text) in units(at, &program.display().to_string()) {
-        fs::write(file, text).map_err(|error| Failure::Error(format!("{file}: {error}")))?;
+        fs::write(file, text).map_err(failed(file))?;
     }
     systemctl(&["daemon-reload"])?;
-    systemctl(&["enable", "--now", NAME])
+    systemctl(&["enable", "--now", NAME])?;
+    // The units, the link that starts them at boot, and systemd's stamp of the timer: a power cut must not leave only the changes.
+    for directory in ["/etc/systemd/system", "/var/lib/systemd"] {
+        File::open(directory).and_then(|file| Ok(syncfs(file)?)).map_err(failed(directory))?;
+    }
+    // systemd takes a timer whose date has passed, and never starts it.
+    let next = systemctl(&["show", "--property=NextElapseUSecRealtime", "--value", NAME])?;
+    if next.trim().is_empty() || SystemClock.now() + TIME_TO_CHANGE > at {
+        let text = "the timer would undo the changes before they are made; give a longer --confirm";
+        return Err(Failure::Refused(text.into()));
+    }
+    Ok(())
+}
+
+fn failed(path: &str) -> impl Fn(io::Error) -> Failure + '_ {
+    move |error| Failure::Error(format!("{path}: {error}"))
 }
 
 pub fn is_armed() -> bool {
@@ -57,15 +81,17 @@ pub fn disarm() -> Result<(), Failure> {
     // By the timer itself this is called, too: then stopping it is all that is left to do.
     systemctl(&["disable", "--now", NAME])?;
     for file in [TIMER, SERVICE] {
-        fs::remove_file(file).map_err(|error| Failure::Error(format!("{file}: {error}")))?;
+        fs::remove_file(file).map_err(failed(file))?;
     }
-    systemctl(&["daemon-reload"])
+    systemctl(&["daemon-reload"])?;
+    Ok(())
 }
 
-fn systemctl(arguments: &[&str]) -> Result<(), Failure> {
+/// What it prints.
+fn systemctl(arguments: &[&str]) -> Result<String, Failure> {
     let ended = Command::new("systemctl").args(arguments).stdin(Stdio::null()).output();
     match ended {
-        Ok(ended) if ended.status.success() => Ok(()),
+        Ok(ended) if ended.status.success() => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
         Ok(ended) => Err(Failure::Error(format!(
             "systemctl {}: {}",
             arguments.join(" "),

@@ -1,34 +1,22 @@
 //! The broker's units, PAM service and binary in booted Debian systems, each with a systemd of its own.
 
 use std::{
-    fmt::Write,
     fs,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 
-use super::Findings;
+use super::{
+    Findings,
+    booted::{self, RELEASES, row, value},
+};
 use crate::{
     apt,
     build::{self, Artefacts},
-    debian,
-    step::run as step,
 };
-
-const RELEASES: [&str; 2] = ["bookworm", "trixie"];
-
-/// Boots, does its work, and switches off.
-const UNIT: &str = "[Unit]
-After=basic.target
-SuccessAction=poweroff-force
-FailureAction=poweroff-force
-[Service]
-Type=oneshot
-ExecStart=/bin/bash -c '/bin/bash /root/inside.sh >/root/seen'
-";
 
 /// What `inside.sh` calls it, what it is, and what must have been seen.
 const EXPECTED: &[(&str, &str, &str)] = &[
@@ -81,12 +69,6 @@ pub fn run() -> Result<Findings> {
     Ok(found)
 }
 
-fn row(text: &mut String, what: &str, cells: impl IntoIterator<Item = String>) -> std::fmt::Result {
-    write!(text, "| {what} |")?;
-    cells.into_iter().try_for_each(|cell| write!(text, " {cell} |"))?;
-    writeln!(text)
-}
-
 fn judge(release: &str, seen: &str, found: &mut Findings) {
     for (name, what, expected) in EXPECTED {
         let value = value(seen, name);
@@ -101,37 +83,18 @@ fn judge(release: &str, seen: &str, found: &mut Findings) {
     }
 }
 
-/// Of the first line `NAME=VALUE`.
-fn value<'a>(seen: &'a str, name: &str) -> &'a str {
-    seen.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
-}
-
 /// What a freshly booted system of that release has seen.
 fn boot(release: &str, artefacts: &Artefacts) -> Result<String> {
-    let proofs = build::target().join("proof");
-    let pristine = proofs.join(format!("{release}-systemd"));
-    debian::unpack(release, "systemd-sysv,libpam-modules,libpam-runtime,passwd,util-linux", &pristine)?;
-    let root = proofs.join(format!("{release}-booted"));
-    if root.exists() {
-        fs::remove_dir_all(&root)?;
-    }
-    step(Command::new("cp").arg("--archive").args([&pristine, &root]))?;
+    let packages = "systemd-sysv,libpam-modules,libpam-runtime,passwd,util-linux";
+    let root = booted::root(release, "systemd", packages, include_str!("inside.sh"))?;
     furnish(&root, artefacts)?;
-    let booted = Command::new("timeout")
-        .args(["300", "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit"])
-        .args(["--private-network", "--console=pipe", "--directory"])
-        .arg(&root)
-        .stdin(Stdio::null())
-        .output()
-        .context("systemd-nspawn is needed")?;
-    let seen = fs::read_to_string(root.join("root/seen")).unwrap_or_default();
-    let console = String::from_utf8_lossy(&booted.stdout);
+    let (seen, console) = booted::boot(&root, Duration::from_secs(300))?;
     ensure!(seen.contains("repaired="), "{release} did not get to the end: {seen}\n{console}");
     fs::remove_dir_all(&root)?;
     Ok(seen)
 }
 
-/// Puts what the package brings where it does, and has it tried at boot.
+/// Puts what the package brings where it does.
 fn furnish(root: &Path, artefacts: &Artefacts) -> Result<()> {
     let conf = build::workspace().join("conf");
     let modules = fs::read_dir(root.join("usr/lib"))?.flatten().map(|entry| entry.path().join("security"));
@@ -149,10 +112,5 @@ fn furnish(root: &Path, artefacts: &Artefacts) -> Result<()> {
         copy(conf.join("systemd").join(unit), root.join("usr/lib/systemd/system").join(unit), 0o644)?;
     }
     fs::create_dir_all(root.join("etc/qrtotp"))?;
-    fs::write(root.join("etc/qrtotp/qrtotp.toml"), "[defaults]\nfirst_login = \"enroll\"\n")?;
-    fs::write(root.join("root/inside.sh"), include_str!("inside.sh"))?;
-    let units = root.join("etc/systemd/system");
-    fs::write(units.join("proof.service"), UNIT)?;
-    fs::create_dir_all(units.join("multi-user.target.wants"))?;
-    Ok(symlink("/etc/systemd/system/proof.service", units.join("multi-user.target.wants/proof.service"))?)
+    Ok(fs::write(root.join("etc/qrtotp/qrtotp.toml"), "[defaults]\nfirst_login = \"enroll\"\n")?)
 }

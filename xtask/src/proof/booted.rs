@@ -1,0 +1,76 @@
+//! Debian systems that boot with a systemd of their own, run a script and switch off.
+
+use std::{
+    fmt::Write,
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{build, debian, step::run as step};
+
+pub const RELEASES: [&str; 2] = ["bookworm", "trixie"];
+
+/// Runs the script once the system is up, and switches off.
+const UNIT: &str = "[Unit]
+After=basic.target ssh.service systemd-user-sessions.service
+SuccessAction=poweroff-force
+FailureAction=poweroff-force
+[Service]
+Type=oneshot
+ExecStart=/bin/bash -c '/bin/bash /root/inside.sh >>/root/seen'
+";
+
+/// A fresh copy of a release with these packages, which runs `script` at each boot. `name` tells it from those of other proofs.
+///
+/// # Errors
+/// It can't be had.
+pub fn root(release: &str, name: &str, packages: &str, script: &str) -> Result<PathBuf> {
+    let proofs = build::target().join("proof");
+    let pristine = proofs.join(format!("{release}-{name}"));
+    debian::unpack(release, packages, &pristine)?;
+    let root = proofs.join(format!("{release}-{name}-booted"));
+    if root.exists() {
+        fs::remove_dir_all(&root)?;
+    }
+    step(Command::new("cp").arg("--archive").args([&pristine, &root]))?;
+    fs::write(root.join("root/inside.sh"), script)?;
+    let units = root.join("etc/systemd/system");
+    fs::write(units.join("proof.service"), UNIT)?;
+    fs::create_dir_all(units.join("multi-user.target.wants"))?;
+    symlink("/etc/systemd/system/proof.service", units.join("multi-user.target.wants/proof.service"))?;
+    Ok(root)
+}
+
+/// Boots it and waits, for `limit` at most, until it is off: what its scripts have printed at all boots, and its console.
+///
+/// # Errors
+/// It can't be started.
+pub fn boot(root: &Path, limit: Duration) -> Result<(String, String)> {
+    let booted = Command::new("timeout")
+        .arg(limit.as_secs().to_string())
+        .args(["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit"])
+        .args(["--private-network", "--console=pipe", "--directory"])
+        .arg(root)
+        .stdin(Stdio::null())
+        .output()
+        .context("systemd-nspawn is needed")?;
+    let seen = fs::read_to_string(root.join("root/seen")).unwrap_or_default();
+    Ok((seen, String::from_utf8_lossy(&booted.stdout).into_owned()))
+}
+
+/// The value of the first line `NAME=VALUE`.
+pub fn value<'a>(seen: &'a str, name: &str) -> &'a str {
+    seen.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
+}
+
+/// A row of a table.
+pub fn row(text: &mut String, what: &str, cells: impl IntoIterator<Item = String>) -> std::fmt::Result {
+    write!(text, "| {what} |")?;
+    cells.into_iter().try_for_each(|cell| write!(text, " {cell} |"))?;
+    writeln!(text)
+}

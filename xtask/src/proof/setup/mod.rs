@@ -1,0 +1,98 @@
+//! `qrtotp setup` from the package in booted Debian systems: applied, kept, undone, killed, and cut off by a reboot.
+
+use std::{fs, path::Path, process::Command, thread, time::Duration};
+
+use anyhow::{Result, anyhow, ensure};
+
+use super::{
+    Findings,
+    booted::{self, RELEASES, row, value},
+};
+use crate::{apt, build, deb, step::run as step};
+
+const PACKAGES: &str = "systemd-sysv,libpam-systemd,dbus,libpam-modules,libpam-runtime,passwd,util-linux,openssh-server,openssh-client,sudo,oathtool";
+/// Boots of one system. Before the last one it is off for longer than `--confirm` allows.
+const BOOTS: usize = 3;
+const OFF: &str = "70s";
+
+/// What `inside.sh` calls it, what it is, and what must have been seen.
+const EXPECTED: &[(&str, &str, &str)] = &[
+    ("alone", "a login by password before `setup`", "in, 0 codes"),
+    ("applied", "files after `setup sshd sudo --apply --confirm 1m`", "changed"),
+    ("wrong", "a login by password and a wrong code", "out, 1 codes"),
+    ("wrong_password", "by a wrong password and the right code", "out, 0 codes"),
+    ("rolled_back", "without `--keep`, after the minute", "as before, 0 units left"),
+    ("alone_again", "a login by password then", "in, 0 codes"),
+    (
+        "second_session",
+        "over ssh with the code, `sudo qrtotp setup --keep` with the next one",
+        "in, 1 codes, kept",
+    ),
+    ("kept", "files after the minute", "changed, 0 units left"),
+    ("kept_wrong", "a login by password and a wrong code then", "out, 1 codes"),
+    ("kept_right", "by password and the right code", "in, 1 codes"),
+    ("undone", "after `setup --undo`", "as before, 0 units left"),
+    (
+        "killed-t",
+        "SIGKILL of `setup` once the first file has changed; after the minute",
+        "changed, as before, 0 units left",
+    ),
+    ("killed-T", "SIGKILL once all have; after the minute", "changed, as before, 0 units left"),
+    ("rebooted", "a reboot right after `--apply`", "changed"),
+    ("rebooted_wrong", "a login by password and a wrong code then", "out, 1 codes"),
+    ("reboot_rolled_back", "after the minute", "as before, 0 units left"),
+    ("reboot_alone", "a login by password then", "in, 0 codes"),
+    ("off_before", "`--apply`, and off for more than the minute", "changed"),
+    ("off_rolled_back", "seconds after the next boot", "as before, 0 units left"),
+    ("off_key", "a login by key then, which sshd's drop-in would refuse", "in, 0 codes"),
+];
+
+/// # Errors
+/// It can't be carried out.
+pub fn run() -> Result<Findings> {
+    apt::need(&[apt::DEMO, apt::TEST, apt::DEB, apt::PROOF])?;
+    build::release()?;
+    let package = deb::of_release()?;
+    // They mostly wait.
+    let systems = RELEASES.map(|release| {
+        let package = package.clone();
+        thread::spawn(move || boot(release, &package))
+    });
+    let mut found = Findings::default();
+    let mut columns = Vec::new();
+    for (release, system) in RELEASES.into_iter().zip(systems) {
+        let seen = system.join().map_err(|_| anyhow!("{release}: panicked"))??;
+        for (name, what, expected) in EXPECTED {
+            let value = value(&seen, name);
+            if value != *expected {
+                found.failures.push(format!("{release}: {what}: {value:?}, not {expected:?}"));
+            }
+        }
+        columns.push(seen);
+    }
+    let text = &mut found.text;
+    row(text, "seen", columns.iter().map(|seen| value(seen, "version").to_owned()))?;
+    row(text, "---", RELEASES.map(|_| "---".to_owned()))?;
+    let more = ("seconds", "from the package to protected sshd and sudo, in seconds", "");
+    for (name, what, _) in EXPECTED.iter().chain([&more]) {
+        row(text, what, columns.iter().map(|seen| value(seen, name).to_owned()))?;
+    }
+    Ok(found)
+}
+
+/// What a system of that release has seen in all its boots.
+fn boot(release: &str, package: &Path) -> Result<String> {
+    let root = booted::root(release, "setup", PACKAGES, include_str!("inside.sh"))?;
+    fs::copy(package, root.join("root/package.deb"))?;
+    let mut last = (String::new(), String::new());
+    for number in 1..=BOOTS {
+        if number == BOOTS {
+            step(Command::new("sleep").arg(OFF))?;
+        }
+        last = booted::boot(&root, Duration::from_secs(900))?;
+    }
+    let (seen, console) = last;
+    ensure!(seen.contains("\nend="), "{release} did not get to the end: {seen}\n{console}");
+    fs::remove_dir_all(&root)?;
+    Ok(seen)
+}
