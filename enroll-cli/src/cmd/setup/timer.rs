@@ -15,15 +15,15 @@ const NAME: &str = "qrtotp-setup-undo.timer";
 /// Seconds that the changes take at most: `sshd -t` is given ten.
 const TIME_TO_CHANGE: i64 = 30;
 
-/// The units. Persistent: a date that passed while the host was off counts at its next start. Then before sshd, which would otherwise
-/// start with the files that are about to be undone.
+/// The units. Persistent: a date that passed while the host was off counts at its next start. There sshd may start at the same
+/// time with the files that are undone: it is let start first, so that it can be told to read them again.
 fn units(at: UnixTime, program: &str) -> [(&'static str, String); 2] {
     let date = utc(at).replace('T', " ").replace('Z', "");
     [
         (
             SERVICE,
             format!(
-                "[Unit]\nDescription=Undo what qrtotp setup changed, which nobody confirmed\nBefore=ssh.service sshd.service\n\n\
+                "[Unit]\nDescription=Undo what qrtotp setup changed, which nobody confirmed\nAfter=ssh.service sshd.service\n\n\
                  [Service]\nType=oneshot\nExecStart={program} setup --undo\n"
             ),
         ),

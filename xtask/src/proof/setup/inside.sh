@@ -7,8 +7,8 @@ PASSWORD='correct horse 7'
 code() { oathtool --totp --base32 --now "@$(($(date +%s) + 30 * $1))" $KEY; }
 files() { (cd /etc && find pam.d ssh -type f -printf '%p %m %u %g ' -exec sha256sum {} \; | sort); }
 state() { if [ "$(files)" = "$(cat /root/before)" ]; then echo "as before"; else echo changed; fi; }
-# What is left of a set-up: its units, and whatever failed.
-left() { echo "$(ls /etc/systemd/system /etc/systemd/system/*.wants | grep -c qrtotp-setup) units left$(systemctl --failed --plain --no-legend)"; }
+# What is left of a set-up: its units, and those of ours or sshd that failed.
+left() { echo "$(ls /etc/systemd/system /etc/systemd/system/*.wants | grep -c qrtotp-setup) units left$(systemctl list-units --failed --plain --no-legend 'qrtotp*' 'ssh*')"; }
 apply() { qrtotp setup sshd sudo --apply --confirm 1m >/root/said 2>&1; date +%s >/root/applied; }
 # Whether all is as before 75 s after the last `apply`, but not yet 45 s after it.
 rolls_back() {
