@@ -7,6 +7,20 @@ use std::fmt;
 /// Keys whose values are numbers in JSON.
 const NUMBERS: [&str; 8] = ["policy", "failures", "wait", "left", "count", "keys", "seq", "at"];
 
+/// Events that are never logged without a number and a link, beside accepted logins.
+const CHAINED: [&str; 10] = [
+    "credential_imported",
+    "credential_renamed",
+    "credential_revoked",
+    "enrollment_confirmed",
+    "import_repeated",
+    "key_registered",
+    "token_consumed",
+    "token_expired",
+    "token_issued",
+    "token_revoked",
+];
+
 /// How the `detail` of a line begins that `audit repair` logged again.
 pub const RECOVERED: &str = "recovered";
 
@@ -98,6 +112,19 @@ impl Event {
     pub fn seq(&self) -> Option<u64> {
         self.link?;
         self.get("seq")?.parse().ok().filter(|seq| (1..u64::MAX).contains(seq))
+    }
+
+    /// Whether lines of this kind have a number and a link since there are chains.
+    #[must_use]
+    pub fn is_always_chained(&self) -> bool {
+        match self.get("event") {
+            Some("login") => {
+                self.get("result") == Some("accepted")
+                    && matches!(self.get("reason"), Some("code" | "recovery_code" | "two_codes"))
+            }
+            Some(kind) => CHAINED.contains(&kind),
+            None => false,
+        }
     }
 
     /// Whether `audit repair` logged it again.

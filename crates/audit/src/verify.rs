@@ -2,6 +2,7 @@
 
 use crate::event::{Entry, Event, Writer};
 use qrtotp_core::account::{Link, link};
+use qrtotp_core::clock::{EARLIEST_PLAUSIBLE, UnixTime};
 use std::collections::{BTreeMap, HashMap};
 
 /// Two logins of one account at the same time may log in the other order. So much later, in seconds, a line was moved.
@@ -27,6 +28,8 @@ pub struct Head {
 pub enum Fault {
     /// The line does not fit: it, or its link, was changed, or it was added.
     Changed,
+    /// It has no number or no hash, and should have both: it was changed or added.
+    Unchained,
     /// A line with this number came before.
     Repeated,
     /// It stands behind later lines.
@@ -58,7 +61,7 @@ impl Fault {
 pub struct Finding {
     /// Whose chain.
     pub user: String,
-    /// The number of the line, the first one of several.
+    /// The number of the line, the first one of several; 0 if it has none.
     pub seq: u64,
     /// What is wrong.
     pub fault: Fault,
@@ -86,7 +89,6 @@ struct Chain {
     doubted: Option<Before>,
     waiting: BTreeMap<u64, Event>,
     gaps: Vec<Gap>,
-    last_at: i64,
     /// The first line that was seen, if it is not the chain's.
     leading: Option<Event>,
     /// The link of line 1, if it was seen.
@@ -110,17 +112,15 @@ pub struct Verifier {
     pub first: u64,
     /// Lines that a process without root's rights wrote: not ours.
     pub forged: u64,
-    /// When the log begins.
+    /// When the log begins, in Unix seconds: its oldest time.
     begins: Option<i64>,
-    /// When the heads were read: the log may have gone on since.
-    read_at: i64,
 }
 
 impl Verifier {
-    /// `heads`: the ends of all chains in the store, read at `read_at` (Unix seconds), before the log.
+    /// `heads`: the ends of all chains in the store, read before the log.
     #[must_use]
-    pub fn new(heads: HashMap<String, Head>, read_at: i64) -> Self {
-        Self { heads, read_at, ..Self::default() }
+    pub fn new(heads: HashMap<String, Head>) -> Self {
+        Self { heads, ..Self::default() }
     }
 
     /// Keeps the last line of each account in another copy of the log, to compare with.
@@ -148,20 +148,35 @@ impl Verifier {
 
     /// The next line of the log.
     pub fn read(&mut self, entry: &Entry) {
-        if self.begins.is_none() && entry.when() != 0 {
-            self.begins = Some(entry.when() / 1_000_000);
-        }
         if let Writer::User(_) = entry.writer {
             self.forged += 1;
             return;
         }
+        self.not_later(entry.time / 1_000_000);
         let event = &entry.event;
-        let (Some(user), Some(seq)) = (event.get("user"), event.seq()) else { return };
+        let (Some(user), Some(seq)) = (event.get("user"), event.seq()) else {
+            return self.read_unchained(event);
+        };
         let mut chain = self.chain_of(user, seq, event);
-        chain.last_at = event.number("at").unwrap_or(chain.last_at);
         let mut report = Report { user, verifier: self };
         chain.read(seq, event, &mut report);
         self.chains.insert(user.to_owned(), chain);
+    }
+
+    /// A line without a place in a chain: one with a link should have it, and so should those of some kinds.
+    fn read_unchained(&mut self, event: &Event) {
+        let user = event.get("user").unwrap_or("?");
+        let has_chain = self.chains.contains_key(user) && event.is_always_chained();
+        if event.link.is_some() || has_chain {
+            Report { user, verifier: self }.add(0, Fault::Unchained, Some(event));
+        }
+    }
+
+    /// The log begins at this time or before. A host without a clock of its own begins in 1970; that tells nothing.
+    fn not_later(&mut self, time: UnixTime) {
+        if time >= EARLIEST_PLAUSIBLE {
+            self.begins = Some(self.begins.map_or(time, |begins| begins.min(time)));
+        }
     }
 
     /// The chain that a line belongs to: a renamed account keeps its own, a removed one that is made again begins another.
@@ -191,9 +206,12 @@ impl Verifier {
         }
     }
 
-    /// Ends an account's chain with what the store has. `kept`: the store's last lines.
-    pub fn end(&mut self, user: &str, kept: &[Event]) {
+    /// Ends an account's chain with what the store has. `kept`: the store's last lines; `now`: the number and the link of the last
+    /// one. Both are read after the log, which may have gone on since the heads were read. Without `now` it has not.
+    pub fn end(&mut self, user: &str, kept: &[Event], now: Option<(u64, Link)>) {
         let Some(head) = self.heads.get(user).cloned() else { return };
+        let is_gone = now.is_none();
+        let now = now.unwrap_or((head.seq, head.link));
         let chain = self.chains.remove(user);
         let newest = kept.iter().filter_map(|event| event.number("at")).max();
         let rotated = newest.is_none_or(|at| self.begins.is_none_or(|begins| at < begins));
@@ -204,12 +222,19 @@ impl Verifier {
                 let oldest = kept.iter().filter_map(Event::seq).filter(|seq| *seq <= head.seq).min();
                 chain.seq = oldest.unwrap_or(1) - 1;
                 let mut report = Report { user, verifier: self };
-                chain.end(kept, Some(&head), &mut report);
+                chain.end(kept, Some(&head), now, &mut report);
             }
             return;
         };
+        if is_gone && chain.removed {
+            return self.end_removed(user, chain); // removed while the log was read
+        }
         let mut report = Report { user, verifier: self };
-        chain.end(kept, Some(&head), &mut report);
+        chain.end(kept, Some(&head), now, &mut report);
+    }
+
+    fn end_removed(&mut self, user: &str, mut chain: Chain) {
+        chain.end(&[], None, (0, Link::default()), &mut Report { user, verifier: self });
     }
 
     /// Ends the chains of accounts that the store does not have.
@@ -219,7 +244,7 @@ impl Verifier {
         for user in names {
             let Some(mut chain) = self.chains.remove(&user) else { continue };
             let mut report = Report { user: &user, verifier: self };
-            chain.end(&[], None, &mut report);
+            chain.end(&[], None, (0, Link::default()), &mut report);
             if !chain.removed {
                 report.add(chain.seq, Fault::NoAccount, None);
             }
@@ -282,6 +307,7 @@ impl Chain {
         match self.fits(event) {
             Some(_) => {
                 report.verifier.proven += 1;
+                report.verifier.not_later(event.number("at").unwrap_or(0));
                 self.fitted += 1;
                 self.advance(seq, event, [event.link, None], report);
             }
@@ -380,7 +406,7 @@ impl Chain {
         report.add(seq, Fault::Repeated, Some(event));
     }
 
-    fn end(&mut self, kept: &[Event], head: Option<&Head>, report: &mut Report<'_>) {
+    fn end(&mut self, kept: &[Event], head: Option<&Head>, now: (u64, Link), report: &mut Report<'_>) {
         while !self.waiting.is_empty() {
             self.skip(report);
         }
@@ -389,8 +415,8 @@ impl Chain {
             gap.fill(kept, report);
         }
         let Some(head) = head else { return };
-        if self.seq > head.seq && self.last_at < report.verifier.read_at - SAME_TIME {
-            report.add(head.seq, Fault::StoreIsOlder(self.seq), None);
+        if self.seq > head.seq {
+            self.ahead(kept, now, report);
         }
         if self.seq < head.seq {
             self.tail(kept, head, report);
@@ -421,6 +447,33 @@ impl Chain {
                 report.add(seq, Fault::Lost(event.chained().to_owned()), None);
             }
         }
+    }
+
+    /// The log's last line is behind the head that was read before the log: the store must have it by now.
+    fn ahead(&self, kept: &[Event], now: (u64, Link), report: &mut Report<'_>) {
+        let (seq, link) = now;
+        if seq < self.seq {
+            report.add(seq, Fault::StoreIsOlder(self.seq), None);
+        } else if seq == self.seq {
+            if !self.before.contains(&Some(link)) {
+                report.add(seq, Fault::OtherHead, None);
+            }
+        } else {
+            match self.agrees(kept) {
+                Some(true) => {}
+                Some(false) => report.add(self.seq, Fault::OtherHead, None),
+                None => report.verifier.first += 1, // more lines since than the store keeps
+            }
+        }
+    }
+
+    /// Whether the last line is the one that the store kept, or the store's next line follows it. `None`: it kept neither.
+    fn agrees(&self, kept: &[Event]) -> Option<bool> {
+        let of = |seq| kept.iter().find(|event| event.seq() == Some(seq));
+        if let Some(same) = of(self.seq) {
+            return Some(self.before.contains(&same.link));
+        }
+        of(self.seq + 1).map(|next| self.fits(next).is_some())
     }
 
     /// The lines behind the log's last one.
