@@ -96,6 +96,12 @@ struct Chain {
     /// Lines that fit since the last gap.
     fitted: u64,
     removed: bool,
+    /// Begins with number 1: what had the name before was renamed.
+    anew: bool,
+    /// Line 1, if it does not follow the store's origin: of another account that had the name before, or changed.
+    other_first: Option<Event>,
+    /// The line with the head's number, if it has another link: the same.
+    other_head: Option<Event>,
     head: Option<Head>,
 }
 
@@ -143,7 +149,7 @@ impl Verifier {
     /// How many accounts have lines.
     #[must_use]
     pub fn accounts(&self) -> usize {
-        self.chains.len()
+        self.chains.values().filter(|chain| !chain.is_empty()).count()
     }
 
     /// The next line of the log.
@@ -157,7 +163,7 @@ impl Verifier {
         let (Some(user), Some(seq)) = (event.get("user"), event.seq()) else {
             return self.read_unchained(event);
         };
-        let mut chain = self.chain_of(user, seq, event);
+        let Some(mut chain) = self.chain_of(user, seq, event) else { return };
         let mut report = Report { user, verifier: self };
         chain.read(seq, event, &mut report);
         self.chains.insert(user.to_owned(), chain);
@@ -180,29 +186,48 @@ impl Verifier {
     }
 
     /// The chain that a line belongs to: a renamed account keeps its own, a removed one that is made again begins another.
-    fn chain_of(&mut self, user: &str, seq: u64, event: &Event) -> Chain {
-        if event.get("event") == Some("account_renamed")
-            && !self.chains.contains_key(user)
-            && let Some(chain) = event.get("was").and_then(|was| self.chains.remove(was))
-        {
-            return Chain { head: self.heads.get(user).cloned(), ..chain };
-        }
+    /// `None`: the line tells of a rename and does not fit.
+    fn chain_of(&mut self, user: &str, seq: u64, event: &Event) -> Option<Chain> {
         let head = self.heads.get(user).cloned();
+        if event.get("event") == Some("account_renamed")
+            && let Some(was) = event.get("was")
+            && self.chains.get(user).is_none_or(|chain| chain.removed || chain.is_empty())
+            && let Some(chain) = self.chains.remove(was)
+        {
+            if seq <= chain.seq || (seq == chain.seq + 1 && !chain.may_be_next(event)) {
+                self.chains.insert(was.to_owned(), chain);
+                Report { user, verifier: self }.add(seq, Fault::Changed, Some(event));
+                return None;
+            }
+            if let Some(replaced) = self.chains.remove(user) {
+                self.end_removed(user, replaced);
+            }
+            let origin = self.heads.get(was).map(|head| head.origin);
+            let anew = Chain {
+                before: [origin, None],
+                anew: true,
+                head: self.heads.get(was).cloned(),
+                ..Chain::default()
+            };
+            self.chains.insert(was.to_owned(), anew);
+            return Some(chain.renamed(head));
+        }
         let fresh = Chain { before: [head.as_ref().map(|head| head.origin), None], head, ..Chain::default() };
         match self.chains.remove(user) {
-            Some(chain) if seq == 1 && chain.first != event.link => {
-                let made_again = chain.removed || fresh.fits(event).is_some();
-                if made_again && !chain.removed {
-                    Report { user, verifier: self }.add(
-                        chain.seq,
-                        if chain.fitted > 0 { Fault::NoAccount } else { Fault::Changed },
-                        None,
-                    );
+            Some(chain) if seq == 1 && chain.seq > 0 && chain.first != event.link => {
+                if chain.removed {
+                    self.end_removed(user, chain);
+                    return Some(fresh);
                 }
-                if made_again { fresh } else { chain }
+                if fresh.fits(event).is_none() {
+                    return Some(chain);
+                }
+                let fault = if chain.fitted > 0 { Fault::NoAccount } else { Fault::Changed };
+                Report { user, verifier: self }.add(chain.seq, fault, None);
+                Some(fresh)
             }
-            Some(chain) => chain,
-            None => fresh,
+            Some(chain) => Some(chain),
+            None => Some(fresh),
         }
     }
 
@@ -245,7 +270,7 @@ impl Verifier {
             let Some(mut chain) = self.chains.remove(&user) else { continue };
             let mut report = Report { user: &user, verifier: self };
             chain.end(&[], None, (0, Link::default()), &mut report);
-            if !chain.removed {
+            if !chain.removed && !chain.is_empty() {
                 report.add(chain.seq, Fault::NoAccount, None);
             }
         }
@@ -271,8 +296,24 @@ impl Chain {
         fits(self.before, event)
     }
 
+    /// Whether `event` follows the line before, or that is not known.
+    fn may_be_next(&self, event: &Event) -> bool {
+        self.before == [None, None] || self.fits(event).is_some()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.seq == 0 && self.waiting.is_empty()
+    }
+
+    /// The same chain under another name, of which the store has this head.
+    fn renamed(self, head: Option<Head>) -> Self {
+        let origin = head.as_ref().map(|head| head.origin);
+        let other_first = self.other_first.filter(|first| fits([origin, None], first).is_none());
+        Self { head, other_first, other_head: None, ..self }
+    }
+
     fn read(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
-        if self.seq == 0 && seq > 1 {
+        if self.seq == 0 && seq > 1 && !self.anew {
             // The first line there is.
             report.verifier.first += 1;
             self.leading = Some(event.clone());
@@ -317,7 +358,11 @@ impl Chain {
                 self.advance(seq, event, [event.link, None], report);
             }
             None => {
-                report.add(seq, Fault::Changed, Some(event));
+                if seq == 1 {
+                    self.other_first = Some(event.clone());
+                } else {
+                    report.add(seq, Fault::Changed, Some(event));
+                }
                 let computed = self.before[0].map(|before| link(before, event.covered().as_bytes()));
                 let before = self.before;
                 self.advance(seq, event, [event.link, computed], report);
@@ -333,7 +378,7 @@ impl Chain {
         }
         self.removed = event.get("event") == Some("account_removed");
         if self.head.as_ref().is_some_and(|head| head.seq == seq && !before.contains(&Some(head.link))) {
-            report.add(seq, Fault::OtherHead, Some(event));
+            self.other_head = Some(event.clone());
         }
         if let Some((saved, link)) = report.verifier.saved.get(report.user)
             && *saved == seq
@@ -411,6 +456,15 @@ impl Chain {
             self.skip(report);
         }
         self.begin(kept, report);
+        if !self.removed {
+            for (event, fault) in
+                [(self.other_first.take(), Fault::Changed), (self.other_head.take(), Fault::OtherHead)]
+            {
+                if let Some(event) = event {
+                    report.add(event.seq().unwrap_or(0), fault, Some(&event));
+                }
+            }
+        }
         for gap in std::mem::take(&mut self.gaps) {
             gap.fill(kept, report);
         }
@@ -478,12 +532,20 @@ impl Chain {
 
     /// The lines behind the log's last one.
     fn tail(&mut self, kept: &[Event], head: &Head, report: &mut Report<'_>) {
+        if self.seq > 0 && self.before != [None, None] && self.agrees(kept) == Some(false) {
+            report.add(self.seq, Fault::OtherHead, None);
+            return;
+        }
         let lines = known(self.seq + 1, head.seq, &[], kept);
-        let mut due = self.seq + 1;
+        let (mut due, mut before) = (self.seq + 1, None);
         for (seq, (line, _)) in &lines {
             if *seq > due {
                 report.add(due, Fault::Missing(seq - 1), None);
+            } else if before.is_some() && fits([before, None], line).is_none() {
+                report.add(*seq, Fault::OtherHead, Some(line));
+                return;
             }
+            before = line.link;
             report.add(*seq, Fault::Lost(line.chained().to_owned()), None);
             due = seq + 1;
         }

@@ -348,3 +348,93 @@ fn a_line_that_should_have_a_number_and_a_hash_and_has_not_is_found() {
     lines.insert(0, format!("{text} user=alice service=sshd")); // from before there were chains
     assert_eq!(world.verify(&lines, &[]).1, []);
 }
+
+#[test]
+fn a_rename_and_a_removal_that_nobody_made_cut_nothing_out() {
+    let world = World::new(500);
+    let alice = lines_of(&world, "alice");
+    let (before, text) = (&alice[39], "service=qrtotp by=root");
+    let at = before.number("at").unwrap();
+    let renamed = format!("event=account_renamed user=zed {text} was=alice");
+    let (renamed, link) = forged(before.link.unwrap(), &renamed, 41, at + 1);
+    let (removed, _) = forged(link, &format!("event=account_removed user=zed {text}"), 42, at + 2);
+    for last in [60, u64::MAX] {
+        let mut lines = Vec::new();
+        for line in &world.lines {
+            let seq = Event::parse(line).unwrap().seq().unwrap();
+            if user_of(line) != "alice" || !(41..=last).contains(&seq) {
+                lines.push(line.clone());
+            }
+            if *line == before.line {
+                lines.extend([renamed.clone(), removed.clone()]);
+            }
+        }
+        let (_, findings) = world.verify(&lines, &[]);
+        assert!(findings.iter().any(|finding| finding.user == "alice"), "{last}: {findings:?}");
+    }
+    // One that does not fit takes nothing along.
+    let mut lines = world.lines.clone();
+    lines.insert(250, renamed.replace("user=zed", "user=bob").replace("seq=41", "seq=999"));
+    lines.insert(250, renamed.replace("service=qrtotp", "service=su"));
+    let (verifier, findings) = world.verify(&lines, &[]);
+    assert!(!findings.is_empty() && verifier.proven >= 499, "{findings:?} {}", verifier.proven);
+}
+
+#[test]
+fn a_name_that_another_account_had_before_is_no_finding() {
+    let record = |n: u8| Writer::new(RecordId([n; 16]));
+    let add = |chain: &mut Writer, text: &str, at| {
+        let mut line = text.to_owned();
+        chain.add(&mut line, 0, START + at);
+        entry(&line)
+    };
+    let login = "event=login result=accepted reason=code user=anna";
+    for case in ["made again", "longer than the one after it", "renamed onto it", "renamed, then made again"]
+    {
+        let (mut first, mut second) = (record(1), record(2));
+        let mut lines: Vec<Entry> = (0..7).map(|n| add(&mut first, login, n)).collect();
+        match case {
+            "renamed, then made again" => {
+                lines.push(add(&mut first, "event=account_renamed user=zed was=anna", 10));
+                lines.push(add(&mut first, "event=account_removed user=zed", 11));
+            }
+            _ => lines.push(add(&mut first, "event=account_removed user=anna", 10)),
+        }
+        if case == "renamed onto it" {
+            lines.extend((0..3).map(|n| add(&mut second, &login.replace("anna", "ann"), 20 + 10 * n)));
+            lines.push(add(&mut second, "event=account_renamed user=anna was=ann", 60));
+        }
+        let more = if case == "made again" { 9 } else { 2 };
+        lines.extend((0..more).map(|n| add(&mut second, login, 100 + 10 * n)));
+        let head = Head { seq: second.number(), link: second.head(), origin: record(2).head() };
+        let mut verifier = Verifier::new([("anna".to_owned(), head)].into());
+        lines.iter().for_each(|line| verifier.read(line));
+        verifier.end("anna", &[], None);
+        verifier.end_others();
+        assert_eq!(verifier.take_findings(), [], "{case}");
+    }
+}
+
+#[test]
+fn a_history_that_was_written_anew_is_no_loss_even_if_its_last_line_is_left_out() {
+    let world = World::new(500);
+    let alice = lines_of(&world, "alice");
+    let kept = &alice[alice.len() - 8..];
+    for left_out in 1..4 {
+        let (mut before, mut lines) = (world.heads()["alice"].origin, Vec::new());
+        for line in &world.lines {
+            let event = Event::parse(line).unwrap();
+            let seq = event.seq().unwrap();
+            if user_of(line) != "alice" {
+                lines.push(line.clone());
+            } else if seq <= (alice.len() - left_out) as u64 {
+                let text = event.covered().split(" seq=").next().unwrap().replace("accepted", "denied");
+                let (line, link) = forged(before, &text, seq, event.number("at").unwrap());
+                before = link;
+                lines.push(line);
+            }
+        }
+        let (_, findings) = world.verify(&lines, kept);
+        assert!(matches!(findings[..], [Finding { fault: Fault::OtherHead, .. }]), "{findings:?}");
+    }
+}
