@@ -438,3 +438,16 @@ fn a_history_that_was_written_anew_is_no_loss_even_if_its_last_line_is_left_out(
         assert!(matches!(findings[..], [Finding { fault: Fault::OtherHead, .. }]), "{findings:?}");
     }
 }
+
+#[test]
+fn keys_behind_the_hash_are_found() {
+    let world = World::new(100);
+    for added in ["result=denied", "user=mallory rhost=203.0.113.9", "detail=x detail=y"] {
+        let mut lines = world.lines.clone();
+        lines[50].push_str(&format!(" {added}"));
+        let (_, findings) = world.verify(&lines, &[]);
+        assert!(matches!(findings[..], [Finding { fault: Fault::Changed, .. }]), "{added}: {findings:?}");
+        lines[50] = format!("{} audience=dovecot detail=x", world.lines[50]);
+        assert_eq!(world.verify(&lines, &[]).1, []);
+    }
+}
