@@ -7,6 +7,20 @@ use std::fmt;
 /// Keys whose values are numbers in JSON.
 const NUMBERS: [&str; 8] = ["policy", "failures", "wait", "left", "count", "keys", "seq", "at"];
 
+/// Events that are never logged without a number and a link, beside accepted logins.
+const CHAINED: [&str; 10] = [
+    "credential_imported",
+    "credential_renamed",
+    "credential_revoked",
+    "enrollment_confirmed",
+    "import_repeated",
+    "key_registered",
+    "token_consumed",
+    "token_expired",
+    "token_issued",
+    "token_revoked",
+];
+
 /// How the `detail` of a line begins that `audit repair` logged again.
 pub const RECOVERED: &str = "recovered";
 
@@ -15,8 +29,11 @@ pub const RECOVERED: &str = "recovered";
 pub enum Writer {
     /// A process with root's rights: the journal says so.
     Root,
-    /// A process of this user without any rights of root: the journal says so.
+    /// A process of this user that is no program of root: the journal says so.
     User(u32),
+    /// A process that this user began, of a program that runs with root's rights, such as su: not proven. The journal reads what a
+    /// process is a moment after it sent the line.
+    Setuid(u32),
     /// The log does not prove it: a file.
     Unknown,
 }
@@ -32,6 +49,8 @@ pub struct Event {
     covered: usize,
     /// The line's link, if it has one.
     pub link: Option<Link>,
+    /// Whether a key comes twice, or one stands behind the link that does not belong there.
+    pub has_extra_keys: bool,
 }
 
 /// An event and what the log says of it.
@@ -57,8 +76,8 @@ impl Event {
         if !line.starts_with("event=") {
             return None;
         }
-        let (mut pairs, mut covered, mut link) = (Vec::new(), line.len(), None);
-        let mut at = 0;
+        let (mut pairs, mut covered, mut link) = (Vec::<(String, String)>::new(), line.len(), None);
+        let (mut at, mut has_extra_keys) = (0, false);
         while at < line.len() {
             let rest = line.get(at..)?;
             let (key, value) = rest.split_once('=')?;
@@ -66,6 +85,8 @@ impl Event {
                 return None;
             }
             let (text, length) = value_of(value)?;
+            has_extra_keys |= link.is_some() && !matches!(key, "detail" | "audience");
+            has_extra_keys |= pairs.iter().any(|(known, _)| known == key);
             if key == "chain" && link.is_none() {
                 link = Some(parse_link(&text)?);
                 covered = at.saturating_sub(1);
@@ -78,7 +99,7 @@ impl Event {
                 Some(_) => return None,
             }
         }
-        Some(Self { line: line.to_owned(), pairs, covered, link })
+        Some(Self { line: line.to_owned(), pairs, covered, link, has_extra_keys })
     }
 
     /// The first value of a key.
@@ -98,6 +119,19 @@ impl Event {
     pub fn seq(&self) -> Option<u64> {
         self.link?;
         self.get("seq")?.parse().ok().filter(|seq| (1..u64::MAX).contains(seq))
+    }
+
+    /// Whether lines of this kind have a number and a link since there are chains.
+    #[must_use]
+    pub fn is_always_chained(&self) -> bool {
+        match self.get("event") {
+            Some("login") => {
+                self.get("result") == Some("accepted")
+                    && matches!(self.get("reason"), Some("code" | "recovery_code" | "two_codes"))
+            }
+            Some(kind) => CHAINED.contains(&kind),
+            None => false,
+        }
     }
 
     /// Whether `audit repair` logged it again.
@@ -126,7 +160,8 @@ impl Event {
             Ok(number) if NUMBERS.contains(&key) => Value::from(number),
             _ => Value::from(text),
         };
-        self.pairs.iter().map(|(key, text)| (key.clone(), value(key, text))).collect()
+        // Of a key that comes twice the first value holds, as everywhere.
+        self.pairs.iter().rev().map(|(key, text)| (key.clone(), value(key, text))).collect()
     }
 }
 
@@ -141,8 +176,10 @@ impl Entry {
     /// root logs that the broker gave no verdict; that changes nothing and has no link.
     #[must_use]
     pub fn is_forged(&self) -> bool {
-        let own =
-            self.event.get("reason") == Some("broker") || self.event.get("reason") == Some("not_own_account");
+        let is = |key, value| self.event.get(key) == Some(value);
+        let own = is("event", "login")
+            && is("result", "denied")
+            && (is("reason", "broker") || is("reason", "not_own_account"));
         matches!(self.writer, Writer::User(_)) && !(own && self.event.link.is_none())
     }
 }
@@ -215,18 +252,20 @@ fn split_tag(line: &str) -> Option<(&str, &str)> {
     (message.starts_with("pam_qrtotp(") || message.starts_with("event=")).then_some((head, message))
 }
 
-/// Reads a line of `journalctl -o json`. `None` for other programs' entries.
+/// Reads a line of `journalctl -o json`. `None` for other programs' entries. `is_setuid`: whether a program runs with root's rights.
 #[must_use]
-pub fn from_journal(line: &str) -> Option<Entry> {
+pub fn from_journal(line: &str, is_setuid: impl Fn(&str) -> bool) -> Option<Entry> {
     let Value::Object(fields) = serde_json::from_str(line).ok()? else { return None };
     let text = |key: &str| fields.get(key).and_then(Value::as_str);
     let event = event_in(text("SYSLOG_IDENTIFIER").unwrap_or_default(), text("MESSAGE")?)?;
     let rights = text("_CAP_EFFECTIVE").and_then(|rights| u64::from_str_radix(rights, 16).ok());
     let writer = match text("_UID").and_then(|uid| uid.parse().ok()) {
         Some(0) => Writer::Root,
-        // su runs with its caller's real uid, but with root's rights.
-        Some(uid) if rights == Some(0) => Writer::User(uid),
-        Some(_) if rights.is_some() => Writer::Root,
+        // su runs with its caller's real uid, but with root's rights. In a user namespace everybody has such rights.
+        Some(uid) if rights.is_some_and(|rights| rights != 0) && text("_EXE").is_some_and(is_setuid) => {
+            Writer::Setuid(uid)
+        }
+        Some(uid) if rights.is_some() => Writer::User(uid),
         _ => Writer::Unknown,
     };
     let time = text("_SOURCE_REALTIME_TIMESTAMP").or(text("__REALTIME_TIMESTAMP"));
@@ -290,18 +329,42 @@ mod tests {
     fn the_journals_own_fields_say_who_wrote_a_line() {
         let entry = |fields: &str| {
             let message = "\"MESSAGE\":\"pam_qrtotp(su:auth): event=login result=denied\"";
-            from_journal(&format!("{{{message},\"SYSLOG_IDENTIFIER\":\"su\",{fields}}}")).unwrap().writer
+            let line = format!("{{{message},\"SYSLOG_IDENTIFIER\":\"su\",{fields}}}");
+            from_journal(&line, |program| program == "/usr/bin/su").unwrap().writer
         };
         assert_eq!(entry("\"_UID\":\"0\""), Writer::Root);
-        assert_eq!(entry("\"_UID\":\"1000\",\"_CAP_EFFECTIVE\":\"1ffffffffff\""), Writer::Root);
+        let rights =
+            |program| format!("\"_UID\":\"1000\",\"_CAP_EFFECTIVE\":\"1ffffffffff\",\"_EXE\":\"{program}\"");
+        assert_eq!(entry(&rights("/usr/bin/su")), Writer::Setuid(1000));
+        assert_eq!(entry(&rights("/usr/bin/python3")), Writer::User(1000), "in a user namespace");
         assert_eq!(entry("\"_UID\":\"1000\",\"_CAP_EFFECTIVE\":\"0\""), Writer::User(1000));
         assert_eq!(entry("\"_UID\":\"1000\""), Writer::Unknown);
+    }
+
+    #[test]
+    fn of_what_a_user_writes_only_a_refusal_by_the_broker_is_no_look_alike() {
+        for (line, forged) in [
+            ("event=login result=denied reason=broker user=root", false),
+            ("event=login result=accepted reason=broker user=root", true),
+            ("event=token_issued reason=not_own_account user=root", true),
+        ] {
+            let line = format!("2026-11-29T10:00:00Z h su[1]: pam_qrtotp(su:auth): {line}");
+            let entry = Entry { writer: Writer::User(1000), ..from_syslog(&line).unwrap() };
+            assert_eq!(entry.is_forged(), forged, "{line}");
+        }
+    }
+
+    #[test]
+    fn of_a_key_that_comes_twice_the_first_value_holds() {
+        let event = Event::parse(&format!("{LINE} user=mallory")).unwrap();
+        assert_eq!((event.has_extra_keys, &event.to_json()["user"]), (true, &Value::from("zoë")));
+        assert!(!Event::parse(LINE).unwrap().has_extra_keys);
     }
 
     proptest! {
         #[test]
         fn any_text_is_read_without_a_panic(text in ".{0,200}") {
-            let _ = (Event::parse(&text), Event::parse(&format!("event={text}")), from_syslog(&text), from_journal(&text));
+            let _ = (Event::parse(&text), Event::parse(&format!("event={text}")), from_syslog(&text), from_journal(&text, |_| true));
         }
     }
 }

@@ -30,10 +30,12 @@ impl<I: Iterator<Item = Entry>> Merge<I> {
         let mut oldest: Option<(i64, usize)> = None;
         for (number, (log, last)) in self.logs.iter_mut().enumerate() {
             let Some(entry) = log.peek() else { continue };
-            let time = match entry.when() {
-                0 => *last, // a time stamp without a year: as the line before
-                time if entry.event.link.is_none() && entry.journal => time.saturating_sub(JOURNAL_FIRST),
-                time => time,
+            // The log's own time, which nobody else can set; of a time stamp without a year, the line's, or that of the line before.
+            let time = match (entry.time, entry.when()) {
+                (0, 0) => *last,
+                (0, time) => time,
+                (time, _) if entry.journal => time.saturating_sub(JOURNAL_FIRST),
+                (time, _) => time,
             };
             *last = time;
             if oldest.is_none_or(|(best, _)| time < best) {
@@ -94,6 +96,29 @@ mod tests {
             from_syslog(&format!("{stamp} h su[1]: pam_qrtotp(su:auth): event=login user={user}")).unwrap()
         };
         lines.iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_line_with_a_later_time_in_it_keeps_no_other_line_from_being_the_journals() {
+        let stalls = format!("event=login user=x seq=1 at=9999999999 chain={}", "ab".repeat(20));
+        let fake = "event=login result=accepted reason=remembered user=root";
+        let message = |text: &str| format!("pam_qrtotp(su:auth): {text}");
+        let in_journal = |second: i64, text: &str| {
+            let time = (1_795_946_400 + second) * 1_000_000;
+            let line = serde_json::json!({ "SYSLOG_IDENTIFIER": "su", "_UID": "1000", "_CAP_EFFECTIVE": "0", "_HOSTNAME": "h",
+                "_SOURCE_REALTIME_TIMESTAMP": time.to_string(), "MESSAGE": message(text) });
+            crate::event::from_journal(&line.to_string(), |_| false).unwrap()
+        };
+        let in_file = |second: i64, text: &str| {
+            from_syslog(&format!("2026-11-29T10:00:{second:02}Z h su[1]: {}", message(text))).unwrap()
+        };
+        let journal = vec![in_journal(0, &stalls), in_journal(10, fake)];
+        let file = vec![in_file(0, &stalls), in_file(10, fake)];
+        for file in [file.clone(), file[1..].to_vec()] {
+            let all = Merge::new([journal.clone().into_iter(), file.into_iter()]);
+            let shown: Vec<bool> = all.map(|entry| entry.is_forged()).collect();
+            assert_eq!(shown, [true, true]);
+        }
     }
 
     fn users(logs: Vec<Vec<Entry>>) -> String {

@@ -2,6 +2,7 @@
 
 use crate::event::{Entry, Event, Writer};
 use qrtotp_core::account::{Link, link};
+use qrtotp_core::clock::{EARLIEST_PLAUSIBLE, UnixTime};
 use std::collections::{BTreeMap, HashMap};
 
 /// Two logins of one account at the same time may log in the other order. So much later, in seconds, a line was moved.
@@ -27,6 +28,8 @@ pub struct Head {
 pub enum Fault {
     /// The line does not fit: it, or its link, was changed, or it was added.
     Changed,
+    /// It has no number or no hash, and should have both: it was changed or added.
+    Unchained,
     /// A line with this number came before.
     Repeated,
     /// It stands behind later lines.
@@ -58,7 +61,7 @@ impl Fault {
 pub struct Finding {
     /// Whose chain.
     pub user: String,
-    /// The number of the line, the first one of several.
+    /// The number of the line, the first one of several; 0 if it has none.
     pub seq: u64,
     /// What is wrong.
     pub fault: Fault,
@@ -86,7 +89,6 @@ struct Chain {
     doubted: Option<Before>,
     waiting: BTreeMap<u64, Event>,
     gaps: Vec<Gap>,
-    last_at: i64,
     /// The first line that was seen, if it is not the chain's.
     leading: Option<Event>,
     /// The link of line 1, if it was seen.
@@ -94,6 +96,12 @@ struct Chain {
     /// Lines that fit since the last gap.
     fitted: u64,
     removed: bool,
+    /// Begins with number 1: what had the name before was renamed.
+    anew: bool,
+    /// Line 1, if it does not follow the store's origin: of another account that had the name before, or changed.
+    other_first: Option<Event>,
+    /// The line with the head's number, if it has another link: the same.
+    other_head: Option<Event>,
     head: Option<Head>,
 }
 
@@ -110,17 +118,15 @@ pub struct Verifier {
     pub first: u64,
     /// Lines that a process without root's rights wrote: not ours.
     pub forged: u64,
-    /// When the log begins.
+    /// When the log begins, in Unix seconds: its oldest time.
     begins: Option<i64>,
-    /// When the heads were read: the log may have gone on since.
-    read_at: i64,
 }
 
 impl Verifier {
-    /// `heads`: the ends of all chains in the store, read at `read_at` (Unix seconds), before the log.
+    /// `heads`: the ends of all chains in the store, read before the log.
     #[must_use]
-    pub fn new(heads: HashMap<String, Head>, read_at: i64) -> Self {
-        Self { heads, read_at, ..Self::default() }
+    pub fn new(heads: HashMap<String, Head>) -> Self {
+        Self { heads, ..Self::default() }
     }
 
     /// Keeps the last line of each account in another copy of the log, to compare with.
@@ -143,57 +149,104 @@ impl Verifier {
     /// How many accounts have lines.
     #[must_use]
     pub fn accounts(&self) -> usize {
-        self.chains.len()
+        self.chains.values().filter(|chain| !chain.is_empty()).count()
     }
 
     /// The next line of the log.
     pub fn read(&mut self, entry: &Entry) {
-        if self.begins.is_none() && entry.when() != 0 {
-            self.begins = Some(entry.when() / 1_000_000);
-        }
         if let Writer::User(_) = entry.writer {
-            self.forged += 1;
-            return;
+            // Of doas the journal may see what it runs next: the chain knows better.
+            let chain = entry.event.get("user").and_then(|user| self.chains.get(user));
+            let is_next = chain.is_some_and(|chain| {
+                entry.event.seq() == Some(chain.seq + 1) && chain.fits(&entry.event).is_some()
+            });
+            if !is_next {
+                self.forged += 1;
+                return;
+            }
         }
+        self.not_later(entry.time / 1_000_000);
         let event = &entry.event;
-        let (Some(user), Some(seq)) = (event.get("user"), event.seq()) else { return };
-        let mut chain = self.chain_of(user, seq, event);
-        chain.last_at = event.number("at").unwrap_or(chain.last_at);
+        let (Some(user), Some(seq)) = (event.get("user"), event.seq()) else {
+            return self.read_unchained(event);
+        };
+        if event.has_extra_keys {
+            Report { user, verifier: self }.add(seq, Fault::Changed, Some(event));
+        }
+        let Some(mut chain) = self.chain_of(user, seq, event) else { return };
         let mut report = Report { user, verifier: self };
         chain.read(seq, event, &mut report);
         self.chains.insert(user.to_owned(), chain);
     }
 
-    /// The chain that a line belongs to: a renamed account keeps its own, a removed one that is made again begins another.
-    fn chain_of(&mut self, user: &str, seq: u64, event: &Event) -> Chain {
-        if event.get("event") == Some("account_renamed")
-            && !self.chains.contains_key(user)
-            && let Some(chain) = event.get("was").and_then(|was| self.chains.remove(was))
-        {
-            return Chain { head: self.heads.get(user).cloned(), ..chain };
-        }
-        let head = self.heads.get(user).cloned();
-        let fresh = Chain { before: [head.as_ref().map(|head| head.origin), None], head, ..Chain::default() };
-        match self.chains.remove(user) {
-            Some(chain) if seq == 1 && chain.first != event.link => {
-                let made_again = chain.removed || fresh.fits(event).is_some();
-                if made_again && !chain.removed {
-                    Report { user, verifier: self }.add(
-                        chain.seq,
-                        if chain.fitted > 0 { Fault::NoAccount } else { Fault::Changed },
-                        None,
-                    );
-                }
-                if made_again { fresh } else { chain }
-            }
-            Some(chain) => chain,
-            None => fresh,
+    /// A line without a place in a chain: one with a link should have it, and so should those of some kinds.
+    fn read_unchained(&mut self, event: &Event) {
+        let user = event.get("user").unwrap_or("?");
+        let has_chain = self.chains.contains_key(user) && event.is_always_chained();
+        if event.link.is_some() || has_chain {
+            Report { user, verifier: self }.add(0, Fault::Unchained, Some(event));
         }
     }
 
-    /// Ends an account's chain with what the store has. `kept`: the store's last lines.
-    pub fn end(&mut self, user: &str, kept: &[Event]) {
+    /// The log begins at this time or before. A host without a clock of its own begins in 1970; that tells nothing.
+    fn not_later(&mut self, time: UnixTime) {
+        if time >= EARLIEST_PLAUSIBLE {
+            self.begins = Some(self.begins.map_or(time, |begins| begins.min(time)));
+        }
+    }
+
+    /// The chain that a line belongs to: a renamed account keeps its own, a removed one that is made again begins another.
+    /// `None`: the line tells of a rename and does not fit.
+    fn chain_of(&mut self, user: &str, seq: u64, event: &Event) -> Option<Chain> {
+        let head = self.heads.get(user).cloned();
+        if event.get("event") == Some("account_renamed")
+            && let Some(was) = event.get("was")
+            && self.chains.get(user).is_none_or(|chain| chain.removed || chain.is_empty())
+            && let Some(chain) = self.chains.remove(was)
+        {
+            if seq <= chain.seq || (seq == chain.seq + 1 && !chain.may_be_next(event)) {
+                self.chains.insert(was.to_owned(), chain);
+                Report { user, verifier: self }.add(seq, Fault::Changed, Some(event));
+                return None;
+            }
+            if let Some(replaced) = self.chains.remove(user) {
+                self.end_removed(user, replaced);
+            }
+            let origin = self.heads.get(was).map(|head| head.origin);
+            let anew = Chain {
+                before: [origin, None],
+                anew: true,
+                head: self.heads.get(was).cloned(),
+                ..Chain::default()
+            };
+            self.chains.insert(was.to_owned(), anew);
+            return Some(chain.renamed(head));
+        }
+        let fresh = Chain { before: [head.as_ref().map(|head| head.origin), None], head, ..Chain::default() };
+        match self.chains.remove(user) {
+            Some(chain) if seq == 1 && chain.seq > 0 && chain.first != event.link => {
+                if chain.removed {
+                    self.end_removed(user, chain);
+                    return Some(fresh);
+                }
+                if fresh.fits(event).is_none() {
+                    return Some(chain);
+                }
+                let fault = if chain.fitted > 0 { Fault::NoAccount } else { Fault::Changed };
+                Report { user, verifier: self }.add(chain.seq, fault, None);
+                Some(fresh)
+            }
+            Some(chain) => Some(chain),
+            None => Some(fresh),
+        }
+    }
+
+    /// Ends an account's chain with what the store has. `kept`: the store's last lines; `now`: the number and the link of the last
+    /// one. Both are read after the log, which may have gone on since the heads were read. Without `now` it has not.
+    pub fn end(&mut self, user: &str, kept: &[Event], now: Option<(u64, Link)>) {
         let Some(head) = self.heads.get(user).cloned() else { return };
+        let is_gone = now.is_none();
+        let now = now.unwrap_or((head.seq, head.link));
         let chain = self.chains.remove(user);
         let newest = kept.iter().filter_map(|event| event.number("at")).max();
         let rotated = newest.is_none_or(|at| self.begins.is_none_or(|begins| at < begins));
@@ -204,12 +257,19 @@ impl Verifier {
                 let oldest = kept.iter().filter_map(Event::seq).filter(|seq| *seq <= head.seq).min();
                 chain.seq = oldest.unwrap_or(1) - 1;
                 let mut report = Report { user, verifier: self };
-                chain.end(kept, Some(&head), &mut report);
+                chain.end(kept, Some(&head), now, &mut report);
             }
             return;
         };
+        if is_gone && chain.removed {
+            return self.end_removed(user, chain); // removed while the log was read
+        }
         let mut report = Report { user, verifier: self };
-        chain.end(kept, Some(&head), &mut report);
+        chain.end(kept, Some(&head), now, &mut report);
+    }
+
+    fn end_removed(&mut self, user: &str, mut chain: Chain) {
+        chain.end(&[], None, (0, Link::default()), &mut Report { user, verifier: self });
     }
 
     /// Ends the chains of accounts that the store does not have.
@@ -219,8 +279,8 @@ impl Verifier {
         for user in names {
             let Some(mut chain) = self.chains.remove(&user) else { continue };
             let mut report = Report { user: &user, verifier: self };
-            chain.end(&[], None, &mut report);
-            if !chain.removed {
+            chain.end(&[], None, (0, Link::default()), &mut report);
+            if !chain.removed && !chain.is_empty() {
                 report.add(chain.seq, Fault::NoAccount, None);
             }
         }
@@ -246,8 +306,24 @@ impl Chain {
         fits(self.before, event)
     }
 
+    /// Whether `event` follows the line before, or that is not known.
+    fn may_be_next(&self, event: &Event) -> bool {
+        self.before == [None, None] || self.fits(event).is_some()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.seq == 0 && self.waiting.is_empty()
+    }
+
+    /// The same chain under another name, of which the store has this head.
+    fn renamed(self, head: Option<Head>) -> Self {
+        let origin = head.as_ref().map(|head| head.origin);
+        let other_first = self.other_first.filter(|first| fits([origin, None], first).is_none());
+        Self { head, other_first, other_head: None, ..self }
+    }
+
     fn read(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
-        if self.seq == 0 && seq > 1 {
+        if self.seq == 0 && seq > 1 && !self.anew {
             // The first line there is.
             report.verifier.first += 1;
             self.leading = Some(event.clone());
@@ -282,6 +358,7 @@ impl Chain {
         match self.fits(event) {
             Some(_) => {
                 report.verifier.proven += 1;
+                report.verifier.not_later(event.number("at").unwrap_or(0));
                 self.fitted += 1;
                 self.advance(seq, event, [event.link, None], report);
             }
@@ -291,7 +368,11 @@ impl Chain {
                 self.advance(seq, event, [event.link, None], report);
             }
             None => {
-                report.add(seq, Fault::Changed, Some(event));
+                if seq == 1 {
+                    self.other_first = Some(event.clone());
+                } else {
+                    report.add(seq, Fault::Changed, Some(event));
+                }
                 let computed = self.before[0].map(|before| link(before, event.covered().as_bytes()));
                 let before = self.before;
                 self.advance(seq, event, [event.link, computed], report);
@@ -307,7 +388,7 @@ impl Chain {
         }
         self.removed = event.get("event") == Some("account_removed");
         if self.head.as_ref().is_some_and(|head| head.seq == seq && !before.contains(&Some(head.link))) {
-            report.add(seq, Fault::OtherHead, Some(event));
+            self.other_head = Some(event.clone());
         }
         if let Some((saved, link)) = report.verifier.saved.get(report.user)
             && *saved == seq
@@ -380,17 +461,26 @@ impl Chain {
         report.add(seq, Fault::Repeated, Some(event));
     }
 
-    fn end(&mut self, kept: &[Event], head: Option<&Head>, report: &mut Report<'_>) {
+    fn end(&mut self, kept: &[Event], head: Option<&Head>, now: (u64, Link), report: &mut Report<'_>) {
         while !self.waiting.is_empty() {
             self.skip(report);
         }
         self.begin(kept, report);
+        if !self.removed {
+            for (event, fault) in
+                [(self.other_first.take(), Fault::Changed), (self.other_head.take(), Fault::OtherHead)]
+            {
+                if let Some(event) = event {
+                    report.add(event.seq().unwrap_or(0), fault, Some(&event));
+                }
+            }
+        }
         for gap in std::mem::take(&mut self.gaps) {
             gap.fill(kept, report);
         }
         let Some(head) = head else { return };
-        if self.seq > head.seq && self.last_at < report.verifier.read_at - SAME_TIME {
-            report.add(head.seq, Fault::StoreIsOlder(self.seq), None);
+        if self.seq > head.seq {
+            self.ahead(kept, now, report);
         }
         if self.seq < head.seq {
             self.tail(kept, head, report);
@@ -423,14 +513,49 @@ impl Chain {
         }
     }
 
+    /// The log's last line is behind the head that was read before the log: the store must have it by now.
+    fn ahead(&self, kept: &[Event], now: (u64, Link), report: &mut Report<'_>) {
+        let (seq, link) = now;
+        if seq < self.seq {
+            report.add(seq, Fault::StoreIsOlder(self.seq), None);
+        } else if seq == self.seq {
+            if !self.before.contains(&Some(link)) {
+                report.add(seq, Fault::OtherHead, None);
+            }
+        } else {
+            match self.agrees(kept) {
+                Some(true) => {}
+                Some(false) => report.add(self.seq, Fault::OtherHead, None),
+                None => report.verifier.first += 1, // more lines since than the store keeps
+            }
+        }
+    }
+
+    /// Whether the last line is the one that the store kept, or the store's next line follows it. `None`: it kept neither.
+    fn agrees(&self, kept: &[Event]) -> Option<bool> {
+        let of = |seq| kept.iter().find(|event| event.seq() == Some(seq));
+        if let Some(same) = of(self.seq) {
+            return Some(self.before.contains(&same.link));
+        }
+        of(self.seq + 1).map(|next| self.fits(next).is_some())
+    }
+
     /// The lines behind the log's last one.
     fn tail(&mut self, kept: &[Event], head: &Head, report: &mut Report<'_>) {
+        if self.seq > 0 && self.before != [None, None] && self.agrees(kept) == Some(false) {
+            report.add(self.seq, Fault::OtherHead, None);
+            return;
+        }
         let lines = known(self.seq + 1, head.seq, &[], kept);
-        let mut due = self.seq + 1;
+        let (mut due, mut before) = (self.seq + 1, None);
         for (seq, (line, _)) in &lines {
             if *seq > due {
                 report.add(due, Fault::Missing(seq - 1), None);
+            } else if before.is_some() && fits([before, None], line).is_none() {
+                report.add(*seq, Fault::OtherHead, Some(line));
+                return;
             }
+            before = line.link;
             report.add(*seq, Fault::Lost(line.chained().to_owned()), None);
             due = seq + 1;
         }

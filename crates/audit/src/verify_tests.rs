@@ -63,14 +63,14 @@ impl World {
     }
 
     fn verify(&self, lines: &[String], kept: &[Event]) -> (Verifier, Vec<Finding>) {
-        let mut verifier = Verifier::new(self.heads(), START + 1_000_000);
+        let mut verifier = Verifier::new(self.heads());
         for line in lines {
             verifier.read(&entry(line));
         }
         for user in USERS {
             let kept: Vec<Event> =
                 kept.iter().filter(|event| event.get("user") == Some(user)).cloned().collect();
-            verifier.end(user, &kept);
+            verifier.end(user, &kept, None);
         }
         verifier.end_others();
         let findings = verifier.take_findings();
@@ -92,7 +92,6 @@ fn nothing_is_found_in_lines_that_nobody_touched() {
 fn each_kind_of_tampering_is_found_at_every_place() {
     let mut world = World::new(1000);
     let untouched = world.lines.clone();
-    let user_of = |line: &str| Event::parse(line).unwrap().get("user").unwrap().to_owned();
     for kind in ["change", "remove", "insert", "move", "cut", "repeat"] {
         for round in 0..300 {
             let mut lines = untouched.clone();
@@ -179,7 +178,7 @@ fn look_alikes_do_not_hide_what_is_there() {
     let line = world.next(START + 5000);
     let mut forged = entry(&line.replace("su", "sx"));
     forged.writer = crate::Writer::User(1000);
-    let mut verifier = Verifier::new(world.heads(), START);
+    let mut verifier = Verifier::new(world.heads());
     verifier.read(&forged);
     assert_eq!((verifier.forged, verifier.take_findings()), (1, vec![]));
 }
@@ -204,7 +203,7 @@ fn an_old_store_a_foreign_chain_and_a_removed_account_are_found() {
     assert!(findings.iter().any(|finding| matches!(finding.fault, Fault::StoreIsOlder(_))), "{findings:?}");
     world.chains[0] = Writer::new(RecordId([9; 16]));
     assert!(!world.verify(&lines, &[]).1.is_empty());
-    let mut verifier = Verifier::new(HashMap::new(), START);
+    let mut verifier = Verifier::new(HashMap::new());
     lines.iter().for_each(|line| verifier.read(&entry(line)));
     verifier.end_others();
     let findings = verifier.take_findings();
@@ -231,9 +230,9 @@ fn a_renamed_account_goes_on_and_one_that_was_removed_and_made_again_begins_anew
     ];
     let origin = Writer::new(RecordId([1; 16])).head();
     let head = Head { seq: 1, link: again.head(), origin };
-    let mut verifier = Verifier::new([("bob".to_owned(), head)].into(), START + 100);
+    let mut verifier = Verifier::new([("bob".to_owned(), head)].into());
     entries.iter().for_each(|entry| verifier.read(entry));
-    verifier.end("bob", &[]);
+    verifier.end("bob", &[], None);
     verifier.end_others();
     assert_eq!((verifier.take_findings(), verifier.proven, verifier.first), (vec![], 3, 1));
 }
@@ -247,10 +246,10 @@ fn another_copy_of_the_log_shows_that_a_chain_was_computed_anew() {
         lines.push(forger.next(START + 10 * n));
     }
     assert_eq!(forger.verify(&lines, &[]).1, [], "root can compute a whole chain");
-    let mut verifier = Verifier::new(forger.heads(), START + 1_000_000);
+    let mut verifier = Verifier::new(forger.heads());
     world.lines.iter().for_each(|line| verifier.save(&entry(line)));
     lines.iter().for_each(|line| verifier.read(&entry(line)));
-    USERS.iter().for_each(|user| verifier.end(user, &[]));
+    USERS.iter().for_each(|user| verifier.end(user, &[], None));
     assert!(verifier.take_findings().iter().any(|finding| finding.fault == Fault::AgainstSaved));
 }
 
@@ -266,4 +265,189 @@ fn a_million_untouched_lines_are_proven_without_a_finding() {
         assert_eq!(verifier.take_findings(), []);
     }
     assert_eq!((verifier.proven, verifier.first), (1_000_000 - 5, 5));
+}
+
+fn user_of(line: &str) -> String {
+    Event::parse(line).unwrap().get("user").unwrap().to_owned()
+}
+
+/// What anyone who can read the log can compute: a line that fits behind `before`.
+fn forged(before: Link, text: &str, seq: u64, at: i64) -> (String, Link) {
+    let covered = format!("{text} seq={seq} at={at}");
+    let link = link(before, covered.as_bytes());
+    let hex = String::from_utf8(qrtotp_core::account::link_hex(link).to_vec()).unwrap();
+    (format!("{covered} chain={hex}"), link)
+}
+
+fn lines_of(world: &World, user: &str) -> Vec<Event> {
+    let events = world.lines.iter().map(|line| Event::parse(line).unwrap());
+    events.filter(|event| event.get("user") == Some(user)).collect()
+}
+
+#[test]
+fn a_line_that_fits_behind_the_head_is_found_whatever_its_time_and_one_that_the_store_has_by_now_is_not() {
+    let world = World::new(500);
+    let alice = lines_of(&world, "alice");
+    let last = alice.last().unwrap();
+    let text = "event=login result=accepted reason=code user=alice service=sshd";
+    let (seq, mut lines) = (last.seq().unwrap() + 1, world.lines.clone());
+    let (line, link) = forged(last.link.unwrap(), text, seq, 9_999_999_999);
+    lines.push(line.clone());
+    let (_, findings) = world.verify(&lines, &[]);
+    assert!(matches!(findings[..], [Finding { fault: Fault::StoreIsOlder(_), .. }]), "{findings:?}");
+    let (next, behind) = forged(link, text, seq + 1, START + 9000);
+    let next = Event::parse(&next).unwrap();
+    for (now, kept, found) in [
+        ((seq, link), &[][..], 0),
+        ((seq, [7; 20]), &[], 1),
+        ((seq + 1, behind), std::slice::from_ref(&next), 0),
+        ((seq + 1, behind), std::slice::from_ref(last), 0),
+    ] {
+        let mut verifier = Verifier::new(world.heads());
+        lines.iter().for_each(|line| verifier.read(&entry(line)));
+        verifier.end("alice", kept, Some(now));
+        assert_eq!(verifier.take_findings().len(), found, "{now:?}");
+    }
+}
+
+#[test]
+fn a_line_with_a_later_time_at_the_beginning_hides_no_account() {
+    let world = World::new(500);
+    let alice = lines_of(&world, "alice");
+    let kept = &alice[alice.len() - 8..];
+    let mut lines = world.lines.clone();
+    lines.retain(|line| user_of(line) != "alice");
+    assert!(!world.verify(&lines, kept).1.is_empty());
+    for user in ["x", "bob"] {
+        let text = format!("event=login result=denied reason=throttled user={user} seq=7 at=9999999999");
+        lines.insert(0, format!("{text} chain={}", "ab".repeat(20)));
+        let (_, findings) = world.verify(&lines, kept);
+        assert!(findings.iter().any(|finding| finding.user == "alice"), "{findings:?}");
+    }
+}
+
+#[test]
+fn a_line_that_should_have_a_number_and_a_hash_and_has_not_is_found() {
+    let world = World::new(100);
+    let chain = format!("at={START} chain={}", "ab".repeat(20));
+    let text = "event=login result=accepted reason=code";
+    for added in [
+        format!("{text} user=alice service=sshd with=unknown"),
+        format!("{text} user=alice service=sshd seq=0 {chain}"),
+        format!("{text} user=alice service=sshd seq={} {chain}", u64::MAX),
+        format!("{text} service=sshd seq=9 {chain}"),
+        "event=token_issued user=alice service=qrtotp token=t-9QX0AB".to_owned(),
+    ] {
+        let mut lines = world.lines.clone();
+        lines.insert(50, added.clone());
+        let (_, findings) = world.verify(&lines, &[]);
+        assert!(matches!(findings[..], [Finding { fault: Fault::Unchained, .. }]), "{added}: {findings:?}");
+    }
+    let mut lines = world.lines.clone();
+    lines.insert(50, "event=login result=denied reason=throttled user=alice service=sshd wait=7".into());
+    lines.insert(0, format!("{text} user=alice service=sshd")); // from before there were chains
+    assert_eq!(world.verify(&lines, &[]).1, []);
+}
+
+#[test]
+fn a_rename_and_a_removal_that_nobody_made_cut_nothing_out() {
+    let world = World::new(500);
+    let alice = lines_of(&world, "alice");
+    let (before, text) = (&alice[39], "service=qrtotp by=root");
+    let at = before.number("at").unwrap();
+    let renamed = format!("event=account_renamed user=zed {text} was=alice");
+    let (renamed, link) = forged(before.link.unwrap(), &renamed, 41, at + 1);
+    let (removed, _) = forged(link, &format!("event=account_removed user=zed {text}"), 42, at + 2);
+    for last in [60, u64::MAX] {
+        let mut lines = Vec::new();
+        for line in &world.lines {
+            let seq = Event::parse(line).unwrap().seq().unwrap();
+            if user_of(line) != "alice" || !(41..=last).contains(&seq) {
+                lines.push(line.clone());
+            }
+            if *line == before.line {
+                lines.extend([renamed.clone(), removed.clone()]);
+            }
+        }
+        let (_, findings) = world.verify(&lines, &[]);
+        assert!(findings.iter().any(|finding| finding.user == "alice"), "{last}: {findings:?}");
+    }
+    // One that does not fit takes nothing along.
+    let mut lines = world.lines.clone();
+    lines.insert(250, renamed.replace("user=zed", "user=bob").replace("seq=41", "seq=999"));
+    lines.insert(250, renamed.replace("service=qrtotp", "service=su"));
+    let (verifier, findings) = world.verify(&lines, &[]);
+    assert!(!findings.is_empty() && verifier.proven >= 499, "{findings:?} {}", verifier.proven);
+}
+
+#[test]
+fn a_name_that_another_account_had_before_is_no_finding() {
+    let record = |n: u8| Writer::new(RecordId([n; 16]));
+    let add = |chain: &mut Writer, text: &str, at| {
+        let mut line = text.to_owned();
+        chain.add(&mut line, 0, START + at);
+        entry(&line)
+    };
+    let login = "event=login result=accepted reason=code user=anna";
+    for case in ["made again", "longer than the one after it", "renamed onto it", "renamed, then made again"]
+    {
+        let (mut first, mut second) = (record(1), record(2));
+        let mut lines: Vec<Entry> = (0..7).map(|n| add(&mut first, login, n)).collect();
+        match case {
+            "renamed, then made again" => {
+                lines.push(add(&mut first, "event=account_renamed user=zed was=anna", 10));
+                lines.push(add(&mut first, "event=account_removed user=zed", 11));
+            }
+            _ => lines.push(add(&mut first, "event=account_removed user=anna", 10)),
+        }
+        if case == "renamed onto it" {
+            lines.extend((0..3).map(|n| add(&mut second, &login.replace("anna", "ann"), 20 + 10 * n)));
+            lines.push(add(&mut second, "event=account_renamed user=anna was=ann", 60));
+        }
+        let more = if case == "made again" { 9 } else { 2 };
+        lines.extend((0..more).map(|n| add(&mut second, login, 100 + 10 * n)));
+        let head = Head { seq: second.number(), link: second.head(), origin: record(2).head() };
+        let mut verifier = Verifier::new([("anna".to_owned(), head)].into());
+        lines.iter().for_each(|line| verifier.read(line));
+        verifier.end("anna", &[], None);
+        verifier.end_others();
+        assert_eq!(verifier.take_findings(), [], "{case}");
+    }
+}
+
+#[test]
+fn a_history_that_was_written_anew_is_no_loss_even_if_its_last_line_is_left_out() {
+    let world = World::new(500);
+    let alice = lines_of(&world, "alice");
+    let kept = &alice[alice.len() - 8..];
+    for left_out in 1..4 {
+        let (mut before, mut lines) = (world.heads()["alice"].origin, Vec::new());
+        for line in &world.lines {
+            let event = Event::parse(line).unwrap();
+            let seq = event.seq().unwrap();
+            if user_of(line) != "alice" {
+                lines.push(line.clone());
+            } else if seq <= (alice.len() - left_out) as u64 {
+                let text = event.covered().split(" seq=").next().unwrap().replace("accepted", "denied");
+                let (line, link) = forged(before, &text, seq, event.number("at").unwrap());
+                before = link;
+                lines.push(line);
+            }
+        }
+        let (_, findings) = world.verify(&lines, kept);
+        assert!(matches!(findings[..], [Finding { fault: Fault::OtherHead, .. }]), "{findings:?}");
+    }
+}
+
+#[test]
+fn keys_behind_the_hash_are_found() {
+    let world = World::new(100);
+    for added in ["result=denied", "user=mallory rhost=203.0.113.9", "detail=x detail=y"] {
+        let mut lines = world.lines.clone();
+        lines[50].push_str(&format!(" {added}"));
+        let (_, findings) = world.verify(&lines, &[]);
+        assert!(matches!(findings[..], [Finding { fault: Fault::Changed, .. }]), "{added}: {findings:?}");
+        lines[50] = format!("{} audience=dovecot detail=x", world.lines[50]);
+        assert_eq!(world.verify(&lines, &[]).1, []);
+    }
 }

@@ -73,6 +73,9 @@ fn put(entry: &Entry, form: Option<AuditForm>, out: &mut impl Write) -> std::io:
             let time = if when == 0 { "-".to_owned() } else { utc(when.div_euclid(1_000_000)) };
             let forged = match entry.writer {
                 Writer::User(uid) if entry.is_forged() => format!("FORGED by a process of uid {uid}: "),
+                Writer::Setuid(uid) if entry.event.link.is_none() => {
+                    format!("not proven, by a setuid program of uid {uid}: ")
+                }
                 _ => String::new(),
             };
             writeln!(out, "{time} {} {forged}{}", clean(&entry.host, 255), clean(&entry.event.line, LONGEST))

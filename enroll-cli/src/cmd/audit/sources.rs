@@ -5,6 +5,7 @@ use crate::error::Failure;
 use qrtotp_audit::{Entry, Merge, from_journal, from_syslog};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::SystemTime;
@@ -56,7 +57,7 @@ fn journal(how: &[&str], since: Option<i64>) -> Option<Entries> {
         return None;
     }
     let mut journalctl = Command::new("journalctl");
-    let fields = "MESSAGE,SYSLOG_IDENTIFIER,_UID,_CAP_EFFECTIVE,_HOSTNAME,_SOURCE_REALTIME_TIMESTAMP";
+    let fields = "MESSAGE,SYSLOG_IDENTIFIER,_UID,_EXE,_CAP_EFFECTIVE,_HOSTNAME,_SOURCE_REALTIME_TIMESTAMP";
     journalctl.args(["--output=json", "--no-pager", "--quiet", "SYSLOG_FACILITY=10"]).args(how);
     journalctl.arg(format!("--output-fields={fields}"));
     if let Some(since) = since {
@@ -64,7 +65,12 @@ fn journal(how: &[&str], since: Option<i64>) -> Option<Entries> {
         journalctl.arg(format!("--since=@{}", since.div_euclid(1_000_000).saturating_sub(60).max(0)));
     }
     let lines = printed(journalctl)?;
-    Some(Box::new(lines.filter_map(|line| from_journal(&line))))
+    Some(Box::new(lines.filter_map(|line| from_journal(&line, is_setuid))))
+}
+
+/// Whether this program runs with root's rights whoever starts it.
+fn is_setuid(program: &str) -> bool {
+    std::fs::metadata(program).is_ok_and(|about| about.uid() == 0 && about.mode() & 0o4000 != 0)
 }
 
 /// What the log daemon wrote, rotated files too, the oldest first.
@@ -97,7 +103,7 @@ fn files(paths: Vec<PathBuf>) -> Result<impl Iterator<Item = Entry>, Failure> {
 /// A line of a log file, of `journalctl -o json`, or an event alone.
 pub fn any_form(line: &str) -> Option<Entry> {
     if line.starts_with('{') {
-        return from_journal(line);
+        return from_journal(line, is_setuid);
     }
     if line.starts_with("event=") {
         return from_syslog(&format!("- - qrtotp: {line}"));

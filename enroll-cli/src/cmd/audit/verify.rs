@@ -6,7 +6,7 @@ use crate::cmd::list::each_account;
 use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure, store_failure};
 use qrtotp_audit::{Event, Fault, Finding, Head, RECOVERED, Verifier};
-use qrtotp_core::account::{Name, chain_origin, link_hex};
+use qrtotp_core::account::{Link, Name, chain_origin, link_hex};
 use qrtotp_core::audit::{AuditSink, Priority};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
 use qrtotp_core::store::FileStore;
@@ -126,7 +126,6 @@ fn verify(
 ) -> Result<Count, Failure> {
     let store = context.store()?;
     // Before the log, which may go on meanwhile.
-    let read_at = SystemClock.now();
     let (mut heads, mut names) = (HashMap::new(), Vec::new());
     each_account(&store, |name, account| {
         let chain = &account.state.chain;
@@ -135,7 +134,7 @@ fn verify(
         names.push(name.clone());
         Ok(())
     })?;
-    let mut verifier = Verifier::new(heads, read_at);
+    let mut verifier = Verifier::new(heads);
     if let Some(path) = against {
         let text = std::fs::File::open(path)
             .map_err(|error| Failure::Error(format!("cannot read {}: {error}", path.display())))?;
@@ -164,7 +163,8 @@ fn verify(
     }
     count.accounts = verifier.accounts();
     for name in &names {
-        verifier.end(name.as_str(), &kept(&store, name));
+        let (kept, now) = end_of(&store, name);
+        verifier.end(name.as_str(), &kept, now);
         pass_on(&mut verifier, &mut count)?;
     }
     verifier.end_others();
@@ -173,14 +173,17 @@ fn verify(
     Ok(count)
 }
 
-/// The account's last lines, as its state keeps them.
-fn kept(store: &FileStore, name: &Name) -> Vec<Event> {
+/// The account's last lines, as its state keeps them, and the number and the link of the last one.
+fn end_of(store: &FileStore, name: &Name) -> (Vec<Event>, Option<(u64, Link)>) {
     match store.last_lines(name) {
-        Ok(found) => found
-            .map_or_else(Vec::new, |(_, lines)| lines.iter().filter_map(|line| Event::parse(line)).collect()),
+        Ok(None) => (Vec::new(), None),
+        Ok(Some((state, lines))) => {
+            let lines = lines.iter().filter_map(|line| Event::parse(line)).collect();
+            (lines, Some((state.chain.number(), state.chain.head())))
+        }
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {}", store_failure(&error));
-            Vec::new()
+            (Vec::new(), None)
         }
     }
 }
@@ -188,6 +191,7 @@ fn kept(store: &FileStore, name: &Name) -> Vec<Event> {
 fn word(fault: &Fault) -> (&'static str, Option<u64>) {
     match fault {
         Fault::Changed => ("changed", None),
+        Fault::Unchained => ("unchained", None),
         Fault::Repeated => ("repeated", None),
         Fault::Moved => ("moved", None),
         Fault::Missing(until) => ("missing", Some(*until)),
@@ -203,6 +207,7 @@ fn text(finding: &Finding) -> String {
     let Finding { user, seq, fault, line } = finding;
     let what = match fault {
         Fault::Changed => "CHANGED or added: it does not fit the line before".to_owned(),
+        Fault::Unchained => "UNCHAINED: changed or added; such a line has a number and a hash".to_owned(),
         Fault::Repeated => "REPEATED or added: a line of this number came before".to_owned(),
         Fault::Moved => "MOVED: it stands behind later lines".to_owned(),
         Fault::Missing(until) if until == seq => {
@@ -220,7 +225,8 @@ fn text(finding: &Finding) -> String {
         Fault::AgainstSaved => "OTHER: the saved log has another hash for this line".to_owned(),
     };
     let line = if line.is_empty() { String::new() } else { format!("\n    {line}") };
-    clean_lines(&format!("{user} seq {seq}: {what}{line}"))
+    let place = if *seq == 0 { String::new() } else { format!(" seq {seq}") };
+    clean_lines(&format!("{user}{place}: {what}{line}"))
 }
 
 fn clean_lines(text: &str) -> String {
