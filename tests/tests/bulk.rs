@@ -82,3 +82,22 @@ fn metrics_count_accounts_and_name_nobody() {
     assert!(text.ends_with("# EOF\n") && !text.contains("alice"), "{text}");
     assert!(!sandbox.exists("/tmp/qrtotp.prom.new"));
 }
+
+#[test]
+fn an_account_with_only_a_token_is_revoked_and_a_primary_group_has_members() {
+    let sandbox = Sandbox::new();
+    sandbox.stack("");
+    sandbox.add_user("alice");
+    sandbox.add_user("bobby");
+    sandbox.import("alice");
+    let _ = sandbox.run(&["groupadd", "leavers"]).success();
+    let _ = sandbox.run(&["usermod", "-g", "leavers", "bobby"]).success(); // the primary group
+    let _ = sandbox.run(&["qrtotp", "token", "issue", "bobby"]).success();
+    let revoke = |more: &[&str]| sandbox.run(&[&["qrtotp", "revoke"], more].concat());
+    let planned = revoke(&["--group", "leavers", "--dry-run"]).success().stdout;
+    assert!(planned.contains("bobby") && planned.contains("a token"), "{planned}");
+    let done = revoke(&["--everyone", "--confirm", "2"]).success().stdout;
+    assert!(done.contains("a token revoked") && done.contains("1 devices revoked"), "{done}");
+    let _ = sandbox.log.wait(&["event=token_revoked", "user=bobby", " seq="]);
+    assert!(revoke(&["--everyone", "--confirm", "2"]).success().stdout.contains("nothing was changed"));
+}

@@ -5,21 +5,35 @@ use crate::cli::Bulk;
 use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure};
 use crate::input;
+use nix::unistd::Group;
 use qrtotp_audit::parse_time;
 use qrtotp_core::account::{CredentialId, Name, Record};
 use qrtotp_core::audit::{Event, Kind};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
-use qrtotp_core::flow::{self, AdminError, Selection};
+use qrtotp_core::flow::{self, AdminError, Directory, HostDirectory, Selection};
 use qrtotp_core::store::{FileStore, Store};
 use qrtotp_core::text::clean;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 
-/// Devices that are to go. `None`: all of the account's.
+/// What is to go of an account.
+enum Which {
+    All,
+    Devices(Vec<CredentialId>),
+    /// There is no device, but a token that would enrol one.
+    Token,
+}
+
 struct Target {
     name: Name,
-    devices: Option<Vec<CredentialId>>,
+    which: Which,
     count: usize,
+}
+
+impl Target {
+    fn what(&self, devices: usize) -> String {
+        if matches!(self.which, Which::Token) { "a token".to_owned() } else { format!("{devices} devices") }
+    }
 }
 
 pub fn run(context: &Context, bulk: &Bulk) -> Result<Exit, Failure> {
@@ -30,7 +44,7 @@ pub fn run(context: &Context, bulk: &Bulk) -> Result<Exit, Failure> {
     let mut out = std::io::stdout();
     if bulk.dry_run {
         for target in &targets {
-            writeln!(out, "{:<20} {} devices", target.name.as_str(), target.count)?;
+            writeln!(out, "{:<20} {}", target.name.as_str(), target.what(target.count))?;
         }
         writeln!(out, "Would revoke {devices} devices of {} accounts.", targets.len())?;
         return Ok(if unread { Exit::Error } else { Exit::Done });
@@ -45,7 +59,7 @@ pub fn run(context: &Context, bulk: &Bulk) -> Result<Exit, Failure> {
         match revoke(context, &store, target) {
             Ok(gone) => {
                 done += 1;
-                writeln!(out, "{:<20} {gone} devices revoked", target.name.as_str())?;
+                writeln!(out, "{:<20} {} revoked", target.name.as_str(), target.what(gone))?;
             }
             Err(error) => {
                 exit = Exit::Error;
@@ -63,15 +77,22 @@ pub fn run(context: &Context, bulk: &Bulk) -> Result<Exit, Failure> {
 fn targets(store: &FileStore, bulk: &Bulk, before: Option<UnixTime>) -> Result<(Vec<Target>, bool), Failure> {
     let names: BTreeSet<Name> = match &bulk.group {
         Some(group) => {
-            let members = in_group(group)?.collect::<Result<Vec<_>, _>>()?;
-            members.iter().filter_map(|member| Name::new(member).ok()).collect()
+            let listed = in_group(group)?.collect::<Result<BTreeSet<_>, _>>()?;
+            let gid = Group::from_name(group).ok().flatten().map(|group| group.gid.as_raw());
+            // sssd lists nobody unless told to, and only answers for names.
+            let is_member = |name: &str| {
+                let groups = || HostDirectory.groups(name).unwrap_or_default();
+                listed.contains(name) || gid.is_some_and(|gid| groups().contains(&gid))
+            };
+            store.names()?.filter(|name| is_member(name.as_str())).collect()
         }
         None => store.names()?.collect(),
     };
     let (mut targets, mut unread) = (Vec::new(), false);
     for name in names {
         match store.load(&name) {
-            Ok(found) => targets.extend(found.and_then(|account| target(name, &account.record, before))),
+            Ok(found) => targets
+                .extend(found.and_then(|account| target(name, &account.record, before, SystemClock.now()))),
             Err(error) => {
                 unread = true;
                 let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {error}");
@@ -81,14 +102,22 @@ fn targets(store: &FileStore, bulk: &Bulk, before: Option<UnixTime>) -> Result<(
     Ok((targets, unread))
 }
 
-fn target(name: Name, record: &Record, before: Option<UnixTime>) -> Option<Target> {
+fn target(name: Name, record: &Record, before: Option<UnixTime>, now: UnixTime) -> Option<Target> {
     let all = record.ids().count();
     let apps = record.credentials.iter().map(|device| (device.id, device.created));
     let keys = record.ssh_keys.iter().map(|key| (key.id, key.created));
-    let old = apps.chain(keys).filter(|(_, created)| before.is_none_or(|before| *created < before));
+    // The keys first: the last app takes them along.
+    let old = keys.chain(apps).filter(|(_, created)| before.is_none_or(|before| *created < before));
     let old: Vec<CredentialId> = old.map(|(id, _)| id).collect();
     let count = old.len();
-    (count > 0).then_some(Target { name, devices: (count < all).then_some(old), count })
+    let which = if count > 0 {
+        if count < all { Which::Devices(old) } else { Which::All }
+    } else if before.is_none() && record.token.as_ref().is_some_and(|token| token.is_live(now)) {
+        Which::Token
+    } else {
+        return None;
+    };
+    Some(Target { name, which, count })
 }
 
 fn revoke(context: &Context, store: &FileStore, target: &Target) -> Result<usize, AdminError> {
@@ -97,9 +126,12 @@ fn revoke(context: &Context, store: &FileStore, target: &Target) -> Result<usize
     let mut one = |which| {
         flow::revoke(store, &target.name, which, SystemClock.now(), &subject, &mut log).map(|gone| gone.len())
     };
-    match &target.devices {
-        None => one(Selection::All),
-        Some(ids) => ids.iter().try_fold(0, |gone, id| Ok(gone + one(Selection::One(*id))?)),
+    match &target.which {
+        Which::All => one(Selection::All),
+        Which::Token => {
+            flow::revoke_token(store, &target.name, SystemClock.now(), &subject, &mut log).map(|_| 0)
+        }
+        Which::Devices(ids) => ids.iter().try_fold(0, |gone, id| Ok(gone + one(Selection::One(*id))?)),
     }
 }
 
