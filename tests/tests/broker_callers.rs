@@ -66,7 +66,7 @@ fn a_second_uid_of_a_name_is_not_served_the_account_of_that_name() {
     sandbox.append("/etc/passwd", &format!("alice:x:{SECOND}:{SECOND}::/:/bin/bash\n"));
     let code = phone.code();
     let text = |text: &str| [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat();
-    let fields = [text("alice"), text("tests"), text(""), vec![0, 0], text(&code)].concat();
+    let fields = [text("alice"), text("tests"), text(""), vec![0, 0], text(""), text(&code)].concat();
     let heard = sandbox.send_raw(SECOND, &frame(1, 3, &fields), Duration::ZERO);
     assert!(heard.contains(NO_ACCOUNT), "{heard}");
     // The first line's is alice, whom getpwnam(3) names: served as ever, and her code was not used up.
@@ -106,7 +106,7 @@ fn uid_0_reaches_no_account_but_its_own() {
         assert!(!heard.contains("alice"), "{kind}: {heard}");
     }
     let text = |text: &str| [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat();
-    let fields = [text("alice"), text("tests"), text(""), vec![0, 0], text(&phone.code())].concat();
+    let fields = [text("alice"), text("tests"), text(""), vec![0, 0], text(""), text(&phone.code())].concat();
     let heard = sandbox.send_raw("root", &frame(1, 3, &fields), Duration::ZERO);
     assert!(heard.contains("your own account"), "{heard}");
     let devices = sandbox.run(&["qrtotp", "device", "list", "alice"]).success().stdout;

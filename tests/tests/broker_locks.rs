@@ -24,7 +24,7 @@ fn hold(sandbox: &Sandbox, path: &str) -> File {
 /// A request to check a code for `user`. It changes the account's state, so it needs the lock.
 fn check(user: &str, code: &str) -> Vec<u8> {
     let text = |text: &str| [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat();
-    frame(1, 3, &[text(user), text("tests"), text(""), vec![0, 0], text(code)].concat())
+    frame(1, 3, &[text(user), text("tests"), text(""), vec![0, 0], text(""), text(code)].concat())
 }
 
 #[test]

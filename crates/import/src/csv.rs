@@ -74,11 +74,16 @@ pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> 
     let first = text.lines().find(is_row).unwrap_or_default();
     let delimiter =
         [b'\t', b';', b','].into_iter().max_by_key(|mark| first.bytes().filter(|b| b == mark).count());
+    let delimiter = delimiter.unwrap_or(b',');
+    if !quotes_fit(text, delimiter) {
+        let why = "a quotation mark is not closed, or something follows one that is: rows would run into each other";
+        return Err(why.into());
+    }
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .trim(Trim::All)
-        .delimiter(delimiter.unwrap_or(b','))
+        .delimiter(delimiter)
         .from_reader(text.as_bytes());
     let (mut columns, mut has_header) = (None::<Vec<Column>>, false);
     let mut entries = Vec::new();
@@ -107,6 +112,29 @@ pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> 
         }
     }
     bounded(entries)
+}
+
+/// Whether each quoted cell ends where the cell ends (RFC 4180 §2). The reader itself would join rows in silence.
+fn quotes_fit(text: &str, delimiter: u8) -> bool {
+    let (mut quoted, mut at_start) = (false, true);
+    let mut bytes = text.bytes().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' if quoted && bytes.peek() == Some(&b'"') => {
+                bytes.next();
+            }
+            b'"' if quoted => {
+                quoted = false;
+                if bytes.peek().is_some_and(|next| ![delimiter, b'\n', b'\r', b' '].contains(next)) {
+                    return false;
+                }
+            }
+            b'"' if at_start => quoted = true,
+            _ if quoted => {}
+            other => at_start = other == delimiter || other == b'\n' || other == b'\r',
+        }
+    }
+    !quoted
 }
 
 /// The line in which a row begins: the reader counts empty lines before it to it.
@@ -167,7 +195,20 @@ fn entry(place: String, row: &StringRecord, columns: &[Column], strength: Streng
     } else {
         found(&of, key, strength)
     };
+    if found.is_err() {
+        // Without the right columns the key may stand there.
+        let hidden = |text: String| if may_be_key(&text) { String::new() } else { text };
+        return Entry { place, name: hidden(name), label: hidden(label), user: user.map(hidden), found };
+    }
     Entry { place, name, label, user, found }
+}
+
+/// Whether a text may be a key or a key URI, in base32 or hexadecimal.
+fn may_be_key(text: &str) -> bool {
+    let plain: String =
+        text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '=' | ':')).collect();
+    text.to_ascii_lowercase().contains("otpauth")
+        || (plain.len() >= 16 && plain.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 fn found<'a>(of: &impl Fn(Column) -> &'a str, key: &str, strength: Strength) -> Result<Foreign, Refusal> {
@@ -185,6 +226,17 @@ fn found<'a>(of: &impl Fn(Column) -> &'a str, key: &str, strength: Strength) -> 
     };
     if key.is_empty() {
         return Err(Refusal::Form("there is no key"));
+    }
+    if key.contains(['\n', '\r']) {
+        return Err(Refusal::Form("a line break in the key"));
+    }
+    // Base32 reads 0, 1 and 8 as the letters that they look like, so digits gone wrong would make another key.
+    let digits = key.strip_prefix("0x").or(key.strip_prefix("0X")).unwrap_or(key);
+    let is_hex = digits.len() >= 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_hex
+        && (digits.len() != key.len() || (digits.len() % 2 == 1 && digits.contains(['0', '1', '8', '9'])))
+    {
+        return Err(Refusal::Form("hexadecimal with `0x` before it, or with an odd number of digits"));
     }
     match hexadecimal(key) {
         Some(bytes) => device(&bytes, Vec::new(), &settings, strength),
@@ -204,6 +256,39 @@ mod tests {
 
     fn read(text: &str) -> Vec<Entry> {
         parse(text.as_bytes(), Strength::Normal).unwrap()
+    }
+
+    #[test]
+    fn a_quotation_mark_that_is_not_closed_joins_no_rows() {
+        for text in [
+            format!("title,user,secret\na,root,{KEY}\n\"b,bin,{KEY}\nd\"x,daemon,{KEY}\n"),
+            format!("user,secret,title\nroot,{KEY},\"a\nbin,{KEY},b\n"),
+            format!("user,secret\nroot,\"{KEY}\n"),
+        ] {
+            assert!(parse(text.as_bytes(), Strength::Normal).is_err(), "{text}");
+        }
+        let fine =
+            format!("user,secret,notes\nroot,\"{KEY}\",\"two\nlines, \"\"quoted\"\"\"\nbin,{KEY},5\" disk\n");
+        assert_eq!(read(&fine).iter().filter(|entry| entry.found.is_ok()).count(), 2);
+        let joined = &read("secret\n\"JBSWY3DPEHPK3PXP\nKRSXG5CTMVRXEZLU\"\n")[0];
+        assert!(joined.found.is_err(), "two keys are not one");
+    }
+
+    #[test]
+    fn a_refused_row_shows_no_key_as_its_name() {
+        for text in [
+            format!("{KEY}\n"),
+            format!("user,secret\n{KEY},root\n"),
+            format!("otpauth://totp/I:root?secret={KEY}&issuer=I\n"),
+        ] {
+            let entries = read(&text);
+            let shown =
+                entries.iter().map(|e| format!("{} {:?} {}", e.name, e.user, e.label)).collect::<String>();
+            assert!(!shown.contains(KEY) && entries.iter().all(|entry| entry.found.is_err()), "{shown}");
+        }
+        for key in [&HEX[1..], &format!("0x{HEX}")] {
+            assert!(read(&format!("user,secret\nroot,{key}\n"))[0].found.is_err(), "{key}");
+        }
     }
 
     #[test]

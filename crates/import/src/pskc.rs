@@ -29,7 +29,7 @@ fn entry(package: Node<'_, '_>, number: u32, strength: Strength) -> Entry {
     let serial =
         child(package, "DeviceInfo").and_then(|info| content(info, &["SerialNo"])).unwrap_or_default();
     let id = key.and_then(|key| key.attribute("Id")).unwrap_or_default();
-    let name = if serial.is_empty() { id } else { serial };
+    let name = if serial.is_empty() { id } else { serial.as_str() };
     let user = key
         .and_then(|key| content(key, &["UserId"]))
         .or_else(|| child(package, "DeviceInfo").and_then(|info| content(info, &["UserId"])));
@@ -37,7 +37,7 @@ fn entry(package: Node<'_, '_>, number: u32, strength: Strength) -> Entry {
         place: format!("entry {number}"),
         name: name.to_owned(),
         label: name.to_owned(),
-        user: user.and_then(user_of),
+        user: user.and_then(|user| user_of(&user)),
         found: key.ok_or(Refusal::Form("there is no Key")).and_then(|key| found(key, strength)),
     }
 }
@@ -72,16 +72,21 @@ fn found(key: Node<'_, '_>, strength: Strength) -> Result<Foreign, Refusal> {
         return Err(Refusal::Form("its codes depend on a PIN"));
     }
     let number = |text: Option<&str>| text.map(str::parse).transpose();
+    let inside = |path: &[&str]| content(data, path);
     let wrong = |_| Refusal::Form("digits, a time or a period that are no number");
     // Seconds at which the steps begin to count.
-    if number(content(data, &["Time", "PlainValue"])).map_err(wrong)?.unwrap_or(0_u64) != 0 {
+    if number(inside(&["Time", "PlainValue"]).as_deref().map(String::as_str)).map_err(wrong)?.unwrap_or(0_u64)
+        != 0
+    {
         return Err(Refusal::Form("its steps do not begin in 1970"));
     }
+    let suite = content(key, &["AlgorithmParameters", "Suite"]).unwrap_or_default();
     let settings = Settings {
         kind,
-        algorithm: content(key, &["AlgorithmParameters", "Suite"]).unwrap_or_default(),
+        algorithm: suite.as_str(),
         digits: number(format.and_then(|format| format.attribute("Length"))).map_err(wrong)?,
-        period: number(content(data, &["TimeInterval", "PlainValue"])).map_err(wrong)?,
+        period: number(inside(&["TimeInterval", "PlainValue"]).as_deref().map(String::as_str))
+            .map_err(wrong)?,
     };
     let value = content(secret, &["PlainValue"]).ok_or(Refusal::Form("there is no key"))?;
     let plain: String = value.split_ascii_whitespace().collect();
@@ -95,9 +100,12 @@ fn child<'a, 'i>(node: Node<'a, 'i>, name: &str) -> Option<Node<'a, 'i>> {
 }
 
 /// The text at the end of a path.
-fn content<'a>(node: Node<'a, '_>, path: &[&str]) -> Option<&'a str> {
+fn content(node: Node<'_, '_>, path: &[&str]) -> Option<Zeroizing<String>> {
     let end = path.iter().try_fold(node, |node, name| child(node, name))?;
-    end.text().map(str::trim)
+    // A comment in it makes it several texts.
+    let texts: Vec<&str> = end.children().filter(Node::is_text).filter_map(|text| text.text()).collect();
+    let whole = Zeroizing::new(texts.concat());
+    (!texts.is_empty()).then(|| Zeroizing::new(whole.trim().to_owned()))
 }
 
 /// `UserId` is a distinguished name (RFC 4514), or in practice often a name alone.

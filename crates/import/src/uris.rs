@@ -8,7 +8,9 @@ use qrtotp_core::otp::Strength;
 /// # Errors
 /// Not text, no line or too many.
 pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> {
-    let lines = (1..).zip(text(bytes)?.lines()).filter(|(_, line)| !line.trim().is_empty());
+    // A line may also end in a carriage return alone.
+    let text = text(bytes)?.replace("\r\n", "\n").replace('\r', "\n");
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     let entries = lines.map(|(number, line)| entry_of_uri(format!("line {number}"), line, strength));
     let entries: Vec<_> = entries.collect();
     if entries.is_empty() {
@@ -33,6 +35,12 @@ mod tests {
         let seen: Vec<_> =
             entries.iter().map(|e| (e.place.as_str(), e.name.as_str(), e.found.is_ok())).collect();
         assert_eq!(seen, [("line 1", "I:a", true), ("line 3", "b", true), ("line 4", "", false)]);
+        let two = format!(
+            "otpauth://totp/a?secret={KEY}&issuer=X otpauth://totp/b?secret={KEY}\notpauth://totp/c?secret={KEY}&image=http://x,otpauth%3A//totp/d\rotpauth://totp/e?secret={KEY}\r"
+        );
+        let entries = parse(two.as_bytes(), Strength::Normal).unwrap();
+        let seen: Vec<_> = entries.iter().map(|e| (e.name.as_str(), e.found.is_ok())).collect();
+        assert_eq!(seen, [("", false), ("", false), ("e", true)], "no key is lost, or becomes a name");
         for none in ["", "\n \n"] {
             assert!(parse(none.as_bytes(), Strength::Normal).is_err());
         }

@@ -99,6 +99,9 @@ pub enum UriError {
     /// `otpauth://` with another type.
     #[error("this key URI is of an unknown type: only otpauth://totp/ is supported")]
     NotTotp,
+    /// Another key URI behind it, or inside of it.
+    #[error("there is more than one key URI in it: give each on a line of its own")]
+    Several,
     /// A known parameter twice, with different values.
     #[error("the parameter \"{name}\" is given twice: remove the wrong one")]
     Duplicate {

@@ -62,6 +62,11 @@ impl KeyUri {
             return Err(UriError::Migration);
         }
         let (kind, label, query) = parts(uri).ok_or(UriError::NotOtpauth)?;
+        // A key must never become a part of another one's name, which is shown and kept in the clear.
+        let decoded = Zeroizing::new(percent::decode(&uri["otpauth".len()..]).to_ascii_lowercase());
+        if decoded.contains("otpauth:") || decoded.contains("otpauth-migration:") {
+            return Err(UriError::Several);
+        }
         if kind.eq_ignore_ascii_case("hotp") {
             return Err(UriError::Hotp);
         }
