@@ -97,8 +97,12 @@ fn two_fas(item: &Value, strength: Strength) -> Read {
 }
 
 fn and_otp(item: &Value, strength: Strength) -> Read {
-    let found =
-        with_text(item, string(item, "type"), string(item, "algorithm"), string(item, "secret"), strength);
+    let found = if item["type"].is_string() {
+        with_text(item, string(item, "type"), string(item, "algorithm"), string(item, "secret"), strength)
+    } else {
+        // Another app's list, such as Raivo's: what it calls its settings is not known, so that none may be passed over.
+        Err(Refusal::Form("no entry of andOTP: it has no `type`; export key URIs (otpauth://) instead"))
+    };
     Read { issuer: string(item, "issuer").to_owned(), label: string(item, "label").to_owned(), found }
 }
 
@@ -173,6 +177,14 @@ mod tests {
                 ),
             ),
         ]
+    }
+
+    #[test]
+    fn a_list_of_another_app_is_not_andotps() {
+        let raivo = format!(
+            r#"[{{"issuer":"Corp","account":"a","secret":"{KEY}","digits":"6","kind":"TOTP","timer":"60"}}]"#
+        );
+        assert!(parse(raivo.as_bytes(), Strength::Normal).unwrap()[0].found.is_err());
     }
 
     #[test]
