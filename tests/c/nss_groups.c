@@ -1,6 +1,6 @@
 /*
  * A name service whose group look-ups go wrong as a directory's do. The first word of /etc/nss-groups says how:
- * hang (no answer comes), huge (two thousand groups), short (it is unavailable: libc then gives the groups that it has, and success).
+ * hang (no answer comes), huge (two thousand groups), one (group 100000, which lists no members), short (it is unavailable: libc then gives the groups that it has, and success).
  */
 #include <errno.h>
 #include <grp.h>
@@ -23,11 +23,12 @@ enum nss_status _nss_groups_initgroups_dyn(const char *user, gid_t group, long *
     if (!strcmp(how, "hang"))
         for (;;)
             pause();
-    if (strcmp(how, "huge")) {
+    gid_t end = !strcmp(how, "huge") ? 102000 : !strcmp(how, "one") ? 100001 : 0;
+    if (!end) {
         *error = ENOENT;
         return NSS_STATUS_UNAVAIL;
     }
-    for (gid_t gid = 100000; gid < 102000 && (limit <= 0 || *start < limit); gid++) {
+    for (gid_t gid = 100000; gid < end && (limit <= 0 || *start < limit); gid++) {
         if (*start == *size) {
             gid_t *larger = realloc(*groups, 2 * *size * sizeof **groups);
             if (!larger) {

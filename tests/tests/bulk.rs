@@ -84,6 +84,24 @@ fn metrics_count_accounts_and_name_nobody() {
 }
 
 #[test]
+fn members_that_the_user_database_does_not_list_are_revoked_and_a_look_up_that_fails_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.import("alice");
+    let _ = sandbox.run(&["groupadd", "--gid", "100000", "unlisted"]).success();
+    sandbox.name_service_of_groups();
+    let revoke = |more: &[&str]| sandbox.run(&[&["qrtotp", "revoke", "--group", "unlisted"], more].concat());
+    sandbox.overwrite("/etc/nss-groups", "huge");
+    let unknown = revoke(&["--dry-run"]);
+    assert!(
+        !unknown.status.success() && unknown.stderr.contains("alice: the groups can't be"),
+        "{unknown:?}"
+    );
+    sandbox.overwrite("/etc/nss-groups", "one");
+    assert!(revoke(&["--confirm", "1"]).success().stdout.contains("alice"));
+}
+
+#[test]
 fn an_account_with_only_a_token_is_revoked_and_a_primary_group_has_members() {
     let sandbox = Sandbox::new();
     sandbox.stack("");

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
-    Phone, Pty, Sandbox, artefacts,
+    Phone, Pty, Sandbox,
     first_login::{CHOICES, ENTER},
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
     sshd::Sshd,
@@ -392,15 +392,11 @@ fn a_directory_that_hangs_holds_up_no_login_that_needs_no_group_and_none_gives_a
     let sandbox = Sandbox::with_alice_and_bobby();
     sandbox.stack("");
     let phone = sandbox.import("alice");
-    let library = artefacts::compile("nss_groups.c", "libnss_groups.so.2", &["-shared", "-fPIC"]);
-    sandbox.run(&["mkdir", "-p", "/usr/local/lib"]).success();
-    sandbox.install(&library, "/usr/local/lib/libnss_groups.so.2", 0o644);
-    sandbox.run(&["ldconfig"]).success();
     sandbox.configure(
         "[[rule]]\nname = 'root'\ngroup = ['root']\nfrom = ['192.0.2.0/24']\nthen = 'deny'\n\
          [[rule]]\nname = 'lax'\ngroup = ['daemon']\nfrom = ['192.0.2.0/24']\nthen = 'skip'\n",
     );
-    sandbox.overwrite("/etc/nsswitch.conf", "passwd: files\ngroup: files groups\nshadow: files\n");
+    sandbox.name_service_of_groups();
     for (how, from, code, result, line) in [
         ("hang", "203.0.113.9", phone.previous_code(), PAM_SUCCESS, "result=accepted"),
         ("huge", "192.0.2.7", phone.code(), PAM_AUTH_ERR, "reason=rule_denied"),

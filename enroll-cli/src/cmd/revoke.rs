@@ -75,20 +75,29 @@ pub fn run(context: &Context, bulk: &Bulk) -> Result<Exit, Failure> {
 
 /// The accounts that have devices to revoke, and whether any could not be read.
 fn targets(store: &FileStore, bulk: &Bulk, before: Option<UnixTime>) -> Result<(Vec<Target>, bool), Failure> {
+    let mut unread = false;
     let names: BTreeSet<Name> = match &bulk.group {
         Some(group) => {
             let listed = in_group(group)?.collect::<Result<BTreeSet<_>, _>>()?;
             let gid = Group::from_name(group).ok().flatten().map(|group| group.gid.as_raw());
             // sssd lists nobody unless told to, and only answers for names.
-            let is_member = |name: &str| {
-                let groups = || HostDirectory.groups(name).unwrap_or_default();
-                listed.contains(name) || gid.is_some_and(|gid| groups().contains(&gid))
+            let mut is_member = |name: &str| {
+                let Some(gid) = gid.filter(|_| !listed.contains(name)) else { return listed.contains(name) };
+                let groups = HostDirectory.groups(name);
+                if groups.is_none() && !matches!(HostDirectory.find(name), Ok(None)) {
+                    unread = true;
+                    let _ = writeln!(
+                        std::io::stderr(),
+                        "qrtotp: {name}: the groups can't be looked up; revoke it by name"
+                    );
+                }
+                groups.is_some_and(|groups| groups.contains(&gid))
             };
             store.names()?.filter(|name| is_member(name.as_str())).collect()
         }
         None => store.names()?.collect(),
     };
-    let (mut targets, mut unread) = (Vec::new(), false);
+    let mut targets = Vec::new();
     for name in names {
         match store.load(&name) {
             Ok(found) => targets
