@@ -18,7 +18,7 @@ pub enum What {
     ///
     /// Every line that tells of a change of an account carries a hash over itself and the line before; the last hash is in the store.
     /// A line that is missing is called lost if the store still has it word for word (`audit repair` logs it again), else missing.
-    /// Whoever is root on this host could compute a new chain: compare with lines or heads that left the host, with --against.
+    /// Root on this host could compute a new chain. --against compares with lines or heads that were saved elsewhere.
     ///
     /// Exit code 0: all lines fit. 1: something was found. 2: it could not be checked.
     Verify {

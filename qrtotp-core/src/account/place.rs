@@ -87,7 +87,7 @@ impl ExactOrigin<'_> {
                 let address = match address.to_canonical() {
                     IpAddr::V4(address) => address.to_ipv6_mapped(),
                     IpAddr::V6(address) => match address.segments() {
-                        [0x64, ..] | [0x2001, 0, ..] | [0xfe80..=0xfebf, ..] => address,
+                        [0x64, 0xff9b, ..] | [0x2001, 0, ..] | [0xfe80..=0xfebf, ..] => address,
                         _ => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)),
                     },
                 };

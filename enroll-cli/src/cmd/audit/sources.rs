@@ -68,7 +68,7 @@ fn journal(how: &[&str], since: Option<i64>) -> Option<Entries> {
     Some(Box::new(lines.filter_map(|line| from_journal(&line, is_setuid))))
 }
 
-/// Whether this program runs with root's rights whoever starts it.
+/// Whether this program is setuid root.
 fn is_setuid(program: &str) -> bool {
     std::fs::metadata(program).is_ok_and(|about| about.uid() == 0 && about.mode() & 0o4000 != 0)
 }

@@ -80,7 +80,7 @@ pub fn log(path: &Path) -> Finding {
     let Err(error) = UnixDatagram::unbound().and_then(|socket| socket.connect(path)) else {
         return Finding::ok("log", &shown, "a logger listens there");
     };
-    // A stream socket, as syslog-ng uses. It listens, whoever owns it.
+    // A stream socket, as syslog-ng uses. A logger listens on it; the socket's owner does not matter.
     match connect(path, PATIENCE) {
         Ok(_) | Err(ConnectError::Untrusted) => Finding::ok("log", &shown, "a logger listens there"),
         Err(ConnectError::Busy) => Finding::warn("log", &shown, "the logger there accepts no connection")

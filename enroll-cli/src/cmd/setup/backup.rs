@@ -46,7 +46,7 @@ fn earlier() -> Vec<u32> {
 }
 
 impl Backup {
-    /// Notes what is there, durably. Nothing is changed yet.
+    /// Saves the present files and syncs the copy. Changes nothing else.
     pub fn save(changes: &[Change]) -> Result<Self, Failure> {
         let number = earlier().last().map_or(1, |last| last + 1);
         let directory = Path::new(DIRECTORY).join(number.to_string());

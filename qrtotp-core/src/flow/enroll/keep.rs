@@ -102,12 +102,12 @@ impl Addition<'_> {
                     record.burnt_until = other.map_or(0, burnt);
                     let mut state = State::new(self.record);
                     if let Some(other) = other {
-                        state.chain = other.state.chain.clone(); // it is the record's, whoever has it
+                        state.chain = other.state.chain.clone(); // the chain belongs to the record
                     }
                     Account { record, state }
                 }
             };
-            also(&mut new)?; // first, so that whoever comes second with a token hears of the token
+            also(&mut new)?; // first: the loser of a race for a token learns that it is used
             let record = &mut new.record;
             self.check(key, record)?;
             if slot.as_ref().map(Seen::of).unwrap_or_default() != *self.seen {
