@@ -148,5 +148,5 @@ fn a_change_is_shown_as_diff_shows_it() {
     let text = unified(&change(Some("a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n"), "a\nb\nc\nd\nE\nf\ng\nh\ni\nj\nk\n"));
     let expected = "--- a/x\n+++ b/x\n@@ -2,9 +2,10 @@\n b\n c\n d\n-e\n+E\n f\n g\n h\n i\n j\n+k\n";
     assert_eq!(text, expected);
-    assert_eq!(unified(&change(None, "a\n")), "--- /dev/null\n+++ b/x\n@@ -0,0 +1,1 @@\n+a\n");
+    assert_eq!(unified(&change(None, "a\n")), "--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+a\n");
 }
