@@ -3,11 +3,12 @@
 use crate::context::{acting_uid, subject, syslog};
 use crate::error::Failure;
 use nix::unistd::{Group, geteuid};
-use qrtotp_core::audit::{Event, Kind};
-use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
-use qrtotp_core::policy::{
+use qrtotp_audit::{Event, Kind};
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_policy::{
     Applied, Compiled, ConfigError, Names, Source, Stamp, applied_path, compile, digest, restamped,
 };
+use qrtotp_values::UnixTime;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};

@@ -18,8 +18,9 @@ pub use key::{AddKey, HardwareKey};
 
 use crate::cmd::setup::With;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use qrtotp_core::account::KeyFingerprint;
-use qrtotp_core::policy::{DEFAULT_PATH, Span};
+use qrtotp_account::KeyFingerprint;
+use qrtotp_policy::DEFAULT_PATH;
+use qrtotp_values::ConfigDuration;
 use std::path::PathBuf;
 
 /// Behind a command's own options stand those that all have.
@@ -186,7 +187,7 @@ pub struct List {
     pub locked: bool,
     /// Only enrolled accounts whose last code is longer ago, such as 90d, or that never gave one
     #[arg(long, value_name = "TIME")]
-    pub stale: Option<Span>,
+    pub stale: Option<ConfigDuration>,
 }
 
 #[derive(Debug, Args)]
@@ -202,7 +203,7 @@ pub struct Setup {
     pub apply: bool,
     /// Undo them after this time, at least 1m, unless they are kept
     #[arg(long, value_name = "TIME", default_value = "10m", requires = "apply")]
-    pub confirm: Span,
+    pub confirm: ConfigDuration,
     /// Without a timer, if you can undo them at the console
     #[arg(long, requires = "apply", conflicts_with = "confirm")]
     pub no_timer: bool,
@@ -342,7 +343,7 @@ pub struct Issue {
     pub whom: Whom,
     /// How long it lives, such as 30m, 24h or 7d; by default as the configuration says
     #[arg(long, value_name = "TIME")]
-    pub expires: Option<Span>,
+    pub expires: Option<ConfigDuration>,
     /// With a one-time code that the person must type, too; it is shown once, here
     #[arg(long)]
     pub code: bool,

@@ -3,13 +3,13 @@
 use crate::applied;
 use crate::error::{Failure, store_failure};
 use nix::unistd::{Uid, User, geteuid, getuid, ttyname};
-use qrtotp_core::account::{Name, NameError};
-use qrtotp_core::audit::Subject;
-use qrtotp_core::flow::{Directory, HostDirectory, host_name};
-use qrtotp_core::policy::{Config, DEFAULT_PATH, Source};
-use qrtotp_core::store::{FileStore, Store, StoreError};
-use qrtotp_core::text::clean;
+use qrtotp_account::{Name, NameError};
+use qrtotp_audit::Subject;
 use qrtotp_face::Syslog;
+use qrtotp_flow::{Directory, HostDirectory, host_name};
+use qrtotp_policy::{Config, DEFAULT_PATH, Source};
+use qrtotp_store::{FileStore, Store, StoreError};
+use qrtotp_values::text::clean;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

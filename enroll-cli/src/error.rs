@@ -2,10 +2,10 @@
 
 use nix::errno::Errno;
 use nix::unistd::geteuid;
-use qrtotp_core::flow::{AdminError, EnrollError, LookupError, ResyncError};
-use qrtotp_core::policy::ConfigError;
-use qrtotp_core::store::{StoreError, TrustError};
-use qrtotp_core::text::clean;
+use qrtotp_flow::{AdminError, EnrollError, LookupError, ResyncError};
+use qrtotp_policy::ConfigError;
+use qrtotp_store::{StoreError, TrustError};
+use qrtotp_values::text::clean;
 use std::fmt;
 use std::io;
 use std::path::Path;

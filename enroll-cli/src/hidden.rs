@@ -3,7 +3,7 @@
 use crate::interrupt::{ENDING, Interrupts};
 use nix::sys::signal::Signal;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
-use qrtotp_core::flow::NoAnswer;
+use qrtotp_flow::NoAnswer;
 use std::os::fd::AsFd;
 
 /// A terminal without echo, until dropped. Begin before the question is shown: what is typed from then on is not shown.

@@ -2,7 +2,7 @@
 //! in memory and swallow what belongs to the next question.
 
 use nix::errno::Errno;
-use qrtotp_core::flow::{NoAnswer, Typed};
+use qrtotp_flow::{NoAnswer, Typed};
 use std::os::fd::AsFd;
 use zeroize::Zeroizing;
 

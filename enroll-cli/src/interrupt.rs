@@ -4,7 +4,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use qrtotp_core::flow::NoAnswer;
+use qrtotp_flow::NoAnswer;
 use std::os::fd::AsFd;
 
 /// The signals by which people and systems end a program.

@@ -1,4 +1,4 @@
-//! `qrtotp`: enrols, administers and diagnoses second factors. A thin face on `qrtotp_core::flow`: it parses, asks,
+//! `qrtotp`: enrols, administers and diagnoses second factors. A thin face on `qrtotp_flow`: it parses, asks,
 //! shows and maps results to exit codes (0 done, 1 refused, 2 error); it decides nothing about codes or records.
 #![forbid(unsafe_code)]
 

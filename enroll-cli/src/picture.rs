@@ -1,7 +1,7 @@
 //! Which picture of a QR code this terminal can show. Pure: looks at nothing but its arguments.
 
 use crate::cli::Qr;
-use qrtotp_core::qr::{Matrix, QUIET_ZONE, Style, quiet_zone, size};
+use qrtotp_otp::qr::{Matrix, QUIET_ZONE, Style, quiet_zone, size};
 
 /// What is known of the place where the picture would go.
 #[derive(Clone, Debug, Default)]
@@ -114,7 +114,7 @@ fn is_dumb(place: &Place) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
-    use qrtotp_core::qr::Level;
+    use qrtotp_otp::qr::Level;
 
     fn place(lc_all: &str, lang: &str, term: &str) -> Place {
         let locale = [Some(lc_all.to_owned()), None, Some(lang.to_owned())];

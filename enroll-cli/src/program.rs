@@ -1,7 +1,7 @@
 //! What another program prints, or why it prints nothing, within a time limit.
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use qrtotp_core::clock::Deadline;
+use qrtotp_clock::Deadline;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::process::{Command, Stdio};

@@ -5,12 +5,12 @@ use crate::hidden::Hidden;
 use crate::input;
 use crate::look::Look;
 use crate::picture::{Drawing, Picture, Place, choose};
-use qrtotp_core::flow::{
+use qrtotp_flow::{
     ACKNOWLEDGE, Choice, Dialog, Echo, EnrollDialog, Handed, NoAnswer, Offer, Reply, Scanned, Typed, choice,
     host_name,
 };
-use qrtotp_core::qr::{Level, Matrix, Polarity, Style, render};
-use qrtotp_core::text::wrap;
+use qrtotp_otp::qr::{Level, Matrix, Polarity, Style, render};
+use qrtotp_values::text::wrap;
 use std::env;
 use std::fs::File;
 use std::io::{IsTerminal, Write};

@@ -4,7 +4,7 @@
 mod instance;
 
 use instance::{Ended, Instance, Phone};
-use qrtotp_core::text::utc;
+use qrtotp_values::text::utc;
 
 #[test]
 fn init_makes_what_is_missing_once_and_enrols_nobody() {

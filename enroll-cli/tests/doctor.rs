@@ -4,13 +4,13 @@
 mod instance;
 
 use instance::Instance;
-use qrtotp_core::account::{Label, Name};
-use qrtotp_core::audit::Subject;
-use qrtotp_core::clock::{Clock, Deadline, SystemClock};
-use qrtotp_core::flow::{Import, import};
-use qrtotp_core::otp::{Params, Secret};
-use qrtotp_core::policy::Config;
-use qrtotp_core::store::FileStore;
+use qrtotp_account::{Label, Name};
+use qrtotp_audit::Subject;
+use qrtotp_clock::{Clock, Deadline, SystemClock};
+use qrtotp_flow::{Import, import};
+use qrtotp_otp::{Params, Secret};
+use qrtotp_policy::Config;
+use qrtotp_store::FileStore;
 use serde_json::{Value, json};
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! `FILE.applied`: what a login reads. Whatever is in it, it is read without a panic, and only what was written is read.
 
 use crate::input::Input;
-use qrtotp_core::policy::{Applied, Facts, Known, Names, SourceFile, Stamp, compile, restamped};
+use qrtotp_policy::{Applied, Facts, Known, Names, SourceFile, Stamp, compile, restamped};
 
 struct NoNames;
 

@@ -1,6 +1,6 @@
 //! The module's arguments in a PAM file.
 
-use qrtotp_core::flow::{ArgError, Args};
+use qrtotp_flow::{ArgError, Args};
 use std::ffi::{CStr, CString};
 
 pub(crate) fn check(data: &[u8]) {

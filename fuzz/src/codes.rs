@@ -1,8 +1,8 @@
 //! What people type: codes, recovery codes, names, spans of time.
 
-use qrtotp_core::account::{Label, Name, RecoveryCode, ScratchCode};
-use qrtotp_core::otp::Code;
-use qrtotp_core::policy::{Date, Span};
+use qrtotp_account::{Label, Name, RecoveryCode, ScratchCode};
+use qrtotp_otp::Code;
+use qrtotp_values::{Date, ConfigDuration};
 
 pub(crate) fn check(data: &[u8]) {
     let code = parse(data);
@@ -14,7 +14,7 @@ pub(crate) fn check(data: &[u8]) {
     letters::<16>(data);
     letters::<8>(data);
     let Ok(text) = std::str::from_utf8(data) else { return };
-    if let Ok(span) = text.parse::<Span>() {
+    if let Ok(span) = text.parse::<ConfigDuration>() {
         assert!((1..=366 * 86_400).contains(&span.as_seconds()));
         assert_eq!(span.to_string().parse(), Ok(span));
     }
@@ -58,7 +58,7 @@ fn by_the_book(typed: &[u8]) -> Option<String> {
 
 /// Crockford's base 32: what is read is shown again, and read as the same.
 fn letters<const LETTERS: usize>(typed: &[u8]) {
-    let read = qrtotp_core::account::RecoveryCode::parse(typed).map(|code| code.display().to_string());
+    let read = qrtotp_account::RecoveryCode::parse(typed).map(|code| code.display().to_string());
     let short = ScratchCode::parse(typed).map(|code| code.display().to_string());
     let shown = if LETTERS == 16 { read } else { short };
     let kept = typed.iter().filter(|byte| !b" -\t\r\n".contains(byte)).count();

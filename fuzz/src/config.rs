@@ -1,6 +1,6 @@
 //! The configuration file.
 
-use qrtotp_core::policy::{Config, ConfigError, FirstLogin};
+use qrtotp_policy::{Config, ConfigError, FirstLogin};
 use std::path::Path;
 
 /// Every key that the manual names.

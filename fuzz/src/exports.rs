@@ -1,6 +1,6 @@
 //! Exports of authenticator apps and seed files of hardware tokens.
 
-use qrtotp_core::otp::{Params, Secret, Strength};
+use qrtotp_otp::{Params, Secret, Strength};
 use qrtotp_import::{
     Entry, FileError, MAX_ENTRIES, parse_csv, parse_json, parse_migration, parse_pskc, parse_uris,
 };

@@ -1,7 +1,7 @@
 //! Frames between the broker and its callers, as the broker and as a caller reads them.
 
-use qrtotp_core::clock::Deadline;
-use qrtotp_core::wire::{Answer, FrameError, Line, MAX_FRAME, Message, Request, Say, VERSION, receive, send};
+use qrtotp_clock::Deadline;
+use qrtotp_wire::{Answer, FrameError, Line, MAX_FRAME, Message, Request, Say, VERSION, receive, send};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;

@@ -1,11 +1,11 @@
 //! The `state` file: two slots, each perhaps torn, and what is in them.
 
 #[allow(dead_code, clippy::all)]
-#[path = "../../qrtotp-core/src/store/slot.rs"]
+#[path = "../../crates/store/src/slot.rs"]
 mod slot;
 
 use crate::input::Input;
-use qrtotp_core::account::{CredentialId, State};
+use qrtotp_account::{CredentialId, State};
 
 pub(crate) fn check(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else { return };
@@ -21,7 +21,7 @@ fn payload(bytes: &[u8]) {
     let Ok(mut state) = State::from_bytes(bytes) else { return };
     let mut again = Vec::new();
     state.encode(&mut again);
-    let lines = qrtotp_core::account::lines_at_end(bytes).len();
+    let lines = qrtotp_account::lines_at_end(bytes).len();
     let without_lines = [&bytes[..bytes.len() - 2 - lines], &[0, 0]].concat();
     assert!(again == without_lines, "two spellings of one state");
     let mut input = Input::new(bytes);

@@ -1,8 +1,8 @@
 //! Files of google-authenticator and pam_oath.
 
-use qrtotp_core::account::ScratchCode;
-use qrtotp_core::import::{Foreign, LineError, parse_google, parse_oath};
-use qrtotp_core::otp::{Algorithm, Secret, Strength, Window, base32_encode};
+use qrtotp_account::ScratchCode;
+use qrtotp_import::{Foreign, LineError, parse_google, parse_oath};
+use qrtotp_otp::{Algorithm, Secret, Strength, Window, base32_encode};
 use std::fmt::Write;
 
 const NOW: i64 = 1_790_000_010;

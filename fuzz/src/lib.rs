@@ -17,7 +17,7 @@ mod world;
 
 /// What the included files of the product know as `crate::account`.
 mod account {
-    pub use qrtotp_core::account::{KEPT_LEN, State, lines_at_end, split_line};
+    pub use qrtotp_account::{KEPT_LEN, State, lines_at_end, split_line};
 }
 
 use std::sync::atomic::{AtomicBool, Ordering};

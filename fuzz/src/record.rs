@@ -1,9 +1,9 @@
 //! An account's record: the text beneath the seal, and the sealed file.
 
 use crate::world::{self, World};
-use qrtotp_core::account::{Name, Record, RecordError, RecordId, State};
-use qrtotp_core::otp::{MAX_OWN_SIDE, Window};
-use qrtotp_core::store::{Account, FileStore, Scope, SealKey, Store};
+use qrtotp_account::{Name, Record, RecordError, RecordId, State};
+use qrtotp_otp::{MAX_OWN_SIDE, Window};
+use qrtotp_store::{Account, FileStore, Scope, SealKey, Store};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;

@@ -1,6 +1,6 @@
 //! otpauth URIs of other systems.
 
-use qrtotp_core::otp::{KeyUri, Secret, Strength, UriError};
+use qrtotp_otp::{KeyUri, Secret, Strength, UriError};
 
 pub(crate) fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };

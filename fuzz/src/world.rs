@@ -1,10 +1,11 @@
 //! A host on which people log in: a real store in memory, a clock, a user database, and somebody with a script.
 
-use qrtotp_core::account::Name;
-use qrtotp_core::audit::{AuditSink, Priority};
-use qrtotp_core::clock::{Clock, UnixTime};
-use qrtotp_core::flow::{Dialog, Directory, Echo, LoginHost, LookupError, NoAnswer, Person, Typed, Unproven};
-use qrtotp_core::store::FileStore;
+use qrtotp_account::Name;
+use qrtotp_audit::{AuditSink, Priority};
+use qrtotp_clock::Clock;
+use qrtotp_values::UnixTime;
+use qrtotp_flow::{Dialog, Directory, Echo, LoginHost, LookupError, NoAnswer, Person, Typed, Unproven};
+use qrtotp_store::FileStore;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::os::unix::fs::PermissionsExt;

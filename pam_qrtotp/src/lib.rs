@@ -1,6 +1,6 @@
 //! `pam_qrtotp.so`: checks a TOTP or recovery code as one part of a PAM stack.
 //!
-//! A thin face on `qrtotp_core::flow`: what PAM hands over becomes owned values, the outcome becomes a PAM code. It
+//! A thin face on `qrtotp_flow`: what PAM hands over becomes owned values, the outcome becomes a PAM code. It
 //! starts no thread, keeps no descriptor, writes to no terminal, and a panic in it is a denial.
 
 mod alloc;
@@ -12,12 +12,12 @@ use host::{Host, Log, subject};
 use pam::constants::{PAM_SILENT, PamFlag, PamResultCode};
 use pam::items::User;
 use pam::module::{PamHandle, PamHooks};
-use qrtotp_core::audit::{AuditSink, Event, Kind, Subject, Verdict};
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::flow::{
+use qrtotp_audit::{AuditSink, Event, Kind, Subject, Verdict};
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_flow::{
     Args, Dialog, HostDirectory, Login, Outcome, UNAVAILABLE, account_part, logged_name, report_killed_holder,
 };
-use qrtotp_core::policy::{PROOF_SERVICE, Source};
+use qrtotp_policy::{PROOF_SERVICE, Source};
 use std::alloc::System;
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -163,7 +163,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         clock: &SystemClock,
         audit: &mut log,
         subject,
-        ruling: qrtotp_core::flow::Ruling::default(),
+        ruling: qrtotp_flow::Ruling::default(),
     }
     .run();
     report_killed_holder(store.take_killed_holder(), &who, &mut log);

@@ -4,13 +4,13 @@
 use crate::host::{Host, Log};
 use nix::errno::Errno;
 use nix::unistd::{geteuid, getuid};
-use qrtotp_core::audit::{Event, Subject, Verdict};
-use qrtotp_core::flow::{
+use qrtotp_audit::{Event, Subject, Verdict};
+use qrtotp_flow::{
     Dialog, Echo, FirstPass, HostDirectory, LoginHost, Options, Outcome, UNAVAILABLE, logged_name,
 };
-use qrtotp_core::policy::ConfigError;
-use qrtotp_core::store::{StoreError, TrustError};
-use qrtotp_core::wire::{DEFAULT_SOCKET, Request, verify};
+use qrtotp_policy::ConfigError;
+use qrtotp_store::{StoreError, TrustError};
+use qrtotp_wire::{DEFAULT_SOCKET, Request, verify};
 use std::path::Path;
 use std::time::Duration;
 use subtle::ConstantTimeEq;

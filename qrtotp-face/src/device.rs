@@ -1,9 +1,9 @@
 //! Devices as they are shown: never a secret.
 
-use qrtotp_core::account::{Credential, Mark, Name, SshKey};
-use qrtotp_core::clock::UnixTime;
-use qrtotp_core::store::Account;
-use qrtotp_core::text::{clock_offset, utc};
+use qrtotp_account::{Credential, Mark, Name, SshKey};
+use qrtotp_store::Account;
+use qrtotp_values::UnixTime;
+use qrtotp_values::text::{clock_offset, utc};
 use serde::Serialize;
 use std::io::Write;
 

@@ -2,12 +2,12 @@
 
 use crate::TokenView;
 use crate::device::{CredentialView, SshKeyView};
-use qrtotp_core::account::{Means, Name, SetKind, Side, Standing, Throttle, ThrottleRules};
-use qrtotp_core::clock::UnixTime;
-use qrtotp_core::flow::Person;
-use qrtotp_core::policy::Config;
-use qrtotp_core::store::Account;
-use qrtotp_core::text::utc;
+use qrtotp_account::{Means, Name, SetKind, Side, Standing, Throttle, ThrottleRules};
+use qrtotp_flow::Person;
+use qrtotp_policy::Config;
+use qrtotp_store::Account;
+use qrtotp_values::UnixTime;
+use qrtotp_values::text::utc;
 use serde::Serialize;
 use std::io::Write;
 

@@ -1,9 +1,9 @@
 //! A token as it is shown: where it stands, its code and its QR code, but never a secret.
 
-use qrtotp_core::account::{Binding, Pending, Record, TokenRefusal};
-use qrtotp_core::clock::UnixTime;
-use qrtotp_core::policy::Span;
-use qrtotp_core::text::{clean, utc};
+use qrtotp_account::{Binding, Pending, Record, TokenRefusal};
+use qrtotp_values::ConfigDuration;
+use qrtotp_values::UnixTime;
+use qrtotp_values::text::{clean, utc};
 use serde::Serialize;
 
 /// A token.
@@ -47,7 +47,7 @@ struct PendingView {
 impl TokenView {
     /// The record's token. `limit` is how long a shown QR code waits.
     #[must_use]
-    pub fn new(record: &Record, limit: Span, now: UnixTime) -> Option<Self> {
+    pub fn new(record: &Record, limit: ConfigDuration, now: UnixTime) -> Option<Self> {
         let token = record.token.as_ref()?;
         let state = token.state_at(now);
         let live = token.is_live(now);

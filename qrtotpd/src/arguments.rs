@@ -1,6 +1,6 @@
 //! The command line: few options, for an administrator's unit file.
 
-use qrtotp_core::policy::DEFAULT_PATH;
+use qrtotp_policy::DEFAULT_PATH;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Who calls: the kernel gives a uid, the user database a name.
 
 use nix::unistd::{Uid, User};
-use qrtotp_core::account::Name;
-use qrtotp_core::flow::{Directory, HostDirectory};
+use qrtotp_account::Name;
+use qrtotp_flow::{Directory, HostDirectory};
 use std::fs;
 use std::path::Path;
 

@@ -1,12 +1,12 @@
 //! Requests about devices: list, rename, revoke, resynchronise.
 
 use crate::request::{Ended, Served};
-use qrtotp_core::account::{CredentialId, Label, Standing};
-use qrtotp_core::clock::SystemClock;
-use qrtotp_core::flow::{self, ResyncError, Selection};
-use qrtotp_core::store::Store;
-use qrtotp_core::wire::{Devices, Say};
+use qrtotp_account::{CredentialId, Label, Standing};
+use qrtotp_clock::SystemClock;
 use qrtotp_face::DeviceList;
+use qrtotp_flow::{ResyncError, Selection};
+use qrtotp_store::Store;
+use qrtotp_wire::{Devices, Say};
 
 impl From<ResyncError> for Ended {
     fn from(error: ResyncError) -> Self {
@@ -49,7 +49,7 @@ impl Served<'_> {
 
     /// The two codes are the proof, too.
     pub fn resync(&mut self) -> Result<Say, Ended> {
-        let found = flow::resync(
+        let found = qrtotp_flow::resync(
             (self.store, self.config),
             (&self.caller.name, self.caller.uid),
             &mut self.person,
@@ -62,6 +62,6 @@ impl Served<'_> {
 
     /// The one that is meant where none was named. Their ids are no secret to their owner.
     fn only_device(&self) -> Result<CredentialId, Ended> {
-        Ok(flow::only_device(self.store, &self.caller.name, Some(self.caller.uid))?)
+        Ok(qrtotp_flow::only_device(self.store, &self.caller.name, Some(self.caller.uid))?)
     }
 }

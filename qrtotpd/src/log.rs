@@ -2,10 +2,10 @@
 //! beyond a limit are counted instead, and their number is logged.
 
 use crate::PROGRAM;
-use qrtotp_core::audit::{AuditSink, Event, Kind, Priority, Subject};
-use qrtotp_core::clock::Deadline;
-use qrtotp_core::text::logfmt;
+use qrtotp_audit::{AuditSink, Event, Kind, Priority, Subject};
+use qrtotp_clock::Deadline;
 use qrtotp_face::Syslog;
+use qrtotp_values::text::logfmt;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;

@@ -8,11 +8,11 @@
 use inner_pam::{Context, Unproven};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use qrtotp_core::audit::Verdict;
-use qrtotp_core::clock::Deadline;
-use qrtotp_core::flow::Typed;
-use qrtotp_core::text::clean;
-use qrtotp_core::wire::{Answer, FRAME_TIME, FrameError, Line, Say};
+use qrtotp_audit::Verdict;
+use qrtotp_clock::Deadline;
+use qrtotp_flow::Typed;
+use qrtotp_values::text::clean;
+use qrtotp_wire::{Answer, FRAME_TIME, FrameError, Line, Say};
 use std::ffi::{CString, c_int};
 use std::os::fd::AsFd;
 use std::process::ExitCode;

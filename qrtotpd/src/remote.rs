@@ -1,9 +1,9 @@
 //! The person at the other end of a connection, as the flows see them.
 
 use crate::turns::Turn;
-use qrtotp_core::clock::sleep;
-use qrtotp_core::flow::{Dialog, Echo, EnrollDialog, Handed, NoAnswer, Reply, Scanned, Typed};
-use qrtotp_core::wire::{Answer, Line, Say};
+use qrtotp_clock::sleep;
+use qrtotp_flow::{Dialog, Echo, EnrollDialog, Handed, NoAnswer, Reply, Scanned, Typed};
+use qrtotp_wire::{Answer, Line, Say};
 use std::time::Duration;
 use zeroize::Zeroizing;
 

@@ -7,18 +7,18 @@ use crate::primary::Check;
 use crate::remote::Remote;
 use crate::request_store::RequestStore;
 use crate::verify::Attempt;
-use qrtotp_core::account::Label;
-use qrtotp_core::audit::{Event, Kind, Subject};
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::flow::{
+use qrtotp_account::Label;
+use qrtotp_audit::{Event, Kind, Subject};
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_face::StatusView;
+use qrtotp_flow::{
     AdminError, Authority, Codes, EnrollError, Enrollment, FirstPass, Invitation, Options, Owner,
     PrimaryThrottle, host_name,
 };
-use qrtotp_core::otp::Params;
-use qrtotp_core::policy::Config;
-use qrtotp_core::store::{Account, Store, StoreError};
-use qrtotp_core::wire::{Request, Say};
-use qrtotp_face::StatusView;
+use qrtotp_otp::Params;
+use qrtotp_policy::Config;
+use qrtotp_store::{Account, Store, StoreError};
+use qrtotp_wire::{Request, Say};
 use std::time::Duration;
 
 /// How long a person may take to give one code, and after an enrolment to look at the recovery codes.

@@ -3,9 +3,9 @@
 //! user wait.
 
 use crate::turns::{Limit, Turn};
-use qrtotp_core::account::{Lane, Name, Record, State};
-use qrtotp_core::policy::Source;
-use qrtotp_core::store::{Account, FileStore, SealKey, Store, StoreError};
+use qrtotp_account::{Lane, Name, Record, State};
+use qrtotp_policy::Source;
+use qrtotp_store::{Account, FileStore, SealKey, Store, StoreError};
 use std::cell::Cell;
 
 pub struct RequestStore<'a> {

@@ -3,11 +3,11 @@
 
 use crate::verify::Attempt;
 use nix::unistd::User;
-use qrtotp_core::audit::Verdict;
-use qrtotp_core::clock::{Clock, Deadline, SystemClock};
-use qrtotp_core::flow::FirstPass;
-use qrtotp_core::policy::Source;
-use qrtotp_core::wire::Say;
+use qrtotp_audit::Verdict;
+use qrtotp_clock::{Clock, Deadline, SystemClock};
+use qrtotp_flow::FirstPass;
+use qrtotp_policy::Source;
+use qrtotp_wire::Say;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;

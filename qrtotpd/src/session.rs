@@ -9,12 +9,12 @@ use crate::request::{Ended, Served};
 use crate::request_store::RequestStore;
 use crate::seats::Seat;
 use crate::turns::Turn;
-use qrtotp_core::audit::{AuditSink, Event, Kind as EventKind, Subject};
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::flow::{UNAVAILABLE, report_killed_holder};
-use qrtotp_core::policy::Source;
-use qrtotp_core::store::StoreError;
-use qrtotp_core::wire::{FrameError, Line, Request, Say};
+use qrtotp_audit::{AuditSink, Event, Kind as EventKind, Subject};
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_flow::{UNAVAILABLE, report_killed_holder};
+use qrtotp_policy::Source;
+use qrtotp_store::StoreError;
+use qrtotp_wire::{FrameError, Line, Request, Say};
 
 /// A place for the account `uid`, if it may log in or is a listed service.
 pub fn admit(uid: u32, door: &Door) -> Result<(Caller, Seat), Away> {

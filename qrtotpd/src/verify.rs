@@ -9,15 +9,15 @@ use crate::remote::Remote;
 use crate::request::{Ended, Served};
 use crate::request_store::RequestStore;
 use crate::services::Counter;
-use qrtotp_core::account::{Name, ThrottleRules};
-use qrtotp_core::audit::{Event, Subject, Verdict};
-use qrtotp_core::clock::SystemClock;
-use qrtotp_core::flow::{
+use qrtotp_account::{Name, ThrottleRules};
+use qrtotp_audit::{Event, Subject, Verdict};
+use qrtotp_clock::SystemClock;
+use qrtotp_flow::{
     Dialog, Directory, Echo, FirstPass, HostDirectory, Login, LoginHost, LookupError, NOBODY, NoAnswer,
     Options, Outcome, Person, PrimaryThrottle, Typed, Unproven,
 };
-use qrtotp_core::policy::{Config, Defaults};
-use qrtotp_core::wire::Say;
+use qrtotp_policy::{Config, Defaults};
+use qrtotp_wire::Say;
 use std::time::Duration;
 
 /// An answer to be verified.
@@ -138,7 +138,7 @@ impl Served<'_> {
             clock: &SystemClock,
             audit: self.log,
             subject: Subject { user, ..subject.clone() },
-            ruling: qrtotp_core::flow::Ruling::default(),
+            ruling: qrtotp_flow::Ruling::default(),
         }
         .run();
         let counted = given.counted;

@@ -1,370 +1,457 @@
-//! One line of a log as an event.
+//! Events and their one form: logfmt with a fixed order of keys, see docs/AUDIT.md.
 
-use qrtotp_core::account::{LINK_LEN, Link};
-use serde_json::{Map, Value};
-use std::fmt;
+use qrtotp_account::{CredentialId, TokenId};
+use qrtotp_values::text::logfmt;
+use std::fmt::{Display, Write as _};
 
-/// Keys whose values are numbers in JSON.
-const NUMBERS: [&str; 8] = ["policy", "failures", "wait", "left", "count", "keys", "seq", "at"];
+/// How urgent a line is, as syslog counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// A rule asks for attention at once: LOG_ALERT.
+    Alert,
+    /// Something is broken: LOG_ERR.
+    Error,
+    /// Somebody was refused: LOG_WARNING.
+    Warning,
+    /// Something changed: LOG_NOTICE.
+    Notice,
+    /// As usual: LOG_INFO.
+    Info,
+}
 
-/// Events that are never logged without a number and a link, beside accepted logins.
-const CHAINED: [&str; 10] = [
-    "credential_imported",
-    "credential_renamed",
-    "credential_revoked",
-    "enrollment_confirmed",
-    "import_repeated",
-    "key_registered",
-    "token_consumed",
-    "token_expired",
-    "token_issued",
-    "token_revoked",
-];
-
-/// How the `detail` of a line begins that `audit repair` logged again.
-pub const RECOVERED: &str = "recovered";
-
-/// Who wrote a line, as far as the log proves that.
+/// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writer {
-    /// A process with root's rights: the journal says so.
-    Root,
-    /// A process of this user that is no program of root: the journal says so.
-    User(u32),
-    /// A process that this user began, of a program that runs with root's rights, such as su: not proven. The journal reads what a
-    /// process is a moment after it sent the line.
-    Setuid(u32),
-    /// The log does not prove it: a file.
+#[allow(missing_docs)] // docs/AUDIT.md describes each; the word is the documentation
+pub enum Kind {
+    Login,
+    DeviceProof,
+    EnrollmentStarted,
+    EnrollmentResumed,
+    EnrollmentConfirmed,
+    EnrollmentAbandoned,
+    EnrollmentExpired,
+    EnrollmentRefused,
+    CredentialImported,
+    ImportRepeated,
+    CredentialRenamed,
+    CredentialResynchronized,
+    KeyRegistered,
+    TokenIssued,
+    TokenShown,
+    TokenConsumed,
+    TokenExpired,
+    TokenRevoked,
+    TokenCodeRefused,
+    CredentialRevoked,
+    BulkRevoked,
+    AccountRenamed,
+    AccountUidAdopted,
+    AccountRemoved,
+    RecoveryIssued,
+    RecoveryLost,
+    RecoveryUsed,
+    RecoveryRegenerated,
+    ThrottleEngaged,
+    ThrottleLifted,
+    LockHolderKilled,
+    RecordDamaged,
+    ConfigurationRefused,
+    PolicyApplied,
+    PolicyConfirmed,
+    PolicyRolledBack,
+    InternalError,
+    CallerRefused,
+    LinesLeftOut,
+}
+
+impl Kind {
+    /// The event's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::DeviceProof => "device_proof",
+            Self::EnrollmentStarted => "enrollment_started",
+            Self::EnrollmentResumed => "enrollment_resumed",
+            Self::EnrollmentConfirmed => "enrollment_confirmed",
+            Self::EnrollmentAbandoned => "enrollment_abandoned",
+            Self::EnrollmentExpired => "enrollment_expired",
+            Self::EnrollmentRefused => "enrollment_refused",
+            Self::CredentialRenamed => "credential_renamed",
+            Self::CredentialResynchronized => "credential_resynchronized",
+            Self::KeyRegistered => "key_registered",
+            Self::CredentialImported => "credential_imported",
+            Self::ImportRepeated => "import_repeated",
+            Self::TokenIssued => "token_issued",
+            Self::TokenShown => "token_shown",
+            Self::TokenConsumed => "token_consumed",
+            Self::TokenExpired => "token_expired",
+            Self::TokenRevoked => "token_revoked",
+            Self::TokenCodeRefused => "token_code_refused",
+            Self::CredentialRevoked => "credential_revoked",
+            Self::BulkRevoked => "bulk_revoked",
+            Self::AccountRenamed => "account_renamed",
+            Self::AccountUidAdopted => "account_uid_adopted",
+            Self::AccountRemoved => "account_removed",
+            Self::RecoveryIssued => "recovery_issued",
+            Self::RecoveryLost => "recovery_lost",
+            Self::RecoveryUsed => "recovery_used",
+            Self::RecoveryRegenerated => "recovery_regenerated",
+            Self::ThrottleEngaged => "throttle_engaged",
+            Self::ThrottleLifted => "throttle_lifted",
+            Self::LockHolderKilled => "lock_holder_killed",
+            Self::RecordDamaged => "record_damaged",
+            Self::ConfigurationRefused => "configuration_refused",
+            Self::PolicyApplied => "policy_applied",
+            Self::PolicyConfirmed => "policy_confirmed",
+            Self::PolicyRolledBack => "policy_rolled_back",
+            Self::InternalError => "internal_error",
+            Self::CallerRefused => "caller_refused",
+            Self::LinesLeftOut => "lines_left_out",
+        }
+    }
+
+    fn priority(self, verdict: Option<Verdict>) -> Priority {
+        match (self, verdict) {
+            (Self::RecordDamaged | Self::ConfigurationRefused | Self::InternalError, _) => Priority::Error,
+            (_, Some(Verdict::Denied))
+            | (
+                Self::ThrottleEngaged
+                | Self::EnrollmentRefused
+                | Self::TokenCodeRefused
+                | Self::CallerRefused
+                | Self::LockHolderKilled
+                | Self::LinesLeftOut,
+                _,
+            ) => Priority::Warning,
+            (Self::Login | Self::DeviceProof, Some(Verdict::Accepted | Verdict::Ignored)) => Priority::Info,
+            _ => Priority::Notice,
+        }
+    }
+}
+
+/// How a login was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The second factor was given.
+    Accepted,
+    /// It was not.
+    Denied,
+    /// We have no say.
+    Ignored,
+}
+
+impl Verdict {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Denied => "denied",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
+/// Who and where: the same for every event of one login or command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// The account, canonical where it is known, else what was typed.
+    pub user: String,
+    /// The PAM service, or `qrtotp` for the command.
+    pub service: String,
+    /// The remote host, as the PAM application gave it.
+    pub rhost: String,
+    /// The terminal.
+    pub tty: String,
+    /// Who acted, where that is somebody else than the account: `su`'s and `sudo`'s caller, an admin.
+    pub by: String,
+    /// The rule that decided, if the policy has rules.
+    pub rule: Option<DecidedBy>,
+    /// What is known of the primary factor.
+    pub with: PrimaryFactor,
+}
+
+/// What a login is known to have proven before, or beside, the second factor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrimaryFactor {
+    /// Nothing: what other PAM modules found is not told to us.
+    #[default]
     Unknown,
+    /// The account's password: a PAM transaction of ours proved it.
+    Password,
+    /// sshd accepted an ssh key.
+    PublicKey,
 }
 
-/// An event of ours.
+impl PrimaryFactor {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Password => "password",
+            Self::PublicKey => "publickey",
+        }
+    }
+}
+
+impl Subject {
+    /// The PAM service alone. The broker puts its own name in front of what a caller says.
+    #[must_use]
+    pub fn pam_service(&self) -> &str {
+        self.service.strip_prefix("qrtotpd:").unwrap_or(&self.service)
+    }
+}
+
+/// The rule that decided a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// The line from `event=` on.
-    pub line: String,
-    /// Keys and values, in the line's order.
-    pairs: Vec<(String, String)>,
-    /// Where the part that the chain covers ends.
-    covered: usize,
-    /// The line's link, if it has one.
-    pub link: Option<Link>,
-    /// Whether a key comes twice, or one stands behind the link that does not belong there.
-    pub has_extra_keys: bool,
+pub struct DecidedBy {
+    /// The number of the policy.
+    pub policy: u64,
+    /// Its name.
+    pub rule: String,
+    /// How urgent its `login` events are, at least.
+    pub at_least: Priority,
 }
 
-/// An event and what the log says of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// When the log received it, in microseconds since 1970; 0 if the log does not say, or not in which year.
-    pub time: i64,
-    /// The host, as the log says.
-    pub host: String,
-    /// Who wrote it.
-    pub writer: Writer,
-    /// True if it is from the journal.
-    pub journal: bool,
-    /// The event.
-    pub event: Event,
+/// One event. Fill in what is known and take its [`Event::line`].
+#[derive(Clone, Debug)]
+pub struct Event<'a> {
+    kind: Kind,
+    subject: &'a Subject,
+    verdict: Option<Verdict>,
+    reason: &'a str,
+    credential: Option<CredentialId>,
+    label: &'a str,
+    token: Option<TokenId>,
+    failures: Option<u32>,
+    wait: Option<u32>,
+    left: Option<u32>,
+    count: Option<u32>,
+    keys: Option<u32>,
+    policy: Option<u64>,
+    was: &'a str,
+    detail: &'a str,
 }
 
-impl Event {
-    /// Reads a line that begins with `event=`. `None` if it is not one of ours.
+impl<'a> Event<'a> {
+    /// An event of this kind.
     #[must_use]
-    pub fn parse(line: &str) -> Option<Self> {
-        let line = line.trim_end();
-        if !line.starts_with("event=") {
-            return None;
-        }
-        let (mut pairs, mut covered, mut link) = (Vec::<(String, String)>::new(), line.len(), None);
-        let (mut at, mut has_extra_keys) = (0, false);
-        while at < line.len() {
-            let rest = line.get(at..)?;
-            let (key, value) = rest.split_once('=')?;
-            if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
-                return None;
-            }
-            let (text, length) = value_of(value)?;
-            has_extra_keys |= link.is_some() && !matches!(key, "detail" | "audience");
-            has_extra_keys |= pairs.iter().any(|(known, _)| known == key);
-            if key == "chain" && link.is_none() {
-                link = Some(parse_link(&text)?);
-                covered = at.saturating_sub(1);
-            }
-            pairs.push((key.to_owned(), text));
-            at += key.len() + 1 + length;
-            match line.as_bytes().get(at) {
-                None => {}
-                Some(b' ') => at += 1,
-                Some(_) => return None,
-            }
-        }
-        Some(Self { line: line.to_owned(), pairs, covered, link, has_extra_keys })
-    }
-
-    /// The first value of a key.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<&str> {
-        self.pairs.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
-    }
-
-    /// The same as a number.
-    #[must_use]
-    pub fn number(&self, key: &str) -> Option<i64> {
-        self.get(key)?.parse().ok()
-    }
-
-    /// The line's number in its account's chain.
-    #[must_use]
-    pub fn seq(&self) -> Option<u64> {
-        self.link?;
-        self.get("seq")?.parse().ok().filter(|seq| (1..u64::MAX).contains(seq))
-    }
-
-    /// Whether lines of this kind have a number and a link since there are chains.
-    #[must_use]
-    pub fn is_always_chained(&self) -> bool {
-        match self.get("event") {
-            Some("login") => {
-                self.get("result") == Some("accepted")
-                    && matches!(self.get("reason"), Some("code" | "recovery_code" | "two_codes"))
-            }
-            Some(kind) => CHAINED.contains(&kind),
-            None => false,
+    pub fn new(kind: Kind, subject: &'a Subject) -> Self {
+        Self {
+            kind,
+            subject,
+            verdict: None,
+            reason: "",
+            credential: None,
+            label: "",
+            token: None,
+            failures: None,
+            wait: None,
+            left: None,
+            count: None,
+            keys: None,
+            policy: None,
+            was: "",
+            detail: "",
         }
     }
 
-    /// Whether `audit repair` logged it again.
+    /// The decision on a login.
     #[must_use]
-    pub fn is_recovered(&self) -> bool {
-        self.get("detail").is_some_and(|detail| detail.starts_with(RECOVERED))
+    pub fn login(subject: &'a Subject, verdict: Verdict, reason: &'a str) -> Self {
+        Self::decision(Kind::Login, subject, verdict, reason)
     }
 
-    /// What the link covers.
+    /// A decision of another kind.
     #[must_use]
-    pub fn covered(&self) -> &str {
-        self.line.get(..self.covered).unwrap_or(&self.line)
+    pub fn decision(kind: Kind, subject: &'a Subject, verdict: Verdict, reason: &'a str) -> Self {
+        Self { verdict: Some(verdict), reason, ..Self::new(kind, subject) }
     }
 
-    /// The line without what stands behind the link.
+    /// Why, in one word of docs/AUDIT.md.
     #[must_use]
-    pub fn chained(&self) -> &str {
-        let end = self.covered + " chain=".len() + 2 * LINK_LEN;
-        if self.link.is_some() { self.line.get(..end).unwrap_or(&self.line) } else { &self.line }
+    pub fn reason(self, reason: &'a str) -> Self {
+        Self { reason, ..self }
     }
 
-    /// As JSON: numbers as numbers.
+    /// Which credential.
     #[must_use]
-    pub fn to_json(&self) -> Map<String, Value> {
-        let value = |key: &str, text: &str| match text.parse::<i64>() {
-            Ok(number) if NUMBERS.contains(&key) => Value::from(number),
-            _ => Value::from(text),
-        };
-        // Of a key that comes twice the first value holds, as everywhere.
-        self.pairs.iter().rev().map(|(key, text)| (key.clone(), value(key, text))).collect()
+    pub fn credential(self, id: CredentialId, label: &'a str) -> Self {
+        Self { credential: Some(id), label, ..self }
     }
-}
 
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.line)
-    }
-}
-
-impl Entry {
-    /// Whether a process without root's rights wrote what only the module, the command or the broker logs. An application without
-    /// root logs that the broker gave no verdict; that changes nothing and has no link.
+    /// Which enrolment token.
     #[must_use]
-    pub fn is_forged(&self) -> bool {
-        let is = |key, value| self.event.get(key) == Some(value);
-        let own = is("event", "login")
-            && is("result", "denied")
-            && (is("reason", "broker") || is("reason", "not_own_account"));
-        matches!(self.writer, Writer::User(_)) && !(own && self.event.link.is_none())
+    pub fn token(self, id: TokenId) -> Self {
+        Self { token: Some(id), ..self }
     }
-}
 
-/// Microseconds since 1970 as RFC 3339, UTC.
-#[must_use]
-pub fn rfc3339_of(micros: i64) -> String {
-    let seconds = qrtotp_core::text::utc(micros.div_euclid(1_000_000));
-    let seconds = seconds.trim_end_matches('Z').replacen(' ', "T", 1);
-    format!("{seconds}.{:06}Z", micros.rem_euclid(1_000_000))
-}
+    /// How many consecutive failures there are now.
+    #[must_use]
+    pub fn failures(self, failures: u32) -> Self {
+        Self { failures: Some(failures), ..self }
+    }
 
-/// The value at the beginning of `text`, and how many bytes it takes there.
-fn value_of(text: &str) -> Option<(String, usize)> {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find(' ').unwrap_or(text.len());
-        return text.get(..end).map(|value| (value.to_owned(), end));
-    };
-    let (mut value, mut escaped) = (String::new(), false);
-    for (at, c) in quoted.char_indices() {
-        match c {
-            _ if escaped => {
-                value.push(c);
-                escaped = false;
-            }
-            '\\' => escaped = true,
-            '"' => return Some((value, at + 2)),
-            c => value.push(c),
+    /// Seconds until an answer is looked at again.
+    #[must_use]
+    pub fn wait(self, seconds: u32) -> Self {
+        Self { wait: Some(seconds), ..self }
+    }
+
+    /// How many recovery codes are left.
+    #[must_use]
+    pub fn left(self, codes: u32) -> Self {
+        Self { left: Some(codes), ..self }
+    }
+
+    /// How many lines this one stands for.
+    #[must_use]
+    pub fn count(self, lines: u32) -> Self {
+        Self { count: Some(lines), ..self }
+    }
+
+    /// How many ssh keys a token is bound to, if to any.
+    #[must_use]
+    pub fn keys(self, keys: u32) -> Self {
+        Self { keys: Some(keys).filter(|keys| *keys > 0), ..self }
+    }
+
+    /// The number of the policy that an event is about.
+    #[must_use]
+    pub fn policy(self, generation: u64) -> Self {
+        Self { policy: Some(generation), ..self }
+    }
+
+    /// The account's former name or uid.
+    #[must_use]
+    pub fn was(self, was: &'a str) -> Self {
+        Self { was, ..self }
+    }
+
+    /// A sentence for the admin: what is wrong and what to do.
+    #[must_use]
+    pub fn detail(self, detail: &'a str) -> Self {
+        Self { detail, ..self }
+    }
+
+    /// How urgent it is.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        let usual = self.kind.priority(self.verdict);
+        match &self.subject.rule {
+            // The most urgent one comes first.
+            Some(rule) if self.kind == Kind::Login => usual.min(rule.at_least),
+            _ => usual,
         }
     }
-    None
-}
 
-pub(crate) fn parse_link(text: &str) -> Option<Link> {
-    if text.len() != 2 * LINK_LEN || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-        return None;
+    /// The line, free of control characters. Keys without a value are left out, the rest keep their order.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut line = String::with_capacity(192);
+        self.write(&mut line);
+        write_detail(&mut line, self.detail);
+        line
     }
-    let mut link = [0; LINK_LEN];
-    for (at, byte) in link.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(link)
-}
 
-/// The event in a message and the program that sent it: the module's own prefix, or the tag of the command or the broker.
-fn event_in(tag: &str, message: &str) -> Option<Event> {
-    let text = match message.strip_prefix("pam_qrtotp(") {
-        Some(rest) => rest.split_once("): ")?.1,
-        None if matches!(tag, "qrtotp" | "qrtotpd") => message,
-        None => return None,
-    };
-    Event::parse(text)
-}
-
-/// Reads a line of a log file: an RFC 3339 time stamp or a traditional one, the host, the tag. `None` for other programs' lines.
-#[must_use]
-pub fn from_syslog(line: &str) -> Option<Entry> {
-    let line = line.trim_end_matches(['\n', '\r']);
-    let (head, message) = split_tag(line)?;
-    let (head, tag) = head.rsplit_once(' ')?;
-    let event = event_in(tag.split('[').next()?, message)?;
-    let (stamp, host) = head.rsplit_once(' ')?;
-    let time = crate::filter::rfc3339(stamp).unwrap_or(0);
-    Some(Entry { time, host: host.to_owned(), writer: Writer::Unknown, journal: false, event })
-}
-
-/// What is before a message and the message: the first `: ` behind which one of ours begins.
-fn split_tag(line: &str) -> Option<(&str, &str)> {
-    let (head, message) = line.split_once(": ")?;
-    (message.starts_with("pam_qrtotp(") || message.starts_with("event=")).then_some((head, message))
-}
-
-/// Reads a line of `journalctl -o json`. `None` for other programs' entries. `is_setuid`: whether a program runs with root's rights.
-#[must_use]
-pub fn from_journal(line: &str, is_setuid: impl Fn(&str) -> bool) -> Option<Entry> {
-    let Value::Object(fields) = serde_json::from_str(line).ok()? else { return None };
-    let text = |key: &str| fields.get(key).and_then(Value::as_str);
-    let event = event_in(text("SYSLOG_IDENTIFIER").unwrap_or_default(), text("MESSAGE")?)?;
-    let rights = text("_CAP_EFFECTIVE").and_then(|rights| u64::from_str_radix(rights, 16).ok());
-    let writer = match text("_UID").and_then(|uid| uid.parse().ok()) {
-        Some(0) => Writer::Root,
-        // su runs with its caller's real uid, but with root's rights. In a user namespace everybody has such rights.
-        Some(uid) if rights.is_some_and(|rights| rights != 0) && text("_EXE").is_some_and(is_setuid) => {
-            Writer::Setuid(uid)
+    /// Appends the line to `out` without its `detail`. Allocates nothing if `out` has room.
+    pub(super) fn write(&self, out: &mut String) {
+        out.push_str("event=");
+        out.push_str(self.kind.as_str());
+        let mut line = Line(out);
+        line.text("result", self.verdict.map_or("", Verdict::as_str));
+        line.text("reason", self.reason);
+        line.text("user", &self.subject.user);
+        line.text("service", &self.subject.service);
+        line.text("rhost", &self.subject.rhost);
+        line.text("tty", &self.subject.tty);
+        line.text("by", &self.subject.by);
+        if let Some(rule) = &self.subject.rule {
+            line.value("policy", Some(&rule.policy));
+            line.text("rule", &rule.rule);
         }
-        Some(uid) if rights.is_some() => Writer::User(uid),
-        _ => Writer::Unknown,
-    };
-    let time = text("_SOURCE_REALTIME_TIMESTAMP").or(text("__REALTIME_TIMESTAMP"));
-    Some(Entry {
-        time: time.and_then(|time| time.parse().ok()).unwrap_or(0),
-        host: text("_HOSTNAME").unwrap_or_default().to_owned(),
-        writer,
-        journal: true,
-        event,
-    })
+        line.value("policy", self.policy.as_ref().map(|policy| policy as _));
+        if let Some(id) = &self.credential {
+            line.value("credential", Some(id));
+            line.text("label", self.label);
+        }
+        line.value("token", self.token.as_ref().map(|token| token as _));
+        line.number("failures", self.failures);
+        line.number("wait", self.wait);
+        line.number("left", self.left);
+        line.number("count", self.count);
+        line.number("keys", self.keys);
+        line.text("was", self.was);
+        if self.kind == Kind::Login && self.verdict == Some(Verdict::Accepted) {
+            line.text("with", self.subject.with.as_str());
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Sends the line to `sink`.
+    pub fn emit(&self, sink: &mut impl super::AuditSink) {
+        sink.record(self.priority(), &self.line());
+    }
+}
+
+/// A line that has been begun.
+struct Line<'o>(&'o mut String);
+
+impl Line<'_> {
+    /// A key with a text, unless that is empty.
+    fn text(&mut self, key: &str, value: &str) {
+        if !value.is_empty() {
+            logfmt(self.0, key, value);
+        }
+    }
+
+    /// A key with a value that needs no quotes.
+    fn value(&mut self, key: &str, value: Option<&dyn Display>) {
+        if let Some(value) = value {
+            let _ = write!(self.0, " {key}={value}");
+        }
+    }
+
+    fn number(&mut self, key: &str, value: Option<u32>) {
+        self.value(key, value.as_ref().map(|value| value as _));
+    }
+}
+
+/// Appends a line's last key.
+pub(super) fn write_detail(line: &mut String, detail: &str) {
+    if !detail.is_empty() {
+        logfmt(line, "detail", detail);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
-    use proptest::prelude::*;
-
-    const LINE: &str = "event=login result=accepted reason=code user=zoë label=\"a \\\"b\\\" chain=c\" with=unknown seq=3 at=7 \
-                        chain=00112233445566778899aabbccddeeff00112233 detail=\"x chain=y\"";
 
     #[test]
-    fn a_line_is_read_as_it_was_written() {
-        let event = Event::parse(LINE).unwrap();
-        assert_eq!((event.get("user"), event.get("label")), (Some("zoë"), Some("a \"b\" chain=c")));
-        assert_eq!((event.seq(), event.number("at")), (Some(3), Some(7)));
-        assert!(event.covered().ends_with(" seq=3 at=7"), "{}", event.covered());
-        assert!(event.chained().ends_with("00112233"), "{}", event.chained());
-        assert_eq!(event.to_json()["seq"], 3);
-        for other in [
-            "",
-            "event",
-            "x event=login",
-            "event=login user",
-            "event=login  x=y",
-            "event=login Q=1",
-            "event=a b=\"c",
-        ] {
-            assert_eq!(Event::parse(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn lines_of_both_time_stamps_are_read_and_other_programs_are_not() {
-        let message = format!("host sshd[12]: pam_qrtotp(sshd:auth): {LINE}");
-        let iso = from_syslog(&format!("2026-11-29T10:00:00.5+01:00 {message}\n")).unwrap();
-        assert_eq!((iso.time, iso.host.as_str()), (1_795_942_800_500_000, "host"));
-        let old = from_syslog(&format!("Nov  9 10:00:00 {message}")).unwrap();
-        assert_eq!((old.time, old.host.as_str(), old.event), (0, "host", iso.event));
-        assert!(from_syslog("Nov  9 10:00:00 host qrtotpd[3]: event=caller_refused reason=x").is_some());
-        for other in [
-            "Nov  9 10:00:00 host evil[3]: event=login result=accepted user=root",
-            "Nov  9 10:00:00 host sshd[3]: Failed for x: pam_qrtotp(sshd:auth): event=login result=accepted",
-            "",
-        ] {
-            assert_eq!(from_syslog(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn the_journals_own_fields_say_who_wrote_a_line() {
-        let entry = |fields: &str| {
-            let message = "\"MESSAGE\":\"pam_qrtotp(su:auth): event=login result=denied\"";
-            let line = format!("{{{message},\"SYSLOG_IDENTIFIER\":\"su\",{fields}}}");
-            from_journal(&line, |program| program == "/usr/bin/su").unwrap().writer
+    fn keys_come_in_one_order_and_empty_ones_are_left_out() {
+        let subject = Subject {
+            user: "alice".into(),
+            service: "sshd".into(),
+            rhost: "::1".into(),
+            ..Subject::default()
         };
-        assert_eq!(entry("\"_UID\":\"0\""), Writer::Root);
-        let rights =
-            |program| format!("\"_UID\":\"1000\",\"_CAP_EFFECTIVE\":\"1ffffffffff\",\"_EXE\":\"{program}\"");
-        assert_eq!(entry(&rights("/usr/bin/su")), Writer::Setuid(1000));
-        assert_eq!(entry(&rights("/usr/bin/python3")), Writer::User(1000), "in a user namespace");
-        assert_eq!(entry("\"_UID\":\"1000\",\"_CAP_EFFECTIVE\":\"0\""), Writer::User(1000));
-        assert_eq!(entry("\"_UID\":\"1000\""), Writer::Unknown);
+        let event = Event::login(&subject, Verdict::Denied, "wrong_code")
+            .failures(3)
+            .credential(CredentialId::from_random([0; 6]), "my phone");
+        assert_eq!(
+            event.line(),
+            "event=login result=denied reason=wrong_code user=alice service=sshd rhost=::1 \
+             credential=c-000000 label=\"my phone\" failures=3"
+        );
+        assert_eq!(event.priority(), Priority::Warning);
     }
 
     #[test]
-    fn of_what_a_user_writes_only_a_refusal_by_the_broker_is_no_look_alike() {
-        for (line, forged) in [
-            ("event=login result=denied reason=broker user=root", false),
-            ("event=login result=accepted reason=broker user=root", true),
-            ("event=token_issued reason=not_own_account user=root", true),
-        ] {
-            let line = format!("2026-11-29T10:00:00Z h su[1]: pam_qrtotp(su:auth): {line}");
-            let entry = Entry { writer: Writer::User(1000), ..from_syslog(&line).unwrap() };
-            assert_eq!(entry.is_forged(), forged, "{line}");
-        }
-    }
-
-    #[test]
-    fn of_a_key_that_comes_twice_the_first_value_holds() {
-        let event = Event::parse(&format!("{LINE} user=mallory")).unwrap();
-        assert_eq!((event.has_extra_keys, &event.to_json()["user"]), (true, &Value::from("zoë")));
-        assert!(!Event::parse(LINE).unwrap().has_extra_keys);
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_read_without_a_panic(text in ".{0,200}") {
-            let _ = (Event::parse(&text), Event::parse(&format!("event={text}")), from_syslog(&text), from_journal(&text, |_| true));
-        }
+    fn a_hostile_user_name_stays_one_value_on_one_line() {
+        let subject = Subject { user: "x\nevent=login result=accepted".into(), ..Subject::default() };
+        let line = Event::login(&subject, Verdict::Denied, "unknown_user").line();
+        assert!(!line.contains('\n') && line.contains("user=\"x?event=login result=accepted\""), "{line}");
     }
 }

@@ -1,13 +1,14 @@
 //! Tables: exports of password managers, and the seed files of hardware tokens as privacyIDEA and LinOTP take them. With a header,
 //! columns have names and any order; without one they are serial number, key, type, digits, period, algorithm.
 
+use crate::Foreign;
+use crate::text;
 use crate::{
     Entry, FileError, MAX_ENTRIES, Refusal, Settings, account_of, bounded, device, device_of_text,
-    entry_of_uri, full_name, hexadecimal, text,
+    entry_of_uri, full_name, hexadecimal,
 };
 use ::csv::{ReaderBuilder, StringRecord, Trim};
-use qrtotp_core::import::Foreign;
-use qrtotp_core::otp::Strength;
+use qrtotp_otp::Strength;
 
 /// What a column says.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -249,7 +250,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
     use proptest::prelude::*;
-    use qrtotp_core::otp::{Algorithm, Params};
+    use qrtotp_otp::{Algorithm, Params};
 
     const KEY: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
     const HEX: &str = "3132333435363738393031323334353637383930";

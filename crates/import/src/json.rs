@@ -1,10 +1,9 @@
 //! Exports of apps as JSON, in the clear: Aegis, 2FAS, andOTP, FreeOTP+. What the file is shows in its form.
 
-use crate::{
-    Entry, FileError, Refusal, Settings, account_of, bounded, device, device_of_text, full_name, text,
-};
-use qrtotp_core::import::Foreign;
-use qrtotp_core::otp::Strength;
+use crate::Foreign;
+use crate::text;
+use crate::{Entry, FileError, Refusal, Settings, account_of, bounded, device, device_of_text, full_name};
+use qrtotp_otp::Strength;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -136,7 +135,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
-    use qrtotp_core::otp::{Algorithm, Params};
+    use qrtotp_otp::{Algorithm, Params};
 
     const KEY: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 

@@ -5,20 +5,27 @@
 #![forbid(unsafe_code)]
 
 mod csv;
+mod foreign;
+mod google;
 mod json;
 mod migration;
+mod oath;
+mod pattern;
 mod protobuf;
 mod pskc;
 mod uris;
 
 pub use crate::csv::parse as parse_csv;
+pub use foreign::{Foreign, LineError, MAX_GOOGLE, MAX_OATH, Note, Why};
+pub use google::parse as parse_google;
 pub use json::parse as parse_json;
 pub use migration::parse as parse_migration;
+pub use oath::{OathLine, parse as parse_oath};
+pub use pattern::expand;
 pub use pskc::parse as parse_pskc;
 pub use uris::parse as parse_uris;
 
-use qrtotp_core::import::{Foreign, Note};
-use qrtotp_core::otp::{
+use qrtotp_otp::{
     Algorithm, Base32Error, KeyUri, Params, ParamsError, ReadUri, Secret, SecretError, Strength, UriError,
     base32_decode_lenient,
 };

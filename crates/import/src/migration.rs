@@ -2,9 +2,10 @@
 //! Protocol Buffers message in base64.
 
 use crate::protobuf::{Value, fields};
-use crate::{Entry, FileError, Refusal, Settings, account_of, bounded, device, full_name, text};
+use crate::text;
+use crate::{Entry, FileError, Refusal, Settings, account_of, bounded, device, full_name};
 use base64ct::{Base64Unpadded, Encoding};
-use qrtotp_core::otp::{Strength, percent_decode};
+use qrtotp_otp::{Strength, percent_decode};
 use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
     use base64ct::Base64;
     use proptest::prelude::*;
-    use qrtotp_core::otp::{Algorithm, Params};
+    use qrtotp_otp::{Algorithm, Params};
 
     fn field(number: u8, content: &[u8]) -> Vec<u8> {
         [&[number << 3 | 2, u8::try_from(content.len()).unwrap()], content].concat()

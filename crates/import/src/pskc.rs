@@ -1,9 +1,10 @@
 //! PSKC (RFC 6030), in which vendors deliver hardware tokens: XML, keys in base64. Encrypted keys are refused.
 
-use crate::{Entry, FileError, Refusal, Settings, bounded, device, text};
+use crate::Foreign;
+use crate::text;
+use crate::{Entry, FileError, Refusal, Settings, bounded, device};
 use base64ct::{Base64, Encoding};
-use qrtotp_core::import::Foreign;
-use qrtotp_core::otp::Strength;
+use qrtotp_otp::Strength;
 use roxmltree::{Document, Node};
 use zeroize::Zeroizing;
 
@@ -125,7 +126,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
-    use qrtotp_core::otp::{Algorithm, Params};
+    use qrtotp_otp::{Algorithm, Params};
 
     /// After the example of RFC 6030, section 4.
     fn file(key: &str) -> String {

@@ -1,7 +1,8 @@
 //! Key URIs, one a line: Ente's and FreeOTP+'s exports in the clear, and what zbarimg prints for several QR codes.
 
-use crate::{Entry, FileError, bounded, entry_of_uri, text};
-use qrtotp_core::otp::Strength;
+use crate::text;
+use crate::{Entry, FileError, bounded, entry_of_uri};
+use qrtotp_otp::Strength;
 
 /// Reads a file; each line is an entry.
 ///

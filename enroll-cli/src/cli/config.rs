@@ -1,7 +1,7 @@
 //! `qrtotp config …`.
 
 use clap::{Args, Subcommand, ValueEnum};
-use qrtotp_core::policy::Span;
+use qrtotp_values::ConfigDuration;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -66,7 +66,7 @@ pub enum Config {
 pub struct Apply {
     /// Go back by itself unless `qrtotp config confirm` follows within this time, 1m to 24h
     #[arg(long, value_name = "TIME")]
-    pub confirm: Option<Span>,
+    pub confirm: Option<ConfigDuration>,
     /// Apply even if it locks somebody out; the reason goes into the system log
     #[arg(long, value_name = "REASON")]
     pub force: Option<String>,

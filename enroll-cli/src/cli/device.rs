@@ -1,7 +1,7 @@
 //! `qrtotp device`.
 
 use clap::{Args, Subcommand};
-use qrtotp_core::account::{CredentialId, IdError};
+use qrtotp_account::{CredentialId, IdError};
 
 #[derive(Debug, Subcommand)]
 pub enum Device {

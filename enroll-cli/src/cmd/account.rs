@@ -4,10 +4,10 @@ use crate::cli::Account;
 use crate::context::{Context, any_record_name, known_user, syslog};
 use crate::error::{Exit, Failure};
 use crate::input;
-use qrtotp_core::account::Name;
-use qrtotp_core::clock::{Clock as _, SystemClock};
-use qrtotp_core::flow::{self, AdminError, Directory, HostDirectory};
-use qrtotp_core::store::StoreError;
+use qrtotp_account::Name;
+use qrtotp_clock::{Clock as _, SystemClock};
+use qrtotp_flow::{AdminError, Directory, HostDirectory};
+use qrtotp_store::StoreError;
 use std::io::Write;
 
 pub fn run(context: &Context, what: Account) -> Result<Exit, Failure> {
@@ -30,9 +30,16 @@ fn rename(context: &Context, old: &str, new: &str) -> Result<Exit, Failure> {
     })?;
     let subject = context.subject(person.name.as_str());
     let to = (&person.name, person.uid);
-    let left =
-        flow::rename_account(&store, &old, old_user.as_ref(), to, SystemClock.now(), &subject, &mut syslog())
-            .map_err(|error| failed(&error, &old))?;
+    let left = qrtotp_flow::rename_account(
+        &store,
+        &old,
+        old_user.as_ref(),
+        to,
+        SystemClock.now(),
+        &subject,
+        &mut syslog(),
+    )
+    .map_err(|error| failed(&error, &old))?;
     warn(left.as_ref(), &old);
     writeln!(std::io::stdout(), "The record of {old} is that of {} (uid {}) now.", person.name, person.uid)?;
     Ok(Exit::Done)
@@ -41,9 +48,15 @@ fn rename(context: &Context, old: &str, new: &str) -> Result<Exit, Failure> {
 fn adopt_uid(context: &Context, user: &str) -> Result<Exit, Failure> {
     let (store, person) = (context.store()?, known_user(user)?);
     let (name, uid) = (&person.name, person.uid);
-    let former =
-        flow::adopt_uid(&store, name, uid, SystemClock.now(), &context.subject(name.as_str()), &mut syslog())
-            .map_err(|error| failed(&error, name))?;
+    let former = qrtotp_flow::adopt_uid(
+        &store,
+        name,
+        uid,
+        SystemClock.now(),
+        &context.subject(name.as_str()),
+        &mut syslog(),
+    )
+    .map_err(|error| failed(&error, name))?;
     let mut out = std::io::stdout();
     if former == uid {
         writeln!(out, "The record of {name} is bound to uid {uid} already; nothing was changed.")?;
@@ -69,7 +82,7 @@ fn remove(context: &Context, user: &str, yes: bool) -> Result<Exit, Failure> {
             return Err(Failure::Refused("nothing was changed; answer y, or add --yes".into()));
         }
     }
-    let left = flow::remove_account(
+    let left = qrtotp_flow::remove_account(
         &store,
         &name,
         SystemClock.now(),

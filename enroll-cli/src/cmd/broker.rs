@@ -6,13 +6,11 @@ use crate::look::{Look, Request as Picture};
 use crate::picture::needs_explicit_style;
 use crate::terminal::{Terminal, place};
 use nix::unistd::{User, geteuid};
-use qrtotp_core::account::Label;
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::flow::{Dialog, EnrollDialog, Handed, NoAnswer, Reply, Scanned, host_name};
-use qrtotp_core::policy::{DEFAULT_PATH, Source};
-use qrtotp_core::wire::{
-    Answer, ConnectError, DEFAULT_SOCKET, Devices, FrameError, Line, Request, Say, connect,
-};
+use qrtotp_account::Label;
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_flow::{Dialog, EnrollDialog, Handed, NoAnswer, Reply, Scanned, host_name};
+use qrtotp_policy::{DEFAULT_PATH, Source};
+use qrtotp_wire::{Answer, ConnectError, DEFAULT_SOCKET, Devices, FrameError, Line, Request, Say, connect};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -3,9 +3,9 @@
 use super::list::each_account;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use qrtotp_core::account::Standing;
-use qrtotp_core::clock::UnixTime;
-use qrtotp_core::store::Account;
+use qrtotp_account::Standing;
+use qrtotp_store::Account;
+use qrtotp_values::UnixTime;
 
 /// An account whose devices were not used for so long is worth a look.
 const STALE: i64 = 90 * 86_400;

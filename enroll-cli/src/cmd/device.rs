@@ -4,11 +4,11 @@ use super::list::each_account;
 use crate::cli::{Device, Rename, Revoke};
 use crate::context::{Context, named_or_self, record_name, syslog};
 use crate::error::{Exit, Failure};
-use qrtotp_core::account::{CredentialId, Label, Name, Standing};
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::flow::{self, Selection};
-use qrtotp_core::store::{FileStore, Store};
+use qrtotp_account::{CredentialId, Label, Name, Standing};
+use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_face::DeviceList;
+use qrtotp_flow::Selection;
+use qrtotp_store::{FileStore, Store};
 use std::io::Write;
 
 pub fn run(context: &Context, what: Device) -> Result<Exit, Failure> {
@@ -45,7 +45,7 @@ fn rename(context: &Context, args: Rename) -> Result<Exit, Failure> {
     let name = record_name(&typed, &store)?;
     let id = args.credential.map_or_else(|| only(&store, &name), Ok)?;
     let label = Label::new(&args.label);
-    flow::rename_device(
+    qrtotp_flow::rename_device(
         &store,
         &name,
         (id, &label),
@@ -67,9 +67,15 @@ fn revoke(context: &Context, args: Revoke) -> Result<Exit, Failure> {
         (None, true) => Selection::All,
         (None, false) => Selection::One(only(&store, &name)?),
     };
-    let gone =
-        flow::revoke(&store, &name, which, SystemClock.now(), &context.subject(name.as_str()), &mut syslog())
-            .map_err(|error| Failure::admin(&error, name.as_str()))?;
+    let gone = qrtotp_flow::revoke(
+        &store,
+        &name,
+        which,
+        SystemClock.now(),
+        &context.subject(name.as_str()),
+        &mut syslog(),
+    )
+    .map_err(|error| Failure::admin(&error, name.as_str()))?;
     let mut out = std::io::stdout().lock();
     for (id, _) in &gone {
         writeln!(out, "Revoked {id} of {name}.")?;
@@ -82,5 +88,5 @@ fn revoke(context: &Context, args: Revoke) -> Result<Exit, Failure> {
 
 /// The one that is meant where none was named.
 fn only(store: &FileStore, name: &Name) -> Result<CredentialId, Failure> {
-    flow::only_device(store, name, None).map_err(|error| Failure::admin(&error, name.as_str()))
+    qrtotp_flow::only_device(store, name, None).map_err(|error| Failure::admin(&error, name.as_str()))
 }

@@ -9,11 +9,11 @@ use crate::look::{Look, Request};
 use crate::picture::needs_explicit_style;
 use crate::terminal::{Terminal, place};
 use nix::unistd::geteuid;
-use qrtotp_core::account::Label;
-use qrtotp_core::clock::SystemClock;
-use qrtotp_core::flow::{Authority, Codes, Dialog, Enrollment, ExistingCode, Invitation};
-use qrtotp_core::otp::Params;
-use qrtotp_core::policy::PROOF_SERVICE;
+use qrtotp_account::Label;
+use qrtotp_clock::SystemClock;
+use qrtotp_flow::{Authority, Codes, Dialog, Enrollment, ExistingCode, Invitation};
+use qrtotp_otp::Params;
+use qrtotp_policy::PROOF_SERVICE;
 
 pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
     let typed = named_or_self(args.user, "enroll")?;

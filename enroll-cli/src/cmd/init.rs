@@ -3,8 +3,8 @@
 
 use crate::context::{Context, config_file};
 use crate::error::{Exit, Failure};
-use qrtotp_core::policy::applied_path;
-use qrtotp_core::store::FileStore;
+use qrtotp_policy::applied_path;
+use qrtotp_store::FileStore;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;

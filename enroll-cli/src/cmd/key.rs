@@ -7,10 +7,10 @@ use crate::error::{Exit, Failure};
 use crate::program::{Silence, output_of};
 use crate::terminal::Terminal;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use qrtotp_core::account::{HardwareKeyType, KeyFingerprint, Label, Name, PublicKey, signing_key};
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::flow::{self, Dialog, Echo, ExistingCode, NewKey, Owner};
-use qrtotp_core::otp::{base32_encode, random_bytes};
+use qrtotp_account::{HardwareKeyType, KeyFingerprint, Label, Name, PublicKey, signing_key};
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_flow::{Dialog, Echo, ExistingCode, NewKey, Owner};
+use qrtotp_otp::{base32_encode, random_bytes};
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::AsRawFd;
@@ -52,7 +52,7 @@ pub fn add(context: &Context, args: AddKey) -> Result<Exit, Failure> {
     let label = Label::new(args.label.as_deref().unwrap_or_default());
     let key = NewKey { kind, fingerprint, label };
     let now = SystemClock.now();
-    let id = flow::register_key(&store, (name, *uid), &key, existing, now, &subject, &mut syslog())
+    let id = qrtotp_flow::register_key(&store, (name, *uid), &key, existing, now, &subject, &mut syslog())
         .map_err(refused)?;
     terminal.show(&format!("Done: {name} has the hardware ssh key {id}, {fingerprint}."));
     Ok(Exit::Done)

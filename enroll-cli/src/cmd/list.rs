@@ -5,11 +5,12 @@ use super::token::whom::passwd;
 use crate::cli::List;
 use crate::context::Context;
 use crate::error::{Exit, Failure, store_failure};
-use qrtotp_core::account::Name;
-use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
-use qrtotp_core::flow::{Directory, HostDirectory};
-use qrtotp_core::store::{Account, FileStore, Store};
+use qrtotp_account::Name;
+use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_face::StatusView;
+use qrtotp_flow::{Directory, HostDirectory};
+use qrtotp_store::{Account, FileStore, Store};
+use qrtotp_values::UnixTime;
 use std::io::{BufWriter, Write};
 
 /// So many accounts come by name; of more, the names are not kept, and they come as the disk has them.

@@ -4,7 +4,7 @@ use super::census::Census;
 use crate::applied;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_clock::{Clock, SystemClock};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;

@@ -28,7 +28,7 @@ mod verify;
 use crate::cli::{Cli, Command, Device, HardwareKey, Recovery};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use qrtotp_core::wire::DEFAULT_SOCKET;
+use qrtotp_wire::DEFAULT_SOCKET;
 use std::ffi::OsString;
 use std::process::ExitCode;
 

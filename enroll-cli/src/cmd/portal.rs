@@ -3,8 +3,8 @@
 use super::broker::absent;
 use crate::error::{Exit, Failure};
 use crate::input;
-use qrtotp_core::audit::Verdict;
-use qrtotp_core::wire::{Request, VerifyError, verify};
+use qrtotp_audit::Verdict;
+use qrtotp_wire::{Request, VerifyError, verify};
 use serde::Deserialize;
 use std::io::Write;
 use std::path::Path;

@@ -4,8 +4,7 @@ use crate::cli::Recovery;
 use crate::context::{Context, named_or_self, record_name, syslog};
 use crate::error::{Exit, Failure};
 use crate::terminal::{put_recovery_codes, unbuffered_stdout};
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::flow;
+use qrtotp_clock::{Clock, SystemClock};
 
 pub fn run(context: &Context, what: Recovery) -> Result<Exit, Failure> {
     let Recovery::Regenerate { user } = what;
@@ -14,7 +13,7 @@ pub fn run(context: &Context, what: Recovery) -> Result<Exit, Failure> {
     let name = record_name(&typed, &store)?;
     // Before the old codes end, so that a full or closed output can't leave the account with none that are known.
     let mut out = unbuffered_stdout()?;
-    let codes = flow::regenerate_recovery(
+    let codes = qrtotp_flow::regenerate_recovery(
         &store,
         &name,
         SystemClock.now(),

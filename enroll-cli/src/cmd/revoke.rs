@@ -6,13 +6,14 @@ use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure};
 use crate::input;
 use nix::unistd::Group;
-use qrtotp_audit::parse_time;
-use qrtotp_core::account::{CredentialId, Name, Record};
-use qrtotp_core::audit::{Event, Kind};
-use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
-use qrtotp_core::flow::{self, AdminError, Directory, HostDirectory, Selection};
-use qrtotp_core::store::{FileStore, Store};
-use qrtotp_core::text::clean;
+use qrtotp_account::{CredentialId, Name, Record};
+use qrtotp_audit::{Event, Kind};
+use qrtotp_audit_log::parse_time;
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_flow::{AdminError, Directory, HostDirectory, Selection};
+use qrtotp_store::{FileStore, Store};
+use qrtotp_values::UnixTime;
+use qrtotp_values::text::clean;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 
@@ -133,12 +134,13 @@ fn revoke(context: &Context, store: &FileStore, target: &Target) -> Result<usize
     let subject = context.subject(target.name.as_str());
     let mut log = syslog();
     let mut one = |which| {
-        flow::revoke(store, &target.name, which, SystemClock.now(), &subject, &mut log).map(|gone| gone.len())
+        qrtotp_flow::revoke(store, &target.name, which, SystemClock.now(), &subject, &mut log)
+            .map(|gone| gone.len())
     };
     match &target.which {
         Which::All => one(Selection::All),
         Which::Token => {
-            flow::revoke_token(store, &target.name, SystemClock.now(), &subject, &mut log).map(|_| 0)
+            qrtotp_flow::revoke_token(store, &target.name, SystemClock.now(), &subject, &mut log).map(|_| 0)
         }
         Which::Devices(ids) => ids.iter().try_fold(0, |gone, id| Ok(gone + one(Selection::One(*id))?)),
     }

@@ -4,11 +4,11 @@ use super::list;
 use crate::cli::{List, Status};
 use crate::context::{Context, record_name};
 use crate::error::{Exit, Failure};
-use qrtotp_core::account::Name;
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::flow::{Directory, HostDirectory};
-use qrtotp_core::store::Store;
+use qrtotp_account::Name;
+use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_face::StatusView;
+use qrtotp_flow::{Directory, HostDirectory};
+use qrtotp_store::Store;
 use std::io::Write;
 
 pub fn run(context: &Context, args: Status) -> Result<Exit, Failure> {

@@ -3,10 +3,10 @@
 use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure};
 use crate::input;
-use qrtotp_core::audit::Subject;
-use qrtotp_core::clock::SystemClock;
-use qrtotp_core::flow::{Dialog, Echo, HostDirectory, Login, LoginHost, NoAnswer, Options, Outcome, Typed};
-use qrtotp_core::policy::{Config, RuleSet};
+use qrtotp_audit::Subject;
+use qrtotp_clock::SystemClock;
+use qrtotp_flow::{Dialog, Echo, HostDirectory, Login, LoginHost, NoAnswer, Options, Outcome, Typed};
+use qrtotp_policy::{Config, RuleSet};
 use std::io::{IsTerminal, Write};
 
 /// Standard input as the host of a login. What is not the answer goes to standard error.
@@ -60,7 +60,7 @@ pub fn run(context: &Context, user: String) -> Result<Exit, Failure> {
         clock: &SystemClock,
         audit: &mut syslog(),
         subject: Subject { user, ..context.subject("") },
-        ruling: qrtotp_core::flow::Ruling::default(),
+        ruling: qrtotp_flow::Ruling::default(),
     }
     .run();
     let (word, exit) = match outcome {

@@ -2,7 +2,7 @@
 //! can be read whatever the terminal's own colours are.
 
 use super::contrast::{self, LEAST, ratio};
-use qrtotp_core::policy::{Brand, Colour};
+use qrtotp_policy::{Brand, Colour};
 
 /// How many colours a terminal shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -84,7 +84,7 @@ fn nearest(colour: Colour) -> (u8, Colour) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use qrtotp_core::policy::Config;
+    use qrtotp_policy::Config;
     use std::path::Path;
 
     fn brand(accent: [u8; 3], text: Option<[u8; 3]>) -> Brand {

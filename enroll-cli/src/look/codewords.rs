@@ -5,7 +5,7 @@ use qrcode::bits::Bits;
 use qrcode::canvas::{Canvas, Module};
 use qrcode::ec::{construct_codewords, max_allowed_errors};
 use qrcode::{EcLevel, Version};
-use qrtotp_core::qr::Level;
+use qrtotp_otp::qr::Level;
 
 /// Modules, counted from the code's top left corner, without the quiet zone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -126,7 +126,7 @@ fn parts(code: Version, ec: EcLevel, (data, correction): (usize, usize)) -> Vec<
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use qrtotp_core::qr::Matrix;
+    use qrtotp_otp::qr::Matrix;
 
     #[test]
     fn blocks_and_what_they_bear_are_those_of_the_standards_table() {

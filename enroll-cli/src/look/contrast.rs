@@ -1,6 +1,6 @@
 //! How well two colours can be told apart: contrast as WCAG 2 defines it, from relative luminance.
 
-use qrtotp_core::policy::Colour;
+use qrtotp_policy::Colour;
 
 /// The least contrast that we draw with (WCAG 2, success criterion 1.4.3).
 pub const LEAST: f64 = 4.5;

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
-use qrtotp_core::store::{TrustError, open_dir};
+use qrtotp_store::{TrustError, open_dir};
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::OwnedFd;

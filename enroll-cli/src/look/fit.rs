@@ -1,7 +1,7 @@
 //! The smallest QR code that bears a logo.
 
 use super::codewords::{Area, Layout};
-use qrtotp_core::qr::{Level, Matrix, QrError};
+use qrtotp_otp::qr::{Level, Matrix, QrError};
 
 /// The largest code: 97 modules a side. Cameras have trouble with larger ones on screens.
 const LARGEST: i16 = 20;

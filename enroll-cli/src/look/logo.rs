@@ -2,8 +2,8 @@
 //! into a picture.
 
 use png::{BitDepth, ColorType, Decoder, Limits, Transformations};
-use qrtotp_core::policy::Colour;
-use qrtotp_core::store::{Readers, open_dir, open_file, read_all};
+use qrtotp_policy::Colour;
+use qrtotp_store::{Readers, open_dir, open_file, read_all};
 use std::io::Cursor;
 use std::path::Path;
 use zeroize::Zeroizing;

@@ -18,8 +18,8 @@ use crate::error::Failure;
 use crate::interrupt::Interrupts;
 use accent::Depth;
 use art::Art;
-use qrtotp_core::flow::{NoAnswer, Offer};
-use qrtotp_core::policy::{Brand, Finding, Severity};
+use qrtotp_flow::{NoAnswer, Offer};
+use qrtotp_policy::{Brand, Finding, Severity};
 use saved::Saved;
 use std::os::fd::AsFd;
 

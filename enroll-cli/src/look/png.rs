@@ -3,8 +3,8 @@
 use super::art::Art;
 use super::fit::Fit;
 use png::{BitDepth, ColorType, Encoder, EncodingError};
-use qrtotp_core::policy::Colour;
-use qrtotp_core::qr::QUIET_ZONE;
+use qrtotp_otp::qr::QUIET_ZONE;
+use qrtotp_policy::Colour;
 use zeroize::Zeroizing;
 
 /// Pixels of a module's side.

@@ -4,7 +4,7 @@ use super::art::Art;
 use super::fit::Fit;
 use base64ct::{Base64, Encoding};
 use png::EncodingError;
-use qrtotp_core::qr::QUIET_ZONE;
+use qrtotp_otp::qr::QUIET_ZONE;
 use std::fmt::Write as _;
 use zeroize::Zeroizing;
 

@@ -1,15 +1,15 @@
 //! A private instance of the store, `qrtotp` on it, and the phone. Needs root, like the command.
 #![allow(dead_code)] // each test file uses a part of it
 
-use qrtotp_core::account::{Label, Name};
-use qrtotp_core::audit::Subject;
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::flow;
-use qrtotp_core::otp::{
+use qrtotp_account::{Label, Name};
+use qrtotp_audit::Subject;
+use qrtotp_clock::{Clock, SystemClock};
+
+use qrtotp_otp::{
     KeyUri, Params, Secret, Step, Strength, base32_decode, base32_encode, code_at, random_bytes,
 };
-use qrtotp_core::policy::Config;
-use qrtotp_core::store::FileStore;
+use qrtotp_policy::Config;
+use qrtotp_store::FileStore;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
@@ -130,9 +130,11 @@ impl Instance {
         let name = Name::new(name).unwrap();
         let uri = KeyUri::parse(phone.uri().trim(), Strength::Normal).unwrap();
         let (label, subject, now) = (Label::default(), Subject::default(), SystemClock.now());
-        let what =
-            flow::Import { used: Some(0), ..flow::Import::new(&name, 4711, &label, &uri.secret, uri.params) };
-        flow::import(&store, &config, &what, now, &subject, &mut Vec::new()).unwrap();
+        let what = qrtotp_flow::Import {
+            used: Some(0),
+            ..qrtotp_flow::Import::new(&name, 4711, &label, &uri.secret, uri.params)
+        };
+        qrtotp_flow::import(&store, &config, &what, now, &subject, &mut Vec::new()).unwrap();
         phone
     }
 

@@ -1,8 +1,8 @@
 //! What was ever used up, kept apart from the store.
 
-use qrtotp_core::account::{CredentialId, Record, State};
-use qrtotp_core::otp::{Code, Params, Secret, Step, Window, code_at};
-use qrtotp_core::store::{Account, SealKey};
+use qrtotp_account::{CredentialId, Record, State};
+use qrtotp_otp::{Code, Params, Secret, Step, Window, code_at};
+use qrtotp_store::{Account, SealKey};
 use std::collections::HashMap;
 
 /// A device's way to codes, whatever the record says of it.

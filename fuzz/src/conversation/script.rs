@@ -4,17 +4,13 @@ use super::book::{Before, Book, Device, enrolled};
 use crate::hot_state::reference;
 use crate::input::Input;
 use crate::world::{Answer, FakeClock, Host, Log, People, START, UID, World, alice};
-use qrtotp_core::account::{
-    Gate, Label, Means, RecoveryCode, RecoverySet, ScratchCode, SetId, SetKind, Side, hash_code,
-};
-use qrtotp_core::audit::Subject;
-use qrtotp_core::flow::{
-    FirstPass, Import, Issue, Login, LoginHost, Options, Outcome, Selection, import, issue_token, resync,
-    revoke, revoke_token, unlock,
-};
-use qrtotp_core::otp::{Algorithm, Params, Secret, Step, Strength, Window, code_at};
-use qrtotp_core::policy::{Config, FirstLogin, Span};
-use qrtotp_core::store::{FileStore, Store};
+use qrtotp_account::{Gate, Label, Means, RecoveryCode, RecoverySet, ScratchCode, SetId, SetKind, Side, hash_code};
+use qrtotp_audit::Subject;
+use qrtotp_flow::{FirstPass, Import, Issue, Login, LoginHost, Options, Outcome, Selection, import, issue_token, resync, revoke, revoke_token, unlock};
+use qrtotp_otp::{Algorithm, Params, Secret, Step, Strength, Window, code_at};
+use qrtotp_policy::{Config, FirstLogin};
+use qrtotp_values::ConfigDuration;
+use qrtotp_store::{FileStore, Store};
 use std::cell::Cell;
 use std::os::unix::fs::FileExt;
 use std::sync::LazyLock;
@@ -166,7 +162,7 @@ impl<'a> Script<'a> {
                 let _ = unlock(store, &name, now, &subject(), log);
             }
             (3, _) => {
-                let lifetime = Span::seconds(600);
+                let lifetime = ConfigDuration::seconds(600);
                 let issue = Issue {
                     name: &name,
                     uid: self.people.0.get(),
@@ -298,7 +294,7 @@ impl<'a> Script<'a> {
             }
             (Outcome::Ignored, None, _) => {}
             (Outcome::Denied, Some(before), Some(after)) => {
-                let failures = |account: &qrtotp_core::store::Account| account.state.throttle.failures();
+                let failures = |account: &qrtotp_store::Account| account.state.throttle.failures();
                 let wrong = self.log.0.iter().any(|line| line.contains(" reason=wrong_code "));
                 assert!(!wrong || failures(after) > failures(before), "a failure is not counted");
             }
@@ -326,7 +322,7 @@ impl<'a> Script<'a> {
             clock: &self.clock,
             audit: &mut self.log,
             subject: subject(),
-            ruling: qrtotp_core::flow::Ruling::default(),
+            ruling: qrtotp_flow::Ruling::default(),
         }
         .run()
     }
@@ -334,8 +330,8 @@ impl<'a> Script<'a> {
     fn justify(
         &self,
         typed: &[Vec<u8>],
-        before: &qrtotp_core::store::Account,
-        after: &qrtotp_core::store::Account,
+        before: &qrtotp_store::Account,
+        after: &qrtotp_store::Account,
     ) {
         let now = self.clock.0.get();
         let host = self.config.verify.window();

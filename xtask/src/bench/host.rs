@@ -3,11 +3,9 @@
 use std::{cell::RefCell, collections::HashMap, fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
-use qrtotp_core::{
-    account::Name,
-    otp::base32_decode,
-    store::{FileStore, Store},
-};
+use qrtotp_account::Name;
+use qrtotp_otp::base32_decode;
+use qrtotp_store::{FileStore, Store};
 use qrtotp_tests::{Phone, Sandbox, State, sandbox::STATE_DIR};
 
 use super::{

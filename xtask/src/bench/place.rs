@@ -8,11 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use qrtotp_core::{
-    account::{Credential, CredentialId, Label, Name, Origin, Record, RecordId, State},
-    otp::{Params, Secret, Strength, base32_decode, random_bytes},
-    store::{Account, FileStore, Store},
-};
+use qrtotp_account::{Credential, CredentialId, Label, Name, Origin, Record, RecordId, State};
+use qrtotp_otp::{Params, Secret, Strength, base32_decode, random_bytes};
+use qrtotp_store::{Account, FileStore, Store};
 use qrtotp_tests::Phone;
 
 use crate::step::run;

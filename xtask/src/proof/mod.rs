@@ -38,13 +38,15 @@ const PROOFS: &[Proof] = &[
     Proof { name: "faults", run: faults::run },
     Proof { name: "apply", run: || suite::end_to_end(&["faults"]) },
     Proof { name: "power", run: power::run },
-    Proof { name: "recorder", run: || suite::of_the_core("flow::tests::recorder") },
-    Proof { name: "model", run: || suite::of_the_core("flow::tests::model") },
+    Proof { name: "recorder", run: || suite::unit_tests("qrtotp-flow", "tests::recorder") },
+    Proof { name: "model", run: || suite::unit_tests("qrtotp-flow", "tests::model") },
     Proof {
         name: "policies",
-        run: || suite::of_the_core_with("policy::rules::tests::random", &[("PROPTEST_CASES", "1000000")]),
+        run: || {
+            suite::unit_tests_with("qrtotp-policy", "rules::tests::random", &[("PROPTEST_CASES", "1000000")])
+        },
     },
-    Proof { name: "oathtool", run: || suite::of_the_core("otp::oathtool") },
+    Proof { name: "oathtool", run: || suite::unit_tests("qrtotp-otp", "oathtool") },
     Proof { name: "mutants", run: mutants::run },
     Proof { name: "hosts", run: || suite::end_to_end(&["hostile_hosts", "setuid_limits"]) },
     Proof { name: "secrets", run: || suite::end_to_end(&["secrets_in_memory", "secrets_of_programs"]) },

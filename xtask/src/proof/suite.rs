@@ -10,21 +10,21 @@ use anyhow::{Context, Result};
 use super::Findings;
 use crate::{apt, build, step::cargo};
 
-/// Unit tests of the core whose names begin like this.
+/// Unit tests of one crate whose names begin like this.
 ///
 /// # Errors
 /// They can't be built or run.
-pub fn of_the_core(module: &str) -> Result<Findings> {
-    of_the_core_with(module, &[])
+pub fn unit_tests(package: &str, module: &str) -> Result<Findings> {
+    unit_tests_with(package, module, &[])
 }
 
 /// The same with variables in their environment.
 ///
 /// # Errors
-/// As [`of_the_core`].
-pub fn of_the_core_with(module: &str, variables: &[(&str, &str)]) -> Result<Findings> {
+/// As [`unit_tests`].
+pub fn unit_tests_with(package: &str, module: &str, variables: &[(&str, &str)]) -> Result<Findings> {
     apt::need(&[apt::TEST])?;
-    let mut tests = cargo(&["test", "--package", "qrtotp-core", "--lib", module, "--"]);
+    let mut tests = cargo(&["test", "--package", package, "--lib", module, "--"]);
     tests.envs(variables.iter().copied());
     outcome(tests.args(["--test-threads", "1"]), 1)
 }

@@ -1,4 +1,4 @@
-//! `qrtotp audit`: the log, read and proven. All that is known of its form is in the crate `qrtotp-audit`.
+//! `qrtotp audit`: the log, read and proven. All that is known of its form is in the crate `qrtotp-audit-log`.
 
 pub mod sources;
 mod summary;
@@ -7,9 +7,9 @@ mod verify;
 use crate::cli::{Audit, AuditForm, AuditWhat, Show};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use qrtotp_audit::{Entry, Filter, Writer, ecs, parse_time, rfc3339_of};
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::text::{clean, utc};
+use qrtotp_audit_log::{Entry, Filter, Writer, ecs, parse_time, rfc3339_of};
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_values::text::{clean, utc};
 use serde_json::Value;
 use std::io::{BufWriter, Write};
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 use crate::cli::Sources;
 use crate::error::Failure;
-use qrtotp_audit::{Entry, Merge, from_journal, from_syslog};
+use qrtotp_audit_log::{Entry, Merge, from_journal, from_syslog};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;

@@ -5,8 +5,8 @@ use crate::cli::Sources;
 use crate::cmd::census::Census;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use qrtotp_audit::{Filter, Summary};
-use qrtotp_core::clock::{Clock, SystemClock};
+use qrtotp_audit_log::{Filter, Summary};
+use qrtotp_clock::{Clock, SystemClock};
 use std::io::Write;
 
 pub fn run(context: &Context, days: u32, from: &Sources) -> Result<Exit, Failure> {

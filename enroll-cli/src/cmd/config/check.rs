@@ -7,8 +7,8 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, OVERLAYFS_SUPER_MAGIC, statfs};
 use nix::unistd::User;
-use qrtotp_core::policy::{Applied, Compiled, Finding, Severity, findings};
-use qrtotp_core::store::FileStore;
+use qrtotp_policy::{Applied, Compiled, Finding, Severity, findings};
+use qrtotp_store::FileStore;
 use std::io::Write;
 use std::path::Path;
 

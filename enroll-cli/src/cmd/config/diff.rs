@@ -7,8 +7,9 @@ use super::{check, stored};
 use crate::applied::compiled;
 use crate::cmd::doctor::report::names;
 use crate::error::{Exit, Failure};
-use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
-use qrtotp_core::policy::{Applied, Compiled, Config, Damaged, Facts, Known, Origin, Rule, settings};
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_policy::{Applied, Compiled, Config, Damaged, Facts, Known, Origin, Rule, settings};
+use qrtotp_values::UnixTime;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
@@ -220,7 +221,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::applied::HostNames;
-    use qrtotp_core::policy::{SourceFile, compile};
+    use qrtotp_policy::{SourceFile, compile};
 
     fn compiled(text: &str) -> Compiled {
         compile(&[SourceFile { path: "qrtotp.toml".into(), bytes: text.into() }], &HostNames).unwrap()

@@ -7,12 +7,11 @@ use super::{stored, user_name};
 use crate::applied::compiled;
 use crate::cli::{Explain, Key, Place};
 use crate::error::{Exit, Failure};
-use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
-use qrtotp_core::flow::{Directory, HostDirectory};
-use qrtotp_core::policy::{
-    Condition, Config, Damaged, Decision, Facts, Known, Outcome, Rule, RuleSet, local_time,
-};
-use qrtotp_core::text::clean;
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_flow::{Directory, HostDirectory};
+use qrtotp_policy::{Condition, Config, Damaged, Decision, Facts, Known, Outcome, Rule, RuleSet, local_time};
+use qrtotp_values::UnixTime;
+use qrtotp_values::text::clean;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
@@ -222,7 +221,7 @@ fn named(gids: &[u32]) -> Vec<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use qrtotp_core::policy::{Names, SourceFile, compile};
+    use qrtotp_policy::{Names, SourceFile, compile};
 
     struct Host;
 

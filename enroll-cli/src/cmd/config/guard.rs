@@ -2,8 +2,8 @@
 //! ask. L1: the person who applies. L2: anyone who can become root. L3: the emergency accounts.
 
 use super::words::first_login_of;
-use qrtotp_core::clock::UnixTime;
-use qrtotp_core::policy::{Compiled, Config, Damaged, Facts, Finding, FirstLogin, Known, Outcome, Severity};
+use qrtotp_policy::{Compiled, Config, Damaged, Facts, Finding, FirstLogin, Known, Outcome, Severity};
+use qrtotp_values::UnixTime;
 
 /// An address of nobody's network (RFC 5737), for logins from elsewhere.
 pub const ELSEWHERE: &str = "203.0.113.1";
@@ -242,7 +242,7 @@ impl Guard<'_> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
-    use qrtotp_core::policy::{Names, SourceFile, compile};
+    use qrtotp_policy::{Names, SourceFile, compile};
 
     struct Groups;
 

@@ -4,10 +4,10 @@ use super::guard::{Emergency, Host, Person};
 use crate::cmd::doctor::Files;
 use crate::context::{login_uid, terminal_name};
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getuid};
-use qrtotp_core::account::{Name, Standing};
-use qrtotp_core::clock::UnixTime;
-use qrtotp_core::flow::{Directory, HostDirectory};
-use qrtotp_core::store::{FileStore, Store};
+use qrtotp_account::{Name, Standing};
+use qrtotp_flow::{Directory, HostDirectory};
+use qrtotp_store::{FileStore, Store};
+use qrtotp_values::UnixTime;
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 

@@ -4,7 +4,7 @@ use super::words::{count, demanded, then, time};
 use super::{Stored, stored, user_name};
 use crate::applied::AppliedFile;
 use crate::error::{Exit, Failure};
-use qrtotp_core::policy::{Applied, Condition, Damaged, settings};
+use qrtotp_policy::{Applied, Condition, Damaged, settings};
 use std::io::Write;
 use std::path::Path;
 

@@ -20,9 +20,9 @@ use crate::cli::Config;
 use crate::context::config_file;
 use crate::error::{Exit, Failure};
 use nix::unistd::{Uid, User};
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::policy::{Applied, ConfigError, Source, applied_path};
-use qrtotp_core::store::FileStore;
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_policy::{Applied, ConfigError, Source, applied_path};
+use qrtotp_store::FileStore;
 use std::path::Path;
 
 pub fn run(path: &Path, what: Config) -> Result<Exit, Failure> {

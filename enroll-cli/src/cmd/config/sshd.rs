@@ -5,7 +5,7 @@ use crate::applied::compiled;
 use crate::cmd::doctor::{Files, lets_in_on_nothing};
 use crate::error::{Exit, Failure};
 use crate::sshd::{Settings, program};
-use qrtotp_core::policy::{Compiled, Finding, Origin, Outcome, Rule, Severity};
+use qrtotp_policy::{Compiled, Finding, Origin, Outcome, Rule, Severity};
 use std::fmt::{Display, Write as _};
 use std::io::Write;
 use std::path::Path;
@@ -126,8 +126,8 @@ fn joined<T: Display>(items: &[T]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use qrtotp_core::clock::UnixTime;
-    use qrtotp_core::policy::{Names, SourceFile, compile};
+    use qrtotp_policy::{Names, SourceFile, compile};
+    use qrtotp_values::UnixTime;
 
     struct Host;
 

@@ -3,8 +3,8 @@
 use super::words::count;
 use crate::applied::{HostNames, compiled};
 use crate::error::{Exit, Failure};
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::policy::{Compiled, Source, SourceFile, compile};
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_policy::{Compiled, Source, SourceFile, compile};
 use std::io::Write;
 use std::path::Path;
 

@@ -1,11 +1,12 @@
 //! Rules, decisions and what they look at, in words.
 
-use qrtotp_core::clock::UnixTime;
-use qrtotp_core::policy::{
-    Condition, Conditions, Config, Date, Decision, Effects, Facts, FirstLogin, Outcome, OwnedEffects, Rule,
+use qrtotp_policy::{
+    Condition, Conditions, Config, Decision, Effects, Facts, FirstLogin, Outcome, OwnedEffects, Rule,
     address, minute_of_week,
 };
-use qrtotp_core::text::{clean, utc};
+use qrtotp_values::Date;
+use qrtotp_values::UnixTime;
+use qrtotp_values::text::{clean, utc};
 use std::fmt::Display;
 
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];

@@ -4,12 +4,13 @@ use super::super::status::{no_user_advice, other_uid_advice};
 use super::report::{Finding, Report, names};
 use crate::context::Context;
 use crate::error::store_failure;
-use qrtotp_core::account::{Name, Standing, TokenState};
-use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
-use qrtotp_core::flow::{Directory, HostDirectory, LookupError};
-use qrtotp_core::otp::MAX_CLOCK_OFFSET;
-use qrtotp_core::policy::Config;
-use qrtotp_core::store::{Account, FileStore, Store};
+use qrtotp_account::{Name, Standing, TokenState};
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_flow::{Directory, HostDirectory, LookupError};
+use qrtotp_otp::MAX_CLOCK_OFFSET;
+use qrtotp_policy::Config;
+use qrtotp_store::{Account, FileStore, Store};
+use qrtotp_values::UnixTime;
 use serde::Serialize;
 
 /// Most records that are named with what is wrong.

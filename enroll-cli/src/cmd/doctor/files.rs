@@ -1,7 +1,7 @@
 //! The PAM files of a host, and our lines in them.
 
 use pam_stack::{Entry, Fault, OURS, Part, Place, Stack, Tree};
-use qrtotp_core::flow::{ArgError, Args, FirstPass};
+use qrtotp_flow::{ArgError, Args, FirstPass};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 use std::fs;

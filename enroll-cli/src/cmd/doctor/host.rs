@@ -1,8 +1,9 @@
 //! What a login needs of the host besides files: the clock, the broker, the system log.
 
 use super::report::Finding;
-use qrtotp_core::clock::{Clock, Discipline, EARLIEST_PLAUSIBLE};
-use qrtotp_core::wire::{ConnectError, DEFAULT_SOCKET, Request, Say, connect};
+use qrtotp_clock::{Clock, Discipline};
+use qrtotp_values::EARLIEST_PLAUSIBLE;
+use qrtotp_wire::{ConnectError, DEFAULT_SOCKET, Request, Say, connect};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
@@ -97,7 +98,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::report::Severity;
     use super::*;
-    use qrtotp_core::clock::UnixTime;
+    use qrtotp_values::UnixTime;
 
     struct Host(UnixTime, Option<Discipline>);
 

@@ -3,8 +3,8 @@
 use crate::cli::Sources;
 use crate::cmd::audit::sources;
 use crate::error::{Exit, Failure};
-use qrtotp_audit::{Entry, Filter};
-use qrtotp_core::text::{clean, utc};
+use qrtotp_audit_log::{Entry, Filter};
+use qrtotp_values::text::{clean, utc};
 use std::io::Write;
 
 const AUDIT: &str = include_str!("../../../../docs/AUDIT.md");
@@ -76,7 +76,7 @@ fn meaning(reason: &str) -> Option<&'static str> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use qrtotp_audit::from_syslog;
+    use qrtotp_audit_log::from_syslog;
 
     #[test]
     fn a_refusal_is_told_with_its_place_its_meaning_and_its_detail() {

@@ -29,9 +29,10 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use nix::errno::Errno;
 use nix::unistd::geteuid;
-use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
-use qrtotp_core::policy::{Config, ConfigError, FirstLogin, Source, check_proof_service};
-use qrtotp_core::store::TrustError;
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_policy::{Config, ConfigError, FirstLogin, Source, check_proof_service};
+use qrtotp_store::TrustError;
+use qrtotp_values::UnixTime;
 use report::{Finding, Report, Severity};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -147,7 +148,7 @@ fn configuration(path: &Path, report: &mut Report) -> Option<Context> {
 /// Dates until which accounts without a device get in, that are over.
 fn grace_period(config: &Config, now: UnixTime) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut over = |subject: &str, until: Option<qrtotp_core::policy::Date>| {
+    let mut over = |subject: &str, until: Option<qrtotp_values::Date>| {
         let Some(until) = until.filter(|until| until.days_left(now) == 0) else { return };
         let what = format!("first_login = \"allow\" ended on {until}: accounts without a device are denied");
         found.push(

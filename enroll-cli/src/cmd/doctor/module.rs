@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What no other module holds.
-const OUR_MARK: &str = qrtotp_core::policy::DEFAULT_PATH;
+const OUR_MARK: &str = qrtotp_policy::DEFAULT_PATH;
 const INSTALL: &str = "install the package libpam-qrtotp anew; docs/INSTALL.md says how to do without";
 
 pub fn check(files: &Files, report: &mut Report) {

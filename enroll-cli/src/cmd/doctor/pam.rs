@@ -6,7 +6,7 @@ use super::report::{Finding, Report, Severity};
 use super::stacks::{Primary, Service};
 use nix::unistd::User;
 use pam_stack::{Kind, Part, Problem};
-use qrtotp_core::policy::{Config, FirstLogin, Outcome, PROOF_SERVICE, Rule};
+use qrtotp_policy::{Config, FirstLogin, Outcome, PROOF_SERVICE, Rule};
 use std::path::Path;
 
 /// Whose users may have shown a key before PAM is asked.

@@ -4,9 +4,9 @@
 use super::files::Files;
 use super::report::{Finding, Report, names};
 use crate::program::output;
-use qrtotp_core::account::{Name, Standing};
-use qrtotp_core::policy::{Config, FirstLogin, Outcome, Rule};
-use qrtotp_core::store::{FileStore, Store};
+use qrtotp_account::{Name, Standing};
+use qrtotp_policy::{Config, FirstLogin, Outcome, Rule};
+use qrtotp_store::{FileStore, Store};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -217,8 +217,8 @@ mod tests {
     #[test]
     fn those_without_a_device_are_named_but_not_those_whom_a_rule_lets_in() {
         let rules = |text: &str| {
-            let source = qrtotp_core::policy::SourceFile { path: "x".into(), bytes: text.into() };
-            qrtotp_core::policy::compile(&[source], &Nobody).unwrap()
+            let source = qrtotp_policy::SourceFile { path: "x".into(), bytes: text.into() };
+            qrtotp_policy::compile(&[source], &Nobody).unwrap()
         };
         let text = "[defaults]\nfirst_login = \"enroll\"\n[[rule]]\nname = \"a\"\nuser = [\"svc-*\"]\nthen = \"skip\"\n";
         let compiled = rules(text);
@@ -245,7 +245,7 @@ mod tests {
 
     struct Nobody;
 
-    impl qrtotp_core::policy::Names for Nobody {
+    impl qrtotp_policy::Names for Nobody {
         fn gid(&self, _: &str) -> Result<Option<u32>, String> {
             Ok(None)
         }

@@ -1,9 +1,9 @@
 //! Findings as data, and their edge: text or JSON. The form of the JSON is described in the command's help.
 
 use super::accounts::Counts;
-use qrtotp_core::clock::UnixTime;
-use qrtotp_core::policy;
-use qrtotp_core::text::clean;
+use qrtotp_values::UnixTime;
+
+use qrtotp_values::text::clean;
 use serde::Serialize;
 use std::fmt;
 use std::io::Write;
@@ -87,10 +87,10 @@ impl Finding {
     }
 
     /// A finding of `config check`.
-    pub fn of_config(id: &'static str, subject: &str, found: &policy::Finding) -> Self {
+    pub fn of_config(id: &'static str, subject: &str, found: &qrtotp_policy::Finding) -> Self {
         let severity = match found.severity {
-            policy::Severity::Danger => Severity::Fail,
-            policy::Severity::Warning => Severity::Warn,
+            qrtotp_policy::Severity::Danger => Severity::Fail,
+            qrtotp_policy::Severity::Warning => Severity::Warn,
         };
         Self::new(severity, id, subject, &found.reason)
     }

@@ -11,9 +11,9 @@ use crate::context::Context;
 use crate::program::Silence;
 use crate::sshd::{Settings, program};
 use nix::unistd::geteuid;
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::flow::{Directory, HostDirectory};
-use qrtotp_core::policy::{Config, Facts, Known, Outcome};
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_flow::{Directory, HostDirectory};
+use qrtotp_policy::{Config, Facts, Known, Outcome};
 use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
@@ -288,8 +288,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
 /// Whether sshd demands the PIN or fingerprint of hardware keys, if a rule takes one as second factor.
 pub fn hardware_keys(sshd: &Sshd, context: Option<&Context>, report: &mut Report) {
     let rules = context.and_then(|context| context.config.rules.rules().ok()).unwrap_or_default();
-    let takes =
-        |rule: &&qrtotp_core::policy::Rule| rule.outcome == Outcome::Skip && rule.conditions.hardware_key;
+    let takes = |rule: &&qrtotp_policy::Rule| rule.outcome == Outcome::Skip && rule.conditions.hardware_key;
     let Some(rule) = rules.iter().find(takes) else { return };
     let (rule, fix) = (&rule.name, "in sshd_config: PubkeyAuthOptions verify-required");
     let demands = |settings: &Settings| {
@@ -420,7 +419,7 @@ mod tests {
     #[test]
     fn whether_hardware_keys_need_their_pin_is_yes_no_or_unknown() {
         struct Nobody;
-        impl qrtotp_core::policy::Names for Nobody {
+        impl qrtotp_policy::Names for Nobody {
             fn gid(&self, _: &str) -> Result<Option<u32>, String> {
                 Ok(None)
             }
@@ -429,8 +428,8 @@ mod tests {
             }
         }
         let text = "[[rule]]\nname = \"a\"\nkey = \"hardware\"\nthen = \"skip\"\n";
-        let source = qrtotp_core::policy::SourceFile { path: "x".into(), bytes: text.into() };
-        let config = qrtotp_core::policy::compile(&[source], &Nobody).unwrap().config;
+        let source = qrtotp_policy::SourceFile { path: "x".into(), bytes: text.into() };
+        let config = qrtotp_policy::compile(&[source], &Nobody).unwrap().config;
         let context = Context { config, key_dir: "/".into() };
         let settings = |options: &str| (None, Settings(format!("{GOOD}pubkeyauthoptions {options}\n")));
         let (yes, no) = (settings("touch-required,verify-required"), settings("none"));

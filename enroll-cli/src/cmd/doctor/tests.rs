@@ -6,7 +6,7 @@ pub use super::files::tests::host;
 use super::pam::{Known, SSHD, check};
 use super::report::{Finding, Report, Severity};
 use super::stacks::Primary;
-use qrtotp_core::policy::{Config, DEFAULT_PATH};
+use qrtotp_policy::{Config, DEFAULT_PATH};
 use std::path::Path;
 
 /// Debian's files, auth and account parts.
@@ -499,7 +499,7 @@ fn whoever_is_asked_for_no_code_must_get_in_all_the_same() {
 /// A configuration with its rules.
 fn compiled(text: &str) -> Config {
     struct Nobody;
-    impl qrtotp_core::policy::Names for Nobody {
+    impl qrtotp_policy::Names for Nobody {
         fn gid(&self, _: &str) -> Result<Option<u32>, String> {
             Ok(None)
         }
@@ -507,6 +507,6 @@ fn compiled(text: &str) -> Config {
             Ok(Vec::new())
         }
     }
-    let source = qrtotp_core::policy::SourceFile { path: "x".into(), bytes: text.into() };
-    qrtotp_core::policy::compile(&[source], &Nobody).unwrap().config
+    let source = qrtotp_policy::SourceFile { path: "x".into(), bytes: text.into() };
+    qrtotp_policy::compile(&[source], &Nobody).unwrap().config
 }

@@ -6,13 +6,13 @@ use super::{Device, Importer, strength};
 use crate::cli::{How, Keys, KeysOfFile};
 use crate::context::{Account, Context, known_user};
 use crate::error::{Exit, Failure};
-use qrtotp_core::account::Label;
-use qrtotp_core::import::Foreign;
-use qrtotp_core::otp::Secret;
-use qrtotp_core::text::clean;
+use qrtotp_account::Label;
+use qrtotp_import::Foreign;
 use qrtotp_import::{
     Entry, FileError, MAX_BYTES, parse_csv, parse_json, parse_migration, parse_pskc, parse_uris,
 };
+use qrtotp_otp::Secret;
+use qrtotp_values::text::clean;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 

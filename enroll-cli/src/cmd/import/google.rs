@@ -6,10 +6,10 @@ use crate::cli;
 use crate::context::{Account, Context, known_user, person};
 use crate::error::{Exit, Failure, shown};
 use nix::unistd::User;
-use qrtotp_core::account::{Label, Name};
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::import::{MAX_GOOGLE, expand, parse_google};
-use qrtotp_core::otp::Secret;
+use qrtotp_account::{Label, Name};
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_import::{MAX_GOOGLE, expand, parse_google};
+use qrtotp_otp::Secret;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

@@ -10,14 +10,14 @@ mod source;
 use crate::cli::{How, Import};
 use crate::context::{Account, Context, syslog};
 use crate::error::{Exit, Failure};
-use qrtotp_core::account::Label;
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::flow::{self, Imported, Repeated};
-use qrtotp_core::import::{Foreign, Why};
-use qrtotp_core::otp::{MAX_OWN_SIDE, Params, Secret, Step, Strength, Window};
-use qrtotp_core::store::FileStore;
-use qrtotp_core::text::clean;
+use qrtotp_account::Label;
+use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_face::Syslog;
+use qrtotp_flow::{Imported, Repeated};
+use qrtotp_import::{Foreign, Why};
+use qrtotp_otp::{MAX_OWN_SIDE, Params, Secret, Step, Strength, Window};
+use qrtotp_store::FileStore;
+use qrtotp_values::text::clean;
 use serde_json::json;
 use source::Source;
 use std::io::Write;
@@ -101,16 +101,18 @@ impl<'a> Importer<'a> {
         let done = match self.store.as_ref().and_then(Option::as_ref) {
             Some(store) if !self.dry_run => {
                 let repeated = if self.shred {
-                    flow::repeat_import(store, config, &what, now, &subject, log)
+                    qrtotp_flow::repeat_import(store, config, &what, now, &subject, log)
                 } else {
                     Ok(None)
                 };
                 match repeated.transpose() {
                     Some(repeated) => repeated.map(Outcome::Repeated),
-                    None => flow::import(store, config, &what, now, &subject, log).map(Outcome::Imported),
+                    None => {
+                        qrtotp_flow::import(store, config, &what, now, &subject, log).map(Outcome::Imported)
+                    }
                 }
             }
-            store => flow::would_import(store, config, &what, device.before, now).map(Outcome::Would),
+            store => qrtotp_flow::would_import(store, config, &what, device.before, now).map(Outcome::Would),
         };
         done.map_err(|error| Failure::admin(&error, device.account.name.as_str()))
     }
@@ -120,13 +122,13 @@ impl<'a> Importer<'a> {
         let (path, key_dir) = (&self.context.config.state_dir.0, &self.context.key_dir);
         let store = FileStore::is_made(path, key_dir)?.then(|| self.context.store()).transpose()?;
         let (config, now) = (&self.context.config, SystemClock.now());
-        let would = flow::would_import(store.as_ref(), config, &self.what(device), device.before, now);
+        let would = qrtotp_flow::would_import(store.as_ref(), config, &self.what(device), device.before, now);
         would.map(|_| ()).map_err(|error| Failure::admin(&error, device.account.name.as_str()))
     }
 
-    fn what<'d>(&self, device: &Device<'d>) -> flow::Import<'d> {
+    fn what<'d>(&self, device: &Device<'d>) -> qrtotp_flow::Import<'d> {
         let Device { account, label, foreign, only_first, .. } = *device;
-        flow::Import {
+        qrtotp_flow::Import {
             name: &account.name,
             uid: account.uid,
             label,

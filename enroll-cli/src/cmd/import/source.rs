@@ -9,9 +9,9 @@ use nix::sys::stat::{Mode, fchmod, fstat, fstatat};
 use nix::unistd::{
     Gid, Uid, UnlinkatFlags, User, fsync, getegid, geteuid, getgroups, setegid, seteuid, setgroups, unlinkat,
 };
-use qrtotp_core::import::MAX_GOOGLE;
-use qrtotp_core::store::{Readers, TrustError, open_dir, open_file, read_all};
-use qrtotp_core::text::clean;
+use qrtotp_import::MAX_GOOGLE;
+use qrtotp_store::{Readers, TrustError, open_dir, open_file, read_all};
+use qrtotp_values::text::clean;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;

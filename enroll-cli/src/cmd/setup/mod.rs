@@ -21,14 +21,14 @@ use backup::Backup;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use plan::{Change, DROP_IN, plan};
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::policy::Span;
-use qrtotp_core::text::utc;
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_values::ConfigDuration;
+use qrtotp_values::text::utc;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const LEAST_CONFIRM: Span = Span::seconds(60);
+const LEAST_CONFIRM: ConfigDuration = ConfigDuration::seconds(60);
 
 pub fn run(path: &Path, args: &Setup) -> Result<Exit, Failure> {
     let path = &config_file(path)?;

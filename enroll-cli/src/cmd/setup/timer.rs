@@ -2,8 +2,9 @@
 
 use crate::error::Failure;
 use nix::unistd::syncfs;
-use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
-use qrtotp_core::text::utc;
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_values::UnixTime;
+use qrtotp_values::text::utc;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;

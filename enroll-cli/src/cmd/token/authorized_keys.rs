@@ -1,6 +1,6 @@
 //! The lines of an authorized_keys file (sshd(8)).
 
-use qrtotp_core::account::PublicKey;
+use qrtotp_account::PublicKey;
 
 /// A line that is neither empty nor a comment.
 #[derive(Debug, PartialEq, Eq)]

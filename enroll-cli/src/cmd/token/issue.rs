@@ -7,13 +7,15 @@ use crate::cli;
 use crate::context::{Account, Context, known_user, syslog};
 use crate::error::{Exit, Failure};
 use crate::terminal::unbuffered_stdout;
-use qrtotp_core::account::{KeyFingerprint, Name, Standing};
-use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
-use qrtotp_core::flow::{self, Issue};
-use qrtotp_core::policy::{FirstLogin, Span};
-use qrtotp_core::store::{FileStore, Store};
-use qrtotp_core::text::{clean, utc};
+use qrtotp_account::{KeyFingerprint, Name, Standing};
+use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_face::Syslog;
+use qrtotp_flow::Issue;
+use qrtotp_policy::FirstLogin;
+use qrtotp_store::{FileStore, Store};
+use qrtotp_values::ConfigDuration;
+use qrtotp_values::UnixTime;
+use qrtotp_values::text::{clean, utc};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fs::File;
@@ -80,8 +82,8 @@ impl<'a> View<'a> {
 struct Issuer<'a> {
     context: &'a Context,
     store: FileStore,
-    lifetime: Span,
-    code: Option<Span>,
+    lifetime: ConfigDuration,
+    code: Option<ConfigDuration>,
     keys_now: bool,
     keys: Vec<KeyFingerprint>,
     /// What was noted already: most of it is the same for all accounts.
@@ -136,7 +138,7 @@ impl Issuer<'_> {
         let issue = Issue { name, uid: *uid, lifetime, max_shows, code, keys: &fingerprints };
         let subject = self.context.subject(name.as_str());
         let now = SystemClock.now();
-        let (token, code) = flow::issue_token(&self.store, &issue, now, &subject, &mut self.log)
+        let (token, code) = qrtotp_flow::issue_token(&self.store, &issue, now, &subject, &mut self.log)
             .map_err(|error| Failure::admin(&error, name.as_str()))?;
         let code_expires = token.binding.as_ref().map(|binding| binding.expires);
         Ok(Issued {

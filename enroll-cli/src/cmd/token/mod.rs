@@ -11,10 +11,10 @@ use crate::cli;
 use crate::context::{Context, record_name, syslog};
 use crate::error::{Exit, Failure};
 use json::JsonList;
-use qrtotp_core::clock::{Clock, SystemClock};
-use qrtotp_core::flow::{self, AdminError};
-use qrtotp_core::store::Store;
+use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_face::TokenView;
+use qrtotp_flow::AdminError;
+use qrtotp_store::Store;
 use std::io::Write;
 
 pub fn run(context: &Context, what: cli::Token) -> Result<Exit, Failure> {
@@ -66,7 +66,7 @@ fn revoke(context: &Context, user: &str) -> Result<Exit, Failure> {
     let store = context.store()?;
     let name = record_name(user, &store)?;
     let subject = context.subject(name.as_str());
-    let id = flow::revoke_token(&store, &name, SystemClock.now(), &subject, &mut syslog())
+    let id = qrtotp_flow::revoke_token(&store, &name, SystemClock.now(), &subject, &mut syslog())
         .map_err(|error| Failure::admin(&error, name.as_str()))?;
     writeln!(std::io::stdout(), "Revoked {id} of {name}.")?;
     Ok(Exit::Done)

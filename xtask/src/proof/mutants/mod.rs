@@ -14,7 +14,7 @@ use self::{
 use super::Findings;
 use crate::step::say;
 
-/// What is mutated, below qrtotp-core/src/. What decides most comes first. Left out, because it lets nobody in: colours and
+/// What is mutated, as CRATE/FILE of crates/CRATE/src. What decides most comes first. Left out, because it lets nobody in: colours and
 /// logo (policy/brand.rs).
 const FILES: &[&str] = &[
     // The watermark, and what else raises it: the code that confirms a device, and what was used elsewhere.
@@ -58,8 +58,8 @@ const FILES: &[&str] = &[
     "policy/config.rs",
     "policy/read.rs",
     "policy/source.rs",
-    "policy/span.rs",
-    "policy/date.rs",
+    "values/duration.rs",
+    "values/date.rs",
     "flow/args.rs",
     "flow/first_login.rs",
 ];

@@ -1,0 +1,272 @@
+//! The cold part of a record: credentials, recovery hashes, token. Its text form is TOML, see docs/FILEFORMAT.md.
+
+use super::record_text;
+use super::{
+    CredentialId, HardwareKeyType, KeyFingerprint, Name, RecordId, RecoverySet, State, Token, TokenId,
+};
+use qrtotp_otp::{Params, Window};
+use qrtotp_values::ConfigDuration;
+use qrtotp_values::UnixTime;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Why the text is no record. Never quotes the text.
+#[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
+pub enum RecordError {
+    /// Not TOML, or not the keys of a record.
+    #[error("the record can't be parsed")]
+    Syntax,
+    /// A version that this program does not know.
+    #[error("the record has a version that this program does not know")]
+    Version,
+    /// A value that a record can't have; the key is named.
+    #[error("the record's value of `{0}` is not valid")]
+    Value(&'static str),
+}
+
+/// A device label as the person gave it: at most 64 characters, and `…` where there were more; none of them able to forge output.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+// Shared: a login clones it between a decision and its write, where it must not allocate.
+pub struct Label(Arc<str>);
+
+impl Label {
+    /// Takes a label; unsafe characters become `?`, the rest beyond 64 characters is cut.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(qrtotp_values::text::clean(text.trim(), 64).into())
+    }
+
+    /// The label as text, maybe empty.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How a credential came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Its QR code was shown by us and confirmed with a first code.
+    Enrolled,
+    /// It came from elsewhere with its secret.
+    Imported,
+}
+
+impl Origin {
+    /// Its word in records and for people.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enrolled => "enrolled",
+            Self::Imported => "imported",
+        }
+    }
+}
+
+/// One enrolled authenticator app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// Its public name.
+    pub id: CredentialId,
+    /// What the owner calls the device.
+    pub label: Label,
+    /// Algorithm, digits and period.
+    pub params: Params,
+    /// When it was activated.
+    pub created: UnixTime,
+    /// How it came to be.
+    pub origin: Origin,
+    /// The window of its codes, where it came with one; otherwise the host's.
+    pub window: Option<Window>,
+    /// The secret, sealed for this account and credential.
+    pub sealed: Vec<u8>,
+}
+
+/// A registered hardware ssh key. Only the record, which is root's, makes a key count as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SshKey {
+    /// Its public name, unlike that of any other credential of the account.
+    pub id: CredentialId,
+    /// What the owner calls it.
+    pub label: Label,
+    /// Its type.
+    pub kind: HardwareKeyType,
+    /// The SHA-256 of its public key.
+    pub fingerprint: KeyFingerprint,
+    /// When it was registered.
+    pub created: UnixTime,
+}
+
+/// A credential whose QR code was shown and not confirmed yet. No login accepts its codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// What it will be; `created` is when its QR code was shown.
+    pub credential: Credential,
+    /// The token that it was shown for.
+    pub token: TokenId,
+    /// First codes that were tried; counted before they are looked at.
+    pub guesses: u32,
+}
+
+impl Pending {
+    /// True while it may be confirmed. A clock that was set back ends it, too.
+    #[must_use]
+    pub fn is_live(&self, now: UnixTime, limit: ConfigDuration) -> bool {
+        (0..limit.as_seconds()).contains(&now.saturating_sub(self.credential.created))
+    }
+}
+
+/// What an account is to a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has credentials.
+    Enrolled,
+    /// It never had any; at most a token waits for it.
+    Unenrolled,
+    /// It had some, and they were revoked: denied until an admin issues a token.
+    Revoked,
+}
+
+/// The cold part of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The account.
+    pub name: Name,
+    /// The uid that the name had when the record was made. Another one denies.
+    pub uid: u32,
+    /// Ties the record to its state.
+    pub id: RecordId,
+    /// When a credential was last revoked. It stays beside later ones: their keys may be that one's.
+    pub revoked: Option<UnixTime>,
+    /// Unix time up to which removed credentials had burnt their codes, 0 for never: a key that comes back starts there.
+    pub burnt_until: UnixTime,
+    /// Enrolled apps.
+    pub credentials: Vec<Credential>,
+    /// Registered hardware ssh keys. There are none without an enrolled app.
+    pub ssh_keys: Vec<SshKey>,
+    /// Recovery codes, as hashes.
+    pub recovery: Option<RecoverySet>,
+    /// Recovery codes are owed: the last set was not acknowledged, or none could be shown.
+    pub recovery_due: bool,
+    /// The enrolment token, live or ended.
+    pub token: Option<Token>,
+    /// What was shown last for the token.
+    pub pending: Option<Pending>,
+}
+
+impl Record {
+    /// Most ssh keys of an account.
+    pub const MAX_SSH_KEYS: usize = 8;
+
+    /// A record without credentials.
+    #[must_use]
+    pub fn new(name: Name, uid: u32, id: RecordId) -> Self {
+        Self {
+            name,
+            uid,
+            id,
+            revoked: None,
+            burnt_until: 0,
+            credentials: Vec::new(),
+            ssh_keys: Vec::new(),
+            recovery: None,
+            recovery_due: false,
+            token: None,
+            pending: None,
+        }
+    }
+
+    /// What the account is to a login.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        match (self.credentials.is_empty(), self.revoked) {
+            (false, _) => Standing::Enrolled,
+            (true, None) => Standing::Unenrolled,
+            (true, Some(_)) => Standing::Revoked,
+        }
+    }
+
+    /// The app of that id.
+    #[must_use]
+    pub fn credential(&self, id: CredentialId) -> Option<&Credential> {
+        self.credentials.iter().find(|credential| credential.id == id)
+    }
+
+    /// The ids of all credentials: apps, then ssh keys.
+    pub fn ids(&self) -> impl Iterator<Item = CredentialId> {
+        self.credentials.iter().map(|app| app.id).chain(self.ssh_keys.iter().map(|key| key.id))
+    }
+
+    /// Whether a credential of any kind has that id.
+    #[must_use]
+    pub fn has_credential(&self, id: CredentialId) -> bool {
+        self.ids().any(|known| known == id)
+    }
+
+    /// The registered hardware key among those that sshd accepted in a login of the account, if there is one.
+    #[must_use]
+    pub fn hardware_key(&self, accepted: &[KeyFingerprint]) -> Option<&SshKey> {
+        let enrolled = self.standing() == Standing::Enrolled;
+        self.ssh_keys.iter().find(|key| enrolled && accepted.contains(&key.fingerprint))
+    }
+
+    /// The label of a credential of any kind.
+    pub fn label_mut(&mut self, id: CredentialId) -> Option<&mut Label> {
+        let apps = self.credentials.iter_mut().map(|app| (app.id, &mut app.label));
+        let keys = self.ssh_keys.iter_mut().map(|key| (key.id, &mut key.label));
+        apps.chain(keys).find_map(|(known, label)| (known == id).then_some(label))
+    }
+
+    /// Removes credentials at once. With the last app go the ssh keys, the recovery codes and any live token, and the account
+    /// is revoked. `state` is the record's own: what it has burnt stays burnt for a key that comes back.
+    pub fn revoke(
+        &mut self,
+        state: &mut State,
+        which: impl Fn(CredentialId) -> bool,
+        now: UnixTime,
+    ) -> Vec<(CredentialId, Label)> {
+        state.throttle.remembered.clear();
+        let apps = std::mem::take(&mut self.credentials).into_iter();
+        let (gone, kept): (Vec<_>, _) = apps.partition(|app| which(app.id));
+        self.credentials = kept;
+        let all_keys = self.credentials.is_empty();
+        let keys = std::mem::take(&mut self.ssh_keys).into_iter();
+        let (gone_keys, kept): (Vec<_>, _) = keys.partition(|key| all_keys || which(key.id));
+        self.ssh_keys = kept;
+        if !gone.is_empty() {
+            self.revoked = Some(now);
+        }
+        self.burnt_until = self.burnt_without(&gone, state);
+        if self.credentials.is_empty() {
+            self.recovery = None;
+            self.recovery_due = false;
+            self.pending = None;
+            if let Some(token) = &mut self.token {
+                let _ = token.revoke(now); // an ended token stays as it ended
+            }
+        }
+        let apps = gone.into_iter().map(|app| (app.id, app.label));
+        apps.chain(gone_keys.into_iter().map(|key| (key.id, key.label))).collect()
+    }
+
+    /// [`Record::burnt_until`] once these of its credentials are gone.
+    #[must_use]
+    pub fn burnt_without(&self, gone: &[Credential], state: &State) -> UnixTime {
+        let ends = gone.iter().filter_map(|gone| Some(gone.params.end_of(state.mark(gone.id)?.watermark)));
+        ends.fold(self.burnt_until, UnixTime::max)
+    }
+
+    /// The text form.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        record_text::write(self)
+    }
+
+    /// Reads the text form.
+    ///
+    /// # Errors
+    /// Not a record of a known version, with the key at fault where there is one.
+    pub fn from_toml(text: &str) -> Result<Self, RecordError> {
+        record_text::read(text)
+    }
+}

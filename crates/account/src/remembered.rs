@@ -1,0 +1,76 @@
+//! Codes that a rule with `remember` need not ask for again: who gave one lately, from where, and what ends that.
+
+use super::{CredentialId, Side};
+use qrtotp_values::UnixTime;
+
+/// Most origins that an account has remembered at once. The oldest one makes room.
+pub const MAX_REMEMBERED: usize = 8;
+
+/// The keyed digest of an [`super::ExactOrigin`].
+pub type OriginDigest = [u8; 8];
+
+/// A right code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Where it was given, at which service, under which policy.
+    pub origin: OriginDigest,
+    /// The place of that origin: a wrong answer from there ends it. All zeros: the account's own processes.
+    pub place: [u8; 8],
+    /// Whose code it was.
+    pub credential: CredentialId,
+    /// When.
+    pub at: UnixTime,
+}
+
+/// The right codes of an account that are remembered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RememberedCodes(pub(super) Vec<Remembered>);
+
+impl RememberedCodes {
+    /// A copy that can take all of them without an allocation.
+    pub(super) fn with_room(&self) -> Self {
+        let mut room = Vec::with_capacity(MAX_REMEMBERED);
+        room.extend_from_slice(&self.0);
+        Self(room)
+    }
+
+    /// Remembers a right code. From nowhere in particular it is not.
+    pub fn remember(&mut self, origin: OriginDigest, side: Side, credential: CredentialId, now: UnixTime) {
+        let Some(place) = place_of(side) else { return };
+        let new = Remembered { origin, place, credential, at: now };
+        if let Some(known) = self.0.iter_mut().find(|known| known.origin == origin) {
+            *known = new;
+        } else if self.0.len() < MAX_REMEMBERED {
+            self.0.push(new);
+        } else if let Some(oldest) = self.0.iter_mut().min_by_key(|known| known.at) {
+            *oldest = new;
+        }
+    }
+
+    /// Whose code was given from `origin` less than `seconds` ago. What was given in the future is not remembered: the clock was
+    /// set back.
+    #[must_use]
+    pub fn credential(&self, origin: OriginDigest, now: UnixTime, seconds: i64) -> Option<CredentialId> {
+        let known = self.0.iter().find(|known| known.origin == origin)?;
+        (0..seconds).contains(&now.saturating_sub(known.at)).then_some(known.credential)
+    }
+
+    /// A wrong answer from there.
+    pub fn end_at(&mut self, side: Side) {
+        let place = place_of(side);
+        self.0.retain(|known| Some(known.place) != place);
+    }
+
+    /// Ends all of them.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+fn place_of(side: Side) -> Option<[u8; 8]> {
+    match side {
+        Side::Own => Some([0; 8]),
+        Side::Place(id) => Some(id.0),
+        Side::Nowhere => None,
+    }
+}

@@ -1,0 +1,476 @@
+//! Limits on guessing. Counts failures and says when the next answer is looked at; never looks at an answer itself.
+//!
+//! Failures are counted in lanes: one for each familiar place, one for the account's own processes, and one for all strangers
+//! together. So a stranger who knows the password and never rests neither delays the owner at a familiar place nor gets more
+//! guesses by the owner's logins. NIST SP 800-63B-4 §3.2.2: at most 100 failures, then the authenticator is disabled; here those
+//! that count in all lanes together.
+
+use super::{PlaceId, RememberedCodes};
+use qrtotp_values::UnixTime;
+
+/// Most places that are remembered. Only a right answer makes one, so that strangers can't drive any out.
+pub const MAX_PLACES: usize = 16;
+/// A place is familiar for so long after a right answer, in seconds.
+pub const FAMILIAR: i64 = 30 * DAY;
+/// Wrong answers within a day after which a familiar place takes two consecutive codes only.
+pub const DAILY: u32 = 10;
+/// By how much the longest wait of strangers is longer.
+pub const STRANGERS_WAIT: u32 = 30;
+const DAY: i64 = 86_400;
+
+/// The limits in force, from the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThrottleRules {
+    /// Failures of a lane that cost no waiting.
+    pub free_failures: u32,
+    /// The longest wait, in seconds. Strangers wait for up to [`STRANGERS_WAIT`] times as long.
+    pub max_wait: u32,
+    /// Failures of all lanes together after which codes of apps are refused until a recovery code or an admin lifts it.
+    pub disable_after: u32,
+}
+
+impl Default for ThrottleRules {
+    fn default() -> Self {
+        Self { free_failures: 5, max_wait: 30, disable_after: 100 }
+    }
+}
+
+/// What is tried. Each has failures of its own: whoever guesses codes must not make a recovery code wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// A code of an app.
+    Code,
+    /// A recovery code. Its 80 bits can't be guessed, so failures cost waiting and never disable it: it is the way out.
+    Recovery,
+}
+
+/// Where an answer comes from, for the throttle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// A process of the account on this host.
+    Own,
+    /// A place that can be told apart from others. It is a stranger's until it is familiar.
+    Place(PlaceId),
+    /// Nothing tells this place apart from others: always a stranger's.
+    Nowhere,
+}
+
+/// What the throttle says to an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Look at the answer.
+    Open,
+    /// Refuse unlooked-at; the next answer counts in this many seconds.
+    Wait(u32),
+    /// Look at it only if it is two consecutive codes: this familiar place had [`DAILY`] wrong ones within a day.
+    TwoCodes,
+    /// Too many failures: only a recovery code is looked at.
+    Disabled,
+}
+
+/// A limit that a failure has just reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engaged {
+    /// The next answer of this lane waits.
+    Waiting,
+    /// The lane is closed: it takes one more answer each time that a failure is forgotten.
+    Closed,
+    /// This familiar place takes two consecutive codes until the day is over.
+    TwoCodes,
+    /// Codes of apps are refused everywhere.
+    Disabled,
+}
+
+/// What a right answer made forgotten, and what its owner is to be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forgiven {
+    /// Failures of its lane that no longer count.
+    pub failures: u32,
+    /// That lane made answers wait.
+    pub engaged: bool,
+    /// Wrong answers since the last right one.
+    pub since: Failures,
+    /// So many of those are not from this place.
+    pub elsewhere: u32,
+}
+
+/// Wrong answers since the last right one, of all lanes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// How many.
+    pub count: u32,
+    /// When the first one was, 0 for never.
+    pub first: UnixTime,
+    /// When the newest one from a network was, 0 for never.
+    pub at: UnixTime,
+    /// That network, masked with a key (docs/FILEFORMAT.md).
+    pub from: [u8; 16],
+}
+
+/// One counter of failures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lane {
+    /// Failures that count.
+    pub failures: u32,
+    /// When the last one was, 0 for never.
+    pub last_failure: UnixTime,
+}
+
+impl Lane {
+    /// Seconds to wait from `now` until the next attempt is looked at; 0 for none.
+    ///
+    /// A last failure in the future (the clock was set back) counts as just now, so that no stored time
+    /// can hold anybody up for longer than the longest wait.
+    #[must_use]
+    pub fn wait(&self, now: UnixTime, rules: &ThrottleRules) -> u32 {
+        let elapsed = now.saturating_sub(self.last_failure.min(now));
+        penalty(self.failures, rules).saturating_sub(u32::try_from(elapsed).unwrap_or(u32::MAX))
+    }
+
+    /// Takes a last failure in the future for one at `now`. Without it, a clock that was ahead once would hold
+    /// everybody up until that time comes.
+    pub fn clamp(&mut self, now: UnixTime) {
+        self.last_failure = self.last_failure.min(now);
+    }
+
+    /// What an attempt at `now` is told.
+    #[must_use]
+    pub fn gate(&self, now: UnixTime, rules: &ThrottleRules) -> Gate {
+        match self.wait(now, rules) {
+            0 if self.failures >= rules.disable_after => Gate::Disabled,
+            0 => Gate::Open,
+            seconds => Gate::Wait(seconds),
+        }
+    }
+
+    /// Counts one failure.
+    pub fn fail(&mut self, now: UnixTime) {
+        self.failures = self.failures.saturating_add(1);
+        self.last_failure = now;
+    }
+}
+
+/// A lane of which one failure is forgotten from time to time, whatever else happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeakyLane {
+    /// Its failures.
+    pub lane: Lane,
+    /// Since when no failure was forgotten.
+    pub since: UnixTime,
+}
+
+/// How a [`LeakyLane`] leaks and when it is closed.
+struct Leak {
+    /// Seconds until one failure is forgotten.
+    period: i64,
+    /// Failures at which it is closed.
+    closes_at: u32,
+    rules: ThrottleRules,
+}
+
+impl Leak {
+    /// Two fifths of all failures that are allowed: strangers and own processes together can't disable an account.
+    fn of_strangers(rules: &ThrottleRules) -> Self {
+        let max_wait = rules.max_wait.saturating_mul(STRANGERS_WAIT);
+        let closes_at = rules.disable_after.saturating_mul(2) / 5;
+        Self { period: DAY, closes_at, rules: ThrottleRules { max_wait, ..*rules } }
+    }
+
+    fn of_own(rules: &ThrottleRules) -> Self {
+        Self { period: 900, closes_at: rules.disable_after / 5, rules: *rules }
+    }
+}
+
+impl LeakyLane {
+    /// Forgets what is to be forgotten by `now`.
+    fn leak(&mut self, now: UnixTime, leak: &Leak) {
+        self.lane.clamp(now);
+        if self.lane.failures == 0 {
+            return; // nothing changes, so that nothing is written
+        }
+        self.since = self.since.min(now);
+        let periods = now.saturating_sub(self.since) / leak.period;
+        self.lane.failures = self.lane.failures.saturating_sub(u32::try_from(periods).unwrap_or(u32::MAX));
+        self.since = self.since.saturating_add(periods.saturating_mul(leak.period));
+    }
+
+    fn wait(&self, now: UnixTime, leak: &Leak) -> u32 {
+        let wait = self.lane.wait(now, &leak.rules);
+        if self.lane.failures < leak.closes_at {
+            return wait;
+        }
+        let next = self.since.min(now).saturating_add(leak.period).saturating_sub(now);
+        wait.max(u32::try_from(next).unwrap_or(0))
+    }
+
+    fn fail(&mut self, now: UnixTime, leak: &Leak) -> Option<Engaged> {
+        if self.lane.failures == 0 {
+            self.since = now;
+        }
+        self.lane.fail(now);
+        match self.lane.failures {
+            failures if failures == leak.closes_at => Some(Engaged::Closed),
+            failures if failures == leak.rules.free_failures => Some(Engaged::Waiting),
+            _ => None,
+        }
+    }
+}
+
+/// A place of which a right answer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FamiliarPlace {
+    /// Which.
+    pub id: PlaceId,
+    /// When the last right answer came from there.
+    pub last_right: UnixTime,
+    /// Its failures since then.
+    pub lane: Lane,
+    /// Its failures since `day`, which right answers do not forget.
+    pub day_failures: u32,
+    /// When the first one of them was.
+    pub day: UnixTime,
+}
+
+impl FamiliarPlace {
+    fn is_familiar(&self, now: UnixTime) -> bool {
+        now.saturating_sub(self.last_right) < FAMILIAR
+    }
+
+    fn failures_of_day(&self, now: UnixTime) -> u32 {
+        if now.saturating_sub(self.day) < DAY { self.day_failures } else { 0 }
+    }
+
+    fn fail(&mut self, now: UnixTime, rules: &ThrottleRules) -> Option<Engaged> {
+        if self.failures_of_day(now) == 0 {
+            (self.day, self.day_failures) = (now, 0);
+        }
+        self.day_failures = self.day_failures.saturating_add(1);
+        self.lane.fail(now);
+        match (self.day_failures, self.lane.failures) {
+            (DAILY, _) => Some(Engaged::TwoCodes),
+            (_, failures) if failures == rules.free_failures => Some(Engaged::Waiting),
+            _ => None,
+        }
+    }
+}
+
+/// The counters of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Throttle {
+    /// From everywhere that is not familiar.
+    pub strangers: LeakyLane,
+    /// From the account's own processes.
+    pub own: LeakyLane,
+    /// Of recovery codes.
+    pub recovery: Lane,
+    /// Since the last right answer.
+    pub since: Failures,
+    pub(super) places: Vec<FamiliarPlace>,
+    /// Right codes that rules with `remember` need not ask for again.
+    pub remembered: RememberedCodes,
+}
+
+impl Throttle {
+    /// A copy that can take all places without an allocation.
+    pub(super) fn with_room(&self) -> Self {
+        let mut places = Vec::with_capacity(MAX_PLACES);
+        places.extend_from_slice(&self.places);
+        Self { places, remembered: self.remembered.with_room(), ..*self }
+    }
+
+    fn place(&self, side: Side, now: UnixTime) -> Option<&FamiliarPlace> {
+        let Side::Place(id) = side else { return None };
+        self.places.iter().find(|place| place.id == id && place.is_familiar(now))
+    }
+
+    /// Whether a right answer came from there in the last [`FAMILIAR`] seconds.
+    #[must_use]
+    pub fn is_familiar(&self, side: Side, now: UnixTime) -> bool {
+        self.place(side, now).is_some()
+    }
+
+    /// How many places are familiar.
+    #[must_use]
+    pub fn places(&self, now: UnixTime) -> usize {
+        self.places.iter().filter(|place| place.is_familiar(now)).count()
+    }
+
+    /// Failures of codes that count, of all lanes.
+    fn code_failures(&self) -> u32 {
+        let places = self.places.iter().map(|place| place.lane.failures);
+        places.fold(self.strangers.lane.failures.saturating_add(self.own.lane.failures), u32::saturating_add)
+    }
+
+    /// Failures that count, of every kind.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.code_failures().saturating_add(self.recovery.failures)
+    }
+
+    /// Failures that count, of one kind.
+    #[must_use]
+    pub fn failures_of(&self, means: Means) -> u32 {
+        match means {
+            Means::Code => self.code_failures(),
+            Means::Recovery => self.recovery.failures,
+        }
+    }
+
+    /// Failures that count in the lane of an answer.
+    #[must_use]
+    pub fn failures_here(&self, means: Means, side: Side, now: UnixTime) -> u32 {
+        match (means, side) {
+            (Means::Recovery, _) => self.recovery.failures,
+            (Means::Code, Side::Own) => self.own.lane.failures,
+            (Means::Code, _) => {
+                self.place(side, now).map_or(self.strangers.lane, |place| place.lane).failures
+            }
+        }
+    }
+
+    /// True once app codes are refused whatever they are.
+    #[must_use]
+    pub fn is_disabled(&self, rules: &ThrottleRules) -> bool {
+        self.code_failures() >= rules.disable_after
+    }
+
+    /// True if failures of any lane have begun to cost waiting.
+    #[must_use]
+    pub fn is_engaged(&self, rules: &ThrottleRules) -> bool {
+        let lanes = [self.strangers.lane, self.own.lane, self.recovery].into_iter();
+        lanes
+            .chain(self.places.iter().map(|place| place.lane))
+            .any(|lane| lane.failures >= rules.free_failures)
+    }
+
+    /// Seconds to wait from `now` until an answer of this kind is looked at; 0 for none. See [`Lane::wait`].
+    #[must_use]
+    pub fn wait(&self, means: Means, side: Side, now: UnixTime, rules: &ThrottleRules) -> u32 {
+        match (means, side) {
+            (Means::Recovery, _) => self.recovery.wait(now, rules),
+            (Means::Code, Side::Own) => self.own.wait(now, &Leak::of_own(rules)),
+            (Means::Code, _) => self.place(side, now).map_or_else(
+                || self.strangers.wait(now, &Leak::of_strangers(rules)),
+                |place| place.lane.wait(now, rules),
+            ),
+        }
+    }
+
+    /// Brings the counters to the present: forgets what is to be forgotten by then, and takes what is in the future for now.
+    /// A disabled account stays so: nothing of it is forgotten with time.
+    pub fn advance(&mut self, now: UnixTime, rules: &ThrottleRules) {
+        if !self.is_disabled(rules) {
+            self.strangers.leak(now, &Leak::of_strangers(rules));
+            self.own.leak(now, &Leak::of_own(rules));
+        }
+        self.recovery.clamp(now);
+        for place in &mut self.places {
+            place.lane.clamp(now);
+            place.last_right = place.last_right.min(now);
+            place.day = place.day.min(now);
+        }
+    }
+
+    /// What an attempt at `now` is told.
+    #[must_use]
+    pub fn gate(&self, means: Means, side: Side, now: UnixTime, rules: &ThrottleRules) -> Gate {
+        match self.wait(means, side, now, rules) {
+            0 if means == Means::Recovery => Gate::Open,
+            0 if self.is_disabled(rules) => Gate::Disabled,
+            0 if self.place(side, now).is_some_and(|place| place.failures_of_day(now) >= DAILY) => {
+                Gate::TwoCodes
+            }
+            0 => Gate::Open,
+            seconds => Gate::Wait(seconds),
+        }
+    }
+
+    /// Counts one failure. Gives the limit that it reached.
+    pub fn fail(
+        &mut self,
+        means: Means,
+        side: Side,
+        now: UnixTime,
+        rules: &ThrottleRules,
+    ) -> Option<Engaged> {
+        if self.since.count == 0 {
+            self.since.first = now;
+        }
+        self.since.count = self.since.count.saturating_add(1);
+        let familiar =
+            self.places.iter_mut().find(|place| Side::Place(place.id) == side && place.is_familiar(now));
+        let engaged = match (means, side, familiar) {
+            (Means::Recovery, ..) => {
+                self.recovery.fail(now);
+                (self.recovery.failures == rules.free_failures).then_some(Engaged::Waiting)
+            }
+            (Means::Code, Side::Own, _) => self.own.fail(now, &Leak::of_own(rules)),
+            (Means::Code, _, Some(place)) => place.fail(now, rules),
+            (Means::Code, _, None) => self.strangers.fail(now, &Leak::of_strangers(rules)),
+        };
+        let disabled = means == Means::Code && self.code_failures() == rules.disable_after;
+        if disabled { Some(Engaged::Disabled) } else { engaged }
+    }
+
+    /// A right code of an app. It makes its place familiar and forgets the failures of its lane. Those of strangers are only ever
+    /// forgotten with time, or whoever never rests would have more guesses after each login of the owner.
+    pub fn right(&mut self, side: Side, now: UnixTime, rules: &ThrottleRules) -> Forgiven {
+        let here = match side {
+            Side::Own => std::mem::take(&mut self.own).lane.failures,
+            Side::Place(id) => self.right_at(id, now),
+            Side::Nowhere => 0,
+        };
+        let since = std::mem::take(&mut self.since);
+        let elsewhere = since.count.saturating_sub(here);
+        Forgiven { failures: here, engaged: here >= rules.free_failures, since, elsewhere }
+    }
+
+    fn right_at(&mut self, id: PlaceId, now: UnixTime) -> u32 {
+        if let Some(known) = self.places.iter_mut().find(|place| place.id == id) {
+            known.last_right = now;
+            return std::mem::take(&mut known.lane).failures;
+        }
+        let new = FamiliarPlace { id, last_right: now, lane: Lane::default(), day_failures: 0, day: 0 };
+        if self.places.len() < MAX_PLACES {
+            self.places.push(new);
+        } else if let Some(oldest) = self.places.iter_mut().min_by_key(|place| place.last_right) {
+            *oldest = new;
+        }
+        0
+    }
+
+    /// A right recovery code: as [`Throttle::right`], and all failures of every lane are forgotten.
+    pub fn recovered(&mut self, side: Side, now: UnixTime, rules: &ThrottleRules) -> Forgiven {
+        let (failures, engaged) = (self.failures(), self.is_engaged(rules));
+        let told = self.right(side, now, rules);
+        self.lift();
+        Forgiven { failures, engaged, ..told }
+    }
+
+    /// Forgets all failures of every lane, and remembered codes, but no place: a recovery code, a new device, or an admin's `unlock`.
+    pub fn lift(&mut self) {
+        let mut places = std::mem::take(&mut self.places);
+        for place in &mut places {
+            (place.lane, place.day_failures) = (Lane::default(), 0);
+        }
+        *self = Self { places, ..Self::default() };
+    }
+
+    /// Forgets every place, and remembered codes.
+    pub fn forget_places(&mut self) {
+        self.places.clear();
+        self.remembered.clear();
+    }
+}
+
+/// The wait that `failures` failures cost: 1, 2, 4 … seconds after the free ones.
+pub(super) fn penalty(failures: u32, rules: &ThrottleRules) -> u32 {
+    if failures < rules.free_failures {
+        return 0;
+    }
+    let doublings = (failures - rules.free_failures).min(16);
+    (1_u32 << doublings).min(rules.max_wait)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,298 @@
+//! The enrolment token: the right to enrol one credential, once.
+//!
+//! issued → shown → consumed, or expired, or revoked. The three ends are final.
+
+use super::{Binding, KeyFingerprint, TokenId};
+use qrtotp_values::UnixTime;
+use thiserror::Error;
+
+/// Where a token stands. Times are Unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenState {
+    /// Nobody has seen a QR code of it.
+    Issued,
+    /// A QR code was shown; the last time is kept.
+    Shown(UnixTime),
+    /// A first code was verified. Its QR can never be shown again.
+    Consumed(UnixTime),
+    /// Its time ran out first.
+    Expired(UnixTime),
+    /// An admin took it back.
+    Revoked(UnixTime),
+}
+
+impl TokenState {
+    /// The state's word in records, output and the audit log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Issued => "issued",
+            Self::Shown(_) => "shown",
+            Self::Consumed(_) => "consumed",
+            Self::Expired(_) => "expired",
+            Self::Revoked(_) => "revoked",
+        }
+    }
+
+    /// When it came about; `None` for a token that was only issued.
+    #[must_use]
+    pub fn at(self) -> Option<UnixTime> {
+        match self {
+            Self::Issued => None,
+            Self::Shown(at) | Self::Consumed(at) | Self::Expired(at) | Self::Revoked(at) => Some(at),
+        }
+    }
+}
+
+/// Why a token does not allow what was asked of it.
+#[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
+pub enum TokenRefusal {
+    /// It was used.
+    #[error("the enrolment token was already used; ask an administrator for a new one")]
+    Consumed,
+    /// Its time is over.
+    #[error("the enrolment token has expired; ask an administrator for a new one")]
+    Expired,
+    /// It was taken back.
+    #[error("the enrolment token was revoked; ask an administrator for a new one")]
+    Revoked,
+    /// Its QR code was shown as often as allowed.
+    #[error(
+        "the enrolment token's QR code was shown as often as allowed; ask an administrator for a new one"
+    )]
+    ShowsUsedUp,
+    /// A code can't confirm what was never shown.
+    #[error("no QR code of this enrolment token was shown yet")]
+    NotShown,
+    /// The code that belongs to it is too old.
+    #[error("the code that belongs to the enrolment token has expired; ask an administrator for a new token")]
+    CodeExpired,
+    /// Too many wrong codes.
+    #[error("too many wrong codes for the enrolment token; ask an administrator for a new one")]
+    CodeTriesUsedUp,
+    /// Not its code.
+    #[error("that is not the code of the enrolment token")]
+    CodeWrong,
+    /// Its QR code was shown again since; only the last one counts.
+    #[error("a newer QR code of this enrolment token was shown; use that one, or start again")]
+    ShownAgain,
+}
+
+impl TokenRefusal {
+    /// The reason's word in the audit log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Consumed => "token_consumed",
+            Self::Expired => "token_expired",
+            Self::Revoked => "token_revoked",
+            Self::ShowsUsedUp => "token_shows_used_up",
+            Self::NotShown => "token_not_shown",
+            Self::ShownAgain => "token_shown_again",
+            Self::CodeExpired => "token_code_expired",
+            Self::CodeTriesUsedUp => "token_code_tries_used_up",
+            Self::CodeWrong => "token_code_wrong",
+        }
+    }
+}
+
+/// An enrolment token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its public name.
+    pub id: TokenId,
+    /// When it was issued.
+    pub issued: UnixTime,
+    /// The first second at which it is worth nothing.
+    pub expires: UnixTime,
+    /// How often its QR code was shown.
+    pub shows: u8,
+    /// How often it may be.
+    pub max_shows: u8,
+    /// Where it stands.
+    pub state: TokenState,
+    /// Who issued it; nobody did where `first_login` gave the right to enrol.
+    pub issued_by: Option<String>,
+    /// The code without which its QR code is not shown.
+    pub binding: Option<Binding>,
+    /// The ssh keys that prove the primary factor at sshd, at most [`Token::MAX_KEYS`]. They stay after the token was used.
+    pub keys: Vec<KeyFingerprint>,
+}
+
+impl Token {
+    /// Most ssh keys that a token is bound to.
+    pub const MAX_KEYS: usize = 32;
+
+    /// The state at `now`: a live token whose time is over is expired, whatever the record still says.
+    #[must_use]
+    pub fn state_at(&self, now: UnixTime) -> TokenState {
+        match self.state {
+            TokenState::Issued | TokenState::Shown(_) if now >= self.expires => {
+                TokenState::Expired(self.expires)
+            }
+            state => state,
+        }
+    }
+
+    /// True while a QR code may be shown for it or a shown one be confirmed.
+    #[must_use]
+    pub fn is_live(&self, now: UnixTime) -> bool {
+        matches!(self.state_at(now), TokenState::Issued | TokenState::Shown(_))
+    }
+
+    /// True if an administrator bound it to that ssh key.
+    #[must_use]
+    pub fn is_bound_to(&self, key: &KeyFingerprint) -> bool {
+        self.keys.contains(key)
+    }
+
+    /// Whether a QR code could be shown for it now.
+    ///
+    /// # Errors
+    /// It has ended, or its code has, or its QR code was shown as often as allowed.
+    pub fn check(&self, now: UnixTime) -> Result<(), TokenRefusal> {
+        self.clone().show(now)?;
+        self.binding.as_ref().map_or(Ok(()), |binding| binding.check(now))
+    }
+
+    /// Brings the state up to date, and refuses a token that has ended.
+    ///
+    /// # Errors
+    /// Consumed, expired or revoked.
+    pub fn refuse_ended(&mut self, now: UnixTime) -> Result<(), TokenRefusal> {
+        self.state = self.state_at(now);
+        match self.state {
+            TokenState::Issued | TokenState::Shown(_) => Ok(()),
+            TokenState::Consumed(_) => Err(TokenRefusal::Consumed),
+            TokenState::Expired(_) => Err(TokenRefusal::Expired),
+            TokenState::Revoked(_) => Err(TokenRefusal::Revoked),
+        }
+    }
+
+    /// Counts one showing of a QR code. Call it, and make it durable, before the code is drawn.
+    ///
+    /// # Errors
+    /// Consumed, expired, revoked, or shown as often as allowed.
+    pub fn show(&mut self, now: UnixTime) -> Result<(), TokenRefusal> {
+        self.refuse_ended(now)?;
+        if self.shows >= self.max_shows {
+            return Err(TokenRefusal::ShowsUsedUp);
+        }
+        self.shows += 1;
+        self.state = TokenState::Shown(now);
+        Ok(())
+    }
+
+    /// Uses the token up: the first code was verified.
+    ///
+    /// # Errors
+    /// Consumed (by somebody else meanwhile), expired, revoked, or never shown.
+    pub fn consume(&mut self, now: UnixTime) -> Result<(), TokenRefusal> {
+        self.refuse_ended(now)?;
+        match self.state {
+            TokenState::Shown(_) => {
+                self.state = TokenState::Consumed(now);
+                Ok(())
+            }
+            _ => Err(TokenRefusal::NotShown),
+        }
+    }
+
+    /// Takes the token back.
+    ///
+    /// # Errors
+    /// It has ended already, so there is nothing to take back.
+    pub fn revoke(&mut self, now: UnixTime) -> Result<(), TokenRefusal> {
+        self.refuse_ended(now)?;
+        self.state = TokenState::Revoked(now);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn token() -> Token {
+        Token {
+            id: TokenId::from_random([1; 6]),
+            issued: 100,
+            expires: 200,
+            shows: 0,
+            max_shows: 3,
+            state: TokenState::Issued,
+            issued_by: Some("root".into()),
+            binding: None,
+            keys: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_token_is_consumed_once() {
+        let mut t = token();
+        t.show(110).unwrap();
+        t.consume(120).unwrap();
+        assert_eq!(t.consume(121), Err(TokenRefusal::Consumed));
+        assert_eq!(t.show(121), Err(TokenRefusal::Consumed));
+        assert_eq!(t.revoke(121), Err(TokenRefusal::Consumed));
+    }
+
+    #[test]
+    fn a_token_expires_at_its_second() {
+        let mut t = token();
+        t.show(199).unwrap();
+        assert_eq!(t.consume(200), Err(TokenRefusal::Expired));
+        assert_eq!(t.state, TokenState::Expired(200));
+        assert_eq!(t.consume(150), Err(TokenRefusal::Expired), "not revived by a clock set back");
+    }
+
+    #[test]
+    fn a_revoked_token_shows_nothing() {
+        let mut t = token();
+        t.revoke(101).unwrap();
+        assert_eq!(t.show(102), Err(TokenRefusal::Revoked));
+    }
+
+    #[test]
+    fn shows_are_limited() {
+        let mut t = token();
+        for _ in 0..3 {
+            t.show(110).unwrap();
+        }
+        assert_eq!(t.show(110), Err(TokenRefusal::ShowsUsedUp));
+        t.consume(111).unwrap();
+    }
+
+    #[test]
+    fn what_was_never_shown_can_not_be_confirmed() {
+        assert_eq!(token().consume(110), Err(TokenRefusal::NotShown));
+    }
+
+    proptest! {
+        #[test]
+        fn no_sequence_of_actions_consumes_twice_or_leaves_a_final_state(
+            actions in proptest::collection::vec((0_u8..3, 50_i64..300), 0..40)
+        ) {
+            let mut t = token();
+            let mut consumed = 0;
+            let mut ended: Option<TokenState> = None;
+            for (action, now) in actions {
+                let done = match action {
+                    0 => t.show(now).is_ok(),
+                    1 => { let ok = t.consume(now).is_ok(); consumed += u32::from(ok); ok }
+                    _ => t.revoke(now).is_ok(),
+                };
+                if let Some(end) = ended {
+                    prop_assert!(!done && t.state == end);
+                }
+                if !matches!(t.state, TokenState::Issued | TokenState::Shown(_)) {
+                    ended = Some(t.state);
+                }
+                prop_assert!(t.shows <= t.max_shows);
+            }
+            prop_assert!(consumed <= 1);
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! One line of a log as an event.
+
+use qrtotp_account::{LINK_LEN, Link};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// Keys whose values are numbers in JSON.
+const NUMBERS: [&str; 8] = ["policy", "failures", "wait", "left", "count", "keys", "seq", "at"];
+
+/// Events that are never logged without a number and a link, beside accepted logins.
+const CHAINED: [&str; 10] = [
+    "credential_imported",
+    "credential_renamed",
+    "credential_revoked",
+    "enrollment_confirmed",
+    "import_repeated",
+    "key_registered",
+    "token_consumed",
+    "token_expired",
+    "token_issued",
+    "token_revoked",
+];
+
+/// How the `detail` of a line begins that `audit repair` logged again.
+pub const RECOVERED: &str = "recovered";
+
+/// Who wrote a line, as far as the log proves that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// A process with root's rights: the journal says so.
+    Root,
+    /// A process of this user that is no program of root: the journal says so.
+    User(u32),
+    /// A process that this user began, of a program that runs with root's rights, such as su: not proven. The journal reads what a
+    /// process is a moment after it sent the line.
+    Setuid(u32),
+    /// The log does not prove it: a file.
+    Unknown,
+}
+
+/// An event of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The line from `event=` on.
+    pub line: String,
+    /// Keys and values, in the line's order.
+    pairs: Vec<(String, String)>,
+    /// Where the part that the chain covers ends.
+    covered: usize,
+    /// The line's link, if it has one.
+    pub link: Option<Link>,
+    /// Whether a key comes twice, or one stands behind the link that does not belong there.
+    pub has_extra_keys: bool,
+}
+
+/// An event and what the log says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// When the log received it, in microseconds since 1970; 0 if the log does not say, or not in which year.
+    pub time: i64,
+    /// The host, as the log says.
+    pub host: String,
+    /// Who wrote it.
+    pub writer: Writer,
+    /// True if it is from the journal.
+    pub journal: bool,
+    /// The event.
+    pub event: Event,
+}
+
+impl Event {
+    /// Reads a line that begins with `event=`. `None` if it is not one of ours.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        let line = line.trim_end();
+        if !line.starts_with("event=") {
+            return None;
+        }
+        let (mut pairs, mut covered, mut link) = (Vec::<(String, String)>::new(), line.len(), None);
+        let (mut at, mut has_extra_keys) = (0, false);
+        while at < line.len() {
+            let rest = line.get(at..)?;
+            let (key, value) = rest.split_once('=')?;
+            if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+                return None;
+            }
+            let (text, length) = value_of(value)?;
+            has_extra_keys |= link.is_some() && !matches!(key, "detail" | "audience");
+            has_extra_keys |= pairs.iter().any(|(known, _)| known == key);
+            if key == "chain" && link.is_none() {
+                link = Some(parse_link(&text)?);
+                covered = at.saturating_sub(1);
+            }
+            pairs.push((key.to_owned(), text));
+            at += key.len() + 1 + length;
+            match line.as_bytes().get(at) {
+                None => {}
+                Some(b' ') => at += 1,
+                Some(_) => return None,
+            }
+        }
+        Some(Self { line: line.to_owned(), pairs, covered, link, has_extra_keys })
+    }
+
+    /// The first value of a key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.pairs.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The same as a number.
+    #[must_use]
+    pub fn number(&self, key: &str) -> Option<i64> {
+        self.get(key)?.parse().ok()
+    }
+
+    /// The line's number in its account's chain.
+    #[must_use]
+    pub fn seq(&self) -> Option<u64> {
+        self.link?;
+        self.get("seq")?.parse().ok().filter(|seq| (1..u64::MAX).contains(seq))
+    }
+
+    /// Whether lines of this kind have a number and a link since there are chains.
+    #[must_use]
+    pub fn is_always_chained(&self) -> bool {
+        match self.get("event") {
+            Some("login") => {
+                self.get("result") == Some("accepted")
+                    && matches!(self.get("reason"), Some("code" | "recovery_code" | "two_codes"))
+            }
+            Some(kind) => CHAINED.contains(&kind),
+            None => false,
+        }
+    }
+
+    /// Whether `audit repair` logged it again.
+    #[must_use]
+    pub fn is_recovered(&self) -> bool {
+        self.get("detail").is_some_and(|detail| detail.starts_with(RECOVERED))
+    }
+
+    /// What the link covers.
+    #[must_use]
+    pub fn covered(&self) -> &str {
+        self.line.get(..self.covered).unwrap_or(&self.line)
+    }
+
+    /// The line without what stands behind the link.
+    #[must_use]
+    pub fn chained(&self) -> &str {
+        let end = self.covered + " chain=".len() + 2 * LINK_LEN;
+        if self.link.is_some() { self.line.get(..end).unwrap_or(&self.line) } else { &self.line }
+    }
+
+    /// As JSON: numbers as numbers.
+    #[must_use]
+    pub fn to_json(&self) -> Map<String, Value> {
+        let value = |key: &str, text: &str| match text.parse::<i64>() {
+            Ok(number) if NUMBERS.contains(&key) => Value::from(number),
+            _ => Value::from(text),
+        };
+        // Of a key that comes twice the first value holds, as everywhere.
+        self.pairs.iter().rev().map(|(key, text)| (key.clone(), value(key, text))).collect()
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line)
+    }
+}
+
+impl Entry {
+    /// Whether a process without root's rights wrote what only the module, the command or the broker logs. An application without
+    /// root logs that the broker gave no verdict; that changes nothing and has no link.
+    #[must_use]
+    pub fn is_forged(&self) -> bool {
+        let is = |key, value| self.event.get(key) == Some(value);
+        let own = is("event", "login")
+            && is("result", "denied")
+            && (is("reason", "broker") || is("reason", "not_own_account"));
+        matches!(self.writer, Writer::User(_)) && !(own && self.event.link.is_none())
+    }
+}
+
+/// Microseconds since 1970 as RFC 3339, UTC.
+#[must_use]
+pub fn rfc3339_of(micros: i64) -> String {
+    let seconds = qrtotp_values::text::utc(micros.div_euclid(1_000_000));
+    let seconds = seconds.trim_end_matches('Z').replacen(' ', "T", 1);
+    format!("{seconds}.{:06}Z", micros.rem_euclid(1_000_000))
+}
+
+/// The value at the beginning of `text`, and how many bytes it takes there.
+fn value_of(text: &str) -> Option<(String, usize)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find(' ').unwrap_or(text.len());
+        return text.get(..end).map(|value| (value.to_owned(), end));
+    };
+    let (mut value, mut escaped) = (String::new(), false);
+    for (at, c) in quoted.char_indices() {
+        match c {
+            _ if escaped => {
+                value.push(c);
+                escaped = false;
+            }
+            '\\' => escaped = true,
+            '"' => return Some((value, at + 2)),
+            c => value.push(c),
+        }
+    }
+    None
+}
+
+pub(crate) fn parse_link(text: &str) -> Option<Link> {
+    if text.len() != 2 * LINK_LEN || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    let mut link = [0; LINK_LEN];
+    for (at, byte) in link.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(link)
+}
+
+/// The event in a message and the program that sent it: the module's own prefix, or the tag of the command or the broker.
+fn event_in(tag: &str, message: &str) -> Option<Event> {
+    let text = match message.strip_prefix("pam_qrtotp(") {
+        Some(rest) => rest.split_once("): ")?.1,
+        None if matches!(tag, "qrtotp" | "qrtotpd") => message,
+        None => return None,
+    };
+    Event::parse(text)
+}
+
+/// Reads a line of a log file: an RFC 3339 time stamp or a traditional one, the host, the tag. `None` for other programs' lines.
+#[must_use]
+pub fn from_syslog(line: &str) -> Option<Entry> {
+    let line = line.trim_end_matches(['\n', '\r']);
+    let (head, message) = split_tag(line)?;
+    let (head, tag) = head.rsplit_once(' ')?;
+    let event = event_in(tag.split('[').next()?, message)?;
+    let (stamp, host) = head.rsplit_once(' ')?;
+    let time = crate::filter::rfc3339(stamp).unwrap_or(0);
+    Some(Entry { time, host: host.to_owned(), writer: Writer::Unknown, journal: false, event })
+}
+
+/// What is before a message and the message: the first `: ` behind which one of ours begins.
+fn split_tag(line: &str) -> Option<(&str, &str)> {
+    let (head, message) = line.split_once(": ")?;
+    (message.starts_with("pam_qrtotp(") || message.starts_with("event=")).then_some((head, message))
+}
+
+/// Reads a line of `journalctl -o json`. `None` for other programs' entries. `is_setuid`: whether a program runs with root's rights.
+#[must_use]
+pub fn from_journal(line: &str, is_setuid: impl Fn(&str) -> bool) -> Option<Entry> {
+    let Value::Object(fields) = serde_json::from_str(line).ok()? else { return None };
+    let text = |key: &str| fields.get(key).and_then(Value::as_str);
+    let event = event_in(text("SYSLOG_IDENTIFIER").unwrap_or_default(), text("MESSAGE")?)?;
+    let rights = text("_CAP_EFFECTIVE").and_then(|rights| u64::from_str_radix(rights, 16).ok());
+    let writer = match text("_UID").and_then(|uid| uid.parse().ok()) {
+        Some(0) => Writer::Root,
+        // su runs with its caller's real uid, but with root's rights. In a user namespace everybody has such rights.
+        Some(uid) if rights.is_some_and(|rights| rights != 0) && text("_EXE").is_some_and(is_setuid) => {
+            Writer::Setuid(uid)
+        }
+        Some(uid) if rights.is_some() => Writer::User(uid),
+        _ => Writer::Unknown,
+    };
+    let time = text("_SOURCE_REALTIME_TIMESTAMP").or(text("__REALTIME_TIMESTAMP"));
+    Some(Entry {
+        time: time.and_then(|time| time.parse().ok()).unwrap_or(0),
+        host: text("_HOSTNAME").unwrap_or_default().to_owned(),
+        writer,
+        journal: true,
+        event,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    const LINE: &str = "event=login result=accepted reason=code user=zoë label=\"a \\\"b\\\" chain=c\" with=unknown seq=3 at=7 \
+                        chain=00112233445566778899aabbccddeeff00112233 detail=\"x chain=y\"";
+
+    #[test]
+    fn a_line_is_read_as_it_was_written() {
+        let event = Event::parse(LINE).unwrap();
+        assert_eq!((event.get("user"), event.get("label")), (Some("zoë"), Some("a \"b\" chain=c")));
+        assert_eq!((event.seq(), event.number("at")), (Some(3), Some(7)));
+        assert!(event.covered().ends_with(" seq=3 at=7"), "{}", event.covered());
+        assert!(event.chained().ends_with("00112233"), "{}", event.chained());
+        assert_eq!(event.to_json()["seq"], 3);
+        for other in [
+            "",
+            "event",
+            "x event=login",
+            "event=login user",
+            "event=login  x=y",
+            "event=login Q=1",
+            "event=a b=\"c",
+        ] {
+            assert_eq!(Event::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn lines_of_both_time_stamps_are_read_and_other_programs_are_not() {
+        let message = format!("host sshd[12]: pam_qrtotp(sshd:auth): {LINE}");
+        let iso = from_syslog(&format!("2026-11-29T10:00:00.5+01:00 {message}\n")).unwrap();
+        assert_eq!((iso.time, iso.host.as_str()), (1_795_942_800_500_000, "host"));
+        let old = from_syslog(&format!("Nov  9 10:00:00 {message}")).unwrap();
+        assert_eq!((old.time, old.host.as_str(), old.event), (0, "host", iso.event));
+        assert!(from_syslog("Nov  9 10:00:00 host qrtotpd[3]: event=caller_refused reason=x").is_some());
+        for other in [
+            "Nov  9 10:00:00 host evil[3]: event=login result=accepted user=root",
+            "Nov  9 10:00:00 host sshd[3]: Failed for x: pam_qrtotp(sshd:auth): event=login result=accepted",
+            "",
+        ] {
+            assert_eq!(from_syslog(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_journals_own_fields_say_who_wrote_a_line() {
+        let entry = |fields: &str| {
+            let message = "\"MESSAGE\":\"pam_qrtotp(su:auth): event=login result=denied\"";
+            let line = format!("{{{message},\"SYSLOG_IDENTIFIER\":\"su\",{fields}}}");
+            from_journal(&line, |program| program == "/usr/bin/su").unwrap().writer
+        };
+        assert_eq!(entry("\"_UID\":\"0\""), Writer::Root);
+        let rights =
+            |program| format!("\"_UID\":\"1000\",\"_CAP_EFFECTIVE\":\"1ffffffffff\",\"_EXE\":\"{program}\"");
+        assert_eq!(entry(&rights("/usr/bin/su")), Writer::Setuid(1000));
+        assert_eq!(entry(&rights("/usr/bin/python3")), Writer::User(1000), "in a user namespace");
+        assert_eq!(entry("\"_UID\":\"1000\",\"_CAP_EFFECTIVE\":\"0\""), Writer::User(1000));
+        assert_eq!(entry("\"_UID\":\"1000\""), Writer::Unknown);
+    }
+
+    #[test]
+    fn of_what_a_user_writes_only_a_refusal_by_the_broker_is_no_look_alike() {
+        for (line, forged) in [
+            ("event=login result=denied reason=broker user=root", false),
+            ("event=login result=accepted reason=broker user=root", true),
+            ("event=token_issued reason=not_own_account user=root", true),
+        ] {
+            let line = format!("2026-11-29T10:00:00Z h su[1]: pam_qrtotp(su:auth): {line}");
+            let entry = Entry { writer: Writer::User(1000), ..from_syslog(&line).unwrap() };
+            assert_eq!(entry.is_forged(), forged, "{line}");
+        }
+    }
+
+    #[test]
+    fn of_a_key_that_comes_twice_the_first_value_holds() {
+        let event = Event::parse(&format!("{LINE} user=mallory")).unwrap();
+        assert_eq!((event.has_extra_keys, &event.to_json()["user"]), (true, &Value::from("zoë")));
+        assert!(!Event::parse(LINE).unwrap().has_extra_keys);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(text in ".{0,200}") {
+            let _ = (Event::parse(&text), Event::parse(&format!("event={text}")), from_syslog(&text), from_journal(&text, |_| true));
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The audit log, read: lines to events, events to filters and formats, and proof that no line was changed, removed or added.
+//!
+//! Pure: this crate gets lines and gives findings. It opens no file and writes none.
+
+mod ecs;
+mod event;
+mod filter;
+mod merge;
+mod summary;
+mod verify;
+
+pub use ecs::ecs;
+pub use event::{Entry, Event, RECOVERED, Writer, from_journal, from_syslog, rfc3339_of};
+pub use filter::{Filter, parse_time};
+pub use merge::Merge;
+pub use summary::Summary;
+pub use verify::{Fault, Finding, Head, Verifier};

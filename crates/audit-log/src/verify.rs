@@ -1,0 +1,610 @@
+//! Proves the chains of all accounts: what was changed, removed, added, moved or repeated, and what was only lost.
+
+use crate::event::{Entry, Event, Writer};
+use qrtotp_account::{Link, link};
+use qrtotp_values::{EARLIEST_PLAUSIBLE, UnixTime};
+use std::collections::{BTreeMap, HashMap};
+
+/// Two logins of one account at the same time may log in the other order. So much later, in seconds, a line was moved.
+const SAME_TIME: i64 = 5;
+/// So many lines of an account wait for those before them.
+const WAITING: usize = 64;
+/// So many gaps of an account are kept for lines that come late.
+const GAPS: usize = 32;
+
+/// The end of an account's chain, as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The number of the last line.
+    pub seq: u64,
+    /// Its link.
+    pub link: Link,
+    /// What the first line follows.
+    pub origin: Link,
+}
+
+/// What is wrong with a line or several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The line does not fit: it, or its link, was changed, or it was added.
+    Changed,
+    /// It has no number or no hash, and should have both: it was changed or added.
+    Unchained,
+    /// A line with this number came before.
+    Repeated,
+    /// It stands behind later lines.
+    Moved,
+    /// These lines, up to this number, are gone: removed, or lost longer ago than the store remembers.
+    Missing(u64),
+    /// The line never reached the log, or was removed; the store has it word for word.
+    Lost(String),
+    /// The store says another link for this number: the chain was computed anew, or the store's is of other lines.
+    OtherHead,
+    /// The log goes on behind the store's last line: an old store was restored.
+    StoreIsOlder(u64),
+    /// Lines of an account that the store does not have, and no `account_removed` at the end.
+    NoAccount,
+    /// The same lines had another link when they were saved.
+    AgainstSaved,
+}
+
+impl Fault {
+    /// Whether it may be a loss alone.
+    #[must_use]
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::Lost(_))
+    }
+}
+
+/// A fault and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Whose chain.
+    pub user: String,
+    /// The number of the line, the first one of several; 0 if it has none.
+    pub seq: u64,
+    /// What is wrong.
+    pub fault: Fault,
+    /// The line, if there is one.
+    pub line: String,
+}
+
+/// Links that the next line may follow: the last line's own, and what it should have been if it is a changed one.
+type Before = [Option<Link>; 2];
+
+struct Gap {
+    from: u64,
+    to: u64,
+    before: Before,
+    /// The line behind it, which can only be proven with it.
+    next: Event,
+    late: Vec<Event>,
+}
+
+#[derive(Default)]
+struct Chain {
+    seq: u64,
+    before: Before,
+    /// Before the last line, if that does not fit: the right one may follow.
+    doubted: Option<Before>,
+    waiting: BTreeMap<u64, Event>,
+    gaps: Vec<Gap>,
+    /// The first line that was seen, if it is not the chain's.
+    leading: Option<Event>,
+    /// The link of line 1, if it was seen.
+    first: Option<Link>,
+    /// Lines that fit since the last gap.
+    fitted: u64,
+    removed: bool,
+    /// Begins with number 1: what had the name before was renamed.
+    anew: bool,
+    /// Line 1, if it does not follow the store's origin: of another account that had the name before, or changed.
+    other_first: Option<Event>,
+    /// The line with the head's number, if it has another link: the same.
+    other_head: Option<Event>,
+    head: Option<Head>,
+}
+
+/// Reads all events once and holds an account's chain each.
+#[derive(Default)]
+pub struct Verifier {
+    heads: HashMap<String, Head>,
+    saved: HashMap<String, (u64, Link)>,
+    chains: HashMap<String, Chain>,
+    findings: Vec<Finding>,
+    /// Lines that fit, of all.
+    pub proven: u64,
+    /// The first lines of accounts whose earlier ones are not in the log: taken on trust.
+    pub first: u64,
+    /// Lines that a process without root's rights wrote: not ours.
+    pub forged: u64,
+    /// When the log begins, in Unix seconds: its oldest time.
+    begins: Option<i64>,
+}
+
+impl Verifier {
+    /// `heads`: the ends of all chains in the store, read before the log.
+    #[must_use]
+    pub fn new(heads: HashMap<String, Head>) -> Self {
+        Self { heads, ..Self::default() }
+    }
+
+    /// Keeps the last line of each account in another copy of the log, to compare with.
+    pub fn save(&mut self, entry: &Entry) {
+        if let (Some(user), Some(seq), Some(link)) =
+            (entry.event.get("user"), entry.event.seq(), entry.event.link)
+        {
+            let known = self.saved.entry(user.to_owned()).or_insert((seq, link));
+            if seq > known.0 {
+                *known = (seq, link);
+            }
+        }
+    }
+
+    /// What was found since the last call.
+    pub fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.findings)
+    }
+
+    /// How many accounts have lines.
+    #[must_use]
+    pub fn accounts(&self) -> usize {
+        self.chains.values().filter(|chain| !chain.is_empty()).count()
+    }
+
+    /// The next line of the log.
+    pub fn read(&mut self, entry: &Entry) {
+        if let Writer::User(_) = entry.writer {
+            // Of doas the journal may see what it runs next: the chain knows better.
+            let chain = entry.event.get("user").and_then(|user| self.chains.get(user));
+            let is_next = chain.is_some_and(|chain| {
+                entry.event.seq() == Some(chain.seq + 1) && chain.fits(&entry.event).is_some()
+            });
+            if !is_next {
+                self.forged += 1;
+                return;
+            }
+        }
+        self.not_later(entry.time / 1_000_000);
+        let event = &entry.event;
+        let (Some(user), Some(seq)) = (event.get("user"), event.seq()) else {
+            return self.read_unchained(event);
+        };
+        if event.has_extra_keys {
+            Report { user, verifier: self }.add(seq, Fault::Changed, Some(event));
+        }
+        let Some(mut chain) = self.chain_of(user, seq, event) else { return };
+        let mut report = Report { user, verifier: self };
+        chain.read(seq, event, &mut report);
+        self.chains.insert(user.to_owned(), chain);
+    }
+
+    /// A line without a place in a chain: one with a link should have it, and so should those of some kinds.
+    fn read_unchained(&mut self, event: &Event) {
+        let user = event.get("user").unwrap_or("?");
+        let has_chain = self.chains.contains_key(user) && event.is_always_chained();
+        if event.link.is_some() || has_chain {
+            Report { user, verifier: self }.add(0, Fault::Unchained, Some(event));
+        }
+    }
+
+    /// The log begins at this time or before. A host without a clock of its own begins in 1970; that tells nothing.
+    fn not_later(&mut self, time: UnixTime) {
+        if time >= EARLIEST_PLAUSIBLE {
+            self.begins = Some(self.begins.map_or(time, |begins| begins.min(time)));
+        }
+    }
+
+    /// The chain that a line belongs to: a renamed account keeps its own, a removed one that is made again begins another.
+    /// `None`: the line tells of a rename and does not fit.
+    fn chain_of(&mut self, user: &str, seq: u64, event: &Event) -> Option<Chain> {
+        let head = self.heads.get(user).cloned();
+        if event.get("event") == Some("account_renamed")
+            && let Some(was) = event.get("was")
+            && self.chains.get(user).is_none_or(|chain| chain.removed || chain.is_empty())
+            && let Some(chain) = self.chains.remove(was)
+        {
+            if seq <= chain.seq || (seq == chain.seq + 1 && !chain.may_be_next(event)) {
+                self.chains.insert(was.to_owned(), chain);
+                Report { user, verifier: self }.add(seq, Fault::Changed, Some(event));
+                return None;
+            }
+            if let Some(replaced) = self.chains.remove(user) {
+                self.end_removed(user, replaced);
+            }
+            let origin = self.heads.get(was).map(|head| head.origin);
+            let anew = Chain {
+                before: [origin, None],
+                anew: true,
+                head: self.heads.get(was).cloned(),
+                ..Chain::default()
+            };
+            self.chains.insert(was.to_owned(), anew);
+            return Some(chain.renamed(head));
+        }
+        let fresh = Chain { before: [head.as_ref().map(|head| head.origin), None], head, ..Chain::default() };
+        match self.chains.remove(user) {
+            Some(chain) if seq == 1 && chain.seq > 0 && chain.first != event.link => {
+                if chain.removed {
+                    self.end_removed(user, chain);
+                    return Some(fresh);
+                }
+                if fresh.fits(event).is_none() {
+                    return Some(chain);
+                }
+                let fault = if chain.fitted > 0 { Fault::NoAccount } else { Fault::Changed };
+                Report { user, verifier: self }.add(chain.seq, fault, None);
+                Some(fresh)
+            }
+            Some(chain) => Some(chain),
+            None => Some(fresh),
+        }
+    }
+
+    /// Ends an account's chain with what the store has. `kept`: the store's last lines; `now`: the number and the link of the last
+    /// one. Both are read after the log, which may have gone on since the heads were read. Without `now` it has not.
+    pub fn end(&mut self, user: &str, kept: &[Event], now: Option<(u64, Link)>) {
+        let Some(head) = self.heads.get(user).cloned() else { return };
+        let is_gone = now.is_none();
+        let now = now.unwrap_or((head.seq, head.link));
+        let chain = self.chains.remove(user);
+        let newest = kept.iter().filter_map(|event| event.number("at")).max();
+        let rotated = newest.is_none_or(|at| self.begins.is_none_or(|begins| at < begins));
+        let Some(mut chain) = chain else {
+            // All of its lines are older than the log.
+            if head.seq > 0 && !rotated {
+                let mut chain = Chain { before: [Some(head.origin), None], ..Chain::default() };
+                let oldest = kept.iter().filter_map(Event::seq).filter(|seq| *seq <= head.seq).min();
+                chain.seq = oldest.unwrap_or(1) - 1;
+                let mut report = Report { user, verifier: self };
+                chain.end(kept, Some(&head), now, &mut report);
+            }
+            return;
+        };
+        if is_gone && chain.removed {
+            return self.end_removed(user, chain); // removed while the log was read
+        }
+        let mut report = Report { user, verifier: self };
+        chain.end(kept, Some(&head), now, &mut report);
+    }
+
+    fn end_removed(&mut self, user: &str, mut chain: Chain) {
+        chain.end(&[], None, (0, Link::default()), &mut Report { user, verifier: self });
+    }
+
+    /// Ends the chains of accounts that the store does not have.
+    pub fn end_others(&mut self) {
+        let mut names: Vec<String> = self.chains.keys().cloned().collect();
+        names.sort();
+        for user in names {
+            let Some(mut chain) = self.chains.remove(&user) else { continue };
+            let mut report = Report { user: &user, verifier: self };
+            chain.end(&[], None, (0, Link::default()), &mut report);
+            if !chain.removed && !chain.is_empty() {
+                report.add(chain.seq, Fault::NoAccount, None);
+            }
+        }
+    }
+}
+
+/// Where findings about one account go.
+struct Report<'v> {
+    user: &'v str,
+    verifier: &'v mut Verifier,
+}
+
+impl Report<'_> {
+    fn add(&mut self, seq: u64, fault: Fault, event: Option<&Event>) {
+        let line = event.map(|event| event.line.clone()).unwrap_or_default();
+        self.verifier.findings.push(Finding { user: self.user.to_owned(), seq, fault, line });
+    }
+}
+
+impl Chain {
+    /// The link of `event` if it follows the line before.
+    fn fits(&self, event: &Event) -> Option<Link> {
+        fits(self.before, event)
+    }
+
+    /// Whether `event` follows the line before, or that is not known.
+    fn may_be_next(&self, event: &Event) -> bool {
+        self.before == [None, None] || self.fits(event).is_some()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.seq == 0 && self.waiting.is_empty()
+    }
+
+    /// The same chain under another name, of which the store has this head.
+    fn renamed(self, head: Option<Head>) -> Self {
+        let origin = head.as_ref().map(|head| head.origin);
+        let other_first = self.other_first.filter(|first| fits([origin, None], first).is_none());
+        Self { head, other_first, other_head: None, ..self }
+    }
+
+    fn read(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
+        if self.seq == 0 && seq > 1 && !self.anew {
+            // The first line there is.
+            report.verifier.first += 1;
+            self.leading = Some(event.clone());
+            self.advance(seq, event, [event.link, None], report);
+        } else if seq == self.seq + 1 {
+            self.next(seq, event, report);
+            let newest = self.waiting.values().filter_map(|later| later.number("at")).max();
+            self.drain(report);
+            let at = event.number("at");
+            let moved = newest.zip(at).is_some_and(|(newest, at)| newest.saturating_sub(at) > SAME_TIME);
+            if moved && !event.is_recovered() {
+                report.add(seq, Fault::Moved, Some(event));
+            }
+        } else if seq > self.seq {
+            if self.waiting.insert(seq, event.clone()).is_some() {
+                report.add(seq, Fault::Repeated, Some(event));
+            }
+        } else {
+            self.late(seq, event, report);
+        }
+        let now = event.number("at").unwrap_or(0);
+        while self.waiting.values().next().is_some_and(|first| {
+            now.saturating_sub(first.number("at").unwrap_or(now)) > SAME_TIME || self.waiting.len() > WAITING
+        }) {
+            self.skip(report);
+        }
+    }
+
+    /// The line that is due.
+    fn next(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
+        let unknown = self.before == [None, None];
+        match self.fits(event) {
+            Some(_) => {
+                report.verifier.proven += 1;
+                report.verifier.not_later(event.number("at").unwrap_or(0));
+                self.fitted += 1;
+                self.advance(seq, event, [event.link, None], report);
+            }
+            // Of an account that was removed since, the origin is not known.
+            None if unknown || (seq == 1 && self.head.is_none()) => {
+                report.verifier.first += 1;
+                self.advance(seq, event, [event.link, None], report);
+            }
+            None => {
+                if seq == 1 {
+                    self.other_first = Some(event.clone());
+                } else {
+                    report.add(seq, Fault::Changed, Some(event));
+                }
+                let computed = self.before[0].map(|before| link(before, event.covered().as_bytes()));
+                let before = self.before;
+                self.advance(seq, event, [event.link, computed], report);
+                self.doubted = Some(before);
+            }
+        }
+    }
+
+    fn advance(&mut self, seq: u64, event: &Event, before: Before, report: &mut Report<'_>) {
+        (self.seq, self.before, self.doubted) = (seq, before, None);
+        if seq == 1 {
+            self.first = event.link;
+        }
+        self.removed = event.get("event") == Some("account_removed");
+        if self.head.as_ref().is_some_and(|head| head.seq == seq && !before.contains(&Some(head.link))) {
+            self.other_head = Some(event.clone());
+        }
+        if let Some((saved, link)) = report.verifier.saved.get(report.user)
+            && *saved == seq
+            && event.link != Some(*link)
+        {
+            report.add(seq, Fault::AgainstSaved, Some(event));
+        }
+    }
+
+    /// Goes on with the lines that wait and are due now.
+    fn drain(&mut self, report: &mut Report<'_>) {
+        while let Some(event) = self.waiting.remove(&(self.seq + 1)) {
+            self.next(self.seq + 1, &event, report);
+        }
+    }
+
+    /// Gives up on the lines before the first one that waits.
+    fn skip(&mut self, report: &mut Report<'_>) {
+        let Some((seq, event)) = self.waiting.pop_first() else { return };
+        let gap = Gap {
+            from: self.seq + 1,
+            to: seq - 1,
+            before: self.before,
+            next: event.clone(),
+            late: Vec::new(),
+        };
+        if self.gaps.len() < GAPS {
+            self.gaps.push(gap);
+        } else {
+            report.add(gap.from, Fault::Missing(gap.to), None);
+        }
+        self.fitted = 0;
+        self.advance(seq, &event, [event.link, None], report);
+        self.drain(report);
+    }
+
+    /// A line whose turn is over.
+    fn late(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
+        if let Some(gap) =
+            self.gaps.pop_if(|gap| self.fitted == 0 && gap.from == seq && fits(gap.before, event).is_some())
+        {
+            // Nothing fitted behind the gap, and this line fits before it: what ended it was added.
+            report.add(gap.to + 1, Fault::Changed, Some(&gap.next));
+            (self.seq, self.before, self.doubted) = (seq - 1, gap.before, None);
+            self.next(seq, event, report);
+            return;
+        }
+        if let Some(gap) = self.gaps.iter_mut().find(|gap| (gap.from..=gap.to).contains(&seq)) {
+            if gap.late.iter().any(|known| known.seq() == Some(seq)) {
+                report.add(seq, Fault::Repeated, Some(event));
+                return;
+            }
+            // One that `audit repair` logged again is no news.
+            if !event.is_recovered() {
+                report.add(seq, Fault::Moved, Some(event));
+            }
+            gap.late.push(event.clone());
+            return;
+        }
+        if seq == self.seq
+            && let Some(before) = self.doubted
+            && fits(before, event).is_some()
+        {
+            // The one before it was added.
+            report.verifier.proven += 1;
+            self.before = [event.link, None];
+            self.doubted = None;
+            return;
+        }
+        report.add(seq, Fault::Repeated, Some(event));
+    }
+
+    fn end(&mut self, kept: &[Event], head: Option<&Head>, now: (u64, Link), report: &mut Report<'_>) {
+        while !self.waiting.is_empty() {
+            self.skip(report);
+        }
+        self.begin(kept, report);
+        if !self.removed {
+            for (event, fault) in
+                [(self.other_first.take(), Fault::Changed), (self.other_head.take(), Fault::OtherHead)]
+            {
+                if let Some(event) = event {
+                    report.add(event.seq().unwrap_or(0), fault, Some(&event));
+                }
+            }
+        }
+        for gap in std::mem::take(&mut self.gaps) {
+            gap.fill(kept, report);
+        }
+        let Some(head) = head else { return };
+        if self.seq > head.seq {
+            self.ahead(kept, now, report);
+        }
+        if self.seq < head.seq {
+            self.tail(kept, head, report);
+        }
+        if let Some((saved, _)) = report.verifier.saved.get(report.user).copied()
+            && saved > self.seq.max(head.seq)
+        {
+            report.add(self.seq + 1, Fault::Missing(saved), None);
+        }
+    }
+
+    /// The lines before the log's first one: of those that the store kept, the log should have what is not older than itself.
+    fn begin(&mut self, kept: &[Event], report: &mut Report<'_>) {
+        let Some(leading) = self.leading.take() else { return };
+        let first = leading.seq().unwrap_or(1);
+        let before = known(first - 1, first - 1, &[], kept).remove(&(first - 1));
+        if let Some(link) = before.and_then(|(event, _)| event.link) {
+            report.verifier.first -= 1;
+            if fits([Some(link), None], &leading).is_some() {
+                report.verifier.proven += 1;
+            } else {
+                report.add(first, Fault::Changed, Some(&leading));
+            }
+        }
+        let begins = report.verifier.begins;
+        for (seq, (event, _)) in known(1, first - 1, &[], kept) {
+            if event.number("at").zip(begins).is_some_and(|(at, begins)| at >= begins) {
+                report.add(seq, Fault::Lost(event.chained().to_owned()), None);
+            }
+        }
+    }
+
+    /// The log's last line is behind the head that was read before the log: the store must have it by now.
+    fn ahead(&self, kept: &[Event], now: (u64, Link), report: &mut Report<'_>) {
+        let (seq, link) = now;
+        if seq < self.seq {
+            report.add(seq, Fault::StoreIsOlder(self.seq), None);
+        } else if seq == self.seq {
+            if !self.before.contains(&Some(link)) {
+                report.add(seq, Fault::OtherHead, None);
+            }
+        } else {
+            match self.agrees(kept) {
+                Some(true) => {}
+                Some(false) => report.add(self.seq, Fault::OtherHead, None),
+                None => report.verifier.first += 1, // more lines since than the store keeps
+            }
+        }
+    }
+
+    /// Whether the last line is the one that the store kept, or the store's next line follows it. `None`: it kept neither.
+    fn agrees(&self, kept: &[Event]) -> Option<bool> {
+        let of = |seq| kept.iter().find(|event| event.seq() == Some(seq));
+        if let Some(same) = of(self.seq) {
+            return Some(self.before.contains(&same.link));
+        }
+        of(self.seq + 1).map(|next| self.fits(next).is_some())
+    }
+
+    /// The lines behind the log's last one.
+    fn tail(&mut self, kept: &[Event], head: &Head, report: &mut Report<'_>) {
+        if self.seq > 0 && self.before != [None, None] && self.agrees(kept) == Some(false) {
+            report.add(self.seq, Fault::OtherHead, None);
+            return;
+        }
+        let lines = known(self.seq + 1, head.seq, &[], kept);
+        let (mut due, mut before) = (self.seq + 1, None);
+        for (seq, (line, _)) in &lines {
+            if *seq > due {
+                report.add(due, Fault::Missing(seq - 1), None);
+            } else if before.is_some() && fits([before, None], line).is_none() {
+                report.add(*seq, Fault::OtherHead, Some(line));
+                return;
+            }
+            before = line.link;
+            report.add(*seq, Fault::Lost(line.chained().to_owned()), None);
+            due = seq + 1;
+        }
+        if due <= head.seq {
+            report.add(due, Fault::Missing(head.seq), None);
+        }
+    }
+}
+
+/// Those of these lines that have a number from `from` to `to`, and whether they are late ones.
+fn known<'e>(from: u64, to: u64, late: &'e [Event], kept: &'e [Event]) -> BTreeMap<u64, (&'e Event, bool)> {
+    let both = kept.iter().map(|event| (event, false)).chain(late.iter().map(|event| (event, true)));
+    let numbered = both.filter_map(|(event, late)| Some((event.seq()?, (event, late))));
+    numbered.filter(|(seq, _)| (from..=to).contains(seq)).collect()
+}
+
+impl Gap {
+    /// Fills it with late lines and with those that the store kept, and proves them and the line behind.
+    fn fill(&self, kept: &[Event], report: &mut Report<'_>) {
+        let (mut before, mut due) = (self.before, self.from);
+        for (seq, (event, late)) in known(self.from, self.to, &self.late, kept) {
+            if seq > due {
+                report.add(due, Fault::Missing(seq - 1), None);
+            } else if fits(before, event).is_none() {
+                report.add(seq, Fault::Changed, Some(event));
+            } else if late {
+                report.verifier.proven += 1;
+            }
+            if !late {
+                report.add(seq, Fault::Lost(event.chained().to_owned()), None);
+            }
+            (before, due) = ([event.link, None], seq + 1);
+        }
+        if due <= self.to {
+            report.add(due, Fault::Missing(self.to), None);
+        } else if fits(before, &self.next).is_some() {
+            report.verifier.proven += 1;
+        } else {
+            report.add(self.to + 1, Fault::Changed, Some(&self.next));
+        }
+    }
+}
+
+fn fits(before: Before, event: &Event) -> Option<Link> {
+    let shown = event.link?;
+    let covered = event.covered().as_bytes();
+    before.into_iter().flatten().any(|before| link(before, covered) == shown).then_some(shown)
+}
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

@@ -1,0 +1,105 @@
+//! What admins do when a person's name or uid changes, or when the person leaves. Each is one change and one event.
+
+use super::{AdminError, Person};
+use qrtotp_account::Name;
+use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
+use qrtotp_store::{FileStore, Store, StoreError};
+use qrtotp_values::UnixTime;
+
+/// Moves the record of `old`, with its last used steps, to `new` and its uid. `old_user` is what the host knows of `old` now.
+/// Gives why the count of wrong passwords of `old` stays, if it does.
+///
+/// # Errors
+/// `old` has no record; `old` is still a user, and the record is theirs; `new` has a record already; the store fails.
+pub fn rename_account(
+    store: &FileStore,
+    old: &Name,
+    old_user: Option<&Person>,
+    (new, uid): (&Name, u32),
+    now: UnixTime,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<Option<StoreError>, AdminError> {
+    let missing = || AdminError::NoRecord(old.clone());
+    if !store.has_record(old)? {
+        return Err(missing()); // also after a rename that was cut off: `new` has it then
+    }
+    if old != new && store.has_record(new)? {
+        return Err(AdminError::NameTaken(new.clone()));
+    }
+    if let Some(user) = old_user.filter(|user| user.uid != uid) {
+        let record = store.load(old)?.ok_or_else(missing)?.record;
+        if record.uid == user.uid {
+            return Err(AdminError::StillUser(old.clone(), user.uid, new.clone()));
+        }
+    }
+    store.rename_account(old, new, uid)?.ok_or_else(missing)?;
+    report(store, new, now, &Event::new(Kind::AccountRenamed, subject).was(old.as_str()), audit);
+    Ok(if old == new { None } else { store.forget_primary(old).err() })
+}
+
+/// Binds the record of an account to the uid that its name has now. Gives the former one; if it is the same, nothing was changed.
+///
+/// # Errors
+/// No record; the store.
+pub fn adopt_uid(
+    store: &FileStore,
+    name: &Name,
+    uid: u32,
+    now: UnixTime,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<u32, AdminError> {
+    let missing = || AdminError::NoRecord(name.clone());
+    let known = store.load(name)?.ok_or_else(missing)?.record.uid;
+    if known == uid {
+        return Ok(uid);
+    }
+    let former = store.rename_account(name, name, uid)?.ok_or_else(missing)?;
+    let former_uid = former.to_string();
+    report(store, name, now, &Event::new(Kind::AccountUidAdopted, subject).was(&former_uid), audit);
+    Ok(former)
+}
+
+/// Deletes an account's record and all that is kept for it, for good. A record that can't be read is deleted, too.
+/// Gives why its count of wrong passwords stays, if it does.
+///
+/// # Errors
+/// No record; the store.
+pub fn remove_account(
+    store: &FileStore,
+    name: &Name,
+    now: UnixTime,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<Option<StoreError>, AdminError> {
+    let removed = Event::new(Kind::AccountRemoved, subject);
+    // The last line of its chain. A record that can't be read is removed without one.
+    let lines = chained(store, name, now, &removed);
+    if !store.remove_account(name)? {
+        return Err(AdminError::NoRecord(name.clone()));
+    }
+    match lines {
+        Some(lines) => lines.emit(audit),
+        None => removed.emit(audit),
+    }
+    Ok(store.forget_primary(name).err())
+}
+
+/// Logs an event of an account whose record has just changed.
+fn report(store: &FileStore, name: &Name, now: UnixTime, event: &Event<'_>, audit: &mut impl AuditSink) {
+    match chained(store, name, now, event) {
+        Some(lines) => lines.emit(audit),
+        None => event.emit(audit),
+    }
+}
+
+/// Adds an event to the account's chain.
+fn chained(store: &FileStore, name: &Name, now: UnixTime, event: &Event<'_>) -> Option<ChainedLines> {
+    let mut lines = ChainedLines::default();
+    let added = store.update_state(name, |_, state| {
+        lines.clear();
+        lines.add(event, now, state);
+    });
+    added.ok().flatten().map(|()| lines)
+}

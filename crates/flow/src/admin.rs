@@ -1,0 +1,329 @@
+//! What admins do to an account: revoke, unlock, tokens, recovery codes. Each change is one update and one event.
+
+use super::enroll::EnrollError;
+use qrtotp_account::{
+    Binding, CredentialId, KeyFingerprint, Label, Name, Record, RecordId, RecoveryCode, RecoverySet,
+    Standing, State, Token, TokenCode, TokenId, TokenRefusal, TokenState,
+};
+use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
+use qrtotp_otp::random_bytes;
+use qrtotp_store::{Account, Store, StoreError};
+use qrtotp_values::ConfigDuration;
+use qrtotp_values::UnixTime;
+use qrtotp_values::text::utc;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Why nothing was changed.
+#[derive(Debug, Error)]
+pub enum AdminError {
+    /// No record.
+    #[error("{0} is not enrolled; `qrtotp enroll {0}` enrols a device")]
+    NotEnrolled(Name),
+    /// No record, where enrolling a device is not what is wanted.
+    #[error("{0} has no record; `qrtotp list` shows who has one")]
+    NoRecord(Name),
+    /// A record is never replaced by another one.
+    #[error("{0} has a record already; `qrtotp account remove {0}` deletes it for good")]
+    NameTaken(Name),
+    /// The record is that of a user who is there.
+    #[error(
+        "{0} is still a user of this host (uid {1}), and the record is theirs; rename the user first, for example: usermod -l {2} {0}"
+    )]
+    StillUser(Name, u32, Name),
+    /// No such credential.
+    #[error("{0} has no credential {1}; `qrtotp status {0}` lists them")]
+    NoCredential(Name, CredentialId),
+    /// A label that is none.
+    #[error("the new label is empty, and labels are what devices are told apart by; give one")]
+    NoLabel,
+    /// None was named.
+    #[error(
+        "{0} has several devices ({1}); say which with --credential ID (`qrtotp revoke {0} --all` revokes them all)"
+    )]
+    SeveralDevices(Name, String),
+    /// The ssh key is registered.
+    #[error("this key is registered for {0} already, as {1}; nothing was changed")]
+    KeyKnown(Name, CredentialId),
+    /// More ssh keys than an account can have.
+    #[error("{0} has {max} ssh keys; revoke one first with `qrtotp revoke {0} --credential ID`", max = Record::MAX_SSH_KEYS)]
+    NoRoomForKey(Name),
+    /// No token.
+    #[error("{0} has no enrolment token; `qrtotp token issue {0}` issues one")]
+    NoToken(Name),
+    /// Devices are there.
+    #[error("{0} has devices already; nothing was changed")]
+    HasDevices(Name),
+    /// A key from elsewhere may be that of a device that was revoked then: those are not kept.
+    #[error("a device of {0} was revoked on {at}, and this may be its key; nothing was changed", at = utc(*.1))]
+    WasRevoked(Name, UnixTime),
+    /// The same key twice in one import.
+    #[error("an earlier line has the same key")]
+    GivenTwice,
+    /// A live token is there.
+    #[error("{0} has a live enrolment token, {1}; revoke it first with `qrtotp token revoke {0}`")]
+    TokenLive(Name, TokenId),
+    /// New recovery codes were shown, but not confirmed or not kept.
+    #[error("the new recovery codes were not confirmed; the old ones stay as they are")]
+    CodesNotConfirmed,
+    /// More ssh keys than a token is bound to.
+    #[error("{0} keys are more than the {max} that a token can be bound to; choose some with --key SHA256:…", max = Token::MAX_KEYS)]
+    TooManyKeys(usize),
+    /// The token has ended.
+    #[error(transparent)]
+    Token(#[from] TokenRefusal),
+    /// The record belongs to a deleted user of the same name.
+    #[error(
+        "the record of {0} belongs to uid {1}, a former user of that name; `qrtotp enroll {0}` replaces it, and if it is the same person, `qrtotp account adopt-uid {0}` keeps it"
+    )]
+    UidChanged(Name, u32),
+    /// Making a credential failed.
+    #[error(transparent)]
+    Enroll(#[from] EnrollError),
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No random numbers, or no memory to hash with.
+    #[error("{0}")]
+    Generate(String),
+}
+
+impl AdminError {
+    /// True where the request was refused, not where something is broken.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Enroll(error) => error.is_refusal(),
+            Self::Store(_) | Self::Generate(_) => false,
+            _ => true,
+        }
+    }
+}
+
+/// Which credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// This one.
+    One(CredentialId),
+    /// All of them.
+    All,
+}
+
+pub(super) fn generate_failed(error: impl std::fmt::Display) -> AdminError {
+    AdminError::Generate(error.to_string())
+}
+
+/// Revokes at once: the next login sees it.
+///
+/// # Errors
+/// No such account or credential; the store.
+pub fn revoke<S: Store>(
+    store: &S,
+    name: &Name,
+    which: Selection,
+    now: UnixTime,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<Vec<(CredentialId, Label)>, AdminError> {
+    let mut lines = ChainedLines::default();
+    let gone = store.update_account(name, |account| {
+        lines.clear();
+        let account = account.as_mut().ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
+        let Account { record, state } = account;
+        match which {
+            Selection::One(id) if !record.has_credential(id) => {
+                return Err(AdminError::NoCredential(name.clone(), id));
+            }
+            Selection::All if record.standing() == Standing::Unenrolled => {
+                return Err(AdminError::NotEnrolled(name.clone()));
+            }
+            Selection::One(_) | Selection::All => {}
+        }
+        let token = record.token.as_ref().filter(|token| token.is_live(now)).map(|token| token.id);
+        let gone = record.revoke(state, |id| which == Selection::All || which == Selection::One(id), now);
+        let token = token.filter(|_| record.standing() == Standing::Revoked);
+        if record.standing() == Standing::Revoked {
+            state.throttle.forget_places();
+        }
+        for (id, label) in &gone {
+            let event = Event::new(Kind::CredentialRevoked, subject).credential(*id, label.as_str());
+            lines.add(&event, now, state);
+        }
+        if let Some(id) = token {
+            let event = Event::new(Kind::TokenRevoked, subject).token(id).reason("account_revoked");
+            lines.add(&event, now, state);
+        }
+        Ok(gone)
+    })??;
+    lines.emit(audit);
+    Ok(gone)
+}
+
+/// Forgets counted failures, and that the account, or whoever else has its uid (`None`: nobody has), was led past an enrolment.
+/// Returns how many failures there were.
+///
+/// # Errors
+/// No such account; the store.
+pub fn unlock<S: Store>(
+    store: &S,
+    name: &Name,
+    now: UnixTime,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<u32, AdminError> {
+    let primary = store.update_primary(name, std::mem::take)?.failures;
+    let lifted = |failures| Event::new(Kind::ThrottleLifted, subject).reason("unlock").failures(failures);
+    let mut lines = ChainedLines::default();
+    let unlocked = store.update_state(name, |_, state| {
+        lines.clear();
+        let failures = state.throttle.failures().saturating_add(primary);
+        state.throttle.lift();
+        lines.add(&lifted(failures), now, state);
+        failures
+    })?;
+    match unlocked {
+        None if primary == 0 => return Err(AdminError::NotEnrolled(name.clone())),
+        None => lifted(primary).emit(audit),
+        Some(_) => lines.emit(audit),
+    }
+    Ok(unlocked.unwrap_or(primary))
+}
+
+/// Replaces the recovery codes; the old ones are worth nothing from then on.
+///
+/// # Errors
+/// The account has no device; the store; no random numbers.
+pub fn regenerate_recovery<S: Store>(
+    store: &S,
+    name: &Name,
+    now: UnixTime,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<Vec<Zeroizing<String>>, AdminError> {
+    let (set, codes) = RecoverySet::generate(now).map_err(generate_failed)?;
+    let left = u32::try_from(codes.len()).unwrap_or(0);
+    let mut lines = ChainedLines::default();
+    store.update_account(name, |account| {
+        lines.clear();
+        let Account { record, state } = account
+            .as_mut()
+            .filter(|account| account.record.standing() == Standing::Enrolled)
+            .ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
+        record.recovery = Some(set.clone());
+        record.recovery_due = false;
+        lines.add(&Event::new(Kind::RecoveryRegenerated, subject).left(left), now, state);
+        Ok::<(), AdminError>(())
+    })??;
+    lines.emit(audit);
+    Ok(codes.iter().map(RecoveryCode::display).collect())
+}
+
+/// For whom a token is.
+pub struct Issue<'a> {
+    /// The account.
+    pub name: &'a Name,
+    /// Its uid now.
+    pub uid: u32,
+    /// How long the token lives.
+    pub lifetime: ConfigDuration,
+    /// How often its QR code may be shown.
+    pub max_shows: u8,
+    /// With a one-time code that is good for so long.
+    pub code: Option<ConfigDuration>,
+    /// The ssh keys that prove the primary factor.
+    pub keys: &'a [KeyFingerprint],
+}
+
+/// Issues an enrolment token, and its one-time code where one is wanted: shown once, to be given to the person over
+/// another channel.
+///
+/// # Errors
+/// A live one is there already; the record is another uid's; too many keys; the store.
+pub fn issue_token<S: Store>(
+    store: &S,
+    issue: &Issue<'_>,
+    now: UnixTime,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<(Token, Option<TokenCode>), AdminError> {
+    if issue.keys.len() > Token::MAX_KEYS {
+        return Err(AdminError::TooManyKeys(issue.keys.len()));
+    }
+    // No code outlives its token.
+    let bound = issue.code.map(|code| Binding::generate(now + code.min(issue.lifetime).as_seconds()));
+    let (binding, code) = bound.transpose().map_err(generate_failed)?.unzip();
+    let token = Token {
+        id: TokenId::from_random(random_bytes().map_err(generate_failed)?),
+        issued: now,
+        expires: now + issue.lifetime.as_seconds(),
+        shows: 0,
+        max_shows: issue.max_shows,
+        state: TokenState::Issued,
+        issued_by: Some(subject.by.clone()),
+        binding,
+        keys: issue.keys.to_vec(),
+    };
+    let id = RecordId(random_bytes().map_err(generate_failed)?);
+    let name = issue.name;
+    let with = if code.is_some() { "with_code" } else { "" };
+    let keys = u32::try_from(token.keys.len()).unwrap_or(0);
+    let mut lines = ChainedLines::default();
+    store.update_account(name, |slot| {
+        lines.clear();
+        let account = slot.get_or_insert_with(|| Account {
+            record: Record::new(name.clone(), issue.uid, id),
+            state: State::new(id),
+        });
+        let Account { record, state } = account;
+        if record.uid != issue.uid {
+            return Err(AdminError::UidChanged(name.clone(), record.uid));
+        }
+        if let Some(known) = &record.token {
+            // One whose code is worth nothing any more is of no use, unless its QR code is on a screen already.
+            let stuck = known.binding.as_ref().is_some_and(|binding| binding.check(now).is_err());
+            if known.is_live(now)
+                && known.issued_by.is_some()
+                && !(stuck && known.state == TokenState::Issued)
+            {
+                return Err(AdminError::TokenLive(name.clone(), known.id));
+            }
+            if matches!(known.state, TokenState::Issued | TokenState::Shown(_)) {
+                lines.add(&Event::new(Kind::TokenExpired, subject).token(known.id), now, state);
+            }
+        }
+        record.token = Some(token.clone());
+        record.pending = None;
+        let issued = Event::new(Kind::TokenIssued, subject).reason(with).token(token.id).keys(keys);
+        lines.add(&issued, now, state);
+        Ok(())
+    })??;
+    lines.emit(audit);
+    Ok((token, code))
+}
+
+/// Takes an enrolment token back.
+///
+/// # Errors
+/// There is none, or it has ended; the store.
+pub fn revoke_token<S: Store>(
+    store: &S,
+    name: &Name,
+    now: UnixTime,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<TokenId, AdminError> {
+    let mut lines = ChainedLines::default();
+    let id = store.update_account(name, |account| {
+        lines.clear();
+        let missing = || AdminError::NoToken(name.clone());
+        let Account { record, state } = account.as_mut().ok_or_else(missing)?;
+        let token = record.token.as_mut().ok_or_else(missing)?;
+        token.revoke(now)?;
+        let id = token.id;
+        record.pending = None;
+        lines.add(&Event::new(Kind::TokenRevoked, subject).token(id), now, state);
+        Ok::<TokenId, AdminError>(id)
+    })??;
+    lines.emit(audit);
+    Ok(id)
+}

@@ -1,0 +1,72 @@
+//! What an enrolment says and asks.
+
+use crate::{Dialog, NoAnswer, Typed};
+use qrtotp_otp::Params;
+use zeroize::Zeroizing;
+
+/// What is shown so that an app can take the secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Issuer, account and secret as a key URI.
+    pub uri: Zeroizing<String>,
+    /// The text of the QR code: the same URI, or if that is too large for a screen of 80×24, one without issuer
+    /// parameter, host or both.
+    pub picture: Zeroizing<String>,
+    /// The secret in base32, in groups of four, for typing.
+    pub key: Zeroizing<String>,
+    /// Who the app will say the code is for.
+    pub issuer: String,
+    /// The account in the app, usually with the host.
+    pub account: String,
+    /// What the app must be told besides the key, where that is not the usual; some apps can't be told.
+    pub unusual: Option<Params>,
+}
+
+/// What the first code is asked for.
+#[derive(Clone, Copy)]
+pub enum Scanned<'a> {
+    /// An offer, to be shown now.
+    Now(&'a Offer),
+    /// A QR code of an earlier, dropped dialogue, which is not shown again.
+    Before {
+        /// How long ago it was shown.
+        minutes: i64,
+    },
+}
+
+/// What the person answered to an offer.
+pub enum Reply {
+    /// Perhaps the code.
+    Code(Typed),
+    /// Another QR code, please.
+    Fresh,
+    /// No more.
+    GiveUp,
+}
+
+/// What became of shown recovery codes.
+pub enum Handed {
+    /// The person was asked for the last group of one of them and typed this.
+    Typed(Typed),
+    /// They were shown where nobody is asked.
+    Shown,
+}
+
+/// The dialogue of an enrolment.
+pub trait EnrollDialog: Dialog {
+    /// Asks for the first code. Shows the offer if there is one and `note` is none; `note` is what is wrong with the
+    /// last answer.
+    ///
+    /// # Errors
+    /// It can't be shown here, or there is no answer; the enrolment ends.
+    fn first_code(&mut self, scanned: Scanned<'_>, note: Option<&str>) -> Result<Reply, NoAnswer>;
+
+    /// Shows the recovery codes, for the only time, and asks for the last group of one of them as a sign that they were
+    /// kept. With a
+    /// `note` on the last answer they need not be shown again.
+    ///
+    /// # Errors
+    /// They can't be shown here, or there is no answer; they are worth nothing then.
+    fn recovery_codes(&mut self, codes: &[Zeroizing<String>], note: Option<&str>)
+    -> Result<Handed, NoAnswer>;
+}

@@ -1,0 +1,396 @@
+//! A credential that nobody confirmed yet: its QR code is on a screen, or was. Root's lives in memory only; that of a
+//! person whose connection may drop is kept, sealed, until its time limit.
+
+use super::keep::{Seen, record_id};
+use super::permit::{may_begin, may_show};
+use super::{
+    Authority, EnrollDialog, EnrollError, Enrollment, ExistingCode, Invitation, Offer, Progress, TRIES,
+};
+use qrtotp_account::{
+    Credential, CredentialId, Label, Origin, Pending, Record, RecordId, State, Token, TokenId, TokenRefusal,
+    TokenState,
+};
+use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind};
+use qrtotp_clock::Clock;
+use qrtotp_otp::qr::{Level, Matrix};
+use qrtotp_otp::{KeyUri, Params, Secret, Strength, random_bytes};
+use qrtotp_store::{Account, Store};
+use qrtotp_values::UnixTime;
+
+/// Modules per side of the largest QR code that a terminal of 80×24 shows, with its quiet zone, above a question.
+const FITS: usize = 37;
+
+/// A credential before its confirmation.
+pub(super) struct Draft {
+    pub secret: Secret,
+    pub id: CredentialId,
+    pub label: Label,
+    pub params: Params,
+    pub record: RecordId,
+    pub seen: Seen,
+    pub token: TokenId,
+    /// The number of this show; a later one makes this draft worthless.
+    pub shows: u8,
+    /// The token itself, where it is in no record yet.
+    pub own_token: Option<Token>,
+    /// It is in the record as pending.
+    pub kept: bool,
+    /// It was shown in an earlier dialogue.
+    pub resumed: bool,
+    pub shown: UnixTime,
+}
+
+impl Draft {
+    /// What an app has to be given.
+    pub(super) fn offer(&self, invitation: &Invitation<'_>) -> Result<Offer, EnrollError> {
+        let secret = Secret::from_bytes(self.secret.as_bytes(), Strength::Normal);
+        let secret = secret.map_err(|error| EnrollError::Seal(error.to_string()))?;
+        // Some apps overwrite an entry of the same names: an account's second device has a number. Once one was revoked, the
+        // numbers no longer tell them apart, but ids do.
+        let numbered = |account: &str| match self.seen.devices_of(invitation.uid) {
+            0 => account.to_owned(),
+            _ if self.seen.revoked.is_some() => format!("{account} ({})", self.id),
+            others => format!("{account} ({})", others + 1),
+        };
+        let account = numbered(invitation.account);
+        let issuer = invitation.issuer.to_owned();
+        let mut uri = KeyUri { issuer, account: account.clone(), secret, params: self.params };
+        let (long, short) = (uri.to_uri(), uri.to_short_uri());
+        uri.account = numbered(invitation.name.as_str());
+        // With the host or without it: the first that fits, else the first of the smallest.
+        let forms = [&long, &short, &uri.to_uri(), &uri.to_short_uri()];
+        let side = |text: &str| Matrix::encode(text, Level::Low).map_or(usize::MAX, |matrix| matrix.side());
+        let picture = forms.into_iter().min_by_key(|form| side(form).max(FITS)).unwrap_or(&long).clone();
+        Ok(Offer {
+            uri: long,
+            picture,
+            key: self.secret.to_groups(),
+            issuer: uri.issuer,
+            account,
+            unusual: (!self.params.is_default()).then_some(self.params),
+        })
+    }
+}
+
+impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
+    pub(super) fn is_admin(&self) -> bool {
+        matches!(self.invitation.authority, Authority::Admin(_))
+    }
+
+    /// The QR code that was scanned before the connection dropped, if its time is not over.
+    pub(super) fn resume(&mut self, progress: &Progress) -> Result<Option<Draft>, EnrollError> {
+        if self.is_admin() {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let Some(account) = self.store.load(self.invitation.name)? else { return Ok(None) };
+        if Seen::of(&account) != progress.permitted {
+            return Err(EnrollError::Changed);
+        }
+        let record = &account.record;
+        let (Some(pending), Some(token)) = (&record.pending, &record.token) else { return Ok(None) };
+        let live = pending.is_live(now, self.config.enroll.time_limit) && token.is_live(now);
+        if !live || pending.token != token.id {
+            return Ok(None);
+        }
+        if !may_show(self.invitation.authority, token, progress) {
+            return Err(EnrollError::Changed);
+        }
+        let Credential { id, label, params, created, .. } = pending.credential.clone();
+        let secret = self.store.key().open_secret(record, &pending.credential)?;
+        Event::new(Kind::EnrollmentResumed, self.invitation.subject)
+            .credential(id, label.as_str())
+            .token(token.id)
+            .emit(self.audit);
+        Ok(Some(Draft {
+            secret,
+            id,
+            label,
+            params,
+            record: record.id,
+            seen: Seen::of(&account),
+            token: token.id,
+            shows: token.shows,
+            own_token: None,
+            kept: true,
+            resumed: true,
+            shown: created,
+        }))
+    }
+
+    /// A fresh secret under a token. The show is counted, durably, before anything is shown.
+    pub(super) fn draw(&mut self, progress: &mut Progress) -> Result<Draft, EnrollError> {
+        let Invitation { name, uid, label, subject, params, authority, .. } = *self.invitation;
+        let now = self.clock.now();
+        let (record, _) = record_id(self.store, name)?;
+        let fresh = Record::new(name.clone(), uid, record);
+        let secret = Secret::generate()?;
+        let id = CredentialId::from_random(random_bytes()?);
+        let sealed = self.store.key().seal_secret(&fresh, id, params, &secret)?;
+        let kept = !self.is_admin();
+        let own = self.own_token(now)?;
+        let pending = |token| {
+            let credential = Credential {
+                id,
+                label: label.clone(),
+                params,
+                created: now,
+                origin: Origin::Enrolled,
+                window: None,
+                sealed: sealed.clone(),
+            };
+            kept.then_some(Pending { credential, token, guesses: 0 })
+        };
+        let skipped =
+            authority == Authority::Admin(ExistingCode::Skipped) && progress.permitted.has_devices();
+        let shown = |token, each: &mut dyn FnMut(&Event<'_>)| {
+            if token == own.id {
+                each(&Event::new(Kind::TokenIssued, subject).token(token));
+            }
+            each(&Event::new(Kind::TokenShown, subject).token(token));
+            let started = Event::new(Kind::EnrollmentStarted, subject).token(token);
+            let reason = if skipped { "existing_code_skipped" } else { "" };
+            each(&started.reason(reason).credential(id, label.as_str()));
+        };
+        let mut lines = ChainedLines::default();
+        let (token, shows, own_token, seen) = self.store.update_account(name, |slot| {
+            lines.clear();
+            let seen = slot.as_ref().map(Seen::of).unwrap_or_default();
+            if seen != progress.permitted || slot.as_ref().is_some_and(|account| account.record.id != record)
+            {
+                return Err(EnrollError::Changed);
+            }
+            // What belonged to a former user of this name counts for nothing; only root may replace it, at the end.
+            let known = slot.as_mut().filter(|account| account.record.uid == uid);
+            let live = known.and_then(|Account { record, state }| {
+                let token = record.token.as_mut().filter(|token| token.is_live(now))?;
+                Some((token, &mut record.pending, state))
+            });
+            if let Some((token, slot_of_pending, state)) = live {
+                if !may_show(authority, token, progress) {
+                    return Err(EnrollError::Changed);
+                }
+                token.show(now)?;
+                *slot_of_pending = pending(token.id);
+                let (id, shows) = (token.id, token.shows);
+                shown(id, &mut |event| lines.add(event, now, state));
+                return Ok((id, shows, None, slot.as_ref().map(Seen::of).unwrap_or_default()));
+            }
+            may_begin(authority, self.config, slot.as_ref().map(|account| &account.record), now)?;
+            if !kept {
+                return Ok((own.id, own.shows, Some(own.clone()), seen));
+            }
+            let account =
+                slot.get_or_insert_with(|| Account { record: fresh.clone(), state: State::new(record) });
+            if account.record.uid != uid {
+                return Err(EnrollError::UidChanged);
+            }
+            account.record.token = Some(own.clone());
+            account.record.pending = pending(own.id);
+            shown(own.id, &mut |event| lines.add(event, now, &mut account.state));
+            Ok((own.id, own.shows, None, Seen::of(account)))
+        })??;
+        progress.permitted = seen.clone();
+        if own_token.is_some() {
+            shown(token, &mut |event| event.emit(self.audit)); // nothing is kept of it
+        } else {
+            lines.emit(self.audit);
+        }
+        let label = label.clone();
+        Ok(Draft {
+            secret,
+            id,
+            label,
+            params,
+            record,
+            seen,
+            token,
+            shows,
+            own_token,
+            kept,
+            resumed: false,
+            shown: now,
+        })
+    }
+
+    /// The token of an enrolment for which none was issued. Already shown once.
+    fn own_token(&self, now: UnixTime) -> Result<Token, EnrollError> {
+        Ok(Token {
+            id: TokenId::from_random(random_bytes()?),
+            issued: now,
+            expires: now + self.config.enroll.time_limit.as_seconds(),
+            shows: 1,
+            max_shows: self.config.enroll.max_shows,
+            state: TokenState::Shown(now),
+            issued_by: self.is_admin().then(|| self.invitation.subject.by.clone()),
+            binding: None,
+            keys: Vec::new(),
+        })
+    }
+
+    /// Counts a guess at a kept draft, durably, before it is looked at: dropping the line must not make guesses free.
+    pub(super) fn count_guess(&mut self, draft: &Draft) -> Result<(), EnrollError> {
+        if !draft.kept {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        self.store.update_account(self.invitation.name, |slot| {
+            let record = slot.as_mut().map(|account| &mut account.record);
+            let Some(record) = record else { return Err(EnrollError::Changed) };
+            if let Some(token) = record.token.as_mut().filter(|token| token.id == draft.token) {
+                token.refuse_ended(now)?; // by name, where somebody else was quicker
+            }
+            let pending = record.pending.as_mut().filter(|pending| pending.credential.id == draft.id);
+            let pending = pending.ok_or(EnrollError::Token(TokenRefusal::ShownAgain))?;
+            if pending.guesses >= TRIES {
+                return Err(EnrollError::WrongCodes);
+            }
+            pending.guesses += 1;
+            Ok(())
+        })?
+    }
+
+    /// The dialogue was ended by a decision: what it showed is worth nothing from now on. Best effort, for the time
+    /// limit does the same a little later.
+    pub(super) fn withdraw(&mut self, draft: &Draft) {
+        if !draft.kept {
+            return;
+        }
+        let withdrawn = self.store.update_account(self.invitation.name, |slot| {
+            let Some(record) = slot.as_mut().map(|account| &mut account.record) else { return };
+            if record.pending.as_ref().is_some_and(|pending| pending.credential.id == draft.id) {
+                record.pending = None;
+                // A token that nobody issued goes with its only QR code.
+                record.token.take_if(|token| token.id == draft.token && token.issued_by.is_none());
+            }
+        });
+        if let Err(error) = withdrawn {
+            self.audit.debug(&format!("an abandoned QR code stays until its time limit: {error}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use qrtotp_account::Name;
+    use qrtotp_audit::Subject;
+    use qrtotp_policy::Config;
+
+    /// What is offered to the first user of the host `host`, who has so many devices.
+    fn offer(name: &str, issuer: &str, host: &str, devices: u8, secret: [u8; 20]) -> Offer {
+        offer_after(None, name, issuer, host, devices, secret)
+    }
+
+    /// The same, where a device was revoked at some time.
+    fn offer_after(
+        revoked: Option<UnixTime>,
+        name: &str,
+        issuer: &str,
+        host: &str,
+        devices: u8,
+        secret: [u8; 20],
+    ) -> Offer {
+        let (name, label, subject) = (Name::new(name).unwrap(), Label::default(), Subject::default());
+        let mut record = Record::new(name.clone(), 1, RecordId([1; 16]));
+        record.revoked = revoked;
+        record.credentials = (0..devices)
+            .map(|device| Credential {
+                id: CredentialId::from_random([device; 6]),
+                label: label.clone(),
+                params: Params::default(),
+                created: 0,
+                origin: Origin::Enrolled,
+                window: None,
+                sealed: Vec::new(),
+            })
+            .collect();
+        let state = State::new(record.id);
+        let draft = Draft {
+            secret: Secret::from_bytes(&secret, Strength::Normal).unwrap(),
+            id: CredentialId::from_random([1; 6]),
+            label: label.clone(),
+            params: Params::default(),
+            record: RecordId([1; 16]),
+            seen: Seen::of(&Account { record, state }),
+            token: TokenId::from_random([1; 6]),
+            shows: 1,
+            own_token: None,
+            kept: false,
+            resumed: false,
+            shown: 0,
+        };
+        let invitation = Invitation {
+            name: &name,
+            uid: 1,
+            label: &label,
+            authority: Authority::PrimaryFactor,
+            subject: &subject,
+            issuer,
+            account: &Config::default().account_on(host, name.as_str()),
+            params: Params::default(),
+        };
+        draft.offer(&invitation).unwrap()
+    }
+
+    fn secret_of(factor: u8) -> [u8; 20] {
+        std::array::from_fn(|index| u8::try_from(index).unwrap().wrapping_mul(factor))
+    }
+
+    fn side(text: &str) -> usize {
+        Matrix::encode(text, Level::Low).unwrap().side()
+    }
+
+    #[test]
+    fn the_picture_has_the_whole_uri_unless_it_would_not_fit_and_another_form_is_smaller() {
+        let mut seen = std::collections::BTreeSet::new();
+        let lengths = [1, 5, 32].into_iter().flat_map(|name| [1, 12, 63].map(|host| (name, host)));
+        for (name, host, letters) in
+            lengths.flat_map(|(name, host)| (2..=62).step_by(6).map(move |letters| (name, host, letters)))
+        {
+            let (user, host) = ("a".repeat(name), "h".repeat(host));
+            let offer = offer(&user, &"x".repeat(letters), &host, 0, secret_of(7));
+            let with_host = format!("{user}@{host}");
+            let forms = [(&with_host, true), (&with_host, false), (&user, true), (&user, false)];
+            let forms = forms.map(|(account, whole)| {
+                let secret = Secret::from_bytes(&secret_of(7), Strength::Normal).unwrap();
+                let (issuer, account) = (offer.issuer.clone(), account.clone());
+                let uri = KeyUri { issuer, account, secret, params: Params::default() };
+                if whole { uri.to_uri() } else { uri.to_short_uri() }
+            });
+            assert_eq!(offer.uri, forms[0]);
+            let sides = forms.each_ref().map(|form| side(form));
+            let fitting = sides.iter().position(|side| *side <= FITS);
+            let smallest = || sides.iter().position(|side| side == sides.iter().min().unwrap());
+            let expected = fitting.or_else(smallest).unwrap();
+            assert_eq!(offer.picture, forms[expected], "{user} {host} {letters}");
+            seen.insert((expected, fitting.is_some()));
+        }
+        for case in [(0, true), (1, true), (2, true), (3, true), (1, false), (3, false)] {
+            assert!(seen.contains(&case), "{case:?} is in none of {seen:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_app_shows_names_the_host_and_a_second_device_so_that_no_entry_overwrites_another() {
+        for (host, devices, account) in [
+            ("web1.example.org", 0, "bob@web1"),
+            ("web2", 0, "bob@web2"),
+            ("web1", 1, "bob@web1 (2)"),
+            ("web1", 2, "bob@web1 (3)"),
+        ] {
+            let offer = offer("bob", "Example Corp", host, devices, secret_of(7));
+            assert_eq!(offer.account, account);
+            assert_eq!(KeyUri::parse(&offer.picture, Strength::Normal).unwrap().account, account);
+        }
+        let revoked =
+            |devices| offer_after(Some(1), "bob", "Example Corp", "web1", devices, secret_of(7)).account;
+        assert_eq!(revoked(0), "bob@web1", "no entry that is still good is overwritten");
+        // (2) may be the one that is left.
+        assert_eq!(revoked(1), format!("bob@web1 ({})", CredentialId::from_random([1; 6])));
+        let long = offer("bob", "Example Corp", &"h".repeat(63), 1, secret_of(7));
+        assert_eq!(KeyUri::parse(&long.uri, Strength::Normal).unwrap().account, long.account);
+        assert_eq!(KeyUri::parse(&long.picture, Strength::Normal).unwrap().account, "bob (2)");
+    }
+}

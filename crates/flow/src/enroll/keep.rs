@@ -1,0 +1,134 @@
+//! The last step: a confirmed credential becomes part of the account.
+
+use super::EnrollError;
+use qrtotp_account::{Credential, CredentialId, Label, Name, Origin, Record, RecordId, State};
+use qrtotp_otp::{Params, Secret, Step, Window, random_bytes};
+use qrtotp_store::{Account, SealKey, Store};
+use qrtotp_values::UnixTime;
+
+/// What must not change between the beginning and the end of an enrolment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    uid: u32,
+    pub(crate) revoked: Option<UnixTime>,
+    credentials: Vec<CredentialId>,
+}
+
+impl Seen {
+    pub(super) fn of(account: &Account) -> Self {
+        let record = &account.record;
+        let credentials = record.credentials.iter().map(|credential| credential.id).collect();
+        Self { uid: record.uid, revoked: record.revoked, credentials }
+    }
+
+    /// How many devices the account has, if it is this user's.
+    pub(super) fn devices_of(&self, uid: u32) -> usize {
+        if self.uid == uid { self.credentials.len() } else { 0 }
+    }
+
+    pub(crate) fn has_devices(&self) -> bool {
+        !self.credentials.is_empty()
+    }
+}
+
+/// The id of the account's record, or of the one that is to be made, and what is in it now.
+pub(crate) fn record_id<S: Store>(store: &S, name: &Name) -> Result<(RecordId, Seen), EnrollError> {
+    match store.load(name)? {
+        Some(account) => Ok((account.record.id, Seen::of(&account))),
+        None => Ok((RecordId(random_bytes()?), Seen::default())),
+    }
+}
+
+/// A credential that is to become part of an account.
+pub(crate) struct Addition<'a> {
+    pub id: CredentialId,
+    pub record: RecordId,
+    /// What the account was when this began: a device proven or revoked meanwhile must not be passed over.
+    pub seen: &'a Seen,
+    pub name: &'a Name,
+    pub uid: u32,
+    pub label: &'a Label,
+    pub params: Params,
+    pub origin: Origin,
+    pub secret: &'a Secret,
+    /// The step of the code that confirmed it, or the last one used elsewhere: burnt.
+    pub used: Step,
+    /// Steps by which its clock is known to be ahead of ours.
+    pub drift: i32,
+    /// Where it is not the host's.
+    pub window: Option<Window>,
+    pub max_devices: usize,
+    pub now: UnixTime,
+}
+
+impl Addition<'_> {
+    /// Whether the record can take it.
+    pub(crate) fn check(&self, key: &SealKey, record: &Record) -> Result<(), EnrollError> {
+        if record.has_credential(self.id) {
+            return Err(EnrollError::Changed);
+        }
+        if record.credentials.len() >= self.max_devices {
+            return Err(EnrollError::TooManyDevices(record.credentials.len()));
+        }
+        for known in &record.credentials {
+            if key.open_secret(record, known)?.same_key(self.secret) {
+                return Err(EnrollError::Known(known.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps it. `also` changes the account and adds its events in the same write.
+    pub(crate) fn keep<S: Store>(
+        &self,
+        store: &S,
+        mut also: impl FnMut(&mut Account) -> Result<(), EnrollError>,
+    ) -> Result<(), EnrollError> {
+        let key = store.key();
+        let fresh = Record::new(self.name.clone(), self.uid, self.record);
+        let sealed = key.seal_secret(&fresh, self.id, self.params, self.secret)?;
+        store.update_account(self.name, |slot| {
+            if slot.as_ref().is_some_and(|account| account.record.id != self.record) {
+                return Err(EnrollError::Changed);
+            }
+            // A record of another uid belonged to somebody who is gone: what is in it goes, too.
+            let mut new = match slot.as_ref() {
+                Some(account) if account.record.uid == self.uid => account.clone(),
+                other => {
+                    let mut record = fresh.clone();
+                    let burnt = |Account { record, state }: &Account| {
+                        record.burnt_without(&record.credentials, state)
+                    };
+                    record.burnt_until = other.map_or(0, burnt);
+                    let mut state = State::new(self.record);
+                    if let Some(other) = other {
+                        state.chain = other.state.chain.clone(); // the chain belongs to the record
+                    }
+                    Account { record, state }
+                }
+            };
+            also(&mut new)?; // first: the loser of a race for a token learns that it is used
+            let record = &mut new.record;
+            self.check(key, record)?;
+            if slot.as_ref().map(Seen::of).unwrap_or_default() != *self.seen {
+                return Err(EnrollError::Changed);
+            }
+            record.credentials.push(Credential {
+                id: self.id,
+                label: self.label.clone(),
+                params: self.params,
+                created: self.now,
+                origin: self.origin,
+                window: self.window,
+                sealed: sealed.clone(),
+            });
+            // The key may be that of a removed credential, whatever is known of its use elsewhere.
+            let known = self.params.step_at(new.record.burnt_until).saturating_sub(1);
+            new.state.raise(self.id, self.used.max(known), None);
+            new.state.set_drift(self.id, self.drift);
+            new.state.throttle.lift();
+            *slot = Some(new);
+            Ok(())
+        })?
+    }
+}

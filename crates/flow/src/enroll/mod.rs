@@ -1,0 +1,269 @@
+//! Enrolment, in the order in which it happens. Nothing is active before the first code was verified: whoever stops
+//! half-way leaves the account un-enrolled, and at most a QR code that dies by its time limit.
+
+mod dialog;
+mod draft;
+mod error;
+mod keep;
+mod permit;
+mod recovery;
+mod token_code;
+
+pub use dialog::{EnrollDialog, Handed, Offer, Reply, Scanned};
+pub use error::EnrollError;
+use keep::Seen;
+pub(super) use keep::{Addition, record_id};
+pub(super) use permit::permitted;
+pub use recovery::Codes;
+pub(super) use recovery::{hand_over, replace_codes};
+pub(super) use token_code::try_token_code;
+
+use super::NoAnswer;
+use draft::Draft;
+use qrtotp_account::{CredentialId, Label, Name, Origin, TokenId, TokenRefusal};
+use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
+use qrtotp_clock::Clock;
+use qrtotp_otp::{Code, Params, Step, matching_step};
+use qrtotp_policy::Config;
+use qrtotp_store::{Account, Store};
+
+/// Wrong first codes that end an enrolment.
+const TRIES: u32 = 3;
+/// Answers of nothing but Enter that are no wrong codes.
+const EMPTY_ANSWERS: u32 = 10;
+
+/// Whether an enrolled account must prove a device before another one is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExistingCode {
+    /// A code of an enrolled device, or a recovery code.
+    Required,
+    /// Root said no; it is an event.
+    Skipped,
+}
+
+/// Who says that the account may get a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// Root. What was shown is gone when the dialogue ends.
+    Admin(ExistingCode),
+    /// Somebody who gave the primary factor: `first_login` decides. Can be resumed after the connection dropped.
+    PrimaryFactor,
+    /// Somebody of whom only the uid is known: takes a token with a code.
+    TokenCode,
+    /// Somebody who typed the code of this token before.
+    ProvenTokenCode(TokenId),
+    /// A user with an ssh key that an administrator bound to this token.
+    BoundKey(TokenId),
+}
+
+/// Who enrols what.
+pub struct Invitation<'a> {
+    /// The account.
+    pub name: &'a Name,
+    /// Its uid now.
+    pub uid: u32,
+    /// What the device is called.
+    pub label: &'a Label,
+    /// Who allows it.
+    pub authority: Authority,
+    /// Who and where, for the log.
+    pub subject: &'a Subject,
+    /// Who the code is for.
+    pub issuer: &'a str,
+    /// What the app calls the account ([`Config::account_on`]).
+    pub account: &'a str,
+    /// Algorithm, digits, period.
+    pub params: Params,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enrolled {
+    /// The new credential.
+    pub credential: CredentialId,
+    /// What became of the recovery codes.
+    pub codes: Codes,
+}
+
+/// Everything that an enrolment needs.
+pub struct Enrollment<'a, S, D, C, A> {
+    /// Who enrols what.
+    pub invitation: &'a Invitation<'a>,
+    /// The configuration.
+    pub config: &'a Config,
+    /// Where records are.
+    pub store: &'a S,
+    /// The person.
+    pub dialog: &'a mut D,
+    /// The time.
+    pub clock: &'a C,
+    /// Where events go.
+    pub audit: &'a mut A,
+}
+
+/// What an enrolment has come to.
+#[derive(Default)]
+struct Progress {
+    /// A QR code was or is to be asked about.
+    begun: bool,
+    /// Wrong first codes so far.
+    wrong: u32,
+    /// Answers of nothing but Enter so far.
+    empty: u32,
+    /// The token whose code was typed.
+    bound: Option<TokenId>,
+    /// The account as it was when the enrolment was permitted. Whatever is done to it by others meanwhile ends it.
+    permitted: Seen,
+}
+
+impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
+    /// Enrols one device.
+    ///
+    /// # Errors
+    /// See [`EnrollError`]; in every case no credential came into the account.
+    pub fn run(mut self) -> Result<Enrolled, EnrollError> {
+        let mut progress = Progress::default();
+        let credential = self.steps(&mut progress).inspect_err(|error| {
+            let kind = match error {
+                _ if !progress.begun => Kind::EnrollmentRefused,
+                EnrollError::TimeUp => Kind::EnrollmentExpired,
+                _ => Kind::EnrollmentAbandoned,
+            };
+            let detail = if error.is_refusal() { String::new() } else { error.to_string() };
+            Event::new(kind, self.invitation.subject).reason(error.reason()).detail(&detail).emit(self.audit);
+        })?;
+        let invitation = self.invitation;
+        let codes = match self.store.load(invitation.name).transpose() {
+            None => Codes::Unchanged,
+            Some(account) => {
+                hand_over(self.store, account, self.dialog, self.clock, invitation.subject, self.audit)
+            }
+        };
+        Ok(Enrolled { credential, codes })
+    }
+
+    fn steps(&mut self, progress: &mut Progress) -> Result<CredentialId, EnrollError> {
+        self.permit(progress)?;
+        if let Authority::ProvenTokenCode(id) = self.invitation.authority {
+            progress.bound = Some(id);
+        }
+        // Also before a resumed one: whoever lacks the code could end or guess what its owner was shown.
+        self.ask_token_code(progress)?;
+        let mut draft = match self.resume(progress)? {
+            Some(draft) => draft,
+            None => self.draw(progress)?,
+        };
+        progress.begun = true;
+        loop {
+            let next = match self.confirm(&draft, progress) {
+                Ok(Some(step)) => return self.keep(&draft, step),
+                Ok(None) => self.ask_token_code(progress).and_then(|()| self.draw(progress)),
+                Err(error) => Err(error),
+            };
+            draft = next.inspect_err(|error| {
+                if !matches!(error, EnrollError::NoAnswer) {
+                    self.withdraw(&draft);
+                }
+            })?;
+        }
+    }
+
+    /// Asks for the first code. `None`: another QR code is wanted.
+    fn confirm(&mut self, draft: &Draft, progress: &mut Progress) -> Result<Option<Step>, EnrollError> {
+        let offer = if draft.resumed { None } else { Some(draft.offer(self.invitation)?) };
+        let mut note = None;
+        loop {
+            let now = self.clock.now();
+            let scanned = match &offer {
+                Some(offer) => Scanned::Now(offer),
+                None => Scanned::Before { minutes: (now - draft.shown) / 60 },
+            };
+            let reply = self.dialog.first_code(scanned, note).map_err(|NoAnswer| EnrollError::NoAnswer)?;
+            let now = self.clock.now();
+            if !(0..self.config.enroll.time_limit.as_seconds()).contains(&now.saturating_sub(draft.shown)) {
+                return Err(EnrollError::TimeUp);
+            }
+            let typed = match reply {
+                Reply::Fresh => return Ok(None),
+                Reply::GiveUp => return Err(EnrollError::GivenUp),
+                Reply::Code(typed) => typed,
+            };
+            if typed.trim_ascii().is_empty() && progress.empty < EMPTY_ANSWERS {
+                progress.empty += 1;
+                note = Some("Type the digits that the app shows.");
+                continue;
+            }
+            self.count_guess(draft)?;
+            let step = draft.params.step_at(now);
+            let window = self.config.verify.window();
+            let matched = Code::parse(&typed)
+                .and_then(|code| matching_step(&draft.secret, draft.params, &code, step, window));
+            if matched.is_some() {
+                return Ok(matched);
+            }
+            progress.wrong += 1;
+            if progress.wrong >= TRIES {
+                return Err(EnrollError::WrongCodes);
+            }
+            note = Some("That was not the code. Wait for the next one and type that.");
+        }
+    }
+
+    /// The code was right: the credential is active, the token consumed, in one write.
+    fn keep(&mut self, draft: &Draft, step: Step) -> Result<CredentialId, EnrollError> {
+        let invitation = self.invitation;
+        let now = self.clock.now();
+        let addition = Addition {
+            id: draft.id,
+            record: draft.record,
+            seen: &draft.seen,
+            name: invitation.name,
+            uid: invitation.uid,
+            label: &draft.label,
+            params: draft.params,
+            origin: Origin::Enrolled,
+            secret: &draft.secret,
+            used: step,
+            drift: 0,
+            window: None,
+            max_devices: usize::from(self.config.enroll.max_devices),
+            now,
+        };
+        let mut lines = ChainedLines::default();
+        let subject = invitation.subject;
+        addition.keep(self.store, |Account { record, state }| {
+            lines.clear();
+            match (&mut record.token, &draft.own_token) {
+                (Some(token), _) if token.id == draft.token => {
+                    token.consume(now)?;
+                    let shown_last = match draft.kept {
+                        true => {
+                            record.pending.as_ref().is_some_and(|pending| pending.credential.id == draft.id)
+                        }
+                        false => token.shows == draft.shows,
+                    };
+                    if !shown_last {
+                        return Err(EnrollError::Token(TokenRefusal::ShownAgain));
+                    }
+                }
+                // An admin issued a token meanwhile: that is the one to use.
+                (Some(token), Some(_)) if token.is_live(now) => return Err(EnrollError::Changed),
+                (_, Some(own)) => {
+                    let mut own = own.clone();
+                    own.consume(now)?;
+                    record.token = Some(own);
+                }
+                (_, None) => return Err(EnrollError::Token(TokenRefusal::Revoked)),
+            }
+            record.pending = None;
+            record.recovery_due = record.recovery.is_none();
+            lines.add(&Event::new(Kind::TokenConsumed, subject).token(draft.token), now, state);
+            let confirmed =
+                Event::new(Kind::EnrollmentConfirmed, subject).credential(draft.id, draft.label.as_str());
+            lines.add(&confirmed.token(draft.token), now, state);
+            Ok(())
+        })?;
+        lines.emit(self.audit);
+        Ok(draft.id)
+    }
+}

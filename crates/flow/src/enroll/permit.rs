@@ -1,0 +1,111 @@
+//! Whether an enrolment may begin, and go on.
+
+use super::keep::Seen;
+use super::{Authority, EnrollDialog, EnrollError, Enrollment, ExistingCode, Invitation, Progress};
+use crate::Owner;
+use crate::first_login::{Entry, ended, entry};
+use qrtotp_account::{Record, Standing, Token};
+use qrtotp_audit::AuditSink;
+use qrtotp_clock::Clock;
+use qrtotp_policy::Config;
+use qrtotp_store::{Account, Store};
+use qrtotp_values::UnixTime;
+
+impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
+    /// Whether this may begin at all. An account with a device proves one first.
+    pub(super) fn permit(&mut self, progress: &mut Progress) -> Result<(), EnrollError> {
+        let Invitation { name, uid, authority, .. } = *self.invitation;
+        let account = self.store.load(name)?;
+        progress.permitted = account.as_ref().map(Seen::of).unwrap_or_default();
+        let own = account.as_ref().filter(|account| account.record.uid == uid);
+        let devices = own.map_or(0, |account| account.record.credentials.len());
+        if devices > 0 {
+            if devices >= usize::from(self.config.enroll.max_devices) {
+                return Err(EnrollError::TooManyDevices(devices));
+            }
+            return match authority {
+                Authority::Admin(ExistingCode::Skipped) => Ok(()),
+                _ => self.prove_existing(),
+            };
+        }
+        permitted(self.config, account.as_ref(), uid, authority, self.clock.now())
+    }
+
+    fn prove_existing(&mut self) -> Result<(), EnrollError> {
+        let Invitation { name, uid, subject, .. } = *self.invitation;
+        Owner {
+            name,
+            uid,
+            config: self.config,
+            store: self.store,
+            dialog: self.dialog,
+            clock: self.clock,
+            audit: self.audit,
+            subject,
+        }
+        .prove()
+    }
+}
+
+/// Whether somebody may enrol a first device.
+pub(crate) fn permitted(
+    config: &Config,
+    account: Option<&Account>,
+    uid: u32,
+    authority: Authority,
+    now: UnixTime,
+) -> Result<(), EnrollError> {
+    let record = account.map(|account| &account.record);
+    match authority {
+        Authority::Admin(_) => Ok(()), // also where a former user's record is replaced
+        _ if record.is_some_and(|record| record.uid != uid) => Err(EnrollError::UidChanged),
+        Authority::PrimaryFactor | Authority::BoundKey(_) => by_first_login(config, record, now),
+        Authority::TokenCode | Authority::ProvenTokenCode(_) => {
+            let token = record.and_then(|record| record.token.as_ref());
+            let token = token.filter(|token| token.is_live(now) && token.binding.is_some());
+            token.map(|_| ()).ok_or_else(|| ended(record, now, "no_token_code"))
+        }
+    }
+}
+
+/// Whether an enrolment may begin, or go on with another QR code, though no live token is there. The account is as it was
+/// when all this was permitted, so that one with a device has proven it.
+pub(super) fn may_begin(
+    authority: Authority,
+    config: &Config,
+    record: Option<&Record>,
+    now: UnixTime,
+) -> Result<(), EnrollError> {
+    match (authority, record.map_or(Standing::Unenrolled, Record::standing)) {
+        (Authority::Admin(_), _) | (_, Standing::Enrolled) => Ok(()),
+        (Authority::TokenCode | Authority::ProvenTokenCode(_), _) => Err(ended(record, now, "no_token_code")),
+        (Authority::BoundKey(_), _) => Err(ended(record, now, "no_token")),
+        // A revoked account has no way in but a token, which is not there.
+        (Authority::PrimaryFactor, _) => by_first_login(config, record, now),
+    }
+}
+
+/// Whether a QR code of this token may be shown. A proof that rests on one token counts for no other, for an administrator
+/// may have replaced it during the dialogue.
+pub(super) fn may_show(authority: Authority, token: &Token, progress: &Progress) -> bool {
+    let code_typed = progress.bound == Some(token.id);
+    match authority {
+        Authority::Admin(_) => true,
+        _ if token.binding.is_some() && !code_typed => false,
+        Authority::PrimaryFactor => true,
+        Authority::BoundKey(id) => id == token.id,
+        Authority::TokenCode | Authority::ProvenTokenCode(_) => {
+            code_typed || progress.permitted.has_devices() // a code of one of them was typed
+        }
+    }
+}
+
+/// What `first_login` says of whoever gave the primary factor.
+fn by_first_login(config: &Config, record: Option<&Record>, now: UnixTime) -> Result<(), EnrollError> {
+    match entry(config, record, now) {
+        Entry::Enroll => Ok(()),
+        Entry::Allow { .. } => Ok(()), // the grace ends sooner for those who are ready
+        Entry::Deny(reason) => Err(ended(record, now, reason)),
+        Entry::Refuse(refusal) => Err(refusal.into()),
+    }
+}

@@ -1,0 +1,149 @@
+//! Handing over recovery codes. They are worth something only once the person had the chance to keep them.
+
+use super::keep::Seen;
+use super::{EnrollDialog, Handed};
+use crate::NoAnswer;
+use qrtotp_account::{Name, Record, RecoveryCode, RecoverySet, Standing};
+use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
+use qrtotp_clock::Clock;
+use qrtotp_store::{Account, Store, StoreError};
+
+/// Wrong answers after which the codes are given up.
+const TRIES: u32 = 3;
+
+/// What became of recovery codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codes {
+    /// None were owed; the account's are as they were.
+    Unchanged,
+    /// Handed over: they hold from now on.
+    Kept,
+    /// Nobody confirmed them; they are worth nothing, and the next login makes new ones.
+    Lost,
+}
+
+/// Hands over a fresh set if `account` is owed one. Exactly one event says how that went.
+///
+/// `account` is as it was when the person was proven to be its owner. If it is another one by the end, the set is not kept.
+pub(crate) fn hand_over<S: Store>(
+    store: &S,
+    account: Result<Account, StoreError>,
+    dialog: &mut impl EnrollDialog,
+    clock: &impl Clock,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Codes {
+    let kept = match account {
+        Ok(account) if !account.record.recovery_due => return Codes::Unchanged,
+        Ok(account) => attempt(store, &account, dialog, clock, (Wanted::WhereOwed, subject)),
+        Err(error) => Err(error.reason()),
+    };
+    match kept {
+        Ok(lines) => {
+            lines.emit(audit);
+            Codes::Kept
+        }
+        Err(reason) => {
+            Event::new(Kind::RecoveryLost, subject).reason(reason).emit(audit);
+            Codes::Lost
+        }
+    }
+}
+
+/// Hands over a fresh set in place of the one that the account has, which holds until then.
+pub(crate) fn replace_codes<S: Store>(
+    store: &S,
+    name: &Name,
+    dialog: &mut impl EnrollDialog,
+    clock: &impl Clock,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Codes {
+    let Ok(Some(account)) = store.load(name) else { return Codes::Unchanged };
+    match attempt(store, &account, dialog, clock, (Wanted::Instead, subject)) {
+        Ok(lines) => {
+            lines.emit(audit);
+            Codes::Kept
+        }
+        Err(_) => Codes::Unchanged,
+    }
+}
+
+/// Whom a set is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// An account that is owed one.
+    WhereOwed,
+    /// One that asked for another.
+    Instead,
+}
+
+/// Shows a fresh set, and keeps it once the person typed the last group of one of them, or declined to. `account` is whose it is: if its
+/// devices or owner are others by then, it is not theirs any more.
+fn attempt<S: Store>(
+    store: &S,
+    account: &Account,
+    dialog: &mut impl EnrollDialog,
+    clock: &impl Clock,
+    (wanted, subject): (Wanted, &Subject),
+) -> Result<ChainedLines, &'static str> {
+    let (set, codes) = RecoverySet::generate(clock.now()).map_err(|_| "not_generated")?;
+    let shown: Vec<_> = codes.iter().map(RecoveryCode::display).collect();
+    let how = acknowledged(&codes, |note| dialog.recovery_codes(&shown, note))?;
+    let (seen, id) = (Seen::of(account), account.record.id);
+    let kind = if wanted == Wanted::Instead { Kind::RecoveryRegenerated } else { Kind::RecoveryIssued };
+    let event = Event::new(kind, subject).reason(how).left(u32::try_from(codes.len()).unwrap_or(0));
+    let (now, mut lines) = (clock.now(), ChainedLines::default());
+    let kept = store.update_account(&account.record.name, |slot| {
+        lines.clear();
+        if slot.as_ref().is_none_or(|now| Seen::of(now) != seen || now.record.id != id) {
+            return false;
+        }
+        let may = |record: &Record| {
+            let wanted = record.recovery_due || wanted == Wanted::Instead;
+            wanted && record.standing() == Standing::Enrolled
+        };
+        let Some(Account { record, state }) = slot.as_mut().filter(|account| may(&account.record)) else {
+            return false;
+        };
+        record.recovery = Some(set.clone());
+        record.recovery_due = false;
+        lines.add(&event, now, state);
+        true
+    });
+    match kept {
+        Ok(true) => Ok(lines),
+        Ok(false) | Err(_) => {
+            dialog.show(match wanted {
+                Wanted::WhereOwed => {
+                    "These recovery codes could not be kept: do not use them. The next login makes new ones."
+                }
+                Wanted::Instead => {
+                    "These recovery codes could not be kept: do not use them. The old ones still hold."
+                }
+            });
+            Err(kept.err().map_or("changed_meanwhile", |error| error.reason()))
+        }
+    }
+}
+
+fn acknowledged(
+    codes: &[RecoveryCode],
+    mut ask: impl FnMut(Option<&str>) -> Result<Handed, NoAnswer>,
+) -> Result<&'static str, &'static str> {
+    let mut note = None;
+    for _ in 0..TRIES {
+        let typed = match ask(note).map_err(|NoAnswer| "no_answer")? {
+            Handed::Shown => return Ok("shown"),
+            Handed::Typed(typed) => typed,
+        };
+        if typed.trim_ascii().eq_ignore_ascii_case(b"skip") {
+            return Ok("skipped");
+        }
+        if codes.iter().any(|code| code.ends_with(&typed)) {
+            return Ok("acknowledged");
+        }
+        note = Some("That is the last group of none of them: it has four characters.");
+    }
+    Err("not_acknowledged")
+}

@@ -1,0 +1,93 @@
+//! The one-time code of a token: asked for before its QR code is shown.
+
+use super::{EnrollDialog, EnrollError, Enrollment, Progress, TRIES};
+use crate::{Echo, NoAnswer};
+use qrtotp_account::{Name, Token, TokenCode, TokenId, TokenRefusal, hash_code};
+use qrtotp_audit::{AuditSink, Event, Kind};
+use qrtotp_clock::Clock;
+use qrtotp_store::{Account, Store};
+use std::time::Duration;
+
+impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
+    /// Where the live token has a code, it must be typed before a QR code is shown. Root need not.
+    pub(super) fn ask_token_code(&mut self, progress: &mut Progress) -> Result<(), EnrollError> {
+        let name = self.invitation.name;
+        let now = self.clock.now();
+        let account = self.store.load(name)?.filter(|account| account.record.uid == self.invitation.uid);
+        let token = account.and_then(|account| account.record.token).filter(|token| token.is_live(now));
+        let Some((id, binding)) = token.and_then(|token| Some((token.id, token.binding?))) else {
+            return Ok(());
+        };
+        if self.is_admin() || progress.bound == Some(id) {
+            return Ok(());
+        }
+        binding.check(now)?;
+        let mut refusal = TokenRefusal::CodeWrong;
+        for _ in 0..TRIES {
+            let prompt = "One-time code from your administrator: ";
+            let typed = self.dialog.ask(prompt, Echo::On).map_err(|NoAnswer| EnrollError::NoAnswer)?;
+            let dialog = &mut *self.dialog;
+            let wait = |seconds| {
+                dialog.show(&format!("Wrong codes were typed before: this one is looked at in {seconds} s."));
+                dialog.wait(Duration::from_secs(u64::from(seconds)));
+            };
+            match try_token_code(self.store, name, id, &typed, self.clock, wait) {
+                Ok(()) => {
+                    progress.bound = Some(id);
+                    return Ok(());
+                }
+                Err(EnrollError::Token(TokenRefusal::CodeWrong)) => {}
+                Err(EnrollError::Token(other)) => {
+                    refusal = other;
+                    break;
+                }
+                Err(other) => return Err(other),
+            }
+            Event::new(Kind::TokenCodeRefused, self.invitation.subject)
+                .reason(TokenRefusal::CodeWrong.as_str())
+                .token(id)
+                .emit(self.audit);
+            self.dialog.show("That was not right.");
+        }
+        Err(refusal.into())
+    }
+}
+
+/// One guess at the code of the token `id`: counted first, then, once its wait is over, hashed without the lock, then settled.
+/// `wait` lets so many seconds pass.
+///
+/// # Errors
+/// Not the code; the token has ended; the store.
+pub(crate) fn try_token_code<S: Store>(
+    store: &S,
+    name: &Name,
+    id: TokenId,
+    typed: &[u8],
+    clock: &impl Clock,
+    wait: impl FnOnce(u32),
+) -> Result<(), EnrollError> {
+    let now = clock.now();
+    let Some(code) = TokenCode::parse(typed) else { return Err(TokenRefusal::CodeWrong.into()) };
+    let on_token = |slot: &mut Option<Account>, f: &dyn Fn(&mut Token) -> Result<(), TokenRefusal>| {
+        let token = slot.as_mut().and_then(|account| account.record.token.as_mut());
+        f(token.filter(|token| token.id == id).ok_or(TokenRefusal::Revoked)?)
+    };
+    let (salt, seconds) = store.update_account(name, |slot| {
+        on_token(slot, &|token| token.refuse_ended(now))?;
+        let binding = slot.as_mut().and_then(|account| account.record.token.as_mut()?.binding.as_mut());
+        let binding = binding.ok_or(TokenRefusal::Revoked)?;
+        let seconds = binding.guess(now)?;
+        Ok::<_, EnrollError>((binding.salt, seconds))
+    })??;
+    if seconds > 0 {
+        wait(seconds);
+    }
+    let now = clock.now();
+    let hash = hash_code(&code, &salt).map_err(|error| EnrollError::Seal(error.to_string()))?;
+    store.update_account(name, |slot| {
+        on_token(slot, &|token| {
+            token.binding.as_mut().map_or(Err(TokenRefusal::Revoked), |binding| binding.settle(&hash, now))
+        })
+    })??;
+    Ok(())
+}

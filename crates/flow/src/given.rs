@@ -1,0 +1,136 @@
+//! What was typed, by its form. Nothing is right or wrong here yet.
+
+use qrtotp_account::{
+    CodeHash, HashError, Means, Record, RecoveryCode, SALT_LEN, ScratchCode, SetKind, TokenCode, hash_code,
+};
+use qrtotp_otp::Code;
+use zeroize::Zeroizing;
+
+/// The answer in the form in which it can be judged.
+pub(super) enum Given {
+    /// A code of an app.
+    Code(Code),
+    /// A recovery code.
+    Recovery(RecoveryCode),
+    /// Two consecutive codes of a device whose clock is off.
+    Pair(Code, Code),
+    /// Was to be two such codes, and is not by its form: as wrong as two wrong ones.
+    NoPair,
+    /// Nothing that could be a code.
+    Malformed,
+}
+
+/// Bytes of a recovery code in the form in which we show it.
+const RECOVERY_TAIL: usize = 19;
+/// Digits of another system's scratch code.
+const SCRATCH: usize = 8;
+
+impl Given {
+    /// What an answer is by its form.
+    pub(super) fn code(typed: &[u8]) -> Self {
+        if let Some(code) = Code::parse(typed) {
+            return Given::Code(code);
+        }
+        RecoveryCode::parse(typed).map_or(Given::Malformed, Given::Recovery)
+    }
+
+    /// What an answer is by its form where two consecutive codes in one line are understood as well.
+    pub(super) fn code_or_pair(typed: &[u8]) -> Self {
+        match Given::code(typed) {
+            Given::Malformed => pair(typed),
+            given => given,
+        }
+    }
+
+    /// Parses an answer to a step-up, which demands two consecutive codes. A single code is a wrong guess.
+    pub(super) fn pair_or_recovery(typed: &[u8]) -> Self {
+        match Given::code_or_pair(typed) {
+            Given::Code(_) => Given::NoPair,
+            given => given,
+        }
+    }
+
+    /// Whether this text is the same code of an app.
+    pub(super) fn is_code(&self, typed: &[u8]) -> bool {
+        matches!((self, Code::parse(typed)), (Given::Code(code), Some(again)) if code.as_str() == again.as_str())
+    }
+
+    /// Whether it can be the one-time code of an enrolment token. Those have a letter, so that none of them is a code of an app.
+    pub(super) fn could_be_token_code(typed: &[u8]) -> bool {
+        TokenCode::parse(typed).is_some() && typed.iter().any(u8::is_ascii_alphabetic)
+    }
+
+    /// What two answers are that were to be two consecutive codes: one guess, whatever they are. An empty one gives up.
+    pub(super) fn two_codes(first: &[u8], second: &[u8]) -> Self {
+        match (Code::parse(first), Code::parse(second)) {
+            (Some(first), Some(second)) => Given::Pair(first, second),
+            _ if first.trim_ascii().is_empty() || second.trim_ascii().is_empty() => Given::Malformed,
+            _ => Given::NoPair,
+        }
+    }
+
+    /// Where the password may end in a text of password and code: for each length that a code of the account can have. The
+    /// longest code comes first. A recovery code counts only in exactly the form that we show, since a password may well end
+    /// in sixteen letters.
+    pub(super) fn password_ends(typed: &[u8], record: &Record) -> Vec<usize> {
+        let end = |length: usize| typed.len().checked_sub(length);
+        let dashed = |tail: &[u8]| tail.iter().enumerate().all(|(i, b)| (*b == b'-') == (i % 5 == 4));
+        if let Some(end) = end(RECOVERY_TAIL)
+            && dashed(&typed[end..])
+            && RecoveryCode::parse(&typed[end..]).is_some()
+        {
+            return vec![end];
+        }
+        let imported = record.recovery.as_ref().is_some_and(|set| set.kind == SetKind::Imported);
+        let occurs = |length: &usize| {
+            let mut digits = record.credentials.iter().map(|known| usize::from(known.params.digits()));
+            (imported && *length == SCRATCH) || digits.any(|digits| digits == *length)
+        };
+        let ends = (6..=8).rev().filter(occurs).filter_map(end);
+        ends.filter(|end| typed[*end..].iter().all(u8::is_ascii_digit)).collect()
+    }
+
+    /// The factor whose failures it waits for and adds to.
+    pub(super) fn means(&self) -> Means {
+        match self {
+            Given::Recovery(_) => Means::Recovery,
+            Given::Code(_) | Given::Pair(..) | Given::NoPair | Given::Malformed => Means::Code,
+        }
+    }
+
+    /// The kind of recovery set that it can be a code of. Eight digits may as well be a code of an app.
+    pub(super) fn set_kind(&self) -> Option<SetKind> {
+        match self {
+            Given::Recovery(_) => Some(SetKind::Ours),
+            _ => self.scratch().map(|_| SetKind::Imported),
+        }
+    }
+
+    /// The hash under which a recovery set knows it.
+    pub(super) fn hash(&self, salt: &[u8; SALT_LEN]) -> Option<Result<CodeHash, HashError>> {
+        match self {
+            Given::Recovery(code) => Some(hash_code(code, salt)),
+            _ => self.scratch().map(|code| hash_code(&code, salt)),
+        }
+    }
+
+    /// Eight digits.
+    fn scratch(&self) -> Option<ScratchCode> {
+        let Given::Code(code) = self else { return None };
+        ScratchCode::parse(Some(code.as_str().as_bytes()).filter(|digits| digits.len() == SCRATCH)?)
+    }
+}
+
+/// Two codes of 6 or 7 digits each (two of 8 digits could be a recovery code), or more digits than one code has: a guess at two.
+fn pair(typed: &[u8]) -> Given {
+    let mut digits = Zeroizing::new(Vec::with_capacity(typed.len()));
+    digits.extend(typed.iter().filter(|b| !matches!(b, b' ' | b'-' | b'\t')));
+    if digits.len() < 9 || !digits.iter().all(u8::is_ascii_digit) {
+        return Given::Malformed;
+    }
+    let (first, second) = digits.split_at(digits.len() / 2);
+    match (digits.len(), Code::parse(first), Code::parse(second)) {
+        (12 | 14, Some(first), Some(second)) => Given::Pair(first, second),
+        _ => Given::NoPair,
+    }
+}

@@ -1,0 +1,98 @@
+//! What happens, from top to bottom: login, enrolment, administration. Each is one straight function over traits;
+//! the PAM module and the command are thin faces on them.
+
+mod account;
+mod account_part;
+mod admin;
+mod args;
+mod device;
+mod directory;
+
+mod answer_place;
+mod enroll;
+mod first_login;
+mod given;
+mod import;
+mod judge;
+mod key_proof;
+mod login;
+mod login_combined;
+mod login_enrolment;
+mod login_host;
+mod owner;
+mod primary;
+mod prompt;
+mod refusal;
+mod repeat;
+mod report;
+mod resync;
+mod ruling;
+mod ssh_key;
+#[cfg(test)]
+mod tests;
+
+pub use account::{adopt_uid, remove_account, rename_account};
+pub use account_part::account_part;
+pub use admin::{
+    AdminError, Issue, Selection, issue_token, regenerate_recovery, revoke, revoke_token, unlock,
+};
+pub use args::{ArgError, Args};
+pub use device::{only_device, rename_device};
+pub use directory::{Directory, HostDirectory, LookupError, NOBODY, Person, host_name, logged_name};
+pub use enroll::{
+    Authority, Codes, EnrollDialog, EnrollError, Enrolled, Enrollment, ExistingCode, Handed, Invitation,
+    Offer, Reply, Scanned,
+};
+pub use import::{Import, Imported, import, would_import};
+pub use key_proof::{KeyProof, KeyRefusal, key_proof};
+pub use login::{Login, UNAVAILABLE};
+pub use login_enrolment::{NOT_ENROLLED_HERE, REFUSAL_PERIOD, Unproven};
+pub use login_host::{FirstPass, LoginHost, Options, Outcome};
+pub use owner::Owner;
+pub use primary::{Guess, PrimaryThrottle};
+pub use prompt::{ACKNOWLEDGE, Choice, PromptDialog, choice};
+pub use refusal::Refusal;
+pub use repeat::{Repeated, repeat_import};
+pub use report::report_killed_holder;
+pub use resync::{ResyncError, Resynchronized, resync};
+pub use ruling::Ruling;
+pub use ssh_key::{NewKey, register_key};
+
+use qrtotp_clock::sleep;
+use std::time::Duration;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// What somebody typed: bytes, for passwords need not be UTF-8. Wiped when dropped.
+pub type Typed = Zeroizing<Vec<u8>>;
+
+/// Whether typed text is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Echo {
+    /// Shown.
+    On,
+    /// Hidden.
+    Off,
+}
+
+/// A question that got no answer: the line dropped, the host has nobody to ask, the answer was no text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("no answer")]
+pub struct NoAnswer;
+
+/// Talking to the person.
+pub trait Dialog {
+    /// Shows a text. Best effort: hosts may drop it.
+    fn show(&mut self, text: &str);
+
+    /// Asks for one line.
+    ///
+    /// # Errors
+    /// No answer; whoever asked must deny.
+    fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer>;
+
+    /// Lets the person wait.
+    fn wait(&mut self, time: Duration) {
+        sleep(time);
+    }
+}

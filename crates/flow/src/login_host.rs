@@ -1,0 +1,128 @@
+//! What a login is told and what it asks of the PAM application.
+
+use super::{Dialog, NoAnswer, Typed, Unproven};
+use qrtotp_account::Name;
+use qrtotp_policy::{Config, FirstLogin};
+
+/// Where the code comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FirstPass {
+    /// We ask for it.
+    #[default]
+    Ask,
+    /// PAM_AUTHTOK if that is a right code, else we ask. It is a guess like any other: counted if it has the form of a
+    /// code and is wrong, and made to wait. Only the answer after it does not wait for that failure, or the owner of a
+    /// password that looks like a code could not log in while somebody else guesses.
+    Try,
+    /// PAM_AUTHTOK and nothing else.
+    Use,
+    /// Password and code typed together; the password goes on to the modules after us.
+    Forward,
+}
+
+/// What the admin wrote behind the module's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// An un-enrolled account is none of our business.
+    pub nullok: bool,
+    /// The question, if not the usual one.
+    pub prompt: Option<String>,
+    /// Show the code while it is typed.
+    pub echo_code: bool,
+    /// Where the code comes from.
+    pub first_pass: FirstPass,
+}
+
+impl Options {
+    /// What can't hold together with the configuration, in words for the log.
+    #[must_use]
+    pub fn conflict(&self, config: &Config) -> Option<&'static str> {
+        let enrols = matches!(config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token);
+        match self.first_pass {
+            FirstPass::Use if enrols => Some(
+                "`use_first_pass` and first_login = \"enroll\" or \"token\" exclude each other: what an earlier \
+                 module took is the code then, and proves no password",
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// The host of a login: a dialogue, PAM's one password item, and what proves the primary factor. Where nothing can prove it,
+/// nobody enrols: the defaults.
+pub trait LoginHost: Dialog {
+    /// False once the application has replaced PAM_USER: what follows would be about another account than the one at hand.
+    fn is_same_user(&self) -> bool;
+
+    /// Whether service, terminal and remote host are the word of a program that the account's owner does not run.
+    fn knows_place(&self) -> bool {
+        true
+    }
+
+    /// The login session that the kernel has the caller in, with the boot: nobody without root can choose it. `None`: it is in none,
+    /// such as a daemon.
+    fn session(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether an account without a device may be let in for a time.
+    fn allows_grace(&self) -> bool {
+        true
+    }
+
+    /// Why a code was refused, for an administrator who checks one. A login tells nobody.
+    fn explain(&mut self, _: &str) {}
+
+    /// The answer was counted as a wrong code of the account.
+    fn was_counted(&mut self) {}
+
+    /// A copy of PAM_AUTHTOK, if set.
+    fn password(&mut self) -> Option<Typed>;
+
+    /// Sets PAM_AUTHTOK for the modules after us.
+    ///
+    /// # Errors
+    /// The host refused; deny.
+    fn forward_password(&mut self, password: &[u8]) -> Result<(), NoAnswer>;
+
+    /// Unsets PAM_AUTHTOK. Best effort, for a login that is denied in any case.
+    fn withhold_password(&mut self);
+
+    /// Proves `password` by a PAM transaction of our own, for the service `qrtotp`.
+    ///
+    /// # Errors
+    /// It is wrong, or nothing on this host can prove it.
+    fn prove_password(&mut self, name: &Name, password: &[u8]) -> Result<(), Unproven> {
+        let _ = (name, password);
+        Err(nothing_proves())
+    }
+
+    /// What sshd says of the keys that it accepted: `SSH_AUTH_INFO_0` of the PAM environment.
+    fn ssh_auth_info(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Whether the account part of the login's own service would let the account in.
+    ///
+    /// # Errors
+    /// It would not, or can't be asked.
+    fn would_let_in(&mut self) -> Result<(), Unproven> {
+        Err(nothing_proves())
+    }
+}
+
+fn nothing_proves() -> Unproven {
+    let detail = "nobody enrols in this application; `qrtotp enroll` does it";
+    Unproven { reason: "enrollment_not_here", detail: detail.into() }
+}
+
+/// What PAM is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// PAM_SUCCESS.
+    Accepted,
+    /// PAM_AUTH_ERR.
+    Denied,
+    /// PAM_IGNORE.
+    Ignored,
+}

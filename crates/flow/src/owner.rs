@@ -1,0 +1,153 @@
+//! What people do to their own account where nothing is known of them but who they are: they prove a device first.
+
+use super::admin::{AdminError, Selection, revoke};
+use super::answer_place::AnswerPlace;
+use super::device::{must_tell_apart, rename_device};
+use super::enroll::{Authority, Codes, EnrollDialog, EnrollError, ExistingCode, permitted, replace_codes};
+use super::given::Given;
+use super::judge::{Judgement, Rules, settle};
+use super::refusal::Refusal;
+use super::{Dialog, Echo, NoAnswer};
+use qrtotp_account::{CredentialId, Label, Name, Standing};
+use qrtotp_audit::{AuditSink, Kind, Subject};
+use qrtotp_clock::Clock;
+use qrtotp_policy::Config;
+use qrtotp_store::Store;
+
+/// Wrong answers that end it.
+const TRIES: u32 = 3;
+
+/// An account's owner, and everything that asking them needs.
+pub struct Owner<'a, S, D, C, A> {
+    /// The account.
+    pub name: &'a Name,
+    /// Its uid now.
+    pub uid: u32,
+    /// The configuration.
+    pub config: &'a Config,
+    /// Where records are.
+    pub store: &'a S,
+    /// The person.
+    pub dialog: &'a mut D,
+    /// The time.
+    pub clock: &'a C,
+    /// Where events go.
+    pub audit: &'a mut A,
+    /// Who and where, for the log.
+    pub subject: &'a Subject,
+}
+
+impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
+    /// What an enrolment of theirs is allowed by: a token's code where one waits, else the primary factor. With a device
+    /// that is enrolled already, neither: its code is asked for.
+    ///
+    /// # Errors
+    /// The primary factor would not be enough. So it must not be asked for: what came after a right one would tell
+    /// whoever has the uid that it was right. The store.
+    pub fn authority(&self) -> Result<Authority, EnrollError> {
+        let account = self.store.load(self.name)?;
+        let now = self.clock.now();
+        let own = account.as_ref().map(|account| &account.record).filter(|record| record.uid == self.uid);
+        let by_code = own.is_some_and(|record| {
+            let token = record.token.as_ref().filter(|token| token.is_live(now));
+            record.standing() == Standing::Enrolled || token.is_some_and(|token| token.binding.is_some())
+        });
+        if by_code {
+            return Ok(Authority::TokenCode);
+        }
+        permitted(self.config, account.as_ref(), self.uid, Authority::PrimaryFactor, now)?;
+        Ok(Authority::PrimaryFactor)
+    }
+
+    /// Asks for a code of an enrolled device, or a recovery code, as a login does: throttled, used up, an event.
+    pub(super) fn prove(&mut self) -> Result<(), EnrollError> {
+        let mut refusal = Refusal::Malformed;
+        for _ in 0..TRIES {
+            let prompt = "Code of a device that is enrolled already (or a recovery code): ";
+            let typed = self.dialog.ask(prompt, Echo::On).map_err(|NoAnswer| EnrollError::NoAnswer)?;
+            let rules = Rules {
+                key: self.store.key(),
+                uid: self.uid,
+                now: self.clock.now(),
+                window: self.config.verify.window(),
+                throttle: self.config.throttle.rules(),
+                recovery: true,
+                step_up: false,
+                fresh: false,
+                answer_place: AnswerPlace::OWN,
+                subject: self.subject,
+                kind: Kind::DeviceProof,
+                tried: false,
+            };
+            let judged = settle(self.store, self.name, &rules, &Given::code(&typed))?;
+            judged.report(Kind::DeviceProof, self.subject, self.audit);
+            match judged.judgement {
+                Judgement::Accepted { .. } => return Ok(()),
+                Judgement::Refused { why, .. } => refusal = why,
+            }
+            self.dialog.show("That was not right.");
+        }
+        Err(EnrollError::NotProven(refusal.reason()))
+    }
+
+    /// Refuses accounts that have nothing to prove or to change.
+    fn must_be_enrolled(&self) -> Result<(), AdminError> {
+        let record = self.store.load(self.name)?.map(|account| account.record);
+        match record {
+            Some(record) if record.uid != self.uid => {
+                Err(AdminError::UidChanged(self.name.clone(), record.uid))
+            }
+            Some(record) if record.standing() == Standing::Enrolled => Ok(()),
+            Some(_) | None => Err(AdminError::NotEnrolled(self.name.clone())),
+        }
+    }
+
+    /// Revokes devices of theirs, once one was proven.
+    ///
+    /// # Errors
+    /// Nothing was proven; no such device; the store.
+    pub fn revoke(mut self, which: Selection) -> Result<Vec<(CredentialId, Label)>, AdminError> {
+        self.must_be_enrolled()?;
+        self.prove()?;
+        revoke(self.store, self.name, which, self.clock.now(), self.subject, self.audit)
+    }
+
+    /// Proves a device, unless that is skipped: what [`super::register_key`] needs first.
+    ///
+    /// # Errors
+    /// No device is enrolled; nothing was proven; the store.
+    pub fn prove_device(mut self, existing: ExistingCode) -> Result<(), AdminError> {
+        self.must_be_enrolled()?;
+        if existing == ExistingCode::Required {
+            self.prove()?;
+        }
+        Ok(())
+    }
+
+    /// Gives a device of theirs another label, once one was proven: by their labels people know which one to revoke.
+    ///
+    /// # Errors
+    /// An empty label; nothing was proven; no such device; the store.
+    pub fn rename(mut self, id: CredentialId, label: &Label) -> Result<(), AdminError> {
+        must_tell_apart(label)?;
+        self.must_be_enrolled()?;
+        self.prove()?;
+        let (now, to) = (self.clock.now(), (id, label));
+        rename_device(self.store, self.name, to, now, self.subject, self.audit)
+    }
+}
+
+impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
+    /// New recovery codes, once a device was proven. The old ones hold until the new ones do.
+    ///
+    /// # Errors
+    /// Nothing was proven; nobody confirmed the new ones; the store.
+    pub fn regenerate_recovery(mut self) -> Result<(), AdminError> {
+        self.must_be_enrolled()?;
+        self.prove()?;
+        match replace_codes(self.store, self.name, self.dialog, self.clock, self.subject, self.audit) {
+            Codes::Kept => Ok(()),
+            Codes::Unchanged | Codes::Lost => Err(AdminError::CodesNotConfirmed),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Puts a judgement into the audit log. One event says what was decided; others, before it, say what follows for the
+//! account.
+
+use super::judge::{Judged, Judgement, Proof, Rules};
+use super::refusal::Refusal;
+use super::{HostDirectory, logged_name};
+use qrtotp_account::{Engaged, Failures, Forgiven, Means, State};
+use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject, Verdict};
+use qrtotp_clock::Clock;
+use qrtotp_values::text::{clock_offset, utc};
+use std::borrow::Cow;
+
+/// For the log where codes are refused.
+const UNSYNCHRONIZED: &str = "nothing keeps this host's clock right, as far as the kernel knows, and codes fail where it is off; \
+                              `qrtotp doctor` says what to do";
+
+/// For the log where an answer has not the form of a code.
+const MALFORMED: &str = "not the form of a code; if the client or sshd answered with the password, use keyboard-interactive \
+                         (sshd's KbdInteractiveAuthentication) or forward_pass";
+
+impl Judgement {
+    /// What the owner is told with a right answer: of wrong ones since the last right one. Not of the one or two that people
+    /// themselves mistype here.
+    pub(super) fn notice(&self) -> Option<String> {
+        let Self::Accepted { forgiven: Forgiven { since, elsewhere, .. }, .. } = self else { return None };
+        if since.count < 3 && (*elsewhere == 0 || since.count == 0) {
+            return None;
+        }
+        let codes = if since.count == 1 { "wrong code" } else { "wrong codes" };
+        let elsewhere = if *elsewhere > 0 && *elsewhere < since.count {
+            format!(", {elsewhere} of them from elsewhere")
+        } else {
+            String::new()
+        };
+        let last = network(since).map_or_else(String::new, |network| format!(", the last from {network}"));
+        Some(format!("{} {codes} since {}{elsewhere}{last}.", since.count, utc(since.first)))
+    }
+
+    /// What may explain a refusal. A refusal only: an accepted login does no more than it must.
+    pub(super) fn explanation(&self, clock: &impl Clock) -> Cow<'static, str> {
+        let Self::Refused { why, means, right_for, .. } = self else { return "".into() };
+        if let Some(seconds) = right_for {
+            let offset = clock_offset(*seconds);
+            return format!("the code is right for a clock {offset}: set it, or run `qrtotp resync`").into();
+        }
+        if *why == Refusal::Malformed {
+            return MALFORMED.into();
+        }
+        let unsynchronized = clock.discipline().is_some_and(|discipline| !discipline.synchronized);
+        let by_the_clock = *means == Means::Code && matches!(why, Refusal::WrongCode | Refusal::Replayed);
+        if unsynchronized && by_the_clock { UNSYNCHRONIZED.into() } else { "".into() }
+    }
+
+    /// Each event of what follows for the account: what is true from now on, whatever becomes of the login.
+    fn consequences(&self, subject: &Subject, each: &mut dyn FnMut(&Event<'_>)) {
+        match self {
+            Self::Accepted { proof, forgiven, .. } => {
+                if forgiven.engaged {
+                    let lifted = Event::new(Kind::ThrottleLifted, subject).reason("right_answer");
+                    each(&lifted.failures(forgiven.failures));
+                }
+                match proof {
+                    Proof::Device(..) => {}
+                    Proof::Recovery { left } => {
+                        each(&Event::new(Kind::RecoveryUsed, subject).left(*left));
+                    }
+                    Proof::Resynchronized(id, label, _) => {
+                        let event = Event::new(Kind::CredentialResynchronized, subject);
+                        each(&event.credential(*id, label.as_str()));
+                    }
+                }
+            }
+            Self::Refused { why, engaged, failures, .. } => {
+                if let Some(engaged) = engaged {
+                    let reason = match engaged {
+                        Engaged::Waiting => "waiting",
+                        Engaged::Closed => "closed",
+                        Engaged::TwoCodes => "two_codes",
+                        Engaged::Disabled => "disabled",
+                    };
+                    each(&Event::new(Kind::ThrottleEngaged, subject).reason(reason).failures(*failures));
+                }
+                if *why == Refusal::Damaged {
+                    each(&Event::new(Kind::RecordDamaged, subject).reason(why.reason()));
+                }
+            }
+        }
+    }
+
+    /// The decision, as an event of `kind`.
+    fn decision<'a>(&'a self, kind: Kind, subject: &'a Subject) -> Event<'a> {
+        match self {
+            Self::Accepted { proof, .. } => {
+                let (reason, device) = match proof {
+                    Proof::Device(id, label) => ("code", Some((id, label))),
+                    Proof::Resynchronized(id, label, _) => ("two_codes", Some((id, label))),
+                    Proof::Recovery { .. } => ("recovery_code", None),
+                };
+                let event = Event::decision(kind, subject, Verdict::Accepted, reason);
+                match device {
+                    Some((id, label)) => event.credential(*id, label.as_str()),
+                    None => event,
+                }
+            }
+            Self::Refused { why, failures, credential, .. } => {
+                let mut event = Event::decision(kind, subject, Verdict::Denied, why.reason());
+                if !matches!(why, Refusal::UnknownUser | Refusal::NotEnrolled | Refusal::Revoked) {
+                    event = event.failures(*failures);
+                }
+                if let Refusal::Throttled(seconds) = why {
+                    event = event.wait(*seconds);
+                }
+                if let Some((id, label)) = credential {
+                    event = event.credential(*id, label.as_str());
+                }
+                event
+            }
+        }
+    }
+
+    /// The decision, as an event of `kind` that is not part of the account's chain.
+    pub(super) fn report_decision(
+        &self,
+        kind: Kind,
+        subject: &Subject,
+        detail: &str,
+        audit: &mut impl AuditSink,
+    ) {
+        self.decision(kind, subject).detail(detail).emit(audit);
+    }
+}
+
+impl Rules<'_> {
+    /// Adds what an answer changed to the account's chain. Allocates nothing.
+    pub(super) fn chain(&self, judgement: &Judgement, state: &mut State, lines: &mut ChainedLines) {
+        let accepted = matches!(judgement, Judgement::Accepted { .. });
+        if !accepted && judgement.counted_as().is_none() {
+            return;
+        }
+        judgement.consequences(self.subject, &mut |event| lines.add(event, self.now, state));
+        if accepted || !self.tried {
+            lines.add(&judgement.decision(self.kind, self.subject), self.now, state);
+        }
+    }
+}
+
+impl Judged {
+    /// Logs it: what follows for the account, then the decision as an event of `kind`.
+    pub(super) fn report(&self, kind: Kind, subject: &Subject, audit: &mut impl AuditSink) {
+        self.report_changes(kind, subject, "", audit);
+        if !self.is_reported(kind) {
+            self.judgement.report_decision(kind, subject, "", audit);
+        }
+    }
+
+    /// Whether [`Judged::report_changes`] logs the decision, too.
+    pub(super) fn is_reported(&self, kind: Kind) -> bool {
+        self.lines.has(kind)
+    }
+
+    /// Logs what follows for the account; with the decision, if that changed the account.
+    pub(super) fn report_changes(
+        &self,
+        kind: Kind,
+        subject: &Subject,
+        detail: &str,
+        audit: &mut impl AuditSink,
+    ) {
+        if let Judgement::Accepted { proof: Proof::Resynchronized(.., seconds), .. } = self.judgement {
+            let detail = format!("the device's clock is {}", clock_offset(seconds));
+            return self.lines.emit_with(Kind::CredentialResynchronized, &detail, audit);
+        }
+        if let Judgement::Refused { narrowed: true, .. } = self.judgement {
+            audit.debug(
+                "fewer steps were looked at than the windows of its devices have: the account has many",
+            );
+        }
+        if self.lines.is_empty() {
+            self.judgement.consequences(subject, &mut |event| event.emit(audit));
+        } else {
+            self.lines.emit_with(kind, detail, audit);
+        }
+    }
+}
+
+/// The network of the newest wrong answer.
+fn network(since: &Failures) -> Option<String> {
+    let address = std::net::Ipv6Addr::from(since.from).to_canonical();
+    match address {
+        _ if since.at == 0 => None,
+        std::net::IpAddr::V4(_) => Some(format!("{address}/24")),
+        std::net::IpAddr::V6(_) => Some(format!("{address}/56")),
+    }
+}
+
+/// Records that a process was killed because it held the account's lock and made no progress, if that happened.
+pub fn report_killed_holder(killed: Option<i32>, subject: &Subject, audit: &mut impl AuditSink) {
+    if let Some(pid) = killed {
+        let subject = &Subject { user: logged_name(&HostDirectory, &subject.user), ..subject.clone() };
+        let detail = format!("process {pid} held the account's lock and made no progress, so it was killed");
+        Event::new(Kind::LockHolderKilled, subject).detail(&detail).emit(audit);
+    }
+}

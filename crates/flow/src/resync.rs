@@ -1,0 +1,175 @@
+//! Resynchronisation: two consecutive codes tell how far a device's clock is off (RFC 6238 §6, RFC 4226 §7.4). Both are
+//! always asked for, and answered as one guess, for an answer to the first alone would be an oracle with a wide window.
+
+use super::answer_place::AnswerPlace;
+use super::given::Given;
+use super::judge::{Judgement, Proof, Rules, settle};
+use super::refusal::Refusal;
+use super::{Dialog, Echo, NoAnswer};
+use qrtotp_account::{CredentialId, Label, Means, Name, Record, Side, Standing, State};
+use qrtotp_audit::{AuditSink, Kind, Subject};
+use qrtotp_clock::Clock;
+use qrtotp_otp::{Code, MAX_CLOCK_OFFSET, MAX_TARGETS, Step, Verifier, Window};
+use qrtotp_policy::Config;
+use qrtotp_store::{Store, StoreError};
+use qrtotp_values::text::clock_offset;
+use std::fmt;
+use thiserror::Error;
+
+/// Why a device was not resynchronised. Nothing was changed but the count of failures, to which all answers add but empty ones.
+#[derive(Debug, Error)]
+pub enum ResyncError {
+    /// Nothing there to resynchronise.
+    #[error("{0} is not enrolled; `qrtotp enroll {0}` enrols a device")]
+    NotEnrolled(Name),
+    /// No answer.
+    #[error("the dialogue ended; nothing was changed")]
+    NoAnswer,
+    /// Not two consecutive unused codes of a device whose clock is at most ten minutes off.
+    #[error(
+        "those were not two consecutive codes of an enrolled device, unused, with a clock at most ten minutes off; \
+         look at the phone's clock, wait for a new code, and try again"
+    )]
+    Refused(&'static str),
+    /// Too soon after wrong codes; these were not looked at.
+    #[error("too soon after wrong codes, so these were not looked at; wait {0} s and give two new ones")]
+    Throttled(u32),
+    /// Too many wrong codes; none is looked at.
+    #[error(
+        "codes are disabled after too many wrong ones; a recovery code at a login, or `qrtotp unlock`, lifts it"
+    )]
+    Disabled,
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A device whose clock is known now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resynchronized {
+    /// Which.
+    pub credential: CredentialId,
+    /// Seconds by which its clock is ahead of ours.
+    pub ahead: i64,
+}
+
+impl fmt::Display for Resynchronized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, clock) = (self.credential, clock_offset(self.ahead));
+        write!(f, "Done: the clock of {id} is {clock}. From now on its codes are taken as its clock goes.")
+    }
+}
+
+/// Asks for two consecutive codes and keeps how far the device's clock is off. Both codes are used up.
+///
+/// # Errors
+/// See [`ResyncError`].
+pub fn resync<S: Store>(
+    (store, config): (&S, &Config),
+    (name, uid): (&Name, u32),
+    dialog: &mut impl Dialog,
+    clock: &impl Clock,
+    subject: &Subject,
+    audit: &mut impl AuditSink,
+) -> Result<Resynchronized, ResyncError> {
+    let account = store.load(name)?.map(|account| account.record);
+    if !account.is_some_and(|record| record.uid == uid && record.standing() == Standing::Enrolled) {
+        return Err(ResyncError::NotEnrolled(name.clone()));
+    }
+    let mut ask = |prompt| dialog.ask(prompt, Echo::On).map_err(|NoAnswer| ResyncError::NoAnswer);
+    let first = ask("The code that the app shows now: ")?;
+    let second = ask("The next one, as soon as it shows it: ")?;
+    let given = Given::two_codes(&first, &second);
+    let rules = Rules {
+        key: store.key(),
+        uid,
+        now: clock.now(),
+        window: config.verify.window(),
+        throttle: config.throttle.rules(),
+        recovery: true,
+        step_up: false,
+        fresh: false,
+        answer_place: AnswerPlace::OWN,
+        subject,
+        kind: Kind::DeviceProof,
+        tried: false,
+    };
+    let judged = settle(store, name, &rules, &given)?;
+    judged.report(Kind::DeviceProof, subject, audit);
+    match judged.judgement {
+        Judgement::Accepted { proof: Proof::Resynchronized(credential, _, ahead), .. } => {
+            Ok(Resynchronized { credential, ahead })
+        }
+        Judgement::Accepted { .. } => Err(ResyncError::Refused("unexpected")),
+        Judgement::Refused { why: Refusal::Throttled(seconds), .. } => Err(ResyncError::Throttled(seconds)),
+        Judgement::Refused { why: Refusal::Disabled, .. } => Err(ResyncError::Disabled),
+        Judgement::Refused { why, .. } => Err(ResyncError::Refused(why.reason())),
+    }
+}
+
+/// Looks for the two codes, of all devices, at all steps in reach, or for a step-up at those of the window: one guess.
+pub(super) fn judge_pair(
+    rules: &Rules<'_>,
+    (first, second): (&Code, &Code),
+    side: Side,
+    record: &Record,
+    state: &mut State,
+) -> Judgement {
+    let mut found: Option<(CredentialId, Label, Step, Step, u32)> = None;
+    let mut burnt = None;
+    for credential in record.credentials.iter().take(MAX_TARGETS) {
+        let known = Some((credential.id, credential.label.clone()));
+        let Ok(secret) = rules.key.open_secret(record, credential) else {
+            let failures = state.throttle.failures_here(Means::Code, side, rules.now);
+            return about(known, Judgement::refused(Refusal::Damaged, Means::Code, failures));
+        };
+        let params = credential.params;
+        let verifier = Verifier::new(&secret, params);
+        let now = params.step_at(rules.now);
+        let steps = if rules.step_up {
+            let drift = state.mark(credential.id).map_or(0, |mark| mark.drift);
+            let (now, window) = (now.saturating_add_signed(drift.into()), rules.window_of(credential));
+            now.saturating_sub(window.back.into())..=now.saturating_add(window.ahead.into())
+        } else {
+            let reach = u64::try_from(MAX_CLOCK_OFFSET / i64::from(params.period())).unwrap_or(0);
+            now.saturating_sub(reach)..=now.saturating_add(reach)
+        };
+        for step in steps {
+            let here = Window { back: 0, ahead: 0 };
+            let hit = verifier.matching_step(first, step.saturating_sub(1), here).is_some()
+                & verifier.matching_step(second, step, here).is_some();
+            if hit && !state.is_fresh(credential.id, step.saturating_sub(1)) {
+                burnt.clone_from(&known);
+            } else if hit && found.is_none() {
+                found = Some((credential.id, credential.label.clone(), step, now, params.period()));
+            }
+        }
+    }
+    // What any device has seen is spent for the whole account.
+    match (found, burnt) {
+        (Some((id, label, step, now, period)), None) => {
+            let steps = i32::try_from(step.cast_signed() - now.cast_signed()).unwrap_or(0);
+            state.raise(id, step, Some(rules.now));
+            let codes = [first, second].map(|code| rules.digest(code, record));
+            let forgiven = rules.right(&codes, (id, side), record, state);
+            let proof = if rules.step_up {
+                Proof::Device(id, label)
+            } else {
+                state.set_drift(id, steps);
+                Proof::Resynchronized(id, label, i64::from(steps) * i64::from(period))
+            };
+            Judgement::Accepted { proof, forgiven, codes_due: record.recovery_due }
+        }
+        (_, burnt) => {
+            let why = if burnt.is_some() { Refusal::Replayed } else { Refusal::WrongCode };
+            about(burnt, rules.count(why, Means::Code, side, record, state))
+        }
+    }
+}
+
+fn about(known: Option<(CredentialId, Label)>, mut judgement: Judgement) -> Judgement {
+    if let Judgement::Refused { credential, .. } = &mut judgement {
+        *credential = known;
+    }
+    judgement
+}

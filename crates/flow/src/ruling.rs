@@ -1,0 +1,208 @@
+//! What the policy's rules say of one login.
+
+use super::answer_place::AnswerPlace;
+use super::{Directory, FirstPass, LoginHost, Options, Refusal};
+use qrtotp_account::{CredentialId, ExactOrigin, KeyFingerprint, Label, accepted_keys};
+use qrtotp_audit::{DecidedBy, Priority};
+use qrtotp_policy::{Config, Damaged, Facts, FirstLogin, Lookups, Outcome, Verify, address};
+use qrtotp_store::{Account, SealKey};
+use qrtotp_values::ConfigDuration;
+use qrtotp_values::UnixTime;
+use std::borrow::Cow;
+
+/// What holds for a login besides its settings.
+#[derive(Clone, Debug)]
+pub struct Ruling {
+    /// The rule's outcome, or what `[defaults]` says.
+    pub(super) outcome: Outcome,
+    /// Recovery codes count.
+    pub(super) recovery: bool,
+    /// Only a code of the current step counts.
+    pub(super) fresh: bool,
+    /// The reason to log if no answer can be right: a denied or an unknown account.
+    pub(super) nobody: Refusal,
+    /// Whoever answers gives the same text to every question, so that there is no room for two codes.
+    pub(super) one_field: bool,
+    /// Shown where the outcome is [`Outcome::Deny`].
+    pub(super) message: Option<String>,
+    /// For how long a right code is remembered, and what is compared.
+    pub(super) remember: Option<(ConfigDuration, [u8; 8])>,
+    /// The registered hardware key that the rule demands and sshd accepted.
+    pub(super) hardware_key: Option<(CredentialId, Label)>,
+}
+
+impl Default for Ruling {
+    fn default() -> Self {
+        Self {
+            outcome: Outcome::Code,
+            recovery: true,
+            fresh: false,
+            nobody: Refusal::UnknownUser,
+            one_field: false,
+            message: None,
+            remember: None,
+            hardware_key: None,
+        }
+    }
+}
+
+impl Ruling {
+    /// Two consecutive codes are asked for.
+    pub(super) fn steps_up(&self) -> bool {
+        self.outcome == Outcome::TwoCodes
+    }
+
+    /// What can't hold together with the module's arguments, in words for the log.
+    pub(super) fn conflict(&self, options: &Options) -> Option<&'static str> {
+        let one_field = matches!(options.first_pass, FirstPass::Use | FirstPass::Forward);
+        (self.steps_up() && one_field).then_some(
+            "a rule demands two codes, and `use_first_pass` and `forward_pass` have no room for them",
+        )
+    }
+}
+
+/// The part of the PAM transaction that asks.
+pub(super) enum Part<'a> {
+    /// With a look-up of the account; it gives none that is another uid's.
+    Auth(&'a mut dyn FnMut() -> Option<Account>, &'a SealKey),
+    /// The account part, if the auth part did not run. sshd (9.2 to 10.0) does not tell it how the user logged in, so the login
+    /// counts as one by a key, but not by a registered hardware key.
+    Account,
+}
+
+/// What a login has to look up for its rules.
+struct LoginLookups<'a, 'p, D> {
+    user: Option<&'a str>,
+    directory: &'a D,
+    accepted: Vec<KeyFingerprint>,
+    part: Part<'p>,
+    answer_place: AnswerPlace,
+    now: UnixTime,
+    /// Once it was looked up.
+    hardware_key: Option<(CredentialId, Label)>,
+}
+
+impl<D: Directory> Lookups for LoginLookups<'_, '_, D> {
+    fn groups(&mut self) -> Option<Vec<u32>> {
+        self.user.and_then(|user| self.directory.groups(user))
+    }
+
+    fn hardware_key(&mut self) -> bool {
+        if let (Part::Auth(account, _), false) = (&mut self.part, self.accepted.is_empty()) {
+            let account = account();
+            let key = account.as_ref().and_then(|account| account.record.hardware_key(&self.accepted));
+            self.hardware_key = key.map(|key| (key.id, key.label.clone()));
+        }
+        self.hardware_key.is_some()
+    }
+
+    /// Whoever has no record has no familiar place, and nor has somebody whom the host does not know.
+    fn familiar(&mut self) -> Option<bool> {
+        let Part::Auth(account, key) = &mut self.part else { return None };
+        let familiar = |Account { record, state }: Account| {
+            state.throttle.is_familiar(self.answer_place.side(key, &record), self.now)
+        };
+        Some(account().is_some_and(familiar))
+    }
+}
+
+/// What a rule with `remember` compares. The absence of a PAM item is never enough: without an address it takes a terminal of a
+/// login session, which only the kernel can name.
+fn exact_origin(
+    config: &Config,
+    place: &qrtotp_audit::Subject,
+    host: &impl LoginHost,
+    key: Option<&KeyFingerprint>,
+) -> Option<[u8; 8]> {
+    let (by, tty) = (place.by.as_str(), place.tty.as_str());
+    let session;
+    let origin = match address(&place.rhost) {
+        _ if !host.knows_place() => return None,
+        Some(address) => ExactOrigin::Remote(address, key),
+        None if place.rhost.is_empty() && !by.is_empty() && !tty.is_empty() => {
+            session = host.session()?;
+            ExactOrigin::Session { session: &session, tty, by }
+        }
+        None => return None,
+    };
+    Some(origin.at(place.pam_service(), config.rules.generation))
+}
+
+pub(super) fn is_key_service(config: &Config, place: &qrtotp_audit::Subject) -> bool {
+    config.enroll.key_services.iter().any(|known| known == place.pam_service())
+}
+
+/// Applies the rules to a login of `user` (`None`: an account that the host does not know). Returns the ruling, the settings for
+/// this login, and the rule's name for the log.
+///
+/// # Errors
+/// The rules are damaged; deny.
+pub(super) fn ruling<'c>(
+    config: &'c Config,
+    user: Option<&str>,
+    place: &qrtotp_audit::Subject,
+    host: &mut impl LoginHost,
+    directory: &impl Directory,
+    now: UnixTime,
+    part: Part<'_>,
+) -> Result<(Ruling, Cow<'c, Config>, Option<DecidedBy>), Damaged> {
+    let usual = Ruling { outcome: config.default_outcome(), ..Ruling::default() };
+    if config.rules.is_empty() {
+        return Ok((usual, Cow::Borrowed(config), None));
+    }
+    let says_keys = is_key_service(config, place);
+    let accepted = match part {
+        Part::Auth(..) if says_keys => accepted_keys(&host.ssh_auth_info().unwrap_or_default()),
+        Part::Auth(..) | Part::Account => Vec::new(),
+    };
+    let key = says_keys.then_some(matches!(part, Part::Account) || !accepted.is_empty());
+    let facts = Facts {
+        user,
+        service: place.pam_service(),
+        tty: &place.tty,
+        by: &place.by,
+        rhost: &place.rhost,
+        key,
+        now,
+    };
+    let answer_place = AnswerPlace::with(accepted.first(), place, host, false);
+    let mut lookups = LoginLookups { user, directory, accepted, part, answer_place, now, hardware_key: None };
+    let decision = config.rules.decide(&facts, &mut lookups, None)?;
+    let effects = &decision.effects;
+    let mut ruled = Cow::Borrowed(config);
+    // A service that asks through the broker lets nobody in without a code.
+    let lets_in = |first_login| first_login == FirstLogin::Allow && !host.allows_grace();
+    if let Some(first_login) = effects.first_login.filter(|first_login| !lets_in(*first_login)) {
+        let defaults = &mut ruled.to_mut().defaults;
+        (defaults.first_login, defaults.allow_until) = (first_login, effects.allow_until);
+    }
+    if effects.fresh {
+        ruled.to_mut().verify = Verify { window_back: 0, window_ahead: 0, resync: false };
+    }
+    let mut outcome = decision.outcome.unwrap_or(usual.outcome);
+    // A caller that names its own service and terminal must not skip its own code by that.
+    if outcome == Outcome::Skip && decision.outcome.is_some() && !host.knows_place() {
+        outcome = Outcome::Code;
+    }
+    let origin = effects.remember.and_then(|span| {
+        let origin = exact_origin(config, place, host, lookups.accepted.first())?;
+        Some((span, origin))
+    });
+    let ruling = Ruling {
+        outcome,
+        remember: origin,
+        recovery: !effects.no_recovery,
+        fresh: effects.fresh,
+        nobody: if outcome == Outcome::Deny { Refusal::RuleDenied } else { Refusal::UnknownUser },
+        one_field: false,
+        message: effects.message.map(str::to_owned),
+        hardware_key: lookups.hardware_key.filter(|_| decision.hardware_key),
+    };
+    let at_least = match (effects.alert, effects.notice) {
+        (true, _) => Priority::Alert,
+        (false, true) => Priority::Notice,
+        (false, false) => Priority::Info,
+    };
+    let by = DecidedBy { policy: config.rules.generation, rule: decision.rule.to_owned(), at_least };
+    Ok((ruling, ruled, Some(by)))
+}

@@ -1,0 +1,372 @@
+//! The flows against a real file store, with a scripted person and a clock that stands still until told otherwise.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod account;
+mod admin;
+mod enroll;
+mod first_login;
+mod import;
+mod judge;
+mod lanes;
+mod login;
+mod login_events;
+mod login_throttle;
+mod model;
+mod owner;
+mod primary;
+mod prompt;
+mod recorder;
+mod remember;
+mod resume;
+mod resync;
+mod rules;
+mod secrets;
+
+use super::*;
+use qrtotp_account::{Label, Name};
+use qrtotp_audit::{AuditSink, Priority, Subject};
+use qrtotp_clock::Clock;
+use qrtotp_otp::{KeyUri, Params, Secret, Strength, code_at};
+use qrtotp_policy::Config;
+use qrtotp_store::FileStore;
+use qrtotp_values::UnixTime;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+pub(super) const UID: u32 = 4321;
+/// The first second of a step.
+pub(super) const START: UnixTime = 1_790_000_010;
+
+pub(super) struct FakeClock(pub Cell<UnixTime>);
+
+impl Clock for FakeClock {
+    fn now(&self) -> UnixTime {
+        self.0.get()
+    }
+}
+
+/// Events, and debug lines as well: neither may hold a secret.
+#[derive(Default)]
+pub(super) struct Log(pub Vec<String>);
+
+impl AuditSink for Log {
+    fn record(&mut self, _: Priority, line: &str) {
+        self.0.push(line.to_owned());
+    }
+    fn debug(&mut self, line: &str) {
+        self.0.push(format!("debug {line}"));
+    }
+}
+
+/// alice, whom the directory also knows as ALICE; `ghost` makes it fail.
+pub(super) struct People(pub Cell<u32>);
+
+impl Directory for People {
+    fn find(&self, typed: &str) -> Result<Option<Person>, LookupError> {
+        match typed.to_lowercase().as_str() {
+            "alice" => Ok(Some(Person { name: "alice".into(), uid: self.0.get() })),
+            "bob" => Ok(Some(Person { name: "bob".into(), uid: 5000 })),
+            "ghost" => Err(LookupError("down".into())),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// What to answer: an answer, or what the phone shows so many steps from now.
+pub(super) enum Say {
+    Text(Vec<u8>),
+    Phone(i64),
+    Nothing,
+}
+
+pub(super) fn say(text: &str) -> Say {
+    Say::Text(text.as_bytes().to_vec())
+}
+
+/// A person with a script, and what they saw.
+#[derive(Default)]
+pub(super) struct Human {
+    pub script: VecDeque<Say>,
+    pub prompts: Vec<String>,
+    pub shown: Vec<String>,
+    pub waits: Vec<Duration>,
+    pub offers: Vec<(String, String)>,
+    pub codes: Vec<String>,
+    pub password: Option<Vec<u8>>,
+    pub forwarded: Option<Vec<u8>>,
+    pub acknowledge: Acknowledge,
+    /// The password that the host proves; without one it can prove none.
+    pub right_password: Option<&'static [u8]>,
+    /// Passwords that it was asked to prove.
+    pub proofs: Vec<Vec<u8>>,
+    /// What sshd says of accepted keys.
+    pub ssh_auth_info: Option<&'static str>,
+    /// The login session that the kernel names.
+    pub session: Option<&'static str>,
+    /// Why the account part of the login's own service refuses.
+    pub barred: Option<&'static str>,
+    /// How often that was asked.
+    pub rehearsals: u32,
+    pub now: UnixTime,
+    /// The application replaces PAM_USER while it handles message number so many.
+    pub user_changes_after: Option<usize>,
+    /// Runs just before an answer is given.
+    pub meanwhile: Option<Box<dyn FnMut()>>,
+}
+
+impl Human {
+    pub(super) fn says(script: impl IntoIterator<Item = Say>) -> Self {
+        Self { script: script.into_iter().collect(), ..Self::default() }
+    }
+}
+
+impl Dialog for Human {
+    fn show(&mut self, text: &str) {
+        self.shown.push(text.to_owned());
+    }
+    fn ask(&mut self, prompt: &str, _: Echo) -> Result<Typed, NoAnswer> {
+        self.prompts.push(prompt.to_owned());
+        if let Some(uri) = prompt.lines().find(|line| line.starts_with("otpauth://")) {
+            self.offers.push((uri.trim().to_owned(), String::new()));
+        }
+        if let Some(f) = &mut self.meanwhile {
+            f();
+        }
+        match self.script.pop_front().unwrap_or(Say::Nothing) {
+            Say::Text(text) => Ok(Typed::new(text)),
+            Say::Phone(steps) => {
+                let uri =
+                    KeyUri::parse(&self.offers.last().expect("nothing offered").0, Strength::Normal).unwrap();
+                let step = uri.params.step_at(self.now).saturating_add_signed(steps);
+                Ok(Typed::new(code_at(&uri.secret, uri.params, step).as_str().as_bytes().to_vec()))
+            }
+            Say::Nothing => Err(NoAnswer),
+        }
+    }
+    fn wait(&mut self, time: Duration) {
+        self.waits.push(time);
+    }
+}
+
+impl LoginHost for Human {
+    fn is_same_user(&self) -> bool {
+        self.user_changes_after.is_none_or(|messages| self.prompts.len() + self.shown.len() < messages)
+    }
+    fn password(&mut self) -> Option<Typed> {
+        self.password.clone().map(Typed::new)
+    }
+    fn forward_password(&mut self, password: &[u8]) -> Result<(), NoAnswer> {
+        self.forwarded = Some(password.to_vec());
+        Ok(())
+    }
+    fn withhold_password(&mut self) {
+        self.password = None;
+        self.forwarded = None;
+    }
+    fn prove_password(&mut self, _: &Name, password: &[u8]) -> Result<(), Unproven> {
+        self.proofs.push(password.to_vec());
+        match self.right_password {
+            Some(right) if right == password => Ok(()),
+            Some(_) => Err(Unproven::because("primary_factor")),
+            None => Err(Unproven::because("primary_factor_unavailable")),
+        }
+    }
+    fn ssh_auth_info(&mut self) -> Option<Vec<u8>> {
+        self.ssh_auth_info.map(|info| info.as_bytes().to_vec())
+    }
+    fn session(&self) -> Option<String> {
+        self.session.map(str::to_owned)
+    }
+    fn would_let_in(&mut self) -> Result<(), Unproven> {
+        self.rehearsals += 1;
+        self.barred.map_or(Ok(()), |why| Err(Unproven { reason: "account_refused", detail: why.into() }))
+    }
+}
+
+impl EnrollDialog for Human {
+    fn first_code(&mut self, scanned: Scanned<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
+        match scanned {
+            Scanned::Now(offer) if note.is_none() => {
+                self.offers.push((offer.uri.to_string(), offer.key.to_string()));
+            }
+            Scanned::Now(_) => {}
+            Scanned::Before { minutes } => self.shown.push(format!("scanned {minutes} minutes ago")),
+        }
+        let typed = self.ask(note.unwrap_or("first code"), Echo::On)?;
+        Ok(match typed.as_slice() {
+            b"n" => Reply::Fresh,
+            b"q" => Reply::GiveUp,
+            _ => Reply::Code(typed),
+        })
+    }
+    fn recovery_codes(&mut self, codes: &[Zeroizing<String>], _: Option<&str>) -> Result<Handed, NoAnswer> {
+        self.codes = codes.iter().map(|code| code.to_string()).collect();
+        match self.acknowledge {
+            Acknowledge::Shown => Ok(Handed::Shown),
+            Acknowledge::With(word) => Ok(Handed::Typed(Typed::new(word.into()))),
+            Acknowledge::First => Ok(Handed::Typed(Typed::new(self.codes[0][15..].into()))),
+            Acknowledge::Whole => Ok(Handed::Typed(Typed::new(self.codes[0].clone().into_bytes()))),
+            Acknowledge::Never => Err(NoAnswer),
+        }
+    }
+}
+
+/// What the person does about recovery codes.
+#[derive(Clone, Copy, Default)]
+pub(super) enum Acknowledge {
+    #[default]
+    Shown,
+    With(&'static str),
+    /// The last group of the first.
+    First,
+    /// All of the first.
+    Whole,
+    Never,
+}
+
+/// A host with a store.
+pub(super) struct World {
+    /// Gone with it, unless somebody else keeps it.
+    _dir: Option<tempfile::TempDir>,
+    pub path: PathBuf,
+    pub store: FileStore,
+    pub config: Config,
+    pub clock: FakeClock,
+    pub people: People,
+    pub log: Log,
+    taken: secrets::Taken,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let dir =
+            tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o700)).tempdir().unwrap();
+        let store = FileStore::open_or_create(&dir.path().join("state"), dir.path()).unwrap();
+        let path = dir.path().join("state");
+        Self { _dir: Some(dir), ..Self::with(store, path) }
+    }
+
+    /// On a store that is there, in `path`.
+    pub(super) fn with(store: FileStore, path: PathBuf) -> Self {
+        Self {
+            _dir: None,
+            path,
+            store,
+            config: Config::default(),
+            clock: FakeClock(Cell::new(START)),
+            people: People(Cell::new(UID)),
+            log: Log::default(),
+            taken: secrets::Taken::default(),
+        }
+    }
+
+    pub(super) fn subject(user: &str) -> Subject {
+        Subject { user: user.into(), service: "sshd".into(), ..Subject::default() }
+    }
+
+    pub(super) fn name() -> Name {
+        Name::new("alice").unwrap()
+    }
+
+    pub(super) fn account_file(&self, file: &str) -> PathBuf {
+        self.path.join("accounts/alice").join(file)
+    }
+
+    /// Imports a fresh secret for alice and gives it back.
+    pub(super) fn import(&mut self, params: Params) -> Secret {
+        self.import_secret(self.secret(), params)
+    }
+
+    pub(super) fn import_secret(&mut self, secret: Secret, params: Params) -> Secret {
+        self.keep(&Import { params, ..Self::to_import(&secret) }).unwrap();
+        secret
+    }
+
+    /// A secret for alice that was used nowhere.
+    pub(super) fn to_import(secret: &Secret) -> Import<'_> {
+        static WHO: LazyLock<(Name, Label)> = LazyLock::new(|| (World::name(), Label::new("phone")));
+        Import { used: Some(0), ..Import::new(&WHO.0, UID, &WHO.1, secret, Params::default()) }
+    }
+
+    pub(super) fn keep(&mut self, what: &Import<'_>) -> Result<Imported, AdminError> {
+        let what = Import { uid: self.people.0.get(), ..*what };
+        let subject = Self::subject("alice");
+        super::import(&self.store, &self.config, &what, self.clock.now(), &subject, &mut self.log)
+    }
+
+    /// What a device shows, `steps` from now.
+    pub(super) fn code(&self, secret: &Secret, steps: i64) -> String {
+        let step = Params::default().step_at(self.clock.now()).saturating_add_signed(steps);
+        code_at(secret, Params::default(), step).as_str().to_owned()
+    }
+
+    pub(super) fn login_as(&mut self, user: &str, options: &Options, human: &mut Human) -> Outcome {
+        self.login_of(Self::subject(user), options, human)
+    }
+
+    pub(super) fn login_of(&mut self, subject: Subject, options: &Options, human: &mut Human) -> Outcome {
+        Login {
+            config: &self.config,
+            options,
+            store: &self.store,
+            directory: &self.people,
+            host: human,
+            clock: &self.clock,
+            audit: &mut self.log,
+            subject,
+            ruling: Ruling::default(),
+        }
+        .run()
+    }
+
+    pub(super) fn answer(&mut self, text: &str) -> Outcome {
+        self.login_as("alice", &Options::default(), &mut Human::says([say(text)]))
+    }
+
+    /// The reason of the last login.
+    pub(super) fn reason(&self) -> String {
+        let line =
+            self.log.0.iter().rev().find(|line| line.starts_with("event=login ")).expect("no login event");
+        line.split(' ').find_map(|word| word.strip_prefix("reason=")).unwrap().to_owned()
+    }
+
+    pub(super) fn enroll(&mut self, human: &mut Human) -> Result<Enrolled, EnrollError> {
+        self.enroll_with(human, Authority::Admin(ExistingCode::Required))
+    }
+
+    pub(super) fn enroll_with(
+        &mut self,
+        human: &mut Human,
+        authority: Authority,
+    ) -> Result<Enrolled, EnrollError> {
+        human.now = self.clock.now();
+        let subject = Self::subject("alice");
+        let (name, label) = (Self::name(), Label::new("phone"));
+        let invitation = Invitation {
+            name: &name,
+            uid: self.people.0.get(),
+            label: &label,
+            authority,
+            subject: &subject,
+            issuer: "host",
+            account: "alice@host",
+            params: Params::default(),
+        };
+        Enrollment {
+            invitation: &invitation,
+            config: &self.config,
+            store: &self.store,
+            dialog: human,
+            clock: &self.clock,
+            audit: &mut self.log,
+        }
+        .run()
+    }
+
+    pub(super) fn pass(&self, seconds: i64) {
+        self.clock.0.set(self.clock.0.get() + seconds);
+    }
+}

@@ -1,0 +1,288 @@
+//! What is recorded: each deed from an empty directory on, with what it tells at which moment.
+
+use super::*;
+use qrtotp_policy::FirstLogin;
+use qrtotp_values::ConfigDuration;
+use std::path::Path;
+
+pub(super) const TEST: &str = "flow::tests::recorder::deeds::every_deed_that_is_recorded_can_be_done";
+/// Which deed to do, and where.
+pub(super) const PLAY: &str = "QRTOTP_RECORDER_DEED";
+pub(super) const PLACE: &str = "QRTOTP_RECORDER_PLACE";
+/// The directory with everything that is on the disk, there.
+pub(super) const HOST: &str = "host";
+/// What is told is told in these files beside it.
+pub(super) const TOLD: &str = "told";
+
+pub(super) struct Deed {
+    pub name: &'static str,
+    play: fn(&Teller<'_>),
+}
+
+pub(super) const DEEDS: [Deed; 11] = [
+    Deed { name: "two logins", play: log_in },
+    Deed { name: "login with a recovery code", play: recover },
+    Deed { name: "enrolment by root", play: enroll },
+    Deed { name: "use of a token", play: use_token },
+    Deed { name: "enrolment broken off", play: break_off },
+    Deed { name: "revocation", play: take_away },
+    Deed { name: "revocation of a token", play: take_token },
+    Deed { name: "change of a name", play: change_name },
+    Deed { name: "change of a uid", play: change_uid },
+    Deed { name: "removal of an account", play: remove },
+    Deed { name: "import that makes key and store", play: make_store },
+];
+
+#[test]
+fn every_deed_that_is_recorded_can_be_done() {
+    if let (Some(name), Some(place)) = (std::env::var_os(PLAY), std::env::var_os(PLACE)) {
+        let deed = DEEDS.iter().find(|deed| *deed.name == *name).unwrap();
+        return (deed.play)(&Teller { place: Path::new(&place), told: Cell::new(0) });
+    }
+    for deed in &DEEDS {
+        let dir = place();
+        (deed.play)(&Teller { place: dir.path(), told: Cell::new(0) });
+    }
+}
+
+/// Says what holds from now on: lines of a word and whom it is about. The words: judge.rs.
+pub(super) struct Teller<'a> {
+    place: &'a Path,
+    told: Cell<usize>,
+}
+
+impl Teller<'_> {
+    /// The first time, everything so far is there to stay.
+    fn tell(&self, lines: &[(&str, &str)]) {
+        let text: String = lines.iter().map(|(word, about)| format!("{word} {about}\n")).collect();
+        std::fs::write(self.place.join(format!("{TOLD}.{}", self.told.replace(self.told.get() + 1))), text)
+            .unwrap();
+    }
+
+    fn world(&self) -> World {
+        world(&self.place.join(HOST))
+    }
+}
+
+/// The store in a directory, which is made where there is none.
+pub(super) fn world(host: &Path) -> World {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().mode(0o700).recursive(true).create(host).unwrap();
+    let path = host.join("state");
+    let mut world = World::with(FileStore::open_or_create(&path, host).unwrap(), path);
+    world.config = config();
+    world
+}
+
+pub(super) fn config() -> Config {
+    let mut config = Config::default();
+    config.defaults.first_login = FirstLogin::Token;
+    config.throttle.free_failures = 20;
+    config
+}
+
+fn imported(teller: &Teller<'_>) -> (World, Secret, String) {
+    let mut w = teller.world();
+    let secret = w.import(Params::default());
+    let key = base32(&secret);
+    (w, secret, key)
+}
+
+fn base32(secret: &Secret) -> String {
+    qrtotp_otp::base32_encode(secret.as_bytes())
+}
+
+fn log_in(teller: &Teller<'_>) {
+    let (mut w, secret, key) = imported(teller);
+    teller.tell(&[("store", ""), ("in", &key)]);
+    for _ in 0..2 {
+        let code = w.code(&secret, 0);
+        teller.tell(&[("typed", &code)]);
+        assert_eq!(w.answer(&code), Outcome::Accepted);
+        teller.tell(&[("spent", &code)]);
+        w.pass(30);
+    }
+}
+
+fn recover(teller: &Teller<'_>) {
+    let (mut w, _, key) = imported(teller);
+    let subject = World::subject("alice");
+    let codes = regenerate_recovery(&w.store, &World::name(), START, &subject, &mut w.log).unwrap();
+    teller.tell(&[("store", ""), ("in", &key), ("typed", &codes[4])]);
+    assert_eq!(w.answer(&codes[4]), Outcome::Accepted);
+    teller.tell(&[("spent", &codes[4])]);
+}
+
+fn enroll(teller: &Teller<'_>) {
+    let mut w = teller.world();
+    teller.tell(&[("store", "")]);
+    confirmed(&mut w, teller, Authority::Admin(ExistingCode::Required));
+}
+
+fn use_token(teller: &Teller<'_>) {
+    let mut w = teller.world();
+    issue(&mut w);
+    teller.tell(&[("store", "")]);
+    confirmed(&mut w, teller, Authority::PrimaryFactor);
+}
+
+fn issue(w: &mut World) {
+    let name = World::name();
+    let issue = Issue {
+        name: &name,
+        uid: UID,
+        lifetime: ConfigDuration::seconds(86_400),
+        max_shows: 9,
+        code: None,
+        keys: &[],
+    };
+    issue_token(&w.store, &issue, START, &World::subject("root"), &mut w.log).unwrap();
+}
+
+/// Somebody enrols, with the code of the first QR code.
+fn confirmed(w: &mut World, teller: &Teller<'_>, authority: Authority) {
+    let mut person = Person { teller: Some(teller), replies: [Some(())].into(), ..Person::default() };
+    enroll_with(w, &mut person, authority).unwrap();
+    let key = person.keys.pop().unwrap();
+    teller.tell(&[("in", &key), ("spent", &person.typed)]);
+}
+
+/// Two QR codes are shown and none is confirmed.
+fn break_off(teller: &Teller<'_>) {
+    let mut w = teller.world();
+    issue(&mut w);
+    teller.tell(&[("store", "")]);
+    let mut person = Person { teller: Some(teller), replies: [None].into(), ..Person::default() };
+    assert!(enroll_with(&mut w, &mut person, Authority::PrimaryFactor).is_err());
+    assert_eq!(person.keys.len(), 2);
+}
+
+fn take_away(teller: &Teller<'_>) {
+    let (mut w, _, key) = imported(teller);
+    teller.tell(&[("store", ""), ("in", &key)]);
+    teller.tell(&[("either", &key)]);
+    let subject = World::subject("alice");
+    revoke(&w.store, &World::name(), Selection::All, START, &subject, &mut w.log).unwrap();
+    teller.tell(&[("out", &key)]);
+}
+
+fn take_token(teller: &Teller<'_>) {
+    let mut w = teller.world();
+    issue(&mut w);
+    let mut person = Person::default();
+    assert!(enroll_with(&mut w, &mut person, Authority::PrimaryFactor).is_err());
+    let key = person.keys.pop().unwrap();
+    teller.tell(&[("store", ""), ("out", &key)]);
+    revoke_token(&w.store, &World::name(), START, &World::subject("root"), &mut w.log).unwrap();
+    teller.tell(&[("dead", &key)]);
+}
+
+fn change_name(teller: &Teller<'_>) {
+    let (mut w, secret, key) = imported(teller);
+    let code = w.code(&secret, 0);
+    assert_eq!(w.answer(&code), Outcome::Accepted);
+    teller.tell(&[("store", ""), ("in", &key), ("spent", &code)]);
+    let (old, new) = (World::name(), Name::new("bob").unwrap());
+    rename_account(&w.store, &old, None, (&new, 5000), START, &World::subject("bob"), &mut w.log).unwrap();
+    teller.tell(&[("moved", &key)]);
+}
+
+/// To another one and back, because a login of the judge's has the first.
+fn change_uid(teller: &Teller<'_>) {
+    let (mut w, secret, key) = imported(teller);
+    let code = w.code(&secret, 0);
+    assert_eq!(w.answer(&code), Outcome::Accepted);
+    let (name, subject) = (World::name(), World::subject("alice"));
+    adopt_uid(&w.store, &name, UID + 1, START, &subject, &mut w.log).unwrap();
+    teller.tell(&[("store", ""), ("either", &key), ("spent", &code)]);
+    adopt_uid(&w.store, &name, UID, START, &subject, &mut w.log).unwrap();
+    teller.tell(&[("in", &key)]);
+}
+
+fn remove(teller: &Teller<'_>) {
+    let (mut w, _, key) = imported(teller);
+    teller.tell(&[("store", ""), ("either", &key)]);
+    remove_account(&w.store, &World::name(), START, &World::subject("alice"), &mut w.log).unwrap();
+    teller.tell(&[("out", &key)]);
+}
+
+fn make_store(teller: &Teller<'_>) {
+    let secret = Secret::generate().unwrap();
+    let key = base32(&secret);
+    teller.tell(&[("either", &key)]);
+    let mut w = teller.world();
+    w.import_secret(secret, Params::default());
+    teller.tell(&[("store", ""), ("in", &key)]);
+}
+
+/// Who scans what is shown, and tells of it.
+#[derive(Default)]
+pub(super) struct Person<'a> {
+    pub teller: Option<&'a Teller<'a>>,
+    /// To each QR code: its code (or `code`), or another QR code, please. Then the line drops.
+    pub replies: VecDeque<Option<()>>,
+    /// What to type instead.
+    pub code: Option<String>,
+    pub keys: Vec<String>,
+    pub typed: String,
+}
+
+impl Dialog for Person<'_> {
+    fn show(&mut self, _: &str) {}
+    fn ask(&mut self, _: &str, _: Echo) -> Result<Typed, NoAnswer> {
+        Err(NoAnswer)
+    }
+}
+
+impl EnrollDialog for Person<'_> {
+    fn first_code(&mut self, scanned: Scanned<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
+        let mut code = self.code.clone();
+        if let (Scanned::Now(offer), None) = (scanned, note) {
+            let uri = KeyUri::parse(&offer.uri, Strength::Normal).unwrap();
+            let key = base32(&uri.secret);
+            if let Some(teller) = self.teller {
+                let old = self.keys.iter().map(|key| ("dead", key.as_str()));
+                teller.tell(&old.chain([("out", key.as_str())]).collect::<Vec<_>>());
+            }
+            self.keys.push(key);
+            code = code.or_else(|| {
+                Some(code_at(&uri.secret, uri.params, uri.params.step_at(START)).as_str().to_owned())
+            });
+        }
+        match self.replies.pop_front() {
+            None => Err(NoAnswer),
+            Some(None) => Ok(Reply::Fresh),
+            Some(Some(())) => {
+                self.typed = code.ok_or(NoAnswer)?;
+                if let (Some(teller), Some(key)) = (self.teller, self.keys.last()) {
+                    teller.tell(&[("either", key), ("typed", &self.typed)]);
+                }
+                Ok(Reply::Code(Typed::new(self.typed.clone().into_bytes())))
+            }
+        }
+    }
+
+    fn recovery_codes(&mut self, _: &[Zeroizing<String>], _: Option<&str>) -> Result<Handed, NoAnswer> {
+        Ok(Handed::Shown)
+    }
+}
+
+pub(super) fn enroll_with(
+    w: &mut World,
+    person: &mut Person<'_>,
+    authority: Authority,
+) -> Result<Enrolled, EnrollError> {
+    let (name, label, subject) = (World::name(), Label::new("phone"), World::subject("alice"));
+    let invitation = Invitation {
+        name: &name,
+        uid: UID,
+        label: &label,
+        authority,
+        subject: &subject,
+        issuer: "host",
+        account: "alice@host",
+        params: Params::default(),
+    };
+    let World { config, store, clock, log, .. } = w;
+    Enrollment { invitation: &invitation, config, store, dialog: person, clock, audit: log }.run()
+}

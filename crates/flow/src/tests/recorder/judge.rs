@@ -1,0 +1,107 @@
+//! What must hold of a store after a power cut, found out by using it.
+
+use super::deeds::{Person, config, enroll_with, world};
+use super::*;
+use qrtotp_otp::base32_decode;
+use qrtotp_store::{Store, StoreError};
+use std::collections::BTreeMap;
+
+/// What was told of whom, the last word on each.
+///
+/// - `store`: it is there.
+/// - `typed`: a code that was typed and may have been accepted.
+/// - `spent`: a code that was accepted.
+/// - `in`, `out`: a device that is there, that is not (it was taken away, or never confirmed).
+/// - `moved`: a device that is there, of bob's now.
+/// - `either`: a device that is being confirmed or taken away.
+/// - `dead`: a secret that was shown and can't be confirmed any more.
+pub(super) type Claims = BTreeMap<String, String>;
+
+pub(super) fn claims(text: &str) -> Claims {
+    let claim = |line: &str| line.split_once(' ').map(|(word, about)| (about.to_owned(), word.to_owned()));
+    text.lines().filter_map(claim).collect()
+}
+
+/// The time at which the last code was typed: all of them are in the window of then.
+const TYPED: UnixTime = START + 30;
+/// None of them is any more.
+const LATER: UnixTime = START + 3600;
+
+/// What does not hold in the store of `host`, which changes.
+pub(super) fn judge(host: &Path, claims: &Claims) -> Vec<String> {
+    let mut w = match open(host, claims) {
+        Ok(world) => world,
+        Err(error) => return vec![format!("the store does not open: {error}")],
+    };
+    let account = match w.store.load(&World::name()) {
+        Ok(account) => account,
+        Err(error) => return vec![format!("the account does not open: {error}")],
+    };
+    let mut wrong = Vec::new();
+    if let Some(record) = account.map(|account| account.record)
+        && record.token.as_ref().is_some_and(|token| token.is_live(TYPED))
+        && !record.credentials.is_empty()
+    {
+        wrong.push("a device came in, and its token is good for another one".to_owned());
+    }
+    let about = |wanted: &'static [&'static str]| {
+        claims
+            .iter()
+            .filter(move |(_, word)| wanted.contains(&word.as_str()))
+            .map(|(about, word)| (about.as_str(), word.as_str()))
+    };
+    w.clock.0.set(TYPED);
+    for (code, word) in about(&["typed", "spent"]) {
+        let accepted = [(); 2].map(|()| accepting(&mut w, code).is_some());
+        if accepted[1] || (accepted[0] && word == "spent") {
+            wrong.push(format!("a code was accepted again that was {word}"));
+        }
+    }
+    for (key, _) in about(&["dead"]) {
+        let code = code(key, START);
+        let mut person = Person { replies: [Some(())].into(), code: Some(code), ..Person::default() };
+        w.clock.0.set(START);
+        if enroll_with(&mut w, &mut person, Authority::PrimaryFactor).is_ok() {
+            wrong.push("a secret was confirmed that was dead".to_owned());
+        }
+    }
+    w.clock.0.set(LATER);
+    for (key, word) in about(&["in", "moved", "out", "either", "dead"]) {
+        let accepted = accepting(&mut w, &code(key, LATER));
+        let right = match word {
+            "in" => accepted.is_some(),
+            "moved" => accepted == Some("bob"),
+            "either" => true,
+            _ => accepted.is_none(),
+        };
+        if !right {
+            wrong.push(format!("a device that is {word} was accepted for {accepted:?}"));
+        }
+        if accepting(&mut w, &code(key, LATER)).is_some() {
+            wrong.push(format!("a code of a device that is {word} was accepted twice"));
+        }
+    }
+    wrong
+}
+
+/// Who gets in with a code.
+fn accepting(w: &mut World, code: &str) -> Option<&'static str> {
+    ["alice", "bob"].into_iter().find(|user| {
+        w.login_as(user, &Options::default(), &mut Human::says([say(code)])) == Outcome::Accepted
+    })
+}
+
+/// As a login opens it, or as the next attempt to make it where it need not be there.
+fn open(host: &Path, claims: &Claims) -> Result<World, StoreError> {
+    let path = host.join("state");
+    if !claims.contains_key("") {
+        FileStore::open_or_create(&path, host)?;
+        return Ok(world(host));
+    }
+    Ok(World { config: config(), ..World::with(FileStore::open(&path, host)?, path) })
+}
+
+fn code(key: &str, time: UnixTime) -> String {
+    let secret = Secret::from_bytes(&base32_decode(key).unwrap(), Strength::Normal).unwrap();
+    code_at(&secret, Params::default(), Params::default().step_at(time)).as_str().to_owned()
+}

@@ -1,0 +1,445 @@
+//! The applied configuration: what a login reads. `qrtotp config apply` makes it from the files that people edit.
+//!
+//! The file is at most 64 KiB: `QRTP`, u16 version, u64 checksum of what follows, u64 generation, i64 applied_at, u32 uid,
+//! 32 bytes digest of the sources, i64 confirm_by (0: no need), the settings and the rules as one part each, and, where a
+//! confirmation is awaited, all of the file that was in force before. Little-endian. A checksum, not a seal: who can write
+//! there is root, and could write the sources as well.
+
+use super::bytes::{Bytes, Damaged, put_part};
+use super::config::Text;
+use super::document::Table;
+use super::read;
+use super::rules::{Facts, Known, Outcome, Part, RuleSet, Test, read as read_rules};
+use super::{Config, ConfigError, Names, Require, Rule};
+use blake2::digest::{Digest, consts::U32};
+use qrtotp_values::UnixTime;
+use std::path::{Path, PathBuf};
+
+const MAGIC: &[u8] = b"QRTP";
+const VERSION: u16 = 1;
+/// The longest file, in bytes.
+pub const LONGEST: usize = 64 * 1024;
+
+/// A configuration that was applied.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// Settings and rules.
+    pub config: Config,
+    /// Its number.
+    pub generation: u64,
+    /// When it was applied.
+    pub applied_at: UnixTime,
+    /// The uid of who applied it.
+    pub by: u32,
+    /// BLAKE2b-256 of the sources.
+    pub digest: [u8; 32],
+    /// Until when it has to be confirmed; 0: that is not awaited.
+    pub confirm_by: UnixTime,
+    /// What was in force before, while a confirmation is awaited.
+    pub previous: Vec<u8>,
+}
+
+impl Applied {
+    /// Reads the newest one in a file, in force or not.
+    ///
+    /// # Errors
+    /// It is not what was written.
+    pub fn newest(file: &[u8]) -> Result<Self, Damaged> {
+        let rest = file.strip_prefix(MAGIC).ok_or(Damaged)?;
+        let mut bytes = Bytes::new(rest);
+        let (version, sum) = (bytes.u16()?, bytes.u64()?);
+        if version != VERSION || sum != checksum(bytes.rest()) {
+            return Err(Damaged);
+        }
+        let (generation, applied_at, by) = (bytes.u64()?, bytes.i64()?, bytes.u32()?);
+        let digest = bytes.take(32)?.try_into().map_err(|_| Damaged)?;
+        let confirm_by = bytes.i64()?;
+        let mut settings = bytes.part()?;
+        let document = Table::decode(&mut settings)?;
+        let mut config = read::read(&document).map_err(|_| Damaged)?;
+        if !settings.is_empty() || config.problem().is_some() {
+            return Err(Damaged);
+        }
+        config.rules = RuleSet::from_bytes(generation, bytes.part()?.rest());
+        let previous = bytes.rest().to_vec();
+        if previous.is_empty() != (confirm_by == 0) {
+            return Err(Damaged);
+        }
+        Ok(Self { config, generation, applied_at, by, digest, confirm_by, previous })
+    }
+
+    /// Reads the one that is in force at `now`: the newest, unless it had to be confirmed and was not. Outside of the time
+    /// that it had, whichever way the clock went, the one before is.
+    ///
+    /// # Errors
+    /// It is not what was written.
+    pub fn in_force(file: &[u8], now: UnixTime) -> Result<Self, Damaged> {
+        let newest = Self::newest(file)?;
+        if newest.is_in_force(now) { Ok(newest) } else { Self::newest(&newest.previous) }
+    }
+
+    /// Whether it has no need of a confirmation, or time for it.
+    #[must_use]
+    pub fn is_in_force(&self, now: UnixTime) -> bool {
+        self.confirm_by == 0 || (self.applied_at..=self.confirm_by).contains(&now)
+    }
+}
+
+/// FNV-1a (RFC 9923) of the length and the bytes, but eight bytes at a time: one at a time would cost a login with a hundred
+/// rules 30,000 instructions.
+fn checksum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let words = words.iter().chain([&last]).map(|word| u64::from_le_bytes(*word));
+    let length = u64::try_from(bytes.len()).unwrap_or(0);
+    words.fold(0xcbf2_9ce4_8422_2325 ^ length, |sum, word| (sum ^ word).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// A file that people edit.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its text.
+    pub bytes: Vec<u8>,
+}
+
+/// What the files say, checked.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Settings and rules.
+    pub config: Config,
+    /// The rules, in the order in which they are tried.
+    pub rules: Vec<Rule>,
+    /// Accounts that some rule must let in locally.
+    pub emergency: Vec<String>,
+    /// What deserves a second thought: the rule, and why.
+    pub warnings: Vec<(String, String)>,
+    /// BLAKE2b-256 of the files.
+    pub digest: [u8; 32],
+    tests: Vec<(String, Option<UnixTime>, Test)>,
+    settings: Table,
+}
+
+/// A `[[test]]` that fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// File and line.
+    pub place: String,
+    /// `OUTCOME by RULE`, as it should be.
+    pub expected: String,
+    /// What it is.
+    pub got: String,
+}
+
+/// BLAKE2b-256 of the files' names and texts.
+#[must_use]
+pub fn digest(files: &[SourceFile]) -> [u8; 32] {
+    let mut hash = blake2::Blake2b::<U32>::new();
+    for file in files {
+        let name = file.path.file_name().unwrap_or_default().as_encoded_bytes();
+        for part in [name, &file.bytes] {
+            hash.update(u64::try_from(part.len()).unwrap_or(0).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    hash.finalize().into()
+}
+
+/// What the files of `conf.d` hold.
+const BESIDE: [&str; 3] = ["rule", "test", "networks"];
+
+/// Reads and checks the files: first those of `conf.d` in their order, the main one last. Only that one has settings.
+///
+/// # Errors
+/// A fault, with its file and line.
+pub fn compile(files: &[SourceFile], names: &dyn Names) -> Result<Compiled, ConfigError> {
+    let texts: Vec<Text<'_>> =
+        files.iter().map(|file| Text::of(&file.path, &file.bytes)).collect::<Result<_, _>>()?;
+    let (mut parts, mut settings, mut config) = (Vec::new(), Table::default(), Config::default());
+    for (place, text) in texts.iter().enumerate() {
+        let mut document = Table::from_toml(text.as_str()).map_err(|fault| text.error(&fault))?;
+        let is_main = place + 1 == texts.len();
+        let stray = document.0.iter().find(|entry| !BESIDE.contains(&entry.key.as_str()));
+        if let Some(entry) = stray.filter(|_| !is_main) {
+            let message =
+                format!("`{}` stands in the main file only; here: `rule`, `test` and `networks`", entry.key);
+            return Err(text.error(&super::document::Fault { at: entry.at, message }));
+        }
+        parts.push(Part::take(place, &mut document));
+        if is_main {
+            config = Config::read(text, &document)?;
+            settings = document;
+        }
+    }
+    let read = read_rules(&parts, names).map_err(|(file, fault)| match texts.get(file) {
+        Some(text) => text.error(&fault),
+        None => ConfigError::Missing(PathBuf::new()),
+    })?;
+    config.rules = RuleSet::compile(&read.zone, &read.rules);
+    let tests = read.tests.iter().map(|(file, at, test)| {
+        let line = texts.get(*file).map_or(0, |text| text.line(*at));
+        let place = files.get(*file).map(|file| file.path.display().to_string()).unwrap_or_default();
+        (format!("{place}:{line}"), test.at.map(|local| read.utc(local)), test.clone())
+    });
+    let tests = tests.collect();
+    let compiled = Compiled {
+        config,
+        tests,
+        rules: read.rules,
+        emergency: read.emergency,
+        warnings: read.warnings,
+        digest: digest(files),
+        settings,
+    };
+    if compiled.encode(Stamp::default()).len() > LONGEST / 2 {
+        let path = files.last().map(|file| file.path.clone()).unwrap_or_default();
+        let problem =
+            "are more than 32 KiB when they are compiled; use fewer rules, or networks instead of addresses";
+        return Err(ConfigError::Value { path, key: "rule", problem });
+    }
+    Ok(compiled)
+}
+
+/// When and by whom a configuration is applied.
+#[derive(Clone, Debug, Default)]
+pub struct Stamp {
+    /// Its number.
+    pub generation: u64,
+    /// The time.
+    pub applied_at: UnixTime,
+    /// The uid.
+    pub by: u32,
+    /// Until when it has to be confirmed, and the file that is in force before.
+    pub confirm: Option<(UnixTime, Vec<u8>)>,
+}
+
+impl Stamp {
+    fn file(self, digest: &[u8; 32], parts: &[u8]) -> Vec<u8> {
+        let mut body = Vec::new();
+        body.extend_from_slice(&self.generation.to_le_bytes());
+        body.extend_from_slice(&self.applied_at.to_le_bytes());
+        body.extend_from_slice(&self.by.to_le_bytes());
+        body.extend_from_slice(digest);
+        let (confirm_by, previous) = self.confirm.unwrap_or_default();
+        body.extend_from_slice(&confirm_by.to_le_bytes());
+        body.extend_from_slice(parts);
+        body.extend_from_slice(&previous);
+        sealed(&body)
+    }
+}
+
+impl Compiled {
+    /// The file that a login reads.
+    #[must_use]
+    pub fn encode(&self, stamp: Stamp) -> Vec<u8> {
+        let (mut settings, mut parts) = (Vec::new(), Vec::new());
+        self.settings.encode(&mut settings);
+        put_part(&settings, &mut parts);
+        put_part(self.config.rules.as_bytes(), &mut parts);
+        stamp.file(&self.digest, &parts)
+    }
+
+    /// The settings that the main file has: each key, and its value as TOML.
+    #[must_use]
+    pub fn settings(&self) -> Vec<(String, String)> {
+        self.settings.flat()
+    }
+
+    /// Leaves out the tests of all files but `path`.
+    pub fn keep_tests_of(&mut self, path: &Path) {
+        let of_file = |place: &str| place.rsplit_once(':').is_some_and(|(file, _)| Path::new(file) == path);
+        self.tests.retain(|(place, ..)| of_file(place));
+    }
+
+    /// Decides each `[[test]]`.
+    #[must_use]
+    pub fn failed_tests(&self, now: UnixTime) -> (usize, Vec<Failed>) {
+        let failed = self.tests.iter().filter_map(|(place, at, test)| {
+            let got = self.decided(test, at.unwrap_or(now));
+            (got != test.expect).then(|| Failed { place: place.clone(), expected: test.expect.clone(), got })
+        });
+        (self.tests.len(), failed.collect())
+    }
+
+    fn decided(&self, test: &Test, now: UnixTime) -> String {
+        let facts = Facts {
+            user: Some(test.user.as_str()).filter(|user| !user.is_empty()),
+            service: &test.service,
+            tty: &test.tty,
+            by: &test.by,
+            rhost: &test.from,
+            key: test.key,
+            now,
+        };
+        let groups = || Some(self.gids(&test.groups));
+        let mut known = Known { groups, hardware_key: test.hardware_key, familiar: test.familiar };
+        match self.config.rules.decide(&facts, &mut known, None) {
+            Ok(decision) => {
+                let outcome = decision.outcome.unwrap_or_else(|| self.config.default_outcome());
+                format!("{} by {}", outcome.as_str(), decision.rule)
+            }
+            Err(Damaged) => "damaged".into(),
+        }
+    }
+
+    /// The gids that the rules know the groups by. What no rule names decides nothing.
+    #[must_use]
+    pub fn gids(&self, groups: &[String]) -> Vec<u32> {
+        let known = self.rules.iter().flat_map(|rule| &rule.conditions.group);
+        known.filter(|group| groups.contains(&group.name)).map(|group| group.gid).collect()
+    }
+}
+
+impl Config {
+    /// What holds where no rule decides.
+    #[must_use]
+    pub fn default_outcome(&self) -> Outcome {
+        match self.defaults.require {
+            Require::Code => Outcome::Code,
+            Require::Nothing => Outcome::Skip,
+        }
+    }
+}
+
+/// The newest configuration of `file` with another stamp: confirmed, or applied once more.
+///
+/// # Errors
+/// It is not what was written.
+pub fn restamped(file: &[u8], stamp: Stamp) -> Result<Vec<u8>, Damaged> {
+    const SETTINGS: usize = 8 + 8 + 4 + 32 + 8;
+    let newest = Applied::newest(file)?;
+    let body = file.get(MAGIC.len() + 2 + 8..file.len() - newest.previous.len()).ok_or(Damaged)?;
+    let parts = body.get(SETTINGS..).ok_or(Damaged)?;
+    Ok(stamp.file(&newest.digest, parts))
+}
+
+/// The settings of the newest configuration of `file`, as [`Compiled::settings`].
+///
+/// # Errors
+/// It is not what was written.
+pub fn settings(file: &[u8]) -> Result<Vec<(String, String)>, Damaged> {
+    const BEFORE: usize = MAGIC.len() + 2 + 8 + 8 + 8 + 4 + 32 + 8;
+    Applied::newest(file)?;
+    let mut bytes = Bytes::new(file.get(BEFORE..).ok_or(Damaged)?);
+    Ok(Table::decode(&mut bytes.part()?)?.flat())
+}
+
+/// The body behind its header.
+fn sealed(body: &[u8]) -> Vec<u8> {
+    let mut file = Vec::with_capacity(body.len() + 14);
+    file.extend_from_slice(MAGIC);
+    file.extend_from_slice(&VERSION.to_le_bytes());
+    file.extend_from_slice(&checksum(body).to_le_bytes());
+    file.extend_from_slice(body);
+    file
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::rules::NoNames;
+
+    fn compiled(text: &str) -> Compiled {
+        compile(&[SourceFile { path: "qrtotp.toml".into(), bytes: text.into() }], &NoNames).unwrap()
+    }
+
+    const TEXT: &str = "issuer = 'Us'\n[broker.services]\npostgres = ['postgresql']\n[verify]\nwindow_back = 2\n[enroll]\nservices = ['sshd', 'su']\n\
+        [[rule]]\nname = 'a'\nuser = ['x*']\nthen = 'deny'\nmessage = 'no'";
+
+    #[test]
+    fn an_applied_configuration_is_what_was_compiled() {
+        let compiled = compiled(TEXT);
+        let file = compiled.encode(Stamp { generation: 7, applied_at: 100, by: 1000, confirm: None });
+        let applied = Applied::in_force(&file, 50).unwrap();
+        assert_eq!((applied.generation, applied.applied_at, applied.by), (7, 100, 1000));
+        assert_eq!(applied.digest, compiled.digest);
+        assert_eq!(applied.config.rules.rules().unwrap(), compiled.rules);
+        let rules = applied.config.rules.clone();
+        assert_eq!(Config { rules, ..compiled.config.clone() }, applied.config);
+    }
+
+    #[test]
+    fn settings_are_told_as_they_are_written() {
+        let compiled = compiled(TEXT);
+        let expected = [
+            ("issuer", "\"Us\""),
+            ("broker.services.postgres", "[\"postgresql\"]"),
+            ("verify.window_back", "2"),
+            ("enroll.services", "[\"sshd\", \"su\"]"),
+        ];
+        let settings = compiled.settings();
+        let mut told: Vec<(&str, &str)> =
+            settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        told.sort_by_key(|(key, _)| expected.iter().position(|(known, _)| known == key));
+        assert_eq!(told, expected);
+        assert_eq!(super::settings(&compiled.encode(Stamp::default())).unwrap(), settings);
+    }
+
+    #[test]
+    fn the_tests_of_one_file_can_be_had_without_the_others() {
+        let test = "[[test]]\nservice = 'sshd'\nexpect = 'deny by x'";
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), bytes: text.into() };
+        let files = [file("t.toml", test), file("qrtotp.toml", test)];
+        let mut compiled = compile(&files, &NoNames).unwrap();
+        assert_eq!(compiled.failed_tests(0).0, 2);
+        compiled.keep_tests_of(Path::new("t.toml"));
+        assert_eq!(compiled.failed_tests(0).1[0].place, "t.toml:1");
+        assert_eq!(compiled.failed_tests(0).0, 1);
+    }
+
+    #[test]
+    fn settings_in_nested_tables_read_back() {
+        let text = "[broker.services]\npostgres = ['postgresql', 'x']\nwww-data = ['nginx']\n[defaults]\n\
+            first_login = 'allow'\nallow_until = '2027-01-31'\n[brand]\ncontact = 'x'";
+        let compiled = compiled(text);
+        let applied = Applied::newest(&compiled.encode(Stamp::default())).unwrap();
+        assert_eq!(applied.config.broker, compiled.config.broker);
+        assert_eq!(applied.config.broker.services.len(), 2);
+    }
+
+    #[test]
+    fn any_changed_or_missing_byte_is_noticed() {
+        let file = compiled(TEXT).encode(Stamp::default());
+        for place in 0..file.len() {
+            assert!(Applied::newest(&file[..place]).is_err(), "{place}");
+            let mut changed = file.clone();
+            changed[place] ^= 1;
+            assert!(Applied::newest(&changed).is_err(), "{place}");
+        }
+        assert!(Applied::newest(&[&file[..], &[0]].concat()).is_err());
+    }
+
+    #[test]
+    fn what_is_not_confirmed_in_its_time_gives_way_to_what_was_before() {
+        let old = compiled("issuer = 'Old'").encode(Stamp { generation: 1, ..Stamp::default() });
+        let stamp = Stamp { generation: 2, applied_at: 100, by: 0, confirm: Some((160, old)) };
+        let file = compiled("issuer = 'New'").encode(stamp);
+        let issuer = |file: &[u8], now| Applied::in_force(file, now).unwrap().config.issuer.unwrap();
+        for (now, expected) in [(99, "Old"), (100, "New"), (160, "New"), (161, "Old")] {
+            assert_eq!(issuer(&file, now), expected, "{now}");
+        }
+        let file = restamped(&file, Stamp { generation: 2, applied_at: 100, ..Stamp::default() }).unwrap();
+        assert_eq!((issuer(&file, 99), issuer(&file, 1000)), ("New".to_owned(), "New".to_owned()));
+        assert!(restamped(&file[1..], Stamp::default()).is_err());
+    }
+
+    #[test]
+    fn a_file_beside_the_main_one_has_rules_tests_and_networks_only() {
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), bytes: text.into() };
+        let main = file("qrtotp.toml", "[[rule]]\nname = 'b'\nuser = ['bob']\nthen = 'code'");
+        let extra = "[networks]\nx = ['192.0.2.0/24']\n[[rule]]\nname = 'a'\nfrom = ['x']\nthen = 'deny'";
+        let compiled = compile(&[file("10.toml", extra), main.clone()], &NoNames).unwrap();
+        let names: Vec<&str> = compiled.rules.iter().map(|rule| rule.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"], "the main file's rules come last");
+        for (text, key) in [("\nissuer = 'x'", "issuer"), ("\n[policy]\nemergency = ['x']", "policy")] {
+            let error = compile(&[file("10.toml", text), main.clone()], &NoNames).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("10.toml, line 2: `{key}` stands in the main file only")),
+                "{error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! `/etc/qrtotp/qrtotp.toml`. All keys optional, unknown ones refused, every value bounded.
+
+use super::document::{Fault, Table};
+use super::{Brand, ConfigError, RuleSet, read};
+use qrtotp_account::ThrottleRules;
+use qrtotp_otp::{MAX_TARGETS, Window};
+use qrtotp_values::{ConfigDuration, Date};
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+/// Where the configuration is unless the admin says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/qrtotp/qrtotp.toml";
+
+/// The configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Where records live. Default `/var/lib/qrtotp`.
+    pub state_dir: StateDir,
+    /// Who the authenticator app says the code is for. Default: the host's name.
+    pub issuer: Option<String>,
+    /// How codes are judged.
+    pub verify: Verify,
+    /// Limits on guessing.
+    pub throttle: Throttle,
+    /// Enrolment.
+    pub enroll: Enroll,
+    /// The audit log.
+    pub audit: Audit,
+    /// The broker.
+    pub broker: Broker,
+    /// What people see of the organisation.
+    pub brand: Brand,
+    /// What holds where no rule decides.
+    pub defaults: Defaults,
+    /// Who needs what, where and when.
+    pub rules: RuleSet,
+}
+
+/// `state_dir`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateDir(pub PathBuf);
+
+impl Default for StateDir {
+    fn default() -> Self {
+        Self(PathBuf::from("/var/lib/qrtotp"))
+    }
+}
+
+/// `[verify]`: the accepted steps around the current one (RFC 6238 §5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verify {
+    /// Steps back, 0–10. Default 1.
+    pub window_back: u8,
+    /// Steps ahead, 0–10. Default 0.
+    pub window_ahead: u8,
+    /// Whether a login takes two consecutive codes in one line from a device whose clock is at most 10 min off. Default
+    /// no; `qrtotp resync` takes them always.
+    pub resync: bool,
+}
+
+impl Default for Verify {
+    fn default() -> Self {
+        let Window { back, ahead } = Window::default();
+        Self { window_back: back, window_ahead: ahead, resync: false }
+    }
+}
+
+impl Verify {
+    /// The accepted steps.
+    #[must_use]
+    pub fn window(self) -> Window {
+        Window { back: self.window_back, ahead: self.window_ahead }
+    }
+}
+
+/// `[throttle]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttle {
+    /// Failures of a lane that cost no waiting, 1–20. Default 5.
+    pub free_failures: u32,
+    /// The longest wait, 1–30 s; for strangers thirty times as long.
+    pub max_wait: ConfigDuration,
+    /// Failures of all lanes after which app codes are disabled, 10–100. Default 100.
+    pub disable_after: u32,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        let ThrottleRules { free_failures, max_wait, disable_after } = ThrottleRules::default();
+        Self { free_failures, max_wait: ConfigDuration::seconds(max_wait), disable_after }
+    }
+}
+
+impl Throttle {
+    /// The rules for the state machine.
+    #[must_use]
+    pub fn rules(self) -> ThrottleRules {
+        ThrottleRules {
+            free_failures: self.free_failures,
+            max_wait: u32::try_from(self.max_wait.as_seconds()).unwrap_or(30),
+            disable_after: self.disable_after,
+        }
+    }
+}
+
+/// `[enroll]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enroll {
+    /// How long a shown QR code may wait for its first code. Default `10m`, at most `1h`.
+    pub time_limit: ConfigDuration,
+    /// How long an issued token lives. Default `24h`.
+    pub token_lifetime: ConfigDuration,
+    /// How often a token's QR code may be shown, 1–10. Default 3.
+    pub max_shows: u8,
+    /// Devices per account, 1–10. Default 5.
+    pub max_devices: u8,
+    /// What the app calls the account, next to the issuer: `{user}` and `{host}` are filled in. Default `{user}@{host}`.
+    pub account_label: Cow<'static, str>,
+    /// How long the one-time code of a token (`token issue --code`) is good for. Default `10m`, at most `1h`.
+    pub code_lifetime: ConfigDuration,
+    /// PAM services at which people may enrol during a login.
+    pub services: Vec<Cow<'static, str>>,
+    /// Whether any ssh key that sshd accepts proves the primary factor, also one that no token is bound to. Default no.
+    pub key_is_enough: bool,
+    /// PAM services whose `SSH_AUTH_INFO_0` is sshd's own word. Default `sshd`.
+    pub key_services: Vec<Cow<'static, str>>,
+}
+
+/// Where users log in and can be asked more than one question.
+const SERVICES: [&str; 8] = ["sshd", "sudo", "sudo-i", "su", "su-l", "doas", "login", "cockpit"];
+
+impl Default for Enroll {
+    fn default() -> Self {
+        Self {
+            time_limit: ConfigDuration::seconds(600),
+            token_lifetime: ConfigDuration::seconds(86_400),
+            max_shows: 3,
+            max_devices: 5,
+            account_label: Cow::Borrowed("{user}@{host}"),
+            code_lifetime: ConfigDuration::seconds(600),
+            services: SERVICES.map(Cow::Borrowed).into(),
+            key_is_enough: false,
+            key_services: vec![Cow::Borrowed("sshd")],
+        }
+    }
+}
+
+/// `[audit]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Log what the module looks at, as its argument `debug` does.
+    pub debug: bool,
+}
+
+/// `[broker]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Broker {
+    /// Accounts of services, and the PAM services at which each may have other accounts' codes checked. Default: none.
+    pub services: Services,
+}
+
+/// `[broker.services]`: an account, and names of files in /etc/pam.d.
+pub type Services = Vec<(String, Vec<Cow<'static, str>>)>;
+
+impl Broker {
+    /// The PAM services at which `account` may have other accounts' codes checked; `None`: it is not listed.
+    #[must_use]
+    pub fn services_of(&self, account: &str) -> Option<&[Cow<'static, str>]> {
+        let listed = self.services.iter().find(|(listed, _)| listed == account);
+        listed.map(|(_, services)| services.as_slice())
+    }
+}
+
+/// `[defaults]`: what rules by user, group and service will be able to override.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Defaults {
+    /// What a login takes.
+    pub require: Require,
+    /// What happens to an account without a credential.
+    pub first_login: FirstLogin,
+    /// With `first_login = "allow"`: the last day (UTC) on which such an account gets in.
+    pub allow_until: Option<Date>,
+    /// What the account part does with a login at sshd or login that never came past the auth part.
+    pub unasked: Unasked,
+}
+
+/// What happens to a login that owes a code and was not asked for one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unasked {
+    /// It gets in, and the log says so.
+    #[default]
+    Log,
+    /// It is denied.
+    Deny,
+}
+
+/// What a login takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Require {
+    /// A code of an enrolled device, or a recovery code.
+    #[default]
+    Code,
+    /// Nothing from us: PAM_IGNORE for everybody.
+    Nothing,
+}
+
+/// What happens to an account without a credential.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FirstLogin {
+    /// Denied, at the same prompt as everybody.
+    #[default]
+    Deny,
+    /// Whoever gave the primary factor enrols a device, once.
+    Enroll,
+    /// The same, but only with a live enrolment token.
+    Token,
+    /// Gets in without a code until `allow_until`, and is told so.
+    Allow,
+}
+
+impl Config {
+    /// Parses the settings in the text of the file `path`, which is only used in messages.
+    ///
+    /// # Errors
+    /// Not UTF-8, not TOML, an unknown key, a value out of bounds.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
+        let text = Text::of(path, bytes)?;
+        let document = Table::from_toml(text.text).map_err(|fault| text.error(&fault))?;
+        Self::read(&text, &document)
+    }
+
+    /// Reads the settings of a document.
+    pub(super) fn read(text: &Text<'_>, document: &Table) -> Result<Self, ConfigError> {
+        let config = read::read(document).map_err(|fault| text.error(&fault))?;
+        match config.problem() {
+            None => Ok(config),
+            Some((key, problem)) => Err(ConfigError::Value { path: text.path.to_owned(), key, problem }),
+        }
+    }
+
+    /// Who the codes are for: the `issuer`, else the host.
+    #[must_use]
+    pub fn issuer_on(&self, host: &str) -> String {
+        self.issuer.clone().unwrap_or_else(|| qrtotp_values::text::clean(host, 64).replace(':', "-"))
+    }
+
+    /// What the app calls the account `user` of this host: without the host, a phone could not keep two hosts of one
+    /// issuer apart.
+    #[must_use]
+    pub fn account_on(&self, host: &str, user: &str) -> String {
+        let short = host.split('.').next().unwrap_or(host);
+        let host = qrtotp_values::text::clean(short, 63).replace(':', "-");
+        self.enroll.account_label.replace("{host}", &host).replace("{user}", user)
+    }
+
+    pub(super) fn problem(&self) -> Option<(&'static str, &'static str)> {
+        let Verify { window_back, window_ahead, .. } = self.verify;
+        let devices = usize::from(self.enroll.max_devices);
+        [
+            (!self.state_dir.0.is_absolute(), "state_dir", "must be an absolute path"),
+            (
+                self.issuer.as_ref().is_some_and(|i| !printable(i, 64) || i.contains(':')),
+                "issuer",
+                "must be 1 to 64 printable characters without a colon",
+            ),
+            (window_back > 10, "verify.window_back", "must be 0 to 10 steps"),
+            (window_ahead > 10, "verify.window_ahead", "must be 0 to 10 steps"),
+            (!(1..=20).contains(&self.throttle.free_failures), "throttle.free_failures", "must be 1 to 20"),
+            (self.throttle.max_wait > ConfigDuration::seconds(30), "throttle.max_wait", "must be 1s to 30s"),
+            (
+                !(10..=100).contains(&self.throttle.disable_after),
+                "throttle.disable_after",
+                "must be 10 to 100 (NIST SP 800-63B-4 §3.2.2 allows no more)",
+            ),
+            (self.enroll.time_limit > ConfigDuration::seconds(3_600), "enroll.time_limit", "must be at most 1h"),
+            (!(1..=10).contains(&self.enroll.max_shows), "enroll.max_shows", "must be 1 to 10"),
+            (!(1..=10).contains(&devices), "enroll.max_devices", "must be 1 to 10"),
+            (
+                !is_account_label(&self.enroll.account_label),
+                "enroll.account_label",
+                "must be up to 64 printable characters without a colon, with {user} and perhaps {host} among them",
+            ),
+            (self.enroll.code_lifetime > ConfigDuration::seconds(3_600), "enroll.code_lifetime", "must be at most 1h"),
+            (
+                !are_services(&self.enroll.services),
+                "enroll.services",
+                "must name files of /etc/pam.d: small letters, digits, dots, dashes and underscores",
+            ),
+            (
+                !are_services(&self.enroll.key_services),
+                "enroll.key_services",
+                "must name files of /etc/pam.d: small letters, digits, dots, dashes and underscores",
+            ),
+            (
+                !self.broker.services.iter().all(|(account, services)| {
+                    printable(account, 256) && !services.is_empty() && are_services(services)
+                }),
+                "broker.services",
+                "must name accounts, each with a list of files of /etc/pam.d, such as postgres = [\"postgresql\"]",
+            ),
+            (
+                self.defaults.allow_until.is_some() != (self.defaults.first_login == FirstLogin::Allow),
+                "defaults.allow_until",
+                "goes with first_login = \"allow\", and that needs it",
+            ),
+            (
+                self.verify.window().steps() * devices > MAX_TARGETS,
+                "verify",
+                "accepts too much: (window_back + 1 + window_ahead) × enroll.max_devices must be at most 15, \
+                 or guessing becomes too easy",
+            ),
+        ]
+        .into_iter()
+        .chain(self.brand.problems())
+        .find_map(|(wrong, key, problem)| wrong.then_some((key, problem)))
+    }
+}
+
+/// 1 to `max` characters, none of which moves a cursor or hides.
+pub(super) fn printable(text: &str, max: usize) -> bool {
+    (1..=max).contains(&text.chars().count()) && qrtotp_values::text::clean(text, max) == text
+}
+
+/// With the user's name, and without anything else in braces.
+fn is_account_label(label: &str) -> bool {
+    let rest = label.replace("{user}", "").replace("{host}", "");
+    printable(label, 64) && label.contains("{user}") && !rest.contains([':', '{', '}'])
+}
+
+fn are_services(names: &[Cow<'_, str>]) -> bool {
+    names.iter().all(|name| is_service(name))
+}
+
+/// libpam takes a service's name in small letters for a file's; nothing else is ever looked up.
+pub(super) fn is_service(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
+    !name.is_empty() && !name.starts_with('.') && name != "other" && name.bytes().all(plain)
+}
+
+/// The text of a file of the configuration.
+pub(super) struct Text<'t> {
+    path: &'t Path,
+    text: &'t str,
+}
+
+impl<'t> Text<'t> {
+    /// # Errors
+    /// Not UTF-8.
+    pub(super) fn of(path: &'t Path, bytes: &'t [u8]) -> Result<Self, ConfigError> {
+        let text = std::str::from_utf8(bytes).map_err(|e| ConfigError::Syntax {
+            path: path.to_owned(),
+            line: line(bytes, e.valid_up_to()),
+            message: "not UTF-8".into(),
+        })?;
+        Ok(Self { path, text })
+    }
+
+    /// The text.
+    pub(super) fn as_str(&self) -> &'t str {
+        self.text
+    }
+
+    /// The line of a byte, from 1.
+    pub(super) fn line(&self, at: usize) -> usize {
+        line(self.text.as_bytes(), at)
+    }
+
+    /// A fault with its file and line.
+    pub(super) fn error(&self, fault: &Fault) -> ConfigError {
+        let message = qrtotp_values::text::clean(&fault.message, 200);
+        ConfigError::Syntax { path: self.path.to_owned(), line: self.line(fault.at), message }
+    }
+}
+
+fn line(text: &[u8], at: usize) -> usize {
+    1 + text[..at.min(text.len())].iter().filter(|b| **b == b'\n').count()
+}

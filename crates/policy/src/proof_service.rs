@@ -1,0 +1,20 @@
+//! The file of the PAM service that proves passwords: whether a login may use it.
+
+use qrtotp_store::{Readers, TrustError, open_dir, open_file};
+use std::path::Path;
+
+/// Where libpam looks for a service's file first.
+const DIRECTORY: &str = "/etc/pam.d";
+/// The PAM service by which passwords are proven before an enrolment.
+pub const PROOF_SERVICE: &str = "qrtotp";
+
+/// Checks that the service has a file of its own, a regular one that nobody but root can have written: without it libpam would
+/// go by the service `other`.
+///
+/// # Errors
+/// It has none, or one that can't be trusted.
+pub fn check_proof_service() -> Result<(), TrustError> {
+    let directory = Path::new(DIRECTORY);
+    let dir = open_dir(directory)?;
+    open_file(&dir, PROOF_SERVICE, &directory.join(PROOF_SERVICE), false, Readers::Anybody).map(|_| ())
+}

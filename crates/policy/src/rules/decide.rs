@@ -1,0 +1,305 @@
+//! The one judge: which rule decides a login. Logins, `explain`, `test`, `diff` and the lock-out guard all ask it.
+
+use super::compiled::{RuleSet, Zone, tail};
+use super::{Condition, Origin, Outcome, address, minute_of_week};
+use crate::FirstLogin;
+use crate::bytes::{Bytes, Damaged};
+use qrtotp_values::UnixTime;
+use qrtotp_values::{ConfigDuration, Date};
+use std::net::IpAddr;
+
+/// Names, services and terminals that are longer match nothing, in bytes.
+const LONGEST: usize = 64;
+
+/// What a rule can look at. What is not known makes no condition hold.
+#[derive(Clone, Debug, Default)]
+pub struct Facts<'a> {
+    /// The account's canonical name; `None`: the host knows nobody of that name.
+    pub user: Option<&'a str>,
+    /// The PAM service.
+    pub service: &'a str,
+    /// The terminal without `/dev/`; empty: none.
+    pub tty: &'a str,
+    /// The caller of su or sudo; empty: none.
+    pub by: &'a str,
+    /// The remote host, as PAM gives it; empty: none, which is called local.
+    pub rhost: &'a str,
+    /// Whether sshd accepted a public key; `None`: nobody can say here.
+    pub key: Option<bool>,
+    /// The time.
+    pub now: UnixTime,
+}
+
+/// What takes a look-up. Each is asked at most once, and only if a rule needs it whose cheaper conditions hold.
+pub trait Lookups {
+    /// The account's gids; `None`: they can't be had.
+    fn groups(&mut self) -> Option<Vec<u32>>;
+
+    /// Whether sshd accepted a hardware key that is registered for the account. A key that can't be looked up is none.
+    fn hardware_key(&mut self) -> bool;
+
+    /// Whether the place is familiar to the account; `None`: that can't be had, and no rule about places holds.
+    fn familiar(&mut self) -> Option<bool>;
+}
+
+/// Look-ups of a login that is only thought of.
+#[derive(Debug)]
+pub struct Known<G> {
+    /// Gives the gids.
+    pub groups: G,
+    /// Whether sshd accepted a registered hardware key.
+    pub hardware_key: bool,
+    /// Whether the place is familiar.
+    pub familiar: bool,
+}
+
+impl<G: FnMut() -> Option<Vec<u32>>> Lookups for Known<G> {
+    fn groups(&mut self) -> Option<Vec<u32>> {
+        (self.groups)()
+    }
+
+    fn hardware_key(&mut self) -> bool {
+        self.hardware_key
+    }
+
+    fn familiar(&mut self) -> Option<bool> {
+        Some(self.familiar)
+    }
+}
+
+/// What decided, and what it decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision<'p> {
+    /// The rule's name; `default`: none matched.
+    pub rule: &'p str,
+    /// What it decided; `None`: no rule did, and `[defaults]` says.
+    pub outcome: Option<Outcome>,
+    /// What else the rule says.
+    pub effects: Effects<'p>,
+    /// The groups could not be looked up where a rule needed them. It is the strictest of what they could have given.
+    pub without_groups: bool,
+    /// The rule demands a registered hardware key, and one was accepted.
+    pub hardware_key: bool,
+}
+
+/// What a rule says besides its outcome, as in [`super::OwnedEffects`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // there
+pub struct Effects<'p> {
+    pub first_login: Option<FirstLogin>,
+    pub allow_until: Option<Date>,
+    pub fresh: bool,
+    pub no_recovery: bool,
+    pub remember: Option<ConfigDuration>,
+    pub notice: bool,
+    pub alert: bool,
+    pub message: Option<&'p str>,
+}
+
+impl RuleSet {
+    /// Which rule decides. `seen` is told each rule that was tried, with the condition that did not hold.
+    ///
+    /// # Errors
+    /// The rules are not what was compiled; deny.
+    pub fn decide<'p>(
+        &'p self,
+        facts: &Facts<'_>,
+        lookups: &mut dyn Lookups,
+        mut seen: Option<&mut dyn FnMut(&'p str, Option<Condition>)>,
+    ) -> Result<Decision<'p>, Damaged> {
+        let (zone, count, mut rules) = self.reader()?;
+        let from = address(facts.rhost);
+        let mut matching = Matching {
+            facts,
+            zone,
+            lookups,
+            gids: None,
+            hardware_key: None,
+            familiar: None,
+            from,
+            minute: None,
+        };
+        let mut possible: Option<Decision<'p>> = None;
+        for _ in 0..count {
+            let mut rule = rules.part()?;
+            let name = rule.part()?;
+            let found = matching.failing(&mut rule)?;
+            if let Some(seen) = &mut seen {
+                seen(name.as_text()?, found.err());
+            }
+            let Ok(Met { groups_missing, hardware_key }) = found else { continue };
+            let decision = Decision { hardware_key, ..decision(name.as_text()?, &mut rule)? };
+            if !groups_missing {
+                return Ok(strictest(possible, decision));
+            }
+            possible = Some(strictest(possible, decision));
+        }
+        let default = Decision {
+            rule: "default",
+            outcome: None,
+            effects: Effects::default(),
+            without_groups: false,
+            hardware_key: false,
+        };
+        Ok(strictest(possible, default))
+    }
+}
+
+/// The stricter of what a group could have given and what follows it; the first one if they are alike.
+fn strictest<'p>(possible: Option<Decision<'p>>, next: Decision<'p>) -> Decision<'p> {
+    let Some(possible) = possible else { return next };
+    let strictness = |decision: &Decision<'_>| {
+        (decision.outcome.unwrap_or(Outcome::Code), decision.effects.fresh, decision.effects.no_recovery)
+    };
+    let (alert, notice) =
+        (possible.effects.alert || next.effects.alert, possible.effects.notice || next.effects.notice);
+    let chosen = if strictness(&next) > strictness(&possible) { next } else { possible };
+    let (first_login, allow_until) = (Some(FirstLogin::Deny), None);
+    let effects = Effects { first_login, allow_until, remember: None, alert, notice, ..chosen.effects };
+    Decision { without_groups: true, effects, ..chosen }
+}
+
+fn decision<'p>(rule: &'p str, bytes: &mut Bytes<'p>) -> Result<Decision<'p>, Damaged> {
+    let tail = tail(bytes)?;
+    let effects = Effects {
+        first_login: tail.first_login,
+        allow_until: tail.allow_until,
+        fresh: tail.fresh,
+        no_recovery: tail.no_recovery,
+        remember: tail.remember,
+        notice: tail.notice,
+        alert: tail.alert,
+        message: tail.message,
+    };
+    Ok(Decision { rule, outcome: Some(tail.outcome), effects, without_groups: false, hardware_key: false })
+}
+
+/// How the conditions of a rule hold.
+#[derive(Clone, Copy)]
+struct Met {
+    /// All but the groups do, and those can't be had.
+    groups_missing: bool,
+    /// One of them is that a registered hardware key was accepted.
+    hardware_key: bool,
+}
+
+struct Matching<'a, 'f> {
+    facts: &'a Facts<'f>,
+    zone: Zone<'a>,
+    lookups: &'a mut dyn Lookups,
+    /// Once they were looked up: the gids, or that they can't be had.
+    gids: Option<Option<Vec<u32>>>,
+    /// Once it was looked up.
+    hardware_key: Option<bool>,
+    /// The same.
+    familiar: Option<Option<bool>>,
+    from: Option<IpAddr>,
+    /// The minute of the week, once a condition needed it.
+    minute: Option<u16>,
+}
+
+impl Matching<'_, '_> {
+    /// How they hold, or the first one that does not.
+    fn failing(&mut self, rule: &mut Bytes<'_>) -> Result<Result<Met, Condition>, Damaged> {
+        let mut given = rule.u16()?;
+        let mut met = Met { groups_missing: false, hardware_key: given & Condition::HardwareKey as u16 != 0 };
+        let mut conditions = rule.part()?;
+        while given != 0 {
+            let condition = Condition::first_of(given).ok_or(Damaged)?;
+            given &= given - 1;
+            match self.holds(condition, conditions.part()?)? {
+                Some(true) => {}
+                Some(false) => return Ok(Err(condition)),
+                None => met.groups_missing = true,
+            }
+        }
+        Ok(Ok(met))
+    }
+
+    /// Whether a condition holds; `None`: that would take groups, which can't be had.
+    fn holds(&mut self, condition: Condition, mut part: Bytes<'_>) -> Result<Option<bool>, Damaged> {
+        let facts = self.facts;
+        let holds = match condition {
+            Condition::Service => any(&mut part, |one| Ok(is(facts.service, one.part()?.rest())))?,
+            // Any user can open /dev/tty, and so name it to su.
+            Condition::Tty => facts.tty != "tty" && any(&mut part, |one| is_terminal(facts.tty, one))?,
+            Condition::By => any(&mut part, |one| Ok(is(facts.by, one.part()?.rest())))?,
+            Condition::Key => facts.key == Some(part.boolean()?),
+            Condition::From => any(&mut part, |one| Ok(self.comes_from(Origin::decode(one)?)))?,
+            Condition::Hours => {
+                let minute = match self.minute {
+                    Some(minute) => minute,
+                    None => minute_of_week(facts.now, self.zone.offset(facts.now)?),
+                };
+                self.minute = Some(minute);
+                any(&mut part, |one| Ok(super::Hours::decode(one)?.contain(minute)))?
+            }
+            Condition::Since => facts.now >= part.i64()?,
+            Condition::Until => facts.now < part.i64()?,
+            Condition::User => match facts.user {
+                Some(user) => any(&mut part, |one| matches(user, one))?,
+                None => false,
+            },
+            Condition::Group => return self.is_member(&mut part),
+            Condition::HardwareKey => *self.hardware_key.get_or_insert_with(|| self.lookups.hardware_key()),
+            Condition::Place => {
+                let familiar = *self.familiar.get_or_insert_with(|| self.lookups.familiar());
+                familiar == Some(part.boolean()?)
+            }
+        };
+        Ok(Some(holds))
+    }
+
+    fn comes_from(&self, origin: Origin) -> bool {
+        match origin {
+            Origin::Local => self.facts.rhost.is_empty(),
+            Origin::Remote => !self.facts.rhost.is_empty(),
+            Origin::Network(network) => self.from.is_some_and(|address| network.contains(address)),
+        }
+    }
+
+    fn is_member(&mut self, part: &mut Bytes<'_>) -> Result<Option<bool>, Damaged> {
+        if self.facts.user.is_none() {
+            return Ok(Some(false));
+        }
+        let gids = self.gids.get_or_insert_with(|| self.lookups.groups());
+        let Some(gids) = gids else { return Ok(None) };
+        any(part, |one| Ok(gids.contains(&one.u32()?))).map(Some)
+    }
+}
+
+/// Whether any item of a list is what `item` says.
+fn any<'p>(
+    bytes: &mut Bytes<'p>,
+    mut item: impl FnMut(&mut Bytes<'p>) -> Result<bool, Damaged>,
+) -> Result<bool, Damaged> {
+    for _ in 0..bytes.u8()? {
+        if item(bytes)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is(fact: &str, name: &[u8]) -> bool {
+    fact.len() <= LONGEST && !fact.is_empty() && fact.as_bytes() == name
+}
+
+/// `tty*` matches virtual consoles only (tty1, tty2 …). Users can open some other devices, such as ttyUSB0, and name them to su.
+fn is_terminal(fact: &str, pattern: &mut Bytes<'_>) -> Result<bool, Damaged> {
+    let (open, text) = (pattern.boolean()?, pattern.part()?.rest());
+    let number = fact.strip_prefix("tty").filter(|_| open && text == b"tty");
+    Ok(compare(fact, open, text) && number.is_none_or(|digits| digits.bytes().all(|b| b.is_ascii_digit())))
+}
+
+fn matches(fact: &str, pattern: &mut Bytes<'_>) -> Result<bool, Damaged> {
+    Ok(compare(fact, pattern.boolean()?, pattern.part()?.rest()))
+}
+
+fn compare(fact: &str, open: bool, text: &[u8]) -> bool {
+    let fact = fact.as_bytes();
+    // Most names differ in their first byte, which costs less than a call of memcmp.
+    let first = text.first().is_none_or(|first| fact.first() == Some(first));
+    let matches = first && if open { fact.starts_with(text) } else { fact == text };
+    matches && !fact.is_empty() && fact.len() <= LONGEST
+}

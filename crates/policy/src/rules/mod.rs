@@ -1,0 +1,239 @@
+//! Rules: who needs what, where and when. The first rule whose conditions all hold decides; where none does, `[defaults]`.
+//!
+//! [`Rule`] is what people write, [`compiled`] the form that a login reads, [`decide`] the one judge of both.
+
+mod compiled;
+mod decide;
+mod hours;
+mod network;
+mod source;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(super) use tests::NoNames;
+
+pub use compiled::RuleSet;
+pub use decide::{Decision, Effects, Facts, Known, Lookups};
+pub use hours::{Hours, minute_of_week};
+pub use network::{Network, address};
+pub use source::{Names, Test, local_time};
+pub(super) use source::{Part, read};
+
+use super::FirstLogin;
+use qrtotp_values::UnixTime;
+use qrtotp_values::{ConfigDuration, Date};
+use std::fmt;
+
+/// Rules in one policy, at most.
+pub const MAX_RULES: usize = 256;
+/// Items of one list, at most.
+pub const MAX_ITEMS: usize = 64;
+
+/// One rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// Its name in every event: 1 to 32 of `a-z`, `0-9` and `-`.
+    pub name: String,
+    /// When it decides. All that are given have to hold.
+    pub conditions: Conditions,
+    /// What it decides.
+    pub outcome: Outcome,
+    /// From when on an account may still be un-enrolled, and the like.
+    pub effects: OwnedEffects,
+}
+
+/// What has to hold for a rule to decide. An empty list was not given, and holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// PAM services.
+    pub service: Vec<String>,
+    /// Terminals without `/dev/`.
+    pub tty: Vec<Pattern>,
+    /// The callers of su and sudo.
+    pub by: Vec<String>,
+    /// Whether sshd accepted a public key before.
+    pub key: Option<bool>,
+    /// That the key is a registered hardware key. Goes with `key: Some(true)`.
+    pub hardware_key: bool,
+    /// Whether a right code came from the same place in the last 30 days.
+    pub familiar: Option<bool>,
+    /// Where the login comes from.
+    pub from: Vec<Origin>,
+    /// Hours in the policy's time zone.
+    pub hours: Vec<Hours>,
+    /// The first second of the first day.
+    pub since: Option<UnixTime>,
+    /// The second after the last day.
+    pub until: Option<UnixTime>,
+    /// Accounts, by their canonical names.
+    pub user: Vec<Pattern>,
+    /// Groups, primary or supplementary.
+    pub group: Vec<Group>,
+}
+
+/// One kind of condition. The order is that in which they are tried: what costs most comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)] // the fields of [`Conditions`]
+#[repr(u16)]
+pub enum Condition {
+    Service = 1,
+    Tty = 2,
+    By = 4,
+    Key = 8,
+    From = 16,
+    Hours = 32,
+    Since = 64,
+    Until = 128,
+    User = 256,
+    Group = 512,
+    HardwareKey = 1024,
+    Place = 2048,
+}
+
+impl Condition {
+    /// All of them, in the order in which they are tried.
+    pub const ALL: [Self; 12] = [
+        Self::Service,
+        Self::Tty,
+        Self::By,
+        Self::Key,
+        Self::From,
+        Self::Hours,
+        Self::Since,
+        Self::Until,
+        Self::User,
+        Self::Group,
+        Self::HardwareKey,
+        Self::Place,
+    ];
+
+    /// The first one of a set of bits, in the order in which they are tried.
+    fn first_of(bits: u16) -> Option<Self> {
+        Self::ALL.get(usize::try_from(bits.trailing_zeros()).ok()?).copied()
+    }
+
+    /// The key of the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Tty => "tty",
+            Self::By => "by",
+            Self::Key | Self::HardwareKey => "key",
+            Self::Place => "place",
+            Self::From => "from",
+            Self::Hours => "hours",
+            Self::Since => "since",
+            Self::Until => "until",
+            Self::User => "user",
+            Self::Group => "group",
+        }
+    }
+}
+
+/// A name, or the beginning of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// All of the name, or its beginning.
+    pub text: String,
+    /// Whether anything may follow: written as `*` at the end.
+    pub open: bool,
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.text, if self.open { "*" } else { "" })
+    }
+}
+
+/// Where a login comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// PAM names no remote host.
+    Local,
+    /// PAM names one.
+    Remote,
+    /// PAM names an address of this network.
+    Network(Network),
+}
+
+impl Origin {
+    /// Whether so many share it that an address says little.
+    fn is_wide(&self) -> bool {
+        match self {
+            Self::Local => false,
+            Self::Remote => true,
+            Self::Network(network) => network.prefix() < if network.first().is_ipv4() { 16 } else { 32 },
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local => f.write_str("local"),
+            Self::Remote => f.write_str("remote"),
+            Self::Network(network) => network.fmt(f),
+        }
+    }
+}
+
+/// A group, as it was resolved when the configuration was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub gid: u32,
+}
+
+/// What a rule decides, from the laxest to the strictest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// No second factor: PAM_IGNORE.
+    Skip,
+    /// A code.
+    #[default]
+    Code,
+    /// Two consecutive codes of one device.
+    TwoCodes,
+    /// Nobody gets in.
+    Deny,
+}
+
+/// The words of outcomes in the configuration.
+pub const OUTCOMES: [(&str, Outcome); 4] = [
+    ("code", Outcome::Code),
+    ("two-codes", Outcome::TwoCodes),
+    ("skip", Outcome::Skip),
+    ("deny", Outcome::Deny),
+];
+
+impl Outcome {
+    /// The word of the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        OUTCOMES.iter().find(|(_, outcome)| *outcome == self).map_or("", |(word, _)| word)
+    }
+}
+
+/// What a rule says besides its outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnedEffects {
+    /// In place of `defaults.first_login`.
+    pub first_login: Option<FirstLogin>,
+    /// Goes with `first_login = "allow"`.
+    pub allow_until: Option<Date>,
+    /// Only a code of the current step counts.
+    pub fresh: bool,
+    /// Recovery codes don't count.
+    pub no_recovery: bool,
+    /// For so long after a right code the same origin is not asked again.
+    pub remember: Option<ConfigDuration>,
+    /// An event of priority notice, also where nothing was asked.
+    pub notice: bool,
+    /// The same of priority alert.
+    pub alert: bool,
+    /// Shown where the outcome is [`Outcome::Deny`]: at most 200 characters.
+    pub message: Option<String>,
+}

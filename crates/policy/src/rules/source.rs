@@ -1,0 +1,654 @@
+//! Rules as people write them: `[networks]`, `[policy]`, `[[rule]]` and `[[test]]`, read strictly.
+
+use super::{
+    Conditions, Group, Hours, MAX_ITEMS, MAX_RULES, OUTCOMES, Origin, Outcome, OwnedEffects, Pattern, Rule,
+};
+use crate::FirstLogin;
+use crate::config::{is_service, printable};
+use crate::document::{Fault, Table, Value};
+use crate::read::{Section, Setting, list, parsed, table, word};
+use qrtotp_values::UnixTime;
+use qrtotp_values::{ConfigDuration, Date};
+use std::str::FromStr;
+
+/// What names mean on this host.
+pub trait Names {
+    /// The number of a group; `None`: there is none of that name.
+    ///
+    /// # Errors
+    /// The database could not be asked, in words.
+    fn gid(&self, group: &str) -> Result<Option<u32>, String>;
+
+    /// The offsets of a time zone, in seconds east of UTC, each with the time from when on it holds; at most eight.
+    ///
+    /// # Errors
+    /// There is no such zone, in words.
+    fn zone(&self, name: &str) -> Result<Vec<(UnixTime, i32)>, String>;
+}
+
+/// What of a document is not settings, and the number of its file.
+#[derive(Default)]
+pub(crate) struct Part {
+    pub(crate) file: usize,
+    networks: Option<Value>,
+    policy: Option<Value>,
+    rule: Option<Value>,
+    test: Option<Value>,
+}
+
+impl Part {
+    /// Takes it out of a document.
+    pub(crate) fn take(file: usize, document: &mut Table) -> Self {
+        let mut take = |key| document.take(key);
+        Self {
+            file,
+            networks: take("networks"),
+            policy: take("policy"),
+            rule: take("rule"),
+            test: take("test"),
+        }
+    }
+}
+
+/// `[policy]`, `[[rule]]`s and `[[test]]`s.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    pub(crate) zone: Vec<(UnixTime, i32)>,
+    pub(crate) emergency: Vec<String>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) tests: Vec<(usize, usize, Test)>,
+    /// What deserves a second thought: the rule, and why.
+    pub(crate) warnings: Vec<(String, String)>,
+}
+
+/// `[[test]]`: a login that somebody thought of, and how it is to be decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Test {
+    /// The account; empty: one that the host does not know.
+    pub user: String,
+    /// Its groups, by name.
+    pub groups: Vec<String>,
+    /// The PAM service.
+    pub service: String,
+    /// The remote host; empty: none.
+    pub from: String,
+    /// The terminal; empty: none.
+    pub tty: String,
+    /// The caller; empty: none.
+    pub by: String,
+    /// Whether sshd accepted a key.
+    pub key: Option<bool>,
+    /// Whether that is a registered hardware key.
+    pub hardware_key: bool,
+    /// Whether the place is familiar.
+    pub familiar: bool,
+    /// Seconds of local time since 1970; `None`: now.
+    pub at: Option<i64>,
+    /// `OUTCOME by RULE`.
+    pub expect: String,
+}
+
+/// Reads all parts, in the order in which their rules are tried. A fault comes with the number of its file.
+pub(crate) fn read(parts: &[Part], names: &dyn Names) -> Result<Read, (usize, Fault)> {
+    let mut read = Read::default();
+    for part in parts {
+        let policy = part.policy.as_ref().map_or(Ok(()), |value| read.policy(value, names));
+        policy.map_err(|fault| (part.file, fault))?;
+    }
+    let networks = Networks::read(parts)?;
+    for part in parts {
+        let rules = part.rule.as_ref().map_or(Ok(()), |value| read.rules(value, &networks, names));
+        rules.map_err(|fault| (part.file, fault))?;
+        let tests = part.test.as_ref().map_or(Ok(()), |value| read.tests(part.file, value));
+        tests.map_err(|fault| (part.file, fault))?;
+    }
+    Ok(read)
+}
+
+impl Read {
+    fn policy(&mut self, value: &Value, names: &dyn Names) -> Result<(), Fault> {
+        let mut section = Section::of(table(value)?);
+        let mut zone = None::<At<String>>;
+        section.setting("zone", &mut zone)?;
+        section.setting("emergency", &mut self.emergency)?;
+        section.finish()?;
+        if let Some(zone) = zone {
+            self.zone = names.zone(&zone.value).map_err(|message| Fault { at: zone.at, message })?;
+        }
+        Ok(())
+    }
+
+    fn rules(&mut self, value: &Value, networks: &Networks, names: &dyn Names) -> Result<(), Fault> {
+        for value in list(value)? {
+            let wrong = |message: String| Fault { at: value.at, message };
+            let raw = RawRule::read(table(value)?)?;
+            let name = raw.name.clone();
+            if !is_word(&name, 32) {
+                return Err(wrong("a rule needs a name of 1 to 32 small letters, digits and dashes".into()));
+            }
+            if name == "default" || self.rules.iter().any(|rule| rule.name == name) {
+                return Err(wrong(format!("there is a rule `{name}` already; give each its own name")));
+            }
+            if self.rules.len() == MAX_RULES {
+                return Err(wrong(format!("more than {MAX_RULES} rules")));
+            }
+            if let Some(problem) = raw.problem() {
+                return Err(wrong(format!("rule `{name}`: {problem}")));
+            }
+            let rule = self.resolve(raw, networks, names)?;
+            if let Some(problem) = problem(&rule) {
+                return Err(wrong(format!("rule `{name}`: {problem}")));
+            }
+            if let Some(earlier) =
+                self.rules.iter().find(|earlier| earlier.conditions.include(&rule.conditions))
+            {
+                return Err(wrong(format!(
+                    "rule `{name}` never decides: `{}`, above it, holds whenever it does; put the exception first",
+                    earlier.name
+                )));
+            }
+            self.warnings.extend(warnings(&rule));
+            self.rules.push(rule);
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, raw: RawRule, networks: &Networks, names: &dyn Names) -> Result<Rule, Fault> {
+        let mut from = Vec::new();
+        for name in &raw.from.0 {
+            networks.resolve(name, &mut from, 0)?;
+        }
+        let mut group = Vec::new();
+        for At { at, value: name } in raw.group.0 {
+            let fault = |message| Fault { at, message };
+            match names.gid(&name).map_err(fault)? {
+                Some(gid) => group.push(Group { name, gid }),
+                None if raw.group_optional => {
+                    let message = format!("there is no group `{name}`; without it nobody is a member");
+                    self.warnings.push((raw.name.clone(), message));
+                    group.push(Group { name, gid: u32::MAX });
+                }
+                None => {
+                    let message = format!(
+                        "there is no group `{name}` on this host; `group_optional = true` lets the rule match nobody then"
+                    );
+                    return Err(fault(message));
+                }
+            }
+        }
+        let conditions = Conditions {
+            service: raw.service.0.into_iter().map(|service| service.0).collect(),
+            tty: raw.tty.0,
+            by: raw.by.0,
+            key: raw.key.map(|key| key != Key::None),
+            hardware_key: raw.key == Some(Key::Hardware),
+            familiar: raw.place.map(|place| place == Place::Familiar),
+            from,
+            hours: raw.hours.0,
+            since: raw.since.map(|date| self.utc(date.first_second())),
+            until: raw.until.map(|date| self.utc(date.first_second() + 86_400)),
+            user: raw.user.0,
+            group,
+        };
+        let effects = OwnedEffects {
+            first_login: raw.first_login,
+            allow_until: raw.allow_until,
+            fresh: raw.fresh,
+            no_recovery: raw.recovery == Some(false),
+            remember: raw.remember,
+            notice: raw.notice || raw.alert,
+            alert: raw.alert,
+            message: raw.message,
+        };
+        Ok(Rule { name: raw.name, conditions, outcome: raw.then.unwrap_or_default(), effects })
+    }
+
+    /// The time at which it is so late in the zone.
+    pub(crate) fn utc(&self, local: i64) -> UnixTime {
+        let offset_at = |time| {
+            let begun = self.zone.iter().rev().find(|(from, _)| *from <= time).or(self.zone.first());
+            begun.map_or(0, |(_, offset)| i64::from(*offset))
+        };
+        local - offset_at(local - offset_at(local))
+    }
+
+    fn tests(&mut self, file: usize, value: &Value) -> Result<(), Fault> {
+        for value in list(value)? {
+            let mut section = Section::of(table(value)?);
+            let (mut test, mut at) = (Test::default(), None::<LocalTime>);
+            let (mut key, mut place) = (None::<Key>, None::<Place>);
+            section.setting("user", &mut test.user)?;
+            section.setting("groups", &mut test.groups)?;
+            section.setting("service", &mut test.service)?;
+            section.setting("from", &mut test.from)?;
+            section.setting("tty", &mut test.tty)?;
+            section.setting("by", &mut test.by)?;
+            section.setting("key", &mut key)?;
+            section.setting("place", &mut place)?;
+            section.setting("at", &mut at)?;
+            section.setting("expect", &mut test.expect)?;
+            section.finish()?;
+            let fault = |message: &str| Fault { at: value.at, message: message.into() };
+            if test.service.is_empty() {
+                return Err(fault("a test needs a service"));
+            }
+            let outcome = test.expect.split_once(" by ").map(|(outcome, _)| outcome);
+            if !OUTCOMES.iter().any(|(word, _)| Some(*word) == outcome) {
+                return Err(fault(
+                    "a test needs `expect`: an outcome and a rule, such as \"code by office\"",
+                ));
+            }
+            if test.from == "local" {
+                test.from.clear();
+            }
+            test.at = at.map(|at| at.0);
+            test.key = key.map(|key| key != Key::None);
+            test.hardware_key = key == Some(Key::Hardware);
+            test.familiar = place == Some(Place::Familiar);
+            self.tests.push((file, value.at, test));
+        }
+        Ok(())
+    }
+}
+
+/// `[networks]` of all files.
+struct Networks(Vec<(String, Vec<At<String>>)>);
+
+impl Networks {
+    fn read(parts: &[Part]) -> Result<Self, (usize, Fault)> {
+        let mut named = Self(Vec::new());
+        for part in parts {
+            named.add(part).map_err(|fault| (part.file, fault))?;
+        }
+        for part in parts {
+            named.check(part).map_err(|fault| (part.file, fault))?;
+        }
+        Ok(named)
+    }
+
+    fn add(&mut self, part: &Part) -> Result<(), Fault> {
+        let Some(value) = &part.networks else { return Ok(()) };
+        for entry in &table(value)?.0 {
+            let fault = |message: String| Fault { at: entry.at, message };
+            if !is_word(&entry.key, 32) || ["local", "remote"].contains(&entry.key.as_str()) {
+                let message = "a network's name is 1 to 32 small letters, digits and dashes, and not `local` or `remote`";
+                return Err(fault(message.into()));
+            }
+            if self.0.iter().any(|(name, _)| *name == entry.key) {
+                return Err(fault(format!("there are networks called `{}` already", entry.key)));
+            }
+            self.0.push((entry.key.clone(), Items::read(&entry.value)?.0));
+        }
+        Ok(())
+    }
+
+    /// All of them, also those that no rule names.
+    fn check(&self, part: &Part) -> Result<(), Fault> {
+        let Some(value) = &part.networks else { return Ok(()) };
+        for entry in &table(value)?.0 {
+            self.resolve(&At { at: entry.at, value: entry.key.clone() }, &mut Vec::new(), 0)?;
+        }
+        Ok(())
+    }
+
+    fn resolve(&self, name: &At<String>, into: &mut Vec<Origin>, depth: usize) -> Result<(), Fault> {
+        let fault = |message: String| Fault { at: name.at, message };
+        if depth > 8 {
+            return Err(fault(format!("the networks `{}` hold themselves", name.value)));
+        }
+        let origin = match name.value.as_str() {
+            "local" => Origin::Local,
+            "remote" => Origin::Remote,
+            text if text.contains('/') => {
+                Origin::Network(text.parse().map_err(|error: &str| fault(format!("`{text}`: {error}")))?)
+            }
+            text => {
+                let found = self.0.iter().find(|(known, _)| known == text);
+                let Some((_, items)) = found else {
+                    return Err(fault(format!("there are no networks called `{text}` in [networks]")));
+                };
+                return items.iter().try_for_each(|item| self.resolve(item, into, depth + 1));
+            }
+        };
+        if into.len() == MAX_ITEMS {
+            return Err(fault(format!("more than {MAX_ITEMS} networks")));
+        }
+        into.push(origin);
+        Ok(())
+    }
+}
+
+/// A rule as it is written.
+#[derive(Default)]
+struct RawRule {
+    name: String,
+    user: Items<Pattern>,
+    group: Items<At<String>>,
+    group_optional: bool,
+    service: Items<Service>,
+    from: Items<At<String>>,
+    tty: Items<Pattern>,
+    by: Items<String>,
+    key: Option<Key>,
+    place: Option<Place>,
+    hours: Items<Hours>,
+    since: Option<Date>,
+    until: Option<Date>,
+    then: Option<Outcome>,
+    first_login: Option<FirstLogin>,
+    allow_until: Option<Date>,
+    fresh: bool,
+    recovery: Option<bool>,
+    remember: Option<ConfigDuration>,
+    notice: bool,
+    alert: bool,
+    message: Option<String>,
+}
+
+impl RawRule {
+    fn read(table: &Table) -> Result<Self, Fault> {
+        let (mut section, mut raw) = (Section::of(table), Self::default());
+        macro_rules! settings {
+            ($($key:ident)*) => { $(section.setting(stringify!($key), &mut raw.$key)?;)* };
+        }
+        settings!(name user group group_optional service from tty by key place hours since until then first_login allow_until);
+        settings!(fresh recovery remember notice alert message);
+        section.finish()?;
+        Ok(raw)
+    }
+
+    /// What does not go together.
+    fn problem(&self) -> Option<&'static str> {
+        let asks = matches!(self.then, Some(Outcome::Code | Outcome::TwoCodes));
+        let allows = self.first_login == Some(FirstLogin::Allow);
+        let silent = |message: &String| !printable(message, 200);
+        let remembers = self.remember.is_some();
+        let too_long = |span: ConfigDuration| !(60..=86_400).contains(&span.as_seconds());
+        [
+            (self.then.is_none(), "`then` is missing: \"code\", \"two-codes\", \"skip\" or \"deny\""),
+            (!asks && self.first_login.is_some(), "`first_login` goes with \"code\" and \"two-codes\""),
+            (!asks && self.fresh, "`fresh` goes with \"code\" and \"two-codes\""),
+            (!asks && self.recovery.is_some(), "`recovery` goes with \"code\" and \"two-codes\""),
+            (remembers && self.then != Some(Outcome::Code), "`remember` goes with \"code\""),
+            (remembers && self.fresh, "`remember` and `fresh` contradict each other"),
+            (remembers && self.place.is_some(), "`remember` does not go with `place`"),
+            (self.remember.is_some_and(too_long), "`remember` must be from 1m to 24h"),
+            (
+                allows != self.allow_until.is_some(),
+                "`allow_until` goes with first_login = \"allow\", and that needs it",
+            ),
+            (self.message.is_some() && self.then != Some(Outcome::Deny), "`message` goes with \"deny\""),
+            (self.message.as_ref().is_some_and(silent), "`message` must be 1 to 200 printable characters"),
+            (self.group_optional && self.group.0.is_empty(), "`group_optional` goes with `group`"),
+        ]
+        .into_iter()
+        .find_map(|(wrong, problem)| wrong.then_some(problem))
+    }
+}
+
+/// What can't be meant, or lets somebody in by their own word.
+fn problem(rule: &Rule) -> Option<&'static str> {
+    let Conditions { from, tty, key, familiar, since, until, .. } = &rule.conditions;
+    // The absence of a PAM item: `su` without a terminal has neither a remote host nor a tty, from anywhere.
+    let console = |pattern: &Pattern| {
+        let digits = pattern.text.strip_prefix("tty").unwrap_or("?");
+        digits.bytes().all(|b| b.is_ascii_digit())
+            || ["ttyS", "hvc"].iter().any(|name| pattern.text.starts_with(name))
+    };
+    let at_console = !tty.is_empty() && tty.iter().all(console);
+    [
+        (since.zip(*until).is_some_and(|(since, until)| since >= until), "`since` is after `until`"),
+        (
+            rule.outcome == Outcome::Skip && from.contains(&Origin::Local) && !at_console,
+            "\"skip\" with \"local\" in `from` needs a console, such as tty = [\"tty*\"]: \
+             a login without a remote host may come from anywhere. Networks go into a rule of their own",
+        ),
+        (
+            rule.outcome == Outcome::Skip && *familiar == Some(true) && *key != Some(true),
+            "\"skip\" at a familiar place needs `key = true`: others share a network, and may have the password",
+        ),
+        (
+            rule.effects.remember.is_some() && *key != Some(true) && from.iter().any(Origin::is_wide),
+            "`remember` without `key = true` does not go with \"remote\" or a network wider than /16 (IPv6: /32): \
+             many share an address there",
+        ),
+        (
+            *key == Some(true) && from.contains(&Origin::Local),
+            "only sshd says anything of keys, and sshd's logins are remote",
+        ),
+    ]
+    .into_iter()
+    .find_map(|(wrong, problem)| wrong.then_some(problem))
+}
+
+/// What is allowed, and deserves a second thought.
+fn warnings(rule: &Rule) -> Vec<(String, String)> {
+    let Conditions { from, tty, key, hardware_key, service, group, .. } = &rule.conditions;
+    let mut found = Vec::new();
+    let may_be_nothing = if *key == Some(true) {
+        ""
+    } else {
+        "; if nothing else asks for a key or a password, it lets in on nothing"
+    };
+    let mut warn = |text: String| found.push((rule.name.clone(), text));
+    if rule.outcome == Outcome::Skip {
+        if from.is_empty() && tty.is_empty() && *key != Some(true) {
+            warn("\"skip\" without `from`, `tty` or `key`: a password alone is enough, from anywhere".into());
+        }
+        if *hardware_key {
+            warn(
+                "sshd must go on to ask PAM: AuthenticationMethods publickey,keyboard-interactive. A software key that \
+                 claims to be one of a security key can't be told from it without attestation"
+                    .into(),
+            );
+        } else if rule.conditions.can_hold_at_sshd() {
+            warn(format!(
+                "at sshd, clients without a terminal (sftp -b) get past it only by the block that `qrtotp config sshd` \
+                 prints{may_be_nothing}"
+            ));
+        }
+    }
+    if rule.effects.remember.is_some() && *key != Some(true) && rule.conditions.can_hold_at_sshd() {
+        warn(
+            "`remember` without `key = true`: anyone with the password is not asked at the same address, such as behind \
+             the same router"
+                .into(),
+        );
+    }
+    if !group.is_empty() && rule.outcome > Outcome::Code {
+        warn(format!(
+            "if the user database gives too few groups, what follows decides, not \"{}\"; put the laxer case into the rule",
+            rule.outcome.as_str()
+        ));
+    }
+    if !from.is_empty() && !from.contains(&Origin::Local) && service.iter().any(|service| service != "sshd") {
+        warn("few services but sshd give PAM the remote host; look at `rhost=` in their log lines".into());
+    }
+    found
+}
+
+impl Conditions {
+    /// Whether a login by sshd can fulfil them. It calls its terminal `ssh`, names the remote host, and no caller.
+    #[must_use]
+    pub fn can_hold_at_sshd(&self) -> bool {
+        let Self { service, tty, by, from, .. } = self;
+        let matches = |pattern: &Pattern| {
+            if pattern.open { "ssh".starts_with(&pattern.text) } else { pattern.text == "ssh" }
+        };
+        (service.is_empty() || service.iter().any(|service| service == "sshd"))
+            && (tty.is_empty() || tty.iter().any(matches))
+            && by.is_empty()
+            && (from.is_empty() || from.iter().any(|origin| *origin != Origin::Local))
+    }
+
+    /// Whether they hold whenever `later` do.
+    fn include(&self, later: &Self) -> bool {
+        fn any<T>(earlier: &[T], later: &[T], includes: impl Fn(&T, &T) -> bool) -> bool {
+            earlier.is_empty()
+                || (!later.is_empty()
+                    && later.iter().all(|one| earlier.iter().any(|known| includes(known, one))))
+        }
+        let pattern = |known: &Pattern, one: &Pattern| {
+            if known.open { one.text.starts_with(&known.text) } else { known == one }
+        };
+        let origin = |known: &Origin, one: &Origin| match (known, one) {
+            (Origin::Remote, Origin::Network(_)) => true,
+            (Origin::Network(known), Origin::Network(one)) => known.includes(*one),
+            (known, one) => known == one,
+        };
+        let everywhere = self.from.contains(&Origin::Local) && self.from.contains(&Origin::Remote);
+        any(&self.service, &later.service, String::eq)
+            && any(&self.tty, &later.tty, pattern)
+            && any(&self.by, &later.by, String::eq)
+            && (self.key.is_none() || self.key == later.key)
+            && (!self.hardware_key || later.hardware_key)
+            && (self.familiar.is_none() || self.familiar == later.familiar)
+            && (everywhere || any(&self.from, &later.from, origin))
+            && any(&self.hours, &later.hours, Hours::eq)
+            && self.since.is_none_or(|since| later.since.is_some_and(|later| since <= later))
+            && self.until.is_none_or(|until| later.until.is_some_and(|later| until >= later))
+            && any(&self.user, &later.user, pattern)
+            && any(&self.group, &later.group, Group::eq)
+    }
+}
+
+/// A list that has something in it.
+struct Items<T>(Vec<T>);
+
+impl<T> Default for Items<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Setting> Setting for Items<T> {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        let items = Vec::<T>::read(value)?;
+        match items.len() {
+            0 => Err(Fault::new(value, "an empty list matches nobody; leave the key out".into())),
+            1..=MAX_ITEMS => Ok(Self(items)),
+            _ => Err(Fault::new(value, format!("more than {MAX_ITEMS} items"))),
+        }
+    }
+}
+
+/// A value and its place.
+struct At<T> {
+    at: usize,
+    value: T,
+}
+
+impl<T: Setting> Setting for At<T> {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        Ok(Self { at: value.at, value: T::read(value)? })
+    }
+}
+
+/// `key` of a rule or test: `false`, `true` or `"hardware"`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Key {
+    None,
+    Any,
+    Hardware,
+}
+
+impl Setting for Key {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        match String::read(value).as_deref() {
+            Ok("hardware") => Ok(Self::Hardware),
+            Ok(_) => Err(Fault::new(value, "expected true, false or \"hardware\"".into())),
+            Err(_) => Ok(if bool::read(value)? { Self::Any } else { Self::None }),
+        }
+    }
+}
+
+/// `place` of a rule or test: `"familiar"` or `"new"`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Familiar,
+    New,
+}
+
+impl Setting for Place {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        word(value, &[("familiar", Self::Familiar), ("new", Self::New)])
+    }
+}
+
+/// The name of a PAM service.
+struct Service(String);
+
+impl Setting for Service {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        let name = String::read(value)?;
+        if is_service(&name) {
+            return Ok(Self(name));
+        }
+        let message = "not a file of /etc/pam.d: small letters, digits, dots, dashes and underscores";
+        Err(Fault::new(value, message.into()))
+    }
+}
+
+impl Setting for Hours {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        parsed(value)
+    }
+}
+
+impl Setting for Outcome {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        word(value, &OUTCOMES)
+    }
+}
+
+impl Setting for Pattern {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        let text = String::read(value)?;
+        let (text, open) =
+            text.strip_suffix('*').map_or((text.clone(), false), |text| (text.to_owned(), true));
+        let whole = (open || !text.is_empty()) && text.len() <= 64 && !text.contains('*');
+        if whole && !text.starts_with("/dev/") {
+            return Ok(Self { text, open });
+        }
+        let message = "write a name, without /dev/ and of at most 64 bytes; one `*` may stand at its end";
+        Err(Fault::new(value, message.into()))
+    }
+}
+
+/// `2026-12-01T09:00`, in the policy's zone: seconds.
+struct LocalTime(i64);
+
+impl FromStr for LocalTime {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        const FORM: &str = "not a time; write \"2026-12-01T09:00\"";
+        let (date, time) = text.split_once('T').ok_or(FORM)?;
+        let date: Date = date.parse().map_err(|_| FORM)?;
+        let (hour, minute) = time.split_once(':').ok_or(FORM)?;
+        let two = |part: &str, most: i64| {
+            let digits = part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+            part.parse::<i64>().ok().filter(|number| digits && *number <= most).ok_or(FORM)
+        };
+        Ok(Self(date.first_second() + two(hour, 23)? * 3600 + two(minute, 59)? * 60))
+    }
+}
+
+/// The seconds of local time of `2026-12-01T09:00`.
+///
+/// # Errors
+/// It is not such a time, in words.
+pub fn local_time(text: &str) -> Result<i64, &'static str> {
+    text.parse::<LocalTime>().map(|time| time.0)
+}
+
+impl Setting for LocalTime {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        parsed(value)
+    }
+}
+
+fn is_word(name: &str, most: usize) -> bool {
+    (1..=most).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}

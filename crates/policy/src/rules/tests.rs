@@ -1,0 +1,530 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::{Compiled, ConfigError, SourceFile, compile};
+
+/// A host without groups, in UTC.
+pub(crate) struct NoNames;
+
+impl Names for NoNames {
+    fn gid(&self, _: &str) -> Result<Option<u32>, String> {
+        Ok(None)
+    }
+
+    fn zone(&self, _: &str) -> Result<Vec<(UnixTime, i32)>, String> {
+        Ok(Vec::new())
+    }
+}
+
+/// A host in Amsterdam, whose groups are `g0` to `g9`, wheel, contractors and research.
+struct TheNames;
+
+impl Names for TheNames {
+    fn gid(&self, group: &str) -> Result<Option<u32>, String> {
+        let known = ["g0", "g1", "g2", "wheel", "contractors", "research"];
+        Ok(known.iter().position(|name| *name == group).map(|place| 100 + place as u32))
+    }
+
+    fn zone(&self, name: &str) -> Result<Vec<(UnixTime, i32)>, String> {
+        match name {
+            // Summer time ends on 2026-10-25 and begins on 2027-03-28, at 01:00 UTC.
+            "Europe/Amsterdam" => Ok(vec![(0, 7200), (1_792_890_000, 3600), (1_806_195_600, 7200)]),
+            _ => Err(format!("there is no time zone {name}")),
+        }
+    }
+}
+
+fn read(text: &str) -> Result<Compiled, ConfigError> {
+    compile(&[SourceFile { path: "qrtotp.toml".into(), bytes: text.into() }], &TheNames)
+}
+
+/// The eight examples of docs/POLICY.md, with their tests.
+const EXAMPLES: &str = include_str!("../../../../docs/policy-examples.toml");
+
+#[test]
+fn the_examples_decide_as_their_tests_say() {
+    let compiled = read(EXAMPLES).unwrap();
+    let (all, failed) = compiled.failed_tests(1_796_292_000);
+    assert_eq!((all, failed), (23, Vec::new()));
+}
+
+#[test]
+fn the_manual_has_the_same_examples() {
+    let manual = include_str!("../../../../docs/POLICY.md");
+    let blocks = manual.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let text = blocks.collect::<Vec<&str>>().concat();
+    assert_eq!(read(&text).unwrap().rules, read(EXAMPLES).unwrap().rules);
+}
+
+#[test]
+fn rules_are_the_same_after_they_were_compiled() {
+    let compiled = read(EXAMPLES).unwrap();
+    assert_eq!(compiled.config.rules.rules().unwrap(), compiled.rules);
+}
+
+#[test]
+fn every_fault_is_named_with_its_line() {
+    let rule = |more: &str| format!("[[rule]]\nname = 'a'\n{more}");
+    let long = format!("then = 'deny'\nmessage = '{}'", "x".repeat(201));
+    let many: Vec<String> = (0..65).map(|n| format!("'u{n}'")).collect();
+    let many = format!("then = 'code'\nuser = [{}]", many.join(","));
+    for (text, line, words) in [
+        (rule(""), 1, "`then` is missing"),
+        (rule("then = 'maybe'"), 3, "`code`, `two-codes`, `skip`, `deny`"),
+        (rule("then = 'code'\nusers = ['x']"), 4, "unknown field `users`"),
+        (rule("then = 'code'\nwhere = 'new'"), 4, "unknown field `where`"),
+        (rule("then = 'code'\nuser = []"), 4, "matches nobody"),
+        (rule("then = 'code'\nuser = 'x'"), 4, "expected an array"),
+        (rule("then = 'code'\nuser = ['a*b']"), 4, "one `*` may stand at its end"),
+        (rule("then = 'code'\nuser = ['']"), 4, "write a name"),
+        (rule("then = 'code'\ntty = ['/dev/tty1']"), 4, "without /dev/"),
+        (rule("then = 'code'\nservice = ['SSHD']"), 4, "not a file of /etc/pam.d"),
+        (rule("then = 'code'\nservice = ['other']"), 4, "not a file of /etc/pam.d"),
+        (rule("then = 'code'\nfrom = ['moon']"), 4, "no networks called `moon`"),
+        (rule("then = 'code'\nfrom = ['192.0.2.1/24']"), 4, "has bits behind its network"),
+        (rule("then = 'code'\nfrom = ['192.0.2.0/33']"), 4, "more bits"),
+        (rule("then = 'code'\nhours = ['mon 25:00-26:00']"), 4, "not hours"),
+        (rule("then = 'code'\nsince = '2026-13-01'"), 4, "not a date"),
+        (rule("then = 'code'\nsince = '2027-01-02'\nuntil = '2027-01-01'"), 1, "`since` is after `until`"),
+        (rule("then = 'code'\ngroup = ['g9']"), 4, "no group `g9`"),
+        (rule("then = 'code'\nmessage = 'x'"), 1, "`message` goes with \"deny\""),
+        (rule(&long), 1, "200 printable"),
+        (rule("then = 'deny'\nmessage = \"a\\u0007\""), 1, "printable"),
+        (rule("then = 'skip'\nfresh = true"), 1, "`fresh` goes with"),
+        (rule("then = 'skip'\nremember = '1h'"), 1, "`remember` goes with \"code\""),
+        (rule("then = 'two-codes'\nremember = '1h'"), 1, "`remember` goes with \"code\""),
+        (rule("then = 'code'\nfresh = true\nremember = '1h'"), 1, "contradict each other"),
+        (rule("then = 'code'\nplace = 'new'\nremember = '1h'"), 1, "does not go with `place`"),
+        (rule("then = 'code'\nremember = '59s'"), 1, "from 1m to 24h"),
+        (rule("then = 'code'\nremember = '25h'"), 1, "from 1m to 24h"),
+        (rule("then = 'code'\nremember = 'a day'"), 4, "not a length of time"),
+        (rule("then = 'code'\nremember = '1h'\nfrom = ['remote']"), 1, "network wider than /16"),
+        (rule("then = 'code'\nremember = '1h'\nfrom = ['10.0.0.0/15']"), 1, "network wider than /16"),
+        (rule("then = 'code'\nremember = '1h'\nfrom = ['2001:d00::/31']"), 1, "network wider than /16"),
+        (rule("then = 'deny'\nrecovery = true"), 1, "`recovery` goes with"),
+        (rule("then = 'deny'\nfirst_login = 'deny'"), 1, "`first_login` goes with"),
+        (rule("then = 'code'\nfirst_login = 'allow'"), 1, "`allow_until` goes with"),
+        (rule("then = 'code'\nallow_until = '2027-01-01'"), 1, "`allow_until` goes with"),
+        (rule("then = 'code'\ngroup_optional = true"), 1, "`group_optional` goes with"),
+        (rule("then = 'skip'\nfrom = ['local']"), 1, "needs a console"),
+        (rule("then = 'skip'\nfrom = ['local']\ntty = ['pts/*']"), 1, "needs a console"),
+        (rule("then = 'skip'\nfrom = ['192.0.2.0/24', 'local']"), 1, "needs a console"),
+        (rule("then = 'skip'\nfrom = ['local']\ntty = ['*']"), 1, "needs a console"),
+        (rule("then = 'code'\nfrom = ['local']\nkey = true"), 1, "only sshd says anything of keys"),
+        (rule("then = 'code'\nplace = 'home'"), 4, "expected one of `familiar`, `new`"),
+        (rule("then = 'skip'\nplace = 'familiar'"), 1, "\"skip\" at a familiar place needs `key = true`"),
+        (rule("then = 'code'\nkey = 'soft'"), 4, "expected true, false or \"hardware\""),
+        (rule("then = 'code'\nkey = 1"), 4, "expected a boolean"),
+        (rule("then = 'code'\nfrom = ['local']\nkey = 'hardware'"), 1, "only sshd says anything of keys"),
+        (rule(&many), 4, "more than 64 items"),
+        ("[[rule]]\nthen = 'code'".into(), 1, "needs a name"),
+        ("[[rule]]\nname = 'A'\nthen = 'code'".into(), 1, "small letters"),
+        ("[[rule]]\nname = 'default'\nthen = 'code'".into(), 1, "already"),
+        ("rule = 3".into(), 1, "expected an array"),
+        ("rule = [3]".into(), 1, "expected a table"),
+        (format!("{}\n{}", rule("user = ['x']\nthen = 'code'"), rule("then = 'deny'")), 5, "already"),
+        ("[networks]\nlocal = ['192.0.2.0/24']".into(), 2, "not `local`"),
+        ("[networks]\nA = ['192.0.2.0/24']".into(), 2, "small letters"),
+        ("[networks]\na = ['b']\nb = ['a']".into(), 2, "hold themselves"),
+        ("[networks]\na = ['b']".into(), 2, "no networks called `b`"),
+        ("[networks]\na = []".into(), 2, "matches nobody"),
+        ("[policy]\nzone = 'Mars/Crater'".into(), 2, "no time zone"),
+        ("[policy]\nzones = 'UTC'".into(), 2, "unknown field `zones`"),
+        ("[[test]]\nuser = 'x'\nexpect = 'code by a'".into(), 1, "needs a service"),
+        ("[[test]]\nservice = 'su'\nexpect = 'maybe'".into(), 1, "needs `expect`"),
+        ("[[test]]\nservice = 'su'\nexpect = 'code by a'\nat = 'now'".into(), 4, "not a time"),
+    ] {
+        let message = read(&text).unwrap_err().to_string();
+        assert!(message.contains(&format!("line {line}:")) && message.contains(words), "{text}: {message}");
+    }
+}
+
+#[test]
+fn a_rule_that_can_never_decide_is_refused() {
+    for (first, second, refused) in [
+        ("", "user = ['x']", true),
+        ("user = ['x*']", "user = ['xy']", true),
+        ("user = ['xy']", "user = ['x*']", false),
+        ("user = ['a', 'b']", "user = ['b']", true),
+        ("user = ['a']", "user = ['a', 'b']", false),
+        ("from = ['192.0.2.0/24']", "from = ['192.0.2.7/32']", true),
+        ("from = ['remote']", "from = ['192.0.2.7/32']", true),
+        ("from = ['192.0.2.7/32']", "from = ['remote']", false),
+        ("from = ['local', 'remote']", "user = ['x']", true),
+        ("service = ['su']", "user = ['x']", false),
+        ("key = true", "key = true\nuser = ['x']", true),
+        ("key = true", "key = false", false),
+        ("key = true", "key = 'hardware'", true),
+        ("key = 'hardware'", "key = true", false),
+        ("key = 'hardware'", "key = 'hardware'\nuser = ['x']", true),
+        ("group = ['g0', 'g1']", "group = ['g1']", true),
+        ("since = '2027-01-01'", "since = '2027-02-01'", true),
+        ("since = '2027-02-01'", "since = '2027-01-01'", false),
+        ("until = '2027-02-01'", "until = '2027-01-01'", true),
+        ("until = '2027-01-01'", "user = ['x']", false),
+        ("hours = ['mon 08:00-09:00']", "hours = ['mon 08:00-09:00']\nuser = ['x']", true),
+    ] {
+        let text = format!(
+            "[[rule]]\nname = 'a'\nthen = 'code'\n{first}\n[[rule]]\nname = 'b'\nthen = 'deny'\n{second}\n"
+        );
+        let error = read(&text).err().map(|error| error.to_string());
+        let named = error.as_ref().is_some_and(|error| error.contains("rule `b` never decides: `a`"));
+        assert_eq!((error.is_some(), named), (refused, refused), "{first} / {second}: {error:?}");
+    }
+}
+
+#[test]
+fn a_group_that_may_be_missing_has_no_members() {
+    let compiled =
+        read("[[rule]]\nname = 'a'\ngroup = ['later']\ngroup_optional = true\nthen = 'deny'").unwrap();
+    assert!(compiled.warnings.iter().any(|(rule, why)| rule == "a" && why.contains("no group `later`")));
+    let facts = Facts { user: Some("x"), ..Facts::default() };
+    let decision = compiled.config.rules.decide(&facts, &mut known(|| Some(vec![0, 65_534])), None).unwrap();
+    assert_eq!(decision.rule, "default");
+}
+
+/// Look-ups of a login without a hardware key.
+fn known<G>(groups: G) -> Known<G> {
+    Known { groups, hardware_key: false, familiar: false }
+}
+
+fn decided(text: &str, facts: &Facts<'_>, groups: Option<Vec<u32>>) -> String {
+    let compiled = read(text).unwrap();
+    let decision = compiled.config.rules.decide(facts, &mut known(|| groups.clone()), None).unwrap();
+    let outcome = decision.outcome.map_or("default", Outcome::as_str);
+    format!("{outcome} by {}{}", decision.rule, if decision.without_groups { "?" } else { "" })
+}
+
+#[test]
+fn without_its_groups_a_login_gets_the_strictest_that_they_could_have_given() {
+    let facts = Facts { user: Some("x"), service: "su", ..Facts::default() };
+    let rule = |name: &str, more: &str| format!("[[rule]]\nname = '{name}'\n{more}\n");
+    let (skip, two) =
+        (rule("a", "group = ['g0']\nthen = 'skip'"), rule("b", "group = ['g1']\nthen = 'two-codes'"));
+    let elsewhere = rule("c", "service = ['sshd']\ngroup = ['g2']\nthen = 'deny'");
+    let code = rule("d", "then = 'code'");
+    let deny = rule("d", "then = 'deny'");
+    for (text, expected) in [
+        (format!("{skip}{code}"), "code by d?"),
+        (format!("{skip}{two}{code}"), "two-codes by b?"),
+        (format!("{two}{elsewhere}{code}"), "two-codes by b?"),
+        (format!("{two}{deny}"), "deny by d?"),
+        (skip.clone(), "default by default?"),
+        (format!("{elsewhere}{code}"), "code by d"),
+    ] {
+        assert_eq!(decided(&text, &facts, None), expected, "{text}");
+    }
+    assert_eq!(decided(&format!("{skip}{code}"), &facts, Some(vec![100])), "skip by a");
+    assert_eq!(decided(&format!("{skip}{code}"), &facts, Some(Vec::new())), "code by d");
+}
+
+#[test]
+fn groups_are_looked_up_once_and_only_if_all_else_holds() {
+    let text = "[[rule]]\nname = 'a'\nservice = ['su']\ngroup = ['g0']\nthen = 'code'\n\
+        [[rule]]\nname = 'b'\nservice = ['su']\ngroup = ['g1']\nthen = 'code'";
+    for (service, expected) in [("su", 1), ("sshd", 0)] {
+        let (facts, mut asked) = (Facts { user: Some("x"), service, ..Facts::default() }, 0);
+        let compiled = read(text).unwrap();
+        let groups = || {
+            asked += 1;
+            Some(Vec::new())
+        };
+        compiled.config.rules.decide(&facts, &mut known(groups), None).unwrap();
+        assert_eq!(asked, expected, "{service}");
+    }
+}
+
+#[test]
+fn a_hardware_key_is_looked_up_once_and_only_if_a_key_was_accepted_and_all_else_holds() {
+    struct Counted(bool, u32);
+    impl Lookups for Counted {
+        fn groups(&mut self) -> Option<Vec<u32>> {
+            None
+        }
+        fn hardware_key(&mut self) -> bool {
+            self.1 += 1;
+            self.0
+        }
+        fn familiar(&mut self) -> Option<bool> {
+            None
+        }
+    }
+    let text = "[[rule]]\nname = 'a'\nkey = 'hardware'\nuser = ['x']\nfrom = ['192.0.2.0/24']\nthen = 'skip'\n\
+        [[rule]]\nname = 'b'\nkey = 'hardware'\ngroup = ['g0']\nthen = 'skip'\n\
+        [[rule]]\nname = 'c'\nkey = true\nthen = 'code'";
+    let compiled = read(text).unwrap();
+    assert_eq!(compiled.config.rules.rules().unwrap(), compiled.rules);
+    for (key, rhost, hardware, expected) in [
+        (Some(true), "192.0.2.1", true, ("a", true, false, 1)),
+        (Some(true), "192.0.2.1", false, ("c", false, false, 1)),
+        (Some(true), "", false, ("c", false, false, 1)),
+        // The stricter one of two, since the groups can't be had.
+        (Some(true), "", true, ("c", false, true, 1)),
+        (Some(false), "192.0.2.1", true, ("default", false, false, 0)),
+        (None, "192.0.2.1", true, ("default", false, false, 0)),
+    ] {
+        let mut lookups = Counted(hardware, 0);
+        let facts = Facts { user: Some("x"), service: "sshd", key, rhost, ..Facts::default() };
+        let decision = compiled.config.rules.decide(&facts, &mut lookups, None).unwrap();
+        let found = (decision.rule, decision.hardware_key, decision.without_groups, lookups.1);
+        assert_eq!(found, expected, "{key:?} {rhost} {hardware}");
+    }
+}
+
+#[test]
+fn a_rule_can_tell_new_places_from_familiar_ones_and_a_test_can_say_which_it_is() {
+    let rules = "[[rule]]\nname = 'away'\nplace = 'new'\nthen = 'two-codes'\n";
+    for (place, expected) in [
+        ("place = 'familiar'", "code by default"),
+        ("place = 'new'", "two-codes by away"),
+        ("", "two-codes by away"),
+    ] {
+        let test =
+            format!("{rules}[[test]]\nuser = 'x'\nservice = 'sshd'\n{place}\nexpect = \"{expected}\"\n");
+        assert_eq!(read(&test).unwrap().failed_tests(0), (1, Vec::new()), "{place}");
+    }
+}
+
+#[test]
+fn a_test_can_say_that_the_key_is_a_hardware_key() {
+    let rules = "[[rule]]\nname = 'a'\nkey = 'hardware'\nthen = 'skip'\n[[rule]]\nname = 'b'\nkey = true\nthen = 'code'\n";
+    for (key, expected) in [("'hardware'", "skip by a"), ("true", "code by b"), ("false", "code by default")]
+    {
+        let test = format!("[[test]]\nuser = 'x'\nservice = 'sshd'\nkey = {key}\nexpect = '{expected}'");
+        let compiled = read(&format!("{rules}{test}")).unwrap();
+        assert_eq!(compiled.failed_tests(0), (1, Vec::new()), "{key}");
+    }
+}
+
+#[test]
+fn what_is_not_known_makes_no_condition_hold() {
+    for more in [
+        "user = ['*']",
+        "group = ['g0']",
+        "tty = ['*']",
+        "by = ['x']",
+        "key = true",
+        "key = false",
+        "from = ['::/0']",
+    ] {
+        let text = format!("[[rule]]\nname = 'a'\n{more}\nthen = 'deny'");
+        assert_eq!(decided(&text, &Facts::default(), Some(vec![100])), "default by default", "{more}");
+    }
+    let long = "x".repeat(65);
+    let facts = Facts { user: Some(&long), service: &long, tty: &long, ..Facts::default() };
+    for more in ["user = ['x*']", "tty = ['x*']"] {
+        let text = format!("[[rule]]\nname = 'a'\n{more}\nthen = 'deny'");
+        assert_eq!(decided(&text, &facts, None), "default by default", "{more}");
+    }
+}
+
+#[test]
+fn hours_and_days_go_by_the_zone() {
+    let text = |more: &str| {
+        format!("[policy]\nzone = 'Europe/Amsterdam'\n[[rule]]\nname = 'a'\n{more}\nthen = 'deny'")
+    };
+    let hours = text("hours = ['thu 09:00-10:00']");
+    let until = text("until = '2026-12-03'");
+    let since = text("since = '2026-12-03'");
+    let midnight = 1_796_252_400; // 2026-12-03T00:00 in Amsterdam
+    for (text, now, expected) in [
+        (&hours, midnight + 9 * 3600, true),
+        (&hours, midnight + 9 * 3600 - 1, false),
+        (&hours, midnight + 10 * 3600, false),
+        (&hours, midnight + 9 * 3600 - 23 * 7 * 86_400, false), // 08:00 UTC is 10:00 in summer
+        (&hours, midnight + 8 * 3600 - 23 * 7 * 86_400, true),
+        (&until, midnight + 86_399, true),
+        (&until, midnight + 86_400, false),
+        (&since, midnight, true),
+        (&since, midnight - 1, false),
+    ] {
+        let facts = Facts { now, ..Facts::default() };
+        let expected = if expected { "deny by a" } else { "default by default" };
+        assert_eq!(decided(text, &facts, None), expected, "{text} {now}");
+    }
+}
+
+/// Whether the conditions hold, told as plainly as possible.
+fn holds(
+    rule: &Conditions,
+    facts: &Facts<'_>,
+    (hardware_key, familiar): (bool, bool),
+    groups: &[u32],
+    minute: u16,
+) -> bool {
+    let pattern = |one: &Pattern, name: &str| {
+        !name.is_empty() && if one.open { name.starts_with(&one.text) } else { name == one.text }
+    };
+    let origin = |one: &Origin| match one {
+        Origin::Local => facts.rhost.is_empty(),
+        Origin::Remote => !facts.rhost.is_empty(),
+        Origin::Network(network) => address(facts.rhost).is_some_and(|address| network.contains(address)),
+    };
+    let user = facts.user.unwrap_or_default();
+    (rule.service.is_empty() || rule.service.iter().any(|one| one == facts.service))
+        && (rule.tty.is_empty() || rule.tty.iter().any(|one| pattern(one, facts.tty)))
+        && (rule.by.is_empty() || rule.by.iter().any(|one| one == facts.by))
+        && (rule.key.is_none() || rule.key == facts.key)
+        && (!rule.hardware_key || hardware_key)
+        && rule.familiar.is_none_or(|demanded| demanded == familiar)
+        && (rule.from.is_empty() || rule.from.iter().any(origin))
+        && (rule.hours.is_empty() || rule.hours.iter().any(|one| one.contain(minute)))
+        && rule.since.is_none_or(|since| facts.now >= since)
+        && rule.until.is_none_or(|until| facts.now < until)
+        && (rule.user.is_empty() || rule.user.iter().any(|one| pattern(one, user)))
+        && (rule.group.is_empty()
+            || facts.user.is_some() && rule.group.iter().any(|one| groups.contains(&one.gid)))
+}
+
+mod random {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    const NAMES: [&str; 4] = ["ann", "anna", "bob", "root"];
+    const SERVICES: [&str; 3] = ["sshd", "su", "sudo-i"];
+    const HOSTS: [&str; 6] =
+        ["", "192.0.2.7", "::ffff:192.0.2.9", "2001:db8:7::1", "gate.example.org", "fe80::1%eth0"];
+    const NETWORKS: [&str; 4] = ["192.0.2.0/29", "192.0.2.0/24", "2001:db8:7::/48", "::/0"];
+    const HOURS: [&str; 3] = ["mon-fri 08:00-18:00", "sat-sun 22:00-06:00", "thu 00:00-24:00"];
+
+    fn pattern() -> impl Strategy<Value = Pattern> {
+        (select(vec!["a", "ann", "anna", "bob", "tty", "pts/"]), any::<bool>())
+            .prop_map(|(text, open)| Pattern { text: text.to_owned(), open })
+    }
+
+    fn origin() -> impl Strategy<Value = Origin> {
+        prop_oneof![
+            Just(Origin::Local),
+            Just(Origin::Remote),
+            select(NETWORKS.to_vec()).prop_map(|text| Origin::Network(text.parse().unwrap())),
+        ]
+    }
+
+    /// A list that is mostly not given.
+    fn some<T: Strategy>(item: T) -> impl Strategy<Value = Vec<T::Value>>
+    where
+        T::Value: Clone,
+    {
+        prop_oneof![3 => Just(Vec::new()), 2 => vec(item, 1..3)]
+    }
+
+    fn conditions() -> impl Strategy<Value = Conditions> {
+        let texts = |list: &'static [&'static str]| some(select(list).prop_map(str::to_owned));
+        let group = (0..3_u32).prop_map(|gid| Group { name: format!("g{gid}"), gid });
+        let hours = select(HOURS.to_vec()).prop_map(|text| text.parse().unwrap());
+        (
+            (
+                texts(&SERVICES),
+                some(pattern()),
+                texts(&NAMES),
+                option::weighted(0.3, select(vec![(false, false), (true, false), (true, true)])),
+                some(origin()),
+            ),
+            (some(hours), option::weighted(0.2, 0..700_000_i64), option::weighted(0.2, 0..700_000_i64)),
+            (some(pattern()), some(group), option::weighted(0.2, any::<bool>())),
+        )
+            .prop_map(
+                |((service, tty, by, key, from), (hours, since, until), (user, group, familiar))| {
+                    let (key, hardware_key) =
+                        key.map_or((None, false), |(key, hardware)| (Some(key), hardware));
+                    Conditions {
+                        service,
+                        tty,
+                        by,
+                        key,
+                        hardware_key,
+                        familiar,
+                        from,
+                        hours,
+                        since,
+                        until,
+                        user,
+                        group,
+                    }
+                },
+            )
+    }
+
+    fn rule() -> impl Strategy<Value = Rule> {
+        let outcome = select(OUTCOMES.map(|(_, outcome)| outcome).to_vec());
+        (conditions(), outcome).prop_map(|(conditions, outcome)| Rule {
+            conditions,
+            outcome,
+            ..Rule::default()
+        })
+    }
+
+    /// `cargo xtask proof policies` tries more.
+    fn cases() -> u32 {
+        std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(2_000)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(cases()))]
+        #[test]
+        fn the_compiled_rules_decide_as_the_written_ones_do(
+            rules in vec(rule(), 0..8),
+            user in option::of(select(NAMES.to_vec())),
+            service in select(SERVICES.to_vec()),
+            tty in select(vec!["", "tty1", "pts/3"]),
+            by in select(vec!["", "ann", "bob"]),
+            rhost in select(HOSTS.to_vec()),
+            (key, hardware_key, familiar) in (option::of(any::<bool>()), any::<bool>(), any::<bool>()),
+            (now, offset) in (0..700_000_i64, -7200..7200_i32),
+            groups in vec(0..4_u32, 0..3),
+        ) {
+            let mut rules = rules;
+            rules.iter_mut().enumerate().for_each(|(n, rule)| rule.name = format!("r{n}"));
+            let facts = Facts { user, service, tty, by, rhost, key, now };
+            let set = RuleSet::compile(&[(0, offset)], &rules);
+            let minute = minute_of_week(now, offset);
+            let expected = rules.iter().find(|rule| holds(&rule.conditions, &facts, (hardware_key, familiar), &groups, minute));
+            let mut lookups = Known { groups: || Some(groups.clone()), hardware_key, familiar };
+            let decision = set.decide(&facts, &mut lookups, None).unwrap();
+            prop_assert_eq!(decision.outcome, expected.map(|rule| rule.outcome));
+            prop_assert_eq!(decision.hardware_key, expected.is_some_and(|rule| rule.conditions.hardware_key));
+            prop_assert_eq!(decision.rule, expected.map_or("default", |rule| rule.name.as_str()));
+            prop_assert_eq!(set.rules().unwrap(), rules);
+        }
+
+        #[test]
+        fn rules_that_are_cut_or_changed_never_decide_otherwise_than_as_damaged_or_some_rule(
+            rules in vec(rule(), 1..4),
+            (at, bit) in (any::<proptest::sample::Index>(), 0..8_u8),
+        ) {
+            let set = RuleSet::compile(&[], &rules);
+            let mut bytes = set.as_bytes().to_vec();
+            let place = at.index(bytes.len());
+            let cut = RuleSet::from_bytes(1, &bytes[..place]);
+            prop_assert!(place == 0 || cut.rules().is_err());
+            bytes[place] ^= 1 << bit;
+            let changed = RuleSet::from_bytes(1, &bytes);
+            // Neither panics.
+            let _ = changed.rules();
+            let _ = changed.decide(&Facts::default(), &mut known(|| None), None);
+        }
+    }
+}
+
+#[test]
+fn a_skip_is_warned_about_at_sshd_only_where_it_can_hold_there() {
+    let warned = |conditions: &str| {
+        let compiled = read(&format!("[[rule]]\nname = 'a'\nthen = 'skip'\n{conditions}")).unwrap();
+        let texts: Vec<String> = compiled.warnings.into_iter().map(|(_, text)| text).collect();
+        let about = |part: &str| texts.iter().any(|text| text.contains(part));
+        (about("qrtotp config sshd"), about("lets in on nothing"))
+    };
+    for (conditions, expected) in [
+        ("key = true", (true, false)),
+        ("from = ['192.0.2.0/24']", (true, true)),
+        ("service = ['sshd', 'su']\ntty = ['s*']", (true, true)),
+        ("service = ['su']", (false, false)),
+        ("tty = ['tty*']\nfrom = ['local']", (false, false)),
+        ("tty = ['ssh2']", (false, false)),
+        ("by = ['root']", (false, false)),
+    ] {
+        assert_eq!(warned(conditions), expected, "{conditions}");
+    }
+}

@@ -1,0 +1,226 @@
+//! Where the configuration comes from: files of root's that nobody else may write to.
+
+use super::applied::{Applied, LONGEST, SourceFile};
+use super::{Config, Damaged};
+use nix::errno::Errno;
+use qrtotp_store::{FileStore, Readers, StoreError, TrustError, open_dir, open_file, read_all};
+use qrtotp_values::UnixTime;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// A file of the configuration is a page, not a book, in bytes.
+const LIMIT: usize = 64 * 1024;
+
+/// Why there is no usable configuration. A login is denied then.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file is not there.
+    #[error("{0} does not exist; an empty file is enough to begin with")]
+    Missing(PathBuf),
+    /// It was never applied.
+    #[error("{0} does not exist: the configuration was never applied; run `qrtotp config apply`")]
+    NotApplied(PathBuf),
+    /// The applied form is not what was written.
+    #[error("{0} is damaged; run `qrtotp config apply`")]
+    Damaged(PathBuf),
+    /// The file can't be trusted or read.
+    #[error(transparent)]
+    Trust(TrustError),
+    /// Not the TOML that we know.
+    #[error("{path}, line {line}: {message}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, from 1.
+        line: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// A value out of its bounds.
+    #[error("{path}: `{key}` {problem}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What it should be.
+        problem: &'static str,
+    },
+}
+
+impl ConfigError {
+    /// The reason's word in the audit log.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "config_missing",
+            Self::NotApplied(_) => "policy_missing",
+            Self::Damaged(_) => "policy_damaged",
+            Self::Trust(TrustError::Io { .. } | TrustError::Cut(_)) => "config_unreadable",
+            Self::Trust(_) => "config_untrusted",
+            Self::Syntax { .. } | Self::Value { .. } => "config_invalid",
+        }
+    }
+}
+
+/// An applied configuration and where it came from: the sealing key lies beside it.
+#[derive(Debug)]
+pub struct Source {
+    /// What it says.
+    pub config: Config,
+    /// Its directory.
+    pub dir_path: PathBuf,
+    dir: OwnedFd,
+}
+
+/// Where the applied form of `path` is.
+#[must_use]
+pub fn applied_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".applied");
+    name.into()
+}
+
+impl Source {
+    /// Reads the applied form of the configuration in `path`, as it is in force at `now`. The file itself is not read.
+    ///
+    /// # Errors
+    /// Never applied, writable by others, damaged.
+    pub fn load(path: &Path, now: UnixTime) -> Result<Self, ConfigError> {
+        let applied = applied_path(path);
+        let (dir, bytes) = read_trusted(&applied, LONGEST).map_err(|error| match error {
+            TrustError::Missing(_) => ConfigError::NotApplied(applied.clone()),
+            other => ConfigError::Trust(other),
+        })?;
+        let config =
+            Applied::in_force(&bytes, now).map_err(|Damaged| ConfigError::Damaged(applied.clone()))?.config;
+        Ok(Self { config, dir_path: applied.parent().unwrap_or(Path::new("/")).to_owned(), dir })
+    }
+
+    /// Reads the files that people edit: those of `conf.d` beside `path`, in the order of their names, and `path`, the last.
+    ///
+    /// # Errors
+    /// Missing, writable by others.
+    pub fn files(path: &Path) -> Result<Vec<SourceFile>, ConfigError> {
+        let missing = |error| match error {
+            TrustError::Missing(_) => ConfigError::Missing(path.to_owned()),
+            other => ConfigError::Trust(other),
+        };
+        let (_, bytes) = read_trusted(path, LIMIT).map_err(missing)?;
+        let mut files = Vec::new();
+        let beside = path.parent().unwrap_or(Path::new("/")).join("conf.d");
+        for path in toml_files(&beside).map_err(ConfigError::Trust)? {
+            let (_, bytes) = read_trusted(&path, LIMIT).map_err(ConfigError::Trust)?;
+            files.push(SourceFile { path, bytes });
+        }
+        files.push(SourceFile { path: path.to_owned(), bytes });
+        Ok(files)
+    }
+
+    /// The store that it names, with the key beside it.
+    ///
+    /// # Errors
+    /// As [`FileStore::open`].
+    pub fn open_store(&self) -> Result<FileStore, StoreError> {
+        FileStore::open_beside(&self.config.state_dir.0, &self.dir, &self.dir_path)
+    }
+}
+
+/// The files of a directory whose names end in `.toml`, in the order of their names; none if there is no such directory.
+fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, TrustError> {
+    let unreadable = |error: io::Error| TrustError::Io {
+        path: dir.to_owned(),
+        errno: Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32)),
+    };
+    let entries = match dir.read_dir() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(unreadable)?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|end| end == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// The directory and the bytes of a file that only its owner and root may write to.
+fn read_trusted(path: &Path, limit: usize) -> Result<(OwnedFd, Vec<u8>), TrustError> {
+    let (Some(dir_path), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+    else {
+        return Err(TrustError::Form(path.to_owned()));
+    };
+    let dir = open_dir(dir_path)?;
+    let file = open_file(&dir, name, path, false, Readers::Anybody)?;
+    let bytes = read_all(&file, path, limit)?;
+    Ok((dir, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::fs::{Permissions, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt;
+
+    fn scratch() -> tempfile::TempDir {
+        tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap()
+    }
+
+    fn apply(path: &Path, text: &str) {
+        let file = SourceFile { path: path.to_owned(), bytes: text.into() };
+        let compiled = crate::compile(&[file], &crate::rules::NoNames).unwrap();
+        write(applied_path(path), compiled.encode(crate::Stamp::default())).unwrap();
+    }
+
+    #[test]
+    fn a_configuration_that_can_not_be_used_is_called_by_its_kind() {
+        let dir = scratch();
+        let path = dir.path().join("qrtotp.toml");
+        let reason = || Source::load(&path, 0).map(|_| ()).unwrap_err().reason();
+        assert_eq!(Source::files(&path).unwrap_err().reason(), "config_missing");
+        write(&path, "issuer = 'Us'").unwrap();
+        assert_eq!(reason(), "policy_missing", "it is not read from the file that people edit");
+        write(applied_path(&path), "issuer = 'Us'").unwrap();
+        assert_eq!(reason(), "policy_damaged");
+        apply(&path, "");
+        set_permissions(applied_path(&path), Permissions::from_mode(0o622)).unwrap();
+        assert_eq!(reason(), "config_untrusted");
+        set_permissions(&path, Permissions::from_mode(0o622)).unwrap();
+        assert_eq!(Source::files(&path).unwrap_err().reason(), "config_untrusted");
+        for error in [TrustError::Io { path: path.clone(), errno: Errno::EIO }, TrustError::Cut(path.clone())]
+        {
+            assert_eq!(ConfigError::Trust(error).reason(), "config_unreadable");
+        }
+    }
+
+    #[test]
+    fn what_was_applied_is_read_and_nothing_that_was_edited_since() {
+        let dir = scratch();
+        let path = dir.path().join("qrtotp.toml");
+        apply(&path, "issuer = 'Us'");
+        write(&path, "what").unwrap();
+        let source = Source::load(&path, 0).unwrap();
+        assert_eq!((source.config.issuer.as_deref(), source.dir_path.as_path()), (Some("Us"), dir.path()));
+    }
+
+    #[test]
+    fn files_beside_the_main_one_come_first_in_the_order_of_their_names() {
+        let dir = scratch();
+        let path = dir.path().join("qrtotp.toml");
+        write(&path, "").unwrap();
+        std::fs::create_dir(dir.path().join("conf.d")).unwrap();
+        for name in ["20-b.toml", "10-a.toml", "30-c.toml.bak", "README"] {
+            write(dir.path().join("conf.d").join(name), "").unwrap();
+        }
+        let names = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+        let files = Source::files(&path).unwrap();
+        let files: Vec<String> = files.iter().map(|file| names(&file.path)).collect();
+        assert_eq!(files, ["10-a.toml", "20-b.toml", "qrtotp.toml"]);
+    }
+}

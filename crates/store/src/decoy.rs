@@ -1,0 +1,148 @@
+//! A record of nobody, on which the disk does for a stranger what it does for an enrolled account. It is no account: nothing
+//! is ever looked up here, and its secret was forgotten when it was made.
+//!
+//! No lock is taken, so nobody can hold anybody up here: all that is ever written is the state that is there already, so
+//! that writers at the same time change nothing of each other's. What fails is not told: the answer is a refusal anyhow.
+
+use super::critical::undisturbed;
+use super::file::{FileStore, RECORD, STATE};
+use super::record::{ANEW, write_new};
+use super::{StoreError, open_private_dir, slot};
+use nix::errno::Errno;
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::fsync;
+use qrtotp_account::{
+    Credential, CredentialId, Label, Name, Origin, Record, RecordId, RecoverySet, SetId, SetKind, State,
+};
+use qrtotp_otp::{Params, Secret, random_bytes};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// The decoy's directory in the store, and its name.
+const DECOY: &str = "decoy";
+/// A uid that nobody has (-1), so that the record is worth nothing also as an account of that name.
+const NO_UID: u32 = u32::MAX;
+
+impl FileStore {
+    /// What [`super::Store::pretend`] is here.
+    pub(super) fn use_decoy(&self, f: impl FnOnce(&Record, &mut State)) {
+        let mut f = Some(f);
+        // What fails is not told: the answer is a refusal anyhow.
+        let _ = self.try_decoy(&mut |record, state| f.take().map_or((), |f| f(record, state)));
+    }
+
+    fn try_decoy(&self, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
+        let Some((name, dir)) = self.decoy()? else { return Ok(()) };
+        undisturbed(|| {
+            let mut opened = self.read(dir.as_fd(), &name)?;
+            let old = opened.loaded.state.clone();
+            let mut state = old.clone();
+            f(&opened.record, &mut state);
+            if state == old { Ok(()) } else { opened.write_state(&old) }
+        })
+    }
+
+    fn decoy(&self) -> Result<Option<(Name, OwnedFd)>, StoreError> {
+        let path = self.path.join(DECOY);
+        let name = Name::new(DECOY).map_err(|_| StoreError::io(&path, Errno::EINVAL))?;
+        Ok(open_private_dir(&self.root, DECOY, &path)?.map(|dir| (name, dir)))
+    }
+
+    /// Makes the decoy where there is none that can be read. No login comes here.
+    pub(super) fn prepare_decoy(&self) -> Result<(), StoreError> {
+        let path = self.path.join(DECOY);
+        match mkdirat(&self.root, DECOY, Mode::from_bits_truncate(0o700)) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(StoreError::io(path, errno)),
+        }
+        let Some((name, dir)) = self.decoy()? else { return Ok(()) };
+        if self.read(dir.as_fd(), &name).is_ok() {
+            return Ok(());
+        }
+        let record = self.nobody(name)?;
+        let text = self.record_text(&record)?;
+        write_new(dir.as_fd(), RECORD, &path.join(RECORD), ANEW, text.as_bytes())?;
+        write_new(dir.as_fd(), STATE, &path.join(STATE), ANEW, &slot::first(&State::new(record.id)))?;
+        fsync(&dir).map_err(|errno| StoreError::io(&path, errno))
+    }
+
+    /// A record of the size of most.
+    fn nobody(&self, name: Name) -> Result<Record, StoreError> {
+        let mut record = Record::new(name, NO_UID, RecordId(random_bytes()?));
+        let (id, params) = (CredentialId::from_random(random_bytes()?), Params::default());
+        let damaged = |_| StoreError::Damaged { path: self.path.join(DECOY), why: "it can't be sealed" };
+        let sealed = self.key.seal_secret(&record, id, params, &Secret::generate()?).map_err(damaged)?;
+        let (label, origin) = (Label::new("phone"), Origin::Enrolled);
+        record.credentials.push(Credential { id, label, params, created: 0, origin, window: None, sealed });
+        let mut hashes = Vec::new();
+        for _ in 0..10 {
+            hashes.push(random_bytes()?);
+        }
+        let id = SetId::from_random(random_bytes()?);
+        record.recovery =
+            Some(RecoverySet { id, kind: SetKind::Ours, created: 0, salt: random_bytes()?, hashes });
+        Ok(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Store;
+    use crate::tests::empty_store;
+    use qrtotp_account::{Means, Side, ThrottleRules};
+    use std::path::Path;
+
+    fn fail(_: &Record, state: &mut State) {
+        let _ = state.throttle.fail(Means::Code, Side::Nowhere, 1000, &ThrottleRules::default());
+    }
+
+    /// How often the state was written. A new one has the sequence numbers 0 and 1.
+    fn writes(dir: &Path) -> u64 {
+        let bytes = std::fs::read(dir.join("state/decoy/state")).unwrap();
+        let number = |slot: usize| u64::from_le_bytes(*bytes[slot + 8..].first_chunk().unwrap());
+        number(0).max(number(slot::SLOT)) - 1
+    }
+
+    #[test]
+    fn pretending_to_count_a_failure_writes_and_keeps_nothing_of_it() {
+        let (dir, store) = empty_store();
+        for round in 1..4 {
+            store.pretend(|record, state| {
+                assert_eq!((record.credentials.len(), state.throttle.failures()), (1, 0));
+                let _ = state.throttle.fail(Means::Code, Side::Nowhere, 1000, &ThrottleRules::default());
+            });
+            assert_eq!(writes(dir.path()), round);
+        }
+        store.pretend(|_, _| ());
+        assert_eq!(writes(dir.path()), 3);
+    }
+
+    #[test]
+    fn the_decoy_is_no_account() {
+        let (_dir, store) = empty_store();
+        assert_eq!(store.names().unwrap().count(), 0);
+        assert_eq!(store.load(&Name::new(DECOY).unwrap()).unwrap(), None);
+    }
+
+    #[test]
+    fn nobody_waits_at_the_decoy() {
+        let (dir, store) = empty_store();
+        let held = std::fs::File::open(dir.path().join("state/decoy")).unwrap();
+        held.lock().unwrap();
+        store.pretend(fail);
+        assert_eq!(writes(dir.path()), 1);
+    }
+
+    #[test]
+    fn a_decoy_that_is_damaged_or_gone_harms_nobody_and_is_made_again() {
+        let (dir, store) = empty_store();
+        std::fs::write(dir.path().join("state/decoy/state"), b"").unwrap();
+        store.pretend(fail);
+        std::fs::remove_dir_all(dir.path().join("state/decoy")).unwrap();
+        store.pretend(fail);
+        let store = FileStore::open_or_create(&dir.path().join("state"), dir.path()).unwrap();
+        store.pretend(fail);
+        assert_eq!(writes(dir.path()), 1);
+    }
+}

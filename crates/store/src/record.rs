@@ -1,0 +1,267 @@
+//! An account's two files: reading them, and changing them in an order that makes every crash harmless.
+
+use super::file::{FileStore, RECORD, STATE};
+use super::{
+    Account, Readers, Scope, StoreError, TrustError, TrustedFile, errno, open_file, read_all, read_exact,
+    slot,
+};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, fdatasync, fsync, unlinkat};
+use qrtotp_account::{Name, Record, State};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+pub(super) const RECORD_NEW: &str = "account.toml.new";
+/// Most bytes of an `account.toml`: 32 credentials and a token are some 12 kB.
+const RECORD_LIMIT: usize = 32 * 1024;
+
+/// How [`write_new`] makes a file over whatever a crash left there.
+pub(super) const ANEW: OFlag = OFlag::O_WRONLY
+    .union(OFlag::O_CREAT)
+    .union(OFlag::O_TRUNC)
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
+
+/// A record that was read, and its state file for writing.
+pub(super) struct Opened {
+    pub(super) record: Record,
+    pub(super) loaded: slot::Loaded,
+    file: TrustedFile,
+    state_path: PathBuf,
+    /// The record was read from [`RECORD_NEW`]: a rename was cut off before its last step.
+    unfinished: bool,
+}
+
+impl Opened {
+    /// Writes the next slot and makes it durable.
+    pub(super) fn write_state(&mut self, state: &State) -> Result<(), StoreError> {
+        let path = &self.state_path;
+        let (offset, bytes) = self.loaded.succeed(state);
+        self.file.file.write_all_at(bytes, offset).map_err(|error| match errno(&error) {
+            // A file on a read-only disk was opened for reading only, which is what EBADF then says.
+            Errno::EBADF => StoreError::io(path, Errno::EROFS),
+            errno => StoreError::io(path, errno),
+        })?;
+        self.sync_state()
+    }
+
+    /// Makes durable what is in the file, and what is to come into it.
+    fn keep_state(&mut self, old: &State, new: &State) -> Result<(), StoreError> {
+        if new == old { self.sync_state() } else { self.write_state(new) }
+    }
+
+    fn sync_state(&self) -> Result<(), StoreError> {
+        fdatasync(&self.file).map_err(|errno| StoreError::io(&self.state_path, errno).unsure())
+    }
+}
+
+impl FileStore {
+    /// The account's last audit lines, as they were logged but for `detail`, in no order; and its state.
+    ///
+    /// # Errors
+    /// As [`super::Store::load`].
+    pub fn last_lines(&self, name: &Name) -> Result<Option<(State, Vec<String>)>, StoreError> {
+        let Some(dir) = self.account_dir(name)? else { return Ok(None) };
+        let dir = self.lock(dir)?;
+        let opened = self.read(dir.as_fd(), name)?;
+        let bytes = read_whole(&opened.file, &opened.state_path)?;
+        let lines =
+            bytes.map_or_else(Vec::new, |bytes| slot::lines(&bytes[..slot::SLOT], &bytes[slot::SLOT..]));
+        Ok(Some((opened.loaded.state, lines)))
+    }
+
+    pub(super) fn read(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
+        let (record, unfinished) = match self.read_record(dir, name, RECORD) {
+            Err(error @ StoreError::Damaged { .. }) => (self.renamed_record(dir, name).ok_or(error)?, true),
+            other => (other?, false),
+        };
+        let state_path = self.path_of(name).join(STATE);
+        let file = open_state(dir, &state_path)?;
+        let loaded = read_state(&file, &record, &state_path)?;
+        Ok(Opened { record, loaded, file, state_path, unfinished })
+    }
+
+    /// As [`FileStore::read`], under the account's lock and before the record changes: finishes a rename that was cut off.
+    pub(super) fn read_to_change(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
+        let opened = self.read(dir, name)?;
+        if opened.unfinished {
+            self.put_in_place(dir, name)?;
+        }
+        Ok(opened)
+    }
+
+    /// The record that a rename left beside the one of the former name, if it was cut off before its last step. Beside a damaged
+    /// record lies at most what another crash left there, and that may be old.
+    fn renamed_record(&self, dir: impl AsFd + Copy, name: &Name) -> Option<Record> {
+        let (path, bytes) = self.read_sealed(dir, name, RECORD).ok()?;
+        let (_, text) = std::str::from_utf8(&bytes).ok()?.split_once('\n')?;
+        let former = Record::from_toml(text).ok()?.name; // believed once the seal opens for it
+        let former = self.open_record(&path, &bytes, &former).ok()?;
+        let renamed = self.read_record(dir, name, RECORD_NEW).ok()?;
+        (renamed.id == former.id).then_some(renamed)
+    }
+
+    fn read_record(&self, dir: impl AsFd + Copy, name: &Name, file_name: &str) -> Result<Record, StoreError> {
+        let (path, bytes) = self.read_sealed(dir, name, file_name)?;
+        self.open_record(&path, &bytes, name)
+    }
+
+    fn read_sealed(
+        &self,
+        dir: impl AsFd + Copy,
+        name: &Name,
+        file_name: &str,
+    ) -> Result<(PathBuf, Vec<u8>), StoreError> {
+        let path = self.path_of(name).join(file_name);
+        let source = open_file(&dir, file_name, &path, false, Readers::OwnerOnly).map_err(at_fault)?;
+        let bytes = read_all(&source, &path, RECORD_LIMIT).map_err(at_fault)?;
+        Ok((path, bytes))
+    }
+
+    /// The record in `bytes` if it is that of `name`.
+    fn open_record(&self, path: &Path, bytes: &[u8], name: &Name) -> Result<Record, StoreError> {
+        let damaged = |why| StoreError::Damaged { path: path.to_owned(), why };
+        let sealed = std::str::from_utf8(bytes).map_err(|_| damaged("not text"))?;
+        let text = self.key.open_text(Scope::Account, name.as_str(), sealed).map_err(|_| {
+            // Not every record is damaged at once: the key is the likelier culprit, and the marker tells.
+            self.check_marker().err().unwrap_or_else(|| damaged("its seal does not open"))
+        })?;
+        let record = Record::from_toml(text).map_err(|_| damaged("not a record of a known version"))?;
+        if record.name != *name {
+            return Err(damaged("it belongs to another account"));
+        }
+        Ok(record)
+    }
+
+    /// A record's text under its seal.
+    pub(super) fn record_text(&self, record: &Record) -> Result<String, StoreError> {
+        let damaged = |why| StoreError::Damaged { path: self.path_of(&record.name).join(RECORD), why };
+        self.key
+            .seal_text(Scope::Account, record.name.as_str(), &record.to_toml())
+            .map_err(|_| damaged("it can't be sealed"))
+    }
+
+    fn replace_record(&self, dir: impl AsFd + Copy, record: &Record) -> Result<(), StoreError> {
+        self.write_beside(dir, record)?;
+        self.put_in_place(dir, &record.name)
+    }
+
+    /// Writes a record's next text beside the present one.
+    pub(super) fn write_beside(&self, dir: impl AsFd + Copy, record: &Record) -> Result<(), StoreError> {
+        let path = self.path_of(&record.name).join(RECORD_NEW);
+        write_new(dir, RECORD_NEW, &path, ANEW, self.record_text(record)?.as_bytes())
+    }
+
+    /// Puts what [`FileStore::write_beside`] wrote in the place of the record.
+    pub(super) fn put_in_place(&self, dir: impl AsFd + Copy, name: &Name) -> Result<(), StoreError> {
+        let failed = |errno| StoreError::io(self.path_of(name).join(RECORD_NEW), errno);
+        renameat(dir, RECORD_NEW, dir, RECORD).map_err(failed)?;
+        fsync(dir).map_err(|errno| failed(errno).unsure())
+    }
+
+    /// From `old` to `new`, under the account's lock. What is to stay as it is becomes durable, too: whoever wrote it may have been
+    /// killed before it was, and then a power cut would undo what the caller is told is so.
+    pub(super) fn change(
+        &self,
+        dir: impl AsFd + Copy,
+        opened: &mut Opened,
+        old: &Account,
+        new: &mut Account,
+    ) -> Result<(), StoreError> {
+        new.state.retain(|id| old.record.credential(id).or(new.record.credential(id)).is_some());
+        if new.record == old.record {
+            opened.keep_state(&old.state, &new.state)?;
+            return fsync(dir).map_err(|e| StoreError::io(self.path_of(&new.record.name), e).unsure());
+        }
+        let both = marks_of_both(old, new);
+        opened.keep_state(&old.state, &both)?;
+        self.replace_record(dir, &new.record)?;
+        if new.state != both {
+            opened.write_state(&new.state).map_err(StoreError::unsure)?;
+        }
+        Ok(())
+    }
+}
+
+fn open_state(dir: impl AsFd + Copy, path: &Path) -> Result<TrustedFile, StoreError> {
+    match open_file(&dir, STATE, path, true, Readers::OwnerOnly) {
+        // A read-only disk must still tell what is wrong, and a `status` must work on it.
+        Err(TrustError::Io { errno: Errno::EROFS, .. }) => {
+            open_file(&dir, STATE, path, false, Readers::OwnerOnly)
+        }
+        other => other,
+    }
+    .map_err(at_fault)
+}
+
+fn read_state(file: &TrustedFile, record: &Record, path: &Path) -> Result<slot::Loaded, StoreError> {
+    let damaged = |why| StoreError::Damaged { path: path.to_owned(), why };
+    let slot = |number: u64| read_exact::<{ slot::USED }>(&file.file, number * slot::SLOT as u64, path);
+    let (Some(first), Some(second)) = (slot(0)?, slot(1)?) else {
+        return Err(damaged("it has a wrong size"));
+    };
+    let loaded = if slot::is_longer(&first) || slot::is_longer(&second) {
+        read_whole(file, path)?.and_then(|bytes| slot::load(&bytes[..slot::SLOT], &bytes[slot::SLOT..]).ok())
+    } else {
+        slot::load(&first, &second).ok()
+    };
+    let loaded = loaded.ok_or(damaged("no slot of it is whole"))?;
+    if loaded.state.record != record.id {
+        return Err(damaged("it belongs to another record"));
+    }
+    Ok(loaded)
+}
+
+#[inline(never)] // its stack would be every login's
+fn read_whole(file: &TrustedFile, path: &Path) -> Result<Option<Box<[u8; slot::FILE]>>, StoreError> {
+    Ok(read_exact::<{ slot::FILE }>(&file.file, 0, path)?.map(Box::new))
+}
+
+/// What can't be opened inside an account's directory is that account's fault.
+fn at_fault(error: TrustError) -> StoreError {
+    match error {
+        TrustError::Missing(path) => StoreError::Incomplete(path),
+        TrustError::Untrusted { path, why } => StoreError::Damaged { path, why },
+        TrustError::Link(path) => StoreError::Damaged { path, why: "it is a symbolic link" },
+        TrustError::NoFile { path, what } => StoreError::Damaged { path, why: what },
+        TrustError::Cut(path) => StoreError::Damaged { path, why: "its end is lost" },
+        TrustError::TooLarge(path) => StoreError::Damaged { path, why: "it is too large" },
+        other @ (TrustError::Form(_) | TrustError::Io { .. }) => other.into(),
+    }
+}
+
+/// The state that goes with either record, if the power goes between. Marks of unknown credentials harm nobody, while a
+/// credential without its mark would accept a code again: of the new record its enrolment code, of the old one, which may
+/// have been another person's, any used one. What else changes waits until the record is kept.
+fn marks_of_both(old: &Account, new: &Account) -> State {
+    let mut both = old.state.clone();
+    both.retain(|id| old.record.credential(id).or(new.record.credential(id)).is_some());
+    for credential in &new.record.credentials {
+        if let Some(mark) = new.state.mark(credential.id) {
+            both.raise(mark.credential, mark.watermark, (mark.last_used != 0).then_some(mark.last_used));
+        }
+    }
+    both
+}
+
+/// Makes a file of mode 0600 with this content and syncs it. On failure no such file is left.
+pub(super) fn write_new(
+    dir: impl AsFd + Copy,
+    name: &str,
+    shown: &Path,
+    flags: OFlag,
+    bytes: &[u8],
+) -> Result<(), StoreError> {
+    let fd =
+        openat(dir, name, flags, Mode::from_bits_truncate(0o600)).map_err(|e| StoreError::io(shown, e))?;
+    let mut file = File::from(fd);
+    file.write_all(bytes).and_then(|()| Ok(fsync(&file)?)).map_err(|e| {
+        let _ = unlinkat(dir, name, UnlinkatFlags::NoRemoveDir);
+        StoreError::std_io(shown, &e)
+    })
+}

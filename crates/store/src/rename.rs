@@ -1,0 +1,69 @@
+//! Renaming and removing a whole account. A kill or a power cut at any point leaves the old or the new account: the directory,
+//! which holds the last used steps, moves as one.
+
+use super::create::remove;
+use super::critical::undisturbed;
+use super::{FileStore, StoreError};
+use nix::fcntl::renameat;
+use nix::unistd::fsync;
+use qrtotp_account::Name;
+use qrtotp_otp::{base32_encode, random_bytes};
+use std::os::fd::AsFd;
+
+impl FileStore {
+    /// True if there is a record of that name, whether or not it can be read.
+    ///
+    /// # Errors
+    /// The store can't be trusted or read.
+    pub fn has_record(&self, name: &Name) -> Result<bool, StoreError> {
+        Ok(self.account_dir(name)?.is_some())
+    }
+
+    /// Seals the record of `old` for `new` and `uid`; both names may be the same. Gives the former uid, or `None` if `old` has no
+    /// record.
+    ///
+    /// Until the last step the directory of `new` holds the record of `old` and beside it the next one, which is then read.
+    ///
+    /// # Errors
+    /// The store or the record can't be trusted, read or written; `new` has a record.
+    pub fn rename_account(&self, old: &Name, new: &Name, uid: u32) -> Result<Option<u32>, StoreError> {
+        let Some(dir) = self.account_dir(old)? else { return Ok(None) };
+        undisturbed(|| {
+            let dir = self.lock_account(dir, old)?;
+            let record = self.read_to_change(dir.as_fd(), old)?.record;
+            let path = self.path_of(old);
+            let damaged = |_| StoreError::Damaged { path: path.clone(), why: "its secrets do not open" };
+            self.write_beside(dir.as_fd(), &self.key.reseal(&record, new, uid).map_err(damaged)?)?;
+            if new != old {
+                let failed = |errno| StoreError::io(self.path_of(new), errno);
+                fsync(&dir).map_err(failed)?;
+                // Never over another record: a directory that is not empty is not replaced.
+                renameat(&self.accounts, &*old.file_name(), &self.accounts, &*new.file_name())
+                    .map_err(failed)?;
+                fsync(&self.accounts).map_err(|errno| failed(errno).unsure())?;
+            }
+            self.put_in_place(dir.as_fd(), new).map_err(StoreError::unsure)?;
+            Ok(Some(record.uid))
+        })
+    }
+
+    /// Deletes the record of an account, whether or not it can be read. False if it has none.
+    ///
+    /// # Errors
+    /// The store can't be trusted, read or written.
+    pub fn remove_account(&self, name: &Name) -> Result<bool, StoreError> {
+        let Some(dir) = self.account_dir(name)? else { return Ok(false) };
+        let (temporary, tmp) = (base32_encode(&random_bytes::<10>()?), self.temporary_dir()?);
+        undisturbed(|| {
+            let _account = self.lock_account(dir, name)?;
+            let tmp = self.lock(tmp)?;
+            let failed = |errno| StoreError::io(self.path_of(name), errno);
+            renameat(&self.accounts, &*name.file_name(), &tmp, temporary.as_str()).map_err(failed)?;
+            for dir in [self.accounts.as_fd(), tmp.as_fd()] {
+                fsync(dir).map_err(|errno| failed(errno).unsure())?;
+            }
+            remove(tmp.as_fd(), &temporary);
+            Ok(true)
+        })
+    }
+}

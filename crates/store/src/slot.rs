@@ -1,0 +1,404 @@
+//! The `state` file: two slots, each in its own block, written in turn. Whatever the power does, one of them is whole.
+//!
+//! Behind the state a slot holds the audit lines of the last updates that were written to it, for `qrtotp audit`. No login looks
+//! at them. Those of the newest update are under the slot's checksum; each older one proves itself by the chain.
+
+use qrtotp_account::{KEPT_LEN, State, lines_at_end, split_line};
+use thiserror::Error;
+
+/// Bytes of a slot. A block of its own, so that a torn write of one never touches the other.
+pub const SLOT: usize = 4096;
+/// Bytes of the whole file.
+pub const FILE: usize = 2 * SLOT;
+/// Bytes of most slots that are in use. A larger state is read in full, and has no room for lines of earlier updates.
+pub const USED: usize = 2048;
+const MAGIC: [u8; 4] = *b"QRTS";
+const VERSION: u16 = 3;
+const HEADER: usize = 20;
+/// By how much an answer may enlarge a state beside new lines: marks, a place, a remembered code, the set of recovery codes.
+const GROWTH: usize = 250;
+/// What follows the last line of a slot: a line without a byte.
+const LINES_END: [u8; 2] = [0; 2];
+
+/// Neither slot holds a state.
+#[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
+#[error("the state file holds no whole slot of a version that this program knows")]
+pub struct SlotError;
+
+/// A state and its place in the sequence of states.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The newest whole state.
+    pub state: State,
+    /// False if the other slot is torn or damaged.
+    pub both_whole: bool,
+    sequence: u64,
+    /// The next slot's bytes. It has room for them from the beginning.
+    next: Vec<u8>,
+    /// Audit lines of the next slot, and of the one after it.
+    kept: [Vec<u8>; 2],
+}
+
+impl Loaded {
+    /// The offset of the slot after the last one in the file, and its bytes with `state`. Allocates nothing.
+    pub fn succeed(&mut self, state: &State) -> (u64, &[u8]) {
+        self.sequence += 1;
+        encode(state, self.sequence, &mut self.next);
+        let room = USED.saturating_sub(self.next.len() + LINES_END.len());
+        self.next.extend_from_slice(whole_lines(self.kept[0].get(..room).unwrap_or(&self.kept[0])));
+        self.next.extend_from_slice(&LINES_END);
+        self.kept.swap(0, 1);
+        (offset(self.sequence), &self.next)
+    }
+}
+
+fn offset(sequence: u64) -> u64 {
+    (sequence % 2) * SLOT as u64
+}
+
+/// Puts a slot into `out`, in place of what is there.
+fn encode(state: &State, sequence: u64, out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&[0; 2]);
+    out.extend_from_slice(&sequence.to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+    state.encode(out);
+    // Below a slot, let alone a u16.
+    let length = u16::try_from(out.len() - HEADER).unwrap_or(u16::MAX);
+    out[6..8].copy_from_slice(&length.to_le_bytes());
+    let sum = checksum(&out[..16], &out[HEADER..]);
+    out[16..HEADER].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// CRC-32 (IEEE 802.3), a byte at a time.
+fn checksum(header: &[u8], payload: &[u8]) -> u32 {
+    static TABLE: [u32; 256] = table();
+    let shift = |sum: u32, byte: &u8| (sum >> 8) ^ TABLE[((sum ^ u32::from(*byte)) & 255) as usize];
+    !payload.iter().fold(header.iter().fold(!0, shift), shift)
+}
+
+/// What eight bits, shifted out, do to the sum.
+const fn table() -> [u32; 256] {
+    let (mut table, mut byte) = ([0; 256], 0);
+    while byte < table.len() {
+        let (mut sum, mut bits) = (byte as u32, 0);
+        while bits < 8 {
+            sum = (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg());
+            bits += 1;
+        }
+        table[byte] = sum;
+        byte += 1;
+    }
+    table
+}
+
+/// The whole file of a record that was just made. Both slots hold it: damage to one harms nothing from the first day on,
+/// and neither block is all zeros, which a copy might leave out (`cp --sparse`) and a full disk could then not take.
+#[must_use]
+pub fn first(state: &State) -> Vec<u8> {
+    let (mut file, mut slot) = (Vec::with_capacity(FILE), Vec::with_capacity(SLOT));
+    for sequence in [0, 1] {
+        encode(state, sequence, &mut slot);
+        slot.resize(SLOT, 0);
+        file.append(&mut slot);
+    }
+    file
+}
+
+/// A slot that is whole.
+struct Whole<'s> {
+    version: u16,
+    sequence: u64,
+    payload: &'s [u8],
+    /// The lines of earlier updates, and what is behind them.
+    behind: &'s [u8],
+}
+
+impl<'s> Whole<'s> {
+    /// The audit lines in it, each with its length before it.
+    fn lines(&self) -> [&'s [u8]; 2] {
+        if self.version < 3 {
+            return [&[]; 2];
+        }
+        [lines_at_end(self.payload), whole_lines(self.behind)]
+    }
+}
+
+/// The lines at the beginning of `bytes`.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    let mut rest = bytes;
+    while let Some((_, behind)) = split_line(rest) {
+        rest = behind;
+    }
+    bytes.get(..bytes.len() - rest.len()).unwrap_or_default()
+}
+
+fn decode(slot: &[u8]) -> Option<Whole<'_>> {
+    let (header, rest) = slot.split_first_chunk::<HEADER>()?;
+    let version = u16::from_le_bytes([header[4], header[5]]);
+    if header[..4] != MAGIC || !matches!(version, 1..=VERSION) {
+        return None;
+    }
+    let (payload, behind) = rest.split_at_checked(u16::from_le_bytes([header[6], header[7]]).into())?;
+    let sequence = u64::from_le_bytes(*header[8..].first_chunk()?);
+    let sum = u32::from_le_bytes(*header[16..].first_chunk()?);
+    (checksum(&header[..16], payload) == sum).then_some(Whole { version, sequence, payload, behind })
+}
+
+/// Whether the slot has more bytes than these, its first ones.
+#[must_use]
+pub fn is_longer(first: &[u8]) -> bool {
+    let length = first.get(6..8).map_or(0, |length| usize::from(u16::from_le_bytes([length[0], length[1]])));
+    HEADER + length > first.len()
+}
+
+/// Reads the newest whole one of the two slots, from all their bytes that are in use.
+///
+/// # Errors
+/// No slot is whole.
+pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
+    let slots = [decode(first), decode(second)];
+    let both_whole = slots.iter().all(Option::is_some);
+    let newest = slots.iter().flatten().max_by_key(|slot| slot.sequence).ok_or(SlotError)?;
+    let sequence = newest.sequence;
+    let read = match newest.version {
+        1 => State::from_version_1,
+        2 => State::from_version_2,
+        _ => State::from_bytes,
+    };
+    let state = read(newest.payload).map_err(|_| SlotError)?;
+    let kept = [sequence.wrapping_add(1), sequence].map(|sequence| {
+        let slot = slots[usize::from(sequence % 2 == 1)].as_ref();
+        slot.map_or_else(Vec::new, |slot| slot.lines().concat())
+    });
+    let most = HEADER + newest.payload.len() - lines_at_end(newest.payload).len() + GROWTH + KEPT_LEN;
+    let next = Vec::with_capacity(most.max(USED));
+    Ok(Loaded { state, both_whole, sequence, next, kept })
+}
+
+/// The audit lines that the two slots hold, in no order. Those of the last updates of either slot are there, and none twice unless
+/// a new file holds it twice.
+#[must_use]
+pub fn lines(first: &[u8], second: &[u8]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for part in [first, second].into_iter().filter_map(decode).flat_map(|slot| slot.lines()) {
+        let mut rest = part;
+        while let Some((line, behind)) = split_line(rest) {
+            lines.extend(String::from_utf8(line.to_owned()));
+            rest = behind;
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use qrtotp_account::{CredentialId, PlaceId, RecordId, Side, ThrottleRules};
+
+    fn state(step: u64) -> State {
+        let mut state = State::new(RecordId([1; 16]));
+        state.raise(CredentialId::from_random([1; 6]), step, Some(9));
+        state
+    }
+
+    fn load(file: &[u8]) -> Result<Loaded, SlotError> {
+        let [first, second] = [&file[..USED], &file[SLOT..SLOT + USED]];
+        if is_longer(first) || is_longer(second) {
+            return super::load(&file[..SLOT], &file[SLOT..]);
+        }
+        super::load(first, second)
+    }
+
+    fn write(file: &mut [u8], offset: u64, bytes: &[u8]) {
+        let start = usize::try_from(offset).unwrap();
+        file[start..start + bytes.len()].copy_from_slice(bytes);
+    }
+
+    #[test]
+    fn the_checksum_is_the_crc_32_of_everybody_else() {
+        // The check value of CRC-32/ISO-HDLC in the catalogue of parametrised CRC algorithms.
+        assert_eq!(checksum(b"1234", b"56789"), 0xcbf4_3926);
+        assert_eq!(checksum(b"", b""), 0);
+    }
+
+    #[test]
+    fn the_newest_slot_counts() {
+        let mut file = first(&state(0));
+        for step in 1..10 {
+            let mut loaded = load(&file).unwrap();
+            let (offset, bytes) = loaded.succeed(&state(step));
+            write(&mut file, offset, bytes);
+            assert_eq!(load(&file).unwrap().state, state(step));
+        }
+    }
+
+    #[test]
+    fn a_write_torn_at_any_byte_leaves_the_old_or_the_new_state() {
+        let mut file = first(&state(1));
+        let mut loaded = load(&file).unwrap();
+        let (offset, bytes) = loaded.succeed(&state(2));
+        write(&mut file, offset, bytes);
+        let (offset, bytes) = loaded.succeed(&state(3));
+        for cut in 0..=bytes.len() {
+            let mut torn = file.clone();
+            write(&mut torn, offset, &bytes[..cut]);
+            let found = load(&torn).unwrap().state;
+            assert!(found == state(2) || found == state(3), "cut at {cut}");
+            assert!(cut < bytes.len() || found == state(3));
+        }
+    }
+
+    #[test]
+    fn any_changed_bit_of_a_slot_is_noticed() {
+        let file = first(&state(1));
+        assert!(load(&file).unwrap().both_whole);
+        let mut slot = Vec::new();
+        encode(&state(1), 0, &mut slot);
+        let used = slot.len(); // behind it are lines, which prove themselves
+        for bit in 0..used * 8 {
+            let mut bad = file.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let left = load(&bad).unwrap();
+            assert_eq!((left.both_whole, left.state), (false, state(1)), "bit {bit}");
+            bad[SLOT] ^= 1;
+            assert!(load(&bad).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_whole_slot_of_another_kind_or_version_is_none() {
+        for (at, changed) in [(0, b'X'), (4, 4), (4, 0), (5, 1)] {
+            let mut file = first(&state(1));
+            let mut payload = Vec::new();
+            state(1).encode(&mut payload);
+            file[at] = changed;
+            let sum = checksum(&file[..16], &payload);
+            write(&mut file, 16, &sum.to_le_bytes());
+            assert!(!load(&file).unwrap().both_whole, "byte {at}");
+        }
+    }
+
+    /// The payload of version 1 of a state with one mark.
+    fn version_1(step: u64) -> Vec<u8> {
+        let mark = [b"0000000000".as_slice(), &step.to_le_bytes(), &9_i64.to_le_bytes(), &[0; 4]].concat();
+        let id = CredentialId::from_random([1; 6]).to_bytes();
+        [[1; 16].as_slice(), &[0; 24], &[0], &[1], &id, &mark[10..]].concat()
+    }
+
+    fn slot_of_version_1(sequence: u64, step: u64) -> Vec<u8> {
+        let payload = version_1(step);
+        let length = u16::try_from(payload.len()).unwrap().to_le_bytes();
+        let mut slot =
+            [MAGIC.as_slice(), &[1, 0], &length, &sequence.to_le_bytes(), &[0; 4], &payload].concat();
+        let sum = checksum(&slot[..16], &payload);
+        slot[16..HEADER].copy_from_slice(&sum.to_le_bytes());
+        slot.resize(SLOT, 0);
+        slot
+    }
+
+    #[test]
+    fn a_file_of_version_1_is_read_and_the_next_write_torn_anywhere_leaves_the_old_or_the_new_state() {
+        let file = [slot_of_version_1(0, 1), slot_of_version_1(1, 2)].concat();
+        let mut loaded = load(&file).unwrap();
+        assert_eq!(loaded.state, state(2));
+        let (offset, bytes) = loaded.succeed(&state(3));
+        for cut in 0..=bytes.len() {
+            let mut torn = file.clone();
+            write(&mut torn, offset, &bytes[..cut]);
+            let found = load(&torn).unwrap().state;
+            assert!(found == state(2) && cut < bytes.len() || found == state(3), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn no_block_of_a_new_file_that_will_be_written_to_is_all_zeros() {
+        let file = first(&state(1));
+        for slot in [0, SLOT] {
+            assert!(file[slot..slot + 512].iter().any(|byte| *byte != 0));
+        }
+    }
+
+    /// A state with a line more than `state`.
+    fn with_line(state: &State, text: &str) -> State {
+        let mut state = state.with_room();
+        state.chain.add(&mut text.to_owned(), 0, 9);
+        state
+    }
+
+    #[test]
+    fn a_file_of_version_2_is_read_and_begins_a_chain() {
+        let mut file = first(&state(1));
+        let mut payload = Vec::new();
+        state(1).encode(&mut payload);
+        payload.truncate(payload.len() - 30 - 1); // the chain, and no remembered codes
+        for slot in [0, SLOT] {
+            file[slot + 4] = 2;
+            let length = u16::try_from(payload.len()).unwrap().to_le_bytes();
+            write(&mut file, slot as u64 + 6, &length);
+            let sum = checksum(&file[slot..slot + 16], &payload);
+            write(&mut file, slot as u64 + 16, &sum.to_le_bytes());
+        }
+        let mut loaded = load(&file).unwrap();
+        assert_eq!((&loaded.state, lines(&file[..SLOT], &file[SLOT..])), (&state(1), vec![]));
+        let (offset, bytes) = loaded.succeed(&with_line(&state(1), "event=login"));
+        write(&mut file, offset, bytes);
+        assert_eq!(load(&file).unwrap().state.chain.number(), 1);
+    }
+
+    #[test]
+    fn the_last_lines_are_in_the_file_and_the_chain_goes_on() {
+        let mut file = first(&state(0));
+        for n in 1..=40_u64 {
+            let mut loaded = load(&file).unwrap();
+            let next = with_line(&loaded.state, &format!("event=login {}", "x".repeat(300)));
+            let (offset, bytes) = loaded.succeed(&next);
+            assert!(bytes.len() <= SLOT);
+            write(&mut file, offset, bytes);
+            // An update without a line keeps those that are there.
+            if n % 5 == 0 {
+                let mut loaded = load(&file).unwrap();
+                let next = loaded.state.clone();
+                let (offset, bytes) = loaded.succeed(&next);
+                write(&mut file, offset, bytes);
+            }
+            let mut seen: Vec<_> = lines(&file[..SLOT], &file[SLOT..])
+                .iter()
+                .map(|line| {
+                    line.split(" seq=").nth(1).unwrap().split(' ').next().unwrap().parse::<u64>().unwrap()
+                })
+                .collect();
+            seen.sort_unstable();
+            let last = n.min(6);
+            assert!(seen.ends_with(&(n + 1 - last..=n).collect::<Vec<_>>()), "{n}: {seen:?}");
+        }
+    }
+
+    #[test]
+    fn the_largest_state_fits_into_what_is_read_of_a_slot_and_is_written_without_an_allocation() {
+        let mut state = state(1);
+        for n in 0..32 {
+            state.raise(CredentialId::from_random([n; 6]), 1, None);
+        }
+        for n in 0..16 {
+            let _ = state.throttle.right(Side::Place(PlaceId([n; 8])), 1, &ThrottleRules::default());
+        }
+        for n in 0..9 {
+            let (origin, credential) = ([n; 8], CredentialId::from_random([n; 6]));
+            state.throttle.remembered.remember(origin, Side::Own, credential, n.into());
+        }
+        state.use_recovery(qrtotp_account::SetId::from_random([1; 6]), 3);
+        let mut file = first(&with_line(&state, &"x".repeat(1400)));
+        let mut loaded = load(&file).unwrap();
+        let (offset, bytes) = loaded.succeed(&state);
+        write(&mut file, offset, bytes);
+        let mut loaded = load(&file).unwrap();
+        let room = loaded.next.capacity();
+        let state = with_line(&loaded.state, &"x".repeat(1400));
+        assert!(loaded.succeed(&state).1.len() <= SLOT);
+        assert_eq!(loaded.next.capacity(), room, "it was allocated while it was written");
+    }
+}

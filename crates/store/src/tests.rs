@@ -1,0 +1,223 @@
+//! The file store in a directory of its own: crashes between its writes, and others at work at the same time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use super::*;
+use qrtotp_account::{Credential, CredentialId, Label, Origin, RecordId};
+use qrtotp_otp::{Params, Secret};
+use std::fs;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::PathBuf;
+use std::time::Duration;
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let builder = &mut tempfile::Builder::new();
+        Self(builder.permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap())
+    }
+
+    fn path(&self, inside: &str) -> PathBuf {
+        self.0.path().join(inside)
+    }
+
+    fn open_or_create(&self) -> Result<FileStore, StoreError> {
+        FileStore::open_or_create(&self.path("state"), self.0.path())
+    }
+
+    /// With alice in it, whose device has used step 500.
+    fn with_alice() -> (Self, FileStore) {
+        let place = Self::new();
+        let store = place.open_or_create().unwrap();
+        let account = account(&store, 1000, 1, 500);
+        store.update_account(&alice(), |slot| *slot = Some(account.clone())).unwrap();
+        (place, store)
+    }
+}
+
+/// A new one, in a directory that goes with it.
+pub(super) fn empty_store() -> (tempfile::TempDir, FileStore) {
+    let place = Place::new();
+    let store = place.open_or_create().unwrap();
+    (place.0, store)
+}
+
+fn alice() -> Name {
+    Name::new("alice").unwrap()
+}
+
+fn device(number: u8) -> CredentialId {
+    CredentialId::from_random([number; 6])
+}
+
+fn account(store: &FileStore, uid: u32, number: u8, step: u64) -> Account {
+    let mut record = Record::new(alice(), uid, RecordId([7; 16]));
+    let (id, params) = (device(number), Params::default());
+    let sealed = store.key().seal_secret(&record, id, params, &Secret::generate().unwrap()).unwrap();
+    let (label, origin) = (Label::default(), Origin::Enrolled);
+    record.credentials.push(Credential { id, label, params, created: 0, origin, window: None, sealed });
+    let mut state = State::new(record.id);
+    state.raise(id, step, Some(9));
+    Account { record, state }
+}
+
+#[test]
+fn a_store_whose_accounts_alone_are_gone_is_not_an_empty_one() {
+    for again in [false, true] {
+        let (place, store) = Place::with_alice();
+        drop(store);
+        fs::remove_dir_all(place.path("state/accounts")).unwrap();
+        fs::create_dir(place.path("state/accounts")).unwrap();
+        fs::set_permissions(place.path("state/accounts"), fs::Permissions::from_mode(0o700)).unwrap();
+        let opened = if again {
+            place.open_or_create()
+        } else {
+            FileStore::open(&place.path("state"), place.0.path())
+        };
+        let error = opened.and_then(|store| store.load(&alice())).unwrap_err();
+        assert_eq!(error.reason(), "store_missing", "{error}");
+    }
+}
+
+#[test]
+fn accounts_of_another_store_are_not_this_ones() {
+    let (one, store) = Place::with_alice();
+    let other = Place::new();
+    drop(other.open_or_create().unwrap());
+    let marker = "state/accounts/%store.toml";
+    fs::copy(other.path(marker), one.path(marker)).unwrap();
+    let bob = Name::new("bob").unwrap();
+    assert_eq!(store.load(&bob).unwrap_err().reason(), "store_damaged");
+    assert!(store.names().is_err());
+    assert!(store.load(&alice()).unwrap().is_some(), "who has a record needs no marker");
+}
+
+#[test]
+fn making_a_store_goes_on_from_wherever_it_was_cut_off() {
+    let place = Place::new();
+    drop(place.open_or_create().unwrap());
+    let (outer, inner) = (place.path("state/store.toml"), place.path("state/accounts/%store.toml"));
+    let waiting = place.path("state/.store.toml.new");
+    // Backwards: before the last rename, with a torn marker among the accounts, without one, without a key.
+    fs::rename(&outer, &waiting).unwrap();
+    for cut in [500, 20, 0] {
+        let text = fs::read(&inner).unwrap();
+        fs::write(&inner, &text[..cut.min(text.len())]).unwrap();
+        assert!(FileStore::open(&place.path("state"), place.0.path()).unwrap().load(&alice()).is_err());
+        assert_eq!(place.open_or_create().unwrap().load(&alice()).unwrap(), None);
+        fs::rename(&outer, &waiting).unwrap();
+    }
+    fs::remove_file(&inner).unwrap();
+    assert_eq!(place.open_or_create().unwrap().load(&alice()).unwrap(), None);
+    fs::rename(&outer, &waiting).unwrap();
+    fs::remove_file(place.path("seal.key")).unwrap();
+    assert_eq!(place.open_or_create().unwrap().load(&alice()).unwrap(), None);
+}
+
+#[test]
+fn the_marker_is_no_account() {
+    let (_place, store) = Place::with_alice();
+    assert_eq!(store.names().unwrap().collect::<Vec<_>>(), [alice()]);
+}
+
+#[test]
+fn a_record_that_could_not_be_replaced_keeps_the_watermarks_of_whom_it_belonged_to() {
+    let (place, store) = Place::with_alice();
+    // As far as a power cut between the two files goes: the record is not replaced.
+    fs::create_dir(place.path("state/accounts/alice/account.toml.new")).unwrap();
+    let new = account(&store, 2000, 2, 600);
+    assert!(store.update_account(&alice(), |slot| *slot = Some(new.clone())).is_err());
+    let left = store.load(&alice()).unwrap().unwrap();
+    assert_eq!(left.record.uid, 1000);
+    assert!(!left.state.is_fresh(device(1), 500), "a used code would work again");
+    fs::remove_dir(place.path("state/accounts/alice/account.toml.new")).unwrap();
+    store.update_account(&alice(), |slot| *slot = Some(new.clone())).unwrap();
+    assert_eq!(store.load(&alice()).unwrap().unwrap(), new);
+}
+
+#[test]
+fn a_command_on_a_store_that_is_there_needs_no_lock_of_it() {
+    let (place, store) = Place::with_alice();
+    drop(store);
+    let held = fs::File::open(place.path("state")).unwrap();
+    held.lock().unwrap();
+    let start = std::time::Instant::now();
+    place.open_or_create().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_reader_that_meets_a_writer_waits_instead_of_crying_damage() {
+    let (place, store) = Place::with_alice();
+    let state = place.path("state/accounts/alice/state");
+    let whole = fs::read(&state).unwrap();
+    let writer = fs::File::open(place.path("state/accounts/alice")).unwrap();
+    writer.lock().unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&state).unwrap();
+    file.write_all_at(&[0; 8192], 0).unwrap();
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| store.load(&alice()));
+        let mut pause = qrtotp_clock::Deadline::after(Duration::from_millis(200));
+        while pause.pause() {}
+        file.write_all_at(&whole, 0).unwrap();
+        writer.unlock().unwrap();
+        assert!(reader.join().unwrap().unwrap().is_some());
+    });
+}
+
+#[test]
+fn a_store_that_is_at_fault_is_named_at_once_whoever_is_at_work_on_a_record() {
+    let (place, store) = Place::with_alice();
+    let writer = fs::File::open(place.path("state/accounts/alice")).unwrap();
+    writer.lock().unwrap();
+    fs::write(place.path("state/accounts/alice/account.toml"), "sealed with another key").unwrap();
+    fs::remove_file(place.path("state/accounts/%store.toml")).unwrap();
+    let error = store.load(&alice()).map(|_| ()).unwrap_err();
+    assert!(matches!(error, StoreError::Missing(_)), "{error:?}");
+}
+
+#[test]
+fn damage_is_told_with_its_place() {
+    let (place, store) = Place::with_alice();
+    let record = place.path("state/accounts/alice/account.toml");
+    fs::write(&record, "nothing of ours").unwrap();
+    let Err(StoreError::Damaged { path, .. }) = store.load(&alice()) else { panic!("it is read") };
+    assert_eq!(path, record);
+}
+
+#[test]
+fn a_torn_slot_is_made_whole_by_the_next_login_whatever_it_decides() {
+    let (place, store) = Place::with_alice();
+    let state = place.path("state/accounts/alice/state");
+    let file = fs::OpenOptions::new().read(true).write(true).open(&state).unwrap();
+    for (torn, other) in [(0, 4096), (4096, 0)] {
+        file.write_all_at(&[0xff; 100], torn).unwrap();
+        store.update_state(&alice(), |_, _| ()).unwrap();
+        // And then the disk loses what was the only whole slot.
+        file.write_all_at(&[0xff; 100], other).unwrap();
+        assert!(!store.load(&alice()).unwrap().unwrap().state.is_fresh(device(1), 500));
+        store.update_state(&alice(), |_, _| ()).unwrap();
+    }
+}
+
+#[test]
+fn a_change_of_an_account_keeps_its_state_whether_or_not_its_record_changes() {
+    let (place, store) = Place::with_alice();
+    let again =
+        || FileStore::open(&place.path("state"), place.0.path()).unwrap().load(&alice()).unwrap().unwrap();
+    let change = |step: u64, label: Option<&str>| {
+        let done = store.update_account(&alice(), |slot| {
+            let account = slot.as_mut().unwrap();
+            account.state.raise(device(1), step, Some(10));
+            if let Some(label) = label {
+                account.record.credentials[0].label = Label::new(label);
+            }
+        });
+        done.unwrap();
+    };
+    change(501, None);
+    assert_eq!(again().state.mark(device(1)).unwrap().watermark, 501);
+    change(502, Some("phone"));
+    assert_eq!(again().state.mark(device(1)).unwrap().watermark, 502);
+    assert_eq!(again().record.credentials[0].label, Label::new("phone"));
+}

@@ -1,0 +1,203 @@
+//! What a caller says: one request, then answers to questions.
+
+use super::{Fields, FrameError, Message, Writer};
+use qrtotp_account::CredentialId;
+use qrtotp_flow::Typed;
+use zeroize::Zeroizing;
+
+/// Longest user name, label, service or terminal, in bytes.
+const NAME: usize = 256;
+/// Longest answer, in bytes.
+const ANSWER: usize = 4096;
+
+/// What a caller wants, for its own account; only `Verify` may be about another one.
+#[derive(PartialEq, Eq)]
+pub enum Request {
+    /// Enrol a device.
+    Enroll {
+        /// What the device is called.
+        label: String,
+    },
+    /// Tell what is enrolled.
+    Status {
+        /// As JSON.
+        json: bool,
+    },
+    /// Judge an answer that the caller asked for: PAM modules that don't run as root.
+    Verify {
+        /// The user that the application logs in, as typed: the caller, or anyone if the caller is a listed service.
+        user: String,
+        /// The PAM service, as the caller says.
+        service: String,
+        /// The terminal, as the caller says.
+        tty: String,
+        /// The module's argument `nullok`.
+        nullok: bool,
+        /// The module's argument `forward_pass`: the answer is the password and the code behind it.
+        forward: bool,
+        /// The caller's id of this request: sent again with the same answer, it gets the same verdict. Empty: none.
+        id: String,
+        /// What was typed.
+        answer: Typed,
+    },
+    /// New recovery codes.
+    Regenerate,
+    /// Revoke devices.
+    Revoke {
+        /// Which.
+        which: Devices,
+    },
+    /// Tell which devices there are.
+    Devices {
+        /// As JSON.
+        json: bool,
+    },
+    /// Give a device another label.
+    Rename {
+        /// Which one; `None`: the only one.
+        id: Option<CredentialId>,
+        /// What it is called from now on.
+        label: String,
+    },
+    /// Learn how far a device's clock is off.
+    Resync,
+}
+
+/// Which devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Devices {
+    /// The one that there is.
+    Only,
+    /// This one.
+    One(CredentialId),
+    /// All of them.
+    All,
+}
+
+impl Request {
+    /// True where the broker asks the person nothing.
+    #[must_use]
+    pub fn asks_nothing(&self) -> bool {
+        matches!(self, Self::Status { .. } | Self::Devices { .. } | Self::Verify { .. })
+    }
+}
+
+impl Message for Request {
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Enroll { .. } => 1,
+            Self::Status { .. } => 2,
+            Self::Verify { .. } => 3,
+            Self::Regenerate => 4,
+            Self::Revoke { .. } => 5,
+            Self::Devices { .. } => 6,
+            Self::Rename { .. } => 7,
+            Self::Resync => 8,
+        }
+    }
+
+    fn put(&self, to: &mut Writer) {
+        match self {
+            Self::Enroll { label } => to.bytes(label.as_bytes()),
+            Self::Status { json } | Self::Devices { json } => to.byte((*json).into()),
+            Self::Verify { user, service, tty, nullok, forward, id, answer } => {
+                to.bytes(user.as_bytes());
+                to.cut(service, NAME);
+                to.cut(tty, NAME);
+                to.byte((*nullok).into());
+                to.byte((*forward).into());
+                to.bytes(id.as_bytes());
+                to.bytes(answer);
+            }
+            Self::Regenerate | Self::Resync => {}
+            Self::Rename { id, label } => {
+                to.option(*id, |to, id| to.bytes(&id.to_bytes()));
+                to.bytes(label.as_bytes());
+            }
+            Self::Revoke { which } => match which {
+                Devices::Only => to.byte(0),
+                Devices::One(id) => {
+                    to.byte(1);
+                    to.bytes(&id.to_bytes());
+                }
+                Devices::All => to.byte(2),
+            },
+        }
+    }
+
+    fn take(kind: u8, from: &mut Fields<'_>) -> Result<Self, FrameError> {
+        let name = |from: &mut Fields<'_>, field| from.line(NAME, field).map(str::to_owned);
+        Ok(match kind {
+            1 => Self::Enroll { label: name(from, "label")? },
+            2 => Self::Status { json: from.bool("json")? },
+            3 => Self::Verify {
+                user: name(from, "user")?,
+                service: name(from, "service")?,
+                tty: name(from, "tty")?,
+                nullok: from.bool("nullok")?,
+                forward: from.bool("forward")?,
+                id: name(from, "id")?,
+                answer: Zeroizing::new(from.bytes(ANSWER, "answer")?.to_vec()),
+            },
+            4 => Self::Regenerate,
+            5 => Self::Revoke { which: devices(from)? },
+            6 => Self::Devices { json: from.bool("json")? },
+            7 => Self::Rename {
+                id: from.option("id", |from| credential(from, "id"))?,
+                label: name(from, "label")?,
+            },
+            8 => Self::Resync,
+            other => return Err(FrameError::Kind(other)),
+        })
+    }
+}
+
+fn credential(from: &mut Fields<'_>, field: &'static str) -> Result<CredentialId, FrameError> {
+    let letters = from.bytes(6, field)?.try_into().map_err(|_| FrameError::Field(field))?;
+    CredentialId::from_bytes(letters).map_err(|_| FrameError::Field(field))
+}
+
+fn devices(from: &mut Fields<'_>) -> Result<Devices, FrameError> {
+    match from.byte("which")? {
+        0 => Ok(Devices::Only),
+        1 => credential(from, "which").map(Devices::One),
+        2 => Ok(Devices::All),
+        _ => Err(FrameError::Field("which")),
+    }
+}
+
+/// What a person answers to a question.
+#[derive(PartialEq, Eq)]
+pub enum Answer {
+    /// This was typed.
+    Typed(Typed),
+    /// Another QR code, please.
+    Fresh,
+    /// No more.
+    GiveUp,
+}
+
+impl Message for Answer {
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Typed(_) => 16,
+            Self::Fresh => 17,
+            Self::GiveUp => 18,
+        }
+    }
+
+    fn put(&self, to: &mut Writer) {
+        if let Self::Typed(typed) = self {
+            to.bytes(typed);
+        }
+    }
+
+    fn take(kind: u8, from: &mut Fields<'_>) -> Result<Self, FrameError> {
+        Ok(match kind {
+            16 => Self::Typed(Zeroizing::new(from.bytes(ANSWER, "answer")?.to_vec())),
+            17 => Self::Fresh,
+            18 => Self::GiveUp,
+            other => return Err(FrameError::Kind(other)),
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! A caller's end: connecting without ever hanging, and one question that has one answer.
+
+use super::{FrameError, Line, Request, Say};
+use nix::errno::Errno;
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
+use nix::unistd::geteuid;
+use qrtotp_audit::Verdict;
+use qrtotp_clock::Deadline;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Why there is no broker to talk to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ConnectError {
+    /// Nobody listens there.
+    #[error("the broker is not running; `systemctl enable --now qrtotpd.socket` starts it")]
+    Absent,
+    /// Too many callers.
+    #[error("the broker is too busy; try again")]
+    Busy,
+    /// Whoever listens there is not root.
+    #[error("whoever listens there is not root, so not the broker")]
+    Untrusted,
+    /// The system said no.
+    #[error("the broker can't be reached: {0}")]
+    Io(Errno),
+}
+
+/// Connects to the broker at `path`; everything together may take `limit`.
+///
+/// # Errors
+/// Nobody is there, nobody takes the connection in time, or it is not root.
+pub fn connect(path: &Path, limit: Duration) -> Result<Line, ConnectError> {
+    let mut deadline = Deadline::after(limit);
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket =
+        socket::socket(AddressFamily::Unix, SockType::Stream, flags, None).map_err(ConnectError::Io)?;
+    let address = UnixAddr::new(path).map_err(ConnectError::Io)?;
+    loop {
+        match socket::connect(socket.as_raw_fd(), &address) {
+            Ok(()) => break,
+            // Its queue is full. A blocking connect would wait here for ever.
+            Err(Errno::EAGAIN | Errno::EINTR) if deadline.pause() => {}
+            Err(Errno::EAGAIN | Errno::EINTR) => return Err(ConnectError::Busy),
+            Err(Errno::ENOENT | Errno::ECONNREFUSED) => return Err(ConnectError::Absent),
+            Err(errno) => return Err(ConnectError::Io(errno)),
+        }
+    }
+    let line = Line::new(socket, deadline);
+    match line.peer() {
+        Ok(uid) if uid == 0 || uid == geteuid().as_raw() => Ok(line),
+        _ => Err(ConnectError::Untrusted),
+    }
+}
+
+/// Why there is no verdict; deny.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum VerifyError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// It broke off, or took too long.
+    #[error("the broker gave no verdict: {0}")]
+    Frame(#[from] FrameError),
+    /// The broker does not serve the caller.
+    #[error("the broker refused: {0}")]
+    Refused(String),
+    /// It said something else.
+    #[error("the broker gave no verdict")]
+    Nonsense,
+}
+
+/// Has the caller's own answer judged, within `limit`. With a verdict comes how many bytes of the answer are the password, if it
+/// was a password and a code.
+///
+/// # Errors
+/// See [`VerifyError`].
+pub fn verify(path: &Path, request: &Request, limit: Duration) -> Result<(Verdict, usize), VerifyError> {
+    let mut line = connect(path, limit)?;
+    line.request(request)?;
+    let mut password = 0;
+    loop {
+        match line.receive()? {
+            Say::Verdict(verdict) => return Ok((verdict, password)),
+            Say::PasswordLength(bytes) => password = usize::try_from(bytes).unwrap_or(usize::MAX),
+            Say::Show(_) => {} // best effort, as ever
+            Say::Refused(text) | Say::Failed(text) => return Err(VerifyError::Refused(text)),
+            _ => return Err(VerifyError::Nonsense),
+        }
+    }
+}

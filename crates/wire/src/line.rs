@@ -1,0 +1,141 @@
+//! A connection on which nobody can make us wait for longer than we mean to.
+
+use super::{FrameError, Message, Request, receive, send};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, getsockopt, recv, send as send_to, sockopt::PeerCredentials};
+use qrtotp_clock::Deadline;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// How long one frame may take, once it has begun.
+pub const FRAME_TIME: Duration = Duration::from_secs(5);
+
+/// One end of a connection, and the time that is left for it.
+pub struct Line {
+    socket: OwnedFd,
+    all: Deadline,
+    frame: Option<Deadline>,
+}
+
+/// To wait for what comes next together with something else.
+impl AsFd for Line {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Line {
+    /// A connected stream socket, for as long as `all` lasts.
+    #[must_use]
+    pub fn new(socket: OwnedFd, all: Deadline) -> Self {
+        Self { socket, all, frame: None }
+    }
+
+    /// Starts the time for the whole connection anew.
+    pub fn last(&mut self, limit: Duration) {
+        self.all = Deadline::after(limit);
+    }
+
+    /// The uid at the other end, as the kernel says.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn peer(&self) -> io::Result<u32> {
+        Ok(getsockopt(&self.socket, PeerCredentials)?.uid())
+    }
+
+    /// True if the other end has closed the connection.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::empty())];
+        let polled = poll(&mut fds, PollTimeout::ZERO);
+        polled.is_ok() && fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
+    }
+
+    /// Sends one frame.
+    ///
+    /// # Errors
+    /// The other end is gone, or does not take it within [`FRAME_TIME`].
+    pub fn send(&mut self, message: &impl Message) -> Result<(), FrameError> {
+        self.frame = Some(Deadline::after(FRAME_TIME));
+        send(self, message)
+    }
+
+    /// Sends a caller's request. Where the other end takes nothing any more it has said its last word, which can still be
+    /// received.
+    ///
+    /// # Errors
+    /// As [`Line::send`], but for a closed connection.
+    pub fn request(&mut self, request: &Request) -> Result<(), FrameError> {
+        match self.send(request) {
+            Err(FrameError::Closed) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Waits for a frame for as long as the connection may last; once it has begun it must come within [`FRAME_TIME`].
+    ///
+    /// # Errors
+    /// The other end is gone, too slow, or says what makes no sense.
+    pub fn receive<M: Message>(&mut self) -> Result<M, FrameError> {
+        self.frame = None;
+        self.ready(PollFlags::POLLIN)?;
+        self.frame = Some(Deadline::after(FRAME_TIME));
+        receive(self)
+    }
+
+    fn left(&self) -> Duration {
+        let all = self.all.left();
+        self.frame.as_ref().map_or(all, |frame| frame.left().min(all))
+    }
+
+    fn ready(&self, what: PollFlags) -> io::Result<()> {
+        loop {
+            let left = self.left();
+            if left.is_zero() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            // In whole milliseconds, of which the last one has begun.
+            let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+            match poll(&mut [PollFd::new(self.as_fd(), what)], timeout) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => return Ok(()),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+}
+
+impl Read for Line {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match recv(self.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
+                Err(Errno::EAGAIN) => self.ready(PollFlags::POLLIN)?,
+                Err(Errno::EINTR) => {}
+                // One byte a second would otherwise last for ever.
+                Ok(_) if self.left().is_zero() => return Err(ErrorKind::TimedOut.into()),
+                other => return Ok(other?),
+            }
+        }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Inside somebody else's process no SIGPIPE may come of it.
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        loop {
+            match send_to(self.socket.as_raw_fd(), bytes, flags) {
+                Err(Errno::EAGAIN) => self.ready(PollFlags::POLLOUT)?,
+                Err(Errno::EINTR) => {}
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
