@@ -6,7 +6,7 @@ use nix::unistd::{Group, geteuid};
 use qrtotp_audit::{Event, Kind};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{
-    Applied, Compiled, ConfigError, Names, Source, Stamp, applied_path, compile, digest, restamped,
+    Applied, Compiled, ConfigError, ConfigFile, Names, Stamp, applied_path, compile, digest, restamped,
 };
 use qrtotp_values::UnixTime;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -59,12 +59,12 @@ fn offsets(zone: &TimeZone, now: UnixTime) -> Vec<(UnixTime, i32)> {
 
 /// Reads and checks the files that people edit.
 pub fn compiled(path: &Path) -> Result<Compiled, Failure> {
-    Ok(compile(&Source::files(path)?, &HostNames)?)
+    Ok(compile(&ConfigFile::files(path)?, &HostNames)?)
 }
 
 /// The configuration in force. One that was never applied is applied now.
-pub fn load(path: &Path) -> Result<Source, Failure> {
-    if let Err(ConfigError::NotApplied(_)) = Source::load(path, SystemClock.now()) {
+pub fn load(path: &Path) -> Result<ConfigFile, Failure> {
+    if let Err(ConfigError::NotApplied(_)) = ConfigFile::load(path, SystemClock.now()) {
         let (place, compiled) = (AppliedFile::locked(path)?, compiled(path)?);
         // Another process may have applied it while we waited for the lock.
         if place.current()?.is_none() {
@@ -79,7 +79,7 @@ pub fn load(path: &Path) -> Result<Source, Failure> {
         }
     }
     expire(path)?;
-    Ok(Source::load(path, SystemClock.now())?)
+    Ok(ConfigFile::load(path, SystemClock.now())?)
 }
 
 /// Goes back from a configuration that was not confirmed in time, so that a clock that is set back does not revive it.
@@ -104,7 +104,7 @@ pub fn expire(path: &Path) -> Result<(), Failure> {
 /// Whether the files differ from what was applied.
 pub fn is_pending(path: &Path) -> bool {
     let applied = std::fs::read(applied_path(path)).ok().and_then(|bytes| Applied::newest(&bytes).ok());
-    let files = Source::files(path).ok();
+    let files = ConfigFile::files(path).ok();
     matches!((applied, files), (Some(applied), Some(files)) if applied.digest != digest(&files))
 }
 
@@ -315,7 +315,7 @@ mod tests {
     fn a_configuration_is_applied_kept_confirmed_and_gone_back_to() {
         let dir = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap();
         let path = dir.path().join("qrtotp.toml");
-        let issuer = || Source::load(&path, SystemClock.now()).unwrap().config.issuer.unwrap();
+        let issuer = || ConfigFile::load(&path, SystemClock.now()).unwrap().config.issuer.unwrap();
         let edit = |issuer: &str| {
             std::fs::write(&path, format!("issuer = '{issuer}'")).unwrap();
             compiled(&path).unwrap()

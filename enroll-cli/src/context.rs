@@ -7,7 +7,7 @@ use qrtotp_account::{Name, NameError};
 use qrtotp_audit::Subject;
 use qrtotp_face::Syslog;
 use qrtotp_flow::{Directory, HostDirectory, host_name};
-use qrtotp_policy::{Config, DEFAULT_PATH, Source};
+use qrtotp_policy::{Config, ConfigFile, DEFAULT_PATH};
 use qrtotp_store::{FileStore, Store, StoreError};
 use qrtotp_values::text::clean;
 use std::io::Write;
@@ -36,7 +36,7 @@ impl Context {
     }
 
     /// What was loaded.
-    pub fn of(source: Source) -> Self {
+    pub fn of(source: ConfigFile) -> Self {
         Self { config: source.config, key_dir: source.dir_path }
     }
 

@@ -7,12 +7,12 @@ mod cli;
 mod cmd;
 mod context;
 mod error;
-mod hidden;
 mod input;
 mod interrupt;
-mod look;
+mod no_echo;
 mod picture;
 mod program;
+mod qr_style;
 mod sshd;
 mod terminal;
 

@@ -1,13 +1,13 @@
 //! The dialogue of an enrolment on standard input and output. Writes past std's buffer, which would keep the secret.
 
 use crate::cli::Qr;
-use crate::hidden::Hidden;
 use crate::input;
-use crate::look::Look;
-use crate::picture::{Drawing, Picture, Place, choose};
+use crate::no_echo::Hidden;
+use crate::picture::Look;
+use crate::qr_style::{Drawing, Picture, Place, choose};
 use qrtotp_flow::{
-    ACKNOWLEDGE, Choice, Dialog, Echo, EnrollDialog, Handed, NoAnswer, Offer, Reply, Scanned, Typed, choice,
-    host_name,
+    ACKNOWLEDGE, Choice, CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, Offer, QrState, Reply, Typed,
+    choice, host_name,
 };
 use qrtotp_otp::qr::{Level, Matrix, Polarity, Style, render};
 use qrtotp_values::text::wrap;
@@ -215,11 +215,11 @@ impl Dialog for Terminal {
 }
 
 impl EnrollDialog for Terminal {
-    fn first_code(&mut self, scanned: Scanned<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
+    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
         match (note, scanned) {
             (Some(note), _) => self.put(&format!("{note}\n"))?,
-            (None, Scanned::Now(offer)) => self.offer(offer)?,
-            (None, Scanned::Before { minutes }) => self.put(&format!(
+            (None, QrState::Now(offer)) => self.offer(offer)?,
+            (None, QrState::Before { minutes }) => self.put(&format!(
                 "\nYou were shown a QR code {minutes} minutes ago.\n\
                  If you scanned it, type the code that the app shows now; n shows another QR\n\
                  code, q gives up.\n"
@@ -227,17 +227,17 @@ impl EnrollDialog for Terminal {
         }
         loop {
             let question = match scanned {
-                Scanned::Now(_) => "(a: plain ASCII picture, k: key as text, i, n, q) Code: ",
-                Scanned::Before { .. } => "Code: ",
+                QrState::Now(_) => "(a: plain ASCII picture, k: key as text, i, n, q) Code: ",
+                QrState::Before { .. } => "Code: ",
             };
             let typed = self.ask(question, Echo::On)?;
             match (choice(&typed), scanned) {
                 (Choice::Reply(reply), _) => return Ok(reply(typed)),
-                (_, Scanned::Before { .. }) => {
+                (_, QrState::Before { .. }) => {
                     self.put("That one is not shown again; n makes another.\n")?;
                     continue;
                 }
-                (Choice::Text, Scanned::Now(offer)) => {
+                (Choice::Text, QrState::Now(offer)) => {
                     self.key(offer, true)?;
                     continue;
                 }
@@ -246,7 +246,7 @@ impl EnrollDialog for Terminal {
                 (Choice::Ascii, _) => self.qr = Qr::Ascii,
                 (Choice::Small, _) => self.qr = Qr::Utf8,
             }
-            if let Scanned::Now(offer) = scanned {
+            if let QrState::Now(offer) = scanned {
                 self.place = place(); // the window may be larger now
                 self.picture(&offer.picture)?;
             }
@@ -257,13 +257,17 @@ impl EnrollDialog for Terminal {
         &mut self,
         codes: &[Zeroizing<String>],
         note: Option<&str>,
-    ) -> Result<Handed, NoAnswer> {
+    ) -> Result<CodesDelivery, NoAnswer> {
         self.end_picture(true);
         match note {
             Some(note) => self.put(&format!("{note}\n"))?,
             None => put_recovery_codes(&mut self.out, codes).map_err(|_| NoAnswer)?,
         }
-        if self.acknowledged { self.ask(ACKNOWLEDGE, Echo::On).map(Handed::Typed) } else { Ok(Handed::Shown) }
+        if self.acknowledged {
+            self.ask(ACKNOWLEDGE, Echo::On).map(CodesDelivery::Typed)
+        } else {
+            Ok(CodesDelivery::Shown)
+        }
     }
 }
 

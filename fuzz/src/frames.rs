@@ -1,7 +1,7 @@
 //! Frames between the broker and its callers, as the broker and as a caller reads them.
 
 use qrtotp_clock::Deadline;
-use qrtotp_wire::{Answer, FrameError, Line, MAX_FRAME, Message, Request, Say, VERSION, receive, send};
+use qrtotp_wire::{CallerAnswer, FrameError, Connection, MAX_FRAME, Message, Request, Response, VERSION, receive, send};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -10,8 +10,8 @@ pub(crate) fn check(data: &[u8]) {
     let Some((kind, stream)) = data.split_first() else { return };
     match kind % 4 {
         0 => slice::<Request>(stream),
-        1 => slice::<Answer>(stream),
-        2 => slice::<Say>(stream),
+        1 => slice::<CallerAnswer>(stream),
+        2 => slice::<Response>(stream),
         _ => conversation(stream),
     }
 }
@@ -59,7 +59,7 @@ fn conversation(stream: &[u8]) {
         return;
     }
     drop(ours);
-    let mut line = Line::new(theirs.into(), Deadline::after(Duration::from_secs(20)));
+    let mut line = Connection::new(theirs.into(), Deadline::after(Duration::from_secs(20)));
     let mut rest = stream;
     let request = next::<Request>(&mut rest);
     assert!(line.receive::<Request>().ok() == request, "read differently from a socket");
@@ -67,8 +67,8 @@ fn conversation(stream: &[u8]) {
         return;
     }
     loop {
-        let answer = next::<Answer>(&mut rest);
-        let from_line = line.receive::<Answer>();
+        let answer = next::<CallerAnswer>(&mut rest);
+        let from_line = line.receive::<CallerAnswer>();
         match answer {
             Some(answer) => assert!(from_line.is_ok_and(|same| same == answer)),
             None => {

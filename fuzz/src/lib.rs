@@ -15,10 +15,6 @@ mod record;
 mod uri;
 mod world;
 
-/// What the included files of the product know as `crate::account`.
-mod account {
-    pub use qrtotp_account::{KEPT_LEN, State, lines_at_end, split_line};
-}
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

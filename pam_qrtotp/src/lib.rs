@@ -17,7 +17,7 @@ use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{
     Args, Dialog, HostDirectory, Login, Outcome, UNAVAILABLE, account_part, logged_name, report_killed_holder,
 };
-use qrtotp_policy::{PROOF_SERVICE, Source};
+use qrtotp_policy::{ConfigFile, PROOF_SERVICE};
 use std::alloc::System;
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -134,7 +134,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         Err(error) => return refuse(&mut host, &mut log, &subject, "arguments_invalid", &error.0),
     };
     log.set_debug(args.debug);
-    let source = match Source::load(&args.config, SystemClock.now()) {
+    let source = match ConfigFile::load(&args.config, SystemClock.now()) {
         Ok(source) => source,
         Err(error) if unprivileged::config_is_roots(&error) => {
             return unprivileged::authenticate(&mut host, &mut log, &subject, &args.options);
@@ -179,7 +179,7 @@ fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
         Ok(args) => args,
         Err(error) => return refuse(&mut host, &mut log, &subject, "arguments_invalid", &error.0),
     };
-    match Source::load(&args.config, SystemClock.now()) {
+    match ConfigFile::load(&args.config, SystemClock.now()) {
         Ok(source) => {
             account_part(&source.config, subject, &mut host, &HostDirectory, &SystemClock, &mut log)
         }

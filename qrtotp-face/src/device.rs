@@ -1,6 +1,6 @@
 //! Devices as they are shown: never a secret.
 
-use qrtotp_account::{Credential, Mark, Name, SshKey};
+use qrtotp_account::{Credential, CredentialState, Name, SshKey};
 use qrtotp_store::Account;
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::{clock_offset, utc};
@@ -120,7 +120,7 @@ impl CredentialView {
         devices.map(|device| Self::new(device, account.state.mark(device.id))).collect()
     }
 
-    fn new(credential: &Credential, mark: Option<&Mark>) -> Self {
+    fn new(credential: &Credential, mark: Option<&CredentialState>) -> Self {
         let steps = mark.map_or(0, |mark| mark.drift);
         Self {
             id: credential.id.to_string(),

@@ -2,7 +2,7 @@
 
 use crate::TokenView;
 use crate::device::{CredentialView, SshKeyView};
-use qrtotp_account::{Means, Name, SetKind, Side, Standing, Throttle, ThrottleRules};
+use qrtotp_account::{EnrolmentStatus, FactorKind, Name, SetKind, Side, Throttle, ThrottleRules};
 use qrtotp_flow::Person;
 use qrtotp_policy::Config;
 use qrtotp_store::Account;
@@ -61,11 +61,11 @@ impl StatusView {
             user: name.to_string(),
             uid: record.map(|record| record.uid),
             standing: match record.map(|record| record.standing()) {
-                Some(Standing::Enrolled) => "enrolled",
-                Some(Standing::Revoked) => "revoked",
-                Some(Standing::Unenrolled) | None => "unenrolled",
+                Some(EnrolmentStatus::Enrolled) => "enrolled",
+                Some(EnrolmentStatus::Revoked) => "revoked",
+                Some(EnrolmentStatus::Unenrolled) | None => "unenrolled",
             },
-            revoked: record.filter(|r| r.standing() == Standing::Revoked).and_then(|r| r.revoked),
+            revoked: record.filter(|r| r.standing() == EnrolmentStatus::Revoked).and_then(|r| r.revoked),
             stray: None,
             last_used: credentials.iter().filter_map(|credential| credential.last_used).max(),
             credentials,
@@ -74,8 +74,8 @@ impl StatusView {
             recovery_codes_imported: record
                 .and_then(|record| record.recovery.as_ref())
                 .is_some_and(|set| set.kind == SetKind::Imported),
-            lock: Lock::new(&throttle, Means::Code, rules, now),
-            recovery_lock: Lock::new(&throttle, Means::Recovery, rules, now),
+            lock: Lock::new(&throttle, FactorKind::Code, rules, now),
+            recovery_lock: Lock::new(&throttle, FactorKind::Recovery, rules, now),
             familiar_places: throttle.places(now),
             token: record.and_then(|record| TokenView::new(record, config.enroll.time_limit, now)),
         }
@@ -182,9 +182,9 @@ impl StatusView {
 }
 
 impl Lock {
-    fn new(throttle: &Throttle, means: Means, rules: &ThrottleRules, now: UnixTime) -> Self {
+    fn new(throttle: &Throttle, means: FactorKind, rules: &ThrottleRules, now: UnixTime) -> Self {
         let wait = throttle.wait(means, Side::Nowhere, now, rules);
-        let state = match (means == Means::Code && throttle.is_disabled(rules), wait) {
+        let state = match (means == FactorKind::Code && throttle.is_disabled(rules), wait) {
             (true, _) => "disabled",
             (false, 0) => "open",
             (false, _) => "waiting",

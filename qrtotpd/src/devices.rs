@@ -1,12 +1,12 @@
 //! Requests about devices: list, rename, revoke, resynchronise.
 
 use crate::request::{Ended, Served};
-use qrtotp_account::{CredentialId, Label, Standing};
+use qrtotp_account::{CredentialId, EnrolmentStatus, Label};
 use qrtotp_clock::SystemClock;
 use qrtotp_face::DeviceList;
 use qrtotp_flow::{ResyncError, Selection};
 use qrtotp_store::Store;
-use qrtotp_wire::{Devices, Say};
+use qrtotp_wire::{Devices, Response};
 
 impl From<ResyncError> for Ended {
     fn from(error: ResyncError) -> Self {
@@ -18,7 +18,7 @@ impl From<ResyncError> for Ended {
 }
 
 impl Served<'_> {
-    pub fn devices(&mut self, json: bool) -> Result<Say, Ended> {
+    pub fn devices(&mut self, json: bool) -> Result<Response, Ended> {
         let mut devices = DeviceList::default();
         if let Some(account) = self.load_own()? {
             devices.add(&self.caller.name, &account);
@@ -26,13 +26,13 @@ impl Served<'_> {
         self.output(|text| devices.write(text, json))
     }
 
-    pub fn rename(&mut self, id: Option<CredentialId>, label: &Label) -> Result<Say, Ended> {
+    pub fn rename(&mut self, id: Option<CredentialId>, label: &Label) -> Result<Response, Ended> {
         let id = id.map_or_else(|| self.only_device(), Ok)?;
         self.owner().rename(id, label)?;
-        Ok(Say::Done(format!("{id} is called {:?} now.", label.as_str())))
+        Ok(Response::Done(format!("{id} is called {:?} now.", label.as_str())))
     }
 
-    pub fn revoke(&mut self, which: Devices) -> Result<Say, Ended> {
+    pub fn revoke(&mut self, which: Devices) -> Result<Response, Ended> {
         let which = match which {
             Devices::One(id) => Selection::One(id),
             Devices::All => Selection::All,
@@ -41,14 +41,14 @@ impl Served<'_> {
         let gone = self.owner().revoke(which)?;
         let mut text: Vec<String> = gone.iter().map(|(id, _)| format!("Revoked {id}.")).collect();
         let standing = self.store.load(&self.caller.name)?.map(|account| account.record.standing());
-        if standing == Some(Standing::Revoked) {
+        if standing == Some(EnrolmentStatus::Revoked) {
             text.push("No device is left: logins are denied until an administrator issues a token.".into());
         }
-        Ok(Say::Done(text.join("\n")))
+        Ok(Response::Done(text.join("\n")))
     }
 
     /// The two codes are the proof, too.
-    pub fn resync(&mut self) -> Result<Say, Ended> {
+    pub fn resync(&mut self) -> Result<Response, Ended> {
         let found = qrtotp_flow::resync(
             (self.store, self.config),
             (&self.caller.name, self.caller.uid),
@@ -57,7 +57,7 @@ impl Served<'_> {
             self.subject,
             self.log,
         )?;
-        Ok(Say::Done(found.to_string()))
+        Ok(Response::Done(found.to_string()))
     }
 
     /// The one that is meant where none was named. Their ids are no secret to their owner.

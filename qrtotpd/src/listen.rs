@@ -1,9 +1,9 @@
 //! Getting the socket, and taking connections from it.
 
+use crate::accept::{Acceptor, greet};
 use crate::arguments::Arguments;
-use crate::door::{Door, greet};
 use crate::services::Services;
-use crate::turns::Limit;
+use crate::work_limits::Limit;
 use listenfd::ListenFd;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -40,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         Some(path) => (bind(path)?, false),
         None => (passed()?, true),
     };
-    let door = Arc::new(Door {
+    let door = Arc::new(Acceptor {
         config: arguments.config.clone(),
         pam_time: arguments.pam_time,
         lobby: Arc::default(),
@@ -96,7 +96,7 @@ fn listen_at(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn accept(listener: &UnixListener, door: &Arc<Door>, idle: Option<Duration>) -> io::Result<()> {
+fn accept(listener: &UnixListener, door: &Arc<Acceptor>, idle: Option<Duration>) -> io::Result<()> {
     let mut quiet = idle.map(Deadline::after);
     let mut swept = Deadline::after(LOOK);
     loop {

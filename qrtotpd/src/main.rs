@@ -3,23 +3,23 @@
 //! described in docs/BROKER.md.
 #![deny(unsafe_code)] // except for an exported function, pam.rs
 
+mod accept;
+mod admission;
 mod arguments;
 mod caller;
+mod connection_limits;
 mod devices;
-mod door;
 mod listen;
-mod lobby;
 mod log;
 mod pam;
 mod primary;
 mod remote;
 mod request;
 mod request_store;
-mod seats;
 mod services;
 mod session;
-mod turns;
 mod verify;
+mod work_limits;
 
 use arguments::{Arguments, Task};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};

@@ -12,7 +12,7 @@ use qrtotp_audit::Verdict;
 use qrtotp_clock::Deadline;
 use qrtotp_flow::Typed;
 use qrtotp_values::text::clean;
-use qrtotp_wire::{Answer, FRAME_TIME, FrameError, Line, Say};
+use qrtotp_wire::{CallerAnswer, Connection, FRAME_TIME, FrameError, Response};
 use std::ffi::{CString, c_int};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
@@ -34,7 +34,7 @@ pub fn child() -> ExitCode {
     // Modules of others may give up capabilities.
     qrtotp_face::unlock_memory();
     let Ok(socket) = std::io::stdin().as_fd().try_clone_to_owned() else { return ExitCode::FAILURE };
-    let mut line = Line::new(socket, Deadline::after(FRAME_TIME));
+    let mut line = Connection::new(socket, Deadline::after(FRAME_TIME));
     let (Ok(user), Ok(password)) = (typed(&mut line), typed(&mut line)) else { return ExitCode::FAILURE };
     match line.send(&prove(&user, &password)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,22 +48,22 @@ fn broker_is_gone() -> bool {
     poll(&mut sockets, PollTimeout::ZERO) != Ok(0)
 }
 
-fn typed(line: &mut Line) -> Result<Typed, FrameError> {
+fn typed(line: &mut Connection) -> Result<Typed, FrameError> {
     match line.receive()? {
-        Answer::Typed(typed) => Ok(typed),
-        Answer::Fresh | Answer::GiveUp => Err(FrameError::Closed),
+        CallerAnswer::Typed(typed) => Ok(typed),
+        CallerAnswer::Fresh | CallerAnswer::GiveUp => Err(FrameError::Closed),
     }
 }
 
-fn prove(user: &[u8], password: &[u8]) -> Say {
-    let Ok(user) = CString::new(user) else { return Say::Verdict(Verdict::Denied) };
+fn prove(user: &[u8], password: &[u8]) -> Response {
+    let Ok(user) = CString::new(user) else { return Response::Verdict(Verdict::Denied) };
     match inner_pam::prove_password(&user, password, &Context::by(&user)) {
-        Ok(()) => Say::Verdict(Verdict::Accepted),
-        Err(Unproven::Wrong) => Say::Verdict(Verdict::Denied),
-        Err(Unproven::Account(why)) => Say::Refused(clean(&why, 200)),
-        Err(Unproven::NotAsked(why)) => Say::Failed(format!(
+        Ok(()) => Response::Verdict(Verdict::Accepted),
+        Err(Unproven::Wrong) => Response::Verdict(Verdict::Denied),
+        Err(Unproven::Account(why)) => Response::Refused(clean(&why, 200)),
+        Err(Unproven::NotAsked(why)) => Response::Failed(format!(
             "the PAM service qrtotp proves nothing: {why}; compare /etc/pam.d/qrtotp with the one that the package ships"
         )),
-        Err(Unproven::Unavailable(why)) => Say::Failed(clean(&why, 200)),
+        Err(Unproven::Unavailable(why)) => Response::Failed(clean(&why, 200)),
     }
 }

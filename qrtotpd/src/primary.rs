@@ -13,7 +13,7 @@ use qrtotp_clock::{Answered, Clock, Deadline, SystemClock};
 use qrtotp_flow::{Dialog, Echo, Guess, NoAnswer, PrimaryThrottle, REFUSAL_PERIOD, Typed, Unproven};
 use qrtotp_policy::check_proof_service;
 use qrtotp_store::StoreError;
-use qrtotp_wire::{Answer, Line, Say};
+use qrtotp_wire::{CallerAnswer, Connection, Response};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -121,25 +121,25 @@ impl<'a, 'line> Check<'a, 'line> {
             return Err(Refusal::Wrong);
         }
         match self.ask_modules(password) {
-            Ok(Say::Verdict(Verdict::Accepted)) => Ok(()),
-            Ok(Say::Verdict(_)) => Err(Refusal::Wrong),
-            Ok(Say::Refused(why)) => {
+            Ok(Response::Verdict(Verdict::Accepted)) => Ok(()),
+            Ok(Response::Verdict(_)) => Err(Refusal::Wrong),
+            Ok(Response::Refused(why)) => {
                 Err(Refusal::Account(format!("the account part of the PAM service qrtotp: {why}")))
             }
-            Ok(Say::Failed(why)) => Err(Refusal::Unavailable(why)),
+            Ok(Response::Failed(why)) => Err(Refusal::Unavailable(why)),
             Ok(_) => Err(Refusal::Unavailable("the child's answer makes no sense".into())),
             Err(why) => Err(Refusal::Unavailable(why)),
         }
     }
 
     /// Has a child check the password.
-    fn ask_modules(&self, password: Typed) -> Result<Say, String> {
+    fn ask_modules(&self, password: Typed) -> Result<Response, String> {
         let (_child, mut line) =
             start(self.time).map_err(|error| format!("the child can't be started: {error}"))?;
         let name = Zeroizing::new(self.throttle.name.as_str().as_bytes().to_vec());
         let answer = self.person.turn.away(|| {
-            line.send(&Answer::Typed(name))?;
-            line.send(&Answer::Typed(password))?;
+            line.send(&CallerAnswer::Typed(name))?;
+            line.send(&CallerAnswer::Typed(password))?;
             line.receive()
         });
         answer.map_err(|error| format!("the modules of the PAM service qrtotp gave no verdict: {error}"))
@@ -196,7 +196,7 @@ impl From<StoreError> for Refusal {
 }
 
 /// The child, and our end of the socket to it. It leads a process group, for what its modules may start.
-fn start(time: Duration) -> std::io::Result<(Reaped, Line)> {
+fn start(time: Duration) -> std::io::Result<(Reaped, Connection)> {
     let (ours, theirs) = UnixStream::pair()?;
     let child = Command::new("/proc/self/exe")
         .arg0(PROGRAM) // what PAM modules call us in the log
@@ -208,5 +208,5 @@ fn start(time: Duration) -> std::io::Result<(Reaped, Line)> {
         .stderr(Stdio::null())
         .process_group(0)
         .spawn()?;
-    Ok((Reaped(child), Line::new(ours.into(), Deadline::after(time))))
+    Ok((Reaped(child), Connection::new(ours.into(), Deadline::after(time))))
 }

@@ -1,7 +1,7 @@
 //! What each request does: the flows of the core, with the caller as their dialogue.
 
+use crate::accept::Acceptor;
 use crate::caller::{Away, Caller};
-use crate::door::Door;
 use crate::log::Log;
 use crate::primary::Check;
 use crate::remote::Remote;
@@ -12,13 +12,13 @@ use qrtotp_audit::{Event, Kind, Subject};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_face::StatusView;
 use qrtotp_flow::{
-    AdminError, Authority, Codes, EnrollError, Enrollment, FirstPass, Invitation, Options, Owner,
-    PrimaryThrottle, host_name,
+    AdminError, Authority, Codes, EnrollError, Enrollment, EnrolmentRequest, FirstPass, Options,
+    PrimaryThrottle, SelfService, host_name,
 };
 use qrtotp_otp::Params;
 use qrtotp_policy::Config;
 use qrtotp_store::{Account, Store, StoreError};
-use qrtotp_wire::{Request, Say};
+use qrtotp_wire::{Request, Response};
 use std::time::Duration;
 
 /// How long a person may take to give one code, and after an enrolment to look at the recovery codes.
@@ -60,7 +60,7 @@ impl From<AdminError> for Ended {
 pub struct Served<'a> {
     pub caller: &'a Caller,
     pub config: &'a Config,
-    pub door: &'a Door,
+    pub door: &'a Acceptor,
     pub store: &'a RequestStore<'a>,
     pub person: Remote<'a>,
     pub subject: &'a Subject,
@@ -69,7 +69,7 @@ pub struct Served<'a> {
 
 impl<'a> Served<'a> {
     /// Does what is asked for. Gives the last word.
-    pub fn handle(mut self, request: Request) -> Result<Say, Ended> {
+    pub fn handle(mut self, request: Request) -> Result<Response, Ended> {
         self.person.line.last(self.time_for(&request));
         if !self.caller.can_log_in && !matches!(request, Request::Verify { .. }) {
             return Err(Ended::Refused(Away::NoAccount.text().into()));
@@ -105,8 +105,8 @@ impl<'a> Served<'a> {
         A_WHILE + Duration::from_secs(self.config.enroll.time_limit.as_seconds().unsigned_abs())
     }
 
-    pub fn owner(&mut self) -> Owner<'_, RequestStore<'a>, Remote<'a>, SystemClock, Log> {
-        Owner {
+    pub fn owner(&mut self) -> SelfService<'_, RequestStore<'a>, Remote<'a>, SystemClock, Log> {
+        SelfService {
             name: &self.caller.name,
             uid: self.caller.uid,
             config: self.config,
@@ -140,10 +140,10 @@ impl<'a> Served<'a> {
         Ok(authority)
     }
 
-    fn enroll(&mut self, label: &Label) -> Result<Say, Ended> {
+    fn enroll(&mut self, label: &Label) -> Result<Response, Ended> {
         let authority = self.authority()?;
         let (name, host) = (&self.caller.name, host_name());
-        let invitation = Invitation {
+        let invitation = EnrolmentRequest {
             name,
             uid: self.caller.uid,
             label,
@@ -172,7 +172,7 @@ impl<'a> Served<'a> {
                     }
                 };
                 let id = enrolled.credential;
-                Ok(Say::Done(format!(
+                Ok(Response::Done(format!(
                     "Done: {name} has a new device, {id}. Services that ask for codes take its codes from now on.{codes}"
                 )))
             }
@@ -182,7 +182,7 @@ impl<'a> Served<'a> {
         }
     }
 
-    fn status(&mut self, json: bool) -> Result<Say, Ended> {
+    fn status(&mut self, json: bool) -> Result<Response, Ended> {
         let account = self.load_own()?;
         let view = StatusView::new(&self.caller.name, account.as_ref(), self.config, SystemClock.now());
         self.output(|text| if json { view.write_json(text) } else { view.write(text) })
@@ -198,7 +198,10 @@ impl<'a> Served<'a> {
     }
 
     /// Sends what `write` writes, in pieces.
-    pub fn output(&mut self, write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Result<Say, Ended> {
+    pub fn output(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>,
+    ) -> Result<Response, Ended> {
         let mut text = Vec::new();
         write(&mut text).map_err(|error| Ended::Other(error.to_string()))?;
         let text = String::from_utf8_lossy(&text);
@@ -207,14 +210,14 @@ impl<'a> Served<'a> {
             let end = (0..=PIECE.min(rest.len())).rev().find(|end| rest.is_char_boundary(*end)).unwrap_or(0);
             let (piece, more) = rest.split_at(end);
             // Who is gone does not want the rest.
-            self.person.say(&Say::Output(piece.into())).map_err(|_| Ended::Logged)?;
+            self.person.say(&Response::Output(piece.into())).map_err(|_| Ended::Logged)?;
             rest = more;
         }
-        Ok(Say::Done(String::new()))
+        Ok(Response::Done(String::new()))
     }
 
-    fn regenerate(&mut self) -> Result<Say, Ended> {
+    fn regenerate(&mut self) -> Result<Response, Ended> {
         self.owner().regenerate_recovery()?;
-        Ok(Say::Done("The old recovery codes are worth nothing now.".into()))
+        Ok(Response::Done("The old recovery codes are worth nothing now.".into()))
     }
 }

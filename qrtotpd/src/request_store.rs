@@ -2,17 +2,17 @@
 //! (a setuid program that its user has frozen), so a request that waits for it gives its turn to others, and only few of one
 //! user wait.
 
-use crate::turns::{Limit, Turn};
-use qrtotp_account::{Lane, Name, Record, State};
-use qrtotp_policy::Source;
+use crate::work_limits::{Limit, WorkPermit};
+use qrtotp_account::{FailureCounter, Name, Record, State};
+use qrtotp_policy::ConfigFile;
 use qrtotp_store::{Account, FileStore, SealKey, Store, StoreError};
 use std::cell::Cell;
 
 pub struct RequestStore<'a> {
     /// Does not wait for locks.
     store: FileStore,
-    source: &'a Source,
-    turn: &'a Turn,
+    source: &'a ConfigFile,
+    turn: &'a WorkPermit,
     waits: &'a Limit,
     uid: Cell<u32>,
     killed_holder: Cell<Option<i32>>,
@@ -23,7 +23,12 @@ impl<'a> RequestStore<'a> {
     ///
     /// # Errors
     /// As [`FileStore::open`].
-    pub fn open(source: &'a Source, turn: &'a Turn, waits: &'a Limit, uid: u32) -> Result<Self, StoreError> {
+    pub fn open(
+        source: &'a ConfigFile,
+        turn: &'a WorkPermit,
+        waits: &'a Limit,
+        uid: u32,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
             store: source.open_store()?.without_waiting(),
             source,
@@ -80,8 +85,8 @@ impl Store for RequestStore<'_> {
         self.wait_without_turn(|store| store.update_state(name, &mut f))
     }
 
-    fn pretend(&self, f: impl FnOnce(&Record, &mut State)) {
-        self.store.pretend(f); // takes no lock
+    fn simulate(&self, f: impl FnOnce(&Record, &mut State)) {
+        self.store.simulate(f); // takes no lock
     }
 
     fn update_account<T>(
@@ -92,7 +97,11 @@ impl Store for RequestStore<'_> {
         self.wait_without_turn(|store| store.update_account(name, &mut f))
     }
 
-    fn update_primary<T>(&self, name: &Name, mut f: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError> {
+    fn update_primary<T>(
+        &self,
+        name: &Name,
+        mut f: impl FnMut(&mut FailureCounter) -> T,
+    ) -> Result<T, StoreError> {
         self.wait_without_turn(|store| store.update_primary(name, &mut f))
     }
 }

@@ -6,8 +6,8 @@ use nix::unistd::User;
 use qrtotp_audit::Verdict;
 use qrtotp_clock::{Clock, Deadline, SystemClock};
 use qrtotp_flow::FirstPass;
-use qrtotp_policy::Source;
-use qrtotp_wire::Say;
+use qrtotp_policy::ConfigFile;
+use qrtotp_wire::Response;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
@@ -82,7 +82,7 @@ impl Services {
     /// Those that the configuration names, so that the first of them to come is known.
     pub fn listed_in(config: &Path) -> Self {
         let services = Self::default();
-        for (account, _) in Source::load(config, SystemClock.now())
+        for (account, _) in ConfigFile::load(config, SystemClock.now())
             .map(|source| source.config.broker.services)
             .unwrap_or_default()
         {
@@ -149,10 +149,10 @@ impl Services {
     }
 
     /// Keeps what a request was told. If the same request was let in meanwhile, it is let in, too.
-    pub fn keep(&self, request: Option<RequestKey>, said: Say) -> Say {
-        let (Some(request), Say::Verdict(verdict)) = (request, &said) else { return said };
+    pub fn keep(&self, request: Option<RequestKey>, said: Response) -> Response {
+        let (Some(request), Response::Verdict(verdict)) = (request, &said) else { return said };
         if let Some(Verdict::Accepted) = self.verdict_of(request) {
-            return Say::Verdict(Verdict::Accepted);
+            return Response::Verdict(Verdict::Accepted);
         }
         let mut verdicts = self.verdicts();
         if verdicts.len() == VERDICTS {

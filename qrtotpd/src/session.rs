@@ -1,26 +1,26 @@
 //! One connection, from its request to its last word.
 
 use crate::PROGRAM;
+use crate::accept::{Acceptor, send_away};
 use crate::caller::{Away, Caller};
-use crate::door::{Door, send_away};
+use crate::connection_limits::ConnectionPermit;
 use crate::log::Log;
 use crate::remote::Remote;
 use crate::request::{Ended, Served};
 use crate::request_store::RequestStore;
-use crate::seats::Seat;
-use crate::turns::Turn;
+use crate::work_limits::WorkPermit;
 use qrtotp_audit::{AuditSink, Event, Kind as EventKind, Subject};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{UNAVAILABLE, report_killed_holder};
-use qrtotp_policy::Source;
+use qrtotp_policy::ConfigFile;
 use qrtotp_store::StoreError;
-use qrtotp_wire::{FrameError, Line, Request, Say};
+use qrtotp_wire::{Connection, FrameError, Request, Response};
 
 /// A place for the account `uid`, if it may log in or is a listed service.
-pub fn admit(uid: u32, door: &Door) -> Result<(Caller, Seat), Away> {
+pub fn admit(uid: u32, door: &Acceptor) -> Result<(Caller, ConnectionPermit), Away> {
     let caller = Caller::identify(uid)?;
-    let source = Source::load(&door.config, SystemClock.now());
-    let services = |source: &Source| source.config.broker.services_of(caller.name.as_str()).is_some();
+    let source = ConfigFile::load(&door.config, SystemClock.now());
+    let services = |source: &ConfigFile| source.config.broker.services_of(caller.name.as_str()).is_some();
     let listed = source.as_ref().is_ok_and(services);
     if !caller.can_log_in && !listed && source.is_ok() {
         return Err(Away::NoAccount);
@@ -33,24 +33,24 @@ pub fn admit(uid: u32, door: &Door) -> Result<(Caller, Seat), Away> {
 }
 
 /// Serves somebody who has a seat. The request must come at once; then the person has time.
-pub fn serve(line: &mut Line, caller: &Caller, seat: &Seat, door: &Door) {
+pub fn serve(line: &mut Connection, caller: &Caller, seat: &ConnectionPermit, door: &Acceptor) {
     let last = match line.receive::<Request>() {
         Ok(request) if !request.asks_nothing() && !seat.is_for_dialogues() => {
             return send_away(line, caller.uid, Away::TooManyConnections, door);
         }
         Ok(request) => answer(line, caller, door, request),
         Err(FrameError::Closed) => return,
-        Err(error) => Say::Refused(error.to_string()),
+        Err(error) => Response::Refused(error.to_string()),
     };
     let _ = line.send(&last); // who is gone does not want to know
 }
 
-fn answer(line: &mut Line, caller: &Caller, door: &Door, request: Request) -> Say {
-    let turn = Turn::wait(&door.turns);
+fn answer(line: &mut Connection, caller: &Caller, door: &Acceptor, request: Request) -> Response {
+    let turn = WorkPermit::wait(&door.turns);
     let name = caller.name.as_str().to_owned();
     let subject = Subject { user: name.clone(), service: PROGRAM.into(), by: name, ..Subject::default() };
     let mut log = Log::open(&door.refusals, Some(caller.uid), subject.by.clone());
-    let source = match Source::load(&door.config, SystemClock.now()) {
+    let source = match ConfigFile::load(&door.config, SystemClock.now()) {
         Ok(source) => source,
         Err(error) => return unusable(&subject, error.reason(), &error.to_string(), &mut log),
     };
@@ -72,30 +72,30 @@ fn answer(line: &mut Line, caller: &Caller, door: &Door, request: Request) -> Sa
     report_killed_holder(store.take_killed_holder(), &subject, &mut log);
     match done {
         Ok(done) => done,
-        Err(Ended::Refused(text)) => Say::Refused(text),
-        Err(Ended::Logged) => Say::Failed(UNAVAILABLE.into()),
+        Err(Ended::Refused(text)) => Response::Refused(text),
+        Err(Ended::Logged) => Response::Failed(UNAVAILABLE.into()),
         Err(Ended::Broken(StoreError::Busy)) => {
             door.refusals.caller(Some(caller.uid), &subject, Away::AccountBusy.reason());
-            Say::Refused(Away::AccountBusy.text().into())
+            Response::Refused(Away::AccountBusy.text().into())
         }
         Err(Ended::Broken(error)) => broken(&subject, &error, &mut log),
         Err(Ended::Other(detail)) => unusable(&subject, "internal_error", &detail, &mut log),
     }
 }
 
-fn broken(subject: &Subject, error: &StoreError, log: &mut impl AuditSink) -> Say {
+fn broken(subject: &Subject, error: &StoreError, log: &mut impl AuditSink) -> Response {
     if error.is_record_fault() {
         Event::new(EventKind::RecordDamaged, subject)
             .reason(error.reason())
             .detail(&error.to_string())
             .emit(log);
-        return Say::Failed(UNAVAILABLE.into());
+        return Response::Failed(UNAVAILABLE.into());
     }
     unusable(subject, error.reason(), &error.to_string(), log)
 }
 
 /// The administrator reads why in the log; everybody else only hears that it is so.
-fn unusable(subject: &Subject, reason: &str, detail: &str, log: &mut impl AuditSink) -> Say {
+fn unusable(subject: &Subject, reason: &str, detail: &str, log: &mut impl AuditSink) -> Response {
     Event::new(EventKind::ConfigurationRefused, subject).reason(reason).detail(detail).emit(log);
-    Say::Failed(UNAVAILABLE.into())
+    Response::Failed(UNAVAILABLE.into())
 }

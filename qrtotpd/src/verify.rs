@@ -1,8 +1,8 @@
 //! Verifying an answer for an application that is not root and has asked for it already: about the caller's own account, or for a
 //! service of `[broker.services]` about another one. A service hears yes or no, and nothing else.
 
+use crate::accept::Acceptor;
 use crate::caller::Away;
-use crate::door::Door;
 use crate::log::Log;
 use crate::primary::Check;
 use crate::remote::Remote;
@@ -17,7 +17,7 @@ use qrtotp_flow::{
     Options, Outcome, Person, PrimaryThrottle, Typed, Unproven,
 };
 use qrtotp_policy::{Config, Defaults};
-use qrtotp_wire::Say;
+use qrtotp_wire::Response;
 use std::time::Duration;
 
 /// An answer to be verified.
@@ -33,7 +33,7 @@ pub struct Attempt {
 
 impl Served<'_> {
     /// A login to the caller's own account, or to a service that is listed.
-    pub fn attempt(&mut self, attempt: Attempt) -> Result<Say, Ended> {
+    pub fn attempt(&mut self, attempt: Attempt) -> Result<Response, Ended> {
         let name = self.caller.name.as_str();
         // Anyone may name anyone, and the user database may be slow.
         let Ok(person) = self.person.turn.away(|| HostDirectory.find(&attempt.user)) else {
@@ -47,7 +47,7 @@ impl Served<'_> {
         if listed.is_some_and(|services| services.iter().any(|service| *service == attempt.service)) {
             let request = self.door.services.request(self.caller.uid, &attempt);
             if let Some(verdict) = request.and_then(|request| self.door.services.verdict_of(request)) {
-                return Ok(Say::Verdict(verdict));
+                return Ok(Response::Verdict(verdict));
             }
             let said = self.verify_for_service(attempt, person.as_ref())?;
             return Ok(self.door.services.keep(request, said));
@@ -57,7 +57,7 @@ impl Served<'_> {
     }
 
     /// A login to a service, of `person`, if the host knows them. Without `nullok`, grace or enrolment.
-    fn verify_for_service(&mut self, attempt: Attempt, person: Option<&Person>) -> Result<Say, Ended> {
+    fn verify_for_service(&mut self, attempt: Attempt, person: Option<&Person>) -> Result<Response, Ended> {
         self.log.set_audience();
         let uid = person.map(|person| person.uid);
         let counter = match (attempt.options.first_pass, uid) {
@@ -78,7 +78,7 @@ impl Served<'_> {
         if let Some((reason, detail)) = refusal {
             let subject = self.subject_of(&attempt, person);
             Event::login(&subject, Verdict::Denied, reason).detail(detail).emit(self.log);
-            return Ok(Say::Verdict(Verdict::Denied));
+            return Ok(Response::Verdict(Verdict::Denied));
         }
         let config = Config { defaults: Defaults::default(), ..self.config.clone() };
         let options = Options { nullok: false, ..attempt.options };
@@ -87,8 +87,8 @@ impl Served<'_> {
         }
         let verified = self.verify(&config, Attempt { options, ..attempt }, person);
         let refused = match (&verified, counter) {
-            (Ok((Say::Verdict(Verdict::Denied), counted)), Counter::Codes) => *counted,
-            (Ok((Say::Verdict(Verdict::Denied), _)), _) => true,
+            (Ok((Response::Verdict(Verdict::Denied), counted)), Counter::Codes) => *counted,
+            (Ok((Response::Verdict(Verdict::Denied), _)), _) => true,
             _ => false,
         };
         if !refused {
@@ -113,7 +113,7 @@ impl Served<'_> {
         config: &Config,
         attempt: Attempt,
         person: Option<&Person>,
-    ) -> Result<(Say, bool), Ended> {
+    ) -> Result<(Response, bool), Ended> {
         let subject = self.subject_of(&attempt, person);
         let Attempt { user, options, answer, .. } = attempt;
         let mut given = Given {
@@ -143,7 +143,7 @@ impl Served<'_> {
         .run();
         let counted = given.counted;
         if let (Outcome::Accepted, Some(bytes)) = (outcome, given.password) {
-            let length = Say::PasswordLength(u32::try_from(bytes).unwrap_or(u32::MAX));
+            let length = Response::PasswordLength(u32::try_from(bytes).unwrap_or(u32::MAX));
             self.person.say(&length).map_err(|_| Ended::Logged)?;
         }
         let verdict = match outcome {
@@ -151,7 +151,7 @@ impl Served<'_> {
             Outcome::Ignored => Verdict::Ignored,
             Outcome::Denied => Verdict::Denied,
         };
-        Ok((Say::Verdict(verdict), counted))
+        Ok((Response::Verdict(verdict), counted))
     }
 }
 
@@ -174,7 +174,7 @@ pub struct Given<'a, 'line> {
     pub person: &'a mut Remote<'line>,
     pub rules: ThrottleRules,
     pub store: &'a RequestStore<'a>,
-    pub door: &'a Door,
+    pub door: &'a Acceptor,
     /// The account's.
     pub uid: u32,
     pub subject: &'a Subject,

@@ -146,8 +146,8 @@ fn fifty_users_of_a_service_at_once_are_all_served() {
     let _broker = sandbox.start_broker();
     let login = sandbox.login("nobody-at-all").answer("123456").arguments(&["--processes", "50", "--quiet"]);
     assert_eq!(login.under(&AS_PORTAL).run().count(PAM_AUTH_ERR), 50);
-    let turned_away = |line: &String| line.contains("reason=broker") || line.contains("event=caller_refused");
-    assert_eq!(sandbox.log.events().iter().find(|line| turned_away(line)), None);
+    let precheck = |line: &String| line.contains("reason=broker") || line.contains("event=caller_refused");
+    assert_eq!(sandbox.log.events().iter().find(|line| precheck(line)), None);
 }
 
 #[test]

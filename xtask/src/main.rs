@@ -15,7 +15,7 @@ mod demo_auto;
 mod demo_import;
 mod demo_rules;
 mod fuzz;
-mod lacks;
+mod missing_tools;
 mod oracles;
 mod proof;
 mod step;

@@ -10,7 +10,7 @@ use qrtotp_tests::{
 
 use crate::{
     apt, bench, build, deb, debian, decoders, fuzz,
-    lacks::Lacks,
+    missing_tools::MissingTools,
     oracles,
     step::{self, cargo, is_root, say},
     supply,
@@ -18,7 +18,7 @@ use crate::{
 
 pub fn run(fast: bool) -> Result<()> {
     apt::need(&[apt::DEMO, apt::TEST, apt::DEB])?;
-    let mut lacks = Lacks::default();
+    let mut lacks = MissingTools::default();
     if !fast {
         lacks.note(FROM_PYPI, "zbar alone reads the QR codes, not ZXing and OpenCV", decoders::install())?;
         lacks.note(FROM_NPM, "npm's otpauth does not read our key URIs", oracles::install())?;

@@ -1,7 +1,7 @@
 //! The one-time code of a token (a binding code in the words of NIST SP 800-63B-4): it reaches the person over another
 //! channel, and without it no QR code of the token is shown.
 
-use super::spoken::{Hash, SALT_LEN, TokenCode, hash};
+use super::human_code::{Hash, SALT_LEN, TokenCode, hash};
 use super::throttle::{ThrottleRules, penalty};
 use super::{GenerateError, TokenRefusal};
 use qrtotp_otp::random_bytes;

@@ -118,7 +118,7 @@ impl Pending {
 
 /// What an account is to a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum EnrolmentStatus {
     /// It has credentials.
     Enrolled,
     /// It never had any; at most a token waits for it.
@@ -178,11 +178,11 @@ impl Record {
 
     /// What the account is to a login.
     #[must_use]
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> EnrolmentStatus {
         match (self.credentials.is_empty(), self.revoked) {
-            (false, _) => Standing::Enrolled,
-            (true, None) => Standing::Unenrolled,
-            (true, Some(_)) => Standing::Revoked,
+            (false, _) => EnrolmentStatus::Enrolled,
+            (true, None) => EnrolmentStatus::Unenrolled,
+            (true, Some(_)) => EnrolmentStatus::Revoked,
         }
     }
 
@@ -206,7 +206,7 @@ impl Record {
     /// The registered hardware key among those that sshd accepted in a login of the account, if there is one.
     #[must_use]
     pub fn hardware_key(&self, accepted: &[KeyFingerprint]) -> Option<&SshKey> {
-        let enrolled = self.standing() == Standing::Enrolled;
+        let enrolled = self.standing() == EnrolmentStatus::Enrolled;
         self.ssh_keys.iter().find(|key| enrolled && accepted.contains(&key.fingerprint))
     }
 

@@ -1,8 +1,8 @@
 //! The text form of a record's cold part, see docs/FILEFORMAT.md.
 
-use super::plain::{Document, NotPlain, Table, Writer};
 use super::record::{Credential, Label, Origin, Pending, Record, RecordError, SshKey};
 use super::state::MAX_MARKS;
+use super::toml_subset::{Document, NotPlain, Table, Writer};
 use super::{
     Binding, HardwareKeyType, KeyFingerprint, Name, RecordId, RecoverySet, SALT_LEN, SetKind, Token,
     TokenState,

@@ -3,7 +3,7 @@
 //! NIST SP 800-63B-4 §3.1.2 (look-up secrets): once only; below 112 bits salted and password-hashed.
 
 use super::SetId;
-use super::spoken::{Hash, HashError, RecoveryCode, SALT_LEN, ScratchCode, hash};
+use super::human_code::{Hash, HashError, RecoveryCode, SALT_LEN, ScratchCode, hash};
 use qrtotp_otp::{RandomError, random_bytes};
 use qrtotp_values::UnixTime;
 use subtle::ConstantTimeEq;

@@ -5,7 +5,7 @@
 
 use super::throttle::{FamiliarPlace, LeakyLane};
 use super::{
-    Chain, CredentialId, Failures, Lane, MAX_PLACES, MAX_REMEMBERED, PlaceId, RecordId, Remembered,
+    Chain, CredentialId, FailureCounter, Failures, MAX_PLACES, MAX_REMEMBERED, PlaceId, RecordId, Remembered,
     RememberedCodes, SetId, Throttle,
 };
 use qrtotp_otp::Step;
@@ -26,7 +26,7 @@ pub struct StateError;
 
 /// What is remembered of one credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct CredentialState {
     /// Whose it is.
     pub credential: CredentialId,
     /// The last accepted step (RFC 6238 §5.2: no code twice). Only rises.
@@ -49,7 +49,7 @@ pub struct State {
     recovery: (SetId, u32),
     /// The last accepted codes, the newest one last.
     recent: [CodeDigest; RECENT],
-    marks: Vec<Mark>,
+    marks: Vec<CredentialState>,
     /// The account's audit lines.
     pub chain: Chain,
 }
@@ -73,7 +73,7 @@ impl State {
 
     /// What is remembered of a credential; nothing for one that was never used.
     #[must_use]
-    pub fn mark(&self, credential: CredentialId) -> Option<&Mark> {
+    pub fn mark(&self, credential: CredentialId) -> Option<&CredentialState> {
         self.marks.iter().find(|mark| mark.credential == credential)
     }
 
@@ -98,7 +98,7 @@ impl State {
     /// Burns every step up to `step` and, if `used` is given, notes the use. A watermark never falls.
     pub fn raise(&mut self, credential: CredentialId, step: Step, used: Option<UnixTime>) {
         let index = self.marks.iter().position(|mark| mark.credential == credential).unwrap_or_else(|| {
-            self.marks.push(Mark { credential, watermark: 0, last_used: 0, drift: 0 });
+            self.marks.push(CredentialState { credential, watermark: 0, last_used: 0, drift: 0 });
             self.marks.len() - 1
         });
         let mark = &mut self.marks[index];
@@ -254,14 +254,14 @@ impl State {
     }
 }
 
-fn encode_lane(lane: &Lane, out: &mut Vec<u8>) {
+fn encode_lane(lane: &FailureCounter, out: &mut Vec<u8>) {
     out.extend_from_slice(&lane.failures.to_le_bytes());
     out.extend_from_slice(&lane.last_failure.to_le_bytes());
 }
 
-fn take_lane(rest: &mut &[u8]) -> Result<Lane, StateError> {
+fn take_lane(rest: &mut &[u8]) -> Result<FailureCounter, StateError> {
     let failures = u32::from_le_bytes(take(rest)?);
-    Ok(Lane { failures, last_failure: i64::from_le_bytes(take(rest)?) })
+    Ok(FailureCounter { failures, last_failure: i64::from_le_bytes(take(rest)?) })
 }
 
 fn take_recovery(rest: &mut &[u8]) -> Result<(SetId, u32), StateError> {
@@ -278,13 +278,13 @@ fn take_recovery(rest: &mut &[u8]) -> Result<(SetId, u32), StateError> {
     }
 }
 
-fn take_marks(rest: &mut &[u8]) -> Result<Vec<Mark>, StateError> {
+fn take_marks(rest: &mut &[u8]) -> Result<Vec<CredentialState>, StateError> {
     take_list(
         rest,
         MAX_MARKS,
-        |mark: &Mark| mark.credential,
+        |mark: &CredentialState| mark.credential,
         |rest| {
-            Ok(Mark {
+            Ok(CredentialState {
                 credential: CredentialId::from_bytes(take(rest)?).map_err(|_| StateError)?,
                 watermark: u64::from_le_bytes(take(rest)?),
                 last_used: i64::from_le_bytes(take(rest)?),
@@ -426,7 +426,7 @@ mod tests {
         let place = |n| FamiliarPlace {
             id: PlaceId([n; 8]),
             last_right: 1,
-            lane: Lane::default(),
+            lane: FailureCounter::default(),
             day_failures: 0,
             day: 0,
         };
@@ -453,9 +453,9 @@ mod tests {
         let mut expected = State::new(RecordId([3; 16]));
         expected.raise(credential(1), 5, Some(9));
         expected.use_recovery(SetId::from_random([1; 6]), 3);
-        let lane = Lane { failures: 7, last_failure: 1000 };
+        let lane = FailureCounter { failures: 7, last_failure: 1000 };
         expected.throttle.strangers = LeakyLane { lane, since: 1000 };
-        expected.throttle.recovery = Lane { failures: 2, last_failure: 900 };
+        expected.throttle.recovery = FailureCounter { failures: 2, last_failure: 900 };
         let new = bytes(&expected);
         let marks_end = new.len() - 2 - 30; // without places, remembered codes and the chain
         let recovery = 16 + 20 + 20 + 12 + 36;
@@ -481,10 +481,10 @@ mod tests {
             steps in proptest::collection::btree_map(0_u8..30, (any::<u64>(), any::<i64>()), 0..20)
         ) {
             let mut state = State::new(RecordId(record));
-            state.throttle.strangers = LeakyLane { lane: Lane { failures, last_failure: last }, since: last };
+            state.throttle.strangers = LeakyLane { lane: FailureCounter { failures, last_failure: last }, since: last };
             state.throttle.since = Failures { count: failures, first: last, at: last, from: record };
             for (n, at) in (0..).zip(places) {
-                let (id, lane) = (PlaceId([n; 8]), Lane { failures, last_failure: last });
+                let (id, lane) = (PlaceId([n; 8]), FailureCounter { failures, last_failure: last });
                 state.throttle.places.push(FamiliarPlace { id, last_right: at, lane, day_failures: failures, day: at });
             }
             state.remember_code([7; 8]);

@@ -37,7 +37,7 @@ impl Default for ThrottleRules {
 
 /// What is tried. Each has failures of its own: whoever guesses codes must not make a recovery code wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Means {
+pub enum FactorKind {
     /// A code of an app.
     Code,
     /// A recovery code. Its 80 bits can't be guessed, so failures cost waiting and never disable it: it is the way out.
@@ -109,14 +109,14 @@ pub struct Failures {
 
 /// One counter of failures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lane {
+pub struct FailureCounter {
     /// Failures that count.
     pub failures: u32,
     /// When the last one was, 0 for never.
     pub last_failure: UnixTime,
 }
 
-impl Lane {
+impl FailureCounter {
     /// Seconds to wait from `now` until the next attempt is looked at; 0 for none.
     ///
     /// A last failure in the future (the clock was set back) counts as just now, so that no stored time
@@ -154,7 +154,7 @@ impl Lane {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeakyLane {
     /// Its failures.
-    pub lane: Lane,
+    pub lane: FailureCounter,
     /// Since when no failure was forgotten.
     pub since: UnixTime,
 }
@@ -224,7 +224,7 @@ pub struct FamiliarPlace {
     /// When the last right answer came from there.
     pub last_right: UnixTime,
     /// Its failures since then.
-    pub lane: Lane,
+    pub lane: FailureCounter,
     /// Its failures since `day`, which right answers do not forget.
     pub day_failures: u32,
     /// When the first one of them was.
@@ -262,7 +262,7 @@ pub struct Throttle {
     /// From the account's own processes.
     pub own: LeakyLane,
     /// Of recovery codes.
-    pub recovery: Lane,
+    pub recovery: FailureCounter,
     /// Since the last right answer.
     pub since: Failures,
     pub(super) places: Vec<FamiliarPlace>,
@@ -309,20 +309,20 @@ impl Throttle {
 
     /// Failures that count, of one kind.
     #[must_use]
-    pub fn failures_of(&self, means: Means) -> u32 {
+    pub fn failures_of(&self, means: FactorKind) -> u32 {
         match means {
-            Means::Code => self.code_failures(),
-            Means::Recovery => self.recovery.failures,
+            FactorKind::Code => self.code_failures(),
+            FactorKind::Recovery => self.recovery.failures,
         }
     }
 
     /// Failures that count in the lane of an answer.
     #[must_use]
-    pub fn failures_here(&self, means: Means, side: Side, now: UnixTime) -> u32 {
+    pub fn failures_here(&self, means: FactorKind, side: Side, now: UnixTime) -> u32 {
         match (means, side) {
-            (Means::Recovery, _) => self.recovery.failures,
-            (Means::Code, Side::Own) => self.own.lane.failures,
-            (Means::Code, _) => {
+            (FactorKind::Recovery, _) => self.recovery.failures,
+            (FactorKind::Code, Side::Own) => self.own.lane.failures,
+            (FactorKind::Code, _) => {
                 self.place(side, now).map_or(self.strangers.lane, |place| place.lane).failures
             }
         }
@@ -343,13 +343,13 @@ impl Throttle {
             .any(|lane| lane.failures >= rules.free_failures)
     }
 
-    /// Seconds to wait from `now` until an answer of this kind is looked at; 0 for none. See [`Lane::wait`].
+    /// Seconds to wait from `now` until an answer of this kind is looked at; 0 for none. See [`FailureCounter::wait`].
     #[must_use]
-    pub fn wait(&self, means: Means, side: Side, now: UnixTime, rules: &ThrottleRules) -> u32 {
+    pub fn wait(&self, means: FactorKind, side: Side, now: UnixTime, rules: &ThrottleRules) -> u32 {
         match (means, side) {
-            (Means::Recovery, _) => self.recovery.wait(now, rules),
-            (Means::Code, Side::Own) => self.own.wait(now, &Leak::of_own(rules)),
-            (Means::Code, _) => self.place(side, now).map_or_else(
+            (FactorKind::Recovery, _) => self.recovery.wait(now, rules),
+            (FactorKind::Code, Side::Own) => self.own.wait(now, &Leak::of_own(rules)),
+            (FactorKind::Code, _) => self.place(side, now).map_or_else(
                 || self.strangers.wait(now, &Leak::of_strangers(rules)),
                 |place| place.lane.wait(now, rules),
             ),
@@ -373,9 +373,9 @@ impl Throttle {
 
     /// What an attempt at `now` is told.
     #[must_use]
-    pub fn gate(&self, means: Means, side: Side, now: UnixTime, rules: &ThrottleRules) -> Gate {
+    pub fn gate(&self, means: FactorKind, side: Side, now: UnixTime, rules: &ThrottleRules) -> Gate {
         match self.wait(means, side, now, rules) {
-            0 if means == Means::Recovery => Gate::Open,
+            0 if means == FactorKind::Recovery => Gate::Open,
             0 if self.is_disabled(rules) => Gate::Disabled,
             0 if self.place(side, now).is_some_and(|place| place.failures_of_day(now) >= DAILY) => {
                 Gate::TwoCodes
@@ -388,7 +388,7 @@ impl Throttle {
     /// Counts one failure. Gives the limit that it reached.
     pub fn fail(
         &mut self,
-        means: Means,
+        means: FactorKind,
         side: Side,
         now: UnixTime,
         rules: &ThrottleRules,
@@ -400,15 +400,15 @@ impl Throttle {
         let familiar =
             self.places.iter_mut().find(|place| Side::Place(place.id) == side && place.is_familiar(now));
         let engaged = match (means, side, familiar) {
-            (Means::Recovery, ..) => {
+            (FactorKind::Recovery, ..) => {
                 self.recovery.fail(now);
                 (self.recovery.failures == rules.free_failures).then_some(Engaged::Waiting)
             }
-            (Means::Code, Side::Own, _) => self.own.fail(now, &Leak::of_own(rules)),
-            (Means::Code, _, Some(place)) => place.fail(now, rules),
-            (Means::Code, _, None) => self.strangers.fail(now, &Leak::of_strangers(rules)),
+            (FactorKind::Code, Side::Own, _) => self.own.fail(now, &Leak::of_own(rules)),
+            (FactorKind::Code, _, Some(place)) => place.fail(now, rules),
+            (FactorKind::Code, _, None) => self.strangers.fail(now, &Leak::of_strangers(rules)),
         };
-        let disabled = means == Means::Code && self.code_failures() == rules.disable_after;
+        let disabled = means == FactorKind::Code && self.code_failures() == rules.disable_after;
         if disabled { Some(Engaged::Disabled) } else { engaged }
     }
 
@@ -430,7 +430,8 @@ impl Throttle {
             known.last_right = now;
             return std::mem::take(&mut known.lane).failures;
         }
-        let new = FamiliarPlace { id, last_right: now, lane: Lane::default(), day_failures: 0, day: 0 };
+        let new =
+            FamiliarPlace { id, last_right: now, lane: FailureCounter::default(), day_failures: 0, day: 0 };
         if self.places.len() < MAX_PLACES {
             self.places.push(new);
         } else if let Some(oldest) = self.places.iter_mut().min_by_key(|place| place.last_right) {
@@ -451,7 +452,7 @@ impl Throttle {
     pub fn lift(&mut self) {
         let mut places = std::mem::take(&mut self.places);
         for place in &mut places {
-            (place.lane, place.day_failures) = (Lane::default(), 0);
+            (place.lane, place.day_failures) = (FailureCounter::default(), 0);
         }
         *self = Self { places, ..Self::default() };
     }

@@ -2,8 +2,8 @@
 
 use super::enroll::EnrollError;
 use qrtotp_account::{
-    Binding, CredentialId, KeyFingerprint, Label, Name, Record, RecordId, RecoveryCode, RecoverySet,
-    Standing, State, Token, TokenCode, TokenId, TokenRefusal, TokenState,
+    Binding, CredentialId, EnrolmentStatus, KeyFingerprint, Label, Name, Record, RecordId, RecoveryCode,
+    RecoverySet, State, Token, TokenCode, TokenId, TokenRefusal, TokenState,
 };
 use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
 use qrtotp_otp::random_bytes;
@@ -134,15 +134,15 @@ pub fn revoke<S: Store>(
             Selection::One(id) if !record.has_credential(id) => {
                 return Err(AdminError::NoCredential(name.clone(), id));
             }
-            Selection::All if record.standing() == Standing::Unenrolled => {
+            Selection::All if record.standing() == EnrolmentStatus::Unenrolled => {
                 return Err(AdminError::NotEnrolled(name.clone()));
             }
             Selection::One(_) | Selection::All => {}
         }
         let token = record.token.as_ref().filter(|token| token.is_live(now)).map(|token| token.id);
         let gone = record.revoke(state, |id| which == Selection::All || which == Selection::One(id), now);
-        let token = token.filter(|_| record.standing() == Standing::Revoked);
-        if record.standing() == Standing::Revoked {
+        let token = token.filter(|_| record.standing() == EnrolmentStatus::Revoked);
+        if record.standing() == EnrolmentStatus::Revoked {
             state.throttle.forget_places();
         }
         for (id, label) in &gone {
@@ -207,7 +207,7 @@ pub fn regenerate_recovery<S: Store>(
         lines.clear();
         let Account { record, state } = account
             .as_mut()
-            .filter(|account| account.record.standing() == Standing::Enrolled)
+            .filter(|account| account.record.standing() == EnrolmentStatus::Enrolled)
             .ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
         record.recovery = Some(set.clone());
         record.recovery_due = false;

@@ -1,7 +1,7 @@
 //! What becomes of an account without a credential: who may enrol at login, and who gets in without for a while.
 
 use super::EnrollError;
-use qrtotp_account::{Record, Standing, TokenRefusal, TokenState};
+use qrtotp_account::{EnrolmentStatus, Record, TokenRefusal, TokenState};
 use qrtotp_policy::{Config, FirstLogin};
 use qrtotp_values::UnixTime;
 
@@ -33,16 +33,16 @@ pub(super) fn entry(config: &Config, record: Option<&Record>, now: UnixTime) -> 
         None => Entry::Deny("no_token"),
     };
     let first_login = config.defaults.first_login;
-    match (record.map_or(Standing::Unenrolled, Record::standing), first_login) {
-        (Standing::Enrolled, _) => Entry::Deny("enrolled_meanwhile"),
-        (Standing::Revoked, FirstLogin::Enroll | FirstLogin::Token) => match by_token() {
+    match (record.map_or(EnrolmentStatus::Unenrolled, Record::standing), first_login) {
+        (EnrolmentStatus::Enrolled, _) => Entry::Deny("enrolled_meanwhile"),
+        (EnrolmentStatus::Revoked, FirstLogin::Enroll | FirstLogin::Token) => match by_token() {
             Entry::Deny(_) => Entry::Deny("revoked"),
             by_token => by_token,
         },
-        (Standing::Revoked, FirstLogin::Deny | FirstLogin::Allow) => Entry::Deny("revoked"),
-        (Standing::Unenrolled, FirstLogin::Deny) => Entry::Deny("not_enrolled"),
-        (Standing::Unenrolled, FirstLogin::Token) => by_token(),
-        (Standing::Unenrolled, FirstLogin::Enroll) => match token {
+        (EnrolmentStatus::Revoked, FirstLogin::Deny | FirstLogin::Allow) => Entry::Deny("revoked"),
+        (EnrolmentStatus::Unenrolled, FirstLogin::Deny) => Entry::Deny("not_enrolled"),
+        (EnrolmentStatus::Unenrolled, FirstLogin::Token) => by_token(),
+        (EnrolmentStatus::Unenrolled, FirstLogin::Enroll) => match token {
             // What an administrator took back, no default gives again.
             Some(token) if matches!(token.state, TokenState::Revoked(_)) => by_token(),
             Some(token) if token.is_live(now) && !resumable => {
@@ -50,7 +50,7 @@ pub(super) fn entry(config: &Config, record: Option<&Record>, now: UnixTime) -> 
             }
             Some(_) | None => Entry::Enroll,
         },
-        (Standing::Unenrolled, FirstLogin::Allow) => {
+        (EnrolmentStatus::Unenrolled, FirstLogin::Allow) => {
             match config.defaults.allow_until.map_or(0, |date| date.days_left(now)) {
                 0 => Entry::Deny("grace_over"),
                 days => Entry::Allow { days },

@@ -1,7 +1,7 @@
 //! Whether an ssh key that sshd accepted proves the primary factor. A key alone proves nothing: a process that has only the
 //! uid can add one to `authorized_keys`.
 
-use qrtotp_account::{KeyFingerprint, Record, Standing, Token, TokenId, TokenState, accepted_keys};
+use qrtotp_account::{EnrolmentStatus, KeyFingerprint, Record, Token, TokenId, TokenState, accepted_keys};
 use qrtotp_policy::Config;
 use qrtotp_values::UnixTime;
 use thiserror::Error;
@@ -68,7 +68,8 @@ pub fn key_proof(
 /// afterwards too.
 fn issued_token(record: &Record, now: UnixTime) -> Option<&Token> {
     let token = record.token.as_ref().filter(|token| token.issued_by.is_some())?;
-    let used = matches!(token.state, TokenState::Consumed(_)) && record.standing() == Standing::Enrolled;
+    let used =
+        matches!(token.state, TokenState::Consumed(_)) && record.standing() == EnrolmentStatus::Enrolled;
     (used || token.is_live(now)).then_some(token)
 }
 

@@ -8,28 +8,28 @@ mod args;
 mod device;
 mod directory;
 
+mod answer;
 mod answer_place;
 mod enroll;
 mod first_login;
-mod given;
 mod import;
-mod judge;
 mod key_proof;
 mod login;
 mod login_combined;
 mod login_enrolment;
 mod login_host;
-mod owner;
 mod primary;
 mod prompt;
 mod refusal;
-mod repeat;
+mod reimport;
 mod report;
 mod resync;
 mod ruling;
+mod self_service;
 mod ssh_key;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub use account::{adopt_uid, remove_account, rename_account};
 pub use account_part::account_part;
@@ -40,22 +40,22 @@ pub use args::{ArgError, Args};
 pub use device::{only_device, rename_device};
 pub use directory::{Directory, HostDirectory, LookupError, NOBODY, Person, host_name, logged_name};
 pub use enroll::{
-    Authority, Codes, EnrollDialog, EnrollError, Enrolled, Enrollment, ExistingCode, Handed, Invitation,
-    Offer, Reply, Scanned,
+    Authority, Codes, CodesDelivery, EnrollDialog, EnrollError, Enrolled, Enrollment, EnrolmentRequest,
+    ExistingCode, Offer, QrState, Reply,
 };
 pub use import::{Import, Imported, import, would_import};
 pub use key_proof::{KeyProof, KeyRefusal, key_proof};
 pub use login::{Login, UNAVAILABLE};
 pub use login_enrolment::{NOT_ENROLLED_HERE, REFUSAL_PERIOD, Unproven};
 pub use login_host::{FirstPass, LoginHost, Options, Outcome};
-pub use owner::Owner;
 pub use primary::{Guess, PrimaryThrottle};
 pub use prompt::{ACKNOWLEDGE, Choice, PromptDialog, choice};
 pub use refusal::Refusal;
-pub use repeat::{Repeated, repeat_import};
+pub use reimport::{Reimported, reimport};
 pub use report::report_killed_holder;
 pub use resync::{ResyncError, Resynchronized, resync};
 pub use ruling::Ruling;
+pub use self_service::SelfService;
 pub use ssh_key::{NewKey, register_key};
 
 use qrtotp_clock::sleep;

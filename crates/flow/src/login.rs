@@ -1,15 +1,15 @@
 //! A login, in the order in which it happens. Enrolment during a login is in `login_enrolment.rs`, passwords and codes in one
 //! text in `login_combined.rs`.
 
+use super::answer::Answer;
 use super::answer_place::{AnswerPlace, accepted_key, origin_digest};
 use super::first_login::{Entry, entry};
-use super::given::Given;
-use super::judge::{Judged, Judgement, Proof, Rules, settle, settle_for_nobody};
 use super::login_enrolment::Factor;
 use super::refusal::Refusal;
 use super::ruling::{Part, Ruling, ruling};
+use super::verify::{Proof, Recorded, Rules, Verification, simulate_for_unknown, verify_and_record};
 use super::{Directory, Echo, FirstPass, LoginHost, LookupError, NOBODY, Options, Outcome, Person, Typed};
-use qrtotp_account::{CredentialId, KeyFingerprint, Label, Name, Record, Standing, ThrottleRules};
+use qrtotp_account::{CredentialId, EnrolmentStatus, KeyFingerprint, Label, Name, Record, ThrottleRules};
 use qrtotp_audit::{AuditSink, Event, Kind, PrimaryFactor, Subject, Verdict};
 use qrtotp_clock::{Answered, Clock};
 use qrtotp_policy::{Config, FirstLogin};
@@ -122,7 +122,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         // A denied user gets the same question as everyone, so that the prompt does not reveal the rule.
         let account = account.filter(|_| self.ruling.outcome != qrtotp_policy::Outcome::Deny);
         if let Some((name, uid)) = &account
-            && let Some(outcome) = self.let_pass(name, *uid)
+            && let Some(outcome) = self.grace_period(name, *uid)
         {
             return outcome;
         }
@@ -136,7 +136,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         {
             return self.accept_unasked(id, &label, "remembered");
         }
-        self.ask_and_judge(account.as_ref())
+        self.ask_and_verify(account.as_ref())
     }
 
     /// Whose code the rule need not ask for, because it was given from the same origin not long ago.
@@ -145,7 +145,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         let Account { record, state } = account;
         let origin = origin_digest(self.store.key(), record, origin);
         let id = state.throttle.remembered.credential(origin, self.clock.now(), span.as_seconds())?;
-        let known = record.credential(id).filter(|_| record.standing() == Standing::Enrolled)?;
+        let known = record.credential(id).filter(|_| record.standing() == EnrolmentStatus::Enrolled)?;
         (!state.throttle.is_disabled(&self.config.throttle.rules())).then(|| (id, known.label.clone()))
     }
 
@@ -172,7 +172,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     }
 
     /// An un-enrolled account that gets in unasked: by `nullok`, or while `first_login = "allow"` holds.
-    fn let_pass(&mut self, name: &Name, uid: u32) -> Option<Outcome> {
+    fn grace_period(&mut self, name: &Name, uid: u32) -> Option<Outcome> {
         if !self.options.nullok && self.config.defaults.first_login != FirstLogin::Allow {
             return None;
         }
@@ -180,7 +180,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             Ok(account) => account.map(|account| account.record),
             Err(error) => return Some(self.broken(&error)),
         };
-        let unenrolled = |record: &Record| record.standing() == Standing::Unenrolled && record.uid == uid;
+        let unenrolled =
+            |record: &Record| record.standing() == EnrolmentStatus::Unenrolled && record.uid == uid;
         if !record.as_ref().is_none_or(unenrolled) {
             return None;
         }
@@ -198,7 +199,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Some(self.finish(Verdict::Ignored, "grace_period", ""))
     }
 
-    fn ask_and_judge(&mut self, account: Option<&(Name, u32)>) -> Outcome {
+    fn ask_and_verify(&mut self, account: Option<&(Name, u32)>) -> Outcome {
         let password = self.host.password();
         let mut tried = None;
         match (self.options.first_pass, &password) {
@@ -207,14 +208,14 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 return self.finish(Verdict::Denied, "no_password", detail);
             }
             (FirstPass::Try, Some(typed)) if !self.ruling.steps_up() => {
-                let given = Given::code(typed);
-                if !matches!(given, Given::Malformed) {
-                    match self.judge_one(account, &given, self.config.throttle.rules(), true) {
+                let answer = Answer::code(typed);
+                if !matches!(answer, Answer::Malformed) {
+                    match self.record_one(account, &answer, self.config.throttle.rules(), true) {
                         Err(error) => return self.broken(&error),
-                        Ok(judged) if matches!(judged.judgement, Judgement::Accepted { .. }) => {
-                            return self.conclude(account, &judged, Factor::None);
+                        Ok(recorded) if matches!(recorded.verification, Verification::Accepted { .. }) => {
+                            return self.finish_answer(account, &recorded, Factor::None);
                         }
-                        Ok(refused) => tried = Some(refused.judgement),
+                        Ok(refused) => tried = Some(refused.verification),
                     }
                 }
             }
@@ -222,7 +223,12 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 return self.finish(Verdict::Denied, "malformed", REFUSED_BY_SSHD);
             }
             (FirstPass::Use, Some(typed)) => {
-                return self.verify(account, &Given::code(typed), self.config.throttle.rules(), Factor::None);
+                return self.verify(
+                    account,
+                    &Answer::code(typed),
+                    self.config.throttle.rules(),
+                    Factor::None,
+                );
             }
             (FirstPass::Forward, Some(typed)) => return self.password_and_code(account, typed),
             (FirstPass::Ask | FirstPass::Try, _) | (FirstPass::Forward, None) => {}
@@ -244,19 +250,19 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         if self.enrols() && typed.trim_ascii().is_empty() {
             return self.enrol_or_refuse(account, factor, answered);
         }
-        if self.enrols() && Given::could_be_token_code(&typed) {
+        if self.enrols() && Answer::could_be_token_code(&typed) {
             return self.enrol_or_refuse(account, Factor::TokenCode(&typed), answered);
         }
-        let given = match (self.ruling.steps_up(), self.config.verify.resync) {
-            (true, _) => Given::pair_or_recovery(&typed),
-            (false, true) => Given::code_or_pair(&typed),
-            (false, false) => Given::code(&typed),
+        let answer = match (self.ruling.steps_up(), self.config.verify.resync) {
+            (true, _) => Answer::pair_or_recovery(&typed),
+            (false, true) => Answer::code_or_pair(&typed),
+            (false, false) => Answer::code(&typed),
         };
         let mut throttle = self.config.throttle.rules();
-        if tried.as_ref().and_then(Judgement::counted_as) == Some(given.means()) {
+        if tried.as_ref().and_then(Verification::counted_as) == Some(answer.means()) {
             throttle.max_wait = 0;
         }
-        self.verify(account, &given, throttle, factor)
+        self.verify(account, &answer, throttle, factor)
     }
 
     fn ask(&mut self) -> Option<Typed> {
@@ -275,30 +281,33 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     fn verify(
         &mut self,
         account: Option<&(Name, u32)>,
-        given: &Given,
+        answer: &Answer,
         throttle: ThrottleRules,
         factor: Factor<'_>,
     ) -> Outcome {
         if !self.host.is_same_user() {
             return self.user_changed(); // before a code is used up
         }
-        let mut judged = self.judge(account, given, throttle);
-        if let Ok(Judged { judgement: Judgement::Refused { why: Refusal::TwoCodesDue, .. }, .. }) = judged {
+        let mut recorded = self.record(account, answer, throttle);
+        if let Ok(Recorded {
+            verification: Verification::Refused { why: Refusal::TwoCodesDue, .. }, ..
+        }) = recorded
+        {
             self.host.show("Too many wrong codes came from your network today.");
             if let Ok(typed) = self.host.ask(TWO_CODES, Echo::Off) {
                 // A client that gives one text to every question must not count as somebody who guesses.
-                self.ruling.one_field = given.is_code(&typed);
+                self.ruling.one_field = answer.is_code(&typed);
                 if self.ruling.one_field {
-                    judged = self.judge(account, given, throttle);
+                    recorded = self.record(account, answer, throttle);
                 } else {
                     self.ruling.outcome = qrtotp_policy::Outcome::TwoCodes;
-                    judged = self.judge(account, &Given::pair_or_recovery(&typed), throttle);
+                    recorded = self.record(account, &Answer::pair_or_recovery(&typed), throttle);
                 }
             }
         }
-        match judged {
+        match recorded {
             Err(error) => self.broken(&error),
-            Ok(judged) => self.conclude(account, &judged, factor),
+            Ok(recorded) => self.finish_answer(account, &recorded, factor),
         }
     }
 
@@ -312,23 +321,23 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     }
 
     /// Judges an answer and records what follows for the account.
-    pub(super) fn judge(
+    pub(super) fn record(
         &mut self,
         account: Option<&(Name, u32)>,
-        given: &Given,
+        answer: &Answer,
         throttle: ThrottleRules,
-    ) -> Result<Judged, StoreError> {
-        self.judge_one(account, given, throttle, false)
+    ) -> Result<Recorded, StoreError> {
+        self.record_one(account, answer, throttle, false)
     }
 
     /// The same; `tried`: a password that may be a code.
-    fn judge_one(
+    fn record_one(
         &mut self,
         account: Option<&(Name, u32)>,
-        given: &Given,
+        answer: &Answer,
         throttle: ThrottleRules,
         tried: bool,
-    ) -> Result<Judged, StoreError> {
+    ) -> Result<Recorded, StoreError> {
         let one_field =
             self.ruling.one_field || matches!(self.options.first_pass, FirstPass::Use | FirstPass::Forward);
         let key = self.accepted_key();
@@ -348,31 +357,31 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             kind: Kind::Login,
             tried,
         };
-        let judged = match account {
-            None => settle_for_nobody(self.store, &rules, given, self.ruling.nobody),
-            Some((name, _)) => settle(self.store, name, &rules, given)?,
+        let recorded = match account {
+            None => simulate_for_unknown(self.store, &rules, answer, self.ruling.nobody),
+            Some((name, _)) => verify_and_record(self.store, name, &rules, answer)?,
         };
         // At once, before a dialogue in which the application may end the process, and in the order of the chain.
-        let detail = judged.judgement.explanation(self.clock);
-        judged.report_changes(Kind::Login, &self.subject, &detail, self.audit);
-        Ok(judged)
+        let detail = recorded.verification.explanation(self.clock);
+        recorded.report_changes(Kind::Login, &self.subject, &detail, self.audit);
+        Ok(recorded)
     }
 
     /// Does and records what a judgement means for the login.
-    pub(super) fn conclude(
+    pub(super) fn finish_answer(
         &mut self,
         account: Option<&(Name, u32)>,
-        judged: &Judged,
+        recorded: &Recorded,
         factor: Factor<'_>,
     ) -> Outcome {
-        let judgement = &judged.judgement;
-        if let Judgement::Accepted { proof, codes_due, .. } = judgement {
+        let verification = &recorded.verification;
+        if let Verification::Accepted { proof, codes_due, .. } = verification {
             if let Proof::Recovery { left } = proof {
                 self.host.show(&format!(
                     "That was a recovery code; {left} are left. If your device is lost, have it revoked."
                 ));
             }
-            if let Some(text) = judgement.notice() {
+            if let Some(text) = verification.notice() {
                 self.host.show(&text);
             }
             if let (true, Some((name, _))) = (*codes_due, account) {
@@ -383,22 +392,22 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 return self.user_changed();
             }
         }
-        if let Judgement::Refused { why: Refusal::NotEnrolled, .. } = judgement
+        if let Verification::Refused { why: Refusal::NotEnrolled, .. } = verification
             && self.config.defaults.first_login == FirstLogin::Allow
         {
             return self.finish(Verdict::Denied, "grace_over", "");
         }
-        let detail = judgement.explanation(self.clock);
+        let detail = verification.explanation(self.clock);
         self.host.explain(&detail);
-        if judgement.counted_as().is_some() {
+        if verification.counted_as().is_some() {
             self.host.was_counted();
         }
-        if !judged.is_reported(Kind::Login) {
-            judgement.report_decision(Kind::Login, &self.subject, &detail, self.audit);
+        if !recorded.is_reported(Kind::Login) {
+            verification.report_decision(Kind::Login, &self.subject, &detail, self.audit);
         }
-        match judgement {
-            Judgement::Accepted { .. } => Outcome::Accepted,
-            Judgement::Refused { .. } => Outcome::Denied,
+        match verification {
+            Verification::Accepted { .. } => Outcome::Accepted,
+            Verification::Refused { .. } => Outcome::Denied,
         }
     }
 
@@ -407,13 +416,13 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     }
 
     /// The end of a login without an answer of its own. A password that was counted as a wrong code is what it was.
-    fn unanswered(&mut self, tried: Option<&Judgement>, reason: &'static str, detail: &str) -> Outcome {
+    fn unanswered(&mut self, tried: Option<&Verification>, reason: &'static str, detail: &str) -> Outcome {
         if !self.host.is_same_user() {
             return self.user_changed();
         }
         match tried {
-            Some(judgement) if judgement.counted_as().is_some() => {
-                judgement.report_decision(Kind::Login, &self.subject, detail, self.audit);
+            Some(verification) if verification.counted_as().is_some() => {
+                verification.report_decision(Kind::Login, &self.subject, detail, self.audit);
                 Outcome::Denied
             }
             _ => self.finish(Verdict::Denied, reason, detail),

@@ -4,14 +4,14 @@
 //! the password neither uses up codes nor adds to the owner's failures. Every refusal ends at a fixed time, and leaves no
 //! password for the modules behind us, so that they fail alike for every refusal.
 
+use super::answer::Answer;
 use super::first_login::{Entry, entry};
-use super::given::Given;
-use super::judge::Judgement;
 use super::login::{Login, REFUSED_BY_SSHD, is_dummy_of_sshd};
 use super::login_enrolment::{Factor, REFUSAL_PERIOD, Unproven};
 use super::refusal::Refusal;
+use super::verify::Verification;
 use super::{Directory, LoginHost, Outcome};
-use qrtotp_account::{Name, Record, Standing};
+use qrtotp_account::{EnrolmentStatus, Name, Record};
 use qrtotp_audit::{AuditSink, PrimaryFactor, Verdict};
 use qrtotp_clock::{Answered, Clock};
 use qrtotp_store::Store;
@@ -45,7 +45,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         let (name, uid) = account.ok_or(Unproven::because(self.ruling.nobody.reason()))?;
         let record = self.store.load(name).map_err(|error| self.unreadable(&error))?;
         let record = record.map(|account| account.record);
-        let Some(record) = record.as_ref().filter(|record| record.standing() == Standing::Enrolled) else {
+        let Some(record) = record.as_ref().filter(|record| record.standing() == EnrolmentStatus::Enrolled)
+        else {
             return self.enrol_with_password(account, record.as_ref(), typed);
         };
         if record.uid != *uid {
@@ -56,14 +57,14 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             Err(why) => return self.remembered_with_password((name, *uid), typed).unwrap_or(Err(why)),
         };
         self.subject.with = PrimaryFactor::Password;
-        let given = Given::code(&typed[end..]);
-        let judged = self
-            .judge(account, &given, self.config.throttle.rules())
+        let answer = Answer::code(&typed[end..]);
+        let recorded = self
+            .record(account, &answer, self.config.throttle.rules())
             .map_err(|error| self.unreadable(&error))?;
-        if let Judgement::Accepted { .. } = judged.judgement {
+        if let Verification::Accepted { .. } = recorded.verification {
             self.forward(&typed[..end])?;
         }
-        Ok(self.conclude(account, &judged, Factor::ProvenPassword))
+        Ok(self.finish_answer(account, &recorded, Factor::ProvenPassword))
     }
 
     /// All of the text is the password, and no code is due. `None`: one is.
@@ -84,7 +85,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     fn proven_password_end(&mut self, name: &Name, record: &Record, typed: &[u8]) -> Result<usize, Unproven> {
         let detail = "it does not end in a code: with forward_pass, password and code are typed as one text";
         let mut refusal = Unproven { reason: Refusal::Malformed.reason(), detail: detail.into() };
-        for end in Given::password_ends(typed, record) {
+        for end in Answer::password_ends(typed, record) {
             match self.prove(name, Some(record), Factor::Password(&typed[..end])) {
                 Ok(_) => return Ok(end),
                 Err(why) => refusal = why,

@@ -7,10 +7,10 @@ use super::enroll::{hand_over, try_token_code};
 use super::first_login::{Entry, entry};
 use super::login::{Login, UNAVAILABLE};
 use super::{
-    Authority, Codes, Directory, Enrollment, Invitation, KeyProof, LoginHost, Outcome, PromptDialog, Refusal,
-    host_name, key_proof,
+    Authority, Codes, Directory, Enrollment, EnrolmentRequest, KeyProof, LoginHost, Outcome, PromptDialog,
+    Refusal, host_name, key_proof,
 };
-use qrtotp_account::{Label, Name, Record, Standing, TokenId};
+use qrtotp_account::{EnrolmentStatus, Label, Name, Record, TokenId};
 use qrtotp_audit::{AuditSink, Event, PrimaryFactor, Verdict};
 use qrtotp_clock::{Answered, Clock};
 use qrtotp_otp::Params;
@@ -105,7 +105,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         let now = self.clock.now();
         match record {
             Some(record) if record.uid != uid => return Err(Unproven::because(Refusal::UidChanged.reason())),
-            Some(record) if record.standing() == Standing::Enrolled => {
+            Some(record) if record.standing() == EnrolmentStatus::Enrolled => {
                 return Err(Unproven::because(Refusal::Malformed.reason()));
             }
             _ => {}
@@ -124,7 +124,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             // Only while the login looked at it: the day has just begun.
             Entry::Allow { .. } => Err(Unproven::because("grace_over")),
             Entry::Refuse(refusal) => {
-                let revoked = record.is_some_and(|record| record.standing() == Standing::Revoked);
+                let revoked = record.is_some_and(|record| record.standing() == EnrolmentStatus::Revoked);
                 let detail = if revoked { "all devices of the account were revoked" } else { "" };
                 Err(Unproven { reason: refusal.as_str(), detail: detail.into() })
             }
@@ -193,7 +193,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         let host_name = host_name();
         let (label, issuer) = (Label::default(), self.config.issuer_on(&host_name));
         let account = self.config.account_on(&host_name, name.as_str());
-        let invitation = Invitation {
+        let invitation = EnrolmentRequest {
             name,
             uid,
             label: &label,

@@ -6,7 +6,7 @@
 //! ASCII, and the last line can be read by anyone who sees garbage above it. PuTTY, plink and psftp put `| ` before each
 //! line and wrap it at 77 columns, so no line is wider than that.
 
-use super::{Dialog, Echo, EnrollDialog, Handed, NoAnswer, Offer, Reply, Scanned, Typed};
+use super::{CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, Offer, QrState, Reply, Typed};
 use qrtotp_otp::qr::{Level, Matrix, Polarity, Style, quiet_zone, render, size};
 use qrtotp_values::text::{ascii, wrap};
 use std::time::Duration;
@@ -241,9 +241,9 @@ impl<D: Dialog> Dialog for PromptDialog<'_, D> {
 }
 
 impl<D: Dialog> EnrollDialog for PromptDialog<'_, D> {
-    fn first_code(&mut self, scanned: Scanned<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
+    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
         let note = note.map(|note| format!("\n{}\n", wrap(note, WIDTH).join("\n"))).unwrap_or_default();
-        let Scanned::Now(offer) = scanned else {
+        let QrState::Now(offer) = scanned else {
             return self.resumed(scanned, &note);
         };
         let mut redraw = note.is_empty();
@@ -267,7 +267,7 @@ impl<D: Dialog> EnrollDialog for PromptDialog<'_, D> {
         &mut self,
         codes: &[Zeroizing<String>],
         note: Option<&str>,
-    ) -> Result<Handed, NoAnswer> {
+    ) -> Result<CodesDelivery, NoAnswer> {
         let mut text = Zeroizing::new(String::with_capacity(2048));
         match note {
             Some(note) => {
@@ -295,14 +295,14 @@ impl<D: Dialog> EnrollDialog for PromptDialog<'_, D> {
             }
         }
         text.push_str(ACKNOWLEDGE);
-        self.question(&text).map(Handed::Typed)
+        self.question(&text).map(CodesDelivery::Typed)
     }
 }
 
 impl<D: Dialog> PromptDialog<'_, D> {
     /// About a QR code that is not shown again.
-    fn resumed(&mut self, scanned: Scanned<'_>, note: &str) -> Result<Reply, NoAnswer> {
-        let Scanned::Before { minutes } = scanned else { return Err(NoAnswer) };
+    fn resumed(&mut self, scanned: QrState<'_>, note: &str) -> Result<Reply, NoAnswer> {
+        let QrState::Before { minutes } = scanned else { return Err(NoAnswer) };
         let when = match minutes {
             ..=0 => "less than a minute ago".to_owned(),
             1 => "a minute ago".to_owned(),

@@ -1,10 +1,10 @@
 //! Puts a judgement into the audit log. One event says what was decided; others, before it, say what follows for the
 //! account.
 
-use super::judge::{Judged, Judgement, Proof, Rules};
 use super::refusal::Refusal;
+use super::verify::{Proof, Recorded, Rules, Verification};
 use super::{HostDirectory, logged_name};
-use qrtotp_account::{Engaged, Failures, Forgiven, Means, State};
+use qrtotp_account::{Engaged, FactorKind, Failures, Forgiven, State};
 use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject, Verdict};
 use qrtotp_clock::Clock;
 use qrtotp_values::text::{clock_offset, utc};
@@ -18,7 +18,7 @@ const UNSYNCHRONIZED: &str = "nothing keeps this host's clock right, as far as t
 const MALFORMED: &str = "not the form of a code; if the client or sshd answered with the password, use keyboard-interactive \
                          (sshd's KbdInteractiveAuthentication) or forward_pass";
 
-impl Judgement {
+impl Verification {
     /// What the owner is told with a right answer: of wrong ones since the last right one. Not of the one or two that people
     /// themselves mistype here.
     pub(super) fn notice(&self) -> Option<String> {
@@ -47,7 +47,8 @@ impl Judgement {
             return MALFORMED.into();
         }
         let unsynchronized = clock.discipline().is_some_and(|discipline| !discipline.synchronized);
-        let by_the_clock = *means == Means::Code && matches!(why, Refusal::WrongCode | Refusal::Replayed);
+        let by_the_clock =
+            *means == FactorKind::Code && matches!(why, Refusal::WrongCode | Refusal::Replayed);
         if unsynchronized && by_the_clock { UNSYNCHRONIZED.into() } else { "".into() }
     }
 
@@ -132,28 +133,28 @@ impl Judgement {
 
 impl Rules<'_> {
     /// Adds what an answer changed to the account's chain. Allocates nothing.
-    pub(super) fn chain(&self, judgement: &Judgement, state: &mut State, lines: &mut ChainedLines) {
-        let accepted = matches!(judgement, Judgement::Accepted { .. });
-        if !accepted && judgement.counted_as().is_none() {
+    pub(super) fn chain(&self, verification: &Verification, state: &mut State, lines: &mut ChainedLines) {
+        let accepted = matches!(verification, Verification::Accepted { .. });
+        if !accepted && verification.counted_as().is_none() {
             return;
         }
-        judgement.consequences(self.subject, &mut |event| lines.add(event, self.now, state));
+        verification.consequences(self.subject, &mut |event| lines.add(event, self.now, state));
         if accepted || !self.tried {
-            lines.add(&judgement.decision(self.kind, self.subject), self.now, state);
+            lines.add(&verification.decision(self.kind, self.subject), self.now, state);
         }
     }
 }
 
-impl Judged {
+impl Recorded {
     /// Logs it: what follows for the account, then the decision as an event of `kind`.
     pub(super) fn report(&self, kind: Kind, subject: &Subject, audit: &mut impl AuditSink) {
         self.report_changes(kind, subject, "", audit);
         if !self.is_reported(kind) {
-            self.judgement.report_decision(kind, subject, "", audit);
+            self.verification.report_decision(kind, subject, "", audit);
         }
     }
 
-    /// Whether [`Judged::report_changes`] logs the decision, too.
+    /// Whether [`Recorded::report_changes`] logs the decision, too.
     pub(super) fn is_reported(&self, kind: Kind) -> bool {
         self.lines.has(kind)
     }
@@ -166,17 +167,17 @@ impl Judged {
         detail: &str,
         audit: &mut impl AuditSink,
     ) {
-        if let Judgement::Accepted { proof: Proof::Resynchronized(.., seconds), .. } = self.judgement {
+        if let Verification::Accepted { proof: Proof::Resynchronized(.., seconds), .. } = self.verification {
             let detail = format!("the device's clock is {}", clock_offset(seconds));
             return self.lines.emit_with(Kind::CredentialResynchronized, &detail, audit);
         }
-        if let Judgement::Refused { narrowed: true, .. } = self.judgement {
+        if let Verification::Refused { narrowed: true, .. } = self.verification {
             audit.debug(
                 "fewer steps were looked at than the windows of its devices have: the account has many",
             );
         }
         if self.lines.is_empty() {
-            self.judgement.consequences(subject, &mut |event| event.emit(audit));
+            self.verification.consequences(subject, &mut |event| event.emit(audit));
         } else {
             self.lines.emit_with(kind, detail, audit);
         }

@@ -1,12 +1,12 @@
 //! Resynchronisation: two consecutive codes tell how far a device's clock is off (RFC 6238 §6, RFC 4226 §7.4). Both are
 //! always asked for, and answered as one guess, for an answer to the first alone would be an oracle with a wide window.
 
+use super::answer::Answer;
 use super::answer_place::AnswerPlace;
-use super::given::Given;
-use super::judge::{Judgement, Proof, Rules, settle};
 use super::refusal::Refusal;
+use super::verify::{Proof, Rules, Verification, verify_and_record};
 use super::{Dialog, Echo, NoAnswer};
-use qrtotp_account::{CredentialId, Label, Means, Name, Record, Side, Standing, State};
+use qrtotp_account::{CredentialId, EnrolmentStatus, FactorKind, Label, Name, Record, Side, State};
 use qrtotp_audit::{AuditSink, Kind, Subject};
 use qrtotp_clock::Clock;
 use qrtotp_otp::{Code, MAX_CLOCK_OFFSET, MAX_TARGETS, Step, Verifier, Window};
@@ -73,13 +73,13 @@ pub fn resync<S: Store>(
     audit: &mut impl AuditSink,
 ) -> Result<Resynchronized, ResyncError> {
     let account = store.load(name)?.map(|account| account.record);
-    if !account.is_some_and(|record| record.uid == uid && record.standing() == Standing::Enrolled) {
+    if !account.is_some_and(|record| record.uid == uid && record.standing() == EnrolmentStatus::Enrolled) {
         return Err(ResyncError::NotEnrolled(name.clone()));
     }
     let mut ask = |prompt| dialog.ask(prompt, Echo::On).map_err(|NoAnswer| ResyncError::NoAnswer);
     let first = ask("The code that the app shows now: ")?;
     let second = ask("The next one, as soon as it shows it: ")?;
-    let given = Given::two_codes(&first, &second);
+    let answer = Answer::two_codes(&first, &second);
     let rules = Rules {
         key: store.key(),
         uid,
@@ -94,34 +94,36 @@ pub fn resync<S: Store>(
         kind: Kind::DeviceProof,
         tried: false,
     };
-    let judged = settle(store, name, &rules, &given)?;
-    judged.report(Kind::DeviceProof, subject, audit);
-    match judged.judgement {
-        Judgement::Accepted { proof: Proof::Resynchronized(credential, _, ahead), .. } => {
+    let recorded = verify_and_record(store, name, &rules, &answer)?;
+    recorded.report(Kind::DeviceProof, subject, audit);
+    match recorded.verification {
+        Verification::Accepted { proof: Proof::Resynchronized(credential, _, ahead), .. } => {
             Ok(Resynchronized { credential, ahead })
         }
-        Judgement::Accepted { .. } => Err(ResyncError::Refused("unexpected")),
-        Judgement::Refused { why: Refusal::Throttled(seconds), .. } => Err(ResyncError::Throttled(seconds)),
-        Judgement::Refused { why: Refusal::Disabled, .. } => Err(ResyncError::Disabled),
-        Judgement::Refused { why, .. } => Err(ResyncError::Refused(why.reason())),
+        Verification::Accepted { .. } => Err(ResyncError::Refused("unexpected")),
+        Verification::Refused { why: Refusal::Throttled(seconds), .. } => {
+            Err(ResyncError::Throttled(seconds))
+        }
+        Verification::Refused { why: Refusal::Disabled, .. } => Err(ResyncError::Disabled),
+        Verification::Refused { why, .. } => Err(ResyncError::Refused(why.reason())),
     }
 }
 
 /// Looks for the two codes, of all devices, at all steps in reach, or for a step-up at those of the window: one guess.
-pub(super) fn judge_pair(
+pub(super) fn verify_pair(
     rules: &Rules<'_>,
     (first, second): (&Code, &Code),
     side: Side,
     record: &Record,
     state: &mut State,
-) -> Judgement {
+) -> Verification {
     let mut found: Option<(CredentialId, Label, Step, Step, u32)> = None;
     let mut burnt = None;
     for credential in record.credentials.iter().take(MAX_TARGETS) {
         let known = Some((credential.id, credential.label.clone()));
         let Ok(secret) = rules.key.open_secret(record, credential) else {
-            let failures = state.throttle.failures_here(Means::Code, side, rules.now);
-            return about(known, Judgement::refused(Refusal::Damaged, Means::Code, failures));
+            let failures = state.throttle.failures_here(FactorKind::Code, side, rules.now);
+            return about(known, Verification::refused(Refusal::Damaged, FactorKind::Code, failures));
         };
         let params = credential.params;
         let verifier = Verifier::new(&secret, params);
@@ -158,18 +160,18 @@ pub(super) fn judge_pair(
                 state.set_drift(id, steps);
                 Proof::Resynchronized(id, label, i64::from(steps) * i64::from(period))
             };
-            Judgement::Accepted { proof, forgiven, codes_due: record.recovery_due }
+            Verification::Accepted { proof, forgiven, codes_due: record.recovery_due }
         }
         (_, burnt) => {
             let why = if burnt.is_some() { Refusal::Replayed } else { Refusal::WrongCode };
-            about(burnt, rules.count(why, Means::Code, side, record, state))
+            about(burnt, rules.count(why, FactorKind::Code, side, record, state))
         }
     }
 }
 
-fn about(known: Option<(CredentialId, Label)>, mut judgement: Judgement) -> Judgement {
-    if let Judgement::Refused { credential, .. } = &mut judgement {
+fn about(known: Option<(CredentialId, Label)>, mut verification: Verification) -> Verification {
+    if let Verification::Refused { credential, .. } = &mut verification {
         *credential = known;
     }
-    judgement
+    verification
 }

@@ -3,7 +3,9 @@
 use super::AdminError;
 use super::admin::generate_failed;
 use super::enroll::ExistingCode;
-use qrtotp_account::{CredentialId, HardwareKeyType, KeyFingerprint, Label, Name, Record, SshKey, Standing};
+use qrtotp_account::{
+    CredentialId, EnrolmentStatus, HardwareKeyType, KeyFingerprint, Label, Name, Record, SshKey,
+};
 use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
 use qrtotp_otp::random_bytes;
 use qrtotp_store::{Account, Store};
@@ -46,7 +48,7 @@ pub fn register_key<S: Store>(
         if record.uid != uid {
             return Err(AdminError::UidChanged(name.clone(), record.uid));
         }
-        if record.standing() != Standing::Enrolled {
+        if record.standing() != EnrolmentStatus::Enrolled {
             return Err(AdminError::NotEnrolled(name.clone()));
         }
         if let Some(known) = record.ssh_keys.iter().find(|known| known.fingerprint == key.fingerprint) {

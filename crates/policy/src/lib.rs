@@ -5,11 +5,11 @@ mod brand;
 mod bytes;
 mod check;
 mod config;
+mod config_file;
 mod document;
 mod proof_service;
 mod read;
 mod rules;
-mod source;
 #[cfg(test)]
 mod tests;
 
@@ -20,9 +20,9 @@ pub use check::{Finding, Severity, findings};
 pub use config::{
     Audit, Broker, Config, DEFAULT_PATH, Defaults, Enroll, FirstLogin, Require, Unasked, Verify,
 };
+pub use config_file::{ConfigError, ConfigFile, applied_path};
 pub use proof_service::{PROOF_SERVICE, check_proof_service};
 pub use rules::{
     Condition, Conditions, Decision, Effects, Facts, Group, Hours, Known, Lookups, Names, Network, Origin,
     Outcome, OwnedEffects, Pattern, Rule, RuleSet, Test, address, local_time, minute_of_week,
 };
-pub use source::{ConfigError, Source, applied_path};

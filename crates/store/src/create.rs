@@ -1,7 +1,7 @@
 //! Making things that were not there: the store itself, its sealing key, a first record. All of it appears whole or
 //! not at all. No login ever comes here.
 
-use super::critical::undisturbed;
+use super::critical::with_critical_section;
 use super::file::{ACCOUNTS, KEY_FILE, RECORD, STATE, TEMPORARY};
 use super::file::{FileStore, read_key};
 use super::lock::lock;
@@ -30,11 +30,11 @@ impl FileStore {
     /// As [`FileStore::open`]; also a directory that holds records but no marker, or a store whose key is lost.
     pub fn open_or_create(path: &Path, key_dir: &Path) -> Result<Self, StoreError> {
         if !exists(&path.join(MARKER))? {
-            undisturbed(|| prepare(path, key_dir))?;
+            with_critical_section(|| prepare(path, key_dir))?;
         }
         let store = Self::open(path, key_dir)?;
         store.check_marker()?;
-        undisturbed(|| store.prepare_decoy())?;
+        with_critical_section(|| store.prepare_decoy())?;
         Ok(store)
     }
 
@@ -51,7 +51,7 @@ impl FileStore {
         let record = self.record_text(&account.record)?;
         let temporary = base32_encode(&random_bytes::<10>()?);
         let directory = self.temporary_dir()?;
-        undisturbed(|| {
+        with_critical_section(|| {
             let directory = self.lock(directory)?;
             sweep(directory.as_fd());
             let made = self.create_in(directory.as_fd(), &temporary, account, &record);

@@ -9,7 +9,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::{ResUid, Uid, getresuid, setresuid};
 
 /// Runs `f` while no ordinary user can stop or kill this process.
-pub(super) fn undisturbed<T>(f: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+pub(super) fn with_critical_section<T>(f: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     let guard = enter()?;
     let result = f();
     leave(guard)?;

@@ -1,14 +1,14 @@
 //! The file store: one directory per account below `accounts/`. Its lock is flock(2) on that directory, which is
 //! never replaced.
 
-use super::critical::undisturbed;
+use super::critical::with_critical_section;
 use super::lock::Locked;
 use super::record::Opened;
 use super::{Account, Readers, SealKey, Store, StoreError, TrustError};
 use super::{entries, open_dir, open_file, open_private_dir, read_all};
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{fstat, fstatat};
-use qrtotp_account::{Lane, Name, Record, State};
+use qrtotp_account::{FailureCounter, Name, Record, State};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicI32;
@@ -116,7 +116,7 @@ impl FileStore {
     }
 
     fn read_at_rest(&self, dir: OwnedFd, name: &Name) -> Result<Opened, StoreError> {
-        undisturbed(|| {
+        with_critical_section(|| {
             let dir = self.lock(dir)?;
             self.read(dir.as_fd(), name)
         })
@@ -125,7 +125,7 @@ impl FileStore {
     // One copy for all callers: the module's size counts.
     fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
         let Some(dir) = self.account_dir(name)? else { return Ok(()) };
-        undisturbed(|| {
+        with_critical_section(|| {
             let dir = self.lock(dir)?;
             let mut opened = self.read(dir.as_fd(), name)?;
             // From the decision of `f` to the write there is no allocation: it could fail and end the process, so that a code was
@@ -150,7 +150,7 @@ impl FileStore {
                     _ => return Ok(()),
                 }
             };
-            return undisturbed(|| {
+            return with_critical_section(|| {
                 let dir = self.lock_account(dir, name)?;
                 let mut opened = self.read_to_change(dir.as_fd(), name)?;
                 let old = Account { record: opened.record.clone(), state: opened.loaded.state.clone() };
@@ -201,7 +201,7 @@ impl Store for FileStore {
         Ok(result)
     }
 
-    fn pretend(&self, f: impl FnOnce(&Record, &mut State)) {
+    fn simulate(&self, f: impl FnOnce(&Record, &mut State)) {
         self.use_decoy(f);
     }
 
@@ -215,7 +215,11 @@ impl Store for FileStore {
         result.ok_or(StoreError::Busy) // always there: it ran at least once
     }
 
-    fn update_primary<T>(&self, name: &Name, f: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError> {
+    fn update_primary<T>(
+        &self,
+        name: &Name,
+        f: impl FnMut(&mut FailureCounter) -> T,
+    ) -> Result<T, StoreError> {
         self.change_primary(name, f)
     }
 }

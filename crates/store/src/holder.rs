@@ -114,7 +114,7 @@ fn holder_of(locks: &str, place: &str) -> Option<Pid> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::critical::undisturbed;
+    use crate::critical::with_critical_section;
     use crate::lock::lock;
     use std::os::fd::OwnedFd;
 
@@ -126,7 +126,7 @@ mod tests {
         let (locked, known) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                undisturbed(|| {
+                with_critical_section(|| {
                     let _held = lock(open(), Duration::from_secs(1), |_| ())?;
                     locked.wait();
                     known.wait();
@@ -135,7 +135,7 @@ mod tests {
                 .unwrap();
             });
             locked.wait();
-            let holder = undisturbed(|| Ok(Sight::now(open()))).unwrap();
+            let holder = with_critical_section(|| Ok(Sight::now(open()))).unwrap();
             known.wait();
             assert!(holder.is_none());
         });

@@ -5,7 +5,7 @@
 
 mod create;
 mod critical;
-mod decoy;
+mod dummy_account;
 mod error;
 mod file;
 mod holder;
@@ -26,7 +26,7 @@ pub use seal::{Scope, SealError, SealKey};
 pub use trusted::{Readers, TrustError, TrustedFile, open_dir, open_file, read_all};
 use trusted::{entries, errno, open_private_dir, read_exact};
 
-use qrtotp_account::{Lane, Name, Record, State};
+use qrtotp_account::{FailureCounter, Name, Record, State};
 
 /// Both parts of an account's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub trait Store {
     /// The work of [`Store::update_state`] for nobody: what unknown, un-enrolled and throttled people are refused by must
     /// cost the disk what a wrong code costs an enrolled account, or the time tells who is one. `f` gets a record of
     /// that form with a throttle that never waits; what comes of it is lost. Takes no lock, fails never.
-    fn pretend(&self, f: impl FnOnce(&Record, &mut State));
+    fn simulate(&self, f: impl FnOnce(&Record, &mut State));
 
     /// Changes or makes an account. `f` sees `None` where there is no record and may fill it in; a record that is
     /// there it can change, not remove.
@@ -81,5 +81,9 @@ pub trait Store {
     ///
     /// # Errors
     /// The store can't be trusted or read, its lock was not to be had, or the new count could not be made durable.
-    fn update_primary<T>(&self, name: &Name, f: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError>;
+    fn update_primary<T>(
+        &self,
+        name: &Name,
+        f: impl FnMut(&mut FailureCounter) -> T,
+    ) -> Result<T, StoreError>;
 }

@@ -5,7 +5,7 @@
 use super::file::{ACCOUNTS, FileStore, SMALL_LIMIT};
 use super::{Readers, Scope, SealKey, StoreError, TrustError, open_file, read_all};
 use qrtotp_account::KeyId;
-use qrtotp_account::plain::{Document, NotPlain, Writer};
+use qrtotp_account::toml_subset::{Document, NotPlain, Writer};
 use qrtotp_otp::{base32_decode, base32_encode};
 use std::os::fd::AsFd;
 use std::path::Path;

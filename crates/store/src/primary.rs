@@ -1,14 +1,14 @@
 //! Failures of the primary factor, as the broker counts them: a small file per account, in a directory of its own. An
 //! account's first failure makes its file, which is then only overwritten, so that its flock(2) is the account's lock.
 
-use super::critical::undisturbed;
+use super::critical::with_critical_section;
 use super::file::FileStore;
 use super::{Readers, StoreError, TrustError, TrustedFile, open_file, read_all};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, fdatasync, fsync, unlinkat};
-use qrtotp_account::{Lane, Name};
+use qrtotp_account::{FailureCounter, Name};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -23,7 +23,7 @@ impl FileStore {
     pub(super) fn change_primary<T>(
         &self,
         name: &Name,
-        mut f: impl FnMut(&mut Lane) -> T,
+        mut f: impl FnMut(&mut FailureCounter) -> T,
     ) -> Result<T, StoreError> {
         let (dir, path) = self.private_dir(PRIMARY)?;
         let file_name = name.file_name();
@@ -34,9 +34,9 @@ impl FileStore {
                 Err(TrustError::Missing(_)) => {}
                 Err(error) => return Err(error.into()),
             }
-            let mut lane = Lane::default();
+            let mut lane = FailureCounter::default();
             let result = f(&mut lane);
-            if lane == Lane::default() {
+            if lane == FailureCounter::default() {
                 return Ok(result);
             }
             let made = openat(&dir, &*file_name, MADE, Mode::from_bits_truncate(0o600));
@@ -61,10 +61,10 @@ impl FileStore {
         dir: &OwnedFd,
         file: &TrustedFile,
         path: &Path,
-        mut f: impl FnMut(&mut Lane) -> T,
+        mut f: impl FnMut(&mut FailureCounter) -> T,
     ) -> Result<T, StoreError> {
         let file_to_lock = file.as_fd().try_clone_to_owned().map_err(|e| StoreError::std_io(path, &e))?;
-        undisturbed(|| {
+        with_critical_section(|| {
             let _locked = self.lock(file_to_lock)?;
             let old = read(file, path)?;
             let mut new = old;
@@ -85,22 +85,23 @@ impl FileStore {
 }
 
 /// An empty file was made for a first failure that was not counted yet.
-fn read(file: &TrustedFile, path: &Path) -> Result<Lane, StoreError> {
+fn read(file: &TrustedFile, path: &Path) -> Result<FailureCounter, StoreError> {
     let bytes = read_all(file, path, LIMIT)?;
-    let lane = if bytes.is_empty() { Some(Lane::default()) } else { parse(&bytes) };
+    let lane = if bytes.is_empty() { Some(FailureCounter::default()) } else { parse(&bytes) };
     lane.ok_or_else(|| {
         let why = "holds no count of failures; remove it";
         TrustError::Untrusted { path: path.to_owned(), why }.into()
     })
 }
 
-fn parse(bytes: &[u8]) -> Option<Lane> {
+fn parse(bytes: &[u8]) -> Option<FailureCounter> {
     let text = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
     let mut words = text.split_ascii_whitespace();
     if words.next() != Some(FORM) {
         return None;
     }
-    let lane = Lane { failures: words.next()?.parse().ok()?, last_failure: words.next()?.parse().ok()? };
+    let lane =
+        FailureCounter { failures: words.next()?.parse().ok()?, last_failure: words.next()?.parse().ok()? };
     words.next().is_none().then_some(lane)
 }
 
@@ -123,12 +124,12 @@ mod tests {
         drop(store);
         let store = FileStore::open(&dir.path().join("state"), dir.path()).unwrap();
         let seen = store.update_primary(&alice, |lane| *lane).unwrap();
-        assert_eq!(seen, Lane { failures: 2, last_failure: 20 });
+        assert_eq!(seen, FailureCounter { failures: 2, last_failure: 20 });
         store.update_primary(&alice, std::mem::take).unwrap();
         assert_eq!(store.update_primary(&alice, |lane| lane.failures).unwrap(), 0);
         assert_eq!(
             store.update_primary(&Name::new("bob").unwrap(), std::mem::take).unwrap(),
-            Lane::default()
+            FailureCounter::default()
         );
         let files = fs::read_dir(dir.path().join("state/primary")).unwrap().count();
         assert_eq!(files, 2, "none for bob");

@@ -2,7 +2,7 @@
 //! which holds the last used steps, moves as one.
 
 use super::create::remove;
-use super::critical::undisturbed;
+use super::critical::with_critical_section;
 use super::{FileStore, StoreError};
 use nix::fcntl::renameat;
 use nix::unistd::fsync;
@@ -28,7 +28,7 @@ impl FileStore {
     /// The store or the record can't be trusted, read or written; `new` has a record.
     pub fn rename_account(&self, old: &Name, new: &Name, uid: u32) -> Result<Option<u32>, StoreError> {
         let Some(dir) = self.account_dir(old)? else { return Ok(None) };
-        undisturbed(|| {
+        with_critical_section(|| {
             let dir = self.lock_account(dir, old)?;
             let record = self.read_to_change(dir.as_fd(), old)?.record;
             let path = self.path_of(old);
@@ -54,7 +54,7 @@ impl FileStore {
     pub fn remove_account(&self, name: &Name) -> Result<bool, StoreError> {
         let Some(dir) = self.account_dir(name)? else { return Ok(false) };
         let (temporary, tmp) = (base32_encode(&random_bytes::<10>()?), self.temporary_dir()?);
-        undisturbed(|| {
+        with_critical_section(|| {
             let _account = self.lock_account(dir, name)?;
             let tmp = self.lock(tmp)?;
             let failed = |errno| StoreError::io(self.path_of(name), errno);

@@ -16,9 +16,9 @@ const URI: usize = 4096;
 const CODES: u8 = 32;
 const CODE: usize = 64;
 
-/// What the broker says. The last three, and [`Say::Verdict`], end a conversation.
+/// What the broker says. The last three, and [`Response::Verdict`], end a conversation.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Say {
+pub enum Response {
     /// A message for the person, without its last newline.
     Show(String),
     /// A piece of what was asked for, to be written as it is.
@@ -63,7 +63,7 @@ pub enum Say {
     Failed(String),
 }
 
-impl Message for Say {
+impl Message for Response {
     fn kind(&self) -> u8 {
         match self {
             Self::Show(_) => 32,

@@ -168,7 +168,7 @@ fn devices(from: &mut Fields<'_>) -> Result<Devices, FrameError> {
 
 /// What a person answers to a question.
 #[derive(PartialEq, Eq)]
-pub enum Answer {
+pub enum CallerAnswer {
     /// This was typed.
     Typed(Typed),
     /// Another QR code, please.
@@ -177,7 +177,7 @@ pub enum Answer {
     GiveUp,
 }
 
-impl Message for Answer {
+impl Message for CallerAnswer {
     fn kind(&self) -> u8 {
         match self {
             Self::Typed(_) => 16,

@@ -1,6 +1,6 @@
 //! A caller's end: connecting without ever hanging, and one question that has one answer.
 
-use super::{FrameError, Line, Request, Say};
+use super::{Connection, FrameError, Request, Response};
 use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 use nix::unistd::geteuid;
@@ -32,7 +32,7 @@ pub enum ConnectError {
 ///
 /// # Errors
 /// Nobody is there, nobody takes the connection in time, or it is not root.
-pub fn connect(path: &Path, limit: Duration) -> Result<Line, ConnectError> {
+pub fn connect(path: &Path, limit: Duration) -> Result<Connection, ConnectError> {
     let mut deadline = Deadline::after(limit);
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket =
@@ -48,7 +48,7 @@ pub fn connect(path: &Path, limit: Duration) -> Result<Line, ConnectError> {
             Err(errno) => return Err(ConnectError::Io(errno)),
         }
     }
-    let line = Line::new(socket, deadline);
+    let line = Connection::new(socket, deadline);
     match line.peer() {
         Ok(uid) if uid == 0 || uid == geteuid().as_raw() => Ok(line),
         _ => Err(ConnectError::Untrusted),
@@ -83,10 +83,10 @@ pub fn verify(path: &Path, request: &Request, limit: Duration) -> Result<(Verdic
     let mut password = 0;
     loop {
         match line.receive()? {
-            Say::Verdict(verdict) => return Ok((verdict, password)),
-            Say::PasswordLength(bytes) => password = usize::try_from(bytes).unwrap_or(usize::MAX),
-            Say::Show(_) => {} // best effort, as ever
-            Say::Refused(text) | Say::Failed(text) => return Err(VerifyError::Refused(text)),
+            Response::Verdict(verdict) => return Ok((verdict, password)),
+            Response::PasswordLength(bytes) => password = usize::try_from(bytes).unwrap_or(usize::MAX),
+            Response::Show(_) => {} // best effort, as ever
+            Response::Refused(text) | Response::Failed(text) => return Err(VerifyError::Refused(text)),
             _ => return Err(VerifyError::Nonsense),
         }
     }

@@ -5,15 +5,15 @@
 mod broker;
 mod caller;
 mod client;
+mod connection;
 mod fields;
-mod line;
 #[cfg(test)]
 mod tests;
 
-pub use broker::Say;
-pub use caller::{Answer, Devices, Request};
+pub use broker::Response;
+pub use caller::{CallerAnswer, Devices, Request};
 pub use client::{ConnectError, VerifyError, connect, verify};
-pub use line::{FRAME_TIME, Line};
+pub use connection::{Connection, FRAME_TIME};
 
 use fields::{Fields, Writer};
 use std::io::{ErrorKind, Read, Write};

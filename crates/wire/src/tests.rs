@@ -36,7 +36,7 @@ fn requests() -> Vec<Request> {
     ]
 }
 
-fn says() -> Vec<Say> {
+fn says() -> Vec<Response> {
     let secret = |text: &str| Zeroizing::new(text.to_owned());
     let offer = |unusual| Offer {
         uri: secret("otpauth://totp/x:alice?secret=GEZDGNBV"),
@@ -48,25 +48,25 @@ fn says() -> Vec<Say> {
     };
     let note = || Some("That was not the code.".to_owned());
     vec![
-        Say::Show("two\nlines".into()),
-        Say::Output(String::new()),
-        Say::Ask { prompt: "Code: ".into(), echo: Echo::On },
-        Say::Ask { prompt: "Password: ".into(), echo: Echo::Off },
-        Say::Offer { offer: offer(None), note: None },
-        Say::Offer { offer: offer(Params::new(Algorithm::Sha512, 8, 60).ok()), note: note() },
-        Say::Resumed { minutes: 7, note: note() },
-        Say::RecoveryCodes { codes: vec![secret("ABCD-EFGH-JKMN-PQRS"); 10], note: None },
-        Say::Verdict(Verdict::Accepted),
-        Say::Verdict(Verdict::Denied),
-        Say::Verdict(Verdict::Ignored),
-        Say::Done("done".into()),
-        Say::Refused("no".into()),
-        Say::Failed("broken".into()),
+        Response::Show("two\nlines".into()),
+        Response::Output(String::new()),
+        Response::Ask { prompt: "Code: ".into(), echo: Echo::On },
+        Response::Ask { prompt: "Password: ".into(), echo: Echo::Off },
+        Response::Offer { offer: offer(None), note: None },
+        Response::Offer { offer: offer(Params::new(Algorithm::Sha512, 8, 60).ok()), note: note() },
+        Response::Resumed { minutes: 7, note: note() },
+        Response::RecoveryCodes { codes: vec![secret("ABCD-EFGH-JKMN-PQRS"); 10], note: None },
+        Response::Verdict(Verdict::Accepted),
+        Response::Verdict(Verdict::Denied),
+        Response::Verdict(Verdict::Ignored),
+        Response::Done("done".into()),
+        Response::Refused("no".into()),
+        Response::Failed("broken".into()),
     ]
 }
 
-fn answers() -> Vec<Answer> {
-    vec![Answer::Typed(Zeroizing::new(b"000000".to_vec())), Answer::Fresh, Answer::GiveUp]
+fn answers() -> Vec<CallerAnswer> {
+    vec![CallerAnswer::Typed(Zeroizing::new(b"000000".to_vec())), CallerAnswer::Fresh, CallerAnswer::GiveUp]
 }
 
 fn bytes(message: &impl Message) -> Vec<u8> {
@@ -117,34 +117,34 @@ fn names_of_several_lines_are_refused_and_texts_for_people_are_cut() {
     let long = Request::Enroll { label: "x".repeat(300) };
     assert_eq!(receive::<Request>(&mut &*bytes(&long)).err(), Some(FrameError::Field("label")));
     let text = "ä".repeat(10_000);
-    let cut = receive::<Say>(&mut &*bytes(&Say::Show(text)));
-    assert!(cut.is_ok_and(|say| say == Say::Show("ä".repeat(4096))));
+    let cut = receive::<Response>(&mut &*bytes(&Response::Show(text)));
+    assert!(cut.is_ok_and(|say| say == Response::Show("ä".repeat(4096))));
     let mut nowhere = Vec::new();
     let endless = Request::Enroll { label: "x".repeat(20_000) };
     assert_eq!(send(&mut nowhere, &endless), Err(FrameError::TooLong));
     assert!(nowhere.is_empty());
 }
 
-fn pair(limit: Duration) -> (Line, UnixStream) {
+fn pair(limit: Duration) -> (Connection, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    (Line::new(ours.into(), Deadline::after(limit)), theirs)
+    (Connection::new(ours.into(), Deadline::after(limit)), theirs)
 }
 
 #[test]
 fn a_silent_or_vanished_end_is_waited_for_no_longer_than_allowed() {
     let (mut line, theirs) = pair(Duration::from_millis(50));
-    assert_eq!(line.receive::<Answer>().err(), Some(FrameError::Timeout));
+    assert_eq!(line.receive::<CallerAnswer>().err(), Some(FrameError::Timeout));
     drop(theirs);
     let (mut line, theirs) = pair(Duration::from_secs(60));
     drop(theirs);
-    assert_eq!(line.receive::<Answer>().err(), Some(FrameError::Closed));
-    assert_eq!(line.send(&Answer::Fresh), Err(FrameError::Closed), "and no signal kills us");
+    assert_eq!(line.receive::<CallerAnswer>().err(), Some(FrameError::Closed));
+    assert_eq!(line.send(&CallerAnswer::Fresh), Err(FrameError::Closed), "and no signal kills us");
 }
 
 #[test]
 fn an_end_that_takes_nothing_is_waited_for_no_longer_than_allowed() {
     let (mut line, _theirs) = pair(Duration::from_millis(200));
-    let flood = Say::Show("x".repeat(8000));
+    let flood = Response::Show("x".repeat(8000));
     let error = (0..10_000).find_map(|_| line.send(&flood).err());
     assert_eq!(error, Some(FrameError::Timeout));
 }
@@ -162,9 +162,9 @@ fn verify_needs_somebody_who_answers_in_time() {
         let broker = scope.spawn(|| {
             let (mut stream, _) = listener.accept().unwrap();
             let asked: Request = receive(&mut stream).unwrap();
-            send(&mut stream, &Say::Show("hello".into())).unwrap();
-            send(&mut stream, &Say::PasswordLength(3)).unwrap();
-            send(&mut stream, &Say::Verdict(Verdict::Accepted)).unwrap();
+            send(&mut stream, &Response::Show("hello".into())).unwrap();
+            send(&mut stream, &Response::PasswordLength(3)).unwrap();
+            send(&mut stream, &Response::Verdict(Verdict::Accepted)).unwrap();
             asked
         });
         assert_eq!(ask(10_000), Ok((Verdict::Accepted, 3)));
@@ -176,16 +176,16 @@ fn verify_needs_somebody_who_answers_in_time() {
 fn a_last_word_is_heard_by_whoever_was_sent_away_unheard() {
     for _ in 0..50 {
         let (mut line, mut theirs) = pair(Duration::from_secs(60));
-        send(&mut theirs, &Say::Refused("no".into())).unwrap();
+        send(&mut theirs, &Response::Refused("no".into())).unwrap();
         drop(theirs);
         line.request(&requests()[0]).unwrap();
-        assert!(line.receive::<Say>().is_ok_and(|say| say == Say::Refused("no".into())));
+        assert!(line.receive::<Response>().is_ok_and(|say| say == Response::Refused("no".into())));
     }
     let (mut line, mut theirs) = pair(Duration::from_secs(60));
     line.request(&requests()[0]).unwrap();
-    send(&mut theirs, &Say::Refused("no".into())).unwrap();
+    send(&mut theirs, &Response::Refused("no".into())).unwrap();
     drop(theirs); // with the request unread
-    assert!(line.receive::<Say>().is_ok_and(|say| say == Say::Refused("no".into())));
+    assert!(line.receive::<Response>().is_ok_and(|say| say == Response::Refused("no".into())));
 }
 
 #[test]
@@ -211,9 +211,9 @@ proptest! {
         let length = u16::try_from(body.len()).unwrap().to_be_bytes();
         let frame = [&[VERSION, kind, length[0], length[1]], &body[..]].concat();
         let _ = receive::<Request>(&mut &*frame);
-        let _ = receive::<Say>(&mut &*frame);
-        let _ = receive::<Answer>(&mut &*frame);
-        let _ = receive::<Say>(&mut &*body);
+        let _ = receive::<Response>(&mut &*frame);
+        let _ = receive::<CallerAnswer>(&mut &*frame);
+        let _ = receive::<Response>(&mut &*body);
     }
 
     #[test]
@@ -221,8 +221,8 @@ proptest! {
         let mut frame = bytes(&says()[which]);
         let at = at.index(frame.len());
         frame[at] = byte;
-        if let Ok(say) = receive::<Say>(&mut &*frame) {
-            prop_assert!(receive::<Say>(&mut &*bytes(&say)).is_ok_and(|same| same == say));
+        if let Ok(say) = receive::<Response>(&mut &*frame) {
+            prop_assert!(receive::<Response>(&mut &*bytes(&say)).is_ok_and(|same| same == say));
         }
     }
 }

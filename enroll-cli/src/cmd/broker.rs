@@ -2,15 +2,17 @@
 
 use crate::cli::{Device, Enroll, Rename, Revoke, Status};
 use crate::error::{Exit, Failure};
-use crate::look::{Look, Request as Picture};
-use crate::picture::needs_explicit_style;
+use crate::picture::{Look, Request as Picture};
+use crate::qr_style::needs_explicit_style;
 use crate::terminal::{Terminal, place};
 use nix::unistd::{User, geteuid};
 use qrtotp_account::Label;
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_flow::{Dialog, EnrollDialog, Handed, NoAnswer, Reply, Scanned, host_name};
-use qrtotp_policy::{DEFAULT_PATH, Source};
-use qrtotp_wire::{Answer, ConnectError, DEFAULT_SOCKET, Devices, FrameError, Line, Request, Say, connect};
+use qrtotp_flow::{CodesDelivery, Dialog, EnrollDialog, NoAnswer, QrState, Reply, host_name};
+use qrtotp_policy::{ConfigFile, DEFAULT_PATH};
+use qrtotp_wire::{
+    CallerAnswer, ConnectError, Connection, DEFAULT_SOCKET, Devices, FrameError, Request, Response, connect,
+};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,7 +38,7 @@ pub fn enroll(socket: &Path, config: &Path, args: Enroll) -> Result<Exit, Failur
         return Err(Failure::only_root_skips());
     }
     // It is only looks, so a configuration that the person may not read is none.
-    let config = Source::load(config, SystemClock.now()).map(|source| source.config).unwrap_or_default();
+    let config = ConfigFile::load(config, SystemClock.now()).map(|source| source.config).unwrap_or_default();
     let user = own_account(args.user)?;
     let (issuer, account) = (config.issuer_on(&host_name()), config.account_on(&host_name(), &user));
     let picture = args.save.as_deref().map(|path| Picture {
@@ -110,7 +112,7 @@ fn converse(socket: &Path, request: &Request, terminal: &mut Terminal) -> Result
         if terminal.wait_for(&line).is_err() {
             line.last(LAST_WORD);
         }
-        let say = line.receive::<Say>().map_err(broken)?;
+        let say = line.receive::<Response>().map_err(broken)?;
         match ended(&say, terminal) {
             Some(end) => return end,
             None => reply(&mut line, say, terminal)?,
@@ -119,54 +121,58 @@ fn converse(socket: &Path, request: &Request, terminal: &mut Terminal) -> Result
 }
 
 /// The last word.
-fn ended(say: &Say, terminal: &mut Terminal) -> Option<Result<Exit, Failure>> {
+fn ended(say: &Response, terminal: &mut Terminal) -> Option<Result<Exit, Failure>> {
     match say {
-        Say::Done(text) => {
+        Response::Done(text) => {
             if !text.is_empty() {
                 terminal.show(text);
             }
             Some(Ok(Exit::Done))
         }
-        Say::Refused(text) => Some(Err(Failure::Refused(text.clone()))),
-        Say::Failed(text) => Some(Err(Failure::Error(text.clone()))),
-        Say::Verdict(_) => Some(Err(Failure::Error("the broker's answer makes no sense here".into()))),
+        Response::Refused(text) => Some(Err(Failure::Refused(text.clone()))),
+        Response::Failed(text) => Some(Err(Failure::Error(text.clone()))),
+        Response::Verdict(_) => Some(Err(Failure::Error("the broker's answer makes no sense here".into()))),
         _ => None,
     }
 }
 
 /// Shows what is said, and answers if it is a question. No answer of the person is an answer to the broker.
-fn reply(line: &mut Line, say: Say, terminal: &mut Terminal) -> Result<(), Failure> {
+fn reply(line: &mut Connection, say: Response, terminal: &mut Terminal) -> Result<(), Failure> {
     let answer = match say {
-        Say::Output(text) => return Ok(std::io::stdout().write_all(text.as_bytes())?),
-        Say::Ask { prompt, echo } => terminal.ask(&prompt, echo).map(Answer::Typed),
-        Say::Offer { offer, note } => first_code(terminal, Scanned::Now(&offer), note),
-        Say::Resumed { minutes, note } => {
-            first_code(terminal, Scanned::Before { minutes: minutes.into() }, note)
+        Response::Output(text) => return Ok(std::io::stdout().write_all(text.as_bytes())?),
+        Response::Ask { prompt, echo } => terminal.ask(&prompt, echo).map(CallerAnswer::Typed),
+        Response::Offer { offer, note } => first_code(terminal, QrState::Now(&offer), note),
+        Response::Resumed { minutes, note } => {
+            first_code(terminal, QrState::Before { minutes: minutes.into() }, note)
         }
-        Say::RecoveryCodes { codes, note } => match terminal.recovery_codes(&codes, note.as_deref()) {
-            Ok(Handed::Typed(typed)) => Ok(Answer::Typed(typed)),
-            Ok(Handed::Shown) | Err(NoAnswer) => Err(NoAnswer),
+        Response::RecoveryCodes { codes, note } => match terminal.recovery_codes(&codes, note.as_deref()) {
+            Ok(CodesDelivery::Typed(typed)) => Ok(CallerAnswer::Typed(typed)),
+            Ok(CodesDelivery::Shown) | Err(NoAnswer) => Err(NoAnswer),
         },
-        Say::Show(text) => {
+        Response::Show(text) => {
             terminal.show(&text);
             return Ok(());
         }
-        Say::PasswordLength(_) | Say::Verdict(_) | Say::Done(_) | Say::Refused(_) | Say::Failed(_) => {
+        Response::PasswordLength(_)
+        | Response::Verdict(_)
+        | Response::Done(_)
+        | Response::Refused(_)
+        | Response::Failed(_) => {
             return Ok(());
         }
     };
-    line.send(&answer.unwrap_or(Answer::GiveUp)).map_err(broken)
+    line.send(&answer.unwrap_or(CallerAnswer::GiveUp)).map_err(broken)
 }
 
 fn first_code(
     terminal: &mut Terminal,
-    scanned: Scanned<'_>,
+    scanned: QrState<'_>,
     note: Option<String>,
-) -> Result<Answer, NoAnswer> {
+) -> Result<CallerAnswer, NoAnswer> {
     Ok(match terminal.first_code(scanned, note.as_deref())? {
-        Reply::Code(typed) => Answer::Typed(typed),
-        Reply::Fresh => Answer::Fresh,
-        Reply::GiveUp => Answer::GiveUp,
+        Reply::Code(typed) => CallerAnswer::Typed(typed),
+        Reply::Fresh => CallerAnswer::Fresh,
+        Reply::GiveUp => CallerAnswer::GiveUp,
     })
 }
 

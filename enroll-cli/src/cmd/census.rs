@@ -3,7 +3,7 @@
 use super::list::each_account;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use qrtotp_account::Standing;
+use qrtotp_account::EnrolmentStatus;
 use qrtotp_store::Account;
 use qrtotp_values::UnixTime;
 
@@ -52,9 +52,9 @@ impl Census {
 
     fn add(&mut self, context: &Context, Account { record, state }: &Account, now: UnixTime) {
         match record.standing() {
-            Standing::Unenrolled => self.unenrolled += 1,
-            Standing::Revoked => self.revoked += 1,
-            Standing::Enrolled => {
+            EnrolmentStatus::Unenrolled => self.unenrolled += 1,
+            EnrolmentStatus::Revoked => self.revoked += 1,
+            EnrolmentStatus::Enrolled => {
                 self.enrolled += 1;
                 let marks = record.credentials.iter().filter_map(|device| state.mark(device.id));
                 let last = marks.map(|mark| mark.last_used).max().unwrap_or(0);

@@ -4,7 +4,7 @@ use super::list::each_account;
 use crate::cli::{Device, Rename, Revoke};
 use crate::context::{Context, named_or_self, record_name, syslog};
 use crate::error::{Exit, Failure};
-use qrtotp_account::{CredentialId, Label, Name, Standing};
+use qrtotp_account::{CredentialId, EnrolmentStatus, Label, Name};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_face::DeviceList;
 use qrtotp_flow::Selection;
@@ -80,7 +80,7 @@ fn revoke(context: &Context, args: Revoke) -> Result<Exit, Failure> {
     for (id, _) in &gone {
         writeln!(out, "Revoked {id} of {name}.")?;
     }
-    if store.load(&name)?.is_some_and(|account| account.record.standing() == Standing::Revoked) {
+    if store.load(&name)?.is_some_and(|account| account.record.standing() == EnrolmentStatus::Revoked) {
         writeln!(out, "{name} has no device left: logins are denied until `qrtotp enroll {name}`.")?;
     }
     Ok(Exit::Done)

@@ -5,13 +5,13 @@ use crate::cmd::doctor::Files;
 use crate::cmd::doctor::report::names;
 use crate::context::{Account, Context, known_user, named_or_self, syslog};
 use crate::error::{Exit, Failure};
-use crate::look::{Look, Request};
-use crate::picture::needs_explicit_style;
+use crate::picture::{Look, Request};
+use crate::qr_style::needs_explicit_style;
 use crate::terminal::{Terminal, place};
 use nix::unistd::geteuid;
 use qrtotp_account::Label;
 use qrtotp_clock::SystemClock;
-use qrtotp_flow::{Authority, Codes, Dialog, Enrollment, ExistingCode, Invitation};
+use qrtotp_flow::{Authority, Codes, Dialog, Enrollment, EnrolmentRequest, ExistingCode};
 use qrtotp_otp::Params;
 use qrtotp_policy::PROOF_SERVICE;
 
@@ -36,7 +36,7 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
     let look = Look::new(&context.config.brand, place.tty, picture.as_ref())?;
     let store = context.store_or_new()?;
     let label = Label::new(args.label.as_deref().unwrap_or_default());
-    let invitation = Invitation {
+    let invitation = EnrolmentRequest {
         name: &name,
         uid,
         label: &label,

@@ -9,7 +9,7 @@ use crate::terminal::Terminal;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use qrtotp_account::{HardwareKeyType, KeyFingerprint, Label, Name, PublicKey, signing_key};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_flow::{Dialog, Echo, ExistingCode, NewKey, Owner};
+use qrtotp_flow::{Dialog, Echo, ExistingCode, NewKey, SelfService};
 use qrtotp_otp::{base32_encode, random_bytes};
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -30,7 +30,7 @@ pub fn add(context: &Context, args: AddKey) -> Result<Exit, Failure> {
     let (store, subject) = (context.store()?, context.subject(name.as_str()));
     let mut terminal = Terminal::plain()?;
     let existing = if args.no_verify { ExistingCode::Skipped } else { ExistingCode::Required };
-    let owner = Owner {
+    let owner = SelfService {
         name,
         uid: *uid,
         config: &context.config,

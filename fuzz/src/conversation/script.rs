@@ -4,7 +4,7 @@ use super::book::{Before, Book, Device, enrolled};
 use crate::hot_state::reference;
 use crate::input::Input;
 use crate::world::{Answer, FakeClock, Host, Log, People, START, UID, World, alice};
-use qrtotp_account::{Gate, Label, Means, RecoveryCode, RecoverySet, ScratchCode, SetId, SetKind, Side, hash_code};
+use qrtotp_account::{Gate, Label, FactorKind, RecoveryCode, RecoverySet, ScratchCode, SetId, SetKind, Side, hash_code};
 use qrtotp_audit::Subject;
 use qrtotp_flow::{FirstPass, Import, Issue, Login, LoginHost, Options, Outcome, Selection, import, issue_token, resync, revoke, revoke_token, unlock};
 use qrtotp_otp::{Algorithm, Params, Secret, Step, Strength, Window, code_at};
@@ -372,7 +372,7 @@ impl<'a> Script<'a> {
         let digest = self.store().key().digest(account.record.id, digits);
         plain
             && !digest.first_chunk().is_some_and(|digest| account.state.is_recent(*digest))
-            && throttle.gate(Means::Code, Side::Nowhere, now, &rules) == Gate::Open
+            && throttle.gate(FactorKind::Code, Side::Nowhere, now, &rules) == Gate::Open
             && answer == code_at(&device.secret, device.params, step).as_str().as_bytes()
     }
 

@@ -10,7 +10,7 @@ const HOUR: i64 = 3600;
 fn failed(times: u32, side: Side) -> Throttle {
     let mut throttle = Throttle::default();
     for _ in 0..times {
-        let _ = throttle.fail(Means::Code, side, NOON, &RULES);
+        let _ = throttle.fail(FactorKind::Code, side, NOON, &RULES);
     }
     throttle
 }
@@ -22,7 +22,7 @@ fn at_home() -> Throttle {
 }
 
 fn code(throttle: &Throttle, side: Side, now: UnixTime) -> Gate {
-    throttle.gate(Means::Code, side, now, &RULES)
+    throttle.gate(FactorKind::Code, side, now, &RULES)
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn the_first_failures_cost_no_waiting() {
 #[test]
 fn waits_double_up_to_the_cap_which_is_higher_for_strangers() {
     let waits = |side| -> Vec<u32> {
-        (3..16).map(|n| failed(n, side).wait(Means::Code, side, NOON, &RULES)).collect()
+        (3..16).map(|n| failed(n, side).wait(FactorKind::Code, side, NOON, &RULES)).collect()
     };
     assert_eq!(waits(Side::Own), [1, 2, 4, 8, 16, 30, 30, 30, 30, 30, 30, 30, 30]);
     assert_eq!(waits(ABROAD), [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]);
@@ -47,7 +47,7 @@ fn waits_double_up_to_the_cap_which_is_higher_for_strangers() {
 fn all_strangers_share_a_lane_which_closes_at_forty_and_forgets_one_a_day() {
     let mut throttle = failed(39, ABROAD);
     assert_eq!(code(&throttle, Side::Nowhere, NOON + HOUR), Gate::Open);
-    assert_eq!(throttle.fail(Means::Code, Side::Nowhere, NOON + HOUR, &RULES), Some(Engaged::Closed));
+    assert_eq!(throttle.fail(FactorKind::Code, Side::Nowhere, NOON + HOUR, &RULES), Some(Engaged::Closed));
     assert_eq!(code(&throttle, HOME, NOON + 2 * HOUR), Gate::Wait(22 * 3600));
     let _ = throttle.right(Side::Nowhere, NOON + 2 * HOUR, &RULES);
     throttle.advance(NOON + 24 * HOUR, &RULES);
@@ -72,10 +72,10 @@ fn a_stranger_delays_nobody_at_a_familiar_place_and_a_right_code_there_forgets_n
         if code(&throttle, ABROAD, NOON) != Gate::Open {
             break;
         }
-        let _ = throttle.fail(Means::Code, ABROAD, NOON, &RULES);
+        let _ = throttle.fail(FactorKind::Code, ABROAD, NOON, &RULES);
     }
     for _ in 0..40 {
-        let _ = throttle.fail(Means::Code, Side::Nowhere, NOON, &RULES);
+        let _ = throttle.fail(FactorKind::Code, Side::Nowhere, NOON, &RULES);
     }
     assert_eq!(code(&throttle, HOME, NOON), Gate::Open);
     let strangers = throttle.strangers;
@@ -89,13 +89,13 @@ fn a_stranger_delays_nobody_at_a_familiar_place_and_a_right_code_there_forgets_n
 fn after_ten_wrong_codes_in_a_day_a_familiar_place_takes_two_codes_until_the_day_is_over() {
     let mut throttle = at_home();
     for n in 1..=10 {
-        let engaged = throttle.fail(Means::Code, HOME, NOON + i64::from(n) * 60, &RULES);
+        let engaged = throttle.fail(FactorKind::Code, HOME, NOON + i64::from(n) * 60, &RULES);
         assert_eq!(engaged == Some(Engaged::TwoCodes), n == 10);
         let _ = throttle.right(HOME, NOON + i64::from(n) * 60, &RULES);
     }
     assert_eq!(code(&throttle, HOME, NOON + HOUR), Gate::TwoCodes);
     assert_eq!(code(&throttle, HOME, NOON + 60 + 24 * HOUR), Gate::Open);
-    assert_eq!(throttle.fail(Means::Code, HOME, NOON + 60 + 24 * HOUR, &RULES), None, "a new day");
+    assert_eq!(throttle.fail(FactorKind::Code, HOME, NOON + 60 + 24 * HOUR, &RULES), None, "a new day");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_hundred_failures_of_all_lanes_disable_codes_until_they_are_lifted() {
             40
         };
         for n in 1..=times {
-            let engaged = throttle.fail(Means::Code, side, NOON, &RULES);
+            let engaged = throttle.fail(FactorKind::Code, side, NOON, &RULES);
             assert_eq!(engaged == Some(Engaged::Disabled), side == HOME && n == times);
         }
     }
@@ -118,7 +118,7 @@ fn a_hundred_failures_of_all_lanes_disable_codes_until_they_are_lifted() {
     assert_eq!(code(&throttle, HOME, NOON + HOUR), Gate::Disabled);
     throttle.advance(NOON + 30 * 24 * HOUR, &RULES);
     assert_eq!(code(&throttle, HOME, NOON + 30 * 24 * HOUR), Gate::Disabled, "time does not lift it");
-    assert_eq!(throttle.gate(Means::Recovery, HOME, NOON, &RULES), Gate::Open);
+    assert_eq!(throttle.gate(FactorKind::Recovery, HOME, NOON, &RULES), Gate::Open);
     throttle.lift();
     assert_eq!((throttle.failures(), code(&throttle, HOME, NOON)), (0, Gate::Open));
     assert!(throttle.is_familiar(HOME, NOON), "the places stay");
@@ -136,12 +136,12 @@ fn strangers_and_own_processes_can_not_disable_an_account() {
 #[test]
 fn recovery_codes_wait_for_their_own_failures_only_and_are_never_disabled() {
     let mut throttle = failed(40, ABROAD);
-    assert_eq!(throttle.gate(Means::Recovery, ABROAD, NOON, &RULES), Gate::Open);
+    assert_eq!(throttle.gate(FactorKind::Recovery, ABROAD, NOON, &RULES), Gate::Open);
     for _ in 0..1000 {
-        let _ = throttle.fail(Means::Recovery, ABROAD, NOON, &RULES);
+        let _ = throttle.fail(FactorKind::Recovery, ABROAD, NOON, &RULES);
     }
-    assert_eq!(throttle.gate(Means::Recovery, HOME, NOON, &RULES), Gate::Wait(30));
-    assert_eq!(throttle.gate(Means::Recovery, HOME, NOON + 30, &RULES), Gate::Open);
+    assert_eq!(throttle.gate(FactorKind::Recovery, HOME, NOON, &RULES), Gate::Wait(30));
+    assert_eq!(throttle.gate(FactorKind::Recovery, HOME, NOON + 30, &RULES), Gate::Open);
     assert!(!throttle.is_disabled(&RULES));
     assert_eq!(throttle.recovered(ABROAD, NOON, &RULES).failures, 1040);
     assert_eq!((throttle.failures(), throttle.is_familiar(ABROAD, NOON)), (0, true));
@@ -163,7 +163,7 @@ fn only_right_codes_make_places_and_the_one_longest_without_goes() {
     }
     let _ = throttle.right(place(0), NOON + 100, &RULES);
     for n in 100..200 {
-        let _ = throttle.fail(Means::Code, place(n), NOON + 101, &RULES);
+        let _ = throttle.fail(FactorKind::Code, place(n), NOON + 101, &RULES);
     }
     assert_eq!(throttle.places(NOON + 101), 16);
     let _ = throttle.right(place(16), NOON + 102, &RULES);
@@ -209,9 +209,9 @@ impl Year {
             let at = NOON + day * 24 * HOUR + 8 * HOUR + nth * 9 * HOUR / self.logins_per_day;
             while now < at {
                 throttle.advance(now, &rules);
-                match throttle.gate(Means::Code, self.attacker, now, &rules) {
+                match throttle.gate(FactorKind::Code, self.attacker, now, &rules) {
                     Gate::Open => {
-                        let _ = throttle.fail(Means::Code, self.attacker, now, &rules);
+                        let _ = throttle.fail(FactorKind::Code, self.attacker, now, &rules);
                         sum.guesses += 1;
                         now += 1;
                     }
@@ -221,7 +221,7 @@ impl Year {
                 }
             }
             throttle.advance(at, &rules);
-            match throttle.gate(Means::Code, self.owner, at, &rules) {
+            match throttle.gate(FactorKind::Code, self.owner, at, &rules) {
                 gate @ (Gate::Open | Gate::TwoCodes) => {
                     sum.pairs += u32::from(gate == Gate::TwoCodes);
                     let _ = throttle.right(self.owner, at, &rules);
@@ -268,9 +268,9 @@ proptest! {
         for (side, deed, pause) in deeds {
             now += pause / if deed < 4 { 1000 } else { 1 };
             throttle.advance(now, &RULES);
-            match (throttle.gate(Means::Code, side, now, &RULES), deed) {
+            match (throttle.gate(FactorKind::Code, side, now, &RULES), deed) {
                 (Gate::Open | Gate::TwoCodes, 0) => drop(throttle.right(side, now, &RULES)),
-                (Gate::Open | Gate::TwoCodes, _) => drop(throttle.fail(Means::Code, side, now, &RULES)),
+                (Gate::Open | Gate::TwoCodes, _) => drop(throttle.fail(FactorKind::Code, side, now, &RULES)),
                 (Gate::Wait(seconds), _) => prop_assert!(seconds <= 86_400),
                 (Gate::Disabled, _) => {}
             }
@@ -282,12 +282,12 @@ proptest! {
     fn no_stored_time_ever_costs_more_than_the_longest_wait(
         failures in 0_u32..1000, last in any::<i64>(), now in 0_i64..i64::MAX / 2
     ) {
-        let lane = Lane { failures, last_failure: last };
+        let lane = FailureCounter { failures, last_failure: last };
         prop_assert!(lane.wait(now, &RULES) <= RULES.max_wait);
         let leaky = LeakyLane { lane, since: last };
         let mut throttle = Throttle { strangers: leaky, own: leaky, ..Throttle::default() };
         throttle.advance(now, &RULES);
-        prop_assert!(throttle.wait(Means::Code, ABROAD, now, &RULES) <= 86_400);
-        prop_assert!(throttle.wait(Means::Code, Side::Own, now, &RULES) <= 900);
+        prop_assert!(throttle.wait(FactorKind::Code, ABROAD, now, &RULES) <= 86_400);
+        prop_assert!(throttle.wait(FactorKind::Code, Side::Own, now, &RULES) <= 900);
     }
 }

@@ -24,7 +24,7 @@ pub struct Offer {
 
 /// What the first code is asked for.
 #[derive(Clone, Copy)]
-pub enum Scanned<'a> {
+pub enum QrState<'a> {
     /// An offer, to be shown now.
     Now(&'a Offer),
     /// A QR code of an earlier, dropped dialogue, which is not shown again.
@@ -45,7 +45,7 @@ pub enum Reply {
 }
 
 /// What became of shown recovery codes.
-pub enum Handed {
+pub enum CodesDelivery {
     /// The person was asked for the last group of one of them and typed this.
     Typed(Typed),
     /// They were shown where nobody is asked.
@@ -59,7 +59,7 @@ pub trait EnrollDialog: Dialog {
     ///
     /// # Errors
     /// It can't be shown here, or there is no answer; the enrolment ends.
-    fn first_code(&mut self, scanned: Scanned<'_>, note: Option<&str>) -> Result<Reply, NoAnswer>;
+    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&str>) -> Result<Reply, NoAnswer>;
 
     /// Shows the recovery codes, for the only time, and asks for the last group of one of them as a sign that they were
     /// kept. With a
@@ -67,6 +67,9 @@ pub trait EnrollDialog: Dialog {
     ///
     /// # Errors
     /// They can't be shown here, or there is no answer; they are worth nothing then.
-    fn recovery_codes(&mut self, codes: &[Zeroizing<String>], note: Option<&str>)
-    -> Result<Handed, NoAnswer>;
+    fn recovery_codes(
+        &mut self,
+        codes: &[Zeroizing<String>],
+        note: Option<&str>,
+    ) -> Result<CodesDelivery, NoAnswer>;
 }

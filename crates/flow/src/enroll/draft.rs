@@ -1,10 +1,10 @@
 //! A credential that nobody confirmed yet: its QR code is on a screen, or was. Root's lives in memory only; that of a
 //! person whose connection may drop is kept, sealed, until its time limit.
 
-use super::keep::{Seen, record_id};
-use super::permit::{may_begin, may_show};
+use super::authorize::{may_begin, may_show};
+use super::commit::{AccountSnapshot, record_id};
 use super::{
-    Authority, EnrollDialog, EnrollError, Enrollment, ExistingCode, Invitation, Offer, Progress, TRIES,
+    Authority, EnrollDialog, EnrollError, Enrollment, EnrolmentRequest, ExistingCode, Offer, Progress, TRIES,
 };
 use qrtotp_account::{
     Credential, CredentialId, Label, Origin, Pending, Record, RecordId, State, Token, TokenId, TokenRefusal,
@@ -27,7 +27,7 @@ pub(super) struct Draft {
     pub label: Label,
     pub params: Params,
     pub record: RecordId,
-    pub seen: Seen,
+    pub seen: AccountSnapshot,
     pub token: TokenId,
     /// The number of this show; a later one makes this draft worthless.
     pub shows: u8,
@@ -42,7 +42,7 @@ pub(super) struct Draft {
 
 impl Draft {
     /// What an app has to be given.
-    pub(super) fn offer(&self, invitation: &Invitation<'_>) -> Result<Offer, EnrollError> {
+    pub(super) fn offer(&self, invitation: &EnrolmentRequest<'_>) -> Result<Offer, EnrollError> {
         let secret = Secret::from_bytes(self.secret.as_bytes(), Strength::Normal);
         let secret = secret.map_err(|error| EnrollError::Seal(error.to_string()))?;
         // Some apps overwrite an entry of the same names: an account's second device has a number. Once one was revoked, the
@@ -84,7 +84,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         }
         let now = self.clock.now();
         let Some(account) = self.store.load(self.invitation.name)? else { return Ok(None) };
-        if Seen::of(&account) != progress.permitted {
+        if AccountSnapshot::of(&account) != progress.permitted {
             return Err(EnrollError::Changed);
         }
         let record = &account.record;
@@ -108,7 +108,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             label,
             params,
             record: record.id,
-            seen: Seen::of(&account),
+            seen: AccountSnapshot::of(&account),
             token: token.id,
             shows: token.shows,
             own_token: None,
@@ -120,7 +120,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
 
     /// A fresh secret under a token. The show is counted, durably, before anything is shown.
     pub(super) fn draw(&mut self, progress: &mut Progress) -> Result<Draft, EnrollError> {
-        let Invitation { name, uid, label, subject, params, authority, .. } = *self.invitation;
+        let EnrolmentRequest { name, uid, label, subject, params, authority, .. } = *self.invitation;
         let now = self.clock.now();
         let (record, _) = record_id(self.store, name)?;
         let fresh = Record::new(name.clone(), uid, record);
@@ -155,7 +155,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         let mut lines = ChainedLines::default();
         let (token, shows, own_token, seen) = self.store.update_account(name, |slot| {
             lines.clear();
-            let seen = slot.as_ref().map(Seen::of).unwrap_or_default();
+            let seen = slot.as_ref().map(AccountSnapshot::of).unwrap_or_default();
             if seen != progress.permitted || slot.as_ref().is_some_and(|account| account.record.id != record)
             {
                 return Err(EnrollError::Changed);
@@ -174,7 +174,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
                 *slot_of_pending = pending(token.id);
                 let (id, shows) = (token.id, token.shows);
                 shown(id, &mut |event| lines.add(event, now, state));
-                return Ok((id, shows, None, slot.as_ref().map(Seen::of).unwrap_or_default()));
+                return Ok((id, shows, None, slot.as_ref().map(AccountSnapshot::of).unwrap_or_default()));
             }
             may_begin(authority, self.config, slot.as_ref().map(|account| &account.record), now)?;
             if !kept {
@@ -188,7 +188,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             account.record.token = Some(own.clone());
             account.record.pending = pending(own.id);
             shown(own.id, &mut |event| lines.add(event, now, &mut account.state));
-            Ok((own.id, own.shows, None, Seen::of(account)))
+            Ok((own.id, own.shows, None, AccountSnapshot::of(account)))
         })??;
         progress.permitted = seen.clone();
         if own_token.is_some() {
@@ -313,7 +313,7 @@ mod tests {
             label: label.clone(),
             params: Params::default(),
             record: RecordId([1; 16]),
-            seen: Seen::of(&Account { record, state }),
+            seen: AccountSnapshot::of(&Account { record, state }),
             token: TokenId::from_random([1; 6]),
             shows: 1,
             own_token: None,
@@ -321,7 +321,7 @@ mod tests {
             resumed: false,
             shown: 0,
         };
-        let invitation = Invitation {
+        let invitation = EnrolmentRequest {
             name: &name,
             uid: 1,
             label: &label,

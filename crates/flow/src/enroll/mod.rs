@@ -1,19 +1,19 @@
 //! Enrolment, in the order in which it happens. Nothing is active before the first code was verified: whoever stops
 //! half-way leaves the account un-enrolled, and at most a QR code that dies by its time limit.
 
+mod authorize;
+mod commit;
 mod dialog;
 mod draft;
 mod error;
-mod keep;
-mod permit;
 mod recovery;
 mod token_code;
 
-pub use dialog::{EnrollDialog, Handed, Offer, Reply, Scanned};
+pub(super) use authorize::permitted;
+use commit::AccountSnapshot;
+pub(super) use commit::{Addition, record_id};
+pub use dialog::{CodesDelivery, EnrollDialog, Offer, QrState, Reply};
 pub use error::EnrollError;
-use keep::Seen;
-pub(super) use keep::{Addition, record_id};
-pub(super) use permit::permitted;
 pub use recovery::Codes;
 pub(super) use recovery::{hand_over, replace_codes};
 pub(super) use token_code::try_token_code;
@@ -57,7 +57,7 @@ pub enum Authority {
 }
 
 /// Who enrols what.
-pub struct Invitation<'a> {
+pub struct EnrolmentRequest<'a> {
     /// The account.
     pub name: &'a Name,
     /// Its uid now.
@@ -88,7 +88,7 @@ pub struct Enrolled {
 /// Everything that an enrolment needs.
 pub struct Enrollment<'a, S, D, C, A> {
     /// Who enrols what.
-    pub invitation: &'a Invitation<'a>,
+    pub invitation: &'a EnrolmentRequest<'a>,
     /// The configuration.
     pub config: &'a Config,
     /// Where records are.
@@ -113,7 +113,7 @@ struct Progress {
     /// The token whose code was typed.
     bound: Option<TokenId>,
     /// The account as it was when the enrolment was permitted. Whatever is done to it by others meanwhile ends it.
-    permitted: Seen,
+    permitted: AccountSnapshot,
 }
 
 impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
@@ -175,8 +175,8 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         loop {
             let now = self.clock.now();
             let scanned = match &offer {
-                Some(offer) => Scanned::Now(offer),
-                None => Scanned::Before { minutes: (now - draft.shown) / 60 },
+                Some(offer) => QrState::Now(offer),
+                None => QrState::Before { minutes: (now - draft.shown) / 60 },
             };
             let reply = self.dialog.first_code(scanned, note).map_err(|NoAnswer| EnrollError::NoAnswer)?;
             let now = self.clock.now();

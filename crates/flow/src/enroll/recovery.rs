@@ -1,9 +1,9 @@
 //! Handing over recovery codes. They are worth something only once the person had the chance to keep them.
 
-use super::keep::Seen;
-use super::{EnrollDialog, Handed};
+use super::commit::AccountSnapshot;
+use super::{CodesDelivery, EnrollDialog};
 use crate::NoAnswer;
-use qrtotp_account::{Name, Record, RecoveryCode, RecoverySet, Standing};
+use qrtotp_account::{EnrolmentStatus, Name, Record, RecoveryCode, RecoverySet};
 use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
 use qrtotp_clock::Clock;
 use qrtotp_store::{Account, Store, StoreError};
@@ -90,18 +90,18 @@ fn attempt<S: Store>(
     let (set, codes) = RecoverySet::generate(clock.now()).map_err(|_| "not_generated")?;
     let shown: Vec<_> = codes.iter().map(RecoveryCode::display).collect();
     let how = acknowledged(&codes, |note| dialog.recovery_codes(&shown, note))?;
-    let (seen, id) = (Seen::of(account), account.record.id);
+    let (seen, id) = (AccountSnapshot::of(account), account.record.id);
     let kind = if wanted == Wanted::Instead { Kind::RecoveryRegenerated } else { Kind::RecoveryIssued };
     let event = Event::new(kind, subject).reason(how).left(u32::try_from(codes.len()).unwrap_or(0));
     let (now, mut lines) = (clock.now(), ChainedLines::default());
     let kept = store.update_account(&account.record.name, |slot| {
         lines.clear();
-        if slot.as_ref().is_none_or(|now| Seen::of(now) != seen || now.record.id != id) {
+        if slot.as_ref().is_none_or(|now| AccountSnapshot::of(now) != seen || now.record.id != id) {
             return false;
         }
         let may = |record: &Record| {
             let wanted = record.recovery_due || wanted == Wanted::Instead;
-            wanted && record.standing() == Standing::Enrolled
+            wanted && record.standing() == EnrolmentStatus::Enrolled
         };
         let Some(Account { record, state }) = slot.as_mut().filter(|account| may(&account.record)) else {
             return false;
@@ -129,13 +129,13 @@ fn attempt<S: Store>(
 
 fn acknowledged(
     codes: &[RecoveryCode],
-    mut ask: impl FnMut(Option<&str>) -> Result<Handed, NoAnswer>,
+    mut ask: impl FnMut(Option<&str>) -> Result<CodesDelivery, NoAnswer>,
 ) -> Result<&'static str, &'static str> {
     let mut note = None;
     for _ in 0..TRIES {
         let typed = match ask(note).map_err(|NoAnswer| "no_answer")? {
-            Handed::Shown => return Ok("shown"),
-            Handed::Typed(typed) => typed,
+            CodesDelivery::Shown => return Ok("shown"),
+            CodesDelivery::Typed(typed) => typed,
         };
         if typed.trim_ascii().eq_ignore_ascii_case(b"skip") {
             return Ok("skipped");

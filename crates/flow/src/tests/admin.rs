@@ -1,5 +1,5 @@
 use super::*;
-use qrtotp_account::{KeyFingerprint, Standing};
+use qrtotp_account::{EnrolmentStatus, KeyFingerprint};
 use qrtotp_store::Store;
 
 #[test]
@@ -10,7 +10,7 @@ fn revoking_the_last_device_revokes_the_account_and_its_recovery_codes() {
     revoke(&w.store, &World::name(), Selection::One(id), START, &World::subject("alice"), &mut w.log)
         .unwrap();
     let record = w.store.load(&World::name()).unwrap().unwrap().record;
-    assert_eq!(record.standing(), Standing::Revoked);
+    assert_eq!(record.standing(), EnrolmentStatus::Revoked);
     assert_eq!(w.answer(&human.codes[0].clone()), Outcome::Denied);
     assert_eq!(w.reason(), "revoked");
 }

@@ -92,7 +92,7 @@ fn a_qr_code_that_waited_too_long_is_worth_nothing() {
     }
     human.now = START;
     let (name, label, subject) = (World::name(), Label::new("x"), World::subject("alice"));
-    let invitation = Invitation {
+    let invitation = EnrolmentRequest {
         name: &name,
         uid: UID,
         label: &label,

@@ -1,5 +1,5 @@
 use super::*;
-use qrtotp_account::{ScratchCode, Standing};
+use qrtotp_account::{EnrolmentStatus, ScratchCode};
 use qrtotp_otp::{Step, Window};
 use qrtotp_store::Store;
 use qrtotp_values::ConfigDuration;
@@ -306,7 +306,7 @@ fn no_import_brings_a_key_back_that_may_be_a_revoked_ones_unless_that_is_asked_f
         assert!(matches!(would, Err(AdminError::WasRevoked(_, START))));
     }
     let record = w.store.load(&World::name()).unwrap().unwrap().record;
-    assert_eq!(record.standing(), Standing::Revoked);
+    assert_eq!(record.standing(), EnrolmentStatus::Revoked);
     w.keep(&Import { revoked_too: true, ..World::to_import(&secret) }).unwrap();
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);
@@ -388,9 +388,9 @@ fn a_dry_run_reckons_with_what_would_have_been_imported_before() {
 }
 
 /// Imports `what` once more, its file to be deleted.
-fn again(w: &mut World, what: &Import<'_>) -> Result<Option<Repeated>, AdminError> {
+fn again(w: &mut World, what: &Import<'_>) -> Result<Option<Reimported>, AdminError> {
     let now = w.clock.now();
-    repeat_import(&w.store, &w.config, what, now, &World::subject("alice"), &mut w.log)
+    reimport(&w.store, &w.config, what, now, &World::subject("alice"), &mut w.log)
 }
 
 #[test]
@@ -402,7 +402,7 @@ fn a_repeated_import_adds_nothing_and_burns_what_was_used_elsewhere_since() {
     let what = Import { used, scratch: Some(&codes[1..]), ..World::to_import(&secret) };
     let before = w.store.load(&World::name()).unwrap().unwrap().record;
     let done = again(&mut w, &what).unwrap().unwrap();
-    assert_eq!(done, Repeated { credential: before.credentials[0].id, scratch: 1 });
+    assert_eq!(done, Reimported { credential: before.credentials[0].id, scratch: 1 });
     assert_eq!(w.store.load(&World::name()).unwrap().unwrap().record, before);
     assert!(w.log.0.last().unwrap().starts_with("event=import_repeated user=alice"), "{:?}", w.log.0);
     let code = w.code(&secret, 0);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{Selection, revoke};
-use qrtotp_account::{Means, Throttle};
+use qrtotp_account::{FactorKind, Throttle};
 use qrtotp_store::Store;
 
 const HOME: &str = "198.51.100.7";
@@ -67,7 +67,7 @@ fn a_stranger_keeps_the_owner_out_nowhere_but_at_new_places() {
     assert_eq!(w.right_from(&secret, "198.51.100.200"), Outcome::Accepted, "the same network");
     assert_eq!(w.right_from(&secret, "alice"), Outcome::Accepted, "sudo");
     assert_eq!(w.right_from(&secret, "192.0.2.1"), Outcome::Denied);
-    assert_eq!(w.throttle().failures_of(Means::Code), 40, "nothing of the stranger's was forgotten");
+    assert_eq!(w.throttle().failures_of(FactorKind::Code), 40, "nothing of the stranger's was forgotten");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Guessing: who waits for whose failures, and what a guess may hit.
 use super::*;
-use qrtotp_account::{Means, State};
+use qrtotp_account::{FactorKind, State};
 use qrtotp_store::Store;
 
 fn state(w: &World) -> State {
@@ -44,7 +44,7 @@ fn guessed_recovery_codes_wait_for_themselves_and_are_never_disabled() {
         assert_eq!(w.answer("0000-0000-0000-0000"), Outcome::Denied);
         assert_eq!(w.reason(), "wrong_code");
     }
-    assert_eq!(state(&w).throttle.failures_of(Means::Recovery), 101);
+    assert_eq!(state(&w).throttle.failures_of(FactorKind::Recovery), 101);
     assert_eq!(w.answer(&codes[0]), Outcome::Denied);
     assert_eq!(w.reason(), "throttled");
     assert_eq!(w.answer("000000"), Outcome::Denied);
@@ -193,6 +193,6 @@ fn a_password_gives_no_guess_beyond_the_waits_and_the_forty() {
         w.login_as("alice", &try_first(), &mut with_password("123456", [say(&code)])),
         Outcome::Denied
     );
-    let failures = state(&w).throttle.failures_of(Means::Code);
+    let failures = state(&w).throttle.failures_of(FactorKind::Code);
     assert_eq!((w.reason().as_str(), failures), ("throttled", 40));
 }

@@ -6,13 +6,11 @@ mod admin;
 mod enroll;
 mod first_login;
 mod import;
-mod judge;
 mod lanes;
 mod login;
 mod login_events;
 mod login_throttle;
 mod model;
-mod owner;
 mod primary;
 mod prompt;
 mod recorder;
@@ -21,6 +19,8 @@ mod resume;
 mod resync;
 mod rules;
 mod secrets;
+mod self_service;
+mod verify;
 
 use super::*;
 use qrtotp_account::{Label, Name};
@@ -186,13 +186,13 @@ impl LoginHost for Human {
 }
 
 impl EnrollDialog for Human {
-    fn first_code(&mut self, scanned: Scanned<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
+    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
         match scanned {
-            Scanned::Now(offer) if note.is_none() => {
+            QrState::Now(offer) if note.is_none() => {
                 self.offers.push((offer.uri.to_string(), offer.key.to_string()));
             }
-            Scanned::Now(_) => {}
-            Scanned::Before { minutes } => self.shown.push(format!("scanned {minutes} minutes ago")),
+            QrState::Now(_) => {}
+            QrState::Before { minutes } => self.shown.push(format!("scanned {minutes} minutes ago")),
         }
         let typed = self.ask(note.unwrap_or("first code"), Echo::On)?;
         Ok(match typed.as_slice() {
@@ -201,13 +201,17 @@ impl EnrollDialog for Human {
             _ => Reply::Code(typed),
         })
     }
-    fn recovery_codes(&mut self, codes: &[Zeroizing<String>], _: Option<&str>) -> Result<Handed, NoAnswer> {
+    fn recovery_codes(
+        &mut self,
+        codes: &[Zeroizing<String>],
+        _: Option<&str>,
+    ) -> Result<CodesDelivery, NoAnswer> {
         self.codes = codes.iter().map(|code| code.to_string()).collect();
         match self.acknowledge {
-            Acknowledge::Shown => Ok(Handed::Shown),
-            Acknowledge::With(word) => Ok(Handed::Typed(Typed::new(word.into()))),
-            Acknowledge::First => Ok(Handed::Typed(Typed::new(self.codes[0][15..].into()))),
-            Acknowledge::Whole => Ok(Handed::Typed(Typed::new(self.codes[0].clone().into_bytes()))),
+            Acknowledge::Shown => Ok(CodesDelivery::Shown),
+            Acknowledge::With(word) => Ok(CodesDelivery::Typed(Typed::new(word.into()))),
+            Acknowledge::First => Ok(CodesDelivery::Typed(Typed::new(self.codes[0][15..].into()))),
+            Acknowledge::Whole => Ok(CodesDelivery::Typed(Typed::new(self.codes[0].clone().into_bytes()))),
             Acknowledge::Never => Err(NoAnswer),
         }
     }
@@ -345,7 +349,7 @@ impl World {
         human.now = self.clock.now();
         let subject = Self::subject("alice");
         let (name, label) = (Self::name(), Label::new("phone"));
-        let invitation = Invitation {
+        let invitation = EnrolmentRequest {
             name: &name,
             uid: self.people.0.get(),
             label: &label,

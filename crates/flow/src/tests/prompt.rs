@@ -38,7 +38,7 @@ fn questions_at(tty: &str, issuer: &str, host: &str, answers: &[&str]) -> Vec<St
     };
     let (name, label, subject) = (World::name(), Label::default(), World::subject("alice"));
     let contact = w.config.brand.contact.clone();
-    let invitation = Invitation {
+    let invitation = EnrolmentRequest {
         name: &name,
         uid: UID,
         label: &label,
@@ -170,10 +170,10 @@ fn questions_about(tty: &str, issuer: &str, account: &str, answers: &[&str]) -> 
     let contact =
         "the help desk on the second floor, telephone 4711, or helpdesk@example.com at any time of day";
     let mut dialog = PromptDialog::new(&mut line, &"h".repeat(64), Some(contact), tty);
-    let _ = dialog.first_code(Scanned::Now(&offer), None);
+    let _ = dialog.first_code(QrState::Now(&offer), None);
     let note = "a note of many words ".repeat(6);
-    let _ = dialog.first_code(Scanned::Now(&offer), Some(&note));
-    let _ = dialog.first_code(Scanned::Before { minutes: 12345 }, Some(&note));
+    let _ = dialog.first_code(QrState::Now(&offer), Some(&note));
+    let _ = dialog.first_code(QrState::Before { minutes: 12345 }, Some(&note));
     line.asked
 }
 

@@ -270,14 +270,14 @@ fn recovery_codes_on_a_screen_die_with_the_device_they_were_made_for() {
         }
     }
     impl EnrollDialog for Parked {
-        fn first_code(&mut self, scanned: Scanned<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
+        fn first_code(&mut self, scanned: QrState<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
             self.human.first_code(scanned, note)
         }
         fn recovery_codes(
             &mut self,
             codes: &[Zeroizing<String>],
             note: Option<&str>,
-        ) -> Result<Handed, NoAnswer> {
+        ) -> Result<CodesDelivery, NoAnswer> {
             (self.at_the_codes)();
             self.human.recovery_codes(codes, note)
         }
@@ -295,7 +295,7 @@ fn recovery_codes_on_a_screen_die_with_the_device_they_were_made_for() {
         }),
     };
     let (name, label, subject) = (World::name(), Label::new("x"), World::subject("alice"));
-    let invitation = Invitation {
+    let invitation = EnrolmentRequest {
         name: &name,
         uid: UID,
         label: &label,

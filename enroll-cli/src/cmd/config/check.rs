@@ -82,7 +82,7 @@ fn activation(path: &Path, compiled: &Compiled) -> Result<String, Failure> {
 /// What the configuration says that deserves a second thought.
 pub fn settings(context: &Context) -> Vec<Finding> {
     let mut found = findings(&context.config);
-    found.extend(crate::look::findings(
+    found.extend(crate::picture::findings(
         &context.config.brand,
         &context.issuer(),
         &context.account_label(&"n".repeat(32)),

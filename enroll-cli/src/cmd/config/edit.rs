@@ -10,7 +10,7 @@ use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_s
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use qrtotp_policy::{Severity, Source, compile};
+use qrtotp_policy::{ConfigFile, Severity, compile};
 use std::ffi::{CString, OsStr};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -19,7 +19,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 pub fn run(path: &Path) -> Result<Exit, Failure> {
-    let before = Source::files(path)?.pop().map(|file| file.bytes).unwrap_or_default();
+    let before = ConfigFile::files(path)?.pop().map(|file| file.bytes).unwrap_or_default();
     // Nothing ends this before the copy is gone.
     let interrupts = Interrupts::hold(ENDING)
         .map_err(|errno| Failure::Error(format!("cannot hold signals: {errno}; nothing was changed")))?;
@@ -32,7 +32,7 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
             return Ok(Exit::Done);
         }
         let Some(problem) = problem(path, &edited)? else {
-            if Source::files(path)?.pop().is_none_or(|file| file.bytes != before) {
+            if ConfigFile::files(path)?.pop().is_none_or(|file| file.bytes != before) {
                 let text = format!("{} was changed meanwhile; nothing was replaced", path.display());
                 return Err(Failure::Refused(text));
             }
@@ -50,7 +50,7 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
 
 /// Why the edited text can't be applied.
 fn problem(path: &Path, edited: &[u8]) -> Result<Option<String>, Failure> {
-    let mut files = Source::files(path)?;
+    let mut files = ConfigFile::files(path)?;
     if let Some(main) = files.last_mut() {
         main.bytes = edited.to_owned();
     }

@@ -4,7 +4,7 @@ use super::guard::{Emergency, Host, Person};
 use crate::cmd::doctor::Files;
 use crate::context::{login_uid, terminal_name};
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getuid};
-use qrtotp_account::{Name, Standing};
+use qrtotp_account::{EnrolmentStatus, Name};
 use qrtotp_flow::{Directory, HostDirectory};
 use qrtotp_store::{FileStore, Store};
 use qrtotp_values::UnixTime;
@@ -34,7 +34,7 @@ impl Accounts<'_> {
             name: user.name.clone(),
             is_root: user.uid.is_root(),
             gids: HostDirectory.groups(&user.name),
-            device: record.as_ref().is_some_and(|record| record.standing() == Standing::Enrolled),
+            device: record.as_ref().is_some_and(|record| record.standing() == EnrolmentStatus::Enrolled),
             hardware_key: record.as_ref().is_some_and(|record| !record.ssh_keys.is_empty()),
             token: record.and_then(|record| record.token).is_some_and(|token| token.is_live(self.now)),
         }
@@ -45,7 +45,7 @@ impl Accounts<'_> {
         let Some(store) = self.store else { return false };
         let has_device = |name| {
             let account = store.load(&name).ok().flatten();
-            account.is_some_and(|account| account.record.standing() == Standing::Enrolled)
+            account.is_some_and(|account| account.record.standing() == EnrolmentStatus::Enrolled)
         };
         store.names().is_ok_and(|mut names| names.any(has_device))
     }

@@ -21,7 +21,7 @@ use crate::context::config_file;
 use crate::error::{Exit, Failure};
 use nix::unistd::{Uid, User};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_policy::{Applied, ConfigError, Source, applied_path};
+use qrtotp_policy::{Applied, ConfigError, ConfigFile, applied_path};
 use qrtotp_store::FileStore;
 use std::path::Path;
 
@@ -59,7 +59,7 @@ struct Stored {
 /// What was applied; `None`: nothing ever was.
 fn stored(path: &Path) -> Result<Option<Stored>, Failure> {
     let now = SystemClock.now();
-    match Source::load(path, now) {
+    match ConfigFile::load(path, now) {
         Err(ConfigError::NotApplied(_)) => return Ok(None),
         loaded => loaded?,
     };

@@ -4,7 +4,7 @@ use super::words::count;
 use crate::applied::{HostNames, compiled};
 use crate::error::{Exit, Failure};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_policy::{Compiled, Source, SourceFile, compile};
+use qrtotp_policy::{Compiled, ConfigFile, SourceFile, compile};
 use std::io::Write;
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub fn run(path: &Path, file: Option<&Path>) -> Result<Exit, Failure> {
 
 /// The configuration with the tests of `file` in place of its own.
 fn with_tests_of(path: &Path, file: &Path) -> Result<Compiled, Failure> {
-    let mut files = Source::files(path)?;
+    let mut files = ConfigFile::files(path)?;
     let rules = compile(&files, &HostNames)?.rules.len();
     let bytes = std::fs::read(file)
         .map_err(|error| Failure::Error(format!("cannot read {}: {error}", file.display())))?;

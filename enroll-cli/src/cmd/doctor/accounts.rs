@@ -4,7 +4,7 @@ use super::super::status::{no_user_advice, other_uid_advice};
 use super::report::{Finding, Report, names};
 use crate::context::Context;
 use crate::error::store_failure;
-use qrtotp_account::{Name, Standing, TokenState};
+use qrtotp_account::{EnrolmentStatus, Name, TokenState};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory, LookupError};
 use qrtotp_otp::MAX_CLOCK_OFFSET;
@@ -89,9 +89,9 @@ impl Seen {
     fn take(&mut self, name: &Name, account: &Account, config: &Config, now: UnixTime) {
         let (record, state, counts) = (&account.record, &account.state, &mut self.counts);
         match record.standing() {
-            Standing::Enrolled => counts.enrolled += 1,
-            Standing::Unenrolled => counts.unenrolled += 1,
-            Standing::Revoked => counts.revoked += 1,
+            EnrolmentStatus::Enrolled => counts.enrolled += 1,
+            EnrolmentStatus::Unenrolled => counts.unenrolled += 1,
+            EnrolmentStatus::Revoked => counts.revoked += 1,
         }
         if state.throttle.is_disabled(&config.throttle.rules()) {
             counts.disabled += 1;
@@ -115,7 +115,7 @@ impl Seen {
             usize::from(pending.is_some_and(|pending| pending.is_live(now, config.enroll.time_limit)));
         if matches!(token.state_at(now), TokenState::Expired(_)) {
             counts.tokens_expired += 1;
-            if record.standing() != Standing::Enrolled && token.issued_by.is_some() {
+            if record.standing() != EnrolmentStatus::Enrolled && token.issued_by.is_some() {
                 self.expired.push(name.clone());
             }
         }

@@ -3,7 +3,7 @@
 use super::report::Finding;
 use qrtotp_clock::{Clock, Discipline};
 use qrtotp_values::EARLIEST_PLAUSIBLE;
-use qrtotp_wire::{ConnectError, DEFAULT_SOCKET, Request, Say, connect};
+use qrtotp_wire::{ConnectError, DEFAULT_SOCKET, Request, Response, connect};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
@@ -66,8 +66,8 @@ pub fn broker(named: Option<&Path>) -> Finding {
         }
     };
     let asked = line.request(&Request::Status { json: true });
-    match asked.and_then(|()| line.receive::<Say>()) {
-        Ok(Say::Failed(_)) => Finding::fail("broker", &shown, "answers that it can't work")
+    match asked.and_then(|()| line.receive::<Response>()) {
+        Ok(Response::Failed(_)) => Finding::fail("broker", &shown, "answers that it can't work")
             .fix("the log says why: grep service=qrtotpd"),
         Ok(_) => Finding::ok("broker", &shown, "answers"),
         Err(error) => Finding::fail("broker", &shown, &format!("takes calls, but does not answer: {error}"))

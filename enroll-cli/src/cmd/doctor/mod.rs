@@ -30,7 +30,7 @@ use crate::error::{Exit, Failure};
 use nix::errno::Errno;
 use nix::unistd::geteuid;
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_policy::{Config, ConfigError, FirstLogin, Source, check_proof_service};
+use qrtotp_policy::{Config, ConfigError, ConfigFile, FirstLogin, check_proof_service};
 use qrtotp_store::TrustError;
 use qrtotp_values::UnixTime;
 use report::{Finding, Report, Severity};
@@ -106,7 +106,7 @@ fn not_yet(finding: Finding) -> Finding {
 /// Its mode, its owner and what is in it, as a login sees them.
 fn configuration(path: &Path, report: &mut Report) -> Option<Context> {
     let shown = path.display().to_string();
-    match Source::load(path, SystemClock.now()) {
+    match ConfigFile::load(path, SystemClock.now()) {
         Ok(source) => {
             report.add(Finding::ok("configuration", &shown, "can be used; only root may write to it"));
             match (applied::is_pending(path), applied::compiled(path)) {

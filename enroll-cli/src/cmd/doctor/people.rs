@@ -4,7 +4,7 @@
 use super::files::Files;
 use super::report::{Finding, Report, names};
 use crate::program::output;
-use qrtotp_account::{Name, Standing};
+use qrtotp_account::{EnrolmentStatus, Name};
 use qrtotp_policy::{Config, FirstLogin, Outcome, Rule};
 use qrtotp_store::{FileStore, Store};
 use std::collections::BTreeSet;
@@ -106,7 +106,7 @@ impl HostFiles {
 pub fn check(config: &Config, store: &FileStore, files: &Files, report: &mut Report) {
     let has_device = |name: &str| {
         let account = Name::new(name).ok().and_then(|name| store.load(&name).ok()?);
-        account.is_some_and(|account| account.record.standing() == Standing::Enrolled)
+        account.is_some_and(|account| account.record.standing() == EnrolmentStatus::Enrolled)
     };
     let host = HostFiles::below(Path::new("/"));
     let unasked = host.unasked_by_sudo();

@@ -13,7 +13,7 @@ use crate::error::{Exit, Failure};
 use qrtotp_account::Label;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_face::Syslog;
-use qrtotp_flow::{Imported, Repeated};
+use qrtotp_flow::{Imported, Reimported};
 use qrtotp_import::{Foreign, Why};
 use qrtotp_otp::{MAX_OWN_SIDE, Params, Secret, Step, Strength, Window};
 use qrtotp_store::FileStore;
@@ -58,7 +58,7 @@ enum Outcome {
     /// It would be; and whether its scratch codes would become recovery codes.
     Would(bool),
     /// A device of the account has its key already, and its file is to go.
-    Repeated(Repeated),
+    Reimported(Reimported),
 }
 
 /// Imports devices, or only looks whether they could be.
@@ -101,12 +101,12 @@ impl<'a> Importer<'a> {
         let done = match self.store.as_ref().and_then(Option::as_ref) {
             Some(store) if !self.dry_run => {
                 let repeated = if self.shred {
-                    qrtotp_flow::repeat_import(store, config, &what, now, &subject, log)
+                    qrtotp_flow::reimport(store, config, &what, now, &subject, log)
                 } else {
                     Ok(None)
                 };
                 match repeated.transpose() {
-                    Some(repeated) => repeated.map(Outcome::Repeated),
+                    Some(repeated) => repeated.map(Outcome::Reimported),
                     None => {
                         qrtotp_flow::import(store, config, &what, now, &subject, log).map(Outcome::Imported)
                     }
@@ -172,7 +172,7 @@ impl<'a> Importer<'a> {
                 format!("{name}: would be imported ({params}){from}."),
                 self.changes(device, scratch),
             ),
-            Outcome::Repeated(Repeated { credential, scratch }) => {
+            Outcome::Reimported(Reimported { credential, scratch }) => {
                 let codes = if scratch == 0 { String::new() } else { format!(" (scratch codes: {scratch})") };
                 let head = format!(
                     "{name}: enrolled already as {credential}: nothing was imported; what was used there since is used up \
@@ -201,7 +201,7 @@ impl<'a> Importer<'a> {
                 writeln!(out, "  {note}")?;
             }
         }
-        Ok(!matches!(outcome, Outcome::Repeated(_)))
+        Ok(!matches!(outcome, Outcome::Reimported(_)))
     }
 
     /// Says why a device, of that user where that is known, is not taken.

@@ -7,7 +7,7 @@ use crate::cli;
 use crate::context::{Account, Context, known_user, syslog};
 use crate::error::{Exit, Failure};
 use crate::terminal::unbuffered_stdout;
-use qrtotp_account::{KeyFingerprint, Name, Standing};
+use qrtotp_account::{EnrolmentStatus, KeyFingerprint, Name};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_face::Syslog;
 use qrtotp_flow::Issue;
@@ -97,7 +97,7 @@ impl Issuer<'_> {
     /// Accounts that need no ssh key to enrol their first device.
     fn skips(&self, account: &Account) -> Result<bool, Failure> {
         let found = if self.keys_now { self.store.load(&account.name)? } else { None };
-        Ok(found.is_some_and(|account| account.record.standing() == Standing::Enrolled))
+        Ok(found.is_some_and(|account| account.record.standing() == EnrolmentStatus::Enrolled))
     }
 
     /// The keys to bind.

@@ -99,7 +99,7 @@ impl Tree {
             "qrtotp-otp",
             "--lib",
             "--",
-            "otp::",
+            "verify::",
         ]);
         let status = self.surround(&mut command).status()?;
         ensure!(status.success(), "the tests fail without any change");

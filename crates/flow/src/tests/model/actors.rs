@@ -2,10 +2,10 @@
 
 use super::store::{Disk, Fault, Op, Replay, Seen, Shelf};
 use super::*;
+use crate::answer::Answer;
 use crate::answer_place::AnswerPlace;
-use crate::given::Given;
-use crate::judge::{Judgement, Rules, settle};
 use crate::refusal::Refusal;
+use crate::verify::{Rules, Verification, verify_and_record};
 use qrtotp_account::{Credential, CredentialId, Origin, Pending, Record, RecoveryCode, hash_code};
 use qrtotp_account::{RecordId, RecoverySet, SetId, SetKind, State, Token, TokenId, TokenState};
 use qrtotp_otp::Step;
@@ -33,7 +33,7 @@ pub(super) enum Actor {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Answer {
+pub(super) enum ActorResult {
     Accepted,
     /// Counted.
     Wrong,
@@ -45,7 +45,7 @@ pub(super) enum Answer {
 
 pub(super) enum Played {
     Next(Op),
-    Done(Answer),
+    Done(ActorResult),
 }
 
 /// One account with a device, another one waiting for its first code, a token and a recovery code.
@@ -161,12 +161,12 @@ impl Fixture {
                 let all = Selection::All;
                 let gone =
                     revoke(&store, &World::name(), all, START, &World::subject("alice"), &mut Log::default());
-                if gone.is_ok() { Answer::Revoked } else { Answer::Refused }
+                if gone.is_ok() { ActorResult::Revoked } else { ActorResult::Refused }
             }
             Actor::RevokeToken => {
                 let subject = World::subject("alice");
                 let gone = revoke_token(&store, &World::name(), START, &subject, &mut Log::default());
-                if gone.is_ok() { Answer::Revoked } else { Answer::Refused }
+                if gone.is_ok() { ActorResult::Revoked } else { ActorResult::Refused }
             }
             Actor::Enroll => self.enroll(&store, &finished),
         };
@@ -176,7 +176,7 @@ impl Fixture {
         }
     }
 
-    fn login(&self, store: &Replay<'_>, answer_place: AnswerPlace, typed: &[u8]) -> Answer {
+    fn login(&self, store: &Replay<'_>, answer_place: AnswerPlace, typed: &[u8]) -> ActorResult {
         let subject = World::subject("alice");
         let rules = Rules {
             key: &self.key,
@@ -192,17 +192,19 @@ impl Fixture {
             kind: qrtotp_audit::Kind::Login,
             tried: false,
         };
-        match settle(store, &World::name(), &rules, &Given::code(typed)).map(|judged| judged.judgement) {
-            Ok(Judgement::Accepted { .. }) => Answer::Accepted,
-            Ok(Judgement::Refused { why: Refusal::WrongCode, .. }) => Answer::Wrong,
-            Ok(Judgement::Refused { why: Refusal::Replayed, .. }) => Answer::Replayed,
-            Ok(Judgement::Refused { .. }) | Err(_) => Answer::Refused,
+        match verify_and_record(store, &World::name(), &rules, &Answer::code(typed))
+            .map(|recorded| recorded.verification)
+        {
+            Ok(Verification::Accepted { .. }) => ActorResult::Accepted,
+            Ok(Verification::Refused { why: Refusal::WrongCode, .. }) => ActorResult::Wrong,
+            Ok(Verification::Refused { why: Refusal::Replayed, .. }) => ActorResult::Replayed,
+            Ok(Verification::Refused { .. }) | Err(_) => ActorResult::Refused,
         }
     }
 
-    fn enroll(&self, store: &Replay<'_>, finished: &Cell<bool>) -> Answer {
+    fn enroll(&self, store: &Replay<'_>, finished: &Cell<bool>) -> ActorResult {
         let (name, subject, label) = (World::name(), World::subject("alice"), Label::default());
-        let invitation = Invitation {
+        let invitation = EnrolmentRequest {
             name: &name,
             uid: UID,
             label: &label,
@@ -222,7 +224,7 @@ impl Fixture {
             audit: &mut UntilConfirmed(finished),
         }
         .run();
-        if enrolled.is_ok() { Answer::Enrolled } else { Answer::Refused }
+        if enrolled.is_ok() { ActorResult::Enrolled } else { ActorResult::Refused }
     }
 }
 

@@ -1,14 +1,14 @@
 //! Every order in which the steps of all actors can come, every kill of one of them and every power cut. States that were
 //! reached before are not looked at twice.
 
-use super::actors::{Actor, Answer, Fixture, Played};
+use super::actors::{Actor, ActorResult, Fixture, Played};
 use super::store::{Disk, Fault, Op, Seen};
 use std::collections::{HashMap, HashSet, VecDeque};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 struct Play {
     seen: Vec<Seen>,
-    answer: Option<Answer>,
+    answer: Option<ActorResult>,
     dead: bool,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Moment {
     lock: Option<usize>,
     plays: Vec<Play>,
     /// Who was told what, in order. Those who begin later come after it.
-    told: Vec<(usize, Answer)>,
+    told: Vec<(usize, ActorResult)>,
     /// How many had been told something when each began.
     began: Vec<Option<usize>>,
     kills: u8,
@@ -35,7 +35,7 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    pub(super) fn told(&self) -> &[(usize, Answer)] {
+    pub(super) fn told(&self) -> &[(usize, ActorResult)] {
         &self.told
     }
 
@@ -164,7 +164,7 @@ impl Model<'_> {
 }
 
 /// What each actor does next, by what it saw. The flows are pure but for nonces, and run once for each.
-type Memory = HashMap<(Actor, Vec<Seen>), Result<Op, Answer>>;
+type Memory = HashMap<(Actor, Vec<Seen>), Result<Op, ActorResult>>;
 
 /// The power goes: whoever is at work is gone, and each file that was not synced is the old or the new one.
 fn power_cuts(moment: &Moment, last_is_at_work: bool) -> Vec<Moment> {

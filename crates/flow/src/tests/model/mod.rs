@@ -7,7 +7,7 @@ mod explore;
 mod store;
 
 use super::*;
-use actors::{Actor, Answer, Fixture};
+use actors::{Actor, ActorResult, Fixture};
 use explore::{Explored, Model, Moment};
 use store::{Disk, Fault};
 
@@ -27,35 +27,38 @@ fn holds(fixture: &Fixture, actors: &[Actor], before: &Moment, now: &Moment) -> 
         }
     }
     let of = |answer| now.told().iter().filter(move |(_, told)| *told == answer).map(|(who, _)| *who);
-    for who in of(Answer::Accepted) {
-        if of(Answer::Accepted).any(|other| other != who && code_of(actors[other]) == code_of(actors[who])) {
+    for who in of(ActorResult::Accepted) {
+        if of(ActorResult::Accepted)
+            .any(|other| other != who && code_of(actors[other]) == code_of(actors[who]))
+        {
             return fail("one code was accepted twice");
         }
-        if of(Answer::Revoked).any(|revoked| now.follows(who, revoked)) {
+        if of(ActorResult::Revoked).any(|revoked| now.follows(who, revoked)) {
             return fail("a revoked device let somebody in");
         }
     }
-    if of(Answer::Enrolled).count() > 1 {
+    if of(ActorResult::Enrolled).count() > 1 {
         return fail("one token enrolled twice");
     }
-    if of(Answer::Enrolled).next().is_some()
-        && of(Answer::Revoked).any(|who| actors[who] == Actor::RevokeToken)
+    if of(ActorResult::Enrolled).next().is_some()
+        && of(ActorResult::Revoked).any(|who| actors[who] == Actor::RevokeToken)
     {
         return fail("a token was consumed and taken back");
     }
-    if of(Answer::Revoked).any(|who| actors[who] == Actor::Revoke) && !new.record.credentials.is_empty() {
+    if of(ActorResult::Revoked).any(|who| actors[who] == Actor::Revoke) && !new.record.credentials.is_empty()
+    {
         return fail("a revocation was lost");
     }
     let burnt = new.state.mark(fixture.second).map_or(0, |mark| mark.watermark);
     if new.record.credential(fixture.second).is_some() && burnt < fixture.present() {
         return fail("the code that confirmed a device is good again");
     }
-    let wrong = of(Answer::Wrong).count();
+    let wrong = of(ActorResult::Wrong).count();
     let lifted = new.state.mark(fixture.first).is_some() || new.state.recovery_used(fixture.set) > 0;
     if !lifted && (new.state.throttle.failures() as usize) < wrong {
         return fail("a failure was forgotten");
     }
-    let guesses = of(Answer::Wrong).filter(|who| actors[*who] == Actor::Guess).count();
+    let guesses = of(ActorResult::Wrong).filter(|who| actors[*who] == Actor::Guess).count();
     let recovered = new.state.recovery_used(fixture.set) > 0;
     // Also after a login whose program was killed before it was told.
     let familiar = new.state.throttle.places(START) > 0;
@@ -63,7 +66,7 @@ fn holds(fixture: &Fixture, actors: &[Actor], before: &Moment, now: &Moment) -> 
         return fail("a login elsewhere made a stranger's failure forgotten");
     }
     // Whoever was told yes: their code is burnt on the disk.
-    for who in of(Answer::Accepted) {
+    for who in of(ActorResult::Accepted) {
         let kept = match actors[who] {
             Actor::Login(ahead) | Actor::LoginAbroad(ahead) => {
                 let mark = new.state.mark(fixture.first);

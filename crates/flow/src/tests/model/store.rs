@@ -1,7 +1,7 @@
 //! A store that does one thing at a time. What runs on it is run again from its beginning for every next thing, with what it
 //! saw before: so code that knows nothing of this can be stopped at each of its reads, writes and syncs.
 
-use qrtotp_account::{Lane, Name, Record, State};
+use qrtotp_account::{FailureCounter, Name, Record, State};
 use qrtotp_store::{Account, SealKey, Store, StoreError};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -180,11 +180,11 @@ impl Store for Replay<'_> {
         Ok(Some(result))
     }
 
-    fn update_primary<T>(&self, _: &Name, _: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError> {
+    fn update_primary<T>(&self, _: &Name, _: impl FnMut(&mut FailureCounter) -> T) -> Result<T, StoreError> {
         unreachable!("none of them asks for a password")
     }
 
-    fn pretend(&self, _: impl FnOnce(&Record, &mut State)) {}
+    fn simulate(&self, _: impl FnOnce(&Record, &mut State)) {}
 
     fn update_account<T>(
         &self,

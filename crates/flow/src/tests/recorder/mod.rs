@@ -2,13 +2,13 @@
 //! under strace, which writes down each call that changes a file or makes it durable. Then, for each call: everything that a disk may have kept of
 //! those before it is laid out, and used.
 
-mod deeds;
+mod actions;
+mod check;
 mod disk;
 mod journal;
-mod judge;
 
 use super::*;
-use deeds::{DEEDS, Deed, HOST, TOLD};
+use actions::{DEEDS, Deed, HOST, TOLD};
 use disk::Disk;
 use journal::Event;
 use std::path::Path;
@@ -20,7 +20,7 @@ const MOST: usize = 4096;
 /// What a deed did, and what it told when.
 struct Record {
     events: Vec<Event>,
-    told: Vec<judge::Claims>,
+    told: Vec<check::Claims>,
 }
 
 /// What came of the power cuts, up to the first after which something did not hold.
@@ -38,9 +38,9 @@ fn record(deed: &Deed) -> Record {
         .args(["-f", "-y", "-xx", "-s", "100000", "-e", "signal=none", "-e", journal::CALLS, "-o"])
         .arg(&trace)
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", deeds::TEST, "--test-threads", "1"])
-        .env(deeds::PLAY, deed.name)
-        .env(deeds::PLACE, dir.path())
+        .args(["--exact", actions::TEST, "--test-threads", "1"])
+        .env(actions::PLAY, deed.name)
+        .env(actions::PLACE, dir.path())
         .stdout(std::process::Stdio::null())
         .status()
         .expect("strace is needed");
@@ -48,7 +48,7 @@ fn record(deed: &Deed) -> Record {
     let trace = std::fs::read_to_string(trace).unwrap();
     let events = journal::read(&trace, &dir.path().join(HOST), TOLD);
     let told = (0..).map_while(|n| std::fs::read_to_string(dir.path().join(format!("{TOLD}.{n}"))).ok());
-    Record { events, told: told.map(|text| judge::claims(&text)).collect() }
+    Record { events, told: told.map(|text| check::claims(&text)).collect() }
 }
 
 /// In memory where that is possible: thousands of stores are written here.
@@ -88,7 +88,7 @@ fn cut(record: &Record) -> Found {
     let mut disk = Disk::new();
     record.events[..begin].iter().for_each(|event| disk.take(event));
     disk.settle();
-    let mut claims = judge::Claims::new();
+    let mut claims = check::Claims::new();
     let mut found = Found::default();
     for event in &record.events[begin..] {
         disk.take(event);
@@ -100,7 +100,7 @@ fn cut(record: &Record) -> Found {
             found.states += 1;
             let dir = place();
             files.lay_out(&dir.path().join(HOST));
-            let wrong = judge::judge(&dir.path().join(HOST), &claims);
+            let wrong = check::judge(&dir.path().join(HOST), &claims);
             if !wrong.is_empty() {
                 found.wrong = wrong.into_iter().map(|wrong| format!("after {event:?}: {wrong}")).collect();
                 return found;

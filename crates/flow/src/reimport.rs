@@ -10,7 +10,7 @@ use qrtotp_values::UnixTime;
 
 /// What a repeated import found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Repeated {
+pub struct Reimported {
     /// The device that has the key.
     pub credential: CredentialId,
     /// Scratch codes that are gone elsewhere and were good here until now.
@@ -22,14 +22,14 @@ pub struct Repeated {
 ///
 /// # Errors
 /// The store; a secret does not open; no memory to hash with.
-pub fn repeat_import<S: Store>(
+pub fn reimport<S: Store>(
     store: &S,
     config: &Config,
     what: &Import<'_>,
     now: UnixTime,
     subject: &Subject,
     audit: &mut impl AuditSink,
-) -> Result<Option<Repeated>, AdminError> {
+) -> Result<Option<Reimported>, AdminError> {
     let Some(account) = store.load(what.name)? else { return Ok(None) };
     let Some(known) = what.device_in(store, &account.record)? else { return Ok(None) };
     let (id, label, window) = (known.id, known.label.clone(), known.window);
@@ -49,7 +49,7 @@ pub fn repeat_import<S: Store>(
         });
         let repeated = Event::new(Kind::ImportRepeated, subject).credential(id, label.as_str());
         lines.add(&repeated, now, state);
-        Ok(Repeated { credential: id, scratch })
+        Ok(Reimported { credential: id, scratch })
     })?;
     let done = done.ok_or(EnrollError::Changed)??;
     lines.emit(audit);

@@ -1,6 +1,6 @@
 //! What must hold of a store after a power cut, found out by using it.
 
-use super::deeds::{Person, config, enroll_with, world};
+use super::actions::{Person, config, enroll_with, world};
 use super::*;
 use qrtotp_otp::base32_decode;
 use qrtotp_store::{Store, StoreError};

@@ -2,7 +2,7 @@
 //! uids has 65,536 of them, none of which is a person. So neighbours among uids share a few threads and places, and whoever
 //! has none waits, or is sent away, without holding up anybody else: least of all the door.
 
-use crate::seats::{self, leave};
+use crate::connection_limits::{self, leave};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,16 +13,16 @@ const AT_ONCE: usize = 8;
 /// Threads that find out who somebody is.
 const LOOKS: usize = 192;
 /// Connections of neighbours, those that wait included: as many as find a seat, when all of an office come at nine.
-const NEAR: usize = seats::ALL;
+const NEAR: usize = connection_limits::ALL;
 /// Connections of everybody. Six users with all their subordinate uids may have as many.
 const ALL: usize = 12 * NEAR;
 
 /// Those who are to be found out; `G` is what is to be kept of each.
-pub struct Lobby<G> {
+pub struct Admission<G> {
     inside: Mutex<Inside<G>>,
 }
 
-impl<G> Default for Lobby<G> {
+impl<G> Default for Admission<G> {
     fn default() -> Self {
         Self { inside: Mutex::new(Inside { all: 0, looks: 0, near: HashMap::new() }) }
     }
@@ -54,13 +54,13 @@ pub enum Arrival<G> {
 
 /// A thread that looks at one after the other; ends when nobody waits, or when dropped.
 pub struct Look<G> {
-    lobby: Arc<Lobby<G>>,
+    lobby: Arc<Admission<G>>,
     near: u32,
     /// Whom it looks at; `None`: it has ended.
     at: Option<u32>,
 }
 
-impl<G> Lobby<G> {
+impl<G> Admission<G> {
     /// Takes in a connection of `uid`, which may have `each`. Never waits.
     pub fn arrive(self: &Arc<Self>, uid: u32, each: usize, guest: G) -> Arrival<G> {
         let near = uid / NEIGHBOURS;
@@ -155,12 +155,12 @@ impl<G> Drop for Look<G> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::seats::EACH;
+    use crate::connection_limits::EACH;
 
     type Looks = Vec<Look<u32>>;
 
     /// All of them at once; the threads that look, and how many found a place.
-    fn crowd(lobby: &Arc<Lobby<u32>>, uids: impl Iterator<Item = u32>) -> (Looks, usize) {
+    fn crowd(lobby: &Arc<Admission<u32>>, uids: impl Iterator<Item = u32>) -> (Looks, usize) {
         let mut looks = Vec::new();
         let mut found = 0;
         for uid in uids {
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn all_subordinate_uids_of_a_user_leave_threads_and_places_to_others() {
-        let lobby = Arc::<Lobby<u32>>::default();
+        let lobby = Arc::<Admission<u32>>::default();
         let (looks, found) = crowd(&lobby, 100_000..165_536);
         assert_eq!((looks.len(), found), (2 * AT_ONCE, 2 * NEAR));
         let (people, found) = crowd(&lobby, 1000..1010);
@@ -187,14 +187,14 @@ mod tests {
 
     #[test]
     fn all_who_can_be_served_may_come_at_once() {
-        let lobby = Arc::<Lobby<u32>>::default();
+        let lobby = Arc::<Admission<u32>>::default();
         let (looks, found) = crowd(&lobby, 1000..1256);
         assert_eq!((looks.len(), found), (AT_ONCE, 256));
     }
 
     #[test]
     fn however_many_neighbourhoods_come_the_threads_are_limited_and_nobody_waits_without_one() {
-        let lobby = Arc::<Lobby<u32>>::default();
+        let lobby = Arc::<Admission<u32>>::default();
         let (looks, _) =
             crowd(&lobby, (0..50).map(|near| near * NEIGHBOURS).flat_map(|uid| uid + 1..uid + 10));
         assert_eq!(looks.len(), LOOKS);
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_a_thread_that_has_found_nobody_waiting() {
-        let lobby = Arc::<Lobby<u32>>::default();
+        let lobby = Arc::<Admission<u32>>::default();
         let (mut looks, _) = crowd(&lobby, 1000..1008);
         assert_eq!(looks.len(), AT_ONCE);
         looks.iter_mut().for_each(|look| assert!(look.next().is_none()));
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn one_uid_has_a_few_places_and_all_together_have_a_limit() {
-        let lobby = Arc::<Lobby<u32>>::default();
+        let lobby = Arc::<Admission<u32>>::default();
         let (own, found) = crowd(&lobby, std::iter::repeat_n(1000, 1000));
         assert_eq!(found, EACH);
         let more = crowd(&lobby, (0..40).map(|near| near * NEIGHBOURS).flat_map(|uid| uid + 1..uid + 200));
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn who_waits_is_looked_at_in_turn_and_nobody_is_left_waiting_for_a_thread_that_is_gone() {
-        let lobby = Arc::<Lobby<u32>>::default();
+        let lobby = Arc::<Admission<u32>>::default();
         let (mut looks, found) = crowd(&lobby, 1000..1020);
         assert_eq!((looks.len(), found), (AT_ONCE, 20));
         let mut first = looks.remove(0);

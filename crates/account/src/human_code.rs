@@ -9,12 +9,12 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 /// A recovery code: 16 letters, 80 bits.
-pub type RecoveryCode = SpokenCode<16>;
+pub type RecoveryCode = HumanCode<16>;
 /// The one-time code that belongs to an enrolment token: 8 letters, 40 bits, what NIST SP 800-63B-4 asks of a
 /// binding code.
-pub type TokenCode = SpokenCode<8>;
+pub type TokenCode = HumanCode<8>;
 /// A one-time code of eight digits (26 bits) that another system gave out.
-pub type ScratchCode = SpokenCode<8>;
+pub type ScratchCode = HumanCode<8>;
 
 /// Letters between two dashes of a shown code.
 const GROUP: usize = 4;
@@ -30,9 +30,9 @@ pub struct HashError;
 
 /// A code as generated or typed, five bits a letter. Wiped when dropped, never shown by `Debug`.
 // On the heap, because moving an array would leave copies of it on the stack.
-pub struct SpokenCode<const LETTERS: usize>(Zeroizing<Box<[u8]>>);
+pub struct HumanCode<const LETTERS: usize>(Zeroizing<Box<[u8]>>);
 
-impl<const LETTERS: usize> SpokenCode<LETTERS> {
+impl<const LETTERS: usize> HumanCode<LETTERS> {
     /// A fresh code from the operating system's random source.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl<const LETTERS: usize> SpokenCode<LETTERS> {
     /// Whether its last group, as it is shown, was typed. The code itself stays good, so it is not to be typed where it is echoed.
     #[must_use]
     pub fn ends_with(&self, typed: &[u8]) -> bool {
-        let group = SpokenCode::<GROUP>::parse(typed);
+        let group = HumanCode::<GROUP>::parse(typed);
         let last = self.0.len().saturating_sub(GROUP);
         group.is_some_and(|group| group.0.ct_eq(&self.0[last..]).into())
     }
@@ -104,9 +104,9 @@ impl<const LETTERS: usize> SpokenCode<LETTERS> {
     }
 }
 
-impl<const LETTERS: usize> fmt::Debug for SpokenCode<LETTERS> {
+impl<const LETTERS: usize> fmt::Debug for HumanCode<LETTERS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SpokenCode(redacted)")
+        f.write_str("HumanCode(redacted)")
     }
 }
 
@@ -116,7 +116,7 @@ impl<const LETTERS: usize> fmt::Debug for SpokenCode<LETTERS> {
 /// # Errors
 /// The memory for it could not be had.
 pub fn hash<const LETTERS: usize>(
-    code: &SpokenCode<LETTERS>,
+    code: &HumanCode<LETTERS>,
     salt: &[u8; SALT_LEN],
 ) -> Result<Hash, HashError> {
     let params = Params::new(19 * 1024, 2, 1, None).map_err(|_| HashError)?;
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_code() {
-        assert_eq!(format!("{:?}", RecoveryCode::generate().unwrap()), "SpokenCode(redacted)");
+        assert_eq!(format!("{:?}", RecoveryCode::generate().unwrap()), "HumanCode(redacted)");
     }
 
     proptest! {

@@ -1,16 +1,16 @@
 //! Who comes in. Nothing that a caller sends is looked at here.
 
 use crate::PROGRAM;
+use crate::admission::{Admission, Arrival, Look};
 use crate::caller::Away;
-use crate::lobby::{Arrival, Lobby, Look};
+use crate::connection_limits::{self, ConnectionLimits};
 use crate::log::{Log, Refusals};
-use crate::seats::{self, Seats};
 use crate::services::Services;
 use crate::session;
-use crate::turns::{Limit, Turns};
+use crate::work_limits::{Limit, WorkLimits};
 use qrtotp_audit::{Event, Kind, Subject};
 use qrtotp_clock::Deadline;
-use qrtotp_wire::{FRAME_TIME, Line, Say};
+use qrtotp_wire::{Connection, FRAME_TIME, Response};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -22,17 +22,17 @@ use std::time::Duration;
 const STACK: usize = 512 * 1024;
 
 /// What every connection needs.
-pub struct Door {
+pub struct Acceptor {
     /// Where the configuration is; it is read anew for each request.
     pub config: PathBuf,
     /// How long a check of the primary factor may take.
     pub pam_time: Duration,
     /// Who is to be found out.
-    pub lobby: Arc<Lobby<Line>>,
+    pub lobby: Arc<Admission<Connection>>,
     /// Who is being served.
-    pub seats: Arc<Seats>,
+    pub seats: Arc<ConnectionLimits>,
     /// Who is at work.
-    pub turns: Arc<Turns>,
+    pub turns: Arc<WorkLimits>,
     /// Users whose password is being checked.
     pub checks: Limit,
     /// Users who wait for their account's lock.
@@ -43,7 +43,7 @@ pub struct Door {
     pub refusals: Arc<Refusals>,
 }
 
-impl Door {
+impl Acceptor {
     /// True if nobody is here, and no count has to be kept.
     pub fn is_empty(&self) -> bool {
         self.lobby.is_empty() && self.seats.is_empty() && self.services.is_quiet()
@@ -51,13 +51,13 @@ impl Door {
 
     /// How many connections of `uid` are served at a time.
     pub fn seats_of(&self, uid: u32) -> usize {
-        if self.services.knows(uid) { seats::SERVICE } else { seats::EACH }
+        if self.services.knows(uid) { connection_limits::SERVICE } else { connection_limits::EACH }
     }
 }
 
 /// Takes a caller in, or sends them away. Never waits, for them or for anything else.
-pub fn greet(door: &Arc<Door>, stream: UnixStream) {
-    let mut line = Line::new(stream.into(), Deadline::after(FRAME_TIME));
+pub fn greet(door: &Arc<Acceptor>, stream: UnixStream) {
+    let mut line = Connection::new(stream.into(), Deadline::after(FRAME_TIME));
     let Ok(uid) = line.peer() else { return };
     if !is_mapped(uid) {
         return send_away(&mut line, uid, Away::Unmapped, door);
@@ -74,14 +74,14 @@ pub fn greet(door: &Arc<Door>, stream: UnixStream) {
 }
 
 /// A thread that finds out who callers are.
-fn start(door: &Arc<Door>, look: Look<Line>, uid: u32, line: Line) {
+fn start(door: &Arc<Acceptor>, look: Look<Connection>, uid: u32, line: Connection) {
     let door = Arc::clone(door);
     // Where there are no more threads, the caller finds the connection closed.
     let _ = thread::Builder::new().stack_size(STACK).spawn(move || attend(&door, look, uid, line));
 }
 
 /// Looks at one caller after the other, until it serves one.
-fn attend(door: &Arc<Door>, mut look: Look<Line>, mut uid: u32, mut line: Line) {
+fn attend(door: &Arc<Acceptor>, mut look: Look<Connection>, mut uid: u32, mut line: Connection) {
     loop {
         // Who has waited and hung up need not be found out.
         let admitted = match line.is_gone() {
@@ -105,7 +105,7 @@ fn attend(door: &Arc<Door>, mut look: Look<Line>, mut uid: u32, mut line: Line) 
 }
 
 /// A panic ends one connection, and is in the log.
-fn guarded<T>(uid: u32, door: &Door, f: impl FnOnce() -> T) -> Option<T> {
+fn guarded<T>(uid: u32, door: &Acceptor, f: impl FnOnce() -> T) -> Option<T> {
     let done = catch_unwind(AssertUnwindSafe(f));
     if done.is_err() {
         let subject = Subject { by: uid.to_string(), service: PROGRAM.into(), ..Subject::default() };
@@ -121,8 +121,8 @@ fn is_mapped(uid: u32) -> bool {
 }
 
 /// Refuses to serve a caller.
-pub fn send_away(line: &mut Line, uid: u32, why: Away, door: &Door) {
-    let _ = line.send(&Say::Refused(why.text().into())); // goes into an empty buffer, so at once
+pub fn send_away(line: &mut Connection, uid: u32, why: Away, door: &Acceptor) {
+    let _ = line.send(&Response::Refused(why.text().into())); // goes into an empty buffer, so at once
     let subject = Subject { by: uid.to_string(), service: PROGRAM.into(), ..Subject::default() };
     // Only somebody who is known has seats, all of which are taken.
     let who = (why == Away::TooManyConnections).then_some(uid);

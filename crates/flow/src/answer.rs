@@ -1,13 +1,14 @@
 //! What was typed, by its form. Nothing is right or wrong here yet.
 
 use qrtotp_account::{
-    CodeHash, HashError, Means, Record, RecoveryCode, SALT_LEN, ScratchCode, SetKind, TokenCode, hash_code,
+    CodeHash, FactorKind, HashError, Record, RecoveryCode, SALT_LEN, ScratchCode, SetKind, TokenCode,
+    hash_code,
 };
 use qrtotp_otp::Code;
 use zeroize::Zeroizing;
 
 /// The answer in the form in which it can be judged.
-pub(super) enum Given {
+pub(super) enum Answer {
     /// A code of an app.
     Code(Code),
     /// A recovery code.
@@ -25,34 +26,34 @@ const RECOVERY_TAIL: usize = 19;
 /// Digits of another system's scratch code.
 const SCRATCH: usize = 8;
 
-impl Given {
+impl Answer {
     /// What an answer is by its form.
     pub(super) fn code(typed: &[u8]) -> Self {
         if let Some(code) = Code::parse(typed) {
-            return Given::Code(code);
+            return Answer::Code(code);
         }
-        RecoveryCode::parse(typed).map_or(Given::Malformed, Given::Recovery)
+        RecoveryCode::parse(typed).map_or(Answer::Malformed, Answer::Recovery)
     }
 
     /// What an answer is by its form where two consecutive codes in one line are understood as well.
     pub(super) fn code_or_pair(typed: &[u8]) -> Self {
-        match Given::code(typed) {
-            Given::Malformed => pair(typed),
-            given => given,
+        match Answer::code(typed) {
+            Answer::Malformed => pair(typed),
+            answer => answer,
         }
     }
 
     /// Parses an answer to a step-up, which demands two consecutive codes. A single code is a wrong guess.
     pub(super) fn pair_or_recovery(typed: &[u8]) -> Self {
-        match Given::code_or_pair(typed) {
-            Given::Code(_) => Given::NoPair,
-            given => given,
+        match Answer::code_or_pair(typed) {
+            Answer::Code(_) => Answer::NoPair,
+            answer => answer,
         }
     }
 
     /// Whether this text is the same code of an app.
     pub(super) fn is_code(&self, typed: &[u8]) -> bool {
-        matches!((self, Code::parse(typed)), (Given::Code(code), Some(again)) if code.as_str() == again.as_str())
+        matches!((self, Code::parse(typed)), (Answer::Code(code), Some(again)) if code.as_str() == again.as_str())
     }
 
     /// Whether it can be the one-time code of an enrolment token. Those have a letter, so that none of them is a code of an app.
@@ -63,9 +64,9 @@ impl Given {
     /// What two answers are that were to be two consecutive codes: one guess, whatever they are. An empty one gives up.
     pub(super) fn two_codes(first: &[u8], second: &[u8]) -> Self {
         match (Code::parse(first), Code::parse(second)) {
-            (Some(first), Some(second)) => Given::Pair(first, second),
-            _ if first.trim_ascii().is_empty() || second.trim_ascii().is_empty() => Given::Malformed,
-            _ => Given::NoPair,
+            (Some(first), Some(second)) => Answer::Pair(first, second),
+            _ if first.trim_ascii().is_empty() || second.trim_ascii().is_empty() => Answer::Malformed,
+            _ => Answer::NoPair,
         }
     }
 
@@ -91,17 +92,17 @@ impl Given {
     }
 
     /// The factor whose failures it waits for and adds to.
-    pub(super) fn means(&self) -> Means {
+    pub(super) fn means(&self) -> FactorKind {
         match self {
-            Given::Recovery(_) => Means::Recovery,
-            Given::Code(_) | Given::Pair(..) | Given::NoPair | Given::Malformed => Means::Code,
+            Answer::Recovery(_) => FactorKind::Recovery,
+            Answer::Code(_) | Answer::Pair(..) | Answer::NoPair | Answer::Malformed => FactorKind::Code,
         }
     }
 
     /// The kind of recovery set that it can be a code of. Eight digits may as well be a code of an app.
     pub(super) fn set_kind(&self) -> Option<SetKind> {
         match self {
-            Given::Recovery(_) => Some(SetKind::Ours),
+            Answer::Recovery(_) => Some(SetKind::Ours),
             _ => self.scratch().map(|_| SetKind::Imported),
         }
     }
@@ -109,28 +110,28 @@ impl Given {
     /// The hash under which a recovery set knows it.
     pub(super) fn hash(&self, salt: &[u8; SALT_LEN]) -> Option<Result<CodeHash, HashError>> {
         match self {
-            Given::Recovery(code) => Some(hash_code(code, salt)),
+            Answer::Recovery(code) => Some(hash_code(code, salt)),
             _ => self.scratch().map(|code| hash_code(&code, salt)),
         }
     }
 
     /// Eight digits.
     fn scratch(&self) -> Option<ScratchCode> {
-        let Given::Code(code) = self else { return None };
+        let Answer::Code(code) = self else { return None };
         ScratchCode::parse(Some(code.as_str().as_bytes()).filter(|digits| digits.len() == SCRATCH)?)
     }
 }
 
 /// Two codes of 6 or 7 digits each (two of 8 digits could be a recovery code), or more digits than one code has: a guess at two.
-fn pair(typed: &[u8]) -> Given {
+fn pair(typed: &[u8]) -> Answer {
     let mut digits = Zeroizing::new(Vec::with_capacity(typed.len()));
     digits.extend(typed.iter().filter(|b| !matches!(b, b' ' | b'-' | b'\t')));
     if digits.len() < 9 || !digits.iter().all(u8::is_ascii_digit) {
-        return Given::Malformed;
+        return Answer::Malformed;
     }
     let (first, second) = digits.split_at(digits.len() / 2);
     match (digits.len(), Code::parse(first), Code::parse(second)) {
-        (12 | 14, Some(first), Some(second)) => Given::Pair(first, second),
-        _ => Given::NoPair,
+        (12 | 14, Some(first), Some(second)) => Answer::Pair(first, second),
+        _ => Answer::NoPair,
     }
 }

@@ -2,15 +2,15 @@
 //! recovery code is first counted as failed, then hashed without the lock, then claimed.
 //!
 //! Every refusal costs the disk what a wrong code costs an enrolled account, so that the time does not tell who is one:
-//! where the account is not to be written, the store writes for nobody ([`Store::pretend`]).
+//! where the account is not to be written, the store writes for nobody ([`Store::simulate`]).
 
+use super::answer::Answer;
 use super::answer_place::AnswerPlace;
-use super::given::Given;
 use super::refusal::Refusal;
-use super::resync::judge_pair;
+use super::resync::verify_pair;
 use qrtotp_account::{
-    CodeDigest, CodeHash, Credential, CredentialId, Engaged, Failures, Forgiven, Gate, Label, Means, Name,
-    Record, SALT_LEN, SetId, Side, Standing, State, ThrottleRules,
+    CodeDigest, CodeHash, Credential, CredentialId, Engaged, EnrolmentStatus, FactorKind, Failures, Forgiven,
+    Gate, Label, Name, Record, SALT_LEN, SetId, Side, State, ThrottleRules,
 };
 use qrtotp_audit::{ChainedLines, Kind, Subject};
 use qrtotp_otp::{Code, MAX_TARGETS, Verifier, Window};
@@ -30,7 +30,7 @@ pub(super) enum Proof {
 
 /// What came of an answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Judgement {
+pub(super) enum Verification {
     /// Right, and burnt.
     Accepted {
         proof: Proof,
@@ -41,7 +41,7 @@ pub(super) enum Judgement {
     /// Refused.
     Refused {
         why: Refusal,
-        means: Means,
+        means: FactorKind,
         /// The count of its lane after it.
         failures: u32,
         /// The limit that it reached.
@@ -54,9 +54,9 @@ pub(super) enum Judgement {
     },
 }
 
-impl Judgement {
+impl Verification {
     /// Refused, with nothing else to tell.
-    pub(super) fn refused(why: Refusal, means: Means, failures: u32) -> Self {
+    pub(super) fn refused(why: Refusal, means: FactorKind, failures: u32) -> Self {
         Self::Refused {
             why,
             means,
@@ -85,7 +85,7 @@ impl Judgement {
     }
 
     /// What it was counted as a failure of, if it was.
-    pub(super) fn counted_as(&self) -> Option<Means> {
+    pub(super) fn counted_as(&self) -> Option<FactorKind> {
         match self {
             Self::Refused { why, means, .. } if why.is_counted() => Some(*means),
             Self::Refused { .. } | Self::Accepted { .. } => None,
@@ -95,21 +95,21 @@ impl Judgement {
 
 /// What came of an answer, and the lines that it added to the account's chain.
 #[derive(Debug)]
-pub(super) struct Judged {
-    pub judgement: Judgement,
+pub(super) struct Recorded {
+    pub verification: Verification,
     pub lines: ChainedLines,
 }
 
 /// What came of it under the lock.
-enum Step1 {
-    Done(Judgement),
+enum FirstUpdate {
+    Done(Verification),
     /// Counted as failed, and `refused` unless it is a code of this set; to be hashed under this salt and then claimed.
     TryRecovery {
         set: Option<SetId>,
         salt: [u8; SALT_LEN],
         /// Before it: failures that counted, whether any lane was made to wait, and those since the last right answer.
         before: (u32, bool, Failures),
-        refused: Judgement,
+        refused: Verification,
     },
 }
 
@@ -117,58 +117,58 @@ enum Step1 {
 ///
 /// # Errors
 /// The store could not answer, or could not keep what was decided; deny.
-pub(super) fn settle<S: Store>(
+pub(super) fn verify_and_record<S: Store>(
     store: &S,
     name: &Name,
     rules: &Rules<'_>,
-    given: &Given,
-) -> Result<Judged, StoreError> {
+    answer: &Answer,
+) -> Result<Recorded, StoreError> {
     let mut lines = ChainedLines::with_room();
-    let judgement = decide(store, name, rules, given, &mut lines)?;
-    match &judgement {
-        Judgement::Refused {
+    let verification = decide(store, name, rules, answer, &mut lines)?;
+    match &verification {
+        Verification::Refused {
             why: Refusal::NotEnrolled | Refusal::Revoked | Refusal::UidChanged | Refusal::RecoveryNotHere,
             ..
         } => {
-            write_for_nobody(store, rules, given);
-            hash_for_nobody(store, rules, given);
+            simulate_write(store, rules, answer);
+            simulate_hash(store, rules, answer);
         }
         // Not hashed: the throttle is there to bound that.
-        Judgement::Refused {
+        Verification::Refused {
             why: Refusal::Throttled(_) | Refusal::Disabled | Refusal::Repeated | Refusal::TwoCodesDue,
             ..
         } => {
-            write_for_nobody(store, rules, given);
+            simulate_write(store, rules, answer);
         }
-        Judgement::Refused { .. } | Judgement::Accepted { .. } => {}
+        Verification::Refused { .. } | Verification::Accepted { .. } => {}
     }
-    Ok(Judged { judgement, lines })
+    Ok(Recorded { verification, lines })
 }
 
-/// Refuses `given` whatever it is, after the same work as [`settle`], so that timing does not reveal the reason.
-pub(super) fn settle_for_nobody<S: Store>(
+/// Refuses `given` whatever it is, after the same work as [`verify_and_record`], so that timing does not reveal the reason.
+pub(super) fn simulate_for_unknown<S: Store>(
     store: &S,
     rules: &Rules<'_>,
-    given: &Given,
+    answer: &Answer,
     why: Refusal,
-) -> Judged {
-    write_for_nobody(store, rules, given);
-    hash_for_nobody(store, rules, given);
-    Judged { judgement: Judgement::refused(why, given.means(), 0), lines: ChainedLines::default() }
+) -> Recorded {
+    simulate_write(store, rules, answer);
+    simulate_hash(store, rules, answer);
+    Recorded { verification: Verification::refused(why, answer.means(), 0), lines: ChainedLines::default() }
 }
 
-fn write_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given) {
+fn simulate_write<S: Store>(store: &S, rules: &Rules<'_>, answer: &Answer) {
     let mut lines = ChainedLines::with_room();
-    store.pretend(|record, state| {
-        judge_and_chain(&Rules { uid: record.uid, ..*rules }, given, record, state, &mut lines);
+    store.simulate(|record, state| {
+        verify_and_chain(&Rules { uid: record.uid, ..*rules }, answer, record, state, &mut lines);
     });
 }
 
-fn hash_for_nobody<S: Store>(store: &S, rules: &Rules<'_>, given: &Given) {
-    if let Some(_hash) = given.hash(&[0; SALT_LEN]) {
+fn simulate_hash<S: Store>(store: &S, rules: &Rules<'_>, answer: &Answer) {
+    if let Some(_hash) = answer.hash(&[0; SALT_LEN]) {
         let mut lines = ChainedLines::with_room();
-        let refused = Judgement::refused(Refusal::WrongCode, given.means(), 0);
-        store.pretend(|_, state| rules.chain(&refused, state, &mut lines));
+        let refused = Verification::refused(Refusal::WrongCode, answer.means(), 0);
+        store.simulate(|_, state| rules.chain(&refused, state, &mut lines));
     }
 }
 
@@ -176,17 +176,17 @@ fn decide<S: Store>(
     store: &S,
     name: &Name,
     rules: &Rules<'_>,
-    given: &Given,
+    answer: &Answer,
     lines: &mut ChainedLines,
-) -> Result<Judgement, StoreError> {
-    let judged =
-        store.update_state(name, |record, state| judge_and_chain(rules, given, record, state, lines))?;
-    let (set, salt, before, refused) = match judged {
-        None => return Ok(Judgement::refused(Refusal::NotEnrolled, given.means(), 0)),
-        Some(Step1::Done(judgement)) => return Ok(judgement),
-        Some(Step1::TryRecovery { set, salt, before, refused }) => (set, salt, before, refused),
+) -> Result<Verification, StoreError> {
+    let recorded =
+        store.update_state(name, |record, state| verify_and_chain(rules, answer, record, state, lines))?;
+    let (set, salt, before, refused) = match recorded {
+        None => return Ok(Verification::refused(Refusal::NotEnrolled, answer.means(), 0)),
+        Some(FirstUpdate::Done(verification)) => return Ok(verification),
+        Some(FirstUpdate::TryRecovery { set, salt, before, refused }) => (set, salt, before, refused),
     };
-    let hash = match given.hash(&salt) {
+    let hash = match answer.hash(&salt) {
         None => return Ok(refused),
         Some(Err(_)) => return Ok(refused.because(Refusal::NoMemory)),
         Some(Ok(hash)) => hash,
@@ -207,7 +207,7 @@ fn claim(
     before: (u32, bool, Failures),
     record: &Record,
     state: &mut State,
-) -> Option<Judgement> {
+) -> Option<Verification> {
     let known = record.recovery.as_ref().filter(|known| Some(known.id) == set && record.uid == rules.uid)?;
     let position = known.position(hash)?;
     if !state.use_recovery(known.id, position) {
@@ -221,7 +221,7 @@ fn claim(
     let codes = u32::try_from(known.hashes.len()).unwrap_or(0);
     let proof = Proof::Recovery { left: codes.saturating_sub(state.recovery_used(known.id)) };
     let forgiven = rules.answer_place.told(rules.key, record, forgiven);
-    Some(Judgement::Accepted { proof, forgiven, codes_due: false })
+    Some(Verification::Accepted { proof, forgiven, codes_due: false })
 }
 
 /// What an answer is judged by.
@@ -259,17 +259,17 @@ impl Rules<'_> {
     pub(super) fn count(
         &self,
         why: Refusal,
-        means: Means,
+        means: FactorKind,
         side: Side,
         record: &Record,
         state: &mut State,
-    ) -> Judgement {
+    ) -> Verification {
         // Its own place, also if it counts as a stranger's.
         state.throttle.remembered.end_at(self.side(record));
         let engaged = state.throttle.fail(means, side, self.now, &self.throttle);
         self.answer_place.note(self.key, record, self.now, &mut state.throttle.since);
         let failures = state.throttle.failures_here(means, side, self.now);
-        Judgement::refused(why, means, failures).engaging(engaged)
+        Verification::refused(why, means, failures).engaging(engaged)
     }
 
     /// Counts a right code of a device.
@@ -304,9 +304,9 @@ impl Rules<'_> {
     fn standing(&self, record: &Record) -> Option<Refusal> {
         match record.standing() {
             _ if record.uid != self.uid => Some(Refusal::UidChanged),
-            Standing::Unenrolled => Some(Refusal::NotEnrolled),
-            Standing::Revoked => Some(Refusal::Revoked),
-            Standing::Enrolled => None,
+            EnrolmentStatus::Unenrolled => Some(Refusal::NotEnrolled),
+            EnrolmentStatus::Revoked => Some(Refusal::Revoked),
+            EnrolmentStatus::Enrolled => None,
         }
     }
 }
@@ -314,22 +314,23 @@ impl Rules<'_> {
 /// The refusal of an answer that need not be looked at; else the lane in which it counts.
 fn admit(
     rules: &Rules<'_>,
-    given: &Given,
+    answer: &Answer,
     code: Option<CodeDigest>,
     record: &Record,
     state: &State,
-) -> Result<Side, Judgement> {
-    let means = given.means();
+) -> Result<Side, Verification> {
+    let means = answer.means();
     let side = rules.side(record);
-    let refused =
-        |why, side| Err(Judgement::refused(why, means, state.throttle.failures_here(means, side, rules.now)));
+    let refused = |why, side| {
+        Err(Verification::refused(why, means, state.throttle.failures_here(means, side, rules.now)))
+    };
     if let Some(why) = rules.standing(record) {
         return refused(why, side);
     }
-    if matches!(given, Given::Malformed) {
+    if matches!(answer, Answer::Malformed) {
         return refused(Refusal::Malformed, side);
     }
-    if matches!(given, Given::Recovery(_)) && !rules.recovery {
+    if matches!(answer, Answer::Recovery(_)) && !rules.recovery {
         return refused(Refusal::RecoveryNotHere, side);
     }
     if code.is_some_and(|code| state.is_recent(code)) {
@@ -337,7 +338,7 @@ fn admit(
     }
     let gate = |side| state.throttle.gate(means, side, rules.now, &rules.throttle);
     let (side, gate) = match gate(side) {
-        Gate::TwoCodes if matches!(given, Given::Pair(..) | Given::NoPair) => return Ok(side),
+        Gate::TwoCodes if matches!(answer, Answer::Pair(..) | Answer::NoPair) => return Ok(side),
         // There is no room for two codes: this place is as good as a stranger's today.
         Gate::TwoCodes if rules.answer_place.one_field => (Side::Nowhere, gate(Side::Nowhere)),
         gate => (side, gate),
@@ -351,45 +352,47 @@ fn admit(
 }
 
 /// Judges, and adds what came of it to the account's chain. A recovery code's line has to wait for its hash.
-fn judge_and_chain(
+fn verify_and_chain(
     rules: &Rules<'_>,
-    given: &Given,
+    answer: &Answer,
     record: &Record,
     state: &mut State,
     lines: &mut ChainedLines,
-) -> Step1 {
+) -> FirstUpdate {
     lines.clear();
-    let step = judge(rules, given, record, state);
-    if let Step1::Done(judgement) = &step {
-        rules.chain(judgement, state, lines);
+    let step = verify(rules, answer, record, state);
+    if let FirstUpdate::Done(verification) = &step {
+        rules.chain(verification, state, lines);
     }
     step
 }
 
-fn judge(rules: &Rules<'_>, given: &Given, record: &Record, state: &mut State) -> Step1 {
+fn verify(rules: &Rules<'_>, answer: &Answer, record: &Record, state: &mut State) -> FirstUpdate {
     state.throttle.advance(rules.now, &rules.throttle);
-    let code = if let Given::Code(code) = given { Some(rules.digest(code, record)) } else { None };
-    let side = match admit(rules, given, code, record, state) {
+    let code = if let Answer::Code(code) = answer { Some(rules.digest(code, record)) } else { None };
+    let side = match admit(rules, answer, code, record, state) {
         Ok(side) => side,
-        Err(refused) => return Step1::Done(refused),
+        Err(refused) => return FirstUpdate::Done(refused),
     };
     let throttle = &state.throttle;
     let before = (throttle.failures(), throttle.is_engaged(&rules.throttle), throttle.since);
-    let judgement = match given {
-        Given::Recovery(_) => rules.count(Refusal::WrongCode, Means::Recovery, side, record, state),
-        Given::Pair(first, second) => judge_pair(rules, (first, second), side, record, state),
-        Given::Code(typed) => verify(rules, (typed, code.unwrap_or_default()), side, record, state),
+    let verification = match answer {
+        Answer::Recovery(_) => rules.count(Refusal::WrongCode, FactorKind::Recovery, side, record, state),
+        Answer::Pair(first, second) => verify_pair(rules, (first, second), side, record, state),
+        Answer::Code(typed) => verify_code(rules, (typed, code.unwrap_or_default()), side, record, state),
         // Right for no account.
-        Given::NoPair | Given::Malformed => rules.count(Refusal::WrongCode, Means::Code, side, record, state),
+        Answer::NoPair | Answer::Malformed => {
+            rules.count(Refusal::WrongCode, FactorKind::Code, side, record, state)
+        }
     };
-    match (given.set_kind().filter(|_| rules.recovery), judgement) {
-        (Some(kind), refused @ Judgement::Refused { why: Refusal::WrongCode, .. }) => {
+    match (answer.set_kind().filter(|_| rules.recovery), verification) {
+        (Some(kind), refused @ Verification::Refused { why: Refusal::WrongCode, .. }) => {
             let set = record.recovery.as_ref().filter(|set| set.kind == kind);
             // Without a set the work is the same, so that the time does not tell.
             let salt = set.map_or([0; SALT_LEN], |set| set.salt);
-            Step1::TryRecovery { set: set.map(|set| set.id), salt, before, refused }
+            FirstUpdate::TryRecovery { set: set.map(|set| set.id), salt, before, refused }
         }
-        (_, judgement) => Step1::Done(judgement),
+        (_, verification) => FirstUpdate::Done(verification),
     }
 }
 
@@ -397,13 +400,13 @@ fn judge(rules: &Rules<'_>, given: &Given, record: &Record, state: &mut State) -
 const NEAR: Window = Window { back: 10, ahead: 10 };
 
 /// Tries a code against every credential, as one attempt.
-fn verify(
+fn verify_code(
     rules: &Rules<'_>,
     (code, digest): (&Code, CodeDigest),
     side: Side,
     record: &Record,
     state: &mut State,
-) -> Judgement {
+) -> Verification {
     let looked_at = &record.credentials[..record.credentials.len().min(MAX_TARGETS)];
     let steps: usize = looked_at.iter().map(|credential| rules.window_of(credential).steps()).sum();
     let narrowed = steps > MAX_TARGETS || looked_at.len() < record.credentials.len();
@@ -411,10 +414,10 @@ fn verify(
         (Vec::with_capacity(looked_at.len()), Vec::with_capacity(looked_at.len()));
     for credential in looked_at {
         let Ok(secret) = rules.key.open_secret(record, credential) else {
-            let failures = state.throttle.failures_here(Means::Code, side, rules.now);
-            return Judgement::Refused {
+            let failures = state.throttle.failures_here(FactorKind::Code, side, rules.now);
+            return Verification::Refused {
                 why: Refusal::Damaged,
-                means: Means::Code,
+                means: FactorKind::Code,
                 failures,
                 engaged: None,
                 credential: Some((credential.id, credential.label.clone())),
@@ -451,13 +454,13 @@ fn verify(
             let forgiven = rules.right(&[digest], (credential, side), record, state);
             let label = named(credential).map_or_else(Label::default, |(_, label)| label);
             let proof = Proof::Device(credential, label);
-            Judgement::Accepted { proof, forgiven, codes_due: record.recovery_due }
+            Verification::Accepted { proof, forgiven, codes_due: record.recovery_due }
         }
         (_, stale) => {
             let (why, known) =
                 stale.map_or((Refusal::WrongCode, None), |(id, ..)| (Refusal::Replayed, named(*id)));
-            let mut refused = rules.count(why, Means::Code, side, record, state);
-            if let Judgement::Refused { credential, narrowed: few, right_for: clock, .. } = &mut refused {
+            let mut refused = rules.count(why, FactorKind::Code, side, record, state);
+            if let Verification::Refused { credential, narrowed: few, right_for: clock, .. } = &mut refused {
                 (*credential, *few) = (known, narrowed);
                 *clock = right_for.filter(|_| why == Refusal::WrongCode);
             }

@@ -1,5 +1,5 @@
 //! How many connections are served at a time. Nobody can take all of them: everybody has a few, and a place for the
-//! first connection of somebody who has none is kept free. Seats are for people who are known; see `lobby.rs`.
+//! first connection of somebody who has none is kept free. ConnectionLimits are for people who are known; see `lobby.rs`.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -16,7 +16,7 @@ pub const ALL: usize = 256;
 
 /// Who is being served.
 #[derive(Default)]
-pub struct Seats {
+pub struct ConnectionLimits {
     taken: Mutex<Taken>,
 }
 
@@ -37,24 +37,24 @@ pub enum Kind {
 }
 
 /// One connection; freed when dropped.
-pub struct Seat {
-    seats: Arc<Seats>,
+pub struct ConnectionPermit {
+    seats: Arc<ConnectionLimits>,
     uid: u32,
     pub kind: Kind,
 }
 
-impl Seats {
+impl ConnectionLimits {
     /// Whether there is no seat left for `uid`, known to the host or not, which may have `each` seats.
     pub fn are_taken(&self, uid: u32, each: usize) -> bool {
         self.taken().free_for(uid, each).is_none()
     }
 
     /// A seat for somebody who is known now, if there is one for them.
-    pub fn take(self: &Arc<Self>, uid: u32, each: usize) -> Option<Seat> {
+    pub fn take(self: &Arc<Self>, uid: u32, each: usize) -> Option<ConnectionPermit> {
         let mut taken = self.taken();
         let kind = taken.free_for(uid, each)?;
         *taken.of(kind).entry(uid).or_default() += 1;
-        Some(Seat { seats: Arc::clone(self), uid, kind })
+        Some(ConnectionPermit { seats: Arc::clone(self), uid, kind })
     }
 
     /// True if nobody is being served.
@@ -90,7 +90,7 @@ impl Taken {
     }
 }
 
-impl Seat {
+impl ConnectionPermit {
     /// Whether a person may be asked in it, which takes long: of a service's many seats only as many as those of any user.
     pub fn is_for_dialogues(&self) -> bool {
         let own = self.seats.taken().people.get(&self.uid).copied().unwrap_or(0);
@@ -98,7 +98,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         leave(self.seats.taken().of(self.kind), &self.uid);
     }
@@ -119,13 +119,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn full(seats: &Arc<Seats>, uid: u32) -> Option<Seat> {
+    fn full(seats: &Arc<ConnectionLimits>, uid: u32) -> Option<ConnectionPermit> {
         seats.take(uid, EACH).filter(|seat| seat.kind == Kind::Full)
     }
 
     #[test]
     fn one_user_gets_a_few_seats_and_never_those_of_others() {
-        let seats = Arc::<Seats>::default();
+        let seats = Arc::<ConnectionLimits>::default();
         let held: Vec<_> = (0..1000).filter_map(|_| seats.take(1000, EACH)).collect();
         assert_eq!(held.len(), EACH + 1);
         assert!(seats.are_taken(1000, EACH) && !seats.are_taken(1001, EACH));
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn whoever_waits_in_all_their_seats_has_one_left_for_what_is_soon_over() {
-        let seats = Arc::<Seats>::default();
+        let seats = Arc::<ConnectionLimits>::default();
         let held: Vec<_> = (0..EACH).filter_map(|_| full(&seats, 1000)).collect();
         assert_eq!(held.len(), EACH);
         let short = seats.take(1000, EACH).unwrap();
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn where_many_are_served_everybody_gets_one_and_uid_0_no_more_than_others() {
-        let seats = Arc::<Seats>::default();
+        let seats = Arc::<ConnectionLimits>::default();
         let mut held: Vec<_> =
             (1000..1008).flat_map(|uid| [uid; EACH]).filter_map(|uid| full(&seats, uid)).collect();
         assert_eq!(held.len(), MANY);
@@ -159,7 +159,7 @@ mod tests {
                 && seats.take(5000, EACH).is_none()
                 && seats.take(0, EACH).is_none()
         );
-        assert!(held.iter().all(Seat::is_for_dialogues));
+        assert!(held.iter().all(ConnectionPermit::is_for_dialogues));
         held.truncate(MANY);
         assert_eq!(seats.take(1000, EACH).unwrap().kind, Kind::Short, "no second one");
         assert!(full(&seats, 5000).is_some(), "but a first one");
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_service_gets_more_seats_and_leaves_first_ones_to_others() {
-        let seats = Arc::<Seats>::default();
+        let seats = Arc::<ConnectionLimits>::default();
         let held: Vec<_> = (0..1000).filter_map(|_| seats.take(26, SERVICE)).collect();
         assert_eq!(held.len(), SERVICE + 1);
         assert!(held.iter().all(|seat| !seat.is_for_dialogues()));

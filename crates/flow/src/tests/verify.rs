@@ -1,6 +1,6 @@
 //! What others do between the two parts of a judgement, and what a refusal costs the store.
 use super::*;
-use qrtotp_account::{Lane, Record, State};
+use qrtotp_account::{FailureCounter, Record, State};
 use qrtotp_store::{Account, SealKey, Store, StoreError};
 use std::cell::RefCell;
 
@@ -33,16 +33,16 @@ impl Store for Watched<'_> {
         self.store.update_state(name, f)
     }
 
-    fn pretend(&self, f: impl FnOnce(&Record, &mut State)) {
-        self.visits.borrow_mut().push("pretend");
-        self.store.pretend(f);
+    fn simulate(&self, f: impl FnOnce(&Record, &mut State)) {
+        self.visits.borrow_mut().push("simulate");
+        self.store.simulate(f);
     }
 
     fn update_account<T>(&self, _: &Name, _: impl FnMut(&mut Option<Account>) -> T) -> Result<T, StoreError> {
         unreachable!("a login changes no record")
     }
 
-    fn update_primary<T>(&self, _: &Name, _: impl FnMut(&mut Lane) -> T) -> Result<T, StoreError> {
+    fn update_primary<T>(&self, _: &Name, _: impl FnMut(&mut FailureCounter) -> T) -> Result<T, StoreError> {
         unreachable!("a login checks no password")
     }
 }
@@ -78,11 +78,11 @@ fn a_recovery_code_of_somebody_whom_nobody_knows_costs_the_store_a_second_visit_
     w.enroll(&mut Human::says([Say::Phone(0)])).unwrap();
     for (user, answer, visits) in [
         ("alice", "0000-0000-0000-0000", &["judge", "claim"][..]),
-        ("mallory", "0000-0000-0000-0000", &["pretend", "pretend"]),
-        ("bob", "0000-0000-0000-0000", &["judge", "pretend", "pretend"]),
+        ("mallory", "0000-0000-0000-0000", &["simulate", "simulate"]),
+        ("bob", "0000-0000-0000-0000", &["judge", "simulate", "simulate"]),
         ("alice", "000000", &["judge"]),
-        ("mallory", "000000", &["pretend"]),
-        ("bob", "000000", &["judge", "pretend"]),
+        ("mallory", "000000", &["simulate"]),
+        ("bob", "000000", &["judge", "simulate"]),
     ] {
         let (outcome, paid) = watched(&mut w, user, answer, nothing);
         assert_eq!((outcome, paid.as_slice()), (Outcome::Denied, visits), "{user} {answer}");

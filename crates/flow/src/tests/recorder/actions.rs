@@ -5,7 +5,7 @@ use qrtotp_policy::FirstLogin;
 use qrtotp_values::ConfigDuration;
 use std::path::Path;
 
-pub(super) const TEST: &str = "flow::tests::recorder::deeds::every_deed_that_is_recorded_can_be_done";
+pub(super) const TEST: &str = "tests::recorder::actions::every_deed_that_is_recorded_can_be_done";
 /// Which deed to do, and where.
 pub(super) const PLAY: &str = "QRTOTP_RECORDER_DEED";
 pub(super) const PLACE: &str = "QRTOTP_RECORDER_PLACE";
@@ -235,9 +235,9 @@ impl Dialog for Person<'_> {
 }
 
 impl EnrollDialog for Person<'_> {
-    fn first_code(&mut self, scanned: Scanned<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
+    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
         let mut code = self.code.clone();
-        if let (Scanned::Now(offer), None) = (scanned, note) {
+        if let (QrState::Now(offer), None) = (scanned, note) {
             let uri = KeyUri::parse(&offer.uri, Strength::Normal).unwrap();
             let key = base32(&uri.secret);
             if let Some(teller) = self.teller {
@@ -262,8 +262,12 @@ impl EnrollDialog for Person<'_> {
         }
     }
 
-    fn recovery_codes(&mut self, _: &[Zeroizing<String>], _: Option<&str>) -> Result<Handed, NoAnswer> {
-        Ok(Handed::Shown)
+    fn recovery_codes(
+        &mut self,
+        _: &[Zeroizing<String>],
+        _: Option<&str>,
+    ) -> Result<CodesDelivery, NoAnswer> {
+        Ok(CodesDelivery::Shown)
     }
 }
 
@@ -273,7 +277,7 @@ pub(super) fn enroll_with(
     authority: Authority,
 ) -> Result<Enrolled, EnrollError> {
     let (name, label, subject) = (World::name(), Label::new("phone"), World::subject("alice"));
-    let invitation = Invitation {
+    let invitation = EnrolmentRequest {
         name: &name,
         uid: UID,
         label: &label,

@@ -4,7 +4,7 @@
 //! No lock is taken, so nobody can hold anybody up here: all that is ever written is the state that is there already, so
 //! that writers at the same time change nothing of each other's. What fails is not told: the answer is a refusal anyhow.
 
-use super::critical::undisturbed;
+use super::critical::with_critical_section;
 use super::file::{FileStore, RECORD, STATE};
 use super::record::{ANEW, write_new};
 use super::{StoreError, open_private_dir, slot};
@@ -23,7 +23,7 @@ const DECOY: &str = "decoy";
 const NO_UID: u32 = u32::MAX;
 
 impl FileStore {
-    /// What [`super::Store::pretend`] is here.
+    /// What [`super::Store::simulate`] is here.
     pub(super) fn use_decoy(&self, f: impl FnOnce(&Record, &mut State)) {
         let mut f = Some(f);
         // What fails is not told: the answer is a refusal anyhow.
@@ -32,7 +32,7 @@ impl FileStore {
 
     fn try_decoy(&self, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
         let Some((name, dir)) = self.decoy()? else { return Ok(()) };
-        undisturbed(|| {
+        with_critical_section(|| {
             let mut opened = self.read(dir.as_fd(), &name)?;
             let old = opened.loaded.state.clone();
             let mut state = old.clone();
@@ -90,11 +90,11 @@ mod tests {
     use super::*;
     use crate::Store;
     use crate::tests::empty_store;
-    use qrtotp_account::{Means, Side, ThrottleRules};
+    use qrtotp_account::{FactorKind, Side, ThrottleRules};
     use std::path::Path;
 
     fn fail(_: &Record, state: &mut State) {
-        let _ = state.throttle.fail(Means::Code, Side::Nowhere, 1000, &ThrottleRules::default());
+        let _ = state.throttle.fail(FactorKind::Code, Side::Nowhere, 1000, &ThrottleRules::default());
     }
 
     /// How often the state was written. A new one has the sequence numbers 0 and 1.
@@ -108,13 +108,13 @@ mod tests {
     fn pretending_to_count_a_failure_writes_and_keeps_nothing_of_it() {
         let (dir, store) = empty_store();
         for round in 1..4 {
-            store.pretend(|record, state| {
+            store.simulate(|record, state| {
                 assert_eq!((record.credentials.len(), state.throttle.failures()), (1, 0));
-                let _ = state.throttle.fail(Means::Code, Side::Nowhere, 1000, &ThrottleRules::default());
+                let _ = state.throttle.fail(FactorKind::Code, Side::Nowhere, 1000, &ThrottleRules::default());
             });
             assert_eq!(writes(dir.path()), round);
         }
-        store.pretend(|_, _| ());
+        store.simulate(|_, _| ());
         assert_eq!(writes(dir.path()), 3);
     }
 
@@ -130,7 +130,7 @@ mod tests {
         let (dir, store) = empty_store();
         let held = std::fs::File::open(dir.path().join("state/decoy")).unwrap();
         held.lock().unwrap();
-        store.pretend(fail);
+        store.simulate(fail);
         assert_eq!(writes(dir.path()), 1);
     }
 
@@ -138,11 +138,11 @@ mod tests {
     fn a_decoy_that_is_damaged_or_gone_harms_nobody_and_is_made_again() {
         let (dir, store) = empty_store();
         std::fs::write(dir.path().join("state/decoy/state"), b"").unwrap();
-        store.pretend(fail);
+        store.simulate(fail);
         std::fs::remove_dir_all(dir.path().join("state/decoy")).unwrap();
-        store.pretend(fail);
+        store.simulate(fail);
         let store = FileStore::open_or_create(&dir.path().join("state"), dir.path()).unwrap();
-        store.pretend(fail);
+        store.simulate(fail);
         assert_eq!(writes(dir.path()), 1);
     }
 }

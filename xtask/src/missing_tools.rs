@@ -6,12 +6,12 @@ use anyhow::{Result, bail};
 use crate::step::say;
 
 #[derive(Default)]
-pub struct Lacks {
+pub struct MissingTools {
     names: Vec<&'static str>,
     said: Vec<String>,
 }
 
-impl Lacks {
+impl MissingTools {
     /// Remembers `name` if it could not be had, and `without`, which says what is not tested then.
     ///
     /// # Errors

@@ -13,20 +13,20 @@ use std::time::Duration;
 pub const FRAME_TIME: Duration = Duration::from_secs(5);
 
 /// One end of a connection, and the time that is left for it.
-pub struct Line {
+pub struct Connection {
     socket: OwnedFd,
     all: Deadline,
     frame: Option<Deadline>,
 }
 
 /// To wait for what comes next together with something else.
-impl AsFd for Line {
+impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 }
 
-impl Line {
+impl Connection {
     /// A connected stream socket, for as long as `all` lasts.
     #[must_use]
     pub fn new(socket: OwnedFd, all: Deadline) -> Self {
@@ -67,7 +67,7 @@ impl Line {
     /// received.
     ///
     /// # Errors
-    /// As [`Line::send`], but for a closed connection.
+    /// As [`Connection::send`], but for a closed connection.
     pub fn request(&mut self, request: &Request) -> Result<(), FrameError> {
         match self.send(request) {
             Err(FrameError::Closed) => Ok(()),
@@ -108,7 +108,7 @@ impl Line {
     }
 }
 
-impl Read for Line {
+impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match recv(self.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
@@ -122,7 +122,7 @@ impl Read for Line {
     }
 }
 
-impl Write for Line {
+impl Write for Connection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Inside somebody else's process no SIGPIPE may come of it.
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;

@@ -10,8 +10,8 @@ fn owner<'a>(
     human: &'a mut Human,
     name: &'a Name,
     subject: &'a Subject,
-) -> Owner<'a, FileStore, Human, FakeClock, Log> {
-    Owner {
+) -> SelfService<'a, FileStore, Human, FakeClock, Log> {
+    SelfService {
         name,
         uid: UID,
         config: &w.config,
@@ -166,7 +166,7 @@ fn a_primary_factor_that_would_not_be_enough_is_refused_before_it_is_asked_for()
     crate::revoke(&w.store, &name, Selection::All, now, &subject, &mut w.log).unwrap();
     assert_eq!(why(&mut w), Some("revoked"));
     let mut other = Human::says([]);
-    let refused = Owner { uid: UID + 1, ..owner(&mut w, &mut other, &name, &subject) }.authority();
+    let refused = SelfService { uid: UID + 1, ..owner(&mut w, &mut other, &name, &subject) }.authority();
     assert!(matches!(refused, Err(EnrollError::UidChanged)), "{refused:?}");
 }
 

@@ -1,14 +1,14 @@
 //! What people do to their own account where nothing is known of them but who they are: they prove a device first.
 
 use super::admin::{AdminError, Selection, revoke};
+use super::answer::Answer;
 use super::answer_place::AnswerPlace;
 use super::device::{must_tell_apart, rename_device};
 use super::enroll::{Authority, Codes, EnrollDialog, EnrollError, ExistingCode, permitted, replace_codes};
-use super::given::Given;
-use super::judge::{Judgement, Rules, settle};
 use super::refusal::Refusal;
+use super::verify::{Rules, Verification, verify_and_record};
 use super::{Dialog, Echo, NoAnswer};
-use qrtotp_account::{CredentialId, Label, Name, Standing};
+use qrtotp_account::{CredentialId, EnrolmentStatus, Label, Name};
 use qrtotp_audit::{AuditSink, Kind, Subject};
 use qrtotp_clock::Clock;
 use qrtotp_policy::Config;
@@ -18,7 +18,7 @@ use qrtotp_store::Store;
 const TRIES: u32 = 3;
 
 /// An account's owner, and everything that asking them needs.
-pub struct Owner<'a, S, D, C, A> {
+pub struct SelfService<'a, S, D, C, A> {
     /// The account.
     pub name: &'a Name,
     /// Its uid now.
@@ -37,7 +37,7 @@ pub struct Owner<'a, S, D, C, A> {
     pub subject: &'a Subject,
 }
 
-impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
+impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
     /// What an enrolment of theirs is allowed by: a token's code where one waits, else the primary factor. With a device
     /// that is enrolled already, neither: its code is asked for.
     ///
@@ -50,7 +50,8 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
         let own = account.as_ref().map(|account| &account.record).filter(|record| record.uid == self.uid);
         let by_code = own.is_some_and(|record| {
             let token = record.token.as_ref().filter(|token| token.is_live(now));
-            record.standing() == Standing::Enrolled || token.is_some_and(|token| token.binding.is_some())
+            record.standing() == EnrolmentStatus::Enrolled
+                || token.is_some_and(|token| token.binding.is_some())
         });
         if by_code {
             return Ok(Authority::TokenCode);
@@ -79,11 +80,11 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
                 kind: Kind::DeviceProof,
                 tried: false,
             };
-            let judged = settle(self.store, self.name, &rules, &Given::code(&typed))?;
-            judged.report(Kind::DeviceProof, self.subject, self.audit);
-            match judged.judgement {
-                Judgement::Accepted { .. } => return Ok(()),
-                Judgement::Refused { why, .. } => refusal = why,
+            let recorded = verify_and_record(self.store, self.name, &rules, &Answer::code(&typed))?;
+            recorded.report(Kind::DeviceProof, self.subject, self.audit);
+            match recorded.verification {
+                Verification::Accepted { .. } => return Ok(()),
+                Verification::Refused { why, .. } => refusal = why,
             }
             self.dialog.show("That was not right.");
         }
@@ -97,7 +98,7 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
             Some(record) if record.uid != self.uid => {
                 Err(AdminError::UidChanged(self.name.clone(), record.uid))
             }
-            Some(record) if record.standing() == Standing::Enrolled => Ok(()),
+            Some(record) if record.standing() == EnrolmentStatus::Enrolled => Ok(()),
             Some(_) | None => Err(AdminError::NotEnrolled(self.name.clone())),
         }
     }
@@ -137,7 +138,7 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
     }
 }
 
-impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Owner<'_, S, D, C, A> {
+impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
     /// New recovery codes, once a device was proven. The old ones hold until the new ones do.
     ///
     /// # Errors

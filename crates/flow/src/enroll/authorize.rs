@@ -1,10 +1,10 @@
 //! Whether an enrolment may begin, and go on.
 
-use super::keep::Seen;
-use super::{Authority, EnrollDialog, EnrollError, Enrollment, ExistingCode, Invitation, Progress};
-use crate::Owner;
+use super::commit::AccountSnapshot;
+use super::{Authority, EnrollDialog, EnrollError, Enrollment, EnrolmentRequest, ExistingCode, Progress};
+use crate::SelfService;
 use crate::first_login::{Entry, ended, entry};
-use qrtotp_account::{Record, Standing, Token};
+use qrtotp_account::{EnrolmentStatus, Record, Token};
 use qrtotp_audit::AuditSink;
 use qrtotp_clock::Clock;
 use qrtotp_policy::Config;
@@ -14,9 +14,9 @@ use qrtotp_values::UnixTime;
 impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
     /// Whether this may begin at all. An account with a device proves one first.
     pub(super) fn permit(&mut self, progress: &mut Progress) -> Result<(), EnrollError> {
-        let Invitation { name, uid, authority, .. } = *self.invitation;
+        let EnrolmentRequest { name, uid, authority, .. } = *self.invitation;
         let account = self.store.load(name)?;
-        progress.permitted = account.as_ref().map(Seen::of).unwrap_or_default();
+        progress.permitted = account.as_ref().map(AccountSnapshot::of).unwrap_or_default();
         let own = account.as_ref().filter(|account| account.record.uid == uid);
         let devices = own.map_or(0, |account| account.record.credentials.len());
         if devices > 0 {
@@ -32,8 +32,8 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
     }
 
     fn prove_existing(&mut self) -> Result<(), EnrollError> {
-        let Invitation { name, uid, subject, .. } = *self.invitation;
-        Owner {
+        let EnrolmentRequest { name, uid, subject, .. } = *self.invitation;
+        SelfService {
             name,
             uid,
             config: self.config,
@@ -76,8 +76,8 @@ pub(super) fn may_begin(
     record: Option<&Record>,
     now: UnixTime,
 ) -> Result<(), EnrollError> {
-    match (authority, record.map_or(Standing::Unenrolled, Record::standing)) {
-        (Authority::Admin(_), _) | (_, Standing::Enrolled) => Ok(()),
+    match (authority, record.map_or(EnrolmentStatus::Unenrolled, Record::standing)) {
+        (Authority::Admin(_), _) | (_, EnrolmentStatus::Enrolled) => Ok(()),
         (Authority::TokenCode | Authority::ProvenTokenCode(_), _) => Err(ended(record, now, "no_token_code")),
         (Authority::BoundKey(_), _) => Err(ended(record, now, "no_token")),
         // A revoked account has no way in but a token, which is not there.

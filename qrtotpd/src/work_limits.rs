@@ -1,7 +1,7 @@
 //! How much is done at a time. Hashing takes 19 MiB, a PAM child some, too; connections are many. A request that waits for
 //! anything (an answer, a lock, a PAM child) holds no turn.
 
-use crate::seats::leave;
+use crate::connection_limits::leave;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -16,17 +16,17 @@ const WAITS_EACH: usize = 2;
 
 /// Whose turn it is.
 #[derive(Default)]
-pub struct Turns {
+pub struct WorkLimits {
     at_work: Mutex<usize>,
     freed: Condvar,
 }
 
-/// A connection that takes its turns; it has one unless it is [`Turn::away`].
-pub struct Turn(Arc<Turns>);
+/// A connection that takes its turns; it has one unless it is [`WorkPermit::away`].
+pub struct WorkPermit(Arc<WorkLimits>);
 
-impl Turn {
+impl WorkPermit {
     /// Waits for the first one.
-    pub fn wait(turns: &Arc<Turns>) -> Self {
+    pub fn wait(turns: &Arc<WorkLimits>) -> Self {
         turns.enter();
         Self(Arc::clone(turns))
     }
@@ -40,7 +40,7 @@ impl Turn {
 }
 
 /// Waits for the next turn, whatever happened meanwhile.
-struct Back<'a>(&'a Turns);
+struct Back<'a>(&'a WorkLimits);
 
 impl Drop for Back<'_> {
     fn drop(&mut self) {
@@ -48,13 +48,13 @@ impl Drop for Back<'_> {
     }
 }
 
-impl Drop for Turn {
+impl Drop for WorkPermit {
     fn drop(&mut self) {
         self.0.leave();
     }
 }
 
-impl Turns {
+impl WorkLimits {
     fn enter(&self) {
         let waited = self.freed.wait_while(self.at_work(), |at_work| *at_work >= AT_WORK);
         *waited.unwrap_or_else(PoisonError::into_inner) += 1;
@@ -122,12 +122,12 @@ mod tests {
 
     #[test]
     fn no_more_work_at_a_time_than_turns_and_who_is_away_holds_none() {
-        let turns = Arc::<Turns>::default();
+        let turns = Arc::<WorkLimits>::default();
         let working = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..40 {
                 scope.spawn(|| {
-                    let turn = Turn::wait(&turns);
+                    let turn = WorkPermit::wait(&turns);
                     for _ in 0..20 {
                         assert!(working.fetch_add(1, Ordering::SeqCst) < AT_WORK);
                         thread::yield_now();
@@ -142,9 +142,9 @@ mod tests {
 
     #[test]
     fn all_turns_are_free_while_everybody_is_away() {
-        let turns = Arc::<Turns>::default();
-        let held: Vec<_> = (0..AT_WORK).map(|_| Turn::wait(&turns)).collect();
-        let done = held[0].away(|| thread::scope(|s| s.spawn(|| drop(Turn::wait(&turns))).join()));
+        let turns = Arc::<WorkLimits>::default();
+        let held: Vec<_> = (0..AT_WORK).map(|_| WorkPermit::wait(&turns)).collect();
+        let done = held[0].away(|| thread::scope(|s| s.spawn(|| drop(WorkPermit::wait(&turns))).join()));
         assert!(done.is_ok());
     }
 

@@ -67,7 +67,7 @@ impl ConfigError {
 
 /// An applied configuration and where it came from: the sealing key lies beside it.
 #[derive(Debug)]
-pub struct Source {
+pub struct ConfigFile {
     /// What it says.
     pub config: Config,
     /// Its directory.
@@ -83,7 +83,7 @@ pub fn applied_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-impl Source {
+impl ConfigFile {
     /// Reads the applied form of the configuration in `path`, as it is in force at `now`. The file itself is not read.
     ///
     /// # Errors
@@ -182,8 +182,8 @@ mod tests {
     fn a_configuration_that_can_not_be_used_is_called_by_its_kind() {
         let dir = scratch();
         let path = dir.path().join("qrtotp.toml");
-        let reason = || Source::load(&path, 0).map(|_| ()).unwrap_err().reason();
-        assert_eq!(Source::files(&path).unwrap_err().reason(), "config_missing");
+        let reason = || ConfigFile::load(&path, 0).map(|_| ()).unwrap_err().reason();
+        assert_eq!(ConfigFile::files(&path).unwrap_err().reason(), "config_missing");
         write(&path, "issuer = 'Us'").unwrap();
         assert_eq!(reason(), "policy_missing", "it is not read from the file that people edit");
         write(applied_path(&path), "issuer = 'Us'").unwrap();
@@ -192,7 +192,7 @@ mod tests {
         set_permissions(applied_path(&path), Permissions::from_mode(0o622)).unwrap();
         assert_eq!(reason(), "config_untrusted");
         set_permissions(&path, Permissions::from_mode(0o622)).unwrap();
-        assert_eq!(Source::files(&path).unwrap_err().reason(), "config_untrusted");
+        assert_eq!(ConfigFile::files(&path).unwrap_err().reason(), "config_untrusted");
         for error in [TrustError::Io { path: path.clone(), errno: Errno::EIO }, TrustError::Cut(path.clone())]
         {
             assert_eq!(ConfigError::Trust(error).reason(), "config_unreadable");
@@ -205,7 +205,7 @@ mod tests {
         let path = dir.path().join("qrtotp.toml");
         apply(&path, "issuer = 'Us'");
         write(&path, "what").unwrap();
-        let source = Source::load(&path, 0).unwrap();
+        let source = ConfigFile::load(&path, 0).unwrap();
         assert_eq!((source.config.issuer.as_deref(), source.dir_path.as_path()), (Some("Us"), dir.path()));
     }
 
@@ -219,7 +219,7 @@ mod tests {
             write(dir.path().join("conf.d").join(name), "").unwrap();
         }
         let names = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-        let files = Source::files(&path).unwrap();
+        let files = ConfigFile::files(&path).unwrap();
         let files: Vec<String> = files.iter().map(|file| names(&file.path)).collect();
         assert_eq!(files, ["10-a.toml", "20-b.toml", "qrtotp.toml"]);
     }

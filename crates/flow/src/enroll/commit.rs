@@ -8,13 +8,13 @@ use qrtotp_values::UnixTime;
 
 /// What must not change between the beginning and the end of an enrolment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct AccountSnapshot {
     uid: u32,
     pub(crate) revoked: Option<UnixTime>,
     credentials: Vec<CredentialId>,
 }
 
-impl Seen {
+impl AccountSnapshot {
     pub(super) fn of(account: &Account) -> Self {
         let record = &account.record;
         let credentials = record.credentials.iter().map(|credential| credential.id).collect();
@@ -32,10 +32,13 @@ impl Seen {
 }
 
 /// The id of the account's record, or of the one that is to be made, and what is in it now.
-pub(crate) fn record_id<S: Store>(store: &S, name: &Name) -> Result<(RecordId, Seen), EnrollError> {
+pub(crate) fn record_id<S: Store>(
+    store: &S,
+    name: &Name,
+) -> Result<(RecordId, AccountSnapshot), EnrollError> {
     match store.load(name)? {
-        Some(account) => Ok((account.record.id, Seen::of(&account))),
-        None => Ok((RecordId(random_bytes()?), Seen::default())),
+        Some(account) => Ok((account.record.id, AccountSnapshot::of(&account))),
+        None => Ok((RecordId(random_bytes()?), AccountSnapshot::default())),
     }
 }
 
@@ -44,7 +47,7 @@ pub(crate) struct Addition<'a> {
     pub id: CredentialId,
     pub record: RecordId,
     /// What the account was when this began: a device proven or revoked meanwhile must not be passed over.
-    pub seen: &'a Seen,
+    pub seen: &'a AccountSnapshot,
     pub name: &'a Name,
     pub uid: u32,
     pub label: &'a Label,
@@ -110,7 +113,7 @@ impl Addition<'_> {
             also(&mut new)?; // first: the loser of a race for a token learns that it is used
             let record = &mut new.record;
             self.check(key, record)?;
-            if slot.as_ref().map(Seen::of).unwrap_or_default() != *self.seen {
+            if slot.as_ref().map(AccountSnapshot::of).unwrap_or_default() != *self.seen {
                 return Err(EnrollError::Changed);
             }
             record.credentials.push(Credential {
