@@ -5,7 +5,7 @@ use crate::error::{Failure, store_failure};
 use nix::unistd::{Uid, User, geteuid, getuid, ttyname};
 use qrtotp_account::{Name, NameError};
 use qrtotp_audit::Subject;
-use qrtotp_face::Syslog;
+use qrtotp_frontend::Syslog;
 use qrtotp_flow::{Directory, HostDirectory, host_name};
 use qrtotp_policy::{Config, ConfigFile, DEFAULT_PATH};
 use qrtotp_store::{FileStore, Store, StoreError};

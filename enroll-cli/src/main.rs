@@ -21,7 +21,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    qrtotp_face::shield_memory();
+    qrtotp_frontend::shield_memory();
     if let Some(exit) = cmd::internal(std::env::args_os().skip(1)) {
         return exit;
     }

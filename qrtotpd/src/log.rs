@@ -4,7 +4,7 @@
 use crate::PROGRAM;
 use qrtotp_audit::{AuditSink, Event, Kind, Priority, Subject};
 use qrtotp_clock::Deadline;
-use qrtotp_face::Syslog;
+use qrtotp_frontend::Syslog;
 use qrtotp_values::text::logfmt;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

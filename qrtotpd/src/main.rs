@@ -31,7 +31,7 @@ const PROGRAM: &str = "qrtotpd";
 const FILES: u64 = 4096;
 
 fn main() -> ExitCode {
-    qrtotp_face::shield_memory();
+    qrtotp_frontend::shield_memory();
     room_for_files();
     std::panic::set_hook(Box::new(|info| {
         // Where, but never what: a panic's text may hold what was typed.

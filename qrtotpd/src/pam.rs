@@ -32,7 +32,7 @@ pub fn child() -> ExitCode {
         return ExitCode::FAILURE;
     }
     // Modules of others may give up capabilities.
-    qrtotp_face::unlock_memory();
+    qrtotp_frontend::unlock_memory();
     let Ok(socket) = std::io::stdin().as_fd().try_clone_to_owned() else { return ExitCode::FAILURE };
     let mut line = Connection::new(socket, Deadline::after(FRAME_TIME));
     let (Ok(user), Ok(password)) = (typed(&mut line), typed(&mut line)) else { return ExitCode::FAILURE };

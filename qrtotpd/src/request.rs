@@ -10,7 +10,7 @@ use crate::verify::Attempt;
 use qrtotp_account::Label;
 use qrtotp_audit::{Event, Kind, Subject};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_face::StatusView;
+use qrtotp_frontend::StatusView;
 use qrtotp_flow::{
     AdminError, Authority, Codes, EnrollError, Enrollment, EnrolmentRequest, FirstPass, Options,
     PrimaryThrottle, SelfService, host_name,

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure, store_failure};
 use qrtotp_account::Name;
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_face::StatusView;
+use qrtotp_frontend::StatusView;
 use qrtotp_flow::{Directory, HostDirectory};
 use qrtotp_store::{Account, FileStore, Store};
 use qrtotp_values::UnixTime;

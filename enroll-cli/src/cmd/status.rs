@@ -6,7 +6,7 @@ use crate::context::{Context, record_name};
 use crate::error::{Exit, Failure};
 use qrtotp_account::Name;
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_face::StatusView;
+use qrtotp_frontend::StatusView;
 use qrtotp_flow::{Directory, HostDirectory};
 use qrtotp_store::Store;
 use std::io::Write;

@@ -12,7 +12,7 @@ use crate::context::{Account, Context, syslog};
 use crate::error::{Exit, Failure};
 use qrtotp_account::Label;
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_face::Syslog;
+use qrtotp_frontend::Syslog;
 use qrtotp_flow::{Imported, Reimported};
 use qrtotp_import::{Foreign, Why};
 use qrtotp_otp::{MAX_OWN_SIDE, Params, Secret, Step, Strength, Window};

@@ -274,14 +274,14 @@ fn as_user<T>(user: &User, f: impl FnOnce() -> T) -> Result<T, Failure> {
     }
     let failed = |errno| Failure::Error(format!("can't act as {}: {errno}; {}", user.name, io_step(errno)));
     let before = (geteuid(), getegid(), getgroups().map_err(failed)?);
-    qrtotp_face::unlock_memory();
+    qrtotp_frontend::unlock_memory();
     let result = become_user(user.uid, user.gid, &[user.gid]).map(|()| f());
     let restored = seteuid(before.0).and_then(|()| become_user(before.0, before.1, &before.2));
     // Only root could become somebody else at all.
     if restored.is_err() && before.0.is_root() {
         std::process::abort(); // never go on half as somebody else
     }
-    qrtotp_face::lock_memory();
+    qrtotp_frontend::lock_memory();
     result.map_err(failed)
 }
 

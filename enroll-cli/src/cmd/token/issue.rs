@@ -9,7 +9,7 @@ use crate::error::{Exit, Failure};
 use crate::terminal::unbuffered_stdout;
 use qrtotp_account::{EnrolmentStatus, KeyFingerprint, Name};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_face::Syslog;
+use qrtotp_frontend::Syslog;
 use qrtotp_flow::Issue;
 use qrtotp_policy::FirstLogin;
 use qrtotp_store::{FileStore, Store};
