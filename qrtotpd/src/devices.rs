@@ -3,8 +3,8 @@
 use crate::request::{Ended, Served};
 use qrtotp_account::{CredentialId, EnrolmentStatus, Label};
 use qrtotp_clock::SystemClock;
-use qrtotp_frontend::DeviceList;
 use qrtotp_flow::{ResyncError, Selection};
+use qrtotp_frontend::DeviceList;
 use qrtotp_store::Store;
 use qrtotp_wire::{Devices, Response};
 

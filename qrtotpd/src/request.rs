@@ -10,11 +10,11 @@ use crate::verify::Attempt;
 use qrtotp_account::Label;
 use qrtotp_audit::{Event, Kind, Subject};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_frontend::StatusView;
 use qrtotp_flow::{
     AdminError, Authority, Codes, EnrollError, Enrollment, EnrolmentRequest, FirstPass, Options,
     PrimaryThrottle, SelfService, host_name,
 };
+use qrtotp_frontend::StatusView;
 use qrtotp_otp::Params;
 use qrtotp_policy::Config;
 use qrtotp_store::{Account, Store, StoreError};

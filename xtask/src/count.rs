@@ -43,7 +43,7 @@ pub fn run(directory: Option<&str>) -> Result<()> {
 }
 
 /// The product's crates, with the directories of their sources.
-fn crates(directory: &Path) -> Result<Vec<(String, PathBuf)>> {
+pub fn crates(directory: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut metadata = cargo(&["metadata", "--no-deps", "--offline", "--format-version", "1"]);
     let output = metadata.current_dir(directory).output()?;
     ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));

@@ -6,6 +6,8 @@
 mod apt;
 mod bench;
 mod build;
+#[cfg(test)]
+mod circles;
 mod count;
 mod deb;
 mod debian;

@@ -2,7 +2,7 @@
 //! state, so a line that is changed, removed or added anywhere in a log no longer fits. docs/AUDIT.md describes the form.
 
 use super::RecordId;
-use super::state::{StateError, take};
+use super::bytes::{StateError, take};
 use blake2::Blake2b;
 use blake2::digest::{Digest, consts::U20};
 use qrtotp_values::UnixTime;

@@ -1,7 +1,19 @@
-//! An account's record and the state machines in it: tokens, recovery codes, watermarks, throttle.
-//! No file and no clock is reached from here, and nothing random but the making of recovery codes.
+//! An account: its record, its state, and the state machines in both: tokens, recovery codes, watermarks, failure counters, places.
+//!
+//! Reaches no file, clock or socket; only the making of recovery codes draws random numbers. Begin with [`Record`] (changed by
+//! enrolment and administration) and [`State`] (changed by every login). Their text and bytes are in docs/FILEFORMAT.md.
+//!
+//! ```
+//! use qrtotp_account::Name;
+//! assert_eq!(Name::new("alice")?.file_name(), "alice");
+//! assert_eq!(Name::new("../alice")?.file_name(), "%2E.%2Falice"); // one path component, whatever the name is
+//! # Ok::<(), qrtotp_account::NameError>(())
+//! ```
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod binding;
+mod bytes;
 mod chain;
 mod human_code;
 mod id;
@@ -15,9 +27,11 @@ mod ssh_key;
 mod state;
 mod throttle;
 mod token;
+mod token_refusal;
 pub mod toml_subset;
 
 pub use binding::Binding;
+pub use bytes::StateError;
 pub use chain::{
     Chain, KEPT_LEN, LINK_LEN, Link, hex as link_hex, lines_at_end, link, origin as chain_origin, split_line,
 };
@@ -26,14 +40,15 @@ pub use human_code::{
 };
 pub use id::{CredentialId, IdError, KeyId, RecordId, SetId, TokenId};
 pub use name::{Name, NameError};
-pub use place::{ExactOrigin, Place, PlaceId};
+pub use place::{ExactOrigin, Place, PlaceId, Side};
 pub use record::{Credential, EnrolmentStatus, Label, Origin, Pending, Record, RecordError, SshKey};
 pub use recovery::{GenerateError, RecoverySet, SetKind};
 pub use remembered::{MAX_REMEMBERED, OriginDigest, Remembered, RememberedCodes};
 pub use ssh_key::{FingerprintError, HardwareKeyType, KeyFingerprint, PublicKey, accepted_keys, signing_key};
-pub use state::{CodeDigest, CredentialState, State, StateError};
+pub use state::{CodeDigest, CredentialState, State};
 pub use throttle::{
     DAILY, Engaged, FAMILIAR, FactorKind, FailureCounter, Failures, Forgiven, Gate, MAX_PLACES,
-    STRANGERS_WAIT, Side, Throttle, ThrottleRules,
+    STRANGERS_WAIT, Throttle, ThrottleRules,
 };
-pub use token::{Token, TokenRefusal, TokenState};
+pub use token::{Token, TokenState};
+pub use token_refusal::TokenRefusal;

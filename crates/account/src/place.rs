@@ -113,3 +113,14 @@ fn apart(kind: u8, what: &[u8]) -> Place {
     bytes[1..].iter_mut().zip(what).for_each(|(byte, known)| *byte = *known);
     Place::Apart(bytes)
 }
+
+/// Where an answer comes from, for the throttle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// A process of the account on this host.
+    Own,
+    /// A place that can be told apart from others. It is a stranger's until it is familiar.
+    Place(PlaceId),
+    /// Nothing tells this place apart from others: always a stranger's.
+    Nowhere,
+}

@@ -1,6 +1,5 @@
 //! The cold part of a record: credentials, recovery hashes, token. Its text form is TOML, see docs/FILEFORMAT.md.
 
-use super::record_text;
 use super::{
     CredentialId, HardwareKeyType, KeyFingerprint, Name, RecordId, RecoverySet, State, Token, TokenId,
 };
@@ -254,19 +253,5 @@ impl Record {
     pub fn burnt_without(&self, gone: &[Credential], state: &State) -> UnixTime {
         let ends = gone.iter().filter_map(|gone| Some(gone.params.end_of(state.mark(gone.id)?.watermark)));
         ends.fold(self.burnt_until, UnixTime::max)
-    }
-
-    /// The text form.
-    #[must_use]
-    pub fn to_toml(&self) -> String {
-        record_text::write(self)
-    }
-
-    /// Reads the text form.
-    ///
-    /// # Errors
-    /// Not a record of a known version, with the key at fault where there is one.
-    pub fn from_toml(text: &str) -> Result<Self, RecordError> {
-        record_text::read(text)
     }
 }

@@ -19,13 +19,29 @@ const IMPORTED: &str = "imported";
 /// The kind of a credential that is no app. That of an app is not written. `passkey` is reserved.
 const SSH_KEY: &str = "ssh-key";
 
+impl Record {
+    /// The text form.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        write(self)
+    }
+
+    /// Reads the text form.
+    ///
+    /// # Errors
+    /// Not a record of a known version, with the key at fault where there is one.
+    pub fn from_toml(text: &str) -> Result<Self, RecordError> {
+        read(text)
+    }
+}
+
 impl From<NotPlain> for RecordError {
     fn from(NotPlain: NotPlain) -> Self {
         Self::Syntax
     }
 }
 
-pub(super) fn write(record: &Record) -> String {
+fn write(record: &Record) -> String {
     let mut out = Writer::default();
     out.number("version", VERSION);
     out.text("name", record.name.as_str());
@@ -120,7 +136,7 @@ fn write_token(out: &mut Writer, token: &Token) {
     }
 }
 
-pub(super) fn read(text: &str) -> Result<Record, RecordError> {
+fn read(text: &str) -> Result<Record, RecordError> {
     let mut document = Document::parse(text)?;
     let mut root = document.table("").ok_or(RecordError::Syntax)?;
     if root.number::<u32>("version")? != VERSION {

@@ -3,6 +3,7 @@
 //! Entries carry the id of the credential or recovery set they belong to, so that a crash between the two files
 //! of a record can't pair new hashes with old used-marks, or revive a used code.
 
+use super::bytes::{StateError, take};
 use super::throttle::{FamiliarPlace, LeakyLane};
 use super::{
     Chain, CredentialId, FailureCounter, Failures, MAX_PLACES, MAX_REMEMBERED, PlaceId, RecordId, Remembered,
@@ -10,7 +11,6 @@ use super::{
 };
 use qrtotp_otp::Step;
 use qrtotp_values::UnixTime;
-use thiserror::Error;
 
 /// Most credentials that a record can hold.
 pub const MAX_MARKS: usize = 32;
@@ -18,11 +18,6 @@ pub const MAX_MARKS: usize = 32;
 const RECENT: usize = 16;
 /// A keyed digest of an accepted code. All zeros: none.
 pub type CodeDigest = [u8; 8];
-
-/// The bytes are no state of a version that we know.
-#[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
-#[error("the state file holds no valid state")]
-pub struct StateError;
 
 /// What is remembered of one credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -351,12 +346,6 @@ fn take_list<T, K: PartialEq>(
 
 fn no_recovery() -> (SetId, u32) {
     (SetId::from_random([0; 6]), 0)
-}
-
-pub(super) fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], StateError> {
-    let (head, tail) = rest.split_first_chunk().ok_or(StateError)?;
-    *rest = tail;
-    Ok(*head)
 }
 
 #[cfg(test)]

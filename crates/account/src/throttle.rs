@@ -5,7 +5,7 @@
 //! guesses by the owner's logins. NIST SP 800-63B-4 §3.2.2: at most 100 failures, then the authenticator is disabled; here those
 //! that count in all lanes together.
 
-use super::{PlaceId, RememberedCodes};
+use super::{PlaceId, RememberedCodes, Side};
 use qrtotp_values::UnixTime;
 
 /// Most places that are remembered. Only a right answer makes one, so that strangers can't drive any out.
@@ -42,17 +42,6 @@ pub enum FactorKind {
     Code,
     /// A recovery code. Its 80 bits can't be guessed, so failures cost waiting and never disable it: it is the way out.
     Recovery,
-}
-
-/// Where an answer comes from, for the throttle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// A process of the account on this host.
-    Own,
-    /// A place that can be told apart from others. It is a stranger's until it is familiar.
-    Place(PlaceId),
-    /// Nothing tells this place apart from others: always a stranger's.
-    Nowhere,
 }
 
 /// What the throttle says to an attempt.

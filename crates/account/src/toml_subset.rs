@@ -20,6 +20,7 @@ impl Writer {
         let _ = write!(self.0, "\n[{header}]\n"); // a String takes everything
     }
 
+    /// Writes a string.
     pub fn text(&mut self, key: &str, text: &str) {
         let _ = write!(self.0, "{key} = \"");
         for c in text.chars() {
@@ -32,14 +33,17 @@ impl Writer {
         self.0.push_str("\"\n");
     }
 
+    /// Writes an integer.
     pub fn number(&mut self, key: &str, number: impl Into<i64>) {
         let _ = writeln!(self.0, "{key} = {}", number.into());
     }
 
+    /// Writes `key = true`.
     pub fn truth(&mut self, key: &str) {
         let _ = writeln!(self.0, "{key} = true");
     }
 
+    /// The document.
     pub fn finish(self) -> String {
         self.0
     }
@@ -55,6 +59,10 @@ pub struct Table<'t> {
 }
 
 impl<'t> Document<'t> {
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// It is not of the subset.
     pub fn parse(text: &'t str) -> Result<Self, NotPlain> {
         let mut tables = vec![Table { header: "", lines: Vec::with_capacity(8) }];
         for line in text.lines().filter(|line| !line.is_empty()) {
@@ -88,18 +96,34 @@ impl<'t> Table<'t> {
         Some(self.lines.remove(place).1)
     }
 
+    /// A string.
+    ///
+    /// # Errors
+    /// The key is missing, or of another type.
     pub fn text(&mut self, key: &str) -> Result<Cow<'t, str>, NotPlain> {
         string(self.take(key).ok_or(NotPlain)?)
     }
 
+    /// A string that may be missing.
+    ///
+    /// # Errors
+    /// It is of another type.
     pub fn optional_text(&mut self, key: &str) -> Result<Option<Cow<'t, str>>, NotPlain> {
         self.take(key).map(string).transpose()
     }
 
+    /// An integer.
+    ///
+    /// # Errors
+    /// The key is missing, of another type, or out of range.
     pub fn number<T: TryFrom<i64>>(&mut self, key: &str) -> Result<T, NotPlain> {
         integer(self.take(key).ok_or(NotPlain)?)
     }
 
+    /// An integer that may be missing.
+    ///
+    /// # Errors
+    /// It is of another type, or out of range.
     pub fn optional_number<T: TryFrom<i64>>(&mut self, key: &str) -> Result<Option<T>, NotPlain> {
         self.take(key).map(integer).transpose()
     }

@@ -25,7 +25,7 @@ pub fn ecs(entry: &Entry) -> Value {
     });
     let when = entry.when();
     if when != 0 {
-        put(&mut document, &["@timestamp"], Value::from(crate::event::rfc3339_of(when)));
+        put(&mut document, &["@timestamp"], Value::from(crate::time::rfc3339_of(when)));
     }
     let mut copy = |key: &str, path: &[&str]| {
         if let Some(value) = event.get(key) {

@@ -1,5 +1,6 @@
 //! One line of a log as an event.
 
+use crate::time::rfc3339;
 use qrtotp_account::{LINK_LEN, Link};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -184,14 +185,6 @@ impl Entry {
     }
 }
 
-/// Microseconds since 1970 as RFC 3339, UTC.
-#[must_use]
-pub fn rfc3339_of(micros: i64) -> String {
-    let seconds = qrtotp_values::text::utc(micros.div_euclid(1_000_000));
-    let seconds = seconds.trim_end_matches('Z').replacen(' ', "T", 1);
-    format!("{seconds}.{:06}Z", micros.rem_euclid(1_000_000))
-}
-
 /// The value at the beginning of `text`, and how many bytes it takes there.
 fn value_of(text: &str) -> Option<(String, usize)> {
     let Some(quoted) = text.strip_prefix('"') else {
@@ -242,7 +235,7 @@ pub fn from_syslog(line: &str) -> Option<Entry> {
     let (head, tag) = head.rsplit_once(' ')?;
     let event = event_in(tag.split('[').next()?, message)?;
     let (stamp, host) = head.rsplit_once(' ')?;
-    let time = crate::filter::rfc3339(stamp).unwrap_or(0);
+    let time = rfc3339(stamp).unwrap_or(0);
     Some(Entry { time, host: host.to_owned(), writer: Writer::Unknown, journal: false, event })
 }
 

@@ -1,9 +1,8 @@
 //! Which events are wanted, and times as people type them.
 
 use crate::event::Entry;
+use crate::time::{SECOND, rfc3339};
 use std::net::IpAddr;
-
-const SECOND: i64 = 1_000_000;
 
 /// What an event must have. Of several values of one kind, one.
 #[derive(Clone, Debug, Default)]
@@ -104,53 +103,6 @@ pub fn parse_time(text: &str, now: i64) -> Option<i64> {
     }
     let text = text.replacen(' ', "T", 1);
     rfc3339(&if text.contains('T') { text } else { format!("{text}T00:00") })
-}
-
-/// Microseconds since 1970 of an RFC 3339 time; seconds and offset may be missing.
-pub(crate) fn rfc3339(text: &str) -> Option<i64> {
-    let (date, time) = text.split_once('T')?;
-    let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let zone = time.find(['Z', '+', '-']).unwrap_or(time.len());
-    let (clock, zone) = time.split_at_checked(zone)?;
-    let mut clock = clock.splitn(3, ':');
-    let (hours, minutes) = (clock.next()?.parse::<i64>().ok()?, clock.next()?.parse::<i64>().ok()?);
-    let seconds = clock.next().unwrap_or("0");
-    let (seconds, fraction) = seconds.split_once('.').unwrap_or((seconds, "0"));
-    let seconds = seconds.parse::<i64>().ok()?;
-    let micros: String = fraction.chars().chain("000000".chars()).take(6).collect();
-    let micros = micros.parse::<i64>().ok()?;
-    if !(0..24).contains(&hours) || !(0..60).contains(&minutes) || !(0..61).contains(&seconds) || micros < 0 {
-        return None;
-    }
-    let offset = offset(zone)?;
-    let all = days(year, month, day) * 86_400 + hours * 3600 + minutes * 60 + seconds - offset;
-    Some(all * SECOND + micros)
-}
-
-fn offset(zone: &str) -> Option<i64> {
-    let (sign, digits) = match zone.split_at_checked(1) {
-        None | Some(("Z", "")) => return Some(0),
-        Some(("+", digits)) => (1, digits),
-        Some(("-", digits)) => (-1, digits),
-        Some(_) => return None,
-    };
-    let digits = digits.replace(':', "");
-    let (hours, minutes) = digits.split_at_checked(2)?;
-    let part = |text: &str| text.parse::<u32>().ok().filter(|part| *part < 60).map(i64::from);
-    Some(sign * (part(hours)? * 3600 + part(minutes)? * 60))
-}
-
-/// Days since 1970-01-01 (proleptic Gregorian), counting years from March.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * month + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 #[cfg(test)]

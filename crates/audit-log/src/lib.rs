@@ -7,11 +7,13 @@ mod event;
 mod filter;
 mod merge;
 mod summary;
+mod time;
 mod verify;
 
 pub use ecs::ecs;
-pub use event::{Entry, Event, RECOVERED, Writer, from_journal, from_syslog, rfc3339_of};
+pub use event::{Entry, Event, RECOVERED, Writer, from_journal, from_syslog};
 pub use filter::{Filter, parse_time};
 pub use merge::Merge;
 pub use summary::Summary;
+pub use time::rfc3339_of;
 pub use verify::{Fault, Finding, Head, Verifier};

@@ -1,4 +1,17 @@
-//! One line of text per decision. Says who, from where, with which credential and why; never a secret or a code.
+//! One line of text per decision: who, from where, with which credential, why. Never a secret or a code.
+//!
+//! An [`Event`] is data until a sink takes its line. [`ChainedLines`] are those that an update adds to its account's chain.
+//! Opens no log: [`AuditSink`] is for those who can. The reader of the log is the crate `audit-log`, which no login links.
+//!
+//! ```
+//! use qrtotp_audit::{AuditSink, Event, Kind, Subject};
+//! let subject = Subject { user: "alice".into(), ..Subject::default() };
+//! let mut log: Vec<String> = Vec::new();
+//! Event::new(Kind::ThrottleLifted, &subject).emit(&mut log);
+//! assert!(log[0].starts_with("event=throttle_lifted user=alice"));
+//! ```
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod chained;
 mod event;

@@ -1,7 +1,8 @@
 //! The account part: what the rules say of a login in which our auth part did not run, such as one by an ssh key alone or
 //! within sudo's time stamp. Reads no record and asks nothing.
 
-use super::ruling::{Part, Ruling, is_key_service, ruling};
+use super::answer_place::is_key_service;
+use super::ruling::{Part, Ruling, ruling};
 use super::{Directory, LoginHost, NOBODY, Outcome, Refusal, UNAVAILABLE};
 use qrtotp_audit::{AuditSink, Event, Subject, Verdict};
 use qrtotp_clock::Clock;

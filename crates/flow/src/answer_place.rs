@@ -1,7 +1,6 @@
 //! Where an answer comes from: which lane of the throttle it counts in, and what the owner is told of it.
 
 use super::LoginHost;
-use super::ruling::is_key_service;
 use qrtotp_account::{
     CredentialId, Failures, Forgiven, KeyFingerprint, Name, OriginDigest, Place, PlaceId, Record, Side,
     Throttle, accepted_keys,
@@ -132,4 +131,9 @@ fn network(address: IpAddr) -> Ipv6Addr {
             octets.into()
         }
     }
+}
+
+/// Whether sshd, or another service of `enroll.key_services`, tells by which key somebody came.
+pub(super) fn is_key_service(config: &Config, place: &Subject) -> bool {
+    config.enroll.key_services.iter().any(|known| known == place.pam_service())
 }

@@ -1,11 +1,23 @@
-//! What happens, from top to bottom: login, enrolment, administration. Each is one straight function over traits;
-//! the PAM module and the command are thin faces on them.
+//! What happens, from top to bottom: login, enrolment, self-service, administration, import. Each is a straight function over
+//! traits ([`Dialog`], [`LoginHost`], [`Directory`], and the store, clock and log of other crates); the PAM module, the command and
+//! the broker are thin faces on them.
+//!
+//! Knows neither PAM nor terminal. Begin with [`Login::run`]; an enrolment is [`Enrollment`].
+//!
+//! ```
+//! use qrtotp_flow::Args;
+//! assert!(Args::parse(&[c"nullok"]).unwrap().options.nullok);
+//! assert!(Args::parse(&[c"nullOK"]).is_err()); // denies: a login never guesses
+//! ```
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod account;
 mod account_part;
 mod admin;
 mod args;
 mod device;
+mod device_proof;
 mod directory;
 
 mod answer;
@@ -17,6 +29,7 @@ mod key_proof;
 mod login;
 mod login_combined;
 mod login_enrolment;
+mod login_factor;
 mod login_host;
 mod primary;
 mod prompt;
@@ -29,7 +42,9 @@ mod self_service;
 mod ssh_key;
 #[cfg(test)]
 mod tests;
+mod verification;
 mod verify;
+mod verify_pair;
 
 pub use account::{adopt_uid, remove_account, rename_account};
 pub use account_part::account_part;
@@ -38,6 +53,7 @@ pub use admin::{
 };
 pub use args::{ArgError, Args};
 pub use device::{only_device, rename_device};
+pub use device_proof::SelfService;
 pub use directory::{Directory, HostDirectory, LookupError, NOBODY, Person, host_name, logged_name};
 pub use enroll::{
     Authority, Codes, CodesDelivery, EnrollDialog, EnrollError, Enrolled, Enrollment, EnrolmentRequest,
@@ -46,8 +62,8 @@ pub use enroll::{
 pub use import::{Import, Imported, import, would_import};
 pub use key_proof::{KeyProof, KeyRefusal, key_proof};
 pub use login::{Login, UNAVAILABLE};
-pub use login_enrolment::{NOT_ENROLLED_HERE, REFUSAL_PERIOD, Unproven};
-pub use login_host::{FirstPass, LoginHost, Options, Outcome};
+pub use login_enrolment::{NOT_ENROLLED_HERE, REFUSAL_PERIOD};
+pub use login_host::{FirstPass, LoginHost, Options, Outcome, Unproven};
 pub use primary::{Guess, PrimaryThrottle};
 pub use prompt::{ACKNOWLEDGE, Choice, PromptDialog, choice};
 pub use refusal::Refusal;
@@ -55,7 +71,6 @@ pub use reimport::{Reimported, reimport};
 pub use report::report_killed_holder;
 pub use resync::{ResyncError, Resynchronized, resync};
 pub use ruling::Ruling;
-pub use self_service::SelfService;
 pub use ssh_key::{NewKey, register_key};
 
 use qrtotp_clock::sleep;

@@ -4,10 +4,11 @@
 use super::answer::Answer;
 use super::answer_place::{AnswerPlace, accepted_key, origin_digest};
 use super::first_login::{Entry, entry};
-use super::login_enrolment::Factor;
+use super::login_factor::Factor;
 use super::refusal::Refusal;
 use super::ruling::{Part, Ruling, ruling};
-use super::verify::{Proof, Recorded, Rules, Verification, simulate_for_unknown, verify_and_record};
+use super::verification::{Proof, Recorded, Rules, Verification};
+use super::verify::{simulate_for_unknown, verify_and_record};
 use super::{Directory, Echo, FirstPass, LoginHost, LookupError, NOBODY, Options, Outcome, Person, Typed};
 use qrtotp_account::{CredentialId, EnrolmentStatus, KeyFingerprint, Label, Name, Record, ThrottleRules};
 use qrtotp_audit::{AuditSink, Event, Kind, PrimaryFactor, Subject, Verdict};

@@ -4,12 +4,14 @@
 //! the password neither uses up codes nor adds to the owner's failures. Every refusal ends at a fixed time, and leaves no
 //! password for the modules behind us, so that they fail alike for every refusal.
 
+use super::Unproven;
 use super::answer::Answer;
 use super::first_login::{Entry, entry};
 use super::login::{Login, REFUSED_BY_SSHD, is_dummy_of_sshd};
-use super::login_enrolment::{Factor, REFUSAL_PERIOD, Unproven};
+use super::login_enrolment::REFUSAL_PERIOD;
+use super::login_factor::Factor;
 use super::refusal::Refusal;
-use super::verify::Verification;
+use super::verification::Verification;
 use super::{Directory, LoginHost, Outcome};
 use qrtotp_account::{EnrolmentStatus, Name, Record};
 use qrtotp_audit::{AuditSink, PrimaryFactor, Verdict};

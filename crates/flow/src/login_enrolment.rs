@@ -6,9 +6,10 @@
 use super::enroll::{hand_over, try_token_code};
 use super::first_login::{Entry, entry};
 use super::login::{Login, UNAVAILABLE};
+use super::login_factor::Factor;
 use super::{
     Authority, Codes, Directory, Enrollment, EnrolmentRequest, KeyProof, LoginHost, Outcome, PromptDialog,
-    Refusal, host_name, key_proof,
+    Refusal, Unproven, host_name, key_proof,
 };
 use qrtotp_account::{EnrolmentStatus, Label, Name, Record, TokenId};
 use qrtotp_audit::{AuditSink, Event, PrimaryFactor, Verdict};
@@ -24,35 +25,6 @@ pub const NOT_ENROLLED_HERE: &str =
 pub const REFUSAL_PERIOD: Duration = Duration::from_secs(2);
 const CODES_WERE_LOST: &str =
     "Your last recovery codes were never confirmed, so they are worth nothing. Here are new ones.";
-
-/// What may prove that the person at the prompt is the account's owner, besides a device.
-#[derive(Clone, Copy)]
-pub(super) enum Factor<'a> {
-    /// Nothing that a module before us has taken.
-    None,
-    /// A password, not proven yet.
-    Password(&'a [u8]),
-    /// A password that this login has proven.
-    ProvenPassword,
-    /// Perhaps the one-time code of the account's token.
-    TokenCode(&'a [u8]),
-}
-
-/// Why an enrolment did not begin, or a password does not hold: for the log only.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Unproven {
-    /// The reason's word in the audit log.
-    pub reason: &'static str,
-    /// What an administrator can do, or what libpam says.
-    pub detail: String,
-}
-
-impl Unproven {
-    /// A reason that needs no explanation.
-    pub(super) fn because(reason: &'static str) -> Self {
-        Self { reason, detail: String::new() }
-    }
-}
 
 impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, D, H, C, A> {
     /// An answer that asks to enrol.

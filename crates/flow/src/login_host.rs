@@ -1,6 +1,6 @@
 //! What a login is told and what it asks of the PAM application.
 
-use super::{Dialog, NoAnswer, Typed, Unproven};
+use super::{Dialog, NoAnswer, Typed};
 use qrtotp_account::Name;
 use qrtotp_policy::{Config, FirstLogin};
 
@@ -108,6 +108,22 @@ pub trait LoginHost: Dialog {
     /// It would not, or can't be asked.
     fn would_let_in(&mut self) -> Result<(), Unproven> {
         Err(nothing_proves())
+    }
+}
+
+/// Why an enrolment did not begin, or a password does not hold: for the log only.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unproven {
+    /// The reason's word in the audit log.
+    pub reason: &'static str,
+    /// What an administrator can do, or what libpam says.
+    pub detail: String,
+}
+
+impl Unproven {
+    /// A reason that needs no explanation.
+    pub(super) fn because(reason: &'static str) -> Self {
+        Self { reason, detail: String::new() }
     }
 }
 

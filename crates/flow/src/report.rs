@@ -2,7 +2,7 @@
 //! account.
 
 use super::refusal::Refusal;
-use super::verify::{Proof, Recorded, Rules, Verification};
+use super::verification::{Proof, Recorded, Rules, Verification};
 use super::{HostDirectory, logged_name};
 use qrtotp_account::{Engaged, FactorKind, Failures, Forgiven, State};
 use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject, Verdict};

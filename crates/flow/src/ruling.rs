@@ -1,6 +1,6 @@
 //! What the policy's rules say of one login.
 
-use super::answer_place::AnswerPlace;
+use super::answer_place::{AnswerPlace, is_key_service};
 use super::{Directory, FirstPass, LoginHost, Options, Refusal};
 use qrtotp_account::{CredentialId, ExactOrigin, KeyFingerprint, Label, accepted_keys};
 use qrtotp_audit::{DecidedBy, Priority};
@@ -126,10 +126,6 @@ fn exact_origin(
         None => return None,
     };
     Some(origin.at(place.pam_service(), config.rules.generation))
-}
-
-pub(super) fn is_key_service(config: &Config, place: &qrtotp_audit::Subject) -> bool {
-    config.enroll.key_services.iter().any(|known| known == place.pam_service())
 }
 
 /// Applies the rules to a login of `user` (`None`: an account that the host does not know). Returns the ruling, the settings for

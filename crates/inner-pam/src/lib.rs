@@ -9,9 +9,11 @@
 pub mod libpam;
 mod ours;
 mod transaction;
+mod unproven;
 
 pub use ours::{EXPORTED, is_ours, is_ours_or_the_brokers};
 pub use transaction::{Context, text_item, variable};
+pub use unproven::Unproven;
 
 use libpam::{
     PAM_DISALLOW_NULL_AUTHTOK, PAM_NEW_AUTHTOK_REQD, PAM_SILENT, PAM_SUCCESS, pam_acct_mgmt, pam_authenticate,
@@ -21,19 +23,6 @@ use transaction::Transaction;
 
 /// The PAM service that proves passwords: /etc/pam.d/qrtotp.
 pub const SERVICE: &CStr = c"qrtotp";
-
-/// Why a password counts as not proven.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Unproven {
-    /// The service refused it.
-    Wrong,
-    /// The service succeeded, or failed, without exactly one hidden question: it says nothing about the password.
-    NotAsked(&'static str),
-    /// The password is right, but the service's account part refuses the account; libpam's text.
-    Account(String),
-    /// There was no transaction, or another user came out of it.
-    Unavailable(String),
-}
 
 /// Has the service [`SERVICE`] authenticate `password` for `user` (the canonical account name), then asks its account part.
 /// An expired password (PAM_NEW_AUTHTOK_REQD) is still a right one.

@@ -1,7 +1,6 @@
 //! One inner transaction: started with the login's items, answered by a conversation that gives the password to the first
 //! hidden question and to nothing else.
 
-use crate::Unproven;
 use crate::libpam::{
     Conversation, Handle, Message, PAM_BUF_ERR, PAM_CONV_ERR, PAM_ERROR_MSG, PAM_FAIL_DELAY,
     PAM_PROMPT_ECHO_OFF, PAM_RHOST, PAM_RUSER, PAM_SUCCESS, PAM_TEXT_INFO, PAM_TTY, PAM_USER, PAM_XDISPLAY,
@@ -9,6 +8,7 @@ use crate::libpam::{
     pam_strerror,
 };
 use crate::ours::Registered;
+use crate::unproven::Unproven;
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_int, c_uint, c_void};
 use std::ptr;

@@ -6,9 +6,9 @@
 //!
 //! ```
 //! use qrtotp_otp::{Params, Secret, Strength, code_at};
-//! let secret = Secret::from_bytes(b"12345678901234567890", Strength::Usual)?;
+//! let secret = Secret::from_bytes(b"12345678901234567890", Strength::Normal)?;
 //! let params = Params::default();
-//! assert_eq!(code_at(&secret, params, params.step(59)).as_str(), "287082"); // RFC 6238, appendix B
+//! assert_eq!(code_at(&secret, params, params.step_at(59)).as_str(), "287082"); // RFC 6238, appendix B
 //! # Ok::<(), qrtotp_otp::SecretError>(())
 //! ```
 #![forbid(unsafe_code)]

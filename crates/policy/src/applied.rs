@@ -6,8 +6,8 @@
 //! there is root, and could write the sources as well.
 
 use super::bytes::{Bytes, Damaged, put_part};
-use super::config::Text;
 use super::document::Table;
+use super::file_text::Text;
 use super::read;
 use super::rules::{Facts, Known, Outcome, Part, RuleSet, Test, read as read_rules};
 use super::{Config, ConfigError, Names, Require, Rule};

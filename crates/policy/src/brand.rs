@@ -70,7 +70,7 @@ impl Brand {
         let level = |letter: &String| LEVELS.iter().any(|(name, _)| name == letter);
         let others = [
             (
-                contact.is_some_and(|contact| !super::config::printable(contact, 100)),
+                contact.is_some_and(|contact| !super::bytes::printable(contact, 100)),
                 "brand.contact",
                 "must be 1 to 100 printable characters",
             ),

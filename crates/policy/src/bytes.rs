@@ -95,3 +95,8 @@ pub(super) fn put_part(part: &[u8], out: &mut Vec<u8>) {
 pub(super) fn put_text(text: &str, out: &mut Vec<u8>) {
     put_part(text.as_bytes(), out);
 }
+
+/// 1 to `max` characters, none of which moves a cursor or hides.
+pub(super) fn printable(text: &str, max: usize) -> bool {
+    (1..=max).contains(&text.chars().count()) && qrtotp_values::text::clean(text, max) == text
+}

@@ -1,12 +1,12 @@
 //! `/etc/qrtotp/qrtotp.toml`. All keys optional, unknown ones refused, every value bounded.
 
-use super::document::{Fault, Table};
-use super::{Brand, ConfigError, RuleSet, read};
+use super::bytes::printable;
+use super::{Brand, FirstLogin, RuleSet};
 use qrtotp_account::ThrottleRules;
 use qrtotp_otp::{MAX_TARGETS, Window};
 use qrtotp_values::{ConfigDuration, Date};
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where the configuration is unless the admin says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/qrtotp/qrtotp.toml";
@@ -204,40 +204,7 @@ pub enum Require {
     Nothing,
 }
 
-/// What happens to an account without a credential.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FirstLogin {
-    /// Denied, at the same prompt as everybody.
-    #[default]
-    Deny,
-    /// Whoever gave the primary factor enrols a device, once.
-    Enroll,
-    /// The same, but only with a live enrolment token.
-    Token,
-    /// Gets in without a code until `allow_until`, and is told so.
-    Allow,
-}
-
 impl Config {
-    /// Parses the settings in the text of the file `path`, which is only used in messages.
-    ///
-    /// # Errors
-    /// Not UTF-8, not TOML, an unknown key, a value out of bounds.
-    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
-        let text = Text::of(path, bytes)?;
-        let document = Table::from_toml(text.text).map_err(|fault| text.error(&fault))?;
-        Self::read(&text, &document)
-    }
-
-    /// Reads the settings of a document.
-    pub(super) fn read(text: &Text<'_>, document: &Table) -> Result<Self, ConfigError> {
-        let config = read::read(document).map_err(|fault| text.error(&fault))?;
-        match config.problem() {
-            None => Ok(config),
-            Some((key, problem)) => Err(ConfigError::Value { path: text.path.to_owned(), key, problem }),
-        }
-    }
-
     /// Who the codes are for: the `issuer`, else the host.
     #[must_use]
     pub fn issuer_on(&self, host: &str) -> String {
@@ -316,11 +283,6 @@ impl Config {
     }
 }
 
-/// 1 to `max` characters, none of which moves a cursor or hides.
-pub(super) fn printable(text: &str, max: usize) -> bool {
-    (1..=max).contains(&text.chars().count()) && qrtotp_values::text::clean(text, max) == text
-}
-
 /// With the user's name, and without anything else in braces.
 fn is_account_label(label: &str) -> bool {
     let rest = label.replace("{user}", "").replace("{host}", "");
@@ -335,43 +297,4 @@ fn are_services(names: &[Cow<'_, str>]) -> bool {
 pub(super) fn is_service(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
     !name.is_empty() && !name.starts_with('.') && name != "other" && name.bytes().all(plain)
-}
-
-/// The text of a file of the configuration.
-pub(super) struct Text<'t> {
-    path: &'t Path,
-    text: &'t str,
-}
-
-impl<'t> Text<'t> {
-    /// # Errors
-    /// Not UTF-8.
-    pub(super) fn of(path: &'t Path, bytes: &'t [u8]) -> Result<Self, ConfigError> {
-        let text = std::str::from_utf8(bytes).map_err(|e| ConfigError::Syntax {
-            path: path.to_owned(),
-            line: line(bytes, e.valid_up_to()),
-            message: "not UTF-8".into(),
-        })?;
-        Ok(Self { path, text })
-    }
-
-    /// The text.
-    pub(super) fn as_str(&self) -> &'t str {
-        self.text
-    }
-
-    /// The line of a byte, from 1.
-    pub(super) fn line(&self, at: usize) -> usize {
-        line(self.text.as_bytes(), at)
-    }
-
-    /// A fault with its file and line.
-    pub(super) fn error(&self, fault: &Fault) -> ConfigError {
-        let message = qrtotp_values::text::clean(&fault.message, 200);
-        ConfigError::Syntax { path: self.path.to_owned(), line: self.line(fault.at), message }
-    }
-}
-
-fn line(text: &[u8], at: usize) -> usize {
-    1 + text[..at.min(text.len())].iter().filter(|b| **b == b'\n').count()
 }

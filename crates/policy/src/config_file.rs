@@ -1,6 +1,7 @@
 //! Where the configuration comes from: files of root's that nobody else may write to.
 
 use super::applied::{Applied, LONGEST, SourceFile};
+use super::error::ConfigError;
 use super::{Config, Damaged};
 use nix::errno::Errno;
 use qrtotp_store::{FileStore, Readers, StoreError, TrustError, open_dir, open_file, read_all};
@@ -8,62 +9,9 @@ use qrtotp_values::UnixTime;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use thiserror::Error;
 
 /// A file of the configuration is a page, not a book, in bytes.
 const LIMIT: usize = 64 * 1024;
-
-/// Why there is no usable configuration. A login is denied then.
-#[derive(Debug, Error)]
-pub enum ConfigError {
-    /// The file is not there.
-    #[error("{0} does not exist; an empty file is enough to begin with")]
-    Missing(PathBuf),
-    /// It was never applied.
-    #[error("{0} does not exist: the configuration was never applied; run `qrtotp config apply`")]
-    NotApplied(PathBuf),
-    /// The applied form is not what was written.
-    #[error("{0} is damaged; run `qrtotp config apply`")]
-    Damaged(PathBuf),
-    /// The file can't be trusted or read.
-    #[error(transparent)]
-    Trust(TrustError),
-    /// Not the TOML that we know.
-    #[error("{path}, line {line}: {message}")]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Where in it, from 1.
-        line: usize,
-        /// What is wrong there.
-        message: String,
-    },
-    /// A value out of its bounds.
-    #[error("{path}: `{key}` {problem}")]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// The key.
-        key: &'static str,
-        /// What it should be.
-        problem: &'static str,
-    },
-}
-
-impl ConfigError {
-    /// The reason's word in the audit log.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Missing(_) => "config_missing",
-            Self::NotApplied(_) => "policy_missing",
-            Self::Damaged(_) => "policy_damaged",
-            Self::Trust(TrustError::Io { .. } | TrustError::Cut(_)) => "config_unreadable",
-            Self::Trust(_) => "config_untrusted",
-            Self::Syntax { .. } | Self::Value { .. } => "config_invalid",
-        }
-    }
-}
 
 /// An applied configuration and where it came from: the sealing key lies beside it.
 #[derive(Debug)]

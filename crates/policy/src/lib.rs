@@ -1,4 +1,19 @@
-//! What the admin wants: the configuration, read strictly. A login never guesses at a setting.
+//! What the admin wants: settings and rules. Read strictly from TOML by the command, compiled, and applied; a login reads the
+//! applied form only ([`ConfigFile::load`]) and never guesses at a setting.
+//!
+//! Looks nobody up and reads no clock. Begin with [`RuleSet::decide`], which the module, `explain`, `config test` and the
+//! lock-out guard share.
+//!
+//! ```
+//! use qrtotp_policy::Config;
+//! use std::path::Path;
+//! let path = Path::new("qrtotp.toml");
+//! assert_eq!(Config::parse(path, b"issuer = 'Example'")?.issuer.as_deref(), Some("Example"));
+//! assert!(Config::parse(path, b"isuer = 'Example'").is_err());
+//! # Ok::<(), qrtotp_policy::ConfigError>(())
+//! ```
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod applied;
 mod brand;
@@ -7,6 +22,9 @@ mod check;
 mod config;
 mod config_file;
 mod document;
+mod error;
+mod file_text;
+mod first_login;
 mod proof_service;
 mod read;
 mod rules;
@@ -17,10 +35,10 @@ pub use applied::{Applied, Compiled, Failed, SourceFile, Stamp, compile, digest,
 pub use brand::{Brand, Colour};
 pub use bytes::Damaged;
 pub use check::{Finding, Severity, findings};
-pub use config::{
-    Audit, Broker, Config, DEFAULT_PATH, Defaults, Enroll, FirstLogin, Require, Unasked, Verify,
-};
-pub use config_file::{ConfigError, ConfigFile, applied_path};
+pub use config::{Audit, Broker, Config, DEFAULT_PATH, Defaults, Enroll, Require, Unasked, Verify};
+pub use config_file::{ConfigFile, applied_path};
+pub use error::ConfigError;
+pub use first_login::FirstLogin;
 pub use proof_service::{PROOF_SERVICE, check_proof_service};
 pub use rules::{
     Condition, Conditions, Decision, Effects, Facts, Group, Hours, Known, Lookups, Names, Network, Origin,

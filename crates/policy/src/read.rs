@@ -2,15 +2,39 @@
 //! (Derived readers were an eighth of the module.)
 
 use super::Brand;
+use super::FirstLogin;
 use super::config::{
-    Audit, Broker, Config, Defaults, Enroll, FirstLogin, Require, Services, StateDir, Throttle, Unasked,
-    Verify,
+    Audit, Broker, Config, Defaults, Enroll, Require, Services, StateDir, Throttle, Unasked, Verify,
 };
 use super::document::{Fault, Is, Table, Value};
+use super::error::ConfigError;
+use super::file_text::Text;
 use qrtotp_values::{ConfigDuration, Date};
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
+use std::path::Path;
 use std::str::FromStr;
+
+impl Config {
+    /// Parses the settings in the text of the file `path`, which is only used in messages.
+    ///
+    /// # Errors
+    /// Not UTF-8, not TOML, an unknown key, a value out of bounds.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
+        let text = Text::of(path, bytes)?;
+        let document = Table::from_toml(text.as_str()).map_err(|fault| text.error(&fault))?;
+        Self::read(&text, &document)
+    }
+
+    /// Reads the settings of a document.
+    pub(super) fn read(text: &Text<'_>, document: &Table) -> Result<Self, ConfigError> {
+        let config = read(document).map_err(|fault| text.error(&fault))?;
+        match config.problem() {
+            None => Ok(config),
+            Some((key, problem)) => Err(ConfigError::Value { path: text.path.to_owned(), key, problem }),
+        }
+    }
+}
 
 /// Reads the settings of a whole configuration.
 pub(super) fn read(document: &Table) -> Result<Config, Fault> {

@@ -2,11 +2,11 @@
 //! not at all. No login ever comes here.
 
 use super::critical::with_critical_section;
-use super::file::{ACCOUNTS, KEY_FILE, RECORD, STATE, TEMPORARY};
 use super::file::{FileStore, read_key};
+use super::layout::{ACCOUNTS, KEY_FILE, RECORD, RECORD_NEW, STATE, TEMPORARY};
 use super::lock::lock;
 use super::marker::{INNER, MARKER, marker_text};
-use super::record::{ANEW, RECORD_NEW, write_new};
+use super::record::{ANEW, write_new};
 use super::{Account, Scope, SealKey, StoreError, TrustError, entries, open_dir, open_private_dir, slot};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, RenameFlags, renameat, renameat2};

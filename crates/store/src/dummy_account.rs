@@ -5,7 +5,8 @@
 //! that writers at the same time change nothing of each other's. What fails is not told: the answer is a refusal anyhow.
 
 use super::critical::with_critical_section;
-use super::file::{FileStore, RECORD, STATE};
+use super::file::FileStore;
+use super::layout::{RECORD, STATE};
 use super::record::{ANEW, write_new};
 use super::{StoreError, open_private_dir, slot};
 use nix::errno::Errno;

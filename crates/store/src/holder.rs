@@ -4,7 +4,7 @@
 //! prevent that. A process that waits for the lock as root kills such a holder: a process in the critical section runs our
 //! code, and a kill at any instant leaves the record whole.
 
-use super::file::STATE;
+use super::layout::STATE;
 use nix::fcntl::AtFlags;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{fstat, fstatat, major, minor};

@@ -1,7 +1,17 @@
-//! Where accounts live. The only filesystem code of the core.
+//! Where accounts live: trait [`Store`], files, locks, sealing. The only code of a login that touches the file system.
 //!
-//! A record is two files: `account.toml` (cold, changes on enrolment and administration) and `state` (hot, changes on
-//! every login, overwritten in place). The formats are described in docs/FILEFORMAT.md.
+//! An account is two files: `account.toml` (cold, changes on enrolment and administration) and `state` (hot, changes on every
+//! login, overwritten in place). docs/FILEFORMAT.md describes both. Knows no PAM and makes no decision: those come in as closures.
+//! Begin with [`Store::update_state`].
+//!
+//! ```
+//! use qrtotp_store::FileStore;
+//! use std::path::Path;
+//! let error = FileStore::open(Path::new("/nowhere/store"), Path::new("/nowhere")).unwrap_err();
+//! assert_eq!(error.reason(), "store_missing");
+//! ```
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod create;
 mod critical;
@@ -9,6 +19,7 @@ mod dummy_account;
 mod error;
 mod file;
 mod holder;
+mod layout;
 mod lock;
 mod marker;
 mod primary;
@@ -19,6 +30,7 @@ mod slot;
 #[cfg(test)]
 mod tests;
 mod trusted;
+mod update;
 
 pub use error::StoreError;
 pub use file::FileStore;

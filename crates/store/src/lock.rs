@@ -1,13 +1,12 @@
 //! flock(2) on a directory, with a bounded wait. The lock ends with its process, so none is ever left behind.
 
+use super::StoreError;
 use super::holder::Holder;
-use super::{FileStore, StoreError};
 use nix::unistd::Pid;
 use qrtotp_clock::Deadline;
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A directory whose lock is ours until this is dropped. It is unlocked, not only closed: another thread's child may have
@@ -45,18 +44,5 @@ pub(super) fn lock(dir: OwnedFd, wait: Duration, mut killed: impl FnMut(Pid)) ->
         if let Some(pid) = holder.look(&dir, deadline.waited()) {
             killed(pid);
         }
-    }
-}
-
-impl FileStore {
-    /// As [`lock`], with this store's wait. A killed holder is told by [`FileStore::take_killed_holder`].
-    pub(super) fn lock(&self, dir: OwnedFd) -> Result<Locked, StoreError> {
-        lock(dir, self.lock_wait, |pid| self.killed_holder.store(pid.as_raw(), Ordering::Relaxed))
-    }
-
-    /// The process that was killed since the last call because it held a lock and made no progress.
-    #[must_use]
-    pub fn take_killed_holder(&self) -> Option<i32> {
-        Some(self.killed_holder.swap(0, Ordering::Relaxed)).filter(|pid| *pid != 0)
     }
 }

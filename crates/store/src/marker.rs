@@ -2,7 +2,8 @@
 //! It stands in the store's directory and, the same text, among the accounts: either can be emptied, or not be mounted,
 //! without the other.
 
-use super::file::{ACCOUNTS, FileStore, SMALL_LIMIT};
+use super::file::FileStore;
+use super::layout::{ACCOUNTS, SMALL_LIMIT};
 use super::{Readers, Scope, SealKey, StoreError, TrustError, open_file, read_all};
 use qrtotp_account::KeyId;
 use qrtotp_account::toml_subset::{Document, NotPlain, Writer};

@@ -1,6 +1,7 @@
 //! An account's two files: reading them, and changing them in an order that makes every crash harmless.
 
-use super::file::{FileStore, RECORD, STATE};
+use super::file::FileStore;
+use super::layout::{RECORD, RECORD_NEW, STATE};
 use super::{
     Account, Readers, Scope, StoreError, TrustError, TrustedFile, errno, open_file, read_all, read_exact,
     slot,
@@ -16,7 +17,6 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-pub(super) const RECORD_NEW: &str = "account.toml.new";
 /// Most bytes of an `account.toml`: 32 credentials and a token are some 12 kB.
 const RECORD_LIMIT: usize = 32 * 1024;
 

@@ -1,11 +1,21 @@
-//! What `qrtotp` and the PAM module say to `qrtotpd`, and what it answers: frames on a stream, described in
-//! docs/BROKER.md. Whoever is at the other end may send anything: every length is bounded before it is believed, every
-//! field is checked, and memory that held a frame is wiped.
+//! What `qrtotp` and the PAM module say to the broker `qrtotpd`, and what it answers: frames on a stream (docs/BROKER.md).
+//!
+//! The other end may send anything: every length is bounded before it is believed, every field is checked, and memory that held a
+//! frame is wiped. Decides nothing. Begin with [`Request`] and [`Response`].
+//!
+//! ```
+//! use qrtotp_wire::{FrameError, Request, receive};
+//! let unknown_kind = [1, 255, 0, 0];
+//! assert!(matches!(receive::<Request>(&mut &unknown_kind[..]), Err(FrameError::Kind(255))));
+//! ```
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod broker;
 mod caller;
 mod client;
 mod connection;
+mod error;
 mod fields;
 #[cfg(test)]
 mod tests;
@@ -14,57 +24,19 @@ pub use broker::Response;
 pub use caller::{CallerAnswer, Devices, Request};
 pub use client::{ConnectError, VerifyError, connect, verify};
 pub use connection::{Connection, FRAME_TIME};
+pub use error::{FrameError, MAX_FRAME};
 
 use fields::{Fields, Writer};
-use std::io::{ErrorKind, Read, Write};
-use thiserror::Error;
+use std::io::{Read, Write};
 use zeroize::Zeroizing;
 
 /// Where the broker listens.
 pub const DEFAULT_SOCKET: &str = "/run/qrtotp/socket";
 /// The protocol's version. Both ends are of one package, so there is one.
 pub const VERSION: u8 = 1;
-/// The longest frame with its header, in bytes.
-pub const MAX_FRAME: usize = 16 * 1024;
 /// Version, kind, length of the body (big endian).
 const HEADER: usize = 4;
 const MAX_BODY: usize = MAX_FRAME - HEADER;
-
-/// Why a frame was not sent or not understood. Never quotes what was received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum FrameError {
-    /// The other end is gone.
-    #[error("the connection was closed")]
-    Closed,
-    /// Nothing came, or nothing could be sent, in time.
-    #[error("the other end is too slow")]
-    Timeout,
-    /// The system said no.
-    #[error("the connection failed: {0}")]
-    Io(ErrorKind),
-    /// Another version than ours.
-    #[error("the other end speaks version {0} of the protocol, not 1")]
-    Version(u8),
-    /// Longer than a frame may be.
-    #[error("a frame is too long")]
-    TooLong,
-    /// Not a kind that may come here.
-    #[error("a frame of unknown kind {0}")]
-    Kind(u8),
-    /// A field is cut off, too long, not of its form, or something follows the last one.
-    #[error("a frame with a wrong `{0}`")]
-    Field(&'static str),
-}
-
-impl From<std::io::Error> for FrameError {
-    fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Self::Closed,
-            ErrorKind::TimedOut => Self::Timeout,
-            kind => Self::Io(kind),
-        }
-    }
-}
 
 /// What goes into one frame.
 pub trait Message: Sized {

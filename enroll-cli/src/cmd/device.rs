@@ -6,8 +6,8 @@ use crate::context::{Context, named_or_self, record_name, syslog};
 use crate::error::{Exit, Failure};
 use qrtotp_account::{CredentialId, EnrolmentStatus, Label, Name};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_frontend::DeviceList;
 use qrtotp_flow::Selection;
+use qrtotp_frontend::DeviceList;
 use qrtotp_store::{FileStore, Store};
 use std::io::Write;
 

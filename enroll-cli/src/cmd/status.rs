@@ -6,8 +6,8 @@ use crate::context::{Context, record_name};
 use crate::error::{Exit, Failure};
 use qrtotp_account::Name;
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_frontend::StatusView;
 use qrtotp_flow::{Directory, HostDirectory};
+use qrtotp_frontend::StatusView;
 use qrtotp_store::Store;
 use std::io::Write;
 

@@ -1,7 +1,9 @@
 //! Whether an enrolment may begin, and go on.
 
 use super::commit::AccountSnapshot;
-use super::{Authority, EnrollDialog, EnrollError, Enrollment, EnrolmentRequest, ExistingCode, Progress};
+use super::dialog::EnrollDialog;
+use super::error::EnrollError;
+use super::request::{Authority, Enrollment, EnrolmentRequest, ExistingCode, Progress};
 use crate::SelfService;
 use crate::first_login::{Entry, ended, entry};
 use qrtotp_account::{EnrolmentStatus, Record, Token};

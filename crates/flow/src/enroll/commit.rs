@@ -1,6 +1,6 @@
 //! The last step: a confirmed credential becomes part of the account.
 
-use super::EnrollError;
+use super::error::EnrollError;
 use qrtotp_account::{Credential, CredentialId, Label, Name, Origin, Record, RecordId, State};
 use qrtotp_otp::{Params, Secret, Step, Window, random_bytes};
 use qrtotp_store::{Account, SealKey, Store};

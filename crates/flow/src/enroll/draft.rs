@@ -3,9 +3,9 @@
 
 use super::authorize::{may_begin, may_show};
 use super::commit::{AccountSnapshot, record_id};
-use super::{
-    Authority, EnrollDialog, EnrollError, Enrollment, EnrolmentRequest, ExistingCode, Offer, Progress, TRIES,
-};
+use super::dialog::{EnrollDialog, Offer};
+use super::error::EnrollError;
+use super::request::{Authority, Enrollment, EnrolmentRequest, ExistingCode, Progress, TRIES};
 use qrtotp_account::{
     Credential, CredentialId, Label, Origin, Pending, Record, RecordId, State, Token, TokenId, TokenRefusal,
     TokenState,

@@ -1,7 +1,7 @@
 //! Handing over recovery codes. They are worth something only once the person had the chance to keep them.
 
 use super::commit::AccountSnapshot;
-use super::{CodesDelivery, EnrollDialog};
+use super::dialog::{CodesDelivery, EnrollDialog};
 use crate::NoAnswer;
 use qrtotp_account::{EnrolmentStatus, Name, Record, RecoveryCode, RecoverySet};
 use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};

@@ -1,6 +1,8 @@
 //! The one-time code of a token: asked for before its QR code is shown.
 
-use super::{EnrollDialog, EnrollError, Enrollment, Progress, TRIES};
+use super::dialog::EnrollDialog;
+use super::error::EnrollError;
+use super::request::{Enrollment, Progress, TRIES};
 use crate::{Echo, NoAnswer};
 use qrtotp_account::{Name, Token, TokenCode, TokenId, TokenRefusal, hash_code};
 use qrtotp_audit::{AuditSink, Event, Kind};

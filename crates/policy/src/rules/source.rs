@@ -4,7 +4,8 @@ use super::{
     Conditions, Group, Hours, MAX_ITEMS, MAX_RULES, OUTCOMES, Origin, Outcome, OwnedEffects, Pattern, Rule,
 };
 use crate::FirstLogin;
-use crate::config::{is_service, printable};
+use crate::bytes::printable;
+use crate::config::is_service;
 use crate::document::{Fault, Table, Value};
 use crate::read::{Section, Setting, list, parsed, table, word};
 use qrtotp_values::UnixTime;

@@ -12,8 +12,8 @@ use crate::context::{Context, record_name, syslog};
 use crate::error::{Exit, Failure};
 use json::JsonList;
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_frontend::TokenView;
 use qrtotp_flow::AdminError;
+use qrtotp_frontend::TokenView;
 use qrtotp_store::Store;
 use std::io::Write;
 

@@ -1,0 +1,182 @@
+//! What an answer is verified by, and what came of it. The work itself is in `verify.rs`.
+
+use super::answer_place::AnswerPlace;
+use super::refusal::Refusal;
+use qrtotp_account::{
+    CodeDigest, Credential, CredentialId, Engaged, EnrolmentStatus, FactorKind, Forgiven, Label, Record,
+    Side, State, ThrottleRules,
+};
+use qrtotp_audit::{ChainedLines, Kind, Subject};
+use qrtotp_otp::{Code, Window};
+use qrtotp_store::SealKey;
+use qrtotp_values::UnixTime;
+
+/// What was proven.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// A device's code.
+    Device(CredentialId, Label),
+    /// A recovery code; so many are left.
+    Recovery { left: u32 },
+    /// Two consecutive codes of a device, whose clock is taken from now on to be so many seconds ahead of ours.
+    Resynchronized(CredentialId, Label, i64),
+}
+
+/// What came of an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verification {
+    /// Right, and burnt.
+    Accepted {
+        proof: Proof,
+        forgiven: Forgiven,
+        /// The account is owed recovery codes.
+        codes_due: bool,
+    },
+    /// Refused.
+    Refused {
+        why: Refusal,
+        means: FactorKind,
+        /// The count of its lane after it.
+        failures: u32,
+        /// The limit that it reached.
+        engaged: Option<Engaged>,
+        credential: Option<(CredentialId, Label)>,
+        /// The account has so many devices that fewer steps were looked at than their windows have.
+        narrowed: bool,
+        /// The code is right for a clock that is so many seconds ahead of ours.
+        right_for: Option<i64>,
+    },
+}
+
+impl Verification {
+    /// Refused, with nothing else to tell.
+    pub(super) fn refused(why: Refusal, means: FactorKind, failures: u32) -> Self {
+        Self::Refused {
+            why,
+            means,
+            failures,
+            engaged: None,
+            credential: None,
+            narrowed: false,
+            right_for: None,
+        }
+    }
+
+    /// The same, and it reached this limit.
+    pub(super) fn engaging(mut self, limit: Option<Engaged>) -> Self {
+        if let Self::Refused { engaged, .. } = &mut self {
+            *engaged = limit;
+        }
+        self
+    }
+
+    /// The same refusal for another reason.
+    pub(super) fn because(mut self, reason: Refusal) -> Self {
+        if let Self::Refused { why, .. } = &mut self {
+            *why = reason;
+        }
+        self
+    }
+
+    /// What it was counted as a failure of, if it was.
+    pub(super) fn counted_as(&self) -> Option<FactorKind> {
+        match self {
+            Self::Refused { why, means, .. } if why.is_counted() => Some(*means),
+            Self::Refused { .. } | Self::Accepted { .. } => None,
+        }
+    }
+}
+
+/// What came of an answer, and the lines that it added to the account's chain.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    pub verification: Verification,
+    pub lines: ChainedLines,
+}
+
+/// What an answer is judged by.
+#[derive(Clone, Copy)]
+pub(super) struct Rules<'a> {
+    pub key: &'a SealKey,
+    pub uid: u32,
+    pub now: UnixTime,
+    /// The host's.
+    pub window: Window,
+    pub throttle: ThrottleRules,
+    /// Whether recovery codes count.
+    pub recovery: bool,
+    /// Two consecutive codes are a step-up: both within the window, the device's clock stays as it is known.
+    pub step_up: bool,
+    /// Only a code of the current step counts.
+    pub fresh: bool,
+    /// Where the answer comes from.
+    pub answer_place: AnswerPlace,
+    /// Who and where, for the log.
+    pub subject: &'a Subject,
+    /// The kind of event that the decision is.
+    pub kind: Kind,
+    /// A password that may be a code: if it is none, another answer follows and is the decision.
+    pub tried: bool,
+}
+
+impl Rules<'_> {
+    /// The lane of an answer for this record.
+    pub(super) fn side(&self, record: &Record) -> Side {
+        self.answer_place.side(self.key, record)
+    }
+
+    /// Counts a wrong answer.
+    pub(super) fn count(
+        &self,
+        why: Refusal,
+        means: FactorKind,
+        side: Side,
+        record: &Record,
+        state: &mut State,
+    ) -> Verification {
+        // Its own place, also if it counts as a stranger's.
+        state.throttle.remembered.end_at(self.side(record));
+        let engaged = state.throttle.fail(means, side, self.now, &self.throttle);
+        self.answer_place.note(self.key, record, self.now, &mut state.throttle.since);
+        let failures = state.throttle.failures_here(means, side, self.now);
+        Verification::refused(why, means, failures).engaging(engaged)
+    }
+
+    /// Counts a right code of a device.
+    pub(super) fn right(
+        &self,
+        codes: &[CodeDigest],
+        (device, side): (CredentialId, Side),
+        record: &Record,
+        state: &mut State,
+    ) -> Forgiven {
+        for code in codes {
+            state.remember_code(*code);
+        }
+        let forgiven = state.throttle.right(side, self.now, &self.throttle);
+        self.answer_place.remember(self.key, record, (device, side), self.now, &mut state.throttle);
+        self.answer_place.told(self.key, record, forgiven)
+    }
+
+    pub(super) fn digest(&self, code: &Code, record: &Record) -> CodeDigest {
+        let mut what = [0; 8];
+        what.iter_mut().zip(code.as_str().bytes()).for_each(|(byte, digit)| *byte = digit);
+        let [a, b, c, d, e, f, g, h, ..] = self.key.digest(record.id, what);
+        [a, b, c, d, e, f, g, h]
+    }
+
+    /// A device's own window holds in place of the host's, be it narrower or wider, but not in place of a rule's.
+    pub(super) fn window_of(&self, credential: &Credential) -> Window {
+        credential.window.filter(|_| !self.fresh).unwrap_or(self.window)
+    }
+
+    /// The refusal that no answer can change.
+    pub(super) fn standing(&self, record: &Record) -> Option<Refusal> {
+        match record.standing() {
+            _ if record.uid != self.uid => Some(Refusal::UidChanged),
+            EnrolmentStatus::Unenrolled => Some(Refusal::NotEnrolled),
+            EnrolmentStatus::Revoked => Some(Refusal::Revoked),
+            EnrolmentStatus::Enrolled => None,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! [`Store`] for files: lock, read, change, write, sync.
+
+use super::critical::with_critical_section;
+use super::file::FileStore;
+use super::record::Opened;
+use super::{Account, SealKey, Store, StoreError};
+use qrtotp_account::{FailureCounter, Name, Record, State};
+use std::os::fd::{AsFd, OwnedFd};
+
+impl FileStore {
+    fn read_at_rest(&self, dir: OwnedFd, name: &Name) -> Result<Opened, StoreError> {
+        with_critical_section(|| {
+            let dir = self.lock(dir)?;
+            self.read(dir.as_fd(), name)
+        })
+    }
+
+    // One copy for all callers: the module's size counts.
+    fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
+        let Some(dir) = self.account_dir(name)? else { return Ok(()) };
+        with_critical_section(|| {
+            let dir = self.lock(dir)?;
+            let mut opened = self.read(dir.as_fd(), name)?;
+            // From the decision of `f` to the write there is no allocation: it could fail and end the process, so that a code was
+            // judged and not counted.
+            let mut state = opened.loaded.state.with_room();
+            f(&opened.record, &mut state);
+            // A slot that was torn is made whole again at once: until then the other one is the only one.
+            if state != opened.loaded.state || !opened.loaded.both_whole {
+                opened.write_state(&state)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn change_account(&self, name: &Name, f: &mut dyn FnMut(&mut Option<Account>)) -> Result<(), StoreError> {
+        loop {
+            let Some(dir) = self.account_dir(name)? else {
+                let mut account = None;
+                f(&mut account);
+                match account {
+                    Some(account) if !self.create(&account)? => continue, // somebody else was faster
+                    _ => return Ok(()),
+                }
+            };
+            return with_critical_section(|| {
+                let dir = self.lock_account(dir, name)?;
+                let mut opened = self.read_to_change(dir.as_fd(), name)?;
+                let old = Account { record: opened.record.clone(), state: opened.loaded.state.clone() };
+                let mut account = Some(old.clone());
+                f(&mut account);
+                if let Some(mut new) = account {
+                    self.change(dir.as_fd(), &mut opened, &old, &mut new)?;
+                }
+                Ok(())
+            });
+        }
+    }
+}
+
+impl Store for FileStore {
+    fn key(&self) -> &SealKey {
+        &self.key
+    }
+
+    fn load(&self, name: &Name) -> Result<Option<Account>, StoreError> {
+        let Some(dir) = self.account_dir(name)? else { return Ok(None) };
+        let opened = match self.read(dir.as_fd(), name) {
+            // Perhaps it was only being written, twice while we looked.
+            Err(error) if error.is_record_fault() => self.read_at_rest(dir, name)?,
+            other => other?,
+        };
+        Ok(Some(Account { record: opened.record, state: opened.loaded.state }))
+    }
+
+    fn update_state<T>(
+        &self,
+        name: &Name,
+        mut f: impl FnMut(&Record, &mut State) -> T,
+    ) -> Result<Option<T>, StoreError> {
+        let mut result = None;
+        self.change_state(name, &mut |record, state| result = Some(f(record, state)))?;
+        Ok(result)
+    }
+
+    fn simulate(&self, f: impl FnOnce(&Record, &mut State)) {
+        self.use_decoy(f);
+    }
+
+    fn update_account<T>(
+        &self,
+        name: &Name,
+        mut f: impl FnMut(&mut Option<Account>) -> T,
+    ) -> Result<T, StoreError> {
+        let mut result = None;
+        self.change_account(name, &mut |account| result = Some(f(account)))?;
+        result.ok_or(StoreError::Busy) // always there: it ran at least once
+    }
+
+    fn update_primary<T>(
+        &self,
+        name: &Name,
+        f: impl FnMut(&mut FailureCounter) -> T,
+    ) -> Result<T, StoreError> {
+        self.change_primary(name, f)
+    }
+}
