@@ -125,13 +125,13 @@ fn resolve(from: &Module, path: &[String], files: &BTreeMap<Module, Source>, dep
             let up = path.iter().take_while(|name| *name == "super").count();
             (from.get(..from.len().checked_sub(up)?)?.to_vec(), path.get(up..)?)
         }
-        (first, _) if files.contains_key(&[from.as_slice(), &[first.clone()]].concat()) => {
+        (first, _) if files.contains_key(&[from.as_slice(), std::slice::from_ref(first)].concat()) => {
             (from.clone(), path)
         }
         _ => return None,
     };
     while let Some((name, after)) = rest.split_first() {
-        let below = [at.as_slice(), &[name.clone()]].concat();
+        let below = [at.as_slice(), std::slice::from_ref(name)].concat();
         if files.contains_key(&below) {
             (at, rest) = (below, after);
         } else if let Some(target) = files.get(&at).and_then(|source| source.imported.get(name)) {
@@ -147,7 +147,7 @@ fn read(directory: &Path, module: &Module, files: &mut BTreeMap<Module, Source>)
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).context("a name")?.to_owned();
-        let below = [module.as_slice(), &[stem.clone()]].concat();
+        let below = [module.as_slice(), std::slice::from_ref(&stem)].concat();
         if stem.ends_with("tests") {
             continue;
         }
@@ -165,6 +165,7 @@ fn read(directory: &Path, module: &Module, files: &mut BTreeMap<Module, Source>)
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn scratch(files: &[(&str, &str)]) -> Vec<Vec<String>> {
