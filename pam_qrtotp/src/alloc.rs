@@ -2,6 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
+use std::mem::MaybeUninit;
 use std::ptr;
 
 /// Passes on to another allocator and wipes what is freed. Growing a block is a new block, a copy and a wiped old block: that is
@@ -49,7 +50,14 @@ const STACK: usize = 20 * 1024;
 /// Wipes the stack below the caller: what hashes, ciphers and moves have left there.
 #[inline(never)]
 pub(crate) fn wipe_stack() {
-    black_box(&mut [0_u8; STACK]);
+    const WORDS: usize = STACK / size_of::<u128>();
+    let mut stack = MaybeUninit::<[u128; WORDS]>::uninit();
+    let first = stack.as_mut_ptr().cast::<u128>();
+    for word in 0..WORDS {
+        // SAFETY: the word is within the array. Volatile, so that it stays.
+        unsafe { first.add(word).write_volatile(0) };
+    }
+    black_box(&stack);
 }
 
 #[cfg(test)]
