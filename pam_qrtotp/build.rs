@@ -8,7 +8,8 @@ fn main() {
     println!("cargo:rustc-link-arg-cdylib=-Wl,-z,pack-relative-relocs");
     // The unwinder statically: loading libgcc_s.so costs more than checking a code does.
     let Ok(out) = std::env::var("OUT_DIR") else { return };
-    // The standard library asks for -lgcc_s; a linker script of that name, found first, gives it the archive instead.
+    // The standard library asks for -lgcc_s; a linker script of that name, found first, gives it the archive
+    // instead.
     let script = Path::new(&out).join("libgcc_s.so");
     if std::fs::write(&script, "INPUT(-lgcc_eh -lgcc)\n").is_ok() {
         println!("cargo:rustc-link-search=native={out}");

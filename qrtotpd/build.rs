@@ -1,4 +1,5 @@
-//! pam_qrtotp.so finds one function of this program by its name (see `src/pam.rs`); a program exports none by itself.
+//! pam_qrtotp.so finds one function of this program by its name (see `src/pam.rs`); a program exports none by
+//! itself.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

@@ -1,4 +1,5 @@
-//! `FILE.applied`: what a login reads. Whatever is in it, it is read without a panic, and only what was written is read.
+//! `FILE.applied`: what a login reads. Whatever is in it, it is read without a panic, and only what was
+//! written is read.
 
 use crate::input::Input;
 use qrtotp_policy::{Applied, Facts, Known, Names, SourceFile, Stamp, compile, restamped};

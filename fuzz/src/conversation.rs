@@ -1,5 +1,5 @@
-//! Whole logins by script: answers, time, administration and what applications do in between, against a real store. Beside it
-//! stands a book of what was used up, and nobody gets in against that book.
+//! Whole logins by script: answers, time, administration and what applications do in between, against a real
+//! store. Beside it stands a book of what was used up, and nobody gets in against that book.
 
 mod book;
 mod script;

@@ -1,5 +1,5 @@
-//! What must hold of every input of the product that others can write. Each target is a function over bytes that panics
-//! where it does not hold.
+//! What must hold of every input of the product that others can write. Each target is a function over bytes
+//! that panics where it does not hold.
 
 mod applied;
 mod arguments;

@@ -1,4 +1,5 @@
-//! A host on which people log in: a real store in memory, a clock, a user database, and somebody with a script.
+//! A host on which people log in: a real store in memory, a clock, a user database, and somebody with a
+//! script.
 
 use qrtotp_account::Name;
 use qrtotp_audit::{AuditSink, Priority};

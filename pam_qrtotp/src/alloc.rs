@@ -5,18 +5,19 @@ use std::hint::black_box;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// Passes on to another allocator and wipes what is freed. Growing a block is a new block, a copy and a wiped old block: that is
-/// what `realloc` does by default.
+/// Passes on to another allocator and wipes what is freed. Growing a block is a new block, a copy and a wiped
+/// old block: that is what `realloc` does by default.
 ///
-/// Large blocks, which are Argon2's, come from the kernel: freeing one would make glibc keep as much in the application's heap from
-/// then on (`M_MMAP_THRESHOLD` in mallopt(3)).
+/// Large blocks, which are Argon2's, come from the kernel: freeing one would make glibc keep as much in the
+/// application's heap from then on (`M_MMAP_THRESHOLD` in mallopt(3)).
 pub(crate) struct Wiping<A>(pub(crate) A);
 
 fn is_large(layout: &Layout) -> bool {
     layout.size() >= 1 << 20 && layout.align() <= 4096
 }
 
-// SAFETY: every block is the inner allocator's, which gets it back with the layout that it was asked for, or a mapping of its own.
+// SAFETY: every block is the inner allocator's, which gets it back with the layout that it was asked for, or
+// a mapping of its own.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Wiping<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if !is_large(&layout) {
@@ -30,8 +31,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Wiping<A> {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller gives back a live block of this layout, so its bytes are ours to write. A large one is a whole mapping,
-        // whose pages nobody sees again.
+        // SAFETY: the caller gives back a live block of this layout, so its bytes are ours to write. A large
+        // one is a whole mapping, whose pages nobody sees again.
         unsafe {
             if is_large(&layout) {
                 libc::munmap(block.cast(), layout.size());
@@ -43,8 +44,9 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Wiping<A> {
     }
 }
 
-/// Bytes of stack that are wiped. A login reached 16 KB below libpam, a recovery code 19 KB; and libpam itself, where it reports to the
-/// audit system, 28 KB. So a thread whose stack is too small for this is too small for any login.
+/// Bytes of stack that are wiped. A login reached 16 KB below libpam, a recovery code 19 KB; and libpam
+/// itself, where it reports to the audit system, 28 KB. So a thread whose stack is too small for this is too
+/// small for any login.
 const STACK: usize = 20 * 1024;
 
 /// Wipes the stack below the caller: what hashes, ciphers and moves have left there.
@@ -109,7 +111,8 @@ mod tests {
         let heap = Wiping(Counting::default());
         for (size, align) in [(1, 1), (16, 16), (40, 8), (64, 64), (200_000, 4096)] {
             let layout = Layout::from_size_align(size, align).unwrap();
-            // SAFETY: the layouts have a size; each block is filled within it and given back once, with its last layout.
+            // SAFETY: the layouts have a size; each block is filled within it and given back once, with its
+            // last layout.
             unsafe {
                 let block = heap.alloc(layout);
                 block.write_bytes(0xa5, size);

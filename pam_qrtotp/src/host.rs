@@ -1,5 +1,5 @@
-//! The PAM application as our core sees it. Whatever PAM hands out is copied before the next PAM call: an application
-//! may replace an item while it answers a question.
+//! The PAM application as our core sees it. Whatever PAM hands out is copied before the next PAM call: an
+//! application may replace an item while it answers a question.
 
 use crate::alloc::wipe_stack;
 use inner_pam::libpam::{self, PAM_AUTHTOK, PAM_USER, pam_set_item, pam_syslog};
@@ -35,7 +35,8 @@ fn raw(pamh: &mut PamHandle) -> *mut libpam::Handle {
     ptr::from_mut(pamh).cast()
 }
 
-/// Whether this transaction is one that we, or the broker, began to prove a password. Its modules are others'.
+/// Whether this transaction is one that we, or the broker, began to prove a password. Its modules are
+/// others'.
 pub(crate) fn is_inner_transaction(pamh: &mut PamHandle) -> bool {
     let handle = raw(pamh);
     if inner_pam::is_ours(handle) {
@@ -80,7 +81,8 @@ impl Log {
 
     fn write(&self, priority: c_int, line: &str) {
         let Ok(line) = CString::new(line) else { return };
-        // SAFETY: the handle is PAM's own for the whole hook; the format takes exactly one C string, which is ours.
+        // SAFETY: the handle is PAM's own for the whole hook; the format takes exactly one C string, which is
+        // ours.
         unsafe { pam_syslog(self.pamh.as_ptr().cast(), priority, c"%s".as_ptr(), line.as_ptr()) };
     }
 }

@@ -39,8 +39,9 @@ impl PamHooks for QrTotp {
             return PamResultCode::PAM_IGNORE;
         }
         guarded(pamh, |pamh| {
-            // Allocated first, because running out of memory after a right code would burn it in vain. A refused attempt leaves
-            // the flag unset: sshd may try a key next in the same transaction, and then the account part must decide.
+            // Allocated first, because running out of memory after a right code would burn it in vain. A
+            // refused attempt leaves the flag unset: sshd may try a key next in the same transaction, and
+            // then the account part must decide.
             let _ = pamh.set_data(DECIDED, Box::new(AtomicBool::new(false)));
             let outcome = authenticate(pamh, &args, flags);
             host::set_flag(pamh, DECIDED, outcome != Outcome::Denied);
@@ -84,10 +85,11 @@ impl PamHooks for QrTotp {
     }
 }
 
-/// Runs a hook and wipes the stack that it used. A panic becomes a denial and a line in the log that holds nothing of what
-/// was worked on.
+/// Runs a hook and wipes the stack that it used. A panic becomes a denial and a line in the log that holds
+/// nothing of what was worked on.
 fn guarded(pamh: &mut PamHandle, hook: impl FnOnce(&mut PamHandle) -> PamResultCode) -> PamResultCode {
-    // The usual panic hook would print into the host's terminal. Ours belongs to this image of the module alone.
+    // The usual panic hook would print into the host's terminal. Ours belongs to this image of the module
+    // alone.
     std::panic::set_hook(Box::new(|_| {}));
     let code = match catch_unwind(AssertUnwindSafe(|| hook(pamh))) {
         Ok(code) => code,

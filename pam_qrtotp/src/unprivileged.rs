@@ -1,5 +1,6 @@
-//! PAM applications that don't run as root: the records are not ours to read, so the broker verifies. It does so for the caller's
-//! own account (screen lockers), and for services that `[broker.services]` lists (databases, web servers).
+//! PAM applications that don't run as root: the records are not ours to read, so the broker verifies. It does
+//! so for the caller's own account (screen lockers), and for services that `[broker.services]` lists
+//! (databases, web servers).
 
 use crate::host::{Host, Log};
 use nix::errno::Errno;
@@ -35,7 +36,8 @@ fn is_denied(error: &TrustError) -> bool {
     !geteuid().is_root() && matches!(error, TrustError::Io { errno: Errno::EACCES | Errno::EPERM, .. })
 }
 
-/// Asks for a code and has the broker judge it. The broker records the `login` event; where it gives no verdict, we do.
+/// Asks for a code and has the broker judge it. The broker records the `login` event; where it gives no
+/// verdict, we do.
 pub(crate) fn authenticate(
     host: &mut Host<'_>,
     log: &mut Log,
@@ -49,7 +51,8 @@ pub(crate) fn authenticate(
         Event::login(subject, Verdict::Denied, reason).detail(detail).emit(log);
         Outcome::Denied
     };
-    // The broker goes by the effective uid. Where the real one is another, it is not clear whose application this is.
+    // The broker goes by the effective uid. Where the real one is another, it is not clear whose application
+    // this is.
     if getuid() != geteuid() {
         return deny(host, "not_own_account", "real and effective uid of the application differ");
     }

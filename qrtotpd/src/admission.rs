@@ -1,6 +1,7 @@
-//! Who has arrived and is to be found out. That may take long where the user database is slow, and a user with subordinate
-//! uids has 65,536 of them, none of which is a person. So neighbours among uids share a few threads and places, and whoever
-//! has none waits, or is sent away, without holding up anybody else: least of all the door.
+//! Who has arrived and is to be found out. That may take long where the user database is slow, and a user
+//! with subordinate uids has 65,536 of them, none of which is a person. So neighbours among uids share a few
+//! threads and places, and whoever has none waits, or is sent away, without holding up anybody else: least of
+//! all the door.
 
 use crate::connection_limits::{self, leave};
 use std::collections::{HashMap, VecDeque};
@@ -12,7 +13,8 @@ const NEIGHBOURS: u32 = 65_536;
 const AT_ONCE: usize = 8;
 /// Threads that find out who somebody is.
 const LOOKS: usize = 192;
-/// Connections of neighbours, those that wait included: as many as find a seat, when all of an office come at nine.
+/// Connections of neighbours, those that wait included: as many as find a seat, when all of an office come at
+/// nine.
 const NEAR: usize = connection_limits::ALL;
 /// Connections of everybody. Six users with all their subordinate uids may have as many.
 const ALL: usize = 12 * NEAR;
@@ -129,7 +131,8 @@ impl<G> Inside<G> {
 }
 
 impl<G> Look<G> {
-    /// Is done with one, and goes to the next who waits, or ends: whoever arrives from then on waits for another.
+    /// Is done with one, and goes to the next who waits, or ends: whoever arrives from then on waits for
+    /// another.
     pub fn next(&mut self) -> Option<(u32, G)> {
         let mut inside = self.lobby.inside();
         inside.leave(self.near, self.at.take()?);

@@ -80,7 +80,8 @@ impl Caller {
     }
 }
 
-/// shells(5): who has another shell does not log in. Nor who has one of those that only say so, though some list them.
+/// shells(5): who has another shell does not log in. Nor who has one of those that only say so, though some
+/// list them.
 fn is_login_shell(shell: &Path, shells: Option<&str>) -> bool {
     let shell = if shell.as_os_str().is_empty() { Path::new("/bin/sh") } else { shell };
     let closed = matches!(shell.file_name().and_then(|name| name.to_str()), Some("nologin" | "false") | None);

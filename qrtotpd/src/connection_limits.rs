@@ -1,5 +1,6 @@
-//! How many connections are served at a time. Nobody can take all of them: everybody has a few, and a place for the
-//! first connection of somebody who has none is kept free. ConnectionLimits are for people who are known; see `lobby.rs`.
+//! How many connections are served at a time. Nobody can take all of them: everybody has a few, and a place
+//! for the first connection of somebody who has none is kept free. ConnectionLimits are for people who are
+//! known; see `lobby.rs`.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -32,7 +33,8 @@ struct Taken {
 pub enum Kind {
     /// For anything.
     Full,
-    /// For a request that asks nothing: whoever has taken all their places can still have their screen unlocked.
+    /// For a request that asks nothing: whoever has taken all their places can still have their screen
+    /// unlocked.
     Short,
 }
 
@@ -91,7 +93,8 @@ impl Taken {
 }
 
 impl ConnectionPermit {
-    /// Whether a person may be asked in it, which takes long: of a service's many seats only as many as those of any user.
+    /// Whether a person may be asked in it, which takes long: of a service's many seats only as many as those
+    /// of any user.
     pub fn is_for_dialogues(&self) -> bool {
         let own = self.seats.taken().people.get(&self.uid).copied().unwrap_or(0);
         self.kind == Kind::Full && own <= EACH

@@ -21,8 +21,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Callers who may wait in the socket's queue, as in qrtotpd.socket. Whoever fills it lets others wait behind them, so it is short:
-/// it is emptied as fast as they come, and whoever finds it full tries again.
+/// Callers who may wait in the socket's queue, as in qrtotpd.socket. Whoever fills it lets others wait behind
+/// them, so it is short: it is emptied as fast as they come, and whoever finds it full tries again.
 const BACKLOG: i32 = 128;
 /// How often to look whether anybody is still served, and what was left out of the log.
 const LOOK: Duration = Duration::from_secs(5);
@@ -70,7 +70,8 @@ fn passed() -> Result<UnixListener, String> {
     Ok(listener)
 }
 
-/// A socket of our own, where nobody else can put one in its place. One that a broker left behind which is gone is replaced.
+/// A socket of our own, where nobody else can put one in its place. One that a broker left behind which is
+/// gone is replaced.
 fn bind(path: &Path) -> Result<UnixListener, String> {
     let directory = path.parent().unwrap_or(Path::new(""));
     let open = open_dir(directory).map_err(|error| error.to_string())?;

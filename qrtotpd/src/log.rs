@@ -1,5 +1,5 @@
-//! The system log, of which no caller may fill more than a little: it is bounded, and others' lines must stay in it. Refusals
-//! beyond a limit are counted instead, and their number is logged.
+//! The system log, of which no caller may fill more than a little: it is bounded, and others' lines must stay
+//! in it. Refusals beyond a limit are counted instead, and their number is logged.
 
 use crate::PROGRAM;
 use qrtotp_audit::{AuditSink, Event, Kind, Priority, Subject};
@@ -13,7 +13,8 @@ use std::time::Duration;
 
 /// How long lines are counted together.
 const PERIOD: Duration = Duration::from_secs(60);
-/// Refused requests of one user that are logged in it: more than the guesses that the default throttle looks at in that time.
+/// Refused requests of one user that are logged in it: more than the guesses that the default throttle looks
+/// at in that time.
 const EACH: u32 = 30;
 /// What those are called together.
 const REFUSALS: &str = "refusals";
@@ -157,8 +158,8 @@ impl AuditSink for Log {
     fn debug(&mut self, _: &str) {}
 }
 
-/// Whether anybody could have as many such lines as they like. What is changed or accepted takes a code or a password, and the
-/// throttle engages once in many guesses.
+/// Whether anybody could have as many such lines as they like. What is changed or accepted takes a code or a
+/// password, and the throttle engages once in many guesses.
 fn is_refusal(priority: Priority, line: &str) -> bool {
     let engaged = line.split(' ').next() == Some(&format!("event={}", Kind::ThrottleEngaged.as_str()));
     matches!(priority, Priority::Warning | Priority::Error | Priority::Alert) && !engaged

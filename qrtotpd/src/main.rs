@@ -1,6 +1,6 @@
 //! `qrtotpd`, the broker: people who are not root enrol and look after their own account through it, and PAM
-//! applications that are not root have their user's code judged. A thin face on `qrtotp_flow`; the protocol is
-//! described in docs/BROKER.md.
+//! applications that are not root have their user's code judged. A thin face on `qrtotp_flow`; the protocol
+//! is described in docs/BROKER.md.
 #![deny(unsafe_code)] // except for an exported function, pam.rs
 
 mod accept;

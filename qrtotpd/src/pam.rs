@@ -1,6 +1,6 @@
-//! The child that proves a password: PAM modules are other people's code, slow at times and not made for a process that serves
-//! many users, so they run in a process of their own (see `primary.rs`). It reads a user name and a password from the socket at
-//! its standard input, and answers with one frame.
+//! The child that proves a password: PAM modules are other people's code, slow at times and not made for a
+//! process that serves many users, so they run in a process of their own (see `primary.rs`). It reads a user
+//! name and a password from the socket at its standard input, and answers with one frame.
 //!
 //! The broker's only unsafe code is the attribute that exports a function.
 #![allow(unsafe_code)]
@@ -17,8 +17,8 @@ use std::ffi::{CString, c_int};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-/// Tells pam_qrtotp.so, which finds this function by its name, whether a transaction of the service `qrtotp` is ours: it denies
-/// all others there.
+/// Tells pam_qrtotp.so, which finds this function by its name, whether a transaction of the service `qrtotp`
+/// is ours: it denies all others there.
 #[unsafe(no_mangle)]
 pub extern "C" fn qrtotpd_is_inner_transaction(handle: *const inner_pam::libpam::Handle) -> c_int {
     inner_pam::is_ours(handle).into()

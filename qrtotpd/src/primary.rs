@@ -1,5 +1,5 @@
-//! The primary factor: the broker asks for the password, counts the guess, and has libpam check it in a child, this program
-//! anew at the other end of a socket (see `pam.rs`).
+//! The primary factor: the broker asks for the password, counts the guess, and has libpam check it in a
+//! child, this program anew at the other end of a socket (see `pam.rs`).
 
 use crate::PROGRAM;
 use crate::remote::Remote;
@@ -69,7 +69,8 @@ impl<'a, 'line> Check<'a, 'line> {
         Self { throttle, time, person, answered: None, failures: None }
     }
 
-    /// Asks for the password and has it checked. A refusal is in the log at once, but told at a fixed time after the answer.
+    /// Asks for the password and has it checked. A refusal is in the log at once, but told at a fixed time
+    /// after the answer.
     pub fn run(mut self, subject: &Subject, log: &mut impl AuditSink) -> Result<(), Ended> {
         let proven = self.prove();
         let ended = match proven {

@@ -1,5 +1,5 @@
-//! The services of `[broker.services]`, and what each has asked for. A service that someone has broken into must not get at
-//! every account: neither guess its codes, nor have them disabled by wrong ones.
+//! The services of `[broker.services]`, and what each has asked for. A service that someone has broken into
+//! must not get at every account: neither guess its codes, nor have them disabled by wrong ones.
 
 use crate::verify::Attempt;
 use nix::unistd::User;
@@ -18,7 +18,8 @@ use std::time::Duration;
 const PERIOD: Duration = Duration::from_secs(3600);
 /// Refused codes of one service in a period.
 const FAILURES: u32 = 300;
-/// Refused answers of password and code of one service in a period: whether the password was right must not show.
+/// Refused answers of password and code of one service in a period: whether the password was right must not
+/// show.
 const PASSWORDS: u32 = 3000;
 /// Accounts that one service may ask about in a period.
 const ACCOUNTS: usize = 1000;
@@ -107,8 +108,9 @@ impl Services {
         self.tallies().contains_key(&uid)
     }
 
-    /// Counts that the service `uid` asks about `account`, and its answer as a refused one before it is looked at: answers that come
-    /// together must not pass a limit together. False: a limit is reached, and the answer must not be looked at.
+    /// Counts that the service `uid` asks about `account`, and its answer as a refused one before it is
+    /// looked at: answers that come together must not pass a limit together. False: a limit is reached, and
+    /// the answer must not be looked at.
     pub fn admits(&self, uid: u32, account: Option<u32>, counter: Counter) -> bool {
         let mut tallies = self.tallies();
         let tally = tallies.entry(uid).or_insert_with(Tally::begin);
@@ -141,7 +143,8 @@ impl Services {
         (!id.is_empty()).then(|| RequestKey(self.hasher.hash_one(what)))
     }
 
-    /// The verdict that this request got before: its connection may have broken when the code was used up already.
+    /// The verdict that this request got before: its connection may have broken when the code was used up
+    /// already.
     pub fn verdict_of(&self, request: RequestKey) -> Option<Verdict> {
         let verdicts = self.verdicts();
         let kept = verdicts.iter().rev().find(|(known, ..)| *known == request);

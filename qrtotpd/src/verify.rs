@@ -1,5 +1,6 @@
-//! Verifying an answer for an application that is not root and has asked for it already: about the caller's own account, or for a
-//! service of `[broker.services]` about another one. A service hears yes or no, and nothing else.
+//! Verifying an answer for an application that is not root and has asked for it already: about the caller's
+//! own account, or for a service of `[broker.services]` about another one. A service hears yes or no, and
+//! nothing else.
 
 use crate::accept::Acceptor;
 use crate::caller::Away;
@@ -107,7 +108,8 @@ impl Served<'_> {
         }
     }
 
-    /// Verifies an answer of an application that has asked for it already; the verdict, and whether it was counted as a wrong code.
+    /// Verifies an answer of an application that has asked for it already; the verdict, and whether it was
+    /// counted as a wrong code.
     fn verify(
         &mut self,
         config: &Config,

@@ -1,5 +1,5 @@
-//! How much is done at a time. Hashing takes 19 MiB, a PAM child some, too; connections are many. A request that waits for
-//! anything (an answer, a lock, a PAM child) holds no turn.
+//! How much is done at a time. Hashing takes 19 MiB, a PAM child some, too; connections are many. A request
+//! that waits for anything (an answer, a lock, a PAM child) holds no turn.
 
 use crate::connection_limits::leave;
 use std::collections::HashMap;

@@ -34,8 +34,9 @@ pub fn package() -> PathBuf {
     path.expect("there is no package: run `cargo xtask deb`, or point QRTOTP_DEB at one")
 }
 
-/// Whether this machine can't have something of others' that tests use. Only `cargo xtask test` says so to them, in `QRTOTP_LACKS`,
-/// having said it to whoever started it: without that a test fails where the thing is missing.
+/// Whether this machine can't have something of others' that tests use. Only `cargo xtask test` says so to
+/// them, in `QRTOTP_LACKS`, having said it to whoever started it: without that a test fails where the thing
+/// is missing.
 #[must_use]
 pub fn lacks(what: &str) -> bool {
     env::var("QRTOTP_LACKS").is_ok_and(|names| names.split(',').any(|name| name == what))

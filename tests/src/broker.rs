@@ -145,7 +145,8 @@ impl Sandbox {
         self.say(Some(user), &["send", &pause], bytes)
     }
 
-    /// Sends `bytes` as each of `count` uids from `first` on, over connections that are there at once; what was said.
+    /// Sends `bytes` as each of `count` uids from `first` on, over connections that are there at once; what
+    /// was said.
     pub fn send_as_crowd(&self, first: u32, count: u32, bytes: &[u8]) -> String {
         self.say(None, &["crowd", &first.to_string(), &count.to_string()], bytes)
     }

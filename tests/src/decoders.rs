@@ -1,5 +1,5 @@
-//! Decoders of QR codes that are not ours and not each other's, none of which may invert a picture: zbar, and ZXing and OpenCV,
-//! which `cargo xtask` installs from PyPI.
+//! Decoders of QR codes that are not ours and not each other's, none of which may invert a picture: zbar, and
+//! ZXing and OpenCV, which `cargo xtask` installs from PyPI.
 
 use std::{
     io::{BufRead, BufReader, Write},

@@ -1,5 +1,5 @@
-//! What people and admins do to an account, each from the same beginning as often as it takes: for tests that break
-//! something while it is done.
+//! What people and admins do to an account, each from the same beginning as often as it takes: for tests that
+//! break something while it is done.
 
 use crate::{
     Phone, Sandbox, State,
@@ -15,7 +15,8 @@ const SAVED: &str = "/root/saved";
 /// Steps before the current one whose codes are accepted.
 const WINDOW: u64 = 10;
 
-/// The first call of a PAM application that is the module's doing, and of the command that is not its loader's or runtime's.
+/// The first call of a PAM application that is the module's doing, and of the command that is not its
+/// loader's or runtime's.
 const MODULE: &str = "pam_qrtotp.so";
 pub const COMMAND: &str = "PR_SET_DUMPABLE";
 
@@ -133,7 +134,8 @@ impl Host {
 
 /// For whom no signal and no hang is orderly: 124 and more are what `timeout` says of these.
 fn ended(exit: Option<i32>, shown: String, code: Option<String>, phone: Option<Phone>) -> Told {
-    // Without memory a Rust program aborts. The command is a process of its own; the module must never do that.
+    // Without memory a Rust program aborts. The command is a process of its own; the module must never do
+    // that.
     let orderly = matches!(exit, Some(0..=2)) || shown.contains("memory allocation of");
     Told {
         done: exit == Some(0),

@@ -1,4 +1,5 @@
-//! System calls that fail: which ones a program makes, and what makes one of them fail: strace, or tests/c/short_io.c.
+//! System calls that fail: which ones a program makes, and what makes one of them fail: strace, or
+//! tests/c/short_io.c.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,8 @@ pub struct Fault {
     pub call: String,
     /// Which one of this name the process makes, from 1.
     pub nth: u32,
-    /// As strace spells it: `error=EIO`, or `retval=0` for a call that claims to have done nothing; or [`SHORT`].
+    /// As strace spells it: `error=EIO`, or `retval=0` for a call that claims to have done nothing; or
+    /// [`SHORT`].
     pub effect: &'static str,
 }
 
@@ -42,11 +44,13 @@ const ERRORS: [&str; 6] =
 #[must_use]
 pub fn effects(call: &str) -> Vec<&'static str> {
     let more: &[&str] = match call {
-        // What is asked for half the bytes really reads or writes them; `retval=0` claims the end of the file, or a full disk.
+        // What is asked for half the bytes really reads or writes them; `retval=0` claims the end of the
+        // file, or a full disk.
         "read" | "pread64" | "write" | "pwrite64" => &["retval=0", SHORT],
         "recvfrom" | "recvmsg" | "writev" => &["retval=0"],
         "getrandom" => &["error=ENOSYS"],
-        // It has no error: it answers where the break is now, and the C library takes any higher address for success.
+        // It has no error: it answers where the break is now, and the C library takes any higher address for
+        // success.
         "brk" => return vec!["retval=0"],
         "openat" | "openat2" | "open" | "fsync" | "fdatasync" | "ftruncate" | "fallocate" | "rename"
         | "renameat" | "renameat2" | "mkdirat" | "linkat" | "unlinkat" | "unlink" | "flock" | "mmap"
@@ -102,12 +106,13 @@ const END: &str = "write(1, \"end=";
 pub struct Place {
     /// Which one of its name it is, from 1.
     pub nth: u32,
-    /// Libpam makes it: before it comes to our hook, or to tell the kernel's audit of it. What it says of that is its own affair.
+    /// Libpam makes it: before it comes to our hook, or to tell the kernel's audit of it. What it says of
+    /// that is its own affair.
     pub libpams: bool,
 }
 
-/// The calls of the last watched program from the first that contains `start` on: each name with its places, of those that
-/// `wanted` takes by what strace shows of them.
+/// The calls of the last watched program from the first that contains `start` on: each name with its places,
+/// of those that `wanted` takes by what strace shows of them.
 #[must_use]
 pub fn calls(sandbox: &Sandbox, start: &str, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, Vec<Place>> {
     let trace = sandbox.read(TRACE);

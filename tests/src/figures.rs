@@ -1,4 +1,5 @@
-//! What tests print of themselves, one row of figures a line; `cargo xtask proof` runs them with `--nocapture`.
+//! What tests print of themselves, one row of figures a line; `cargo xtask proof` runs them with
+//! `--nocapture`.
 
 /// Prints one row of a table of that name.
 pub fn print(table: &str, cells: &[String]) {

@@ -62,7 +62,8 @@ impl Pty {
 }
 
 impl Sandbox {
-    /// Every byte of the store, as sums; what a refusal writes for nobody is left out, and so are places for notes.
+    /// Every byte of the store, as sums; what a refusal writes for nobody is left out, and so are places for
+    /// notes.
     #[must_use]
     pub fn store_content(&self) -> String {
         let sums = "cd /var/lib/qrtotp && find . -path ./decoy -prune -o -type f -perm -200 -print0 | sort -z | xargs -0 sha256sum";

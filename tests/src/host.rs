@@ -120,7 +120,8 @@ impl Report {
             .map_or(0, |count| count.parse().unwrap())
     }
 
-    /// The texts of the messages of a style: 1 is a prompt with echo off, 2 with echo on, 3 error, 4 information.
+    /// The texts of the messages of a style: 1 is a prompt with echo off, 2 with echo on, 3 error, 4
+    /// information.
     #[must_use]
     pub fn messages(&self, style: u8) -> Vec<&str> {
         let prefix = format!("message style={style} text=");

@@ -1,5 +1,5 @@
-//! Logins in applications that are in a state that no module would like to find (tests/c/hostile_host.c): what of each does not
-//! hold, with our module or with one that is known to break (tests/c/naive_module.c).
+//! Logins in applications that are in a state that no module would like to find (tests/c/hostile_host.c):
+//! what of each does not hold, with our module or with one that is known to break (tests/c/naive_module.c).
 
 use std::time::{Duration, Instant};
 
@@ -123,8 +123,8 @@ impl Stage {
         self.sandbox.run(&[starter, &[program.as_str(), condition, user, answer]].concat())
     }
 
-    /// Alice, or whom the application makes of her, logs in under it: with an answer that must not let her in, then with her code,
-    /// with the same again and with her next one in an ordinary application.
+    /// Alice, or whom the application makes of her, logs in under it: with an answer that must not let her
+    /// in, then with her code, with the same again and with her next one in an ordinary application.
     #[must_use]
     pub fn log_in(&self, starter: &[&str], condition: &str, wrong: Option<&str>, right: Right) -> Seen {
         let phone = self.fresh("alice");
@@ -203,7 +203,8 @@ pub fn killed(output: &Output) -> Option<String> {
     Some(format!("the application was killed by {name} ({signal})"))
 }
 
-/// Holds what `check` looks at with our module, and is found not to hold with the naive one. What was seen becomes a row.
+/// Holds what `check` looks at with our module, and is found not to hold with the naive one. What was seen
+/// becomes a row.
 pub fn compare(condition: &str, check: impl Fn(&Stage) -> Seen) {
     let _ = compare_on(&Stage::new(Module::Ours), &Stage::new(Module::Naive), condition, check);
 }

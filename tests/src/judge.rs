@@ -84,7 +84,8 @@ impl States {
             || self.old.as_ref().is_some_and(|old| is_shown(old, now))
     }
 
-    /// The new state, but its recovery codes are owed: whatever kept them from being handed over, the next login does it.
+    /// The new state, but its recovery codes are owed: whatever kept them from being handed over, the next
+    /// login does it.
     fn is_owed(&self, now: &str) -> bool {
         now == self.new.replace("\"recovery_codes_left\": 10", "\"recovery_codes_left\": 0")
     }
@@ -157,7 +158,8 @@ impl Host {
 
     /// Whatever stopped it, it can be done now.
     fn once_more(&self, now: &str) -> Vec<String> {
-        // Enrolled by a token, too: if the last sync failed, the new state is there although success was not reported.
+        // Enrolled by a token, too: if the last sync failed, the new state is there although success was not
+        // reported.
         let uses_a_code = ["login", "enrolment", "use of a token"];
         let enrolled = now.contains("\"standing\": \"enrolled\"");
         if enrolled && uses_a_code.iter().any(|deed| self.deed.name.starts_with(deed)) {

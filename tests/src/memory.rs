@@ -104,7 +104,8 @@ impl MemoryHost {
     }
 }
 
-/// Every place of a process's readable memory in which one of `patterns` is, in either case of letters. `proc`: its directory there.
+/// Every place of a process's readable memory in which one of `patterns` is, in either case of letters.
+/// `proc`: its directory there.
 #[must_use]
 pub fn search(proc: &Path, patterns: &[(String, Vec<u8>)]) -> Searched {
     let smaps = fs::read_to_string(proc.join("smaps")).unwrap();
@@ -148,7 +149,8 @@ fn read(memory: &File, mapping: &str) -> (Vec<u8>, usize) {
     (content, bytes)
 }
 
-/// Which patterns are in it, as they are or with letters of another case. Goes over it once, for there are many.
+/// Which patterns are in it, as they are or with letters of another case. Goes over it once, for there are
+/// many.
 fn places(content: &[u8], patterns: &[(String, Vec<u8>)]) -> BTreeSet<usize> {
     let mut by_first = vec![Vec::new(); 256];
     for (index, (_, pattern)) in patterns.iter().enumerate() {
@@ -208,8 +210,8 @@ fn from_letters(alphabet: &str, text: &str) -> Vec<u8> {
     bits.as_bytes().chunks_exact(8).map(byte).collect()
 }
 
-/// The forms of a recovery code or a token's: as it is shown, without its dashes, the bits that it stands for, and all of them in
-/// hex and the bits in RFC 4648's base32.
+/// The forms of a recovery code or a token's: as it is shown, without its dashes, the bits that it stands
+/// for, and all of them in hex and the bits in RFC 4648's base32.
 #[must_use]
 pub fn forms_of_code(name: &str, code: &str) -> Patterns {
     let plain = code.replace('-', "");

@@ -1,5 +1,5 @@
-//! Systems with an OpenSSH of their own: this machine, and Debian releases that `cargo xtask` unpacks; and somebody who enrols over
-//! ssh between two of them.
+//! Systems with an OpenSSH of their own: this machine, and Debian releases that `cargo xtask` unpacks; and
+//! somebody who enrols over ssh between two of them.
 
 use std::path::PathBuf;
 
@@ -35,8 +35,8 @@ pub struct Server {
 /// The newest of Debian's releases that we promise to work on: tests have its programs everywhere.
 pub const NEWEST: &str = "trixie";
 
-/// Whether this machine's system is older than that. If it is that one, there is no other: what is built here runs on nothing
-/// older, for want of its libc.
+/// Whether this machine's system is older than that. If it is that one, there is no other: what is built here
+/// runs on nothing older, for want of its libc.
 #[must_use]
 pub fn is_older() -> bool {
     !std::fs::read_to_string("/etc/os-release").unwrap().contains(&format!("VERSION_CODENAME={NEWEST}"))

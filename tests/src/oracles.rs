@@ -1,4 +1,5 @@
-//! Readers of key URIs that are not ours: pyotp and ykman (Debian), and otpauth, which `cargo xtask` installs from npm.
+//! Readers of key URIs that are not ours: pyotp and ykman (Debian), and otpauth, which `cargo xtask` installs
+//! from npm.
 
 use std::{
     path::PathBuf,

@@ -36,8 +36,9 @@ impl Phone {
         Self::new(secret.unwrap_or_else(|| panic!("no secret in {uri:?}")))
     }
 
-    /// A phone with a key of its own. The long period gives a test minutes, not seconds, per step. Of the codes around the
-    /// present one no two are the same, as they otherwise would be once in a million, also if another period is taken.
+    /// A phone with a key of its own. The long period gives a test minutes, not seconds, per step. Of the
+    /// codes around the present one no two are the same, as they otherwise would be once in a million, also
+    /// if another period is taken.
     #[must_use]
     pub fn random() -> Self {
         let differ = |phone: &Self| {
@@ -103,7 +104,8 @@ impl Phone {
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
     }
 
-    /// The codes of the present step and of 24 to each side of it: what resynchronisation can reach in half minutes, and more.
+    /// The codes of the present step and of 24 to each side of it: what resynchronisation can reach in half
+    /// minutes, and more.
     fn near(&self) -> Vec<String> {
         self.codes(self.step() - 24, 48)
     }

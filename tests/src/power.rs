@@ -20,7 +20,8 @@ impl Sandbox {
 }
 
 impl Host {
-    /// Does the deed under other programs and cuts the power once success was reported. Gives what does not hold then.
+    /// Does the deed under other programs and cuts the power once success was reported. Gives what does not
+    /// hold then.
     #[must_use]
     pub fn do_and_cut(&self, under: &[&str], states: &States) -> Vec<String> {
         self.restore();

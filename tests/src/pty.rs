@@ -55,7 +55,8 @@ impl Sandbox {
     }
 }
 
-/// With every signal at its default: whoever runs the tests in the background ignores Ctrl-C, a person does not.
+/// With every signal at its default: whoever runs the tests in the background ignores Ctrl-C, a person does
+/// not.
 fn on_terminal<'a>(argv: &[&'a str]) -> Vec<&'a str> {
     [&["setsid", "--ctty", "--wait", "env", "--default-signal"], argv].concat()
 }
@@ -141,7 +142,8 @@ impl Pty {
     pub fn finish(&mut self) -> (ExitStatus, String) {
         let status = clock::poll(PATIENCE, || self.child.try_wait().unwrap())
             .unwrap_or_else(|| panic!("it does not end; the transcript is:\n{}", self.transcript()));
-        // The reader may have a last piece to take; what a program left running holds the terminal for longer.
+        // The reader may have a last piece to take; what a program left running holds the terminal for
+        // longer.
         clock::poll(Duration::from_secs(2), || self.closed.load(Ordering::Acquire).then_some(()));
         (status, self.transcript())
     }

@@ -37,7 +37,8 @@ impl Recipe {
         format!("{}\n", block.trim_end())
     }
 
-    /// Writes the blocks: the configuration, whole files, and lines that go behind or in place of one of Debian's.
+    /// Writes the blocks: the configuration, whole files, and lines that go behind or in place of one of
+    /// Debian's.
     pub fn write(&self, sandbox: &Sandbox) {
         for line in self.0.lines().filter(|line| line.starts_with("`/")) {
             let quoted: Vec<&str> = line.split('`').skip(1).step_by(2).collect();

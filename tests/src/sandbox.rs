@@ -152,7 +152,8 @@ impl Sandbox {
     /// Replaces `/etc/pam.d/SERVICE`.
     pub fn pam(&self, service: &str, lines: &str) {
         self.overwrite(&format!("/etc/pam.d/{service}"), lines);
-        // An enrolment at login is refused where libpam read the file at nearly the moment of its last change.
+        // An enrolment at login is refused where libpam read the file at nearly the moment of its last
+        // change.
         crate::clock::pause(std::time::Duration::from_millis(30));
     }
 
@@ -185,8 +186,8 @@ impl Sandbox {
     pub fn install(&self, from: &Path, inside: &str, mode: u32) {
         use std::os::unix::fs::PermissionsExt;
         let to = self.path(inside);
-        // By another process: what another test starts meanwhile would inherit the file open for writing from this one, and a
-        // program that is open for writing does not start ("text file busy").
+        // By another process: what another test starts meanwhile would inherit the file open for writing from
+        // this one, and a program that is open for writing does not start ("text file busy").
         let copied = Command::new("cp").arg(from).arg(&to).status();
         assert!(copied.is_ok_and(|status| status.success()), "{} to {inside}", from.display());
         fs::set_permissions(&to, fs::Permissions::from_mode(mode)).unwrap();
@@ -290,7 +291,8 @@ impl Sandbox {
         self.secrets.lock().unwrap().push(text.to_owned());
     }
 
-    /// Panics if a secret is in the log or in what programs printed. Every test ends with it, when its sandbox goes.
+    /// Panics if a secret is in the log or in what programs printed. Every test ends with it, when its
+    /// sandbox goes.
     pub fn assert_nothing_leaked(&self) {
         let mut texts: Vec<(String, String)> =
             self.log.lines().into_iter().map(|line| ("the log".to_owned(), line)).collect();

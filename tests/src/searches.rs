@@ -48,7 +48,8 @@ impl Searches {
         searched.found
     }
 
-    /// A row for each moment, and one for each kind of secret of `patterns` with the forms that it was looked for in.
+    /// A row for each moment, and one for each kind of secret of `patterns` with the forms that it was looked
+    /// for in.
     pub fn tell(&self, patterns: &Patterns) {
         for moment in &self.moments {
             let counts = [

@@ -1,4 +1,5 @@
-//! What `conf/` ships, put where its README says, as it is; and a person who answers whatever such a stack asks.
+//! What `conf/` ships, put where its README says, as it is; and a person who answers whatever such a stack
+//! asks.
 
 use crate::{Pty, Sandbox, artefacts};
 
@@ -29,7 +30,8 @@ impl Sandbox {
         self.install(&artefacts::sources().join("../conf").join(file), inside, 0o644);
     }
 
-    /// sshd as Debian configures it, with our snippet. Without a key, the snippet's last two lines change places.
+    /// sshd as Debian configures it, with our snippet. Without a key, the snippet's last two lines change
+    /// places.
     pub fn ship_sshd_config(&self, with_key: bool) {
         let inside = "/etc/ssh/sshd_config.d/00-qrtotp.conf";
         self.ship("sshd_config.d/qrtotp.conf", inside);

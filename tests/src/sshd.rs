@@ -79,8 +79,8 @@ impl Sandbox {
         self.pty(None, &words(&ssh_arguments(user, options, remote)))
     }
 
-    /// A client through which somebody enrols, so what it shows holds a secret that is meant to be seen. `before` are
-    /// words before `ssh`: `env LC_ALL=C`.
+    /// A client through which somebody enrols, so what it shows holds a secret that is meant to be seen.
+    /// `before` are words before `ssh`: `env LC_ALL=C`.
     #[must_use]
     pub fn ssh_to_enrol(&self, before: &[&str], user: &str, options: &[&str], remote: &str) -> Pty {
         let argv = ssh_arguments(user, options, remote);

@@ -50,8 +50,8 @@ impl Swept {
     }
 }
 
-/// Has each call that `wanted` names fail at each place in `deed` after its beginning, until there are no more. A PAM
-/// application's own input and output are left out.
+/// Has each call that `wanted` names fail at each place in `deed` after its beginning, until there are no
+/// more. A PAM application's own input and output are left out.
 #[must_use]
 pub fn sweep(deed: &'static Deed, wanted: &dyn Fn(&str) -> bool, errors: Errors) -> Swept {
     let host = Host::new(deed, State::Tmpfs("size=16m"));
@@ -78,8 +78,8 @@ pub fn sweep(deed: &'static Deed, wanted: &dyn Fn(&str) -> bool, errors: Errors)
     swept
 }
 
-/// What is found wrong with a login whose `pwrite64` writes nothing and claims that it did: something, or nothing else that is
-/// found right by the same means is worth anything.
+/// What is found wrong with a login whose `pwrite64` writes nothing and claims that it did: something, or
+/// nothing else that is found right by the same means is worth anything.
 #[must_use]
 pub fn false_write() -> Vec<String> {
     let host = Host::new(&DEEDS[0], State::Tmpfs("size=16m"));
@@ -108,7 +108,8 @@ fn one(host: &Host, states: &States, fault: &Fault, libpams: bool, swept: &mut S
     if host.deed.is_in_application() && is_own_stream(&hit) {
         return false;
     }
-    // Where its input ends is the caller's word: a URI that is cut short is another URI. And one byte has no half.
+    // Where its input ends is the caller's word: a URI that is cut short is another URI. And one byte has no
+    // half.
     if (hit.starts_with("read(0,") && fault.effect == "retval=0") || hit.contains(" 1 of 1 bytes") {
         return true;
     }

@@ -99,7 +99,8 @@ fn uid_0_reaches_no_account_but_its_own() {
         let output = sandbox.run(&command).exited(1);
         assert!(output.stdout.is_empty() && output.stderr.contains("your own account"), "{output:?}");
     }
-    // A caller of its own making, which names the account: as an earlier protocol let root do, and as it is now.
+    // A caller of its own making, which names the account: as an earlier protocol let root do, and as it is
+    // now.
     for (kind, more) in [(1, &[0, 0][..]), (2, &[0]), (4, &[]), (5, &[2]), (6, &[0])] {
         let heard =
             sandbox.send_raw("root", &frame(1, kind, &[b"\0\x05alice", more].concat()), Duration::ZERO);

@@ -1,5 +1,5 @@
-//! The broker has no capability that it doesn't use. What it has is read from its unit: what that grants, and what its first
-//! comment has a drop-in grant where a PAM module needs more.
+//! The broker has no capability that it doesn't use. What it has is read from its unit: what that grants, and
+//! what its first comment has a drop-in grant where a PAM module needs more.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
@@ -110,7 +110,8 @@ fn enrol(sandbox: &Sandbox) -> Option<Phone> {
 /// The same, and what pam_faillock does of a wrong password.
 fn everything_and_counting(sandbox: &Sandbox) -> Vec<&'static str> {
     let file = "/run/faillock/alice";
-    // Whether it was counted, and whose the file is then: looked at first, for the command `faillock` changes that.
+    // Whether it was counted, and whose the file is then: looked at first, for the command `faillock` changes
+    // that.
     let counted = |prepare: &[&str]| {
         let _ = sandbox.run(&["rm", "-f", file]);
         sandbox.run(prepare).success();

@@ -1,4 +1,5 @@
-//! What a flood of refused callers leaves in the system log: that it was there, and room for the lines of others.
+//! What a flood of refused callers leaves in the system log: that it was there, and room for the lines of
+//! others.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
@@ -79,6 +80,7 @@ fn callers_who_are_nobodys_are_in_the_log_and_do_not_fill_it() {
     assert!(broker.ended(Duration::from_secs(60)));
     let (refused, left_out) = counted(&sandbox, 300);
     assert_eq!(refused + left_out, 300);
-    // One of each reason: no account, gone before they were looked up, and no place to wait in where that takes long.
+    // One of each reason: no account, gone before they were looked up, and no place to wait in where that
+    // takes long.
     assert!(refused <= 3, "{refused}");
 }

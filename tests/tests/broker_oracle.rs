@@ -1,4 +1,5 @@
-//! What a process with a user's uid can learn about that user's password from the broker: nothing, unless it opens everything.
+//! What a process with a user's uid can learn about that user's password from the broker: nothing, unless it
+//! opens everything.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::{Duration, Instant};

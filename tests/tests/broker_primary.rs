@@ -13,7 +13,8 @@ use qrtotp_tests::{
     users::PASSWORD,
 };
 
-/// Ten wrong passwords in a row are the end, and no earlier one has to wait. Nothing in the stack counts or waits.
+/// Ten wrong passwords in a row are the end, and no earlier one has to wait. Nothing in the stack counts or
+/// waits.
 const RULES: &str = "[throttle]\nfree_failures = 20\ndisable_after = 10\n";
 
 fn host() -> (Sandbox, Broker) {

@@ -1,4 +1,5 @@
-//! Services that do not run as root and are listed in `[broker.services]`: the broker verifies the codes of their users.
+//! Services that do not run as root and are listed in `[broker.services]`: the broker verifies the codes of
+//! their users.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use qrtotp_tests::{Sandbox, broker::Storm};
 
-/// How long half of alice's commands may take at most, the start of a process included. Measured on two busy processors: 20 ms
-/// when it is quiet, 100 ms in a crowd, and 1.3 s where the door waited for a place in the lobby.
+/// How long half of alice's commands may take at most, the start of a process included. Measured on two busy
+/// processors: 20 ms when it is quiet, 100 ms in a crowd, and 1.3 s where the door waited for a place in the
+/// lobby.
 const SOON: Duration = Duration::from_millis(500);
 
 /// Alice is served soon while somebody connects thousands of times.

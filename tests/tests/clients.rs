@@ -9,8 +9,8 @@ const SERVER: &str = "server.example.org";
 const KEY: &str = "/root/.ssh/id_ed25519";
 const CODE_PROMPT: &str = "Verification code: ";
 
-/// Shell commands that copy /tmp/original as the user `$1`, and whether they ask at the terminal or read the answers from standard input.
-/// The libraries get the key's file as `$2`.
+/// Shell commands that copy /tmp/original as the user `$1`, and whether they ask at the terminal or read the
+/// answers from standard input. The libraries get the key's file as `$2`.
 const CLIENTS: [(&str, bool, &str); 5] = [
     ("scp", true, "scp /tmp/original $1@localhost:copy"),
     ("sftp", true, "echo put /tmp/original copy | sftp $1@localhost"),

@@ -1,5 +1,6 @@
-//! From the files of the configuration to what logins go by: nothing holds before it is applied, what can't be used or would lock
-//! out is refused, and whatever stops an `apply`, logins go by all of the old configuration or all of the new one.
+//! From the files of the configuration to what logins go by: nothing holds before it is applied, what can't
+//! be used or would lock out is refused, and whatever stops an `apply`, logins go by all of the old
+//! configuration or all of the new one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{

@@ -1,4 +1,5 @@
-//! `qrtotp doctor`: silent about a host that is set up as the documents say, and loud about each thing that is not.
+//! `qrtotp doctor`: silent about a host that is set up as the documents say, and loud about each thing that
+//! is not.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{Output, Phone, Sandbox, host::PAM_SUCCESS, users::PASSWORD};
@@ -397,8 +398,8 @@ fn who_is_not_root_sees_what_they_may_and_no_name() {
     assert!(has(&said, "WARN", "pam-file-unread", "sudo: its PAM file can't be read"), "{}", said.stdout);
 }
 
-/// strace that has adjtimex(3), which calls clock_adjtime(2), return `state` and give a `timex` of zeros but for its `status`,
-/// whatever the machine's clock is.
+/// strace that has adjtimex(3), which calls clock_adjtime(2), return `state` and give a `timex` of zeros but
+/// for its `status`, whatever the machine's clock is.
 fn kernel_says(state: u8, status: u8) -> [String; 7] {
     // `status` is an int behind 40 bytes, where a long has 64 bits (adjtimex(2)).
     let timex = "00".repeat(40) + &format!("{status:02x}000000");

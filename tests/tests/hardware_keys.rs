@@ -1,5 +1,6 @@
-//! Hardware ssh keys: registered by a signature, then taken as second factor where a rule says so. The security key is a program
-//! (`c/sk_provider.c`), which is also the proof that nothing but attestation could tell it from a real one.
+//! Hardware ssh keys: registered by a signature, then taken as second factor where a rule says so. The
+//! security key is a program (`c/sk_provider.c`), which is also the proof that nothing but attestation could
+//! tell it from a real one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -13,7 +14,8 @@ const CODE: &str = "Verification code: ";
 const RULE: &str = "[[rule]]\nname = 'token'\nkey = 'hardware'\nthen = 'skip'\n";
 const ACCEPTED: &str = "event=login result=accepted reason=hardware_key user=alice service=sshd";
 
-/// A host whose sshd asks for a key, then asks PAM. alice has a phone; `plain`, `token` and `other` in her home let her in.
+/// A host whose sshd asks for a key, then asks PAM. alice has a phone; `plain`, `token` and `other` in her
+/// home let her in.
 struct Host {
     sandbox: Sandbox,
     provider: String,

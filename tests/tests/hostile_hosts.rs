@@ -1,5 +1,6 @@
-//! Applications in a state that no module would like to find: each login is decided rightly or denied, in bounded time, the
-//! application goes on as it was, and the next normal login works. Of a module that is known to break, each test finds that it does.
+//! Applications in a state that no module would like to find: each login is decided rightly or denied, in
+//! bounded time, the application goes on as it was, and the next normal login works. Of a module that is
+//! known to break, each test finds that it does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -250,7 +251,8 @@ fn a_thousand_loads_leave_no_mapping_key_or_descriptor() {
     assert!(!grown.into_iter().any(has_grown), "{grown:?}");
 }
 
-/// Each proves a password by a transaction inside another one, rehearses the account part, and shows a picture.
+/// Each proves a password by a transaction inside another one, rehearses the account part, and shows a
+/// picture.
 #[test]
 fn a_thousand_first_logins_in_one_process_leave_no_mapping_key_or_descriptor() {
     let sandbox = Sandbox::with_alice_and_bobby();

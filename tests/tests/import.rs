@@ -1,4 +1,5 @@
-//! Files of the real google-authenticator command and of the real pam_oath, imported: who logged in there logs in here.
+//! Files of the real google-authenticator command and of the real pam_oath, imported: who logged in there
+//! logs in here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{

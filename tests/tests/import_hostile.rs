@@ -1,5 +1,5 @@
-//! Imports from homes whose owners want more than an import: root follows no link of theirs, is led by none later, and
-//! shows no name that they chose as it is.
+//! Imports from homes whose owners want more than an import: root follows no link of theirs, is led by none
+//! later, and shows no name that they chose as it is.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -145,7 +145,8 @@ fn a_file_of_roots_in_a_home_is_taken_as_roots_and_another_users_is_to_be_given_
     for user in ["alice", "bobby", "carol"] {
         google_authenticator(&sandbox, user, &TIME_BASED);
     }
-    // As google-authenticator's user=root and user=SERVICE want them; bobby gave a file of root's a second name.
+    // As google-authenticator's user=root and user=SERVICE want them; bobby gave a file of root's a second
+    // name.
     let script = "chown root: /home/alice/.google_authenticator && chown nobody /home/carol/.google_authenticator &&
                   chmod 600 /home/carol/.google_authenticator && mv /home/bobby/.google_authenticator /home/key &&
                   chown root: /home/key && ln /home/key /home/bobby/.google_authenticator";

@@ -1,4 +1,5 @@
-//! kill -9 at any instant: the next right code works, nothing is damaged, no lock is left, no code works twice.
+//! kill -9 at any instant: the next right code works, nothing is damaged, no lock is left, no code works
+//! twice.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{

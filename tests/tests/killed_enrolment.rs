@@ -1,5 +1,5 @@
-//! kill -9 of a login in the middle of an enrolment, at every prompt and at any instant: the account is un-enrolled or
-//! enrolled, whole either way, and what nobody confirmed dies with its time.
+//! kill -9 of a login in the middle of an enrolment, at every prompt and at any instant: the account is
+//! un-enrolled or enrolled, whole either way, and what nobody confirmed dies with its time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -48,7 +48,8 @@ impl Host {
         enrolled
     }
 
-    /// A device that was confirmed works, and its owner gets recovery codes, now if they were not handed over.
+    /// A device that was confirmed works, and its owner gets recovery codes, now if they were not handed
+    /// over.
     fn works(&self, user: &str, phone: &Phone) {
         let mut su = self.su(user);
         su.give_password(PASSWORD);
@@ -74,7 +75,8 @@ impl Host {
         self.works(user, phone);
     }
 
-    /// What nobody confirmed is worth nothing once its time is over, and a fresh picture is shown. Gives the login there.
+    /// What nobody confirmed is worth nothing once its time is over, and a fresh picture is shown. Gives the
+    /// login there.
     fn is_over(&self, user: &str, phone: Option<&Phone>) -> Pty {
         let mut su = self.su(user);
         su.give_password(PASSWORD);
@@ -123,7 +125,8 @@ enum Typed {
 
 use Typed::{AnotherPicture, Code, Enter, Nothing, Password, RecoveryCode};
 
-/// Plays the person up to the question to which `last` would be the answer. Gives the phone, once there is a key.
+/// Plays the person up to the question to which `last` would be the answer. Gives the phone, once there is a
+/// key.
 fn up_to(host: &Host, su: &mut Pty, last: Typed) -> Option<Phone> {
     if last >= Password {
         su.expect("assword");
@@ -186,7 +189,8 @@ const EARLY: usize = 4;
 fn a_login_killed_anywhere_leaves_the_account_unenrolled_or_enrolled_and_nothing_alive_after_its_time() {
     let host = Host::new();
     let (short, hashing) = (Duration::from_millis(25), usual_hashing(&host));
-    // How long it takes until a code is kept depends on the machine, so this is where the last ones were: around that moment.
+    // How long it takes until a code is kept depends on the machine, so this is where the last ones were:
+    // around that moment.
     let mut early = Duration::from_micros(600);
     let kills = |early| {
         [

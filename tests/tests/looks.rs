@@ -1,4 +1,5 @@
-//! Pictures of QR codes: in the organisation's colours, with its logo, read by all decoders, and nobody else's.
+//! Pictures of QR codes: in the organisation's colours, with its logo, read by all decoders, and nobody
+//! else's.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -112,7 +113,8 @@ const COLOURS: [(&str, &str, Fate); 13] = [
 
 const DAMAGES: Fate = Refused("% damages");
 const COVERS: Fate = Refused("% covers patterns");
-/// Square logos, by the longer side in percent of the picture's, and what becomes of them at level L, M, Q and H.
+/// Square logos, by the longer side in percent of the picture's, and what becomes of them at level L, M, Q
+/// and H.
 const LOGOS: [(u8, [Fate; 4]); 6] = [
     (0, [Scanned; 4]),
     (10, [Scanned; 4]),

@@ -1,5 +1,6 @@
-//! Logins that run out of memory. The application may be aborted, but never between the judgement of a code and the write of its result:
-//! memory that ran out must tell nothing about the code, and no code may be tried without being counted.
+//! Logins that run out of memory. The application may be aborted, but never between the judgement of a code
+//! and the write of its result: memory that ran out must tell nothing about the code, and no code may be
+//! tried without being counted.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::cell::RefCell;
@@ -52,8 +53,8 @@ impl Stage {
         Self { sandbox, phone, fresh, used: RefCell::default() }
     }
 
-    /// The state file in which the current code was used, so that the one before it is spent, but none of those that were accepted
-    /// and are refused uncounted.
+    /// The state file in which the current code was used, so that the one before it is spent, but none of
+    /// those that were accepted and are refused uncounted.
     fn used(&self) -> Vec<u8> {
         let mut used = self.used.borrow_mut();
         if used.0 != self.phone.step() {
@@ -82,7 +83,8 @@ impl Stage {
         End { written: fs::read(self.sandbox.path(STATE)).unwrap() != before, code, output }
     }
 
-    /// A login of each kind. Gives whether their results were written, which must be so for all of them or for none.
+    /// A login of each kind. Gives whether their results were written, which must be so for all of them or
+    /// for none.
     fn all_alike(&self, under: &[&str], shortage: &str) -> bool {
         let ends = [WRONG, RIGHT, REPLAYED, OLD].map(|how| self.log_in(under, how));
         let written = ends[WRONG].written;

@@ -1,4 +1,5 @@
-//! This machine's and the newest Debian's OpenSSH and sudo. Where that can't be unpacked, or is this machine's own, `cargo xtask test` says so.
+//! This machine's and the newest Debian's OpenSSH and sudo. Where that can't be unpacked, or is this
+//! machine's own, `cargo xtask test` says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{

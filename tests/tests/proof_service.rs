@@ -1,5 +1,6 @@
-//! The PAM service that proves passwords before an enrolment, as an administrator may have changed it, and the account parts that
-//! may bar somebody: no QR code without a proven password, and none for an account that would not be let in.
+//! The PAM service that proves passwords before an enrolment, as an administrator may have changed it, and
+//! the account parts that may bar somebody: no QR code without a proven password, and none for an account
+//! that would not be let in.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{

@@ -1,6 +1,7 @@
-//! What of the secrets can be read from the memory of the application, at every moment at which it is in the application's
-//! hands. While the module waits for an answer it holds what it needs for the next step, and nothing else is found. This application keeps
-//! nothing of what a person is shown and types, so after each hook nothing is found at all.
+//! What of the secrets can be read from the memory of the application, at every moment at which it is in the
+//! application's hands. While the module waits for an answer it holds what it needs for the next step, and
+//! nothing else is found. This application keeps nothing of what a person is shown and types, so after each
+//! hook nothing is found at all.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{

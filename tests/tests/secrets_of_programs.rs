@@ -1,5 +1,5 @@
-//! What of the secrets can be read from the memory of the broker once nobody is served, and of the command once it is done; and
-//! that what is in it before then is neither swapped out nor dumped.
+//! What of the secrets can be read from the memory of the broker once nobody is served, and of the command
+//! once it is done; and that what is in it before then is neither swapped out nor dumped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{

@@ -29,7 +29,8 @@ impl Host {
         Self::on(Sandbox::new(), section)
     }
 
-    /// On Debian 13, for programs that this machine can't have beside others; `None` if it could not be unpacked.
+    /// On Debian 13, for programs that this machine can't have beside others; `None` if it could not be
+    /// unpacked.
     fn on_debian_13(section: &str) -> Option<Self> {
         (!artefacts::lacks(NEWEST)).then(|| Self::on(System::debian(NEWEST).sandbox(None), section))
     }
@@ -74,7 +75,8 @@ impl Host {
         }
     }
 
-    /// Fifty logins at once with one code, of which one must get in. `login` is a shell's command with bobby's text in `$0`.
+    /// Fifty logins at once with one code, of which one must get in. `login` is a shell's command with
+    /// bobby's text in `$0`.
     fn judges_fifty(&self, login: &str) {
         self.sandbox.add_user("bobby");
         let phone = self.sandbox.import("bobby");

@@ -1,5 +1,6 @@
-//! An ordinary user starts setuid programs under limits that no login gets along with: who is let in is let in rightly, and the
-//! program is not killed. Of a module that is known to break, each test finds that it does.
+//! An ordinary user starts setuid programs under limits that no login gets along with: who is let in is let
+//! in rightly, and the program is not killed. Of a module that is known to break, each test finds that it
+//! does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::hostile::{Module, Right, Seen, Stage, compare_on, killed};
@@ -74,7 +75,8 @@ fn su_under_the_limits_of_whoever_starts_it_is_right_or_denies() {
     is_right_or_denies("su", "su alice -c 'echo inside'", <[_]>::to_vec);
 }
 
-/// It lifts some limits, and fails by itself under others, before it comes to PAM: in not every kind is there one that tells.
+/// It lifts some limits, and fails by itself under others, before it comes to PAM: in not every kind is there
+/// one that tells.
 #[test]
 fn sudo_under_the_limits_of_whoever_starts_it_is_right_or_denies() {
     is_right_or_denies("sudo", "sudo -S echo inside", |_| LIMITS.map(|(_, values)| values).concat());

@@ -1,4 +1,5 @@
-//! The files of conf/ as they are shipped: the right people get in, nobody else, and nobody when the module panics.
+//! The files of conf/ as they are shipped: the right people get in, nobody else, and nobody when the module
+//! panics.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -64,8 +65,9 @@ impl Gate {
         assert!(!again.inside, "a code worked twice: {again:?}");
     }
 
-    /// The module panics at each of its readings of the clock in turn: before the question, after the right answer, while
-    /// it holds the account's lock. Nobody gets in, and when it no longer panics the right code works.
+    /// The module panics at each of its readings of the clock in turn: before the question, after the right
+    /// answer, while it holds the account's lock. Nobody gets in, and when it no longer panics the right code
+    /// works.
     fn stays_closed_when_the_module_panics(&self) {
         let library = artefacts::compile("broken_clock.c", "broken_clock.so", &["-shared", "-fPIC", "-ldl"]);
         self.sandbox.install(&library, "/usr/local/bin/broken_clock.so", 0o755);

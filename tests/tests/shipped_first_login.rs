@@ -1,4 +1,5 @@
-//! The stacks of conf/pam.d as they are shipped enrol people while they log in, and only after the first factor.
+//! The stacks of conf/pam.d as they are shipped enrol people while they log in, and only after the first
+//! factor.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -26,7 +27,8 @@ fn host(stack: &str, service: &str) -> Sandbox {
     sandbox
 }
 
-/// From the question for the code to the picture and in, and the next time in by the app's code and no picture.
+/// From the question for the code to the picture and in, and the next time in by the app's code and no
+/// picture.
 fn enrols(sandbox: &Sandbox, service: &str, at_the_code: impl Fn() -> Pty) {
     let mut client = at_the_code();
     client.send("");
@@ -46,7 +48,8 @@ fn enrols(sandbox: &Sandbox, service: &str, at_the_code: impl Fn() -> Pty) {
         sandbox.log.wait(&[&format!("event=login result=accepted reason=code user=alice service={service}")]);
 }
 
-/// The same where the stack asks for the password: before it is right, there is no question that leads to a picture.
+/// The same where the stack asks for the password: before it is right, there is no question that leads to a
+/// picture.
 fn enrols_after_the_password(sandbox: &Sandbox, service: &str, knock: impl Fn() -> Pty) {
     let mut wrong = knock();
     wrong.expect("assword");

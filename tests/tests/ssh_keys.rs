@@ -1,4 +1,5 @@
-//! Sites where nobody has a password: an ssh key enrols the first device if an administrator bound the token to it.
+//! Sites where nobody has a password: an ssh key enrols the first device if an administrator bound the token
+//! to it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -124,8 +125,8 @@ fn a_certificate_for_a_bound_key_enrols_nobody() {
     is_refused(&sandbox, "id_ed25519", &["no accepted key that is not a certificate"]);
 }
 
-/// pam_env sets variables from a file of the user's own: not before an authentication, but before the next one of the same
-/// handle.
+/// pam_env sets variables from a file of the user's own: not before an authentication, but before the next
+/// one of the same handle.
 #[test]
 fn a_forged_word_of_sshd_counts_nowhere_but_at_sshd() {
     let (sandbox, _sshd) = host();

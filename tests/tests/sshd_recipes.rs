@@ -1,4 +1,5 @@
-//! docs/SERVICES.md: what it says of sshd, with Debian's sshd and ssh. (The connection opened by hand is in clients.rs.)
+//! docs/SERVICES.md: what it says of sshd, with Debian's sshd and ssh. (The connection opened by hand is in
+//! clients.rs.)
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{Output, Phone, Sandbox, openssh::System, recipes::Recipe, users::PASSWORD};

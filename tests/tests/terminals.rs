@@ -1,4 +1,5 @@
-//! Other clients and terminals than OpenSSH in an xterm: PuTTY's plink, dropbear's dbclient, plain locales, the Linux console.
+//! Other clients and terminals than OpenSSH in an xterm: PuTTY's plink, dropbear's dbclient, plain locales,
+//! the Linux console.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -139,7 +140,8 @@ fn the_picture_on_the_linux_console_can_be_scanned_in_every_font_of_console_setu
     for ((shown, uri), fonts) in [(blocks, alike(with, '█')), (ascii, alike(without, '@'))] {
         assert!(fonts.len() > 1);
         for font in fonts.values() {
-            // Modules are two columns wide. In a font of 8 by 8 they are no squares, which is too much for OpenCV.
+            // Modules are two columns wide. In a font of 8 by 8 they are no squares, which is too much for
+            // OpenCV.
             let square = font.height > font.width;
             for reading in decoders::read_png(&font.draw(&shown)) {
                 if reading.text.as_ref() != Some(&uri) && (square || !reading.decoder.starts_with("OpenCV")) {

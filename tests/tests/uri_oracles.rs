@@ -6,7 +6,8 @@ use qrtotp_tests::{
     oracles::{Read, Readings, otpauth, pyotp, ykman},
 };
 
-/// Names with every character that means something to a URI, a form, a shell, HTML or a terminal, and letters of all sizes.
+/// Names with every character that means something to a URI, a form, a shell, HTML or a terminal, and letters
+/// of all sizes.
 const NAMES: [&str; 42] = [
     "Example Corp",
     "x",
@@ -54,7 +55,8 @@ const NAMES: [&str; 42] = [
 /// What `config check` warns of: some apps decode a URI before they take it apart. pyotp is one.
 const WARNED_OF: [char; 5] = ['?', '&', '#', '%', '+'];
 
-/// What is offered with `name` as the issuer and behind the user's name: the URI, and what must be read from it.
+/// What is offered with `name` as the issuer and behind the user's name: the URI, and what must be read from
+/// it.
 fn offered(sandbox: &Sandbox, name: &str) -> (String, Read) {
     let account = if name.chars().count() < 60 { format!("alice {name}") } else { "alice".to_owned() };
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");

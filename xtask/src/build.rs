@@ -25,8 +25,8 @@ pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
-/// The module by itself: built together with others it would get all features that any of them asks of a crate, and a PNG's
-/// checksum asks the processor for its extensions at every login.
+/// The module by itself: built together with others it would get all features that any of them asks of a
+/// crate, and a PNG's checksum asks the processor for its extensions at every login.
 const MODULE: [&str; 4] = ["build", "--release", "--package", "pam_qrtotp"];
 
 /// Builds module, command and broker.

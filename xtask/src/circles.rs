@@ -1,7 +1,8 @@
-//! No circle between the files of a crate: a reader can begin at the bottom. Between crates the compiler checks the same.
+//! No circle between the files of a crate: a reader can begin at the bottom. Between crates the compiler
+//! checks the same.
 //!
-//! A file leads to those that its `use` lines and full paths name; what a parent re-exports leads to the file that defines it.
-//! A parent's own `pub use` lines lead nowhere. Tests are left out.
+//! A file leads to those that its `use` lines and full paths name; what a parent re-exports leads to the file
+//! that defines it. A parent's own `pub use` lines lead nowhere. Tests are left out.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,8 +1,9 @@
 //! `cargo xtask count [DIRECTORY]`: lines of product code, per crate, of this tree or another one.
 //!
-//! A line counts if a token of the code is on it: blank lines and comments, doc comments too, do not. Tests do not count: items
-//! under `#[cfg(test)]`, with the files that such a `mod NAME;` stands for, and everything outside a crate's `src`. A line counts
-//! as unsafe if it belongs to an `unsafe { … }` block, its braces included.
+//! A line counts if a token of the code is on it: blank lines and comments, doc comments too, do not. Tests
+//! do not count: items under `#[cfg(test)]`, with the files that such a `mod NAME;` stands for, and
+//! everything outside a crate's `src`. A line counts as unsafe if it belongs to an `unsafe { … }` block, its
+//! braces included.
 
 use std::{
     collections::BTreeSet,
@@ -166,7 +167,8 @@ impl Seen {
     }
 }
 
-/// The attribute that begins here, but for an inner one: `doc` for a doc comment, else its text without blanks.
+/// The attribute that begins here, but for an inner one: `doc` for a doc comment, else its text without
+/// blanks.
 fn attribute(token: &TokenTree, rest: &IntoIter) -> Option<String> {
     matches!(token, TokenTree::Punct(mark) if mark.as_char() == '#').then_some(())?;
     let mut rest = rest.clone();

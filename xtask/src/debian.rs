@@ -9,7 +9,8 @@ use crate::step::{as_root, run, say};
 
 const HOSTS: &str = "openssh-server,openssh-client,sudo,sudo-rs,opendoas,cockpit-ws,cockpit-bridge,proftpd-core,xrdp,curl,iproute2";
 
-/// A release with OpenSSH and the other hosts of PAM that tests log in through, unpacked once; remove its directory to have it anew.
+/// A release with OpenSSH and the other hosts of PAM that tests log in through, unpacked once; remove its
+/// directory to have it anew.
 ///
 /// # Errors
 /// It can't be had.

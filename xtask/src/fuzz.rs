@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz --minutes N [TARGET]`: looks for inputs of which something in fuzz/ does not hold, with libFuzzer on the stable
-//! toolchain. `cargo xtask proof fuzzing` runs every target for millions of inputs.
+//! `cargo xtask fuzz --minutes N [TARGET]`: looks for inputs of which something in fuzz/ does not hold, with
+//! libFuzzer on the stable toolchain. `cargo xtask proof fuzzing` runs every target for millions of inputs.
 
 use std::{
     fs,
@@ -16,7 +16,8 @@ use crate::{
     step::{cargo, run as run_step, say},
 };
 
-/// What `-Zsanitizer` would set besides, as stable options: libFuzzer sees which edges an input takes, and compared values.
+/// What `-Zsanitizer` would set besides, as stable options: libFuzzer sees which edges an input takes, and
+/// compared values.
 const COVERAGE: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -24,8 +25,8 @@ const COVERAGE: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-trace-compares \
     --cfg fuzzing";
 
-/// One input that takes so long is a finding, in seconds by the clock. The longest, scripts that hash, need some two on a core of
-/// their own.
+/// One input that takes so long is a finding, in seconds by the clock. The longest, scripts that hash, need
+/// some two on a core of their own.
 const SLOW: u32 = 60;
 
 /// A target, and the longest input that is worth trying, in bytes.
@@ -140,8 +141,8 @@ pub fn build() -> Result<PathBuf> {
     Ok(target.join(host).join("release/qrtotp-fuzz").canonicalize()?)
 }
 
-/// Runs one target, beginning with the committed inputs and what earlier runs came upon. With a fault planted, with the
-/// committed ones alone.
+/// Runs one target, beginning with the committed inputs and what earlier runs came upon. With a fault
+/// planted, with the committed ones alone.
 pub fn fuzz(program: &Path, target: &Target, until: Until, planted: bool) -> Result<Outcome> {
     let place = |kind: &str| -> Result<PathBuf> {
         let path = build::target().join("fuzz").join(kind).join(target.name);
@@ -164,7 +165,8 @@ pub fn fuzz(program: &Path, target: &Target, until: Until, planted: bool) -> Res
         Until::Time(time) => format!("-max_total_time={}", time.as_secs()),
     });
     command.args([format!("-max_len={}", target.longest), format!("-timeout={SLOW}")]);
-    // Of itself it writes down what takes 10 s, too, and goes on: no finding, but what a core that others use makes of any input.
+    // Of itself it writes down what takes 10 s, too, and goes on: no finding, but what a core that others use
+    // makes of any input.
     command.arg(format!("-report_slow_units={SLOW}"));
     command.arg(format!("-artifact_prefix={}/", findings.display()));
     command.env("QRTOTP_FUZZ_TARGET", target.name);

@@ -1,4 +1,5 @@
-//! `cargo xtask demo | test | fuzz | bench | proof | count | deb`: what a developer and CI run. Every step says what it does.
+//! `cargo xtask demo | test | fuzz | bench | proof | prose | count | deb`: what a developer and CI run. Every
+//! step says what it does.
 //!
 //! The harness reports by panicking, and so may what is built on it.
 #![allow(clippy::panic)]
@@ -20,6 +21,7 @@ mod fuzz;
 mod missing_tools;
 mod oracles;
 mod proof;
+mod prose;
 mod step;
 mod supply;
 mod test;
@@ -35,6 +37,7 @@ cargo xtask bench [--quick] [--json FILE] [--write] [PART…]
                             PART: only that; --renew: instead, the instructions that `test` compares with
 cargo xtask fuzz --minutes N [TARGET]   looks for inputs that break one of fuzz/'s targets, or each in turn
 cargo xtask proof [NAME…]   what takes too long for every test run, all or by name; docs/PROOF.md lists them
+cargo xtask prose           lines of comments and documents that read like a translation, or are too long
 cargo xtask count [DIR]     lines of product code and of unsafe blocks, per crate, of this tree or another one
 cargo xtask deb             the Debian package, in target/deb
 ";
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         ["fuzz", "--minutes", minutes] => fuzz::run(minutes, None),
         ["fuzz", "--minutes", minutes, target] => fuzz::run(minutes, Some(target)),
         ["proof", ref names @ ..] => proof::run(names),
+        ["prose"] => prose::run(),
         ["count"] => count::run(None),
         ["count", directory] => count::run(Some(directory)),
         ["deb"] => deb::package(),

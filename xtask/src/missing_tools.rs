@@ -1,5 +1,5 @@
-//! What tests want of others and some machine can't have: the tests go on without it there, and whoever started them is told.
-//! Where `CI` is set, as the services for that do, nothing may be left out.
+//! What tests want of others and some machine can't have: the tests go on without it there, and whoever
+//! started them is told. Where `CI` is set, as the services for that do, nothing may be left out.
 
 use anyhow::{Result, bail};
 
@@ -27,7 +27,8 @@ impl MissingTools {
         Ok(())
     }
 
-    /// Remembers what can't be tested on this machine, whatever it has. No error where `CI` is set: nothing could be done about it.
+    /// Remembers what can't be tested on this machine, whatever it has. No error where `CI` is set: nothing
+    /// could be done about it.
     pub fn can_not(&mut self, without: &str) {
         self.said.push(format!("LEFT OUT: {without}"));
         self.say();

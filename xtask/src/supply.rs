@@ -30,7 +30,8 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
-/// What the module is linked from: the directories of our crates, and names and versions of others. Macros run at build time only.
+/// What the module is linked from: the directories of our crates, and names and versions of others. Macros
+/// run at build time only.
 fn linked() -> Result<(BTreeSet<PathBuf>, BTreeSet<String>)> {
     let mut tree = cargo(&["tree", "--locked", "--package", "pam_qrtotp", "--edges", "normal,no-proc-macro"]);
     let output = tree.args(["--prefix", "none", "--no-dedupe", "--format", "{p}"]).output()?;
@@ -46,8 +47,8 @@ fn linked() -> Result<(BTreeSet<PathBuf>, BTreeSet<String>)> {
     Ok((ours, others))
 }
 
-/// The dependencies that no remark explains, neither on their line nor above it in their paragraph. Those of the workspace are
-/// explained there.
+/// The dependencies that no remark explains, neither on their line nor above it in their paragraph. Those of
+/// the workspace are explained there.
 fn unexplained(manifest: &str) -> Vec<String> {
     let (mut found, mut inside, mut reason) = (Vec::new(), false, false);
     for line in manifest.lines().map(str::trim) {

@@ -1,5 +1,5 @@
-//! The one-time code of a token (a binding code in the words of NIST SP 800-63B-4): it reaches the person over another
-//! channel, and without it no QR code of the token is shown.
+//! The one-time code of a token (a binding code in the words of NIST SP 800-63B-4): it reaches the person
+//! over another channel, and without it no QR code of the token is shown.
 
 use super::human_code::{Hash, SALT_LEN, TokenCode, hash};
 use super::throttle::{ThrottleRules, penalty};
@@ -22,8 +22,9 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// Wrong guesses that end a code: one in a hundred million hits by then. So many can't be typed within the code's hour
-    /// by whoever has nothing but the uid, or a process of the user's could end the code that its owner is about to type.
+    /// Wrong guesses that end a code: one in a hundred million hits by then. So many can't be typed within
+    /// the code's hour by whoever has nothing but the uid, or a process of the user's could end the code that
+    /// its owner is about to type.
     pub const TRIES: u32 = 10_000;
 
     /// A fresh code and what is kept of it.
@@ -54,8 +55,8 @@ impl Binding {
         }
     }
 
-    /// Counts a guess as failed. Make it durable before the guess is looked at. Gives the seconds after which that may be:
-    /// wrong guesses make others wait, and refuse none.
+    /// Counts a guess as failed. Make it durable before the guess is looked at. Gives the seconds after which
+    /// that may be: wrong guesses make others wait, and refuse none.
     ///
     /// # Errors
     /// As [`Binding::check`].

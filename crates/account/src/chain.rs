@@ -1,5 +1,6 @@
-//! The chain of an account's audit lines: each line carries a hash of itself and of the line before. The newest hash is part of the
-//! state, so a line that is changed, removed or added anywhere in a log no longer fits. docs/AUDIT.md describes the form.
+//! The chain of an account's audit lines: each line carries a hash of itself and of the line before. The
+//! newest hash is part of the state, so a line that is changed, removed or added anywhere in a log no longer
+//! fits. docs/AUDIT.md describes the form.
 
 use super::RecordId;
 use super::bytes::{StateError, take};

@@ -1,4 +1,5 @@
-//! Codes for people: letters that are read out, written down and typed back. Kept only as salted password hashes.
+//! Codes for people: letters that are read out, written down and typed back. Kept only as salted password
+//! hashes.
 
 use super::id::CROCKFORD;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -50,7 +51,8 @@ impl<const LETTERS: usize> HumanCode<LETTERS> {
         Self(Zeroizing::new(vec![0; LETTERS].into_boxed_slice()))
     }
 
-    /// Whether its last group, as it is shown, was typed. The code itself stays good, so it is not to be typed where it is echoed.
+    /// Whether its last group, as it is shown, was typed. The code itself stays good, so it is not to be
+    /// typed where it is echoed.
     #[must_use]
     pub fn ends_with(&self, typed: &[u8]) -> bool {
         let group = HumanCode::<GROUP>::parse(typed);
@@ -110,8 +112,8 @@ impl<const LETTERS: usize> fmt::Debug for HumanCode<LETTERS> {
     }
 }
 
-/// Argon2id (RFC 9106) with 19 MiB, two passes, one lane. Takes some 20 ms: run it outside every lock and only
-/// after the throttle allowed the attempt.
+/// Argon2id (RFC 9106) with 19 MiB, two passes, one lane. Takes some 20 ms: run it outside every lock and
+/// only after the throttle allowed the attempt.
 ///
 /// # Errors
 /// The memory for it could not be had.
@@ -144,8 +146,8 @@ mod tests {
         assert!(RecoveryCode::parse("ABCD-EFGH-JKMN-PQRÅ".as_bytes()).is_none());
     }
 
-    /// Which letters 1,000 codes have at each of their places. One of 32 is missing somewhere in one run of 80 thousand
-    /// million.
+    /// Which letters 1,000 codes have at each of their places. One of 32 is missing somewhere in one run of
+    /// 80 thousand million.
     fn letters_at_each_place(generate: impl Fn() -> Zeroizing<String>) -> Vec<BTreeSet<u8>> {
         let mut seen = Vec::new();
         for _ in 0..1000 {

@@ -1,7 +1,9 @@
-//! An account: its record, its state, and the state machines in both: tokens, recovery codes, watermarks, failure counters, places.
+//! An account: its record, its state, and the state machines in both: tokens, recovery codes, watermarks,
+//! failure counters, places.
 //!
-//! Reaches no file, clock or socket; only the making of recovery codes draws random numbers. Begin with [`Record`] (changed by
-//! enrolment and administration) and [`State`] (changed by every login). Their text and bytes are in docs/FILEFORMAT.md.
+//! Reaches no file, clock or socket; only the making of recovery codes draws random numbers. Begin with
+//! [`Record`] (changed by enrolment and administration) and [`State`] (changed by every login). Their text
+//! and bytes are in docs/FILEFORMAT.md.
 //!
 //! ```
 //! use qrtotp_account::Name;

@@ -1,4 +1,5 @@
-//! The cold part of a record: credentials, recovery hashes, token. Its text form is TOML, see docs/FILEFORMAT.md.
+//! The cold part of a record: credentials, recovery hashes, token. Its text form is TOML, see
+//! docs/FILEFORMAT.md.
 
 use super::{
     CredentialId, HardwareKeyType, KeyFingerprint, Name, RecordId, RecoverySet, State, Token, TokenId,
@@ -23,7 +24,8 @@ pub enum RecordError {
     Value(&'static str),
 }
 
-/// A device label as the person gave it: at most 64 characters, and `…` where there were more; none of them able to forge output.
+/// A device label as the person gave it: at most 64 characters, and `…` where there were more; none of them
+/// able to forge output.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 // Shared: a login clones it between a decision and its write, where it must not allocate.
 pub struct Label(Arc<str>);
@@ -137,7 +139,8 @@ pub struct Record {
     pub id: RecordId,
     /// When a credential was last revoked. It stays beside later ones: their keys may be that one's.
     pub revoked: Option<UnixTime>,
-    /// Unix time up to which removed credentials had burnt their codes, 0 for never: a key that comes back starts there.
+    /// Unix time up to which removed credentials had burnt their codes, 0 for never: a key that comes back
+    /// starts there.
     pub burnt_until: UnixTime,
     /// Enrolled apps.
     pub credentials: Vec<Credential>,
@@ -216,8 +219,9 @@ impl Record {
         apps.chain(keys).find_map(|(known, label)| (known == id).then_some(label))
     }
 
-    /// Removes credentials at once. With the last app go the ssh keys, the recovery codes and any live token, and the account
-    /// is revoked. `state` is the record's own: what it has burnt stays burnt for a key that comes back.
+    /// Removes credentials at once. With the last app go the ssh keys, the recovery codes and any live token,
+    /// and the account is revoked. `state` is the record's own: what it has burnt stays burnt for a key that
+    /// comes back.
     pub fn revoke(
         &mut self,
         state: &mut State,

@@ -14,7 +14,8 @@ use thiserror::Error;
 pub enum SetKind {
     /// Ours: 16 letters, 80 bits.
     Ours,
-    /// Another system's: eight digits, 26 bits. Whoever guesses at them guesses at codes of apps, and is counted there.
+    /// Another system's: eight digits, 26 bits. Whoever guesses at them guesses at codes of apps, and is
+    /// counted there.
     Imported,
 }
 

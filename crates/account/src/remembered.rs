@@ -1,4 +1,5 @@
-//! Codes that a rule with `remember` need not ask for again: who gave one lately, from where, and what ends that.
+//! Codes that a rule with `remember` need not ask for again: who gave one lately, from where, and what ends
+//! that.
 
 use super::{CredentialId, Side};
 use qrtotp_values::UnixTime;
@@ -47,8 +48,8 @@ impl RememberedCodes {
         }
     }
 
-    /// Whose code was given from `origin` less than `seconds` ago. What was given in the future is not remembered: the clock was
-    /// set back.
+    /// Whose code was given from `origin` less than `seconds` ago. What was given in the future is not
+    /// remembered: the clock was set back.
     #[must_use]
     pub fn credential(&self, origin: OriginDigest, now: UnixTime, seconds: i64) -> Option<CredentialId> {
         let known = self.0.iter().find(|known| known.origin == origin)?;

@@ -1,4 +1,5 @@
-//! Public ssh keys as text, and their fingerprints. Reads bytes only: sshd alone knows that somebody has the private key.
+//! Public ssh keys as text, and their fingerprints. Reads bytes only: sshd alone knows that somebody has the
+//! private key.
 
 use base64ct::{Base64, Base64Unpadded, Encoding};
 use sha2::{Digest, Sha256};
@@ -11,7 +12,8 @@ const MAX_INFO: usize = 64 * 1024;
 /// Most accepted keys that are read from it. sshd adds one for each successful step of a login.
 const MAX_ACCEPTED: usize = 32;
 
-/// The SHA-256 of a public key (RFC 4253 §6.6), as `ssh-keygen -l` and sshd's log show it: `SHA256:` and 43 characters.
+/// The SHA-256 of a public key (RFC 4253 §6.6), as `ssh-keygen -l` and sshd's log show it: `SHA256:` and 43
+/// characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyFingerprint([u8; 32]);
 
@@ -95,7 +97,8 @@ impl<'t> PublicKey<'t> {
     }
 }
 
-/// The public key, `TYPE BASE64`, with which a signature of `ssh-keygen -Y sign` says that it was made. Verifies nothing.
+/// The public key, `TYPE BASE64`, with which a signature of `ssh-keygen -Y sign` says that it was made.
+/// Verifies nothing.
 #[must_use]
 pub fn signing_key(armored: &str) -> Option<String> {
     const MAGIC_AND_VERSION: &[u8] = b"SSHSIG\0\0\0\x01";
@@ -113,8 +116,8 @@ fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
-/// The keys that sshd accepted in this login, from its `SSH_AUTH_INFO_0`: lines `publickey TYPE BASE64`. Other methods'
-/// lines and certificates are left out.
+/// The keys that sshd accepted in this login, from its `SSH_AUTH_INFO_0`: lines `publickey TYPE BASE64`.
+/// Other methods' lines and certificates are left out.
 #[must_use]
 pub fn accepted_keys(info: &[u8]) -> Vec<KeyFingerprint> {
     if info.len() > MAX_INFO {

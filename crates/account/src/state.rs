@@ -1,7 +1,7 @@
 //! The hot part of a record: what changes at every login. Fixed binary form, see docs/FILEFORMAT.md.
 //!
-//! Entries carry the id of the credential or recovery set they belong to, so that a crash between the two files
-//! of a record can't pair new hashes with old used-marks, or revive a used code.
+//! Entries carry the id of the credential or recovery set they belong to, so that a crash between the two
+//! files of a record can't pair new hashes with old used-marks, or revive a used code.
 
 use super::bytes::{StateError, take};
 use super::throttle::{FamiliarPlace, LeakyLane};
@@ -58,7 +58,8 @@ impl State {
         Self { record, throttle, recovery, recent: Default::default(), marks: Vec::new(), chain }
     }
 
-    /// A copy that can take a mark of each credential of a record, every place and new audit lines without an allocation.
+    /// A copy that can take a mark of each credential of a record, every place and new audit lines without an
+    /// allocation.
     #[must_use]
     pub fn with_room(&self) -> Self {
         let mut marks = Vec::with_capacity(MAX_MARKS.max(self.marks.len()));
@@ -232,8 +233,8 @@ impl State {
         Ok(Self { record, throttle, recovery, recent, marks, chain: Chain::default() })
     }
 
-    /// Reads the form that slots of version 1 hold: without places, and one lane for the codes of everybody, which are taken for
-    /// strangers' now.
+    /// Reads the form that slots of version 1 hold: without places, and one lane for the codes of everybody,
+    /// which are taken for strangers' now.
     ///
     /// # Errors
     /// Anything else.
@@ -448,7 +449,8 @@ mod tests {
         let new = bytes(&expected);
         let marks_end = new.len() - 2 - 30; // without places, remembered codes and the chain
         let recovery = 16 + 20 + 20 + 12 + 36;
-        // Without own failures, those since the last right answer, codes, places and remembered codes; strangers' have no time of forgetting.
+        // Without own failures, those since the last right answer, codes, places and remembered codes;
+        // strangers' have no time of forgetting.
         let old = [
             &new[..16 + 12],
             &new[56..68],

@@ -1,9 +1,10 @@
-//! Limits on guessing. Counts failures and says when the next answer is looked at; never looks at an answer itself.
+//! Limits on guessing. Counts failures and says when the next answer is looked at; never looks at an answer
+//! itself.
 //!
-//! Failures are counted in lanes: one for each familiar place, one for the account's own processes, and one for all strangers
-//! together. So a stranger who knows the password and never rests neither delays the owner at a familiar place nor gets more
-//! guesses by the owner's logins. NIST SP 800-63B-4 §3.2.2: at most 100 failures, then the authenticator is disabled; here those
-//! that count in all lanes together.
+//! Failures are counted in lanes: one for each familiar place, one for the account's own processes, and one
+//! for all strangers together. So a stranger who knows the password and never rests neither delays the owner
+//! at a familiar place nor gets more guesses by the owner's logins. NIST SP 800-63B-4 §3.2.2: at most 100
+//! failures, then the authenticator is disabled; here those that count in all lanes together.
 
 use super::{PlaceId, RememberedCodes, Side};
 use qrtotp_values::UnixTime;
@@ -25,7 +26,8 @@ pub struct ThrottleRules {
     pub free_failures: u32,
     /// The longest wait, in seconds. Strangers wait for up to [`STRANGERS_WAIT`] times as long.
     pub max_wait: u32,
-    /// Failures of all lanes together after which codes of apps are refused until a recovery code or an admin lifts it.
+    /// Failures of all lanes together after which codes of apps are refused until a recovery code or an admin
+    /// lifts it.
     pub disable_after: u32,
 }
 
@@ -40,7 +42,8 @@ impl Default for ThrottleRules {
 pub enum FactorKind {
     /// A code of an app.
     Code,
-    /// A recovery code. Its 80 bits can't be guessed, so failures cost waiting and never disable it: it is the way out.
+    /// A recovery code. Its 80 bits can't be guessed, so failures cost waiting and never disable it: it is
+    /// the way out.
     Recovery,
 }
 
@@ -51,7 +54,8 @@ pub enum Gate {
     Open,
     /// Refuse unlooked-at; the next answer counts in this many seconds.
     Wait(u32),
-    /// Look at it only if it is two consecutive codes: this familiar place had [`DAILY`] wrong ones within a day.
+    /// Look at it only if it is two consecutive codes: this familiar place had [`DAILY`] wrong ones within a
+    /// day.
     TwoCodes,
     /// Too many failures: only a recovery code is looked at.
     Disabled,
@@ -116,8 +120,8 @@ impl FailureCounter {
         penalty(self.failures, rules).saturating_sub(u32::try_from(elapsed).unwrap_or(u32::MAX))
     }
 
-    /// Takes a last failure in the future for one at `now`. Without it, a clock that was ahead once would hold
-    /// everybody up until that time comes.
+    /// Takes a last failure in the future for one at `now`. Without it, a clock that was ahead once would
+    /// hold everybody up until that time comes.
     pub fn clamp(&mut self, now: UnixTime) {
         self.last_failure = self.last_failure.min(now);
     }
@@ -158,7 +162,8 @@ struct Leak {
 }
 
 impl Leak {
-    /// Two fifths of all failures that are allowed: strangers and own processes together can't disable an account.
+    /// Two fifths of all failures that are allowed: strangers and own processes together can't disable an
+    /// account.
     fn of_strangers(rules: &ThrottleRules) -> Self {
         let max_wait = rules.max_wait.saturating_mul(STRANGERS_WAIT);
         let closes_at = rules.disable_after.saturating_mul(2) / 5;
@@ -332,7 +337,8 @@ impl Throttle {
             .any(|lane| lane.failures >= rules.free_failures)
     }
 
-    /// Seconds to wait from `now` until an answer of this kind is looked at; 0 for none. See [`FailureCounter::wait`].
+    /// Seconds to wait from `now` until an answer of this kind is looked at; 0 for none. See
+    /// [`FailureCounter::wait`].
     #[must_use]
     pub fn wait(&self, means: FactorKind, side: Side, now: UnixTime, rules: &ThrottleRules) -> u32 {
         match (means, side) {
@@ -345,8 +351,8 @@ impl Throttle {
         }
     }
 
-    /// Brings the counters to the present: forgets what is to be forgotten by then, and takes what is in the future for now.
-    /// A disabled account stays so: nothing of it is forgotten with time.
+    /// Brings the counters to the present: forgets what is to be forgotten by then, and takes what is in the
+    /// future for now. A disabled account stays so: nothing of it is forgotten with time.
     pub fn advance(&mut self, now: UnixTime, rules: &ThrottleRules) {
         if !self.is_disabled(rules) {
             self.strangers.leak(now, &Leak::of_strangers(rules));
@@ -401,8 +407,9 @@ impl Throttle {
         if disabled { Some(Engaged::Disabled) } else { engaged }
     }
 
-    /// A right code of an app. It makes its place familiar and forgets the failures of its lane. Those of strangers are only ever
-    /// forgotten with time, or whoever never rests would have more guesses after each login of the owner.
+    /// A right code of an app. It makes its place familiar and forgets the failures of its lane. Those of
+    /// strangers are only ever forgotten with time, or whoever never rests would have more guesses after each
+    /// login of the owner.
     pub fn right(&mut self, side: Side, now: UnixTime, rules: &ThrottleRules) -> Forgiven {
         let here = match side {
             Side::Own => std::mem::take(&mut self.own).lane.failures,
@@ -437,7 +444,8 @@ impl Throttle {
         Forgiven { failures, engaged, ..told }
     }
 
-    /// Forgets all failures of every lane, and remembered codes, but no place: a recovery code, a new device, or an admin's `unlock`.
+    /// Forgets all failures of every lane, and remembered codes, but no place: a recovery code, a new device,
+    /// or an admin's `unlock`.
     pub fn lift(&mut self) {
         let mut places = std::mem::take(&mut self.places);
         for place in &mut places {

@@ -62,7 +62,8 @@ pub struct Token {
     pub issued_by: Option<String>,
     /// The code without which its QR code is not shown.
     pub binding: Option<Binding>,
-    /// The ssh keys that prove the primary factor at sshd, at most [`Token::MAX_KEYS`]. They stay after the token was used.
+    /// The ssh keys that prove the primary factor at sshd, at most [`Token::MAX_KEYS`]. They stay after the
+    /// token was used.
     pub keys: Vec<KeyFingerprint>,
 }
 

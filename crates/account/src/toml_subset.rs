@@ -1,5 +1,6 @@
-//! The part of TOML 1.0 that records and markers are written in: a line each for `[table]`, `[[table]]` and `key = value`, where a
-//! value is a basic string, an integer or `true`. Anything else is refused, and so is a key that nobody asks for.
+//! The part of TOML 1.0 that records and markers are written in: a line each for `[table]`, `[[table]]` and
+//! `key = value`, where a value is a basic string, an integer or `true`. Anything else is refused, and so is
+//! a key that nobody asks for.
 //!
 //! A reader of all of TOML was most of what a login computed, and a fifth of the module.
 

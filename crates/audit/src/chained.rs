@@ -1,4 +1,5 @@
-//! Lines of one update of an account, added to its chain under the account's lock and logged once the update is durable.
+//! Lines of one update of an account, added to its chain under the account's lock and logged once the update
+//! is durable.
 
 use super::AuditSink;
 use super::event::{Event, Kind, Priority, write_detail};
@@ -34,7 +35,8 @@ impl ChainedLines {
         self.lines.clear();
     }
 
-    /// Adds an event to the chain in `state`. Its `detail` is no part of that: see [`ChainedLines::emit_with`].
+    /// Adds an event to the chain in `state`. Its `detail` is no part of that: see
+    /// [`ChainedLines::emit_with`].
     pub fn add(&mut self, event: &Event<'_>, at: UnixTime, state: &mut State) {
         let start = self.text.len();
         event.write(&mut self.text);

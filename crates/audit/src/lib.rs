@@ -1,7 +1,8 @@
 //! One line of text per decision: who, from where, with which credential, why. Never a secret or a code.
 //!
-//! An [`Event`] is data until a sink takes its line. [`ChainedLines`] are those that an update adds to its account's chain.
-//! Opens no log: [`AuditSink`] is for those who can. The reader of the log is the crate `audit-log`, which no login links.
+//! An [`Event`] is data until a sink takes its line. [`ChainedLines`] are those that an update adds to its
+//! account's chain. Opens no log: [`AuditSink`] is for those who can. The reader of the log is the crate
+//! `audit-log`, which no login links.
 //!
 //! ```
 //! use qrtotp_audit::{AuditSink, Event, Kind, Subject};

@@ -11,12 +11,13 @@ pub struct Discipline {
     pub synchronized: bool,
     /// What is being corrected at the moment, in microseconds.
     pub offset: i64,
-    /// How far off it is at most, as the time service says, in microseconds. It grows while nobody corrects the clock.
+    /// How far off it is at most, as the time service says, in microseconds. It grows while nobody corrects
+    /// the clock.
     pub max_error: i64,
 }
 
-/// Asks the kernel. `None`: it does not tell, for example in a container that may not ask. It is not asked if system calls are
-/// filtered: the filter may kill a process for a call that it does not expect.
+/// Asks the kernel. `None`: it does not tell, for example in a container that may not ask. It is not asked if
+/// system calls are filtered: the filter may kill a process for a call that it does not expect.
 #[must_use]
 pub(crate) fn read() -> Option<Discipline> {
     let unused: libc::c_ulong = 0; // left out, glibc passes on what the registers hold
@@ -27,8 +28,8 @@ pub(crate) fn read() -> Option<Discipline> {
         _ => return None,
     }
     let mut clock = MaybeUninit::<libc::timex>::zeroed(); // modes = 0: change nothing
-    // SAFETY: adjtimex reads and writes one `timex`, which is ours and stays valid whether the call fails or not: it consists of
-    // numbers and was zeroed.
+    // SAFETY: adjtimex reads and writes one `timex`, which is ours and stays valid whether the call fails or
+    // not: it consists of numbers and was zeroed.
     let (state, clock) = unsafe { (libc::adjtimex(clock.as_mut_ptr()), clock.assume_init()) };
     (state >= 0).then(|| interpret(state, &clock))
 }

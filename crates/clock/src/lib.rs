@@ -1,4 +1,5 @@
-//! The only crate that reads the clock and sleeps: the host's time, how it is kept right, deadlines. Never decides anything.
+//! The only crate that reads the clock and sleeps: the host's time, how it is kept right, deadlines. Never
+//! decides anything.
 //!
 //! Begin with [`Clock`]: flows take one, so that tests can set the time.
 //!
@@ -51,7 +52,8 @@ pub fn sleep(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// When an answer came in, on the monotonic clock: a refusal that must not tell what was done ends at a fixed time after it.
+/// When an answer came in, on the monotonic clock: a refusal that must not tell what was done ends at a fixed
+/// time after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Answered(Instant);
 

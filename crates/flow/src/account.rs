@@ -1,4 +1,5 @@
-//! What admins do when a person's name or uid changes, or when the person leaves. Each is one change and one event.
+//! What admins do when a person's name or uid changes, or when the person leaves. Each is one change and one
+//! event.
 
 use super::{AdminError, Person};
 use qrtotp_account::Name;
@@ -6,8 +7,8 @@ use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
 use qrtotp_store::{FileStore, Store, StoreError};
 use qrtotp_values::UnixTime;
 
-/// Moves the record of `old`, with its last used steps, to `new` and its uid. `old_user` is what the host knows of `old` now.
-/// Gives why the count of wrong passwords of `old` stays, if it does.
+/// Moves the record of `old`, with its last used steps, to `new` and its uid. `old_user` is what the host
+/// knows of `old` now. Gives why the count of wrong passwords of `old` stays, if it does.
 ///
 /// # Errors
 /// `old` has no record; `old` is still a user, and the record is theirs; `new` has a record already; the store fails.
@@ -38,7 +39,8 @@ pub fn rename_account(
     Ok(if old == new { None } else { store.forget_primary(old).err() })
 }
 
-/// Binds the record of an account to the uid that its name has now. Gives the former one; if it is the same, nothing was changed.
+/// Binds the record of an account to the uid that its name has now. Gives the former one; if it is the same,
+/// nothing was changed.
 ///
 /// # Errors
 /// No record; the store.
@@ -61,8 +63,8 @@ pub fn adopt_uid(
     Ok(former)
 }
 
-/// Deletes an account's record and all that is kept for it, for good. A record that can't be read is deleted, too.
-/// Gives why its count of wrong passwords stays, if it does.
+/// Deletes an account's record and all that is kept for it, for good. A record that can't be read is deleted,
+/// too. Gives why its count of wrong passwords stays, if it does.
 ///
 /// # Errors
 /// No record; the store.

@@ -1,5 +1,5 @@
-//! The account part: what the rules say of a login in which our auth part did not run, such as one by an ssh key alone or
-//! within sudo's time stamp. Reads no record and asks nothing.
+//! The account part: what the rules say of a login in which our auth part did not run, such as one by an ssh
+//! key alone or within sudo's time stamp. Reads no record and asks nothing.
 
 use super::answer_place::is_key_service;
 use super::ruling::{Part, Ruling, ruling};

@@ -1,4 +1,5 @@
-//! What admins do to an account: revoke, unlock, tokens, recovery codes. Each change is one update and one event.
+//! What admins do to an account: revoke, unlock, tokens, recovery codes. Each change is one update and one
+//! event.
 
 use super::enroll::EnrollError;
 use qrtotp_account::{
@@ -159,8 +160,8 @@ pub fn revoke<S: Store>(
     Ok(gone)
 }
 
-/// Forgets counted failures, and that the account, or whoever else has its uid (`None`: nobody has), was led past an enrolment.
-/// Returns how many failures there were.
+/// Forgets counted failures, and that the account, or whoever else has its uid (`None`: nobody has), was led
+/// past an enrolment. Returns how many failures there were.
 ///
 /// # Errors
 /// No such account; the store.
@@ -234,8 +235,8 @@ pub struct Issue<'a> {
     pub keys: &'a [KeyFingerprint],
 }
 
-/// Issues an enrolment token, and its one-time code where one is wanted: shown once, to be given to the person over
-/// another channel.
+/// Issues an enrolment token, and its one-time code where one is wanted: shown once, to be given to the
+/// person over another channel.
 ///
 /// # Errors
 /// A live one is there already; the record is another uid's; too many keys; the store.
@@ -279,7 +280,8 @@ pub fn issue_token<S: Store>(
             return Err(AdminError::UidChanged(name.clone(), record.uid));
         }
         if let Some(known) = &record.token {
-            // One whose code is worth nothing any more is of no use, unless its QR code is on a screen already.
+            // One whose code is worth nothing any more is of no use, unless its QR code is on a screen
+            // already.
             let stuck = known.binding.as_ref().is_some_and(|binding| binding.check(now).is_err());
             if known.is_live(now)
                 && known.issued_by.is_some()

@@ -56,12 +56,14 @@ impl Answer {
         matches!((self, Code::parse(typed)), (Answer::Code(code), Some(again)) if code.as_str() == again.as_str())
     }
 
-    /// Whether it can be the one-time code of an enrolment token. Those have a letter, so that none of them is a code of an app.
+    /// Whether it can be the one-time code of an enrolment token. Those have a letter, so that none of them
+    /// is a code of an app.
     pub(super) fn could_be_token_code(typed: &[u8]) -> bool {
         TokenCode::parse(typed).is_some() && typed.iter().any(u8::is_ascii_alphabetic)
     }
 
-    /// What two answers are that were to be two consecutive codes: one guess, whatever they are. An empty one gives up.
+    /// What two answers are that were to be two consecutive codes: one guess, whatever they are. An empty one
+    /// gives up.
     pub(super) fn two_codes(first: &[u8], second: &[u8]) -> Self {
         match (Code::parse(first), Code::parse(second)) {
             (Some(first), Some(second)) => Answer::Pair(first, second),
@@ -70,9 +72,9 @@ impl Answer {
         }
     }
 
-    /// Where the password may end in a text of password and code: for each length that a code of the account can have. The
-    /// longest code comes first. A recovery code counts only in exactly the form that we show, since a password may well end
-    /// in sixteen letters.
+    /// Where the password may end in a text of password and code: for each length that a code of the account
+    /// can have. The longest code comes first. A recovery code counts only in exactly the form that we show,
+    /// since a password may well end in sixteen letters.
     pub(super) fn password_ends(typed: &[u8], record: &Record) -> Vec<usize> {
         let end = |length: usize| typed.len().checked_sub(length);
         let dashed = |tail: &[u8]| tail.iter().enumerate().all(|(i, b)| (*b == b'-') == (i % 5 == 4));
@@ -122,7 +124,8 @@ impl Answer {
     }
 }
 
-/// Two codes of 6 or 7 digits each (two of 8 digits could be a recovery code), or more digits than one code has: a guess at two.
+/// Two codes of 6 or 7 digits each (two of 8 digits could be a recovery code), or more digits than one code
+/// has: a guess at two.
 fn pair(typed: &[u8]) -> Answer {
     let mut digits = Zeroizing::new(Vec::with_capacity(typed.len()));
     digits.extend(typed.iter().filter(|b| !matches!(b, b' ' | b'-' | b'\t')));

@@ -37,7 +37,8 @@ pub struct SelfService<'a, S, D, C, A> {
 }
 
 impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
-    /// Asks for a code of an enrolled device, or a recovery code, as a login does: throttled, used up, an event.
+    /// Asks for a code of an enrolled device, or a recovery code, as a login does: throttled, used up, an
+    /// event.
     pub(super) fn prove(&mut self) -> Result<(), EnrollError> {
         let mut refusal = Refusal::Malformed;
         for _ in 0..TRIES {

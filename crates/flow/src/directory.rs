@@ -1,4 +1,5 @@
-//! Who is who: the host's user database (NSS), through which a typed name becomes the account's canonical one.
+//! Who is who: the host's user database (NSS), through which a typed name becomes the account's canonical
+//! one.
 
 use thiserror::Error;
 

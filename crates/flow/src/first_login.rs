@@ -1,4 +1,5 @@
-//! What becomes of an account without a credential: who may enrol at login, and who gets in without for a while.
+//! What becomes of an account without a credential: who may enrol at login, and who gets in without for a
+//! while.
 
 use super::EnrollError;
 use qrtotp_account::{EnrolmentStatus, Record, TokenRefusal, TokenState};
@@ -59,8 +60,9 @@ pub(super) fn entry(config: &Config, record: Option<&Record>, now: UnixTime) -> 
     }
 }
 
-/// What says no where `otherwise` would: a token that was issued for the account and has ended is named, whatever
-/// `first_login` says. For people who are known to be the account's own, never for a stranger at a prompt.
+/// What says no where `otherwise` would: a token that was issued for the account and has ended is named,
+/// whatever `first_login` says. For people who are known to be the account's own, never for a stranger at a
+/// prompt.
 pub(super) fn ended(record: Option<&Record>, now: UnixTime, otherwise: &'static str) -> EnrollError {
     let token = record.and_then(|record| record.token.clone()).filter(|token| token.issued_by.is_some());
     match token.map(|mut token| token.refuse_ended(now)) {

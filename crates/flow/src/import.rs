@@ -22,12 +22,13 @@ pub struct Import<'a> {
     pub secret: &'a Secret,
     /// What its codes are computed with.
     pub params: Params,
-    /// The highest step that was used elsewhere: burnt here, too. 0 if none was; `None` if that is not known, so that any code
-    /// that is good now may be used up.
+    /// The highest step that was used elsewhere: burnt here, too. 0 if none was; `None` if that is not known,
+    /// so that any code that is good now may be used up.
     pub used: Option<Step>,
     /// Steps by which its clock is ahead of ours.
     pub drift: i32,
-    /// Steps to each side whose codes were accepted elsewhere, as far as a device may have a window of its own.
+    /// Steps to each side whose codes were accepted elsewhere, as far as a device may have a window of its
+    /// own.
     pub window: Option<Window>,
     /// Refuse it where the account has devices, or where a token waits for its owner.
     pub only_first: bool,
@@ -42,7 +43,8 @@ pub struct Import<'a> {
 pub struct Imported {
     /// The new credential.
     pub credential: CredentialId,
-    /// Whether the scratch codes became recovery codes. Not where the account has some already: they are fewer, but stronger.
+    /// Whether the scratch codes became recovery codes. Not where the account has some already: they are
+    /// fewer, but stronger.
     pub scratch: bool,
 }
 
@@ -152,8 +154,9 @@ pub fn import<S: Store>(
     Ok(Imported { credential, scratch })
 }
 
-/// Whether [`import`] would do it, as things stand: changes nothing. Whether the scratch codes would become recovery codes.
-/// `store` is none where none is made yet, and `before` are the keys that the account would have by then.
+/// Whether [`import`] would do it, as things stand: changes nothing. Whether the scratch codes would become
+/// recovery codes. `store` is none where none is made yet, and `before` are the keys that the account would
+/// have by then.
 ///
 /// # Errors
 /// As [`import`].

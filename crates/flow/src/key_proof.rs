@@ -1,5 +1,5 @@
-//! Whether an ssh key that sshd accepted proves the primary factor. A key alone proves nothing: a process that has only the
-//! uid can add one to `authorized_keys`.
+//! Whether an ssh key that sshd accepted proves the primary factor. A key alone proves nothing: a process
+//! that has only the uid can add one to `authorized_keys`.
 
 use qrtotp_account::{EnrolmentStatus, KeyFingerprint, Record, Token, TokenId, TokenState, accepted_keys};
 use qrtotp_policy::Config;
@@ -36,9 +36,9 @@ pub enum KeyRefusal {
     NotBound(KeyFingerprint),
 }
 
-/// Whether a key in `info`, the PAM environment's `SSH_AUTH_INFO_0`, proves the primary factor of the account at `service`:
-/// for enrolling a first device, and once one is enrolled, for recovery codes that are still owed. `record` is the account's,
-/// `None` if it has none.
+/// Whether a key in `info`, the PAM environment's `SSH_AUTH_INFO_0`, proves the primary factor of the account
+/// at `service`: for enrolling a first device, and once one is enrolled, for recovery codes that are still
+/// owed. `record` is the account's, `None` if it has none.
 ///
 /// # Errors
 /// No accepted key does. `enroll.key_services`, the accepted keys, the token and its keys are looked at in this order.
@@ -64,8 +64,8 @@ pub fn key_proof(
     }
 }
 
-/// The token that an administrator issued, while its keys count: until it ends, and for the account that enrolled by it
-/// afterwards too.
+/// The token that an administrator issued, while its keys count: until it ends, and for the account that
+/// enrolled by it afterwards too.
 fn issued_token(record: &Record, now: UnixTime) -> Option<&Token> {
     let token = record.token.as_ref().filter(|token| token.issued_by.is_some())?;
     let used =

@@ -1,6 +1,6 @@
-//! What happens, from top to bottom: login, enrolment, self-service, administration, import. Each is a straight function over
-//! traits ([`Dialog`], [`LoginHost`], [`Directory`], and the store, clock and log of other crates); the PAM module, the command and
-//! the broker are thin faces on them.
+//! What happens, from top to bottom: login, enrolment, self-service, administration, import. Each is a
+//! straight function over traits ([`Dialog`], [`LoginHost`], [`Directory`], and the store, clock and log of
+//! other crates); the PAM module, the command and the broker are thin faces on them.
 //!
 //! Knows neither PAM nor terminal. Begin with [`Login::run`]; an enrolment is [`Enrollment`].
 //!

@@ -1,5 +1,5 @@
-//! A login, in the order in which it happens. Enrolment during a login is in `login_enrolment.rs`, passwords and codes in one
-//! text in `login_combined.rs`.
+//! A login, in the order in which it happens. Enrolment during a login is in `login_enrolment.rs`, passwords
+//! and codes in one text in `login_combined.rs`.
 
 use super::answer::Answer;
 use super::answer_place::{AnswerPlace, accepted_key, origin_digest};
@@ -58,7 +58,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             self.subject.user.clone_from(&person.name);
         }
         if !self.config.rules.is_empty() {
-            // A failed look-up hides rules for this user, and a reset clock revives expired ones. Neither may skip a code.
+            // A failed look-up hides rules for this user, and a reset clock revives expired ones. Neither may
+            // skip a code.
             if let Err(error) = &person {
                 self.host.show(UNAVAILABLE);
                 return self.finish(Verdict::Denied, "lookup_failed", &error.to_string());
@@ -278,7 +279,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         self.host.ask(prompt, echo).ok()
     }
 
-    /// Verifies one answer and ends the login. `factor`: what may prove the primary factor, for recovery codes that are owed.
+    /// Verifies one answer and ends the login. `factor`: what may prove the primary factor, for recovery
+    /// codes that are owed.
     fn verify(
         &mut self,
         account: Option<&(Name, u32)>,
@@ -362,7 +364,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             None => simulate_for_unknown(self.store, &rules, answer, self.ruling.nobody),
             Some((name, _)) => verify_and_record(self.store, name, &rules, answer)?,
         };
-        // At once, before a dialogue in which the application may end the process, and in the order of the chain.
+        // At once, before a dialogue in which the application may end the process, and in the order of the
+        // chain.
         let detail = recorded.verification.explanation(self.clock);
         recorded.report_changes(Kind::Login, &self.subject, &detail, self.audit);
         Ok(recorded)
@@ -416,7 +419,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         matches!(self.config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token)
     }
 
-    /// The end of a login without an answer of its own. A password that was counted as a wrong code is what it was.
+    /// The end of a login without an answer of its own. A password that was counted as a wrong code is what
+    /// it was.
     fn unanswered(&mut self, tried: Option<&Verification>, reason: &'static str, detail: &str) -> Outcome {
         if !self.host.is_same_user() {
             return self.user_changed();
@@ -463,8 +467,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     }
 }
 
-/// Whether this is sshd's answer in place of a user that it refuses: its dummy text, repeated to the length of what was typed
-/// (OpenSSH, auth-pam.c).
+/// Whether this is sshd's answer in place of a user that it refuses: its dummy text, repeated to the length
+/// of what was typed (OpenSSH, auth-pam.c).
 pub(super) fn is_dummy_of_sshd(typed: &[u8]) -> bool {
     typed.len() >= 4 && typed.iter().eq(b"\x08\n\r\x7fINCORRECT".iter().cycle().take(typed.len()))
 }

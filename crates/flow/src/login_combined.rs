@@ -1,8 +1,9 @@
 //! `forward_pass`: password and code typed together in one field, with the password's module behind us.
 //!
-//! The password is proven first, by a PAM transaction of our own. Only then the code is looked at, so that a stranger without
-//! the password neither uses up codes nor adds to the owner's failures. Every refusal ends at a fixed time, and leaves no
-//! password for the modules behind us, so that they fail alike for every refusal.
+//! The password is proven first, by a PAM transaction of our own. Only then the code is looked at, so that a
+//! stranger without the password neither uses up codes nor adds to the owner's failures. Every refusal ends
+//! at a fixed time, and leaves no password for the modules behind us, so that they fail alike for every
+//! refusal.
 
 use super::Unproven;
 use super::answer::Answer;

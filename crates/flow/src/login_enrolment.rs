@@ -1,5 +1,5 @@
-//! Enrolment during a login, in the order in which it happens: prove the primary factor, ask whether this login would be let
-//! in, show the QR code, take the first code. Nothing is shown before the first two hold.
+//! Enrolment during a login, in the order in which it happens: prove the primary factor, ask whether this
+//! login would be let in, show the QR code, take the first code. Nothing is shown before the first two hold.
 //!
 //! Every refusal ends at a fixed time after the answer and says the same, whatever the account is.
 
@@ -21,7 +21,8 @@ use std::time::Duration;
 /// What every refused answer is told, whatever the account is.
 pub const NOT_ENROLLED_HERE: &str =
     "That did not work. Check your password, or ask your administrator to let you enrol.";
-/// A refusal ends this long after the answer, or at the next multiple: longer than the work until then usually takes.
+/// A refusal ends this long after the answer, or at the next multiple: longer than the work until then
+/// usually takes.
 pub const REFUSAL_PERIOD: Duration = Duration::from_secs(2);
 const CODES_WERE_LOST: &str =
     "Your last recovery codes were never confirmed, so they are worth nothing. Here are new ones.";
@@ -67,7 +68,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Ok(self.enrolment_dialogue(name, *uid, authority))
     }
 
-    /// Whether the configuration and the record allow an enrolment. With a token's code: the token that it is for.
+    /// Whether the configuration and the record allow an enrolment. With a token's code: the token that it is
+    /// for.
     fn may_enrol(
         &self,
         record: Option<&Record>,
@@ -113,8 +115,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Err(Unproven { reason: "enrollment_not_here", detail })
     }
 
-    /// Proves the primary factor, and says what the proof allows. A key counts only if no password was taken: a wrong one
-    /// must not be passed over.
+    /// Proves the primary factor, and says what the proof allows. A key counts only if no password was taken:
+    /// a wrong one must not be passed over.
     pub(super) fn prove(
         &mut self,
         name: &Name,
@@ -149,7 +151,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     }
 
     fn prove_token_code(&mut self, name: &Name, id: TokenId, typed: &[u8]) -> Result<(), Unproven> {
-        // No waits at a login: their length would tell that the account has such a token. Guesses are counted, and end it.
+        // No waits at a login: their length would tell that the account has such a token. Guesses are
+        // counted, and end it.
         try_token_code(self.store, name, id, typed, self.clock, |_| {}).map_err(|error| {
             let detail = if error.is_refusal() { String::new() } else { error.to_string() };
             Unproven { reason: error.reason(), detail }
@@ -212,8 +215,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         }
     }
 
-    /// After a right code: recovery codes that the account is owed, for somebody whose primary factor holds as well. For
-    /// everybody else they stay owed.
+    /// After a right code: recovery codes that the account is owed, for somebody whose primary factor holds
+    /// as well. For everybody else they stay owed.
     pub(super) fn hand_over_owed_codes(&mut self, name: &Name, factor: Factor<'_>) {
         let proven = self.store.load(name).map_err(|error| self.unreadable(&error)).and_then(|account| {
             self.prove(name, account.as_ref().map(|account| &account.record), factor)?;

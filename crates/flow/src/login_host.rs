@@ -10,9 +10,10 @@ pub enum FirstPass {
     /// We ask for it.
     #[default]
     Ask,
-    /// PAM_AUTHTOK if that is a right code, else we ask. It is a guess like any other: counted if it has the form of a
-    /// code and is wrong, and made to wait. Only the answer after it does not wait for that failure, or the owner of a
-    /// password that looks like a code could not log in while somebody else guesses.
+    /// PAM_AUTHTOK if that is a right code, else we ask. It is a guess like any other: counted if it has the
+    /// form of a code and is wrong, and made to wait. Only the answer after it does not wait for that
+    /// failure, or the owner of a password that looks like a code could not log in while somebody else
+    /// guesses.
     Try,
     /// PAM_AUTHTOK and nothing else.
     Use,
@@ -48,19 +49,21 @@ impl Options {
     }
 }
 
-/// The host of a login: a dialogue, PAM's one password item, and what proves the primary factor. Where nothing can prove it,
-/// nobody enrols: the defaults.
+/// The host of a login: a dialogue, PAM's one password item, and what proves the primary factor. Where
+/// nothing can prove it, nobody enrols: the defaults.
 pub trait LoginHost: Dialog {
-    /// False once the application has replaced PAM_USER: what follows would be about another account than the one at hand.
+    /// False once the application has replaced PAM_USER: what follows would be about another account than the
+    /// one at hand.
     fn is_same_user(&self) -> bool;
 
-    /// Whether service, terminal and remote host are the word of a program that the account's owner does not run.
+    /// Whether service, terminal and remote host are the word of a program that the account's owner does not
+    /// run.
     fn knows_place(&self) -> bool {
         true
     }
 
-    /// The login session that the kernel has the caller in, with the boot: nobody without root can choose it. `None`: it is in none,
-    /// such as a daemon.
+    /// The login session that the kernel has the caller in, with the boot: nobody without root can choose it.
+    /// `None`: it is in none, such as a daemon.
     fn session(&self) -> Option<String> {
         None
     }

@@ -1,6 +1,7 @@
-//! The limits on guessing at the primary factor, where the broker has it checked. What else counts such failures belongs to
-//! other people's modules, and may be missing, or unable to write there. Kept apart from the failures of codes, and never
-//! looked at by a login: whoever guesses here keeps nobody out of anything else.
+//! The limits on guessing at the primary factor, where the broker has it checked. What else counts such
+//! failures belongs to other people's modules, and may be missing, or unable to write there. Kept apart from
+//! the failures of codes, and never looked at by a login: whoever guesses here keeps nobody out of anything
+//! else.
 
 use qrtotp_account::{Gate, Name, ThrottleRules};
 use qrtotp_audit::{AuditSink, Event, Kind, Subject};
@@ -38,8 +39,8 @@ impl<S: Store> PrimaryThrottle<'_, S> {
         })
     }
 
-    /// Counts a guess as failed, durably, before it is looked at: neither a killed broker nor a dropped connection makes it
-    /// uncounted.
+    /// Counts a guess as failed, durably, before it is looked at: neither a killed broker nor a dropped
+    /// connection makes it uncounted.
     ///
     /// # Errors
     /// The store; deny.
@@ -70,7 +71,8 @@ impl<S: Store> PrimaryThrottle<'_, S> {
         Ok(())
     }
 
-    /// Records that the failures have just reached the number from which they cost waiting, or the last one that is allowed.
+    /// Records that the failures have just reached the number from which they cost waiting, or the last one
+    /// that is allowed.
     pub fn report(&self, failures: u32, subject: &Subject, audit: &mut impl AuditSink) {
         let reason = if failures == self.rules.disable_after.max(1) {
             "primary_factor_disabled"

@@ -1,10 +1,10 @@
 //! The dialogue of an enrolment where all there is is a line to ask in: PAM, over ssh.
 //!
-//! A question carries everything: picture, key and choices. Messages of their own arrive garbled, late or not at all
-//! with some ssh servers and clients, and a client prints `(user@host) ` in front of a question, so it begins with
-//! a new line. Hardly anything is known of the terminal behind it: the picture is the smallest that works, the rest is
-//! ASCII, and the last line can be read by anyone who sees garbage above it. PuTTY, plink and psftp put `| ` before each
-//! line and wrap it at 77 columns, so no line is wider than that.
+//! A question carries everything: picture, key and choices. Messages of their own arrive garbled, late or not
+//! at all with some ssh servers and clients, and a client prints `(user@host) ` in front of a question, so it
+//! begins with a new line. Hardly anything is known of the terminal behind it: the picture is the smallest
+//! that works, the rest is ASCII, and the last line can be read by anyone who sees garbage above it. PuTTY,
+//! plink and psftp put `| ` before each line and wrap it at 77 columns, so no line is wider than that.
 
 use super::{CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, Offer, QrState, Reply, Typed};
 use qrtotp_otp::qr::{Level, Matrix, Polarity, Style, quiet_zone, render, size};
@@ -12,7 +12,8 @@ use qrtotp_values::text::{ascii, wrap};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Asks whether recovery codes were kept. For a part of one, because the answer is shown and the code stays good.
+/// Asks whether recovery codes were kept. For a part of one, because the answer is shown and the code stays
+/// good.
 pub const ACKNOWLEDGE: &str = "To go on, type the last group of one of them, or skip: ";
 /// Questions in one dialogue; nobody needs that many.
 const QUESTIONS: u32 = 40;
@@ -53,7 +54,8 @@ impl<'a, D: Dialog> PromptDialog<'a, D> {
             host: ascii(host, WIDTH - NAMES),
             contact: contact.map(|contact| ascii(contact, 100)),
             view: match tty {
-                // Another program asks, such as `sudo -A`: it may get the question as an argument, which is public.
+                // Another program asks, such as `sudo -A`: it may get the question as an argument, which is
+                // public.
                 "" => View::Hidden,
                 _ if console => View::Picture(Style::Blocks),
                 _ => View::Picture(Style::Utf8),
@@ -114,8 +116,8 @@ impl<'a, D: Dialog> PromptDialog<'a, D> {
         wrap(&offer.uri, WIDTH).into_iter().for_each(|line| push_line(out, line));
     }
 
-    /// The picture with its text: beside it, or above, as nothing may scroll it away. Gives the rows that a window of 80
-    /// columns needs if the usual ones are too few.
+    /// The picture with its text: beside it, or above, as nothing may scroll it away. Gives the rows that a
+    /// window of 80 columns needs if the usual ones are too few.
     fn picture(&self, out: &mut String, offer: &Offer, style: Style) -> Option<usize> {
         let fitting = |uri: &str| {
             let matrix = Matrix::encode(uri, Level::Low).ok()?;

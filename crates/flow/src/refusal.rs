@@ -7,7 +7,8 @@ pub enum Refusal {
     WrongCode,
     /// A code that was accepted before, or an older one.
     Replayed,
-    /// One of the last codes that were accepted, typed again, as a mail client does for days; not looked at, not counted.
+    /// One of the last codes that were accepted, typed again, as a mail client does for days; not looked at,
+    /// not counted.
     Repeated,
     /// One code where this place must give two in a row today; not looked at, not counted.
     TwoCodesDue,

@@ -1,4 +1,5 @@
-//! An import of what is here already, once its file is to go: nothing comes of it but what was used elsewhere since.
+//! An import of what is here already, once its file is to go: nothing comes of it but what was used elsewhere
+//! since.
 
 use super::admin::generate_failed;
 use super::{AdminError, EnrollError, Import};
@@ -17,8 +18,8 @@ pub struct Reimported {
     pub scratch: usize,
 }
 
-/// Where a live device of the account has exactly this key: burns here what was used elsewhere since, and adds nothing. `None`
-/// where no device has it, whether or not one had.
+/// Where a live device of the account has exactly this key: burns here what was used elsewhere since, and
+/// adds nothing. `None` where no device has it, whether or not one had.
 ///
 /// # Errors
 /// The store; a secret does not open; no memory to hash with.
@@ -71,8 +72,9 @@ impl Import<'_> {
         Ok(None)
     }
 
-    /// The account's imported scratch codes that are no more where they came from, by their places: used there. Those of another
-    /// file are let alone: this one has some, and none of them is here. Where it has none any more, all were used there.
+    /// The account's imported scratch codes that are no more where they came from, by their places: used
+    /// there. Those of another file are let alone: this one has some, and none of them is here. Where it has
+    /// none any more, all were used there.
     fn gone_from<'r>(&self, record: &'r Record) -> Result<Option<(&'r RecoverySet, Vec<u8>)>, AdminError> {
         let set = record.recovery.as_ref().filter(|set| set.kind == SetKind::Imported);
         let (Some(set), Some(codes)) = (set, self.scratch) else { return Ok(None) };

@@ -1,5 +1,5 @@
-//! Puts a judgement into the audit log. One event says what was decided; others, before it, say what follows for the
-//! account.
+//! Puts a judgement into the audit log. One event says what was decided; others, before it, say what follows
+//! for the account.
 
 use super::refusal::Refusal;
 use super::verification::{Proof, Recorded, Rules, Verification};
@@ -19,8 +19,8 @@ const MALFORMED: &str = "not the form of a code; if the client or sshd answered 
                          (sshd's KbdInteractiveAuthentication) or forward_pass";
 
 impl Verification {
-    /// What the owner is told with a right answer: of wrong ones since the last right one. Not of the one or two that people
-    /// themselves mistype here.
+    /// What the owner is told with a right answer: of wrong ones since the last right one. Not of the one or
+    /// two that people themselves mistype here.
     pub(super) fn notice(&self) -> Option<String> {
         let Self::Accepted { forgiven: Forgiven { since, elsewhere, .. }, .. } = self else { return None };
         if since.count < 3 && (*elsewhere == 0 || since.count == 0) {
@@ -194,7 +194,8 @@ fn network(since: &Failures) -> Option<String> {
     }
 }
 
-/// Records that a process was killed because it held the account's lock and made no progress, if that happened.
+/// Records that a process was killed because it held the account's lock and made no progress, if that
+/// happened.
 pub fn report_killed_holder(killed: Option<i32>, subject: &Subject, audit: &mut impl AuditSink) {
     if let Some(pid) = killed {
         let subject = &Subject { user: logged_name(&HostDirectory, &subject.user), ..subject.clone() };

@@ -1,5 +1,6 @@
-//! Resynchronisation: two consecutive codes tell how far a device's clock is off (RFC 6238 §6, RFC 4226 §7.4). Both are
-//! always asked for, and answered as one guess, for an answer to the first alone would be an oracle with a wide window.
+//! Resynchronisation: two consecutive codes tell how far a device's clock is off (RFC 6238 §6, RFC 4226
+//! §7.4). Both are always asked for, and answered as one guess, for an answer to the first alone would be an
+//! oracle with a wide window.
 
 use super::answer::Answer;
 use super::answer_place::AnswerPlace;
@@ -16,7 +17,8 @@ use qrtotp_values::text::clock_offset;
 use std::fmt;
 use thiserror::Error;
 
-/// Why a device was not resynchronised. Nothing was changed but the count of failures, to which all answers add but empty ones.
+/// Why a device was not resynchronised. Nothing was changed but the count of failures, to which all answers
+/// add but empty ones.
 #[derive(Debug, Error)]
 pub enum ResyncError {
     /// Nothing there to resynchronise.

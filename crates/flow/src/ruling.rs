@@ -65,8 +65,8 @@ impl Ruling {
 pub(super) enum Part<'a> {
     /// With a look-up of the account; it gives none that is another uid's.
     Auth(&'a mut dyn FnMut() -> Option<Account>, &'a SealKey),
-    /// The account part, if the auth part did not run. sshd (9.2 to 10.0) does not tell it how the user logged in, so the login
-    /// counts as one by a key, but not by a registered hardware key.
+    /// The account part, if the auth part did not run. sshd (9.2 to 10.0) does not tell it how the user
+    /// logged in, so the login counts as one by a key, but not by a registered hardware key.
     Account,
 }
 
@@ -106,8 +106,8 @@ impl<D: Directory> Lookups for LoginLookups<'_, '_, D> {
     }
 }
 
-/// What a rule with `remember` compares. The absence of a PAM item is never enough: without an address it takes a terminal of a
-/// login session, which only the kernel can name.
+/// What a rule with `remember` compares. The absence of a PAM item is never enough: without an address it
+/// takes a terminal of a login session, which only the kernel can name.
 fn exact_origin(
     config: &Config,
     place: &qrtotp_audit::Subject,
@@ -128,8 +128,8 @@ fn exact_origin(
     Some(origin.at(place.pam_service(), config.rules.generation))
 }
 
-/// Applies the rules to a login of `user` (`None`: an account that the host does not know). Returns the ruling, the settings for
-/// this login, and the rule's name for the log.
+/// Applies the rules to a login of `user` (`None`: an account that the host does not know). Returns the
+/// ruling, the settings for this login, and the rule's name for the log.
 ///
 /// # Errors
 /// The rules are damaged; deny.

@@ -1,4 +1,5 @@
-//! What people do to their own account where nothing is known of them but who they are: they prove a device first.
+//! What people do to their own account where nothing is known of them but who they are: they prove a device
+//! first.
 
 use super::admin::{AdminError, Selection, revoke};
 use super::device::{must_tell_apart, rename_device};
@@ -10,8 +11,8 @@ use qrtotp_clock::Clock;
 use qrtotp_store::Store;
 
 impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
-    /// What an enrolment of theirs is allowed by: a token's code where one waits, else the primary factor. With a device
-    /// that is enrolled already, neither: its code is asked for.
+    /// What an enrolment of theirs is allowed by: a token's code where one waits, else the primary factor.
+    /// With a device that is enrolled already, neither: its code is asked for.
     ///
     /// # Errors
     /// The primary factor would not be enough. So it must not be asked for: what came after a right one would tell
@@ -66,7 +67,8 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
         Ok(())
     }
 
-    /// Gives a device of theirs another label, once one was proven: by their labels people know which one to revoke.
+    /// Gives a device of theirs another label, once one was proven: by their labels people know which one to
+    /// revoke.
     ///
     /// # Errors
     /// An empty label; nothing was proven; no such device; the store.

@@ -1,4 +1,5 @@
-//! Registers hardware ssh keys. That somebody holds the key is proven before, by a signature over a fresh challenge.
+//! Registers hardware ssh keys. That somebody holds the key is proven before, by a signature over a fresh
+//! challenge.
 
 use super::AdminError;
 use super::admin::generate_failed;

@@ -18,7 +18,8 @@ pub(super) enum Proof {
     Device(CredentialId, Label),
     /// A recovery code; so many are left.
     Recovery { left: u32 },
-    /// Two consecutive codes of a device, whose clock is taken from now on to be so many seconds ahead of ours.
+    /// Two consecutive codes of a device, whose clock is taken from now on to be so many seconds ahead of
+    /// ours.
     Resynchronized(CredentialId, Label, i64),
 }
 
@@ -165,7 +166,8 @@ impl Rules<'_> {
         [a, b, c, d, e, f, g, h]
     }
 
-    /// A device's own window holds in place of the host's, be it narrower or wider, but not in place of a rule's.
+    /// A device's own window holds in place of the host's, be it narrower or wider, but not in place of a
+    /// rule's.
     pub(super) fn window_of(&self, credential: &Credential) -> Window {
         credential.window.filter(|_| !self.fresh).unwrap_or(self.window)
     }

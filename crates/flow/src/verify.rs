@@ -1,8 +1,8 @@
-//! Judges one answer against one record. What runs under the account's lock only reads, computes HMACs and changes the state; a
-//! recovery code is first counted as failed, then hashed without the lock, then claimed.
+//! Judges one answer against one record. What runs under the account's lock only reads, computes HMACs and
+//! changes the state; a recovery code is first counted as failed, then hashed without the lock, then claimed.
 //!
-//! Every refusal costs the disk what a wrong code costs an enrolled account, so that the time does not tell who is one:
-//! where the account is not to be written, the store writes for nobody ([`Store::simulate`]).
+//! Every refusal costs the disk what a wrong code costs an enrolled account, so that the time does not tell
+//! who is one: where the account is not to be written, the store writes for nobody ([`Store::simulate`]).
 
 use super::answer::Answer;
 use super::refusal::Refusal;
@@ -18,11 +18,13 @@ use qrtotp_store::{Store, StoreError};
 /// What came of it under the lock.
 enum FirstUpdate {
     Done(Verification),
-    /// Counted as failed, and `refused` unless it is a code of this set; to be hashed under this salt and then claimed.
+    /// Counted as failed, and `refused` unless it is a code of this set; to be hashed under this salt and
+    /// then claimed.
     TryRecovery {
         set: Option<SetId>,
         salt: [u8; SALT_LEN],
-        /// Before it: failures that counted, whether any lane was made to wait, and those since the last right answer.
+        /// Before it: failures that counted, whether any lane was made to wait, and those since the last
+        /// right answer.
         before: (u32, bool, Failures),
         refused: Verification,
     },
@@ -60,7 +62,8 @@ pub(super) fn verify_and_record<S: Store>(
     Ok(Recorded { verification, lines })
 }
 
-/// Refuses `given` whatever it is, after the same work as [`verify_and_record`], so that timing does not reveal the reason.
+/// Refuses `given` whatever it is, after the same work as [`verify_and_record`], so that timing does not
+/// reveal the reason.
 pub(super) fn simulate_for_unknown<S: Store>(
     store: &S,
     rules: &Rules<'_>,
@@ -224,7 +227,8 @@ fn verify(rules: &Rules<'_>, answer: &Answer, record: &Record, state: &mut State
     }
 }
 
-/// Steps around the current one in which a refused code may still be right, for the log: a clock that is off is the usual reason.
+/// Steps around the current one in which a refused code may still be right, for the log: a clock that is off
+/// is the usual reason.
 const NEAR: Window = Window { back: 10, ahead: 10 };
 
 /// Tries a code against every credential, as one attempt.

@@ -5,7 +5,8 @@ use super::verification::{Proof, Rules, Verification};
 use qrtotp_account::{CredentialId, FactorKind, Label, Record, Side, State};
 use qrtotp_otp::{Code, MAX_CLOCK_OFFSET, MAX_TARGETS, Step, Verifier, Window};
 
-/// Looks for the two codes, of all devices, at all steps in reach, or for a step-up at those of the window: one guess.
+/// Looks for the two codes, of all devices, at all steps in reach, or for a step-up at those of the window:
+/// one guess.
 pub(super) fn verify_pair(
     rules: &Rules<'_>,
     (first, second): (&Code, &Code),

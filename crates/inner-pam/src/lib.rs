@@ -1,9 +1,9 @@
-//! PAM transactions of our own, inside somebody else's login. Before an account without a device may enrol, its primary
-//! factor must hold, and only libpam knows how this host checks that.
+//! PAM transactions of our own, inside somebody else's login. Before an account without a device may enrol,
+//! its primary factor must hold, and only libpam knows how this host checks that.
 //!
-//! [`prove_password`] authenticates a password by the PAM service [`SERVICE`]; [`would_let_in`] asks the account part of the
-//! login's own service. Neither shows anything, asks a person anything, or waits after a failure.
-//! The module recognises these transactions with [`is_ours`] and takes no part in them.
+//! [`prove_password`] authenticates a password by the PAM service [`SERVICE`]; [`would_let_in`] asks the
+//! account part of the login's own service. Neither shows anything, asks a person anything, or waits after a
+//! failure. The module recognises these transactions with [`is_ours`] and takes no part in them.
 #![allow(unsafe_code)]
 
 pub mod libpam;
@@ -24,8 +24,8 @@ use transaction::Transaction;
 /// The PAM service that proves passwords: /etc/pam.d/qrtotp.
 pub const SERVICE: &CStr = c"qrtotp";
 
-/// Has the service [`SERVICE`] authenticate `password` for `user` (the canonical account name), then asks its account part.
-/// An expired password (PAM_NEW_AUTHTOK_REQD) is still a right one.
+/// Has the service [`SERVICE`] authenticate `password` for `user` (the canonical account name), then asks its
+/// account part. An expired password (PAM_NEW_AUTHTOK_REQD) is still a right one.
 ///
 /// # Errors
 /// See [`Unproven`]; the password proves nothing then.
@@ -41,8 +41,8 @@ pub fn prove_password(user: &CStr, password: &[u8], context: &Context) -> Result
     transaction.is_still(user)
 }
 
-/// Whether the account part of `service`, the login's own, lets `user` in. An expired password is changed by the login
-/// itself, after us.
+/// Whether the account part of `service`, the login's own, lets `user` in. An expired password is changed by
+/// the login itself, after us.
 ///
 /// # Errors
 /// It does not ([`Unproven::Account`]), or can't be asked.

@@ -1,5 +1,5 @@
-//! The parts of libpam's C interface that pam-bindings lacks (pam_start(3), pam_set_item(3), pam_conv(3)), declared once for
-//! the module and the broker.
+//! The parts of libpam's C interface that pam-bindings lacks (pam_start(3), pam_set_item(3), pam_conv(3)),
+//! declared once for the module and the broker.
 
 use std::ffi::{c_char, c_int, c_void};
 

@@ -1,5 +1,5 @@
-//! Which transactions are ours, by the addresses of their handles: nothing that a caller can choose, such as the service's
-//! name, an item or a variable, makes a transaction one of ours.
+//! Which transactions are ours, by the addresses of their handles: nothing that a caller can choose, such as
+//! the service's name, an item or a variable, makes a transaction one of ours.
 
 use crate::libpam::Handle;
 use std::ffi::{CStr, c_int};
@@ -11,7 +11,8 @@ const AT_ONCE: usize = 256;
 
 static OURS: [AtomicPtr<Handle>; AT_ONCE] = [const { AtomicPtr::new(ptr::null_mut()) }; AT_ONCE];
 
-/// The function, of type [`IsOurs`], through which the broker's child tells the module whether a transaction is the broker's.
+/// The function, of type [`IsOurs`], through which the broker's child tells the module whether a transaction
+/// is the broker's.
 pub const EXPORTED: &CStr = c"qrtotpd_is_inner_transaction";
 type IsOurs = extern "C" fn(*const Handle) -> c_int;
 

@@ -1,5 +1,5 @@
-//! One inner transaction: started with the login's items, answered by a conversation that gives the password to the first
-//! hidden question and to nothing else.
+//! One inner transaction: started with the login's items, answered by a conversation that gives the password
+//! to the first hidden question and to nothing else.
 
 use crate::libpam::{
     Conversation, Handle, Message, PAM_BUF_ERR, PAM_CONV_ERR, PAM_ERROR_MSG, PAM_FAIL_DELAY,
@@ -118,7 +118,8 @@ impl<'a> Transaction<'a> {
         let asked = Box::new(UnsafeCell::new(Asked { password, ..Asked::default() }));
         let conversation = Conversation { converse, data: asked.get().cast() };
         let mut handle = ptr::null_mut();
-        // SAFETY: libpam copies the strings and the struct; what `data` points to lives as long as the transaction.
+        // SAFETY: libpam copies the strings and the struct; what `data` points to lives as long as the
+        // transaction.
         let status =
             unsafe { pam_start(service.as_ptr(), user.as_ptr(), &raw const conversation, &raw mut handle) };
         if status != PAM_SUCCESS || handle.is_null() {
@@ -129,8 +130,8 @@ impl<'a> Transaction<'a> {
         if transaction.registered.is_none() {
             return Err(Unproven::Unavailable("too many enrolments begin at the same time".into()));
         }
-        // SAFETY: the handle is live and this thread's alone; libpam copies the strings, and the function is there for as
-        // long as this image is.
+        // SAFETY: the handle is live and this thread's alone; libpam copies the strings, and the function is
+        // there for as long as this image is.
         let set = unsafe {
             let set = |kind, item: *const c_void| pam_set_item(handle, kind, item) == PAM_SUCCESS;
             let put = |variable: &CString| pam_putenv(handle, variable.as_ptr()) == PAM_SUCCESS;
@@ -145,7 +146,8 @@ impl<'a> Transaction<'a> {
         self.handle
     }
 
-    /// A service that succeeds without having asked for the password proves nothing, nor one that asks for more.
+    /// A service that succeeds without having asked for the password proves nothing, nor one that asks for
+    /// more.
     pub(crate) fn exactly_one_hidden_question(&self, succeeded: bool) -> Result<(), Unproven> {
         // SAFETY: libpam uses it only while one of its functions runs.
         let asked = unsafe { &*self.asked.get() };
@@ -186,7 +188,8 @@ impl Drop for Transaction<'_> {
 /// Instead of libpam's wait after a failure: the login has its own.
 unsafe extern "C" fn no_delay(_: c_int, _: c_uint, _: *mut c_void) {}
 
-/// The conversation function: the password for the first hidden question, silence for messages, PAM_CONV_ERR for the rest.
+/// The conversation function: the password for the first hidden question, silence for messages, PAM_CONV_ERR
+/// for the rest.
 unsafe extern "C" fn converse(
     count: c_int,
     messages: *const *const Message,

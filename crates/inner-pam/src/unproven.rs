@@ -5,7 +5,8 @@
 pub enum Unproven {
     /// The service refused it.
     Wrong,
-    /// The service succeeded, or failed, without exactly one hidden question: it says nothing about the password.
+    /// The service succeeded, or failed, without exactly one hidden question: it says nothing about the
+    /// password.
     NotAsked(&'static str),
     /// The password is right, but the service's account part refuses the account; libpam's text.
     Account(String),

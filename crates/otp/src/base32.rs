@@ -1,4 +1,5 @@
-//! Base32 (RFC 4648 §6): one spelling for what we write and read back, every usual one for keys that people give us.
+//! Base32 (RFC 4648 §6): one spelling for what we write and read back, every usual one for keys that people
+//! give us.
 
 use base32::Alphabet;
 use zeroize::Zeroizing;
@@ -24,7 +25,8 @@ pub enum Base32Error {
     Padding,
 }
 
-/// Encodes in upper case without padding (RFC 4648 §6). Wrap the result in [`Zeroizing`] if `bytes` are secret.
+/// Encodes in upper case without padding (RFC 4648 §6). Wrap the result in [`Zeroizing`] if `bytes` are
+/// secret.
 pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(5) * 8);
     // Whole groups only: for anything else the crate's buffer grows, and the old one is freed unwiped.
@@ -37,8 +39,8 @@ pub fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// Decodes canonical base32 only (RFC 4648 §6): upper case, no padding, no separators, no bits left over, so that
-/// every byte string has exactly one text.
+/// Decodes canonical base32 only (RFC 4648 §6): upper case, no padding, no separators, no bits left over, so
+/// that every byte string has exactly one text.
 ///
 /// # Errors
 /// [`Base32Error`] for everything that [`encode`] would not have written.
@@ -63,8 +65,9 @@ pub struct Lenient {
     pub dropped_bits: bool,
 }
 
-/// As [`decode`], for keys from people and other systems, as phones and google-authenticator read them: takes lower case, blanks
-/// and dashes anywhere, any number of `=` at the end, `0`, `1` and `8` for `O`, `L` and `B`, and any length.
+/// As [`decode`], for keys from people and other systems, as phones and google-authenticator read them: takes
+/// lower case, blanks and dashes anywhere, any number of `=` at the end, `0`, `1` and `8` for `O`, `L` and
+/// `B`, and any length.
 ///
 /// # Errors
 /// [`Base32Error`]; positions count in `text` as it was given.

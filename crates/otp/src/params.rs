@@ -69,8 +69,8 @@ pub struct Params {
 }
 
 impl Params {
-    /// `digits` is 6 to 8 (RFC 4226 §5.3); `period` is 15 to 120 seconds: shorter ones can't be typed in time,
-    /// longer ones leave a code that was looked at valid for too long (RFC 6238 §5.2).
+    /// `digits` is 6 to 8 (RFC 4226 §5.3); `period` is 15 to 120 seconds: shorter ones can't be typed in
+    /// time, longer ones leave a code that was looked at valid for too long (RFC 6238 §5.2).
     ///
     /// # Errors
     /// [`ParamsError::Digits`] or [`ParamsError::Period`] outside of these bounds.
@@ -146,8 +146,8 @@ pub enum ParamsError {
     },
 }
 
-/// Quotes a name only if it is as short as one ("SHA-384"): a longer text may be part of a key that slipped into
-/// the wrong place, and anything but letters, digits and dashes may be an escape sequence.
+/// Quotes a name only if it is as short as one ("SHA-384"): a longer text may be part of a key that slipped
+/// into the wrong place, and anything but letters, digits and dashes may be an escape sequence.
 fn quote(name: &str) -> String {
     let plausible =
         (1..=7).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');

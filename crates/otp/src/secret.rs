@@ -71,8 +71,9 @@ impl Secret {
         &self.bytes
     }
 
-    /// Whether both give the same codes. HMAC fills a key up with zeros to its block (RFC 2104 §2), and no key of ours
-    /// is longer than a block, so keys that differ in zeros at the end are one key. Constant time.
+    /// Whether both give the same codes. HMAC fills a key up with zeros to its block (RFC 2104 §2), and no
+    /// key of ours is longer than a block, so keys that differ in zeros at the end are one key. Constant
+    /// time.
     #[must_use]
     pub fn same_key(&self, other: &Secret) -> bool {
         let padded = |secret: &Secret| {

@@ -11,11 +11,13 @@ use super::{Algorithm, Code, Params, Secret, Step};
 /// Most (accepted steps × devices) of an account: the chances that one guess has.
 pub const MAX_TARGETS: usize = 15;
 
-/// How far a device's clock may be off, in seconds either way: what resynchronisation finds and an import takes over.
+/// How far a device's clock may be off, in seconds either way: what resynchronisation finds and an import
+/// takes over.
 pub const MAX_CLOCK_OFFSET: i64 = 600;
 
-/// Most steps to either side of a window that a device has of its own: 7 in all, so that beside it four devices with the
-/// default window fit in [`MAX_TARGETS`]. A clock that is further off is a matter of its drift.
+/// Most steps to either side of a window that a device has of its own: 7 in all, so that beside it four
+/// devices with the default window fit in [`MAX_TARGETS`]. A clock that is further off is a matter of its
+/// drift.
 pub const MAX_OWN_SIDE: u8 = 3;
 
 /// Steps around the present one whose codes are accepted.
@@ -40,8 +42,8 @@ impl Window {
         Window { back: most(back), ahead: most(ahead) }
     }
 
-    /// As much of it as an account with so many devices may have ([`MAX_TARGETS`]): steps ahead go first, the present
-    /// one stays.
+    /// As much of it as an account with so many devices may have ([`MAX_TARGETS`]): steps ahead go first, the
+    /// present one stays.
     #[must_use]
     pub fn for_devices(mut self, devices: usize) -> Self {
         let most = MAX_TARGETS / devices.max(1);
@@ -63,8 +65,8 @@ impl Default for Window {
     }
 }
 
-/// Compares codes with those of one secret. To make it allocates; to compare does not, so that a login can't run out of memory
-/// between the first comparison and the write of its result.
+/// Compares codes with those of one secret. To make it allocates; to compare does not, so that a login can't
+/// run out of memory between the first comparison and the write of its result.
 pub struct Verifier {
     totp: Totp,
     params: Params,
@@ -76,9 +78,9 @@ impl Verifier {
         Self { totp: totp(secret, params), params }
     }
 
-    /// The highest step in `now - back ..= now + ahead` whose code is `code`. Computes every step of the window
-    /// whatever it finds, so that the time taken does not tell which one matched. A code with another number of
-    /// digits than the parameters say matches nothing.
+    /// The highest step in `now - back ..= now + ahead` whose code is `code`. Computes every step of the
+    /// window whatever it finds, so that the time taken does not tell which one matched. A code with another
+    /// number of digits than the parameters say matches nothing.
     pub fn matching_step(&self, code: &Code, now: Step, window: Window) -> Option<Step> {
         if code.len() != usize::from(self.params.digits()) {
             return None;

@@ -1,4 +1,5 @@
-//! Whether a file is a shared library that libpam can load here: the ELF header (System V ABI, chapter 4), 64 bits.
+//! Whether a file is a shared library that libpam can load here: the ELF header (System V ABI, chapter 4), 64
+//! bits.
 
 use std::fmt;
 

@@ -1,8 +1,9 @@
 //! PAM files as libpam reads them, and what their stacks can end in.
 //!
-//! [`Tree::stack`] reads a service's files below a root directory, which tests choose. [`Stack::success`] runs the stack as libpam's
-//! dispatcher does, over every result that its modules can have, and gives a run that lets somebody in. No module is loaded and
-//! nothing is changed. libpam's own answers to random stacks are in `tests/libpam.txt`.
+//! [`Tree::stack`] reads a service's files below a root directory, which tests choose. [`Stack::success`]
+//! runs the stack as libpam's dispatcher does, over every result that its modules can have, and gives a run
+//! that lets somebody in. No module is loaded and nothing is changed. libpam's own answers to random stacks
+//! are in `tests/libpam.txt`.
 #![forbid(unsafe_code)]
 
 mod code;

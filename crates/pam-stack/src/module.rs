@@ -106,7 +106,8 @@ pub enum Selectors {
 /// What a login brings.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
-    /// What our module answers; success only for the first line of ours that is run, for a code is good for once.
+    /// What our module answers; success only for the first line of ours that is run, for a code is good for
+    /// once.
     pub ours: Code,
     /// Whether a second line of ours may succeed all the same.
     pub code_twice: bool,
@@ -144,7 +145,8 @@ impl Entry {
     }
 
     fn fixed(&self) -> Vec<Code> {
-        // pam_faillock(8): each part of it tells whether the account is locked; `authfail` then writes, and is ignored.
+        // pam_faillock(8): each part of it tells whether the account is locked; `authfail` then writes, and
+        // is ignored.
         if self.name() == "pam_faillock.so" {
             return vec![if self.has("authfail") { Code::IGNORE } else { Code::SUCCESS }];
         }

@@ -47,7 +47,8 @@ impl Stack {
         self.run(|entry, spent| facts.of(entry, self.part, spent))
     }
 
-    /// As [`Stack::success`], with all results that each entry can have; `spent`: our module succeeded before.
+    /// As [`Stack::success`], with all results that each entry can have; `spent`: our module succeeded
+    /// before.
     #[must_use]
     pub fn run(&self, results: impl Fn(&Entry, bool) -> Vec<Code>) -> Option<Run> {
         if self.aborted || self.entries.is_empty() {

@@ -182,7 +182,8 @@ impl Tree {
         self.root.join(host.strip_prefix("/").unwrap_or(host))
     }
 
-    /// The services by name, with their files as the host sees them. What package managers and editors leave behind is none.
+    /// The services by name, with their files as the host sees them. What package managers and editors leave
+    /// behind is none.
     #[must_use]
     pub fn services(&self) -> BTreeMap<String, PathBuf> {
         let mut found = BTreeMap::new();
@@ -207,7 +208,8 @@ impl Tree {
         &self.modules
     }
 
-    /// Where a module's file would be looked for, as a path below the root. None if this tree has no modules at all.
+    /// Where a module's file would be looked for, as a path below the root. None if this tree has no modules
+    /// at all.
     #[must_use]
     pub fn module_places(&self, module: &str) -> Vec<PathBuf> {
         let module = module.replace("$ISA", ".");
@@ -384,8 +386,8 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    /// Whether the included file could be read. libpam 1.5.2 follows an include that comes back until the program crashes; newer
-    /// ones, and substacks, end at some depth and fail.
+    /// Whether the included file could be read. libpam 1.5.2 follows an include that comes back until the
+    /// program crashes; newer ones, and substacks, end at some depth and fail.
     fn include(
         &mut self,
         name: Option<&str>,

@@ -1,9 +1,10 @@
-//! The applied configuration: what a login reads. `qrtotp config apply` makes it from the files that people edit.
+//! The applied configuration: what a login reads. `qrtotp config apply` makes it from the files that people
+//! edit.
 //!
-//! The file is at most 64 KiB: `QRTP`, u16 version, u64 checksum of what follows, u64 generation, i64 applied_at, u32 uid,
-//! 32 bytes digest of the sources, i64 confirm_by (0: no need), the settings and the rules as one part each, and, where a
-//! confirmation is awaited, all of the file that was in force before. Little-endian. A checksum, not a seal: who can write
-//! there is root, and could write the sources as well.
+//! The file is at most 64 KiB: `QRTP`, u16 version, u64 checksum of what follows, u64 generation, i64
+//! applied_at, u32 uid, 32 bytes digest of the sources, i64 confirm_by (0: no need), the settings and the
+//! rules as one part each, and, where a confirmation is awaited, all of the file that was in force before.
+//! Little-endian. A checksum, not a seal: who can write there is root, and could write the sources as well.
 
 use super::bytes::{Bytes, Damaged, put_part};
 use super::document::Table;
@@ -68,8 +69,8 @@ impl Applied {
         Ok(Self { config, generation, applied_at, by, digest, confirm_by, previous })
     }
 
-    /// Reads the one that is in force at `now`: the newest, unless it had to be confirmed and was not. Outside of the time
-    /// that it had, whichever way the clock went, the one before is.
+    /// Reads the one that is in force at `now`: the newest, unless it had to be confirmed and was not.
+    /// Outside of the time that it had, whichever way the clock went, the one before is.
     ///
     /// # Errors
     /// It is not what was written.
@@ -85,8 +86,8 @@ impl Applied {
     }
 }
 
-/// FNV-1a (RFC 9923) of the length and the bytes, but eight bytes at a time: one at a time would cost a login with a hundred
-/// rules 30,000 instructions.
+/// FNV-1a (RFC 9923) of the length and the bytes, but eight bytes at a time: one at a time would cost a login
+/// with a hundred rules 30,000 instructions.
 fn checksum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut last = [0; 8];
@@ -150,7 +151,8 @@ pub fn digest(files: &[SourceFile]) -> [u8; 32] {
 /// What the files of `conf.d` hold.
 const BESIDE: [&str; 3] = ["rule", "test", "networks"];
 
-/// Reads and checks the files: first those of `conf.d` in their order, the main one last. Only that one has settings.
+/// Reads and checks the files: first those of `conf.d` in their order, the main one last. Only that one has
+/// settings.
 ///
 /// # Errors
 /// A fault, with its file and line.

@@ -1,12 +1,12 @@
-//! `[brand]`: what people see of the organisation. Only the form is checked here; whether colours and logo do is told by
-//! the command, which draws them. No login depends on it.
+//! `[brand]`: what people see of the organisation. Only the form is checked here; whether colours and logo do
+//! is told by the command, which draws them. No login depends on it.
 
 use qrtotp_otp::qr::Level;
 use std::fmt;
 use std::path::Path;
 
-/// `[brand]`. Colours and level are kept as they were written, and only looked at for their form: the module reads this at
-/// every login, and has no use for them.
+/// `[brand]`. Colours and level are kept as they were written, and only looked at for their form: the module
+/// reads this at every login, and has no use for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Brand {
     /// Whom to ask for help, shown at enrolment: a telephone number, an address. At most 100 characters.
@@ -57,7 +57,8 @@ impl Brand {
         self.logo_size.unwrap_or(15)
     }
 
-    /// Error correction of saved pictures: `L`, `M`, `Q` or `H`. Default: that of the smallest code that bears the logo.
+    /// Error correction of saved pictures: `L`, `M`, `Q` or `H`. Default: that of the smallest code that
+    /// bears the logo.
     #[must_use]
     pub fn correction(&self) -> Option<Level> {
         let letter = self.correction.as_deref()?;

@@ -53,8 +53,8 @@ pub struct Verify {
     pub window_back: u8,
     /// Steps ahead, 0–10. Default 0.
     pub window_ahead: u8,
-    /// Whether a login takes two consecutive codes in one line from a device whose clock is at most 10 min off. Default
-    /// no; `qrtotp resync` takes them always.
+    /// Whether a login takes two consecutive codes in one line from a device whose clock is at most 10 min
+    /// off. Default no; `qrtotp resync` takes them always.
     pub resync: bool,
 }
 
@@ -114,13 +114,15 @@ pub struct Enroll {
     pub max_shows: u8,
     /// Devices per account, 1–10. Default 5.
     pub max_devices: u8,
-    /// What the app calls the account, next to the issuer: `{user}` and `{host}` are filled in. Default `{user}@{host}`.
+    /// What the app calls the account, next to the issuer: `{user}` and `{host}` are filled in. Default
+    /// `{user}@{host}`.
     pub account_label: Cow<'static, str>,
     /// How long the one-time code of a token (`token issue --code`) is good for. Default `10m`, at most `1h`.
     pub code_lifetime: ConfigDuration,
     /// PAM services at which people may enrol during a login.
     pub services: Vec<Cow<'static, str>>,
-    /// Whether any ssh key that sshd accepts proves the primary factor, also one that no token is bound to. Default no.
+    /// Whether any ssh key that sshd accepts proves the primary factor, also one that no token is bound to.
+    /// Default no.
     pub key_is_enough: bool,
     /// PAM services whose `SSH_AUTH_INFO_0` is sshd's own word. Default `sshd`.
     pub key_services: Vec<Cow<'static, str>>,
@@ -155,7 +157,8 @@ pub struct Audit {
 /// `[broker]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Broker {
-    /// Accounts of services, and the PAM services at which each may have other accounts' codes checked. Default: none.
+    /// Accounts of services, and the PAM services at which each may have other accounts' codes checked.
+    /// Default: none.
     pub services: Services,
 }
 
@@ -211,8 +214,8 @@ impl Config {
         self.issuer.clone().unwrap_or_else(|| qrtotp_values::text::clean(host, 64).replace(':', "-"))
     }
 
-    /// What the app calls the account `user` of this host: without the host, a phone could not keep two hosts of one
-    /// issuer apart.
+    /// What the app calls the account `user` of this host: without the host, a phone could not keep two hosts
+    /// of one issuer apart.
     #[must_use]
     pub fn account_on(&self, host: &str, user: &str) -> String {
         let short = host.split('.').next().unwrap_or(host);

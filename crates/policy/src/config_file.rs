@@ -32,7 +32,8 @@ pub fn applied_path(path: &Path) -> PathBuf {
 }
 
 impl ConfigFile {
-    /// Reads the applied form of the configuration in `path`, as it is in force at `now`. The file itself is not read.
+    /// Reads the applied form of the configuration in `path`, as it is in force at `now`. The file itself is
+    /// not read.
     ///
     /// # Errors
     /// Never applied, writable by others, damaged.
@@ -47,7 +48,8 @@ impl ConfigFile {
         Ok(Self { config, dir_path: applied.parent().unwrap_or(Path::new("/")).to_owned(), dir })
     }
 
-    /// Reads the files that people edit: those of `conf.d` beside `path`, in the order of their names, and `path`, the last.
+    /// Reads the files that people edit: those of `conf.d` beside `path`, in the order of their names, and
+    /// `path`, the last.
     ///
     /// # Errors
     /// Missing, writable by others.
@@ -76,7 +78,8 @@ impl ConfigFile {
     }
 }
 
-/// The files of a directory whose names end in `.toml`, in the order of their names; none if there is no such directory.
+/// The files of a directory whose names end in `.toml`, in the order of their names; none if there is no such
+/// directory.
 fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, TrustError> {
     let unreadable = |error: io::Error| TrustError::Io {
         path: dir.to_owned(),

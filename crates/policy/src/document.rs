@@ -1,15 +1,17 @@
-//! A configuration as a tree of keys and values, with two spellings: TOML, which people write, and the short binary form
-//! that a login reads.
+//! A configuration as a tree of keys and values, with two spellings: TOML, which people write, and the short
+//! binary form that a login reads.
 //!
-//! Binary: a tag (u8) and what belongs to it. 0: text (u16 length, UTF-8). 1: integer (i64). 2: boolean (u8, 0 or 1).
-//! 3: list (u16 count, values). 4: table (u16 count, each a key as text without its tag, and a value). Little-endian.
+//! Binary: a tag (u8) and what belongs to it. 0: text (u16 length, UTF-8). 1: integer (i64). 2: boolean (u8,
+//! 0 or 1). 3: list (u16 count, values). 4: table (u16 count, each a key as text without its tag, and a
+//! value). Little-endian.
 
 use super::bytes::{Bytes, Damaged, put_text};
 use std::fmt;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Values in each other, at most. Ours need five: the document, `[broker]`, `services`, a list of it, and an item.
+/// Values in each other, at most. Ours need five: the document, `[broker]`, `services`, a list of it, and an
+/// item.
 const DEPTH: u8 = 5;
 
 /// What is wrong, and the byte of the TOML text at which it is.

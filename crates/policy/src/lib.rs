@@ -1,8 +1,8 @@
-//! What the admin wants: settings and rules. Read strictly from TOML by the command, compiled, and applied; a login reads the
-//! applied form only ([`ConfigFile::load`]) and never guesses at a setting.
+//! What the admin wants: settings and rules. Read strictly from TOML by the command, compiled, and applied; a
+//! login reads the applied form only ([`ConfigFile::load`]) and never guesses at a setting.
 //!
-//! Looks nobody up and reads no clock. Begin with [`RuleSet::decide`], which the module, `explain`, `config test` and the
-//! lock-out guard share.
+//! Looks nobody up and reads no clock. Begin with [`RuleSet::decide`], which the module, `explain`, `config
+//! test` and the lock-out guard share.
 //!
 //! ```
 //! use qrtotp_policy::Config;

@@ -8,8 +8,8 @@ const DIRECTORY: &str = "/etc/pam.d";
 /// The PAM service by which passwords are proven before an enrolment.
 pub const PROOF_SERVICE: &str = "qrtotp";
 
-/// Checks that the service has a file of its own, a regular one that nobody but root can have written: without it libpam would
-/// go by the service `other`.
+/// Checks that the service has a file of its own, a regular one that nobody but root can have written:
+/// without it libpam would go by the service `other`.
 ///
 /// # Errors
 /// It has none, or one that can't be trusted.

@@ -1,5 +1,5 @@
-//! From a document to settings, strictly: a key that no setting has, or a value of another kind, is a fault with its place.
-//! (Derived readers were an eighth of the module.)
+//! From a document to settings, strictly: a key that no setting has, or a value of another kind, is a fault
+//! with its place. (Derived readers were an eighth of the module.)
 
 use super::Brand;
 use super::FirstLogin;

@@ -1,5 +1,5 @@
-//! Making things that were not there: the store itself, its sealing key, a first record. All of it appears whole or
-//! not at all. No login ever comes here.
+//! Making things that were not there: the store itself, its sealing key, a first record. All of it appears
+//! whole or not at all. No login ever comes here.
 
 use super::critical::with_critical_section;
 use super::file::{FileStore, read_key};
@@ -38,7 +38,8 @@ impl FileStore {
         Ok(store)
     }
 
-    /// Whether there is a store, or something left of one. Where there is nothing, [`FileStore::open_or_create`] makes one.
+    /// Whether there is a store, or something left of one. Where there is nothing,
+    /// [`FileStore::open_or_create`] makes one.
     ///
     /// # Errors
     /// What can't be looked at.
@@ -114,7 +115,8 @@ impl FileStore {
     }
 }
 
-/// Removes what crashes left in the directory of unfinished records. We hold its lock, so nobody is at work there.
+/// Removes what crashes left in the directory of unfinished records. We hold its lock, so nobody is at work
+/// there.
 fn sweep(tmp: BorrowedFd<'_>) {
     let Ok(dir) = entries(tmp) else { return };
     for entry in dir.flatten() {
@@ -126,7 +128,8 @@ fn sweep(tmp: BorrowedFd<'_>) {
     }
 }
 
-/// Removes an unfinished or removed record. What can't be removed stays for the next sweep: nothing ever reads it.
+/// Removes an unfinished or removed record. What can't be removed stays for the next sweep: nothing ever
+/// reads it.
 pub(super) fn remove(tmp: BorrowedFd<'_>, name: &str) {
     if let Ok(Some(dir)) = open_private_dir(&tmp, name, Path::new(name)) {
         for file in [RECORD, RECORD_NEW, STATE] {
@@ -136,9 +139,9 @@ pub(super) fn remove(tmp: BorrowedFd<'_>, name: &str) {
     let _ = unlinkat(tmp, name, UnlinkatFlags::RemoveDir);
 }
 
-/// The order makes every crash harmless: a marker in waiting, the key, the marker among the accounts, the marker in its
-/// place. So a key without a marker, in waiting or not, belonged to a store that is not there now, and is not ours to
-/// replace.
+/// The order makes every crash harmless: a marker in waiting, the key, the marker among the accounts, the
+/// marker in its place. So a key without a marker, in waiting or not, belonged to a store that is not there
+/// now, and is not ours to replace.
 fn prepare(path: &Path, key_dir: &Path) -> Result<(), StoreError> {
     let root = lock(make_root(path)?, CREATE_WAIT, |_| ())?;
     if exists(&path.join(MARKER))? {
@@ -223,7 +226,8 @@ fn link_new(dir: BorrowedFd<'_>, dir_path: &Path, name: &str, bytes: &[u8]) -> R
     let shown = dir_path.join(name);
     write_new(dir, &temporary, &shown, NEW, bytes)?;
     let named = match linkat(dir, temporary.as_str(), dir, name, AtFlags::empty()) {
-        // No hard links, as on FAT: a rename that replaces nothing does the same, but not on every file system either.
+        // No hard links, as on FAT: a rename that replaces nothing does the same, but not on every file
+        // system either.
         Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS) => {
             renameat2(dir, temporary.as_str(), dir, name, RenameFlags::RENAME_NOREPLACE)
         }

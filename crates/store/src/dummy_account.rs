@@ -1,8 +1,9 @@
-//! A record of nobody, on which the disk does for a stranger what it does for an enrolled account. It is no account: nothing
-//! is ever looked up here, and its secret was forgotten when it was made.
+//! A record of nobody, on which the disk does for a stranger what it does for an enrolled account. It is no
+//! account: nothing is ever looked up here, and its secret was forgotten when it was made.
 //!
-//! No lock is taken, so nobody can hold anybody up here: all that is ever written is the state that is there already, so
-//! that writers at the same time change nothing of each other's. What fails is not told: the answer is a refusal anyhow.
+//! No lock is taken, so nobody can hold anybody up here: all that is ever written is the state that is there
+//! already, so that writers at the same time change nothing of each other's. What fails is not told: the
+//! answer is a refusal anyhow.
 
 use super::critical::with_critical_section;
 use super::file::FileStore;

@@ -1,4 +1,5 @@
-//! What can be wrong with a store. The messages are for the admin and say what to do; a login never shows them.
+//! What can be wrong with a store. The messages are for the admin and say what to do; a login never shows
+//! them.
 
 use super::{TrustError, errno};
 use nix::errno::Errno;

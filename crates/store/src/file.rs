@@ -1,5 +1,5 @@
-//! The file store: one directory per account below `accounts/`. Its lock is flock(2) on that directory, which is
-//! never replaced.
+//! The file store: one directory per account below `accounts/`. Its lock is flock(2) on that directory, which
+//! is never replaced.
 
 use super::layout::{ACCOUNTS, KEY_FILE, SMALL_LIMIT};
 use super::lock::{Locked, lock};
@@ -108,7 +108,8 @@ impl FileStore {
         Some(self.killed_holder.swap(0, Ordering::Relaxed)).filter(|pid| *pid != 0)
     }
 
-    /// Locks an account whose record is to change. Busy if the directory had another name by then: it was renamed or removed.
+    /// Locks an account whose record is to change. Busy if the directory had another name by then: it was
+    /// renamed or removed.
     pub(super) fn lock_account(&self, dir: OwnedFd, name: &Name) -> Result<Locked, StoreError> {
         let dir = self.lock(dir)?;
         let ours = fstat(&dir).map_err(|errno| StoreError::io(self.path_of(name), errno))?;

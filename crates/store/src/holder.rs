@@ -1,8 +1,8 @@
 //! Kills a process that holds an account's lock and makes no progress.
 //!
-//! A user can freeze a setuid program of theirs with a control group that was delegated to them. Neither uids nor a signal mask
-//! prevent that. A process that waits for the lock as root kills such a holder: a process in the critical section runs our
-//! code, and a kill at any instant leaves the record whole.
+//! A user can freeze a setuid program of theirs with a control group that was delegated to them. Neither uids
+//! nor a signal mask prevent that. A process that waits for the lock as root kills such a holder: a process
+//! in the critical section runs our code, and a kill at any instant leaves the record whole.
 
 use super::layout::STATE;
 use nix::fcntl::AtFlags;
@@ -28,8 +28,9 @@ pub(super) struct Holder {
     seen: Option<(Sight, Duration)>,
 }
 
-/// Which thread holds the lock, and when the account was last written. A host with many threads may hold the lock for long, but
-/// each turn usually ends with a write. Counters of context switches would not do: the attacker who freezes it controls those.
+/// Which thread holds the lock, and when the account was last written. A host with many threads may hold the
+/// lock for long, but each turn usually ends with a write. Counters of context switches would not do: the
+/// attacker who freezes it controls those.
 #[derive(PartialEq, Eq)]
 struct Sight {
     pid: Pid,
@@ -38,7 +39,8 @@ struct Sight {
 }
 
 impl Holder {
-    /// Looks at the holder of the lock of `dir`, if the wait was long enough. Returns the process that it killed.
+    /// Looks at the holder of the lock of `dir`, if the wait was long enough. Returns the process that it
+    /// killed.
     pub(super) fn look(&mut self, dir: impl AsFd, waited: Duration) -> Option<Pid> {
         if waited < self.next_look.max(PATIENCE) {
             return None;
@@ -59,8 +61,9 @@ impl Holder {
 }
 
 impl Sight {
-    /// The holder, if it is another process in the critical section that does not wait for the disk. `None` also if that is
-    /// not certain: we are not root, /proc is missing or shows another pid namespace, or the holder is not visible here.
+    /// The holder, if it is another process in the critical section that does not wait for the disk. `None`
+    /// also if that is not certain: we are not root, /proc is missing or shows another pid namespace, or the
+    /// holder is not visible here.
     fn now(dir: impl AsFd) -> Option<Self> {
         let ours = fs::read_to_string("/proc/thread-self/status").ok()?;
         let in_proc = fs::read_link("/proc/self").ok()?.to_str()?.parse().ok()?;
@@ -88,8 +91,8 @@ impl Sight {
     }
 }
 
-/// What tells a thread in the critical section: its four uids, all root's, and its blocked signals, nearly all. `status` is
-/// /proc/PID/task/TID/status (proc(5)).
+/// What tells a thread in the critical section: its four uids, all root's, and its blocked signals, nearly
+/// all. `status` is /proc/PID/task/TID/status (proc(5)).
 fn guard(status: &str) -> Option<(&str, &str)> {
     Some((field(status, "Uid:")?, field(status, "SigBlk:")?))
 }
@@ -98,7 +101,8 @@ fn field<'s>(status: &'s str, name: &str) -> Option<&'s str> {
     status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }
 
-/// The process that holds the flock on `place`, according to /proc/locks (proc(5)). Waiting processes are marked with an arrow.
+/// The process that holds the flock on `place`, according to /proc/locks (proc(5)). Waiting processes are
+/// marked with an arrow.
 fn holder_of(locks: &str, place: &str) -> Option<Pid> {
     let pid = locks.lines().find_map(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();

@@ -9,8 +9,8 @@ use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// A directory whose lock is ours until this is dropped. It is unlocked, not only closed: another thread's child may have
-/// inherited the descriptor.
+/// A directory whose lock is ours until this is dropped. It is unlocked, not only closed: another thread's
+/// child may have inherited the descriptor.
 pub(super) struct Locked(File);
 
 impl AsFd for Locked {
@@ -25,8 +25,8 @@ impl Drop for Locked {
     }
 }
 
-/// Takes the lock of a directory, with a bounded wait. Kills a holder that makes no progress and tells `killed` which process
-/// that was.
+/// Takes the lock of a directory, with a bounded wait. Kills a holder that makes no progress and tells
+/// `killed` which process that was.
 pub(super) fn lock(dir: OwnedFd, wait: Duration, mut killed: impl FnMut(Pid)) -> Result<Locked, StoreError> {
     let dir = File::from(dir);
     let mut deadline = Deadline::after(wait);

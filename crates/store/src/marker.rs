@@ -1,6 +1,6 @@
-//! The marker: a directory that opens with our key is our store, and an account without a record there is un-enrolled.
-//! It stands in the store's directory and, the same text, among the accounts: either can be emptied, or not be mounted,
-//! without the other.
+//! The marker: a directory that opens with our key is our store, and an account without a record there is
+//! un-enrolled. It stands in the store's directory and, the same text, among the accounts: either can be
+//! emptied, or not be mounted, without the other.
 
 use super::file::FileStore;
 use super::layout::{ACCOUNTS, SMALL_LIMIT};
@@ -13,8 +13,8 @@ use std::path::Path;
 
 /// Its name in the store's directory.
 pub(super) const MARKER: &str = "store.toml";
-/// Its name among the accounts. No account's directory has such a spelling, and unlike a name with a dot in front
-/// `rm accounts/*` takes it along: what was emptied is then known to be.
+/// Its name among the accounts. No account's directory has such a spelling, and unlike a name with a dot in
+/// front `rm accounts/*` takes it along: what was emptied is then known to be.
 pub(super) const INNER: &str = "%store.toml";
 const VERSION: u32 = 1;
 
@@ -38,7 +38,8 @@ fn parse(text: &str) -> Result<(u32, String, String), NotPlain> {
 }
 
 impl FileStore {
-    /// Proves that this directory is the store that the key belongs to, and that the accounts in it are that store's.
+    /// Proves that this directory is the store that the key belongs to, and that the accounts in it are that
+    /// store's.
     ///
     /// # Errors
     /// A marker is missing, damaged, of another key or of another store.

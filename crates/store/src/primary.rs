@@ -1,5 +1,6 @@
-//! Failures of the primary factor, as the broker counts them: a small file per account, in a directory of its own. An
-//! account's first failure makes its file, which is then only overwritten, so that its flock(2) is the account's lock.
+//! Failures of the primary factor, as the broker counts them: a small file per account, in a directory of its
+//! own. An account's first failure makes its file, which is then only overwritten, so that its flock(2) is
+//! the account's lock.
 
 use super::critical::with_critical_section;
 use super::file::FileStore;

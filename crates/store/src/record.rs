@@ -86,7 +86,8 @@ impl FileStore {
         Ok(Opened { record, loaded, file, state_path, unfinished })
     }
 
-    /// As [`FileStore::read`], under the account's lock and before the record changes: finishes a rename that was cut off.
+    /// As [`FileStore::read`], under the account's lock and before the record changes: finishes a rename that
+    /// was cut off.
     pub(super) fn read_to_change(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
         let opened = self.read(dir, name)?;
         if opened.unfinished {
@@ -95,8 +96,8 @@ impl FileStore {
         Ok(opened)
     }
 
-    /// The record that a rename left beside the one of the former name, if it was cut off before its last step. Beside a damaged
-    /// record lies at most what another crash left there, and that may be old.
+    /// The record that a rename left beside the one of the former name, if it was cut off before its last
+    /// step. Beside a damaged record lies at most what another crash left there, and that may be old.
     fn renamed_record(&self, dir: impl AsFd + Copy, name: &Name) -> Option<Record> {
         let (path, bytes) = self.read_sealed(dir, name, RECORD).ok()?;
         let (_, text) = std::str::from_utf8(&bytes).ok()?.split_once('\n')?;
@@ -164,8 +165,9 @@ impl FileStore {
         fsync(dir).map_err(|errno| failed(errno).unsure())
     }
 
-    /// From `old` to `new`, under the account's lock. What is to stay as it is becomes durable, too: whoever wrote it may have been
-    /// killed before it was, and then a power cut would undo what the caller is told is so.
+    /// From `old` to `new`, under the account's lock. What is to stay as it is becomes durable, too: whoever
+    /// wrote it may have been killed before it was, and then a power cut would undo what the caller is told
+    /// is so.
     pub(super) fn change(
         &self,
         dir: impl AsFd + Copy,
@@ -235,9 +237,10 @@ fn at_fault(error: TrustError) -> StoreError {
     }
 }
 
-/// The state that goes with either record, if the power goes between. Marks of unknown credentials harm nobody, while a
-/// credential without its mark would accept a code again: of the new record its enrolment code, of the old one, which may
-/// have been another person's, any used one. What else changes waits until the record is kept.
+/// The state that goes with either record, if the power goes between. Marks of unknown credentials harm
+/// nobody, while a credential without its mark would accept a code again: of the new record its enrolment
+/// code, of the old one, which may have been another person's, any used one. What else changes waits until
+/// the record is kept.
 fn marks_of_both(old: &Account, new: &Account) -> State {
     let mut both = old.state.clone();
     both.retain(|id| old.record.credential(id).or(new.record.credential(id)).is_some());

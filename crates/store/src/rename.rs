@@ -1,5 +1,5 @@
-//! Renaming and removing a whole account. A kill or a power cut at any point leaves the old or the new account: the directory,
-//! which holds the last used steps, moves as one.
+//! Renaming and removing a whole account. A kill or a power cut at any point leaves the old or the new
+//! account: the directory, which holds the last used steps, moves as one.
 
 use super::create::remove;
 use super::critical::with_critical_section;
@@ -19,10 +19,11 @@ impl FileStore {
         Ok(self.account_dir(name)?.is_some())
     }
 
-    /// Seals the record of `old` for `new` and `uid`; both names may be the same. Gives the former uid, or `None` if `old` has no
-    /// record.
+    /// Seals the record of `old` for `new` and `uid`; both names may be the same. Gives the former uid, or
+    /// `None` if `old` has no record.
     ///
-    /// Until the last step the directory of `new` holds the record of `old` and beside it the next one, which is then read.
+    /// Until the last step the directory of `new` holds the record of `old` and beside it the next one, which
+    /// is then read.
     ///
     /// # Errors
     /// The store or the record can't be trusted, read or written; `new` has a record.

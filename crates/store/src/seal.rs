@@ -1,7 +1,7 @@
 //! Encryption at rest: XChaCha20-Poly1305 with the host's sealing key.
 //!
-//! A sealed secret is bound to its account and credential: copied elsewhere, it does not open. The text of a record
-//! carries a seal of the same kind over all of it, so that no bit of it changes unnoticed.
+//! A sealed secret is bound to its account and credential: copied elsewhere, it does not open. The text of a
+//! record carries a seal of the same kind over all of it, so that no bit of it changes unnoticed.
 
 use chacha20poly1305::aead::{Aead, AeadInOut, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -91,8 +91,8 @@ impl SealKey {
         Ok(Zeroizing::new(plain))
     }
 
-    /// A keyed digest of 8 bytes for one record: the beginning of the key stream of XChaCha20 for a nonce of both. Only who
-    /// has the key can compute it, and nobody can compute `what` from it. Allocates nothing.
+    /// A keyed digest of 8 bytes for one record: the beginning of the key stream of XChaCha20 for a nonce of
+    /// both. Only who has the key can compute it, and nobody can compute `what` from it. Allocates nothing.
     #[must_use]
     pub fn digest(&self, record: RecordId, what: [u8; 8]) -> [u8; 16] {
         let (mut nonce, mut stream) = ([0; NONCE], [0; 16]);

@@ -1,7 +1,9 @@
-//! The `state` file: two slots, each in its own block, written in turn. Whatever the power does, one of them is whole.
+//! The `state` file: two slots, each in its own block, written in turn. Whatever the power does, one of them
+//! is whole.
 //!
-//! Behind the state a slot holds the audit lines of the last updates that were written to it, for `qrtotp audit`. No login looks
-//! at them. Those of the newest update are under the slot's checksum; each older one proves itself by the chain.
+//! Behind the state a slot holds the audit lines of the last updates that were written to it, for `qrtotp
+//! audit`. No login looks at them. Those of the newest update are under the slot's checksum; each older one
+//! proves itself by the chain.
 
 use qrtotp_account::{KEPT_LEN, State, lines_at_end, split_line};
 use thiserror::Error;
@@ -10,12 +12,14 @@ use thiserror::Error;
 pub const SLOT: usize = 4096;
 /// Bytes of the whole file.
 pub const FILE: usize = 2 * SLOT;
-/// Bytes of most slots that are in use. A larger state is read in full, and has no room for lines of earlier updates.
+/// Bytes of most slots that are in use. A larger state is read in full, and has no room for lines of earlier
+/// updates.
 pub const USED: usize = 2048;
 const MAGIC: [u8; 4] = *b"QRTS";
 const VERSION: u16 = 3;
 const HEADER: usize = 20;
-/// By how much an answer may enlarge a state beside new lines: marks, a place, a remembered code, the set of recovery codes.
+/// By how much an answer may enlarge a state beside new lines: marks, a place, a remembered code, the set of
+/// recovery codes.
 const GROWTH: usize = 250;
 /// What follows the last line of a slot: a line without a byte.
 const LINES_END: [u8; 2] = [0; 2];
@@ -94,8 +98,9 @@ const fn table() -> [u32; 256] {
     table
 }
 
-/// The whole file of a record that was just made. Both slots hold it: damage to one harms nothing from the first day on,
-/// and neither block is all zeros, which a copy might leave out (`cp --sparse`) and a full disk could then not take.
+/// The whole file of a record that was just made. Both slots hold it: damage to one harms nothing from the
+/// first day on, and neither block is all zeros, which a copy might leave out (`cp --sparse`) and a full disk
+/// could then not take.
 #[must_use]
 pub fn first(state: &State) -> Vec<u8> {
     let (mut file, mut slot) = (Vec::with_capacity(FILE), Vec::with_capacity(SLOT));
@@ -178,8 +183,8 @@ pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
     Ok(Loaded { state, both_whole, sequence, next, kept })
 }
 
-/// The audit lines that the two slots hold, in no order. Those of the last updates of either slot are there, and none twice unless
-/// a new file holds it twice.
+/// The audit lines that the two slots hold, in no order. Those of the last updates of either slot are there,
+/// and none twice unless a new file holds it twice.
 #[must_use]
 pub fn lines(first: &[u8], second: &[u8]) -> Vec<String> {
     let mut lines = Vec::new();

@@ -1,5 +1,5 @@
-//! Opening files that decide who gets in. One way to do it: every directory from the root down is no link, belongs to
-//! root (or to ourselves) and is writable by nobody else.
+//! Opening files that decide who gets in. One way to do it: every directory from the root down is no link,
+//! belongs to root (or to ourselves) and is writable by nobody else.
 
 use nix::NixPath;
 use nix::dir::Dir;
@@ -48,8 +48,8 @@ pub enum TrustError {
     /// The file is larger than such a file can be.
     #[error("{0} is larger than such a file can be")]
     TooLarge(PathBuf),
-    /// The file ended before the size that it had a moment ago: it is being written, or the disk lost its end. A part of it
-    /// would say something else than the whole.
+    /// The file ended before the size that it had a moment ago: it is being written, or the disk lost its
+    /// end. A part of it would say something else than the whole.
     #[error("{0} is being changed, or its end is lost")]
     Cut(PathBuf),
     /// The system said no.
@@ -127,8 +127,9 @@ fn check_directory(path: &Path, stat: &FileStat) -> Result<(), TrustError> {
     Ok(())
 }
 
-/// Opens a directory by an absolute path, checking each step of it from the root down: what was found to be ours or root's,
-/// in a directory where nobody else can replace it, is still the same when the path is walked once more to open it.
+/// Opens a directory by an absolute path, checking each step of it from the root down: what was found to be
+/// ours or root's, in a directory where nobody else can replace it, is still the same when the path is walked
+/// once more to open it.
 ///
 /// # Errors
 /// A component is missing, a link, or writable by others.
@@ -182,8 +183,9 @@ fn is_link(path: &Path) -> bool {
     lstatat(AT_FDCWD, path).is_ok_and(|stat| file_type(&stat) == SFlag::S_IFLNK)
 }
 
-/// Opens the directory `name` inside an open directory, which must be its owner's alone: whoever can open it could hold
-/// its lock, and whoever can write to it could make an account look un-enrolled. `None` if it is not there.
+/// Opens the directory `name` inside an open directory, which must be its owner's alone: whoever can open it
+/// could hold its lock, and whoever can write to it could make an account look un-enrolled. `None` if it is
+/// not there.
 ///
 /// # Errors
 /// A link, no directory, or open to others.
@@ -279,7 +281,8 @@ pub fn read_all(from: &TrustedFile, shown: &Path, limit: usize) -> Result<Vec<u8
     if size > limit {
         return Err(too_large());
     }
-    // One byte more: if that stays empty, the end was seen in the same read. A file that grows meanwhile is read to the limit.
+    // One byte more: if that stays empty, the end was seen in the same read. A file that grows meanwhile is
+    // read to the limit.
     let mut bytes = vec![0; size + 1];
     let mut filled = 0;
     loop {

@@ -21,8 +21,8 @@ impl FileStore {
         with_critical_section(|| {
             let dir = self.lock(dir)?;
             let mut opened = self.read(dir.as_fd(), name)?;
-            // From the decision of `f` to the write there is no allocation: it could fail and end the process, so that a code was
-            // judged and not counted.
+            // From the decision of `f` to the write there is no allocation: it could fail and end the
+            // process, so that a code was judged and not counted.
             let mut state = opened.loaded.state.with_room();
             f(&opened.record, &mut state);
             // A slot that was torn is made whole again at once: until then the other one is the only one.

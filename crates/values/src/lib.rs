@@ -1,4 +1,5 @@
-//! Plain values that every crate needs: Unix times, dates, durations as people write them, and text from outside made safe to show.
+//! Plain values that every crate needs: Unix times, dates, durations as people write them, and text from
+//! outside made safe to show.
 //!
 //! Never reads a clock, a file or the environment; never decides anything. Begin with [`text::clean`].
 //!

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 /// Characters that draw nothing, hide or reorder others, or look different on every terminal: Unicode's
-/// `Default_Ignorable_Code_Point` and `Cf` (format), fillers and symbols that are drawn as a blank, line and paragraph separators,
-/// private use, and the planes that nothing is assigned in. Sorted.
+/// `Default_Ignorable_Code_Point` and `Cf` (format), fillers and symbols that are drawn as a blank, line and
+/// paragraph separators, private use, and the planes that nothing is assigned in. Sorted.
 const INVISIBLE: [(char, char); 38] = [
     ('\u{ad}', '\u{ad}'),       // soft hyphen
     ('\u{34f}', '\u{34f}'),     // combining grapheme joiner
@@ -61,8 +61,8 @@ fn shown(c: char) -> char {
     }
 }
 
-/// `text` without characters that could move a cursor, hide or reorder text, or end a line (each becomes `?`), with plain
-/// blanks for all others, cut to `max` characters.
+/// `text` without characters that could move a cursor, hide or reorder text, or end a line (each becomes
+/// `?`), with plain blanks for all others, cut to `max` characters.
 #[must_use]
 pub fn clean(text: &str, max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(max * 4));
@@ -99,8 +99,8 @@ pub fn wrap(mut text: &str, width: usize) -> Vec<&str> {
 /// Most characters of a value in the log; of `detail`, whose words are ours, twice as many.
 const LONGEST: usize = 256;
 
-/// Appends ` key=value` in logfmt: quoted if the value holds a space, quote, equals sign or backslash. Allocates nothing if
-/// `line` has room.
+/// Appends ` key=value` in logfmt: quoted if the value holds a space, quote, equals sign or backslash.
+/// Allocates nothing if `line` has room.
 pub fn logfmt(line: &mut String, key: &str, value: &str) {
     let is_plain = |c: char| c > ' ' && !matches!(c, '"' | '=' | '\\' | '\x7f');
     let longest = if key == "detail" { 2 * LONGEST } else { LONGEST };

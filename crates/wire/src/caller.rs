@@ -25,7 +25,8 @@ pub enum Request {
     },
     /// Judge an answer that the caller asked for: PAM modules that don't run as root.
     Verify {
-        /// The user that the application logs in, as typed: the caller, or anyone if the caller is a listed service.
+        /// The user that the application logs in, as typed: the caller, or anyone if the caller is a listed
+        /// service.
         user: String,
         /// The PAM service, as the caller says.
         service: String,
@@ -35,7 +36,8 @@ pub enum Request {
         nullok: bool,
         /// The module's argument `forward_pass`: the answer is the password and the code behind it.
         forward: bool,
-        /// The caller's id of this request: sent again with the same answer, it gets the same verdict. Empty: none.
+        /// The caller's id of this request: sent again with the same answer, it gets the same verdict. Empty:
+        /// none.
         id: String,
         /// What was typed.
         answer: Typed,

@@ -72,8 +72,8 @@ pub enum VerifyError {
     Nonsense,
 }
 
-/// Has the caller's own answer judged, within `limit`. With a verdict comes how many bytes of the answer are the password, if it
-/// was a password and a code.
+/// Has the caller's own answer judged, within `limit`. With a verdict comes how many bytes of the answer are
+/// the password, if it was a password and a code.
 ///
 /// # Errors
 /// See [`VerifyError`].

@@ -63,8 +63,8 @@ impl Connection {
         send(self, message)
     }
 
-    /// Sends a caller's request. Where the other end takes nothing any more it has said its last word, which can still be
-    /// received.
+    /// Sends a caller's request. Where the other end takes nothing any more it has said its last word, which
+    /// can still be received.
     ///
     /// # Errors
     /// As [`Connection::send`], but for a closed connection.
@@ -75,7 +75,8 @@ impl Connection {
         }
     }
 
-    /// Waits for a frame for as long as the connection may last; once it has begun it must come within [`FRAME_TIME`].
+    /// Waits for a frame for as long as the connection may last; once it has begun it must come within
+    /// [`FRAME_TIME`].
     ///
     /// # Errors
     /// The other end is gone, too slow, or says what makes no sense.

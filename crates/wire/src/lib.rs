@@ -1,7 +1,8 @@
-//! What `qrtotp` and the PAM module say to the broker `qrtotpd`, and what it answers: frames on a stream (docs/BROKER.md).
+//! What `qrtotp` and the PAM module say to the broker `qrtotpd`, and what it answers: frames on a stream
+//! (docs/BROKER.md).
 //!
-//! The other end may send anything: every length is bounded before it is believed, every field is checked, and memory that held a
-//! frame is wiped. Decides nothing. Begin with [`Request`] and [`Response`].
+//! The other end may send anything: every length is bounded before it is believed, every field is checked,
+//! and memory that held a frame is wiped. Decides nothing. Begin with [`Request`] and [`Response`].
 //!
 //! ```
 //! use qrtotp_wire::{FrameError, Request, receive};

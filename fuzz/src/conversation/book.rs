@@ -35,7 +35,8 @@ impl Book {
         self.devices.iter_mut().filter(|device| which(device.id)).for_each(|device| device.revoked = true);
     }
 
-    /// Takes in devices that came by enrolment, and what the state says is used. Nothing of it may ever go back.
+    /// Takes in devices that came by enrolment, and what the state says is used. Nothing of it may ever go
+    /// back.
     pub(super) fn look(&mut self, key: &SealKey, before: &Before, after: &Account) {
         for credential in &after.record.credentials {
             let known = self.devices.iter().find(|device| device.id == credential.id);
@@ -58,8 +59,8 @@ impl Book {
         }
     }
 
-    /// After somebody was let in: at least one device's watermark rose, each to a step that was neither used nor far off, and
-    /// whose code was typed.
+    /// After somebody was let in: at least one device's watermark rose, each to a step that was neither used
+    /// nor far off, and whose code was typed.
     pub(super) fn justify(
         &self,
         typed: &[Vec<u8>],

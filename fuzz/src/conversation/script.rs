@@ -392,7 +392,8 @@ impl<'a> Script<'a> {
                 1 => Box::new(|| Some(b"a".to_vec())),
                 2 => Box::new(|| Some(b"q".to_vec())),
                 3 => Box::new(|| None),
-                // What the phone shows that scanned the last picture: it ends in ten recovery codes, which are hashed.
+                // What the phone shows that scanned the last picture: it ends in ten recovery codes, which
+                // are hashed.
                 4 => {
                     let (store, now) = (self.store(), self.clock.0.get());
                     Box::new(move || pending_code(store, now))

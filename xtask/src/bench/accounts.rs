@@ -1,4 +1,5 @@
-//! Whether a login costs more where there are many accounts, of ours and of pam_oath; and the command over all of them.
+//! Whether a login costs more where there are many accounts, of ours and of pam_oath; and the command over
+//! all of them.
 
 use anyhow::{Result, ensure};
 use qrtotp_tests::host::PAM_SUCCESS;

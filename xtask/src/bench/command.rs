@@ -39,7 +39,8 @@ pub fn measure(host: &Host, accounts: usize, report: &mut Report) -> Result<()> 
     });
     report.bars.extend([
         Bar::at_most("qrtotp status USER, p50, ms", 5.0, status.times.p50() / 1000.0),
-        // A thousand names are sorted before the first line; a hundred thousand would need several times the memory.
+        // A thousand names are sorted before the first line; a hundred thousand would need several times the
+        // memory.
         Bar::at_most("qrtotp list, peak memory, many accounts / few", 1.1, many.memory / few.memory),
     ]);
     Ok(())

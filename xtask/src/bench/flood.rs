@@ -1,5 +1,5 @@
-//! Fifty processes that guess: at accounts whose failures are counted, each at one of its own, and at accounts that are
-//! locked.
+//! Fifty processes that guess: at accounts whose failures are counted, each at one of its own, and at
+//! accounts that are locked.
 
 use anyhow::{Context, Result, ensure};
 use qrtotp_tests::host::PAM_SUCCESS;
@@ -46,7 +46,8 @@ fn flood(host: &Host, name: &'static str, ticks: &[Tick], rates: &mut Rates) -> 
     Ok(())
 }
 
-/// A rate is worth nothing where wrong codes are refused without being counted, or counted where they are not looked at.
+/// A rate is worth nothing where wrong codes are refused without being counted, or counted where they are not
+/// looked at.
 fn are_counted(host: &Host, name: &str, times: usize) -> Result<()> {
     for user in people(CROWD) {
         let failures = host.failures(name, &user).with_context(|| format!("{name}, {user}"))?;

@@ -1,5 +1,6 @@
-//! What `cargo xtask test` watches: the instructions of one accepted login, as a multiple of pam_permit's in the same run, so
-//! that the figure holds on other machines. Times are not watched: they depend on who else is at work.
+//! What `cargo xtask test` watches: the instructions of one accepted login, as a multiple of pam_permit's in
+//! the same run, so that the figure holds on other machines. Times are not watched: they depend on who else
+//! is at work.
 
 use std::{fs, path::PathBuf};
 

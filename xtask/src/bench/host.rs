@@ -22,7 +22,8 @@ pub const CROWD: usize = 50;
 pub const NEWCOMER: &str = "newcomer";
 /// Seconds that a code is shown.
 const PERIOD: u64 = 30;
-/// Where the private host has the whole [`Place`]. Our own store in it is mounted where the shipped configuration expects it.
+/// Where the private host has the whole [`Place`]. Our own store in it is mounted where the shipped
+/// configuration expects it.
 const BENCH_DIR: &str = "/var/lib/bench";
 /// What the package installs.
 const SHIPPED: &str = include_str!("../../../conf/qrtotp.toml");
@@ -123,8 +124,8 @@ impl Host {
         Ok(host)
     }
 
-    /// At the beginning of the file, as people are on a host that is not ours: each line before theirs costs a thousand
-    /// instructions, so those of the machine must not be in the count.
+    /// At the beginning of the file, as people are on a host that is not ours: each line before theirs costs
+    /// a thousand instructions, so those of the machine must not be in the count.
     fn add_people(&self, everybody: &[String]) {
         let line = |(number, user): (u32, &String)| {
             let uid = FIRST_UID + number;
@@ -174,7 +175,8 @@ impl Host {
         self.configure(store, directory, &format!("state_dir = \"{BENCH_DIR}/{store}\"\n{SHIPPED}"))
     }
 
-    /// The shipped configuration, and so many rules of which none but the default holds for a login of the bench.
+    /// The shipped configuration, and so many rules of which none but the default holds for a login of the
+    /// bench.
     pub fn configure_rules(&self, rules: usize) -> Result<()> {
         let rule = |number: usize| {
             format!(
@@ -186,7 +188,8 @@ impl Host {
         self.configure(OURS, "/etc/qrtotp", &format!("{SHIPPED}\n{rules}"))
     }
 
-    /// A wait after failures ends before the next code in every configuration here, so that each wrong code is counted.
+    /// A wait after failures ends before the next code in every configuration here, so that each wrong code
+    /// is counted.
     fn configure(&self, store: &str, directory: &str, text: &str) -> Result<()> {
         self.sandbox.run(&["mkdir", "-p", directory]).success();
         self.sandbox.overwrite(&format!("{directory}/qrtotp.toml"), text);
@@ -224,7 +227,8 @@ impl Host {
         Tick { time: step * PERIOD + 1, code }
     }
 
-    /// Carries out a plan, one login after the other or from `processes` at once, under another program if that is given.
+    /// Carries out a plan, one login after the other or from `processes` at once, under another program if
+    /// that is given.
     pub fn run(&self, plan: &[Attempt], processes: usize, under: &[&str]) -> Result<Run> {
         self.drive(plan, &[&processes.to_string()], under)
     }
@@ -283,8 +287,8 @@ fn onto_disk(sandbox: &Sandbox, directory: &str) -> Result<()> {
     Ok(())
 }
 
-/// What was just written lies in the cache in large pieces, of which more is mapped at once than of what was read since the host
-/// started. So these files leave it.
+/// What was just written lies in the cache in large pieces, of which more is mapped at once than of what was
+/// read since the host started. So these files leave it.
 fn read_anew(sandbox: &Sandbox, directory: &str) -> Result<()> {
     let evict = "sync --file-system \"$0\" && find \"$0\" -name '*.so' -exec dd if={} iflag=nocache count=0 status=none ';'";
     sandbox.run(&["sh", "-c", evict, directory]).success();

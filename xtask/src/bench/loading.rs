@@ -1,4 +1,5 @@
-//! How much of a login's time a module takes by being there: libpam loads it, and unloads it, whether or not it is asked.
+//! How much of a login's time a module takes by being there: libpam loads it, and unloads it, whether or not
+//! it is asked.
 
 use anyhow::{Result, ensure};
 use qrtotp_tests::host::PAM_SUCCESS;

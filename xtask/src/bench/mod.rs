@@ -1,5 +1,6 @@
-//! `cargo xtask bench`: what logins cost, of ours, of peers and of modules that do the least that can be done, in the same run on
-//! the same disk, with the configuration that the package installs. A login is pam_start … pam_end with the module loaded each time, as sshd and sudo do (xtask/bench/driver.c).
+//! `cargo xtask bench`: what logins cost, of ours, of peers and of modules that do the least that can be
+//! done, in the same run on the same disk, with the configuration that the package installs. A login is
+//! pam_start … pam_end with the module loaded each time, as sshd and sudo do (xtask/bench/driver.c).
 
 mod accounts;
 mod candidate;
@@ -96,8 +97,8 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// All of them in an order of chance: what always came after the same one would be measured with what that one leaves in the
-/// processor's caches.
+/// All of them in an order of chance: what always came after the same one would be measured with what that
+/// one leaves in the processor's caches.
 fn shuffled<T, const N: usize>(mut all: [T; N]) -> [T; N] {
     fastrand::shuffle(&mut all);
     all

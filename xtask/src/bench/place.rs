@@ -44,7 +44,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // A hundred thousand accounts, each of which waits for the disk: many at once. What this leaves goes below.
+        // A hundred thousand accounts, each of which waits for the disk: many at once. What this leaves goes
+        // below.
         let accounts = "find \"$0\" -mindepth 3 -maxdepth 3 -print0 | xargs -0 -r -P 16 -n 50 rm -rf";
         let _ = Command::new("sh").args(["-c", accounts]).arg(&self.path).status();
         if let Err(error) = fs::remove_dir_all(&self.path) {
@@ -53,8 +54,8 @@ impl Drop for Place {
     }
 }
 
-/// Makes a store named `name` in `place` with an account for each of `people`, and `more` that nobody logs in to; its key
-/// is beside it in `NAME.key`. It is made in memory, where a sync costs nothing, and copied.
+/// Makes a store named `name` in `place` with an account for each of `people`, and `more` that nobody logs in
+/// to; its key is beside it in `NAME.key`. It is made in memory, where a sync costs nothing, and copied.
 pub fn fill(place: &Place, name: &str, phone: &Phone, people: &[String], more: usize) -> Result<()> {
     let memory = Place::below(Path::new("/dev/shm"))?;
     let keys = place.make(&format!("{name}.key"))?;

@@ -12,8 +12,8 @@ use super::{
 /// Logins of each process in a round.
 pub const EACH: usize = 20;
 
-/// Per module, one rate for each round, and what cores worked for a login: what others do on this machine changes with the round, so that modules are compared
-/// within one.
+/// Per module, one rate for each round, and what cores worked for a login: what others do on this machine
+/// changes with the round, so that modules are compared within one.
 #[derive(Default)]
 pub struct Rates {
     rates: BTreeMap<&'static str, Vec<f64>>,

@@ -1,5 +1,5 @@
-//! Whether the time of a refusal tells who has an account: a wrong code for somebody whom the host does not know, for a user
-//! who never enrolled and for one who did.
+//! Whether the time of a refusal tells who has an account: a wrong code for somebody whom the host does not
+//! know, for a user who never enrolled and for one who did.
 
 use anyhow::{Result, ensure};
 use qrtotp_tests::host::PAM_SUCCESS;
@@ -16,8 +16,8 @@ const KINDS: [&str; 3] = ["unknown", "un-enrolled", "enrolled"];
 /// Whom `/etc/passwd` does not have.
 const UNKNOWN: &str = "stranger";
 
-/// Where the host looks users up, and what makes it look no further than the files: other sources are asked about a name
-/// that the files do not have, by whoever asks, long before a module can do anything about it.
+/// Where the host looks users up, and what makes it look no further than the files: other sources are asked
+/// about a name that the files do not have, by whoever asks, long before a module can do anything about it.
 const SOURCES: &str = "/etc/nsswitch.conf";
 const FILES_ONLY: &str = "passwd: files\ngroup: files\n";
 

@@ -1,4 +1,5 @@
-//! What one login needs beside time: instructions, system calls, memory; what the module's file is like; what stays.
+//! What one login needs beside time: instructions, system calls, memory; what the module's file is like; what
+//! stays.
 
 use std::{fs, path::Path, process::Command};
 

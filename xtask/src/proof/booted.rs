@@ -25,7 +25,8 @@ Type=oneshot
 ExecStart=/bin/bash -c '/bin/bash /root/inside.sh >>/root/seen'
 ";
 
-/// A fresh copy of a release with these packages, which runs `script` at each boot. `name` tells it from those of other proofs.
+/// A fresh copy of a release with these packages, which runs `script` at each boot. `name` tells it from
+/// those of other proofs.
 ///
 /// # Errors
 /// It can't be had.
@@ -46,7 +47,8 @@ pub fn root(release: &str, name: &str, packages: &str, script: &str) -> Result<P
     Ok(root)
 }
 
-/// Boots it and waits, for `limit` at most, until it is off: what its scripts have printed at all boots, and its console.
+/// Boots it and waits, for `limit` at most, until it is off: what its scripts have printed at all boots, and
+/// its console.
 ///
 /// # Errors
 /// It can't be started.

@@ -1,5 +1,5 @@
-//! Somebody enrols over ssh between every pair of the OpenSSH releases that matter, from the picture on their screen, which
-//! several decoders read.
+//! Somebody enrols over ssh between every pair of the OpenSSH releases that matter, from the picture on their
+//! screen, which several decoders read.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,5 @@
-//! Proofs that are tests: run here with those that are too long for `cargo xtask test`, and with what they print of themselves.
+//! Proofs that are tests: run here with those that are too long for `cargo xtask test`, and with what they
+//! print of themselves.
 
 use std::{
     io::{BufRead, BufReader},

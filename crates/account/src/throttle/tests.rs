@@ -198,7 +198,8 @@ struct Sum {
 }
 
 impl Year {
-    /// Somebody who has the password guesses whenever a guess is looked at. The owner logs in through the working day.
+    /// Somebody who has the password guesses whenever a guess is looked at. The owner logs in through the
+    /// working day.
     fn run(&self) -> Sum {
         let (mut throttle, mut sum) = (Throttle::default(), Sum::default());
         let rules = ThrottleRules::default();

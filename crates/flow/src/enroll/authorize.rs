@@ -70,8 +70,8 @@ pub(crate) fn permitted(
     }
 }
 
-/// Whether an enrolment may begin, or go on with another QR code, though no live token is there. The account is as it was
-/// when all this was permitted, so that one with a device has proven it.
+/// Whether an enrolment may begin, or go on with another QR code, though no live token is there. The account
+/// is as it was when all this was permitted, so that one with a device has proven it.
 pub(super) fn may_begin(
     authority: Authority,
     config: &Config,
@@ -87,8 +87,8 @@ pub(super) fn may_begin(
     }
 }
 
-/// Whether a QR code of this token may be shown. A proof that rests on one token counts for no other, for an administrator
-/// may have replaced it during the dialogue.
+/// Whether a QR code of this token may be shown. A proof that rests on one token counts for no other, for an
+/// administrator may have replaced it during the dialogue.
 pub(super) fn may_show(authority: Authority, token: &Token, progress: &Progress) -> bool {
     let code_typed = progress.bound == Some(token.id);
     match authority {

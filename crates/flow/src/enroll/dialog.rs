@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 pub struct Offer {
     /// Issuer, account and secret as a key URI.
     pub uri: Zeroizing<String>,
-    /// The text of the QR code: the same URI, or if that is too large for a screen of 80×24, one without issuer
-    /// parameter, host or both.
+    /// The text of the QR code: the same URI, or if that is too large for a screen of 80×24, one without
+    /// issuer parameter, host or both.
     pub picture: Zeroizing<String>,
     /// The secret in base32, in groups of four, for typing.
     pub key: Zeroizing<String>,
@@ -54,16 +54,15 @@ pub enum CodesDelivery {
 
 /// The dialogue of an enrolment.
 pub trait EnrollDialog: Dialog {
-    /// Asks for the first code. Shows the offer if there is one and `note` is none; `note` is what is wrong with the
-    /// last answer.
+    /// Asks for the first code. Shows the offer if there is one and `note` is none; `note` is what is wrong
+    /// with the last answer.
     ///
     /// # Errors
     /// It can't be shown here, or there is no answer; the enrolment ends.
     fn first_code(&mut self, scanned: QrState<'_>, note: Option<&str>) -> Result<Reply, NoAnswer>;
 
-    /// Shows the recovery codes, for the only time, and asks for the last group of one of them as a sign that they were
-    /// kept. With a
-    /// `note` on the last answer they need not be shown again.
+    /// Shows the recovery codes, for the only time, and asks for the last group of one of them as a sign that
+    /// they were kept. With a `note` on the last answer they need not be shown again.
     ///
     /// # Errors
     /// They can't be shown here, or there is no answer; they are worth nothing then.

@@ -1,5 +1,5 @@
-//! A credential that nobody confirmed yet: its QR code is on a screen, or was. Root's lives in memory only; that of a
-//! person whose connection may drop is kept, sealed, until its time limit.
+//! A credential that nobody confirmed yet: its QR code is on a screen, or was. Root's lives in memory only;
+//! that of a person whose connection may drop is kept, sealed, until its time limit.
 
 use super::authorize::{may_begin, may_show};
 use super::commit::{AccountSnapshot, record_id};
@@ -17,7 +17,8 @@ use qrtotp_otp::{KeyUri, Params, Secret, Strength, random_bytes};
 use qrtotp_store::{Account, Store};
 use qrtotp_values::UnixTime;
 
-/// Modules per side of the largest QR code that a terminal of 80×24 shows, with its quiet zone, above a question.
+/// Modules per side of the largest QR code that a terminal of 80×24 shows, with its quiet zone, above a
+/// question.
 const FITS: usize = 37;
 
 /// A credential before its confirmation.
@@ -45,8 +46,8 @@ impl Draft {
     pub(super) fn offer(&self, invitation: &EnrolmentRequest<'_>) -> Result<Offer, EnrollError> {
         let secret = Secret::from_bytes(self.secret.as_bytes(), Strength::Normal);
         let secret = secret.map_err(|error| EnrollError::Seal(error.to_string()))?;
-        // Some apps overwrite an entry of the same names: an account's second device has a number. Once one was revoked, the
-        // numbers no longer tell them apart, but ids do.
+        // Some apps overwrite an entry of the same names: an account's second device has a number. Once one
+        // was revoked, the numbers no longer tell them apart, but ids do.
         let numbered = |account: &str| match self.seen.devices_of(invitation.uid) {
             0 => account.to_owned(),
             _ if self.seen.revoked.is_some() => format!("{account} ({})", self.id),
@@ -160,7 +161,8 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             {
                 return Err(EnrollError::Changed);
             }
-            // What belonged to a former user of this name counts for nothing; only root may replace it, at the end.
+            // What belonged to a former user of this name counts for nothing; only root may replace it, at
+            // the end.
             let known = slot.as_mut().filter(|account| account.record.uid == uid);
             let live = known.and_then(|Account { record, state }| {
                 let token = record.token.as_mut().filter(|token| token.is_live(now))?;
@@ -228,7 +230,8 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         })
     }
 
-    /// Counts a guess at a kept draft, durably, before it is looked at: dropping the line must not make guesses free.
+    /// Counts a guess at a kept draft, durably, before it is looked at: dropping the line must not make
+    /// guesses free.
     pub(super) fn count_guess(&mut self, draft: &Draft) -> Result<(), EnrollError> {
         if !draft.kept {
             return Ok(());
@@ -250,8 +253,8 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         })?
     }
 
-    /// The dialogue was ended by a decision: what it showed is worth nothing from now on. Best effort, for the time
-    /// limit does the same a little later.
+    /// The dialogue was ended by a decision: what it showed is worth nothing from now on. Best effort, for
+    /// the time limit does the same a little later.
     pub(super) fn withdraw(&mut self, draft: &Draft) {
         if !draft.kept {
             return;

@@ -1,5 +1,5 @@
-//! Enrolment, in the order in which it happens. Nothing is active before the first code was verified: whoever stops
-//! half-way leaves the account un-enrolled, and at most a QR code that dies by its time limit.
+//! Enrolment, in the order in which it happens. Nothing is active before the first code was verified: whoever
+//! stops half-way leaves the account un-enrolled, and at most a QR code that dies by its time limit.
 
 mod authorize;
 mod commit;

@@ -24,7 +24,8 @@ pub enum Codes {
 
 /// Hands over a fresh set if `account` is owed one. Exactly one event says how that went.
 ///
-/// `account` is as it was when the person was proven to be its owner. If it is another one by the end, the set is not kept.
+/// `account` is as it was when the person was proven to be its owner. If it is another one by the end, the
+/// set is not kept.
 pub(crate) fn hand_over<S: Store>(
     store: &S,
     account: Result<Account, StoreError>,
@@ -78,8 +79,8 @@ enum Wanted {
     Instead,
 }
 
-/// Shows a fresh set, and keeps it once the person typed the last group of one of them, or declined to. `account` is whose it is: if its
-/// devices or owner are others by then, it is not theirs any more.
+/// Shows a fresh set, and keeps it once the person typed the last group of one of them, or declined to.
+/// `account` is whose it is: if its devices or owner are others by then, it is not theirs any more.
 fn attempt<S: Store>(
     store: &S,
     account: &Account,

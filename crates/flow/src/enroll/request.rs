@@ -24,7 +24,8 @@ pub enum ExistingCode {
 pub enum Authority {
     /// Root. What was shown is gone when the dialogue ends.
     Admin(ExistingCode),
-    /// Somebody who gave the primary factor: `first_login` decides. Can be resumed after the connection dropped.
+    /// Somebody who gave the primary factor: `first_login` decides. Can be resumed after the connection
+    /// dropped.
     PrimaryFactor,
     /// Somebody of whom only the uid is known: takes a token with a code.
     TokenCode,
@@ -90,6 +91,7 @@ pub(super) struct Progress {
     pub(super) empty: u32,
     /// The token whose code was typed.
     pub(super) bound: Option<TokenId>,
-    /// The account as it was when the enrolment was permitted. Whatever is done to it by others meanwhile ends it.
+    /// The account as it was when the enrolment was permitted. Whatever is done to it by others meanwhile
+    /// ends it.
     pub(super) permitted: AccountSnapshot,
 }

@@ -55,8 +55,8 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
     }
 }
 
-/// One guess at the code of the token `id`: counted first, then, once its wait is over, hashed without the lock, then settled.
-/// `wait` lets so many seconds pass.
+/// One guess at the code of the token `id`: counted first, then, once its wait is over, hashed without the
+/// lock, then settled. `wait` lets so many seconds pass.
 ///
 /// # Errors
 /// Not the code; the token has ended; the store.

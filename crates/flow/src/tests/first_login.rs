@@ -1,4 +1,5 @@
-//! Logins of accounts without a credential: who enrols, who is let in for a while, and what everybody else is told.
+//! Logins of accounts without a credential: who enrols, who is let in for a while, and what everybody else is
+//! told.
 use super::*;
 use qrtotp_account::{TokenCode, TokenRefusal};
 use qrtotp_policy::FirstLogin;
@@ -13,7 +14,8 @@ fn world(first_login: FirstLogin) -> World {
 
 const PASSWORD: &[u8] = b"hunter2";
 
-/// Somebody whose password an earlier module has taken, who presses Enter, and whose phone then takes the key.
+/// Somebody whose password an earlier module has taken, who presses Enter, and whose phone then takes the
+/// key.
 fn newcomer() -> Human {
     Human {
         password: Some(PASSWORD.to_vec()),

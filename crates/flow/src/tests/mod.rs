@@ -1,4 +1,5 @@
-//! The flows against a real file store, with a scripted person and a clock that stands still until told otherwise.
+//! The flows against a real file store, with a scripted person and a clock that stands still until told
+//! otherwise.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod account;

@@ -38,8 +38,9 @@ impl Taken {
 }
 
 impl World {
-    /// A fresh secret: its codes differ from each other, from other devices' and from wrong ones. Six-digit codes of any two
-    /// steps are the same once in a million, and then a test that tells them apart would fail.
+    /// A fresh secret: its codes differ from each other, from other devices' and from wrong ones. Six-digit
+    /// codes of any two steps are the same once in a million, and then a test that tells them apart would
+    /// fail.
     pub(super) fn secret(&self) -> Secret {
         loop {
             let secret = Secret::generate().unwrap();

@@ -49,8 +49,8 @@ impl Matrix {
         QrCode::with_error_correction_level(text, level.into()).map(Self::from_code).map_err(QrError::from)
     }
 
-    /// The code of `version` (1 to 40; 17 + 4 × version modules per side) that holds `text` at `level`, as bytes: whether
-    /// it does depends on the text's length alone.
+    /// The code of `version` (1 to 40; 17 + 4 × version modules per side) that holds `text` at `level`, as
+    /// bytes: whether it does depends on the text's length alone.
     ///
     /// # Errors
     /// [`QrError::TooLong`] if that one is too small.
@@ -76,8 +76,8 @@ impl Matrix {
         self.side
     }
 
-    /// Whether the module in column `x` and row `y`, counted from the top left, is dark. Everything outside of
-    /// the code is light, as its quiet zone has to be.
+    /// Whether the module in column `x` and row `y`, counted from the top left, is dark. Everything outside
+    /// of the code is light, as its quiet zone has to be.
     pub fn is_dark(&self, x: usize, y: usize) -> bool {
         x < self.side && y < self.side && self.dark.get(y * self.side + x).copied().unwrap_or(false)
     }

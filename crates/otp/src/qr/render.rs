@@ -1,5 +1,6 @@
-//! A matrix as lines of text. Only a light frame around the code lets scanners find it, and on a dark terminal
-//! light is what has to be drawn; that is why the glyphs are the light modules unless told otherwise.
+//! A matrix as lines of text. Only a light frame around the code lets scanners find it, and on a dark
+//! terminal light is what has to be drawn; that is why the glyphs are the light modules unless told
+//! otherwise.
 
 use zeroize::Zeroizing;
 
@@ -36,8 +37,8 @@ pub enum Polarity {
     /// Light modules are glyphs: right on a terminal with a dark background.
     #[default]
     Normal,
-    /// Dark modules are glyphs: right on a terminal with a light background. [`Style::Utf8Colour`] is right in either
-    /// case, [`Style::Ansi`] becomes a negative.
+    /// Dark modules are glyphs: right on a terminal with a light background. [`Style::Utf8Colour`] is right
+    /// in either case, [`Style::Ansi`] becomes a negative.
     Inverted,
 }
 
@@ -52,12 +53,13 @@ impl Polarity {
     }
 }
 
-/// Draws the code with `quiet` light modules around it. Every line ends with `\n`, and all have the width that [`size`]
-/// tells.
+/// Draws the code with `quiet` light modules around it. Every line ends with `\n`, and all have the width
+/// that [`size`] tells.
 pub fn render(m: &Matrix, style: Style, polarity: Polarity, quiet: usize) -> Zeroizing<String> {
     let picture = Picture { matrix: m, quiet, span: m.side() + 2 * quiet, polarity };
     let (columns, rows) = size(m, style, quiet);
-    // The worst case, so that the picture never moves while it grows and leaves a part behind in freed memory.
+    // The worst case, so that the picture never moves while it grows and leaves a part behind in freed
+    // memory.
     let line = match style {
         Style::Utf8 | Style::Blocks => columns * '█'.len_utf8() + 1,
         Style::Utf8Colour => columns * '█'.len_utf8() + WHITE_ON_BLACK.len() + RESET.len() + 1,
@@ -96,8 +98,8 @@ pub fn size(m: &Matrix, style: Style, quiet: usize) -> (usize, usize) {
     }
 }
 
-/// The widest quiet zone with which the picture fits so many columns and rows; else, the widest that fits the columns.
-/// Scanners manage with less than [`QUIET_ZONE`] on a screen.
+/// The widest quiet zone with which the picture fits so many columns and rows; else, the widest that fits the
+/// columns. Scanners manage with less than [`QUIET_ZONE`] on a screen.
 pub fn quiet_zone(m: &Matrix, style: Style, columns: usize, rows: usize) -> Option<usize> {
     let widest = |rows| {
         (1..=QUIET_ZONE).rev().find(|quiet| {

@@ -1,8 +1,8 @@
 //! The key URI that authenticator apps scan: `otpauth://totp/Issuer:account?secret=…&issuer=…`
 //! (Google's Key URI format, percent-encoding of RFC 3986 §2.1).
 //!
-//! Writing keeps it short, because every byte makes the QR code larger. Reading is strict where codes depend on it, and no error
-//! ever quotes the URI, because the secret may stand anywhere in a damaged one.
+//! Writing keeps it short, because every byte makes the QR code larger. Reading is strict where codes depend
+//! on it, and no error ever quotes the URI, because the secret may stand anywhere in a damaged one.
 
 mod parse;
 pub(super) mod percent;
@@ -38,13 +38,14 @@ pub struct ReadUri {
 impl KeyUri {
     /// The URI. Default parameters are left out, since apps assume them.
     ///
-    /// Reads back as the same value, except that blanks around the names are dropped and what stands before a colon in the
-    /// account is taken for the issuer if `issuer` is empty.
+    /// Reads back as the same value, except that blanks around the names are dropped and what stands before a
+    /// colon in the account is taken for the issuer if `issuer` is empty.
     pub fn to_uri(&self) -> Zeroizing<String> {
         self.write(true)
     }
 
-    /// The URI without its `issuer` parameter, for a smaller QR code: apps take the issuer from before the account.
+    /// The URI without its `issuer` parameter, for a smaller QR code: apps take the issuer from before the
+    /// account.
     pub fn to_short_uri(&self) -> Zeroizing<String> {
         self.write(false)
     }

@@ -23,7 +23,8 @@ const DECORATIONS: [&str; 12] = [
     "name",
 ];
 
-/// Other names that apps and scripts give to our parameters, with ours. Not taken for them: two of a kind could differ.
+/// Other names that apps and scripts give to our parameters, with ours. Not taken for them: two of a kind
+/// could differ.
 const OTHER_NAMES: [(&str, &str); 12] = [
     ("algo", "algorithm"),
     ("alg", "algorithm"),
@@ -40,8 +41,9 @@ const OTHER_NAMES: [(&str, &str); 12] = [
 ];
 
 impl KeyUri {
-    /// Reads a key URI: what could change its codes strictly, all else as apps do. Scheme, type and names may have any case;
-    /// parameters that only decorate are ignored; a parameter that is not known is refused, because codes may depend on it.
+    /// Reads a key URI: what could change its codes strictly, all else as apps do. Scheme, type and names may
+    /// have any case; parameters that only decorate are ignored; a parameter that is not known is refused,
+    /// because codes may depend on it.
     ///
     /// # Errors
     /// [`UriError`], which never contains secret material.
@@ -84,8 +86,8 @@ impl KeyUri {
 }
 
 impl KeyUri {
-    /// The account that a URI names, whatever is wrong with the rest of it; empty if it names none. In a damaged URI the secret may
-    /// stand there: compare it, never show it.
+    /// The account that a URI names, whatever is wrong with the rest of it; empty if it names none. In a
+    /// damaged URI the secret may stand there: compare it, never show it.
     #[must_use]
     pub fn account_named_in(uri: &str) -> Zeroizing<String> {
         let label = parts(without_wrapping(uri)).map_or("", |(_, label, _)| label);
@@ -101,7 +103,8 @@ fn parts(uri: &str) -> Option<(&str, &str, &str)> {
     scheme.eq_ignore_ascii_case("otpauth://").then_some((kind, label, query))
 }
 
-/// The URI without what is copied with it: blanks, a byte order mark, quotes, and what zbarimg prints before it.
+/// The URI without what is copied with it: blanks, a byte order mark, quotes, and what zbarimg prints before
+/// it.
 fn without_wrapping(text: &str) -> &str {
     let wrapping = |c: char| {
         c.is_whitespace()
@@ -171,7 +174,8 @@ impl Query {
     }
 }
 
-/// A parameter's name in lower case. One that was copied from a web page has the rest of an HTML entity (`&amp;`) in front.
+/// A parameter's name in lower case. One that was copied from a web page has the rest of an HTML entity
+/// (`&amp;`) in front.
 fn name_of(name: &str) -> String {
     let name = percent::decode(name).trim().to_ascii_lowercase();
     let mut rest = name.as_str();
@@ -201,8 +205,8 @@ fn number<T: std::str::FromStr>(name: &'static str, value: Option<&String>) -> R
     value.parse().ok().filter(|_| digits).map(Some).ok_or(UriError::NotANumber { name })
 }
 
-/// Issuer and account from the label (`Issuer:account`, where the colon may be encoded and blanks may follow it) and the
-/// `issuer` parameter, which counts where they differ.
+/// Issuer and account from the label (`Issuer:account`, where the colon may be encoded and blanks may follow
+/// it) and the `issuer` parameter, which counts where they differ.
 fn names(label: &str, parameter: &str) -> (String, String) {
     let whole = plain(label);
     // An issuer may hold a colon itself.
@@ -223,7 +227,8 @@ fn split_label(label: &str) -> (Option<&str>, &str) {
     separator.map_or((None, label), |(issuer, account)| (Some(issuer), account))
 }
 
-/// A name, decoded, without blanks around it and without characters that could write on the reader's terminal.
+/// A name, decoded, without blanks around it and without characters that could write on the reader's
+/// terminal.
 fn plain(encoded: &str) -> String {
     let text: String = percent::decode(encoded).chars().filter(|c| !c.is_control()).collect();
     text.trim().to_owned()

@@ -1,9 +1,10 @@
-//! The form of rules that a login reads: no pointers, little-endian, each part behind its length, so that a condition that
-//! does not hold ends the reading of its rule.
+//! The form of rules that a login reads: no pointers, little-endian, each part behind its length, so that a
+//! condition that does not hold ends the reading of its rule.
 //!
-//! A set is the zone (u8 count, then each i64 from when on and i32 seconds east of UTC) and the rules (u16 count). A rule is a part of:
-//! name, u16 of [`Condition`]s that are given, all their parts in one part, u8 outcome, u8 flags, u8 first_login,
-//! i64 allow_until, message, and u32 seconds of `remember` if its flag is set. A list is a u8 count and its items.
+//! A set is the zone (u8 count, then each i64 from when on and i32 seconds east of UTC) and the rules (u16
+//! count). A rule is a part of: name, u16 of [`Condition`]s that are given, all their parts in one part, u8
+//! outcome, u8 flags, u8 first_login, i64 allow_until, message, and u32 seconds of `remember` if its flag is
+//! set. A list is a u8 count and its items.
 
 use super::{Condition, Conditions, Group, Hours, Network, Origin, Outcome, OwnedEffects, Pattern, Rule};
 use crate::FirstLogin;
@@ -25,8 +26,8 @@ const OUTCOMES: [Outcome; 4] = [Outcome::Skip, Outcome::Code, Outcome::TwoCodes,
 const NONE: u8 = u8::MAX;
 
 impl RuleSet {
-    /// Compiles `rules`; `zone` are the offsets of the time zone, in seconds east of UTC, each with the time from when on it
-    /// holds.
+    /// Compiles `rules`; `zone` are the offsets of the time zone, in seconds east of UTC, each with the time
+    /// from when on it holds.
     #[must_use]
     pub fn compile(zone: &[(UnixTime, i32)], rules: &[Rule]) -> Self {
         let mut bytes = Vec::new();

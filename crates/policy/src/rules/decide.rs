@@ -1,4 +1,5 @@
-//! The one judge: which rule decides a login. Logins, `explain`, `test`, `diff` and the lock-out guard all ask it.
+//! The one judge: which rule decides a login. Logins, `explain`, `test`, `diff` and the lock-out guard all
+//! ask it.
 
 use super::compiled::{RuleSet, Zone, tail};
 use super::{Condition, Origin, Outcome, address, minute_of_week};
@@ -30,15 +31,18 @@ pub struct Facts<'a> {
     pub now: UnixTime,
 }
 
-/// What takes a look-up. Each is asked at most once, and only if a rule needs it whose cheaper conditions hold.
+/// What takes a look-up. Each is asked at most once, and only if a rule needs it whose cheaper conditions
+/// hold.
 pub trait Lookups {
     /// The account's gids; `None`: they can't be had.
     fn groups(&mut self) -> Option<Vec<u32>>;
 
-    /// Whether sshd accepted a hardware key that is registered for the account. A key that can't be looked up is none.
+    /// Whether sshd accepted a hardware key that is registered for the account. A key that can't be looked up
+    /// is none.
     fn hardware_key(&mut self) -> bool;
 
-    /// Whether the place is familiar to the account; `None`: that can't be had, and no rule about places holds.
+    /// Whether the place is familiar to the account; `None`: that can't be had, and no rule about places
+    /// holds.
     fn familiar(&mut self) -> Option<bool>;
 }
 
@@ -76,7 +80,8 @@ pub struct Decision<'p> {
     pub outcome: Option<Outcome>,
     /// What else the rule says.
     pub effects: Effects<'p>,
-    /// The groups could not be looked up where a rule needed them. It is the strictest of what they could have given.
+    /// The groups could not be looked up where a rule needed them. It is the strictest of what they could
+    /// have given.
     pub without_groups: bool,
     /// The rule demands a registered hardware key, and one was accepted.
     pub hardware_key: bool,
@@ -285,7 +290,8 @@ fn is(fact: &str, name: &[u8]) -> bool {
     fact.len() <= LONGEST && !fact.is_empty() && fact.as_bytes() == name
 }
 
-/// `tty*` matches virtual consoles only (tty1, tty2 …). Users can open some other devices, such as ttyUSB0, and name them to su.
+/// `tty*` matches virtual consoles only (tty1, tty2 …). Users can open some other devices, such as ttyUSB0,
+/// and name them to su.
 fn is_terminal(fact: &str, pattern: &mut Bytes<'_>) -> Result<bool, Damaged> {
     let (open, text) = (pattern.boolean()?, pattern.part()?.rest());
     let number = fact.strip_prefix("tty").filter(|_| open && text == b"tty");

@@ -1,5 +1,5 @@
-//! Hours of the week: `mon-fri 08:00-18:00`. Those that end before they begin span midnight, and belong to the day on which
-//! they begin.
+//! Hours of the week: `mon-fri 08:00-18:00`. Those that end before they begin span midnight, and belong to
+//! the day on which they begin.
 
 use crate::bytes::{Bytes, Damaged};
 use std::fmt;

@@ -1,4 +1,5 @@
-//! Rules: who needs what, where and when. The first rule whose conditions all hold decides; where none does, `[defaults]`.
+//! Rules: who needs what, where and when. The first rule whose conditions all hold decides; where none does,
+//! `[defaults]`.
 //!
 //! [`Rule`] is what people write, [`compiled`] the form that a login reads, [`decide`] the one judge of both.
 

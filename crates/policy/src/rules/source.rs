@@ -20,7 +20,8 @@ pub trait Names {
     /// The database could not be asked, in words.
     fn gid(&self, group: &str) -> Result<Option<u32>, String>;
 
-    /// The offsets of a time zone, in seconds east of UTC, each with the time from when on it holds; at most eight.
+    /// The offsets of a time zone, in seconds east of UTC, each with the time from when on it holds; at most
+    /// eight.
     ///
     /// # Errors
     /// There is no such zone, in words.
@@ -469,7 +470,8 @@ fn warnings(rule: &Rule) -> Vec<(String, String)> {
 }
 
 impl Conditions {
-    /// Whether a login by sshd can fulfil them. It calls its terminal `ssh`, names the remote host, and no caller.
+    /// Whether a login by sshd can fulfil them. It calls its terminal `ssh`, names the remote host, and no
+    /// caller.
     #[must_use]
     pub fn can_hold_at_sshd(&self) -> bool {
         let Self { service, tty, by, from, .. } = self;

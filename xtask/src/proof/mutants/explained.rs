@@ -20,8 +20,8 @@ impl Explained {
         self.0.iter().filter(|(of, _)| of == file).map(|(_, name)| name.clone()).collect()
     }
 
-    /// Of the survivors of a file those that nothing explains, and of the explanations those that explain nothing. A change of
-    /// one name may be possible at several places: each is explained once.
+    /// Of the survivors of a file those that nothing explains, and of the explanations those that explain
+    /// nothing. A change of one name may be possible at several places: each is explained once.
     pub fn compare(&self, file: &str, survivors: &[String]) -> (Vec<String>, Vec<String>) {
         let mut stale = self.of(file);
         let mut unexplained = Vec::new();

@@ -1,6 +1,6 @@
-//! Every small change to the code that decides must make a test fail: cargo-mutants, file by file, on a copy of the sources.
-//! What survives is explained in explained.txt, or fails the proof. target/mutants keeps what was noticed, so that a run that
-//! was interrupted goes on, and a file that has not changed takes seconds.
+//! Every small change to the code that decides must make a test fail: cargo-mutants, file by file, on a copy
+//! of the sources. What survives is explained in explained.txt, or fails the proof. target/mutants keeps what
+//! was noticed, so that a run that was interrupted goes on, and a file that has not changed takes seconds.
 
 mod explained;
 mod tried;
@@ -14,8 +14,8 @@ use self::{
 use super::Findings;
 use crate::step::say;
 
-/// What is mutated, as CRATE/FILE of crates/CRATE/src. What decides most comes first. Left out, because it lets nobody in: colours and
-/// logo (policy/brand.rs).
+/// What is mutated, as CRATE/FILE of crates/CRATE/src. What decides most comes first. Left out, because it
+/// lets nobody in: colours and logo (policy/brand.rs).
 const FILES: &[&str] = &[
     // The watermark, and what else raises it: the code that confirms a device, and what was used elsewhere.
     "account/state.rs",

@@ -11,7 +11,8 @@ use anyhow::{Context, Result, ensure};
 use crate::{apt, build, step::say, tool};
 
 const RUNNER: &str = include_str!("run.sh");
-/// Seconds until a change has been noticed because the tests do not end: more than run.sh lets all of them take.
+/// Seconds until a change has been noticed because the tests do not end: more than run.sh lets all of them
+/// take.
 const PATIENCE: &str = "600";
 const UNVIABLE: &str = "unviable.txt";
 
@@ -207,7 +208,8 @@ fn before_tests(code: &str) -> &str {
     code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().trim_end()
 }
 
-/// Keeps the names of changes that do not compile: the next run takes them together with those that were noticed.
+/// Keeps the names of changes that do not compile: the next run takes them together with those that were
+/// noticed.
 fn note_unviable(kept: &Path) -> Result<()> {
     let all = [lines(kept, UNVIABLE), lines(&kept.join("mutants.out"), UNVIABLE)].concat();
     fs::write(kept.join(UNVIABLE), distinct(all).join("\n"))?;

@@ -1,4 +1,5 @@
-//! `qrtotp setup` from the package in booted Debian systems: applied, kept, undone, killed, and cut off by a reboot.
+//! `qrtotp setup` from the package in booted Debian systems: applied, kept, undone, killed, and cut off by a
+//! reboot.
 
 use std::{fs, path::Path, process::Command, thread, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Every order in which the steps of all actors can come, every kill of one of them and every power cut. States that were
-//! reached before are not looked at twice.
+//! Every order in which the steps of all actors can come, every kill of one of them and every power cut.
+//! States that were reached before are not looked at twice.
 
 use super::actors::{Actor, ActorResult, Fixture, Played};
 use super::store::{Disk, Fault, Op, Seen};

@@ -1,6 +1,6 @@
-//! Three who meet at one account, and a fourth who comes when they are done, in every order of their reads, writes and syncs,
-//! with a kill of anybody and a power cut anywhere. The flows are the real ones; the disk is a model of one: what was written
-//! is seen at once, and lost with the power unless it was synced.
+//! Three who meet at one account, and a fourth who comes when they are done, in every order of their reads,
+//! writes and syncs, with a kill of anybody and a power cut anywhere. The flows are the real ones; the disk
+//! is a model of one: what was written is seen at once, and lost with the power unless it was synced.
 
 mod actors;
 mod explore;

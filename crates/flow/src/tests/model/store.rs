@@ -1,5 +1,6 @@
-//! A store that does one thing at a time. What runs on it is run again from its beginning for every next thing, with what it
-//! saw before: so code that knows nothing of this can be stopped at each of its reads, writes and syncs.
+//! A store that does one thing at a time. What runs on it is run again from its beginning for every next
+//! thing, with what it saw before: so code that knows nothing of this can be stopped at each of its reads,
+//! writes and syncs.
 
 use qrtotp_account::{FailureCounter, Name, Record, State};
 use qrtotp_store::{Account, SealKey, Store, StoreError};

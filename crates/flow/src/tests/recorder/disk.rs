@@ -1,5 +1,5 @@
-//! A disk that keeps what was synced, and of the rest whatever it likes: each 512-byte sector, each length and each change of a
-//! directory by itself.
+//! A disk that keeps what was synced, and of the rest whatever it likes: each 512-byte sector, each length
+//! and each change of a directory by itself.
 
 use super::journal::{Event, Offset};
 use std::collections::BTreeMap;
@@ -221,7 +221,8 @@ impl Disk {
         }
     }
 
-    /// Everything that a power cut may leave: all of it if that is at most `most`, else so many, chosen by a fixed rule.
+    /// Everything that a power cut may leave: all of it if that is at most `most`, else so many, chosen by a
+    /// fixed rule.
     pub(super) fn remains(&self, most: usize) -> Vec<Files> {
         let count = self.pending.len();
         let chosen: Vec<Vec<bool>> = if count < 20 && 1 << count <= most {

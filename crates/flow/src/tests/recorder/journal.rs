@@ -42,9 +42,11 @@ pub(super) enum Offset {
     Next,
 }
 
-/// Reads strace's output (`-f -y -xx`). `root` is the directory; what is told is told by making `TOLD.N` beside it.
+/// Reads strace's output (`-f -y -xx`). `root` is the directory; what is told is told by making `TOLD.N`
+/// beside it.
 ///
-/// Panics at a call that it does not understand and that touches the directory, or that another interrupts: nothing may be overlooked.
+/// Panics at a call that it does not understand and that touches the directory, or that another interrupts:
+/// nothing may be overlooked.
 pub(super) fn read(trace: &str, root: &Path, told: &str) -> Vec<Event> {
     let mut events = Vec::new();
     for line in trace.lines() {

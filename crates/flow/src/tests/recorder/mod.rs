@@ -1,6 +1,6 @@
-//! A power cut at every moment of a login, an enrolment, a revocation and the use of a token. The deed is done by another process
-//! under strace, which writes down each call that changes a file or makes it durable. Then, for each call: everything that a disk may have kept of
-//! those before it is laid out, and used.
+//! A power cut at every moment of a login, an enrolment, a revocation and the use of a token. The deed is
+//! done by another process under strace, which writes down each call that changes a file or makes it durable.
+//! Then, for each call: everything that a disk may have kept of those before it is laid out, and used.
 
 mod actions;
 mod check;
@@ -82,7 +82,8 @@ impl Record {
     }
 }
 
-/// Cuts the power after each call, and looks at all that it may leave, or at a selection where that is more than [`MOST`].
+/// Cuts the power after each call, and looks at all that it may leave, or at a selection where that is more
+/// than [`MOST`].
 fn cut(record: &Record) -> Found {
     let begin = record.begin();
     let mut disk = Disk::new();
