@@ -1,6 +1,6 @@
 //! `FILE.applied`: what logins read of the configuration FILE. Beside it, `FILE.applied.d` keeps the last twenty.
 
-use crate::context::{acting_uid, subject, syslog};
+use crate::caller::{acting_uid, subject, syslog};
 use crate::error::Failure;
 use nix::unistd::{Group, geteuid};
 use qrtotp_audit::{Event, Kind};
