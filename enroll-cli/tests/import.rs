@@ -266,3 +266,27 @@ fn a_bad_file_of_each_kind_is_refused_by_name_and_nothing_is_changed() {
     instance.run_with(&["import", "pskc", "-", "--user", "nobody"], &pskc(good)).ok();
     assert_eq!(devices(&instance, "nobody"), 1);
 }
+
+#[test]
+fn a_file_that_is_cut_within_its_last_line_is_refused_whatever_it_is() {
+    let instance = Instance::new();
+    let migration = "otpauth-migration://offline?data=ChwKFDEyMzQ1Njc4OTAxMjM0NTY3ODkwEgRhbGljIAEoATACEAEYASAA";
+    let key = key(7);
+    for (kind, text) in [
+        ("csv", format!("user,secret\nnobody,{}\nbin,{}", KEYS[0], KEYS[1])),
+        ("csv", format!("T1,{key},totp,6,30")),
+        ("otpauth-migration", migration.into()),
+        ("oath", format!("HOTP/T30 nobody - {key}")),
+        ("google-authenticator", format!("{}\n\" TOTP_AUTH\n\" DISALLOW_REUSE 59665", KEYS[2])),
+    ] {
+        let path = file(&instance, "cut", &text);
+        let whose: &[&str] = match kind {
+            "google-authenticator" => &["nobody", &path],
+            "oath" => &[&path],
+            _ => &[&path, "--user", "nobody"],
+        };
+        let refused = instance.run(&[&["import", kind], whose].concat());
+        assert!(refused.code == Some(1) && !instance.state().exists(), "{kind}: {refused:?}");
+        assert!(refused.stderr.contains("cut: it ends in the middle of a line"), "{kind}: {refused:?}");
+    }
+}

@@ -45,7 +45,7 @@ pub fn uris(
     if std::io::stdin().is_terminal() {
         let _ = writeln!(std::io::stderr(), "otpauth URIs, each on a line of its own, then Ctrl-D:");
     }
-    let source = Source::standard_input(MAX_BYTES, true)?;
+    let source = Source::standard_input(MAX_BYTES)?.whole_lines()?;
     let entries = read(parse_uris(&source.bytes, strength(keys.weak)))?;
     let owner = owner(user.as_deref(), &keys);
     // What a URI calls its key, it calls it for the app; among several it tells which is which.
@@ -56,13 +56,16 @@ pub fn uris(
 /// A file, or standard input.
 pub fn file(context: &Context, args: KeysOfFile, kind: Kind) -> Result<Exit, Failure> {
     let KeysOfFile { file, user, label, keys } = args;
-    let lines = matches!(kind, Kind::Csv | Kind::Migration);
     let source = if file == Path::new("-") {
-        Source::standard_input(MAX_BYTES, lines)?
+        Source::standard_input(MAX_BYTES)?
     } else {
         let path = std::path::absolute(&file)
             .map_err(|error| Failure::Error(format!("{}: {error}; give another file", file.display())))?;
         Source::of_root(&path, MAX_BYTES)?
+    };
+    let source = match kind {
+        Kind::Migration | Kind::Csv => source.whole_lines()?,
+        Kind::Json | Kind::Pskc => source, // their own syntax has an end
     };
     let strength = strength(keys.weak);
     let entries = read(match kind {

@@ -24,10 +24,6 @@ use std::io::Write;
 
 pub use owner::{WORD as OWNER_WORD, run as run_as_owner};
 
-/// A key of which the end is missing can look like a shorter one.
-const CUT_SHORT: &str = "standard input ended in the middle of a line, so the end of a key may be missing; give it all, with the \
-                         end of its last line";
-
 pub fn run(context: &Context, what: Import) -> Result<Exit, Failure> {
     match what {
         Import::Uri { user, label, keys } => entries::uris(context, user, label.as_deref(), keys),
