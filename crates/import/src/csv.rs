@@ -1,68 +1,14 @@
 //! Tables: exports of password managers, and the seed files of hardware tokens as privacyIDEA and LinOTP take them. With a header,
 //! columns have names and any order; without one they are serial number, key, type, digits, period, algorithm.
 
+use crate::columns::{Column, Columns, VERSION_2, WITHOUT_HEADER};
 use crate::{
     Entry, FileError, MAX_ENTRIES, Refusal, Settings, account_of, bounded, device, device_of_text,
-    entry_of_uri, full_name, hexadecimal, text,
+    entry_of_uri, full_name, hexadecimal, may_be_key, params, text,
 };
 use ::csv::{ReaderBuilder, StringRecord, Trim};
 use qrtotp_core::import::Foreign;
 use qrtotp_core::otp::Strength;
-
-/// What a column says.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Column {
-    User,
-    Name,
-    Issuer,
-    Serial,
-    Key,
-    Kind,
-    Algorithm,
-    Digits,
-    Period,
-    Other,
-}
-
-/// Names of columns in lower case, letters and digits only.
-const NAMES: [(Column, &[&str]); 6] = [
-    (Column::User, &["user"]),
-    (Column::Name, &["name", "title", "label", "account", "description"]),
-    (Column::Issuer, &["issuer"]),
-    (Column::Serial, &["serial", "serialnumber", "serialno", "tokenserial"]),
-    (
-        Column::Key,
-        &[
-            "secret",
-            "secretkey",
-            "key",
-            "seed",
-            "totp",
-            "totpsecret",
-            "otpauth",
-            "uri",
-            "otpkey",
-            "otpsecret",
-            "otpurl",
-            "logintotp",
-        ],
-    ),
-    (Column::Kind, &["type", "tokentype", "otptype"]),
-];
-
-/// Words in the names of columns on which codes depend: none of these may be passed over.
-const WORDS: [(Column, &[&str]); 3] = [
-    (Column::Algorithm, &["algo", "hash", "hmac", "digest"]),
-    (Column::Digits, &["digit", "otplen", "length"]),
-    (Column::Period, &["period", "step", "interval"]),
-];
-
-/// The columns of a file without a header.
-const WITHOUT_HEADER: [Column; 6] =
-    [Column::Serial, Column::Key, Column::Kind, Column::Digits, Column::Period, Column::Algorithm];
-
-/// The columns that privacyIDEA's version 2 has in front of those: the user's name, resolver and realm.
-const VERSION_2: [Column; 3] = [Column::User, Column::Other, Column::Other];
 
 /// Reads a file. Rows without a key are passed over where the file has a header: a password manager has many.
 ///
@@ -85,26 +31,26 @@ pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> 
         .trim(Trim::All)
         .delimiter(delimiter)
         .from_reader(text.as_bytes());
-    let (mut columns, mut has_header) = (None::<Vec<Column>>, false);
+    let mut columns = None::<Columns>;
     let mut entries = Vec::new();
     for row in reader.records() {
         // The error's own text may quote the file.
         let row = row.map_err(|_| FileError::from("the file is no table of comma-separated values"))?;
         if let Some(comment) = row.get(0).and_then(|cell| cell.strip_prefix('#')) {
             if comment.replace(' ', "") == "version:2" {
-                columns = Some([&VERSION_2[..], &WITHOUT_HEADER].concat());
+                columns = Some(Columns { columns: [&VERSION_2[..], &WITHOUT_HEADER].concat(), names: None });
             }
             continue;
         }
         if columns.is_none()
-            && let Some(header) = header(&row)
+            && let Some(header) = Columns::named_by(&row)
         {
             columns = Some(header);
-            has_header = true;
             continue;
         }
-        let columns = columns.get_or_insert_with(|| WITHOUT_HEADER.to_vec());
-        if !has_header || !cell(&row, columns, Column::Key).is_empty() {
+        let columns =
+            columns.get_or_insert_with(|| Columns { columns: WITHOUT_HEADER.to_vec(), names: None });
+        if columns.names.is_none() || !columns.cell(&row, Column::Key).is_empty() {
             entries.push(entry(place(text, &row), &row, columns, strength));
         }
         if entries.len() > MAX_ENTRIES {
@@ -148,87 +94,84 @@ fn place(text: &str, row: &StringRecord) -> String {
     format!("line {line}")
 }
 
-/// The columns, if the row names them.
-fn header(row: &StringRecord) -> Option<Vec<Column>> {
-    let columns: Vec<Column> = row.iter().map(column).collect();
-    let known = columns.iter().filter(|column| **column != Column::Other).count();
-    // `totp` alone may be the type of a token in a row without a header.
-    let names_key = !cell(row, &columns, Column::Key).eq_ignore_ascii_case("totp");
-    (columns.contains(&Column::Key) && (known > 1 || row.len() == 1 || names_key)).then_some(columns)
-}
-
-fn column(name: &str) -> Column {
-    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-    let plain = plain.to_ascii_lowercase();
-    let mut names = NAMES.iter().filter(|(_, names)| names.contains(&plain.as_str()));
-    let mut words = WORDS.iter().filter(|(_, words)| words.iter().any(|word| plain.contains(word)));
-    names.next().or_else(|| words.next()).map_or(Column::Other, |(column, _)| *column)
-}
-
-/// The first cell of a column that is not empty.
-fn cell<'a>(row: &'a StringRecord, columns: &[Column], wanted: Column) -> &'a str {
-    let mut cells = columns.iter().zip(row).filter(|(column, cell)| **column == wanted && !cell.is_empty());
-    cells.next().map_or("", |(_, cell)| cell)
-}
-
-fn entry(place: String, row: &StringRecord, columns: &[Column], strength: Strength) -> Entry {
-    let of = |wanted| cell(row, columns, wanted);
+fn entry(place: String, row: &StringRecord, columns: &Columns, strength: Strength) -> Entry {
+    let of = |wanted| columns.cell(row, wanted);
     let user = Some(of(Column::User)).filter(|user| !user.is_empty()).map(str::to_owned);
     let key = of(Column::Key);
     // A base32 key may begin with these letters, too.
     let begins =
         |scheme: &str| key.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
-    if begins("otpauth:") || begins("otpauth-migration:") {
+    let mut entry = if begins("otpauth:") || begins("otpauth-migration:") {
         let mut entry = entry_of_uri(place, key, strength);
+        entry.found = entry.found.and_then(|found| agrees(&of, found));
         if entry.name.is_empty() {
             of(Column::Name).clone_into(&mut entry.name);
         }
-        return Entry { user, ..entry };
-    }
-    let (issuer, name) = (of(Column::Issuer), of(Column::Name));
-    let is_longer = row.iter().skip(columns.len()).any(|cell| !cell.is_empty());
-    let label = account_of(issuer, name).to_owned();
-    let shown = full_name(issuer, &label);
-    let name = if shown.is_empty() { of(Column::Serial).to_owned() } else { shown };
-    let found = if is_longer {
-        Err(Refusal::Form("the row has more cells than the file has columns; name them in a first line"))
+        entry
     } else {
-        found(&of, key, strength)
+        let (issuer, name) = (of(Column::Issuer), of(Column::Name));
+        let label = account_of(issuer, name).to_owned();
+        let shown = full_name(issuer, &label);
+        let name = if shown.is_empty() { of(Column::Serial).to_owned() } else { shown };
+        Entry { place, name, label, user: None, found: found(&of, key, columns.names.is_some(), strength) }
     };
-    if found.is_err() {
+    entry.user = user;
+    if let Err(refusal) = columns.check(row) {
+        entry.found = Err(refusal);
+    }
+    if entry.found.is_err() {
         // Without the right columns the key may stand there.
         let hidden = |text: String| if may_be_key(&text) { String::new() } else { text };
+        let Entry { place, name, label, user, found } = entry;
         return Entry { place, name: hidden(name), label: hidden(label), user: user.map(hidden), found };
     }
-    Entry { place, name, label, user, found }
+    entry
 }
 
-/// Whether a text may be a key or a key URI, in base32 or hexadecimal.
-fn may_be_key(text: &str) -> bool {
-    let plain: String =
-        text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '=' | ':')).collect();
-    text.to_ascii_lowercase().contains("otpauth")
-        || (plain.len() >= 16 && plain.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-}
-
-fn found<'a>(of: &impl Fn(Column) -> &'a str, key: &str, strength: Strength) -> Result<Foreign, Refusal> {
+/// What the columns beside the key say.
+fn settings<'a>(of: &impl Fn(Column) -> &'a str) -> Result<Settings<'a>, Refusal> {
     let number = |column, wrong| match of(column) {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| Refusal::Form(wrong)),
     };
     // Password managers call a row with a password so.
     let kind = Some(of(Column::Kind)).filter(|kind| !kind.eq_ignore_ascii_case("login"));
-    let settings = Settings {
+    Ok(Settings {
         kind: kind.unwrap_or_default(),
         algorithm: of(Column::Algorithm),
         digits: number(Column::Digits, "a number of digits that is no number")?,
         period: number(Column::Period, "a period that is no number")?,
-    };
+    })
+}
+
+/// What a key URI says, if the columns beside it say nothing else.
+fn agrees<'a>(of: &impl Fn(Column) -> &'a str, found: Foreign) -> Result<Foreign, Refusal> {
+    if params(&settings(of)?, found.params)? == found.params {
+        Ok(found)
+    } else {
+        Err(Refusal::Form(
+            "the columns beside its key URI have another algorithm, period or number of digits",
+        ))
+    }
+}
+
+fn found<'a>(
+    of: &impl Fn(Column) -> &'a str,
+    key: &str,
+    has_header: bool,
+    strength: Strength,
+) -> Result<Foreign, Refusal> {
+    let settings = settings(of)?;
     if key.is_empty() {
         return Err(Refusal::Form("there is no key"));
     }
     if key.contains(['\n', '\r']) {
         return Err(Refusal::Form("a line break in the key"));
+    }
+    if !has_header && settings.kind.is_empty() {
+        return Err(Refusal::Form(
+            "it has no type, and privacyIDEA and LinOTP take it for HOTP then; if it is TOTP, write totp in its third column",
+        ));
     }
     // Base32 reads 0, 1 and 8 as the letters that they look like, so digits gone wrong would make another key.
     let digits = key.strip_prefix("0x").or(key.strip_prefix("0X")).unwrap_or(key);
@@ -238,10 +181,17 @@ fn found<'a>(of: &impl Fn(Column) -> &'a str, key: &str, strength: Strength) -> 
     {
         return Err(Refusal::Form("hexadecimal with `0x` before it, or with an odd number of digits"));
     }
-    match hexadecimal(key) {
+    let found = match hexadecimal(key) {
         Some(bytes) => device(&bytes, Vec::new(), &settings, strength),
         None => device_of_text(key, &settings, strength),
+    }?;
+    // LinOTP goes by the length then, privacyIDEA does not.
+    if !has_header && settings.algorithm.is_empty() && matches!(found.secret.as_bytes().len(), 32 | 64) {
+        return Err(Refusal::Form(
+            "its algorithm may be SHA1, or SHA256 or SHA512 by the length of its key; write it in its sixth column",
+        ));
     }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -81,8 +81,7 @@ fn a_seed_file_without_a_header_is_serial_key_type_digits_and_period() {
         "# seeds, of 2026\n\nTOK1,{HEX},TOTP,6,30\nTOK2,{KEY},totp\nTOK3,{HEX},HOTP,6\nTOK4,,totp\nTOK5,{HEX},totp,6,x\n"
     );
     let entries = read(&text);
-    let seen: Vec<_> =
-        entries.iter().map(|e| (e.place.as_str(), e.name.as_str(), e.found.is_ok())).collect();
+    let seen: Vec<_> = entries.iter().map(|e| (e.place.as_str(), e.name.as_str(), e.found.is_ok())).collect();
     assert_eq!(
         seen,
         [
@@ -130,9 +129,7 @@ fn exports_of_password_managers_are_read() {
         format!(
             "type,name,url,email,username,password,note,totp,createTime,modifyTime,vault\nlogin,web1,,,me,pw,,{uri},1,1,v\n"
         ),
-        format!(
-            "Title,Url,Username,Password,OTPAuth,Favorite,Archived,Tags,Notes\nweb1,,me,pw,{uri},,,,\n"
-        ),
+        format!("Title,Url,Username,Password,OTPAuth,Favorite,Archived,Tags,Notes\nweb1,,me,pw,{uri},,,,\n"),
         format!("url,username,password,totp,extra,name,grouping,fav\nhttp://x,me,pw,{KEY},,web1,,0\n"),
         format!("username,title,password,note,url,category,otpUrl\nme,web1,pw,,,,{uri}\n"),
     ] {
@@ -150,8 +147,7 @@ fn a_key_that_begins_as_a_uri_does_is_a_key() {
 
 #[test]
 fn no_refusal_quotes_the_file() {
-    for text in
-        [format!("secret\n{KEY}!!\n"), format!("secret,digits\n{KEY},{KEY}\n"), format!("x,{KEY}9\n")]
+    for text in [format!("secret\n{KEY}!!\n"), format!("secret,digits\n{KEY},{KEY}\n"), format!("x,{KEY}9\n")]
     {
         let refusal = format!("{:?}", read(&text)[0].found.as_ref().unwrap_err());
         assert!(!refusal.contains(&KEY[..8]), "{refusal}");
@@ -164,4 +160,79 @@ proptest! {
     fn any_text_is_read_without_a_panic(text in "(secret|user|totp|[A-Z2-7]{0,40}|[,;\"\n#]){0,40}") {
         let _ = parse(text.as_bytes(), Strength::AllowWeak);
     }
+}
+
+#[test]
+fn a_row_without_a_type_or_with_an_unsaid_algorithm_is_refused_as_seed_files_differ() {
+    let long = format!("{HEX}{HEX}{HEX}{HEX}");
+    for (text, why) in [
+        (format!("T1,{KEY}\n"), "write totp in its third column"),
+        (format!("T1,{HEX},,6,30\n"), "write totp in its third column"),
+        (format!("# version: 2\nalice,,,T1,{HEX}\n"), "write totp in its third column"),
+        (format!("T1,{HEX},hmac,6\n"), "it counts"),
+        (format!("T1,{},totp,6,30\n", &long[..64]), "its sixth column"),
+        (format!("T1,{},totp\n", &long[..128]), "its sixth column"),
+    ] {
+        let refusal = read(&text)[0].found.as_ref().unwrap_err().to_string();
+        assert!(refusal.contains(why), "{text}: {refusal}");
+    }
+    assert!(read(&format!("T1,{},totp,6,30,sha1\n", &long[..64]))[0].found.is_ok());
+    assert!(read(&format!("secret\n{}\n", &long[..64]))[0].found.is_ok());
+}
+
+#[test]
+fn a_column_that_may_change_the_codes_is_never_passed_over() {
+    for (column, cell, why) in [
+        ("encoder", "steam", "column 3 (\"encoder\")"),
+        ("Encoding", "steam", "column 3 (\"Encoding\")"),
+        ("counter", "7", "column 3 (\"counter\")"),
+        ("initial_counter", "7", "column 3"),
+        ("offset", "-30", "column 3"),
+        ("t0", "1000", "column 3"),
+        ("start time", "1000", "column 3"),
+        ("expires", "2020-01-01", "column 3"),
+        ("Zähler", "7", "column 3"),
+        ("PIN", "1234", "column 3"),
+        ("secret2", HEX, "column 3"),
+        (KEY, "x", "column 3 "),
+        ("seed", HEX, "two columns"),
+        ("otpauth", "otpauth://totp/a?secret=KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU", "two columns"),
+        ("user", "alice", "two columns"),
+    ] {
+        let refusal = read(&format!("user,secret,{column}\nbob,{KEY},{cell}\n")).remove(0).found;
+        let refusal = refusal.expect_err(column).to_string();
+        assert!(refusal.contains(why) && !refusal.contains(&KEY[..8]), "{column}: {refusal}");
+        let uri = format!("user,secret,{column}\nbob,otpauth://totp/a?secret={KEY},{cell}\n");
+        assert!(read(&uri)[0].found.is_err(), "{column}");
+    }
+    for (columns, cells) in [
+        ("counter,offset,t0,encoder,expires", "0,0,0,,"),
+        ("seed,user", &*format!("{KEY},bob")),
+        ("Username,Password,login_uri,Last Modified,E-Mail,Notes", "a,b,c,d,e,f"),
+    ] {
+        let entry = read(&format!("user,secret,{columns}\nbob,{KEY},{cells}\n")).remove(0);
+        assert!(entry.found.is_ok(), "{columns}: {entry:?}");
+    }
+}
+
+#[test]
+fn columns_that_contradict_each_other_or_the_key_uri_are_refused() {
+    let uri = format!("otpauth://totp/a?secret={KEY}&algorithm=SHA256&digits=8&period=60");
+    for (columns, key, cells, fine) in [
+        ("digits,otplen", KEY, "6,8", false),
+        ("digits,otplen", KEY, "8,8", true),
+        ("algorithm,hash", KEY, "sha1,sha256", false),
+        ("type,tokentype", KEY, "totp,hotp", false),
+        ("digits", &uri, "6", false),
+        ("period", &uri, "30", false),
+        ("algorithm", &uri, "SHA1", false),
+        ("type", &uri, "hotp", false),
+        ("type,algorithm,digits,period", &uri, "login,sha-256,8,60", true),
+        ("type,algorithm,digits,period", &uri, "totp,,,", true),
+    ] {
+        let entry = read(&format!("secret,{columns}\n{key},{cells}\n")).remove(0);
+        assert_eq!(entry.found.is_ok(), fine, "{columns}: {cells}: {entry:?}");
+    }
+    let longer = read(&format!("name,secret\nx,{uri},60\n"));
+    assert!(longer[0].found.is_err());
 }

@@ -32,8 +32,11 @@ pub enum Import {
     /// Import a table: an export of KeePassXC or another password manager, or a vendor's seed file as privacyIDEA and LinOTP take it
     ///
     /// With a header, these columns are read, in any order: user, name or title, issuer, serial, secret, key, seed or totp (base32,
-    /// hexadecimal or an otpauth URI), type, algorithm, digits or otplen, period or timestep. Without one: serial, key, type, digits,
-    /// period, algorithm.
+    /// hexadecimal or an otpauth URI), type, algorithm, digits or otplen, period or timestep. A row that says something in a column
+    /// that is not known is refused with its name, if codes may depend on it.
+    ///
+    /// Without a header: serial, key, type, digits, period, algorithm. The type must be there, because privacyIDEA and LinOTP take a
+    /// row without one for HOTP.
     Csv(KeysOfFile),
     /// Import a PSKC file (RFC 6030) whose keys are not encrypted
     ///
