@@ -37,7 +37,7 @@ fn a_dry_run_refuses_the_lines_that_the_import_would_refuse() {
         let dry = oath(&instance, &file, &["--dry-run"]);
         assert!(dry.code == Some(1) && counted(&dry), "{dry:?}");
         assert!(dry.stderr.contains("line 2, nobody: an earlier line has the same key"), "{dry:?}");
-        assert!(dry.stderr.contains("line 6, nobody: 3 devices are enrolled already"), "{dry:?}");
+        assert!(dry.stderr.contains("line 6, nobody: 3 before it in the file and 0 enrolled"), "{dry:?}");
         if !instance.state().exists() {
             instance.import("bin");
         }
@@ -270,7 +270,8 @@ fn a_bad_file_of_each_kind_is_refused_by_name_and_nothing_is_changed() {
 #[test]
 fn a_file_that_is_cut_within_its_last_line_is_refused_whatever_it_is() {
     let instance = Instance::new();
-    let migration = "otpauth-migration://offline?data=ChwKFDEyMzQ1Njc4OTAxMjM0NTY3ODkwEgRhbGljIAEoATACEAEYASAA";
+    let migration =
+        "otpauth-migration://offline?data=ChwKFDEyMzQ1Njc4OTAxMjM0NTY3ODkwEgRhbGljIAEoATACEAEYASAA";
     let key = key(7);
     for (kind, text) in [
         ("csv", format!("user,secret\nnobody,{}\nbin,{}", KEYS[0], KEYS[1])),
@@ -289,4 +290,62 @@ fn a_file_that_is_cut_within_its_last_line_is_refused_whatever_it_is() {
         assert!(refused.code == Some(1) && !instance.state().exists(), "{kind}: {refused:?}");
         assert!(refused.stderr.contains("cut: it ends in the middle of a line"), "{kind}: {refused:?}");
     }
+}
+
+/// What `qrtotp import uri --user-from label` says of such labels, each a line with a key of its own.
+fn by_label(instance: &Instance, labels: &[&str], more: &[&str]) -> Ended {
+    let uris = labels.iter().zip(1..).map(|(label, n)| {
+        let letter = char::from(b'A' + n);
+        format!("otpauth://totp/{label}?secret={}\n", String::from(letter).repeat(32))
+    });
+    let arguments = [&["import", "uri", "--user-from", "label"][..], more].concat();
+    instance.run_with(&arguments, &uris.collect::<String>())
+}
+
+#[test]
+fn more_devices_than_allowed_are_refused_by_those_that_are_there_and_those_of_the_file() {
+    let instance = Instance::new();
+    instance.import("nobody");
+    let refused = by_label(&instance, &["nobody", "nobody", "nobody"], &[]);
+    assert!(
+        refused.stderr.contains("line 3 (nobody), nobody: 2 before it in the file and 1 enrolled"),
+        "{refused:?}"
+    );
+    by_label(&instance, &["nobody", "nobody"], &[]).ok();
+    let refused = by_label(&instance, &["bin", "bin", "bin", "nobody"], &["--entry", "4"]);
+    assert!(refused.stderr.contains("3 devices are enrolled already"), "{refused:?}");
+}
+
+#[test]
+fn a_control_character_in_a_label_makes_no_other_users_name_of_it() {
+    let instance = Instance::new();
+    for label in ["no%00body", "nobody%00", "%1bnobody", "no%7fbody", "no%C2%80body"] {
+        let refused = by_label(&instance, &[label], &[]);
+        assert!(
+            refused.code == Some(1) && refused.stderr.contains("there is no user"),
+            "{label}: {refused:?}"
+        );
+    }
+    let nul = format!("[{{\"secret\":\"{}\",\"label\":\"no\\u0000body\",\"type\":\"TOTP\"}}]", KEYS[0]);
+    let refused = instance.run_with(&["import", "json", "-", "--user-from", "label"], &nul);
+    assert!(refused.stderr.contains("there is no user"), "{refused:?}");
+}
+
+#[test]
+fn an_entry_is_picked_by_a_name_or_number_that_only_it_has() {
+    let instance = Instance::new();
+    let labels = ["nobody", "bin", "nobody", "4", "daemon"];
+    for (wanted, places) in [("nobody", "line 1, line 3"), ("4", "")] {
+        let told = by_label(&instance, &labels, &["--entry", wanted]);
+        assert_eq!(
+            told.stderr.contains(&format!("several entries are called {wanted}: {places}")),
+            wanted != "4"
+        );
+        assert!(told.code == Some(1) && !instance.state().exists(), "{told:?}");
+    }
+    by_label(&instance, &labels, &["--entry", "line 3"]).ok();
+    let labels = ["bin", "x", "2", "sys"];
+    let told = by_label(&instance, &labels, &["--entry", "2"]);
+    assert!(told.stderr.contains("several entries are called 2: line 2, line 3"), "{told:?}");
+    assert_eq!([devices(&instance, "nobody"), devices(&instance, "bin")], [1, 0]);
 }

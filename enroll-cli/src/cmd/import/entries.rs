@@ -121,12 +121,7 @@ impl Entries<'_> {
                     || entry.place == *wanted
             };
             entries.retain(is_wanted);
-            if entries.is_empty() {
-                let wanted = clean(wanted, 64);
-                return Err(Failure::Refused(format!(
-                    "no entry has the name or number {wanted}; --dry-run lists them"
-                )));
-            }
+            only_one(&entries, &clean(wanted, 64))?;
         }
         let how = How {
             weak: self.keys.weak,
@@ -210,7 +205,9 @@ impl Entries<'_> {
                 Ok(foreign) => {
                     let device = device(group, label, foreign, &before, "");
                     let checked = importer.check(&device);
-                    before.push(&foreign.secret);
+                    if checked.is_ok() {
+                        before.push(&foreign.secret);
+                    }
                     checked.err()
                 }
             };
@@ -240,6 +237,23 @@ impl Entries<'_> {
         }
         Ok(before.len())
     }
+}
+
+/// Refuses an entry that was asked for by what none or several have.
+fn only_one(entries: &[Entry], wanted: &str) -> Result<(), Failure> {
+    let places: Vec<&str> = entries.iter().map(|entry| entry.place.as_str()).collect();
+    let first = match places.as_slice() {
+        [] => {
+            let text = format!("no entry has the name or number {wanted}; --dry-run lists them");
+            return Err(Failure::Refused(text));
+        }
+        [_] => return Ok(()),
+        [first, ..] => first,
+    };
+    let places = clean(&places.join(", "), 256);
+    Err(Failure::Refused(format!(
+        "several entries are called {wanted}: {places}; pick one as --entry \"{first}\""
+    )))
 }
 
 fn device<'d>(
