@@ -74,6 +74,9 @@ pub enum Refusal {
         /// Cleaned; empty if it may be a key.
         name: String,
     },
+    /// An element that may be there once only.
+    #[error("it has two {0}, and only one can hold")]
+    Twice(&'static str),
     /// Not what such a file has there.
     #[error("{0}")]
     Form(&'static str),
@@ -91,6 +94,7 @@ impl Refusal {
             | Self::Counter
             | Self::Kind
             | Self::Column { .. }
+            | Self::Twice(_)
             | Self::Form(_) => false,
         }
     }

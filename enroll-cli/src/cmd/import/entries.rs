@@ -7,6 +7,7 @@ use crate::cli::{How, Keys, KeysOfFile};
 use crate::context::{Account, Context, known_user};
 use crate::error::{Exit, Failure};
 use qrtotp_core::account::Label;
+use qrtotp_core::clock::{Clock, SystemClock};
 use qrtotp_core::import::Foreign;
 use qrtotp_core::otp::Secret;
 use qrtotp_core::text::clean;
@@ -72,7 +73,7 @@ pub fn file(context: &Context, args: KeysOfFile, kind: Kind) -> Result<Exit, Fai
         Kind::Migration => parse_migration(&source.bytes, strength),
         Kind::Json => parse_json(&source.bytes, strength),
         Kind::Csv => parse_csv(&source.bytes, strength),
-        Kind::Pskc => parse_pskc(&source.bytes, strength),
+        Kind::Pskc => parse_pskc(&source.bytes, SystemClock.now(), strength),
     })?;
     let owner = owner(user.as_deref(), &keys);
     let exit = Entries { context, label: label.as_deref(), keys: &keys, owner }.import(entries)?;
