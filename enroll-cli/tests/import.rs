@@ -349,3 +349,56 @@ fn an_entry_is_picked_by_a_name_or_number_that_only_it_has() {
     assert!(told.stderr.contains("several entries are called 2: line 2, line 3"), "{told:?}");
     assert_eq!([devices(&instance, "nobody"), devices(&instance, "bin")], [1, 0]);
 }
+
+#[test]
+fn a_dry_run_on_a_new_host_changes_nothing_not_even_the_applied_configuration() {
+    let instance = Instance::new();
+    let uri = format!("otpauth://totp/x?secret={}\n", KEYS[0]);
+    let google = format!("{}\n\" TOTP_AUTH\n", KEYS[1]);
+    let oath = format!("HOTP/T30 nobody - {}\n", key(1));
+    for (arguments, input) in [
+        (&["import", "uri", "nobody", "--dry-run"][..], &uri),
+        (&["import", "google-authenticator", "nobody", "-", "--dry-run"], &google),
+        (&["import", "oath", "-", "--dry-run"], &oath),
+    ] {
+        let told = instance.run_with(arguments, input).ok();
+        assert!(told.stdout.contains("would be imported"), "{told:?}");
+    }
+    instance.run(&["revoke", "--everyone", "--dry-run"]);
+    let left: Vec<_> =
+        fs::read_dir(instance.path("")).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(left, ["qrtotp.toml"]);
+    instance.configure("max_devices = 0\n");
+    let wrong = instance.run_with(&["import", "uri", "nobody", "--dry-run"], &uri);
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("qrtotp.toml"), "{wrong:?}");
+}
+
+#[test]
+fn with_json_every_refusal_is_an_object_also_of_the_whole() {
+    let instance = Instance::new();
+    let google = ["import", "google-authenticator", "nobody", "-", "--json"];
+    for (arguments, input, user, result) in [
+        (&google[..], "x!\n", "nobody", "refused"),
+        (&google, "cut", "nobody", "refused"),
+        (&["import", "google-authenticator", "no-such-user", "-", "--json"], "", "no-such-user", "refused"),
+        (&["import", "google-authenticator", "nobody", "/dev/null", "--json"], "", "nobody", "refused"),
+        (&["import", "csv", "-", "--user", "nobody", "--json"], "\"", "nobody", "refused"),
+        (&["import", "json", "-", "--json"], "{", "", "refused"),
+        (
+            &["import", "uri", "nobody", "--entry", "9", "--json"],
+            "otpauth://totp/x?secret=A\n",
+            "nobody",
+            "refused",
+        ),
+        (&["import", "oath", "/no/such", "--json"], "", "", "refused"),
+        (&["import", "oath", "-", "--shred", "--json"], "", "", "error"),
+    ] {
+        let told = instance.run_with(arguments, input);
+        let line: serde_json::Value = serde_json::from_str(&told.stdout).expect(&format!("{told:?}"));
+        assert_eq!((line["user"].as_str(), line["result"].as_str()), (Some(user), Some(result)), "{told:?}");
+        // The system log may not be there.
+        let reason = line["reason"].as_str().unwrap();
+        assert!(!reason.is_empty() && !told.stderr.contains(reason), "{told:?}");
+        assert_eq!(told.code, Some(if result == "error" { 2 } else { 1 }));
+    }
+}

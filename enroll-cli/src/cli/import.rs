@@ -65,6 +65,35 @@ pub enum Import {
     Oath(Oath),
 }
 
+impl Import {
+    /// Options of all kinds: a dry run, JSON, and whose keys they are.
+    fn common(&self) -> (bool, bool, Option<&str>) {
+        match self {
+            Self::Uri { user, keys, .. } => (keys.dry_run, keys.json, user.as_deref()),
+            Self::OtpauthMigration(args) | Self::Json(args) | Self::Csv(args) | Self::Pskc(args) => {
+                (args.keys.dry_run, args.keys.json, args.user.as_deref())
+            }
+            Self::GoogleAuthenticator(args) => (args.how.dry_run, args.how.json, args.user.as_deref()),
+            Self::Oath(args) => (args.how.dry_run, args.how.json, None),
+        }
+    }
+
+    /// Whether nothing is to be changed.
+    pub fn is_dry_run(&self) -> bool {
+        self.common().0
+    }
+
+    /// Whether programs read the answer.
+    pub fn is_json(&self) -> bool {
+        self.common().1
+    }
+
+    /// Whose keys they are, if that was said.
+    pub fn user(&self) -> Option<&str> {
+        self.common().2
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct Google {
     /// Whose
