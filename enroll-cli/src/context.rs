@@ -38,6 +38,13 @@ impl Context {
         Ok(Self::of(source))
     }
 
+    /// As [`Context::load`], for a dry run: a configuration that was never applied stays so.
+    pub fn look(path: &Path) -> Result<Self, Failure> {
+        let path = config_file(path)?;
+        let key_dir = path.parent().unwrap_or(Path::new("/")).to_owned();
+        Ok(Self { config: applied::look(&path)?, key_dir })
+    }
+
     /// What was loaded.
     pub fn of(source: ConfigFile) -> Self {
         Self { config: source.config, key_dir: source.dir_path }

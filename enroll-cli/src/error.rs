@@ -134,6 +134,7 @@ impl Failure {
             | AdminError::NoRoomForKey(_)
             | AdminError::SeveralDevices(..)
             | AdminError::GivenTwice
+            | AdminError::NoRoom { .. }
             | AdminError::NoToken(_)
             | AdminError::TokenLive(..)
             | AdminError::TooManyKeys(_)
