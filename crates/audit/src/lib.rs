@@ -10,7 +10,7 @@ mod summary;
 mod verify;
 
 pub use ecs::ecs;
-pub use event::{Entry, Event, RECOVERED, Writer, from_journal, from_syslog, rfc3339_of};
+pub use event::{Entry, Event, RECOVERED, Writer, from_journal, from_syslog, rfc3339_of, time_of};
 pub use filter::{Filter, parse_time};
 pub use merge::Merge;
 pub use summary::Summary;

@@ -9,7 +9,7 @@ use qrtotp_audit::{Event, Fault, Finding, Head, RECOVERED, Verifier};
 use qrtotp_core::account::{Link, Name, chain_origin, link_hex};
 use qrtotp_core::audit::{AuditSink, Priority};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
-use qrtotp_core::store::FileStore;
+use qrtotp_core::store::{FileStore, StoreError};
 use qrtotp_core::text::{clean, logfmt};
 use serde_json::json;
 use std::collections::HashMap;
@@ -31,6 +31,7 @@ struct Count {
     forged: u64,
     lost: u64,
     other: u64,
+    exit: Exit,
 }
 
 pub fn run(
@@ -50,7 +51,7 @@ pub fn run(
             writeln!(out, "{}", text(finding))
         }
     })?;
-    let Count { accounts, events, proven, first, forged, lost, other } = count;
+    let Count { accounts, events, proven, first, forged, lost, other, exit } = count;
     if json {
         let object = json!({ "accounts": accounts, "events": events, "proven": proven, "first": first,
             "forged": forged, "lost": lost, "found": other });
@@ -64,20 +65,21 @@ pub fn run(
             writeln!(out, "{forged} look-alikes: written by processes without root's rights.")?;
         }
         match (lost, other) {
-            (0, 0) => writeln!(out, "Nothing was changed, removed or added.")?,
+            (0, 0) if exit == Exit::Done => writeln!(out, "Nothing was changed, removed or added.")?,
+            (0, 0) => writeln!(out, "NOT ALL ACCOUNTS COULD BE READ: see above.")?,
             (lost, 0) => writeln!(out, "{lost} lost; `qrtotp audit repair` logs them again.")?,
             (lost, other) => writeln!(out, "{other} CHANGED, MISSING OR ADDED, {lost} lost: see above.")?,
         }
     }
     out.flush()?;
-    Ok(if lost + other > 0 { Exit::Refused } else { Exit::Done })
+    Ok(if lost + other > 0 { Exit::Refused } else { exit })
 }
 
 /// Logs lost lines again, word for word.
 pub fn repair(context: &Context, sources: &Sources) -> Result<Exit, Failure> {
     let (mut log, mut again, mut left) = (syslog(), 0_u64, 0_u64);
     let now = SystemClock.now();
-    verify(context, sources, None, |finding| {
+    let exit = verify(context, sources, None, |finding| {
         match &finding.fault {
             Fault::Lost(line) if at(line).is_some_and(|at| at < now - ON_ITS_WAY) => {
                 let mut line = line.clone();
@@ -88,12 +90,13 @@ pub fn repair(context: &Context, sources: &Sources) -> Result<Exit, Failure> {
             _ => left += 1,
         }
         Ok(())
-    })?;
+    })?
+    .exit;
     writeln!(
         std::io::stdout(),
         "{again} lines logged again; {left} findings are left for `qrtotp audit verify`."
     )?;
-    Ok(if left > 0 { Exit::Refused } else { Exit::Done })
+    Ok(if left > 0 { Exit::Refused } else { exit })
 }
 
 /// Prints the end of each chain as a line of the log.
@@ -127,7 +130,7 @@ fn verify(
     let store = context.store()?;
     // Before the log, which may go on meanwhile.
     let (mut heads, mut names) = (HashMap::new(), Vec::new());
-    each_account(&store, |name, account| {
+    let all_read = each_account(&store, |name, account| {
         let chain = &account.state.chain;
         let origin = chain_origin(account.record.id);
         heads.insert(name.as_str().to_owned(), Head { seq: chain.number(), link: chain.head(), origin });
@@ -144,7 +147,10 @@ fn verify(
             }
         }
     }
-    let mut count = Count::default();
+    if let Some(time) = sources::begins(sources) {
+        verifier.goes_back_to(time);
+    }
+    let mut count = Count { exit: all_read, ..Count::default() };
     let mut pass_on = |verifier: &mut Verifier, count: &mut Count| {
         for finding in verifier.take_findings() {
             if finding.fault.is_loss() {
@@ -162,9 +168,18 @@ fn verify(
         pass_on(&mut verifier, &mut count)?;
     }
     count.accounts = verifier.accounts();
+    if verifier.proves_nothing() {
+        let text = "the log has no line of any account, and nothing tells when it begins; was it emptied?";
+        return Err(Failure::Error(text.into()));
+    }
     for name in &names {
-        let (kept, now) = end_of(&store, name);
-        verifier.end(name.as_str(), &kept, now);
+        match end_of(&store, name) {
+            Ok((kept, now)) => verifier.end(name.as_str(), &kept, now),
+            Err(error) => {
+                count.exit = Exit::Error;
+                let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {}", store_failure(&error));
+            }
+        }
         pass_on(&mut verifier, &mut count)?;
     }
     verifier.end_others();
@@ -173,19 +188,15 @@ fn verify(
     Ok(count)
 }
 
-/// The account's last lines, as its state keeps them, and the number and the link of the last one.
-fn end_of(store: &FileStore, name: &Name) -> (Vec<Event>, Option<(u64, Link)>) {
-    match store.last_lines(name) {
-        Ok(None) => (Vec::new(), None),
-        Ok(Some((state, lines))) => {
-            let lines = lines.iter().filter_map(|line| Event::parse(line)).collect();
-            (lines, Some((state.chain.number(), state.chain.head())))
-        }
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {}", store_failure(&error));
-            (Vec::new(), None)
-        }
-    }
+/// The last lines of an account, and the number and the link of the last one.
+type End = (Vec<Event>, Option<(u64, Link)>);
+
+/// The account's end, as its state keeps it.
+fn end_of(store: &FileStore, name: &Name) -> Result<End, StoreError> {
+    Ok(store.last_lines(name)?.map_or_else(Default::default, |(state, lines)| {
+        let lines = lines.iter().filter_map(|line| Event::parse(line)).collect();
+        (lines, Some((state.chain.number(), state.chain.head())))
+    }))
 }
 
 fn word(fault: &Fault) -> (&'static str, Option<u64>) {
@@ -200,6 +211,7 @@ fn word(fault: &Fault) -> (&'static str, Option<u64>) {
         Fault::StoreIsOlder(until) => ("store_is_older", Some(*until)),
         Fault::NoAccount => ("no_account", None),
         Fault::AgainstSaved => ("against_saved", None),
+        Fault::SavedIsGone => ("saved_is_gone", None),
     }
 }
 
@@ -223,6 +235,9 @@ fn text(finding: &Finding) -> String {
         }
         Fault::NoAccount => "NO ACCOUNT: the store has none, and no line tells of its removal".to_owned(),
         Fault::AgainstSaved => "OTHER: the saved log has another hash for this line".to_owned(),
+        Fault::SavedIsGone => {
+            "GONE: this line was saved, and neither the log nor the store has it".to_owned()
+        }
     };
     let line = if line.is_empty() { String::new() } else { format!("\n    {line}") };
     let place = if *seq == 0 { String::new() } else { format!(" seq {seq}") };
