@@ -76,6 +76,9 @@ pub const DEB: &[&str] = &["debhelper", "dpkg-dev"];
 /// What the proofs need on top: to boot other systems.
 pub const PROOF: &[&str] = &["systemd-container"];
 
+/// What the proof of the audit report needs on top: a browser.
+pub const BROWSER: &[&str] = &["chromium"];
+
 /// What fuzzing needs: libFuzzer is C++.
 pub const FUZZ: &[&str] = &["g++"];
 

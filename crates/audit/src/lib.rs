@@ -6,6 +6,7 @@ mod ecs;
 mod event;
 mod filter;
 mod merge;
+mod report;
 mod summary;
 mod verify;
 
@@ -13,5 +14,6 @@ pub use ecs::ecs;
 pub use event::{Entry, Event, RECOVERED, Writer, from_journal, from_syslog, rfc3339_of, time_of};
 pub use filter::{Filter, parse_time};
 pub use merge::Merge;
+pub use report::{Proof, Report};
 pub use summary::Summary;
 pub use verify::{Fault, Finding, Head, Verifier};

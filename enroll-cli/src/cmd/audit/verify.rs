@@ -5,7 +5,7 @@ use crate::cli::Sources;
 use crate::cmd::list::each_account;
 use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure, store_failure};
-use qrtotp_audit::{Event, Fault, Finding, Head, RECOVERED, Verifier};
+use qrtotp_audit::{Entry, Event, Fault, Finding, Head, RECOVERED, Verifier};
 use qrtotp_core::account::{Link, Name, chain_origin, link_hex};
 use qrtotp_core::audit::{AuditSink, Priority};
 use qrtotp_core::clock::{Clock, SystemClock, UnixTime};
@@ -23,15 +23,16 @@ const ON_ITS_WAY: UnixTime = 10;
 
 /// What came of a verification.
 #[derive(Default)]
-struct Count {
-    accounts: usize,
-    events: u64,
-    proven: u64,
-    first: u64,
-    forged: u64,
-    lost: u64,
-    other: u64,
-    exit: Exit,
+pub struct Count {
+    pub accounts: usize,
+    pub events: u64,
+    pub proven: u64,
+    pub first: u64,
+    pub forged: u64,
+    pub lost: u64,
+    pub other: u64,
+    /// Whether all accounts could be read.
+    pub exit: Exit,
 }
 
 pub fn run(
@@ -41,7 +42,7 @@ pub fn run(
     json: bool,
 ) -> Result<Exit, Failure> {
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let count = verify(context, sources, against, |finding| {
+    let each = |finding: &Finding| {
         if json {
             let (fault, until) = word(&finding.fault);
             let line = if let Fault::Lost(line) = &finding.fault { line } else { &finding.line };
@@ -50,7 +51,8 @@ pub fn run(
         } else {
             writeln!(out, "{}", text(finding))
         }
-    })?;
+    };
+    let count = verify(context, sources, against, each, |_| ())?;
     let Count { accounts, events, proven, first, forged, lost, other, exit } = count;
     if json {
         let object = json!({ "accounts": accounts, "events": events, "proven": proven, "first": first,
@@ -79,7 +81,7 @@ pub fn run(
 pub fn repair(context: &Context, sources: &Sources) -> Result<Exit, Failure> {
     let (mut log, mut again, mut left) = (syslog(), 0_u64, 0_u64);
     let now = SystemClock.now();
-    let exit = verify(context, sources, None, |finding| {
+    let each = |finding: &Finding| {
         match &finding.fault {
             Fault::Lost(line) if at(line).is_some_and(|at| at < now - ON_ITS_WAY) => {
                 let mut line = line.clone();
@@ -90,8 +92,8 @@ pub fn repair(context: &Context, sources: &Sources) -> Result<Exit, Failure> {
             _ => left += 1,
         }
         Ok(())
-    })?
-    .exit;
+    };
+    let exit = verify(context, sources, None, each, |_| ())?.exit;
     writeln!(
         std::io::stdout(),
         "{again} lines logged again; {left} findings are left for `qrtotp audit verify`."
@@ -121,11 +123,13 @@ fn at(line: &str) -> Option<UnixTime> {
     Event::parse(line)?.number("at")
 }
 
-fn verify(
+/// Reads the log once: gives each entry to `seen` and each finding to `each`.
+pub fn verify(
     context: &Context,
     sources: &Sources,
     against: Option<&Path>,
     mut each: impl FnMut(&Finding) -> std::io::Result<()>,
+    mut seen: impl FnMut(&Entry),
 ) -> Result<Count, Failure> {
     let store = context.store()?;
     // Before the log, which may go on meanwhile.
@@ -164,6 +168,7 @@ fn verify(
     };
     for entry in sources::open(sources, None)? {
         count.events += 1;
+        seen(&entry);
         verifier.read(&entry);
         pass_on(&mut verifier, &mut count)?;
     }
@@ -215,14 +220,14 @@ fn word(fault: &Fault) -> (&'static str, Option<u64>) {
     }
 }
 
-fn text(finding: &Finding) -> String {
-    let Finding { user, seq, fault, line } = finding;
-    let what = match fault {
+/// A fault for people.
+pub fn what(seq: u64, fault: &Fault) -> String {
+    match fault {
         Fault::Changed => "CHANGED or added: it does not fit the line before".to_owned(),
         Fault::Unchained => "UNCHAINED: changed or added; such a line has a number and a hash".to_owned(),
         Fault::Repeated => "REPEATED or added: a line of this number came before".to_owned(),
         Fault::Moved => "MOVED: it stands behind later lines".to_owned(),
-        Fault::Missing(until) if until == seq => {
+        Fault::Missing(until) if *until == seq => {
             "MISSING: removed, or lost too long ago for the store".to_owned()
         }
         Fault::Missing(until) => {
@@ -238,7 +243,12 @@ fn text(finding: &Finding) -> String {
         Fault::SavedIsGone => {
             "GONE: this line was saved, and neither the log nor the store has it".to_owned()
         }
-    };
+    }
+}
+
+fn text(finding: &Finding) -> String {
+    let Finding { user, seq, fault, line } = finding;
+    let what = what(*seq, fault);
     let line = if line.is_empty() { String::new() } else { format!("\n    {line}") };
     let place = if *seq == 0 { String::new() } else { format!(" seq {seq}") };
     clean_lines(&format!("{user}{place}: {what}{line}"))
