@@ -52,6 +52,14 @@ const PROOFS: &[Proof] = &[
     Proof { name: "hosts", run: || suite::end_to_end(&["hostile_hosts", "setuid_limits"]) },
     Proof { name: "secrets", run: || suite::end_to_end(&["secrets_in_memory", "secrets_of_programs"]) },
     Proof {
+        name: "monitoring",
+        run: || {
+            apt::unpack("crowdsec")?;
+            apt::unpack("prometheus")?;
+            suite::end_to_end(&["monitoring"])
+        },
+    },
+    Proof {
         name: "report",
         run: || {
             apt::need(&[apt::BROWSER])?;
