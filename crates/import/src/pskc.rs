@@ -2,8 +2,8 @@
 
 use crate::text;
 use crate::{Entry, FileError, Refusal, Settings, bounded, device};
-use base64ct::{Base64, Encoding};
 use crate::{Foreign, Note};
+use base64ct::{Base64, Encoding};
 use qrtotp_otp::{MAX_CLOCK_OFFSET, Strength};
 use qrtotp_values::Date;
 use qrtotp_values::UnixTime;
