@@ -13,6 +13,7 @@ mod interrupt;
 mod look;
 mod picture;
 mod program;
+mod selftest;
 mod sshd;
 mod terminal;
 
