@@ -1,5 +1,5 @@
-//! Base32 (RFC 4648 §6): one spelling for what we write and read back, every usual one for keys that people
-//! give us.
+//! Base32 (RFC 4648 §6): one canonical spelling for text that we write and read back, every usual one for
+//! keys from other systems.
 
 use base32::Alphabet;
 use zeroize::Zeroizing;
@@ -56,7 +56,7 @@ pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Base32Error> {
     whole_bytes(text)
 }
 
-/// A key as somebody gave it to us.
+/// A key as it was received.
 #[derive(PartialEq, Eq, Debug)]
 pub struct Lenient {
     /// The whole bytes.
@@ -98,7 +98,7 @@ pub fn decode_lenient(text: &str) -> Result<Lenient, Base32Error> {
     Ok(Lenient { bytes: whole_bytes(&plain)?, dropped_bits })
 }
 
-/// The whole bytes of a text of nothing but the alphabet's characters; bits after them are dropped.
+/// The whole bytes of a text that holds only characters of the alphabet; spare bits are dropped.
 fn whole_bytes(text: &str) -> Result<Zeroizing<Vec<u8>>, Base32Error> {
     base32::decode(ALPHABET, text).map(Zeroizing::new).ok_or(Base32Error::NotCanonical)
 }

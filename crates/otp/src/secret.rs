@@ -59,7 +59,7 @@ impl Secret {
         if bytes.len() * 8 < needed as usize {
             return Err(SecretError::TooShort { bits: bytes.len() * 8, needed });
         }
-        // An all-zero key is what a failed read or an empty placeholder looks like.
+        // A failed read or an empty placeholder leaves an all-zero key.
         if bytes.iter().all(|byte| Some(byte) == bytes.first()) {
             return Err(SecretError::Repeated);
         }

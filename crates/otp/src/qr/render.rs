@@ -1,6 +1,5 @@
-//! A matrix as lines of text. Only a light frame around the code lets scanners find it, and on a dark
-//! terminal light is what has to be drawn; that is why the glyphs are the light modules unless told
-//! otherwise.
+//! A matrix as lines of text. Scanners find a code only inside a light frame, so on a dark terminal the
+//! glyphs draw the light modules unless the caller asks otherwise.
 
 use zeroize::Zeroizing;
 
@@ -15,7 +14,7 @@ const WHITE_ON_BLACK: &str = "\x1b[38;5;231;48;5;16m";
 const BLACK_ON_WHITE: &str = "\x1b[38;5;16;48;5;231m";
 const RESET: &str = "\x1b[0m";
 
-/// What a picture is made of.
+/// The characters that a picture is drawn with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Style {
     /// Half blocks, two modules one above the other in each character. Smallest; needs UTF-8.
@@ -98,8 +97,8 @@ pub fn size(m: &Matrix, style: Style, quiet: usize) -> (usize, usize) {
     }
 }
 
-/// The widest quiet zone with which the picture fits so many columns and rows; else, the widest that fits the
-/// columns. Scanners manage with less than [`QUIET_ZONE`] on a screen.
+/// The widest quiet zone with which the picture fits into these columns and rows; otherwise the widest that
+/// fits the columns. Scanners manage with less than [`QUIET_ZONE`] on a screen.
 pub fn quiet_zone(m: &Matrix, style: Style, columns: usize, rows: usize) -> Option<usize> {
     let widest = |rows| {
         (1..=QUIET_ZONE).rev().find(|quiet| {

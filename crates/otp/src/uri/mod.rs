@@ -16,7 +16,7 @@ use super::{Base32Error, Params, ParamsError, Secret, SecretError};
 /// A secret with the names that the app shows next to its codes.
 #[derive(PartialEq, Eq, Debug)]
 pub struct KeyUri {
-    /// Who asks for the code: the host or the organisation. May be empty.
+    /// The issuer of the code: the host or the organisation. May be empty.
     pub issuer: String,
     /// Whose code it is, e.g. `alice@web1`.
     pub account: String,
@@ -29,17 +29,17 @@ pub struct KeyUri {
 /// A key URI as it was read.
 #[derive(PartialEq, Eq, Debug)]
 pub struct ReadUri {
-    /// What it says.
+    /// The key that it describes.
     pub key: KeyUri,
-    /// Whether its secret had bits after the last whole byte, which are dropped.
+    /// Whether bits after the secret's last whole byte were dropped.
     pub dropped_bits: bool,
 }
 
 impl KeyUri {
     /// The URI. Default parameters are left out, since apps assume them.
     ///
-    /// Reads back as the same value, except that blanks around the names are dropped and what stands before a
-    /// colon in the account is taken for the issuer if `issuer` is empty.
+    /// Reads back as the same value, with two exceptions: blanks around the names are dropped, and if
+    /// `issuer` is empty, text before a colon in the account becomes the issuer.
     pub fn to_uri(&self) -> Zeroizing<String> {
         self.write(true)
     }
