@@ -24,8 +24,8 @@ pub enum RecordError {
     Value(&'static str),
 }
 
-/// A device label as the person gave it: at most 64 characters, and `…` where there were more; none of them
-/// able to forge output.
+/// A device label from its owner: at most 64 characters, with `…` if it was longer, and no character that
+/// could forge output.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 // Shared: a login clones it between a decision and its write, where it must not allocate.
 pub struct Label(Arc<str>);
@@ -69,7 +69,7 @@ impl Origin {
 pub struct Credential {
     /// Its public name.
     pub id: CredentialId,
-    /// What the owner calls the device.
+    /// The owner's name for the device.
     pub label: Label,
     /// Algorithm, digits and period.
     pub params: Params,
@@ -77,7 +77,7 @@ pub struct Credential {
     pub created: UnixTime,
     /// How it came to be.
     pub origin: Origin,
-    /// The window of its codes, where it came with one; otherwise the host's.
+    /// The window of its codes, if it was imported with one; otherwise the host's.
     pub window: Option<Window>,
     /// The secret, sealed for this account and credential.
     pub sealed: Vec<u8>,
@@ -88,7 +88,7 @@ pub struct Credential {
 pub struct SshKey {
     /// Its public name, unlike that of any other credential of the account.
     pub id: CredentialId,
-    /// What the owner calls it.
+    /// The owner's name for it.
     pub label: Label,
     /// Its type.
     pub kind: HardwareKeyType,
@@ -101,11 +101,11 @@ pub struct SshKey {
 /// A credential whose QR code was shown and not confirmed yet. No login accepts its codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// What it will be; `created` is when its QR code was shown.
+    /// The credential to be; `created` is when its QR code was shown.
     pub credential: Credential,
     /// The token that it was shown for.
     pub token: TokenId,
-    /// First codes that were tried; counted before they are looked at.
+    /// First codes that were tried; counted before they are checked.
     pub guesses: u32,
 }
 
@@ -117,7 +117,7 @@ impl Pending {
     }
 }
 
-/// What an account is to a login.
+/// The account's status at a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnrolmentStatus {
     /// It has credentials.
@@ -137,10 +137,10 @@ pub struct Record {
     pub uid: u32,
     /// Ties the record to its state.
     pub id: RecordId,
-    /// When a credential was last revoked. It stays beside later ones: their keys may be that one's.
+    /// When a credential was last revoked. Kept beside later ones: one of their keys may be the revoked one.
     pub revoked: Option<UnixTime>,
-    /// Unix time up to which removed credentials had burnt their codes, 0 for never: a key that comes back
-    /// starts there.
+    /// Unix time up to which removed credentials had burnt their codes, 0 for never: a key that is enrolled
+    /// again starts there.
     pub burnt_until: UnixTime,
     /// Enrolled apps.
     pub credentials: Vec<Credential>,
@@ -152,7 +152,7 @@ pub struct Record {
     pub recovery_due: bool,
     /// The enrolment token, live or ended.
     pub token: Option<Token>,
-    /// What was shown last for the token.
+    /// The credential last shown for the token.
     pub pending: Option<Pending>,
 }
 
@@ -178,7 +178,7 @@ impl Record {
         }
     }
 
-    /// What the account is to a login.
+    /// The account's status at a login.
     #[must_use]
     pub fn standing(&self) -> EnrolmentStatus {
         match (self.credentials.is_empty(), self.revoked) {
@@ -219,9 +219,9 @@ impl Record {
         apps.chain(keys).find_map(|(known, label)| (known == id).then_some(label))
     }
 
-    /// Removes credentials at once. With the last app go the ssh keys, the recovery codes and any live token,
-    /// and the account is revoked. `state` is the record's own: what it has burnt stays burnt for a key that
-    /// comes back.
+    /// Removes credentials at once. Removing the last app also removes the ssh keys, the recovery codes and
+    /// any live token, and the account is revoked. `state` is the record's own: its burnt codes stay burnt if
+    /// a key is enrolled again.
     pub fn revoke(
         &mut self,
         state: &mut State,

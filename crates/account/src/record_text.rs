@@ -29,7 +29,7 @@ impl Record {
     /// Reads the text form.
     ///
     /// # Errors
-    /// Not a record of a known version, with the key at fault where there is one.
+    /// Not a record of a known version; names the key at fault if there is one.
     pub fn from_toml(text: &str) -> Result<Self, RecordError> {
         read(text)
     }

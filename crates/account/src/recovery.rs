@@ -14,7 +14,7 @@ use thiserror::Error;
 pub enum SetKind {
     /// Ours: 16 letters, 80 bits.
     Ours,
-    /// Another system's: eight digits, 26 bits. Whoever guesses at them guesses at codes of apps, and is
+    /// Another system's: eight digits, 26 bits. A guess at one is also a guess at an app's code, and is
     /// counted there.
     Imported,
 }

@@ -13,7 +13,7 @@ pub type OriginDigest = [u8; 8];
 /// A right code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remembered {
-    /// Where it was given, at which service, under which policy.
+    /// Origin, service and policy of the code.
     pub origin: OriginDigest,
     /// The place of that origin: a wrong answer from there ends it. All zeros: the account's own processes.
     pub place: [u8; 8],
@@ -35,7 +35,7 @@ impl RememberedCodes {
         Self(room)
     }
 
-    /// Remembers a right code. From nowhere in particular it is not.
+    /// Remembers a right code, unless its origin can't be identified.
     pub fn remember(&mut self, origin: OriginDigest, side: Side, credential: CredentialId, now: UnixTime) {
         let Some(place) = place_of(side) else { return };
         let new = Remembered { origin, place, credential, at: now };
@@ -48,7 +48,7 @@ impl RememberedCodes {
         }
     }
 
-    /// Whose code was given from `origin` less than `seconds` ago. What was given in the future is not
+    /// The credential whose code came from `origin` less than `seconds` ago. A code from the future is not
     /// remembered: the clock was set back.
     #[must_use]
     pub fn credential(&self, origin: OriginDigest, now: UnixTime, seconds: i64) -> Option<CredentialId> {

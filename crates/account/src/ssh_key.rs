@@ -1,4 +1,4 @@
-//! Public ssh keys as text, and their fingerprints. Reads bytes only: sshd alone knows that somebody has the
+//! Public ssh keys as text, and their fingerprints. Reads bytes only: sshd alone proves possession of the
 //! private key.
 
 use base64ct::{Base64, Base64Unpadded, Encoding};
@@ -97,8 +97,8 @@ impl<'t> PublicKey<'t> {
     }
 }
 
-/// The public key, `TYPE BASE64`, with which a signature of `ssh-keygen -Y sign` says that it was made.
-/// Verifies nothing.
+/// The public key, `TYPE BASE64`, that a signature of `ssh-keygen -Y sign` claims to be made with. Verifies
+/// nothing.
 #[must_use]
 pub fn signing_key(armored: &str) -> Option<String> {
     const MAGIC_AND_VERSION: &[u8] = b"SSHSIG\0\0\0\x01";
@@ -110,7 +110,7 @@ pub fn signing_key(armored: &str) -> Option<String> {
     Some(format!("{} {}", std::str::from_utf8(kind).ok()?, Base64::encode_string(key)))
 }
 
-/// A string of the ssh protocol (RFC 4251 §5), and what follows it.
+/// A string of the ssh protocol (RFC 4251 §5), and the rest.
 fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)

@@ -19,10 +19,10 @@ const RECENT: usize = 16;
 /// A keyed digest of an accepted code. All zeros: none.
 pub type CodeDigest = [u8; 8];
 
-/// What is remembered of one credential.
+/// The remembered state of one credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CredentialState {
-    /// Whose it is.
+    /// The credential.
     pub credential: CredentialId,
     /// The last accepted step (RFC 6238 §5.2: no code twice). Only rises.
     pub watermark: Step,
@@ -67,7 +67,7 @@ impl State {
         Self { marks, throttle: self.throttle.with_room(), chain: self.chain.with_room(), ..*self }
     }
 
-    /// What is remembered of a credential; nothing for one that was never used.
+    /// The remembered state of a credential; none if it was never used.
     #[must_use]
     pub fn mark(&self, credential: CredentialId) -> Option<&CredentialState> {
         self.marks.iter().find(|mark| mark.credential == credential)
@@ -104,7 +104,7 @@ impl State {
         }
     }
 
-    /// Takes a device's clock to be so many steps ahead of ours.
+    /// Records that a device's clock is this many steps ahead of ours.
     pub fn set_drift(&mut self, credential: CredentialId, steps: i32) {
         self.raise(credential, 0, None);
         if let Some(mark) = self.marks.iter_mut().find(|mark| mark.credential == credential) {
@@ -233,11 +233,11 @@ impl State {
         Ok(Self { record, throttle, recovery, recent, marks, chain: Chain::default() })
     }
 
-    /// Reads the form that slots of version 1 hold: without places, and one lane for the codes of everybody,
-    /// which are taken for strangers' now.
+    /// Reads the form that slots of version 1 hold: without places, and with one lane for all codes, whose
+    /// failures now count as strangers'.
     ///
     /// # Errors
-    /// Anything else.
+    /// Any other bytes.
     pub fn from_version_1(bytes: &[u8]) -> Result<Self, StateError> {
         let rest = &mut &*bytes;
         let mut state = Self::new(RecordId(take(rest)?));
@@ -323,7 +323,7 @@ fn take_remembered(rest: &mut &[u8]) -> Result<Vec<Remembered>, StateError> {
     )
 }
 
-/// A count and so many items, no two with one key.
+/// A count and that many items, no two with the same key.
 fn take_list<T, K: PartialEq>(
     rest: &mut &[u8],
     most: usize,
