@@ -27,7 +27,7 @@ impl FileStore {
     /// Opens the store, and makes it first if there is nothing yet: directory, sealing key, marker.
     ///
     /// # Errors
-    /// As [`FileStore::open`]; also a directory that holds records but no marker, or a store whose key is lost.
+    /// As [`FileStore::open`]; also if a directory holds records but no marker, or if a store's key is lost.
     pub fn open_or_create(path: &Path, key_dir: &Path) -> Result<Self, StoreError> {
         if !exists(&path.join(MARKER))? {
             with_critical_section(|| prepare(path, key_dir))?;
@@ -38,11 +38,11 @@ impl FileStore {
         Ok(store)
     }
 
-    /// Whether there is a store, or something left of one. Where there is nothing,
-    /// [`FileStore::open_or_create`] makes one.
+    /// Whether there is a store, or part of one. If there is nothing, [`FileStore::open_or_create`] makes a
+    /// store.
     ///
     /// # Errors
-    /// What can't be looked at.
+    /// A path that can't be read.
     pub fn is_made(path: &Path, key_dir: &Path) -> Result<bool, StoreError> {
         Ok(exists(&path.join(MARKER))? || exists(&key_dir.join(KEY_FILE))?)
     }
@@ -75,7 +75,7 @@ impl FileStore {
         if let Some(dir) = open_private_dir(&self.root, name, &path)? {
             return Ok((dir, path));
         }
-        self.check_marker()?; // nothing is made where a disk is not mounted
+        self.check_marker()?; // makes nothing where a disk is not mounted
         match mkdirat(&self.root, name, Mode::from_bits_truncate(0o700)) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(StoreError::io(path, errno)),
@@ -115,8 +115,8 @@ impl FileStore {
     }
 }
 
-/// Removes what crashes left in the directory of unfinished records. We hold its lock, so nobody is at work
-/// there.
+/// Removes leftovers of crashes from the directory of unfinished records. We hold its lock, so no other
+/// process is using it.
 fn sweep(tmp: BorrowedFd<'_>) {
     let Ok(dir) = entries(tmp) else { return };
     for entry in dir.flatten() {
@@ -128,8 +128,8 @@ fn sweep(tmp: BorrowedFd<'_>) {
     }
 }
 
-/// Removes an unfinished or removed record. What can't be removed stays for the next sweep: nothing ever
-/// reads it.
+/// Removes an unfinished or removed record. Files that can't be removed stay for the next sweep: nothing
+/// reads them.
 pub(super) fn remove(tmp: BorrowedFd<'_>, name: &str) {
     if let Ok(Some(dir)) = open_private_dir(&tmp, name, Path::new(name)) {
         for file in [RECORD, RECORD_NEW, STATE] {
@@ -171,7 +171,7 @@ fn prepare(path: &Path, key_dir: &Path) -> Result<(), StoreError> {
     fsync(&root).map_err(|errno| StoreError::io(path, errno))
 }
 
-/// The text of a marker in waiting that opens with the key. Makes both where there is no key.
+/// The text of a waiting marker that opens with the key. Makes both if there is no key.
 fn waiting_marker(root: BorrowedFd<'_>, path: &Path, key_dir: &Path) -> Result<String, StoreError> {
     let waiting = path.join(WAITING);
     let keys = open_dir(key_dir)?;

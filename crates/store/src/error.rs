@@ -1,5 +1,4 @@
-//! What can be wrong with a store. The messages are for the admin and say what to do; a login never shows
-//! them.
+//! Errors of the store. The messages are for the admin and say what to do; a login never shows them.
 
 use super::{TrustError, errno};
 use nix::errno::Errno;
@@ -65,7 +64,7 @@ pub enum StoreError {
         /// In a few words.
         why: &'static str,
     },
-    /// Somebody held the account's lock for too long.
+    /// Another process held the account's lock for too long.
     #[error("the account's record was in use for too long; try again")]
     Busy,
     /// The caller's file size limit forbids our writes.
@@ -79,17 +78,17 @@ pub enum StoreError {
     /// The system said no.
     #[error("{path}: {errno}")]
     Io {
-        /// What we tried to read or write.
+        /// The path of the read or write.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         errno: Errno,
     },
-    /// A write that the system did not say was kept, nor that it was not.
+    /// The system reported neither that a write was kept nor that it was lost.
     #[error("{path}: {errno}; what was to be written may have been kept or not")]
     Unsure {
-        /// What we tried to write.
+        /// The path of the write.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         errno: Errno,
     },
     /// No random numbers.

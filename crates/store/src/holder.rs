@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a holder may show no progress.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// What a waiting process knows of the lock's holder.
+/// A waiting process's observations of the lock's holder.
 #[derive(Default)]
 pub(super) struct Holder {
     next_look: Duration,
@@ -39,7 +39,7 @@ struct Sight {
 }
 
 impl Holder {
-    /// Looks at the holder of the lock of `dir`, if the wait was long enough. Returns the process that it
+    /// Checks the holder of the lock of `dir`, if the wait was long enough. Returns the process that it
     /// killed.
     pub(super) fn look(&mut self, dir: impl AsFd, waited: Duration) -> Option<Pid> {
         if waited < self.next_look.max(PATIENCE) {

@@ -1,5 +1,5 @@
-//! Failures of the primary factor, as the broker counts them: a small file per account, in a directory of its
-//! own. An account's first failure makes its file, which is then only overwritten, so that its flock(2) is
+//! Failures of the primary factor, as the broker counts them: a small file per account, in a separate
+//! directory. An account's first failure makes its file; later ones overwrite it in place, so its flock(2) is
 //! the account's lock.
 
 use super::critical::with_critical_section;
@@ -45,7 +45,7 @@ impl FileStore {
         }
     }
 
-    /// Forgets what is counted for an account that was renamed or removed.
+    /// Forgets the failures of an account that was renamed or removed.
     ///
     /// # Errors
     /// The store can't be trusted or written.

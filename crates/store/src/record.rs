@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// Most bytes of an `account.toml`: 32 credentials and a token are some 12 kB.
 const RECORD_LIMIT: usize = 32 * 1024;
 
-/// How [`write_new`] makes a file over whatever a crash left there.
+/// Flags with which [`write_new`] replaces a leftover of a crash.
 pub(super) const ANEW: OFlag = OFlag::O_WRONLY
     .union(OFlag::O_CREAT)
     .union(OFlag::O_TRUNC)
@@ -43,14 +43,14 @@ impl Opened {
         let path = &self.state_path;
         let (offset, bytes) = self.loaded.succeed(state);
         self.file.file.write_all_at(bytes, offset).map_err(|error| match errno(&error) {
-            // A file on a read-only disk was opened for reading only, which is what EBADF then says.
+            // A file on a read-only disk was opened read-only, so a write fails with EBADF.
             Errno::EBADF => StoreError::io(path, Errno::EROFS),
             errno => StoreError::io(path, errno),
         })?;
         self.sync_state()
     }
 
-    /// Makes durable what is in the file, and what is to come into it.
+    /// Makes the file's present or new contents durable.
     fn keep_state(&mut self, old: &State, new: &State) -> Result<(), StoreError> {
         if new == old { self.sync_state() } else { self.write_state(new) }
     }
@@ -165,9 +165,8 @@ impl FileStore {
         fsync(dir).map_err(|errno| failed(errno).unsure())
     }
 
-    /// From `old` to `new`, under the account's lock. What is to stay as it is becomes durable, too: whoever
-    /// wrote it may have been killed before it was, and then a power cut would undo what the caller is told
-    /// is so.
+    /// Changes `old` to `new`, under the account's lock. An unchanged state is made durable too: its writer
+    /// may have been killed before syncing it, and a power cut would then undo what the caller reports.
     pub(super) fn change(
         &self,
         dir: impl AsFd + Copy,
@@ -192,7 +191,7 @@ impl FileStore {
 
 fn open_state(dir: impl AsFd + Copy, path: &Path) -> Result<TrustedFile, StoreError> {
     match open_file(&dir, STATE, path, true, Readers::OwnerOnly) {
-        // A read-only disk must still tell what is wrong, and a `status` must work on it.
+        // On a read-only disk an error must still be reported, and `status` must work.
         Err(TrustError::Io { errno: Errno::EROFS, .. }) => {
             open_file(&dir, STATE, path, false, Readers::OwnerOnly)
         }
@@ -224,7 +223,7 @@ fn read_whole(file: &TrustedFile, path: &Path) -> Result<Option<Box<[u8; slot::F
     Ok(read_exact::<{ slot::FILE }>(&file.file, 0, path)?.map(Box::new))
 }
 
-/// What can't be opened inside an account's directory is that account's fault.
+/// Blames the account for anything in its directory that can't be opened.
 fn at_fault(error: TrustError) -> StoreError {
     match error {
         TrustError::Missing(path) => StoreError::Incomplete(path),
@@ -237,10 +236,10 @@ fn at_fault(error: TrustError) -> StoreError {
     }
 }
 
-/// The state that goes with either record, if the power goes between. Marks of unknown credentials harm
-/// nobody, while a credential without its mark would accept a code again: of the new record its enrolment
-/// code, of the old one, which may have been another person's, any used one. What else changes waits until
-/// the record is kept.
+/// The state that fits either record if the power fails in between. Marks of unknown credentials are
+/// harmless, while a credential without its mark would accept a code again: for the new record its enrolment
+/// code, for the old one, which may have been another person's, any used code. Other changes wait until the
+/// record is durable.
 fn marks_of_both(old: &Account, new: &Account) -> State {
     let mut both = old.state.clone();
     both.retain(|id| old.record.credential(id).or(new.record.credential(id)).is_some());

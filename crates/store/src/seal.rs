@@ -91,8 +91,8 @@ impl SealKey {
         Ok(Zeroizing::new(plain))
     }
 
-    /// A keyed digest of 8 bytes for one record: the beginning of the key stream of XChaCha20 for a nonce of
-    /// both. Only who has the key can compute it, and nobody can compute `what` from it. Allocates nothing.
+    /// A keyed digest of 8 bytes for one record: the beginning of XChaCha20's key stream for a nonce made of
+    /// both. Computing it needs the key, and it does not reveal `what`. Allocates nothing.
     #[must_use]
     pub fn digest(&self, record: RecordId, what: [u8; 8]) -> [u8; 16] {
         let (mut nonce, mut stream) = ([0; NONCE], [0; 16]);
@@ -173,7 +173,7 @@ impl fmt::Debug for SealKey {
     }
 }
 
-/// What a sealed text is, so that one kind never passes for the other.
+/// The kind of a sealed text, so that one kind is never accepted as another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The store's marker.

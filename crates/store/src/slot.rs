@@ -1,9 +1,9 @@
-//! The `state` file: two slots, each in its own block, written in turn. Whatever the power does, one of them
+//! The `state` file: two slots, each in its own block, written in turn. After any power failure, one of them
 //! is whole.
 //!
-//! Behind the state a slot holds the audit lines of the last updates that were written to it, for `qrtotp
-//! audit`. No login looks at them. Those of the newest update are under the slot's checksum; each older one
-//! proves itself by the chain.
+//! After the state, a slot holds the audit lines of the last updates that were written to it, for `qrtotp
+//! audit`. No login reads them. The slot's checksum covers the lines of the newest update; the chain proves
+//! each older one.
 
 use qrtotp_account::{KEPT_LEN, State, lines_at_end, split_line};
 use thiserror::Error;
@@ -18,10 +18,10 @@ pub const USED: usize = 2048;
 const MAGIC: [u8; 4] = *b"QRTS";
 const VERSION: u16 = 3;
 const HEADER: usize = 20;
-/// By how much an answer may enlarge a state beside new lines: marks, a place, a remembered code, the set of
+/// The most that an answer adds to a state beside new lines: marks, a place, a remembered code, the set of
 /// recovery codes.
 const GROWTH: usize = 250;
-/// What follows the last line of a slot: a line without a byte.
+/// The end of a slot's lines: an empty line.
 const LINES_END: [u8; 2] = [0; 2];
 
 /// Neither slot holds a state.
@@ -60,7 +60,7 @@ fn offset(sequence: u64) -> u64 {
     (sequence % 2) * SLOT as u64
 }
 
-/// Puts a slot into `out`, in place of what is there.
+/// Puts a slot into `out`, replacing its contents.
 fn encode(state: &State, sequence: u64, out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(&MAGIC);

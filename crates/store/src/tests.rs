@@ -1,4 +1,4 @@
-//! The file store in a directory of its own: crashes between its writes, and others at work at the same time.
+//! The file store in a temporary directory: crashes between its writes, and concurrent users.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
@@ -193,7 +193,7 @@ fn a_torn_slot_is_made_whole_by_the_next_login_whatever_it_decides() {
     for (torn, other) in [(0, 4096), (4096, 0)] {
         file.write_all_at(&[0xff; 100], torn).unwrap();
         store.update_state(&alice(), |_, _| ()).unwrap();
-        // And then the disk loses what was the only whole slot.
+        // Then the disk loses the only whole slot.
         file.write_all_at(&[0xff; 100], other).unwrap();
         assert!(!store.load(&alice()).unwrap().unwrap().state.is_fresh(device(1), 500));
         store.update_state(&alice(), |_, _| ()).unwrap();

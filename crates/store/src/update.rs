@@ -39,7 +39,7 @@ impl FileStore {
                 let mut account = None;
                 f(&mut account);
                 match account {
-                    Some(account) if !self.create(&account)? => continue, // somebody else was faster
+                    Some(account) if !self.create(&account)? => continue, // another process was faster
                     _ => return Ok(()),
                 }
             };
