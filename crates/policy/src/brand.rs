@@ -1,15 +1,15 @@
-//! `[brand]`: what people see of the organisation. Only the form is checked here; whether colours and logo do
-//! is told by the command, which draws them. No login depends on it.
+//! `[brand]`: how users see the organisation. Only the syntax is checked here; the command, which draws
+//! colours and logo, checks whether they work. No login depends on it.
 
 use qrtotp_otp::qr::Level;
 use std::fmt;
 use std::path::Path;
 
-/// `[brand]`. Colours and level are kept as they were written, and only looked at for their form: the module
-/// reads this at every login, and has no use for them.
+/// `[brand]`. Colours and level stay as they were written, and only their syntax is checked: the module reads
+/// this at every login and does not use them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Brand {
-    /// Whom to ask for help, shown at enrolment: a telephone number, an address. At most 100 characters.
+    /// The contact for help, shown at enrolment: a telephone number, an address. At most 100 characters.
     pub contact: Option<String>,
     pub(super) accent: Option<String>,
     pub(super) accent_text: Option<String>,

@@ -1,12 +1,12 @@
-//! A reader of little-endian bytes that refuses what is cut, and a writer of text.
+//! A reader of little-endian bytes that refuses truncated input, and a writer of text.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The bytes are not what was written.
+/// The bytes are damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damaged;
 
-/// What is left to read.
+/// The rest to read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bytes<'a>(&'a [u8]);
 

@@ -1,4 +1,4 @@
-//! What a valid configuration allows that an admin should think about twice.
+//! Valid settings that an admin should think about twice.
 
 use super::{Config, Require};
 use qrtotp_values::ConfigDuration;
@@ -9,7 +9,7 @@ use std::fmt;
 pub enum Severity {
     /// It takes protection away.
     Danger,
-    /// It weakens it, or will annoy somebody.
+    /// It weakens it, or will annoy users.
     Warning,
 }
 
@@ -20,7 +20,7 @@ pub struct Finding {
     pub severity: Severity,
     /// The key in question.
     pub key: &'static str,
-    /// What follows from its value, and what to do.
+    /// The effect of its value, and what to do.
     pub reason: String,
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Everything in `config` that deserves a second thought.
+/// Every setting in `config` that an admin should reconsider.
 #[must_use]
 pub fn findings(config: &Config) -> Vec<Finding> {
     let mut found = Vec::new();

@@ -8,7 +8,7 @@ use qrtotp_values::{ConfigDuration, Date};
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-/// Where the configuration is unless the admin says otherwise.
+/// Path of the configuration unless the admin says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/qrtotp/qrtotp.toml";
 
 /// The configuration.
@@ -16,7 +16,7 @@ pub const DEFAULT_PATH: &str = "/etc/qrtotp/qrtotp.toml";
 pub struct Config {
     /// Where records live. Default `/var/lib/qrtotp`.
     pub state_dir: StateDir,
-    /// Who the authenticator app says the code is for. Default: the host's name.
+    /// The issuer that the authenticator app shows. Default: the host's name.
     pub issuer: Option<String>,
     /// How codes are judged.
     pub verify: Verify,
@@ -28,11 +28,11 @@ pub struct Config {
     pub audit: Audit,
     /// The broker.
     pub broker: Broker,
-    /// What people see of the organisation.
+    /// How users see the organisation.
     pub brand: Brand,
-    /// What holds where no rule decides.
+    /// Applies if no rule decides.
     pub defaults: Defaults,
-    /// Who needs what, where and when.
+    /// The rules.
     pub rules: RuleSet,
 }
 
@@ -114,12 +114,12 @@ pub struct Enroll {
     pub max_shows: u8,
     /// Devices per account, 1–10. Default 5.
     pub max_devices: u8,
-    /// What the app calls the account, next to the issuer: `{user}` and `{host}` are filled in. Default
+    /// The account's name in the app, beside the issuer: `{user}` and `{host}` are filled in. Default
     /// `{user}@{host}`.
     pub account_label: Cow<'static, str>,
-    /// How long the one-time code of a token (`token issue --code`) is good for. Default `10m`, at most `1h`.
+    /// How long the one-time code of a token (`token issue --code`) is valid. Default `10m`, at most `1h`.
     pub code_lifetime: ConfigDuration,
-    /// PAM services at which people may enrol during a login.
+    /// PAM services at which users may enrol during a login.
     pub services: Vec<Cow<'static, str>>,
     /// Whether any ssh key that sshd accepts proves the primary factor, also one that no token is bound to.
     /// Default no.
@@ -150,7 +150,7 @@ impl Default for Enroll {
 /// `[audit]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Audit {
-    /// Log what the module looks at, as its argument `debug` does.
+    /// Log the facts that the module decides by, like its argument `debug`.
     pub debug: bool,
 }
 
@@ -177,13 +177,13 @@ impl Broker {
 /// `[defaults]`: what rules by user, group and service will be able to override.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
-    /// What a login takes.
+    /// The requirement of a login.
     pub require: Require,
     /// What happens to an account without a credential.
     pub first_login: FirstLogin,
     /// With `first_login = "allow"`: the last day (UTC) on which such an account gets in.
     pub allow_until: Option<Date>,
-    /// What the account part does with a login at sshd or login that never came past the auth part.
+    /// The account part's decision on a login at sshd or login(1) that did not run the auth part.
     pub unasked: Unasked,
 }
 
@@ -197,24 +197,24 @@ pub enum Unasked {
     Deny,
 }
 
-/// What a login takes.
+/// The requirement of a login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Require {
     /// A code of an enrolled device, or a recovery code.
     #[default]
     Code,
-    /// Nothing from us: PAM_IGNORE for everybody.
+    /// Nothing from us: PAM_IGNORE for all accounts.
     Nothing,
 }
 
 impl Config {
-    /// Who the codes are for: the `issuer`, else the host.
+    /// The issuer that codes are shown under: the setting `issuer`, or the host.
     #[must_use]
     pub fn issuer_on(&self, host: &str) -> String {
         self.issuer.clone().unwrap_or_else(|| qrtotp_values::text::clean(host, 64).replace(':', "-"))
     }
 
-    /// What the app calls the account `user` of this host: without the host, a phone could not keep two hosts
+    /// The app's name for the account `user` of this host. Without the host, a phone could not tell two hosts
     /// of one issuer apart.
     #[must_use]
     pub fn account_on(&self, host: &str, user: &str) -> String {

@@ -13,7 +13,7 @@ pub enum ConfigError {
     /// It was never applied.
     #[error("{0} does not exist: the configuration was never applied; run `qrtotp config apply`")]
     NotApplied(PathBuf),
-    /// The applied form is not what was written.
+    /// The applied form is damaged.
     #[error("{0} is damaged; run `qrtotp config apply`")]
     Damaged(PathBuf),
     /// The file can't be trusted or read.
@@ -26,7 +26,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// Where in it, from 1.
         line: usize,
-        /// What is wrong there.
+        /// The fault.
         message: String,
     },
     /// A value out of its bounds.
@@ -36,7 +36,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// The key.
         key: &'static str,
-        /// What it should be.
+        /// The allowed values.
         problem: &'static str,
     },
 }

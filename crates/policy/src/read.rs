@@ -59,7 +59,7 @@ impl<'t> Section<'t> {
         self.table.get(key)
     }
 
-    /// Where the key is there, its value goes into `setting`.
+    /// Stores the key's value in `setting` if the key is there.
     pub(super) fn setting<T: Setting>(&mut self, key: &'static str, setting: &mut T) -> Result<(), Fault> {
         if let Some(value) = self.value(key) {
             *setting = T::read(value)?;
@@ -119,7 +119,7 @@ settings!(Broker: services);
 settings!(Brand: contact accent accent_text dark light logo logo_size correction);
 settings!(Defaults: require first_login allow_until unasked);
 
-/// What a key can have.
+/// A type that a key's value can have.
 pub(super) trait Setting: Sized {
     fn read(value: &Value) -> Result<Self, Fault>;
 }

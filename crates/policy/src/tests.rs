@@ -227,7 +227,7 @@ fn steps_times_devices_above_fifteen_is_refused() {
     assert!(parse("[verify]\nwindow_back = 10\nwindow_ahead = 4\n[enroll]\nmax_devices = 1").is_ok());
 }
 
-/// The keys of a table, as the reader names them where one is unknown. `header` is empty for the top level.
+/// The keys of a table, as the reader lists them if one is unknown. `header` is empty for the top level.
 fn keys_of(header: &str) -> Vec<String> {
     let message = read::read(&document::Table::from_toml(&format!("{header}\nsurprise = 1")).ok().unwrap())
         .err()

@@ -74,7 +74,7 @@ impl RuleSet {
     /// The local time's offset at `now`, in seconds east of UTC.
     ///
     /// # Errors
-    /// It is not what was compiled.
+    /// The rules are damaged.
     pub fn offset(&self, now: UnixTime) -> Result<i32, Damaged> {
         self.reader()?.0.offset(now)
     }
@@ -82,16 +82,16 @@ impl RuleSet {
     /// The time at which the zone's clocks show `local`, in seconds of local time since 1970.
     ///
     /// # Errors
-    /// It is not what was compiled.
+    /// The rules are damaged.
     pub fn utc(&self, local: i64) -> Result<UnixTime, Damaged> {
         let guess = local - i64::from(self.offset(local)?);
         Ok(local - i64::from(self.offset(guess)?))
     }
 
-    /// The rules, as they were compiled.
+    /// Decodes the rules.
     ///
     /// # Errors
-    /// It is not what was compiled.
+    /// The rules are damaged.
     pub fn rules(&self) -> Result<Vec<Rule>, Damaged> {
         let (_, count, mut bytes) = self.reader()?;
         let rules = (0..count).map(|_| decode(bytes.part()?)).collect::<Result<_, _>>()?;
@@ -144,7 +144,7 @@ fn encode(rule: &Rule) -> Vec<u8> {
     out
 }
 
-/// What follows a rule's conditions.
+/// The part of a rule after its conditions.
 pub(super) struct Tail<'p> {
     pub(super) outcome: Outcome,
     pub(super) fresh: bool,

@@ -12,10 +12,10 @@ use std::net::IpAddr;
 /// Names, services and terminals that are longer match nothing, in bytes.
 const LONGEST: usize = 64;
 
-/// What a rule can look at. What is not known makes no condition hold.
+/// The facts that a rule can test. A condition on an unknown fact does not hold.
 #[derive(Clone, Debug, Default)]
 pub struct Facts<'a> {
-    /// The account's canonical name; `None`: the host knows nobody of that name.
+    /// The account's canonical name; `None`: the host knows no such user.
     pub user: Option<&'a str>,
     /// The PAM service.
     pub service: &'a str,
@@ -25,7 +25,7 @@ pub struct Facts<'a> {
     pub by: &'a str,
     /// The remote host, as PAM gives it; empty: none, which is called local.
     pub rhost: &'a str,
-    /// Whether sshd accepted a public key; `None`: nobody can say here.
+    /// Whether sshd accepted a public key; `None`: unknown here.
     pub key: Option<bool>,
     /// The time.
     pub now: UnixTime,
@@ -34,22 +34,20 @@ pub struct Facts<'a> {
 /// What takes a look-up. Each is asked at most once, and only if a rule needs it whose cheaper conditions
 /// hold.
 pub trait Lookups {
-    /// The account's gids; `None`: they can't be had.
+    /// The account's gids; `None`: the look-up failed.
     fn groups(&mut self) -> Option<Vec<u32>>;
 
-    /// Whether sshd accepted a hardware key that is registered for the account. A key that can't be looked up
-    /// is none.
+    /// Whether sshd accepted a hardware key that is registered for the account. False if the look-up fails.
     fn hardware_key(&mut self) -> bool;
 
-    /// Whether the place is familiar to the account; `None`: that can't be had, and no rule about places
-    /// holds.
+    /// Whether the place is familiar to the account. `None`: unknown, and no rule about places holds.
     fn familiar(&mut self) -> Option<bool>;
 }
 
-/// Look-ups of a login that is only thought of.
+/// Look-ups for a hypothetical login.
 #[derive(Debug)]
 pub struct Known<G> {
-    /// Gives the gids.
+    /// Returns the gids.
     pub groups: G,
     /// Whether sshd accepted a registered hardware key.
     pub hardware_key: bool,
@@ -71,23 +69,23 @@ impl<G: FnMut() -> Option<Vec<u32>>> Lookups for Known<G> {
     }
 }
 
-/// What decided, and what it decided.
+/// A decision and the rule that made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision<'p> {
     /// The rule's name; `default`: none matched.
     pub rule: &'p str,
-    /// What it decided; `None`: no rule did, and `[defaults]` says.
+    /// The rule's outcome; `None`: no rule matched, and `[defaults]` apply.
     pub outcome: Option<Outcome>,
-    /// What else the rule says.
+    /// The rule's other effects.
     pub effects: Effects<'p>,
-    /// The groups could not be looked up where a rule needed them. It is the strictest of what they could
-    /// have given.
+    /// A rule needed the groups, and their look-up failed. The decision is the strictest that any groups
+    /// could have led to.
     pub without_groups: bool,
     /// The rule demands a registered hardware key, and one was accepted.
     pub hardware_key: bool,
 }
 
-/// What a rule says besides its outcome, as in [`super::OwnedEffects`].
+/// A rule's effects besides its outcome, as in [`super::OwnedEffects`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // there
 pub struct Effects<'p> {
@@ -102,10 +100,11 @@ pub struct Effects<'p> {
 }
 
 impl RuleSet {
-    /// Which rule decides. `seen` is told each rule that was tried, with the condition that did not hold.
+    /// Finds the rule that decides. Calls `seen` for each rule that was tried, with the condition that did
+    /// not hold.
     ///
     /// # Errors
-    /// The rules are not what was compiled; deny.
+    /// The rules are damaged; deny.
     pub fn decide<'p>(
         &'p self,
         facts: &Facts<'_>,
@@ -150,7 +149,7 @@ impl RuleSet {
     }
 }
 
-/// The stricter of what a group could have given and what follows it; the first one if they are alike.
+/// The stricter of the decision that a group could have given and the next one; the first if they are alike.
 fn strictest<'p>(possible: Option<Decision<'p>>, next: Decision<'p>) -> Decision<'p> {
     let Some(possible) = possible else { return next };
     let strictness = |decision: &Decision<'_>| {
@@ -182,9 +181,9 @@ fn decision<'p>(rule: &'p str, bytes: &mut Bytes<'p>) -> Result<Decision<'p>, Da
 /// How the conditions of a rule hold.
 #[derive(Clone, Copy)]
 struct Met {
-    /// All but the groups do, and those can't be had.
+    /// All conditions hold except those on groups, whose look-up failed.
     groups_missing: bool,
-    /// One of them is that a registered hardware key was accepted.
+    /// One of them requires a registered hardware key.
     hardware_key: bool,
 }
 
@@ -192,9 +191,9 @@ struct Matching<'a, 'f> {
     facts: &'a Facts<'f>,
     zone: Zone<'a>,
     lookups: &'a mut dyn Lookups,
-    /// Once they were looked up: the gids, or that they can't be had.
+    /// Set after the look-up: the gids, or `None` if the look-up failed.
     gids: Option<Option<Vec<u32>>>,
-    /// Once it was looked up.
+    /// Set after the look-up.
     hardware_key: Option<bool>,
     /// The same.
     familiar: Option<Option<bool>>,
@@ -221,7 +220,7 @@ impl Matching<'_, '_> {
         Ok(Ok(met))
     }
 
-    /// Whether a condition holds; `None`: that would take groups, which can't be had.
+    /// Whether a condition holds; `None`: it depends on groups, whose look-up failed.
     fn holds(&mut self, condition: Condition, mut part: Bytes<'_>) -> Result<Option<bool>, Damaged> {
         let facts = self.facts;
         let holds = match condition {
@@ -273,7 +272,7 @@ impl Matching<'_, '_> {
     }
 }
 
-/// Whether any item of a list is what `item` says.
+/// Whether `item` holds for any item of a list.
 fn any<'p>(
     bytes: &mut Bytes<'p>,
     mut item: impl FnMut(&mut Bytes<'p>) -> Result<bool, Damaged>,

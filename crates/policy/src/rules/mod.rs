@@ -1,7 +1,7 @@
-//! Rules: who needs what, where and when. The first rule whose conditions all hold decides; where none does,
-//! `[defaults]`.
+//! Rules: which factor a login needs, by user, service, place and time. The first rule whose conditions all
+//! hold decides; if there is none, `[defaults]` do.
 //!
-//! [`Rule`] is what people write, [`compiled`] the form that a login reads, [`decide`] the one judge of both.
+//! [`Rule`] is the source form, [`compiled`] the form that a login reads; [`decide`] evaluates it.
 
 mod compiled;
 mod decide;
@@ -37,13 +37,13 @@ pub struct Rule {
     pub name: String,
     /// When it decides. All that are given have to hold.
     pub conditions: Conditions,
-    /// What it decides.
+    /// Its decision.
     pub outcome: Outcome,
-    /// From when on an account may still be un-enrolled, and the like.
+    /// Its other effects, such as how long an account may stay unenrolled.
     pub effects: OwnedEffects,
 }
 
-/// What has to hold for a rule to decide. An empty list was not given, and holds.
+/// The conditions that must all hold for a rule to decide. An empty list is no condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     /// PAM services.
@@ -58,7 +58,7 @@ pub struct Conditions {
     pub hardware_key: bool,
     /// Whether a right code came from the same place in the last 30 days.
     pub familiar: Option<bool>,
-    /// Where the login comes from.
+    /// The origin of the login.
     pub from: Vec<Origin>,
     /// Hours in the policy's time zone.
     pub hours: Vec<Hours>,
@@ -147,7 +147,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Where a login comes from.
+/// The origin of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// PAM names no remote host.
@@ -159,7 +159,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Whether so many share it that an address says little.
+    /// Whether so many hosts share it that an address says little.
     fn is_wide(&self) -> bool {
         match self {
             Self::Local => false,
@@ -179,7 +179,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A group, as it was resolved when the configuration was applied.
+/// A group, with the gid that it had when the configuration was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// Its name.
@@ -188,7 +188,7 @@ pub struct Group {
     pub gid: u32,
 }
 
-/// What a rule decides, from the laxest to the strictest.
+/// A rule's decision, from the laxest to the strictest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// No second factor: PAM_IGNORE.
@@ -198,7 +198,7 @@ pub enum Outcome {
     Code,
     /// Two consecutive codes of one device.
     TwoCodes,
-    /// Nobody gets in.
+    /// No login.
     Deny,
 }
 
@@ -218,7 +218,7 @@ impl Outcome {
     }
 }
 
-/// What a rule says besides its outcome.
+/// A rule's effects besides its outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnedEffects {
     /// In place of `defaults.first_login`.
@@ -235,6 +235,6 @@ pub struct OwnedEffects {
     pub notice: bool,
     /// The same of priority alert.
     pub alert: bool,
-    /// Shown where the outcome is [`Outcome::Deny`]: at most 200 characters.
+    /// Shown if the outcome is [`Outcome::Deny`]: at most 200 characters.
     pub message: Option<String>,
 }

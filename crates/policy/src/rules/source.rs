@@ -14,10 +14,10 @@ use std::str::FromStr;
 
 /// What names mean on this host.
 pub trait Names {
-    /// The number of a group; `None`: there is none of that name.
+    /// The number of a group; `None`: no such group.
     ///
     /// # Errors
-    /// The database could not be asked, in words.
+    /// The look-up failed; the error says why.
     fn gid(&self, group: &str) -> Result<Option<u32>, String>;
 
     /// The offsets of a time zone, in seconds east of UTC, each with the time from when on it holds; at most
@@ -59,14 +59,14 @@ pub(crate) struct Read {
     pub(crate) emergency: Vec<String>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) tests: Vec<(usize, usize, Test)>,
-    /// What deserves a second thought: the rule, and why.
+    /// Points that an admin should reconsider: the rule, and why.
     pub(crate) warnings: Vec<(String, String)>,
 }
 
-/// `[[test]]`: a login that somebody thought of, and how it is to be decided.
+/// `[[test]]`: a hypothetical login, and its expected decision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Test {
-    /// The account; empty: one that the host does not know.
+    /// The account; empty: an account that the host does not know.
     pub user: String,
     /// Its groups, by name.
     pub groups: Vec<String>,
@@ -320,7 +320,7 @@ impl Networks {
     }
 }
 
-/// A rule as it is written.
+/// A rule as written in TOML.
 #[derive(Default)]
 struct RawRule {
     name: String,
@@ -388,7 +388,7 @@ impl RawRule {
     }
 }
 
-/// What can't be meant, or lets somebody in by their own word.
+/// A rule that can't be intended, or that trusts the client's word.
 fn problem(rule: &Rule) -> Option<&'static str> {
     let Conditions { from, tty, key, familiar, since, until, .. } = &rule.conditions;
     // The absence of a PAM item: `su` without a terminal has neither a remote host nor a tty, from anywhere.
@@ -423,7 +423,7 @@ fn problem(rule: &Rule) -> Option<&'static str> {
     .find_map(|(wrong, problem)| wrong.then_some(problem))
 }
 
-/// What is allowed, and deserves a second thought.
+/// Valid rules that an admin should reconsider.
 fn warnings(rule: &Rule) -> Vec<(String, String)> {
     let Conditions { from, tty, key, hardware_key, service, group, .. } = &rule.conditions;
     let mut found = Vec::new();

@@ -257,7 +257,7 @@ fn a_hardware_key_is_looked_up_once_and_only_if_a_key_was_accepted_and_all_else_
         (Some(true), "192.0.2.1", true, ("a", true, false, 1)),
         (Some(true), "192.0.2.1", false, ("c", false, false, 1)),
         (Some(true), "", false, ("c", false, false, 1)),
-        // The stricter one of two, since the groups can't be had.
+        // The stricter of two, because the group look-up fails.
         (Some(true), "", true, ("c", false, true, 1)),
         (Some(false), "192.0.2.1", true, ("default", false, false, 0)),
         (None, "192.0.2.1", true, ("default", false, false, 0)),
