@@ -1,4 +1,4 @@
-//! What the broker says.
+//! The broker's responses.
 
 use super::{Fields, FrameError, Message, Writer};
 use qrtotp_audit::Verdict;
@@ -16,12 +16,12 @@ const URI: usize = 4096;
 const CODES: u8 = 32;
 const CODE: usize = 64;
 
-/// What the broker says. The last three, and [`Response::Verdict`], end a conversation.
+/// A response of the broker. The last three, and [`Response::Verdict`], end a conversation.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Response {
     /// A message for the person, without its last newline.
     Show(String),
-    /// A piece of what was asked for, to be written as it is.
+    /// A piece of the requested output, to be written unchanged.
     Output(String),
     /// A question.
     Ask {
@@ -32,26 +32,26 @@ pub enum Response {
     },
     /// Show this QR code, if there is no `note`, and ask for its first code.
     Offer {
-        /// The secret and what belongs to it.
+        /// The secret and its parameters.
         offer: Offer,
-        /// What is wrong with the last answer.
+        /// The error in the last answer.
         note: Option<String>,
     },
     /// Ask for the first code of a QR code that was shown before.
     Resumed {
         /// How long ago.
         minutes: u32,
-        /// What is wrong with the last answer.
+        /// The error in the last answer.
         note: Option<String>,
     },
     /// Show these, for the only time.
     RecoveryCodes {
-        /// As they are shown.
+        /// In the form to display.
         codes: Vec<Zeroizing<String>>,
-        /// What is wrong with the last answer.
+        /// The error in the last answer.
         note: Option<String>,
     },
-    /// So many bytes of the answer, from its beginning, are the password; an accepting verdict follows.
+    /// The password's length at the beginning of the answer, in bytes; an accepting verdict follows.
     PasswordLength(u32),
     /// What became of an answer that was to be judged.
     Verdict(Verdict),

@@ -1,4 +1,4 @@
-//! What a caller says: one request, then answers to questions.
+//! A caller's messages: one request, then answers to questions.
 
 use super::{Fields, FrameError, Message, Writer};
 use qrtotp_account::CredentialId;
@@ -10,12 +10,12 @@ const NAME: usize = 256;
 /// Longest answer, in bytes.
 const ANSWER: usize = 4096;
 
-/// What a caller wants, for its own account; only `Verify` may be about another one.
+/// A caller's request, for its own account; only `Verify` may be about another one.
 #[derive(PartialEq, Eq)]
 pub enum Request {
     /// Enrol a device.
     Enroll {
-        /// What the device is called.
+        /// The device's label.
         label: String,
     },
     /// Tell what is enrolled.
@@ -39,7 +39,7 @@ pub enum Request {
         /// The caller's id of this request: sent again with the same answer, it gets the same verdict. Empty:
         /// none.
         id: String,
-        /// What was typed.
+        /// The typed answer.
         answer: Typed,
     },
     /// New recovery codes.
@@ -58,7 +58,7 @@ pub enum Request {
     Rename {
         /// Which one; `None`: the only one.
         id: Option<CredentialId>,
-        /// What it is called from now on.
+        /// Its new label.
         label: String,
     },
     /// Learn how far a device's clock is off.
@@ -77,7 +77,7 @@ pub enum Devices {
 }
 
 impl Request {
-    /// True where the broker asks the person nothing.
+    /// Whether the broker asks no questions.
     #[must_use]
     pub fn asks_nothing(&self) -> bool {
         matches!(self, Self::Status { .. } | Self::Devices { .. } | Self::Verify { .. })
@@ -168,7 +168,7 @@ fn devices(from: &mut Fields<'_>) -> Result<Devices, FrameError> {
     }
 }
 
-/// What a person answers to a question.
+/// The user's answer to a question.
 #[derive(PartialEq, Eq)]
 pub enum CallerAnswer {
     /// This was typed.

@@ -14,13 +14,13 @@ use thiserror::Error;
 /// Why there is no broker to talk to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ConnectError {
-    /// Nobody listens there.
+    /// No process listens there.
     #[error("the broker is not running; `systemctl enable --now qrtotpd.socket` starts it")]
     Absent,
     /// Too many callers.
     #[error("the broker is too busy; try again")]
     Busy,
-    /// Whoever listens there is not root.
+    /// The process that listens there is not root.
     #[error("whoever listens there is not root, so not the broker")]
     Untrusted,
     /// The system said no.
@@ -31,7 +31,7 @@ pub enum ConnectError {
 /// Connects to the broker at `path`; everything together may take `limit`.
 ///
 /// # Errors
-/// Nobody is there, nobody takes the connection in time, or it is not root.
+/// No process listens or accepts the connection in time, or it is not root.
 pub fn connect(path: &Path, limit: Duration) -> Result<Connection, ConnectError> {
     let mut deadline = Deadline::after(limit);
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -72,8 +72,8 @@ pub enum VerifyError {
     Nonsense,
 }
 
-/// Has the caller's own answer judged, within `limit`. With a verdict comes how many bytes of the answer are
-/// the password, if it was a password and a code.
+/// Has the caller's own answer verified, within `limit`. With the verdict comes the length of the password in
+/// bytes, if the answer was a password and a code.
 ///
 /// # Errors
 /// See [`VerifyError`].

@@ -1,4 +1,4 @@
-//! A connection on which nobody can make us wait for longer than we mean to.
+//! A connection on which the other end can't make us wait beyond a deadline.
 
 use super::{FrameError, Message, Request, receive, send};
 use nix::errno::Errno;
@@ -19,7 +19,7 @@ pub struct Connection {
     frame: Option<Deadline>,
 }
 
-/// To wait for what comes next together with something else.
+/// To poll the connection together with other descriptors.
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -27,7 +27,7 @@ impl AsFd for Connection {
 }
 
 impl Connection {
-    /// A connected stream socket, for as long as `all` lasts.
+    /// A connected stream socket, with `all` as the deadline of the whole conversation.
     #[must_use]
     pub fn new(socket: OwnedFd, all: Deadline) -> Self {
         Self { socket, all, frame: None }
@@ -63,11 +63,11 @@ impl Connection {
         send(self, message)
     }
 
-    /// Sends a caller's request. Where the other end takes nothing any more it has said its last word, which
-    /// can still be received.
+    /// Sends a caller's request. If the other end has closed its side, this is no error: its last message can
+    /// still be received.
     ///
     /// # Errors
-    /// As [`Connection::send`], but for a closed connection.
+    /// As [`Connection::send`], except for a closed connection.
     pub fn request(&mut self, request: &Request) -> Result<(), FrameError> {
         match self.send(request) {
             Err(FrameError::Closed) => Ok(()),
@@ -125,7 +125,7 @@ impl Read for Connection {
 
 impl Write for Connection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Inside somebody else's process no SIGPIPE may come of it.
+        // Inside another program's process a write must not raise SIGPIPE.
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         loop {
             match send_to(self.socket.as_raw_fd(), bytes, flags) {

@@ -6,7 +6,7 @@ use thiserror::Error;
 /// The longest frame with its header, in bytes.
 pub const MAX_FRAME: usize = 16 * 1024;
 
-/// Why a frame was not sent or not understood. Never quotes what was received.
+/// Why a frame was not sent or not understood. Never quotes received bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum FrameError {
     /// The other end is gone.

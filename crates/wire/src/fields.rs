@@ -47,7 +47,7 @@ impl Writer {
         }
     }
 
-    /// A text for people: what is beyond `max` bytes is left out.
+    /// A text for users, cut to `max` bytes.
     pub(super) fn cut(&mut self, text: &str, max: usize) {
         let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         self.bytes(&text.as_bytes()[..end]);

@@ -1,8 +1,8 @@
-//! What `qrtotp` and the PAM module say to the broker `qrtotpd`, and what it answers: frames on a stream
+//! The protocol between `qrtotp` or the PAM module and the broker `qrtotpd`: frames on a stream
 //! (docs/BROKER.md).
 //!
-//! The other end may send anything: every length is bounded before it is believed, every field is checked,
-//! and memory that held a frame is wiped. Decides nothing. Begin with [`Request`] and [`Response`].
+//! The other end may send anything: every length is bounded before use, every field is checked, and memory
+//! that held a frame is wiped. Decides nothing. Begin with [`Request`] and [`Response`].
 //!
 //! ```
 //! use qrtotp_wire::{FrameError, Request, receive};
@@ -31,7 +31,7 @@ use fields::{Fields, Writer};
 use std::io::{Read, Write};
 use zeroize::Zeroizing;
 
-/// Where the broker listens.
+/// The broker's socket.
 pub const DEFAULT_SOCKET: &str = "/run/qrtotp/socket";
 /// The protocol's version. Both ends are of one package, so there is one.
 pub const VERSION: u8 = 1;
