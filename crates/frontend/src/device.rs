@@ -18,9 +18,9 @@ pub(crate) struct CredentialView {
     created: UnixTime,
     pub(crate) last_used: Option<UnixTime>,
     origin: &'static str,
-    /// Seconds by which its clock is taken to be ahead of the host's; below 0: behind.
+    /// Seconds by which its clock is assumed to be ahead of the host's; below 0: behind.
     clock_ahead_seconds: i64,
-    /// Steps back whose codes are accepted, where its window is its own; otherwise the host's holds.
+    /// Steps back whose codes are accepted, if the device has a window; otherwise the host's applies.
     window_back: Option<u8>,
     /// Steps ahead.
     window_ahead: Option<u8>,

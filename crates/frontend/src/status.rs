@@ -1,4 +1,4 @@
-//! What is enrolled, for people and as JSON. Never a secret: what is sealed is not even opened.
+//! An account's credentials as text and as JSON. Never a secret: sealed values are not even opened.
 
 use crate::TokenView;
 use crate::device::{CredentialView, SshKeyView};
@@ -18,7 +18,7 @@ pub struct StatusView {
     uid: Option<u32>,
     standing: &'static str,
     revoked: Option<UnixTime>,
-    /// Why it is nobody's who can log in: `no_user`, `other_uid`.
+    /// Why no user can log in with it: `no_user`, `other_uid`.
     stray: Option<&'static str>,
     credentials: Vec<CredentialView>,
     /// Registered hardware ssh keys.
@@ -28,7 +28,7 @@ pub struct StatusView {
     recovery_codes_left: u32,
     /// They are another system's, of eight digits.
     recovery_codes_imported: bool,
-    /// Of codes of apps from places that are not familiar.
+    /// For app codes from places that are not familiar.
     lock: Lock,
     recovery_lock: Lock,
     familiar_places: usize,
@@ -38,13 +38,13 @@ pub struct StatusView {
 #[derive(Serialize)]
 struct Lock {
     state: &'static str,
-    /// Seconds until an answer is looked at.
+    /// Seconds until the next answer is checked.
     wait: u32,
     failures: u32,
 }
 
 impl StatusView {
-    /// Without a record: somebody who never enrolled.
+    /// Without a record: an account that never enrolled.
     #[must_use]
     pub fn new(name: &Name, account: Option<&Account>, config: &Config, now: UnixTime) -> Self {
         let rules = &config.throttle.rules();
@@ -99,7 +99,7 @@ impl StatusView {
         self.last_used.unwrap_or(0)
     }
 
-    /// Says what is wrong with it if the host knows `user` by this name.
+    /// Adds the mismatch, if any, with the host's `user` of this name.
     #[must_use]
     pub fn on_host(self, user: Option<&Person>) -> Self {
         let stray = match (self.uid, user) {

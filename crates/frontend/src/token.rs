@@ -1,4 +1,4 @@
-//! A token as it is shown: where it stands, its code and its QR code, but never a secret.
+//! A token as output: its state, its code and its QR code, but never a secret.
 
 use qrtotp_account::{Binding, Pending, Record, TokenRefusal};
 use qrtotp_values::ConfigDuration;
@@ -12,7 +12,7 @@ pub struct TokenView {
     user: String,
     id: String,
     pub(crate) state: &'static str,
-    /// When it came into this state; the time of issue for one that nobody has seen.
+    /// When it reached this state; the time of issue if it was never shown.
     since: UnixTime,
     issued: UnixTime,
     expires: UnixTime,
@@ -40,7 +40,7 @@ struct PendingView {
     credential: String,
     label: String,
     shown: UnixTime,
-    /// The first second at which it is worth nothing.
+    /// The first second at which it is no longer valid.
     until: UnixTime,
 }
 
