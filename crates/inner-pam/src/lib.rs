@@ -1,9 +1,9 @@
-//! PAM transactions of our own, inside somebody else's login. Before an account without a device may enrol,
-//! its primary factor must hold, and only libpam knows how this host checks that.
+//! Separate PAM transactions inside another program's login. Before an account without a device may enrol,
+//! its primary factor must be proven, and only libpam knows how this host checks it.
 //!
-//! [`prove_password`] authenticates a password by the PAM service [`SERVICE`]; [`would_let_in`] asks the
-//! account part of the login's own service. Neither shows anything, asks a person anything, or waits after a
-//! failure. The module recognises these transactions with [`is_ours`] and takes no part in them.
+//! [`prove_password`] authenticates a password with the PAM service [`SERVICE`]; [`would_let_in`] runs the
+//! account part of the login's own service. Neither shows anything, prompts the user, or waits after a
+//! failure. The module recognises these transactions with [`is_ours`] and ignores them.
 #![allow(unsafe_code)]
 
 pub mod libpam;

@@ -47,7 +47,7 @@ pub fn is_ours_or_the_brokers(handle: *const Handle) -> bool {
     if is_ours(handle) {
         return true;
     }
-    // SAFETY: the name is a C string; the call only looks it up in what is loaded.
+    // SAFETY: the name is a C string; the call only looks it up among loaded symbols.
     let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, EXPORTED.as_ptr()) };
     if symbol.is_null() {
         return false;

@@ -18,10 +18,10 @@ use zeroize::Zeroize;
 const MESSAGES: usize = 32;
 /// Bytes of the longest answer with its end (PAM_MAX_RESP_SIZE).
 const ANSWER: usize = 512;
-/// The items that say where a login comes from.
+/// The items that describe a login's origin.
 const ITEMS: [c_int; 4] = [PAM_RHOST, PAM_RUSER, PAM_TTY, PAM_XDISPLAY];
 
-/// Where a login comes from: modules of an inner transaction see the same.
+/// A login's origin, passed on to the modules of an inner transaction.
 #[derive(Default)]
 pub struct Context {
     items: Vec<(c_int, CString)>,
@@ -88,12 +88,12 @@ pub unsafe fn variable(handle: *mut Handle, name: &CStr) -> Option<CString> {
     }
 }
 
-/// What the modules asked.
+/// The modules' questions and our answers.
 #[derive(Default)]
 struct Asked<'a> {
     password: Option<&'a [u8]>,
     answered: bool,
-    /// A question that was refused.
+    /// A question was refused.
     more: bool,
 }
 
@@ -200,9 +200,9 @@ unsafe extern "C" fn converse(
     if !(1..=MESSAGES).contains(&count) || messages.is_null() || responses.is_null() || data.is_null() {
         return PAM_CONV_ERR;
     }
-    // SAFETY: what `start` gave to libpam, which nobody else uses while a function of libpam runs.
+    // SAFETY: the pointer that `start` gave to libpam; nothing else uses it while a libpam function runs.
     let asked = unsafe { &mut *data.cast::<Asked<'_>>() };
-    // SAFETY: plain allocation; null is looked for.
+    // SAFETY: plain allocation; null is checked below.
     let replies: *mut Response = unsafe { libc::calloc(count, size_of::<Response>()) }.cast();
     if replies.is_null() {
         return PAM_BUF_ERR;
@@ -215,7 +215,7 @@ unsafe extern "C" fn converse(
             (PAM_TEXT_INFO | PAM_ERROR_MSG, _) => {}
             (PAM_PROMPT_ECHO_OFF, Some(password)) if !asked.answered => {
                 asked.answered = true;
-                // SAFETY: zeroed, one byte longer than what is copied; `at` is within `replies`.
+                // SAFETY: zeroed, one byte longer than the copied bytes; `at` is within `replies`.
                 unsafe {
                     let copy: *mut u8 = libc::calloc(password.len() + 1, 1).cast();
                     if copy.is_null() {
@@ -237,7 +237,7 @@ unsafe extern "C" fn converse(
         unsafe { discard(replies, count) };
         return PAM_CONV_ERR;
     }
-    // SAFETY: not null; libpam takes over what it points to.
+    // SAFETY: not null; libpam takes over the array.
     unsafe { *responses = replies };
     PAM_SUCCESS
 }
