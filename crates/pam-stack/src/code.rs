@@ -1,4 +1,4 @@
-//! Results of modules, and what a line does with each: `_pam_parse_control` of libpam.
+//! Results of modules, and the action of a line for each: `_pam_parse_control` of libpam.
 
 /// A module's result: a `PAM_*` return value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,7 +83,7 @@ impl Code {
     }
 }
 
-/// What a line does with a result.
+/// A line's action for a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Nothing.
@@ -96,9 +96,9 @@ pub enum Action {
     Bad,
     /// The part fails, and ends.
     Die,
-    /// Back to what was before the substack.
+    /// Restores the state before the substack.
     Reset,
-    /// The next lines are left out.
+    /// Skips the next lines.
     Jump(usize),
 }
 

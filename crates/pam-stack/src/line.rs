@@ -9,7 +9,7 @@ pub struct Line {
     /// Of its first line, from 1.
     pub number: usize,
     pub text: String,
-    /// A line of it is longer than [`LONGEST`].
+    /// One of its lines is longer than [`LONGEST`].
     pub too_long: bool,
 }
 
@@ -40,7 +40,7 @@ pub fn assemble(text: &str) -> Vec<Line> {
     lines
 }
 
-/// Words: what is in brackets is one, without them; `\]` in it is `]`.
+/// Splits into words: a bracketed text is one word, without the brackets; `\]` in it is `]`.
 pub fn words(text: &str) -> Vec<String> {
     let blank = |c: char| matches!(c, ' ' | '\t' | '\n');
     let mut found = Vec::new();

@@ -19,7 +19,7 @@ struct State {
     at: usize,
     impression: Impression,
     status: Code,
-    /// By level: what was when its substack began.
+    /// The state before each substack, by level.
     saved: Vec<(Impression, Code)>,
     level: usize,
     /// How often our module succeeded: a code is good for once.

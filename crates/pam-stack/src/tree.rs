@@ -46,16 +46,16 @@ impl fmt::Display for Place {
 /// Something in a file that libpam can't use, or uses in another way than it looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where it is.
+    /// Its place.
     pub place: Place,
-    /// What it is.
+    /// The problem.
     pub problem: Problem,
 }
 
-/// What is wrong with a line.
+/// A problem in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// The first word is none that libpam knows.
+    /// libpam does not know the first word.
     Kind(String),
     /// It ends before its control or its module.
     Incomplete,
@@ -88,15 +88,15 @@ impl fmt::Display for Problem {
 /// A line that libpam runs.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Where it is.
+    /// Its place.
     pub place: Place,
-    /// The module as it is written; `None`: libpam can't use the line, and it fails.
+    /// The module as written; `None`: libpam can't use the line, and it fails.
     pub module: Option<String>,
-    /// What is written behind the module.
+    /// The arguments after the module.
     pub arguments: Vec<String>,
-    /// As it is written.
+    /// The control as written.
     pub control_text: String,
-    /// The module's file is not there.
+    /// The module's file does not exist.
     pub missing: bool,
     pub(crate) control: Control,
     pub(crate) level: usize,
@@ -125,11 +125,11 @@ pub struct Stack {
     pub part: Part,
     /// Its lines, those of included files in their place.
     pub entries: Vec<Entry>,
-    /// What is wrong in the files that were read for it.
+    /// The faults in the files that were read for it.
     pub faults: Vec<Fault>,
     /// libpam gives up reading: every login by this service fails.
     pub aborted: bool,
-    /// The service has no line of this part, so these are those of the service `other`.
+    /// The service has no line of this part, so these are the lines of the service `other`.
     pub from_other: bool,
     /// The files that its lines come from.
     pub files: BTreeSet<PathBuf>,
@@ -182,8 +182,8 @@ impl Tree {
         self.root.join(host.strip_prefix("/").unwrap_or(host))
     }
 
-    /// The services by name, with their files as the host sees them. What package managers and editors leave
-    /// behind is none.
+    /// The services by name, with their files' paths on the host. Skips files left by package managers and
+    /// editors.
     #[must_use]
     pub fn services(&self) -> BTreeMap<String, PathBuf> {
         let mut found = BTreeMap::new();
@@ -208,7 +208,7 @@ impl Tree {
         &self.modules
     }
 
-    /// Where a module's file would be looked for, as a path below the root. None if this tree has no modules
+    /// The paths below the root where a module's file would be looked for. Empty if this tree has no modules
     /// at all.
     #[must_use]
     pub fn module_places(&self, module: &str) -> Vec<PathBuf> {
