@@ -1,4 +1,4 @@
-//! The account part: what the rules say of a login in which our auth part did not run, such as one by an ssh
+//! The account part: applies the rules to a login in which our auth part did not run, such as one by an ssh
 //! key alone or within sudo's time stamp. Reads no record and asks nothing.
 
 use super::answer_place::is_key_service;

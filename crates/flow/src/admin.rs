@@ -1,4 +1,4 @@
-//! What admins do to an account: revoke, unlock, tokens, recovery codes. Each change is one update and one
+//! Administration of an account: revoke, unlock, tokens, recovery codes. Each change is one update and one
 //! event.
 
 use super::enroll::EnrollError;
@@ -21,7 +21,7 @@ pub enum AdminError {
     /// No record.
     #[error("{0} is not enrolled; `qrtotp enroll {0}` enrols a device")]
     NotEnrolled(Name),
-    /// No record, where enrolling a device is not what is wanted.
+    /// No record, and the request was not to enrol a device.
     #[error("{0} has no record; `qrtotp list` shows who has one")]
     NoRecord(Name),
     /// A record is never replaced by another one.
@@ -35,7 +35,7 @@ pub enum AdminError {
     /// No such credential.
     #[error("{0} has no credential {1}; `qrtotp status {0}` lists them")]
     NoCredential(Name, CredentialId),
-    /// A label that is none.
+    /// An empty label.
     #[error("the new label is empty, and labels are what devices are told apart by; give one")]
     NoLabel,
     /// None was named.
@@ -90,7 +90,7 @@ pub enum AdminError {
 }
 
 impl AdminError {
-    /// True where the request was refused, not where something is broken.
+    /// True if the request was refused, false if something is broken.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
@@ -160,8 +160,8 @@ pub fn revoke<S: Store>(
     Ok(gone)
 }
 
-/// Forgets counted failures, and that the account, or whoever else has its uid (`None`: nobody has), was led
-/// past an enrolment. Returns how many failures there were.
+/// Clears the failures, and the note that the account, or another user with its uid (`None`: there is none),
+/// skipped an enrolment. Returns how many failures there were.
 ///
 /// # Errors
 /// No such account; the store.
@@ -190,7 +190,7 @@ pub fn unlock<S: Store>(
     Ok(unlocked.unwrap_or(primary))
 }
 
-/// Replaces the recovery codes; the old ones are worth nothing from then on.
+/// Replaces the recovery codes; the old ones are no longer valid.
 ///
 /// # Errors
 /// The account has no device; the store; no random numbers.
@@ -219,7 +219,7 @@ pub fn regenerate_recovery<S: Store>(
     Ok(codes.iter().map(RecoveryCode::display).collect())
 }
 
-/// For whom a token is.
+/// The recipient of a token.
 pub struct Issue<'a> {
     /// The account.
     pub name: &'a Name,
@@ -235,8 +235,8 @@ pub struct Issue<'a> {
     pub keys: &'a [KeyFingerprint],
 }
 
-/// Issues an enrolment token, and its one-time code where one is wanted: shown once, to be given to the
-/// person over another channel.
+/// Issues an enrolment token and, on request, its one-time code, which is shown once and reaches the user
+/// over another channel.
 ///
 /// # Errors
 /// A live one is there already; the record is another uid's; too many keys; the store.
@@ -280,7 +280,7 @@ pub fn issue_token<S: Store>(
             return Err(AdminError::UidChanged(name.clone(), record.uid));
         }
         if let Some(known) = &record.token {
-            // One whose code is worth nothing any more is of no use, unless its QR code is on a screen
+            // A token whose code is no longer valid can be replaced, unless its QR code is on a screen
             // already.
             let stuck = known.binding.as_ref().is_some_and(|binding| binding.check(now).is_err());
             if known.is_live(now)
@@ -303,10 +303,10 @@ pub fn issue_token<S: Store>(
     Ok((token, code))
 }
 
-/// Takes an enrolment token back.
+/// Revokes an enrolment token.
 ///
 /// # Errors
-/// There is none, or it has ended; the store.
+/// There is no token, or it has ended; the store.
 pub fn revoke_token<S: Store>(
     store: &S,
     name: &Name,

@@ -22,9 +22,9 @@ const KNOWN: [&str; 8] = [
 pub struct Args {
     /// The configuration file.
     pub config: PathBuf,
-    /// Log what is looked at, for somebody who looks for a mistake.
+    /// Log the facts that a login is decided by, for debugging.
     pub debug: bool,
-    /// What a login is asked with.
+    /// The options of a login.
     pub options: Options,
 }
 
@@ -137,7 +137,7 @@ mod tests {
         let all = Args::parse(&[c"secret=/x", c"nullok", c"window=3", c"noskewadj"]).unwrap_err().0;
         let known = KNOWN.join(", ");
         assert_eq!(all, format!("unknown arguments `secret=/x`, `window=3`, `noskewadj`; known are {known}"));
-        // Whatever else is wrong.
+        // Even if something else is wrong.
         let other = Args::parse(&[c"debug", c"debug", c"config=x", c"window=3", c"window=3"]).unwrap_err().0;
         assert!(other.starts_with("unknown arguments `window=3`, `window=3`;"), "{other}");
         assert!(why(c"nullok=1").contains("takes no value"));

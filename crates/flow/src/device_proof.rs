@@ -32,7 +32,7 @@ pub struct SelfService<'a, S, D, C, A> {
     pub clock: &'a C,
     /// Where events go.
     pub audit: &'a mut A,
-    /// Who and where, for the log.
+    /// Account, service and origin, for the log.
     pub subject: &'a Subject,
 }
 

@@ -41,7 +41,8 @@ pub enum KeyRefusal {
 /// owed. `record` is the account's, `None` if it has none.
 ///
 /// # Errors
-/// No accepted key does. `enroll.key_services`, the accepted keys, the token and its keys are looked at in this order.
+/// No accepted key does. `enroll.key_services`, the accepted keys, the token and its keys are checked in this
+/// order.
 pub fn key_proof(
     config: &Config,
     record: Option<&Record>,

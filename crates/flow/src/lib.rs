@@ -78,7 +78,7 @@ use std::time::Duration;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// What somebody typed: bytes, for passwords need not be UTF-8. Wiped when dropped.
+/// A typed answer: bytes, because passwords need not be UTF-8. Wiped when dropped.
 pub type Typed = Zeroizing<Vec<u8>>;
 
 /// Whether typed text is shown.
@@ -90,7 +90,7 @@ pub enum Echo {
     Off,
 }
 
-/// A question that got no answer: the line dropped, the host has nobody to ask, the answer was no text.
+/// A question without an answer: the connection dropped, the host can't ask, or the answer was no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("no answer")]
 pub struct NoAnswer;
@@ -103,7 +103,7 @@ pub trait Dialog {
     /// Asks for one line.
     ///
     /// # Errors
-    /// No answer; whoever asked must deny.
+    /// No answer; the caller must deny.
     fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer>;
 
     /// Lets the person wait.

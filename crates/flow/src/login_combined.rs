@@ -1,9 +1,8 @@
-//! `forward_pass`: password and code typed together in one field, with the password's module behind us.
+//! `forward_pass`: password and code typed together in one field, with the password's module after ours.
 //!
-//! The password is proven first, by a PAM transaction of our own. Only then the code is looked at, so that a
-//! stranger without the password neither uses up codes nor adds to the owner's failures. Every refusal ends
-//! at a fixed time, and leaves no password for the modules behind us, so that they fail alike for every
-//! refusal.
+//! The password is proven first, by a separate PAM transaction. Only then is the code checked, so a stranger
+//! without the password neither uses up codes nor adds to the owner's failures. Every refusal ends at a fixed
+//! time, and leaves no password for later modules, so they fail alike for every refusal.
 
 use super::Unproven;
 use super::answer::Answer;
@@ -84,7 +83,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Some(proven.map(|()| self.accept_unasked(id, &label, "remembered")))
     }
 
-    /// Where the password ends: the first place at which what is before it is the account's password.
+    /// The end of the password: the first place before which the text is the account's password.
     fn proven_password_end(&mut self, name: &Name, record: &Record, typed: &[u8]) -> Result<usize, Unproven> {
         let detail = "it does not end in a code: with forward_pass, password and code are typed as one text";
         let mut refusal = Unproven { reason: Refusal::Malformed.reason(), detail: detail.into() };

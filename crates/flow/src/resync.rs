@@ -1,5 +1,5 @@
-//! Resynchronisation: two consecutive codes tell how far a device's clock is off (RFC 6238 §6, RFC 4226
-//! §7.4). Both are always asked for, and answered as one guess, for an answer to the first alone would be an
+//! Resynchronisation: two consecutive codes reveal how far a device's clock is off (RFC 6238 §6, RFC 4226
+//! §7.4). Both are always requested, and count as one guess, because a reply to the first alone would be an
 //! oracle with a wide window.
 
 use super::answer::Answer;
@@ -17,8 +17,8 @@ use qrtotp_values::text::clock_offset;
 use std::fmt;
 use thiserror::Error;
 
-/// Why a device was not resynchronised. Nothing was changed but the count of failures, to which all answers
-/// add but empty ones.
+/// Why a device was not resynchronised. Nothing changed except the count of failures, to which every answer
+/// except an empty one adds.
 #[derive(Debug, Error)]
 pub enum ResyncError {
     /// Nothing there to resynchronise.
@@ -33,10 +33,10 @@ pub enum ResyncError {
          look at the phone's clock, wait for a new code, and try again"
     )]
     Refused(&'static str),
-    /// Too soon after wrong codes; these were not looked at.
+    /// Too soon after wrong codes; these were not checked.
     #[error("too soon after wrong codes, so these were not looked at; wait {0} s and give two new ones")]
     Throttled(u32),
-    /// Too many wrong codes; none is looked at.
+    /// Too many wrong codes; none is checked.
     #[error(
         "codes are disabled after too many wrong ones; a recovery code at a login, or `qrtotp unlock`, lifts it"
     )]

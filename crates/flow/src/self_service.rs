@@ -1,5 +1,4 @@
-//! What people do to their own account where nothing is known of them but who they are: they prove a device
-//! first.
+//! Changes that users make to their own account. Only the uid is known, so they prove a device first.
 
 use super::admin::{AdminError, Selection, revoke};
 use super::device::{must_tell_apart, rename_device};
@@ -11,12 +10,12 @@ use qrtotp_clock::Clock;
 use qrtotp_store::Store;
 
 impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
-    /// What an enrolment of theirs is allowed by: a token's code where one waits, else the primary factor.
-    /// With a device that is enrolled already, neither: its code is asked for.
+    /// The authority of the user's enrolment: a token's code if there is one, otherwise the primary factor. A
+    /// user with an enrolled device needs neither: they prove the device.
     ///
     /// # Errors
-    /// The primary factor would not be enough. So it must not be asked for: what came after a right one would tell
-    /// whoever has the uid that it was right. The store.
+    /// The primary factor would not be enough. Then the broker must not ask for it: the reply to a right one
+    /// would reveal that it was right to any process with the uid. The store.
     pub fn authority(&self) -> Result<Authority, EnrollError> {
         let account = self.store.load(self.name)?;
         let now = self.clock.now();
@@ -82,10 +81,10 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
 }
 
 impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
-    /// New recovery codes, once a device was proven. The old ones hold until the new ones do.
+    /// New recovery codes, after proving a device. The old ones stay valid until the new ones are.
     ///
     /// # Errors
-    /// Nothing was proven; nobody confirmed the new ones; the store.
+    /// Nothing was proven; the new ones were not confirmed; the store.
     pub fn regenerate_recovery(mut self) -> Result<(), AdminError> {
         self.must_be_enrolled()?;
         self.prove()?;

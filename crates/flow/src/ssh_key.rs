@@ -1,4 +1,4 @@
-//! Registers hardware ssh keys. That somebody holds the key is proven before, by a signature over a fresh
+//! Registers hardware ssh keys. The caller proves possession of the key first, by a signature over a fresh
 //! challenge.
 
 use super::AdminError;
@@ -19,7 +19,7 @@ pub struct NewKey {
     pub kind: HardwareKeyType,
     /// Its fingerprint.
     pub fingerprint: KeyFingerprint,
-    /// What the owner calls it.
+    /// The owner's name for it.
     pub label: Label,
 }
 

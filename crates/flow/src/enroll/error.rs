@@ -5,10 +5,10 @@ use qrtotp_otp::RandomError;
 use qrtotp_store::{SealError, StoreError};
 use thiserror::Error;
 
-/// Why an enrolment ended without a credential. The account is as it was.
+/// Why an enrolment ended without a credential. The account is unchanged.
 #[derive(Debug, Error)]
 pub enum EnrollError {
-    /// The token says no.
+    /// The token does not allow it.
     #[error(transparent)]
     Token(#[from] TokenRefusal),
     /// As many devices as allowed.
@@ -37,7 +37,7 @@ pub enum EnrollError {
         "the record belongs to a former user of this name; an administrator has to enrol the account anew"
     )]
     UidChanged,
-    /// Somebody else changed the account meanwhile.
+    /// Another process changed the account in the meantime.
     #[error("the account was changed by somebody else meanwhile; start again")]
     Changed,
     /// The secret is enrolled already.
@@ -55,7 +55,7 @@ pub enum EnrollError {
 }
 
 impl EnrollError {
-    /// True where a person was refused, not where something is broken.
+    /// True if the user was refused, false if something is broken.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         !matches!(self, Self::Store(_) | Self::Random(_) | Self::Seal(_))

@@ -1,4 +1,4 @@
-//! Handing over recovery codes. They are worth something only once the person had the chance to keep them.
+//! Handing over recovery codes. They become valid only once the user had the chance to keep them.
 
 use super::commit::AccountSnapshot;
 use super::dialog::{CodesDelivery, EnrollDialog};
@@ -18,14 +18,14 @@ pub enum Codes {
     Unchanged,
     /// Handed over: they hold from now on.
     Kept,
-    /// Nobody confirmed them; they are worth nothing, and the next login makes new ones.
+    /// Not confirmed; they are not valid, and the next login makes new ones.
     Lost,
 }
 
-/// Hands over a fresh set if `account` is owed one. Exactly one event says how that went.
+/// Hands over a fresh set if `account` is owed one. Exactly one event reports the result.
 ///
-/// `account` is as it was when the person was proven to be its owner. If it is another one by the end, the
-/// set is not kept.
+/// `account` is the account at the time of the proof. If its devices or owner have changed by the end, the
+/// set is not stored.
 pub(crate) fn hand_over<S: Store>(
     store: &S,
     account: Result<Account, StoreError>,
@@ -70,17 +70,17 @@ pub(crate) fn replace_codes<S: Store>(
     }
 }
 
-/// Whom a set is for.
+/// The reason for a set.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
-    /// An account that is owed one.
+    /// The account is owed one.
     WhereOwed,
-    /// One that asked for another.
+    /// The user asked for a new one.
     Instead,
 }
 
-/// Shows a fresh set, and keeps it once the person typed the last group of one of them, or declined to.
-/// `account` is whose it is: if its devices or owner are others by then, it is not theirs any more.
+/// Shows a fresh set, and stores it once the user typed the last group of one of them, or declined to.
+/// `account` is its owner: if its devices or uid have changed by the end, the set is not stored.
 fn attempt<S: Store>(
     store: &S,
     account: &Account,

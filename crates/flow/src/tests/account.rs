@@ -46,7 +46,7 @@ fn a_rename_replaces_no_record_and_takes_none_from_a_user_who_is_still_there() {
     assert!(matches!(rename(&mut w, Some(&still)), Err(AdminError::StillUser(_, UID, _))));
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);
-    // The name was given to somebody else since.
+    // Another person has the name now.
     rename(&mut w, Some(&person("alice", UID + 1))).unwrap();
     w.import(Params::default());
     let before = w.store.load(&bob()).unwrap();

@@ -227,7 +227,7 @@ fn use_first_pass_never_asks() {
     assert_eq!(w.login_as("alice", &options, &mut human), Outcome::Accepted);
 }
 
-/// Somebody who types `text` in one field where `password` is the right one.
+/// A user who types `text` in one field, with `password` as the right password.
 fn in_one_field(text: impl Into<Vec<u8>>, password: &'static [u8]) -> Human {
     Human { right_password: Some(password), ..Human::says([Say::Text(text.into())]) }
 }

@@ -202,7 +202,7 @@ fn no_line_of_a_question_is_wider_than_77_columns_and_the_window_that_it_asks_fo
             }
         }
     }
-    // Versions 5 and 6, 7 and 8 of half blocks, and what is two columns wide.
+    // Versions 5 and 6, 7 and 8 in half blocks, and pictures two columns per module.
     assert!([45, 53, 57, 77].iter().all(|side| sides.contains(side)), "{sides:?}");
     assert!([24, 28, 30, 40].iter().all(|rows| sizes.contains(rows)), "{sizes:?}");
 }

@@ -5,7 +5,7 @@ use qrtotp_otp::{Params, Secret, Strength, code_at};
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-/// Steps before and after the first second of a test whose codes are looked at.
+/// Steps before and after the first second of a test whose codes are checked.
 const BEFORE: u64 = 60;
 const AFTER: u64 = 240;
 /// What tests type for a wrong code.

@@ -1,4 +1,4 @@
-//! What people change on their own account: never without a code.
+//! Users' changes to their own account, which always need a code.
 use super::first_login::end_token;
 use super::*;
 use qrtotp_account::{RecoveryCode, TokenRefusal};
@@ -185,7 +185,7 @@ fn an_issued_token_that_has_ended_is_refused_by_name_whatever_first_login_says()
                 }
                 end_token(&mut w, end);
                 let refused = owner(&mut w, &mut Human::says([]), &name, &subject).authority();
-                // Where whoever gives the password may enrol anyhow, a token that ran out takes nothing away.
+                // If the password alone allows enrolling anyway, an expired token takes nothing away.
                 let needless = first_login == FirstLogin::Enroll && !revoked && end != TokenRefusal::Revoked;
                 match refused {
                     Ok(Authority::PrimaryFactor) if needless => {}

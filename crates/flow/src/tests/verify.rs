@@ -1,4 +1,4 @@
-//! What others do between the two parts of a judgement, and what a refusal costs the store.
+//! Concurrent changes between the two parts of a verification, and the disk I/O of a refusal.
 use super::*;
 use qrtotp_account::{FailureCounter, Record, State};
 use qrtotp_store::{Account, SealKey, Store, StoreError};

@@ -1,6 +1,6 @@
-//! A store that does one thing at a time. What runs on it is run again from its beginning for every next
-//! thing, with what it saw before: so code that knows nothing of this can be stopped at each of its reads,
-//! writes and syncs.
+//! A store that does one operation per run. The code under test runs again from its beginning for every
+//! further operation, with its earlier reads replayed. So unmodified code can be stopped at each of its
+//! reads, writes and syncs.
 
 use qrtotp_account::{FailureCounter, Name, Record, State};
 use qrtotp_store::{Account, SealKey, Store, StoreError};
@@ -55,7 +55,7 @@ fn number<T: Clone>(shelf: &RefCell<Vec<T>>, content: &T, same: impl Fn(&T, &T) 
     u16::try_from(known).expect("few contents")
 }
 
-/// What somebody does next to the disk.
+/// An actor's next operation on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Op {
     /// Read without the lock.
@@ -75,7 +75,7 @@ pub(super) enum Op {
 pub(super) enum Fault {
     None,
     NoLock,
-    /// It answers before what it wrote is durable.
+    /// It answers before its writes are durable.
     NoSync,
     /// A new credential's record is written before its mark.
     RecordFirst,
@@ -83,7 +83,7 @@ pub(super) enum Fault {
     TrustsOthers,
 }
 
-/// What was read; nothing where something was written.
+/// The result of a read; `None` for a write.
 pub(super) type Seen = Option<Disk>;
 
 pub(super) struct Replay<'a> {
@@ -118,7 +118,7 @@ impl Replay<'_> {
         self.sync(Op::SyncState)
     }
 
-    /// What is as it should be may have been written by one who was killed before it was durable.
+    /// A state that needs no change may have been written by a process that was killed before it was durable.
     fn keep_state(&self, old: &Account, state: &State) -> Result<(), StoreError> {
         if *state == old.state && self.fault != Fault::TrustsOthers {
             return self.sync(Op::SyncState);

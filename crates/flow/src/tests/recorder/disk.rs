@@ -1,5 +1,5 @@
-//! A disk that keeps what was synced, and of the rest whatever it likes: each 512-byte sector, each length
-//! and each change of a directory by itself.
+//! A disk that keeps synced data and any part of the rest: each 512-byte sector, each length and each change
+//! of a directory independently.
 
 use super::journal::{Event, Offset};
 use std::collections::BTreeMap;
@@ -126,7 +126,7 @@ impl Files {
     }
 }
 
-/// What a disk has been told, and what of it is there for good.
+/// The operations on a disk, and the durable part of their result.
 #[derive(Clone)]
 pub(super) struct Disk {
     durable: Files,
@@ -221,8 +221,8 @@ impl Disk {
         }
     }
 
-    /// Everything that a power cut may leave: all of it if that is at most `most`, else so many, chosen by a
-    /// fixed rule.
+    /// Every possible result of a power cut: all if there are at most `most`, otherwise that many, chosen by
+    /// a fixed rule.
     pub(super) fn remains(&self, most: usize) -> Vec<Files> {
         let count = self.pending.len();
         let chosen: Vec<Vec<bool>> = if count < 20 && 1 << count <= most {
