@@ -15,12 +15,12 @@ Usage: qrtotpd [--listen PATH] [--config FILE] [--idle-exit SECONDS] [--pam-time
   --idle-exit SECONDS   on systemd's socket: end after so long without a connection [default: 60]
   --pam-time SECONDS    how long a user may take to type the password, and PAM to check it, 1 to 600 [default: 120]";
 
-/// What is to be done.
+/// The task of the process.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Be the broker.
+    /// Serve as the broker.
     Serve(Arguments),
-    /// Be the child that proves a password (see `pam.rs`).
+    /// Prove a password, as the broker's child (see `pam.rs`).
     PrimaryFactor,
     /// Say this.
     Tell(String),

@@ -1,4 +1,4 @@
-//! Who calls: the kernel gives a uid, the user database a name.
+//! Identifies callers: the kernel gives a uid, the user database a name.
 
 use nix::unistd::{Uid, User};
 use qrtotp_account::Name;
@@ -6,7 +6,7 @@ use qrtotp_flow::{Directory, HostDirectory};
 use std::fs;
 use std::path::Path;
 
-/// Whoever is at the other end.
+/// The caller at the other end.
 pub struct Caller {
     pub name: Name,
     pub uid: u32,
@@ -14,14 +14,14 @@ pub struct Caller {
     pub can_log_in: bool,
 }
 
-/// Why a caller is sent away, whatever they ask for.
+/// Why a caller is sent away before any request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Away {
-    /// A user namespace hides who it is.
+    /// A user namespace hides the real uid.
     Unmapped,
-    /// Nobody who could log in.
+    /// Not an account that could log in.
     NoAccount,
-    /// Nobody knows.
+    /// The user database does not answer.
     NoAnswer,
     /// They did not wait until it was their turn.
     HungUp,
@@ -36,13 +36,13 @@ pub enum Away {
 }
 
 impl Away {
-    /// What they are told.
+    /// The message to the caller.
     pub fn text(self) -> &'static str {
         match self {
             Self::Unmapped => "this user is not known on the broker's host",
             Self::NoAccount => "your user has no account on this host that could log in",
             Self::NoAnswer => "the user database does not answer; try again",
-            Self::HungUp => "", // nobody hears it
+            Self::HungUp => "", // the caller is gone
             Self::TooManyCallers => "too many callers at once; try again",
             Self::TooManyConnections => "too many connections of yours are open; close some and try again",
             Self::TooManyPasswords => {

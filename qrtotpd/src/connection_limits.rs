@@ -1,6 +1,6 @@
-//! How many connections are served at a time. Nobody can take all of them: everybody has a few, and a place
-//! for the first connection of somebody who has none is kept free. ConnectionLimits are for people who are
-//! known; see `lobby.rs`.
+//! Limits on the number of connections served at a time. No user can take all of them: each has a few, and a
+//! place is kept free for the first connection of a user who has none. Only for identified callers; see
+//! `admission.rs`.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub const EACH: usize = 4;
 /// Connections of a service of `[broker.services]`: its users come together.
 pub const SERVICE: usize = 64;
-/// Connections from which on nobody but a service gets a second one.
+/// From this many connections on, only services get a second one.
 const MANY: usize = 32;
 /// Connections of all users.
 pub const ALL: usize = 256;
 
-/// Who is being served.
+/// The connections being served.
 #[derive(Default)]
 pub struct ConnectionLimits {
     taken: Mutex<Taken>,
@@ -24,7 +24,7 @@ pub struct ConnectionLimits {
 #[derive(Default)]
 struct Taken {
     people: HashMap<u32, usize>,
-    /// One more each, for what is soon over.
+    /// One more each, for short requests.
     short: HashMap<u32, usize>,
 }
 
@@ -33,8 +33,7 @@ struct Taken {
 pub enum Kind {
     /// For anything.
     Full,
-    /// For a request that asks nothing: whoever has taken all their places can still have their screen
-    /// unlocked.
+    /// For a request without questions: a user who has taken all their places can still unlock their screen.
     Short,
 }
 
@@ -51,7 +50,7 @@ impl ConnectionLimits {
         self.taken().free_for(uid, each).is_none()
     }
 
-    /// A seat for somebody who is known now, if there is one for them.
+    /// A place for an identified user, if there is one for them.
     pub fn take(self: &Arc<Self>, uid: u32, each: usize) -> Option<ConnectionPermit> {
         let mut taken = self.taken();
         let kind = taken.free_for(uid, each)?;
@@ -59,7 +58,7 @@ impl ConnectionLimits {
         Some(ConnectionPermit { seats: Arc::clone(self), uid, kind })
     }
 
-    /// True if nobody is being served.
+    /// True if no caller is being served.
     pub fn is_empty(&self) -> bool {
         let taken = self.taken();
         taken.people.is_empty() && taken.short.is_empty()

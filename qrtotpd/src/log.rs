@@ -13,8 +13,8 @@ use std::time::Duration;
 
 /// How long lines are counted together.
 const PERIOD: Duration = Duration::from_secs(60);
-/// Refused requests of one user that are logged in it: more than the guesses that the default throttle looks
-/// at in that time.
+/// Refused requests of one user that are logged per period: more than the guesses that the default throttle
+/// checks in that time.
 const EACH: u32 = 30;
 /// What those are called together.
 const REFUSALS: &str = "refusals";
@@ -27,7 +27,7 @@ pub struct Refusals {
     writers: Arc<()>,
 }
 
-/// A user; `None`: all uids that are not known to be somebody's, of which there may be very many.
+/// A user; `None`: all uids without an account, of which there may be very many.
 pub type Who = Option<u32>;
 
 struct Count {
@@ -47,7 +47,7 @@ impl Refusals {
         }
     }
 
-    /// Logs what was left out of periods that are over, without waiting for the log.
+    /// Logs the number of lines left out in periods that are over, without waiting for the log.
     pub fn sweep(&self) {
         let lines = self.left_out(|count| count.period.left().is_zero());
         if !lines.is_empty() {
@@ -55,7 +55,7 @@ impl Refusals {
         }
     }
 
-    /// Logs what was left out of all, and waits a second for what is being written.
+    /// Logs the number of all lines left out, and waits a second for pending writes.
     pub fn finish(&self) {
         write(&self.left_out(|_| true));
         let mut patience = Deadline::after(Duration::from_secs(1));
@@ -109,7 +109,7 @@ pub struct Log {
     refusals: Arc<Refusals>,
     who: Who,
     by: String,
-    /// The service of `[broker.services]` that is told the verdict.
+    /// The service of `[broker.services]` that receives the verdict.
     audience: Option<String>,
     syslog: Syslog,
 }
@@ -158,7 +158,7 @@ impl AuditSink for Log {
     fn debug(&mut self, _: &str) {}
 }
 
-/// Whether anybody could have as many such lines as they like. What is changed or accepted takes a code or a
+/// Whether callers could cause unlimited numbers of such lines. Changes and accepted logins take a code or a
 /// password, and the throttle engages once in many guesses.
 fn is_refusal(priority: Priority, line: &str) -> bool {
     let engaged = line.split(' ').next() == Some(&format!("event={}", Kind::ThrottleEngaged.as_str()));

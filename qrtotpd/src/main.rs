@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     qrtotp_frontend::shield_memory();
     room_for_files();
     std::panic::set_hook(Box::new(|info| {
-        // Where, but never what: a panic's text may hold what was typed.
+        // Only the place: a panic's text may hold a typed secret.
         if let Some(place) = info.location() {
             let _ = writeln!(
                 std::io::stderr(),

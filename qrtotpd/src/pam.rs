@@ -1,6 +1,6 @@
-//! The child that proves a password: PAM modules are other people's code, slow at times and not made for a
-//! process that serves many users, so they run in a process of their own (see `primary.rs`). It reads a user
-//! name and a password from the socket at its standard input, and answers with one frame.
+//! The child that proves a password. PAM modules are third-party code, sometimes slow and not made for a
+//! process that serves many users, so they run in a separate process (see `primary.rs`). It reads a user name
+//! and a password from the socket at its standard input, and answers with one frame.
 //!
 //! The broker's only unsafe code is the attribute that exports a function.
 #![allow(unsafe_code)]

@@ -41,7 +41,7 @@ struct Reaped(Child);
 
 impl Drop for Reaped {
     fn drop(&mut self) {
-        // Its pid, and so its group's id, is nobody else's before the wait.
+        // Its pid, and so its group's id, can't be reused before the wait.
         if let Ok(group) = i32::try_from(self.0.id()) {
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
@@ -60,7 +60,7 @@ pub struct Check<'a, 'line> {
 }
 
 impl<'a, 'line> Check<'a, 'line> {
-    /// The person may take `time` for the answer, and PAM as long for the check.
+    /// The user may take `time` for the answer, and PAM as long for the check.
     pub fn new(
         throttle: PrimaryThrottle<'a, RequestStore<'a>>,
         time: Duration,
@@ -69,7 +69,7 @@ impl<'a, 'line> Check<'a, 'line> {
         Self { throttle, time, person, answered: None, failures: None }
     }
 
-    /// Asks for the password and has it checked. A refusal is in the log at once, but told at a fixed time
+    /// Asks for the password and has it checked. A refusal is logged at once, but reported at a fixed time
     /// after the answer.
     pub fn run(mut self, subject: &Subject, log: &mut impl AuditSink) -> Result<(), Ended> {
         let proven = self.prove();
@@ -112,12 +112,12 @@ impl<'a, 'line> Check<'a, 'line> {
     }
 
     fn prove_answer(&mut self, password: Typed) -> Result<(), Refusal> {
-        // Counted before it is looked at, also if the caller or the broker is gone by then.
+        // Counted before it is checked, even if the caller or the broker goes away in between.
         match self.throttle.count(SystemClock.now())? {
             Guess::Counted(failures) => self.failures = Some(failures),
             Guess::Barred(gate, failures) => return Err(Refusal::Barred(gate, failures)),
         }
-        // Some servers take an empty password for a login without one, and say yes.
+        // Some services accept an empty password as an anonymous login.
         if password.is_empty() {
             return Err(Refusal::Wrong);
         }
@@ -146,7 +146,8 @@ impl<'a, 'line> Check<'a, 'line> {
         answer.map_err(|error| format!("the modules of the PAM service qrtotp gave no verdict: {error}"))
     }
 
-    /// Logs a refusal. The caller is told the same whether the password was wrong, or right in vain.
+    /// Logs a refusal. The caller gets the same reply to a wrong password as to a right one that was not
+    /// enough.
     fn refuse(&self, refusal: Refusal, subject: &Subject, log: &mut impl AuditSink) -> Ended {
         let usual = "enrolling needs your password, or a token with a code from an administrator";
         let mut event = Event::new(Kind::EnrollmentRefused, subject);
@@ -196,7 +197,8 @@ impl From<StoreError> for Refusal {
     }
 }
 
-/// The child, and our end of the socket to it. It leads a process group, for what its modules may start.
+/// Starts the child and returns our end of the socket to it. It leads a process group, which includes any
+/// process that its modules start.
 fn start(time: Duration) -> std::io::Result<(Reaped, Connection)> {
     let (ours, theirs) = UnixStream::pair()?;
     let child = Command::new("/proc/self/exe")

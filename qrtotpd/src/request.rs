@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// How long a person may take to give one code, and after an enrolment to look at the recovery codes.
 const A_WHILE: Duration = Duration::from_secs(300);
-/// How long a request may take in which nobody is asked.
+/// Time limit of a request without questions.
 const AT_ONCE: Duration = Duration::from_secs(20);
 /// Bytes of text in one frame.
 const PIECE: usize = 4096;
@@ -68,7 +68,7 @@ pub struct Served<'a> {
 }
 
 impl<'a> Served<'a> {
-    /// Does what is asked for. Gives the last word.
+    /// Carries out the request and returns the final response.
     pub fn handle(mut self, request: Request) -> Result<Response, Ended> {
         self.person.line.last(self.time_for(&request));
         if !self.caller.can_log_in && !matches!(request, Request::Verify { .. }) {
@@ -209,7 +209,7 @@ impl<'a> Served<'a> {
         while !rest.is_empty() {
             let end = (0..=PIECE.min(rest.len())).rev().find(|end| rest.is_char_boundary(*end)).unwrap_or(0);
             let (piece, more) = rest.split_at(end);
-            // Who is gone does not want the rest.
+            // A caller that has gone does not need the rest.
             self.person.say(&Response::Output(piece.into())).map_err(|_| Ended::Logged)?;
             rest = more;
         }

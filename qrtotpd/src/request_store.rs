@@ -1,6 +1,6 @@
-//! The store as one request uses it. The lock of an account may be held from outside of the broker, for
-//! seconds and on purpose (a setuid program that its user has frozen), so a request that waits for it gives
-//! its turn to others, and only few of one user wait.
+//! The store as one request uses it. Other processes may hold an account's lock for seconds, even on purpose
+//! (a setuid program frozen by its user). So a request that waits for a lock gives up its turn, and only a
+//! few of one user may wait.
 
 use crate::work_limits::{Limit, WorkPermit};
 use qrtotp_account::{FailureCounter, Name, Record, State};

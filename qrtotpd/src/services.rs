@@ -24,12 +24,12 @@ const PASSWORDS: u32 = 3000;
 /// Accounts that one service may ask about in a period.
 const ACCOUNTS: usize = 1000;
 
-/// What a refused answer counts as.
+/// The counter that a refused answer adds to.
 #[derive(Clone, Copy)]
 pub enum Counter {
     /// A wrong code.
     Codes,
-    /// An answer of password and code: whether the password was right must not show.
+    /// An answer of password and code: the count must not reveal whether the password was right.
     Passwords,
     /// Nothing: a password for a name that the host does not know.
     Nothing,
@@ -108,9 +108,9 @@ impl Services {
         self.tallies().contains_key(&uid)
     }
 
-    /// Counts that the service `uid` asks about `account`, and its answer as a refused one before it is
-    /// looked at: answers that come together must not pass a limit together. False: a limit is reached, and
-    /// the answer must not be looked at.
+    /// Counts that the service `uid` asks about `account`, and its answer as refused before it is checked, so
+    /// that concurrent answers can't exceed a limit together. False: a limit is reached, and the answer must
+    /// not be checked.
     pub fn admits(&self, uid: u32, account: Option<u32>, counter: Counter) -> bool {
         let mut tallies = self.tallies();
         let tally = tallies.entry(uid).or_insert_with(Tally::begin);
@@ -151,7 +151,8 @@ impl Services {
         kept.filter(|(_, until, _)| !until.left().is_zero()).map(|(.., verdict)| *verdict)
     }
 
-    /// Keeps what a request was told. If the same request was let in meanwhile, it is let in, too.
+    /// Stores the response to a request. If the same request was accepted in the meantime, this one is
+    /// accepted, too.
     pub fn keep(&self, request: Option<RequestKey>, said: Response) -> Response {
         let (Some(request), Response::Verdict(verdict)) = (request, &said) else { return said };
         if let Some(Verdict::Accepted) = self.verdict_of(request) {

@@ -108,8 +108,8 @@ impl Served<'_> {
         }
     }
 
-    /// Verifies an answer of an application that has asked for it already; the verdict, and whether it was
-    /// counted as a wrong code.
+    /// Verifies an answer that an application has already asked for; returns the verdict, and whether the
+    /// answer was counted as a wrong code.
     fn verify(
         &mut self,
         config: &Config,
@@ -157,7 +157,7 @@ impl Served<'_> {
     }
 }
 
-/// The account that was asked about, as it was looked up before.
+/// The account of the request, as looked up before.
 struct Found<'a>(Option<&'a Person>);
 
 impl Directory for Found<'_> {
@@ -206,7 +206,7 @@ impl Dialog for Given<'_, '_> {
 }
 
 impl LoginHost for Given<'_, '_> {
-    /// The caller says what service it is and where somebody logs in.
+    /// The caller itself names the service and the login's origin.
     fn knows_place(&self) -> bool {
         false
     }

@@ -5,9 +5,9 @@ use crate::connection_limits::leave;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Connections for which something is being computed, read or written.
+/// Requests that may compute, read or write at a time.
 const AT_WORK: usize = 8;
-/// PAM children. A person may sit at a child's question for minutes.
+/// PAM children. A user may take minutes to answer a child's question.
 const CHECKS: usize = 32;
 /// PAM children of one user.
 const CHECKS_EACH: usize = 2;
@@ -39,7 +39,7 @@ impl WorkPermit {
     }
 }
 
-/// Waits for the next turn, whatever happened meanwhile.
+/// Takes a turn again when dropped, on every path.
 struct Back<'a>(&'a WorkLimits);
 
 impl Drop for Back<'_> {
