@@ -1,5 +1,5 @@
-//! The PAM application as our core sees it. Whatever PAM hands out is copied before the next PAM call: an
-//! application may replace an item while it answers a question.
+//! The PAM application behind our flows' interfaces. Every item from PAM is copied before the next PAM call,
+//! because an application may replace it while it answers a question.
 
 use crate::alloc::wipe_stack;
 use inner_pam::libpam::{self, PAM_AUTHTOK, PAM_USER, pam_set_item, pam_syslog};
@@ -60,7 +60,7 @@ pub(crate) fn flag(pamh: &PamHandle, name: &str) -> bool {
 }
 
 fn flag_of<'h>(pamh: &'h PamHandle, name: &str) -> Option<&'h AtomicBool> {
-    // SAFETY: what is kept under our names is always an `AtomicBool`.
+    // SAFETY: data under our names is always an `AtomicBool`.
     unsafe { pamh.get_data::<AtomicBool>(name) }.ok()
 }
 
@@ -155,7 +155,7 @@ impl LoginHost for Host<'_> {
 
     fn password(&mut self) -> Option<Typed> {
         let item = self.pamh.get_item::<AuthTok<'_>>().ok().flatten()?;
-        // However long it is: a password that was taken must never count as none.
+        // At any length: a password that was taken must never count as none.
         Some(Zeroizing::new(item.as_bytes().to_vec()))
     }
 
@@ -241,7 +241,7 @@ fn owned(item: Option<&CStr>) -> String {
     item.map(|text| clean(&text.to_string_lossy(), 256)).unwrap_or_default()
 }
 
-/// Who and where, as the application says.
+/// Account, service and origin, as the application reports them.
 pub(crate) fn subject(pamh: &PamHandle, user: Option<&CStr>) -> Subject {
     let user = owned(user);
     let service = owned(pamh.get_item::<Service<'_>>().ok().flatten().map(|item| item.0));
@@ -249,7 +249,7 @@ pub(crate) fn subject(pamh: &PamHandle, user: Option<&CStr>) -> Subject {
     let tty = owned(pamh.get_item::<Tty<'_>>().ok().flatten().map(|item| item.0));
     let ruser = owned(pamh.get_item::<RUser<'_>>().ok().flatten().map(|item| item.0));
     let tty = tty.strip_prefix("/dev/").unwrap_or(&tty).to_owned();
-    // What a remote side claims to be is no fact; su and sudo say who called them.
+    // A remote side's claim proves nothing; su and sudo name their caller.
     let by = if rhost.is_empty() { ruser } else { String::new() };
     Subject { user, service, rhost, tty, by, ..Subject::default() }
 }

@@ -39,7 +39,7 @@ impl PamHooks for QrTotp {
             return PamResultCode::PAM_IGNORE;
         }
         guarded(pamh, |pamh| {
-            // Allocated first, because running out of memory after a right code would burn it in vain. A
+            // Allocated first: running out of memory after a right code would burn the code for nothing. A
             // refused attempt leaves the flag unset: sshd may try a key next in the same transaction, and
             // then the account part must decide.
             let _ = pamh.set_data(DECIDED, Box::new(AtomicBool::new(false)));
@@ -85,8 +85,8 @@ impl PamHooks for QrTotp {
     }
 }
 
-/// Runs a hook and wipes the stack that it used. A panic becomes a denial and a line in the log that holds
-/// nothing of what was worked on.
+/// Runs a hook and wipes the stack that it used. A panic becomes a denial and a log line without any of the
+/// data.
 fn guarded(pamh: &mut PamHandle, hook: impl FnOnce(&mut PamHandle) -> PamResultCode) -> PamResultCode {
     // The usual panic hook would print into the host's terminal. Ours belongs to this image of the module
     // alone.
@@ -172,7 +172,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
     outcome
 }
 
-/// What the rules say of a login in which the auth part did not run.
+/// Applies the rules to a login in which the auth part did not run.
 fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
     let mut log = Log::new(pamh);
     let subject = subject_now(pamh);
@@ -191,7 +191,7 @@ fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
     }
 }
 
-/// Something on our side is not as it must be: nobody gets in, and the log says what to do.
+/// Denies because something on our side is broken; the log says what to do.
 fn refuse(host: &mut Host<'_>, log: &mut Log, subject: &Subject, reason: &str, detail: &str) -> Outcome {
     host.show(UNAVAILABLE);
     let subject = &Subject { user: logged_name(&HostDirectory, &subject.user), ..subject.clone() };
