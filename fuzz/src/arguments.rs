@@ -23,7 +23,7 @@ pub(crate) fn check(data: &[u8]) {
 }
 
 fn parse(words: &[&CStr]) -> Result<Args, ArgError> {
-    // Planted: what stands behind `debug` is not looked at.
+    // Planted: words after `debug` are ignored.
     let end = words.iter().position(|word| crate::planted() && *word == c"debug").unwrap_or(words.len());
     Args::parse(words.get(..=end).unwrap_or(words))
 }

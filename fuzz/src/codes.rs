@@ -1,4 +1,4 @@
-//! What people type: codes, recovery codes, names, spans of time.
+//! Typed texts: codes, recovery codes, names, durations.
 
 use qrtotp_account::{Label, Name, RecoveryCode, ScratchCode};
 use qrtotp_otp::Code;
@@ -37,7 +37,7 @@ pub(crate) fn check(data: &[u8]) {
 fn parse(typed: &[u8]) -> Option<String> {
     let single: Vec<u8>;
     let typed = if crate::planted() {
-        // Planted: two dashes are as good as one.
+        // Planted: two dashes count as one.
         single = String::from_utf8_lossy(typed).replace("--", "-").into();
         &single
     } else {
@@ -56,7 +56,7 @@ fn by_the_book(typed: &[u8]) -> Option<String> {
         .then_some(digits)
 }
 
-/// Crockford's base 32: what is read is shown again, and read as the same.
+/// Crockford's base 32: a code that was read displays as a text that reads as the same code.
 fn letters<const LETTERS: usize>(typed: &[u8]) {
     let read = qrtotp_account::RecoveryCode::parse(typed).map(|code| code.display().to_string());
     let short = ScratchCode::parse(typed).map(|code| code.display().to_string());

@@ -1,6 +1,6 @@
 //! Decisions out of bytes.
 
-/// Bytes that are read from the front. Where there are no more, zeros come.
+/// Bytes that are read from the front, followed by endless zeros.
 pub(crate) struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {

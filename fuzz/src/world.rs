@@ -1,5 +1,4 @@
-//! A host on which people log in: a real store in memory, a clock, a user database, and somebody with a
-//! script.
+//! A host for logins: a real store in memory, a clock, a user database, and a scripted user.
 
 use qrtotp_account::Name;
 use qrtotp_audit::{AuditSink, Priority};
@@ -47,7 +46,7 @@ impl World {
         self.path.join("accounts/alice").join(file)
     }
 
-    /// Nobody has an account any more.
+    /// Removes all accounts.
     pub(crate) fn empty(&self) {
         let _ = std::fs::remove_dir_all(self.path.join("accounts/alice"));
     }
@@ -67,7 +66,7 @@ impl Clock for FakeClock {
     }
 }
 
-/// alice, and nobody else.
+/// The only user, alice.
 pub(crate) struct People(pub(crate) Cell<u32>);
 
 impl Directory for People {
@@ -99,9 +98,9 @@ pub(crate) struct Host<'a> {
     pub(crate) refuses_password: bool,
     /// It proves every password, or none.
     pub(crate) proves: bool,
-    /// The account part of the login's own service lets everybody in, or nobody.
+    /// Whether the account part of the login's own service lets users in.
     pub(crate) lets_in: bool,
-    /// PAM_USER is another one after so many questions.
+    /// PAM_USER changes after this many questions.
     pub(crate) user_changes: Option<usize>,
     pub(crate) asked: usize,
 }

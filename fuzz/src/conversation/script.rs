@@ -1,4 +1,4 @@
-//! The script, and what must hold after each of its lines.
+//! The script, and the invariants after each of its lines.
 
 use super::book::{Before, Book, Device, enrolled};
 use crate::hot_state::reference;
@@ -16,7 +16,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Logins that got in, so that somebody can see that the scripts come so far.
+/// Accepted logins, to show that the scripts get that far.
 pub(crate) static ACCEPTED: AtomicU64 = AtomicU64::new(0);
 
 pub(super) struct Script<'a> {
@@ -142,7 +142,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    #[allow(clippy::collapsible_match)] // what a guard did would fall through to the next arm
+    #[allow(clippy::collapsible_match)] // a guard's `false` would fall through to the next arm
     fn administer(&mut self) {
         let (what, now, name) = (self.input.byte(), self.clock.0.get(), alice());
         let (store, log) = (&self.world.store, &mut self.log);
@@ -203,7 +203,7 @@ impl<'a> Script<'a> {
             file.read_exact_at(&mut bytes, slot * 4096).ok()?;
             reference(&bytes).map(|slot| slot.sequence)
         };
-        // Where one is garbage the next write is to that one.
+        // If one slot is garbage, the next write goes there.
         if let (Some(first), Some(second)) = (sequence(0), sequence(1)) {
             let older = u64::from(second < first);
             let _ = file.write_all_at(self.input.bytes(), older * 4096);
@@ -222,7 +222,7 @@ impl<'a> Script<'a> {
         code.map_or(Vec::new(), |code| code.as_str().into())
     }
 
-    /// An answer; `None` where the connection drops.
+    /// An answer; `None` if the connection drops.
     fn answer(&mut self) -> Option<Vec<u8>> {
         let typed = match self.input.byte() % 8 {
             0 | 1 => self.code(),
@@ -383,7 +383,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// What the person says in the dialogue of an enrolment, if it comes to one.
+    /// The user's answers in an enrolment, if one starts.
     fn enrolment(&mut self) -> Vec<Answer<'a>> {
         let mut script: Vec<Answer<'a>> = Vec::new();
         for _ in 0..1 + self.input.byte() % 4 {
@@ -392,7 +392,7 @@ impl<'a> Script<'a> {
                 1 => Box::new(|| Some(b"a".to_vec())),
                 2 => Box::new(|| Some(b"q".to_vec())),
                 3 => Box::new(|| None),
-                // What the phone shows that scanned the last picture: it ends in ten recovery codes, which
+                // The code of the phone that scanned the last picture. It leads to ten recovery codes, which
                 // are hashed.
                 4 => {
                     let (store, now) = (self.store(), self.clock.0.get());
