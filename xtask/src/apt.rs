@@ -1,4 +1,4 @@
-//! Debian packages: only what is missing is installed.
+//! Debian packages: installs only the missing ones.
 
 use std::{path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::step::{as_root, run, say};
 
-/// What a login in a private namespace needs, phone included.
+/// Packages for a login in a private namespace, phone included.
 pub const DEMO: &[&str] = &[
     "gcc",
     "libc6-dev",
@@ -23,7 +23,7 @@ pub const DEMO: &[&str] = &[
     "libpam-google-authenticator",
 ];
 
-/// What the tests need on top.
+/// Further packages for the tests.
 pub const TEST: &[&str] = &[
     "ansible-core",
     "apache2",
@@ -70,16 +70,16 @@ pub const TEST: &[&str] = &[
     "zbar-tools",
 ];
 
-/// What the package needs on top.
+/// Further packages for building the package.
 pub const DEB: &[&str] = &["debhelper", "dpkg-dev"];
 
-/// What the proofs need on top: to boot other systems.
+/// Further packages for the proofs, which boot other systems.
 pub const PROOF: &[&str] = &["systemd-container"];
 
 /// What fuzzing needs: libFuzzer is C++.
 pub const FUZZ: &[&str] = &["g++"];
 
-/// What the comparison needs on top.
+/// Further packages for the comparison.
 pub const BENCH: &[&str] = &["binutils", "libpam-oath", "mmdebstrap", "strace", "valgrind"];
 
 /// Where Debian asks whether an installed service may be started.
@@ -99,7 +99,7 @@ pub fn need(packages: &[&[&str]]) -> Result<()> {
         "apt could not install what is needed: as root, run `apt-get update`, then `apt-get install ";
     let advice = || format!("{advice}{}`, and try again", missing.join(" "));
     run(as_root("apt-get").args(["update", "-qq"])).with_context(advice)?;
-    // A newly installed sshd must not start serving this machine because somebody wanted to see a demo.
+    // A newly installed sshd must not start serving this machine just for a demo.
     let quiet = !Path::new(POLICY).exists();
     if quiet {
         run(as_root("sh")

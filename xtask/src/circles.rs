@@ -1,8 +1,8 @@
-//! No circle between the files of a crate: a reader can begin at the bottom. Between crates the compiler
-//! checks the same.
+//! Checks that no circle joins the files of a crate, so a reader can begin at the bottom. The compiler checks
+//! the same between crates.
 //!
-//! A file leads to those that its `use` lines and full paths name; what a parent re-exports leads to the file
-//! that defines it. A parent's own `pub use` lines lead nowhere. Tests are left out.
+//! A file leads to the files that its `use` lines and full paths name; a name that a parent re-exports leads
+//! to the file that defines it. A parent's own `pub use` lines lead nowhere. Tests are left out.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +21,7 @@ type Module = Vec<String>;
 struct Source {
     /// Paths that it uses.
     used: Vec<Vec<String>>,
-    /// Names that it imports, and so offers to the files below it, with the paths that they stand for.
+    /// Names that it imports, and so offers to the files below it, with the paths they abbreviate.
     imported: BTreeMap<String, Vec<String>>,
 }
 

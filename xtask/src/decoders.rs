@@ -21,7 +21,7 @@ pub fn install() -> Result<()> {
         return Ok(());
     }
     say("installing ZXing and OpenCV from PyPI into target/, once");
-    // Debian's own Python: that is what python3-venv belongs to.
+    // Debian's own Python, to which python3-venv belongs.
     run(Command::new("/usr/bin/python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
     run(Command::new(environment.join("bin/pip")).args(INSTALL))
 }

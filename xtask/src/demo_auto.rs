@@ -101,7 +101,7 @@ pub fn fresh_code(phone: &Phone) -> String {
     phone.code()
 }
 
-/// Prints what the person would have seen.
+/// Prints the screen that the user would have seen.
 pub fn show(transcript: &str) {
     for line in transcript.lines() {
         println!("    | {line}");

@@ -1,4 +1,4 @@
-//! The demo's last scene: somebody who used google-authenticator until now.
+//! The demo's last scene: a user who used google-authenticator until now.
 
 use anyhow::{Result, ensure};
 use qrtotp_tests::{Phone, Sandbox};
@@ -8,7 +8,7 @@ use crate::{
     step::say,
 };
 
-/// Who has an old phone and a ~/.google_authenticator.
+/// A user with an old phone and a ~/.google_authenticator.
 const VETERAN: &str = "veteran";
 
 /// # Errors

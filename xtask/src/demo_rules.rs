@@ -1,4 +1,4 @@
-//! The demo's scene with a rule: nobody at the office is asked for a code, everyone elsewhere is.
+//! The demo's scene with a rule: no code at the office, a code everywhere else.
 
 use anyhow::{Result, ensure};
 use qrtotp_tests::{Phone, Pty, Sandbox, users::PASSWORD};

@@ -25,11 +25,11 @@ const COVERAGE: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-trace-compares \
     --cfg fuzzing";
 
-/// One input that takes so long is a finding, in seconds by the clock. The longest, scripts that hash, need
-/// some two on a core of their own.
+/// Seconds of wall-clock time after which one input is a finding. The longest inputs, scripts that hash, need
+/// about two on an idle core.
 const SLOW: u32 = 60;
 
-/// A target, and the longest input that is worth trying, in bytes.
+/// A target, and the longest input worth trying, in bytes.
 pub struct Target {
     pub name: &'static str,
     longest: u32,
@@ -65,18 +65,18 @@ pub enum Until {
     Time(Duration),
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub runs: u64,
     /// Edges of the control flow that were taken, libFuzzer's own left out.
     pub edges: u64,
     pub seconds: u64,
-    /// The input that was found, and what was said of it.
+    /// The input of a finding, and its message.
     pub finding: Option<(PathBuf, String)>,
 }
 
-/// Fuzzes one target, or each in turn, for so many minutes.
+/// Fuzzes one target, or each in turn, for this many minutes.
 ///
 /// # Errors
 /// No such target, no time, a finding.
@@ -141,8 +141,8 @@ pub fn build() -> Result<PathBuf> {
     Ok(target.join(host).join("release/qrtotp-fuzz").canonicalize()?)
 }
 
-/// Runs one target, beginning with the committed inputs and what earlier runs came upon. With a fault
-/// planted, with the committed ones alone.
+/// Runs one target, beginning with the committed inputs and those of earlier runs. With a planted fault, with
+/// the committed ones alone.
 pub fn fuzz(program: &Path, target: &Target, until: Until, planted: bool) -> Result<Outcome> {
     let place = |kind: &str| -> Result<PathBuf> {
         let path = build::target().join("fuzz").join(kind).join(target.name);
@@ -165,8 +165,8 @@ pub fn fuzz(program: &Path, target: &Target, until: Until, planted: bool) -> Res
         Until::Time(time) => format!("-max_total_time={}", time.as_secs()),
     });
     command.args([format!("-max_len={}", target.longest), format!("-timeout={SLOW}")]);
-    // Of itself it writes down what takes 10 s, too, and goes on: no finding, but what a core that others use
-    // makes of any input.
+    // By default libFuzzer also reports inputs that take 10 s. On a busy machine any input may, so that is no
+    // finding.
     command.arg(format!("-report_slow_units={SLOW}"));
     command.arg(format!("-artifact_prefix={}/", findings.display()));
     command.env("QRTOTP_FUZZ_TARGET", target.name);

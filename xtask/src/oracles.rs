@@ -10,7 +10,7 @@ use crate::{
     step::{run, say},
 };
 
-/// This version, so that tests do not change with npm; what it depends on, it pins itself.
+/// Pinned, so that tests do not change with npm; it pins its own dependencies.
 const OTPAUTH: &str = "otpauth@9.4.1";
 
 /// # Errors

@@ -31,7 +31,7 @@ pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
 }
 
-/// A command that runs as root, through sudo where that is needed.
+/// A command that runs as root, through sudo if needed.
 pub fn as_root(program: &str) -> Command {
     if is_root() {
         return Command::new(program);

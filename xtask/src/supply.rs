@@ -1,4 +1,4 @@
-//! What the module is linked from: how many crates, and why each.
+//! The crates that the module links: their number, and a reason for each.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -30,8 +30,8 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
-/// What the module is linked from: the directories of our crates, and names and versions of others. Macros
-/// run at build time only.
+/// The crates that the module links: the directories of ours, and names and versions of others. Macros run at
+/// build time only.
 fn linked() -> Result<(BTreeSet<PathBuf>, BTreeSet<String>)> {
     let mut tree = cargo(&["tree", "--locked", "--package", "pam_qrtotp", "--edges", "normal,no-proc-macro"]);
     let output = tree.args(["--prefix", "none", "--no-dedupe", "--format", "{p}"]).output()?;

@@ -12,7 +12,7 @@ use crate::{
 /// A program that cargo installs under its crate's name.
 ///
 /// # Errors
-/// It can't be had.
+/// Installing fails.
 pub fn install(name: &str) -> Result<PathBuf> {
     let root = build::target().join("tools");
     let program = root.join("bin").join(name);

@@ -1,4 +1,4 @@
-//! What is compared.
+//! The modules that are compared.
 
 pub struct Candidate {
     /// The PAM service, too.

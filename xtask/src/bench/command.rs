@@ -1,4 +1,4 @@
-//! What the command takes that administrators run most, and whether it needs more memory for more accounts.
+//! The time of the commands that administrators run most, and whether their memory grows with the accounts.
 
 use anyhow::{Context, Result, ensure};
 

@@ -24,7 +24,7 @@ const TOLERANCE: f64 = 1.1;
 /// Compares with the committed figure.
 ///
 /// # Errors
-/// A login has become more expensive; the message tells how to renew the figure where that is meant.
+/// A login has become more expensive; the message says how to renew the figure if that is intended.
 pub fn check(artefacts: &Artefacts) -> Result<()> {
     let committed = fs::read_to_string(path())?;
     let committed = committed.trim().parse().with_context(|| format!("{FILE} holds no number"))?;

@@ -37,9 +37,9 @@ struct Effort {
     rounds: usize,
     /// Refusals of each kind of user.
     strangers: usize,
-    /// Rounds of what many processes do at once.
+    /// Rounds of the measurements with many processes.
     crowds: usize,
-    /// Accounts in the store of many.
+    /// Accounts in the large store.
     accounts: usize,
     /// Seconds to wait for idle cores.
     patience: usize,
@@ -50,7 +50,7 @@ const QUICK: Effort = Effort { rounds: 100, strangers: 200, crowds: 3, accounts:
 
 type Part = fn(&Host, &Effort, &mut Report) -> Result<()>;
 
-/// What is measured, in this order.
+/// The measurements, in this order.
 const PARTS: [(&str, Part); 7] = [
     ("timing", |host, effort, report| timing::measure(host, effort.rounds, report)),
     ("loading", |host, effort, report| loading::measure(host, effort.rounds, report)),
@@ -97,8 +97,8 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// All of them in an order of chance: what always came after the same one would be measured with what that
-/// one leaves in the processor's caches.
+/// The candidates in random order: a fixed order would measure each one with the same predecessor's data in
+/// the processor's caches.
 fn shuffled<T, const N: usize>(mut all: [T; N]) -> [T; N] {
     fastrand::shuffle(&mut all);
     all

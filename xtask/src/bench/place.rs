@@ -54,8 +54,8 @@ impl Drop for Place {
     }
 }
 
-/// Makes a store named `name` in `place` with an account for each of `people`, and `more` that nobody logs in
-/// to; its key is beside it in `NAME.key`. It is made in memory, where a sync costs nothing, and copied.
+/// Makes a store named `name` in `place` with an account for each of `people`, and `more` that never log in;
+/// its key is beside it in `NAME.key`. The store is made in memory, where a sync costs nothing, and copied.
 pub fn fill(place: &Place, name: &str, phone: &Phone, people: &[String], more: usize) -> Result<()> {
     let memory = Place::below(Path::new("/dev/shm"))?;
     let keys = place.make(&format!("{name}.key"))?;

@@ -21,7 +21,7 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// So many logins counted in that run.
+    /// Counts this many logins in that run.
     pub fn add(&mut self, name: &'static str, logins: usize, run: &Run) {
         self.rates.entry(name).or_default().push(logins as f64 / run.seconds);
         self.work.entry(name).or_default().push(run.worked * 1e6 / run.outcomes.len() as f64);
@@ -47,7 +47,7 @@ impl Rates {
     }
 }
 
-/// [`EACH`] attempts of everybody in the crowd, each in a process of their own.
+/// [`EACH`] attempts of every user in the crowd, each in a separate process.
 pub fn together(host: &Host, ticks: &[Tick], attempt: impl Fn(&Tick, &str) -> Attempt) -> Result<Run> {
     let each = |tick| (0..CROWD).map(move |number| (tick, person(number)));
     let plan: Vec<_> = ticks.iter().flat_map(each).map(|(tick, user)| attempt(tick, &user)).collect();

@@ -1,4 +1,4 @@
-//! What was measured, and what was to be reached: for the terminal, for docs/PERFORMANCE.md, and as JSON.
+//! Measurements and their limits: for the terminal, for docs/PERFORMANCE.md, and as JSON.
 
 use serde_json::{Map, Value, json};
 
@@ -37,7 +37,7 @@ impl Bar {
         Self { what, measured, limit: Limit::AtLeast(limit) }
     }
 
-    /// What could not be measured (NaN) is not met.
+    /// False for a failed measurement (NaN).
     pub fn is_met(&self) -> bool {
         match self.limit {
             Limit::AtMost(limit) => self.measured <= limit,

@@ -35,7 +35,7 @@ impl Times {
     }
 }
 
-/// Of what occurred; NaN of nothing.
+/// The median of the values; NaN if there are none.
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut all: Vec<f64> = values.collect();
     all.sort_by(f64::total_cmp);

@@ -1,5 +1,5 @@
-//! What one login needs beside time: instructions, system calls, memory; what the module's file is like; what
-//! stays.
+//! The cost of one login besides time: instructions, system calls, memory; the module's file; and memory that
+//! stays allocated.
 
 use std::{fs, path::Path, process::Command};
 
@@ -16,7 +16,7 @@ use crate::step::say;
 
 /// KiB of the stripped module.
 const SIZE: f64 = 800.0;
-/// Logins whose memory is looked at.
+/// Logins whose memory is measured.
 const LOOKS: usize = 21;
 const RENAMES: [&str; 3] = ["rename", "renameat", "renameat2"];
 const OTHER_SYNCS: [&str; 5] = ["fsync", "sync", "syncfs", "sync_file_range", "msync"];

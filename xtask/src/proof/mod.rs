@@ -20,7 +20,7 @@ use crate::step::{is_root, say};
 pub struct Findings {
     /// Tables, for the terminal.
     pub text: String,
-    /// What did not hold, one sentence each.
+    /// The failures, one sentence each.
     pub failures: Vec<String>,
 }
 

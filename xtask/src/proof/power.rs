@@ -19,7 +19,7 @@ const ROUNDS: usize = 100;
 const PLANTED: usize = 5;
 const PEERS: usize = 20;
 const DISK: State = State::Ext4("32m");
-/// Where the peer keeps its secret: on the disk whose power is cut.
+/// The peer's secret: on the disk whose power is cut.
 const SECRET: &str = "/var/lib/qrtotp/alice";
 
 /// The first thing that did not hold, of each round in which something did not.

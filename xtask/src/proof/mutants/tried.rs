@@ -1,4 +1,4 @@
-//! cargo-mutants on a copy of the sources, with what it found before.
+//! cargo-mutants on a copy of the sources, with its earlier results.
 
 use std::{
     fs,
@@ -29,7 +29,7 @@ pub enum Tests {
 }
 
 impl Tests {
-    /// What run.sh is told.
+    /// The first argument of run.sh.
     fn first(self, file: &str) -> String {
         match self {
             Self::All => file.trim_end_matches(".rs").replace('/', "::"),
@@ -38,17 +38,17 @@ impl Tests {
     }
 }
 
-/// What came of the changes to a file.
+/// The results for the changes to a file.
 #[derive(Debug, Default)]
 pub struct Tried {
     pub noticed: usize,
     /// Changes that do not compile.
     pub unviable: usize,
-    /// Without the place, which changes with every line above it.
+    /// Without the line number, which moves with every line above it.
     pub survivors: Vec<String>,
 }
 
-/// A copy of the sources that is built over and over, with what was noticed in it before.
+/// A copy of the sources that is built again and again, with its earlier results.
 pub struct Tree {
     mutants: PathBuf,
     root: PathBuf,
@@ -67,7 +67,7 @@ impl Tree {
         for name in tracked()? {
             let (from, to) = (build::workspace().join(&name), path.join(&name));
             let Ok(content) = fs::read(&from) else { continue }; // deleted, and not committed yet
-            // What is as it was keeps its time, or all would be built again.
+            // An unchanged file keeps its time; otherwise everything would be built again.
             if fs::read(&to).ok().as_ref() != Some(&content) {
                 fs::create_dir_all(to.parent().context("a path")?)?;
                 fs::write(&to, content)?;
@@ -121,7 +121,7 @@ impl Tree {
             fs::create_dir_all(&kept)?;
             fs::write(kept.join("code"), code)?;
         }
-        note_unviable(&kept)?; // of a run that was interrupted
+        note_unviable(&kept)?; // of an interrupted run
         self.run(file, &kept, Tests::All, &["--iterate"])?;
         note_unviable(&kept)?;
         let out = kept.join("mutants.out");
@@ -187,7 +187,7 @@ impl Tree {
         Ok(())
     }
 
-    /// In the copy, with what was built there before and with our way of running tests.
+    /// Runs a command in the copy, with its earlier builds and with our way of running tests.
     fn surround<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.current_dir(&self.path).env("CARGO_TARGET_DIR", self.root.join("build"))
     }
@@ -203,7 +203,7 @@ fn package(file: &str) -> String {
     format!("qrtotp-{}", file.split('/').next().unwrap_or_default())
 }
 
-/// Tests are at the end of a file. What is before them decides whether an earlier result still holds.
+/// The part of a file before its tests, which decides whether an earlier result still holds.
 fn before_tests(code: &str) -> &str {
     code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().trim_end()
 }

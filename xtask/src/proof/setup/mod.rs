@@ -16,7 +16,7 @@ const PACKAGES: &str = "systemd-sysv,libpam-systemd,dbus,libpam-modules,libpam-r
 const BOOTS: usize = 3;
 const OFF: &str = "70s";
 
-/// What `inside.sh` calls it, what it is, and what must have been seen.
+/// The name in `inside.sh`, a description, and the expected result.
 const EXPECTED: &[(&str, &str, &str)] = &[
     ("alone", "a login by password before `setup`", "in, 0 codes"),
     ("applied", "files after `setup sshd sudo --apply --confirm 1m`", "changed"),
@@ -81,7 +81,7 @@ pub fn run() -> Result<Findings> {
     Ok(found)
 }
 
-/// What a system of that release has seen in all its boots.
+/// The results of a system of that release, over all its boots.
 fn boot(release: &str, package: &Path) -> Result<String> {
     let root = booted::root(release, "setup", PACKAGES, include_str!("inside.sh"))?;
     fs::copy(package, root.join("root/package.deb"))?;
