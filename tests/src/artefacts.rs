@@ -1,4 +1,4 @@
-//! Where the built things are: the module, the command, and the tests' own small C programs.
+//! Paths of the built artefacts: the module, the command, and the tests' own small C programs.
 
 use std::{
     env,
@@ -34,9 +34,8 @@ pub fn package() -> PathBuf {
     path.expect("there is no package: run `cargo xtask deb`, or point QRTOTP_DEB at one")
 }
 
-/// Whether this machine can't have something of others' that tests use. Only `cargo xtask test` says so to
-/// them, in `QRTOTP_LACKS`, having said it to whoever started it: without that a test fails where the thing
-/// is missing.
+/// Whether this machine can't have a third-party tool that tests use. Only `cargo xtask test` says so, in
+/// `QRTOTP_LACKS`, after reporting it to its user. Without it a test fails if the tool is missing.
 #[must_use]
 pub fn lacks(what: &str) -> bool {
     env::var("QRTOTP_LACKS").is_ok_and(|names| names.split(',').any(|name| name == what))
@@ -53,7 +52,7 @@ fn built(variable: &str, file: &str) -> PathBuf {
     path
 }
 
-/// `tests/`, where the C sources are.
+/// `tests/`, the directory of the C sources.
 #[must_use]
 pub fn sources() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

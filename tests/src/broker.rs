@@ -16,11 +16,11 @@ pub const SOCKET: &str = "/run/qrtotp/socket";
 /// The machine's /usr/sbin is not the sandbox's to change.
 pub const PROGRAM: &str = "/usr/local/sbin/qrtotpd";
 
-/// What the owner of a token with a code is asked.
+/// The question to the owner of a token with a code.
 pub const TOKEN_QUESTION: &str = "One-time code from your administrator: ";
-/// The end of what the owner of a device is asked.
+/// The end of the question to the owner of a device.
 pub const DEVICE_QUESTION: &str = "(or a recovery code): ";
-/// The configuration that lets people enrol who gave the password.
+/// The configuration that lets users enrol with their password.
 pub const ENROLS: &str = "[defaults]\nfirst_login = \"enroll\"\n";
 
 /// A running broker; killed when dropped.
@@ -78,7 +78,7 @@ impl Sandbox {
         self.install_broker();
     }
 
-    /// Puts the broker and its PAM service where the package does.
+    /// Installs the broker and its PAM service at the package's paths.
     pub fn install_broker(&self) {
         self.install(&artefacts::broker(), PROGRAM, 0o755);
         self.ship("pam.d/qrtotp", "/etc/pam.d/qrtotp");
@@ -101,7 +101,7 @@ impl Sandbox {
         Broker(child)
     }
 
-    /// `qrtotp …` of somebody who is not root, on a terminal.
+    /// `qrtotp …` as a user without root, on a terminal.
     #[must_use]
     pub fn own(&self, user: &str, arguments: &[&str]) -> Pty {
         self.pty_unrecorded(&[&as_user(user)[..], &["qrtotp"], arguments].concat())
@@ -139,14 +139,14 @@ impl Sandbox {
         self.run(&["qrtotp", "token", "show", user]).success().stdout
     }
 
-    /// Sends `bytes` to the broker as `user`; what it said, and how the connection ended.
+    /// Sends `bytes` to the broker as `user`; returns its responses, and how the connection ended.
     pub fn send_raw(&self, user: &str, bytes: &[u8], pause: Duration) -> String {
         let pause = pause.as_micros().to_string();
         self.say(Some(user), &["send", &pause], bytes)
     }
 
-    /// Sends `bytes` as each of `count` uids from `first` on, over connections that are there at once; what
-    /// was said.
+    /// Sends `bytes` as each of `count` uids from `first` on, over simultaneous connections; returns the
+    /// responses.
     pub fn send_as_crowd(&self, first: u32, count: u32, bytes: &[u8]) -> String {
         self.say(None, &["crowd", &first.to_string(), &count.to_string()], bytes)
     }
@@ -168,13 +168,13 @@ impl Sandbox {
         assert!(child.wait().unwrap().success());
     }
 
-    /// Opens so many connections as `user` and holds them until the child's standard input is closed.
+    /// Opens this many connections as `user` and holds them until the child's standard input is closed.
     #[must_use]
     pub fn flood(&self, user: &str, count: usize) -> (Child, usize) {
         self.connections(&as_user(user), "flood", count)
     }
 
-    /// The same with a uid for each that is nobody's.
+    /// The same, each with a uid that has no account.
     #[must_use]
     pub fn strangers(&self, count: usize) -> (Child, usize) {
         self.connections(&[], "strangers", count)
@@ -186,7 +186,7 @@ impl Sandbox {
         Storm(self.caller(&as_user(user), "storm", 0))
     }
 
-    /// The same with so many uids in turn that are nobody's.
+    /// The same, with this many uids without accounts in turn.
     #[must_use]
     pub fn storm_of_strangers(&self, uids: usize) -> Storm {
         Storm(self.caller(&[], "storm", uids))
@@ -207,7 +207,7 @@ impl Sandbox {
     }
 }
 
-/// Somebody who connects without end.
+/// A process that opens connections endlessly.
 pub struct Storm((Child, BufReader<ChildStdout>));
 
 impl Storm {
@@ -221,7 +221,7 @@ impl Storm {
     }
 }
 
-/// What a caller of the broker says of its connections.
+/// The number of connections that a caller of the broker reports.
 fn number(said: &mut BufReader<ChildStdout>) -> usize {
     let mut line = String::new();
     said.read_line(&mut line).unwrap();

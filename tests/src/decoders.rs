@@ -32,7 +32,7 @@ pub fn read_png(png: &[u8]) -> Vec<Reading> {
     readings
 }
 
-/// What they all read, or `None` when none of them finds a code. Panics when they differ.
+/// The text that they all read, or `None` if none of them finds a code. Panics if they differ.
 #[must_use]
 pub fn agreed(readings: &[Reading]) -> Option<String> {
     let [first, others @ ..] = readings else { panic!("there are no decoders") };
@@ -63,7 +63,7 @@ fn zbar(png: &[u8]) -> Reading {
     let texts = (0..=5).map(|blur| {
         let view =
             piped("convert", &["-", "-colorspace", "gray", "-blur", &format!("0x{blur}"), "png:-"], png);
-        // QR codes only: it takes a stretch of a large one for a bar code now and then.
+        // QR codes only: zbar occasionally takes a part of a large one for a bar code.
         let only_qr = ["--set", "*.enable=0", "--set", "qrcode.enable=1"];
         let arguments = [&only_qr[..], &["--raw", "--quiet", "png:-"]].concat();
         String::from_utf8(piped("zbarimg", &arguments, &view)).unwrap()
@@ -72,7 +72,7 @@ fn zbar(png: &[u8]) -> Reading {
     reading(&name, &text.unwrap_or_default())
 }
 
-/// What a program makes of `input`.
+/// A program's output for `input`.
 fn piped(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -88,7 +88,7 @@ fn piped(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     })
 }
 
-/// Python with decode.py: started once, for that takes longer than a picture.
+/// Python with decode.py: started once, because that takes longer than a picture.
 struct Python {
     child: Child,
     readings: BufReader<ChildStdout>,

@@ -8,7 +8,7 @@ use crate::Sandbox;
 /// Where strace writes in the sandbox.
 const TRACE: &str = "/tmp/trace";
 
-/// One call that does not do what it should.
+/// One failing call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub call: String,
@@ -19,10 +19,10 @@ pub struct Fault {
     pub effect: &'static str,
 }
 
-/// The call really is made, for half of what was asked.
+/// The call is made, but for half of the bytes.
 pub const SHORT: &str = "short";
 
-/// Calls that can't fail, or whose failure nobody could heed: the kernel lets go whatever it answers.
+/// Calls that can't fail, or whose failure has no remedy: the kernel releases the resource in any case.
 pub const LEFT_OUT: [&str; 10] = [
     "exit",
     "exit_group",
@@ -36,7 +36,7 @@ pub const LEFT_OUT: [&str; 10] = [
     "getegid",
 ];
 
-/// With which errors calls that touch files, memory, random numbers or sockets fail; strace's words.
+/// Errors of calls that use files, memory, random numbers or sockets; strace's words.
 const ERRORS: [&str; 6] =
     ["error=EIO", "error=ENOSPC", "error=EACCES", "error=EINTR", "error=EMFILE", "error=ENOMEM"];
 
@@ -44,12 +44,12 @@ const ERRORS: [&str; 6] =
 #[must_use]
 pub fn effects(call: &str) -> Vec<&'static str> {
     let more: &[&str] = match call {
-        // What is asked for half the bytes really reads or writes them; `retval=0` claims the end of the
-        // file, or a full disk.
+        // A call for half of the bytes really reads or writes them; `retval=0` claims the end of the file, or
+        // a full disk.
         "read" | "pread64" | "write" | "pwrite64" => &["retval=0", SHORT],
         "recvfrom" | "recvmsg" | "writev" => &["retval=0"],
         "getrandom" => &["error=ENOSYS"],
-        // It has no error: it answers where the break is now, and the C library takes any higher address for
+        // It has no error: it returns the present break, and the C library takes any higher address for
         // success.
         "brk" => return vec!["retval=0"],
         "openat" | "openat2" | "open" | "fsync" | "fdatasync" | "ftruncate" | "fallocate" | "rename"
@@ -98,16 +98,16 @@ pub const WATCH: [&str; 5] = ["strace", "-o", TRACE, "-e", "signal=none"];
 /// The module's first call: the first step on the way to its configuration.
 const HOOK: &str = "(AT_FDCWD, \"/etc\", ";
 
-/// What the PAM application writes when the last of our hooks is behind it.
+/// The PAM application's output after the last of our hooks.
 const END: &str = "write(1, \"end=";
 
-/// Where a call is made.
+/// The place of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    /// Which one of its name it is, from 1.
+    /// Its number among the calls of its name, from 1.
     pub nth: u32,
-    /// Libpam makes it: before it comes to our hook, or to tell the kernel's audit of it. What it says of
-    /// that is its own affair.
+    /// Libpam makes it: before it calls our hook, or to report to the kernel's audit. We don't judge its
+    /// results.
     pub libpams: bool,
 }
 
@@ -141,7 +141,7 @@ pub fn is_own_stream(hit: &str) -> bool {
         && ["read", "write", "newfstatat", "fstat", "ioctl", "poll"].iter().any(|name| hit.starts_with(name))
 }
 
-/// Whether writing to the log is what failed, or libpam's to the kernel's audit.
+/// Whether the failed call writes to the log, or belongs to libpam's report to the kernel's audit.
 #[must_use]
 pub fn is_logging(hit: &str) -> bool {
     ["/dev/log", "SOCK_DGRAM", "NETLINK", "NLMSG"].iter().any(|log| hit.contains(log))

@@ -1,4 +1,4 @@
-//! `pam_host`, the tests' own PAM application (tests/c/pam_host.c), and what it reports.
+//! `pam_host`, the tests' own PAM application (tests/c/pam_host.c), and its reports.
 
 use std::process::Child;
 
@@ -77,7 +77,7 @@ impl Login<'_> {
         Report(self.sandbox.run(&argv).success())
     }
 
-    /// Runs it whatever its exit code: for those that are expected to be killed.
+    /// Runs it and accepts any exit code: for processes that are killed on purpose.
     pub fn output(self) -> Output {
         let argv: Vec<&str> = self.argv.iter().map(String::as_str).collect();
         self.sandbox.run(&argv)

@@ -1,4 +1,4 @@
-//! What must hold of an account after something was broken while somebody did something to it.
+//! Invariants of an account after a fault during an action.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use crate::{
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
 };
 
-/// What a deed's program said, and how it ended.
+/// The report of an action's program, and how it ended.
 #[derive(Clone, Debug)]
 pub struct Told {
     /// It reported success.
     pub done: bool,
-    /// A signal, a hang, an exit code of nobody's: how it must not end.
+    /// A disorderly end: a signal, a hang, an undocumented exit code.
     pub disorder: Option<String>,
-    /// The code that was typed; where a device is, it must work once at most.
+    /// The typed code; if there is a device, it must work once at most.
     pub code: Option<String>,
-    /// The device that is there if the deed was done, or is still there if it was not.
+    /// The device that exists if the action was done, or still exists if it was not.
     pub phone: Option<Phone>,
     pub shown: String,
 }
 
-/// What the account looked like at one moment: `qrtotp status --json`, without what differs from run to run.
+/// The account's state at one moment: `qrtotp status --json`, without fields that differ between runs.
 #[must_use]
 pub fn status(host: &Host) -> Option<String> {
     let output = host.sandbox.run(&["qrtotp", "status", USER, "--json"]);
@@ -41,7 +41,7 @@ fn comparable(line: &str) -> String {
     } else if is_time {
         "TIME"
     } else if name.trim() == "\"issued_by\"" && bare == "0" {
-        "\"root\"" // by number, where the name can't be looked up
+        "\"root\"" // by number, if the name can't be looked up
     } else {
         value
     };
@@ -58,7 +58,7 @@ pub struct States {
 }
 
 impl States {
-    /// What does not hold of what was told and the state that is there (none: it can't be read).
+    /// The contradictions between the report and the present state (none: it can't be read).
     #[must_use]
     pub fn judge(&self, told: &Told, now: Option<&str>) -> Vec<String> {
         let mut wrong = Vec::new();
@@ -84,14 +84,13 @@ impl States {
             || self.old.as_ref().is_some_and(|old| is_shown(old, now))
     }
 
-    /// The new state, but its recovery codes are owed: whatever kept them from being handed over, the next
-    /// login does it.
+    /// The new state, but its recovery codes are owed: the next login hands them over.
     fn is_owed(&self, now: &str) -> bool {
         now == self.new.replace("\"recovery_codes_left\": 10", "\"recovery_codes_left\": 0")
     }
 }
 
-/// The store is there, and nobody has a record.
+/// The store exists, and no account has a record.
 fn has_no_record(now: &str) -> bool {
     now.contains("\"uid\": null") && now.contains("\"unenrolled\"")
 }
@@ -132,7 +131,7 @@ impl Host {
         wrong
     }
 
-    /// A code works once, the next one works where a device is, and none where none is.
+    /// A code works once; the next one works if and only if there is a device.
     fn aftermath(&self, told: &Told, now: &str) -> Vec<String> {
         let mut wrong = Vec::new();
         let enrolled = now.contains("\"standing\": \"enrolled\"");
@@ -156,7 +155,7 @@ impl Host {
         wrong
     }
 
-    /// Whatever stopped it, it can be done now.
+    /// After any fault, the action can be done now.
     fn once_more(&self, now: &str) -> Vec<String> {
         // Enrolled by a token, too: if the last sync failed, the new state is there although success was not
         // reported.

@@ -41,7 +41,7 @@ impl Log {
         log
     }
 
-    /// Every datagram so far, as it came.
+    /// Every datagram so far, unchanged.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()

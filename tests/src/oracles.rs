@@ -20,7 +20,7 @@ pub struct Read {
     pub secret: String,
 }
 
-/// What a program makes of each of `uris`; `None` if it refuses one.
+/// A program's reading of each of `uris`; `None` if it refuses one.
 pub type Readings = Vec<Option<Read>>;
 
 #[must_use]

@@ -36,9 +36,9 @@ impl Phone {
         Self::new(secret.unwrap_or_else(|| panic!("no secret in {uri:?}")))
     }
 
-    /// A phone with a key of its own. The long period gives a test minutes, not seconds, per step. Of the
-    /// codes around the present one no two are the same, as they otherwise would be once in a million, also
-    /// if another period is taken.
+    /// A phone with a fresh key. The long period gives a test minutes, not seconds, per step. No two of the
+    /// codes around the present one are the same, with any period; otherwise two would be once in a million
+    /// runs.
     #[must_use]
     pub fn random() -> Self {
         let differ = |phone: &Self| {
@@ -85,7 +85,7 @@ impl Phone {
         self.codes(step, 0).remove(0)
     }
 
-    /// The codes of a step and of so many after it.
+    /// The codes of a step and of the `after` next ones.
     fn codes(&self, step: u64, after: u64) -> Vec<String> {
         let output = Command::new("oathtool")
             .args([

@@ -1,4 +1,4 @@
-//! A person at a terminal: a program on a pseudo-terminal of the sandbox, what it shows, what is typed.
+//! A user at a terminal: a program on a pseudo-terminal of the sandbox, its output, and typed input.
 
 use std::{
     fs::{File, OpenOptions},
@@ -43,7 +43,7 @@ impl Sandbox {
         pty
     }
 
-    /// The same as root, for programs that show secrets because they are meant to.
+    /// The same as root, for programs that show secrets on purpose.
     #[must_use]
     pub fn pty_unrecorded(&self, argv: &[&str]) -> Pty {
         self.pty_unrecorded_as(None, argv)
@@ -55,8 +55,7 @@ impl Sandbox {
     }
 }
 
-/// With every signal at its default: whoever runs the tests in the background ignores Ctrl-C, a person does
-/// not.
+/// With every signal at its default: a test run in the background ignores Ctrl-C, a user's shell does not.
 fn on_terminal<'a>(argv: &[&'a str]) -> Vec<&'a str> {
     [&["setsid", "--ctty", "--wait", "env", "--default-signal"], argv].concat()
 }
@@ -91,7 +90,7 @@ impl Pty {
         Self { child, keyboard, shown, closed, read: 0 }
     }
 
-    /// Waits for `text` and gives what came before it. Panics with the transcript when it does not come.
+    /// Waits for `text` and returns the output before it. Panics with the transcript if it does not come.
     pub fn expect(&mut self, text: &str) -> String {
         match self.look(&[text], PATIENCE) {
             Some((_, before)) => before,
@@ -142,8 +141,8 @@ impl Pty {
     pub fn finish(&mut self) -> (ExitStatus, String) {
         let status = clock::poll(PATIENCE, || self.child.try_wait().unwrap())
             .unwrap_or_else(|| panic!("it does not end; the transcript is:\n{}", self.transcript()));
-        // The reader may have a last piece to take; what a program left running holds the terminal for
-        // longer.
+        // The reader may have a last piece to take; a process that the program left running holds the
+        // terminal longer.
         clock::poll(Duration::from_secs(2), || self.closed.load(Ordering::Acquire).then_some(()));
         (status, self.transcript())
     }

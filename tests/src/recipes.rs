@@ -1,4 +1,4 @@
-//! docs/SERVICES.md: what it tells people to write, for tests that do it.
+//! The instructions of docs/SERVICES.md, for tests that follow them.
 
 use crate::{Sandbox, artefacts};
 

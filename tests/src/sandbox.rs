@@ -12,7 +12,7 @@ use std::{
 
 use crate::{Output, artefacts, log::Log};
 
-/// Where the sandbox's records are.
+/// The sandbox's store.
 pub const STATE_DIR: &str = "/var/lib/qrtotp";
 
 /// What carries [`STATE_DIR`].
@@ -22,7 +22,7 @@ pub enum State {
     Tmpfs(&'static str),
     /// A loop device of this size, as `truncate --size` understands it.
     Ext4(&'static str),
-    /// A directory of the machine, for what is measured on its own disk.
+    /// A directory of the machine, for measurements on its own disk.
     Directory(&'static str),
 }
 
@@ -37,7 +37,7 @@ pub struct Sandbox {
     outputs: Transcripts,
 }
 
-/// Everything that programs in the sandbox have printed, for the search for secrets.
+/// The output of all programs in the sandbox, for the search for secrets.
 pub(crate) type Transcripts = Arc<Mutex<Vec<Arc<Mutex<String>>>>>;
 
 impl Sandbox {
@@ -139,7 +139,7 @@ impl Sandbox {
         );
     }
 
-    /// What a test makes of a configuration that can't be applied is its own affair.
+    /// Applies the configuration; the caller checks the result.
     pub fn apply_configuration(&self) -> Output {
         self.apply("/etc/qrtotp/qrtotp.toml")
     }
@@ -186,14 +186,14 @@ impl Sandbox {
     pub fn install(&self, from: &Path, inside: &str, mode: u32) {
         use std::os::unix::fs::PermissionsExt;
         let to = self.path(inside);
-        // By another process: what another test starts meanwhile would inherit the file open for writing from
-        // this one, and a program that is open for writing does not start ("text file busy").
+        // By another process: a child started by a concurrent test would inherit our descriptor open for
+        // writing, and a program that is open for writing does not start ("text file busy").
         let copied = Command::new("cp").arg(from).arg(&to).status();
         assert!(copied.is_ok_and(|status| status.success()), "{} to {inside}", from.display());
         fs::set_permissions(&to, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// Lays a writable copy over a directory; what was laid over directories in it before is gone.
+    /// Lays a writable copy over a directory; hides anything laid over directories in it before.
     pub fn make_writable(&self, directory: &str) {
         let layer = format!("/run/sandbox{}", directory.replace('/', "-"));
         let (upper, work) = (format!("{layer}/upper"), format!("{layer}/work"));

@@ -1,15 +1,15 @@
-//! What `conf/` ships, put where its README says, as it is; and a person who answers whatever such a stack
-//! asks.
+//! The files of `conf/`, installed unchanged where its README says; and a user who answers every question of
+//! such a stack.
 
 use crate::{Pty, Sandbox, artefacts};
 
-/// What a login prints that got in.
+/// The output of a successful login.
 pub const INSIDE: &str = "logged in";
 
-/// What sshd's client, sudo, su and login say to whom they do not let in.
+/// The messages of sshd's client, sudo, su and login to a user that they do not let in.
 pub const OUTSIDE: [&str; 3] = ["ermission denied", "try again", "uthentication failure"];
 
-/// What a person knows.
+/// A user's password and code.
 #[derive(Clone, Copy, Debug)]
 pub struct Knowledge<'a> {
     pub password: &'a str,

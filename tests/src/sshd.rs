@@ -25,13 +25,13 @@ impl Sandbox {
         self.start_sshd_configured(address, &config)
     }
 
-    /// Starts sshd as its Debian package configures it, with what is in `/etc/ssh/sshd_config.d`.
+    /// Starts sshd as its Debian package configures it, with the files in `/etc/ssh/sshd_config.d`.
     #[must_use]
     pub fn start_debians_sshd(&self) -> Sshd {
         self.start_sshd_configured("127.0.0.1", "Include /usr/share/openssh/sshd_config")
     }
 
-    /// Starts sshd and waits until it listens. Where it asks whom is in `config` alone.
+    /// Starts sshd and waits until it listens. `config` alone decides which users it asks.
     fn start_sshd_configured(&self, address: &str, config: &str) -> Sshd {
         if !self.exists(HOST_KEY) {
             self.run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", HOST_KEY]).success();
@@ -79,8 +79,8 @@ impl Sandbox {
         self.pty(None, &words(&ssh_arguments(user, options, remote)))
     }
 
-    /// A client through which somebody enrols, so what it shows holds a secret that is meant to be seen.
-    /// `before` are words before `ssh`: `env LC_ALL=C`.
+    /// A client for an enrolment, so its output holds a secret on purpose. `before` are words before `ssh`:
+    /// `env LC_ALL=C`.
     #[must_use]
     pub fn ssh_to_enrol(&self, before: &[&str], user: &str, options: &[&str], remote: &str) -> Pty {
         let argv = ssh_arguments(user, options, remote);

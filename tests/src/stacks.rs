@@ -54,7 +54,7 @@ impl Sandbox {
         self.proves_passwords();
     }
 
-    /// Installs the service that proves passwords, as it is shipped.
+    /// Installs the shipped service that proves passwords.
     pub fn proves_passwords(&self) {
         self.pam("qrtotp", include_str!("../../conf/pam.d/qrtotp"));
     }

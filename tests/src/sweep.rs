@@ -17,12 +17,12 @@ pub enum Errors {
     One,
 }
 
-/// What came of it.
+/// The results of a sweep.
 #[derive(Debug, Default)]
 pub struct Swept {
-    /// Faults that were met, by call.
+    /// The number of faults met, by call.
     pub tried: BTreeMap<String, u32>,
-    /// The same, by what went wrong with the call.
+    /// The same, by effect.
     pub effects: BTreeMap<String, u32>,
     /// How many went through in spite of the fault.
     pub done: u32,
@@ -78,8 +78,8 @@ pub fn sweep(deed: &'static Deed, wanted: &dyn Fn(&str) -> bool, errors: Errors)
     swept
 }
 
-/// What is found wrong with a login whose `pwrite64` writes nothing and claims that it did: something, or
-/// nothing else that is found right by the same means is worth anything.
+/// The violations found in a login whose `pwrite64` writes nothing and claims success. There must be some;
+/// otherwise a result without violations means nothing.
 #[must_use]
 pub fn false_write() -> Vec<String> {
     let host = Host::new(&DEEDS[0], State::Tmpfs("size=16m"));
@@ -92,13 +92,13 @@ pub fn false_write() -> Vec<String> {
     host.judge(&told, &states)
 }
 
-/// A guess at a recovery code is first counted, then looked at.
+/// A guess at a recovery code is first counted, then checked.
 fn between(old: &str) -> Vec<String> {
     let Some((head, tail)) = old.split_once("\"recovery_lock\"") else { return Vec::new() };
     vec![format!("{head}\"recovery_lock\"{}", tail.replacen("\"failures\": 0", "\"failures\": 1", 1))]
 }
 
-/// Does it with this fault, which is in libpam or in what is ours. False: the fault was not met.
+/// Runs the action with this fault, in libpam or in our code. False: the fault was not met.
 fn one(host: &Host, states: &States, fault: &Fault, libpams: bool, swept: &mut Swept) -> bool {
     host.restore();
     let seen = host.sandbox.log.lines().len();

@@ -1,4 +1,4 @@
-//! Enrolment tokens that are worth nothing any more.
+//! Enrolment tokens that are no longer valid.
 
 use std::time::Duration;
 

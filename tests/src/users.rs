@@ -2,7 +2,7 @@
 
 use crate::Sandbox;
 
-/// Everybody's password.
+/// The password of all users.
 pub const PASSWORD: &str = "correct horse 7";
 /// Its crypt form; a constant saves a second of hashing over the whole run.
 const HASH: &str = "$6$rounds=1000$qrtotpharness$8zYZTh/Y.R5kjbVp6hSW8oKSTLGQvq2nSg8i0zJca7h6SefR9/EwVQrK3FTCZuOJIq2l.AlLfIP/YT/BtItpM/";
@@ -47,7 +47,7 @@ impl Sandbox {
         }
     }
 
-    /// Neither pam_unix nor su waits after a failure: this is about what is refused, not how slowly.
+    /// Neither pam_unix nor su waits after a failure: the tests check the refusals, not their delay.
     pub fn without_delays(&self) {
         let common = self.read("/etc/pam.d/common-auth");
         let swift = common.replace("pam_unix.so", "pam_unix.so nodelay");

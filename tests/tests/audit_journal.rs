@@ -4,8 +4,8 @@
 use qrtotp_tests::{Output, Sandbox, clock, host::PAM_SUCCESS};
 use std::time::Duration;
 
-/// Starts journald over an empty /var/log, sends it the lines of /tmp/lines as root and those of /tmp/forged
-/// as nobody, and runs the arguments.
+/// Starts journald over an empty /var/log, sends it the lines of /tmp/lines as root and the lines of
+/// /tmp/forged as nobody, and runs the arguments.
 const JOURNAL: &str = r#"
 mount -t tmpfs tmpfs /var/log && rm -rf /run/systemd /run/log && mkdir -p /var/log/journal /run/systemd/journal || exit 99
 /usr/lib/systemd/systemd-journald 2>/dev/null & journald=$!

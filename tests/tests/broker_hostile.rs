@@ -157,7 +157,7 @@ fn uids_that_are_nobodys_keep_nobody_out() {
     }
     drop(strangers.stdin.take());
     strangers.wait().unwrap();
-    // Such a one is told off before it has said anything, so it holds no place for as long as it likes.
+    // Such a caller is refused before it has sent anything, so it can't hold a place.
     let caller =
         ["setpriv", "--reuid", "200000", "--clear-groups", "--", "timeout", "60", "qrtotp", "status"];
     let output = sandbox.run(&caller).exited(1);
@@ -212,7 +212,7 @@ fn on_systemds_socket_it_starts_with_the_first_caller_and_ends_when_idle() {
     let mut broker = sandbox.start_broker_with(&argv);
     sandbox.run(&["chmod", "666", SOCKET]).success();
     assert!(!broker.ended(Duration::from_secs(3)), "it is not there before somebody calls");
-    // Somebody who is asked a question is not idle.
+    // A user who is asked a question is not idle.
     let (mut pty, phone) = sandbox.enrol_by_token("alice");
     assert!(!broker.ended(Duration::from_secs(4)));
     pty.finish_enrolment(&sandbox, &phone);

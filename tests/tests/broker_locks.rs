@@ -1,4 +1,4 @@
-//! Accounts whose lock another process holds: their own requests wait or are refused, everybody else's go on.
+//! Accounts whose lock another process holds: their own requests wait or are refused, all others go on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{

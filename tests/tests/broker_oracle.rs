@@ -1,4 +1,4 @@
-//! What a process with a user's uid can learn about that user's password from the broker: nothing, unless it
+//! A process with a user's uid learns nothing about that user's password from the broker, unless the password
 //! opens everything.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -25,7 +25,7 @@ fn host() -> (Sandbox, Broker) {
     (sandbox, broker)
 }
 
-/// Answers the question for the password; what the command has shown in the end.
+/// Answers the question for the password; returns the command's output at its end.
 fn guess(sandbox: &Sandbox, password: &str) -> String {
     let mut pty = sandbox.own("alice", &["enroll"]);
     pty.expect("assword: ");
@@ -118,7 +118,7 @@ fn without_a_file_of_its_own_or_with_one_of_others_the_service_proves_nothing() 
     sandbox.run(&["chown", "mallory", "/etc/pam.d/qrtotp"]).success();
     refused("does not belong to root");
     sandbox.run(&["chown", "root", "/etc/pam.d/qrtotp"]).success();
-    // libpam goes by `other` now, which would do.
+    // libpam uses `other` now, which would succeed.
     sandbox.run(&["mv", "/etc/pam.d/qrtotp", "/etc/pam.d/other"]).success();
     sandbox.run(&["chown", "root", "/etc/pam.d/other"]).success();
     refused("does not exist");
@@ -204,7 +204,7 @@ fn a_module_that_hangs_denies_in_time_holds_up_nobody_and_leaves_nothing() {
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     let _ = sandbox.log.wait(&["reason=primary_factor_unavailable", "user=alice", "too slow"]);
     assert_nothing_is_left(&sandbox);
-    // A broker that is killed meanwhile has counted the guess, and its child is not left.
+    // A broker that is killed during the check has counted the guess, and leaves no child behind.
     let mut pty = sandbox.own("alice", &["enroll"]);
     pty.expect("assword: ");
     pty.send("anything");

@@ -1,5 +1,5 @@
-//! Cockpit of Debian 13: its web server, cockpit-session, which talks to PAM, and its bridge; in front of
-//! them a script that shows what the login page would show.
+//! Cockpit of Debian 13: its web server, cockpit-session, which talks to PAM, and its bridge. A script shows
+//! the login page's texts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;

@@ -123,13 +123,13 @@ fn an_account_has_five_devices_at_most() {
     assert_eq!(ids(&sandbox).len(), 5);
 }
 
-/// What a phone shows in this step whose clock is that many steps ahead, and what it showed before that.
+/// The codes of this step and of the one before it, on a phone whose clock is `ahead` steps ahead.
 fn pair(phone: &Phone, step: u64, ahead: i64) -> [String; 2] {
     let step = step.checked_add_signed(ahead).unwrap();
     [phone.code_of_step(step - 1), phone.code_of_step(step)]
 }
 
-/// A step that goes on for so many seconds.
+/// A step that lasts at least this many seconds longer.
 fn settled(phone: &Phone, seconds: u64) -> u64 {
     phone.settle(seconds);
     phone.step()

@@ -1,6 +1,5 @@
-//! System calls that fail while somebody logs in, and power cuts right after it: denied or let in, never
-//! half, and no code twice. `cargo xtask proof faults power` does it with every call of everything, and a
-//! hundred times.
+//! System calls that fail during a login, and power cuts right after it: denied or let in, never half, and no
+//! code twice. `cargo xtask proof faults power` does it with every call of every action, and a hundred times.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{

@@ -154,7 +154,7 @@ fn a_dropped_login_is_resumed_without_the_picture() {
     client.at_the_picture();
     let uri = scan(&client.transcript(), Background::Dark).expect("it can be scanned");
     // sshd's own LoginGraceTime is 120 s. Then its processes for this connection are gone, which the client
-    // notices when somebody types.
+    // notices at the next key.
     let closed = || {
         clock::pause(Duration::from_secs(1)); // there is no need to ask all the time
         (!sandbox.run(&["pgrep", "--full", "^sshd(-session|-auth)?: alice"]).status.success()).then_some(())

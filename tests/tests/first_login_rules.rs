@@ -98,7 +98,7 @@ fn a_token_is_shown_so_often_and_no_more() {
     }
     su.expect(CHOICES);
     drop(su);
-    // What was shown last can still be confirmed; another one is refused.
+    // The last QR code can still be confirmed; another one is refused.
     let mut su = entered(&sandbox, "alice");
     su.expect(RESUMED);
     su.send("n");
@@ -109,7 +109,7 @@ fn a_token_is_shown_so_often_and_no_more() {
 #[test]
 fn the_code_of_a_token_is_asked_for_before_the_picture() {
     let sandbox = with_tokens();
-    // Shown once, to whom it is meant for.
+    // Shown once, to its owner.
     let issued = sandbox.pty_unrecorded(&["qrtotp", "token", "issue", "alice", "--code", "--json"]).success();
     let code = issued.split("\"code\": \"").nth(1).unwrap().split('"').next().unwrap();
     sandbox.keep_secret(code);
@@ -161,7 +161,7 @@ fn where_no_password_is_asked_for_the_code_of_a_token_typed_at_the_first_questio
     right.success();
 }
 
-/// Whether this dialogue, which has just been given a right code, enrolled somebody.
+/// Whether this dialogue, after a right code, enrolled the user.
 fn enrolled(dialogue: &mut Pty) -> bool {
     let enrolled = dialogue.expect_one(&[CODES, "uthentication failure", "ermission denied"]) == 0;
     if enrolled {
@@ -215,7 +215,7 @@ fn whoever_takes_a_fresh_picture_ends_the_one_before_it() {
     assert!(enrolled(&mut second));
 }
 
-/// A day so many days from today, in the sandbox's UTC.
+/// The date this many days from today, in the sandbox's UTC.
 fn day(sandbox: &Sandbox, from_today: i32) -> String {
     let date = format!("{from_today} days");
     sandbox.run(&["date", "-u", "-d", &date, "+%F"]).success().stdout.trim().to_owned()

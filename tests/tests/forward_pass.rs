@@ -1,4 +1,4 @@
-//! Password and code in one field: what is told of a refusal, and by its time.
+//! Password and code in one field: what the message and the time of a refusal reveal.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::Mutex;

@@ -1,6 +1,6 @@
-//! Applications in a state that no module would like to find: each login is decided rightly or denied, in
-//! bounded time, the application goes on as it was, and the next normal login works. Of a module that is
-//! known to break, each test finds that it does.
+//! Applications in a broken state: each login is decided rightly or denied, in bounded time, the application
+//! goes on unchanged, and the next normal login works. Each test also runs a module that is known to break,
+//! and must notice it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -9,7 +9,7 @@ use qrtotp_tests::{
     hostile::{Module, Right, Seen, Stage, compare, compare_on, killed},
 };
 
-/// What hostile_host.c calls it, in words, and what is to come of a right code.
+/// The condition's name in hostile_host.c, a description, and the expected result of a right code.
 type Condition = (&'static str, &'static str, Right);
 
 fn each(conditions: &[Condition]) {
@@ -211,7 +211,7 @@ fn threads_that_end_after_the_module_was_unloaded_do_no_harm() {
     });
 }
 
-/// Many whole logins, each of which loads and unloads the module: what the process has more of after them.
+/// Many whole logins, each of which loads and unloads the module: the growth of the process.
 fn growth(condition: &str, count: u32) -> [(&'static str, i64); 4] {
     let sandbox = Sandbox::with_alice_and_bobby();
     sandbox.make_store();

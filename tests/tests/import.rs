@@ -207,7 +207,7 @@ fn of_all_homes_those_of_users_who_are_not_listed_are_found_and_a_home_of_no_use
     let sandbox = Sandbox::with_alice_and_bobby();
     let (alice, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
     google_authenticator(&sandbox, "bobby", &TIME_BASED);
-    // As SSSD: it lists nobody, and answers for names.
+    // Like SSSD: it does not list users, but finds them by name.
     sandbox.overwrite("/usr/local/bin/getent", "#!/bin/sh\n/usr/bin/getent \"$@\" | grep -v ':/home/'\n");
     sandbox.run(&["sh", "-c", "chmod 755 /usr/local/bin/getent; mkdir /home/kim /home/lost+found"]).success();
     let all = google(&sandbox, &["--all-homes"]).exited(0).stdout;
@@ -264,7 +264,7 @@ fn a_window_of_pam_oath_is_given_with_the_file_and_the_hosts_holds_otherwise() {
     let steps = [-3, -2, 2, 3];
     let module = "pam_oath.so usersfile=/etc/users.oath window=2 digits=6";
     let there = accepted(steps, &alice, |code| sandbox.log_in_there(module, "alice", code));
-    write(&line); // without what was used up
+    write(&line); // without used codes
     let said = import(&sandbox, &["oath", file, "--unused", "--window", "2"]).success().stdout;
     assert!(said.contains("codes from 2 back to 2 ahead") && !said.contains("does not tell"), "{said}");
     assert_eq!(accepted(steps, &alice, |code| sandbox.answer("alice", code)), there);

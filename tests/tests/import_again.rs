@@ -1,4 +1,4 @@
-//! A second import: what is here already, what was revoked meanwhile, and what is one key for two accounts.
+//! A second import: known keys, keys revoked in the meantime, and one key for two accounts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{

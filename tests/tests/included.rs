@@ -1,5 +1,5 @@
-//! Auth parts of all kinds, with what they include, as the real libpam goes through them: a wrong password
-//! enrols nobody in any, whatever the stack made of it.
+//! Auth parts of all kinds, with their includes, run by the real libpam: a wrong password enrols no user in
+//! any of them, regardless of the stack's result.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{Sandbox, first_login::CHOICES, host::SERVICE, users::PASSWORD};

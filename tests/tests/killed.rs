@@ -45,7 +45,7 @@ fn after_two_hundred_kills_at_login_the_next_right_code_works() {
         sandbox.add_user(&user);
         let phone = sandbox.import(&user);
         let now = phone.step();
-        // Ten codes: five typed into a login that is killed, five to see what is left.
+        // Ten codes: five typed into a login that is killed, five to see which still work.
         for back in [9, 7, 5, 3, 1] {
             let code = phone.code_of_step(now - back);
             let mut login = sandbox.login(&user).answer(&code).hold();

@@ -1,5 +1,5 @@
 //! kill -9 of a login in the middle of an enrolment, at every prompt and at any instant: the account is
-//! un-enrolled or enrolled, whole either way, and what nobody confirmed dies with its time.
+//! unenrolled or enrolled, whole either way, and an unconfirmed QR code ends with its time limit.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -75,7 +75,7 @@ impl Host {
         self.works(user, phone);
     }
 
-    /// What nobody confirmed is worth nothing once its time is over, and a fresh picture is shown. Gives the
+    /// An unconfirmed QR code is not valid after its time limit, and a fresh picture is shown. Returns the
     /// login there.
     fn is_over(&self, user: &str, phone: Option<&Phone>) -> Pty {
         let mut su = self.su(user);
@@ -91,7 +91,7 @@ impl Host {
         su
     }
 
-    /// What was killed hinders no other enrolment.
+    /// A killed enrolment does not block another one.
     fn enrols(&self, user: &str, mut su: Pty) {
         let fresh = su.take_key(&self.0);
         su.send(&early_code(&fresh));
@@ -112,7 +112,7 @@ impl Host {
     }
 }
 
-/// What the person has just typed when the login is killed.
+/// The last answer before the login is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Typed {
     Nothing,
@@ -125,8 +125,7 @@ enum Typed {
 
 use Typed::{AnotherPicture, Code, Enter, Nothing, Password, RecoveryCode};
 
-/// Plays the person up to the question to which `last` would be the answer. Gives the phone, once there is a
-/// key.
+/// Plays the user up to the question for `last`. Returns the phone, once there is a key.
 fn up_to(host: &Host, su: &mut Pty, last: Typed) -> Option<Phone> {
     if last >= Password {
         su.expect("assword");
@@ -189,8 +188,8 @@ const EARLY: usize = 4;
 fn a_login_killed_anywhere_leaves_the_account_unenrolled_or_enrolled_and_nothing_alive_after_its_time() {
     let host = Host::new();
     let (short, hashing) = (Duration::from_millis(25), usual_hashing(&host));
-    // How long it takes until a code is kept depends on the machine, so this is where the last ones were:
-    // around that moment.
+    // The time until a code is stored depends on the machine, so each kill aims at the moment of the last
+    // ones.
     let mut early = Duration::from_micros(600);
     let kills = |early| {
         [
@@ -210,7 +209,7 @@ fn a_login_killed_anywhere_leaves_the_account_unenrolled_or_enrolled_and_nothing
             host.0.add_user(&user);
             let mut su = host.su(&user);
             let phone = up_to(&host, &mut su, last);
-            // The first two rounds kill at the questions, the others while what was typed is worked on.
+            // The first two rounds kill at the questions, the others while an answer is processed.
             if round >= 2 {
                 type_it(&mut su, last, phone.as_ref());
                 random_pause(most);

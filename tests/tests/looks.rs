@@ -1,5 +1,5 @@
-//! Pictures of QR codes: in the organisation's colours, with its logo, read by all decoders, and nobody
-//! else's.
+//! Pictures of QR codes: in the organisation's colours, with its logo, readable by all decoders, and by no
+//! other user.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{

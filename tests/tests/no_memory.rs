@@ -30,12 +30,12 @@ const REPLAYED: usize = 2;
 /// Right for a clock that is three steps behind.
 const OLD: usize = 3;
 
-/// What came of a login.
+/// The result of a login.
 #[derive(Debug)]
 struct End {
     /// Its result is on the disk.
     written: bool,
-    /// What the application was told, if it lived to hear it.
+    /// The application's result, if it lived to get one.
     code: Option<i32>,
     output: Output,
 }

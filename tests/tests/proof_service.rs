@@ -1,6 +1,6 @@
 //! The PAM service that proves passwords before an enrolment, as an administrator may have changed it, and
-//! the account parts that may bar somebody: no QR code without a proven password, and none for an account
-//! that would not be let in.
+//! account parts that deny: no QR code without a proven password, and none for an account that would not be
+//! let in.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -25,7 +25,7 @@ fn host() -> Sandbox {
     sandbox
 }
 
-/// Bobby becomes alice, up to what follows Enter.
+/// Bobby becomes alice, up to the reply to Enter.
 fn enters(sandbox: &Sandbox, password: &str) -> Pty {
     let mut su = sandbox.pty_unrecorded_as(Some("bobby"), &["su", "alice", "-c", "echo logged in"]);
     su.give_password(password);

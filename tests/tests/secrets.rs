@@ -1,5 +1,5 @@
-//! What must stay secret is looked for wherever it could have gone. (Every other test looks through its own
-//! log and outputs as well, when its sandbox goes.)
+//! Searches for secrets wherever they could have gone. (Every other test also searches its own log and
+//! outputs, when its sandbox is dropped.)
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{Sandbox, host::PAM_SUCCESS};
@@ -71,7 +71,7 @@ fn no_secret_is_on_the_disk_in_the_clear() {
     // Whole words, so that six digits inside a longer number are no finding.
     let found = sandbox.run(&[&["grep", "-rawlF", "-f", "/root/patterns"][..], &places].concat());
     assert_eq!((found.stdout.as_str(), found.status.code()), ("", Some(1)));
-    // The search finds what is there.
+    // The search finds a planted secret.
     sandbox.overwrite("/tmp/planted", &format!("x {} x\n", secrets[0]));
     let found = sandbox.run(&[&["grep", "-rawlF", "-f", "/root/patterns"][..], &places].concat());
     assert_eq!(found.stdout, "/tmp/planted\n");

@@ -1,5 +1,5 @@
-//! What of the secrets can be read from the memory of the broker once nobody is served, and of the command
-//! once it is done; and that what is in it before then is neither swapped out nor dumped.
+//! Secrets in the memory of the broker once all callers are served, and of the command once it is done: none.
+//! Before then, memory with secrets is neither swapped out nor dumped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -92,7 +92,7 @@ fn no_secret_is_left_in_the_command_when_an_enrolment_is_done() {
     sandbox.keep_secret(&code);
     pty.send(&code);
     wait_for_its_end(&place);
-    // What it has written may be on its way through the terminal.
+    // Its output may still be on its way through the terminal.
     let all = || Some(recovery_codes(&pty.transcript())).filter(|codes| codes.len() == 10);
     let codes = clock::poll(Duration::from_secs(5), all).unwrap_or_else(|| panic!("{}", pty.transcript()));
     patterns.extend(codes.iter().flat_map(|code| forms_of_code("a recovery code", code)));

@@ -29,7 +29,7 @@ impl Host {
         Self::on(Sandbox::new(), section)
     }
 
-    /// On Debian 13, for programs that this machine can't have beside others; `None` if it could not be
+    /// On Debian 13, for programs that this machine can't install beside others; `None` if it could not be
     /// unpacked.
     fn on_debian_13(section: &str) -> Option<Self> {
         (!artefacts::lacks(NEWEST)).then(|| Self::on(System::debian(NEWEST).sandbox(None), section))
@@ -51,7 +51,7 @@ impl Host {
         clock::poll(PATIENCE, is_up).expect("the server does not start");
     }
 
-    /// What every host must do with what is typed into its field.
+    /// The decisions that every host must make on the typed text.
     fn judges(&self, login: impl Fn(&Sandbox, &str, &str) -> Output) {
         self.phone.settle(8);
         let (code, wrong) = (self.phone.code(), self.phone.wrong_code());

@@ -1,4 +1,4 @@
-//! `qrtotp setup`: what it shows, what it changes, and that undone it is as before, with real sshd and sudo.
+//! `qrtotp setup`: its output, its changes, and that undoing restores everything, with real sshd and sudo.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{

@@ -48,8 +48,7 @@ fn enrols(sandbox: &Sandbox, service: &str, at_the_code: impl Fn() -> Pty) {
         sandbox.log.wait(&[&format!("event=login result=accepted reason=code user=alice service={service}")]);
 }
 
-/// The same where the stack asks for the password: before it is right, there is no question that leads to a
-/// picture.
+/// The same for a stack that asks for the password: before it is right, no question leads to a picture.
 fn enrols_after_the_password(sandbox: &Sandbox, service: &str, knock: impl Fn() -> Pty) {
     let mut wrong = knock();
     wrong.expect("assword");

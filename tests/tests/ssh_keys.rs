@@ -1,5 +1,4 @@
-//! Sites where nobody has a password: an ssh key enrols the first device if an administrator bound the token
-//! to it.
+//! Sites without passwords: an ssh key enrols the first device if an administrator bound the token to it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -40,7 +39,7 @@ fn ssh(sandbox: &Sandbox, key: &str) -> Pty {
     client
 }
 
-/// Enter is refused, shows no picture and leaves the store as it was.
+/// Enter is refused, shows no picture and leaves the store unchanged.
 fn is_refused(sandbox: &Sandbox, key: &str, why: &[&str]) {
     let (mut client, before) = (ssh(sandbox, key), sandbox.store_content());
     let seen = sandbox.log.lines().len();
@@ -64,7 +63,7 @@ fn a_key_only_user_enrols_with_the_bound_key_and_with_no_other() {
     let shown = issue(&sandbox);
     assert!(shown.matches("bound to SHA256:").count() == 1 && !shown.contains("left out"), "{shown}");
     let _ = sandbox.log.wait(&["event=token_issued user=alice service=qrtotp", " keys=1"]);
-    // What a process with the user's uid can do.
+    // A process with the user's uid can add a key.
     let later = new_key(&sandbox, "later");
     sandbox.append(AUTHORIZED, &later);
     is_refused(&sandbox, "later", &["was accepted, but the token is not bound to it", "--keys-now"]);
@@ -78,7 +77,7 @@ fn a_key_only_user_enrols_with_the_bound_key_and_with_no_other() {
     let _ = sandbox.log.wait(&["event=login result=accepted reason=enrolled user=alice service=sshd"]);
     let token = sandbox.run(&["qrtotp", "token", "show", "alice"]).success().stdout;
     assert!(token.contains(" consumed ") && token.contains("bound to SHA256:"), "{token}");
-    // From now on a code is what counts, with any of her keys.
+    // From now on logins need a code, with any of her keys.
     let mut client = ssh(&sandbox, "later");
     client.send(&phone.wait_for_next_code());
     client.expect(INSIDE);

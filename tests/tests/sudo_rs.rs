@@ -9,7 +9,7 @@ use qrtotp_tests::{
     users::PASSWORD,
 };
 
-/// It keeps the real uid of whoever called it, who may so kill it.
+/// It keeps its caller's real uid, so the caller may kill it.
 const KILL: &str =
     "for p in /proc/[0-9]*; do read -r n <$p/comm; [ $n != sudo-rs ] || kill -9 ${p#/proc/}; done";
 
@@ -33,7 +33,7 @@ fn remembers_nobody(sandbox: &Sandbox, killed: bool, end: impl FnOnce(&mut Pty))
     twice.at_the_picture();
     let seen = sandbox.log.lines().len();
     end(&mut twice);
-    // sudo-rs asks for the password again; the second command would go by what the first one left.
+    // sudo-rs asks for the password again; the second command would use the first one's time stamp.
     if !killed {
         let _ = sandbox.log.wait_after(seen, &["event=login result=denied", "user=alice service=sudo"]);
         twice.expect("assword");

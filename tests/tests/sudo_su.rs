@@ -64,7 +64,7 @@ fn a_file_size_limit_of_zero_neither_kills_su_nor_leaves_anything_behind() {
     sandbox.stack("");
     sandbox.key_and_code("su", "");
     let phone = sandbox.import("bobby");
-    // su's own record of failures would kill it, whatever module refused.
+    // su's own write to it would exceed the limit and kill it, with any module.
     sandbox.run(&["rm", "-f", "/var/log/btmp"]).success();
     let files = || sandbox.run(&["find", "/var/lib/qrtotp"]).success().stdout;
     let before = files();

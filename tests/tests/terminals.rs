@@ -29,7 +29,7 @@ fn enrols(sandbox: &Sandbox, client: &mut Pty, uri: &str) {
     let _ = sandbox.log.wait(&["event=login result=accepted reason=enrolled user=alice service=sshd"]);
 }
 
-/// What was shown last, on a window of 80 columns and as many rows as the question says that are needed.
+/// Scans the last picture, on a window of 80 columns and the number of rows that the question asks for.
 fn scan_in_the_advised_window(shown: &str) -> Option<String> {
     let (_, advice) =
         shown.rsplit_once("needs 80x").expect("the window is too small, and the question says so");

@@ -55,8 +55,7 @@ const NAMES: [&str; 42] = [
 /// What `config check` warns of: some apps decode a URI before they take it apart. pyotp is one.
 const WARNED_OF: [char; 5] = ['?', '&', '#', '%', '+'];
 
-/// What is offered with `name` as the issuer and behind the user's name: the URI, and what must be read from
-/// it.
+/// The offer with `name` as the issuer and after the user's name: the URI, and the expected reading.
 fn offered(sandbox: &Sandbox, name: &str) -> (String, Read) {
     let account = if name.chars().count() < 60 { format!("alice {name}") } else { "alice".to_owned() };
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
