@@ -40,7 +40,7 @@ pub fn rename_account(
     Ok(if old == new { None } else { store.forget_primary(old).err() })
 }
 
-/// Binds the record of an account to the uid that its name has now. Gives the former one; if it is the same,
+/// Binds the record of an account to the present uid of its name. Returns the former uid; if it is the same,
 /// nothing was changed.
 ///
 /// # Errors
@@ -77,7 +77,7 @@ pub fn remove_account(
     audit: &mut impl AuditSink,
 ) -> Result<Option<StoreError>, AdminError> {
     let removed = Event::new(Kind::AccountRemoved, subject);
-    // The last line of its chain. A record that can't be read is removed without one.
+    // The last line of its chain. An unreadable record is removed without one.
     let lines = chained(store, name, now, &removed);
     if !store.remove_account(name)? {
         return Err(AdminError::NoRecord(name.clone()));

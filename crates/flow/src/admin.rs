@@ -27,7 +27,7 @@ pub enum AdminError {
     /// A record is never replaced by another one.
     #[error("{0} has a record already; `qrtotp account remove {0}` deletes it for good")]
     NameTaken(Name),
-    /// The record is that of a user who is there.
+    /// The record belongs to an existing user.
     #[error(
         "{0} is still a user of this host (uid {1}), and the record is theirs; rename the user first, for example: usermod -l {2} {0}"
     )]
@@ -38,7 +38,7 @@ pub enum AdminError {
     /// An empty label.
     #[error("the new label is empty, and labels are what devices are told apart by; give one")]
     NoLabel,
-    /// None was named.
+    /// The request names no device, and there are several.
     #[error(
         "{0} has several devices ({1}); say which with --credential ID (`qrtotp revoke {0} --all` revokes them all)"
     )]
@@ -52,16 +52,16 @@ pub enum AdminError {
     /// No token.
     #[error("{0} has no enrolment token; `qrtotp token issue {0}` issues one")]
     NoToken(Name),
-    /// Devices are there.
+    /// The account has devices already.
     #[error("{0} has devices already; nothing was changed")]
     HasDevices(Name),
-    /// A key from elsewhere may be that of a device that was revoked then: those are not kept.
+    /// A key from elsewhere may be that of a device revoked earlier, whose key was not kept.
     #[error("a device of {0} was revoked on {at}, and this may be its key; nothing was changed", at = utc(*.1))]
     WasRevoked(Name, UnixTime),
     /// The same key twice in one import.
     #[error("an earlier line has the same key")]
     GivenTwice,
-    /// A live token is there.
+    /// There is a live token already.
     #[error("{0} has a live enrolment token, {1}; revoke it first with `qrtotp token revoke {0}`")]
     TokenLive(Name, TokenId),
     /// New recovery codes were shown, but not confirmed or not kept.
@@ -81,7 +81,7 @@ pub enum AdminError {
     /// Making a credential failed.
     #[error(transparent)]
     Enroll(#[from] EnrollError),
-    /// The store said no.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// No random numbers, or no memory to hash with.
@@ -101,7 +101,7 @@ impl AdminError {
     }
 }
 
-/// Which credentials.
+/// A selection of credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// This one.
@@ -229,7 +229,7 @@ pub struct Issue<'a> {
     pub lifetime: ConfigDuration,
     /// How often its QR code may be shown.
     pub max_shows: u8,
-    /// With a one-time code that is good for so long.
+    /// Adds a one-time code that is valid this long.
     pub code: Option<ConfigDuration>,
     /// The ssh keys that prove the primary factor.
     pub keys: &'a [KeyFingerprint],

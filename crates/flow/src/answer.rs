@@ -7,7 +7,7 @@ use qrtotp_account::{
 use qrtotp_otp::Code;
 use zeroize::Zeroizing;
 
-/// The answer in the form in which it can be judged.
+/// A parsed answer.
 pub(super) enum Answer {
     /// A code of an app.
     Code(Code),
@@ -17,7 +17,7 @@ pub(super) enum Answer {
     Pair(Code, Code),
     /// Meant as two such codes, but not shaped like two; counts like two wrong ones.
     NoPair,
-    /// Nothing that could be a code.
+    /// Not shaped like a code.
     Malformed,
 }
 
@@ -109,7 +109,7 @@ impl Answer {
         }
     }
 
-    /// The hash under which a recovery set knows it.
+    /// The hash by which a recovery set knows the code.
     pub(super) fn hash(&self, salt: &[u8; SALT_LEN]) -> Option<Result<CodeHash, HashError>> {
         match self {
             Answer::Recovery(code) => Some(hash_code(code, salt)),
@@ -124,8 +124,8 @@ impl Answer {
     }
 }
 
-/// Two codes of 6 or 7 digits each (two of 8 digits could be a recovery code), or more digits than one code
-/// has: a guess at two.
+/// Two codes of 6 or 7 digits each (two of 8 digits could be a recovery code). More digits than one code has
+/// count as a guess at two.
 fn pair(typed: &[u8]) -> Answer {
     let mut digits = Zeroizing::new(Vec::with_capacity(typed.len()));
     digits.extend(typed.iter().filter(|b| !matches!(b, b' ' | b'-' | b'\t')));

@@ -63,7 +63,7 @@ impl AnswerPlace {
         }
     }
 
-    /// Has a right code remembered, if a rule says so.
+    /// Remembers a right code if a rule says so.
     pub(super) fn remember(
         &self,
         key: &SealKey,

@@ -1,4 +1,4 @@
-//! The words behind the module's name in a PAM file. Anything that is not understood denies.
+//! The module's arguments in a PAM file. An invalid argument denies every login.
 
 use super::{FirstPass, Options};
 use qrtotp_policy::DEFAULT_PATH;
@@ -28,7 +28,7 @@ pub struct Args {
     pub options: Options,
 }
 
-/// An argument at fault, in words for the log.
+/// An invalid argument, as a sentence for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArgError(pub String);
 
@@ -93,7 +93,7 @@ fn is_known(word: &str) -> bool {
     KNOWN.iter().any(|name| name.trim_end_matches('=') == key)
 }
 
-/// So much of an argument that all of a PAM line's fit into the log.
+/// An argument, cut so that all arguments of a PAM line fit into the log.
 fn quoted(word: &str) -> String {
     format!("`{}`", clean(word, 24))
 }

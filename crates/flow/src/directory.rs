@@ -18,10 +18,10 @@ pub struct LookupError(pub String);
 
 /// The host's user database.
 pub trait Directory {
-    /// The person that `typed` names, if any.
+    /// The user that `typed` names, if any.
     ///
     /// # Errors
-    /// The database could not be asked, or answered with a name that is no text.
+    /// The look-up failed, or returned a name that is not UTF-8.
     fn find(&self, typed: &str) -> Result<Option<Person>, LookupError>;
 
     /// The gids of all groups of the user of that name. `None`: the look-up failed.

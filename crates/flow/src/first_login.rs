@@ -1,5 +1,4 @@
-//! What becomes of an account without a credential: who may enrol at login, and who gets in without for a
-//! while.
+//! The first login of an account without a credential: who may enrol, and who has a grace period.
 
 use super::EnrollError;
 use qrtotp_account::{EnrolmentStatus, Record, TokenRefusal, TokenState};
@@ -23,7 +22,7 @@ pub(super) enum Entry {
 pub(super) fn entry(config: &Config, record: Option<&Record>, now: UnixTime) -> Entry {
     let token = record.and_then(|record| record.token.as_ref());
     let issued = token.filter(|token| token.issued_by.is_some());
-    // A shown QR code can be confirmed though no further one may be shown.
+    // A QR code that was shown can be confirmed even if no further one may be shown.
     let resumable = record.and_then(|record| record.pending.as_ref()).is_some_and(|pending| {
         token.is_some_and(|token| token.id == pending.token && token.is_live(now))
             && pending.is_live(now, config.enroll.time_limit)

@@ -16,14 +16,14 @@ pub struct Import<'a> {
     pub name: &'a Name,
     /// Its uid now.
     pub uid: u32,
-    /// What to call the device.
+    /// The device's label.
     pub label: &'a Label,
     /// Its key.
     pub secret: &'a Secret,
-    /// What its codes are computed with.
+    /// Algorithm, digits and period.
     pub params: Params,
-    /// The highest step that was used elsewhere: burnt here, too. 0 if none was; `None` if that is not known,
-    /// so that any code that is good now may be used up.
+    /// The highest step that was used elsewhere: burnt here, too. 0 if none was. If unknown (`None`), every
+    /// code that is valid now counts as used.
     pub used: Option<Step>,
     /// Steps by which its clock is ahead of ours.
     pub drift: i32,
@@ -37,7 +37,7 @@ pub struct Import<'a> {
     pub scratch: Option<&'a [ScratchCode]>,
 }
 
-/// What became of it, or would.
+/// The result of an import, or of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Imported {
     /// The new credential.
@@ -48,7 +48,7 @@ pub struct Imported {
 }
 
 impl<'a> Import<'a> {
-    /// A key of whose use nothing is known.
+    /// A key whose use is unknown.
     #[must_use]
     pub fn new(name: &'a Name, uid: u32, label: &'a Label, secret: &'a Secret, params: Params) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl<'a> Import<'a> {
         self.used.unwrap_or(latest.saturating_add(ahead.into()))
     }
 
-    /// The account's state that this starts from, and the addition to it.
+    /// The account's initial state, and the addition to it.
     fn begin<T>(
         &self,
         store: &impl Store,

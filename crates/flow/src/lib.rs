@@ -1,6 +1,6 @@
-//! What happens, from top to bottom: login, enrolment, self-service, administration, import. Each is a
+//! Login, enrolment, self-service, administration and import, each readable from top to bottom. Each is a
 //! straight function over traits ([`Dialog`], [`LoginHost`], [`Directory`], and the store, clock and log of
-//! other crates); the PAM module, the command and the broker are thin faces on them.
+//! other crates); the PAM module, the command and the broker are thin front ends.
 //!
 //! Knows neither PAM nor terminal. Begin with [`Login::run`]; an enrolment is [`Enrollment`].
 //!
@@ -95,7 +95,7 @@ pub enum Echo {
 #[error("no answer")]
 pub struct NoAnswer;
 
-/// Talking to the person.
+/// The dialogue with the user.
 pub trait Dialog {
     /// Shows a text. Best effort: hosts may drop it.
     fn show(&mut self, text: &str);
@@ -106,7 +106,7 @@ pub trait Dialog {
     /// No answer; the caller must deny.
     fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer>;
 
-    /// Lets the person wait.
+    /// Makes the user wait.
     fn wait(&mut self, time: Duration) {
         sleep(time);
     }

@@ -21,7 +21,7 @@ use subtle::ConstantTimeEq;
 /// The message to every user when something on our side is broken. Says nothing about the account.
 pub const UNAVAILABLE: &str = "Verification is not possible now. Try again, or ask your administrator.";
 
-/// Said of [`is_dummy_of_sshd`].
+/// Detail for the log if [`is_dummy_of_sshd`].
 pub(super) const REFUSED_BY_SSHD: &str =
     "sshd refuses this user (PermitRootLogin, AllowUsers, DenyUsers and the like) and answers for them";
 
@@ -141,7 +141,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         self.ask_and_verify(account.as_ref())
     }
 
-    /// Whose code the rule need not ask for, because it was given from the same origin not long ago.
+    /// The credential whose code a rule with `remember` accepts instead of a new one.
     pub(super) fn remembered(&self, account: &Account) -> Option<(CredentialId, Label)> {
         let (span, origin) = self.ruling.remember?;
         let Account { record, state } = account;
@@ -173,7 +173,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         self.finish(Verdict::Denied, "clock_implausible", "the host's clock is before 2020; set it")
     }
 
-    /// An un-enrolled account that gets in unasked: by `nullok`, or while `first_login = "allow"` holds.
+    /// Admits an unenrolled account without a code: by `nullok`, or while `first_login = "allow"` holds.
     fn grace_period(&mut self, name: &Name, uid: u32) -> Option<Outcome> {
         if !self.options.nullok && self.config.defaults.first_login != FirstLogin::Allow {
             return None;
@@ -333,7 +333,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         self.record_one(account, answer, throttle, false)
     }
 
-    /// The same; `tried`: a password that may be a code.
+    /// The same for one reading of the answer; `tried`: a password that may be a code.
     fn record_one(
         &mut self,
         account: Option<&(Name, u32)>,
@@ -364,8 +364,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             None => simulate_for_unknown(self.store, &rules, answer, self.ruling.nobody),
             Some((name, _)) => verify_and_record(self.store, name, &rules, answer)?,
         };
-        // At once, before a dialogue in which the application may end the process, and in the order of the
-        // chain.
+        // At once: a later dialogue may end the process, and lines must keep the order of the chain.
         let detail = recorded.verification.explanation(self.clock);
         recorded.report_changes(Kind::Login, &self.subject, &detail, self.audit);
         Ok(recorded)

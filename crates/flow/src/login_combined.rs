@@ -19,7 +19,7 @@ use qrtotp_clock::{Answered, Clock};
 use qrtotp_store::Store;
 
 impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, D, H, C, A> {
-    /// One text of password and code, or of a password alone from an account that may enrol.
+    /// Verifies one text of password and code, or of a password alone from an account that may enrol.
     pub(super) fn password_and_code(&mut self, account: Option<&(Name, u32)>, typed: &[u8]) -> Outcome {
         let answered = Answered::now();
         if !self.host.is_same_user() {
@@ -69,7 +69,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Ok(self.finish_answer(account, &recorded, Factor::ProvenPassword))
     }
 
-    /// All of the text is the password, and no code is due. `None`: one is.
+    /// Handles a text that is only the password, if no code is due. `None`: a code is due.
     fn remembered_with_password(
         &mut self,
         (name, uid): (&Name, u32),
@@ -96,7 +96,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Err(refusal)
     }
 
-    /// Without a device, all of the text is the password.
+    /// Enrols with a text that is only the password, because there is no device.
     fn enrol_with_password(
         &mut self,
         account: Option<&(Name, u32)>,
@@ -111,7 +111,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             };
             return Err(Unproven::because(why));
         }
-        self.forward(typed)?; // a refusal takes it back
+        self.forward(typed)?; // withheld again by a refusal
         self.enrol(account, Factor::Password(typed))
     }
 

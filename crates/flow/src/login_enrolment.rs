@@ -22,14 +22,13 @@ use std::time::Duration;
 /// The message for every refused answer, the same for every account.
 pub const NOT_ENROLLED_HERE: &str =
     "That did not work. Check your password, or ask your administrator to let you enrol.";
-/// A refusal ends this long after the answer, or at the next multiple: longer than the work until then
-/// usually takes.
+/// A refusal ends this long after the answer, or at the next multiple. Longer than the work usually takes.
 pub const REFUSAL_PERIOD: Duration = Duration::from_secs(2);
 const CODES_WERE_LOST: &str =
     "Your last recovery codes were never confirmed, so they are worth nothing. Here are new ones.";
 
 impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, D, H, C, A> {
-    /// An answer that asks to enrol.
+    /// Handles an answer that asks to enrol.
     pub(super) fn enrol_or_refuse(
         &mut self,
         account: Option<&(Name, u32)>,
@@ -69,8 +68,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Ok(self.enrolment_dialogue(name, *uid, authority))
     }
 
-    /// Whether the configuration and the record allow an enrolment. With a token's code: the token that it is
-    /// for.
+    /// Whether the configuration and the record allow an enrolment. For a token's code, returns the token.
     fn may_enrol(
         &self,
         record: Option<&Record>,
@@ -106,7 +104,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         }
     }
 
-    /// Whether people enrol at this PAM service.
+    /// Whether users may enrol at this PAM service.
     fn serves_enrolment(&self) -> Result<(), Unproven> {
         let service = &self.subject.service;
         if self.config.enroll.services.iter().any(|known| known == service) {
@@ -152,8 +150,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     }
 
     fn prove_token_code(&mut self, name: &Name, id: TokenId, typed: &[u8]) -> Result<(), Unproven> {
-        // No waits at a login: their length would tell that the account has such a token. Guesses are
-        // counted, and end it.
+        // No waits at a login: their length would reveal that the account has such a token. Guesses are
+        // counted, and too many end it.
         try_token_code(self.store, name, id, typed, self.clock, |_| {}).map_err(|error| {
             let detail = if error.is_refusal() { String::new() } else { error.to_string() };
             Unproven { reason: error.reason(), detail }

@@ -55,8 +55,8 @@ pub trait LoginHost: Dialog {
     /// False once the application has replaced PAM_USER: the login would continue for another account.
     fn is_same_user(&self) -> bool;
 
-    /// Whether service, terminal and remote host are the word of a program that the account's owner does not
-    /// run.
+    /// Whether service, terminal and remote host come from a program that the account's owner does not
+    /// control.
     fn knows_place(&self) -> bool {
         true
     }
@@ -67,7 +67,7 @@ pub trait LoginHost: Dialog {
         None
     }
 
-    /// Whether an account without a device may be let in for a time.
+    /// Whether an account without a device may have a grace period.
     fn allows_grace(&self) -> bool {
         true
     }
@@ -99,7 +99,7 @@ pub trait LoginHost: Dialog {
         Err(nothing_proves())
     }
 
-    /// What sshd says of the keys that it accepted: `SSH_AUTH_INFO_0` of the PAM environment.
+    /// sshd's list of the keys that it accepted: `SSH_AUTH_INFO_0` of the PAM environment.
     fn ssh_auth_info(&mut self) -> Option<Vec<u8>> {
         None
     }
@@ -113,7 +113,7 @@ pub trait LoginHost: Dialog {
     }
 }
 
-/// Why an enrolment did not begin, or a password does not hold: for the log only.
+/// Why an enrolment did not begin, or a password is not proven: for the log only.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unproven {
     /// The reason's word in the audit log.

@@ -9,7 +9,7 @@ use qrtotp_values::UnixTime;
 
 /// The count of one account.
 pub struct PrimaryThrottle<'a, S> {
-    /// Whose.
+    /// The account.
     pub name: &'a Name,
     /// The limits; the same as for codes.
     pub rules: ThrottleRules,
@@ -56,7 +56,7 @@ impl<S: Store> PrimaryThrottle<'_, S> {
         })
     }
 
-    /// The counted guess was right: all failures are forgotten.
+    /// Clears all failures after a right guess.
     ///
     /// # Errors
     /// The store; deny.

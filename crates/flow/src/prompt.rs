@@ -12,8 +12,8 @@ use qrtotp_values::text::{ascii, wrap};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Asks whether recovery codes were kept. For a part of one, because the answer is shown and the code stays
-/// good.
+/// Asks whether recovery codes were kept. Asks only for a part of one, because the answer is echoed and the
+/// code stays valid.
 pub const ACKNOWLEDGE: &str = "To go on, type the last group of one of them, or skip: ";
 /// Most questions in one dialogue, well above any real use.
 const QUESTIONS: u32 = 40;
@@ -116,8 +116,8 @@ impl<'a, D: Dialog> PromptDialog<'a, D> {
         wrap(&offer.uri, WIDTH).into_iter().for_each(|line| push_line(out, line));
     }
 
-    /// The picture with its text: beside it, or above, as nothing may scroll it away. Gives the rows that a
-    /// window of 80 columns needs if the usual ones are too few.
+    /// The picture with its text beside or above it, so that the text can't scroll it away. Returns the rows
+    /// that a window of 80 columns needs if the usual ones are too few.
     fn picture(&self, out: &mut String, offer: &Offer, style: Style) -> Option<usize> {
         let fitting = |uri: &str| {
             let matrix = Matrix::encode(uri, Level::Low).ok()?;
@@ -157,7 +157,7 @@ impl<'a, D: Dialog> PromptDialog<'a, D> {
         (rows > ROWS).then_some(rows + 1)
     }
 
-    /// What stands beside the picture or above it, no line wider than `width`.
+    /// The text beside or above the picture, no line wider than `width`.
     fn side_text(&self, offer: &Offer, width: usize) -> Vec<Zeroizing<String>> {
         let mut lines: Vec<Zeroizing<String>> = Vec::with_capacity(32);
         let mut add = |text: &str| lines.push(Zeroizing::new(text.to_owned()));
@@ -191,7 +191,7 @@ impl<'a, D: Dialog> PromptDialog<'a, D> {
     }
 }
 
-/// Characters before the name of a host, an account or an issuer.
+/// Most characters of the name of a host, an account or an issuer before it is cut.
 const NAMES: usize = 9;
 
 /// A key URI without the issuer, for the smallest QR code.

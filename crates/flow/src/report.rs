@@ -10,7 +10,7 @@ use qrtotp_clock::Clock;
 use qrtotp_values::text::{clock_offset, utc};
 use std::borrow::Cow;
 
-/// For the log where codes are refused.
+/// Detail for the log when codes are refused.
 const UNSYNCHRONIZED: &str = "nothing keeps this host's clock right, as far as the kernel knows, and codes fail where it is off; \
                               `qrtotp doctor` says what to do";
 

@@ -21,7 +21,7 @@ use thiserror::Error;
 /// except an empty one adds.
 #[derive(Debug, Error)]
 pub enum ResyncError {
-    /// Nothing there to resynchronise.
+    /// No device to resynchronise.
     #[error("{0} is not enrolled; `qrtotp enroll {0}` enrols a device")]
     NotEnrolled(Name),
     /// No answer.
@@ -41,15 +41,15 @@ pub enum ResyncError {
         "codes are disabled after too many wrong ones; a recovery code at a login, or `qrtotp unlock`, lifts it"
     )]
     Disabled,
-    /// The store said no.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// A device whose clock is known now.
+/// A device whose drift is now known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resynchronized {
-    /// Which.
+    /// Its id.
     pub credential: CredentialId,
     /// Seconds by which its clock is ahead of ours.
     pub ahead: i64,
@@ -62,7 +62,7 @@ impl fmt::Display for Resynchronized {
     }
 }
 
-/// Asks for two consecutive codes and keeps how far the device's clock is off. Both codes are used up.
+/// Asks for two consecutive codes and stores the device's drift. Both codes are used up.
 ///
 /// # Errors
 /// See [`ResyncError`].

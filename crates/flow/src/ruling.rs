@@ -63,7 +63,7 @@ impl Ruling {
 
 /// The part of the PAM transaction that asks.
 pub(super) enum Part<'a> {
-    /// With a look-up of the account; it gives none that is another uid's.
+    /// The auth part, with a look-up of the account, which returns no account of another uid.
     Auth(&'a mut dyn FnMut() -> Option<Account>, &'a SealKey),
     /// The account part, if the auth part did not run. sshd (9.2 to 10.0) does not report how the user logged
     /// in, so the login counts as one by a key, but not by a registered hardware key.
@@ -78,7 +78,7 @@ struct LoginLookups<'a, 'p, D> {
     part: Part<'p>,
     answer_place: AnswerPlace,
     now: UnixTime,
-    /// Once it was looked up.
+    /// Set after the look-up.
     hardware_key: Option<(CredentialId, Label)>,
 }
 
@@ -176,7 +176,7 @@ pub(super) fn ruling<'c>(
         ruled.to_mut().verify = Verify { window_back: 0, window_ahead: 0, resync: false };
     }
     let mut outcome = decision.outcome.unwrap_or(usual.outcome);
-    // A caller that names its own service and terminal must not skip its own code by that.
+    // A caller that names its service and terminal itself must not skip a code by doing so.
     if outcome == Outcome::Skip && decision.outcome.is_some() && !host.knows_place() {
         outcome = Outcome::Code;
     }

@@ -32,7 +32,7 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
         Ok(Authority::PrimaryFactor)
     }
 
-    /// Refuses accounts that have nothing to prove or to change.
+    /// Refuses accounts that have no device.
     fn must_be_enrolled(&self) -> Result<(), AdminError> {
         let record = self.store.load(self.name)?.map(|account| account.record);
         match record {
@@ -44,7 +44,7 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
         }
     }
 
-    /// Revokes devices of theirs, once one was proven.
+    /// Revokes the user's devices, after proving one.
     ///
     /// # Errors
     /// Nothing was proven; no such device; the store.
@@ -54,7 +54,7 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
         revoke(self.store, self.name, which, self.clock.now(), self.subject, self.audit)
     }
 
-    /// Proves a device, unless that is skipped: what [`super::register_key`] needs first.
+    /// Proves a device, unless that is skipped, as [`super::register_key`] requires.
     ///
     /// # Errors
     /// No device is enrolled; nothing was proven; the store.
@@ -66,8 +66,7 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
         Ok(())
     }
 
-    /// Gives a device of theirs another label, once one was proven: by their labels people know which one to
-    /// revoke.
+    /// Renames a device of the user's, after proving one: users choose by label which device to revoke.
     ///
     /// # Errors
     /// An empty label; nothing was proven; no such device; the store.

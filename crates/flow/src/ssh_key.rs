@@ -12,7 +12,7 @@ use qrtotp_otp::random_bytes;
 use qrtotp_store::{Account, Store};
 use qrtotp_values::UnixTime;
 
-/// A key that made a right signature.
+/// A key whose signature is right.
 #[derive(Clone, Debug)]
 pub struct NewKey {
     /// Its type.

@@ -26,7 +26,7 @@ pub(super) enum Proof {
 /// The result of verifying an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verification {
-    /// Right, and burnt.
+    /// Right, and the code is burnt.
     Accepted {
         proof: Proof,
         forgiven: Forgiven,
@@ -37,7 +37,7 @@ pub(super) enum Verification {
     Refused {
         why: Refusal,
         means: FactorKind,
-        /// The count of its lane after it.
+        /// The failures in its lane, this one included.
         failures: u32,
         /// The limit that it reached.
         engaged: Option<Engaged>,
@@ -50,7 +50,7 @@ pub(super) enum Verification {
 }
 
 impl Verification {
-    /// Refused, with nothing else to tell.
+    /// A refusal without further data.
     pub(super) fn refused(why: Refusal, means: FactorKind, failures: u32) -> Self {
         Self::Refused {
             why,
@@ -63,7 +63,7 @@ impl Verification {
         }
     }
 
-    /// The same, and it reached this limit.
+    /// The same, after reaching this limit.
     pub(super) fn engaging(mut self, limit: Option<Engaged>) -> Self {
         if let Self::Refused { engaged, .. } = &mut self {
             *engaged = limit;

@@ -23,7 +23,7 @@ enum FirstUpdate {
     TryRecovery {
         set: Option<SetId>,
         salt: [u8; SALT_LEN],
-        /// Before it: failures that counted, whether any lane was made to wait, and those since the last
+        /// Before the count: failures that counted, whether any lane had to wait, and failures since the last
         /// right answer.
         before: (u32, bool, Failures),
         refused: Verification,
@@ -50,7 +50,7 @@ pub(super) fn verify_and_record<S: Store>(
             simulate_write(store, rules, answer);
             simulate_hash(store, rules, answer);
         }
-        // Not hashed: the throttle is there to bound that.
+        // Not hashed: the throttle bounds that work.
         Verification::Refused {
             why: Refusal::Throttled(_) | Refusal::Disabled | Refusal::Repeated | Refusal::TwoCodesDue,
             ..
@@ -275,7 +275,7 @@ fn verify_code(
             right_for = Some(steps * i64::from(credential.params.period()));
         }
     }
-    // A code that any credential has seen is spent for the whole account.
+    // A code accepted by any credential is spent for the whole account.
     let stale = matches.iter().find(|(id, step)| !state.is_fresh(*id, *step));
     let named = |id| Some((id, record.credential(id).map_or_else(Label::default, |c| c.label.clone())));
     match (matches.first(), stale) {

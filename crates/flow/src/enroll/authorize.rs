@@ -1,4 +1,4 @@
-//! Whether an enrolment may begin, and go on.
+//! Whether an enrolment may begin or continue.
 
 use super::commit::AccountSnapshot;
 use super::dialog::EnrollDialog;
@@ -14,7 +14,7 @@ use qrtotp_store::{Account, Store};
 use qrtotp_values::UnixTime;
 
 impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
-    /// Whether this may begin at all. An account with a device proves one first.
+    /// Whether the enrolment may begin at all. An account with a device proves one first.
     pub(super) fn permit(&mut self, progress: &mut Progress) -> Result<(), EnrollError> {
         let EnrolmentRequest { name, uid, authority, .. } = *self.invitation;
         let account = self.store.load(name)?;
@@ -82,7 +82,7 @@ pub(super) fn may_begin(
         (Authority::Admin(_), _) | (_, EnrolmentStatus::Enrolled) => Ok(()),
         (Authority::TokenCode | Authority::ProvenTokenCode(_), _) => Err(ended(record, now, "no_token_code")),
         (Authority::BoundKey(_), _) => Err(ended(record, now, "no_token")),
-        // A revoked account has no way in but a token, which is not there.
+        // A revoked account needs a token, and there is none.
         (Authority::PrimaryFactor, _) => by_first_login(config, record, now),
     }
 }

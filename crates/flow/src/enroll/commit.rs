@@ -21,7 +21,7 @@ impl AccountSnapshot {
         Self { uid: record.uid, revoked: record.revoked, credentials }
     }
 
-    /// How many devices the account has, if it is this user's.
+    /// How many devices the account has, if it belongs to this uid.
     pub(super) fn devices_of(&self, uid: u32) -> usize {
         if self.uid == uid { self.credentials.len() } else { 0 }
     }
@@ -42,7 +42,7 @@ pub(crate) fn record_id<S: Store>(
     }
 }
 
-/// A credential that is to become part of an account.
+/// A credential to be added to an account.
 pub(crate) struct Addition<'a> {
     pub id: CredentialId,
     pub record: RecordId,
@@ -81,7 +81,7 @@ impl Addition<'_> {
         Ok(())
     }
 
-    /// Keeps it. `also` changes the account and adds its events in the same write.
+    /// Stores the credential. `also` changes the account and adds its events in the same write.
     pub(crate) fn keep<S: Store>(
         &self,
         store: &S,

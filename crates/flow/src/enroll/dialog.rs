@@ -41,13 +41,13 @@ pub enum Reply {
     Code(Typed),
     /// Another QR code, please.
     Fresh,
-    /// No more.
+    /// The user stops.
     GiveUp,
 }
 
-/// What became of shown recovery codes.
+/// The user's reaction to the recovery codes.
 pub enum CodesDelivery {
-    /// The person was asked for the last group of one of them and typed this.
+    /// The user typed this when asked for the last group of one of them.
     Typed(Typed),
     /// They were shown without a question.
     Shown,

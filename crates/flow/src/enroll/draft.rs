@@ -34,7 +34,7 @@ pub(super) struct Draft {
     pub shows: u8,
     /// The token itself, if it is in no record yet.
     pub own_token: Option<Token>,
-    /// It is in the record as pending.
+    /// The record holds it as pending.
     pub kept: bool,
     /// It was shown in an earlier dialogue.
     pub resumed: bool,
@@ -161,8 +161,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             {
                 return Err(EnrollError::Changed);
             }
-            // What belonged to a former user of this name counts for nothing; only root may replace it, at
-            // the end.
+            // Data of a former user of this name does not count; only root may replace it, at the end.
             let known = slot.as_mut().filter(|account| account.record.uid == uid);
             let live = known.and_then(|Account { record, state }| {
                 let token = record.token.as_mut().filter(|token| token.is_live(now))?;
@@ -390,7 +389,7 @@ mod tests {
         let revoked =
             |devices| offer_after(Some(1), "bob", "Example Corp", "web1", devices, secret_of(7)).account;
         assert_eq!(revoked(0), "bob@web1", "no entry that is still good is overwritten");
-        // (2) may be the one that is left.
+        // (2) may be the remaining one.
         assert_eq!(revoked(1), format!("bob@web1 ({})", CredentialId::from_random([1; 6])));
         let long = offer("bob", "Example Corp", &"h".repeat(63), 1, secret_of(7));
         assert_eq!(KeyUri::parse(&long.uri, Strength::Normal).unwrap().account, long.account);

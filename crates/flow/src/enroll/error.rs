@@ -43,7 +43,7 @@ pub enum EnrollError {
     /// The secret is enrolled already.
     #[error("this secret is enrolled already as {0}")]
     Known(CredentialId),
-    /// The store said no.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// No random numbers.

@@ -35,7 +35,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
     /// Enrols one device.
     ///
     /// # Errors
-    /// See [`EnrollError`]; in every case no credential came into the account.
+    /// See [`EnrollError`]; in every case the account has no new credential.
     pub fn run(mut self) -> Result<Enrolled, EnrollError> {
         let mut progress = Progress::default();
         let credential = self.steps(&mut progress).inspect_err(|error| {
@@ -83,7 +83,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         }
     }
 
-    /// Asks for the first code. `None`: another QR code is wanted.
+    /// Asks for the first code. `None`: the user wants another QR code.
     fn confirm(&mut self, draft: &Draft, progress: &mut Progress) -> Result<Option<Step>, EnrollError> {
         let offer = if draft.resumed { None } else { Some(draft.offer(self.invitation)?) };
         let mut note = None;

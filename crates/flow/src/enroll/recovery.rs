@@ -11,12 +11,12 @@ use qrtotp_store::{Account, Store, StoreError};
 /// Wrong answers after which the codes are given up.
 const TRIES: u32 = 3;
 
-/// What became of recovery codes.
+/// The state of the recovery codes after an enrolment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codes {
-    /// None were owed; the account's are as they were.
+    /// None were owed; the account's are unchanged.
     Unchanged,
-    /// Handed over: they hold from now on.
+    /// Handed over: valid from now on.
     Kept,
     /// Not confirmed; they are not valid, and the next login makes new ones.
     Lost,
@@ -51,7 +51,7 @@ pub(crate) fn hand_over<S: Store>(
     }
 }
 
-/// Hands over a fresh set in place of the one that the account has, which holds until then.
+/// Hands over a fresh set to replace the account's set, which stays valid until then.
 pub(crate) fn replace_codes<S: Store>(
     store: &S,
     name: &Name,

@@ -15,7 +15,7 @@ pub(super) const TRIES: u32 = 3;
 pub enum ExistingCode {
     /// A code of an enrolled device, or a recovery code.
     Required,
-    /// Root said no; it is an event.
+    /// Skipped by root, which is an event.
     Skipped,
 }
 

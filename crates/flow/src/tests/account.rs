@@ -1,4 +1,4 @@
-//! A person's name or uid changes, or the person leaves.
+//! Changes of a user's name or uid, and users who leave.
 
 use super::*;
 use qrtotp_store::{Store, StoreError};
@@ -7,7 +7,7 @@ fn bob() -> Name {
     Name::new("bob").unwrap()
 }
 
-/// alice is bob now.
+/// Renames alice to bob.
 fn rename(w: &mut World, old_user: Option<&Person>) -> Result<Option<StoreError>, AdminError> {
     let to = (&bob(), 5000);
     rename_account(&w.store, &World::name(), old_user, to, START, &World::subject("bob"), &mut w.log)

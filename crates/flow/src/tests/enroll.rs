@@ -83,7 +83,7 @@ fn a_qr_code_that_waited_too_long_is_worth_nothing() {
     let mut human = Human::says([Say::Phone(0)]);
     let ticks = std::rc::Rc::clone(&clock);
     human.meanwhile = Some(Box::new(move || ticks.set(ticks.get() + 2)));
-    // A clock that runs on while the person types.
+    // A clock that runs while the user types.
     struct Running(UnixTime, std::rc::Rc<Cell<UnixTime>>);
     impl Clock for Running {
         fn now(&self) -> UnixTime {

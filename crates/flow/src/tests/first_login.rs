@@ -242,7 +242,7 @@ fn what_is_no_token_code_is_refused_like_enter() {
     }
 }
 
-/// A token for alice that has ended so.
+/// A token for alice that has ended with this refusal.
 pub(super) fn end_token(w: &mut World, end: TokenRefusal) {
     let (name, subject, now) = (World::name(), World::subject("root"), w.clock.now());
     let lifetime = w.config.enroll.token_lifetime;

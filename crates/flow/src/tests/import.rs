@@ -177,7 +177,7 @@ fn all_devices_windows_together_give_a_guess_no_more_chances_than_the_hosts_may(
         w.keep(&Import { window: own, ..World::to_import(&secret) }).unwrap();
         secret
     };
-    // One such device beside four with the host's default window: 15 chances.
+    // One device with a wide window beside four with the host's default window: 15 chances.
     let mut w = World::new();
     let secret = wide(&mut w);
     for _ in 0..4 {
@@ -387,7 +387,7 @@ fn a_dry_run_reckons_with_what_would_have_been_imported_before() {
     assert!(matches!(many, Err(AdminError::Enroll(EnrollError::TooManyDevices(5)))));
 }
 
-/// Imports `what` once more, its file to be deleted.
+/// Imports `what` again, with its file to be deleted.
 fn again(w: &mut World, what: &Import<'_>) -> Result<Option<Reimported>, AdminError> {
     let now = w.clock.now();
     reimport(&w.store, &w.config, what, now, &World::subject("alice"), &mut w.log)
@@ -410,7 +410,7 @@ fn a_repeated_import_adds_nothing_and_burns_what_was_used_elsewhere_since() {
     assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied, "used there since");
     assert_eq!(w.answer(SCRATCH[1]), Outcome::Accepted);
 
-    // An older file lowers nothing, and what was burnt is not counted again.
+    // An older file lowers nothing, and burnt codes are not counted again.
     let older = Import { used: used.map(|step| step - 5), ..what };
     assert_eq!(again(&mut w, &older).unwrap().unwrap().scratch, 0);
     let code = w.code(&secret, 0);

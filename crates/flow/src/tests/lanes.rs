@@ -45,7 +45,7 @@ impl World {
         self.from(from, &mut Human::says([say(&code)]))
     }
 
-    /// As many guesses as a stranger has who never rests.
+    /// As many guesses as a tireless stranger has.
     fn guess_from(&mut self, from: &str, times: u32) {
         for _ in 0..times {
             self.pass(900);

@@ -179,7 +179,7 @@ fn a_password_gives_no_guess_beyond_the_waits_and_the_forty() {
         Outcome::Denied
     );
     assert_eq!((w.reason().as_str(), state(&w).throttle.failures()), ("throttled", 9));
-    // A password of the form of a recovery code buys no code its wait.
+    // A password shaped like a recovery code does not skip the wait for codes.
     let mut human = with_password("0000000000000000", [say(&code)]);
     assert_eq!(w.login_as("alice", &try_first(), &mut human), Outcome::Denied);
     assert_eq!(w.reason(), "throttled");

@@ -1,5 +1,5 @@
-//! The flows against a real file store, with a scripted person and a clock that stands still until told
-//! otherwise.
+//! The flows against a real file store, with a scripted user and a clock that stands still unless a test
+//! moves it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod account;
@@ -98,17 +98,17 @@ pub(super) struct Human {
     pub password: Option<Vec<u8>>,
     pub forwarded: Option<Vec<u8>>,
     pub acknowledge: Acknowledge,
-    /// The password that the host proves; without one it can prove none.
+    /// The password that the host can prove; `None`: it can prove none.
     pub right_password: Option<&'static [u8]>,
     /// Passwords that the host was asked to prove.
     pub proofs: Vec<Vec<u8>>,
-    /// What sshd says of accepted keys.
+    /// sshd's list of accepted keys.
     pub ssh_auth_info: Option<&'static str>,
     /// The login session that the kernel names.
     pub session: Option<&'static str>,
     /// Why the account part of the login's own service refuses.
     pub barred: Option<&'static str>,
-    /// How often that was asked.
+    /// How often the account part was run.
     pub rehearsals: u32,
     pub now: UnixTime,
     /// The application replaces PAM_USER while it handles the message with this number.
@@ -254,7 +254,7 @@ impl World {
         Self { _dir: Some(dir), ..Self::with(store, path) }
     }
 
-    /// On a store that is there, in `path`.
+    /// A host on an existing store, in `path`.
     pub(super) fn with(store: FileStore, path: PathBuf) -> Self {
         Self {
             _dir: None,
@@ -280,7 +280,7 @@ impl World {
         self.path.join("accounts/alice").join(file)
     }
 
-    /// Imports a fresh secret for alice and gives it back.
+    /// Imports a fresh secret for alice and returns it.
     pub(super) fn import(&mut self, params: Params) -> Secret {
         self.import_secret(self.secret(), params)
     }
@@ -290,7 +290,7 @@ impl World {
         secret
     }
 
-    /// A secret for alice that was used nowhere.
+    /// An unused secret for alice.
     pub(super) fn to_import(secret: &Secret) -> Import<'_> {
         static WHO: LazyLock<(Name, Label)> = LazyLock::new(|| (World::name(), Label::new("phone")));
         Import { used: Some(0), ..Import::new(&WHO.0, UID, &WHO.1, secret, Params::default()) }

@@ -1,4 +1,4 @@
-//! Enrolments by the person: what `first_login` allows, what survives a dropped connection, a token's code.
+//! Enrolments by users: what `first_login` allows, what survives a dropped connection, a token's code.
 use super::*;
 use qrtotp_account::{Binding, TokenCode, TokenRefusal, TokenState};
 use qrtotp_policy::FirstLogin;
@@ -467,7 +467,7 @@ fn a_key_or_code_of_another_token_shows_nothing() {
         );
         issue(&mut w, None);
         w.enroll_with(&mut human, authority).unwrap_err();
-        // The owner was shown one, and their line dropped.
+        // The owner saw a QR code, and their connection dropped.
         enroll(&mut w, &mut Human::default()).unwrap_err();
         w.enroll_with(&mut human, authority).unwrap_err();
         assert!(

@@ -107,7 +107,7 @@ fn new_recovery_codes_replace_the_old_ones_once_they_were_confirmed() {
     regenerate(&mut w, &mut human).unwrap();
     assert!(w.log.0.last().unwrap().starts_with("event=recovery_regenerated reason=acknowledged"));
     let old = human.codes;
-    // A recovery code proves as much as a device does.
+    // A recovery code is as good a proof as a device.
     let mut dropped = Human { acknowledge: Acknowledge::Never, ..Human::says([say(&old[0])]) };
     assert!(matches!(regenerate(&mut w, &mut dropped), Err(AdminError::CodesNotConfirmed)));
     let (set, known) = {

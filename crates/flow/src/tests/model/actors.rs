@@ -25,11 +25,11 @@ pub(super) enum Actor {
     Guess,
     /// Logs in with the one recovery code.
     Recovery,
-    /// Takes the device away.
+    /// Revokes the device.
     Revoke,
-    /// Confirms the QR code that waits.
+    /// Confirms the pending QR code.
     Enroll,
-    /// Takes the token back.
+    /// Revokes the token.
     RevokeToken,
 }
 
@@ -241,7 +241,7 @@ impl AuditSink for UntilConfirmed<'_> {
     fn debug(&mut self, _: &str) {}
 }
 
-/// Another place than that of the account's own processes.
+/// A place other than the account's own processes.
 fn abroad() -> AnswerPlace {
     let subject = Subject { rhost: "203.0.113.9".into(), ..World::subject("alice") };
     AnswerPlace::with(None, &subject, &Human::default(), false)

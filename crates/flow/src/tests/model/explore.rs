@@ -43,7 +43,7 @@ impl Moment {
         self.durable
     }
 
-    /// Whether `later` began after `earlier` had its answer.
+    /// Whether `later` began after `earlier` had its result.
     pub(super) fn follows(&self, later: usize, earlier: usize) -> bool {
         let told = self.told.iter().position(|(who, _)| *who == earlier);
         matches!((self.began[later], told), (Some(began), Some(told)) if told < began)
@@ -53,7 +53,7 @@ impl Moment {
 pub(super) struct Model<'a> {
     pub fixture: &'a Fixture,
     pub fault: Fault,
-    /// The last one comes when all others are done or dead.
+    /// The last one starts when all others are done or killed.
     pub actors: Vec<Actor>,
     /// The invariant, of a moment and of the step from the one before it.
     pub holds: &'a dyn Fn(&Moment, &Moment) -> Result<(), String>,
@@ -123,7 +123,7 @@ impl Model<'_> {
         found
     }
 
-    /// The next thing that `who` does, if it need not wait.
+    /// The next operation of `who`, if it need not wait.
     fn step(&self, moment: &Moment, who: usize, played: &mut Memory) -> Option<Moment> {
         let play = &moment.plays[who];
         let step = played.entry((self.actors[who], play.seen.clone())).or_insert_with(|| {

@@ -26,7 +26,7 @@ impl Shelf {
         Disk { record: self.record(&account.record), state: self.state(&account.state) }
     }
 
-    /// Two that differ in a seal's nonce alone are one.
+    /// Records that differ only in a seal's nonce count as one.
     fn record(&self, record: &Record) -> u16 {
         let plain = |record: &Record| {
             let mut record = record.clone();
@@ -70,7 +70,7 @@ pub(super) enum Op {
     Unlock,
 }
 
-/// How the store is broken on purpose.
+/// Deliberate faults of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     None,
@@ -79,7 +79,7 @@ pub(super) enum Fault {
     NoSync,
     /// A new credential's record is written before its mark.
     RecordFirst,
-    /// It takes what others wrote for durable.
+    /// It assumes that others' writes are durable.
     TrustsOthers,
 }
 
@@ -91,9 +91,9 @@ pub(super) struct Replay<'a> {
     pub shelf: &'a Shelf,
     pub fault: Fault,
     pub seen: RefCell<VecDeque<Seen>>,
-    /// The first thing that was not done before.
+    /// The first operation that was not done before.
     pub next: RefCell<Option<Op>>,
-    /// Nothing further is of interest.
+    /// Set when further operations don't matter.
     pub finished: &'a Cell<bool>,
 }
 
@@ -138,7 +138,7 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// The order of the file store: marks that go with both records, the record, the rest.
+    /// The file store's order: marks that fit both records, the record, the rest.
     fn change(&self, old: &Account, new: &Account) -> Result<(), StoreError> {
         if new.record == old.record {
             self.keep_state(old, &new.state)?;

@@ -6,10 +6,10 @@ use qrtotp_values::ConfigDuration;
 use std::path::Path;
 
 pub(super) const TEST: &str = "tests::recorder::actions::every_deed_that_is_recorded_can_be_done";
-/// Which deed to do, and where.
+/// The variables that choose the action and its directory.
 pub(super) const PLAY: &str = "QRTOTP_RECORDER_DEED";
 pub(super) const PLACE: &str = "QRTOTP_RECORDER_PLACE";
-/// The directory with everything that is on the disk, there.
+/// The directory with the whole disk, inside.
 pub(super) const HOST: &str = "host";
 /// Prefix of the files beside it that mark the reports.
 pub(super) const TOLD: &str = "told";
@@ -52,7 +52,7 @@ pub(super) struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    /// The first time, everything so far is there to stay.
+    /// Reports the lines. On the first call, everything so far is durable.
     fn tell(&self, lines: &[(&str, &str)]) {
         let text: String = lines.iter().map(|(word, about)| format!("{word} {about}\n")).collect();
         std::fs::write(self.place.join(format!("{TOLD}.{}", self.told.replace(self.told.get() + 1))), text)
@@ -187,7 +187,7 @@ fn change_name(teller: &Teller<'_>) {
     teller.tell(&[("moved", &key)]);
 }
 
-/// To another one and back, because a login of the judge's has the first.
+/// To another uid and back, because a login of the checker needs the first one.
 fn change_uid(teller: &Teller<'_>) {
     let (mut w, secret, key) = imported(teller);
     let code = w.code(&secret, 0);
@@ -221,7 +221,7 @@ pub(super) struct Person<'a> {
     pub teller: Option<&'a Teller<'a>>,
     /// The reply to each QR code: its code (or `code`), or a request for another one. Then the line drops.
     pub replies: VecDeque<Option<()>>,
-    /// What to type instead.
+    /// Typed instead of the right code.
     pub code: Option<String>,
     pub keys: Vec<String>,
     pub typed: String,

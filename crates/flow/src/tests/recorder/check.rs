@@ -27,7 +27,7 @@ const TYPED: UnixTime = START + 30;
 /// A time after all windows.
 const LATER: UnixTime = START + 3600;
 
-/// What does not hold in the store of `host`, which changes.
+/// The violations in the store of `host`, which changes.
 pub(super) fn judge(host: &Path, claims: &Claims) -> Vec<String> {
     let mut w = match open(host, claims) {
         Ok(world) => world,

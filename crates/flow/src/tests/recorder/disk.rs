@@ -28,7 +28,7 @@ enum Change {
         file: Id,
         length: usize,
     },
-    /// Of directory entries: the first is the one that the change is for.
+    /// Of directory entries: the first is the subject of the change.
     Entries(Vec<(Id, PathBuf, Option<Id>)>),
 }
 
@@ -85,7 +85,7 @@ impl Files {
         })
     }
 
-    /// Puts them into a directory of the host.
+    /// Writes the files into a directory of the host.
     pub(super) fn lay_out(&self, into: &Path) {
         self.lay_out_node(0, into);
     }
@@ -106,7 +106,7 @@ impl Files {
         }
     }
 
-    /// Without what no name leads to.
+    /// Without files that no name leads to.
     fn reachable(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let (mut found, mut todo) = (Vec::new(), vec![(PathBuf::new(), 0)]);
         while let Some((path, id)) = todo.pop() {
@@ -143,7 +143,7 @@ impl Disk {
         Self { durable, live, pending: Vec::new(), ends: BTreeMap::new() }
     }
 
-    /// Everything is there for good.
+    /// Makes everything durable.
     pub(super) fn settle(&mut self) {
         self.durable = self.live.clone();
         self.pending.clear();

@@ -3,15 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
-/// What strace is to write down: everything that changes files or makes changes durable.
+/// The calls that strace records: all that change files or make changes durable.
 pub(super) const CALLS: &str = "trace=openat,openat2,open,creat,mkdir,mkdirat,write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,\
      fallocate,fsync,fdatasync,sync,syncfs,sync_file_range,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir,\
      mknod,mknodat,copy_file_range,sendfile,splice,msync";
 
-/// One thing that was done. Paths are below the directory.
+/// One operation. Paths are below the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// Opened for writing: made if it was not there.
+    /// Opened for writing: created if it did not exist.
     Open {
         path: PathBuf,
         truncate: bool,

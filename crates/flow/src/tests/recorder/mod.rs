@@ -1,6 +1,6 @@
-//! A power cut at every moment of a login, an enrolment, a revocation and the use of a token. The deed is
-//! done by another process under strace, which writes down each call that changes a file or makes it durable.
-//! Then, for each call: everything that a disk may have kept of those before it is laid out, and used.
+//! A power cut at every moment of a login, an enrolment, a revocation and the use of a token. Another process
+//! does the action under strace, which records each call that changes a file or makes it durable. Then, for
+//! each call, every possible disk content after the calls before it is laid out and used.
 
 mod actions;
 mod check;
@@ -75,7 +75,7 @@ impl Record {
         self.events.iter().position(|event| *event == Event::Told(0)).expect("a beginning")
     }
 
-    /// The numbers of the syncs of the deed itself.
+    /// The numbers of the action's syncs.
     fn syncs(&self) -> std::ops::Range<usize> {
         let count = |events: &[Event]| events.iter().filter(|event| matches!(event, Event::Sync(_))).count();
         count(&self.events[..self.begin()])..count(&self.events)
