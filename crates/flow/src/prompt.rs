@@ -191,7 +191,7 @@ impl<'a, D: Dialog> PromptDialog<'a, D> {
     }
 }
 
-/// Most characters of the name of a host, an account or an issuer before it is cut.
+/// Columns of the word before the name of a host, an account or an issuer.
 const NAMES: usize = 9;
 
 /// A key URI without the issuer, for the smallest QR code.
