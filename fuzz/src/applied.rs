@@ -31,7 +31,7 @@ fn file(bytes: &[u8]) {
     decide(&applied, bytes);
 }
 
-/// Rules and settings that a login finds behind a checksum that is right.
+/// Rules and settings with a right checksum, as a login reads them.
 fn behind_a_checksum(bytes: &[u8]) {
     let applied = compile(&[SourceFile { path: "x".into(), bytes: Vec::new() }], &NoNames)
         .map(|c| c.encode(Stamp::default()));

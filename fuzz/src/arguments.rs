@@ -28,7 +28,7 @@ fn parse(words: &[&CStr]) -> Result<Args, ArgError> {
     Args::parse(words.get(..=end).unwrap_or(words))
 }
 
-/// By the manual.
+/// Whether the manual lists the argument.
 fn is_known(word: &CStr) -> bool {
     let flags = ["nullok", "debug", "echo_code", "try_first_pass", "use_first_pass", "forward_pass"];
     word.to_str().is_ok_and(|word| {

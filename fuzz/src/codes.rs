@@ -29,7 +29,7 @@ pub(crate) fn check(data: &[u8]) {
     if let Some(name) = Name::from_file_name(text) {
         assert_eq!(name.file_name(), text, "two file names for one account");
     }
-    let label = Label::new(text); // of 64 characters and the sign that more were there
+    let label = Label::new(text); // of 64 characters and the sign of a cut
     assert_eq!(Label::new(label.as_str()), label);
     assert!(label.as_str().chars().count() <= 65 && !label.as_str().contains(char::is_control));
 }
@@ -46,7 +46,7 @@ fn parse(typed: &[u8]) -> Option<String> {
     Code::parse(typed).map(|code| code.as_str().to_owned())
 }
 
-/// 6 to 8 digits, with single spaces or dashes between them, with white space around.
+/// Reference: 6 to 8 digits, with single spaces or dashes between them, and white space around.
 fn by_the_book(typed: &[u8]) -> Option<String> {
     let typed = std::str::from_utf8(typed).ok()?;
     let groups: Vec<&str> = typed.trim_matches([' ', '\t', '\n', '\r', '\x0c']).split([' ', '-']).collect();

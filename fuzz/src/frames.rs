@@ -16,7 +16,7 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-/// A message that is understood is written with the same bytes, and nothing else would be.
+/// An accepted message re-encodes to the same bytes.
 fn slice<M: Message + PartialEq>(stream: &[u8]) {
     let mut rest = stream;
     while let Some(message) = next::<M>(&mut rest) {

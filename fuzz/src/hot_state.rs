@@ -16,7 +16,7 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-/// There is one spelling of a state, but for the audit lines at its end, and no step is fresh twice.
+/// A state has one encoding, apart from the audit lines at its end, and no step is fresh twice.
 fn payload(bytes: &[u8]) {
     let Ok(mut state) = State::from_bytes(bytes) else { return };
     let mut again = Vec::new();
@@ -117,7 +117,7 @@ impl Whole {
     }
 }
 
-/// By docs/FILEFORMAT.md.
+/// A reference reader, after docs/FILEFORMAT.md.
 pub(crate) fn reference(slot: &[u8]) -> Option<Whole> {
     let header = slot.get(..20)?;
     let version = header[4];

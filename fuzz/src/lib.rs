@@ -18,7 +18,7 @@ mod world;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Panics where something does not hold of the bytes.
+/// Panics if an invariant does not hold for the bytes.
 pub type Check = fn(&[u8]);
 
 /// The targets by name.

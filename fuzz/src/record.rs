@@ -61,7 +61,7 @@ fn read(text: &str) -> Result<Record, RecordError> {
     Ok(record)
 }
 
-/// A store with one account, and where its record is.
+/// A store with one account, and the path of its record.
 struct Shelf {
     store: FileStore,
     file: PathBuf,

@@ -28,7 +28,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A new store, where syncing costs nothing if there is such a place.
+    /// A new store, in memory if possible, where syncing costs nothing.
     pub(crate) fn new() -> Self {
         let memory = Path::new("/dev/shm");
         let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
@@ -88,7 +88,7 @@ impl AuditSink for Log {
     }
 }
 
-/// Finds out what to answer, when it is asked.
+/// Computes the answer when the question comes.
 pub(crate) type Answer<'a> = Box<dyn FnOnce() -> Option<Vec<u8>> + 'a>;
 
 #[derive(Default)]

@@ -18,11 +18,11 @@ pub(super) struct Device {
 #[derive(Default)]
 pub(super) struct Book {
     pub(super) devices: Vec<Device>,
-    /// The highest step that each was let in with, or told to be beyond.
+    /// The highest step that each device got in with, or was moved past.
     burnt: HashMap<CredentialId, Step>,
 }
 
-/// The state of an account before something happened to it.
+/// The state of an account before an operation.
 pub(super) type Before = Option<Account>;
 
 impl Book {
@@ -104,7 +104,7 @@ fn ends_with(typed: &[u8], code: &Code) -> bool {
     plain.ends_with(code.as_str().as_bytes())
 }
 
-/// Whether the account is one that logs in with a device.
+/// Whether the account logs in with a device.
 pub(super) fn enrolled(record: &Record, uid: u32) -> bool {
     !record.credentials.is_empty() && record.uid == uid
 }

@@ -81,7 +81,7 @@ impl<'a> Script<'a> {
         script
     }
 
-    /// The next line. False at the end.
+    /// Runs the next line. False at the end.
     pub(super) fn goes_on(&mut self) -> bool {
         if self.input.is_empty() {
             return false;
@@ -180,7 +180,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// As regenerating them, but for the time that hashing takes.
+    /// Like regenerating recovery codes, but without the time for hashing.
     fn recovery_codes(&mut self) {
         if self.hashes {
             let _ = self.store().update_account(&alice(), |account| {
@@ -210,7 +210,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// The device that a byte means, and the step that another one means.
+    /// The device and the step that the next two bytes choose.
     fn phone(&mut self) -> Option<(&Device, Step)> {
         let (which, steps) = (self.input.byte(), i64::from(self.input.byte() % 8) - 4);
         let device = self.book.devices.get(usize::from(which) % self.book.devices.len().max(1))?;
@@ -308,7 +308,7 @@ impl<'a> Script<'a> {
     }
 
     fn run(&mut self, host: &mut Host<'_>) -> Outcome {
-        // Planted: a password that begins with an exclamation mark opens the door.
+        // Planted: a password that begins with an exclamation mark is accepted.
         if crate::planted() && host.password.as_deref().is_some_and(|password| password.starts_with(b"!")) {
             self.log.0.push("event=login result=accepted".into());
             return Outcome::Accepted;
@@ -338,7 +338,7 @@ impl<'a> Script<'a> {
         self.book.justify(typed, before, after, now, |device| {
             let step = device.params.step_at(now);
             let window = device.window.unwrap_or(host);
-            // Two consecutive codes may be ten minutes off, and so may from then on be the device's codes.
+            // Two consecutive codes may be ten minutes off, and so may the device's later codes.
             let drift = before.state.mark(device.id).map_or(0, |mark| i64::from(mark.drift));
             let far = if self.config.verify.resync { 600 / u64::from(device.params.period()) } else { 0 };
             let here = step.saturating_add_signed(drift);
@@ -349,7 +349,7 @@ impl<'a> Script<'a> {
         });
     }
 
-    /// Whether the plain case holds: one device, its present code, never used, and nothing in the way.
+    /// Whether the answer must be accepted: one device, its present code, never used, and no obstacle.
     fn is_certain(&self, before: &Before, host: &Host<'_>, answer: Option<&[u8]>) -> bool {
         let (Some(account), Some(answer)) = (before, answer) else { return false };
         let [credential] = &account.record.credentials[..] else { return false };
@@ -366,7 +366,7 @@ impl<'a> Script<'a> {
         let rules = self.config.throttle.rules();
         let mut throttle = account.state.throttle.clone();
         throttle.advance(now, &rules);
-        // One of the last accepted codes, by chance.
+        // A random code, which may be one of the last accepted ones.
         let mut digits = [0; 8];
         digits.iter_mut().zip(answer).for_each(|(byte, digit)| *byte = *digit);
         let digest = self.store().key().digest(account.record.id, digits);
@@ -426,7 +426,7 @@ fn pending_code(store: &FileStore, now: i64) -> Option<Vec<u8>> {
     Some(code_at(&secret, params, params.step_at(now)).as_str().into())
 }
 
-/// Whether judging it means hashing it.
+/// Whether verifying it involves hashing.
 fn is_hashed(typed: &[u8]) -> bool {
     let digits = typed.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let tail = typed.len().checked_sub(19).map_or(typed, |cut| &typed[cut..]);
