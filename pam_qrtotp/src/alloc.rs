@@ -1,4 +1,5 @@
-//! The module's allocator: the system's, which gets memory back wiped. And the wiping of the stack.
+//! The module's allocator, which wipes memory before it returns it to the system's, and the wiping of the
+//! stack.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
@@ -48,7 +49,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Wiping<A> {
 /// when it reports to the audit system, 28 KB. A thread with less stack than this could not run any login.
 const STACK: usize = 20 * 1024;
 
-/// Wipes the stack below the caller: what hashes, ciphers and moves have left there.
+/// Wipes the stack below the caller, with the remains of hashes, ciphers and moves.
 #[inline(never)]
 pub(crate) fn wipe_stack() {
     const WORDS: usize = STACK / size_of::<u128>();
@@ -68,7 +69,7 @@ mod tests {
     use std::alloc::System;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Counts the bytes that come back, and those of them that are not zero.
+    /// Counts the freed bytes, and those of them that are not zero.
     #[derive(Default)]
     struct Counting {
         freed: AtomicUsize,

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use zeroize::{Zeroize, Zeroizing};
 
 const ADVICE: &str = "compare /etc/pam.d/qrtotp with the one that the package ships (conf/pam.d/qrtotp)";
-/// Bytes of the longest answer that we look at; PAM's own limit is 512.
+/// Longest answer in bytes; PAM's own limit is 512.
 const LONGEST_ANSWER: usize = 1024;
 const LOG_ALERT: c_int = 1;
 const LOG_ERR: c_int = 3;
@@ -35,15 +35,14 @@ fn raw(pamh: &mut PamHandle) -> *mut libpam::Handle {
     ptr::from_mut(pamh).cast()
 }
 
-/// Whether this transaction is one that we, or the broker, began to prove a password. Its modules are
-/// others'.
+/// Whether we, or the broker, began this transaction to prove a password. Then all its other modules decide.
 pub(crate) fn is_inner_transaction(pamh: &mut PamHandle) -> bool {
     let handle = raw(pamh);
     if inner_pam::is_ours(handle) {
         return true;
     }
     let service = pamh.get_item::<Service<'_>>().ok().flatten();
-    // The look-up in the program's symbols is for the one service that the broker uses.
+    // Searching the program's symbols is needed only for the one service that the broker uses.
     service.is_some_and(|item| item.0 == SERVICE) && inner_pam::is_ours_or_the_brokers(handle)
 }
 
@@ -115,7 +114,7 @@ pub(crate) struct Host<'a> {
 }
 
 impl<'a> Host<'a> {
-    /// `silent`: the application asked for no messages (PAM_SILENT). Questions are asked all the same.
+    /// `silent`: the application asked for no messages (PAM_SILENT). Questions are still asked.
     pub(crate) fn new(pamh: &'a mut PamHandle, silent: bool, user: &str) -> Self {
         Self { pamh, silent, user: user.to_owned() }
     }

@@ -1,6 +1,6 @@
 //! `pam_qrtotp.so`: checks a TOTP or recovery code as one part of a PAM stack.
 //!
-//! A thin face on `qrtotp_flow`: what PAM hands over becomes owned values, the outcome becomes a PAM code. It
+//! A thin front end of `qrtotp_flow`: PAM's data become owned values, the outcome becomes a PAM code. It
 //! starts no thread, keeps no descriptor, writes to no terminal, and a panic in it is a denial.
 
 mod alloc;
@@ -185,7 +185,7 @@ fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
         Ok(source) => {
             account_part(&source.config, subject, &mut host, &HostDirectory, &SystemClock, &mut log)
         }
-        // A program of the user's own, such as a screen locker, decides about its user alone.
+        // A program of the user's own, such as a screen locker, decides only about its user.
         Err(error) if unprivileged::config_is_roots(&error) => Outcome::Ignored,
         Err(error) => refuse(&mut host, &mut log, &subject, error.reason(), &error.to_string()),
     }

@@ -1,6 +1,6 @@
-//! PAM applications that don't run as root: the records are not ours to read, so the broker verifies. It does
-//! so for the caller's own account (screen lockers), and for services that `[broker.services]` lists
-//! (databases, web servers).
+//! PAM applications without root: they can't read the records, so the broker verifies. It does so for the
+//! caller's own account (screen lockers), and for services that `[broker.services]` lists (databases, web
+//! servers).
 
 use crate::host::{Host, Log};
 use nix::errno::Errno;
@@ -85,7 +85,7 @@ pub(crate) fn authenticate(
     };
     let limit = if forward { LIMIT_WITH_PASSWORD } else { LIMIT };
     if forward {
-        host.withhold_password(); // a refusal leaves none for the modules behind us
+        host.withhold_password(); // a refusal leaves none for later modules
     }
     match verify(Path::new(DEFAULT_SOCKET), &request, limit) {
         Ok((Verdict::Accepted, password)) if host.is_same_user() => {
