@@ -21,7 +21,7 @@ use std::time::Duration;
 /// Stack size of a connection's thread in bytes: twice the measured use.
 const STACK: usize = 512 * 1024;
 
-/// What every connection needs.
+/// State shared by all connections.
 pub struct Acceptor {
     /// Path of the configuration, which is read anew for each request.
     pub config: PathBuf,
@@ -73,7 +73,7 @@ pub fn greet(door: &Arc<Acceptor>, stream: UnixStream) {
     }
 }
 
-/// A thread that finds out who callers are.
+/// Starts a thread that looks up callers.
 fn start(door: &Arc<Acceptor>, look: Look<Connection>, uid: u32, line: Connection) {
     let door = Arc::clone(door);
     // If no thread can start, the caller finds the connection closed.
@@ -104,7 +104,7 @@ fn attend(door: &Arc<Acceptor>, mut look: Look<Connection>, mut uid: u32, mut li
     }
 }
 
-/// A panic ends one connection, and is in the log.
+/// Turns a panic into the end of one connection, and logs it.
 fn guarded<T>(uid: u32, door: &Acceptor, f: impl FnOnce() -> T) -> Option<T> {
     let done = catch_unwind(AssertUnwindSafe(f));
     if done.is_err() {
@@ -123,7 +123,7 @@ fn is_mapped(uid: u32) -> bool {
 
 /// Refuses to serve a caller.
 pub fn send_away(line: &mut Connection, uid: u32, why: Away, door: &Acceptor) {
-    let _ = line.send(&Response::Refused(why.text().into())); // goes into an empty buffer, so at once
+    let _ = line.send(&Response::Refused(why.text().into())); // the send buffer is empty, so this does not block
     let subject = Subject { by: uid.to_string(), service: PROGRAM.into(), ..Subject::default() };
     // Only an identified user can have used up their connections.
     let who = (why == Away::TooManyConnections).then_some(uid);

@@ -39,7 +39,7 @@ struct Inside<G> {
 struct Neighbourhood<G> {
     /// Connections of each uid.
     uids: HashMap<u32, usize>,
-    /// Threads that find them out.
+    /// Threads that look them up.
     looks: usize,
     waiting: VecDeque<(u32, G)>,
 }
@@ -50,7 +50,7 @@ pub enum Arrival<G> {
     Look(Look<G>, G),
     /// A thread that looks up others will come to them.
     Waits,
-    /// There is no place.
+    /// There is no place for them.
     Full(G),
 }
 
@@ -63,7 +63,7 @@ pub struct Look<G> {
 }
 
 impl<G> Admission<G> {
-    /// Takes in a connection of `uid`, which may have `each`. Never waits.
+    /// Takes in a connection of `uid`, which may have `each`. Never blocks.
     pub fn arrive(self: &Arc<Self>, uid: u32, each: usize, guest: G) -> Arrival<G> {
         let near = uid / NEIGHBOURS;
         let mut inside = self.inside();
@@ -103,7 +103,7 @@ impl<G> Admission<G> {
 }
 
 impl<G> Inside<G> {
-    /// One connection of `uid` less.
+    /// Removes one connection of `uid`.
     fn leave(&mut self, near: u32, uid: u32) {
         self.all -= 1;
         if let Some(here) = self.near.get_mut(&near) {

@@ -22,18 +22,18 @@ pub enum Task {
     Serve(Arguments),
     /// Prove a password, as the broker's child (see `pam.rs`).
     PrimaryFactor,
-    /// Say this.
+    /// Print this text.
     Tell(String),
 }
 
-/// How to be the broker.
+/// The broker's options.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arguments {
-    /// Where to listen, if not on systemd's socket.
+    /// The socket's path, if not systemd's socket.
     pub listen: Option<PathBuf>,
-    /// The configuration.
+    /// The configuration's path.
     pub config: PathBuf,
-    /// How long to stay without a connection.
+    /// How long to keep running without a connection.
     pub idle_exit: Duration,
     /// How long a check of the primary factor may take.
     pub pam_time: Duration,

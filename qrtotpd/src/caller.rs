@@ -25,13 +25,13 @@ pub enum Away {
     NoAnswer,
     /// They did not wait until it was their turn.
     HungUp,
-    /// Too many are to be found out.
+    /// Too many callers wait for admission.
     TooManyCallers,
-    /// Too many connections of theirs.
+    /// Too many connections of this user.
     TooManyConnections,
     /// Too many passwords are being asked for.
     TooManyPasswords,
-    /// Their account is locked, by others or by too many requests of theirs.
+    /// The account is locked by another process, or by too many requests of this user.
     AccountBusy,
 }
 
@@ -80,8 +80,8 @@ impl Caller {
     }
 }
 
-/// shells(5): who has another shell does not log in. Nor who has one of those that only say so, though some
-/// list them.
+/// Whether users with this shell can log in, see shells(5). Shells that only print a refusal do not count,
+/// even if the file lists them.
 fn is_login_shell(shell: &Path, shells: Option<&str>) -> bool {
     let shell = if shell.as_os_str().is_empty() { Path::new("/bin/sh") } else { shell };
     let closed = matches!(shell.file_name().and_then(|name| name.to_str()), Some("nologin" | "false") | None);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Connections of one user.
 pub const EACH: usize = 4;
-/// Connections of a service of `[broker.services]`: its users come together.
+/// Connections of a service of `[broker.services]`, whose users share them.
 pub const SERVICE: usize = 64;
 /// From this many connections on, only services get a second one.
 const MANY: usize = 32;
@@ -28,10 +28,10 @@ struct Taken {
     short: HashMap<u32, usize>,
 }
 
-/// Which place it is.
+/// The kind of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// For anything.
+    /// For any request.
     Full,
     /// For a request without questions: a user who has taken all their places can still unlock their screen.
     Short,
@@ -45,7 +45,7 @@ pub struct ConnectionPermit {
 }
 
 impl ConnectionLimits {
-    /// Whether there is no seat left for `uid`, known to the host or not, which may have `each` seats.
+    /// Whether there is no place left for `uid`, identified or not, which may have `each` places.
     pub fn are_taken(&self, uid: u32, each: usize) -> bool {
         self.taken().free_for(uid, each).is_none()
     }
@@ -92,8 +92,8 @@ impl Taken {
 }
 
 impl ConnectionPermit {
-    /// Whether a person may be asked in it, which takes long: of a service's many seats only as many as those
-    /// of any user.
+    /// Whether it may hold a dialogue, which takes long: of a service's many places only as many as a user
+    /// has.
     pub fn is_for_dialogues(&self) -> bool {
         let own = self.seats.taken().people.get(&self.uid).copied().unwrap_or(0);
         self.kind == Kind::Full && own <= EACH
@@ -106,7 +106,7 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// One less of `who`.
+/// Subtracts one from the count of `who`.
 pub fn leave<K: Hash + Eq>(counts: &mut HashMap<K, usize>, who: &K) {
     if let Some(own) = counts.get_mut(who) {
         *own -= 1;

@@ -1,4 +1,4 @@
-//! Getting the socket, and taking connections from it.
+//! Opens the socket and accepts connections.
 
 use crate::accept::{Acceptor, greet};
 use crate::arguments::Arguments;
@@ -27,7 +27,7 @@ const BACKLOG: i32 = 128;
 /// How often to check whether a caller is still served, and to report lines left out of the log.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Serves until there is nothing to do (on systemd's socket), or for ever.
+/// Serves until there is nothing to do (on systemd's socket), or forever.
 pub fn run(arguments: &Arguments) -> Result<(), String> {
     if !nix::unistd::geteuid().is_root() {
         return Err(
@@ -115,7 +115,7 @@ fn accept(listener: &UnixListener, door: &Arc<Acceptor>, idle: Option<Duration>)
                     quiet = idle.map(Deadline::after);
                 } else if quiet.as_ref().is_some_and(|quiet| quiet.left().is_zero()) {
                     door.refusals.finish();
-                    return Ok(()); // who calls now waits in the socket's queue, and systemd starts us again
+                    return Ok(()); // new callers wait in the socket's queue, and systemd starts us again
                 }
                 let look = quiet.as_ref().map_or(LOOK, |quiet| quiet.left().min(LOOK));
                 let wait = PollTimeout::try_from(look).unwrap_or(PollTimeout::ZERO);
@@ -124,7 +124,7 @@ fn accept(listener: &UnixListener, door: &Arc<Acceptor>, idle: Option<Duration>)
                     Err(errno) => return Err(errno.into()),
                 }
             }
-            // Not the socket's fault: the caller is gone, or there is no descriptor or memory just now.
+            // Not the socket's fault: the caller is gone, or descriptors or memory are used up.
             Err(_) => {
                 Deadline::after(Duration::from_millis(20)).pause();
             }

@@ -1,5 +1,5 @@
-//! The system log, of which no caller may fill more than a little: it is bounded, and others' lines must stay
-//! in it. Refusals beyond a limit are counted instead, and their number is logged.
+//! The system log. It is bounded, so no caller may fill more than a little of it. Refusals beyond a limit are
+//! counted instead, and their number is logged.
 
 use crate::PROGRAM;
 use qrtotp_audit::{AuditSink, Event, Kind, Priority, Subject};
@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long lines are counted together.
+/// The length of a counting period.
 const PERIOD: Duration = Duration::from_secs(60);
 /// Refused requests of one user that are logged per period: more than the guesses that the default throttle
 /// checks in that time.
 const EACH: u32 = 30;
-/// What those are called together.
+/// The name for all of them together.
 const REFUSALS: &str = "refusals";
 
 /// The refusals of this period.
@@ -40,7 +40,7 @@ struct Count {
 type Line = (Priority, String);
 
 impl Refusals {
-    /// A caller was sent away. It is logged once in a period, without waiting for the log.
+    /// Logs that a caller was sent away, once in a period, without waiting for the log.
     pub fn caller(&self, who: Who, subject: &Subject, reason: &'static str) {
         if self.admit(who, reason, 1, &subject.by) {
             self.aside(vec![line(&Event::new(Kind::CallerRefused, subject).reason(reason))]);
@@ -62,7 +62,7 @@ impl Refusals {
         while Arc::strong_count(&self.writers) > 1 && patience.pause() {}
     }
 
-    /// The log may be slow, and the door waits for nothing.
+    /// Writes in another thread: the log may be slow, and the accepting thread must not wait.
     fn aside(&self, lines: Vec<Line>) {
         let writer = Arc::clone(&self.writers);
         let _ = thread::Builder::new().spawn(move || {
@@ -71,7 +71,7 @@ impl Refusals {
         });
     }
 
-    /// Counts one. True if it is to be logged.
+    /// Counts a refusal. True if it is to be logged.
     fn admit(&self, who: Who, reason: &'static str, most: u32, by: &str) -> bool {
         let mut counts = self.counts();
         let count = counts.entry((who, reason)).or_insert_with(|| Count {
@@ -104,7 +104,7 @@ impl Refusals {
     }
 }
 
-/// The log for what one caller asks for.
+/// The log for one caller's request.
 pub struct Log {
     refusals: Arc<Refusals>,
     who: Who,
@@ -130,7 +130,7 @@ impl Log {
         self.audience.is_some()
     }
 
-    /// From now on each line names this service, the caller's account.
+    /// Makes each later line name this service, the caller's account.
     pub fn set_audience(&mut self) {
         self.audience = Some(self.by.clone());
     }
@@ -143,7 +143,7 @@ impl AuditSink for Log {
         }
     }
 
-    // Never too many: each was counted by the throttle.
+    // Not limited: the throttle counted each of them.
     fn record_chained(&mut self, priority: Priority, line: &str) {
         match &self.audience {
             Some(audience) => {

@@ -1,5 +1,5 @@
 //! The primary factor: the broker asks for the password, counts the guess, and has libpam check it in a
-//! child, this program anew at the other end of a socket (see `pam.rs`).
+//! child, a new process of this program behind a socket (see `pam.rs`).
 
 use crate::PROGRAM;
 use crate::remote::Remote;
@@ -29,14 +29,14 @@ enum Refusal {
     Account(String),
     /// The caller gave no answer.
     NoAnswer,
-    /// PAM could not be asked, or its answer proves nothing.
+    /// PAM failed, or its result proves nothing.
     Unavailable(String),
     /// Too many wrong passwords before.
     Barred(Gate, u32),
     Store(StoreError),
 }
 
-/// A child that does not outlive us, nor do its children.
+/// A child that is killed with its own children when dropped.
 struct Reaped(Child);
 
 impl Drop for Reaped {
@@ -85,7 +85,7 @@ impl<'a, 'line> Check<'a, 'line> {
 
     fn prove(&mut self) -> Result<(), Refusal> {
         if let (gate @ (Gate::Wait(_) | Gate::Disabled), failures) = self.throttle.gate(SystemClock.now())? {
-            return Err(Refusal::Barred(gate, failures)); // before anyone types a password for nothing
+            return Err(Refusal::Barred(gate, failures)); // before the user types a password for nothing
         }
         check_proof_service().map_err(|error| Refusal::Unavailable(error.to_string()))?;
         self.person.line.last(self.time);
@@ -94,7 +94,7 @@ impl<'a, 'line> Check<'a, 'line> {
         self.prove_answer(password)
     }
 
-    /// Has a password checked that the caller has given already, as part of a login of theirs.
+    /// Has a password checked that is already here, as part of the caller's login.
     pub fn run_with(
         mut self,
         password: &[u8],
@@ -202,7 +202,7 @@ impl From<StoreError> for Refusal {
 fn start(time: Duration) -> std::io::Result<(Reaped, Connection)> {
     let (ours, theirs) = UnixStream::pair()?;
     let child = Command::new("/proc/self/exe")
-        .arg0(PROGRAM) // what PAM modules call us in the log
+        .arg0(PROGRAM) // the name that PAM modules log
         .arg("--primary-factor")
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")

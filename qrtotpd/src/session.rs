@@ -1,4 +1,4 @@
-//! One connection, from its request to its last word.
+//! One connection, from its request to its last response.
 
 use crate::PROGRAM;
 use crate::accept::{Acceptor, send_away};
@@ -42,7 +42,7 @@ pub fn serve(line: &mut Connection, caller: &Caller, seat: &ConnectionPermit, do
         Err(FrameError::Closed) => return,
         Err(error) => Response::Refused(error.to_string()),
     };
-    let _ = line.send(&last); // who is gone does not want to know
+    let _ = line.send(&last); // a caller that is gone misses it
 }
 
 fn answer(line: &mut Connection, caller: &Caller, door: &Acceptor, request: Request) -> Response {
