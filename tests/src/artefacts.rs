@@ -63,7 +63,7 @@ pub fn target_directory() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| sources().join("../target"), PathBuf::from)
 }
 
-/// Compiles `tests/c/SOURCE` when it has changed, and gives the result's path.
+/// Compiles `tests/c/SOURCE` if it has changed; returns the result's path.
 #[must_use]
 pub fn compile(source: &str, result: &str, flags: &[&str]) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -75,7 +75,7 @@ pub fn compile(source: &str, result: &str, flags: &[&str]) -> PathBuf {
     if is_newer(&result, &source) {
         return result;
     }
-    // Another test binary may be doing the same: build aside and rename.
+    // Another test may do the same: build aside and rename.
     let aside = result.with_extension(format!("{}.new", std::process::id()));
     let output = Command::new("gcc")
         .args(["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-o"])

@@ -1,5 +1,5 @@
-//! Decoders of QR codes that are not ours and not each other's, none of which may invert a picture: zbar, and
-//! ZXing and OpenCV, which `cargo xtask` installs from PyPI.
+//! Independent decoders of QR codes, none of which may invert a picture: zbar, and ZXing and OpenCV, which
+//! `cargo xtask` installs from PyPI.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -10,10 +10,10 @@ use std::{
 
 use crate::artefacts;
 
-/// What `QRTOTP_LACKS` calls those from PyPI.
+/// The name of the PyPI decoders in `QRTOTP_LACKS`.
 pub const FROM_PYPI: &str = "decoders";
 
-/// What one decoder made of a picture.
+/// One decoder's result for a picture.
 #[derive(Debug)]
 pub struct Reading {
     /// Its name and version.
@@ -22,7 +22,7 @@ pub struct Reading {
     pub text: Option<String>,
 }
 
-/// What each decoder that this machine has reads in a picture (PNG).
+/// The readings of a picture (PNG) by each decoder that this machine has.
 #[must_use]
 pub fn read_png(png: &[u8]) -> Vec<Reading> {
     let mut readings = vec![zbar(png)];
@@ -46,7 +46,7 @@ pub fn inverted(png: &[u8]) -> Vec<u8> {
     piped("convert", &["-", "-negate", "png:-"], png)
 }
 
-/// The Python environment with those from PyPI.
+/// The Python environment with the decoders from PyPI.
 #[must_use]
 pub fn environment() -> PathBuf {
     artefacts::target_directory().join("decoders")

@@ -8,21 +8,21 @@ use crate::{
     person::{self, Played},
 };
 
-/// Whose account it is.
+/// The account's owner.
 pub const USER: &str = "alice";
 const SAVED: &str = "/root/saved";
 
 /// Steps before the current one whose codes are accepted.
 const WINDOW: u64 = 10;
 
-/// The first call of a PAM application that is the module's doing, and of the command that is not its
-/// loader's or runtime's.
+/// Marks of the first call that is ours: in a PAM application the module's, in the command the first after
+/// its loader and runtime.
 const MODULE: &str = "pam_qrtotp.so";
 pub const COMMAND: &str = "PR_SET_DUMPABLE";
 
 const STACK: &str = "auth required pam_qrtotp.so\nauth required pam_permit.so\naccount required pam_permit.so\n\
                      session required pam_permit.so\n";
-/// An ssh key as sshd tells of it, and its fingerprint: what proves the primary factor of an enrolment here.
+/// An ssh key in sshd's words, and its fingerprint: it proves the primary factor of an enrolment here.
 const KEY: &str = "SSH_AUTH_INFO_0=publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIiWhSJ5rOH64KLgS23/qefvr/v3ma5tK8j+sN9bUVox";
 const FINGERPRINT: &str = "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM";
 
@@ -36,7 +36,7 @@ pub struct Deed {
 }
 
 impl Deed {
-    /// Whether it is done in a PAM application, which is not ours.
+    /// Whether it runs in a PAM application, which is not ours.
     #[must_use]
     pub fn is_in_application(&self) -> bool {
         self.start == MODULE
@@ -97,7 +97,7 @@ impl Host {
         self.sandbox.run(&["sh", "-c", &restoring]).success();
     }
 
-    /// Does it, under other programs.
+    /// Runs the action, under other programs.
     #[must_use]
     pub fn act(&self, under: &[&str]) -> Told {
         (self.deed.act)(self, under)

@@ -1,8 +1,8 @@
-//! Getting accounts enrolled, the way a person or a sysadmin does it.
+//! Enrols accounts, like a user or an admin.
 
 use crate::{Phone, Pty, Sandbox};
 
-/// What `qrtotp enroll` has shown.
+/// The output of `qrtotp enroll`.
 #[derive(Debug)]
 pub struct Enrolment {
     /// Base32, grouped as on the screen.

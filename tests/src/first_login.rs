@@ -6,26 +6,26 @@ use crate::{
     users::PASSWORD,
 };
 
-/// What every login is asked for where people may enrol.
+/// The question of every login at which users may enrol.
 pub const ENTER: &str = "Verification code (Enter: none yet): ";
-/// The end of the question that carries the picture.
+/// The end of the question with the picture.
 pub const CHOICES: &str = "i, n, q): ";
 /// The end of the question that resumes an enrolment without its picture.
 pub const RESUMED: &str = "n: another QR code, q: give up): ";
-/// The end of the question that carries the recovery codes.
+/// The end of the question with the recovery codes.
 pub const CODES: &str = "or skip: ";
 /// The output of a successful login.
 pub const INSIDE: &str = "logged in";
 
 impl Pty {
-    /// Up to the question for the code.
+    /// Types the password, up to the question for the code.
     pub fn give_password(&mut self, password: &str) {
         self.expect("assword");
         self.send(password);
         self.expect(ENTER);
     }
 
-    /// Up to the picture: the password, and Enter for the code that is not there yet.
+    /// Up to the picture: types the password, and Enter instead of a code.
     pub fn at_the_picture(&mut self) -> String {
         self.give_password(PASSWORD);
         self.send("");
@@ -50,7 +50,7 @@ impl Pty {
         phone
     }
 
-    /// The phone's code, then the last group of a recovery code.
+    /// Types the phone's code, then the last group of a recovery code.
     pub fn confirm(&mut self, phone: &Phone) {
         phone.settle(10);
         self.send(&phone.code());

@@ -13,13 +13,13 @@ pub const PAM_CONV_ERR: i32 = 19;
 /// The service that [`Sandbox::stack`] writes and [`Sandbox::login`] uses.
 pub const SERVICE: &str = "tests";
 
-/// One run of `pam_host`, to be completed and started.
+/// A run of `pam_host` to be configured and started.
 pub struct Login<'a> {
     sandbox: &'a Sandbox,
     argv: Vec<String>,
 }
 
-/// What `pam_host` printed.
+/// The output of `pam_host`.
 #[derive(Debug)]
 pub struct Report(Output);
 
@@ -37,7 +37,7 @@ impl Sandbox {
         Login { sandbox: self, argv: vec![program, "--service".to_owned(), SERVICE.to_owned()] }
     }
 
-    /// Logs in with one answer; gives what pam_authenticate returned.
+    /// Logs in with one answer; returns the result of pam_authenticate.
     pub fn answer(&self, user: &str, answer: &str) -> i32 {
         self.login(user).answer(answer).run().authenticate()
     }

@@ -1,5 +1,5 @@
-//! Logins in applications that are in a state that no module would like to find (tests/c/hostile_host.c):
-//! what of each does not hold, with our module or with one that is known to break (tests/c/naive_module.c).
+//! Logins in applications in a broken state (tests/c/hostile_host.c): the violations with our module, or with
+//! one that is known to break (tests/c/naive_module.c).
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::{
     host::{PAM_SUCCESS, value},
 };
 
-/// Within which every login is decided.
+/// The time within which every login is decided.
 const DEADLINE: Duration = Duration::from_secs(12);
 
 /// Signals by which a module's mistakes end an application.
@@ -31,13 +31,13 @@ pub enum Module {
 /// The expected result of a right code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
-    /// It lets in.
+    /// Accepted.
     Accepted,
-    /// It does not, and lets in later.
+    /// Denied now, accepted later.
     Kept,
     /// Denied now and later: it is unknown what the disk has kept.
     Burnt,
-    /// It does, or lets in later.
+    /// Accepted now or later.
     Decided,
 }
 
@@ -160,7 +160,7 @@ impl Stage {
         seen.expect(next == PAM_SUCCESS, || format!("the next login does not work: {next}"));
     }
 
-    /// Whether she got in; all else that must hold of the application is noted.
+    /// Returns whether she got in, and notes violations by the application.
     fn observed(
         &self,
         starter: &[&str],
@@ -178,7 +178,7 @@ impl Stage {
             return accepted;
         }
         seen.expect(start.elapsed() < DEADLINE, || format!("it took {:?}", start.elapsed()));
-        // Under limits of memory the application itself may not come to its login.
+        // With little memory the application itself may not reach its login.
         if right == Right::Decided && !output.stdout.contains("authenticate=") {
             return accepted;
         }
@@ -209,7 +209,7 @@ pub fn compare(condition: &str, check: impl Fn(&Stage) -> Seen) {
     let _ = compare_on(&Stage::new(Module::Ours), &Stage::new(Module::Naive), condition, check);
 }
 
-/// The same, on stages that are there. Gives how many logins were accepted.
+/// The same on existing stages. Returns the number of accepted logins.
 pub fn compare_on(ours: &Stage, naive: &Stage, condition: &str, check: impl Fn(&Stage) -> Seen) -> u32 {
     let seen = check(ours);
     assert!(seen.wrong.is_empty(), "{condition}: {:#?}", seen.wrong);

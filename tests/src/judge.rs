@@ -29,7 +29,7 @@ pub fn status(host: &Host) -> Option<String> {
     output.status.success().then(|| output.stdout.lines().map(comparable).collect())
 }
 
-/// Times are times, and ids are ids.
+/// Masks times and ids, which differ between runs.
 fn comparable(line: &str) -> String {
     let Some((name, value)) = line.split_once(": ") else { return format!("{}\n", line.trim()) };
     let value = value.trim_end_matches(',');
@@ -48,7 +48,7 @@ fn comparable(line: &str) -> String {
     format!("{}: {value}\n", name.trim())
 }
 
-/// The states that an account may be in: before, after, and what its deed may leave in between.
+/// The allowed states of an account: before, after, and any that its action may leave in between.
 #[derive(Clone, Debug)]
 pub struct States {
     /// None: there was no store.
@@ -95,7 +95,7 @@ fn has_no_record(now: &str) -> bool {
     now.contains("\"uid\": null") && now.contains("\"unenrolled\"")
 }
 
-/// Nothing is enrolled in either, and a token's QR code may have been shown since.
+/// Nothing is enrolled in either, and a token's QR code may have been shown in between.
 fn is_shown(old: &str, now: &str) -> bool {
     let split = |state: &'_ str| {
         state.split_once("\"token\": ").map(|(rest, token)| (rest.to_owned(), token.to_owned()))
@@ -105,7 +105,7 @@ fn is_shown(old: &str, now: &str) -> bool {
 }
 
 impl Host {
-    /// The states of the deed, by doing it while nothing is broken.
+    /// The states of the action, found by running it without a fault.
     #[must_use]
     pub fn states(&self, between: impl FnOnce(&str) -> Vec<String>) -> States {
         self.restore();
@@ -118,7 +118,7 @@ impl Host {
         States { old, new, between }
     }
 
-    /// Everything that must hold, found out by using the account: this changes it.
+    /// The violations, found by using the account, which changes it.
     #[must_use]
     pub fn judge(&self, told: &Told, states: &States) -> Vec<String> {
         let now = status(self);
@@ -136,7 +136,7 @@ impl Host {
         let mut wrong = Vec::new();
         let enrolled = now.contains("\"standing\": \"enrolled\"");
         if let Some(code) = &told.code {
-            // If it was not accepted then, it may be now.
+            // If it was not accepted before, it may be now.
             if !told.done && enrolled {
                 self.sandbox.answer(USER, code);
             }
@@ -157,18 +157,19 @@ impl Host {
 
     /// After any fault, the action can be done now.
     fn once_more(&self, now: &str) -> Vec<String> {
-        // Enrolled by a token, too: if the last sync failed, the new state is there although success was not
-        // reported.
+        // An enrolment with a token, too: if the last sync failed, the new state exists although success was
+        // not reported.
         let uses_a_code = ["login", "enrolment", "use of a token"];
         let enrolled = now.contains("\"standing\": \"enrolled\"");
         if enrolled && uses_a_code.iter().any(|deed| self.deed.name.starts_with(deed)) {
-            return Vec::new(); // its code is used up by now
+            return Vec::new(); // its code is used up now
         }
         let told = self.act(&[]);
         if told.done { Vec::new() } else { vec![format!("it can't be done afterwards: {}", told.shown)] }
     }
 
-    /// How the log, or the program, names what failed; nothing where neither does within some seconds.
+    /// The reason of the failure in the log, or in the program's output; `None` if neither gives one within
+    /// some seconds.
     #[must_use]
     pub fn reason(&self, seen: usize, told: &Told) -> Option<String> {
         let reason_of = |line: &str| {

@@ -30,10 +30,10 @@ pub struct MemoryHost {
     proc: PathBuf,
 }
 
-/// One place where something was found.
+/// One hit of a search.
 #[derive(Debug)]
 pub struct Found {
-    /// Which of the things looked for, by its name.
+    /// The pattern's name.
     pub what: String,
     /// The mapping's line of /proc/PID/maps.
     pub mapping: String,
@@ -104,8 +104,8 @@ impl MemoryHost {
     }
 }
 
-/// Every place of a process's readable memory in which one of `patterns` is, in either case of letters.
-/// `proc`: its directory there.
+/// Every place in a process's readable memory that holds one of `patterns`, in either case of letters.
+/// `proc`: its directory in /proc.
 #[must_use]
 pub fn search(proc: &Path, patterns: &[(String, Vec<u8>)]) -> Searched {
     let smaps = fs::read_to_string(proc.join("smaps")).unwrap();
@@ -133,7 +133,7 @@ pub fn search(proc: &Path, patterns: &[(String, Vec<u8>)]) -> Searched {
     searched
 }
 
-/// What of a mapping can be read, and how much that is; the kernel's own pages in it can't.
+/// The readable part of a mapping, and its size; the kernel's own pages in it can't be read.
 fn read(memory: &File, mapping: &str) -> (Vec<u8>, usize) {
     let (start, end) = mapping.split(' ').next().unwrap().split_once('-').unwrap();
     let address = |text| u64::from_str_radix(text, 16).unwrap();
@@ -176,7 +176,7 @@ pub fn forms_of_key(name: &str, bytes: &[u8]) -> Patterns {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let pad = |with: u8| bytes.iter().map(|byte| byte ^ with).collect();
     let form = |form: &str, bytes: Vec<u8>| (format!("{name}, {form}"), bytes);
-    // Texts are looked for as they are and in memory turned to lower case.
+    // Texts are searched for unchanged, and in memory turned to lower case.
     vec![
         form("raw", bytes.to_vec()),
         form("hex", hex.into_bytes()),

@@ -32,7 +32,7 @@ pub struct Server {
     _sshd: Sshd,
 }
 
-/// The newest of Debian's releases that we promise to work on: tests have its programs everywhere.
+/// The newest of Debian's supported releases: tests take programs from it on every machine.
 pub const NEWEST: &str = "trixie";
 
 /// Whether this machine's system is older than that release. If it is the same, there is no other: binaries
@@ -117,7 +117,7 @@ impl Server {
         login
     }
 
-    /// From there into the host, with the phone that scanned `uri`.
+    /// From the picture into the host, with the phone that scanned `uri`.
     pub fn enrols(&self, mut login: Pty, uri: &str) {
         assert!(uri.starts_with("otpauth://totp/"), "the picture holds something else");
         let seen = self.host.log.lines().len();

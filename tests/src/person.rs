@@ -11,16 +11,16 @@ use crate::{
 const ROOT_CODE: &str = "Code: ";
 /// How long a program may run after its last question.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How long a person waits for a question before they press Enter: perhaps there was one that was not shown.
+/// How long the user waits for a question before pressing Enter: perhaps there was one that was not shown.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// What became of it.
+/// The result of the dialogue.
 pub struct Played {
     pub shown: String,
-    /// The exit code; nothing if it was a signal or took too long.
+    /// The exit code; `None` after a signal or a timeout.
     pub exit: Option<i32>,
     pub phone: Option<Phone>,
-    /// The code that was to confirm it.
+    /// The code typed to confirm it.
     pub code: Option<String>,
 }
 
@@ -74,7 +74,7 @@ fn type_code(sandbox: &Sandbox, pty: &mut Pty, phone: &Phone) -> String {
     code
 }
 
-/// The last key that was shown.
+/// The last key in the output.
 fn key(shown: &str) -> Option<Phone> {
     let at = shown.rfind("otpauth://totp/")?;
     let uri: String = shown[at..].chars().take_while(|c| !c.is_whitespace() && *c != '\\').collect();

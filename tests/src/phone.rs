@@ -1,4 +1,4 @@
-//! The authenticator app: Debian's `oathtool`, an implementation that is not ours.
+//! The authenticator app: Debian's `oathtool`, an independent implementation.
 
 use std::{collections::HashSet, process::Command, time::Duration};
 
@@ -15,7 +15,7 @@ pub struct Phone {
     pub algorithm: &'static str,
 }
 
-/// The key URI that is offered in the sandbox for the first device of `user`, as far as the key.
+/// The key URI that the sandbox offers for the first device of `user`, up to the key.
 #[must_use]
 pub fn uri_of(user: &str, key: &str) -> String {
     format!("otpauth://totp/Tests:{user}@sandbox?secret={key}")
@@ -104,8 +104,8 @@ impl Phone {
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
     }
 
-    /// The codes of the present step and of 24 to each side of it: what resynchronisation can reach in half
-    /// minutes, and more.
+    /// The codes of the present step and of 24 to each side: more than resynchronisation can reach with
+    /// 30-second steps.
     fn near(&self) -> Vec<String> {
         self.codes(self.step() - 24, 48)
     }
@@ -116,13 +116,13 @@ impl Phone {
         self.code_of_step(self.step())
     }
 
-    /// The code shown one step ago, which is still to be accepted.
+    /// The code of the previous step, which is still accepted.
     #[must_use]
     pub fn previous_code(&self) -> String {
         self.code_of_step(self.step() - 1)
     }
 
-    /// A code that is wrong, and none of those near the current one.
+    /// A wrong code, unlike any near the current one.
     #[must_use]
     pub fn wrong_code(&self) -> String {
         let near = self.near();

@@ -28,7 +28,7 @@ pub struct Pty {
     child: Child,
     keyboard: File,
     shown: Arc<Mutex<String>>,
-    /// Every program has let go of the terminal, and all that they showed is read.
+    /// Every program has closed the terminal, and all output is read.
     closed: Arc<AtomicBool>,
     /// How much of `shown` earlier calls of `expect` have consumed.
     read: usize,
@@ -78,7 +78,7 @@ impl Pty {
         let (mut screen, text) = (keyboard.try_clone().unwrap(), Arc::clone(&shown));
         thread::spawn(move || {
             let (mut buffer, mut pending) = ([0; 4096], Vec::new());
-            // Reading fails with EIO when the last program has let go of the terminal.
+            // Reading fails with EIO once the last program has closed the terminal.
             while let Ok(length @ 1..) = screen.read(&mut buffer) {
                 pending.extend_from_slice(&buffer[..length]);
                 let whole = whole_characters(&pending);
@@ -98,7 +98,7 @@ impl Pty {
         }
     }
 
-    /// Waits for the first of `texts` to be shown, and tells which.
+    /// Waits for the first of `texts` to appear; returns its index.
     pub fn expect_one(&mut self, texts: &[&str]) -> usize {
         match self.look(texts, PATIENCE) {
             Some((which, _)) => which,
@@ -106,7 +106,7 @@ impl Pty {
         }
     }
 
-    /// The same, or nothing when the program has ended or shows none for as long as `patience`.
+    /// The same, or `None` if the program has ended or shows none within `patience`.
     pub fn meet(&mut self, texts: &[&str], patience: Duration) -> Option<usize> {
         clock::poll(patience, || {
             let over = self.closed.load(Ordering::Acquire);
@@ -137,7 +137,7 @@ impl Pty {
         let _ = self.keyboard.write_all(format!("{text}\n").as_bytes());
     }
 
-    /// Waits for the end. Gives how it ended and everything that was shown.
+    /// Waits for the end. Returns the exit status and the whole output.
     pub fn finish(&mut self) -> (ExitStatus, String) {
         let status = clock::poll(PATIENCE, || self.child.try_wait().unwrap())
             .unwrap_or_else(|| panic!("it does not end; the transcript is:\n{}", self.transcript()));
@@ -147,19 +147,19 @@ impl Pty {
         (status, self.transcript())
     }
 
-    /// How it ended, if it ends within `limit`.
+    /// The exit status, if it ends within `limit`.
     pub fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
         clock::poll(limit, || self.child.try_wait().unwrap())
     }
 
-    /// Panics unless it ends with exit code 0.
+    /// Panics unless the exit code is 0.
     pub fn success(&mut self) -> String {
         let (status, text) = self.finish();
         assert!(status.success(), "{status}; the transcript is:\n{text}");
         text
     }
 
-    /// Panics unless it ends with another exit code than 0.
+    /// Panics if the exit code is 0.
     pub fn failure(&mut self) -> String {
         let (status, text) = self.finish();
         assert!(!status.success(), "it should have failed; the transcript is:\n{text}");
@@ -199,7 +199,7 @@ pub fn child_of(pid: u32) -> Option<Pid> {
     Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
 }
 
-/// How many bytes of `bytes` do not end in the middle of a UTF-8 character.
+/// The length of the longest prefix of `bytes` that does not end inside a UTF-8 character.
 fn whole_characters(bytes: &[u8]) -> usize {
     match std::str::from_utf8(bytes) {
         Err(error) if error.error_len().is_none() => error.valid_up_to(),

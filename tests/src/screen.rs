@@ -11,7 +11,7 @@ pub enum Background {
     Light,
 }
 
-/// The program that draws.
+/// The terminal emulator.
 #[derive(Clone, Copy, Debug)]
 pub enum Terminal {
     Xterm,

@@ -48,8 +48,7 @@ impl Searches {
         searched.found
     }
 
-    /// A row for each moment, and one for each kind of secret of `patterns` with the forms that it was looked
-    /// for in.
+    /// Prints a row for each moment, and one for each kind of secret of `patterns` with its forms.
     pub fn tell(&self, patterns: &Patterns) {
         for moment in &self.moments {
             let counts = [
@@ -80,7 +79,7 @@ fn split(name: &str) -> (&str, &str) {
     name.split_once(", ").unwrap_or((name, ""))
 }
 
-/// What of these was found besides `held`.
+/// The hits other than `held`.
 #[must_use]
 pub fn besides(held: &[&str], found: Vec<Found>) -> Vec<Found> {
     found.into_iter().filter(|found| !held.contains(&found.what.as_str())).collect()
