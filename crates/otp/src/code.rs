@@ -57,7 +57,7 @@ impl Code {
     }
 }
 
-/// Takes the digits of a computed code without a detour over the heap.
+/// Takes the digits of a computed code without using the heap.
 impl fmt::Write for Code {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         text.bytes().try_for_each(|byte| self.push(byte)).ok_or(fmt::Error)

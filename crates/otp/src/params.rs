@@ -117,7 +117,7 @@ impl Params {
 }
 
 impl Default for Params {
-    /// SHA1, 6 digits, 30 seconds: what every authenticator app computes.
+    /// SHA1, 6 digits, 30 seconds: the parameters that every authenticator app supports.
     fn default() -> Self {
         Params { algorithm: Algorithm::Sha1, digits: 6, period: 30 }
     }

@@ -1,5 +1,5 @@
-//! Which step a code belongs to. Says nothing about whether that step was used before: the caller compares
-//! it with the credential's watermark (RFC 6238 §5.2: a code is accepted once).
+//! Finds the step that a code belongs to. It does not know which steps were used: the caller compares the
+//! step with the credential's watermark (RFC 6238 §5.2: a code is accepted once).
 
 use std::fmt::Write;
 
@@ -11,8 +11,7 @@ use super::{Algorithm, Code, Params, Secret, Step};
 /// Most (accepted steps × devices) of an account: the number of codes that one guess can hit.
 pub const MAX_TARGETS: usize = 15;
 
-/// How far a device's clock may be off, in seconds either way: what resynchronisation finds and an import
-/// takes over.
+/// How far a device's clock may be off, in seconds either way, for resynchronisation and for imports.
 pub const MAX_CLOCK_OFFSET: i64 = 600;
 
 /// Most steps on either side of a device's own window: 7 in all, so that four devices with the default window
@@ -64,8 +63,8 @@ impl Default for Window {
     }
 }
 
-/// Compares codes with those of one secret. To make it allocates; to compare does not, so that a login can't
-/// run out of memory between the first comparison and the write of its result.
+/// Compares codes with those of one secret. Only making a verifier allocates, so a login can't run out of
+/// memory between the first comparison and the write of its result.
 pub struct Verifier {
     totp: Totp,
     params: Params,
@@ -116,9 +115,9 @@ pub fn code_at(secret: &Secret, params: Params, step: Step) -> Code {
     code
 }
 
-/// Steps are counted by [`Params::step_at`]; with a duration of 1, what totp-rs calls the time is our step,
-/// and no multiplication can overflow. A skew of 0 makes its `check` look at exactly that step.
-/// (`build` would refuse the 80-bit keys that [`super::Strength::AllowWeak`] lets in; all bounds are ours.)
+/// Steps are counted by [`Params::step_at`]: with a duration of 1, totp-rs's time is our step, and no
+/// multiplication can overflow. A skew of 0 makes its `check` test exactly that step. (`build` would refuse
+/// the 80-bit keys that [`super::Strength::AllowWeak`] accepts; we check all bounds ourselves.)
 fn totp(secret: &Secret, params: Params) -> Totp {
     let algorithm = match params.algorithm() {
         Algorithm::Sha1 => totp_rs::Algorithm::SHA1,
@@ -272,7 +271,7 @@ mod tests {
             let inside = now.saturating_sub(back.into())..=now + u64::from(ahead);
             for step in now.saturating_sub(6)..=now + 6 {
                 let code = code_at(&secret, params, step);
-                // Another step may have the same code by chance, so look at what each step's code is.
+                // Another step may have the same code by chance, so compute each step's code.
                 let expected = inside.clone().rev().find(|&s| code_at(&secret, params, s).as_str() == code.as_str());
                 prop_assert!(expected.is_some() || !inside.contains(&step));
                 prop_assert_eq!(matching_step(&secret, params, &code, now, Window { back, ahead }), expected);

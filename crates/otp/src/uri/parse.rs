@@ -64,7 +64,7 @@ impl KeyUri {
             return Err(UriError::Migration);
         }
         let (kind, label, query) = parts(uri).ok_or(UriError::NotOtpauth)?;
-        // A key must never become a part of another one's name, which is shown and kept in the clear.
+        // A key must never become a part of another one's name, which is displayed and stored in the clear.
         let decoded = Zeroizing::new(percent::decode(&uri["otpauth".len()..]).to_ascii_lowercase());
         if decoded.contains("otpauth:") || decoded.contains("otpauth-migration:") {
             return Err(UriError::Several);
@@ -174,8 +174,8 @@ impl Query {
     }
 }
 
-/// A parameter's name in lower case. One that was copied from a web page has the rest of an HTML entity
-/// (`&amp;`) in front.
+/// A parameter's name in lower case. A name copied from a web page may begin with the rest of an HTML entity
+/// (`&amp;`).
 fn name_of(name: &str) -> String {
     let name = percent::decode(name).trim().to_ascii_lowercase();
     let mut rest = name.as_str();
@@ -192,7 +192,7 @@ fn unknown(name: &str) -> Result<(), UriError> {
     if let Some((given, write)) = OTHER_NAMES.iter().find(|(other, _)| *other == name) {
         return Err(UriError::OtherName { given, write });
     }
-    // A long one may be a part of a key.
+    // A long name may be part of a key.
     let is_name =
         name.len() <= 15 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     Err(UriError::Unknown { quoted: if is_name { format!(" \"{name}\"") } else { String::new() } })
