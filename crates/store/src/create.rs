@@ -1,5 +1,5 @@
-//! Making things that were not there: the store itself, its sealing key, a first record. All of it appears
-//! whole or not at all. No login ever comes here.
+//! Creates what does not exist yet: the store itself, its sealing key, a first record. Each appears whole or
+//! not at all. No login calls this.
 
 use super::critical::with_critical_section;
 use super::file::{FileStore, read_key};
@@ -20,7 +20,7 @@ use std::time::Duration;
 const NEW: OFlag = OFlag::O_WRONLY.union(OFlag::O_CREAT).union(OFlag::O_EXCL).union(OFlag::O_CLOEXEC);
 /// A marker whose key is not in its place yet.
 const WAITING: &str = ".store.toml.new";
-/// Making a store takes another process milliseconds.
+/// Longest wait for another process that creates the store, which takes milliseconds.
 const CREATE_WAIT: Duration = Duration::from_secs(10);
 
 impl FileStore {
@@ -102,7 +102,8 @@ impl FileStore {
         let accounts =
             open_private_dir(&self.root, ACCOUNTS, &shown)?.ok_or_else(|| failed(Errno::ENOENT))?;
         let name = account.record.name.file_name();
-        // Replaces no record: a directory that is not empty is not replaced, and none of ours is ever empty.
+        // Replaces no record: rename(2) does not replace a directory that is not empty, and ours are never
+        // empty.
         match renameat(tmp, temporary, &accounts, name.as_str()) {
             Ok(()) => {}
             Err(Errno::EEXIST | Errno::ENOTEMPTY) => return Ok(false),
@@ -139,9 +140,9 @@ pub(super) fn remove(tmp: BorrowedFd<'_>, name: &str) {
     let _ = unlinkat(tmp, name, UnlinkatFlags::RemoveDir);
 }
 
-/// The order makes every crash harmless: a marker in waiting, the key, the marker among the accounts, the
-/// marker in its place. So a key without a marker, in waiting or not, belonged to a store that is not there
-/// now, and is not ours to replace.
+/// The order makes every crash harmless: a waiting marker, the key, the marker among the accounts, the marker
+/// in its place. So a key without any marker belonged to a store that is missing now, and must not be
+/// replaced.
 fn prepare(path: &Path, key_dir: &Path) -> Result<(), StoreError> {
     let root = lock(make_root(path)?, CREATE_WAIT, |_| ())?;
     if exists(&path.join(MARKER))? {
@@ -156,7 +157,7 @@ fn prepare(path: &Path, key_dir: &Path) -> Result<(), StoreError> {
     let accounts_path = path.join(ACCOUNTS);
     let accounts = open_private_dir(&root, ACCOUNTS, &accounts_path)?
         .ok_or_else(|| StoreError::io(&accounts_path, Errno::ENOENT))?;
-    // Not std's: that panics where closing the directory fails.
+    // Not std's reader, which panics if closing the directory fails.
     for entry in entries(&accounts).map_err(|errno| StoreError::io(&accounts_path, errno))? {
         let expected = |name: &[u8]| [&b"."[..], b"..", INNER.as_bytes()].contains(&name);
         if !entry.is_ok_and(|entry| expected(entry.file_name().to_bytes())) {
@@ -220,14 +221,14 @@ fn make_root(path: &Path) -> Result<OwnedFd, StoreError> {
     Ok(open_dir(path)?)
 }
 
-/// Makes a file appear whole under its name, which nothing has yet.
+/// Makes a whole file appear under an unused name.
 fn link_new(dir: BorrowedFd<'_>, dir_path: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let temporary = format!(".{name}.{}", base32_encode(&random_bytes::<10>()?));
     let shown = dir_path.join(name);
     write_new(dir, &temporary, &shown, NEW, bytes)?;
     let named = match linkat(dir, temporary.as_str(), dir, name, AtFlags::empty()) {
-        // No hard links, as on FAT: a rename that replaces nothing does the same, but not on every file
-        // system either.
+        // No hard links, as on FAT. A rename that replaces nothing has the same effect, but not every file
+        // system supports it.
         Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS) => {
             renameat2(dir, temporary.as_str(), dir, name, RenameFlags::RENAME_NOREPLACE)
         }

@@ -1,6 +1,6 @@
-//! What surrounds a held lock. An ordinary user may send signals to a setuid program that they started, and
-//! so could freeze it while it holds an account's lock; they may also give it a tiny file size limit, which
-//! turns a write into a deadly signal. While this guard lives, neither works.
+//! A guard around a held lock. An ordinary user may send signals to a setuid program that they started, and
+//! so could freeze it while it holds an account's lock. They may also set a tiny file size limit, which turns
+//! a write into a deadly signal. While this guard lives, neither works.
 
 use super::StoreError;
 use nix::errno::Errno;

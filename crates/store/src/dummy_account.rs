@@ -25,10 +25,10 @@ const DECOY: &str = "decoy";
 const NO_UID: u32 = u32::MAX;
 
 impl FileStore {
-    /// What [`super::Store::simulate`] is here.
+    /// Implements [`super::Store::simulate`].
     pub(super) fn use_decoy(&self, f: impl FnOnce(&Record, &mut State)) {
         let mut f = Some(f);
-        // What fails is not told: the answer is a refusal anyhow.
+        // Errors are ignored: the answer is a refusal anyway.
         let _ = self.try_decoy(&mut |record, state| f.take().map_or((), |f| f(record, state)));
     }
 
@@ -67,7 +67,7 @@ impl FileStore {
         fsync(&dir).map_err(|errno| StoreError::io(&path, errno))
     }
 
-    /// A record of the size of most.
+    /// A record of typical size.
     fn nobody(&self, name: Name) -> Result<Record, StoreError> {
         let mut record = Record::new(name, NO_UID, RecordId(random_bytes()?));
         let (id, params) = (CredentialId::from_random(random_bytes()?), Params::default());

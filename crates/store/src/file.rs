@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// How long a lock is waited for: a login for another one of the same account, say.
+/// Longest wait for a lock, for example while another login to the same account holds it.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// The store in a directory of this host.
@@ -25,7 +25,7 @@ pub struct FileStore {
     pub(super) accounts: OwnedFd,
     pub(super) key: SealKey,
     pub(super) lock_wait: Duration,
-    /// See [`FileStore::take_killed_holder`]; 0 for none.
+    /// See [`FileStore::take_killed_holder`]; 0: none.
     pub(super) killed_holder: AtomicI32,
 }
 
@@ -75,7 +75,7 @@ impl FileStore {
         })
     }
 
-    /// The same, but a lock that is held is [`StoreError::Busy`] at once.
+    /// The same store, but a held lock is [`StoreError::Busy`] at once.
     #[must_use]
     pub fn without_waiting(self) -> Self {
         Self { lock_wait: Duration::ZERO, ..self }

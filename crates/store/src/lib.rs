@@ -1,9 +1,9 @@
-//! Where accounts live: trait [`Store`], files, locks, sealing. The only code of a login that touches the
-//! file system.
+//! The store of accounts: trait [`Store`], files, locks, sealing. The only code of a login that uses the file
+//! system.
 //!
 //! An account is two files: `account.toml` (cold, changes on enrolment and administration) and `state` (hot,
-//! changes on every login, overwritten in place). docs/FILEFORMAT.md describes both. Knows no PAM and makes
-//! no decision: those come in as closures. Begin with [`Store::update_state`].
+//! changes on every login, overwritten in place). docs/FILEFORMAT.md describes both. Knows nothing of PAM and
+//! decides nothing: decisions come in as closures. Begin with [`Store::update_state`].
 //!
 //! ```
 //! use qrtotp_store::FileStore;
@@ -50,7 +50,7 @@ pub struct Account {
     pub state: State,
 }
 
-/// Where accounts live. The functions given to the updates are pure and may run more than once: a shared
+/// A store of accounts. The functions passed to the updates are pure and may run more than once: a shared
 /// store repeats them on a conflict. Hashing, random numbers, look-ups and events stay outside them.
 pub trait Store {
     /// The key that opens the secrets of this store.

@@ -38,8 +38,7 @@ fn parse(text: &str) -> Result<(u32, String, String), NotPlain> {
 }
 
 impl FileStore {
-    /// Proves that this directory is the store that the key belongs to, and that the accounts in it are that
-    /// store's.
+    /// Proves that this directory is the store of the key, and that it holds the same store's accounts.
     ///
     /// # Errors
     /// A marker is missing, damaged, of another key or of another store.

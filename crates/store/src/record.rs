@@ -17,7 +17,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Most bytes of an `account.toml`: 32 credentials and a token are some 12 kB.
+/// Most bytes of an `account.toml`: 32 credentials and a token take about 12 kB.
 const RECORD_LIMIT: usize = 32 * 1024;
 
 /// Flags with which [`write_new`] replaces a leftover of a crash.
@@ -33,7 +33,7 @@ pub(super) struct Opened {
     pub(super) loaded: slot::Loaded,
     file: TrustedFile,
     state_path: PathBuf,
-    /// The record was read from [`RECORD_NEW`]: a rename was cut off before its last step.
+    /// The record was read from [`RECORD_NEW`]: a rename was interrupted before its last step.
     unfinished: bool,
 }
 
@@ -61,7 +61,7 @@ impl Opened {
 }
 
 impl FileStore {
-    /// The account's last audit lines, as they were logged but for `detail`, in no order; and its state.
+    /// The account's last audit lines, as logged but without `detail`, in no order; and its state.
     ///
     /// # Errors
     /// As [`super::Store::load`].
@@ -86,8 +86,8 @@ impl FileStore {
         Ok(Opened { record, loaded, file, state_path, unfinished })
     }
 
-    /// As [`FileStore::read`], under the account's lock and before the record changes: finishes a rename that
-    /// was cut off.
+    /// Like [`FileStore::read`], under the account's lock and before a change: finishes an interrupted
+    /// rename.
     pub(super) fn read_to_change(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
         let opened = self.read(dir, name)?;
         if opened.unfinished {
@@ -96,12 +96,12 @@ impl FileStore {
         Ok(opened)
     }
 
-    /// The record that a rename left beside the one of the former name, if it was cut off before its last
-    /// step. Beside a damaged record lies at most what another crash left there, and that may be old.
+    /// The record that a rename left beside the one of the former name, if it was interrupted before its last
+    /// step. A file beside a damaged record can only be left from another crash, and may be old.
     fn renamed_record(&self, dir: impl AsFd + Copy, name: &Name) -> Option<Record> {
         let (path, bytes) = self.read_sealed(dir, name, RECORD).ok()?;
         let (_, text) = std::str::from_utf8(&bytes).ok()?.split_once('\n')?;
-        let former = Record::from_toml(text).ok()?.name; // believed once the seal opens for it
+        let former = Record::from_toml(text).ok()?.name; // trusted once the seal opens for it
         let former = self.open_record(&path, &bytes, &former).ok()?;
         let renamed = self.read_record(dir, name, RECORD_NEW).ok()?;
         (renamed.id == former.id).then_some(renamed)
@@ -129,7 +129,7 @@ impl FileStore {
         let damaged = |why| StoreError::Damaged { path: path.to_owned(), why };
         let sealed = std::str::from_utf8(bytes).map_err(|_| damaged("not text"))?;
         let text = self.key.open_text(Scope::Account, name.as_str(), sealed).map_err(|_| {
-            // Not every record is damaged at once: the key is the likelier culprit, and the marker tells.
+            // Records are rarely all damaged at once: a wrong key is likelier, and the marker tells.
             self.check_marker().err().unwrap_or_else(|| damaged("its seal does not open"))
         })?;
         let record = Record::from_toml(text).map_err(|_| damaged("not a record of a known version"))?;
@@ -158,7 +158,7 @@ impl FileStore {
         write_new(dir, RECORD_NEW, &path, ANEW, self.record_text(record)?.as_bytes())
     }
 
-    /// Puts what [`FileStore::write_beside`] wrote in the place of the record.
+    /// Renames the file of [`FileStore::write_beside`] over the record.
     pub(super) fn put_in_place(&self, dir: impl AsFd + Copy, name: &Name) -> Result<(), StoreError> {
         let failed = |errno| StoreError::io(self.path_of(name).join(RECORD_NEW), errno);
         renameat(dir, RECORD_NEW, dir, RECORD).map_err(failed)?;
@@ -218,7 +218,7 @@ fn read_state(file: &TrustedFile, record: &Record, path: &Path) -> Result<slot::
     Ok(loaded)
 }
 
-#[inline(never)] // its stack would be every login's
+#[inline(never)] // otherwise every login would reserve its stack
 fn read_whole(file: &TrustedFile, path: &Path) -> Result<Option<Box<[u8; slot::FILE]>>, StoreError> {
     Ok(read_exact::<{ slot::FILE }>(&file.file, 0, path)?.map(Box::new))
 }

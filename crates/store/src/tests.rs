@@ -25,7 +25,7 @@ impl Place {
         FileStore::open_or_create(&self.path("state"), self.0.path())
     }
 
-    /// With alice in it, whose device has used step 500.
+    /// A store with alice, whose device has used step 500.
     fn with_alice() -> (Self, FileStore) {
         let place = Self::new();
         let store = place.open_or_create().unwrap();
@@ -35,7 +35,7 @@ impl Place {
     }
 }
 
-/// A new one, in a directory that goes with it.
+/// A new store in a temporary directory.
 pub(super) fn empty_store() -> (tempfile::TempDir, FileStore) {
     let place = Place::new();
     let store = place.open_or_create().unwrap();
@@ -123,7 +123,7 @@ fn the_marker_is_no_account() {
 #[test]
 fn a_record_that_could_not_be_replaced_keeps_the_watermarks_of_whom_it_belonged_to() {
     let (place, store) = Place::with_alice();
-    // As far as a power cut between the two files goes: the record is not replaced.
+    // The state after a power cut between the two files: the record is not replaced.
     fs::create_dir(place.path("state/accounts/alice/account.toml.new")).unwrap();
     let new = account(&store, 2000, 2, 600);
     assert!(store.update_account(&alice(), |slot| *slot = Some(new.clone())).is_err());

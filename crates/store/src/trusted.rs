@@ -18,13 +18,13 @@ use zeroize::Zeroizing;
 /// Why a path can't be trusted or read.
 #[derive(Debug, Error)]
 pub enum TrustError {
-    /// Nothing is there.
+    /// There is no such file.
     #[error("{0} does not exist")]
     Missing(PathBuf),
     /// A symbolic link stands in the path.
     #[error("{0} is a symbolic link; give the real path instead")]
     Link(PathBuf),
-    /// Others could have written it.
+    /// Other users could have written it.
     #[error("{path}: {why}")]
     Untrusted {
         /// The directory or file at fault.
@@ -42,17 +42,17 @@ pub enum TrustError {
         /// The kind of file.
         what: &'static str,
     },
-    /// The path has a form that we don't accept.
+    /// The path is not absolute and plain.
     #[error("{0} is not a plain absolute path")]
     Form(PathBuf),
-    /// The file is larger than such a file can be.
+    /// The file is larger than its kind can be.
     #[error("{0} is larger than such a file can be")]
     TooLarge(PathBuf),
-    /// The file ended before the size that it had a moment ago: it is being written, or the disk lost its
-    /// end. A part of it would say something else than the whole.
+    /// The file ended before its size of a moment ago: it is being written, or the disk lost its end. Its
+    /// first part alone could mean something else.
     #[error("{0} is being changed, or its end is lost")]
     Cut(PathBuf),
-    /// The system said no.
+    /// The system reported an error.
     #[error("{path}: {errno}")]
     Io {
         /// The path.
@@ -92,13 +92,13 @@ pub(super) fn errno(error: &io::Error) -> Errno {
 /// The users who may read a file besides its owner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Readers {
-    /// Anybody: configuration.
+    /// Any user: configuration.
     Anybody,
-    /// Nobody: records and keys.
+    /// No other user: records and keys.
     OwnerOnly,
 }
 
-/// What `name` itself is, even if it is a link.
+/// The metadata of `name` itself, even if it is a link.
 fn lstatat(dir: impl AsFd, name: &(impl NixPath + ?Sized)) -> nix::Result<FileStat> {
     fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
 }
