@@ -30,11 +30,11 @@ pub struct Applied {
     pub generation: u64,
     /// When it was applied.
     pub applied_at: UnixTime,
-    /// The uid of who applied it.
+    /// The uid of the admin who applied it.
     pub by: u32,
     /// BLAKE2b-256 of the sources.
     pub digest: [u8; 32],
-    /// Until when it has to be confirmed; 0: that is not awaited.
+    /// The time limit for confirming it; 0: no confirmation is needed.
     pub confirm_by: UnixTime,
     /// The file that was in force before, while a confirmation is awaited.
     pub previous: Vec<u8>,
@@ -79,7 +79,7 @@ impl Applied {
         if newest.is_in_force(now) { Ok(newest) } else { Self::newest(&newest.previous) }
     }
 
-    /// Whether it has no need of a confirmation, or time for it.
+    /// Whether it needs no confirmation, or still has time for it.
     #[must_use]
     pub fn is_in_force(&self, now: UnixTime) -> bool {
         self.confirm_by == 0 || (self.applied_at..=self.confirm_by).contains(&now)
@@ -97,7 +97,7 @@ fn checksum(bytes: &[u8]) -> u64 {
     words.fold(0xcbf2_9ce4_8422_2325 ^ length, |sum, word| (sum ^ word).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// A file that people edit.
+/// A configuration file as text.
 #[derive(Clone, Debug)]
 pub struct SourceFile {
     /// Its path.
@@ -243,7 +243,7 @@ impl Compiled {
         stamp.file(&self.digest, &parts)
     }
 
-    /// The settings that the main file has: each key, and its value as TOML.
+    /// The keys of the main file, each with its value as TOML.
     #[must_use]
     pub fn settings(&self) -> Vec<(String, String)> {
         self.settings.flat()
@@ -286,7 +286,7 @@ impl Compiled {
         }
     }
 
-    /// The gids that the rules know the groups by. What no rule names decides nothing.
+    /// The gids of the groups, as the rules know them. Groups that no rule names don't matter.
     #[must_use]
     pub fn gids(&self, groups: &[String]) -> Vec<u32> {
         let known = self.rules.iter().flat_map(|rule| &rule.conditions.group);
@@ -328,7 +328,7 @@ pub fn settings(file: &[u8]) -> Result<Vec<(String, String)>, Damaged> {
     Ok(Table::decode(&mut bytes.part()?)?.flat())
 }
 
-/// The body behind its header.
+/// The body after its header.
 fn sealed(body: &[u8]) -> Vec<u8> {
     let mut file = Vec::with_capacity(body.len() + 14);
     file.extend_from_slice(MAGIC);

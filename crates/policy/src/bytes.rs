@@ -71,7 +71,7 @@ impl<'a> Bytes<'a> {
         self.array::<16>().map(Ipv6Addr::from)
     }
 
-    /// A part that stands behind its length (u16).
+    /// A part after its length (u16).
     pub(super) fn part(&mut self) -> Result<Bytes<'a>, Damaged> {
         let length = self.u16()?;
         self.take(length.into()).map(Bytes)
@@ -86,7 +86,7 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// Appends a part behind its length. Parts are bounded far below 64 KiB: the whole file is.
+/// Appends a part after its length. Parts are far below 64 KiB, because the whole file is.
 pub(super) fn put_part(part: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&u16::try_from(part.len()).unwrap_or(u16::MAX).to_le_bytes());
     out.extend_from_slice(part);

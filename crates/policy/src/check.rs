@@ -7,7 +7,7 @@ use std::fmt;
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// It takes protection away.
+    /// It weakens protection severely.
     Danger,
     /// It weakens it, or will annoy users.
     Warning,
@@ -64,7 +64,7 @@ pub fn findings(config: &Config) -> Vec<Finding> {
                       and `qrtotp token issue --keys-now` for the safe way";
         add(Severity::Warning, "enroll.key_is_enough", reason.into());
     }
-    // ':' is no part of either.
+    // Neither may contain ':'.
     let names = [
         ("issuer", config.issuer.as_deref().unwrap_or_default()),
         ("enroll.account_label", &config.enroll.account_label),

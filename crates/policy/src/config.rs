@@ -14,11 +14,11 @@ pub const DEFAULT_PATH: &str = "/etc/qrtotp/qrtotp.toml";
 /// The configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// Where records live. Default `/var/lib/qrtotp`.
+    /// The store's directory. Default `/var/lib/qrtotp`.
     pub state_dir: StateDir,
     /// The issuer that the authenticator app shows. Default: the host's name.
     pub issuer: Option<String>,
-    /// How codes are judged.
+    /// How codes are verified.
     pub verify: Verify,
     /// Limits on guessing.
     pub throttle: Throttle,
@@ -53,8 +53,8 @@ pub struct Verify {
     pub window_back: u8,
     /// Steps ahead, 0–10. Default 0.
     pub window_ahead: u8,
-    /// Whether a login takes two consecutive codes in one line from a device whose clock is at most 10 min
-    /// off. Default no; `qrtotp resync` takes them always.
+    /// Whether a login accepts two consecutive codes in one line from a device whose clock is at most 10 min
+    /// off. Default no; `qrtotp resync` always does.
     pub resync: bool,
 }
 
@@ -121,14 +121,14 @@ pub struct Enroll {
     pub code_lifetime: ConfigDuration,
     /// PAM services at which users may enrol during a login.
     pub services: Vec<Cow<'static, str>>,
-    /// Whether any ssh key that sshd accepts proves the primary factor, also one that no token is bound to.
+    /// Whether any ssh key that sshd accepts proves the primary factor, even one that no token is bound to.
     /// Default no.
     pub key_is_enough: bool,
-    /// PAM services whose `SSH_AUTH_INFO_0` is sshd's own word. Default `sshd`.
+    /// PAM services whose `SSH_AUTH_INFO_0` comes from sshd itself. Default `sshd`.
     pub key_services: Vec<Cow<'static, str>>,
 }
 
-/// Where users log in and can be asked more than one question.
+/// Services at which users log in and can be asked more than one question.
 const SERVICES: [&str; 8] = ["sshd", "sudo", "sudo-i", "su", "su-l", "doas", "login", "cockpit"];
 
 impl Default for Enroll {
@@ -174,7 +174,7 @@ impl Broker {
     }
 }
 
-/// `[defaults]`: what rules by user, group and service will be able to override.
+/// `[defaults]`: applies if no rule decides otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
     /// The requirement of a login.
@@ -187,10 +187,10 @@ pub struct Defaults {
     pub unasked: Unasked,
 }
 
-/// What happens to a login that owes a code and was not asked for one.
+/// The decision on a login that needs a code and was not asked for one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unasked {
-    /// It gets in, and the log says so.
+    /// It is accepted, and logged.
     #[default]
     Log,
     /// It is denied.
@@ -286,7 +286,7 @@ impl Config {
     }
 }
 
-/// With the user's name, and without anything else in braces.
+/// Whether a label has the user's name, and no other braces.
 fn is_account_label(label: &str) -> bool {
     let rest = label.replace("{user}", "").replace("{host}", "");
     printable(label, 64) && label.contains("{user}") && !rest.contains([':', '{', '}'])
@@ -296,7 +296,7 @@ fn are_services(names: &[Cow<'_, str>]) -> bool {
     names.iter().all(|name| is_service(name))
 }
 
-/// libpam takes a service's name in small letters for a file's; nothing else is ever looked up.
+/// libpam lowercases a service's name to find its file; other names never match.
 pub(super) fn is_service(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
     !name.is_empty() && !name.starts_with('.') && name != "other" && name.bytes().all(plain)

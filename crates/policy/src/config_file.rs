@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// A file of the configuration is a page, not a book, in bytes.
+/// Longest configuration file, in bytes.
 const LIMIT: usize = 64 * 1024;
 
 /// An applied configuration and its directory, which also holds the sealing key.
@@ -48,8 +48,8 @@ impl ConfigFile {
         Ok(Self { config, dir_path: applied.parent().unwrap_or(Path::new("/")).to_owned(), dir })
     }
 
-    /// Reads the files that people edit: those of `conf.d` beside `path`, in the order of their names, and
-    /// `path`, the last.
+    /// Reads the configuration files: those of `conf.d` beside `path`, in the order of their names, and
+    /// `path` last.
     ///
     /// # Errors
     /// Missing, writable by others.

@@ -10,7 +10,7 @@ use std::fmt;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Values in each other, at most. Ours need five: the document, `[broker]`, `services`, a list of it, and an
+/// Deepest nesting of values. Ours need five: the document, `[broker]`, `services`, a list of it, and an
 /// item.
 const DEPTH: u8 = 5;
 
@@ -41,7 +41,7 @@ pub(super) enum Is {
     Boolean(bool),
     List(Vec<Value>),
     Table(Table),
-    /// Something that TOML has and no setting, by its name.
+    /// A type of TOML that no setting has, by its name.
     Other(&'static str),
 }
 
@@ -197,7 +197,7 @@ fn encode(value: &Value, out: &mut Vec<u8>) {
             list.iter().for_each(|value| encode(value, out));
         }
         Is::Table(table) => encode_table(table, out),
-        // No setting takes one, so none gets here.
+        // No setting has this type, so none reaches this.
         Is::Other(_) => out.push(u8::MAX),
     }
 }

@@ -7,7 +7,7 @@ use thiserror::Error;
 /// Why there is no usable configuration. A login is denied then.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// The file is not there.
+    /// The file does not exist.
     #[error("{0} does not exist; an empty file is enough to begin with")]
     Missing(PathBuf),
     /// It was never applied.
@@ -19,12 +19,12 @@ pub enum ConfigError {
     /// The file can't be trusted or read.
     #[error(transparent)]
     Trust(TrustError),
-    /// Not the TOML that we know.
+    /// Not TOML, or not of our schema.
     #[error("{path}, line {line}: {message}")]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Where in it, from 1.
+        /// The line, from 1.
         line: usize,
         /// The fault.
         message: String,

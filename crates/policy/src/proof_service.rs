@@ -1,4 +1,4 @@
-//! The file of the PAM service that proves passwords: whether a login may use it.
+//! The file of the PAM service that proves passwords: whether it can be trusted.
 
 use qrtotp_store::{Readers, TrustError, open_dir, open_file};
 use std::path::Path;

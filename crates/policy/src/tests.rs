@@ -270,7 +270,7 @@ fn the_manual_page_has_every_key_with_its_default() {
     known.sort();
     assert_eq!(documented, known);
     let read = parse(&defaults).unwrap();
-    // Of the brand, whether a default was written out is kept.
+    // The brand remembers whether a default was written out.
     let of_brand = |config: &Config| {
         let Brand { logo, .. } = &config.brand;
         (config.brand.dark(), config.brand.light(), config.brand.logo_size(), logo.clone())

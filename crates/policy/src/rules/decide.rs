@@ -1,5 +1,4 @@
-//! The one judge: which rule decides a login. Logins, `explain`, `test`, `diff` and the lock-out guard all
-//! ask it.
+//! Finds the rule that decides a login. Logins, `explain`, `test`, `diff` and the lock-out guard all call it.
 
 use super::compiled::{RuleSet, Zone, tail};
 use super::{Condition, Origin, Outcome, address, minute_of_week};
@@ -9,7 +8,7 @@ use qrtotp_values::UnixTime;
 use qrtotp_values::{ConfigDuration, Date};
 use std::net::IpAddr;
 
-/// Names, services and terminals that are longer match nothing, in bytes.
+/// Longer names, services and terminals match nothing, in bytes.
 const LONGEST: usize = 64;
 
 /// The facts that a rule can test. A condition on an unknown fact does not hold.
@@ -31,7 +30,7 @@ pub struct Facts<'a> {
     pub now: UnixTime,
 }
 
-/// What takes a look-up. Each is asked at most once, and only if a rule needs it whose cheaper conditions
+/// Facts that need a look-up. Each is looked up at most once, and only for a rule whose cheaper conditions
 /// hold.
 pub trait Lookups {
     /// The account's gids; `None`: the look-up failed.
@@ -87,7 +86,7 @@ pub struct Decision<'p> {
 
 /// A rule's effects besides its outcome, as in [`super::OwnedEffects`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // there
+#[allow(missing_docs)] // see [`super::OwnedEffects`]
 pub struct Effects<'p> {
     pub first_login: Option<FirstLogin>,
     pub allow_until: Option<Date>,
@@ -178,7 +177,7 @@ fn decision<'p>(rule: &'p str, bytes: &mut Bytes<'p>) -> Result<Decision<'p>, Da
     Ok(Decision { rule, outcome: Some(tail.outcome), effects, without_groups: false, hardware_key: false })
 }
 
-/// How the conditions of a rule hold.
+/// The result of a rule's conditions.
 #[derive(Clone, Copy)]
 struct Met {
     /// All conditions hold except those on groups, whose look-up failed.
@@ -203,7 +202,7 @@ struct Matching<'a, 'f> {
 }
 
 impl Matching<'_, '_> {
-    /// How they hold, or the first one that does not.
+    /// The result of all conditions, or the first one that does not hold.
     fn failing(&mut self, rule: &mut Bytes<'_>) -> Result<Result<Met, Condition>, Damaged> {
         let mut given = rule.u16()?;
         let mut met = Met { groups_missing: false, hardware_key: given & Condition::HardwareKey as u16 != 0 };
@@ -225,7 +224,7 @@ impl Matching<'_, '_> {
         let facts = self.facts;
         let holds = match condition {
             Condition::Service => any(&mut part, |one| Ok(is(facts.service, one.part()?.rest())))?,
-            // Any user can open /dev/tty, and so name it to su.
+            // Any user can open /dev/tty, and so make su report it.
             Condition::Tty => facts.tty != "tty" && any(&mut part, |one| is_terminal(facts.tty, one))?,
             Condition::By => any(&mut part, |one| Ok(is(facts.by, one.part()?.rest())))?,
             Condition::Key => facts.key == Some(part.boolean()?),
@@ -290,7 +289,7 @@ fn is(fact: &str, name: &[u8]) -> bool {
 }
 
 /// `tty*` matches virtual consoles only (tty1, tty2 …). Users can open some other devices, such as ttyUSB0,
-/// and name them to su.
+/// and make su report them.
 fn is_terminal(fact: &str, pattern: &mut Bytes<'_>) -> Result<bool, Damaged> {
     let (open, text) = (pattern.boolean()?, pattern.part()?.rest());
     let number = fact.strip_prefix("tty").filter(|_| open && text == b"tty");

@@ -35,7 +35,7 @@ pub const MAX_ITEMS: usize = 64;
 pub struct Rule {
     /// Its name in every event: 1 to 32 of `a-z`, `0-9` and `-`.
     pub name: String,
-    /// When it decides. All that are given have to hold.
+    /// All its conditions must hold.
     pub conditions: Conditions,
     /// Its decision.
     pub outcome: Outcome,
@@ -54,7 +54,7 @@ pub struct Conditions {
     pub by: Vec<String>,
     /// Whether sshd accepted a public key before.
     pub key: Option<bool>,
-    /// That the key is a registered hardware key. Goes with `key: Some(true)`.
+    /// Requires a registered hardware key. Goes with `key: Some(true)`.
     pub hardware_key: bool,
     /// Whether a right code came from the same place in the last 30 days.
     pub familiar: Option<bool>,
@@ -72,7 +72,7 @@ pub struct Conditions {
     pub group: Vec<Group>,
 }
 
-/// One kind of condition. The order is that in which they are tried: what costs most comes last.
+/// One kind of condition. They are tried in this order, the most expensive last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)] // the fields of [`Conditions`]
 #[repr(u16)]
@@ -108,7 +108,7 @@ impl Condition {
         Self::Place,
     ];
 
-    /// The first one of a set of bits, in the order in which they are tried.
+    /// The first one of a set of bits, in that order.
     fn first_of(bits: u16) -> Option<Self> {
         Self::ALL.get(usize::try_from(bits.trailing_zeros()).ok()?).copied()
     }
@@ -137,7 +137,7 @@ impl Condition {
 pub struct Pattern {
     /// All of the name, or its beginning.
     pub text: String,
-    /// Whether anything may follow: written as `*` at the end.
+    /// Whether any text may follow: written as `*` at the end.
     pub open: bool,
 }
 
@@ -221,7 +221,7 @@ impl Outcome {
 /// A rule's effects besides its outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnedEffects {
-    /// In place of `defaults.first_login`.
+    /// Replaces `defaults.first_login`.
     pub first_login: Option<FirstLogin>,
     /// Goes with `first_login = "allow"`.
     pub allow_until: Option<Date>,
@@ -229,11 +229,11 @@ pub struct OwnedEffects {
     pub fresh: bool,
     /// Recovery codes don't count.
     pub no_recovery: bool,
-    /// For so long after a right code the same origin is not asked again.
+    /// How long after a right code the same origin is not asked again.
     pub remember: Option<ConfigDuration>,
-    /// An event of priority notice, also where nothing was asked.
+    /// Logs with priority notice, even if nothing was asked.
     pub notice: bool,
-    /// The same of priority alert.
+    /// The same with priority alert.
     pub alert: bool,
     /// Shown if the outcome is [`Outcome::Deny`]: at most 200 characters.
     pub message: Option<String>,

@@ -1,4 +1,4 @@
-//! Rules as people write them: `[networks]`, `[policy]`, `[[rule]]` and `[[test]]`, read strictly.
+//! Rules in TOML: `[networks]`, `[policy]`, `[[rule]]` and `[[test]]`, read strictly.
 
 use super::{
     Conditions, Group, Hours, MAX_ITEMS, MAX_RULES, OUTCOMES, Origin, Outcome, OwnedEffects, Pattern, Rule,
@@ -12,7 +12,7 @@ use qrtotp_values::UnixTime;
 use qrtotp_values::{ConfigDuration, Date};
 use std::str::FromStr;
 
-/// What names mean on this host.
+/// Resolves names on this host.
 pub trait Names {
     /// The number of a group; `None`: no such group.
     ///
@@ -20,15 +20,14 @@ pub trait Names {
     /// The look-up failed; the error says why.
     fn gid(&self, group: &str) -> Result<Option<u32>, String>;
 
-    /// The offsets of a time zone, in seconds east of UTC, each with the time from when on it holds; at most
-    /// eight.
+    /// The offsets of a time zone, in seconds east of UTC, each with its start; at most eight.
     ///
     /// # Errors
-    /// There is no such zone, in words.
+    /// There is no such zone; the error says so.
     fn zone(&self, name: &str) -> Result<Vec<(UnixTime, i32)>, String>;
 }
 
-/// What of a document is not settings, and the number of its file.
+/// The part of a document beside the settings, with the number of its file.
 #[derive(Default)]
 pub(crate) struct Part {
     pub(crate) file: usize,
@@ -39,7 +38,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Takes it out of a document.
+    /// Removes the part from a document.
     pub(crate) fn take(file: usize, document: &mut Table) -> Self {
         let mut take = |key| document.take(key);
         Self {
@@ -90,7 +89,7 @@ pub struct Test {
     pub expect: String,
 }
 
-/// Reads all parts, in the order in which their rules are tried. A fault comes with the number of its file.
+/// Reads all parts, in the order in which their rules are tried. A fault names its file by number.
 pub(crate) fn read(parts: &[Part], names: &dyn Names) -> Result<Read, (usize, Fault)> {
     let mut read = Read::default();
     for part in parts {
@@ -205,7 +204,7 @@ impl Read {
         Ok(Rule { name: raw.name, conditions, outcome: raw.then.unwrap_or_default(), effects })
     }
 
-    /// The time at which it is so late in the zone.
+    /// The time at which the zone's clocks show `local`.
     pub(crate) fn utc(&self, local: i64) -> UnixTime {
         let offset_at = |time| {
             let begun = self.zone.iter().rev().find(|(from, _)| *from <= time).or(self.zone.first());
@@ -284,7 +283,7 @@ impl Networks {
         Ok(())
     }
 
-    /// All of them, also those that no rule names.
+    /// Checks all networks, even those that no rule names.
     fn check(&self, part: &Part) -> Result<(), Fault> {
         let Some(value) = &part.networks else { return Ok(()) };
         for entry in &table(value)?.0 {
@@ -359,7 +358,7 @@ impl RawRule {
         Ok(raw)
     }
 
-    /// What does not go together.
+    /// Keys that contradict each other.
     fn problem(&self) -> Option<&'static str> {
         let asks = matches!(self.then, Some(Outcome::Code | Outcome::TwoCodes));
         let allows = self.first_login == Some(FirstLogin::Allow);
@@ -391,7 +390,8 @@ impl RawRule {
 /// A rule that can't be intended, or that trusts the client's word.
 fn problem(rule: &Rule) -> Option<&'static str> {
     let Conditions { from, tty, key, familiar, since, until, .. } = &rule.conditions;
-    // The absence of a PAM item: `su` without a terminal has neither a remote host nor a tty, from anywhere.
+    // Relies on the absence of a PAM item: `su` without a terminal has neither a remote host nor a tty, from
+    // anywhere.
     let console = |pattern: &Pattern| {
         let digits = pattern.text.strip_prefix("tty").unwrap_or("?");
         digits.bytes().all(|b| b.is_ascii_digit())
@@ -470,7 +470,7 @@ fn warnings(rule: &Rule) -> Vec<(String, String)> {
 }
 
 impl Conditions {
-    /// Whether a login by sshd can fulfil them. It calls its terminal `ssh`, names the remote host, and no
+    /// Whether an sshd login can satisfy them. sshd names `ssh` as the terminal and the remote host, and no
     /// caller.
     #[must_use]
     pub fn can_hold_at_sshd(&self) -> bool {
@@ -484,7 +484,7 @@ impl Conditions {
             && (from.is_empty() || from.iter().any(|origin| *origin != Origin::Local))
     }
 
-    /// Whether they hold whenever `later` do.
+    /// Whether they hold whenever those of `later` do.
     fn include(&self, later: &Self) -> bool {
         fn any<T>(earlier: &[T], later: &[T], includes: impl Fn(&T, &T) -> bool) -> bool {
             earlier.is_empty()
@@ -515,7 +515,7 @@ impl Conditions {
     }
 }
 
-/// A list that has something in it.
+/// A list that is not empty.
 struct Items<T>(Vec<T>);
 
 impl<T> Default for Items<T> {
@@ -640,7 +640,7 @@ impl FromStr for LocalTime {
 /// The seconds of local time of `2026-12-01T09:00`.
 ///
 /// # Errors
-/// It is not such a time, in words.
+/// Not such a time; the error says why.
 pub fn local_time(text: &str) -> Result<i64, &'static str> {
     text.parse::<LocalTime>().map(|time| time.0)
 }
