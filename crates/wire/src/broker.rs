@@ -6,7 +6,7 @@ use qrtotp_flow::{Echo, Offer};
 use qrtotp_otp::{Algorithm, Params};
 use zeroize::Zeroizing;
 
-/// Longest text for people, in bytes.
+/// Longest text for users, in bytes.
 const TEXT: usize = 8 * 1024;
 /// Longest note, issuer, account or key, in bytes.
 const SHORT: usize = 1024;
@@ -19,7 +19,7 @@ const CODE: usize = 64;
 /// A response of the broker. The last three, and [`Response::Verdict`], end a conversation.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Response {
-    /// A message for the person, without its last newline.
+    /// A message for the user, without its last newline.
     Show(String),
     /// A piece of the requested output, to be written unchanged.
     Output(String),
@@ -27,7 +27,7 @@ pub enum Response {
     Ask {
         /// Its text.
         prompt: String,
-        /// Whether the answer is shown.
+        /// Whether the answer is echoed.
         echo: Echo,
     },
     /// Show this QR code, if there is no `note`, and ask for its first code.
@@ -39,7 +39,7 @@ pub enum Response {
     },
     /// Ask for the first code of a QR code that was shown before.
     Resumed {
-        /// How long ago.
+        /// How long ago it was shown.
         minutes: u32,
         /// The error in the last answer.
         note: Option<String>,
@@ -53,13 +53,13 @@ pub enum Response {
     },
     /// The password's length at the beginning of the answer, in bytes; an accepting verdict follows.
     PasswordLength(u32),
-    /// What became of an answer that was to be judged.
+    /// The verdict on an answer.
     Verdict(Verdict),
     /// It is done.
     Done(String),
-    /// It was understood, and the answer is no.
+    /// Understood, but refused.
     Refused(String),
-    /// Something is broken.
+    /// An internal error.
     Failed(String),
 }
 

@@ -18,12 +18,12 @@ pub enum Request {
         /// The device's label.
         label: String,
     },
-    /// Tell what is enrolled.
+    /// Report the enrolled devices.
     Status {
         /// As JSON.
         json: bool,
     },
-    /// Judge an answer that the caller asked for: PAM modules that don't run as root.
+    /// Verify an answer that the caller has asked for: PAM modules without root.
     Verify {
         /// The user that the application logs in, as typed: the caller, or anyone if the caller is a listed
         /// service.
@@ -34,9 +34,9 @@ pub enum Request {
         tty: String,
         /// The module's argument `nullok`.
         nullok: bool,
-        /// The module's argument `forward_pass`: the answer is the password and the code behind it.
+        /// The module's argument `forward_pass`: the answer is the password followed by the code.
         forward: bool,
-        /// The caller's id of this request: sent again with the same answer, it gets the same verdict. Empty:
+        /// The caller's id of this request: repeated with the same answer, it gets the same verdict. Empty:
         /// none.
         id: String,
         /// The typed answer.
@@ -46,10 +46,10 @@ pub enum Request {
     Regenerate,
     /// Revoke devices.
     Revoke {
-        /// Which.
+        /// The devices.
         which: Devices,
     },
-    /// Tell which devices there are.
+    /// List the devices.
     Devices {
         /// As JSON.
         json: bool,
@@ -61,14 +61,14 @@ pub enum Request {
         /// Its new label.
         label: String,
     },
-    /// Learn how far a device's clock is off.
+    /// Measure how far a device's clock is off.
     Resync,
 }
 
-/// Which devices.
+/// A selection of devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Devices {
-    /// The one that there is.
+    /// The only one.
     Only,
     /// This one.
     One(CredentialId),
@@ -171,11 +171,11 @@ fn devices(from: &mut Fields<'_>) -> Result<Devices, FrameError> {
 /// The user's answer to a question.
 #[derive(PartialEq, Eq)]
 pub enum CallerAnswer {
-    /// This was typed.
+    /// A typed answer.
     Typed(Typed),
     /// Another QR code, please.
     Fresh,
-    /// No more.
+    /// The user stops.
     GiveUp,
 }
 

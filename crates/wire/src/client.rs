@@ -1,4 +1,4 @@
-//! A caller's end: connecting without ever hanging, and one question that has one answer.
+//! A caller's end: connecting without ever hanging, and a single request for a verdict.
 
 use super::{Connection, FrameError, Request, Response};
 use nix::errno::Errno;
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Why there is no broker to talk to.
+/// Why the broker can't be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ConnectError {
     /// No process listens there.
@@ -23,7 +23,7 @@ pub enum ConnectError {
     /// The process that listens there is not root.
     #[error("whoever listens there is not root, so not the broker")]
     Untrusted,
-    /// The system said no.
+    /// The system reported an error.
     #[error("the broker can't be reached: {0}")]
     Io(Errno),
 }
@@ -41,7 +41,7 @@ pub fn connect(path: &Path, limit: Duration) -> Result<Connection, ConnectError>
     loop {
         match socket::connect(socket.as_raw_fd(), &address) {
             Ok(()) => break,
-            // Its queue is full. A blocking connect would wait here for ever.
+            // Its queue is full. A blocking connect would wait here forever.
             Err(Errno::EAGAIN | Errno::EINTR) if deadline.pause() => {}
             Err(Errno::EAGAIN | Errno::EINTR) => return Err(ConnectError::Busy),
             Err(Errno::ENOENT | Errno::ECONNREFUSED) => return Err(ConnectError::Absent),
@@ -67,7 +67,7 @@ pub enum VerifyError {
     /// The broker does not serve the caller.
     #[error("the broker refused: {0}")]
     Refused(String),
-    /// It said something else.
+    /// An unexpected response.
     #[error("the broker gave no verdict")]
     Nonsense,
 }
@@ -85,7 +85,7 @@ pub fn verify(path: &Path, request: &Request, limit: Duration) -> Result<(Verdic
         match line.receive()? {
             Response::Verdict(verdict) => return Ok((verdict, password)),
             Response::PasswordLength(bytes) => password = usize::try_from(bytes).unwrap_or(usize::MAX),
-            Response::Show(_) => {} // best effort, as ever
+            Response::Show(_) => {} // best effort
             Response::Refused(text) | Response::Failed(text) => return Err(VerifyError::Refused(text)),
             _ => return Err(VerifyError::Nonsense),
         }

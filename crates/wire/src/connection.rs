@@ -9,10 +9,10 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// How long one frame may take, once it has begun.
+/// Time limit of a frame once it has begun.
 pub const FRAME_TIME: Duration = Duration::from_secs(5);
 
-/// One end of a connection, and the time that is left for it.
+/// One end of a connection, and its remaining time.
 pub struct Connection {
     socket: OwnedFd,
     all: Deadline,
@@ -33,15 +33,15 @@ impl Connection {
         Self { socket, all, frame: None }
     }
 
-    /// Starts the time for the whole connection anew.
+    /// Restarts the time limit of the whole connection.
     pub fn last(&mut self, limit: Duration) {
         self.all = Deadline::after(limit);
     }
 
-    /// The uid at the other end, as the kernel says.
+    /// The uid at the other end, according to the kernel.
     ///
     /// # Errors
-    /// The kernel does not say.
+    /// The kernel does not report it.
     pub fn peer(&self) -> io::Result<u32> {
         Ok(getsockopt(&self.socket, PeerCredentials)?.uid())
     }
@@ -57,7 +57,7 @@ impl Connection {
     /// Sends one frame.
     ///
     /// # Errors
-    /// The other end is gone, or does not take it within [`FRAME_TIME`].
+    /// The other end is gone, or does not receive it within [`FRAME_TIME`].
     pub fn send(&mut self, message: &impl Message) -> Result<(), FrameError> {
         self.frame = Some(Deadline::after(FRAME_TIME));
         send(self, message)
@@ -75,11 +75,11 @@ impl Connection {
         }
     }
 
-    /// Waits for a frame for as long as the connection may last; once it has begun it must come within
+    /// Waits for a frame as long as the connection may last; once it has begun it must arrive within
     /// [`FRAME_TIME`].
     ///
     /// # Errors
-    /// The other end is gone, too slow, or says what makes no sense.
+    /// The other end is gone, too slow, or sends an invalid frame.
     pub fn receive<M: Message>(&mut self) -> Result<M, FrameError> {
         self.frame = None;
         self.ready(PollFlags::POLLIN)?;
@@ -98,7 +98,7 @@ impl Connection {
             if left.is_zero() {
                 return Err(ErrorKind::TimedOut.into());
             }
-            // In whole milliseconds, of which the last one has begun.
+            // In whole milliseconds, rounded up.
             let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
             match poll(&mut [PollFd::new(self.as_fd(), what)], timeout) {
                 Ok(0) | Err(Errno::EINTR) => {}
@@ -115,7 +115,7 @@ impl Read for Connection {
             match recv(self.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
                 Err(Errno::EAGAIN) => self.ready(PollFlags::POLLIN)?,
                 Err(Errno::EINTR) => {}
-                // One byte a second would otherwise last for ever.
+                // Otherwise one byte a second could last forever.
                 Ok(_) if self.left().is_zero() => return Err(ErrorKind::TimedOut.into()),
                 other => return Ok(other?),
             }
