@@ -1,4 +1,4 @@
-//! What protects the memory of a process that secrets pass through.
+//! Protects the memory of a process that handles secrets.
 
 use std::hint::black_box;
 
@@ -13,8 +13,8 @@ pub fn shield_memory() {
     lock_memory();
 }
 
-/// Keeps all that is in memory, and all that comes, from being swapped out, each page once it is used. Under
-/// a limit: nothing.
+/// Keeps all present and future memory from being swapped out, each page once it is used. Does nothing under
+/// a limit.
 pub fn lock_memory() {
     let on_fault = MlockAllFlags::from_bits_retain(nix::libc::MCL_ONFAULT);
     let locked = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault);
@@ -23,8 +23,8 @@ pub fn lock_memory() {
     }
 }
 
-/// For who is about to give up the capability (CAP_IPC_LOCK) that a limit is lifted by: new memory would be
-/// denied.
+/// For a process that is about to drop the capability (CAP_IPC_LOCK) that lifts the limit: new memory would
+/// be denied.
 pub fn unlock_memory() {
     let _ = munlockall();
 }

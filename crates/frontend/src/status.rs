@@ -26,7 +26,7 @@ pub struct StatusView {
     /// When a code of any of them was last accepted.
     last_used: Option<UnixTime>,
     recovery_codes_left: u32,
-    /// They are another system's, of eight digits.
+    /// Another system issued them, with eight digits.
     recovery_codes_imported: bool,
     /// For app codes from places that are not familiar.
     lock: Lock,
@@ -113,7 +113,7 @@ impl StatusView {
     /// Writes it as JSON, in several lines.
     ///
     /// # Errors
-    /// `out` does not take it.
+    /// Writing to `out` fails.
     pub fn write_json(&self, out: &mut impl Write) -> std::io::Result<()> {
         serde_json::to_writer_pretty(&mut *out, self)?;
         out.write_all(b"\n")
@@ -122,16 +122,16 @@ impl StatusView {
     /// Writes it as JSON, in one line.
     ///
     /// # Errors
-    /// `out` does not take it.
+    /// Writing to `out` fails.
     pub fn write_json_line(&self, out: &mut impl Write) -> std::io::Result<()> {
         serde_json::to_writer(&mut *out, self)?;
         out.write_all(b"\n")
     }
 
-    /// Writes it for people, in several lines.
+    /// Writes it as text, in several lines.
     ///
     /// # Errors
-    /// `out` does not take it.
+    /// Writing to `out` fails.
     pub fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
         let uid = self.uid.map(|uid| format!(" (uid {uid})")).unwrap_or_default();
         let since = self.revoked.map(|at| format!(" on {}", utc(at))).unwrap_or_default();
@@ -158,7 +158,7 @@ impl StatusView {
     /// Writes it in one line.
     ///
     /// # Errors
-    /// `out` does not take it.
+    /// Writing to `out` fails.
     pub fn write_line(&self, out: &mut impl Write) -> std::io::Result<()> {
         let keys = self.ssh_keys.len();
         writeln!(

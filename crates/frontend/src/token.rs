@@ -19,7 +19,7 @@ pub struct TokenView {
     shows: u8,
     max_shows: u8,
     issued_by: String,
-    /// The one-time code that belongs to it; none once the token has ended.
+    /// Its one-time code; none once the token has ended.
     code: Option<CodeView>,
     /// Fingerprints of the ssh keys that it is bound to.
     keys: Vec<String>,
@@ -69,13 +69,13 @@ impl TokenView {
         })
     }
 
-    /// Whose it is.
+    /// The token's user.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// All about it in one sentence.
+    /// A description in one sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
         let mut text = format!(
