@@ -1,5 +1,5 @@
 //! One inner transaction: started with the login's items, answered by a conversation that gives the password
-//! to the first hidden question and to nothing else.
+//! only to the first hidden question.
 
 use crate::libpam::{
     Conversation, Handle, Message, PAM_BUF_ERR, PAM_CONV_ERR, PAM_ERROR_MSG, PAM_FAIL_DELAY,
@@ -16,7 +16,7 @@ use zeroize::Zeroize;
 
 /// Messages in one call of a conversation function (PAM_MAX_NUM_MSG).
 const MESSAGES: usize = 32;
-/// Bytes of the longest answer with its end (PAM_MAX_RESP_SIZE).
+/// Longest answer in bytes, with its end (PAM_MAX_RESP_SIZE).
 const ANSWER: usize = 512;
 /// The items that describe a login's origin.
 const ITEMS: [c_int; 4] = [PAM_RHOST, PAM_RUSER, PAM_TTY, PAM_XDISPLAY];
@@ -113,12 +113,12 @@ impl<'a> Transaction<'a> {
         password: Option<&'a [u8]>,
     ) -> Result<Self, Unproven> {
         if password.is_some_and(|password| password.len() >= ANSWER || password.contains(&0)) {
-            return Err(Unproven::Wrong); // nothing that libpam could take
+            return Err(Unproven::Wrong); // libpam could not take it
         }
         let asked = Box::new(UnsafeCell::new(Asked { password, ..Asked::default() }));
         let conversation = Conversation { converse, data: asked.get().cast() };
         let mut handle = ptr::null_mut();
-        // SAFETY: libpam copies the strings and the struct; what `data` points to lives as long as the
+        // SAFETY: libpam copies the strings and the struct; the target of `data` lives as long as the
         // transaction.
         let status =
             unsafe { pam_start(service.as_ptr(), user.as_ptr(), &raw const conversation, &raw mut handle) };
@@ -130,8 +130,8 @@ impl<'a> Transaction<'a> {
         if transaction.registered.is_none() {
             return Err(Unproven::Unavailable("too many enrolments begin at the same time".into()));
         }
-        // SAFETY: the handle is live and this thread's alone; libpam copies the strings, and the function is
-        // there for as long as this image is.
+        // SAFETY: the handle is live and only this thread uses it; libpam copies the strings, and the
+        // function exists as long as this image does.
         let set = unsafe {
             let set = |kind, item: *const c_void| pam_set_item(handle, kind, item) == PAM_SUCCESS;
             let put = |variable: &CString| pam_putenv(handle, variable.as_ptr()) == PAM_SUCCESS;
@@ -146,8 +146,8 @@ impl<'a> Transaction<'a> {
         self.handle
     }
 
-    /// A service that succeeds without having asked for the password proves nothing, nor one that asks for
-    /// more.
+    /// Checks the conversation. A service that succeeds without asking for the password, or that asks more,
+    /// proves nothing.
     pub(crate) fn exactly_one_hidden_question(&self, succeeded: bool) -> Result<(), Unproven> {
         // SAFETY: libpam uses it only while one of its functions runs.
         let asked = unsafe { &*self.asked.get() };
@@ -161,9 +161,9 @@ impl<'a> Transaction<'a> {
     }
 
     /// # Errors
-    /// A module has put another user in this one's place.
+    /// A module has replaced the user.
     pub(crate) fn is_still(&self, user: &CStr) -> Result<(), Unproven> {
-        // SAFETY: the handle is live, and this thread's alone.
+        // SAFETY: the handle is live, and only this thread uses it.
         let now = unsafe { text_item(self.handle, PAM_USER) };
         match now.as_deref() == Some(user) {
             true => Ok(()),
@@ -172,20 +172,20 @@ impl<'a> Transaction<'a> {
     }
 
     pub(crate) fn error_text(&self, status: c_int) -> String {
-        // SAFETY: libpam gives a C string that is there for ever.
+        // SAFETY: libpam returns a C string that lives forever.
         unsafe { CStr::from_ptr(pam_strerror(self.handle, status)) }.to_string_lossy().into_owned()
     }
 }
 
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
-        self.registered = None; // first: the address may be another transaction's at once
+        self.registered = None; // first: another transaction may get the address at once
         // SAFETY: the handle is not used any more.
         unsafe { pam_end(self.handle, PAM_SUCCESS) };
     }
 }
 
-/// Instead of libpam's wait after a failure: the login has its own.
+/// Replaces libpam's delay after a failure: the login has its own.
 unsafe extern "C" fn no_delay(_: c_int, _: c_uint, _: *mut c_void) {}
 
 /// The conversation function: the password for the first hidden question, silence for messages, PAM_CONV_ERR
