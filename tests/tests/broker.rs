@@ -1,4 +1,4 @@
-//! The broker as people who are not root meet it.
+//! The broker as users without root see it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{

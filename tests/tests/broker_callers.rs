@@ -79,7 +79,7 @@ fn a_second_uid_of_a_name_is_not_served_the_account_of_that_name() {
     pty.expect(DEVICE_QUESTION);
 }
 
-/// uid 0 as a sandboxed daemon or a container has it.
+/// uid 0 without capabilities, as in a sandboxed daemon or a container.
 const POWERLESS: [&str; 5] = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--"];
 
 #[test]

@@ -12,7 +12,7 @@ use qrtotp_tests::{
     users::PASSWORD,
 };
 
-/// Capabilities that the unit names together.
+/// Capabilities that the unit lists together.
 #[derive(Debug, PartialEq)]
 struct Set {
     /// The line of the comment that says where a drop-in grants them; empty for those of the unit itself.
@@ -23,7 +23,7 @@ struct Set {
 /// The actions on a host; returns the names of those that failed.
 type Deeds = fn(&Sandbox) -> Vec<&'static str>;
 
-/// `None`: the unit itself has no limit, so systemd grants all.
+/// `None`: the unit has no limit, so systemd grants all.
 fn sets(unit: &str) -> Option<Vec<Set>> {
     let mut limited = false;
     let mut sets = vec![Set { place: String::new(), capabilities: Vec::new() }];
@@ -107,7 +107,7 @@ fn enrol(sandbox: &Sandbox) -> Option<Phone> {
     played.phone.filter(|_| played.exit == Some(0))
 }
 
-/// The same, and what pam_faillock does of a wrong password.
+/// The same, and pam_faillock's reaction to a wrong password.
 fn everything_and_counting(sandbox: &Sandbox) -> Vec<&'static str> {
     let file = "/run/faillock/alice";
     // Whether it was counted, and the file's owner: read first, because the command `faillock` changes it.
@@ -143,7 +143,7 @@ fn undone(sandbox: &Sandbox, deeds: Deeds, capabilities: &[&str]) -> Vec<&'stati
     deeds(sandbox)
 }
 
-/// Those without which everything succeeds as well.
+/// The capabilities without which everything still succeeds.
 fn unused(sandbox: &Sandbox, deeds: Deeds, capabilities: &[&str]) -> Vec<String> {
     let mut unused = Vec::new();
     for one in capabilities {

@@ -9,7 +9,7 @@ use qrtotp_tests::{
     clock,
 };
 
-/// With a broker that ends two seconds after its last caller, and then has said all.
+/// A host with a broker that ends two seconds after its last caller, when its log is complete.
 fn host() -> (Sandbox, Broker) {
     let sandbox = Sandbox::with_broker("");
     let argv = ["systemd-socket-activate", "-l", SOCKET, PROGRAM, "--idle-exit", "2"];

@@ -1,4 +1,4 @@
-//! Tokens that have ended, and people who come to the broker with them.
+//! Tokens that have ended, and users who come to the broker with them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{Sandbox, broker::TOKEN_QUESTION};
@@ -13,7 +13,7 @@ fn is_refused(sandbox: &Sandbox, told: &str, reason: &str) {
     let _ = sandbox.log.wait_after(seen, &[&refused, "by=alice"]);
 }
 
-/// One that has run out and one that was revoked.
+/// An expired token and a revoked one.
 fn ended_ones_are_named(sandbox: &Sandbox) {
     sandbox.let_token_run_out("alice");
     is_refused(sandbox, "token has expired", "token_expired");

@@ -201,7 +201,7 @@ fn not_confirmed(sandbox: &Sandbox) {
 fn whatever_kills_an_apply_logins_go_by_all_of_the_old_or_all_of_the_new() {
     let sandbox = host();
     let (mut old, mut new, mut present) = (0, 0, 0);
-    // Closes in on the moment of the change, however fast the machine is.
+    // Narrows down the moment of the change, at any speed of the machine.
     let mut limit = 0.002;
     for round in 1..=60 {
         let more = format!("{ADMIN_RULES}[[rule]]\nname = \"r{round}\"\nuser = [\"x\"]\nthen = \"deny\"\n");

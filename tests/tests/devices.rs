@@ -17,7 +17,7 @@ fn host() -> Sandbox {
     sandbox
 }
 
-/// One whose next code is not far.
+/// A phone whose next code comes soon.
 fn half_minute_phone(sandbox: &Sandbox) -> Phone {
     sandbox.import_phone("alice", Phone { period: 30, ..Phone::random() })
 }
@@ -26,7 +26,7 @@ fn at_the_code_prompt(sandbox: &Sandbox) -> Pty {
     sandbox.ssh_at_the_code_prompt("alice", &format!("echo {INSIDE}"))
 }
 
-/// Logs in by ssh with this code, or does not.
+/// Whether a login by ssh with this code succeeds.
 fn enters(sandbox: &Sandbox, code: &str) -> bool {
     let mut client = at_the_code_prompt(sandbox);
     client.send(code);
@@ -42,7 +42,7 @@ fn ids(sandbox: &Sandbox) -> Vec<String> {
     ids.collect()
 }
 
-/// The first number of that name in alice's status.
+/// The first number with that name in alice's status.
 fn number(sandbox: &Sandbox, name: &str) -> i64 {
     let json = sandbox.run(&["qrtotp", "status", "alice", "--json"]).success().stdout;
     let value = json.split(&format!("\"{name}\": ")).nth(1).expect("status tells it");
@@ -199,7 +199,7 @@ fn owners_list_rename_and_resynchronise_their_devices_through_the_broker() {
     let _broker = sandbox.start_broker();
     let listed = sandbox.own_output("alice", &["device", "list"]).success().stdout;
     assert!(listed.contains(&ids(&sandbox)[0]), "{listed}");
-    // Before a code is asked for.
+    // Refused before the code is asked for.
     let empty = sandbox.own_output("alice", &["device", "rename", "--label", " "]).exited(1);
     assert!(empty.stderr.contains("the new label is empty"), "{empty:?}");
     let mut pty = sandbox.own("alice", &["device", "rename", "--label", "Mine"]);

@@ -1,5 +1,4 @@
-//! `qrtotp doctor`: silent about a host that is set up as the documents say, and loud about each thing that
-//! is not.
+//! `qrtotp doctor`: silent on a host that is set up as documented, and loud about each deviation.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{Output, Phone, Sandbox, host::PAM_SUCCESS, users::PASSWORD};
@@ -439,7 +438,7 @@ fn a_clock_that_nothing_keeps_right_is_told_by_the_doctor_and_beside_refused_cod
     assert!(!line.contains("detail="), "an accepted login does no more than it must: {line}");
 }
 
-/// Whether pam_authenticate lets in a new user with these of a right password and a right code.
+/// Whether pam_authenticate accepts a new user with a right or wrong password and code.
 fn lets_in(sandbox: &Sandbox, user: &str, password: bool, code: bool) -> bool {
     sandbox.add_user(user);
     let phone = sandbox.import(user);

@@ -105,7 +105,7 @@ fn apply(sandbox: &Sandbox, path: &str, rule: &str, under: &[&str]) -> bool {
     sandbox.run(&[under, &apply].concat()).status.success()
 }
 
-/// Whether logins go by this rule; anything but one of both fails.
+/// Whether logins use this rule; anything but one of the two fails.
 fn is_in_force(sandbox: &Sandbox, path: &str, [new, old]: [&str; 2]) -> bool {
     let shown = sandbox.run(&["qrtotp", "--config", path, "config", "show"]).success().stdout;
     let has = |rule: &str| shown.contains(&format!("rule {rule}\n"));

@@ -1,4 +1,4 @@
-//! `first_login` at real logins: tokens, each state of them, and days of grace.
+//! `first_login` at real logins: tokens, each state of them, and the grace period.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -29,7 +29,7 @@ fn su(sandbox: &Sandbox, user: &str) -> Pty {
     sandbox.pty_unrecorded_as(Some("keeper"), &["su", user, "-c", "echo logged in"])
 }
 
-/// After the password and Enter.
+/// A login after the password and Enter.
 fn entered(sandbox: &Sandbox, user: &str) -> Pty {
     let mut su = su(sandbox, user);
     su.give_password(PASSWORD);
@@ -65,7 +65,7 @@ fn where_a_token_is_needed_only_a_live_one_enrols_and_an_ended_one_is_refused_by
     su.expect(INSIDE);
     su.success();
     let _ = sandbox.log.wait(&["event=token_consumed user=alice service=su"]);
-    // Its device is gone, and it is used up: no second one comes of it.
+    // Its device is gone, and the token is used up: it gives no second one.
     sandbox.run(&["qrtotp", "revoke", "alice", "--all"]).success();
     is_denied(&sandbox, "token_consumed");
     assert!(sandbox.run(&["qrtotp", "token", "show", "alice"]).success().stdout.contains("consumed"));
@@ -221,7 +221,7 @@ fn day(sandbox: &Sandbox, from_today: i32) -> String {
     sandbox.run(&["date", "-u", "-d", &date, "+%F"]).success().stdout.trim().to_owned()
 }
 
-/// A login that has given the password.
+/// A login after the password.
 fn with_password(sandbox: &Sandbox, service: &str, user: &str) -> Pty {
     let mut client = match service {
         "sshd" => sandbox.ssh_to_enrol(&[], user, &["PubkeyAuthentication=no"], "echo logged in"),
@@ -256,14 +256,14 @@ fn in_the_days_of_grace_people_without_a_device_get_in_and_are_told_each_time_ho
             }
             continue;
         };
-        // No login is the last one that tells it.
+        // Every login shows it again.
         for service in services.repeat(2) {
             let seen = sandbox.log.lines().len();
             let mut client = with_password(&sandbox, service, "alice");
             client.expect(INSIDE);
             let shown = client.success();
             assert!(!shown.contains("Verification code"), "{service}: {shown}");
-            // sudo has modules say nothing (PAM_SILENT); it lets in all the same.
+            // sudo asks modules to be silent (PAM_SILENT), and lets in nevertheless.
             assert_eq!(shown.contains(told), service != "sudo", "{service}: {shown}");
             let ignored = "event=login result=ignored reason=grace_period user=alice service=";
             let _ = sandbox.log.wait_after(seen, &[&format!("{ignored}{service}")]);

@@ -66,7 +66,7 @@ impl Host {
         signed.trim_end().to_owned()
     }
 
-    /// Registers a key whose private half is here. Gives the credential's id.
+    /// Registers a key whose private half is here. Returns the credential's id.
     fn register(&self, name: &str) -> String {
         let label = format!("alice's {name}");
         let add = ["qrtotp", "key", "add", "alice", "--no-verify", "--yes", "--label", &label];
@@ -212,7 +212,7 @@ fn a_word_of_sshd_that_is_forged_at_another_service_is_not_taken() {
     };
     assert_eq!(login(&host.phone.wrong_code()), PAM_AUTH_ERR);
     assert_eq!(login(&host.phone.code()), PAM_SUCCESS);
-    // It is the list of such services that counts.
+    // The list of such services decides.
     host.sandbox.configure(&format!("[enroll]\nkey_services = [\"{SERVICE}\"]\n{RULE}"));
     assert_eq!(login(""), PAM_SUCCESS);
     let _ = host.sandbox.log.wait(&["event=login result=accepted reason=hardware_key user=alice"]);

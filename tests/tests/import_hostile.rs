@@ -145,8 +145,8 @@ fn a_file_of_roots_in_a_home_is_taken_as_roots_and_another_users_is_to_be_given_
     for user in ["alice", "bobby", "carol"] {
         google_authenticator(&sandbox, user, &TIME_BASED);
     }
-    // As google-authenticator's user=root and user=SERVICE want them; bobby gave a file of root's a second
-    // name.
+    // The settings user=root and user=SERVICE of google-authenticator; bobby made a second link to one of
+    // root's files.
     let script = "chown root: /home/alice/.google_authenticator && chown nobody /home/carol/.google_authenticator &&
                   chmod 600 /home/carol/.google_authenticator && mv /home/bobby/.google_authenticator /home/key &&
                   chown root: /home/key && ln /home/key /home/bobby/.google_authenticator";
@@ -172,7 +172,7 @@ fn a_file_of_roots_in_a_home_is_taken_as_roots_and_another_users_is_to_be_given_
 fn a_home_that_never_answers_is_named_and_stops_nobody_else() {
     let sandbox = Sandbox::with_alice_and_bobby();
     google_authenticator(&sandbox, "alice", &TIME_BASED);
-    // A FUSE file system whose server never reads a request, as a user may mount one on their own home.
+    // A FUSE file system whose server never answers, as a user may mount it on their own home.
     let hanging = |command: &str| {
         format!(
             "mknod /tmp/fuse c 10 229 && exec 3<>/tmp/fuse && cd / || exit 9

@@ -7,7 +7,7 @@ use qrtotp_tests::{Sandbox, first_login::CHOICES, host::SERVICE, users::PASSWORD
 const STACKS: usize = 40;
 const WRONG: &str = "not the password";
 
-/// Numbers that are the same in every run.
+/// Random numbers, the same in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -58,10 +58,10 @@ impl Dice {
     }
 }
 
-/// Whether who gives this password comes to the picture.
+/// Whether this password leads to the picture.
 fn sees_the_picture(sandbox: &Sandbox, password: &str) -> bool {
     let login = sandbox.login("alice").arguments(&["--strict", "--mode", "by-echo", "--tty", "pts/0"]);
-    // Enter for the code, then giving up at the picture.
+    // Enter for the code, then give up at the picture.
     let login = login.arguments(&["--answer", password, "--answer", "", "--answer", "q"]);
     login.run().text().contains(CHOICES)
 }

@@ -17,7 +17,7 @@ use rustix::process::Signal;
 /// Seconds that a shown QR code may wait.
 const TIME_LIMIT: u64 = 20;
 
-/// Steps that are accepted: one confirms, another shows that the device works, without waiting.
+/// Accepted steps: one confirms, another one proves that the device works, without waiting.
 const WINDOW: u64 = 10;
 
 struct Host(Sandbox);
@@ -48,8 +48,7 @@ impl Host {
         enrolled
     }
 
-    /// A device that was confirmed works, and its owner gets recovery codes, now if they were not handed
-    /// over.
+    /// A confirmed device works, and its owner gets recovery codes, now if they were not handed over before.
     fn works(&self, user: &str, phone: &Phone) {
         let mut su = self.su(user);
         su.give_password(PASSWORD);
@@ -61,7 +60,7 @@ impl Host {
         su.success();
     }
 
-    /// Within the time: the code of the QR code that was scanned is asked for, and enrols.
+    /// Within the time limit: the code of the scanned QR code is asked for, and enrols.
     fn comes_back(&self, user: &str, phone: &Phone) {
         let mut su = self.su(user);
         su.give_password(PASSWORD);
@@ -163,14 +162,14 @@ fn type_it(su: &mut Pty, last: Typed, phone: Option<&Phone>) {
     }
 }
 
-/// A pause between nothing and `most`, different each time; the kernel's randomness is random enough.
+/// A random pause of at most `most`; the kernel's random numbers need no seed.
 fn random_pause(most: Duration) {
     let mut bytes = [0; 2];
     std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
     clock::pause(most.mul_f64(f64::from(u16::from_ne_bytes(bytes)) / 65536.0));
 }
 
-/// How long it takes from the right code to the recovery codes: hashing them is most of it.
+/// The usual time from the right code to the recovery codes, most of it for hashing.
 fn usual_hashing(host: &Host) -> Duration {
     host.0.add_user("usual");
     let mut su = host.su("usual");
@@ -181,7 +180,7 @@ fn usual_hashing(host: &Host) -> Duration {
     began.elapsed()
 }
 
-/// The kills that come when a code was just typed.
+/// Number of kills right after a code was typed.
 const EARLY: usize = 4;
 
 #[test]
@@ -237,7 +236,7 @@ fn a_login_killed_anywhere_leaves_the_account_unenrolled_or_enrolled_and_nothing
         }
     }
     assert!(enrolled > 20 && cut_short > 0, "the kills came at the wrong times: {enrolled}, {cut_short}");
-    // Any of them may have been shown a QR code, also those who never saw it.
+    // Any of them may have a QR code pending, even if its owner never saw it.
     clock::pause(Duration::from_secs(TIME_LIMIT + 1));
     assert!(waiting.iter().filter(|(_, phone)| phone.is_some()).count() >= 18);
     for (number, (user, phone)) in waiting.iter().enumerate() {

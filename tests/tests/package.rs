@@ -3,7 +3,7 @@
 
 use qrtotp_tests::{Phone, Sandbox, State, artefacts, host::PAM_SUCCESS};
 
-/// A host on which dpkg may write wherever a package goes.
+/// A host on which dpkg may write everywhere.
 fn host() -> Sandbox {
     let sandbox = Sandbox::bare(State::Tmpfs("size=4m"));
     sandbox.install(&artefacts::package(), "/root/package.deb", 0o644);

@@ -138,7 +138,7 @@ fn on_a_read_only_disk_a_right_code_is_denied_and_not_burnt() {
 #[test]
 fn a_damaged_record_denies_its_account_is_named_and_harms_nobody_else() {
     for damage in [
-        // Of the seal, which is random: it may have that letter there.
+        // In the seal, which is random: it may have that letter already.
         "c=$(head -c 41 account.toml | tail -c 1); [ $c != X ] && c=X || c=Y; \
          printf $c | dd of=account.toml bs=1 seek=40 conv=notrunc status=none",
         ": >account.toml",

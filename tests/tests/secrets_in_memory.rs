@@ -57,7 +57,7 @@ fn no_secret_is_in_the_memory_of_an_application_during_and_after_a_login() {
     searches.tell(&patterns);
 }
 
-/// At the picture, the key as text is asked for.
+/// At the picture: requests the key as text.
 fn scanned(host: &mut MemoryHost) -> Phone {
     host.stops_at("prompt");
     host.send("k");

@@ -51,7 +51,7 @@ fn no_secret_of_an_enrolment_stays_in_the_broker() {
     searches.tell(&patterns);
 }
 
-/// Under which a program stands still for a minute before it ends.
+/// The words that make a program wait for a minute before it ends.
 const SLOW_END: [&str; 7] = [
     "strace",
     "-qq",
@@ -106,7 +106,7 @@ fn a_limit_of_locked_memory_keeps_nobody_from_enrolling() {
     let sandbox = Sandbox::new();
     sandbox.add_user("alice");
     sandbox.make_store();
-    // Room for the command, and none for the hash of its recovery codes.
+    // Room for the command, but not for hashing its recovery codes.
     let limited = ["prlimit", "--memlock=8388608:8388608", "setpriv", "--bounding-set=-ipc_lock"];
     let (mut pty, phone, _) = sandbox.start_enrolment_with(&limited, "alice", &[]);
     let during = search(&memory_of_command(&sandbox), &secret_of(&phone)).found;

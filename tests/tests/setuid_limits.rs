@@ -22,7 +22,7 @@ fn under_limits(stage: &Stage, limits: &[&str], program: &str) -> Seen {
     for limit in limits {
         let phone = stage.fresh("alice");
         let mut enters = |code: &str| {
-            // su's own record of failures would kill it where files may have no size.
+            // su's own write to it would exceed the limit and kill it.
             sandbox.run(&["rm", "-f", "/var/log/btmp"]).success();
             let script = format!("ulimit {limit} || exit 1; exec {program}");
             let command = sandbox.command(Some("alice"), &["bash", "-c", &script]);
@@ -52,7 +52,7 @@ const LIMITS: [(&str, &[&str]); 4] = [
     ("RLIMIT_STACK and RLIMIT_MEMLOCK", &["-s 64", "-s 128", "-s 200", "-s 256", "-l 0"]),
 ];
 
-/// `for_naive`: the limits under which the naive module is to be found out, where these here are.
+/// `for_naive`: the limits with which the naive module must be caught, chosen from the given ones.
 fn is_right_or_denies(
     name: &str,
     program: &str,

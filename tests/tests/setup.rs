@@ -9,7 +9,7 @@ use qrtotp_tests::{
 
 const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-qrtotp.conf";
 
-/// A host as Debian makes it, with alice enrolled, and nothing that asks for her code.
+/// A plain Debian host, with alice enrolled, whose services don't ask for a code yet.
 fn host() -> (Sandbox, Phone) {
     let sandbox = Sandbox::new();
     sandbox.add_user("alice");

@@ -187,7 +187,7 @@ fn the_profile_is_off_until_chosen_and_then_lets_in_with_password_and_code_only(
 
 #[test]
 fn the_profile_goes_without_a_trace() {
-    // A sandbox begins as the machine is.
+    // A sandbox starts with the machine's files.
     let before = std::fs::read_to_string("/etc/pam.d/common-auth").unwrap();
     let gate = profile();
     gate.sandbox.run(&["pam-auth-update", "--package", "--remove", "qrtotp"]).success();
@@ -266,7 +266,7 @@ fn every_stack_that_is_shipped_is_tested_here() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    names.retain(|name| name != "qrtotp"); // no program logs in by it
+    names.retain(|name| name != "qrtotp"); // no program logs in through it
     // one-field: services.rs
     names.sort();
     assert_eq!(

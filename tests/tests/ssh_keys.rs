@@ -22,14 +22,14 @@ fn host() -> (Sandbox, Sshd) {
     (sandbox, sshd)
 }
 
-/// Another key, and its line for authorized_keys.
+/// Creates another key; returns its line for authorized_keys.
 fn new_key(sandbox: &Sandbox, name: &str) -> String {
     let path = format!("/root/.ssh/{name}");
     sandbox.run(&["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-C", name, "-f", &path]).success();
     sandbox.read(&format!("{path}.pub"))
 }
 
-/// At the question for the code, let through by one key.
+/// A client that logged in with one key, at the question for the code.
 fn ssh(sandbox: &Sandbox, key: &str) -> Pty {
     let identity = format!("IdentityFile=/root/.ssh/{key}");
     let options =
@@ -107,7 +107,7 @@ fn a_certificate_for_a_bound_key_enrols_nobody() {
     let (sandbox, _sshd) = host();
     issue(&sandbox);
     let authority = new_key(&sandbox, "authority");
-    // sshd takes the certificate only, or the client would use the key by itself.
+    // sshd accepts only the certificate; otherwise the client would use the key itself.
     sandbox.overwrite(AUTHORIZED, &format!("cert-authority {authority}"));
     let sign = [
         "ssh-keygen",
@@ -124,8 +124,8 @@ fn a_certificate_for_a_bound_key_enrols_nobody() {
     is_refused(&sandbox, "id_ed25519", &["no accepted key that is not a certificate"]);
 }
 
-/// pam_env sets variables from a file of the user's own: not before an authentication, but before the next
-/// one of the same handle.
+/// pam_env sets variables from a file of the user's: not before an authentication, but before the next one
+/// with the same handle.
 #[test]
 fn a_forged_word_of_sshd_counts_nowhere_but_at_sshd() {
     let (sandbox, _sshd) = host();

@@ -26,7 +26,7 @@ fn host(section: &str, addresses: &[&str]) -> (Sandbox, Phone, Recipe) {
     (sandbox, phone, recipe)
 }
 
-/// Logs in from `from` and answers `answers`, one question each; whether that lets in. `options` are ssh's.
+/// Whether a login from `from` succeeds with `answers`, one for each question. `options` are ssh's.
 fn logs_in(sandbox: &Sandbox, user: &str, options: &[&str], answers: &[(&str, &str)]) -> bool {
     let mut client = sandbox.ssh_with(user, options, &format!("echo {INSIDE}"));
     for (question, answer) in answers {

@@ -13,7 +13,7 @@ use qrtotp_tests::{
 const KILL: &str =
     "for p in /proc/[0-9]*; do read -r n <$p/comm; [ $n != sudo-rs ] || kill -9 ${p#/proc/}; done";
 
-/// Debian 13, if it could be unpacked: there Alice may run everything.
+/// Debian 13, if it could be unpacked: Alice may run everything.
 fn host(first_login: &str) -> Option<Sandbox> {
     if artefacts::lacks(NEWEST) {
         return None;
@@ -27,7 +27,7 @@ fn host(first_login: &str) -> Option<Sandbox> {
     Some(sandbox)
 }
 
-/// What ends the first of two commands leads nowhere in the second, which is asked nothing.
+/// Ending the first of two commands does not let the second one in, which is asked nothing.
 fn remembers_nobody(sandbox: &Sandbox, killed: bool, end: impl FnOnce(&mut Pty)) {
     let mut twice = run(sandbox, "alice", "sudo-rs echo logged in; sudo-rs -n echo logged in; exit 7");
     twice.at_the_picture();

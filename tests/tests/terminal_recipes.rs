@@ -10,7 +10,7 @@ use qrtotp_tests::{
     users::PASSWORD,
 };
 
-/// Runs a shell's command, with the name of the user who logs in as `$0`, and answers the questions for
+/// Runs a shell command, with the name of the user who logs in as `$0`, and answers the questions for
 /// password and code.
 fn gets_in(sandbox: &Sandbox, caller: Option<&str>, command: &str, user: &str, code: &str) -> bool {
     let mut pty = sandbox.pty(caller, &["sh", "-c", command, user]);

@@ -7,7 +7,7 @@ use qrtotp_tests::{
     users::PASSWORD,
 };
 
-/// A hand-written stack that goes on after a wrong password.
+/// A hand-written stack that continues after a wrong password.
 const RUNS_ON: &str = "auth required pam_unix.so nodelay\nauth required pam_qrtotp.so\n";
 const ANSWERS: &[&str] = &["", "000000", "i", "a", "k", "n", "q", "skip", "0000-0000-0000-0000"];
 
@@ -170,7 +170,7 @@ fn a_stack_that_swallows_a_wrong_password_enrols_nobody() {
             }
         }
     }
-    // The control: what Debian's common-auth does, written out, is no such stack.
+    // The control: a hand-written equivalent of Debian's common-auth does not continue.
     sandbox.enrolling(
         "su",
         &format!(
@@ -192,7 +192,7 @@ fn sudo_without_its_account_part_or_a_callers_name_lets_nobody_in_by_the_passwor
     ] {
         let defaults = format!("{sudoers}Defaults timestamp_timeout=15, {settings}\n");
         sandbox.overwrite("/etc/sudoers.d/tests", &defaults);
-        // The second command would go by a time stamp that the first one left.
+        // The second command would use the first one's time stamp.
         let commands = "sudo true; sudo -n echo logged in";
         let mut twice = sandbox.pty_unrecorded_as(Some("alice"), &["sh", "-c", commands]);
         let seen = sandbox.log.lines().len();
