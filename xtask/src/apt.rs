@@ -76,19 +76,19 @@ pub const DEB: &[&str] = &["debhelper", "dpkg-dev"];
 /// Further packages for the proofs, which boot other systems.
 pub const PROOF: &[&str] = &["systemd-container"];
 
-/// What fuzzing needs: libFuzzer is C++.
+/// Packages for fuzzing: libFuzzer is C++.
 pub const FUZZ: &[&str] = &["g++"];
 
 /// Further packages for the comparison.
 pub const BENCH: &[&str] = &["binutils", "libpam-oath", "mmdebstrap", "strace", "valgrind"];
 
-/// Where Debian asks whether an installed service may be started.
+/// Debian's hook that decides whether an installed service may start.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs those of `packages` that are missing.
 ///
 /// # Errors
-/// When apt can't; the message says what to do.
+/// apt fails; the message says what to do.
 pub fn need(packages: &[&[&str]]) -> Result<()> {
     let missing: Vec<&str> = packages.concat().into_iter().filter(|package| !is_installed(package)).collect();
     if missing.is_empty() {

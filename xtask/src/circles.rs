@@ -13,10 +13,10 @@ use std::{
 use anyhow::{Context, Result};
 use syn::{Attribute, Item, UseTree, Visibility, visit::Visit};
 
-/// Module paths below the crate, the crate itself being the empty one.
+/// Module paths below the crate, which itself is the empty one.
 type Module = Vec<String>;
 
-/// What one file says of others.
+/// The references of one file to others.
 #[derive(Default)]
 struct Source {
     /// Paths that it uses.
@@ -82,7 +82,7 @@ fn flatten(tree: &UseTree, above: &mut Vec<String>, leaves: &mut Vec<(String, Ve
 /// The circles between the files below `sources`, each with its members.
 ///
 /// # Errors
-/// A file can't be read, or is no Rust.
+/// A file can't be read, or is not Rust.
 pub fn circles(sources: &Path) -> Result<Vec<Vec<String>>> {
     let mut files = BTreeMap::new();
     read(sources, &Vec::new(), &mut files)?;

@@ -27,7 +27,7 @@ struct Count {
 }
 
 /// # Errors
-/// There is no workspace, or a file is no Rust.
+/// There is no workspace, or a file is not Rust.
 pub fn run(directory: Option<&str>) -> Result<()> {
     let directory = directory.map_or_else(build::workspace, PathBuf::from);
     let mut total = Count::default();

@@ -32,7 +32,7 @@ pub fn unpack(release: &str, packages: &str, root: &Path) -> Result<()> {
     fs::create_dir_all(root.parent().unwrap_or(root))?;
     let mut mmdebstrap = as_root("mmdebstrap");
     mmdebstrap.args(["--quiet", "--variant=minbase"]).arg(format!("--include={packages}"));
-    // The index of a mirror that stands still is too old at some time.
+    // An index of a mirror that no longer changes expires.
     mmdebstrap.arg("--aptopt=Acquire::Check-Valid-Until \"false\"").arg(release).arg(&unfinished);
     run(mmdebstrap.args(mirror()?))?;
     run(as_root("rm").arg("-rf").arg(root))?;

@@ -12,7 +12,7 @@ use crate::{
 const VETERAN: &str = "veteran";
 
 /// # Errors
-/// When one of the steps did not go as promised.
+/// A step did not go as promised.
 pub fn run(sandbox: &Sandbox) -> Result<()> {
     sandbox.add_user(VETERAN);
     say("user `veteran` has used google-authenticator until now");

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz --minutes N [TARGET]`: looks for inputs of which something in fuzz/ does not hold, with
+//! `cargo xtask fuzz --minutes N [TARGET]`: searches for inputs that break an invariant of fuzz/, with
 //! libFuzzer on the stable toolchain. `cargo xtask proof fuzzing` runs every target for millions of inputs.
 
 use std::{
@@ -16,8 +16,8 @@ use crate::{
     step::{cargo, run as run_step, say},
 };
 
-/// What `-Zsanitizer` would set besides, as stable options: libFuzzer sees which edges an input takes, and
-/// compared values.
+/// The further settings of `-Zsanitizer`, as stable options: libFuzzer sees the edges that an input takes,
+/// and compared values.
 const COVERAGE: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -39,7 +39,7 @@ const fn target(name: &'static str, longest: u32) -> Target {
     Target { name, longest }
 }
 
-/// As fuzz/src/lib.rs has them.
+/// The same as in fuzz/src/lib.rs.
 pub const TARGETS: [Target; 15] = [
     target("arguments", 256),
     target("codes", 64),
@@ -58,7 +58,7 @@ pub const TARGETS: [Target; 15] = [
     target("uris", 1024),
 ];
 
-/// When a run ends that finds nothing.
+/// The end of a run without a finding.
 #[derive(Clone, Copy)]
 pub enum Until {
     Runs(u64),
@@ -102,10 +102,10 @@ pub fn run(minutes: &str, only: Option<&str>) -> Result<()> {
     bail!("{}\nFix it, and keep the input in fuzz/regressions/TARGET/.", findings.join("\n"))
 }
 
-/// The committed inputs, once each: seconds.
+/// Runs the committed inputs, once each: seconds.
 ///
 /// # Errors
-/// One of them does not hold.
+/// One of them breaks an invariant.
 pub fn known_inputs() -> Result<()> {
     let manifest = directory().join("Cargo.toml");
     run_step(
@@ -115,10 +115,10 @@ pub fn known_inputs() -> Result<()> {
     )
 }
 
-/// Clippy's opinion of the targets.
+/// Runs clippy on the targets.
 ///
 /// # Errors
-/// It has one.
+/// A warning.
 pub fn lints() -> Result<()> {
     let mut clippy = cargo(&["clippy", "--locked", "--lib", "--tests", "--manifest-path"]);
     clippy.arg(directory().join("Cargo.toml")).env("CARGO_TARGET_DIR", build::target());
@@ -186,7 +186,7 @@ pub fn fuzz(program: &Path, target: &Target, until: Until, planted: bool) -> Res
     Ok(outcome)
 }
 
-/// Reads what libFuzzer says to its end.
+/// Reads libFuzzer's output to its end.
 fn follow(says: impl BufRead) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let (mut why, mut input) = (String::new(), None);
@@ -212,7 +212,7 @@ fn follow(says: impl BufRead) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// The number behind a word.
+/// The number after a word.
 fn after(line: &str, word: &str) -> Option<u64> {
     let digits = line.split(word).nth(1)?;
     digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()

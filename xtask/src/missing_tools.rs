@@ -39,7 +39,7 @@ impl MissingTools {
         self.said.iter().for_each(|said| say(said));
     }
 
-    /// How the tests learn of it.
+    /// The environment variable that tells the tests.
     pub fn variable(&self) -> (&'static str, String) {
         ("QRTOTP_LACKS", self.names.join(","))
     }

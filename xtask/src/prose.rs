@@ -39,7 +39,7 @@ const PATTERNS: [(&str, &str); 15] = [
 ];
 
 /// # Errors
-/// Something was found, or git can't be asked.
+/// There are findings, or git fails.
 pub fn run() -> Result<()> {
     let found = findings(&build::workspace())?;
     for finding in &found {

@@ -1,4 +1,4 @@
-//! Programs of others that are built once, into target/.
+//! Third-party programs that are built once, into target/.
 
 use std::path::PathBuf;
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::step::say;
 
-/// Stores of ours, which are services, too.
+/// Our stores, each also a service.
 pub const FEW: &str = "ours-few";
 pub const MANY: &str = "ours-many";
 const OATH_FEW: &str = "oath-few";
@@ -87,7 +87,7 @@ fn add_to(report: &mut Report, rounds: usize, accounts: usize, ours: &[Times; 2]
         "Few and many accounts: {rounds} logins of each, in an order of chance, of the same {PEOPLE} users."
     ));
     let ratio = many.p50() / few.p50();
-    // Cheaper would say as much against the measurement as dearer says against the module.
+    // Too cheap would discredit the measurement, as too dear would the module.
     report.bars.push(Bar::at_most(
         "accepted login, p50, many accounts / few, or few / many",
         1.05,

@@ -16,7 +16,7 @@ struct Runs {
     memory: f64,
 }
 
-/// `accounts` are in the store of many.
+/// `accounts` is the number of accounts in the large store.
 pub fn measure(host: &Host, accounts: usize, report: &mut Report) -> Result<()> {
     let user = person(0);
     let runs = |name: String, times: usize, arguments: &[&str]| -> Result<Runs> {

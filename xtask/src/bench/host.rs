@@ -14,9 +14,9 @@ use super::{
 };
 use crate::build::{self, Artefacts};
 
-/// People who log in one after the other.
+/// Users who log in one after the other.
 pub const PEOPLE: usize = 10;
-/// People who log in at the same time.
+/// Users who log in at the same time.
 pub const CROWD: usize = 50;
 /// A user who never enrolled.
 pub const NEWCOMER: &str = "newcomer";
@@ -36,7 +36,7 @@ pub struct Host {
     // Dropped before the place, because it is mounted there.
     pub sandbox: Sandbox,
     pub place: Place,
-    /// What carries the records, as mount(8) names it.
+    /// The file system of the records, in mount(8)'s words.
     pub file_system: String,
     /// The same for all users: only the name tells them apart.
     phone: Phone,
@@ -94,7 +94,7 @@ impl Host {
         // The bench ends with this process, so nothing is lost by keeping the name.
         let path: &'static str = place.path.to_str().context("an odd path")?.to_owned().leak();
         let sandbox = Sandbox::with_artefacts(State::Directory(path), &artefacts.module, &artefacts.command);
-        // As those see it who write to it: a layer in between would take the syncs.
+        // As seen by its writers: a layer in between would take the syncs.
         let found = sandbox.run(&["findmnt", "-n", "-o", "FSTYPE", "--target", STATE_DIR]).success();
         let file_system = found.stdout.trim().to_owned();
         let store = format!("{BENCH_DIR}/{OURS}");
@@ -124,8 +124,8 @@ impl Host {
         Ok(host)
     }
 
-    /// At the beginning of the file, as people are on a host that is not ours: each line before theirs costs
-    /// a thousand instructions, so those of the machine must not be in the count.
+    /// At the beginning of the file: each line before theirs costs a thousand instructions, so the machine's
+    /// own lines would distort the count.
     fn add_people(&self, everybody: &[String]) {
         let line = |(number, user): (u32, &String)| {
             let uid = FIRST_UID + number;
@@ -188,8 +188,8 @@ impl Host {
         self.configure(OURS, "/etc/qrtotp", &format!("{SHIPPED}\n{rules}"))
     }
 
-    /// A wait after failures ends before the next code in every configuration here, so that each wrong code
-    /// is counted.
+    /// In every configuration here the wait after a failure ends before the next code, so each wrong code is
+    /// counted.
     fn configure(&self, store: &str, directory: &str, text: &str) -> Result<()> {
         self.sandbox.run(&["mkdir", "-p", directory]).success();
         self.sandbox.overwrite(&format!("{directory}/qrtotp.toml"), text);
@@ -214,7 +214,7 @@ impl Host {
         self.sandbox.overwrite(&format!("/etc/pam.d/{service}"), &format!("auth required {module}\n"));
     }
 
-    /// Time goes on by one step; the code is the phone's (oathtool's).
+    /// Advances the time by one step; the code is the phone's (oathtool's).
     pub fn tick(&self) -> Tick {
         let mut step = self.step.borrow_mut();
         *step += 1;
@@ -227,8 +227,8 @@ impl Host {
         Tick { time: step * PERIOD + 1, code }
     }
 
-    /// Carries out a plan, one login after the other or from `processes` at once, under another program if
-    /// that is given.
+    /// Carries out a plan, one login after the other or from `processes` at once, optionally under another
+    /// program.
     pub fn run(&self, plan: &[Attempt], processes: usize, under: &[&str]) -> Result<Run> {
         self.drive(plan, &[&processes.to_string()], under)
     }
@@ -238,7 +238,7 @@ impl Host {
         self.drive(plan, &["0", "traces"], &[])
     }
 
-    /// The failures that ours or the honest floor keeps of a user.
+    /// The failures of a user that ours or the honest floor has counted.
     pub fn failures(&self, name: &str, user: &str) -> Result<usize> {
         let path = self.place.path.join(name);
         if name == HONEST {
@@ -276,7 +276,7 @@ impl Host {
     }
 }
 
-/// A sandbox's own files lie on layers, where to open one costs more than on any host's disk.
+/// Moves files to the disk: opening one on a sandbox's layers costs more than on any host's disk.
 fn onto_disk(sandbox: &Sandbox, directory: &str) -> Result<()> {
     let copy = format!("{BENCH_DIR}{directory}");
     sandbox.run(&["mkdir", "-p", "-m", "755", &copy]).success();
@@ -311,7 +311,7 @@ impl Tick {
     }
 }
 
-/// Compiles a file of this workspace, in the way in which modules are built.
+/// Compiles a file of this workspace with the flags for modules.
 fn compile(source: &str, flags: &[&str]) -> Result<PathBuf> {
     let directory = build::target().join("bench");
     fs::create_dir_all(&directory)?;

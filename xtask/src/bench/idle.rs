@@ -1,4 +1,4 @@
-//! Whether others are at work on this machine.
+//! Whether the machine is idle.
 
 use std::{fs, time::Duration};
 

@@ -12,8 +12,8 @@ use super::{
 /// Logins of each process in a round.
 pub const EACH: usize = 20;
 
-/// Per module, one rate for each round, and what cores worked for a login: what others do on this machine
-/// changes with the round, so that modules are compared within one.
+/// For each module, one rate per round, and the core time per login. The machine's other load changes from
+/// round to round, so modules are compared within one.
 #[derive(Default)]
 pub struct Rates {
     rates: BTreeMap<&'static str, Vec<f64>>,
@@ -27,7 +27,7 @@ impl Rates {
         self.work.entry(name).or_default().push(run.worked * 1e6 / run.outcomes.len() as f64);
     }
 
-    /// Per second, in the median round.
+    /// Logins per second, in the median round.
     pub fn of(&self, name: &str) -> f64 {
         median(self.rounds(name).iter().copied())
     }

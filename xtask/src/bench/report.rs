@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 pub struct Report {
     pub tables: Vec<Table>,
     pub bars: Vec<Bar>,
-    /// Circumstances.
+    /// The circumstances of the run.
     pub notes: Vec<String>,
 }
 
@@ -67,7 +67,7 @@ impl Bar {
     }
 }
 
-/// As few digits as tell something.
+/// Formats a number with only its significant digits.
 pub fn number(value: f64) -> String {
     // Not "-0".
     let value = value + 0.0;

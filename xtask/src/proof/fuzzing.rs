@@ -1,5 +1,4 @@
-//! Every target of fuzz/ for millions of inputs; and each once more with a fault planted, which must be
-//! found.
+//! Every target of fuzz/ for millions of inputs; and each again with a planted fault, which must be found.
 
 use std::{
     path::Path,

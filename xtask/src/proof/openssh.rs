@@ -38,7 +38,7 @@ struct Logins {
 }
 
 /// # Errors
-/// It can't be carried out.
+/// A step can't be carried out.
 pub fn run() -> Result<Findings> {
     apt::need(&[apt::DEMO, apt::TEST])?;
     let _ = build::release()?;

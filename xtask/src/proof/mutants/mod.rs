@@ -94,7 +94,7 @@ pub fn run() -> Result<Findings> {
     Ok(found)
 }
 
-/// Adds a file's row, and what survived without a reason.
+/// Adds a file's row, and its survivors without an explanation.
 fn add(file: &str, tried: &Tried, explained: &Explained, found: &mut Findings) -> [usize; 5] {
     let (unexplained, stale) = explained.compare(file, &tried.survivors);
     let counts = [
@@ -116,7 +116,7 @@ fn row(name: &str, counts: [usize; 5]) -> String {
     format!("| {name} |{} |\n", counts.map(|count| format!(" {count}")).join(" |"))
 }
 
-/// A change whose tests are left out must be reported.
+/// Checks that a change is reported if its tests are left out.
 fn planted(tree: &Tree, explained: &Explained, found: &mut Findings) -> Result<()> {
     let (file, name) = PLANTED;
     let Tried { survivors, noticed, .. } = tree.mutate_one(file, name, Tests::OtherModule)?;

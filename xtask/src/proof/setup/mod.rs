@@ -49,7 +49,7 @@ const EXPECTED: &[(&str, &str, &str)] = &[
 ];
 
 /// # Errors
-/// It can't be carried out.
+/// A step can't be carried out.
 pub fn run() -> Result<Findings> {
     apt::need(&[apt::DEMO, apt::TEST, apt::DEB, apt::PROOF])?;
     build::release()?;
