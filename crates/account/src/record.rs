@@ -10,7 +10,7 @@ use qrtotp_values::UnixTime;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// Why the text is no record. Never quotes the text.
+/// Why a text is not a record. Never quotes the text.
 #[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
 pub enum RecordError {
     /// Not TOML, or not the keys of a record.
@@ -19,7 +19,7 @@ pub enum RecordError {
     /// A version that this program does not know.
     #[error("the record has a version that this program does not know")]
     Version,
-    /// A value that a record can't have; the key is named.
+    /// A value that a record can't have, with its key.
     #[error("the record's value of `{0}` is not valid")]
     Value(&'static str),
 }
@@ -31,7 +31,7 @@ pub enum RecordError {
 pub struct Label(Arc<str>);
 
 impl Label {
-    /// Takes a label; unsafe characters become `?`, the rest beyond 64 characters is cut.
+    /// Takes a label: unsafe characters become `?`, and text beyond 64 characters is cut.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(qrtotp_values::text::clean(text.trim(), 64).into())
@@ -44,17 +44,17 @@ impl Label {
     }
 }
 
-/// How a credential came to be.
+/// The origin of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Its QR code was shown by us and confirmed with a first code.
+    /// We showed its QR code, and a first code confirmed it.
     Enrolled,
-    /// It came from elsewhere with its secret.
+    /// Its secret was imported.
     Imported,
 }
 
 impl Origin {
-    /// Its word in records and for people.
+    /// Its word in records and output.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -75,7 +75,7 @@ pub struct Credential {
     pub params: Params,
     /// When it was activated.
     pub created: UnixTime,
-    /// How it came to be.
+    /// Its origin.
     pub origin: Origin,
     /// The window of its codes, if it was imported with one; otherwise the host's.
     pub window: Option<Window>,
@@ -110,7 +110,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// True while it may be confirmed. A clock that was set back ends it, too.
+    /// True while it may be confirmed. A clock that was set back also ends it.
     #[must_use]
     pub fn is_live(&self, now: UnixTime, limit: ConfigDuration) -> bool {
         (0..limit.as_seconds()).contains(&now.saturating_sub(self.credential.created))
@@ -122,7 +122,7 @@ impl Pending {
 pub enum EnrolmentStatus {
     /// It has credentials.
     Enrolled,
-    /// It never had any; at most a token waits for it.
+    /// It never had any, but may have a token.
     Unenrolled,
     /// It had some, and they were revoked: denied until an admin issues a token.
     Revoked,
@@ -131,9 +131,9 @@ pub enum EnrolmentStatus {
 /// The cold part of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The account.
+    /// The account's name.
     pub name: Name,
-    /// The uid that the name had when the record was made. Another one denies.
+    /// The uid of the name when the record was made. Any other uid denies.
     pub uid: u32,
     /// Ties the record to its state.
     pub id: RecordId,
@@ -188,7 +188,7 @@ impl Record {
         }
     }
 
-    /// The app of that id.
+    /// The app with that id.
     #[must_use]
     pub fn credential(&self, id: CredentialId) -> Option<&Credential> {
         self.credentials.iter().find(|credential| credential.id == id)
@@ -245,14 +245,14 @@ impl Record {
             self.recovery_due = false;
             self.pending = None;
             if let Some(token) = &mut self.token {
-                let _ = token.revoke(now); // an ended token stays as it ended
+                let _ = token.revoke(now); // an ended token keeps its state
             }
         }
         let apps = gone.into_iter().map(|app| (app.id, app.label));
         apps.chain(gone_keys.into_iter().map(|key| (key.id, key.label))).collect()
     }
 
-    /// [`Record::burnt_until`] once these of its credentials are gone.
+    /// The value of [`Record::burnt_until`] after removing these credentials.
     #[must_use]
     pub fn burnt_without(&self, gone: &[Credential], state: &State) -> UnixTime {
         let ends = gone.iter().filter_map(|gone| Some(gone.params.end_of(state.mark(gone.id)?.watermark)));

@@ -1,10 +1,10 @@
-//! Codes that a rule with `remember` need not ask for again: who gave one lately, from where, and what ends
-//! that.
+//! Codes that a rule with `remember` need not ask for again: recent right codes, their origins, and when they
+//! end.
 
 use super::{CredentialId, Side};
 use qrtotp_values::UnixTime;
 
-/// Most origins that an account has remembered at once. The oldest one makes room.
+/// Most origins that an account remembers. A new one replaces the oldest.
 pub const MAX_REMEMBERED: usize = 8;
 
 /// The keyed digest of an [`super::ExactOrigin`].
@@ -17,9 +17,9 @@ pub struct Remembered {
     pub origin: OriginDigest,
     /// The place of that origin: a wrong answer from there ends it. All zeros: the account's own processes.
     pub place: [u8; 8],
-    /// Whose code it was.
+    /// The credential.
     pub credential: CredentialId,
-    /// When.
+    /// When it was used.
     pub at: UnixTime,
 }
 
@@ -56,7 +56,7 @@ impl RememberedCodes {
         (0..seconds).contains(&now.saturating_sub(known.at)).then_some(known.credential)
     }
 
-    /// A wrong answer from there.
+    /// Ends those of a place after a wrong answer from there.
     pub fn end_at(&mut self, side: Side) {
         let place = place_of(side);
         self.0.retain(|known| Some(known.place) != place);

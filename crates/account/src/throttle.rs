@@ -9,11 +9,11 @@
 use super::{PlaceId, RememberedCodes, Side};
 use qrtotp_values::UnixTime;
 
-/// Most places that are remembered. Only a right answer makes one, so that strangers can't drive any out.
+/// Most remembered places. Only a right answer adds one, so strangers can't push others out.
 pub const MAX_PLACES: usize = 16;
-/// A place is familiar for so long after a right answer, in seconds.
+/// How long a place stays familiar after a right answer, in seconds.
 pub const FAMILIAR: i64 = 30 * DAY;
-/// Wrong answers within a day after which a familiar place takes two consecutive codes only.
+/// Wrong answers within a day after which a familiar place must give two consecutive codes.
 pub const DAILY: u32 = 10;
 /// How many times longer than others strangers may have to wait.
 pub const STRANGERS_WAIT: u32 = 30;
@@ -26,8 +26,8 @@ pub struct ThrottleRules {
     pub free_failures: u32,
     /// The longest wait, in seconds. Strangers wait for up to [`STRANGERS_WAIT`] times as long.
     pub max_wait: u32,
-    /// Failures of all lanes together after which codes of apps are refused until a recovery code or an admin
-    /// lifts it.
+    /// Failures of all lanes together after which app codes are refused, until a recovery code or an admin
+    /// re-enables them.
     pub disable_after: u32,
 }
 
@@ -54,7 +54,7 @@ pub enum Gate {
     Open,
     /// Refuse without checking; the next answer is checked after this many seconds.
     Wait(u32),
-    /// Look at it only if it is two consecutive codes: this familiar place had [`DAILY`] wrong ones within a
+    /// Check it only if it is two consecutive codes: this familiar place had [`DAILY`] wrong ones within a
     /// day.
     TwoCodes,
     /// Too many failures: only a recovery code is checked.
@@ -66,11 +66,11 @@ pub enum Gate {
 pub enum Engaged {
     /// The next answer of this lane waits.
     Waiting,
-    /// The lane is closed: it takes one more answer each time that a failure is forgotten.
+    /// The lane is closed: it takes one more answer each time a failure is forgotten.
     Closed,
-    /// This familiar place takes two consecutive codes until the day is over.
+    /// This familiar place must give two consecutive codes until the day is over.
     TwoCodes,
-    /// Codes of apps are refused everywhere.
+    /// App codes are refused everywhere.
     Disabled,
 }
 
@@ -79,7 +79,7 @@ pub enum Engaged {
 pub struct Forgiven {
     /// Failures of its lane that no longer count.
     pub failures: u32,
-    /// That lane made answers wait.
+    /// Whether that lane had to wait.
     pub engaged: bool,
     /// Wrong answers since the last right one.
     pub since: Failures,
@@ -90,7 +90,7 @@ pub struct Forgiven {
 /// Wrong answers since the last right one, of all lanes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
-    /// How many.
+    /// Their number.
     pub count: u32,
     /// When the first one was, 0 for never.
     pub first: UnixTime,
@@ -148,11 +148,11 @@ impl FailureCounter {
 pub struct LeakyLane {
     /// Its failures.
     pub lane: FailureCounter,
-    /// Since when no failure was forgotten.
+    /// When a failure was last forgotten.
     pub since: UnixTime,
 }
 
-/// How a [`LeakyLane`] leaks and when it is closed.
+/// The rate at which a [`LeakyLane`] forgets, and when it closes.
 struct Leak {
     /// Seconds until one failure is forgotten.
     period: i64,
@@ -162,8 +162,7 @@ struct Leak {
 }
 
 impl Leak {
-    /// Two fifths of all failures that are allowed: strangers and own processes together can't disable an
-    /// account.
+    /// Two fifths of all allowed failures: strangers and own processes together can't disable an account.
     fn of_strangers(rules: &ThrottleRules) -> Self {
         let max_wait = rules.max_wait.saturating_mul(STRANGERS_WAIT);
         let closes_at = rules.disable_after.saturating_mul(2) / 5;
@@ -180,7 +179,7 @@ impl LeakyLane {
     fn leak(&mut self, now: UnixTime, leak: &Leak) {
         self.lane.clamp(now);
         if self.lane.failures == 0 {
-            return; // nothing changes, so that nothing is written
+            return; // no change, so no write
         }
         self.since = self.since.min(now);
         let periods = now.saturating_sub(self.since) / leak.period;
@@ -210,18 +209,18 @@ impl LeakyLane {
     }
 }
 
-/// A place of which a right answer came.
+/// A place from which a right answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FamiliarPlace {
-    /// Which.
+    /// The place.
     pub id: PlaceId,
     /// When the last right answer came from there.
     pub last_right: UnixTime,
     /// Its failures since then.
     pub lane: FailureCounter,
-    /// Its failures since `day`, which right answers do not forget.
+    /// Its failures since `day`, which right answers do not clear.
     pub day_failures: u32,
-    /// When the first one of them was.
+    /// When the first of them was.
     pub day: UnixTime,
 }
 
@@ -251,13 +250,13 @@ impl FamiliarPlace {
 /// The counters of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Throttle {
-    /// From everywhere that is not familiar.
+    /// For places that are not familiar.
     pub strangers: LeakyLane,
-    /// From the account's own processes.
+    /// For the account's own processes.
     pub own: LeakyLane,
-    /// Of recovery codes.
+    /// For recovery codes.
     pub recovery: FailureCounter,
-    /// Since the last right answer.
+    /// Failures since the last right answer.
     pub since: Failures,
     pub(super) places: Vec<FamiliarPlace>,
     /// Right codes that rules with `remember` need not ask for again.
