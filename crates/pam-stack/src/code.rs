@@ -63,16 +63,16 @@ impl Code {
     pub const IGNORE: Self = Self(25);
     /// `PAM_ABORT`.
     pub const ABORT: Self = Self(26);
-    /// `PAM_MODULE_UNKNOWN`: also what libpam takes for a module that it can't load.
+    /// `PAM_MODULE_UNKNOWN`: also libpam's result for a module that it can't load.
     pub const MODULE_UNKNOWN: Self = Self(28);
 
-    /// As a control names it.
+    /// The name in a control.
     #[must_use]
     pub fn name(self) -> &'static str {
         NAMES.get(usize::from(self.0)).copied().unwrap_or_default()
     }
 
-    /// The code of a name.
+    /// The code with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|code| code.name() == name)
@@ -90,7 +90,7 @@ pub enum Action {
     Ignore,
     /// It counts, unless something failed before.
     Ok,
-    /// As `Ok`, and if nothing failed the part ends.
+    /// Like `Ok`, and if nothing failed the part ends.
     Done,
     /// The part fails, and goes on.
     Bad,
@@ -116,10 +116,10 @@ const ACTIONS: [(&str, Action); 6] = [
 ];
 
 impl Control {
-    /// For lines that libpam can't use: each result fails.
+    /// For lines that libpam can't use: every result fails.
     pub const BAD: Self = Self([Action::Bad; 32]);
 
-    /// `word` is the control without its brackets. `Err`: libpam takes it for [`Control::BAD`].
+    /// `word` is the control without its brackets. `Err`: libpam uses [`Control::BAD`] instead.
     pub fn parse(word: &str) -> Result<Self, ()> {
         let simple = |success, failure, ignore| {
             let mut actions = [failure; 32];

@@ -3,17 +3,17 @@
 /// libpam before 1.7 reads longer lines in pieces of this many bytes.
 pub const LONGEST: usize = 1023;
 
-/// A line with those that it goes on in.
+/// A line, joined with its continuation lines.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Of its first line, from 1.
+    /// The number of its first line, from 1.
     pub number: usize,
     pub text: String,
     /// One of its lines is longer than [`LONGEST`].
     pub too_long: bool,
 }
 
-/// The lines that hold anything.
+/// The lines that are not empty.
 pub fn assemble(text: &str) -> Vec<Line> {
     let blanks = [' ', '\t'];
     let mut lines: Vec<Line> = Vec::new();

@@ -64,7 +64,7 @@ const SELECTORS: [&str; 16] = [
     "pam_usertype.so",
     "pam_wheel.so",
 ];
-/// What modules answer in the auth part, as observed with Linux-PAM 1.5.2.
+/// Results of modules in the auth part, as observed with Linux-PAM 1.5.2.
 const FIXED: [(&str, &[Code]); 19] = [
     ("pam_cap.so", &[Code::SUCCESS, Code::IGNORE]),
     ("pam_debug.so", &[Code::SUCCESS]),
@@ -92,14 +92,14 @@ const REFUSALS: [Code; 3] = [Code::AUTH_ERR, Code::PERM_DENIED, Code::IGNORE];
 const WRONG_PASSWORD: [Code; 4] =
     [Code::AUTH_ERR, Code::USER_UNKNOWN, Code::AUTHINFO_UNAVAIL, Code::MAXTRIES];
 
-/// What to assume of selectors.
+/// The assumption about selectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selectors {
-    /// All say yes.
+    /// All succeed.
     Yes,
-    /// All say no.
+    /// All refuse.
     No,
-    /// Any of them may say either.
+    /// Any of them may succeed or refuse.
     Any,
 }
 
@@ -112,11 +112,11 @@ pub struct Facts {
     pub code_twice: bool,
     /// The password is right.
     pub password: bool,
-    /// What selectors say.
+    /// The selectors' results.
     pub selectors: Selectors,
-    /// Other proofs, and modules that are not known, may succeed.
+    /// Other proofs, and unknown modules, may succeed.
     pub proofs: bool,
-    /// Codes of other systems are at hand.
+    /// Codes of other systems are available.
     pub other_codes: bool,
     /// The caller is root.
     pub root: bool,
@@ -144,8 +144,8 @@ impl Entry {
     }
 
     fn fixed(&self) -> Vec<Code> {
-        // pam_faillock(8): each part of it tells whether the account is locked; `authfail` then writes, and
-        // is ignored.
+        // pam_faillock(8): each of its lines reports whether the account is locked; `authfail` also writes,
+        // and its result is ignored.
         if self.name() == "pam_faillock.so" {
             return vec![if self.has("authfail") { Code::IGNORE } else { Code::SUCCESS }];
         }
@@ -190,7 +190,7 @@ impl Facts {
                 vec![if refused { Code::AUTH_ERR } else { Code::SUCCESS }]
             }
             Kind::Password => maybe(self.password, &WRONG_PASSWORD),
-            // Without a key of theirs, `nullok` lets pass.
+            // Without its own key, `nullok` succeeds.
             Kind::OtherCode if entry.has("nullok") => maybe(true, &[Code::IGNORE, Code::AUTH_ERR]),
             Kind::OtherCode => maybe(self.other_codes, &[Code::AUTH_ERR]),
             Kind::Selector => match self.selectors {
