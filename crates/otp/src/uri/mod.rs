@@ -91,7 +91,7 @@ pub enum UriError {
     #[error("the URI is longer than 2048 bytes: check that nothing else was pasted with it")]
     TooLong,
     /// Another scheme, or no URI at all.
-    #[error("this is no key URI: it must start with otpauth://totp/")]
+    #[error("this is not a key URI: it must start with otpauth://totp/")]
     NotOtpauth,
     /// `otpauth://hotp/…`.
     #[error("this is a counter-based key (hotp): have a time-based one (totp) issued")]
@@ -100,7 +100,7 @@ pub enum UriError {
     #[error("this key URI is of an unknown type: only otpauth://totp/ is supported")]
     NotTotp,
     /// Another key URI after it, or inside it.
-    #[error("there is more than one key URI in it: give each on a line of its own")]
+    #[error("there is more than one key URI in it: give each on a separate line")]
     Several,
     /// A known parameter twice, with different values.
     #[error("the parameter \"{name}\" is given twice: remove the wrong one")]
