@@ -84,7 +84,7 @@ pub enum StoreError {
         errno: Errno,
     },
     /// The system reported neither that a write was kept nor that it was lost.
-    #[error("{path}: {errno}; what was to be written may have been kept or not")]
+    #[error("{path}: {errno}; the write may or may not have been kept")]
     Unsure {
         /// The path of the write.
         path: PathBuf,

@@ -162,7 +162,7 @@ pub fn open_dir(path: &Path) -> Result<OwnedFd, TrustError> {
 }
 
 const NO_DIRECTORY: &str =
-    "is no directory, or a link to one; put the directory in its place, or give the right path";
+    "is not a directory, or is a link to one; put the directory in its place, or give the right path";
 
 fn file_type(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
@@ -249,7 +249,7 @@ pub fn open_file(
         return untrusted("is a file that others may write to; chmod go-w it");
     }
     if readers == Readers::OwnerOnly && stat.st_mode & 0o077 != 0 {
-        return untrusted("may be read by others; chmod 600 it, and treat what it held as known to them");
+        return untrusted("may be read by others; chmod 600 it, and assume that they know its contents");
     }
     Ok(TrustedFile { file: File::from(fd), stat })
 }
