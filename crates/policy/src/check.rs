@@ -40,7 +40,7 @@ pub fn findings(config: &Config) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut add = |severity, key, reason: String| found.push(Finding { severity, key, reason });
     if config.defaults.require == Require::Nothing {
-        add(Severity::Danger, "defaults.require", "\"nothing\" lets everybody in without a code".into());
+        add(Severity::Danger, "defaults.require", "\"nothing\" lets every account in without a code".into());
     }
     let steps = config.verify.window().steps();
     if steps > 3 {
@@ -78,7 +78,7 @@ pub fn findings(config: &Config) -> Vec<Finding> {
         }
     }
     if config.state_dir.0.starts_with("/tmp") || config.state_dir.0.starts_with("/run") {
-        add(Severity::Danger, "state_dir", "is emptied at every boot, which denies everybody".into());
+        add(Severity::Danger, "state_dir", "is emptied at every boot, which denies every login".into());
     }
     found
 }
