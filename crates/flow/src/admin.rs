@@ -22,10 +22,10 @@ pub enum AdminError {
     #[error("{0} is not enrolled; `qrtotp enroll {0}` enrols a device")]
     NotEnrolled(Name),
     /// No record, and the request was not to enrol a device.
-    #[error("{0} has no record; `qrtotp list` shows who has one")]
+    #[error("{0} has no record; `qrtotp list` shows the accounts that have one")]
     NoRecord(Name),
     /// A record is never replaced by another one.
-    #[error("{0} has a record already; `qrtotp account remove {0}` deletes it for good")]
+    #[error("{0} has a record already; `qrtotp account remove {0}` deletes it permanently")]
     NameTaken(Name),
     /// The record belongs to an existing user.
     #[error(
@@ -36,7 +36,7 @@ pub enum AdminError {
     #[error("{0} has no credential {1}; `qrtotp status {0}` lists them")]
     NoCredential(Name, CredentialId),
     /// An empty label.
-    #[error("the new label is empty, and labels are what devices are told apart by; give one")]
+    #[error("the new label is empty; give one that tells the device apart from the others")]
     NoLabel,
     /// The request names no device, and there are several.
     #[error(

@@ -25,7 +25,7 @@ pub const NOT_ENROLLED_HERE: &str =
 /// A refusal ends this long after the answer, or at the next multiple. Longer than the work usually takes.
 pub const REFUSAL_PERIOD: Duration = Duration::from_secs(2);
 const CODES_WERE_LOST: &str =
-    "Your last recovery codes were never confirmed, so they are worth nothing. Here are new ones.";
+    "Your last recovery codes were never confirmed, so they are not valid. Here are new ones.";
 
 impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, D, H, C, A> {
     /// Handles an answer that asks to enrol.

@@ -130,7 +130,7 @@ impl Unproven {
 }
 
 fn nothing_proves() -> Unproven {
-    let detail = "nobody enrols in this application; `qrtotp enroll` does it";
+    let detail = "users can't enrol in this application; `qrtotp enroll` enrols them";
     Unproven { reason: "enrollment_not_here", detail: detail.into() }
 }
 

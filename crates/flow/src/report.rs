@@ -173,7 +173,7 @@ impl Recorded {
         }
         if let Verification::Refused { narrowed: true, .. } = self.verification {
             audit.debug(
-                "fewer steps were looked at than the windows of its devices have: the account has many",
+                "fewer steps were checked than the windows of its devices have: the account has many devices",
             );
         }
         if self.lines.is_empty() {

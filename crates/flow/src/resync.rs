@@ -30,11 +30,11 @@ pub enum ResyncError {
     /// Not two consecutive unused codes of a device whose clock is at most ten minutes off.
     #[error(
         "those were not two consecutive codes of an enrolled device, unused, with a clock at most ten minutes off; \
-         look at the phone's clock, wait for a new code, and try again"
+         check the phone's clock, wait for a new code, and try again"
     )]
     Refused(&'static str),
     /// Too soon after wrong codes; these were not checked.
-    #[error("too soon after wrong codes, so these were not looked at; wait {0} s and give two new ones")]
+    #[error("too soon after wrong codes, so these were not checked; wait {0} s and give two new ones")]
     Throttled(u32),
     /// Too many wrong codes; none is checked.
     #[error(

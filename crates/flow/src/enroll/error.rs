@@ -15,13 +15,13 @@ pub enum EnrollError {
     #[error("{0} devices are enrolled already, as many as allowed; revoke one first")]
     TooManyDevices(usize),
     /// The code of an enrolled device was not right.
-    #[error("that was no code of an enrolled device; nothing was changed")]
+    #[error("that was not a code of an enrolled device; nothing was changed")]
     NotProven(&'static str),
     /// Three wrong first codes.
     #[error("three wrong codes; nothing was changed. Check the clock of the phone and start again")]
     WrongCodes,
     /// The QR code waited too long.
-    #[error("the QR code waited for too long and is worth nothing now; start again")]
+    #[error("the QR code waited for too long and is no longer valid; start again")]
     TimeUp,
     /// No answer, or no way to show a QR code.
     #[error("the dialogue ended; nothing was changed")]
@@ -34,11 +34,11 @@ pub enum EnrollError {
     NotAllowed(&'static str),
     /// The record belongs to a deleted user of the same name.
     #[error(
-        "the record belongs to a former user of this name; an administrator has to enrol the account anew"
+        "the record belongs to a former user of this name; an administrator must enrol the account again"
     )]
     UidChanged,
     /// Another process changed the account in the meantime.
-    #[error("the account was changed by somebody else meanwhile; start again")]
+    #[error("the account was changed in the meantime; start again")]
     Changed,
     /// The secret is enrolled already.
     #[error("this secret is enrolled already as {0}")]

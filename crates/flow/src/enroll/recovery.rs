@@ -120,7 +120,7 @@ fn attempt<S: Store>(
                     "These recovery codes could not be kept: do not use them. The next login makes new ones."
                 }
                 Wanted::Instead => {
-                    "These recovery codes could not be kept: do not use them. The old ones still hold."
+                    "These recovery codes could not be kept: do not use them. The old ones are still valid."
                 }
             });
             Err(kept.err().map_or("changed_meanwhile", |error| error.reason()))

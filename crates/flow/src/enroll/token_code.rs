@@ -30,7 +30,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             let typed = self.dialog.ask(prompt, Echo::On).map_err(|NoAnswer| EnrollError::NoAnswer)?;
             let dialog = &mut *self.dialog;
             let wait = |seconds| {
-                dialog.show(&format!("Wrong codes were typed before: this one is looked at in {seconds} s."));
+                dialog.show(&format!("Wrong codes were typed before: this one is checked in {seconds} s."));
                 dialog.wait(Duration::from_secs(u64::from(seconds)));
             };
             match try_token_code(self.store, name, id, &typed, self.clock, wait) {
