@@ -21,7 +21,7 @@ pub enum ConnectError {
     #[error("the broker is too busy; try again")]
     Busy,
     /// The process that listens there is not root.
-    #[error("whoever listens there is not root, so not the broker")]
+    #[error("the process that listens there is not root, so it is not the broker")]
     Untrusted,
     /// The system reported an error.
     #[error("the broker can't be reached: {0}")]
