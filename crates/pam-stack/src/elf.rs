@@ -20,7 +20,7 @@ pub enum Unusable {
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoLibrary => "is no shared library",
+            Self::NoLibrary => "is not a shared library",
             Self::Truncated => "is cut off",
             Self::OtherMachine => "is for another kind of machine",
         })

@@ -74,7 +74,7 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Kind(word) => write!(f, "`{word}` is none of auth, account, session, password, @include"),
+            Self::Kind(word) => write!(f, "`{word}` is not auth, account, session, password or @include"),
             Self::Incomplete => f.write_str("ends before it names a module"),
             Self::Control(word) => write!(f, "the control `{word}` is not understood"),
             Self::Missing(file) => write!(f, "includes {file}, which is not there or can't be read"),
