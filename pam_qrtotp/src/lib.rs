@@ -128,7 +128,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
     let mut host = Host::new(pamh, silent, &subject.user);
     if subject.service == PROOF_SERVICE {
         // A program that lets its callers choose the service would otherwise log them in without a code.
-        let detail = "the PAM service qrtotp proves passwords for enrolments and is no service for logins";
+        let detail = "the PAM service qrtotp only proves passwords for enrolments; it admits no login";
         return refuse(&mut host, &mut log, &subject, "proof_service", detail);
     }
     let args = match Args::parse(words) {
