@@ -182,7 +182,7 @@ impl From<Refusal> for Unproven {
             Refusal::Account(why) => ("account_refused", why),
             Refusal::Unavailable(why) => ("primary_factor_unavailable", why),
             Refusal::Barred(Gate::Wait(seconds), _) => {
-                ("primary_factor_throttled", format!("it is looked at again in {seconds} s"))
+                ("primary_factor_throttled", format!("the next one is checked in {seconds} s"))
             }
             Refusal::Barred(..) => ("primary_factor_disabled", "`qrtotp unlock` lifts it".into()),
             Refusal::Store(error) => (error.reason(), error.to_string()),

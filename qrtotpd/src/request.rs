@@ -168,7 +168,7 @@ impl<'a> Served<'a> {
                     Codes::Kept => "",
                     Codes::Unchanged => " The recovery codes stay as they are.",
                     Codes::Lost => {
-                        " The recovery codes were not confirmed: they are worth nothing, and the next login makes new ones."
+                        " The recovery codes were not confirmed: they are not valid, and the next login makes new ones."
                     }
                 };
                 let id = enrolled.credential;
@@ -218,6 +218,6 @@ impl<'a> Served<'a> {
 
     fn regenerate(&mut self) -> Result<Response, Ended> {
         self.owner().regenerate_recovery()?;
-        Ok(Response::Done("The old recovery codes are worth nothing now.".into()))
+        Ok(Response::Done("The old recovery codes are no longer valid.".into()))
     }
 }
