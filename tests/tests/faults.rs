@@ -1,6 +1,5 @@
-//! System calls that fail while somebody logs in, and power cuts right after it: denied or let in, never
-//! half, and no code twice. `cargo xtask proof faults power` does it with every call of everything, and a
-//! hundred times.
+//! System calls that fail during a login, and power cuts right after it: denied or let in, never half, and no
+//! code twice. `cargo xtask proof faults power` does it with every call of every action, and a hundred times.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -106,7 +105,7 @@ fn apply(sandbox: &Sandbox, path: &str, rule: &str, under: &[&str]) -> bool {
     sandbox.run(&[under, &apply].concat()).status.success()
 }
 
-/// Whether logins go by this rule; anything but one of both fails.
+/// Whether logins use this rule; anything but one of the two fails.
 fn is_in_force(sandbox: &Sandbox, path: &str, [new, old]: [&str; 2]) -> bool {
     let shown = sandbox.run(&["qrtotp", "--config", path, "config", "show"]).success().stdout;
     let has = |rule: &str| shown.contains(&format!("rule {rule}\n"));

@@ -1,4 +1,4 @@
-//! docs/SERVICES.md: each host's blocks, as they stand there, with Debian's program.
+//! docs/SERVICES.md: each service's blocks, verbatim, with Debian's program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
@@ -24,12 +24,12 @@ struct Host {
 }
 
 impl Host {
-    /// alice has a device, mallory has none. Writes the blocks that are whole files.
+    /// alice has a device, mallory has none. Writes those blocks that are whole files.
     fn with(section: &str) -> Self {
         Self::on(Sandbox::new(), section)
     }
 
-    /// On Debian 13, for programs that this machine can't have beside others; `None` if it could not be
+    /// On Debian 13, for programs that this machine can't install beside others; `None` if it could not be
     /// unpacked.
     fn on_debian_13(section: &str) -> Option<Self> {
         (!artefacts::lacks(NEWEST)).then(|| Self::on(System::debian(NEWEST).sandbox(None), section))
@@ -43,7 +43,7 @@ impl Host {
         Self { _broker: sandbox.start_broker(), sandbox, phone, recipe }
     }
 
-    /// Starts a server, which ends with the sandbox, and waits until it takes connections.
+    /// Starts a server, which ends with the sandbox, and waits until it accepts connections.
     fn serve(&self, command: &str, port: u16) {
         self.sandbox.run(&["sh", "-c", &format!("{command} </dev/null >/dev/null 2>&1 &")]).success();
         let connect = format!("</dev/tcp/localhost/{port}");
@@ -51,7 +51,7 @@ impl Host {
         clock::poll(PATIENCE, is_up).expect("the server does not start");
     }
 
-    /// What every host must do with what is typed into its field.
+    /// The decisions that every host must make on the typed text.
     fn judges(&self, login: impl Fn(&Sandbox, &str, &str) -> Output) {
         self.phone.settle(8);
         let (code, wrong) = (self.phone.code(), self.phone.wrong_code());
@@ -75,7 +75,7 @@ impl Host {
         }
     }
 
-    /// Fifty logins at once with one code, of which one must get in. `login` is a shell's command with
+    /// Fifty concurrent logins with one code, of which one must get in. `login` is a shell command with
     /// bobby's text in `$0`.
     fn judges_fifty(&self, login: &str) {
         self.sandbox.add_user("bobby");
@@ -143,7 +143,7 @@ fn proftpd() {
 fn xrdp() {
     let Some(host) = Host::on_debian_13("xrdp") else { return };
     let sandbox = &host.sandbox;
-    // In place of an X server; who gets as far has logged in.
+    // Replaces an X server; a user who gets this far has logged in.
     sandbox.overwrite("/usr/local/bin/Xvnc", "#!/bin/sh\ntouch /tmp/session\n");
     let start = "chmod 755 /usr/local/bin/Xvnc; mkdir /run/xrdp; sed -i s/^MaxLoginRetry=.*/MaxLoginRetry=0/ /etc/xrdp/sesman.ini; \
                  xrdp-sesman";
@@ -222,7 +222,7 @@ fn saslauthd() {
     host.judges_fifty("testsaslauthd -s smtp -u bobby -p \"$0\" | grep '^0: OK'");
 }
 
-/// A host with OpenVPN's server running, and all but the end of its client's configuration.
+/// A host with a running OpenVPN server, and its client's configuration except for the end.
 fn vpn(section: &str) -> Host {
     let host = Host::with(section);
     let sandbox = &host.sandbox;
