@@ -1,12 +1,13 @@
 //! `FILE.applied`: what logins read of the configuration FILE. Beside it, `FILE.applied.d` keeps the last twenty.
 
-use crate::context::{acting_uid, subject, syslog};
+use crate::caller::{acting_uid, subject, syslog};
 use crate::error::Failure;
 use nix::unistd::{Group, geteuid};
 use qrtotp_audit::{Event, Kind};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{
-    Applied, Compiled, ConfigError, ConfigFile, Names, Stamp, applied_path, compile, digest, restamped,
+    Applied, Compiled, Config, ConfigError, ConfigFile, Names, Stamp, applied_path, compile, digest,
+    restamped,
 };
 use qrtotp_values::UnixTime;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -65,21 +66,34 @@ pub fn compiled(path: &Path) -> Result<Compiled, Failure> {
 /// The configuration in force. One that was never applied is applied now.
 pub fn load(path: &Path) -> Result<ConfigFile, Failure> {
     if let Err(ConfigError::NotApplied(_)) = ConfigFile::load(path, SystemClock.now()) {
-        let (place, compiled) = (AppliedFile::locked(path)?, compiled(path)?);
+        let place = AppliedFile::locked(path)?;
         // Another process may have applied it while we waited for the lock.
         if place.current()?.is_none() {
-            if let [failed, ..] = compiled.failed_tests(SystemClock.now()).1.as_slice() {
-                let text = format!(
-                    "{}: the test expects \"{}\" and gets \"{}\"; correct it, then run `qrtotp config apply`",
-                    failed.place, failed.expected, failed.got
-                );
-                return Err(Failure::Refused(text));
-            }
-            place.apply(&compiled, None, "")?;
+            place.apply(&never_applied(path)?, None, "")?;
         }
     }
     expire(path)?;
     Ok(ConfigFile::load(path, SystemClock.now())?)
+}
+
+/// As [`load`], for a dry run: what is in force, or would be. Changes nothing.
+pub fn look(path: &Path) -> Result<Config, Failure> {
+    match ConfigFile::load(path, SystemClock.now()) {
+        Err(ConfigError::NotApplied(_)) => Ok(never_applied(path)?.config),
+        found => Ok(found?.config),
+    }
+}
+
+/// A configuration that was never applied, and can be.
+fn never_applied(path: &Path) -> Result<Compiled, Failure> {
+    let compiled = compiled(path)?;
+    match compiled.failed_tests(SystemClock.now()).1.as_slice() {
+        [] => Ok(compiled),
+        [failed, ..] => Err(Failure::Refused(format!(
+            "{}: the test expects \"{}\" and gets \"{}\"; correct it, then run `qrtotp config apply`",
+            failed.place, failed.expected, failed.got
+        ))),
+    }
 }
 
 /// Goes back from a configuration that was not confirmed in time, so that a clock that is set back does not revive it.

@@ -1,20 +1,17 @@
 //! What every command starts from: the configuration, the store, who acts and on whose account.
 
 use crate::applied;
+pub use crate::caller::{login_uid, subject, syslog, terminal_name};
 use crate::error::{Failure, store_failure};
-use nix::unistd::{Uid, User, geteuid, getuid, ttyname};
+use nix::unistd::{User, geteuid, getuid};
 use qrtotp_account::{Name, NameError};
 use qrtotp_audit::Subject;
 use qrtotp_flow::{Directory, HostDirectory, host_name};
-use qrtotp_frontend::Syslog;
-use qrtotp_policy::{Config, ConfigFile, DEFAULT_PATH};
+use qrtotp_policy::{Compiled, Config, ConfigFile, DEFAULT_PATH};
 use qrtotp_store::{FileStore, Store, StoreError};
 use qrtotp_values::text::clean;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-
-/// AUDIT_UID_UNSET: a process that no login started.
-const NO_LOGIN: u32 = u32::MAX;
 
 /// A loaded configuration.
 pub struct Context {
@@ -24,6 +21,12 @@ pub struct Context {
 }
 
 impl Context {
+    /// That of a configuration which is not applied yet.
+    pub fn before_applying(path: &Path, compiled: &Compiled) -> Self {
+        let key_dir = path.parent().unwrap_or(Path::new("/")).to_owned();
+        Self { config: compiled.config.clone(), key_dir }
+    }
+
     /// Loads the configuration in `path`. The host's own needs root; a private one needs whatever its files need.
     pub fn load(path: &Path) -> Result<Self, Failure> {
         let path = config_file(path)?;
@@ -33,6 +36,13 @@ impl Context {
             let _ = writeln!(std::io::stderr(), "qrtotp: {} {text}", path.display());
         }
         Ok(Self::of(source))
+    }
+
+    /// As [`Context::load`], for a dry run: a configuration that was never applied stays so.
+    pub fn look(path: &Path) -> Result<Self, Failure> {
+        let path = config_file(path)?;
+        let key_dir = path.parent().unwrap_or(Path::new("/")).to_owned();
+        Ok(Self { config: applied::look(&path)?, key_dir })
     }
 
     /// What was loaded.
@@ -89,45 +99,6 @@ pub fn config_file(path: &Path) -> Result<PathBuf, Failure> {
     }
     std::path::absolute(path)
         .map_err(|error| Failure::Error(format!("{}: {error}; give another file", path.display())))
-}
-
-/// Who and where, for the log.
-pub fn subject(user: &str) -> Subject {
-    Subject {
-        user: user.to_owned(),
-        service: "qrtotp".into(),
-        tty: terminal_name(),
-        by: acting_user(),
-        ..Subject::default()
-    }
-}
-
-/// The system log, as this command writes to it.
-pub fn syslog() -> Syslog {
-    Syslog::open("qrtotp")
-}
-
-/// The terminal of standard input, without /dev/.
-pub fn terminal_name() -> String {
-    let path = ttyname(std::io::stdin()).unwrap_or_default();
-    path.strip_prefix("/dev/").unwrap_or(&path).display().to_string()
-}
-
-/// The person behind sudo and su, where the kernel remembers one, else the caller.
-fn acting_user() -> String {
-    let uid = acting_uid();
-    User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
-}
-
-/// The uid of [`acting_user`].
-pub fn acting_uid() -> Uid {
-    login_uid().unwrap_or_else(getuid)
-}
-
-/// Who logged in, as the kernel remembers it through sudo and su; `None`: no login started this process.
-pub fn login_uid() -> Option<Uid> {
-    let login = std::fs::read_to_string("/proc/self/loginuid").ok()?;
-    login.trim().parse().ok().filter(|uid| *uid != NO_LOGIN).map(Uid::from_raw)
 }
 
 /// The account that a command is about, if it was not named: the caller's, but for root, who has to say.

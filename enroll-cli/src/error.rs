@@ -20,9 +20,10 @@ pub fn shown(path: &Path) -> String {
 }
 
 /// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Exit {
     /// 0
+    #[default]
     Done,
     /// 1
     Refused,
@@ -134,6 +135,7 @@ impl Failure {
             | AdminError::NoRoomForKey(_)
             | AdminError::SeveralDevices(..)
             | AdminError::GivenTwice
+            | AdminError::NoRoom { .. }
             | AdminError::NoToken(_)
             | AdminError::TokenLive(..)
             | AdminError::TooManyKeys(_)

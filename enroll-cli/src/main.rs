@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod applied;
+mod caller;
 mod cli;
 mod cmd;
 mod context;

@@ -37,7 +37,7 @@ fn a_dry_run_refuses_the_lines_that_the_import_would_refuse() {
         let dry = oath(&instance, &file, &["--dry-run"]);
         assert!(dry.code == Some(1) && counted(&dry), "{dry:?}");
         assert!(dry.stderr.contains("line 2, nobody: an earlier line has the same key"), "{dry:?}");
-        assert!(dry.stderr.contains("line 6, nobody: 3 devices are enrolled already"), "{dry:?}");
+        assert!(dry.stderr.contains("line 6, nobody: 3 before it in the file and 0 enrolled"), "{dry:?}");
         if !instance.state().exists() {
             instance.import("bin");
         }
@@ -265,4 +265,140 @@ fn a_bad_file_of_each_kind_is_refused_by_name_and_nothing_is_changed() {
     let good = "<PlainValue>MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=</PlainValue>";
     instance.run_with(&["import", "pskc", "-", "--user", "nobody"], &pskc(good)).ok();
     assert_eq!(devices(&instance, "nobody"), 1);
+}
+
+#[test]
+fn a_file_that_is_cut_within_its_last_line_is_refused_whatever_it_is() {
+    let instance = Instance::new();
+    let migration =
+        "otpauth-migration://offline?data=ChwKFDEyMzQ1Njc4OTAxMjM0NTY3ODkwEgRhbGljIAEoATACEAEYASAA";
+    let key = key(7);
+    for (kind, text) in [
+        ("csv", format!("user,secret\nnobody,{}\nbin,{}", KEYS[0], KEYS[1])),
+        ("csv", format!("T1,{key},totp,6,30")),
+        ("otpauth-migration", migration.into()),
+        ("oath", format!("HOTP/T30 nobody - {key}")),
+        ("google-authenticator", format!("{}\n\" TOTP_AUTH\n\" DISALLOW_REUSE 59665", KEYS[2])),
+    ] {
+        let path = file(&instance, "cut", &text);
+        let whose: &[&str] = match kind {
+            "google-authenticator" => &["nobody", &path],
+            "oath" => &[&path],
+            _ => &[&path, "--user", "nobody"],
+        };
+        let refused = instance.run(&[&["import", kind], whose].concat());
+        assert!(refused.code == Some(1) && !instance.state().exists(), "{kind}: {refused:?}");
+        assert!(refused.stderr.contains("cut: it ends in the middle of a line"), "{kind}: {refused:?}");
+    }
+}
+
+/// What `qrtotp import uri --user-from label` says of such labels, each a line with a key of its own.
+fn by_label(instance: &Instance, labels: &[&str], more: &[&str]) -> Ended {
+    let uris = labels.iter().zip(1..).map(|(label, n)| {
+        let letter = char::from(b'A' + n);
+        format!("otpauth://totp/{label}?secret={}\n", String::from(letter).repeat(32))
+    });
+    let arguments = [&["import", "uri", "--user-from", "label"][..], more].concat();
+    instance.run_with(&arguments, &uris.collect::<String>())
+}
+
+#[test]
+fn more_devices_than_allowed_are_refused_by_those_that_are_there_and_those_of_the_file() {
+    let instance = Instance::new();
+    instance.import("nobody");
+    let refused = by_label(&instance, &["nobody", "nobody", "nobody"], &[]);
+    assert!(
+        refused.stderr.contains("line 3 (nobody), nobody: 2 before it in the file and 1 enrolled"),
+        "{refused:?}"
+    );
+    by_label(&instance, &["nobody", "nobody"], &[]).ok();
+    let refused = by_label(&instance, &["bin", "bin", "bin", "nobody"], &["--entry", "4"]);
+    assert!(refused.stderr.contains("3 devices are enrolled already"), "{refused:?}");
+}
+
+#[test]
+fn a_control_character_in_a_label_makes_no_other_users_name_of_it() {
+    let instance = Instance::new();
+    for label in ["no%00body", "nobody%00", "%1bnobody", "no%7fbody", "no%C2%80body"] {
+        let refused = by_label(&instance, &[label], &[]);
+        assert!(
+            refused.code == Some(1) && refused.stderr.contains("there is no user"),
+            "{label}: {refused:?}"
+        );
+    }
+    let nul = format!("[{{\"secret\":\"{}\",\"label\":\"no\\u0000body\",\"type\":\"TOTP\"}}]", KEYS[0]);
+    let refused = instance.run_with(&["import", "json", "-", "--user-from", "label"], &nul);
+    assert!(refused.stderr.contains("there is no user"), "{refused:?}");
+}
+
+#[test]
+fn an_entry_is_picked_by_a_name_or_number_that_only_it_has() {
+    let instance = Instance::new();
+    let labels = ["nobody", "bin", "nobody", "4", "daemon"];
+    for (wanted, places) in [("nobody", "line 1, line 3"), ("4", "")] {
+        let told = by_label(&instance, &labels, &["--entry", wanted]);
+        assert_eq!(
+            told.stderr.contains(&format!("several entries are called {wanted}: {places}")),
+            wanted != "4"
+        );
+        assert!(told.code == Some(1) && !instance.state().exists(), "{told:?}");
+    }
+    by_label(&instance, &labels, &["--entry", "line 3"]).ok();
+    let labels = ["bin", "x", "2", "sys"];
+    let told = by_label(&instance, &labels, &["--entry", "2"]);
+    assert!(told.stderr.contains("several entries are called 2: line 2, line 3"), "{told:?}");
+    assert_eq!([devices(&instance, "nobody"), devices(&instance, "bin")], [1, 0]);
+}
+
+#[test]
+fn a_dry_run_on_a_new_host_changes_nothing_not_even_the_applied_configuration() {
+    let instance = Instance::new();
+    let uri = format!("otpauth://totp/x?secret={}\n", KEYS[0]);
+    let google = format!("{}\n\" TOTP_AUTH\n", KEYS[1]);
+    let oath = format!("HOTP/T30 nobody - {}\n", key(1));
+    for (arguments, input) in [
+        (&["import", "uri", "nobody", "--dry-run"][..], &uri),
+        (&["import", "google-authenticator", "nobody", "-", "--dry-run"], &google),
+        (&["import", "oath", "-", "--dry-run"], &oath),
+    ] {
+        let told = instance.run_with(arguments, input).ok();
+        assert!(told.stdout.contains("would be imported"), "{told:?}");
+    }
+    instance.run(&["revoke", "--everyone", "--dry-run"]);
+    let left: Vec<_> =
+        fs::read_dir(instance.path("")).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(left, ["qrtotp.toml"]);
+    instance.configure("max_devices = 0\n");
+    let wrong = instance.run_with(&["import", "uri", "nobody", "--dry-run"], &uri);
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("qrtotp.toml"), "{wrong:?}");
+}
+
+#[test]
+fn with_json_every_refusal_is_an_object_also_of_the_whole() {
+    let instance = Instance::new();
+    let google = ["import", "google-authenticator", "nobody", "-", "--json"];
+    for (arguments, input, user, result) in [
+        (&google[..], "x!\n", "nobody", "refused"),
+        (&google, "cut", "nobody", "refused"),
+        (&["import", "google-authenticator", "no-such-user", "-", "--json"], "", "no-such-user", "refused"),
+        (&["import", "google-authenticator", "nobody", "/dev/null", "--json"], "", "nobody", "refused"),
+        (&["import", "csv", "-", "--user", "nobody", "--json"], "\"", "nobody", "refused"),
+        (&["import", "json", "-", "--json"], "{", "", "refused"),
+        (
+            &["import", "uri", "nobody", "--entry", "9", "--json"],
+            "otpauth://totp/x?secret=A\n",
+            "nobody",
+            "refused",
+        ),
+        (&["import", "oath", "/no/such", "--json"], "", "", "refused"),
+        (&["import", "oath", "-", "--shred", "--json"], "", "", "error"),
+    ] {
+        let told = instance.run_with(arguments, input);
+        let line: serde_json::Value = serde_json::from_str(&told.stdout).expect(&format!("{told:?}"));
+        assert_eq!((line["user"].as_str(), line["result"].as_str()), (Some(user), Some(result)), "{told:?}");
+        // The system log may not be there.
+        let reason = line["reason"].as_str().unwrap();
+        assert!(!reason.is_empty() && !told.stderr.contains(reason), "{told:?}");
+        assert_eq!(told.code, Some(if result == "error" { 2 } else { 1 }));
+    }
 }

@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 57] = [
+const COMMANDS: [&[&str]; 58] = [
     &[],
     &["enroll"],
     &["status"],
@@ -61,6 +61,7 @@ const COMMANDS: [&[&str]; 57] = [
     &["audit", "repair"],
     &["audit", "heads"],
     &["audit", "summary"],
+    &["audit", "report"],
     &["metrics"],
     &["man"],
 ];

@@ -16,7 +16,8 @@ pub(crate) fn csv(data: &[u8]) {
 }
 
 pub(crate) fn pskc(data: &[u8]) {
-    check(data, parse_pskc);
+    // 2026-09-21: some tokens have expired by then.
+    check(data, |file, strength| parse_pskc(file, 1_790_000_010, strength));
 }
 
 pub(crate) fn uris(data: &[u8]) {
@@ -65,7 +66,8 @@ fn check(file: &[u8], parse: Parse) {
             Ok(found) => {
                 let bytes = found.secret.as_bytes();
                 assert!((Secret::WEAK_MIN_BITS as usize / 8..=Secret::MAX_BYTES).contains(&bytes.len()));
-                assert!(found.used.is_none() && found.drift == 0 && found.scratch.is_none());
+                assert!(found.used.is_none() && found.scratch.is_none());
+                assert!(i64::from(found.drift).abs() * i64::from(found.params.period()) <= 600, "{}", found.drift);
                 let params = if crate::planted() && found.params.digits() == 8 {
                     Params::default()
                 } else {

@@ -109,7 +109,8 @@ fn oath(file: &[u8]) {
             Ok(found) => {
                 sound(&found);
                 let user = line.user.expect("somebody's");
-                assert!(!user.is_empty() && bytes.trim_ascii().starts_with(b"HOTP/T"));
+                let plain = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+                assert!(!user.is_empty() && plain.trim_ascii().starts_with(b"HOTP/T"));
                 let hex: String = found.secret.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
                 let (period, digits) = (found.params.period(), found.params.digits());
                 let again = format!("HOTP/T{period}/{digits} {user} - {hex}");

@@ -78,7 +78,7 @@ fn audit_verify_proves_untouched_lines_and_names_changed_removed_and_lost_ones()
     assert_eq!(changed.status.code(), Some(1), "{}", changed.stdout);
     assert!(changed.stdout.contains("alice seq 2: CHANGED"), "{}", changed.stdout);
     // A line that did not reach the log, in the middle or at the end, is in the store word for word.
-    for number in [1, 3] {
+    for number in [2, 4] {
         let mut gone = String::new();
         written(&sandbox, |lines| {
             let at = lines.iter().position(|line| line.contains(&format!(" seq={number} "))).unwrap();
@@ -120,4 +120,62 @@ fn audit_shows_what_filters_ask_for_as_text_and_as_json_of_the_schema() {
             .stdout
             .contains("wrong_code")
     );
+}
+
+/// Five kinds of tampering with the line at `at`; `None` if the line has no number, or nothing would change.
+fn tampered(lines: &[String], at: usize, kind: &str) -> Option<Vec<String>> {
+    let mut lines = lines.to_vec();
+    if !lines[at].contains(" seq=") {
+        return None;
+    }
+    let line = lines[at].clone();
+    match kind {
+        "change" => lines[at] = line.replacen("service=", "service=x", 1),
+        "remove" => drop(lines.remove(at)),
+        "insert" => lines.insert(at, line.replacen("user=alice", "user=alice rhost=192.0.2.9", 1)),
+        "cut" => lines.truncate(at),
+        _ => lines.push(line),
+    }
+    Some(lines)
+}
+
+#[test]
+fn each_kind_of_tampering_is_found_at_every_line_of_a_real_log() {
+    let (sandbox, _) = logged_in();
+    let _ = sandbox.run(&["qrtotp", "token", "issue", "alice"]).success();
+    let _ = sandbox.run(&["qrtotp", "revoke", "alice"]).success();
+    let other = "2020-11-29T10:00:00Z host sshd[3]: Server listening";
+    let untouched = written(&sandbox, |lines| lines.insert(0, other.to_owned()));
+    let _ = verify(&sandbox).success();
+    for at in 0..untouched.len() {
+        for kind in ["change", "remove", "insert", "cut", "repeat"] {
+            let Some(lines) = tampered(&untouched, at, kind) else { continue };
+            sandbox.overwrite("/tmp/auth.log", &format!("{}\n", lines.join("\n")));
+            let found = verify(&sandbox);
+            assert!(!found.status.success(), "{kind} {}:\n{}", untouched[at], found.stdout);
+        }
+    }
+}
+
+#[test]
+fn a_log_without_our_lines_is_no_proof_and_saved_heads_show_a_removed_beginning() {
+    let (sandbox, phone) = logged_in();
+    let heads = sandbox.run(&["qrtotp", "audit", "heads"]).success().stdout;
+    sandbox.overwrite("/tmp/heads", &heads);
+    let against =
+        || sandbox.run(&["qrtotp", "audit", "verify", "--against", "/tmp/heads", "--file", "/tmp/auth.log"]);
+    for _ in 0..20 {
+        assert_eq!(sandbox.answer("alice", &phone.wrong_code()), PAM_AUTH_ERR);
+        let _ = sandbox.run(&["qrtotp", "unlock", "alice"]).success();
+    }
+    let lines = written(&sandbox, |_| ());
+    let _ = against().success();
+    let last = lines.iter().filter(|line| line.contains(" seq=")).cloned().collect::<Vec<_>>().split_off(38);
+    sandbox.overwrite("/tmp/auth.log", &format!("{}\n", last.join("\n")));
+    assert!(!verify(&sandbox).stdout.contains("MISSING"), "the store does not know");
+    assert!(against().stdout.contains("alice seq 5: MISSING"), "{}", against().stdout);
+    sandbox.overwrite("/tmp/auth.log", "Nov 29 10:00:00 host sshd[3]: Server listening\n");
+    assert_eq!(verify(&sandbox).status.code(), Some(2));
+    sandbox.overwrite("/tmp/auth.log", "2020-11-29T10:00:00Z host sshd[3]: Server listening\n");
+    assert_eq!(verify(&sandbox).status.code(), Some(1));
 }

@@ -4,7 +4,10 @@ use std::{path::Path, process::Command};
 
 use anyhow::{Context, Result};
 
-use crate::step::{as_root, run, say};
+use crate::{
+    build,
+    step::{as_root, run, say},
+};
 
 /// What a login in a private namespace needs, phone included.
 pub const DEMO: &[&str] = &[
@@ -33,6 +36,7 @@ pub const TEST: &[&str] = &[
     "curl",
     "dovecot-imapd",
     "dropbear-bin",
+    "fail2ban",
     "faketime",
     "fonts-dejavu-core",
     "freeradius",
@@ -75,6 +79,9 @@ pub const DEB: &[&str] = &["debhelper", "dpkg-dev"];
 
 /// What the proofs need on top: to boot other systems.
 pub const PROOF: &[&str] = &["systemd-container"];
+
+/// What the proof of the audit report needs on top: a browser.
+pub const BROWSER: &[&str] = &["chromium"];
 
 /// What fuzzing needs: libFuzzer is C++.
 pub const FUZZ: &[&str] = &["g++"];
@@ -119,6 +126,25 @@ pub fn need(packages: &[&[&str]]) -> Result<()> {
         run(as_root("rm").args(["-f", POLICY]))?;
     }
     installed.with_context(advice)
+}
+
+/// Unpacks a package into target/, once, without installing it: its services would start, and some ask their
+/// maker's servers.
+///
+/// # Errors
+/// It can't be had.
+pub fn unpack(package: &str) -> Result<()> {
+    let tools = build::target().join("tools/debian");
+    if tools.join(package).is_dir() {
+        return Ok(());
+    }
+    say(&format!("unpacking {package} into target/"));
+    std::fs::create_dir_all(&tools)?;
+    run(Command::new("apt-get").args(["download", "-qq", package]).current_dir(&tools))?;
+    let script = format!(
+        "dpkg-deb --extract {package}_*.deb {package}.new && mv {package}.new {package} && rm {package}_*.deb"
+    );
+    run(Command::new("sh").args(["-ec", &script]).current_dir(&tools))
 }
 
 fn is_installed(package: &str) -> bool {

@@ -239,6 +239,16 @@ pub fn from_syslog(line: &str) -> Option<Entry> {
     Some(Entry { time, host: host.to_owned(), writer: Writer::Unknown, journal: false, event })
 }
 
+/// When a log received a line of any program, in microseconds since 1970. `None` if the line does not say, or not in which year.
+#[must_use]
+pub fn time_of(line: &str) -> Option<i64> {
+    if line.starts_with('{') {
+        let fields: Value = serde_json::from_str(line).ok()?;
+        return fields.get("__REALTIME_TIMESTAMP")?.as_str()?.parse().ok();
+    }
+    rfc3339(line.split(' ').next()?)
+}
+
 /// What is before a message and the message: the first `: ` behind which one of ours begins.
 fn split_tag(line: &str) -> Option<(&str, &str)> {
     let (head, message) = line.split_once(": ")?;

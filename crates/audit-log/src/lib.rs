@@ -6,14 +6,16 @@ mod ecs;
 mod event;
 mod filter;
 mod merge;
+mod report;
 mod summary;
 mod time;
 mod verify;
 
 pub use ecs::ecs;
-pub use event::{Entry, Event, RECOVERED, Writer, from_journal, from_syslog};
+pub use event::{Entry, Event, RECOVERED, Writer, from_journal, from_syslog, time_of};
 pub use filter::{Filter, parse_time};
 pub use merge::Merge;
+pub use report::{Proof, Report};
 pub use summary::Summary;
 pub use time::rfc3339_of;
 pub use verify::{Fault, Finding, Head, Verifier};

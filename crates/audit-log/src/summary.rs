@@ -54,7 +54,8 @@ impl Summary {
     }
 }
 
-fn count(counts: &mut BTreeMap<String, u64>, value: &str) {
+/// Adds one to the value, or to `others` if there are too many values.
+pub(crate) fn count(counts: &mut BTreeMap<String, u64>, value: &str) {
     let key = if counts.len() < NAMES || counts.contains_key(value) { value } else { "others" };
     *counts.entry(key.to_owned()).or_default() += 1;
 }

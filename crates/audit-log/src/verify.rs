@@ -1,8 +1,12 @@
 //! Proves the chains of all accounts: what was changed, removed, added, moved or repeated, and what was only lost.
 
+mod end;
+mod saved;
+
 use crate::event::{Entry, Event, Writer};
 use qrtotp_account::{Link, link};
 use qrtotp_values::{EARLIEST_PLAUSIBLE, UnixTime};
+use saved::{Known, Saved};
 use std::collections::{BTreeMap, HashMap};
 
 /// Two logins of one account at the same time may log in the other order. So much later, in seconds, a line was moved.
@@ -46,6 +50,8 @@ pub enum Fault {
     NoAccount,
     /// The same lines had another link when they were saved.
     AgainstSaved,
+    /// Neither the log nor the store has the line that was saved.
+    SavedIsGone,
 }
 
 impl Fault {
@@ -102,6 +108,10 @@ struct Chain {
     other_first: Option<Event>,
     /// The line with the head's number, if it has another link: the same.
     other_head: Option<Event>,
+    /// The line with the saved number, if it has another link: the same.
+    other_saved: Option<Event>,
+    /// Line 1 of an account that is not in the store under this name: it may be renamed later.
+    trusted_first: Option<Event>,
     head: Option<Head>,
 }
 
@@ -109,7 +119,7 @@ struct Chain {
 #[derive(Default)]
 pub struct Verifier {
     heads: HashMap<String, Head>,
-    saved: HashMap<String, (u64, Link)>,
+    saved: Saved,
     chains: HashMap<String, Chain>,
     findings: Vec<Finding>,
     /// Lines that fit, of all.
@@ -129,16 +139,20 @@ impl Verifier {
         Self { heads, ..Self::default() }
     }
 
-    /// Keeps the last line of each account in another copy of the log, to compare with.
+    /// Keeps the last line of each account in another copy of the log, or of `audit heads`, to compare with.
     pub fn save(&mut self, entry: &Entry) {
-        if let (Some(user), Some(seq), Some(link)) =
-            (entry.event.get("user"), entry.event.seq(), entry.event.link)
-        {
-            let known = self.saved.entry(user.to_owned()).or_insert((seq, link));
-            if seq > known.0 {
-                *known = (seq, link);
-            }
-        }
+        self.saved.add(entry);
+    }
+
+    /// The log has other programs' lines of this time, in microseconds since 1970: it goes back so far.
+    pub fn goes_back_to(&mut self, time: i64) {
+        self.not_later(time.div_euclid(1_000_000));
+    }
+
+    /// Whether the store has lines, and nothing shows that the log goes back far enough to have one.
+    #[must_use]
+    pub fn proves_nothing(&self) -> bool {
+        self.begins.is_none() && self.chains.is_empty() && self.heads.values().any(|head| head.seq > 0)
     }
 
     /// What was found since the last call.
@@ -181,9 +195,8 @@ impl Verifier {
 
     /// A line without a place in a chain: one with a link should have it, and so should those of some kinds.
     fn read_unchained(&mut self, event: &Event) {
-        let user = event.get("user").unwrap_or("?");
-        let has_chain = self.chains.contains_key(user) && event.is_always_chained();
-        if event.link.is_some() || has_chain {
+        if event.link.is_some() || event.is_always_chained() {
+            let user = event.get("user").unwrap_or("?");
             Report { user, verifier: self }.add(0, Fault::Unchained, Some(event));
         }
     }
@@ -220,7 +233,11 @@ impl Verifier {
                 ..Chain::default()
             };
             self.chains.insert(was.to_owned(), anew);
-            return Some(chain.renamed(head));
+            // Another line of that number may be of a later account.
+            if chain.other_saved.is_none() {
+                self.saved.rename(was, user, chain.seq);
+            }
+            return Some(chain.renamed(head, &mut Report { user, verifier: self }));
         }
         let fresh = Chain { before: [head.as_ref().map(|head| head.origin), None], head, ..Chain::default() };
         match self.chains.remove(user) {
@@ -247,25 +264,45 @@ impl Verifier {
         let Some(head) = self.heads.get(user).cloned() else { return };
         let is_gone = now.is_none();
         let now = now.unwrap_or((head.seq, head.link));
-        let chain = self.chains.remove(user);
-        let newest = kept.iter().filter_map(|event| event.number("at")).max();
-        let rotated = newest.is_none_or(|at| self.begins.is_none_or(|begins| at < begins));
-        let Some(mut chain) = chain else {
-            // All of its lines are older than the log.
-            if head.seq > 0 && !rotated {
-                let mut chain = Chain { before: [Some(head.origin), None], ..Chain::default() };
-                let oldest = kept.iter().filter_map(Event::seq).filter(|seq| *seq <= head.seq).min();
-                chain.seq = oldest.unwrap_or(1) - 1;
-                let mut report = Report { user, verifier: self };
-                chain.end(kept, Some(&head), now, &mut report);
+        let chain = match self.chains.remove(user) {
+            Some(chain) if chain.removed => {
+                self.end_removed(user, chain);
+                if is_gone {
+                    return; // removed while the log was read
+                }
+                // The account was made again since: the log should have all of its lines.
+                Some(Chain { before: [Some(head.origin), None], ..Chain::default() })
             }
-            return;
+            Some(chain) => Some(chain),
+            None => self.unseen(user, &head, kept),
         };
-        if is_gone && chain.removed {
-            return self.end_removed(user, chain); // removed while the log was read
+        if let Some(mut chain) = chain {
+            chain.end(kept, Some(&head), now, &mut Report { user, verifier: self });
         }
-        let mut report = Report { user, verifier: self };
-        chain.end(kept, Some(&head), now, &mut report);
+    }
+
+    /// The chain of an account without a line in the log. `None`: all of its lines are older than the log.
+    fn unseen(&mut self, user: &str, head: &Head, kept: &[Event]) -> Option<Chain> {
+        let newest = kept.iter().filter_map(|event| event.number("at")).max();
+        let is_older = newest.is_none_or(|at| self.begins.is_none_or(|begins| at < begins));
+        let origin = Chain { before: [Some(head.origin), None], ..Chain::default() };
+        match self.saved.of(user) {
+            Known::Line(seq, link) if seq <= head.seq => {
+                if seq == head.seq && link != head.link {
+                    Report { user, verifier: self }.add(seq, Fault::AgainstSaved, None);
+                }
+                self.saved.met(user);
+                Some(Chain { seq, before: [Some(link), None], ..Chain::default() })
+            }
+            Known::NoLine => Some(origin),
+            Known::Line(..) => Some(Chain { seq: head.seq, ..Chain::default() }),
+            _ if head.seq == 0 || is_older => None,
+            _ => {
+                let oldest = kept.iter().filter_map(Event::seq).filter(|seq| *seq <= head.seq).min();
+                let seq = oldest.unwrap_or(1).saturating_sub(1);
+                Some(if seq == 0 { origin } else { Chain { seq, ..Chain::default() } })
+            }
+        }
     }
 
     fn end_removed(&mut self, user: &str, mut chain: Chain) {
@@ -284,6 +321,9 @@ impl Verifier {
                 report.add(chain.seq, Fault::NoAccount, None);
             }
         }
+        for (user, seq) in self.saved.left() {
+            Report { user: &user, verifier: self }.add(seq, Fault::SavedIsGone, None);
+        }
     }
 }
 
@@ -297,6 +337,27 @@ impl Report<'_> {
     fn add(&mut self, seq: u64, fault: Fault, event: Option<&Event>) {
         let line = event.map(|event| event.line.clone()).unwrap_or_default();
         self.verifier.findings.push(Finding { user: self.user.to_owned(), seq, fault, line });
+    }
+
+    /// Whether another line was saved with this number. If it is the saved one, that is done.
+    fn is_other_than_saved(&mut self, seq: u64, event: &Event) -> bool {
+        match self.verifier.saved.of(self.user) {
+            Known::Line(saved, link) if saved == seq => {
+                let is_same = event.link == Some(link);
+                if is_same {
+                    self.verifier.saved.met(self.user);
+                }
+                !is_same
+            }
+            _ => false,
+        }
+    }
+
+    /// Compares a line with the saved one.
+    fn compare(&mut self, seq: u64, event: &Event) {
+        if self.is_other_than_saved(seq, event) {
+            self.add(seq, Fault::AgainstSaved, Some(event));
+        }
     }
 }
 
@@ -316,10 +377,20 @@ impl Chain {
     }
 
     /// The same chain under another name, of which the store has this head.
-    fn renamed(self, head: Option<Head>) -> Self {
+    fn renamed(self, head: Option<Head>, report: &mut Report<'_>) -> Self {
         let origin = head.as_ref().map(|head| head.origin);
-        let other_first = self.other_first.filter(|first| fits([origin, None], first).is_none());
-        Self { head, other_first, other_head: None, ..self }
+        let is_first = |first: &Event| fits([origin, None], first).is_some();
+        let mut other_first = self.other_first.filter(|first| !is_first(first));
+        if let Some(first) = self.trusted_first.as_ref().filter(|_| origin.is_some()) {
+            if is_first(first) {
+                report.verifier.first -= 1;
+                report.verifier.proven += 1;
+            } else {
+                other_first = Some(first.clone());
+            }
+        }
+        let trusted_first = self.trusted_first.filter(|_| origin.is_none());
+        Self { head, other_first, trusted_first, other_head: None, ..self }
     }
 
     fn read(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
@@ -365,6 +436,7 @@ impl Chain {
             // Of an account that was removed since, the origin is not known.
             None if unknown || (seq == 1 && self.head.is_none()) => {
                 report.verifier.first += 1;
+                self.trusted_first = (seq == 1).then(|| event.clone());
                 self.advance(seq, event, [event.link, None], report);
             }
             None => {
@@ -390,11 +462,8 @@ impl Chain {
         if self.head.as_ref().is_some_and(|head| head.seq == seq && !before.contains(&Some(head.link))) {
             self.other_head = Some(event.clone());
         }
-        if let Some((saved, link)) = report.verifier.saved.get(report.user)
-            && *saved == seq
-            && event.link != Some(*link)
-        {
-            report.add(seq, Fault::AgainstSaved, Some(event));
+        if report.is_other_than_saved(seq, event) {
+            self.other_saved = Some(event.clone());
         }
     }
 
@@ -460,143 +529,6 @@ impl Chain {
         }
         report.add(seq, Fault::Repeated, Some(event));
     }
-
-    fn end(&mut self, kept: &[Event], head: Option<&Head>, now: (u64, Link), report: &mut Report<'_>) {
-        while !self.waiting.is_empty() {
-            self.skip(report);
-        }
-        self.begin(kept, report);
-        if !self.removed {
-            for (event, fault) in
-                [(self.other_first.take(), Fault::Changed), (self.other_head.take(), Fault::OtherHead)]
-            {
-                if let Some(event) = event {
-                    report.add(event.seq().unwrap_or(0), fault, Some(&event));
-                }
-            }
-        }
-        for gap in std::mem::take(&mut self.gaps) {
-            gap.fill(kept, report);
-        }
-        let Some(head) = head else { return };
-        if self.seq > head.seq {
-            self.ahead(kept, now, report);
-        }
-        if self.seq < head.seq {
-            self.tail(kept, head, report);
-        }
-        if let Some((saved, _)) = report.verifier.saved.get(report.user).copied()
-            && saved > self.seq.max(head.seq)
-        {
-            report.add(self.seq + 1, Fault::Missing(saved), None);
-        }
-    }
-
-    /// The lines before the log's first one: of those that the store kept, the log should have what is not older than itself.
-    fn begin(&mut self, kept: &[Event], report: &mut Report<'_>) {
-        let Some(leading) = self.leading.take() else { return };
-        let first = leading.seq().unwrap_or(1);
-        let before = known(first - 1, first - 1, &[], kept).remove(&(first - 1));
-        if let Some(link) = before.and_then(|(event, _)| event.link) {
-            report.verifier.first -= 1;
-            if fits([Some(link), None], &leading).is_some() {
-                report.verifier.proven += 1;
-            } else {
-                report.add(first, Fault::Changed, Some(&leading));
-            }
-        }
-        let begins = report.verifier.begins;
-        for (seq, (event, _)) in known(1, first - 1, &[], kept) {
-            if event.number("at").zip(begins).is_some_and(|(at, begins)| at >= begins) {
-                report.add(seq, Fault::Lost(event.chained().to_owned()), None);
-            }
-        }
-    }
-
-    /// The log's last line is behind the head that was read before the log: the store must have it by now.
-    fn ahead(&self, kept: &[Event], now: (u64, Link), report: &mut Report<'_>) {
-        let (seq, link) = now;
-        if seq < self.seq {
-            report.add(seq, Fault::StoreIsOlder(self.seq), None);
-        } else if seq == self.seq {
-            if !self.before.contains(&Some(link)) {
-                report.add(seq, Fault::OtherHead, None);
-            }
-        } else {
-            match self.agrees(kept) {
-                Some(true) => {}
-                Some(false) => report.add(self.seq, Fault::OtherHead, None),
-                None => report.verifier.first += 1, // more lines since than the store keeps
-            }
-        }
-    }
-
-    /// Whether the last line is the one that the store kept, or the store's next line follows it. `None`: it kept neither.
-    fn agrees(&self, kept: &[Event]) -> Option<bool> {
-        let of = |seq| kept.iter().find(|event| event.seq() == Some(seq));
-        if let Some(same) = of(self.seq) {
-            return Some(self.before.contains(&same.link));
-        }
-        of(self.seq + 1).map(|next| self.fits(next).is_some())
-    }
-
-    /// The lines behind the log's last one.
-    fn tail(&mut self, kept: &[Event], head: &Head, report: &mut Report<'_>) {
-        if self.seq > 0 && self.before != [None, None] && self.agrees(kept) == Some(false) {
-            report.add(self.seq, Fault::OtherHead, None);
-            return;
-        }
-        let lines = known(self.seq + 1, head.seq, &[], kept);
-        let (mut due, mut before) = (self.seq + 1, None);
-        for (seq, (line, _)) in &lines {
-            if *seq > due {
-                report.add(due, Fault::Missing(seq - 1), None);
-            } else if before.is_some() && fits([before, None], line).is_none() {
-                report.add(*seq, Fault::OtherHead, Some(line));
-                return;
-            }
-            before = line.link;
-            report.add(*seq, Fault::Lost(line.chained().to_owned()), None);
-            due = seq + 1;
-        }
-        if due <= head.seq {
-            report.add(due, Fault::Missing(head.seq), None);
-        }
-    }
-}
-
-/// Those of these lines that have a number from `from` to `to`, and whether they are late ones.
-fn known<'e>(from: u64, to: u64, late: &'e [Event], kept: &'e [Event]) -> BTreeMap<u64, (&'e Event, bool)> {
-    let both = kept.iter().map(|event| (event, false)).chain(late.iter().map(|event| (event, true)));
-    let numbered = both.filter_map(|(event, late)| Some((event.seq()?, (event, late))));
-    numbered.filter(|(seq, _)| (from..=to).contains(seq)).collect()
-}
-
-impl Gap {
-    /// Fills it with late lines and with those that the store kept, and proves them and the line behind.
-    fn fill(&self, kept: &[Event], report: &mut Report<'_>) {
-        let (mut before, mut due) = (self.before, self.from);
-        for (seq, (event, late)) in known(self.from, self.to, &self.late, kept) {
-            if seq > due {
-                report.add(due, Fault::Missing(seq - 1), None);
-            } else if fits(before, event).is_none() {
-                report.add(seq, Fault::Changed, Some(event));
-            } else if late {
-                report.verifier.proven += 1;
-            }
-            if !late {
-                report.add(seq, Fault::Lost(event.chained().to_owned()), None);
-            }
-            (before, due) = ([event.link, None], seq + 1);
-        }
-        if due <= self.to {
-            report.add(due, Fault::Missing(self.to), None);
-        } else if fits(before, &self.next).is_some() {
-            report.verifier.proven += 1;
-        } else {
-            report.add(self.to + 1, Fault::Changed, Some(&self.next));
-        }
-    }
 }
 
 fn fits(before: Before, event: &Event) -> Option<Link> {
@@ -608,3 +540,7 @@ fn fits(before: Before, event: &Event) -> Option<Link> {
 #[cfg(test)]
 #[path = "verify_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "verify_attacks.rs"]
+mod attacks;

@@ -58,6 +58,16 @@ pub enum AdminError {
     /// A key from elsewhere may be that of a device that was revoked then: those are not kept.
     #[error("a device of {0} was revoked on {at}, and this may be its key; nothing was changed", at = utc(*.1))]
     WasRevoked(Name, UnixTime),
+    /// More devices than allowed, with those that come before it in the same import.
+    #[error(
+        "{before} before it in the file and {enrolled} enrolled are as many devices as allowed; revoke one first, or leave one out"
+    )]
+    NoRoom {
+        /// Devices that the account has.
+        enrolled: usize,
+        /// Those that the import would add first.
+        before: usize,
+    },
     /// The same key twice in one import.
     #[error("an earlier line has the same key")]
     GivenTwice,

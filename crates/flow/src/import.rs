@@ -174,12 +174,14 @@ pub fn would_import<S: Store>(
             Ok(record.as_ref().map_or(Ok(()), |record| addition.check(store.key(), record))?)
         })?;
     }
-    let devices = record.as_ref().map_or(0, |record| record.credentials.len()) + before.len();
-    if devices >= usize::from(config.enroll.max_devices) {
-        return Err(EnrollError::TooManyDevices(devices).into());
-    }
     if before.iter().any(|secret| secret.same_key(what.secret)) {
         return Err(AdminError::GivenTwice);
+    }
+    let (enrolled, before) = (record.as_ref().map_or(0, |record| record.credentials.len()), before.len());
+    match usize::from(config.enroll.max_devices) {
+        max if enrolled + before < max => {}
+        _ if before == 0 => return Err(EnrollError::TooManyDevices(enrolled).into()),
+        _ => return Err(AdminError::NoRoom { enrolled, before }),
     }
     Ok(!what.scratch.unwrap_or_default().is_empty() && record.is_none_or(|record| record.recovery.is_none()))
 }

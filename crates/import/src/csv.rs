@@ -2,68 +2,13 @@
 //! columns have names and any order; without one they are serial number, key, type, digits, period, algorithm.
 
 use crate::Foreign;
-use crate::text;
+use crate::columns::{Column, Columns, VERSION_2, WITHOUT_HEADER};
 use crate::{
     Entry, FileError, MAX_ENTRIES, Refusal, Settings, account_of, bounded, device, device_of_text,
-    entry_of_uri, full_name, hexadecimal,
+    entry_of_uri, full_name, hexadecimal, may_be_key, params, text,
 };
 use ::csv::{ReaderBuilder, StringRecord, Trim};
 use qrtotp_otp::Strength;
-
-/// What a column says.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Column {
-    User,
-    Name,
-    Issuer,
-    Serial,
-    Key,
-    Kind,
-    Algorithm,
-    Digits,
-    Period,
-    Other,
-}
-
-/// Names of columns in lower case, letters and digits only.
-const NAMES: [(Column, &[&str]); 6] = [
-    (Column::User, &["user"]),
-    (Column::Name, &["name", "title", "label", "account", "description"]),
-    (Column::Issuer, &["issuer"]),
-    (Column::Serial, &["serial", "serialnumber", "serialno", "tokenserial"]),
-    (
-        Column::Key,
-        &[
-            "secret",
-            "secretkey",
-            "key",
-            "seed",
-            "totp",
-            "totpsecret",
-            "otpauth",
-            "uri",
-            "otpkey",
-            "otpsecret",
-            "otpurl",
-            "logintotp",
-        ],
-    ),
-    (Column::Kind, &["type", "tokentype", "otptype"]),
-];
-
-/// Words in the names of columns on which codes depend: none of these may be passed over.
-const WORDS: [(Column, &[&str]); 3] = [
-    (Column::Algorithm, &["algo", "hash", "hmac", "digest"]),
-    (Column::Digits, &["digit", "otplen", "length"]),
-    (Column::Period, &["period", "step", "interval"]),
-];
-
-/// The columns of a file without a header.
-const WITHOUT_HEADER: [Column; 6] =
-    [Column::Serial, Column::Key, Column::Kind, Column::Digits, Column::Period, Column::Algorithm];
-
-/// The columns that privacyIDEA's version 2 has in front of those: the user's name, resolver and realm.
-const VERSION_2: [Column; 3] = [Column::User, Column::Other, Column::Other];
 
 /// Reads a file. Rows without a key are passed over where the file has a header: a password manager has many.
 ///
@@ -86,26 +31,26 @@ pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> 
         .trim(Trim::All)
         .delimiter(delimiter)
         .from_reader(text.as_bytes());
-    let (mut columns, mut has_header) = (None::<Vec<Column>>, false);
+    let mut columns = None::<Columns>;
     let mut entries = Vec::new();
     for row in reader.records() {
         // The error's own text may quote the file.
         let row = row.map_err(|_| FileError::from("the file is no table of comma-separated values"))?;
         if let Some(comment) = row.get(0).and_then(|cell| cell.strip_prefix('#')) {
             if comment.replace(' ', "") == "version:2" {
-                columns = Some([&VERSION_2[..], &WITHOUT_HEADER].concat());
+                columns = Some(Columns { columns: [&VERSION_2[..], &WITHOUT_HEADER].concat(), names: None });
             }
             continue;
         }
         if columns.is_none()
-            && let Some(header) = header(&row)
+            && let Some(header) = Columns::named_by(&row)
         {
             columns = Some(header);
-            has_header = true;
             continue;
         }
-        let columns = columns.get_or_insert_with(|| WITHOUT_HEADER.to_vec());
-        if !has_header || !cell(&row, columns, Column::Key).is_empty() {
+        let columns =
+            columns.get_or_insert_with(|| Columns { columns: WITHOUT_HEADER.to_vec(), names: None });
+        if columns.names.is_none() || !columns.cell(&row, Column::Key).is_empty() {
             entries.push(entry(place(text, &row), &row, columns, strength));
         }
         if entries.len() > MAX_ENTRIES {
@@ -149,87 +94,84 @@ fn place(text: &str, row: &StringRecord) -> String {
     format!("line {line}")
 }
 
-/// The columns, if the row names them.
-fn header(row: &StringRecord) -> Option<Vec<Column>> {
-    let columns: Vec<Column> = row.iter().map(column).collect();
-    let known = columns.iter().filter(|column| **column != Column::Other).count();
-    // `totp` alone may be the type of a token in a row without a header.
-    let names_key = !cell(row, &columns, Column::Key).eq_ignore_ascii_case("totp");
-    (columns.contains(&Column::Key) && (known > 1 || row.len() == 1 || names_key)).then_some(columns)
-}
-
-fn column(name: &str) -> Column {
-    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-    let plain = plain.to_ascii_lowercase();
-    let mut names = NAMES.iter().filter(|(_, names)| names.contains(&plain.as_str()));
-    let mut words = WORDS.iter().filter(|(_, words)| words.iter().any(|word| plain.contains(word)));
-    names.next().or_else(|| words.next()).map_or(Column::Other, |(column, _)| *column)
-}
-
-/// The first cell of a column that is not empty.
-fn cell<'a>(row: &'a StringRecord, columns: &[Column], wanted: Column) -> &'a str {
-    let mut cells = columns.iter().zip(row).filter(|(column, cell)| **column == wanted && !cell.is_empty());
-    cells.next().map_or("", |(_, cell)| cell)
-}
-
-fn entry(place: String, row: &StringRecord, columns: &[Column], strength: Strength) -> Entry {
-    let of = |wanted| cell(row, columns, wanted);
+fn entry(place: String, row: &StringRecord, columns: &Columns, strength: Strength) -> Entry {
+    let of = |wanted| columns.cell(row, wanted);
     let user = Some(of(Column::User)).filter(|user| !user.is_empty()).map(str::to_owned);
     let key = of(Column::Key);
     // A base32 key may begin with these letters, too.
     let begins =
         |scheme: &str| key.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
-    if begins("otpauth:") || begins("otpauth-migration:") {
+    let mut entry = if begins("otpauth:") || begins("otpauth-migration:") {
         let mut entry = entry_of_uri(place, key, strength);
+        entry.found = entry.found.and_then(|found| agrees(&of, found));
         if entry.name.is_empty() {
             of(Column::Name).clone_into(&mut entry.name);
         }
-        return Entry { user, ..entry };
-    }
-    let (issuer, name) = (of(Column::Issuer), of(Column::Name));
-    let is_longer = row.iter().skip(columns.len()).any(|cell| !cell.is_empty());
-    let label = account_of(issuer, name).to_owned();
-    let shown = full_name(issuer, &label);
-    let name = if shown.is_empty() { of(Column::Serial).to_owned() } else { shown };
-    let found = if is_longer {
-        Err(Refusal::Form("the row has more cells than the file has columns; name them in a first line"))
+        entry
     } else {
-        found(&of, key, strength)
+        let (issuer, name) = (of(Column::Issuer), of(Column::Name));
+        let label = account_of(issuer, name).to_owned();
+        let shown = full_name(issuer, &label);
+        let name = if shown.is_empty() { of(Column::Serial).to_owned() } else { shown };
+        Entry { place, name, label, user: None, found: found(&of, key, columns.names.is_some(), strength) }
     };
-    if found.is_err() {
+    entry.user = user;
+    if let Err(refusal) = columns.check(row) {
+        entry.found = Err(refusal);
+    }
+    if entry.found.is_err() {
         // Without the right columns the key may stand there.
         let hidden = |text: String| if may_be_key(&text) { String::new() } else { text };
+        let Entry { place, name, label, user, found } = entry;
         return Entry { place, name: hidden(name), label: hidden(label), user: user.map(hidden), found };
     }
-    Entry { place, name, label, user, found }
+    entry
 }
 
-/// Whether a text may be a key or a key URI, in base32 or hexadecimal.
-fn may_be_key(text: &str) -> bool {
-    let plain: String =
-        text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '=' | ':')).collect();
-    text.to_ascii_lowercase().contains("otpauth")
-        || (plain.len() >= 16 && plain.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-}
-
-fn found<'a>(of: &impl Fn(Column) -> &'a str, key: &str, strength: Strength) -> Result<Foreign, Refusal> {
+/// What the columns beside the key say.
+fn settings<'a>(of: &impl Fn(Column) -> &'a str) -> Result<Settings<'a>, Refusal> {
     let number = |column, wrong| match of(column) {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| Refusal::Form(wrong)),
     };
     // Password managers call a row with a password so.
     let kind = Some(of(Column::Kind)).filter(|kind| !kind.eq_ignore_ascii_case("login"));
-    let settings = Settings {
+    Ok(Settings {
         kind: kind.unwrap_or_default(),
         algorithm: of(Column::Algorithm),
         digits: number(Column::Digits, "a number of digits that is no number")?,
         period: number(Column::Period, "a period that is no number")?,
-    };
+    })
+}
+
+/// What a key URI says, if the columns beside it say nothing else.
+fn agrees<'a>(of: &impl Fn(Column) -> &'a str, found: Foreign) -> Result<Foreign, Refusal> {
+    if params(&settings(of)?, found.params)? == found.params {
+        Ok(found)
+    } else {
+        Err(Refusal::Form(
+            "the columns beside its key URI have another algorithm, period or number of digits",
+        ))
+    }
+}
+
+fn found<'a>(
+    of: &impl Fn(Column) -> &'a str,
+    key: &str,
+    has_header: bool,
+    strength: Strength,
+) -> Result<Foreign, Refusal> {
+    let settings = settings(of)?;
     if key.is_empty() {
         return Err(Refusal::Form("there is no key"));
     }
     if key.contains(['\n', '\r']) {
         return Err(Refusal::Form("a line break in the key"));
+    }
+    if !has_header && settings.kind.is_empty() {
+        return Err(Refusal::Form(
+            "it has no type, and privacyIDEA and LinOTP take it for HOTP then; if it is TOTP, write totp in its third column",
+        ));
     }
     // Base32 reads 0, 1 and 8 as the letters that they look like, so digits gone wrong would make another key.
     let digits = key.strip_prefix("0x").or(key.strip_prefix("0X")).unwrap_or(key);
@@ -239,178 +181,19 @@ fn found<'a>(of: &impl Fn(Column) -> &'a str, key: &str, strength: Strength) -> 
     {
         return Err(Refusal::Form("hexadecimal with `0x` before it, or with an odd number of digits"));
     }
-    match hexadecimal(key) {
+    let found = match hexadecimal(key) {
         Some(bytes) => device(&bytes, Vec::new(), &settings, strength),
         None => device_of_text(key, &settings, strength),
+    }?;
+    // LinOTP goes by the length then, privacyIDEA does not.
+    if !has_header && settings.algorithm.is_empty() && matches!(found.secret.as_bytes().len(), 32 | 64) {
+        return Err(Refusal::Form(
+            "its algorithm may be SHA1, or SHA256 or SHA512 by the length of its key; write it in its sixth column",
+        ));
     }
+    Ok(found)
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::*;
-    use proptest::prelude::*;
-    use qrtotp_otp::{Algorithm, Params};
-
-    const KEY: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
-    const HEX: &str = "3132333435363738393031323334353637383930";
-
-    fn read(text: &str) -> Vec<Entry> {
-        parse(text.as_bytes(), Strength::Normal).unwrap()
-    }
-
-    #[test]
-    fn a_quotation_mark_that_is_not_closed_joins_no_rows() {
-        for text in [
-            format!("title,user,secret\na,root,{KEY}\n\"b,bin,{KEY}\nd\"x,daemon,{KEY}\n"),
-            format!("user,secret,title\nroot,{KEY},\"a\nbin,{KEY},b\n"),
-            format!("user,secret\nroot,\"{KEY}\n"),
-        ] {
-            assert!(parse(text.as_bytes(), Strength::Normal).is_err(), "{text}");
-        }
-        let fine =
-            format!("user,secret,notes\nroot,\"{KEY}\",\"two\nlines, \"\"quoted\"\"\"\nbin,{KEY},5\" disk\n");
-        assert_eq!(read(&fine).iter().filter(|entry| entry.found.is_ok()).count(), 2);
-        let joined = &read("secret\n\"JBSWY3DPEHPK3PXP\nKRSXG5CTMVRXEZLU\"\n")[0];
-        assert!(joined.found.is_err(), "two keys are not one");
-    }
-
-    #[test]
-    fn a_refused_row_shows_no_key_as_its_name() {
-        for text in [
-            format!("{KEY}\n"),
-            format!("user,secret\n{KEY},root\n"),
-            format!("otpauth://totp/I:root?secret={KEY}&issuer=I\n"),
-        ] {
-            let entries = read(&text);
-            let shown =
-                entries.iter().map(|e| format!("{} {:?} {}", e.name, e.user, e.label)).collect::<String>();
-            assert!(!shown.contains(KEY) && entries.iter().all(|entry| entry.found.is_err()), "{shown}");
-        }
-        for key in [&HEX[1..], &format!("0x{HEX}")] {
-            assert!(read(&format!("user,secret\nroot,{key}\n"))[0].found.is_err(), "{key}");
-        }
-    }
-
-    #[test]
-    fn columns_have_any_order_and_the_names_of_many_systems() {
-        for text in [
-            format!("user,label,secret,algorithm,digits,period\nalice,phone,{KEY},SHA-256,8,60\n"),
-            format!("\u{feff}Time Step;OTPlen;Hash;Seed;User;Title\r\n60;8;HmacSHA256;{HEX};alice;phone\r\n"),
-            format!(
-                "\"User\"\t\"Serial Number\"\t\"Secret Key\"\t\"hashlib\"\t\"digits\"\t\"interval\"\nalice\tphone\t{KEY}\tsha256\t8\t60\n"
-            ),
-        ] {
-            let entry = &read(&text)[0];
-            assert_eq!((entry.user.as_deref(), entry.name.as_str()), (Some("alice"), "phone"), "{text}");
-            let found = entry.found.as_ref().unwrap();
-            assert_eq!(found.params, Params::new(Algorithm::Sha256, 8, 60).unwrap());
-            assert_eq!(found.secret.as_bytes(), b"12345678901234567890");
-        }
-    }
-
-    #[test]
-    fn a_password_managers_rows_without_a_key_are_passed_over() {
-        let text = format!(
-            "\"Group\",\"Title\",\"Username\",\"Password\",\"URL\",\"Notes\",\"TOTP\"\n\
-             \"Root\",\"mail\",\"me\",\"x\",\"\",\"two\nlines\",\"\"\n\
-             \"Root\",\"web1\",\"me\",\"x\",\"\",\"\",\"otpauth://totp/web1:me?secret={KEY}&period=60\"\n"
-        );
-        let entries = read(&text);
-        assert_eq!(entries.len(), 1);
-        assert_eq!((entries[0].name.as_str(), entries[0].label.as_str()), ("web1:me", "me"));
-        assert_eq!(entries[0].found.as_ref().unwrap().params.period(), 60);
-        assert_eq!(entries[0].user, None, "a user name of a web site is nobody here");
-    }
-
-    #[test]
-    fn a_seed_file_without_a_header_is_serial_key_type_digits_and_period() {
-        let text = format!(
-            "# seeds, of 2026\n\nTOK1,{HEX},TOTP,6,30\nTOK2,{KEY},totp\nTOK3,{HEX},HOTP,6\nTOK4,,totp\nTOK5,{HEX},totp,6,x\n"
-        );
-        let entries = read(&text);
-        let seen: Vec<_> =
-            entries.iter().map(|e| (e.place.as_str(), e.name.as_str(), e.found.is_ok())).collect();
-        assert_eq!(
-            seen,
-            [
-                ("line 3", "TOK1", true),
-                ("line 4", "TOK2", true),
-                ("line 5", "TOK3", false),
-                ("line 6", "TOK4", false),
-                ("line 7", "TOK5", false)
-            ]
-        );
-        assert_eq!(*entries[2].found.as_ref().unwrap_err(), Refusal::Counter);
-    }
-
-    #[test]
-    fn the_algorithm_is_taken_from_the_sixth_column_and_from_any_column_that_is_named_so() {
-        for text in [
-            format!("TOK1,{HEX},TOTP,8,60,SHA256\n"),
-            format!("#  version: 2\nalice,resolver,realm,TOK1,{HEX},totp,8,60,sha256\n"),
-            format!("owner,seed,hash algorithm,number of digits,time step (s)\nx,{HEX},sha-256,8,60\n"),
-            format!("secret,HMAC,code_length,refreshInterval\n{KEY},HmacSHA256,8,60\n"),
-        ] {
-            let found = read(&text).remove(0).found.map(|found| found.params).expect(&text);
-            assert_eq!(found, Params::new(Algorithm::Sha256, 8, 60).unwrap(), "{text}");
-        }
-        let refused = read(&format!("TOK1,{HEX},TOTP,8,60,SHA3\n"));
-        assert!(refused[0].found.as_ref().unwrap_err().to_string().contains("SHA3"));
-        let version_2 = read(&format!("# version: 2\nalice,,,TOK1,{HEX},totp\n"));
-        assert_eq!((version_2[0].user.as_deref(), version_2[0].name.as_str()), (Some("alice"), "TOK1"));
-    }
-
-    #[test]
-    fn cells_behind_the_known_columns_are_refused_without_a_header() {
-        let refused = read(&format!("TOK1,{HEX},totp,6,30,sha1,100\nTOK2,{HEX},totp,6,30,sha1,,\n"));
-        assert!(refused[0].found.is_err() && refused[1].found.is_ok());
-    }
-
-    #[test]
-    fn exports_of_password_managers_are_read() {
-        let uri = format!("otpauth://totp/web1:me?secret={KEY}");
-        for text in [
-            format!(
-                "folder,favorite,type,name,notes,fields,reprompt,login_uri,login_username,login_password,login_totp\n\
-                 ,,note,n,,,0,,,,\n,,login,web1,,,0,,me,pw,{KEY}\n"
-            ),
-            format!(
-                "type,name,url,email,username,password,note,totp,createTime,modifyTime,vault\nlogin,web1,,,me,pw,,{uri},1,1,v\n"
-            ),
-            format!(
-                "Title,Url,Username,Password,OTPAuth,Favorite,Archived,Tags,Notes\nweb1,,me,pw,{uri},,,,\n"
-            ),
-            format!("url,username,password,totp,extra,name,grouping,fav\nhttp://x,me,pw,{KEY},,web1,,0\n"),
-            format!("username,title,password,note,url,category,otpUrl\nme,web1,pw,,,,{uri}\n"),
-        ] {
-            let entries = read(&text);
-            assert!(entries.len() == 1 && entries[0].name.starts_with("web1"), "{text}: {entries:?}");
-            assert!(entries[0].found.is_ok() && entries[0].user.is_none(), "{text}: {entries:?}");
-        }
-    }
-
-    #[test]
-    fn a_key_that_begins_as_a_uri_does_is_a_key() {
-        let entries = read("secret\nOTPAUTHVGY3TQOJQGEZDGNBVGY3TQOJQ\n");
-        assert_eq!(entries[0].found.as_ref().unwrap().secret.as_bytes().len(), 20);
-    }
-
-    #[test]
-    fn no_refusal_quotes_the_file() {
-        for text in
-            [format!("secret\n{KEY}!!\n"), format!("secret,digits\n{KEY},{KEY}\n"), format!("x,{KEY}9\n")]
-        {
-            let refusal = format!("{:?}", read(&text)[0].found.as_ref().unwrap_err());
-            assert!(!refusal.contains(&KEY[..8]), "{refusal}");
-        }
-        assert!(parse(b"", Strength::Normal).is_err() && parse(b"\xff", Strength::Normal).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_read_without_a_panic(text in "(secret|user|totp|[A-Z2-7]{0,40}|[,;\"\n#]){0,40}") {
-            let _ = parse(text.as_bytes(), Strength::AllowWeak);
-        }
-    }
-}
+#[path = "csv_tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@
 
 use qrtotp_account::ScratchCode;
 use qrtotp_otp::{Base32Error, MAX_CLOCK_OFFSET, Params, ParamsError, Secret, SecretError, Step};
+use qrtotp_values::Date;
 use qrtotp_values::text::clock_offset;
 use thiserror::Error;
 
@@ -44,6 +45,9 @@ pub enum Note {
          does that."
     )]
     ForwardPass,
+    /// The vendor's last day of a token.
+    #[error("Its ExpiryDate is {0}. Nothing ends it here on that day: revoke it by then.")]
+    Expires(Date),
 }
 
 impl Foreign {
@@ -106,6 +110,11 @@ impl Why {
     pub fn is_weak(&self) -> bool {
         matches!(self, Self::Secret(error) if error.is_weak())
     }
+}
+
+/// A file without the byte order mark that some editors put before it.
+pub(crate) fn without_bom(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
 }
 
 pub(crate) fn sha1(digits: u8, period: u32) -> Result<Params, Why> {

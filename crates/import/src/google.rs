@@ -38,6 +38,7 @@ pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign,
     let mut options = Options::default();
     let mut scratch = Vec::new();
     let mut last = 1;
+    let bytes = crate::foreign::without_bom(bytes);
     for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
         let fail = |why: Why| why.at(number);
         let line = std::str::from_utf8(line).map_err(|_| fail(Why::Form("not text")))?;
@@ -215,6 +216,7 @@ mod tests {
         for (key, notes) in [
             ("S46SQCPPTCNPROMHWYBDCTBZXV", &[Note::DroppedBits][..]),
             ("S46SQCPPTCNPROMHWYBDCTBZXVA", &[Note::DroppedBits]),
+            ("\u{feff}S46SQCPPTCNPROMHWYBDCTBZXU", &[]),
             ("s46s qcpp-tcnp romh wybd ctbz xu======", &[]),
             ("S46SQCPPTCNPR0MHWY8DCT8ZXU", &[]),
         ] {

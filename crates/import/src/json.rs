@@ -7,6 +7,9 @@ use qrtotp_otp::Strength;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+/// Reads one item of an app's list.
+type Reader = fn(&Value, Strength) -> Result<Read<'_>, Refusal>;
+
 const ENCRYPTED: &str = "the export is encrypted: export without a password";
 const UNKNOWN: &str = "this is no export of Aegis, 2FAS, andOTP or FreeOTP+ as JSON";
 
@@ -21,7 +24,7 @@ pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> 
     if file["db"].is_string() || file["servicesEncrypted"].is_string() || file["encryptedData"].is_string() {
         return Err(ENCRYPTED.into());
     }
-    let (list, read): (&Value, fn(&Value, Strength) -> Read) = if file.is_array() {
+    let (list, read): (&Value, Reader) = if file.is_array() {
         (&file, and_otp)
     } else if file["db"]["entries"].is_array() {
         (&file["db"]["entries"], aegis)
@@ -33,23 +36,35 @@ pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> 
         return Err(UNKNOWN.into());
     };
     let entries = list.as_array().into_iter().flatten().zip(1..).map(|(item, number)| {
-        let Read { issuer, label, found } = read(item, strength);
-        let label = account_of(&issuer, &label).to_owned();
-        Entry { place: format!("entry {number}"), name: full_name(&issuer, &label), label, user: None, found }
+        let place = format!("entry {number}");
+        match read(item, strength) {
+            Ok(Read { issuer, label, found }) => {
+                let label = account_of(issuer, label).to_owned();
+                Entry { place, name: full_name(issuer, &label), label, user: None, found }
+            }
+            Err(refusal) => {
+                let (name, label) = (String::new(), String::new());
+                Entry { place, name, label, user: None, found: Err(refusal) }
+            }
+        }
     });
     bounded(entries.collect())
 }
 
 /// What one item says.
-struct Read {
-    issuer: String,
-    label: String,
+struct Read<'a> {
+    issuer: &'a str,
+    label: &'a str,
     found: Result<Foreign, Refusal>,
 }
 
 /// A text; empty if there is none.
-fn string<'a>(item: &'a Value, name: &str) -> &'a str {
-    item[name].as_str().unwrap_or_default()
+fn string<'a>(item: &'a Value, name: &str) -> Result<&'a str, Refusal> {
+    match &item[name] {
+        Value::Null => Ok(""),
+        Value::String(text) => Ok(text),
+        _ => Err(Refusal::Form("a value that is no text where its name, type, algorithm or key should be")),
+    }
 }
 
 /// A number, which some apps write as a text.
@@ -78,56 +93,57 @@ fn with_text(
     device_of_text(key, &settings, strength)
 }
 
-fn aegis(item: &Value, strength: Strength) -> Read {
-    let info = &item["info"];
-    let found = with_text(info, string(item, "type"), string(info, "algo"), string(info, "secret"), strength);
-    Read { issuer: string(item, "issuer").to_owned(), label: string(item, "name").to_owned(), found }
-}
-
-fn two_fas(item: &Value, strength: Strength) -> Read {
-    let otp = &item["otp"];
-    let found =
-        with_text(otp, string(otp, "tokenType"), string(otp, "algorithm"), string(item, "secret"), strength);
-    let issuer =
-        Some(string(otp, "issuer")).filter(|issuer| !issuer.is_empty()).unwrap_or(string(item, "name"));
-    let account = Some(string(otp, "account")).filter(|account| !account.is_empty());
-    let label = account.unwrap_or(string(otp, "label"));
-    Read { issuer: issuer.to_owned(), label: label.to_owned(), found }
-}
-
-fn and_otp(item: &Value, strength: Strength) -> Read {
-    let found = if item["type"].is_string() {
-        with_text(item, string(item, "type"), string(item, "algorithm"), string(item, "secret"), strength)
+fn aegis(item: &Value, strength: Strength) -> Result<Read<'_>, Refusal> {
+    let (info, kind) = (&item["info"], string(item, "type")?);
+    let found = if kind.is_empty() {
+        Err(Refusal::Form("there is no type"))
     } else {
+        with_text(info, kind, string(info, "algo")?, string(info, "secret")?, strength)
+    };
+    Ok(Read { issuer: string(item, "issuer")?, label: string(item, "name")?, found })
+}
+
+fn two_fas(item: &Value, strength: Strength) -> Result<Read<'_>, Refusal> {
+    let otp = &item["otp"];
+    let (kind, algorithm) = (string(otp, "tokenType")?, string(otp, "algorithm")?);
+    let found = with_text(otp, kind, algorithm, string(item, "secret")?, strength);
+    let issuer = first(string(otp, "issuer")?, string(item, "name")?);
+    Ok(Read { issuer, label: first(string(otp, "account")?, string(otp, "label")?), found })
+}
+
+fn and_otp(item: &Value, strength: Strength) -> Result<Read<'_>, Refusal> {
+    let (kind, algorithm) = (string(item, "type")?, string(item, "algorithm")?);
+    let found = if kind.is_empty() {
         // Another app's list, such as Raivo's: what it calls its settings is not known, so that none may be passed over.
         Err(Refusal::Form("no entry of andOTP: it has no `type`; export key URIs (otpauth://) instead"))
+    } else {
+        with_text(item, kind, algorithm, string(item, "secret")?, strength)
     };
-    Read { issuer: string(item, "issuer").to_owned(), label: string(item, "label").to_owned(), found }
+    Ok(Read { issuer: string(item, "issuer")?, label: string(item, "label")?, found })
 }
 
 /// Its keys are lists of signed bytes.
-fn free_otp_plus(item: &Value, strength: Strength) -> Read {
+fn free_otp_plus(item: &Value, strength: Strength) -> Result<Read<'_>, Refusal> {
     let byte = |value: &Value| match value.as_i64() {
         Some(number @ -128..=255) => Some(number.to_le_bytes()[0]),
         _ => None,
     };
     let list = item["secret"].as_array();
     let key: Option<Vec<u8>> = list.and_then(|list| list.iter().map(byte).collect());
-    let found = match key.map(Zeroizing::new) {
-        None => Err(Refusal::Form("a key that is no list of bytes")),
-        Some(key) => (|| {
-            let settings = Settings {
-                kind: string(item, "type"),
-                algorithm: string(item, "algo"),
-                digits: number(item, "digits")?,
-                period: number(item, "period")?,
-            };
-            device(&key, Vec::new(), &settings, strength)
-        })(),
+    let key = key.map(Zeroizing::new).ok_or(Refusal::Form("a key that is no list of bytes"))?;
+    let settings = Settings {
+        kind: string(item, "type")?,
+        algorithm: string(item, "algo")?,
+        digits: number(item, "digits")?,
+        period: number(item, "period")?,
     };
-    let issuer = Some(string(item, "issuerExt")).filter(|issuer| !issuer.is_empty());
-    let issuer = issuer.unwrap_or(string(item, "issuerInt"));
-    Read { issuer: issuer.to_owned(), label: string(item, "label").to_owned(), found }
+    let issuer = first(string(item, "issuerExt")?, string(item, "issuerInt")?);
+    Ok(Read { issuer, label: string(item, "label")?, found: device(&key, Vec::new(), &settings, strength) })
+}
+
+/// The first of two texts that is not empty.
+fn first<'a>(one: &'a str, other: &'a str) -> &'a str {
+    if one.is_empty() { other } else { one }
 }
 
 #[cfg(test)]
@@ -211,6 +227,14 @@ mod tests {
             ("\"period\":60", "\"period\":5", "5 s"),
             (KEY, "GEZDGNBVGY3TQOJ9", "character 16"),
             (KEY, "", "no key"),
+            ("\"SHA256\"", "256", "no text"),
+            ("\"SHA256\"", "[\"SHA256\"]", "no text"),
+            ("\"TOTP\"", "2", "no text"),
+            ("\"TOTP\"", "null", "no `type`"),
+            ("\"alice\"", "{\"x\":1}", "no text"),
+            ("\"digits\":8", "\"digits\":8.5", "no number"),
+            ("\"digits\":8", "\"digits\":true", "no number"),
+            ("\"period\":60", "\"period\":[60]", "no number"),
             (KEY, "GEZDGNBVGY3TQOJQ", "80 bits"),
         ] {
             let text = exports()[2].1.replacen(from, to, 1);

@@ -4,6 +4,7 @@
 //! What the parsers of JSON, CSV and XML keep of a file while they read is not wiped: only a short-lived process may read.
 #![forbid(unsafe_code)]
 
+mod columns;
 mod csv;
 mod foreign;
 mod google;
@@ -72,6 +73,17 @@ pub enum Refusal {
     /// Neither TOTP nor HOTP.
     #[error("it is of a kind (Steam, Yandex, mOTP or another) that is not supported; enrol the device anew")]
     Kind,
+    /// A column that may change the codes, by its number, and its name in brackets.
+    #[error("column {number}{name} is not known here; if no code depends on it, take it out")]
+    Column {
+        /// Counted from 1.
+        number: usize,
+        /// Cleaned; empty if it may be a key.
+        name: String,
+    },
+    /// An element that may be there once only.
+    #[error("it has two {0}, and only one can hold")]
+    Twice(&'static str),
     /// Not what such a file has there.
     #[error("{0}")]
     Form(&'static str),
@@ -84,7 +96,13 @@ impl Refusal {
         match self {
             Self::Secret(error) => error.is_weak(),
             Self::Uri(error) => error.is_weak(),
-            Self::Base32(_) | Self::Params(_) | Self::Counter | Self::Kind | Self::Form(_) => false,
+            Self::Base32(_)
+            | Self::Params(_)
+            | Self::Counter
+            | Self::Kind
+            | Self::Column { .. }
+            | Self::Twice(_)
+            | Self::Form(_) => false,
         }
     }
 }
@@ -112,19 +130,24 @@ struct Settings<'a> {
     period: Option<u64>,
 }
 
-/// The device of a key and its settings. Digits and periods of 0 are the defaults.
+/// The device of a key and its settings.
 fn device(
     key: &[u8],
     notes: Vec<Note>,
     settings: &Settings<'_>,
     strength: Strength,
 ) -> Result<Foreign, Refusal> {
+    let params = params(settings, Params::default())?;
+    Ok(Foreign { notes, ..Foreign::new(Secret::from_bytes(key, strength)?, params) })
+}
+
+/// What codes are computed with. Empty values and 0 are the defaults.
+fn params(settings: &Settings<'_>, default: Params) -> Result<Params, Refusal> {
     match settings.kind.to_ascii_lowercase().as_str() {
         "" | "totp" => {}
-        "hotp" => return Err(Refusal::Counter),
+        "hotp" | "hmac" => return Err(Refusal::Counter),
         _ => return Err(Refusal::Kind),
     }
-    let default = Params::default();
     let algorithm = settings.algorithm.trim();
     let algorithm =
         if algorithm.is_empty() { default.algorithm() } else { Algorithm::from_spelling(algorithm)? };
@@ -133,8 +156,7 @@ fn device(
     let digits = u8::try_from(digits).unwrap_or(u8::MAX);
     let period =
         settings.period.filter(|period| *period != 0).map_or(default.period().into(), |period| period);
-    let params = Params::new(algorithm, digits, u32::try_from(period).unwrap_or(u32::MAX))?;
-    Ok(Foreign { notes, ..Foreign::new(Secret::from_bytes(key, strength)?, params) })
+    Ok(Params::new(algorithm, digits, u32::try_from(period).unwrap_or(u32::MAX))?)
 }
 
 /// As [`device`], of a key in base32.
@@ -158,6 +180,14 @@ fn hexadecimal(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(pairs.len()));
     bytes.extend(pairs.iter().map(|[high, low]| high << 4 | low));
     Some(bytes)
+}
+
+/// Whether a text may be a key or a key URI, in base32 or hexadecimal.
+fn may_be_key(text: &str) -> bool {
+    let plain: String =
+        text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '=' | ':')).collect();
+    text.to_ascii_lowercase().contains("otpauth")
+        || (plain.len() >= 16 && plain.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 /// An entry of a key URI.

@@ -6,7 +6,7 @@ use crate::text;
 use crate::{Entry, FileError, Refusal, Settings, account_of, bounded, device, full_name};
 use base64ct::{Base64Unpadded, Encoding};
 use qrtotp_otp::{Strength, percent_decode};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 const FORM: &str =
@@ -18,7 +18,7 @@ const FORM: &str =
 /// A line that is no such part, or a part that is missing.
 pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> {
     let mut entries = Vec::new();
-    let mut batches: Vec<(u64, u64, BTreeSet<u64>)> = Vec::new();
+    let mut batches: Vec<(u64, u64, BTreeMap<u64, usize>)> = Vec::new();
     for (number, line) in (1..).zip(text(bytes)?.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let wrong = || FileError(format!("line {number}: {FORM}"));
         let message = message(line).ok_or_else(wrong)?;
@@ -35,9 +35,19 @@ pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> 
                 _ => {}
             }
         }
-        match batches.iter_mut().find(|(known, ..)| *known == id) {
-            Some((_, _, seen)) => _ = seen.insert(index),
-            None => batches.push((id, size, BTreeSet::from([index]))),
+        if index >= size {
+            return Err(wrong());
+        }
+        let known = batches.iter().position(|(known, ..)| *known == id).unwrap_or(batches.len());
+        if known == batches.len() {
+            batches.push((id, size, BTreeMap::new()));
+        }
+        let batch = batches.get_mut(known).filter(|(_, expected, _)| *expected == size);
+        let (_, _, seen) = batch.ok_or_else(wrong)?;
+        if let Some(before) = seen.insert(index, number) {
+            return Err(FileError(format!(
+                "line {number} is the same QR code of an export as line {before}: give each once"
+            )));
         }
     }
     for (_, size, seen) in &batches {
@@ -175,7 +185,16 @@ mod tests {
         let (first, second) = (uri(&[key("a", "", [1, 1, 2])], 2, 0), uri(&[key("b", "", [1, 1, 2])], 2, 1));
         let error = parse(first.as_bytes(), Strength::Normal).unwrap_err().to_string();
         assert!(error.contains("2 QR codes, and 1 are here"), "{error}");
-        assert!(parse(format!("{first}{first}").as_bytes(), Strength::Normal).is_err());
+        for (twice, why) in [
+            (format!("{first}{first}"), "line 2 is the same QR code of an export as line 1"),
+            (format!("{first}{second}\n{first}"), "line 4 is the same QR code of an export as line 1"),
+            (uri(&[key("a", "", [1, 1, 2])], 2, 2), "line 1: this is no export"),
+            (uri(&[key("a", "", [1, 1, 2])], 0, 0), "line 1: this is no export"),
+            (format!("{first}{}", uri(&[key("b", "", [1, 1, 2])], 3, 1)), "line 2: this is no export"),
+        ] {
+            let error = parse(twice.as_bytes(), Strength::Normal).unwrap_err().to_string();
+            assert!(error.contains(why), "{why}: {error}");
+        }
         assert_eq!(parse(format!("{second}\n{first}").as_bytes(), Strength::Normal).unwrap().len(), 2);
         for bad in [
             "",

@@ -34,6 +34,7 @@ pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Vec<OathLine> {
     for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
         let range = start..start + line.len();
         start = range.end + 1;
+        let line = crate::foreign::without_bom(line);
         let first = line.trim_ascii().first();
         if first.is_none_or(|byte| *byte == b'#') {
             continue;
@@ -163,11 +164,12 @@ mod tests {
 
     #[test]
     fn comments_are_passed_over_and_lines_keep_their_places() {
-        let text = format!("# users\n\nHOTP/T30 alice - {KEY}\r\n  #HOTP bob\nHOTP/T30 bob + {KEY}");
+        let text =
+            format!("\u{feff}# users\n\n\u{feff}HOTP/T30 alice - {KEY}\r\n  #HOTP bob\nHOTP/T30 bob + {KEY}");
         let lines = parse(text.as_bytes(), NOW, Strength::Normal);
         let seen: Vec<_> = lines.iter().map(|line| (line.number, line.user.as_deref())).collect();
         assert_eq!(seen, [(3, Some("alice")), (5, Some("bob"))]);
-        assert!(text[lines[0].range.clone()].starts_with("HOTP/T30 alice"));
+        assert!(text[lines[0].range.clone()].starts_with("\u{feff}HOTP/T30 alice"));
         assert!(text[lines[1].range.clone()].ends_with(KEY));
         let notes = |line: &OathLine| line.found.as_ref().unwrap().notes.clone();
         assert_eq!([notes(&lines[0]), notes(&lines[1])], [vec![], vec![Note::ForwardPass]]);

@@ -46,6 +46,26 @@ pub enum What {
         #[command(flatten)]
         sources: Sources,
     },
+    /// Write one HTML page for an auditor: whether the log is whole, who applied which configuration, logins in plots and numbers
+    ///
+    /// The page needs no other file, no script and no network. It prints, and follows the reader's choice of light or dark.
+    /// It names accounts and remote hosts unless --pseudonyms is given; only root can read the file.
+    ///
+    /// Exit code 0: nothing was found in the log; 1: something, which the page tells, too; 2: there is no page, or not every account
+    /// could be read.
+    Report {
+        /// Where to; what is there is replaced. - is standard output
+        #[arg(long, value_name = "FILE")]
+        html: PathBuf,
+        /// Of how many days, today included
+        #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
+        days: u32,
+        /// Numbers instead of the names of accounts, administrators and remote hosts
+        #[arg(long)]
+        pseudonyms: bool,
+        #[command(flatten)]
+        sources: Sources,
+    },
 }
 
 /// Where lines come from.

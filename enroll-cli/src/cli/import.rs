@@ -32,8 +32,11 @@ pub enum Import {
     /// Import a table: an export of KeePassXC or another password manager, or a vendor's seed file as privacyIDEA and LinOTP take it
     ///
     /// With a header, these columns are read, in any order: user, name or title, issuer, serial, secret, key, seed or totp (base32,
-    /// hexadecimal or an otpauth URI), type, algorithm, digits or otplen, period or timestep. Without one: serial, key, type, digits,
-    /// period, algorithm.
+    /// hexadecimal or an otpauth URI), type, algorithm, digits or otplen, period or timestep. A row that says something in a column
+    /// that is not known is refused with its name, if codes may depend on it.
+    ///
+    /// Without a header: serial, key, type, digits, period, algorithm. The type must be there, because privacyIDEA and LinOTP take a
+    /// row without one for HOTP.
     Csv(KeysOfFile),
     /// Import a PSKC file (RFC 6030) whose keys are not encrypted
     ///
@@ -60,6 +63,35 @@ pub enum Import {
     ///
     /// Once logins work, give the same command again with --shred: it overwrites the lines whose keys are here.
     Oath(Oath),
+}
+
+impl Import {
+    /// Options of all kinds: a dry run, JSON, and whose keys they are.
+    fn common(&self) -> (bool, bool, Option<&str>) {
+        match self {
+            Self::Uri { user, keys, .. } => (keys.dry_run, keys.json, user.as_deref()),
+            Self::OtpauthMigration(args) | Self::Json(args) | Self::Csv(args) | Self::Pskc(args) => {
+                (args.keys.dry_run, args.keys.json, args.user.as_deref())
+            }
+            Self::GoogleAuthenticator(args) => (args.how.dry_run, args.how.json, args.user.as_deref()),
+            Self::Oath(args) => (args.how.dry_run, args.how.json, None),
+        }
+    }
+
+    /// Whether nothing is to be changed.
+    pub fn is_dry_run(&self) -> bool {
+        self.common().0
+    }
+
+    /// Whether programs read the answer.
+    pub fn is_json(&self) -> bool {
+        self.common().1
+    }
+
+    /// Whose keys they are, if that was said.
+    pub fn user(&self) -> Option<&str> {
+        self.common().2
+    }
 }
 
 #[derive(Debug, Args)]

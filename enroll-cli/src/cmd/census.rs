@@ -50,6 +50,19 @@ impl Census {
         self.enrolled + self.unenrolled + self.revoked
     }
 
+    /// For people: how many, and what.
+    pub fn rows(&self) -> [(u64, &'static str); 7] {
+        [
+            (self.records(), "records"),
+            (self.unenrolled, "without a device"),
+            (self.revoked, "revoked"),
+            (self.stale, "not used for 90 days, or never"),
+            (self.few_codes, "with two recovery codes or fewer"),
+            (self.open_tokens, "with an open enrolment token"),
+            (self.disabled, "disabled by wrong codes"),
+        ]
+    }
+
     fn add(&mut self, context: &Context, Account { record, state }: &Account, now: UnixTime) {
         match record.standing() {
             EnrolmentStatus::Unenrolled => self.unenrolled += 1,

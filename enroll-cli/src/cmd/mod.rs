@@ -40,6 +40,7 @@ pub fn internal(mut words: impl Iterator<Item = OsString>) -> Option<ExitCode> {
 /// Runs what was asked for. What the broker can do it does for people who are not root.
 pub fn run(cli: Cli) -> Result<Exit, Failure> {
     let context = || Context::load(&cli.config);
+    let context_for = |dry_run| if dry_run { Context::look(&cli.config) } else { Context::load(&cli.config) };
     let (named, socket) = (cli.socket.is_some(), cli.socket.or_else(|| broker::socket(&cli.config)));
     match (cli.command, socket) {
         (Command::Verify { stdin_json: true, .. }, socket) => {
@@ -66,11 +67,13 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::List(args), _) => list::run(&context()?, &args),
         (Command::Recovery(what), None) => recovery::run(&context()?, what),
         (Command::Device(what), None) => device::run(&context()?, what),
-        (Command::Revoke(args), None) if args.bulk.is_asked() => revoke::run(&context()?, &args.bulk),
+        (Command::Revoke(args), None) if args.bulk.is_asked() => {
+            revoke::run(&context_for(args.bulk.dry_run)?, &args.bulk)
+        },
         (Command::Revoke(args), None) => device::run(&context()?, Device::Revoke(args.one)),
         (Command::Resync { user }, None) => resync::run(&context()?, user),
         (Command::Verify { user, .. }, _) => verify::run(&context()?, user.unwrap_or_default()),
-        (Command::Import(what), _) => import::run(&context()?, what),
+        (Command::Import(what), _) => import::run(what, context_for),
         (Command::Key(HardwareKey::Add(args)), _) => key::add(&context()?, args),
         (Command::Account(what), _) => account::run(&context()?, what),
         (Command::Audit(args), _) => audit::run(&cli.config, args),

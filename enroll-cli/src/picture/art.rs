@@ -3,12 +3,10 @@
 use super::contrast::picture_problem;
 use super::fit::{Fit, Wanted, fit};
 use super::logo::Logo;
-use super::{png, svg};
 use qrtotp_otp::qr::Level;
 use qrtotp_policy::{Brand, Colour};
 use std::ffi::OsStr;
 use std::path::Path;
-use zeroize::Zeroizing;
 
 /// The file's format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,16 +57,6 @@ impl Art {
         let wanted = self.logo.as_ref();
         let wanted = wanted.map(|logo| Wanted { percent: self.percent, shape: (logo.width, logo.height) });
         fit(text, self.level, wanted).map_err(|problem| format!("brand.logo_size: {problem}"))
-    }
-
-    /// The file's content.
-    pub fn draw(&self, format: Format, text: &str, title: &str) -> Result<Zeroizing<Vec<u8>>, String> {
-        let fit = self.fit(text)?;
-        match format {
-            Format::Svg => svg::draw(self, &fit, title),
-            Format::Png => png::draw(self, &fit),
-        }
-        .map_err(|error| format!("the picture can't be encoded: {error}"))
     }
 }
 

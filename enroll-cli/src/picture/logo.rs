@@ -61,7 +61,7 @@ impl Logo {
 
     /// The same pixels as a PNG of ours.
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, png::EncodingError> {
-        super::png::encode((self.width, self.height), ColorType::Rgba, &self.rgba)
+        super::encode::encode((self.width, self.height), ColorType::Rgba, &self.rgba)
     }
 
     /// The colour at (`x`, `y`) of the logo scaled to `width` × `height`, on `ground`: the mean of the pixels below.
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn grey_palette_and_deep_pixels_become_colours() {
-        let grey = super::super::png::encode((2, 1), ColorType::Grayscale, &[0, 255]).unwrap();
+        let grey = super::super::encode::encode((2, 1), ColorType::Grayscale, &[0, 255]).unwrap();
         assert_eq!(Logo::decode(&grey).unwrap().rgba, [0, 0, 0, 255, 255, 255, 255, 255]);
     }
 

@@ -5,6 +5,8 @@ mod accent;
 mod art;
 mod codewords;
 mod contrast;
+mod draw;
+mod encode;
 mod file;
 mod fit;
 mod logo;

@@ -1,36 +1,15 @@
 //! A QR code as a PNG.
 
 use super::art::Art;
+use super::encode::encode;
 use super::fit::Fit;
-use png::{BitDepth, ColorType, Encoder, EncodingError};
+use png::{ColorType, EncodingError};
 use qrtotp_otp::qr::QUIET_ZONE;
 use qrtotp_policy::Colour;
 use zeroize::Zeroizing;
 
 /// Pixels of a module's side.
 const SCALE: usize = 10;
-
-/// Encodes 8-bit pixels. (What the encoder itself copies while it works it frees as it is.)
-pub fn encode(
-    (width, height): (u32, u32),
-    kind: ColorType,
-    pixels: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, EncodingError> {
-    // It never moves while it grows and leaves a part behind in freed memory.
-    let mut out = Zeroizing::new(Vec::with_capacity(longest(pixels.len())));
-    let mut encoder = Encoder::new(&mut *out, width, height);
-    encoder.set_color(kind);
-    encoder.set_depth(BitDepth::Eight);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(pixels)?;
-    writer.finish()?;
-    Ok(out)
-}
-
-/// Bytes that so many of pixels make at most: what can't be made smaller is stored, with a byte a line and five a block.
-fn longest(pixels: usize) -> usize {
-    1024 + 2 * pixels
-}
 
 /// The picture, quiet zone included.
 pub fn draw(art: &Art, fit: &Fit) -> Result<Zeroizing<Vec<u8>>, EncodingError> {
@@ -85,6 +64,7 @@ fn on_plate(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::encode::longest;
     use super::*;
 
     #[test]

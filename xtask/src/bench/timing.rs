@@ -5,7 +5,7 @@ use qrtotp_tests::host::PAM_SUCCESS;
 
 use super::{
     candidate::{CANDIDATES, GOOGLE, HONEST, OURS},
-    host::{Attempt, Host, PEOPLE, person},
+    host::{Attempt, CROWD, Host, person},
     report::{Bar, Report, Table, number},
     shuffled,
 };
@@ -52,7 +52,8 @@ struct Timed {
 pub fn measure(host: &Host, rounds: usize, report: &mut Report) -> Result<()> {
     let mut plan: Vec<Attempt> = Vec::new();
     for round in 0..rounds + WARM_UP {
-        let (right, wrong, user) = (host.tick(), host.tick(), person(round % PEOPLE));
+        // So many people that nobody reaches ten wrong codes a day, after which two codes are asked for.
+        let (right, wrong, user) = (host.tick(), host.tick(), person(round % CROWD));
         for candidate in shuffled(CANDIDATES.each_ref()) {
             plan.push(right.accepted(candidate.name, &user));
         }

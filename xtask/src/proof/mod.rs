@@ -13,7 +13,10 @@ mod systemd;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::step::{is_root, say};
+use crate::{
+    apt,
+    step::{is_root, say},
+};
 
 /// What one proof found.
 #[derive(Default)]
@@ -50,6 +53,21 @@ const PROOFS: &[Proof] = &[
     Proof { name: "mutants", run: mutants::run },
     Proof { name: "hosts", run: || suite::end_to_end(&["hostile_hosts", "setuid_limits"]) },
     Proof { name: "secrets", run: || suite::end_to_end(&["secrets_in_memory", "secrets_of_programs"]) },
+    Proof {
+        name: "monitoring",
+        run: || {
+            apt::unpack("crowdsec")?;
+            apt::unpack("prometheus")?;
+            suite::end_to_end(&["monitoring"])
+        },
+    },
+    Proof {
+        name: "report",
+        run: || {
+            apt::need(&[apt::BROWSER])?;
+            suite::end_to_end(&["audit_report"])
+        },
+    },
     Proof { name: "supply", run: supply::run },
 ];
 

@@ -380,10 +380,15 @@ fn a_dry_run_reckons_with_what_would_have_been_imported_before() {
         assert!(matches!(would(store, &[all[5]]), Err(AdminError::GivenTwice)));
         assert!(would(store, &all[..4]).is_ok());
         let many = would(store, &all[..5]);
-        assert!(matches!(many, Err(AdminError::Enroll(EnrollError::TooManyDevices(5)))));
+        assert!(matches!(many, Err(AdminError::NoRoom { enrolled: 0, before: 5 })));
     }
     w.keep(&World::to_import(all[0])).unwrap();
     let many = would_import(Some(&w.store), &w.config, &what, &all[1..5], START);
+    assert!(matches!(many, Err(AdminError::NoRoom { enrolled: 1, before: 4 })));
+    for secret in &all[1..5] {
+        w.keep(&World::to_import(secret)).unwrap();
+    }
+    let many = would_import(Some(&w.store), &w.config, &what, &[], START);
     assert!(matches!(many, Err(AdminError::Enroll(EnrollError::TooManyDevices(5)))));
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cli::Sources;
 use crate::error::Failure;
-use qrtotp_audit_log::{Entry, Merge, from_journal, from_syslog};
+use qrtotp_audit_log::{Entry, Merge, from_journal, from_syslog, time_of};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -36,6 +36,19 @@ pub fn open(sources: &Sources, since: Option<i64>) -> Result<Entries, Failure> {
     Ok(Box::new(Merge::new(all)))
 }
 
+/// When the logs begin, in microseconds since 1970, as the first lines of any program say: a log whose lines of ours were all removed
+/// tells it all the same.
+pub fn begins(sources: &Sources) -> Option<i64> {
+    let named = !sources.file.is_empty();
+    let files = if named { sources.file.clone() } else { rotated() };
+    let of_files = files
+        .iter()
+        .filter(|path| path.as_os_str() != "-") // can be read once only
+        .filter_map(|path| lines_of(path).take(100).find_map(|line| time_of(&line)));
+    let journal = if named { None } else { journal_lines(&["--no-tail"], None) };
+    of_files.chain(journal.and_then(|mut lines| lines.find_map(|line| time_of(&line)))).min()
+}
+
 /// Entries as they come, until the process is interrupted.
 ///
 /// # Errors
@@ -53,6 +66,12 @@ pub fn follow() -> Result<Entries, Failure> {
 
 /// The journal's entries of AUTHPRIV, if the journal has a place on this host.
 fn journal(how: &[&str], since: Option<i64>) -> Option<Entries> {
+    let lines = journal_lines(how, since)?;
+    Some(Box::new(lines.filter_map(|line| from_journal(&line, is_setuid))))
+}
+
+/// The same as lines of JSON, other programs' too.
+fn journal_lines(how: &[&str], since: Option<i64>) -> Option<impl Iterator<Item = String> + use<>> {
     if !["/run/log/journal", "/var/log/journal"].iter().any(|place| Path::new(place).is_dir()) {
         return None;
     }
@@ -64,8 +83,7 @@ fn journal(how: &[&str], since: Option<i64>) -> Option<Entries> {
         // The line's own time may be a little before the log's.
         journalctl.arg(format!("--since=@{}", since.div_euclid(1_000_000).saturating_sub(60).max(0)));
     }
-    let lines = printed(journalctl)?;
-    Some(Box::new(lines.filter_map(|line| from_journal(&line, is_setuid))))
+    printed(journalctl)
 }
 
 /// Whether this program is setuid root.

@@ -20,15 +20,7 @@ pub fn run(context: &Context, days: u32, from: &Sources) -> Result<Exit, Failure
     let mut out = std::io::stdout().lock();
     writeln!(out, "The last {days} days\n\n{summary}\nAccounts")?;
     let census = Census::take(context, now)?;
-    for (count, what) in [
-        (census.records(), "records"),
-        (census.unenrolled, "without a device"),
-        (census.revoked, "revoked"),
-        (census.stale, "not used for 90 days, or never"),
-        (census.few_codes, "with two recovery codes or fewer"),
-        (census.open_tokens, "with an open enrolment token"),
-        (census.disabled, "disabled by wrong codes"),
-    ] {
+    for (count, what) in census.rows() {
         writeln!(out, "{count:>10}  {what}")?;
     }
     Ok(census.exit.unwrap_or(Exit::Done))

@@ -7,9 +7,9 @@ use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure, store_failure};
 use qrtotp_account::{Link, Name, chain_origin, link_hex};
 use qrtotp_audit::{AuditSink, Priority};
-use qrtotp_audit_log::{Event, Fault, Finding, Head, RECOVERED, Verifier};
+use qrtotp_audit_log::{Entry, Event, Fault, Finding, Head, RECOVERED, Verifier};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_store::FileStore;
+use qrtotp_store::{FileStore, StoreError};
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::{clean, logfmt};
 use serde_json::json;
@@ -24,14 +24,16 @@ const ON_ITS_WAY: UnixTime = 10;
 
 /// What came of a verification.
 #[derive(Default)]
-struct Count {
-    accounts: usize,
-    events: u64,
-    proven: u64,
-    first: u64,
-    forged: u64,
-    lost: u64,
-    other: u64,
+pub struct Count {
+    pub accounts: usize,
+    pub events: u64,
+    pub proven: u64,
+    pub first: u64,
+    pub forged: u64,
+    pub lost: u64,
+    pub other: u64,
+    /// Whether all accounts could be read.
+    pub exit: Exit,
 }
 
 pub fn run(
@@ -41,7 +43,7 @@ pub fn run(
     json: bool,
 ) -> Result<Exit, Failure> {
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let count = verify(context, sources, against, |finding| {
+    let each = |finding: &Finding| {
         if json {
             let (fault, until) = word(&finding.fault);
             let line = if let Fault::Lost(line) = &finding.fault { line } else { &finding.line };
@@ -50,8 +52,9 @@ pub fn run(
         } else {
             writeln!(out, "{}", text(finding))
         }
-    })?;
-    let Count { accounts, events, proven, first, forged, lost, other } = count;
+    };
+    let count = verify(context, sources, against, each, |_| ())?;
+    let Count { accounts, events, proven, first, forged, lost, other, exit } = count;
     if json {
         let object = json!({ "accounts": accounts, "events": events, "proven": proven, "first": first,
             "forged": forged, "lost": lost, "found": other });
@@ -65,20 +68,21 @@ pub fn run(
             writeln!(out, "{forged} look-alikes: written by processes without root's rights.")?;
         }
         match (lost, other) {
-            (0, 0) => writeln!(out, "Nothing was changed, removed or added.")?,
+            (0, 0) if exit == Exit::Done => writeln!(out, "Nothing was changed, removed or added.")?,
+            (0, 0) => writeln!(out, "NOT ALL ACCOUNTS COULD BE READ: see above.")?,
             (lost, 0) => writeln!(out, "{lost} lost; `qrtotp audit repair` logs them again.")?,
             (lost, other) => writeln!(out, "{other} CHANGED, MISSING OR ADDED, {lost} lost: see above.")?,
         }
     }
     out.flush()?;
-    Ok(if lost + other > 0 { Exit::Refused } else { Exit::Done })
+    Ok(if lost + other > 0 { Exit::Refused } else { exit })
 }
 
 /// Logs lost lines again, word for word.
 pub fn repair(context: &Context, sources: &Sources) -> Result<Exit, Failure> {
     let (mut log, mut again, mut left) = (syslog(), 0_u64, 0_u64);
     let now = SystemClock.now();
-    verify(context, sources, None, |finding| {
+    let each = |finding: &Finding| {
         match &finding.fault {
             Fault::Lost(line) if at(line).is_some_and(|at| at < now - ON_ITS_WAY) => {
                 let mut line = line.clone();
@@ -89,12 +93,13 @@ pub fn repair(context: &Context, sources: &Sources) -> Result<Exit, Failure> {
             _ => left += 1,
         }
         Ok(())
-    })?;
+    };
+    let exit = verify(context, sources, None, each, |_| ())?.exit;
     writeln!(
         std::io::stdout(),
         "{again} lines logged again; {left} findings are left for `qrtotp audit verify`."
     )?;
-    Ok(if left > 0 { Exit::Refused } else { Exit::Done })
+    Ok(if left > 0 { Exit::Refused } else { exit })
 }
 
 /// Prints the end of each chain as a line of the log.
@@ -119,16 +124,18 @@ fn at(line: &str) -> Option<UnixTime> {
     Event::parse(line)?.number("at")
 }
 
-fn verify(
+/// Reads the log once: gives each entry to `seen` and each finding to `each`.
+pub fn verify(
     context: &Context,
     sources: &Sources,
     against: Option<&Path>,
     mut each: impl FnMut(&Finding) -> std::io::Result<()>,
+    mut seen: impl FnMut(&Entry),
 ) -> Result<Count, Failure> {
     let store = context.store()?;
     // Before the log, which may go on meanwhile.
     let (mut heads, mut names) = (HashMap::new(), Vec::new());
-    each_account(&store, |name, account| {
+    let all_read = each_account(&store, |name, account| {
         let chain = &account.state.chain;
         let origin = chain_origin(account.record.id);
         heads.insert(name.as_str().to_owned(), Head { seq: chain.number(), link: chain.head(), origin });
@@ -145,7 +152,10 @@ fn verify(
             }
         }
     }
-    let mut count = Count::default();
+    if let Some(time) = sources::begins(sources) {
+        verifier.goes_back_to(time);
+    }
+    let mut count = Count { exit: all_read, ..Count::default() };
     let mut pass_on = |verifier: &mut Verifier, count: &mut Count| {
         for finding in verifier.take_findings() {
             if finding.fault.is_loss() {
@@ -159,13 +169,23 @@ fn verify(
     };
     for entry in sources::open(sources, None)? {
         count.events += 1;
+        seen(&entry);
         verifier.read(&entry);
         pass_on(&mut verifier, &mut count)?;
     }
     count.accounts = verifier.accounts();
+    if verifier.proves_nothing() {
+        let text = "the log has no line of any account, and nothing tells when it begins; was it emptied?";
+        return Err(Failure::Error(text.into()));
+    }
     for name in &names {
-        let (kept, now) = end_of(&store, name);
-        verifier.end(name.as_str(), &kept, now);
+        match end_of(&store, name) {
+            Ok((kept, now)) => verifier.end(name.as_str(), &kept, now),
+            Err(error) => {
+                count.exit = Exit::Error;
+                let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {}", store_failure(&error));
+            }
+        }
         pass_on(&mut verifier, &mut count)?;
     }
     verifier.end_others();
@@ -174,19 +194,15 @@ fn verify(
     Ok(count)
 }
 
-/// The account's last lines, as its state keeps them, and the number and the link of the last one.
-fn end_of(store: &FileStore, name: &Name) -> (Vec<Event>, Option<(u64, Link)>) {
-    match store.last_lines(name) {
-        Ok(None) => (Vec::new(), None),
-        Ok(Some((state, lines))) => {
-            let lines = lines.iter().filter_map(|line| Event::parse(line)).collect();
-            (lines, Some((state.chain.number(), state.chain.head())))
-        }
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {}", store_failure(&error));
-            (Vec::new(), None)
-        }
-    }
+/// The last lines of an account, and the number and the link of the last one.
+type End = (Vec<Event>, Option<(u64, Link)>);
+
+/// The account's end, as its state keeps it.
+fn end_of(store: &FileStore, name: &Name) -> Result<End, StoreError> {
+    Ok(store.last_lines(name)?.map_or_else(Default::default, |(state, lines)| {
+        let lines = lines.iter().filter_map(|line| Event::parse(line)).collect();
+        (lines, Some((state.chain.number(), state.chain.head())))
+    }))
 }
 
 fn word(fault: &Fault) -> (&'static str, Option<u64>) {
@@ -201,17 +217,18 @@ fn word(fault: &Fault) -> (&'static str, Option<u64>) {
         Fault::StoreIsOlder(until) => ("store_is_older", Some(*until)),
         Fault::NoAccount => ("no_account", None),
         Fault::AgainstSaved => ("against_saved", None),
+        Fault::SavedIsGone => ("saved_is_gone", None),
     }
 }
 
-fn text(finding: &Finding) -> String {
-    let Finding { user, seq, fault, line } = finding;
-    let what = match fault {
+/// A fault for people.
+pub fn what(seq: u64, fault: &Fault) -> String {
+    match fault {
         Fault::Changed => "CHANGED or added: it does not fit the line before".to_owned(),
         Fault::Unchained => "UNCHAINED: changed or added; such a line has a number and a hash".to_owned(),
         Fault::Repeated => "REPEATED or added: a line of this number came before".to_owned(),
         Fault::Moved => "MOVED: it stands behind later lines".to_owned(),
-        Fault::Missing(until) if until == seq => {
+        Fault::Missing(until) if *until == seq => {
             "MISSING: removed, or lost too long ago for the store".to_owned()
         }
         Fault::Missing(until) => {
@@ -224,7 +241,15 @@ fn text(finding: &Finding) -> String {
         }
         Fault::NoAccount => "NO ACCOUNT: the store has none, and no line tells of its removal".to_owned(),
         Fault::AgainstSaved => "OTHER: the saved log has another hash for this line".to_owned(),
-    };
+        Fault::SavedIsGone => {
+            "GONE: this line was saved, and neither the log nor the store has it".to_owned()
+        }
+    }
+}
+
+fn text(finding: &Finding) -> String {
+    let Finding { user, seq, fault, line } = finding;
+    let what = what(*seq, fault);
     let line = if line.is_empty() { String::new() } else { format!("\n    {line}") };
     let place = if *seq == 0 { String::new() } else { format!(" seq {seq}") };
     clean_lines(&format!("{user}{place}: {what}{line}"))

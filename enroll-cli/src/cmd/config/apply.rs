@@ -1,16 +1,14 @@
 //! `qrtotp config apply`, `confirm` and `rollback`: what changes the applied configuration.
 
-use super::host::{Accounts, asks};
+use super::objections::objections;
 use super::words::time;
-use super::{check, diff, guard, sshd, test};
+use super::{check, diff, test};
 use crate::applied::{AppliedFile, compiled};
 use crate::cli::Apply;
-use crate::cmd::doctor::Files;
 use crate::error::{Exit, Failure};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_policy::{Applied, Broker, Compiled, Damaged, Finding, Outcome, Rule, Severity};
+use qrtotp_policy::{Applied, Compiled, Severity};
 use qrtotp_values::UnixTime;
-use std::ffi::CString;
 use std::io::Write;
 use std::path::Path;
 
@@ -65,63 +63,6 @@ pub fn apply(path: &Path, args: &Apply) -> Result<Exit, Failure> {
         )?;
     }
     Ok(Exit::Done)
-}
-
-/// What the guard says against applying: of severity danger where it refuses.
-pub fn objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, Failure> {
-    let store = check::context(path, compiled).store().ok();
-    let (now, files) = (SystemClock.now(), Files::read());
-    let (accounts, asks) = (Accounts { store: store.as_ref(), now }, asks(&files));
-    let host = accounts.host(&compiled.emergency, &asks);
-    let found = guard::findings(compiled, &host, accounts.admins(), now);
-    let mut found = found.map_err(|Damaged| Failure::Error("the rules can't be decided by".into()))?;
-    found.extend(sshd::finding(compiled, &files));
-    found.extend(sshd::unverified_keys(&compiled.rules));
-    found.extend(one_field(&compiled.rules, &files));
-    found.extend(codes_without_password(&compiled.config.broker, &files));
-    Ok(found)
-}
-
-/// Rules that demand two codes at services whose one field has no room for them.
-fn one_field(rules: &[Rule], files: &Files) -> Vec<Finding> {
-    let mut found = Vec::new();
-    for rule in rules.iter().filter(|rule| rule.outcome == Outcome::TwoCodes) {
-        for service in &rule.conditions.service {
-            let arguments = files.asks(service).map_or_else(Vec::new, |line| line.arguments);
-            let one_field =
-                |argument: &CString| [c"forward_pass", c"use_first_pass"].contains(&argument.as_c_str());
-            if let Some(argument) = arguments.iter().find(|argument| one_field(argument)) {
-                let reason = format!(
-                    "rule {}: {service} has `{}` in its PAM file and no room for two codes, so it would deny",
-                    rule.name,
-                    argument.to_string_lossy()
-                );
-                found.push(Finding { severity: Severity::Danger, key: "pam", reason });
-            }
-        }
-    }
-    found
-}
-
-/// Listed services that have a code checked before any password: there anyone can use up an account's guesses. No other module of such
-/// a stack can check the password of another account, because the service does not run as root.
-fn codes_without_password(broker: &Broker, files: &Files) -> Vec<Finding> {
-    let finding = |account: &String, service: &str| {
-        let line = files.asks(service)?;
-        if line.arguments.iter().any(|argument| argument.as_c_str() == c"forward_pass") {
-            return None;
-        }
-        let reason = format!(
-            "{account}: the line in /etc/pam.d/{service} has no `forward_pass`, so anyone without the password can use up the \
-             guesses of an account and close the service to it; add `forward_pass` (docs/SERVICES.md)"
-        );
-        Some(Finding { severity: Severity::Warning, key: "broker.services", reason })
-    };
-    let services = &broker.services;
-    services
-        .iter()
-        .flat_map(|(account, names)| names.iter().filter_map(|name| finding(account, name)))
-        .collect()
 }
 
 /// Whether applying would make a difference to what `before` is.

@@ -1,7 +1,8 @@
 //! `qrtotp config check`: what deserves a second thought, in the configuration and around it. Changes nothing.
 
+use super::objections::objections;
 use super::words::time;
-use super::{apply, stored, test, user_name};
+use super::{stored, test, user_name};
 use crate::applied::compiled;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -17,11 +18,11 @@ const ZFS_SUPER_MAGIC: u32 = 0x2fc1_2fc1;
 
 pub fn run(path: &Path) -> Result<Exit, Failure> {
     let compiled = compiled(path)?;
-    let context = context(path, &compiled);
+    let context = Context::before_applying(path, &compiled);
     let mut found = settings(&context);
     found.extend(store(&context));
     found.extend(disk(&context.config.state_dir.0));
-    found.extend(apply::objections(path, &compiled)?);
+    found.extend(objections(path, &compiled)?);
     let mut out = std::io::stdout().lock();
     let passed = test::write(&compiled, &mut out)?;
     for finding in &found {
@@ -46,12 +47,6 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
 /// Writes what the rules say that deserves a second thought.
 pub fn warnings(compiled: &Compiled, out: &mut impl Write) -> std::io::Result<()> {
     compiled.warnings.iter().try_for_each(|(rule, text)| writeln!(out, "warning: rule {rule}: {text}"))
-}
-
-/// What the commands take for a loaded configuration.
-pub fn context(path: &Path, compiled: &Compiled) -> Context {
-    let key_dir = path.parent().unwrap_or(Path::new("/")).to_owned();
-    Context { config: compiled.config.clone(), key_dir }
 }
 
 /// Whether logins go by these files.

@@ -2,10 +2,11 @@
 
 use super::guard::ELSEWHERE;
 use super::host::Accounts;
+use super::stored;
 use super::words::{count, outcome};
-use super::{check, stored};
 use crate::applied::compiled;
 use crate::cmd::doctor::report::names;
+use crate::context::Context;
 use crate::error::{Exit, Failure};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{Applied, Compiled, Config, Damaged, Facts, Known, Origin, Rule, settings};
@@ -49,7 +50,7 @@ pub fn write(
         writeln!(out, "setting {line}")?;
     }
     let now = SystemClock.now();
-    let context = check::context(path, after);
+    let context = Context::before_applying(path, after);
     let store = context.store();
     if let Err(failure) = &store {
         writeln!(out, "the accounts of the store are not looked at: {failure}")?;

@@ -9,6 +9,7 @@ mod explain;
 mod guard;
 mod host;
 mod list;
+mod objections;
 mod sshd;
 mod test;
 mod words;

@@ -7,6 +7,7 @@ use crate::cli::{How, Keys, KeysOfFile};
 use crate::context::{Account, Context, known_user};
 use crate::error::{Exit, Failure};
 use qrtotp_account::Label;
+use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_import::Foreign;
 use qrtotp_import::{
     Entry, FileError, MAX_BYTES, parse_csv, parse_json, parse_migration, parse_pskc, parse_uris,
@@ -45,7 +46,7 @@ pub fn uris(
     if std::io::stdin().is_terminal() {
         let _ = writeln!(std::io::stderr(), "otpauth URIs, each on a line of its own, then Ctrl-D:");
     }
-    let source = Source::standard_input(MAX_BYTES, true)?;
+    let source = Source::standard_input(MAX_BYTES)?.whole_lines()?;
     let entries = read(parse_uris(&source.bytes, strength(keys.weak)))?;
     let owner = owner(user.as_deref(), &keys);
     // What a URI calls its key, it calls it for the app; among several it tells which is which.
@@ -56,20 +57,23 @@ pub fn uris(
 /// A file, or standard input.
 pub fn file(context: &Context, args: KeysOfFile, kind: Kind) -> Result<Exit, Failure> {
     let KeysOfFile { file, user, label, keys } = args;
-    let lines = matches!(kind, Kind::Csv | Kind::Migration);
     let source = if file == Path::new("-") {
-        Source::standard_input(MAX_BYTES, lines)?
+        Source::standard_input(MAX_BYTES)?
     } else {
         let path = std::path::absolute(&file)
             .map_err(|error| Failure::Error(format!("{}: {error}; give another file", file.display())))?;
         Source::of_root(&path, MAX_BYTES)?
+    };
+    let source = match kind {
+        Kind::Migration | Kind::Csv => source.whole_lines()?,
+        Kind::Json | Kind::Pskc => source, // their own syntax has an end
     };
     let strength = strength(keys.weak);
     let entries = read(match kind {
         Kind::Migration => parse_migration(&source.bytes, strength),
         Kind::Json => parse_json(&source.bytes, strength),
         Kind::Csv => parse_csv(&source.bytes, strength),
-        Kind::Pskc => parse_pskc(&source.bytes, strength),
+        Kind::Pskc => parse_pskc(&source.bytes, SystemClock.now(), strength),
     })?;
     let owner = owner(user.as_deref(), &keys);
     let exit = Entries { context, label: label.as_deref(), keys: &keys, owner }.import(entries)?;
@@ -118,12 +122,7 @@ impl Entries<'_> {
                     || entry.place == *wanted
             };
             entries.retain(is_wanted);
-            if entries.is_empty() {
-                let wanted = clean(wanted, 64);
-                return Err(Failure::Refused(format!(
-                    "no entry has the name or number {wanted}; --dry-run lists them"
-                )));
-            }
+            only_one(&entries, &clean(wanted, 64))?;
         }
         let how = How {
             weak: self.keys.weak,
@@ -207,7 +206,9 @@ impl Entries<'_> {
                 Ok(foreign) => {
                     let device = device(group, label, foreign, &before, "");
                     let checked = importer.check(&device);
-                    before.push(&foreign.secret);
+                    if checked.is_ok() {
+                        before.push(&foreign.secret);
+                    }
                     checked.err()
                 }
             };
@@ -237,6 +238,23 @@ impl Entries<'_> {
         }
         Ok(before.len())
     }
+}
+
+/// Refuses an entry that was asked for by what none or several have.
+fn only_one(entries: &[Entry], wanted: &str) -> Result<(), Failure> {
+    let places: Vec<&str> = entries.iter().map(|entry| entry.place.as_str()).collect();
+    let first = match places.as_slice() {
+        [] => {
+            let text = format!("no entry has the name or number {wanted}; --dry-run lists them");
+            return Err(Failure::Refused(text));
+        }
+        [_] => return Ok(()),
+        [first, ..] => first,
+    };
+    let places = clean(&places.join(", "), 256);
+    Err(Failure::Refused(format!(
+        "several entries are called {wanted}: {places}; pick one as --entry \"{first}\""
+    )))
 }
 
 fn device<'d>(

@@ -62,7 +62,7 @@ impl Google<'_> {
                     "standard input can't be overwritten; give the file, or no --shred".into(),
                 ));
             }
-            let source = Source::standard_input(MAX_GOOGLE, true)?;
+            let source = Source::standard_input(MAX_GOOGLE)?.whole_lines()?;
             self.take(&account, &source)?;
             return self.finish(&source);
         }
@@ -75,6 +75,7 @@ impl Google<'_> {
         let source = Source::of_user(&path, &user, Reach::Must)?.ok_or_else(|| {
             Failure::Refused(format!("{} has no {}; give the file", account.name, shown(&path)))
         })?;
+        let source = source.whole_lines()?;
         self.take(&account, &source)?;
         self.finish(&source)
     }
@@ -176,6 +177,7 @@ impl Google<'_> {
         let user = person(&account)?;
         let Ok(path) = self.path_for(&user) else { return Ok(None) };
         let Some(source) = Source::of_user(&path, &user, Reach::May)? else { return Ok(None) };
+        let source = source.whole_lines()?;
         let new = self.take(&account, &source)?;
         Ok(Some((source, new)))
     }

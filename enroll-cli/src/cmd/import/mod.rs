@@ -24,11 +24,26 @@ use std::io::Write;
 
 pub use owner::{WORD as OWNER_WORD, run as run_as_owner};
 
-/// A key of which the end is missing can look like a shorter one.
-const CUT_SHORT: &str = "standard input ended in the middle of a line, so the end of a key may be missing; give it all, with the \
-                         end of its last line";
+/// Imports. With --json, a failure of the whole is an object, too.
+pub fn run(what: Import, context: impl FnOnce(bool) -> Result<Context, Failure>) -> Result<Exit, Failure> {
+    let (dry_run, as_json, user) = (what.is_dry_run(), what.is_json(), what.user().map(str::to_owned));
+    match context(dry_run).and_then(|context| import(&context, what)) {
+        Err(failure) if as_json && !matches!(failure, Failure::Output(_)) => {
+            let result = if failure.exit() == Exit::Refused { "refused" } else { "error" };
+            let line = json!({
+                "user": clean(user.as_deref().unwrap_or_default(), 64),
+                "from": "",
+                "result": result,
+                "reason": failure.to_string(),
+            });
+            writeln!(std::io::stdout(), "{line}")?;
+            Ok(failure.exit())
+        }
+        done => done,
+    }
+}
 
-pub fn run(context: &Context, what: Import) -> Result<Exit, Failure> {
+fn import(context: &Context, what: Import) -> Result<Exit, Failure> {
     match what {
         Import::Uri { user, label, keys } => entries::uris(context, user, label.as_deref(), keys),
         Import::OtpauthMigration(args) => entries::file(context, args, entries::Kind::Migration),

@@ -20,13 +20,14 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
         return Err(Failure::Error("--shred needs a file, and --dry-run has no place beside it".into()));
     }
     let source = if standard_input {
-        Source::standard_input(MAX_OATH, true)?
+        Source::standard_input(MAX_OATH)?
     } else {
         let path = std::path::absolute(&args.file).map_err(|error| {
             Failure::Error(format!("{}: {error}; give another file", args.file.display()))
         })?;
         Source::of_root(&path, MAX_OATH)?
-    };
+    }
+    .whole_lines()?;
     let lines = parse_oath(&source.bytes, SystemClock.now(), strength(how.weak));
     let mut importer = Importer::new(context, how);
     let (mut done, mut known, mut found) = (Vec::new(), 0, BTreeMap::new());

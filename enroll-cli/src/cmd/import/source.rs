@@ -45,8 +45,8 @@ enum Place {
 }
 
 impl Source {
-    /// Standard input, of at most `limit` bytes. `lines`: a key of which the end is missing could be taken for a shorter one.
-    pub fn standard_input(limit: usize, lines: bool) -> Result<Self, Failure> {
+    /// Standard input, of at most `limit` bytes.
+    pub fn standard_input(limit: usize) -> Result<Self, Failure> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1)); // never grows, so nothing is left behind
         let read = std::io::stdin().take(limit as u64 + 1).read_to_end(&mut bytes);
         read.map_err(|error| Failure::Error(format!("standard input: {error}; give a file")))?;
@@ -54,10 +54,18 @@ impl Source {
             let problem = too_large(Path::new("standard input"), limit);
             return Err(Failure::Refused(problem));
         }
-        if lines && !bytes.ends_with(b"\n") && !bytes.is_empty() {
-            return Err(Failure::Refused(super::CUT_SHORT.into()));
-        }
         Ok(Self { bytes, shown: "standard input".into(), place: None })
+    }
+
+    /// Itself, if its last line has an end: in a format of lines, a cut key can look like a shorter one.
+    pub fn whole_lines(self) -> Result<Self, Failure> {
+        if self.bytes.ends_with(b"\n") || self.bytes.is_empty() {
+            return Ok(self);
+        }
+        Err(Failure::Refused(format!(
+            "{}: it ends in the middle of a line, so the end of a key may be missing; give all of it, with a line break at its end",
+            self.shown
+        )))
     }
 
     pub fn is_standard_input(&self) -> bool {

@@ -1,0 +1,253 @@
+//! What `qrtotp audit report` shows: counts per day, hour, reason, place and account. Memory does not grow with the log's length.
+
+mod escape;
+mod page;
+mod plot;
+
+use crate::event::Entry;
+use crate::summary::count;
+use crate::verify::Finding;
+use std::collections::{BTreeMap, HashMap};
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+/// So many accounts have a row each.
+const ACCOUNTS: usize = 10_000;
+/// So many findings, and so many events of administrators, are listed; of more, the newest events and the first findings.
+const LISTED: usize = 500;
+
+/// Counts by name.
+type Counts = BTreeMap<String, u64>;
+
+/// What one account did.
+#[derive(Clone, Debug, Default)]
+struct Account {
+    accepted: u64,
+    denied: u64,
+    /// Unix seconds of the last accepted login.
+    last: Option<i64>,
+    /// Events that are no logins: devices, tokens, recovery codes.
+    changes: u64,
+}
+
+/// An event that somebody other than the account's owner caused, or that concerns the host.
+#[derive(Clone, Debug)]
+struct Deed {
+    time: i64,
+    kind: String,
+    user: Option<String>,
+    by: Option<String>,
+    policy: Option<String>,
+}
+
+/// What the proof of the log said.
+#[derive(Clone, Debug, Default)]
+pub struct Proof {
+    /// How many accounts have lines.
+    pub accounts: u64,
+    /// Lines in the whole log.
+    pub events: u64,
+    /// Lines that fit.
+    pub proven: u64,
+    /// First lines of a chain: taken on trust.
+    pub first: u64,
+    /// Look-alikes.
+    pub forged: u64,
+    /// Lines that the log lost and the store has.
+    pub lost: u64,
+    /// Changed, missing or added lines.
+    pub found: u64,
+    /// Whether every account could be read.
+    pub complete: bool,
+}
+
+/// The numbers of a period.
+#[derive(Debug)]
+pub struct Report {
+    host: String,
+    /// The first day, in days since 1970, and how many there are.
+    first_day: i64,
+    days: usize,
+    now: i64,
+    pseudonyms: Option<Pseudonyms>,
+    /// Accepted, denied and passed logins of each day.
+    by_day: Vec<[u64; 3]>,
+    /// Logins of each weekday, from Monday on, and hour.
+    by_hour: [[u64; 24]; 7],
+    reasons: Counts,
+    services: Counts,
+    with: Counts,
+    rules: Counts,
+    places: Counts,
+    accounts: HashMap<String, Account>,
+    deeds: Vec<Deed>,
+    deeds_left_out: u64,
+    findings: Vec<(String, u64, String)>,
+    /// Accounts of the store, as `audit summary` counts them: how many, and what.
+    census: Vec<(u64, &'static str)>,
+    proof: Proof,
+}
+
+/// Names that stand for others. The same name has the same one in all of a report.
+#[derive(Debug, Default)]
+struct Pseudonyms {
+    known: HashMap<(&'static str, String), usize>,
+    next: HashMap<&'static str, usize>,
+}
+
+impl Pseudonyms {
+    fn of(&mut self, kind: &'static str, name: &str) -> String {
+        let next = self.next.entry(kind).or_default();
+        let number = *self.known.entry((kind, name.to_owned())).or_insert_with(|| {
+            *next += 1;
+            *next
+        });
+        format!("{kind} {number}")
+    }
+}
+
+impl Report {
+    /// A report of the last `days` days before `now` (Unix seconds), in UTC; today is one of them.
+    #[must_use]
+    pub fn new(host: &str, now: i64, days: u32, pseudonyms: bool) -> Self {
+        let days = days.clamp(1, 400);
+        Self {
+            host: host.to_owned(),
+            first_day: now.div_euclid(DAY) - i64::from(days) + 1,
+            days: days as usize,
+            now,
+            pseudonyms: pseudonyms.then(Pseudonyms::default),
+            by_day: vec![[0; 3]; days as usize],
+            by_hour: [[0; 24]; 7],
+            reasons: Counts::new(),
+            services: Counts::new(),
+            with: Counts::new(),
+            rules: Counts::new(),
+            places: Counts::new(),
+            accounts: HashMap::new(),
+            deeds: Vec::new(),
+            deeds_left_out: 0,
+            findings: Vec::new(),
+            census: Vec::new(),
+            proof: Proof::default(),
+        }
+    }
+
+    /// Counts an entry if it is of the period and no look-alike.
+    pub fn add(&mut self, entry: &Entry) {
+        let at = entry.when().div_euclid(1_000_000);
+        let day = at.div_euclid(DAY) - self.first_day;
+        let Some(day) = usize::try_from(day).ok().filter(|day| *day < self.days) else { return };
+        if entry.is_forged() {
+            return;
+        }
+        let is_login = entry.event.get("event") == Some("login");
+        if is_login {
+            self.login(entry, at, day);
+        } else {
+            self.change(entry, at);
+        }
+    }
+
+    fn login(&mut self, entry: &Entry, at: i64, day: usize) {
+        let event = &entry.event;
+        let Some(result) = event.get("result") else { return };
+        let column = match result {
+            "accepted" => 0,
+            "denied" => 1,
+            _ => 2,
+        };
+        if let Some(count) = self.by_day.get_mut(day) {
+            count[column] += 1;
+        }
+        let weekday = usize::try_from((at.div_euclid(DAY) + 3).rem_euclid(7)).unwrap_or(0);
+        let hour = usize::try_from(at.rem_euclid(DAY) / 3600).unwrap_or(0);
+        self.by_hour[weekday][hour] += 1;
+        let of = |key| event.get(key).into_iter();
+        of("service").for_each(|service| count(&mut self.services, service));
+        of("with").for_each(|with| count(&mut self.with, with));
+        of("rule").for_each(|rule| count(&mut self.rules, rule));
+        if result == "denied" {
+            of("reason").for_each(|reason| count(&mut self.reasons, reason));
+            for place in of("rhost") {
+                let place = self.name("place", place);
+                count(&mut self.places, &place);
+            }
+        }
+        let account = self.account(event.get("user"));
+        match result {
+            "accepted" => {
+                account.accepted += 1;
+                account.last = account.last.max(Some(at));
+            }
+            "denied" => account.denied += 1,
+            _ => {}
+        }
+    }
+
+    fn change(&mut self, entry: &Entry, at: i64) {
+        let event = &entry.event;
+        let kind = event.get("event").unwrap_or_default();
+        if event.get("user").is_some() {
+            self.account(event.get("user")).changes += 1;
+        }
+        let is_policy = kind.starts_with("policy_");
+        if event.get("by").is_none() && !is_policy {
+            return;
+        }
+        let user = event.get("user").map(|user| self.name("account", user));
+        let by = event.get("by").map(|by| self.name("account", by));
+        let policy = event.get("policy").filter(|_| is_policy).map(str::to_owned);
+        if self.deeds.len() >= 2 * LISTED {
+            self.deeds.drain(..LISTED);
+            self.deeds_left_out += LISTED as u64;
+        }
+        self.deeds.push(Deed { time: at, kind: kind.to_owned(), user, by, policy });
+    }
+
+    fn account(&mut self, user: Option<&str>) -> &mut Account {
+        let user = user.unwrap_or("?");
+        let name =
+            if self.accounts.contains_key(user) || self.accounts.len() < ACCOUNTS { user } else { "others" };
+        self.accounts.entry(name.to_owned()).or_default()
+    }
+
+    /// A name as the report shows it.
+    fn name(&mut self, kind: &'static str, name: &str) -> String {
+        match &mut self.pseudonyms {
+            Some(_) if matches!(name, "?" | "others") => name.to_owned(),
+            Some(pseudonyms) => pseudonyms.of(kind, name),
+            None => name.to_owned(),
+        }
+    }
+
+    /// Lists a finding of `audit verify`, in words.
+    pub fn find(&mut self, finding: &Finding, words: &str) {
+        if self.findings.len() < LISTED {
+            let user = self.name("account", &finding.user);
+            self.findings.push((user, finding.seq, words.to_owned()));
+        }
+    }
+
+    /// What the proof said, and what the store has.
+    pub fn conclude(&mut self, proof: Proof, census: Vec<(u64, &'static str)>) {
+        (self.proof, self.census) = (proof, census);
+    }
+
+    /// The page. It needs nothing else: no script, no other file.
+    #[must_use]
+    pub fn html(mut self) -> String {
+        let mut accounts: Vec<(String, Account)> = std::mem::take(&mut self.accounts).into_iter().collect();
+        accounts.sort_by(|a, b| a.0.cmp(&b.0));
+        if self.pseudonyms.is_some() {
+            // The order of names would tell them.
+            accounts.sort_by_key(|(_, account)| std::cmp::Reverse((account.denied, account.accepted)));
+            accounts.iter_mut().for_each(|(name, _)| *name = self.name("account", name));
+        }
+        page::page(&self, &accounts)
+    }
+}
+
+#[cfg(test)]
+#[path = "../report_tests.rs"]
+mod tests;

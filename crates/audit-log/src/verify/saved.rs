@@ -1,0 +1,104 @@
+//! What was saved elsewhere before: each account's last line of then. Whatever the log says of that line, and of all later ones, has
+//! to agree.
+
+use crate::event::Entry;
+use qrtotp_account::Link;
+use std::collections::HashMap;
+
+/// Ends of chains, from `audit heads` or from another copy of the log.
+#[derive(Debug, Default)]
+pub(super) struct Saved {
+    lines: HashMap<String, Line>,
+    /// From `audit heads`: it names all accounts that had lines.
+    all: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    seq: u64,
+    link: Link,
+    /// The log, or the store, has the same.
+    met: bool,
+}
+
+/// What is known of an account's chain from before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Nothing.
+    Nothing,
+    /// It had no line.
+    NoLine,
+    /// Its last line, which was not met yet.
+    Line(u64, Link),
+    /// Its last line was met.
+    Met,
+}
+
+impl Known {
+    /// The number of the first line after what was saved, if the log was not seen to have the saved one.
+    pub(super) fn next(self) -> Option<u64> {
+        match self {
+            Self::Nothing | Self::Met => None,
+            Self::NoLine => Some(1),
+            Self::Line(seq, _) => Some(seq.saturating_add(1)),
+        }
+    }
+}
+
+impl Saved {
+    /// Keeps the line if it is its account's last one.
+    pub(super) fn add(&mut self, entry: &Entry) {
+        self.all |= entry.event.get("event") == Some("audit_head");
+        let (Some(user), Some(seq), Some(link)) =
+            (entry.event.get("user"), entry.event.seq(), entry.event.link)
+        else {
+            return;
+        };
+        let line = Line { seq, link, met: false };
+        let known = self.lines.entry(user.to_owned()).or_insert(line);
+        if seq > known.seq {
+            *known = line;
+        }
+    }
+
+    pub(super) fn of(&self, user: &str) -> Known {
+        match self.lines.get(user) {
+            Some(Line { met: true, .. }) => Known::Met,
+            Some(Line { seq, link, .. }) => Known::Line(*seq, *link),
+            None if self.all => Known::NoLine,
+            None => Known::Nothing,
+        }
+    }
+
+    /// The saved line was found.
+    pub(super) fn met(&mut self, user: &str) {
+        if let Some(line) = self.lines.get_mut(user) {
+            line.met = true;
+        }
+    }
+
+    /// The chain, of so many lines, goes on under another name.
+    pub(super) fn rename(&mut self, was: &str, user: &str, lines: u64) {
+        if let Some(line) = self.lines.remove(was) {
+            let name = if line.seq <= lines { user } else { was };
+            self.lines.insert(name.to_owned(), line);
+        }
+    }
+
+    /// The account's chain ends with this number: the saved number, if it is a later one. What was saved of it is done.
+    pub(super) fn end(&mut self, user: &str, last: u64) -> Option<u64> {
+        let line = self.lines.remove(user)?;
+        (!line.met && line.seq > last).then_some(line.seq)
+    }
+
+    /// Accounts of which neither the log nor the store has the saved line, and its number.
+    pub(super) fn left(&mut self) -> Vec<(String, u64)> {
+        let mut left: Vec<_> = std::mem::take(&mut self.lines)
+            .into_iter()
+            .filter(|(_, line)| !line.met)
+            .map(|(user, line)| (user, line.seq))
+            .collect();
+        left.sort();
+        left
+    }
+}

@@ -1,0 +1,208 @@
+//! What somebody would try who can write the log, each as a test: the log alone must not look whole afterwards.
+#![allow(clippy::unwrap_used)]
+
+use super::tests::*;
+use super::*;
+use crate::event::from_syslog;
+use qrtotp_account::RecordId;
+
+fn entry_of(line: &str) -> Entry {
+    from_syslog(&format!("Nov 29 10:00:00 h su[1]: pam_qrtotp(su:auth): {line}")).unwrap()
+}
+
+/// The world's log without alice's real lines, and these behind it.
+fn instead_of_alice(world: &World, lines: &[String]) -> Vec<String> {
+    let others = world.lines.iter().filter(|line| user_of(line) != "alice").cloned();
+    others.chain(lines.iter().cloned()).collect()
+}
+
+#[test]
+fn an_invented_history_that_ends_with_a_removal_is_found_if_the_account_is_there() {
+    let world = World::new(300);
+    let alice = lines_of(&world, "alice");
+    let kept = &alice[alice.len() - 2..];
+    let login = "event=login result=denied reason=wrong_code user=alice service=su";
+    for (begin, length) in [(0, alice.len()), (0, 3), (alice.len() - 1, alice.len()), (20, 21)] {
+        let mut lines: Vec<String> = alice[..begin].iter().map(|event| event.line.clone()).collect();
+        let mut before = begin.checked_sub(1).map_or([9; 20], |last| alice[last].link.unwrap());
+        for n in begin..length {
+            let text = if n + 1 == length { "event=account_removed user=alice" } else { login };
+            let (line, link) = forged(before, text, n as u64 + 1, START + n as i64);
+            before = link;
+            lines.push(line);
+        }
+        let mut verifier = Verifier::new(world.heads());
+        instead_of_alice(&world, &lines).iter().for_each(|line| verifier.read(&entry(line)));
+        let head = &world.heads()["alice"];
+        verifier.end("alice", kept, Some((head.seq, head.link)));
+        let findings = verifier.take_findings();
+        assert!(findings.iter().any(|finding| finding.user == "alice"), "{begin} {length}: {findings:?}");
+    }
+}
+
+#[test]
+fn a_log_without_a_line_of_an_account_is_a_finding_if_other_programs_show_that_it_goes_back_further() {
+    let world = World::new(300);
+    let alice = lines_of(&world, "alice");
+    for (goes_back, found) in [(None, false), (Some(START * 1_000_000), true)] {
+        let mut verifier = Verifier::new(world.heads());
+        goes_back.into_iter().for_each(|time| verifier.goes_back_to(time));
+        assert_eq!(verifier.proves_nothing(), !found);
+        verifier.end("alice", &alice[alice.len() - 3..], None);
+        assert_eq!(!verifier.take_findings().is_empty(), found);
+    }
+}
+
+#[test]
+fn the_first_line_of_a_renamed_account_is_proven_by_its_origin() {
+    let record = RecordId([0; 16]);
+    for change in [false, true] {
+        let mut chain = qrtotp_account::Chain::new(record);
+        let mut lines: Vec<Entry> = Vec::new();
+        for (n, text) in
+            ["event=login user=alice", "event=account_renamed user=bob was=alice"].iter().enumerate()
+        {
+            let mut line = (*text).to_owned();
+            chain.add(&mut line, 0, START + n as i64);
+            lines.push(entry_of(&if change { line.replace("=login ", "=logix ") } else { line }));
+        }
+        let origin = qrtotp_account::Chain::new(record).head();
+        let head = Head { seq: 2, link: chain.head(), origin };
+        let mut verifier = Verifier::new([("bob".to_owned(), head)].into());
+        lines.iter().for_each(|line| verifier.read(line));
+        verifier.end("bob", &[], None);
+        verifier.end_others();
+        let findings = verifier.take_findings();
+        assert_eq!(findings.len(), usize::from(change), "{findings:?}");
+        assert_eq!((verifier.proven, verifier.first), (if change { 1 } else { 2 }, u64::from(change)));
+    }
+}
+
+/// A line as `audit heads` prints it.
+fn head_line(event: &Event) -> Entry {
+    let (user, seq) = (event.get("user").unwrap(), event.seq().unwrap());
+    let link = String::from_utf8(qrtotp_account::link_hex(event.link.unwrap()).to_vec()).unwrap();
+    from_syslog(&format!("- - qrtotp: event=audit_head user={user} seq={seq} at={START} chain={link}"))
+        .unwrap()
+}
+
+fn against(world: &World, saved: &[Entry], lines: &[String], kept: &[Event]) -> Vec<Finding> {
+    let mut verifier = Verifier::new(world.heads());
+    saved.iter().for_each(|entry| verifier.save(entry));
+    lines.iter().for_each(|line| verifier.read(&entry(line)));
+    for user in USERS {
+        let kept: Vec<Event> = kept.iter().filter(|event| event.get("user") == Some(user)).cloned().collect();
+        verifier.end(user, &kept, None);
+    }
+    verifier.end_others();
+    verifier.take_findings()
+}
+
+#[test]
+fn a_removed_beginning_is_found_against_saved_heads_however_much_of_it_is_gone() {
+    let world = World::new(300);
+    let alice = lines_of(&world, "alice");
+    let last: Vec<Event> = USERS.iter().map(|user| lines_of(&world, user)[9].clone()).collect();
+    let saved: Vec<Entry> = last.iter().map(head_line).collect();
+    assert_eq!(against(&world, &saved, &world.lines, &[]), []);
+    for removed in 1..=alice.len() {
+        let mut lines = world.lines.clone();
+        lines.retain(|line| !alice[..removed].iter().any(|event| event.line == *line));
+        let found = against(&world, &saved, &lines, &[]);
+        // What stands before the saved line may be rotated away.
+        assert_eq!(found.is_empty(), removed <= 10, "{removed}: {found:?}");
+        // An account without a saved line began later, so all of its lines must be there.
+        let others: Vec<Entry> =
+            saved.iter().filter(|entry| entry.event.get("user") != Some("alice")).cloned().collect();
+        assert!(!against(&world, &others, &lines, &[]).is_empty(), "{removed}");
+    }
+}
+
+#[test]
+fn the_line_behind_the_saved_one_must_follow_it() {
+    let world = World::new(300);
+    let alice = lines_of(&world, "alice");
+    let mut other = alice[9].clone();
+    other.link = Some([7; 20]);
+    let mut lines = world.lines.clone();
+    lines.retain(|line| !alice[..10].iter().any(|event| event.line == *line));
+    for (saved, found) in [(&alice[9], 0), (&other, 1)] {
+        let saved: Vec<Entry> = USERS
+            .iter()
+            .map(|user| head_line(if *user == "alice" { saved } else { lines_of_ref(&world, user) }))
+            .collect();
+        let findings = against(&world, &saved, &lines, &[]);
+        assert_eq!(findings.len(), found, "{findings:?}");
+    }
+}
+
+fn lines_of_ref(world: &World, user: &str) -> &'static Event {
+    Box::leak(Box::new(lines_of(world, user)[9].clone()))
+}
+
+#[test]
+fn an_account_that_is_gone_with_its_lines_or_whose_record_was_replaced_is_found_against_saved_heads() {
+    let world = World::new(300);
+    let saved: Vec<Entry> = world.lines.iter().map(|line| entry(line)).collect();
+    let mut without = world.lines.clone();
+    without.retain(|line| user_of(line) != "alice");
+    let mut heads = world.heads();
+    let removed = heads.remove("alice").unwrap();
+    let replaced = Head { link: [5; 20], ..removed.clone() };
+    for (head, fault) in [(None, Fault::SavedIsGone), (Some(replaced), Fault::AgainstSaved)] {
+        let mut verifier = Verifier::new(heads.clone());
+        verifier.heads.extend(head.map(|head| ("alice".to_owned(), head)));
+        saved.iter().for_each(|entry| verifier.save(entry));
+        without.iter().for_each(|line| verifier.read(&entry(line)));
+        USERS.iter().for_each(|user| verifier.end(user, &[], None));
+        verifier.end_others();
+        let findings = verifier.take_findings();
+        assert!(matches!(&findings[..], [one] if one.user == "alice" && one.fault == fault), "{findings:?}");
+    }
+}
+
+#[test]
+fn a_line_that_the_store_filled_in_is_compared_with_the_saved_one() {
+    let world = World::new(300);
+    let alice = lines_of(&world, "alice");
+    let at = alice.len() - 3;
+    let mut saved = alice[at].clone();
+    saved.link = Some([7; 20]);
+    let saved = [head_line(&saved)];
+    let mut lines = world.lines.clone();
+    lines.retain(|line| *line != alice[at].line);
+    for repaired in [false, true] {
+        if repaired {
+            lines.push(format!("{} detail=\"recovered by qrtotp audit repair\"", alice[at].line));
+        }
+        let found = against(&world, &saved, &lines, &alice[at..]);
+        assert!(found.iter().any(|finding| finding.fault == Fault::AgainstSaved), "{found:?}");
+    }
+}
+
+#[test]
+fn saved_heads_fit_accounts_that_were_renamed_removed_or_made_again_since() {
+    let add = |chain: &mut qrtotp_account::Chain, text: &str, at| {
+        let mut line = text.to_owned();
+        chain.add(&mut line, 0, START + at);
+        entry_of(&line)
+    };
+    let (first, second) = (RecordId([1; 16]), RecordId([2; 16]));
+    let mut chain = qrtotp_account::Chain::new(first);
+    let mut lines: Vec<Entry> = (0..3).map(|n| add(&mut chain, "event=login user=anna", 10 * n)).collect();
+    lines.push(add(&mut chain, "event=account_renamed user=zed was=anna", 40));
+    lines.push(add(&mut chain, "event=account_removed user=zed", 50));
+    let mut again = qrtotp_account::Chain::new(second);
+    lines.extend((0..9).map(|n| add(&mut again, "event=login user=anna", 60 + 10 * n)));
+    let origin = qrtotp_account::Chain::new(second).head();
+    let head = Head { seq: 9, link: again.head(), origin };
+    // Saved before the rename, after it, and after the second account was made.
+    for (saved, from) in [(1, 0), (1, 1), (1, 2), (3, 0), (3, 3), (7, 0), (12, 0), (12, 5)] {
+        let mut verifier = Verifier::new([("anna".to_owned(), head.clone())].into());
+        verifier.save(&head_line(&lines[saved].event));
+        lines[from..].iter().for_each(|line| verifier.read(line));
+        verifier.end("anna", &[], None);
+        verifier.end_others();
+        assert_eq!(verifier.take_findings(), [], "{saved} {from}");
+    }
+}

@@ -1,0 +1,238 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use super::*;
+use proptest::prelude::*;
+use qrtotp_otp::{Algorithm, Params};
+
+const KEY: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+const HEX: &str = "3132333435363738393031323334353637383930";
+
+fn read(text: &str) -> Vec<Entry> {
+    parse(text.as_bytes(), Strength::Normal).unwrap()
+}
+
+#[test]
+fn a_quotation_mark_that_is_not_closed_joins_no_rows() {
+    for text in [
+        format!("title,user,secret\na,root,{KEY}\n\"b,bin,{KEY}\nd\"x,daemon,{KEY}\n"),
+        format!("user,secret,title\nroot,{KEY},\"a\nbin,{KEY},b\n"),
+        format!("user,secret\nroot,\"{KEY}\n"),
+    ] {
+        assert!(parse(text.as_bytes(), Strength::Normal).is_err(), "{text}");
+    }
+    let fine =
+        format!("user,secret,notes\nroot,\"{KEY}\",\"two\nlines, \"\"quoted\"\"\"\nbin,{KEY},5\" disk\n");
+    assert_eq!(read(&fine).iter().filter(|entry| entry.found.is_ok()).count(), 2);
+    let joined = &read("secret\n\"JBSWY3DPEHPK3PXP\nKRSXG5CTMVRXEZLU\"\n")[0];
+    assert!(joined.found.is_err(), "two keys are not one");
+}
+
+#[test]
+fn a_refused_row_shows_no_key_as_its_name() {
+    for text in [
+        format!("{KEY}\n"),
+        format!("user,secret\n{KEY},root\n"),
+        format!("otpauth://totp/I:root?secret={KEY}&issuer=I\n"),
+    ] {
+        let entries = read(&text);
+        let shown =
+            entries.iter().map(|e| format!("{} {:?} {}", e.name, e.user, e.label)).collect::<String>();
+        assert!(!shown.contains(KEY) && entries.iter().all(|entry| entry.found.is_err()), "{shown}");
+    }
+    for key in [&HEX[1..], &format!("0x{HEX}")] {
+        assert!(read(&format!("user,secret\nroot,{key}\n"))[0].found.is_err(), "{key}");
+    }
+}
+
+#[test]
+fn columns_have_any_order_and_the_names_of_many_systems() {
+    for text in [
+        format!("user,label,secret,algorithm,digits,period\nalice,phone,{KEY},SHA-256,8,60\n"),
+        format!("\u{feff}Time Step;OTPlen;Hash;Seed;User;Title\r\n60;8;HmacSHA256;{HEX};alice;phone\r\n"),
+        format!(
+            "\"User\"\t\"Serial Number\"\t\"Secret Key\"\t\"hashlib\"\t\"digits\"\t\"interval\"\nalice\tphone\t{KEY}\tsha256\t8\t60\n"
+        ),
+    ] {
+        let entry = &read(&text)[0];
+        assert_eq!((entry.user.as_deref(), entry.name.as_str()), (Some("alice"), "phone"), "{text}");
+        let found = entry.found.as_ref().unwrap();
+        assert_eq!(found.params, Params::new(Algorithm::Sha256, 8, 60).unwrap());
+        assert_eq!(found.secret.as_bytes(), b"12345678901234567890");
+    }
+}
+
+#[test]
+fn a_password_managers_rows_without_a_key_are_passed_over() {
+    let text = format!(
+        "\"Group\",\"Title\",\"Username\",\"Password\",\"URL\",\"Notes\",\"TOTP\"\n\
+         \"Root\",\"mail\",\"me\",\"x\",\"\",\"two\nlines\",\"\"\n\
+         \"Root\",\"web1\",\"me\",\"x\",\"\",\"\",\"otpauth://totp/web1:me?secret={KEY}&period=60\"\n"
+    );
+    let entries = read(&text);
+    assert_eq!(entries.len(), 1);
+    assert_eq!((entries[0].name.as_str(), entries[0].label.as_str()), ("web1:me", "me"));
+    assert_eq!(entries[0].found.as_ref().unwrap().params.period(), 60);
+    assert_eq!(entries[0].user, None, "a user name of a web site is nobody here");
+}
+
+#[test]
+fn a_seed_file_without_a_header_is_serial_key_type_digits_and_period() {
+    let text = format!(
+        "# seeds, of 2026\n\nTOK1,{HEX},TOTP,6,30\nTOK2,{KEY},totp\nTOK3,{HEX},HOTP,6\nTOK4,,totp\nTOK5,{HEX},totp,6,x\n"
+    );
+    let entries = read(&text);
+    let seen: Vec<_> = entries.iter().map(|e| (e.place.as_str(), e.name.as_str(), e.found.is_ok())).collect();
+    assert_eq!(
+        seen,
+        [
+            ("line 3", "TOK1", true),
+            ("line 4", "TOK2", true),
+            ("line 5", "TOK3", false),
+            ("line 6", "TOK4", false),
+            ("line 7", "TOK5", false)
+        ]
+    );
+    assert_eq!(*entries[2].found.as_ref().unwrap_err(), Refusal::Counter);
+}
+
+#[test]
+fn the_algorithm_is_taken_from_the_sixth_column_and_from_any_column_that_is_named_so() {
+    for text in [
+        format!("TOK1,{HEX},TOTP,8,60,SHA256\n"),
+        format!("#  version: 2\nalice,resolver,realm,TOK1,{HEX},totp,8,60,sha256\n"),
+        format!("owner,seed,hash algorithm,number of digits,time step (s)\nx,{HEX},sha-256,8,60\n"),
+        format!("secret,HMAC,code_length,refreshInterval\n{KEY},HmacSHA256,8,60\n"),
+    ] {
+        let found = read(&text).remove(0).found.map(|found| found.params).expect(&text);
+        assert_eq!(found, Params::new(Algorithm::Sha256, 8, 60).unwrap(), "{text}");
+    }
+    let refused = read(&format!("TOK1,{HEX},TOTP,8,60,SHA3\n"));
+    assert!(refused[0].found.as_ref().unwrap_err().to_string().contains("SHA3"));
+    let version_2 = read(&format!("# version: 2\nalice,,,TOK1,{HEX},totp\n"));
+    assert_eq!((version_2[0].user.as_deref(), version_2[0].name.as_str()), (Some("alice"), "TOK1"));
+}
+
+#[test]
+fn cells_behind_the_known_columns_are_refused_without_a_header() {
+    let refused = read(&format!("TOK1,{HEX},totp,6,30,sha1,100\nTOK2,{HEX},totp,6,30,sha1,,\n"));
+    assert!(refused[0].found.is_err() && refused[1].found.is_ok());
+}
+
+#[test]
+fn exports_of_password_managers_are_read() {
+    let uri = format!("otpauth://totp/web1:me?secret={KEY}");
+    for text in [
+        format!(
+            "folder,favorite,type,name,notes,fields,reprompt,login_uri,login_username,login_password,login_totp\n\
+             ,,note,n,,,0,,,,\n,,login,web1,,,0,,me,pw,{KEY}\n"
+        ),
+        format!(
+            "type,name,url,email,username,password,note,totp,createTime,modifyTime,vault\nlogin,web1,,,me,pw,,{uri},1,1,v\n"
+        ),
+        format!("Title,Url,Username,Password,OTPAuth,Favorite,Archived,Tags,Notes\nweb1,,me,pw,{uri},,,,\n"),
+        format!("url,username,password,totp,extra,name,grouping,fav\nhttp://x,me,pw,{KEY},,web1,,0\n"),
+        format!("username,title,password,note,url,category,otpUrl\nme,web1,pw,,,,{uri}\n"),
+    ] {
+        let entries = read(&text);
+        assert!(entries.len() == 1 && entries[0].name.starts_with("web1"), "{text}: {entries:?}");
+        assert!(entries[0].found.is_ok() && entries[0].user.is_none(), "{text}: {entries:?}");
+    }
+}
+
+#[test]
+fn a_key_that_begins_as_a_uri_does_is_a_key() {
+    let entries = read("secret\nOTPAUTHVGY3TQOJQGEZDGNBVGY3TQOJQ\n");
+    assert_eq!(entries[0].found.as_ref().unwrap().secret.as_bytes().len(), 20);
+}
+
+#[test]
+fn no_refusal_quotes_the_file() {
+    for text in [format!("secret\n{KEY}!!\n"), format!("secret,digits\n{KEY},{KEY}\n"), format!("x,{KEY}9\n")]
+    {
+        let refusal = format!("{:?}", read(&text)[0].found.as_ref().unwrap_err());
+        assert!(!refusal.contains(&KEY[..8]), "{refusal}");
+    }
+    assert!(parse(b"", Strength::Normal).is_err() && parse(b"\xff", Strength::Normal).is_err());
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_without_a_panic(text in "(secret|user|totp|[A-Z2-7]{0,40}|[,;\"\n#]){0,40}") {
+        let _ = parse(text.as_bytes(), Strength::AllowWeak);
+    }
+}
+
+#[test]
+fn a_row_without_a_type_or_with_an_unsaid_algorithm_is_refused_as_seed_files_differ() {
+    let long = format!("{HEX}{HEX}{HEX}{HEX}");
+    for (text, why) in [
+        (format!("T1,{KEY}\n"), "write totp in its third column"),
+        (format!("T1,{HEX},,6,30\n"), "write totp in its third column"),
+        (format!("# version: 2\nalice,,,T1,{HEX}\n"), "write totp in its third column"),
+        (format!("T1,{HEX},hmac,6\n"), "it counts"),
+        (format!("T1,{},totp,6,30\n", &long[..64]), "its sixth column"),
+        (format!("T1,{},totp\n", &long[..128]), "its sixth column"),
+    ] {
+        let refusal = read(&text)[0].found.as_ref().unwrap_err().to_string();
+        assert!(refusal.contains(why), "{text}: {refusal}");
+    }
+    assert!(read(&format!("T1,{},totp,6,30,sha1\n", &long[..64]))[0].found.is_ok());
+    assert!(read(&format!("secret\n{}\n", &long[..64]))[0].found.is_ok());
+}
+
+#[test]
+fn a_column_that_may_change_the_codes_is_never_passed_over() {
+    for (column, cell, why) in [
+        ("encoder", "steam", "column 3 (\"encoder\")"),
+        ("Encoding", "steam", "column 3 (\"Encoding\")"),
+        ("counter", "7", "column 3 (\"counter\")"),
+        ("initial_counter", "7", "column 3"),
+        ("offset", "-30", "column 3"),
+        ("t0", "1000", "column 3"),
+        ("start time", "1000", "column 3"),
+        ("expires", "2020-01-01", "column 3"),
+        ("Zähler", "7", "column 3"),
+        ("PIN", "1234", "column 3"),
+        ("secret2", HEX, "column 3"),
+        (KEY, "x", "column 3 "),
+        ("seed", HEX, "two columns"),
+        ("otpauth", "otpauth://totp/a?secret=KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU", "two columns"),
+        ("user", "alice", "two columns"),
+    ] {
+        let refusal = read(&format!("user,secret,{column}\nbob,{KEY},{cell}\n")).remove(0).found;
+        let refusal = refusal.expect_err(column).to_string();
+        assert!(refusal.contains(why) && !refusal.contains(&KEY[..8]), "{column}: {refusal}");
+        let uri = format!("user,secret,{column}\nbob,otpauth://totp/a?secret={KEY},{cell}\n");
+        assert!(read(&uri)[0].found.is_err(), "{column}");
+    }
+    for (columns, cells) in [
+        ("counter,offset,t0,encoder,expires", "0,0,0,,"),
+        ("seed,user", &*format!("{KEY},bob")),
+        ("Username,Password,login_uri,Last Modified,E-Mail,Notes", "a,b,c,d,e,f"),
+    ] {
+        let entry = read(&format!("user,secret,{columns}\nbob,{KEY},{cells}\n")).remove(0);
+        assert!(entry.found.is_ok(), "{columns}: {entry:?}");
+    }
+}
+
+#[test]
+fn columns_that_contradict_each_other_or_the_key_uri_are_refused() {
+    let uri = format!("otpauth://totp/a?secret={KEY}&algorithm=SHA256&digits=8&period=60");
+    for (columns, key, cells, fine) in [
+        ("digits,otplen", KEY, "6,8", false),
+        ("digits,otplen", KEY, "8,8", true),
+        ("algorithm,hash", KEY, "sha1,sha256", false),
+        ("type,tokentype", KEY, "totp,hotp", false),
+        ("digits", &uri, "6", false),
+        ("period", &uri, "30", false),
+        ("algorithm", &uri, "SHA1", false),
+        ("type", &uri, "hotp", false),
+        ("type,algorithm,digits,period", &uri, "login,sha-256,8,60", true),
+        ("type,algorithm,digits,period", &uri, "totp,,,", true),
+    ] {
+        let entry = read(&format!("secret,{columns}\n{key},{cells}\n")).remove(0);
+        assert_eq!(entry.found.is_ok(), fine, "{columns}: {cells}: {entry:?}");
+    }
+    let longer = read(&format!("name,secret\nx,{uri},60\n"));
+    assert!(longer[0].found.is_err());
+}

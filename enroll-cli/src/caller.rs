@@ -1,0 +1,47 @@
+//! Who runs the command: user, terminal, and the person behind sudo, for the log.
+
+use nix::unistd::{Uid, User, getuid, ttyname};
+use qrtotp_audit::Subject;
+use qrtotp_frontend::Syslog;
+
+/// AUDIT_UID_UNSET: a process that no login started.
+const NO_LOGIN: u32 = u32::MAX;
+
+/// Who and where, for the log.
+pub fn subject(user: &str) -> Subject {
+    Subject {
+        user: user.to_owned(),
+        service: "qrtotp".into(),
+        tty: terminal_name(),
+        by: acting_user(),
+        ..Subject::default()
+    }
+}
+
+/// The system log, as this command writes to it.
+pub fn syslog() -> Syslog {
+    Syslog::open("qrtotp")
+}
+
+/// The terminal of standard input, without /dev/.
+pub fn terminal_name() -> String {
+    let path = ttyname(std::io::stdin()).unwrap_or_default();
+    path.strip_prefix("/dev/").unwrap_or(&path).display().to_string()
+}
+
+/// The person behind sudo and su, where the kernel remembers one, else the caller.
+fn acting_user() -> String {
+    let uid = acting_uid();
+    User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+/// The uid of [`acting_user`].
+pub fn acting_uid() -> Uid {
+    login_uid().unwrap_or_else(getuid)
+}
+
+/// Who logged in, as the kernel remembers it through sudo and su; `None`: no login started this process.
+pub fn login_uid() -> Option<Uid> {
+    let login = std::fs::read_to_string("/proc/self/loginuid").ok()?;
+    login.trim().parse().ok().filter(|uid| *uid != NO_LOGIN).map(Uid::from_raw)
+}

@@ -1,0 +1,72 @@
+//! `qrtotp audit report`.
+
+use super::verify;
+use crate::cli::Sources;
+use crate::cmd::census::Census;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use qrtotp_audit_log::{Fault, Finding, Proof, Report};
+use qrtotp_clock::{Clock, SystemClock};
+use std::cell::RefCell;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+pub fn run(
+    context: &Context,
+    to: &Path,
+    days: u32,
+    pseudonyms: bool,
+    from: &Sources,
+) -> Result<Exit, Failure> {
+    let now = SystemClock.now();
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let report = RefCell::new(Report::new(&host.to_string_lossy(), now, days, pseudonyms));
+    let find = |finding: &Finding| {
+        // The line itself names people.
+        let words = match &finding.fault {
+            Fault::Lost(_) => "lost; the store has it word for word".to_owned(),
+            fault => verify::what(finding.seq, fault),
+        };
+        report.borrow_mut().find(finding, &words);
+        Ok(())
+    };
+    let count = verify::verify(context, from, None, find, |entry| report.borrow_mut().add(entry))?;
+    let census = Census::take(context, now)?;
+    let mut report = report.into_inner();
+    let all_read = count.exit == Exit::Done && census.exit.unwrap_or_default() == Exit::Done;
+    let proof = Proof {
+        accounts: count.accounts as u64,
+        events: count.events,
+        proven: count.proven,
+        first: count.first,
+        forged: count.forged,
+        lost: count.lost,
+        found: count.other,
+        complete: all_read,
+    };
+    report.conclude(proof, census.rows().to_vec());
+    write(to, &report.html())
+        .map_err(|error| Failure::Error(format!("cannot write {}: {error}", to.display())))?;
+    Ok(match (count.lost + count.other, all_read) {
+        (0, true) => Exit::Done,
+        (0, false) => Exit::Error,
+        _ => Exit::Refused,
+    })
+}
+
+/// A reader sees the old page or the new one, and only root reads either. A link at FILE is replaced, not followed.
+fn write(to: &Path, page: &str) -> std::io::Result<()> {
+    if to.as_os_str() == "-" {
+        return std::io::stdout().write_all(page.as_bytes());
+    }
+    let mut next = to.as_os_str().to_owned();
+    next.push(".new");
+    match std::fs::remove_file(&next) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&next)?;
+    file.write_all(page.as_bytes())?;
+    std::fs::rename(&next, to)
+}
