@@ -166,7 +166,7 @@ fn dovecot() {
 
 #[test]
 fn every_argument_of_the_other_modules_is_in_the_table() {
-    let table = std::fs::read_to_string(artefacts::sources().join("../docs/INSTALL.md")).unwrap();
+    let table = std::fs::read_to_string(artefacts::sources().join("../docs/MIGRATING.md")).unwrap();
     let modules = Sandbox::new().security_directory().to_owned();
     for (module, arguments) in [
         (

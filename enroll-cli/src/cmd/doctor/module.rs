@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// What no other module holds.
 const OUR_MARK: &str = qrtotp_policy::DEFAULT_PATH;
-const INSTALL: &str = "install the package libpam-qrtotp anew; docs/INSTALL.md says how to do without";
+const INSTALL: &str = "install the package libpam-qrtotp anew; docs/INTERNALS.md says how to do without";
 
 pub fn check(files: &Files, report: &mut Report) {
     let mut wanted: BTreeSet<String> = files.ours().into_iter().map(|line| line.module).collect();
