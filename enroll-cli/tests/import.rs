@@ -394,7 +394,7 @@ fn with_json_every_refusal_is_an_object_also_of_the_whole() {
         (&["import", "oath", "-", "--shred", "--json"], "", "", "error"),
     ] {
         let told = instance.run_with(arguments, input);
-        let line: serde_json::Value = serde_json::from_str(&told.stdout).expect(&format!("{told:?}"));
+        let line: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
         assert_eq!((line["user"].as_str(), line["result"].as_str()), (Some(user), Some(result)), "{told:?}");
         // The system log may not be there.
         let reason = line["reason"].as_str().unwrap();
