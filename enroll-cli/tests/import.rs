@@ -261,9 +261,11 @@ fn a_bad_file_of_each_kind_is_refused_by_name_and_nothing_is_changed() {
         assert!(refused.code == Some(1) && refused.stderr.contains(why), "{kind}, {why}: {refused:?}");
         assert!(!format!("{refused:?}").contains(&key[..8]), "{kind} shows the key: {refused:?}");
         assert!(!instance.state().exists(), "{kind}: a refused import made a store");
+        assert!(!refused.stdout.contains("still readable"), "{kind}: nothing was imported: {refused:?}");
     }
     let good = "<PlainValue>MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=</PlainValue>";
-    instance.run_with(&["import", "pskc", "-", "--user", "nobody"], &pskc(good)).ok();
+    let done = instance.run_with(&["import", "pskc", "-", "--user", "nobody"], &pskc(good)).ok();
+    assert!(done.stdout.contains("still readable where they came from"), "{done:?}");
     assert_eq!(devices(&instance, "nobody"), 1);
 }
 
