@@ -161,6 +161,16 @@ fn vsftpd() {
     host.sandbox.run(&["mkdir", "-p", "/run/vsftpd/empty"]).success();
     host.serve("vsftpd", 21);
     host.judges(curl("ftp://localhost/"));
+    // Debian's other lines still hold.
+    let sandbox = &host.sandbox;
+    for (user, line) in [("bobby", "echo bobby >>/etc/ftpusers"), ("carol", "usermod -s /bin/false carol")] {
+        sandbox.add_user(user);
+        let phone = sandbox.import(user);
+        sandbox.run(&["sh", "-c", line]).success();
+        let login = curl("ftp://localhost/")(sandbox, user, &format!("{PASSWORD}{}", phone.code()));
+        assert!(!login.status.success(), "{line}: {login:?}");
+        let _ = sandbox.log.wait(&["event=login result=accepted", &format!("user={user}")]);
+    }
 }
 
 #[test]
@@ -253,6 +263,18 @@ fn saslauthd() {
         sandbox.run(&["sh", "-c", "testsaslauthd -s smtp -u \"$0\" -p \"$1\" | grep '^0: OK'", user, text])
     });
     host.judges_fifty("testsaslauthd -s smtp -u bobby -p \"$0\" | grep '^0: OK'");
+    host.sandbox.ship("pam.d/one-field", "/etc/pam.d/imap");
+    host.sandbox.add_user("carol");
+    let text = format!("{PASSWORD}{}", host.sandbox.import("carol").code());
+    let ask = "testsaslauthd -s $0 -u carol -p \"$1\" | grep '^0: OK'";
+    for (protocol, text, accepted, what) in [
+        ("imap", PASSWORD, false, "the password alone"),
+        ("imap", text.as_str(), true, "password and code"),
+        ("ldap", PASSWORD, true, "no file, so that Debian's `other` decides"),
+    ] {
+        let output = host.sandbox.run(&["sh", "-c", ask, protocol, text]);
+        assert_eq!(output.status.success(), accepted, "{what}: {output:?}");
+    }
 }
 
 /// A host with OpenVPN's server running, and all but the end of its client's configuration.
