@@ -50,7 +50,7 @@ impl Recipe {
                 ([path, line], ", behind the line :") => {
                     Self::edit(sandbox, path, line, &format!("{line}\n{}", self.block(path)));
                 }
-                ([path, line], ", instead of the line :") => {
+                ([path, line, ..], text) if text.starts_with(", instead of the line ") => {
                     Self::edit(sandbox, path, line, &self.block(path))
                 }
                 _ => {} // part of a file; the test inserts it

@@ -200,6 +200,9 @@ mod tests {
             r#"[{{"issuer":"Corp","account":"a","secret":"{KEY}","digits":"6","kind":"TOTP","timer":"60"}}]"#
         );
         assert!(parse(raivo.as_bytes(), Strength::Normal).unwrap()[0].found.is_err());
+        let without_type = exports()[0].1.replacen("\"type\":\"totp\",", "", 1);
+        let entries = parse(without_type.as_bytes(), Strength::Normal).unwrap();
+        assert_eq!(*entries[0].found.as_ref().unwrap_err(), Refusal::Form("there is no type"));
     }
 
     #[test]
