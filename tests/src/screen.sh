@@ -12,8 +12,8 @@ Xvfb -displayfd 3 -screen 0 1280x1024x24 -nolisten tcp 3<>display >xvfb.log 2>&1
 read -r number 3<>display <display
 export DISPLAY=:$number
 
-# No cursor, and no output after the picture that could scroll it away. A terminal reports its cursor's position
-# once it has read all earlier output.
+# No cursor, and no output after the picture that could scroll it away. A terminal reports its cursor's
+# position once it has read all earlier output.
 cat >show <<END
 printf '\033]10;$foreground\007\033]11;$background\007\033[?25l'
 cat '$file'

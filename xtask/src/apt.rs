@@ -131,11 +131,11 @@ pub fn need(packages: &[&[&str]]) -> Result<()> {
     installed.with_context(advice)
 }
 
-/// Unpacks a package into target/, once, without installing it: its services would start, and some ask their
-/// maker's servers.
+/// Unpacks a package into target/, once, without installing it: its services would start, and some contact
+/// their maker's servers.
 ///
 /// # Errors
-/// It can't be had.
+/// Downloading or unpacking fails.
 pub fn unpack(package: &str) -> Result<()> {
     let tools = build::target().join("tools/debian");
     if tools.join(package).is_dir() {

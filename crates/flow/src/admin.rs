@@ -58,7 +58,7 @@ pub enum AdminError {
     /// A key from elsewhere may be that of a device revoked earlier, whose key was not kept.
     #[error("a device of {0} was revoked on {at}, and this may be its key; nothing was changed", at = utc(*.1))]
     WasRevoked(Name, UnixTime),
-    /// More devices than allowed, with those that come before it in the same import.
+    /// More devices than allowed, counting those before it in the same import.
     #[error(
         "{before} before it in the file and {enrolled} enrolled are as many devices as allowed; revoke one first, or leave one out"
     )]

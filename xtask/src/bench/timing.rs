@@ -52,7 +52,7 @@ struct Timed {
 pub fn measure(host: &Host, rounds: usize, report: &mut Report) -> Result<()> {
     let mut plan: Vec<Attempt> = Vec::new();
     for round in 0..rounds + WARM_UP {
-        // So many people that nobody reaches ten wrong codes a day, after which two codes are asked for.
+        // Enough users that none reaches ten wrong codes a day, after which two codes would be required.
         let (right, wrong, user) = (host.tick(), host.tick(), person(round % CROWD));
         for candidate in shuffled(CANDIDATES.each_ref()) {
             plan.push(right.accepted(candidate.name, &user));

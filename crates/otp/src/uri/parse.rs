@@ -227,8 +227,8 @@ fn split_label(label: &str) -> (Option<&str>, &str) {
     separator.map_or((None, label), |(issuer, account)| (Some(issuer), account))
 }
 
-/// A name, decoded, without blanks around it. U+FFFD takes the place of a control character, which could write on the reader's
-/// terminal: without it, the name could be another account's.
+/// A name, decoded, without blanks around it. U+FFFD replaces control characters, which could write on the
+/// reader's terminal; dropping them could turn the name into another account's.
 fn plain(encoded: &str) -> String {
     let text = percent::decode(encoded);
     text.trim().chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()

@@ -1,8 +1,8 @@
 #!/bin/sh
-# How cargo runs the tests of one crate after a change: BINARY OWN, where OWN is CRATE::MODULE of the change. In
-# its own crate the tests of the module come first; then the quick ones, then those that hash dozens of recovery
-# codes. The first failure ends the run. A test that hangs counts as failed. (libtest stops at the first failure
-# only if it takes this for a nightly compiler.)
+# How cargo runs the tests of one crate after a change: BINARY OWN, where OWN is CRATE::MODULE of the
+# change. In its own crate the tests of the module come first; then the quick ones, then those that hash
+# dozens of recovery codes. The first failure ends the run. A test that hangs counts as failed. (libtest
+# stops at the first failure only if it takes this for a nightly compiler.)
 set -eu
 binary=$1 own=$2
 export RUSTC_BOOTSTRAP=1

@@ -1,4 +1,5 @@
-# Runs as root in a booted system, whose users and files it changes. Prints a line for each result: NAME=VALUE.
+# Runs as root in a booted system, whose users and files it changes. Prints a line for each result:
+# NAME=VALUE.
 set -u
 say() { printf '%s=%s\n' "$1" "$2"; }
 as_alice() { setpriv --reuid alice --regid alice --init-groups -- "$@"; }
