@@ -1,5 +1,6 @@
-//! Files that other programs wrote, with made-up keys: keepassxc-cli 2.7.4 (`import -p` of a database, `export -f csv`), python-pskc
-//! 1.2, and protoc 3.21 from the published description of Google Authenticator's export.
+//! Files that other programs wrote, with made-up keys: keepassxc-cli 2.7.4 (`import -p` of a database,
+//! `export -f csv`), python-pskc 1.2, and protoc 3.21 from the published description of Google
+//! Authenticator's export.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_import::{Entry, parse_csv, parse_migration, parse_pskc};

@@ -1,4 +1,5 @@
-//! The module's file, where libpam looks for it: whether it is there, ours, whole, for this machine, and root's alone.
+//! The module's file, where libpam looks for it: whether it is there, ours, whole, for this machine, and
+//! root's alone.
 
 use super::files::{Files, others_write};
 use super::report::{Finding, Report};

@@ -1,5 +1,5 @@
-//! Files with several keys: exports of apps, seed files of tokens, key URIs on standard input. All keys of one account are
-//! imported, or none of them is.
+//! Files with several keys: exports of apps, seed files of tokens, key URIs on standard input. All keys of
+//! one account are imported, or none of them is.
 
 use super::source::Source;
 use super::{Device, Importer, strength};
