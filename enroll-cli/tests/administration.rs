@@ -1,4 +1,4 @@
-//! What admins do, and what they are told.
+//! Commands of administrators, and their messages.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod instance;

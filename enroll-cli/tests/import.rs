@@ -1,4 +1,4 @@
-//! `qrtotp import` on a private instance: what it says, to whom, and that a dry run says what would happen.
+//! `qrtotp import` on a private instance: its messages, and that a dry run predicts the real one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod instance;

@@ -122,7 +122,7 @@ fn audit_shows_what_filters_ask_for_as_text_and_as_json_of_the_schema() {
     );
 }
 
-/// Five kinds of tampering with the line at `at`; `None` if the line has no number, or if nothing would change.
+/// Five kinds of tampering with the line at `at`. `None`: the line has no number, or nothing would change.
 fn tampered(lines: &[String], at: usize, kind: &str) -> Option<Vec<String>> {
     let mut lines = lines.to_vec();
     if !lines[at].contains(" seq=") {

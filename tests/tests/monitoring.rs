@@ -20,8 +20,8 @@ fn unpacked(package: &str) -> PathBuf {
     artefacts::target_directory().join("tools/debian").join(package)
 }
 
-/// A host with a refused login from each of [`HOSTS`], one by an unknown user, and an accepted one. Its log is
-/// /tmp/auth.log.
+/// A host with a refused login from each of [`HOSTS`], one by an unknown user, and an accepted one. Its log
+/// is /tmp/auth.log.
 fn refused() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.stack("");

@@ -77,7 +77,7 @@ pub const TEST: &[&str] = &[
     "zbar-tools",
 ];
 
-/// What the package needs on top.
+/// Further packages for building the packages.
 pub const DEB: &[&str] = &["debhelper", "dpkg-dev", "po-debconf"];
 
 /// Further packages for the proofs, which boot other systems.

@@ -16,7 +16,7 @@ use crate::{
 };
 
 const OLDEST: &str = "bookworm";
-/// What a build on the files of [`OLDEST`] needs. The compiler is the machine's own.
+/// Packages for a build on the files of [`OLDEST`]. The compiler is the machine's own.
 const TOOLS: &str = "gcc,libc6-dev,libpam0g-dev,debhelper,dpkg-dev,po-debconf";
 
 /// Builds and packs. With `unpacked` on the files of the oldest release, even if the machine is of that

@@ -1,6 +1,7 @@
-# Builds and packs on another release's files, with this machine's compiler. Runs in a mount namespace of its own.
+# Builds and packs on another release's files, with this machine's compiler, in its own mount namespace.
 #
-# From the environment: ROOT (the release's files), SOURCE (the workspace), SYSROOT (rustc's), CRATES (cargo's home), OUT (for the packages).
+# From the environment: ROOT (the release's files), SOURCE (the workspace), SYSROOT (rustc's),
+# CRATES (cargo's home), OUT (for the packages).
 set -euo pipefail
 mount --make-rprivate /
 mount --bind "$ROOT" "$ROOT"

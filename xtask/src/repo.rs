@@ -55,7 +55,7 @@ pub fn make(key: &str) -> Result<()> {
     Ok(())
 }
 
-/// What a program prints that runs in `directory`, if that is there.
+/// The output of a program that runs in `directory`, if that is there.
 fn printed(directory: &Path, program: &str, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new(program);
     if directory.exists() {

@@ -81,7 +81,7 @@ pub fn run() -> Result<Findings> {
     Ok(found)
 }
 
-/// What a system of that release has seen in all its boots.
+/// Observations on a system of that release, in all its boots.
 fn boot(release: &str, packages: &[PathBuf]) -> Result<String> {
     let root = booted::root(release, "setup", PACKAGES, include_str!("inside.sh"))?;
     for package in packages {
