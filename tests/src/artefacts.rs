@@ -49,10 +49,10 @@ pub fn xtask() -> PathBuf {
 }
 
 /// Whether this machine can't have a third-party tool that tests use. Only `cargo xtask test` says so, in
-/// `QRTOTP_LACKS`, after reporting it to its user. Without it a test fails if the tool is missing.
+/// `QRTOTP_MISSING_TOOLS`, after reporting it to its user. Without it a test fails if the tool is missing.
 #[must_use]
-pub fn lacks(what: &str) -> bool {
-    env::var("QRTOTP_LACKS").is_ok_and(|names| names.split(',').any(|name| name == what))
+pub fn is_missing(what: &str) -> bool {
+    env::var("QRTOTP_MISSING_TOOLS").is_ok_and(|names| names.split(',').any(|name| name == what))
 }
 
 fn built(variable: &str, file: &str) -> PathBuf {

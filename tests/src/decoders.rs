@@ -10,7 +10,7 @@ use std::{
 
 use crate::artefacts;
 
-/// The name of the PyPI decoders in `QRTOTP_LACKS`.
+/// The name of the PyPI decoders in `QRTOTP_MISSING_TOOLS`.
 pub const FROM_PYPI: &str = "decoders";
 
 /// One decoder's result for a picture.
@@ -26,7 +26,7 @@ pub struct Reading {
 #[must_use]
 pub fn read_png(png: &[u8]) -> Vec<Reading> {
     let mut readings = vec![zbar(png)];
-    if !artefacts::lacks(FROM_PYPI) {
+    if !artefacts::is_missing(FROM_PYPI) {
         readings.extend(from_pypi(png));
     }
     readings

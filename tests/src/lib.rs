@@ -7,12 +7,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![forbid(unsafe_code)]
 
+pub mod actions;
 pub mod artefacts;
 pub mod broker;
 pub mod clock;
 pub mod console;
 pub mod decoders;
-pub mod deeds;
 pub mod enrol;
 pub mod faults;
 pub mod figures;
@@ -20,7 +20,7 @@ pub mod first_login;
 pub mod foreign;
 pub mod host;
 pub mod hostile;
-pub mod judge;
+pub mod invariants;
 pub mod log;
 pub mod memory;
 pub mod openssh;

@@ -8,7 +8,7 @@ use std::{
 
 use crate::artefacts;
 
-/// The name of the npm reader in `QRTOTP_LACKS`.
+/// The name of the npm reader in `QRTOTP_MISSING_TOOLS`.
 pub const FROM_NPM: &str = "otpauth";
 
 /// One program's reading.
@@ -36,7 +36,7 @@ pub fn ykman(uris: &[String]) -> Readings {
 /// `None` if this machine can't install it.
 #[must_use]
 pub fn otpauth(uris: &[String]) -> Option<Readings> {
-    (!artefacts::lacks(FROM_NPM)).then(|| {
+    (!artefacts::is_missing(FROM_NPM)).then(|| {
         let mut node = Command::new("node");
         node.env("NODE_PATH", npm_prefix().join("node_modules"));
         ask(node.args(["-e", include_str!("oracle.js")]), uris)

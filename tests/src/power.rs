@@ -1,6 +1,6 @@
 //! Power cuts: the store's filesystem is shut down without flushing anything, and mounted again.
 
-use crate::{Sandbox, deeds::Host, judge::States, sandbox::STATE_DIR};
+use crate::{Sandbox, actions::Host, invariants::States, sandbox::STATE_DIR};
 
 /// The words that run a program with syncs that do nothing.
 pub const SWALLOWED: [&str; 7] =
@@ -25,11 +25,11 @@ impl Host {
     #[must_use]
     pub fn do_and_cut(&self, under: &[&str], states: &States) -> Vec<String> {
         self.restore();
-        let told = self.act(under);
+        let report = self.act(under);
         self.sandbox.cut_power();
-        if !told.done {
-            return vec![format!("it was not done: {}", told.shown)];
+        if !report.done {
+            return vec![format!("it was not done: {}", report.shown)];
         }
-        self.judge(&told, states)
+        self.violations(&report, states)
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::{
     State,
-    deeds::{DEEDS, Deed, Host},
+    actions::{ACTIONS, Action, Host},
     faults::{Fault, Place, WATCH, calls, effects, is_logging, is_own_stream},
-    judge::States,
+    invariants::States,
 };
 
 /// How many of a call's possible errors are tried at each of its places.
@@ -50,17 +50,17 @@ impl Swept {
     }
 }
 
-/// Fails each call that `wanted` names at each place in `deed` after its beginning, until there are no more.
+/// Fails each call that `wanted` names at each place in `action` after its beginning, until there are no more.
 /// A PAM application's own input and output are left out.
 #[must_use]
-pub fn sweep(deed: &'static Deed, wanted: &dyn Fn(&str) -> bool, errors: Errors) -> Swept {
-    let host = Host::new(deed, State::Tmpfs("size=16m"));
+pub fn sweep(action: &'static Action, wanted: &dyn Fn(&str) -> bool, errors: Errors) -> Swept {
+    let host = Host::new(action, State::Tmpfs("size=16m"));
     let states = host.states(between);
     host.restore();
-    assert!(host.act(&WATCH).done, "{} does not work under strace", deed.name);
+    assert!(host.act(&WATCH).done, "{} does not work under strace", action.name);
     let mut swept = Swept::default();
-    let ours = |line: &str| !(deed.is_in_application() && is_own_stream(line));
-    for (call, places) in calls(&host.sandbox, deed.start, ours).iter().filter(|(call, _)| wanted(call)) {
+    let ours = |line: &str| !(action.is_in_application() && is_own_stream(line));
+    for (call, places) in calls(&host.sandbox, action.start, ours).iter().filter(|(call, _)| wanted(call)) {
         let all = effects(call);
         let beyond = places.last().map_or(1, |last| last.nth + 1);
         let beyond = (beyond..).map(|nth| Place { nth, libpams: false });
@@ -82,14 +82,14 @@ pub fn sweep(deed: &'static Deed, wanted: &dyn Fn(&str) -> bool, errors: Errors)
 /// otherwise a result without violations means nothing.
 #[must_use]
 pub fn false_write() -> Vec<String> {
-    let host = Host::new(&DEEDS[0], State::Tmpfs("size=16m"));
+    let host = Host::new(&ACTIONS[0], State::Tmpfs("size=16m"));
     let states = host.states(|_| Vec::new());
     host.restore();
     let fault = Fault { call: "pwrite64".to_owned(), nth: 1, effect: "retval=88" };
     let injector = fault.injector(&host.sandbox);
-    let told = host.act(&injector.iter().map(String::as_str).collect::<Vec<_>>());
-    assert!(Fault::hit(&host.sandbox).is_some() && told.done, "{told:?}");
-    host.judge(&told, &states)
+    let report = host.act(&injector.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(Fault::hit(&host.sandbox).is_some() && report.done, "{report:?}");
+    host.violations(&report, &states)
 }
 
 /// A guess at a recovery code is first counted, then checked.
@@ -103,9 +103,9 @@ fn one(host: &Host, states: &States, fault: &Fault, libpams: bool, swept: &mut S
     host.restore();
     let seen = host.sandbox.log.lines().len();
     let injector = fault.injector(&host.sandbox);
-    let told = host.act(&injector.iter().map(String::as_str).collect::<Vec<_>>());
+    let report = host.act(&injector.iter().map(String::as_str).collect::<Vec<_>>());
     let Some(hit) = Fault::hit(&host.sandbox) else { return false };
-    if host.deed.is_in_application() && is_own_stream(&hit) {
+    if host.action.is_in_application() && is_own_stream(&hit) {
         return false;
     }
     // The caller decides where its input ends: a URI that is cut short is another URI. And one byte has no
@@ -116,18 +116,18 @@ fn one(host: &Host, states: &States, fault: &Fault, libpams: bool, swept: &mut S
     *swept.tried.entry(fault.call.clone()).or_default() += 1;
     *swept.effects.entry(fault.effect.to_owned()).or_default() += 1;
     let mut wrong = Vec::new();
-    if told.done {
+    if report.done {
         swept.done += 1;
     } else if libpams {
         *swept.reasons.entry("(in libpam)".to_owned()).or_default() += 1;
     } else if !is_logging(&hit) {
-        match host.reason(seen, &told) {
+        match host.reason(seen, &report) {
             Some(reason) => *swept.reasons.entry(reason).or_default() += 1,
-            None => wrong.push(format!("nothing says what failed: {}", told.shown)),
+            None => wrong.push(format!("nothing says what failed: {}", report.shown)),
         }
     }
-    wrong.extend(host.judge(&told, states));
-    let deed = host.deed.name;
-    swept.wrong.extend(wrong.into_iter().map(|wrong| format!("{deed}: {fault:?}: {hit}: {wrong}")));
+    wrong.extend(host.violations(&report, states));
+    let action = host.action.name;
+    swept.wrong.extend(wrong.into_iter().map(|wrong| format!("{action}: {fault:?}: {hit}: {wrong}")));
     true
 }

@@ -21,7 +21,7 @@ struct Set {
 }
 
 /// The actions on a host; returns the names of those that failed.
-type Deeds = fn(&Sandbox) -> Vec<&'static str>;
+type Actions = fn(&Sandbox) -> Vec<&'static str>;
 
 /// `None`: the unit has no limit, so systemd grants all.
 fn sets(unit: &str) -> Option<Vec<Set>> {
@@ -53,7 +53,7 @@ fn shipped() -> Vec<Set> {
 }
 
 /// A host that needs the set, and the actions to run there.
-fn host(place: &str) -> (Sandbox, Deeds) {
+fn host(place: &str) -> (Sandbox, Actions) {
     let sandbox =
         Sandbox::with_broker(&format!("{ENROLS}[verify]\nwindow_back = 10\n[enroll]\nmax_devices = 1\n"));
     match place {
@@ -70,7 +70,7 @@ fn host(place: &str) -> (Sandbox, Deeds) {
             sandbox.run(&["chmod", "0000", "/etc/shadow"]).success();
             (sandbox, everything)
         }
-        other => panic!("no deed here needs the capabilities for {other:?}"),
+        other => panic!("no action here needs the capabilities for {other:?}"),
     }
 }
 
@@ -88,14 +88,14 @@ fn everything(sandbox: &Sandbox) -> Vec<&'static str> {
         pty.finish().0.success()
     });
     let log = sandbox.log.lines().split_off(seen).join("\n");
-    let deeds = [
+    let actions = [
         ("status", status.contains("unenrolled")),
         ("enrolment with the password", phone.is_some()),
         ("a code at a screen locker", screen.is_some_and(|screen| screen.authenticate() == PAM_SUCCESS)),
         ("revocation", revoked),
         ("the log", log.contains("event=credential_revoked")),
     ];
-    deeds.into_iter().filter_map(|(name, done)| (!done).then_some(name)).collect()
+    actions.into_iter().filter_map(|(name, done)| (!done).then_some(name)).collect()
 }
 
 /// From the password to the recovery codes.
@@ -124,31 +124,31 @@ fn everything_and_counting(sandbox: &Sandbox) -> Vec<&'static str> {
     };
     let (in_theirs, _) = counted(&["install", "-D", "-m", "600", "-o", "alice", "/dev/null", file]);
     let (in_new, owner) = counted(&["mkdir", "-p", "/run/faillock"]);
-    let deeds = [
+    let actions = [
         ("counting in a file of the user's", in_theirs),
         ("counting in a new file", in_new),
         ("giving that to the user", owner == "alice\n"),
     ];
-    let failed = deeds.into_iter().filter_map(|(name, done)| (!done).then_some(name));
+    let failed = actions.into_iter().filter_map(|(name, done)| (!done).then_some(name));
     failed.chain(everything(sandbox)).collect()
 }
 
 /// The actions that fail if the broker has these capabilities and no others.
-fn undone(sandbox: &Sandbox, deeds: Deeds, capabilities: &[&str]) -> Vec<&'static str> {
+fn undone(sandbox: &Sandbox, actions: Actions, capabilities: &[&str]) -> Vec<&'static str> {
     let _ = sandbox.run(&["rm", "-rf", "/var/lib/qrtotp/accounts/alice"]);
     let bounding: String = capabilities.iter().map(|name| format!(",+{name}")).collect();
     let bounding = format!("--bounding-set=-all{bounding}");
     let none = ["setpriv", "--no-new-privs", "--inh-caps=-all", "--ambient-caps=-all", &bounding, "--"];
     let _broker = sandbox.start_broker_with(&[&none[..], &[PROGRAM, "--listen", SOCKET]].concat());
-    deeds(sandbox)
+    actions(sandbox)
 }
 
 /// The capabilities without which everything still succeeds.
-fn unused(sandbox: &Sandbox, deeds: Deeds, capabilities: &[&str]) -> Vec<String> {
+fn unused(sandbox: &Sandbox, actions: Actions, capabilities: &[&str]) -> Vec<String> {
     let mut unused = Vec::new();
     for one in capabilities {
         let others: Vec<&str> = capabilities.iter().filter(|other| *other != one).copied().collect();
-        let undone = undone(sandbox, deeds, &others);
+        let undone = undone(sandbox, actions, &others);
         println!("without {one}: {undone:?} fail");
         if undone.is_empty() {
             unused.push((*one).to_owned());
@@ -161,10 +161,10 @@ fn unused(sandbox: &Sandbox, deeds: Deeds, capabilities: &[&str]) -> Vec<String>
 fn with_the_capabilities_that_the_unit_names_everything_is_done_and_without_any_one_of_them_something_is_not()
 {
     let each = |set: Set| {
-        let (sandbox, deeds) = host(&set.place);
+        let (sandbox, actions) = host(&set.place);
         let capabilities: Vec<&str> = set.capabilities.iter().map(String::as_str).collect();
-        assert_eq!(undone(&sandbox, deeds, &capabilities), [""; 0], "{set:?}");
-        assert_eq!(unused(&sandbox, deeds, &capabilities), [""; 0], "{set:?}");
+        assert_eq!(undone(&sandbox, actions, &capabilities), [""; 0], "{set:?}");
+        assert_eq!(unused(&sandbox, actions, &capabilities), [""; 0], "{set:?}");
     };
     // Most of the time is spent waiting.
     std::thread::scope(|scope| {
@@ -180,6 +180,6 @@ fn a_capability_that_nothing_needs_is_noticed() {
     let set = |place: &str, name: &str| Set { place: place.to_owned(), capabilities: vec![name.to_owned()] };
     assert_eq!(sets(unit), Some(vec![set("", "net_admin"), set("pam_faillock, say:", "chown")]));
     assert_eq!(sets(&unit.replace("\nCapabilityBoundingSet=CAP_NET_ADMIN", "")), None);
-    let (sandbox, deeds) = host("");
-    assert_eq!(unused(&sandbox, deeds, &["net_admin"]), ["net_admin"]);
+    let (sandbox, actions) = host("");
+    assert_eq!(unused(&sandbox, actions, &["net_admin"]), ["net_admin"]);
 }

@@ -20,7 +20,7 @@ const SERVER: &str = "/usr/lib/cockpit/cockpit-ws --no-tls --address 127.0.0.1";
 
 /// Debian 13 with cockpit, if it could be unpacked, and docs/SERVICES.md's line in its PAM file.
 fn host() -> Option<Sandbox> {
-    if artefacts::lacks(NEWEST) {
+    if artefacts::is_missing(NEWEST) {
         return None;
     }
     let sandbox = System::debian(NEWEST).sandbox(None);

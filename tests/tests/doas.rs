@@ -10,7 +10,7 @@ use qrtotp_tests::{
 
 /// Debian 13, if it could be unpacked: alice may run everything, and is remembered.
 fn host() -> Option<Sandbox> {
-    if artefacts::lacks(NEWEST) {
+    if artefacts::is_missing(NEWEST) {
         return None;
     }
     let sandbox = System::debian(NEWEST).sandbox(None);

@@ -4,15 +4,15 @@
 
 use qrtotp_tests::{
     Phone, Sandbox, State,
-    deeds::{COMMAND, DEEDS, Deed, Host},
+    actions::{ACTIONS, Action, COMMAND, Host},
     faults::{Fault, SHORT, WATCH, calls, effects},
     power::SWALLOWED,
     sandbox::STATE_DIR,
     sweep::{Errors, Swept, false_write, sweep},
 };
 
-fn login() -> &'static Deed {
-    DEEDS.iter().find(|deed| deed.name == "login").unwrap()
+fn login() -> &'static Action {
+    ACTIONS.iter().find(|action| action.name == "login").unwrap()
 }
 
 #[test]
@@ -49,8 +49,8 @@ fn a_program_that_does_not_heed_a_short_read_loses_what_it_did_not_get() {
 
 #[test]
 fn a_file_that_cannot_be_closed_stops_no_command_that_makes_a_store() {
-    let deed = DEEDS.iter().find(|deed| deed.name == "import that makes key and store").unwrap();
-    let Swept { tried, wrong, .. } = sweep(deed, &|call| call == "close", Errors::One);
+    let action = ACTIONS.iter().find(|action| action.name == "import that makes key and store").unwrap();
+    let Swept { tried, wrong, .. } = sweep(action, &|call| call == "close", Errors::One);
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(tried["close"] >= 20, "{tried:?}");
 }
@@ -92,8 +92,8 @@ fn a_write_that_claims_to_have_happened_is_found_out() {
 #[test]
 fn after_a_power_cut_everything_is_as_success_said_and_a_sync_that_does_nothing_is_found_out() {
     for name in ["login", "revocation"] {
-        let deed = DEEDS.iter().find(|deed| deed.name == name).unwrap();
-        let host = Host::new(deed, State::Ext4("32m"));
+        let action = ACTIONS.iter().find(|action| action.name == name).unwrap();
+        let host = Host::new(action, State::Ext4("32m"));
         let states = host.states(|_| Vec::new());
         for _ in 0..3 {
             assert_eq!(host.do_and_cut(&[], &states), Vec::<String>::new(), "{name}");

@@ -13,7 +13,7 @@ use qrtotp_tests::{
 /// This machine and the newest release, if it could be unpacked; a missing one has been reported.
 fn systems() -> Vec<System> {
     let mut systems = vec![System::this_machine()];
-    if is_older() && !artefacts::lacks(NEWEST) {
+    if is_older() && !artefacts::is_missing(NEWEST) {
         systems.push(System::debian(NEWEST));
         assert_ne!(systems[0].version(), systems[1].version(), "these are no two releases");
     }
@@ -46,7 +46,7 @@ fn a_user_enrols_at_the_newest_releases_sshd_from_it_and_this_machine() {
 
 #[test]
 fn debian_13s_sudo_tells_the_days_of_grace_where_sudoers_lets_pam_modules_speak() {
-    if artefacts::lacks(NEWEST) {
+    if artefacts::is_missing(NEWEST) {
         return;
     }
     let debian_13 = System::debian(NEWEST);

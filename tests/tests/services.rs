@@ -32,7 +32,7 @@ impl Host {
     /// On Debian 13, for programs that this machine can't install beside others; `None` if it could not be
     /// unpacked.
     fn on_debian_13(section: &str) -> Option<Self> {
-        (!artefacts::lacks(NEWEST)).then(|| Self::on(System::debian(NEWEST).sandbox(None), section))
+        (!artefacts::is_missing(NEWEST)).then(|| Self::on(System::debian(NEWEST).sandbox(None), section))
     }
 
     fn on(sandbox: Sandbox, section: &str) -> Self {

@@ -15,7 +15,7 @@ const KILL: &str =
 
 /// Debian 13, if it could be unpacked: Alice may run everything.
 fn host(first_login: &str) -> Option<Sandbox> {
-    if artefacts::lacks(NEWEST) {
+    if artefacts::is_missing(NEWEST) {
         return None;
     }
     let sandbox = System::debian(NEWEST).sandbox(None);

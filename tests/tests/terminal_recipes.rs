@@ -66,7 +66,7 @@ fn login() {
 
 #[test]
 fn doas() {
-    if artefacts::lacks(NEWEST) {
+    if artefacts::is_missing(NEWEST) {
         return;
     }
     let sandbox = System::debian(NEWEST).sandbox(None);

@@ -41,6 +41,6 @@ impl MissingTools {
 
     /// The environment variable that tells the tests.
     pub fn variable(&self) -> (&'static str, String) {
-        ("QRTOTP_LACKS", self.names.join(","))
+        ("QRTOTP_MISSING_TOOLS", self.names.join(","))
     }
 }

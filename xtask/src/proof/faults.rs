@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use qrtotp_tests::{
-    deeds::DEEDS,
+    actions::ACTIONS,
     sweep::{Errors, Swept, false_write, sweep},
 };
 
@@ -29,19 +29,19 @@ pub fn run() -> Result<Findings> {
     apt::need(&[apt::DEMO, apt::TEST])?;
     build::release()?;
     let began = Instant::now();
-    let jobs = DEEDS.iter().flat_map(|deed| (0..PIECES).map(move |piece| (deed, piece)));
+    let jobs = ACTIONS.iter().flat_map(|action| (0..PIECES).map(move |piece| (action, piece)));
     let jobs = Mutex::new(jobs.collect::<VecDeque<_>>());
     let results = Mutex::new(BTreeMap::<&str, Swept>::new());
     let next = || jobs.lock().ok()?.pop_front();
     thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
-                while let Some((deed, piece)) = next() {
-                    let swept = sweep(deed, &|call| piece_of(call) == piece, Errors::All);
-                    say(&format!("{}, part {piece}: {} did not hold", deed.name, swept.wrong.len()));
+                while let Some((action, piece)) = next() {
+                    let swept = sweep(action, &|call| piece_of(call) == piece, Errors::All);
+                    say(&format!("{}, part {piece}: {} did not hold", action.name, swept.wrong.len()));
                     swept.wrong.iter().for_each(|wrong| println!("{wrong}"));
                     if let Ok(mut results) = results.lock() {
-                        results.entry(deed.name).or_default().add(swept);
+                        results.entry(action.name).or_default().add(swept);
                     }
                 }
             });
@@ -58,15 +58,15 @@ fn piece_of(call: &str) -> usize {
 fn report(results: &BTreeMap<&str, Swept>, planted: &[String], seconds: u64) -> Findings {
     let mut found = Findings::default();
     let text = &mut found.text;
-    text.push_str("| deed | faults met | went through | refused | did not hold |\n|---|---|---|---|---|\n");
-    for deed in &DEEDS {
-        let Some(swept) = results.get(deed.name) else {
-            found.failures.push(format!("{}: it was not carried out to its end; see above", deed.name));
+    text.push_str("| action | faults met | went through | refused | did not hold |\n|---|---|---|---|---|\n");
+    for action in &ACTIONS {
+        let Some(swept) = results.get(action.name) else {
+            found.failures.push(format!("{}: it was not carried out to its end; see above", action.name));
             continue;
         };
         let met: u32 = swept.tried.values().sum();
         let (done, wrong) = (swept.done, swept.wrong.len());
-        let _ = writeln!(text, "| {} | {met} | {done} | {} | {wrong} |", deed.name, met - done);
+        let _ = writeln!(text, "| {} | {met} | {done} | {} | {wrong} |", action.name, met - done);
         found.failures.extend(swept.wrong.iter().cloned());
     }
     let sum = |of: fn(&Swept) -> &BTreeMap<String, u32>| {

@@ -5,7 +5,7 @@ use std::{fmt::Write, sync::Mutex, thread};
 use anyhow::Result;
 use qrtotp_tests::{
     Phone, Sandbox, State,
-    deeds::{DEEDS, Deed, Host},
+    actions::{ACTIONS, Action, Host},
     host::{PAM_SUCCESS, SERVICE},
     power::SWALLOWED,
 };
@@ -24,7 +24,7 @@ const SECRET: &str = "/var/lib/qrtotp/alice";
 
 /// The first violation of each round that had one.
 struct Outcome {
-    deed: &'static Deed,
+    action: &'static Action,
     wrong: Vec<String>,
     planted: usize,
 }
@@ -35,13 +35,13 @@ pub fn run() -> Result<Findings> {
     apt::need(&[apt::DEMO, apt::TEST])?;
     build::release()?;
     let outcomes = Mutex::new(Vec::new());
-    let jobs = Mutex::new(DEEDS.iter());
+    let jobs = Mutex::new(ACTIONS.iter());
     let next = || jobs.lock().ok()?.next();
     thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                while let Some(deed) = next() {
-                    let outcome = cut(deed);
+                while let Some(action) = next() {
+                    let outcome = cut(action);
                     if let Ok(mut outcomes) = outcomes.lock() {
                         outcomes.push(outcome);
                     }
@@ -52,14 +52,14 @@ pub fn run() -> Result<Findings> {
     Ok(report(&outcomes.into_inner().unwrap_or_default(), google_authenticator()))
 }
 
-fn cut(deed: &'static Deed) -> Outcome {
-    let host = Host::new(deed, DISK);
+fn cut(action: &'static Action) -> Outcome {
+    let host = Host::new(action, DISK);
     let states = host.states(|_| Vec::new());
     let rounds = |under: &[&str], rounds| {
         let wrong = (0..rounds).filter_map(|_| host.do_and_cut(under, &states).into_iter().next());
-        wrong.map(|wrong| format!("{}: {wrong}", deed.name)).collect::<Vec<_>>()
+        wrong.map(|wrong| format!("{}: {wrong}", action.name)).collect::<Vec<_>>()
     };
-    Outcome { deed, wrong: rounds(&[], ROUNDS), planted: rounds(&SWALLOWED, PLANTED).len() }
+    Outcome { action, wrong: rounds(&[], ROUNDS), planted: rounds(&SWALLOWED, PLANTED).len() }
 }
 
 /// How often it accepts a code again after a power cut, although it is configured to forbid reuse.
@@ -86,23 +86,23 @@ fn google_authenticator() -> usize {
 fn report(outcomes: &[Outcome], peer: usize) -> Findings {
     let mut found = Findings::default();
     found.text.push_str(&format!(
-        "| deed | power cuts | did not hold | found out of {PLANTED} with swallowed syncs |\n|---|---|---|---|\n",
+        "| action | power cuts | did not hold | found out of {PLANTED} with swallowed syncs |\n|---|---|---|---|\n",
     ));
-    for deed in &DEEDS {
-        let Some(outcome) = outcomes.iter().find(|outcome| outcome.deed.name == deed.name) else {
-            found.failures.push(format!("{}: it was not carried out to its end; see above", deed.name));
+    for action in &ACTIONS {
+        let Some(outcome) = outcomes.iter().find(|outcome| outcome.action.name == action.name) else {
+            found.failures.push(format!("{}: it was not carried out to its end; see above", action.name));
             continue;
         };
         let _ = writeln!(
             found.text,
             "| {} | {ROUNDS} | {} | {} |",
-            deed.name,
+            action.name,
             outcome.wrong.len(),
             outcome.planted
         );
         found.failures.extend(outcome.wrong.iter().cloned());
         if outcome.planted == 0 {
-            found.failures.push(format!("{}: swallowed syncs were not found out", deed.name));
+            found.failures.push(format!("{}: swallowed syncs were not found out", action.name));
         }
     }
     let _ = writeln!(

@@ -263,13 +263,13 @@ fn sides() -> impl Strategy<Value = Side> {
 proptest! {
     #[test]
     fn whatever_happens_no_more_than_a_hundred_failures_count_at_once_and_no_wait_is_longer_than_a_day(
-        deeds in proptest::collection::vec((sides(), 0_u8..8, 0_i64..3 * 86_400), 0..400)
+        actions in proptest::collection::vec((sides(), 0_u8..8, 0_i64..3 * 86_400), 0..400)
     ) {
         let (mut throttle, mut now) = (Throttle::default(), NOON);
-        for (side, deed, pause) in deeds {
-            now += pause / if deed < 4 { 1000 } else { 1 };
+        for (side, action, pause) in actions {
+            now += pause / if action < 4 { 1000 } else { 1 };
             throttle.advance(now, &RULES);
-            match (throttle.gate(FactorKind::Code, side, now, &RULES), deed) {
+            match (throttle.gate(FactorKind::Code, side, now, &RULES), action) {
                 (Gate::Open | Gate::TwoCodes, 0) => drop(throttle.right(side, now, &RULES)),
                 (Gate::Open | Gate::TwoCodes, _) => drop(throttle.fail(FactorKind::Code, side, now, &RULES)),
                 (Gate::Wait(seconds), _) => prop_assert!(seconds <= 86_400),

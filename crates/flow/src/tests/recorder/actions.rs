@@ -5,43 +5,43 @@ use qrtotp_policy::FirstLogin;
 use qrtotp_values::ConfigDuration;
 use std::path::Path;
 
-pub(super) const TEST: &str = "tests::recorder::actions::every_deed_that_is_recorded_can_be_done";
+pub(super) const TEST: &str = "tests::recorder::actions::every_action_that_is_recorded_can_be_done";
 /// The variables that choose the action and its directory.
-pub(super) const PLAY: &str = "QRTOTP_RECORDER_DEED";
+pub(super) const PLAY: &str = "QRTOTP_RECORDER_ACTION";
 pub(super) const PLACE: &str = "QRTOTP_RECORDER_PLACE";
 /// The directory with the whole disk, inside.
 pub(super) const HOST: &str = "host";
 /// Prefix of the files beside it that mark the reports.
 pub(super) const TOLD: &str = "told";
 
-pub(super) struct Deed {
+pub(super) struct Action {
     pub name: &'static str,
     play: fn(&Teller<'_>),
 }
 
-pub(super) const DEEDS: [Deed; 11] = [
-    Deed { name: "two logins", play: log_in },
-    Deed { name: "login with a recovery code", play: recover },
-    Deed { name: "enrolment by root", play: enroll },
-    Deed { name: "use of a token", play: use_token },
-    Deed { name: "enrolment broken off", play: break_off },
-    Deed { name: "revocation", play: take_away },
-    Deed { name: "revocation of a token", play: take_token },
-    Deed { name: "change of a name", play: change_name },
-    Deed { name: "change of a uid", play: change_uid },
-    Deed { name: "removal of an account", play: remove },
-    Deed { name: "import that makes key and store", play: make_store },
+pub(super) const ACTIONS: [Action; 11] = [
+    Action { name: "two logins", play: log_in },
+    Action { name: "login with a recovery code", play: recover },
+    Action { name: "enrolment by root", play: enroll },
+    Action { name: "use of a token", play: use_token },
+    Action { name: "enrolment broken off", play: break_off },
+    Action { name: "revocation", play: take_away },
+    Action { name: "revocation of a token", play: take_token },
+    Action { name: "change of a name", play: change_name },
+    Action { name: "change of a uid", play: change_uid },
+    Action { name: "removal of an account", play: remove },
+    Action { name: "import that makes key and store", play: make_store },
 ];
 
 #[test]
-fn every_deed_that_is_recorded_can_be_done() {
+fn every_action_that_is_recorded_can_be_done() {
     if let (Some(name), Some(place)) = (std::env::var_os(PLAY), std::env::var_os(PLACE)) {
-        let deed = DEEDS.iter().find(|deed| *deed.name == *name).unwrap();
-        return (deed.play)(&Teller { place: Path::new(&place), told: Cell::new(0) });
+        let action = ACTIONS.iter().find(|action| *action.name == *name).unwrap();
+        return (action.play)(&Teller { place: Path::new(&place), told: Cell::new(0) });
     }
-    for deed in &DEEDS {
+    for action in &ACTIONS {
         let dir = place();
-        (deed.play)(&Teller { place: dir.path(), told: Cell::new(0) });
+        (action.play)(&Teller { place: dir.path(), told: Cell::new(0) });
     }
 }
 

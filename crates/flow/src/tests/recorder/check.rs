@@ -28,7 +28,7 @@ const TYPED: UnixTime = START + 30;
 const LATER: UnixTime = START + 3600;
 
 /// The violations in the store of `host`, which changes.
-pub(super) fn judge(host: &Path, claims: &Claims) -> Vec<String> {
+pub(super) fn violations(host: &Path, claims: &Claims) -> Vec<String> {
     let mut w = match open(host, claims) {
         Ok(world) => world,
         Err(error) => return vec![format!("the store does not open: {error}")],

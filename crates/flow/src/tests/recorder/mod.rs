@@ -8,7 +8,7 @@ mod disk;
 mod journal;
 
 use super::*;
-use actions::{DEEDS, Deed, HOST, TOLD};
+use actions::{ACTIONS, Action, HOST, TOLD};
 use disk::Disk;
 use journal::Event;
 use std::path::Path;
@@ -31,7 +31,7 @@ struct Found {
     wrong: Vec<String>,
 }
 
-fn record(deed: &Deed) -> Record {
+fn record(action: &Action) -> Record {
     let dir = place();
     let trace = dir.path().join("trace");
     let status = Command::new("strace")
@@ -39,12 +39,12 @@ fn record(deed: &Deed) -> Record {
         .arg(&trace)
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", actions::TEST, "--test-threads", "1"])
-        .env(actions::PLAY, deed.name)
+        .env(actions::PLAY, action.name)
         .env(actions::PLACE, dir.path())
         .stdout(std::process::Stdio::null())
         .status()
         .expect("strace is needed");
-    assert!(status.success(), "{} was not done", deed.name);
+    assert!(status.success(), "{} was not done", action.name);
     let trace = std::fs::read_to_string(trace).unwrap();
     let events = journal::read(&trace, &dir.path().join(HOST), TOLD);
     let told = (0..).map_while(|n| std::fs::read_to_string(dir.path().join(format!("{TOLD}.{n}"))).ok());
@@ -101,7 +101,7 @@ fn cut(record: &Record) -> Found {
             found.states += 1;
             let dir = place();
             files.lay_out(&dir.path().join(HOST));
-            let wrong = check::judge(&dir.path().join(HOST), &claims);
+            let wrong = check::violations(&dir.path().join(HOST), &claims);
             if !wrong.is_empty() {
                 found.wrong = wrong.into_iter().map(|wrong| format!("after {event:?}: {wrong}")).collect();
                 return found;
@@ -113,25 +113,25 @@ fn cut(record: &Record) -> Found {
 
 #[test]
 fn after_a_power_cut_at_any_call_an_account_is_whole_and_nothing_used_or_revoked_is_good_again() {
-    for deed in &DEEDS {
-        let record = record(deed);
+    for action in &ACTIONS {
+        let record = record(action);
         let Found { calls, states, wrong } = cut(&record);
-        println!("recorded: | {} | {calls} | {states} | {} |", deed.name, wrong.len());
-        assert!(wrong.is_empty(), "{}: {wrong:#?}", deed.name);
+        println!("recorded: | {} | {calls} | {states} | {} |", action.name, wrong.len());
+        assert!(wrong.is_empty(), "{}: {wrong:#?}", action.name);
         let planted = cut(&record.without_syncs(|_| true)).wrong;
-        assert!(!planted.is_empty(), "{}: swallowed syncs were not noticed", deed.name);
+        assert!(!planted.is_empty(), "{}: swallowed syncs were not noticed", action.name);
     }
 }
 
 #[test]
 #[ignore = "a minute: `cargo xtask proof recorder`"]
 fn a_sync_that_does_nothing_is_noticed_where_it_alone_is_needed() {
-    for deed in &DEEDS {
-        let record = record(deed);
+    for action in &ACTIONS {
+        let record = record(action);
         let syncs = record.syncs();
         let needed = |sync: &usize| !cut(&record.without_syncs(|other| other == *sync)).wrong.is_empty();
         let noticed = syncs.clone().filter(needed).count();
-        println!("syncs: | {} | {noticed} of {} |", deed.name, syncs.len());
-        assert!(noticed > 0, "{}: none of its syncs was needed", deed.name);
+        println!("syncs: | {} | {noticed} of {} |", action.name, syncs.len());
+        assert!(noticed > 0, "{}: none of its syncs was needed", action.name);
     }
 }

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use crate::{
-    Phone, clock,
-    deeds::{Host, USER},
+    Phone,
+    actions::{Host, USER},
+    clock,
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
 };
 
 /// The report of an action's program, and how it ended.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct ActionReport {
     /// It reported success.
     pub done: bool,
     /// A disorderly end: a signal, a hang, an undocumented exit code.
@@ -60,15 +61,15 @@ pub struct States {
 impl States {
     /// The contradictions between the report and the present state (none: it can't be read).
     #[must_use]
-    pub fn judge(&self, told: &Told, now: Option<&str>) -> Vec<String> {
+    pub fn violations(&self, report: &ActionReport, now: Option<&str>) -> Vec<String> {
         let mut wrong = Vec::new();
-        if let Some(disorder) = &told.disorder {
+        if let Some(disorder) = &report.disorder {
             wrong.push(format!("it ended badly: {disorder}"));
         }
         match now {
-            None if told.done || self.old.is_some() => wrong.push("the account can't be read".to_owned()),
+            None if report.done || self.old.is_some() => wrong.push("the account can't be read".to_owned()),
             None => {}
-            Some(now) if told.done && now != self.new && !self.is_owed(now) => {
+            Some(now) if report.done && now != self.new && !self.is_owed(now) => {
                 wrong.push(format!("success was reported, but the state is\n{now}"));
             }
             Some(now) if self.is_known(now) => {}
@@ -110,41 +111,41 @@ impl Host {
     pub fn states(&self, between: impl FnOnce(&str) -> Vec<String>) -> States {
         self.restore();
         let old = status(self);
-        let told = self.act(&[]);
-        assert!(told.done, "{} does not work: {told:?}", self.deed.name);
+        let report = self.act(&[]);
+        assert!(report.done, "{} does not work: {report:?}", self.action.name);
         let new = status(self).expect("a status");
-        assert_eq!(self.aftermath(&told, &new), Vec::<String>::new(), "{}", self.deed.name);
+        assert_eq!(self.aftermath(&report, &new), Vec::<String>::new(), "{}", self.action.name);
         let between = old.as_deref().map_or_else(Vec::new, between);
         States { old, new, between }
     }
 
     /// The violations, found by using the account, which changes it.
     #[must_use]
-    pub fn judge(&self, told: &Told, states: &States) -> Vec<String> {
+    pub fn violations(&self, report: &ActionReport, states: &States) -> Vec<String> {
         let now = status(self);
-        let mut wrong = states.judge(told, now.as_deref());
+        let mut wrong = states.violations(report, now.as_deref());
         let now = now.unwrap_or_default();
-        wrong.extend(self.aftermath(told, &now));
-        if !told.done && now != states.new {
+        wrong.extend(self.aftermath(report, &now));
+        if !report.done && now != states.new {
             wrong.extend(self.once_more(&now));
         }
         wrong
     }
 
     /// A code works once; the next one works if and only if there is a device.
-    fn aftermath(&self, told: &Told, now: &str) -> Vec<String> {
+    fn aftermath(&self, report: &ActionReport, now: &str) -> Vec<String> {
         let mut wrong = Vec::new();
         let enrolled = now.contains("\"standing\": \"enrolled\"");
-        if let Some(code) = &told.code {
+        if let Some(code) = &report.code {
             // If it was not accepted before, it may be now.
-            if !told.done && enrolled {
+            if !report.done && enrolled {
                 self.sandbox.answer(USER, code);
             }
             if self.sandbox.answer(USER, code) != PAM_AUTH_ERR {
                 wrong.push("a code was accepted that had been used".to_owned());
             }
         }
-        if let Some(phone) = &told.phone {
+        if let Some(phone) = &report.phone {
             let next = self.sandbox.answer(USER, &phone.code_of_step(phone.step() - 3));
             if enrolled && next != PAM_SUCCESS {
                 wrong.push(format!("the next login does not work: {next}"));
@@ -161,24 +162,24 @@ impl Host {
         // not reported.
         let uses_a_code = ["login", "enrolment", "use of a token"];
         let enrolled = now.contains("\"standing\": \"enrolled\"");
-        if enrolled && uses_a_code.iter().any(|deed| self.deed.name.starts_with(deed)) {
+        if enrolled && uses_a_code.iter().any(|action| self.action.name.starts_with(action)) {
             return Vec::new(); // its code is used up now
         }
-        let told = self.act(&[]);
-        if told.done { Vec::new() } else { vec![format!("it can't be done afterwards: {}", told.shown)] }
+        let report = self.act(&[]);
+        if report.done { Vec::new() } else { vec![format!("it can't be done afterwards: {}", report.shown)] }
     }
 
     /// The reason of the failure in the log, or in the program's output; `None` if neither gives one within
     /// some seconds.
     #[must_use]
-    pub fn reason(&self, seen: usize, told: &Told) -> Option<String> {
+    pub fn reason(&self, seen: usize, report: &ActionReport) -> Option<String> {
         let reason_of = |line: &str| {
             let words = ["result=denied", "event=enrollment_", "event=recovery_lost"];
             let refused = words.iter().any(|word| line.contains(word));
             let reason = line.split(" reason=").nth(1).filter(|_| refused && line.contains("event="))?;
             Some(reason.split_whitespace().next()?.to_owned())
         };
-        let said = told.shown.lines().find(|line| line.contains("qrtotp: "));
+        let said = report.shown.lines().find(|line| line.contains("qrtotp: "));
         clock::poll(Duration::from_secs(3), || {
             let lines = self.sandbox.log.lines();
             let new = &lines[seen.min(lines.len())..];
@@ -200,26 +201,26 @@ mod tests {
         States { old: Some("old".into()), new: "new".into(), between: vec!["counted".into()] }
     }
 
-    fn told(done: bool) -> Told {
-        Told { done, disorder: None, code: None, phone: None, shown: String::new() }
+    fn report(done: bool) -> ActionReport {
+        ActionReport { done, disorder: None, code: None, phone: None, shown: String::new() }
     }
 
     #[test]
     fn success_with_the_old_state_half_a_state_and_no_state_are_found() {
-        assert!(states().judge(&told(false), Some("old")).is_empty());
-        assert!(states().judge(&told(false), Some("new")).is_empty());
-        assert!(states().judge(&told(false), Some("counted")).is_empty());
-        assert!(states().judge(&told(true), Some("new")).is_empty());
+        assert!(states().violations(&report(false), Some("old")).is_empty());
+        assert!(states().violations(&report(false), Some("new")).is_empty());
+        assert!(states().violations(&report(false), Some("counted")).is_empty());
+        assert!(states().violations(&report(true), Some("new")).is_empty());
         for (done, now) in
             [(true, Some("old")), (true, Some("counted")), (false, Some("half")), (false, None)]
         {
-            assert_eq!(states().judge(&told(done), now).len(), 1, "{done} {now:?}");
+            assert_eq!(states().violations(&report(done), now).len(), 1, "{done} {now:?}");
         }
         let without_store = States { old: None, ..states() };
-        assert!(without_store.judge(&told(false), None).is_empty());
-        assert_eq!(without_store.judge(&told(true), None).len(), 1);
-        let crashed = Told { disorder: Some("signal 11".into()), ..told(false) };
-        assert_eq!(states().judge(&crashed, Some("old")).len(), 1);
+        assert!(without_store.violations(&report(false), None).is_empty());
+        assert_eq!(without_store.violations(&report(true), None).len(), 1);
+        let crashed = ActionReport { disorder: Some("signal 11".into()), ..report(false) };
+        assert_eq!(states().violations(&crashed, Some("old")).len(), 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::{
     Phone, Sandbox, State,
     host::{PAM_SUCCESS, SERVICE, value},
-    judge::Told,
+    invariants::ActionReport,
     person::{self, Played},
 };
 
@@ -26,16 +26,16 @@ const STACK: &str = "auth required pam_qrtotp.so\nauth required pam_permit.so\na
 const KEY: &str = "SSH_AUTH_INFO_0=publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIiWhSJ5rOH64KLgS23/qefvr/v3ma5tK8j+sN9bUVox";
 const FINGERPRINT: &str = "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM";
 
-pub struct Deed {
+pub struct Action {
     pub name: &'static str,
     /// The mark in the trace of its program at which our part begins.
     pub start: &'static str,
     /// Prepares the state before it.
     before: fn(&Sandbox, &mut Known),
-    act: fn(&Host, &[&str]) -> Told,
+    act: fn(&Host, &[&str]) -> ActionReport,
 }
 
-impl Deed {
+impl Action {
     /// Whether it runs in a PAM application, which is not ours.
     #[must_use]
     pub fn is_in_application(&self) -> bool {
@@ -50,27 +50,27 @@ pub struct Known {
     pub recovery_codes: Vec<String>,
 }
 
-pub const DEEDS: [Deed; 8] = [
-    Deed { name: "login", start: MODULE, before: enrolled, act: log_in },
-    Deed { name: "login with a recovery code", start: MODULE, before: with_recovery_codes, act: recover },
-    Deed { name: "use of a token at a login", start: MODULE, before: with_token, act: use_token },
-    Deed { name: "enrolment by root", start: COMMAND, before: unenrolled, act: enroll },
-    Deed { name: "import into a store that is there", start: COMMAND, before: unenrolled, act: import },
-    Deed { name: "import that makes key and store", start: COMMAND, before: without_store, act: import },
-    Deed { name: "issue of a token", start: COMMAND, before: enrolled, act: issue },
-    Deed { name: "revocation", start: COMMAND, before: enrolled, act: revoke },
+pub const ACTIONS: [Action; 8] = [
+    Action { name: "login", start: MODULE, before: enrolled, act: log_in },
+    Action { name: "login with a recovery code", start: MODULE, before: with_recovery_codes, act: recover },
+    Action { name: "use of a token at a login", start: MODULE, before: with_token, act: use_token },
+    Action { name: "enrolment by root", start: COMMAND, before: unenrolled, act: enroll },
+    Action { name: "import into a store that is there", start: COMMAND, before: unenrolled, act: import },
+    Action { name: "import that makes key and store", start: COMMAND, before: without_store, act: import },
+    Action { name: "issue of a token", start: COMMAND, before: enrolled, act: issue },
+    Action { name: "revocation", start: COMMAND, before: enrolled, act: revoke },
 ];
 
 /// A private host that repeats one action.
 pub struct Host {
     pub sandbox: Sandbox,
-    pub deed: &'static Deed,
+    pub action: &'static Action,
     pub known: Known,
 }
 
 impl Host {
     #[must_use]
-    pub fn new(deed: &'static Deed, state: State) -> Self {
+    pub fn new(action: &'static Action, state: State) -> Self {
         let sandbox = Sandbox::with_state(state);
         sandbox.configure(&format!(
             "[defaults]\nfirst_login = \"token\"\n[verify]\nwindow_back = {WINDOW}\n[throttle]\nfree_failures = 20\n\
@@ -81,11 +81,11 @@ impl Host {
         sandbox.pam(SERVICE, STACK);
         sandbox.add_user(USER);
         let mut known = Known::default();
-        (deed.before)(&sandbox, &mut known);
+        (action.before)(&sandbox, &mut known);
         let saving =
             format!("mkdir {SAVED} && cp -a /var/lib/qrtotp {SAVED}/store && cp -a /etc/qrtotp {SAVED}/etc");
         sandbox.run(&["sh", "-c", &saving]).success();
-        Self { sandbox, deed, known }
+        Self { sandbox, action, known }
     }
 
     /// Restores everything on the disk as it was before the action, durably.
@@ -99,8 +99,8 @@ impl Host {
 
     /// Runs the action, under other programs.
     #[must_use]
-    pub fn act(&self, under: &[&str]) -> Told {
-        (self.deed.act)(self, under)
+    pub fn act(&self, under: &[&str]) -> ActionReport {
+        (self.action.act)(self, under)
     }
 
     fn pam_host(&self, under: &[&str], more: &[&str]) -> Vec<String> {
@@ -112,7 +112,7 @@ impl Host {
             .argv()
     }
 
-    fn answered(&self, under: &[&str], code: String) -> Told {
+    fn answered(&self, under: &[&str], code: String) -> ActionReport {
         self.sandbox.keep_secret(&code);
         let argv = self.pam_host(under, &["--answer", &code]);
         let output = self.sandbox.run(&with_limit(&argv));
@@ -121,10 +121,16 @@ impl Host {
             .all(|call| value(&output.stdout, call) == Some(&PAM_SUCCESS.to_string()));
         let orderly = output.status.code() == Some(0) && value(&output.stdout, "end").is_some();
         let disorder = (!orderly).then(|| format!("{:?}: {}{}", output.status, output.stdout, output.stderr));
-        Told { done, disorder, code: Some(code), phone: self.known.phone.clone(), shown: output.stdout }
+        ActionReport {
+            done,
+            disorder,
+            code: Some(code),
+            phone: self.known.phone.clone(),
+            shown: output.stdout,
+        }
     }
 
-    fn command(&self, under: &[&str], argv: &[&str], input: &str) -> Told {
+    fn command(&self, under: &[&str], argv: &[&str], input: &str) -> ActionReport {
         let argv: Vec<String> = under.iter().chain(argv).map(|word| (*word).to_owned()).collect();
         let output = self.sandbox.run_with_input(&with_limit(&argv), input);
         let shown = format!("{}{}", output.stdout, output.stderr);
@@ -133,10 +139,10 @@ impl Host {
 }
 
 /// A result; a signal or a hang is not an orderly end: `timeout` reports them as 124 and more.
-fn ended(exit: Option<i32>, shown: String, code: Option<String>, phone: Option<Phone>) -> Told {
+fn ended(exit: Option<i32>, shown: String, code: Option<String>, phone: Option<Phone>) -> ActionReport {
     // Without memory a Rust program aborts. The command is a separate process; the module must never do that.
     let orderly = matches!(exit, Some(0..=2)) || shown.contains("memory allocation of");
-    Told {
+    ActionReport {
         done: exit == Some(0),
         disorder: (!orderly).then(|| format!("{exit:?}: {shown}")),
         code,
@@ -176,26 +182,26 @@ fn phone(host: &Host) -> &Phone {
     host.known.phone.as_ref().unwrap()
 }
 
-fn log_in(host: &Host, under: &[&str]) -> Told {
+fn log_in(host: &Host, under: &[&str]) -> ActionReport {
     let phone = phone(host);
     host.answered(under, phone.code_of_step(phone.step() - 5))
 }
 
-fn recover(host: &Host, under: &[&str]) -> Told {
+fn recover(host: &Host, under: &[&str]) -> ActionReport {
     host.answered(under, host.known.recovery_codes[0].clone())
 }
 
-fn use_token(host: &Host, under: &[&str]) -> Told {
+fn use_token(host: &Host, under: &[&str]) -> ActionReport {
     let argv = host.pam_host(under, &["--putenv", KEY, "--ask"]);
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
     let Played { shown, exit, phone, code } = played(host, &argv);
     let lines: String = shown.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     let done = value(&lines, "open_session") == Some("0");
     let orderly = exit == Some(0) && value(&lines, "end").is_some();
-    Told { done, disorder: (!orderly).then(|| format!("{exit:?}: {shown}")), code, phone, shown }
+    ActionReport { done, disorder: (!orderly).then(|| format!("{exit:?}: {shown}")), code, phone, shown }
 }
 
-fn enroll(host: &Host, under: &[&str]) -> Told {
+fn enroll(host: &Host, under: &[&str]) -> ActionReport {
     let argv = [under, &["qrtotp", "enroll", USER, "--qr", "none"]].concat();
     let Played { shown, exit, phone, code } = played(host, &argv);
     ended(exit, shown, code, phone)
@@ -205,16 +211,16 @@ fn played(host: &Host, argv: &[&str]) -> Played {
     person::enrol(&host.sandbox, host.sandbox.pty_unrecorded(argv))
 }
 
-fn import(host: &Host, under: &[&str]) -> Told {
+fn import(host: &Host, under: &[&str]) -> ActionReport {
     let phone = phone(host);
     host.sandbox.keep_secret(&phone.key);
     host.command(under, &["qrtotp", "import", "uri", USER, "--unused"], &format!("{}\n", phone.uri(USER)))
 }
 
-fn issue(host: &Host, under: &[&str]) -> Told {
+fn issue(host: &Host, under: &[&str]) -> ActionReport {
     host.command(under, &["qrtotp", "token", "issue", USER], "")
 }
 
-fn revoke(host: &Host, under: &[&str]) -> Told {
+fn revoke(host: &Host, under: &[&str]) -> ActionReport {
     host.command(under, &["qrtotp", "revoke", USER, "--all"], "")
 }
