@@ -1,5 +1,5 @@
-//! `cargo xtask demo | test | fuzz | bench | proof | prose | count | deb | repo`: the commands of developers and
-//! CI. Every step says what it does.
+//! `cargo xtask demo | test | fuzz | bench | proof | prose | count | deb | repo`: the commands of developers
+//! and CI. Every step says what it does.
 //!
 //! The harness reports by panicking, and so may the code built on it.
 #![allow(clippy::panic)]
