@@ -60,7 +60,7 @@ fn a_good_host_passes_everything_and_nothing_of_it_changes() {
 #[test]
 fn debian_13_passes_and_without_a_reader_the_qr_code_is_not_tried() {
     let Ok(root) = unpacked(NEWEST).canonicalize() else {
-        assert!(artefacts::lacks(NEWEST), "run `cargo xtask test`, which unpacks Debian {NEWEST}");
+        assert!(artefacts::is_missing(NEWEST), "run `cargo xtask test`, which unpacks Debian {NEWEST}");
         return;
     };
     let newest = Sandbox::on_root(Some(&root), None, &artefacts::module(), &artefacts::command());
