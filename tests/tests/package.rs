@@ -29,7 +29,7 @@ fn furnished(sandbox: Sandbox) -> Sandbox {
 fn hosts() -> Vec<Sandbox> {
     let newest = unpacked(NEWEST).canonicalize().ok();
     assert!(
-        newest.is_some() || artefacts::lacks(NEWEST),
+        newest.is_some() || artefacts::is_missing(NEWEST),
         "run `cargo xtask test`, which unpacks Debian {NEWEST}"
     );
     let newest = newest.map(|root| furnished(Sandbox::bare_on(&root)));
