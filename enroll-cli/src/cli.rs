@@ -161,6 +161,18 @@ pub enum Command {
     /// accounts is null if the store can't be read, else it has the counts enrolled, unenrolled, revoked, unreadable, disabled, devices,
     /// devices_clock_off, pending, tokens_live and tokens_expired. Later versions may add keys, ids and findings.
     Doctor(Doctor),
+    /// Try what is installed, with throwaway accounts that nobody else sees (root only)
+    ///
+    /// In namespaces of its own, on a copy of /etc and /var in memory and with a store of its own, real logins are made: by the module
+    /// alone, by sshd and by sudo with their PAM files as they are. No file of the host is changed, no real account is asked, and nothing comes
+    /// into the system log. It takes about a minute. The configuration's rules take no part: `qrtotp config explain` tells of them.
+    ///
+    /// A line for each check: ok, FAIL with what was seen, or - with the reason it was not tried. Exit code 0: none failed. 1: one
+    /// failed. 2: the test itself failed.
+    ///
+    /// With --json one object: version (1), passed, failed, not_tried (how many) and checks, each with id (kebab-case, stable), result
+    /// (passed, failed or not_tried), what and detail. Later versions may add keys and ids.
+    Selftest(Selftest),
     /// Write a completion script for a shell to standard output
     Completions {
         /// The shell
@@ -213,6 +225,13 @@ pub struct Setup {
     /// Put back what was there before the last change
     #[arg(long, conflicts_with = "apply")]
     pub undo: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Selftest {
+    /// JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

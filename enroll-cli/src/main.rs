@@ -14,6 +14,7 @@ mod no_echo;
 mod picture;
 mod program;
 mod qr_style;
+mod selftest;
 mod sshd;
 mod terminal;
 

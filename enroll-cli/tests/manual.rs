@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 58] = [
+const COMMANDS: [&[&str]; 59] = [
     &[],
     &["enroll"],
     &["status"],
@@ -49,6 +49,7 @@ const COMMANDS: [&[&str]; 58] = [
     &["doctor", "last"],
     &["init"],
     &["setup"],
+    &["selftest"],
     &["completions"],
     &["key"],
     &["key", "add"],

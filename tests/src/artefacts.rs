@@ -25,13 +25,27 @@ pub fn broker() -> PathBuf {
     built("QRTOTPD_BIN", "qrtotpd")
 }
 
-/// The Debian package under test, `QRTOTP_DEB` or what `cargo xtask deb` made last.
+/// The Debian packages under test, in `QRTOTP_DEB` or where `cargo xtask deb` made them.
 #[must_use]
-pub fn package() -> PathBuf {
-    let made = std::fs::read_dir(target_directory().join("deb")).into_iter().flatten().flatten();
-    let made = made.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|end| end == "deb"));
-    let path = env::var_os("QRTOTP_DEB").map(PathBuf::from).or(made);
-    path.expect("there is no package: run `cargo xtask deb`, or point QRTOTP_DEB at one")
+pub fn packages() -> Vec<PathBuf> {
+    let directory = env::var_os("QRTOTP_DEB").map_or_else(|| target_directory().join("deb"), PathBuf::from);
+    let files = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let packages: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "deb")).collect();
+    assert_eq!(
+        packages.len(),
+        2,
+        "run `cargo xtask deb`, or point QRTOTP_DEB at the directory with its packages"
+    );
+    packages
+}
+
+/// `cargo xtask` itself, `QRTOTP_XTASK` or the last build.
+#[must_use]
+pub fn xtask() -> PathBuf {
+    let path =
+        env::var_os("QRTOTP_XTASK").map_or_else(|| target_directory().join("debug/xtask"), PathBuf::from);
+    assert!(path.is_file(), "{} is missing: run `cargo xtask test`", path.display());
+    path
 }
 
 /// Whether this machine can't have something of others' that tests use. Only `cargo xtask test` says so to

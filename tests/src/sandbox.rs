@@ -77,6 +77,12 @@ impl Sandbox {
         Self::start(state, None, None)
     }
 
+    /// The same on the files of another Debian.
+    #[must_use]
+    pub fn bare_on(root: &Path) -> Self {
+        Self::start(State::Tmpfs("size=16m"), Some(root), None)
+    }
+
     fn start(state: State, root: Option<&Path>, beside: Option<&Sandbox>) -> Self {
         assert!(
             rustix::process::geteuid().is_root(),

@@ -7,10 +7,7 @@ use qrtotp_tests::artefacts;
 
 #[test]
 fn the_demo_without_a_terminal_goes_through_by_itself() {
-    let xtask = std::env::var_os("QRTOTP_XTASK")
-        .map_or_else(|| artefacts::target_directory().join("debug/xtask"), std::path::PathBuf::from);
-    assert!(xtask.is_file(), "{} is missing: run `cargo xtask test`", xtask.display());
-    let output = Command::new(xtask)
+    let output = Command::new(artefacts::xtask())
         .args(["demo", "--auto"])
         // The artefacts are built; a second cargo would only wait for the first.
         .env("QRTOTP_DEMO_READY", "1")

@@ -29,6 +29,7 @@ pub const DEMO: &[&str] = &[
 /// What the tests need on top.
 pub const TEST: &[&str] = &[
     "ansible-core",
+    "apt-utils",
     "apache2",
     "binutils",
     "bsdutils",
@@ -41,6 +42,7 @@ pub const TEST: &[&str] = &[
     "fonts-dejavu-core",
     "freeradius",
     "freeradius-utils",
+    "gpg",
     "i3lock",
     "imagemagick",
     "libapache2-mod-authnz-pam",
@@ -49,6 +51,7 @@ pub const TEST: &[&str] = &[
     "librsvg2-bin",
     "libssl-dev",
     "libxml2-utils",
+    "lintian",
     "mariadb-server",
     "mmdebstrap",
     "nginx-light",
@@ -75,7 +78,7 @@ pub const TEST: &[&str] = &[
 ];
 
 /// What the package needs on top.
-pub const DEB: &[&str] = &["debhelper", "dpkg-dev"];
+pub const DEB: &[&str] = &["debhelper", "dpkg-dev", "po-debconf"];
 
 /// What the proofs need on top: to boot other systems.
 pub const PROOF: &[&str] = &["systemd-container"];

@@ -1,37 +1,52 @@
-//! `cargo xtask deb`: the Debian package, by debhelper from `debian/`, around the release artefacts.
+//! `cargo xtask deb`: the Debian packages, by debhelper from `debian/`, around the release artefacts. They
+//! are built on the oldest release that we support, on its own files if the machine is another one, so that
+//! the same packages go onto every later release.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
-    apt, build,
-    step::{run, say},
+    apt, build, debian,
+    step::{as_root, run, say},
 };
 
+const OLDEST: &str = "bookworm";
+/// What a build on the files of [`OLDEST`] needs. The compiler is the machine's own.
+const TOOLS: &str = "gcc,libc6-dev,libpam0g-dev,debhelper,dpkg-dev,po-debconf";
+
+/// Builds and packs. With `unpacked` on the files of the oldest release, even if the machine is of that
+/// release.
+///
 /// # Errors
 /// When the tools are missing or one of them fails.
-pub fn package() -> Result<()> {
+pub fn package(unpacked: bool) -> Result<()> {
     apt::need(&[apt::DEMO, apt::DEB])?;
-    build::release()?;
-    say(&format!("made {}", of_release()?.display()));
+    let release = fs::read_to_string("/etc/os-release").context("/etc/os-release")?;
+    let directory = if unpacked || !release.lines().any(|line| line == format!("VERSION_CODENAME={OLDEST}")) {
+        apt::need(&[&["mmdebstrap"]])?;
+        on_the_oldest()?
+    } else {
+        build::release()?;
+        of_release()?
+    };
+    for package in packages(&directory)? {
+        say(&format!("made {}", package.display()));
+    }
     Ok(())
 }
 
-/// Packs what [`build::release`] has built.
+/// Packs what [`build::release`] has built, and gives the directory with the packages.
 ///
 /// # Errors
 /// As [`package`].
 pub fn of_release() -> Result<PathBuf> {
-    say("packing the Debian package");
-    let directory = build::target().join("deb");
-    std::fs::create_dir_all(&directory)?;
-    for old in packages(&directory)? {
-        std::fs::remove_file(old)?;
-    }
+    say("packing the Debian packages");
+    let directory = emptied()?;
     let rules = |target: &str| {
         let mut rules = Command::new("debian/rules");
         rules.current_dir(build::workspace()).arg(target).env("TARGET", build::target());
@@ -42,11 +57,45 @@ pub fn of_release() -> Result<PathBuf> {
     rules("clean")?;
     rules("binary")?;
     rules("clean")?;
-    packages(&directory)?.pop().context("debian/rules made no package")
+    ensure!(packages(&directory)?.len() == 2, "debian/rules did not make two packages");
+    Ok(directory.canonicalize()?)
 }
 
-fn packages(directory: &Path) -> Result<Vec<PathBuf>> {
-    let files = std::fs::read_dir(directory)?.map(|entry| Ok(entry?.path()));
+/// Builds and packs on the files of the oldest release.
+fn on_the_oldest() -> Result<PathBuf> {
+    let root = build::target().join("debian").join(format!("{OLDEST}-build"));
+    debian::unpack(OLDEST, TOOLS, &root)?;
+    // Fetched here: nothing is configured for the network there.
+    run(&mut crate::step::cargo(&["fetch", "--locked"]))?;
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().context("rustc is needed")?;
+    let homes = std::env::home_dir().context("HOME is not set")?;
+    let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| homes.join(".cargo"), PathBuf::from);
+    say(&format!("building and packing on the files of Debian {OLDEST}"));
+    let directory = emptied()?;
+    let mut inside = as_root("unshare");
+    inside.args(["--mount", "--pid", "--fork", "--kill-child", "bash", "-c", include_str!("deb.sh")]);
+    inside.env("ROOT", root.canonicalize()?).env("SOURCE", build::workspace().canonicalize()?);
+    inside.env("SYSROOT", String::from_utf8(sysroot.stdout)?.trim()).env("CRATES", cargo_home);
+    inside.env("OUT", directory.canonicalize()?);
+    run(&mut inside)?;
+    ensure!(packages(&directory)?.len() == 2, "debian/rules did not make two packages");
+    Ok(directory)
+}
+
+/// target/deb, without packages.
+fn emptied() -> Result<PathBuf> {
+    let directory = build::target().join("deb");
+    fs::create_dir_all(&directory)?;
+    for old in packages(&directory)? {
+        fs::remove_file(old)?;
+    }
+    Ok(directory)
+}
+
+/// # Errors
+/// The directory can't be read.
+pub fn packages(directory: &Path) -> Result<Vec<PathBuf>> {
+    let files = fs::read_dir(directory)?.map(|entry| Ok(entry?.path()));
     let files: Result<Vec<PathBuf>> = files.collect();
     Ok(files?.into_iter().filter(|file| file.extension().is_some_and(|end| end == "deb")).collect())
 }

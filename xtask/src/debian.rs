@@ -7,7 +7,7 @@ use qrtotp_tests::openssh::unpacked;
 
 use crate::step::{as_root, run, say};
 
-const HOSTS: &str = "openssh-server,openssh-client,sudo,sudo-rs,opendoas,cockpit-ws,cockpit-bridge,proftpd-core,xrdp,curl,iproute2";
+const HOSTS: &str = "openssh-server,openssh-client,sudo,sudo-rs,opendoas,cockpit-ws,cockpit-bridge,proftpd-core,xrdp,curl,iproute2,oathtool";
 
 /// A release with OpenSSH and the other hosts of PAM that tests log in through, unpacked once; remove its
 /// directory to have it anew.

@@ -1,4 +1,4 @@
-//! `cargo xtask demo | test | fuzz | bench | proof | prose | count | deb`: what a developer and CI run. Every
+//! `cargo xtask demo | test | fuzz | bench | proof | prose | count | deb | repo`: what a developer and CI run. Every
 //! step says what it does.
 //!
 //! The harness reports by panicking, and so may what is built on it.
@@ -18,10 +18,12 @@ mod demo_auto;
 mod demo_import;
 mod demo_rules;
 mod fuzz;
+mod licences;
 mod missing_tools;
 mod oracles;
 mod proof;
 mod prose;
+mod repo;
 mod step;
 mod supply;
 mod test;
@@ -39,7 +41,10 @@ cargo xtask fuzz --minutes N [TARGET]   looks for inputs that break one of fuzz/
 cargo xtask proof [NAME…]   what takes too long for every test run, all or by name; docs/PROOF.md lists them
 cargo xtask prose           lines of comments and documents that read like a translation, or are too long
 cargo xtask count [DIR]     lines of product code and of unsafe blocks, per crate, of this tree or another one
-cargo xtask deb             the Debian package, in target/deb
+cargo xtask deb [--unpacked]   the Debian packages, in target/deb, for Debian 12 and later; on a machine of another release, or with
+                            --unpacked, they are built on the unpacked files of Debian 12
+cargo xtask repo KEY        a signed apt repository of these packages, in target/repo; KEY: a fingerprint that gpg knows
+cargo xtask licences        writes the crates' licences into debian/copyright
 ";
 
 fn main() -> ExitCode {
@@ -57,7 +62,10 @@ fn main() -> ExitCode {
         ["prose"] => prose::run(),
         ["count"] => count::run(None),
         ["count", directory] => count::run(Some(directory)),
-        ["deb"] => deb::package(),
+        ["deb"] => deb::package(false),
+        ["deb", "--unpacked"] => deb::package(true),
+        ["repo", key] => repo::make(key),
+        ["licences"] => licences::write(),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

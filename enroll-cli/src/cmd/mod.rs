@@ -7,7 +7,7 @@ mod census;
 mod completions;
 mod config;
 mod device;
-mod doctor;
+pub mod doctor;
 mod enroll;
 mod import;
 mod init;
@@ -28,13 +28,18 @@ mod verify;
 use crate::cli::{Cli, Command, Device, HardwareKey, Recovery};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::selftest;
 use qrtotp_wire::DEFAULT_SOCKET;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// What a process of our own is started for, if that is what this one is.
 pub fn internal(mut words: impl Iterator<Item = OsString>) -> Option<ExitCode> {
-    (words.next()? == import::OWNER_WORD).then(|| import::run_as_owner(words))
+    match words.next()? {
+        word if word == import::OWNER_WORD => Some(import::run_as_owner(words)),
+        word if word == selftest::WORD => Some(selftest::run_inside(words)),
+        _ => None,
+    }
 }
 
 /// Runs what was asked for. What the broker can do it does for people who are not root.
@@ -60,6 +65,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
             "the broker can enroll, show the status, look after devices and make recovery codes; leave out --socket"
                 .into(),
         )),
+        (Command::Selftest(args), _) => selftest::run(&cli.config, &args),
         (Command::Setup(args), _) => setup::run(&cli.config, &args),
         (Command::Init, _) => init::run(&cli.config),
         (Command::Enroll(args), None) => enroll::run(&context()?, args),

@@ -36,7 +36,7 @@ newcomer() {
     install -m 600 -o alice /root/key.pub /home/alice/.ssh/authorized_keys
     say version "$(. /etc/os-release; echo "$PRETTY_NAME"), systemd $(systemctl --version | sed -n '1s/systemd \([0-9]*\).*/\1/p')"
     started=$(date +%s)
-    dpkg -i /root/package.deb >/root/dpkg.log 2>&1 || say dpkg "$(cat /root/dpkg.log)"
+    dpkg -i /root/*.deb >/root/dpkg.log 2>&1 || say dpkg "$(cat /root/dpkg.log)"
     files >/root/before
     qrtotp init >/dev/null
     echo "otpauth://totp/Tests:alice?secret=$KEY&issuer=Tests" | qrtotp import uri alice --unused >/dev/null

@@ -1,7 +1,7 @@
 //! `qrtotp setup` from the package in booted Debian systems: applied, kept, undone, killed, and cut off by a
 //! reboot.
 
-use std::{fs, path::Path, process::Command, thread, time::Duration};
+use std::{fs, path::PathBuf, process::Command, thread, time::Duration};
 
 use anyhow::{Result, anyhow, ensure};
 
@@ -53,11 +53,11 @@ const EXPECTED: &[(&str, &str, &str)] = &[
 pub fn run() -> Result<Findings> {
     apt::need(&[apt::DEMO, apt::TEST, apt::DEB, apt::PROOF])?;
     build::release()?;
-    let package = deb::of_release()?;
+    let packages = deb::packages(&deb::of_release()?)?;
     // They mostly wait.
     let systems = RELEASES.map(|release| {
-        let package = package.clone();
-        thread::spawn(move || boot(release, &package))
+        let packages = packages.clone();
+        thread::spawn(move || boot(release, &packages))
     });
     let mut found = Findings::default();
     let mut columns = Vec::new();
@@ -82,9 +82,11 @@ pub fn run() -> Result<Findings> {
 }
 
 /// What a system of that release has seen in all its boots.
-fn boot(release: &str, package: &Path) -> Result<String> {
+fn boot(release: &str, packages: &[PathBuf]) -> Result<String> {
     let root = booted::root(release, "setup", PACKAGES, include_str!("inside.sh"))?;
-    fs::copy(package, root.join("root/package.deb"))?;
+    for package in packages {
+        fs::copy(package, root.join("root").join(package.file_name().unwrap_or_default()))?;
+    }
     let mut last = (String::new(), String::new());
     for number in 1..=BOOTS {
         if number == BOOTS {
