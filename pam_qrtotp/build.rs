@@ -1,4 +1,4 @@
-//! How the module is linked. Each login loads it anew, so its size and what the loader has to do count.
+//! Linker options of the module. Each login loads it anew, so its size and the loader's work matter.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! pam_qrtotp.so finds one function of this program by its name (see `src/pam.rs`); a program exports none by
-//! itself.
+//! Exports one function of the program, which pam_qrtotp.so finds by its name (see `src/pam.rs`). By default
+//! a program exports none.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

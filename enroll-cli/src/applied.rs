@@ -1,4 +1,5 @@
-//! `FILE.applied`: what logins read of the configuration FILE. Beside it, `FILE.applied.d` keeps the last twenty.
+//! `FILE.applied`: what logins read of the configuration FILE. Beside it, `FILE.applied.d` keeps the last
+//! twenty.
 
 use crate::caller::{acting_uid, subject, syslog};
 use crate::error::Failure;
@@ -37,7 +38,8 @@ impl Names for HostNames {
     }
 }
 
-/// The offsets of the two years from `now` on. Samples each day, because no zone changes its offset twice in one.
+/// The offsets of the two years from `now` on. Samples each day, because no zone changes its offset twice in
+/// one.
 fn offsets(zone: &TimeZone, now: UnixTime) -> Vec<(UnixTime, i32)> {
     const DAY: i64 = 86_400;
     const MOST: usize = 8;
@@ -96,7 +98,8 @@ fn never_applied(path: &Path) -> Result<Compiled, Failure> {
     }
 }
 
-/// Goes back from a configuration that was not confirmed in time, so that a clock that is set back does not revive it.
+/// Goes back from a configuration that was not confirmed in time, so that a clock that is set back does not
+/// revive it.
 pub fn expire(path: &Path) -> Result<(), Failure> {
     let expired =
         |bytes: &[u8]| Applied::newest(bytes).ok().filter(|newest| !newest.is_in_force(SystemClock.now()));
@@ -178,7 +181,8 @@ impl AppliedFile {
         })
     }
 
-    /// Makes `compiled` what logins read. `confirm`: for so many seconds, unless it is confirmed. Gives its number.
+    /// Makes `compiled` what logins read. `confirm`: for so many seconds, unless it is confirmed. Gives its
+    /// number.
     pub fn apply(&self, compiled: &Compiled, confirm: Option<i64>, forced: &str) -> Result<u64, Failure> {
         let stamp = self.stamp(confirm)?;
         let generation = stamp.generation;

@@ -28,8 +28,8 @@ const LAST: usize = 900;
 
 /// Enrol, administer and diagnose one-time-code second factors
 ///
-/// Who is not root enrols and looks after their own account through the broker, which asks for a code of an enrolled
-/// device, for a token's code or for the password.
+/// Who is not root enrols and looks after their own account through the broker, which asks for a code of an
+/// enrolled device, for a token's code or for the password.
 ///
 /// Keys and codes are read from standard input or the terminal, never from the command line, where other
 /// users could see them. Exit codes: 0 done, 1 refused, 2 error.
@@ -54,12 +54,13 @@ pub enum Command {
     Init,
     /// Have services ask for codes: show what would change, and with --apply change it (root only)
     ///
-    /// For each service one line is put into its PAM file, behind the password, where the check that `doctor` makes says that exactly
-    /// the password and the code are needed; also sudo-i with sudo, and su-l with su. sshd also gets
-    /// /etc/ssh/sshd_config.d/00-qrtotp.conf. If no place is right, nothing is changed.
+    /// For each service one line is put into its PAM file, behind the password, where the check that `doctor`
+    /// makes says that exactly the password and the code are needed; also sudo-i with sudo, and su-l with su.
+    /// sshd also gets /etc/ssh/sshd_config.d/00-qrtotp.conf. If no place is right, nothing is changed.
     ///
-    /// --apply keeps what was there, checks each step and takes everything back if one fails. Then log in from a second terminal and
-    /// give `qrtotp setup --keep` there: without it a systemd timer undoes everything, also after a reboot.
+    /// --apply keeps what was there, checks each step and takes everything back if one fails. Then log in
+    /// from a second terminal and give `qrtotp setup --keep` there: without it a systemd timer undoes
+    /// everything, also after a reboot.
     Setup(Setup),
     /// Enrol an authenticator app: show a QR code, ask for a first code, then activate it
     ///
@@ -67,19 +68,22 @@ pub enum Command {
     Enroll(Enroll),
     /// Show what is enrolled: devices, recovery codes left, lock and token. Never a secret
     Status(Status),
-    /// List all accounts, a line each: standing, devices, last use, recovery codes left, lock and token (root only)
+    /// List all accounts, a line each: standing, devices, last use, recovery codes left, lock and token (root
+    /// only)
     ///
-    /// By name, where there are at most 1000; otherwise in no order. An account whose record can't be read is told on
-    /// standard error, and the exit code is then 2.
+    /// By name, where there are at most 1000; otherwise in no order. An account whose record can't be read is
+    /// told on standard error, and the exit code is then 2.
     List(List),
     /// Check a code from standard input exactly as a login would
     ///
     /// Prints "accepted" (exit code 0) or "denied" (exit code 1). An accepted code is used up.
     ///
-    /// With --stdin-json, for a service account that [broker.services] in the configuration lists: reads one line of at most 4 KiB from
-    /// standard input, a JSON object with the texts user, service and code, and has the broker verify the code. Prints
-    /// {"version":1,"accepted":true} (exit code 0) or {"version":1,"accepted":false} (exit code 1), and the reason only in the system
-    /// log. With a text `id` in the object, the same request gets the same answer again within a minute. Exit code 2, and nothing on standard output, if the line, the list or the broker does not allow an answer.
+    /// With --stdin-json, for a service account that [broker.services] in the configuration lists: reads one
+    /// line of at most 4 KiB from standard input, a JSON object with the texts user, service and code, and
+    /// has the broker verify the code. Prints {"version":1,"accepted":true} (exit code 0) or
+    /// {"version":1,"accepted":false} (exit code 1), and the reason only in the system log. With a text `id`
+    /// in the object, the same request gets the same answer again within a minute. Exit code 2, and nothing
+    /// on standard output, if the line, the list or the broker does not allow an answer.
     Verify {
         /// Whose code it is
         #[arg(required_unless_present = "stdin_json", conflicts_with = "stdin_json")]
@@ -102,9 +106,10 @@ pub enum Command {
     Key(HardwareKey),
     /// Learn how far a device's clock is off, from two codes in a row
     ///
-    /// For a device whose codes are refused though nothing else is wrong: its clock may be up to 10 minutes off. Asks for
-    /// the code that the app shows and, as soon as it changes, for the next one; then says once whether they were right. If
-    /// not, that counts as one wrong code, whatever was given; only an empty answer does not. From then on the device's codes are taken as its clock goes. Both are used up.
+    /// For a device whose codes are refused though nothing else is wrong: its clock may be up to 10 minutes
+    /// off. Asks for the code that the app shows and, as soon as it changes, for the next one; then says once
+    /// whether they were right. If not, that counts as one wrong code, whatever was given; only an empty
+    /// answer does not. From then on the device's codes are taken as its clock goes. Both are used up.
     Resync {
         /// Whose device; by default, your own
         user: Option<String>,
@@ -113,8 +118,8 @@ pub enum Command {
     ///
     /// With the last device the account is revoked: its logins are denied until it is enrolled again.
     ///
-    /// With --group, --everyone or --enrolled-before for many accounts: says how many, and wants that number typed. A run that was
-    /// interrupted can be repeated: what is revoked already is not counted again.
+    /// With --group, --everyone or --enrolled-before for many accounts: says how many, and wants that number
+    /// typed. A run that was interrupted can be repeated: what is revoked already is not counted again.
     Revoke(RevokeAnybody),
     /// An account as a whole: when a person's name or uid changes, or the person leaves (root only)
     #[command(subcommand)]
@@ -132,12 +137,14 @@ pub enum Command {
     Config(Config),
     /// Show the audit log, and prove that no line of it was changed or removed (root only)
     ///
-    /// Reads the journal and /var/log/auth.log*, rotated and compressed ones too; a line that both have comes once. Lines that look like
-    /// ours but were written by a process without root's rights are marked FORGED, where the journal says who wrote them.
+    /// Reads the journal and /var/log/auth.log*, rotated and compressed ones too; a line that both have comes
+    /// once. Lines that look like ours but were written by a process without root's rights are marked FORGED,
+    /// where the journal says who wrote them.
     Audit(Audit),
     /// Print the store in numbers for Prometheus, in the OpenMetrics form and without any name (root only)
     ///
-    /// Run it once a minute with --textfile /var/lib/prometheus/node-exporter/qrtotp.prom, from cron or a timer.
+    /// Run it once a minute with --textfile /var/lib/prometheus/node-exporter/qrtotp.prom, from cron or a
+    /// timer.
     Metrics {
         /// Replace this file at once, for node_exporter's textfile collector
         #[arg(long, value_name = "FILE")]
@@ -145,33 +152,39 @@ pub enum Command {
     },
     /// Say what is wrong on this host, and what to do about it; changes nothing
     ///
-    /// Checks what lets users in, and whether anyone can get in: by each service whose PAM file names the module, by sshd for the users and
-    /// addresses that its Match blocks name, and by the configuration, key, store, records, module, clock, broker (at --socket, if that
-    /// is given), system log and disk. Run it as root: others can't see the records, and sshd does not tell them its settings.
+    /// Checks what lets users in, and whether anyone can get in: by each service whose PAM file names the
+    /// module, by sshd for the users and addresses that its Match blocks name, and by the configuration, key,
+    /// store, records, module, clock, broker (at --socket, if that is given), system log and disk. Run it as
+    /// root: others can't see the records, and sshd does not tell them its settings.
     ///
-    /// First the verdict, then the findings, the worst first: FAIL (it lets someone in who should be kept out, or keeps out someone who should get in), WARN
-    /// (worth a look, or it can't be known here), INFO (worth knowing) and OK; each with its id, why it matters and what to do. In
-    /// colour on a terminal, unless NO_COLOR is set.
+    /// First the verdict, then the findings, the worst first: FAIL (it lets someone in who should be kept
+    /// out, or keeps out someone who should get in), WARN (worth a look, or it can't be known here), INFO
+    /// (worth knowing) and OK; each with its id, why it matters and what to do. In colour on a terminal,
+    /// unless NO_COLOR is set.
     ///
     /// Exit code 0: no FAIL. 1: a FAIL. 2: the diagnosis itself failed.
     ///
-    /// With --json one object: version (1), time (Unix seconds), verdict (ok, warn or fail), summary (how many findings are fail, warn, info
-    /// and ok), findings and accounts. Each finding has id (kebab-case, stable), severity (fail, warn, info or ok), subject (services, a
-    /// file, an account or a key of the configuration), what, why and fix; all but id and severity may be empty, and are for people.
-    /// accounts is null if the store can't be read, else it has the counts enrolled, unenrolled, revoked, unreadable, disabled, devices,
-    /// devices_clock_off, pending, tokens_live and tokens_expired. Later versions may add keys, ids and findings.
+    /// With --json one object: version (1), time (Unix seconds), verdict (ok, warn or fail), summary (how
+    /// many findings are fail, warn, info and ok), findings and accounts. Each finding has id (kebab-case,
+    /// stable), severity (fail, warn, info or ok), subject (services, a file, an account or a key of the
+    /// configuration), what, why and fix; all but id and severity may be empty, and are for people. accounts
+    /// is null if the store can't be read, else it has the counts enrolled, unenrolled, revoked, unreadable,
+    /// disabled, devices, devices_clock_off, pending, tokens_live and tokens_expired. Later versions may add
+    /// keys, ids and findings.
     Doctor(Doctor),
     /// Try what is installed, with throwaway accounts that nobody else sees (root only)
     ///
-    /// In namespaces of its own, on a copy of /etc and /var in memory and with a store of its own, real logins are made: by the module
-    /// alone, by sshd and by sudo with their PAM files as they are. No file of the host is changed, no real account is asked, and nothing comes
-    /// into the system log. It takes about a minute. The configuration's rules take no part: `qrtotp config explain` tells of them.
+    /// In namespaces of its own, on a copy of /etc and /var in memory and with a store of its own, real
+    /// logins are made: by the module alone, by sshd and by sudo with their PAM files as they are. No file of
+    /// the host is changed, no real account is asked, and nothing comes into the system log. It takes about a
+    /// minute. The configuration's rules take no part: `qrtotp config explain` tells of them.
     ///
-    /// A line for each check: ok, FAIL with what was seen, or - with the reason it was not tried. Exit code 0: none failed. 1: one
-    /// failed. 2: the test itself failed.
+    /// A line for each check: ok, FAIL with what was seen, or - with the reason it was not tried. Exit code
+    /// 0: none failed. 1: one failed. 2: the test itself failed.
     ///
-    /// With --json one object: version (1), passed, failed, not_tried (how many) and checks, each with id (kebab-case, stable), result
-    /// (passed, failed or not_tried), what and detail. Later versions may add keys and ids.
+    /// With --json one object: version (1), passed, failed, not_tried (how many) and checks, each with id
+    /// (kebab-case, stable), result (passed, failed or not_tried), what and detail. Later versions may add
+    /// keys and ids.
     Selftest(Selftest),
     /// Write a completion script for a shell to standard output
     Completions {
@@ -275,16 +288,17 @@ pub struct Enroll {
     pub invert: bool,
     /// Save the QR code as a picture, too: a new file, .svg or .png, with mode 0600
     ///
-    /// It is never put over a file that is there, nor through a link, nor where others could replace it. Whoever has the
-    /// file can make the codes: prefer --ephemeral. If the enrolment fails, the file is deleted. Its colours and logo are
-    /// those of [brand] in the configuration.
+    /// It is never put over a file that is there, nor through a link, nor where others could replace it.
+    /// Whoever has the file can make the codes: prefer --ephemeral. If the enrolment fails, the file is
+    /// deleted. Its colours and logo are those of [brand] in the configuration.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
     /// Delete the saved picture as soon as the first code was right or the dialogue ends
     ///
-    /// Also when a signal ends the dialogue: Ctrl-C, a hang-up, SIGTERM. A command that is killed with SIGKILL, by the kernel for want
-    /// of memory or by a power cut can delete nothing: look for the file then. Its key is worth nothing unless its first code
-    /// was given meanwhile, or can still be given: where an enrolment can be resumed, until its time limit.
+    /// Also when a signal ends the dialogue: Ctrl-C, a hang-up, SIGTERM. A command that is killed with
+    /// SIGKILL, by the kernel for want of memory or by a power cut can delete nothing: look for the file
+    /// then. Its key is worth nothing unless its first code was given meanwhile, or can still be given: where
+    /// an enrolment can be resumed, until its time limit.
     #[arg(long, requires = "save")]
     pub ephemeral: bool,
     /// Add a device without a code of one that is enrolled already (root only; it is logged)
@@ -309,12 +323,13 @@ pub enum Qr {
 
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Whose account; without it, for root all accounts, as `qrtotp list` shows them, and for others their own
+    /// Whose account; without it, for root all accounts, as `qrtotp list` shows them, and for others their
+    /// own
     pub user: Option<String>,
     /// JSON, with times in Unix seconds
     ///
-    /// One object, for all accounts one on each line. `stray` is null, or says why nobody can log in with the record: `no_user` (no
-    /// user has this name) or `other_uid` (the user has another uid than the record).
+    /// One object, for all accounts one on each line. `stray` is null, or says why nobody can log in with the
+    /// record: `no_user` (no user has this name) or `other_uid` (the user has another uid than the record).
     #[arg(long)]
     pub json: bool,
 }
@@ -332,8 +347,8 @@ pub enum Recovery {
 pub enum Token {
     /// Issue a token, or many
     ///
-    /// An account's live token is left alone, and named. Where several accounts are asked for, the others go on; exit
-    /// code 1 if any got none.
+    /// An account's live token is left alone, and named. Where several accounts are asked for, the others go
+    /// on; exit code 1 if any got none.
     Issue(Issue),
     /// List all accounts' tokens, ended ones too
     List {
@@ -368,10 +383,11 @@ pub struct Issue {
     pub code: bool,
     /// Bind it to the ssh keys that let the user in now; logging in with one of them proves who enrols
     ///
-    /// Reads the files of sshd's AuthorizedKeysFile with the user's own rights and lists the keys that it binds. Check the list:
-    /// any process of the user may have added a key. Keys that are added later are worthless. Lines with any option (restrict,
-    /// command=, from=, cert-authority ...) are left out and named. Certificates and keys of an AuthorizedKeysCommand are not
-    /// seen. If no key is left, no token is issued. With several accounts, those with a device are skipped and named.
+    /// Reads the files of sshd's AuthorizedKeysFile with the user's own rights and lists the keys that it
+    /// binds. Check the list: any process of the user may have added a key. Keys that are added later are
+    /// worthless. Lines with any option (restrict, command=, from=, cert-authority ...) are left out and
+    /// named. Certificates and keys of an AuthorizedKeysCommand are not seen. If no key is left, no token is
+    /// issued. With several accounts, those with a device are skipped and named.
     #[arg(long)]
     pub keys_now: bool,
     /// Bind it to the ssh key with this fingerprint, as `ssh-keygen -lf FILE` prints it; may be repeated

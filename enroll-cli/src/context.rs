@@ -27,7 +27,8 @@ impl Context {
         Self { config: compiled.config.clone(), key_dir }
     }
 
-    /// Loads the configuration in `path`. The host's own needs root; a private one needs whatever its files need.
+    /// Loads the configuration in `path`. The host's own needs root; a private one needs whatever its files
+    /// need.
     pub fn load(path: &Path) -> Result<Self, Failure> {
         let path = config_file(path)?;
         let source = applied::load(&path)?;
@@ -151,7 +152,8 @@ pub fn record_name(typed: &str, store: &impl Store) -> Result<Name, Failure> {
     }
 }
 
-/// The name of a record that need not be readable: the typed one if it has a record, else what the host calls that user.
+/// The name of a record that need not be readable: the typed one if it has a record, else what the host calls
+/// that user.
 pub fn any_record_name(typed: &str, store: &FileStore) -> Result<Name, Failure> {
     let name = Name::new(typed).map_err(bad_name)?;
     if store.has_record(&name)? {

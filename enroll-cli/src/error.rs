@@ -1,4 +1,5 @@
-//! What can go wrong, as the person reads it: one sentence, then what to do next. Never holds a secret or a code.
+//! What can go wrong, as the person reads it: one sentence, then what to do next. Never holds a secret or a
+//! code.
 
 use nix::errno::Errno;
 use nix::unistd::geteuid;

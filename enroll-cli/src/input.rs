@@ -1,5 +1,5 @@
-//! Answers from standard input, a line at a time. Read byte by byte, because std's buffer would keep codes and keys
-//! in memory and swallow what belongs to the next question.
+//! Answers from standard input, a line at a time. Read byte by byte, because std's buffer would keep codes
+//! and keys in memory and swallow what belongs to the next question.
 
 use nix::errno::Errno;
 use qrtotp_flow::{NoAnswer, Typed};

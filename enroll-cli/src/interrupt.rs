@@ -1,4 +1,5 @@
-//! Ctrl-C, a hang-up or a kill in the middle of a question: what was begun is put in order before they do their work.
+//! Ctrl-C, a hang-up or a kill in the middle of a question: what was begun is put in order before they do
+//! their work.
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

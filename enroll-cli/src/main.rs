@@ -1,5 +1,6 @@
 //! `qrtotp`: enrols, administers and diagnoses second factors. A thin face on `qrtotp_flow`: it parses, asks,
-//! shows and maps results to exit codes (0 done, 1 refused, 2 error); it decides nothing about codes or records.
+//! shows and maps results to exit codes (0 done, 1 refused, 2 error); it decides nothing about codes or
+//! records.
 #![forbid(unsafe_code)]
 
 mod applied;

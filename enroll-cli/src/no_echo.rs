@@ -6,7 +6,8 @@ use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use qrtotp_flow::NoAnswer;
 use std::os::fd::AsFd;
 
-/// A terminal without echo, until dropped. Begin before the question is shown: what is typed from then on is not shown.
+/// A terminal without echo, until dropped. Begin before the question is shown: what is typed from then on is
+/// not shown.
 pub struct Hidden<F: AsFd> {
     terminal: F,
     before: Termios,

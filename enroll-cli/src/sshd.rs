@@ -15,7 +15,8 @@ pub fn program() -> Option<&'static str> {
 pub struct Settings(pub String);
 
 impl Settings {
-    /// Asks `program`, with `user` for the settings that `Match` blocks give that user on a connection from this host.
+    /// Asks `program`, with `user` for the settings that `Match` blocks give that user on a connection from
+    /// this host.
     ///
     /// # Errors
     /// It prints nothing.

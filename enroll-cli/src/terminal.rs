@@ -1,4 +1,5 @@
-//! The dialogue of an enrolment on standard input and output. Writes past std's buffer, which would keep the secret.
+//! The dialogue of an enrolment on standard input and output. Writes past std's buffer, which would keep the
+//! secret.
 
 use crate::cli::Qr;
 use crate::input;

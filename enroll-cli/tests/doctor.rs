@@ -1,4 +1,5 @@
-//! `qrtotp doctor --json` on a private instance: what programs may rely on. Of the host itself nothing is expected.
+//! `qrtotp doctor --json` on a private instance: what programs may rely on. Of the host itself nothing is
+//! expected.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod instance;

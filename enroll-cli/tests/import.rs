@@ -261,9 +261,11 @@ fn a_bad_file_of_each_kind_is_refused_by_name_and_nothing_is_changed() {
         assert!(refused.code == Some(1) && refused.stderr.contains(why), "{kind}, {why}: {refused:?}");
         assert!(!format!("{refused:?}").contains(&key[..8]), "{kind} shows the key: {refused:?}");
         assert!(!instance.state().exists(), "{kind}: a refused import made a store");
+        assert!(!refused.stdout.contains("still readable"), "{kind}: nothing was imported: {refused:?}");
     }
     let good = "<PlainValue>MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=</PlainValue>";
-    instance.run_with(&["import", "pskc", "-", "--user", "nobody"], &pskc(good)).ok();
+    let done = instance.run_with(&["import", "pskc", "-", "--user", "nobody"], &pskc(good)).ok();
+    assert!(done.stdout.contains("still readable where they came from"), "{done:?}");
     assert_eq!(devices(&instance, "nobody"), 1);
 }
 
@@ -394,7 +396,7 @@ fn with_json_every_refusal_is_an_object_also_of_the_whole() {
         (&["import", "oath", "-", "--shred", "--json"], "", "", "error"),
     ] {
         let told = instance.run_with(arguments, input);
-        let line: serde_json::Value = serde_json::from_str(&told.stdout).expect(&format!("{told:?}"));
+        let line: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
         assert_eq!((line["user"].as_str(), line["result"].as_str()), (Some(user), Some(result)), "{told:?}");
         // The system log may not be there.
         let reason = line["reason"].as_str().unwrap();

@@ -1,5 +1,5 @@
-//! `FILE.applied`: what a login reads. Whatever is in it, it is read without a panic, and only what was
-//! written is read.
+//! `FILE.applied`, the file that a login reads. No content causes a panic, and only intact content is
+//! accepted.
 
 use crate::input::Input;
 use qrtotp_policy::{Applied, Facts, Known, Names, SourceFile, Stamp, compile, restamped};
@@ -31,7 +31,7 @@ fn file(bytes: &[u8]) {
     decide(&applied, bytes);
 }
 
-/// Rules and settings that a login finds behind a checksum that is right.
+/// Rules and settings with a right checksum, as a login reads them.
 fn behind_a_checksum(bytes: &[u8]) {
     let applied = compile(&[SourceFile { path: "x".into(), bytes: Vec::new() }], &NoNames)
         .map(|c| c.encode(Stamp::default()));
@@ -50,7 +50,7 @@ fn behind_a_checksum(bytes: &[u8]) {
     file(&applied);
 }
 
-/// What people write, and what becomes of it.
+/// A configuration as text, compiled and read back.
 fn edited(text: &[u8]) {
     let file = SourceFile { path: "qrtotp.toml".into(), bytes: text.to_vec() };
     let Ok(compiled) = compile(&[file], &NoNames) else { return };

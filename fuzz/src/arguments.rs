@@ -23,12 +23,12 @@ pub(crate) fn check(data: &[u8]) {
 }
 
 fn parse(words: &[&CStr]) -> Result<Args, ArgError> {
-    // Planted: what stands behind `debug` is not looked at.
+    // Planted: words after `debug` are ignored.
     let end = words.iter().position(|word| crate::planted() && *word == c"debug").unwrap_or(words.len());
     Args::parse(words.get(..=end).unwrap_or(words))
 }
 
-/// By the manual.
+/// Whether the manual lists the argument.
 fn is_known(word: &CStr) -> bool {
     let flags = ["nullok", "debug", "echo_code", "try_first_pass", "use_first_pass", "forward_pass"];
     word.to_str().is_ok_and(|word| {

@@ -1,4 +1,4 @@
-//! What people type: codes, recovery codes, names, spans of time.
+//! Typed texts: codes, recovery codes, names, durations.
 
 use qrtotp_account::{Label, Name, RecoveryCode, ScratchCode};
 use qrtotp_otp::Code;
@@ -29,7 +29,7 @@ pub(crate) fn check(data: &[u8]) {
     if let Some(name) = Name::from_file_name(text) {
         assert_eq!(name.file_name(), text, "two file names for one account");
     }
-    let label = Label::new(text); // of 64 characters and the sign that more were there
+    let label = Label::new(text); // of 64 characters and the sign of a cut
     assert_eq!(Label::new(label.as_str()), label);
     assert!(label.as_str().chars().count() <= 65 && !label.as_str().contains(char::is_control));
 }
@@ -37,7 +37,7 @@ pub(crate) fn check(data: &[u8]) {
 fn parse(typed: &[u8]) -> Option<String> {
     let single: Vec<u8>;
     let typed = if crate::planted() {
-        // Planted: two dashes are as good as one.
+        // Planted: two dashes count as one.
         single = String::from_utf8_lossy(typed).replace("--", "-").into();
         &single
     } else {
@@ -46,7 +46,7 @@ fn parse(typed: &[u8]) -> Option<String> {
     Code::parse(typed).map(|code| code.as_str().to_owned())
 }
 
-/// 6 to 8 digits, with single spaces or dashes between them, with white space around.
+/// Reference: 6 to 8 digits, with single spaces or dashes between them, and white space around.
 fn by_the_book(typed: &[u8]) -> Option<String> {
     let typed = std::str::from_utf8(typed).ok()?;
     let groups: Vec<&str> = typed.trim_matches([' ', '\t', '\n', '\r', '\x0c']).split([' ', '-']).collect();
@@ -56,7 +56,7 @@ fn by_the_book(typed: &[u8]) -> Option<String> {
         .then_some(digits)
 }
 
-/// Crockford's base 32: what is read is shown again, and read as the same.
+/// Crockford's base 32: a code that was read displays as a text that reads as the same code.
 fn letters<const LETTERS: usize>(typed: &[u8]) {
     let read = qrtotp_account::RecoveryCode::parse(typed).map(|code| code.display().to_string());
     let short = ScratchCode::parse(typed).map(|code| code.display().to_string());

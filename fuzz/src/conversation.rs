@@ -1,5 +1,5 @@
-//! Whole logins by script: answers, time, administration and what applications do in between, against a real
-//! store. Beside it stands a book of what was used up, and nobody gets in against that book.
+//! Whole logins by script: answers, time, administration and applications' actions in between, against a real
+//! store. A separate book lists everything that was used up; no login may contradict it.
 
 mod book;
 mod script;
@@ -13,7 +13,8 @@ thread_local! {
     static WORLD: World = World::new();
 }
 
-/// One in so many scripts may type what is hashed, which takes a hundred times as long as anything else.
+/// One in this many scripts may type codes that are hashed, which take a hundred times as long as anything
+/// else.
 const HASHES: u32 = 256;
 
 pub(crate) fn check(data: &[u8]) {

@@ -24,7 +24,8 @@ pub(crate) fn uris(data: &[u8]) {
     check(data, parse_uris);
 }
 
-/// The first byte says whether the rest is a file, or a message that its base64 hides from the fuzzer.
+/// The first byte says whether the rest is a file, or a message, to which we add the base64 that would hide
+/// it from the fuzzer.
 pub(crate) fn migration(data: &[u8]) {
     match data.split_first() {
         Some((b'm', message)) => {

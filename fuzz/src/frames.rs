@@ -16,7 +16,7 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-/// A message that is understood is written with the same bytes, and nothing else would be.
+/// An accepted message re-encodes to the same bytes.
 fn slice<M: Message + PartialEq>(stream: &[u8]) {
     let mut rest = stream;
     while let Some(message) = next::<M>(&mut rest) {
@@ -45,14 +45,14 @@ fn next<M: Message + PartialEq>(rest: &mut &[u8]) -> Option<M> {
 fn read<M: Message>(rest: &mut &[u8]) -> Result<M, FrameError> {
     if crate::planted() && rest.len() > 4 && rest[1] == 17 {
         let mut whole = rest.to_vec();
-        whole[2..4].fill(0); // planted: what follows a message without fields is passed over
+        whole[2..4].fill(0); // planted: bytes after a message without fields are ignored
         *rest = &rest[rest.len()..];
         return receive(&mut &*whole);
     }
     receive(rest)
 }
 
-/// The same over a socket: a request and answers one way, what the broker says the other.
+/// The same over a socket: a request and answers one way, the broker's responses the other.
 fn conversation(stream: &[u8]) {
     let (mut ours, theirs) = UnixStream::pair().expect("a pair of sockets");
     if stream.len() > MAX_FRAME || ours.write_all(stream).is_err() {

@@ -1,4 +1,4 @@
-//! The `state` file: two slots, each perhaps torn, and what is in them.
+//! The `state` file: two slots, each perhaps torn, and their contents.
 
 #[allow(dead_code, clippy::all)]
 #[path = "../../crates/store/src/slot.rs"]
@@ -16,7 +16,7 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-/// There is one spelling of a state, but for the audit lines at its end, and no step is fresh twice.
+/// A state has one encoding, apart from the audit lines at its end, and no step is fresh twice.
 fn payload(bytes: &[u8]) {
     let Ok(mut state) = State::from_bytes(bytes) else { return };
     let mut again = Vec::new();
@@ -36,7 +36,7 @@ fn payload(bytes: &[u8]) {
     }
 }
 
-/// Bytes that nobody wrote are a state only if their checksum holds.
+/// Random bytes are a state only if their checksum is right.
 fn garbage(bytes: &[u8]) {
     let (first, second) = bytes.split_at(bytes.len() / 2);
     if slot::load(first, second).is_ok() {
@@ -74,7 +74,7 @@ fn slots(mut input: Input<'_>) {
     assert_eq!(loaded.as_ref().map(|loaded| &loaded.state), expected.as_ref(), "not the newest whole slot");
     let (Some(mut loaded), Some(state)) = (loaded, expected) else { return };
     assert_eq!(loaded.both_whole, whole.iter().all(Option::is_some));
-    // What is written next is the newest, wherever it is torn; the other one stays.
+    // The next write is the newest, wherever it is torn; the other slot stays.
     let (offset, bytes) = loaded.succeed(&state);
     let place = usize::from(offset != 0);
     let newest = usize::from(newest.is_some_and(|newest| newest.sequence % 2 == 1));
@@ -117,7 +117,7 @@ impl Whole {
     }
 }
 
-/// By docs/FILEFORMAT.md.
+/// A reference reader, after docs/FILEFORMAT.md.
 pub(crate) fn reference(slot: &[u8]) -> Option<Whole> {
     let header = slot.get(..20)?;
     let version = header[4];

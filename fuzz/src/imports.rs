@@ -63,7 +63,7 @@ fn sound(found: &Foreign) {
         let own = Window::own(back, ahead);
         assert_eq!((u32::from(own.back), u32::from(own.ahead)), (back.min(3), ahead.min(3)));
     }
-    // A watermark in the future locks somebody out until then.
+    // A watermark in the future locks the owner out until then.
     let most = found.params.step_at(NOW + 600).saturating_add(60);
     assert!(found.used.is_none_or(|step| step <= most), "{:?}", found.used);
 }

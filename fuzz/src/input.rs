@@ -1,6 +1,6 @@
-//! Decisions out of bytes.
+//! Decisions from bytes.
 
-/// Bytes that are read from the front. Where there are no more, zeros come.
+/// Bytes that are read from the front, followed by endless zeros.
 pub(crate) struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -20,7 +20,7 @@ impl<'a> Input<'a> {
         std::array::from_fn(|_| self.byte())
     }
 
-    /// As many bytes as the next byte says, or as there are.
+    /// As many bytes as the next byte says, or all that remain.
     pub(crate) fn bytes(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte()).min(self.0.len());
         let (taken, rest) = self.0.split_at(length);

@@ -1,5 +1,5 @@
-//! What must hold of every input of the product that others can write. Each target is a function over bytes
-//! that panics where it does not hold.
+//! Invariants of every product input that others can write. Each target is a function over bytes that panics
+//! if an invariant does not hold.
 
 mod applied;
 mod arguments;
@@ -18,7 +18,7 @@ mod world;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Panics where something does not hold of the bytes.
+/// Panics if an invariant does not hold for the bytes.
 pub type Check = fn(&[u8]);
 
 /// The targets by name.
@@ -54,7 +54,8 @@ pub fn accepted() -> u64 {
 
 static PLANTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on what is under test is faulty, in every target: a check that does not find that proves nothing.
+/// Makes the code under test faulty from now on, in every target: a check that does not notice proves
+/// nothing.
 pub fn plant() {
     PLANTED.store(true, Ordering::Relaxed);
 }

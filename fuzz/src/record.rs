@@ -18,7 +18,7 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-/// What is read as a record says the same to a reader of all of TOML, and is written so that it reads back.
+/// A text that we read as a record means the same to a full TOML parser, and reads back after writing.
 fn text(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let record = match read(text) {
@@ -61,7 +61,7 @@ fn read(text: &str) -> Result<Record, RecordError> {
     Ok(record)
 }
 
-/// A store with one account, and where its record is.
+/// A store with one account, and the path of its record.
 struct Shelf {
     store: FileStore,
     file: PathBuf,
@@ -81,7 +81,7 @@ thread_local! {
     };
 }
 
-/// Whatever lies in the record's place without our seal is no record.
+/// Any bytes without our seal are not a record.
 fn unsealed_file(bytes: &[u8]) {
     SHELF.with(|shelf| {
         fs::write(&shelf.file, bytes).expect("the file is writable");
@@ -89,7 +89,7 @@ fn unsealed_file(bytes: &[u8]) {
     });
 }
 
-/// Beneath our seal, it is what the text says; changed afterwards, it is nothing.
+/// Under our seal, a file is the record of its text; changed afterwards, it is none.
 fn sealed_file(data: &[u8]) {
     let Some(([at, with], text)) = data.split_first_chunk() else { return };
     let Ok(text) = std::str::from_utf8(text) else { return };

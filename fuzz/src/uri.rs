@@ -33,7 +33,7 @@ fn sound(text: &str, uri: &KeyUri) {
     assert!(![&uri.issuer, &uri.account].iter().any(|text| text.contains(char::is_control)));
     let bytes = uri.secret.as_bytes().len();
     assert!((Secret::WEAK_MIN_BITS as usize / 8..=Secret::MAX_BYTES).contains(&bytes));
-    // As documented: without an issuer, what stands before a colon in the account is one.
+    // As documented: without an issuer, the text before a colon in the account is one.
     if uri.issuer.is_empty() && uri.account.contains(':') {
         return;
     }

@@ -1,5 +1,4 @@
-//! A host on which people log in: a real store in memory, a clock, a user database, and somebody with a
-//! script.
+//! A host for logins: a real store in memory, a clock, a user database, and a scripted user.
 
 use qrtotp_account::Name;
 use qrtotp_audit::{AuditSink, Priority};
@@ -29,7 +28,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A new store, where syncing costs nothing if there is such a place.
+    /// A new store, in memory if possible, where syncing costs nothing.
     pub(crate) fn new() -> Self {
         let memory = Path::new("/dev/shm");
         let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
@@ -47,7 +46,7 @@ impl World {
         self.path.join("accounts/alice").join(file)
     }
 
-    /// Nobody has an account any more.
+    /// Removes all accounts.
     pub(crate) fn empty(&self) {
         let _ = std::fs::remove_dir_all(self.path.join("accounts/alice"));
     }
@@ -67,7 +66,7 @@ impl Clock for FakeClock {
     }
 }
 
-/// alice, and nobody else.
+/// The only user, alice.
 pub(crate) struct People(pub(crate) Cell<u32>);
 
 impl Directory for People {
@@ -89,7 +88,7 @@ impl AuditSink for Log {
     }
 }
 
-/// Finds out what to answer, when it is asked.
+/// Computes the answer when the question comes.
 pub(crate) type Answer<'a> = Box<dyn FnOnce() -> Option<Vec<u8>> + 'a>;
 
 #[derive(Default)]
@@ -99,9 +98,9 @@ pub(crate) struct Host<'a> {
     pub(crate) refuses_password: bool,
     /// It proves every password, or none.
     pub(crate) proves: bool,
-    /// The account part of the login's own service lets everybody in, or nobody.
+    /// Whether the account part of the login's own service lets users in.
     pub(crate) lets_in: bool,
-    /// PAM_USER is another one after so many questions.
+    /// PAM_USER changes after this many questions.
     pub(crate) user_changes: Option<usize>,
     pub(crate) asked: usize,
 }

@@ -1,4 +1,4 @@
-//! Every committed input, run once: the seeds, and what once was a finding.
+//! Every committed input, run once: the seeds and former findings.
 
 use std::fs;
 use std::path::Path;

@@ -1,12 +1,13 @@
-//! The module's allocator: the system's, which gets memory back wiped. And the wiping of the stack.
+//! The module's allocator, which wipes memory before it returns it to the system's, and the wiping of the
+//! stack.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// Passes on to another allocator and wipes what is freed. Growing a block is a new block, a copy and a wiped
-/// old block: that is what `realloc` does by default.
+/// An allocator that passes on to another one and wipes freed memory. Growing a block allocates a new one,
+/// copies, and wipes the old one: the default `realloc`.
 ///
 /// Large blocks, which are Argon2's, come from the kernel: freeing one would make glibc keep as much in the
 /// application's heap from then on (`M_MMAP_THRESHOLD` in mallopt(3)).
@@ -16,8 +17,8 @@ fn is_large(layout: &Layout) -> bool {
     layout.size() >= 1 << 20 && layout.align() <= 4096
 }
 
-// SAFETY: every block is the inner allocator's, which gets it back with the layout that it was asked for, or
-// a mapping of its own.
+// SAFETY: every block is either the inner allocator's, which gets it back with the layout that it was
+// requested with, or a separate mapping.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Wiping<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if !is_large(&layout) {
@@ -32,7 +33,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Wiping<A> {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller gives back a live block of this layout, so its bytes are ours to write. A large
-        // one is a whole mapping, whose pages nobody sees again.
+        // one is a whole mapping, whose pages are not seen again.
         unsafe {
             if is_large(&layout) {
                 libc::munmap(block.cast(), layout.size());
@@ -44,12 +45,11 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Wiping<A> {
     }
 }
 
-/// Bytes of stack that are wiped. A login reached 16 KB below libpam, a recovery code 19 KB; and libpam
-/// itself, where it reports to the audit system, 28 KB. So a thread whose stack is too small for this is too
-/// small for any login.
+/// Bytes of stack that are wiped. A login reached 16 KB below libpam, a recovery code 19 KB; libpam itself,
+/// when it reports to the audit system, 28 KB. A thread with less stack than this could not run any login.
 const STACK: usize = 20 * 1024;
 
-/// Wipes the stack below the caller: what hashes, ciphers and moves have left there.
+/// Wipes the stack below the caller, with the remains of hashes, ciphers and moves.
 #[inline(never)]
 pub(crate) fn wipe_stack() {
     const WORDS: usize = STACK / size_of::<u128>();
@@ -69,7 +69,7 @@ mod tests {
     use std::alloc::System;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Counts the bytes that come back, and those of them that are not zero.
+    /// Counts the freed bytes, and those of them that are not zero.
     #[derive(Default)]
     struct Counting {
         freed: AtomicUsize,

@@ -1,5 +1,5 @@
-//! The PAM application as our core sees it. Whatever PAM hands out is copied before the next PAM call: an
-//! application may replace an item while it answers a question.
+//! The PAM application behind our flows' interfaces. Every item from PAM is copied before the next PAM call,
+//! because an application may replace it while it answers a question.
 
 use crate::alloc::wipe_stack;
 use inner_pam::libpam::{self, PAM_AUTHTOK, PAM_USER, pam_set_item, pam_syslog};
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use zeroize::{Zeroize, Zeroizing};
 
 const ADVICE: &str = "compare /etc/pam.d/qrtotp with the one that the package ships (conf/pam.d/qrtotp)";
-/// Bytes of the longest answer that we look at; PAM's own limit is 512.
+/// Longest answer in bytes; PAM's own limit is 512.
 const LONGEST_ANSWER: usize = 1024;
 const LOG_ALERT: c_int = 1;
 const LOG_ERR: c_int = 3;
@@ -35,15 +35,14 @@ fn raw(pamh: &mut PamHandle) -> *mut libpam::Handle {
     ptr::from_mut(pamh).cast()
 }
 
-/// Whether this transaction is one that we, or the broker, began to prove a password. Its modules are
-/// others'.
+/// Whether we, or the broker, began this transaction to prove a password. Then all its other modules decide.
 pub(crate) fn is_inner_transaction(pamh: &mut PamHandle) -> bool {
     let handle = raw(pamh);
     if inner_pam::is_ours(handle) {
         return true;
     }
     let service = pamh.get_item::<Service<'_>>().ok().flatten();
-    // The look-up in the program's symbols is for the one service that the broker uses.
+    // Searching the program's symbols is needed only for the one service that the broker uses.
     service.is_some_and(|item| item.0 == SERVICE) && inner_pam::is_ours_or_the_brokers(handle)
 }
 
@@ -60,7 +59,7 @@ pub(crate) fn flag(pamh: &PamHandle, name: &str) -> bool {
 }
 
 fn flag_of<'h>(pamh: &'h PamHandle, name: &str) -> Option<&'h AtomicBool> {
-    // SAFETY: what is kept under our names is always an `AtomicBool`.
+    // SAFETY: data under our names is always an `AtomicBool`.
     unsafe { pamh.get_data::<AtomicBool>(name) }.ok()
 }
 
@@ -115,7 +114,7 @@ pub(crate) struct Host<'a> {
 }
 
 impl<'a> Host<'a> {
-    /// `silent`: the application asked for no messages (PAM_SILENT). Questions are asked all the same.
+    /// `silent`: the application asked for no messages (PAM_SILENT). Questions are still asked.
     pub(crate) fn new(pamh: &'a mut PamHandle, silent: bool, user: &str) -> Self {
         Self { pamh, silent, user: user.to_owned() }
     }
@@ -155,7 +154,7 @@ impl LoginHost for Host<'_> {
 
     fn password(&mut self) -> Option<Typed> {
         let item = self.pamh.get_item::<AuthTok<'_>>().ok().flatten()?;
-        // However long it is: a password that was taken must never count as none.
+        // At any length: a password that was taken must never count as none.
         Some(Zeroizing::new(item.as_bytes().to_vec()))
     }
 
@@ -241,7 +240,7 @@ fn owned(item: Option<&CStr>) -> String {
     item.map(|text| clean(&text.to_string_lossy(), 256)).unwrap_or_default()
 }
 
-/// Who and where, as the application says.
+/// Account, service and origin, as the application reports them.
 pub(crate) fn subject(pamh: &PamHandle, user: Option<&CStr>) -> Subject {
     let user = owned(user);
     let service = owned(pamh.get_item::<Service<'_>>().ok().flatten().map(|item| item.0));
@@ -249,7 +248,7 @@ pub(crate) fn subject(pamh: &PamHandle, user: Option<&CStr>) -> Subject {
     let tty = owned(pamh.get_item::<Tty<'_>>().ok().flatten().map(|item| item.0));
     let ruser = owned(pamh.get_item::<RUser<'_>>().ok().flatten().map(|item| item.0));
     let tty = tty.strip_prefix("/dev/").unwrap_or(&tty).to_owned();
-    // What a remote side claims to be is no fact; su and sudo say who called them.
+    // A remote side's claim proves nothing; su and sudo name their caller.
     let by = if rhost.is_empty() { ruser } else { String::new() };
     Subject { user, service, rhost, tty, by, ..Subject::default() }
 }

@@ -1,6 +1,6 @@
 //! `pam_qrtotp.so`: checks a TOTP or recovery code as one part of a PAM stack.
 //!
-//! A thin face on `qrtotp_flow`: what PAM hands over becomes owned values, the outcome becomes a PAM code. It
+//! A thin front end of `qrtotp_flow`: PAM's data become owned values, the outcome becomes a PAM code. It
 //! starts no thread, keeps no descriptor, writes to no terminal, and a panic in it is a denial.
 
 mod alloc;
@@ -39,7 +39,7 @@ impl PamHooks for QrTotp {
             return PamResultCode::PAM_IGNORE;
         }
         guarded(pamh, |pamh| {
-            // Allocated first, because running out of memory after a right code would burn it in vain. A
+            // Allocated first: running out of memory after a right code would burn the code for nothing. A
             // refused attempt leaves the flag unset: sshd may try a key next in the same transaction, and
             // then the account part must decide.
             let _ = pamh.set_data(DECIDED, Box::new(AtomicBool::new(false)));
@@ -85,8 +85,8 @@ impl PamHooks for QrTotp {
     }
 }
 
-/// Runs a hook and wipes the stack that it used. A panic becomes a denial and a line in the log that holds
-/// nothing of what was worked on.
+/// Runs a hook and wipes the stack that it used. A panic becomes a denial and a log line without any of the
+/// data.
 fn guarded(pamh: &mut PamHandle, hook: impl FnOnce(&mut PamHandle) -> PamResultCode) -> PamResultCode {
     // The usual panic hook would print into the host's terminal. Ours belongs to this image of the module
     // alone.
@@ -128,7 +128,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
     let mut host = Host::new(pamh, silent, &subject.user);
     if subject.service == PROOF_SERVICE {
         // A program that lets its callers choose the service would otherwise log them in without a code.
-        let detail = "the PAM service qrtotp proves passwords for enrolments and is no service for logins";
+        let detail = "the PAM service qrtotp only proves passwords for enrolments; it admits no login";
         return refuse(&mut host, &mut log, &subject, "proof_service", detail);
     }
     let args = match Args::parse(words) {
@@ -172,7 +172,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
     outcome
 }
 
-/// What the rules say of a login in which the auth part did not run.
+/// Applies the rules to a login in which the auth part did not run.
 fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
     let mut log = Log::new(pamh);
     let subject = subject_now(pamh);
@@ -185,13 +185,13 @@ fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
         Ok(source) => {
             account_part(&source.config, subject, &mut host, &HostDirectory, &SystemClock, &mut log)
         }
-        // A program of the user's own, such as a screen locker, decides about its user alone.
+        // A program of the user's own, such as a screen locker, decides only about its user.
         Err(error) if unprivileged::config_is_roots(&error) => Outcome::Ignored,
         Err(error) => refuse(&mut host, &mut log, &subject, error.reason(), &error.to_string()),
     }
 }
 
-/// Something on our side is not as it must be: nobody gets in, and the log says what to do.
+/// Denies because something on our side is broken; the log says what to do.
 fn refuse(host: &mut Host<'_>, log: &mut Log, subject: &Subject, reason: &str, detail: &str) -> Outcome {
     host.show(UNAVAILABLE);
     let subject = &Subject { user: logged_name(&HostDirectory, &subject.user), ..subject.clone() };

@@ -1,6 +1,6 @@
-//! PAM applications that don't run as root: the records are not ours to read, so the broker verifies. It does
-//! so for the caller's own account (screen lockers), and for services that `[broker.services]` lists
-//! (databases, web servers).
+//! PAM applications without root: they can't read the records, so the broker verifies. It does so for the
+//! caller's own account (screen lockers), and for services that `[broker.services]` lists (databases, web
+//! servers).
 
 use crate::host::{Host, Log};
 use nix::errno::Errno;
@@ -17,17 +17,17 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// How long the broker may take for a verdict. Nobody waits at a locked screen for longer.
+/// How long the broker may take for a verdict: users do not wait longer at a locked screen.
 const LIMIT: Duration = Duration::from_secs(3);
 /// The same with a password, which the host's modules check first.
 const LIMIT_WITH_PASSWORD: Duration = Duration::from_secs(10);
 
-/// True if root could read what we can't.
+/// True if only permissions are missing, so root could read the configuration.
 pub(crate) fn config_is_roots(error: &ConfigError) -> bool {
     matches!(error, ConfigError::Trust(error) if is_denied(error))
 }
 
-/// True if root could open what we can't.
+/// True if only permissions are missing, so root could open the store.
 pub(crate) fn store_is_roots(error: &StoreError) -> bool {
     matches!(error, StoreError::Trust(error) if is_denied(error))
 }
@@ -36,7 +36,7 @@ fn is_denied(error: &TrustError) -> bool {
     !geteuid().is_root() && matches!(error, TrustError::Io { errno: Errno::EACCES | Errno::EPERM, .. })
 }
 
-/// Asks for a code and has the broker judge it. The broker records the `login` event; where it gives no
+/// Asks for a code and has the broker verify it. The broker records the `login` event; if it gives no
 /// verdict, we do.
 pub(crate) fn authenticate(
     host: &mut Host<'_>,
@@ -51,8 +51,7 @@ pub(crate) fn authenticate(
         Event::login(subject, Verdict::Denied, reason).detail(detail).emit(log);
         Outcome::Denied
     };
-    // The broker goes by the effective uid. Where the real one is another, it is not clear whose application
-    // this is.
+    // The broker uses the effective uid. If the real one differs, it is not clear whose application this is.
     if getuid() != geteuid() {
         return deny(host, "not_own_account", "real and effective uid of the application differ");
     }
@@ -86,7 +85,7 @@ pub(crate) fn authenticate(
     };
     let limit = if forward { LIMIT_WITH_PASSWORD } else { LIMIT };
     if forward {
-        host.withhold_password(); // a refusal leaves none for the modules behind us
+        host.withhold_password(); // a refusal leaves none for later modules
     }
     match verify(Path::new(DEFAULT_SOCKET), &request, limit) {
         Ok((Verdict::Accepted, password)) if host.is_same_user() => {

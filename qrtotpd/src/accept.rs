@@ -1,4 +1,4 @@
-//! Who comes in. Nothing that a caller sends is looked at here.
+//! Accepts connections. Never looks at the bytes that a caller sends.
 
 use crate::PROGRAM;
 use crate::admission::{Admission, Arrival, Look};
@@ -18,20 +18,20 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-/// Bytes of stack of a connection's thread: twice what was seen to be used.
+/// Stack size of a connection's thread in bytes: twice the measured use.
 const STACK: usize = 512 * 1024;
 
-/// What every connection needs.
+/// State shared by all connections.
 pub struct Acceptor {
-    /// Where the configuration is; it is read anew for each request.
+    /// Path of the configuration, which is read anew for each request.
     pub config: PathBuf,
     /// How long a check of the primary factor may take.
     pub pam_time: Duration,
-    /// Who is to be found out.
+    /// Callers waiting for admission.
     pub lobby: Arc<Admission<Connection>>,
-    /// Who is being served.
+    /// Callers being served.
     pub seats: Arc<ConnectionLimits>,
-    /// Who is at work.
+    /// Requests being worked on.
     pub turns: Arc<WorkLimits>,
     /// Users whose password is being checked.
     pub checks: Limit,
@@ -39,12 +39,12 @@ pub struct Acceptor {
     pub waits: Limit,
     /// The services of `[broker.services]`.
     pub services: Services,
-    /// What is left out of the log.
+    /// The refusals that the log leaves out.
     pub refusals: Arc<Refusals>,
 }
 
 impl Acceptor {
-    /// True if nobody is here, and no count has to be kept.
+    /// True if no caller is here, and no count has to be kept.
     pub fn is_empty(&self) -> bool {
         self.lobby.is_empty() && self.seats.is_empty() && self.services.is_quiet()
     }
@@ -55,7 +55,7 @@ impl Acceptor {
     }
 }
 
-/// Takes a caller in, or sends them away. Never waits, for them or for anything else.
+/// Takes a caller in, or sends them away. Never blocks.
 pub fn greet(door: &Arc<Acceptor>, stream: UnixStream) {
     let mut line = Connection::new(stream.into(), Deadline::after(FRAME_TIME));
     let Ok(uid) = line.peer() else { return };
@@ -73,17 +73,17 @@ pub fn greet(door: &Arc<Acceptor>, stream: UnixStream) {
     }
 }
 
-/// A thread that finds out who callers are.
+/// Starts a thread that looks up callers.
 fn start(door: &Arc<Acceptor>, look: Look<Connection>, uid: u32, line: Connection) {
     let door = Arc::clone(door);
-    // Where there are no more threads, the caller finds the connection closed.
+    // If no thread can start, the caller finds the connection closed.
     let _ = thread::Builder::new().stack_size(STACK).spawn(move || attend(&door, look, uid, line));
 }
 
-/// Looks at one caller after the other, until it serves one.
+/// Admits one caller after the other, until it serves one.
 fn attend(door: &Arc<Acceptor>, mut look: Look<Connection>, mut uid: u32, mut line: Connection) {
     loop {
-        // Who has waited and hung up need not be found out.
+        // A caller that has hung up need not be looked up.
         let admitted = match line.is_gone() {
             true => Some(Err(Away::HungUp)),
             false => guarded(uid, door, || session::admit(uid, door)),
@@ -104,7 +104,7 @@ fn attend(door: &Arc<Acceptor>, mut look: Look<Connection>, mut uid: u32, mut li
     }
 }
 
-/// A panic ends one connection, and is in the log.
+/// Turns a panic into the end of one connection, and logs it.
 fn guarded<T>(uid: u32, door: &Acceptor, f: impl FnOnce() -> T) -> Option<T> {
     let done = catch_unwind(AssertUnwindSafe(f));
     if done.is_err() {
@@ -115,16 +115,17 @@ fn guarded<T>(uid: u32, door: &Acceptor, f: impl FnOnce() -> T) -> Option<T> {
     done.ok()
 }
 
-/// A user namespace that does not know a uid shows it as 65534, whoever it is; nobody may be served as that.
+/// Whether the kernel knows the uid. It shows any uid unknown to a user namespace as 65534, which must not be
+/// served.
 fn is_mapped(uid: u32) -> bool {
     uid != 65534 && uid != u32::MAX
 }
 
 /// Refuses to serve a caller.
 pub fn send_away(line: &mut Connection, uid: u32, why: Away, door: &Acceptor) {
-    let _ = line.send(&Response::Refused(why.text().into())); // goes into an empty buffer, so at once
+    let _ = line.send(&Response::Refused(why.text().into())); // the send buffer is empty, so this does not block
     let subject = Subject { by: uid.to_string(), service: PROGRAM.into(), ..Subject::default() };
-    // Only somebody who is known has seats, all of which are taken.
+    // Only an identified user can have used up their connections.
     let who = (why == Away::TooManyConnections).then_some(uid);
     door.refusals.caller(who, &subject, why.reason());
 }

@@ -1,25 +1,25 @@
-//! Who has arrived and is to be found out. That may take long where the user database is slow, and a user
-//! with subordinate uids has 65,536 of them, none of which is a person. So neighbours among uids share a few
-//! threads and places, and whoever has none waits, or is sent away, without holding up anybody else: least of
-//! all the door.
+//! Admission: callers that have arrived and are not identified yet. Looking one up may take long if the user
+//! database is slow, and a user with subordinate uids has 65,536 of them, none of which is an account. So
+//! neighbouring uids share a few threads and places. A caller without a place waits or is sent away, without
+//! delaying others or the accepting thread.
 
 use crate::connection_limits::{self, leave};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many uids are neighbours. Those of one user (subuid(5)) are so of at most two neighbourhoods.
+/// Number of uids in a neighbourhood. Those of one user (subuid(5)) span at most two.
 const NEIGHBOURS: u32 = 65_536;
-/// Neighbours who are found out at a time.
+/// Neighbours that are looked up at a time.
 const AT_ONCE: usize = 8;
-/// Threads that find out who somebody is.
+/// Threads that look callers up.
 const LOOKS: usize = 192;
-/// Connections of neighbours, those that wait included: as many as find a seat, when all of an office come at
-/// nine.
+/// Connections of neighbours, including waiting ones: as many as can be served, when a whole office connects
+/// at once.
 const NEAR: usize = connection_limits::ALL;
-/// Connections of everybody. Six users with all their subordinate uids may have as many.
+/// Connections of all callers. Six users with all their subordinate uids may have that many.
 const ALL: usize = 12 * NEAR;
 
-/// Those who are to be found out; `G` is what is to be kept of each.
+/// Callers that are not identified yet; `G` is the data kept for each.
 pub struct Admission<G> {
     inside: Mutex<Inside<G>>,
 }
@@ -39,31 +39,31 @@ struct Inside<G> {
 struct Neighbourhood<G> {
     /// Connections of each uid.
     uids: HashMap<u32, usize>,
-    /// Threads that find them out.
+    /// Threads that look them up.
     looks: usize,
     waiting: VecDeque<(u32, G)>,
 }
 
-/// What becomes of somebody who arrives.
+/// What happens to an arriving caller.
 pub enum Arrival<G> {
-    /// They are to be looked at by a thread of their own.
+    /// A new thread is to look them up.
     Look(Look<G>, G),
-    /// A thread that looks at others comes to them.
+    /// A thread that looks up others will come to them.
     Waits,
-    /// There is no place.
+    /// There is no place for them.
     Full(G),
 }
 
-/// A thread that looks at one after the other; ends when nobody waits, or when dropped.
+/// A thread that looks up one caller after the other; ends when no caller waits, or when dropped.
 pub struct Look<G> {
     lobby: Arc<Admission<G>>,
     near: u32,
-    /// Whom it looks at; `None`: it has ended.
+    /// The uid that it looks up; `None`: it has ended.
     at: Option<u32>,
 }
 
 impl<G> Admission<G> {
-    /// Takes in a connection of `uid`, which may have `each`. Never waits.
+    /// Takes in a connection of `uid`, which may have `each`. Never blocks.
     pub fn arrive(self: &Arc<Self>, uid: u32, each: usize, guest: G) -> Arrival<G> {
         let near = uid / NEIGHBOURS;
         let mut inside = self.inside();
@@ -92,7 +92,7 @@ impl<G> Admission<G> {
         Arrival::Waits
     }
 
-    /// True if nobody is here.
+    /// True if no caller is here.
     pub fn is_empty(&self) -> bool {
         self.inside().all == 0
     }
@@ -103,7 +103,7 @@ impl<G> Admission<G> {
 }
 
 impl<G> Inside<G> {
-    /// One connection of `uid` less.
+    /// Removes one connection of `uid`.
     fn leave(&mut self, near: u32, uid: u32) {
         self.all -= 1;
         if let Some(here) = self.near.get_mut(&near) {
@@ -111,7 +111,7 @@ impl<G> Inside<G> {
         }
     }
 
-    /// One thread less. Who waits for it, and no other comes to them, is let go.
+    /// Ends a thread. Callers that no other thread would come to are dropped.
     fn end(&mut self, near: u32) {
         self.looks -= 1;
         if let Some(here) = self.near.get_mut(&near) {
@@ -122,7 +122,7 @@ impl<G> Inside<G> {
         self.sweep(near);
     }
 
-    /// Forgets neighbours of whom none is here.
+    /// Forgets a group of neighbours without callers.
     fn sweep(&mut self, near: u32) {
         if self.near.get(&near).is_some_and(|here| here.uids.is_empty() && here.looks == 0) {
             self.near.remove(&near);
@@ -131,8 +131,8 @@ impl<G> Inside<G> {
 }
 
 impl<G> Look<G> {
-    /// Is done with one, and goes to the next who waits, or ends: whoever arrives from then on waits for
-    /// another.
+    /// Finishes one caller, and goes to the next waiting one or ends. Callers that arrive after the end get
+    /// another thread.
     pub fn next(&mut self) -> Option<(u32, G)> {
         let mut inside = self.lobby.inside();
         inside.leave(self.near, self.at.take()?);

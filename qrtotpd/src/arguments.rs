@@ -15,25 +15,25 @@ Usage: qrtotpd [--listen PATH] [--config FILE] [--idle-exit SECONDS] [--pam-time
   --idle-exit SECONDS   on systemd's socket: end after so long without a connection [default: 60]
   --pam-time SECONDS    how long a user may take to type the password, and PAM to check it, 1 to 600 [default: 120]";
 
-/// What is to be done.
+/// The task of the process.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Be the broker.
+    /// Serve as the broker.
     Serve(Arguments),
-    /// Be the child that proves a password (see `pam.rs`).
+    /// Prove a password, as the broker's child (see `pam.rs`).
     PrimaryFactor,
-    /// Say this.
+    /// Print this text.
     Tell(String),
 }
 
-/// How to be the broker.
+/// The broker's options.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arguments {
-    /// Where to listen, if not on systemd's socket.
+    /// The socket's path, if not systemd's socket.
     pub listen: Option<PathBuf>,
-    /// The configuration.
+    /// The configuration's path.
     pub config: PathBuf,
-    /// How long to stay without a connection.
+    /// How long to keep running without a connection.
     pub idle_exit: Duration,
     /// How long a check of the primary factor may take.
     pub pam_time: Duration,

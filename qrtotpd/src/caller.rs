@@ -1,4 +1,4 @@
-//! Who calls: the kernel gives a uid, the user database a name.
+//! Identifies callers: the kernel gives a uid, the user database a name.
 
 use nix::unistd::{Uid, User};
 use qrtotp_account::Name;
@@ -6,7 +6,7 @@ use qrtotp_flow::{Directory, HostDirectory};
 use std::fs;
 use std::path::Path;
 
-/// Whoever is at the other end.
+/// The caller at the other end.
 pub struct Caller {
     pub name: Name,
     pub uid: u32,
@@ -14,35 +14,35 @@ pub struct Caller {
     pub can_log_in: bool,
 }
 
-/// Why a caller is sent away, whatever they ask for.
+/// Why a caller is sent away before any request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Away {
-    /// A user namespace hides who it is.
+    /// A user namespace hides the real uid.
     Unmapped,
-    /// Nobody who could log in.
+    /// Not an account that could log in.
     NoAccount,
-    /// Nobody knows.
+    /// The user database does not answer.
     NoAnswer,
     /// They did not wait until it was their turn.
     HungUp,
-    /// Too many are to be found out.
+    /// Too many callers wait for admission.
     TooManyCallers,
-    /// Too many connections of theirs.
+    /// Too many connections of this user.
     TooManyConnections,
     /// Too many passwords are being asked for.
     TooManyPasswords,
-    /// Their account is locked, by others or by too many requests of theirs.
+    /// The account is locked by another process, or by too many requests of this user.
     AccountBusy,
 }
 
 impl Away {
-    /// What they are told.
+    /// The message to the caller.
     pub fn text(self) -> &'static str {
         match self {
             Self::Unmapped => "this user is not known on the broker's host",
             Self::NoAccount => "your user has no account on this host that could log in",
             Self::NoAnswer => "the user database does not answer; try again",
-            Self::HungUp => "", // nobody hears it
+            Self::HungUp => "", // the caller is gone
             Self::TooManyCallers => "too many callers at once; try again",
             Self::TooManyConnections => "too many connections of yours are open; close some and try again",
             Self::TooManyPasswords => {
@@ -80,8 +80,8 @@ impl Caller {
     }
 }
 
-/// shells(5): who has another shell does not log in. Nor who has one of those that only say so, though some
-/// list them.
+/// Whether users with this shell can log in, see shells(5). Shells that only print a refusal do not count,
+/// even if the file lists them.
 fn is_login_shell(shell: &Path, shells: Option<&str>) -> bool {
     let shell = if shell.as_os_str().is_empty() { Path::new("/bin/sh") } else { shell };
     let closed = matches!(shell.file_name().and_then(|name| name.to_str()), Some("nologin" | "false") | None);

@@ -1,6 +1,6 @@
-//! How many connections are served at a time. Nobody can take all of them: everybody has a few, and a place
-//! for the first connection of somebody who has none is kept free. ConnectionLimits are for people who are
-//! known; see `lobby.rs`.
+//! Limits on the number of connections served at a time. No user can take all of them: each has a few, and a
+//! place is kept free for the first connection of a user who has none. Only for identified callers; see
+//! `admission.rs`.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Connections of one user.
 pub const EACH: usize = 4;
-/// Connections of a service of `[broker.services]`: its users come together.
+/// Connections of a service of `[broker.services]`, whose users share them.
 pub const SERVICE: usize = 64;
-/// Connections from which on nobody but a service gets a second one.
+/// From this many connections on, only services get a second one.
 const MANY: usize = 32;
 /// Connections of all users.
 pub const ALL: usize = 256;
 
-/// Who is being served.
+/// The connections being served.
 #[derive(Default)]
 pub struct ConnectionLimits {
     taken: Mutex<Taken>,
@@ -24,17 +24,16 @@ pub struct ConnectionLimits {
 #[derive(Default)]
 struct Taken {
     people: HashMap<u32, usize>,
-    /// One more each, for what is soon over.
+    /// One more each, for short requests.
     short: HashMap<u32, usize>,
 }
 
-/// Which place it is.
+/// The kind of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// For anything.
+    /// For any request.
     Full,
-    /// For a request that asks nothing: whoever has taken all their places can still have their screen
-    /// unlocked.
+    /// For a request without questions: a user who has taken all their places can still unlock their screen.
     Short,
 }
 
@@ -46,12 +45,12 @@ pub struct ConnectionPermit {
 }
 
 impl ConnectionLimits {
-    /// Whether there is no seat left for `uid`, known to the host or not, which may have `each` seats.
+    /// Whether there is no place left for `uid`, identified or not, which may have `each` places.
     pub fn are_taken(&self, uid: u32, each: usize) -> bool {
         self.taken().free_for(uid, each).is_none()
     }
 
-    /// A seat for somebody who is known now, if there is one for them.
+    /// A place for an identified user, if there is one for them.
     pub fn take(self: &Arc<Self>, uid: u32, each: usize) -> Option<ConnectionPermit> {
         let mut taken = self.taken();
         let kind = taken.free_for(uid, each)?;
@@ -59,7 +58,7 @@ impl ConnectionLimits {
         Some(ConnectionPermit { seats: Arc::clone(self), uid, kind })
     }
 
-    /// True if nobody is being served.
+    /// True if no caller is being served.
     pub fn is_empty(&self) -> bool {
         let taken = self.taken();
         taken.people.is_empty() && taken.short.is_empty()
@@ -93,8 +92,8 @@ impl Taken {
 }
 
 impl ConnectionPermit {
-    /// Whether a person may be asked in it, which takes long: of a service's many seats only as many as those
-    /// of any user.
+    /// Whether it may hold a dialogue, which takes long: of a service's many places only as many as a user
+    /// has.
     pub fn is_for_dialogues(&self) -> bool {
         let own = self.seats.taken().people.get(&self.uid).copied().unwrap_or(0);
         self.kind == Kind::Full && own <= EACH
@@ -107,7 +106,7 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// One less of `who`.
+/// Subtracts one from the count of `who`.
 pub fn leave<K: Hash + Eq>(counts: &mut HashMap<K, usize>, who: &K) {
     if let Some(own) = counts.get_mut(who) {
         *own -= 1;

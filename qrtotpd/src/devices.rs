@@ -47,7 +47,7 @@ impl Served<'_> {
         Ok(Response::Done(text.join("\n")))
     }
 
-    /// The two codes are the proof, too.
+    /// The two codes also serve as the proof.
     pub fn resync(&mut self) -> Result<Response, Ended> {
         let found = qrtotp_flow::resync(
             (self.store, self.config),
@@ -60,7 +60,7 @@ impl Served<'_> {
         Ok(Response::Done(found.to_string()))
     }
 
-    /// The one that is meant where none was named. Their ids are no secret to their owner.
+    /// The only device, if the request names none. The ids are no secret to their owner.
     fn only_device(&self) -> Result<CredentialId, Ended> {
         Ok(qrtotp_flow::only_device(self.store, &self.caller.name, Some(self.caller.uid))?)
     }

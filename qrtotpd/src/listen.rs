@@ -1,4 +1,4 @@
-//! Getting the socket, and taking connections from it.
+//! Opens the socket and accepts connections.
 
 use crate::accept::{Acceptor, greet};
 use crate::arguments::Arguments;
@@ -21,13 +21,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Callers who may wait in the socket's queue, as in qrtotpd.socket. Whoever fills it lets others wait behind
-/// them, so it is short: it is emptied as fast as they come, and whoever finds it full tries again.
+/// Length of the socket's queue, as in qrtotpd.socket. Short, because a full queue makes others wait behind
+/// it; it is emptied as fast as callers arrive, and a caller that finds it full tries again.
 const BACKLOG: i32 = 128;
-/// How often to look whether anybody is still served, and what was left out of the log.
+/// How often to check whether a caller is still served, and to report lines left out of the log.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Serves until there is nothing to do (on systemd's socket), or for ever.
+/// Serves until there is nothing to do (on systemd's socket), or forever.
 pub fn run(arguments: &Arguments) -> Result<(), String> {
     if !nix::unistd::geteuid().is_root() {
         return Err(
@@ -70,8 +70,8 @@ fn passed() -> Result<UnixListener, String> {
     Ok(listener)
 }
 
-/// A socket of our own, where nobody else can put one in its place. One that a broker left behind which is
-/// gone is replaced.
+/// Binds our own socket, in a directory where no other user can create one. Replaces a socket left behind by
+/// an earlier broker.
 fn bind(path: &Path) -> Result<UnixListener, String> {
     let directory = path.parent().unwrap_or(Path::new(""));
     let open = open_dir(directory).map_err(|error| error.to_string())?;
@@ -88,7 +88,7 @@ fn listen_at(path: &Path) -> io::Result<UnixListener> {
     if left_behind && UnixStream::connect(path).is_err_and(refused) {
         fs::remove_file(path)?;
     }
-    let before = umask(Mode::from_bits_truncate(0o111)); // everybody may call; the kernel says who does
+    let before = umask(Mode::from_bits_truncate(0o111)); // any user may connect; the kernel identifies them
     let listener = UnixListener::bind(path);
     umask(before);
     let listener = listener?;
@@ -115,7 +115,7 @@ fn accept(listener: &UnixListener, door: &Arc<Acceptor>, idle: Option<Duration>)
                     quiet = idle.map(Deadline::after);
                 } else if quiet.as_ref().is_some_and(|quiet| quiet.left().is_zero()) {
                     door.refusals.finish();
-                    return Ok(()); // who calls now waits in the socket's queue, and systemd starts us again
+                    return Ok(()); // new callers wait in the socket's queue, and systemd starts us again
                 }
                 let look = quiet.as_ref().map_or(LOOK, |quiet| quiet.left().min(LOOK));
                 let wait = PollTimeout::try_from(look).unwrap_or(PollTimeout::ZERO);
@@ -124,7 +124,7 @@ fn accept(listener: &UnixListener, door: &Arc<Acceptor>, idle: Option<Duration>)
                     Err(errno) => return Err(errno.into()),
                 }
             }
-            // Not the socket's fault: the caller is gone, or there is no descriptor or memory just now.
+            // Not the socket's fault: the caller is gone, or descriptors or memory are used up.
             Err(_) => {
                 Deadline::after(Duration::from_millis(20)).pause();
             }

@@ -1,5 +1,5 @@
-//! The system log, of which no caller may fill more than a little: it is bounded, and others' lines must stay
-//! in it. Refusals beyond a limit are counted instead, and their number is logged.
+//! The system log. It is bounded, so no caller may fill more than a little of it. Refusals beyond a limit are
+//! counted instead, and their number is logged.
 
 use crate::PROGRAM;
 use qrtotp_audit::{AuditSink, Event, Kind, Priority, Subject};
@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long lines are counted together.
+/// The length of a counting period.
 const PERIOD: Duration = Duration::from_secs(60);
-/// Refused requests of one user that are logged in it: more than the guesses that the default throttle looks
-/// at in that time.
+/// Refused requests of one user that are logged per period: more than the guesses that the default throttle
+/// checks in that time.
 const EACH: u32 = 30;
-/// What those are called together.
+/// The name for all of them together.
 const REFUSALS: &str = "refusals";
 
 /// The refusals of this period.
@@ -27,7 +27,7 @@ pub struct Refusals {
     writers: Arc<()>,
 }
 
-/// A user; `None`: all uids that are not known to be somebody's, of which there may be very many.
+/// A user; `None`: all uids without an account, of which there may be very many.
 pub type Who = Option<u32>;
 
 struct Count {
@@ -40,14 +40,14 @@ struct Count {
 type Line = (Priority, String);
 
 impl Refusals {
-    /// A caller was sent away. It is logged once in a period, without waiting for the log.
+    /// Logs that a caller was sent away, once in a period, without waiting for the log.
     pub fn caller(&self, who: Who, subject: &Subject, reason: &'static str) {
         if self.admit(who, reason, 1, &subject.by) {
             self.aside(vec![line(&Event::new(Kind::CallerRefused, subject).reason(reason))]);
         }
     }
 
-    /// Logs what was left out of periods that are over, without waiting for the log.
+    /// Logs the number of lines left out in periods that are over, without waiting for the log.
     pub fn sweep(&self) {
         let lines = self.left_out(|count| count.period.left().is_zero());
         if !lines.is_empty() {
@@ -55,14 +55,14 @@ impl Refusals {
         }
     }
 
-    /// Logs what was left out of all, and waits a second for what is being written.
+    /// Logs the number of all lines left out, and waits a second for pending writes.
     pub fn finish(&self) {
         write(&self.left_out(|_| true));
         let mut patience = Deadline::after(Duration::from_secs(1));
         while Arc::strong_count(&self.writers) > 1 && patience.pause() {}
     }
 
-    /// The log may be slow, and the door waits for nothing.
+    /// Writes in another thread: the log may be slow, and the accepting thread must not wait.
     fn aside(&self, lines: Vec<Line>) {
         let writer = Arc::clone(&self.writers);
         let _ = thread::Builder::new().spawn(move || {
@@ -71,7 +71,7 @@ impl Refusals {
         });
     }
 
-    /// Counts one. True if it is to be logged.
+    /// Counts a refusal. True if it is to be logged.
     fn admit(&self, who: Who, reason: &'static str, most: u32, by: &str) -> bool {
         let mut counts = self.counts();
         let count = counts.entry((who, reason)).or_insert_with(|| Count {
@@ -104,12 +104,12 @@ impl Refusals {
     }
 }
 
-/// The log for what one caller asks for.
+/// The log for one caller's request.
 pub struct Log {
     refusals: Arc<Refusals>,
     who: Who,
     by: String,
-    /// The service of `[broker.services]` that is told the verdict.
+    /// The service of `[broker.services]` that receives the verdict.
     audience: Option<String>,
     syslog: Syslog,
 }
@@ -130,7 +130,7 @@ impl Log {
         self.audience.is_some()
     }
 
-    /// From now on each line names this service, the caller's account.
+    /// Makes each later line name this service, the caller's account.
     pub fn set_audience(&mut self) {
         self.audience = Some(self.by.clone());
     }
@@ -143,7 +143,7 @@ impl AuditSink for Log {
         }
     }
 
-    // Never too many: each was counted by the throttle.
+    // Not limited: the throttle counted each of them.
     fn record_chained(&mut self, priority: Priority, line: &str) {
         match &self.audience {
             Some(audience) => {
@@ -158,7 +158,7 @@ impl AuditSink for Log {
     fn debug(&mut self, _: &str) {}
 }
 
-/// Whether anybody could have as many such lines as they like. What is changed or accepted takes a code or a
+/// Whether callers could cause unlimited numbers of such lines. Changes and accepted logins take a code or a
 /// password, and the throttle engages once in many guesses.
 fn is_refusal(priority: Priority, line: &str) -> bool {
     let engaged = line.split(' ').next() == Some(&format!("event={}", Kind::ThrottleEngaged.as_str()));

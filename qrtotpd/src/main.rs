@@ -1,6 +1,6 @@
-//! `qrtotpd`, the broker: people who are not root enrol and look after their own account through it, and PAM
-//! applications that are not root have their user's code judged. A thin face on `qrtotp_flow`; the protocol
-//! is described in docs/BROKER.md.
+//! `qrtotpd`, the broker: users without root enrol and manage their own account through it, and PAM
+//! applications without root have their user's code verified. A thin front end of `qrtotp_flow`;
+//! docs/BROKER.md describes the protocol.
 #![deny(unsafe_code)] // except for an exported function, pam.rs
 
 mod accept;
@@ -27,14 +27,14 @@ use std::io::Write;
 use std::process::ExitCode;
 
 const PROGRAM: &str = "qrtotpd";
-/// Open files that are enough for all who are served or wait, as in qrtotpd.service.
+/// Open files for all callers that are served or wait, as in qrtotpd.service.
 const FILES: u64 = 4096;
 
 fn main() -> ExitCode {
     qrtotp_frontend::shield_memory();
     room_for_files();
     std::panic::set_hook(Box::new(|info| {
-        // Where, but never what: a panic's text may hold what was typed.
+        // Only the place: a panic's text may hold a typed secret.
         if let Some(place) = info.location() {
             let _ = writeln!(
                 std::io::stderr(),
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Started by hand, a broker has a shell's limit, which a crowd would reach.
+/// Raises the limit of open files: a shell's limit is too low for a crowd.
 fn room_for_files() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < FILES

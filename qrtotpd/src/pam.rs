@@ -1,6 +1,6 @@
-//! The child that proves a password: PAM modules are other people's code, slow at times and not made for a
-//! process that serves many users, so they run in a process of their own (see `primary.rs`). It reads a user
-//! name and a password from the socket at its standard input, and answers with one frame.
+//! The child that proves a password. PAM modules are third-party code, sometimes slow and not made for a
+//! process that serves many users, so they run in a separate process (see `primary.rs`). It reads a user name
+//! and a password from the socket at its standard input, and answers with one frame.
 //!
 //! The broker's only unsafe code is the attribute that exports a function.
 #![allow(unsafe_code)]
@@ -18,7 +18,7 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 /// Tells pam_qrtotp.so, which finds this function by its name, whether a transaction of the service `qrtotp`
-/// is ours: it denies all others there.
+/// is ours. It denies all others there.
 #[unsafe(no_mangle)]
 pub extern "C" fn qrtotpd_is_inner_transaction(handle: *const inner_pam::libpam::Handle) -> c_int {
     inner_pam::is_ours(handle).into()
@@ -26,12 +26,12 @@ pub extern "C" fn qrtotpd_is_inner_transaction(handle: *const inner_pam::libpam:
 
 /// Proves one password.
 pub fn child() -> ExitCode {
-    // The thread that started us waits for us. If the broker is killed, a module that hangs must end, too.
-    // The signal comes for an end from now on only; of an earlier one the socket tells.
+    // Our parent waits for us. If the broker is killed, a hanging module must end, too. The signal covers
+    // only later deaths; the socket reveals an earlier one.
     if nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).is_err() || broker_is_gone() {
         return ExitCode::FAILURE;
     }
-    // Modules of others may give up capabilities.
+    // Other modules may drop capabilities.
     qrtotp_frontend::unlock_memory();
     let Ok(socket) = std::io::stdin().as_fd().try_clone_to_owned() else { return ExitCode::FAILURE };
     let mut line = Connection::new(socket, Deadline::after(FRAME_TIME));

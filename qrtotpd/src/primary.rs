@@ -1,5 +1,5 @@
 //! The primary factor: the broker asks for the password, counts the guess, and has libpam check it in a
-//! child, this program anew at the other end of a socket (see `pam.rs`).
+//! child, a new process of this program behind a socket (see `pam.rs`).
 
 use crate::PROGRAM;
 use crate::remote::Remote;
@@ -29,19 +29,19 @@ enum Refusal {
     Account(String),
     /// The caller gave no answer.
     NoAnswer,
-    /// PAM could not be asked, or its answer proves nothing.
+    /// PAM failed, or its result proves nothing.
     Unavailable(String),
     /// Too many wrong passwords before.
     Barred(Gate, u32),
     Store(StoreError),
 }
 
-/// A child that does not outlive us, nor do its children.
+/// A child that is killed with its own children when dropped.
 struct Reaped(Child);
 
 impl Drop for Reaped {
     fn drop(&mut self) {
-        // Its pid, and so its group's id, is nobody else's before the wait.
+        // Its pid, and so its group's id, can't be reused before the wait.
         if let Ok(group) = i32::try_from(self.0.id()) {
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
@@ -60,7 +60,7 @@ pub struct Check<'a, 'line> {
 }
 
 impl<'a, 'line> Check<'a, 'line> {
-    /// The person may take `time` for the answer, and PAM as long for the check.
+    /// The user may take `time` for the answer, and PAM as long for the check.
     pub fn new(
         throttle: PrimaryThrottle<'a, RequestStore<'a>>,
         time: Duration,
@@ -69,7 +69,7 @@ impl<'a, 'line> Check<'a, 'line> {
         Self { throttle, time, person, answered: None, failures: None }
     }
 
-    /// Asks for the password and has it checked. A refusal is in the log at once, but told at a fixed time
+    /// Asks for the password and has it checked. A refusal is logged at once, but reported at a fixed time
     /// after the answer.
     pub fn run(mut self, subject: &Subject, log: &mut impl AuditSink) -> Result<(), Ended> {
         let proven = self.prove();
@@ -85,7 +85,7 @@ impl<'a, 'line> Check<'a, 'line> {
 
     fn prove(&mut self) -> Result<(), Refusal> {
         if let (gate @ (Gate::Wait(_) | Gate::Disabled), failures) = self.throttle.gate(SystemClock.now())? {
-            return Err(Refusal::Barred(gate, failures)); // before anyone types a password for nothing
+            return Err(Refusal::Barred(gate, failures)); // before the user types a password for nothing
         }
         check_proof_service().map_err(|error| Refusal::Unavailable(error.to_string()))?;
         self.person.line.last(self.time);
@@ -94,7 +94,7 @@ impl<'a, 'line> Check<'a, 'line> {
         self.prove_answer(password)
     }
 
-    /// Has a password checked that the caller has given already, as part of a login of theirs.
+    /// Has a password checked that is already here, as part of the caller's login.
     pub fn run_with(
         mut self,
         password: &[u8],
@@ -112,12 +112,12 @@ impl<'a, 'line> Check<'a, 'line> {
     }
 
     fn prove_answer(&mut self, password: Typed) -> Result<(), Refusal> {
-        // Counted before it is looked at, also if the caller or the broker is gone by then.
+        // Counted before it is checked, even if the caller or the broker goes away in between.
         match self.throttle.count(SystemClock.now())? {
             Guess::Counted(failures) => self.failures = Some(failures),
             Guess::Barred(gate, failures) => return Err(Refusal::Barred(gate, failures)),
         }
-        // Some servers take an empty password for a login without one, and say yes.
+        // Some services accept an empty password as an anonymous login.
         if password.is_empty() {
             return Err(Refusal::Wrong);
         }
@@ -146,7 +146,8 @@ impl<'a, 'line> Check<'a, 'line> {
         answer.map_err(|error| format!("the modules of the PAM service qrtotp gave no verdict: {error}"))
     }
 
-    /// Logs a refusal. The caller is told the same whether the password was wrong, or right in vain.
+    /// Logs a refusal. The caller gets the same reply to a wrong password as to a right one that was not
+    /// enough.
     fn refuse(&self, refusal: Refusal, subject: &Subject, log: &mut impl AuditSink) -> Ended {
         let usual = "enrolling needs your password, or a token with a code from an administrator";
         let mut event = Event::new(Kind::EnrollmentRefused, subject);
@@ -181,7 +182,7 @@ impl From<Refusal> for Unproven {
             Refusal::Account(why) => ("account_refused", why),
             Refusal::Unavailable(why) => ("primary_factor_unavailable", why),
             Refusal::Barred(Gate::Wait(seconds), _) => {
-                ("primary_factor_throttled", format!("it is looked at again in {seconds} s"))
+                ("primary_factor_throttled", format!("the next one is checked in {seconds} s"))
             }
             Refusal::Barred(..) => ("primary_factor_disabled", "`qrtotp unlock` lifts it".into()),
             Refusal::Store(error) => (error.reason(), error.to_string()),
@@ -196,11 +197,12 @@ impl From<StoreError> for Refusal {
     }
 }
 
-/// The child, and our end of the socket to it. It leads a process group, for what its modules may start.
+/// Starts the child and returns our end of the socket to it. It leads a process group, which includes any
+/// process that its modules start.
 fn start(time: Duration) -> std::io::Result<(Reaped, Connection)> {
     let (ours, theirs) = UnixStream::pair()?;
     let child = Command::new("/proc/self/exe")
-        .arg0(PROGRAM) // what PAM modules call us in the log
+        .arg0(PROGRAM) // the name that PAM modules log
         .arg("--primary-factor")
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")

@@ -1,4 +1,4 @@
-//! The person at the other end of a connection, as the flows see them.
+//! The user at the other end of a connection, as the flows see them.
 
 use crate::work_limits::WorkPermit;
 use qrtotp_clock::sleep;
@@ -7,7 +7,7 @@ use qrtotp_wire::{CallerAnswer, Connection, Response};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Asks over a connection. Anything but an answer ends the dialogue. A question holds no turn.
+/// Asks over a connection. Any message other than an answer ends the dialogue. A question holds no turn.
 pub struct Remote<'a> {
     pub line: &'a mut Connection,
     pub turn: &'a WorkPermit,
@@ -19,7 +19,7 @@ impl Remote<'_> {
         turn.away(|| line.send(say).and_then(|()| line.receive())).map_err(|_| NoAnswer)
     }
 
-    /// Says something that asks nothing.
+    /// Sends a message without a question.
     pub fn say(&mut self, say: &Response) -> Result<(), NoAnswer> {
         let Self { line, turn } = self;
         turn.away(|| line.send(say)).map_err(|_| NoAnswer)
@@ -28,7 +28,7 @@ impl Remote<'_> {
 
 impl Dialog for Remote<'_> {
     fn show(&mut self, text: &str) {
-        let _ = self.say(&Response::Show(text.into())); // best effort; who is gone does not answer the next question
+        let _ = self.say(&Response::Show(text.into())); // best effort; a caller that is gone fails the next question
     }
 
     fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {

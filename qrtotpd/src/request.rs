@@ -1,4 +1,4 @@
-//! What each request does: the flows of the core, with the caller as their dialogue.
+//! The requests: each runs a flow, with the caller as its dialogue.
 
 use crate::accept::Acceptor;
 use crate::caller::{Away, Caller};
@@ -21,22 +21,22 @@ use qrtotp_store::{Account, Store, StoreError};
 use qrtotp_wire::{Request, Response};
 use std::time::Duration;
 
-/// How long a person may take to give one code, and after an enrolment to look at the recovery codes.
+/// How long a user may take to enter one code, and after an enrolment to read the recovery codes.
 const A_WHILE: Duration = Duration::from_secs(300);
-/// How long a request may take in which nobody is asked.
+/// Time limit of a request without questions.
 const AT_ONCE: Duration = Duration::from_secs(20);
 /// Bytes of text in one frame.
 const PIECE: usize = 4096;
 
-/// A request is not done.
+/// Why a request ended early.
 pub enum Ended {
-    /// The answer is no, and why.
+    /// Refused, with the reason.
     Refused(String),
-    /// Something is broken, and the log says what.
+    /// An internal error that is already logged.
     Logged,
-    /// The store is broken, which the log does not say yet.
+    /// An error of the store that is not logged yet.
     Broken(StoreError),
-    /// Something else is.
+    /// Another error that is not logged yet.
     Other(String),
 }
 
@@ -68,7 +68,7 @@ pub struct Served<'a> {
 }
 
 impl<'a> Served<'a> {
-    /// Does what is asked for. Gives the last word.
+    /// Carries out the request and returns the final response.
     pub fn handle(mut self, request: Request) -> Result<Response, Ended> {
         self.person.line.last(self.time_for(&request));
         if !self.caller.can_log_in && !matches!(request, Request::Verify { .. }) {
@@ -118,7 +118,7 @@ impl<'a> Served<'a> {
         }
     }
 
-    /// What allows the enrolment. A uid alone does not: a cron job has it, too.
+    /// The authority of the enrolment. A uid alone is not enough: a cron job has it, too.
     fn authority(&mut self) -> Result<Authority, Ended> {
         let authority = self.owner().authority().map_err(|error| {
             if error.is_refusal() {
@@ -168,7 +168,7 @@ impl<'a> Served<'a> {
                     Codes::Kept => "",
                     Codes::Unchanged => " The recovery codes stay as they are.",
                     Codes::Lost => {
-                        " The recovery codes were not confirmed: they are worth nothing, and the next login makes new ones."
+                        " The recovery codes were not confirmed: they are not valid, and the next login makes new ones."
                     }
                 };
                 let id = enrolled.credential;
@@ -197,7 +197,7 @@ impl<'a> Served<'a> {
         Ok(account)
     }
 
-    /// Sends what `write` writes, in pieces.
+    /// Sends the output of `write`, in pieces.
     pub fn output(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>,
@@ -209,7 +209,7 @@ impl<'a> Served<'a> {
         while !rest.is_empty() {
             let end = (0..=PIECE.min(rest.len())).rev().find(|end| rest.is_char_boundary(*end)).unwrap_or(0);
             let (piece, more) = rest.split_at(end);
-            // Who is gone does not want the rest.
+            // A caller that has gone does not need the rest.
             self.person.say(&Response::Output(piece.into())).map_err(|_| Ended::Logged)?;
             rest = more;
         }
@@ -218,6 +218,6 @@ impl<'a> Served<'a> {
 
     fn regenerate(&mut self) -> Result<Response, Ended> {
         self.owner().regenerate_recovery()?;
-        Ok(Response::Done("The old recovery codes are worth nothing now.".into()))
+        Ok(Response::Done("The old recovery codes are no longer valid.".into()))
     }
 }

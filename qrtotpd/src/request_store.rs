@@ -1,6 +1,6 @@
-//! The store as one request uses it. The lock of an account may be held from outside of the broker, for
-//! seconds and on purpose (a setuid program that its user has frozen), so a request that waits for it gives
-//! its turn to others, and only few of one user wait.
+//! The store as one request uses it. Other processes may hold an account's lock for seconds, even on purpose
+//! (a setuid program frozen by its user). So a request that waits for a lock gives up its turn, and only a
+//! few of one user may wait.
 
 use crate::work_limits::{Limit, WorkPermit};
 use qrtotp_account::{FailureCounter, Name, Record, State};
@@ -9,7 +9,7 @@ use qrtotp_store::{Account, FileStore, SealKey, Store, StoreError};
 use std::cell::Cell;
 
 pub struct RequestStore<'a> {
-    /// Does not wait for locks.
+    /// Fails at once if a lock is held.
     store: FileStore,
     source: &'a ConfigFile,
     turn: &'a WorkPermit,
@@ -19,7 +19,7 @@ pub struct RequestStore<'a> {
 }
 
 impl<'a> RequestStore<'a> {
-    /// For a request of `uid`, which has the `turn`.
+    /// A store for a request of `uid`, which holds the `turn`.
     ///
     /// # Errors
     /// As [`FileStore::open`].
@@ -39,7 +39,8 @@ impl<'a> RequestStore<'a> {
         })
     }
 
-    /// Runs `access`; if a lock is held, a second time, without a turn and with a store that waits for it.
+    /// Runs `access`. If a lock is held, runs it again without a turn and with a store that waits for the
+    /// lock.
     fn wait_without_turn<T>(
         &self,
         mut access: impl FnMut(&FileStore) -> Result<T, StoreError>,
@@ -57,7 +58,7 @@ impl<'a> RequestStore<'a> {
         })
     }
 
-    /// From now on it waits as a request of the account `uid`.
+    /// From now on counts its waits for the account `uid`.
     pub fn wait_as(&self, uid: u32) {
         self.uid.set(uid);
     }

@@ -1,5 +1,5 @@
-//! The services of `[broker.services]`, and what each has asked for. A service that someone has broken into
-//! must not get at every account: neither guess its codes, nor have them disabled by wrong ones.
+//! The services of `[broker.services]`, and their requests so far. A compromised service must not reach all
+//! accounts: it can neither guess their codes nor have them disabled by wrong ones.
 
 use crate::verify::Attempt;
 use nix::unistd::User;
@@ -14,36 +14,36 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long things are counted together.
+/// The length of a counting period.
 const PERIOD: Duration = Duration::from_secs(3600);
 /// Refused codes of one service in a period.
 const FAILURES: u32 = 300;
-/// Refused answers of password and code of one service in a period: whether the password was right must not
-/// show.
+/// Refused answers of password and code of one service in a period. They count apart, so that the count does
+/// not reveal whether the password was right.
 const PASSWORDS: u32 = 3000;
 /// Accounts that one service may ask about in a period.
 const ACCOUNTS: usize = 1000;
 
-/// What a refused answer counts as.
+/// The counter that a refused answer adds to.
 #[derive(Clone, Copy)]
 pub enum Counter {
     /// A wrong code.
     Codes,
-    /// An answer of password and code: whether the password was right must not show.
+    /// An answer of password and code: the count must not reveal whether the password was right.
     Passwords,
-    /// Nothing: a password for a name that the host does not know.
+    /// No counter: a password for a name that the host does not know.
     Nothing,
 }
 
-/// Verdicts that are kept for a request that is sent again, and for how long.
+/// Number of verdicts kept for repeated requests, and how long they are kept.
 const VERDICTS: usize = 1024;
 const VERDICT_PERIOD: Duration = Duration::from_secs(60);
 
-/// A request with an id: a keyed hash of the service, the id and all that was asked.
+/// A request with an id: a keyed hash of the service, the id and the whole request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RequestKey(u64);
 
-/// The services that are known, by uid.
+/// The known services, by uid.
 #[derive(Default)]
 pub struct Services {
     tallies: Mutex<HashMap<u32, Tally>>,
@@ -53,7 +53,7 @@ pub struct Services {
     hasher: RandomState,
 }
 
-/// What one service has asked for in this period.
+/// The requests of one service in this period.
 struct Tally {
     period: Deadline,
     failures: u32,
@@ -80,7 +80,7 @@ impl Tally {
 }
 
 impl Services {
-    /// Those that the configuration names, so that the first of them to come is known.
+    /// The services that the configuration names, so that they are known from the first request on.
     pub fn listed_in(config: &Path) -> Self {
         let services = Self::default();
         for (account, _) in ConfigFile::load(config, SystemClock.now())
@@ -94,7 +94,7 @@ impl Services {
         services
     }
 
-    /// Whether `uid` is listed was looked up.
+    /// Records whether `uid` is listed.
     pub fn note(&self, uid: u32, listed: bool) {
         if listed {
             self.tallies().entry(uid).or_insert_with(Tally::begin);
@@ -103,14 +103,14 @@ impl Services {
         }
     }
 
-    /// Whether `uid` was listed when that was last looked up.
+    /// Whether `uid` was listed at the last look-up.
     pub fn knows(&self, uid: u32) -> bool {
         self.tallies().contains_key(&uid)
     }
 
-    /// Counts that the service `uid` asks about `account`, and its answer as a refused one before it is
-    /// looked at: answers that come together must not pass a limit together. False: a limit is reached, and
-    /// the answer must not be looked at.
+    /// Counts that the service `uid` asks about `account`, and its answer as refused before it is checked, so
+    /// that concurrent answers can't exceed a limit together. False: a limit is reached, and the answer must
+    /// not be checked.
     pub fn admits(&self, uid: u32, account: Option<u32>, counter: Counter) -> bool {
         let mut tallies = self.tallies();
         let tally = tallies.entry(uid).or_insert_with(Tally::begin);
@@ -131,7 +131,7 @@ impl Services {
     /// Takes back what [`Services::admits`] counted: the answer was not refused.
     pub fn take_back(&self, uid: u32, counter: Counter) {
         if let Some(count) = self.tallies().get_mut(&uid).and_then(|tally| tally.count(counter)) {
-            *count = count.saturating_sub(1); // the period may be another one
+            *count = count.saturating_sub(1); // a new period may have begun
         }
     }
 
@@ -143,15 +143,15 @@ impl Services {
         (!id.is_empty()).then(|| RequestKey(self.hasher.hash_one(what)))
     }
 
-    /// The verdict that this request got before: its connection may have broken when the code was used up
-    /// already.
+    /// The earlier verdict on this request: its connection may have broken after the code was used up.
     pub fn verdict_of(&self, request: RequestKey) -> Option<Verdict> {
         let verdicts = self.verdicts();
         let kept = verdicts.iter().rev().find(|(known, ..)| *known == request);
         kept.filter(|(_, until, _)| !until.left().is_zero()).map(|(.., verdict)| *verdict)
     }
 
-    /// Keeps what a request was told. If the same request was let in meanwhile, it is let in, too.
+    /// Stores the response to a request. If the same request was accepted in the meantime, this one is
+    /// accepted, too.
     pub fn keep(&self, request: Option<RequestKey>, said: Response) -> Response {
         let (Some(request), Response::Verdict(verdict)) = (request, &said) else { return said };
         if let Some(Verdict::Accepted) = self.verdict_of(request) {
@@ -169,7 +169,7 @@ impl Services {
         self.verdicts.lock().unwrap_or_else(PoisonError::into_inner) // never half-changed
     }
 
-    /// True if nothing is counted or kept: a broker that ends forgets it.
+    /// True if no counts or verdicts are held, which the broker would lose when it ends.
     pub fn is_quiet(&self) -> bool {
         let kept = self.verdicts().back().is_some_and(|(_, until, _)| !until.left().is_zero());
         !kept

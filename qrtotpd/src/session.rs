@@ -1,4 +1,4 @@
-//! One connection, from its request to its last word.
+//! One connection, from its request to its last response.
 
 use crate::PROGRAM;
 use crate::accept::{Acceptor, send_away};
@@ -32,7 +32,7 @@ pub fn admit(uid: u32, door: &Acceptor) -> Result<(Caller, ConnectionPermit), Aw
     Ok((caller, seat))
 }
 
-/// Serves somebody who has a seat. The request must come at once; then the person has time.
+/// Serves an admitted caller. The request must come at once; after that the user has time.
 pub fn serve(line: &mut Connection, caller: &Caller, seat: &ConnectionPermit, door: &Acceptor) {
     let last = match line.receive::<Request>() {
         Ok(request) if !request.asks_nothing() && !seat.is_for_dialogues() => {
@@ -42,7 +42,7 @@ pub fn serve(line: &mut Connection, caller: &Caller, seat: &ConnectionPermit, do
         Err(FrameError::Closed) => return,
         Err(error) => Response::Refused(error.to_string()),
     };
-    let _ = line.send(&last); // who is gone does not want to know
+    let _ = line.send(&last); // a caller that is gone misses it
 }
 
 fn answer(line: &mut Connection, caller: &Caller, door: &Acceptor, request: Request) -> Response {
@@ -54,7 +54,7 @@ fn answer(line: &mut Connection, caller: &Caller, door: &Acceptor, request: Requ
         Ok(source) => source,
         Err(error) => return unusable(&subject, error.reason(), &error.to_string(), &mut log),
     };
-    // Never made here: what is missing may be a disk that is not mounted.
+    // Never created here: a missing store may be a disk that is not mounted.
     let store = match RequestStore::open(&source, &turn, &door.waits, caller.uid) {
         Ok(store) => store,
         Err(error) => return broken(&subject, &error, &mut log),
@@ -94,7 +94,7 @@ fn broken(subject: &Subject, error: &StoreError, log: &mut impl AuditSink) -> Re
     unusable(subject, error.reason(), &error.to_string(), log)
 }
 
-/// The administrator reads why in the log; everybody else only hears that it is so.
+/// Reports an unusable configuration: the reason to the administrator's log, only the fact to the caller.
 fn unusable(subject: &Subject, reason: &str, detail: &str, log: &mut impl AuditSink) -> Response {
     Event::new(EventKind::ConfigurationRefused, subject).reason(reason).detail(detail).emit(log);
     Response::Failed(UNAVAILABLE.into())

@@ -1,6 +1,5 @@
-//! Verifying an answer for an application that is not root and has asked for it already: about the caller's
-//! own account, or for a service of `[broker.services]` about another one. A service hears yes or no, and
-//! nothing else.
+//! Verifies an answer for an application without root that has already asked for it: about the caller's own
+//! account, or for a service of `[broker.services]` about another one. A service learns only yes or no.
 
 use crate::accept::Acceptor;
 use crate::caller::Away;
@@ -33,10 +32,10 @@ pub struct Attempt {
 }
 
 impl Served<'_> {
-    /// A login to the caller's own account, or to a service that is listed.
+    /// Verifies a login to the caller's own account, or to a listed service.
     pub fn attempt(&mut self, attempt: Attempt) -> Result<Response, Ended> {
         let name = self.caller.name.as_str();
-        // Anyone may name anyone, and the user database may be slow.
+        // Any user may name any account, and the user database may be slow.
         let Ok(person) = self.person.turn.away(|| HostDirectory.find(&attempt.user)) else {
             return Err(Ended::Refused(Away::NoAnswer.text().into()));
         };
@@ -53,11 +52,12 @@ impl Served<'_> {
             let said = self.verify_for_service(attempt, person.as_ref())?;
             return Ok(self.door.services.keep(request, said));
         }
-        // The same for every other name, whether or not there is such a user.
+        // The same for every other name, whether it exists or not.
         Err(Ended::Refused("the broker serves only your own account".into()))
     }
 
-    /// A login to a service, of `person`, if the host knows them. Without `nullok`, grace or enrolment.
+    /// Verifies a login of `person`, if the host knows them, to a service. Without `nullok`, grace or
+    /// enrolment.
     fn verify_for_service(&mut self, attempt: Attempt, person: Option<&Person>) -> Result<Response, Ended> {
         self.log.set_audience();
         let uid = person.map(|person| person.uid);
@@ -98,7 +98,8 @@ impl Served<'_> {
         verified.map(|(say, _)| say)
     }
 
-    /// For the log. The kernel knows the caller, but only the caller says which service and terminal it is.
+    /// The subject for the log. The kernel identifies the caller, but only the caller names the service and
+    /// the terminal.
     fn subject_of(&self, attempt: &Attempt, person: Option<&Person>) -> Subject {
         Subject {
             user: person.map_or(NOBODY, |person| &person.name).to_owned(),
@@ -108,8 +109,8 @@ impl Served<'_> {
         }
     }
 
-    /// Verifies an answer of an application that has asked for it already; the verdict, and whether it was
-    /// counted as a wrong code.
+    /// Verifies an answer that an application has already asked for; returns the verdict, and whether the
+    /// answer was counted as a wrong code.
     fn verify(
         &mut self,
         config: &Config,
@@ -157,7 +158,7 @@ impl Served<'_> {
     }
 }
 
-/// The account that was asked about, as it was looked up before.
+/// The account of the request, as looked up before.
 struct Found<'a>(Option<&'a Person>);
 
 impl Directory for Found<'_> {
@@ -170,7 +171,7 @@ impl Directory for Found<'_> {
     }
 }
 
-/// An answer that was given before it was asked for.
+/// A login whose answer is already here.
 pub struct Given<'a, 'line> {
     pub answer: Option<Typed>,
     pub person: &'a mut Remote<'line>,
@@ -185,7 +186,7 @@ pub struct Given<'a, 'line> {
     /// The answer was counted as a wrong code.
     pub counted: bool,
     pub log: Log,
-    /// How many bytes of the answer are the password, once it is proven.
+    /// The length of the password in the answer in bytes, once it is proven.
     pub password: Option<usize>,
 }
 
@@ -206,7 +207,7 @@ impl Dialog for Given<'_, '_> {
 }
 
 impl LoginHost for Given<'_, '_> {
-    /// The caller says what service it is and where somebody logs in.
+    /// The caller itself names the service and the login's origin.
     fn knows_place(&self) -> bool {
         false
     }
@@ -216,7 +217,7 @@ impl LoginHost for Given<'_, '_> {
     }
 
     fn is_same_user(&self) -> bool {
-        true // the kernel's word does not change
+        true // the kernel identifies the caller once and for all
     }
 
     fn was_counted(&mut self) {

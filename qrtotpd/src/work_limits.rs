@@ -1,31 +1,31 @@
-//! How much is done at a time. Hashing takes 19 MiB, a PAM child some, too; connections are many. A request
-//! that waits for anything (an answer, a lock, a PAM child) holds no turn.
+//! Limits on concurrent work. Hashing takes 19 MiB, a PAM child also needs memory, and there are many
+//! connections. A request that waits for anything (an answer, a lock, a PAM child) holds no turn.
 
 use crate::connection_limits::leave;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Connections for which something is being computed, read or written.
+/// Requests that may compute, read or write at a time.
 const AT_WORK: usize = 8;
-/// PAM children. A person may sit at a child's question for minutes.
+/// PAM children. A user may take minutes to answer a child's question.
 const CHECKS: usize = 32;
 /// PAM children of one user.
 const CHECKS_EACH: usize = 2;
 /// Requests of one user that wait for a lock.
 const WAITS_EACH: usize = 2;
 
-/// Whose turn it is.
+/// The turns that are taken.
 #[derive(Default)]
 pub struct WorkLimits {
     at_work: Mutex<usize>,
     freed: Condvar,
 }
 
-/// A connection that takes its turns; it has one unless it is [`WorkPermit::away`].
+/// A connection's turn; it holds one except during [`WorkPermit::away`].
 pub struct WorkPermit(Arc<WorkLimits>);
 
 impl WorkPermit {
-    /// Waits for the first one.
+    /// Waits for the first turn.
     pub fn wait(turns: &Arc<WorkLimits>) -> Self {
         turns.enter();
         Self(Arc::clone(turns))
@@ -39,7 +39,7 @@ impl WorkPermit {
     }
 }
 
-/// Waits for the next turn, whatever happened meanwhile.
+/// Takes a turn again when dropped, on every path.
 struct Back<'a>(&'a WorkLimits);
 
 impl Drop for Back<'_> {
@@ -70,14 +70,14 @@ impl WorkLimits {
     }
 }
 
-/// Something of which each user may do a little at a time.
+/// A limit on an operation, for each user and in all.
 pub struct Limit {
     each: usize,
     all: usize,
     running: Mutex<HashMap<u32, usize>>,
 }
 
-/// A user's part in it; ends when dropped.
+/// A user's place in it; freed when dropped.
 pub struct Place<'a>(&'a Limit, u32);
 
 impl Limit {
@@ -91,7 +91,7 @@ impl Limit {
         Self { each: WAITS_EACH, all: usize::MAX, running: Mutex::default() }
     }
 
-    /// `None`: `uid`, or all users together, do too much of it already.
+    /// `None`: `uid`, or all users together, have reached the limit.
     pub fn begin(&self, uid: u32) -> Option<Place<'_>> {
         let mut running = self.running();
         let own = running.get(&uid).copied().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Where the built things are: the module, the command, and the tests' own small C programs.
+//! Paths of the built artefacts: the module, the command, and the tests' own small C programs.
 
 use std::{
     env,
@@ -48,9 +48,8 @@ pub fn xtask() -> PathBuf {
     path
 }
 
-/// Whether this machine can't have something of others' that tests use. Only `cargo xtask test` says so to
-/// them, in `QRTOTP_LACKS`, having said it to whoever started it: without that a test fails where the thing
-/// is missing.
+/// Whether this machine can't have a third-party tool that tests use. Only `cargo xtask test` says so, in
+/// `QRTOTP_LACKS`, after reporting it to its user. Without it a test fails if the tool is missing.
 #[must_use]
 pub fn lacks(what: &str) -> bool {
     env::var("QRTOTP_LACKS").is_ok_and(|names| names.split(',').any(|name| name == what))
@@ -67,7 +66,7 @@ fn built(variable: &str, file: &str) -> PathBuf {
     path
 }
 
-/// `tests/`, where the C sources are.
+/// `tests/`, the directory of the C sources.
 #[must_use]
 pub fn sources() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -78,7 +77,7 @@ pub fn target_directory() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| sources().join("../target"), PathBuf::from)
 }
 
-/// Compiles `tests/c/SOURCE` when it has changed, and gives the result's path.
+/// Compiles `tests/c/SOURCE` if it has changed; returns the result's path.
 #[must_use]
 pub fn compile(source: &str, result: &str, flags: &[&str]) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -90,7 +89,7 @@ pub fn compile(source: &str, result: &str, flags: &[&str]) -> PathBuf {
     if is_newer(&result, &source) {
         return result;
     }
-    // Another test binary may be doing the same: build aside and rename.
+    // Another test may do the same: build aside and rename.
     let aside = result.with_extension(format!("{}.new", std::process::id()));
     let output = Command::new("gcc")
         .args(["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-o"])

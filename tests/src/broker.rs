@@ -1,4 +1,4 @@
-//! The broker in a sandbox, and people who call it.
+//! The broker in a sandbox, and its callers.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -11,16 +11,16 @@ use rustix::process::Signal;
 
 use crate::{Output, Phone, Pty, Sandbox, artefacts, clock, first_login::CODES, pty::child_of};
 
-/// Where it listens.
+/// The broker's socket.
 pub const SOCKET: &str = "/run/qrtotp/socket";
-/// The machine's /usr/sbin is not the sandbox's to change.
+/// A path that the sandbox can write, unlike the machine's /usr/sbin.
 pub const PROGRAM: &str = "/usr/local/sbin/qrtotpd";
 
-/// What the owner of a token with a code is asked.
+/// The question to the owner of a token with a code.
 pub const TOKEN_QUESTION: &str = "One-time code from your administrator: ";
-/// The end of what the owner of a device is asked.
+/// The end of the question to the owner of a device.
 pub const DEVICE_QUESTION: &str = "(or a recovery code): ";
-/// The configuration that lets people enrol who gave the password.
+/// The configuration that lets users enrol with their password.
 pub const ENROLS: &str = "[defaults]\nfirst_login = \"enroll\"\n";
 
 /// A running broker; killed when dropped.
@@ -30,7 +30,7 @@ impl Broker {
     /// SIGKILL, as a crash would end it.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
-        let _ = self.0.kill(); // nsenter stops with what it waits for
+        let _ = self.0.kill(); // nsenter ends together with its child
         let _ = self.0.wait();
     }
 
@@ -68,7 +68,7 @@ impl Sandbox {
         sandbox
     }
 
-    /// The same on a host that is there.
+    /// The same on an existing host.
     pub fn prepare_broker(&self, configuration: &str) {
         self.configure(configuration);
         self.stack("");
@@ -78,7 +78,7 @@ impl Sandbox {
         self.install_broker();
     }
 
-    /// Puts the broker and its PAM service where the package does.
+    /// Installs the broker and its PAM service at the package's paths.
     pub fn install_broker(&self) {
         self.install(&artefacts::broker(), PROGRAM, 0o755);
         self.ship("pam.d/qrtotp", "/etc/pam.d/qrtotp");
@@ -101,7 +101,7 @@ impl Sandbox {
         Broker(child)
     }
 
-    /// `qrtotp …` of somebody who is not root, on a terminal.
+    /// `qrtotp …` as a user without root, on a terminal.
     #[must_use]
     pub fn own(&self, user: &str, arguments: &[&str]) -> Pty {
         self.pty_unrecorded(&[&as_user(user)[..], &["qrtotp"], arguments].concat())
@@ -112,7 +112,7 @@ impl Sandbox {
         self.run_as(user, &[&["timeout", "60", "qrtotp"], arguments].concat())
     }
 
-    /// A token with a code for `user`; the code.
+    /// Issues a token with a code for `user`; returns the code.
     #[must_use]
     pub fn token_code(&self, user: &str) -> String {
         let shown = self.pty_unrecorded(&["qrtotp", "token", "issue", user, "--code"]).success();
@@ -133,20 +133,20 @@ impl Sandbox {
         (pty, phone)
     }
 
-    /// What `qrtotp token show` says of the token of `user`.
+    /// The output of `qrtotp token show` for `user`.
     #[must_use]
     pub fn token_state(&self, user: &str) -> String {
         self.run(&["qrtotp", "token", "show", user]).success().stdout
     }
 
-    /// Sends `bytes` to the broker as `user`; what it said, and how the connection ended.
+    /// Sends `bytes` to the broker as `user`; returns its responses, and how the connection ended.
     pub fn send_raw(&self, user: &str, bytes: &[u8], pause: Duration) -> String {
         let pause = pause.as_micros().to_string();
         self.say(Some(user), &["send", &pause], bytes)
     }
 
-    /// Sends `bytes` as each of `count` uids from `first` on, over connections that are there at once; what
-    /// was said.
+    /// Sends `bytes` as each of `count` uids from `first` on, over simultaneous connections; returns the
+    /// responses.
     pub fn send_as_crowd(&self, first: u32, count: u32, bytes: &[u8]) -> String {
         self.say(None, &["crowd", &first.to_string(), &count.to_string()], bytes)
     }
@@ -159,7 +159,7 @@ impl Sandbox {
         String::from_utf8_lossy(&child.wait_with_output().unwrap().stdout).into_owned()
     }
 
-    /// Sends a request as `user`, an answer to the first question, and is gone.
+    /// Sends a request as `user`, an answer to the first question, and hangs up.
     pub fn answer_and_leave(&self, user: &str, request: &[u8], answer: &[u8]) {
         let program = self.install_c("broker_caller.c", &[]);
         let mut command = self.command(Some(user), &["timeout", "60", &program, SOCKET, "leave"]);
@@ -168,25 +168,25 @@ impl Sandbox {
         assert!(child.wait().unwrap().success());
     }
 
-    /// Opens so many connections as `user` and holds them until the child's standard input is closed.
+    /// Opens this many connections as `user` and holds them until the child's standard input is closed.
     #[must_use]
     pub fn flood(&self, user: &str, count: usize) -> (Child, usize) {
         self.connections(&as_user(user), "flood", count)
     }
 
-    /// The same with a uid for each that is nobody's.
+    /// The same, each with a uid that has no account.
     #[must_use]
     pub fn strangers(&self, count: usize) -> (Child, usize) {
         self.connections(&[], "strangers", count)
     }
 
-    /// Connects as `user` without end, as fast as the broker takes it.
+    /// Connects as `user` endlessly, as fast as the broker accepts.
     #[must_use]
     pub fn storm(&self, user: &str) -> Storm {
         Storm(self.caller(&as_user(user), "storm", 0))
     }
 
-    /// The same with so many uids in turn that are nobody's.
+    /// The same, with this many uids without accounts in turn.
     #[must_use]
     pub fn storm_of_strangers(&self, uids: usize) -> Storm {
         Storm(self.caller(&[], "storm", uids))
@@ -207,11 +207,11 @@ impl Sandbox {
     }
 }
 
-/// Somebody who connects without end.
+/// A process that opens connections endlessly.
 pub struct Storm((Child, BufReader<ChildStdout>));
 
 impl Storm {
-    /// Ends it; how many connections there were.
+    /// Ends it; returns the number of connections.
     #[must_use]
     pub fn over(mut self) -> usize {
         drop(self.0.0.stdin.take());
@@ -221,29 +221,29 @@ impl Storm {
     }
 }
 
-/// What a caller of the broker says of its connections.
+/// The number of connections that a caller of the broker reports.
 fn number(said: &mut BufReader<ChildStdout>) -> usize {
     let mut line = String::new();
     said.read_line(&mut line).unwrap();
     line.trim().strip_prefix("connected=").unwrap().parse().unwrap()
 }
 
-/// A frame as docs/BROKER.md says.
+/// A frame, after docs/BROKER.md.
 #[must_use]
 pub fn frame(version: u8, kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u16::try_from(body.len()).unwrap().to_be_bytes();
     [&[version, kind, length[0], length[1]], body].concat()
 }
 
-/// What runs a program as `user`.
+/// The words that run a program as `user`.
 #[must_use]
 pub fn as_user(user: &str) -> [&str; 7] {
-    let group = if user == "nobody" { "nogroup" } else { user }; // as Debian calls it
+    let group = if user == "nobody" { "nogroup" } else { user }; // Debian's name for it
     ["setpriv", "--reuid", user, "--regid", group, "--init-groups", "--"]
 }
 
 impl Pty {
-    /// Reads up to the question for the first code; the phone that has scanned the QR code.
+    /// Reads up to the question for the first code; returns the phone that has scanned the QR code.
     pub fn read_key(&mut self, sandbox: &Sandbox) -> Phone {
         let before = self.expect("Code: ");
         let key = before.lines().find_map(|line| line.trim_start().strip_prefix("Key: "));
@@ -264,7 +264,7 @@ impl Pty {
         self.success()
     }
 
-    /// Types the last group of one of the recovery codes that are shown, as a user who wrote them down can.
+    /// Types the last group of one of the displayed recovery codes, as a user does who wrote them down.
     pub fn keep_recovery_codes(&mut self, sandbox: &Sandbox) -> Vec<String> {
         let shown = self.expect(CODES);
         let codes = crate::enrol::recovery_codes(&shown);

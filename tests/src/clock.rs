@@ -14,7 +14,7 @@ pub fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// Asks `done` every few milliseconds until it answers or the time is over.
+/// Calls `done` every few milliseconds until it returns a value or the time is over.
 pub fn poll<T>(limit: Duration, mut done: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {

@@ -2,7 +2,7 @@
 
 use std::{fs::DirEntry, path::Path, process::Command};
 
-/// Where Debian's console-setup-linux has them.
+/// The directory of Debian's console-setup-linux.
 const FONTS: &str = "/usr/share/consolefonts";
 /// Dark pixels around the picture.
 const BORDER: usize = 24;
@@ -57,7 +57,7 @@ impl Font {
         self.bitmaps.get(glyph * self.size..(glyph + 1) * self.size)
     }
 
-    /// The text in white on black (PGM). A character without a glyph is a blank.
+    /// The text in white on black (PGM). A character without a glyph becomes a blank.
     #[must_use]
     pub fn draw(&self, text: &str) -> Vec<u8> {
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();

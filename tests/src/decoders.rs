@@ -1,5 +1,5 @@
-//! Decoders of QR codes that are not ours and not each other's, none of which may invert a picture: zbar, and
-//! ZXing and OpenCV, which `cargo xtask` installs from PyPI.
+//! Independent decoders of QR codes, none of which may invert a picture: zbar, and ZXing and OpenCV, which
+//! `cargo xtask` installs from PyPI.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -10,10 +10,10 @@ use std::{
 
 use crate::artefacts;
 
-/// What `QRTOTP_LACKS` calls those from PyPI.
+/// The name of the PyPI decoders in `QRTOTP_LACKS`.
 pub const FROM_PYPI: &str = "decoders";
 
-/// What one decoder made of a picture.
+/// One decoder's result for a picture.
 #[derive(Debug)]
 pub struct Reading {
     /// Its name and version.
@@ -22,7 +22,7 @@ pub struct Reading {
     pub text: Option<String>,
 }
 
-/// What each decoder that this machine has reads in a picture (PNG).
+/// The readings of a picture (PNG) by each decoder that this machine has.
 #[must_use]
 pub fn read_png(png: &[u8]) -> Vec<Reading> {
     let mut readings = vec![zbar(png)];
@@ -32,7 +32,7 @@ pub fn read_png(png: &[u8]) -> Vec<Reading> {
     readings
 }
 
-/// What they all read, or `None` when none of them finds a code. Panics when they differ.
+/// The text that they all read, or `None` if none of them finds a code. Panics if they differ.
 #[must_use]
 pub fn agreed(readings: &[Reading]) -> Option<String> {
     let [first, others @ ..] = readings else { panic!("there are no decoders") };
@@ -46,7 +46,7 @@ pub fn inverted(png: &[u8]) -> Vec<u8> {
     piped("convert", &["-", "-negate", "png:-"], png)
 }
 
-/// The Python environment with those from PyPI.
+/// The Python environment with the decoders from PyPI.
 #[must_use]
 pub fn environment() -> PathBuf {
     artefacts::target_directory().join("decoders")
@@ -63,7 +63,7 @@ fn zbar(png: &[u8]) -> Reading {
     let texts = (0..=5).map(|blur| {
         let view =
             piped("convert", &["-", "-colorspace", "gray", "-blur", &format!("0x{blur}"), "png:-"], png);
-        // QR codes only: it takes a stretch of a large one for a bar code now and then.
+        // QR codes only: zbar occasionally takes a part of a large one for a bar code.
         let only_qr = ["--set", "*.enable=0", "--set", "qrcode.enable=1"];
         let arguments = [&only_qr[..], &["--raw", "--quiet", "png:-"]].concat();
         String::from_utf8(piped("zbarimg", &arguments, &view)).unwrap()
@@ -72,7 +72,7 @@ fn zbar(png: &[u8]) -> Reading {
     reading(&name, &text.unwrap_or_default())
 }
 
-/// What a program makes of `input`.
+/// A program's output for `input`.
 fn piped(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -88,7 +88,7 @@ fn piped(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     })
 }
 
-/// Python with decode.py: started once, for that takes longer than a picture.
+/// Python with decode.py: started once, because that takes longer than a picture.
 struct Python {
     child: Child,
     readings: BufReader<ChildStdout>,

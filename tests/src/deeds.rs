@@ -1,5 +1,5 @@
-//! What people and admins do to an account, each from the same beginning as often as it takes: for tests that
-//! break something while it is done.
+//! Actions of users and admins on an account, each repeatable from the same state: for tests that break
+//! something in the middle.
 
 use crate::{
     Phone, Sandbox, State,
@@ -8,42 +8,42 @@ use crate::{
     person::{self, Played},
 };
 
-/// Whose account it is.
+/// The account's owner.
 pub const USER: &str = "alice";
 const SAVED: &str = "/root/saved";
 
 /// Steps before the current one whose codes are accepted.
 const WINDOW: u64 = 10;
 
-/// The first call of a PAM application that is the module's doing, and of the command that is not its
-/// loader's or runtime's.
+/// Marks of the first call that is ours: in a PAM application the module's, in the command the first after
+/// its loader and runtime.
 const MODULE: &str = "pam_qrtotp.so";
 pub const COMMAND: &str = "PR_SET_DUMPABLE";
 
 const STACK: &str = "auth required pam_qrtotp.so\nauth required pam_permit.so\naccount required pam_permit.so\n\
                      session required pam_permit.so\n";
-/// An ssh key as sshd tells of it, and its fingerprint: what proves the primary factor of an enrolment here.
+/// An ssh key in sshd's words, and its fingerprint: it proves the primary factor of an enrolment here.
 const KEY: &str = "SSH_AUTH_INFO_0=publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIiWhSJ5rOH64KLgS23/qefvr/v3ma5tK8j+sN9bUVox";
 const FINGERPRINT: &str = "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM";
 
 pub struct Deed {
     pub name: &'static str,
-    /// What the trace of its program shows when that begins which is ours.
+    /// The mark in the trace of its program at which our part begins.
     pub start: &'static str,
-    /// What was there before.
+    /// Prepares the state before it.
     before: fn(&Sandbox, &mut Known),
     act: fn(&Host, &[&str]) -> Told,
 }
 
 impl Deed {
-    /// Whether it is done in a PAM application, which is not ours.
+    /// Whether it runs in a PAM application, which is not ours.
     #[must_use]
     pub fn is_in_application(&self) -> bool {
         self.start == MODULE
     }
 }
 
-/// What a person has from before.
+/// A user's device and codes from before.
 #[derive(Default)]
 pub struct Known {
     pub phone: Option<Phone>,
@@ -61,7 +61,7 @@ pub const DEEDS: [Deed; 8] = [
     Deed { name: "revocation", start: COMMAND, before: enrolled, act: revoke },
 ];
 
-/// A private host where one deed is done, again and again.
+/// A private host that repeats one action.
 pub struct Host {
     pub sandbox: Sandbox,
     pub deed: &'static Deed,
@@ -76,7 +76,7 @@ impl Host {
             "[defaults]\nfirst_login = \"token\"\n[verify]\nwindow_back = {WINDOW}\n[throttle]\nfree_failures = 20\n\
              [enroll]\nmax_devices = 1\nmax_shows = 10\nservices = [\"{SERVICE}\"]\nkey_services = [\"{SERVICE}\"]\n"
         ));
-        // libpam reads this file whatever the service; Debian's loads five more modules.
+        // libpam reads this file for every service; Debian's loads five more modules.
         sandbox.pam("other", "");
         sandbox.pam(SERVICE, STACK);
         sandbox.add_user(USER);
@@ -88,7 +88,7 @@ impl Host {
         Self { sandbox, deed, known }
     }
 
-    /// Everything on the disk as it was before the deed, and there to stay.
+    /// Restores everything on the disk as it was before the action, durably.
     pub fn restore(&self) {
         let restoring = format!(
             "cd /var/lib/qrtotp && find . -mindepth 1 -delete && cp -a {SAVED}/store/. . && rm -r /etc/qrtotp && \
@@ -97,7 +97,7 @@ impl Host {
         self.sandbox.run(&["sh", "-c", &restoring]).success();
     }
 
-    /// Does it, under other programs.
+    /// Runs the action, under other programs.
     #[must_use]
     pub fn act(&self, under: &[&str]) -> Told {
         (self.deed.act)(self, under)
@@ -132,10 +132,9 @@ impl Host {
     }
 }
 
-/// For whom no signal and no hang is orderly: 124 and more are what `timeout` says of these.
+/// A result; a signal or a hang is not an orderly end: `timeout` reports them as 124 and more.
 fn ended(exit: Option<i32>, shown: String, code: Option<String>, phone: Option<Phone>) -> Told {
-    // Without memory a Rust program aborts. The command is a process of its own; the module must never do
-    // that.
+    // Without memory a Rust program aborts. The command is a separate process; the module must never do that.
     let orderly = matches!(exit, Some(0..=2)) || shown.contains("memory allocation of");
     Told {
         done: exit == Some(0),

@@ -1,11 +1,11 @@
-//! Getting accounts enrolled, the way a person or a sysadmin does it.
+//! Enrols accounts, like a user or an admin.
 
 use crate::{Phone, Pty, Sandbox};
 
-/// What `qrtotp enroll` has shown.
+/// The output of `qrtotp enroll`.
 #[derive(Debug)]
 pub struct Enrolment {
-    /// Base32, as it is grouped on the screen.
+    /// Base32, grouped as on the screen.
     pub phone: Phone,
     pub uri: String,
     /// Ten of them.
@@ -15,7 +15,7 @@ pub struct Enrolment {
 }
 
 impl Sandbox {
-    /// Makes the sealing key and the store, by enrolling somebody who does nothing else in the test.
+    /// Makes the sealing key and the store, by enrolling a user that the test does not use otherwise.
     pub fn make_store(&self) {
         self.add_user("keeper");
         self.import("keeper");
@@ -37,8 +37,8 @@ impl Sandbox {
         phone
     }
 
-    /// Starts `qrtotp enroll USER …` on a terminal and reads up to the question for the code. What it shows
-    /// is meant for the user's eyes, so it takes no part in the search for secrets.
+    /// Starts `qrtotp enroll USER …` on a terminal and reads up to the question for the code. The search for
+    /// secrets skips its output, which is meant for the user's eyes.
     #[must_use]
     pub fn start_enrolment(&self, user: &str, arguments: &[&str]) -> (Pty, Phone, String) {
         self.start_enrolment_with(&[], user, arguments)
@@ -92,7 +92,7 @@ impl Sandbox {
     }
 }
 
-/// The words of the form XXXX-XXXX-XXXX-XXXX in what a program has shown.
+/// The words of the form XXXX-XXXX-XXXX-XXXX in a program's output.
 #[must_use]
 pub fn recovery_codes(shown: &str) -> Vec<String> {
     let group = |part: &str| part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -100,7 +100,7 @@ pub fn recovery_codes(shown: &str) -> Vec<String> {
     shown.split_whitespace().filter(is_code).map(str::to_owned).collect()
 }
 
-/// What is typed of a recovery code to confirm that it was kept.
+/// The part of a recovery code that the user types to confirm that it was kept.
 #[must_use]
 pub fn last_group(code: &str) -> &str {
     code.rsplit('-').next().unwrap_or_default()

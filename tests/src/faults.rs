@@ -1,28 +1,28 @@
-//! System calls that fail: which ones a program makes, and what makes one of them fail: strace, or
-//! tests/c/short_io.c.
+//! Failing system calls: the calls that a program makes, and the program that makes one of them fail: strace,
+//! or tests/c/short_io.c.
 
 use std::collections::BTreeMap;
 
 use crate::Sandbox;
 
-/// Where strace writes in the sandbox.
+/// strace's output file in the sandbox.
 const TRACE: &str = "/tmp/trace";
 
-/// One call that does not do what it should.
+/// One failing call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub call: String,
-    /// Which one of this name the process makes, from 1.
+    /// Its number among the calls of this name, from 1.
     pub nth: u32,
-    /// As strace spells it: `error=EIO`, or `retval=0` for a call that claims to have done nothing; or
+    /// In strace's words: `error=EIO`, or `retval=0` for a call that claims to have done nothing; or
     /// [`SHORT`].
     pub effect: &'static str,
 }
 
-/// The call really is made, for half of what was asked.
+/// The call is made, but for half of the bytes.
 pub const SHORT: &str = "short";
 
-/// Calls that can't fail, or whose failure nobody could heed: the kernel lets go whatever it answers.
+/// Calls that can't fail, or whose failure has no remedy: the kernel releases the resource in any case.
 pub const LEFT_OUT: [&str; 10] = [
     "exit",
     "exit_group",
@@ -36,34 +36,34 @@ pub const LEFT_OUT: [&str; 10] = [
     "getegid",
 ];
 
-/// With which errors calls that touch files, memory, random numbers or sockets fail; strace's words.
+/// Errors of calls that use files, memory, random numbers or sockets; strace's words.
 const ERRORS: [&str; 6] =
     ["error=EIO", "error=ENOSPC", "error=EACCES", "error=EINTR", "error=EMFILE", "error=ENOMEM"];
 
-/// What goes wrong with a call, one at a time.
+/// The faults of a call, to be tried one at a time.
 #[must_use]
 pub fn effects(call: &str) -> Vec<&'static str> {
     let more: &[&str] = match call {
-        // What is asked for half the bytes really reads or writes them; `retval=0` claims the end of the
-        // file, or a full disk.
+        // A call for half of the bytes really reads or writes them; `retval=0` claims the end of the file, or
+        // a full disk.
         "read" | "pread64" | "write" | "pwrite64" => &["retval=0", SHORT],
         "recvfrom" | "recvmsg" | "writev" => &["retval=0"],
         "getrandom" => &["error=ENOSYS"],
-        // It has no error: it answers where the break is now, and the C library takes any higher address for
+        // It has no error: it returns the present break, and the C library takes any higher address for
         // success.
         "brk" => return vec!["retval=0"],
         "openat" | "openat2" | "open" | "fsync" | "fdatasync" | "ftruncate" | "fallocate" | "rename"
         | "renameat" | "renameat2" | "mkdirat" | "linkat" | "unlinkat" | "unlink" | "flock" | "mmap"
         | "mremap" | "mprotect" | "mlock2" | "mlock" | "mlockall" | "madvise" | "socket" | "connect"
         | "sendto" => &[],
-        // Of all others it only matters that they fail.
+        // For all other calls it only matters that they fail.
         _ => return vec!["error=EIO", "error=EINTR"],
     };
     [&ERRORS, more].concat()
 }
 
 impl Fault {
-    /// The program to run others under, so that they meet this fault.
+    /// The words that run a program with this fault.
     #[must_use]
     pub fn injector(&self, sandbox: &Sandbox) -> Vec<String> {
         if self.effect == SHORT {
@@ -85,34 +85,34 @@ impl Fault {
         words.map(str::to_owned).to_vec()
     }
 
-    /// The call that met it, as strace shows it; nothing if the program made fewer.
+    /// The call that met the fault, as strace shows it; `None` if the program made fewer calls.
     #[must_use]
     pub fn hit(sandbox: &Sandbox) -> Option<String> {
         sandbox.read(TRACE).lines().find(|line| line.ends_with("(INJECTED)")).map(str::to_owned)
     }
 }
 
-/// Under which a program's calls are all written down.
+/// The words that record all of a program's calls.
 pub const WATCH: [&str; 5] = ["strace", "-o", TRACE, "-e", "signal=none"];
 
 /// The module's first call: the first step on the way to its configuration.
 const HOOK: &str = "(AT_FDCWD, \"/etc\", ";
 
-/// What the PAM application writes when the last of our hooks is behind it.
+/// The PAM application's output after the last of our hooks.
 const END: &str = "write(1, \"end=";
 
-/// Where a call is made.
+/// The place of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    /// Which one of its name it is, from 1.
+    /// Its number among the calls of its name, from 1.
     pub nth: u32,
-    /// Libpam makes it: before it comes to our hook, or to tell the kernel's audit of it. What it says of
-    /// that is its own affair.
+    /// Libpam makes it: before it calls our hook, or to report to the kernel's audit. We don't judge its
+    /// results.
     pub libpams: bool,
 }
 
-/// The calls of the last watched program from the first that contains `start` on: each name with its places,
-/// of those that `wanted` takes by what strace shows of them.
+/// The calls of the last watched program from the first that contains `start` on: each name with its places.
+/// `wanted` selects them by strace's text.
 #[must_use]
 pub fn calls(sandbox: &Sandbox, start: &str, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, Vec<Place>> {
     let trace = sandbox.read(TRACE);
@@ -133,7 +133,7 @@ pub fn calls(sandbox: &Sandbox, start: &str, wanted: impl Fn(&str) -> bool) -> B
     calls
 }
 
-/// Whether the application's own standard streams are what failed, which it prints its report to.
+/// Whether the failed call uses the application's own standard streams, to which it prints its report.
 #[must_use]
 pub fn is_own_stream(hit: &str) -> bool {
     let first = hit.split_once('(').map_or("", |(_, rest)| rest);
@@ -141,7 +141,7 @@ pub fn is_own_stream(hit: &str) -> bool {
         && ["read", "write", "newfstatat", "fstat", "ioctl", "poll"].iter().any(|name| hit.starts_with(name))
 }
 
-/// Whether writing to the log is what failed, or libpam's to the kernel's audit.
+/// Whether the failed call writes to the log, or belongs to libpam's report to the kernel's audit.
 #[must_use]
 pub fn is_logging(hit: &str) -> bool {
     ["/dev/log", "SOCK_DGRAM", "NETLINK", "NLMSG"].iter().any(|log| hit.contains(log))

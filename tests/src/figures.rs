@@ -1,5 +1,4 @@
-//! What tests print of themselves, one row of figures a line; `cargo xtask proof` runs them with
-//! `--nocapture`.
+//! Results that tests print, one row of figures a line; `cargo xtask proof` runs them with `--nocapture`.
 
 /// Prints one row of a table of that name.
 pub fn print(table: &str, cells: &[String]) {

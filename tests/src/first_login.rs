@@ -1,4 +1,4 @@
-//! Somebody without a device, who logs in for the first time: what they are asked, and what they do.
+//! A user without a device who logs in for the first time: the questions, and the answers.
 
 use crate::{
     Phone, Pty, Sandbox,
@@ -6,33 +6,33 @@ use crate::{
     users::PASSWORD,
 };
 
-/// What every login is asked for where people may enrol.
+/// The question of every login at which users may enrol.
 pub const ENTER: &str = "Verification code (Enter: none yet): ";
-/// The end of the question that carries the picture.
+/// The end of the question with the picture.
 pub const CHOICES: &str = "i, n, q): ";
 /// The end of the question that resumes an enrolment without its picture.
 pub const RESUMED: &str = "n: another QR code, q: give up): ";
-/// The end of the question that carries the recovery codes.
+/// The end of the question with the recovery codes.
 pub const CODES: &str = "or skip: ";
-/// What a login prints that got in.
+/// The output of a successful login.
 pub const INSIDE: &str = "logged in";
 
 impl Pty {
-    /// Up to the question for the code.
+    /// Types the password, up to the question for the code.
     pub fn give_password(&mut self, password: &str) {
         self.expect("assword");
         self.send(password);
         self.expect(ENTER);
     }
 
-    /// Up to the picture: the password, and Enter for the code that is not there yet.
+    /// Up to the picture: types the password, and Enter instead of a code.
     pub fn at_the_picture(&mut self) -> String {
         self.give_password(PASSWORD);
         self.send("");
         self.expect(CHOICES)
     }
 
-    /// At the picture: asks for its key as text, for a phone to take.
+    /// At the picture: requests its key as text, for a phone.
     pub fn take_key(&mut self, sandbox: &Sandbox) -> Phone {
         self.send("k");
         let text = self.expect(CHOICES);
@@ -42,7 +42,7 @@ impl Pty {
         phone
     }
 
-    /// From the picture to the end: what a phone does that scanned `uri`.
+    /// From the picture to the end: the actions of a phone that scanned `uri`.
     pub fn enrol_by(&mut self, sandbox: &Sandbox, uri: &str) -> Phone {
         let phone = Phone::scanned(uri);
         sandbox.keep_secret(&phone.key);
@@ -50,7 +50,7 @@ impl Pty {
         phone
     }
 
-    /// The phone's code, then the last group of a recovery code.
+    /// Types the phone's code, then the last group of a recovery code.
     pub fn confirm(&mut self, phone: &Phone) {
         phone.settle(10);
         self.send(&phone.code());
@@ -62,8 +62,8 @@ impl Pty {
 }
 
 impl Sandbox {
-    /// Every byte of the store, as sums; what a refusal writes for nobody is left out, and so are places for
-    /// notes.
+    /// Checksums of the store's files, without the record that refusals of unknown users write, and without
+    /// places for notes.
     #[must_use]
     pub fn store_content(&self) -> String {
         let sums = "cd /var/lib/qrtotp && find . -path ./decoy -prune -o -type f -perm -200 -print0 | sort -z | xargs -0 sha256sum";

@@ -5,7 +5,7 @@ use crate::{Output, Phone, Sandbox, host::SERVICE};
 /// Arguments for a time-based key, its codes used once, that changes each minute.
 pub const TIME_BASED: [&str; 5] = ["-t", "-d", "-w17", "-S", "60"];
 
-/// What a person does on the other system: the phone and the scratch codes.
+/// A user's enrolment with the other system: the phone and the scratch codes.
 pub fn google_authenticator(sandbox: &Sandbox, user: &str, arguments: &[&str]) -> (Phone, Vec<String>) {
     let argv = [&["google-authenticator", "-C", "-f", "-q", "-u"], arguments].concat();
     sandbox.run_as(user, &argv).success();

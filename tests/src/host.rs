@@ -1,4 +1,4 @@
-//! `pam_host`, the tests' own PAM application (tests/c/pam_host.c), and what it reports.
+//! `pam_host`, the tests' own PAM application (tests/c/pam_host.c), and its reports.
 
 use std::process::Child;
 
@@ -13,13 +13,13 @@ pub const PAM_CONV_ERR: i32 = 19;
 /// The service that [`Sandbox::stack`] writes and [`Sandbox::login`] uses.
 pub const SERVICE: &str = "tests";
 
-/// One run of `pam_host`, to be completed and started.
+/// A run of `pam_host` to be configured and started.
 pub struct Login<'a> {
     sandbox: &'a Sandbox,
     argv: Vec<String>,
 }
 
-/// What `pam_host` printed.
+/// The output of `pam_host`.
 #[derive(Debug)]
 pub struct Report(Output);
 
@@ -37,7 +37,7 @@ impl Sandbox {
         Login { sandbox: self, argv: vec![program, "--service".to_owned(), SERVICE.to_owned()] }
     }
 
-    /// Logs in with one answer; gives what pam_authenticate returned.
+    /// Logs in with one answer; returns the result of pam_authenticate.
     pub fn answer(&self, user: &str, answer: &str) -> i32 {
         self.login(user).answer(answer).run().authenticate()
     }
@@ -77,7 +77,7 @@ impl Login<'_> {
         Report(self.sandbox.run(&argv).success())
     }
 
-    /// Runs it whatever its exit code: for those that are expected to be killed.
+    /// Runs it and accepts any exit code: for processes that are killed on purpose.
     pub fn output(self) -> Output {
         let argv: Vec<&str> = self.argv.iter().map(String::as_str).collect();
         self.sandbox.run(&argv)

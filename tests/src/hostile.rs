@@ -1,5 +1,5 @@
-//! Logins in applications that are in a state that no module would like to find (tests/c/hostile_host.c):
-//! what of each does not hold, with our module or with one that is known to break (tests/c/naive_module.c).
+//! Logins in applications in a broken state (tests/c/hostile_host.c): the violations with our module, or with
+//! one that is known to break (tests/c/naive_module.c).
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use crate::{
     host::{PAM_SUCCESS, value},
 };
 
-/// Within which every login is decided.
+/// The time within which every login is decided.
 const DEADLINE: Duration = Duration::from_secs(12);
 
-/// What a module's mistakes end an application with.
+/// Signals by which a module's mistakes end an application.
 const SIGNALS: [(i32, &str); 7] = [
     (4, "SIGILL"),
     (6, "SIGABRT"),
@@ -28,16 +28,16 @@ pub enum Module {
     Naive,
 }
 
-/// What is to come of a right code.
+/// The expected result of a right code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
-    /// It lets in.
+    /// Accepted.
     Accepted,
-    /// It does not, and lets in later.
+    /// Denied now, accepted later.
     Kept,
-    /// It neither does nor will: nobody knows what the disk has kept.
+    /// Denied now and later: it is unknown what the disk has kept.
     Burnt,
-    /// It does, or lets in later.
+    /// Accepted now or later.
     Decided,
 }
 
@@ -47,12 +47,12 @@ pub struct Stage {
     pub module: Module,
 }
 
-/// What came of some logins.
+/// The results of some logins.
 #[derive(Debug, Default)]
 pub struct Seen {
     pub accepted: u32,
     pub denied: u32,
-    /// What did not hold.
+    /// Violations.
     pub wrong: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ impl Seen {
         }
     }
 
-    /// Notes what is wrong unless `holds`.
+    /// Notes a violation unless `holds`.
     pub fn expect(&mut self, holds: bool, wrong: impl FnOnce() -> String) {
         if !holds {
             self.wrong.push(wrong());
@@ -123,8 +123,8 @@ impl Stage {
         self.sandbox.run(&[starter, &[program.as_str(), condition, user, answer]].concat())
     }
 
-    /// Alice, or whom the application makes of her, logs in under it: with an answer that must not let her
-    /// in, then with her code, with the same again and with her next one in an ordinary application.
+    /// Alice, or the user that the application turns her into, logs in under the condition: with a wrong
+    /// answer, then with her code, with the same code again and with her next one in an ordinary application.
     #[must_use]
     pub fn log_in(&self, starter: &[&str], condition: &str, wrong: Option<&str>, right: Right) -> Seen {
         let phone = self.fresh("alice");
@@ -138,7 +138,7 @@ impl Stage {
         seen
     }
 
-    /// Whether what was said about `code` is what is expected and stays true.
+    /// Checks that the decision on `code` is the expected one and stays true.
     pub fn settle_accounts(&self, phone: &Phone, code: &str, accepted: bool, right: Right, seen: &mut Seen) {
         match right {
             Right::Accepted => seen.expect(accepted, || "a right code was denied".to_owned()),
@@ -160,7 +160,7 @@ impl Stage {
         seen.expect(next == PAM_SUCCESS, || format!("the next login does not work: {next}"));
     }
 
-    /// Whether she got in; all else that must hold of the application is noted.
+    /// Returns whether she got in, and notes violations by the application.
     fn observed(
         &self,
         starter: &[&str],
@@ -178,7 +178,7 @@ impl Stage {
             return accepted;
         }
         seen.expect(start.elapsed() < DEADLINE, || format!("it took {:?}", start.elapsed()));
-        // Under limits of memory the application itself may not come to its login.
+        // With little memory the application itself may not reach its login.
         if right == Right::Decided && !output.stdout.contains("authenticate=") {
             return accepted;
         }
@@ -203,13 +203,13 @@ pub fn killed(output: &Output) -> Option<String> {
     Some(format!("the application was killed by {name} ({signal})"))
 }
 
-/// Holds what `check` looks at with our module, and is found not to hold with the naive one. What was seen
-/// becomes a row.
+/// Checks that `check` holds with our module, and fails with the naive one. The results become a row of the
+/// table.
 pub fn compare(condition: &str, check: impl Fn(&Stage) -> Seen) {
     let _ = compare_on(&Stage::new(Module::Ours), &Stage::new(Module::Naive), condition, check);
 }
 
-/// The same, on stages that are there. Gives how many logins were accepted.
+/// The same on existing stages. Returns the number of accepted logins.
 pub fn compare_on(ours: &Stage, naive: &Stage, condition: &str, check: impl Fn(&Stage) -> Seen) -> u32 {
     let seen = check(ours);
     assert!(seen.wrong.is_empty(), "{condition}: {:#?}", seen.wrong);

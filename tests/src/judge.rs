@@ -1,4 +1,4 @@
-//! What must hold of an account after something was broken while somebody did something to it.
+//! Invariants of an account after a fault during an action.
 
 use std::time::Duration;
 
@@ -8,28 +8,28 @@ use crate::{
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
 };
 
-/// What a deed's program said, and how it ended.
+/// The report of an action's program, and how it ended.
 #[derive(Clone, Debug)]
 pub struct Told {
     /// It reported success.
     pub done: bool,
-    /// A signal, a hang, an exit code of nobody's: how it must not end.
+    /// A disorderly end: a signal, a hang, an undocumented exit code.
     pub disorder: Option<String>,
-    /// The code that was typed; where a device is, it must work once at most.
+    /// The typed code; if there is a device, it must work once at most.
     pub code: Option<String>,
-    /// The device that is there if the deed was done, or is still there if it was not.
+    /// The device that exists if the action was done, or still exists if it was not.
     pub phone: Option<Phone>,
     pub shown: String,
 }
 
-/// What the account looked like at one moment: `qrtotp status --json`, without what differs from run to run.
+/// The account's state at one moment: `qrtotp status --json`, without fields that differ between runs.
 #[must_use]
 pub fn status(host: &Host) -> Option<String> {
     let output = host.sandbox.run(&["qrtotp", "status", USER, "--json"]);
     output.status.success().then(|| output.stdout.lines().map(comparable).collect())
 }
 
-/// Times are times, and ids are ids.
+/// Masks times and ids, which differ between runs.
 fn comparable(line: &str) -> String {
     let Some((name, value)) = line.split_once(": ") else { return format!("{}\n", line.trim()) };
     let value = value.trim_end_matches(',');
@@ -41,14 +41,14 @@ fn comparable(line: &str) -> String {
     } else if is_time {
         "TIME"
     } else if name.trim() == "\"issued_by\"" && bare == "0" {
-        "\"root\"" // by number, where the name can't be looked up
+        "\"root\"" // by number, if the name can't be looked up
     } else {
         value
     };
     format!("{}: {value}\n", name.trim())
 }
 
-/// The states that an account may be in: before, after, and what its deed may leave in between.
+/// The allowed states of an account: before, after, and any that its action may leave in between.
 #[derive(Clone, Debug)]
 pub struct States {
     /// None: there was no store.
@@ -58,7 +58,7 @@ pub struct States {
 }
 
 impl States {
-    /// What does not hold of what was told and the state that is there (none: it can't be read).
+    /// The contradictions between the report and the present state (none: it can't be read).
     #[must_use]
     pub fn judge(&self, told: &Told, now: Option<&str>) -> Vec<String> {
         let mut wrong = Vec::new();
@@ -84,19 +84,18 @@ impl States {
             || self.old.as_ref().is_some_and(|old| is_shown(old, now))
     }
 
-    /// The new state, but its recovery codes are owed: whatever kept them from being handed over, the next
-    /// login does it.
+    /// The new state, but its recovery codes are owed: the next login hands them over.
     fn is_owed(&self, now: &str) -> bool {
         now == self.new.replace("\"recovery_codes_left\": 10", "\"recovery_codes_left\": 0")
     }
 }
 
-/// The store is there, and nobody has a record.
+/// The store exists, and no account has a record.
 fn has_no_record(now: &str) -> bool {
     now.contains("\"uid\": null") && now.contains("\"unenrolled\"")
 }
 
-/// Nothing is enrolled in either, and a token's QR code may have been shown since.
+/// Nothing is enrolled in either, and a token's QR code may have been shown in between.
 fn is_shown(old: &str, now: &str) -> bool {
     let split = |state: &'_ str| {
         state.split_once("\"token\": ").map(|(rest, token)| (rest.to_owned(), token.to_owned()))
@@ -106,7 +105,7 @@ fn is_shown(old: &str, now: &str) -> bool {
 }
 
 impl Host {
-    /// The states of the deed, by doing it while nothing is broken.
+    /// The states of the action, found by running it without a fault.
     #[must_use]
     pub fn states(&self, between: impl FnOnce(&str) -> Vec<String>) -> States {
         self.restore();
@@ -119,7 +118,7 @@ impl Host {
         States { old, new, between }
     }
 
-    /// Everything that must hold, found out by using the account: this changes it.
+    /// The violations, found by using the account, which changes it.
     #[must_use]
     pub fn judge(&self, told: &Told, states: &States) -> Vec<String> {
         let now = status(self);
@@ -132,12 +131,12 @@ impl Host {
         wrong
     }
 
-    /// A code works once, the next one works where a device is, and none where none is.
+    /// A code works once; the next one works if and only if there is a device.
     fn aftermath(&self, told: &Told, now: &str) -> Vec<String> {
         let mut wrong = Vec::new();
         let enrolled = now.contains("\"standing\": \"enrolled\"");
         if let Some(code) = &told.code {
-            // If it was not accepted then, it may be now.
+            // If it was not accepted before, it may be now.
             if !told.done && enrolled {
                 self.sandbox.answer(USER, code);
             }
@@ -156,20 +155,21 @@ impl Host {
         wrong
     }
 
-    /// Whatever stopped it, it can be done now.
+    /// After any fault, the action can be done now.
     fn once_more(&self, now: &str) -> Vec<String> {
-        // Enrolled by a token, too: if the last sync failed, the new state is there although success was not
-        // reported.
+        // An enrolment with a token, too: if the last sync failed, the new state exists although success was
+        // not reported.
         let uses_a_code = ["login", "enrolment", "use of a token"];
         let enrolled = now.contains("\"standing\": \"enrolled\"");
         if enrolled && uses_a_code.iter().any(|deed| self.deed.name.starts_with(deed)) {
-            return Vec::new(); // its code is used up by now
+            return Vec::new(); // its code is used up now
         }
         let told = self.act(&[]);
         if told.done { Vec::new() } else { vec![format!("it can't be done afterwards: {}", told.shown)] }
     }
 
-    /// How the log, or the program, names what failed; nothing where neither does within some seconds.
+    /// The reason of the failure in the log, or in the program's output; `None` if neither gives one within
+    /// some seconds.
     #[must_use]
     pub fn reason(&self, seen: usize, told: &Told) -> Option<String> {
         let reason_of = |line: &str| {

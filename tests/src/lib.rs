@@ -1,9 +1,9 @@
-//! The harness of the end-to-end tests: a private host in namespaces, a person at a terminal, a phone.
+//! The harness of the end-to-end tests: a private host in namespaces, a user at a terminal, a phone.
 //!
 //! It sees only built artefacts (the module's shared object and the `qrtotp` command), never the crates
 //! behind them, and it changes nothing of the machine it runs on. It must run as root.
 //!
-//! A harness reports by panicking: the message and the transcript are the test's failure.
+//! The harness reports by panicking: the message and the transcript are the test's failure.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![forbid(unsafe_code)]
 

@@ -41,19 +41,19 @@ impl Log {
         log
     }
 
-    /// Every datagram so far, as it came.
+    /// Every datagram so far, unchanged.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
     }
 
-    /// The module's and the command's audit lines: only what went to AUTHPRIV, from `event=` on.
+    /// The audit lines of the module and the command: only lines for AUTHPRIV, from `event=` on.
     #[must_use]
     pub fn events(&self) -> Vec<String> {
         self.lines().iter().filter_map(|line| event(line)).collect()
     }
 
-    /// The first line, after the `seen` first ones, that contains all of `texts`. Panics when none comes.
+    /// The first line, after the `seen` first ones, that contains all of `texts`. Panics if none comes.
     #[must_use]
     pub fn wait_after(&self, seen: usize, texts: &[&str]) -> String {
         clock::poll(Duration::from_secs(10), || {

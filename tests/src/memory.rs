@@ -1,4 +1,4 @@
-//! What is in the memory of a process, read from outside.
+//! The memory of a process, read from outside.
 
 use std::{
     collections::BTreeSet,
@@ -11,13 +11,13 @@ use std::{
 
 use crate::Sandbox;
 
-/// What is looked for: each with its name and form, such as "the secret, base32".
+/// The patterns to search for: each with its name and form, such as "the secret, base32".
 pub type Patterns = Vec<(String, Vec<u8>)>;
 
-/// What a search went through, and what it found.
+/// The extent and results of a search.
 pub struct Searched {
     pub found: Vec<Found>,
-    /// Those of them that can be read.
+    /// The readable ones of them.
     pub mappings: usize,
     pub bytes: usize,
 }
@@ -30,10 +30,10 @@ pub struct MemoryHost {
     proc: PathBuf,
 }
 
-/// One place where something was found.
+/// One hit of a search.
 #[derive(Debug)]
 pub struct Found {
-    /// Which of the things looked for, by its name.
+    /// The pattern's name.
     pub what: String,
     /// The mapping's line of /proc/PID/maps.
     pub mapping: String,
@@ -71,7 +71,7 @@ impl Sandbox {
 }
 
 impl MemoryHost {
-    /// Reads up to `at=PLACE`; gives what was said before it and the hook's code.
+    /// Reads up to `at=PLACE`; returns the output before it and the hook's code.
     pub fn stops_at(&mut self, place: &str) -> (String, i32) {
         let mut said = String::new();
         loop {
@@ -104,8 +104,8 @@ impl MemoryHost {
     }
 }
 
-/// Every place of a process's readable memory in which one of `patterns` is, in either case of letters.
-/// `proc`: its directory there.
+/// Every place in a process's readable memory that holds one of `patterns`, in either case of letters.
+/// `proc`: its directory in /proc.
 #[must_use]
 pub fn search(proc: &Path, patterns: &[(String, Vec<u8>)]) -> Searched {
     let smaps = fs::read_to_string(proc.join("smaps")).unwrap();
@@ -133,7 +133,7 @@ pub fn search(proc: &Path, patterns: &[(String, Vec<u8>)]) -> Searched {
     searched
 }
 
-/// What of a mapping can be read, and how much that is; the kernel's own pages in it can't.
+/// The readable part of a mapping, and its size; the kernel's own pages in it can't be read.
 fn read(memory: &File, mapping: &str) -> (Vec<u8>, usize) {
     let (start, end) = mapping.split(' ').next().unwrap().split_once('-').unwrap();
     let address = |text| u64::from_str_radix(text, 16).unwrap();
@@ -149,8 +149,7 @@ fn read(memory: &File, mapping: &str) -> (Vec<u8>, usize) {
     (content, bytes)
 }
 
-/// Which patterns are in it, as they are or with letters of another case. Goes over it once, for there are
-/// many.
+/// The patterns that it contains, with any case of letters. Scans it once, because there are many patterns.
 fn places(content: &[u8], patterns: &[(String, Vec<u8>)]) -> BTreeSet<usize> {
     let mut by_first = vec![Vec::new(); 256];
     for (index, (_, pattern)) in patterns.iter().enumerate() {
@@ -177,7 +176,7 @@ pub fn forms_of_key(name: &str, bytes: &[u8]) -> Patterns {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let pad = |with: u8| bytes.iter().map(|byte| byte ^ with).collect();
     let form = |form: &str, bytes: Vec<u8>| (format!("{name}, {form}"), bytes);
-    // Texts are looked for as they are and in memory turned to lower case.
+    // Texts are searched for unchanged, and in memory turned to lower case.
     vec![
         form("raw", bytes.to_vec()),
         form("hex", hex.into_bytes()),
@@ -210,8 +209,8 @@ fn from_letters(alphabet: &str, text: &str) -> Vec<u8> {
     bits.as_bytes().chunks_exact(8).map(byte).collect()
 }
 
-/// The forms of a recovery code or a token's: as it is shown, without its dashes, the bits that it stands
-/// for, and all of them in hex and the bits in RFC 4648's base32.
+/// The forms of a recovery code or a token's code: as displayed, without dashes, its bits, all of them in
+/// hex, and the bits in RFC 4648's base32.
 #[must_use]
 pub fn forms_of_code(name: &str, code: &str) -> Patterns {
     let plain = code.replace('-', "");

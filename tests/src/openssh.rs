@@ -1,5 +1,5 @@
-//! Systems with an OpenSSH of their own: this machine, and Debian releases that `cargo xtask` unpacks; and
-//! somebody who enrols over ssh between two of them.
+//! Systems with different versions of OpenSSH: this machine, and Debian releases that `cargo xtask` unpacks;
+//! and a user who enrols over ssh between two of them.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ const USER: &str = "alice";
 const KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
 
 pub struct System {
-    /// As it calls itself, and its OpenSSH.
+    /// Its own name, and its OpenSSH.
     pub name: String,
     pub openssh: String,
     root: Option<PathBuf>,
@@ -32,17 +32,17 @@ pub struct Server {
     _sshd: Sshd,
 }
 
-/// The newest of Debian's releases that we promise to work on: tests have its programs everywhere.
+/// The newest of Debian's supported releases: tests take programs from it on every machine.
 pub const NEWEST: &str = "trixie";
 
-/// Whether this machine's system is older than that. If it is that one, there is no other: what is built here
-/// runs on nothing older, for want of its libc.
+/// Whether this machine's system is older than that release. If it is the same, there is no other: binaries
+/// built here do not run on older ones, whose libc is too old.
 #[must_use]
 pub fn is_older() -> bool {
     !std::fs::read_to_string("/etc/os-release").unwrap().contains(&format!("VERSION_CODENAME={NEWEST}"))
 }
 
-/// Where the files of a Debian release are, once they are unpacked.
+/// The directory of a Debian release, once it is unpacked.
 #[must_use]
 pub fn unpacked(release: &str) -> PathBuf {
     artefacts::target_directory().join("debian").join(release)
@@ -107,7 +107,7 @@ impl System {
 }
 
 impl Server {
-    /// Somebody without a device at the picture of their first login from `client`.
+    /// A user without a device, at the picture of their first login from `client`.
     #[must_use]
     pub fn at_the_picture(&self, client: &Sandbox, options: &[&str]) -> Pty {
         let _ = self.host.run(&["rm", "-rf", &format!("/var/lib/qrtotp/accounts/{USER}")]);
@@ -117,7 +117,7 @@ impl Server {
         login
     }
 
-    /// From there into the host, with the phone that scanned `uri`.
+    /// From the picture into the host, with the phone that scanned `uri`.
     pub fn enrols(&self, mut login: Pty, uri: &str) {
         assert!(uri.starts_with("otpauth://totp/"), "the picture holds something else");
         let seen = self.host.log.lines().len();
@@ -128,7 +128,7 @@ impl Server {
     }
 }
 
-/// What the decoders read off a terminal that shows what the login has shown.
+/// The decoders' readings of a terminal that shows the login's output.
 #[must_use]
 pub fn read(login: &Pty, background: Background) -> Vec<Reading> {
     decoders::read_png(&photograph(&login.transcript(), background, GEOMETRY))

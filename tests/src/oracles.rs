@@ -1,5 +1,5 @@
-//! Readers of key URIs that are not ours: pyotp and ykman (Debian), and otpauth, which `cargo xtask` installs
-//! from npm.
+//! Independent readers of key URIs: pyotp and ykman (Debian), and otpauth, which `cargo xtask` installs from
+//! npm.
 
 use std::{
     path::PathBuf,
@@ -8,10 +8,10 @@ use std::{
 
 use crate::artefacts;
 
-/// What `QRTOTP_LACKS` calls the reader from npm.
+/// The name of the npm reader in `QRTOTP_LACKS`.
 pub const FROM_NPM: &str = "otpauth";
 
-/// What one program read.
+/// One program's reading.
 #[derive(PartialEq, Eq, Debug)]
 pub struct Read {
     pub issuer: String,
@@ -20,7 +20,7 @@ pub struct Read {
     pub secret: String,
 }
 
-/// What a program makes of each of `uris`; `None` if it refuses one.
+/// A program's reading of each of `uris`; `None` if it refuses one.
 pub type Readings = Vec<Option<Read>>;
 
 #[must_use]
@@ -33,7 +33,7 @@ pub fn ykman(uris: &[String]) -> Readings {
     python("ykman", uris)
 }
 
-/// `None` if this machine can't have it.
+/// `None` if this machine can't install it.
 #[must_use]
 pub fn otpauth(uris: &[String]) -> Option<Readings> {
     (!artefacts::lacks(FROM_NPM)).then(|| {
@@ -43,7 +43,7 @@ pub fn otpauth(uris: &[String]) -> Option<Readings> {
     })
 }
 
-/// Where npm installs.
+/// npm's prefix.
 #[must_use]
 pub fn npm_prefix() -> PathBuf {
     artefacts::target_directory().join("npm")
@@ -54,7 +54,8 @@ fn python(reader: &str, uris: &[String]) -> Readings {
     ask(Command::new("/usr/bin/python3").args(["-c", include_str!("oracle.py"), reader]), uris)
 }
 
-/// Runs a reader: a URI a line in, and out issuer, account and secret with tabs between, or an empty line.
+/// Runs a reader: in go the URIs, one a line; out come issuer, account and secret with tabs between, or an
+/// empty line.
 fn ask(command: &mut Command, uris: &[String]) -> Readings {
     let (input, mut uris_out) = std::io::pipe().unwrap();
     let command = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());

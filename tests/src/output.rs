@@ -2,7 +2,7 @@
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
-/// How a program ended and what it printed.
+/// A program's exit status and output.
 #[derive(Debug)]
 pub struct Output {
     pub status: ExitStatus,

@@ -1,4 +1,4 @@
-//! Somebody who enrols at any of our dialogues, and stops when the program does.
+//! A user who enrols with any of our dialogues, and stops when the program does.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use crate::{
     first_login::{CHOICES, CODES, ENTER, RESUMED},
 };
 
-/// The end of what `qrtotp enroll` asks root.
+/// The end of root's question in `qrtotp enroll`.
 const ROOT_CODE: &str = "Code: ";
-/// How long a program may go on that asks for nothing any more.
+/// How long a program may run after its last question.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How long a person waits for a question before they press Enter: perhaps there was one that was not shown.
+/// How long the user waits for a question before pressing Enter: perhaps there was one that was not shown.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// What became of it.
+/// The result of the dialogue.
 pub struct Played {
     pub shown: String,
-    /// The exit code; nothing if it was a signal or took too long.
+    /// The exit code; `None` after a signal or a timeout.
     pub exit: Option<i32>,
     pub phone: Option<Phone>,
-    /// The code that was to confirm it.
+    /// The code typed to confirm it.
     pub code: Option<String>,
 }
 
-/// Answers what is asked.
+/// Answers the questions.
 pub fn enrol(sandbox: &Sandbox, mut pty: Pty) -> Played {
     let (mut phone, mut code, mut asked) = (None::<Phone>, None, 0);
     while asked < 12 {
-        // Three wrong codes end every dialogue of ours; this bounds whatever else might not.
+        // Three wrong codes end every dialogue of ours; this bounds any other repetition.
         asked += 1;
         let Some(which) = pty.meet(&[ENTER, CHOICES, RESUMED, CODES, ROOT_CODE], PATIENCE) else {
             if pty.ended(Duration::ZERO).is_some() {
@@ -40,7 +40,7 @@ pub fn enrol(sandbox: &Sandbox, mut pty: Pty) -> Played {
         match (which, &phone) {
             (0, _) => pty.send(""),
             (1, None) => {
-                // Asked again when the key was there already: then it was not taken for one.
+                // Asked again after the key was shown: the answer was not taken as a request for it.
                 phone = key(&pty.transcript());
                 if phone.is_none() {
                     pty.send("k");
@@ -74,7 +74,7 @@ fn type_code(sandbox: &Sandbox, pty: &mut Pty, phone: &Phone) -> String {
     code
 }
 
-/// The last key that was shown.
+/// The last key in the output.
 fn key(shown: &str) -> Option<Phone> {
     let at = shown.rfind("otpauth://totp/")?;
     let uri: String = shown[at..].chars().take_while(|c| !c.is_whitespace() && *c != '\\').collect();

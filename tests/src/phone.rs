@@ -1,4 +1,4 @@
-//! The authenticator app: Debian's `oathtool`, an implementation that is not ours.
+//! The authenticator app: Debian's `oathtool`, an independent implementation.
 
 use std::{collections::HashSet, process::Command, time::Duration};
 
@@ -15,7 +15,7 @@ pub struct Phone {
     pub algorithm: &'static str,
 }
 
-/// The key URI that is offered in the sandbox for the first device of `user`, as far as the key.
+/// The key URI that the sandbox offers for the first device of `user`, up to the key.
 #[must_use]
 pub fn uri_of(user: &str, key: &str) -> String {
     format!("otpauth://totp/Tests:{user}@sandbox?secret={key}")
@@ -36,9 +36,9 @@ impl Phone {
         Self::new(secret.unwrap_or_else(|| panic!("no secret in {uri:?}")))
     }
 
-    /// A phone with a key of its own. The long period gives a test minutes, not seconds, per step. Of the
-    /// codes around the present one no two are the same, as they otherwise would be once in a million, also
-    /// if another period is taken.
+    /// A phone with a fresh key. The long period gives a test minutes, not seconds, per step. No two of the
+    /// codes around the present one are the same, with any period; otherwise two would be once in a million
+    /// runs.
     #[must_use]
     pub fn random() -> Self {
         let differ = |phone: &Self| {
@@ -85,7 +85,7 @@ impl Phone {
         self.codes(step, 0).remove(0)
     }
 
-    /// The codes of a step and of so many after it.
+    /// The codes of a step and of the `after` next ones.
     fn codes(&self, step: u64, after: u64) -> Vec<String> {
         let output = Command::new("oathtool")
             .args([
@@ -104,8 +104,8 @@ impl Phone {
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
     }
 
-    /// The codes of the present step and of 24 to each side of it: what resynchronisation can reach in half
-    /// minutes, and more.
+    /// The codes of the present step and of 24 to each side: more than resynchronisation can reach with
+    /// 30-second steps.
     fn near(&self) -> Vec<String> {
         self.codes(self.step() - 24, 48)
     }
@@ -116,13 +116,13 @@ impl Phone {
         self.code_of_step(self.step())
     }
 
-    /// The code shown one step ago, which is still to be accepted.
+    /// The code of the previous step, which is still accepted.
     #[must_use]
     pub fn previous_code(&self) -> String {
         self.code_of_step(self.step() - 1)
     }
 
-    /// A code that is wrong, and none of those near the current one.
+    /// A wrong code, unlike any near the current one.
     #[must_use]
     pub fn wrong_code(&self) -> String {
         let near = self.near();

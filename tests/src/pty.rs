@@ -1,4 +1,4 @@
-//! A person at a terminal: a program on a pseudo-terminal of the sandbox, what it shows, what is typed.
+//! A user at a terminal: a program on a pseudo-terminal of the sandbox, its output, and typed input.
 
 use std::{
     fs::{File, OpenOptions},
@@ -28,7 +28,7 @@ pub struct Pty {
     child: Child,
     keyboard: File,
     shown: Arc<Mutex<String>>,
-    /// Every program has let go of the terminal, and all that they showed is read.
+    /// Every program has closed the terminal, and all output is read.
     closed: Arc<AtomicBool>,
     /// How much of `shown` earlier calls of `expect` have consumed.
     read: usize,
@@ -43,7 +43,7 @@ impl Sandbox {
         pty
     }
 
-    /// The same as root, for programs that show secrets because they are meant to.
+    /// The same as root, for programs that show secrets on purpose.
     #[must_use]
     pub fn pty_unrecorded(&self, argv: &[&str]) -> Pty {
         self.pty_unrecorded_as(None, argv)
@@ -55,8 +55,7 @@ impl Sandbox {
     }
 }
 
-/// With every signal at its default: whoever runs the tests in the background ignores Ctrl-C, a person does
-/// not.
+/// With every signal at its default: a test run in the background ignores Ctrl-C, a user's shell does not.
 fn on_terminal<'a>(argv: &[&'a str]) -> Vec<&'a str> {
     [&["setsid", "--ctty", "--wait", "env", "--default-signal"], argv].concat()
 }
@@ -79,7 +78,7 @@ impl Pty {
         let (mut screen, text) = (keyboard.try_clone().unwrap(), Arc::clone(&shown));
         thread::spawn(move || {
             let (mut buffer, mut pending) = ([0; 4096], Vec::new());
-            // Reading fails with EIO when the last program has let go of the terminal.
+            // Reading fails with EIO once the last program has closed the terminal.
             while let Ok(length @ 1..) = screen.read(&mut buffer) {
                 pending.extend_from_slice(&buffer[..length]);
                 let whole = whole_characters(&pending);
@@ -91,7 +90,7 @@ impl Pty {
         Self { child, keyboard, shown, closed, read: 0 }
     }
 
-    /// Waits for `text` and gives what came before it. Panics with the transcript when it does not come.
+    /// Waits for `text` and returns the output before it. Panics with the transcript if it does not come.
     pub fn expect(&mut self, text: &str) -> String {
         match self.look(&[text], PATIENCE) {
             Some((_, before)) => before,
@@ -99,7 +98,7 @@ impl Pty {
         }
     }
 
-    /// Waits for the first of `texts` to be shown, and tells which.
+    /// Waits for the first of `texts` to appear; returns its index.
     pub fn expect_one(&mut self, texts: &[&str]) -> usize {
         match self.look(texts, PATIENCE) {
             Some((which, _)) => which,
@@ -107,7 +106,7 @@ impl Pty {
         }
     }
 
-    /// The same, or nothing when the program has ended or shows none for as long as `patience`.
+    /// The same, or `None` if the program has ended or shows none within `patience`.
     pub fn meet(&mut self, texts: &[&str], patience: Duration) -> Option<usize> {
         clock::poll(patience, || {
             let over = self.closed.load(Ordering::Acquire);
@@ -138,29 +137,29 @@ impl Pty {
         let _ = self.keyboard.write_all(format!("{text}\n").as_bytes());
     }
 
-    /// Waits for the end. Gives how it ended and everything that was shown.
+    /// Waits for the end. Returns the exit status and the whole output.
     pub fn finish(&mut self) -> (ExitStatus, String) {
         let status = clock::poll(PATIENCE, || self.child.try_wait().unwrap())
             .unwrap_or_else(|| panic!("it does not end; the transcript is:\n{}", self.transcript()));
-        // The reader may have a last piece to take; what a program left running holds the terminal for
-        // longer.
+        // The reader may have a last piece to take; a process that the program left running holds the
+        // terminal longer.
         clock::poll(Duration::from_secs(2), || self.closed.load(Ordering::Acquire).then_some(()));
         (status, self.transcript())
     }
 
-    /// How it ended, if it ends within `limit`.
+    /// The exit status, if it ends within `limit`.
     pub fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
         clock::poll(limit, || self.child.try_wait().unwrap())
     }
 
-    /// Panics unless it ends with exit code 0.
+    /// Panics unless the exit code is 0.
     pub fn success(&mut self) -> String {
         let (status, text) = self.finish();
         assert!(status.success(), "{status}; the transcript is:\n{text}");
         text
     }
 
-    /// Panics unless it ends with another exit code than 0.
+    /// Panics if the exit code is 0.
     pub fn failure(&mut self) -> String {
         let (status, text) = self.finish();
         assert!(!status.success(), "it should have failed; the transcript is:\n{text}");
@@ -200,7 +199,7 @@ pub fn child_of(pid: u32) -> Option<Pid> {
     Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
 }
 
-/// How many bytes of `bytes` do not end in the middle of a UTF-8 character.
+/// The length of the longest prefix of `bytes` that does not end inside a UTF-8 character.
 fn whole_characters(bytes: &[u8]) -> usize {
     match std::str::from_utf8(bytes) {
         Err(error) if error.error_len().is_none() => error.valid_up_to(),

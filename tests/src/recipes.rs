@@ -1,4 +1,4 @@
-//! docs/SERVICES.md: what it tells people to write, for tests that do it.
+//! The instructions of docs/SERVICES.md, for tests that follow them.
 
 use crate::{Sandbox, artefacts};
 
@@ -13,19 +13,19 @@ impl Recipe {
         Self(section.split("\n## ").next().unwrap().to_owned())
     }
 
-    /// The block of a file: the indented lines behind the line that begins with its name.
+    /// The block of a file: the indented lines after the line that begins with its name.
     #[must_use]
     pub fn block(&self, path: &str) -> String {
         self.behind(&format!("`{path}`"))
     }
 
-    /// The block behind `Run:`.
+    /// The block after `Run:`.
     #[must_use]
     pub fn commands(&self) -> String {
         self.behind("Run:")
     }
 
-    /// The block behind a line of text that begins so.
+    /// The block after a line with this beginning.
     #[must_use]
     pub fn behind(&self, line: &str) -> String {
         let behind = self.0.split(&format!("\n{line}")).nth(1).unwrap_or_else(|| panic!("no block: {line}"));
@@ -37,8 +37,7 @@ impl Recipe {
         format!("{}\n", block.trim_end())
     }
 
-    /// Writes the blocks: the configuration, whole files, and lines that go behind or in place of one of
-    /// Debian's.
+    /// Writes the blocks: the configuration, whole files, and lines that follow or replace one of Debian's.
     pub fn write(&self, sandbox: &Sandbox) {
         for line in self.0.lines().filter(|line| line.starts_with("`/")) {
             let quoted: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
@@ -51,15 +50,15 @@ impl Recipe {
                 ([path, line], ", behind the line :") => {
                     Self::edit(sandbox, path, line, &format!("{line}\n{}", self.block(path)));
                 }
-                ([path, line], ", instead of the line :") => {
+                ([path, line, ..], text) if text.starts_with(", instead of the line ") => {
                     Self::edit(sandbox, path, line, &self.block(path))
                 }
-                _ => {} // part of a file; the test says where
+                _ => {} // part of a file; the test inserts it
             }
         }
     }
 
-    /// Puts `new` in place of a line, however its words are aligned.
+    /// Replaces a line with `new`, ignoring the alignment of its words.
     fn edit(sandbox: &Sandbox, path: &str, old: &str, new: &str) {
         let is_it = |line: &str| line.split_whitespace().eq(old.split_whitespace());
         let before = sandbox.read(path);

@@ -1,4 +1,4 @@
-//! A private host: own /etc, /var, /dev, /home, /proc, network and system log, real programs.
+//! A private host: its own /etc, /var, /dev, /home, /proc, network and system log, with real programs.
 //!
 //! Dropping it, or the death of the test, takes everything with it. Nothing of the machine is changed.
 
@@ -12,17 +12,17 @@ use std::{
 
 use crate::{Output, artefacts, log::Log};
 
-/// Where the sandbox's records are.
+/// The sandbox's store.
 pub const STATE_DIR: &str = "/var/lib/qrtotp";
 
-/// What carries [`STATE_DIR`].
+/// The file system of [`STATE_DIR`].
 #[derive(Clone, Copy, Debug)]
 pub enum State {
     /// With these mount options, for instance `size=64k` or `nr_inodes=9`.
     Tmpfs(&'static str),
     /// A loop device of this size, as `truncate --size` understands it.
     Ext4(&'static str),
-    /// A directory of the machine, for what is measured on its own disk.
+    /// A directory of the machine, for measurements on its own disk.
     Directory(&'static str),
 }
 
@@ -37,7 +37,7 @@ pub struct Sandbox {
     outputs: Transcripts,
 }
 
-/// Everything that programs in the sandbox have printed, for the search for secrets.
+/// The output of all programs in the sandbox, for the search for secrets.
 pub(crate) type Transcripts = Arc<Mutex<Vec<Arc<Mutex<String>>>>>;
 
 impl Sandbox {
@@ -57,7 +57,7 @@ impl Sandbox {
         Self::bare(state).with(module, command)
     }
 
-    /// The same on the files of another Debian, such as mmdebstrap makes, and in the network of `beside`.
+    /// The same on the files of another Debian, as mmdebstrap makes them, in the network of `beside`.
     #[must_use]
     pub fn on_root(root: Option<&Path>, beside: Option<&Sandbox>, module: &Path, command: &Path) -> Self {
         Self::start(State::Tmpfs("size=16m"), root, beside).with(module, command)
@@ -71,7 +71,7 @@ impl Sandbox {
         self
     }
 
-    /// Without anything of ours: for proving the harness, and for installing peers.
+    /// Without our files: for testing the harness, and for installing peers.
     #[must_use]
     pub fn bare(state: State) -> Self {
         Self::start(state, None, None)
@@ -145,12 +145,12 @@ impl Sandbox {
         );
     }
 
-    /// What a test makes of a configuration that can't be applied is its own affair.
+    /// Applies the configuration; the caller checks the result.
     pub fn apply_configuration(&self) -> Output {
         self.apply("/etc/qrtotp/qrtotp.toml")
     }
 
-    /// Makes a configuration what logins read.
+    /// Applies a configuration, so that logins read it.
     pub fn apply(&self, path: &str) -> Output {
         self.run(&["qrtotp", "--config", path, "config", "apply"])
     }
@@ -158,8 +158,8 @@ impl Sandbox {
     /// Replaces `/etc/pam.d/SERVICE`.
     pub fn pam(&self, service: &str, lines: &str) {
         self.overwrite(&format!("/etc/pam.d/{service}"), lines);
-        // An enrolment at login is refused where libpam read the file at nearly the moment of its last
-        // change.
+        // libpam may have read the file just before its last change; an enrolment at a login would then be
+        // refused.
         crate::clock::pause(std::time::Duration::from_millis(30));
     }
 
@@ -192,14 +192,14 @@ impl Sandbox {
     pub fn install(&self, from: &Path, inside: &str, mode: u32) {
         use std::os::unix::fs::PermissionsExt;
         let to = self.path(inside);
-        // By another process: what another test starts meanwhile would inherit the file open for writing from
-        // this one, and a program that is open for writing does not start ("text file busy").
+        // By another process: a child started by a concurrent test would inherit our descriptor open for
+        // writing, and a program that is open for writing does not start ("text file busy").
         let copied = Command::new("cp").arg(from).arg(&to).status();
         assert!(copied.is_ok_and(|status| status.success()), "{} to {inside}", from.display());
         fs::set_permissions(&to, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// Lays a writable copy over a directory; what was laid over directories in it before is gone.
+    /// Lays a writable copy over a directory; hides anything laid over directories in it before.
     pub fn make_writable(&self, directory: &str) {
         let layer = format!("/run/sandbox{}", directory.replace('/', "-"));
         let (upper, work) = (format!("{layer}/upper"), format!("{layer}/work"));
@@ -208,13 +208,13 @@ impl Sandbox {
         self.run(&["mount", "-t", "overlay", "-o", &options, "overlay", directory]).success();
     }
 
-    /// Compiles `tests/c/SOURCE` and puts the program into the sandbox; gives its path there.
+    /// Compiles `tests/c/SOURCE` and installs the program in the sandbox; returns its path there.
     #[must_use]
     pub fn install_c(&self, source: &str, flags: &[&str]) -> String {
         let name = source.trim_end_matches(".c");
         let inside = format!("/usr/local/bin/{name}");
         if !self.exists(&inside) {
-            // Several threads may come here at once: each puts a whole one in place.
+            // Several threads may do this at once: each renames a whole file into place.
             let own = format!("{inside}.{:?}", std::thread::current().id());
             self.install(&artefacts::compile(source, name, flags), &own, 0o755);
             fs::rename(self.path(&own), self.path(&inside)).unwrap();
@@ -222,7 +222,7 @@ impl Sandbox {
         inside
     }
 
-    /// Has groups looked up in files, then by `c/nss_groups.c`, which does what /etc/nss-groups says.
+    /// Makes group look-ups use files, then `c/nss_groups.c`, which behaves as /etc/nss-groups says.
     pub fn name_service_of_groups(&self) {
         let library = artefacts::compile("nss_groups.c", "libnss_groups.so.2", &["-shared", "-fPIC"]);
         self.run(&["mkdir", "-p", "/usr/local/lib"]).success();
@@ -276,7 +276,7 @@ impl Sandbox {
     pub fn finish(&self, mut command: Command, input: &str) -> Output {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // A program that does not read its input may be gone already: no failure of the test's.
+        // A program that does not read its input may have ended already, which is no failure.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
         let output = Output {
@@ -292,13 +292,13 @@ impl Sandbox {
         self.outputs.lock().unwrap().push(transcript);
     }
 
-    /// Names something that must never be in the log, nor in any output from now on.
+    /// Registers a secret that must never be in the log, nor in any later output.
     pub fn keep_secret(&self, text: &str) {
         self.secrets.lock().unwrap().push(text.to_owned());
     }
 
-    /// Panics if a secret is in the log or in what programs printed. Every test ends with it, when its
-    /// sandbox goes.
+    /// Panics if a secret is in the log or in any output. Runs at the end of every test, when its sandbox is
+    /// dropped.
     pub fn assert_nothing_leaked(&self) {
         let mut texts: Vec<(String, String)> =
             self.log.lines().into_iter().map(|line| ("the log".to_owned(), line)).collect();

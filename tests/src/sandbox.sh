@@ -2,8 +2,8 @@
 # private host and then waits: when the harness closes standard input, or dies, it ends and the kernel takes
 # every process and every mount of the sandbox with it.
 #
-# From the environment: STATE_FS (tmpfs | ext4 | directory), STATE_OPTIONS (mount options; the directory), STATE_SIZE (for ext4),
-# ROOT (a directory with another system's files, or empty: the machine's own).
+# Environment: STATE_FS (tmpfs | ext4 | directory), STATE_OPTIONS (mount options; the directory),
+# STATE_SIZE (for ext4), ROOT (a directory with another system's files, or empty: the machine's own).
 set -euo pipefail
 umask 022
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -26,13 +26,13 @@ mount -t tmpfs -o mode=755 run /run
 mkdir -p /run/lock /run/sshd /run/sudo /run/sandbox
 chmod 700 /run/sandbox
 
-# Before a layer comes between: what is written to it is to reach its disk.
+# Before the layers are mounted, so that its writes reach its disk.
 if [ "$STATE_FS" = directory ]; then
     mkdir /run/sandbox/state
     mount --bind "$STATE_OPTIONS" /run/sandbox/state
 fi
 
-# What is written to these lands in a tmpfs; the host's own directory is only read.
+# Writes to these directories go to a tmpfs; the host's own directory is only read.
 security=$(dirname "$(find /usr/lib/*/security /usr/lib/security /usr/lib64/security -name pam_unix.so 2>/dev/null | head -n 1)")
 layer=0
 [ -n "$ROOT" ] || for directory in /etc /var /usr/local /usr/share/pam-configs "$security"; do
@@ -86,5 +86,5 @@ ip link set lo up
 
 echo "security $security"
 echo "ready $outer_pid"
-# Bash reaps whatever is orphaned in this pid namespace while it waits here.
+# While it waits here, bash reaps orphans of this pid namespace.
 while read -r _; do :; done

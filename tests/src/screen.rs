@@ -11,7 +11,7 @@ pub enum Background {
     Light,
 }
 
-/// The program that draws.
+/// The terminal emulator.
 #[derive(Clone, Copy, Debug)]
 pub enum Terminal {
     Xterm,
@@ -19,13 +19,13 @@ pub enum Terminal {
     Vte,
 }
 
-/// What the decoders read off a large terminal that shows `text`; `None` when they find no code.
+/// The decoders' reading of a large terminal that shows `text`; `None` if they find no code.
 #[must_use]
 pub fn scan(text: &str, background: Background) -> Option<String> {
     scan_off(text, background, "200x100")
 }
 
-/// The same, on a terminal of so many columns and rows, such as `80x24`.
+/// The same, on a terminal of these columns and rows, such as `80x24`.
 #[must_use]
 pub fn scan_off(text: &str, background: Background, geometry: &str) -> Option<String> {
     scan_in(Terminal::Xterm, text, background, geometry)
@@ -34,7 +34,7 @@ pub fn scan_off(text: &str, background: Background, geometry: &str) -> Option<St
 #[must_use]
 pub fn scan_in(terminal: Terminal, text: &str, background: Background, geometry: &str) -> Option<String> {
     let read = || decoders::read_png(&photograph_of(terminal, text, background, geometry));
-    // One blurred frame in a while is no fault of the picture: a phone looks at many.
+    // A single blurred frame is no fault of the picture: a phone looks at many.
     let differ = |readings: &[Reading]| readings.iter().any(|reading| reading.text != readings[0].text);
     let mut readings = read();
     for _ in 0..2 {

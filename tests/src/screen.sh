@@ -1,5 +1,6 @@
 # Shows FILE in a real terminal emulator and photographs the screen, into /tmp/photo.png.
-# Arguments: FILE BACKGROUND FOREGROUND GEOMETRY TERMINAL (xterm, or sakura, which draws by VTE as GNOME Terminal does).
+# Arguments: FILE BACKGROUND FOREGROUND GEOMETRY TERMINAL (xterm, or sakura, which draws with VTE like GNOME
+# Terminal).
 set -euo pipefail
 file=$1 background=$2 foreground=$3 geometry=$4 terminal=$5
 work=$(mktemp -d)
@@ -11,8 +12,8 @@ Xvfb -displayfd 3 -screen 0 1280x1024x24 -nolisten tcp 3<>display >xvfb.log 2>&1
 read -r number 3<>display <display
 export DISPLAY=:$number
 
-# No cursor, and nothing after the picture that could scroll it away. Asked where its cursor is, a terminal answers once it has
-# taken in all that came before.
+# No cursor, and no output after the picture that could scroll it away. A terminal reports its cursor's
+# position once it has read all earlier output.
 cat >show <<END
 printf '\033]10;$foreground\007\033]11;$background\007\033[?25l'
 cat '$file'
@@ -31,8 +32,8 @@ esac
 for _ in $(seq 200); do [ -e shown ] && break || sleep 0.05; done
 [ -e shown ] || { cat xvfb.log terminal.log >&2; exit 2; }
 
-# Taken in is not drawn yet: the display does in order what it is asked to, and the window's new name is the last. (import waits for
-# events of the window; on a busy machine it can miss one.)
+# Read does not mean drawn: the display handles requests in order, and the window's new name is the last one.
+# (import waits for events of the window; on a busy machine it can miss one.)
 for _ in $(seq 100); do timeout 5 import -window 'all is drawn' screen.png 2>import.log && break || sleep 0.05; done
 [ -e screen.png ] || { cat import.log >&2; exit 2; }
 
@@ -42,7 +43,7 @@ for _ in $(seq 50); do
     timeout 5 import -window root screen.png || continue
     now=$(identify -format '%# %k' screen.png)
     if [ "$now" = "$before" ] && [ "${now##* }" != 1 ]; then
-        # What is on it, in as much of its background as a picture needs around it.
+        # The picture, with enough of the background around it.
         convert screen.png -trim +repage -bordercolor "$background" -border 24 /tmp/photo.png
         exit 0
     fi

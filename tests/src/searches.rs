@@ -1,4 +1,4 @@
-//! What was looked for in the memory of a process, and where and when.
+//! Searches of a process's memory: for which patterns, where and when.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -30,7 +30,7 @@ impl Searches {
         Self { process, moments: Vec::new() }
     }
 
-    /// Searches the process of this directory in /proc for all of these; gives what it finds.
+    /// Searches the process of this directory in /proc for all of these; returns the hits.
     pub fn look(&mut self, name: &'static str, place: &Path, patterns: &Patterns) -> Vec<Found> {
         let searched = search(place, patterns);
         let index = self.moments.iter().position(|moment| moment.name == name).unwrap_or_else(|| {
@@ -48,8 +48,7 @@ impl Searches {
         searched.found
     }
 
-    /// A row for each moment, and one for each kind of secret of `patterns` with the forms that it was looked
-    /// for in.
+    /// Prints a row for each moment, and one for each kind of secret of `patterns` with its forms.
     pub fn tell(&self, patterns: &Patterns) {
         for moment in &self.moments {
             let counts = [
@@ -75,12 +74,12 @@ impl Searches {
     }
 }
 
-/// What it is, and in which form.
+/// The secret, and its form.
 fn split(name: &str) -> (&str, &str) {
     name.split_once(", ").unwrap_or((name, ""))
 }
 
-/// What of these was found besides `held`.
+/// The hits other than `held`.
 #[must_use]
 pub fn besides(held: &[&str], found: Vec<Found>) -> Vec<Found> {
     found.into_iter().filter(|found| !held.contains(&found.what.as_str())).collect()

@@ -1,22 +1,22 @@
-//! What `conf/` ships, put where its README says, as it is; and a person who answers whatever such a stack
-//! asks.
+//! The files of `conf/`, installed unchanged where its README says; and a user who answers every question of
+//! such a stack.
 
 use crate::{Pty, Sandbox, artefacts};
 
-/// What a login prints that got in.
+/// The output of a successful login.
 pub const INSIDE: &str = "logged in";
 
-/// What sshd's client, sudo, su and login say to whom they do not let in.
+/// The messages of sshd's client, sudo, su and login to a user that they do not let in.
 pub const OUTSIDE: [&str; 3] = ["ermission denied", "try again", "uthentication failure"];
 
-/// What a person knows.
+/// A user's password and code.
 #[derive(Clone, Copy, Debug)]
 pub struct Knowledge<'a> {
     pub password: &'a str,
     pub code: &'a str,
 }
 
-/// What one attempt showed.
+/// The output of one attempt.
 #[derive(Debug)]
 pub struct Attempt {
     pub inside: bool,
@@ -30,8 +30,8 @@ impl Sandbox {
         self.install(&artefacts::sources().join("../conf").join(file), inside, 0o644);
     }
 
-    /// sshd as Debian configures it, with our snippet. Without a key, the snippet's last two lines change
-    /// places.
+    /// sshd as Debian configures it, with our snippet. Without a key, the snippet's last two lines are
+    /// swapped.
     pub fn ship_sshd_config(&self, with_key: bool) {
         let inside = "/etc/ssh/sshd_config.d/00-qrtotp.conf";
         self.ship("sshd_config.d/qrtotp.conf", inside);
@@ -52,7 +52,7 @@ impl Sandbox {
 }
 
 impl Pty {
-    /// Answers question after question, until the program lets in or refuses.
+    /// Answers each question, until the program lets the user in or refuses.
     pub fn answer(mut self, knowledge: Knowledge<'_>) -> Attempt {
         let together = format!("{}{}", knowledge.password, knowledge.code);
         let questions =

@@ -7,17 +7,17 @@ use crate::{Pty, Sandbox, pty::child_of, users::PASSWORD};
 const CONFIG: &str = "/etc/ssh/tests_sshd_config";
 const HOST_KEY: &str = "/etc/ssh/tests_host_key";
 
-/// Ends with the value.
+/// Stopped when dropped.
 pub struct Sshd(Child);
 
 impl Sandbox {
-    /// Starts sshd, set to ask PAM, with `more` lines of configuration in front.
+    /// Starts sshd with PAM, with `more` lines of configuration before ours.
     #[must_use]
     pub fn start_sshd(&self, more: &str) -> Sshd {
         self.start_sshd_at("127.0.0.1", more)
     }
 
-    /// The same at another address of the sandbox, which others in its network reach.
+    /// The same at another address of the sandbox, which others in its network can reach.
     #[must_use]
     pub fn start_sshd_at(&self, address: &str, more: &str) -> Sshd {
         let config =
@@ -25,13 +25,13 @@ impl Sandbox {
         self.start_sshd_configured(address, &config)
     }
 
-    /// Starts sshd as its Debian package configures it, with what is in `/etc/ssh/sshd_config.d`.
+    /// Starts sshd as its Debian package configures it, with the files in `/etc/ssh/sshd_config.d`.
     #[must_use]
     pub fn start_debians_sshd(&self) -> Sshd {
         self.start_sshd_configured("127.0.0.1", "Include /usr/share/openssh/sshd_config")
     }
 
-    /// Starts sshd and waits until it listens. Where it asks whom is in `config` alone.
+    /// Starts sshd and waits until it listens. `config` alone decides which users it asks.
     fn start_sshd_configured(&self, address: &str, config: &str) -> Sshd {
         if !self.exists(HOST_KEY) {
             self.run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", HOST_KEY]).success();
@@ -42,7 +42,7 @@ impl Sandbox {
             "{config}\nListenAddress {address}:22\nHostKey {HOST_KEY}\nLogLevel VERBOSE\nMaxStartups 200\n\
              PrintLastLog no\nPrintMotd no\nUseDNS no\n"
         );
-        // Since OpenSSH 9.8 many failures from one address are punished, which a test does not want.
+        // OpenSSH 9.8 and later penalises many failures from one address, which would disturb the tests.
         self.overwrite(CONFIG, &format!("{config}PerSourcePenalties no\n"));
         if !self.run(&["/usr/sbin/sshd", "-t", "-f", CONFIG]).status.success() {
             self.overwrite(CONFIG, &config);
@@ -58,13 +58,13 @@ impl Sandbox {
         Sshd(child)
     }
 
-    /// A client that logs in as `user`, one attempt, and runs `remote`; its terminal is yours.
+    /// A client that logs in as `user`, in one attempt, and runs `remote`; the caller has its terminal.
     #[must_use]
     pub fn ssh(&self, user: &str, remote: &str) -> Pty {
         self.ssh_with(user, &["PubkeyAuthentication=no"], remote)
     }
 
-    /// Such a client at the question for the code, having given the password.
+    /// Such a client at the question for the code, after the password.
     #[must_use]
     pub fn ssh_at_the_code_prompt(&self, user: &str, remote: &str) -> Pty {
         let mut client = self.ssh(user, remote);
@@ -79,8 +79,8 @@ impl Sandbox {
         self.pty(None, &words(&ssh_arguments(user, options, remote)))
     }
 
-    /// A client through which somebody enrols, so what it shows holds a secret that is meant to be seen.
-    /// `before` are words before `ssh`: `env LC_ALL=C`.
+    /// A client for an enrolment, so its output holds a secret on purpose. `before` are words before `ssh`:
+    /// `env LC_ALL=C`.
     #[must_use]
     pub fn ssh_to_enrol(&self, before: &[&str], user: &str, options: &[&str], remote: &str) -> Pty {
         let argv = ssh_arguments(user, options, remote);

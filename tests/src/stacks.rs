@@ -3,7 +3,7 @@
 use crate::{Sandbox, host::SERVICE};
 
 impl Sandbox {
-    /// A stack of only our module with `arguments`, then pam_permit, so that PAM_IGNORE lets pass.
+    /// A stack of only our module with `arguments`, then pam_permit, so that PAM_IGNORE succeeds.
     pub fn stack(&self, arguments: &str) {
         let ours = format!("pam_qrtotp.so {arguments}");
         self.pam(
@@ -15,7 +15,7 @@ impl Sandbox {
         );
     }
 
-    /// The machine's password first, then a code: what Debian's file plus our one line does.
+    /// The machine's password first, then a code: the effect of Debian's file plus our one line.
     pub fn password_and_code(&self, service: &str, arguments: &str) {
         self.pam(
             service,
@@ -47,14 +47,14 @@ impl Sandbox {
         self.enrolling(service, "auth required pam_qrtotp.so\nauth required pam_permit.so\n");
     }
 
-    /// An auth part of your own, and the service that proves passwords.
+    /// A custom auth part, and the service that proves passwords.
     pub fn enrolling(&self, service: &str, auth: &str) {
         let rest = "@include common-account\nsession required pam_permit.so\n";
         self.pam(service, &format!("{auth}{rest}"));
         self.proves_passwords();
     }
 
-    /// Installs the service that proves passwords, as it is shipped.
+    /// Installs the shipped service that proves passwords.
     pub fn proves_passwords(&self) {
         self.pam("qrtotp", include_str!("../../conf/pam.d/qrtotp"));
     }

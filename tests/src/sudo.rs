@@ -1,4 +1,4 @@
-//! Commands that somebody runs on a terminal of their own, sudo among them.
+//! Commands that a user runs on a terminal, including sudo.
 
 use crate::{Pty, Sandbox, first_login::INSIDE};
 

@@ -1,4 +1,4 @@
-//! One deed with each of its system calls failing once.
+//! One action with each of its system calls failing once.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::{
     judge::States,
 };
 
-/// How many of the errors that a call may give are tried at each of its places.
+/// How many of a call's possible errors are tried at each of its places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Errors {
     All,
@@ -17,23 +17,23 @@ pub enum Errors {
     One,
 }
 
-/// What came of it.
+/// The results of a sweep.
 #[derive(Debug, Default)]
 pub struct Swept {
-    /// Faults that were met, by call.
+    /// The number of faults met, by call.
     pub tried: BTreeMap<String, u32>,
-    /// The same, by what went wrong with the call.
+    /// The same, by effect.
     pub effects: BTreeMap<String, u32>,
-    /// How many went through in spite of the fault.
+    /// How many actions succeeded in spite of the fault.
     pub done: u32,
-    /// Why the others were refused, as the log says.
+    /// Why the others were refused, according to the log.
     pub reasons: BTreeMap<String, u32>,
-    /// What did not hold.
+    /// Violations.
     pub wrong: Vec<String>,
 }
 
 impl Swept {
-    /// Together with another part of the same deed's calls.
+    /// Adds the results for another part of the same action's calls.
     pub fn add(&mut self, other: Self) {
         let pairs = [
             (&mut self.tried, other.tried),
@@ -50,8 +50,8 @@ impl Swept {
     }
 }
 
-/// Has each call that `wanted` names fail at each place in `deed` after its beginning, until there are no
-/// more. A PAM application's own input and output are left out.
+/// Fails each call that `wanted` names at each place in `deed` after its beginning, until there are no more.
+/// A PAM application's own input and output are left out.
 #[must_use]
 pub fn sweep(deed: &'static Deed, wanted: &dyn Fn(&str) -> bool, errors: Errors) -> Swept {
     let host = Host::new(deed, State::Tmpfs("size=16m"));
@@ -65,7 +65,7 @@ pub fn sweep(deed: &'static Deed, wanted: &dyn Fn(&str) -> bool, errors: Errors)
         let beyond = places.last().map_or(1, |last| last.nth + 1);
         let beyond = (beyond..).map(|nth| Place { nth, libpams: false });
         for (index, effect) in all.iter().enumerate() {
-            // Where not all are tried, whether there are more places another error tells.
+            // If not all errors are tried, only another error shows whether there are more places.
             let here = |place: &Place| errors == Errors::All || place.nth as usize % all.len() == index;
             for Place { nth, libpams } in places.iter().copied().chain(beyond.clone()).filter(here) {
                 let fault = Fault { call: call.clone(), nth, effect };
@@ -78,8 +78,8 @@ pub fn sweep(deed: &'static Deed, wanted: &dyn Fn(&str) -> bool, errors: Errors)
     swept
 }
 
-/// What is found wrong with a login whose `pwrite64` writes nothing and claims that it did: something, or
-/// nothing else that is found right by the same means is worth anything.
+/// The violations found in a login whose `pwrite64` writes nothing and claims success. There must be some;
+/// otherwise a result without violations means nothing.
 #[must_use]
 pub fn false_write() -> Vec<String> {
     let host = Host::new(&DEEDS[0], State::Tmpfs("size=16m"));
@@ -92,13 +92,13 @@ pub fn false_write() -> Vec<String> {
     host.judge(&told, &states)
 }
 
-/// A guess at a recovery code is first counted, then looked at.
+/// A guess at a recovery code is first counted, then checked.
 fn between(old: &str) -> Vec<String> {
     let Some((head, tail)) = old.split_once("\"recovery_lock\"") else { return Vec::new() };
     vec![format!("{head}\"recovery_lock\"{}", tail.replacen("\"failures\": 0", "\"failures\": 1", 1))]
 }
 
-/// Does it with this fault, which is in libpam or in what is ours. False: the fault was not met.
+/// Runs the action with this fault, in libpam or in our code. False: the fault was not met.
 fn one(host: &Host, states: &States, fault: &Fault, libpams: bool, swept: &mut Swept) -> bool {
     host.restore();
     let seen = host.sandbox.log.lines().len();
@@ -108,7 +108,7 @@ fn one(host: &Host, states: &States, fault: &Fault, libpams: bool, swept: &mut S
     if host.deed.is_in_application() && is_own_stream(&hit) {
         return false;
     }
-    // Where its input ends is the caller's word: a URI that is cut short is another URI. And one byte has no
+    // The caller decides where its input ends: a URI that is cut short is another URI. And one byte has no
     // half.
     if (hit.starts_with("read(0,") && fault.effect == "retval=0") || hit.contains(" 1 of 1 bytes") {
         return true;

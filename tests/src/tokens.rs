@@ -1,11 +1,11 @@
-//! Enrolment tokens that are worth nothing any more.
+//! Enrolment tokens that are no longer valid.
 
 use std::time::Duration;
 
 use crate::{Sandbox, clock};
 
 impl Sandbox {
-    /// A token for `user`, which has run out.
+    /// Gives `user` an expired token.
     pub fn let_token_run_out(&self, user: &str) {
         self.run(&["qrtotp", "token", "issue", user, "--expires", "1s"]).success();
         let show = ["qrtotp", "token", "show", user, "--json"];
@@ -13,7 +13,7 @@ impl Sandbox {
         clock::poll(Duration::from_secs(10), expired).expect("it does not run out");
     }
 
-    /// A token for `user`, which was revoked.
+    /// Gives `user` a revoked token.
     pub fn take_token_back(&self, user: &str) {
         self.run(&["qrtotp", "token", "issue", user]).success();
         self.run(&["qrtotp", "token", "revoke", user]).success();

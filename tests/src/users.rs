@@ -1,14 +1,14 @@
-//! People with accounts in a sandbox.
+//! Users with accounts in a sandbox.
 
 use crate::Sandbox;
 
-/// Everybody's password.
+/// The password of all users.
 pub const PASSWORD: &str = "correct horse 7";
 /// Its crypt form; a constant saves a second of hashing over the whole run.
 const HASH: &str = "$6$rounds=1000$qrtotpharness$8zYZTh/Y.R5kjbVp6hSW8oKSTLGQvq2nSg8i0zJca7h6SefR9/EwVQrK3FTCZuOJIq2l.AlLfIP/YT/BtItpM/";
 
 impl Sandbox {
-    /// A host where alice and bobby are, and the tests' service asks for codes.
+    /// A host with alice and bobby, whose test service asks for codes.
     #[must_use]
     pub fn with_alice_and_bobby() -> Self {
         let sandbox = Self::new();
@@ -18,7 +18,7 @@ impl Sandbox {
         sandbox
     }
 
-    /// Adds a user with [`PASSWORD`], a home, a shell, and the right to use sudo. Gives the uid.
+    /// Adds a user with [`PASSWORD`], a home, a shell, and the right to use sudo. Returns the uid.
     pub fn add_user(&self, name: &str) -> u32 {
         let passwd = self.read("/etc/passwd");
         let uid = (3000..).find(|uid| !passwd.contains(&format!(":x:{uid}:"))).unwrap();
@@ -47,7 +47,7 @@ impl Sandbox {
         }
     }
 
-    /// Neither pam_unix nor su waits after a failure: this is about what is refused, not how slowly.
+    /// Neither pam_unix nor su waits after a failure: the tests check the refusals, not their delay.
     pub fn without_delays(&self) {
         let common = self.read("/etc/pam.d/common-auth");
         let swift = common.replace("pam_unix.so", "pam_unix.so nodelay");

@@ -1,4 +1,4 @@
-//! Whom the module lets in, by the standing of the account.
+//! Logins by status of the account.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{

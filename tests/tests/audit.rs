@@ -6,7 +6,7 @@ use qrtotp_tests::{
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
 };
 
-/// A host with some logins of alice behind it, and her phone.
+/// A host after some logins of alice, and her phone.
 fn logged_in() -> (Sandbox, Phone) {
     let sandbox = Sandbox::new();
     sandbox.stack("");
@@ -18,7 +18,7 @@ fn logged_in() -> (Sandbox, Phone) {
     (sandbox, phone)
 }
 
-/// The log as a log daemon would write it, with `change` done to its lines.
+/// The log as a log daemon would write it, after `change` to its lines.
 fn written(sandbox: &Sandbox, change: impl FnOnce(&mut Vec<String>)) -> Vec<String> {
     let line = |datagram: &String| {
         let (_, text) = datagram.split_once('>')?;
@@ -31,7 +31,7 @@ fn written(sandbox: &Sandbox, change: impl FnOnce(&mut Vec<String>)) -> Vec<Stri
     lines
 }
 
-/// What docs/AUDIT.md's program says of these lines.
+/// The output of docs/AUDIT.md's program for these lines.
 fn check(sandbox: &Sandbox, lines: &[String]) -> String {
     let document = std::fs::read_to_string(artefacts::sources().join("../docs/AUDIT.md")).unwrap();
     let program = document.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
@@ -77,7 +77,7 @@ fn audit_verify_proves_untouched_lines_and_names_changed_removed_and_lost_ones()
     let changed = verify(&sandbox);
     assert_eq!(changed.status.code(), Some(1), "{}", changed.stdout);
     assert!(changed.stdout.contains("alice seq 2: CHANGED"), "{}", changed.stdout);
-    // A line that did not reach the log, in the middle or at the end, is in the store word for word.
+    // A line that did not reach the log, in the middle or at the end, is in the store, word for word.
     for number in [2, 4] {
         let mut gone = String::new();
         written(&sandbox, |lines| {
@@ -122,7 +122,7 @@ fn audit_shows_what_filters_ask_for_as_text_and_as_json_of_the_schema() {
     );
 }
 
-/// Five kinds of tampering with the line at `at`; `None` if the line has no number, or nothing would change.
+/// Five kinds of tampering with the line at `at`; `None` if the line has no number, or if nothing would change.
 fn tampered(lines: &[String], at: usize, kind: &str) -> Option<Vec<String>> {
     let mut lines = lines.to_vec();
     if !lines[at].contains(" seq=") {

@@ -4,8 +4,8 @@
 use qrtotp_tests::{Output, Sandbox, clock, host::PAM_SUCCESS};
 use std::time::Duration;
 
-/// Starts journald over an empty /var/log, sends it the lines of /tmp/lines as root and those of /tmp/forged
-/// as nobody, and runs the arguments.
+/// Starts journald over an empty /var/log, sends it the lines of /tmp/lines as root and the lines of
+/// /tmp/forged as nobody, and runs the arguments.
 const JOURNAL: &str = r#"
 mount -t tmpfs tmpfs /var/log && rm -rf /run/systemd /run/log && mkdir -p /var/log/journal /run/systemd/journal || exit 99
 /usr/lib/systemd/systemd-journald 2>/dev/null & journald=$!
@@ -41,7 +41,7 @@ fn a_line_that_the_journal_dropped_is_named_and_logged_again_word_for_word() {
     let kept: Vec<_> = sandbox.log.lines().into_iter().filter(|line| !line.contains(" seq=2 ")).collect();
     sandbox.overwrite("/tmp/lines", &format!("{}\n", kept.join("\n")));
     sandbox.overwrite("/tmp/forged", "");
-    clock::pause(Duration::from_secs(11)); // a younger line may be on its way
+    clock::pause(Duration::from_secs(11)); // a later line may be on its way
     let steps = "qrtotp audit verify && exit 1; qrtotp audit repair && journalctl --sync && \
                  qrtotp audit verify && qrtotp audit --event login --json";
     let said = in_journal(&sandbox, &["sh", "-c", steps]).success().stdout;

@@ -1,4 +1,4 @@
-//! The page that `qrtotp audit report` writes of real logins.
+//! The page that `qrtotp audit report` writes about real logins.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -7,8 +7,8 @@ use qrtotp_tests::{
 };
 use std::process::{Command, Stdio};
 
-/// A host with a refused and an accepted login behind it, and a look-alike of a hostile name in its log,
-/// which is /tmp/auth.log.
+/// A host after a refused and an accepted login, with a forged hostile user name in its log, which is
+/// /tmp/auth.log.
 fn host_with_a_log() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.stack("");
@@ -20,7 +20,7 @@ fn host_with_a_log() -> Sandbox {
         "event=login result=denied reason=throttled user=\"<script>alert(1)</script>\" service=\"a&b\"";
     let mut log = String::new();
     for line in sandbox.log.events().iter().map(String::as_str).chain([hostile]) {
-        // A line has its own time only with a number; the other ones are of the log's.
+        // Only numbered lines have their own time; the others take the log's.
         let at = line.split(" at=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or("now");
         let at = if at == "now" { at.to_owned() } else { format!("@{at}") };
         let stamp = sandbox.run(&["date", "-u", "-d", &at, "+%FT%TZ"]).success().stdout;
@@ -85,7 +85,7 @@ fn colours(picture: &std::path::Path) -> String {
 #[test]
 #[ignore = "`cargo xtask proof report` installs Chromium"]
 fn chromium_draws_the_page_in_light_and_dark_and_prints_it() {
-    // Chromium takes what is below /proc, where the sandbox's files are, for text.
+    // Chromium treats files below /proc, where the sandbox's files are, as text.
     let directory = std::env::temp_dir().join(format!("qrtotp-report-{}", std::process::id()));
     std::fs::create_dir(&directory).unwrap();
     let [html, profile, light, dark, print] =

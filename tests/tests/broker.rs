@@ -1,4 +1,4 @@
-//! The broker as people who are not root meet it.
+//! The broker as users without root see it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -172,10 +172,10 @@ fn ones_own_device_and_recovery_codes_change_only_with_a_code() {
     assert!(pty.success().contains("No device is left"));
     assert_eq!(standing(&sandbox, "alice"), "revoked");
     let _ = sandbox.log.wait(&["event=credential_revoked", "user=alice", "service=qrtotpd", "by=alice"]);
-    // Revoked is not un-enrolled: the password alone does not bring back what was taken.
+    // Revoked is not unenrolled: the password alone does not restore the device.
     sandbox.configure(ENROLS);
     assert!(!sandbox.own("alice", &["enroll"]).failure().contains("assword: "));
-    // Nor does it where the account was another user's.
+    // Nor does it if the account belonged to another user.
     let passwd = sandbox.read("/etc/passwd").replace("alice:x:", "alice:x:9");
     sandbox.overwrite("/etc/passwd", &passwd);
     let shown = sandbox.own("alice", &["enroll"]).failure();
@@ -213,7 +213,7 @@ fn of_two_who_redeem_one_token_at_once_one_succeeds() {
             pty.expect(TOKEN_QUESTION);
             pty.send(&code);
             if pty.expect_one(&["A second factor for", "You were shown a QR code"]) == 1 {
-                // The second one is asked about the first one's, and wants one of their own.
+                // The second enrolment is asked for the first one's code, and wants its own QR code.
                 pty.expect("Code: ");
                 pty.send("n");
             }

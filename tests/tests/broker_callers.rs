@@ -1,4 +1,4 @@
-//! Whom the broker takes callers for: the kernel gives a uid, and only whose it is for sure is served.
+//! The broker's identification of callers: the kernel gives a uid, and only an unambiguous uid is served.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -34,7 +34,7 @@ fn a_uid_that_may_be_anybodys_is_refused() {
     assert!(output.stderr.contains("not known on the broker's host"), "{output:?}");
 }
 
-/// A uid that is nobody's in a sandbox until a second line of a name has it.
+/// A uid without an account in the sandbox, until a second line of a name has it.
 const SECOND: &str = "9000";
 const NO_ACCOUNT: &str = "no account on this host";
 
@@ -69,7 +69,8 @@ fn a_second_uid_of_a_name_is_not_served_the_account_of_that_name() {
     let fields = [text("alice"), text("tests"), text(""), vec![0, 0], text(""), text(&code)].concat();
     let heard = sandbox.send_raw(SECOND, &frame(1, 3, &fields), Duration::ZERO);
     assert!(heard.contains(NO_ACCOUNT), "{heard}");
-    // The first line's is alice, whom getpwnam(3) names: served as ever, and her code was not used up.
+    // The first line's uid is alice, as getpwnam(3) says: she is served as before, and her code was not used
+    // up.
     let status = sandbox.own_output("alice", &["status"]).success().stdout;
     assert!(status.contains("alice") && status.contains("enrolled"), "{status}");
     let unlocks = sandbox.login("alice").answer(&code).under(&as_user("alice")).run();
@@ -78,7 +79,7 @@ fn a_second_uid_of_a_name_is_not_served_the_account_of_that_name() {
     pty.expect(DEVICE_QUESTION);
 }
 
-/// uid 0 as a sandboxed daemon or a container has it.
+/// uid 0 without capabilities, as in a sandboxed daemon or a container.
 const POWERLESS: [&str; 5] = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--"];
 
 #[test]
@@ -99,8 +100,8 @@ fn uid_0_reaches_no_account_but_its_own() {
         let output = sandbox.run(&command).exited(1);
         assert!(output.stdout.is_empty() && output.stderr.contains("your own account"), "{output:?}");
     }
-    // A caller of its own making, which names the account: as an earlier protocol let root do, and as it is
-    // now.
+    // A hand-written caller that names an account: in the form of an earlier protocol, in which root could,
+    // and in the present one.
     for (kind, more) in [(1, &[0, 0][..]), (2, &[0]), (4, &[]), (5, &[2]), (6, &[0])] {
         let heard =
             sandbox.send_raw("root", &frame(1, kind, &[b"\0\x05alice", more].concat()), Duration::ZERO);

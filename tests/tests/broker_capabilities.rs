@@ -1,5 +1,5 @@
-//! The broker has no capability that it doesn't use. What it has is read from its unit: what that grants, and
-//! what its first comment has a drop-in grant where a PAM module needs more.
+//! The broker has no capability that it doesn't use. Its unit tells which it has: those that the unit grants,
+//! and those that its first comment assigns to drop-ins for some PAM modules.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
@@ -12,18 +12,18 @@ use qrtotp_tests::{
     users::PASSWORD,
 };
 
-/// Capabilities that the unit names together.
+/// Capabilities that the unit lists together.
 #[derive(Debug, PartialEq)]
 struct Set {
-    /// The line of the comment that says where a drop-in grants them; empty for what the unit itself grants.
+    /// The line of the comment that says where a drop-in grants them; empty for those of the unit itself.
     place: String,
     capabilities: Vec<String>,
 }
 
-/// What is done on a host; the names of what did not succeed.
+/// The actions on a host; returns the names of those that failed.
 type Deeds = fn(&Sandbox) -> Vec<&'static str>;
 
-/// `None`: the unit itself has no limit, so systemd grants all.
+/// `None`: the unit has no limit, so systemd grants all.
 fn sets(unit: &str) -> Option<Vec<Set>> {
     let mut limited = false;
     let mut sets = vec![Set { place: String::new(), capabilities: Vec::new() }];
@@ -52,7 +52,7 @@ fn shipped() -> Vec<Set> {
     sets(&unit).expect("without CapabilityBoundingSet= systemd grants all")
 }
 
-/// A host like that for which the set is, and what is to be done there.
+/// A host that needs the set, and the actions to run there.
 fn host(place: &str) -> (Sandbox, Deeds) {
     let sandbox =
         Sandbox::with_broker(&format!("{ENROLS}[verify]\nwindow_back = 10\n[enroll]\nmax_devices = 1\n"));
@@ -74,7 +74,7 @@ fn host(place: &str) -> (Sandbox, Deeds) {
     }
 }
 
-/// What people have the broker do.
+/// The users' actions through the broker.
 fn everything(sandbox: &Sandbox) -> Vec<&'static str> {
     let seen = sandbox.log.lines().len();
     let status = sandbox.own_output("alice", &["status"]).stdout;
@@ -107,11 +107,10 @@ fn enrol(sandbox: &Sandbox) -> Option<Phone> {
     played.phone.filter(|_| played.exit == Some(0))
 }
 
-/// The same, and what pam_faillock does of a wrong password.
+/// The same, and pam_faillock's reaction to a wrong password.
 fn everything_and_counting(sandbox: &Sandbox) -> Vec<&'static str> {
     let file = "/run/faillock/alice";
-    // Whether it was counted, and whose the file is then: looked at first, for the command `faillock` changes
-    // that.
+    // Whether it was counted, and the file's owner: read first, because the command `faillock` changes it.
     let counted = |prepare: &[&str]| {
         let _ = sandbox.run(&["rm", "-f", file]);
         sandbox.run(prepare).success();
@@ -134,7 +133,7 @@ fn everything_and_counting(sandbox: &Sandbox) -> Vec<&'static str> {
     failed.chain(everything(sandbox)).collect()
 }
 
-/// What does not succeed where the broker has these capabilities and no others.
+/// The actions that fail if the broker has these capabilities and no others.
 fn undone(sandbox: &Sandbox, deeds: Deeds, capabilities: &[&str]) -> Vec<&'static str> {
     let _ = sandbox.run(&["rm", "-rf", "/var/lib/qrtotp/accounts/alice"]);
     let bounding: String = capabilities.iter().map(|name| format!(",+{name}")).collect();
@@ -144,7 +143,7 @@ fn undone(sandbox: &Sandbox, deeds: Deeds, capabilities: &[&str]) -> Vec<&'stati
     deeds(sandbox)
 }
 
-/// Those without which everything succeeds as well.
+/// The capabilities without which everything still succeeds.
 fn unused(sandbox: &Sandbox, deeds: Deeds, capabilities: &[&str]) -> Vec<String> {
     let mut unused = Vec::new();
     for one in capabilities {
@@ -167,7 +166,7 @@ fn with_the_capabilities_that_the_unit_names_everything_is_done_and_without_any_
         assert_eq!(undone(&sandbox, deeds, &capabilities), [""; 0], "{set:?}");
         assert_eq!(unused(&sandbox, deeds, &capabilities), [""; 0], "{set:?}");
     };
-    // Most of it is waiting.
+    // Most of the time is spent waiting.
     std::thread::scope(|scope| {
         for set in shipped() {
             scope.spawn(|| each(set));

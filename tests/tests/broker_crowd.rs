@@ -1,4 +1,4 @@
-//! Many people who call the broker at the same moment.
+//! Many users who call the broker at the same moment.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{Sandbox, broker::frame};

@@ -1,4 +1,4 @@
-//! The broker and those who would misuse it, or shut it for others.
+//! Callers that misuse the broker, or try to block it for others.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::{Duration, Instant};
@@ -88,7 +88,7 @@ fn garbage_ends_only_the_connection_that_it_came_over() {
         let heard = sandbox.send_raw("mallory", bytes, Duration::ZERO);
         assert!(!heard.contains("mallory: un"), "{bytes:?}: {heard:?}");
     }
-    // After the request, answers that fit no question, and a second request.
+    // After the request: answers to no question, and a second request.
     for more in [&frame(1, 17, &[])[..], &status] {
         let bytes = [&frame(1, 4, &[]), more].concat();
         let heard = sandbox.send_raw("mallory", &bytes, Duration::ZERO);
@@ -108,7 +108,7 @@ fn slow_and_silent_callers_are_dropped_and_hold_up_nobody() {
     let elapsed = start.elapsed();
     assert!(heard.contains("too slow"), "{heard:?}");
     assert!((Duration::from_secs(4)..Duration::from_secs(30)).contains(&elapsed), "{elapsed:?}");
-    // The silent three are gone too: their user has a seat again for each.
+    // The three silent connections are gone too: their user can open three again.
     let (again, _) = sandbox.flood("mallory", 3);
     assert!(sandbox.own_output("mallory", &["status"]).success().stdout.contains("mallory"));
     for mut child in [silent, again] {
@@ -157,7 +157,7 @@ fn uids_that_are_nobodys_keep_nobody_out() {
     }
     drop(strangers.stdin.take());
     strangers.wait().unwrap();
-    // Such a one is told off before it has said anything, so it holds no place for as long as it likes.
+    // Such a caller is refused before it has sent anything, so it can't hold a place.
     let caller =
         ["setpriv", "--reuid", "200000", "--clear-groups", "--", "timeout", "60", "qrtotp", "status"];
     let output = sandbox.run(&caller).exited(1);
@@ -212,7 +212,7 @@ fn on_systemds_socket_it_starts_with_the_first_caller_and_ends_when_idle() {
     let mut broker = sandbox.start_broker_with(&argv);
     sandbox.run(&["chmod", "666", SOCKET]).success();
     assert!(!broker.ended(Duration::from_secs(3)), "it is not there before somebody calls");
-    // Somebody who is asked a question is not idle.
+    // A user who is asked a question is not idle.
     let (mut pty, phone) = sandbox.enrol_by_token("alice");
     assert!(!broker.ended(Duration::from_secs(4)));
     pty.finish_enrolment(&sandbox, &phone);

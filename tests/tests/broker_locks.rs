@@ -1,4 +1,4 @@
-//! Accounts whose lock another process holds: their own requests wait or are refused, everybody else's go on.
+//! Accounts whose lock another process holds: their own requests wait or are refused, all others go on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -14,7 +14,7 @@ use qrtotp_tests::{
     sandbox::STATE_DIR,
 };
 
-/// Takes the lock of a file or directory of the store, from outside of the broker, until it is dropped.
+/// Takes the lock of a file or directory of the store, outside the broker, until it is dropped.
 fn hold(sandbox: &Sandbox, path: &str) -> File {
     let held = File::open(sandbox.path(&format!("{STATE_DIR}/{path}"))).unwrap();
     held.lock().unwrap();
@@ -35,7 +35,7 @@ fn two_accounts_whose_locks_are_held_do_not_stall_a_third() {
     let _broker = sandbox.start_broker();
     let _holders = owners.each_ref().map(|(user, _)| hold(&sandbox, &format!("accounts/{user}")));
     thread::scope(|scope| {
-        // As many connections as the broker gives each of them.
+        // As many connections as the broker allows each of them.
         for (user, phone) in &owners {
             let request = check(user, &phone.wrong_code());
             for _ in 0..5 {

@@ -1,5 +1,4 @@
-//! What a flood of refused callers leaves in the system log: that it was there, and room for the lines of
-//! others.
+//! A flood of refused callers in the system log: the log shows it, and keeps room for the lines of others.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
@@ -10,7 +9,7 @@ use qrtotp_tests::{
     clock,
 };
 
-/// With a broker that ends two seconds after its last caller, and then has said all.
+/// A host with a broker that ends two seconds after its last caller, when its log is complete.
 fn host() -> (Sandbox, Broker) {
     let sandbox = Sandbox::with_broker("");
     let argv = ["systemd-socket-activate", "-l", SOCKET, PROGRAM, "--idle-exit", "2"];
@@ -24,7 +23,7 @@ fn lines(sandbox: &Sandbox, texts: &[&str]) -> Vec<String> {
     events.into_iter().filter(|line| texts.iter().all(|text| line.contains(text))).collect()
 }
 
-/// How many callers were refused by a line of their own, and how many were left out, once these are so many.
+/// How many callers were refused by a separate line, and how many were left out, once there are `all`.
 fn counted(sandbox: &Sandbox, all: usize) -> (usize, usize) {
     let so_far = || {
         let left_out = lines(sandbox, &["event=lines_left_out"]).iter().map(|line| count(line)).sum();
@@ -80,7 +79,7 @@ fn callers_who_are_nobodys_are_in_the_log_and_do_not_fill_it() {
     assert!(broker.ended(Duration::from_secs(60)));
     let (refused, left_out) = counted(&sandbox, 300);
     assert_eq!(refused + left_out, 300);
-    // One of each reason: no account, gone before they were looked up, and no place to wait in where that
-    // takes long.
+    // One of each reason: no account, gone before they were looked up, and no place to wait in when looking
+    // up takes long.
     assert!(refused <= 3, "{refused}");
 }

@@ -1,4 +1,4 @@
-//! What a process with a user's uid can learn about that user's password from the broker: nothing, unless it
+//! A process with a user's uid learns nothing about that user's password from the broker, unless the password
 //! opens everything.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -18,7 +18,7 @@ fn host(stack: &str) -> (Sandbox, Broker) {
     (sandbox, broker)
 }
 
-/// What alice is shown after this answer, and how long it takes.
+/// The output for alice after this answer, and its delay.
 fn answered(sandbox: &Sandbox, password: &str) -> (String, Duration) {
     let mut pty = sandbox.own("alice", &["enroll"]);
     pty.expect("assword: ");
@@ -69,7 +69,7 @@ fn an_account_part_that_asks_a_question_is_refused() {
     let module = artefacts::compile("pam_misbehaves.c", "pam_misbehaves.so", &["-shared", "-fPIC", "-lpam"]);
     sandbox.install(&module, &format!("{}/pam_misbehaves.so", sandbox.security_directory()), 0o644);
     let wrong = answered(&sandbox, "wrong horse").0;
-    // The question alone would say that the password was right.
+    // The question alone would reveal that the password was right.
     assert_eq!(answered(&sandbox, PASSWORD).0, wrong);
     let _ = sandbox.log.wait(&["reason=account_refused", "user=alice"]);
 }

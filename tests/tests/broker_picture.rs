@@ -1,4 +1,4 @@
-//! A saved picture of an enrolment through the broker, which may be stuck.
+//! A saved picture of an enrolment through the broker, which may hang.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{

@@ -1,4 +1,4 @@
-//! The primary factor that the broker has checked: guesses at it, and modules that misbehave.
+//! The primary factor that the broker has checked: guesses at it, and misbehaving modules.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -13,7 +13,7 @@ use qrtotp_tests::{
     users::PASSWORD,
 };
 
-/// Ten wrong passwords in a row are the end, and no earlier one has to wait. Nothing in the stack counts or
+/// Ten wrong passwords in a row disable it, and no earlier one has to wait. No module in the stack counts or
 /// waits.
 const RULES: &str = "[throttle]\nfree_failures = 20\ndisable_after = 10\n";
 
@@ -25,7 +25,7 @@ fn host() -> (Sandbox, Broker) {
     (sandbox, broker)
 }
 
-/// Answers the question for the password; what the command has shown in the end.
+/// Answers the question for the password; returns the command's output at its end.
 fn guess(sandbox: &Sandbox, password: &str) -> String {
     let mut pty = sandbox.own("alice", &["enroll"]);
     pty.expect("assword: ");
@@ -45,7 +45,7 @@ fn wrong_passwords_count_whatever_becomes_of_caller_and_broker_and_end_it_until_
     for failures in 4..10 {
         sandbox.answer_and_leave("alice", &request, &answer);
         let _ = sandbox.log.wait(&["reason=primary_factor ", "user=alice", &format!("failures={failures}")]);
-        clock::pause(Duration::from_secs(2)); // so long a check keeps one of the user's two places
+        clock::pause(Duration::from_secs(2)); // a check holds one of the user's two places for that long
     }
     guess(&sandbox, "wrong horse");
     let _ = sandbox.log.wait(&["event=throttle_engaged", "reason=primary_factor_disabled", "failures=10"]);
@@ -94,7 +94,7 @@ fn guesses_at_the_same_time_all_count() {
 fn a_wait_is_told_before_a_password_is_asked_for() {
     let (sandbox, _broker) = host();
     sandbox.configure(&format!("{ENROLS}[throttle]\nfree_failures = 1\n"));
-    // 1, 2, 4, 8 seconds: the last one outlasts a slow machine's start of a command.
+    // 1, 2, 4, 8 seconds: the last one is longer than a slow machine takes to start a command.
     for wait in [1, 2, 4, 0] {
         guess(&sandbox, "wrong horse");
         clock::pause(Duration::from_millis(wait * 1000 + 200));
@@ -118,7 +118,7 @@ fn without_a_file_of_its_own_or_with_one_of_others_the_service_proves_nothing() 
     sandbox.run(&["chown", "mallory", "/etc/pam.d/qrtotp"]).success();
     refused("does not belong to root");
     sandbox.run(&["chown", "root", "/etc/pam.d/qrtotp"]).success();
-    // libpam goes by `other` now, which would do.
+    // libpam uses `other` now, which would succeed.
     sandbox.run(&["mv", "/etc/pam.d/qrtotp", "/etc/pam.d/other"]).success();
     sandbox.run(&["chown", "root", "/etc/pam.d/other"]).success();
     refused("does not exist");
@@ -159,7 +159,7 @@ fn the_shipped_service_proves_passwords_to_the_broker_expired_ones_too() {
     pty.finish_enrolment(&sandbox, &phone);
 }
 
-/// The module looks for it by this name.
+/// The module searches for it by this name.
 #[test]
 fn the_broker_exports_the_function_by_which_the_module_knows_its_transactions() {
     let output = Command::new("nm").args(["-D", "--defined-only"]).arg(artefacts::broker()).output().unwrap();
@@ -172,7 +172,7 @@ fn install_misbehaving_module(sandbox: &Sandbox) {
     sandbox.install(&module, &format!("{}/pam_misbehaves.so", sandbox.security_directory()), 0o644);
 }
 
-/// With a module that misbehaves behind the question for the password.
+/// A broker with a module that misbehaves after the question for the password.
 fn misbehaving(how: &str) -> (Sandbox, Broker) {
     let sandbox = Sandbox::with_broker(ENROLS);
     install_misbehaving_module(&sandbox);
@@ -182,9 +182,9 @@ fn misbehaving(how: &str) -> (Sandbox, Broker) {
     (sandbox, broker)
 }
 
-/// Nothing that the modules started is there any more.
+/// No process that the modules started is left.
 fn assert_nothing_is_left(sandbox: &Sandbox) {
-    // In brackets, so that what runs pgrep does not match.
+    // In brackets, so that pgrep's own command line does not match.
     let left = || sandbox.run(&["pgrep", "-f", "[l]eft-behind|[-]-primary-factor"]).status.success();
     assert!(clock::poll(Duration::from_secs(5), || (!left()).then_some(())).is_some());
 }
@@ -204,7 +204,7 @@ fn a_module_that_hangs_denies_in_time_holds_up_nobody_and_leaves_nothing() {
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     let _ = sandbox.log.wait(&["reason=primary_factor_unavailable", "user=alice", "too slow"]);
     assert_nothing_is_left(&sandbox);
-    // A broker that is killed meanwhile has counted the guess, and its child is not left.
+    // A broker that is killed during the check has counted the guess, and leaves no child behind.
     let mut pty = sandbox.own("alice", &["enroll"]);
     pty.expect("assword: ");
     pty.send("anything");

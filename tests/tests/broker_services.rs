@@ -14,7 +14,7 @@ use qrtotp_tests::{
 const LISTED: &str = "[broker.services]\nportal = [\"tests\"]\n";
 const AS_PORTAL: [&str; 6] = ["setpriv", "--reuid", "portal", "--regid", "portal", "--clear-groups"];
 
-/// A host with a broker, and the account of a service, which nobody logs in to.
+/// A host with a broker, and the account of a service, without logins.
 fn host(configuration: &str) -> Sandbox {
     let sandbox = Sandbox::with_broker(configuration);
     sandbox.append("/etc/passwd", "portal:x:2900:2900::/nonexistent:/usr/sbin/nologin\n");

@@ -1,16 +1,16 @@
-//! Connections without end, by one user or by a crowd of uids: others are served meanwhile, and soon.
+//! Endless connections by one user or by a crowd of uids: others are still served, and quickly.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::{Duration, Instant};
 
 use qrtotp_tests::{Sandbox, broker::Storm};
 
-/// How long half of alice's commands may take at most, the start of a process included. Measured on two busy
-/// processors: 20 ms when it is quiet, 100 ms in a crowd, and 1.3 s where the door waited for a place in the
-/// lobby.
+/// Limit for the median of alice's commands, the start of a process included. Measured on two busy
+/// processors: 20 ms without a storm, 100 ms in a crowd, and 1.3 s when the accepting thread waited for
+/// admission.
 const SOON: Duration = Duration::from_millis(500);
 
-/// Alice is served soon while somebody connects thousands of times.
+/// Alice is served quickly while another process connects thousands of times.
 fn is_weathered(sandbox: &Sandbox, start: impl Fn() -> Storm) {
     let storm = start();
     let (begun, mut times) = (Instant::now(), Vec::new());
@@ -37,7 +37,7 @@ fn one_users_connections_without_end_hold_up_nobody() {
 fn a_crowd_of_uids_that_are_nobodys_holds_up_nobody() {
     let sandbox = Sandbox::with_broker("");
     let _broker = sandbox.start_broker();
-    // As few as fill what they share, and as many as a user with subordinate uids has.
+    // Enough to fill their shared places, and as many as a user with subordinate uids has.
     is_weathered(&sandbox, || sandbox.storm_of_strangers(200));
     is_weathered(&sandbox, || sandbox.storm_of_strangers(60_000));
 }

@@ -1,9 +1,9 @@
-//! Tokens that have ended, and people who come to the broker with them.
+//! Tokens that have ended, and users who come to the broker with them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{Sandbox, broker::TOKEN_QUESTION};
 
-/// `alice` is told what became of her token, asked nothing, and the log names it.
+/// `alice` is told the state of her token, asked nothing, and the log names it.
 fn is_refused(sandbox: &Sandbox, told: &str, reason: &str) {
     let seen = sandbox.log.lines().len();
     let shown = sandbox.own("alice", &["enroll"]).failure();
@@ -13,7 +13,7 @@ fn is_refused(sandbox: &Sandbox, told: &str, reason: &str) {
     let _ = sandbox.log.wait_after(seen, &[&refused, "by=alice"]);
 }
 
-/// One that has run out and one that was revoked.
+/// An expired token and a revoked one.
 fn ended_ones_are_named(sandbox: &Sandbox) {
     sandbox.let_token_run_out("alice");
     is_refused(sandbox, "token has expired", "token_expired");
@@ -29,7 +29,7 @@ fn a_consumed_expired_or_revoked_token_is_refused_by_name_and_logged() {
         ended_ones_are_named(&sandbox);
         let (mut pty, phone) = sandbox.enrol_by_token("alice");
         pty.finish_enrolment(&sandbox, &phone);
-        // A second one of its own: the token is used up, and the device is gone.
+        // A used token is named, too, even after its device was revoked.
         sandbox.run(&["qrtotp", "revoke", "alice", "--all"]).success();
         is_refused(&sandbox, "token was already used", "token_consumed");
         ended_ones_are_named(&sandbox);

@@ -1,10 +1,10 @@
-//! Other programs that log in by ssh: file copies, jump hosts, shared connections, libraries and Ansible.
+//! Other programs that log in over ssh: file copies, jump hosts, shared connections, libraries and Ansible.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{Phone, Sandbox, recipes::Recipe, sshd::Sshd, users::PASSWORD};
 
 const ORIGINAL: &str = "what is copied\n";
-/// A host that the recipe's pattern matches.
+/// A host name that matches the recipe's pattern.
 const SERVER: &str = "server.example.org";
 const KEY: &str = "/root/.ssh/id_ed25519";
 const CODE_PROMPT: &str = "Verification code: ";
@@ -41,7 +41,7 @@ fn enrolled(sandbox: &Sandbox, user: &str) -> Phone {
     sandbox.import(user)
 }
 
-/// Runs a command on a terminal and types the answer to each question; whether it succeeded.
+/// Runs a command on a terminal and answers each question; returns whether it succeeded.
 fn at_terminal(sandbox: &Sandbox, argv: &[&str], answers: &[(&str, &str)]) -> bool {
     let mut pty = sandbox.pty(None, argv);
     for (question, answer) in answers {
@@ -51,7 +51,7 @@ fn at_terminal(sandbox: &Sandbox, argv: &[&str], answers: &[(&str, &str)]) -> bo
     pty.finish().0.success()
 }
 
-/// Each client copies with the right code and does not with a wrong one.
+/// Each client copies with the right code and fails with a wrong one.
 fn clients_copy(with_key: bool) {
     let (sandbox, _sshd) =
         host(if with_key { "publickey,keyboard-interactive" } else { "keyboard-interactive" });

@@ -1,5 +1,5 @@
-//! Cockpit of Debian 13: its web server, cockpit-session, which talks to PAM, and its bridge; in front of
-//! them a script that shows what the login page would show.
+//! Cockpit of Debian 13: its web server, cockpit-session, which talks to PAM, and its bridge. A script shows
+//! the login page's texts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use qrtotp_tests::{
 };
 
 const PAGE: &str = "/usr/local/bin/cockpit_page.py";
-/// What systemd does for cockpit: one cockpit-session per connection to its socket.
+/// systemd's part for cockpit: one cockpit-session per connection to its socket.
 const SESSIONS: &str =
     "systemd-socket-activate --accept --inetd -l /run/cockpit/session /usr/lib/cockpit/cockpit-session";
 const SERVER: &str = "/usr/lib/cockpit/cockpit-ws --no-tls --address 127.0.0.1";
@@ -61,7 +61,7 @@ fn a_user_enrols_at_cockpits_login_page_by_the_key_as_text() {
     page.send("k");
     let phone = Phone::scanned(&page.expect(CHOICES));
     sandbox.keep_secret(&phone.key);
-    // Cockpit ends a login a minute after its last question; the next one goes on.
+    // Cockpit ends a login a minute after its last question; the next one resumes.
     drop(page);
     let mut page = log_in(&sandbox, PASSWORD);
     page.send("");
@@ -107,7 +107,7 @@ fn cockpits_login_page_takes_password_and_code_once() {
 #[test]
 fn a_stranger_at_cockpits_login_page_sees_no_qr_code() {
     let Some(sandbox) = host() else { return };
-    // A wrong password goes on to our line: only our own proof can tell.
+    // After a wrong password the stack goes on to our line: only our own proof can notice it.
     let recipe = sandbox.read("/etc/pam.d/cockpit");
     let weaker = recipe.replace("auth substack common-auth\n", "auth required pam_unix.so\n");
     assert_ne!(weaker, recipe);

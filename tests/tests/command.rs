@@ -1,4 +1,4 @@
-//! `qrtotp` as a person or a script meets it: what it asks, says, refuses, and leaves behind.
+//! `qrtotp` as users and scripts see it: its questions, output, refusals, and changes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{Output, Phone, Sandbox, host::PAM_SUCCESS};

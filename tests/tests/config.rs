@@ -1,6 +1,6 @@
-//! From the files of the configuration to what logins go by: nothing holds before it is applied, what can't
-//! be used or would lock out is refused, and whatever stops an `apply`, logins go by all of the old
-//! configuration or all of the new one.
+//! From the files of the configuration to a login's decision. No change holds before it is applied; a faulty
+//! configuration, or one that locks out, is refused; and an `apply` that is stopped leaves the old or the new
+//! configuration, whole.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -176,7 +176,7 @@ fn what_is_not_confirmed_ends_by_itself_and_what_is_confirmed_stays() {
     not_confirmed(&sandbox);
 }
 
-/// The next command removes what was not confirmed in time, for good.
+/// The next command removes a configuration that was not confirmed in time, permanently.
 fn not_confirmed(sandbox: &Sandbox) {
     let later = ["faketime", "-f", "+12m", "qrtotp", "config"];
     assert!(
@@ -201,7 +201,7 @@ fn not_confirmed(sandbox: &Sandbox) {
 fn whatever_kills_an_apply_logins_go_by_all_of_the_old_or_all_of_the_new() {
     let sandbox = host();
     let (mut old, mut new, mut present) = (0, 0, 0);
-    // Closes in on the moment of the change, however fast the machine is.
+    // Narrows down the moment of the change, at any speed of the machine.
     let mut limit = 0.002;
     for round in 1..=60 {
         let more = format!("{ADMIN_RULES}[[rule]]\nname = \"r{round}\"\nuser = [\"x\"]\nthen = \"deny\"\n");

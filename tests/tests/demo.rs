@@ -1,4 +1,4 @@
-//! The demo is a promise in the README: it is kept by being run.
+//! Runs the demo that the README promises.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::process::{Command, Stdio};

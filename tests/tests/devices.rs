@@ -17,7 +17,7 @@ fn host() -> Sandbox {
     sandbox
 }
 
-/// One whose next code is not far.
+/// A phone whose next code comes soon.
 fn half_minute_phone(sandbox: &Sandbox) -> Phone {
     sandbox.import_phone("alice", Phone { period: 30, ..Phone::random() })
 }
@@ -26,7 +26,7 @@ fn at_the_code_prompt(sandbox: &Sandbox) -> Pty {
     sandbox.ssh_at_the_code_prompt("alice", &format!("echo {INSIDE}"))
 }
 
-/// Logs in by ssh with this code, or does not.
+/// Whether a login by ssh with this code succeeds.
 fn enters(sandbox: &Sandbox, code: &str) -> bool {
     let mut client = at_the_code_prompt(sandbox);
     client.send(code);
@@ -42,7 +42,7 @@ fn ids(sandbox: &Sandbox) -> Vec<String> {
     ids.collect()
 }
 
-/// The first number of that name in alice's status.
+/// The first number with that name in alice's status.
 fn number(sandbox: &Sandbox, name: &str) -> i64 {
     let json = sandbox.run(&["qrtotp", "status", "alice", "--json"]).success().stdout;
     let value = json.split(&format!("\"{name}\": ")).nth(1).expect("status tells it");
@@ -123,13 +123,13 @@ fn an_account_has_five_devices_at_most() {
     assert_eq!(ids(&sandbox).len(), 5);
 }
 
-/// What a phone shows in this step whose clock is that many steps ahead, and what it showed before that.
+/// The codes of this step and of the one before it, on a phone whose clock is `ahead` steps ahead.
 fn pair(phone: &Phone, step: u64, ahead: i64) -> [String; 2] {
     let step = step.checked_add_signed(ahead).unwrap();
     [phone.code_of_step(step - 1), phone.code_of_step(step)]
 }
 
-/// A step that goes on for so many seconds.
+/// A step that lasts at least this many seconds longer.
 fn settled(phone: &Phone, seconds: u64) -> u64 {
     phone.settle(seconds);
     phone.step()
@@ -199,7 +199,7 @@ fn owners_list_rename_and_resynchronise_their_devices_through_the_broker() {
     let _broker = sandbox.start_broker();
     let listed = sandbox.own_output("alice", &["device", "list"]).success().stdout;
     assert!(listed.contains(&ids(&sandbox)[0]), "{listed}");
-    // Before a code is asked for.
+    // Refused before the code is asked for.
     let empty = sandbox.own_output("alice", &["device", "rename", "--label", " "]).exited(1);
     assert!(empty.stderr.contains("the new label is empty"), "{empty:?}");
     let mut pty = sandbox.own("alice", &["device", "rename", "--label", "Mine"]);

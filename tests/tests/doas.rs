@@ -1,4 +1,4 @@
-//! doas of Debian 13 (OpenDoas), which can remember for a while who it let in.
+//! doas of Debian 13 (OpenDoas), which can remember a login for a while.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -8,7 +8,7 @@ use qrtotp_tests::{
     sudo::run,
 };
 
-/// Debian 13, if it could be unpacked: there alice may run everything, and is remembered.
+/// Debian 13, if it could be unpacked: alice may run everything, and is remembered.
 fn host() -> Option<Sandbox> {
     if artefacts::lacks(NEWEST) {
         return None;

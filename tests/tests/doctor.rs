@@ -1,5 +1,4 @@
-//! `qrtotp doctor`: silent about a host that is set up as the documents say, and loud about each thing that
-//! is not.
+//! `qrtotp doctor`: silent on a host that is set up as documented, and loud about each deviation.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{Output, Phone, Sandbox, host::PAM_SUCCESS, users::PASSWORD};
@@ -31,7 +30,7 @@ fn shell(sandbox: &Sandbox, script: &str) {
     sandbox.run(&["sh", "-ec", script]).success();
 }
 
-/// Whether a finding of this severity and id says so, in what it is, why it matters or what to do.
+/// Whether a finding of this severity and id holds the text, in its title, reason or remedy.
 fn has(output: &Output, severity: &str, id: &str, text: &str) -> bool {
     let findings = output.stdout.split("\n").fold(Vec::<String>::new(), |mut all, line| {
         match all.last_mut().filter(|_| line.starts_with("      ")) {
@@ -75,7 +74,7 @@ fn a_host_as_the_documents_set_it_up_is_fine_and_is_left_as_it_was() {
     ] {
         assert!(has(&said, "OK", id, text), "{id} {text}: {}", said.stdout);
     }
-    // The service of these tests asks for nothing but a code.
+    // The service of these tests asks only for a code.
     let problems: Vec<_> = said.stdout.lines().skip(1).filter(|line| line.starts_with("WARN")).collect();
     let known = ["[clock]", "tests: a right code alone lets in"];
     assert!(problems.iter().all(|line| known.iter().any(|text| line.contains(text))), "{problems:?}");
@@ -398,8 +397,8 @@ fn who_is_not_root_sees_what_they_may_and_no_name() {
     assert!(has(&said, "WARN", "pam-file-unread", "sudo: its PAM file can't be read"), "{}", said.stdout);
 }
 
-/// strace that has adjtimex(3), which calls clock_adjtime(2), return `state` and give a `timex` of zeros but
-/// for its `status`, whatever the machine's clock is.
+/// strace that makes adjtimex(3), which calls clock_adjtime(2), return `state` and a zeroed `timex` with this
+/// `status`, independent of the machine's clock.
 fn kernel_says(state: u8, status: u8) -> [String; 7] {
     // `status` is an int behind 40 bytes, where a long has 64 bits (adjtimex(2)).
     let timex = "00".repeat(40) + &format!("{status:02x}000000");
@@ -439,7 +438,7 @@ fn a_clock_that_nothing_keeps_right_is_told_by_the_doctor_and_beside_refused_cod
     assert!(!line.contains("detail="), "an accepted login does no more than it must: {line}");
 }
 
-/// Whether pam_authenticate lets in a new user with these of a right password and a right code.
+/// Whether pam_authenticate accepts a new user with a right or wrong password and code.
 fn lets_in(sandbox: &Sandbox, user: &str, password: bool, code: bool) -> bool {
     sandbox.add_user(user);
     let phone = sandbox.import(user);

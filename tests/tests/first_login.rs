@@ -1,4 +1,4 @@
-//! People who enrol while they log in: through a real client, from the picture on their screen.
+//! Users who enrol while they log in: with a real client, from the picture on their screen.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::{Duration, Instant};
@@ -154,9 +154,9 @@ fn a_dropped_login_is_resumed_without_the_picture() {
     client.at_the_picture();
     let uri = scan(&client.transcript(), Background::Dark).expect("it can be scanned");
     // sshd's own LoginGraceTime is 120 s. Then its processes for this connection are gone, which the client
-    // notices when somebody types.
+    // notices at the next key.
     let closed = || {
-        clock::pause(Duration::from_secs(1)); // there is no need to ask all the time
+        clock::pause(Duration::from_secs(1)); // no need to poll faster
         (!sandbox.run(&["pgrep", "--full", "^sshd(-session|-auth)?: alice"]).status.success()).then_some(())
     };
     clock::poll(Duration::from_secs(150), closed).expect("sshd waits for ever");

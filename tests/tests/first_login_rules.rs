@@ -1,4 +1,4 @@
-//! `first_login` at real logins: tokens, each state of them, and days of grace.
+//! `first_login` at real logins: tokens, each state of them, and the grace period.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -29,7 +29,7 @@ fn su(sandbox: &Sandbox, user: &str) -> Pty {
     sandbox.pty_unrecorded_as(Some("keeper"), &["su", user, "-c", "echo logged in"])
 }
 
-/// After the password and Enter.
+/// A login after the password and Enter.
 fn entered(sandbox: &Sandbox, user: &str) -> Pty {
     let mut su = su(sandbox, user);
     su.give_password(PASSWORD);
@@ -65,7 +65,7 @@ fn where_a_token_is_needed_only_a_live_one_enrols_and_an_ended_one_is_refused_by
     su.expect(INSIDE);
     su.success();
     let _ = sandbox.log.wait(&["event=token_consumed user=alice service=su"]);
-    // Its device is gone, and it is used up: no second one comes of it.
+    // Its device is gone, and the token is used up: it gives no second one.
     sandbox.run(&["qrtotp", "revoke", "alice", "--all"]).success();
     is_denied(&sandbox, "token_consumed");
     assert!(sandbox.run(&["qrtotp", "token", "show", "alice"]).success().stdout.contains("consumed"));
@@ -98,7 +98,7 @@ fn a_token_is_shown_so_often_and_no_more() {
     }
     su.expect(CHOICES);
     drop(su);
-    // What was shown last can still be confirmed; another one is refused.
+    // The last QR code can still be confirmed; another one is refused.
     let mut su = entered(&sandbox, "alice");
     su.expect(RESUMED);
     su.send("n");
@@ -109,7 +109,7 @@ fn a_token_is_shown_so_often_and_no_more() {
 #[test]
 fn the_code_of_a_token_is_asked_for_before_the_picture() {
     let sandbox = with_tokens();
-    // Shown once, to whom it is meant for.
+    // Shown once, to its owner.
     let issued = sandbox.pty_unrecorded(&["qrtotp", "token", "issue", "alice", "--code", "--json"]).success();
     let code = issued.split("\"code\": \"").nth(1).unwrap().split('"').next().unwrap();
     sandbox.keep_secret(code);
@@ -161,7 +161,7 @@ fn where_no_password_is_asked_for_the_code_of_a_token_typed_at_the_first_questio
     right.success();
 }
 
-/// Whether this dialogue, which has just been given a right code, enrolled somebody.
+/// Whether this dialogue, after a right code, enrolled the user.
 fn enrolled(dialogue: &mut Pty) -> bool {
     let enrolled = dialogue.expect_one(&[CODES, "uthentication failure", "ermission denied"]) == 0;
     if enrolled {
@@ -215,13 +215,13 @@ fn whoever_takes_a_fresh_picture_ends_the_one_before_it() {
     assert!(enrolled(&mut second));
 }
 
-/// A day so many days from today, in the sandbox's UTC.
+/// The date this many days from today, in the sandbox's UTC.
 fn day(sandbox: &Sandbox, from_today: i32) -> String {
     let date = format!("{from_today} days");
     sandbox.run(&["date", "-u", "-d", &date, "+%F"]).success().stdout.trim().to_owned()
 }
 
-/// A login that has given the password.
+/// A login after the password.
 fn with_password(sandbox: &Sandbox, service: &str, user: &str) -> Pty {
     let mut client = match service {
         "sshd" => sandbox.ssh_to_enrol(&[], user, &["PubkeyAuthentication=no"], "echo logged in"),
@@ -256,14 +256,14 @@ fn in_the_days_of_grace_people_without_a_device_get_in_and_are_told_each_time_ho
             }
             continue;
         };
-        // No login is the last one that tells it.
+        // Every login shows it again.
         for service in services.repeat(2) {
             let seen = sandbox.log.lines().len();
             let mut client = with_password(&sandbox, service, "alice");
             client.expect(INSIDE);
             let shown = client.success();
             assert!(!shown.contains("Verification code"), "{service}: {shown}");
-            // sudo has modules say nothing (PAM_SILENT); it lets in all the same.
+            // sudo asks modules to be silent (PAM_SILENT), and lets in nevertheless.
             assert_eq!(shown.contains(told), service != "sudo", "{service}: {shown}");
             let ignored = "event=login result=ignored reason=grace_period user=alice service=";
             let _ = sandbox.log.wait_after(seen, &[&format!("{ignored}{service}")]);

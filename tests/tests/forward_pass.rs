@@ -1,4 +1,4 @@
-//! Password and code in one field: what is told of a refusal, and by its time.
+//! Password and code in one field: what the message and the time of a refusal reveal.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::Mutex;
@@ -7,10 +7,10 @@ use qrtotp_tests::{Phone, Pty, Sandbox, first_login::INSIDE, host::SERVICE, user
 
 const STACK: &str =
     "auth required pam_qrtotp.so forward_pass\nauth required pam_unix.so use_first_pass nodelay\n";
-/// Logins of each kind, and how many go on at a time.
+/// Logins of each kind, and how many run at a time.
 const EACH: usize = 200;
 const AT_ONCE: usize = 25;
-/// How far the medians may be apart, in milliseconds.
+/// Largest difference of the medians, in milliseconds.
 const APART: u64 = 5;
 
 fn host(service: &str) -> (Sandbox, Phone) {
@@ -34,7 +34,7 @@ fn median(mut times: Vec<u64>) -> u64 {
 fn the_time_of_a_refusal_tells_neither_which_part_was_wrong_nor_whose_account_it_is() {
     let (sandbox, phone) = host(SERVICE);
     let right = phone.code();
-    // A wrong password with the right code uses the code up no more than a wrong one does.
+    // A right code with a wrong password is not used up.
     let kinds = [
         ("alice", "wrong password000000".to_owned()),
         ("alice", format!("wrong password{right}")),

@@ -1,6 +1,6 @@
-//! Hardware ssh keys: registered by a signature, then taken as second factor where a rule says so. The
-//! security key is a program (`c/sk_provider.c`), which is also the proof that nothing but attestation could
-//! tell it from a real one.
+//! Hardware ssh keys: registered by a signature, then accepted as second factor if a rule says so. The
+//! security key is a program (`c/sk_provider.c`), which also proves that only attestation could tell it from
+//! a real one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -51,14 +51,14 @@ impl Host {
         self.sandbox.append("/home/alice/.ssh/authorized_keys", &line);
     }
 
-    /// The words by which `sshd` names an accepted key.
+    /// The words with which `sshd` logs an accepted key.
     fn accepted(&self, name: &str) -> String {
         let line = self.sandbox.read(&format!("{}.pub", path(name)));
         let words: Vec<&str> = line.split(' ').take(2).collect();
         format!("publickey {}", words.join(" "))
     }
 
-    /// What `ssh-keygen -Y sign` prints where the key is plugged in.
+    /// The output of `ssh-keygen -Y sign` on the machine with the key.
     fn sign(&self, key: &str, challenge: &str, namespace: &str) -> String {
         let provider = format!("SSH_SK_PROVIDER={}", self.provider);
         let sign = ["env", &provider, "ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", &path(key)];
@@ -66,7 +66,7 @@ impl Host {
         signed.trim_end().to_owned()
     }
 
-    /// Registers a key whose private half is here. Gives the credential's id.
+    /// Registers a key whose private half is here. Returns the credential's id.
     fn register(&self, name: &str) -> String {
         let label = format!("alice's {name}");
         let add = ["qrtotp", "key", "add", "alice", "--no-verify", "--yes", "--label", &label];
@@ -107,7 +107,7 @@ impl Host {
     }
 }
 
-/// What is to be signed.
+/// The challenge to sign.
 fn challenge_of(client: &mut Pty) -> String {
     client.expect("echo ");
     let challenge = client.expect(" | ssh-keygen -Y sign -n qrtotp-key ");
@@ -212,7 +212,7 @@ fn a_word_of_sshd_that_is_forged_at_another_service_is_not_taken() {
     };
     assert_eq!(login(&host.phone.wrong_code()), PAM_AUTH_ERR);
     assert_eq!(login(&host.phone.code()), PAM_SUCCESS);
-    // It is the list of such services that counts.
+    // The list of such services decides.
     host.sandbox.configure(&format!("[enroll]\nkey_services = [\"{SERVICE}\"]\n{RULE}"));
     assert_eq!(login(""), PAM_SUCCESS);
     let _ = host.sandbox.log.wait(&["event=login result=accepted reason=hardware_key user=alice"]);

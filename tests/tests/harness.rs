@@ -1,4 +1,4 @@
-//! The harness itself, proved without our module: if these fail, no other failure means anything.
+//! Tests of the harness itself, without our module: if these fail, no other result means anything.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{path::Path, time::Instant};
@@ -127,7 +127,7 @@ fn the_pam_application_asks_from_many_processes_at_once() {
     assert_eq!((report.count(PAM_SUCCESS), report.count(PAM_AUTH_ERR)), (8, 8), "{report:?}");
 }
 
-/// A picture that is known to be right, as another implementation (libqrencode) draws it.
+/// A picture known to be right, drawn by another implementation (libqrencode).
 const KNOWN: &str = include_str!("data/known-qr.txt");
 const KNOWN_TEXT: Option<&str> = Some("the scanner works");
 
@@ -149,7 +149,7 @@ fn there_are_three_decoders_and_none_inverts_by_itself() {
     all_read(&photo, KNOWN_TEXT);
     all_read(&inverted, None);
     all_read(&photograph(KNOWN, Background::Light, "80x24"), None);
-    // The control: it is the inversion alone that keeps them from it.
+    // The control: only the inversion keeps them from reading it.
     all_read(&decoders::inverted(&inverted), KNOWN_TEXT);
 }
 

@@ -1,6 +1,6 @@
-//! Applications in a state that no module would like to find: each login is decided rightly or denied, in
-//! bounded time, the application goes on as it was, and the next normal login works. Of a module that is
-//! known to break, each test finds that it does.
+//! Applications in a broken state: each login is decided rightly or denied, in bounded time, the application
+//! goes on unchanged, and the next normal login works. Each test also runs a module that is known to break,
+//! and must notice it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -9,7 +9,7 @@ use qrtotp_tests::{
     hostile::{Module, Right, Seen, Stage, compare, compare_on, killed},
 };
 
-/// What hostile_host.c calls it, in words, and what is to come of a right code.
+/// The condition's name in hostile_host.c, a description, and the expected result of a right code.
 type Condition = (&'static str, &'static str, Right);
 
 fn each(conditions: &[Condition]) {
@@ -72,7 +72,7 @@ fn a_code_that_could_not_be_made_durable_is_denied_and_not_accepted_later() {
 #[test]
 fn an_application_that_changes_the_user_at_the_prompt_gets_nobody_in() {
     compare("PAM_USER becomes somebody else at the prompt", |stage| {
-        // Neither the code of the one nor that of the other.
+        // Neither user's code is accepted.
         let other = stage.fresh("bobby");
         let mut seen = stage.log_in(&[], "user-changed", Some(&other.code()), Right::Kept);
         let kept = stage.sandbox.answer("bobby", &other.code()) == PAM_SUCCESS;
@@ -110,7 +110,7 @@ fn without_a_system_log_a_login_is_decided_all_the_same() {
     });
 }
 
-/// The sandbox's own files, but for an empty /dev.
+/// The sandbox's own files, with an empty /dev.
 const JAIL: &str =
     "mkdir -p /run/jail /run/empty && mount --rbind / /run/jail && mount -t tmpfs none /run/jail/dev";
 
@@ -131,7 +131,7 @@ fn an_application_that_moves_to_an_empty_root_at_the_prompt_gets_a_decision_that
     });
 }
 
-/// What seccomp(2) kills with.
+/// The signal with which seccomp(2) kills.
 const SIGSYS: i32 = 31;
 
 #[test]
@@ -152,7 +152,7 @@ fn where_asking_for_random_numbers_is_death_a_recovery_code_asks_for_none() {
 
 const THREADS: u32 = 64;
 
-/// How many of 64 threads with a handle each get in.
+/// How many of 64 threads, each with a handle, get in.
 fn threads(stage: &Stage, users: &str, codes: &str) -> Seen {
     let output = stage.host(&[], "threads", users, codes);
     let accepted = value(&output.stdout, "accepted").map_or(0, |count| count.parse().unwrap());
@@ -196,7 +196,7 @@ fn threads_that_end_after_the_module_was_unloaded_do_no_harm() {
     const LOADS: u32 = 3_000;
     compare("a thread for each login, which ends after dlclose", |stage| {
         stage.sandbox.stack(if stage.module == Module::Naive { "thread-key" } else { "" });
-        // The answer has the form of no code: the whole way is gone, and nothing is counted.
+        // The answer is not shaped like a code: the whole path is run, and nothing is counted.
         let repeat = ["--answer", "none", "--quiet", "--in-thread", "--repeat", &LOADS.to_string()];
         let output = stage.sandbox.login("alice").arguments(&repeat).output();
         let mut seen = Seen { wrong: killed(&output).into_iter().collect(), ..Seen::default() };
@@ -211,7 +211,7 @@ fn threads_that_end_after_the_module_was_unloaded_do_no_harm() {
     });
 }
 
-/// Many whole logins, each of which loads and unloads the module: what the process has more of after them.
+/// Many whole logins, each of which loads and unloads the module: the growth of the process.
 fn growth(condition: &str, count: u32) -> [(&'static str, i64); 4] {
     let sandbox = Sandbox::with_alice_and_bobby();
     sandbox.make_store();
@@ -251,8 +251,7 @@ fn a_thousand_loads_leave_no_mapping_key_or_descriptor() {
     assert!(!grown.into_iter().any(has_grown), "{grown:?}");
 }
 
-/// Each proves a password by a transaction inside another one, rehearses the account part, and shows a
-/// picture.
+/// Each proves a password by an inner transaction, runs the account part, and shows a picture.
 #[test]
 fn a_thousand_first_logins_in_one_process_leave_no_mapping_key_or_descriptor() {
     let sandbox = Sandbox::with_alice_and_bobby();
@@ -265,7 +264,7 @@ fn a_thousand_first_logins_in_one_process_leave_no_mapping_key_or_descriptor() {
     assert!(!grown.into_iter().any(has_grown), "{grown:?}");
 }
 
-/// `cargo xtask proof hosts`.
+/// Run by `cargo xtask proof hosts`.
 #[test]
 #[ignore = "takes minutes"]
 fn a_hundred_thousand_loads_leave_no_mapping_key_or_descriptor() {

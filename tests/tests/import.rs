@@ -1,5 +1,5 @@
-//! Files of the real google-authenticator command and of the real pam_oath, imported: who logged in there
-//! logs in here.
+//! Files of the real google-authenticator command and of the real pam_oath, imported: users who could log in
+//! there can log in here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -38,7 +38,7 @@ fn who_used_google_authenticator_logs_in_with_the_next_code_and_the_scratch_code
     assert!(again.stderr.contains("enrolled already"), "{again:?}");
 }
 
-/// Whether codes of these steps from now are accepted, asked in this order.
+/// Whether codes of these steps from now are accepted, tried in this order.
 fn accepted<const N: usize>(
     steps: [i64; N],
     phone: &Phone,
@@ -56,7 +56,7 @@ fn a_google_authenticator_window_becomes_the_devices_own_be_it_wider_or_narrower
     let sandbox = Sandbox::with_alice_and_bobby();
     sandbox.add_user("carol");
     let steps = [-2, -1, 0, 2, 3];
-    // Reuse allowed, so that nothing is used up before the import; of four steps two lie ahead.
+    // Reuse is allowed, so no code is used up before the import; of four steps two lie ahead.
     let (alice, _) = google_authenticator(&sandbox, "alice", &["-t", "-D", "-w4", "-S", "60"]);
     let there =
         accepted(steps, &alice, |code| sandbox.log_in_there("pam_google_authenticator.so", "alice", code));
@@ -144,7 +144,7 @@ fn a_dry_run_changes_nothing_and_a_shredded_file_is_overwritten_and_gone() {
         "a dry run changed something"
     );
 
-    // A second name of the file shows what became of its bytes.
+    // A second name of the file shows whether its bytes were erased.
     sandbox.run(&["ln", FILE, "/home/alice/second"]).success();
     let said = google(&sandbox, &["alice", "--shred"]).success().stdout;
     assert!(said.contains("copy-on-write"), "{said}");
@@ -207,7 +207,7 @@ fn of_all_homes_those_of_users_who_are_not_listed_are_found_and_a_home_of_no_use
     let sandbox = Sandbox::with_alice_and_bobby();
     let (alice, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
     google_authenticator(&sandbox, "bobby", &TIME_BASED);
-    // As SSSD: it lists nobody, and answers for names.
+    // Like SSSD: it does not list users, but finds them by name.
     sandbox.overwrite("/usr/local/bin/getent", "#!/bin/sh\n/usr/bin/getent \"$@\" | grep -v ':/home/'\n");
     sandbox.run(&["sh", "-c", "chmod 755 /usr/local/bin/getent; mkdir /home/kim /home/lost+found"]).success();
     let all = google(&sandbox, &["--all-homes"]).exited(0).stdout;
@@ -219,7 +219,7 @@ fn of_all_homes_those_of_users_who_are_not_listed_are_found_and_a_home_of_no_use
     assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);
 }
 
-/// A key for pam_oath, in hexadecimal, and the phone that has it.
+/// A key for pam_oath, in hexadecimal, and the phone with it.
 fn oath_key(sandbox: &Sandbox, digits: u8) -> (Phone, String) {
     let phone = Phone { period: 60, digits, ..Phone::random() };
     let output =
@@ -264,7 +264,7 @@ fn a_window_of_pam_oath_is_given_with_the_file_and_the_hosts_holds_otherwise() {
     let steps = [-3, -2, 2, 3];
     let module = "pam_oath.so usersfile=/etc/users.oath window=2 digits=6";
     let there = accepted(steps, &alice, |code| sandbox.log_in_there(module, "alice", code));
-    write(&line); // without what was used up
+    write(&line); // without used codes
     let said = import(&sandbox, &["oath", file, "--unused", "--window", "2"]).success().stdout;
     assert!(said.contains("codes from 2 back to 2 ahead") && !said.contains("does not tell"), "{said}");
     assert_eq!(accepted(steps, &alice, |code| sandbox.answer("alice", code)), there);

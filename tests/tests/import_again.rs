@@ -1,4 +1,4 @@
-//! A second import: what is here already, what was revoked meanwhile, and what is one key for two accounts.
+//! A second import: known keys, keys revoked in the meantime, and one key for two accounts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -15,7 +15,7 @@ fn once_logins_work_the_same_command_with_shred_deletes_the_file_and_burns_what_
     let (phone, scratch) = google_authenticator(&sandbox, "alice", &TIME_BASED);
     let said = google(&sandbox, &["alice"]).success().stdout;
     assert!(said.contains("give this command again with --shred"), "{said}");
-    // Until the old line is out of /etc/pam.d, people log in through it.
+    // Until the old line is removed from /etc/pam.d, users log in through it.
     let used = phone.code();
     sandbox.log_in_there("pam_google_authenticator.so", "alice", &used);
     sandbox.log_in_there("pam_google_authenticator.so", "alice", &scratch[4]);
@@ -124,7 +124,7 @@ fn a_key_that_was_revoked_comes_back_only_if_that_is_asked_for() {
 fn of_all_homes_one_key_is_one_account_s_whatever_became_of_it() {
     let sandbox = Sandbox::with_alice_and_bobby();
     let (phone, _) = google_authenticator(&sandbox, "alice", &TIME_BASED);
-    // A second name of alice's, alice once more, and a copy that bobby has.
+    // A second name of alice's, alice again, and a copy of bobby's.
     let twice = format!(
         "sed -n '/^alice:/p; s/^alice:/anna:/p' /etc/passwd >/tmp/more; cat /tmp/more >>/etc/passwd
          install -m 600 -o bobby {FILE} /home/bobby/.google_authenticator"

@@ -1,5 +1,5 @@
-//! Imports from homes whose owners want more than an import: root follows no link of theirs, is led by none
-//! later, and shows no name that they chose as it is.
+//! Imports from hostile homes: root follows none of their links, neither now nor later, and never shows a
+//! name that they chose unescaped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -86,7 +86,7 @@ fn root_is_told_no_command_that_a_link_in_a_home_could_lead_elsewhere() {
     let sandbox = Sandbox::with_alice_and_bobby();
     google_authenticator(&sandbox, "alice", &TIME_BASED);
     let said = google(&sandbox, &["alice"]).success().stdout;
-    // Whoever does as they are told does it later, when alice has had the time to put a link there.
+    // A user who follows the message does it later, when alice has had the time to put a link there.
     sandbox.overwrite("/etc/precious", "precious");
     sandbox.run(&["ln", "-sf", "/etc/precious", FILE]).success();
     assert!(said.contains("give this command again with --shred") && !said.contains("shred -u"), "{said}");
@@ -127,7 +127,7 @@ fn names_that_users_gave_to_directories_move_no_cursor_and_forge_no_line() {
 fn a_file_that_its_owner_holds_a_lease_on_is_not_waited_for_and_to_be_tried_again() {
     let sandbox = Sandbox::with_alice_and_bobby();
     google_authenticator(&sandbox, "alice", &TIME_BASED);
-    // F_SETLEASE of F_WRLCK; whoever opens the file meanwhile is told to come again.
+    // F_SETLEASE with F_WRLCK: opening the file in the meantime fails with EWOULDBLOCK.
     let lease = format!(
         "use POSIX; $SIG{{IO}} = 'IGNORE'; open my $file, '<', '{FILE}' or die; fcntl($file, 1024, 1) or die $!; \
          exit 0 if fork; close STDOUT; close STDERR; sleep 20"
@@ -145,8 +145,8 @@ fn a_file_of_roots_in_a_home_is_taken_as_roots_and_another_users_is_to_be_given_
     for user in ["alice", "bobby", "carol"] {
         google_authenticator(&sandbox, user, &TIME_BASED);
     }
-    // As google-authenticator's user=root and user=SERVICE want them; bobby gave a file of root's a second
-    // name.
+    // The settings user=root and user=SERVICE of google-authenticator; bobby made a second link to one of
+    // root's files.
     let script = "chown root: /home/alice/.google_authenticator && chown nobody /home/carol/.google_authenticator &&
                   chmod 600 /home/carol/.google_authenticator && mv /home/bobby/.google_authenticator /home/key &&
                   chown root: /home/key && ln /home/key /home/bobby/.google_authenticator";
@@ -172,7 +172,7 @@ fn a_file_of_roots_in_a_home_is_taken_as_roots_and_another_users_is_to_be_given_
 fn a_home_that_never_answers_is_named_and_stops_nobody_else() {
     let sandbox = Sandbox::with_alice_and_bobby();
     google_authenticator(&sandbox, "alice", &TIME_BASED);
-    // A FUSE file system whose server never reads a request, as a user may mount one on their own home.
+    // A FUSE file system whose server never answers, as a user may mount it on their own home.
     let hanging = |command: &str| {
         format!(
             "mknod /tmp/fuse c 10 229 && exec 3<>/tmp/fuse && cd / || exit 9

@@ -1,5 +1,5 @@
-//! Auth parts of all kinds, with what they include, as the real libpam goes through them: a wrong password
-//! enrols nobody in any, whatever the stack made of it.
+//! Auth parts of all kinds, with their includes, run by the real libpam: a wrong password enrols no user in
+//! any of them, regardless of the stack's result.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{Sandbox, first_login::CHOICES, host::SERVICE, users::PASSWORD};
@@ -7,7 +7,7 @@ use qrtotp_tests::{Sandbox, first_login::CHOICES, host::SERVICE, users::PASSWORD
 const STACKS: usize = 40;
 const WRONG: &str = "not the password";
 
-/// Numbers that are the same in every run.
+/// Random numbers, the same in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -58,10 +58,10 @@ impl Dice {
     }
 }
 
-/// Whether who gives this password comes to the picture.
+/// Whether this password leads to the picture.
 fn sees_the_picture(sandbox: &Sandbox, password: &str) -> bool {
     let login = sandbox.login("alice").arguments(&["--strict", "--mode", "by-echo", "--tty", "pts/0"]);
-    // Enter for the code, then giving up at the picture.
+    // Enter for the code, then give up at the picture.
     let login = login.arguments(&["--answer", password, "--answer", "", "--answer", "q"]);
     login.run().text().contains(CHOICES)
 }

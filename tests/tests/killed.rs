@@ -14,7 +14,7 @@ use qrtotp_tests::{
 };
 use rustix::process::{Signal, kill_process};
 
-/// A pause between nothing and `most`, different each time; the kernel's randomness is random enough.
+/// A random pause of at most `most`; the kernel's random numbers need no seed.
 fn random_pause(most: Duration) {
     let mut byte = [0; 2];
     std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut byte).unwrap();
@@ -45,13 +45,13 @@ fn after_two_hundred_kills_at_login_the_next_right_code_works() {
         sandbox.add_user(&user);
         let phone = sandbox.import(&user);
         let now = phone.step();
-        // Ten codes: five typed into a login that is killed, five to see what is left.
+        // Ten codes: five typed into a login that is killed, five to see which still work.
         for back in [9, 7, 5, 3, 1] {
             let code = phone.code_of_step(now - back);
             let mut login = sandbox.login(&user).answer(&code).hold();
             let mut lines = BufReader::new(login.stdout.take().unwrap());
             let mut report = String::new();
-            lines.read_line(&mut report).unwrap(); // it is at the prompt
+            lines.read_line(&mut report).unwrap(); // it has reached the prompt
             let program = child_of(login.id()).unwrap();
             drop(login.stdin.take());
             random_pause(Duration::from_micros(600));
@@ -67,7 +67,7 @@ fn after_two_hundred_kills_at_login_the_next_right_code_works() {
             if accepted {
                 assert_eq!(sandbox.answer(&user, &code), PAM_AUTH_ERR, "a code worked twice");
             } else {
-                // Burnt or not: it may work now, but then it was not accepted before, and not again.
+                // Burnt or not: it may work now only if it was not accepted before, and never again.
                 sandbox.answer(&user, &code);
                 assert_eq!(sandbox.answer(&user, &code), PAM_AUTH_ERR, "a code worked twice");
             }
@@ -86,7 +86,7 @@ fn after_two_hundred_kills_at_login_the_next_right_code_works() {
 fn after_two_hundred_kills_at_enrolment_the_account_is_old_or_new_and_usable() {
     let sandbox = host();
     let (mut enrolled, mut number) = (0, 0);
-    // Hashing the recovery codes is most of it, and takes as long as the machine likes.
+    // Hashing the recovery codes takes most of it, and its time depends on the machine.
     sandbox.add_user("usual");
     let (mut pty, phone, _) = sandbox.start_enrolment("usual", &["--qr", "utf8"]);
     phone.settle(5);
@@ -100,7 +100,7 @@ fn after_two_hundred_kills_at_enrolment_the_account_is_old_or_new_and_usable() {
             sandbox.add_user(&user);
         }
         if round % 4 == 0 {
-            // Anywhere before the code is typed.
+            // At any time before the code is typed.
             let pty = sandbox.pty_unrecorded(&["qrtotp", "enroll", &user, "--qr", "utf8"]);
             random_pause(Duration::from_millis(80));
             pty.signal(Signal::KILL);
@@ -114,7 +114,7 @@ fn after_two_hundred_kills_at_enrolment_the_account_is_old_or_new_and_usable() {
         let status = sandbox.run(&["qrtotp", "status", &user, "--json"]).success();
         assert_eq!(sandbox.answer(&user, "000000"), PAM_AUTH_ERR);
         if status.stdout.contains("c-") {
-            // It came through in spite of the kill: then it must be whole.
+            // It succeeded in spite of the kill: then the record must be whole.
             enrolled += 1;
             number += 1;
             let codes = sandbox.new_recovery_codes(&user);

@@ -1,5 +1,5 @@
 //! kill -9 of a login in the middle of an enrolment, at every prompt and at any instant: the account is
-//! un-enrolled or enrolled, whole either way, and what nobody confirmed dies with its time.
+//! unenrolled or enrolled, whole either way, and an unconfirmed QR code ends with its time limit.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -17,7 +17,7 @@ use rustix::process::Signal;
 /// Seconds that a shown QR code may wait.
 const TIME_LIMIT: u64 = 20;
 
-/// Steps that are accepted: one confirms, another shows that the device works, without waiting.
+/// Accepted steps: one confirms, another one proves that the device works, without waiting.
 const WINDOW: u64 = 10;
 
 struct Host(Sandbox);
@@ -48,8 +48,7 @@ impl Host {
         enrolled
     }
 
-    /// A device that was confirmed works, and its owner gets recovery codes, now if they were not handed
-    /// over.
+    /// A confirmed device works, and its owner gets recovery codes, now if they were not handed over before.
     fn works(&self, user: &str, phone: &Phone) {
         let mut su = self.su(user);
         su.give_password(PASSWORD);
@@ -61,7 +60,7 @@ impl Host {
         su.success();
     }
 
-    /// Within the time: the code of the QR code that was scanned is asked for, and enrols.
+    /// Within the time limit: the code of the scanned QR code is asked for, and enrols.
     fn comes_back(&self, user: &str, phone: &Phone) {
         let mut su = self.su(user);
         su.give_password(PASSWORD);
@@ -75,7 +74,7 @@ impl Host {
         self.works(user, phone);
     }
 
-    /// What nobody confirmed is worth nothing once its time is over, and a fresh picture is shown. Gives the
+    /// An unconfirmed QR code is not valid after its time limit, and a fresh picture is shown. Returns the
     /// login there.
     fn is_over(&self, user: &str, phone: Option<&Phone>) -> Pty {
         let mut su = self.su(user);
@@ -91,7 +90,7 @@ impl Host {
         su
     }
 
-    /// What was killed hinders no other enrolment.
+    /// A killed enrolment does not block another one.
     fn enrols(&self, user: &str, mut su: Pty) {
         let fresh = su.take_key(&self.0);
         su.send(&early_code(&fresh));
@@ -112,7 +111,7 @@ impl Host {
     }
 }
 
-/// What the person has just typed when the login is killed.
+/// The last answer before the login is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Typed {
     Nothing,
@@ -125,8 +124,7 @@ enum Typed {
 
 use Typed::{AnotherPicture, Code, Enter, Nothing, Password, RecoveryCode};
 
-/// Plays the person up to the question to which `last` would be the answer. Gives the phone, once there is a
-/// key.
+/// Plays the user up to the question for `last`. Returns the phone, once there is a key.
 fn up_to(host: &Host, su: &mut Pty, last: Typed) -> Option<Phone> {
     if last >= Password {
         su.expect("assword");
@@ -164,14 +162,14 @@ fn type_it(su: &mut Pty, last: Typed, phone: Option<&Phone>) {
     }
 }
 
-/// A pause between nothing and `most`, different each time; the kernel's randomness is random enough.
+/// A random pause of at most `most`; the kernel's random numbers need no seed.
 fn random_pause(most: Duration) {
     let mut bytes = [0; 2];
     std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
     clock::pause(most.mul_f64(f64::from(u16::from_ne_bytes(bytes)) / 65536.0));
 }
 
-/// How long it takes from the right code to the recovery codes: hashing them is most of it.
+/// The usual time from the right code to the recovery codes, most of it for hashing.
 fn usual_hashing(host: &Host) -> Duration {
     host.0.add_user("usual");
     let mut su = host.su("usual");
@@ -182,15 +180,15 @@ fn usual_hashing(host: &Host) -> Duration {
     began.elapsed()
 }
 
-/// The kills that come when a code was just typed.
+/// Number of kills right after a code was typed.
 const EARLY: usize = 4;
 
 #[test]
 fn a_login_killed_anywhere_leaves_the_account_unenrolled_or_enrolled_and_nothing_alive_after_its_time() {
     let host = Host::new();
     let (short, hashing) = (Duration::from_millis(25), usual_hashing(&host));
-    // How long it takes until a code is kept depends on the machine, so this is where the last ones were:
-    // around that moment.
+    // The time until a code is stored depends on the machine, so each kill aims at the moment of the last
+    // ones.
     let mut early = Duration::from_micros(600);
     let kills = |early| {
         [
@@ -210,7 +208,7 @@ fn a_login_killed_anywhere_leaves_the_account_unenrolled_or_enrolled_and_nothing
             host.0.add_user(&user);
             let mut su = host.su(&user);
             let phone = up_to(&host, &mut su, last);
-            // The first two rounds kill at the questions, the others while what was typed is worked on.
+            // The first two rounds kill at the questions, the others while an answer is processed.
             if round >= 2 {
                 type_it(&mut su, last, phone.as_ref());
                 random_pause(most);
@@ -238,7 +236,7 @@ fn a_login_killed_anywhere_leaves_the_account_unenrolled_or_enrolled_and_nothing
         }
     }
     assert!(enrolled > 20 && cut_short > 0, "the kills came at the wrong times: {enrolled}, {cut_short}");
-    // Any of them may have been shown a QR code, also those who never saw it.
+    // Any of them may have a QR code pending, even if its owner never saw it.
     clock::pause(Duration::from_secs(TIME_LIMIT + 1));
     assert!(waiting.iter().filter(|(_, phone)| phone.is_some()).count() >= 18);
     for (number, (user, phone)) in waiting.iter().enumerate() {

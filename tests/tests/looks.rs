@@ -1,5 +1,5 @@
-//! Pictures of QR codes: in the organisation's colours, with its logo, read by all decoders, and nobody
-//! else's.
+//! Pictures of QR codes: in the organisation's colours, with its logo, readable by all decoders, and by no
+//! other user.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -36,14 +36,14 @@ fn start(sandbox: &Sandbox, file: &str, more: &[&str]) -> (Pty, qrtotp_tests::Ph
     sandbox.start_enrolment("alice", &[&QUIET[..], &["--no-verify", "--save", file], more].concat())
 }
 
-/// An enrolment that is refused before it shows anything.
+/// The message of an enrolment that is refused before it shows anything.
 fn refusal(sandbox: &Sandbox, arguments: &[&str]) -> String {
     let output = sandbox.run(&[&["qrtotp", "enroll", "alice"], &QUIET[..], arguments].concat()).exited(1);
     assert!(!output.stdout.contains("otpauth") && !output.stdout.contains("Key: "), "{output:?}");
     output.stderr
 }
 
-/// What all decoders read in a picture, which any SVG program draws.
+/// The decoders' reading of a picture, which any SVG program draws.
 fn scan(sandbox: &Sandbox, file: &str) -> String {
     let png = if file.ends_with(".svg") {
         sandbox.run(&["xmllint", "--noout", "--nonet", file]).success();
@@ -53,7 +53,7 @@ fn scan(sandbox: &Sandbox, file: &str) -> String {
         sandbox.run(&["pngcheck", "-q", file]).success();
         file
     };
-    let png = std::fs::read(sandbox.path(png)).unwrap(); // not recorded: it is the secret
+    let png = std::fs::read(sandbox.path(png)).unwrap(); // not recorded: the picture is the secret
     agreed(&read_png(&png)).unwrap_or_default()
 }
 
@@ -66,11 +66,11 @@ fn stat(sandbox: &Sandbox, file: &str) -> Output {
     sandbox.run(&["stat", "-c", "%a %U %F", file])
 }
 
-/// What becomes of a branded picture.
+/// The result for a branded picture.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Fate {
     Scanned,
-    /// With this figure.
+    /// Refused, with this figure in the message.
     Refused(&'static str),
 }
 use Fate::{Refused, Scanned};
@@ -97,7 +97,7 @@ fn meets_its_fate(sandbox: &Sandbox, fate: Fate, case: &str) {
 
 const COLOURS: [(&str, &str, Fate); 13] = [
     ("#000000", "#ffffff", Scanned),
-    ("#767676", "#ffffff", Scanned), // 4.54:1, the least grey
+    ("#767676", "#ffffff", Scanned), // 4.54:1, the lightest accepted grey
     ("#777777", "#ffffff", Refused("4.47:1")),
     ("#0b5fff", "#ffffff", Scanned),
     ("#7a0019", "#ffd166", Scanned),
@@ -113,8 +113,7 @@ const COLOURS: [(&str, &str, Fate); 13] = [
 
 const DAMAGES: Fate = Refused("% damages");
 const COVERS: Fate = Refused("% covers patterns");
-/// Square logos, by the longer side in percent of the picture's, and what becomes of them at level L, M, Q
-/// and H.
+/// Square logos, by the longer side in percent of the picture's, and the results at level L, M, Q and H.
 const LOGOS: [(u8, [Fate; 4]); 6] = [
     (0, [Scanned; 4]),
     (10, [Scanned; 4]),
@@ -125,7 +124,7 @@ const LOGOS: [(u8, [Fate; 4]); 6] = [
 ];
 const LEVELS: [&str; 4] = ["L", "M", "Q", "H"];
 
-/// Every pair of colours with every logo.
+/// Tries every pair of colours with every logo.
 fn all_meet_their_fates(level: usize) {
     let sandbox = host();
     for (size, fates) in LOGOS {
@@ -208,7 +207,7 @@ fn a_logo_that_is_no_small_png_of_roots_is_refused() {
     brand(&sandbox, "", Some("8x8"));
     sandbox.run(&["chown", "alice", "/etc/qrtotp/logo.png"]).success();
     assert!(refusal(&sandbox, &["--save", "/root/codes/a.svg"]).contains("brand.logo"));
-    sandbox.import("alice"); // and nothing else minds
+    sandbox.import("alice"); // all else still works
     assert!(!sandbox.exists("/root/codes/a.svg"));
 }
 

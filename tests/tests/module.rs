@@ -1,4 +1,4 @@
-//! The shared object as a guest in somebody else's process.
+//! The shared object as a guest in another program's process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{path::Path, process::Command};
@@ -8,7 +8,7 @@ use qrtotp_tests::{
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
 };
 
-/// Any error, and any memory that nobody can reach any more, fails the run.
+/// Any error, and any leaked memory, fails the run.
 const VALGRIND: [&str; 5] =
     ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"];
 
@@ -32,7 +32,7 @@ fn the_module_exports_exactly_the_six_hooks() {
     assert_eq!(names, hooks.map(|hook| format!("pam_sm_{hook}")));
 }
 
-/// What a file lacks of what every compiler and linker can give, as readelf(1) shows it.
+/// The hardening that a file lacks of what every compiler and linker offers, as readelf(1) shows it.
 fn unhardened(file: &Path) -> Vec<&'static str> {
     let output = Command::new("readelf")
         .args(["--wide", "--program-headers", "--dynamic"])
@@ -131,7 +131,7 @@ fn a_hostile_application_gets_a_denial_and_no_crash() {
         let result = qrtotp_tests::host::value(&output.stdout, "authenticate").unwrap();
         assert_ne!(result, "0", "{mode:?}: {output:?}");
     }
-    // Only what is before a NUL is the answer.
+    // The answer ends at a NUL.
     let login = sandbox.login("alice").answer(&code).arguments(&["--mode", "after-nul"]);
     assert_eq!(
         login.under(&VALGRIND).run().authenticate(),

@@ -1,5 +1,5 @@
-//! conf/'s files for fail2ban, CrowdSec, Prometheus and Grafana, against lines that the module wrote and
-//! numbers of the command.
+//! The files of conf/ for fail2ban, CrowdSec, Prometheus and Grafana, tested with real lines of the module
+//! and real numbers of the command.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -8,7 +8,7 @@ use qrtotp_tests::{
 };
 use std::path::PathBuf;
 
-/// Remote hosts, the second one of somebody who knows what these files look for.
+/// Remote hosts, the second one forged to match the files' patterns.
 const HOSTS: [&str; 3] = ["192.0.2.7", "x rhost=198.51.100.9 ", "2001:db8::7"];
 
 fn conf(file: &str) -> String {
@@ -20,8 +20,8 @@ fn unpacked(package: &str) -> PathBuf {
     artefacts::target_directory().join("tools/debian").join(package)
 }
 
-/// A host with a refused login from each of [`HOSTS`], one of a user whom it does not know, and an accepted
-/// one. Its log is /tmp/auth.log.
+/// A host with a refused login from each of [`HOSTS`], one by an unknown user, and an accepted one. Its log is
+/// /tmp/auth.log.
 fn refused() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.stack("");
@@ -89,8 +89,7 @@ fn promtool_takes_the_alerts_and_the_metrics() {
     sandbox.run_with_input(&["/tmp/promtool", "check", "metrics"], &metrics).success();
 }
 
-/// Starts CrowdSec with our parser and scenarios, and without a network, and has it explain what it makes of
-/// /tmp/auth.log.
+/// Starts CrowdSec with our parser and scenarios, and without a network, and has it explain /tmp/auth.log.
 const CROWDSEC: &str = r#"
 set -e; package=$1; hub=$package/usr/share/crowdsec/hub; d=/tmp/cs; PATH=$package/usr/bin:$PATH
 mkdir -p $d/parsers/s00-raw $d/parsers/s01-parse $d/scenarios $d/data $d/hub $d/acquis.d $d/notifications $d/postoverflows

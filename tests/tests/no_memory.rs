@@ -1,6 +1,6 @@
-//! Logins that run out of memory. The application may be aborted, but never between the judgement of a code
-//! and the write of its result: memory that ran out must tell nothing about the code, and no code may be
-//! tried without being counted.
+//! Logins that run out of memory. The application may be aborted, but never between verifying a code and
+//! writing the result: a shortage of memory must reveal nothing about the code, and no code may be tried
+//! without being counted.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::cell::RefCell;
@@ -14,28 +14,28 @@ use qrtotp_tests::{
 const STATE: &str = "/var/lib/qrtotp/accounts/alice/state";
 const SIGABRT: i32 = 6;
 
-/// Alice with two devices, of which the second one is hers to type from.
+/// Alice with two devices; she types codes of the second one.
 struct Stage {
     sandbox: Sandbox,
     phone: Phone,
-    /// The state file before any code, and after the code of a step was used.
+    /// The state file before any code, and after a step's code was used.
     fresh: Vec<u8>,
     used: RefCell<(u64, Vec<u8>)>,
 }
 
-/// The ways in which a code is judged.
+/// The kinds of codes.
 const WRONG: usize = 0;
 const RIGHT: usize = 1;
 const REPLAYED: usize = 2;
 /// Right for a clock that is three steps behind.
 const OLD: usize = 3;
 
-/// What came of a login.
+/// The result of a login.
 #[derive(Debug)]
 struct End {
     /// Its result is on the disk.
     written: bool,
-    /// What the application was told, if it lived to hear it.
+    /// The application's result, if it lived to get one.
     code: Option<i32>,
     output: Output,
 }
@@ -53,8 +53,8 @@ impl Stage {
         Self { sandbox, phone, fresh, used: RefCell::default() }
     }
 
-    /// The state file in which the current code was used, so that the one before it is spent, but none of
-    /// those that were accepted and are refused uncounted.
+    /// The state file after the current code was used: the previous one is spent, but is not one of the
+    /// accepted codes that are refused uncounted.
     fn used(&self) -> Vec<u8> {
         let mut used = self.used.borrow_mut();
         if used.0 != self.phone.step() {
@@ -66,7 +66,7 @@ impl Stage {
         used.1.clone()
     }
 
-    /// One login from the same state as ever, under another program.
+    /// One login, always from the same state, under another program.
     fn log_in(&self, under: &[&str], how: usize) -> End {
         self.phone.settle(15);
         let before = if how == REPLAYED { self.used() } else { self.fresh.clone() };
@@ -83,8 +83,7 @@ impl Stage {
         End { written: fs::read(self.sandbox.path(STATE)).unwrap() != before, code, output }
     }
 
-    /// A login of each kind. Gives whether their results were written, which must be so for all of them or
-    /// for none.
+    /// A login of each kind. Returns whether their results were written, which must be the same for all.
     fn all_alike(&self, under: &[&str], shortage: &str) -> bool {
         let ends = [WRONG, RIGHT, REPLAYED, OLD].map(|how| self.log_in(under, how));
         let written = ends[WRONG].written;

@@ -1,4 +1,4 @@
-//! This machine's and the newest Debian's OpenSSH and sudo. Where that can't be unpacked, or is this
+//! This machine's and the newest Debian's OpenSSH and sudo. If the latter can't be unpacked, or is this
 //! machine's own, `cargo xtask test` says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -10,7 +10,7 @@ use qrtotp_tests::{
     users::PASSWORD,
 };
 
-/// This machine and the newest release, or what there is of it: what is not had is known to be lacking.
+/// This machine and the newest release, if it could be unpacked; a missing one has been reported.
 fn systems() -> Vec<System> {
     let mut systems = vec![System::this_machine()];
     if is_older() && !artefacts::lacks(NEWEST) {

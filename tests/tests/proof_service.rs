@@ -1,6 +1,6 @@
 //! The PAM service that proves passwords before an enrolment, as an administrator may have changed it, and
-//! the account parts that may bar somebody: no QR code without a proven password, and none for an account
-//! that would not be let in.
+//! account parts that deny: no QR code without a proven password, and none for an account that would not be
+//! let in.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -20,12 +20,12 @@ fn host() -> Sandbox {
     }
     sandbox.make_store();
     sandbox.without_delays();
-    // A wrong password goes on to our line: only our own proof can tell.
+    // After a wrong password the stack goes on to our line: only our own proof can notice it.
     sandbox.enrolling("su", "auth required pam_unix.so nodelay\nauth required pam_qrtotp.so\n");
     sandbox
 }
 
-/// Bobby becomes alice, up to what follows Enter.
+/// Bobby becomes alice, up to the reply to Enter.
 fn enters(sandbox: &Sandbox, password: &str) -> Pty {
     let mut su = sandbox.pty_unrecorded_as(Some("bobby"), &["su", "alice", "-c", "echo logged in"]);
     su.give_password(password);
@@ -33,7 +33,7 @@ fn enters(sandbox: &Sandbox, password: &str) -> Pty {
     su
 }
 
-/// Sees no QR code, changes nothing, and the log says why.
+/// The user sees no QR code, nothing changes, and the log says why.
 fn is_refused(sandbox: &Sandbox, password: &str, what: &str, reason: &str, detail: &str) {
     let (before, seen) = (sandbox.store_content(), sandbox.log.lines().len());
     let shown = enters(sandbox, password).failure();
@@ -87,7 +87,7 @@ fn a_service_proves_a_password_by_exactly_one_hidden_question() {
             is_refused(&sandbox, password, &auth, "primary_factor_unavailable", detail);
         }
     }
-    // Modules before and behind that ask nothing are no proof, and no hindrance.
+    // Modules around it that ask nothing are neither a proof nor an obstacle.
     let more = "auth required pam_env.so\nauth required pam_faillock.so preauth\n";
     sandbox.pam("qrtotp", &format!("{first}{more}{unix}auth required pam_permit.so\n{account}"));
     is_refused(&sandbox, WRONG, more, "primary_factor", "refuses the password");
@@ -137,7 +137,7 @@ fn an_account_that_the_login_would_refuse_sees_no_qr_code() {
         sandbox.run(&["sh", "-c", "rm -f /etc/nologin; chage -E -1 alice"]).success();
     }
     assert!(!sandbox.log.events().iter().any(|line| line.contains("result=accepted")));
-    // The same three lines as an earlier version wanted change nothing.
+    // The three lines that an earlier version needed change nothing.
     let ours = "account requisite pam_qrtotp.so\nsession requisite pam_qrtotp.so\n";
     sandbox.pam("su", &format!("{ours}{auth}{rest}"));
     gives_up(enters(&sandbox, PASSWORD));
@@ -151,7 +151,7 @@ fn somebody_whose_password_has_expired_enrols_and_then_changes_it() {
     su.expect(CHOICES);
     let phone = su.take_key(&sandbox);
     su.confirm(&phone);
-    su.expect("assword"); // su asks for the one that is to be changed
+    su.expect("assword"); // su asks for the password to be changed
     let _ = sandbox.log.wait(&["event=login result=accepted reason=enrolled user=alice service=su"]);
 }
 

@@ -1,4 +1,5 @@
-//! Bad disks, damaged records, missing stores: denied, named in the log, nothing lost, nobody else harmed.
+//! Bad disks, damaged records, missing stores: denied, named in the log, nothing lost, no other account
+//! affected.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -37,7 +38,7 @@ fn last_denial(sandbox: &Sandbox, user: &str) -> String {
     reason.to_owned()
 }
 
-/// With and without nullok, and whether or not they are enrolled, everybody is denied.
+/// All users are denied, with and without nullok, enrolled or not.
 fn everybody_is_denied(sandbox: &Sandbox, people: &[(&str, &Phone)], why: &str) {
     for arguments in ["", "nullok"] {
         sandbox.stack(arguments);
@@ -66,7 +67,7 @@ fn on_a_full_disk_codes_work_once_and_enrolment_is_refused(state: State, fill: &
     assert_eq!(sandbox.answer("bobby", &bobby.code()), PAM_SUCCESS);
 }
 
-/// Several times, for ext4 gives blocks that were freed back only after its next commit.
+/// Several times, because ext4 gives freed blocks back only after its next commit.
 const FILL_BLOCKS: &str = "mkdir /var/lib/qrtotp/fill
     for size in 1048576 4096 1024 1024 1024; do
         sync
@@ -137,7 +138,7 @@ fn on_a_read_only_disk_a_right_code_is_denied_and_not_burnt() {
 #[test]
 fn a_damaged_record_denies_its_account_is_named_and_harms_nobody_else() {
     for damage in [
-        // Of the seal, which is random: it may have that letter there.
+        // In the seal, which is random: it may have that letter already.
         "c=$(head -c 41 account.toml | tail -c 1); [ $c != X ] && c=X || c=Y; \
          printf $c | dd of=account.toml bs=1 seek=40 conv=notrunc status=none",
         ": >account.toml",

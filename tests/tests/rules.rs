@@ -1,4 +1,5 @@
-//! Rules hold for real logins: who needs what, from where. What a rule can say is tested in `policy::rules`.
+//! Rules hold for real logins: which factor a login needs, by user and place. `policy::rules` tests the
+//! syntax.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -11,7 +12,7 @@ use qrtotp_tests::{
 
 const INSIDE: &str = "I-am-inside";
 
-/// Addresses of the sandbox's own, from which its client can come.
+/// Adds addresses to the sandbox, from which its client can connect.
 fn addresses(sandbox: &Sandbox, addresses: &[&str]) {
     for address in addresses {
         sandbox.run(&["ip", "address", "add", address, "dev", "lo"]).success();
@@ -431,7 +432,7 @@ fn somebody_who_calls_su_on_dev_tty_is_at_no_console() {
 fn a_user_can_not_hold_up_a_change_of_the_configuration() {
     let sandbox = Sandbox::with_alice_and_bobby();
     for directory in ["/etc/qrtotp", "/etc/qrtotp/qrtotp.toml.applied.d"] {
-        // The shell has the lock before it goes on, where it can get it; the sleep keeps it.
+        // The shell takes the lock, if it can, before it goes on; the sleep keeps it.
         let hold =
             ["sh", "-c", "exec 9<\"$0\" && flock 9 && { sleep 60 </dev/null >/dev/null 2>&1 & }", directory];
         let _ = sandbox.run_as("alice", &hold);

@@ -1,4 +1,4 @@
-//! The QR codes, read off a terminal by a scanner.
+//! QR codes scanned from a terminal.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{

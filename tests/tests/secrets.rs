@@ -1,10 +1,10 @@
-//! What must stay secret is looked for wherever it could have gone. (Every other test looks through its own
-//! log and outputs as well, when its sandbox goes.)
+//! Searches for secrets wherever they could have gone. (Every other test also searches its own log and
+//! outputs, when its sandbox is dropped.)
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{Sandbox, host::PAM_SUCCESS};
 
-/// Every kind of answer through a login in debug mode, and every command.
+/// Logins in debug mode with every kind of answer, and every command.
 fn a_busy_day() -> (Sandbox, Vec<String>) {
     let sandbox = Sandbox::new();
     for user in ["alice", "bobby"] {
@@ -34,7 +34,7 @@ fn a_busy_day() -> (Sandbox, Vec<String>) {
     }
     sandbox.run_with_input(&["qrtotp", "verify", "bobby"], &format!("{wrong}\n"));
     sandbox.run_with_input(&["qrtotp", "verify", "bobby"], &format!("{}\n", phone.code())).success();
-    // A URI that is refused must not be quoted either.
+    // A refused URI must not be quoted either.
     let uri = format!("{}\n", phone.uri("bobby"));
     sandbox.run_with_input(&["qrtotp", "import", "uri", "bobby"], &uri);
     sandbox.run_with_input(&["qrtotp", "import", "uri", "bobby"], &uri.replace("digits=6", "digits=99"));
@@ -68,10 +68,10 @@ fn no_secret_is_on_the_disk_in_the_clear() {
     sandbox
         .overwrite("/root/patterns", &secrets.iter().map(|secret| format!("{secret}\n")).collect::<String>());
     let places = ["/var/lib/qrtotp", "/etc/qrtotp", "/tmp", "/var/log", "/var/tmp", "/home"];
-    // Whole words, so that six digits inside a longer number are no finding.
+    // Whole words, so six digits inside a longer number do not match.
     let found = sandbox.run(&[&["grep", "-rawlF", "-f", "/root/patterns"][..], &places].concat());
     assert_eq!((found.stdout.as_str(), found.status.code()), ("", Some(1)));
-    // The search finds what is there.
+    // The search finds a planted secret.
     sandbox.overwrite("/tmp/planted", &format!("x {} x\n", secrets[0]));
     let found = sandbox.run(&[&["grep", "-rawlF", "-f", "/root/patterns"][..], &places].concat());
     assert_eq!(found.stdout, "/tmp/planted\n");

@@ -1,7 +1,6 @@
-//! What of the secrets can be read from the memory of the application, at every moment at which it is in the
-//! application's hands. While the module waits for an answer it holds what it needs for the next step, and
-//! nothing else is found. This application keeps nothing of what a person is shown and types, so after each
-//! hook nothing is found at all.
+//! Secrets in the application's memory, at every moment at which the application has control. While the
+//! module waits for an answer it holds only the secrets that it needs for the next step. This application
+//! keeps none of the user's questions and answers, so after each hook no secret is found at all.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -58,7 +57,7 @@ fn no_secret_is_in_the_memory_of_an_application_during_and_after_a_login() {
     searches.tell(&patterns);
 }
 
-/// At the picture, the key as text is asked for.
+/// At the picture: requests the key as text.
 fn scanned(host: &mut MemoryHost) -> Phone {
     host.stops_at("prompt");
     host.send("k");
@@ -121,7 +120,7 @@ fn a_copy_that_an_application_keeps_is_found_in_every_form() {
     let codes = sandbox.new_recovery_codes("alice");
     let patterns =
         [sandbox.forms_of_sealing_key(), secret_of(&phone), forms_of_recovery_codes(&codes)].concat();
-    // Two answers are what the application keeps of them itself, all else it reads from a file.
+    // The application keeps two answers itself and reads all else from a file.
     let (typed, rest): (Patterns, Patterns) = patterns.iter().cloned().partition(|(_, bytes)| {
         [codes[0].to_lowercase(), phone.key.to_lowercase()].iter().any(|text| text.as_bytes() == bytes)
     });

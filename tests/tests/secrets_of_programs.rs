@@ -1,5 +1,5 @@
-//! What of the secrets can be read from the memory of the broker once nobody is served, and of the command
-//! once it is done; and that what is in it before then is neither swapped out nor dumped.
+//! Secrets in the memory of the broker once all callers are served, and of the command once it is done: none.
+//! Before then, memory with secrets is neither swapped out nor dumped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -51,7 +51,7 @@ fn no_secret_of_an_enrolment_stays_in_the_broker() {
     searches.tell(&patterns);
 }
 
-/// Under which a program stands still for a minute before it ends.
+/// The words that make a program wait for a minute before it ends.
 const SLOW_END: [&str; 7] = [
     "strace",
     "-qq",
@@ -92,7 +92,7 @@ fn no_secret_is_left_in_the_command_when_an_enrolment_is_done() {
     sandbox.keep_secret(&code);
     pty.send(&code);
     wait_for_its_end(&place);
-    // What it has written may be on its way through the terminal.
+    // Its output may still be on its way through the terminal.
     let all = || Some(recovery_codes(&pty.transcript())).filter(|codes| codes.len() == 10);
     let codes = clock::poll(Duration::from_secs(5), all).unwrap_or_else(|| panic!("{}", pty.transcript()));
     patterns.extend(codes.iter().flat_map(|code| forms_of_code("a recovery code", code)));
@@ -106,7 +106,7 @@ fn a_limit_of_locked_memory_keeps_nobody_from_enrolling() {
     let sandbox = Sandbox::new();
     sandbox.add_user("alice");
     sandbox.make_store();
-    // Room for the command, and none for the hash of its recovery codes.
+    // Room for the command, but not for hashing its recovery codes.
     let limited = ["prlimit", "--memlock=8388608:8388608", "setpriv", "--bounding-set=-ipc_lock"];
     let (mut pty, phone, _) = sandbox.start_enrolment_with(&limited, "alice", &[]);
     let during = search(&memory_of_command(&sandbox), &secret_of(&phone)).found;

@@ -1,4 +1,4 @@
-//! docs/SERVICES.md: each host's blocks, as they stand there, with Debian's program.
+//! docs/SERVICES.md: each service's blocks, verbatim, with Debian's program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
@@ -24,12 +24,12 @@ struct Host {
 }
 
 impl Host {
-    /// alice has a device, mallory has none. Writes the blocks that are whole files.
+    /// alice has a device, mallory has none. Writes those blocks that are whole files.
     fn with(section: &str) -> Self {
         Self::on(Sandbox::new(), section)
     }
 
-    /// On Debian 13, for programs that this machine can't have beside others; `None` if it could not be
+    /// On Debian 13, for programs that this machine can't install beside others; `None` if it could not be
     /// unpacked.
     fn on_debian_13(section: &str) -> Option<Self> {
         (!artefacts::lacks(NEWEST)).then(|| Self::on(System::debian(NEWEST).sandbox(None), section))
@@ -43,7 +43,7 @@ impl Host {
         Self { _broker: sandbox.start_broker(), sandbox, phone, recipe }
     }
 
-    /// Starts a server, which ends with the sandbox, and waits until it takes connections.
+    /// Starts a server, which ends with the sandbox, and waits until it accepts connections.
     fn serve(&self, command: &str, port: u16) {
         self.sandbox.run(&["sh", "-c", &format!("{command} </dev/null >/dev/null 2>&1 &")]).success();
         let connect = format!("</dev/tcp/localhost/{port}");
@@ -51,7 +51,7 @@ impl Host {
         clock::poll(PATIENCE, is_up).expect("the server does not start");
     }
 
-    /// What every host must do with what is typed into its field.
+    /// The decisions that every host must make on the typed text.
     fn judges(&self, login: impl Fn(&Sandbox, &str, &str) -> Output) {
         self.phone.settle(8);
         let (code, wrong) = (self.phone.code(), self.phone.wrong_code());
@@ -75,7 +75,7 @@ impl Host {
         }
     }
 
-    /// Fifty logins at once with one code, of which one must get in. `login` is a shell's command with
+    /// Fifty concurrent logins with one code, of which one must get in. `login` is a shell command with
     /// bobby's text in `$0`.
     fn judges_fifty(&self, login: &str) {
         self.sandbox.add_user("bobby");
@@ -123,11 +123,56 @@ fn apache() {
 }
 
 #[test]
+fn services_of_several_recipes_stand_in_one_table() {
+    let host = Host::with("nginx");
+    Recipe::of("Apache").write(&host.sandbox);
+    Recipe::of("Servers with one field").write(&host.sandbox);
+    // Both servers' first site is at port 80.
+    let prepare = "mkdir -p /var/www/html/private; cp /etc/hostname /var/www/html/private/index.html; \
+                   rm -f /etc/nginx/sites-enabled/default";
+    host.sandbox.run(&["sh", "-ec", prepare]).success();
+    host.serve("nginx", 8080);
+    host.serve("apache2ctl start", 80);
+    host.judges(curl("http://localhost/private/"));
+    let next = format!("{PASSWORD}{}", host.phone.wait_for_next_code());
+    let page = "http://localhost:8080/private/index.html";
+    assert!(curl(page)(&host.sandbox, "alice", &next).status.success(), "nginx");
+    let twice = host.recipe.block("/etc/qrtotp/qrtotp.toml").repeat(2);
+    host.sandbox.edit_configuration(&twice);
+    let refused = host.sandbox.run(&["qrtotp", "config", "check"]).exited(2);
+    assert!(refused.stderr.contains("duplicate key"), "{refused:?}");
+}
+
+#[test]
+fn a_recipe_that_changes_a_servers_own_file_says_how_to_restart_it() {
+    let document = std::fs::read_to_string(artefacts::sources().join("../docs/SERVICES.md")).unwrap();
+    let sections = document.split("\n## Servers with one field\n").nth(1).unwrap().split("\n## ").skip(1);
+    let own = |line: &&str| {
+        line.starts_with("`/etc/") && !line.starts_with("`/etc/pam.d/") && !line.starts_with("`/etc/qrtotp/")
+    };
+    let of_servers: Vec<&str> = sections.filter(|section| section.lines().any(|line| own(&line))).collect();
+    assert!(of_servers.len() >= 8, "{of_servers:?}");
+    for section in of_servers {
+        assert!(section.contains("systemctl restart") || section.contains("systemctl reload"), "{section}");
+    }
+}
+
+#[test]
 fn vsftpd() {
     let host = Host::with("vsftpd");
     host.sandbox.run(&["mkdir", "-p", "/run/vsftpd/empty"]).success();
     host.serve("vsftpd", 21);
     host.judges(curl("ftp://localhost/"));
+    // Debian's other lines still hold.
+    let sandbox = &host.sandbox;
+    for (user, line) in [("bobby", "echo bobby >>/etc/ftpusers"), ("carol", "usermod -s /bin/false carol")] {
+        sandbox.add_user(user);
+        let phone = sandbox.import(user);
+        sandbox.run(&["sh", "-c", line]).success();
+        let login = curl("ftp://localhost/")(sandbox, user, &format!("{PASSWORD}{}", phone.code()));
+        assert!(!login.status.success(), "{line}: {login:?}");
+        let _ = sandbox.log.wait(&["event=login result=accepted", &format!("user={user}")]);
+    }
 }
 
 #[test]
@@ -143,7 +188,7 @@ fn proftpd() {
 fn xrdp() {
     let Some(host) = Host::on_debian_13("xrdp") else { return };
     let sandbox = &host.sandbox;
-    // In place of an X server; who gets as far has logged in.
+    // Replaces an X server; a user who gets this far has logged in.
     sandbox.overwrite("/usr/local/bin/Xvnc", "#!/bin/sh\ntouch /tmp/session\n");
     let start = "chmod 755 /usr/local/bin/Xvnc; mkdir /run/xrdp; sed -i s/^MaxLoginRetry=.*/MaxLoginRetry=0/ /etc/xrdp/sesman.ini; \
                  xrdp-sesman";
@@ -220,9 +265,21 @@ fn saslauthd() {
         sandbox.run(&["sh", "-c", "testsaslauthd -s smtp -u \"$0\" -p \"$1\" | grep '^0: OK'", user, text])
     });
     host.judges_fifty("testsaslauthd -s smtp -u bobby -p \"$0\" | grep '^0: OK'");
+    host.sandbox.ship("pam.d/one-field", "/etc/pam.d/imap");
+    host.sandbox.add_user("carol");
+    let text = format!("{PASSWORD}{}", host.sandbox.import("carol").code());
+    let ask = "testsaslauthd -s $0 -u carol -p \"$1\" | grep '^0: OK'";
+    for (protocol, text, accepted, what) in [
+        ("imap", PASSWORD, false, "the password alone"),
+        ("imap", text.as_str(), true, "password and code"),
+        ("ldap", PASSWORD, true, "no file, so that Debian's `other` decides"),
+    ] {
+        let output = host.sandbox.run(&["sh", "-c", ask, protocol, text]);
+        assert_eq!(output.status.success(), accepted, "{what}: {output:?}");
+    }
 }
 
-/// A host with OpenVPN's server running, and all but the end of its client's configuration.
+/// A host with a running OpenVPN server, and its client's configuration except for the end.
 fn vpn(section: &str) -> Host {
     let host = Host::with(section);
     let sandbox = &host.sandbox;

@@ -1,6 +1,6 @@
-//! An ordinary user starts setuid programs under limits that no login gets along with: who is let in is let
-//! in rightly, and the program is not killed. Of a module that is known to break, each test finds that it
-//! does.
+//! An ordinary user starts setuid programs under limits that no login can run with: accepted logins are
+//! right, and the program is not killed. Each test also runs a module that is known to break, and must notice
+//! it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::hostile::{Module, Right, Seen, Stage, compare_on, killed};
@@ -22,12 +22,12 @@ fn under_limits(stage: &Stage, limits: &[&str], program: &str) -> Seen {
     for limit in limits {
         let phone = stage.fresh("alice");
         let mut enters = |code: &str| {
-            // su's own record of failures would kill it where files may have no size.
+            // su's own write to it would exceed the limit and kill it.
             sandbox.run(&["rm", "-f", "/var/log/btmp"]).success();
             let script = format!("ulimit {limit} || exit 1; exec {program}");
             let command = sandbox.command(Some("alice"), &["bash", "-c", &script]);
             let output = sandbox.finish(command, &format!("{code}\n"));
-            // For want of memory a login may end the program (tests/no_memory.rs tells when not).
+            // Without memory a login may end the program (tests/no_memory.rs tests when it may not).
             let may_abort = limit.starts_with("-v");
             let end = killed(&output).filter(|end| !(may_abort && end.contains("SIGABRT")));
             seen.wrong.extend(end.map(|end| format!("ulimit {limit}: {end}")));
@@ -44,7 +44,7 @@ fn under_limits(stage: &Stage, limits: &[&str], program: &str) -> Seen {
     seen
 }
 
-/// What they limit, and as bash's ulimit takes them.
+/// The limits, as arguments of bash's ulimit.
 const LIMITS: [(&str, &[&str]); 4] = [
     ("RLIMIT_NOFILE", &["-n 4", "-n 5", "-n 6", "-n 7", "-n 8", "-n 9", "-n 16"]),
     ("RLIMIT_AS", &["-v 8000", "-v 10000", "-v 12000", "-v 16000", "-v 20000", "-v 30000", "-v 40000"]),
@@ -52,7 +52,7 @@ const LIMITS: [(&str, &[&str]); 4] = [
     ("RLIMIT_STACK and RLIMIT_MEMLOCK", &["-s 64", "-s 128", "-s 200", "-s 256", "-l 0"]),
 ];
 
-/// `for_naive`: the limits under which the naive module is to be found out, where these here are.
+/// `for_naive`: the limits with which the naive module must be caught, chosen from the given ones.
 fn is_right_or_denies(
     name: &str,
     program: &str,
@@ -75,8 +75,8 @@ fn su_under_the_limits_of_whoever_starts_it_is_right_or_denies() {
     is_right_or_denies("su", "su alice -c 'echo inside'", <[_]>::to_vec);
 }
 
-/// It lifts some limits, and fails by itself under others, before it comes to PAM: in not every kind is there
-/// one that tells.
+/// sudo lifts some limits, and fails by itself under others, before it calls PAM: not every kind of limit has
+/// a telling value.
 #[test]
 fn sudo_under_the_limits_of_whoever_starts_it_is_right_or_denies() {
     is_right_or_denies("sudo", "sudo -S echo inside", |_| LIMITS.map(|(_, values)| values).concat());

@@ -1,4 +1,4 @@
-//! `qrtotp setup`: what it shows, what it changes, and that undone it is as before, with real sshd and sudo.
+//! `qrtotp setup`: its output, its changes, and that undoing restores everything, with real sshd and sudo.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -9,7 +9,7 @@ use qrtotp_tests::{
 
 const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-qrtotp.conf";
 
-/// A host as Debian makes it, with alice enrolled, and nothing that asks for her code.
+/// A plain Debian host, with alice enrolled, whose services don't ask for a code yet.
 fn host() -> (Sandbox, Phone) {
     let sandbox = Sandbox::new();
     sandbox.add_user("alice");

@@ -1,5 +1,4 @@
-//! The files of conf/ as they are shipped: the right people get in, nobody else, and nobody when the module
-//! panics.
+//! The shipped files of conf/: the right users get in, no others, and no user when the module panics.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -10,7 +9,7 @@ use qrtotp_tests::{
     users::PASSWORD,
 };
 
-/// A host with one shipped stack, and somebody to go through it.
+/// A host with one shipped stack, and a user to go through it.
 struct Gate {
     sandbox: Sandbox,
     phone: Phone,
@@ -66,8 +65,8 @@ impl Gate {
     }
 
     /// The module panics at each of its readings of the clock in turn: before the question, after the right
-    /// answer, while it holds the account's lock. Nobody gets in, and when it no longer panics the right code
-    /// works.
+    /// answer, while it holds the account's lock. No user gets in, and when it no longer panics the right
+    /// code works.
     fn stays_closed_when_the_module_panics(&self) {
         let library = artefacts::compile("broken_clock.c", "broken_clock.so", &["-shared", "-fPIC", "-ldl"]);
         self.sandbox.install(&library, "/usr/local/bin/broken_clock.so", 0o755);
@@ -78,7 +77,7 @@ impl Gate {
             let (before, lines) = (panics(), self.sandbox.log.lines().len());
             let attempt = self.attempt(PASSWORD, &self.phone.code());
             let result = if attempt.inside { "accepted" } else { "denied reason=internal_error" };
-            // The last line of an attempt; what it says of a panic is there by then.
+            // The last line of an attempt; a panic is logged before it.
             let login = format!("event=login result={result}");
             let _ = self.sandbox.log.wait_after(lines, &[&login, "user=alice"]);
             if attempt.inside {
@@ -188,7 +187,7 @@ fn the_profile_is_off_until_chosen_and_then_lets_in_with_password_and_code_only(
 
 #[test]
 fn the_profile_goes_without_a_trace() {
-    // A sandbox begins as the machine is.
+    // A sandbox starts with the machine's files.
     let before = std::fs::read_to_string("/etc/pam.d/common-auth").unwrap();
     let gate = profile();
     gate.sandbox.run(&["pam-auth-update", "--package", "--remove", "qrtotp"]).success();
@@ -267,7 +266,7 @@ fn every_stack_that_is_shipped_is_tested_here() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    names.retain(|name| name != "qrtotp"); // no program logs in by it
+    names.retain(|name| name != "qrtotp"); // no program logs in through it
     // one-field: services.rs
     names.sort();
     assert_eq!(

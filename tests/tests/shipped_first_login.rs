@@ -1,5 +1,4 @@
-//! The stacks of conf/pam.d as they are shipped enrol people while they log in, and only after the first
-//! factor.
+//! The shipped stacks of conf/pam.d enrol users while they log in, but only after the first factor.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -10,7 +9,7 @@ use qrtotp_tests::{
     users::PASSWORD,
 };
 
-/// A host with one shipped stack and the shipped configuration, but for `first_login`.
+/// A host with one shipped stack and the shipped configuration, except for `first_login`.
 fn host(stack: &str, service: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.ship("qrtotp.toml", "/etc/qrtotp/qrtotp.toml");
@@ -27,7 +26,7 @@ fn host(stack: &str, service: &str) -> Sandbox {
     sandbox
 }
 
-/// From the question for the code to the picture and in, and the next time in by the app's code and no
+/// From the question for the code to the picture and in; the next login takes the app's code and shows no
 /// picture.
 fn enrols(sandbox: &Sandbox, service: &str, at_the_code: impl Fn() -> Pty) {
     let mut client = at_the_code();
@@ -48,8 +47,7 @@ fn enrols(sandbox: &Sandbox, service: &str, at_the_code: impl Fn() -> Pty) {
         sandbox.log.wait(&[&format!("event=login result=accepted reason=code user=alice service={service}")]);
 }
 
-/// The same where the stack asks for the password: before it is right, there is no question that leads to a
-/// picture.
+/// The same for a stack that asks for the password: before it is right, no question leads to a picture.
 fn enrols_after_the_password(sandbox: &Sandbox, service: &str, knock: impl Fn() -> Pty) {
     let mut wrong = knock();
     wrong.expect("assword");

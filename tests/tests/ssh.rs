@@ -123,7 +123,7 @@ fn a_password_sent_in_place_of_the_code_is_refused_uncounted_and_explained() {
         assert!(!client.failure().contains(INSIDE));
     }
     let _ = sandbox.log.wait(&["event=login result=denied", "KbdInteractiveAuthentication"]);
-    // Eight counted failures would now cost a wait.
+    // Eight counted failures would now mean a wait.
     let mut client = at_the_code_prompt(&sandbox);
     client.send(&phone.code());
     client.expect(INSIDE);

@@ -1,5 +1,4 @@
-//! Sites where nobody has a password: an ssh key enrols the first device if an administrator bound the token
-//! to it.
+//! Sites without passwords: an ssh key enrols the first device if an administrator bound the token to it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -23,14 +22,14 @@ fn host() -> (Sandbox, Sshd) {
     (sandbox, sshd)
 }
 
-/// Another key, and its line for authorized_keys.
+/// Creates another key; returns its line for authorized_keys.
 fn new_key(sandbox: &Sandbox, name: &str) -> String {
     let path = format!("/root/.ssh/{name}");
     sandbox.run(&["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-C", name, "-f", &path]).success();
     sandbox.read(&format!("{path}.pub"))
 }
 
-/// At the question for the code, let through by one key.
+/// A client that logged in with one key, at the question for the code.
 fn ssh(sandbox: &Sandbox, key: &str) -> Pty {
     let identity = format!("IdentityFile=/root/.ssh/{key}");
     let options =
@@ -40,7 +39,7 @@ fn ssh(sandbox: &Sandbox, key: &str) -> Pty {
     client
 }
 
-/// Enter is refused, shows no picture and leaves the store as it was.
+/// Enter is refused, shows no picture and leaves the store unchanged.
 fn is_refused(sandbox: &Sandbox, key: &str, why: &[&str]) {
     let (mut client, before) = (ssh(sandbox, key), sandbox.store_content());
     let seen = sandbox.log.lines().len();
@@ -64,7 +63,7 @@ fn a_key_only_user_enrols_with_the_bound_key_and_with_no_other() {
     let shown = issue(&sandbox);
     assert!(shown.matches("bound to SHA256:").count() == 1 && !shown.contains("left out"), "{shown}");
     let _ = sandbox.log.wait(&["event=token_issued user=alice service=qrtotp", " keys=1"]);
-    // What a process with the user's uid can do.
+    // A process with the user's uid can add a key.
     let later = new_key(&sandbox, "later");
     sandbox.append(AUTHORIZED, &later);
     is_refused(&sandbox, "later", &["was accepted, but the token is not bound to it", "--keys-now"]);
@@ -78,7 +77,7 @@ fn a_key_only_user_enrols_with_the_bound_key_and_with_no_other() {
     let _ = sandbox.log.wait(&["event=login result=accepted reason=enrolled user=alice service=sshd"]);
     let token = sandbox.run(&["qrtotp", "token", "show", "alice"]).success().stdout;
     assert!(token.contains(" consumed ") && token.contains("bound to SHA256:"), "{token}");
-    // From now on a code is what counts, with any of her keys.
+    // From now on logins need a code, with any of her keys.
     let mut client = ssh(&sandbox, "later");
     client.send(&phone.wait_for_next_code());
     client.expect(INSIDE);
@@ -108,7 +107,7 @@ fn a_certificate_for_a_bound_key_enrols_nobody() {
     let (sandbox, _sshd) = host();
     issue(&sandbox);
     let authority = new_key(&sandbox, "authority");
-    // sshd takes the certificate only, or the client would use the key by itself.
+    // sshd accepts only the certificate; otherwise the client would use the key itself.
     sandbox.overwrite(AUTHORIZED, &format!("cert-authority {authority}"));
     let sign = [
         "ssh-keygen",
@@ -125,8 +124,8 @@ fn a_certificate_for_a_bound_key_enrols_nobody() {
     is_refused(&sandbox, "id_ed25519", &["no accepted key that is not a certificate"]);
 }
 
-/// pam_env sets variables from a file of the user's own: not before an authentication, but before the next
-/// one of the same handle.
+/// pam_env sets variables from a file of the user's: not before an authentication, but before the next one
+/// with the same handle.
 #[test]
 fn a_forged_word_of_sshd_counts_nowhere_but_at_sshd() {
     let (sandbox, _sshd) = host();

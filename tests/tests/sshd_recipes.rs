@@ -1,4 +1,4 @@
-//! docs/SERVICES.md: what it says of sshd, with Debian's sshd and ssh. (The connection opened by hand is in
+//! The sshd recipes of docs/SERVICES.md, with Debian's sshd and ssh. (The connection opened by hand is in
 //! clients.rs.)
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -26,7 +26,7 @@ fn host(section: &str, addresses: &[&str]) -> (Sandbox, Phone, Recipe) {
     (sandbox, phone, recipe)
 }
 
-/// Logs in from `from` and answers `answers`, one question each; whether that lets in. `options` are ssh's.
+/// Whether a login from `from` succeeds with `answers`, one for each question. `options` are ssh's.
 fn logs_in(sandbox: &Sandbox, user: &str, options: &[&str], answers: &[(&str, &str)]) -> bool {
     let mut client = sandbox.ssh_with(user, options, &format!("echo {INSIDE}"));
     for (question, answer) in answers {
@@ -127,7 +127,7 @@ fn behind_a_jump_host_a_key_is_enough() {
     sandbox.authorize_key("bobby");
     let bobby = sandbox.import("bobby");
     sandbox.key_and_code("sshd", "");
-    // One host plays both: what comes by its own address comes from the jump host.
+    // One host plays both: a connection from its own address comes from the jump host.
     let _sshd = sandbox.start_sshd(&format!("ListenAddress 10.20.0.2:22\n{KEY_AND_CODE}"));
     let known = sandbox.read("/etc/ssh/ssh_known_hosts").replace("localhost", "localhost,10.20.0.2");
     sandbox.overwrite("/etc/ssh/ssh_known_hosts", &known);

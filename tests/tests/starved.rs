@@ -1,4 +1,4 @@
-//! A user who freezes their own setuid su in the one instant in which it holds an account's lock.
+//! A user who freezes their own setuid su at the instant at which it holds an account's lock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -28,7 +28,7 @@ fn host() -> (Sandbox, Phone) {
     (sandbox, phone)
 }
 
-/// A control group (version 2) that an ordinary user may do with as they like. It must outlive its sandbox.
+/// A control group (version 2) that an ordinary user controls. It must outlive its sandbox.
 struct Delegated(PathBuf);
 
 impl Delegated {

@@ -9,11 +9,11 @@ use qrtotp_tests::{
     users::PASSWORD,
 };
 
-/// It keeps the real uid of whoever called it, who may so kill it.
+/// It keeps its caller's real uid, so the caller may kill it.
 const KILL: &str =
     "for p in /proc/[0-9]*; do read -r n <$p/comm; [ $n != sudo-rs ] || kill -9 ${p#/proc/}; done";
 
-/// Debian 13, if it could be unpacked: there Alice may run everything.
+/// Debian 13, if it could be unpacked: Alice may run everything.
 fn host(first_login: &str) -> Option<Sandbox> {
     if artefacts::lacks(NEWEST) {
         return None;
@@ -27,13 +27,13 @@ fn host(first_login: &str) -> Option<Sandbox> {
     Some(sandbox)
 }
 
-/// What ends the first of two commands leads nowhere in the second, which is asked nothing.
+/// Ending the first of two commands does not let the second one in, which is asked nothing.
 fn remembers_nobody(sandbox: &Sandbox, killed: bool, end: impl FnOnce(&mut Pty)) {
     let mut twice = run(sandbox, "alice", "sudo-rs echo logged in; sudo-rs -n echo logged in; exit 7");
     twice.at_the_picture();
     let seen = sandbox.log.lines().len();
     end(&mut twice);
-    // sudo-rs asks for the password again; the second command would go by what the first one left.
+    // sudo-rs asks for the password again; the second command would use the first one's time stamp.
     if !killed {
         let _ = sandbox.log.wait_after(seen, &["event=login result=denied", "user=alice service=sudo"]);
         twice.expect("assword");

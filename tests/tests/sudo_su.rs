@@ -64,7 +64,7 @@ fn a_file_size_limit_of_zero_neither_kills_su_nor_leaves_anything_behind() {
     sandbox.stack("");
     sandbox.key_and_code("su", "");
     let phone = sandbox.import("bobby");
-    // su's own record of failures would kill it, whatever module refused.
+    // su's own write to it would exceed the limit and kill it, with any module.
     sandbox.run(&["rm", "-f", "/var/log/btmp"]).success();
     let files = || sandbox.run(&["find", "/var/lib/qrtotp"]).success().stdout;
     let before = files();
@@ -80,7 +80,7 @@ fn a_file_size_limit_of_zero_neither_kills_su_nor_leaves_anything_behind() {
         assert!(shown.contains("bobby\r\nstatus=0\r\n"), "{shown}");
         assert_eq!(sandbox.answer("bobby", &phone.code()), PAM_AUTH_ERR, "the code was used up");
     } else {
-        // A machine whose root lacks CAP_SYS_RESOURCE: nothing can be written, so nothing is accepted.
+        // A machine whose root lacks CAP_SYS_RESOURCE: no file can be written, so no code is accepted.
         assert!(shown.contains("status=1\r\n"), "{shown}");
         let _ = sandbox.log.wait(&["event=login result=denied", "reason=file_size_limit"]);
         assert_eq!(sandbox.answer("bobby", &phone.code()), PAM_SUCCESS, "the code was not used up");
@@ -117,7 +117,7 @@ fn a_user_who_stops_their_own_su_while_it_holds_the_lock_never_holds_up_the_owne
     assert!(busy.is_empty(), "somebody froze the lock: {busy:?}");
     assert!(logins >= 5, "the owner got in only {logins} times");
     let number = |name| value(&report, name).unwrap().parse::<u32>().unwrap();
-    // Between seeing and stopping it may have let go of the lock; then there is nothing to refuse.
+    // Between seeing and stopping, it may have released the lock; then there is nothing to refuse.
     assert!(number("refused") > number("seen") / 2, "su can be stopped while it holds the lock: {report}");
     assert!(number("seen") >= 10, "the lock was hardly ever seen, so this proves nothing: {report}");
 }

@@ -1,5 +1,5 @@
-//! docs/SERVICES.md: what it says of programs that ask on a terminal, with Debian's programs. (cockpit is in
-//! cockpit.rs.)
+//! The recipes of docs/SERVICES.md for programs that ask on a terminal, with Debian's programs. (cockpit is
+//! in cockpit.rs.)
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -10,7 +10,7 @@ use qrtotp_tests::{
     users::PASSWORD,
 };
 
-/// Runs a shell's command, with the name of the user who logs in as `$0`, and answers the questions for
+/// Runs a shell command, with the name of the user who logs in as `$0`, and answers the questions for
 /// password and code.
 fn gets_in(sandbox: &Sandbox, caller: Option<&str>, command: &str, user: &str, code: &str) -> bool {
     let mut pty = sandbox.pty(caller, &["sh", "-c", command, user]);
@@ -21,7 +21,7 @@ fn gets_in(sandbox: &Sandbox, caller: Option<&str>, command: &str, user: &str, c
     pty.expect_one(&[INSIDE, "try again", "uthentication fail", "Login incorrect"]) == 0
 }
 
-/// A recipe lets alice in with each of her codes once, and neither with a wrong one nor somebody without a
+/// A recipe lets alice in with each of her codes once, but not with a wrong one, and no user without a
 /// device. `caller` runs the commands; without one, the user who logs in does.
 fn judges(sandbox: &Sandbox, section: &str, caller: Option<&str>, commands: &[&str]) {
     for user in ["alice", "bobby", "mallory"] {

@@ -29,7 +29,7 @@ fn enrols(sandbox: &Sandbox, client: &mut Pty, uri: &str) {
     let _ = sandbox.log.wait(&["event=login result=accepted reason=enrolled user=alice service=sshd"]);
 }
 
-/// What was shown last, on a window of 80 columns and as many rows as the question says that are needed.
+/// Scans the last picture, on a window of 80 columns and the number of rows that the question asks for.
 fn scan_in_the_advised_window(shown: &str) -> Option<String> {
     let (_, advice) =
         shown.rsplit_once("needs 80x").expect("the window is too small, and the question says so");
@@ -111,7 +111,7 @@ fn a_vte_terminal_shows_the_pictures_of_a_login_and_of_the_command() {
     client.expect(INSIDE);
 }
 
-/// What `qrtotp enroll` shows on a console of 80 by 42, and the URI.
+/// The output of `qrtotp enroll` on a console of 80 by 42, and the URI.
 fn on_the_console(sandbox: &Sandbox, qr: &str) -> (String, String) {
     let console = "stty columns 80 rows 42; exec env TERM=linux LC_ALL=C.UTF-8 \"$@\"";
     let (pty, phone, _) = sandbox.start_enrolment_with(&["sh", "-c", console, "sh"], "alice", &["--qr", qr]);
@@ -128,9 +128,9 @@ fn the_picture_on_the_linux_console_can_be_scanned_in_every_font_of_console_setu
     let all = fonts();
     assert!(all.len() > 400, "{} fonts", all.len());
     let (with, without): (Vec<Font>, Vec<Font>) = all.into_iter().partition(|font| font.glyph('█').is_some());
-    // Only these have none. Their users type `a`.
+    // Only these lack it. Their users type `a`.
     assert!(without.iter().all(|font| font.name.starts_with("Ethiopian-Goha")), "{:?}", without[0].name);
-    // Fonts that draw it alike.
+    // Fonts with the same glyph for it.
     let alike = |fonts: Vec<Font>, c: char| -> BTreeMap<_, Font> {
         let key =
             |font: &Font| (font.width, font.height, [c, ' '].map(|c| font.glyph(c).map(<[u8]>::to_vec)));
@@ -140,8 +140,7 @@ fn the_picture_on_the_linux_console_can_be_scanned_in_every_font_of_console_setu
     for ((shown, uri), fonts) in [(blocks, alike(with, '█')), (ascii, alike(without, '@'))] {
         assert!(fonts.len() > 1);
         for font in fonts.values() {
-            // Modules are two columns wide. In a font of 8 by 8 they are no squares, which is too much for
-            // OpenCV.
+            // Modules are two columns wide. In a font of 8 by 8 they are not square, which OpenCV can't read.
             let square = font.height > font.width;
             for reading in decoders::read_png(&font.draw(&shown)) {
                 if reading.text.as_ref() != Some(&uri) && (square || !reading.decoder.starts_with("OpenCV")) {

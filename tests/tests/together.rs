@@ -10,7 +10,7 @@ const PROCESSES: &str = "16";
 
 fn host() -> Sandbox {
     let sandbox = Sandbox::new();
-    // Eleven codes per account to choose from, and no waits: neither is what these tests are about.
+    // Eleven codes per account to choose from, and no waits: these tests are about neither.
     sandbox
         .configure("[verify]\nwindow_back = 10\n[enroll]\nmax_devices = 1\n[throttle]\nfree_failures = 20\n");
     sandbox.stack("");
@@ -52,7 +52,7 @@ fn on_a_slow_disk_a_code_works_once_and_simultaneous_guesses_are_not_evaluated_b
     let login = sandbox.login("alice").answer(&phone.wrong_code());
     login.arguments(&["--processes", PROCESSES]).under(&slow).run();
     let evaluated = sandbox.log.events().iter().filter(|event| event.contains("reason=wrong_code")).count();
-    // The waits begin at one second, which may pass meanwhile.
+    // The waits begin at one second, which may pass during the test.
     assert!((3..=5).contains(&evaluated), "{evaluated} of 16 simultaneous guesses were evaluated");
 }
 

@@ -1,4 +1,4 @@
-//! Logins that must never become an enrolment: by somebody who does not have the primary factor.
+//! Logins that must never become an enrolment: by a user without the primary factor.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -7,7 +7,7 @@ use qrtotp_tests::{
     users::PASSWORD,
 };
 
-/// A hand-written stack that goes on after a wrong password.
+/// A hand-written stack that continues after a wrong password.
 const RUNS_ON: &str = "auth required pam_unix.so nodelay\nauth required pam_qrtotp.so\n";
 const ANSWERS: &[&str] = &["", "000000", "i", "a", "k", "n", "q", "skip", "0000-0000-0000-0000"];
 
@@ -36,7 +36,7 @@ fn ssh(sandbox: &Sandbox) -> Pty {
     sandbox.ssh_to_enrol(&[], "alice", &["PubkeyAuthentication=no"], "echo logged in")
 }
 
-/// Somebody's only attempt: they get in nowhere and see nothing to scan.
+/// A user's only attempt: they get in nowhere and see nothing to scan.
 fn stays_outside(mut program: Pty, password: Option<&str>, answer: &str) -> String {
     if let Some(password) = password {
         program.expect("assword");
@@ -53,7 +53,7 @@ fn stays_outside(mut program: Pty, password: Option<&str>, answer: &str) -> Stri
     shown
 }
 
-/// Alice's device is enrolled by somebody at this picture.
+/// Alice enrols her device at this picture.
 fn alice_finishes(sandbox: &Sandbox, mut program: Pty, phone: &Phone) {
     program.confirm(phone);
     program.expect(INSIDE);
@@ -69,9 +69,9 @@ fn a_stranger_with_a_wrong_password_sees_no_picture_and_changes_nothing_whatever
         stays_outside(su(&sandbox), Some("not the password"), answer);
         assert_eq!(sandbox.store_content(), before, "{answer:?}");
     };
-    // Nobody has begun anything.
+    // Without an enrolment in progress.
     ANSWERS.iter().for_each(|answer| everywhere(answer));
-    // Alice was at the picture, and her connection dropped: her phone has a key that nobody confirmed.
+    // Alice was at the picture, and her connection dropped: her phone has an unconfirmed key.
     let mut dropped = su(&sandbox);
     dropped.at_the_picture();
     let phone = dropped.take_key(&sandbox);
@@ -170,7 +170,7 @@ fn a_stack_that_swallows_a_wrong_password_enrols_nobody() {
             }
         }
     }
-    // The control: what Debian's common-auth does, written out, is no such stack.
+    // The control: a hand-written equivalent of Debian's common-auth does not continue.
     sandbox.enrolling(
         "su",
         &format!(
@@ -192,7 +192,7 @@ fn sudo_without_its_account_part_or_a_callers_name_lets_nobody_in_by_the_passwor
     ] {
         let defaults = format!("{sudoers}Defaults timestamp_timeout=15, {settings}\n");
         sandbox.overwrite("/etc/sudoers.d/tests", &defaults);
-        // The second command would go by a time stamp that the first one left.
+        // The second command would use the first one's time stamp.
         let commands = "sudo true; sudo -n echo logged in";
         let mut twice = sandbox.pty_unrecorded_as(Some("alice"), &["sh", "-c", commands]);
         let seen = sandbox.log.lines().len();
@@ -244,7 +244,7 @@ fn a_denial_that_can_be_led_around_and_a_second_line_of_ours_do_not_make_a_wrong
         stays_outside(su(&sandbox), Some("not the password"), "");
         assert_eq!(sandbox.store_content(), before, "{auth}");
     }
-    // This one asks for nothing that must be right. Still nobody enrols in it.
+    // This stack requires nothing to be right. Still no user enrols in it.
     sandbox.enrolling("su", &format!("{permit}{}{unix}{}", ours("optional"), ours("optional")));
     let before = sandbox.store_content();
     let mut program = su(&sandbox);

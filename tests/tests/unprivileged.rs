@@ -13,9 +13,9 @@ use qrtotp_tests::{
     users::PASSWORD,
 };
 
-/// Nobody waits for the broker for longer than 3 s; the start of a process takes its time, too.
+/// The broker answers within 3 s; starting a process takes its time, too.
 const DEADLINE: Duration = Duration::from_secs(4);
-/// Words that run what follows as alice.
+/// Words that run the rest as alice.
 const AS_ALICE: [&str; 6] = ["setpriv", "--reuid", "alice", "--regid", "alice", "--clear-groups"];
 
 #[test]
@@ -57,7 +57,7 @@ fn a_socket_that_never_answers_denies_within_the_deadline() {
     drop(silent);
 }
 
-/// What a screen locker with one field sends through: the password, and the code behind it.
+/// A screen locker with one field passes on the password, and the code after it.
 const ONE_FIELD: &str =
     "auth required pam_qrtotp.so forward_pass\nauth required pam_unix.so use_first_pass nodelay\n";
 

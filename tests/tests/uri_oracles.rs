@@ -1,4 +1,4 @@
-//! The key URIs that `qrtotp enroll` offers, read by programs that are not ours.
+//! The key URIs that `qrtotp enroll` offers, read by independent programs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
@@ -6,7 +6,7 @@ use qrtotp_tests::{
     oracles::{Read, Readings, otpauth, pyotp, ykman},
 };
 
-/// Names with every character that means something to a URI, a form, a shell, HTML or a terminal, and letters
+/// Names with every character that has a meaning in a URI, a form, a shell, HTML or a terminal, and letters
 /// of all sizes.
 const NAMES: [&str; 42] = [
     "Example Corp",
@@ -52,11 +52,10 @@ const NAMES: [&str; 42] = [
     "a%3Ab",
     "%zz",
 ];
-/// What `config check` warns of: some apps decode a URI before they take it apart. pyotp is one.
+/// `config check` warns of these, because some apps decode a URI before they split it. pyotp is one.
 const WARNED_OF: [char; 5] = ['?', '&', '#', '%', '+'];
 
-/// What is offered with `name` as the issuer and behind the user's name: the URI, and what must be read from
-/// it.
+/// The offer with `name` as the issuer and after the user's name: the URI, and the expected reading.
 fn offered(sandbox: &Sandbox, name: &str) -> (String, Read) {
     let account = if name.chars().count() < 60 { format!("alice {name}") } else { "alice".to_owned() };
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
@@ -79,7 +78,8 @@ fn hostile_names_are_read_as_they_are_by_pyotp_ykman_and_otpauth() {
     sandbox.add_user("alice");
     let (mut uris, expected): (Vec<String>, Vec<Read>) =
         NAMES.iter().map(|name| offered(&sandbox, name)).unzip();
-    // A small QR code holds the URI without its parameter for the issuer: both forms follow one another.
+    // A small QR code holds the URI without its issuer parameter: the output has both forms, one after the
+    // other.
     let short = |uri: &String| uri.split("&issuer=").next().unwrap().to_owned();
     uris.extend(uris.iter().map(short).collect::<Vec<_>>());
     let check = |reader: &str, readings: &Readings, misread: &[char]| {

@@ -1,4 +1,4 @@
-//! Debian packages: only what is missing is installed.
+//! Debian packages: installs only the missing ones.
 
 use std::{path::Path, process::Command};
 
@@ -9,7 +9,7 @@ use crate::{
     step::{as_root, run, say},
 };
 
-/// What a login in a private namespace needs, phone included.
+/// Packages for a login in a private namespace, phone included.
 pub const DEMO: &[&str] = &[
     "gcc",
     "libc6-dev",
@@ -26,7 +26,7 @@ pub const DEMO: &[&str] = &[
     "libpam-google-authenticator",
 ];
 
-/// What the tests need on top.
+/// Further packages for the tests.
 pub const TEST: &[&str] = &[
     "ansible-core",
     "apt-utils",
@@ -80,25 +80,25 @@ pub const TEST: &[&str] = &[
 /// What the package needs on top.
 pub const DEB: &[&str] = &["debhelper", "dpkg-dev", "po-debconf"];
 
-/// What the proofs need on top: to boot other systems.
+/// Further packages for the proofs, which boot other systems.
 pub const PROOF: &[&str] = &["systemd-container"];
 
-/// What the proof of the audit report needs on top: a browser.
+/// A further package for the proof of the audit report: a browser.
 pub const BROWSER: &[&str] = &["chromium"];
 
-/// What fuzzing needs: libFuzzer is C++.
+/// Packages for fuzzing: libFuzzer is C++.
 pub const FUZZ: &[&str] = &["g++"];
 
-/// What the comparison needs on top.
+/// Further packages for the comparison.
 pub const BENCH: &[&str] = &["binutils", "libpam-oath", "mmdebstrap", "strace", "valgrind"];
 
-/// Where Debian asks whether an installed service may be started.
+/// Debian's hook that decides whether an installed service may start.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs those of `packages` that are missing.
 ///
 /// # Errors
-/// When apt can't; the message says what to do.
+/// apt fails; the message says what to do.
 pub fn need(packages: &[&[&str]]) -> Result<()> {
     let missing: Vec<&str> = packages.concat().into_iter().filter(|package| !is_installed(package)).collect();
     if missing.is_empty() {
@@ -109,7 +109,7 @@ pub fn need(packages: &[&[&str]]) -> Result<()> {
         "apt could not install what is needed: as root, run `apt-get update`, then `apt-get install ";
     let advice = || format!("{advice}{}`, and try again", missing.join(" "));
     run(as_root("apt-get").args(["update", "-qq"])).with_context(advice)?;
-    // A newly installed sshd must not start serving this machine because somebody wanted to see a demo.
+    // A newly installed sshd must not start serving this machine just for a demo.
     let quiet = !Path::new(POLICY).exists();
     if quiet {
         run(as_root("sh")
@@ -131,11 +131,11 @@ pub fn need(packages: &[&[&str]]) -> Result<()> {
     installed.with_context(advice)
 }
 
-/// Unpacks a package into target/, once, without installing it: its services would start, and some ask their
-/// maker's servers.
+/// Unpacks a package into target/, once, without installing it: its services would start, and some contact
+/// their maker's servers.
 ///
 /// # Errors
-/// It can't be had.
+/// Downloading or unpacking fails.
 pub fn unpack(package: &str) -> Result<()> {
     let tools = build::target().join("tools/debian");
     if tools.join(package).is_dir() {

@@ -1,4 +1,4 @@
-//! The artefacts that are tested and shown: always the release build.
+//! The artefacts to test and to show: always the release build.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,13 +20,13 @@ pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Where cargo puts what it builds.
+/// Cargo's output directory.
 pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
-/// The module by itself: built together with others it would get all features that any of them asks of a
-/// crate, and a PNG's checksum asks the processor for its extensions at every login.
+/// The module alone: in a build with others it would get all features that any of them enables in a crate,
+/// and a PNG checksum would detect the processor's extensions at every login.
 const MODULE: [&str; 4] = ["build", "--release", "--package", "pam_qrtotp"];
 
 /// Builds module, command and broker.
@@ -54,7 +54,7 @@ pub fn host_triple() -> Result<String> {
 }
 
 impl Artefacts {
-    /// How the tests' harness finds them.
+    /// The environment variables by which the tests' harness finds them.
     pub fn variables(&self) -> [(&'static str, &Path); 3] {
         [("QRTOTP_MODULE", &self.module), ("QRTOTP_BIN", &self.command), ("QRTOTPD_BIN", &self.broker)]
     }

@@ -1,8 +1,8 @@
-//! No circle between the files of a crate: a reader can begin at the bottom. Between crates the compiler
-//! checks the same.
+//! Checks that no circle joins the files of a crate, so a reader can begin at the bottom. The compiler checks
+//! the same between crates.
 //!
-//! A file leads to those that its `use` lines and full paths name; what a parent re-exports leads to the file
-//! that defines it. A parent's own `pub use` lines lead nowhere. Tests are left out.
+//! A file leads to the files that its `use` lines and full paths name; a name that a parent re-exports leads
+//! to the file that defines it. A parent's own `pub use` lines lead nowhere. Tests are left out.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,15 +13,15 @@ use std::{
 use anyhow::{Context, Result};
 use syn::{Attribute, Item, UseTree, Visibility, visit::Visit};
 
-/// Module paths below the crate, the crate itself being the empty one.
+/// Module paths below the crate, which itself is the empty one.
 type Module = Vec<String>;
 
-/// What one file says of others.
+/// The references of one file to others.
 #[derive(Default)]
 struct Source {
     /// Paths that it uses.
     used: Vec<Vec<String>>,
-    /// Names that it imports, and so offers to the files below it, with the paths that they stand for.
+    /// Names that it imports, and so offers to the files below it, with the paths they abbreviate.
     imported: BTreeMap<String, Vec<String>>,
 }
 
@@ -82,7 +82,7 @@ fn flatten(tree: &UseTree, above: &mut Vec<String>, leaves: &mut Vec<(String, Ve
 /// The circles between the files below `sources`, each with its members.
 ///
 /// # Errors
-/// A file can't be read, or is no Rust.
+/// A file can't be read, or is not Rust.
 pub fn circles(sources: &Path) -> Result<Vec<Vec<String>>> {
     let mut files = BTreeMap::new();
     read(sources, &Vec::new(), &mut files)?;

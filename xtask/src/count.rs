@@ -1,9 +1,8 @@
 //! `cargo xtask count [DIRECTORY]`: lines of product code, per crate, of this tree or another one.
 //!
-//! A line counts if a token of the code is on it: blank lines and comments, doc comments too, do not. Tests
-//! do not count: items under `#[cfg(test)]`, with the files that such a `mod NAME;` stands for, and
-//! everything outside a crate's `src`. A line counts as unsafe if it belongs to an `unsafe { … }` block, its
-//! braces included.
+//! A line counts if it holds a token of code: blank lines and comments, doc comments too, do not. Tests do
+//! not count: items under `#[cfg(test)]`, with the files of such a `mod NAME;`, and everything outside a
+//! crate's `src`. A line counts as unsafe if it belongs to an `unsafe { … }` block, its braces included.
 
 use std::{
     collections::BTreeSet,
@@ -28,7 +27,7 @@ struct Count {
 }
 
 /// # Errors
-/// There is no workspace, or a file is no Rust.
+/// There is no workspace, or a file is not Rust.
 pub fn run(directory: Option<&str>) -> Result<()> {
     let directory = directory.map_or_else(build::workspace, PathBuf::from);
     let mut total = Count::default();
@@ -70,7 +69,7 @@ fn count(sources: &Path) -> Result<Count> {
         files.push((path, seen));
     }
     for (path, seen) in files {
-        // A module is NAME.rs, or what is in NAME.
+        // A module is NAME.rs, or the directory NAME.
         if !tests.iter().any(|module| path.with_extension("").starts_with(module)) {
             count.code += seen.code.len();
             count.inside_unsafe += seen.inside_unsafe.len();
@@ -92,18 +91,18 @@ fn rust_files(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Where the files of a file's modules are.
+/// The directory of a file's submodules.
 fn submodules(file: &Path) -> PathBuf {
     let own = ["lib.rs", "main.rs", "mod.rs"].iter().any(|name| file.ends_with(name));
     if own { file.with_file_name("") } else { file.with_extension("") }
 }
 
-/// What is in a file, as numbers of lines.
+/// The contents of a file, as line numbers.
 #[derive(Default)]
 struct Seen {
     code: BTreeSet<usize>,
     inside_unsafe: BTreeSet<usize>,
-    /// Test modules that are files of their own.
+    /// Test modules in separate files.
     test_modules: Vec<String>,
 }
 

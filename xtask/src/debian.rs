@@ -9,11 +9,11 @@ use crate::step::{as_root, run, say};
 
 const HOSTS: &str = "openssh-server,openssh-client,sudo,sudo-rs,opendoas,cockpit-ws,cockpit-bridge,proftpd-core,xrdp,curl,iproute2,oathtool";
 
-/// A release with OpenSSH and the other hosts of PAM that tests log in through, unpacked once; remove its
-/// directory to have it anew.
+/// A release with OpenSSH and the other PAM applications that tests log in through. It is unpacked once;
+/// remove its directory to renew it.
 ///
 /// # Errors
-/// It can't be had.
+/// Unpacking fails.
 pub fn with_openssh(release: &str) -> Result<()> {
     unpack(release, HOSTS, &unpacked(release))
 }
@@ -21,7 +21,7 @@ pub fn with_openssh(release: &str) -> Result<()> {
 /// Unpacks a release with these packages, separated by commas, unless `root` is there with them.
 ///
 /// # Errors
-/// It can't be had.
+/// Unpacking fails.
 pub fn unpack(release: &str, packages: &str, root: &Path) -> Result<()> {
     if has(root, packages) {
         return Ok(());
@@ -32,7 +32,7 @@ pub fn unpack(release: &str, packages: &str, root: &Path) -> Result<()> {
     fs::create_dir_all(root.parent().unwrap_or(root))?;
     let mut mmdebstrap = as_root("mmdebstrap");
     mmdebstrap.args(["--quiet", "--variant=minbase"]).arg(format!("--include={packages}"));
-    // The index of a mirror that stands still is too old at some time.
+    // An index of a mirror that no longer changes expires.
     mmdebstrap.arg("--aptopt=Acquire::Check-Valid-Until \"false\"").arg(release).arg(&unfinished);
     run(mmdebstrap.args(mirror()?))?;
     run(as_root("rm").arg("-rf").arg(root))?;
@@ -46,7 +46,7 @@ fn has(root: &Path, packages: &str) -> bool {
     query.output().is_ok_and(|output| output.status.success())
 }
 
-/// Where this machine's apt gets Debian from. `None`: mmdebstrap knows where.
+/// The Debian mirror of this machine's apt. `None`: mmdebstrap's default.
 fn mirror() -> Result<Option<String>> {
     let mut apt = Command::new("apt-get");
     apt.args(["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]);

@@ -1,4 +1,4 @@
-//! ZXing and OpenCV, which with zbar read our QR codes, installed once from PyPI into target/.
+//! ZXing and OpenCV, which read our QR codes besides zbar, installed once from PyPI into target/.
 
 use std::process::{Command, Stdio};
 
@@ -7,7 +7,7 @@ use qrtotp_tests::decoders::environment;
 
 use crate::step::{run, say};
 
-/// Wheels only: nothing of others is built here. These versions, so that tests do not change with PyPI.
+/// Wheels only, so no third-party code is built here. Pinned, so that tests do not change with PyPI.
 const INSTALL: [&str; 5] =
     ["install", "--quiet", "--only-binary=:all:", "zxing-cpp==3.1.1", "opencv-python-headless==5.0.0.93"];
 
@@ -21,7 +21,7 @@ pub fn install() -> Result<()> {
         return Ok(());
     }
     say("installing ZXing and OpenCV from PyPI into target/, once");
-    // Debian's own Python: that is what python3-venv belongs to.
+    // Debian's own Python, to which python3-venv belongs.
     run(Command::new("/usr/bin/python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
     run(Command::new(environment.join("bin/pip")).args(INSTALL))
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: a login with a code, on a private host that is gone afterwards.
+//! `cargo xtask demo`: a login with a code, on a temporary private host.
 
 use std::{
     env,
@@ -17,11 +17,11 @@ use crate::{
 
 pub const USER: &str = "demo";
 
-/// Set for the second half, which needs root, by the first half, which built everything as the developer.
+/// Set by the first half, which builds as the developer, for the second half, which needs root.
 const READY: &str = "QRTOTP_DEMO_READY";
 
 /// # Errors
-/// When anything that the demo promises did not happen.
+/// A promise of the demo is broken.
 pub fn run(auto: bool) -> Result<()> {
     if env::var_os(READY).is_none() {
         apt::need(&[apt::DEMO])?;
@@ -57,7 +57,7 @@ pub fn run(auto: bool) -> Result<()> {
     Ok(())
 }
 
-/// The person enrols with their own phone and logs in.
+/// The user enrols with their own phone and logs in.
 fn by_hand(sandbox: &Sandbox) -> Result<()> {
     say("enrolling `demo`: have an authenticator app at hand");
     until(|| on_this_terminal(sandbox, &["qrtotp", "enroll", USER]), "Nobody is enrolled yet.")?;
@@ -70,7 +70,7 @@ fn by_hand(sandbox: &Sandbox) -> Result<()> {
     until(|| log_in(sandbox), "That was no login.")
 }
 
-/// Starts the real client; tells whether our module let it in.
+/// Starts the real client; returns whether our module let it in.
 fn log_in(sandbox: &Sandbox) -> Result<bool> {
     let before = sandbox.log.events().len();
     let target = format!("{USER}@localhost");
@@ -78,7 +78,7 @@ fn log_in(sandbox: &Sandbox) -> Result<bool> {
     Ok(sandbox.log.events()[before..].iter().any(|event| event.starts_with("event=login result=accepted")))
 }
 
-/// Tries again for as long as the person wants to.
+/// Tries again as long as the user wants to.
 fn until(mut done: impl FnMut() -> Result<bool>, otherwise: &str) -> Result<()> {
     while !done()? {
         let answer = ask(&format!("{otherwise} Enter tries again, `q` and Enter gives up: "))?;
@@ -95,7 +95,7 @@ fn ask(question: &str) -> Result<String> {
     Ok(answer.trim().to_owned())
 }
 
-/// Runs a program of the sandbox on the terminal that the demo was started on.
+/// Runs a program of the sandbox on the demo's own terminal.
 fn on_this_terminal(sandbox: &Sandbox, argv: &[&str]) -> Result<bool> {
     let mut command: Command = sandbox.command(None, argv);
     for name in ["TERM", "LANG", "LC_ALL", "LC_CTYPE", "COLORTERM"] {

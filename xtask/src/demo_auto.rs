@@ -1,4 +1,4 @@
-//! The demo without a person: the harness is the phone and the fingers. Every promise is checked.
+//! The demo without a user: the harness is the phone and types. Every promise is checked.
 
 use std::{
     io::{IsTerminal, Write, stdout},
@@ -15,7 +15,7 @@ const PASSWORD_PROMPT: &str = "assword: ";
 const CODE_PROMPT: &str = "Verification code: ";
 
 /// # Errors
-/// When one of the steps did not go as promised.
+/// A step did not go as promised.
 pub fn run(sandbox: &Sandbox) -> Result<()> {
     say("enrolling `demo` as a person would: qrtotp enroll demo");
     let enrolment = sandbox.enroll(USER, &["--qr", "utf8"]);
@@ -67,7 +67,7 @@ pub fn run(sandbox: &Sandbox) -> Result<()> {
     demo_import::run(sandbox)
 }
 
-/// Logs in with the real client; tells whether the remote command ran.
+/// Logs in with the real client; returns whether the remote command ran.
 pub fn ssh(sandbox: &Sandbox, user: &str, code: &str) -> (bool, Pty) {
     let mut client = sandbox.ssh(user, "echo logged in as $USER");
     client.expect(PASSWORD_PROMPT);
@@ -78,7 +78,7 @@ pub fn ssh(sandbox: &Sandbox, user: &str, code: &str) -> (bool, Pty) {
     (inside, client)
 }
 
-/// The code of a step that the phone has not shown before; the wait is visible.
+/// The code of a step whose code was not shown before; the wait is visible.
 pub fn fresh_code(phone: &Phone) -> String {
     let step = phone.step();
     let visible = stdout().is_terminal();
@@ -101,7 +101,7 @@ pub fn fresh_code(phone: &Phone) -> String {
     phone.code()
 }
 
-/// Prints what the person would have seen.
+/// Prints the screen that the user would have seen.
 pub fn show(transcript: &str) {
     for line in transcript.lines() {
         println!("    | {line}");

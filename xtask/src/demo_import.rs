@@ -1,4 +1,4 @@
-//! The demo's last scene: somebody who used google-authenticator until now.
+//! The demo's last scene: a user who used google-authenticator until now.
 
 use anyhow::{Result, ensure};
 use qrtotp_tests::{Phone, Sandbox};
@@ -8,11 +8,11 @@ use crate::{
     step::say,
 };
 
-/// Who has an old phone and a ~/.google_authenticator.
+/// A user with an old phone and a ~/.google_authenticator.
 const VETERAN: &str = "veteran";
 
 /// # Errors
-/// When one of the steps did not go as promised.
+/// A step did not go as promised.
 pub fn run(sandbox: &Sandbox) -> Result<()> {
     sandbox.add_user(VETERAN);
     say("user `veteran` has used google-authenticator until now");

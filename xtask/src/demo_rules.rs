@@ -1,4 +1,4 @@
-//! The demo's scene with a rule: nobody at the office is asked for a code, everyone elsewhere is.
+//! The demo's scene with a rule: no code at the office, a code everywhere else.
 
 use anyhow::{Result, ensure};
 use qrtotp_tests::{Phone, Pty, Sandbox, users::PASSWORD};
@@ -15,7 +15,7 @@ const RULE: &str = "\n[networks]\noffice = [\"192.0.2.0/24\"]\n\n\
                     [[rule]]\nname = \"office\"\nservice = [\"sshd\"]\nfrom = [\"office\"]\nthen = \"skip\"\n";
 
 /// # Errors
-/// When one of the steps did not go as promised.
+/// A step did not go as promised.
 pub fn run(sandbox: &Sandbox, phone: &Phone) -> Result<()> {
     for address in [OFFICE, ELSEWHERE] {
         sandbox.run(&["ip", "address", "add", &format!("{address}/32"), "dev", "lo"]).success();

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz --minutes N [TARGET]`: looks for inputs of which something in fuzz/ does not hold, with
+//! `cargo xtask fuzz --minutes N [TARGET]`: searches for inputs that break an invariant of fuzz/, with
 //! libFuzzer on the stable toolchain. `cargo xtask proof fuzzing` runs every target for millions of inputs.
 
 use std::{
@@ -16,8 +16,8 @@ use crate::{
     step::{cargo, run as run_step, say},
 };
 
-/// What `-Zsanitizer` would set besides, as stable options: libFuzzer sees which edges an input takes, and
-/// compared values.
+/// The further settings of `-Zsanitizer`, as stable options: libFuzzer sees the edges that an input takes,
+/// and compared values.
 const COVERAGE: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -25,11 +25,11 @@ const COVERAGE: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-trace-compares \
     --cfg fuzzing";
 
-/// One input that takes so long is a finding, in seconds by the clock. The longest, scripts that hash, need
-/// some two on a core of their own.
+/// Seconds of wall-clock time after which one input is a finding. The longest inputs, scripts that hash, need
+/// about two on an idle core.
 const SLOW: u32 = 60;
 
-/// A target, and the longest input that is worth trying, in bytes.
+/// A target, and the longest input worth trying, in bytes.
 pub struct Target {
     pub name: &'static str,
     longest: u32,
@@ -39,7 +39,7 @@ const fn target(name: &'static str, longest: u32) -> Target {
     Target { name, longest }
 }
 
-/// As fuzz/src/lib.rs has them.
+/// The same as in fuzz/src/lib.rs.
 pub const TARGETS: [Target; 15] = [
     target("arguments", 256),
     target("codes", 64),
@@ -58,25 +58,25 @@ pub const TARGETS: [Target; 15] = [
     target("uris", 1024),
 ];
 
-/// When a run ends that finds nothing.
+/// The end of a run without a finding.
 #[derive(Clone, Copy)]
 pub enum Until {
     Runs(u64),
     Time(Duration),
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub runs: u64,
     /// Edges of the control flow that were taken, libFuzzer's own left out.
     pub edges: u64,
     pub seconds: u64,
-    /// The input that was found, and what was said of it.
+    /// The input of a finding, and its message.
     pub finding: Option<(PathBuf, String)>,
 }
 
-/// Fuzzes one target, or each in turn, for so many minutes.
+/// Fuzzes one target, or each in turn, for this many minutes.
 ///
 /// # Errors
 /// No such target, no time, a finding.
@@ -102,10 +102,10 @@ pub fn run(minutes: &str, only: Option<&str>) -> Result<()> {
     bail!("{}\nFix it, and keep the input in fuzz/regressions/TARGET/.", findings.join("\n"))
 }
 
-/// The committed inputs, once each: seconds.
+/// Runs the committed inputs, once each: seconds.
 ///
 /// # Errors
-/// One of them does not hold.
+/// One of them breaks an invariant.
 pub fn known_inputs() -> Result<()> {
     let manifest = directory().join("Cargo.toml");
     run_step(
@@ -115,10 +115,10 @@ pub fn known_inputs() -> Result<()> {
     )
 }
 
-/// Clippy's opinion of the targets.
+/// Runs clippy on the targets.
 ///
 /// # Errors
-/// It has one.
+/// A warning.
 pub fn lints() -> Result<()> {
     let mut clippy = cargo(&["clippy", "--locked", "--lib", "--tests", "--manifest-path"]);
     clippy.arg(directory().join("Cargo.toml")).env("CARGO_TARGET_DIR", build::target());
@@ -141,8 +141,8 @@ pub fn build() -> Result<PathBuf> {
     Ok(target.join(host).join("release/qrtotp-fuzz").canonicalize()?)
 }
 
-/// Runs one target, beginning with the committed inputs and what earlier runs came upon. With a fault
-/// planted, with the committed ones alone.
+/// Runs one target, beginning with the committed inputs and those of earlier runs. With a planted fault, with
+/// the committed ones alone.
 pub fn fuzz(program: &Path, target: &Target, until: Until, planted: bool) -> Result<Outcome> {
     let place = |kind: &str| -> Result<PathBuf> {
         let path = build::target().join("fuzz").join(kind).join(target.name);
@@ -165,8 +165,8 @@ pub fn fuzz(program: &Path, target: &Target, until: Until, planted: bool) -> Res
         Until::Time(time) => format!("-max_total_time={}", time.as_secs()),
     });
     command.args([format!("-max_len={}", target.longest), format!("-timeout={SLOW}")]);
-    // Of itself it writes down what takes 10 s, too, and goes on: no finding, but what a core that others use
-    // makes of any input.
+    // By default libFuzzer also reports inputs that take 10 s. On a busy machine any input may, so that is no
+    // finding.
     command.arg(format!("-report_slow_units={SLOW}"));
     command.arg(format!("-artifact_prefix={}/", findings.display()));
     command.env("QRTOTP_FUZZ_TARGET", target.name);
@@ -186,7 +186,7 @@ pub fn fuzz(program: &Path, target: &Target, until: Until, planted: bool) -> Res
     Ok(outcome)
 }
 
-/// Reads what libFuzzer says to its end.
+/// Reads libFuzzer's output to its end.
 fn follow(says: impl BufRead) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let (mut why, mut input) = (String::new(), None);
@@ -212,7 +212,7 @@ fn follow(says: impl BufRead) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// The number behind a word.
+/// The number after a word.
 fn after(line: &str, word: &str) -> Option<u64> {
     let digits = line.split(word).nth(1)?;
     digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()

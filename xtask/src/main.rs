@@ -1,7 +1,7 @@
 //! `cargo xtask demo | test | fuzz | bench | proof | prose | count | deb | repo`: what a developer and CI run. Every
 //! step says what it does.
 //!
-//! The harness reports by panicking, and so may what is built on it.
+//! The harness reports by panicking, and so may the code built on it.
 #![allow(clippy::panic)]
 
 mod apt;

@@ -1,5 +1,5 @@
-//! What tests want of others and some machine can't have: the tests go on without it there, and whoever
-//! started them is told. Where `CI` is set, as the services for that do, nothing may be left out.
+//! Third-party tools that a machine may be unable to install: the tests run without them, and the output says
+//! so. If `CI` is set, nothing may be left out.
 
 use anyhow::{Result, bail};
 
@@ -12,10 +12,10 @@ pub struct MissingTools {
 }
 
 impl MissingTools {
-    /// Remembers `name` if it could not be had, and `without`, which says what is not tested then.
+    /// Records `name` if it could not be installed, with `without`, which says what is then not tested.
     ///
     /// # Errors
-    /// It could not be had, and `CI` is set.
+    /// It could not be installed, and `CI` is set.
     pub fn note(&mut self, name: &'static str, without: &str, had: Result<()>) -> Result<()> {
         let Err(error) = had else { return Ok(()) };
         if std::env::var_os("CI").is_some() {
@@ -27,19 +27,19 @@ impl MissingTools {
         Ok(())
     }
 
-    /// Remembers what can't be tested on this machine, whatever it has. No error where `CI` is set: nothing
-    /// could be done about it.
+    /// Records a test that this machine can't run with any tools. No error under `CI`, which could not change
+    /// that.
     pub fn can_not(&mut self, without: &str) {
         self.said.push(format!("LEFT OUT: {without}"));
         self.say();
     }
 
-    /// Says all of it, at the latest at the end, where it is read.
+    /// Prints all of it; call it at the end, where users read it.
     pub fn say(&self) {
         self.said.iter().for_each(|said| say(said));
     }
 
-    /// How the tests learn of it.
+    /// The environment variable that tells the tests.
     pub fn variable(&self) -> (&'static str, String) {
         ("QRTOTP_LACKS", self.names.join(","))
     }

@@ -1,4 +1,4 @@
-//! otpauth, which with pyotp and ykman reads our key URIs, installed once from npm into target/.
+//! otpauth, which reads our key URIs besides pyotp and ykman, installed once from npm into target/.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use crate::{
     step::{run, say},
 };
 
-/// This version, so that tests do not change with npm; what it depends on, it pins itself.
+/// Pinned, so that tests do not change with npm; it pins its own dependencies.
 const OTPAUTH: &str = "otpauth@9.4.1";
 
 /// # Errors
@@ -20,7 +20,7 @@ pub fn install() -> Result<()> {
     if prefix.join("node_modules/otpauth/package.json").is_file() {
         return Ok(());
     }
-    // Other packages of Node.js than Debian's bring npm with them.
+    // Packages of Node.js from elsewhere include npm.
     if Command::new("npm").arg("--version").output().is_err() {
         apt::need(&[&["nodejs", "npm"]])?;
     }

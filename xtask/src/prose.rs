@@ -1,5 +1,6 @@
-//! `cargo xtask prose`: finds sentences that read like a translation (see `PATTERNS`), comment lines over 110 columns, and lines of
-//! Markdown over 160 columns outside tables and code. A quoted example of a pattern is marked with `prose: example`.
+//! `cargo xtask prose`: finds sentences that read like a translation (see `PATTERNS`), comment lines over 110
+//! columns, and lines of Markdown over 160 columns outside tables and code. Mark a quoted example of a
+//! pattern with `prose: example`.
 
 use std::{fs, path::Path, process::Command};
 
@@ -12,7 +13,7 @@ use crate::build;
 const COMMENT: usize = 110;
 const SENTENCE: usize = 160;
 
-/// What no sentence should have, and what to write instead.
+/// Stilted patterns, each with a replacement.
 const PATTERNS: [(&str, &str); 15] = [
     (r"(?i)\bwho(so)?ever\b", "anyone who, users who, the caller"),
     (r"(?i)\bwhom\b", "active voice: the user that …"),
@@ -38,7 +39,7 @@ const PATTERNS: [(&str, &str); 15] = [
 ];
 
 /// # Errors
-/// Something was found, or git can't be asked.
+/// There are findings, or git fails.
 pub fn run() -> Result<()> {
     let found = findings(&build::workspace())?;
     for finding in &found {

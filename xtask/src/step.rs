@@ -1,4 +1,4 @@
-//! Saying what happens, and running it.
+//! Announcing steps and running them.
 
 use std::{os::unix::fs::MetadataExt, process::Command};
 
@@ -9,7 +9,7 @@ pub fn say(what: &str) {
     println!("==> {what}");
 }
 
-/// Runs a program to its end, its output going where ours goes.
+/// Runs a program to its end, with our own standard output.
 pub fn run(command: &mut Command) -> Result<()> {
     let shown = format!("{command:?}").replace('"', "");
     let status = command.status().with_context(|| format!("cannot start: {shown}"))?;
@@ -26,12 +26,12 @@ pub fn cargo(arguments: &[&str]) -> Command {
     cargo
 }
 
-/// Whether we may do everything ourselves.
+/// Whether we are root.
 pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
 }
 
-/// A command that runs as root, through sudo where that is needed.
+/// A command that runs as root, through sudo if needed.
 pub fn as_root(program: &str) -> Command {
     if is_root() {
         return Command::new(program);

@@ -1,4 +1,4 @@
-//! What the module is linked from: how many crates, and why each.
+//! The crates that the module links: their number, and a reason for each.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -9,11 +9,11 @@ use crate::{
     step::{cargo, say},
 };
 
-/// Most crates of others that may be linked into the module.
+/// Most third-party crates that may be linked into the module.
 const MOST: usize = 45;
 
 /// # Errors
-/// Too many crates are linked into the module, or one is asked for without a reason.
+/// Too many crates are linked into the module, or a dependency has no stated reason.
 pub fn check() -> Result<()> {
     let (ours, others) = linked()?;
     let count = others.len();
@@ -30,8 +30,8 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
-/// What the module is linked from: the directories of our crates, and names and versions of others. Macros
-/// run at build time only.
+/// The crates that the module links: the directories of ours, and names and versions of others. Macros run at
+/// build time only.
 fn linked() -> Result<(BTreeSet<PathBuf>, BTreeSet<String>)> {
     let mut tree = cargo(&["tree", "--locked", "--package", "pam_qrtotp", "--edges", "normal,no-proc-macro"]);
     let output = tree.args(["--prefix", "none", "--no-dedupe", "--format", "{p}"]).output()?;
@@ -47,8 +47,8 @@ fn linked() -> Result<(BTreeSet<PathBuf>, BTreeSet<String>)> {
     Ok((ours, others))
 }
 
-/// The dependencies that no remark explains, neither on their line nor above it in their paragraph. Those of
-/// the workspace are explained there.
+/// The dependencies without a remark, either on their line or above it in their paragraph. Inherited ones are
+/// explained in the workspace's manifest.
 fn unexplained(manifest: &str) -> Vec<String> {
     let (mut found, mut inside, mut reason) = (Vec::new(), false, false);
     for line in manifest.lines().map(str::trim) {

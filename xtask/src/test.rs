@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that must hold before a change is done.
+//! `cargo xtask test`: all checks that a change must pass.
 
 use anyhow::{Context, Result};
 

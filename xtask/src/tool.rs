@@ -1,4 +1,4 @@
-//! Programs of others that are built once, into target/.
+//! Third-party programs that are built once, into target/.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::{
 /// A program that cargo installs under its crate's name.
 ///
 /// # Errors
-/// It can't be had.
+/// Installing fails.
 pub fn install(name: &str) -> Result<PathBuf> {
     let root = build::target().join("tools");
     let program = root.join("bin").join(name);

@@ -8,31 +8,31 @@ use qrtotp_otp::random_bytes;
 use qrtotp_values::UnixTime;
 use subtle::ConstantTimeEq;
 
-/// What is kept of a token's code.
+/// A token's code as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     /// The hash's salt.
     pub salt: [u8; SALT_LEN],
     /// The code's hash.
     pub hash: Hash,
-    /// The first second at which the code is worth nothing.
+    /// The first second at which the code is no longer valid.
     pub expires: UnixTime,
     /// Guesses since the last right one.
     pub failures: u32,
 }
 
 impl Binding {
-    /// Wrong guesses that end a code: one in a hundred million hits by then. So many can't be typed within
-    /// the code's hour by whoever has nothing but the uid, or a process of the user's could end the code that
-    /// its owner is about to type.
+    /// Number of wrong guesses that ends a code; that many hit with a chance of one in a hundred million. A
+    /// caller who knows only the uid can't type that many within the code's hour; otherwise any process of
+    /// the user could end the code before its owner types it.
     pub const TRIES: u32 = 10_000;
 
-    /// A fresh code and what is kept of it.
+    /// A fresh code and the form of it to store.
     ///
     /// # Errors
     /// No random numbers, or no memory for hashing.
     pub fn generate(expires: UnixTime) -> Result<(Self, TokenCode), GenerateError> {
-        // At a login, eight digits are taken for a code of an app.
+        // A login reads eight digits as a code of an app.
         let code = loop {
             let code = TokenCode::generate()?;
             if code.has_a_letter() {
@@ -55,8 +55,8 @@ impl Binding {
         }
     }
 
-    /// Counts a guess as failed. Make it durable before the guess is looked at. Gives the seconds after which
-    /// that may be: wrong guesses make others wait, and refuse none.
+    /// Counts a guess as failed. Make it durable before the guess is checked. Returns the seconds to wait
+    /// before that check: wrong guesses delay later ones but refuse none.
     ///
     /// # Errors
     /// As [`Binding::check`].
@@ -67,10 +67,10 @@ impl Binding {
         Ok(wait)
     }
 
-    /// Whether that was the code; a right one takes the counted guesses back.
+    /// Whether `guess` is the code; a right one takes the counted guesses back.
     ///
     /// # Errors
-    /// It was not, or its time ran out meanwhile.
+    /// It is wrong, or it expired in the meantime.
     pub fn settle(&mut self, guess: &Hash, now: UnixTime) -> Result<(), TokenRefusal> {
         if !bool::from(self.hash.ct_eq(guess)) {
             return Err(TokenRefusal::CodeWrong);

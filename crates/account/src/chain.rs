@@ -14,7 +14,7 @@ pub const LINK_LEN: usize = 20;
 /// The hash of a line and of the link before it.
 pub type Link = [u8; LINK_LEN];
 
-/// Most bytes of new lines that one update leaves in the state; of more, the last ones stay.
+/// Most bytes of new lines that one update leaves in the state; if there are more, the last ones stay.
 pub const KEPT_LEN: usize = 1200;
 
 /// The end of an account's chain.
@@ -45,7 +45,7 @@ impl Chain {
         self.number
     }
 
-    /// The last line's hash; for an empty chain, what the first line follows.
+    /// The last line's hash; for an empty chain, its [`origin`].
     #[must_use]
     pub fn head(&self) -> Link {
         self.head
@@ -84,7 +84,7 @@ impl Chain {
     /// Reads the binary form, without the lines in it.
     ///
     /// # Errors
-    /// It is none.
+    /// Not a chain.
     pub fn take(rest: &mut &[u8]) -> Result<Self, StateError> {
         let (number, head) = (u64::from_le_bytes(take(rest)?), take(rest)?);
         let (lines, length) = rest.split_last_chunk().ok_or(StateError)?;
@@ -104,14 +104,14 @@ pub fn lines_at_end(payload: &[u8]) -> &[u8] {
     start.and_then(|start| lines.get(start..)).unwrap_or_default()
 }
 
-/// The first line in `bytes`, and what follows it. `None` at the end, and where there is no line.
+/// The first line in `bytes`, and the rest. `None` at the end, and if there is no line.
 #[must_use]
 pub fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     rest.split_at_checked(u16::from_le_bytes(*length).into()).filter(|(line, _)| !line.is_empty())
 }
 
-/// What the first line of a record's chain follows.
+/// The hash that the first line of a record's chain follows.
 #[must_use]
 pub fn origin(record: RecordId) -> Link {
     hash(b"qrtotp chain 1", qrtotp_otp::base32_encode(&record.0).as_bytes())

@@ -24,7 +24,7 @@ pub const SALT_LEN: usize = 16;
 /// A hash of a code.
 pub type Hash = [u8; 16];
 
-/// Hashing failed for want of memory.
+/// Not enough memory for hashing.
 #[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
 #[error("not enough memory to hash a code (19 MiB are needed)")]
 pub struct HashError;
@@ -51,8 +51,8 @@ impl<const LETTERS: usize> HumanCode<LETTERS> {
         Self(Zeroizing::new(vec![0; LETTERS].into_boxed_slice()))
     }
 
-    /// Whether its last group, as it is shown, was typed. The code itself stays good, so it is not to be
-    /// typed where it is echoed.
+    /// Whether the last group, as displayed, was typed. The whole code stays valid, so users must not type it
+    /// where it is echoed.
     #[must_use]
     pub fn ends_with(&self, typed: &[u8]) -> bool {
         let group = HumanCode::<GROUP>::parse(typed);
@@ -60,8 +60,8 @@ impl<const LETTERS: usize> HumanCode<LETTERS> {
         group.is_some_and(|group| group.0.ct_eq(&self.0[last..]).into())
     }
 
-    /// Reads a typed code: case, spaces and dashes don't matter, and the letters that Crockford's alphabet
-    /// leaves out are taken for the digits they look like. `None` if it can't be one by its form.
+    /// Reads a typed code: case, spaces and dashes don't matter, and letters outside Crockford's alphabet
+    /// become the digits they look like. `None` if the text is not shaped like a code.
     #[must_use]
     pub fn parse(typed: &[u8]) -> Option<Self> {
         let mut code = Self::zeroes();
@@ -112,11 +112,11 @@ impl<const LETTERS: usize> fmt::Debug for HumanCode<LETTERS> {
     }
 }
 
-/// Argon2id (RFC 9106) with 19 MiB, two passes, one lane. Takes some 20 ms: run it outside every lock and
+/// Argon2id (RFC 9106) with 19 MiB, two passes, one lane. Takes about 20 ms: run it outside every lock and
 /// only after the throttle allowed the attempt.
 ///
 /// # Errors
-/// The memory for it could not be had.
+/// Not enough memory.
 pub fn hash<const LETTERS: usize>(
     code: &HumanCode<LETTERS>,
     salt: &[u8; SALT_LEN],

@@ -1,14 +1,14 @@
 //! An account: its record, its state, and the state machines in both: tokens, recovery codes, watermarks,
 //! failure counters, places.
 //!
-//! Reaches no file, clock or socket; only the making of recovery codes draws random numbers. Begin with
-//! [`Record`] (changed by enrolment and administration) and [`State`] (changed by every login). Their text
-//! and bytes are in docs/FILEFORMAT.md.
+//! Reaches no file, clock or socket; only generating recovery codes draws random numbers. Begin with
+//! [`Record`] (changed by enrolment and administration) and [`State`] (changed by every login).
+//! docs/FILEFORMAT.md describes their text and bytes.
 //!
 //! ```
 //! use qrtotp_account::Name;
 //! assert_eq!(Name::new("alice")?.file_name(), "alice");
-//! assert_eq!(Name::new("../alice")?.file_name(), "%2E.%2Falice"); // one path component, whatever the name is
+//! assert_eq!(Name::new("../alice")?.file_name(), "%2E.%2Falice"); // always one path component
 //! # Ok::<(), qrtotp_account::NameError>(())
 //! ```
 #![forbid(unsafe_code)]

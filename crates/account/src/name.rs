@@ -46,8 +46,8 @@ impl Name {
         &self.0
     }
 
-    /// One path component that stands for this name and no other: bytes outside `A-Za-z0-9_-.`, and a leading
-    /// dot or dash, become `%XX`.
+    /// One path component, unique to this name: bytes outside `A-Za-z0-9_-.`, and a leading dot or dash,
+    /// become `%XX`.
     #[must_use]
     pub fn file_name(&self) -> String {
         const HEX: &[u8; 16] = b"0123456789ABCDEF";

@@ -1,7 +1,7 @@
-//! Where a login comes from, as far as it can be told apart.
+//! The origin of a login, as far as it can be identified.
 //!
-//! A record keeps only keyed digests of places: whoever has a copy of it without the key learns no address
-//! from it, and two accounts' places can't be compared.
+//! A record keeps only keyed digests of places: a copy of it reveals no address without the key, and two
+//! accounts' places can't be compared.
 
 use super::{KeyFingerprint, Name};
 use sha2::{Digest, Sha256};
@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv6Addr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PlaceId(pub [u8; 8]);
 
-/// Where an answer comes from.
+/// The origin of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A process of the account on this host.
@@ -23,8 +23,8 @@ pub enum Place {
 }
 
 impl Place {
-    /// Holds an accepted ssh key. The owner's laptop is familiar from every hotel, and somebody behind the
-    /// same router without the key is a stranger.
+    /// The holder of an accepted ssh key. The owner's laptop is familiar from every hotel, and another
+    /// machine behind the same router without the key is a stranger.
     #[must_use]
     pub fn key(key: &KeyFingerprint) -> Self {
         apart(b'k', key.as_bytes())
@@ -36,8 +36,8 @@ impl Place {
         apart(b'c', &Sha256::digest(name.as_bytes()))
     }
 
-    /// A network: /24 of IPv4, /56 of IPv6, within which dynamic addresses stay familiar. What a service says
-    /// of its clients' addresses (`through`) is good at this service only.
+    /// A network: /24 of IPv4, /56 of IPv6, within which dynamic addresses stay familiar. A client address
+    /// that another service reports (`through`) is a place at this service only.
     #[must_use]
     pub fn network(address: IpAddr, through: Option<&Name>) -> Self {
         let mut bytes = [0; 7];
@@ -60,11 +60,11 @@ impl Place {
     }
 }
 
-/// What a login must have in common with an earlier one for a rule with `remember` to ask no code. It is
-/// narrower than a [`Place`].
+/// The features that a login must share with an earlier one before a rule with `remember` skips the code.
+/// Narrower than a [`Place`].
 #[derive(Clone, Copy, Debug)]
 pub enum ExactOrigin<'a> {
-    /// An address (of IPv6 its /64, but where unrelated hosts share one: NAT64's 64:ff9b::/32, Teredo and
+    /// An address (for IPv6 its /64, except where unrelated hosts share one: NAT64's 64:ff9b::/32, Teredo and
     /// link-local addresses), with the ssh key that was accepted from there, if any.
     Remote(IpAddr, Option<&'a KeyFingerprint>),
     /// A terminal of a login session on this host, with the account whose process it is.
@@ -79,7 +79,7 @@ pub enum ExactOrigin<'a> {
 }
 
 impl ExactOrigin<'_> {
-    /// What is digested under a key for the record: this origin at this service under this policy.
+    /// The bytes to digest under a key for the record: this origin at this service under this policy.
     #[must_use]
     pub fn at(&self, service: &str, policy: u64) -> [u8; 8] {
         let octets;
@@ -115,7 +115,7 @@ fn apart(kind: u8, what: &[u8]) -> Place {
     Place::Apart(bytes)
 }
 
-/// Where an answer comes from, for the throttle.
+/// The origin of an answer, as the throttle sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// A process of the account on this host.

@@ -10,7 +10,7 @@ use qrtotp_values::UnixTime;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// Why the text is no record. Never quotes the text.
+/// Why a text is not a record. Never quotes the text.
 #[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
 pub enum RecordError {
     /// Not TOML, or not the keys of a record.
@@ -19,19 +19,19 @@ pub enum RecordError {
     /// A version that this program does not know.
     #[error("the record has a version that this program does not know")]
     Version,
-    /// A value that a record can't have; the key is named.
+    /// A value that a record can't have, with its key.
     #[error("the record's value of `{0}` is not valid")]
     Value(&'static str),
 }
 
-/// A device label as the person gave it: at most 64 characters, and `…` where there were more; none of them
-/// able to forge output.
+/// A device label from its owner: at most 64 characters, with `…` if it was longer, and no character that
+/// could forge output.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 // Shared: a login clones it between a decision and its write, where it must not allocate.
 pub struct Label(Arc<str>);
 
 impl Label {
-    /// Takes a label; unsafe characters become `?`, the rest beyond 64 characters is cut.
+    /// Takes a label: unsafe characters become `?`, and text beyond 64 characters is cut.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(qrtotp_values::text::clean(text.trim(), 64).into())
@@ -44,17 +44,17 @@ impl Label {
     }
 }
 
-/// How a credential came to be.
+/// The origin of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Its QR code was shown by us and confirmed with a first code.
+    /// We showed its QR code, and a first code confirmed it.
     Enrolled,
-    /// It came from elsewhere with its secret.
+    /// Its secret was imported.
     Imported,
 }
 
 impl Origin {
-    /// Its word in records and for people.
+    /// Its word in records and output.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -69,15 +69,15 @@ impl Origin {
 pub struct Credential {
     /// Its public name.
     pub id: CredentialId,
-    /// What the owner calls the device.
+    /// The owner's name for the device.
     pub label: Label,
     /// Algorithm, digits and period.
     pub params: Params,
     /// When it was activated.
     pub created: UnixTime,
-    /// How it came to be.
+    /// Its origin.
     pub origin: Origin,
-    /// The window of its codes, where it came with one; otherwise the host's.
+    /// The window of its codes, if it was imported with one; otherwise the host's.
     pub window: Option<Window>,
     /// The secret, sealed for this account and credential.
     pub sealed: Vec<u8>,
@@ -88,7 +88,7 @@ pub struct Credential {
 pub struct SshKey {
     /// Its public name, unlike that of any other credential of the account.
     pub id: CredentialId,
-    /// What the owner calls it.
+    /// The owner's name for it.
     pub label: Label,
     /// Its type.
     pub kind: HardwareKeyType,
@@ -101,28 +101,28 @@ pub struct SshKey {
 /// A credential whose QR code was shown and not confirmed yet. No login accepts its codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// What it will be; `created` is when its QR code was shown.
+    /// The credential to be; `created` is when its QR code was shown.
     pub credential: Credential,
     /// The token that it was shown for.
     pub token: TokenId,
-    /// First codes that were tried; counted before they are looked at.
+    /// First codes that were tried; counted before they are checked.
     pub guesses: u32,
 }
 
 impl Pending {
-    /// True while it may be confirmed. A clock that was set back ends it, too.
+    /// True while it may be confirmed. A clock that was set back also ends it.
     #[must_use]
     pub fn is_live(&self, now: UnixTime, limit: ConfigDuration) -> bool {
         (0..limit.as_seconds()).contains(&now.saturating_sub(self.credential.created))
     }
 }
 
-/// What an account is to a login.
+/// The account's status at a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnrolmentStatus {
     /// It has credentials.
     Enrolled,
-    /// It never had any; at most a token waits for it.
+    /// It never had any, but may have a token.
     Unenrolled,
     /// It had some, and they were revoked: denied until an admin issues a token.
     Revoked,
@@ -131,16 +131,16 @@ pub enum EnrolmentStatus {
 /// The cold part of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The account.
+    /// The account's name.
     pub name: Name,
-    /// The uid that the name had when the record was made. Another one denies.
+    /// The uid of the name when the record was made. Any other uid denies.
     pub uid: u32,
     /// Ties the record to its state.
     pub id: RecordId,
-    /// When a credential was last revoked. It stays beside later ones: their keys may be that one's.
+    /// When a credential was last revoked. Kept beside later ones: one of their keys may be the revoked one.
     pub revoked: Option<UnixTime>,
-    /// Unix time up to which removed credentials had burnt their codes, 0 for never: a key that comes back
-    /// starts there.
+    /// Unix time up to which removed credentials had burnt their codes, 0 for never: a key that is enrolled
+    /// again starts there.
     pub burnt_until: UnixTime,
     /// Enrolled apps.
     pub credentials: Vec<Credential>,
@@ -152,7 +152,7 @@ pub struct Record {
     pub recovery_due: bool,
     /// The enrolment token, live or ended.
     pub token: Option<Token>,
-    /// What was shown last for the token.
+    /// The credential last shown for the token.
     pub pending: Option<Pending>,
 }
 
@@ -178,7 +178,7 @@ impl Record {
         }
     }
 
-    /// What the account is to a login.
+    /// The account's status at a login.
     #[must_use]
     pub fn standing(&self) -> EnrolmentStatus {
         match (self.credentials.is_empty(), self.revoked) {
@@ -188,7 +188,7 @@ impl Record {
         }
     }
 
-    /// The app of that id.
+    /// The app with that id.
     #[must_use]
     pub fn credential(&self, id: CredentialId) -> Option<&Credential> {
         self.credentials.iter().find(|credential| credential.id == id)
@@ -219,9 +219,9 @@ impl Record {
         apps.chain(keys).find_map(|(known, label)| (known == id).then_some(label))
     }
 
-    /// Removes credentials at once. With the last app go the ssh keys, the recovery codes and any live token,
-    /// and the account is revoked. `state` is the record's own: what it has burnt stays burnt for a key that
-    /// comes back.
+    /// Removes credentials at once. Removing the last app also removes the ssh keys, the recovery codes and
+    /// any live token, and the account is revoked. `state` is the record's own: its burnt codes stay burnt if
+    /// a key is enrolled again.
     pub fn revoke(
         &mut self,
         state: &mut State,
@@ -245,14 +245,14 @@ impl Record {
             self.recovery_due = false;
             self.pending = None;
             if let Some(token) = &mut self.token {
-                let _ = token.revoke(now); // an ended token stays as it ended
+                let _ = token.revoke(now); // an ended token keeps its state
             }
         }
         let apps = gone.into_iter().map(|app| (app.id, app.label));
         apps.chain(gone_keys.into_iter().map(|key| (key.id, key.label))).collect()
     }
 
-    /// [`Record::burnt_until`] once these of its credentials are gone.
+    /// The value of [`Record::burnt_until`] after removing these credentials.
     #[must_use]
     pub fn burnt_without(&self, gone: &[Credential], state: &State) -> UnixTime {
         let ends = gone.iter().filter_map(|gone| Some(gone.params.end_of(state.mark(gone.id)?.watermark)));

@@ -12,11 +12,11 @@ use qrtotp_otp::{MAX_OWN_SIDE, Params, Window, base32_decode, base32_encode};
 
 const VERSION: u32 = 1;
 
-/// What [`super::hash_code`] does, by name, so that another one can follow.
+/// The parameters of [`super::hash_code`], named so that others can follow.
 const KDF: &str = "argon2id-19456-2-1";
-/// The kind of a recovery set that is not ours. Ours is not written.
+/// The kind of a recovery set from another system. Ours is not written.
 const IMPORTED: &str = "imported";
-/// The kind of a credential that is no app. That of an app is not written. `passkey` is reserved.
+/// The kind of a credential that is not an app. An app's kind is not written. `passkey` is reserved.
 const SSH_KEY: &str = "ssh-key";
 
 impl Record {
@@ -29,7 +29,7 @@ impl Record {
     /// Reads the text form.
     ///
     /// # Errors
-    /// Not a record of a known version, with the key at fault where there is one.
+    /// Not a record of a known version; names the key at fault if there is one.
     pub fn from_toml(text: &str) -> Result<Self, RecordError> {
         read(text)
     }

@@ -1,4 +1,4 @@
-//! Recovery codes: one-time, kept only as hashes under one salt for the set.
+//! Recovery codes: one-time, stored only as hashes under one salt for the set.
 //!
 //! NIST SP 800-63B-4 §3.1.2 (look-up secrets): once only; below 112 bits salted and password-hashed.
 
@@ -9,20 +9,20 @@ use qrtotp_values::UnixTime;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-/// Whose codes a set holds, and with that their form.
+/// The issuer of a set's codes, and so their form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetKind {
     /// Ours: 16 letters, 80 bits.
     Ours,
-    /// Another system's: eight digits, 26 bits. Whoever guesses at them guesses at codes of apps, and is
+    /// Another system's: eight digits, 26 bits. A guess at one is also a guess at an app's code, and is
     /// counted there.
     Imported,
 }
 
-/// The recovery codes of an account, as hashes. Which ones are used is in the hot state.
+/// The recovery codes of an account, as hashes. The hot state says which ones are used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecoverySet {
-    /// Names this set; used-marks of another set don't count for it.
+    /// The set's id; used-marks of another set don't count for it.
     pub id: SetId,
     /// Ours or another system's.
     pub kind: SetKind,
@@ -66,7 +66,7 @@ impl RecoverySet {
         Ok(Self { id, kind: SetKind::Imported, created: now, salt, hashes })
     }
 
-    /// Which code of the set `guess` is, without an early exit.
+    /// The index of the code with the hash `guess`, without an early exit.
     #[must_use]
     pub fn position(&self, guess: &Hash) -> Option<u8> {
         let mut found = None;

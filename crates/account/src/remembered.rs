@@ -1,10 +1,10 @@
-//! Codes that a rule with `remember` need not ask for again: who gave one lately, from where, and what ends
-//! that.
+//! Codes that a rule with `remember` need not ask for again: recent right codes, their origins, and when they
+//! end.
 
 use super::{CredentialId, Side};
 use qrtotp_values::UnixTime;
 
-/// Most origins that an account has remembered at once. The oldest one makes room.
+/// Most origins that an account remembers. A new one replaces the oldest.
 pub const MAX_REMEMBERED: usize = 8;
 
 /// The keyed digest of an [`super::ExactOrigin`].
@@ -13,13 +13,13 @@ pub type OriginDigest = [u8; 8];
 /// A right code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remembered {
-    /// Where it was given, at which service, under which policy.
+    /// Origin, service and policy of the code.
     pub origin: OriginDigest,
     /// The place of that origin: a wrong answer from there ends it. All zeros: the account's own processes.
     pub place: [u8; 8],
-    /// Whose code it was.
+    /// The credential.
     pub credential: CredentialId,
-    /// When.
+    /// When it was used.
     pub at: UnixTime,
 }
 
@@ -35,7 +35,7 @@ impl RememberedCodes {
         Self(room)
     }
 
-    /// Remembers a right code. From nowhere in particular it is not.
+    /// Remembers a right code, unless its origin can't be identified.
     pub fn remember(&mut self, origin: OriginDigest, side: Side, credential: CredentialId, now: UnixTime) {
         let Some(place) = place_of(side) else { return };
         let new = Remembered { origin, place, credential, at: now };
@@ -48,7 +48,7 @@ impl RememberedCodes {
         }
     }
 
-    /// Whose code was given from `origin` less than `seconds` ago. What was given in the future is not
+    /// The credential whose code came from `origin` less than `seconds` ago. A code from the future is not
     /// remembered: the clock was set back.
     #[must_use]
     pub fn credential(&self, origin: OriginDigest, now: UnixTime, seconds: i64) -> Option<CredentialId> {
@@ -56,7 +56,7 @@ impl RememberedCodes {
         (0..seconds).contains(&now.saturating_sub(known.at)).then_some(known.credential)
     }
 
-    /// A wrong answer from there.
+    /// Ends those of a place after a wrong answer from there.
     pub fn end_at(&mut self, side: Side) {
         let place = place_of(side);
         self.0.retain(|known| Some(known.place) != place);

@@ -1,4 +1,4 @@
-//! Public ssh keys as text, and their fingerprints. Reads bytes only: sshd alone knows that somebody has the
+//! Public ssh keys as text, and their fingerprints. Reads bytes only: sshd alone proves possession of the
 //! private key.
 
 use base64ct::{Base64, Base64Unpadded, Encoding};
@@ -85,7 +85,7 @@ pub struct PublicKey<'t> {
 impl<'t> PublicKey<'t> {
     /// Reads a type and a key in base64. The key must begin with the same type.
     ///
-    /// A certificate is no key: it may restrict what its key is good for, and nothing here reads that.
+    /// A certificate is not accepted: it may restrict the use of its key, and we don't read the restrictions.
     #[must_use]
     pub fn parse(kind: &'t str, base64: &str) -> Option<Self> {
         let blob = Base64::decode_vec(base64).ok()?;
@@ -97,8 +97,8 @@ impl<'t> PublicKey<'t> {
     }
 }
 
-/// The public key, `TYPE BASE64`, with which a signature of `ssh-keygen -Y sign` says that it was made.
-/// Verifies nothing.
+/// The public key, `TYPE BASE64`, that a signature of `ssh-keygen -Y sign` claims to be made with. Verifies
+/// nothing.
 #[must_use]
 pub fn signing_key(armored: &str) -> Option<String> {
     const MAGIC_AND_VERSION: &[u8] = b"SSHSIG\0\0\0\x01";
@@ -110,7 +110,7 @@ pub fn signing_key(armored: &str) -> Option<String> {
     Some(format!("{} {}", std::str::from_utf8(kind).ok()?, Base64::encode_string(key)))
 }
 
-/// A string of the ssh protocol (RFC 4251 §5), and what follows it.
+/// A string of the ssh protocol (RFC 4251 §5), and the rest.
 fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
@@ -181,7 +181,7 @@ mod tests {
             &format!("{good}="),
             &format!("{good}A"),
             &format!(" {good}"),
-            &format!("{}N", &good[..49]), // bits that no byte has
+            &format!("{}N", &good[..49]), // bits that belong to no byte
             "MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48",
         ] {
             assert_eq!(text.parse::<KeyFingerprint>(), Err(FingerprintError), "{text}");
@@ -217,7 +217,7 @@ mod tests {
         }
     }
 
-    /// What `ssh-keygen -Y sign -n qrtotp-key` printed for the input `abc\n`.
+    /// The output of `ssh-keygen -Y sign -n qrtotp-key` for the input `abc\n`.
     const SIGNATURE: &str = "-----BEGIN SSH SIGNATURE-----\n\
         U1NIU0lHAAAAAQAAAEoAAAAac2stc3NoLWVkMjU1MTlAb3BlbnNzaC5jb20AAAAgi8yl43\n\
         skb5Uh+oc4yssO+0wrNmzfd9TRsQnOBT40LkkAAAAEc3NoOgAAAApxcnRvdHAta2V5AAAA\n\

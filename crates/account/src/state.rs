@@ -1,4 +1,4 @@
-//! The hot part of a record: what changes at every login. Fixed binary form, see docs/FILEFORMAT.md.
+//! The hot part of a record, which changes at every login. Fixed binary form, see docs/FILEFORMAT.md.
 //!
 //! Entries carry the id of the credential or recovery set they belong to, so that a crash between the two
 //! files of a record can't pair new hashes with old used-marks, or revive a used code.
@@ -19,10 +19,10 @@ const RECENT: usize = 16;
 /// A keyed digest of an accepted code. All zeros: none.
 pub type CodeDigest = [u8; 8];
 
-/// What is remembered of one credential.
+/// The remembered state of one credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CredentialState {
-    /// Whose it is.
+    /// The credential.
     pub credential: CredentialId,
     /// The last accepted step (RFC 6238 §5.2: no code twice). Only rises.
     pub watermark: Step,
@@ -39,8 +39,9 @@ pub struct State {
     pub record: RecordId,
     /// Counters of failures.
     pub throttle: Throttle,
-    /// A bit per used recovery code, and the set that they are of; no bit, and no set was ever used. Not an
-    /// `Option`: an optimiser may compare what `None` leaves unwritten, which valgrind takes for a fault.
+    /// A bit per used recovery code, and the set of those codes; no bit and no set if none was ever used. Not
+    /// an `Option`: an optimiser may compare bytes that `None` leaves unwritten, which valgrind reports as an
+    /// error.
     recovery: (SetId, u32),
     /// The last accepted codes, the newest one last.
     recent: [CodeDigest; RECENT],
@@ -50,7 +51,7 @@ pub struct State {
 }
 
 impl State {
-    /// The state of a record that was just made.
+    /// The state of a new record.
     #[must_use]
     pub fn new(record: RecordId) -> Self {
         let (throttle, recovery) = (Throttle::default(), no_recovery());
@@ -58,8 +59,8 @@ impl State {
         Self { record, throttle, recovery, recent: Default::default(), marks: Vec::new(), chain }
     }
 
-    /// A copy that can take a mark of each credential of a record, every place and new audit lines without an
-    /// allocation.
+    /// A copy that can take a mark for each credential of a record, every place and new audit lines without
+    /// allocating.
     #[must_use]
     pub fn with_room(&self) -> Self {
         let mut marks = Vec::with_capacity(MAX_MARKS.max(self.marks.len()));
@@ -67,7 +68,7 @@ impl State {
         Self { marks, throttle: self.throttle.with_room(), chain: self.chain.with_room(), ..*self }
     }
 
-    /// What is remembered of a credential; nothing for one that was never used.
+    /// The remembered state of a credential; none if it was never used.
     #[must_use]
     pub fn mark(&self, credential: CredentialId) -> Option<&CredentialState> {
         self.marks.iter().find(|mark| mark.credential == credential)
@@ -85,13 +86,13 @@ impl State {
         code != CodeDigest::default() && self.recent.contains(&code)
     }
 
-    /// Remembers an accepted code in place of the oldest one.
+    /// Remembers an accepted code, replacing the oldest one.
     pub fn remember_code(&mut self, code: CodeDigest) {
         self.recent.rotate_left(1);
         self.recent[RECENT - 1] = code;
     }
 
-    /// Burns every step up to `step` and, if `used` is given, notes the use. A watermark never falls.
+    /// Burns every step up to `step` and, if `used` is set, notes the use. A watermark never falls.
     pub fn raise(&mut self, credential: CredentialId, step: Step, used: Option<UnixTime>) {
         let index = self.marks.iter().position(|mark| mark.credential == credential).unwrap_or_else(|| {
             self.marks.push(CredentialState { credential, watermark: 0, last_used: 0, drift: 0 });
@@ -104,7 +105,7 @@ impl State {
         }
     }
 
-    /// Takes a device's clock to be so many steps ahead of ours.
+    /// Records that a device's clock is this many steps ahead of ours.
     pub fn set_drift(&mut self, credential: CredentialId, steps: i32) {
         self.raise(credential, 0, None);
         if let Some(mark) = self.marks.iter_mut().find(|mark| mark.credential == credential) {
@@ -201,7 +202,7 @@ impl State {
     /// Reads the form that slots of version 2 hold: without remembered codes and a chain.
     ///
     /// # Errors
-    /// Anything else.
+    /// Any other bytes.
     pub fn from_version_2(bytes: &[u8]) -> Result<Self, StateError> {
         let rest = &mut &*bytes;
         let mut state = Self::take_version_2(rest)?;
@@ -209,7 +210,7 @@ impl State {
         if rest.is_empty() { Ok(state) } else { Err(StateError) }
     }
 
-    /// The state before its remembered codes and its chain, which are empty here.
+    /// The state up to its remembered codes and its chain, which stay empty.
     fn take_version_2(rest: &mut &[u8]) -> Result<Self, StateError> {
         let record = RecordId(take(rest)?);
         let mut throttle = Throttle::default();
@@ -233,11 +234,11 @@ impl State {
         Ok(Self { record, throttle, recovery, recent, marks, chain: Chain::default() })
     }
 
-    /// Reads the form that slots of version 1 hold: without places, and one lane for the codes of everybody,
-    /// which are taken for strangers' now.
+    /// Reads the form that slots of version 1 hold: without places, and with one lane for all codes, whose
+    /// failures now count as strangers'.
     ///
     /// # Errors
-    /// Anything else.
+    /// Any other bytes.
     pub fn from_version_1(bytes: &[u8]) -> Result<Self, StateError> {
         let rest = &mut &*bytes;
         let mut state = Self::new(RecordId(take(rest)?));
@@ -323,7 +324,7 @@ fn take_remembered(rest: &mut &[u8]) -> Result<Vec<Remembered>, StateError> {
     )
 }
 
-/// A count and so many items, no two with one key.
+/// A count and that many items, no two with the same key.
 fn take_list<T, K: PartialEq>(
     rest: &mut &[u8],
     most: usize,
@@ -449,8 +450,8 @@ mod tests {
         let new = bytes(&expected);
         let marks_end = new.len() - 2 - 30; // without places, remembered codes and the chain
         let recovery = 16 + 20 + 20 + 12 + 36;
-        // Without own failures, those since the last right answer, codes, places and remembered codes;
-        // strangers' have no time of forgetting.
+        // Without own failures, failures since the last right answer, recent codes, places and remembered
+        // codes; strangers' have no time of forgetting.
         let old = [
             &new[..16 + 12],
             &new[56..68],

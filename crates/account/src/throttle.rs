@@ -1,21 +1,21 @@
-//! Limits on guessing. Counts failures and says when the next answer is looked at; never looks at an answer
+//! Limits on guessing. Counts failures and says when the next answer may be checked; never sees an answer
 //! itself.
 //!
 //! Failures are counted in lanes: one for each familiar place, one for the account's own processes, and one
-//! for all strangers together. So a stranger who knows the password and never rests neither delays the owner
-//! at a familiar place nor gets more guesses by the owner's logins. NIST SP 800-63B-4 §3.2.2: at most 100
-//! failures, then the authenticator is disabled; here those that count in all lanes together.
+//! for all strangers together. A stranger who knows the password and keeps guessing therefore can't delay the
+//! owner at a familiar place, nor gain guesses from the owner's logins. NIST SP 800-63B-4 §3.2.2: at most 100
+//! failures, then the authenticator is disabled; here the failures of all lanes count together.
 
 use super::{PlaceId, RememberedCodes, Side};
 use qrtotp_values::UnixTime;
 
-/// Most places that are remembered. Only a right answer makes one, so that strangers can't drive any out.
+/// Most remembered places. Only a right answer adds one, so strangers can't push others out.
 pub const MAX_PLACES: usize = 16;
-/// A place is familiar for so long after a right answer, in seconds.
+/// How long a place stays familiar after a right answer, in seconds.
 pub const FAMILIAR: i64 = 30 * DAY;
-/// Wrong answers within a day after which a familiar place takes two consecutive codes only.
+/// Wrong answers within a day after which a familiar place must give two consecutive codes.
 pub const DAILY: u32 = 10;
-/// By how much the longest wait of strangers is longer.
+/// How many times longer than others strangers may have to wait.
 pub const STRANGERS_WAIT: u32 = 30;
 const DAY: i64 = 86_400;
 
@@ -26,8 +26,8 @@ pub struct ThrottleRules {
     pub free_failures: u32,
     /// The longest wait, in seconds. Strangers wait for up to [`STRANGERS_WAIT`] times as long.
     pub max_wait: u32,
-    /// Failures of all lanes together after which codes of apps are refused until a recovery code or an admin
-    /// lifts it.
+    /// Failures of all lanes together after which app codes are refused, until a recovery code or an admin
+    /// re-enables them.
     pub disable_after: u32,
 }
 
@@ -37,7 +37,7 @@ impl Default for ThrottleRules {
     }
 }
 
-/// What is tried. Each has failures of its own: whoever guesses codes must not make a recovery code wait.
+/// The factor that is tried. Each has its own failures: guessing codes must not make a recovery code wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FactorKind {
     /// A code of an app.
@@ -47,17 +47,17 @@ pub enum FactorKind {
     Recovery,
 }
 
-/// What the throttle says to an attempt.
+/// The throttle's answer to an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gate {
-    /// Look at the answer.
+    /// Check the answer.
     Open,
-    /// Refuse unlooked-at; the next answer counts in this many seconds.
+    /// Refuse without checking; the next answer is checked after this many seconds.
     Wait(u32),
-    /// Look at it only if it is two consecutive codes: this familiar place had [`DAILY`] wrong ones within a
+    /// Check it only if it is two consecutive codes: this familiar place had [`DAILY`] wrong ones within a
     /// day.
     TwoCodes,
-    /// Too many failures: only a recovery code is looked at.
+    /// Too many failures: only a recovery code is checked.
     Disabled,
 }
 
@@ -66,31 +66,31 @@ pub enum Gate {
 pub enum Engaged {
     /// The next answer of this lane waits.
     Waiting,
-    /// The lane is closed: it takes one more answer each time that a failure is forgotten.
+    /// The lane is closed: it takes one more answer each time a failure is forgotten.
     Closed,
-    /// This familiar place takes two consecutive codes until the day is over.
+    /// This familiar place must give two consecutive codes until the day is over.
     TwoCodes,
-    /// Codes of apps are refused everywhere.
+    /// App codes are refused everywhere.
     Disabled,
 }
 
-/// What a right answer made forgotten, and what its owner is to be told.
+/// The failures that a right answer cleared, and the news for its owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Forgiven {
     /// Failures of its lane that no longer count.
     pub failures: u32,
-    /// That lane made answers wait.
+    /// Whether that lane had to wait.
     pub engaged: bool,
     /// Wrong answers since the last right one.
     pub since: Failures,
-    /// So many of those are not from this place.
+    /// How many of those are not from this place.
     pub elsewhere: u32,
 }
 
 /// Wrong answers since the last right one, of all lanes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
-    /// How many.
+    /// Their number.
     pub count: u32,
     /// When the first one was, 0 for never.
     pub first: UnixTime,
@@ -110,23 +110,23 @@ pub struct FailureCounter {
 }
 
 impl FailureCounter {
-    /// Seconds to wait from `now` until the next attempt is looked at; 0 for none.
+    /// Seconds to wait from `now` until the next attempt is checked; 0 for none.
     ///
-    /// A last failure in the future (the clock was set back) counts as just now, so that no stored time
-    /// can hold anybody up for longer than the longest wait.
+    /// A last failure in the future (the clock was set back) counts as just now, so no stored time delays
+    /// anyone for longer than the longest wait.
     #[must_use]
     pub fn wait(&self, now: UnixTime, rules: &ThrottleRules) -> u32 {
         let elapsed = now.saturating_sub(self.last_failure.min(now));
         penalty(self.failures, rules).saturating_sub(u32::try_from(elapsed).unwrap_or(u32::MAX))
     }
 
-    /// Takes a last failure in the future for one at `now`. Without it, a clock that was ahead once would
-    /// hold everybody up until that time comes.
+    /// Moves a last failure in the future to `now`. Otherwise a clock that was once ahead would delay
+    /// everyone until that time comes.
     pub fn clamp(&mut self, now: UnixTime) {
         self.last_failure = self.last_failure.min(now);
     }
 
-    /// What an attempt at `now` is told.
+    /// The gate for an attempt at `now`.
     #[must_use]
     pub fn gate(&self, now: UnixTime, rules: &ThrottleRules) -> Gate {
         match self.wait(now, rules) {
@@ -143,16 +143,16 @@ impl FailureCounter {
     }
 }
 
-/// A lane of which one failure is forgotten from time to time, whatever else happens.
+/// A lane that forgets one failure per period, regardless of anything else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeakyLane {
     /// Its failures.
     pub lane: FailureCounter,
-    /// Since when no failure was forgotten.
+    /// When a failure was last forgotten.
     pub since: UnixTime,
 }
 
-/// How a [`LeakyLane`] leaks and when it is closed.
+/// The rate at which a [`LeakyLane`] forgets, and when it closes.
 struct Leak {
     /// Seconds until one failure is forgotten.
     period: i64,
@@ -162,8 +162,7 @@ struct Leak {
 }
 
 impl Leak {
-    /// Two fifths of all failures that are allowed: strangers and own processes together can't disable an
-    /// account.
+    /// Two fifths of all allowed failures: strangers and own processes together can't disable an account.
     fn of_strangers(rules: &ThrottleRules) -> Self {
         let max_wait = rules.max_wait.saturating_mul(STRANGERS_WAIT);
         let closes_at = rules.disable_after.saturating_mul(2) / 5;
@@ -176,11 +175,11 @@ impl Leak {
 }
 
 impl LeakyLane {
-    /// Forgets what is to be forgotten by `now`.
+    /// Forgets the failures whose time is over at `now`.
     fn leak(&mut self, now: UnixTime, leak: &Leak) {
         self.lane.clamp(now);
         if self.lane.failures == 0 {
-            return; // nothing changes, so that nothing is written
+            return; // no change, so no write
         }
         self.since = self.since.min(now);
         let periods = now.saturating_sub(self.since) / leak.period;
@@ -210,18 +209,18 @@ impl LeakyLane {
     }
 }
 
-/// A place of which a right answer came.
+/// A place from which a right answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FamiliarPlace {
-    /// Which.
+    /// The place.
     pub id: PlaceId,
     /// When the last right answer came from there.
     pub last_right: UnixTime,
     /// Its failures since then.
     pub lane: FailureCounter,
-    /// Its failures since `day`, which right answers do not forget.
+    /// Its failures since `day`, which right answers do not clear.
     pub day_failures: u32,
-    /// When the first one of them was.
+    /// When the first of them was.
     pub day: UnixTime,
 }
 
@@ -251,13 +250,13 @@ impl FamiliarPlace {
 /// The counters of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Throttle {
-    /// From everywhere that is not familiar.
+    /// For places that are not familiar.
     pub strangers: LeakyLane,
-    /// From the account's own processes.
+    /// For the account's own processes.
     pub own: LeakyLane,
-    /// Of recovery codes.
+    /// For recovery codes.
     pub recovery: FailureCounter,
-    /// Since the last right answer.
+    /// Failures since the last right answer.
     pub since: Failures,
     pub(super) places: Vec<FamiliarPlace>,
     /// Right codes that rules with `remember` need not ask for again.
@@ -322,7 +321,7 @@ impl Throttle {
         }
     }
 
-    /// True once app codes are refused whatever they are.
+    /// True if app codes are refused even if they are right.
     #[must_use]
     pub fn is_disabled(&self, rules: &ThrottleRules) -> bool {
         self.code_failures() >= rules.disable_after
@@ -337,7 +336,7 @@ impl Throttle {
             .any(|lane| lane.failures >= rules.free_failures)
     }
 
-    /// Seconds to wait from `now` until an answer of this kind is looked at; 0 for none. See
+    /// Seconds to wait from `now` until an answer of this kind is checked; 0 for none. See
     /// [`FailureCounter::wait`].
     #[must_use]
     pub fn wait(&self, means: FactorKind, side: Side, now: UnixTime, rules: &ThrottleRules) -> u32 {
@@ -351,8 +350,8 @@ impl Throttle {
         }
     }
 
-    /// Brings the counters to the present: forgets what is to be forgotten by then, and takes what is in the
-    /// future for now. A disabled account stays so: nothing of it is forgotten with time.
+    /// Brings the counters to the present: forgets failures whose time is over, and moves times in the future
+    /// to now. A disabled account stays disabled: it forgets nothing with time.
     pub fn advance(&mut self, now: UnixTime, rules: &ThrottleRules) {
         if !self.is_disabled(rules) {
             self.strangers.leak(now, &Leak::of_strangers(rules));
@@ -366,7 +365,7 @@ impl Throttle {
         }
     }
 
-    /// What an attempt at `now` is told.
+    /// The gate for an attempt at `now`.
     #[must_use]
     pub fn gate(&self, means: FactorKind, side: Side, now: UnixTime, rules: &ThrottleRules) -> Gate {
         match self.wait(means, side, now, rules) {
@@ -407,8 +406,8 @@ impl Throttle {
         if disabled { Some(Engaged::Disabled) } else { engaged }
     }
 
-    /// A right code of an app. It makes its place familiar and forgets the failures of its lane. Those of
-    /// strangers are only ever forgotten with time, or whoever never rests would have more guesses after each
+    /// Records a right code of an app. It makes its place familiar and clears the failures of its lane.
+    /// Strangers' failures fade only with time; otherwise a persistent attacker would gain guesses from each
     /// login of the owner.
     pub fn right(&mut self, side: Side, now: UnixTime, rules: &ThrottleRules) -> Forgiven {
         let here = match side {

@@ -5,7 +5,7 @@
 use super::{Binding, KeyFingerprint, TokenId, TokenRefusal};
 use qrtotp_values::UnixTime;
 
-/// Where a token stands. Times are Unix seconds.
+/// A token's state. Times are Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenState {
     /// Nobody has seen a QR code of it.
@@ -33,7 +33,7 @@ impl TokenState {
         }
     }
 
-    /// When it came about; `None` for a token that was only issued.
+    /// When the state was reached; `None` for a token that was only issued.
     #[must_use]
     pub fn at(self) -> Option<UnixTime> {
         match self {
@@ -50,15 +50,15 @@ pub struct Token {
     pub id: TokenId,
     /// When it was issued.
     pub issued: UnixTime,
-    /// The first second at which it is worth nothing.
+    /// The first second at which it is no longer valid.
     pub expires: UnixTime,
     /// How often its QR code was shown.
     pub shows: u8,
     /// How often it may be.
     pub max_shows: u8,
-    /// Where it stands.
+    /// Its state.
     pub state: TokenState,
-    /// Who issued it; nobody did where `first_login` gave the right to enrol.
+    /// The admin who issued it; none if `first_login` gave the right to enrol.
     pub issued_by: Option<String>,
     /// The code without which its QR code is not shown.
     pub binding: Option<Binding>,
@@ -71,7 +71,8 @@ impl Token {
     /// Most ssh keys that a token is bound to.
     pub const MAX_KEYS: usize = 32;
 
-    /// The state at `now`: a live token whose time is over is expired, whatever the record still says.
+    /// The state at `now`: a live token whose time is over is expired, even if the record still says
+    /// otherwise.
     #[must_use]
     pub fn state_at(&self, now: UnixTime) -> TokenState {
         match self.state {
@@ -134,7 +135,7 @@ impl Token {
     /// Uses the token up: the first code was verified.
     ///
     /// # Errors
-    /// Consumed (by somebody else meanwhile), expired, revoked, or never shown.
+    /// Consumed (by another process in the meantime), expired, revoked, or never shown.
     pub fn consume(&mut self, now: UnixTime) -> Result<(), TokenRefusal> {
         self.refuse_ended(now)?;
         match self.state {

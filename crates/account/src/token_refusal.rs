@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Why a token does not allow what was asked of it.
+/// Why a token does not allow a request.
 #[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
 pub enum TokenRefusal {
     /// It was used.
@@ -19,7 +19,7 @@ pub enum TokenRefusal {
         "the enrolment token's QR code was shown as often as allowed; ask an administrator for a new one"
     )]
     ShowsUsedUp,
-    /// A code can't confirm what was never shown.
+    /// A code confirms only a QR code that was shown.
     #[error("no QR code of this enrolment token was shown yet")]
     NotShown,
     /// The code that belongs to it is too old.

@@ -1,8 +1,8 @@
-//! The part of TOML 1.0 that records and markers are written in: a line each for `[table]`, `[[table]]` and
+//! The part of TOML 1.0 that records and markers are written in: one line each for `[table]`, `[[table]]` and
 //! `key = value`, where a value is a basic string, an integer or `true`. Anything else is refused, and so is
-//! a key that nobody asks for.
+//! a key that no reader asks for.
 //!
-//! A reader of all of TOML was most of what a login computed, and a fifth of the module.
+//! A full TOML parser took most of a login's instructions and a fifth of the module's size.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -50,10 +50,10 @@ impl Writer {
     }
 }
 
-/// A text as tables; the first has no header. What is read from it is taken out.
+/// A text as tables; the first has no header. Reading a table removes it.
 pub struct Document<'t>(Vec<Table<'t>>);
 
-/// The lines under one header. [`Table::finish`] sees to it that no line is left over.
+/// The lines under one header. [`Table::finish`] refuses lines that were not read.
 pub struct Table<'t> {
     header: &'t str,
     lines: Vec<(&'t str, &'t str)>,
@@ -129,7 +129,7 @@ impl<'t> Table<'t> {
         self.take(key).map(integer).transpose()
     }
 
-    /// False where the key is missing.
+    /// False if the key is missing.
     pub fn truth(&mut self, key: &str) -> Result<bool, NotPlain> {
         match self.take(key) {
             None => Ok(false),

@@ -32,8 +32,8 @@ pub enum Writer {
     Root,
     /// A process of this user that is no program of root: the journal says so.
     User(u32),
-    /// A process that this user began, of a program that runs with root's rights, such as su: not proven. The journal reads what a
-    /// process is a moment after it sent the line.
+    /// A process that this user began, of a program that runs with root's rights, such as su: not proven. The
+    /// journal reads what a process is a moment after it sent the line.
     Setuid(u32),
     /// The log does not prove it: a file.
     Unknown,
@@ -173,8 +173,8 @@ impl fmt::Display for Event {
 }
 
 impl Entry {
-    /// Whether a process without root's rights wrote what only the module, the command or the broker logs. An application without
-    /// root logs that the broker gave no verdict; that changes nothing and has no link.
+    /// Whether a process without root's rights wrote what only the module, the command or the broker logs. An
+    /// application without root logs that the broker gave no verdict; that changes nothing and has no link.
     #[must_use]
     pub fn is_forged(&self) -> bool {
         let is = |key, value| self.event.get(key) == Some(value);
@@ -217,7 +217,8 @@ pub(crate) fn parse_link(text: &str) -> Option<Link> {
     Some(link)
 }
 
-/// The event in a message and the program that sent it: the module's own prefix, or the tag of the command or the broker.
+/// The event in a message and the program that sent it: the module's own prefix, or the tag of the command or
+/// the broker.
 fn event_in(tag: &str, message: &str) -> Option<Event> {
     let text = match message.strip_prefix("pam_qrtotp(") {
         Some(rest) => rest.split_once("): ")?.1,
@@ -227,7 +228,8 @@ fn event_in(tag: &str, message: &str) -> Option<Event> {
     Event::parse(text)
 }
 
-/// Reads a line of a log file: an RFC 3339 time stamp or a traditional one, the host, the tag. `None` for other programs' lines.
+/// Reads a line of a log file: an RFC 3339 time stamp or a traditional one, the host, the tag. `None` for
+/// other programs' lines.
 #[must_use]
 pub fn from_syslog(line: &str) -> Option<Entry> {
     let line = line.trim_end_matches(['\n', '\r']);
@@ -239,7 +241,8 @@ pub fn from_syslog(line: &str) -> Option<Entry> {
     Some(Entry { time, host: host.to_owned(), writer: Writer::Unknown, journal: false, event })
 }
 
-/// When a log received a line of any program, in microseconds since 1970. `None` if the line does not say, or not in which year.
+/// When a log received a line of any program, in microseconds since 1970. `None` if the line does not say, or
+/// not in which year.
 #[must_use]
 pub fn time_of(line: &str) -> Option<i64> {
     if line.starts_with('{') {
@@ -255,7 +258,8 @@ fn split_tag(line: &str) -> Option<(&str, &str)> {
     (message.starts_with("pam_qrtotp(") || message.starts_with("event=")).then_some((head, message))
 }
 
-/// Reads a line of `journalctl -o json`. `None` for other programs' entries. `is_setuid`: whether a program runs with root's rights.
+/// Reads a line of `journalctl -o json`. `None` for other programs' entries. `is_setuid`: whether a program
+/// runs with root's rights.
 #[must_use]
 pub fn from_journal(line: &str, is_setuid: impl Fn(&str) -> bool) -> Option<Entry> {
     let Value::Object(fields) = serde_json::from_str(line).ok()? else { return None };
@@ -264,7 +268,8 @@ pub fn from_journal(line: &str, is_setuid: impl Fn(&str) -> bool) -> Option<Entr
     let rights = text("_CAP_EFFECTIVE").and_then(|rights| u64::from_str_radix(rights, 16).ok());
     let writer = match text("_UID").and_then(|uid| uid.parse().ok()) {
         Some(0) => Writer::Root,
-        // su runs with its caller's real uid, but with root's rights. In a user namespace everybody has such rights.
+        // su runs with its caller's real uid, but with root's rights. In a user namespace everybody has such
+        // rights.
         Some(uid) if rights.is_some_and(|rights| rights != 0) && text("_EXE").is_some_and(is_setuid) => {
             Writer::Setuid(uid)
         }

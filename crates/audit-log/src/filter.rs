@@ -60,7 +60,8 @@ impl Filter {
 }
 
 impl Entry {
-    /// When it happened, in microseconds since 1970: what the host's clock said, else when the log received it; 0 if unknown.
+    /// When it happened, in microseconds since 1970: what the host's clock said, else when the log received
+    /// it; 0 if unknown.
     #[must_use]
     pub fn when(&self) -> i64 {
         let at = self.event.link.and(self.event.number("at"));
@@ -82,8 +83,8 @@ fn is_in(address: IpAddr, network: &str) -> bool {
     }
 }
 
-/// A time as people type it, in microseconds since 1970: `2026-11-29`, `2026-11-29 10:00`, with a `T`, seconds, `Z` or an offset;
-/// UTC without one. Or so long ago: `90d`, `12h`, `30m`.
+/// A time as people type it, in microseconds since 1970: `2026-11-29`, `2026-11-29 10:00`, with a `T`,
+/// seconds, `Z` or an offset; UTC without one. Or so long ago: `90d`, `12h`, `30m`.
 #[must_use]
 pub fn parse_time(text: &str, now: i64) -> Option<i64> {
     let text = text.trim();

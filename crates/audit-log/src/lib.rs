@@ -1,4 +1,5 @@
-//! The audit log, read: lines to events, events to filters and formats, and proof that no line was changed, removed or added.
+//! The audit log, read: lines to events, events to filters and formats, and proof that no line was changed,
+//! removed or added.
 //!
 //! Pure: this crate gets lines and gives findings. It opens no file and writes none.
 

@@ -30,7 +30,8 @@ impl<I: Iterator<Item = Entry>> Merge<I> {
         let mut oldest: Option<(i64, usize)> = None;
         for (number, (log, last)) in self.logs.iter_mut().enumerate() {
             let Some(entry) = log.peek() else { continue };
-            // The log's own time, which nobody else can set; of a time stamp without a year, the line's, or that of the line before.
+            // The log's own time, which nobody else can set; of a time stamp without a year, the line's, or
+            // that of the line before.
             let time = match (entry.time, entry.when()) {
                 (0, 0) => *last,
                 (0, time) => time,

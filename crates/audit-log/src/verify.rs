@@ -1,4 +1,5 @@
-//! Proves the chains of all accounts: what was changed, removed, added, moved or repeated, and what was only lost.
+//! Proves the chains of all accounts: what was changed, removed, added, moved or repeated, and what was only
+//! lost.
 
 mod end;
 mod saved;
@@ -9,7 +10,8 @@ use qrtotp_values::{EARLIEST_PLAUSIBLE, UnixTime};
 use saved::{Known, Saved};
 use std::collections::{BTreeMap, HashMap};
 
-/// Two logins of one account at the same time may log in the other order. So much later, in seconds, a line was moved.
+/// Two logins of one account at the same time may log in the other order. So much later, in seconds, a line
+/// was moved.
 const SAME_TIME: i64 = 5;
 /// So many lines of an account wait for those before them.
 const WAITING: usize = 64;
@@ -42,7 +44,8 @@ pub enum Fault {
     Missing(u64),
     /// The line never reached the log, or was removed; the store has it word for word.
     Lost(String),
-    /// The store says another link for this number: the chain was computed anew, or the store's is of other lines.
+    /// The store says another link for this number: the chain was computed anew, or the store's is of other
+    /// lines.
     OtherHead,
     /// The log goes on behind the store's last line: an old store was restored.
     StoreIsOlder(u64),
@@ -75,7 +78,8 @@ pub struct Finding {
     pub line: String,
 }
 
-/// Links that the next line may follow: the last line's own, and what it should have been if it is a changed one.
+/// Links that the next line may follow: the last line's own, and what it should have been if it is a changed
+/// one.
 type Before = [Option<Link>; 2];
 
 struct Gap {
@@ -104,7 +108,8 @@ struct Chain {
     removed: bool,
     /// Begins with number 1: what had the name before was renamed.
     anew: bool,
-    /// Line 1, if it does not follow the store's origin: of another account that had the name before, or changed.
+    /// Line 1, if it does not follow the store's origin: of another account that had the name before, or
+    /// changed.
     other_first: Option<Event>,
     /// The line with the head's number, if it has another link: the same.
     other_head: Option<Event>,
@@ -201,15 +206,16 @@ impl Verifier {
         }
     }
 
-    /// The log begins at this time or before. A host without a clock of its own begins in 1970; that tells nothing.
+    /// The log begins at this time or before. A host without a clock of its own begins in 1970; that tells
+    /// nothing.
     fn not_later(&mut self, time: UnixTime) {
         if time >= EARLIEST_PLAUSIBLE {
             self.begins = Some(self.begins.map_or(time, |begins| begins.min(time)));
         }
     }
 
-    /// The chain that a line belongs to: a renamed account keeps its own, a removed one that is made again begins another.
-    /// `None`: the line tells of a rename and does not fit.
+    /// The chain that a line belongs to: a renamed account keeps its own, a removed one that is made again
+    /// begins another. `None`: the line tells of a rename and does not fit.
     fn chain_of(&mut self, user: &str, seq: u64, event: &Event) -> Option<Chain> {
         let head = self.heads.get(user).cloned();
         if event.get("event") == Some("account_renamed")
@@ -258,8 +264,9 @@ impl Verifier {
         }
     }
 
-    /// Ends an account's chain with what the store has. `kept`: the store's last lines; `now`: the number and the link of the last
-    /// one. Both are read after the log, which may have gone on since the heads were read. Without `now` it has not.
+    /// Ends an account's chain with what the store has. `kept`: the store's last lines; `now`: the number and
+    /// the link of the last one. Both are read after the log, which may have gone on since the heads were
+    /// read. Without `now` it has not.
     pub fn end(&mut self, user: &str, kept: &[Event], now: Option<(u64, Link)>) {
         let Some(head) = self.heads.get(user).cloned() else { return };
         let is_gone = now.is_none();

@@ -1,4 +1,5 @@
-//! What somebody would try who can write the log, each as a test: the log alone must not look whole afterwards.
+//! What somebody would try who can write the log, each as a test: the log alone must not look whole
+//! afterwards.
 #![allow(clippy::unwrap_used)]
 
 use super::tests::*;

@@ -8,7 +8,7 @@ use qrtotp_values::UnixTime;
 
 /// Room for the lines of a login without an allocation.
 const ROOM: usize = 3000;
-/// Most lines that one answer leads to.
+/// Most lines that one answer adds.
 const LINES: usize = 4;
 
 /// Lines that an update adds to an account's chain.

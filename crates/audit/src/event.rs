@@ -11,7 +11,7 @@ pub enum Priority {
     Alert,
     /// Something is broken: LOG_ERR.
     Error,
-    /// Somebody was refused: LOG_WARNING.
+    /// Access was refused: LOG_WARNING.
     Warning,
     /// Something changed: LOG_NOTICE.
     Notice,
@@ -137,7 +137,7 @@ pub enum Verdict {
     Accepted,
     /// It was not.
     Denied,
-    /// We have no say.
+    /// The module does not decide.
     Ignored,
 }
 
@@ -151,10 +151,10 @@ impl Verdict {
     }
 }
 
-/// Who and where: the same for every event of one login or command.
+/// Account, service and origin: the same for every event of one login or command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
-    /// The account, canonical where it is known, else what was typed.
+    /// The account: its canonical name if known, otherwise the typed one.
     pub user: String,
     /// The PAM service, or `qrtotp` for the command.
     pub service: String,
@@ -162,18 +162,18 @@ pub struct Subject {
     pub rhost: String,
     /// The terminal.
     pub tty: String,
-    /// Who acted, where that is somebody else than the account: `su`'s and `sudo`'s caller, an admin.
+    /// The acting user, if not the account itself: the caller of `su` or `sudo`, an admin.
     pub by: String,
     /// The rule that decided, if the policy has rules.
     pub rule: Option<DecidedBy>,
-    /// What is known of the primary factor.
+    /// The proof of the primary factor.
     pub with: PrimaryFactor,
 }
 
-/// What a login is known to have proven before, or beside, the second factor.
+/// The proof of the primary factor that a login is known to have, before or beside the second factor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PrimaryFactor {
-    /// Nothing: what other PAM modules found is not told to us.
+    /// None known: other PAM modules do not report their results to us.
     #[default]
     Unknown,
     /// The account's password: a PAM transaction of ours proved it.
@@ -193,7 +193,7 @@ impl PrimaryFactor {
 }
 
 impl Subject {
-    /// The PAM service alone. The broker puts its own name in front of what a caller says.
+    /// The PAM service alone, without the prefix that the broker adds to its caller's service.
     #[must_use]
     pub fn pam_service(&self) -> &str {
         self.service.strip_prefix("qrtotpd:").unwrap_or(&self.service)
@@ -290,7 +290,7 @@ impl<'a> Event<'a> {
         Self { failures: Some(failures), ..self }
     }
 
-    /// Seconds until an answer is looked at again.
+    /// Seconds until the next answer is checked.
     #[must_use]
     pub fn wait(self, seconds: u32) -> Self {
         Self { wait: Some(seconds), ..self }
@@ -302,7 +302,7 @@ impl<'a> Event<'a> {
         Self { left: Some(codes), ..self }
     }
 
-    /// How many lines this one stands for.
+    /// How many lines this line replaces.
     #[must_use]
     pub fn count(self, lines: u32) -> Self {
         Self { count: Some(lines), ..self }

@@ -1,8 +1,8 @@
 //! One line of text per decision: who, from where, with which credential, why. Never a secret or a code.
 //!
-//! An [`Event`] is data until a sink takes its line. [`ChainedLines`] are those that an update adds to its
-//! account's chain. Opens no log: [`AuditSink`] is for those who can. The reader of the log is the crate
-//! `audit-log`, which no login links.
+//! An [`Event`] is data until a sink takes its line. [`ChainedLines`] are the lines that an update adds to
+//! its account's chain. Opens no log: implementations of [`AuditSink`] do. The crate `audit-log`, which no
+//! login links, reads the log.
 //!
 //! ```
 //! use qrtotp_audit::{AuditSink, Event, Kind, Subject};
@@ -30,7 +30,7 @@ pub trait AuditSink {
         self.record(priority, line);
     }
 
-    /// Takes a line for somebody who is looking for a mistake; dropped unless debugging is on.
+    /// Takes a line for debugging; dropped unless debugging is on.
     fn debug(&mut self, line: &str);
 }
 

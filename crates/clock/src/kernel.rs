@@ -1,4 +1,4 @@
-//! What the kernel knows of how right its clock is: adjtimex(2), reading only, which needs no privilege.
+//! The kernel's view of how accurate its clock is: adjtimex(2), read-only, which needs no privilege.
 
 use std::ffi::c_int;
 use std::io;
@@ -9,10 +9,10 @@ use std::mem::MaybeUninit;
 pub struct Discipline {
     /// Some time service keeps it right, and has done so lately.
     pub synchronized: bool,
-    /// What is being corrected at the moment, in microseconds.
+    /// The correction that is being applied, in microseconds.
     pub offset: i64,
-    /// How far off it is at most, as the time service says, in microseconds. It grows while nobody corrects
-    /// the clock.
+    /// The maximum error that the time service reports, in microseconds. It grows while nothing corrects the
+    /// clock.
     pub max_error: i64,
 }
 
@@ -20,7 +20,7 @@ pub struct Discipline {
 /// system calls are filtered: the filter may kill a process for a call that it does not expect.
 #[must_use]
 pub(crate) fn read() -> Option<Discipline> {
-    let unused: libc::c_ulong = 0; // left out, glibc passes on what the registers hold
+    let unused: libc::c_ulong = 0; // an omitted argument makes glibc pass on stale registers
     // SAFETY: the call takes no pointer.
     match unsafe { libc::prctl(libc::PR_GET_SECCOMP, unused, unused, unused, unused) } {
         0 => {}

@@ -22,7 +22,7 @@ pub trait Clock {
     /// Seconds since the Unix epoch; negative if the host's clock is before it.
     fn now(&self) -> UnixTime;
 
-    /// How the clock is kept right. `None`: nobody tells.
+    /// How the clock is kept right. `None`: unknown.
     fn discipline(&self) -> Option<Discipline> {
         None
     }
@@ -52,8 +52,8 @@ pub fn sleep(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// When an answer came in, on the monotonic clock: a refusal that must not tell what was done ends at a fixed
-/// time after it.
+/// When an answer came in, on the monotonic clock. A refusal that must not reveal what was done ends at a
+/// fixed time after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Answered(Instant);
 

@@ -1,4 +1,4 @@
-//! What admins do when a person's name or uid changes, or when the person leaves. Each is one change and one
+//! Administration when a user's name or uid changes, or when the user leaves. Each is one change and one
 //! event.
 
 use super::{AdminError, Person};
@@ -7,11 +7,12 @@ use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
 use qrtotp_store::{FileStore, Store, StoreError};
 use qrtotp_values::UnixTime;
 
-/// Moves the record of `old`, with its last used steps, to `new` and its uid. `old_user` is what the host
-/// knows of `old` now. Gives why the count of wrong passwords of `old` stays, if it does.
+/// Moves the record of `old`, with its last used steps, to `new` and its uid. `old_user` is the host's
+/// present entry for `old`. If the count of wrong passwords of `old` could not be moved, returns why.
 ///
 /// # Errors
-/// `old` has no record; `old` is still a user, and the record is theirs; `new` has a record already; the store fails.
+/// `old` has no record; `old` is still a user, and the record is theirs; `new` has a record already; the
+/// store fails.
 pub fn rename_account(
     store: &FileStore,
     old: &Name,
@@ -23,7 +24,7 @@ pub fn rename_account(
 ) -> Result<Option<StoreError>, AdminError> {
     let missing = || AdminError::NoRecord(old.clone());
     if !store.has_record(old)? {
-        return Err(missing()); // also after a rename that was cut off: `new` has it then
+        return Err(missing()); // also after an interrupted rename: `new` has the record then
     }
     if old != new && store.has_record(new)? {
         return Err(AdminError::NameTaken(new.clone()));
@@ -39,7 +40,7 @@ pub fn rename_account(
     Ok(if old == new { None } else { store.forget_primary(old).err() })
 }
 
-/// Binds the record of an account to the uid that its name has now. Gives the former one; if it is the same,
+/// Binds the record of an account to the present uid of its name. Returns the former uid; if it is the same,
 /// nothing was changed.
 ///
 /// # Errors
@@ -63,8 +64,8 @@ pub fn adopt_uid(
     Ok(former)
 }
 
-/// Deletes an account's record and all that is kept for it, for good. A record that can't be read is deleted,
-/// too. Gives why its count of wrong passwords stays, if it does.
+/// Deletes an account's record and everything kept with it, permanently, even if the record can't be read. If
+/// the count of wrong passwords could not be deleted, returns why.
 ///
 /// # Errors
 /// No record; the store.
@@ -76,7 +77,7 @@ pub fn remove_account(
     audit: &mut impl AuditSink,
 ) -> Result<Option<StoreError>, AdminError> {
     let removed = Event::new(Kind::AccountRemoved, subject);
-    // The last line of its chain. A record that can't be read is removed without one.
+    // The last line of its chain. An unreadable record is removed without one.
     let lines = chained(store, name, now, &removed);
     if !store.remove_account(name)? {
         return Err(AdminError::NoRecord(name.clone()));

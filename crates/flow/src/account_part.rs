@@ -1,4 +1,4 @@
-//! The account part: what the rules say of a login in which our auth part did not run, such as one by an ssh
+//! The account part: applies the rules to a login in which our auth part did not run, such as one by an ssh
 //! key alone or within sudo's time stamp. Reads no record and asks nothing.
 
 use super::answer_place::is_key_service;
@@ -64,7 +64,7 @@ pub fn account_part(
         {
             host.show("A new code is needed for this. With sudo: run `sudo -k` and try again.");
             let detail =
-                "a rule demands a step-up, and nobody was asked; for sudo: Defaults timestamp_timeout=0";
+                "a rule demands a step-up, but no code was asked for; for sudo: Defaults timestamp_timeout=0";
             finish(&subject, Verdict::Denied, "not_asked", detail)
         }
         qrtotp_policy::Outcome::TwoCodes | qrtotp_policy::Outcome::Code if !asks => Outcome::Ignored,

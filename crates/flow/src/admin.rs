@@ -1,4 +1,4 @@
-//! What admins do to an account: revoke, unlock, tokens, recovery codes. Each change is one update and one
+//! Administration of an account: revoke, unlock, tokens, recovery codes. Each change is one update and one
 //! event.
 
 use super::enroll::EnrollError;
@@ -21,13 +21,13 @@ pub enum AdminError {
     /// No record.
     #[error("{0} is not enrolled; `qrtotp enroll {0}` enrols a device")]
     NotEnrolled(Name),
-    /// No record, where enrolling a device is not what is wanted.
-    #[error("{0} has no record; `qrtotp list` shows who has one")]
+    /// No record, and the request was not to enrol a device.
+    #[error("{0} has no record; `qrtotp list` shows the accounts that have one")]
     NoRecord(Name),
     /// A record is never replaced by another one.
-    #[error("{0} has a record already; `qrtotp account remove {0}` deletes it for good")]
+    #[error("{0} has a record already; `qrtotp account remove {0}` deletes it permanently")]
     NameTaken(Name),
-    /// The record is that of a user who is there.
+    /// The record belongs to an existing user.
     #[error(
         "{0} is still a user of this host (uid {1}), and the record is theirs; rename the user first, for example: usermod -l {2} {0}"
     )]
@@ -35,10 +35,10 @@ pub enum AdminError {
     /// No such credential.
     #[error("{0} has no credential {1}; `qrtotp status {0}` lists them")]
     NoCredential(Name, CredentialId),
-    /// A label that is none.
-    #[error("the new label is empty, and labels are what devices are told apart by; give one")]
+    /// An empty label.
+    #[error("the new label is empty; give one that tells the device apart from the others")]
     NoLabel,
-    /// None was named.
+    /// The request names no device, and there are several.
     #[error(
         "{0} has several devices ({1}); say which with --credential ID (`qrtotp revoke {0} --all` revokes them all)"
     )]
@@ -52,13 +52,13 @@ pub enum AdminError {
     /// No token.
     #[error("{0} has no enrolment token; `qrtotp token issue {0}` issues one")]
     NoToken(Name),
-    /// Devices are there.
+    /// The account has devices already.
     #[error("{0} has devices already; nothing was changed")]
     HasDevices(Name),
-    /// A key from elsewhere may be that of a device that was revoked then: those are not kept.
+    /// A key from elsewhere may be that of a device revoked earlier, whose key was not kept.
     #[error("a device of {0} was revoked on {at}, and this may be its key; nothing was changed", at = utc(*.1))]
     WasRevoked(Name, UnixTime),
-    /// More devices than allowed, with those that come before it in the same import.
+    /// More devices than allowed, counting those before it in the same import.
     #[error(
         "{before} before it in the file and {enrolled} enrolled are as many devices as allowed; revoke one first, or leave one out"
     )]
@@ -71,7 +71,7 @@ pub enum AdminError {
     /// The same key twice in one import.
     #[error("an earlier line has the same key")]
     GivenTwice,
-    /// A live token is there.
+    /// There is a live token already.
     #[error("{0} has a live enrolment token, {1}; revoke it first with `qrtotp token revoke {0}`")]
     TokenLive(Name, TokenId),
     /// New recovery codes were shown, but not confirmed or not kept.
@@ -91,7 +91,7 @@ pub enum AdminError {
     /// Making a credential failed.
     #[error(transparent)]
     Enroll(#[from] EnrollError),
-    /// The store said no.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// No random numbers, or no memory to hash with.
@@ -100,7 +100,7 @@ pub enum AdminError {
 }
 
 impl AdminError {
-    /// True where the request was refused, not where something is broken.
+    /// True if the request was refused, false if something is broken.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
@@ -111,7 +111,7 @@ impl AdminError {
     }
 }
 
-/// Which credentials.
+/// A selection of credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// This one.
@@ -170,8 +170,8 @@ pub fn revoke<S: Store>(
     Ok(gone)
 }
 
-/// Forgets counted failures, and that the account, or whoever else has its uid (`None`: nobody has), was led
-/// past an enrolment. Returns how many failures there were.
+/// Clears the failures, and the note that the account, or another user with its uid (`None`: there is none),
+/// skipped an enrolment. Returns how many failures there were.
 ///
 /// # Errors
 /// No such account; the store.
@@ -200,7 +200,7 @@ pub fn unlock<S: Store>(
     Ok(unlocked.unwrap_or(primary))
 }
 
-/// Replaces the recovery codes; the old ones are worth nothing from then on.
+/// Replaces the recovery codes; the old ones are no longer valid.
 ///
 /// # Errors
 /// The account has no device; the store; no random numbers.
@@ -229,7 +229,7 @@ pub fn regenerate_recovery<S: Store>(
     Ok(codes.iter().map(RecoveryCode::display).collect())
 }
 
-/// For whom a token is.
+/// The recipient of a token.
 pub struct Issue<'a> {
     /// The account.
     pub name: &'a Name,
@@ -239,14 +239,14 @@ pub struct Issue<'a> {
     pub lifetime: ConfigDuration,
     /// How often its QR code may be shown.
     pub max_shows: u8,
-    /// With a one-time code that is good for so long.
+    /// Adds a one-time code that is valid this long.
     pub code: Option<ConfigDuration>,
     /// The ssh keys that prove the primary factor.
     pub keys: &'a [KeyFingerprint],
 }
 
-/// Issues an enrolment token, and its one-time code where one is wanted: shown once, to be given to the
-/// person over another channel.
+/// Issues an enrolment token and, on request, its one-time code, which is shown once and reaches the user
+/// over another channel.
 ///
 /// # Errors
 /// A live one is there already; the record is another uid's; too many keys; the store.
@@ -290,7 +290,7 @@ pub fn issue_token<S: Store>(
             return Err(AdminError::UidChanged(name.clone(), record.uid));
         }
         if let Some(known) = &record.token {
-            // One whose code is worth nothing any more is of no use, unless its QR code is on a screen
+            // A token whose code is no longer valid can be replaced, unless its QR code is on a screen
             // already.
             let stuck = known.binding.as_ref().is_some_and(|binding| binding.check(now).is_err());
             if known.is_live(now)
@@ -313,10 +313,10 @@ pub fn issue_token<S: Store>(
     Ok((token, code))
 }
 
-/// Takes an enrolment token back.
+/// Revokes an enrolment token.
 ///
 /// # Errors
-/// There is none, or it has ended; the store.
+/// There is no token, or it has ended; the store.
 pub fn revoke_token<S: Store>(
     store: &S,
     name: &Name,

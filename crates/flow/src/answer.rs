@@ -1,4 +1,4 @@
-//! What was typed, by its form. Nothing is right or wrong here yet.
+//! A typed answer, classified by its shape. Nothing is verified here.
 
 use qrtotp_account::{
     CodeHash, FactorKind, HashError, Record, RecoveryCode, SALT_LEN, ScratchCode, SetKind, TokenCode,
@@ -7,7 +7,7 @@ use qrtotp_account::{
 use qrtotp_otp::Code;
 use zeroize::Zeroizing;
 
-/// The answer in the form in which it can be judged.
+/// A parsed answer.
 pub(super) enum Answer {
     /// A code of an app.
     Code(Code),
@@ -15,9 +15,9 @@ pub(super) enum Answer {
     Recovery(RecoveryCode),
     /// Two consecutive codes of a device whose clock is off.
     Pair(Code, Code),
-    /// Was to be two such codes, and is not by its form: as wrong as two wrong ones.
+    /// Meant as two such codes, but not shaped like two; counts like two wrong ones.
     NoPair,
-    /// Nothing that could be a code.
+    /// Not shaped like a code.
     Malformed,
 }
 
@@ -27,7 +27,7 @@ const RECOVERY_TAIL: usize = 19;
 const SCRATCH: usize = 8;
 
 impl Answer {
-    /// What an answer is by its form.
+    /// Classifies an answer.
     pub(super) fn code(typed: &[u8]) -> Self {
         if let Some(code) = Code::parse(typed) {
             return Answer::Code(code);
@@ -35,7 +35,7 @@ impl Answer {
         RecoveryCode::parse(typed).map_or(Answer::Malformed, Answer::Recovery)
     }
 
-    /// What an answer is by its form where two consecutive codes in one line are understood as well.
+    /// Classifies an answer that may also be two consecutive codes on one line.
     pub(super) fn code_or_pair(typed: &[u8]) -> Self {
         match Answer::code(typed) {
             Answer::Malformed => pair(typed),
@@ -56,14 +56,14 @@ impl Answer {
         matches!((self, Code::parse(typed)), (Answer::Code(code), Some(again)) if code.as_str() == again.as_str())
     }
 
-    /// Whether it can be the one-time code of an enrolment token. Those have a letter, so that none of them
-    /// is a code of an app.
+    /// Whether it can be the one-time code of an enrolment token. Those contain a letter, so none of them is
+    /// a code of an app.
     pub(super) fn could_be_token_code(typed: &[u8]) -> bool {
         TokenCode::parse(typed).is_some() && typed.iter().any(u8::is_ascii_alphabetic)
     }
 
-    /// What two answers are that were to be two consecutive codes: one guess, whatever they are. An empty one
-    /// gives up.
+    /// Classifies two answers that were meant as two consecutive codes. They count as one guess in any case.
+    /// An empty one gives up.
     pub(super) fn two_codes(first: &[u8], second: &[u8]) -> Self {
         match (Code::parse(first), Code::parse(second)) {
             (Some(first), Some(second)) => Answer::Pair(first, second),
@@ -72,9 +72,9 @@ impl Answer {
         }
     }
 
-    /// Where the password may end in a text of password and code: for each length that a code of the account
-    /// can have. The longest code comes first. A recovery code counts only in exactly the form that we show,
-    /// since a password may well end in sixteen letters.
+    /// The possible ends of the password in a text of password and code: one for each length that a code of
+    /// the account can have. The longest code comes first. A recovery code counts only in exactly the form
+    /// that we show, because a password may well end in sixteen letters.
     pub(super) fn password_ends(typed: &[u8], record: &Record) -> Vec<usize> {
         let end = |length: usize| typed.len().checked_sub(length);
         let dashed = |tail: &[u8]| tail.iter().enumerate().all(|(i, b)| (*b == b'-') == (i % 5 == 4));
@@ -109,7 +109,7 @@ impl Answer {
         }
     }
 
-    /// The hash under which a recovery set knows it.
+    /// The hash by which a recovery set knows the code.
     pub(super) fn hash(&self, salt: &[u8; SALT_LEN]) -> Option<Result<CodeHash, HashError>> {
         match self {
             Answer::Recovery(code) => Some(hash_code(code, salt)),
@@ -124,8 +124,8 @@ impl Answer {
     }
 }
 
-/// Two codes of 6 or 7 digits each (two of 8 digits could be a recovery code), or more digits than one code
-/// has: a guess at two.
+/// Two codes of 6 or 7 digits each (two of 8 digits could be a recovery code). More digits than one code has
+/// count as a guess at two.
 fn pair(typed: &[u8]) -> Answer {
     let mut digits = Zeroizing::new(Vec::with_capacity(typed.len()));
     digits.extend(typed.iter().filter(|b| !matches!(b, b' ' | b'-' | b'\t')));

@@ -1,4 +1,4 @@
-//! Where an answer comes from: which lane of the throttle it counts in, and what the owner is told of it.
+//! The origin of an answer: the throttle lane it counts in, and the notice for the owner.
 
 use super::LoginHost;
 use qrtotp_account::{
@@ -11,15 +11,15 @@ use qrtotp_store::SealKey;
 use qrtotp_values::UnixTime;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Where an answer comes from.
+/// The origin of an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AnswerPlace {
     place: Place,
     /// The network of the remote host, for the owner.
     network: Option<Ipv6Addr>,
-    /// Whoever answers can't be asked again, and has no room for two codes.
+    /// The client can't be asked again, and has no room for two codes.
     pub(super) one_field: bool,
-    /// Where a rule with `remember` has a right code remembered, to be digested under a key.
+    /// The origin for which a rule with `remember` stores a right code, to be digested under a key.
     pub(super) origin: Option<[u8; 8]>,
 }
 
@@ -39,7 +39,7 @@ impl AnswerPlace {
         let service = by.as_ref().filter(|_| !host.knows_place());
         let remote = address(&subject.rhost);
         let place = match (key, remote) {
-            // What it says of a remote host does not matter: the kernel says whose process it is.
+            // The remote host that it reports does not matter: the kernel identifies the process's owner.
             _ if is_own && (service.is_some() || subject.rhost.is_empty()) => Place::Own,
             (Some(key), _) => Place::key(key),
             (None, Some(address)) => Place::network(address, service),
@@ -63,7 +63,7 @@ impl AnswerPlace {
         }
     }
 
-    /// Has a right code remembered, if a rule says so.
+    /// Remembers a right code if a rule says so.
     pub(super) fn remember(
         &self,
         key: &SealKey,
@@ -77,7 +77,7 @@ impl AnswerPlace {
         }
     }
 
-    /// Notes where the newest wrong answer came from, so that only who has the key can read it.
+    /// Stores the network of the newest wrong answer, readable only with the key.
     pub(super) fn note(&self, key: &SealKey, record: &Record, now: UnixTime, since: &mut Failures) {
         if let Some(network) = self.network {
             (since.at, since.from) = (now, masked(key, record, now, network.octets()));
@@ -109,7 +109,7 @@ pub(super) fn accepted_key(
     info.and_then(|info| accepted_keys(&info).into_iter().next())
 }
 
-/// Masks with a key stream of its own for each second; the same again takes the mask off.
+/// Masks with a separate key stream for each second; masking again undoes it.
 fn masked(key: &SealKey, record: &Record, at: UnixTime, mut bytes: [u8; 16]) -> [u8; 16] {
     let mut what = at.to_be_bytes();
     what[0] = b'm';
@@ -133,7 +133,7 @@ fn network(address: IpAddr) -> Ipv6Addr {
     }
 }
 
-/// Whether sshd, or another service of `enroll.key_services`, tells by which key somebody came.
+/// Whether this service (sshd, or another one of `enroll.key_services`) reports the key that a login used.
 pub(super) fn is_key_service(config: &Config, place: &Subject) -> bool {
     config.enroll.key_services.iter().any(|known| known == place.pam_service())
 }

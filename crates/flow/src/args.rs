@@ -1,4 +1,4 @@
-//! The words behind the module's name in a PAM file. Anything that is not understood denies.
+//! The module's arguments in a PAM file. An invalid argument denies every login.
 
 use super::{FirstPass, Options};
 use qrtotp_policy::DEFAULT_PATH;
@@ -22,13 +22,13 @@ const KNOWN: [&str; 8] = [
 pub struct Args {
     /// The configuration file.
     pub config: PathBuf,
-    /// Log what is looked at, for somebody who looks for a mistake.
+    /// Log the facts that a login is decided by, for debugging.
     pub debug: bool,
-    /// What a login is asked with.
+    /// The options of a login.
     pub options: Options,
 }
 
-/// An argument at fault, in words for the log.
+/// An invalid argument, as a sentence for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArgError(pub String);
 
@@ -93,7 +93,7 @@ fn is_known(word: &str) -> bool {
     KNOWN.iter().any(|name| name.trim_end_matches('=') == key)
 }
 
-/// So much of an argument that all of a PAM line's fit into the log.
+/// An argument, cut so that all arguments of a PAM line fit into the log.
 fn quoted(word: &str) -> String {
     format!("`{}`", clean(word, 24))
 }
@@ -137,7 +137,7 @@ mod tests {
         let all = Args::parse(&[c"secret=/x", c"nullok", c"window=3", c"noskewadj"]).unwrap_err().0;
         let known = KNOWN.join(", ");
         assert_eq!(all, format!("unknown arguments `secret=/x`, `window=3`, `noskewadj`; known are {known}"));
-        // Whatever else is wrong.
+        // Even if something else is wrong.
         let other = Args::parse(&[c"debug", c"debug", c"config=x", c"window=3", c"window=3"]).unwrap_err().0;
         assert!(other.starts_with("unknown arguments `window=3`, `window=3`;"), "{other}");
         assert!(why(c"nullok=1").contains("takes no value"));

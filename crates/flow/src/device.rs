@@ -1,4 +1,4 @@
-//! What can be changed about an enrolled device without touching its secret.
+//! Changes to an enrolled device that leave its secret alone.
 
 use super::AdminError;
 use qrtotp_account::{CredentialId, Label, Name};
@@ -6,8 +6,8 @@ use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
 use qrtotp_store::{Account, Store};
 use qrtotp_values::UnixTime;
 
-/// The account's only device or ssh key: the one that is meant where none was named. With `uid`, only of a
-/// record of that uid.
+/// The account's only device or ssh key, used if the request names none. With `uid`, only of a record of that
+/// uid.
 ///
 /// # Errors
 /// There is none, or there are several; the store.

@@ -16,7 +16,7 @@ use qrtotp_store::Store;
 /// Wrong answers that end it.
 const TRIES: u32 = 3;
 
-/// An account's owner, and everything that asking them needs.
+/// The owner of an account, and everything needed to ask them for a proof.
 pub struct SelfService<'a, S, D, C, A> {
     /// The account.
     pub name: &'a Name,
@@ -32,13 +32,13 @@ pub struct SelfService<'a, S, D, C, A> {
     pub clock: &'a C,
     /// Where events go.
     pub audit: &'a mut A,
-    /// Who and where, for the log.
+    /// Account, service and origin, for the log.
     pub subject: &'a Subject,
 }
 
 impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
-    /// Asks for a code of an enrolled device, or a recovery code, as a login does: throttled, used up, an
-    /// event.
+    /// Asks for a code of an enrolled device, or a recovery code, with a login's rules: throttled, used up,
+    /// logged.
     pub(super) fn prove(&mut self) -> Result<(), EnrollError> {
         let mut refusal = Refusal::Malformed;
         for _ in 0..TRIES {

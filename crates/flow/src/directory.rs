@@ -1,12 +1,11 @@
-//! Who is who: the host's user database (NSS), through which a typed name becomes the account's canonical
-//! one.
+//! The host's user database (NSS), which maps a typed name to the account's canonical one.
 
 use thiserror::Error;
 
 /// A user that the host knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
-    /// `pw_name`: the one name of this person, whatever was typed.
+    /// `pw_name`: the one name of this user, however it was typed.
     pub name: String,
     /// `pw_uid`.
     pub uid: u32,
@@ -19,13 +18,13 @@ pub struct LookupError(pub String);
 
 /// The host's user database.
 pub trait Directory {
-    /// The person that `typed` names, if any.
+    /// The user that `typed` names, if any.
     ///
     /// # Errors
-    /// The database could not be asked, or answered with a name that is no text.
+    /// The look-up failed, or returned a name that is not UTF-8.
     fn find(&self, typed: &str) -> Result<Option<Person>, LookupError>;
 
-    /// The numbers of all groups of the person of that name. `None`: they can't be had.
+    /// The gids of all groups of the user of that name. `None`: the look-up failed.
     fn groups(&self, name: &str) -> Option<Vec<u32>> {
         let _ = name;
         None
@@ -35,10 +34,11 @@ pub trait Directory {
 /// Groups of one person, at most.
 const MAX_GROUPS: usize = 1024;
 
-/// The user of an event about somebody whom the host does not know. What was typed may be a password.
+/// The user in an event about a name that the host does not know. The typed text is not logged: it may be a
+/// password.
 pub const NOBODY: &str = "?";
 
-/// What the log calls somebody who was not looked up yet.
+/// The name to log for a user who was not looked up yet.
 pub fn logged_name(directory: &impl Directory, typed: &str) -> String {
     directory.find(typed).ok().flatten().map_or_else(|| NOBODY.to_owned(), |person| person.name)
 }
@@ -58,7 +58,7 @@ impl Directory for HostDirectory {
         }
     }
 
-    /// getgrouplist(3). A user database that is down may give too few, and nobody can tell.
+    /// getgrouplist(3). It may return too few groups if a user database is down, and does not report that.
     fn groups(&self, name: &str) -> Option<Vec<u32>> {
         let user = nix::unistd::User::from_name(name).ok().flatten()?;
         let groups = nix::unistd::getgrouplist(&std::ffi::CString::new(name).ok()?, user.gid).ok()?;
@@ -66,7 +66,7 @@ impl Directory for HostDirectory {
     }
 }
 
-/// This host's name, for people.
+/// This host's name, for display.
 #[must_use]
 pub fn host_name() -> String {
     let name =

@@ -1,21 +1,20 @@
-//! What becomes of an account without a credential: who may enrol at login, and who gets in without for a
-//! while.
+//! The first login of an account without a credential: who may enrol, and who has a grace period.
 
 use super::EnrollError;
 use qrtotp_account::{EnrolmentStatus, Record, TokenRefusal, TokenState};
 use qrtotp_policy::{Config, FirstLogin};
 use qrtotp_values::UnixTime;
 
-/// What a login may become for an account without a credential.
+/// The possible results of a login to an account without a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
     /// An enrolment.
     Enroll,
-    /// A login without a code; so many days are left, this one included.
+    /// A login without a code, with the number of days left, this one included.
     Allow { days: i64 },
-    /// Nothing, with the reason's word.
+    /// A denial, with the reason's word.
     Deny(&'static str),
-    /// Nothing, for the token says no.
+    /// A denial by the token.
     Refuse(TokenRefusal),
 }
 
@@ -23,7 +22,7 @@ pub(super) enum Entry {
 pub(super) fn entry(config: &Config, record: Option<&Record>, now: UnixTime) -> Entry {
     let token = record.and_then(|record| record.token.as_ref());
     let issued = token.filter(|token| token.issued_by.is_some());
-    // A shown QR code can be confirmed though no further one may be shown.
+    // A QR code that was shown can be confirmed even if no further one may be shown.
     let resumable = record.and_then(|record| record.pending.as_ref()).is_some_and(|pending| {
         token.is_some_and(|token| token.id == pending.token && token.is_live(now))
             && pending.is_live(now, config.enroll.time_limit)
@@ -44,7 +43,7 @@ pub(super) fn entry(config: &Config, record: Option<&Record>, now: UnixTime) -> 
         (EnrolmentStatus::Unenrolled, FirstLogin::Deny) => Entry::Deny("not_enrolled"),
         (EnrolmentStatus::Unenrolled, FirstLogin::Token) => by_token(),
         (EnrolmentStatus::Unenrolled, FirstLogin::Enroll) => match token {
-            // What an administrator took back, no default gives again.
+            // A token that an administrator revoked takes precedence over the default.
             Some(token) if matches!(token.state, TokenState::Revoked(_)) => by_token(),
             Some(token) if token.is_live(now) && !resumable => {
                 token.check(now).map_or_else(Entry::Refuse, |()| Entry::Enroll)
@@ -60,8 +59,8 @@ pub(super) fn entry(config: &Config, record: Option<&Record>, now: UnixTime) -> 
     }
 }
 
-/// What says no where `otherwise` would: a token that was issued for the account and has ended is named,
-/// whatever `first_login` says. For people who are known to be the account's own, never for a stranger at a
+/// The error to report instead of `otherwise`: if a token was issued for the account and has ended, its
+/// reason, regardless of `first_login`. Only for users known to own the account, never for a stranger at a
 /// prompt.
 pub(super) fn ended(record: Option<&Record>, now: UnixTime, otherwise: &'static str) -> EnrollError {
     let token = record.and_then(|record| record.token.clone()).filter(|token| token.issued_by.is_some());
@@ -81,7 +80,7 @@ mod tests {
     const SHOWN: UnixTime = 950;
     const LIMIT: UnixTime = 600;
 
-    /// With a token whose QR code was shown as often as allowed, the last time for `pending`.
+    /// A record with a token whose QR code was shown as often as allowed, the last time for `pending`.
     fn record(issued_by: Option<&str>, expires: UnixTime, pending: Option<[u8; 6]>) -> Record {
         let id = TokenId::from_random([1; 6]);
         let mut record = Record::new(Name::new("alice").unwrap(), 1000, RecordId([7; 16]));

@@ -1,4 +1,4 @@
-//! A credential whose secret comes from elsewhere, with what is known of its use there.
+//! A credential whose secret comes from another system, with its known use there.
 
 use super::admin::generate_failed;
 use super::enroll::{Addition, record_id};
@@ -10,46 +10,45 @@ use qrtotp_policy::Config;
 use qrtotp_store::{Account, Store};
 use qrtotp_values::UnixTime;
 
-/// What is to be imported.
+/// The credential to import.
 pub struct Import<'a> {
     /// The account.
     pub name: &'a Name,
     /// Its uid now.
     pub uid: u32,
-    /// What to call the device.
+    /// The device's label.
     pub label: &'a Label,
     /// Its key.
     pub secret: &'a Secret,
-    /// What its codes are computed with.
+    /// Algorithm, digits and period.
     pub params: Params,
-    /// The highest step that was used elsewhere: burnt here, too. 0 if none was; `None` if that is not known,
-    /// so that any code that is good now may be used up.
+    /// The highest step that was used elsewhere: burnt here, too. 0 if none was. If unknown (`None`), every
+    /// code that is valid now counts as used.
     pub used: Option<Step>,
     /// Steps by which its clock is ahead of ours.
     pub drift: i32,
-    /// Steps to each side whose codes were accepted elsewhere, as far as a device may have a window of its
-    /// own.
+    /// Steps to each side whose codes were accepted elsewhere, limited to a device's own window.
     pub window: Option<Window>,
-    /// Refuse it where the account has devices, or where a token waits for its owner.
+    /// Refuse it if the account has devices, or if a token waits for its owner.
     pub only_first: bool,
-    /// Take it though a device of the account was revoked: it may be that one's key.
+    /// Take it even if a device of the account was revoked: it may be the same key.
     pub revoked_too: bool,
-    /// Codes of the other system, to be the account's recovery codes where it has none.
+    /// Codes of the other system, to become the account's recovery codes if it has none.
     pub scratch: Option<&'a [ScratchCode]>,
 }
 
-/// What became of it, or would.
+/// The result of an import, or of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Imported {
     /// The new credential.
     pub credential: CredentialId,
-    /// Whether the scratch codes became recovery codes. Not where the account has some already: they are
-    /// fewer, but stronger.
+    /// Whether the scratch codes became recovery codes. They do not if the account has recovery codes
+    /// already: those are fewer, but stronger.
     pub scratch: bool,
 }
 
 impl<'a> Import<'a> {
-    /// A key of whose use nothing is known.
+    /// A key whose use is unknown.
     #[must_use]
     pub fn new(name: &'a Name, uid: u32, label: &'a Label, secret: &'a Secret, params: Params) -> Self {
         Self {
@@ -74,7 +73,7 @@ impl<'a> Import<'a> {
         self.used.unwrap_or(latest.saturating_add(ahead.into()))
     }
 
-    /// The account's state that this starts from, and the addition to it.
+    /// The account's initial state, and the addition to it.
     fn begin<T>(
         &self,
         store: &impl Store,
@@ -109,7 +108,7 @@ impl<'a> Import<'a> {
             now,
         };
         if let Some(at) = seen.revoked.filter(|_| !self.revoked_too) {
-            // What is here already is called that.
+            // A device that exists already is reported as such.
             let account = store.load(self.name)?.filter(|account| account.record.uid == self.uid);
             account.map_or(Ok(()), |account| addition.check(store.key(), &account.record))?;
             return Err(AdminError::WasRevoked(self.name.clone(), at));
@@ -154,9 +153,9 @@ pub fn import<S: Store>(
     Ok(Imported { credential, scratch })
 }
 
-/// Whether [`import`] would do it, as things stand: changes nothing. Whether the scratch codes would become
-/// recovery codes. `store` is none where none is made yet, and `before` are the keys that the account would
-/// have by then.
+/// Whether [`import`] would succeed at present; changes nothing. Returns whether the scratch codes would
+/// become recovery codes. `store` is `None` if no store exists yet, and `before` holds the keys that the
+/// account would have by then.
 ///
 /// # Errors
 /// As [`import`].

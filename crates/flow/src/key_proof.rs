@@ -15,7 +15,7 @@ pub enum KeyProof {
     Enough(KeyFingerprint),
 }
 
-/// Why no key proves the primary factor, and what to do: for the log, never for the person at the prompt.
+/// Why no key proves the primary factor, and what to do: for the log, never for the user at the prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum KeyRefusal {
     /// The service's caller may have set the variable.
@@ -24,7 +24,7 @@ pub enum KeyRefusal {
     /// No `publickey` line, or only certificates.
     #[error("sshd names no accepted key that is not a certificate")]
     NoKey,
-    /// The account has no token of an administrator that still counts.
+    /// The account has no valid token of an administrator.
     #[error(
         "{0} was accepted, but no live token is bound to it; `qrtotp token issue --keys-now USER` issues one"
     )]
@@ -41,7 +41,8 @@ pub enum KeyRefusal {
 /// owed. `record` is the account's, `None` if it has none.
 ///
 /// # Errors
-/// No accepted key does. `enroll.key_services`, the accepted keys, the token and its keys are looked at in this order.
+/// No accepted key does. `enroll.key_services`, the accepted keys, the token and its keys are checked in this
+/// order.
 pub fn key_proof(
     config: &Config,
     record: Option<&Record>,
@@ -64,8 +65,8 @@ pub fn key_proof(
     }
 }
 
-/// The token that an administrator issued, while its keys count: until it ends, and for the account that
-/// enrolled by it afterwards too.
+/// The administrator's token, while its keys count: until it ends, and afterwards for the account that
+/// enrolled with it.
 fn issued_token(record: &Record, now: UnixTime) -> Option<&Token> {
     let token = record.token.as_ref().filter(|token| token.issued_by.is_some())?;
     let used =
@@ -101,7 +102,7 @@ mod tests {
         keys.iter().flat_map(|key| format!("publickey {key}\n").into_bytes()).collect()
     }
 
-    /// An un-enrolled account with a live token that is bound to one key.
+    /// An unenrolled account with a live token that is bound to one key.
     fn record() -> Record {
         let mut record = Record::new(Name::new("alice").unwrap(), 1000, RecordId([7; 16]));
         record.token = Some(Token {

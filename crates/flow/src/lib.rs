@@ -1,6 +1,6 @@
-//! What happens, from top to bottom: login, enrolment, self-service, administration, import. Each is a
+//! Login, enrolment, self-service, administration and import, each readable from top to bottom. Each is a
 //! straight function over traits ([`Dialog`], [`LoginHost`], [`Directory`], and the store, clock and log of
-//! other crates); the PAM module, the command and the broker are thin faces on them.
+//! other crates); the PAM module, the command and the broker are thin front ends.
 //!
 //! Knows neither PAM nor terminal. Begin with [`Login::run`]; an enrolment is [`Enrollment`].
 //!
@@ -78,7 +78,7 @@ use std::time::Duration;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// What somebody typed: bytes, for passwords need not be UTF-8. Wiped when dropped.
+/// A typed answer: bytes, because passwords need not be UTF-8. Wiped when dropped.
 pub type Typed = Zeroizing<Vec<u8>>;
 
 /// Whether typed text is shown.
@@ -90,12 +90,12 @@ pub enum Echo {
     Off,
 }
 
-/// A question that got no answer: the line dropped, the host has nobody to ask, the answer was no text.
+/// A question without an answer: the connection dropped, the host can't ask, or the answer was no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("no answer")]
 pub struct NoAnswer;
 
-/// Talking to the person.
+/// The dialogue with the user.
 pub trait Dialog {
     /// Shows a text. Best effort: hosts may drop it.
     fn show(&mut self, text: &str);
@@ -103,10 +103,10 @@ pub trait Dialog {
     /// Asks for one line.
     ///
     /// # Errors
-    /// No answer; whoever asked must deny.
+    /// No answer; the caller must deny.
     fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer>;
 
-    /// Lets the person wait.
+    /// Makes the user wait.
     fn wait(&mut self, time: Duration) {
         sleep(time);
     }

@@ -18,10 +18,10 @@ use qrtotp_store::{Account, Store, StoreError};
 use qrtotp_values::EARLIEST_PLAUSIBLE;
 use subtle::ConstantTimeEq;
 
-/// What everybody is told when something on our side is broken. Says nothing about the account.
+/// The message to every user when something on our side is broken. Says nothing about the account.
 pub const UNAVAILABLE: &str = "Verification is not possible now. Try again, or ask your administrator.";
 
-/// Said of [`is_dummy_of_sshd`].
+/// Detail for the log if [`is_dummy_of_sshd`].
 pub(super) const REFUSED_BY_SSHD: &str =
     "sshd refuses this user (PermitRootLogin, AllowUsers, DenyUsers and the like) and answers for them";
 
@@ -35,17 +35,17 @@ pub struct Login<'a, S, D, H, C, A> {
     pub options: &'a Options,
     /// Where records are.
     pub store: &'a S,
-    /// Who is who.
+    /// The user database.
     pub directory: &'a D,
-    /// The person and PAM.
+    /// The user and PAM.
     pub host: &'a mut H,
     /// The time.
     pub clock: &'a C,
     /// Where events go.
     pub audit: &'a mut A,
-    /// Who and where; `user` is what was typed, until we know better.
+    /// Account, service and origin; `user` is the typed name until it is looked up.
     pub subject: Subject,
-    /// What the policy's rules say; found out in the course of the login.
+    /// The rules' decision; set during the login.
     pub ruling: Ruling,
 }
 
@@ -91,7 +91,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Login { config: &config, ruling, ..self }.run_by_rule(person)
     }
 
-    /// Decides by what the rules say.
+    /// Decides by the rules.
     fn run_by_rule(mut self, person: Result<Option<Person>, LookupError>) -> Outcome {
         if self.ruling.outcome == qrtotp_policy::Outcome::Skip {
             if let Some((id, label)) = self.ruling.hardware_key.take() {
@@ -141,7 +141,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         self.ask_and_verify(account.as_ref())
     }
 
-    /// Whose code the rule need not ask for, because it was given from the same origin not long ago.
+    /// The credential whose code a rule with `remember` accepts instead of a new one.
     pub(super) fn remembered(&self, account: &Account) -> Option<(CredentialId, Label)> {
         let (span, origin) = self.ruling.remember?;
         let Account { record, state } = account;
@@ -173,7 +173,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         self.finish(Verdict::Denied, "clock_implausible", "the host's clock is before 2020; set it")
     }
 
-    /// An un-enrolled account that gets in unasked: by `nullok`, or while `first_login = "allow"` holds.
+    /// Admits an unenrolled account without a code: by `nullok`, or while `first_login = "allow"` holds.
     fn grace_period(&mut self, name: &Name, uid: u32) -> Option<Outcome> {
         if !self.options.nullok && self.config.defaults.first_login != FirstLogin::Allow {
             return None;
@@ -279,8 +279,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         self.host.ask(prompt, echo).ok()
     }
 
-    /// Verifies one answer and ends the login. `factor`: what may prove the primary factor, for recovery
-    /// codes that are owed.
+    /// Verifies one answer and ends the login. `factor` may prove the primary factor, for recovery codes that
+    /// are owed.
     fn verify(
         &mut self,
         account: Option<&(Name, u32)>,
@@ -298,7 +298,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         {
             self.host.show("Too many wrong codes came from your network today.");
             if let Ok(typed) = self.host.ask(TWO_CODES, Echo::Off) {
-                // A client that gives one text to every question must not count as somebody who guesses.
+                // A client that answers every question with the same text must not count as guessing.
                 self.ruling.one_field = answer.is_code(&typed);
                 if self.ruling.one_field {
                     recorded = self.record(account, answer, throttle);
@@ -323,7 +323,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Some(key)
     }
 
-    /// Judges an answer and records what follows for the account.
+    /// Verifies an answer and records its consequences for the account.
     pub(super) fn record(
         &mut self,
         account: Option<&(Name, u32)>,
@@ -333,7 +333,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         self.record_one(account, answer, throttle, false)
     }
 
-    /// The same; `tried`: a password that may be a code.
+    /// The same for one reading of the answer; `tried`: a password that may be a code.
     fn record_one(
         &mut self,
         account: Option<&(Name, u32)>,
@@ -364,14 +364,13 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             None => simulate_for_unknown(self.store, &rules, answer, self.ruling.nobody),
             Some((name, _)) => verify_and_record(self.store, name, &rules, answer)?,
         };
-        // At once, before a dialogue in which the application may end the process, and in the order of the
-        // chain.
+        // At once: a later dialogue may end the process, and lines must keep the order of the chain.
         let detail = recorded.verification.explanation(self.clock);
         recorded.report_changes(Kind::Login, &self.subject, &detail, self.audit);
         Ok(recorded)
     }
 
-    /// Does and records what a judgement means for the login.
+    /// Ends the login by a verification's result, and records it.
     pub(super) fn finish_answer(
         &mut self,
         account: Option<&(Name, u32)>,
@@ -419,8 +418,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         matches!(self.config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token)
     }
 
-    /// The end of a login without an answer of its own. A password that was counted as a wrong code is what
-    /// it was.
+    /// Ends a login without an answer to our question. A password that was counted as a wrong code stays
+    /// counted.
     fn unanswered(&mut self, tried: Option<&Verification>, reason: &'static str, detail: &str) -> Outcome {
         if !self.host.is_same_user() {
             return self.user_changed();
@@ -467,8 +466,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     }
 }
 
-/// Whether this is sshd's answer in place of a user that it refuses: its dummy text, repeated to the length
-/// of what was typed (OpenSSH, auth-pam.c).
+/// Whether this is the dummy text that sshd sends for a user that it refuses, repeated to the length of the
+/// typed answer (OpenSSH, auth-pam.c).
 pub(super) fn is_dummy_of_sshd(typed: &[u8]) -> bool {
     typed.len() >= 4 && typed.iter().eq(b"\x08\n\r\x7fINCORRECT".iter().cycle().take(typed.len()))
 }

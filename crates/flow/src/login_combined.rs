@@ -1,9 +1,8 @@
-//! `forward_pass`: password and code typed together in one field, with the password's module behind us.
+//! `forward_pass`: password and code typed together in one field, with the password's module after ours.
 //!
-//! The password is proven first, by a PAM transaction of our own. Only then the code is looked at, so that a
-//! stranger without the password neither uses up codes nor adds to the owner's failures. Every refusal ends
-//! at a fixed time, and leaves no password for the modules behind us, so that they fail alike for every
-//! refusal.
+//! The password is proven first, by a separate PAM transaction. Only then is the code checked, so a stranger
+//! without the password neither uses up codes nor adds to the owner's failures. Every refusal ends at a fixed
+//! time, and leaves no password for later modules, so they fail alike for every refusal.
 
 use super::Unproven;
 use super::answer::Answer;
@@ -20,7 +19,7 @@ use qrtotp_clock::{Answered, Clock};
 use qrtotp_store::Store;
 
 impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, D, H, C, A> {
-    /// One text of password and code, or of a password alone from an account that may enrol.
+    /// Verifies one text of password and code, or of a password alone from an account that may enrol.
     pub(super) fn password_and_code(&mut self, account: Option<&(Name, u32)>, typed: &[u8]) -> Outcome {
         let answered = Answered::now();
         if !self.host.is_same_user() {
@@ -70,7 +69,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Ok(self.finish_answer(account, &recorded, Factor::ProvenPassword))
     }
 
-    /// All of the text is the password, and no code is due. `None`: one is.
+    /// Handles a text that is only the password, if no code is due. `None`: a code is due.
     fn remembered_with_password(
         &mut self,
         (name, uid): (&Name, u32),
@@ -84,7 +83,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Some(proven.map(|()| self.accept_unasked(id, &label, "remembered")))
     }
 
-    /// Where the password ends: the first place at which what is before it is the account's password.
+    /// The end of the password: the first place before which the text is the account's password.
     fn proven_password_end(&mut self, name: &Name, record: &Record, typed: &[u8]) -> Result<usize, Unproven> {
         let detail = "it does not end in a code: with forward_pass, password and code are typed as one text";
         let mut refusal = Unproven { reason: Refusal::Malformed.reason(), detail: detail.into() };
@@ -97,7 +96,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Err(refusal)
     }
 
-    /// Without a device, all of the text is the password.
+    /// Enrols with a text that is only the password, because there is no device.
     fn enrol_with_password(
         &mut self,
         account: Option<&(Name, u32)>,
@@ -112,7 +111,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             };
             return Err(Unproven::because(why));
         }
-        self.forward(typed)?; // a refusal takes it back
+        self.forward(typed)?; // withheld again by a refusal
         self.enrol(account, Factor::Password(typed))
     }
 

@@ -1,7 +1,8 @@
-//! Enrolment during a login, in the order in which it happens: prove the primary factor, ask whether this
-//! login would be let in, show the QR code, take the first code. Nothing is shown before the first two hold.
+//! Enrolment during a login, in the order in which it happens: prove the primary factor, check that this
+//! login would be let in, show the QR code, take the first code. Nothing is shown before the first two
+//! succeed.
 //!
-//! Every refusal ends at a fixed time after the answer and says the same, whatever the account is.
+//! Every refusal ends at a fixed time after the answer and reads the same for every account.
 
 use super::enroll::{hand_over, try_token_code};
 use super::first_login::{Entry, entry};
@@ -18,17 +19,16 @@ use qrtotp_otp::Params;
 use qrtotp_store::{Store, StoreError};
 use std::time::Duration;
 
-/// What every refused answer is told, whatever the account is.
+/// The message for every refused answer, the same for every account.
 pub const NOT_ENROLLED_HERE: &str =
     "That did not work. Check your password, or ask your administrator to let you enrol.";
-/// A refusal ends this long after the answer, or at the next multiple: longer than the work until then
-/// usually takes.
+/// A refusal ends this long after the answer, or at the next multiple. Longer than the work usually takes.
 pub const REFUSAL_PERIOD: Duration = Duration::from_secs(2);
 const CODES_WERE_LOST: &str =
-    "Your last recovery codes were never confirmed, so they are worth nothing. Here are new ones.";
+    "Your last recovery codes were never confirmed, so they are not valid. Here are new ones.";
 
 impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, D, H, C, A> {
-    /// An answer that asks to enrol.
+    /// Handles an answer that asks to enrol.
     pub(super) fn enrol_or_refuse(
         &mut self,
         account: Option<&(Name, u32)>,
@@ -68,8 +68,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Ok(self.enrolment_dialogue(name, *uid, authority))
     }
 
-    /// Whether the configuration and the record allow an enrolment. With a token's code: the token that it is
-    /// for.
+    /// Whether the configuration and the record allow an enrolment. For a token's code, returns the token.
     fn may_enrol(
         &self,
         record: Option<&Record>,
@@ -95,7 +94,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         match entry(self.config, record, now) {
             Entry::Enroll => Ok(None),
             Entry::Deny(reason) => Err(Unproven::because(reason)),
-            // Only while the login looked at it: the day has just begun.
+            // Reached only if midnight passed during this login.
             Entry::Allow { .. } => Err(Unproven::because("grace_over")),
             Entry::Refuse(refusal) => {
                 let revoked = record.is_some_and(|record| record.standing() == EnrolmentStatus::Revoked);
@@ -105,7 +104,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         }
     }
 
-    /// Whether people enrol at this PAM service.
+    /// Whether users may enrol at this PAM service.
     fn serves_enrolment(&self) -> Result<(), Unproven> {
         let service = &self.subject.service;
         if self.config.enroll.services.iter().any(|known| known == service) {
@@ -115,8 +114,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         Err(Unproven { reason: "enrollment_not_here", detail })
     }
 
-    /// Proves the primary factor, and says what the proof allows. A key counts only if no password was taken:
-    /// a wrong one must not be passed over.
+    /// Proves the primary factor, and returns what the proof allows. A key counts only if no password was
+    /// taken: a wrong password must not be ignored.
     pub(super) fn prove(
         &mut self,
         name: &Name,
@@ -151,8 +150,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     }
 
     fn prove_token_code(&mut self, name: &Name, id: TokenId, typed: &[u8]) -> Result<(), Unproven> {
-        // No waits at a login: their length would tell that the account has such a token. Guesses are
-        // counted, and end it.
+        // No waits at a login: their length would reveal that the account has such a token. Guesses are
+        // counted, and too many end it.
         try_token_code(self.store, name, id, typed, self.clock, |_| {}).map_err(|error| {
             let detail = if error.is_refusal() { String::new() } else { error.to_string() };
             Unproven { reason: error.reason(), detail }
@@ -215,8 +214,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         }
     }
 
-    /// After a right code: recovery codes that the account is owed, for somebody whose primary factor holds
-    /// as well. For everybody else they stay owed.
+    /// After a right code: hands over owed recovery codes if the primary factor is proven as well. Otherwise
+    /// they stay owed.
     pub(super) fn hand_over_owed_codes(&mut self, name: &Name, factor: Factor<'_>) {
         let proven = self.store.load(name).map_err(|error| self.unreadable(&error)).and_then(|account| {
             self.prove(name, account.as_ref().map(|account| &account.record), factor)?;

@@ -1,9 +1,9 @@
-//! What a login may prove the primary factor by.
+//! Possible proofs of the primary factor at a login.
 
-/// What may prove that the person at the prompt is the account's owner, besides a device.
+/// A possible proof, besides a device, that the user at the prompt owns the account.
 #[derive(Clone, Copy)]
 pub(super) enum Factor<'a> {
-    /// Nothing that a module before us has taken.
+    /// Nothing taken by an earlier module.
     None,
     /// A password, not proven yet.
     Password(&'a [u8]),

@@ -1,41 +1,41 @@
-//! What a login is told and what it asks of the PAM application.
+//! The interface between a login and the PAM application.
 
 use super::{Dialog, NoAnswer, Typed};
 use qrtotp_account::Name;
 use qrtotp_policy::{Config, FirstLogin};
 
-/// Where the code comes from.
+/// The source of the code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FirstPass {
     /// We ask for it.
     #[default]
     Ask,
-    /// PAM_AUTHTOK if that is a right code, else we ask. It is a guess like any other: counted if it has the
-    /// form of a code and is wrong, and made to wait. Only the answer after it does not wait for that
-    /// failure, or the owner of a password that looks like a code could not log in while somebody else
-    /// guesses.
+    /// PAM_AUTHTOK if that is a right code; otherwise we ask. It counts as a guess: if it is shaped like a
+    /// code and wrong, it is counted and delays later answers. Only the answer after it does not wait for
+    /// that failure; otherwise the owner of a password that looks like a code could not log in while an
+    /// attacker guesses.
     Try,
-    /// PAM_AUTHTOK and nothing else.
+    /// Only PAM_AUTHTOK.
     Use,
     /// Password and code typed together; the password goes on to the modules after us.
     Forward,
 }
 
-/// What the admin wrote behind the module's name.
+/// The module's arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// An un-enrolled account is none of our business.
+    /// Ignore unenrolled accounts.
     pub nullok: bool,
     /// The question, if not the usual one.
     pub prompt: Option<String>,
     /// Show the code while it is typed.
     pub echo_code: bool,
-    /// Where the code comes from.
+    /// The source of the code.
     pub first_pass: FirstPass,
 }
 
 impl Options {
-    /// What can't hold together with the configuration, in words for the log.
+    /// A conflict with the configuration, as a sentence for the log.
     #[must_use]
     pub fn conflict(&self, config: &Config) -> Option<&'static str> {
         let enrols = matches!(config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token);
@@ -49,31 +49,30 @@ impl Options {
     }
 }
 
-/// The host of a login: a dialogue, PAM's one password item, and what proves the primary factor. Where
-/// nothing can prove it, nobody enrols: the defaults.
+/// The host of a login: a dialogue, PAM's single password item, and proofs of the primary factor. By default
+/// nothing can be proven, so no user can enrol.
 pub trait LoginHost: Dialog {
-    /// False once the application has replaced PAM_USER: what follows would be about another account than the
-    /// one at hand.
+    /// False once the application has replaced PAM_USER: the login would continue for another account.
     fn is_same_user(&self) -> bool;
 
-    /// Whether service, terminal and remote host are the word of a program that the account's owner does not
-    /// run.
+    /// Whether service, terminal and remote host come from a program that the account's owner does not
+    /// control.
     fn knows_place(&self) -> bool {
         true
     }
 
-    /// The login session that the kernel has the caller in, with the boot: nobody without root can choose it.
-    /// `None`: it is in none, such as a daemon.
+    /// The caller's login session as the kernel sees it, with the boot: only root can choose it. `None`: no
+    /// session, such as a daemon.
     fn session(&self) -> Option<String> {
         None
     }
 
-    /// Whether an account without a device may be let in for a time.
+    /// Whether an account without a device may have a grace period.
     fn allows_grace(&self) -> bool {
         true
     }
 
-    /// Why a code was refused, for an administrator who checks one. A login tells nobody.
+    /// Why a code was refused, for an administrator who checks one. A login tells no user.
     fn explain(&mut self, _: &str) {}
 
     /// The answer was counted as a wrong code of the account.
@@ -88,10 +87,10 @@ pub trait LoginHost: Dialog {
     /// The host refused; deny.
     fn forward_password(&mut self, password: &[u8]) -> Result<(), NoAnswer>;
 
-    /// Unsets PAM_AUTHTOK. Best effort, for a login that is denied in any case.
+    /// Unsets PAM_AUTHTOK. Best effort, because the login is denied in any case.
     fn withhold_password(&mut self);
 
-    /// Proves `password` by a PAM transaction of our own, for the service `qrtotp`.
+    /// Proves `password` in a separate PAM transaction, for the service `qrtotp`.
     ///
     /// # Errors
     /// It is wrong, or nothing on this host can prove it.
@@ -100,7 +99,7 @@ pub trait LoginHost: Dialog {
         Err(nothing_proves())
     }
 
-    /// What sshd says of the keys that it accepted: `SSH_AUTH_INFO_0` of the PAM environment.
+    /// sshd's list of the keys that it accepted: `SSH_AUTH_INFO_0` of the PAM environment.
     fn ssh_auth_info(&mut self) -> Option<Vec<u8>> {
         None
     }
@@ -114,12 +113,12 @@ pub trait LoginHost: Dialog {
     }
 }
 
-/// Why an enrolment did not begin, or a password does not hold: for the log only.
+/// Why an enrolment did not begin, or a password is not proven: for the log only.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unproven {
     /// The reason's word in the audit log.
     pub reason: &'static str,
-    /// What an administrator can do, or what libpam says.
+    /// The administrator's remedy, or libpam's message.
     pub detail: String,
 }
 
@@ -131,11 +130,11 @@ impl Unproven {
 }
 
 fn nothing_proves() -> Unproven {
-    let detail = "nobody enrols in this application; `qrtotp enroll` does it";
+    let detail = "users can't enrol in this application; `qrtotp enroll` enrols them";
     Unproven { reason: "enrollment_not_here", detail: detail.into() }
 }
 
-/// What PAM is told.
+/// The result for PAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// PAM_SUCCESS.

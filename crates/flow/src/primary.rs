@@ -1,7 +1,6 @@
-//! The limits on guessing at the primary factor, where the broker has it checked. What else counts such
-//! failures belongs to other people's modules, and may be missing, or unable to write there. Kept apart from
-//! the failures of codes, and never looked at by a login: whoever guesses here keeps nobody out of anything
-//! else.
+//! Limits on guessing the primary factor, when the broker has it checked. Other modules may also count such
+//! failures, but they may be missing, or unable to write there. Kept apart from the failures of codes, and
+//! never read by a login: guessing here locks no user out of anything else.
 
 use qrtotp_account::{Gate, Name, ThrottleRules};
 use qrtotp_audit::{AuditSink, Event, Kind, Subject};
@@ -10,25 +9,25 @@ use qrtotp_values::UnixTime;
 
 /// The count of one account.
 pub struct PrimaryThrottle<'a, S> {
-    /// Whose.
+    /// The account.
     pub name: &'a Name,
     /// The limits; the same as for codes.
     pub rules: ThrottleRules,
-    /// Where it is kept.
+    /// Where the count is kept.
     pub store: &'a S,
 }
 
 /// One guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guess {
-    /// Counted as failed: it may be looked at now. The number of failures in a row with this one.
+    /// Counted as failed: check it now. The number of consecutive failures, this one included.
     Counted(u32),
-    /// It must not be looked at.
+    /// It must not be checked.
     Barred(Gate, u32),
 }
 
 impl<S: Store> PrimaryThrottle<'_, S> {
-    /// What a guess at `now` would be told. Counts nothing.
+    /// The gate for a guess at `now`. Counts nothing.
     ///
     /// # Errors
     /// The store; deny.
@@ -39,8 +38,8 @@ impl<S: Store> PrimaryThrottle<'_, S> {
         })
     }
 
-    /// Counts a guess as failed, durably, before it is looked at: neither a killed broker nor a dropped
-    /// connection makes it uncounted.
+    /// Counts a guess as failed, durably, before it is checked: neither a killed broker nor a dropped
+    /// connection undoes the count.
     ///
     /// # Errors
     /// The store; deny.
@@ -57,7 +56,7 @@ impl<S: Store> PrimaryThrottle<'_, S> {
         })
     }
 
-    /// The counted guess was right: all failures are forgotten.
+    /// Clears all failures after a right guess.
     ///
     /// # Errors
     /// The store; deny.

@@ -1,10 +1,10 @@
-//! The dialogue of an enrolment where all there is is a line to ask in: PAM, over ssh.
+//! The dialogue of an enrolment over single-line questions: PAM, over ssh.
 //!
-//! A question carries everything: picture, key and choices. Messages of their own arrive garbled, late or not
-//! at all with some ssh servers and clients, and a client prints `(user@host) ` in front of a question, so it
-//! begins with a new line. Hardly anything is known of the terminal behind it: the picture is the smallest
-//! that works, the rest is ASCII, and the last line can be read by anyone who sees garbage above it. PuTTY,
-//! plink and psftp put `| ` before each line and wrap it at 77 columns, so no line is wider than that.
+//! A question carries everything: picture, key and choices. Separate messages arrive garbled, late or not at
+//! all with some ssh servers and clients. A client prints `(user@host) ` before a question, so it begins with
+//! a new line. The terminal is mostly unknown: the picture is the smallest that works, the rest is ASCII, and
+//! the last line is readable even below garbage. PuTTY, plink and psftp put `| ` before each line and wrap it
+//! at 77 columns, so no line is wider than that.
 
 use super::{CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, Offer, QrState, Reply, Typed};
 use qrtotp_otp::qr::{Level, Matrix, Polarity, Style, quiet_zone, render, size};
@@ -12,10 +12,10 @@ use qrtotp_values::text::{ascii, wrap};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Asks whether recovery codes were kept. For a part of one, because the answer is shown and the code stays
-/// good.
+/// Asks whether recovery codes were kept. Asks only for a part of one, because the answer is echoed and the
+/// code stays valid.
 pub const ACKNOWLEDGE: &str = "To go on, type the last group of one of them, or skip: ";
-/// Questions in one dialogue; nobody needs that many.
+/// Most questions in one dialogue, well above any real use.
 const QUESTIONS: u32 = 40;
 /// Columns of the widest line: PuTTY wraps there.
 const WIDTH: usize = 77;
@@ -29,7 +29,7 @@ const BESIDE: usize = 31;
 enum View {
     Picture(Style),
     Text,
-    /// Not at all until somebody asks for it.
+    /// Hidden until the user asks for it.
     Hidden,
 }
 
@@ -66,7 +66,7 @@ impl<'a, D: Dialog> PromptDialog<'a, D> {
         }
     }
 
-    /// Says this before the recovery codes, on a line of its own.
+    /// Shows this before the recovery codes, on a separate line.
     #[must_use]
     pub fn with_lead(self, lead: &'static str) -> Self {
         Self { lead, ..self }
@@ -116,8 +116,8 @@ impl<'a, D: Dialog> PromptDialog<'a, D> {
         wrap(&offer.uri, WIDTH).into_iter().for_each(|line| push_line(out, line));
     }
 
-    /// The picture with its text: beside it, or above, as nothing may scroll it away. Gives the rows that a
-    /// window of 80 columns needs if the usual ones are too few.
+    /// The picture with its text beside or above it, so that the text can't scroll it away. Returns the rows
+    /// that a window of 80 columns needs if the usual ones are too few.
     fn picture(&self, out: &mut String, offer: &Offer, style: Style) -> Option<usize> {
         let fitting = |uri: &str| {
             let matrix = Matrix::encode(uri, Level::Low).ok()?;
@@ -157,7 +157,7 @@ impl<'a, D: Dialog> PromptDialog<'a, D> {
         (rows > ROWS).then_some(rows + 1)
     }
 
-    /// What stands beside the picture or above it, no line wider than `width`.
+    /// The text beside or above the picture, no line wider than `width`.
     fn side_text(&self, offer: &Offer, width: usize) -> Vec<Zeroizing<String>> {
         let mut lines: Vec<Zeroizing<String>> = Vec::with_capacity(32);
         let mut add = |text: &str| lines.push(Zeroizing::new(text.to_owned()));
@@ -191,7 +191,7 @@ impl<'a, D: Dialog> PromptDialog<'a, D> {
     }
 }
 
-/// Characters before the name of a host, an account or an issuer.
+/// Columns of the word before the name of a host, an account or an issuer.
 const NAMES: usize = 9;
 
 /// A key URI without the issuer, for the smallest QR code.
@@ -328,7 +328,7 @@ impl<D: Dialog> PromptDialog<'_, D> {
     }
 }
 
-/// What somebody typed at the question for the first code.
+/// The typed reply to the question for the first code.
 #[derive(Clone, Copy)]
 pub enum Choice {
     /// An answer to the offer.

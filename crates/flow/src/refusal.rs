@@ -1,4 +1,4 @@
-//! Why an answer is not accepted, and what the log calls it.
+//! Why an answer is not accepted, and the reason's word in the log.
 
 /// Why an answer was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,16 +7,15 @@ pub enum Refusal {
     WrongCode,
     /// A code that was accepted before, or an older one.
     Replayed,
-    /// One of the last codes that were accepted, typed again, as a mail client does for days; not looked at,
-    /// not counted.
+    /// One of the last accepted codes, typed again, as a mail client does for days; not checked, not counted.
     Repeated,
-    /// One code where this place must give two in a row today; not looked at, not counted.
+    /// One code from a place that must give two in a row today; not checked, not counted.
     TwoCodesDue,
-    /// Not the form of a code; not counted.
+    /// Not shaped like a code; not counted.
     Malformed,
-    /// Too soon after wrong ones; not looked at.
+    /// Too soon after wrong ones; not checked.
     Throttled(u32),
-    /// Too many wrong ones; only a recovery code is looked at.
+    /// Too many wrong ones; only a recovery code is checked.
     Disabled,
     /// The host knows no such user.
     UnknownUser,
@@ -32,7 +31,7 @@ pub enum Refusal {
     NoMemory,
     /// A rule of the policy says so.
     RuleDenied,
-    /// A recovery code where a rule takes none; not counted.
+    /// A recovery code under a rule that takes none; not counted.
     RecoveryNotHere,
 }
 

@@ -1,5 +1,5 @@
-//! An import of what is here already, once its file is to go: nothing comes of it but what was used elsewhere
-//! since.
+//! A repeated import of known keys, before their file is deleted. It only takes over the use elsewhere since
+//! the first import.
 
 use super::admin::generate_failed;
 use super::{AdminError, EnrollError, Import};
@@ -9,17 +9,17 @@ use qrtotp_policy::Config;
 use qrtotp_store::Store;
 use qrtotp_values::UnixTime;
 
-/// What a repeated import found.
+/// The result of a repeated import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reimported {
     /// The device that has the key.
     pub credential: CredentialId,
-    /// Scratch codes that are gone elsewhere and were good here until now.
+    /// Scratch codes that were used elsewhere and were valid here until now.
     pub scratch: usize,
 }
 
-/// Where a live device of the account has exactly this key: burns here what was used elsewhere since, and
-/// adds nothing. `None` where no device has it, whether or not one had.
+/// If a live device of the account has exactly this key, burns here the codes that were used elsewhere since,
+/// and adds nothing. `None` if no device has it, even if one had.
 ///
 /// # Errors
 /// The store; a secret does not open; no memory to hash with.
@@ -72,9 +72,9 @@ impl Import<'_> {
         Ok(None)
     }
 
-    /// The account's imported scratch codes that are no more where they came from, by their places: used
-    /// there. Those of another file are let alone: this one has some, and none of them is here. Where it has
-    /// none any more, all were used there.
+    /// The account's imported scratch codes that are gone from their file, by index: they were used there.
+    /// Codes of another file stay: this file has some, and none of them is here. If this file has none left,
+    /// all were used there.
     fn gone_from<'r>(&self, record: &'r Record) -> Result<Option<(&'r RecoverySet, Vec<u8>)>, AdminError> {
         let set = record.recovery.as_ref().filter(|set| set.kind == SetKind::Imported);
         let (Some(set), Some(codes)) = (set, self.scratch) else { return Ok(None) };

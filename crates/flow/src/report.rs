@@ -1,4 +1,4 @@
-//! Puts a judgement into the audit log. One event says what was decided; others, before it, say what follows
+//! Puts a verification into the audit log. One event is the decision; others, before it, are the consequences
 //! for the account.
 
 use super::refusal::Refusal;
@@ -10,17 +10,17 @@ use qrtotp_clock::Clock;
 use qrtotp_values::text::{clock_offset, utc};
 use std::borrow::Cow;
 
-/// For the log where codes are refused.
+/// Detail for the log when codes are refused.
 const UNSYNCHRONIZED: &str = "nothing keeps this host's clock right, as far as the kernel knows, and codes fail where it is off; \
                               `qrtotp doctor` says what to do";
 
-/// For the log where an answer has not the form of a code.
+/// Detail for the log if an answer is not shaped like a code.
 const MALFORMED: &str = "not the form of a code; if the client or sshd answered with the password, use keyboard-interactive \
                          (sshd's KbdInteractiveAuthentication) or forward_pass";
 
 impl Verification {
-    /// What the owner is told with a right answer: of wrong ones since the last right one. Not of the one or
-    /// two that people themselves mistype here.
+    /// The notice for the owner with a right answer: the number of wrong ones since the last right one, but
+    /// not the one or two that users mistype here.
     pub(super) fn notice(&self) -> Option<String> {
         let Self::Accepted { forgiven: Forgiven { since, elsewhere, .. }, .. } = self else { return None };
         if since.count < 3 && (*elsewhere == 0 || since.count == 0) {
@@ -36,7 +36,7 @@ impl Verification {
         Some(format!("{} {codes} since {}{elsewhere}{last}.", since.count, utc(since.first)))
     }
 
-    /// What may explain a refusal. A refusal only: an accepted login does no more than it must.
+    /// A possible explanation of a refusal. Only for refusals: an accepted login does no more than it must.
     pub(super) fn explanation(&self, clock: &impl Clock) -> Cow<'static, str> {
         let Self::Refused { why, means, right_for, .. } = self else { return "".into() };
         if let Some(seconds) = right_for {
@@ -52,7 +52,7 @@ impl Verification {
         if unsynchronized && by_the_clock { UNSYNCHRONIZED.into() } else { "".into() }
     }
 
-    /// Each event of what follows for the account: what is true from now on, whatever becomes of the login.
+    /// Each event of the consequences for the account: they stay true however the login ends.
     fn consequences(&self, subject: &Subject, each: &mut dyn FnMut(&Event<'_>)) {
         match self {
             Self::Accepted { proof, forgiven, .. } => {
@@ -146,7 +146,7 @@ impl Rules<'_> {
 }
 
 impl Recorded {
-    /// Logs it: what follows for the account, then the decision as an event of `kind`.
+    /// Logs the consequences for the account, then the decision as an event of `kind`.
     pub(super) fn report(&self, kind: Kind, subject: &Subject, audit: &mut impl AuditSink) {
         self.report_changes(kind, subject, "", audit);
         if !self.is_reported(kind) {
@@ -159,7 +159,7 @@ impl Recorded {
         self.lines.has(kind)
     }
 
-    /// Logs what follows for the account; with the decision, if that changed the account.
+    /// Logs the consequences for the account, and the decision if it changed the account.
     pub(super) fn report_changes(
         &self,
         kind: Kind,
@@ -173,7 +173,7 @@ impl Recorded {
         }
         if let Verification::Refused { narrowed: true, .. } = self.verification {
             audit.debug(
-                "fewer steps were looked at than the windows of its devices have: the account has many",
+                "fewer steps were checked than the windows of its devices have: the account has many devices",
             );
         }
         if self.lines.is_empty() {

@@ -1,5 +1,5 @@
-//! Resynchronisation: two consecutive codes tell how far a device's clock is off (RFC 6238 §6, RFC 4226
-//! §7.4). Both are always asked for, and answered as one guess, for an answer to the first alone would be an
+//! Resynchronisation: two consecutive codes reveal how far a device's clock is off (RFC 6238 §6, RFC 4226
+//! §7.4). Both are always requested, and count as one guess, because a reply to the first alone would be an
 //! oracle with a wide window.
 
 use super::answer::Answer;
@@ -17,11 +17,11 @@ use qrtotp_values::text::clock_offset;
 use std::fmt;
 use thiserror::Error;
 
-/// Why a device was not resynchronised. Nothing was changed but the count of failures, to which all answers
-/// add but empty ones.
+/// Why a device was not resynchronised. Nothing changed except the count of failures, to which every answer
+/// except an empty one adds.
 #[derive(Debug, Error)]
 pub enum ResyncError {
-    /// Nothing there to resynchronise.
+    /// No device to resynchronise.
     #[error("{0} is not enrolled; `qrtotp enroll {0}` enrols a device")]
     NotEnrolled(Name),
     /// No answer.
@@ -30,26 +30,26 @@ pub enum ResyncError {
     /// Not two consecutive unused codes of a device whose clock is at most ten minutes off.
     #[error(
         "those were not two consecutive codes of an enrolled device, unused, with a clock at most ten minutes off; \
-         look at the phone's clock, wait for a new code, and try again"
+         check the phone's clock, wait for a new code, and try again"
     )]
     Refused(&'static str),
-    /// Too soon after wrong codes; these were not looked at.
-    #[error("too soon after wrong codes, so these were not looked at; wait {0} s and give two new ones")]
+    /// Too soon after wrong codes; these were not checked.
+    #[error("too soon after wrong codes, so these were not checked; wait {0} s and give two new ones")]
     Throttled(u32),
-    /// Too many wrong codes; none is looked at.
+    /// Too many wrong codes; none is checked.
     #[error(
         "codes are disabled after too many wrong ones; a recovery code at a login, or `qrtotp unlock`, lifts it"
     )]
     Disabled,
-    /// The store said no.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// A device whose clock is known now.
+/// A device whose drift is now known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resynchronized {
-    /// Which.
+    /// Its id.
     pub credential: CredentialId,
     /// Seconds by which its clock is ahead of ours.
     pub ahead: i64,
@@ -62,7 +62,7 @@ impl fmt::Display for Resynchronized {
     }
 }
 
-/// Asks for two consecutive codes and keeps how far the device's clock is off. Both codes are used up.
+/// Asks for two consecutive codes and stores the device's drift. Both codes are used up.
 ///
 /// # Errors
 /// See [`ResyncError`].

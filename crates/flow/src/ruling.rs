@@ -1,4 +1,4 @@
-//! What the policy's rules say of one login.
+//! The decision of the policy's rules on one login.
 
 use super::answer_place::{AnswerPlace, is_key_service};
 use super::{Directory, FirstPass, LoginHost, Options, Refusal};
@@ -10,10 +10,10 @@ use qrtotp_values::ConfigDuration;
 use qrtotp_values::UnixTime;
 use std::borrow::Cow;
 
-/// What holds for a login besides its settings.
+/// The rules' decision on a login, besides its settings.
 #[derive(Clone, Debug)]
 pub struct Ruling {
-    /// The rule's outcome, or what `[defaults]` says.
+    /// The rule's outcome, or that of `[defaults]`.
     pub(super) outcome: Outcome,
     /// Recovery codes count.
     pub(super) recovery: bool,
@@ -21,11 +21,11 @@ pub struct Ruling {
     pub(super) fresh: bool,
     /// The reason to log if no answer can be right: a denied or an unknown account.
     pub(super) nobody: Refusal,
-    /// Whoever answers gives the same text to every question, so that there is no room for two codes.
+    /// The client answers every question with the same text, so there is no room for two codes.
     pub(super) one_field: bool,
-    /// Shown where the outcome is [`Outcome::Deny`].
+    /// Shown if the outcome is [`Outcome::Deny`].
     pub(super) message: Option<String>,
-    /// For how long a right code is remembered, and what is compared.
+    /// How long a right code is remembered, and the origin to compare.
     pub(super) remember: Option<(ConfigDuration, [u8; 8])>,
     /// The registered hardware key that the rule demands and sshd accepted.
     pub(super) hardware_key: Option<(CredentialId, Label)>,
@@ -52,7 +52,7 @@ impl Ruling {
         self.outcome == Outcome::TwoCodes
     }
 
-    /// What can't hold together with the module's arguments, in words for the log.
+    /// A conflict with the module's arguments, as a sentence for the log.
     pub(super) fn conflict(&self, options: &Options) -> Option<&'static str> {
         let one_field = matches!(options.first_pass, FirstPass::Use | FirstPass::Forward);
         (self.steps_up() && one_field).then_some(
@@ -63,14 +63,14 @@ impl Ruling {
 
 /// The part of the PAM transaction that asks.
 pub(super) enum Part<'a> {
-    /// With a look-up of the account; it gives none that is another uid's.
+    /// The auth part, with a look-up of the account, which returns no account of another uid.
     Auth(&'a mut dyn FnMut() -> Option<Account>, &'a SealKey),
-    /// The account part, if the auth part did not run. sshd (9.2 to 10.0) does not tell it how the user
-    /// logged in, so the login counts as one by a key, but not by a registered hardware key.
+    /// The account part, if the auth part did not run. sshd (9.2 to 10.0) does not report how the user logged
+    /// in, so the login counts as one by a key, but not by a registered hardware key.
     Account,
 }
 
-/// What a login has to look up for its rules.
+/// The look-ups of a login for its rules.
 struct LoginLookups<'a, 'p, D> {
     user: Option<&'a str>,
     directory: &'a D,
@@ -78,7 +78,7 @@ struct LoginLookups<'a, 'p, D> {
     part: Part<'p>,
     answer_place: AnswerPlace,
     now: UnixTime,
-    /// Once it was looked up.
+    /// Set after the look-up.
     hardware_key: Option<(CredentialId, Label)>,
 }
 
@@ -96,7 +96,7 @@ impl<D: Directory> Lookups for LoginLookups<'_, '_, D> {
         self.hardware_key.is_some()
     }
 
-    /// Whoever has no record has no familiar place, and nor has somebody whom the host does not know.
+    /// Without a record, or an account on this host, no place is familiar.
     fn familiar(&mut self) -> Option<bool> {
         let Part::Auth(account, key) = &mut self.part else { return None };
         let familiar = |Account { record, state }: Account| {
@@ -106,8 +106,8 @@ impl<D: Directory> Lookups for LoginLookups<'_, '_, D> {
     }
 }
 
-/// What a rule with `remember` compares. The absence of a PAM item is never enough: without an address it
-/// takes a terminal of a login session, which only the kernel can name.
+/// The origin that a rule with `remember` compares. The absence of a PAM item is never enough: without an
+/// address it must be a terminal of a login session, which only the kernel can name.
 fn exact_origin(
     config: &Config,
     place: &qrtotp_audit::Subject,
@@ -166,7 +166,7 @@ pub(super) fn ruling<'c>(
     let decision = config.rules.decide(&facts, &mut lookups, None)?;
     let effects = &decision.effects;
     let mut ruled = Cow::Borrowed(config);
-    // A service that asks through the broker lets nobody in without a code.
+    // A service that asks through the broker lets no user in without a code.
     let lets_in = |first_login| first_login == FirstLogin::Allow && !host.allows_grace();
     if let Some(first_login) = effects.first_login.filter(|first_login| !lets_in(*first_login)) {
         let defaults = &mut ruled.to_mut().defaults;
@@ -176,7 +176,7 @@ pub(super) fn ruling<'c>(
         ruled.to_mut().verify = Verify { window_back: 0, window_ahead: 0, resync: false };
     }
     let mut outcome = decision.outcome.unwrap_or(usual.outcome);
-    // A caller that names its own service and terminal must not skip its own code by that.
+    // A caller that names its service and terminal itself must not skip a code by doing so.
     if outcome == Outcome::Skip && decision.outcome.is_some() && !host.knows_place() {
         outcome = Outcome::Code;
     }

@@ -1,5 +1,4 @@
-//! What people do to their own account where nothing is known of them but who they are: they prove a device
-//! first.
+//! Changes that users make to their own account. Only the uid is known, so they prove a device first.
 
 use super::admin::{AdminError, Selection, revoke};
 use super::device::{must_tell_apart, rename_device};
@@ -11,12 +10,12 @@ use qrtotp_clock::Clock;
 use qrtotp_store::Store;
 
 impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
-    /// What an enrolment of theirs is allowed by: a token's code where one waits, else the primary factor.
-    /// With a device that is enrolled already, neither: its code is asked for.
+    /// The authority of the user's enrolment: a token's code if there is one, otherwise the primary factor. A
+    /// user with an enrolled device needs neither: they prove the device.
     ///
     /// # Errors
-    /// The primary factor would not be enough. So it must not be asked for: what came after a right one would tell
-    /// whoever has the uid that it was right. The store.
+    /// The primary factor would not be enough. Then the broker must not ask for it: the reply to a right one
+    /// would reveal that it was right to any process with the uid. The store.
     pub fn authority(&self) -> Result<Authority, EnrollError> {
         let account = self.store.load(self.name)?;
         let now = self.clock.now();
@@ -33,7 +32,7 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
         Ok(Authority::PrimaryFactor)
     }
 
-    /// Refuses accounts that have nothing to prove or to change.
+    /// Refuses accounts that have no device.
     fn must_be_enrolled(&self) -> Result<(), AdminError> {
         let record = self.store.load(self.name)?.map(|account| account.record);
         match record {
@@ -45,7 +44,7 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
         }
     }
 
-    /// Revokes devices of theirs, once one was proven.
+    /// Revokes the user's devices, after proving one.
     ///
     /// # Errors
     /// Nothing was proven; no such device; the store.
@@ -55,7 +54,7 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
         revoke(self.store, self.name, which, self.clock.now(), self.subject, self.audit)
     }
 
-    /// Proves a device, unless that is skipped: what [`super::register_key`] needs first.
+    /// Proves a device, unless that is skipped, as [`super::register_key`] requires.
     ///
     /// # Errors
     /// No device is enrolled; nothing was proven; the store.
@@ -67,8 +66,7 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
         Ok(())
     }
 
-    /// Gives a device of theirs another label, once one was proven: by their labels people know which one to
-    /// revoke.
+    /// Renames a device of the user's, after proving one: users choose by label which device to revoke.
     ///
     /// # Errors
     /// An empty label; nothing was proven; no such device; the store.
@@ -82,10 +80,10 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
 }
 
 impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
-    /// New recovery codes, once a device was proven. The old ones hold until the new ones do.
+    /// New recovery codes, after proving a device. The old ones stay valid until the new ones are.
     ///
     /// # Errors
-    /// Nothing was proven; nobody confirmed the new ones; the store.
+    /// Nothing was proven; the new ones were not confirmed; the store.
     pub fn regenerate_recovery(mut self) -> Result<(), AdminError> {
         self.must_be_enrolled()?;
         self.prove()?;

@@ -1,4 +1,4 @@
-//! Registers hardware ssh keys. That somebody holds the key is proven before, by a signature over a fresh
+//! Registers hardware ssh keys. The caller proves possession of the key first, by a signature over a fresh
 //! challenge.
 
 use super::AdminError;
@@ -12,14 +12,14 @@ use qrtotp_otp::random_bytes;
 use qrtotp_store::{Account, Store};
 use qrtotp_values::UnixTime;
 
-/// A key that made a right signature.
+/// A key whose signature is right.
 #[derive(Clone, Debug)]
 pub struct NewKey {
     /// Its type.
     pub kind: HardwareKeyType,
     /// Its fingerprint.
     pub fingerprint: KeyFingerprint,
-    /// What the owner calls it.
+    /// The owner's name for it.
     pub label: Label,
 }
 

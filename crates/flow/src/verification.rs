@@ -1,4 +1,4 @@
-//! What an answer is verified by, and what came of it. The work itself is in `verify.rs`.
+//! The inputs and results of a verification. The work itself is in `verify.rs`.
 
 use super::answer_place::AnswerPlace;
 use super::refusal::Refusal;
@@ -11,22 +11,22 @@ use qrtotp_otp::{Code, Window};
 use qrtotp_store::SealKey;
 use qrtotp_values::UnixTime;
 
-/// What was proven.
+/// The proof that an answer gave.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Proof {
     /// A device's code.
     Device(CredentialId, Label),
-    /// A recovery code; so many are left.
+    /// A recovery code, with the number of those left.
     Recovery { left: u32 },
-    /// Two consecutive codes of a device, whose clock is taken from now on to be so many seconds ahead of
+    /// Two consecutive codes of a device, whose clock is from now on assumed to be this many seconds ahead of
     /// ours.
     Resynchronized(CredentialId, Label, i64),
 }
 
-/// What came of an answer.
+/// The result of verifying an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verification {
-    /// Right, and burnt.
+    /// Right, and the code is burnt.
     Accepted {
         proof: Proof,
         forgiven: Forgiven,
@@ -37,20 +37,20 @@ pub(super) enum Verification {
     Refused {
         why: Refusal,
         means: FactorKind,
-        /// The count of its lane after it.
+        /// The failures in its lane, this one included.
         failures: u32,
         /// The limit that it reached.
         engaged: Option<Engaged>,
         credential: Option<(CredentialId, Label)>,
-        /// The account has so many devices that fewer steps were looked at than their windows have.
+        /// The account has so many devices that their windows were narrowed.
         narrowed: bool,
-        /// The code is right for a clock that is so many seconds ahead of ours.
+        /// The code is right for a clock that is this many seconds ahead of ours.
         right_for: Option<i64>,
     },
 }
 
 impl Verification {
-    /// Refused, with nothing else to tell.
+    /// A refusal without further data.
     pub(super) fn refused(why: Refusal, means: FactorKind, failures: u32) -> Self {
         Self::Refused {
             why,
@@ -63,7 +63,7 @@ impl Verification {
         }
     }
 
-    /// The same, and it reached this limit.
+    /// The same, after reaching this limit.
     pub(super) fn engaging(mut self, limit: Option<Engaged>) -> Self {
         if let Self::Refused { engaged, .. } = &mut self {
             *engaged = limit;
@@ -79,7 +79,7 @@ impl Verification {
         self
     }
 
-    /// What it was counted as a failure of, if it was.
+    /// The factor for which it was counted as a failure, if it was.
     pub(super) fn counted_as(&self) -> Option<FactorKind> {
         match self {
             Self::Refused { why, means, .. } if why.is_counted() => Some(*means),
@@ -88,14 +88,14 @@ impl Verification {
     }
 }
 
-/// What came of an answer, and the lines that it added to the account's chain.
+/// The result of an answer, and the lines that it added to the account's chain.
 #[derive(Debug)]
 pub(super) struct Recorded {
     pub verification: Verification,
     pub lines: ChainedLines,
 }
 
-/// What an answer is judged by.
+/// The parameters of a verification.
 #[derive(Clone, Copy)]
 pub(super) struct Rules<'a> {
     pub key: &'a SealKey,
@@ -106,17 +106,17 @@ pub(super) struct Rules<'a> {
     pub throttle: ThrottleRules,
     /// Whether recovery codes count.
     pub recovery: bool,
-    /// Two consecutive codes are a step-up: both within the window, the device's clock stays as it is known.
+    /// Two consecutive codes are a step-up: both must be within the window, and the device's drift stays.
     pub step_up: bool,
     /// Only a code of the current step counts.
     pub fresh: bool,
-    /// Where the answer comes from.
+    /// The origin of the answer.
     pub answer_place: AnswerPlace,
-    /// Who and where, for the log.
+    /// Account, service and origin, for the log.
     pub subject: &'a Subject,
-    /// The kind of event that the decision is.
+    /// The kind of event for the decision.
     pub kind: Kind,
-    /// A password that may be a code: if it is none, another answer follows and is the decision.
+    /// A password that may be a code: if it is not, the next answer decides.
     pub tried: bool,
 }
 
@@ -135,7 +135,7 @@ impl Rules<'_> {
         record: &Record,
         state: &mut State,
     ) -> Verification {
-        // Its own place, also if it counts as a stranger's.
+        // The lane of its place, even if it counts as a stranger's.
         state.throttle.remembered.end_at(self.side(record));
         let engaged = state.throttle.fail(means, side, self.now, &self.throttle);
         self.answer_place.note(self.key, record, self.now, &mut state.throttle.since);
@@ -166,8 +166,7 @@ impl Rules<'_> {
         [a, b, c, d, e, f, g, h]
     }
 
-    /// A device's own window holds in place of the host's, be it narrower or wider, but not in place of a
-    /// rule's.
+    /// A device's own window replaces the host's, whether narrower or wider, but not a rule's.
     pub(super) fn window_of(&self, credential: &Credential) -> Window {
         credential.window.filter(|_| !self.fresh).unwrap_or(self.window)
     }

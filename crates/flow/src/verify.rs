@@ -1,8 +1,8 @@
-//! Judges one answer against one record. What runs under the account's lock only reads, computes HMACs and
-//! changes the state; a recovery code is first counted as failed, then hashed without the lock, then claimed.
+//! Verifies one answer against one record. The work under the account's lock only reads, computes HMACs and
+//! changes the state. A recovery code is first counted as failed, then hashed without the lock, then claimed.
 //!
-//! Every refusal costs the disk what a wrong code costs an enrolled account, so that the time does not tell
-//! who is one: where the account is not to be written, the store writes for nobody ([`Store::simulate`]).
+//! Every refusal does the same disk I/O as a wrong code of an enrolled account, so timing does not reveal who
+//! is enrolled: if the account must not be written, the store writes a dummy record ([`Store::simulate`]).
 
 use super::answer::Answer;
 use super::refusal::Refusal;
@@ -15,7 +15,7 @@ use qrtotp_audit::ChainedLines;
 use qrtotp_otp::{Code, MAX_TARGETS, Verifier, Window};
 use qrtotp_store::{Store, StoreError};
 
-/// What came of it under the lock.
+/// The result of the part under the lock.
 enum FirstUpdate {
     Done(Verification),
     /// Counted as failed, and `refused` unless it is a code of this set; to be hashed under this salt and
@@ -23,17 +23,17 @@ enum FirstUpdate {
     TryRecovery {
         set: Option<SetId>,
         salt: [u8; SALT_LEN],
-        /// Before it: failures that counted, whether any lane was made to wait, and those since the last
+        /// Before the count: failures that counted, whether any lane had to wait, and failures since the last
         /// right answer.
         before: (u32, bool, Failures),
         refused: Verification,
     },
 }
 
-/// Judges `given` for the account `name`, durably.
+/// Verifies `given` for the account `name`, durably.
 ///
 /// # Errors
-/// The store could not answer, or could not keep what was decided; deny.
+/// The store could not answer, or could not make the decision durable; deny.
 pub(super) fn verify_and_record<S: Store>(
     store: &S,
     name: &Name,
@@ -50,7 +50,7 @@ pub(super) fn verify_and_record<S: Store>(
             simulate_write(store, rules, answer);
             simulate_hash(store, rules, answer);
         }
-        // Not hashed: the throttle is there to bound that.
+        // Not hashed: the throttle bounds that work.
         Verification::Refused {
             why: Refusal::Throttled(_) | Refusal::Disabled | Refusal::Repeated | Refusal::TwoCodesDue,
             ..
@@ -62,7 +62,7 @@ pub(super) fn verify_and_record<S: Store>(
     Ok(Recorded { verification, lines })
 }
 
-/// Refuses `given` whatever it is, after the same work as [`verify_and_record`], so that timing does not
+/// Refuses `given` without checking it, after the same work as [`verify_and_record`], so timing does not
 /// reveal the reason.
 pub(super) fn simulate_for_unknown<S: Store>(
     store: &S,
@@ -133,7 +133,7 @@ fn claim(
     }
     let side = rules.side(record);
     let mut forgiven = state.throttle.recovered(side, rules.now, &rules.throttle);
-    // This answer itself was counted as wrong before it was looked at.
+    // This answer itself was counted as wrong before it was checked.
     (forgiven.failures, forgiven.engaged, forgiven.since) = before;
     forgiven.elsewhere = forgiven.elsewhere.min(forgiven.since.count);
     let codes = u32::try_from(known.hashes.len()).unwrap_or(0);
@@ -142,7 +142,7 @@ fn claim(
     Some(Verification::Accepted { proof, forgiven, codes_due: false })
 }
 
-/// The refusal of an answer that need not be looked at; else the lane in which it counts.
+/// The lane in which an answer counts, or the refusal of an answer that need not be checked.
 fn admit(
     rules: &Rules<'_>,
     answer: &Answer,
@@ -170,7 +170,7 @@ fn admit(
     let gate = |side| state.throttle.gate(means, side, rules.now, &rules.throttle);
     let (side, gate) = match gate(side) {
         Gate::TwoCodes if matches!(answer, Answer::Pair(..) | Answer::NoPair) => return Ok(side),
-        // There is no room for two codes: this place is as good as a stranger's today.
+        // There is no room for two codes: today this place counts as a stranger's.
         Gate::TwoCodes if rules.answer_place.one_field => (Side::Nowhere, gate(Side::Nowhere)),
         gate => (side, gate),
     };
@@ -182,7 +182,7 @@ fn admit(
     }
 }
 
-/// Judges, and adds what came of it to the account's chain. A recovery code's line has to wait for its hash.
+/// Verifies, and adds the result to the account's chain. A recovery code's line has to wait for its hash.
 fn verify_and_chain(
     rules: &Rules<'_>,
     answer: &Answer,
@@ -219,7 +219,7 @@ fn verify(rules: &Rules<'_>, answer: &Answer, record: &Record, state: &mut State
     match (answer.set_kind().filter(|_| rules.recovery), verification) {
         (Some(kind), refused @ Verification::Refused { why: Refusal::WrongCode, .. }) => {
             let set = record.recovery.as_ref().filter(|set| set.kind == kind);
-            // Without a set the work is the same, so that the time does not tell.
+            // Without a set the work is the same, so timing reveals nothing.
             let salt = set.map_or([0; SALT_LEN], |set| set.salt);
             FirstUpdate::TryRecovery { set: set.map(|set| set.id), salt, before, refused }
         }
@@ -259,7 +259,7 @@ fn verify_code(
         };
         verifiers.push(Verifier::new(&secret, credential.params));
     }
-    // From here on nothing is allocated (see [`Store::update_state`]).
+    // No allocation from here on (see [`Store::update_state`]).
     let mut right_for = None;
     for (credential, verifier) in looked_at.iter().zip(&verifiers) {
         let drift = state.mark(credential.id).map_or(0, |mark| mark.drift);
@@ -275,7 +275,7 @@ fn verify_code(
             right_for = Some(steps * i64::from(credential.params.period()));
         }
     }
-    // A code that any credential has seen is spent for the whole account.
+    // A code accepted by any credential is spent for the whole account.
     let stale = matches.iter().find(|(id, step)| !state.is_fresh(*id, *step));
     let named = |id| Some((id, record.credential(id).map_or_else(Label::default, |c| c.label.clone())));
     match (matches.first(), stale) {

@@ -5,8 +5,8 @@ use super::verification::{Proof, Rules, Verification};
 use qrtotp_account::{CredentialId, FactorKind, Label, Record, Side, State};
 use qrtotp_otp::{Code, MAX_CLOCK_OFFSET, MAX_TARGETS, Step, Verifier, Window};
 
-/// Looks for the two codes, of all devices, at all steps in reach, or for a step-up at those of the window:
-/// one guess.
+/// Looks for the two codes, of all devices, at all steps in reach, or for a step-up at the window's steps.
+/// Counts as one guess.
 pub(super) fn verify_pair(
     rules: &Rules<'_>,
     (first, second): (&Code, &Code),
@@ -44,7 +44,7 @@ pub(super) fn verify_pair(
             }
         }
     }
-    // What any device has seen is spent for the whole account.
+    // A code accepted by any device is spent for the whole account.
     match (found, burnt) {
         (Some((id, label, step, now, period)), None) => {
             let steps = i32::try_from(step.cast_signed() - now.cast_signed()).unwrap_or(0);

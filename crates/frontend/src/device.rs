@@ -1,4 +1,4 @@
-//! Devices as they are shown: never a secret.
+//! Devices for output: never a secret.
 
 use qrtotp_account::{Credential, CredentialState, Name, SshKey};
 use qrtotp_store::Account;
@@ -18,9 +18,9 @@ pub(crate) struct CredentialView {
     created: UnixTime,
     pub(crate) last_used: Option<UnixTime>,
     origin: &'static str,
-    /// Seconds by which its clock is taken to be ahead of the host's; below 0: behind.
+    /// Seconds by which its clock is assumed to be ahead of the host's; below 0: behind.
     clock_ahead_seconds: i64,
-    /// Steps back whose codes are accepted, where its window is its own; otherwise the host's holds.
+    /// Steps back whose codes are accepted, if the device has a window; otherwise the host's applies.
     window_back: Option<u8>,
     /// Steps ahead.
     window_ahead: Option<u8>,
@@ -30,7 +30,7 @@ pub(crate) struct CredentialView {
 #[derive(Serialize)]
 pub(crate) struct SshKeyView {
     id: String,
-    /// Tells it from a device in a list of both: `ssh-key`.
+    /// Distinguishes it from a device in a list of both: `ssh-key`.
     kind: &'static str,
     label: String,
     r#type: &'static str,
@@ -71,7 +71,7 @@ enum Device {
     Key(SshKeyView),
 }
 
-/// A device, and whose it is.
+/// A device and its owner.
 #[derive(Serialize)]
 struct Owned {
     user: String,
@@ -92,10 +92,10 @@ impl DeviceList {
         self.0.extend(devices.map(|device| Owned { user: name.to_string(), device }));
     }
 
-    /// Writes them: as JSON, an array; for people, a line each.
+    /// Writes them: as a JSON array, or as text with a line each.
     ///
     /// # Errors
-    /// `out` does not take it.
+    /// Writing to `out` fails.
     pub fn write(&self, out: &mut impl Write, json: bool) -> std::io::Result<()> {
         if json {
             serde_json::to_writer_pretty(&mut *out, self)?;

@@ -1,6 +1,6 @@
-//! What the command `qrtotp` and the broker have in common: the system log, accounts as people and programs
-//! read them, and what protects their memory. A crate of its own, so that the core knows neither syslog nor
-//! JSON, and the broker no command line.
+//! Shared by the command `qrtotp` and the broker: the system log, accounts as text and JSON, and the
+//! protection of their memory. A separate crate, so that the core knows neither syslog nor JSON, and the
+//! broker no command line.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -1,5 +1,5 @@
 //! Audit lines to the host's syslog, facility AUTHPRIV. A syslog that does not listen is reported once and
-//! stops nothing: the change was made, and the person must know that its line is missing.
+//! stops nothing: the change was made, and the user must know that its line is missing.
 
 use qrtotp_audit::{AuditSink, Priority};
 use std::io::Write;

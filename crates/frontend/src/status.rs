@@ -1,4 +1,4 @@
-//! What is enrolled, for people and as JSON. Never a secret: what is sealed is not even opened.
+//! An account's credentials as text and as JSON. Never a secret: sealed values are not even opened.
 
 use crate::TokenView;
 use crate::device::{CredentialView, SshKeyView};
@@ -18,7 +18,7 @@ pub struct StatusView {
     uid: Option<u32>,
     standing: &'static str,
     revoked: Option<UnixTime>,
-    /// Why it is nobody's who can log in: `no_user`, `other_uid`.
+    /// Why no user can log in with it: `no_user`, `other_uid`.
     stray: Option<&'static str>,
     credentials: Vec<CredentialView>,
     /// Registered hardware ssh keys.
@@ -26,9 +26,9 @@ pub struct StatusView {
     /// When a code of any of them was last accepted.
     last_used: Option<UnixTime>,
     recovery_codes_left: u32,
-    /// They are another system's, of eight digits.
+    /// Another system issued them, with eight digits.
     recovery_codes_imported: bool,
-    /// Of codes of apps from places that are not familiar.
+    /// For app codes from places that are not familiar.
     lock: Lock,
     recovery_lock: Lock,
     familiar_places: usize,
@@ -38,13 +38,13 @@ pub struct StatusView {
 #[derive(Serialize)]
 struct Lock {
     state: &'static str,
-    /// Seconds until an answer is looked at.
+    /// Seconds until the next answer is checked.
     wait: u32,
     failures: u32,
 }
 
 impl StatusView {
-    /// Without a record: somebody who never enrolled.
+    /// Without a record: an account that never enrolled.
     #[must_use]
     pub fn new(name: &Name, account: Option<&Account>, config: &Config, now: UnixTime) -> Self {
         let rules = &config.throttle.rules();
@@ -99,7 +99,7 @@ impl StatusView {
         self.last_used.unwrap_or(0)
     }
 
-    /// Says what is wrong with it if the host knows `user` by this name.
+    /// Adds the mismatch, if any, with the host's `user` of this name.
     #[must_use]
     pub fn on_host(self, user: Option<&Person>) -> Self {
         let stray = match (self.uid, user) {
@@ -113,7 +113,7 @@ impl StatusView {
     /// Writes it as JSON, in several lines.
     ///
     /// # Errors
-    /// `out` does not take it.
+    /// Writing to `out` fails.
     pub fn write_json(&self, out: &mut impl Write) -> std::io::Result<()> {
         serde_json::to_writer_pretty(&mut *out, self)?;
         out.write_all(b"\n")
@@ -122,16 +122,16 @@ impl StatusView {
     /// Writes it as JSON, in one line.
     ///
     /// # Errors
-    /// `out` does not take it.
+    /// Writing to `out` fails.
     pub fn write_json_line(&self, out: &mut impl Write) -> std::io::Result<()> {
         serde_json::to_writer(&mut *out, self)?;
         out.write_all(b"\n")
     }
 
-    /// Writes it for people, in several lines.
+    /// Writes it as text, in several lines.
     ///
     /// # Errors
-    /// `out` does not take it.
+    /// Writing to `out` fails.
     pub fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
         let uid = self.uid.map(|uid| format!(" (uid {uid})")).unwrap_or_default();
         let since = self.revoked.map(|at| format!(" on {}", utc(at))).unwrap_or_default();
@@ -158,7 +158,7 @@ impl StatusView {
     /// Writes it in one line.
     ///
     /// # Errors
-    /// `out` does not take it.
+    /// Writing to `out` fails.
     pub fn write_line(&self, out: &mut impl Write) -> std::io::Result<()> {
         let keys = self.ssh_keys.len();
         writeln!(

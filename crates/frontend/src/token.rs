@@ -1,4 +1,4 @@
-//! A token as it is shown: where it stands, its code and its QR code, but never a secret.
+//! A token as output: its state, its code and its QR code, but never a secret.
 
 use qrtotp_account::{Binding, Pending, Record, TokenRefusal};
 use qrtotp_values::ConfigDuration;
@@ -12,14 +12,14 @@ pub struct TokenView {
     user: String,
     id: String,
     pub(crate) state: &'static str,
-    /// When it came into this state; the time of issue for one that nobody has seen.
+    /// When it reached this state; the time of issue if it was never shown.
     since: UnixTime,
     issued: UnixTime,
     expires: UnixTime,
     shows: u8,
     max_shows: u8,
     issued_by: String,
-    /// The one-time code that belongs to it; none once the token has ended.
+    /// Its one-time code; none once the token has ended.
     code: Option<CodeView>,
     /// Fingerprints of the ssh keys that it is bound to.
     keys: Vec<String>,
@@ -40,7 +40,7 @@ struct PendingView {
     credential: String,
     label: String,
     shown: UnixTime,
-    /// The first second at which it is worth nothing.
+    /// The first second at which it is no longer valid.
     until: UnixTime,
 }
 
@@ -69,13 +69,13 @@ impl TokenView {
         })
     }
 
-    /// Whose it is.
+    /// The token's user.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// All about it in one sentence.
+    /// A description in one sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
         let mut text = format!(

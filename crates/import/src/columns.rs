@@ -1,4 +1,5 @@
-//! The columns of a table: what each says, by its name or its place. A column that is not known may change the codes.
+//! The columns of a table: what each says, by its name or its place. A column that is not known may change
+//! the codes.
 
 use crate::{Refusal, may_be_key};
 use ::csv::StringRecord;

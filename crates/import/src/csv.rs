@@ -1,5 +1,6 @@
-//! Tables: exports of password managers, and the seed files of hardware tokens as privacyIDEA and LinOTP take them. With a header,
-//! columns have names and any order; without one they are serial number, key, type, digits, period, algorithm.
+//! Tables: exports of password managers, and the seed files of hardware tokens as privacyIDEA and LinOTP take
+//! them. With a header, columns have names and any order; without one they are serial number, key, type,
+//! digits, period, algorithm.
 
 use crate::Foreign;
 use crate::columns::{Column, Columns, VERSION_2, WITHOUT_HEADER};
@@ -60,7 +61,8 @@ pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> 
     bounded(entries)
 }
 
-/// Whether each quoted cell ends where the cell ends (RFC 4180 §2). The reader itself would join rows in silence.
+/// Whether each quoted cell ends where the cell ends (RFC 4180 §2). The reader itself would join rows in
+/// silence.
 fn quotes_fit(text: &str, delimiter: u8) -> bool {
     let (mut quoted, mut at_start) = (false, true);
     let mut bytes = text.bytes().peekable();
@@ -173,7 +175,8 @@ fn found<'a>(
             "it has no type, and privacyIDEA and LinOTP take it for HOTP then; if it is TOTP, write totp in its third column",
         ));
     }
-    // Base32 reads 0, 1 and 8 as the letters that they look like, so digits gone wrong would make another key.
+    // Base32 reads 0, 1 and 8 as the letters that they look like, so digits gone wrong would make another
+    // key.
     let digits = key.strip_prefix("0x").or(key.strip_prefix("0X")).unwrap_or(key);
     let is_hex = digits.len() >= 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_hex

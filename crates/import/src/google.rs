@@ -1,5 +1,6 @@
-//! `~/.google_authenticator`: a key in base32, options behind `" `, then scratch codes. Read strictly: the module that
-//! it was made for passes over what it does not understand, and with it over every scratch code that follows.
+//! `~/.google_authenticator`: a key in base32, options behind `" `, then scratch codes. Read strictly: the
+//! module that it was made for passes over what it does not understand, and with it over every scratch code
+//! that follows.
 
 use crate::foreign::{Foreign, LineError, Note, Why, sha1};
 use qrtotp_account::ScratchCode;
@@ -98,8 +99,8 @@ pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign,
     })
 }
 
-/// The last step that can be used by now: at the most astray clock that is taken over, at the end of the widest window. A later
-/// one would lock its owner out until then.
+/// The last step that can be used by now: at the most astray clock that is taken over, at the end of the
+/// widest window. A later one would lock its owner out until then.
 fn latest(params: Params, now: UnixTime) -> Step {
     params.step_at(now.saturating_add(MAX_CLOCK_OFFSET)).saturating_add(u64::from(MAX_WINDOW / 2))
 }

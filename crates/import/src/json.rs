@@ -114,7 +114,8 @@ fn two_fas(item: &Value, strength: Strength) -> Result<Read<'_>, Refusal> {
 fn and_otp(item: &Value, strength: Strength) -> Result<Read<'_>, Refusal> {
     let (kind, algorithm) = (string(item, "type")?, string(item, "algorithm")?);
     let found = if kind.is_empty() {
-        // Another app's list, such as Raivo's: what it calls its settings is not known, so that none may be passed over.
+        // Another app's list, such as Raivo's: what it calls its settings is not known, so that none may be
+        // passed over.
         Err(Refusal::Form("no entry of andOTP: it has no `type`; export key URIs (otpauth://) instead"))
     } else {
         with_text(item, kind, algorithm, string(item, "secret")?, strength)
@@ -200,6 +201,9 @@ mod tests {
             r#"[{{"issuer":"Corp","account":"a","secret":"{KEY}","digits":"6","kind":"TOTP","timer":"60"}}]"#
         );
         assert!(parse(raivo.as_bytes(), Strength::Normal).unwrap()[0].found.is_err());
+        let without_type = exports()[0].1.replacen("\"type\":\"totp\",", "", 1);
+        let entries = parse(without_type.as_bytes(), Strength::Normal).unwrap();
+        assert_eq!(*entries[0].found.as_ref().unwrap_err(), Refusal::Form("there is no type"));
     }
 
     #[test]

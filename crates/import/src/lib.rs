@@ -1,7 +1,8 @@
-//! Readers of what authenticator apps export and what vendors of hardware tokens deliver. Pure functions over bytes: they open no
-//! file, know no account and import nothing. No error quotes a file, which holds keys.
+//! Readers of what authenticator apps export and what vendors of hardware tokens deliver. Pure functions over
+//! bytes: they open no file, know no account and import nothing. No error quotes a file, which holds keys.
 //!
-//! What the parsers of JSON, CSV and XML keep of a file while they read is not wiped: only a short-lived process may read.
+//! What the parsers of JSON, CSV and XML keep of a file while they read is not wiped: only a short-lived
+//! process may read.
 #![forbid(unsafe_code)]
 
 mod columns;
@@ -166,7 +167,8 @@ fn device_of_text(text: &str, settings: &Settings<'_>, strength: Strength) -> Re
     device(&key.bytes, notes, settings, strength)
 }
 
-/// The bytes of a key in hexadecimal, if that is what it is: base32 has no 0, 1, 8 and 9, and no long key is without G to Z.
+/// The bytes of a key in hexadecimal, if that is what it is: base32 has no 0, 1, 8 and 9, and no long key is
+/// without G to Z.
 fn hexadecimal(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut digits = Zeroizing::new(Vec::with_capacity(text.len()));

@@ -1,5 +1,5 @@
-//! Google Authenticator's export: `otpauth-migration://offline?data=…`, a QR code for every ten keys or so. The data is a
-//! Protocol Buffers message in base64.
+//! Google Authenticator's export: `otpauth-migration://offline?data=…`, a QR code for every ten keys or so.
+//! The data is a Protocol Buffers message in base64.
 
 use crate::protobuf::{Value, fields};
 use crate::text;

@@ -1,4 +1,5 @@
-//! pam_oath's users.oath: a line for each app, `TYPE USER PIN KEY [COUNTER [LAST-CODE [LAST-TIME]]]`, the key in hexadecimal.
+//! pam_oath's users.oath: a line for each app, `TYPE USER PIN KEY [COUNTER [LAST-CODE [LAST-TIME]]]`, the key
+//! in hexadecimal.
 
 use crate::foreign::{Foreign, LineError, Note, Why, sha1};
 use qrtotp_otp::{Code, Params, Secret, Step, Strength, Window, matching_step};
@@ -20,8 +21,8 @@ pub struct OathLine {
     pub found: Result<Foreign, LineError>,
 }
 
-/// Where a code that was used just before the import can still be good: as far as a window may reach, and two hours back,
-/// which costs nothing.
+/// Where a code that was used just before the import can still be good: as far as a window may reach, and two
+/// hours back, which costs nothing.
 const RECENT: Window = Window { back: 240, ahead: 60 };
 /// Times in the file are local; no clock on Earth is further ahead of UTC.
 const EASTERNMOST: i64 = 14 * 3600;
@@ -95,8 +96,8 @@ fn hexadecimal(text: &str) -> Result<Zeroizing<Vec<u8>>, Why> {
     if rest.is_empty() { Ok(bytes) } else { Err(Why::Form("a key with an odd number of hexadecimal digits")) }
 }
 
-/// The step up to which codes are used. The file tells the last code, and when by a local clock: the code is looked for
-/// where it would still be good; everything before that day is used in any case.
+/// The step up to which codes are used. The file tells the last code, and when by a local clock: the code is
+/// looked for where it would still be good; everything before that day is used in any case.
 fn used(secret: &Secret, params: Params, rest: &[&str], now: UnixTime) -> Result<Option<Step>, Why> {
     let (counter, code, time) = match rest {
         [] => return Ok(None),

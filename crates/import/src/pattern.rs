@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-/// The path that `secret=PATTERN` means for a user: `~` at the beginning of a component and `${HOME}` and `%h` are the home,
-/// `${USER}` and `%u` the name.
+/// The path that `secret=PATTERN` means for a user: `~` at the beginning of a component and `${HOME}` and
+/// `%h` are the home, `${USER}` and `%u` the name.
 #[must_use]
 pub fn expand(pattern: &str, user: &str, home: &str) -> PathBuf {
     let mut path = String::with_capacity(pattern.len() + home.len());

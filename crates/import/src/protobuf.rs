@@ -1,4 +1,5 @@
-//! The wire format of Protocol Buffers, as much of it as an export of Google Authenticator needs: varints and bytes.
+//! The wire format of Protocol Buffers, as much of it as an export of Google Authenticator needs: varints and
+//! bytes.
 
 /// A field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

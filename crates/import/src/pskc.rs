@@ -1,4 +1,5 @@
-//! PSKC (RFC 6030), in which vendors deliver hardware tokens: XML, keys in base64. Encrypted keys are refused.
+//! PSKC (RFC 6030), in which vendors deliver hardware tokens: XML, keys in base64. Encrypted keys are
+//! refused.
 
 use crate::text;
 use crate::{Entry, FileError, Refusal, Settings, bounded, device};
@@ -12,8 +13,8 @@ use zeroize::Zeroizing;
 
 const WRONG_NUMBER: Refusal = Refusal::Form("digits, a time, a period or a drift that are no number");
 
-/// Reads a file. Its label is the key's id or the device's serial number, its user is `UserId`, if it is no more than a name or has
-/// a UID or CN. A key that has expired by `now` is refused.
+/// Reads a file. Its label is the key's id or the device's serial number, its user is `UserId`, if it is no
+/// more than a name or has a UID or CN. A key that has expired by `now` is refused.
 ///
 /// # Errors
 /// Not XML, or no PSKC.

@@ -1,4 +1,5 @@
-//! Key URIs, one a line: Ente's and FreeOTP+'s exports in the clear, and what zbarimg prints for several QR codes.
+//! Key URIs, one a line: Ente's and FreeOTP+'s exports in the clear, and what zbarimg prints for several QR
+//! codes.
 
 use crate::text;
 use crate::{Entry, FileError, bounded, entry_of_uri};

@@ -1,9 +1,9 @@
-//! PAM transactions of our own, inside somebody else's login. Before an account without a device may enrol,
-//! its primary factor must hold, and only libpam knows how this host checks that.
+//! Separate PAM transactions inside another program's login. Before an account without a device may enrol,
+//! its primary factor must be proven, and only libpam knows how this host checks it.
 //!
-//! [`prove_password`] authenticates a password by the PAM service [`SERVICE`]; [`would_let_in`] asks the
-//! account part of the login's own service. Neither shows anything, asks a person anything, or waits after a
-//! failure. The module recognises these transactions with [`is_ours`] and takes no part in them.
+//! [`prove_password`] authenticates a password with the PAM service [`SERVICE`]; [`would_let_in`] runs the
+//! account part of the login's own service. Neither shows anything, prompts the user, or waits after a
+//! failure. The module recognises these transactions with [`is_ours`] and ignores them.
 #![allow(unsafe_code)]
 
 pub mod libpam;
@@ -24,14 +24,14 @@ use transaction::Transaction;
 /// The PAM service that proves passwords: /etc/pam.d/qrtotp.
 pub const SERVICE: &CStr = c"qrtotp";
 
-/// Has the service [`SERVICE`] authenticate `password` for `user` (the canonical account name), then asks its
-/// account part. An expired password (PAM_NEW_AUTHTOK_REQD) is still a right one.
+/// Authenticates `password` for `user` (the canonical account name) with the service [`SERVICE`], then runs
+/// its account part. An expired password (PAM_NEW_AUTHTOK_REQD) still counts as right.
 ///
 /// # Errors
-/// See [`Unproven`]; the password proves nothing then.
+/// See [`Unproven`]; the password then proves nothing.
 pub fn prove_password(user: &CStr, password: &[u8], context: &Context) -> Result<(), Unproven> {
     let transaction = Transaction::start(SERVICE, user, context, Some(password))?;
-    // SAFETY: the handle is live, and this thread's alone.
+    // SAFETY: the handle is live, and only this thread uses it.
     let status = unsafe { pam_authenticate(transaction.handle(), PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK) };
     transaction.exactly_one_hidden_question(status == PAM_SUCCESS)?;
     if status != PAM_SUCCESS {
@@ -41,11 +41,11 @@ pub fn prove_password(user: &CStr, password: &[u8], context: &Context) -> Result
     transaction.is_still(user)
 }
 
-/// Whether the account part of `service`, the login's own, lets `user` in. An expired password is changed by
-/// the login itself, after us.
+/// Whether the account part of `service`, the login's own, lets `user` in. The login itself changes an
+/// expired password, after us.
 ///
 /// # Errors
-/// It does not ([`Unproven::Account`]), or can't be asked.
+/// It does not ([`Unproven::Account`]), or it can't be run.
 pub fn would_let_in(service: &CStr, user: &CStr, context: &Context) -> Result<(), Unproven> {
     let transaction = Transaction::start(service, user, context, None)?;
     transaction.account(PAM_SILENT)?;
@@ -54,7 +54,7 @@ pub fn would_let_in(service: &CStr, user: &CStr, context: &Context) -> Result<()
 
 impl Transaction<'_> {
     fn account(&self, flags: std::ffi::c_int) -> Result<(), Unproven> {
-        // SAFETY: the handle is live, and this thread's alone.
+        // SAFETY: the handle is live, and only this thread uses it.
         match unsafe { pam_acct_mgmt(self.handle(), flags) } {
             PAM_SUCCESS | PAM_NEW_AUTHTOK_REQD => Ok(()),
             status => Err(Unproven::Account(self.error_text(status))),

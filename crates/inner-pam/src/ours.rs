@@ -1,12 +1,12 @@
-//! Which transactions are ours, by the addresses of their handles: nothing that a caller can choose, such as
-//! the service's name, an item or a variable, makes a transaction one of ours.
+//! Recognises our transactions by the addresses of their handles: nothing that a caller can choose, such as
+//! the service's name, an item or a variable, makes a transaction ours.
 
 use crate::libpam::Handle;
 use std::ffi::{CStr, c_int};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// Inner transactions at one time in one process; one more is refused.
+/// Most concurrent inner transactions of one process; another one is refused.
 const AT_ONCE: usize = 256;
 
 static OURS: [AtomicPtr<Handle>; AT_ONCE] = [const { AtomicPtr::new(ptr::null_mut()) }; AT_ONCE];
@@ -47,7 +47,7 @@ pub fn is_ours_or_the_brokers(handle: *const Handle) -> bool {
     if is_ours(handle) {
         return true;
     }
-    // SAFETY: the name is a C string; the call only looks it up in what is loaded.
+    // SAFETY: the name is a C string; the call only looks it up among loaded symbols.
     let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, EXPORTED.as_ptr()) };
     if symbol.is_null() {
         return false;

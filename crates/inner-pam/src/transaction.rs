@@ -1,5 +1,5 @@
 //! One inner transaction: started with the login's items, answered by a conversation that gives the password
-//! to the first hidden question and to nothing else.
+//! only to the first hidden question.
 
 use crate::libpam::{
     Conversation, Handle, Message, PAM_BUF_ERR, PAM_CONV_ERR, PAM_ERROR_MSG, PAM_FAIL_DELAY,
@@ -16,12 +16,12 @@ use zeroize::Zeroize;
 
 /// Messages in one call of a conversation function (PAM_MAX_NUM_MSG).
 const MESSAGES: usize = 32;
-/// Bytes of the longest answer with its end (PAM_MAX_RESP_SIZE).
+/// Longest answer in bytes, with its end (PAM_MAX_RESP_SIZE).
 const ANSWER: usize = 512;
-/// The items that say where a login comes from.
+/// The items that describe a login's origin.
 const ITEMS: [c_int; 4] = [PAM_RHOST, PAM_RUSER, PAM_TTY, PAM_XDISPLAY];
 
-/// Where a login comes from: modules of an inner transaction see the same.
+/// A login's origin, passed on to the modules of an inner transaction.
 #[derive(Default)]
 pub struct Context {
     items: Vec<(c_int, CString)>,
@@ -88,12 +88,12 @@ pub unsafe fn variable(handle: *mut Handle, name: &CStr) -> Option<CString> {
     }
 }
 
-/// What the modules asked.
+/// The modules' questions and our answers.
 #[derive(Default)]
 struct Asked<'a> {
     password: Option<&'a [u8]>,
     answered: bool,
-    /// A question that was refused.
+    /// A question was refused.
     more: bool,
 }
 
@@ -113,12 +113,12 @@ impl<'a> Transaction<'a> {
         password: Option<&'a [u8]>,
     ) -> Result<Self, Unproven> {
         if password.is_some_and(|password| password.len() >= ANSWER || password.contains(&0)) {
-            return Err(Unproven::Wrong); // nothing that libpam could take
+            return Err(Unproven::Wrong); // libpam could not take it
         }
         let asked = Box::new(UnsafeCell::new(Asked { password, ..Asked::default() }));
         let conversation = Conversation { converse, data: asked.get().cast() };
         let mut handle = ptr::null_mut();
-        // SAFETY: libpam copies the strings and the struct; what `data` points to lives as long as the
+        // SAFETY: libpam copies the strings and the struct; the target of `data` lives as long as the
         // transaction.
         let status =
             unsafe { pam_start(service.as_ptr(), user.as_ptr(), &raw const conversation, &raw mut handle) };
@@ -130,8 +130,8 @@ impl<'a> Transaction<'a> {
         if transaction.registered.is_none() {
             return Err(Unproven::Unavailable("too many enrolments begin at the same time".into()));
         }
-        // SAFETY: the handle is live and this thread's alone; libpam copies the strings, and the function is
-        // there for as long as this image is.
+        // SAFETY: the handle is live and only this thread uses it; libpam copies the strings, and the
+        // function exists as long as this image does.
         let set = unsafe {
             let set = |kind, item: *const c_void| pam_set_item(handle, kind, item) == PAM_SUCCESS;
             let put = |variable: &CString| pam_putenv(handle, variable.as_ptr()) == PAM_SUCCESS;
@@ -146,8 +146,8 @@ impl<'a> Transaction<'a> {
         self.handle
     }
 
-    /// A service that succeeds without having asked for the password proves nothing, nor one that asks for
-    /// more.
+    /// Checks the conversation. A service that succeeds without asking for the password, or that asks more,
+    /// proves nothing.
     pub(crate) fn exactly_one_hidden_question(&self, succeeded: bool) -> Result<(), Unproven> {
         // SAFETY: libpam uses it only while one of its functions runs.
         let asked = unsafe { &*self.asked.get() };
@@ -161,9 +161,9 @@ impl<'a> Transaction<'a> {
     }
 
     /// # Errors
-    /// A module has put another user in this one's place.
+    /// A module has replaced the user.
     pub(crate) fn is_still(&self, user: &CStr) -> Result<(), Unproven> {
-        // SAFETY: the handle is live, and this thread's alone.
+        // SAFETY: the handle is live, and only this thread uses it.
         let now = unsafe { text_item(self.handle, PAM_USER) };
         match now.as_deref() == Some(user) {
             true => Ok(()),
@@ -172,20 +172,20 @@ impl<'a> Transaction<'a> {
     }
 
     pub(crate) fn error_text(&self, status: c_int) -> String {
-        // SAFETY: libpam gives a C string that is there for ever.
+        // SAFETY: libpam returns a C string that lives forever.
         unsafe { CStr::from_ptr(pam_strerror(self.handle, status)) }.to_string_lossy().into_owned()
     }
 }
 
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
-        self.registered = None; // first: the address may be another transaction's at once
+        self.registered = None; // first: another transaction may get the address at once
         // SAFETY: the handle is not used any more.
         unsafe { pam_end(self.handle, PAM_SUCCESS) };
     }
 }
 
-/// Instead of libpam's wait after a failure: the login has its own.
+/// Replaces libpam's delay after a failure: the login has its own.
 unsafe extern "C" fn no_delay(_: c_int, _: c_uint, _: *mut c_void) {}
 
 /// The conversation function: the password for the first hidden question, silence for messages, PAM_CONV_ERR
@@ -200,9 +200,9 @@ unsafe extern "C" fn converse(
     if !(1..=MESSAGES).contains(&count) || messages.is_null() || responses.is_null() || data.is_null() {
         return PAM_CONV_ERR;
     }
-    // SAFETY: what `start` gave to libpam, which nobody else uses while a function of libpam runs.
+    // SAFETY: the pointer that `start` gave to libpam; nothing else uses it while a libpam function runs.
     let asked = unsafe { &mut *data.cast::<Asked<'_>>() };
-    // SAFETY: plain allocation; null is looked for.
+    // SAFETY: plain allocation; null is checked below.
     let replies: *mut Response = unsafe { libc::calloc(count, size_of::<Response>()) }.cast();
     if replies.is_null() {
         return PAM_BUF_ERR;
@@ -215,7 +215,7 @@ unsafe extern "C" fn converse(
             (PAM_TEXT_INFO | PAM_ERROR_MSG, _) => {}
             (PAM_PROMPT_ECHO_OFF, Some(password)) if !asked.answered => {
                 asked.answered = true;
-                // SAFETY: zeroed, one byte longer than what is copied; `at` is within `replies`.
+                // SAFETY: zeroed, one byte longer than the copied bytes; `at` is within `replies`.
                 unsafe {
                     let copy: *mut u8 = libc::calloc(password.len() + 1, 1).cast();
                     if copy.is_null() {
@@ -237,7 +237,7 @@ unsafe extern "C" fn converse(
         unsafe { discard(replies, count) };
         return PAM_CONV_ERR;
     }
-    // SAFETY: not null; libpam takes over what it points to.
+    // SAFETY: not null; libpam takes over the array.
     unsafe { *responses = replies };
     PAM_SUCCESS
 }

@@ -1,6 +1,6 @@
-//! Why a password counts as not proven.
+//! Reasons why a password is not proven.
 
-/// Why a password counts as not proven.
+/// Why a password is not proven.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unproven {
     /// The service refused it.

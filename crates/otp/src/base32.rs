@@ -1,5 +1,5 @@
-//! Base32 (RFC 4648 §6): one spelling for what we write and read back, every usual one for keys that people
-//! give us.
+//! Base32 (RFC 4648 §6): one canonical spelling for text that we write and read back, every usual one for
+//! keys from other systems.
 
 use base32::Alphabet;
 use zeroize::Zeroizing;
@@ -17,7 +17,8 @@ pub enum Base32Error {
         /// Place of the first such character, counted from 1.
         position: usize,
     },
-    /// Not what [`encode`] writes: a length that no bytes have, or bits left over in the last character.
+    /// Text that [`encode`] does not write: a length that no number of bytes has, or bits left over in the
+    /// last character.
     #[error("the end of the base32 text is damaged: restore the whole text")]
     NotCanonical,
     /// Something follows an `=`.
@@ -29,7 +30,7 @@ pub enum Base32Error {
 /// secret.
 pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(5) * 8);
-    // Whole groups only: for anything else the crate's buffer grows, and the old one is freed unwiped.
+    // Whole groups only: otherwise the crate's buffer grows, and the old one is freed unwiped.
     for group in bytes.chunks(5) {
         let mut whole = Zeroizing::new([0; 5]);
         whole[..group.len()].copy_from_slice(group);
@@ -43,7 +44,7 @@ pub fn encode(bytes: &[u8]) -> String {
 /// that every byte string has exactly one text.
 ///
 /// # Errors
-/// [`Base32Error`] for everything that [`encode`] would not have written.
+/// [`Base32Error`] for any text that [`encode`] would not have written.
 pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Base32Error> {
     if let Some(index) = text.chars().position(|c| value(c).is_none()) {
         return Err(Base32Error::Character { position: index + 1 });
@@ -56,7 +57,7 @@ pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Base32Error> {
     whole_bytes(text)
 }
 
-/// A key as somebody gave it to us.
+/// A key as it was received.
 #[derive(PartialEq, Eq, Debug)]
 pub struct Lenient {
     /// The whole bytes.
@@ -65,9 +66,9 @@ pub struct Lenient {
     pub dropped_bits: bool,
 }
 
-/// As [`decode`], for keys from people and other systems, as phones and google-authenticator read them: takes
-/// lower case, blanks and dashes anywhere, any number of `=` at the end, `0`, `1` and `8` for `O`, `L` and
-/// `B`, and any length.
+/// Like [`decode`], for keys from users and other systems, with the leniency of phones and
+/// google-authenticator: takes lower case, blanks and dashes anywhere, any number of `=` at the end, `0`, `1`
+/// and `8` for `O`, `L` and `B`, and any length.
 ///
 /// # Errors
 /// [`Base32Error`]; positions count in `text` as it was given.
@@ -98,17 +99,17 @@ pub fn decode_lenient(text: &str) -> Result<Lenient, Base32Error> {
     Ok(Lenient { bytes: whole_bytes(&plain)?, dropped_bits })
 }
 
-/// The whole bytes of a text of nothing but the alphabet's characters; bits after them are dropped.
+/// The whole bytes of a text that holds only characters of the alphabet; spare bits are dropped.
 fn whole_bytes(text: &str) -> Result<Zeroizing<Vec<u8>>, Base32Error> {
     base32::decode(ALPHABET, text).map(Zeroizing::new).ok_or(Base32Error::NotCanonical)
 }
 
-/// Bits after the last whole byte. Five or more are a character that adds no byte.
+/// Bits after the last whole byte. With five or more, the last character adds no byte.
 fn spare_bits(text: &str) -> u32 {
     [0, 5, 2, 7, 4, 1, 6, 3][text.len() % 8]
 }
 
-/// Blanks and dashes of every kind that a web page or a text processor makes of them.
+/// Blanks and dashes of every kind that web pages and word processors produce.
 fn is_separator(c: char) -> bool {
     c.is_whitespace()
         || matches!(c, '-' | '\u{ad}' | '\u{200b}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{feff}')

@@ -1,4 +1,4 @@
-//! A code as somebody typed it.
+//! A code as it was typed.
 
 use std::fmt;
 
@@ -45,7 +45,7 @@ impl Code {
         self.digits.get(..self.len).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default()
     }
 
-    /// To be filled with 6 to 8 digits before anybody sees it.
+    /// A buffer for 6 to 8 digits; fill it before anyone reads it.
     pub(super) fn empty() -> Code {
         Code { digits: [0; MAX_DIGITS], len: 0 }
     }
@@ -57,7 +57,7 @@ impl Code {
     }
 }
 
-/// Takes the digits of a computed code without a detour over the heap.
+/// Takes the digits of a computed code without using the heap.
 impl fmt::Write for Code {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         text.bytes().try_for_each(|byte| self.push(byte)).ok_or(fmt::Error)
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn a_dropped_code_leaves_no_digit_in_its_memory() {
         let memory = File::open("/proc/self/mem").unwrap();
-        // In a vector: what is taken out of a variable is overwritten by what comes into it.
+        // In a vector, whose memory stays in place: the compiler may reuse a variable's stack slot.
         let mut codes = vec![Code::parse(b"31415926").unwrap()];
         let place = codes.as_ptr().addr() as u64;
         let left = || {

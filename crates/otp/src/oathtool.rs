@@ -1,10 +1,10 @@
-//! Codes of random keys, times and parameters are those of oathtool, an implementation that is not ours.
+//! Compares codes of random keys, times and parameters with those of oathtool, an independent implementation.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::{Algorithm, Params, Secret, Strength, code_at, random_bytes};
 use std::process::{Command, Stdio};
 
-/// Any key, time and parameters that we support.
+/// A random key, time and supported parameters.
 fn random() -> (Secret, Params, u64) {
     let [length, algorithm, digits, period, time @ ..]: [u8; 9] = random_bytes().unwrap();
     let algorithm = [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512][usize::from(algorithm % 3)];

@@ -1,4 +1,4 @@
-//! What a credential's codes are computed with: algorithm, digits, period. Bounded here, once.
+//! The parameters that a credential's codes are computed with: algorithm, digits, period. Bounded here, once.
 
 use std::fmt;
 use std::str::FromStr;
@@ -69,8 +69,8 @@ pub struct Params {
 }
 
 impl Params {
-    /// `digits` is 6 to 8 (RFC 4226 §5.3); `period` is 15 to 120 seconds: shorter ones can't be typed in
-    /// time, longer ones leave a code that was looked at valid for too long (RFC 6238 §5.2).
+    /// `digits` is 6 to 8 (RFC 4226 §5.3); `period` is 15 to 120 seconds: shorter ones leave too little time
+    /// to type, longer ones keep an observed code valid for too long (RFC 6238 §5.2).
     ///
     /// # Errors
     /// [`ParamsError::Digits`] or [`ParamsError::Period`] outside of these bounds.
@@ -117,7 +117,7 @@ impl Params {
 }
 
 impl Default for Params {
-    /// SHA1, 6 digits, 30 seconds: what every authenticator app computes.
+    /// SHA1, 6 digits, 30 seconds: the parameters that every authenticator app supports.
     fn default() -> Self {
         Params { algorithm: Algorithm::Sha1, digits: 6, period: 30 }
     }
@@ -135,13 +135,13 @@ pub enum ParamsError {
     /// Digits outside of 6 to 8.
     #[error("{digits} digits are not supported: use 6, 7 or 8")]
     Digits {
-        /// What was asked for.
+        /// The requested number of digits.
         digits: u8,
     },
     /// Period outside of 15 to 120 seconds.
     #[error("a period of {period} s is not supported: use 15 to 120 seconds (30 is usual)")]
     Period {
-        /// What was asked for, in seconds.
+        /// The requested period in seconds.
         period: u32,
     },
 }

@@ -7,13 +7,13 @@ use zeroize::Zeroizing;
 
 use super::{RandomError, base32, random};
 
-/// How short a secret may be.
+/// The required length of a secret.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Strength {
     /// At least [`Secret::MIN_BITS`].
     #[default]
     Normal,
-    /// At least [`Secret::WEAK_MIN_BITS`]: for keys that another system already handed out, after a warning.
+    /// At least [`Secret::WEAK_MIN_BITS`]: for keys that another system already issued, after a warning.
     AllowWeak,
 }
 
@@ -27,7 +27,7 @@ pub struct Secret {
 impl Secret {
     /// Shortest secret in bits (RFC 4226 §4, R6).
     pub const MIN_BITS: u32 = 128;
-    /// Shortest secret in bits with [`Strength::AllowWeak`]: what google-authenticator gave out for years.
+    /// Shortest secret in bits with [`Strength::AllowWeak`]: google-authenticator's length for years.
     pub const WEAK_MIN_BITS: u32 = 80;
     /// Longest secret in bytes: one SHA-256 block, the output of SHA-512.
     pub const MAX_BYTES: usize = 64;
@@ -44,7 +44,7 @@ impl Secret {
         Ok(Secret { bytes })
     }
 
-    /// Takes a secret that came from elsewhere: a record, an import, a typed key.
+    /// Takes a secret from a record, an import or a typed key.
     ///
     /// # Errors
     /// [`SecretError`] if it is too short for `strength`, longer than 64 bytes, or one byte repeated.
@@ -59,7 +59,7 @@ impl Secret {
         if bytes.len() * 8 < needed as usize {
             return Err(SecretError::TooShort { bits: bytes.len() * 8, needed });
         }
-        // An all-zero key is what a failed read or an empty placeholder looks like.
+        // A failed read or an empty placeholder leaves an all-zero key.
         if bytes.iter().all(|byte| Some(byte) == bytes.first()) {
             return Err(SecretError::Repeated);
         }
@@ -71,8 +71,8 @@ impl Secret {
         &self.bytes
     }
 
-    /// Whether both give the same codes. HMAC fills a key up with zeros to its block (RFC 2104 §2), and no
-    /// key of ours is longer than a block, so keys that differ in zeros at the end are one key. Constant
+    /// Whether both give the same codes. HMAC pads a key with zeros to its block (RFC 2104 §2), and our keys
+    /// are never longer than a block, so keys that differ only in trailing zeros are the same key. Constant
     /// time.
     #[must_use]
     pub fn same_key(&self, other: &Secret) -> bool {
@@ -126,19 +126,19 @@ pub enum SecretError {
     TooShort {
         /// Length of the refused secret in bits.
         bits: usize,
-        /// Bits that the asked-for [`Strength`] needs.
+        /// Bits that the required [`Strength`] needs.
         needed: u32,
     },
     /// More than [`Secret::MAX_BYTES`].
     #[error("the key is longer than 512 bits: check that nothing else was pasted with it")]
     TooLong,
-    /// One byte again and again, all zero for example.
+    /// A single repeated byte, for example all zeros.
     #[error("the key is one byte repeated, so it is a placeholder and not a key: have a real key issued")]
     Repeated,
 }
 
 impl SecretError {
-    /// True if [`Strength::AllowWeak`] would let it pass.
+    /// True if [`Strength::AllowWeak`] would accept it.
     #[must_use]
     pub fn is_weak(&self) -> bool {
         let Self::TooShort { bits, .. } = self else { return false };

@@ -1,5 +1,5 @@
-//! Which step a code belongs to. Says nothing about whether that step was used before: the caller compares
-//! it with the credential's watermark (RFC 6238 §5.2: a code is accepted once).
+//! Finds the step that a code belongs to. It does not know which steps were used: the caller compares the
+//! step with the credential's watermark (RFC 6238 §5.2: a code is accepted once).
 
 use std::fmt::Write;
 
@@ -8,42 +8,40 @@ use totp_rs::{Builder, Totp};
 
 use super::{Algorithm, Code, Params, Secret, Step};
 
-/// Most (accepted steps × devices) of an account: the chances that one guess has.
+/// Most (accepted steps × devices) of an account: the number of codes that one guess can hit.
 pub const MAX_TARGETS: usize = 15;
 
-/// How far a device's clock may be off, in seconds either way: what resynchronisation finds and an import
-/// takes over.
+/// How far a device's clock may be off, in seconds either way, for resynchronisation and for imports.
 pub const MAX_CLOCK_OFFSET: i64 = 600;
 
-/// Most steps to either side of a window that a device has of its own: 7 in all, so that beside it four
-/// devices with the default window fit in [`MAX_TARGETS`]. A clock that is further off is a matter of its
-/// drift.
+/// Most steps on either side of a device's own window: 7 in all, so that four devices with the default window
+/// fit beside it in [`MAX_TARGETS`]. A clock that is further off needs a drift instead.
 pub const MAX_OWN_SIDE: u8 = 3;
 
 /// Steps around the present one whose codes are accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Window {
-    /// Steps back, for the time a code needs from the phone to us and for slow phone clocks.
+    /// Steps back, for the time between reading and sending a code and for slow phone clocks.
     pub back: u8,
     /// Steps ahead, for fast phone clocks.
     pub ahead: u8,
 }
 
 impl Window {
-    /// Number of steps in the window, the present one included: the chances that one guess has.
+    /// Number of steps in the window, the present one included: the number of codes that one guess can hit.
     pub fn steps(self) -> usize {
         usize::from(self.back) + 1 + usize::from(self.ahead)
     }
 
-    /// As much of it as a device may have of its own ([`MAX_OWN_SIDE`]).
+    /// The window cut to the size that a single device may have ([`MAX_OWN_SIDE`]).
     #[must_use]
     pub fn own(back: u32, ahead: u32) -> Self {
         let most = |steps| u8::try_from(steps).unwrap_or(MAX_OWN_SIDE).min(MAX_OWN_SIDE);
         Window { back: most(back), ahead: most(ahead) }
     }
 
-    /// As much of it as an account with so many devices may have ([`MAX_TARGETS`]): steps ahead go first, the
-    /// present one stays.
+    /// The window cut to the size that an account with this many devices may have ([`MAX_TARGETS`]): steps
+    /// ahead go first, the present one stays.
     #[must_use]
     pub fn for_devices(mut self, devices: usize) -> Self {
         let most = MAX_TARGETS / devices.max(1);
@@ -65,8 +63,8 @@ impl Default for Window {
     }
 }
 
-/// Compares codes with those of one secret. To make it allocates; to compare does not, so that a login can't
-/// run out of memory between the first comparison and the write of its result.
+/// Compares codes with those of one secret. Only making a verifier allocates, so a login can't run out of
+/// memory between the first comparison and the write of its result.
 pub struct Verifier {
     totp: Totp,
     params: Params,
@@ -78,9 +76,9 @@ impl Verifier {
         Self { totp: totp(secret, params), params }
     }
 
-    /// The highest step in `now - back ..= now + ahead` whose code is `code`. Computes every step of the
-    /// window whatever it finds, so that the time taken does not tell which one matched. A code with another
-    /// number of digits than the parameters say matches nothing.
+    /// The highest step in `now - back ..= now + ahead` whose code is `code`. Always computes every step of
+    /// the window, so timing does not reveal which one matched. A code with another number of digits than the
+    /// parameters say matches nothing.
     pub fn matching_step(&self, code: &Code, now: Step, window: Window) -> Option<Step> {
         if code.len() != usize::from(self.params.digits()) {
             return None;
@@ -117,9 +115,9 @@ pub fn code_at(secret: &Secret, params: Params, step: Step) -> Code {
     code
 }
 
-/// Steps are counted by [`Params::step_at`]; with a duration of 1, what totp-rs calls the time is our step,
-/// and no multiplication can overflow. A skew of 0 makes its `check` look at exactly that step.
-/// (`build` would refuse the 80-bit keys that [`super::Strength::AllowWeak`] lets in; all bounds are ours.)
+/// Steps are counted by [`Params::step_at`]: with a duration of 1, totp-rs's time is our step, and no
+/// multiplication can overflow. A skew of 0 makes its `check` test exactly that step. (`build` would refuse
+/// the 80-bit keys that [`super::Strength::AllowWeak`] accepts; we check all bounds ourselves.)
 fn totp(secret: &Secret, params: Params) -> Totp {
     let algorithm = match params.algorithm() {
         Algorithm::Sha1 => totp_rs::Algorithm::SHA1,
@@ -273,7 +271,7 @@ mod tests {
             let inside = now.saturating_sub(back.into())..=now + u64::from(ahead);
             for step in now.saturating_sub(6)..=now + 6 {
                 let code = code_at(&secret, params, step);
-                // Another step may have the same code by chance, so look at what each step's code is.
+                // Another step may have the same code by chance, so compute each step's code.
                 let expected = inside.clone().rev().find(|&s| code_at(&secret, params, s).as_str() == code.as_str());
                 prop_assert!(expected.is_some() || !inside.contains(&step));
                 prop_assert_eq!(matching_step(&secret, params, &code, now, Window { back, ahead }), expected);

@@ -1,4 +1,4 @@
-//! Results of modules, and what a line does with each: `_pam_parse_control` of libpam.
+//! Results of modules, and the action of a line for each: `_pam_parse_control` of libpam.
 
 /// A module's result: a `PAM_*` return value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,16 +63,16 @@ impl Code {
     pub const IGNORE: Self = Self(25);
     /// `PAM_ABORT`.
     pub const ABORT: Self = Self(26);
-    /// `PAM_MODULE_UNKNOWN`: also what libpam takes for a module that it can't load.
+    /// `PAM_MODULE_UNKNOWN`: also libpam's result for a module that it can't load.
     pub const MODULE_UNKNOWN: Self = Self(28);
 
-    /// As a control names it.
+    /// The name in a control.
     #[must_use]
     pub fn name(self) -> &'static str {
         NAMES.get(usize::from(self.0)).copied().unwrap_or_default()
     }
 
-    /// The code of a name.
+    /// The code with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|code| code.name() == name)
@@ -83,22 +83,22 @@ impl Code {
     }
 }
 
-/// What a line does with a result.
+/// A line's action for a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Nothing.
     Ignore,
     /// It counts, unless something failed before.
     Ok,
-    /// As `Ok`, and if nothing failed the part ends.
+    /// Like `Ok`, and if nothing failed the part ends.
     Done,
     /// The part fails, and goes on.
     Bad,
     /// The part fails, and ends.
     Die,
-    /// Back to what was before the substack.
+    /// Restores the state before the substack.
     Reset,
-    /// The next lines are left out.
+    /// Skips the next lines.
     Jump(usize),
 }
 
@@ -116,10 +116,10 @@ const ACTIONS: [(&str, Action); 6] = [
 ];
 
 impl Control {
-    /// For lines that libpam can't use: each result fails.
+    /// For lines that libpam can't use: every result fails.
     pub const BAD: Self = Self([Action::Bad; 32]);
 
-    /// `word` is the control without its brackets. `Err`: libpam takes it for [`Control::BAD`].
+    /// `word` is the control without its brackets. `Err`: libpam uses [`Control::BAD`] instead.
     pub fn parse(word: &str) -> Result<Self, ()> {
         let simple = |success, failure, ignore| {
             let mut actions = [failure; 32];

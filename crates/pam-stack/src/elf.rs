@@ -1,5 +1,5 @@
-//! Whether a file is a shared library that libpam can load here: the ELF header (System V ABI, chapter 4), 64
-//! bits.
+//! Whether a file is a shared library that libpam can load here, from the ELF header (System V ABI, chapter
+//! 4), 64 bits.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ pub struct Elf<'b>(&'b [u8]);
 /// Why libpam can't load a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unusable {
-    /// It is no ELF file.
+    /// Not an ELF file.
     NoLibrary,
-    /// It ends before its headers say.
+    /// Shorter than its headers say.
     Truncated,
     /// It is for another machine.
     OtherMachine,
@@ -20,7 +20,7 @@ pub enum Unusable {
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoLibrary => "is no shared library",
+            Self::NoLibrary => "is not a shared library",
             Self::Truncated => "is cut off",
             Self::OtherMachine => "is for another kind of machine",
         })
@@ -28,7 +28,7 @@ impl fmt::Display for Unusable {
 }
 
 const MAGIC: &[u8] = b"\x7fELF";
-/// Bytes 4 (64 bits), 5 (byte order) and 18 to 20 (machine) of the header.
+/// Compared bytes of the header: 4 (64 bits), 5 (byte order) and 18 to 20 (machine).
 const COMPARED: [usize; 4] = [4, 5, 18, 19];
 
 impl<'b> Elf<'b> {
@@ -46,7 +46,7 @@ impl<'b> Elf<'b> {
         if ours.len() >= 64 && COMPARED.iter().any(|at| bytes[*at] != ours[*at]) {
             return Err(Unusable::OtherMachine);
         }
-        // e_shoff, e_shentsize and e_shnum; the section headers stand at the end.
+        // e_shoff, e_shentsize and e_shnum; the section headers are at the end.
         let number = |at: usize, len: usize| {
             bytes[at..at + len].iter().rev().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte))
         };
@@ -57,7 +57,7 @@ impl<'b> Elf<'b> {
         Ok(Self(bytes))
     }
 
-    /// Whether a text is in it.
+    /// Whether the file contains a text.
     #[must_use]
     pub fn holds(&self, text: &str) -> bool {
         self.0.windows(text.len()).any(|window| window == text.as_bytes())

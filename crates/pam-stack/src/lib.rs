@@ -1,9 +1,9 @@
-//! PAM files as libpam reads them, and what their stacks can end in.
+//! PAM files as libpam reads them, and the possible results of their stacks.
 //!
 //! [`Tree::stack`] reads a service's files below a root directory, which tests choose. [`Stack::success`]
-//! runs the stack as libpam's dispatcher does, over every result that its modules can have, and gives a run
-//! that lets somebody in. No module is loaded and nothing is changed. libpam's own answers to random stacks
-//! are in `tests/libpam.txt`.
+//! runs the stack like libpam's dispatcher, over every result that its modules can have, and returns a run
+//! that lets a user in. No module is loaded and nothing is changed. `tests/libpam.txt` holds libpam's own
+//! results for random stacks.
 #![forbid(unsafe_code)]
 
 mod code;
@@ -25,11 +25,11 @@ pub const OURS: &str = "pam_qrtotp.so";
 /// A part of a PAM file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
-    /// Who a user is.
+    /// Proves the user's identity.
     Auth,
-    /// Whether they may log in.
+    /// Decides whether the user may log in.
     Account,
-    /// What surrounds the session.
+    /// Sets up and ends the session.
     Session,
     /// Changing a password.
     Password,

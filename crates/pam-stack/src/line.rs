@@ -3,17 +3,17 @@
 /// libpam before 1.7 reads longer lines in pieces of this many bytes.
 pub const LONGEST: usize = 1023;
 
-/// A line with those that it goes on in.
+/// A line, joined with its continuation lines.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Of its first line, from 1.
+    /// The number of its first line, from 1.
     pub number: usize,
     pub text: String,
-    /// A line of it is longer than [`LONGEST`].
+    /// One of its lines is longer than [`LONGEST`].
     pub too_long: bool,
 }
 
-/// The lines that hold anything.
+/// The lines that are not empty.
 pub fn assemble(text: &str) -> Vec<Line> {
     let blanks = [' ', '\t'];
     let mut lines: Vec<Line> = Vec::new();
@@ -40,7 +40,7 @@ pub fn assemble(text: &str) -> Vec<Line> {
     lines
 }
 
-/// Words: what is in brackets is one, without them; `\]` in it is `]`.
+/// Splits into words: a bracketed text is one word, without the brackets; `\]` in it is `]`.
 pub fn words(text: &str) -> Vec<String> {
     let blank = |c: char| matches!(c, ' ' | '\t' | '\n');
     let mut found = Vec::new();

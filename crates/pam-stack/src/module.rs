@@ -1,10 +1,10 @@
-//! What modules can answer, given what a login brings.
+//! The possible results of modules, given the facts of a login.
 
 use crate::code::Code;
 use crate::tree::Entry;
 use crate::{OURS, Part};
 
-/// What a module is good for, as far as it is known.
+/// A module's purpose, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Our module.
@@ -13,9 +13,9 @@ pub enum Kind {
     Password,
     /// It takes one-time codes of another system.
     OtherCode,
-    /// It checks who or where the user is, or something else that proves nothing.
+    /// It checks the user's name or place, or something else that proves nothing.
     Selector,
-    /// It lets root be.
+    /// It exempts root.
     RootOnly,
     /// Its result does not depend on the login.
     Fixed,
@@ -64,7 +64,7 @@ const SELECTORS: [&str; 16] = [
     "pam_usertype.so",
     "pam_wheel.so",
 ];
-/// What modules answer in the auth part, as observed with Linux-PAM 1.5.2.
+/// Results of modules in the auth part, as observed with Linux-PAM 1.5.2.
 const FIXED: [(&str, &[Code]); 19] = [
     ("pam_cap.so", &[Code::SUCCESS, Code::IGNORE]),
     ("pam_debug.so", &[Code::SUCCESS]),
@@ -86,45 +86,44 @@ const FIXED: [(&str, &[Code]); 19] = [
     ("pam_selinux.so", &[Code::SUCCESS, Code::IGNORE]),
     ("pam_warn.so", &[Code::IGNORE]),
 ];
-/// What a selector answers if it refuses.
+/// The results of a selector that refuses.
 const REFUSALS: [Code; 3] = [Code::AUTH_ERR, Code::PERM_DENIED, Code::IGNORE];
-/// What a module answers to a wrong password.
+/// The results of a module after a wrong password.
 const WRONG_PASSWORD: [Code; 4] =
     [Code::AUTH_ERR, Code::USER_UNKNOWN, Code::AUTHINFO_UNAVAIL, Code::MAXTRIES];
 
-/// What to assume of selectors.
+/// The assumption about selectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selectors {
-    /// All say yes.
+    /// All succeed.
     Yes,
-    /// All say no.
+    /// All refuse.
     No,
-    /// Any of them may say either.
+    /// Any of them may succeed or refuse.
     Any,
 }
 
-/// What a login brings.
+/// The facts of a login.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
-    /// What our module answers; success only for the first line of ours that is run, for a code is good for
-    /// once.
+    /// Our module's result. Only the first of our lines that runs can succeed, because a code is valid once.
     pub ours: Code,
-    /// Whether a second line of ours may succeed all the same.
+    /// Whether a second line of ours may succeed nevertheless.
     pub code_twice: bool,
     /// The password is right.
     pub password: bool,
-    /// What selectors say.
+    /// The selectors' results.
     pub selectors: Selectors,
-    /// Other proofs, and modules that are not known, may succeed.
+    /// Other proofs, and unknown modules, may succeed.
     pub proofs: bool,
-    /// Codes of other systems are at hand.
+    /// Codes of other systems are available.
     pub other_codes: bool,
     /// The caller is root.
     pub root: bool,
 }
 
 impl Entry {
-    /// What the module is good for.
+    /// The module's purpose.
     #[must_use]
     pub fn kind(&self) -> Kind {
         let name = self.name();
@@ -145,8 +144,8 @@ impl Entry {
     }
 
     fn fixed(&self) -> Vec<Code> {
-        // pam_faillock(8): each part of it tells whether the account is locked; `authfail` then writes, and
-        // is ignored.
+        // pam_faillock(8): each of its lines reports whether the account is locked; `authfail` also writes,
+        // and its result is ignored.
         if self.name() == "pam_faillock.so" {
             return vec![if self.has("authfail") { Code::IGNORE } else { Code::SUCCESS }];
         }
@@ -167,7 +166,7 @@ impl Facts {
         root: false,
     };
 
-    /// What an entry's module can answer; `spent`: a line of ours succeeded before.
+    /// The possible results of an entry's module; `spent`: a line of ours succeeded before.
     #[must_use]
     pub fn of(&self, entry: &Entry, part: Part, spent: bool) -> Vec<Code> {
         if entry.module.is_none() {
@@ -191,7 +190,7 @@ impl Facts {
                 vec![if refused { Code::AUTH_ERR } else { Code::SUCCESS }]
             }
             Kind::Password => maybe(self.password, &WRONG_PASSWORD),
-            // Without a key of theirs, `nullok` lets pass.
+            // Without its own key, `nullok` succeeds.
             Kind::OtherCode if entry.has("nullok") => maybe(true, &[Code::IGNORE, Code::AUTH_ERR]),
             Kind::OtherCode => maybe(self.other_codes, &[Code::AUTH_ERR]),
             Kind::Selector => match self.selectors {
@@ -205,7 +204,7 @@ impl Facts {
         }
     }
 
-    /// The other parts: ours takes no part, and what is not known may be content.
+    /// The other parts: our module ignores them, and an unknown module may succeed.
     fn rest(&self, entry: &Entry, part: Part) -> Vec<Code> {
         match entry.name() {
             OURS => vec![Code::IGNORE],

@@ -5,7 +5,7 @@ use crate::module::Facts;
 use crate::tree::{Entry, Stack};
 use std::collections::HashSet;
 
-/// What libpam thinks of the part so far.
+/// libpam's result for the part so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Impression {
     Undefined,
@@ -19,10 +19,10 @@ struct State {
     at: usize,
     impression: Impression,
     status: Code,
-    /// By level: what was when its substack began.
+    /// The state before each substack, by level.
     saved: Vec<(Impression, Code)>,
     level: usize,
-    /// How often our module succeeded: a code is good for once.
+    /// Whether our module succeeded before: a code is valid once.
     spent: bool,
 }
 
@@ -33,7 +33,7 @@ pub struct Step {
     pub entry: usize,
     /// Its module's result.
     pub code: Code,
-    /// What its line does with that.
+    /// Its line's action for that.
     pub action: Action,
 }
 
@@ -41,13 +41,13 @@ pub struct Step {
 pub type Run = Vec<Step>;
 
 impl Stack {
-    /// A run that succeeds, if there is one for logins of which `facts` hold.
+    /// A run that succeeds, if there is one for logins with these facts.
     #[must_use]
     pub fn success(&self, facts: &Facts) -> Option<Run> {
         self.run(|entry, spent| facts.of(entry, self.part, spent))
     }
 
-    /// As [`Stack::success`], with all results that each entry can have; `spent`: our module succeeded
+    /// Like [`Stack::success`], with all possible results of each entry; `spent`: our module succeeded
     /// before.
     #[must_use]
     pub fn run(&self, results: impl Fn(&Entry, bool) -> Vec<Code>) -> Option<Run> {

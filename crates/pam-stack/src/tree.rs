@@ -8,32 +8,32 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where libpam looks for a service's file, in its order.
+/// The directories of services' files, in libpam's order.
 const DIRECTORIES: [&str; 2] = ["etc/pam.d", "usr/lib/pam.d"];
 /// The service whose lines are used for parts that another one lacks.
 const OTHER: &str = "other";
 /// How deep libpam follows includes.
 const DEEPEST: usize = 16;
-/// Below these roots, or a directory in them, libpam keeps its modules.
+/// Roots of libpam's module directories; these are in a root or in a directory below it.
 const MODULE_ROOTS: [&str; 4] = ["lib", "lib64", "usr/lib", "usr/lib64"];
-/// A module that is wherever libpam is.
+/// A module that every libpam has.
 const ALWAYS_THERE: &str = "pam_permit.so";
 
-/// A root directory with PAM files and modules below.
+/// A root directory with PAM files and modules.
 #[derive(Clone, Debug)]
 pub struct Tree {
     root: PathBuf,
     modules: BTreeSet<PathBuf>,
-    /// Files, as the host sees them, with contents that they do not have yet.
+    /// Files, by their paths on the host, with planned contents.
     planned: BTreeMap<PathBuf, String>,
 }
 
-/// A line of a file.
+/// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The file, as the host sees it.
+    /// The file's path on the host.
     pub file: PathBuf,
-    /// From 1.
+    /// The line, from 1.
     pub line: usize,
 }
 
@@ -43,25 +43,25 @@ impl fmt::Display for Place {
     }
 }
 
-/// Something in a file that libpam can't use, or uses in another way than it looks.
+/// A problem: libpam can't use a line, or reads it differently than it looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where it is.
+    /// Its place.
     pub place: Place,
-    /// What it is.
+    /// The problem.
     pub problem: Problem,
 }
 
-/// What is wrong with a line.
+/// A problem in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// The first word is none that libpam knows.
+    /// libpam does not know the first word.
     Kind(String),
     /// It ends before its control or its module.
     Incomplete,
-    /// The control is not understood.
+    /// The control is invalid.
     Control(String),
-    /// The file that it includes is not there, or can't be read.
+    /// The included file is missing or can't be read.
     Missing(String),
     /// It includes a file that includes this one.
     Loop(String),
@@ -74,7 +74,7 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Kind(word) => write!(f, "`{word}` is none of auth, account, session, password, @include"),
+            Self::Kind(word) => write!(f, "`{word}` is not auth, account, session, password or @include"),
             Self::Incomplete => f.write_str("ends before it names a module"),
             Self::Control(word) => write!(f, "the control `{word}` is not understood"),
             Self::Missing(file) => write!(f, "includes {file}, which is not there or can't be read"),
@@ -88,30 +88,30 @@ impl fmt::Display for Problem {
 /// A line that libpam runs.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Where it is.
+    /// Its place.
     pub place: Place,
-    /// The module as it is written; `None`: libpam can't use the line, and it fails.
+    /// The module as written; `None`: libpam can't use the line, and it fails.
     pub module: Option<String>,
-    /// What is written behind the module.
+    /// The arguments after the module.
     pub arguments: Vec<String>,
-    /// As it is written.
+    /// The control as written.
     pub control_text: String,
-    /// The module's file is not there.
+    /// The module's file does not exist.
     pub missing: bool,
     pub(crate) control: Control,
     pub(crate) level: usize,
-    /// Only marks that a substack begins.
+    /// Marks only the beginning of a substack.
     pub(crate) marker: bool,
 }
 
 impl Entry {
-    /// The module's file without its directory.
+    /// The name of the module's file, without its directory.
     #[must_use]
     pub fn name(&self) -> &str {
         self.module.as_deref().unwrap_or_default().rsplit('/').next().unwrap_or_default()
     }
 
-    /// It is a line of ours.
+    /// Whether it is a line of our module.
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.name() == OURS
@@ -123,20 +123,20 @@ impl Entry {
 pub struct Stack {
     /// Its part.
     pub part: Part,
-    /// Its lines, those of included files in their place.
+    /// Its lines, with those of included files in their place.
     pub entries: Vec<Entry>,
-    /// What is wrong in the files that were read for it.
+    /// The faults in the files that were read for it.
     pub faults: Vec<Fault>,
     /// libpam gives up reading: every login by this service fails.
     pub aborted: bool,
-    /// The service has no line of this part, so these are those of the service `other`.
+    /// The service has no line of this part, so these are the lines of the service `other`.
     pub from_other: bool,
     /// The files that its lines come from.
     pub files: BTreeSet<PathBuf>,
 }
 
 impl Tree {
-    /// Below `root`; `/` for the host's own.
+    /// The tree below `root`; `/` for the host's own.
     #[must_use]
     pub fn new(root: &Path) -> Self {
         let below = |top: &str| {
@@ -150,7 +150,7 @@ impl Tree {
         Self { root: root.to_owned(), modules, planned: BTreeMap::new() }
     }
 
-    /// The same as if a file, as the host sees it, held this text.
+    /// The same tree with this text planned for a file, given by its path on the host.
     #[must_use]
     pub fn with(&self, file: &Path, text: &str) -> Self {
         let mut tree = self.clone();
@@ -158,14 +158,15 @@ impl Tree {
         tree
     }
 
-    /// The content of a file, as the host sees it. None: it is not there, or is no file, or can't be read.
+    /// The content of a file, by its path on the host. `None`: it does not exist, is not a file, or can't be
+    /// read.
     #[must_use]
     pub fn text(&self, file: &Path) -> Option<String> {
         if let Some(text) = self.planned.get(file) {
             return Some(text.clone());
         }
         let real = self.path(file);
-        // A FIFO would be waited for.
+        // Reading a FIFO would block.
         let bytes = real.is_file().then(|| fs::read(real).ok()).flatten()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -176,14 +177,14 @@ impl Tree {
         &self.root
     }
 
-    /// A path of the host, below the root.
+    /// The place of a host's path below the root.
     #[must_use]
     pub fn path(&self, host: &Path) -> PathBuf {
         self.root.join(host.strip_prefix("/").unwrap_or(host))
     }
 
-    /// The services by name, with their files as the host sees them. What package managers and editors leave
-    /// behind is none.
+    /// The services by name, with their files' paths on the host. Skips files left by package managers and
+    /// editors.
     #[must_use]
     pub fn services(&self) -> BTreeMap<String, PathBuf> {
         let mut found = BTreeMap::new();
@@ -208,7 +209,7 @@ impl Tree {
         &self.modules
     }
 
-    /// Where a module's file would be looked for, as a path below the root. None if this tree has no modules
+    /// The paths below the root where a module's file would be looked for. Empty if this tree has no modules
     /// at all.
     #[must_use]
     pub fn module_places(&self, module: &str) -> Vec<PathBuf> {
@@ -237,7 +238,7 @@ impl Tree {
         places.into_iter().find(there)
     }
 
-    /// What libpam runs for a part of a service.
+    /// The lines that libpam runs for a part of a service.
     #[must_use]
     pub fn stack(&self, service: &str, part: Part) -> Stack {
         let own = self.read(service, part);
@@ -296,7 +297,7 @@ impl<'t> Reader<'t> {
         Self { tree, stack, aborted: false }
     }
 
-    /// `only`: the part that an include asked for; without one, all.
+    /// Reads a file. `only`: the part that an include requests; `None`: all.
     fn file(
         &mut self,
         path: &Path,
@@ -340,7 +341,7 @@ impl<'t> Reader<'t> {
             if self.include(words.next(), place, only, level, above) {
                 return Ok(());
             }
-            // libpam has no part for the line that must fail.
+            // The line must fail, and without `only` libpam has no part for it.
             let Some(part) = only else { return Err(Abort) };
             self.must_fail(place, only, part, level);
             return Ok(());
@@ -386,8 +387,8 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    /// Whether the included file could be read. libpam 1.5.2 follows an include that comes back until the
-    /// program crashes; newer ones, and substacks, end at some depth and fail.
+    /// Returns whether the included file could be read. libpam 1.5.2 follows a circular include until the
+    /// program crashes; newer versions, and substacks, stop at some depth and fail.
     fn include(
         &mut self,
         name: Option<&str>,

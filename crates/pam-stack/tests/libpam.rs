@@ -1,10 +1,10 @@
-//! The interpreter ends as libpam did.
+//! Our interpreter's results equal libpam's.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use pam_stack::{Code, Part, Tree};
 use std::fs;
 
-/// A tree with these files in /etc/pam.d, and the modules that they name but pam_nope.so.
+/// A tree with these files in /etc/pam.d, and all modules that they name except pam_nope.so.
 fn tree(case: &str) -> (tempfile::TempDir, Tree) {
     let dir = tempfile::tempdir().unwrap();
     let (files, modules) = (dir.path().join("etc/pam.d"), dir.path().join("usr/lib/security"));

@@ -1,10 +1,10 @@
-//! The applied configuration: what a login reads. `qrtotp config apply` makes it from the files that people
-//! edit.
+//! The applied configuration: the form that a login reads. `qrtotp config apply` makes it from the admin's
+//! files.
 //!
-//! The file is at most 64 KiB: `QRTP`, u16 version, u64 checksum of what follows, u64 generation, i64
-//! applied_at, u32 uid, 32 bytes digest of the sources, i64 confirm_by (0: no need), the settings and the
-//! rules as one part each, and, where a confirmation is awaited, all of the file that was in force before.
-//! Little-endian. A checksum, not a seal: who can write there is root, and could write the sources as well.
+//! The file is at most 64 KiB, little-endian: `QRTP`, u16 version, u64 checksum of the rest, u64 generation,
+//! i64 applied_at, u32 uid, 32 bytes digest of the sources, i64 confirm_by (0: no need), the settings and the
+//! rules as one part each, and, while a confirmation is awaited, the whole file that was in force before. A
+//! checksum, not a seal: only root can write there, and root could write the sources as well.
 
 use super::bytes::{Bytes, Damaged, put_part};
 use super::document::Table;
@@ -30,21 +30,21 @@ pub struct Applied {
     pub generation: u64,
     /// When it was applied.
     pub applied_at: UnixTime,
-    /// The uid of who applied it.
+    /// The uid of the admin who applied it.
     pub by: u32,
     /// BLAKE2b-256 of the sources.
     pub digest: [u8; 32],
-    /// Until when it has to be confirmed; 0: that is not awaited.
+    /// The time limit for confirming it; 0: no confirmation is needed.
     pub confirm_by: UnixTime,
-    /// What was in force before, while a confirmation is awaited.
+    /// The file that was in force before, while a confirmation is awaited.
     pub previous: Vec<u8>,
 }
 
 impl Applied {
-    /// Reads the newest one in a file, in force or not.
+    /// Reads the newest configuration in a file, in force or not.
     ///
     /// # Errors
-    /// It is not what was written.
+    /// The file is damaged.
     pub fn newest(file: &[u8]) -> Result<Self, Damaged> {
         let rest = file.strip_prefix(MAGIC).ok_or(Damaged)?;
         let mut bytes = Bytes::new(rest);
@@ -69,17 +69,17 @@ impl Applied {
         Ok(Self { config, generation, applied_at, by, digest, confirm_by, previous })
     }
 
-    /// Reads the one that is in force at `now`: the newest, unless it had to be confirmed and was not.
-    /// Outside of the time that it had, whichever way the clock went, the one before is.
+    /// Reads the configuration that is in force at `now`: the newest, unless it had to be confirmed and was
+    /// not. If `now` is outside the time for confirming, before or after it, the previous one is in force.
     ///
     /// # Errors
-    /// It is not what was written.
+    /// The file is damaged.
     pub fn in_force(file: &[u8], now: UnixTime) -> Result<Self, Damaged> {
         let newest = Self::newest(file)?;
         if newest.is_in_force(now) { Ok(newest) } else { Self::newest(&newest.previous) }
     }
 
-    /// Whether it has no need of a confirmation, or time for it.
+    /// Whether it needs no confirmation, or still has time for it.
     #[must_use]
     pub fn is_in_force(&self, now: UnixTime) -> bool {
         self.confirm_by == 0 || (self.applied_at..=self.confirm_by).contains(&now)
@@ -97,16 +97,16 @@ fn checksum(bytes: &[u8]) -> u64 {
     words.fold(0xcbf2_9ce4_8422_2325 ^ length, |sum, word| (sum ^ word).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// A file that people edit.
+/// A configuration file as text.
 #[derive(Clone, Debug)]
 pub struct SourceFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// Its text.
     pub bytes: Vec<u8>,
 }
 
-/// What the files say, checked.
+/// The contents of the files, checked.
 #[derive(Debug)]
 pub struct Compiled {
     /// Settings and rules.
@@ -115,7 +115,7 @@ pub struct Compiled {
     pub rules: Vec<Rule>,
     /// Accounts that some rule must let in locally.
     pub emergency: Vec<String>,
-    /// What deserves a second thought: the rule, and why.
+    /// Points that an admin should reconsider: the rule, and why.
     pub warnings: Vec<(String, String)>,
     /// BLAKE2b-256 of the files.
     pub digest: [u8; 32],
@@ -128,9 +128,9 @@ pub struct Compiled {
 pub struct Failed {
     /// File and line.
     pub place: String,
-    /// `OUTCOME by RULE`, as it should be.
+    /// The expected `OUTCOME by RULE`.
     pub expected: String,
-    /// What it is.
+    /// The actual `OUTCOME by RULE`.
     pub got: String,
 }
 
@@ -148,11 +148,11 @@ pub fn digest(files: &[SourceFile]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// What the files of `conf.d` hold.
+/// The tables that files of `conf.d` may hold.
 const BESIDE: [&str; 3] = ["rule", "test", "networks"];
 
-/// Reads and checks the files: first those of `conf.d` in their order, the main one last. Only that one has
-/// settings.
+/// Reads and checks the files: first those of `conf.d` in their order, the main one last. Only the main one
+/// has settings.
 ///
 /// # Errors
 /// A fault, with its file and line.
@@ -204,7 +204,7 @@ pub fn compile(files: &[SourceFile], names: &dyn Names) -> Result<Compiled, Conf
     Ok(compiled)
 }
 
-/// When and by whom a configuration is applied.
+/// Generation, time and author of an applied configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Stamp {
     /// Its number.
@@ -243,7 +243,7 @@ impl Compiled {
         stamp.file(&self.digest, &parts)
     }
 
-    /// The settings that the main file has: each key, and its value as TOML.
+    /// The keys of the main file, each with its value as TOML.
     #[must_use]
     pub fn settings(&self) -> Vec<(String, String)> {
         self.settings.flat()
@@ -286,7 +286,7 @@ impl Compiled {
         }
     }
 
-    /// The gids that the rules know the groups by. What no rule names decides nothing.
+    /// The gids of the groups, as the rules know them. Groups that no rule names don't matter.
     #[must_use]
     pub fn gids(&self, groups: &[String]) -> Vec<u32> {
         let known = self.rules.iter().flat_map(|rule| &rule.conditions.group);
@@ -295,7 +295,7 @@ impl Compiled {
 }
 
 impl Config {
-    /// What holds where no rule decides.
+    /// The outcome if no rule decides.
     #[must_use]
     pub fn default_outcome(&self) -> Outcome {
         match self.defaults.require {
@@ -305,10 +305,10 @@ impl Config {
     }
 }
 
-/// The newest configuration of `file` with another stamp: confirmed, or applied once more.
+/// The newest configuration of `file` with another stamp: confirmed, or applied again.
 ///
 /// # Errors
-/// It is not what was written.
+/// The file is damaged.
 pub fn restamped(file: &[u8], stamp: Stamp) -> Result<Vec<u8>, Damaged> {
     const SETTINGS: usize = 8 + 8 + 4 + 32 + 8;
     let newest = Applied::newest(file)?;
@@ -320,7 +320,7 @@ pub fn restamped(file: &[u8], stamp: Stamp) -> Result<Vec<u8>, Damaged> {
 /// The settings of the newest configuration of `file`, as [`Compiled::settings`].
 ///
 /// # Errors
-/// It is not what was written.
+/// The file is damaged.
 pub fn settings(file: &[u8]) -> Result<Vec<(String, String)>, Damaged> {
     const BEFORE: usize = MAGIC.len() + 2 + 8 + 8 + 8 + 4 + 32 + 8;
     Applied::newest(file)?;
@@ -328,7 +328,7 @@ pub fn settings(file: &[u8]) -> Result<Vec<(String, String)>, Damaged> {
     Ok(Table::decode(&mut bytes.part()?)?.flat())
 }
 
-/// The body behind its header.
+/// The body after its header.
 fn sealed(body: &[u8]) -> Vec<u8> {
     let mut file = Vec::with_capacity(body.len() + 14);
     file.extend_from_slice(MAGIC);

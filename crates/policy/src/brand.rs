@@ -1,15 +1,15 @@
-//! `[brand]`: what people see of the organisation. Only the form is checked here; whether colours and logo do
-//! is told by the command, which draws them. No login depends on it.
+//! `[brand]`: how users see the organisation. Only the syntax is checked here; the command, which draws
+//! colours and logo, checks whether they work. No login depends on it.
 
 use qrtotp_otp::qr::Level;
 use std::fmt;
 use std::path::Path;
 
-/// `[brand]`. Colours and level are kept as they were written, and only looked at for their form: the module
-/// reads this at every login, and has no use for them.
+/// `[brand]`. Colours and level stay as they were written, and only their syntax is checked: the module reads
+/// this at every login and does not use them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Brand {
-    /// Whom to ask for help, shown at enrolment: a telephone number, an address. At most 100 characters.
+    /// The contact for help, shown at enrolment: a telephone number, an address. At most 100 characters.
     pub contact: Option<String>,
     pub(super) accent: Option<String>,
     pub(super) accent_text: Option<String>,
@@ -27,7 +27,7 @@ impl Brand {
         colour(self.accent.as_ref())
     }
 
-    /// Text of the heading on the accent. Default: black or white, whichever can be read better.
+    /// Text of the heading on the accent. Default: black or white, whichever contrasts more.
     #[must_use]
     pub fn accent_text(&self) -> Option<Colour> {
         colour(self.accent_text.as_ref())
@@ -57,15 +57,15 @@ impl Brand {
         self.logo_size.unwrap_or(15)
     }
 
-    /// Error correction of saved pictures: `L`, `M`, `Q` or `H`. Default: that of the smallest code that
-    /// bears the logo.
+    /// Error correction of saved pictures: `L`, `M`, `Q` or `H`. Default: that of the smallest code that can
+    /// carry the logo.
     #[must_use]
     pub fn correction(&self) -> Option<Level> {
         let letter = self.correction.as_deref()?;
         LEVELS.into_iter().find_map(|(name, level)| (name == letter).then_some(level))
     }
 
-    /// What each key must be, and whether it is not.
+    /// Each key's rule, and whether the key breaks it.
     pub(super) fn problems(&self) -> impl Iterator<Item = (bool, &'static str, &'static str)> {
         let contact = self.contact.as_ref();
         let level = |letter: &String| LEVELS.iter().any(|(name, _)| name == letter);

@@ -1,12 +1,12 @@
-//! A reader of little-endian bytes that refuses what is cut, and a writer of text.
+//! A reader of little-endian bytes that refuses truncated input, and a writer of text.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The bytes are not what was written.
+/// The bytes are damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damaged;
 
-/// What is left to read.
+/// The rest to read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bytes<'a>(&'a [u8]);
 
@@ -71,7 +71,7 @@ impl<'a> Bytes<'a> {
         self.array::<16>().map(Ipv6Addr::from)
     }
 
-    /// A part that stands behind its length (u16).
+    /// A part after its length (u16).
     pub(super) fn part(&mut self) -> Result<Bytes<'a>, Damaged> {
         let length = self.u16()?;
         self.take(length.into()).map(Bytes)
@@ -86,7 +86,7 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// Appends a part behind its length. Parts are bounded far below 64 KiB: the whole file is.
+/// Appends a part after its length. Parts are far below 64 KiB, because the whole file is.
 pub(super) fn put_part(part: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&u16::try_from(part.len()).unwrap_or(u16::MAX).to_le_bytes());
     out.extend_from_slice(part);

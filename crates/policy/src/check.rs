@@ -1,4 +1,4 @@
-//! What a valid configuration allows that an admin should think about twice.
+//! Valid settings that an admin should think about twice.
 
 use super::{Config, Require};
 use qrtotp_values::ConfigDuration;
@@ -7,9 +7,9 @@ use std::fmt;
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// It takes protection away.
+    /// It weakens protection severely.
     Danger,
-    /// It weakens it, or will annoy somebody.
+    /// It weakens it, or will annoy users.
     Warning,
 }
 
@@ -20,7 +20,7 @@ pub struct Finding {
     pub severity: Severity,
     /// The key in question.
     pub key: &'static str,
-    /// What follows from its value, and what to do.
+    /// The effect of its value, and what to do.
     pub reason: String,
 }
 
@@ -34,13 +34,13 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Everything in `config` that deserves a second thought.
+/// Every setting in `config` that an admin should reconsider.
 #[must_use]
 pub fn findings(config: &Config) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut add = |severity, key, reason: String| found.push(Finding { severity, key, reason });
     if config.defaults.require == Require::Nothing {
-        add(Severity::Danger, "defaults.require", "\"nothing\" lets everybody in without a code".into());
+        add(Severity::Danger, "defaults.require", "\"nothing\" lets every account in without a code".into());
     }
     let steps = config.verify.window().steps();
     if steps > 3 {
@@ -64,7 +64,7 @@ pub fn findings(config: &Config) -> Vec<Finding> {
                       and `qrtotp token issue --keys-now` for the safe way";
         add(Severity::Warning, "enroll.key_is_enough", reason.into());
     }
-    // ':' is no part of either.
+    // Neither may contain ':'.
     let names = [
         ("issuer", config.issuer.as_deref().unwrap_or_default()),
         ("enroll.account_label", &config.enroll.account_label),
@@ -78,7 +78,7 @@ pub fn findings(config: &Config) -> Vec<Finding> {
         }
     }
     if config.state_dir.0.starts_with("/tmp") || config.state_dir.0.starts_with("/run") {
-        add(Severity::Danger, "state_dir", "is emptied at every boot, which denies everybody".into());
+        add(Severity::Danger, "state_dir", "is emptied at every boot, which denies every login".into());
     }
     found
 }

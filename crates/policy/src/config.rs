@@ -8,17 +8,17 @@ use qrtotp_values::{ConfigDuration, Date};
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-/// Where the configuration is unless the admin says otherwise.
+/// Path of the configuration unless the admin says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/qrtotp/qrtotp.toml";
 
 /// The configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// Where records live. Default `/var/lib/qrtotp`.
+    /// The store's directory. Default `/var/lib/qrtotp`.
     pub state_dir: StateDir,
-    /// Who the authenticator app says the code is for. Default: the host's name.
+    /// The issuer that the authenticator app shows. Default: the host's name.
     pub issuer: Option<String>,
-    /// How codes are judged.
+    /// How codes are verified.
     pub verify: Verify,
     /// Limits on guessing.
     pub throttle: Throttle,
@@ -28,11 +28,11 @@ pub struct Config {
     pub audit: Audit,
     /// The broker.
     pub broker: Broker,
-    /// What people see of the organisation.
+    /// How users see the organisation.
     pub brand: Brand,
-    /// What holds where no rule decides.
+    /// Applies if no rule decides.
     pub defaults: Defaults,
-    /// Who needs what, where and when.
+    /// The rules.
     pub rules: RuleSet,
 }
 
@@ -53,8 +53,8 @@ pub struct Verify {
     pub window_back: u8,
     /// Steps ahead, 0–10. Default 0.
     pub window_ahead: u8,
-    /// Whether a login takes two consecutive codes in one line from a device whose clock is at most 10 min
-    /// off. Default no; `qrtotp resync` takes them always.
+    /// Whether a login accepts two consecutive codes in one line from a device whose clock is at most 10 min
+    /// off. Default no; `qrtotp resync` always does.
     pub resync: bool,
 }
 
@@ -114,21 +114,21 @@ pub struct Enroll {
     pub max_shows: u8,
     /// Devices per account, 1–10. Default 5.
     pub max_devices: u8,
-    /// What the app calls the account, next to the issuer: `{user}` and `{host}` are filled in. Default
+    /// The account's name in the app, beside the issuer: `{user}` and `{host}` are filled in. Default
     /// `{user}@{host}`.
     pub account_label: Cow<'static, str>,
-    /// How long the one-time code of a token (`token issue --code`) is good for. Default `10m`, at most `1h`.
+    /// How long the one-time code of a token (`token issue --code`) is valid. Default `10m`, at most `1h`.
     pub code_lifetime: ConfigDuration,
-    /// PAM services at which people may enrol during a login.
+    /// PAM services at which users may enrol during a login.
     pub services: Vec<Cow<'static, str>>,
-    /// Whether any ssh key that sshd accepts proves the primary factor, also one that no token is bound to.
+    /// Whether any ssh key that sshd accepts proves the primary factor, even one that no token is bound to.
     /// Default no.
     pub key_is_enough: bool,
-    /// PAM services whose `SSH_AUTH_INFO_0` is sshd's own word. Default `sshd`.
+    /// PAM services whose `SSH_AUTH_INFO_0` comes from sshd itself. Default `sshd`.
     pub key_services: Vec<Cow<'static, str>>,
 }
 
-/// Where users log in and can be asked more than one question.
+/// Services at which users log in and can be asked more than one question.
 const SERVICES: [&str; 8] = ["sshd", "sudo", "sudo-i", "su", "su-l", "doas", "login", "cockpit"];
 
 impl Default for Enroll {
@@ -150,7 +150,7 @@ impl Default for Enroll {
 /// `[audit]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Audit {
-    /// Log what the module looks at, as its argument `debug` does.
+    /// Log the facts that the module decides by, like its argument `debug`.
     pub debug: bool,
 }
 
@@ -174,47 +174,47 @@ impl Broker {
     }
 }
 
-/// `[defaults]`: what rules by user, group and service will be able to override.
+/// `[defaults]`: applies if no rule decides otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
-    /// What a login takes.
+    /// The requirement of a login.
     pub require: Require,
     /// What happens to an account without a credential.
     pub first_login: FirstLogin,
     /// With `first_login = "allow"`: the last day (UTC) on which such an account gets in.
     pub allow_until: Option<Date>,
-    /// What the account part does with a login at sshd or login that never came past the auth part.
+    /// The account part's decision on a login at sshd or login(1) that did not run the auth part.
     pub unasked: Unasked,
 }
 
-/// What happens to a login that owes a code and was not asked for one.
+/// The decision on a login that needs a code and was not asked for one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unasked {
-    /// It gets in, and the log says so.
+    /// It is accepted, and logged.
     #[default]
     Log,
     /// It is denied.
     Deny,
 }
 
-/// What a login takes.
+/// The requirement of a login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Require {
     /// A code of an enrolled device, or a recovery code.
     #[default]
     Code,
-    /// Nothing from us: PAM_IGNORE for everybody.
+    /// Nothing from us: PAM_IGNORE for all accounts.
     Nothing,
 }
 
 impl Config {
-    /// Who the codes are for: the `issuer`, else the host.
+    /// The issuer that codes are shown under: the setting `issuer`, or the host.
     #[must_use]
     pub fn issuer_on(&self, host: &str) -> String {
         self.issuer.clone().unwrap_or_else(|| qrtotp_values::text::clean(host, 64).replace(':', "-"))
     }
 
-    /// What the app calls the account `user` of this host: without the host, a phone could not keep two hosts
+    /// The app's name for the account `user` of this host. Without the host, a phone could not tell two hosts
     /// of one issuer apart.
     #[must_use]
     pub fn account_on(&self, host: &str, user: &str) -> String {
@@ -286,7 +286,7 @@ impl Config {
     }
 }
 
-/// With the user's name, and without anything else in braces.
+/// Whether a label has the user's name, and no other braces.
 fn is_account_label(label: &str) -> bool {
     let rest = label.replace("{user}", "").replace("{host}", "");
     printable(label, 64) && label.contains("{user}") && !rest.contains([':', '{', '}'])
@@ -296,7 +296,7 @@ fn are_services(names: &[Cow<'_, str>]) -> bool {
     names.iter().all(|name| is_service(name))
 }
 
-/// libpam takes a service's name in small letters for a file's; nothing else is ever looked up.
+/// libpam lowercases a service's name to find its file; other names never match.
 pub(super) fn is_service(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
     !name.is_empty() && !name.starts_with('.') && name != "other" && name.bytes().all(plain)

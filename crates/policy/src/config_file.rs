@@ -1,4 +1,4 @@
-//! Where the configuration comes from: files of root's that nobody else may write to.
+//! Where the configuration comes from: root's files that no other user may write to.
 
 use super::applied::{Applied, LONGEST, SourceFile};
 use super::error::ConfigError;
@@ -10,20 +10,20 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// A file of the configuration is a page, not a book, in bytes.
+/// Longest configuration file, in bytes.
 const LIMIT: usize = 64 * 1024;
 
-/// An applied configuration and where it came from: the sealing key lies beside it.
+/// An applied configuration and its directory, which also holds the sealing key.
 #[derive(Debug)]
 pub struct ConfigFile {
-    /// What it says.
+    /// Its contents.
     pub config: Config,
     /// Its directory.
     pub dir_path: PathBuf,
     dir: OwnedFd,
 }
 
-/// Where the applied form of `path` is.
+/// Path of the applied form of `path`.
 #[must_use]
 pub fn applied_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -32,8 +32,8 @@ pub fn applied_path(path: &Path) -> PathBuf {
 }
 
 impl ConfigFile {
-    /// Reads the applied form of the configuration in `path`, as it is in force at `now`. The file itself is
-    /// not read.
+    /// Reads the applied form of the configuration in `path` that is in force at `now`. Does not read `path`
+    /// itself.
     ///
     /// # Errors
     /// Never applied, writable by others, damaged.
@@ -48,8 +48,8 @@ impl ConfigFile {
         Ok(Self { config, dir_path: applied.parent().unwrap_or(Path::new("/")).to_owned(), dir })
     }
 
-    /// Reads the files that people edit: those of `conf.d` beside `path`, in the order of their names, and
-    /// `path`, the last.
+    /// Reads the configuration files: those of `conf.d` beside `path`, in the order of their names, and
+    /// `path` last.
     ///
     /// # Errors
     /// Missing, writable by others.

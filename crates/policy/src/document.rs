@@ -1,20 +1,20 @@
-//! A configuration as a tree of keys and values, with two spellings: TOML, which people write, and the short
-//! binary form that a login reads.
+//! A configuration as a tree of keys and values, with two spellings: TOML, for admins, and the short binary
+//! form that a login reads.
 //!
-//! Binary: a tag (u8) and what belongs to it. 0: text (u16 length, UTF-8). 1: integer (i64). 2: boolean (u8,
-//! 0 or 1). 3: list (u16 count, values). 4: table (u16 count, each a key as text without its tag, and a
-//! value). Little-endian.
+//! Binary: a tag (u8) and its value. 0: text (u16 length, UTF-8). 1: integer (i64). 2: boolean (u8, 0 or 1).
+//! 3: list (u16 count, values). 4: table (u16 count, each a key as text without its tag, and a value).
+//! Little-endian.
 
 use super::bytes::{Bytes, Damaged, put_text};
 use std::fmt;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Values in each other, at most. Ours need five: the document, `[broker]`, `services`, a list of it, and an
+/// Deepest nesting of values. Ours need five: the document, `[broker]`, `services`, a list of it, and an
 /// item.
 const DEPTH: u8 = 5;
 
-/// What is wrong, and the byte of the TOML text at which it is.
+/// A fault, and its byte offset in the TOML text.
 pub(super) struct Fault {
     pub(super) at: usize,
     pub(super) message: String,
@@ -33,7 +33,7 @@ pub(super) struct Value {
     pub(super) is: Is,
 }
 
-/// What a value is.
+/// A value by its kind.
 #[derive(Debug)]
 pub(super) enum Is {
     Text(String),
@@ -41,7 +41,7 @@ pub(super) enum Is {
     Boolean(bool),
     List(Vec<Value>),
     Table(Table),
-    /// Something that TOML has and no setting, by its name.
+    /// A type of TOML that no setting has, by its name.
     Other(&'static str),
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Entry {
 }
 
 impl Value {
-    /// What people call its kind.
+    /// The kind's name in messages.
     pub(super) fn kind(&self) -> &'static str {
         match &self.is {
             Is::Text(_) => "string",
@@ -197,7 +197,7 @@ fn encode(value: &Value, out: &mut Vec<u8>) {
             list.iter().for_each(|value| encode(value, out));
         }
         Is::Table(table) => encode_table(table, out),
-        // No setting takes one, so none gets here.
+        // No setting has this type, so none reaches this.
         Is::Other(_) => out.push(u8::MAX),
     }
 }

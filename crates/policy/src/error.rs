@@ -7,26 +7,26 @@ use thiserror::Error;
 /// Why there is no usable configuration. A login is denied then.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// The file is not there.
+    /// The file does not exist.
     #[error("{0} does not exist; an empty file is enough to begin with")]
     Missing(PathBuf),
     /// It was never applied.
     #[error("{0} does not exist: the configuration was never applied; run `qrtotp config apply`")]
     NotApplied(PathBuf),
-    /// The applied form is not what was written.
+    /// The applied form is damaged.
     #[error("{0} is damaged; run `qrtotp config apply`")]
     Damaged(PathBuf),
     /// The file can't be trusted or read.
     #[error(transparent)]
     Trust(TrustError),
-    /// Not the TOML that we know.
+    /// Not TOML, or not of our schema.
     #[error("{path}, line {line}: {message}")]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Where in it, from 1.
+        /// The line, from 1.
         line: usize,
-        /// What is wrong there.
+        /// The fault.
         message: String,
     },
     /// A value out of its bounds.
@@ -36,7 +36,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// The key.
         key: &'static str,
-        /// What it should be.
+        /// The allowed values.
         problem: &'static str,
     },
 }

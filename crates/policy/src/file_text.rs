@@ -1,4 +1,4 @@
-//! The text of a file that people edit, and where in it something is wrong.
+//! The text of a configuration file, and the position of a fault in it.
 
 use super::document::Fault;
 use super::error::ConfigError;

@@ -3,13 +3,13 @@
 /// What happens to an account without a credential.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FirstLogin {
-    /// Denied, at the same prompt as everybody.
+    /// Denied, at the same prompt as all other accounts.
     #[default]
     Deny,
-    /// Whoever gave the primary factor enrols a device, once.
+    /// Enrols a device once the primary factor is proven.
     Enroll,
     /// The same, but only with a live enrolment token.
     Token,
-    /// Gets in without a code until `allow_until`, and is told so.
+    /// Gets in without a code until `allow_until`, and sees a notice.
     Allow,
 }

@@ -1,7 +1,7 @@
-//! What the admin wants: settings and rules. Read strictly from TOML by the command, compiled, and applied; a
-//! login reads the applied form only ([`ConfigFile::load`]) and never guesses at a setting.
+//! Settings and rules. The command reads them strictly from TOML, compiles and applies them; a login reads
+//! only the applied form ([`ConfigFile::load`]) and never guesses at a setting.
 //!
-//! Looks nobody up and reads no clock. Begin with [`RuleSet::decide`], which the module, `explain`, `config
+//! Looks up no users and reads no clock. Begin with [`RuleSet::decide`], which the module, `explain`, `config
 //! test` and the lock-out guard share.
 //!
 //! ```

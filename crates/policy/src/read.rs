@@ -1,5 +1,5 @@
-//! From a document to settings, strictly: a key that no setting has, or a value of another kind, is a fault
-//! with its place. (Derived readers were an eighth of the module.)
+//! Reads settings from a document, strictly: an unknown key, or a value of another type, is a fault with its
+//! position. (Derived deserialisers took an eighth of the module's size.)
 
 use super::Brand;
 use super::FirstLogin;
@@ -43,7 +43,7 @@ pub(super) fn read(document: &Table) -> Result<Config, Fault> {
     Ok(config)
 }
 
-/// A table that is being read. It remembers which keys were asked for: there are no others.
+/// A table that is being read. It remembers the keys that were asked for, to find unknown ones.
 pub(super) struct Section<'t> {
     table: &'t Table,
     asked: Vec<&'static str>,
@@ -59,7 +59,7 @@ impl<'t> Section<'t> {
         self.table.get(key)
     }
 
-    /// Where the key is there, its value goes into `setting`.
+    /// Stores the key's value in `setting` if the key is there.
     pub(super) fn setting<T: Setting>(&mut self, key: &'static str, setting: &mut T) -> Result<(), Fault> {
         if let Some(value) = self.value(key) {
             *setting = T::read(value)?;
@@ -72,7 +72,7 @@ impl<'t> Section<'t> {
         settings.fill(&mut Section::of(table(value)?))
     }
 
-    /// To be called last.
+    /// Refuses unknown keys; call it last.
     pub(super) fn finish(&self) -> Result<(), Fault> {
         let known = |key: &str| self.asked.contains(&key);
         let Some(unknown) = self.table.0.iter().find(|entry| !known(&entry.key)) else { return Ok(()) };
@@ -84,7 +84,7 @@ impl<'t> Section<'t> {
     }
 }
 
-/// A value that is to be a table.
+/// The value as a table.
 pub(super) fn table(value: &Value) -> Result<&Table, Fault> {
     match &value.is {
         Is::Table(table) => Ok(table),
@@ -119,7 +119,7 @@ settings!(Broker: services);
 settings!(Brand: contact accent accent_text dark light logo logo_size correction);
 settings!(Defaults: require first_login allow_until unasked);
 
-/// What a key can have.
+/// A type that a key's value can have.
 pub(super) trait Setting: Sized {
     fn read(value: &Value) -> Result<Self, Fault>;
 }
@@ -135,7 +135,7 @@ fn text(value: &Value) -> Result<&str, Fault> {
     }
 }
 
-/// A value that is written as text and has its own form.
+/// A value that is text with its own syntax.
 pub(super) fn parsed<T: FromStr<Err: Display>>(value: &Value) -> Result<T, Fault> {
     text(value)?.parse().map_err(|error: T::Err| Fault::new(value, error.to_string()))
 }
@@ -224,7 +224,7 @@ impl Setting for Services {
     }
 }
 
-/// One of a few words.
+/// A value out of a few words.
 pub(super) fn word<T: Copy>(value: &Value, words: &[(&str, T)]) -> Result<T, Fault> {
     let text = text(value)?;
     words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning).ok_or_else(|| {

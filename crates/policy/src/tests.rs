@@ -227,7 +227,7 @@ fn steps_times_devices_above_fifteen_is_refused() {
     assert!(parse("[verify]\nwindow_back = 10\nwindow_ahead = 4\n[enroll]\nmax_devices = 1").is_ok());
 }
 
-/// The keys of a table, as the reader names them where one is unknown. `header` is empty for the top level.
+/// The keys of a table, as the reader lists them if one is unknown. `header` is empty for the top level.
 fn keys_of(header: &str) -> Vec<String> {
     let message = read::read(&document::Table::from_toml(&format!("{header}\nsurprise = 1")).ok().unwrap())
         .err()
@@ -270,7 +270,7 @@ fn the_manual_page_has_every_key_with_its_default() {
     known.sort();
     assert_eq!(documented, known);
     let read = parse(&defaults).unwrap();
-    // Of the brand, whether a default was written out is kept.
+    // The brand remembers whether a default was written out.
     let of_brand = |config: &Config| {
         let Brand { logo, .. } = &config.brand;
         (config.brand.dark(), config.brand.light(), config.brand.logo_size(), logo.clone())

@@ -1,5 +1,5 @@
-//! Making things that were not there: the store itself, its sealing key, a first record. All of it appears
-//! whole or not at all. No login ever comes here.
+//! Creates what does not exist yet: the store itself, its sealing key, a first record. Each appears whole or
+//! not at all. No login calls this.
 
 use super::critical::with_critical_section;
 use super::file::{FileStore, read_key};
@@ -20,14 +20,14 @@ use std::time::Duration;
 const NEW: OFlag = OFlag::O_WRONLY.union(OFlag::O_CREAT).union(OFlag::O_EXCL).union(OFlag::O_CLOEXEC);
 /// A marker whose key is not in its place yet.
 const WAITING: &str = ".store.toml.new";
-/// Making a store takes another process milliseconds.
+/// Longest wait for another process that creates the store, which takes milliseconds.
 const CREATE_WAIT: Duration = Duration::from_secs(10);
 
 impl FileStore {
     /// Opens the store, and makes it first if there is nothing yet: directory, sealing key, marker.
     ///
     /// # Errors
-    /// As [`FileStore::open`]; also a directory that holds records but no marker, or a store whose key is lost.
+    /// As [`FileStore::open`]; also if a directory holds records but no marker, or if a store's key is lost.
     pub fn open_or_create(path: &Path, key_dir: &Path) -> Result<Self, StoreError> {
         if !exists(&path.join(MARKER))? {
             with_critical_section(|| prepare(path, key_dir))?;
@@ -38,11 +38,11 @@ impl FileStore {
         Ok(store)
     }
 
-    /// Whether there is a store, or something left of one. Where there is nothing,
-    /// [`FileStore::open_or_create`] makes one.
+    /// Whether there is a store, or part of one. If there is nothing, [`FileStore::open_or_create`] makes a
+    /// store.
     ///
     /// # Errors
-    /// What can't be looked at.
+    /// A path that can't be read.
     pub fn is_made(path: &Path, key_dir: &Path) -> Result<bool, StoreError> {
         Ok(exists(&path.join(MARKER))? || exists(&key_dir.join(KEY_FILE))?)
     }
@@ -75,7 +75,7 @@ impl FileStore {
         if let Some(dir) = open_private_dir(&self.root, name, &path)? {
             return Ok((dir, path));
         }
-        self.check_marker()?; // nothing is made where a disk is not mounted
+        self.check_marker()?; // makes nothing where a disk is not mounted
         match mkdirat(&self.root, name, Mode::from_bits_truncate(0o700)) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(StoreError::io(path, errno)),
@@ -102,7 +102,8 @@ impl FileStore {
         let accounts =
             open_private_dir(&self.root, ACCOUNTS, &shown)?.ok_or_else(|| failed(Errno::ENOENT))?;
         let name = account.record.name.file_name();
-        // Replaces no record: a directory that is not empty is not replaced, and none of ours is ever empty.
+        // Replaces no record: rename(2) does not replace a directory that is not empty, and ours are never
+        // empty.
         match renameat(tmp, temporary, &accounts, name.as_str()) {
             Ok(()) => {}
             Err(Errno::EEXIST | Errno::ENOTEMPTY) => return Ok(false),
@@ -115,8 +116,8 @@ impl FileStore {
     }
 }
 
-/// Removes what crashes left in the directory of unfinished records. We hold its lock, so nobody is at work
-/// there.
+/// Removes leftovers of crashes from the directory of unfinished records. We hold its lock, so no other
+/// process is using it.
 fn sweep(tmp: BorrowedFd<'_>) {
     let Ok(dir) = entries(tmp) else { return };
     for entry in dir.flatten() {
@@ -128,8 +129,8 @@ fn sweep(tmp: BorrowedFd<'_>) {
     }
 }
 
-/// Removes an unfinished or removed record. What can't be removed stays for the next sweep: nothing ever
-/// reads it.
+/// Removes an unfinished or removed record. Files that can't be removed stay for the next sweep: nothing
+/// reads them.
 pub(super) fn remove(tmp: BorrowedFd<'_>, name: &str) {
     if let Ok(Some(dir)) = open_private_dir(&tmp, name, Path::new(name)) {
         for file in [RECORD, RECORD_NEW, STATE] {
@@ -139,9 +140,9 @@ pub(super) fn remove(tmp: BorrowedFd<'_>, name: &str) {
     let _ = unlinkat(tmp, name, UnlinkatFlags::RemoveDir);
 }
 
-/// The order makes every crash harmless: a marker in waiting, the key, the marker among the accounts, the
-/// marker in its place. So a key without a marker, in waiting or not, belonged to a store that is not there
-/// now, and is not ours to replace.
+/// The order makes every crash harmless: a waiting marker, the key, the marker among the accounts, the marker
+/// in its place. So a key without any marker belonged to a store that is missing now, and must not be
+/// replaced.
 fn prepare(path: &Path, key_dir: &Path) -> Result<(), StoreError> {
     let root = lock(make_root(path)?, CREATE_WAIT, |_| ())?;
     if exists(&path.join(MARKER))? {
@@ -156,7 +157,7 @@ fn prepare(path: &Path, key_dir: &Path) -> Result<(), StoreError> {
     let accounts_path = path.join(ACCOUNTS);
     let accounts = open_private_dir(&root, ACCOUNTS, &accounts_path)?
         .ok_or_else(|| StoreError::io(&accounts_path, Errno::ENOENT))?;
-    // Not std's: that panics where closing the directory fails.
+    // Not std's reader, which panics if closing the directory fails.
     for entry in entries(&accounts).map_err(|errno| StoreError::io(&accounts_path, errno))? {
         let expected = |name: &[u8]| [&b"."[..], b"..", INNER.as_bytes()].contains(&name);
         if !entry.is_ok_and(|entry| expected(entry.file_name().to_bytes())) {
@@ -171,7 +172,7 @@ fn prepare(path: &Path, key_dir: &Path) -> Result<(), StoreError> {
     fsync(&root).map_err(|errno| StoreError::io(path, errno))
 }
 
-/// The text of a marker in waiting that opens with the key. Makes both where there is no key.
+/// The text of a waiting marker that opens with the key. Makes both if there is no key.
 fn waiting_marker(root: BorrowedFd<'_>, path: &Path, key_dir: &Path) -> Result<String, StoreError> {
     let waiting = path.join(WAITING);
     let keys = open_dir(key_dir)?;
@@ -220,14 +221,14 @@ fn make_root(path: &Path) -> Result<OwnedFd, StoreError> {
     Ok(open_dir(path)?)
 }
 
-/// Makes a file appear whole under its name, which nothing has yet.
+/// Makes a whole file appear under an unused name.
 fn link_new(dir: BorrowedFd<'_>, dir_path: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let temporary = format!(".{name}.{}", base32_encode(&random_bytes::<10>()?));
     let shown = dir_path.join(name);
     write_new(dir, &temporary, &shown, NEW, bytes)?;
     let named = match linkat(dir, temporary.as_str(), dir, name, AtFlags::empty()) {
-        // No hard links, as on FAT: a rename that replaces nothing does the same, but not on every file
-        // system either.
+        // No hard links, as on FAT. A rename that replaces nothing has the same effect, but not every file
+        // system supports it.
         Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS) => {
             renameat2(dir, temporary.as_str(), dir, name, RenameFlags::RENAME_NOREPLACE)
         }

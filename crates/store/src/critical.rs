@@ -1,6 +1,6 @@
-//! What surrounds a held lock. An ordinary user may send signals to a setuid program that they started, and
-//! so could freeze it while it holds an account's lock; they may also give it a tiny file size limit, which
-//! turns a write into a deadly signal. While this guard lives, neither works.
+//! A guard around a held lock. An ordinary user may send signals to a setuid program that they started, and
+//! so could freeze it while it holds an account's lock. They may also set a tiny file size limit, which turns
+//! a write into a deadly signal. While this guard lives, neither works.
 
 use super::StoreError;
 use nix::errno::Errno;
@@ -45,10 +45,10 @@ impl Critical {
     /// Enters. If it fails, everything is as before.
     ///
     /// # Errors
-    /// `EFBIG` where the file size limit is too small and can't be lifted; otherwise what the system said.
+    /// `EFBIG` if the file size limit is too small and can't be lifted; otherwise the system's error.
     pub fn enter() -> Result<Self, Errno> {
         let mut blocked = SigSet::all();
-        // Faults of our own making can't be waited out.
+        // Faults of this thread can't be deferred.
         for fault in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE] {
             blocked.remove(fault);
         }
@@ -78,10 +78,10 @@ impl Critical {
         Ok(())
     }
 
-    /// Leaves: everything as it was before. Call it once the lock is released.
+    /// Leaves and restores everything. Call it after the lock is released.
     ///
     /// # Errors
-    /// Something could not be put back; the caller must deny.
+    /// Something could not be restored; the caller must deny.
     pub fn leave(mut self) -> Result<(), Errno> {
         self.restore()
     }
@@ -101,7 +101,7 @@ impl Critical {
 }
 
 impl Drop for Critical {
-    /// For a panic on the way; after [`Critical::leave`] it repeats nothing but the signal mask.
+    /// For a panic on the way; after [`Critical::leave`] it restores only the signal mask again.
     fn drop(&mut self) {
         let _ = self.restore();
     }

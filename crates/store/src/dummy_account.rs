@@ -1,9 +1,9 @@
-//! A record of nobody, on which the disk does for a stranger what it does for an enrolled account. It is no
-//! account: nothing is ever looked up here, and its secret was forgotten when it was made.
+//! A record that belongs to no account. Refusing an unknown user does the same disk I/O on it as a wrong code
+//! does on an enrolled account. Nothing is looked up in it, and its secret was discarded when it was made.
 //!
-//! No lock is taken, so nobody can hold anybody up here: all that is ever written is the state that is there
-//! already, so that writers at the same time change nothing of each other's. What fails is not told: the
-//! answer is a refusal anyhow.
+//! No lock is taken, so no process can delay another here: every write repeats the state that is already
+//! there, so concurrent writers do not disturb each other. Errors are ignored: the answer is a refusal
+//! anyway.
 
 use super::critical::with_critical_section;
 use super::file::FileStore;
@@ -21,14 +21,14 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// The decoy's directory in the store, and its name.
 const DECOY: &str = "decoy";
-/// A uid that nobody has (-1), so that the record is worth nothing also as an account of that name.
+/// The uid -1, which no account has, so the record can't serve as an account of that name.
 const NO_UID: u32 = u32::MAX;
 
 impl FileStore {
-    /// What [`super::Store::simulate`] is here.
+    /// Implements [`super::Store::simulate`].
     pub(super) fn use_decoy(&self, f: impl FnOnce(&Record, &mut State)) {
         let mut f = Some(f);
-        // What fails is not told: the answer is a refusal anyhow.
+        // Errors are ignored: the answer is a refusal anyway.
         let _ = self.try_decoy(&mut |record, state| f.take().map_or((), |f| f(record, state)));
     }
 
@@ -49,7 +49,7 @@ impl FileStore {
         Ok(open_private_dir(&self.root, DECOY, &path)?.map(|dir| (name, dir)))
     }
 
-    /// Makes the decoy where there is none that can be read. No login comes here.
+    /// Makes the decoy if there is no readable one. No login calls this.
     pub(super) fn prepare_decoy(&self) -> Result<(), StoreError> {
         let path = self.path.join(DECOY);
         match mkdirat(&self.root, DECOY, Mode::from_bits_truncate(0o700)) {
@@ -67,7 +67,7 @@ impl FileStore {
         fsync(&dir).map_err(|errno| StoreError::io(&path, errno))
     }
 
-    /// A record of the size of most.
+    /// A record of typical size.
     fn nobody(&self, name: Name) -> Result<Record, StoreError> {
         let mut record = Record::new(name, NO_UID, RecordId(random_bytes()?));
         let (id, params) = (CredentialId::from_random(random_bytes()?), Params::default());

@@ -1,5 +1,4 @@
-//! What can be wrong with a store. The messages are for the admin and say what to do; a login never shows
-//! them.
+//! Errors of the store. The messages are for the admin and say what to do; a login never shows them.
 
 use super::{TrustError, errno};
 use nix::errno::Errno;
@@ -8,7 +7,7 @@ use qrtotp_otp::RandomError;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Why the store could not answer. Every one of these denies a login.
+/// Why the store failed. Every one of these denies a login.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// A directory or file of the store can't be trusted or read.
@@ -19,12 +18,12 @@ pub enum StoreError {
         "{0} is missing: the store is not mounted, was emptied, or was never made; mount or restore it; `qrtotp enroll` makes the first one"
     )]
     Missing(PathBuf),
-    /// A key that belonged to a store, and an empty directory.
+    /// The key of an earlier store exists, but the directory is empty.
     #[error(
         "{0} is empty, but its sealing key exists, so there was a store once: mount or restore it; only to give up all that was enrolled, move {1} away"
     )]
     Emptied(PathBuf, PathBuf),
-    /// Records without the marker that belongs to them.
+    /// Records without their marker.
     #[error("{0} holds records but no store.toml; restore the whole directory from its backup")]
     MarkerLost(PathBuf),
     /// The marker does not open.
@@ -62,10 +61,10 @@ pub enum StoreError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// In a few words.
+        /// A short reason.
         why: &'static str,
     },
-    /// Somebody held the account's lock for too long.
+    /// Another process held the account's lock for too long.
     #[error("the account's record was in use for too long; try again")]
     Busy,
     /// The caller's file size limit forbids our writes.
@@ -76,20 +75,20 @@ pub enum StoreError {
         "{0} can't be made: its file system has neither hard links nor a rename that replaces nothing; keep the configuration on another one, such as ext4"
     )]
     FileSystem(PathBuf),
-    /// The system said no.
+    /// The system reported an error.
     #[error("{path}: {errno}")]
     Io {
-        /// What we tried to read or write.
+        /// The path of the read or write.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         errno: Errno,
     },
-    /// A write that the system did not say was kept, nor that it was not.
-    #[error("{path}: {errno}; what was to be written may have been kept or not")]
+    /// The system reported neither that a write was kept nor that it was lost.
+    #[error("{path}: {errno}; the write may or may not have been kept")]
     Unsure {
-        /// What we tried to write.
+        /// The path of the write.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         errno: Errno,
     },
     /// No random numbers.
@@ -106,7 +105,7 @@ impl StoreError {
         Self::io(path, errno(error))
     }
 
-    /// The same failure, after something was written.
+    /// The same failure, after a write had begun.
     pub(super) fn unsure(self) -> Self {
         match self {
             Self::Io { path, errno } => Self::Unsure { path, errno },

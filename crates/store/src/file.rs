@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// How long a lock is waited for: a login for another one of the same account, say.
+/// Longest wait for a lock, for example while another login to the same account holds it.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// The store in a directory of this host.
@@ -25,7 +25,7 @@ pub struct FileStore {
     pub(super) accounts: OwnedFd,
     pub(super) key: SealKey,
     pub(super) lock_wait: Duration,
-    /// See [`FileStore::take_killed_holder`]; 0 for none.
+    /// See [`FileStore::take_killed_holder`]; 0: none.
     pub(super) killed_holder: AtomicI32,
 }
 
@@ -52,7 +52,7 @@ impl FileStore {
         Self::open_beside(path, open_dir(key_dir)?, key_dir)
     }
 
-    /// As [`FileStore::open`], where the key's directory is open already.
+    /// As [`FileStore::open`], with the key's directory already open.
     pub fn open_beside(path: &Path, dir: impl AsFd, key_dir: &Path) -> Result<Self, StoreError> {
         Self::open_with_key(path, read_key(dir, key_dir)?)
     }
@@ -75,7 +75,7 @@ impl FileStore {
         })
     }
 
-    /// The same, but a lock that is held is [`StoreError::Busy`] at once.
+    /// The same store, but a held lock is [`StoreError::Busy`] at once.
     #[must_use]
     pub fn without_waiting(self) -> Self {
         Self { lock_wait: Duration::ZERO, ..self }
@@ -97,7 +97,7 @@ impl FileStore {
         Ok(dir)
     }
 
-    /// As [`lock`], with this store's wait. A killed holder is told by [`FileStore::take_killed_holder`].
+    /// As [`lock`], with this store's wait. [`FileStore::take_killed_holder`] reports a killed holder.
     pub(super) fn lock(&self, dir: OwnedFd) -> Result<Locked, StoreError> {
         lock(dir, self.lock_wait, |pid| self.killed_holder.store(pid.as_raw(), Ordering::Relaxed))
     }
@@ -108,8 +108,8 @@ impl FileStore {
         Some(self.killed_holder.swap(0, Ordering::Relaxed)).filter(|pid| *pid != 0)
     }
 
-    /// Locks an account whose record is to change. Busy if the directory had another name by then: it was
-    /// renamed or removed.
+    /// Locks an account whose record is to change. Busy if the directory was renamed or removed in the
+    /// meantime.
     pub(super) fn lock_account(&self, dir: OwnedFd, name: &Name) -> Result<Locked, StoreError> {
         let dir = self.lock(dir)?;
         let ours = fstat(&dir).map_err(|errno| StoreError::io(self.path_of(name), errno))?;

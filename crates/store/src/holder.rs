@@ -1,8 +1,8 @@
 //! Kills a process that holds an account's lock and makes no progress.
 //!
-//! A user can freeze a setuid program of theirs with a control group that was delegated to them. Neither uids
-//! nor a signal mask prevent that. A process that waits for the lock as root kills such a holder: a process
-//! in the critical section runs our code, and a kill at any instant leaves the record whole.
+//! A user can freeze their own setuid program with a control group that was delegated to them. Neither uids
+//! nor a signal mask prevent that. A process that waits for the lock as root kills such a holder. This is
+//! safe: a process in the critical section runs our code, and a kill at any instant leaves the record whole.
 
 use super::layout::STATE;
 use nix::fcntl::AtFlags;
@@ -14,13 +14,13 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// A holder needs milliseconds. After this wait, look who it is.
+/// Wait before the first look at the holder, which normally needs milliseconds.
 const PATIENCE: Duration = Duration::from_millis(1500);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a holder may show no progress.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// What a waiting process knows of the lock's holder.
+/// A waiting process's observations of the lock's holder.
 #[derive(Default)]
 pub(super) struct Holder {
     next_look: Duration,
@@ -28,9 +28,9 @@ pub(super) struct Holder {
     seen: Option<(Sight, Duration)>,
 }
 
-/// Which thread holds the lock, and when the account was last written. A host with many threads may hold the
-/// lock for long, but each turn usually ends with a write. Counters of context switches would not do: the
-/// attacker who freezes it controls those.
+/// The thread that holds the lock, and the account's last write. A program with many threads may hold the
+/// lock for long, but each turn usually ends with a write. Counters of context switches would not do, because
+/// the attacker who freezes it controls them.
 #[derive(PartialEq, Eq)]
 struct Sight {
     pid: Pid,
@@ -39,7 +39,7 @@ struct Sight {
 }
 
 impl Holder {
-    /// Looks at the holder of the lock of `dir`, if the wait was long enough. Returns the process that it
+    /// Checks the holder of the lock of `dir`, if the wait was long enough. Returns the process that it
     /// killed.
     pub(super) fn look(&mut self, dir: impl AsFd, waited: Duration) -> Option<Pid> {
         if waited < self.next_look.max(PATIENCE) {
@@ -50,7 +50,7 @@ impl Holder {
         kill(pid, Signal::SIGKILL).ok().map(|()| pid)
     }
 
-    /// The process, if it was seen in the same state for too long.
+    /// The process, if it stayed in the same state for too long.
     fn stuck(&mut self, sight: Option<Sight>, waited: Duration) -> Option<Pid> {
         let unchanged = self.seen.take().filter(|(seen, _)| Some(seen) == sight.as_ref());
         let since = unchanged.map_or(waited, |(_, since)| since);
@@ -62,7 +62,7 @@ impl Holder {
 
 impl Sight {
     /// The holder, if it is another process in the critical section that does not wait for the disk. `None`
-    /// also if that is not certain: we are not root, /proc is missing or shows another pid namespace, or the
+    /// also if this is uncertain: we are not root, /proc is missing or shows another pid namespace, or the
     /// holder is not visible here.
     fn now(dir: impl AsFd) -> Option<Self> {
         let ours = fs::read_to_string("/proc/thread-self/status").ok()?;
@@ -91,7 +91,7 @@ impl Sight {
     }
 }
 
-/// What tells a thread in the critical section: its four uids, all root's, and its blocked signals, nearly
+/// The signs of a thread in the critical section: its four uids, all root's, and its blocked signals, nearly
 /// all. `status` is /proc/PID/task/TID/status (proc(5)).
 fn guard(status: &str) -> Option<(&str, &str)> {
     Some((field(status, "Uid:")?, field(status, "SigBlk:")?))

@@ -1,9 +1,9 @@
-//! Where accounts live: trait [`Store`], files, locks, sealing. The only code of a login that touches the
-//! file system.
+//! The store of accounts: trait [`Store`], files, locks, sealing. The only code of a login that uses the file
+//! system.
 //!
 //! An account is two files: `account.toml` (cold, changes on enrolment and administration) and `state` (hot,
-//! changes on every login, overwritten in place). docs/FILEFORMAT.md describes both. Knows no PAM and makes
-//! no decision: those come in as closures. Begin with [`Store::update_state`].
+//! changes on every login, overwritten in place). docs/FILEFORMAT.md describes both. Knows nothing of PAM and
+//! decides nothing: decisions come in as closures. Begin with [`Store::update_state`].
 //!
 //! ```
 //! use qrtotp_store::FileStore;
@@ -50,14 +50,14 @@ pub struct Account {
     pub state: State,
 }
 
-/// Where accounts live. The functions given to the updates are pure and may run more than once: a shared
+/// A store of accounts. The functions passed to the updates are pure and may run more than once: a shared
 /// store repeats them on a conflict. Hashing, random numbers, look-ups and events stay outside them.
 pub trait Store {
     /// The key that opens the secrets of this store.
     fn key(&self) -> &SealKey;
 
-    /// Reads an account without waiting for anybody. `None`: no record, in a store that proved to be the
-    /// right one.
+    /// Reads an account without waiting for a lock. `None`: no record, in a store that proved to be the right
+    /// one.
     ///
     /// # Errors
     /// The store or the record can't be trusted or read.
@@ -67,36 +67,37 @@ pub trait Store {
     /// nothing after `f`, and neither should `f` after a decision: the process could end there.
     ///
     /// # Errors
-    /// As [`Store::load`]; the lock was not to be had in time; the new state could not be made durable.
+    /// As [`Store::load`]; the lock was not free in time; the new state could not be made durable.
     fn update_state<T>(
         &self,
         name: &Name,
         f: impl FnMut(&Record, &mut State) -> T,
     ) -> Result<Option<T>, StoreError>;
 
-    /// The work of [`Store::update_state`] for nobody: what unknown, un-enrolled and throttled people are
-    /// refused by must cost the disk what a wrong code costs an enrolled account, or the time tells who is
-    /// one. `f` gets a record of that form with a throttle that never waits; what comes of it is lost. Takes
-    /// no lock, fails never.
+    /// Does the disk I/O of [`Store::update_state`] for no account. Refusing unknown, unenrolled and
+    /// throttled users must cost the same as a wrong code of an enrolled account, or timing reveals who is
+    /// enrolled. `f` gets a record of that shape with a throttle that never waits; its result is discarded.
+    /// Takes no lock, never fails.
     fn simulate(&self, f: impl FnOnce(&Record, &mut State));
 
-    /// Changes or makes an account. `f` sees `None` where there is no record and may fill it in; a record
-    /// that is there it can change, not remove.
+    /// Changes or makes an account. `f` sees `None` if there is no record and may fill it in. It can change
+    /// an existing record but not remove it.
     ///
     /// # Errors
-    /// As [`Store::update_state`]. The old state is then intact, except where [`StoreError::Unsure`] says that it may not be.
+    /// As [`Store::update_state`]. The old state is then intact, unless the error is [`StoreError::Unsure`].
     fn update_account<T>(
         &self,
         name: &Name,
         f: impl FnMut(&mut Option<Account>) -> T,
     ) -> Result<T, StoreError>;
 
-    /// Changes the count of failures of the primary factor that the broker has had checked for `name`: lock,
-    /// read, `f`, make durable. It is no part of the record: whoever has none is counted, too, and no login
-    /// looks at it.
+    /// Changes the number of primary-factor failures that the broker counted for `name`: lock, read, `f`,
+    /// make durable. The counter is not part of the record: users without a record are counted too, and no
+    /// login reads it.
     ///
     /// # Errors
-    /// The store can't be trusted or read, its lock was not to be had, or the new count could not be made durable.
+    /// The store can't be trusted or read, its lock was not free in time, or the new count could not be made
+    /// durable.
     fn update_primary<T>(
         &self,
         name: &Name,

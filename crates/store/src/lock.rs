@@ -25,8 +25,8 @@ impl Drop for Locked {
     }
 }
 
-/// Takes the lock of a directory, with a bounded wait. Kills a holder that makes no progress and tells
-/// `killed` which process that was.
+/// Takes the lock of a directory, with a bounded wait. Kills a holder that makes no progress and passes its
+/// pid to `killed`.
 pub(super) fn lock(dir: OwnedFd, wait: Duration, mut killed: impl FnMut(Pid)) -> Result<Locked, StoreError> {
     let dir = File::from(dir);
     let mut deadline = Deadline::after(wait);

@@ -1,5 +1,5 @@
-//! The marker: a directory that opens with our key is our store, and an account without a record there is
-//! un-enrolled. It stands in the store's directory and, the same text, among the accounts: either can be
+//! The marker: a directory whose marker opens with our key is our store, and an account without a record
+//! there is unenrolled. The same text stands in the store's directory and among the accounts: either can be
 //! emptied, or not be mounted, without the other.
 
 use super::file::FileStore;
@@ -13,8 +13,8 @@ use std::path::Path;
 
 /// Its name in the store's directory.
 pub(super) const MARKER: &str = "store.toml";
-/// Its name among the accounts. No account's directory has such a spelling, and unlike a name with a dot in
-/// front `rm accounts/*` takes it along: what was emptied is then known to be.
+/// Its name among the accounts. No account's directory has such a spelling. Unlike a dot file, `rm
+/// accounts/*` removes it too, so an emptied store is recognised.
 pub(super) const INNER: &str = "%store.toml";
 const VERSION: u32 = 1;
 
@@ -38,8 +38,7 @@ fn parse(text: &str) -> Result<(u32, String, String), NotPlain> {
 }
 
 impl FileStore {
-    /// Proves that this directory is the store that the key belongs to, and that the accounts in it are that
-    /// store's.
+    /// Proves that this directory is the store of the key, and that it holds the same store's accounts.
     ///
     /// # Errors
     /// A marker is missing, damaged, of another key or of another store.
@@ -59,7 +58,7 @@ impl FileStore {
         let bytes = read_marker(&self.root, MARKER, &path)?;
         let damaged = || StoreError::Marker(path.clone());
         let text = std::str::from_utf8(&bytes).map_err(|_| damaged())?;
-        // Read before the seal is checked, for one purpose: to name the key that is missing.
+        // Read before the seal is checked, only to name the missing key.
         let (_, body) = text.split_once('\n').ok_or_else(damaged)?;
         let (version, store, key) = parse(body).map_err(|NotPlain| damaged())?;
         let expected: KeyId = key.parse().map_err(|_| damaged())?;

@@ -1,5 +1,5 @@
-//! Failures of the primary factor, as the broker counts them: a small file per account, in a directory of its
-//! own. An account's first failure makes its file, which is then only overwritten, so that its flock(2) is
+//! Failures of the primary factor, as the broker counts them: a small file per account, in a separate
+//! directory. An account's first failure makes its file; later ones overwrite it in place, so its flock(2) is
 //! the account's lock.
 
 use super::critical::with_critical_section;
@@ -20,7 +20,7 @@ const LIMIT: usize = 128;
 const MADE: OFlag = OFlag::O_WRONLY.union(OFlag::O_CREAT).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 impl FileStore {
-    /// What [`super::Store::update_primary`] is here.
+    /// Implements [`super::Store::update_primary`].
     pub(super) fn change_primary<T>(
         &self,
         name: &Name,
@@ -45,7 +45,7 @@ impl FileStore {
         }
     }
 
-    /// Forgets what is counted for an account that was renamed or removed.
+    /// Forgets the failures of an account that was renamed or removed.
     ///
     /// # Errors
     /// The store can't be trusted or written.
@@ -71,12 +71,12 @@ impl FileStore {
             let mut new = old;
             let result = f(&mut new);
             if new != old {
-                // As long for all numbers, so that nothing of the old text is left behind it.
+                // Of the same length for all numbers, so nothing of the old text remains.
                 let text = format!("{FORM} {:<10} {:<20}\n", new.failures, new.last_failure);
                 file.file
                     .write_all_at(text.as_bytes(), 0)
                     .map_err(|error| StoreError::std_io(path, &error))?;
-                // The directory, too: the process that made the file may have been killed right after that.
+                // The directory, too: the process that made the file may have been killed just after.
                 let kept = fdatasync(file).and_then(|()| fsync(dir));
                 kept.map_err(|errno| StoreError::io(path, errno).unsure())?;
             }

@@ -17,10 +17,10 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Most bytes of an `account.toml`: 32 credentials and a token are some 12 kB.
+/// Most bytes of an `account.toml`: 32 credentials and a token take about 12 kB.
 const RECORD_LIMIT: usize = 32 * 1024;
 
-/// How [`write_new`] makes a file over whatever a crash left there.
+/// Flags with which [`write_new`] replaces a leftover of a crash.
 pub(super) const ANEW: OFlag = OFlag::O_WRONLY
     .union(OFlag::O_CREAT)
     .union(OFlag::O_TRUNC)
@@ -33,7 +33,7 @@ pub(super) struct Opened {
     pub(super) loaded: slot::Loaded,
     file: TrustedFile,
     state_path: PathBuf,
-    /// The record was read from [`RECORD_NEW`]: a rename was cut off before its last step.
+    /// The record was read from [`RECORD_NEW`]: a rename was interrupted before its last step.
     unfinished: bool,
 }
 
@@ -43,14 +43,14 @@ impl Opened {
         let path = &self.state_path;
         let (offset, bytes) = self.loaded.succeed(state);
         self.file.file.write_all_at(bytes, offset).map_err(|error| match errno(&error) {
-            // A file on a read-only disk was opened for reading only, which is what EBADF then says.
+            // A file on a read-only disk was opened read-only, so a write fails with EBADF.
             Errno::EBADF => StoreError::io(path, Errno::EROFS),
             errno => StoreError::io(path, errno),
         })?;
         self.sync_state()
     }
 
-    /// Makes durable what is in the file, and what is to come into it.
+    /// Makes the file's present or new contents durable.
     fn keep_state(&mut self, old: &State, new: &State) -> Result<(), StoreError> {
         if new == old { self.sync_state() } else { self.write_state(new) }
     }
@@ -61,7 +61,7 @@ impl Opened {
 }
 
 impl FileStore {
-    /// The account's last audit lines, as they were logged but for `detail`, in no order; and its state.
+    /// The account's last audit lines, as logged but without `detail`, in no order; and its state.
     ///
     /// # Errors
     /// As [`super::Store::load`].
@@ -86,8 +86,8 @@ impl FileStore {
         Ok(Opened { record, loaded, file, state_path, unfinished })
     }
 
-    /// As [`FileStore::read`], under the account's lock and before the record changes: finishes a rename that
-    /// was cut off.
+    /// Like [`FileStore::read`], under the account's lock and before a change: finishes an interrupted
+    /// rename.
     pub(super) fn read_to_change(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
         let opened = self.read(dir, name)?;
         if opened.unfinished {
@@ -96,12 +96,12 @@ impl FileStore {
         Ok(opened)
     }
 
-    /// The record that a rename left beside the one of the former name, if it was cut off before its last
-    /// step. Beside a damaged record lies at most what another crash left there, and that may be old.
+    /// The record that a rename left beside the one of the former name, if it was interrupted before its last
+    /// step. A file beside a damaged record can only be left from another crash, and may be old.
     fn renamed_record(&self, dir: impl AsFd + Copy, name: &Name) -> Option<Record> {
         let (path, bytes) = self.read_sealed(dir, name, RECORD).ok()?;
         let (_, text) = std::str::from_utf8(&bytes).ok()?.split_once('\n')?;
-        let former = Record::from_toml(text).ok()?.name; // believed once the seal opens for it
+        let former = Record::from_toml(text).ok()?.name; // trusted once the seal opens for it
         let former = self.open_record(&path, &bytes, &former).ok()?;
         let renamed = self.read_record(dir, name, RECORD_NEW).ok()?;
         (renamed.id == former.id).then_some(renamed)
@@ -129,7 +129,7 @@ impl FileStore {
         let damaged = |why| StoreError::Damaged { path: path.to_owned(), why };
         let sealed = std::str::from_utf8(bytes).map_err(|_| damaged("not text"))?;
         let text = self.key.open_text(Scope::Account, name.as_str(), sealed).map_err(|_| {
-            // Not every record is damaged at once: the key is the likelier culprit, and the marker tells.
+            // Records are rarely all damaged at once: a wrong key is likelier, and the marker tells.
             self.check_marker().err().unwrap_or_else(|| damaged("its seal does not open"))
         })?;
         let record = Record::from_toml(text).map_err(|_| damaged("not a record of a known version"))?;
@@ -158,16 +158,15 @@ impl FileStore {
         write_new(dir, RECORD_NEW, &path, ANEW, self.record_text(record)?.as_bytes())
     }
 
-    /// Puts what [`FileStore::write_beside`] wrote in the place of the record.
+    /// Renames the file of [`FileStore::write_beside`] over the record.
     pub(super) fn put_in_place(&self, dir: impl AsFd + Copy, name: &Name) -> Result<(), StoreError> {
         let failed = |errno| StoreError::io(self.path_of(name).join(RECORD_NEW), errno);
         renameat(dir, RECORD_NEW, dir, RECORD).map_err(failed)?;
         fsync(dir).map_err(|errno| failed(errno).unsure())
     }
 
-    /// From `old` to `new`, under the account's lock. What is to stay as it is becomes durable, too: whoever
-    /// wrote it may have been killed before it was, and then a power cut would undo what the caller is told
-    /// is so.
+    /// Changes `old` to `new`, under the account's lock. An unchanged state is made durable too: its writer
+    /// may have been killed before syncing it, and a power cut would then undo what the caller reports.
     pub(super) fn change(
         &self,
         dir: impl AsFd + Copy,
@@ -192,7 +191,7 @@ impl FileStore {
 
 fn open_state(dir: impl AsFd + Copy, path: &Path) -> Result<TrustedFile, StoreError> {
     match open_file(&dir, STATE, path, true, Readers::OwnerOnly) {
-        // A read-only disk must still tell what is wrong, and a `status` must work on it.
+        // On a read-only disk an error must still be reported, and `status` must work.
         Err(TrustError::Io { errno: Errno::EROFS, .. }) => {
             open_file(&dir, STATE, path, false, Readers::OwnerOnly)
         }
@@ -219,12 +218,12 @@ fn read_state(file: &TrustedFile, record: &Record, path: &Path) -> Result<slot::
     Ok(loaded)
 }
 
-#[inline(never)] // its stack would be every login's
+#[inline(never)] // otherwise every login would reserve its stack
 fn read_whole(file: &TrustedFile, path: &Path) -> Result<Option<Box<[u8; slot::FILE]>>, StoreError> {
     Ok(read_exact::<{ slot::FILE }>(&file.file, 0, path)?.map(Box::new))
 }
 
-/// What can't be opened inside an account's directory is that account's fault.
+/// Blames the account for anything in its directory that can't be opened.
 fn at_fault(error: TrustError) -> StoreError {
     match error {
         TrustError::Missing(path) => StoreError::Incomplete(path),
@@ -237,10 +236,10 @@ fn at_fault(error: TrustError) -> StoreError {
     }
 }
 
-/// The state that goes with either record, if the power goes between. Marks of unknown credentials harm
-/// nobody, while a credential without its mark would accept a code again: of the new record its enrolment
-/// code, of the old one, which may have been another person's, any used one. What else changes waits until
-/// the record is kept.
+/// The state that fits either record if the power fails in between. Marks of unknown credentials are
+/// harmless, while a credential without its mark would accept a code again: for the new record its enrolment
+/// code, for the old one, which may have been another person's, any used code. Other changes wait until the
+/// record is durable.
 fn marks_of_both(old: &Account, new: &Account) -> State {
     let mut both = old.state.clone();
     both.retain(|id| old.record.credential(id).or(new.record.credential(id)).is_some());

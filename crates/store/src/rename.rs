@@ -11,7 +11,7 @@ use qrtotp_otp::{base32_encode, random_bytes};
 use std::os::fd::AsFd;
 
 impl FileStore {
-    /// True if there is a record of that name, whether or not it can be read.
+    /// True if there is a record of that name, readable or not.
     ///
     /// # Errors
     /// The store can't be trusted or read.
@@ -19,11 +19,11 @@ impl FileStore {
         Ok(self.account_dir(name)?.is_some())
     }
 
-    /// Seals the record of `old` for `new` and `uid`; both names may be the same. Gives the former uid, or
+    /// Seals the record of `old` for `new` and `uid`; both names may be the same. Returns the former uid, or
     /// `None` if `old` has no record.
     ///
-    /// Until the last step the directory of `new` holds the record of `old` and beside it the next one, which
-    /// is then read.
+    /// Until the last step the directory of `new` holds the record of `old` and beside it the new one, which
+    /// readers then use.
     ///
     /// # Errors
     /// The store or the record can't be trusted, read or written; `new` has a record.
@@ -38,7 +38,7 @@ impl FileStore {
             if new != old {
                 let failed = |errno| StoreError::io(self.path_of(new), errno);
                 fsync(&dir).map_err(failed)?;
-                // Never over another record: a directory that is not empty is not replaced.
+                // Never over another record: rename(2) does not replace a directory that is not empty.
                 renameat(&self.accounts, &*old.file_name(), &self.accounts, &*new.file_name())
                     .map_err(failed)?;
                 fsync(&self.accounts).map_err(|errno| failed(errno).unsure())?;
@@ -48,7 +48,7 @@ impl FileStore {
         })
     }
 
-    /// Deletes the record of an account, whether or not it can be read. False if it has none.
+    /// Deletes the record of an account, readable or not. False if it has none.
     ///
     /// # Errors
     /// The store can't be trusted, read or written.

@@ -1,7 +1,7 @@
 //! Encryption at rest: XChaCha20-Poly1305 with the host's sealing key.
 //!
-//! A sealed secret is bound to its account and credential: copied elsewhere, it does not open. The text of a
-//! record carries a seal of the same kind over all of it, so that no bit of it changes unnoticed.
+//! A sealed secret is bound to its account and credential: copied elsewhere, it does not open. A seal of the
+//! same kind covers the whole text of a record, so no bit of it changes unnoticed.
 
 use chacha20poly1305::aead::{Aead, AeadInOut, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 const NONCE: usize = 24;
 
-/// A seal that could not be made or does not open. Says nothing about what is inside.
+/// A seal that could not be made or does not open. Says nothing about the contents.
 #[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
 pub enum SealError {
     /// Made with another key, for something else, or changed since.
@@ -91,14 +91,14 @@ impl SealKey {
         Ok(Zeroizing::new(plain))
     }
 
-    /// A keyed digest of 8 bytes for one record: the beginning of the key stream of XChaCha20 for a nonce of
-    /// both. Only who has the key can compute it, and nobody can compute `what` from it. Allocates nothing.
+    /// A keyed digest of 8 bytes for one record: the beginning of XChaCha20's key stream for a nonce made of
+    /// both. Computing it needs the key, and it does not reveal `what`. Allocates nothing.
     #[must_use]
     pub fn digest(&self, record: RecordId, what: [u8; 8]) -> [u8; 16] {
         let (mut nonce, mut stream) = ([0; NONCE], [0; 16]);
         nonce[..16].copy_from_slice(&record.0);
         nonce[16..].copy_from_slice(&what);
-        // It fails for texts of 256 GiB only.
+        // Fails only for texts of 256 GiB.
         let _ = self.cipher.encrypt_inout_detached(&XNonce::from(nonce), &[], (&mut stream[..]).into());
         stream
     }
@@ -151,7 +151,7 @@ impl SealKey {
         Ok(format!("seal = \"{}\"\n{text}", base32_encode(&seal)))
     }
 
-    /// The text behind a seal line, if the seal is whole.
+    /// The text after a seal line, if the seal is whole.
     ///
     /// # Errors
     /// No seal line, or one that was made for another text, name, scope or key.
@@ -173,7 +173,7 @@ impl fmt::Debug for SealKey {
     }
 }
 
-/// What a sealed text is, so that one kind never passes for the other.
+/// The kind of a sealed text, so that one kind is never accepted as another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The store's marker.

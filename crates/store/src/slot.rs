@@ -1,27 +1,26 @@
-//! The `state` file: two slots, each in its own block, written in turn. Whatever the power does, one of them
+//! The `state` file: two slots, each in its own block, written in turn. After any power failure, one of them
 //! is whole.
 //!
-//! Behind the state a slot holds the audit lines of the last updates that were written to it, for `qrtotp
-//! audit`. No login looks at them. Those of the newest update are under the slot's checksum; each older one
-//! proves itself by the chain.
+//! After the state, a slot holds the audit lines of the last updates that were written to it, for `qrtotp
+//! audit`. No login reads them. The slot's checksum covers the lines of the newest update; the chain proves
+//! each older one.
 
 use qrtotp_account::{KEPT_LEN, State, lines_at_end, split_line};
 use thiserror::Error;
 
-/// Bytes of a slot. A block of its own, so that a torn write of one never touches the other.
+/// Bytes of a slot. Each has its own block, so a torn write of one never touches the other.
 pub const SLOT: usize = 4096;
 /// Bytes of the whole file.
 pub const FILE: usize = 2 * SLOT;
-/// Bytes of most slots that are in use. A larger state is read in full, and has no room for lines of earlier
-/// updates.
+/// Bytes in use in most slots. A larger state is read in full, and has no room for lines of earlier updates.
 pub const USED: usize = 2048;
 const MAGIC: [u8; 4] = *b"QRTS";
 const VERSION: u16 = 3;
 const HEADER: usize = 20;
-/// By how much an answer may enlarge a state beside new lines: marks, a place, a remembered code, the set of
+/// The most that an answer adds to a state beside new lines: marks, a place, a remembered code, the set of
 /// recovery codes.
 const GROWTH: usize = 250;
-/// What follows the last line of a slot: a line without a byte.
+/// The end of a slot's lines: an empty line.
 const LINES_END: [u8; 2] = [0; 2];
 
 /// Neither slot holds a state.
@@ -37,7 +36,7 @@ pub struct Loaded {
     /// False if the other slot is torn or damaged.
     pub both_whole: bool,
     sequence: u64,
-    /// The next slot's bytes. It has room for them from the beginning.
+    /// The next slot's bytes, with room reserved at the start.
     next: Vec<u8>,
     /// Audit lines of the next slot, and of the one after it.
     kept: [Vec<u8>; 2],
@@ -60,7 +59,7 @@ fn offset(sequence: u64) -> u64 {
     (sequence % 2) * SLOT as u64
 }
 
-/// Puts a slot into `out`, in place of what is there.
+/// Puts a slot into `out`, replacing its contents.
 fn encode(state: &State, sequence: u64, out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(&MAGIC);
@@ -69,7 +68,7 @@ fn encode(state: &State, sequence: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&sequence.to_le_bytes());
     out.extend_from_slice(&[0; 4]);
     state.encode(out);
-    // Below a slot, let alone a u16.
+    // Below the length of a slot, which fits a u16.
     let length = u16::try_from(out.len() - HEADER).unwrap_or(u16::MAX);
     out[6..8].copy_from_slice(&length.to_le_bytes());
     let sum = checksum(&out[..16], &out[HEADER..]);
@@ -83,7 +82,7 @@ fn checksum(header: &[u8], payload: &[u8]) -> u32 {
     !payload.iter().fold(header.iter().fold(!0, shift), shift)
 }
 
-/// What eight bits, shifted out, do to the sum.
+/// The effect on the sum of shifting out eight bits.
 const fn table() -> [u32; 256] {
     let (mut table, mut byte) = ([0; 256], 0);
     while byte < table.len() {
@@ -98,9 +97,9 @@ const fn table() -> [u32; 256] {
     table
 }
 
-/// The whole file of a record that was just made. Both slots hold it: damage to one harms nothing from the
-/// first day on, and neither block is all zeros, which a copy might leave out (`cp --sparse`) and a full disk
-/// could then not take.
+/// The whole file of a new record. Both slots hold the state, so damage to one is harmless from the start.
+/// Neither block is all zeros: a copy might leave such a block out (`cp --sparse`), and a full disk could
+/// then not take it.
 #[must_use]
 pub fn first(state: &State) -> Vec<u8> {
     let (mut file, mut slot) = (Vec::with_capacity(FILE), Vec::with_capacity(SLOT));
@@ -117,7 +116,7 @@ struct Whole<'s> {
     version: u16,
     sequence: u64,
     payload: &'s [u8],
-    /// The lines of earlier updates, and what is behind them.
+    /// The lines of earlier updates, and the bytes after them.
     behind: &'s [u8],
 }
 
@@ -183,8 +182,8 @@ pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
     Ok(Loaded { state, both_whole, sequence, next, kept })
 }
 
-/// The audit lines that the two slots hold, in no order. Those of the last updates of either slot are there,
-/// and none twice unless a new file holds it twice.
+/// The audit lines that the two slots hold, in no order: those of the last updates of either slot, none twice
+/// unless a new file holds it twice.
 #[must_use]
 pub fn lines(first: &[u8], second: &[u8]) -> Vec<String> {
     let mut lines = Vec::new();
@@ -363,7 +362,7 @@ mod tests {
             let (offset, bytes) = loaded.succeed(&next);
             assert!(bytes.len() <= SLOT);
             write(&mut file, offset, bytes);
-            // An update without a line keeps those that are there.
+            // An update without a line keeps the existing ones.
             if n % 5 == 0 {
                 let mut loaded = load(&file).unwrap();
                 let next = loaded.state.clone();

@@ -1,4 +1,4 @@
-//! The file store in a directory of its own: crashes between its writes, and others at work at the same time.
+//! The file store in a temporary directory: crashes between its writes, and concurrent users.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
@@ -25,7 +25,7 @@ impl Place {
         FileStore::open_or_create(&self.path("state"), self.0.path())
     }
 
-    /// With alice in it, whose device has used step 500.
+    /// A store with alice, whose device has used step 500.
     fn with_alice() -> (Self, FileStore) {
         let place = Self::new();
         let store = place.open_or_create().unwrap();
@@ -35,7 +35,7 @@ impl Place {
     }
 }
 
-/// A new one, in a directory that goes with it.
+/// A new store in a temporary directory.
 pub(super) fn empty_store() -> (tempfile::TempDir, FileStore) {
     let place = Place::new();
     let store = place.open_or_create().unwrap();
@@ -123,7 +123,7 @@ fn the_marker_is_no_account() {
 #[test]
 fn a_record_that_could_not_be_replaced_keeps_the_watermarks_of_whom_it_belonged_to() {
     let (place, store) = Place::with_alice();
-    // As far as a power cut between the two files goes: the record is not replaced.
+    // The state after a power cut between the two files: the record is not replaced.
     fs::create_dir(place.path("state/accounts/alice/account.toml.new")).unwrap();
     let new = account(&store, 2000, 2, 600);
     assert!(store.update_account(&alice(), |slot| *slot = Some(new.clone())).is_err());
@@ -193,7 +193,7 @@ fn a_torn_slot_is_made_whole_by_the_next_login_whatever_it_decides() {
     for (torn, other) in [(0, 4096), (4096, 0)] {
         file.write_all_at(&[0xff; 100], torn).unwrap();
         store.update_state(&alice(), |_, _| ()).unwrap();
-        // And then the disk loses what was the only whole slot.
+        // Then the disk loses the only whole slot.
         file.write_all_at(&[0xff; 100], other).unwrap();
         assert!(!store.load(&alice()).unwrap().unwrap().state.is_fresh(device(1), 500));
         store.update_state(&alice(), |_, _| ()).unwrap();

@@ -1,5 +1,5 @@
-//! Opening files that decide who gets in. One way to do it: every directory from the root down is no link,
-//! belongs to root (or to ourselves) and is writable by nobody else.
+//! Opening files that decide who gets in. There is one way: every directory from the root down is no link,
+//! belongs to root (or to ourselves) and is writable by no other user.
 
 use nix::NixPath;
 use nix::dir::Dir;
@@ -18,18 +18,18 @@ use zeroize::Zeroizing;
 /// Why a path can't be trusted or read.
 #[derive(Debug, Error)]
 pub enum TrustError {
-    /// Nothing is there.
+    /// There is no such file.
     #[error("{0} does not exist")]
     Missing(PathBuf),
     /// A symbolic link stands in the path.
     #[error("{0} is a symbolic link; give the real path instead")]
     Link(PathBuf),
-    /// Others could have written it.
+    /// Other users could have written it.
     #[error("{path}: {why}")]
     Untrusted {
         /// The directory or file at fault.
         path: PathBuf,
-        /// What is wrong and what to do about it.
+        /// The problem and its remedy.
         why: &'static str,
     },
     /// Something else stands where a file belongs.
@@ -39,25 +39,25 @@ pub enum TrustError {
     NoFile {
         /// The path.
         path: PathBuf,
-        /// What it is.
+        /// The kind of file.
         what: &'static str,
     },
-    /// The path has a form that we don't accept.
+    /// The path is not absolute and plain.
     #[error("{0} is not a plain absolute path")]
     Form(PathBuf),
-    /// The file is larger than such a file can be.
+    /// The file is larger than its kind can be.
     #[error("{0} is larger than such a file can be")]
     TooLarge(PathBuf),
-    /// The file ended before the size that it had a moment ago: it is being written, or the disk lost its
-    /// end. A part of it would say something else than the whole.
+    /// The file ended before its size of a moment ago: it is being written, or the disk lost its end. Its
+    /// first part alone could mean something else.
     #[error("{0} is being changed, or its end is lost")]
     Cut(PathBuf),
-    /// The system said no.
+    /// The system reported an error.
     #[error("{path}: {errno}")]
     Io {
-        /// What we tried to reach.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         errno: Errno,
     },
 }
@@ -84,26 +84,26 @@ impl TrustError {
     }
 }
 
-/// What the system said. A write that got nowhere has no number.
+/// The system's error. An incomplete write has no number.
 pub(super) fn errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
-/// Who may read a file besides its owner.
+/// The users who may read a file besides its owner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Readers {
-    /// Anybody: configuration.
+    /// Any user: configuration.
     Anybody,
-    /// Nobody: records and keys.
+    /// No other user: records and keys.
     OwnerOnly,
 }
 
-/// What `name` itself is, even if it is a link.
+/// The metadata of `name` itself, even if it is a link.
 fn lstatat(dir: impl AsFd, name: &(impl NixPath + ?Sized)) -> nix::Result<FileStat> {
     fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
 }
 
-/// What is in a directory, `.` and `..` included. (std's reader panics if closing the directory fails.)
+/// A directory's entries, `.` and `..` included. (std's reader panics if closing the directory fails.)
 pub(super) fn entries(dir: impl AsFd) -> nix::Result<nix::dir::OwningIter> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
     Ok(Dir::openat(dir, ".", flags, Mode::empty())?.into_iter())
@@ -127,9 +127,9 @@ fn check_directory(path: &Path, stat: &FileStat) -> Result<(), TrustError> {
     Ok(())
 }
 
-/// Opens a directory by an absolute path, checking each step of it from the root down: what was found to be
-/// ours or root's, in a directory where nobody else can replace it, is still the same when the path is walked
-/// once more to open it.
+/// Opens a directory by an absolute path, checking each step of it from the root down. A component that is
+/// ours or root's, in a directory where no other user can replace it, is still the same when the path is
+/// walked again to open it.
 ///
 /// # Errors
 /// A component is missing, a link, or writable by others.
@@ -162,13 +162,13 @@ pub fn open_dir(path: &Path) -> Result<OwnedFd, TrustError> {
 }
 
 const NO_DIRECTORY: &str =
-    "is no directory, or a link to one; put the directory in its place, or give the right path";
+    "is not a directory, or is a link to one; put the directory in its place, or give the right path";
 
 fn file_type(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
 }
 
-/// What it is, unless it is a file, or a link, which is told from one before.
+/// The kind of a non-file. A link is reported earlier.
 fn other_than_file(stat: &FileStat) -> Option<&'static str> {
     match file_type(stat) {
         SFlag::S_IFREG | SFlag::S_IFLNK => None,
@@ -183,9 +183,9 @@ fn is_link(path: &Path) -> bool {
     lstatat(AT_FDCWD, path).is_ok_and(|stat| file_type(&stat) == SFlag::S_IFLNK)
 }
 
-/// Opens the directory `name` inside an open directory, which must be its owner's alone: whoever can open it
-/// could hold its lock, and whoever can write to it could make an account look un-enrolled. `None` if it is
-/// not there.
+/// Opens the directory `name` inside an open directory; only its owner may have access. Another user could
+/// hold its lock if they can open it, or make an account look unenrolled if they can write to it. `None` if
+/// it does not exist.
 ///
 /// # Errors
 /// A link, no directory, or open to others.
@@ -206,11 +206,11 @@ pub fn open_private_dir(dir: &dyn AsFd, name: &str, shown: &Path) -> Result<Opti
     Ok(Some(fd))
 }
 
-/// A regular file that nobody but its owner could have written.
+/// A regular file that only its owner could have written.
 #[derive(Debug)]
 pub struct TrustedFile {
     pub(super) file: File,
-    /// What it was when it was opened.
+    /// Its metadata when it was opened.
     pub(super) stat: FileStat,
 }
 
@@ -249,7 +249,7 @@ pub fn open_file(
         return untrusted("is a file that others may write to; chmod go-w it");
     }
     if readers == Readers::OwnerOnly && stat.st_mode & 0o077 != 0 {
-        return untrusted("may be read by others; chmod 600 it, and treat what it held as known to them");
+        return untrusted("may be read by others; chmod 600 it, and assume that they know its contents");
     }
     Ok(TrustedFile { file: File::from(fd), stat })
 }
@@ -271,7 +271,7 @@ pub fn read_exact<const N: usize>(
     }
 }
 
-/// Reads a whole file of at most `limit` bytes. What holds secrets in the clear the caller has to wipe.
+/// Reads a whole file of at most `limit` bytes. The caller must wipe secrets in it.
 ///
 /// # Errors
 /// Larger than `limit`, shorter than it was when it was opened, or unreadable.
@@ -281,8 +281,8 @@ pub fn read_all(from: &TrustedFile, shown: &Path, limit: usize) -> Result<Vec<u8
     if size > limit {
         return Err(too_large());
     }
-    // One byte more: if that stays empty, the end was seen in the same read. A file that grows meanwhile is
-    // read to the limit.
+    // One byte more: if it stays empty, the same read saw the end. A file that grows in the meantime is read
+    // to the limit.
     let mut bytes = vec![0; size + 1];
     let mut filled = 0;
     loop {

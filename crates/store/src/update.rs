@@ -15,17 +15,17 @@ impl FileStore {
         })
     }
 
-    // One copy for all callers: the module's size counts.
+    // A single copy for all callers, because the module's size counts.
     fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
         let Some(dir) = self.account_dir(name)? else { return Ok(()) };
         with_critical_section(|| {
             let dir = self.lock(dir)?;
             let mut opened = self.read(dir.as_fd(), name)?;
-            // From the decision of `f` to the write there is no allocation: it could fail and end the
-            // process, so that a code was judged and not counted.
+            // No allocation from the decision of `f` to the write: it could fail and end the process, and the
+            // code would be verified but not counted.
             let mut state = opened.loaded.state.with_room();
             f(&opened.record, &mut state);
-            // A slot that was torn is made whole again at once: until then the other one is the only one.
+            // A torn slot is rewritten at once: until then there is only one whole slot.
             if state != opened.loaded.state || !opened.loaded.both_whole {
                 opened.write_state(&state)?;
             }
@@ -39,7 +39,7 @@ impl FileStore {
                 let mut account = None;
                 f(&mut account);
                 match account {
-                    Some(account) if !self.create(&account)? => continue, // somebody else was faster
+                    Some(account) if !self.create(&account)? => continue, // another process was faster
                     _ => return Ok(()),
                 }
             };
@@ -66,7 +66,7 @@ impl Store for FileStore {
     fn load(&self, name: &Name) -> Result<Option<Account>, StoreError> {
         let Some(dir) = self.account_dir(name)? else { return Ok(None) };
         let opened = match self.read(dir.as_fd(), name) {
-            // Perhaps it was only being written, twice while we looked.
+            // It may have been read in the middle of a write, twice.
             Err(error) if error.is_record_fault() => self.read_at_rest(dir, name)?,
             other => other?,
         };

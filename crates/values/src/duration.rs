@@ -16,7 +16,7 @@ pub struct ConfigDuration(u32);
 const DAY: u32 = 86_400;
 
 impl ConfigDuration {
-    /// So many seconds.
+    /// A duration of this many seconds.
     #[must_use]
     pub const fn seconds(seconds: u32) -> Self {
         Self(seconds)

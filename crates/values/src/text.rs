@@ -46,7 +46,7 @@ const INVISIBLE: [(char, char); 38] = [
     ('\u{10fffe}', '\u{10ffff}'),
 ];
 
-/// What is shown for a character.
+/// The character to show instead of `c`.
 fn shown(c: char) -> char {
     let invisible = || {
         let range = INVISIBLE.partition_point(|(_, last)| *last < c);
@@ -76,13 +76,13 @@ pub fn clean(text: &str, max: usize) -> String {
     out
 }
 
-/// `text` in printable ASCII (what is not becomes `?`), cut to `max` characters.
+/// `text` in printable ASCII, cut to `max` characters; anything else becomes `?`.
 #[must_use]
 pub fn ascii(text: &str, max: usize) -> String {
     text.chars().take(max).map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
 }
 
-/// `text` in lines of at most `width` characters, broken at blanks where there are any.
+/// `text` in lines of at most `width` characters, broken at blanks if there are any.
 #[must_use]
 pub fn wrap(mut text: &str, width: usize) -> Vec<&str> {
     let mut lines = Vec::new();
@@ -163,7 +163,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// How far a clock is off, for people: so many seconds ahead.
+/// A clock's offset as text: this many seconds ahead or behind.
 #[must_use]
 pub fn clock_offset(seconds: i64) -> String {
     match seconds {

@@ -1,4 +1,4 @@
-//! What the broker says.
+//! The broker's responses.
 
 use super::{Fields, FrameError, Message, Writer};
 use qrtotp_audit::Verdict;
@@ -6,7 +6,7 @@ use qrtotp_flow::{Echo, Offer};
 use qrtotp_otp::{Algorithm, Params};
 use zeroize::Zeroizing;
 
-/// Longest text for people, in bytes.
+/// Longest text for users, in bytes.
 const TEXT: usize = 8 * 1024;
 /// Longest note, issuer, account or key, in bytes.
 const SHORT: usize = 1024;
@@ -16,50 +16,50 @@ const URI: usize = 4096;
 const CODES: u8 = 32;
 const CODE: usize = 64;
 
-/// What the broker says. The last three, and [`Response::Verdict`], end a conversation.
+/// A response of the broker. The last three, and [`Response::Verdict`], end a conversation.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Response {
-    /// A message for the person, without its last newline.
+    /// A message for the user, without its last newline.
     Show(String),
-    /// A piece of what was asked for, to be written as it is.
+    /// A piece of the requested output, to be written unchanged.
     Output(String),
     /// A question.
     Ask {
         /// Its text.
         prompt: String,
-        /// Whether the answer is shown.
+        /// Whether the answer is echoed.
         echo: Echo,
     },
     /// Show this QR code, if there is no `note`, and ask for its first code.
     Offer {
-        /// The secret and what belongs to it.
+        /// The secret and its parameters.
         offer: Offer,
-        /// What is wrong with the last answer.
+        /// The error in the last answer.
         note: Option<String>,
     },
     /// Ask for the first code of a QR code that was shown before.
     Resumed {
-        /// How long ago.
+        /// How long ago it was shown.
         minutes: u32,
-        /// What is wrong with the last answer.
+        /// The error in the last answer.
         note: Option<String>,
     },
     /// Show these, for the only time.
     RecoveryCodes {
-        /// As they are shown.
+        /// In the form to display.
         codes: Vec<Zeroizing<String>>,
-        /// What is wrong with the last answer.
+        /// The error in the last answer.
         note: Option<String>,
     },
-    /// So many bytes of the answer, from its beginning, are the password; an accepting verdict follows.
+    /// The password's length at the beginning of the answer, in bytes; an accepting verdict follows.
     PasswordLength(u32),
-    /// What became of an answer that was to be judged.
+    /// The verdict on an answer.
     Verdict(Verdict),
     /// It is done.
     Done(String),
-    /// It was understood, and the answer is no.
+    /// Understood, but refused.
     Refused(String),
-    /// Something is broken.
+    /// An internal error.
     Failed(String),
 }
 

@@ -1,4 +1,4 @@
-//! What a caller says: one request, then answers to questions.
+//! A caller's messages: one request, then answers to questions.
 
 use super::{Fields, FrameError, Message, Writer};
 use qrtotp_account::CredentialId;
@@ -10,20 +10,20 @@ const NAME: usize = 256;
 /// Longest answer, in bytes.
 const ANSWER: usize = 4096;
 
-/// What a caller wants, for its own account; only `Verify` may be about another one.
+/// A caller's request, for its own account; only `Verify` may be about another one.
 #[derive(PartialEq, Eq)]
 pub enum Request {
     /// Enrol a device.
     Enroll {
-        /// What the device is called.
+        /// The device's label.
         label: String,
     },
-    /// Tell what is enrolled.
+    /// Report the enrolled devices.
     Status {
         /// As JSON.
         json: bool,
     },
-    /// Judge an answer that the caller asked for: PAM modules that don't run as root.
+    /// Verify an answer that the caller has asked for: PAM modules without root.
     Verify {
         /// The user that the application logs in, as typed: the caller, or anyone if the caller is a listed
         /// service.
@@ -34,22 +34,22 @@ pub enum Request {
         tty: String,
         /// The module's argument `nullok`.
         nullok: bool,
-        /// The module's argument `forward_pass`: the answer is the password and the code behind it.
+        /// The module's argument `forward_pass`: the answer is the password followed by the code.
         forward: bool,
-        /// The caller's id of this request: sent again with the same answer, it gets the same verdict. Empty:
+        /// The caller's id of this request: repeated with the same answer, it gets the same verdict. Empty:
         /// none.
         id: String,
-        /// What was typed.
+        /// The typed answer.
         answer: Typed,
     },
     /// New recovery codes.
     Regenerate,
     /// Revoke devices.
     Revoke {
-        /// Which.
+        /// The devices.
         which: Devices,
     },
-    /// Tell which devices there are.
+    /// List the devices.
     Devices {
         /// As JSON.
         json: bool,
@@ -58,17 +58,17 @@ pub enum Request {
     Rename {
         /// Which one; `None`: the only one.
         id: Option<CredentialId>,
-        /// What it is called from now on.
+        /// Its new label.
         label: String,
     },
-    /// Learn how far a device's clock is off.
+    /// Measure how far a device's clock is off.
     Resync,
 }
 
-/// Which devices.
+/// A selection of devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Devices {
-    /// The one that there is.
+    /// The only one.
     Only,
     /// This one.
     One(CredentialId),
@@ -77,7 +77,7 @@ pub enum Devices {
 }
 
 impl Request {
-    /// True where the broker asks the person nothing.
+    /// Whether the broker asks no questions.
     #[must_use]
     pub fn asks_nothing(&self) -> bool {
         matches!(self, Self::Status { .. } | Self::Devices { .. } | Self::Verify { .. })
@@ -168,14 +168,14 @@ fn devices(from: &mut Fields<'_>) -> Result<Devices, FrameError> {
     }
 }
 
-/// What a person answers to a question.
+/// The user's answer to a question.
 #[derive(PartialEq, Eq)]
 pub enum CallerAnswer {
-    /// This was typed.
+    /// A typed answer.
     Typed(Typed),
     /// Another QR code, please.
     Fresh,
-    /// No more.
+    /// The user stops.
     GiveUp,
 }
 

@@ -1,4 +1,4 @@
-//! A caller's end: connecting without ever hanging, and one question that has one answer.
+//! A caller's end: connecting without ever hanging, and a single request for a verdict.
 
 use super::{Connection, FrameError, Request, Response};
 use nix::errno::Errno;
@@ -11,19 +11,19 @@ use std::path::Path;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Why there is no broker to talk to.
+/// Why the broker can't be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ConnectError {
-    /// Nobody listens there.
+    /// No process listens there.
     #[error("the broker is not running; `systemctl enable --now qrtotpd.socket` starts it")]
     Absent,
     /// Too many callers.
     #[error("the broker is too busy; try again")]
     Busy,
-    /// Whoever listens there is not root.
-    #[error("whoever listens there is not root, so not the broker")]
+    /// The process that listens there is not root.
+    #[error("the process that listens there is not root, so it is not the broker")]
     Untrusted,
-    /// The system said no.
+    /// The system reported an error.
     #[error("the broker can't be reached: {0}")]
     Io(Errno),
 }
@@ -31,7 +31,7 @@ pub enum ConnectError {
 /// Connects to the broker at `path`; everything together may take `limit`.
 ///
 /// # Errors
-/// Nobody is there, nobody takes the connection in time, or it is not root.
+/// No process listens or accepts the connection in time, or it is not root.
 pub fn connect(path: &Path, limit: Duration) -> Result<Connection, ConnectError> {
     let mut deadline = Deadline::after(limit);
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -41,7 +41,7 @@ pub fn connect(path: &Path, limit: Duration) -> Result<Connection, ConnectError>
     loop {
         match socket::connect(socket.as_raw_fd(), &address) {
             Ok(()) => break,
-            // Its queue is full. A blocking connect would wait here for ever.
+            // Its queue is full. A blocking connect would wait here forever.
             Err(Errno::EAGAIN | Errno::EINTR) if deadline.pause() => {}
             Err(Errno::EAGAIN | Errno::EINTR) => return Err(ConnectError::Busy),
             Err(Errno::ENOENT | Errno::ECONNREFUSED) => return Err(ConnectError::Absent),
@@ -67,13 +67,13 @@ pub enum VerifyError {
     /// The broker does not serve the caller.
     #[error("the broker refused: {0}")]
     Refused(String),
-    /// It said something else.
+    /// An unexpected response.
     #[error("the broker gave no verdict")]
     Nonsense,
 }
 
-/// Has the caller's own answer judged, within `limit`. With a verdict comes how many bytes of the answer are
-/// the password, if it was a password and a code.
+/// Has the caller's own answer verified, within `limit`. With the verdict comes the length of the password in
+/// bytes, if the answer was a password and a code.
 ///
 /// # Errors
 /// See [`VerifyError`].
@@ -85,7 +85,7 @@ pub fn verify(path: &Path, request: &Request, limit: Duration) -> Result<(Verdic
         match line.receive()? {
             Response::Verdict(verdict) => return Ok((verdict, password)),
             Response::PasswordLength(bytes) => password = usize::try_from(bytes).unwrap_or(usize::MAX),
-            Response::Show(_) => {} // best effort, as ever
+            Response::Show(_) => {} // best effort
             Response::Refused(text) | Response::Failed(text) => return Err(VerifyError::Refused(text)),
             _ => return Err(VerifyError::Nonsense),
         }

@@ -1,4 +1,4 @@
-//! A connection on which nobody can make us wait for longer than we mean to.
+//! A connection on which the other end can't make us wait beyond a deadline.
 
 use super::{FrameError, Message, Request, receive, send};
 use nix::errno::Errno;
@@ -9,17 +9,17 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// How long one frame may take, once it has begun.
+/// Time limit of a frame once it has begun.
 pub const FRAME_TIME: Duration = Duration::from_secs(5);
 
-/// One end of a connection, and the time that is left for it.
+/// One end of a connection, and its remaining time.
 pub struct Connection {
     socket: OwnedFd,
     all: Deadline,
     frame: Option<Deadline>,
 }
 
-/// To wait for what comes next together with something else.
+/// To poll the connection together with other descriptors.
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -27,21 +27,21 @@ impl AsFd for Connection {
 }
 
 impl Connection {
-    /// A connected stream socket, for as long as `all` lasts.
+    /// A connected stream socket, with `all` as the deadline of the whole conversation.
     #[must_use]
     pub fn new(socket: OwnedFd, all: Deadline) -> Self {
         Self { socket, all, frame: None }
     }
 
-    /// Starts the time for the whole connection anew.
+    /// Restarts the time limit of the whole connection.
     pub fn last(&mut self, limit: Duration) {
         self.all = Deadline::after(limit);
     }
 
-    /// The uid at the other end, as the kernel says.
+    /// The uid at the other end, according to the kernel.
     ///
     /// # Errors
-    /// The kernel does not say.
+    /// The kernel does not report it.
     pub fn peer(&self) -> io::Result<u32> {
         Ok(getsockopt(&self.socket, PeerCredentials)?.uid())
     }
@@ -57,17 +57,17 @@ impl Connection {
     /// Sends one frame.
     ///
     /// # Errors
-    /// The other end is gone, or does not take it within [`FRAME_TIME`].
+    /// The other end is gone, or does not receive it within [`FRAME_TIME`].
     pub fn send(&mut self, message: &impl Message) -> Result<(), FrameError> {
         self.frame = Some(Deadline::after(FRAME_TIME));
         send(self, message)
     }
 
-    /// Sends a caller's request. Where the other end takes nothing any more it has said its last word, which
-    /// can still be received.
+    /// Sends a caller's request. If the other end has closed its side, this is no error: its last message can
+    /// still be received.
     ///
     /// # Errors
-    /// As [`Connection::send`], but for a closed connection.
+    /// As [`Connection::send`], except for a closed connection.
     pub fn request(&mut self, request: &Request) -> Result<(), FrameError> {
         match self.send(request) {
             Err(FrameError::Closed) => Ok(()),
@@ -75,11 +75,11 @@ impl Connection {
         }
     }
 
-    /// Waits for a frame for as long as the connection may last; once it has begun it must come within
+    /// Waits for a frame as long as the connection may last; once it has begun it must arrive within
     /// [`FRAME_TIME`].
     ///
     /// # Errors
-    /// The other end is gone, too slow, or says what makes no sense.
+    /// The other end is gone, too slow, or sends an invalid frame.
     pub fn receive<M: Message>(&mut self) -> Result<M, FrameError> {
         self.frame = None;
         self.ready(PollFlags::POLLIN)?;
@@ -98,7 +98,7 @@ impl Connection {
             if left.is_zero() {
                 return Err(ErrorKind::TimedOut.into());
             }
-            // In whole milliseconds, of which the last one has begun.
+            // In whole milliseconds, rounded up.
             let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
             match poll(&mut [PollFd::new(self.as_fd(), what)], timeout) {
                 Ok(0) | Err(Errno::EINTR) => {}
@@ -115,7 +115,7 @@ impl Read for Connection {
             match recv(self.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
                 Err(Errno::EAGAIN) => self.ready(PollFlags::POLLIN)?,
                 Err(Errno::EINTR) => {}
-                // One byte a second would otherwise last for ever.
+                // Otherwise one byte a second could last forever.
                 Ok(_) if self.left().is_zero() => return Err(ErrorKind::TimedOut.into()),
                 other => return Ok(other?),
             }
@@ -125,7 +125,7 @@ impl Read for Connection {
 
 impl Write for Connection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Inside somebody else's process no SIGPIPE may come of it.
+        // Inside another program's process a write must not raise SIGPIPE.
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         loop {
             match send_to(self.socket.as_raw_fd(), bytes, flags) {

@@ -6,16 +6,16 @@ use thiserror::Error;
 /// The longest frame with its header, in bytes.
 pub const MAX_FRAME: usize = 16 * 1024;
 
-/// Why a frame was not sent or not understood. Never quotes what was received.
+/// Why a frame was not sent or not understood. Never quotes received bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum FrameError {
     /// The other end is gone.
     #[error("the connection was closed")]
     Closed,
-    /// Nothing came, or nothing could be sent, in time.
+    /// Nothing was received or sent in time.
     #[error("the other end is too slow")]
     Timeout,
-    /// The system said no.
+    /// The system reported an error.
     #[error("the connection failed: {0}")]
     Io(ErrorKind),
     /// Another version than ours.
@@ -24,10 +24,10 @@ pub enum FrameError {
     /// Longer than a frame may be.
     #[error("a frame is too long")]
     TooLong,
-    /// Not a kind that may come here.
+    /// Not a kind that is allowed here.
     #[error("a frame of unknown kind {0}")]
     Kind(u8),
-    /// A field is cut off, too long, not of its form, or something follows the last one.
+    /// A field is truncated, too long or malformed, or bytes follow the last one.
     #[error("a frame with a wrong `{0}`")]
     Field(&'static str),
 }

@@ -36,7 +36,7 @@ impl Writer {
         self.raw(&[value]);
     }
 
-    /// A field of at most 64 KiB less a byte; a longer one makes the frame too long.
+    /// A field of at most 65,535 bytes; a longer one makes the frame too long.
     pub(super) fn bytes(&mut self, value: &[u8]) {
         match u16::try_from(value.len()) {
             Ok(length) => {
@@ -47,7 +47,7 @@ impl Writer {
         }
     }
 
-    /// A text for people: what is beyond `max` bytes is left out.
+    /// A text for users, cut to `max` bytes.
     pub(super) fn cut(&mut self, text: &str, max: usize) {
         let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         self.bytes(&text.as_bytes()[..end]);
@@ -125,7 +125,7 @@ impl<'a> Fields<'a> {
         if self.bool(name)? { take(self).map(Some) } else { Ok(None) }
     }
 
-    /// Nothing may follow the last field.
+    /// Refuses bytes after the last field.
     pub(super) fn end(&self) -> Result<(), FrameError> {
         if self.0.is_empty() { Ok(()) } else { Err(FrameError::Field("end")) }
     }

@@ -1,8 +1,8 @@
-//! What `qrtotp` and the PAM module say to the broker `qrtotpd`, and what it answers: frames on a stream
+//! The protocol between `qrtotp` or the PAM module and the broker `qrtotpd`: frames on a stream
 //! (docs/BROKER.md).
 //!
-//! The other end may send anything: every length is bounded before it is believed, every field is checked,
-//! and memory that held a frame is wiped. Decides nothing. Begin with [`Request`] and [`Response`].
+//! The other end may send anything: every length is bounded before use, every field is checked, and memory
+//! that held a frame is wiped. Decides nothing. Begin with [`Request`] and [`Response`].
 //!
 //! ```
 //! use qrtotp_wire::{FrameError, Request, receive};
@@ -31,17 +31,17 @@ use fields::{Fields, Writer};
 use std::io::{Read, Write};
 use zeroize::Zeroizing;
 
-/// Where the broker listens.
+/// The broker's socket.
 pub const DEFAULT_SOCKET: &str = "/run/qrtotp/socket";
-/// The protocol's version. Both ends are of one package, so there is one.
+/// The protocol's version. Both ends come from the same package, so there is only one.
 pub const VERSION: u8 = 1;
 /// Version, kind, length of the body (big endian).
 const HEADER: usize = 4;
 const MAX_BODY: usize = MAX_FRAME - HEADER;
 
-/// What goes into one frame.
+/// The contents of one frame.
 pub trait Message: Sized {
-    /// Which message it is.
+    /// The message's kind.
     fn kind(&self) -> u8;
 
     /// Writes the fields.
@@ -50,14 +50,14 @@ pub trait Message: Sized {
     /// Reads the fields of the message `kind`.
     ///
     /// # Errors
-    /// No such message, or a field that it can't have.
+    /// No such message, or an invalid field.
     fn take(kind: u8, from: &mut Fields<'_>) -> Result<Self, FrameError>;
 }
 
 /// Sends one frame.
 ///
 /// # Errors
-/// It would be too long, or the other end does not take it.
+/// It would be too long, or the other end does not receive it.
 pub fn send(to: &mut impl Write, message: &impl Message) -> Result<(), FrameError> {
     let mut frame = Writer::new(&[VERSION, message.kind(), 0, 0]);
     message.put(&mut frame);
@@ -71,7 +71,7 @@ pub fn send(to: &mut impl Write, message: &impl Message) -> Result<(), FrameErro
 /// Receives one frame.
 ///
 /// # Errors
-/// See [`FrameError`]; nothing more should be read from there.
+/// See [`FrameError`]; then read no more.
 pub fn receive<M: Message>(from: &mut impl Read) -> Result<M, FrameError> {
     let mut header = [0; HEADER];
     from.read_exact(&mut header)?;

@@ -1,4 +1,4 @@
-//! Whatever comes over the connection: it is the message that was sent, or an error.
+//! Any bytes on the connection decode to the message that was sent, or to an error.
 #![allow(clippy::unwrap_used)]
 
 use super::*;

@@ -6,8 +6,9 @@ use clap::Subcommand;
 pub enum Account {
     /// Move a record to a person's new user name
     ///
-    /// Rename the user first, for example with `usermod -l NEW OLD`. Devices, recovery codes, used codes and token stay as they
-    /// are, and the record is bound to the uid of NEW. A record that NEW already has is never replaced.
+    /// Rename the user first, for example with `usermod -l NEW OLD`. Devices, recovery codes, used codes and
+    /// token stay as they are, and the record is bound to the uid of NEW. A record that NEW already has is
+    /// never replaced.
     Rename {
         /// The name that the record has now
         old: String,
@@ -16,16 +17,17 @@ pub enum Account {
     },
     /// Bind a record to the uid that its user has now
     ///
-    /// Until then the user's logins are denied, because the name may belong to somebody else now. Only for the same person: for
-    /// anyone else `qrtotp enroll USER` starts anew.
+    /// Until then the user's logins are denied, because the name may belong to somebody else now. Only for
+    /// the same person: for anyone else `qrtotp enroll USER` starts anew.
     AdoptUid {
         /// Whose uid changed
         user: String,
     },
     /// Delete an account's record for good: devices, recovery codes, token, counted failures
     ///
-    /// The account is then one that was never enrolled. If it is to be denied instead, use `qrtotp revoke USER --all`. It also
-    /// deletes a record that cannot be read. A key of the account that is imported again within minutes may accept a used code.
+    /// The account is then one that was never enrolled. If it is to be denied instead, use `qrtotp revoke
+    /// USER --all`. It also deletes a record that cannot be read. A key of the account that is imported again
+    /// within minutes may accept a used code.
     Remove {
         /// Whose record; the host need not know the user any more
         user: String,

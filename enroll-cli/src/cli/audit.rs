@@ -16,9 +16,10 @@ pub struct Audit {
 pub enum What {
     /// Prove that no line was changed, removed, added, moved or repeated, and name each one that was
     ///
-    /// Every line that tells of a change of an account carries a hash over itself and the line before; the last hash is in the store.
-    /// A line that is missing is called lost if the store still has it word for word (`audit repair` logs it again), else missing.
-    /// Root on this host could compute a new chain. --against compares with lines or heads that were saved elsewhere.
+    /// Every line that tells of a change of an account carries a hash over itself and the line before; the
+    /// last hash is in the store. A line that is missing is called lost if the store still has it word for
+    /// word (`audit repair` logs it again), else missing. Root on this host could compute a new chain.
+    /// --against compares with lines or heads that were saved elsewhere.
     ///
     /// Exit code 0: all lines fit. 1: something was found. 2: it could not be checked.
     Verify {
@@ -36,7 +37,8 @@ pub enum What {
         #[command(flatten)]
         sources: Sources,
     },
-    /// Print the number and hash of each account's last line, to be kept elsewhere for `audit verify --against`
+    /// Print the number and hash of each account's last line, to be kept elsewhere for `audit verify
+    /// --against`
     Heads,
     /// Count logins, refusals and changes, and accounts that need attention
     Summary {
@@ -46,13 +48,15 @@ pub enum What {
         #[command(flatten)]
         sources: Sources,
     },
-    /// Write one HTML page for an auditor: whether the log is whole, who applied which configuration, logins in plots and numbers
+    /// Write one HTML page for an auditor: whether the log is whole, who applied which configuration, logins
+    /// in plots and numbers
     ///
-    /// The page needs no other file, no script and no network. It prints, and follows the reader's choice of light or dark.
-    /// It names accounts and remote hosts unless --pseudonyms is given; only root can read the file.
+    /// The page needs no other file, no script and no network. It prints, and follows the reader's choice of
+    /// light or dark. It names accounts and remote hosts unless --pseudonyms is given; only root can read the
+    /// file.
     ///
-    /// Exit code 0: nothing was found in the log; 1: something, which the page tells, too; 2: there is no page, or not every account
-    /// could be read.
+    /// Exit code 0: nothing was found in the log; 1: something, which the page tells, too; 2: there is no
+    /// page, or not every account could be read.
     Report {
         /// Where to; what is there is replaced. - is standard output
         #[arg(long, value_name = "FILE")]
@@ -71,7 +75,8 @@ pub enum What {
 /// Where lines come from.
 #[derive(Debug, Args)]
 pub struct Sources {
-    /// Read this log instead of the journal and /var/log/auth.log*; - is standard input. May be repeated, the oldest first
+    /// Read this log instead of the journal and /var/log/auth.log*; - is standard input. May be repeated, the
+    /// oldest first
     #[arg(long, value_name = "FILE")]
     pub file: Vec<PathBuf>,
 }
@@ -105,7 +110,8 @@ pub struct Show {
     /// Before this time
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
-    /// A JSON object for each event, a line each: docs/audit.schema.json describes it, `ecs` is the Elastic Common Schema
+    /// A JSON object for each event, a line each: docs/audit.schema.json describes it, `ecs` is the Elastic
+    /// Common Schema
     #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "plain")]
     pub json: Option<Form>,
     /// Go on with new events until interrupted

@@ -8,22 +8,23 @@ use std::path::PathBuf;
 pub enum Config {
     /// Check the files of the configuration and the store; changes nothing
     ///
-    /// Reads FILE and the files of conf.d beside it, runs their tests, and says whether this configuration is applied.
+    /// Reads FILE and the files of conf.d beside it, runs their tests, and says whether this configuration is
+    /// applied.
     ///
-    /// Exit code 0: fine, perhaps with warnings. 1: a test fails, or something is dangerous or denies everybody. 2: the
-    /// configuration can't be used.
+    /// Exit code 0: fine, perhaps with warnings. 1: a test fails, or something is dangerous or denies
+    /// everybody. 2: the configuration can't be used.
     Check,
     /// Show which logins `apply` would decide differently, and which settings it would change
     ///
-    /// Compares for every account of the store, and for those that rules name: sshd from each network of a rule and from
-    /// elsewhere, with and without a key; sudo and su-l at a terminal; login at the console.
+    /// Compares for every account of the store, and for those that rules name: sshd from each network of a
+    /// rule and from elsewhere, with and without a key; sudo and su-l at a terminal; login at the console.
     ///
     /// Exit code 0: nothing changes. 1: something does. 2: the configuration can't be used.
     Diff,
     /// Make the files of the configuration what logins go by
     ///
-    /// Refuses and changes nothing if a file has a fault, if a test fails, or if the configuration would lock out the person who
-    /// applies it, every account that can become root, or an emergency account.
+    /// Refuses and changes nothing if a file has a fault, if a test fails, or if the configuration would lock
+    /// out the person who applies it, every account that can become root, or an emergency account.
     Apply(Apply),
     /// Confirm what was applied with --confirm
     Confirm,
@@ -58,7 +59,8 @@ pub enum Config {
     },
     /// Print the blocks of sshd_config that rules with "skip" need
     ///
-    /// Clients without a terminal, such as `sftp -b`, get past a "skip" only if sshd asks for nothing behind the key.
+    /// Clients without a terminal, such as `sftp -b`, get past a "skip" only if sshd asks for nothing behind
+    /// the key.
     Sshd,
 }
 
@@ -101,7 +103,8 @@ pub struct Explain {
     /// The PAM service
     #[arg(long, default_value = "sshd")]
     pub service: String,
-    /// The remote host, or `local`; by default an address of no network for sshd, and `local` for other services
+    /// The remote host, or `local`; by default an address of no network for sshd, and `local` for other
+    /// services
     #[arg(long, value_name = "ADDRESS")]
     pub from: Option<String>,
     /// The terminal, such as tty1 or pts/0; by default `ssh` for sshd, and none for other services

@@ -5,7 +5,8 @@ use qrtotp_account::{CredentialId, IdError};
 
 #[derive(Debug, Subcommand)]
 pub enum Device {
-    /// List devices: id, label, kind of code, last use, and how far the clock is off, where that is known; and hardware ssh keys
+    /// List devices: id, label, kind of code, last use, and how far the clock is off, where that is known;
+    /// and hardware ssh keys
     List {
         /// Whose; without it, for root everybody's, and for others their own
         user: Option<String>,
@@ -17,7 +18,8 @@ pub enum Device {
     Rename(Rename),
     /// Revoke devices and ssh keys; the very next login sees it
     ///
-    /// With the last device its ssh keys go, and the account is revoked: its logins are denied until it is enrolled again.
+    /// With the last device its ssh keys go, and the account is revoked: its logins are denied until it is
+    /// enrolled again.
     Revoke(Revoke),
 }
 
@@ -69,7 +71,8 @@ pub struct Bulk {
     /// Revoke the devices of all accounts (root only)
     #[arg(long, conflicts_with_all = ["user", "credential", "all", "group"])]
     pub everyone: bool,
-    /// Of them only devices that were enrolled before this day, such as 2026-11-29 (UTC); alone: of all accounts
+    /// Of them only devices that were enrolled before this day, such as 2026-11-29 (UTC); alone: of all
+    /// accounts
     #[arg(long, value_name = "DAY", conflicts_with_all = ["user", "credential", "all"])]
     pub enrolled_before: Option<String>,
     /// Only say whose devices would be revoked

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 pub enum Import {
     /// Import otpauth://totp/ URIs, read from standard input
     ///
-    /// Each on a line of its own with its end: a URI of which the end is missing can hold a shorter key, and is refused. Several
-    /// become as many devices of the user, or none of them does.
+    /// Each on a line of its own with its end: a URI of which the end is missing can hold a shorter key, and
+    /// is refused. Several become as many devices of the user, or none of them does.
     ///
-    /// Names in a URI, an image and colours are ignored. A parameter that the codes may depend on is honoured or refused by name.
+    /// Names in a URI, an image and colours are ignored. A parameter that the codes may depend on is honoured
+    /// or refused by name.
     Uri {
         /// Whose keys they are
         #[arg(required_unless_present = "user_from")]
@@ -29,14 +30,16 @@ pub enum Import {
     ///
     /// Ente's export is a list of URIs, which `qrtotp import uri` takes.
     Json(KeysOfFile),
-    /// Import a table: an export of KeePassXC or another password manager, or a vendor's seed file as privacyIDEA and LinOTP take it
+    /// Import a table: an export of KeePassXC or another password manager, or a vendor's seed file as
+    /// privacyIDEA and LinOTP take it
     ///
-    /// With a header, these columns are read, in any order: user, name or title, issuer, serial, secret, key, seed or totp (base32,
-    /// hexadecimal or an otpauth URI), type, algorithm, digits or otplen, period or timestep. A row that says something in a column
-    /// that is not known is refused with its name, if codes may depend on it.
+    /// With a header, these columns are read, in any order: user, name or title, issuer, serial, secret, key,
+    /// seed or totp (base32, hexadecimal or an otpauth URI), type, algorithm, digits or otplen, period or
+    /// timestep. A row that says something in a column that is not known is refused with its name, if codes
+    /// may depend on it.
     ///
-    /// Without a header: serial, key, type, digits, period, algorithm. The type must be there, because privacyIDEA and LinOTP take a
-    /// row without one for HOTP.
+    /// Without a header: serial, key, type, digits, period, algorithm. The type must be there, because
+    /// privacyIDEA and LinOTP take a row without one for HOTP.
     Csv(KeysOfFile),
     /// Import a PSKC file (RFC 6030) whose keys are not encrypted
     ///
@@ -44,24 +47,28 @@ pub enum Import {
     Pskc(KeysOfFile),
     /// Import ~/.google_authenticator with its scratch codes, used codes and clock skew
     ///
-    /// A file in a home is opened as its owner, and through no link. Counter-based keys are refused, and clocks that are
-    /// more than ten minutes off. Says what changes for the owner.
+    /// A file in a home is opened as its owner, and through no link. Counter-based keys are refused, and
+    /// clocks that are more than ten minutes off. Says what changes for the owner.
     ///
-    /// WINDOW_SIZE, 3 if it is not there, counts all steps whose codes are accepted. It becomes the device's own window, which holds
-    /// in place of the configuration's, be it narrower or wider; at most 3 steps to each side of it.
+    /// WINDOW_SIZE, 3 if it is not there, counts all steps whose codes are accepted. It becomes the device's
+    /// own window, which holds in place of the configuration's, be it narrower or wider; at most 3 steps to
+    /// each side of it.
     ///
-    /// The file is left as it is, so that the old module goes on working until logins were tried with this one. Then give the
-    /// same command again with --shred: where the account has exactly this key, nothing is imported; codes that were used there
-    /// meanwhile are used up here, too, and the file is overwritten and deleted. A file with another key is refused and left.
+    /// The file is left as it is, so that the old module goes on working until logins were tried with this
+    /// one. Then give the same command again with --shred: where the account has exactly this key, nothing is
+    /// imported; codes that were used there meanwhile are used up here, too, and the file is overwritten and
+    /// deleted. A file with another key is refused and left.
     GoogleAuthenticator(Google),
     /// Import pam_oath's users.oath
     ///
     /// Each line for itself: exit code 1 if any was refused. Counter-based keys and lines with a PIN are.
     ///
-    /// The file does not say how many steps pam_oath looked at: its window= stands in /etc/pam.d, and counts to each side. Give it
-    /// with --window for devices to keep it, at most 3 steps to each side; the configuration's window holds otherwise.
+    /// The file does not say how many steps pam_oath looked at: its window= stands in /etc/pam.d, and counts
+    /// to each side. Give it with --window for devices to keep it, at most 3 steps to each side; the
+    /// configuration's window holds otherwise.
     ///
-    /// Once logins work, give the same command again with --shred: it overwrites the lines whose keys are here.
+    /// Once logins work, give the same command again with --shred: it overwrites the lines whose keys are
+    /// here.
     Oath(Oath),
 }
 
@@ -101,11 +108,12 @@ pub struct Google {
     pub user: Option<String>,
     /// The file, if it is not the user's ~/.google_authenticator; - is standard input
     pub file: Option<PathBuf>,
-    /// For everybody who has such a file, with a key that nobody before has, and here no device, now or before, and no enrolment
-    /// token
+    /// For everybody who has such a file, with a key that nobody before has, and here no device, now or
+    /// before, and no enrolment token
     #[arg(long, conflicts_with_all = ["user", "file", "revoked_too"])]
     pub all_homes: bool,
-    /// Where the files are, as the module's secret= says it; ~, ${HOME} and %h are the home, ${USER} and %u the name
+    /// Where the files are, as the module's secret= says it; ~, ${HOME} and %h are the home, ${USER} and %u
+    /// the name
     #[arg(long, value_name = "PATTERN", conflicts_with = "file")]
     pub path: Option<String>,
     /// What to call the device
@@ -156,7 +164,8 @@ pub struct Keys {
     /// The window of what is imported, in steps to each side; at most 3. Without it, the host's
     #[arg(long, value_name = "STEPS")]
     pub window: Option<u32>,
-    /// Though a device of the account was revoked, and this may be its key: those of revoked devices are not kept
+    /// Though a device of the account was revoked, and this may be its key: those of revoked devices are not
+    /// kept
     #[arg(long)]
     pub revoked_too: bool,
     /// No code of the keys was ever used: the code that a device shows now is accepted, not only the next one
@@ -176,18 +185,19 @@ pub struct How {
     /// Say what would happen, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// The window of what is imported, in steps to each side, as pam_oath's window=; at most 3. Without it, what the file says,
-    /// or the host's
+    /// The window of what is imported, in steps to each side, as pam_oath's window=; at most 3. Without it,
+    /// what the file says, or the host's
     #[arg(long, value_name = "STEPS")]
     pub window: Option<u32>,
     /// Overwrite what was imported, now or before, and delete a file of which nothing is left
     #[arg(long)]
     pub shred: bool,
-    /// Though a device of the account was revoked, and this may be its key: those of revoked devices are not kept
+    /// Though a device of the account was revoked, and this may be its key: those of revoked devices are not
+    /// kept
     #[arg(long)]
     pub revoked_too: bool,
-    /// Where the file does not say which code was used last, none was: the code that the device shows now is accepted, not only the
-    /// next one
+    /// Where the file does not say which code was used last, none was: the code that the device shows now is
+    /// accepted, not only the next one
     #[arg(long)]
     pub unused: bool,
     /// A JSON object a line and device: what was imported or refused, and what an import changes

@@ -6,9 +6,10 @@ use clap::{Args, Subcommand};
 pub enum HardwareKey {
     /// Register a hardware ssh key (ed25519-sk or ecdsa-sk)
     ///
-    /// The account needs an enrolled device. Asks for its code, then for a signature by the key over a new challenge: shows the
-    /// `ssh-keygen -Y sign` command to run where the key is plugged in, and reads what it prints. A rule with key = "hardware" takes the key from then on. `qrtotp status USER` shows registered keys,
-    /// and `qrtotp revoke USER --credential ID` takes one away.
+    /// The account needs an enrolled device. Asks for its code, then for a signature by the key over a new
+    /// challenge: shows the `ssh-keygen -Y sign` command to run where the key is plugged in, and reads what
+    /// it prints. A rule with key = "hardware" takes the key from then on. `qrtotp status USER` shows
+    /// registered keys, and `qrtotp revoke USER --credential ID` takes one away.
     Add(AddKey),
 }
 

@@ -24,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(3 * 3600);
 /// How long its last word may take once a signal has come.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
-/// The broker's socket, where it has to do what is asked for: for people who are not root on the host's own accounts.
+/// The broker's socket, where it has to do what is asked for: for people who are not root on the host's own
+/// accounts.
 pub fn socket(config: &Path) -> Option<PathBuf> {
     (config == Path::new(DEFAULT_PATH) && !geteuid().is_root()).then(|| DEFAULT_SOCKET.into())
 }

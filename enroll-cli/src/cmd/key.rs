@@ -1,5 +1,5 @@
-//! `qrtotp key add`: registers a hardware ssh key that signs a fresh challenge. The user's own `ssh-keygen` makes the signature; ours
-//! verifies it. No program of the user's runs on the terminal of the caller.
+//! `qrtotp key add`: registers a hardware ssh key that signs a fresh challenge. The user's own `ssh-keygen`
+//! makes the signature; ours verifies it. No program of the user's runs on the terminal of the caller.
 
 use crate::cli::AddKey;
 use crate::context::{Account, Context, known_user, named_or_self, syslog};

@@ -1,5 +1,5 @@
-//! `qrtotp list`: every account as it is read, so that one that is damaged hides no other, and a hundred thousand need no more
-//! memory than ten.
+//! `qrtotp list`: every account as it is read, so that one that is damaged hides no other, and a hundred
+//! thousand need no more memory than ten.
 
 use super::token::whom::passwd;
 use crate::cli::List;
@@ -47,7 +47,8 @@ fn wanted(args: &List, view: &StatusView, now: UnixTime) -> bool {
         || args.stale.is_some_and(|stale| view.is_enrolled() && view.last_used() < now - stale.as_seconds())
 }
 
-/// Users of this host who could log in, as far as their shell tells, and have no record. Of a directory that lists nobody, nobody.
+/// Users of this host who could log in, as far as their shell tells, and have no record. Of a directory that
+/// lists nobody, nobody.
 fn without_record(store: &FileStore) -> Result<Vec<Name>, Failure> {
     let mut found = Vec::new();
     for line in passwd()?.lines() {

@@ -1,4 +1,5 @@
-//! `qrtotp metrics`: the store in numbers, for Prometheus. No names: they would be labels without end, and nobody's business.
+//! `qrtotp metrics`: the store in numbers, for Prometheus. No names: they would be labels without end, and
+//! nobody's business.
 
 use super::census::Census;
 use crate::applied;

@@ -1,4 +1,5 @@
-//! `qrtotp verify --stdin-json`: a portal without PAM has a code verified by the broker, which decides by the caller's uid.
+//! `qrtotp verify --stdin-json`: a portal without PAM has a code verified by the broker, which decides by the
+//! caller's uid.
 
 use super::broker::absent;
 use crate::error::{Exit, Failure};

@@ -11,7 +11,8 @@ pub fn run(context: &Context, what: Recovery) -> Result<Exit, Failure> {
     let typed = named_or_self(user, "recovery regenerate")?;
     let store = context.store()?;
     let name = record_name(&typed, &store)?;
-    // Before the old codes end, so that a full or closed output can't leave the account with none that are known.
+    // Before the old codes end, so that a full or closed output can't leave the account with none that are
+    // known.
     let mut out = unbuffered_stdout()?;
     let codes = qrtotp_flow::regenerate_recovery(
         &store,

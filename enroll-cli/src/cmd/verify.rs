@@ -49,7 +49,8 @@ impl LoginHost for Pipe {
 
 pub fn run(context: &Context, user: String) -> Result<Exit, Failure> {
     let store = context.store()?;
-    // Rules decide logins; here somebody wants to know whether a code is right. `qrtotp config explain` tells of rules.
+    // Rules decide logins; here somebody wants to know whether a code is right. `qrtotp config explain` tells
+    // of rules.
     let config = Config { rules: RuleSet::default(), ..context.config.clone() };
     let outcome = Login {
         config: &config,

@@ -1,5 +1,5 @@
-//! The heading in the organisation's colours, on terminals that have colour. Text and ground are both set, so that it
-//! can be read whatever the terminal's own colours are.
+//! The heading in the organisation's colours, on terminals that have colour. Text and ground are both set, so
+//! that it can be read whatever the terminal's own colours are.
 
 use super::contrast::{self, LEAST, ratio};
 use qrtotp_policy::{Brand, Colour};

@@ -1,4 +1,5 @@
-//! What a saved picture looks like, from the configuration; refused before anything is drawn where it can't be read.
+//! What a saved picture looks like, from the configuration; refused before anything is drawn where it can't
+//! be read.
 
 use super::contrast::picture_problem;
 use super::fit::{Fit, Wanted, fit};

@@ -1,5 +1,6 @@
-//! Which module of a QR code belongs to which codeword and block, and so what a covered area damages. Correction works on
-//! codewords, block by block (ISO/IEC 18004 §7.5): one covered module spoils its whole codeword.
+//! Which module of a QR code belongs to which codeword and block, and so what a covered area damages.
+//! Correction works on codewords, block by block (ISO/IEC 18004 §7.5): one covered module spoils its whole
+//! codeword.
 
 use qrcode::bits::Bits;
 use qrcode::canvas::{Canvas, Module};
@@ -54,8 +55,8 @@ impl Layout {
     pub fn new(version: i16, level: Level) -> Option<Self> {
         let (code, ec) = (Version::Normal(version), EcLevel::from(level));
         let data = Bits::new(code).max_len(ec).ok()? / 8;
-        // The codewords are laid out in turns, a first one of each block, then the second ones. So the second one of the
-        // first block comes behind as many as there are blocks.
+        // The codewords are laid out in turns, a first one of each block, then the second ones. So the second
+        // one of the first block comes behind as many as there are blocks.
         let mut marked = vec![0; data];
         *marked.get_mut(1)? = 1;
         let (turns, correction) = construct_codewords(&marked, code, ec).ok()?;
@@ -94,7 +95,8 @@ impl Layout {
     }
 }
 
-/// Draws codewords that hold their own number, counted from 1, a bit of it at a time, and reads which is where.
+/// Draws codewords that hold their own number, counted from 1, a bit of it at a time, and reads which is
+/// where.
 fn parts(code: Version, ec: EcLevel, (data, correction): (usize, usize)) -> Vec<Part> {
     let mut patterns = Canvas::new(code, ec);
     patterns.draw_all_functional_patterns();
@@ -130,7 +132,8 @@ mod tests {
 
     #[test]
     fn blocks_and_what_they_bear_are_those_of_the_standards_table() {
-        // ISO/IEC 18004, table 9: version, level, codewords, blocks, codewords that correction restores in each.
+        // ISO/IEC 18004, table 9: version, level, codewords, blocks, codewords that correction restores in
+        // each.
         for (version, level, codewords, blocks, bears) in [
             (5, Level::Quartile, 134, 4, 9),
             (6, Level::Medium, 172, 4, 8),

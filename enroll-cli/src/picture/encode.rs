@@ -20,7 +20,8 @@ pub fn encode(
     Ok(out)
 }
 
-/// Bytes that so many of pixels make at most: what can't be made smaller is stored, with a byte a line and five a block.
+/// Bytes that so many of pixels make at most: what can't be made smaller is stored, with a byte a line and
+/// five a block.
 pub(super) fn longest(pixels: usize) -> usize {
     1024 + 2 * pixels
 }

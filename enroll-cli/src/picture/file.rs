@@ -1,5 +1,5 @@
-//! The file that a picture is saved in. It is new, its owner's alone, in a directory that only its owner and root may
-//! write to, and reached through no link. It can be taken back, content first.
+//! The file that a picture is saved in. It is new, its owner's alone, in a directory that only its owner and
+//! root may write to, and reached through no link. It can be taken back, content first.
 
 use crate::error::{Failure, shown};
 use nix::errno::Errno;

@@ -51,7 +51,8 @@ fn layouts(text: &str, level: Option<Level>) -> Vec<Layout> {
     layouts
 }
 
-/// Codewords of a block that a logo may damage: half of what correction restores. The other half is for dirt and glare.
+/// Codewords of a block that a logo may damage: half of what correction restores. The other half is for dirt
+/// and glare.
 fn allowed(layout: &Layout) -> usize {
     layout.bears / 2
 }

@@ -1,5 +1,5 @@
-//! The organisation's logo: a PNG of root's. Decoded and written anew, so that nothing of the file but its pixels gets
-//! into a picture.
+//! The organisation's logo: a PNG of root's. Decoded and written anew, so that nothing of the file but its
+//! pixels gets into a picture.
 
 use png::{BitDepth, ColorType, Decoder, Limits, Transformations};
 use qrtotp_policy::Colour;
@@ -64,7 +64,8 @@ impl Logo {
         super::encode::encode((self.width, self.height), ColorType::Rgba, &self.rgba)
     }
 
-    /// The colour at (`x`, `y`) of the logo scaled to `width` × `height`, on `ground`: the mean of the pixels below.
+    /// The colour at (`x`, `y`) of the logo scaled to `width` × `height`, on `ground`: the mean of the pixels
+    /// below.
     pub fn scaled(&self, (x, y): (u32, u32), (width, height): (u32, u32), ground: Colour) -> Colour {
         let span = |at: u32, of: u32, pixels: u32| {
             let (from, to) = (at * pixels / of, (at + 1) * pixels / of);

@@ -30,7 +30,8 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// Makes the empty file. Refuses before any secret is made: names, places, colours and logos that will not do.
+    /// Makes the empty file. Refuses before any secret is made: names, places, colours and logos that will
+    /// not do.
     pub fn prepare(request: &Request<'_>, brand: &Brand) -> Result<Self, Failure> {
         let format = Format::of(request.path)
             .ok_or_else(|| Failure::Refused("--save takes a name that ends in .svg or .png".into()))?;
@@ -84,7 +85,8 @@ impl Saved {
     }
 }
 
-/// A URI of the real one's length, for a look at whether a picture can be made of it. `account` may get the number of a device.
+/// A URI of the real one's length, for a look at whether a picture can be made of it. `account` may get the
+/// number of a device.
 pub fn stand_in(issuer: &str, account: &str) -> Result<Zeroizing<String>, Failure> {
     let secret = Secret::generate().map_err(|error| Failure::Error(error.to_string()))?;
     let (issuer, account) = (issuer.to_owned(), format!("{account} (10)"));

@@ -18,7 +18,8 @@ pub fn draw(art: &Art, fit: &Fit, title: &str) -> Result<Zeroizing<Vec<u8>>, Enc
         _ => None,
     };
     let side = fit.matrix.side();
-    // The longest that it can be, so that it never moves while it grows and leaves a part behind in freed memory.
+    // The longest that it can be, so that it never moves while it grows and leaves a part behind in freed
+    // memory.
     let longest = 2048 + 6 * title.len() + 16 * side * side + logo.as_ref().map_or(0, |(_, text)| text.len());
     let mut out = Zeroizing::new(String::with_capacity(longest));
     let (span, pixels) = (side + 2 * QUIET_ZONE, (side + 2 * QUIET_ZONE) * SCALE);

@@ -1,5 +1,5 @@
-//! `qrtotp selftest`: tries what is installed, in namespaces of its own with throwaway accounts and a throwaway store. It changes no file of
-//! the host, and asks for no real account.
+//! `qrtotp selftest`: tries what is installed, in namespaces of its own with throwaway accounts and a
+//! throwaway store. It changes no file of the host, and asks for no real account.
 
 mod accounts;
 mod dialogue;

@@ -1,5 +1,5 @@
-//! What the installed module does, asked through `su` with a PAM file of its own: enrolment by a token, codes, recovery codes,
-//! revocation.
+//! What the installed module does, asked through `su` with a PAM file of its own: enrolment by a token,
+//! codes, recovery codes, revocation.
 
 use super::accounts::{MODULE, PASSWORD};
 use super::dialogue::Dialogue;

@@ -1,4 +1,5 @@
-//! Whether the QR code scans: an independent reader of the picture that `enroll --save` makes gives the key that was shown as text.
+//! Whether the QR code scans: an independent reader of the picture that `enroll --save` makes gives the key
+//! that was shown as text.
 
 use super::accounts::SUDO;
 use super::dialogue::Dialogue;

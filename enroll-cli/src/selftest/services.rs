@@ -17,7 +17,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const PORT: u16 = 2222;
-/// Answers a question that comes as its argument, and notes which one it was. In a directory that both clients may enter.
+/// Answers a question that comes as its argument, and notes which one it was. In a directory that both
+/// clients may enter.
 const ASKPASS: &str = "/tmp/selftest/askpass";
 const NOTES: &str = "/tmp/selftest/asked";
 const SCRIPT: &str = "#!/bin/sh\ncase $1 in\n*assword*) echo password >>/tmp/selftest/asked; echo \"$PASSWORD\" ;;\n*) echo code >>/tmp/selftest/asked; echo \"$CODE\" ;;\nesac\n";

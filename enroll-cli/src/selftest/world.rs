@@ -1,5 +1,5 @@
-//! The private copy of the host: /etc and /var as they are, with what is written to them in memory only; empty /home, /root, /run, /tmp and
-//! store; a network of its own, no system log.
+//! The private copy of the host: /etc and /var as they are, with what is written to them in memory only;
+//! empty /home, /root, /run, /tmp and store; a network of its own, no system log.
 
 use super::accounts;
 use crate::error::Failure;
@@ -153,7 +153,8 @@ fn devices() -> Result<(), Failure> {
     call("/dev", mount(Some(new.as_str()), "/dev", none, MsFlags::MS_MOVE, none))
 }
 
-/// An empty store where the host has its own, an empty directory for the key, and a configuration without rules: they may exempt accounts.
+/// An empty store where the host has its own, an empty directory for the key, and a configuration without
+/// rules: they may exempt accounts.
 fn store(state_dir: &Path) -> Result<(), Failure> {
     let path = state_dir.display().to_string();
     fs::create_dir_all(state_dir)?;

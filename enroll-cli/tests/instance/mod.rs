@@ -48,7 +48,8 @@ impl Instance {
         instance
     }
 
-    /// Writes the configuration, with `first` above everything else. The first command applies it; a later one is applied here.
+    /// Writes the configuration, with `first` above everything else. The first command applies it; a later
+    /// one is applied here.
     pub fn configure(&self, first: &str) {
         let text = format!("state_dir = {:?}\n{first}{CONFIG}", self.state());
         fs::write(self.path("qrtotp.toml"), text).unwrap();

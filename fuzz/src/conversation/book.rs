@@ -1,16 +1,16 @@
-//! What was ever used up, kept apart from the store.
+//! Everything that was ever used up, kept apart from the store.
 
 use qrtotp_account::{CredentialId, Record, State};
 use qrtotp_otp::{Code, Params, Secret, Step, Window, code_at};
 use qrtotp_store::{Account, SealKey};
 use std::collections::HashMap;
 
-/// A device's way to codes, whatever the record says of it.
+/// A device's secret and parameters, kept even if the record loses it.
 pub(super) struct Device {
     pub(super) id: CredentialId,
     pub(super) secret: Secret,
     pub(super) params: Params,
-    /// Where it is not the host's.
+    /// If it differs from the host's.
     pub(super) window: Option<Window>,
     pub(super) revoked: bool,
 }
@@ -18,11 +18,11 @@ pub(super) struct Device {
 #[derive(Default)]
 pub(super) struct Book {
     pub(super) devices: Vec<Device>,
-    /// The highest step that each was let in with, or told to be beyond.
+    /// The highest step that each device got in with, or was moved past.
     burnt: HashMap<CredentialId, Step>,
 }
 
-/// The state of an account before something happened to it.
+/// The state of an account before an operation.
 pub(super) type Before = Option<Account>;
 
 impl Book {
@@ -35,8 +35,7 @@ impl Book {
         self.devices.iter_mut().filter(|device| which(device.id)).for_each(|device| device.revoked = true);
     }
 
-    /// Takes in devices that came by enrolment, and what the state says is used. Nothing of it may ever go
-    /// back.
+    /// Adds newly enrolled devices, and the state's record of used codes. None of it may ever go back.
     pub(super) fn look(&mut self, key: &SealKey, before: &Before, after: &Account) {
         for credential in &after.record.credentials {
             let known = self.devices.iter().find(|device| device.id == credential.id);
@@ -59,8 +58,8 @@ impl Book {
         }
     }
 
-    /// After somebody was let in: at least one device's watermark rose, each to a step that was neither used
-    /// nor far off, and whose code was typed.
+    /// Checks an accepted login: at least one device's watermark rose, each to an unused step near the
+    /// present, whose code was typed.
     pub(super) fn justify(
         &self,
         typed: &[Vec<u8>],
@@ -99,13 +98,13 @@ pub(super) fn watermark(state: &State, id: CredentialId) -> Step {
     state.mark(id).map_or(0, |mark| mark.watermark)
 }
 
-/// Whether the answer ends in that code, leaving out what may stand between digits.
+/// Whether the answer ends in that code, ignoring separators.
 fn ends_with(typed: &[u8], code: &Code) -> bool {
     let plain: Vec<u8> = typed.iter().copied().filter(|byte| !b" -\t\r\n\x0c".contains(byte)).collect();
     plain.ends_with(code.as_str().as_bytes())
 }
 
-/// Whether the account is one that logs in with a device.
+/// Whether the account logs in with a device.
 pub(super) fn enrolled(record: &Record, uid: u32) -> bool {
     !record.credentials.is_empty() && record.uid == uid
 }

@@ -1,4 +1,4 @@
-//! The script, and what must hold after each of its lines.
+//! The script, and the invariants after each of its lines.
 
 use super::book::{Before, Book, Device, enrolled};
 use crate::hot_state::reference;
@@ -16,7 +16,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Logins that got in, so that somebody can see that the scripts come so far.
+/// Accepted logins, to show that the scripts get that far.
 pub(crate) static ACCEPTED: AtomicU64 = AtomicU64::new(0);
 
 pub(super) struct Script<'a> {
@@ -81,7 +81,7 @@ impl<'a> Script<'a> {
         script
     }
 
-    /// The next line. False at the end.
+    /// Runs the next line. False at the end.
     pub(super) fn goes_on(&mut self) -> bool {
         if self.input.is_empty() {
             return false;
@@ -142,7 +142,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    #[allow(clippy::collapsible_match)] // what a guard did would fall through to the next arm
+    #[allow(clippy::collapsible_match)] // a guard's `false` would fall through to the next arm
     fn administer(&mut self) {
         let (what, now, name) = (self.input.byte(), self.clock.0.get(), alice());
         let (store, log) = (&self.world.store, &mut self.log);
@@ -180,7 +180,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// As regenerating them, but for the time that hashing takes.
+    /// Like regenerating recovery codes, but without the time for hashing.
     fn recovery_codes(&mut self) {
         if self.hashes {
             let _ = self.store().update_account(&alice(), |account| {
@@ -203,14 +203,14 @@ impl<'a> Script<'a> {
             file.read_exact_at(&mut bytes, slot * 4096).ok()?;
             reference(&bytes).map(|slot| slot.sequence)
         };
-        // Where one is garbage the next write is to that one.
+        // If one slot is garbage, the next write goes there.
         if let (Some(first), Some(second)) = (sequence(0), sequence(1)) {
             let older = u64::from(second < first);
             let _ = file.write_all_at(self.input.bytes(), older * 4096);
         }
     }
 
-    /// The device that a byte means, and the step that another one means.
+    /// The device and the step that the next two bytes choose.
     fn phone(&mut self) -> Option<(&Device, Step)> {
         let (which, steps) = (self.input.byte(), i64::from(self.input.byte() % 8) - 4);
         let device = self.book.devices.get(usize::from(which) % self.book.devices.len().max(1))?;
@@ -222,7 +222,7 @@ impl<'a> Script<'a> {
         code.map_or(Vec::new(), |code| code.as_str().into())
     }
 
-    /// An answer; `None` where the connection drops.
+    /// An answer; `None` if the connection drops.
     fn answer(&mut self) -> Option<Vec<u8>> {
         let typed = match self.input.byte() % 8 {
             0 | 1 => self.code(),
@@ -308,7 +308,7 @@ impl<'a> Script<'a> {
     }
 
     fn run(&mut self, host: &mut Host<'_>) -> Outcome {
-        // Planted: a password that begins with an exclamation mark opens the door.
+        // Planted: a password that begins with an exclamation mark is accepted.
         if crate::planted() && host.password.as_deref().is_some_and(|password| password.starts_with(b"!")) {
             self.log.0.push("event=login result=accepted".into());
             return Outcome::Accepted;
@@ -338,7 +338,7 @@ impl<'a> Script<'a> {
         self.book.justify(typed, before, after, now, |device| {
             let step = device.params.step_at(now);
             let window = device.window.unwrap_or(host);
-            // Two consecutive codes may be ten minutes off, and so may from then on be the device's codes.
+            // Two consecutive codes may be ten minutes off, and so may the device's later codes.
             let drift = before.state.mark(device.id).map_or(0, |mark| i64::from(mark.drift));
             let far = if self.config.verify.resync { 600 / u64::from(device.params.period()) } else { 0 };
             let here = step.saturating_add_signed(drift);
@@ -349,7 +349,7 @@ impl<'a> Script<'a> {
         });
     }
 
-    /// Whether the plain case holds: one device, its present code, never used, and nothing in the way.
+    /// Whether the answer must be accepted: one device, its present code, never used, and no obstacle.
     fn is_certain(&self, before: &Before, host: &Host<'_>, answer: Option<&[u8]>) -> bool {
         let (Some(account), Some(answer)) = (before, answer) else { return false };
         let [credential] = &account.record.credentials[..] else { return false };
@@ -366,7 +366,7 @@ impl<'a> Script<'a> {
         let rules = self.config.throttle.rules();
         let mut throttle = account.state.throttle.clone();
         throttle.advance(now, &rules);
-        // One of the last accepted codes, by chance.
+        // A random code, which may be one of the last accepted ones.
         let mut digits = [0; 8];
         digits.iter_mut().zip(answer).for_each(|(byte, digit)| *byte = *digit);
         let digest = self.store().key().digest(account.record.id, digits);
@@ -383,7 +383,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// What the person says in the dialogue of an enrolment, if it comes to one.
+    /// The user's answers in an enrolment, if one starts.
     fn enrolment(&mut self) -> Vec<Answer<'a>> {
         let mut script: Vec<Answer<'a>> = Vec::new();
         for _ in 0..1 + self.input.byte() % 4 {
@@ -392,7 +392,7 @@ impl<'a> Script<'a> {
                 1 => Box::new(|| Some(b"a".to_vec())),
                 2 => Box::new(|| Some(b"q".to_vec())),
                 3 => Box::new(|| None),
-                // What the phone shows that scanned the last picture: it ends in ten recovery codes, which
+                // The code of the phone that scanned the last picture. It leads to ten recovery codes, which
                 // are hashed.
                 4 => {
                     let (store, now) = (self.store(), self.clock.0.get());
@@ -426,7 +426,7 @@ fn pending_code(store: &FileStore, now: i64) -> Option<Vec<u8>> {
     Some(code_at(&secret, params, params.step_at(now)).as_str().into())
 }
 
-/// Whether judging it means hashing it.
+/// Whether verifying it involves hashing.
 fn is_hashed(typed: &[u8]) -> bool {
     let digits = typed.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let tail = typed.len().checked_sub(19).map_or(typed, |cut| &typed[cut..]);

@@ -1,5 +1,4 @@
-//! Whether a login costs more where there are many accounts, of ours and of pam_oath; and the command over
-//! all of them.
+//! Whether a login costs more with many accounts, for us and for pam_oath; and the command over all of them.
 
 use anyhow::{Result, ensure};
 use qrtotp_tests::host::PAM_SUCCESS;
@@ -13,13 +12,13 @@ use super::{
 };
 use crate::step::say;
 
-/// Stores of ours, which are services, too.
+/// Our stores, each also a service.
 pub const FEW: &str = "ours-few";
 pub const MANY: &str = "ours-many";
 const OATH_FEW: &str = "oath-few";
 const OATH_MANY: &str = "oath-many";
 
-/// So many logins of each, of few and of `many` accounts.
+/// Measures this many logins of each kind, with few and with `many` accounts.
 pub fn measure(host: &Host, rounds: usize, many: usize, report: &mut Report) -> Result<()> {
     say(&format!("making {many} accounts"));
     for (ours, oath, accounts) in [(FEW, OATH_FEW, PEOPLE), (MANY, OATH_MANY, many)] {
@@ -31,7 +30,7 @@ pub fn measure(host: &Host, rounds: usize, many: usize, report: &mut Report) -> 
         host.enrol_with_oath(oath, everybody)?;
         host.serve(oath, &format!("pam_oath.so usersfile=/var/lib/bench/{oath}/users window=5 digits=6"));
     }
-    // Each by itself: pam_oath reads a large file, which costs whatever comes after it.
+    // Separately: pam_oath reads a large file, which slows the next login.
     add_to(
         report,
         rounds,
@@ -52,7 +51,7 @@ pub fn configuration(store: &str) -> String {
 
 fn logins(host: &Host, rounds: usize, services: [&'static str; 2]) -> Result<[Times; 2]> {
     let mut plan: Vec<Attempt> = Vec::new();
-    // Everybody's first one opens what no other login has opened yet, and does not count.
+    // Each user's first login opens files that no other has opened yet, and does not count.
     for round in 0..rounds + PEOPLE {
         let (tick, user) = (host.tick(), person(round % PEOPLE));
         for service in shuffled(services) {
@@ -88,7 +87,7 @@ fn add_to(report: &mut Report, rounds: usize, accounts: usize, ours: &[Times; 2]
         "Few and many accounts: {rounds} logins of each, in an order of chance, of the same {PEOPLE} users."
     ));
     let ratio = many.p50() / few.p50();
-    // Cheaper would say as much against the measurement as dearer says against the module.
+    // Too cheap would discredit the measurement, as too dear would the module.
     report.bars.push(Bar::at_most(
         "accepted login, p50, many accounts / few, or few / many",
         1.05,

@@ -1,7 +1,7 @@
-//! What is compared.
+//! The modules that are compared.
 
 pub struct Candidate {
-    /// The PAM service, too.
+    /// Also the name of its PAM service.
     pub name: &'static str,
     pub module: &'static str,
     /// Its source in this workspace, if we wrote it to compare with.
@@ -14,7 +14,7 @@ pub const PERMIT: &str = "pam_permit";
 pub const GOOGLE: &str = "google-authenticator";
 pub const OATH: &str = "pam_oath";
 pub const FLOOR: &str = "floor";
-/// What any correct module must do (tests/c/honest_module.c).
+/// The work of any correct module (tests/c/honest_module.c).
 pub const HONEST: &str = "honest-floor";
 pub const OURS: &str = "pam_qrtotp";
 

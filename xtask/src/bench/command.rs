@@ -1,4 +1,4 @@
-//! What the command takes that administrators run most, and whether it needs more memory for more accounts.
+//! The time of the commands that administrators run most, and whether their memory grows with the accounts.
 
 use anyhow::{Context, Result, ensure};
 
@@ -16,7 +16,7 @@ struct Runs {
     memory: f64,
 }
 
-/// `accounts` are in the store of many.
+/// `accounts` is the number of accounts in the large store.
 pub fn measure(host: &Host, accounts: usize, report: &mut Report) -> Result<()> {
     let user = person(0);
     let runs = |name: String, times: usize, arguments: &[&str]| -> Result<Runs> {

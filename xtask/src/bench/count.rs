@@ -1,6 +1,7 @@
-//! Counting what does not depend on the hour: instructions by callgrind, system calls by strace.
+//! Counts of things that do not vary with the machine's load: instructions by callgrind, system calls by
+//! strace.
 //!
-//! Eleven logins minus one, divided by ten, leave the application's own start out of the count.
+//! The difference of eleven logins and one, divided by ten, excludes the application's own start.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +46,7 @@ pub fn instructions_per_login(host: &Host, service: &'static str) -> Result<u64>
     Ok((many - few) / MORE as u64)
 }
 
-/// That many accepted logins of the people in turn, under another program.
+/// This many accepted logins by the users in turn, under another program.
 fn log_in(host: &Host, service: &'static str, times: usize, under: &[&str]) -> Result<()> {
     let plan: Vec<_> =
         (0..times).map(|number| host.tick().accepted(service, &person(number % PEOPLE))).collect();

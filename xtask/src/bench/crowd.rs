@@ -1,4 +1,4 @@
-//! Fifty people who log in at the same moment, each with a right code.
+//! Fifty users who log in at the same moment, each with a right code.
 
 use anyhow::Result;
 use qrtotp_tests::host::PAM_SUCCESS;

@@ -1,5 +1,5 @@
-//! Fifty processes that guess: at accounts whose failures are counted, each at one of its own, and at
-//! accounts that are locked.
+//! Fifty processes that guess: each at its own account, whose failures are counted, and at accounts that are
+//! locked.
 
 use anyhow::{Context, Result, ensure};
 use qrtotp_tests::host::PAM_SUCCESS;
@@ -13,7 +13,7 @@ use super::{
 
 const FLOODED: [&str; 4] = [GOOGLE, FLOOR, HONEST, OURS];
 
-/// Each round begins with right codes, which make failures forgotten.
+/// Each round begins with right codes, which clear the failures.
 pub fn measure(host: &Host, rounds: usize, report: &mut Report) -> Result<()> {
     let (mut counted, mut locked) = (Rates::default(), Rates::default());
     for round in 0..rounds {
@@ -27,7 +27,7 @@ pub fn measure(host: &Host, rounds: usize, report: &mut Report) -> Result<()> {
                 are_counted(host, name, EACH)?;
             }
             if name == OURS {
-                // One more is looked at, and then no time passes.
+                // One more guess is checked; after that no time passes.
                 let now = host.tick();
                 together(host, std::slice::from_ref(&now), |tick, user| tick.refused(OURS, user))?;
                 flood(host, OURS, &vec![now; EACH], &mut locked)?;
@@ -46,8 +46,7 @@ fn flood(host: &Host, name: &'static str, ticks: &[Tick], rates: &mut Rates) -> 
     Ok(())
 }
 
-/// A rate is worth nothing where wrong codes are refused without being counted, or counted where they are not
-/// looked at.
+/// Checks that the checked codes were counted and no others: otherwise the measured rate means nothing.
 fn are_counted(host: &Host, name: &str, times: usize) -> Result<()> {
     for user in people(CROWD) {
         let failures = host.failures(name, &user).with_context(|| format!("{name}, {user}"))?;

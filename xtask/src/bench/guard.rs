@@ -1,6 +1,6 @@
-//! What `cargo xtask test` watches: the instructions of one accepted login, as a multiple of pam_permit's in
-//! the same run, so that the figure holds on other machines. Times are not watched: they depend on who else
-//! is at work.
+//! The figure that `cargo xtask test` watches: the instructions of one accepted login, as a multiple of
+//! pam_permit's in the same run, so that it holds on other machines. Times are not watched: they depend on
+//! the machine's load.
 
 use std::{fs, path::PathBuf};
 
@@ -18,13 +18,13 @@ use crate::{
 
 /// The committed figure.
 const FILE: &str = "xtask/bench/instructions.txt";
-/// How much more is no regression: on another processor ciphers and the C library take other paths.
+/// Tolerated increase: on another processor ciphers and the C library take other paths.
 const TOLERANCE: f64 = 1.1;
 
 /// Compares with the committed figure.
 ///
 /// # Errors
-/// A login has become more expensive; the message tells how to renew the figure where that is meant.
+/// A login has become more expensive; the message says how to renew the figure if that is intended.
 pub fn check(artefacts: &Artefacts) -> Result<()> {
     let committed = fs::read_to_string(path())?;
     let committed = committed.trim().parse().with_context(|| format!("{FILE} holds no number"))?;
@@ -35,7 +35,7 @@ pub fn check(artefacts: &Artefacts) -> Result<()> {
     rules(&host)
 }
 
-/// What rules add to a login, in instructions.
+/// The instructions that rules add to a login.
 fn rules(host: &Host) -> Result<()> {
     let without = instructions_per_login(host, OURS)?;
     let mut too_many = Vec::new();
@@ -54,7 +54,7 @@ fn rules(host: &Host) -> Result<()> {
 /// Writes the figure of this tree.
 ///
 /// # Errors
-/// When it could not be measured.
+/// Measuring fails.
 pub fn renew(host: &Host) -> Result<()> {
     let (ratio, text) = measure(host)?;
     say(&text);

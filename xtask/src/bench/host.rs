@@ -1,4 +1,4 @@
-//! The private host of the comparison: all candidates installed, everybody enrolled, and logins by plan.
+//! The private host of the comparison: all candidates installed, all users enrolled, and logins by plan.
 
 use std::{cell::RefCell, collections::HashMap, fs, path::PathBuf, process::Command};
 
@@ -14,31 +14,31 @@ use super::{
 };
 use crate::build::{self, Artefacts};
 
-/// People who log in one after the other.
+/// Users who log in one after the other.
 pub const PEOPLE: usize = 10;
-/// People who log in at the same time.
+/// Users who log in at the same time.
 pub const CROWD: usize = 50;
 /// A user who never enrolled.
 pub const NEWCOMER: &str = "newcomer";
 /// Seconds that a code is shown.
 const PERIOD: u64 = 30;
-/// Where the private host has the whole [`Place`]. Our own store in it is mounted where the shipped
-/// configuration expects it.
+/// Mount point of the whole [`Place`] in the private host. Our own store in it is mounted again where the
+/// shipped configuration expects it.
 const BENCH_DIR: &str = "/var/lib/bench";
-/// What the package installs.
+/// The configuration that the package installs.
 const SHIPPED: &str = include_str!("../../../conf/qrtotp.toml");
-/// The honest floor's, beside ours.
+/// The configuration of the honest floor.
 const HONEST_CONF: &str = "# Where the records are.\ndirectory /var/lib/bench/honest-floor\nwindow 1\n";
-/// Where the honest floor keeps the failures in a user's file (tests/c/honest_module.c).
+/// Offset of the failures in a user's file of the honest floor (tests/c/honest_module.c).
 const HONEST_FAILURES: usize = 32;
 
 pub struct Host {
-    // Before the place: what is mounted goes first.
+    // Dropped before the place, because it is mounted there.
     pub sandbox: Sandbox,
     pub place: Place,
-    /// What carries the records, as mount(8) names it.
+    /// The file system of the records, in mount(8)'s words.
     pub file_system: String,
-    /// Everybody's: who logs in is told by the name.
+    /// The same for all users: only the name tells them apart.
     phone: Phone,
     step: RefCell<u64>,
     codes: RefCell<HashMap<u64, String>>,
@@ -57,7 +57,7 @@ pub struct Attempt {
 pub struct Outcome {
     pub code: i32,
     pub nanoseconds: u64,
-    /// Peak of resident memory above what it was, where it was asked for.
+    /// Peak of resident memory above the baseline, if requested.
     pub kib: u64,
 }
 
@@ -66,11 +66,11 @@ pub struct Run {
     pub text: String,
     /// From the first login to the end of the last one.
     pub seconds: f64,
-    /// For which cores worked, of all processes together.
+    /// Core seconds, of all processes together.
     pub worked: f64,
 }
 
-/// An instant whose code nobody has used.
+/// An instant whose code is unused.
 #[derive(Clone)]
 pub struct Tick {
     pub time: u64,
@@ -94,7 +94,7 @@ impl Host {
         // The bench ends with this process, so nothing is lost by keeping the name.
         let path: &'static str = place.path.to_str().context("an odd path")?.to_owned().leak();
         let sandbox = Sandbox::with_artefacts(State::Directory(path), &artefacts.module, &artefacts.command);
-        // As those see it who write to it: a layer in between would take the syncs.
+        // As seen by its writers: a layer in between would take the syncs.
         let found = sandbox.run(&["findmnt", "-n", "-o", "FSTYPE", "--target", STATE_DIR]).success();
         let file_system = found.stdout.trim().to_owned();
         let store = format!("{BENCH_DIR}/{OURS}");
@@ -115,7 +115,7 @@ impl Host {
             host.install(candidate)?;
         }
         read_anew(&host.sandbox, host.sandbox.security_directory())?;
-        // libpam reads this file in every login, whatever the service; Debian's loads five more modules.
+        // libpam reads this file in every login to any service; Debian's loads five more modules.
         host.sandbox.pam("other", "");
         for (program, flags) in [("driver", &["-rdynamic"][..]), ("spawn", &[])] {
             let source = format!("xtask/bench/{program}.c");
@@ -124,8 +124,8 @@ impl Host {
         Ok(host)
     }
 
-    /// At the beginning of the file, as people are on a host that is not ours: each line before theirs costs
-    /// a thousand instructions, so those of the machine must not be in the count.
+    /// At the beginning of the file: each line before theirs costs a thousand instructions, so the machine's
+    /// own lines would distort the count.
     fn add_people(&self, everybody: &[String]) {
         let line = |(number, user): (u32, &String)| {
             let uid = FIRST_UID + number;
@@ -175,8 +175,8 @@ impl Host {
         self.configure(store, directory, &format!("state_dir = \"{BENCH_DIR}/{store}\"\n{SHIPPED}"))
     }
 
-    /// The shipped configuration, and so many rules of which none but the default holds for a login of the
-    /// bench.
+    /// Installs the shipped configuration with this many rules, of which only the default matches logins of
+    /// the bench.
     pub fn configure_rules(&self, rules: usize) -> Result<()> {
         let rule = |number: usize| {
             format!(
@@ -188,8 +188,8 @@ impl Host {
         self.configure(OURS, "/etc/qrtotp", &format!("{SHIPPED}\n{rules}"))
     }
 
-    /// A wait after failures ends before the next code in every configuration here, so that each wrong code
-    /// is counted.
+    /// In every configuration here the wait after a failure ends before the next code, so each wrong code is
+    /// counted.
     fn configure(&self, store: &str, directory: &str, text: &str) -> Result<()> {
         self.sandbox.run(&["mkdir", "-p", directory]).success();
         self.sandbox.overwrite(&format!("{directory}/qrtotp.toml"), text);
@@ -214,7 +214,7 @@ impl Host {
         self.sandbox.overwrite(&format!("/etc/pam.d/{service}"), &format!("auth required {module}\n"));
     }
 
-    /// Time goes on by one step; the code is the phone's (oathtool's).
+    /// Advances the time by one step; the code is the phone's (oathtool's).
     pub fn tick(&self) -> Tick {
         let mut step = self.step.borrow_mut();
         *step += 1;
@@ -227,18 +227,18 @@ impl Host {
         Tick { time: step * PERIOD + 1, code }
     }
 
-    /// Carries out a plan, one login after the other or from `processes` at once, under another program if
-    /// that is given.
+    /// Carries out a plan, one login after the other or from `processes` at once, optionally under another
+    /// program.
     pub fn run(&self, plan: &[Attempt], processes: usize, under: &[&str]) -> Result<Run> {
         self.drive(plan, &[&processes.to_string()], under)
     }
 
-    /// The same, one after the other, and what they leave behind and need in memory.
+    /// The same, one after the other, with the files and memory that they leave behind.
     pub fn traces(&self, plan: &[Attempt]) -> Result<Run> {
         self.drive(plan, &["0", "traces"], &[])
     }
 
-    /// The failures that ours or the honest floor keeps of a user.
+    /// The failures of a user that ours or the honest floor has counted.
     pub fn failures(&self, name: &str, user: &str) -> Result<usize> {
         let path = self.place.path.join(name);
         if name == HONEST {
@@ -276,7 +276,7 @@ impl Host {
     }
 }
 
-/// A sandbox's own files lie on layers, where to open one costs more than on any host's disk.
+/// Moves files to the disk: opening one on a sandbox's layers costs more than on any host's disk.
 fn onto_disk(sandbox: &Sandbox, directory: &str) -> Result<()> {
     let copy = format!("{BENCH_DIR}{directory}");
     sandbox.run(&["mkdir", "-p", "-m", "755", &copy]).success();
@@ -287,8 +287,8 @@ fn onto_disk(sandbox: &Sandbox, directory: &str) -> Result<()> {
     Ok(())
 }
 
-/// What was just written lies in the cache in large pieces, of which more is mapped at once than of what was
-/// read since the host started. So these files leave it.
+/// Freshly written files lie in the cache in large pieces, so a page fault maps more of them than of files
+/// read since boot. This drops them from the cache.
 fn read_anew(sandbox: &Sandbox, directory: &str) -> Result<()> {
     let evict = "sync --file-system \"$0\" && find \"$0\" -name '*.so' -exec dd if={} iflag=nocache count=0 status=none ';'";
     sandbox.run(&["sh", "-c", evict, directory]).success();
@@ -303,7 +303,7 @@ impl Tick {
         Attempt { service, user: user.to_owned(), answer: self.code.clone(), time: self.time }
     }
 
-    /// With a code that is not this step's.
+    /// An attempt with a wrong code.
     pub fn refused(&self, service: &'static str, user: &str) -> Attempt {
         let number = self.code.parse::<u32>().unwrap_or(0);
         let answer = format!("{:06}", (number + 500_000) % 1_000_000);
@@ -311,7 +311,7 @@ impl Tick {
     }
 }
 
-/// Compiles a file of this workspace, in the way in which modules are built.
+/// Compiles a file of this workspace with the flags for modules.
 fn compile(source: &str, flags: &[&str]) -> Result<PathBuf> {
     let directory = build::target().join("bench");
     fs::create_dir_all(&directory)?;

@@ -1,4 +1,4 @@
-//! Whether others are at work on this machine.
+//! Whether the machine is idle.
 
 use std::{fs, time::Duration};
 
@@ -7,10 +7,10 @@ use qrtotp_tests::clock::pause;
 
 use crate::step::say;
 
-/// Of all cores, how much may be at work for the machine to count as idle, in percent.
+/// Highest load, in percent of all cores, at which the machine counts as idle.
 const IDLE: f64 = 10.0;
 
-/// Waits until the cores are idle, at most `patience` looks of a second. Says what it found.
+/// Waits until the cores are idle, for at most `patience` seconds. Returns a description of the load.
 pub fn wait(patience: usize) -> Result<String> {
     let mut busy = look()?;
     for second in 0..patience {

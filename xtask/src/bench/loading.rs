@@ -1,5 +1,5 @@
-//! How much of a login's time a module takes by being there: libpam loads it, and unloads it, whether or not
-//! it is asked.
+//! The share of a login's time that a module takes by its presence: libpam loads and unloads it, whether it
+//! runs or not.
 
 use anyhow::{Result, ensure};
 use qrtotp_tests::host::PAM_SUCCESS;

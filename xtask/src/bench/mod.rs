@@ -1,6 +1,6 @@
-//! `cargo xtask bench`: what logins cost, of ours, of peers and of modules that do the least that can be
-//! done, in the same run on the same disk, with the configuration that the package installs. A login is
-//! pam_start … pam_end with the module loaded each time, as sshd and sudo do (xtask/bench/driver.c).
+//! `cargo xtask bench`: the cost of logins with our module, with peers and with minimal modules, in the same
+//! run on the same disk, with the configuration that the package installs. A login is pam_start … pam_end
+//! with the module loaded each time, as in sshd and sudo (xtask/bench/driver.c).
 
 mod accounts;
 mod candidate;
@@ -31,15 +31,15 @@ use crate::{
 
 const DOCUMENT: &str = "docs/PERFORMANCE.md";
 
-/// How much is measured.
+/// The extent of the measurements.
 struct Effort {
-    /// Logins of each module whose time is taken.
+    /// Timed logins of each module.
     rounds: usize,
     /// Refusals of each kind of user.
     strangers: usize,
-    /// Rounds of what many processes do at once.
+    /// Rounds of the measurements with many processes.
     crowds: usize,
-    /// Accounts in the store of many.
+    /// Accounts in the large store.
     accounts: usize,
     /// Seconds to wait for idle cores.
     patience: usize,
@@ -50,7 +50,7 @@ const QUICK: Effort = Effort { rounds: 100, strangers: 200, crowds: 3, accounts:
 
 type Part = fn(&Host, &Effort, &mut Report) -> Result<()>;
 
-/// What is measured, in this order.
+/// The measurements, in this order.
 const PARTS: [(&str, Part); 7] = [
     ("timing", |host, effort, report| timing::measure(host, effort.rounds, report)),
     ("loading", |host, effort, report| loading::measure(host, effort.rounds, report)),
@@ -61,10 +61,10 @@ const PARTS: [(&str, Part); 7] = [
     ("work", |host, _, report| work::measure(host, report)),
 ];
 
-/// Measures all, or the parts that are named.
+/// Runs all measurements, or the named ones.
 ///
 /// # Errors
-/// When something could not be measured, or ours costs more than it may.
+/// A measurement fails, or ours costs more than allowed.
 pub fn run(arguments: &[&str]) -> Result<()> {
     let (mut effort, mut json, mut renew, mut keep, mut parts) = (FULL, None, false, false, Vec::new());
     let mut arguments = arguments.iter();
@@ -97,8 +97,8 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// All of them in an order of chance: what always came after the same one would be measured with what that
-/// one leaves in the processor's caches.
+/// The candidates in random order: a fixed order would measure each one with the same predecessor's data in
+/// the processor's caches.
 fn shuffled<T, const N: usize>(mut all: [T; N]) -> [T; N] {
     fastrand::shuffle(&mut all);
     all

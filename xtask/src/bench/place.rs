@@ -1,4 +1,5 @@
-//! Where everything that is measured lies: one directory on the machine's own disk, and the accounts in it.
+//! The location of everything that is measured: one directory on the machine's own disk, and the accounts in
+//! it.
 
 use std::{
     fs,
@@ -15,13 +16,13 @@ use qrtotp_tests::Phone;
 
 use crate::step::run;
 
-/// A directory that goes when it is dropped.
+/// A directory that is removed when dropped.
 pub struct Place {
     pub path: PathBuf,
 }
 
 impl Place {
-    /// On the disk, below a directory whose way belongs to root.
+    /// On the disk, below directories that belong to root.
     pub fn on_disk() -> Result<Self> {
         Self::below(Path::new("/var/tmp"))
     }
@@ -44,7 +45,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // A hundred thousand accounts, each of which waits for the disk: many at once. What this leaves goes
+        // A hundred thousand accounts, each of which waits for the disk: many at once. Leftovers are removed
         // below.
         let accounts = "find \"$0\" -mindepth 3 -maxdepth 3 -print0 | xargs -0 -r -P 16 -n 50 rm -rf";
         let _ = Command::new("sh").args(["-c", accounts]).arg(&self.path).status();
@@ -54,8 +55,8 @@ impl Drop for Place {
     }
 }
 
-/// Makes a store named `name` in `place` with an account for each of `people`, and `more` that nobody logs in
-/// to; its key is beside it in `NAME.key`. It is made in memory, where a sync costs nothing, and copied.
+/// Makes a store named `name` in `place` with an account for each of `people`, and `more` that never log in;
+/// its key is beside it in `NAME.key`. The store is made in memory, where a sync costs nothing, and copied.
 pub fn fill(place: &Place, name: &str, phone: &Phone, people: &[String], more: usize) -> Result<()> {
     let memory = Place::below(Path::new("/dev/shm"))?;
     let keys = place.make(&format!("{name}.key"))?;

@@ -12,8 +12,8 @@ use super::{
 /// Logins of each process in a round.
 pub const EACH: usize = 20;
 
-/// Per module, one rate for each round, and what cores worked for a login: what others do on this machine
-/// changes with the round, so that modules are compared within one.
+/// For each module, one rate per round, and the core time per login. The machine's other load changes from
+/// round to round, so modules are compared within one.
 #[derive(Default)]
 pub struct Rates {
     rates: BTreeMap<&'static str, Vec<f64>>,
@@ -21,13 +21,13 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// So many logins counted in that run.
+    /// Counts this many logins in that run.
     pub fn add(&mut self, name: &'static str, logins: usize, run: &Run) {
         self.rates.entry(name).or_default().push(logins as f64 / run.seconds);
         self.work.entry(name).or_default().push(run.worked * 1e6 / run.outcomes.len() as f64);
     }
 
-    /// Per second, in the median round.
+    /// Logins per second, in the median round.
     pub fn of(&self, name: &str) -> f64 {
         median(self.rounds(name).iter().copied())
     }
@@ -47,7 +47,7 @@ impl Rates {
     }
 }
 
-/// [`EACH`] attempts of everybody in the crowd, each in a process of their own.
+/// [`EACH`] attempts of every user in the crowd, each in a separate process.
 pub fn together(host: &Host, ticks: &[Tick], attempt: impl Fn(&Tick, &str) -> Attempt) -> Result<Run> {
     let each = |tick| (0..CROWD).map(move |number| (tick, person(number)));
     let plan: Vec<_> = ticks.iter().flat_map(each).map(|(tick, user)| attempt(tick, &user)).collect();

@@ -1,4 +1,4 @@
-//! What was measured, and what was to be reached: for the terminal, for docs/PERFORMANCE.md, and as JSON.
+//! Measurements and their limits: for the terminal, for docs/PERFORMANCE.md, and as JSON.
 
 use serde_json::{Map, Value, json};
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 pub struct Report {
     pub tables: Vec<Table>,
     pub bars: Vec<Bar>,
-    /// Circumstances.
+    /// The circumstances of the run.
     pub notes: Vec<String>,
 }
 
@@ -37,7 +37,7 @@ impl Bar {
         Self { what, measured, limit: Limit::AtLeast(limit) }
     }
 
-    /// What could not be measured (NaN) is not met.
+    /// False for a failed measurement (NaN).
     pub fn is_met(&self) -> bool {
         match self.limit {
             Limit::AtMost(limit) => self.measured <= limit,
@@ -67,7 +67,7 @@ impl Bar {
     }
 }
 
-/// As few digits as tell something.
+/// Formats a number with only its significant digits.
 pub fn number(value: f64) -> String {
     // Not "-0".
     let value = value + 0.0;

@@ -1,5 +1,5 @@
-//! Whether the time of a refusal tells who has an account: a wrong code for somebody whom the host does not
-//! know, for a user who never enrolled and for one who did.
+//! Whether the time of a refusal reveals who has an account: a wrong code for an unknown user, for a user who
+//! never enrolled and for an enrolled one.
 
 use anyhow::{Result, ensure};
 use qrtotp_tests::host::PAM_SUCCESS;
@@ -13,11 +13,11 @@ use super::{
 };
 
 const KINDS: [&str; 3] = ["unknown", "un-enrolled", "enrolled"];
-/// Whom `/etc/passwd` does not have.
+/// A name that is not in `/etc/passwd`.
 const UNKNOWN: &str = "stranger";
 
-/// Where the host looks users up, and what makes it look no further than the files: other sources are asked
-/// about a name that the files do not have, by whoever asks, long before a module can do anything about it.
+/// The host's sources of users, and the setting that limits them to files. Other sources are asked about an
+/// unknown name by every caller, long before a module can influence it.
 const SOURCES: &str = "/etc/nsswitch.conf";
 const FILES_ONLY: &str = "passwd: files\ngroup: files\n";
 
@@ -37,7 +37,7 @@ pub fn measure(host: &Host, rounds: usize, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// So many rounds of a wrong code of each kind. Every enrolled user's is counted.
+/// This many rounds of a wrong code of each kind. Every enrolled user's is counted.
 fn refusals(host: &Host, rounds: usize) -> Result<[Times; 3]> {
     let right = host.tick();
     let lifted: Vec<_> = people(CROWD).iter().map(|user| right.accepted(OURS, user)).collect();

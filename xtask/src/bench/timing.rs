@@ -1,4 +1,4 @@
-//! How long one login takes, accepted and refused, of all candidates.
+//! The time of one login, accepted and refused, of all candidates.
 
 use anyhow::{Result, ensure};
 use qrtotp_tests::host::PAM_SUCCESS;
@@ -10,7 +10,7 @@ use super::{
     shuffled,
 };
 
-/// Rounds before the first one that counts.
+/// Rounds that do not count, before the others.
 const WARM_UP: usize = 20;
 
 /// Microseconds, sorted.
@@ -24,7 +24,7 @@ impl Times {
         Self(all)
     }
 
-    /// The value that this part of them does not exceed.
+    /// The value that this share of them does not exceed.
     pub fn percentile(&self, part: f64) -> f64 {
         let last = self.0.len().saturating_sub(1) as f64;
         self.0.get((last * part).round() as usize).copied().unwrap_or(f64::NAN)
@@ -35,7 +35,7 @@ impl Times {
     }
 }
 
-/// Of what occurred; NaN of nothing.
+/// The median of the values; NaN if there are none.
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut all: Vec<f64> = values.collect();
     all.sort_by(f64::total_cmp);
@@ -48,11 +48,11 @@ struct Timed {
     refused: Times,
 }
 
-/// Each round is a step: all candidates, in an order of chance, accept its code and then refuse another one.
+/// Each round is a step: all candidates, in random order, accept its code and then refuse another one.
 pub fn measure(host: &Host, rounds: usize, report: &mut Report) -> Result<()> {
     let mut plan: Vec<Attempt> = Vec::new();
     for round in 0..rounds + WARM_UP {
-        // So many people that nobody reaches ten wrong codes a day, after which two codes are asked for.
+        // Enough users that none reaches ten wrong codes a day, after which two codes would be required.
         let (right, wrong, user) = (host.tick(), host.tick(), person(round % CROWD));
         for candidate in shuffled(CANDIDATES.each_ref()) {
             plan.push(right.accepted(candidate.name, &user));

@@ -1,5 +1,5 @@
-//! What one login needs beside time: instructions, system calls, memory; what the module's file is like; what
-//! stays.
+//! The cost of one login besides time: instructions, system calls, memory; the module's file; and memory that
+//! stays allocated.
 
 use std::{fs, path::Path, process::Command};
 
@@ -16,7 +16,7 @@ use crate::step::say;
 
 /// KiB of the stripped module.
 const SIZE: f64 = 800.0;
-/// Logins whose memory is looked at.
+/// Logins whose memory is measured.
 const LOOKS: usize = 21;
 const RENAMES: [&str; 3] = ["rename", "renameat", "renameat2"];
 const OTHER_SYNCS: [&str; 5] = ["fsync", "sync", "syncfs", "sync_file_range", "msync"];
@@ -24,12 +24,12 @@ const OTHER_SYNCS: [&str; 5] = ["fsync", "sync", "syncfs", "sync_file_range", "m
 struct Work {
     name: &'static str,
     cost: Cost,
-    /// KiB of resident memory at the peak of a login, above what the application had; the median.
+    /// KiB of resident memory at the peak of a login, above the application's own; the median.
     memory: f64,
     /// KiB.
     size: f64,
     relocations: u64,
-    /// Descriptors, mappings, mapped modules and threads that were not there after the first login.
+    /// Descriptors, mappings, mapped modules and threads that were added after the first login.
     left: [f64; 4],
 }
 
@@ -136,7 +136,7 @@ fn cells(name: &str, values: &[f64]) -> Vec<String> {
     std::iter::once(name.to_owned()).chain(values.iter().map(|value| number(*value))).collect()
 }
 
-/// Places that the loader must fill in; those that are packed (RELR) are counted one by one.
+/// Relocations of a module; packed ones (RELR) are counted individually.
 fn relocations(module: &Path) -> Result<u64> {
     let output = Command::new("readelf").arg("-rW").arg(module).output().context("readelf (binutils)")?;
     ensure!(output.status.success(), "readelf can't read {}", module.display());

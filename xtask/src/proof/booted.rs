@@ -1,4 +1,4 @@
-//! Debian systems that boot with a systemd of their own, run a script and switch off.
+//! Debian systems that boot with their own systemd, run a script and switch off.
 
 use std::{
     fmt::Write,
@@ -25,11 +25,11 @@ Type=oneshot
 ExecStart=/bin/bash -c '/bin/bash /root/inside.sh >>/root/seen'
 ";
 
-/// A fresh copy of a release with these packages, which runs `script` at each boot. `name` tells it from
-/// those of other proofs.
+/// A fresh copy of a release with these packages, which runs `script` at each boot. `name` distinguishes it
+/// from copies of other proofs.
 ///
 /// # Errors
-/// It can't be had.
+/// Unpacking fails.
 pub fn root(release: &str, name: &str, packages: &str, script: &str) -> Result<PathBuf> {
     let proofs = build::target().join("proof");
     let pristine = proofs.join(format!("{release}-{name}"));
@@ -47,8 +47,8 @@ pub fn root(release: &str, name: &str, packages: &str, script: &str) -> Result<P
     Ok(root)
 }
 
-/// Boots it and waits, for `limit` at most, until it is off: what its scripts have printed at all boots, and
-/// its console.
+/// Boots it and waits, for `limit` at most, until it is off. Returns the output of its scripts at all boots,
+/// and its console.
 ///
 /// # Errors
 /// It can't be started.

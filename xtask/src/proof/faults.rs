@@ -1,4 +1,4 @@
-//! Every system call of every deed fails once: tests/src/sweep.rs, with all calls.
+//! Every system call of every action fails once: tests/src/sweep.rs, with all calls.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -17,10 +17,10 @@ use qrtotp_tests::{
 use super::Findings;
 use crate::{apt, build, step::say};
 
-/// How many are at it at a time; they mostly wait for programs.
+/// Concurrent sweeps; they mostly wait for programs.
 const AT_A_TIME: usize = 4;
 
-/// In how many pieces a deed's calls are shared out.
+/// Number of shares that an action's calls are divided into.
 const PIECES: usize = 3;
 
 /// # Errors

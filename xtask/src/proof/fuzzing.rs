@@ -1,5 +1,4 @@
-//! Every target of fuzz/ for millions of inputs; and each once more with a fault planted, which must be
-//! found.
+//! Every target of fuzz/ for millions of inputs; and each again with a planted fault, which must be found.
 
 use std::{
     path::Path,
@@ -52,11 +51,11 @@ pub fn run() -> Result<Findings> {
     Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// A target's figures, as a row of the table, and what is wrong with them.
+/// A target's figures, as a row of the table, and its failures.
 fn row(program: &Path, target: &Target) -> Result<(String, Vec<String>)> {
     let runs = if target.name == "conversation" { CONVERSATIONS } else { RUNS };
     let until = Until::Runs(runs);
-    // What a run of this length finds is what it would have found.
+    // The planted fault shows what a run of this length can find.
     let planted = fuzz::fuzz(program, target, until, true)?;
     let outcome = fuzz::fuzz(program, target, until, false)?;
     let mut failures = Vec::new();

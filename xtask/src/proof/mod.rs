@@ -1,4 +1,5 @@
-//! `cargo xtask proof [NAME…]`: what takes too long for every test run. docs/PROOF.md lists the properties.
+//! `cargo xtask proof [NAME…]`: checks that take too long for every test run. docs/PROOF.md lists the
+//! properties.
 
 mod booted;
 mod faults;
@@ -18,17 +19,17 @@ use crate::{
     step::{is_root, say},
 };
 
-/// What one proof found.
+/// The results of one proof.
 #[derive(Default)]
 pub struct Findings {
     /// Tables, for the terminal.
     pub text: String,
-    /// What did not hold, one sentence each.
+    /// The failures, one sentence each.
     pub failures: Vec<String>,
 }
 
 struct Proof {
-    /// As the command line calls it.
+    /// Its name on the command line.
     name: &'static str,
     run: fn() -> Result<Findings>,
 }
@@ -74,7 +75,7 @@ const PROOFS: &[Proof] = &[
 /// Runs the proofs of these names, or all.
 ///
 /// # Errors
-/// A name that no proof has, or something did not hold.
+/// An unknown name, or a failed property.
 pub fn run(names: &[&str]) -> Result<()> {
     ensure!(is_root(), "the proofs need root for their namespaces, mounts and limits: run it as root");
     for name in names {

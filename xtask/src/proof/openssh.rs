@@ -1,4 +1,4 @@
-//! Somebody enrols over ssh between every pair of the OpenSSH releases that matter, from the picture on their
+//! A user enrols over ssh between every pair of the OpenSSH releases that matter, from the picture on their
 //! screen, which several decoders read.
 
 use std::{
@@ -21,7 +21,7 @@ use crate::{apt, build, debian, decoders, step::say};
 /// The releases that differ: since 10.3 sshd sends messages at once, as instructions.
 const NEW: (u32, u32) = (10, 3);
 
-/// What a decoder did with all the pictures.
+/// A decoder's results for all the pictures.
 #[derive(Default)]
 struct Count {
     read: u32,
@@ -38,7 +38,7 @@ struct Logins {
 }
 
 /// # Errors
-/// It can't be carried out.
+/// A step can't be carried out.
 pub fn run() -> Result<Findings> {
     apt::need(&[apt::DEMO, apt::TEST])?;
     let _ = build::release()?;
@@ -104,7 +104,7 @@ fn logins(system: &System, clients: &[System], found: &mut Logins) -> Vec<String
     row
 }
 
-/// Somebody without a device logs in, scans what their terminal shows, and gets in.
+/// A user without a device logs in, scans the picture on their terminal, and gets in.
 fn enrol(server: &Server, client: &Sandbox, options: &[&str], found: &mut Logins) -> Result<()> {
     let login = server.at_the_picture(client, options);
     let readings = read(&login, Background::Dark);

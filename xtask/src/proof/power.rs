@@ -1,4 +1,4 @@
-//! The power is cut right after success was reported: nothing that was promised may be gone.
+//! The power is cut right after an action reported success: nothing that was reported may be gone.
 
 use std::{fmt::Write, sync::Mutex, thread};
 
@@ -13,16 +13,16 @@ use qrtotp_tests::{
 use super::Findings;
 use crate::{apt, build};
 
-/// Power cuts of each deed.
+/// Power cuts of each action.
 const ROUNDS: usize = 100;
 /// The same with syncs that do nothing, and of the peers.
 const PLANTED: usize = 5;
 const PEERS: usize = 20;
 const DISK: State = State::Ext4("32m");
-/// Where the peer keeps its secret: on the disk whose power is cut.
+/// The peer's secret: on the disk whose power is cut.
 const SECRET: &str = "/var/lib/qrtotp/alice";
 
-/// The first thing that did not hold, of each round in which something did not.
+/// The first violation of each round that had one.
 struct Outcome {
     deed: &'static Deed,
     wrong: Vec<String>,
@@ -62,7 +62,7 @@ fn cut(deed: &'static Deed) -> Outcome {
     Outcome { deed, wrong: rounds(&[], ROUNDS), planted: rounds(&SWALLOWED, PLANTED).len() }
 }
 
-/// How often it accepts a code again that it accepted before the power cut, set up to forbid that.
+/// How often it accepts a code again after a power cut, although it is configured to forbid reuse.
 fn google_authenticator() -> usize {
     let sandbox = Sandbox::with_state(DISK);
     sandbox.add_user("alice");

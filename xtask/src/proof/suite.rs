@@ -1,5 +1,5 @@
-//! Proofs that are tests: run here with those that are too long for `cargo xtask test`, and with what they
-//! print of themselves.
+//! Proofs that are tests: run here together with those that take too long for `cargo xtask test`, with their
+//! output.
 
 use std::{
     io::{BufRead, BufReader},
@@ -42,7 +42,7 @@ pub fn end_to_end(files: &[&str]) -> Result<Findings> {
     outcome(tests.envs(artefacts.variables()), files.len())
 }
 
-/// Shows what the tests print. All of so many test programs must succeed, each with at least one test.
+/// Shows the tests' output. All of the `programs` test programs must succeed, each with at least one test.
 fn outcome(tests: &mut Command, programs: usize) -> Result<Findings> {
     tests.args(["--include-ignored", "--nocapture"]).stdout(Stdio::piped());
     let mut child = tests.spawn()?;

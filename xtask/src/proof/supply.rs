@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::Findings;
 use crate::{build, step::say, tool};
 
-/// What is checked, and a line that must make it fail.
+/// The checks, each with a line that must make it fail.
 const CHECKS: [(&str, &str, &str); 3] = [
     ("licenses", "allow = [\"MIT\"", "allow = [\"Unlicense\""),
     ("bans", "\"openssl\"", "\"subtle\""),
@@ -19,7 +19,7 @@ const CHECKS: [(&str, &str, &str); 3] = [
 ];
 
 /// # Errors
-/// cargo-deny can't be had or run.
+/// cargo-deny can't be installed or run.
 pub fn run() -> Result<Findings> {
     let deny = tool::install("cargo-deny")?;
     let mut found = Findings::default();

@@ -182,14 +182,14 @@ fn a_clock_that_goes_back_holds_nobody_up_and_forgets_nothing() {
     assert!(throttle.is_familiar(HOME, 1000) && !throttle.is_familiar(HOME, 1000 + FAMILIAR));
 }
 
-/// Who guesses in the simulated year, and where.
+/// The attacker and owner of a simulated year, and their places.
 struct Year {
     attacker: Side,
     owner: Side,
     logins_per_day: i64,
 }
 
-/// What came of it.
+/// The result of a simulated year.
 #[derive(Debug, Default)]
 struct Sum {
     guesses: u32,
@@ -198,7 +198,7 @@ struct Sum {
 }
 
 impl Year {
-    /// Somebody who has the password guesses whenever a guess is looked at. The owner logs in through the
+    /// An attacker who has the password guesses whenever a guess is checked. The owner logs in through the
     /// working day.
     fn run(&self) -> Sum {
         let (mut throttle, mut sum) = (Throttle::default(), Sum::default());

@@ -1,4 +1,5 @@
-//! What `qrtotp audit report` shows: counts per day, hour, reason, place and account. Memory does not grow with the log's length.
+//! What `qrtotp audit report` shows: counts per day, hour, reason, place and account. Memory does not grow
+//! with the log's length.
 
 mod escape;
 mod page;
@@ -13,7 +14,8 @@ use std::collections::{BTreeMap, HashMap};
 const DAY: i64 = 86_400;
 /// So many accounts have a row each.
 const ACCOUNTS: usize = 10_000;
-/// So many findings, and so many events of administrators, are listed; of more, the newest events and the first findings.
+/// So many findings, and so many events of administrators, are listed; of more, the newest events and the
+/// first findings.
 const LISTED: usize = 500;
 
 /// Counts by name.

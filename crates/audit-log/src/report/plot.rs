@@ -1,4 +1,5 @@
-//! Plots as inline SVG. Nothing depends on colour: denied logins are hatched, and each plot has its numbers as text beside it.
+//! Plots as inline SVG. Nothing depends on colour: denied logins are hatched, and each plot has its numbers
+//! as text beside it.
 
 use super::escape::escape;
 use qrtotp_values::text::utc;

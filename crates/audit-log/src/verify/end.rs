@@ -7,7 +7,8 @@ use qrtotp_account::Link;
 use std::collections::BTreeMap;
 
 impl Chain {
-    /// `kept`: the store's last lines; `now`: the number and the link of the last one, after the log was read.
+    /// `kept`: the store's last lines; `now`: the number and the link of the last one, after the log was
+    /// read.
     pub(super) fn end(
         &mut self,
         kept: &[Event],
@@ -45,8 +46,8 @@ impl Chain {
         });
     }
 
-    /// The lines before the log's first one. Of those that the store kept, the log should have what is not older than itself; if the
-    /// end of the chain was saved, it should have all later ones.
+    /// The lines before the log's first one. Of those that the store kept, the log should have what is not
+    /// older than itself; if the end of the chain was saved, it should have all later ones.
     fn begin(&mut self, kept: &[Event], report: &mut Report<'_>) {
         let Some(leading) = self.leading.take() else { return };
         let first = leading.seq().unwrap_or(1);
@@ -101,7 +102,8 @@ impl Chain {
         }
     }
 
-    /// Whether the last line is the one that the store kept, or the store's next line follows it. `None`: it kept neither.
+    /// Whether the last line is the one that the store kept, or the store's next line follows it. `None`: it
+    /// kept neither.
     fn agrees(&self, kept: &[Event]) -> Option<bool> {
         let of = |seq| kept.iter().find(|event| event.seq() == Some(seq));
         if let Some(same) = of(self.seq) {

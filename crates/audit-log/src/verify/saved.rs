@@ -1,5 +1,5 @@
-//! What was saved elsewhere before: each account's last line of then. Whatever the log says of that line, and of all later ones, has
-//! to agree.
+//! What was saved elsewhere before: each account's last line of then. Whatever the log says of that line, and
+//! of all later ones, has to agree.
 
 use crate::event::Entry;
 use qrtotp_account::Link;
@@ -85,7 +85,8 @@ impl Saved {
         }
     }
 
-    /// The account's chain ends with this number: the saved number, if it is a later one. What was saved of it is done.
+    /// The account's chain ends with this number: the saved number, if it is a later one. What was saved of
+    /// it is done.
     pub(super) fn end(&mut self, user: &str, last: u64) -> Option<u64> {
         let line = self.lines.remove(user)?;
         (!line.met && line.seq > last).then_some(line.seq)

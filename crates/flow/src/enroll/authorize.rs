@@ -1,4 +1,4 @@
-//! Whether an enrolment may begin, and go on.
+//! Whether an enrolment may begin or continue.
 
 use super::commit::AccountSnapshot;
 use super::dialog::EnrollDialog;
@@ -14,7 +14,7 @@ use qrtotp_store::{Account, Store};
 use qrtotp_values::UnixTime;
 
 impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
-    /// Whether this may begin at all. An account with a device proves one first.
+    /// Whether the enrolment may begin at all. An account with a device proves one first.
     pub(super) fn permit(&mut self, progress: &mut Progress) -> Result<(), EnrollError> {
         let EnrolmentRequest { name, uid, authority, .. } = *self.invitation;
         let account = self.store.load(name)?;
@@ -49,7 +49,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
     }
 }
 
-/// Whether somebody may enrol a first device.
+/// Whether the account may enrol a first device.
 pub(crate) fn permitted(
     config: &Config,
     account: Option<&Account>,
@@ -59,7 +59,7 @@ pub(crate) fn permitted(
 ) -> Result<(), EnrollError> {
     let record = account.map(|account| &account.record);
     match authority {
-        Authority::Admin(_) => Ok(()), // also where a former user's record is replaced
+        Authority::Admin(_) => Ok(()), // also if a former user's record is replaced
         _ if record.is_some_and(|record| record.uid != uid) => Err(EnrollError::UidChanged),
         Authority::PrimaryFactor | Authority::BoundKey(_) => by_first_login(config, record, now),
         Authority::TokenCode | Authority::ProvenTokenCode(_) => {
@@ -70,8 +70,8 @@ pub(crate) fn permitted(
     }
 }
 
-/// Whether an enrolment may begin, or go on with another QR code, though no live token is there. The account
-/// is as it was when all this was permitted, so that one with a device has proven it.
+/// Whether an enrolment may begin, or continue with another QR code, without a live token. The account is
+/// unchanged since it was authorised, so an account with a device has proven it.
 pub(super) fn may_begin(
     authority: Authority,
     config: &Config,
@@ -82,13 +82,13 @@ pub(super) fn may_begin(
         (Authority::Admin(_), _) | (_, EnrolmentStatus::Enrolled) => Ok(()),
         (Authority::TokenCode | Authority::ProvenTokenCode(_), _) => Err(ended(record, now, "no_token_code")),
         (Authority::BoundKey(_), _) => Err(ended(record, now, "no_token")),
-        // A revoked account has no way in but a token, which is not there.
+        // A revoked account needs a token, and there is none.
         (Authority::PrimaryFactor, _) => by_first_login(config, record, now),
     }
 }
 
-/// Whether a QR code of this token may be shown. A proof that rests on one token counts for no other, for an
-/// administrator may have replaced it during the dialogue.
+/// Whether a QR code of this token may be shown. A proof that rests on one token counts for no other, because
+/// an administrator may have replaced the token during the dialogue.
 pub(super) fn may_show(authority: Authority, token: &Token, progress: &Progress) -> bool {
     let code_typed = progress.bound == Some(token.id);
     match authority {
@@ -102,11 +102,11 @@ pub(super) fn may_show(authority: Authority, token: &Token, progress: &Progress)
     }
 }
 
-/// What `first_login` says of whoever gave the primary factor.
+/// The decision of `first_login` for a user who proved the primary factor.
 fn by_first_login(config: &Config, record: Option<&Record>, now: UnixTime) -> Result<(), EnrollError> {
     match entry(config, record, now) {
         Entry::Enroll => Ok(()),
-        Entry::Allow { .. } => Ok(()), // the grace ends sooner for those who are ready
+        Entry::Allow { .. } => Ok(()), // enrolling ends the grace period early
         Entry::Deny(reason) => Err(ended(record, now, reason)),
         Entry::Refuse(refusal) => Err(refusal.into()),
     }

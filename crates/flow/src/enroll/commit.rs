@@ -6,7 +6,7 @@ use qrtotp_otp::{Params, Secret, Step, Window, random_bytes};
 use qrtotp_store::{Account, SealKey, Store};
 use qrtotp_values::UnixTime;
 
-/// What must not change between the beginning and the end of an enrolment.
+/// The part of an account that must not change during an enrolment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AccountSnapshot {
     uid: u32,
@@ -21,7 +21,7 @@ impl AccountSnapshot {
         Self { uid: record.uid, revoked: record.revoked, credentials }
     }
 
-    /// How many devices the account has, if it is this user's.
+    /// How many devices the account has, if it belongs to this uid.
     pub(super) fn devices_of(&self, uid: u32) -> usize {
         if self.uid == uid { self.credentials.len() } else { 0 }
     }
@@ -31,7 +31,7 @@ impl AccountSnapshot {
     }
 }
 
-/// The id of the account's record, or of the one that is to be made, and what is in it now.
+/// The id of the account's record, or of a new one, with its present contents.
 pub(crate) fn record_id<S: Store>(
     store: &S,
     name: &Name,
@@ -42,11 +42,11 @@ pub(crate) fn record_id<S: Store>(
     }
 }
 
-/// A credential that is to become part of an account.
+/// A credential to be added to an account.
 pub(crate) struct Addition<'a> {
     pub id: CredentialId,
     pub record: RecordId,
-    /// What the account was when this began: a device proven or revoked meanwhile must not be passed over.
+    /// The account at the beginning: a device proven or revoked in the meantime must not be ignored.
     pub seen: &'a AccountSnapshot,
     pub name: &'a Name,
     pub uid: u32,
@@ -56,9 +56,9 @@ pub(crate) struct Addition<'a> {
     pub secret: &'a Secret,
     /// The step of the code that confirmed it, or the last one used elsewhere: burnt.
     pub used: Step,
-    /// Steps by which its clock is known to be ahead of ours.
+    /// Steps by which its clock is ahead of ours.
     pub drift: i32,
-    /// Where it is not the host's.
+    /// If it differs from the host's.
     pub window: Option<Window>,
     pub max_devices: usize,
     pub now: UnixTime,
@@ -81,7 +81,7 @@ impl Addition<'_> {
         Ok(())
     }
 
-    /// Keeps it. `also` changes the account and adds its events in the same write.
+    /// Stores the credential. `also` changes the account and adds its events in the same write.
     pub(crate) fn keep<S: Store>(
         &self,
         store: &S,
@@ -94,7 +94,7 @@ impl Addition<'_> {
             if slot.as_ref().is_some_and(|account| account.record.id != self.record) {
                 return Err(EnrollError::Changed);
             }
-            // A record of another uid belonged to somebody who is gone: what is in it goes, too.
+            // A record of another uid belonged to a former user: its contents go, too.
             let mut new = match slot.as_ref() {
                 Some(account) if account.record.uid == self.uid => account.clone(),
                 other => {
@@ -125,7 +125,7 @@ impl Addition<'_> {
                 window: self.window,
                 sealed: sealed.clone(),
             });
-            // The key may be that of a removed credential, whatever is known of its use elsewhere.
+            // The key may be that of a removed credential, regardless of its use elsewhere.
             let known = self.params.step_at(new.record.burnt_until).saturating_sub(1);
             new.state.raise(self.id, self.used.max(known), None);
             new.state.set_drift(self.id, self.drift);

@@ -1,10 +1,10 @@
-//! What an enrolment says and asks.
+//! Messages and questions of an enrolment.
 
 use crate::{Dialog, NoAnswer, Typed};
 use qrtotp_otp::Params;
 use zeroize::Zeroizing;
 
-/// What is shown so that an app can take the secret.
+/// The data from which an app takes the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Offer {
     /// Issuer, account and secret as a key URI.
@@ -14,15 +14,16 @@ pub struct Offer {
     pub picture: Zeroizing<String>,
     /// The secret in base32, in groups of four, for typing.
     pub key: Zeroizing<String>,
-    /// Who the app will say the code is for.
+    /// The issuer that the app will show.
     pub issuer: String,
     /// The account in the app, usually with the host.
     pub account: String,
-    /// What the app must be told besides the key, where that is not the usual; some apps can't be told.
+    /// Parameters that the app needs besides the key, if they are not the default; some apps have no field
+    /// for them.
     pub unusual: Option<Params>,
 }
 
-/// What the first code is asked for.
+/// The QR code that the first code belongs to.
 #[derive(Clone, Copy)]
 pub enum QrState<'a> {
     /// An offer, to be shown now.
@@ -34,28 +35,28 @@ pub enum QrState<'a> {
     },
 }
 
-/// What the person answered to an offer.
+/// The user's reply to an offer.
 pub enum Reply {
-    /// Perhaps the code.
+    /// A text that may be the code.
     Code(Typed),
     /// Another QR code, please.
     Fresh,
-    /// No more.
+    /// The user stops.
     GiveUp,
 }
 
-/// What became of shown recovery codes.
+/// The user's reaction to the recovery codes.
 pub enum CodesDelivery {
-    /// The person was asked for the last group of one of them and typed this.
+    /// The user typed this when asked for the last group of one of them.
     Typed(Typed),
-    /// They were shown where nobody is asked.
+    /// They were shown without a question.
     Shown,
 }
 
 /// The dialogue of an enrolment.
 pub trait EnrollDialog: Dialog {
-    /// Asks for the first code. Shows the offer if there is one and `note` is none; `note` is what is wrong
-    /// with the last answer.
+    /// Asks for the first code. Shows the offer if there is one and `note` is none; `note` describes the
+    /// error in the last answer.
     ///
     /// # Errors
     /// It can't be shown here, or there is no answer; the enrolment ends.
@@ -65,7 +66,7 @@ pub trait EnrollDialog: Dialog {
     /// they were kept. With a `note` on the last answer they need not be shown again.
     ///
     /// # Errors
-    /// They can't be shown here, or there is no answer; they are worth nothing then.
+    /// They can't be shown here, or there is no answer; they are then not valid.
     fn recovery_codes(
         &mut self,
         codes: &[Zeroizing<String>],

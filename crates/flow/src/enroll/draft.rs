@@ -1,5 +1,5 @@
-//! A credential that nobody confirmed yet: its QR code is on a screen, or was. Root's lives in memory only;
-//! that of a person whose connection may drop is kept, sealed, until its time limit.
+//! A credential before its confirmation: its QR code is on a screen, or was. Root's drafts live in memory
+//! only; other users' drafts are kept, sealed, until their time limit, because a connection may drop.
 
 use super::authorize::{may_begin, may_show};
 use super::commit::{AccountSnapshot, record_id};
@@ -30,11 +30,11 @@ pub(super) struct Draft {
     pub record: RecordId,
     pub seen: AccountSnapshot,
     pub token: TokenId,
-    /// The number of this show; a later one makes this draft worthless.
+    /// The number of this show; a later one invalidates this draft.
     pub shows: u8,
-    /// The token itself, where it is in no record yet.
+    /// The token itself, if it is in no record yet.
     pub own_token: Option<Token>,
-    /// It is in the record as pending.
+    /// The record holds it as pending.
     pub kept: bool,
     /// It was shown in an earlier dialogue.
     pub resumed: bool,
@@ -42,12 +42,12 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// What an app has to be given.
+    /// The data for an app.
     pub(super) fn offer(&self, invitation: &EnrolmentRequest<'_>) -> Result<Offer, EnrollError> {
         let secret = Secret::from_bytes(self.secret.as_bytes(), Strength::Normal);
         let secret = secret.map_err(|error| EnrollError::Seal(error.to_string()))?;
-        // Some apps overwrite an entry of the same names: an account's second device has a number. Once one
-        // was revoked, the numbers no longer tell them apart, but ids do.
+        // Some apps overwrite an entry with the same name, so an account's second device gets a number. After
+        // a revocation numbers no longer tell devices apart, so ids are used.
         let numbered = |account: &str| match self.seen.devices_of(invitation.uid) {
             0 => account.to_owned(),
             _ if self.seen.revoked.is_some() => format!("{account} ({})", self.id),
@@ -58,7 +58,7 @@ impl Draft {
         let mut uri = KeyUri { issuer, account: account.clone(), secret, params: self.params };
         let (long, short) = (uri.to_uri(), uri.to_short_uri());
         uri.account = numbered(invitation.name.as_str());
-        // With the host or without it: the first that fits, else the first of the smallest.
+        // With or without the host: the first that fits; if none does, the first of the smallest.
         let forms = [&long, &short, &uri.to_uri(), &uri.to_short_uri()];
         let side = |text: &str| Matrix::encode(text, Level::Low).map_or(usize::MAX, |matrix| matrix.side());
         let picture = forms.into_iter().min_by_key(|form| side(form).max(FITS)).unwrap_or(&long).clone();
@@ -161,8 +161,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             {
                 return Err(EnrollError::Changed);
             }
-            // What belonged to a former user of this name counts for nothing; only root may replace it, at
-            // the end.
+            // Data of a former user of this name does not count; only root may replace it, at the end.
             let known = slot.as_mut().filter(|account| account.record.uid == uid);
             let live = known.and_then(|Account { record, state }| {
                 let token = record.token.as_mut().filter(|token| token.is_live(now))?;
@@ -215,7 +214,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         })
     }
 
-    /// The token of an enrolment for which none was issued. Already shown once.
+    /// A token for an enrolment without an issued one. Already shown once.
     fn own_token(&self, now: UnixTime) -> Result<Token, EnrollError> {
         Ok(Token {
             id: TokenId::from_random(random_bytes()?),
@@ -230,7 +229,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         })
     }
 
-    /// Counts a guess at a kept draft, durably, before it is looked at: dropping the line must not make
+    /// Counts a guess at a kept draft, durably, before it is checked: dropping the connection must not make
     /// guesses free.
     pub(super) fn count_guess(&mut self, draft: &Draft) -> Result<(), EnrollError> {
         if !draft.kept {
@@ -241,7 +240,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             let record = slot.as_mut().map(|account| &mut account.record);
             let Some(record) = record else { return Err(EnrollError::Changed) };
             if let Some(token) = record.token.as_mut().filter(|token| token.id == draft.token) {
-                token.refuse_ended(now)?; // by name, where somebody else was quicker
+                token.refuse_ended(now)?; // with a specific refusal, if another process was faster
             }
             let pending = record.pending.as_mut().filter(|pending| pending.credential.id == draft.id);
             let pending = pending.ok_or(EnrollError::Token(TokenRefusal::ShownAgain))?;
@@ -253,8 +252,8 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         })?
     }
 
-    /// The dialogue was ended by a decision: what it showed is worth nothing from now on. Best effort, for
-    /// the time limit does the same a little later.
+    /// Withdraws a draft whose dialogue was ended by a decision: its QR code is no longer valid. Best effort,
+    /// because the time limit has the same effect a little later.
     pub(super) fn withdraw(&mut self, draft: &Draft) {
         if !draft.kept {
             return;
@@ -263,7 +262,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             let Some(record) = slot.as_mut().map(|account| &mut account.record) else { return };
             if record.pending.as_ref().is_some_and(|pending| pending.credential.id == draft.id) {
                 record.pending = None;
-                // A token that nobody issued goes with its only QR code.
+                // A token that was not issued by an admin goes with its only QR code.
                 record.token.take_if(|token| token.id == draft.token && token.issued_by.is_none());
             }
         });
@@ -281,12 +280,12 @@ mod tests {
     use qrtotp_audit::Subject;
     use qrtotp_policy::Config;
 
-    /// What is offered to the first user of the host `host`, who has so many devices.
+    /// The offer to the first user of the host `host`, who has this many devices.
     fn offer(name: &str, issuer: &str, host: &str, devices: u8, secret: [u8; 20]) -> Offer {
         offer_after(None, name, issuer, host, devices, secret)
     }
 
-    /// The same, where a device was revoked at some time.
+    /// The same, after a revocation.
     fn offer_after(
         revoked: Option<UnixTime>,
         name: &str,
@@ -390,7 +389,7 @@ mod tests {
         let revoked =
             |devices| offer_after(Some(1), "bob", "Example Corp", "web1", devices, secret_of(7)).account;
         assert_eq!(revoked(0), "bob@web1", "no entry that is still good is overwritten");
-        // (2) may be the one that is left.
+        // (2) may be the remaining one.
         assert_eq!(revoked(1), format!("bob@web1 ({})", CredentialId::from_random([1; 6])));
         let long = offer("bob", "Example Corp", &"h".repeat(63), 1, secret_of(7));
         assert_eq!(KeyUri::parse(&long.uri, Strength::Normal).unwrap().account, long.account);

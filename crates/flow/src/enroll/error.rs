@@ -5,23 +5,23 @@ use qrtotp_otp::RandomError;
 use qrtotp_store::{SealError, StoreError};
 use thiserror::Error;
 
-/// Why an enrolment ended without a credential. The account is as it was.
+/// Why an enrolment ended without a credential. The account is unchanged.
 #[derive(Debug, Error)]
 pub enum EnrollError {
-    /// The token says no.
+    /// The token does not allow it.
     #[error(transparent)]
     Token(#[from] TokenRefusal),
     /// As many devices as allowed.
     #[error("{0} devices are enrolled already, as many as allowed; revoke one first")]
     TooManyDevices(usize),
     /// The code of an enrolled device was not right.
-    #[error("that was no code of an enrolled device; nothing was changed")]
+    #[error("that was not a code of an enrolled device; nothing was changed")]
     NotProven(&'static str),
     /// Three wrong first codes.
     #[error("three wrong codes; nothing was changed. Check the clock of the phone and start again")]
     WrongCodes,
     /// The QR code waited too long.
-    #[error("the QR code waited for too long and is worth nothing now; start again")]
+    #[error("the QR code waited for too long and is no longer valid; start again")]
     TimeUp,
     /// No answer, or no way to show a QR code.
     #[error("the dialogue ended; nothing was changed")]
@@ -34,16 +34,16 @@ pub enum EnrollError {
     NotAllowed(&'static str),
     /// The record belongs to a deleted user of the same name.
     #[error(
-        "the record belongs to a former user of this name; an administrator has to enrol the account anew"
+        "the record belongs to a former user of this name; an administrator must enrol the account again"
     )]
     UidChanged,
-    /// Somebody else changed the account meanwhile.
-    #[error("the account was changed by somebody else meanwhile; start again")]
+    /// Another process changed the account in the meantime.
+    #[error("the account was changed in the meantime; start again")]
     Changed,
     /// The secret is enrolled already.
     #[error("this secret is enrolled already as {0}")]
     Known(CredentialId),
-    /// The store said no.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// No random numbers.
@@ -55,7 +55,7 @@ pub enum EnrollError {
 }
 
 impl EnrollError {
-    /// True where a person was refused, not where something is broken.
+    /// True if the user was refused, false if something is broken.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         !matches!(self, Self::Store(_) | Self::Random(_) | Self::Seal(_))

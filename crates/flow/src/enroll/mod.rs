@@ -1,5 +1,5 @@
-//! Enrolment, in the order in which it happens. Nothing is active before the first code was verified: whoever
-//! stops half-way leaves the account un-enrolled, and at most a QR code that dies by its time limit.
+//! Enrolment, in the order in which it happens. Nothing is active before the first code is verified: if the
+//! user stops half-way, the account stays unenrolled, with at most a QR code that ends with its time limit.
 
 mod authorize;
 mod commit;
@@ -28,14 +28,14 @@ use qrtotp_otp::{Code, Step, matching_step};
 use qrtotp_store::{Account, Store};
 use request::{Progress, TRIES};
 
-/// Answers of nothing but Enter that are no wrong codes.
+/// Empty answers (only Enter) that do not count as wrong codes.
 const EMPTY_ANSWERS: u32 = 10;
 
 impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
     /// Enrols one device.
     ///
     /// # Errors
-    /// See [`EnrollError`]; in every case no credential came into the account.
+    /// See [`EnrollError`]; in every case the account has no new credential.
     pub fn run(mut self) -> Result<Enrolled, EnrollError> {
         let mut progress = Progress::default();
         let credential = self.steps(&mut progress).inspect_err(|error| {
@@ -62,7 +62,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         if let Authority::ProvenTokenCode(id) = self.invitation.authority {
             progress.bound = Some(id);
         }
-        // Also before a resumed one: whoever lacks the code could end or guess what its owner was shown.
+        // Also before resuming: otherwise a user without the code could end or guess the owner's draft.
         self.ask_token_code(progress)?;
         let mut draft = match self.resume(progress)? {
             Some(draft) => draft,
@@ -83,7 +83,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         }
     }
 
-    /// Asks for the first code. `None`: another QR code is wanted.
+    /// Asks for the first code. `None`: the user wants another QR code.
     fn confirm(&mut self, draft: &Draft, progress: &mut Progress) -> Result<Option<Step>, EnrollError> {
         let offer = if draft.resumed { None } else { Some(draft.offer(self.invitation)?) };
         let mut note = None;
@@ -161,7 +161,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
                         return Err(EnrollError::Token(TokenRefusal::ShownAgain));
                     }
                 }
-                // An admin issued a token meanwhile: that is the one to use.
+                // An admin issued a token in the meantime: use that one.
                 (Some(token), Some(_)) if token.is_live(now) => return Err(EnrollError::Changed),
                 (_, Some(own)) => {
                     let mut own = own.clone();

@@ -1,4 +1,4 @@
-//! Handing over recovery codes. They are worth something only once the person had the chance to keep them.
+//! Handing over recovery codes. They become valid only once the user had the chance to keep them.
 
 use super::commit::AccountSnapshot;
 use super::dialog::{CodesDelivery, EnrollDialog};
@@ -11,21 +11,21 @@ use qrtotp_store::{Account, Store, StoreError};
 /// Wrong answers after which the codes are given up.
 const TRIES: u32 = 3;
 
-/// What became of recovery codes.
+/// The state of the recovery codes after an enrolment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codes {
-    /// None were owed; the account's are as they were.
+    /// None were owed; the account's are unchanged.
     Unchanged,
-    /// Handed over: they hold from now on.
+    /// Handed over: valid from now on.
     Kept,
-    /// Nobody confirmed them; they are worth nothing, and the next login makes new ones.
+    /// Not confirmed; they are not valid, and the next login makes new ones.
     Lost,
 }
 
-/// Hands over a fresh set if `account` is owed one. Exactly one event says how that went.
+/// Hands over a fresh set if `account` is owed one. Exactly one event reports the result.
 ///
-/// `account` is as it was when the person was proven to be its owner. If it is another one by the end, the
-/// set is not kept.
+/// `account` is the account at the time of the proof. If its devices or owner have changed by the end, the
+/// set is not stored.
 pub(crate) fn hand_over<S: Store>(
     store: &S,
     account: Result<Account, StoreError>,
@@ -51,7 +51,7 @@ pub(crate) fn hand_over<S: Store>(
     }
 }
 
-/// Hands over a fresh set in place of the one that the account has, which holds until then.
+/// Hands over a fresh set to replace the account's set, which stays valid until then.
 pub(crate) fn replace_codes<S: Store>(
     store: &S,
     name: &Name,
@@ -70,17 +70,17 @@ pub(crate) fn replace_codes<S: Store>(
     }
 }
 
-/// Whom a set is for.
+/// The reason for a set.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
-    /// An account that is owed one.
+    /// The account is owed one.
     WhereOwed,
-    /// One that asked for another.
+    /// The user asked for a new one.
     Instead,
 }
 
-/// Shows a fresh set, and keeps it once the person typed the last group of one of them, or declined to.
-/// `account` is whose it is: if its devices or owner are others by then, it is not theirs any more.
+/// Shows a fresh set, and stores it once the user typed the last group of one of them, or declined to.
+/// `account` is its owner: if its devices or uid have changed by the end, the set is not stored.
 fn attempt<S: Store>(
     store: &S,
     account: &Account,
@@ -120,7 +120,7 @@ fn attempt<S: Store>(
                     "These recovery codes could not be kept: do not use them. The next login makes new ones."
                 }
                 Wanted::Instead => {
-                    "These recovery codes could not be kept: do not use them. The old ones still hold."
+                    "These recovery codes could not be kept: do not use them. The old ones are still valid."
                 }
             });
             Err(kept.err().map_or("changed_meanwhile", |error| error.reason()))

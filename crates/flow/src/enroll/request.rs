@@ -1,4 +1,4 @@
-//! Who enrols what, with everything that an enrolment needs, and how far it has come.
+//! The request for an enrolment, with everything that it needs, and its progress.
 
 use super::commit::AccountSnapshot;
 use super::recovery::Codes;
@@ -15,58 +15,58 @@ pub(super) const TRIES: u32 = 3;
 pub enum ExistingCode {
     /// A code of an enrolled device, or a recovery code.
     Required,
-    /// Root said no; it is an event.
+    /// Skipped by root, which is an event.
     Skipped,
 }
 
-/// Who says that the account may get a device.
+/// The authority by which the account may get a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authority {
-    /// Root. What was shown is gone when the dialogue ends.
+    /// Root. The QR code is gone when the dialogue ends.
     Admin(ExistingCode),
-    /// Somebody who gave the primary factor: `first_login` decides. Can be resumed after the connection
+    /// A user who proved the primary factor: `first_login` decides. Can be resumed after the connection
     /// dropped.
     PrimaryFactor,
-    /// Somebody of whom only the uid is known: takes a token with a code.
+    /// A user known only by uid: takes a token with a code.
     TokenCode,
-    /// Somebody who typed the code of this token before.
+    /// A user who typed the code of this token before.
     ProvenTokenCode(TokenId),
     /// A user with an ssh key that an administrator bound to this token.
     BoundKey(TokenId),
 }
 
-/// Who enrols what.
+/// A request for an enrolment.
 pub struct EnrolmentRequest<'a> {
     /// The account.
     pub name: &'a Name,
     /// Its uid now.
     pub uid: u32,
-    /// What the device is called.
+    /// The device's label.
     pub label: &'a Label,
-    /// Who allows it.
+    /// The authority.
     pub authority: Authority,
-    /// Who and where, for the log.
+    /// Account, service and origin, for the log.
     pub subject: &'a Subject,
-    /// Who the code is for.
+    /// The issuer that the app shows.
     pub issuer: &'a str,
-    /// What the app calls the account ([`Config::account_on`]).
+    /// The account's name in the app ([`Config::account_on`]).
     pub account: &'a str,
     /// Algorithm, digits, period.
     pub params: Params,
 }
 
-/// What came of it.
+/// The result of an enrolment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Enrolled {
     /// The new credential.
     pub credential: CredentialId,
-    /// What became of the recovery codes.
+    /// The state of the recovery codes.
     pub codes: Codes,
 }
 
 /// Everything that an enrolment needs.
 pub struct Enrollment<'a, S, D, C, A> {
-    /// Who enrols what.
+    /// The request.
     pub invitation: &'a EnrolmentRequest<'a>,
     /// The configuration.
     pub config: &'a Config,
@@ -80,18 +80,18 @@ pub struct Enrollment<'a, S, D, C, A> {
     pub audit: &'a mut A,
 }
 
-/// What an enrolment has come to.
+/// The progress of an enrolment.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// A QR code was or is to be asked about.
+    /// A QR code was shown, or is about to be.
     pub(super) begun: bool,
     /// Wrong first codes so far.
     pub(super) wrong: u32,
-    /// Answers of nothing but Enter so far.
+    /// Empty answers so far.
     pub(super) empty: u32,
     /// The token whose code was typed.
     pub(super) bound: Option<TokenId>,
-    /// The account as it was when the enrolment was permitted. Whatever is done to it by others meanwhile
-    /// ends it.
+    /// The account when the enrolment was authorised. Any change by others in the meantime ends the
+    /// enrolment.
     pub(super) permitted: AccountSnapshot,
 }

@@ -11,7 +11,7 @@ use qrtotp_store::{Account, Store};
 use std::time::Duration;
 
 impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
-    /// Where the live token has a code, it must be typed before a QR code is shown. Root need not.
+    /// If the live token has a code, it must be typed before a QR code is shown. Root need not type it.
     pub(super) fn ask_token_code(&mut self, progress: &mut Progress) -> Result<(), EnrollError> {
         let name = self.invitation.name;
         let now = self.clock.now();
@@ -30,7 +30,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             let typed = self.dialog.ask(prompt, Echo::On).map_err(|NoAnswer| EnrollError::NoAnswer)?;
             let dialog = &mut *self.dialog;
             let wait = |seconds| {
-                dialog.show(&format!("Wrong codes were typed before: this one is looked at in {seconds} s."));
+                dialog.show(&format!("Wrong codes were typed before: this one is checked in {seconds} s."));
                 dialog.wait(Duration::from_secs(u64::from(seconds)));
             };
             match try_token_code(self.store, name, id, &typed, self.clock, wait) {
@@ -55,8 +55,8 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
     }
 }
 
-/// One guess at the code of the token `id`: counted first, then, once its wait is over, hashed without the
-/// lock, then settled. `wait` lets so many seconds pass.
+/// One guess at the code of the token `id`: it is counted, hashed without the lock after its wait, then
+/// settled. `wait` sleeps for the given seconds.
 ///
 /// # Errors
 /// Not the code; the token has ended; the store.

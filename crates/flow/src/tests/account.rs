@@ -1,4 +1,4 @@
-//! A person's name or uid changes, or the person leaves.
+//! Changes of a user's name or uid, and users who leave.
 
 use super::*;
 use qrtotp_store::{Store, StoreError};
@@ -7,7 +7,7 @@ fn bob() -> Name {
     Name::new("bob").unwrap()
 }
 
-/// alice is bob now.
+/// Renames alice to bob.
 fn rename(w: &mut World, old_user: Option<&Person>) -> Result<Option<StoreError>, AdminError> {
     let to = (&bob(), 5000);
     rename_account(&w.store, &World::name(), old_user, to, START, &World::subject("bob"), &mut w.log)
@@ -46,7 +46,7 @@ fn a_rename_replaces_no_record_and_takes_none_from_a_user_who_is_still_there() {
     assert!(matches!(rename(&mut w, Some(&still)), Err(AdminError::StillUser(_, UID, _))));
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);
-    // The name was given to somebody else since.
+    // Another person has the name now.
     rename(&mut w, Some(&person("alice", UID + 1))).unwrap();
     w.import(Params::default());
     let before = w.store.load(&bob()).unwrap();

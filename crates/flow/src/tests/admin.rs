@@ -82,7 +82,7 @@ fn unlocking_ends_every_wait() {
 fn a_secret_that_is_enrolled_already_is_refused() {
     let mut w = World::new();
     let secret = w.import(Params::default());
-    // HMAC fills a key up with zeros: the second is the same key.
+    // HMAC pads a key with zeros, so the second is the same key.
     for zeros in [0, 3] {
         let bytes = [secret.as_bytes(), &vec![0; zeros]].concat();
         let copy = Secret::from_bytes(&bytes, Strength::Normal).unwrap();

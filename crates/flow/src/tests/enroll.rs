@@ -62,7 +62,7 @@ fn three_wrong_codes_or_no_answer_leave_everything_as_it_was() {
 fn pressing_enter_is_no_wrong_code() {
     let mut w = World::new();
     w.enroll(&mut Human::says([say(""), say(" "), say("000000"), say(""), Say::Phone(0)])).unwrap();
-    // But nobody is asked for ever: ten times, and then it is one of three wrong codes.
+    // After ten questions, an empty answer counts as one of three wrong codes.
     let mut stubborn = Human::says((0..50).map(|_| say("")));
     let refused = w.enroll_with(&mut stubborn, Authority::Admin(ExistingCode::Skipped));
     assert!(matches!(refused, Err(EnrollError::WrongCodes)));
@@ -83,7 +83,7 @@ fn a_qr_code_that_waited_too_long_is_worth_nothing() {
     let mut human = Human::says([Say::Phone(0)]);
     let ticks = std::rc::Rc::clone(&clock);
     human.meanwhile = Some(Box::new(move || ticks.set(ticks.get() + 2)));
-    // A clock that runs on while the person types.
+    // A clock that runs while the user types.
     struct Running(UnixTime, std::rc::Rc<Cell<UnixTime>>);
     impl Clock for Running {
         fn now(&self) -> UnixTime {

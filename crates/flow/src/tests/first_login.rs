@@ -1,5 +1,5 @@
-//! Logins of accounts without a credential: who enrols, who is let in for a while, and what everybody else is
-//! told.
+//! Logins of accounts without a credential: which may enrol, which have a grace period, and the message to
+//! all others.
 use super::*;
 use qrtotp_account::{TokenCode, TokenRefusal};
 use qrtotp_policy::FirstLogin;
@@ -14,8 +14,7 @@ fn world(first_login: FirstLogin) -> World {
 
 const PASSWORD: &[u8] = b"hunter2";
 
-/// Somebody whose password an earlier module has taken, who presses Enter, and whose phone then takes the
-/// key.
+/// A user whose password an earlier module has taken, who presses Enter, and whose phone then takes the key.
 fn newcomer() -> Human {
     Human {
         password: Some(PASSWORD.to_vec()),
@@ -46,7 +45,7 @@ fn revoke_all(w: &mut World) {
     revoke(&w.store, &World::name(), Selection::All, START, &subject, &mut w.log).unwrap();
 }
 
-/// A refusal after Enter: nothing but the usual words, at a fixed time, and the account as it was.
+/// A refusal after Enter: only the usual words, at a fixed time, with the account unchanged.
 fn is_refused(w: &mut World, mut human: Human, reason: &str) -> Human {
     let before = w.store.load(&World::name()).unwrap();
     assert_eq!(login(w, &mut human), Outcome::Denied, "{reason}");
@@ -243,7 +242,7 @@ fn what_is_no_token_code_is_refused_like_enter() {
     }
 }
 
-/// A token for alice that has ended so.
+/// A token for alice that has ended with this refusal.
 pub(super) fn end_token(w: &mut World, end: TokenRefusal) {
     let (name, subject, now) = (World::name(), World::subject("root"), w.clock.now());
     let lifetime = w.config.enroll.token_lifetime;
@@ -369,7 +368,7 @@ fn a_key_proves_the_primary_factor_if_the_token_is_bound_to_it() {
         "no_primary_factor",
     );
     is_refused(&mut w, Human { barred: Some("expired"), ..with_a_key() }, "account_refused");
-    // A password that was taken must be right, whatever the key is.
+    // A password that was taken must be right, even with a key.
     let wrong = Human { password: Some(b"wrong".to_vec()), right_password: Some(PASSWORD), ..with_a_key() };
     is_refused(&mut w, wrong, "primary_factor");
     assert_eq!(login(&mut w, &mut with_a_key()), Outcome::Accepted);

@@ -31,7 +31,7 @@ fn a_step_that_was_used_elsewhere_and_those_before_it_are_refused_here() {
     }
 }
 
-/// The steps from -1 to 4 whose codes are accepted, each by an account of its own.
+/// The steps from -1 to 4 whose codes are accepted, each tried with a fresh account.
 fn taken(prepare: impl Fn(&mut World) -> Secret) -> Vec<i64> {
     let accepted = |steps: &i64| {
         let mut w = World::new();
@@ -77,7 +77,7 @@ fn a_repeated_import_of_which_the_last_use_is_not_known_uses_up_what_is_good_now
 fn no_code_is_good_again_once_its_key_comes_back() {
     let own = Some(Window::own(3, 3));
     let back = |w: &mut World, what: &Import<'_>| w.keep(&Import { revoked_too: true, ..*what }).unwrap();
-    // What the file says of its last use is older than what was used here.
+    // The last use in the file is older than the use here.
     for used in [Some(0), None] {
         for between in 0..4 {
             let mut w = World::new();
@@ -100,7 +100,7 @@ fn no_code_is_good_again_once_its_key_comes_back() {
                         revoke_at(&mut w, Selection::All, START);
                     }
                 }
-                // The name is somebody else's now.
+                // The name belongs to another user now.
                 _ => w.people.0.set(UID + 1),
             }
             back(&mut w, &Import { used, window: None, ..what });
@@ -123,7 +123,7 @@ fn a_clock_known_to_be_off_is_taken_as_it_is() {
     assert_eq!(w.answer(&there), Outcome::Accepted);
 }
 
-/// What the codes of the steps are answered with, in this order.
+/// The answers to the codes of the steps, in this order.
 fn answers<const N: usize>(w: &mut World, secret: &Secret, steps: [i64; N]) -> [&'static str; N] {
     steps.map(|steps| {
         let code = w.code(secret, steps);
@@ -177,7 +177,7 @@ fn all_devices_windows_together_give_a_guess_no_more_chances_than_the_hosts_may(
         w.keep(&Import { window: own, ..World::to_import(&secret) }).unwrap();
         secret
     };
-    // One such device beside four with the host's default window: 15 chances.
+    // One device with a wide window beside four with the host's default window: 15 chances.
     let mut w = World::new();
     let secret = wide(&mut w);
     for _ in 0..4 {
@@ -322,7 +322,7 @@ fn a_revocation_is_remembered_beside_other_devices_and_after_a_new_enrolment() {
     assert!(
         matches!(w.keep(&World::to_import(&stolen)), Err(AdminError::WasRevoked(_, at)) if at == START + 60)
     );
-    // What is here is not told to be what was revoked.
+    // A device that exists is not reported as revoked.
     let again = w.keep(&World::to_import(&other));
     assert!(matches!(again, Err(AdminError::Enroll(EnrollError::Known(_)))));
 
@@ -392,7 +392,7 @@ fn a_dry_run_reckons_with_what_would_have_been_imported_before() {
     assert!(matches!(many, Err(AdminError::Enroll(EnrollError::TooManyDevices(5)))));
 }
 
-/// Imports `what` once more, its file to be deleted.
+/// Imports `what` again, with its file to be deleted.
 fn again(w: &mut World, what: &Import<'_>) -> Result<Option<Reimported>, AdminError> {
     let now = w.clock.now();
     reimport(&w.store, &w.config, what, now, &World::subject("alice"), &mut w.log)
@@ -415,7 +415,7 @@ fn a_repeated_import_adds_nothing_and_burns_what_was_used_elsewhere_since() {
     assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied, "used there since");
     assert_eq!(w.answer(SCRATCH[1]), Outcome::Accepted);
 
-    // An older file lowers nothing, and what was burnt is not counted again.
+    // An older file lowers nothing, and burnt codes are not counted again.
     let older = Import { used: used.map(|step| step - 5), ..what };
     assert_eq!(again(&mut w, &older).unwrap().unwrap().scratch, 0);
     let code = w.code(&secret, 0);

@@ -1,4 +1,4 @@
-//! Logins from several places: who is held up by whose failures, and what the owner is told.
+//! Logins from several places: which failures delay which logins, and the notices for the owner.
 
 use super::*;
 use crate::{Selection, revoke};
@@ -8,7 +8,7 @@ use qrtotp_store::Store;
 const HOME: &str = "198.51.100.7";
 const ABROAD: &str = "203.0.113.9";
 
-/// An account with a device, of whom a right code came from home.
+/// An account with a device, and a right code from home.
 fn owner() -> (World, Secret) {
     let mut w = World::new();
     let secret = w.import(Params::default());
@@ -30,7 +30,7 @@ impl World {
         self.login_of(subject, options, human)
     }
 
-    /// What a login with a right code from home shows.
+    /// The messages of a login with a right code from home.
     fn shown_at_home(&mut self, secret: &Secret) -> String {
         self.pass(60);
         let code = self.code(secret, 0);
@@ -45,7 +45,7 @@ impl World {
         self.from(from, &mut Human::says([say(&code)]))
     }
 
-    /// As many guesses as a stranger has who never rests.
+    /// As many guesses as a tireless stranger has.
     fn guess_from(&mut self, from: &str, times: u32) {
         for _ in 0..times {
             self.pass(900);

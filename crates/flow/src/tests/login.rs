@@ -77,7 +77,7 @@ fn a_code_that_was_used_elsewhere_while_the_prompt_stood_is_refused() {
 #[test]
 fn a_code_that_two_devices_show_burns_the_step_of_both() {
     let mut w = World::new();
-    // Found by trying: their codes of the step at START are the same, those of the step before are not.
+    // Found by search: their codes of the step at START are equal, those of the step before are not.
     let [first, second] = [b"12345678901234567890", b"00000000000001603060"]
         .map(|key| w.import_secret(Secret::from_bytes(key, Strength::Normal).unwrap(), Params::default()));
     let code = w.code(&first, 0);
@@ -227,7 +227,7 @@ fn use_first_pass_never_asks() {
     assert_eq!(w.login_as("alice", &options, &mut human), Outcome::Accepted);
 }
 
-/// Somebody who types `text` in one field where `password` is the right one.
+/// A user who types `text` in one field, with `password` as the right password.
 fn in_one_field(text: impl Into<Vec<u8>>, password: &'static [u8]) -> Human {
     Human { right_password: Some(password), ..Human::says([Say::Text(text.into())]) }
 }

@@ -1,4 +1,4 @@
-//! One login, one event, and what it may say.
+//! One login, one event, and the allowed contents of that event.
 use super::*;
 use qrtotp_clock::Discipline;
 use qrtotp_policy::Require;

@@ -1,4 +1,4 @@
-//! Guessing: who waits for whose failures, and what a guess may hit.
+//! Guessing: which failures delay which logins, and what a guess can hit.
 use super::*;
 use qrtotp_account::{FactorKind, State};
 use qrtotp_store::Store;
@@ -173,13 +173,13 @@ fn a_password_gives_no_guess_beyond_the_waits_and_the_forty() {
         w.answer("000000");
     }
     let code = w.code(&secret, 0);
-    // Within the wait neither the password nor what follows is looked at.
+    // Within the wait neither the password nor the next answer is checked.
     assert_eq!(
         w.login_as("alice", &try_first(), &mut with_password("123456", [say(&code)])),
         Outcome::Denied
     );
     assert_eq!((w.reason().as_str(), state(&w).throttle.failures()), ("throttled", 9));
-    // A password of the form of a recovery code buys no code its wait.
+    // A password shaped like a recovery code does not skip the wait for codes.
     let mut human = with_password("0000000000000000", [say(&code)]);
     assert_eq!(w.login_as("alice", &try_first(), &mut human), Outcome::Denied);
     assert_eq!(w.reason(), "throttled");

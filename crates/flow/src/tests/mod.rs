@@ -1,5 +1,5 @@
-//! The flows against a real file store, with a scripted person and a clock that stands still until told
-//! otherwise.
+//! The flows against a real file store, with a scripted user and a clock that stands still unless a test
+//! moves it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod account;
@@ -61,7 +61,7 @@ impl AuditSink for Log {
     }
 }
 
-/// alice, whom the directory also knows as ALICE; `ghost` makes it fail.
+/// A directory with alice, also found as ALICE; looking up `ghost` fails.
 pub(super) struct People(pub Cell<u32>);
 
 impl Directory for People {
@@ -75,7 +75,7 @@ impl Directory for People {
     }
 }
 
-/// What to answer: an answer, or what the phone shows so many steps from now.
+/// The answer: a text, or the phone's code this many steps from now.
 pub(super) enum Say {
     Text(Vec<u8>),
     Phone(i64),
@@ -86,7 +86,7 @@ pub(super) fn say(text: &str) -> Say {
     Say::Text(text.as_bytes().to_vec())
 }
 
-/// A person with a script, and what they saw.
+/// A scripted user, and what they saw.
 #[derive(Default)]
 pub(super) struct Human {
     pub script: VecDeque<Say>,
@@ -98,20 +98,20 @@ pub(super) struct Human {
     pub password: Option<Vec<u8>>,
     pub forwarded: Option<Vec<u8>>,
     pub acknowledge: Acknowledge,
-    /// The password that the host proves; without one it can prove none.
+    /// The password that the host can prove; `None`: it can prove none.
     pub right_password: Option<&'static [u8]>,
-    /// Passwords that it was asked to prove.
+    /// Passwords that the host was asked to prove.
     pub proofs: Vec<Vec<u8>>,
-    /// What sshd says of accepted keys.
+    /// sshd's list of accepted keys.
     pub ssh_auth_info: Option<&'static str>,
     /// The login session that the kernel names.
     pub session: Option<&'static str>,
     /// Why the account part of the login's own service refuses.
     pub barred: Option<&'static str>,
-    /// How often that was asked.
+    /// How often the account part was run.
     pub rehearsals: u32,
     pub now: UnixTime,
-    /// The application replaces PAM_USER while it handles message number so many.
+    /// The application replaces PAM_USER while it handles the message with this number.
     pub user_changes_after: Option<usize>,
     /// Runs just before an answer is given.
     pub meanwhile: Option<Box<dyn FnMut()>>,
@@ -218,7 +218,7 @@ impl EnrollDialog for Human {
     }
 }
 
-/// What the person does about recovery codes.
+/// The user's reaction to recovery codes.
 #[derive(Clone, Copy, Default)]
 pub(super) enum Acknowledge {
     #[default]
@@ -233,7 +233,7 @@ pub(super) enum Acknowledge {
 
 /// A host with a store.
 pub(super) struct World {
-    /// Gone with it, unless somebody else keeps it.
+    /// Removed when dropped; `None` if another world owns it.
     _dir: Option<tempfile::TempDir>,
     pub path: PathBuf,
     pub store: FileStore,
@@ -254,7 +254,7 @@ impl World {
         Self { _dir: Some(dir), ..Self::with(store, path) }
     }
 
-    /// On a store that is there, in `path`.
+    /// A host on an existing store, in `path`.
     pub(super) fn with(store: FileStore, path: PathBuf) -> Self {
         Self {
             _dir: None,
@@ -280,7 +280,7 @@ impl World {
         self.path.join("accounts/alice").join(file)
     }
 
-    /// Imports a fresh secret for alice and gives it back.
+    /// Imports a fresh secret for alice and returns it.
     pub(super) fn import(&mut self, params: Params) -> Secret {
         self.import_secret(self.secret(), params)
     }
@@ -290,7 +290,7 @@ impl World {
         secret
     }
 
-    /// A secret for alice that was used nowhere.
+    /// An unused secret for alice.
     pub(super) fn to_import(secret: &Secret) -> Import<'_> {
         static WHO: LazyLock<(Name, Label)> = LazyLock::new(|| (World::name(), Label::new("phone")));
         Import { used: Some(0), ..Import::new(&WHO.0, UID, &WHO.1, secret, Params::default()) }
@@ -302,7 +302,7 @@ impl World {
         super::import(&self.store, &self.config, &what, self.clock.now(), &subject, &mut self.log)
     }
 
-    /// What a device shows, `steps` from now.
+    /// A device's code, `steps` from now.
     pub(super) fn code(&self, secret: &Secret, steps: i64) -> String {
         let step = Params::default().step_at(self.clock.now()).saturating_add_signed(steps);
         code_at(secret, Params::default(), step).as_str().to_owned()

@@ -3,7 +3,7 @@ use super::*;
 use qrtotp_otp::qr::{Polarity, Style};
 use qrtotp_policy::FirstLogin;
 
-/// A PAM host: all it can do is ask.
+/// A PAM host that can only ask.
 #[derive(Default)]
 struct Line {
     answers: VecDeque<Vec<u8>>,
@@ -22,7 +22,7 @@ impl Dialog for Line {
     }
 }
 
-/// Enrols alice on `host` over ssh with these answers and gives all questions.
+/// Enrols alice on `host` over ssh with these answers and returns all questions.
 fn questions(issuer: &str, host: &str, answers: &[&str]) -> Vec<String> {
     questions_at("ssh", issuer, host, answers)
 }
@@ -81,7 +81,7 @@ fn one_question_holds_picture_key_and_choices_and_fits_80_by_24() {
     assert!(last.is_ascii() && last.contains("a: ") && last.contains("k: "), "{last}");
 }
 
-/// The URI of a question that `k` brings.
+/// The URI in the question after `k`.
 fn uri_of(question: &str) -> String {
     let (_, uri) = question.split_once("line breaks:\n").unwrap();
     uri.lines().take_while(|line| !line.contains(' ')).collect()
@@ -129,7 +129,7 @@ fn choices_redraw_the_same_secret() {
         (5, Style::Ascii, Polarity::Normal),
     ] {
         let (wide, picture) = expected(&uri, style, polarity);
-        // Lines of light alone hold no glyph.
+        // Fully light lines have no glyph.
         let seen: String =
             picture.lines().filter(|line| !line.trim().is_empty()).map(|l| format!("{l}\n")).collect();
         assert_eq!(picture_in(&asked[index], wide), seen, "{index}");
@@ -202,7 +202,7 @@ fn no_line_of_a_question_is_wider_than_77_columns_and_the_window_that_it_asks_fo
             }
         }
     }
-    // Versions 5 and 6, 7 and 8 of half blocks, and what is two columns wide.
+    // Versions 5 and 6, 7 and 8 in half blocks, and pictures two columns per module.
     assert!([45, 53, 57, 77].iter().all(|side| sides.contains(side)), "{sides:?}");
     assert!([24, 28, 30, 40].iter().all(|rows| sizes.contains(rows)), "{sizes:?}");
 }

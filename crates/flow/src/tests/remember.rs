@@ -1,4 +1,4 @@
-//! Rules with `remember`: when a code is asked for again.
+//! Rules with `remember`: when a login asks for a code again.
 
 use super::rules::policed;
 use super::*;
@@ -20,13 +20,13 @@ fn from(address: &str) -> Subject {
     Subject { rhost: address.into(), ..World::subject("alice") }
 }
 
-/// `su` from a terminal of alice's.
+/// `su` from one of alice's terminals.
 fn su(tty: &str) -> Subject {
     Subject { by: "alice".into(), service: "su".into(), tty: tty.into(), ..World::subject("alice") }
 }
 
 impl World {
-    /// A right code in a login, which must be asked for.
+    /// A login that asks for a code and gets the right one.
     fn gives_code(&mut self, secret: &Secret, subject: Subject, mut human: Human) {
         self.pass(60);
         human.script.push_back(say(&self.code(secret, 0)));
@@ -34,7 +34,7 @@ impl World {
         assert_eq!(human.prompts.len(), 1, "asked");
     }
 
-    /// Whether a login is asked for a code. If it is, none is given.
+    /// Whether a login asks for a code. If it does, the user gives none.
     fn asks(&mut self, subject: Subject, mut human: Human) -> bool {
         let outcome = self.login_of(subject, &Options::default(), &mut human);
         assert_eq!(outcome == Outcome::Accepted, human.prompts.is_empty());

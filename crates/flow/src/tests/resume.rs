@@ -1,4 +1,4 @@
-//! Enrolments by the person: what `first_login` allows, what survives a dropped connection, a token's code.
+//! Enrolments by users: what `first_login` allows, what survives a dropped connection, a token's code.
 use super::*;
 use qrtotp_account::{Binding, TokenCode, TokenRefusal, TokenState};
 use qrtotp_policy::FirstLogin;
@@ -32,7 +32,7 @@ fn account(w: &World) -> Account {
     w.store.load(&World::name()).unwrap().unwrap()
 }
 
-/// What the phone that scanned `offer` shows now.
+/// The present code of the phone that scanned `offer`.
 fn phone(w: &World, offer: &(String, String)) -> String {
     let uri = KeyUri::parse(&offer.0, Strength::Normal).unwrap();
     w.code(&uri.secret, 0)
@@ -162,7 +162,7 @@ pub(super) fn token_replaced_at(
     }))
 }
 
-/// Somebody else at the same store.
+/// Another process at the same store.
 fn elsewhere(w: &World, first_login: FirstLogin) -> World {
     let mut other = World { log: Log::default(), ..world(first_login) };
     other.store = FileStore::open(&w.path, w.path.parent().unwrap()).unwrap();
@@ -467,7 +467,7 @@ fn a_key_or_code_of_another_token_shows_nothing() {
         );
         issue(&mut w, None);
         w.enroll_with(&mut human, authority).unwrap_err();
-        // The owner was shown one, and their line dropped.
+        // The owner saw a QR code, and their connection dropped.
         enroll(&mut w, &mut Human::default()).unwrap_err();
         w.enroll_with(&mut human, authority).unwrap_err();
         assert!(
@@ -527,7 +527,7 @@ fn recovery_codes_hold_once_the_last_group_of_one_was_typed_or_skipped() {
 #[test]
 fn unconfirmed_recovery_codes_die_and_stay_owed() {
     let answers = ["0000-0000-0000-0000", "000", ""].map(Acknowledge::With);
-    // A whole one would be shown on the screen as it is typed, and stay good.
+    // A whole code would be echoed as it is typed, and stay valid.
     for acknowledge in [&[Acknowledge::Never, Acknowledge::Whole], &answers[..]].concat() {
         let mut w = world(FirstLogin::Enroll);
         let mut human = Human { acknowledge, ..Human::says([Say::Phone(0)]) };
@@ -541,7 +541,7 @@ fn unconfirmed_recovery_codes_die_and_stay_owed() {
 
 #[test]
 fn every_state_of_a_token_answers_every_action_as_it_must() {
-    // Show, consume, revoke; what is left in the record is the state afterwards.
+    // Show, consume, revoke; the record then holds the resulting state.
     type Action = fn(&mut qrtotp_account::Token) -> Result<(), TokenRefusal>;
     let actions: [(&str, Action); 3] =
         [("show", |t| t.show(START)), ("consume", |t| t.consume(START)), ("revoke", |t| t.revoke(START))];

@@ -223,7 +223,7 @@ const ACCEPTED: &str =
     "publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIiWhSJ5rOH64KLgS23/qefvr/v3ma5tK8j+sN9bUVox\n";
 const FINGERPRINT: &str = "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM";
 
-/// Registers the key of [`ACCEPTED`], which is none of hardware: at a login only the record counts.
+/// Registers the key of [`ACCEPTED`], which is not a hardware key: at a login only the record counts.
 fn register(w: &mut World) -> Result<CredentialId, AdminError> {
     let kind = qrtotp_account::HardwareKeyType::Ed25519;
     let key = NewKey { kind, fingerprint: FINGERPRINT.parse().unwrap(), label: Label::new("blue") };

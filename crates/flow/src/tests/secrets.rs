@@ -1,17 +1,17 @@
-//! Devices whose codes no test can take for each other's.
+//! Devices with distinct codes.
 
 use super::{START, World};
 use qrtotp_otp::{Params, Secret, Strength, code_at};
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-/// Steps before and after the first second of a test whose codes are looked at.
+/// Steps before and after the first second of a test whose codes are checked.
 const BEFORE: u64 = 60;
 const AFTER: u64 = 240;
-/// What tests type for a wrong code.
+/// The wrong codes that tests type.
 const WRONG: [&str; 3] = ["000000", "000001", "123456"];
 
-/// The codes that are some device's.
+/// The codes in use by any device.
 pub(super) struct Taken(RefCell<HashSet<String>>);
 
 impl Default for Taken {
@@ -39,8 +39,7 @@ impl Taken {
 
 impl World {
     /// A fresh secret: its codes differ from each other, from other devices' and from wrong ones. Six-digit
-    /// codes of any two steps are the same once in a million, and then a test that tells them apart would
-    /// fail.
+    /// codes of any two steps coincide once in a million, and a test that compares them would then fail.
     pub(super) fn secret(&self) -> Secret {
         loop {
             let secret = Secret::generate().unwrap();
@@ -57,7 +56,7 @@ fn a_secret_is_passed_over_if_two_of_its_codes_are_the_same_or_one_is_taken() {
     let secret = w.secret();
     assert!(!w.taken.take(&secret));
     assert_eq!(w.taken.0.borrow().len(), WRONG.len() + 300);
-    // Of 300 codes two are the same once in some twenty secrets.
+    // Among 300 codes two coincide in about one of twenty secrets.
     let other = (0_u32..)
         .map(|n| Secret::from_bytes(format!("secret number {n:06}").as_bytes(), Strength::Normal).unwrap());
     assert!(other.take(1000).any(|secret| !Taken(RefCell::default()).take(&secret)));

@@ -1,4 +1,4 @@
-//! What people change on their own account: never without a code.
+//! Users' changes to their own account, which always need a code.
 use super::first_login::end_token;
 use super::*;
 use qrtotp_account::{RecoveryCode, TokenRefusal};
@@ -107,7 +107,7 @@ fn new_recovery_codes_replace_the_old_ones_once_they_were_confirmed() {
     regenerate(&mut w, &mut human).unwrap();
     assert!(w.log.0.last().unwrap().starts_with("event=recovery_regenerated reason=acknowledged"));
     let old = human.codes;
-    // A recovery code proves as much as a device does.
+    // A recovery code is as good a proof as a device.
     let mut dropped = Human { acknowledge: Acknowledge::Never, ..Human::says([say(&old[0])]) };
     assert!(matches!(regenerate(&mut w, &mut dropped), Err(AdminError::CodesNotConfirmed)));
     let (set, known) = {
@@ -185,7 +185,7 @@ fn an_issued_token_that_has_ended_is_refused_by_name_whatever_first_login_says()
                 }
                 end_token(&mut w, end);
                 let refused = owner(&mut w, &mut Human::says([]), &name, &subject).authority();
-                // Where whoever gives the password may enrol anyhow, a token that ran out takes nothing away.
+                // If the password alone allows enrolling anyway, an expired token takes nothing away.
                 let needless = first_login == FirstLogin::Enroll && !revoked && end != TokenRefusal::Revoked;
                 match refused {
                     Ok(Authority::PrimaryFactor) if needless => {}

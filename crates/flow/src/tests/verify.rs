@@ -1,10 +1,10 @@
-//! What others do between the two parts of a judgement, and what a refusal costs the store.
+//! Concurrent changes between the two parts of a verification, and the disk I/O of a refusal.
 use super::*;
 use qrtotp_account::{FailureCounter, Record, State};
 use qrtotp_store::{Account, SealKey, Store, StoreError};
 use std::cell::RefCell;
 
-/// A store that notes its visitors. Something happens to it before its state is changed at a second visit.
+/// A store that records its calls. `meanwhile` runs before its state is changed by the second one.
 struct Watched<'a> {
     store: &'a FileStore,
     visits: RefCell<Vec<&'static str>>,
@@ -47,7 +47,7 @@ impl Store for Watched<'_> {
     }
 }
 
-/// A login with `answer`, and the visits that it paid to the store.
+/// A login with `answer`, and its calls of the store.
 fn watched(
     w: &mut World,
     user: &str,
@@ -109,7 +109,7 @@ fn a_recovery_code_opens_no_account_whose_codes_were_replaced_while_it_was_hashe
     let mut human = Human::says([Say::Phone(0)]);
     w.enroll(&mut human).unwrap();
     let replaced = |store: &FileStore| {
-        // The same codes under another id: it is the id that counts.
+        // The same codes under another id: the id decides.
         let other = qrtotp_account::SetId::from_random([9; 6]);
         store
             .update_account(&World::name(), |slot| {

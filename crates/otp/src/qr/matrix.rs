@@ -7,8 +7,8 @@ use qrcode::types::QrError as EncoderError;
 use qrcode::{Color, EcLevel, QrCode, Version};
 use zeroize::Zeroizing;
 
-/// How much of a code may be unreadable (ISO/IEC 18004 §7.5.1). On a screen [`Level::Low`] is enough, and the
-/// code is the smallest.
+/// How much of a code may be unreadable (ISO/IEC 18004 §7.5.1). [`Level::Low`] is enough on a screen and
+/// makes the smallest code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Level {
     /// About 7 %.
@@ -50,10 +50,10 @@ impl Matrix {
     }
 
     /// The code of `version` (1 to 40; 17 + 4 × version modules per side) that holds `text` at `level`, as
-    /// bytes: whether it does depends on the text's length alone.
+    /// bytes. Whether `text` fits depends on its length alone.
     ///
     /// # Errors
-    /// [`QrError::TooLong`] if that one is too small.
+    /// [`QrError::TooLong`] if the code is too small for `text`.
     pub fn encode_in(text: &str, level: Level, version: i16) -> Result<Matrix, QrError> {
         let mut bits = Bits::new(Version::Normal(version));
         bits.push_byte_data(text.as_bytes())?;

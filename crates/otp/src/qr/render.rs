@@ -1,6 +1,5 @@
-//! A matrix as lines of text. Only a light frame around the code lets scanners find it, and on a dark
-//! terminal light is what has to be drawn; that is why the glyphs are the light modules unless told
-//! otherwise.
+//! A matrix as lines of text. Scanners find a code only inside a light frame, so on a dark terminal the
+//! glyphs draw the light modules unless the caller asks otherwise.
 
 use zeroize::Zeroizing;
 
@@ -15,23 +14,23 @@ const WHITE_ON_BLACK: &str = "\x1b[38;5;231;48;5;16m";
 const BLACK_ON_WHITE: &str = "\x1b[38;5;16;48;5;231m";
 const RESET: &str = "\x1b[0m";
 
-/// What a picture is made of.
+/// The characters that a picture is drawn with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Style {
     /// Half blocks, two modules one above the other in each character. Smallest; needs UTF-8.
     Utf8,
-    /// The same in black and white of the 256-colour palette: right on any background, but only where escapes
-    /// survive, so not in an ssh login's prompt.
+    /// The same in black and white of the 256-colour palette: right on any background, but only if escapes
+    /// get through, so not in an ssh login's prompt.
     Utf8Colour,
     /// Two full blocks or two spaces. For the Linux console, most of whose fonts have no half blocks.
     Blocks,
     /// `@@` or two spaces. For every terminal and every locale.
     Ascii,
-    /// Spaces on black and white of the 256-colour palette. Only where escapes survive.
+    /// Spaces on black and white of the 256-colour palette. Only if escapes get through.
     Ansi,
 }
 
-/// Which modules are the glyphs.
+/// The modules that are drawn as glyphs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Polarity {
     /// Light modules are glyphs: right on a terminal with a dark background.
@@ -53,12 +52,12 @@ impl Polarity {
     }
 }
 
-/// Draws the code with `quiet` light modules around it. Every line ends with `\n`, and all have the width
-/// that [`size`] tells.
+/// Draws the code with `quiet` light modules around it. Every line ends with `\n` and has the width that
+/// [`size`] returns.
 pub fn render(m: &Matrix, style: Style, polarity: Polarity, quiet: usize) -> Zeroizing<String> {
     let picture = Picture { matrix: m, quiet, span: m.side() + 2 * quiet, polarity };
     let (columns, rows) = size(m, style, quiet);
-    // The worst case, so that the picture never moves while it grows and leaves a part behind in freed
+    // Capacity for the worst case: a growing buffer would move and leave parts of the picture in freed
     // memory.
     let line = match style {
         Style::Utf8 | Style::Blocks => columns * '█'.len_utf8() + 1,
@@ -92,14 +91,14 @@ pub fn size(m: &Matrix, style: Style, quiet: usize) -> (usize, usize) {
     let span = m.side() + 2 * quiet;
     match style {
         Style::Utf8 | Style::Utf8Colour => (span, span.div_ceil(2)),
-        // Without the last column, so that a usual code with one module around it is 77 wide.
+        // Without the last column, so a usual code with one module around it is 77 wide.
         Style::Blocks | Style::Ascii => (2 * span - 1, span),
         Style::Ansi => (2 * span, span),
     }
 }
 
-/// The widest quiet zone with which the picture fits so many columns and rows; else, the widest that fits the
-/// columns. Scanners manage with less than [`QUIET_ZONE`] on a screen.
+/// The widest quiet zone with which the picture fits into these columns and rows; otherwise the widest that
+/// fits the columns. Scanners manage with less than [`QUIET_ZONE`] on a screen.
 pub fn quiet_zone(m: &Matrix, style: Style, columns: usize, rows: usize) -> Option<usize> {
     let widest = |rows| {
         (1..=QUIET_ZONE).rev().find(|quiet| {
@@ -127,8 +126,8 @@ impl Picture<'_> {
         }
     }
 
-    /// The number of modules is odd, so the last row's lower half is beyond the picture: light as well, which
-    /// only makes the quiet zone thicker.
+    /// The number of modules is odd, so the last row's lower half is beyond the picture. It is light as well,
+    /// which only makes the quiet zone thicker.
     fn half_blocks(&self, row: usize, out: &mut String) {
         for x in 0..self.span {
             out.push(match (self.is_glyph(x, 2 * row), self.is_glyph(x, 2 * row + 1)) {
@@ -146,7 +145,7 @@ impl Picture<'_> {
         }
     }
 
-    /// Reset at the end of each line, or some terminals colour the rest of it.
+    /// Resets colours at the end of each line, because some terminals would colour the rest of it.
     fn colours(&self, row: usize, out: &mut String) {
         let mut current = None;
         for x in 0..self.span {

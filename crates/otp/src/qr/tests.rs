@@ -13,7 +13,7 @@ fn matrices() -> Vec<Matrix> {
         .into()
 }
 
-/// What an eye sees: light is true, one entry per module, row by row.
+/// The picture as a camera sees it: light is true, one entry per module, row by row.
 fn read_back(picture: &str, style: Style, polarity: Polarity) -> Vec<Vec<bool>> {
     let light = polarity == Polarity::Normal;
     match style {

@@ -2,7 +2,7 @@
 //! (Google's Key URI format, percent-encoding of RFC 3986 §2.1).
 //!
 //! Writing keeps it short, because every byte makes the QR code larger. Reading is strict where codes depend
-//! on it, and no error ever quotes the URI, because the secret may stand anywhere in a damaged one.
+//! on it. No error ever quotes the URI, because the secret may be anywhere in a damaged one.
 
 mod parse;
 pub(super) mod percent;
@@ -16,9 +16,9 @@ use super::{Base32Error, Params, ParamsError, Secret, SecretError};
 /// A secret with the names that the app shows next to its codes.
 #[derive(PartialEq, Eq, Debug)]
 pub struct KeyUri {
-    /// Who asks for the code: the host or the organisation. May be empty.
+    /// The issuer of the code: the host or the organisation. May be empty.
     pub issuer: String,
-    /// Whose code it is, e.g. `alice@web1`.
+    /// The account, e.g. `alice@web1`.
     pub account: String,
     /// The shared secret.
     pub secret: Secret,
@@ -29,31 +29,30 @@ pub struct KeyUri {
 /// A key URI as it was read.
 #[derive(PartialEq, Eq, Debug)]
 pub struct ReadUri {
-    /// What it says.
+    /// The key that it describes.
     pub key: KeyUri,
-    /// Whether its secret had bits after the last whole byte, which are dropped.
+    /// Whether bits after the secret's last whole byte were dropped.
     pub dropped_bits: bool,
 }
 
 impl KeyUri {
     /// The URI. Default parameters are left out, since apps assume them.
     ///
-    /// Reads back as the same value, except that blanks around the names are dropped and what stands before a
-    /// colon in the account is taken for the issuer if `issuer` is empty.
+    /// Reads back as the same value, with two exceptions: blanks around the names are dropped, and if
+    /// `issuer` is empty, text before a colon in the account becomes the issuer.
     pub fn to_uri(&self) -> Zeroizing<String> {
         self.write(true)
     }
 
-    /// The URI without its `issuer` parameter, for a smaller QR code: apps take the issuer from before the
-    /// account.
+    /// The URI without its `issuer` parameter, for a smaller QR code: apps take the issuer from the label.
     pub fn to_short_uri(&self) -> Zeroizing<String> {
         self.write(false)
     }
 
     fn write(&self, issuer_parameter: bool) -> Zeroizing<String> {
         let secret = self.secret.to_base32();
-        // Enough for three bytes per encoded byte and all parameters: the text must not move while it grows,
-        // or a part of it stays behind in freed memory.
+        // Enough for three bytes per encoded byte and all parameters: a growing buffer would move and leave a
+        // part of the text in freed memory.
         let capacity = 96 + 3 * (2 * self.issuer.len() + self.account.len()) + secret.len();
         let mut uri = Zeroizing::new(String::with_capacity(capacity));
         uri.push_str("otpauth://totp/");
@@ -92,7 +91,7 @@ pub enum UriError {
     #[error("the URI is longer than 2048 bytes: check that nothing else was pasted with it")]
     TooLong,
     /// Another scheme, or no URI at all.
-    #[error("this is no key URI: it must start with otpauth://totp/")]
+    #[error("this is not a key URI: it must start with otpauth://totp/")]
     NotOtpauth,
     /// `otpauth://hotp/…`.
     #[error("this is a counter-based key (hotp): have a time-based one (totp) issued")]
@@ -100,8 +99,8 @@ pub enum UriError {
     /// `otpauth://` with another type.
     #[error("this key URI is of an unknown type: only otpauth://totp/ is supported")]
     NotTotp,
-    /// Another key URI behind it, or inside of it.
-    #[error("there is more than one key URI in it: give each on a line of its own")]
+    /// Another key URI after it, or inside it.
+    #[error("there is more than one key URI in it: give each on a separate line")]
     Several,
     /// A known parameter twice, with different values.
     #[error("the parameter \"{name}\" is given twice: remove the wrong one")]
@@ -133,9 +132,9 @@ pub enum UriError {
     /// A known parameter by another name.
     #[error("the parameter \"{given}\" is not known here: write it as \"{write}\"")]
     OtherName {
-        /// The name that it has.
+        /// The name found.
         given: &'static str,
-        /// The name that it must have.
+        /// The name to write.
         write: &'static str,
     },
     /// A parameter that may change the codes.
@@ -144,7 +143,7 @@ pub enum UriError {
         /// Empty, or a space and the name in quotes: at most 15 characters, harmless to print.
         quoted: String,
     },
-    /// `encoder`, for codes that are no digits.
+    /// `encoder`, for codes that are not digits.
     #[error("the URI has an \"encoder\", so its codes are not digits (Steam): have a usual key issued")]
     Encoder,
     /// Google Authenticator's export.
@@ -153,7 +152,7 @@ pub enum UriError {
 }
 
 impl UriError {
-    /// True if [`super::Strength::AllowWeak`] would let it pass.
+    /// True if [`super::Strength::AllowWeak`] would accept it.
     #[must_use]
     pub fn is_weak(&self) -> bool {
         matches!(self, Self::Secret(error) if error.is_weak())

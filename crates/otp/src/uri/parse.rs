@@ -4,10 +4,10 @@ use super::super::{Algorithm, Params, Secret, Strength, base32};
 use super::{KeyUri, ReadUri, UriError, percent};
 use zeroize::Zeroizing;
 
-/// Longest URI in bytes. Real ones have about 100; this bounds the work for whatever is pasted.
+/// Longest URI in bytes. Real ones have about 100; this bounds the work for anything that is pasted.
 const MAX_BYTES: usize = 2048;
 
-/// Parameters that change what an app shows and no code.
+/// Parameters that change only what an app shows.
 const DECORATIONS: [&str; 12] = [
     "image",
     "color",
@@ -23,8 +23,8 @@ const DECORATIONS: [&str; 12] = [
     "name",
 ];
 
-/// Other names that apps and scripts give to our parameters, with ours. Not taken for them: two of a kind
-/// could differ.
+/// Other names that apps and scripts give to our parameters, with ours. Not accepted as synonyms: a URI could
+/// hold both with different values.
 const OTHER_NAMES: [(&str, &str); 12] = [
     ("algo", "algorithm"),
     ("alg", "algorithm"),
@@ -41,9 +41,9 @@ const OTHER_NAMES: [(&str, &str); 12] = [
 ];
 
 impl KeyUri {
-    /// Reads a key URI: what could change its codes strictly, all else as apps do. Scheme, type and names may
-    /// have any case; parameters that only decorate are ignored; a parameter that is not known is refused,
-    /// because codes may depend on it.
+    /// Reads a key URI: strictly where its codes depend on it, like apps otherwise. Scheme, type and names
+    /// may have any case. Parameters that only decorate are ignored; an unknown parameter is refused, because
+    /// codes may depend on it.
     ///
     /// # Errors
     /// [`UriError`], which never contains secret material.
@@ -51,7 +51,7 @@ impl KeyUri {
         KeyUri::read(uri, strength).map(|read| read.key)
     }
 
-    /// As [`KeyUri::parse`], and says what was changed.
+    /// Like [`KeyUri::parse`], and reports whether bits were dropped.
     ///
     /// # Errors
     /// As [`KeyUri::parse`].
@@ -64,7 +64,7 @@ impl KeyUri {
             return Err(UriError::Migration);
         }
         let (kind, label, query) = parts(uri).ok_or(UriError::NotOtpauth)?;
-        // A key must never become a part of another one's name, which is shown and kept in the clear.
+        // A key must never become a part of another one's name, which is displayed and stored in the clear.
         let decoded = Zeroizing::new(percent::decode(&uri["otpauth".len()..]).to_ascii_lowercase());
         if decoded.contains("otpauth:") || decoded.contains("otpauth-migration:") {
             return Err(UriError::Several);
@@ -86,8 +86,8 @@ impl KeyUri {
 }
 
 impl KeyUri {
-    /// The account that a URI names, whatever is wrong with the rest of it; empty if it names none. In a
-    /// damaged URI the secret may stand there: compare it, never show it.
+    /// The account that a URI names, even if the rest of the URI is broken; empty if it names none. A damaged
+    /// URI may hold the secret in this place: compare the result, never show it.
     #[must_use]
     pub fn account_named_in(uri: &str) -> Zeroizing<String> {
         let label = parts(without_wrapping(uri)).map_or("", |(_, label, _)| label);
@@ -103,8 +103,8 @@ fn parts(uri: &str) -> Option<(&str, &str, &str)> {
     scheme.eq_ignore_ascii_case("otpauth://").then_some((kind, label, query))
 }
 
-/// The URI without what is copied with it: blanks, a byte order mark, quotes, and what zbarimg prints before
-/// it.
+/// The URI without the wrapping that is often copied with it: blanks, a byte order mark, quotes, zbarimg's
+/// prefix.
 fn without_wrapping(text: &str) -> &str {
     let wrapping = |c: char| {
         c.is_whitespace()
@@ -174,8 +174,8 @@ impl Query {
     }
 }
 
-/// A parameter's name in lower case. One that was copied from a web page has the rest of an HTML entity
-/// (`&amp;`) in front.
+/// A parameter's name in lower case. A name copied from a web page may begin with the rest of an HTML entity
+/// (`&amp;`).
 fn name_of(name: &str) -> String {
     let name = percent::decode(name).trim().to_ascii_lowercase();
     let mut rest = name.as_str();
@@ -192,7 +192,7 @@ fn unknown(name: &str) -> Result<(), UriError> {
     if let Some((given, write)) = OTHER_NAMES.iter().find(|(other, _)| *other == name) {
         return Err(UriError::OtherName { given, write });
     }
-    // A long one may be a part of a key.
+    // A long name may be part of a key.
     let is_name =
         name.len() <= 15 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     Err(UriError::Unknown { quoted: if is_name { format!(" \"{name}\"") } else { String::new() } })
@@ -206,7 +206,7 @@ fn number<T: std::str::FromStr>(name: &'static str, value: Option<&String>) -> R
 }
 
 /// Issuer and account from the label (`Issuer:account`, where the colon may be encoded and blanks may follow
-/// it) and the `issuer` parameter, which counts where they differ.
+/// it) and the `issuer` parameter, which wins if they differ.
 fn names(label: &str, parameter: &str) -> (String, String) {
     let whole = plain(label);
     // An issuer may hold a colon itself.
@@ -227,8 +227,8 @@ fn split_label(label: &str) -> (Option<&str>, &str) {
     separator.map_or((None, label), |(issuer, account)| (Some(issuer), account))
 }
 
-/// A name, decoded, without blanks around it. U+FFFD takes the place of a control character, which could write on the reader's
-/// terminal: without it, the name could be another account's.
+/// A name, decoded, without blanks around it. U+FFFD replaces control characters, which could write on the
+/// reader's terminal; dropping them could turn the name into another account's.
 fn plain(encoded: &str) -> String {
     let text = percent::decode(encoded);
     text.trim().chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()

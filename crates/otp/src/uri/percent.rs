@@ -16,8 +16,8 @@ pub(super) fn encode(out: &mut String, text: &str, keep: &[u8]) {
     }
 }
 
-/// Undoes [`encode`]. A `%` without two hexadecimal digits behind it stays, and what is no UTF-8 becomes
-/// U+FFFD, as apps do. A `+` stays a `+`: that it means a blank is a rule of HTML forms, not of URIs.
+/// Undoes [`encode`]. A `%` without two hexadecimal digits after it stays, and invalid UTF-8 becomes U+FFFD,
+/// as in apps. A `+` stays a `+`: only HTML forms, not URIs, use it for a blank.
 #[must_use]
 pub fn decode(text: &str) -> Zeroizing<String> {
     let hex = |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());

@@ -100,7 +100,7 @@ fn parameters_are_read() {
     assert_eq!(params("&algorithm=SHA1&digits=6&period=30"), Ok(Params::default()));
     for query in [
         "&algorithm=sha256&digits=8&period=60",
-        // As copied from the source of a web page, once or twice too often.
+        // Copied from the source of a web page, once or twice too often.
         "&amp;digits=8&amp;algorithm=SHA256&amp;period=60",
         "&amp;amp;digits=8&#38;algorithm=SHA256&#x26;period=60",
         "&DIGITS=8&Algorithm=HmacSHA256&pERIOD=60",

@@ -1,8 +1,8 @@
-//! The form of rules that a login reads: no pointers, little-endian, each part behind its length, so that a
-//! condition that does not hold ends the reading of its rule.
+//! The form of rules that a login reads: no pointers, little-endian, each part after its length, so reading
+//! of a rule ends at the first condition that does not hold.
 //!
-//! A set is the zone (u8 count, then each i64 from when on and i32 seconds east of UTC) and the rules (u16
-//! count). A rule is a part of: name, u16 of [`Condition`]s that are given, all their parts in one part, u8
+//! A set is the zone (u8 count, then for each offset i64 start and i32 seconds east of UTC) and the rules
+//! (u16 count). A rule is a part of: name, u16 of its [`Condition`]s, all their parts in one part, u8
 //! outcome, u8 flags, u8 first_login, i64 allow_until, message, and u32 seconds of `remember` if its flag is
 //! set. A list is a u8 count and its items.
 
@@ -26,8 +26,8 @@ const OUTCOMES: [Outcome; 4] = [Outcome::Skip, Outcome::Code, Outcome::TwoCodes,
 const NONE: u8 = u8::MAX;
 
 impl RuleSet {
-    /// Compiles `rules`; `zone` are the offsets of the time zone, in seconds east of UTC, each with the time
-    /// from when on it holds.
+    /// Compiles `rules`; `zone` are the offsets of the time zone, in seconds east of UTC, each with its
+    /// start.
     #[must_use]
     pub fn compile(zone: &[(UnixTime, i32)], rules: &[Rule]) -> Self {
         let mut bytes = Vec::new();
@@ -48,7 +48,7 @@ impl RuleSet {
         Self { generation, bytes: bytes.to_vec() }
     }
 
-    /// What [`RuleSet::from_bytes`] takes.
+    /// The bytes for [`RuleSet::from_bytes`].
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -74,7 +74,7 @@ impl RuleSet {
     /// The local time's offset at `now`, in seconds east of UTC.
     ///
     /// # Errors
-    /// It is not what was compiled.
+    /// The rules are damaged.
     pub fn offset(&self, now: UnixTime) -> Result<i32, Damaged> {
         self.reader()?.0.offset(now)
     }
@@ -82,16 +82,16 @@ impl RuleSet {
     /// The time at which the zone's clocks show `local`, in seconds of local time since 1970.
     ///
     /// # Errors
-    /// It is not what was compiled.
+    /// The rules are damaged.
     pub fn utc(&self, local: i64) -> Result<UnixTime, Damaged> {
         let guess = local - i64::from(self.offset(local)?);
         Ok(local - i64::from(self.offset(guess)?))
     }
 
-    /// The rules, as they were compiled.
+    /// Decodes the rules.
     ///
     /// # Errors
-    /// It is not what was compiled.
+    /// The rules are damaged.
     pub fn rules(&self) -> Result<Vec<Rule>, Damaged> {
         let (_, count, mut bytes) = self.reader()?;
         let rules = (0..count).map(|_| decode(bytes.part()?)).collect::<Result<_, _>>()?;
@@ -104,7 +104,7 @@ impl RuleSet {
 pub(super) struct Zone<'p>(Bytes<'p>);
 
 impl Zone<'_> {
-    /// The last offset that began by `now`; before the first one, the first; without any, UTC.
+    /// The last offset that began before or at `now`; before the first one, the first; without any, UTC.
     pub(super) fn offset(self, now: UnixTime) -> Result<i32, Damaged> {
         let (mut bytes, mut found) = (self.0, None);
         while !bytes.is_empty() {
@@ -144,7 +144,7 @@ fn encode(rule: &Rule) -> Vec<u8> {
     out
 }
 
-/// What follows a rule's conditions.
+/// The part of a rule after its conditions.
 pub(super) struct Tail<'p> {
     pub(super) outcome: Outcome,
     pub(super) fresh: bool,
@@ -206,7 +206,7 @@ fn decode(mut bytes: Bytes<'_>) -> Result<Rule, Damaged> {
     Ok(Rule { name, conditions, outcome, effects })
 }
 
-/// A list as its count and its items; `None` if it was not given.
+/// A list as its count and its items; `None` if it is empty.
 fn list<T>(items: &[T], mut item: impl FnMut(&T, &mut Vec<u8>)) -> Option<Vec<u8>> {
     if items.is_empty() {
         return None;
@@ -240,7 +240,7 @@ impl Origin {
 }
 
 impl Conditions {
-    /// The compiled part of one condition, if it was given.
+    /// The compiled part of one condition, if the rule has it.
     fn part(&self, condition: Condition) -> Option<Vec<u8>> {
         let text = |text: &String, out: &mut Vec<u8>| put_text(text, out);
         let second = |second: UnixTime| second.to_le_bytes().to_vec();
@@ -265,7 +265,7 @@ impl Conditions {
         }
     }
 
-    /// Takes the compiled part of one condition.
+    /// Reads the compiled part of one condition.
     fn set(&mut self, condition: Condition, mut part: Bytes<'_>) -> Result<(), Damaged> {
         match condition {
             Condition::Service => self.service = items(&mut part, |one| one.text().map(str::to_owned))?,
@@ -299,7 +299,7 @@ fn items<'p, T>(
     mut item: impl FnMut(&mut Bytes<'p>) -> Result<T, Damaged>,
 ) -> Result<Vec<T>, Damaged> {
     match bytes.u8()? {
-        0 => Err(Damaged), // would have been left out
+        0 => Err(Damaged), // the compiler leaves an empty list out
         count => (0..count).map(|_| item(bytes)).collect(),
     }
 }

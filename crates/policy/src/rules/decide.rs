@@ -1,5 +1,4 @@
-//! The one judge: which rule decides a login. Logins, `explain`, `test`, `diff` and the lock-out guard all
-//! ask it.
+//! Finds the rule that decides a login. Logins, `explain`, `test`, `diff` and the lock-out guard all call it.
 
 use super::compiled::{RuleSet, Zone, tail};
 use super::{Condition, Origin, Outcome, address, minute_of_week};
@@ -9,13 +8,13 @@ use qrtotp_values::UnixTime;
 use qrtotp_values::{ConfigDuration, Date};
 use std::net::IpAddr;
 
-/// Names, services and terminals that are longer match nothing, in bytes.
+/// Longer names, services and terminals match nothing, in bytes.
 const LONGEST: usize = 64;
 
-/// What a rule can look at. What is not known makes no condition hold.
+/// The facts that a rule can test. A condition on an unknown fact does not hold.
 #[derive(Clone, Debug, Default)]
 pub struct Facts<'a> {
-    /// The account's canonical name; `None`: the host knows nobody of that name.
+    /// The account's canonical name; `None`: the host knows no such user.
     pub user: Option<&'a str>,
     /// The PAM service.
     pub service: &'a str,
@@ -25,31 +24,29 @@ pub struct Facts<'a> {
     pub by: &'a str,
     /// The remote host, as PAM gives it; empty: none, which is called local.
     pub rhost: &'a str,
-    /// Whether sshd accepted a public key; `None`: nobody can say here.
+    /// Whether sshd accepted a public key; `None`: unknown here.
     pub key: Option<bool>,
     /// The time.
     pub now: UnixTime,
 }
 
-/// What takes a look-up. Each is asked at most once, and only if a rule needs it whose cheaper conditions
+/// Facts that need a look-up. Each is looked up at most once, and only for a rule whose cheaper conditions
 /// hold.
 pub trait Lookups {
-    /// The account's gids; `None`: they can't be had.
+    /// The account's gids; `None`: the look-up failed.
     fn groups(&mut self) -> Option<Vec<u32>>;
 
-    /// Whether sshd accepted a hardware key that is registered for the account. A key that can't be looked up
-    /// is none.
+    /// Whether sshd accepted a hardware key that is registered for the account. False if the look-up fails.
     fn hardware_key(&mut self) -> bool;
 
-    /// Whether the place is familiar to the account; `None`: that can't be had, and no rule about places
-    /// holds.
+    /// Whether the place is familiar to the account. `None`: unknown, and no rule about places holds.
     fn familiar(&mut self) -> Option<bool>;
 }
 
-/// Look-ups of a login that is only thought of.
+/// Look-ups for a hypothetical login.
 #[derive(Debug)]
 pub struct Known<G> {
-    /// Gives the gids.
+    /// Returns the gids.
     pub groups: G,
     /// Whether sshd accepted a registered hardware key.
     pub hardware_key: bool,
@@ -71,25 +68,25 @@ impl<G: FnMut() -> Option<Vec<u32>>> Lookups for Known<G> {
     }
 }
 
-/// What decided, and what it decided.
+/// A decision and the rule that made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision<'p> {
     /// The rule's name; `default`: none matched.
     pub rule: &'p str,
-    /// What it decided; `None`: no rule did, and `[defaults]` says.
+    /// The rule's outcome; `None`: no rule matched, and `[defaults]` apply.
     pub outcome: Option<Outcome>,
-    /// What else the rule says.
+    /// The rule's other effects.
     pub effects: Effects<'p>,
-    /// The groups could not be looked up where a rule needed them. It is the strictest of what they could
-    /// have given.
+    /// A rule needed the groups, and their look-up failed. The decision is the strictest that any groups
+    /// could have led to.
     pub without_groups: bool,
     /// The rule demands a registered hardware key, and one was accepted.
     pub hardware_key: bool,
 }
 
-/// What a rule says besides its outcome, as in [`super::OwnedEffects`].
+/// A rule's effects besides its outcome, as in [`super::OwnedEffects`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // there
+#[allow(missing_docs)] // see [`super::OwnedEffects`]
 pub struct Effects<'p> {
     pub first_login: Option<FirstLogin>,
     pub allow_until: Option<Date>,
@@ -102,10 +99,11 @@ pub struct Effects<'p> {
 }
 
 impl RuleSet {
-    /// Which rule decides. `seen` is told each rule that was tried, with the condition that did not hold.
+    /// Finds the rule that decides. Calls `seen` for each rule that was tried, with the condition that did
+    /// not hold.
     ///
     /// # Errors
-    /// The rules are not what was compiled; deny.
+    /// The rules are damaged; deny.
     pub fn decide<'p>(
         &'p self,
         facts: &Facts<'_>,
@@ -150,7 +148,7 @@ impl RuleSet {
     }
 }
 
-/// The stricter of what a group could have given and what follows it; the first one if they are alike.
+/// The stricter of the decision that a group could have given and the next one; the first if they are alike.
 fn strictest<'p>(possible: Option<Decision<'p>>, next: Decision<'p>) -> Decision<'p> {
     let Some(possible) = possible else { return next };
     let strictness = |decision: &Decision<'_>| {
@@ -179,12 +177,12 @@ fn decision<'p>(rule: &'p str, bytes: &mut Bytes<'p>) -> Result<Decision<'p>, Da
     Ok(Decision { rule, outcome: Some(tail.outcome), effects, without_groups: false, hardware_key: false })
 }
 
-/// How the conditions of a rule hold.
+/// The result of a rule's conditions.
 #[derive(Clone, Copy)]
 struct Met {
-    /// All but the groups do, and those can't be had.
+    /// All conditions hold except those on groups, whose look-up failed.
     groups_missing: bool,
-    /// One of them is that a registered hardware key was accepted.
+    /// One of them requires a registered hardware key.
     hardware_key: bool,
 }
 
@@ -192,9 +190,9 @@ struct Matching<'a, 'f> {
     facts: &'a Facts<'f>,
     zone: Zone<'a>,
     lookups: &'a mut dyn Lookups,
-    /// Once they were looked up: the gids, or that they can't be had.
+    /// Set after the look-up: the gids, or `None` if the look-up failed.
     gids: Option<Option<Vec<u32>>>,
-    /// Once it was looked up.
+    /// Set after the look-up.
     hardware_key: Option<bool>,
     /// The same.
     familiar: Option<Option<bool>>,
@@ -204,7 +202,7 @@ struct Matching<'a, 'f> {
 }
 
 impl Matching<'_, '_> {
-    /// How they hold, or the first one that does not.
+    /// The result of all conditions, or the first one that does not hold.
     fn failing(&mut self, rule: &mut Bytes<'_>) -> Result<Result<Met, Condition>, Damaged> {
         let mut given = rule.u16()?;
         let mut met = Met { groups_missing: false, hardware_key: given & Condition::HardwareKey as u16 != 0 };
@@ -221,12 +219,12 @@ impl Matching<'_, '_> {
         Ok(Ok(met))
     }
 
-    /// Whether a condition holds; `None`: that would take groups, which can't be had.
+    /// Whether a condition holds; `None`: it depends on groups, whose look-up failed.
     fn holds(&mut self, condition: Condition, mut part: Bytes<'_>) -> Result<Option<bool>, Damaged> {
         let facts = self.facts;
         let holds = match condition {
             Condition::Service => any(&mut part, |one| Ok(is(facts.service, one.part()?.rest())))?,
-            // Any user can open /dev/tty, and so name it to su.
+            // Any user can open /dev/tty, and so make su report it.
             Condition::Tty => facts.tty != "tty" && any(&mut part, |one| is_terminal(facts.tty, one))?,
             Condition::By => any(&mut part, |one| Ok(is(facts.by, one.part()?.rest())))?,
             Condition::Key => facts.key == Some(part.boolean()?),
@@ -273,7 +271,7 @@ impl Matching<'_, '_> {
     }
 }
 
-/// Whether any item of a list is what `item` says.
+/// Whether `item` holds for any item of a list.
 fn any<'p>(
     bytes: &mut Bytes<'p>,
     mut item: impl FnMut(&mut Bytes<'p>) -> Result<bool, Damaged>,
@@ -291,7 +289,7 @@ fn is(fact: &str, name: &[u8]) -> bool {
 }
 
 /// `tty*` matches virtual consoles only (tty1, tty2 …). Users can open some other devices, such as ttyUSB0,
-/// and name them to su.
+/// and make su report them.
 fn is_terminal(fact: &str, pattern: &mut Bytes<'_>) -> Result<bool, Damaged> {
     let (open, text) = (pattern.boolean()?, pattern.part()?.rest());
     let number = fact.strip_prefix("tty").filter(|_| open && text == b"tty");

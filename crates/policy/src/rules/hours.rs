@@ -1,4 +1,4 @@
-//! Hours of the week: `mon-fri 08:00-18:00`. Those that end before they begin span midnight, and belong to
+//! Hours of the week: `mon-fri 08:00-18:00`. Hours that end before they begin span midnight, and belong to
 //! the day on which they begin.
 
 use crate::bytes::{Bytes, Damaged};

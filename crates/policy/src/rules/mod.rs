@@ -1,7 +1,7 @@
-//! Rules: who needs what, where and when. The first rule whose conditions all hold decides; where none does,
-//! `[defaults]`.
+//! Rules: which factor a login needs, by user, service, place and time. The first rule whose conditions all
+//! hold decides; if there is none, `[defaults]` do.
 //!
-//! [`Rule`] is what people write, [`compiled`] the form that a login reads, [`decide`] the one judge of both.
+//! [`Rule`] is the source form, [`compiled`] the form that a login reads; [`decide`] evaluates it.
 
 mod compiled;
 mod decide;
@@ -35,15 +35,15 @@ pub const MAX_ITEMS: usize = 64;
 pub struct Rule {
     /// Its name in every event: 1 to 32 of `a-z`, `0-9` and `-`.
     pub name: String,
-    /// When it decides. All that are given have to hold.
+    /// All its conditions must hold.
     pub conditions: Conditions,
-    /// What it decides.
+    /// Its decision.
     pub outcome: Outcome,
-    /// From when on an account may still be un-enrolled, and the like.
+    /// Its other effects, such as how long an account may stay unenrolled.
     pub effects: OwnedEffects,
 }
 
-/// What has to hold for a rule to decide. An empty list was not given, and holds.
+/// The conditions that must all hold for a rule to decide. An empty list is no condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     /// PAM services.
@@ -54,11 +54,11 @@ pub struct Conditions {
     pub by: Vec<String>,
     /// Whether sshd accepted a public key before.
     pub key: Option<bool>,
-    /// That the key is a registered hardware key. Goes with `key: Some(true)`.
+    /// Requires a registered hardware key. Goes with `key: Some(true)`.
     pub hardware_key: bool,
     /// Whether a right code came from the same place in the last 30 days.
     pub familiar: Option<bool>,
-    /// Where the login comes from.
+    /// The origin of the login.
     pub from: Vec<Origin>,
     /// Hours in the policy's time zone.
     pub hours: Vec<Hours>,
@@ -72,7 +72,7 @@ pub struct Conditions {
     pub group: Vec<Group>,
 }
 
-/// One kind of condition. The order is that in which they are tried: what costs most comes last.
+/// One kind of condition. They are tried in this order, the most expensive last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)] // the fields of [`Conditions`]
 #[repr(u16)]
@@ -108,7 +108,7 @@ impl Condition {
         Self::Place,
     ];
 
-    /// The first one of a set of bits, in the order in which they are tried.
+    /// The first one of a set of bits, in that order.
     fn first_of(bits: u16) -> Option<Self> {
         Self::ALL.get(usize::try_from(bits.trailing_zeros()).ok()?).copied()
     }
@@ -137,7 +137,7 @@ impl Condition {
 pub struct Pattern {
     /// All of the name, or its beginning.
     pub text: String,
-    /// Whether anything may follow: written as `*` at the end.
+    /// Whether any text may follow: written as `*` at the end.
     pub open: bool,
 }
 
@@ -147,7 +147,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Where a login comes from.
+/// The origin of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// PAM names no remote host.
@@ -159,7 +159,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Whether so many share it that an address says little.
+    /// Whether so many hosts share it that an address says little.
     fn is_wide(&self) -> bool {
         match self {
             Self::Local => false,
@@ -179,7 +179,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A group, as it was resolved when the configuration was applied.
+/// A group, with the gid that it had when the configuration was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// Its name.
@@ -188,7 +188,7 @@ pub struct Group {
     pub gid: u32,
 }
 
-/// What a rule decides, from the laxest to the strictest.
+/// A rule's decision, from the laxest to the strictest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// No second factor: PAM_IGNORE.
@@ -198,7 +198,7 @@ pub enum Outcome {
     Code,
     /// Two consecutive codes of one device.
     TwoCodes,
-    /// Nobody gets in.
+    /// No login.
     Deny,
 }
 
@@ -218,10 +218,10 @@ impl Outcome {
     }
 }
 
-/// What a rule says besides its outcome.
+/// A rule's effects besides its outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnedEffects {
-    /// In place of `defaults.first_login`.
+    /// Replaces `defaults.first_login`.
     pub first_login: Option<FirstLogin>,
     /// Goes with `first_login = "allow"`.
     pub allow_until: Option<Date>,
@@ -229,12 +229,12 @@ pub struct OwnedEffects {
     pub fresh: bool,
     /// Recovery codes don't count.
     pub no_recovery: bool,
-    /// For so long after a right code the same origin is not asked again.
+    /// How long after a right code the same origin is not asked again.
     pub remember: Option<ConfigDuration>,
-    /// An event of priority notice, also where nothing was asked.
+    /// Logs with priority notice, even if nothing was asked.
     pub notice: bool,
-    /// The same of priority alert.
+    /// The same with priority alert.
     pub alert: bool,
-    /// Shown where the outcome is [`Outcome::Deny`]: at most 200 characters.
+    /// Shown if the outcome is [`Outcome::Deny`]: at most 200 characters.
     pub message: Option<String>,
 }

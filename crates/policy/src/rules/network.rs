@@ -5,8 +5,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-/// An address, read as PAM applications write them: an IPv4 address in IPv6 is the IPv4 address (RFC 4291
-/// §2.5.5.2), and the zone (RFC 4007 §11) is left out. `None`: a name, or nothing that can be an address.
+/// Parses an address in the form of PAM applications. An IPv4 address in IPv6 becomes the IPv4 address (RFC
+/// 4291 §2.5.5.2), and the zone (RFC 4007 §11) is dropped. `None`: a name, or not an address.
 #[must_use]
 pub fn address(rhost: &str) -> Option<IpAddr> {
     if let Ok(address) = rhost.parse::<IpAddr>() {

@@ -1,4 +1,4 @@
-//! Rules as people write them: `[networks]`, `[policy]`, `[[rule]]` and `[[test]]`, read strictly.
+//! Rules in TOML: `[networks]`, `[policy]`, `[[rule]]` and `[[test]]`, read strictly.
 
 use super::{
     Conditions, Group, Hours, MAX_ITEMS, MAX_RULES, OUTCOMES, Origin, Outcome, OwnedEffects, Pattern, Rule,
@@ -12,23 +12,22 @@ use qrtotp_values::UnixTime;
 use qrtotp_values::{ConfigDuration, Date};
 use std::str::FromStr;
 
-/// What names mean on this host.
+/// Resolves names on this host.
 pub trait Names {
-    /// The number of a group; `None`: there is none of that name.
+    /// The number of a group; `None`: no such group.
     ///
     /// # Errors
-    /// The database could not be asked, in words.
+    /// The look-up failed; the error says why.
     fn gid(&self, group: &str) -> Result<Option<u32>, String>;
 
-    /// The offsets of a time zone, in seconds east of UTC, each with the time from when on it holds; at most
-    /// eight.
+    /// The offsets of a time zone, in seconds east of UTC, each with its start; at most eight.
     ///
     /// # Errors
-    /// There is no such zone, in words.
+    /// There is no such zone; the error says so.
     fn zone(&self, name: &str) -> Result<Vec<(UnixTime, i32)>, String>;
 }
 
-/// What of a document is not settings, and the number of its file.
+/// The part of a document beside the settings, with the number of its file.
 #[derive(Default)]
 pub(crate) struct Part {
     pub(crate) file: usize,
@@ -39,7 +38,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Takes it out of a document.
+    /// Removes the part from a document.
     pub(crate) fn take(file: usize, document: &mut Table) -> Self {
         let mut take = |key| document.take(key);
         Self {
@@ -59,14 +58,14 @@ pub(crate) struct Read {
     pub(crate) emergency: Vec<String>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) tests: Vec<(usize, usize, Test)>,
-    /// What deserves a second thought: the rule, and why.
+    /// Points that an admin should reconsider: the rule, and why.
     pub(crate) warnings: Vec<(String, String)>,
 }
 
-/// `[[test]]`: a login that somebody thought of, and how it is to be decided.
+/// `[[test]]`: a hypothetical login, and its expected decision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Test {
-    /// The account; empty: one that the host does not know.
+    /// The account; empty: an account that the host does not know.
     pub user: String,
     /// Its groups, by name.
     pub groups: Vec<String>,
@@ -90,7 +89,7 @@ pub struct Test {
     pub expect: String,
 }
 
-/// Reads all parts, in the order in which their rules are tried. A fault comes with the number of its file.
+/// Reads all parts, in the order in which their rules are tried. A fault names its file by number.
 pub(crate) fn read(parts: &[Part], names: &dyn Names) -> Result<Read, (usize, Fault)> {
     let mut read = Read::default();
     for part in parts {
@@ -205,7 +204,7 @@ impl Read {
         Ok(Rule { name: raw.name, conditions, outcome: raw.then.unwrap_or_default(), effects })
     }
 
-    /// The time at which it is so late in the zone.
+    /// The time at which the zone's clocks show `local`.
     pub(crate) fn utc(&self, local: i64) -> UnixTime {
         let offset_at = |time| {
             let begun = self.zone.iter().rev().find(|(from, _)| *from <= time).or(self.zone.first());
@@ -284,7 +283,7 @@ impl Networks {
         Ok(())
     }
 
-    /// All of them, also those that no rule names.
+    /// Checks all networks, even those that no rule names.
     fn check(&self, part: &Part) -> Result<(), Fault> {
         let Some(value) = &part.networks else { return Ok(()) };
         for entry in &table(value)?.0 {
@@ -320,7 +319,7 @@ impl Networks {
     }
 }
 
-/// A rule as it is written.
+/// A rule as written in TOML.
 #[derive(Default)]
 struct RawRule {
     name: String,
@@ -359,7 +358,7 @@ impl RawRule {
         Ok(raw)
     }
 
-    /// What does not go together.
+    /// Keys that contradict each other.
     fn problem(&self) -> Option<&'static str> {
         let asks = matches!(self.then, Some(Outcome::Code | Outcome::TwoCodes));
         let allows = self.first_login == Some(FirstLogin::Allow);
@@ -388,10 +387,11 @@ impl RawRule {
     }
 }
 
-/// What can't be meant, or lets somebody in by their own word.
+/// A rule that can't be intended, or that trusts the client's word.
 fn problem(rule: &Rule) -> Option<&'static str> {
     let Conditions { from, tty, key, familiar, since, until, .. } = &rule.conditions;
-    // The absence of a PAM item: `su` without a terminal has neither a remote host nor a tty, from anywhere.
+    // Relies on the absence of a PAM item: `su` without a terminal has neither a remote host nor a tty, from
+    // anywhere.
     let console = |pattern: &Pattern| {
         let digits = pattern.text.strip_prefix("tty").unwrap_or("?");
         digits.bytes().all(|b| b.is_ascii_digit())
@@ -423,7 +423,7 @@ fn problem(rule: &Rule) -> Option<&'static str> {
     .find_map(|(wrong, problem)| wrong.then_some(problem))
 }
 
-/// What is allowed, and deserves a second thought.
+/// Valid rules that an admin should reconsider.
 fn warnings(rule: &Rule) -> Vec<(String, String)> {
     let Conditions { from, tty, key, hardware_key, service, group, .. } = &rule.conditions;
     let mut found = Vec::new();
@@ -470,7 +470,7 @@ fn warnings(rule: &Rule) -> Vec<(String, String)> {
 }
 
 impl Conditions {
-    /// Whether a login by sshd can fulfil them. It calls its terminal `ssh`, names the remote host, and no
+    /// Whether an sshd login can satisfy them. sshd names `ssh` as the terminal and the remote host, and no
     /// caller.
     #[must_use]
     pub fn can_hold_at_sshd(&self) -> bool {
@@ -484,7 +484,7 @@ impl Conditions {
             && (from.is_empty() || from.iter().any(|origin| *origin != Origin::Local))
     }
 
-    /// Whether they hold whenever `later` do.
+    /// Whether they hold whenever those of `later` do.
     fn include(&self, later: &Self) -> bool {
         fn any<T>(earlier: &[T], later: &[T], includes: impl Fn(&T, &T) -> bool) -> bool {
             earlier.is_empty()
@@ -515,7 +515,7 @@ impl Conditions {
     }
 }
 
-/// A list that has something in it.
+/// A list that is not empty.
 struct Items<T>(Vec<T>);
 
 impl<T> Default for Items<T> {
@@ -640,7 +640,7 @@ impl FromStr for LocalTime {
 /// The seconds of local time of `2026-12-01T09:00`.
 ///
 /// # Errors
-/// It is not such a time, in words.
+/// Not such a time; the error says why.
 pub fn local_time(text: &str) -> Result<i64, &'static str> {
     text.parse::<LocalTime>().map(|time| time.0)
 }

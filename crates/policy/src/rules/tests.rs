@@ -257,7 +257,7 @@ fn a_hardware_key_is_looked_up_once_and_only_if_a_key_was_accepted_and_all_else_
         (Some(true), "192.0.2.1", true, ("a", true, false, 1)),
         (Some(true), "192.0.2.1", false, ("c", false, false, 1)),
         (Some(true), "", false, ("c", false, false, 1)),
-        // The stricter one of two, since the groups can't be had.
+        // The stricter of two, because the group look-up fails.
         (Some(true), "", true, ("c", false, true, 1)),
         (Some(false), "192.0.2.1", true, ("default", false, false, 0)),
         (None, "192.0.2.1", true, ("default", false, false, 0)),
@@ -343,7 +343,7 @@ fn hours_and_days_go_by_the_zone() {
     }
 }
 
-/// Whether the conditions hold, told as plainly as possible.
+/// Reference: whether the conditions hold, computed in the simplest way.
 fn holds(
     rule: &Conditions,
     facts: &Facts<'_>,
@@ -402,7 +402,7 @@ mod random {
         ]
     }
 
-    /// A list that is mostly not given.
+    /// A list that is mostly empty.
     fn some<T: Strategy>(item: T) -> impl Strategy<Value = Vec<T::Value>>
     where
         T::Value: Clone,
@@ -501,7 +501,7 @@ mod random {
             prop_assert!(place == 0 || cut.rules().is_err());
             bytes[place] ^= 1 << bit;
             let changed = RuleSet::from_bytes(1, &bytes);
-            // Neither panics.
+            // Neither call panics.
             let _ = changed.rules();
             let _ = changed.decide(&Facts::default(), &mut known(|| None), None);
         }

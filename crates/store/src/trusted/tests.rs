@@ -80,7 +80,7 @@ fn what_is_no_directory_is_told_with_what_to_do() {
         open_dir(&root.path().join("file/inner")).unwrap_err(),
         open_private_dir(&dir, "file", &root.path().join("file")).unwrap_err(),
     ] {
-        assert!(error.to_string().contains("file: is no directory"), "{error}");
+        assert!(error.to_string().contains("file: is not a directory"), "{error}");
         assert!(error.to_string().contains("put the directory in its place"), "{error}");
     }
 }

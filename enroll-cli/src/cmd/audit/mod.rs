@@ -1,4 +1,5 @@
-//! `qrtotp audit`: the log, read and proven. All that is known of its form is in the crate `qrtotp-audit-log`.
+//! `qrtotp audit`: the log, read and proven. All that is known of its form is in the crate
+//! `qrtotp-audit-log`.
 
 mod report;
 pub mod sources;

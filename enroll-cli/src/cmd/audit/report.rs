@@ -55,7 +55,8 @@ pub fn run(
     })
 }
 
-/// A reader sees the old page or the new one, and only root reads either. A link at FILE is replaced, not followed.
+/// A reader sees the old page or the new one, and only root reads either. A link at FILE is replaced, not
+/// followed.
 fn write(to: &Path, page: &str) -> std::io::Result<()> {
     if to.as_os_str() == "-" {
         return std::io::stdout().write_all(page.as_bytes());

@@ -36,8 +36,8 @@ pub fn open(sources: &Sources, since: Option<i64>) -> Result<Entries, Failure> {
     Ok(Box::new(Merge::new(all)))
 }
 
-/// When the logs begin, in microseconds since 1970, as the first lines of any program say: a log whose lines of ours were all removed
-/// tells it all the same.
+/// When the logs begin, in microseconds since 1970, as the first lines of any program say: a log whose lines
+/// of ours were all removed tells it all the same.
 pub fn begins(sources: &Sources) -> Option<i64> {
     let named = !sources.file.is_empty();
     let files = if named { sources.file.clone() } else { rotated() };
@@ -109,7 +109,8 @@ fn rotated() -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// The entries of these files, one behind the other. Each is opened when it is its turn, but the first ones' existence is looked at now.
+/// The entries of these files, one behind the other. Each is opened when it is its turn, but the first ones'
+/// existence is looked at now.
 fn files(paths: Vec<PathBuf>) -> Result<impl Iterator<Item = Entry>, Failure> {
     for path in paths.iter().filter(|path| path.as_os_str() != "-") {
         File::open(path)

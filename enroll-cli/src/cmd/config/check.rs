@@ -1,4 +1,5 @@
-//! `qrtotp config check`: what deserves a second thought, in the configuration and around it. Changes nothing.
+//! `qrtotp config check`: what deserves a second thought, in the configuration and around it. Changes
+//! nothing.
 
 use super::objections::objections;
 use super::words::time;

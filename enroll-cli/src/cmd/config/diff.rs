@@ -37,7 +37,8 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
     Ok(if differs { Exit::Refused } else { Exit::Done })
 }
 
-/// Writes what `after` changes; whether anything. `before`: with the file that it was read from; `None`: nothing was applied.
+/// Writes what `after` changes; whether anything. `before`: with the file that it was read from; `None`:
+/// nothing was applied.
 pub fn write(
     path: &Path,
     before: Option<(&Applied, &[u8])>,

@@ -106,7 +106,8 @@ fn edit(file: &Path, interrupts: &Interrupts) -> Result<(), Failure> {
     }
 }
 
-/// Starts /bin/sh with no signal held. std's Command can't: a signal between its start and ours would end us first.
+/// Starts /bin/sh with no signal held. std's Command can't: a signal between its start and ours would end us
+/// first.
 fn spawn(arguments: &[&OsStr], interrupts: &Interrupts) -> io::Result<Pid> {
     let mut attributes = PosixSpawnAttr::init()?;
     attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;

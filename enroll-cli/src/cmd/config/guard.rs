@@ -1,5 +1,6 @@
-//! The lock-out guard: whether those who look after this host still get in. It simulates logins and asks the judge that logins
-//! ask. L1: the person who applies. L2: anyone who can become root. L3: the emergency accounts.
+//! The lock-out guard: whether those who look after this host still get in. It simulates logins and asks the
+//! judge that logins ask. L1: the person who applies. L2: anyone who can become root. L3: the emergency
+//! accounts.
 
 use super::words::first_login_of;
 use qrtotp_policy::{Compiled, Config, Damaged, Facts, Finding, FirstLogin, Known, Outcome, Severity};
@@ -65,8 +66,8 @@ enum End {
     In,
 }
 
-/// What would lock somebody out: of severity danger where `apply` refuses. `admins` can become root; they are asked for until one
-/// gets in.
+/// What would lock somebody out: of severity danger where `apply` refuses. `admins` can become root; they are
+/// asked for until one gets in.
 pub fn findings(
     compiled: &Compiled,
     host: &Host<'_>,
@@ -194,7 +195,8 @@ impl Guard<'_> {
         Ok(())
     }
 
-    /// The best of a login without a key, with one, and with a registered hardware key, where sshd says which.
+    /// The best of a login without a key, with one, and with a registered hardware key, where sshd says
+    /// which.
     fn end(&self, person: &Person, login: Login<'_>) -> Result<End, Damaged> {
         let says_keys = self.config.enroll.key_services.iter().any(|known| *known == login.service);
         if !says_keys {

@@ -50,7 +50,8 @@ impl Accounts<'_> {
         store.names().is_ok_and(|mut names| names.any(has_device))
     }
 
-    /// Those that can become root: root, the members of some groups, and accounts of the store that are in one of them.
+    /// Those that can become root: root, the members of some groups, and accounts of the store that are in
+    /// one of them.
     pub fn admins(&self) -> impl Iterator<Item = Person> {
         let groups: Vec<Group> =
             ADMIN_GROUPS.iter().filter_map(|name| Group::from_name(name).ok()?).collect();
@@ -96,8 +97,8 @@ fn actor() -> Option<User> {
     User::from_uid(login_uid().or_else(by_sudo).or_else(at_terminal)?).ok()?
 }
 
-/// The address from which the person is logged in by ssh; empty: they are not. sudo takes SSH_CONNECTION out of the environment,
-/// so those of the processes above are looked at, too.
+/// The address from which the person is logged in by ssh; empty: they are not. sudo takes SSH_CONNECTION out
+/// of the environment, so those of the processes above are looked at, too.
 fn remote_address() -> String {
     let mut pid = std::process::id();
     while pid > 1 {
@@ -112,7 +113,8 @@ fn remote_address() -> String {
     String::new()
 }
 
-/// The process above; 0: it is not known. proc(5): behind the name in parentheses come the state and the parent's pid.
+/// The process above; 0: it is not known. proc(5): behind the name in parentheses come the state and the
+/// parent's pid.
 fn parent(pid: u32) -> u32 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);

@@ -46,8 +46,9 @@ fn one_field(rules: &[Rule], files: &Files) -> Vec<Finding> {
     found
 }
 
-/// Listed services that have a code checked before any password: there anyone can use up an account's guesses. No other module of such
-/// a stack can check the password of another account, because the service does not run as root.
+/// Listed services that have a code checked before any password: there anyone can use up an account's
+/// guesses. No other module of such a stack can check the password of another account, because the service
+/// does not run as root.
 fn codes_without_password(broker: &Broker, files: &Files) -> Vec<Finding> {
     let finding = |account: &String, service: &str| {
         let line = files.asks(service)?;

@@ -1,5 +1,6 @@
-//! `qrtotp config sshd`: the blocks of sshd_config that rules with "skip" need. sshd's clients without a terminal do not even try
-//! `keyboard-interactive`, so for them sshd itself must ask for nothing behind the key.
+//! `qrtotp config sshd`: the blocks of sshd_config that rules with "skip" need. sshd's clients without a
+//! terminal do not even try `keyboard-interactive`, so for them sshd itself must ask for nothing behind the
+//! key.
 
 use crate::applied::compiled;
 use crate::cmd::doctor::{Files, lets_in_on_nothing};
@@ -32,7 +33,8 @@ pub fn finding(compiled: &Compiled, files: &Files) -> Option<Finding> {
     Some(Finding { severity: Severity::Danger, key: "sshd", reason })
 }
 
-/// Finds a rule that takes a hardware key as second factor although sshd does not demand its PIN or fingerprint.
+/// Finds a rule that takes a hardware key as second factor although sshd does not demand its PIN or
+/// fingerprint.
 pub fn unverified_keys(rules: &[Rule]) -> Option<Finding> {
     let rule = rules.iter().find(|rule| rule.outcome == Outcome::Skip && rule.conditions.hardware_key)?;
     let settings = program().and_then(|program| Settings::ask(program, None).ok());

@@ -94,7 +94,8 @@ fn found(facts: &Facts<'_>, condition: Condition, offset: i32) -> String {
     }
 }
 
-/// The outcome of a decision with all that the rule adds; `first_login`: for an account without a device, too.
+/// The outcome of a decision with all that the rule adds; `first_login`: for an account without a device,
+/// too.
 pub fn outcome(config: &Config, decision: &Decision<'_>, first_login: bool) -> String {
     let outcome = decision.outcome.unwrap_or_else(|| config.default_outcome());
     let asks = first_login && matches!(outcome, Outcome::Code | Outcome::TwoCodes);

@@ -1,5 +1,6 @@
-//! `qrtotp doctor`: what is wrong on this host, and what to do about it. Changes nothing. Each file looks at one thing and gives
-//! findings; what a login decides by is asked of the core, and what PAM files say of their one interpreter, `pam-stack`.
+//! `qrtotp doctor`: what is wrong on this host, and what to do about it. Changes nothing. Each file looks at
+//! one thing and gives findings; what a login decides by is asked of the core, and what PAM files say of
+//! their one interpreter, `pam-stack`.
 
 mod accounts;
 mod files;

@@ -1,4 +1,5 @@
-//! The module's file, where libpam looks for it: whether it is there, ours, whole, for this machine, and root's alone.
+//! The module's file, where libpam looks for it: whether it is there, ours, whole, for this machine, and
+//! root's alone.
 
 use super::files::{Files, others_write};
 use super::report::{Finding, Report};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// What no other module holds.
 const OUR_MARK: &str = qrtotp_policy::DEFAULT_PATH;
-const INSTALL: &str = "install the package libpam-qrtotp anew; docs/INSTALL.md says how to do without";
+const INSTALL: &str = "install the package libpam-qrtotp anew; docs/INTERNALS.md says how to do without";
 
 pub fn check(files: &Files, report: &mut Report) {
     let mut wanted: BTreeSet<String> = files.ours().into_iter().map(|line| line.module).collect();

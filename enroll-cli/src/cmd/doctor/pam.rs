@@ -1,4 +1,5 @@
-//! The PAM services that name our module: our lines in them, what lets users in, and whether users can enrol there.
+//! The PAM services that name our module: our lines in them, what lets users in, and whether users can enrol
+//! there.
 
 use super::AS_ROOT;
 use super::files::{Files, OurLine, others_write};

@@ -1,5 +1,5 @@
-//! Who can log in without a device: local accounts with a shell and a usable password or an ssh key. Those that can become root
-//! come first.
+//! Who can log in without a device: local accounts with a shell and a usable password or an ssh key. Those
+//! that can become root come first.
 
 use super::files::Files;
 use super::report::{Finding, Report, names};
@@ -48,7 +48,8 @@ impl HostFiles {
 
     /// Accounts that can become root.
     fn admins(&self) -> BTreeSet<&str> {
-        // Lines of sudoers(5) such as `%group ALL=(ALL) ALL`. Those that are no rule begin with a word that is no account.
+        // Lines of sudoers(5) such as `%group ALL=(ALL) ALL`. Those that are no rule begin with a word that
+        // is no account.
         let rule = |line: &&str| {
             line.trim().split_once(char::is_whitespace).is_some_and(|(_, rest)| rest.contains('='))
         };

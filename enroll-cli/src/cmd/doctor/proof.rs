@@ -6,7 +6,8 @@ use super::report::{Finding, Report, Severity};
 use pam_stack::{Code, Facts, Kind, Part, Run, Stack};
 use qrtotp_policy::{Config, PROOF_SERVICE};
 
-/// Modules that run twice when a user enrols at a login, if this service names them: they count, or act, twice.
+/// Modules that run twice when a user enrols at a login, if this service names them: they count, or act,
+/// twice.
 const RUN_TWICE: [&str; 4] = ["pam_faillock.so", "pam_tally2.so", "pam_exec.so", "pam_script.so"];
 const COMPARE: &str = "compare it with conf/pam.d/qrtotp";
 

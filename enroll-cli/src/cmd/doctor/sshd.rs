@@ -1,5 +1,5 @@
-//! Whether sshd, as it is configured and as it runs, has PAM ask for the code: `sshd -T` tells its settings, also for the users and
-//! addresses that `Match` blocks name.
+//! Whether sshd, as it is configured and as it runs, has PAM ask for the code: `sshd -T` tells its settings,
+//! also for the users and addresses that `Match` blocks name.
 
 use super::AS_ROOT;
 use super::files::Files;
@@ -18,7 +18,8 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// What it says where the directory is missing that its service makes. By then it has read its configuration and its keys.
+/// What it says where the directory is missing that its service makes. By then it has read its configuration
+/// and its keys.
 const NOT_STARTED: &str = "Missing privilege separation directory";
 const SNIPPET: &str = "see conf/sshd_config.d/qrtotp.conf; then: sshd -t && systemctl reload ssh";
 /// What sshd asks before or instead of PAM.

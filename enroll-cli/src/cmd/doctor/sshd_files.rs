@@ -1,4 +1,5 @@
-//! sshd's own files: which ones it reads, and the connections for which their `Match` blocks change the settings.
+//! sshd's own files: which ones it reads, and the connections for which their `Match` blocks change the
+//! settings.
 
 use nix::unistd::{Gid, Group};
 use std::fs;

@@ -1,5 +1,5 @@
-//! Planted faults of PAM files, each with what must be said of it, and set-ups of which nothing bad may be said. What libpam itself
-//! does with such files, `pam-stack` is compared with.
+//! Planted faults of PAM files, each with what must be said of it, and set-ups of which nothing bad may be
+//! said. What libpam itself does with such files, `pam-stack` is compared with.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 pub use super::files::tests::host;

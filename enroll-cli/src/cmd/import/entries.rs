@@ -1,5 +1,5 @@
-//! Files with several keys: exports of apps, seed files of tokens, key URIs on standard input. All keys of one account are
-//! imported, or none of them is.
+//! Files with several keys: exports of apps, seed files of tokens, key URIs on standard input. All keys of
+//! one account are imported, or none of them is.
 
 use super::source::Source;
 use super::{Device, Importer, strength};
@@ -51,7 +51,7 @@ pub fn uris(
     let owner = owner(user.as_deref(), &keys);
     // What a URI calls its key, it calls it for the app; among several it tells which is which.
     let label = label.or((entries.len() == 1).then_some(""));
-    Entries { context, label, keys: &keys, owner }.import(entries)
+    Ok(Entries { context, label, keys: &keys, owner }.import(entries)?.0)
 }
 
 /// A file, or standard input.
@@ -76,12 +76,14 @@ pub fn file(context: &Context, args: KeysOfFile, kind: Kind) -> Result<Exit, Fai
         Kind::Pskc => parse_pskc(&source.bytes, SystemClock.now(), strength),
     })?;
     let owner = owner(user.as_deref(), &keys);
-    let exit = Entries { context, label: label.as_deref(), keys: &keys, owner }.import(entries)?;
-    if !keys.json && !keys.dry_run {
+    let (exit, imported) =
+        Entries { context, label: label.as_deref(), keys: &keys, owner }.import(entries)?;
+    if imported > 0 && !keys.json && !keys.dry_run {
+        let place =
+            if source.is_standard_input() { "where they came from" } else { &format!("in {}", source.shown) };
         writeln!(
             std::io::stdout(),
-            "The keys are still readable in {}. Once logins work, delete it there and wherever it was copied.",
-            source.shown
+            "The keys are still readable {place}. Once logins work, delete them there and wherever they were copied."
         )?;
     }
     Ok(exit)
@@ -114,7 +116,8 @@ struct Group<'a> {
 }
 
 impl Entries<'_> {
-    fn import(&self, mut entries: Vec<Entry>) -> Result<Exit, Failure> {
+    /// And how many were imported, or would be.
+    fn import(&self, mut entries: Vec<Entry>) -> Result<(Exit, usize), Failure> {
         if let Some(wanted) = &self.keys.entry {
             let is_wanted = |entry: &Entry| {
                 entry.name == *wanted
@@ -175,7 +178,7 @@ impl Entries<'_> {
                 }
             )?;
         }
-        Ok(if refused == 0 { Exit::Done } else { Exit::Refused })
+        Ok((if refused == 0 { Exit::Done } else { Exit::Refused }, imported))
     }
 
     /// Whose an entry is.

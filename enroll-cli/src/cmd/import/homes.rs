@@ -16,8 +16,8 @@ pub struct Homes {
     pub unknown: Vec<PathBuf>,
 }
 
-/// SSSD and LDAP list nobody and only answer for names, so the directories beside known homes are asked for by name.
-/// None of them is looked at: a user may have mounted a file system there that never answers.
+/// SSSD and LDAP list nobody and only answer for names, so the directories beside known homes are asked for
+/// by name. None of them is looked at: a user may have mounted a file system there that never answers.
 pub fn find() -> Result<Homes, Failure> {
     let passwd = whom::passwd()?;
     let mut homes = Homes { users: whom::names_in(&passwd), unknown: Vec::new() };

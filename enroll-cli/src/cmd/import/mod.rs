@@ -79,7 +79,8 @@ enum Outcome {
 /// Imports devices, or only looks whether they could be.
 struct Importer<'a> {
     context: &'a Context,
-    /// Opened, or made, when the first device is there. None in it: there is none, and nobody will be enrolled.
+    /// Opened, or made, when the first device is there. None in it: there is none, and nobody will be
+    /// enrolled.
     store: Option<Option<FileStore>>,
     dry_run: bool,
     shred: bool,
@@ -232,7 +233,8 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    /// What an import changes for the device's owner, a sentence each. `scratch`: scratch codes become recovery codes.
+    /// What an import changes for the device's owner, a sentence each. `scratch`: scratch codes become
+    /// recovery codes.
     fn changes(&self, device: &Device<'_>, scratch: bool) -> Vec<String> {
         let (name, foreign) = (&device.account.name, device.foreign);
         let mut told = Vec::new();

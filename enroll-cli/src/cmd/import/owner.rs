@@ -1,5 +1,6 @@
-//! A file in somebody's home, read or overwritten in a process of its own: a file system that its user mounted there may
-//! never answer, and nobody else's import waits for that. The process acts as the user, who can neither signal nor trace it.
+//! A file in somebody's home, read or overwritten in a process of its own: a file system that its user
+//! mounted there may never answer, and nobody else's import waits for that. The process acts as the user, who
+//! can neither signal nor trace it.
 
 use super::source::{Source, is_there};
 use crate::error::{Failure, shown};

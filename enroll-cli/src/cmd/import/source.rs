@@ -1,5 +1,5 @@
-//! The files of other systems: opened safely, and overwritten once their keys are here. A file in somebody's home is
-//! opened as that person and through no link of theirs (CVE-2024-47191: a root process followed one).
+//! The files of other systems: opened safely, and overwritten once their keys are here. A file in somebody's
+//! home is opened as that person and through no link of theirs (CVE-2024-47191: a root process followed one).
 
 use super::owner;
 use crate::error::{Failure, LONGEST_PATH, io_step, shown};
@@ -148,8 +148,8 @@ impl Source {
         Ok(Self { bytes, shown: shown(path), place: Some(place) })
     }
 
-    /// Overwrites what was imported: those `parts`, or without any the whole file, which is deleted then. No command for root
-    /// is ever told instead: run later, it goes wherever a user's link points by then.
+    /// Overwrites what was imported: those `parts`, or without any the whole file, which is deleted then. No
+    /// command for root is ever told instead: run later, it goes wherever a user's link points by then.
     pub fn shred(&self, parts: Option<&[Range<usize>]>) -> Result<(), Failure> {
         let shown = &self.shown;
         let (dir, name, user) = match &self.place {
@@ -222,7 +222,8 @@ fn open_parent(path: &Path) -> Result<(OwnedFd, String), TrustError> {
     Ok((open_dir(parent)?, name))
 }
 
-/// A file of root's in a user's directory. It has no other name: a user could give one of root's files a second name there.
+/// A file of root's in a user's directory. It has no other name: a user could give one of root's files a
+/// second name there.
 fn roots_own(dir: OwnedFd, name: &str, path: &Path) -> Result<Source, TrustError> {
     let denied = || TrustError::Io { errno: Errno::EACCES, path: path.to_owned() };
     let stat = fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(|_| denied())?;
@@ -237,8 +238,8 @@ fn delete(dir: &OwnedFd, name: &str) -> std::io::Result<()> {
     Ok(fsync(dir)?)
 }
 
-/// What is wrong with a file that `user`, or without one root, may have. No advice to root about what is a user's: what is
-/// done by path later goes wherever a link points by then.
+/// What is wrong with a file that `user`, or without one root, may have. No advice to root about what is a
+/// user's: what is done by path later goes wherever a link points by then.
 fn refused(error: &TrustError, user: Option<&User>, limit: usize) -> Failure {
     let owner = user.map_or("root", |user| &user.name);
     let whose = user.map_or("root".to_owned(), |user| format!("{} or root", user.name));
@@ -275,7 +276,8 @@ fn too_large(path: &Path, limit: usize) -> String {
     format!("{} has more than {} KiB, so it is no such file", path.display(), limit / 1024)
 }
 
-/// Does something as `user`. The real and saved ids stay root's, so that the user can neither signal nor trace us.
+/// Does something as `user`. The real and saved ids stay root's, so that the user can neither signal nor
+/// trace us.
 fn as_user<T>(user: &User, f: impl FnOnce() -> T) -> Result<T, Failure> {
     if geteuid() == user.uid {
         return Ok(f());

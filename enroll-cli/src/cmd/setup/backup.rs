@@ -1,5 +1,5 @@
-//! Puts changes in place so that they can be undone: what was there is on disk before the first file changes. Each file is replaced by a
-//! rename, so it is the old one or the new one at any moment.
+//! Puts changes in place so that they can be undone: what was there is on disk before the first file changes.
+//! Each file is replaced by a rename, so it is the old one or the new one at any moment.
 
 use super::plan::Change;
 use crate::error::Failure;
@@ -76,8 +76,8 @@ impl Backup {
         Some(Self { journal })
     }
 
-    /// Puts back what was there, the last change first, and gives the files. One that was changed since is kept beside its journal.
-    /// It can be repeated until [`Self::close`].
+    /// Puts back what was there, the last change first, and gives the files. One that was changed since is
+    /// kept beside its journal. It can be repeated until [`Self::close`].
     pub fn restore(&self) -> Result<Vec<PathBuf>, Failure> {
         let text = fs::read_to_string(&self.journal).map_err(failed(&self.journal))?;
         let journal: Journal = serde_json::from_str(&text)

@@ -1,5 +1,6 @@
-//! `qrtotp setup`: has services ask for codes. Without --apply it only shows what would change. With it, what was there is kept, each
-//! step is checked, and whatever fails is undone; a systemd timer undoes all of it unless the admin confirms that logins still work.
+//! `qrtotp setup`: has services ask for codes. Without --apply it only shows what would change. With it, what
+//! was there is kept, each step is checked, and whatever fails is undone; a systemd timer undoes all of it
+//! unless the admin confirms that logins still work.
 
 mod backup;
 mod diff;
@@ -122,7 +123,8 @@ fn apply(changes: &[Change], args: &Setup, failures: &dyn Fn() -> Vec<String>) -
     Ok(Exit::Done)
 }
 
-/// The timer goes before the journal: killed anywhere, it is still there for what is left, and never meets an earlier set-up's journal.
+/// The timer goes before the journal: killed anywhere, it is still there for what is left, and never meets an
+/// earlier set-up's journal.
 fn take_back(backup: &Backup) -> Result<Vec<PathBuf>, Failure> {
     let undone = backup.restore()?;
     let has_sshd = undone.iter().any(|file| file == Path::new(DROP_IN));

@@ -1,5 +1,5 @@
-//! What files would change so that services ask for codes. Pure: it looks at a tree of files, and every planned PAM file is judged by
-//! the interpreter that `doctor` uses before it is proposed.
+//! What files would change so that services ask for codes. Pure: it looks at a tree of files, and every
+//! planned PAM file is judged by the interpreter that `doctor` uses before it is proposed.
 
 use crate::cmd::doctor::{Primary, Service};
 use pam_stack::{Kind, Part, Tree};
@@ -33,7 +33,8 @@ const SHIPPED_DROP_IN: &str = include_str!("../../../../conf/sshd_config.d/qrtot
 const OURS: &str = "auth       required     pam_qrtotp.so\n";
 const PERMIT: &str = "auth       required     pam_permit.so\n";
 
-/// The changes for `services`, in the order in which they have to be made. `drop_ins`: sshd reads files of sshd_config.d.
+/// The changes for `services`, in the order in which they have to be made. `drop_ins`: sshd reads files of
+/// sshd_config.d.
 ///
 /// # Errors
 /// Why a service is left as it is.

@@ -1,5 +1,6 @@
-//! Layouts of PAM files, and what is proposed for each. That nobody gets in without password and code then, and somebody with them, is
-//! what the plan itself demands; here stands where the line goes, and what is left alone.
+//! Layouts of PAM files, and what is proposed for each. That nobody gets in without password and code then,
+//! and somebody with them, is what the plan itself demands; here stands where the line goes, and what is left
+//! alone.
 #![allow(clippy::unwrap_used)]
 
 use super::diff::unified;

@@ -16,8 +16,9 @@ const NAME: &str = "qrtotp-setup-undo.timer";
 /// Seconds that the changes take at most: `sshd -t` is given ten.
 const TIME_TO_CHANGE: i64 = 30;
 
-/// The units. Persistent: a date that passed while the host was off counts at its next start. There sshd may start at the same
-/// time with the files that are undone: it is let start first, so that it can be told to read them again.
+/// The units. Persistent: a date that passed while the host was off counts at its next start. There sshd may
+/// start at the same time with the files that are undone: it is let start first, so that it can be told to
+/// read them again.
 fn units(at: UnixTime, program: &str) -> [(&'static str, String); 2] {
     let date = utc(at).replace('T', " ").replace('Z', "");
     [
@@ -54,7 +55,8 @@ pub fn arm(at: UnixTime) -> Result<(), Failure> {
     }
     systemctl(&["daemon-reload"])?;
     systemctl(&["enable", "--now", NAME])?;
-    // The units, the link that starts them at boot, and systemd's stamp of the timer: a power cut must not leave only the changes.
+    // The units, the link that starts them at boot, and systemd's stamp of the timer: a power cut must not
+    // leave only the changes.
     for directory in ["/etc/systemd/system", "/var/lib/systemd"] {
         File::open(directory).and_then(|file| Ok(syncfs(file)?)).map_err(failed(directory))?;
     }

@@ -1,5 +1,5 @@
-//! The ssh keys that a token is bound to: those in the user's authorized_keys now. Keys that are added later are worthless,
-//! because the record has the fingerprints.
+//! The ssh keys that a token is bound to: those in the user's authorized_keys now. Keys that are added later
+//! are worthless, because the record has the fingerprints.
 
 use super::authorized_keys::{Entry, entries};
 use crate::context::{Account, person};
@@ -176,7 +176,8 @@ fn expand(pattern: &str, user: &User) -> PathBuf {
     user.dir.join(path)
 }
 
-/// A program with the user's own rights. It has left root's terminal: its user can trace it, and could otherwise type there.
+/// A program with the user's own rights. It has left root's terminal: its user can trace it, and could
+/// otherwise type there.
 fn as_user(user: &User, program: &str) -> Command {
     let (uid, gid) = (user.uid.to_string(), user.gid.to_string());
     let mut command = Command::new("/usr/bin/setsid");
@@ -185,8 +186,9 @@ fn as_user(user: &User, program: &str) -> Command {
     command
 }
 
-/// Reads a file with the user's own rights, as sshd does, so that no link of theirs leads further than they could go. Another
-/// process reads it, because a FIFO or a mount of theirs may never answer. `None` if there is no such file.
+/// Reads a file with the user's own rights, as sshd does, so that no link of theirs leads further than they
+/// could go. Another process reads it, because a FIFO or a mount of theirs may never answer. `None` if there
+/// is no such file.
 fn read_as(user: &User, path: &Path) -> Result<Option<String>, String> {
     let mut head = as_user(user, "/usr/bin/head");
     head.arg("-c").arg((MOST_BYTES + 1).to_string()).arg("--").arg(path);

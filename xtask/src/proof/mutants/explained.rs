@@ -1,4 +1,4 @@
-//! Survivors that are known, each with the reason why no test can notice it.
+//! Known survivors, each with the reason why no test can notice it.
 
 use anyhow::{Result, ensure};
 
@@ -15,13 +15,13 @@ impl Explained {
         parse(TEXT)
     }
 
-    /// The changes to a file that are explained.
+    /// The explained changes to a file.
     fn of(&self, file: &str) -> Vec<String> {
         self.0.iter().filter(|(of, _)| of == file).map(|(_, name)| name.clone()).collect()
     }
 
-    /// Of the survivors of a file those that nothing explains, and of the explanations those that explain
-    /// nothing. A change of one name may be possible at several places: each is explained once.
+    /// The survivors of a file without an explanation, and the explanations without a survivor. A change of
+    /// one name may be possible at several places: each is explained once.
     pub fn compare(&self, file: &str, survivors: &[String]) -> (Vec<String>, Vec<String>) {
         let mut stale = self.of(file);
         let mut unexplained = Vec::new();

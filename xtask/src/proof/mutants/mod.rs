@@ -1,6 +1,6 @@
-//! Every small change to the code that decides must make a test fail: cargo-mutants, file by file, on a copy
-//! of the sources. What survives is explained in explained.txt, or fails the proof. target/mutants keeps what
-//! was noticed, so that a run that was interrupted goes on, and a file that has not changed takes seconds.
+//! Every small change to deciding code must make a test fail: cargo-mutants, file by file, on a copy of the
+//! sources. Surviving changes are explained in explained.txt, or fail the proof. target/mutants keeps the
+//! results, so an interrupted run continues, and an unchanged file takes seconds.
 
 mod explained;
 mod tried;
@@ -14,10 +14,10 @@ use self::{
 use super::Findings;
 use crate::step::say;
 
-/// What is mutated, as CRATE/FILE of crates/CRATE/src. What decides most comes first. Left out, because it
-/// lets nobody in: colours and logo (policy/brand.rs).
+/// The files to mutate, as CRATE/FILE of crates/CRATE/src, the most decisive first. Left out, because they
+/// let no user in: colours and logo (policy/brand.rs).
 const FILES: &[&str] = &[
-    // The watermark, and what else raises it: the code that confirms a device, and what was used elsewhere.
+    // The watermark, and all that raises it: confirming a device, and use elsewhere.
     "account/state.rs",
     "flow/enroll/commit.rs",
     "flow/reimport.rs",
@@ -76,7 +76,7 @@ const HEAD: &str = "\
 ";
 
 /// # Errors
-/// cargo-mutants can't be had or run.
+/// cargo-mutants can't be installed or run.
 pub fn run() -> Result<Findings> {
     let tree = Tree::copy()?;
     let explained = Explained::read()?;
@@ -94,7 +94,7 @@ pub fn run() -> Result<Findings> {
     Ok(found)
 }
 
-/// Adds a file's row, and what survived without a reason.
+/// Adds a file's row, and its survivors without an explanation.
 fn add(file: &str, tried: &Tried, explained: &Explained, found: &mut Findings) -> [usize; 5] {
     let (unexplained, stale) = explained.compare(file, &tried.survivors);
     let counts = [
@@ -116,7 +116,7 @@ fn row(name: &str, counts: [usize; 5]) -> String {
     format!("| {name} |{} |\n", counts.map(|count| format!(" {count}")).join(" |"))
 }
 
-/// A change whose tests are left out must be reported.
+/// Checks that a change is reported if its tests are left out.
 fn planted(tree: &Tree, explained: &Explained, found: &mut Findings) -> Result<()> {
     let (file, name) = PLANTED;
     let Tried { survivors, noticed, .. } = tree.mutate_one(file, name, Tests::OtherModule)?;

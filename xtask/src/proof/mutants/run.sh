@@ -1,11 +1,12 @@
 #!/bin/sh
-# How cargo runs the tests of one crate after a change: BINARY OWN, where OWN is CRATE::MODULE of the change. In its own crate the
-# tests of the module come first; then the quick ones, then those that hash dozens of recovery codes; the first that fails ends it. A test that hangs has failed, too. (libtest stops at the first
-# failure only where it takes this for a nightly compiler.)
+# How cargo runs the tests of one crate after a change: BINARY OWN, where OWN is CRATE::MODULE of the
+# change. In its own crate the tests of the module come first; then the quick ones, then those that hash
+# dozens of recovery codes. The first failure ends the run. A test that hangs counts as failed. (libtest
+# stops at the first failure only if it takes this for a nightly compiler.)
 set -eu
 binary=$1 own=$2
 export RUSTC_BOOTSTRAP=1
-# A minute each. The model has a store of its own; what syncs do only a power cut tells, which is the recorder's.
+# A minute each. The model has a separate store; only the recorder's power cuts test the syncs.
 without='--skip tests::model --skip tests::recorder'
 slow='tests::resume tests::enroll tests::admin tests::owner tests::import recovery:: guessed_recovery_codes_wait qr::'
 case $own in

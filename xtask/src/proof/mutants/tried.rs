@@ -1,4 +1,4 @@
-//! cargo-mutants on a copy of the sources, with what it found before.
+//! cargo-mutants on a copy of the sources, with its earlier results.
 
 use std::{
     fs,
@@ -11,15 +11,15 @@ use anyhow::{Context, Result, ensure};
 use crate::{apt, build, step::say, tool};
 
 const RUNNER: &str = include_str!("run.sh");
-/// Seconds until a change has been noticed because the tests do not end: more than run.sh lets all of them
-/// take.
+/// Seconds after which a change counts as noticed because the tests do not end: more than the total limit of
+/// run.sh.
 const PATIENCE: &str = "600";
 const UNVIABLE: &str = "unviable.txt";
 
 /// The crates whose tests may notice a change, lowest first.
 const TESTED: [&str; 9] = ["values", "clock", "otp", "account", "store", "policy", "audit", "flow", "wire"];
 
-/// Which tests are asked.
+/// The tests to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tests {
     /// Those of the file first, then all.
@@ -29,7 +29,7 @@ pub enum Tests {
 }
 
 impl Tests {
-    /// What run.sh is told.
+    /// The first argument of run.sh.
     fn first(self, file: &str) -> String {
         match self {
             Self::All => file.trim_end_matches(".rs").replace('/', "::"),
@@ -38,17 +38,17 @@ impl Tests {
     }
 }
 
-/// What came of the changes to a file.
+/// The results for the changes to a file.
 #[derive(Debug, Default)]
 pub struct Tried {
     pub noticed: usize,
     /// Changes that do not compile.
     pub unviable: usize,
-    /// Without the place, which changes with every line above it.
+    /// Without the line number, which moves with every line above it.
     pub survivors: Vec<String>,
 }
 
-/// A copy of the sources that is built over and over, with what was noticed in it before.
+/// A copy of the sources that is built again and again, with its earlier results.
 pub struct Tree {
     mutants: PathBuf,
     root: PathBuf,
@@ -57,7 +57,7 @@ pub struct Tree {
 
 impl Tree {
     /// # Errors
-    /// No cargo-mutants, no copy.
+    /// cargo-mutants is missing, or copying fails.
     pub fn copy() -> Result<Self> {
         apt::need(&[apt::TEST])?;
         let mutants = tool::install("cargo-mutants")?;
@@ -66,8 +66,8 @@ impl Tree {
         let path = root.join("tree");
         for name in tracked()? {
             let (from, to) = (build::workspace().join(&name), path.join(&name));
-            let Ok(content) = fs::read(&from) else { continue }; // deleted, and not committed yet
-            // What is as it was keeps its time, or all would be built again.
+            let Ok(content) = fs::read(&from) else { continue }; // deleted, but not committed yet
+            // An unchanged file keeps its time; otherwise everything would be built again.
             if fs::read(&to).ok().as_ref() != Some(&content) {
                 fs::create_dir_all(to.parent().context("a path")?)?;
                 fs::write(&to, content)?;
@@ -83,10 +83,10 @@ impl Tree {
         Ok(Self { mutants, root, path })
     }
 
-    /// The tests without any change.
+    /// Runs the tests without any change.
     ///
     /// # Errors
-    /// One fails: then it would notice everything.
+    /// A test fails: then it would notice every change.
     pub fn unchanged(&self) -> Result<()> {
         say("the tests without any change");
         let mut command = Command::new("nice");
@@ -121,7 +121,7 @@ impl Tree {
             fs::create_dir_all(&kept)?;
             fs::write(kept.join("code"), code)?;
         }
-        note_unviable(&kept)?; // of a run that was interrupted
+        note_unviable(&kept)?; // of an interrupted run
         self.run(file, &kept, Tests::All, &["--iterate"])?;
         note_unviable(&kept)?;
         let out = kept.join("mutants.out");
@@ -179,21 +179,21 @@ impl Tree {
         }
         command.args(["--colors", "never", "--no-shuffle", "--output"]).arg(output);
         command.args(["--file", &source(file)]).args(more);
-        // The library that no test is in would be built, too.
+        // Without it, the library without tests would be built, too.
         command.args(["--cargo-arg", "--lib", "--", "--", &tests.first(file)]);
         let status = self.surround(&mut command).status()?;
-        // 2: something survived; 3: a test ran out of time.
+        // 2: a change survived; 3: a test timed out.
         ensure!(matches!(status.code(), Some(0 | 2 | 3)), "cargo-mutants: {status}");
         Ok(())
     }
 
-    /// In the copy, with what was built there before and with our way of running tests.
+    /// Runs a command in the copy, with its earlier builds and with our way of running tests.
     fn surround<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.current_dir(&self.path).env("CARGO_TARGET_DIR", self.root.join("build"))
     }
 }
 
-/// As git names `CRATE/FILE`.
+/// git's name of `CRATE/FILE`.
 pub fn source(file: &str) -> String {
     let (crate_name, file) = file.split_once('/').unwrap_or((file, "lib.rs"));
     format!("crates/{crate_name}/src/{file}")
@@ -203,13 +203,12 @@ fn package(file: &str) -> String {
     format!("qrtotp-{}", file.split('/').next().unwrap_or_default())
 }
 
-/// Tests are at the end of a file. What is before them decides whether an earlier result still holds.
+/// The part of a file before its tests, which decides whether an earlier result still holds.
 fn before_tests(code: &str) -> &str {
     code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().trim_end()
 }
 
-/// Keeps the names of changes that do not compile: the next run takes them together with those that were
-/// noticed.
+/// Adds the names of changes that do not compile to the noticed ones, so that the next run skips both.
 fn note_unviable(kept: &Path) -> Result<()> {
     let all = [lines(kept, UNVIABLE), lines(&kept.join("mutants.out"), UNVIABLE)].concat();
     fs::write(kept.join(UNVIABLE), distinct(all).join("\n"))?;

@@ -1,16 +1,16 @@
-# Runs as root in a booted system, once for each boot. A line for each thing seen: NAME=VALUE.
+# Runs as root in a booted system, once for each boot. Prints a line for each result: NAME=VALUE.
 set -u
 say() { printf '%s=%s\n' "$1" "$2"; }
 KEY=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ
 PASSWORD='correct horse 7'
-# The code of the step so many steps from now.
+# The code of the step this many steps from now.
 code() { oathtool --totp --base32 --now "@$(($(date +%s) + 30 * $1))" $KEY; }
 files() { (cd /etc && find pam.d ssh -type f -printf '%p %m %u %g ' -exec sha256sum {} \; | sort); }
 state() { if [ "$(files)" = "$(cat /root/before)" ]; then echo "as before"; else echo changed; fi; }
-# What is left of a set-up: its units, and those of ours or sshd that failed.
+# Leftovers of a set-up: its units, and failed units of ours or sshd.
 left() { echo "$(ls /etc/systemd/system /etc/systemd/system/*.wants | grep -c qrtotp-setup) units left$(systemctl list-units --failed --plain --no-legend 'qrtotp*' 'ssh*')"; }
 apply() { qrtotp setup sshd sudo --apply --confirm 1m >/root/said 2>&1; date +%s >/root/applied; }
-# Whether all is as before 75 s after the last `apply`, but not yet 45 s after it.
+# Whether everything is restored 75 s after the last `apply`, but not yet 45 s after it.
 rolls_back() {
     early=$(($(cat /root/applied) + 45 - $(date +%s))); [ $early -gt 0 ] && sleep $early
     [ "$(state)" = changed ] || { echo "too early"; return; }

@@ -16,7 +16,7 @@ const PACKAGES: &str = "systemd-sysv,libpam-systemd,dbus,libpam-modules,libpam-r
 const BOOTS: usize = 3;
 const OFF: &str = "70s";
 
-/// What `inside.sh` calls it, what it is, and what must have been seen.
+/// The name in `inside.sh`, a description, and the expected result.
 const EXPECTED: &[(&str, &str, &str)] = &[
     ("alone", "a login by password before `setup`", "in, 0 codes"),
     ("applied", "files after `setup sshd sudo --apply --confirm 1m`", "changed"),
@@ -49,7 +49,7 @@ const EXPECTED: &[(&str, &str, &str)] = &[
 ];
 
 /// # Errors
-/// It can't be carried out.
+/// A step can't be carried out.
 pub fn run() -> Result<Findings> {
     apt::need(&[apt::DEMO, apt::TEST, apt::DEB, apt::PROOF])?;
     build::release()?;

@@ -1,14 +1,15 @@
-# Runs as root in a booted system, whose users and files it changes. A line for each thing seen: NAME=VALUE.
+# Runs as root in a booted system, whose users and files it changes. Prints a line for each result:
+# NAME=VALUE.
 set -u
 say() { printf '%s=%s\n' "$1" "$2"; }
 as_alice() { setpriv --reuid alice --regid alice --init-groups -- "$@"; }
-# One try at enrolment with this password; whether the key was shown.
+# Tries to enrol with this password; prints whether the key was shown.
 enrol() { case "$(printf '%s\nq\n' "$1" | as_alice timeout 60 qrtotp enroll --qr none 2>&1)" in *"Key: "*) echo key ;; *"needs your password"*) echo refused ;; *) echo other ;; esac; }
-# Waits, so many seconds at most, until the broker's unit is in this state.
+# Waits, for at most this many seconds, until the broker's unit is in this state.
 comes() { for _ in $(seq "$1"); do [ "$(systemctl is-active qrtotpd.service)" = "$2" ] && return; sleep 1; done; }
 override() { mkdir -p /etc/systemd/system/qrtotpd.service.d; cat >/etc/systemd/system/qrtotpd.service.d/proof.conf; systemctl daemon-reload; systemctl stop qrtotpd.service 2>/dev/null; }
 
-# The drop-in that the unit's first comment names for this.
+# The drop-in that the unit's first comment names for this purpose.
 drop_in() { echo '[Service]'; sed -n "/^# - $1/,/^# - /s/^#       //p" /usr/lib/systemd/system/qrtotpd.service; }
 
 useradd --create-home --shell /bin/bash alice

@@ -1,4 +1,4 @@
-//! The broker's units, PAM service and binary in booted Debian systems, each with a systemd of its own.
+//! The broker's units, PAM service and binary in booted Debian systems, each with its own systemd.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use crate::{
     build::{self, Artefacts},
 };
 
-/// What `inside.sh` calls it, what it is, and what must have been seen.
+/// The name in `inside.sh`, a description, and the expected result.
 const EXPECTED: &[(&str, &str, &str)] = &[
     ("before", "the service, before anybody called", "inactive"),
     ("status", "the first caller starts it and is answered", "alice: unenrolled"),
@@ -41,7 +41,7 @@ const EXPECTED: &[(&str, &str, &str)] = &[
 ];
 
 /// # Errors
-/// It can't be carried out.
+/// A step can't be carried out.
 pub fn run() -> Result<Findings> {
     apt::need(&[apt::DEMO, apt::TEST, apt::PROOF])?;
     let artefacts = build::release()?;
@@ -83,7 +83,7 @@ fn judge(release: &str, seen: &str, found: &mut Findings) {
     }
 }
 
-/// What a freshly booted system of that release has seen.
+/// The results of a freshly booted system of that release.
 fn boot(release: &str, artefacts: &Artefacts) -> Result<String> {
     let packages = "systemd-sysv,libpam-modules,libpam-runtime,passwd,util-linux";
     let root = booted::root(release, "systemd", packages, include_str!("inside.sh"))?;
@@ -94,7 +94,7 @@ fn boot(release: &str, artefacts: &Artefacts) -> Result<String> {
     Ok(seen)
 }
 
-/// Puts what the package brings where it does.
+/// Installs the package's files at their places.
 fn furnish(root: &Path, artefacts: &Artefacts) -> Result<()> {
     let conf = build::workspace().join("conf");
     let modules = fs::read_dir(root.join("usr/lib"))?.flatten().map(|entry| entry.path().join("security"));

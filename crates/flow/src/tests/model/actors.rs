@@ -1,4 +1,4 @@
-//! Who meets at one account, played by the flows themselves.
+//! The processes that meet at one account, played by the real flows.
 
 use super::store::{Disk, Fault, Op, Replay, Seen, Shelf};
 use super::*;
@@ -15,21 +15,21 @@ use std::cell::RefCell;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Actor {
-    /// Logs in with the code of the step so many after the present one.
+    /// Logs in with the code that many steps after the present one.
     Login(u64),
     /// The same from a network.
     LoginAbroad(u64),
-    /// Logs in with a code that is none.
+    /// Logs in with a wrong code.
     Wrong,
     /// The same from a network.
     Guess,
     /// Logs in with the one recovery code.
     Recovery,
-    /// Takes the device away.
+    /// Revokes the device.
     Revoke,
-    /// Confirms the QR code that waits.
+    /// Confirms the pending QR code.
     Enroll,
-    /// Takes the token back.
+    /// Revokes the token.
     RevokeToken,
 }
 
@@ -110,7 +110,7 @@ impl Fixture {
         self.shelf.put(&Account { state: State::new(record.id), record })
     }
 
-    /// Nobody's device yet: a QR code was shown for a token.
+    /// No device yet: a QR code was shown for a token.
     pub(super) fn invited(&self) -> Disk {
         let mut record = self.fresh();
         let token = TokenId::from_random([5; 6]);
@@ -141,7 +141,7 @@ impl Fixture {
         code_at(&self.secrets[which], Params::default(), self.present() + ahead).as_str().to_owned()
     }
 
-    /// Plays `actor` as far as what it has `seen` goes.
+    /// Plays `actor` as far as the reads in `seen` allow.
     pub(super) fn play(&self, actor: Actor, fault: Fault, seen: &[Seen]) -> Played {
         let finished = Cell::new(false);
         let store = Replay {
@@ -229,7 +229,7 @@ impl Fixture {
     }
 }
 
-/// What follows a confirmed enrolment, the recovery codes, is another matter.
+/// Stops before the recovery codes, which are tested elsewhere.
 struct UntilConfirmed<'a>(&'a Cell<bool>);
 
 impl AuditSink for UntilConfirmed<'_> {
@@ -241,7 +241,7 @@ impl AuditSink for UntilConfirmed<'_> {
     fn debug(&mut self, _: &str) {}
 }
 
-/// Another place than that of the account's own processes.
+/// A place other than the account's own processes.
 fn abroad() -> AnswerPlace {
     let subject = Subject { rhost: "203.0.113.9".into(), ..World::subject("alice") };
     AnswerPlace::with(None, &subject, &Human::default(), false)

@@ -1,5 +1,5 @@
-//! Every order in which the steps of all actors can come, every kill of one of them and every power cut.
-//! States that were reached before are not looked at twice.
+//! Every order in which the steps of all actors can come, with every kill of one of them and every power cut.
+//! States that were reached before are not explored twice.
 
 use super::actors::{Actor, ActorResult, Fixture, Played};
 use super::store::{Disk, Fault, Op, Seen};
@@ -20,15 +20,15 @@ impl Play {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Moment {
-    /// What everybody reads.
+    /// The contents that every process reads.
     cache: Disk,
-    /// What a power cut leaves.
+    /// The contents after a power cut.
     durable: Disk,
     lock: Option<usize>,
     plays: Vec<Play>,
-    /// Who was told what, in order. Those who begin later come after it.
+    /// The results in order, each with its actor. Actors that begin later come after it.
     told: Vec<(usize, ActorResult)>,
-    /// How many had been told something when each began.
+    /// How many results there were when each actor began.
     began: Vec<Option<usize>>,
     kills: u8,
     cuts: u8,
@@ -43,7 +43,7 @@ impl Moment {
         self.durable
     }
 
-    /// Whether `later` began after `earlier` had its answer.
+    /// Whether `later` began after `earlier` had its result.
     pub(super) fn follows(&self, later: usize, earlier: usize) -> bool {
         let told = self.told.iter().position(|(who, _)| *who == earlier);
         matches!((self.began[later], told), (Some(began), Some(told)) if told < began)
@@ -53,13 +53,13 @@ impl Moment {
 pub(super) struct Model<'a> {
     pub fixture: &'a Fixture,
     pub fault: Fault,
-    /// The last one comes when all others are done or dead.
+    /// The last one starts when all others are done or killed.
     pub actors: Vec<Actor>,
-    /// What must hold: of a moment, and from the one before it.
+    /// The invariant, of a moment and of the step from the one before it.
     pub holds: &'a dyn Fn(&Moment, &Moment) -> Result<(), String>,
 }
 
-/// What was looked at, and the first thing that did not hold.
+/// The number of moments explored, and the first violation.
 pub(super) struct Explored {
     pub moments: usize,
     pub broken: Option<String>,
@@ -84,7 +84,8 @@ impl Model<'_> {
         while let Some(moment) = todo.pop_front() {
             for next in self.successors(&moment, &mut played) {
                 let new = !known.contains(&next);
-                // What holds of a moment holds whatever came before it, but for what must not fall.
+                // An invariant of a single moment is checked once. Only invariants on values that must not
+                // fall depend on the moment before.
                 if (new || next.durable.state != moment.durable.state)
                     && let Err(broken) = (self.holds)(&moment, &next)
                 {
@@ -122,7 +123,7 @@ impl Model<'_> {
         found
     }
 
-    /// The next thing that `who` does, if it need not wait.
+    /// The next operation of `who`, if it need not wait.
     fn step(&self, moment: &Moment, who: usize, played: &mut Memory) -> Option<Moment> {
         let play = &moment.plays[who];
         let step = played.entry((self.actors[who], play.seen.clone())).or_insert_with(|| {
@@ -163,10 +164,10 @@ impl Model<'_> {
     }
 }
 
-/// What each actor does next, by what it saw. The flows are pure but for nonces, and run once for each.
+/// Each actor's next operation, by its reads so far. Apart from nonces the flows are pure, so each runs once.
 type Memory = HashMap<(Actor, Vec<Seen>), Result<Op, ActorResult>>;
 
-/// The power goes: whoever is at work is gone, and each file that was not synced is the old or the new one.
+/// A power cut: running processes end, and each unsynced file has its old or its new contents.
 fn power_cuts(moment: &Moment, last_is_at_work: bool) -> Vec<Moment> {
     let mut found = Vec::new();
     for (state_kept, record_kept) in [(false, false), (false, true), (true, false), (true, true)] {

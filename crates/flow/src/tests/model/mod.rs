@@ -1,6 +1,6 @@
-//! Three who meet at one account, and a fourth who comes when they are done, in every order of their reads,
-//! writes and syncs, with a kill of anybody and a power cut anywhere. The flows are the real ones; the disk
-//! is a model of one: what was written is seen at once, and lost with the power unless it was synced.
+//! Three actors at one account, and a fourth after them, in every order of their reads, writes and syncs,
+//! with a kill of any of them and a power cut anywhere. The flows are the real ones; the disk is a model: a
+//! write is visible at once, and lost with the power unless it was synced.
 
 mod actors;
 mod explore;
@@ -11,12 +11,12 @@ use actors::{Actor, ActorResult, Fixture};
 use explore::{Explored, Model, Moment};
 use store::{Disk, Fault};
 
-/// The code that somebody types, wherever they are.
+/// The code that an actor types, from any place.
 fn code_of(actor: Actor) -> Actor {
     if let Actor::LoginAbroad(ahead) = actor { Actor::Login(ahead) } else { actor }
 }
 
-/// What must hold of any meeting.
+/// The invariants of every meeting.
 fn holds(fixture: &Fixture, actors: &[Actor], before: &Moment, now: &Moment) -> Result<(), String> {
     let fail = |what: &str| Err(format!("{what}: {actors:?} were told {:?}", now.told()));
     let [old, new] = [before, now].map(|moment| fixture.shelf.account(moment.durable()));
@@ -60,12 +60,12 @@ fn holds(fixture: &Fixture, actors: &[Actor], before: &Moment, now: &Moment) -> 
     }
     let guesses = of(ActorResult::Wrong).filter(|who| actors[*who] == Actor::Guess).count();
     let recovered = new.state.recovery_used(fixture.set) > 0;
-    // Also after a login whose program was killed before it was told.
+    // Also after a login whose program was killed before it had the result.
     let familiar = new.state.throttle.places(START) > 0;
     if !recovered && !familiar && (new.state.throttle.strangers.lane.failures as usize) < guesses {
         return fail("a login elsewhere made a stranger's failure forgotten");
     }
-    // Whoever was told yes: their code is burnt on the disk.
+    // After every accepted login its code is burnt on the disk.
     for who in of(ActorResult::Accepted) {
         let kept = match actors[who] {
             Actor::Login(ahead) | Actor::LoginAbroad(ahead) => {
@@ -86,7 +86,7 @@ fn explore(fixture: &Fixture, fault: Fault, start: Disk, actors: [Actor; 4]) -> 
     Model { fixture, fault, actors: actors.to_vec(), holds: &check }.explore(start)
 }
 
-/// Who meets whom. The fourth comes last.
+/// The meetings to explore. The fourth actor comes last.
 fn meetings(fixture: &Fixture) -> Vec<(Disk, [Actor; 4])> {
     use Actor::{Enroll, Guess, Login, LoginAbroad, Recovery, Revoke, RevokeToken, Wrong};
     let (enrolled, invited) = (fixture.enrolled(), fixture.invited());

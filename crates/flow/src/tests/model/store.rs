@@ -1,6 +1,6 @@
-//! A store that does one thing at a time. What runs on it is run again from its beginning for every next
-//! thing, with what it saw before: so code that knows nothing of this can be stopped at each of its reads,
-//! writes and syncs.
+//! A store that does one operation per run. The code under test runs again from its beginning for every
+//! further operation, with its earlier reads replayed. So unmodified code can be stopped at each of its
+//! reads, writes and syncs.
 
 use qrtotp_account::{FailureCounter, Name, Record, State};
 use qrtotp_store::{Account, SealKey, Store, StoreError};
@@ -26,7 +26,7 @@ impl Shelf {
         Disk { record: self.record(&account.record), state: self.state(&account.state) }
     }
 
-    /// Two that differ in a seal's nonce alone are one.
+    /// Records that differ only in a seal's nonce count as one.
     fn record(&self, record: &Record) -> u16 {
         let plain = |record: &Record| {
             let mut record = record.clone();
@@ -55,7 +55,7 @@ fn number<T: Clone>(shelf: &RefCell<Vec<T>>, content: &T, same: impl Fn(&T, &T) 
     u16::try_from(known).expect("few contents")
 }
 
-/// What somebody does next to the disk.
+/// An actor's next operation on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Op {
     /// Read without the lock.
@@ -70,20 +70,20 @@ pub(super) enum Op {
     Unlock,
 }
 
-/// How the store is broken on purpose.
+/// Deliberate faults of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     None,
     NoLock,
-    /// It answers before what it wrote is durable.
+    /// It answers before its writes are durable.
     NoSync,
     /// A new credential's record is written before its mark.
     RecordFirst,
-    /// It takes what others wrote for durable.
+    /// It assumes that others' writes are durable.
     TrustsOthers,
 }
 
-/// What was read; nothing where something was written.
+/// The result of a read; `None` for a write.
 pub(super) type Seen = Option<Disk>;
 
 pub(super) struct Replay<'a> {
@@ -91,9 +91,9 @@ pub(super) struct Replay<'a> {
     pub shelf: &'a Shelf,
     pub fault: Fault,
     pub seen: RefCell<VecDeque<Seen>>,
-    /// The first thing that was not done before.
+    /// The first operation that was not done before.
     pub next: RefCell<Option<Op>>,
-    /// Nothing further is of interest.
+    /// Set when further operations don't matter.
     pub finished: &'a Cell<bool>,
 }
 
@@ -118,7 +118,7 @@ impl Replay<'_> {
         self.sync(Op::SyncState)
     }
 
-    /// What is as it should be may have been written by one who was killed before it was durable.
+    /// A state that needs no change may have been written by a process that was killed before it was durable.
     fn keep_state(&self, old: &Account, state: &State) -> Result<(), StoreError> {
         if *state == old.state && self.fault != Fault::TrustsOthers {
             return self.sync(Op::SyncState);
@@ -138,7 +138,7 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// The order of the file store: marks that go with both records, the record, the rest.
+    /// The file store's order: marks that fit both records, the record, the rest.
     fn change(&self, old: &Account, new: &Account) -> Result<(), StoreError> {
         if new.record == old.record {
             self.keep_state(old, &new.state)?;

@@ -1,4 +1,4 @@
-//! What is recorded: each deed from an empty directory on, with what it tells at which moment.
+//! The recorded actions: each starts with an empty directory and reports its claims as they become true.
 
 use super::*;
 use qrtotp_policy::FirstLogin;
@@ -6,12 +6,12 @@ use qrtotp_values::ConfigDuration;
 use std::path::Path;
 
 pub(super) const TEST: &str = "tests::recorder::actions::every_deed_that_is_recorded_can_be_done";
-/// Which deed to do, and where.
+/// The variables that choose the action and its directory.
 pub(super) const PLAY: &str = "QRTOTP_RECORDER_DEED";
 pub(super) const PLACE: &str = "QRTOTP_RECORDER_PLACE";
-/// The directory with everything that is on the disk, there.
+/// The directory with the whole disk, inside.
 pub(super) const HOST: &str = "host";
-/// What is told is told in these files beside it.
+/// Prefix of the files beside it that mark the reports.
 pub(super) const TOLD: &str = "told";
 
 pub(super) struct Deed {
@@ -45,14 +45,14 @@ fn every_deed_that_is_recorded_can_be_done() {
     }
 }
 
-/// Says what holds from now on: lines of a word and whom it is about. The words: judge.rs.
+/// Reports the claims that hold from now on: lines of a word and its subject. The words: check.rs.
 pub(super) struct Teller<'a> {
     place: &'a Path,
     told: Cell<usize>,
 }
 
 impl Teller<'_> {
-    /// The first time, everything so far is there to stay.
+    /// Reports the lines. On the first call, everything so far is durable.
     fn tell(&self, lines: &[(&str, &str)]) {
         let text: String = lines.iter().map(|(word, about)| format!("{word} {about}\n")).collect();
         std::fs::write(self.place.join(format!("{TOLD}.{}", self.told.replace(self.told.get() + 1))), text)
@@ -64,7 +64,7 @@ impl Teller<'_> {
     }
 }
 
-/// The store in a directory, which is made where there is none.
+/// The store in a directory, made if it does not exist.
 pub(super) fn world(host: &Path) -> World {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().mode(0o700).recursive(true).create(host).unwrap();
@@ -139,7 +139,7 @@ fn issue(w: &mut World) {
     issue_token(&w.store, &issue, START, &World::subject("root"), &mut w.log).unwrap();
 }
 
-/// Somebody enrols, with the code of the first QR code.
+/// Enrols with the code of the first QR code.
 fn confirmed(w: &mut World, teller: &Teller<'_>, authority: Authority) {
     let mut person = Person { teller: Some(teller), replies: [Some(())].into(), ..Person::default() };
     enroll_with(w, &mut person, authority).unwrap();
@@ -187,7 +187,7 @@ fn change_name(teller: &Teller<'_>) {
     teller.tell(&[("moved", &key)]);
 }
 
-/// To another one and back, because a login of the judge's has the first.
+/// To another uid and back, because a login of the checker needs the first one.
 fn change_uid(teller: &Teller<'_>) {
     let (mut w, secret, key) = imported(teller);
     let code = w.code(&secret, 0);
@@ -215,13 +215,13 @@ fn make_store(teller: &Teller<'_>) {
     teller.tell(&[("store", ""), ("in", &key)]);
 }
 
-/// Who scans what is shown, and tells of it.
+/// A user who scans the QR codes and reports them.
 #[derive(Default)]
 pub(super) struct Person<'a> {
     pub teller: Option<&'a Teller<'a>>,
-    /// To each QR code: its code (or `code`), or another QR code, please. Then the line drops.
+    /// The reply to each QR code: its code (or `code`), or a request for another one. Then the line drops.
     pub replies: VecDeque<Option<()>>,
-    /// What to type instead.
+    /// Typed instead of the right code.
     pub code: Option<String>,
     pub keys: Vec<String>,
     pub typed: String,

@@ -1,4 +1,4 @@
-//! What must hold of a store after a power cut, found out by using it.
+//! The properties of a store after a power cut, checked by using it.
 
 use super::actions::{Person, config, enroll_with, world};
 use super::*;
@@ -6,15 +6,15 @@ use qrtotp_otp::base32_decode;
 use qrtotp_store::{Store, StoreError};
 use std::collections::BTreeMap;
 
-/// What was told of whom, the last word on each.
+/// The reported claims, the last one on each subject.
 ///
 /// - `store`: it is there.
 /// - `typed`: a code that was typed and may have been accepted.
 /// - `spent`: a code that was accepted.
-/// - `in`, `out`: a device that is there, that is not (it was taken away, or never confirmed).
-/// - `moved`: a device that is there, of bob's now.
-/// - `either`: a device that is being confirmed or taken away.
-/// - `dead`: a secret that was shown and can't be confirmed any more.
+/// - `in`, `out`: a device that is enrolled, or is not (it was revoked, or never confirmed).
+/// - `moved`: a device that is enrolled, now bob's.
+/// - `either`: a device that is being confirmed or revoked.
+/// - `dead`: a secret that was shown and can no longer be confirmed.
 pub(super) type Claims = BTreeMap<String, String>;
 
 pub(super) fn claims(text: &str) -> Claims {
@@ -22,12 +22,12 @@ pub(super) fn claims(text: &str) -> Claims {
     text.lines().filter_map(claim).collect()
 }
 
-/// The time at which the last code was typed: all of them are in the window of then.
+/// The time at which the last code was typed: all codes are in its window.
 const TYPED: UnixTime = START + 30;
-/// None of them is any more.
+/// A time after all windows.
 const LATER: UnixTime = START + 3600;
 
-/// What does not hold in the store of `host`, which changes.
+/// The violations in the store of `host`, which changes.
 pub(super) fn judge(host: &Path, claims: &Claims) -> Vec<String> {
     let mut w = match open(host, claims) {
         Ok(world) => world,
@@ -84,14 +84,14 @@ pub(super) fn judge(host: &Path, claims: &Claims) -> Vec<String> {
     wrong
 }
 
-/// Who gets in with a code.
+/// The user who gets in with a code.
 fn accepting(w: &mut World, code: &str) -> Option<&'static str> {
     ["alice", "bob"].into_iter().find(|user| {
         w.login_as(user, &Options::default(), &mut Human::says([say(code)])) == Outcome::Accepted
     })
 }
 
-/// As a login opens it, or as the next attempt to make it where it need not be there.
+/// Opens the store like a login, or like the next attempt to make it if it need not exist.
 fn open(host: &Path, claims: &Claims) -> Result<World, StoreError> {
     let path = host.join("state");
     if !claims.contains_key("") {

@@ -1,5 +1,5 @@
-//! A disk that keeps what was synced, and of the rest whatever it likes: each 512-byte sector, each length
-//! and each change of a directory by itself.
+//! A disk that keeps synced data and any part of the rest: each 512-byte sector, each length and each change
+//! of a directory independently.
 
 use super::journal::{Event, Offset};
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ enum Change {
         file: Id,
         length: usize,
     },
-    /// Of directory entries: the first is the one that the change is for.
+    /// Of directory entries: the first is the subject of the change.
     Entries(Vec<(Id, PathBuf, Option<Id>)>),
 }
 
@@ -85,7 +85,7 @@ impl Files {
         })
     }
 
-    /// Puts them into a directory of the host.
+    /// Writes the files into a directory of the host.
     pub(super) fn lay_out(&self, into: &Path) {
         self.lay_out_node(0, into);
     }
@@ -106,7 +106,7 @@ impl Files {
         }
     }
 
-    /// Without what no name leads to.
+    /// Without files that no name leads to.
     fn reachable(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let (mut found, mut todo) = (Vec::new(), vec![(PathBuf::new(), 0)]);
         while let Some((path, id)) = todo.pop() {
@@ -126,7 +126,7 @@ impl Files {
     }
 }
 
-/// What a disk has been told, and what of it is there for good.
+/// The operations on a disk, and the durable part of their result.
 #[derive(Clone)]
 pub(super) struct Disk {
     durable: Files,
@@ -143,7 +143,7 @@ impl Disk {
         Self { durable, live, pending: Vec::new(), ends: BTreeMap::new() }
     }
 
-    /// Everything is there for good.
+    /// Makes everything durable.
     pub(super) fn settle(&mut self) {
         self.durable = self.live.clone();
         self.pending.clear();
@@ -221,8 +221,8 @@ impl Disk {
         }
     }
 
-    /// Everything that a power cut may leave: all of it if that is at most `most`, else so many, chosen by a
-    /// fixed rule.
+    /// Every possible result of a power cut: all if there are at most `most`, otherwise that many, chosen by
+    /// a fixed rule.
     pub(super) fn remains(&self, most: usize) -> Vec<Files> {
         let count = self.pending.len();
         let chosen: Vec<Vec<bool>> = if count < 20 && 1 << count <= most {

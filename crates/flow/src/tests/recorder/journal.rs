@@ -1,16 +1,17 @@
-//! What strace wrote down of a process: what it did to the files below one directory, and when it told what.
+//! strace's record of a process: its operations on the files below one directory, and the moments of its
+//! reports.
 
 use std::path::{Path, PathBuf};
 
-/// What strace is to write down: everything that changes files or makes changes durable.
+/// The calls that strace records: all that change files or make changes durable.
 pub(super) const CALLS: &str = "trace=openat,openat2,open,creat,mkdir,mkdirat,write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,\
      fallocate,fsync,fdatasync,sync,syncfs,sync_file_range,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir,\
      mknod,mknodat,copy_file_range,sendfile,splice,msync";
 
-/// One thing that was done. Paths are below the directory.
+/// One operation. Paths are below the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// Opened for writing: made if it was not there.
+    /// Opened for writing: created if it did not exist.
     Open {
         path: PathBuf,
         truncate: bool,
@@ -31,35 +32,34 @@ pub(super) enum Event {
         to: PathBuf,
     },
     Remove(PathBuf),
-    /// Number so many of what the process told.
+    /// The report with this number.
     Told(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offset {
     At(usize),
-    /// Behind what was written last.
+    /// Behind the last write.
     Next,
 }
 
-/// Reads strace's output (`-f -y -xx`). `root` is the directory; what is told is told by making `TOLD.N`
+/// Reads strace's output (`-f -y -xx`). `root` is the directory; the process reports by making `TOLD.N`
 /// beside it.
 ///
-/// Panics at a call that it does not understand and that touches the directory, or that another interrupts:
-/// nothing may be overlooked.
+/// Panics at an unknown or interrupted call that touches the directory: nothing may be overlooked.
 pub(super) fn read(trace: &str, root: &Path, told: &str) -> Vec<Event> {
     let mut events = Vec::new();
     for line in trace.lines() {
         let call = line.split_once(' ').map_or(line, |(_, call)| call.trim_start());
         let Some((name, rest)) = call.split_once('(') else { continue };
         let ours = |path: &PathBuf| path.strip_prefix(root).ok().map(Path::to_owned);
-        // What is written is no path.
+        // Written data is not a path.
         let named = |arguments: &str| match name.contains("write") {
             true => paths(arguments.split('"').next().unwrap_or_default()),
             false => paths(arguments),
         };
         let Some((arguments, result)) = rest.rsplit_once(" = ") else {
-            // libtest's own thread may tell of something meanwhile.
+            // libtest's own thread may make calls in the meantime.
             let touched = named(rest).iter().any(|path| ours(path).is_some());
             assert!(!line.contains("unfinished") || !touched, "two threads at a time: {line}");
             continue;

@@ -1,6 +1,6 @@
-//! A power cut at every moment of a login, an enrolment, a revocation and the use of a token. The deed is
-//! done by another process under strace, which writes down each call that changes a file or makes it durable.
-//! Then, for each call: everything that a disk may have kept of those before it is laid out, and used.
+//! A power cut at every moment of a login, an enrolment, a revocation and the use of a token. Another process
+//! does the action under strace, which records each call that changes a file or makes it durable. Then, for
+//! each call, every possible disk content after the calls before it is laid out and used.
 
 mod actions;
 mod check;
@@ -14,16 +14,16 @@ use journal::Event;
 use std::path::Path;
 use std::process::Command;
 
-/// States that are looked at after one call.
+/// Most states to check after one call.
 const MOST: usize = 4096;
 
-/// What a deed did, and what it told when.
+/// The operations of an action, and its reports.
 struct Record {
     events: Vec<Event>,
     told: Vec<check::Claims>,
 }
 
-/// What came of the power cuts, up to the first after which something did not hold.
+/// The results of the power cuts, up to the first violation.
 #[derive(Default)]
 struct Found {
     calls: usize,
@@ -51,7 +51,7 @@ fn record(deed: &Deed) -> Record {
     Record { events, told: told.map(|text| check::claims(&text)).collect() }
 }
 
-/// In memory where that is possible: thousands of stores are written here.
+/// A directory in memory if possible: the test writes thousands of stores.
 fn place() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
     let private = std::fs::Permissions::from_mode(0o700);
@@ -62,7 +62,7 @@ fn place() -> tempfile::TempDir {
 }
 
 impl Record {
-    /// The same where the n-th sync does nothing, for those that `swallowed` names; as a check of the checks.
+    /// A copy in which the n-th sync does nothing if `swallowed(n)`, to test the checks themselves.
     fn without_syncs(&self, swallowed: impl Fn(usize) -> bool) -> Self {
         let mut syncs = 0..;
         let mut is_kept =
@@ -75,15 +75,15 @@ impl Record {
         self.events.iter().position(|event| *event == Event::Told(0)).expect("a beginning")
     }
 
-    /// The numbers of the syncs of the deed itself.
+    /// The numbers of the action's syncs.
     fn syncs(&self) -> std::ops::Range<usize> {
         let count = |events: &[Event]| events.iter().filter(|event| matches!(event, Event::Sync(_))).count();
         count(&self.events[..self.begin()])..count(&self.events)
     }
 }
 
-/// Cuts the power after each call, and looks at all that it may leave, or at a selection where that is more
-/// than [`MOST`].
+/// Cuts the power after each call, and checks all possible results, or a selection if there are more than
+/// [`MOST`].
 fn cut(record: &Record) -> Found {
     let begin = record.begin();
     let mut disk = Disk::new();
