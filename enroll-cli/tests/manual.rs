@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 58] = [
+const COMMANDS: [&[&str]; 59] = [
     &[],
     &["enroll"],
     &["status"],
@@ -63,6 +63,7 @@ const COMMANDS: [&[&str]; 58] = [
     &["audit", "summary"],
     &["audit", "report"],
     &["metrics"],
+    &["watch"],
     &["man"],
 ];
 

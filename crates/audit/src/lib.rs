@@ -9,6 +9,7 @@ mod merge;
 mod report;
 mod summary;
 mod verify;
+mod watch;
 
 pub use ecs::ecs;
 pub use event::{Entry, Event, RECOVERED, Writer, from_journal, from_syslog, rfc3339_of, time_of};
@@ -17,3 +18,4 @@ pub use merge::Merge;
 pub use report::{Proof, Report};
 pub use summary::Summary;
 pub use verify::{Fault, Finding, Head, Verifier};
+pub use watch::{Anomaly, Severity, Watch};
