@@ -136,6 +136,11 @@ pub enum Command {
     /// Reads the journal and /var/log/auth.log*, rotated and compressed ones too; a line that both have comes once. Lines that look like
     /// ours but were written by a process without root's rights are marked FORGED, where the journal says who wrote them.
     Audit(Audit),
+    /// A console for a terminal: live events, accounts with their counted wrong codes, open tokens; unlock and revoke (root only)
+    ///
+    /// Keys only, from 80x24 on, without colour. `u` unlocks the chosen account, `r` revokes all of its devices, on page 3 its token;
+    /// each asks first and logs what the commands log. Behind ssh and sudo, so behind a code: it opens no port.
+    Top,
     /// Follow the log and say what deserves a look: guessing, a code that two people know, a new place, many enrolments
     ///
     /// Needs no root, only the right to read the log (group systemd-journal, or adm for files). Each anomaly says why; none denies a

@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 59] = [
+const COMMANDS: [&[&str]; 60] = [
     &[],
     &["enroll"],
     &["status"],
@@ -64,6 +64,7 @@ const COMMANDS: [&[&str]; 59] = [
     &["audit", "report"],
     &["metrics"],
     &["watch"],
+    &["top"],
     &["man"],
 ];
 

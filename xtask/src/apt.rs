@@ -66,6 +66,7 @@ pub const TEST: &[&str] = &[
     "sasl2-bin",
     "strace",
     "systemd",
+    "tmux",
     "valgrind",
     "vsftpd",
     "xdotool",
