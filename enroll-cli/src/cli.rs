@@ -7,6 +7,7 @@ mod device;
 mod explain;
 mod import;
 mod key;
+mod watch;
 
 pub use account::Account;
 pub use audit::{Audit, Form as AuditForm, Show, Sources, What as AuditWhat};
@@ -15,6 +16,7 @@ pub use device::{Bulk, Device, Rename, Revoke, RevokeAnybody};
 pub use explain::explain;
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
 pub use key::{AddKey, HardwareKey};
+pub use watch::{Least as WatchLeast, Watch};
 
 use crate::cmd::setup::With;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -141,6 +143,21 @@ pub enum Command {
     /// once. Lines that look like ours but were written by a process without root's rights are marked FORGED,
     /// where the journal says who wrote them.
     Audit(Audit),
+    /// A console for a terminal: live events, accounts with their counted wrong codes, open tokens; unlock
+    /// and revoke (root only)
+    ///
+    /// Keys only, from 80x24 on, without colour. `u` unlocks the chosen account, `r` revokes all of its
+    /// devices, on page 3 its token; each asks first and logs what the commands log. Behind ssh and sudo, so
+    /// behind a code: it opens no port.
+    Top,
+    /// Follow the log and say what deserves a look: guessing, a code that two people know, a new place, many
+    /// enrolments
+    ///
+    /// Needs no root, only the right to read the log (group systemd-journal, or adm for files). Each anomaly
+    /// says why; none denies a login. What happened in the last 30 days is read first, to know which places
+    /// are familiar. A rule names an account, or a network, once an hour. With --file it reads that log to
+    /// its end and says what it would have said. docs/AUDIT.md lists the rules.
+    Watch(Watch),
     /// Print the store in numbers for Prometheus, in the OpenMetrics form and without any name (root only)
     ///
     /// Run it once a minute with --textfile /var/lib/prometheus/node-exporter/qrtotp.prom, from cron or a

@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 59] = [
+const COMMANDS: [&[&str]; 61] = [
     &[],
     &["enroll"],
     &["status"],
@@ -64,6 +64,8 @@ const COMMANDS: [&[&str]; 59] = [
     &["audit", "summary"],
     &["audit", "report"],
     &["metrics"],
+    &["watch"],
+    &["top"],
     &["man"],
 ];
 

@@ -71,3 +71,27 @@ fn lines_in_the_journal_are_proven_and_what_a_user_wrote_to_it_is_shown_as_forge
     assert_eq!((forged.len(), real.len()), (1, 1), "{shown}");
     assert!(forged[0].contains("uid 65534: event=login"), "{shown}");
 }
+
+#[test]
+fn watch_names_what_happens_after_its_start_and_not_what_was_before() {
+    let sandbox = Sandbox::new();
+    sandbox.stack("");
+    sandbox.add_user("alice");
+    let phone = sandbox.import("alice");
+    for _ in 0..9 {
+        let _ =
+            sandbox.login("alice").answer(&phone.wrong_code()).arguments(&["--rhost", "203.0.113.9"]).run();
+    }
+    // These lines have no time of their own, so they happen when they are sent.
+    let lines: Vec<_> =
+        sandbox.log.lines().into_iter().filter(|line| line.contains("reason=throttled")).collect();
+    assert!(lines.len() >= 2, "{lines:?}");
+    sandbox.overwrite("/tmp/lines", &format!("{}\n", lines.join("\n")).repeat(3));
+    sandbox.overwrite("/tmp/forged", "");
+    let steps = "qrtotp watch --json >/tmp/watched & watch=$!; sleep 2; [ -s /tmp/watched ] && exit 9
+        sed 's/user=alice/user=bob/' /tmp/lines >/tmp/again; python3 /tmp/send.py /tmp/again; journalctl --sync
+        for n in 1 2 3 4 5 6 7 8 9; do [ -s /tmp/watched ] && break; sleep 0.5; done; kill $watch; cat /tmp/watched";
+    let said = in_journal(&sandbox, &["sh", "-c", steps]).stdout;
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("\"rule\":\"codes-guessed\"") && said.contains("\"user\":\"bob\""), "{said}");
+}

@@ -69,6 +69,7 @@ pub const TEST: &[&str] = &[
     "sasl2-bin",
     "strace",
     "systemd",
+    "tmux",
     "valgrind",
     "vsftpd",
     "xdotool",

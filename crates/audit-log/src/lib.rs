@@ -11,6 +11,7 @@ mod report;
 mod summary;
 mod time;
 mod verify;
+mod watch;
 
 pub use ecs::ecs;
 pub use event::{Entry, Event, RECOVERED, Writer, from_journal, from_syslog, time_of};
@@ -20,3 +21,4 @@ pub use report::{Proof, Report};
 pub use summary::Summary;
 pub use time::rfc3339_of;
 pub use verify::{Fault, Finding, Head, Verifier};
+pub use watch::{Anomaly, Severity, Watch};

@@ -22,8 +22,10 @@ mod revoke;
 pub mod setup;
 mod status;
 mod token;
+mod top;
 mod unlock;
 mod verify;
+mod watch;
 
 use crate::cli::{Cli, Command, Device, HardwareKey, Recovery};
 use crate::context::Context;
@@ -83,6 +85,8 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Key(HardwareKey::Add(args)), _) => key::add(&context()?, args),
         (Command::Account(what), _) => account::run(&context()?, what),
         (Command::Audit(args), _) => audit::run(&cli.config, args),
+        (Command::Top, _) => top::run(&context()?),
+        (Command::Watch(args), _) => watch::run(&args),
         (Command::Metrics { textfile }, _) => metrics::run(&cli.config, &context()?, textfile.as_deref()),
         (Command::Unlock { user }, _) => unlock::run(&context()?, &user),
         (Command::Token(what), _) => token::run(&context()?, what),

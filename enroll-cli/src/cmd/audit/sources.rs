@@ -64,6 +64,18 @@ pub fn follow() -> Result<Entries, Failure> {
     Ok(Box::new(lines.filter_map(|line| from_syslog(&line))))
 }
 
+/// Entries from `since` on, and then as they come.
+///
+/// # Errors
+/// Nothing can be followed.
+pub fn since_and_follow(since: i64) -> Result<Entries, Failure> {
+    if let Some(journal) = journal(&["--follow", "--no-tail"], Some(since)) {
+        return Ok(journal);
+    }
+    let before = files(rotated())?.filter(move |entry| entry.when() >= since);
+    Ok(Box::new(before.chain(follow()?)))
+}
+
 /// The journal's entries of AUTHPRIV, if the journal has a place on this host.
 fn journal(how: &[&str], since: Option<i64>) -> Option<Entries> {
     let lines = journal_lines(how, since)?;

@@ -1,0 +1,175 @@
+//! `qrtotp top`: a console over events, accounts and tokens. What it changes, it changes by the flows of
+//! `unlock` and `revoke`, with their events. Keys only; nothing is said by colour alone.
+
+mod app;
+mod view;
+
+use super::audit::sources;
+use crate::context::{Context, syslog};
+use crate::error::{Exit, Failure};
+use app::{Action, App, Row};
+use qrtotp_account::EnrolmentStatus;
+use qrtotp_audit_log::Entry;
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_flow::Selection;
+use qrtotp_store::{Account, FileStore, Store};
+use qrtotp_values::UnixTime;
+use ratatui::crossterm::event::{self, Event};
+use std::io::IsTerminal;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+/// Events of so long ago are shown at the start.
+const HISTORY: i64 = 3600;
+/// So many events may wait to be shown.
+const WAITING: usize = 1000;
+/// More accounts than these are not listed; `qrtotp list` has them all.
+const ACCOUNTS: usize = 10_000;
+/// The store is read again so often, in milliseconds, and at most a tenth of the time is spent on it.
+const REFRESH: Duration = Duration::from_secs(5);
+const TICK: Duration = Duration::from_millis(200);
+
+pub fn run(context: &Context) -> Result<Exit, Failure> {
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        let text = "qrtotp top needs a terminal; for a pipe take `qrtotp audit --follow` and `qrtotp list`";
+        return Err(Failure::Error(text.into()));
+    }
+    let store = context.store()?;
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let mut app = App::new(&host.to_string_lossy());
+    let events = follow(SystemClock.now() - HISTORY);
+    let mut terminal = ratatui::try_init()
+        .map_err(|error| Failure::Error(format!("the terminal can't be used: {error}")))?;
+    let ended = console(context, &store, &mut app, &events, &mut terminal);
+    ratatui::restore();
+    ended.map(|()| Exit::Done)
+}
+
+fn console(
+    context: &Context,
+    store: &FileStore,
+    app: &mut App,
+    events: &Receiver<Entry>,
+    terminal: &mut ratatui::DefaultTerminal,
+) -> Result<(), Failure> {
+    let mut due = Instant::now();
+    loop {
+        if Instant::now() >= due {
+            let began = Instant::now();
+            refresh(context, store, app)?;
+            due = Instant::now() + REFRESH.max(began.elapsed() * 10);
+        }
+        events.try_iter().take(WAITING).for_each(|entry| app.add(&entry));
+        terminal.draw(|frame| view::draw(app, frame))?;
+        if !event::poll(TICK)? {
+            continue;
+        }
+        let Event::Key(key) = event::read()? else { continue };
+        match app.key(key) {
+            None => {}
+            Some(Action::Quit) => return Ok(()),
+            Some(Action::Redraw) => {
+                terminal.clear()?;
+                due = Instant::now();
+            }
+            Some(action) => {
+                let said = act(context, store, &action);
+                app.say(said);
+                // What the system log says to standard error stands in the picture otherwise.
+                terminal.clear()?;
+                due = Instant::now();
+            }
+        }
+    }
+}
+
+/// Does it as the command would, and says the same.
+fn act(context: &Context, store: &FileStore, action: &Action) -> String {
+    let now = SystemClock.now();
+    let done = match action {
+        Action::Unlock(name) => {
+            qrtotp_flow::unlock(store, name, now, &context.subject(name.as_str()), &mut syslog())
+                .map(|failures| format!("Unlocked {name}: {failures} failures in a row are forgotten."))
+        }
+        Action::Revoke(name) => qrtotp_flow::revoke(
+            store,
+            name,
+            Selection::All,
+            now,
+            &context.subject(name.as_str()),
+            &mut syslog(),
+        )
+        .map(|gone| format!("Revoked {} devices of {name}; its logins are denied.", gone.len())),
+        Action::RevokeToken(name) => {
+            qrtotp_flow::revoke_token(store, name, now, &context.subject(name.as_str()), &mut syslog())
+                .map(|id| format!("Revoked the token of {name} ({id})."))
+        }
+        Action::Quit | Action::Redraw => return String::new(),
+    };
+    done.unwrap_or_else(|error| match action {
+        Action::Unlock(name) | Action::Revoke(name) | Action::RevokeToken(name) => {
+            Failure::admin(&error, name.as_str()).to_string()
+        }
+        Action::Quit | Action::Redraw => error.to_string(),
+    })
+}
+
+/// Reads the store anew.
+fn refresh(context: &Context, store: &FileStore, app: &mut App) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    let (mut rows, mut unread) = (Vec::new(), 0_usize);
+    for name in store.names()?.take(ACCOUNTS) {
+        match store.load(&name) {
+            Ok(Some(account)) => rows.push(row(context, name, &account, now)),
+            Ok(None) => {} // gone since its name was read
+            Err(_) => unread += 1,
+        }
+    }
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    app.refresh(rows, unread, now);
+    Ok(())
+}
+
+fn row(
+    context: &Context,
+    name: qrtotp_account::Name,
+    Account { record, state }: &Account,
+    now: UnixTime,
+) -> Row {
+    let marks = record.credentials.iter().filter_map(|device| state.mark(device.id));
+    let throttle = &state.throttle;
+    Row {
+        name,
+        standing: match record.standing() {
+            EnrolmentStatus::Enrolled => "enrolled",
+            EnrolmentStatus::Unenrolled => "no device",
+            EnrolmentStatus::Revoked => "revoked",
+        },
+        devices: record.ids().count(),
+        last_used: marks.map(|mark| mark.last_used).max().filter(|time| *time > 0),
+        strangers: throttle.strangers.lane.failures,
+        own: throttle.own.lane.failures,
+        recovery: throttle.recovery.failures,
+        disabled: throttle.is_disabled(&context.config.throttle.rules()),
+        token: record
+            .token
+            .as_ref()
+            .filter(|token| token.is_live(now))
+            .map(|token| (token.id.to_string(), token.issued_by.clone(), token.expires)),
+    }
+}
+
+/// The log's events, read by a thread of its own: it waits for lines.
+fn follow(since: UnixTime) -> Receiver<Entry> {
+    let (send, receive) = sync_channel(WAITING);
+    std::thread::spawn(move || {
+        // Without a log there are no events; accounts and tokens are shown all the same.
+        let Ok(entries) = sources::since_and_follow(since.saturating_mul(1_000_000)) else { return };
+        for entry in entries {
+            if send.send(entry).is_err() {
+                return;
+            }
+        }
+    });
+    receive
+}
