@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 58] = [
+const COMMANDS: [&[&str]; 59] = [
     &[],
     &["enroll"],
     &["status"],
@@ -47,6 +47,7 @@ const COMMANDS: [&[&str]; 58] = [
     &["config", "sshd"],
     &["doctor"],
     &["doctor", "last"],
+    &["doctor", "login"],
     &["init"],
     &["setup"],
     &["selftest"],

@@ -14,6 +14,7 @@ mod test;
 mod words;
 
 pub use check::{disk, settings, store};
+pub use explain::explained;
 
 use crate::applied::expire;
 use crate::cli::Config;
