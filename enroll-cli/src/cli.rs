@@ -57,7 +57,8 @@ pub enum Command {
     /// the password and the code are needed; also sudo-i with sudo, and su-l with su. sshd also gets
     /// /etc/ssh/sshd_config.d/00-qrtotp.conf. If no place is right, nothing is changed.
     ///
-    /// --apply keeps what was there, checks each step and takes everything back if one fails. Then log in from a second terminal and
+    /// --apply keeps what was there, checks each step and takes everything back if one fails. If sshd changes, the last step is a trial
+    /// login through it, on your terminal and with your device: ssh asks, and sees what you type, not this command. Then log in from a second terminal and
     /// give `qrtotp setup --keep` there: without it a systemd timer undoes everything, also after a reboot.
     Setup(Setup),
     /// Enrol an authenticator app: show a QR code, ask for a first code, then activate it
@@ -218,6 +219,12 @@ pub struct Setup {
     /// Without a timer, if you can undo them at the console
     #[arg(long, requires = "apply", conflicts_with = "confirm")]
     pub no_timer: bool,
+    /// Who makes the trial login; by default, you
+    #[arg(long, value_name = "USER", requires = "apply", conflicts_with = "no_trial")]
+    pub trial: Option<String>,
+    /// Without a trial login
+    #[arg(long, requires = "apply")]
+    pub no_trial: bool,
     /// Keep what was changed
     #[arg(long, conflicts_with_all = ["apply", "undo"])]
     pub keep: bool,

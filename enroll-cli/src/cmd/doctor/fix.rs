@@ -27,6 +27,8 @@ pub fn run(path: &Path, id: &str, args: &Doctor, findings: &[Finding]) -> Result
         apply: args.apply,
         confirm: CONFIRM,
         no_timer: args.no_timer,
+        trial: None,
+        no_trial: false,
         keep: false,
         undo: false,
     };
