@@ -60,9 +60,10 @@ pub enum Command {
     /// makes says that exactly the password and the code are needed; also sudo-i with sudo, and su-l with su.
     /// sshd also gets /etc/ssh/sshd_config.d/00-qrtotp.conf. If no place is right, nothing is changed.
     ///
-    /// --apply keeps what was there, checks each step and takes everything back if one fails. Then log in
-    /// from a second terminal and give `qrtotp setup --keep` there: without it a systemd timer undoes
-    /// everything, also after a reboot.
+    /// --apply keeps what was there, checks each step and takes everything back if one fails. If sshd
+    /// changes, the last step is a trial login through it, on your terminal and with your device: ssh asks,
+    /// and sees what you type, not this command. Then log in from a second terminal and give `qrtotp setup
+    /// --keep` there: without it a systemd timer undoes everything, also after a reboot.
     Setup(Setup),
     /// Enrol an authenticator app: show a QR code, ask for a first code, then activate it
     ///
@@ -249,6 +250,12 @@ pub struct Setup {
     /// Without a timer, if you can undo them at the console
     #[arg(long, requires = "apply", conflicts_with = "confirm")]
     pub no_timer: bool,
+    /// Who makes the trial login; by default, you
+    #[arg(long, value_name = "USER", requires = "apply", conflicts_with = "no_trial")]
+    pub trial: Option<String>,
+    /// Without a trial login
+    #[arg(long, requires = "apply")]
+    pub no_trial: bool,
     /// Keep what was changed
     #[arg(long, conflicts_with_all = ["apply", "undo"])]
     pub keep: bool,
@@ -273,12 +280,47 @@ pub struct Doctor {
     /// JSON, with times in Unix seconds
     #[arg(long)]
     pub json: bool,
+    /// Show what `qrtotp setup` would change to mend the findings of this id, if it can
+    #[arg(long, value_name = "ID", conflicts_with_all = ["problems", "json"])]
+    pub fix: Option<String>,
+    /// Change it, as `qrtotp setup --apply` does: undone after 10 minutes without `qrtotp setup --keep`
+    #[arg(long, requires = "fix")]
+    pub apply: bool,
+    /// Without a timer, if you can undo it at the console
+    #[arg(long, requires = "apply")]
+    pub no_timer: bool,
     #[command(subcommand)]
     pub what: Option<DoctorWhat>,
 }
 
+/// A login that is told, not made.
+#[derive(Debug, Args)]
+pub struct ReplayedLogin {
+    /// Who logs in
+    pub user: String,
+    /// The PAM service
+    #[arg(long, default_value = "sshd")]
+    pub service: String,
+    /// The remote host, or `local`; by default an address of no network for sshd, and `local` for other
+    /// services
+    #[arg(long, value_name = "ADDRESS")]
+    pub from: Option<String>,
+    /// The caller of sudo or su
+    #[arg(long, value_name = "USER", default_value = "")]
+    pub by: String,
+    /// As if sshd had accepted a public key, or one that is registered as a hardware key
+    #[arg(long, value_name = "KIND", value_enum, num_args = 0..=1, default_missing_value = "any")]
+    pub key: Option<Key>,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum DoctorWhat {
+    /// Tell a login in words, without making it: what sshd demands, which PAM lines run, which rule decides,
+    /// what is asked
+    ///
+    /// For right answers, at a place where no right code came from in the last 30 days. Exit code 1 if nobody
+    /// gets in.
+    Login(ReplayedLogin),
     /// Explain the last refused login of an account, from the log
     ///
     /// Exit code 1 if the log has none.

@@ -47,6 +47,7 @@ const COMMANDS: [&[&str]; 61] = [
     &["config", "sshd"],
     &["doctor"],
     &["doctor", "last"],
+    &["doctor", "login"],
     &["init"],
     &["setup"],
     &["selftest"],

@@ -8,8 +8,14 @@ pub struct Recipe(String);
 impl Recipe {
     #[must_use]
     pub fn of(host: &str) -> Self {
-        let document = std::fs::read_to_string(artefacts::sources().join("../docs/SERVICES.md")).unwrap();
-        let section = document.split(&format!("\n## {host}\n")).nth(1).expect("no such section");
+        Self::in_document("SERVICES.md", host)
+    }
+
+    /// A section of another document.
+    #[must_use]
+    pub fn in_document(document: &str, title: &str) -> Self {
+        let document = std::fs::read_to_string(artefacts::sources().join("../docs").join(document)).unwrap();
+        let section = document.split(&format!("\n## {title}\n")).nth(1).expect("no such section");
         Self(section.split("\n## ").next().unwrap().to_owned())
     }
 
@@ -17,6 +23,13 @@ impl Recipe {
     #[must_use]
     pub fn block(&self, path: &str) -> String {
         self.behind(&format!("`{path}`"))
+    }
+
+    /// All indented lines.
+    #[must_use]
+    pub fn all_commands(&self) -> String {
+        let lines = self.0.lines().filter_map(|line| line.strip_prefix("    "));
+        lines.map(|line| format!("{line}\n")).collect()
     }
 
     /// The block after `Run:`.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
-    Output, Phone, Sandbox,
+    Output, Phone, Pty, Sandbox,
     shipped::{INSIDE, Knowledge},
     users::PASSWORD,
 };
@@ -139,4 +139,62 @@ fn with_a_password_sshd_asks_for_both_and_neither_is_enough_alone() {
     assert!(!attempt("not the password", &phone.previous_code()).inside);
     let right = attempt(PASSWORD, &phone.code());
     assert!(right.inside && right.asked_for_code, "{right:?}");
+}
+
+/// `setup sshd --apply` up to the code of the trial login.
+fn trial(sandbox: &Sandbox) -> Pty {
+    let mut pty =
+        sandbox.pty(None, &["qrtotp", "setup", "sshd", "--apply", "--no-timer", "--trial", "alice"]);
+    pty.expect("Trial login of alice through sshd");
+    pty.expect("assword: ");
+    pty.send(PASSWORD);
+    pty.expect("Verification code: ");
+    pty
+}
+
+#[test]
+fn the_trial_login_goes_through_the_running_sshd_and_a_wrong_code_takes_everything_back() {
+    let (sandbox, phone) = host();
+    let _sshd = sandbox.start_debians_sshd();
+    let before = files(&sandbox);
+    let mut failed = trial(&sandbox);
+    failed.send(&phone.wrong_code());
+    for _ in 0..2 {
+        failed.expect("assword: ");
+        failed.send("not the password");
+    }
+    let said = failed.failure();
+    assert!(said.contains("the trial login of alice failed; everything is as it was"), "{said}");
+    assert_eq!(files(&sandbox), before);
+    let mut right = trial(&sandbox);
+    let code = phone.code();
+    sandbox.keep_secret(&code);
+    right.send(&code);
+    assert!(right.success().contains("alice got in."));
+    assert_ne!(files(&sandbox), before);
+    let _ = sandbox.log.wait(&["event=login result=accepted", "user=alice service=sshd"]);
+}
+
+#[test]
+fn without_a_terminal_a_device_or_sshd_the_trial_login_is_left_out_and_that_is_said() {
+    let (sandbox, _) = host();
+    let said = setup(&sandbox, &["sshd", "--apply", "--no-timer"]).success().stdout;
+    assert!(said.contains("No trial login was made: there is no terminal to ask for a code on."), "{said}");
+    let again = |more: &[&str]| {
+        setup(&sandbox, &["--undo"]).success();
+        sandbox.pty(None, &[&["qrtotp", "setup", "sshd", "--apply", "--no-timer"], more].concat()).success()
+    };
+    sandbox.add_user("bobby");
+    for (more, why) in [
+        (&["--no-trial"][..], "as --no-trial says"),
+        (&["--trial", "bobby"], "bobby has no device; give --trial USER for somebody who has one"),
+        (
+            &["--trial", "alice", "--with", "key"],
+            "it would need a key, and there is no ssh agent (SSH_AUTH_SOCK)",
+        ),
+        (&["--trial", "alice"], "no sshd listens here"),
+    ] {
+        let said = again(more);
+        assert!(said.contains(&format!("No trial login was made: {why}.")), "{said}");
+    }
 }

@@ -157,6 +157,10 @@ fn devices() -> Result<(), Failure> {
 /// rules: they may exempt accounts.
 fn store(state_dir: &Path) -> Result<(), Failure> {
     let path = state_dir.display().to_string();
+    // Elsewhere a directory would be made on the host.
+    if !state_dir.is_dir() && !state_dir.starts_with("/var") {
+        return Err(Failure::Refused(format!("{path} is not there yet: qrtotp init makes it")));
+    }
     fs::create_dir_all(state_dir)?;
     for path in [path.as_str(), "/etc/qrtotp"] {
         tmpfs(path, "mode=755")?;

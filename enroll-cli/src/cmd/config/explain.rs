@@ -17,6 +17,12 @@ use std::io::Write;
 use std::path::Path;
 
 pub fn run(path: &Path, args: &Explain) -> Result<Exit, Failure> {
+    let outcome = explained(path, args, &mut std::io::stdout().lock())?;
+    Ok(if outcome == Outcome::Deny { Exit::Refused } else { Exit::Done })
+}
+
+/// Writes how a login would be decided, and gives the outcome.
+pub fn explained(path: &Path, args: &Explain, out: &mut impl Write) -> Result<Outcome, Failure> {
     let (heading, config) = if args.edited {
         (
             format!("the files as they are, which `qrtotp config apply` would apply: {}", path.display()),
@@ -54,17 +60,16 @@ pub fn run(path: &Path, args: &Explain) -> Result<Exit, Failure> {
         all: args.all,
     };
     let explained = explain(&config, &facts, &assumed).map_err(damaged)?;
-    let mut out = std::io::stdout().lock();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &explained.json(&config)).map_err(std::io::Error::from)?;
+        serde_json::to_writer_pretty(&mut *out, &explained.json(&config)).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
         let hardware = if hardware_key { "; the key is a registered hardware key" } else { "" };
         let login = login(&facts, config.rules.offset(now).map_err(damaged)?);
         writeln!(out, "{heading}\nlogin: {login}{hardware}")?;
-        explained.write(&config, &args.user, &mut out)?;
+        explained.write(&config, &args.user, out)?;
     }
-    Ok(if explained.outcome(&config) == Outcome::Deny { Exit::Refused } else { Exit::Done })
+    Ok(explained.outcome(&config))
 }
 
 fn facts<'a>(args: &'a Explain, config: &Config, user: Option<&'a str>, now: UnixTime) -> Facts<'a> {

@@ -15,6 +15,7 @@ mod test;
 mod words;
 
 pub use check::{disk, settings, store};
+pub use explain::explained;
 
 use crate::applied::expire;
 use crate::cli::Config;

@@ -4,8 +4,10 @@
 
 mod accounts;
 mod files;
+mod fix;
 mod host;
 mod last;
+mod login;
 mod module;
 mod pam;
 mod people;
@@ -26,7 +28,7 @@ pub use stacks::{Primary, Service};
 use super::config;
 use crate::applied;
 use crate::cli::{Doctor, DoctorWhat};
-use crate::context::Context;
+use crate::context::{Context, config_file};
 use crate::error::{Exit, Failure};
 use nix::errno::Errno;
 use nix::unistd::geteuid;
@@ -42,8 +44,10 @@ use std::path::{Path, PathBuf};
 const AS_ROOT: &str = "run it as root, for example: sudo qrtotp doctor";
 
 pub fn run(config: &Path, socket: Option<PathBuf>, args: &Doctor) -> Result<Exit, Failure> {
-    if let Some(DoctorWhat::Last { user, sources }) = &args.what {
-        return last::run(user, sources);
+    match &args.what {
+        Some(DoctorWhat::Last { user, sources }) => return last::run(user, sources),
+        Some(DoctorWhat::Login(login)) => return login::run(&config_file(config)?, login),
+        None => {}
     }
     let mut report = Report::new(SystemClock.now());
     let config = &std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
@@ -75,6 +79,9 @@ pub fn run(config: &Path, socket: Option<PathBuf>, args: &Doctor) -> Result<Exit
     report.add(host::clock(&SystemClock));
     report.add(host::broker(socket.as_deref()));
     report.add(host::log(Path::new(host::LOG)));
+    if let Some(id) = &args.fix {
+        return fix::run(config, id, args, &report.findings);
+    }
     let mut out = std::io::stdout();
     let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     if args.json {

@@ -8,6 +8,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod trial;
 
 pub use plan::With;
 
@@ -28,6 +29,7 @@ use qrtotp_values::text::utc;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use trial::Trial;
 
 const LEAST_CONFIRM: ConfigDuration = ConfigDuration::seconds(60);
 
@@ -59,7 +61,8 @@ pub fn run(path: &Path, args: &Setup) -> Result<Exit, Failure> {
     }
     ready(&context, args)?;
     let failures = || doctor::failures(path, &context.config);
-    apply(&changes, args, &failures)
+    let trial = if trial::concerns(&changes) { Some(trial::prepare(&context, args)?) } else { None };
+    apply(&changes, args, &failures, trial.as_ref())
 }
 
 /// Refuses where the changes would lock everybody out, or could not be undone by themselves.
@@ -86,7 +89,12 @@ fn ready(context: &Context, args: &Setup) -> Result<(), Failure> {
     Ok(())
 }
 
-fn apply(changes: &[Change], args: &Setup, failures: &dyn Fn() -> Vec<String>) -> Result<Exit, Failure> {
+fn apply(
+    changes: &[Change],
+    args: &Setup,
+    failures: &dyn Fn() -> Vec<String>,
+    trial: Option<&Trial>,
+) -> Result<Exit, Failure> {
     let known = failures();
     let backup = Backup::save(changes)?;
     let until = SystemClock.now() + args.confirm.as_seconds();
@@ -102,7 +110,7 @@ fn apply(changes: &[Change], args: &Setup, failures: &dyn Fn() -> Vec<String>) -
         }
         match failures().into_iter().find(|failure| !known.contains(failure)) {
             Some(failure) => Err(Failure::Refused(failure)),
-            None => Ok(()),
+            None => trial.map_or(Ok(()), trial::run),
         }
     })();
     if let Err(failure) = done {
