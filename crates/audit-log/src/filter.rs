@@ -4,7 +4,7 @@ use crate::event::Entry;
 use crate::time::{SECOND, rfc3339};
 use std::net::IpAddr;
 
-/// What an event must have. Of several values of one kind, one.
+/// Selects events: for each criterion that is set, an event must match one of its values.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Accounts.

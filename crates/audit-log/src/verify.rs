@@ -25,11 +25,11 @@ pub struct Head {
     pub seq: u64,
     /// Its link.
     pub link: Link,
-    /// What the first line follows.
+    /// The link that the first line follows.
     pub origin: Link,
 }
 
-/// What is wrong with a line or several.
+/// A fault of one or several lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The line does not fit: it, or its link, was changed, or it was added.
@@ -72,7 +72,6 @@ pub struct Finding {
     pub user: String,
     /// The number of the line, the first one of several; 0 if it has none.
     pub seq: u64,
-    /// What is wrong.
     pub fault: Fault,
     /// The line, if there is one.
     pub line: String,
@@ -160,7 +159,7 @@ impl Verifier {
         self.begins.is_none() && self.chains.is_empty() && self.heads.values().any(|head| head.seq > 0)
     }
 
-    /// What was found since the last call.
+    /// The findings since the last call.
     pub fn take_findings(&mut self) -> Vec<Finding> {
         std::mem::take(&mut self.findings)
     }

@@ -42,7 +42,7 @@ struct Deed {
     policy: Option<String>,
 }
 
-/// What the proof of the log said.
+/// Result of verifying the log.
 #[derive(Clone, Debug, Default)]
 pub struct Proof {
     /// How many accounts have lines.
@@ -231,7 +231,7 @@ impl Report {
         }
     }
 
-    /// What the proof said, and what the store has.
+    /// Adds the result of verifying the log and the store's counts.
     pub fn conclude(&mut self, proof: Proof, census: Vec<(u64, &'static str)>) {
         (self.proof, self.census) = (proof, census);
     }
