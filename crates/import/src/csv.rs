@@ -130,7 +130,7 @@ fn entry(place: String, row: &StringRecord, columns: &Columns, strength: Strengt
     entry
 }
 
-/// What the columns beside the key say.
+/// The settings in the columns beside the key.
 fn settings<'a>(of: &impl Fn(Column) -> &'a str) -> Result<Settings<'a>, Refusal> {
     let number = |column, wrong| match of(column) {
         "" => Ok(None),
@@ -146,7 +146,7 @@ fn settings<'a>(of: &impl Fn(Column) -> &'a str) -> Result<Settings<'a>, Refusal
     })
 }
 
-/// What a key URI says, if the columns beside it say nothing else.
+/// Returns the content of a key URI, unless the columns beside it contradict it.
 fn agrees<'a>(of: &impl Fn(Column) -> &'a str, found: Foreign) -> Result<Foreign, Refusal> {
     if params(&settings(of)?, found.params)? == found.params {
         Ok(found)

@@ -1,4 +1,4 @@
-//! What a reader hands over: one authenticator app of another system, or why a line of its file is refused.
+//! The result of a reader: one authenticator app of another system, or the reason for refusing a line.
 
 use qrtotp_account::ScratchCode;
 use qrtotp_otp::{Base32Error, MAX_CLOCK_OFFSET, Params, ParamsError, Secret, SecretError, Step};
@@ -26,7 +26,7 @@ pub struct Foreign {
     pub window: Option<(u32, u32)>,
     /// One-time codes of eight digits that are not used yet; `None` where there can be none.
     pub scratch: Option<Vec<ScratchCode>>,
-    /// What the import changes or leaves out.
+    /// Settings that the import changes or leaves out.
     pub notes: Vec<Note>,
 }
 
@@ -64,11 +64,11 @@ impl Foreign {
 pub struct LineError {
     /// Counted from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The reason for refusing it.
     pub why: Why,
 }
 
-/// What is wrong with a line. Never quotes it.
+/// The reason for refusing a line. Never quotes the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Why {
     /// The key is not base32.

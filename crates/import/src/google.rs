@@ -16,7 +16,7 @@ const MAX_WINDOW: u32 = 100;
 /// Steps by which the other module can ever find a clock to be off.
 const MAX_SKEW: i32 = 25 * 60;
 
-/// What the options say.
+/// The file's options.
 #[derive(Default)]
 struct Options {
     totp: bool,
@@ -144,7 +144,7 @@ impl Options {
                     .collect::<Result<_, _>>()?;
                 once(&mut self.used, (line, used))?;
             }
-            // Who logged in from where before is no affair of ours.
+            // The values, a history of logins, are not imported.
             "RATE_LIMIT" => {
                 self.rate_limit = true;
                 return Ok(());

@@ -1,4 +1,4 @@
-//! Exports of apps as JSON, in the clear: Aegis, 2FAS, andOTP, FreeOTP+. What the file is shows in its form.
+//! Exports of apps as JSON, in the clear: Aegis, 2FAS, andOTP, FreeOTP+. The reader detects the format.
 
 use crate::Foreign;
 use crate::text;

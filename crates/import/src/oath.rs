@@ -17,7 +17,7 @@ pub struct OathLine {
     pub range: Range<usize>,
     /// Whose it is; nobody's where the line is no text or has too few words.
     pub user: Option<String>,
-    /// What it says.
+    /// Its content, or the reason for refusing it.
     pub found: Result<Foreign, LineError>,
 }
 
