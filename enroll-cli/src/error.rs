@@ -1,5 +1,4 @@
-//! What can go wrong, as the person reads it: one sentence, then what to do next. Never holds a secret or a
-//! code.
+//! Errors as the user reads them: one sentence, then what to do next. Never holds a secret or a code.
 
 use nix::errno::Errno;
 use nix::unistd::geteuid;
@@ -61,7 +60,7 @@ impl Failure {
         }
     }
 
-    /// Whoever read our output has read enough.
+    /// True if the reader of our output closed it.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }

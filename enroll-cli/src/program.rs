@@ -29,7 +29,7 @@ impl From<io::Error> for Silence {
     }
 }
 
-/// What the program prints.
+/// Runs the program and returns its output.
 ///
 /// # Errors
 /// It can't be run, takes too long, or fails.
@@ -42,7 +42,7 @@ pub fn output(program: Command) -> Result<String, Silence> {
 /// # Errors
 /// As [`output`].
 pub fn output_of(mut program: Command, input: impl Into<Stdio>) -> Result<String, Silence> {
-    // Into memory, not a pipe: nothing waits for a reader, nor we for whom the program leaves behind.
+    // Into memory, not a pipe: the program never waits for a reader, and we never wait for its orphans.
     let (said, errors) = (memory("said")?, memory("errors")?);
     program.env_clear().stdin(input).stdout(said.try_clone()?).stderr(errors.try_clone()?);
     let mut child = program.spawn()?;

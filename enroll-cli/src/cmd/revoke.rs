@@ -18,7 +18,7 @@ use qrtotp_values::text::clean;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 
-/// What is to go of an account.
+/// The parts of an account to revoke.
 enum Which {
     All,
     Devices(Vec<CredentialId>),

@@ -24,7 +24,7 @@ impl Area {
     }
 }
 
-/// What a module is.
+/// The role of a module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Part {
     /// Finder, alignment or timing pattern, format or version: nothing restores it.

@@ -25,14 +25,14 @@ pub fn figure(ratio: f64) -> String {
     format!("{:.2}:1", (ratio * 100.0).floor() / 100.0)
 }
 
-/// What is wrong with text of one colour on the other.
+/// The fault of text of one colour on the other, if any.
 pub fn problem(text: Colour, ground: Colour) -> Option<String> {
     let contrast = ratio(text, ground);
     (contrast < LEAST)
         .then(|| format!("{text} on {ground} has a contrast of {}; {LEAST}:1 is the least", figure(contrast)))
 }
 
-/// What is wrong with a QR code in these colours.
+/// The fault of a QR code in these colours, if any.
 pub fn picture_problem(dark: Colour, light: Colour) -> Option<String> {
     if luminance(dark) > luminance(light) {
         return Some(format!(

@@ -22,7 +22,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// What the process inside is started for.
+/// The argument that starts the process inside.
 pub const WORD: &str = "selftest-inside";
 
 pub fn run(path: &Path, args: &Selftest) -> Result<Exit, Failure> {

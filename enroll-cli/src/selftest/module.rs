@@ -1,5 +1,5 @@
-//! What the installed module does, asked through `su` with a PAM file of its own: enrolment by a token,
-//! codes, recovery codes, revocation.
+//! Tests the installed module through `su` with a PAM file of its own: enrolment by a token, codes, recovery
+//! codes, revocation.
 
 use super::accounts::{MODULE, PASSWORD};
 use super::dialogue::Dialogue;
@@ -10,7 +10,7 @@ use crate::error::Failure;
 use std::process::Command;
 
 const PAM_FILE: &str = "auth requisite pam_unix.so nodelay\nauth required pam_qrtotp.so\naccount required pam_permit.so\nsession required pam_permit.so\n";
-/// What a login prints that got in.
+/// Output of a login that got in.
 const INSIDE: &str = "inside the login";
 const QUESTION: &str = "Verification code";
 const TOKEN: &str = "One-time code from your administrator: ";

@@ -1,4 +1,4 @@
-//! What was tried, and how it went: a table or JSON.
+//! The selftest's results, as a table or JSON.
 
 use crate::error::Exit;
 use qrtotp_values::text::clean;

@@ -26,7 +26,7 @@ const INSIDE: &str = "inside the login";
 /// A login is slow where a PAM module waits after a failure.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is said of one service.
+/// The texts about one service.
 struct Words {
     right: (&'static str, &'static str),
     wrong: (&'static str, &'static str),

@@ -79,7 +79,7 @@ impl World {
         }
     }
 
-    /// What was logged since the last time, in short.
+    /// The log lines since the last call, without priority and time.
     pub fn logged(&self) -> String {
         let mut lines = Vec::new();
         let mut bytes = [0; 8192];
@@ -112,7 +112,7 @@ fn directory(path: &str, mode: u32) -> Result<(), Failure> {
     Ok(fs::set_permissions(path, Permissions::from_mode(mode))?)
 }
 
-/// What is written there from now on goes into memory. Other file systems mounted below are hidden.
+/// Mounts an overlay that keeps all later writes in memory. It hides file systems mounted below.
 fn overlay(path: &str) -> Result<(), Failure> {
     let layer = format!("{LAYERS}{path}");
     let (upper, work) = (format!("{layer}/upper"), format!("{layer}/work"));

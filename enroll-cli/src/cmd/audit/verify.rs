@@ -22,7 +22,7 @@ const LONGEST: usize = 8192;
 /// A line may be on its way to the log for so many seconds.
 const ON_ITS_WAY: UnixTime = 10;
 
-/// What came of a verification.
+/// Result of a verification.
 #[derive(Default)]
 pub struct Count {
     pub accounts: usize,

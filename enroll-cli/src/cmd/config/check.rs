@@ -75,7 +75,7 @@ fn activation(path: &Path, compiled: &Compiled) -> Result<String, Failure> {
     })
 }
 
-/// What the configuration says that deserves a second thought.
+/// Valid but questionable settings of the configuration.
 pub fn settings(context: &Context) -> Vec<Finding> {
     let mut found = findings(&context.config);
     found.extend(crate::picture::findings(

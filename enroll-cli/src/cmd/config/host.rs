@@ -1,4 +1,4 @@
-//! What the guard and `diff` have to know of this host and its accounts.
+//! Facts about this host and its accounts, for the guard and `diff`.
 
 use super::guard::{Emergency, Host, Person};
 use crate::cmd::doctor::Files;
@@ -66,7 +66,7 @@ impl Accounts<'_> {
         named.chain(names.filter_map(|name| self.person(name.as_str())).filter(in_groups))
     }
 
-    /// What the guard has to know besides them.
+    /// The other facts that the guard needs.
     pub fn host<'h>(&self, emergency: &[String], asks: &'h dyn Fn(&str) -> bool) -> Host<'h> {
         let emergency = emergency.iter().map(|name| Emergency {
             name: name.clone(),

@@ -177,7 +177,7 @@ impl Report {
     }
 
     pub fn verdict(&self) -> Severity {
-        // What is only worth knowing does not change it.
+        // Findings of severity `Info` do not change the verdict.
         let worst = self.findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok);
         if worst == Severity::Info { Severity::Ok } else { worst }
     }

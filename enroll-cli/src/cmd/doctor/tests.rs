@@ -59,7 +59,7 @@ pub const FEDORA: &str = "auth required pam_env.so\nauth required pam_faildelay.
     auth [default=1 ignore=ignore success=ok] pam_localuser.so\nauth sufficient pam_unix.so nullok\n\
     auth [default=1 ignore=ignore success=ok] pam_usertype.so isregular\nauth sufficient pam_sss.so forward_pass\nauth required pam_deny.so\n";
 
-/// What is said of a host with Debian's files, these ones put over them.
+/// Findings on a host with Debian's files, overlaid with `texts`.
 fn found(texts: &[(&str, &str)], sshd: Primary, config: &str) -> Vec<Finding> {
     let all: Vec<(&str, &str)> = DEBIAN.iter().chain(texts).copied().collect();
     let (_dir, files) = host(&all);

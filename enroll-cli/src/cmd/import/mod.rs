@@ -55,7 +55,7 @@ fn import(context: &Context, what: Import) -> Result<Exit, Failure> {
     }
 }
 
-/// What is known of a device, and whose it is to be.
+/// A device to import, and the account that gets it.
 struct Device<'a> {
     account: &'a Account,
     /// Where it is in a file with several, for people; else empty.
@@ -63,7 +63,7 @@ struct Device<'a> {
     label: &'a Label,
     foreign: &'a Foreign,
     only_first: bool,
-    /// What a dry run has found before for the same account.
+    /// Keys that a dry run has already found for the same account.
     before: &'a [&'a Secret],
 }
 
@@ -233,8 +233,8 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    /// What an import changes for the device's owner, a sentence each. `scratch`: scratch codes become
-    /// recovery codes.
+    /// The changes that the import brings for the device's owner, a sentence each. `scratch`: scratch codes
+    /// become recovery codes.
     fn changes(&self, device: &Device<'_>, scratch: bool) -> Vec<String> {
         let (name, foreign) = (&device.account.name, device.foreign);
         let mut told = Vec::new();
@@ -306,7 +306,7 @@ enum Left {
     Nothing,
 }
 
-/// What is to be done with a file whose keys are here now.
+/// Tells the user what to do with the imported file.
 fn farewell(how: &How, source: &Source, module: &str, left: Left) -> Result<(), Failure> {
     if how.json {
         return Ok(());

@@ -28,7 +28,7 @@ pub enum Reach {
     May,
 }
 
-/// What was read, and where it can be overwritten.
+/// The content of the file, and where to overwrite it.
 pub struct Source {
     pub bytes: Zeroizing<Vec<u8>>,
     /// Its path, for people.
@@ -208,7 +208,7 @@ impl Source {
     }
 }
 
-/// Whether `user` has anything there. What they can't reach, they don't have. It may wait for ever.
+/// True if `path` exists as `user` sees it or, outside their home, as root sees it. May block for ever.
 pub fn is_there(path: &Path, user: &User) -> Result<bool, Failure> {
     let own = as_user(user, || path.symlink_metadata().is_ok())?;
     Ok(own || (!path.starts_with(&user.dir) && path.symlink_metadata().is_ok()))
@@ -238,8 +238,8 @@ fn delete(dir: &OwnedFd, name: &str) -> std::io::Result<()> {
     Ok(fsync(dir)?)
 }
 
-/// What is wrong with a file that `user`, or without one root, may have. No advice to root about what is a
-/// user's: what is done by path later goes wherever a link points by then.
+/// The error about a file of `user`, or of root without one. It never advises root to change a user's file by
+/// path: by then, a link could point elsewhere.
 fn refused(error: &TrustError, user: Option<&User>, limit: usize) -> Failure {
     let owner = user.map_or("root", |user| &user.name);
     let whose = user.map_or("root".to_owned(), |user| format!("{} or root", user.name));

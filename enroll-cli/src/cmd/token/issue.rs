@@ -86,7 +86,7 @@ struct Issuer<'a> {
     code: Option<ConfigDuration>,
     keys_now: bool,
     keys: Vec<KeyFingerprint>,
-    /// What was noted already: most of it is the same for all accounts.
+    /// Notes already shown: most are the same for all accounts.
     noted: HashSet<String>,
     log: Syslog,
 }

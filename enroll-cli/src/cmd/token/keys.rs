@@ -47,7 +47,7 @@ impl BoundKey {
     }
 }
 
-/// What was found for a user.
+/// The keys found for a user.
 #[derive(Default)]
 pub struct Keys {
     pub bound: Vec<BoundKey>,

@@ -1,4 +1,4 @@
-//! The users for whom tokens are issued in one go.
+//! The users that get a token in one run.
 
 use crate::error::Failure;
 use nix::unistd::Group;
