@@ -22,9 +22,9 @@ pub struct Foreign {
     pub used: Option<Step>,
     /// Steps by which its clock is known to be ahead of the host's.
     pub drift: i32,
-    /// Steps back and ahead whose codes were accepted there, where the file says so.
+    /// Steps back and ahead whose codes were accepted there, if the file gives them.
     pub window: Option<(u32, u32)>,
-    /// One-time codes of eight digits that are not used yet; `None` where there can be none.
+    /// One-time codes of eight digits that are not used yet; `None` if the format has none.
     pub scratch: Option<Vec<ScratchCode>>,
     /// Settings that the import changes or leaves out.
     pub notes: Vec<Note>,
@@ -51,7 +51,7 @@ pub enum Note {
 }
 
 impl Foreign {
-    /// A device of which nothing but its key is known.
+    /// A device with nothing but a key.
     #[must_use]
     pub fn new(secret: Secret, params: Params) -> Self {
         Self { secret, params, used: None, drift: 0, window: None, scratch: None, notes: Vec::new() }

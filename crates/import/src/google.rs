@@ -1,6 +1,5 @@
-//! `~/.google_authenticator`: a key in base32, options behind `" `, then scratch codes. Read strictly: the
-//! module that it was made for passes over what it does not understand, and with it over every scratch code
-//! that follows.
+//! `~/.google_authenticator`: a key in base32, options behind `" `, then scratch codes. Read strictly: its
+//! own module skips a line that it does not understand, and with it every scratch code that follows.
 
 use crate::foreign::{Foreign, LineError, Note, Why, sha1};
 use qrtotp_account::ScratchCode;
@@ -29,10 +28,10 @@ struct Options {
     rate_limit: bool,
 }
 
-/// Reads a file. One of `TOTP_AUTH` and `HOTP_COUNTER` says what it is, and must be there.
+/// Reads a file. It must have `TOTP_AUTH` or `HOTP_COUNTER`, which tells its kind.
 ///
 /// # Errors
-/// The first line that is not as google-authenticator writes it, or that we can't do as it says.
+/// The first line that google-authenticator would not write, or that we can't follow.
 pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign, LineError> {
     let mut key = None;
     let mut notes = Vec::new();

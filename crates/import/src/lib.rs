@@ -167,8 +167,8 @@ fn device_of_text(text: &str, settings: &Settings<'_>, strength: Strength) -> Re
     device(&key.bytes, notes, settings, strength)
 }
 
-/// The bytes of a key in hexadecimal, if that is what it is: base32 has no 0, 1, 8 and 9, and no long key is
-/// without G to Z.
+/// The bytes of a key if it is hexadecimal, not base32: base32 has no 0, 1, 8 and 9, and a long base32 key
+/// always has letters from G to Z.
 fn hexadecimal(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut digits = Zeroizing::new(Vec::with_capacity(text.len()));

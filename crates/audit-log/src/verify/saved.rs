@@ -92,7 +92,7 @@ impl Saved {
         (!line.met && line.seq > last).then_some(line.seq)
     }
 
-    /// Accounts of which neither the log nor the store has the saved line, and its number.
+    /// Accounts whose saved line is in neither the log nor the store, with the line's number.
     pub(super) fn left(&mut self) -> Vec<(String, u64)> {
         let mut left: Vec<_> = std::mem::take(&mut self.lines)
             .into_iter()
