@@ -29,7 +29,7 @@ pub fn terminal_name() -> String {
     path.strip_prefix("/dev/").unwrap_or(&path).display().to_string()
 }
 
-/// The person behind sudo and su, where the kernel remembers one, else the caller.
+/// The person behind sudo and su if the kernel knows one, else the caller.
 fn acting_user() -> String {
     let uid = acting_uid();
     User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)

@@ -71,8 +71,8 @@ pub enum Command {
     /// List all accounts, a line each: standing, devices, last use, recovery codes left, lock and token (root
     /// only)
     ///
-    /// By name, where there are at most 1000; otherwise in no order. An account whose record can't be read is
-    /// told on standard error, and the exit code is then 2.
+    /// Sorted by name if there are at most 1000, else in no order. An account whose record can't be read is
+    /// reported on standard error, and the exit code is then 2.
     List(List),
     /// Check a code from standard input exactly as a login would
     ///

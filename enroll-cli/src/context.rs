@@ -70,7 +70,7 @@ impl Context {
         store_failure(error)
     }
 
-    /// Whether that is because none was ever made: no key, and nothing where the records would be.
+    /// True if the error means that no store was ever made: no key, and no records.
     pub fn has_no_store_yet(&self, error: &StoreError) -> bool {
         let path = &self.config.state_dir.0;
         let untouched = || path.read_dir().map_or(!path.exists(), |mut entries| entries.next().is_none());
@@ -144,7 +144,7 @@ pub fn record_name(typed: &str, store: &impl Store) -> Result<Name, Failure> {
     }
     let name = Name::new(typed).map_err(bad_name)?;
     match (store.load(&name), found) {
-        // One that is there but damaged is named, too: the error says what to do about it.
+        // Name a damaged record, too: its error says what to do.
         (Ok(Some(_)), _) => Ok(name),
         (Err(error), _) => Err(error.into()),
         (Ok(None), Err(error)) => Err(error.into()),
@@ -152,8 +152,8 @@ pub fn record_name(typed: &str, store: &impl Store) -> Result<Name, Failure> {
     }
 }
 
-/// The name of a record that need not be readable: the typed one if it has a record, else what the host calls
-/// that user.
+/// The name of a record that need not be readable: the typed name if it has a record, else the user's name in
+/// the user database.
 pub fn any_record_name(typed: &str, store: &FileStore) -> Result<Name, Failure> {
     let name = Name::new(typed).map_err(bad_name)?;
     if store.has_record(&name)? {

@@ -41,7 +41,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command did not do what was asked.
+/// The reason a command failed.
 #[derive(Debug)]
 pub enum Failure {
     /// The request was understood, and the answer is no.
@@ -192,7 +192,7 @@ fn trust_step(error: &TrustError) -> &'static str {
     }
 }
 
-/// What to do about what the system said.
+/// The next step after a system error.
 pub fn io_step(errno: Errno) -> &'static str {
     match errno {
         Errno::ENOSPC | Errno::EDQUOT => "nothing was changed; free some space there and try again",

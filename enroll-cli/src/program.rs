@@ -7,14 +7,14 @@ use std::io::{self, Read, Seek};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// How long it may take.
+/// Time limit of a program.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Of what it says, how much is read.
+/// Most bytes of output to read.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
-/// Of why it ends, how many lines are shown: the last one only counts what the ones before name.
+/// Most lines of its errors to show: its last line only counts the ones before.
 const MOST_LINES: usize = 4;
 
-/// Why its output is not known.
+/// The reason there is no output.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Silence {
     /// It could not be asked, or gave no answer.

@@ -29,7 +29,7 @@ pub enum Picture {
     None,
     /// A picture.
     Draw(Drawing),
-    /// Not drawn, because it would not fit; so many columns and rows would do.
+    /// Not drawn, because it would not fit: it needs this many columns and rows.
     TooLarge(usize, usize),
 }
 
@@ -40,9 +40,9 @@ pub struct Drawing {
     pub style: Style,
     /// Light modules around it.
     pub quiet: usize,
-    /// It will not fit; so many columns and rows would do.
+    /// It will not fit: it needs this many columns and rows.
     pub too_large: Option<(usize, usize)>,
-    /// It is in UTF-8 though the locale is not: for the plain one, so many columns and rows would do.
+    /// It is in UTF-8 though the locale is not: the plain one needs this many columns and rows.
     pub instead_of_plain: Option<(usize, usize)>,
 }
 

@@ -4,7 +4,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Prints help, version or what is wrong with the arguments. Never repeats an argument that is no option: it
+/// Prints help, version or an error about the arguments. Never repeats an argument that is not an option: it
 /// may be a code or a key in the wrong place.
 pub fn explain(error: &clap::Error) -> ExitCode {
     let text = match error.kind() {

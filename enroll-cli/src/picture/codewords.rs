@@ -1,4 +1,4 @@
-//! Which module of a QR code belongs to which codeword and block, and so what a covered area damages.
+//! Maps the modules of a QR code to codewords and blocks, to tell how much a covered area damages.
 //! Correction works on codewords, block by block (ISO/IEC 18004 §7.5): one covered module spoils its whole
 //! codeword.
 

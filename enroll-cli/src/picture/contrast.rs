@@ -20,7 +20,7 @@ pub fn ratio(one: Colour, other: Colour) -> f64 {
     (one.max(other) + 0.05) / (one.min(other) + 0.05)
 }
 
-/// The figure for people, cut and not rounded, so that what is refused never reads 4.50.
+/// The figure for people, truncated instead of rounded, so a refused contrast never reads 4.50.
 pub fn figure(ratio: f64) -> String {
     format!("{:.2}:1", (ratio * 100.0).floor() / 100.0)
 }

@@ -59,7 +59,7 @@ impl Look {
         self.saved.is_some()
     }
 
-    /// Waits for input; where a picture lies on disk, a signal ends the waiting.
+    /// Waits for input. If a picture is on disk, a signal ends the wait.
     pub fn wait_for(&self, input: impl AsFd) -> Result<(), NoAnswer> {
         self.saved.as_ref().map_or(Ok(()), |saved| saved.wait_for(input))
     }

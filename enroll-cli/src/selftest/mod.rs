@@ -1,4 +1,4 @@
-//! `qrtotp selftest`: tries what is installed, in namespaces of its own with throwaway accounts and a
+//! `qrtotp selftest`: tries the installation, in namespaces of its own with throwaway accounts and a
 //! throwaway store. It changes no file of the host, and asks for no real account.
 
 mod accounts;

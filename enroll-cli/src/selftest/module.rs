@@ -15,7 +15,7 @@ const INSIDE: &str = "inside the login";
 const QUESTION: &str = "Verification code";
 const TOKEN: &str = "One-time code from your administrator: ";
 const CHOICES: &str = "i, n, q): ";
-/// Asked first where the login has no terminal, as here.
+/// Asked first if the login has no terminal, as here.
 const NO_TERMINAL: &str = "q to give up: ";
 const KEY_FOLLOWS: &str = "or type this key";
 const CODES: &str = "or skip: ";
@@ -71,7 +71,7 @@ fn su() -> Result<Dialogue, Failure> {
     Ok(dialogue)
 }
 
-/// Whether it got in, and what was seen.
+/// Whether it got in, and its output.
 fn ended(world: &World, dialogue: Dialogue) -> (bool, String) {
     let (ended_well, shown) = dialogue.end();
     (ended_well && shown.contains(INSIDE), format!("{}; log: {}", shown.trim(), world.logged()))

@@ -45,7 +45,7 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Writes what the rules say that deserves a second thought.
+/// Writes the valid but questionable parts of the rules.
 pub fn warnings(compiled: &Compiled, out: &mut impl Write) -> std::io::Result<()> {
     compiled.warnings.iter().try_for_each(|(rule, text)| writeln!(out, "warning: rule {rule}: {text}"))
 }

@@ -97,8 +97,8 @@ fn actor() -> Option<User> {
     User::from_uid(login_uid().or_else(by_sudo).or_else(at_terminal)?).ok()?
 }
 
-/// The address from which the person is logged in by ssh; empty: they are not. sudo takes SSH_CONNECTION out
-/// of the environment, so those of the processes above are looked at, too.
+/// The remote address of the person's ssh login; empty if there is none. sudo removes SSH_CONNECTION from the
+/// environment, so this reads the parent processes' environments, too.
 fn remote_address() -> String {
     let mut pid = std::process::id();
     while pid > 1 {

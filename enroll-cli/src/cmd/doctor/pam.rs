@@ -300,7 +300,7 @@ impl Looked<'_> {
         true
     }
 
-    /// A service that asks, and of which nothing bad is known.
+    /// A service that asks for a code and has no known fault.
     fn service(&self, report: &mut Report) {
         let name = self.name;
         let Some(config) = self.known.config else {

@@ -198,7 +198,7 @@ impl Report {
         shown.iter().flat_map(|of| self.findings.iter().filter(move |finding| finding.severity == *of))
     }
 
-    /// `problems`: without what is fine.
+    /// `problems`: leave out findings that are OK.
     pub fn write_json(&self, problems: bool, out: &mut impl Write) -> std::io::Result<()> {
         let whole = Whole {
             version: 1,

@@ -140,12 +140,12 @@ impl<'s> Methods<'s> {
         ["publickey", "hostbased", "gssapi-with-mic"].iter().any(|method| Self::named(list, method))
     }
 
-    /// PAM is asked although nothing is proven.
+    /// True if sshd asks PAM although it verified nothing.
     fn pam_alone(&self) -> bool {
         self.pam && (self.any || self.lists.iter().any(|list| !Self::proves(list)))
     }
 
-    /// As `pam_alone`, by questions: what an attacker without a key and without a password gets to.
+    /// As `pam_alone`, by keyboard-interactive only: an attacker with neither key nor password gets that far.
     fn questions_alone(&self) -> bool {
         let alone = |list: &&str| {
             list.split(',').all(|method| method.split(':').next() == Some("keyboard-interactive"))

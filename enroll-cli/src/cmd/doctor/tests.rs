@@ -1,5 +1,5 @@
-//! Planted faults of PAM files, each with what must be said of it, and set-ups of which nothing bad may be
-//! said. What libpam itself does with such files, `pam-stack` is compared with.
+//! Planted faults of PAM files, each with its expected finding, and sound set-ups that must yield none. The
+//! tests of `pam-stack` compare it with libpam itself.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 pub use super::files::tests::host;

@@ -103,7 +103,7 @@ fn read(found: Result<Vec<Entry>, FileError>) -> Result<Vec<Entry>, Failure> {
 
 struct Entries<'a> {
     context: &'a Context,
-    /// What to call the devices, in place of what the file calls them.
+    /// Label for the devices, in place of the file's.
     label: Option<&'a str>,
     keys: &'a Keys,
     owner: Owner<'a>,

@@ -220,7 +220,7 @@ impl<'a> Importer<'a> {
         Ok(!matches!(outcome, Outcome::Reimported(_)))
     }
 
-    /// Says why a device, of that user where that is known, is not taken.
+    /// Reports why a device is refused, with its user if known.
     fn refuse(&self, user: &str, from: &str, failure: &Failure) -> Result<(), Failure> {
         let (user, from) = (clean(user, 64), clean(from, 256));
         if self.json {
@@ -290,16 +290,16 @@ fn strength(weak: bool) -> Strength {
     if weak { Strength::AllowWeak } else { Strength::Normal }
 }
 
-/// What to do about a bad line, where it does not say so.
+/// The next step after a bad line, if its error does not name one.
 fn advice(why: &Why) -> &'static str {
     if why.is_weak() { "; --weak takes it all the same" } else { "" }
 }
 
-/// What became of a file.
+/// The keys that are left in the file.
 #[derive(Clone, Copy)]
 enum Left {
     All,
-    /// And in the same file what was refused.
+    /// All of them, and refused entries in the same file.
     AllAndRefused,
     /// Some of its lines were overwritten.
     Some,

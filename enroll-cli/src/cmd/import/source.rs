@@ -148,8 +148,8 @@ impl Source {
         Ok(Self { bytes, shown: shown(path), place: Some(place) })
     }
 
-    /// Overwrites what was imported: those `parts`, or without any the whole file, which is deleted then. No
-    /// command for root is ever told instead: run later, it goes wherever a user's link points by then.
+    /// Overwrites the imported `parts`; without any, overwrites and deletes the whole file. Never advise root
+    /// to run a command instead: run later, it would follow any link that the user made meanwhile.
     pub fn shred(&self, parts: Option<&[Range<usize>]>) -> Result<(), Failure> {
         let shown = &self.shown;
         let (dir, name, user) = match &self.place {
@@ -276,8 +276,7 @@ fn too_large(path: &Path, limit: usize) -> String {
     format!("{} has more than {} KiB, so it is no such file", path.display(), limit / 1024)
 }
 
-/// Does something as `user`. The real and saved ids stay root's, so that the user can neither signal nor
-/// trace us.
+/// Calls `f` as `user`. The real and saved ids stay root's, so the user can neither signal nor trace us.
 fn as_user<T>(user: &User, f: impl FnOnce() -> T) -> Result<T, Failure> {
     if geteuid() == user.uid {
         return Ok(f());

@@ -29,7 +29,7 @@ struct Issued {
     expires: UnixTime,
     /// The code, and the first second at which it is worth nothing.
     code: Option<(Zeroizing<String>, UnixTime)>,
-    /// The ssh keys that it is bound to, and what was left out.
+    /// The ssh keys that it is bound to, and the keys left out.
     keys: Keys,
 }
 
