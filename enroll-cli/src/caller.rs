@@ -1,4 +1,4 @@
-//! Who runs the command: user, terminal, and the person behind sudo, for the log.
+//! The caller of the command, for the log: user, terminal, and the person behind sudo.
 
 use nix::unistd::{Uid, User, getuid, ttyname};
 use qrtotp_audit::Subject;
@@ -7,7 +7,7 @@ use qrtotp_frontend::Syslog;
 /// AUDIT_UID_UNSET: a process that no login started.
 const NO_LOGIN: u32 = u32::MAX;
 
-/// Who and where, for the log.
+/// The account and the caller's terminal, for the log.
 pub fn subject(user: &str) -> Subject {
     Subject {
         user: user.to_owned(),
@@ -29,7 +29,7 @@ pub fn terminal_name() -> String {
     path.strip_prefix("/dev/").unwrap_or(&path).display().to_string()
 }
 
-/// The person behind sudo and su, where the kernel remembers one, else the caller.
+/// The person behind sudo and su if the kernel knows one, else the caller.
 fn acting_user() -> String {
     let uid = acting_uid();
     User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
@@ -40,7 +40,7 @@ pub fn acting_uid() -> Uid {
     login_uid().unwrap_or_else(getuid)
 }
 
-/// Who logged in, as the kernel remembers it through sudo and su; `None`: no login started this process.
+/// The login UID, which the kernel keeps through sudo and su; `None` if no login started this process.
 pub fn login_uid() -> Option<Uid> {
     let login = std::fs::read_to_string("/proc/self/loginuid").ok()?;
     login.trim().parse().ok().filter(|uid| *uid != NO_LOGIN).map(Uid::from_raw)

@@ -30,8 +30,8 @@ const LAST: usize = 900;
 
 /// Enrol, administer and diagnose one-time-code second factors
 ///
-/// Who is not root enrols and looks after their own account through the broker, which asks for a code of an
-/// enrolled device, for a token's code or for the password.
+/// Users without root manage their own account through the broker, which asks for a code of an enrolled
+/// device, for a token's code or for the password.
 ///
 /// Keys and codes are read from standard input or the terminal, never from the command line, where other
 /// users could see them. Exit codes: 0 done, 1 refused, 2 error.
@@ -52,7 +52,7 @@ pub struct Cli {
 pub enum Command {
     /// Make configuration, sealing key and store, without enrolling anybody (root only)
     ///
-    /// What is there already stays as it is. Commands that enrol somebody make what is missing, too.
+    /// Existing files stay unchanged. Commands that enrol somebody make missing files, too.
     Init,
     /// Have services ask for codes: show what would change, and with --apply change it (root only)
     ///
@@ -74,8 +74,8 @@ pub enum Command {
     /// List all accounts, a line each: standing, devices, last use, recovery codes left, lock and token (root
     /// only)
     ///
-    /// By name, where there are at most 1000; otherwise in no order. An account whose record can't be read is
-    /// told on standard error, and the exit code is then 2.
+    /// Sorted by name if there are at most 1000, else in no order. An account whose record can't be read is
+    /// reported on standard error, and the exit code is then 2.
     List(List),
     /// Check a code from standard input exactly as a login would
     ///
@@ -238,7 +238,7 @@ pub struct Setup {
     /// sshd, sudo, su, login or other files of /etc/pam.d
     #[arg(required_unless_present_any = ["undo", "keep"], conflicts_with_all = ["undo", "keep"], value_name = "SERVICE")]
     pub services: Vec<String>,
-    /// What is proven before the code
+    /// The factor that users prove before the code
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = With::Password)]
     pub with: With,
     /// Make the changes
@@ -334,7 +334,7 @@ pub enum DoctorWhat {
 
 #[derive(Debug, Args)]
 pub struct Enroll {
-    /// Who enrols; by default, you
+    /// The user to enrol; by default, you
     pub user: Option<String>,
     /// What to call the device, for example "Alice's phone"
     #[arg(long, value_name = "TEXT")]
@@ -347,9 +347,9 @@ pub struct Enroll {
     pub invert: bool,
     /// Save the QR code as a picture, too: a new file, .svg or .png, with mode 0600
     ///
-    /// It is never put over a file that is there, nor through a link, nor where others could replace it.
-    /// Whoever has the file can make the codes: prefer --ephemeral. If the enrolment fails, the file is
-    /// deleted. Its colours and logo are those of [brand] in the configuration.
+    /// It never overwrites a file, follows a link, or goes where others could replace it. Anyone who has the
+    /// file can make the codes: prefer --ephemeral. If the enrolment fails, the file is deleted.
+    /// Its colours and logo are those of [brand] in the configuration.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
     /// Delete the saved picture as soon as the first code was right or the dialogue ends
@@ -457,11 +457,11 @@ pub struct Issue {
     pub json: bool,
 }
 
-/// For whom a token is issued.
+/// The users that get a token.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct Whom {
-    /// For whom
+    /// The user that gets the token
     pub user: Option<String>,
     /// For all members of a group, those whose primary group it is included
     #[arg(long, value_name = "GROUP")]

@@ -46,7 +46,7 @@ impl Context {
         Ok(Self { config: applied::look(&path)?, key_dir })
     }
 
-    /// What was loaded.
+    /// The context of a loaded configuration.
     pub fn of(source: ConfigFile) -> Self {
         Self { config: source.config, key_dir: source.dir_path }
     }
@@ -70,24 +70,24 @@ impl Context {
         store_failure(error)
     }
 
-    /// Whether that is because none was ever made: no key, and nothing where the records would be.
+    /// True if the error means that no store was ever made: no key, and no records.
     pub fn has_no_store_yet(&self, error: &StoreError) -> bool {
         let path = &self.config.state_dir.0;
         let untouched = || path.read_dir().map_or(!path.exists(), |mut entries| entries.next().is_none());
         matches!(error, StoreError::KeyMissing(_)) && untouched()
     }
 
-    /// Who the codes are for.
+    /// The issuer that the app shows.
     pub fn issuer(&self) -> String {
         self.config.issuer_on(&host_name())
     }
 
-    /// What the app calls the account of `user`.
+    /// The name of `user`'s account in the app.
     pub fn account_label(&self, user: &str) -> String {
         self.config.account_on(&host_name(), user)
     }
 
-    /// Who and where, for the log.
+    /// The account and the caller's terminal, for the log.
     pub fn subject(&self, user: &str) -> Subject {
         subject(user)
     }
@@ -116,7 +116,7 @@ pub fn named_or_self(user: Option<String>, command: &str) -> Result<String, Fail
     }
 }
 
-/// A user whom the host knows.
+/// A user in the host's user database.
 pub struct Account {
     pub name: Name,
     pub uid: u32,
@@ -128,7 +128,7 @@ pub fn known_user(typed: &str) -> Result<Account, Failure> {
     Ok(Account { name: Name::new(&person.name).map_err(bad_name)?, uid: person.uid })
 }
 
-/// What the user database tells of an account.
+/// The account's entry in the user database.
 pub fn person(account: &Account) -> Result<User, Failure> {
     let user = User::from_name(account.name.as_str()).ok().flatten();
     user.filter(|user| user.uid.as_raw() == account.uid).ok_or_else(|| {
@@ -136,7 +136,7 @@ pub fn person(account: &Account) -> Result<User, Failure> {
     })
 }
 
-/// The name of a record: of a user whom the host knows, or of one who is gone and left a record.
+/// The name of a record: of a user in the user database, or of a deleted one whose record remains.
 pub fn record_name(typed: &str, store: &impl Store) -> Result<Name, Failure> {
     let found = HostDirectory.find(typed);
     if let Ok(Some(person)) = found {
@@ -144,7 +144,7 @@ pub fn record_name(typed: &str, store: &impl Store) -> Result<Name, Failure> {
     }
     let name = Name::new(typed).map_err(bad_name)?;
     match (store.load(&name), found) {
-        // One that is there but damaged is named, too: the error says what to do about it.
+        // Name a damaged record, too: its error says what to do.
         (Ok(Some(_)), _) => Ok(name),
         (Err(error), _) => Err(error.into()),
         (Ok(None), Err(error)) => Err(error.into()),
@@ -152,8 +152,8 @@ pub fn record_name(typed: &str, store: &impl Store) -> Result<Name, Failure> {
     }
 }
 
-/// The name of a record that need not be readable: the typed one if it has a record, else what the host calls
-/// that user.
+/// The name of a record that need not be readable: the typed name if it has a record, else the user's name in
+/// the user database.
 pub fn any_record_name(typed: &str, store: &FileStore) -> Result<Name, Failure> {
     let name = Name::new(typed).map_err(bad_name)?;
     if store.has_record(&name)? {

@@ -1,5 +1,4 @@
-//! What can go wrong, as the person reads it: one sentence, then what to do next. Never holds a secret or a
-//! code.
+//! Errors as the user reads them: one sentence, then what to do next. Never holds a secret or a code.
 
 use nix::errno::Errno;
 use nix::unistd::geteuid;
@@ -42,7 +41,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command did not do what was asked.
+/// The reason a command failed.
 #[derive(Debug)]
 pub enum Failure {
     /// The request was understood, and the answer is no.
@@ -61,7 +60,7 @@ impl Failure {
         }
     }
 
-    /// Whoever read our output has read enough.
+    /// True if the reader of our output closed it.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -193,7 +192,7 @@ fn trust_step(error: &TrustError) -> &'static str {
     }
 }
 
-/// What to do about what the system said.
+/// The next step after a system error.
 pub fn io_step(errno: Errno) -> &'static str {
     match errno {
         Errno::ENOSPC | Errno::EDQUOT => "nothing was changed; free some space there and try again",

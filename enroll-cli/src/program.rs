@@ -7,14 +7,14 @@ use std::io::{self, Read, Seek};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// How long it may take.
+/// Time limit of a program.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Of what it says, how much is read.
+/// Most bytes of output to read.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
-/// Of why it ends, how many lines are shown: the last one only counts what the ones before name.
+/// Most lines of its errors to show: its last line only counts the ones before.
 const MOST_LINES: usize = 4;
 
-/// Why its output is not known.
+/// The reason there is no output.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Silence {
     /// It could not be asked, or gave no answer.
@@ -29,7 +29,7 @@ impl From<io::Error> for Silence {
     }
 }
 
-/// What the program prints.
+/// Runs the program and returns its output.
 ///
 /// # Errors
 /// It can't be run, takes too long, or fails.
@@ -42,7 +42,7 @@ pub fn output(program: Command) -> Result<String, Silence> {
 /// # Errors
 /// As [`output`].
 pub fn output_of(mut program: Command, input: impl Into<Stdio>) -> Result<String, Silence> {
-    // Into memory, not a pipe: nothing waits for a reader, nor we for whom the program leaves behind.
+    // Into memory, not a pipe: the program never waits for a reader, and we never wait for its orphans.
     let (said, errors) = (memory("said")?, memory("errors")?);
     program.env_clear().stdin(input).stdout(said.try_clone()?).stderr(errors.try_clone()?);
     let mut child = program.spawn()?;

@@ -3,12 +3,12 @@
 use crate::cli::Qr;
 use qrtotp_otp::qr::{Matrix, QUIET_ZONE, Style, quiet_zone, size};
 
-/// What is known of the place where the picture would go.
+/// Facts about the terminal that would show the picture.
 #[derive(Clone, Debug, Default)]
 pub struct Place {
     /// Standard output is a terminal.
     pub tty: bool,
-    /// Columns and rows, where they are known.
+    /// Columns and rows, if known.
     pub size: Option<(usize, usize)>,
     /// LC_ALL, LC_CTYPE and LANG, in this order of precedence.
     pub locale: [Option<String>; 3],
@@ -18,31 +18,31 @@ pub struct Place {
     pub no_color: bool,
 }
 
-/// How the names of terminals with 256 colours begin, besides those that say so.
+/// Prefixes of TERM for terminals with 256 colours whose name does not say so.
 const COLOURED: [&str; 9] =
     ["xterm", "screen", "tmux", "rxvt", "linux", "foot", "alacritty", "konsole", "wezterm"];
 
-/// What is shown.
+/// The kind of picture to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Picture {
     /// Only text.
     None,
-    /// This.
+    /// A picture.
     Draw(Drawing),
-    /// Not drawn, because it would not fit; so many columns and rows would do.
+    /// Not drawn, because it would not fit: it needs this many columns and rows.
     TooLarge(usize, usize),
 }
 
-/// A picture that is drawn.
+/// A picture to draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drawing {
-    /// What it is made of.
+    /// The characters or pixels that it consists of.
     pub style: Style,
     /// Light modules around it.
     pub quiet: usize,
-    /// It will not fit; so many columns and rows would do.
+    /// It will not fit: it needs this many columns and rows.
     pub too_large: Option<(usize, usize)>,
-    /// It is in UTF-8 though the locale is not: for the plain one, so many columns and rows would do.
+    /// It is in UTF-8 though the locale is not: the plain one needs this many columns and rows.
     pub instead_of_plain: Option<(usize, usize)>,
 }
 

@@ -25,7 +25,7 @@ const CHAINED: [&str; 10] = [
 /// How the `detail` of a line begins that `audit repair` logged again.
 pub const RECOVERED: &str = "recovered";
 
-/// Who wrote a line, as far as the log proves that.
+/// The writer of a line, as far as the log proves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer {
     /// A process with root's rights: the journal says so.
@@ -61,7 +61,7 @@ pub struct Entry {
     pub time: i64,
     /// The host, as the log says.
     pub host: String,
-    /// Who wrote it.
+    /// The line's writer.
     pub writer: Writer,
     /// True if it is from the journal.
     pub journal: bool,
@@ -141,7 +141,7 @@ impl Event {
         self.get("detail").is_some_and(|detail| detail.starts_with(RECOVERED))
     }
 
-    /// What the link covers.
+    /// The part of the line that the chain link covers.
     #[must_use]
     pub fn covered(&self) -> &str {
         self.line.get(..self.covered).unwrap_or(&self.line)
@@ -252,7 +252,7 @@ pub fn time_of(line: &str) -> Option<i64> {
     rfc3339(line.split(' ').next()?)
 }
 
-/// What is before a message and the message: the first `: ` behind which one of ours begins.
+/// Splits a line at the first `: ` that one of our messages follows: the text before it, and the message.
 fn split_tag(line: &str) -> Option<(&str, &str)> {
     let (head, message) = line.split_once(": ")?;
     (message.starts_with("pam_qrtotp(") || message.starts_with("event=")).then_some((head, message))

@@ -4,7 +4,7 @@ use crate::event::Entry;
 use crate::time::{SECOND, rfc3339};
 use std::net::IpAddr;
 
-/// What an event must have. Of several values of one kind, one.
+/// Selects events: for each criterion that is set, an event must match one of its values.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Accounts.
@@ -60,8 +60,8 @@ impl Filter {
 }
 
 impl Entry {
-    /// When it happened, in microseconds since 1970: what the host's clock said, else when the log received
-    /// it; 0 if unknown.
+    /// Time of the event, in microseconds since 1970: by the host's clock if the line has its time, else the
+    /// time at which the log received it; 0 if unknown.
     #[must_use]
     pub fn when(&self) -> i64 {
         let at = self.event.link.and(self.event.number("at"));

@@ -1,5 +1,5 @@
-//! Proves the chains of all accounts: what was changed, removed, added, moved or repeated, and what was only
-//! lost.
+//! Verifies the chains of all accounts: finds lines that were changed, removed, added, moved or repeated, and
+//! tells them from lines that were only lost.
 
 mod end;
 mod saved;
@@ -25,11 +25,11 @@ pub struct Head {
     pub seq: u64,
     /// Its link.
     pub link: Link,
-    /// What the first line follows.
+    /// The link that the first line follows.
     pub origin: Link,
 }
 
-/// What is wrong with a line or several.
+/// A fault of one or several lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The line does not fit: it, or its link, was changed, or it was added.
@@ -72,14 +72,12 @@ pub struct Finding {
     pub user: String,
     /// The number of the line, the first one of several; 0 if it has none.
     pub seq: u64,
-    /// What is wrong.
     pub fault: Fault,
     /// The line, if there is one.
     pub line: String,
 }
 
-/// Links that the next line may follow: the last line's own, and what it should have been if it is a changed
-/// one.
+/// Links that the next line may follow: the last line's own, and its correct one if the line was changed.
 type Before = [Option<Link>; 2];
 
 struct Gap {
@@ -160,7 +158,7 @@ impl Verifier {
         self.begins.is_none() && self.chains.is_empty() && self.heads.values().any(|head| head.seq > 0)
     }
 
-    /// What was found since the last call.
+    /// The findings since the last call.
     pub fn take_findings(&mut self) -> Vec<Finding> {
         std::mem::take(&mut self.findings)
     }
@@ -174,7 +172,7 @@ impl Verifier {
     /// The next line of the log.
     pub fn read(&mut self, entry: &Entry) {
         if let Writer::User(_) = entry.writer {
-            // Of doas the journal may see what it runs next: the chain knows better.
+            // For doas, the journal may record the program that it runs next. The chain is more reliable.
             let chain = entry.event.get("user").and_then(|user| self.chains.get(user));
             let is_next = chain.is_some_and(|chain| {
                 entry.event.seq() == Some(chain.seq + 1) && chain.fits(&entry.event).is_some()
@@ -198,7 +196,7 @@ impl Verifier {
         self.chains.insert(user.to_owned(), chain);
     }
 
-    /// A line without a place in a chain: one with a link should have it, and so should those of some kinds.
+    /// Reads a line without a place in a chain: a fault if it has a link or its kind is always chained.
     fn read_unchained(&mut self, event: &Event) {
         if event.link.is_some() || event.is_always_chained() {
             let user = event.get("user").unwrap_or("?");
@@ -264,9 +262,9 @@ impl Verifier {
         }
     }
 
-    /// Ends an account's chain with what the store has. `kept`: the store's last lines; `now`: the number and
-    /// the link of the last one. Both are read after the log, which may have gone on since the heads were
-    /// read. Without `now` it has not.
+    /// Compares the end of an account's chain with the store. `kept`: the store's last lines; `now`: number
+    /// and link of the last one, `None` if the chain has not grown since the heads were read. Read both after
+    /// the log.
     pub fn end(&mut self, user: &str, kept: &[Event], now: Option<(u64, Link)>) {
         let Some(head) = self.heads.get(user).cloned() else { return };
         let is_gone = now.is_none();
@@ -383,7 +381,7 @@ impl Chain {
         self.seq == 0 && self.waiting.is_empty()
     }
 
-    /// The same chain under another name, of which the store has this head.
+    /// The same chain under another account name, for which the store has `head`.
     fn renamed(self, head: Option<Head>, report: &mut Report<'_>) -> Self {
         let origin = head.as_ref().map(|head| head.origin);
         let is_first = |first: &Event| fits([origin, None], first).is_some();

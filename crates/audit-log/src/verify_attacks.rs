@@ -1,5 +1,4 @@
-//! What somebody would try who can write the log, each as a test: the log alone must not look whole
-//! afterwards.
+//! Attacks by somebody who can write the log, one per test: none may leave a log that verifies.
 #![allow(clippy::unwrap_used)]
 
 use super::tests::*;

@@ -271,7 +271,7 @@ pub fn user_of(line: &str) -> String {
     Event::parse(line).unwrap().get("user").unwrap().to_owned()
 }
 
-/// What anyone who can read the log can compute: a line that fits behind `before`.
+/// A line that fits behind `before`. Anyone who can read the log can compute it.
 pub fn forged(before: Link, text: &str, seq: u64, at: i64) -> (String, Link) {
     let covered = format!("{text} seq={seq} at={at}");
     let link = link(before, covered.as_bytes());

@@ -5,7 +5,7 @@ use crate::{Refusal, may_be_key};
 use ::csv::StringRecord;
 use qrtotp_values::text::clean;
 
-/// What a column says.
+/// The meaning of a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Column {
     User,

@@ -11,7 +11,7 @@ use crate::{
 use ::csv::{ReaderBuilder, StringRecord, Trim};
 use qrtotp_otp::Strength;
 
-/// Reads a file. Rows without a key are passed over where the file has a header: a password manager has many.
+/// Reads a file. If it has a header, rows without a key are skipped: a password manager has many.
 ///
 /// # Errors
 /// Not such a table.
@@ -61,8 +61,7 @@ pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> 
     bounded(entries)
 }
 
-/// Whether each quoted cell ends where the cell ends (RFC 4180 §2). The reader itself would join rows in
-/// silence.
+/// True if each closing quote ends its cell (RFC 4180 §2). The CSV reader itself would silently join rows.
 fn quotes_fit(text: &str, delimiter: u8) -> bool {
     let (mut quoted, mut at_start) = (false, true);
     let mut bytes = text.bytes().peekable();
@@ -130,7 +129,7 @@ fn entry(place: String, row: &StringRecord, columns: &Columns, strength: Strengt
     entry
 }
 
-/// What the columns beside the key say.
+/// The settings in the columns beside the key.
 fn settings<'a>(of: &impl Fn(Column) -> &'a str) -> Result<Settings<'a>, Refusal> {
     let number = |column, wrong| match of(column) {
         "" => Ok(None),
@@ -146,7 +145,7 @@ fn settings<'a>(of: &impl Fn(Column) -> &'a str) -> Result<Settings<'a>, Refusal
     })
 }
 
-/// What a key URI says, if the columns beside it say nothing else.
+/// Returns the content of a key URI, unless the columns beside it contradict it.
 fn agrees<'a>(of: &impl Fn(Column) -> &'a str, found: Foreign) -> Result<Foreign, Refusal> {
     if params(&settings(of)?, found.params)? == found.params {
         Ok(found)

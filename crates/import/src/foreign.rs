@@ -1,4 +1,4 @@
-//! What a reader hands over: one authenticator app of another system, or why a line of its file is refused.
+//! The result of a reader: one authenticator app of another system, or the reason for refusing a line.
 
 use qrtotp_account::ScratchCode;
 use qrtotp_otp::{Base32Error, MAX_CLOCK_OFFSET, Params, ParamsError, Secret, SecretError, Step};
@@ -22,11 +22,11 @@ pub struct Foreign {
     pub used: Option<Step>,
     /// Steps by which its clock is known to be ahead of the host's.
     pub drift: i32,
-    /// Steps back and ahead whose codes were accepted there, where the file says so.
+    /// Steps back and ahead whose codes were accepted there, if the file gives them.
     pub window: Option<(u32, u32)>,
-    /// One-time codes of eight digits that are not used yet; `None` where there can be none.
+    /// One-time codes of eight digits that are not used yet; `None` if the format has none.
     pub scratch: Option<Vec<ScratchCode>>,
-    /// What the import changes or leaves out.
+    /// Settings that the import changes or leaves out.
     pub notes: Vec<Note>,
 }
 
@@ -51,7 +51,7 @@ pub enum Note {
 }
 
 impl Foreign {
-    /// A device of which nothing but its key is known.
+    /// A device with nothing but a key.
     #[must_use]
     pub fn new(secret: Secret, params: Params) -> Self {
         Self { secret, params, used: None, drift: 0, window: None, scratch: None, notes: Vec::new() }
@@ -64,11 +64,11 @@ impl Foreign {
 pub struct LineError {
     /// Counted from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The reason for refusing it.
     pub why: Why,
 }
 
-/// What is wrong with a line. Never quotes it.
+/// The reason for refusing a line. Never quotes the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Why {
     /// The key is not base32.

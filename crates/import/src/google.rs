@@ -1,6 +1,5 @@
-//! `~/.google_authenticator`: a key in base32, options behind `" `, then scratch codes. Read strictly: the
-//! module that it was made for passes over what it does not understand, and with it over every scratch code
-//! that follows.
+//! `~/.google_authenticator`: a key in base32, options behind `" `, then scratch codes. Read strictly: its
+//! own module skips a line that it does not understand, and with it every scratch code that follows.
 
 use crate::foreign::{Foreign, LineError, Note, Why, sha1};
 use qrtotp_account::ScratchCode;
@@ -16,7 +15,7 @@ const MAX_WINDOW: u32 = 100;
 /// Steps by which the other module can ever find a clock to be off.
 const MAX_SKEW: i32 = 25 * 60;
 
-/// What the options say.
+/// The file's options.
 #[derive(Default)]
 struct Options {
     totp: bool,
@@ -29,10 +28,10 @@ struct Options {
     rate_limit: bool,
 }
 
-/// Reads a file. One of `TOTP_AUTH` and `HOTP_COUNTER` says what it is, and must be there.
+/// Reads a file. It must have `TOTP_AUTH` or `HOTP_COUNTER`, which tells its kind.
 ///
 /// # Errors
-/// The first line that is not as google-authenticator writes it, or that we can't do as it says.
+/// The first line that google-authenticator would not write, or that we can't follow.
 pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign, LineError> {
     let mut key = None;
     let mut notes = Vec::new();
@@ -144,7 +143,7 @@ impl Options {
                     .collect::<Result<_, _>>()?;
                 once(&mut self.used, (line, used))?;
             }
-            // Who logged in from where before is no affair of ours.
+            // The values, a history of logins, are not imported.
             "RATE_LIMIT" => {
                 self.rate_limit = true;
                 return Ok(());

@@ -1,4 +1,4 @@
-//! Exports of apps as JSON, in the clear: Aegis, 2FAS, andOTP, FreeOTP+. What the file is shows in its form.
+//! Exports of apps as JSON, in the clear: Aegis, 2FAS, andOTP, FreeOTP+. The reader detects the format.
 
 use crate::Foreign;
 use crate::text;
@@ -114,8 +114,8 @@ fn two_fas(item: &Value, strength: Strength) -> Result<Read<'_>, Refusal> {
 fn and_otp(item: &Value, strength: Strength) -> Result<Read<'_>, Refusal> {
     let (kind, algorithm) = (string(item, "type")?, string(item, "algorithm")?);
     let found = if kind.is_empty() {
-        // Another app's list, such as Raivo's: what it calls its settings is not known, so that none may be
-        // passed over.
+        // Another app's list, such as Raivo's. The names of its settings are unknown, so we can't tell
+        // whether skipping one is safe.
         Err(Refusal::Form("no entry of andOTP: it has no `type`; export key URIs (otpauth://) instead"))
     } else {
         with_text(item, kind, algorithm, string(item, "secret")?, strength)

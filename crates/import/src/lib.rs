@@ -1,8 +1,8 @@
 //! Readers of what authenticator apps export and what vendors of hardware tokens deliver. Pure functions over
 //! bytes: they open no file, know no account and import nothing. No error quotes a file, which holds keys.
 //!
-//! What the parsers of JSON, CSV and XML keep of a file while they read is not wiped: only a short-lived
-//! process may read.
+//! The JSON, CSV and XML parsers do not wipe their copies of the input: call the readers only in a
+//! short-lived process.
 #![forbid(unsafe_code)]
 
 mod columns;
@@ -43,13 +43,13 @@ pub const MAX_ENTRIES: usize = 10_000;
 pub struct Entry {
     /// Where it stands, for people: `line 3`, `entry 2`.
     pub place: String,
-    /// What the file calls it: issuer and account, or a serial number. Not cleaned.
+    /// Its name in the file: issuer and account, or a serial number. Not cleaned.
     pub name: String,
     /// The account as the app knows it, without its issuer. Not cleaned, and not to be shown.
     pub label: String,
     /// Whose it is, if the file has a column for that.
     pub user: Option<String>,
-    /// What it says, or why it can't be taken.
+    /// Its content, or the reason for refusing it.
     pub found: Result<Foreign, Refusal>,
 }
 
@@ -119,7 +119,7 @@ impl From<&str> for FileError {
     }
 }
 
-/// What a file says of a key, besides the key.
+/// The settings that a file gives for a key.
 #[derive(Default)]
 struct Settings<'a> {
     /// `totp`, `hotp` and the like, in any case; empty for `totp`.
@@ -167,8 +167,8 @@ fn device_of_text(text: &str, settings: &Settings<'_>, strength: Strength) -> Re
     device(&key.bytes, notes, settings, strength)
 }
 
-/// The bytes of a key in hexadecimal, if that is what it is: base32 has no 0, 1, 8 and 9, and no long key is
-/// without G to Z.
+/// The bytes of a key if it is hexadecimal, not base32: base32 has no 0, 1, 8 and 9, and a long base32 key
+/// always has letters from G to Z.
 fn hexadecimal(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut digits = Zeroizing::new(Vec::with_capacity(text.len()));

@@ -15,9 +15,9 @@ pub struct OathLine {
     pub number: usize,
     /// Its bytes in the file, without the line's end.
     pub range: Range<usize>,
-    /// Whose it is; nobody's where the line is no text or has too few words.
+    /// Its user; `None` if the line is not text or has too few words.
     pub user: Option<String>,
-    /// What it says.
+    /// Its content, or the reason for refusing it.
     pub found: Result<Foreign, LineError>,
 }
 
@@ -96,8 +96,8 @@ fn hexadecimal(text: &str) -> Result<Zeroizing<Vec<u8>>, Why> {
     if rest.is_empty() { Ok(bytes) } else { Err(Why::Form("a key with an odd number of hexadecimal digits")) }
 }
 
-/// The step up to which codes are used. The file tells the last code, and when by a local clock: the code is
-/// looked for where it would still be good; everything before that day is used in any case.
+/// The step up to which codes are used. The file has the last code and its local time. The search covers the
+/// steps in which the code would still be valid; everything before that day counts as used.
 fn used(secret: &Secret, params: Params, rest: &[&str], now: UnixTime) -> Result<Option<Step>, Why> {
     let (counter, code, time) = match rest {
         [] => return Ok(None),

@@ -97,7 +97,7 @@ pub enum Key {
 
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// Who logs in
+    /// The user that logs in
     #[arg(long)]
     pub user: String,
     /// The PAM service

@@ -1,10 +1,10 @@
-//! What is wrong with the arguments.
+//! Error messages about the arguments.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Prints help, version or what is wrong with the arguments. Never repeats an argument that is no option: it
+/// Prints help, version or an error about the arguments. Never repeats an argument that is not an option: it
 /// may be a code or a key in the wrong place.
 pub fn explain(error: &clap::Error) -> ExitCode {
     let text = match error.kind() {
@@ -25,7 +25,8 @@ pub fn explain(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// True if what the message quotes is one of our options, or an option by its form and without a value.
+/// True if the message quotes only an option, a word that looks like one and has no value, or a short value
+/// that can't be a code.
 fn may_repeat(error: &clap::Error) -> bool {
     let harmless = |kind| match error.get(kind) {
         None => true,

@@ -1,5 +1,5 @@
-//! `qrtotp init`: makes what a host needs before anybody enrols: configuration, its applied form, sealing key
-//! and store. What is there already stays as it is.
+//! `qrtotp init`: makes the files that a host needs before anybody enrols: configuration, its applied form,
+//! sealing key and store. Existing files stay unchanged.
 
 use crate::context::{Context, config_file};
 use crate::error::{Exit, Failure};

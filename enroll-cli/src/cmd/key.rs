@@ -129,7 +129,7 @@ fn verified(signature: &str, challenge: &str) -> Result<(HardwareKeyType, KeyFin
     }
 }
 
-/// What is signed: what `echo` prints.
+/// The message to sign: the challenge as `echo` prints it.
 fn message(challenge: &str) -> String {
     format!("{challenge}\n")
 }

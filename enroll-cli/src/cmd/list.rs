@@ -13,7 +13,7 @@ use qrtotp_store::{Account, FileStore, Store};
 use qrtotp_values::UnixTime;
 use std::io::{BufWriter, Write};
 
-/// So many accounts come by name; of more, the names are not kept, and they come as the disk has them.
+/// Up to this many accounts are sorted by name. More are listed in directory order, to save memory.
 const SORTED: usize = 1000;
 
 pub fn run(context: &Context, args: &List) -> Result<Exit, Failure> {

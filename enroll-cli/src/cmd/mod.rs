@@ -35,7 +35,7 @@ use qrtotp_wire::DEFAULT_SOCKET;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// What a process of our own is started for, if that is what this one is.
+/// Runs the task of an internal helper process; `None` if this process is not one.
 pub fn internal(mut words: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     match words.next()? {
         word if word == import::OWNER_WORD => Some(import::run_as_owner(words)),
@@ -44,7 +44,7 @@ pub fn internal(mut words: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     }
 }
 
-/// Runs what was asked for. What the broker can do it does for people who are not root.
+/// Runs the command. Users without root go through the broker if it serves the command.
 pub fn run(cli: Cli) -> Result<Exit, Failure> {
     let context = || Context::load(&cli.config);
     let context_for = |dry_run| if dry_run { Context::look(&cli.config) } else { Context::load(&cli.config) };

@@ -1,5 +1,5 @@
-//! `qrtotp revoke` for many accounts. One that fails stops no other, and a second run goes on where the first
-//! one ended.
+//! `qrtotp revoke` for many accounts. A failure does not stop the others, and a second run continues where
+//! the first one ended.
 
 use super::token::whom::in_group;
 use crate::cli::Bulk;
@@ -18,7 +18,7 @@ use qrtotp_values::text::clean;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 
-/// What is to go of an account.
+/// The parts of an account to revoke.
 enum Which {
     All,
     Devices(Vec<CredentialId>),

@@ -9,7 +9,7 @@ use qrtotp_flow::{Dialog, Echo, HostDirectory, Login, LoginHost, NoAnswer, Optio
 use qrtotp_policy::{Config, RuleSet};
 use std::io::{IsTerminal, Write};
 
-/// Standard input as the host of a login. What is not the answer goes to standard error.
+/// A login's dialogue on standard input. Everything it shows goes to standard error.
 struct Pipe;
 
 impl Dialog for Pipe {

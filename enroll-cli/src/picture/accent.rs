@@ -44,7 +44,7 @@ fn pair(brand: &Brand) -> Option<(Colour, Colour)> {
     Some((brand.accent_text().unwrap_or(best), ground))
 }
 
-/// What is wrong with the configured pair.
+/// The fault of the configured pair, if any.
 pub fn problem(brand: &Brand) -> Option<String> {
     pair(brand).and_then(|(text, ground)| contrast::problem(text, ground))
 }

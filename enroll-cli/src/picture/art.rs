@@ -1,5 +1,5 @@
-//! What a saved picture looks like, from the configuration; refused before anything is drawn where it can't
-//! be read.
+//! The look of a saved picture, from the configuration. A look that scanners can't read is refused before
+//! anything is drawn.
 
 use super::contrast::picture_problem;
 use super::fit::{Fit, Wanted, fit};

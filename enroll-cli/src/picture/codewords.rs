@@ -1,4 +1,4 @@
-//! Which module of a QR code belongs to which codeword and block, and so what a covered area damages.
+//! Maps the modules of a QR code to codewords and blocks, to tell how much a covered area damages.
 //! Correction works on codewords, block by block (ISO/IEC 18004 §7.5): one covered module spoils its whole
 //! codeword.
 
@@ -24,7 +24,7 @@ impl Area {
     }
 }
 
-/// What a module is.
+/// The role of a module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Part {
     /// Finder, alignment or timing pattern, format or version: nothing restores it.

@@ -20,19 +20,19 @@ pub fn ratio(one: Colour, other: Colour) -> f64 {
     (one.max(other) + 0.05) / (one.min(other) + 0.05)
 }
 
-/// The figure for people, cut and not rounded, so that what is refused never reads 4.50.
+/// The figure for people, truncated instead of rounded, so a refused contrast never reads 4.50.
 pub fn figure(ratio: f64) -> String {
     format!("{:.2}:1", (ratio * 100.0).floor() / 100.0)
 }
 
-/// What is wrong with text of one colour on the other.
+/// The fault of text of one colour on the other, if any.
 pub fn problem(text: Colour, ground: Colour) -> Option<String> {
     let contrast = ratio(text, ground);
     (contrast < LEAST)
         .then(|| format!("{text} on {ground} has a contrast of {}; {LEAST}:1 is the least", figure(contrast)))
 }
 
-/// What is wrong with a QR code in these colours.
+/// The fault of a QR code in these colours, if any.
 pub fn picture_problem(dark: Colour, light: Colour) -> Option<String> {
     if luminance(dark) > luminance(light) {
         return Some(format!(

@@ -15,7 +15,7 @@ pub struct Wanted {
     pub shape: (u32, u32),
 }
 
-/// What is drawn.
+/// The QR code to draw, with its logo.
 pub struct Fit {
     pub matrix: Matrix,
     /// The place of the logo.

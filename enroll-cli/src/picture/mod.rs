@@ -1,5 +1,5 @@
-//! What people see of the organisation: the heading's colours, and pictures of QR codes with its colours and
-//! logo. All of it lives in the command; a login draws none of it.
+//! The organisation's branding: the heading's colours, and pictures of QR codes with its colours and logo.
+//! Only the command draws it, never a login.
 
 mod accent;
 mod art;
@@ -59,7 +59,7 @@ impl Look {
         self.saved.is_some()
     }
 
-    /// Waits for input; where a picture lies on disk, a signal ends the waiting.
+    /// Waits for input. If a picture is on disk, a signal ends the wait.
     pub fn wait_for(&self, input: impl AsFd) -> Result<(), NoAnswer> {
         self.saved.as_ref().map_or(Ok(()), |saved| saved.wait_for(input))
     }
@@ -70,8 +70,8 @@ impl Look {
     }
 }
 
-/// What is wrong with `[brand]`, so that `qrtotp enroll` would refuse it. `longest` is the account in the app
-/// for the longest name that useradd makes: what fits it fits all shorter ones.
+/// Faults of `[brand]` that make `qrtotp enroll` refuse it. `longest` is the account in the app for the
+/// longest name that useradd makes: a logo that fits it fits all shorter ones.
 pub fn findings(brand: &Brand, issuer: &str, longest: &str) -> Vec<Finding> {
     let finding = |key, reason| Finding { severity: Severity::Danger, key, reason };
     let accent = accent::problem(brand).map(|problem| finding("brand.accent", problem));

@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// What was asked for on the command line.
+/// The request from the command line.
 pub struct Request<'a> {
     pub path: &'a Path,
     pub ephemeral: bool,

@@ -42,7 +42,7 @@ impl Dialogue {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What is shown up to this question. `None`: it does not come.
+    /// The text shown up to this question; `None` if it does not come in time.
     pub fn expect(&mut self, question: &str) -> Option<String> {
         let mut deadline = Deadline::after(PATIENCE);
         loop {

@@ -1,4 +1,4 @@
-//! `qrtotp selftest`: tries what is installed, in namespaces of its own with throwaway accounts and a
+//! `qrtotp selftest`: tries the installation, in namespaces of its own with throwaway accounts and a
 //! throwaway store. It changes no file of the host, and asks for no real account.
 
 mod accounts;
@@ -22,7 +22,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// What the process inside is started for.
+/// The argument that starts the process inside.
 pub const WORD: &str = "selftest-inside";
 
 pub fn run(path: &Path, args: &Selftest) -> Result<Exit, Failure> {

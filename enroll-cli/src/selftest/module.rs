@@ -1,5 +1,5 @@
-//! What the installed module does, asked through `su` with a PAM file of its own: enrolment by a token,
-//! codes, recovery codes, revocation.
+//! Tests the installed module through `su` with a PAM file of its own: enrolment by a token, codes, recovery
+//! codes, revocation.
 
 use super::accounts::{MODULE, PASSWORD};
 use super::dialogue::Dialogue;
@@ -10,12 +10,12 @@ use crate::error::Failure;
 use std::process::Command;
 
 const PAM_FILE: &str = "auth requisite pam_unix.so nodelay\nauth required pam_qrtotp.so\naccount required pam_permit.so\nsession required pam_permit.so\n";
-/// What a login prints that got in.
+/// Output of a login that got in.
 const INSIDE: &str = "inside the login";
 const QUESTION: &str = "Verification code";
 const TOKEN: &str = "One-time code from your administrator: ";
 const CHOICES: &str = "i, n, q): ";
-/// Asked first where the login has no terminal, as here.
+/// Asked first if the login has no terminal, as here.
 const NO_TERMINAL: &str = "q to give up: ";
 const KEY_FOLLOWS: &str = "or type this key";
 const CODES: &str = "or skip: ";
@@ -71,7 +71,7 @@ fn su() -> Result<Dialogue, Failure> {
     Ok(dialogue)
 }
 
-/// Whether it got in, and what was seen.
+/// Whether it got in, and its output.
 fn ended(world: &World, dialogue: Dialogue) -> (bool, String) {
     let (ended_well, shown) = dialogue.end();
     (ended_well && shown.contains(INSIDE), format!("{}; log: {}", shown.trim(), world.logged()))

@@ -1,11 +1,11 @@
-//! What was tried, and how it went: a table or JSON.
+//! The selftest's results, as a table or JSON.
 
 use crate::error::Exit;
 use qrtotp_values::text::clean;
 use serde::Serialize;
 use std::io::Write;
 
-/// Most characters of what a failed check saw.
+/// Most characters of a failed check's output to show.
 const LONGEST: usize = 600;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -22,7 +22,7 @@ struct Check {
     id: &'static str,
     result: Result,
     what: &'static str,
-    /// Why it was not tried, or what was seen instead. Empty if it passed.
+    /// The reason it was not tried, or the output of its failure. Empty if it passed.
     detail: String,
 }
 

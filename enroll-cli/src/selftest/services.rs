@@ -23,10 +23,10 @@ const ASKPASS: &str = "/tmp/selftest/askpass";
 const NOTES: &str = "/tmp/selftest/asked";
 const SCRIPT: &str = "#!/bin/sh\ncase $1 in\n*assword*) echo password >>/tmp/selftest/asked; echo \"$PASSWORD\" ;;\n*) echo code >>/tmp/selftest/asked; echo \"$CODE\" ;;\nesac\n";
 const INSIDE: &str = "inside the login";
-/// A login is slow where a PAM module waits after a failure.
+/// A login is slow if a PAM module waits after a failure.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is said of one service.
+/// The texts about one service.
 struct Words {
     right: (&'static str, &'static str),
     wrong: (&'static str, &'static str),
@@ -125,7 +125,7 @@ fn try_service(
     Ok(())
 }
 
-/// Whether it got in, and what was seen.
+/// Whether it got in, and its output.
 fn attempt(world: &World, mut command: Command) -> Result<(bool, String), Failure> {
     fs::write(NOTES, "")?;
     fs::set_permissions(NOTES, Permissions::from_mode(0o666))?;

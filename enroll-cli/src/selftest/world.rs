@@ -1,4 +1,4 @@
-//! The private copy of the host: /etc and /var as they are, with what is written to them in memory only;
+//! The private copy of the host: /etc and /var as they are, with all writes kept in memory;
 //! empty /home, /root, /run, /tmp and store; a network of its own, no system log.
 
 use super::accounts;
@@ -58,7 +58,7 @@ pub fn enter(state_dir: &Path) -> Result<World, Failure> {
 }
 
 impl World {
-    /// Runs the command with something on standard input, and gives what it prints.
+    /// Runs the command with `input` on standard input and returns its output.
     ///
     /// # Errors
     /// It fails.
@@ -79,7 +79,7 @@ impl World {
         }
     }
 
-    /// What was logged since the last time, in short.
+    /// The log lines since the last call, without priority and time.
     pub fn logged(&self) -> String {
         let mut lines = Vec::new();
         let mut bytes = [0; 8192];
@@ -112,7 +112,7 @@ fn directory(path: &str, mode: u32) -> Result<(), Failure> {
     Ok(fs::set_permissions(path, Permissions::from_mode(mode))?)
 }
 
-/// What is written there from now on goes into memory. Other file systems mounted below are hidden.
+/// Mounts an overlay that keeps all later writes in memory. It hides file systems mounted below.
 fn overlay(path: &str) -> Result<(), Failure> {
     let layer = format!("{LAYERS}{path}");
     let (upper, work) = (format!("{layer}/upper"), format!("{layer}/work"));
@@ -153,8 +153,8 @@ fn devices() -> Result<(), Failure> {
     call("/dev", mount(Some(new.as_str()), "/dev", none, MsFlags::MS_MOVE, none))
 }
 
-/// An empty store where the host has its own, an empty directory for the key, and a configuration without
-/// rules: they may exempt accounts.
+/// Sets up an empty store in place of the host's, an empty directory for the key, and a configuration without
+/// rules, because rules could exempt accounts.
 fn store(state_dir: &Path) -> Result<(), Failure> {
     let path = state_dir.display().to_string();
     // Elsewhere a directory would be made on the host.

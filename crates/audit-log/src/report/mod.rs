@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
-/// So many accounts have a row each.
+/// Most accounts that get a row of their own.
 const ACCOUNTS: usize = 10_000;
-/// So many findings, and so many events of administrators, are listed; of more, the newest events and the
-/// first findings.
+/// Most findings, and most administrators' events, in the report. If there are more, it lists the first
+/// findings and the newest events.
 const LISTED: usize = 500;
 
 /// Counts by name.
@@ -42,7 +42,7 @@ struct Deed {
     policy: Option<String>,
 }
 
-/// What the proof of the log said.
+/// Result of verifying the log.
 #[derive(Clone, Debug, Default)]
 pub struct Proof {
     /// How many accounts have lines.
@@ -231,7 +231,7 @@ impl Report {
         }
     }
 
-    /// What the proof said, and what the store has.
+    /// Adds the result of verifying the log and the store's counts.
     pub fn conclude(&mut self, proof: Proof, census: Vec<(u64, &'static str)>) {
         (self.proof, self.census) = (proof, census);
     }

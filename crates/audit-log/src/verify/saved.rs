@@ -1,5 +1,5 @@
-//! What was saved elsewhere before: each account's last line of then. Whatever the log says of that line, and
-//! of all later ones, has to agree.
+//! The last line of each account, saved elsewhere by an earlier run. The log must agree with it in that line
+//! and in all later ones.
 
 use crate::event::Entry;
 use qrtotp_account::Link;
@@ -17,25 +17,25 @@ pub(super) struct Saved {
 struct Line {
     seq: u64,
     link: Link,
-    /// The log, or the store, has the same.
+    /// The log or the store has the same line.
     met: bool,
 }
 
-/// What is known of an account's chain from before.
+/// Facts about an account's chain from an earlier run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     /// Nothing.
     Nothing,
     /// It had no line.
     NoLine,
-    /// Its last line, which was not met yet.
+    /// Its last line, not yet seen in the log or the store.
     Line(u64, Link),
-    /// Its last line was met.
+    /// Its last line was seen.
     Met,
 }
 
 impl Known {
-    /// The number of the first line after what was saved, if the log was not seen to have the saved one.
+    /// The number of the first line after the saved one, if the saved one was not yet seen.
     pub(super) fn next(self) -> Option<u64> {
         match self {
             Self::Nothing | Self::Met => None,
@@ -85,14 +85,14 @@ impl Saved {
         }
     }
 
-    /// The account's chain ends with this number: the saved number, if it is a later one. What was saved of
-    /// it is done.
+    /// Takes the account's saved line, now that its chain ends with `last`. Returns the saved number if it is
+    /// later and the chain never reached it.
     pub(super) fn end(&mut self, user: &str, last: u64) -> Option<u64> {
         let line = self.lines.remove(user)?;
         (!line.met && line.seq > last).then_some(line.seq)
     }
 
-    /// Accounts of which neither the log nor the store has the saved line, and its number.
+    /// Accounts whose saved line is in neither the log nor the store, with the line's number.
     pub(super) fn left(&mut self) -> Vec<(String, u64)> {
         let mut left: Vec<_> = std::mem::take(&mut self.lines)
             .into_iter()

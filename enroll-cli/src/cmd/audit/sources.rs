@@ -103,7 +103,7 @@ fn is_setuid(program: &str) -> bool {
     std::fs::metadata(program).is_ok_and(|about| about.uid() == 0 && about.mode() & 0o4000 != 0)
 }
 
-/// What the log daemon wrote, rotated files too, the oldest first.
+/// The log daemon's files, rotated ones included, oldest first.
 fn rotated() -> Vec<PathBuf> {
     let mut found: Vec<(SystemTime, PathBuf)> = Vec::new();
     for (directory, name) in LOGS {

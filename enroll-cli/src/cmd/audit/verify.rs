@@ -19,10 +19,10 @@ use std::path::Path;
 
 /// Most characters of a line that is shown.
 const LONGEST: usize = 8192;
-/// A line may be on its way to the log for so many seconds.
+/// Seconds that a line may take to reach the log.
 const ON_ITS_WAY: UnixTime = 10;
 
-/// What came of a verification.
+/// Result of a verification.
 #[derive(Default)]
 pub struct Count {
     pub accounts: usize,

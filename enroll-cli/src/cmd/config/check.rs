@@ -45,7 +45,7 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Writes what the rules say that deserves a second thought.
+/// Writes the valid but questionable parts of the rules.
 pub fn warnings(compiled: &Compiled, out: &mut impl Write) -> std::io::Result<()> {
     compiled.warnings.iter().try_for_each(|(rule, text)| writeln!(out, "warning: rule {rule}: {text}"))
 }
@@ -75,7 +75,7 @@ fn activation(path: &Path, compiled: &Compiled) -> Result<String, Failure> {
     })
 }
 
-/// What the configuration says that deserves a second thought.
+/// Valid but questionable settings of the configuration.
 pub fn settings(context: &Context) -> Vec<Finding> {
     let mut found = findings(&context.config);
     found.extend(crate::picture::findings(

@@ -86,7 +86,7 @@ struct Login {
     /// A registered hardware key.
     hardware_key: bool,
     familiar: bool,
-    /// What people call it.
+    /// Its name for people.
     shown: String,
 }
 

@@ -102,7 +102,7 @@ struct Explained<'p> {
     decision: Decision<'p>,
 }
 
-/// What is taken to be so, and not looked up.
+/// Facts to assume instead of looking them up.
 #[derive(Clone, Copy, Default)]
 struct Assumed<'a> {
     /// Names in place of the account's groups.

@@ -32,7 +32,7 @@ pub struct Emergency {
     pub expired: bool,
 }
 
-/// What the guard has to know of the host.
+/// Facts about the host that the guard needs.
 pub struct Host<'h> {
     /// The person who applies; `None`: no person does.
     pub actor: Option<Person>,
@@ -66,8 +66,8 @@ enum End {
     In,
 }
 
-/// What would lock somebody out: of severity danger where `apply` refuses. `admins` can become root; they are
-/// asked for until one gets in.
+/// Ways in which the configuration would lock somebody out, with severity danger if `apply` must refuse it.
+/// `admins` can become root; the search through them ends with the first that gets in.
 pub fn findings(
     compiled: &Compiled,
     host: &Host<'_>,

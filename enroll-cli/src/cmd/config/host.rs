@@ -1,4 +1,4 @@
-//! What the guard and `diff` have to know of this host and its accounts.
+//! Facts about this host and its accounts, for the guard and `diff`.
 
 use super::guard::{Emergency, Host, Person};
 use crate::cmd::doctor::Files;
@@ -66,7 +66,7 @@ impl Accounts<'_> {
         named.chain(names.filter_map(|name| self.person(name.as_str())).filter(in_groups))
     }
 
-    /// What the guard has to know besides them.
+    /// The other facts that the guard needs.
     pub fn host<'h>(&self, emergency: &[String], asks: &'h dyn Fn(&str) -> bool) -> Host<'h> {
         let emergency = emergency.iter().map(|name| Emergency {
             name: name.clone(),
@@ -97,8 +97,8 @@ fn actor() -> Option<User> {
     User::from_uid(login_uid().or_else(by_sudo).or_else(at_terminal)?).ok()?
 }
 
-/// The address from which the person is logged in by ssh; empty: they are not. sudo takes SSH_CONNECTION out
-/// of the environment, so those of the processes above are looked at, too.
+/// The remote address of the person's ssh login; empty if there is none. sudo removes SSH_CONNECTION from the
+/// environment, so this reads the parent processes' environments, too.
 fn remote_address() -> String {
     let mut pid = std::process::id();
     while pid > 1 {

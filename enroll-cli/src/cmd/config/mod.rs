@@ -58,7 +58,7 @@ struct Stored {
     bytes: Vec<u8>,
 }
 
-/// What was applied; `None`: nothing ever was.
+/// The applied configuration; `None` if none was ever applied.
 fn stored(path: &Path) -> Result<Option<Stored>, Failure> {
     let now = SystemClock.now();
     match ConfigFile::load(path, now) {

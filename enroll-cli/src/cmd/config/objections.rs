@@ -10,7 +10,7 @@ use qrtotp_policy::{Broker, Compiled, Damaged, Finding, Outcome, Rule, Severity}
 use std::ffi::CString;
 use std::path::Path;
 
-/// What the guard says against applying: of severity danger where it refuses.
+/// The guard's objections to applying, with severity danger if it refuses.
 pub fn objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, Failure> {
     let store = Context::before_applying(path, compiled).store().ok();
     let (now, files) = (SystemClock.now(), Files::read());

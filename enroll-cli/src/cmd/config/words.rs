@@ -11,7 +11,7 @@ use std::fmt::Display;
 
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// What a condition demands; empty: it was not given. `offset`: of the zone, in seconds east of UTC.
+/// The requirement of a condition; empty if the rule lacks it. `offset` of the zone, in seconds east of UTC.
 pub fn demanded(conditions: &Conditions, condition: Condition, offset: i32) -> String {
     let local = |time: UnixTime| Date::of(time + i64::from(offset));
     match condition {
@@ -114,7 +114,7 @@ pub fn outcome(config: &Config, decision: &Decision<'_>, first_login: bool) -> S
     with_effects(outcome, &effects)
 }
 
-/// What a rule decides.
+/// The effects of a rule.
 pub fn then(rule: &Rule) -> String {
     let OwnedEffects { first_login, allow_until, fresh, no_recovery, remember, notice, alert, ref message } =
         rule.effects;

@@ -15,7 +15,7 @@ pub struct OurLine {
     /// The module, as it is written.
     pub module: String,
     pub part: Part,
-    /// What is written behind it.
+    /// The module's arguments in the file.
     pub arguments: Vec<CString>,
 }
 
@@ -88,7 +88,7 @@ impl Files {
         all
     }
 
-    /// What is wrong in the files that a service reads.
+    /// Faults in the files that a service reads.
     pub fn faults(&self, service: &str) -> Vec<Fault> {
         self.stacks(service).into_iter().flat_map(|stack| stack.faults).collect()
     }
@@ -121,7 +121,7 @@ impl Files {
         self.services.iter().filter(|(_, path)| hidden(path)).map(|(name, _)| name.as_str()).collect()
     }
 
-    /// What has a service's name and is no file: a link to nothing, a FIFO.
+    /// Entries with a service's name that are not files: a dangling link, a FIFO.
     pub fn odd(&self) -> Vec<(&str, &Path)> {
         let odd = self.services.iter().filter(|(_, path)| !self.tree.path(path).is_file());
         odd.map(|(name, path)| (name.as_str(), path.as_path())).collect()

@@ -1,4 +1,4 @@
-//! What a login needs of the host besides files: the clock, the broker, the system log.
+//! Parts of the host, besides files, that a login needs: the clock, the broker, the system log.
 
 use super::report::Finding;
 use qrtotp_clock::{Clock, Discipline};

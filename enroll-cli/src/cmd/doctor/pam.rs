@@ -38,7 +38,7 @@ const SIBLINGS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su",
 const WITHOUT_ROOT: [(&str, &str); 4] =
     [("postgresql", "postgres"), ("apache2", "www-data"), ("nginx", "www-data"), ("radiusd", "freerad")];
 
-/// What is known besides the PAM files.
+/// Facts from outside the PAM files.
 pub struct Known<'a> {
     pub config_path: &'a Path,
     pub config: Option<&'a Config>,
@@ -142,7 +142,7 @@ impl Looked<'_> {
             return;
         }
         self.misnamed(report);
-        // Who gets in where our module's name is wrong is a question, too.
+        // A misspelt module can let people in or lock them out, so look at the stack as well.
         report.add_all(service.findings());
         if !service.asks() {
             return self.never_asks(&lines, report);
@@ -181,7 +181,7 @@ impl Looked<'_> {
         }
     }
 
-    /// What the program proves before it asks PAM.
+    /// The factor that the program verifies before it asks PAM.
     fn primary(&self) -> Primary {
         let stack = self.files.tree.stack(self.name, Part::Auth);
         if self.name == self.known.sshd_service {
@@ -300,7 +300,7 @@ impl Looked<'_> {
         true
     }
 
-    /// A service that asks, and of which nothing bad is known.
+    /// A service that asks for a code and has no known fault.
     fn service(&self, report: &mut Report) {
         let name = self.name;
         let Some(config) = self.known.config else {

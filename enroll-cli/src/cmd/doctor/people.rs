@@ -1,5 +1,5 @@
-//! Who can log in without a device: local accounts with a shell and a usable password or an ssh key. Those
-//! that can become root come first.
+//! Accounts that can log in without a device: local accounts with a shell and a usable password or an ssh
+//! key. Those that can become root come first.
 
 use super::files::Files;
 use super::report::{Finding, Report, names};

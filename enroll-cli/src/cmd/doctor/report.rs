@@ -177,7 +177,7 @@ impl Report {
     }
 
     pub fn verdict(&self) -> Severity {
-        // What is only worth knowing does not change it.
+        // Findings of severity `Info` do not change the verdict.
         let worst = self.findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok);
         if worst == Severity::Info { Severity::Ok } else { worst }
     }
@@ -198,7 +198,7 @@ impl Report {
         shown.iter().flat_map(|of| self.findings.iter().filter(move |finding| finding.severity == *of))
     }
 
-    /// `problems`: without what is fine.
+    /// `problems`: leave out findings that are OK.
     pub fn write_json(&self, problems: bool, out: &mut impl Write) -> std::io::Result<()> {
         let whole = Whole {
             version: 1,

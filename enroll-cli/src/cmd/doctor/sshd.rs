@@ -18,11 +18,11 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// What it says where the directory is missing that its service makes. By then it has read its configuration
-/// and its keys.
+/// sshd's error if the directory is missing that its service makes. By then it has read its configuration and
+/// its keys.
 const NOT_STARTED: &str = "Missing privilege separation directory";
 const SNIPPET: &str = "see conf/sshd_config.d/qrtotp.conf; then: sshd -t && systemctl reload ssh";
-/// What sshd asks before or instead of PAM.
+/// The factors that sshd asks for before or instead of PAM.
 const WITHOUT_PAM: [&str; 3] = ["pubkeyauthentication", "hostbasedauthentication", "gssapiauthentication"];
 
 /// sshd of this host.
@@ -69,7 +69,7 @@ impl Sshd {
         self.all().first().and_then(|(_, settings)| settings.get("pamservicename")).unwrap_or(SSHD)
     }
 
-    /// What it proves before it asks PAM.
+    /// The factor that sshd verifies before it asks PAM.
     pub fn primary(&self) -> Primary {
         match self {
             Self::Absent => Primary::Pam,
@@ -140,12 +140,12 @@ impl<'s> Methods<'s> {
         ["publickey", "hostbased", "gssapi-with-mic"].iter().any(|method| Self::named(list, method))
     }
 
-    /// PAM is asked although nothing is proven.
+    /// True if sshd asks PAM although it verified nothing.
     fn pam_alone(&self) -> bool {
         self.pam && (self.any || self.lists.iter().any(|list| !Self::proves(list)))
     }
 
-    /// As `pam_alone`, by questions: what an attacker without a key and without a password gets to.
+    /// As `pam_alone`, by keyboard-interactive only: an attacker with neither key nor password gets that far.
     fn questions_alone(&self) -> bool {
         let alone = |list: &&str| {
             list.split(',').all(|method| method.split(':').next() == Some("keyboard-interactive"))
@@ -210,7 +210,7 @@ fn exempting_rule(config: Option<&Config>, connection: &Connection) -> Option<St
     (decision.outcome == Some(Outcome::Skip)).then(|| decision.rule.to_owned())
 }
 
-/// What is wrong with settings, where PAM asks for a code. `forwards`: as one text with the password.
+/// Faults of the settings if PAM asks for a code. `forwards`: in one text with the password.
 fn judge(settings: &Settings, forwards: bool) -> Vec<Finding> {
     let fail = |id, what: &str| Finding::fail(id, SSHD, what).fix(SNIPPET);
     let methods = Methods::of(settings);

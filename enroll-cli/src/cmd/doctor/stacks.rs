@@ -1,9 +1,9 @@
-//! What a service lets in, and whether anyone can get in: questions to the interpreter of PAM stacks.
+//! Asks the interpreter of PAM stacks which logins a service lets in, and whether anyone can get in.
 
 use super::report::{Finding, Severity};
 use pam_stack::{Action, Code, Entry, Facts, Kind, Part, Run, Selectors, Stack, Tree};
 
-/// What a login proves before or besides the code.
+/// The factor that a login proves before or besides the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Primary {
     /// PAM must ask for it: the program has proven nothing.
@@ -53,7 +53,7 @@ impl<'s> Service<'s> {
         self.auth.entries.iter().any(Entry::is_ours)
     }
 
-    /// What is wrong with who gets in.
+    /// Findings about logins that get in wrongly, or not at all.
     pub fn findings(&self) -> Vec<Finding> {
         let nobody: Vec<Finding> = self.stacks().into_iter().filter_map(|stack| self.nobody(stack)).collect();
         if !nobody.is_empty() {

@@ -61,10 +61,10 @@ fn own(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.uid() == geteuid().as_raw())
 }
 
-/// What a filesystem has left.
+/// Free space of a filesystem.
 struct Space {
     bytes: u64,
-    /// None where it makes them as it needs them.
+    /// Free inodes; `None` if the filesystem makes them on demand.
     inodes: Option<u64>,
     read_only: bool,
     /// An overwrite in place takes new space.

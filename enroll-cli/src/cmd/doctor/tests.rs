@@ -1,5 +1,5 @@
-//! Planted faults of PAM files, each with what must be said of it, and set-ups of which nothing bad may be
-//! said. What libpam itself does with such files, `pam-stack` is compared with.
+//! Planted faults of PAM files, each with its expected finding, and sound set-ups that must yield none. The
+//! tests of `pam-stack` compare it with libpam itself.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 pub use super::files::tests::host;
@@ -59,7 +59,7 @@ pub const FEDORA: &str = "auth required pam_env.so\nauth required pam_faildelay.
     auth [default=1 ignore=ignore success=ok] pam_localuser.so\nauth sufficient pam_unix.so nullok\n\
     auth [default=1 ignore=ignore success=ok] pam_usertype.so isregular\nauth sufficient pam_sss.so forward_pass\nauth required pam_deny.so\n";
 
-/// What is said of a host with Debian's files, these ones put over them.
+/// Findings on a host with Debian's files, overlaid with `texts`.
 fn found(texts: &[(&str, &str)], sshd: Primary, config: &str) -> Vec<Finding> {
     let all: Vec<(&str, &str)> = DEBIAN.iter().chain(texts).copied().collect();
     let (_dir, files) = host(&all);

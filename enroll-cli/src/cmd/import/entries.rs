@@ -17,7 +17,7 @@ use qrtotp_values::text::clean;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
-/// What a file is.
+/// The format of a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Migration,
@@ -49,7 +49,7 @@ pub fn uris(
     let source = Source::standard_input(MAX_BYTES)?.whole_lines()?;
     let entries = read(parse_uris(&source.bytes, strength(keys.weak)))?;
     let owner = owner(user.as_deref(), &keys);
-    // What a URI calls its key, it calls it for the app; among several it tells which is which.
+    // A URI's label is meant for the app. Keep it only to tell several entries apart.
     let label = label.or((entries.len() == 1).then_some(""));
     Ok(Entries { context, label, keys: &keys, owner }.import(entries)?.0)
 }
@@ -103,7 +103,7 @@ fn read(found: Result<Vec<Entry>, FileError>) -> Result<Vec<Entry>, Failure> {
 
 struct Entries<'a> {
     context: &'a Context,
-    /// What to call the devices, in place of what the file calls them.
+    /// Label for the devices, in place of the file's.
     label: Option<&'a str>,
     keys: &'a Keys,
     owner: Owner<'a>,

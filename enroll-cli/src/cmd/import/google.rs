@@ -47,7 +47,7 @@ struct Google<'a> {
     pattern: String,
     label: Label,
     how: cli::How,
-    /// Whoever can write somebody's home must not get a device beside theirs.
+    /// Refuse accounts with a device: otherwise anyone who can write a user's home could add one.
     only_first: bool,
     /// The keys of all homes until now, whatever became of them.
     found: Vec<(Name, Secret)>,
@@ -124,7 +124,7 @@ impl Google<'_> {
         farewell(&self.how, source, "pam_google_authenticator", left)
     }
 
-    /// Everybody with a file. What is wrong with one stops no other.
+    /// Imports the file of everybody who has one. A faulty file does not stop the others.
     fn everybody(&mut self) -> Result<Exit, Failure> {
         let (mut imported, mut known, mut refused, mut left) = (0, 0, 0, 0);
         let homes = homes::find()?;

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 const USUAL: &str = "/home";
 
 pub struct Homes {
-    /// The users whom the database lists, then those who have a home beside theirs.
+    /// The users in the user database, then unlisted ones that have a home beside theirs.
     pub users: Vec<String>,
-    /// Directories beside homes that are called as no user is.
+    /// Directories beside homes that have no user's name.
     pub unknown: Vec<PathBuf>,
 }
 

@@ -55,7 +55,7 @@ fn import(context: &Context, what: Import) -> Result<Exit, Failure> {
     }
 }
 
-/// What is known of a device, and whose it is to be.
+/// A device to import, and the account that gets it.
 struct Device<'a> {
     account: &'a Account,
     /// Where it is in a file with several, for people; else empty.
@@ -63,7 +63,7 @@ struct Device<'a> {
     label: &'a Label,
     foreign: &'a Foreign,
     only_first: bool,
-    /// What a dry run has found before for the same account.
+    /// Keys that a dry run has already found for the same account.
     before: &'a [&'a Secret],
 }
 
@@ -220,7 +220,7 @@ impl<'a> Importer<'a> {
         Ok(!matches!(outcome, Outcome::Reimported(_)))
     }
 
-    /// Says why a device, of that user where that is known, is not taken.
+    /// Reports why a device is refused, with its user if known.
     fn refuse(&self, user: &str, from: &str, failure: &Failure) -> Result<(), Failure> {
         let (user, from) = (clean(user, 64), clean(from, 256));
         if self.json {
@@ -233,8 +233,8 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    /// What an import changes for the device's owner, a sentence each. `scratch`: scratch codes become
-    /// recovery codes.
+    /// The changes that the import brings for the device's owner, a sentence each. `scratch`: scratch codes
+    /// become recovery codes.
     fn changes(&self, device: &Device<'_>, scratch: bool) -> Vec<String> {
         let (name, foreign) = (&device.account.name, device.foreign);
         let mut told = Vec::new();
@@ -290,23 +290,23 @@ fn strength(weak: bool) -> Strength {
     if weak { Strength::AllowWeak } else { Strength::Normal }
 }
 
-/// What to do about a bad line, where it does not say so.
+/// The next step after a bad line, if its error does not name one.
 fn advice(why: &Why) -> &'static str {
     if why.is_weak() { "; --weak takes it all the same" } else { "" }
 }
 
-/// What became of a file.
+/// The keys that are left in the file.
 #[derive(Clone, Copy)]
 enum Left {
     All,
-    /// And in the same file what was refused.
+    /// All of them, and refused entries in the same file.
     AllAndRefused,
     /// Some of its lines were overwritten.
     Some,
     Nothing,
 }
 
-/// What is to be done with a file whose keys are here now.
+/// Tells the user what to do with the imported file.
 fn farewell(how: &How, source: &Source, module: &str, left: Left) -> Result<(), Failure> {
     if how.json {
         return Ok(());

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest answer in bytes: a file, or a sentence about it.
 const LONGEST: usize = 2 * MAX_GOOGLE;
 
-/// What is done with the file.
+/// An operation on the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
     /// Read it.
@@ -43,10 +43,10 @@ const NOTHING: u8 = b'n';
 const REFUSED: u8 = b'r';
 const ERROR: u8 = b'e';
 
-/// Has it done. The content, or `None` if there is no such file or nothing to be read.
+/// Has the process do it. Returns the content, or `None` if there is no such file or nothing to read.
 ///
 /// # Errors
-/// What the process says, or that it did not answer in time.
+/// The process reports an error, or does not answer in time.
 pub fn ask(
     deed: Deed,
     path: &Path,

@@ -28,7 +28,7 @@ pub enum Reach {
     May,
 }
 
-/// What was read, and where it can be overwritten.
+/// The content of the file, and where to overwrite it.
 pub struct Source {
     pub bytes: Zeroizing<Vec<u8>>,
     /// Its path, for people.
@@ -148,8 +148,8 @@ impl Source {
         Ok(Self { bytes, shown: shown(path), place: Some(place) })
     }
 
-    /// Overwrites what was imported: those `parts`, or without any the whole file, which is deleted then. No
-    /// command for root is ever told instead: run later, it goes wherever a user's link points by then.
+    /// Overwrites the imported `parts`; without any, overwrites and deletes the whole file. Never advise root
+    /// to run a command instead: run later, it would follow any link that the user made meanwhile.
     pub fn shred(&self, parts: Option<&[Range<usize>]>) -> Result<(), Failure> {
         let shown = &self.shown;
         let (dir, name, user) = match &self.place {
@@ -208,7 +208,7 @@ impl Source {
     }
 }
 
-/// Whether `user` has anything there. What they can't reach, they don't have. It may wait for ever.
+/// True if `path` exists as `user` sees it or, outside their home, as root sees it. May block for ever.
 pub fn is_there(path: &Path, user: &User) -> Result<bool, Failure> {
     let own = as_user(user, || path.symlink_metadata().is_ok())?;
     Ok(own || (!path.starts_with(&user.dir) && path.symlink_metadata().is_ok()))
@@ -238,8 +238,8 @@ fn delete(dir: &OwnedFd, name: &str) -> std::io::Result<()> {
     Ok(fsync(dir)?)
 }
 
-/// What is wrong with a file that `user`, or without one root, may have. No advice to root about what is a
-/// user's: what is done by path later goes wherever a link points by then.
+/// The error about a file of `user`, or of root without one. It never advises root to change a user's file by
+/// path: by then, a link could point elsewhere.
 fn refused(error: &TrustError, user: Option<&User>, limit: usize) -> Failure {
     let owner = user.map_or("root", |user| &user.name);
     let whose = user.map_or("root".to_owned(), |user| format!("{} or root", user.name));
@@ -276,8 +276,7 @@ fn too_large(path: &Path, limit: usize) -> String {
     format!("{} has more than {} KiB, so it is no such file", path.display(), limit / 1024)
 }
 
-/// Does something as `user`. The real and saved ids stay root's, so that the user can neither signal nor
-/// trace us.
+/// Calls `f` as `user`. The real and saved ids stay root's, so the user can neither signal nor trace us.
 fn as_user<T>(user: &User, f: impl FnOnce() -> T) -> Result<T, Failure> {
     if geteuid() == user.uid {
         return Ok(f());

@@ -5,7 +5,7 @@ use crate::cmd::doctor::{Primary, Service};
 use pam_stack::{Kind, Part, Tree};
 use std::path::{Path, PathBuf};
 
-/// What is proven before the code.
+/// The factor that users prove before the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum With {
     /// The password that the service asks for today

@@ -90,7 +90,7 @@ pub fn disarm() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What it prints.
+/// Runs `systemctl` and returns its output.
 fn systemctl(arguments: &[&str]) -> Result<String, Failure> {
     let ended = Command::new("systemctl").args(arguments).stdin(Stdio::null()).output();
     match ended {

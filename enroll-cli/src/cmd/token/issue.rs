@@ -29,7 +29,7 @@ struct Issued {
     expires: UnixTime,
     /// The code, and the first second at which it is worth nothing.
     code: Option<(Zeroizing<String>, UnixTime)>,
-    /// The ssh keys that it is bound to, and what was left out.
+    /// The ssh keys that it is bound to, and the keys left out.
     keys: Keys,
 }
 
@@ -86,7 +86,7 @@ struct Issuer<'a> {
     code: Option<ConfigDuration>,
     keys_now: bool,
     keys: Vec<KeyFingerprint>,
-    /// What was noted already: most of it is the same for all accounts.
+    /// Notes already shown: most are the same for all accounts.
     noted: HashSet<String>,
     log: Syslog,
 }

@@ -16,9 +16,9 @@ use std::process::Command;
 
 /// sshd's own default, for when it does not tell.
 const DEFAULT_FILES: &str = ".ssh/authorized_keys .ssh/authorized_keys2";
-/// The most that is read of a file.
+/// Most bytes to read of a file.
 const MOST_BYTES: usize = 256 * 1024;
-/// So much of what was left out is shown: a user must not push the bound keys off the screen.
+/// Most left-out lines to show: a user must not push the bound keys off the screen.
 const MOST_LEFT_OUT: usize = 20;
 const LONGEST: usize = 400;
 
@@ -47,7 +47,7 @@ impl BoundKey {
     }
 }
 
-/// What was found for a user.
+/// The keys found for a user.
 #[derive(Default)]
 pub struct Keys {
     pub bound: Vec<BoundKey>,

@@ -1,4 +1,4 @@
-//! The users for whom tokens are issued in one go.
+//! The users that get a token in one run.
 
 use crate::error::Failure;
 use nix::unistd::Group;
@@ -60,7 +60,7 @@ pub fn names_in(users: &str) -> Vec<String> {
         .collect()
 }
 
-/// The user database. Nothing safe reads through it but getent, and this is what it is for.
+/// The user database, read with getent: no safe Rust interface enumerates it.
 pub fn passwd() -> Result<String, Failure> {
     let users = Command::new("getent").arg("passwd").stdin(Stdio::null()).output();
     let users = users.map_err(|error| not_asked(&error))?;
