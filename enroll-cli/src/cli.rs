@@ -250,7 +250,7 @@ pub struct Setup {
     /// Without a timer, if you can undo them at the console
     #[arg(long, requires = "apply", conflicts_with = "confirm")]
     pub no_timer: bool,
-    /// Who makes the trial login; by default, you
+    /// The user who makes the trial login; you, by default
     #[arg(long, value_name = "USER", requires = "apply", conflicts_with = "no_trial")]
     pub trial: Option<String>,
     /// Without a trial login
@@ -296,7 +296,7 @@ pub struct Doctor {
 /// A login that is told, not made.
 #[derive(Debug, Args)]
 pub struct ReplayedLogin {
-    /// Who logs in
+    /// The user who logs in
     pub user: String,
     /// The PAM service
     #[arg(long, default_value = "sshd")]
@@ -349,7 +349,7 @@ pub struct Enroll {
     ///
     /// It never overwrites a file, follows a link, or goes where others could replace it. Anyone who has the
     /// file can make the codes: prefer --ephemeral. If the enrolment fails, the file is deleted.
-    /// Its colours and logo are those of [brand] in the configuration.
+    /// Its colours and logo are those of `[brand]` in the configuration.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
     /// Delete the saved picture as soon as the first code was right or the dialogue ends

@@ -20,7 +20,7 @@ pub fn line(from: impl AsFd) -> Result<Typed, NoAnswer> {
 /// As [`line()`], after `ready` each time before something is read.
 ///
 /// # Errors
-/// As [`line`], and those of `ready`.
+/// As [`line()`], and those of `ready`.
 pub fn line_when(from: impl AsFd, ready: impl Fn() -> Result<(), NoAnswer>) -> Result<Typed, NoAnswer> {
     let mut line = Zeroizing::new(Vec::with_capacity(LIMIT)); // never grows, so nothing is left behind
     let mut byte = Zeroizing::new([0_u8; 1]);

@@ -50,7 +50,7 @@ impl Swept {
     }
 }
 
-/// Fails each call that `wanted` names at each place in `action` after its beginning, until there are no more.
+/// Fails each call that `wanted` names, at each place in `action` after its beginning, until none is left.
 /// A PAM application's own input and output are left out.
 #[must_use]
 pub fn sweep(action: &'static Action, wanted: &dyn Fn(&str) -> bool, errors: Errors) -> Swept {

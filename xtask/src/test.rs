@@ -11,7 +11,7 @@ use qrtotp_tests::{
 use crate::{
     apt, bench, build, deb, debian, decoders, fuzz,
     missing_tools::MissingTools,
-    oracles,
+    oracles, prose,
     step::{self, cargo, is_root, say},
     supply,
 };
@@ -39,6 +39,11 @@ pub fn run(fast: bool) -> Result<()> {
     say("lints");
     check(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).context(advice)?;
     fuzz::lints().context(advice)?;
+
+    say("prose");
+    prose::run()?;
+    say("documentation of all crates, without warnings");
+    step::run(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
 
     say("unit, property and command-line tests");
     check(&["test", "--workspace", "--exclude", "qrtotp-tests"])?;

@@ -11,7 +11,7 @@ const AT_ONCE: usize = 256;
 
 static OURS: [AtomicPtr<Handle>; AT_ONCE] = [const { AtomicPtr::new(ptr::null_mut()) }; AT_ONCE];
 
-/// The function, of type [`IsOurs`], through which the broker's child tells the module whether a transaction
+/// The function, of type `IsOurs`, through which the broker's child tells the module whether a transaction
 /// is the broker's.
 pub const EXPORTED: &CStr = c"qrtotpd_is_inner_transaction";
 type IsOurs = extern "C" fn(*const Handle) -> c_int;

@@ -22,7 +22,7 @@ pub struct Watch {
     pub hook: Vec<OsString>,
 }
 
-/// What an anomaly must at least be.
+/// The lowest severity that is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Least {
     Info,

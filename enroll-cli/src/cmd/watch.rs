@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{Seek, Write};
 use std::process::Command;
 
-/// What is older is only remembered: places where an account got in within this time are familiar.
+/// Older events raise no alert: they only make the places familiar where an account got in.
 const HISTORY: i64 = 30 * 86_400;
 
 pub fn run(args: &Arguments) -> Result<Exit, Failure> {

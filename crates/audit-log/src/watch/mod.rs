@@ -98,7 +98,7 @@ impl fmt::Display for Anomaly {
     }
 }
 
-/// What is remembered of the log.
+/// Memory of the log so far.
 #[derive(Default)]
 pub struct Watch {
     accounts: Table<String, Account>,

@@ -16,7 +16,7 @@ pub(super) fn encode(out: &mut String, text: &str, keep: &[u8]) {
     }
 }
 
-/// Undoes [`encode`]. A `%` without two hexadecimal digits after it stays, and invalid UTF-8 becomes U+FFFD,
+/// Undoes `encode`. A `%` without two hexadecimal digits after it stays, and invalid UTF-8 becomes U+FFFD,
 /// as in apps. A `+` stays a `+`: only HTML forms, not URIs, use it for a blank.
 #[must_use]
 pub fn decode(text: &str) -> Zeroizing<String> {

@@ -87,7 +87,7 @@ fn run_of(stack: &Stack, outcome: Outcome, root: bool) -> Option<Vec<Step>> {
     stack.success(&plain).or_else(|| stack.success(&facts))
 }
 
-/// What an entry asks or looks at.
+/// The question that an entry asks, or the thing it checks.
 fn does(entry: &Entry, outcome: Outcome) -> &'static str {
     if entry.missing {
         return "is not there, and fails";
@@ -135,7 +135,7 @@ fn lines(stack: &Stack, run: Option<&[Step]>, outcome: Outcome, service: &str) -
     text
 }
 
-/// What the store has of it, and whether that is a device. A store that can't be read is told.
+/// The account's standing in the store, and whether it has a device. Says if the store can't be read.
 fn account(context: &Context, user: &str) -> Result<(String, bool), Failure> {
     let store = match context.store() {
         Ok(store) => store,

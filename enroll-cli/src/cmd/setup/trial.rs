@@ -20,7 +20,7 @@ use std::time::Duration;
 
 const CLIENT: &str = "/usr/bin/ssh";
 
-/// What is tried, or why nothing is.
+/// The trial to make, or the reason for none.
 pub enum Trial {
     /// A login of this user at this address.
     Login(String, SocketAddr),

@@ -27,7 +27,7 @@ pub struct Row {
     pub token: Option<(String, Option<String>, UnixTime)>,
 }
 
-/// What a key asks for.
+/// The action behind a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     Unlock(Name),
@@ -49,7 +49,7 @@ pub enum Page {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     pub action: Action,
-    /// What has to be typed.
+    /// The text that confirms it.
     pub word: String,
     pub typed: String,
     pub text: String,
@@ -106,7 +106,7 @@ impl App {
         }
     }
 
-    /// What the store has now.
+    /// The store's accounts and tokens now.
     pub fn refresh(&mut self, rows: Vec<Row>, unread: usize, now: UnixTime) {
         (self.rows, self.unread, self.read_at) = (rows, unread, now);
     }

@@ -1,5 +1,5 @@
-//! `qrtotp top`: a console over events, accounts and tokens. What it changes, it changes by the flows of
-//! `unlock` and `revoke`, with their events. Keys only; nothing is said by colour alone.
+//! `qrtotp top`: a console over events, accounts and tokens. Its changes go through the flows of `unlock` and
+//! `revoke`, with their events. Keyboard only; nothing is said by colour alone.
 
 mod app;
 mod view;
@@ -75,7 +75,7 @@ fn console(
             Some(action) => {
                 let said = act(context, store, &action);
                 app.say(said);
-                // What the system log says to standard error stands in the picture otherwise.
+                // A message of the system log on standard error would stay in the picture otherwise.
                 terminal.clear()?;
                 due = Instant::now();
             }

@@ -8,7 +8,7 @@ binary=$1 own=$2
 export RUSTC_BOOTSTRAP=1
 # A minute each. The model has a separate store; only the recorder's power cuts test the syncs.
 without='--skip tests::model --skip tests::recorder'
-slow='tests::resume tests::enroll tests::admin tests::owner tests::import recovery:: guessed_recovery_codes_wait qr::'
+slow='tests::resume tests::enroll tests::admin tests::self_service tests::import recovery:: guessed_recovery_codes_wait qr::'
 case $own in
 store::*)
     without='--skip tests::model'
