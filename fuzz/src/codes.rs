@@ -2,7 +2,7 @@
 
 use qrtotp_account::{Label, Name, RecoveryCode, ScratchCode};
 use qrtotp_otp::Code;
-use qrtotp_values::{Date, ConfigDuration};
+use qrtotp_values::{ConfigDuration, Date};
 
 pub(crate) fn check(data: &[u8]) {
     let code = parse(data);

@@ -1,9 +1,9 @@
 //! Exports of authenticator apps and seed files of hardware tokens.
 
-use qrtotp_otp::{Params, Secret, Strength};
 use qrtotp_import::{
     Entry, FileError, MAX_ENTRIES, parse_csv, parse_json, parse_migration, parse_pskc, parse_uris,
 };
+use qrtotp_otp::{Params, Secret, Strength};
 
 type Parse = fn(&[u8], Strength) -> Result<Vec<Entry>, FileError>;
 
@@ -68,7 +68,11 @@ fn check(file: &[u8], parse: Parse) {
                 let bytes = found.secret.as_bytes();
                 assert!((Secret::WEAK_MIN_BITS as usize / 8..=Secret::MAX_BYTES).contains(&bytes.len()));
                 assert!(found.used.is_none() && found.scratch.is_none());
-                assert!(i64::from(found.drift).abs() * i64::from(found.params.period()) <= 600, "{}", found.drift);
+                assert!(
+                    i64::from(found.drift).abs() * i64::from(found.params.period()) <= 600,
+                    "{}",
+                    found.drift
+                );
                 let params = if crate::planted() && found.params.digits() == 8 {
                     Params::default()
                 } else {

@@ -1,7 +1,9 @@
 //! Frames between the broker and its callers, as the broker and as a caller reads them.
 
 use qrtotp_clock::Deadline;
-use qrtotp_wire::{CallerAnswer, FrameError, Connection, MAX_FRAME, Message, Request, Response, VERSION, receive, send};
+use qrtotp_wire::{
+    CallerAnswer, Connection, FrameError, MAX_FRAME, Message, Request, Response, VERSION, receive, send,
+};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;

@@ -15,7 +15,6 @@ mod record;
 mod uri;
 mod world;
 
-
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Panics if an invariant does not hold for the bytes.

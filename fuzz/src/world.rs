@@ -3,9 +3,9 @@
 use qrtotp_account::Name;
 use qrtotp_audit::{AuditSink, Priority};
 use qrtotp_clock::Clock;
-use qrtotp_values::UnixTime;
 use qrtotp_flow::{Dialog, Directory, Echo, LoginHost, LookupError, NoAnswer, Person, Typed, Unproven};
 use qrtotp_store::FileStore;
+use qrtotp_values::UnixTime;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::os::unix::fs::PermissionsExt;

@@ -4,13 +4,18 @@ use super::book::{Before, Book, Device, enrolled};
 use crate::hot_state::reference;
 use crate::input::Input;
 use crate::world::{Answer, FakeClock, Host, Log, People, START, UID, World, alice};
-use qrtotp_account::{Gate, Label, FactorKind, RecoveryCode, RecoverySet, ScratchCode, SetId, SetKind, Side, hash_code};
+use qrtotp_account::{
+    FactorKind, Gate, Label, RecoveryCode, RecoverySet, ScratchCode, SetId, SetKind, Side, hash_code,
+};
 use qrtotp_audit::Subject;
-use qrtotp_flow::{FirstPass, Import, Issue, Login, LoginHost, Options, Outcome, Selection, import, issue_token, resync, revoke, revoke_token, unlock};
+use qrtotp_flow::{
+    FirstPass, Import, Issue, Login, LoginHost, Options, Outcome, Selection, import, issue_token, resync,
+    revoke, revoke_token, unlock,
+};
 use qrtotp_otp::{Algorithm, Params, Secret, Step, Strength, Window, code_at};
 use qrtotp_policy::{Config, FirstLogin};
-use qrtotp_values::ConfigDuration;
 use qrtotp_store::{FileStore, Store};
+use qrtotp_values::ConfigDuration;
 use std::cell::Cell;
 use std::os::unix::fs::FileExt;
 use std::sync::LazyLock;
@@ -327,12 +332,7 @@ impl<'a> Script<'a> {
         .run()
     }
 
-    fn justify(
-        &self,
-        typed: &[Vec<u8>],
-        before: &qrtotp_store::Account,
-        after: &qrtotp_store::Account,
-    ) {
+    fn justify(&self, typed: &[Vec<u8>], before: &qrtotp_store::Account, after: &qrtotp_store::Account) {
         let now = self.clock.0.get();
         let host = self.config.verify.window();
         self.book.justify(typed, before, after, now, |device| {
