@@ -7,6 +7,7 @@ use std::time::Duration;
 use qrtotp_tests::{
     Phone, Sandbox, artefacts,
     broker::{DEVICE_QUESTION, ENROLS, PROGRAM, SOCKET, as_user},
+    clock,
     host::PAM_SUCCESS,
     person,
     users::PASSWORD,
@@ -87,13 +88,17 @@ fn everything(sandbox: &Sandbox) -> Vec<&'static str> {
         pty.send(&code);
         pty.finish().0.success()
     });
-    let log = sandbox.log.lines().split_off(seen).join("\n");
+    // The line may arrive after the command has ended.
+    let logged = clock::poll(Duration::from_secs(2), || {
+        let lines = sandbox.log.lines().split_off(seen);
+        lines.iter().any(|line| line.contains("event=credential_revoked")).then_some(())
+    });
     let actions = [
         ("status", status.contains("unenrolled")),
         ("enrolment with the password", phone.is_some()),
         ("a code at a screen locker", screen.is_some_and(|screen| screen.authenticate() == PAM_SUCCESS)),
         ("revocation", revoked),
-        ("the log", log.contains("event=credential_revoked")),
+        ("the log", logged.is_some()),
     ];
     actions.into_iter().filter_map(|(name, done)| (!done).then_some(name)).collect()
 }
