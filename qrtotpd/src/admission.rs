@@ -56,7 +56,7 @@ pub enum Arrival<G> {
 
 /// A thread that looks up one caller after the other; ends when no caller waits, or when dropped.
 pub struct Look<G> {
-    lobby: Arc<Admission<G>>,
+    admission: Arc<Admission<G>>,
     near: u32,
     /// The uid that it looks up; `None`: it has ended.
     at: Option<u32>,
@@ -86,7 +86,7 @@ impl<G> Admission<G> {
         if at_once {
             here.looks += 1;
             *looks += 1;
-            return Arrival::Look(Look { lobby: Arc::clone(self), near, at: Some(uid) }, guest);
+            return Arrival::Look(Look { admission: Arc::clone(self), near, at: Some(uid) }, guest);
         }
         here.waiting.push_back((uid, guest));
         Arrival::Waits
@@ -134,7 +134,7 @@ impl<G> Look<G> {
     /// Finishes one caller, and goes to the next waiting one or ends. Callers that arrive after the end get
     /// another thread.
     pub fn next(&mut self) -> Option<(u32, G)> {
-        let mut inside = self.lobby.inside();
+        let mut inside = self.admission.inside();
         inside.leave(self.near, self.at.take()?);
         let next = inside.near.get_mut(&self.near).and_then(|here| here.waiting.pop_front());
         match &next {
@@ -148,7 +148,7 @@ impl<G> Look<G> {
 impl<G> Drop for Look<G> {
     fn drop(&mut self) {
         let Some(uid) = self.at else { return };
-        let mut inside = self.lobby.inside();
+        let mut inside = self.admission.inside();
         inside.leave(self.near, uid);
         inside.end(self.near);
     }
@@ -163,11 +163,11 @@ mod tests {
     type Looks = Vec<Look<u32>>;
 
     /// All of them at once; the threads that look, and how many found a place.
-    fn crowd(lobby: &Arc<Admission<u32>>, uids: impl Iterator<Item = u32>) -> (Looks, usize) {
+    fn crowd(admission: &Arc<Admission<u32>>, uids: impl Iterator<Item = u32>) -> (Looks, usize) {
         let mut looks = Vec::new();
         let mut found = 0;
         for uid in uids {
-            match lobby.arrive(uid, EACH, uid) {
+            match admission.arrive(uid, EACH, uid) {
                 Arrival::Look(look, _) => looks.push(look),
                 Arrival::Waits => {}
                 Arrival::Full(_) => continue,
@@ -179,62 +179,63 @@ mod tests {
 
     #[test]
     fn all_subordinate_uids_of_a_user_leave_threads_and_places_to_others() {
-        let lobby = Arc::<Admission<u32>>::default();
-        let (looks, found) = crowd(&lobby, 100_000..165_536);
+        let admission = Arc::<Admission<u32>>::default();
+        let (looks, found) = crowd(&admission, 100_000..165_536);
         assert_eq!((looks.len(), found), (2 * AT_ONCE, 2 * NEAR));
-        let (people, found) = crowd(&lobby, 1000..1010);
+        let (people, found) = crowd(&admission, 1000..1010);
         assert_eq!((people.len(), found), (AT_ONCE, 10));
         drop((looks, people));
-        assert!(lobby.is_empty() && lobby.inside().near.is_empty());
+        assert!(admission.is_empty() && admission.inside().near.is_empty());
     }
 
     #[test]
     fn all_who_can_be_served_may_come_at_once() {
-        let lobby = Arc::<Admission<u32>>::default();
-        let (looks, found) = crowd(&lobby, 1000..1256);
+        let admission = Arc::<Admission<u32>>::default();
+        let (looks, found) = crowd(&admission, 1000..1256);
         assert_eq!((looks.len(), found), (AT_ONCE, 256));
     }
 
     #[test]
     fn however_many_neighbourhoods_come_the_threads_are_limited_and_nobody_waits_without_one() {
-        let lobby = Arc::<Admission<u32>>::default();
+        let admission = Arc::<Admission<u32>>::default();
         let (looks, _) =
-            crowd(&lobby, (0..50).map(|near| near * NEIGHBOURS).flat_map(|uid| uid + 1..uid + 10));
+            crowd(&admission, (0..50).map(|near| near * NEIGHBOURS).flat_map(|uid| uid + 1..uid + 10));
         assert_eq!(looks.len(), LOOKS);
-        assert!(matches!(lobby.arrive(50 * NEIGHBOURS, EACH, 0), Arrival::Full(_)));
-        assert!(matches!(lobby.arrive(2, EACH, 0), Arrival::Waits));
+        assert!(matches!(admission.arrive(50 * NEIGHBOURS, EACH, 0), Arrival::Full(_)));
+        assert!(matches!(admission.arrive(2, EACH, 0), Arrival::Waits));
         drop(looks);
-        assert!(lobby.is_empty() && lobby.inside().looks == 0);
+        assert!(admission.is_empty() && admission.inside().looks == 0);
     }
 
     #[test]
     fn nobody_waits_for_a_thread_that_has_found_nobody_waiting() {
-        let lobby = Arc::<Admission<u32>>::default();
-        let (mut looks, _) = crowd(&lobby, 1000..1008);
+        let admission = Arc::<Admission<u32>>::default();
+        let (mut looks, _) = crowd(&admission, 1000..1008);
         assert_eq!(looks.len(), AT_ONCE);
         looks.iter_mut().for_each(|look| assert!(look.next().is_none()));
-        assert!(matches!(lobby.arrive(1008, EACH, 0), Arrival::Look(..)));
+        assert!(matches!(admission.arrive(1008, EACH, 0), Arrival::Look(..)));
         drop(looks);
-        assert!(lobby.is_empty() && lobby.inside().looks == 0);
+        assert!(admission.is_empty() && admission.inside().looks == 0);
     }
 
     #[test]
     fn one_uid_has_a_few_places_and_all_together_have_a_limit() {
-        let lobby = Arc::<Admission<u32>>::default();
-        let (own, found) = crowd(&lobby, std::iter::repeat_n(1000, 1000));
+        let admission = Arc::<Admission<u32>>::default();
+        let (own, found) = crowd(&admission, std::iter::repeat_n(1000, 1000));
         assert_eq!(found, EACH);
-        let more = crowd(&lobby, (0..40).map(|near| near * NEIGHBOURS).flat_map(|uid| uid + 1..uid + 200));
+        let more =
+            crowd(&admission, (0..40).map(|near| near * NEIGHBOURS).flat_map(|uid| uid + 1..uid + 200));
         assert_eq!(found + more.1, ALL);
-        assert!(matches!(lobby.arrive(1001, EACH, 0), Arrival::Full(_)));
-        assert!(matches!(lobby.arrive(0, EACH, 0), Arrival::Full(_)));
+        assert!(matches!(admission.arrive(1001, EACH, 0), Arrival::Full(_)));
+        assert!(matches!(admission.arrive(0, EACH, 0), Arrival::Full(_)));
         drop((own, more));
-        assert!(lobby.is_empty());
+        assert!(admission.is_empty());
     }
 
     #[test]
     fn who_waits_is_looked_at_in_turn_and_nobody_is_left_waiting_for_a_thread_that_is_gone() {
-        let lobby = Arc::<Admission<u32>>::default();
-        let (mut looks, found) = crowd(&lobby, 1000..1020);
+        let admission = Arc::<Admission<u32>>::default();
+        let (mut looks, found) = crowd(&admission, 1000..1020);
         assert_eq!((looks.len(), found), (AT_ONCE, 20));
         let mut first = looks.remove(0);
         let seen: Vec<u32> = (0..3).map(|_| first.next().unwrap().1).collect();
@@ -242,6 +243,6 @@ mod tests {
         drop(first);
         assert_eq!(looks[0].next().unwrap().1, 1011);
         looks.clear();
-        assert!(lobby.is_empty(), "the rest were let go");
+        assert!(admission.is_empty(), "the rest were let go");
     }
 }

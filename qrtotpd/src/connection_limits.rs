@@ -39,7 +39,7 @@ pub enum Kind {
 
 /// One connection; freed when dropped.
 pub struct ConnectionPermit {
-    seats: Arc<ConnectionLimits>,
+    connections: Arc<ConnectionLimits>,
     uid: u32,
     pub kind: Kind,
 }
@@ -55,7 +55,7 @@ impl ConnectionLimits {
         let mut taken = self.taken();
         let kind = taken.free_for(uid, each)?;
         *taken.of(kind).entry(uid).or_default() += 1;
-        Some(ConnectionPermit { seats: Arc::clone(self), uid, kind })
+        Some(ConnectionPermit { connections: Arc::clone(self), uid, kind })
     }
 
     /// True if no caller is being served.
@@ -95,14 +95,14 @@ impl ConnectionPermit {
     /// Whether it may hold a dialogue, which takes long: of a service's many places only as many as a user
     /// has.
     pub fn is_for_dialogues(&self) -> bool {
-        let own = self.seats.taken().people.get(&self.uid).copied().unwrap_or(0);
+        let own = self.connections.taken().people.get(&self.uid).copied().unwrap_or(0);
         self.kind == Kind::Full && own <= EACH
     }
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        leave(self.seats.taken().of(self.kind), &self.uid);
+        leave(self.connections.taken().of(self.kind), &self.uid);
     }
 }
 
@@ -121,58 +121,58 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn full(seats: &Arc<ConnectionLimits>, uid: u32) -> Option<ConnectionPermit> {
-        seats.take(uid, EACH).filter(|seat| seat.kind == Kind::Full)
+    fn full(connections: &Arc<ConnectionLimits>, uid: u32) -> Option<ConnectionPermit> {
+        connections.take(uid, EACH).filter(|seat| seat.kind == Kind::Full)
     }
 
     #[test]
     fn one_user_gets_a_few_seats_and_never_those_of_others() {
-        let seats = Arc::<ConnectionLimits>::default();
-        let held: Vec<_> = (0..1000).filter_map(|_| seats.take(1000, EACH)).collect();
+        let connections = Arc::<ConnectionLimits>::default();
+        let held: Vec<_> = (0..1000).filter_map(|_| connections.take(1000, EACH)).collect();
         assert_eq!(held.len(), EACH + 1);
-        assert!(seats.are_taken(1000, EACH) && !seats.are_taken(1001, EACH));
-        assert!(seats.take(1001, EACH).is_some());
+        assert!(connections.are_taken(1000, EACH) && !connections.are_taken(1001, EACH));
+        assert!(connections.take(1001, EACH).is_some());
         drop(held);
-        assert!(seats.take(1000, EACH).is_some() && seats.is_empty());
+        assert!(connections.take(1000, EACH).is_some() && connections.is_empty());
     }
 
     #[test]
     fn whoever_waits_in_all_their_seats_has_one_left_for_what_is_soon_over() {
-        let seats = Arc::<ConnectionLimits>::default();
-        let held: Vec<_> = (0..EACH).filter_map(|_| full(&seats, 1000)).collect();
+        let connections = Arc::<ConnectionLimits>::default();
+        let held: Vec<_> = (0..EACH).filter_map(|_| full(&connections, 1000)).collect();
         assert_eq!(held.len(), EACH);
-        let short = seats.take(1000, EACH).unwrap();
+        let short = connections.take(1000, EACH).unwrap();
         assert_eq!(short.kind, Kind::Short);
-        assert!(seats.take(1000, EACH).is_none());
+        assert!(connections.take(1000, EACH).is_none());
         drop(short);
-        assert_eq!(seats.take(1000, EACH).unwrap().kind, Kind::Short);
+        assert_eq!(connections.take(1000, EACH).unwrap().kind, Kind::Short);
     }
 
     #[test]
     fn where_many_are_served_everybody_gets_one_and_uid_0_no_more_than_others() {
-        let seats = Arc::<ConnectionLimits>::default();
+        let connections = Arc::<ConnectionLimits>::default();
         let mut held: Vec<_> =
-            (1000..1008).flat_map(|uid| [uid; EACH]).filter_map(|uid| full(&seats, uid)).collect();
+            (1000..1008).flat_map(|uid| [uid; EACH]).filter_map(|uid| full(&connections, uid)).collect();
         assert_eq!(held.len(), MANY);
-        held.extend((2000..3000).filter_map(|uid| full(&seats, uid)));
+        held.extend((2000..3000).filter_map(|uid| full(&connections, uid)));
         assert_eq!(held.len(), ALL);
         assert!(
-            seats.take(2000, EACH).is_none()
-                && seats.take(5000, EACH).is_none()
-                && seats.take(0, EACH).is_none()
+            connections.take(2000, EACH).is_none()
+                && connections.take(5000, EACH).is_none()
+                && connections.take(0, EACH).is_none()
         );
         assert!(held.iter().all(ConnectionPermit::is_for_dialogues));
         held.truncate(MANY);
-        assert_eq!(seats.take(1000, EACH).unwrap().kind, Kind::Short, "no second one");
-        assert!(full(&seats, 5000).is_some(), "but a first one");
+        assert_eq!(connections.take(1000, EACH).unwrap().kind, Kind::Short, "no second one");
+        assert!(full(&connections, 5000).is_some(), "but a first one");
     }
 
     #[test]
     fn a_service_gets_more_seats_and_leaves_first_ones_to_others() {
-        let seats = Arc::<ConnectionLimits>::default();
-        let held: Vec<_> = (0..1000).filter_map(|_| seats.take(26, SERVICE)).collect();
+        let connections = Arc::<ConnectionLimits>::default();
+        let held: Vec<_> = (0..1000).filter_map(|_| connections.take(26, SERVICE)).collect();
         assert_eq!(held.len(), SERVICE + 1);
         assert!(held.iter().all(|seat| !seat.is_for_dialogues()));
-        assert!(full(&seats, 1000).is_some());
+        assert!(full(&connections, 1000).is_some());
     }
 }

@@ -1,6 +1,6 @@
 //! Requests about devices: list, rename, revoke, resynchronise.
 
-use crate::request::{Ended, Served};
+use crate::served::{Ended, Served};
 use qrtotp_account::{CredentialId, EnrolmentStatus, Label};
 use qrtotp_clock::SystemClock;
 use qrtotp_flow::{ResyncError, Selection};

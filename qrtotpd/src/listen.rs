@@ -1,7 +1,8 @@
 //! Opens the socket and accepts connections.
 
-use crate::accept::{Acceptor, greet};
+use crate::accept::greet;
 use crate::arguments::Arguments;
+use crate::broker::Broker;
 use crate::services::Services;
 use crate::work_limits::Limit;
 use listenfd::ListenFd;
@@ -40,19 +41,19 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         Some(path) => (bind(path)?, false),
         None => (passed()?, true),
     };
-    let door = Arc::new(Acceptor {
+    let broker = Arc::new(Broker {
         config: arguments.config.clone(),
         pam_time: arguments.pam_time,
-        lobby: Arc::default(),
-        seats: Arc::default(),
-        turns: Arc::default(),
+        admission: Arc::default(),
+        connections: Arc::default(),
+        work: Arc::default(),
         checks: Limit::of_checks(),
         waits: Limit::of_waits(),
         services: Services::listed_in(&arguments.config),
         refusals: Arc::default(),
     });
     let idle = activated.then_some(arguments.idle_exit);
-    accept(&listener, &door, idle).map_err(|error| format!("the socket can't be used any more: {error}"))
+    accept(&listener, &broker, idle).map_err(|error| format!("the socket can't be used any more: {error}"))
 }
 
 /// The socket that systemd passes (sd_listen_fds(3)).
@@ -97,24 +98,24 @@ fn listen_at(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn accept(listener: &UnixListener, door: &Arc<Acceptor>, idle: Option<Duration>) -> io::Result<()> {
+fn accept(listener: &UnixListener, broker: &Arc<Broker>, idle: Option<Duration>) -> io::Result<()> {
     let mut quiet = idle.map(Deadline::after);
     let mut swept = Deadline::after(LOOK);
     loop {
         if swept.left().is_zero() {
-            door.refusals.sweep();
+            broker.refusals.sweep();
             swept = Deadline::after(LOOK);
         }
         match listener.accept() {
             Ok((stream, _)) => {
-                greet(door, stream);
+                greet(broker, stream);
                 quiet = idle.map(Deadline::after);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if !door.is_empty() {
+                if !broker.is_empty() {
                     quiet = idle.map(Deadline::after);
                 } else if quiet.as_ref().is_some_and(|quiet| quiet.left().is_zero()) {
-                    door.refusals.finish();
+                    broker.refusals.finish();
                     return Ok(()); // new callers wait in the socket's queue, and systemd starts us again
                 }
                 let look = quiet.as_ref().map_or(LOOK, |quiet| quiet.left().min(LOOK));

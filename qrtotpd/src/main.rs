@@ -6,6 +6,8 @@
 mod accept;
 mod admission;
 mod arguments;
+mod attempt;
+mod broker;
 mod caller;
 mod connection_limits;
 mod devices;
@@ -16,6 +18,7 @@ mod primary;
 mod remote;
 mod request;
 mod request_store;
+mod served;
 mod services;
 mod session;
 mod verify;

@@ -3,8 +3,8 @@
 
 use crate::PROGRAM;
 use crate::remote::Remote;
-use crate::request::Ended;
 use crate::request_store::RequestStore;
+use crate::served::Ended;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use qrtotp_account::Gate;

@@ -1,14 +1,14 @@
 //! The requests: each runs a flow, with the caller as its dialogue.
 
-use crate::accept::Acceptor;
-use crate::caller::{Away, Caller};
+use crate::attempt::Attempt;
+use crate::caller::Away;
 use crate::log::Log;
 use crate::primary::Check;
 use crate::remote::Remote;
 use crate::request_store::RequestStore;
-use crate::verify::Attempt;
+use crate::served::{Ended, Served};
 use qrtotp_account::Label;
-use qrtotp_audit::{Event, Kind, Subject};
+use qrtotp_audit::{Event, Kind};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{
     AdminError, Authority, Codes, EnrollError, Enrollment, EnrolmentRequest, FirstPass, Options,
@@ -16,7 +16,6 @@ use qrtotp_flow::{
 };
 use qrtotp_frontend::StatusView;
 use qrtotp_otp::Params;
-use qrtotp_policy::Config;
 use qrtotp_store::{Account, Store, StoreError};
 use qrtotp_wire::{Request, Response};
 use std::time::Duration;
@@ -27,45 +26,6 @@ const A_WHILE: Duration = Duration::from_secs(300);
 const AT_ONCE: Duration = Duration::from_secs(20);
 /// Bytes of text in one frame.
 const PIECE: usize = 4096;
-
-/// Why a request ended early.
-pub enum Ended {
-    /// Refused, with the reason.
-    Refused(String),
-    /// An internal error that is already logged.
-    Logged,
-    /// An error of the store that is not logged yet.
-    Broken(StoreError),
-    /// Another error that is not logged yet.
-    Other(String),
-}
-
-impl From<StoreError> for Ended {
-    fn from(error: StoreError) -> Self {
-        Self::Broken(error)
-    }
-}
-
-impl From<AdminError> for Ended {
-    fn from(error: AdminError) -> Self {
-        match error {
-            refusal if refusal.is_refusal() => Self::Refused(refusal.to_string()),
-            AdminError::Store(error) | AdminError::Enroll(EnrollError::Store(error)) => Self::Broken(error),
-            other => Self::Other(other.to_string()),
-        }
-    }
-}
-
-/// A caller with a request.
-pub struct Served<'a> {
-    pub caller: &'a Caller,
-    pub config: &'a Config,
-    pub door: &'a Acceptor,
-    pub store: &'a RequestStore<'a>,
-    pub person: Remote<'a>,
-    pub subject: &'a Subject,
-    pub log: &'a mut Log,
-}
 
 impl<'a> Served<'a> {
     /// Carries out the request and returns the final response.
@@ -129,12 +89,12 @@ impl<'a> Served<'a> {
         if authority == Authority::PrimaryFactor {
             let (name, rules) = (&self.caller.name, self.config.throttle.rules());
             let throttle = PrimaryThrottle { name, rules, store: self.store };
-            let Some(_checking) = self.door.checks.begin(self.caller.uid) else {
+            let Some(_checking) = self.broker.checks.begin(self.caller.uid) else {
                 let (who, why) = (Some(self.caller.uid), Away::TooManyPasswords);
-                self.door.refusals.caller(who, self.subject, why.reason());
+                self.broker.refusals.caller(who, self.subject, why.reason());
                 return Err(Ended::Refused(why.text().into()));
             };
-            Check::new(throttle, self.door.pam_time, &mut self.person).run(self.subject, self.log)?;
+            Check::new(throttle, self.broker.pam_time, &mut self.person).run(self.subject, self.log)?;
             self.person.line.last(self.time_to_enroll());
         }
         Ok(authority)

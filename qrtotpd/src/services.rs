@@ -1,7 +1,7 @@
 //! The services of `[broker.services]`, and their requests so far. A compromised service must not reach all
 //! accounts: it can neither guess their codes nor have them disabled by wrong ones.
 
-use crate::verify::Attempt;
+use crate::attempt::Attempt;
 use nix::unistd::User;
 use qrtotp_audit::Verdict;
 use qrtotp_clock::{Clock, Deadline, SystemClock};

@@ -1,13 +1,13 @@
 //! One connection, from its request to its last response.
 
 use crate::PROGRAM;
-use crate::accept::{Acceptor, send_away};
+use crate::broker::{Broker, send_away};
 use crate::caller::{Away, Caller};
 use crate::connection_limits::ConnectionPermit;
 use crate::log::Log;
 use crate::remote::Remote;
-use crate::request::{Ended, Served};
 use crate::request_store::RequestStore;
+use crate::served::{Ended, Served};
 use crate::work_limits::WorkPermit;
 use qrtotp_audit::{AuditSink, Event, Kind as EventKind, Subject};
 use qrtotp_clock::{Clock, SystemClock};
@@ -17,51 +17,51 @@ use qrtotp_store::StoreError;
 use qrtotp_wire::{Connection, FrameError, Request, Response};
 
 /// A place for the account `uid`, if it may log in or is a listed service.
-pub fn admit(uid: u32, door: &Acceptor) -> Result<(Caller, ConnectionPermit), Away> {
+pub fn admit(uid: u32, broker: &Broker) -> Result<(Caller, ConnectionPermit), Away> {
     let caller = Caller::identify(uid)?;
-    let source = ConfigFile::load(&door.config, SystemClock.now());
+    let source = ConfigFile::load(&broker.config, SystemClock.now());
     let services = |source: &ConfigFile| source.config.broker.services_of(caller.name.as_str()).is_some();
     let listed = source.as_ref().is_ok_and(services);
     if !caller.can_log_in && !listed && source.is_ok() {
         return Err(Away::NoAccount);
     }
     if source.is_ok() {
-        door.services.note(uid, listed);
+        broker.services.note(uid, listed);
     }
-    let seat = door.seats.take(uid, door.seats_of(uid)).ok_or(Away::TooManyConnections)?;
+    let seat = broker.connections.take(uid, broker.connections_of(uid)).ok_or(Away::TooManyConnections)?;
     Ok((caller, seat))
 }
 
 /// Serves an admitted caller. The request must come at once; after that the user has time.
-pub fn serve(line: &mut Connection, caller: &Caller, seat: &ConnectionPermit, door: &Acceptor) {
+pub fn serve(line: &mut Connection, caller: &Caller, seat: &ConnectionPermit, broker: &Broker) {
     let last = match line.receive::<Request>() {
         Ok(request) if !request.asks_nothing() && !seat.is_for_dialogues() => {
-            return send_away(line, caller.uid, Away::TooManyConnections, door);
+            return send_away(line, caller.uid, Away::TooManyConnections, broker);
         }
-        Ok(request) => answer(line, caller, door, request),
+        Ok(request) => answer(line, caller, broker, request),
         Err(FrameError::Closed) => return,
         Err(error) => Response::Refused(error.to_string()),
     };
     let _ = line.send(&last); // a caller that is gone misses it
 }
 
-fn answer(line: &mut Connection, caller: &Caller, door: &Acceptor, request: Request) -> Response {
-    let turn = WorkPermit::wait(&door.turns);
+fn answer(line: &mut Connection, caller: &Caller, broker: &Broker, request: Request) -> Response {
+    let turn = WorkPermit::wait(&broker.work);
     let name = caller.name.as_str().to_owned();
     let subject = Subject { user: name.clone(), service: PROGRAM.into(), by: name, ..Subject::default() };
-    let mut log = Log::open(&door.refusals, Some(caller.uid), subject.by.clone());
-    let source = match ConfigFile::load(&door.config, SystemClock.now()) {
+    let mut log = Log::open(&broker.refusals, Some(caller.uid), subject.by.clone());
+    let source = match ConfigFile::load(&broker.config, SystemClock.now()) {
         Ok(source) => source,
         Err(error) => return unusable(&subject, error.reason(), &error.to_string(), &mut log),
     };
     // Never created here: a missing store may be a disk that is not mounted.
-    let store = match RequestStore::open(&source, &turn, &door.waits, caller.uid) {
+    let store = match RequestStore::open(&source, &turn, &broker.waits, caller.uid) {
         Ok(store) => store,
         Err(error) => return broken(&subject, &error, &mut log),
     };
     let served = Served {
         caller,
-        door,
+        broker,
         config: &source.config,
         store: &store,
         person: Remote { line, turn: &turn },
@@ -75,7 +75,7 @@ fn answer(line: &mut Connection, caller: &Caller, door: &Acceptor, request: Requ
         Err(Ended::Refused(text)) => Response::Refused(text),
         Err(Ended::Logged) => Response::Failed(UNAVAILABLE.into()),
         Err(Ended::Broken(StoreError::Busy)) => {
-            door.refusals.caller(Some(caller.uid), &subject, Away::AccountBusy.reason());
+            broker.refusals.caller(Some(caller.uid), &subject, Away::AccountBusy.reason());
             Response::Refused(Away::AccountBusy.text().into())
         }
         Err(Ended::Broken(error)) => broken(&subject, &error, &mut log),

@@ -1,13 +1,14 @@
 //! Verifies an answer for an application without root that has already asked for it: about the caller's own
 //! account, or for a service of `[broker.services]` about another one. A service learns only yes or no.
 
-use crate::accept::Acceptor;
+use crate::attempt::Attempt;
+use crate::broker::Broker;
 use crate::caller::Away;
 use crate::log::Log;
 use crate::primary::Check;
 use crate::remote::Remote;
-use crate::request::{Ended, Served};
 use crate::request_store::RequestStore;
+use crate::served::{Ended, Served};
 use crate::services::Counter;
 use qrtotp_account::{Name, ThrottleRules};
 use qrtotp_audit::{Event, Subject, Verdict};
@@ -19,17 +20,6 @@ use qrtotp_flow::{
 use qrtotp_policy::{Config, Defaults};
 use qrtotp_wire::Response;
 use std::time::Duration;
-
-/// An answer to be verified.
-pub struct Attempt {
-    pub user: String,
-    pub service: String,
-    pub tty: String,
-    pub options: Options,
-    /// The service's id of the request; empty: none.
-    pub id: String,
-    pub answer: Typed,
-}
 
 impl Served<'_> {
     /// Verifies a login to the caller's own account, or to a listed service.
@@ -45,12 +35,12 @@ impl Served<'_> {
         }
         let listed = self.config.broker.services_of(name);
         if listed.is_some_and(|services| services.iter().any(|service| *service == attempt.service)) {
-            let request = self.door.services.request(self.caller.uid, &attempt);
-            if let Some(verdict) = request.and_then(|request| self.door.services.verdict_of(request)) {
+            let request = self.broker.services.request(self.caller.uid, &attempt);
+            if let Some(verdict) = request.and_then(|request| self.broker.services.verdict_of(request)) {
                 return Ok(Response::Verdict(verdict));
             }
             let said = self.verify_for_service(attempt, person.as_ref())?;
-            return Ok(self.door.services.keep(request, said));
+            return Ok(self.broker.services.keep(request, said));
         }
         // The same for every other name, whether it exists or not.
         Err(Ended::Refused("the broker serves only your own account".into()))
@@ -68,7 +58,7 @@ impl Served<'_> {
         };
         let refusal = if uid == Some(0) {
             Some(("root_refused", "the broker verifies no code of uid 0 for a service"))
-        } else if !self.door.services.admits(self.caller.uid, uid, counter) {
+        } else if !self.broker.services.admits(self.caller.uid, uid, counter) {
             Some((
                 "service_limit",
                 "the service had too many refused codes, or asked about too many accounts, in this hour",
@@ -93,7 +83,7 @@ impl Served<'_> {
             _ => false,
         };
         if !refused {
-            self.door.services.take_back(self.caller.uid, counter);
+            self.broker.services.take_back(self.caller.uid, counter);
         }
         verified.map(|(say, _)| say)
     }
@@ -124,7 +114,7 @@ impl Served<'_> {
             person: &mut self.person,
             rules: config.throttle.rules(),
             store: self.store,
-            door: self.door,
+            broker: self.broker,
             uid: person.map_or(self.caller.uid, |person| person.uid),
             subject: &subject,
             is_service: self.log.is_for_service(),
@@ -177,7 +167,7 @@ pub struct Given<'a, 'line> {
     pub person: &'a mut Remote<'line>,
     pub rules: ThrottleRules,
     pub store: &'a RequestStore<'a>,
-    pub door: &'a Acceptor,
+    pub broker: &'a Broker,
     /// The account's.
     pub uid: u32,
     pub subject: &'a Subject,
@@ -238,12 +228,12 @@ impl LoginHost for Given<'_, '_> {
     }
 
     fn prove_password(&mut self, name: &Name, password: &[u8]) -> Result<(), Unproven> {
-        let Some(_checking) = self.door.checks.begin(self.uid) else {
+        let Some(_checking) = self.broker.checks.begin(self.uid) else {
             let reason = Away::TooManyPasswords.reason();
             return Err(Unproven { reason, detail: String::new() });
         };
         let throttle = PrimaryThrottle { name, rules: self.rules, store: self.store };
-        let check = Check::new(throttle, self.door.pam_time, self.person);
+        let check = Check::new(throttle, self.broker.pam_time, self.person);
         check.run_with(password, self.subject, &mut self.log)
     }
 }

@@ -26,9 +26,9 @@ pub struct WorkPermit(Arc<WorkLimits>);
 
 impl WorkPermit {
     /// Waits for the first turn.
-    pub fn wait(turns: &Arc<WorkLimits>) -> Self {
-        turns.enter();
-        Self(Arc::clone(turns))
+    pub fn wait(work: &Arc<WorkLimits>) -> Self {
+        work.enter();
+        Self(Arc::clone(work))
     }
 
     /// Gives the turn to others while `f` waits.

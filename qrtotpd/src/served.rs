@@ -1,0 +1,50 @@
+//! A caller with a request, and how a request ends.
+
+use crate::broker::Broker;
+use crate::caller::Caller;
+use crate::log::Log;
+use crate::remote::Remote;
+use crate::request_store::RequestStore;
+use qrtotp_audit::Subject;
+use qrtotp_flow::{AdminError, EnrollError};
+use qrtotp_policy::Config;
+use qrtotp_store::StoreError;
+
+/// Why a request ended early.
+pub enum Ended {
+    /// Refused, with the reason.
+    Refused(String),
+    /// An internal error that is already logged.
+    Logged,
+    /// An error of the store that is not logged yet.
+    Broken(StoreError),
+    /// Another error that is not logged yet.
+    Other(String),
+}
+
+impl From<StoreError> for Ended {
+    fn from(error: StoreError) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<AdminError> for Ended {
+    fn from(error: AdminError) -> Self {
+        match error {
+            refusal if refusal.is_refusal() => Self::Refused(refusal.to_string()),
+            AdminError::Store(error) | AdminError::Enroll(EnrollError::Store(error)) => Self::Broken(error),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+/// A caller with a request.
+pub struct Served<'a> {
+    pub caller: &'a Caller,
+    pub config: &'a Config,
+    pub broker: &'a Broker,
+    pub store: &'a RequestStore<'a>,
+    pub person: Remote<'a>,
+    pub subject: &'a Subject,
+    pub log: &'a mut Log,
+}
