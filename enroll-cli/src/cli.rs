@@ -18,7 +18,6 @@ pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
 pub use key::{AddKey, HardwareKey};
 pub use watch::{Least as WatchLeast, Watch};
 
-use crate::cmd::setup::With;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use qrtotp_account::KeyFingerprint;
 use qrtotp_policy::DEFAULT_PATH;
@@ -480,4 +479,13 @@ mod tests {
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
     }
+}
+
+/// The factor that users prove before the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum With {
+    /// The password that the service asks for today
+    Password,
+    /// An ssh key (sshd only): no password is asked for
+    Key,
 }

@@ -1,7 +1,7 @@
 //! The records: whether each can be read, and how the accounts stand.
 
 use super::super::status::{no_user_advice, other_uid_advice};
-use super::report::{Finding, Report, names};
+use super::report::{Counts, Finding, Report, names};
 use crate::context::Context;
 use crate::error::store_failure;
 use qrtotp_account::{EnrolmentStatus, Name, TokenState};
@@ -11,29 +11,9 @@ use qrtotp_otp::MAX_CLOCK_OFFSET;
 use qrtotp_policy::Config;
 use qrtotp_store::{Account, FileStore, Store};
 use qrtotp_values::UnixTime;
-use serde::Serialize;
 
 /// Most records that are named with what is wrong.
 const MOST: usize = 20;
-
-/// How many there are.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    enrolled: usize,
-    unenrolled: usize,
-    revoked: usize,
-    unreadable: usize,
-    /// Whose codes are disabled.
-    disabled: usize,
-    devices: usize,
-    /// Whose clock is taken to be off.
-    devices_clock_off: usize,
-    /// Accounts whose QR code waits for its first code.
-    pending: usize,
-    tokens_live: usize,
-    /// Without having been used.
-    tokens_expired: usize,
-}
 
 /// The counts, and the accounts to name.
 #[derive(Default)]

@@ -1,8 +1,9 @@
 //! `qrtotp doctor --fix ID`: hands findings that `qrtotp setup` can mend to it.
 
 use super::report::Finding;
+use crate::cli::With;
 use crate::cli::{Doctor, Setup};
-use crate::cmd::setup::{self, With};
+use crate::cmd::setup;
 use crate::error::{Exit, Failure};
 use qrtotp_values::ConfigDuration;
 use std::path::Path;

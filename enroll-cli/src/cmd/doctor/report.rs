@@ -1,6 +1,5 @@
 //! Findings as data, and their edge: text or JSON. The form of the JSON is described in the command's help.
 
-use super::accounts::Counts;
 use qrtotp_values::UnixTime;
 
 use qrtotp_values::text::clean;
@@ -129,6 +128,25 @@ impl fmt::Display for Summary {
             ),
         }
     }
+}
+
+/// How many accounts there are of each kind.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub enrolled: usize,
+    pub unenrolled: usize,
+    pub revoked: usize,
+    pub unreadable: usize,
+    /// Whose codes are disabled.
+    pub disabled: usize,
+    pub devices: usize,
+    /// Whose clock is taken to be off.
+    pub devices_clock_off: usize,
+    /// Accounts whose QR code waits for its first code.
+    pub pending: usize,
+    pub tokens_live: usize,
+    /// Without having been used.
+    pub tokens_expired: usize,
 }
 
 /// A diagnosis.

@@ -10,8 +10,6 @@ mod tests;
 mod timer;
 mod trial;
 
-pub use plan::With;
-
 use super::config;
 use super::doctor::{self, Files, SshdFiles};
 use crate::cli::Setup;

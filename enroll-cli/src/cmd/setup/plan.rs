@@ -1,18 +1,10 @@
 //! What files would change so that services ask for codes. Pure: it looks at a tree of files, and every
 //! planned PAM file is judged by the interpreter that `doctor` uses before it is proposed.
 
+use crate::cli::With;
 use crate::cmd::doctor::{Primary, Service};
 use pam_stack::{Kind, Part, Tree};
 use std::path::{Path, PathBuf};
-
-/// The factor that users prove before the code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum With {
-    /// The password that the service asks for today
-    Password,
-    /// An ssh key (sshd only): no password is asked for
-    Key,
-}
 
 /// A file that changes.
 #[derive(Clone, Debug, PartialEq, Eq)]

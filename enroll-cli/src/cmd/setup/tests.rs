@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 use super::diff::unified;
-use super::plan::{Change, DROP_IN, With, plan};
+use super::plan::{Change, DROP_IN, plan};
+use crate::cli::With;
 use crate::cmd::doctor::tests::{DEBIAN, FEDORA, host};
 
 fn planned(texts: &[(&str, &str)], services: &[&str], with: With) -> Result<Vec<Change>, String> {

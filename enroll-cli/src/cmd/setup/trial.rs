@@ -1,9 +1,10 @@
 //! The trial login at the end of `setup`: the admin logs in over loopback, through the running sshd, by the
 //! very client that others use. We see neither password nor code.
 
-use super::plan::{Change, DROP_IN, With};
+use super::plan::{Change, DROP_IN};
 use crate::caller::acting_uid;
 use crate::cli::Setup;
+use crate::cli::With;
 use crate::context::{Context, record_name};
 use crate::error::Failure;
 use crate::sshd::{Settings, program};
