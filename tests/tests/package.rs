@@ -85,7 +85,9 @@ fn the_packages_have_the_module_that_is_tested_and_all_pages() {
     let module = sandbox.path(&format!("{}/pam_qrtotp.so", sandbox.security_directory()));
     let [packed, tested] = [module, artefacts::module()].map(|file| std::fs::read(file).unwrap());
     assert!(packed == tested, "the package has a module that is not the one that the tests try");
-    for page in ["man1/qrtotp-enroll.1.gz", "man5/qrtotp.toml.5.gz", "man8/qrtotpd.8.gz"] {
+    for page in
+        ["man1/qrtotp-enroll.1.gz", "man5/qrtotp.toml.5.gz", "man8/qrtotpd.8.gz", "man8/pam_qrtotp.8.gz"]
+    {
         assert!(sandbox.exists(&format!("/usr/share/man/{page}")), "{page}");
     }
 }

@@ -126,6 +126,18 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_page_names_every_argument_and_no_other() {
+        let page = include_str!("../../../docs/pam_qrtotp.8");
+        let options = page.split(".SH OPTIONS").nth(1).unwrap().split(".SH ").next().unwrap();
+        let terms = options.split(".TP\n").skip(1).map(|term| term.lines().next().unwrap());
+        let mut named: Vec<_> = terms.map(|line| line.split(' ').nth(1).unwrap()).collect();
+        let mut known = KNOWN.to_vec();
+        named.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(named, known);
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused_by_name() {
         for word in
             [c"nullOK", c"nullok=1", c"", c"config", c"config=etc", c"prompt=", c"prompt=a\nb", c"\xff"]
