@@ -1,14 +1,19 @@
 //! What another program prints, or why it prints nothing, within a time limit.
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use qrtotp_clock::Deadline;
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Time limit of a program.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for a program that was killed.
+const REAPING: Duration = Duration::from_millis(500);
 /// Most bytes of output to read.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
 /// Most lines of its errors to show: its last line only counts the ones before.
@@ -45,14 +50,18 @@ pub fn output_of(mut program: Command, input: impl Into<Stdio>) -> Result<String
     // Into memory, not a pipe: the program never waits for a reader, and we never wait for its orphans.
     let (said, errors) = (memory("said")?, memory("errors")?);
     program.env_clear().stdin(input).stdout(said.try_clone()?).stderr(errors.try_clone()?);
-    let mut child = program.spawn()?;
+    let mut child = program.process_group(0).spawn()?;
     let mut deadline = Deadline::after(PATIENCE);
     let status = loop {
         match child.try_wait()? {
             Some(status) => break status,
             None if deadline.pause() => {}
             None => {
-                let _ = child.kill(); // and no wait: it may hang in the kernel, in a user's FUSE mount
+                // With all that it started.
+                let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
+                // A short wait only: it may hang in the kernel, in a user's FUSE mount.
+                let mut reaping = Deadline::after(REAPING);
+                while child.try_wait()?.is_none() && reaping.pause() {}
                 return Err(Silence::Unasked("it takes too long".into()));
             }
         }

@@ -170,6 +170,10 @@ fn a_log_without_our_lines_is_no_proof_and_saved_heads_show_a_removed_beginning(
     }
     let lines = written(&sandbox, |_| ());
     let _ = against().success();
+    // Nothing to compare with is no success.
+    sandbox.overwrite("/tmp/empty", "");
+    let none = ["qrtotp", "audit", "verify", "--against", "/tmp/empty", "--file", "/tmp/auth.log"];
+    assert_eq!(sandbox.run(&none).status.code(), Some(2));
     let last = lines.iter().filter(|line| line.contains(" seq=")).cloned().collect::<Vec<_>>().split_off(38);
     sandbox.overwrite("/tmp/auth.log", &format!("{}\n", last.join("\n")));
     assert!(!verify(&sandbox).stdout.contains("MISSING"), "the store does not know");

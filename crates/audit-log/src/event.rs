@@ -1,6 +1,6 @@
 //! One line of a log as an event.
 
-use crate::time::rfc3339;
+use crate::time::{rfc3339, traditional};
 use qrtotp_account::{LINK_LEN, Link};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -241,15 +241,17 @@ pub fn from_syslog(line: &str) -> Option<Entry> {
     Some(Entry { time, host: host.to_owned(), writer: Writer::Unknown, journal: false, event })
 }
 
-/// When a log received a line of any program, in microseconds since 1970. `None` if the line does not say, or
-/// not in which year.
+/// When a log received a line of any program, in microseconds since 1970. `None` if the line does not say.
+///
+/// Traditional time stamps have neither year nor time zone: the result is the latest time that they can mean
+/// at `now`.
 #[must_use]
-pub fn time_of(line: &str) -> Option<i64> {
+pub fn time_of(line: &str, now: i64) -> Option<i64> {
     if line.starts_with('{') {
         let fields: Value = serde_json::from_str(line).ok()?;
         return fields.get("__REALTIME_TIMESTAMP")?.as_str()?.parse().ok();
     }
-    rfc3339(line.split(' ').next()?)
+    rfc3339(line.split(' ').next()?).or_else(|| traditional(line, now))
 }
 
 /// Splits a line at the first `: ` that one of our messages follows: the text before it, and the message.

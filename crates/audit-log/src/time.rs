@@ -36,6 +36,28 @@ pub(crate) fn rfc3339(text: &str) -> Option<i64> {
     Some(all * SECOND + micros)
 }
 
+/// Furthest behind and ahead of UTC that a time zone is, in seconds.
+const ZONES: [i64; 2] = [12 * 3600, 14 * 3600];
+
+/// The latest time that `Nov 29 10:00:00` at the beginning of a line can mean at `now`, in microseconds since
+/// 1970: it lacks the year and the time zone.
+pub(crate) fn traditional(line: &str, now: i64) -> Option<i64> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut words = line.split_ascii_whitespace();
+    let (month, day, clock) = (words.next()?, words.next()?, words.next()?);
+    let month = i64::try_from(MONTHS.iter().position(|name| *name == month)?).ok()? + 1;
+    let day = day.parse().ok().filter(|day| (1..=31).contains(day))?;
+    let mut clock = clock.splitn(3, ':').map(|part| part.parse::<i64>().ok().filter(|part| *part < 61));
+    let seconds = clock.next()?? * 3600 + clock.next()?? * 60 + clock.next()??;
+    let [behind, ahead] = ZONES;
+    let now = now.div_euclid(SECOND);
+    let this_year: i64 = qrtotp_values::text::utc(now).get(..4)?.parse().ok()?;
+    let local = |year| days(year, month, day) * 86_400 + seconds;
+    let year = (this_year - 1..=this_year + 1).rev().find(|year| local(*year) - ahead <= now)?;
+    Some((local(year) + behind) * SECOND)
+}
+
 fn offset(zone: &str) -> Option<i64> {
     let (sign, digits) = match zone.split_at_checked(1) {
         None | Some(("Z", "")) => return Some(0),
@@ -56,4 +78,21 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     let of_era = year.rem_euclid(400);
     let of_year = (153 * month + 2) / 5 + day - 1;
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traditional_stamp_means_the_latest_time_that_is_not_in_the_future() {
+        let at = |text| rfc3339(text).unwrap_or(0);
+        let now = at("2026-11-29T15:00:00Z");
+        let latest = |line| traditional(line, now).map(rfc3339_of);
+        assert_eq!(latest("Nov 29 10:00:00 h sshd[1]: x").as_deref(), Some("2026-11-29T22:00:00.000000Z"));
+        assert_eq!(latest("Dec  1 10:00:00 h sshd[1]: x").as_deref(), Some("2025-12-01T22:00:00.000000Z"));
+        for line in ["", "Nov", "Nov 32 10:00:00", "Foo 1 10:00:00", "Nov 1 10:00", "Nov 1 99:00:00"] {
+            assert_eq!(latest(line), None, "{line}");
+        }
+    }
 }

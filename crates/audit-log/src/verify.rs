@@ -402,6 +402,10 @@ impl Chain {
         if self.seq == 0 && seq > 1 && !self.anew {
             // The first line there is.
             report.verifier.first += 1;
+            // The log goes back to it, whatever the log daemon's own time stamps say.
+            if let Some(at) = event.number("at") {
+                report.verifier.not_later(at);
+            }
             self.leading = Some(event.clone());
             self.advance(seq, event, [event.link, None], report);
         } else if seq == self.seq + 1 {

@@ -54,6 +54,21 @@ fn a_log_without_a_line_of_an_account_is_a_finding_if_other_programs_show_that_i
 }
 
 #[test]
+fn a_log_that_is_cut_to_the_last_line_of_one_account_goes_back_to_that_line_whatever_its_time_stamp_says() {
+    let world = World::new(300);
+    let (alice, bob) = (lines_of(&world, "alice"), lines_of(&world, "bob"));
+    let mut last = entry(&bob.last().unwrap().line);
+    last.time = i64::MAX / 4; // the log daemon's own stamp is not proven
+    let mut verifier = Verifier::new(world.heads());
+    verifier.read(&last);
+    let bob_ends = bob.last().unwrap().number("at").unwrap();
+    let mut kept = alice[alice.len() - 3..].to_vec();
+    kept.retain(|event| event.number("at").unwrap() >= bob_ends);
+    verifier.end("alice", &alice[alice.len() - 3..], None);
+    assert_eq!(verifier.take_findings().is_empty(), kept.is_empty());
+}
+
+#[test]
 fn the_first_line_of_a_renamed_account_is_proven_by_its_origin() {
     let record = RecordId([0; 16]);
     for change in [false, true] {

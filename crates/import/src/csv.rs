@@ -9,7 +9,8 @@ use crate::{
     entry_of_uri, full_name, hexadecimal, may_be_key, params, text,
 };
 use ::csv::{ReaderBuilder, StringRecord, Trim};
-use qrtotp_otp::Strength;
+use qrtotp_otp::{Strength, is_separator};
+use zeroize::Zeroizing;
 
 /// Reads a file. If it has a header, rows without a key are skipped: a password manager has many.
 ///
@@ -37,7 +38,8 @@ pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> 
     for row in reader.records() {
         // The error's own text may quote the file.
         let row = row.map_err(|_| FileError::from("the file is no table of comma-separated values"))?;
-        if let Some(comment) = row.get(0).and_then(|cell| cell.strip_prefix('#')) {
+        let is_named = columns.as_ref().is_some_and(|columns| columns.names.is_some());
+        if let Some(comment) = row.get(0).and_then(|cell| cell.strip_prefix('#')).filter(|_| !is_named) {
             if comment.replace(' ', "") == "version:2" {
                 columns = Some(Columns { columns: [&VERSION_2[..], &WITHOUT_HEADER].concat(), names: None });
             }
@@ -176,15 +178,17 @@ fn found<'a>(
     }
     // Base32 reads 0, 1 and 8 as the letters that they look like, so digits gone wrong would make another
     // key.
-    let digits = key.strip_prefix("0x").or(key.strip_prefix("0X")).unwrap_or(key);
+    let joined: Zeroizing<String> =
+        Zeroizing::new(key.chars().filter(|c| !is_separator(*c) && *c != ':').collect());
+    let digits = joined.strip_prefix("0x").or(joined.strip_prefix("0X")).unwrap_or(&joined);
     let is_hex = digits.len() >= 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_hex
-        && (digits.len() != key.len() || (digits.len() % 2 == 1 && digits.contains(['0', '1', '8', '9'])))
-    {
+    let is_no_base32 = is_hex && digits.contains(['0', '1', '8', '9']);
+    if is_hex && (digits.len() != joined.len() || (digits.len() % 2 == 1 && is_no_base32)) {
         return Err(Refusal::Form("hexadecimal with `0x` before it, or with an odd number of digits"));
     }
-    let found = match hexadecimal(key) {
+    let found = match hexadecimal(digits) {
         Some(bytes) => device(&bytes, Vec::new(), &settings, strength),
+        None if is_no_base32 => Err(Refusal::Form("hexadecimal of fewer than 20 digits")),
         None => device_of_text(key, &settings, strength),
     }?;
     // LinOTP goes by the length then, privacyIDEA does not.

@@ -45,6 +45,27 @@ fn a_refused_row_shows_no_key_as_its_name() {
 }
 
 #[test]
+fn a_hexadecimal_key_is_never_read_as_base32_whatever_separates_its_digits() {
+    for blank in ['\u{a0}', '\u{2009}', '\u{2011}', '\u{200b}', ' ', '-', ':'] {
+        let parts: Vec<_> = HEX.as_bytes().chunks(4).map(String::from_utf8_lossy).collect();
+        let spaced = parts.join(&blank.to_string());
+        let found = read(&format!("S1,{spaced},totp,6,30,sha1\n")).remove(0).found.unwrap();
+        assert_eq!(found.secret.as_bytes(), b"12345678901234567890", "{blank:?}");
+        for bad in [format!("0x{spaced}"), spaced.replacen('3', "", 1)] {
+            let refused = &read(&format!("S1,{bad},totp,6,30,sha1\n"))[0];
+            assert!(refused.found.is_err(), "{bad:?}");
+        }
+    }
+    let short = parse(b"S1,3132333435363738,totp,6,30,sha1\n", Strength::AllowWeak).unwrap();
+    assert!(short[0].found.is_err(), "8 bytes are not 10 others");
+}
+
+#[test]
+fn with_a_header_a_row_whose_first_cell_begins_with_a_hash_is_a_row() {
+    assert_eq!(read(&format!("title,user,secret\n#work,root,{KEY}\n")).len(), 1);
+}
+
+#[test]
 fn columns_have_any_order_and_the_names_of_many_systems() {
     for text in [
         format!("user,label,secret,algorithm,digits,period\nalice,phone,{KEY},SHA-256,8,60\n"),

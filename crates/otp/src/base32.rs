@@ -110,7 +110,8 @@ fn spare_bits(text: &str) -> u32 {
 }
 
 /// Blanks and dashes of every kind that web pages and word processors produce.
-fn is_separator(c: char) -> bool {
+#[must_use]
+pub fn is_separator(c: char) -> bool {
     c.is_whitespace()
         || matches!(c, '-' | '\u{ad}' | '\u{200b}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{feff}')
 }

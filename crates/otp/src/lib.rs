@@ -26,6 +26,7 @@ mod verify;
 
 pub use self::base32::{
     Base32Error, decode as base32_decode, decode_lenient as base32_decode_lenient, encode as base32_encode,
+    is_separator,
 };
 pub use code::Code;
 pub use params::{Algorithm, Params, ParamsError, Step};

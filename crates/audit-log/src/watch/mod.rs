@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
+/// Longest user name that is kept, in characters.
+const LONGEST_NAME: usize = 256;
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
@@ -120,6 +122,7 @@ impl Watch {
             self.now = time;
         }
         let user = event.get("user").unwrap_or("?");
+        let user = user.char_indices().nth(LONGEST_NAME).map_or(user, |(end, _)| &user[..end]);
         let found = match kind {
             "login" => {
                 let from = event.get("rhost").map_or_else(|| "local".to_owned(), network_of);
@@ -255,7 +258,11 @@ impl Watch {
             is_new
         });
         if self.named.len() > memory::MOST {
-            self.named.retain(|_, last| now - *last < HOUR);
+            // The newer half stays.
+            let mut times: Vec<i64> = self.named.values().copied().collect();
+            let (_, middle, _) = times.select_nth_unstable(memory::MOST / 2);
+            let middle = *middle;
+            self.named.retain(|_, last| *last > middle);
         }
         found
     }

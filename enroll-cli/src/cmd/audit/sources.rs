@@ -3,6 +3,7 @@
 use crate::cli::Sources;
 use crate::error::Failure;
 use qrtotp_audit_log::{Entry, Merge, from_journal, from_syslog, time_of};
+use qrtotp_clock::{Clock, SystemClock};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -40,13 +41,14 @@ pub fn open(sources: &Sources, since: Option<i64>) -> Result<Entries, Failure> {
 /// of ours were all removed tells it all the same.
 pub fn begins(sources: &Sources) -> Option<i64> {
     let named = !sources.file.is_empty();
+    let now = SystemClock.now().saturating_mul(1_000_000);
     let files = if named { sources.file.clone() } else { rotated() };
     let of_files = files
         .iter()
         .filter(|path| path.as_os_str() != "-") // can be read once only
-        .filter_map(|path| lines_of(path).take(100).find_map(|line| time_of(&line)));
+        .filter_map(|path| lines_of(path).take(100).find_map(|line| time_of(&line, now)));
     let journal = if named { None } else { journal_lines(&["--no-tail"], None) };
-    of_files.chain(journal.and_then(|mut lines| lines.find_map(|line| time_of(&line)))).min()
+    of_files.chain(journal.and_then(|mut lines| lines.find_map(|line| time_of(&line, now)))).min()
 }
 
 /// Entries as they come, until the process is interrupted.

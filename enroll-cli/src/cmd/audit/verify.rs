@@ -146,10 +146,16 @@ pub fn verify(
     if let Some(path) = against {
         let text = std::fs::File::open(path)
             .map_err(|error| Failure::Error(format!("cannot read {}: {error}", path.display())))?;
+        let mut saved = false;
         for line in std::io::BufRead::lines(std::io::BufReader::new(text)) {
             if let Some(entry) = any_form(&line?) {
+                saved |= entry.event.seq().is_some();
                 verifier.save(&entry);
             }
+        }
+        if !saved {
+            let shown = path.display();
+            return Err(Failure::Error(format!("{shown} has no line of a chain to compare with")));
         }
     }
     if let Some(time) = sources::begins(sources) {
