@@ -404,3 +404,14 @@ fn with_json_every_refusal_is_an_object_also_of_the_whole() {
         assert_eq!(told.code, Some(if result == "error" { 2 } else { 1 }));
     }
 }
+
+#[test]
+fn a_key_that_a_file_gives_to_two_accounts_is_imported_for_neither_but_the_first() {
+    let instance = Instance::new();
+    let table = format!("user,secret\nnobody,{}\nbin,{}\n", KEYS[0], KEYS[0]);
+    let file = file(&instance, "tokens.csv", &table);
+    let told = instance.run(&["import", "csv", &file, "--dry-run"]);
+    let said = format!("{}{}", told.stdout, told.stderr);
+    assert!(told.code == Some(1) && said.contains("the same key as nobody's in line 2"), "{said}");
+    assert!(said.contains("1 would be imported, 1 refused"), "{said}");
+}

@@ -156,8 +156,8 @@ impl Entries<'_> {
             }
         }
         let mut imported = 0;
-        for group in &groups {
-            if Self::check(&importer, group)? {
+        for (number, group) in groups.iter().enumerate() {
+            if Self::check(&importer, &groups[..number], group)? {
                 imported += Self::take(&mut importer, group)?;
             } else {
                 refused += group.entries.len();
@@ -200,7 +200,7 @@ impl Entries<'_> {
     }
 
     /// Whether all keys of an account can be imported. If not, says of each why.
-    fn check(importer: &Importer<'_>, group: &Group<'_>) -> Result<bool, Failure> {
+    fn check(importer: &Importer<'_>, others: &[Group<'_>], group: &Group<'_>) -> Result<bool, Failure> {
         let mut before: Vec<&Secret> = Vec::new();
         let mut failures = Vec::new();
         for (entry, label) in &group.entries {
@@ -208,7 +208,7 @@ impl Entries<'_> {
                 Err(_) => refusal_of(entry),
                 Ok(foreign) => {
                     let device = device(group, label, foreign, &before, "");
-                    let checked = importer.check(&device);
+                    let checked = not_of(others, foreign).and_then(|()| importer.check(&device));
                     if checked.is_ok() {
                         before.push(&foreign.secret);
                     }
@@ -281,4 +281,21 @@ fn refusal_of(entry: &Entry) -> Option<Failure> {
 fn from(entry: &Entry) -> String {
     let name = clean(&entry.name, 128);
     if name.is_empty() { entry.place.clone() } else { format!("{} ({name})", entry.place) }
+}
+
+/// Refuses a key that the file gives to another account, too: a code would be good at both.
+fn not_of(others: &[Group<'_>], foreign: &Foreign) -> Result<(), Failure> {
+    let is_same =
+        |entry: &Entry| entry.found.as_ref().is_ok_and(|found| found.secret.same_key(&foreign.secret));
+    let shared = others
+        .iter()
+        .flat_map(|group| group.entries.iter().map(move |(entry, _)| (&group.account.name, *entry)))
+        .find(|(_, entry)| is_same(entry));
+    match shared {
+        None => Ok(()),
+        Some((name, entry)) => Err(Failure::Refused(format!(
+            "it has the same key as {name}'s in {}, so that a code would be good at both; correct the file",
+            entry.place
+        ))),
+    }
 }
