@@ -241,17 +241,19 @@ pub fn from_syslog(line: &str) -> Option<Entry> {
     Some(Entry { time, host: host.to_owned(), writer: Writer::Unknown, journal: false, event })
 }
 
-/// When a log received a line of any program, in microseconds since 1970. `None` if the line does not say.
+/// When a log received a line of any program, in microseconds since 1970, and whether the line says so exactly.
+/// `None` if it does not say.
 ///
 /// Traditional time stamps have neither year nor time zone: the result is the latest time that they can mean
 /// at `now`.
 #[must_use]
-pub fn time_of(line: &str, now: i64) -> Option<i64> {
+pub fn time_of(line: &str, now: i64) -> Option<(i64, bool)> {
     if line.starts_with('{') {
         let fields: Value = serde_json::from_str(line).ok()?;
-        return fields.get("__REALTIME_TIMESTAMP")?.as_str()?.parse().ok();
+        return Some((fields.get("__REALTIME_TIMESTAMP")?.as_str()?.parse().ok()?, true));
     }
-    rfc3339(line.split(' ').next()?).or_else(|| traditional(line, now))
+    let exact = rfc3339(line.split(' ').next()?).map(|time| (time, true));
+    exact.or_else(|| Some((traditional(line, now)?, false)))
 }
 
 /// Splits a line at the first `: ` that one of our messages follows: the text before it, and the message.

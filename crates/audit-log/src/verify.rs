@@ -131,8 +131,10 @@ pub struct Verifier {
     pub first: u64,
     /// Lines that a process without root's rights wrote: not ours.
     pub forged: u64,
-    /// When the log begins, in Unix seconds: its oldest time.
+    /// When the log begins, in Unix seconds: its oldest time, or a later one.
     begins: Option<i64>,
+    /// Other programs' lines say exactly when it begins.
+    begins_exactly: bool,
 }
 
 impl Verifier {
@@ -147,15 +149,17 @@ impl Verifier {
         self.saved.add(entry);
     }
 
-    /// The log has other programs' lines of this time, in microseconds since 1970: it goes back so far.
-    pub fn goes_back_to(&mut self, time: i64) {
+    /// The log has other programs' lines of this time, in microseconds since 1970: it goes back so far, or, if
+    /// that is not `exact`, further.
+    pub fn goes_back_to(&mut self, time: i64, exact: bool) {
         self.not_later(time.div_euclid(1_000_000));
+        self.begins_exactly |= exact;
     }
 
     /// Whether the store has lines, and nothing shows that the log goes back far enough to have one.
     #[must_use]
     pub fn proves_nothing(&self) -> bool {
-        self.begins.is_none() && self.chains.is_empty() && self.heads.values().any(|head| head.seq > 0)
+        !self.begins_exactly && self.chains.is_empty() && self.heads.values().any(|head| head.seq > 0)
     }
 
     /// The findings since the last call.

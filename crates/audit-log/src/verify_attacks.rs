@@ -46,7 +46,7 @@ fn a_log_without_a_line_of_an_account_is_a_finding_if_other_programs_show_that_i
     let alice = lines_of(&world, "alice");
     for (goes_back, found) in [(None, false), (Some(START * 1_000_000), true)] {
         let mut verifier = Verifier::new(world.heads());
-        goes_back.into_iter().for_each(|time| verifier.goes_back_to(time));
+        goes_back.into_iter().for_each(|time| verifier.goes_back_to(time, true));
         assert_eq!(verifier.proves_nothing(), !found);
         verifier.end("alice", &alice[alice.len() - 3..], None);
         assert_eq!(!verifier.take_findings().is_empty(), found);

@@ -158,8 +158,8 @@ pub fn verify(
             return Err(Failure::Error(format!("{shown} has no line of a chain to compare with")));
         }
     }
-    if let Some(time) = sources::begins(sources) {
-        verifier.goes_back_to(time);
+    if let Some((time, exact)) = sources::begins(sources) {
+        verifier.goes_back_to(time, exact);
     }
     let mut count = Count { exit: all_read, ..Count::default() };
     let mut pass_on = |verifier: &mut Verifier, count: &mut Count| {
