@@ -241,8 +241,8 @@ pub fn from_syslog(line: &str) -> Option<Entry> {
     Some(Entry { time, host: host.to_owned(), writer: Writer::Unknown, journal: false, event })
 }
 
-/// When a log received a line of any program, in microseconds since 1970, and whether the line says so exactly.
-/// `None` if it does not say.
+/// When a log received a line of any program, in microseconds since 1970, and whether the line says so
+/// exactly. `None` if it does not say.
 ///
 /// Traditional time stamps have neither year nor time zone: the result is the latest time that they can mean
 /// at `now`.

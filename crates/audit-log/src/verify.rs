@@ -149,8 +149,8 @@ impl Verifier {
         self.saved.add(entry);
     }
 
-    /// The log has other programs' lines of this time, in microseconds since 1970: it goes back so far, or, if
-    /// that is not `exact`, further.
+    /// The log has other programs' lines of this time, in microseconds since 1970: it goes back so far, or,
+    /// if that is not `exact`, further.
     pub fn goes_back_to(&mut self, time: i64, exact: bool) {
         self.not_later(time.div_euclid(1_000_000));
         self.begins_exactly |= exact;

@@ -37,8 +37,8 @@ pub fn open(sources: &Sources, since: Option<i64>) -> Result<Entries, Failure> {
     Ok(Box::new(Merge::new(all)))
 }
 
-/// When the logs begin, in microseconds since 1970, and whether exactly, as the first lines of any program say: a
-/// log whose lines of ours were all removed tells it all the same.
+/// When the logs begin, in microseconds since 1970, and whether exactly, as the first lines of any program
+/// say: a log whose lines of ours were all removed tells it all the same.
 pub fn begins(sources: &Sources) -> Option<(i64, bool)> {
     let named = !sources.file.is_empty();
     let now = SystemClock.now().saturating_mul(1_000_000);
