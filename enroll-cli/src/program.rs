@@ -6,7 +6,6 @@ use nix::unistd::Pid;
 use qrtotp_clock::Deadline;
 use std::fs::File;
 use std::io::{self, Read, Seek};
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -50,14 +49,15 @@ pub fn output_of(mut program: Command, input: impl Into<Stdio>) -> Result<String
     // Into memory, not a pipe: the program never waits for a reader, and we never wait for its orphans.
     let (said, errors) = (memory("said")?, memory("errors")?);
     program.env_clear().stdin(input).stdout(said.try_clone()?).stderr(errors.try_clone()?);
-    let mut child = program.process_group(0).spawn()?;
+    let mut child = program.spawn()?;
     let mut deadline = Deadline::after(PATIENCE);
     let status = loop {
         match child.try_wait()? {
             Some(status) => break status,
             None if deadline.pause() => {}
             None => {
-                // With all that it started.
+                let _ = child.kill();
+                // If it leads a process group, with all that it started.
                 let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
                 // A short wait only: it may hang in the kernel, in a user's FUSE mount.
                 let mut reaping = Deadline::after(REAPING);

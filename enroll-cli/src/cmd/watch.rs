@@ -11,6 +11,7 @@ use qrtotp_clock::{Clock, SystemClock};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Seek, Write};
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 /// Older events raise no alert: they only make the places familiar where an account got in.
@@ -58,7 +59,7 @@ fn tell(hook: &[OsString], anomaly: &Anomaly) {
     let Some((program, arguments)) = hook.split_first() else { return };
     let told = input(&format!("{}\n", anomaly.to_json())).map_err(Silence::from).and_then(|input| {
         let mut command = Command::new(program);
-        command.args(arguments);
+        command.args(arguments).process_group(0);
         output_of(command, input)
     });
     if let Err(Silence::Unasked(why) | Silence::Refuses(why)) = told {
