@@ -29,6 +29,20 @@ pub struct World {
 /// # Errors
 /// It can't be made.
 pub fn enter(state_dir: &Path) -> Result<World, Failure> {
+    // In the host's own namespaces it would mount over the host's directories.
+    if std::process::id() != 1 {
+        return Err(Failure::Error("only `qrtotp selftest` starts this, in namespaces of its own".into()));
+    }
+    // A link out of /etc would lead through the overlay to a file of the host.
+    for path in ["/etc/passwd", "/etc/group", "/etc/shadow", "/etc/sudoers", "/etc/pam.d/su"] {
+        let path = Path::new(path);
+        if path.canonicalize().is_ok_and(|target| !target.starts_with("/etc")) {
+            let shown = path.display();
+            return Err(Failure::Refused(format!(
+                "{shown} is a link out of /etc, which a test must not write to"
+            )));
+        }
+    }
     set_pdeathsig(Signal::SIGKILL).map_err(|error| Failure::Error(error.to_string()))?;
     let program = std::env::current_exe()?;
     let none = None::<&str>;
