@@ -116,7 +116,7 @@ fn problem(kind: Kind, line: &str, patterns: &[(Regex, &str)]) -> Option<String>
     if is_whole_line && columns > COMMENT {
         return Some(format!("{columns} columns, not {COMMENT}"));
     }
-    if kind == Kind::Markdown && columns > SENTENCE && !line.starts_with(['|', ' ']) {
+    if kind == Kind::Markdown && columns > SENTENCE && !line.starts_with('|') && !line.starts_with("    ") {
         return Some(format!("{columns} columns, not {SENTENCE}"));
     }
     let (_, instead) = patterns.iter().find(|(pattern, _)| pattern.is_match(prose))?;
