@@ -103,7 +103,7 @@ impl<'a> Served<'a> {
     fn enroll(&mut self, label: &Label) -> Result<Response, Ended> {
         let authority = self.authority()?;
         let (name, host) = (&self.caller.name, host_name());
-        let invitation = EnrolmentRequest {
+        let request = EnrolmentRequest {
             name,
             uid: self.caller.uid,
             label,
@@ -114,7 +114,7 @@ impl<'a> Served<'a> {
             params: Params::default(),
         };
         let enrolled = Enrollment {
-            invitation: &invitation,
+            request: &request,
             config: self.config,
             store: self.store,
             dialog: &mut self.person,

@@ -71,7 +71,7 @@ impl Binding {
     ///
     /// # Errors
     /// It is wrong, or it expired in the meantime.
-    pub fn settle(&mut self, guess: &Hash, now: UnixTime) -> Result<(), TokenRefusal> {
+    pub fn check_guess(&mut self, guess: &Hash, now: UnixTime) -> Result<(), TokenRefusal> {
         if !bool::from(self.hash.ct_eq(guess)) {
             return Err(TokenRefusal::CodeWrong);
         }
@@ -94,8 +94,8 @@ mod tests {
         let right = hash(&code, &binding.salt).unwrap();
         let waits: Vec<u32> = (0..12).map(|_| binding.guess(10).unwrap()).collect();
         assert_eq!(waits, [0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 30, 30]);
-        assert_eq!(binding.settle(&[0; 16], 10), Err(TokenRefusal::CodeWrong));
-        binding.settle(&right, 10).unwrap();
+        assert_eq!(binding.check_guess(&[0; 16], 10), Err(TokenRefusal::CodeWrong));
+        binding.check_guess(&right, 10).unwrap();
         assert_eq!(binding.guess(10), Ok(0));
     }
 
@@ -113,7 +113,7 @@ mod tests {
         let (mut binding, code) = Binding::generate(1000).unwrap();
         binding.guess(999).unwrap();
         let right = hash(&code, &binding.salt).unwrap();
-        assert_eq!(binding.settle(&right, 1000), Err(TokenRefusal::CodeExpired));
+        assert_eq!(binding.check_guess(&right, 1000), Err(TokenRefusal::CodeExpired));
         assert_eq!(binding.guess(1000), Err(TokenRefusal::CodeExpired));
     }
 }

@@ -167,7 +167,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         let host_name = host_name();
         let (label, issuer) = (Label::default(), self.config.issuer_on(&host_name));
         let account = self.config.account_on(&host_name, name.as_str());
-        let invitation = EnrolmentRequest {
+        let request = EnrolmentRequest {
             name,
             uid,
             label: &label,
@@ -180,7 +180,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         let contact = self.config.brand.contact.as_deref();
         let mut dialog = PromptDialog::new(self.host, &host_name, contact, &self.subject.tty);
         let enrolled = Enrollment {
-            invitation: &invitation,
+            request: &request,
             config: self.config,
             store: self.store,
             dialog: &mut dialog,

@@ -30,7 +30,7 @@ enum FirstUpdate {
     },
 }
 
-/// Verifies `given` for the account `name`, durably.
+/// Verifies `answer` for the account `name`, durably.
 ///
 /// # Errors
 /// The store could not answer, or could not make the decision durable; deny.
@@ -62,7 +62,7 @@ pub(super) fn verify_and_record<S: Store>(
     Ok(Recorded { verification, lines })
 }
 
-/// Refuses `given` without checking it, after the same work as [`verify_and_record`], so timing does not
+/// Refuses `answer` without checking it, after the same work as [`verify_and_record`], so timing does not
 /// reveal the reason.
 pub(super) fn simulate_for_unknown<S: Store>(
     store: &S,
@@ -97,9 +97,9 @@ fn decide<S: Store>(
     answer: &Answer,
     lines: &mut ChainedLines,
 ) -> Result<Verification, StoreError> {
-    let recorded =
+    let first =
         store.update_state(name, |record, state| verify_and_chain(rules, answer, record, state, lines))?;
-    let (set, salt, before, refused) = match recorded {
+    let (set, salt, before, refused) = match first {
         None => return Ok(Verification::refused(Refusal::NotEnrolled, answer.means(), 0)),
         Some(FirstUpdate::Done(verification)) => return Ok(verification),
         Some(FirstUpdate::TryRecovery { set, salt, before, refused }) => (set, salt, before, refused),

@@ -23,5 +23,5 @@ pub use duration::{ConfigDuration, DurationError};
 /// Seconds since 1970-01-01 00:00:00 UTC.
 pub type UnixTime = i64;
 
-/// 2020-01-01: a host whose clock is before this has no working clock, and codes can't be judged.
+/// 2020-01-01: a host whose clock is before this has no working clock, and codes can't be verified.
 pub const EARLIEST_PLAUSIBLE: UnixTime = 1_577_836_800;

@@ -36,7 +36,7 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
     let look = Look::new(&context.config.brand, place.tty, picture.as_ref())?;
     let store = context.store_or_new()?;
     let label = Label::new(args.label.as_deref().unwrap_or_default());
-    let invitation = EnrolmentRequest {
+    let request = EnrolmentRequest {
         name: &name,
         uid,
         label: &label,
@@ -52,7 +52,7 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
     let contact = context.config.brand.contact.clone();
     let mut terminal = Terminal::new(place, (args.qr, args.invert), name.as_str(), contact, look)?;
     let enrolled = Enrollment {
-        invitation: &invitation,
+        request: &request,
         config: &context.config,
         store: &store,
         dialog: &mut terminal,

@@ -1,5 +1,5 @@
-//! `qrtotp watch`: what deserves a look, as it happens. It reads the log and nothing else, so it needs no
-//! root and no store.
+//! `qrtotp watch`: reports anomalies as they happen. It reads only the log, so it needs neither root nor the
+//! store.
 
 use super::audit::sources;
 use crate::cli::{Watch as Arguments, WatchLeast as Least};
@@ -35,7 +35,7 @@ pub fn run(args: &Arguments) -> Result<Exit, Failure> {
     for entry in entries {
         let found = watch.read(&entry);
         for anomaly in found.iter().filter(|anomaly| anomaly.severity >= least) {
-            // What happened before the start was told then.
+            // An earlier run reported what happened before this start.
             if live && anomaly.time < started {
                 continue;
             }
@@ -54,7 +54,7 @@ pub fn run(args: &Arguments) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Runs the hook. That it fails ends nothing: the anomaly is printed in any case.
+/// Runs the hook. Its failure is printed and ends nothing.
 fn tell(hook: &[OsString], anomaly: &Anomaly) {
     let Some((program, arguments)) = hook.split_first() else { return };
     let told = input(&format!("{}\n", anomaly.to_json())).map_err(Silence::from).and_then(|input| {

@@ -16,7 +16,7 @@ use qrtotp_values::UnixTime;
 impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
     /// Whether the enrolment may begin at all. An account with a device proves one first.
     pub(super) fn permit(&mut self, progress: &mut Progress) -> Result<(), EnrollError> {
-        let EnrolmentRequest { name, uid, authority, .. } = *self.invitation;
+        let EnrolmentRequest { name, uid, authority, .. } = *self.request;
         let account = self.store.load(name)?;
         progress.permitted = account.as_ref().map(AccountSnapshot::of).unwrap_or_default();
         let own = account.as_ref().filter(|account| account.record.uid == uid);
@@ -34,7 +34,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
     }
 
     fn prove_existing(&mut self) -> Result<(), EnrollError> {
-        let EnrolmentRequest { name, uid, subject, .. } = *self.invitation;
+        let EnrolmentRequest { name, uid, subject, .. } = *self.request;
         SelfService {
             name,
             uid,

@@ -43,21 +43,21 @@ pub(super) struct Draft {
 
 impl Draft {
     /// The data for an app.
-    pub(super) fn offer(&self, invitation: &EnrolmentRequest<'_>) -> Result<Offer, EnrollError> {
+    pub(super) fn offer(&self, request: &EnrolmentRequest<'_>) -> Result<Offer, EnrollError> {
         let secret = Secret::from_bytes(self.secret.as_bytes(), Strength::Normal);
         let secret = secret.map_err(|error| EnrollError::Seal(error.to_string()))?;
         // Some apps overwrite an entry with the same name, so an account's second device gets a number. After
         // a revocation numbers no longer tell devices apart, so ids are used.
-        let numbered = |account: &str| match self.seen.devices_of(invitation.uid) {
+        let numbered = |account: &str| match self.seen.devices_of(request.uid) {
             0 => account.to_owned(),
             _ if self.seen.revoked.is_some() => format!("{account} ({})", self.id),
             others => format!("{account} ({})", others + 1),
         };
-        let account = numbered(invitation.account);
-        let issuer = invitation.issuer.to_owned();
+        let account = numbered(request.account);
+        let issuer = request.issuer.to_owned();
         let mut uri = KeyUri { issuer, account: account.clone(), secret, params: self.params };
         let (long, short) = (uri.to_uri(), uri.to_short_uri());
-        uri.account = numbered(invitation.name.as_str());
+        uri.account = numbered(request.name.as_str());
         // With or without the host: the first that fits; if none does, the first of the smallest.
         let forms = [&long, &short, &uri.to_uri(), &uri.to_short_uri()];
         let side = |text: &str| Matrix::encode(text, Level::Low).map_or(usize::MAX, |matrix| matrix.side());
@@ -75,7 +75,7 @@ impl Draft {
 
 impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
     pub(super) fn is_admin(&self) -> bool {
-        matches!(self.invitation.authority, Authority::Admin(_))
+        matches!(self.request.authority, Authority::Admin(_))
     }
 
     /// The QR code that was scanned before the connection dropped, if its time is not over.
@@ -84,7 +84,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             return Ok(None);
         }
         let now = self.clock.now();
-        let Some(account) = self.store.load(self.invitation.name)? else { return Ok(None) };
+        let Some(account) = self.store.load(self.request.name)? else { return Ok(None) };
         if AccountSnapshot::of(&account) != progress.permitted {
             return Err(EnrollError::Changed);
         }
@@ -94,12 +94,12 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         if !live || pending.token != token.id {
             return Ok(None);
         }
-        if !may_show(self.invitation.authority, token, progress) {
+        if !may_show(self.request.authority, token, progress) {
             return Err(EnrollError::Changed);
         }
         let Credential { id, label, params, created, .. } = pending.credential.clone();
         let secret = self.store.key().open_secret(record, &pending.credential)?;
-        Event::new(Kind::EnrollmentResumed, self.invitation.subject)
+        Event::new(Kind::EnrollmentResumed, self.request.subject)
             .credential(id, label.as_str())
             .token(token.id)
             .emit(self.audit);
@@ -121,7 +121,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
 
     /// A fresh secret under a token. The show is counted, durably, before anything is shown.
     pub(super) fn draw(&mut self, progress: &mut Progress) -> Result<Draft, EnrollError> {
-        let EnrolmentRequest { name, uid, label, subject, params, authority, .. } = *self.invitation;
+        let EnrolmentRequest { name, uid, label, subject, params, authority, .. } = *self.request;
         let now = self.clock.now();
         let (record, _) = record_id(self.store, name)?;
         let fresh = Record::new(name.clone(), uid, record);
@@ -223,7 +223,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             shows: 1,
             max_shows: self.config.enroll.max_shows,
             state: TokenState::Shown(now),
-            issued_by: self.is_admin().then(|| self.invitation.subject.by.clone()),
+            issued_by: self.is_admin().then(|| self.request.subject.by.clone()),
             binding: None,
             keys: Vec::new(),
         })
@@ -236,7 +236,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             return Ok(());
         }
         let now = self.clock.now();
-        self.store.update_account(self.invitation.name, |slot| {
+        self.store.update_account(self.request.name, |slot| {
             let record = slot.as_mut().map(|account| &mut account.record);
             let Some(record) = record else { return Err(EnrollError::Changed) };
             if let Some(token) = record.token.as_mut().filter(|token| token.id == draft.token) {
@@ -258,7 +258,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         if !draft.kept {
             return;
         }
-        let withdrawn = self.store.update_account(self.invitation.name, |slot| {
+        let withdrawn = self.store.update_account(self.request.name, |slot| {
             let Some(record) = slot.as_mut().map(|account| &mut account.record) else { return };
             if record.pending.as_ref().is_some_and(|pending| pending.credential.id == draft.id) {
                 record.pending = None;
@@ -323,7 +323,7 @@ mod tests {
             resumed: false,
             shown: 0,
         };
-        let invitation = EnrolmentRequest {
+        let request = EnrolmentRequest {
             name: &name,
             uid: 1,
             label: &label,
@@ -333,7 +333,7 @@ mod tests {
             account: &Config::default().account_on(host, name.as_str()),
             params: Params::default(),
         };
-        draft.offer(&invitation).unwrap()
+        draft.offer(&request).unwrap()
     }
 
     fn secret_of(factor: u8) -> [u8; 20] {

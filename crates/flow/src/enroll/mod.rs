@@ -45,13 +45,13 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
                 _ => Kind::EnrollmentAbandoned,
             };
             let detail = if error.is_refusal() { String::new() } else { error.to_string() };
-            Event::new(kind, self.invitation.subject).reason(error.reason()).detail(&detail).emit(self.audit);
+            Event::new(kind, self.request.subject).reason(error.reason()).detail(&detail).emit(self.audit);
         })?;
-        let invitation = self.invitation;
-        let codes = match self.store.load(invitation.name).transpose() {
+        let request = self.request;
+        let codes = match self.store.load(request.name).transpose() {
             None => Codes::Unchanged,
             Some(account) => {
-                hand_over(self.store, account, self.dialog, self.clock, invitation.subject, self.audit)
+                hand_over(self.store, account, self.dialog, self.clock, request.subject, self.audit)
             }
         };
         Ok(Enrolled { credential, codes })
@@ -59,7 +59,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
 
     fn steps(&mut self, progress: &mut Progress) -> Result<CredentialId, EnrollError> {
         self.permit(progress)?;
-        if let Authority::ProvenTokenCode(id) = self.invitation.authority {
+        if let Authority::ProvenTokenCode(id) = self.request.authority {
             progress.bound = Some(id);
         }
         // Also before resuming: otherwise a user without the code could end or guess the owner's draft.
@@ -85,7 +85,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
 
     /// Asks for the first code. `None`: the user wants another QR code.
     fn confirm(&mut self, draft: &Draft, progress: &mut Progress) -> Result<Option<Step>, EnrollError> {
-        let offer = if draft.resumed { None } else { Some(draft.offer(self.invitation)?) };
+        let offer = if draft.resumed { None } else { Some(draft.offer(self.request)?) };
         let mut note = None;
         loop {
             let now = self.clock.now();
@@ -126,14 +126,14 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
 
     /// The code was right: the credential is active, the token consumed, in one write.
     fn keep(&mut self, draft: &Draft, step: Step) -> Result<CredentialId, EnrollError> {
-        let invitation = self.invitation;
+        let request = self.request;
         let now = self.clock.now();
         let addition = Addition {
             id: draft.id,
             record: draft.record,
             seen: &draft.seen,
-            name: invitation.name,
-            uid: invitation.uid,
+            name: request.name,
+            uid: request.uid,
             label: &draft.label,
             params: draft.params,
             origin: Origin::Enrolled,
@@ -145,7 +145,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             now,
         };
         let mut lines = ChainedLines::default();
-        let subject = invitation.subject;
+        let subject = request.subject;
         addition.keep(self.store, |Account { record, state }| {
             lines.clear();
             match (&mut record.token, &draft.own_token) {

@@ -67,7 +67,7 @@ pub struct Enrolled {
 /// Everything that an enrolment needs.
 pub struct Enrollment<'a, S, D, C, A> {
     /// The request.
-    pub invitation: &'a EnrolmentRequest<'a>,
+    pub request: &'a EnrolmentRequest<'a>,
     /// The configuration.
     pub config: &'a Config,
     /// Where records are.

@@ -13,9 +13,9 @@ use std::time::Duration;
 impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
     /// If the live token has a code, it must be typed before a QR code is shown. Root need not type it.
     pub(super) fn ask_token_code(&mut self, progress: &mut Progress) -> Result<(), EnrollError> {
-        let name = self.invitation.name;
+        let name = self.request.name;
         let now = self.clock.now();
-        let account = self.store.load(name)?.filter(|account| account.record.uid == self.invitation.uid);
+        let account = self.store.load(name)?.filter(|account| account.record.uid == self.request.uid);
         let token = account.and_then(|account| account.record.token).filter(|token| token.is_live(now));
         let Some((id, binding)) = token.and_then(|token| Some((token.id, token.binding?))) else {
             return Ok(());
@@ -45,7 +45,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
                 }
                 Err(other) => return Err(other),
             }
-            Event::new(Kind::TokenCodeRefused, self.invitation.subject)
+            Event::new(Kind::TokenCodeRefused, self.request.subject)
                 .reason(TokenRefusal::CodeWrong.as_str())
                 .token(id)
                 .emit(self.audit);
@@ -88,7 +88,10 @@ pub(crate) fn try_token_code<S: Store>(
     let hash = hash_code(&code, &salt).map_err(|error| EnrollError::Seal(error.to_string()))?;
     store.update_account(name, |slot| {
         on_token(slot, &|token| {
-            token.binding.as_mut().map_or(Err(TokenRefusal::Revoked), |binding| binding.settle(&hash, now))
+            token
+                .binding
+                .as_mut()
+                .map_or(Err(TokenRefusal::Revoked), |binding| binding.check_guess(&hash, now))
         })
     })??;
     Ok(())

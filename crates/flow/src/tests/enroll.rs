@@ -92,7 +92,7 @@ fn a_qr_code_that_waited_too_long_is_worth_nothing() {
     }
     human.now = START;
     let (name, label, subject) = (World::name(), Label::new("x"), World::subject("alice"));
-    let invitation = EnrolmentRequest {
+    let request = EnrolmentRequest {
         name: &name,
         uid: UID,
         label: &label,
@@ -103,7 +103,7 @@ fn a_qr_code_that_waited_too_long_is_worth_nothing() {
         params: Params::default(),
     };
     let result = Enrollment {
-        invitation: &invitation,
+        request: &request,
         config: &w.config,
         store: &w.store,
         dialog: &mut human,

@@ -350,7 +350,7 @@ impl World {
         human.now = self.clock.now();
         let subject = Self::subject("alice");
         let (name, label) = (Self::name(), Label::new("phone"));
-        let invitation = EnrolmentRequest {
+        let request = EnrolmentRequest {
             name: &name,
             uid: self.people.0.get(),
             label: &label,
@@ -361,7 +361,7 @@ impl World {
             params: Params::default(),
         };
         Enrollment {
-            invitation: &invitation,
+            request: &request,
             config: &self.config,
             store: &self.store,
             dialog: human,

@@ -38,7 +38,7 @@ fn questions_at(tty: &str, issuer: &str, host: &str, answers: &[&str]) -> Vec<St
     };
     let (name, label, subject) = (World::name(), Label::default(), World::subject("alice"));
     let contact = w.config.brand.contact.clone();
-    let invitation = EnrolmentRequest {
+    let request = EnrolmentRequest {
         name: &name,
         uid: UID,
         label: &label,
@@ -49,7 +49,7 @@ fn questions_at(tty: &str, issuer: &str, host: &str, answers: &[&str]) -> Vec<St
         params: Params::default(),
     };
     let _ = Enrollment {
-        invitation: &invitation,
+        request: &request,
         config: &w.config,
         store: &w.store,
         dialog: &mut PromptDialog::new(&mut line, host, contact.as_deref(), tty),

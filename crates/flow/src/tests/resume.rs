@@ -295,7 +295,7 @@ fn recovery_codes_on_a_screen_die_with_the_device_they_were_made_for() {
         }),
     };
     let (name, label, subject) = (World::name(), Label::new("x"), World::subject("alice"));
-    let invitation = EnrolmentRequest {
+    let request = EnrolmentRequest {
         name: &name,
         uid: UID,
         label: &label,
@@ -306,7 +306,7 @@ fn recovery_codes_on_a_screen_die_with_the_device_they_were_made_for() {
         params: Params::default(),
     };
     let enrolled = Enrollment {
-        invitation: &invitation,
+        request: &request,
         config: &w.config,
         store: &w.store,
         dialog: &mut parked,

@@ -25,11 +25,11 @@ impl Store for Watched<'_> {
         name: &Name,
         f: impl FnMut(&Record, &mut State) -> T,
     ) -> Result<Option<T>, StoreError> {
-        let is_claim = self.visits.borrow().contains(&"judge");
+        let is_claim = self.visits.borrow().contains(&"verify");
         if is_claim {
             (self.meanwhile)(self.store);
         }
-        self.visits.borrow_mut().push(if is_claim { "claim" } else { "judge" });
+        self.visits.borrow_mut().push(if is_claim { "claim" } else { "verify" });
         self.store.update_state(name, f)
     }
 
@@ -77,12 +77,12 @@ fn a_recovery_code_of_somebody_whom_nobody_knows_costs_the_store_a_second_visit_
     let mut w = World::new();
     w.enroll(&mut Human::says([Say::Phone(0)])).unwrap();
     for (user, answer, visits) in [
-        ("alice", "0000-0000-0000-0000", &["judge", "claim"][..]),
+        ("alice", "0000-0000-0000-0000", &["verify", "claim"][..]),
         ("mallory", "0000-0000-0000-0000", &["simulate", "simulate"]),
-        ("bob", "0000-0000-0000-0000", &["judge", "simulate", "simulate"]),
-        ("alice", "000000", &["judge"]),
+        ("bob", "0000-0000-0000-0000", &["verify", "simulate", "simulate"]),
+        ("alice", "000000", &["verify"]),
         ("mallory", "000000", &["simulate"]),
-        ("bob", "000000", &["judge", "simulate"]),
+        ("bob", "000000", &["verify", "simulate"]),
     ] {
         let (outcome, paid) = watched(&mut w, user, answer, nothing);
         assert_eq!((outcome, paid.as_slice()), (Outcome::Denied, visits), "{user} {answer}");

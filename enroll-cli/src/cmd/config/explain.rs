@@ -1,4 +1,4 @@
-//! `qrtotp config explain`: how a login would be decided, by the very judge that logins ask.
+//! `qrtotp config explain`: how a login would be decided, by the `decide` that logins call.
 
 use super::guard::ELSEWHERE;
 use super::host::group_name;

@@ -1,5 +1,5 @@
-//! The lock-out guard: whether those who look after this host still get in. It simulates logins and asks the
-//! judge that logins ask. L1: the person who applies. L2: anyone who can become root. L3: the emergency
+//! The lock-out guard: whether those who look after this host still get in. It simulates logins and calls
+//! the same `decide` that logins call. L1: the person who applies. L2: anyone who can become root. L3: the emergency
 //! accounts.
 
 use super::words::first_login_of;

@@ -1,5 +1,5 @@
 //! `qrtotp config …`: from the files that people edit to what logins go by. Nothing here decides a login: all
-//! ask the core's one judge, `RuleSet::decide`.
+//! call `RuleSet::decide`, as a login does.
 
 mod apply;
 mod check;

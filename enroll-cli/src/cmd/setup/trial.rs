@@ -1,5 +1,5 @@
-//! The trial login at the end of `setup`: the admin logs in over loopback, through the running sshd, by the
-//! very client that others use. We see neither password nor code.
+//! The trial login at the end of `setup`: the admin logs in over loopback, through the running sshd, with the
+//! ordinary ssh client. We see neither password nor code.
 
 use super::plan::{Change, DROP_IN};
 use crate::caller::acting_uid;

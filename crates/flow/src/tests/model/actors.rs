@@ -205,7 +205,7 @@ impl Fixture {
 
     fn enroll(&self, store: &Replay<'_>, finished: &Cell<bool>) -> ActorResult {
         let (name, subject, label) = (World::name(), World::subject("alice"), Label::default());
-        let invitation = EnrolmentRequest {
+        let request = EnrolmentRequest {
             name: &name,
             uid: UID,
             label: &label,
@@ -217,7 +217,7 @@ impl Fixture {
         };
         let mut human = Human::says([say(&self.code(1, 0))]);
         let enrolled = Enrollment {
-            invitation: &invitation,
+            request: &request,
             config: &self.config,
             store,
             dialog: &mut human,

@@ -277,7 +277,7 @@ pub(super) fn enroll_with(
     authority: Authority,
 ) -> Result<Enrolled, EnrollError> {
     let (name, label, subject) = (World::name(), Label::new("phone"), World::subject("alice"));
-    let invitation = EnrolmentRequest {
+    let request = EnrolmentRequest {
         name: &name,
         uid: UID,
         label: &label,
@@ -288,5 +288,5 @@ pub(super) fn enroll_with(
         params: Params::default(),
     };
     let World { config, store, clock, log, .. } = w;
-    Enrollment { invitation: &invitation, config, store, dialog: person, clock, audit: log }.run()
+    Enrollment { request: &request, config, store, dialog: person, clock, audit: log }.run()
 }
