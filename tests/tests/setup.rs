@@ -157,6 +157,12 @@ fn the_trial_login_goes_through_the_running_sshd_and_a_wrong_code_takes_everythi
     let (sandbox, phone) = host();
     let _sshd = sandbox.start_debians_sshd();
     let before = files(&sandbox);
+    // A server with another key than the host's gets no password.
+    let trial_of_alice = ["qrtotp", "setup", "sshd", "--apply", "--no-timer", "--trial", "alice"];
+    let said = sandbox.pty(None, &trial_of_alice).failure();
+    assert!(said.contains("Host key verification failed") && !said.contains("Password: "), "{said}");
+    assert_eq!(files(&sandbox), before);
+    sandbox.overwrite("/etc/ssh/ssh_host_ed25519_key.pub", &sandbox.read("/etc/ssh/tests_host_key.pub"));
     let mut failed = trial(&sandbox);
     failed.send(&phone.wrong_code());
     for _ in 0..2 {

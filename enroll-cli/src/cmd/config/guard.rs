@@ -1,6 +1,6 @@
-//! The lock-out guard: whether those who look after this host still get in. It simulates logins and calls
-//! the same `decide` that logins call. L1: the person who applies. L2: anyone who can become root. L3: the emergency
-//! accounts.
+//! The lock-out guard: whether those who look after this host still get in. It simulates logins and calls the
+//! same `decide` that logins call. L1: the person who applies. L2: anyone who can become root. L3: the
+//! emergency accounts.
 
 use super::words::first_login_of;
 use qrtotp_policy::{Compiled, Config, Damaged, Facts, Finding, FirstLogin, Known, Outcome, Severity};

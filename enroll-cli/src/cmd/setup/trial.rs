@@ -8,13 +8,16 @@ use crate::cli::With;
 use crate::context::{Context, record_name};
 use crate::error::Failure;
 use crate::sshd::{Settings, program};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::User;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_frontend::StatusView;
 use qrtotp_store::Store;
 use qrtotp_values::text::clean;
+use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -23,8 +26,8 @@ const CLIENT: &str = "/usr/bin/ssh";
 
 /// The trial to make, or the reason for none.
 pub enum Trial {
-    /// A login of this user at this address.
-    Login(String, SocketAddr),
+    /// A login of this user at this address, where one of these host keys must answer: ssh's known_hosts.
+    Login(String, SocketAddr, String),
     Skipped(String),
 }
 
@@ -62,7 +65,10 @@ pub fn prepare(context: &Context, args: &Setup) -> Result<Trial, Failure> {
     let listening = settings.iter().flat_map(|settings| addresses(&settings.0));
     let answers = |address: &SocketAddr| TcpStream::connect_timeout(address, Duration::from_secs(2)).is_ok();
     match listening.into_iter().find(answers) {
-        Some(address) => Ok(Trial::Login(name.to_string(), address)),
+        Some(address) => {
+            let keys = settings.map(|settings| known_hosts(&settings.0, address)).unwrap_or_default();
+            Ok(Trial::Login(name.to_string(), address, keys))
+        }
         None => skipped("no sshd listens here"),
     }
 }
@@ -83,30 +89,41 @@ fn addresses(settings: &str) -> Vec<SocketAddr> {
     parsed.map(local).collect()
 }
 
+/// The host's own keys as lines of known_hosts: without them, a local user who listens in sshd's place would
+/// be given the password and the code.
+fn known_hosts(settings: &str, address: SocketAddr) -> String {
+    let files = settings.lines().filter_map(|line| line.trim().strip_prefix("hostkey "));
+    let keys = files.filter_map(|file| std::fs::read_to_string(format!("{file}.pub")).ok());
+    let host = match address.port() {
+        22 => address.ip().to_string(),
+        port => format!("[{}]:{port}", address.ip()),
+    };
+    keys.map(|key| format!("{host} {}\n", key.trim())).collect()
+}
+
 /// Makes it, or says why not.
 ///
 /// # Errors
 /// It failed.
 pub fn run(trial: &Trial) -> Result<(), Failure> {
     let mut out = std::io::stdout();
-    let (user, address) = match trial {
-        Trial::Login(user, address) => (user, address),
+    let (user, address, keys) = match trial {
+        Trial::Login(user, address, keys) => (user, address, keys),
         Trial::Skipped(why) => {
             writeln!(out, "No trial login was made: {}.", clean(why, 200))?;
             return Ok(());
         }
     };
     writeln!(out, "Trial login of {user} through sshd; answer as at any login:")?;
+    let mut known =
+        File::from(memfd_create("known_hosts", MFdFlags::MFD_CLOEXEC).map_err(std::io::Error::from)?);
+    known.write_all(keys.as_bytes())?;
+    // By our own descriptor: ssh closes those that it inherits.
+    let known_hosts = format!("/proc/{}/fd/{}", std::process::id(), known.as_raw_fd());
     let mut ssh = Command::new(CLIENT);
     ssh.args(["-F", "/dev/null", "-o", "LogLevel=ERROR", "-o", "ControlPath=none"]);
-    ssh.args([
-        "-o",
-        "StrictHostKeyChecking=no",
-        "-o",
-        "UserKnownHostsFile=/dev/null",
-        "-o",
-        "ConnectTimeout=10",
-    ]);
+    ssh.args(["-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=/dev/null"]);
+    ssh.args(["-o", &format!("UserKnownHostsFile={known_hosts}"), "-o", "ConnectTimeout=10"]);
     // sshd starts anew when it is told to read its files.
     ssh.args(["-o", "ConnectionAttempts=10"]);
     ssh.args(["-p", &address.port().to_string(), "-l", user, &address.ip().to_string(), "true"]);
@@ -120,7 +137,19 @@ pub fn run(trial: &Trial) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn only_the_hosts_own_keys_are_known_and_a_port_of_its_own_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("host_key");
+        std::fs::write(directory.path().join("host_key.pub"), "ssh-ed25519 AAAA root@host\n").unwrap();
+        let settings = format!("port 22\nhostkey {}\nhostkey /nowhere/key\n", file.display());
+        let known = |address: &str| known_hosts(&settings, address.parse().unwrap());
+        assert_eq!(known("127.0.0.1:22"), "127.0.0.1 ssh-ed25519 AAAA root@host\n");
+        assert_eq!(known("[::1]:2222"), "[::1]:2222 ssh-ed25519 AAAA root@host\n");
+    }
 
     #[test]
     fn sshd_is_met_at_loopback_where_it_listens_everywhere_and_at_its_address_where_not() {
