@@ -367,7 +367,7 @@ pub struct Enroll {
 /// How to draw a QR code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Qr {
-    /// What locale and terminal can show
+    /// The style that locale and terminal can show
     Auto,
     /// Half blocks, the smallest; on a terminal in black and white, right on every background
     Utf8,

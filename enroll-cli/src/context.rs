@@ -1,4 +1,4 @@
-//! What every command starts from: the configuration, the store, who acts and on whose account.
+//! The start of every command: configuration, store, caller and account.
 
 use crate::applied;
 pub use crate::caller::{login_uid, subject, syslog, terminal_name};

@@ -1,4 +1,4 @@
-//! What another program prints, or why it prints nothing, within a time limit.
+//! The output of another program, or the reason for none, within a time limit.
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};

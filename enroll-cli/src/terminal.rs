@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 /// Columns of the widest line, of a window of 80.
 const WIDTH: usize = 77;
 
-/// What standard output and the environment tell.
+/// The terminal's abilities, from standard output and the environment.
 pub fn place() -> Place {
     let stdout = std::io::stdout();
     let size = terminal_size::terminal_size_of(&stdout);

@@ -22,7 +22,7 @@ pub fn uri_of(user: &str, key: &str) -> String {
 }
 
 impl Phone {
-    /// What every app defaults to: SHA1, six digits, 30 seconds.
+    /// The defaults of every app: SHA1, six digits, 30 seconds.
     #[must_use]
     pub fn new(key: &str) -> Self {
         let key = key.chars().filter(|c| !c.is_whitespace()).collect();

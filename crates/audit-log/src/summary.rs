@@ -9,7 +9,7 @@ const NAMES: usize = 512;
 /// So many are shown.
 const SHOWN: usize = 8;
 
-/// What happened, in numbers. Needs the same memory however long the log is.
+/// Counts of events. Memory does not grow with the length of the log.
 #[derive(Debug, Default)]
 pub struct Summary {
     results: BTreeMap<String, u64>,

@@ -124,7 +124,7 @@ fn a_removed_beginning_is_found_against_saved_heads_however_much_of_it_is_gone()
         let mut lines = world.lines.clone();
         lines.retain(|line| !alice[..removed].iter().any(|event| event.line == *line));
         let found = against(&world, &saved, &lines, &[]);
-        // What stands before the saved line may be rotated away.
+        // Lines before the saved one may be rotated away.
         assert_eq!(found.is_empty(), removed <= 10, "{removed}: {found:?}");
         // An account without a saved line began later, so all of its lines must be there.
         let others: Vec<Entry> =

@@ -19,7 +19,7 @@ pub enum Priority {
     Info,
 }
 
-/// What happened.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // docs/AUDIT.md describes each; the word is the documentation
 pub enum Kind {

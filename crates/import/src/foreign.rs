@@ -16,7 +16,7 @@ pub const MAX_OATH: usize = 16 * 1024 * 1024;
 pub struct Foreign {
     /// Its key.
     pub secret: Secret,
-    /// What its codes are computed with.
+    /// Algorithm, digits and period of its codes.
     pub params: Params,
     /// The highest step that is known to be used there.
     pub used: Option<Step>,

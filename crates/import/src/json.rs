@@ -51,7 +51,7 @@ pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> 
     bounded(entries.collect())
 }
 
-/// What one item says.
+/// The content of one item.
 struct Read<'a> {
     issuer: &'a str,
     label: &'a str,

@@ -142,7 +142,7 @@ fn device(
     Ok(Foreign { notes, ..Foreign::new(Secret::from_bytes(key, strength)?, params) })
 }
 
-/// What codes are computed with. Empty values and 0 are the defaults.
+/// Algorithm, digits and period of codes. Empty values and 0 are the defaults.
 fn params(settings: &Settings<'_>, default: Params) -> Result<Params, Refusal> {
     match settings.kind.to_ascii_lowercase().as_str() {
         "" | "totp" => {}

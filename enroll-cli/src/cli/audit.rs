@@ -58,7 +58,7 @@ pub enum What {
     /// Exit code 0: nothing was found in the log; 1: something, which the page tells, too; 2: there is no
     /// page, or not every account could be read.
     Report {
-        /// Where to; what is there is replaced. - is standard output
+        /// The file to write, which is replaced; - is standard output
         #[arg(long, value_name = "FILE")]
         html: PathBuf,
         /// Of how many days, today included

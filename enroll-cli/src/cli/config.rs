@@ -86,7 +86,7 @@ pub enum Place {
     New,
 }
 
-/// What sshd accepted.
+/// The method that sshd accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Key {
     /// Any key

@@ -16,7 +16,8 @@ pub enum Depth {
     True,
 }
 
-/// What standard output and the environment promise. NO_COLOR is respected (no-color.org: set and not empty).
+/// The colours that standard output and the environment support. NO_COLOR is respected (no-color.org: set and
+/// not empty).
 pub fn depth(tty: bool, variable: impl Fn(&str) -> Option<String>) -> Depth {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let (no_color, term, colorterm) = (set("NO_COLOR"), set("TERM"), set("COLORTERM"));

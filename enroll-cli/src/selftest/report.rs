@@ -44,7 +44,7 @@ impl Report {
     /// `seen` tells a failure.
     pub fn check(&mut self, id: &'static str, what: &'static str, passed: bool, seen: &str) {
         let result = if passed { Result::Passed } else { Result::Failed };
-        // What matters stands at the end.
+        // The important part is at the end.
         let skipped = seen.chars().count().saturating_sub(LONGEST);
         let end: String = seen.trim_end().chars().skip(skipped).collect();
         let detail = if passed { String::new() } else { clean(end.trim(), LONGEST) };

@@ -21,7 +21,7 @@ const LISTED: usize = 500;
 /// Counts by name.
 type Counts = BTreeMap<String, u64>;
 
-/// What one account did.
+/// The logins and changes of one account.
 #[derive(Clone, Debug, Default)]
 struct Account {
     accepted: u64,

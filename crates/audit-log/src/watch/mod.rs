@@ -1,8 +1,6 @@
-//! What deserves a look although each line for itself does not. Every anomaly says why; none of them denies a
-//! login.
+//! Anomalies: events that look harmless one by one but not together. Each says why; none denies a login.
 //!
-//! Memory is bounded whatever others send: tables have a size, and what was seen longest ago is forgotten
-//! first.
+//! Memory is bounded whatever others send: tables have a fixed size and forget their oldest entries first.
 
 mod memory;
 
@@ -60,7 +58,7 @@ impl Severity {
     }
 }
 
-/// Something that deserves a look.
+/// A pattern of events that an administrator should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anomaly {
     /// Unix seconds.

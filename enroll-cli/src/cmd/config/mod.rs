@@ -51,7 +51,7 @@ pub fn an_admin_has_a_device(store: &FileStore) -> bool {
     accounts.admins().any(|admin| admin.device)
 }
 
-/// What logins go by, and the newest that was applied, if that is another one; with the bytes of the file.
+/// The configuration in force, the newest applied one if it differs, and the bytes of the file.
 struct Stored {
     in_force: Applied,
     newest: Applied,

@@ -1,4 +1,4 @@
-//! What speaks against applying a configuration.
+//! Objections to applying a configuration.
 
 use super::host::{Accounts, asks};
 use super::{guard, sshd};

@@ -144,7 +144,7 @@ fn with_effects(outcome: Outcome, effects: &Effects<'_>) -> String {
     words.join(", ")
 }
 
-/// What happens to an account without a device, and the last day of it.
+/// The setting `first_login`, with the last day if it has one.
 pub fn first_login_of(config: &Config, decision: &Decision<'_>) -> (FirstLogin, Option<Date>) {
     match decision.effects.first_login {
         Some(first_login) => (first_login, decision.effects.allow_until),

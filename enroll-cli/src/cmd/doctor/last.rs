@@ -60,7 +60,7 @@ fn words(entry: &Entry) -> String {
     text
 }
 
-/// What docs/AUDIT.md says of a reason of a refused login.
+/// The explanation in docs/AUDIT.md of a refused login's reason.
 fn meaning(reason: &str) -> Option<&'static str> {
     let section = AUDIT.split("\n## ").find(|section| section.starts_with("Reasons of `login`"))?;
     let row = section.lines().find(|line| {

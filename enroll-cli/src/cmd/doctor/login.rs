@@ -56,7 +56,7 @@ fn explain(args: &ReplayedLogin) -> Explain {
     }
 }
 
-/// What sshd demands before and besides PAM.
+/// The methods that sshd demands before and beside PAM.
 fn sshd(args: &ReplayedLogin) -> String {
     let Some(program) = program() else { return "sshd: not installed here".into() };
     let address = args.from.as_deref().unwrap_or("203.0.113.1");
@@ -106,7 +106,7 @@ fn does(entry: &Entry, outcome: Outcome) -> &'static str {
     }
 }
 
-/// What its line does with the answer.
+/// The effect of its line on the answer.
 fn then(step: &Step) -> String {
     match step.action {
         Action::Ignore => "which does not count".into(),

@@ -40,7 +40,7 @@ use report::{Finding, Report, Severity};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-/// What to do about what only root can see.
+/// Advice if only root can see something.
 const AS_ROOT: &str = "run it as root, for example: sudo qrtotp doctor";
 
 pub fn run(config: &Path, socket: Option<PathBuf>, args: &Doctor) -> Result<Exit, Failure> {
@@ -92,7 +92,7 @@ pub fn run(config: &Path, socket: Option<PathBuf>, args: &Doctor) -> Result<Exit
     Ok(if report.verdict() == Severity::Fail { Exit::Refused } else { Exit::Done })
 }
 
-/// What fails now of PAM and sshd, as texts that can be compared.
+/// The current failures of PAM and sshd, as texts to compare.
 pub fn failures(config_path: &Path, config: &Config) -> Vec<String> {
     let (files, sshd, mut report) = (Files::read(), Sshd::ask(), Report::new(0));
     let known =

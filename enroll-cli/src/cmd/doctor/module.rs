@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What no other module holds.
+/// A text that only our module contains.
 const OUR_MARK: &str = qrtotp_policy::DEFAULT_PATH;
 const INSTALL: &str = "install the package libpam-qrtotp anew; docs/INTERNALS.md says how to do without";
 

@@ -42,7 +42,7 @@ const WITHOUT_ROOT: [(&str, &str); 4] =
 pub struct Known<'a> {
     pub config_path: &'a Path,
     pub config: Option<&'a Config>,
-    /// What sshd proves before it asks PAM.
+    /// The factor that sshd proves before it asks PAM.
     pub sshd: Primary,
     /// The PAM service of sshd.
     pub sshd_service: &'a str,

@@ -52,7 +52,7 @@ pub struct Finding {
     pub severity: Severity,
     /// A service, a file, an account or a key of the configuration; may be empty.
     pub subject: String,
-    /// What is.
+    /// The fact that was found.
     pub what: String,
     /// Why it matters; may be empty.
     pub why: String,

@@ -63,7 +63,7 @@ impl Connection {
     }
 }
 
-/// What sshd reads.
+/// The files that sshd reads.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct SshdFiles {
     /// Files, and the directories that includes look into.

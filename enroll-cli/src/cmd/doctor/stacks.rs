@@ -14,7 +14,7 @@ pub enum Primary {
     Unknown,
 }
 
-/// What our module can answer besides success and "not for me", a right code for a wrong one included.
+/// Possible results of our module besides success and "ignore".
 fn refusals() -> Vec<Code> {
     let wrong = [Code::AUTH_ERR, Code::MODULE_UNKNOWN];
     let others = ["perm_denied", "maxtries", "user_unknown", "authinfo_unavail", "system_err", "service_err"];

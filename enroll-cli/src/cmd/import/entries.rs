@@ -141,7 +141,7 @@ impl Entries<'_> {
         for entry in &entries {
             match self.account_of(entry) {
                 Err(failure) => {
-                    // What can't be imported is nobody's. Its label may hold anything.
+                    // An entry that can't be imported has no owner. Its label may hold anything.
                     let failure = refusal_of(entry).unwrap_or(failure);
                     importer.refuse(entry.user.as_deref().unwrap_or_default(), &from(entry), &failure)?;
                     refused += 1;

@@ -115,7 +115,7 @@ impl Google<'_> {
         done
     }
 
-    /// What becomes of a file whose key is here.
+    /// The treatment of a file whose key is here already.
     fn finish(&self, source: &Source) -> Result<(), Failure> {
         let left = if self.how.shred { Left::Nothing } else { Left::All };
         if self.how.shred {

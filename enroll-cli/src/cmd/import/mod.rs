@@ -67,7 +67,7 @@ struct Device<'a> {
     before: &'a [&'a Secret],
 }
 
-/// What became of a device.
+/// The result for one device.
 enum Outcome {
     Imported(Imported),
     /// It would be; and whether its scratch codes would become recovery codes.

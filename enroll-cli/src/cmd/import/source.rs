@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 #[derive(Clone, Copy)]
 pub enum Reach {
     Must,
-    /// What its user can't reach, they don't have.
+    /// A file that its user can't reach does not exist for them.
     May,
 }
 

@@ -1,4 +1,4 @@
-//! What changes in a file, as `diff -u` shows it.
+//! The changes of a file, in the format of `diff -u`.
 
 use super::plan::Change;
 use similar::TextDiff;

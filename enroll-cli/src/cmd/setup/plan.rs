@@ -1,4 +1,4 @@
-//! What files would change so that services ask for codes. Pure: it looks at a tree of files, and every
+//! The file changes that make services ask for codes. Pure: it reads a tree of files, and every
 //! planned PAM file is judged by the interpreter that `doctor` uses before it is proposed.
 
 use crate::cli::With;

@@ -11,7 +11,7 @@ pub struct Entry<'t> {
     pub options: &'t str,
     /// Its key. `None` if that can't be read or is a certificate.
     pub key: Option<PublicKey<'t>>,
-    /// What follows the key.
+    /// The text after the key.
     pub comment: &'t str,
 }
 

@@ -219,7 +219,7 @@ fn put_keys(out: &mut File, keys: &Keys) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What to do with a code.
+/// Instructions for a code.
 fn advice(seconds: i64) -> String {
     let minutes = (seconds + 59) / 60;
     format!(

@@ -53,7 +53,7 @@ pub struct Keys {
     pub bound: Vec<BoundKey>,
     /// Where a key or a file was left out, and why.
     pub left_out: Vec<String>,
-    /// What else an administrator should know, for every user alike.
+    /// Notes for the administrator that concern all users.
     pub notes: Vec<String>,
 }
 
