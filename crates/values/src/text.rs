@@ -82,6 +82,19 @@ pub fn ascii(text: &str, max: usize) -> String {
     text.chars().take(max).map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
 }
 
+/// The character reference for a character that is markup in HTML and XML.
+#[must_use]
+pub fn character_reference(c: char) -> Option<&'static str> {
+    match c {
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        '"' => Some("&quot;"),
+        '\'' => Some("&#39;"),
+        _ => None,
+    }
+}
+
 /// `text` in lines of at most `width` characters, broken at blanks if there are any.
 #[must_use]
 pub fn wrap(mut text: &str, width: usize) -> Vec<&str> {

@@ -5,6 +5,7 @@ use super::fit::Fit;
 use base64ct::{Base64, Encoding};
 use png::EncodingError;
 use qrtotp_otp::qr::QUIET_ZONE;
+use qrtotp_values::text::character_reference;
 use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
@@ -69,14 +70,10 @@ fn runs(fit: &Fit, y: usize) -> impl Iterator<Item = (usize, usize)> {
 /// Text for XML 1.0; what XML can't hold becomes `?`.
 fn escape(out: &mut String, text: &str) {
     for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('?'),
-            c => out.push(c),
+        match character_reference(c) {
+            Some(reference) => out.push_str(reference),
+            None if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('?'),
+            None => out.push(c),
         }
     }
 }

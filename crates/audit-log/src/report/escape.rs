@@ -1,6 +1,6 @@
 //! Text from the log, safe in HTML.
 
-use qrtotp_values::text::clean;
+use qrtotp_values::text::{character_reference, clean};
 
 /// Most characters of a name that is shown.
 const LONGEST: usize = 256;
@@ -9,13 +9,9 @@ const LONGEST: usize = 256;
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in clean(text, LONGEST).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
+        match character_reference(c) {
+            Some(reference) => out.push_str(reference),
+            None => out.push(c),
         }
     }
     out
