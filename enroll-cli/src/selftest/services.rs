@@ -113,14 +113,15 @@ fn try_service(
         let (password, code) = both(password, code);
         attempt(world, login(&Attempt { password: &password, code: &code, key }))
     };
-    let mut refused = |(id, what): (&'static str, &'static str), seen: (bool, String)| {
-        report.check(id, what, !seen.0, &seen.1);
+    // `reason`: of the module's refusal, if it is the one that refuses.
+    let mut refused = |(id, what): (&'static str, &'static str), reason: &str, seen: (bool, String)| {
+        report.check(id, what, !seen.0 && seen.1.contains(reason), &seen.1);
     };
-    refused(words.wrong, attempt(PASSWORD, &phone.wrong(), true)?);
+    refused(words.wrong, "reason=wrong_code ", attempt(PASSWORD, &phone.wrong(), true)?);
     let code = phone.next();
     let (inside, seen) = attempt(PASSWORD, &code, true)?;
-    refused(words.twice, attempt(PASSWORD, &code, true)?);
-    refused(words.password, attempt("not the password", &phone.next(), false)?);
+    refused(words.twice, "reason=replayed_code ", attempt(PASSWORD, &code, true)?);
+    refused(words.password, "", attempt("not the password", &phone.next(), false)?);
     report.check(words.right.0, words.right.1, inside, &seen);
     Ok(())
 }
