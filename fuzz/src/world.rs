@@ -1,7 +1,7 @@
 //! A host for logins: a real store in memory, a clock, a user database, and a scripted user.
 
 use qrtotp_account::Name;
-use qrtotp_audit::{AuditSink, Priority};
+use qrtotp_audit::{AuditSink, Entry};
 use qrtotp_clock::Clock;
 use qrtotp_flow::{Dialog, Directory, Echo, LoginHost, LookupError, NoAnswer, Person, Typed, Unproven};
 use qrtotp_store::FileStore;
@@ -80,8 +80,8 @@ impl Directory for People {
 pub(crate) struct Log(pub(crate) Vec<String>);
 
 impl AuditSink for Log {
-    fn record(&mut self, _: Priority, line: &str) {
-        self.0.push(line.to_owned());
+    fn record(&mut self, entry: &Entry<'_>) {
+        self.0.push(entry.line());
     }
     fn debug(&mut self, line: &str) {
         self.0.push(format!("debug {line}"));

@@ -2,9 +2,9 @@
 
 use super::admin::generate_failed;
 use super::enroll::{Addition, record_id};
-use super::{AdminError, EnrollError};
+use super::{AdminError, Ctx, EnrollError};
 use qrtotp_account::{CredentialId, Label, Name, Origin, RecoverySet, ScratchCode};
-use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
+use qrtotp_audit::{ChainedLines, Event, Kind};
 use qrtotp_otp::{Params, Secret, Step, Window, random_bytes};
 use qrtotp_policy::Config;
 use qrtotp_store::{Account, Store};
@@ -76,7 +76,7 @@ impl<'a> Import<'a> {
     /// The account's initial state, and the addition to it.
     fn begin<T>(
         &self,
-        store: &impl Store,
+        store: &dyn Store,
         config: &Config,
         now: UnixTime,
         then: impl FnOnce(&Addition<'_>) -> Result<T, AdminError>,
@@ -121,21 +121,15 @@ impl<'a> Import<'a> {
 ///
 /// # Errors
 /// The secret is enrolled already; too many devices; the store; no random numbers.
-pub fn import<S: Store>(
-    store: &S,
-    config: &Config,
-    what: &Import<'_>,
-    now: UnixTime,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
-) -> Result<Imported, AdminError> {
+pub fn import(ctx: &mut Ctx<'_>, what: &Import<'_>) -> Result<Imported, AdminError> {
+    let (now, subject) = (ctx.now(), &ctx.subject);
     let codes = what.scratch.unwrap_or_default();
     let set = (!codes.is_empty()).then(|| RecoverySet::imported(codes, now)).transpose();
     let set = set.map_err(generate_failed)?;
     let left = u32::try_from(codes.len()).unwrap_or(u32::MAX);
     let (mut scratch, mut lines) = (false, ChainedLines::default());
-    let credential = what.begin(store, config, now, |addition| {
-        addition.keep(store, |Account { record, state }| {
+    let credential = what.begin(ctx.store, ctx.config, now, |addition| {
+        addition.keep(ctx.store, |Account { record, state }| {
             lines.clear();
             scratch = set.is_some() && record.recovery.is_none();
             let event = Event::new(Kind::CredentialImported, subject);
@@ -149,7 +143,7 @@ pub fn import<S: Store>(
         })?;
         Ok(addition.id)
     })?;
-    lines.emit(audit);
+    lines.emit(ctx.audit);
     Ok(Imported { credential, scratch })
 }
 
@@ -159,8 +153,8 @@ pub fn import<S: Store>(
 ///
 /// # Errors
 /// As [`import`].
-pub fn would_import<S: Store>(
-    store: Option<&S>,
+pub fn would_import(
+    store: Option<&dyn Store>,
     config: &Config,
     what: &Import<'_>,
     before: &[&Secret],

@@ -3,7 +3,7 @@
 use super::error::EnrollError;
 use qrtotp_account::{Credential, CredentialId, Label, Name, Origin, Record, RecordId, State};
 use qrtotp_otp::{Params, Secret, Step, Window, random_bytes};
-use qrtotp_store::{Account, SealKey, Store};
+use qrtotp_store::{Account, SealKey, Store, StoreExt};
 use qrtotp_values::UnixTime;
 
 /// The part of an account that must not change during an enrolment.
@@ -32,10 +32,7 @@ impl AccountSnapshot {
 }
 
 /// The id of the account's record, or of a new one, with its present contents.
-pub(crate) fn record_id<S: Store>(
-    store: &S,
-    name: &Name,
-) -> Result<(RecordId, AccountSnapshot), EnrollError> {
+pub(crate) fn record_id(store: &dyn Store, name: &Name) -> Result<(RecordId, AccountSnapshot), EnrollError> {
     match store.load(name)? {
         Some(account) => Ok((account.record.id, AccountSnapshot::of(&account))),
         None => Ok((RecordId(random_bytes()?), AccountSnapshot::default())),
@@ -82,9 +79,9 @@ impl Addition<'_> {
     }
 
     /// Stores the credential. `also` changes the account and adds its events in the same write.
-    pub(crate) fn keep<S: Store>(
+    pub(crate) fn keep(
         &self,
-        store: &S,
+        store: &dyn Store,
         mut also: impl FnMut(&mut Account) -> Result<(), EnrollError>,
     ) -> Result<(), EnrollError> {
         let key = store.key();

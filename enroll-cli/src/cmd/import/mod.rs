@@ -12,11 +12,11 @@ use crate::context::{Account, Context, syslog};
 use crate::error::{Exit, Failure};
 use qrtotp_account::Label;
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_flow::{Imported, Reimported};
+use qrtotp_flow::{AdminError, Imported, Reimported};
 use qrtotp_frontend::Syslog;
 use qrtotp_import::{Foreign, Why};
 use qrtotp_otp::{MAX_OWN_SIDE, Params, Secret, Step, Strength, Window};
-use qrtotp_store::FileStore;
+use qrtotp_store::{FileStore, Store};
 use qrtotp_values::text::clean;
 use serde_json::json;
 use source::Source;
@@ -108,27 +108,19 @@ impl<'a> Importer<'a> {
 
     fn take(&mut self, device: &Device<'_>) -> Result<Outcome, Failure> {
         let what = self.what(device);
-        let (config, now) = (&self.context.config, SystemClock.now());
-        let subject = self.context.subject(device.account.name.as_str());
         if self.store.is_none() {
             self.store = Some(self.open()?);
         }
-        let log = &mut self.log;
         let done = match self.store.as_ref().and_then(Option::as_ref) {
             Some(store) if !self.dry_run => {
-                let repeated = if self.shred {
-                    qrtotp_flow::reimport(store, config, &what, now, &subject, log)
-                } else {
-                    Ok(None)
-                };
+                let mut ctx = self.context.flow(store, device.account.name.as_str(), &mut self.log);
+                let repeated = if self.shred { qrtotp_flow::reimport(&mut ctx, &what) } else { Ok(None) };
                 match repeated.transpose() {
                     Some(repeated) => repeated.map(Outcome::Reimported),
-                    None => {
-                        qrtotp_flow::import(store, config, &what, now, &subject, log).map(Outcome::Imported)
-                    }
+                    None => qrtotp_flow::import(&mut ctx, &what).map(Outcome::Imported),
                 }
             }
-            store => qrtotp_flow::would_import(store, config, &what, device.before, now).map(Outcome::Would),
+            store => self.would_import(store, device).map(Outcome::Would),
         };
         done.map_err(|error| Failure::admin(&error, device.account.name.as_str()))
     }
@@ -137,9 +129,14 @@ impl<'a> Importer<'a> {
     fn check(&self, device: &Device<'_>) -> Result<(), Failure> {
         let (path, key_dir) = (&self.context.config.state_dir.0, &self.context.key_dir);
         let store = FileStore::is_made(path, key_dir)?.then(|| self.context.store()).transpose()?;
-        let (config, now) = (&self.context.config, SystemClock.now());
-        let would = qrtotp_flow::would_import(store.as_ref(), config, &self.what(device), device.before, now);
+        let would = self.would_import(store.as_ref(), device);
         would.map(|_| ()).map_err(|error| Failure::admin(&error, device.account.name.as_str()))
+    }
+
+    fn would_import(&self, store: Option<&FileStore>, device: &Device<'_>) -> Result<bool, AdminError> {
+        let store = store.map(|store| store as &dyn Store);
+        let (config, now) = (&self.context.config, SystemClock.now());
+        qrtotp_flow::would_import(store, config, &self.what(device), device.before, now)
     }
 
     fn what<'d>(&self, device: &Device<'d>) -> qrtotp_flow::Import<'d> {
