@@ -12,7 +12,11 @@ use qrtotp_tests::{
 };
 
 fn login() -> &'static Action {
-    ACTIONS.iter().find(|action| action.name == "login").unwrap()
+    action("login")
+}
+
+fn action(name: &str) -> &'static Action {
+    ACTIONS.iter().find(|action| action.name == name).unwrap()
 }
 
 #[test]
@@ -21,6 +25,15 @@ fn a_login_where_one_call_fails_is_denied_or_done_and_the_next_one_works() {
     let Swept { tried, wrong, .. } = sweep(login(), &|call| only.contains(&call), Errors::One);
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(tried.values().sum::<u32>() >= 8, "{tried:?}");
+}
+
+#[test]
+fn an_import_of_three_keys_where_one_call_fails_brings_all_of_them_or_none() {
+    let only = ["pwrite64", "fdatasync", "fsync", "flock", "renameat2", "renameat", "linkat"];
+    let Swept { tried, wrong, .. } =
+        sweep(action("import of three keys"), &|call| only.contains(&call), Errors::One);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(tried.values().sum::<u32>() >= 4, "{tried:?}");
 }
 
 #[test]
@@ -49,7 +62,7 @@ fn a_program_that_does_not_heed_a_short_read_loses_what_it_did_not_get() {
 
 #[test]
 fn a_file_that_cannot_be_closed_stops_no_command_that_makes_a_store() {
-    let action = ACTIONS.iter().find(|action| action.name == "import that makes key and store").unwrap();
+    let action = action("import that makes key and store");
     let Swept { tried, wrong, .. } = sweep(action, &|call| call == "close", Errors::One);
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(tried["close"] >= 20, "{tried:?}");
