@@ -3,7 +3,10 @@
 use qrtotp_account::Name;
 use qrtotp_audit::{AuditSink, Entry};
 use qrtotp_clock::Clock;
-use qrtotp_flow::{Dialog, Directory, Echo, LoginHost, LookupError, NoAnswer, Person, Typed, Unproven};
+use qrtotp_flow::{
+    CodesDelivery, Dialog, Directory, Echo, EnrollDialog, LoginHost, LookupError, NoAnswer, Person, QrState,
+    Reply, Typed, Unproven,
+};
 use qrtotp_store::FileStore;
 use qrtotp_values::UnixTime;
 use std::cell::Cell;
@@ -113,6 +116,15 @@ impl Dialog for Host<'_> {
         answer().map(Typed::new).ok_or(NoAnswer)
     }
     fn wait(&mut self, _: Duration) {}
+}
+
+impl EnrollDialog for Host<'_> {
+    fn first_code(&mut self, _: QrState<'_>, _: Option<&str>) -> Result<Reply, NoAnswer> {
+        Err(NoAnswer)
+    }
+    fn recovery_codes(&mut self, _: &[zeroize::Zeroizing<String>], _: Option<&str>) -> Result<CodesDelivery, NoAnswer> {
+        Err(NoAnswer)
+    }
 }
 
 impl LoginHost for Host<'_> {

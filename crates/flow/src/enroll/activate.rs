@@ -4,8 +4,9 @@ use super::commit::Addition;
 use super::draft::Draft;
 use super::error::EnrollError;
 use super::request::Enrolment;
+use crate::ctx::update_chained;
 use qrtotp_account::{CredentialId, Origin, TokenRefusal};
-use qrtotp_audit::{ChainedLines, Event, Kind};
+use qrtotp_audit::{Event, Kind};
 use qrtotp_otp::Step;
 use qrtotp_store::Account;
 
@@ -29,9 +30,12 @@ impl Enrolment<'_, '_> {
             max_devices: usize::from(self.ctx.config.enroll.max_devices),
             now,
         };
-        let mut lines = ChainedLines::default();
-        addition.keep(self.ctx.store, |Account { record, state }| {
-            lines.clear();
+        let key = self.ctx.store.key();
+        let sealed = addition.sealed(key)?;
+        let ((), lines) = update_chained(self.ctx.store, request.name, |slot, lines| {
+            let mut new = addition.account(slot.as_ref())?;
+            let Account { record, state } = &mut new;
+            // The token first: the loser of a race for it learns that it is used.
             match (&mut record.token, &draft.own_token) {
                 (Some(token), _) if token.id == draft.token => {
                     token.consume(now)?;
@@ -60,7 +64,8 @@ impl Enrolment<'_, '_> {
             let confirmed =
                 Event::new(Kind::EnrollmentConfirmed, subject).credential(draft.id, draft.label.as_str());
             lines.add(&confirmed.token(draft.token), now, state);
-            Ok(())
+            addition.add_to(&mut new, key, &sealed)?;
+            addition.replace(slot, new)
         })?;
         lines.emit(self.ctx.audit);
         Ok(draft.id)

@@ -139,7 +139,9 @@ pub(crate) fn finish(
     }
     // After the last conversation, in which the application may have replaced the user.
     if ending.verdict != Verdict::Denied && !host.is_same_user() {
-        ending = Box::new(Ending { slow: ending.slow, ..*Ending::user_changed() });
+        let slow = ending.slow;
+        ending = Ending::user_changed();
+        ending.slow = slow;
     }
     if let Some(answer) = &ending.answer {
         host.explain(&ending.detail);

@@ -348,7 +348,11 @@ impl World {
 
     pub(super) fn keep(&mut self, what: &Import<'_>) -> Result<Imported, AdminError> {
         let what = Import { uid: self.people.0.get(), ..*what };
-        super::import(&mut self.ctx("alice"), &what)
+        Ok(self.keep_all(&[what])?[0])
+    }
+
+    pub(super) fn keep_all(&mut self, all: &[Import<'_>]) -> Result<Vec<Imported>, AdminError> {
+        super::import(&mut self.ctx("alice"), all)
     }
 
     /// A device's code, `steps` from now.
