@@ -88,7 +88,7 @@ impl Context {
         self.config.account_on(&host_name(), user)
     }
 
-    /// What a flow works with, on an account and from the caller's terminal.
+    /// The context of a flow on the account `user`, from the caller's terminal.
     pub fn flow<'f>(&'f self, store: &'f dyn Store, user: &str, log: &'f mut Syslog) -> Ctx<'f> {
         Ctx {
             config: &self.config,

@@ -51,7 +51,7 @@ pub struct Served<'a> {
 }
 
 impl<'a> Served<'a> {
-    /// What a flow works with, and the caller as its dialogue.
+    /// The context of a flow, and the caller as its dialogue.
     pub fn flow(&mut self) -> (Ctx<'_>, &mut Remote<'a>) {
         let ctx = Ctx {
             config: self.config,

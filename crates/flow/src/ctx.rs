@@ -1,4 +1,4 @@
-//! What every flow works with.
+//! The context that every flow takes.
 
 use super::Directory;
 use qrtotp_account::Name;

@@ -56,6 +56,7 @@ impl Login<'_, '_> {
         self.grace_period(account)?;
         self.remembered(account)?;
 
+        // Ask.
         let password = self.host.password();
         let tried = self.try_password(account, password.as_deref())?;
         let question = self.question();
@@ -65,6 +66,8 @@ impl Login<'_, '_> {
             Ok(typed) => typed,
             Err(why) => return Err(self.unanswered(tried, why)),
         };
+
+        // Prove, enrol or verify, as the answer demands.
         match self.options.first_pass {
             FirstPass::Forward => return self.password_and_code(account, &typed),
             FirstPass::Use => return self.verify(account, &Answer::code(&typed), None, Factor::None),
@@ -85,8 +88,8 @@ impl Login<'_, '_> {
         self.verify(account, &answer, tried.as_ref(), factor)
     }
 
-    /// The account to ask about. `None`: an unknown or denied user, who gets the same question as everyone, so
-    /// that the prompt reveals neither.
+    /// The account to ask about. `None`: an unknown or denied user, who gets the same question as everyone,
+    /// so that the prompt reveals neither.
     fn account(
         &self,
         person: Result<Option<Person>, LookupError>,
@@ -98,10 +101,10 @@ impl Login<'_, '_> {
     }
 
     fn question(&self) -> &'static str {
-        match self.options.first_pass {
-            _ if self.ruling.steps_up() => verify::TWO_CODES,
-            _ if self.enrols() => "Verification code (Enter: none yet): ",
-            _ => QUESTION,
+        match (self.ruling.steps_up(), self.enrols()) {
+            (true, _) => verify::TWO_CODES,
+            (false, true) => "Verification code (Enter: none yet): ",
+            (false, false) => QUESTION,
         }
     }
 

@@ -51,8 +51,8 @@ pub struct Account {
 }
 
 /// A store of accounts, on this host or shared by many. The functions passed to the updates are pure and may
-/// run more than once: a shared store repeats them on a conflict. Hashing, random numbers, look-ups and events
-/// stay outside them. Most callers want a result: see [`StoreExt`].
+/// run more than once: a shared store repeats them on a conflict. Hashing, random numbers, look-ups and
+/// events stay outside them. Most callers want a result: see [`StoreExt`].
 pub trait Store {
     /// The key that opens the secrets of this store.
     fn key(&self) -> &SealKey;

@@ -1,8 +1,8 @@
 //! How a login ends, and the one place that records it.
 
-use super::super::refusal::Refusal;
-use super::super::verification::{Recorded, Verification};
-use super::super::{LoginHost, LookupError, Outcome, UNAVAILABLE, Unproven};
+use crate::refusal::Refusal;
+use crate::verification::{Recorded, Verification};
+use crate::{LoginHost, LookupError, Outcome, UNAVAILABLE, Unproven};
 use qrtotp_account::{CredentialId, Label};
 use qrtotp_audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_clock::Answered;

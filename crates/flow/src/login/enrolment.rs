@@ -4,14 +4,14 @@
 //!
 //! Every refusal ends at a fixed time after the answer and reads the same for every account.
 
-use super::super::enroll::{enroll, hand_over, try_token_code};
-use super::super::first_login::{Entry, entry};
-use super::super::{
-    Authority, Codes, EnrolmentRequest, KeyProof, PromptDialog, Refusal, Unproven, host_name, key_proof,
-};
 use super::Login;
 use super::ending::{Ending, Last};
 use super::factor::Factor;
+use crate::enroll::{enroll, hand_over, try_token_code};
+use crate::first_login::{Entry, entry};
+use crate::{
+    Authority, Codes, EnrolmentRequest, KeyProof, PromptDialog, Refusal, Unproven, host_name, key_proof,
+};
 use qrtotp_account::{EnrolmentStatus, Label, Name, Record, TokenId};
 use qrtotp_audit::PrimaryFactor;
 use qrtotp_clock::Answered;

@@ -4,15 +4,15 @@
 //! without the password neither uses up codes nor adds to the owner's failures. Every refusal ends at a fixed
 //! time, and leaves no password for later modules, so they fail alike for every refusal.
 
-use super::super::Unproven;
-use super::super::answer::Answer;
-use super::super::ask::not_from_sshd;
-use super::super::first_login::{Entry, entry};
-use super::super::refusal::Refusal;
-use super::super::verification::Verification;
 use super::Login;
 use super::ending::{Ending, Last};
 use super::factor::Factor;
+use crate::Unproven;
+use crate::answer::Answer;
+use crate::ask::not_from_sshd;
+use crate::first_login::{Entry, entry};
+use crate::refusal::Refusal;
+use crate::verification::Verification;
 use qrtotp_account::{EnrolmentStatus, Name, Record};
 use qrtotp_audit::PrimaryFactor;
 use qrtotp_clock::Answered;

@@ -1,8 +1,8 @@
 //! Which rule decides a login.
 
-use super::super::ruling::{Part, Ruling, ruling};
-use super::super::{Ctx, LoginHost, LookupError, Person};
 use super::ending::Ending;
+use crate::ruling::{Part, Ruling, ruling};
+use crate::{Ctx, LoginHost, LookupError, Person};
 use qrtotp_account::Name;
 use qrtotp_policy::Config;
 use qrtotp_values::EARLIEST_PLAUSIBLE;
@@ -15,8 +15,8 @@ pub(super) fn decide<'c>(
     person: &Result<Option<Person>, LookupError>,
 ) -> Result<(Ruling, Cow<'c, Config>), Box<Ending>> {
     if !ctx.config.rules.is_empty() {
-        // A failed look-up hides rules for this user, and a reset clock revives expired ones. Neither may skip
-        // a code.
+        // A failed look-up hides rules for this user, and a reset clock revives expired ones. Neither may
+        // skip a code.
         if let Err(error) = person {
             return Err(Ending::lookup_failed(error));
         }

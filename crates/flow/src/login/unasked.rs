@@ -1,11 +1,11 @@
 //! Logins that end without a question: by a rule, in the grace period, or by an earlier code.
 
-use super::super::answer_place::{accepted_key, origin_digest};
-use super::super::first_login::{Entry, entry};
-use super::super::refusal::Refusal;
-use super::super::{FirstPass, Options};
 use super::Login;
 use super::ending::Ending;
+use crate::answer_place::{accepted_key, origin_digest};
+use crate::first_login::{Entry, entry};
+use crate::refusal::Refusal;
+use crate::{FirstPass, Options};
 use qrtotp_account::{CredentialId, EnrolmentStatus, KeyFingerprint, Label, Name, Record};
 use qrtotp_audit::PrimaryFactor;
 use qrtotp_policy::{FirstLogin, Outcome};

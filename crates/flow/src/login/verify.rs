@@ -1,14 +1,14 @@
 //! Verifies an answer at a login, and what follows from its result.
 
-use super::super::answer::Answer;
-use super::super::answer_place::AnswerPlace;
-use super::super::refusal::Refusal;
-use super::super::verification::{Proof, Recorded, Rules, Verification};
-use super::super::verify::{simulate_for_unknown, verify_and_record};
-use super::super::{Echo, FirstPass, UNAVAILABLE, Unproven};
 use super::Login;
 use super::ending::Ending;
 use super::factor::Factor;
+use crate::answer::Answer;
+use crate::answer_place::AnswerPlace;
+use crate::refusal::Refusal;
+use crate::verification::{Proof, Recorded, Rules, Verification};
+use crate::verify::{simulate_for_unknown, verify_and_record};
+use crate::{Echo, FirstPass, UNAVAILABLE, Unproven};
 use qrtotp_account::{Name, ThrottleRules};
 use qrtotp_audit::{Event, Kind};
 use qrtotp_policy::FirstLogin;
@@ -39,8 +39,8 @@ impl Login<'_, '_> {
         }
     }
 
-    /// Verifies the answer to our question. `tried` is the result of the password before it. `factor` may prove
-    /// the primary factor, for recovery codes that are owed.
+    /// Verifies the answer to our question. `tried` is the result of the password before it. `factor` may
+    /// prove the primary factor, for recovery codes that are owed.
     pub(super) fn verify(
         &mut self,
         account: Option<&(Name, u32)>,
