@@ -7,8 +7,8 @@ use crate::no_echo::Hidden;
 use crate::picture::Look;
 use crate::qr_style::{Drawing, Picture, Place, choose};
 use qrtotp_flow::{
-    ACKNOWLEDGE, Choice, CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, Offer, QrState, Reply, Typed,
-    choice, host_name,
+    ABOUT_CODES, ACKNOWLEDGE, Choice, CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, Offer, QrState,
+    Reply, Typed, choice, host_name,
 };
 use qrtotp_otp::qr::{Level, Matrix, Polarity, Style, render};
 use qrtotp_values::text::wrap;
@@ -274,11 +274,7 @@ impl EnrollDialog for Terminal {
 
 /// Shows recovery codes, each on its own line, with what they are for.
 pub fn put_recovery_codes(out: &mut File, codes: &[Zeroizing<String>]) -> std::io::Result<()> {
-    out.write_all(
-        b"\nRecovery codes: each one replaces a code of the app once, for the day when\n\
-          the phone is lost or broken. Write them down or print them, and keep them\n\
-          apart from the phone. They are not shown again.\n\n",
-    )?;
+    write!(out, "\n{ABOUT_CODES}")?;
     for code in codes {
         out.write_all(b"  ")?;
         out.write_all(code.as_bytes())?;

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::unistd::{geteuid, getuid};
 use qrtotp_audit::{Event, Subject, Verdict};
 use qrtotp_flow::{
-    Dialog, FirstPass, LoginHost, Options, Outcome, QUESTION, UNAVAILABLE, ask_code, looked_up,
+    Dialog, FirstPass, LoginHost, Options, Outcome, QUESTION, UNAVAILABLE, Unproven, ask_code, looked_up,
 };
 use qrtotp_policy::ConfigError;
 use qrtotp_store::{StoreError, TrustError};
@@ -42,25 +42,25 @@ pub(crate) fn authenticate(
     subject: &Subject,
     options: &Options,
 ) -> Outcome {
-    let typed = subject.user.clone();
-    let subject = &looked_up(subject);
-    let mut deny = |host: &mut Host<'_>, reason, detail: &str| {
+    attempt(host, subject, options).unwrap_or_else(|Unproven { reason, detail }| {
         host.show(UNAVAILABLE);
-        Event::login(subject, Verdict::Denied, reason).detail(detail).emit(log);
+        Event::login(&looked_up(subject), Verdict::Denied, reason).detail(&detail).emit(log);
         Outcome::Denied
-    };
+    })
+}
+
+/// An error: the broker gave no verdict.
+fn attempt(host: &mut Host<'_>, subject: &Subject, options: &Options) -> Result<Outcome, Unproven> {
     // The broker uses the effective uid. If the real one differs, it is not clear whose application this is.
     if getuid() != geteuid() {
-        return deny(host, "not_own_account", "real and effective uid of the application differ");
+        let detail = "real and effective uid of the application differ".into();
+        return Err(Unproven { reason: "not_own_account", detail });
     }
     let password = host.password();
+    let answer = ask_code(host, options, QUESTION, password.as_ref())?;
     let forward = options.first_pass == FirstPass::Forward;
-    let answer = match ask_code(host, options, QUESTION, password.as_ref()) {
-        Ok(answer) => answer,
-        Err(why) => return deny(host, why.reason, &why.detail),
-    };
     let request = Request::Verify {
-        user: typed,
+        user: subject.user.clone(),
         service: subject.service.clone(),
         tty: subject.tty.clone(),
         nullok: options.nullok,
@@ -72,15 +72,24 @@ pub(crate) fn authenticate(
     if forward {
         host.withhold_password(); // a refusal leaves none for later modules
     }
-    match verify(Path::new(DEFAULT_SOCKET), &request, limit) {
-        Ok((Verdict::Accepted, password)) if host.is_same_user() => {
-            let forwarded = !forward
-                || answer.get(..password).is_some_and(|password| host.forward_password(password).is_ok());
-            if forwarded { Outcome::Accepted } else { deny(host, "password_not_forwarded", "") }
-        }
-        Ok((Verdict::Ignored, _)) if host.is_same_user() => Outcome::Ignored,
-        Ok((Verdict::Denied, _)) => Outcome::Denied,
-        Ok(_) => deny(host, "user_changed", "the application replaced PAM_USER"),
-        Err(error) => deny(host, "broker", &error.to_string()),
+    let said = verify(Path::new(DEFAULT_SOCKET), &request, limit);
+    let (verdict, password) =
+        said.map_err(|error| Unproven { reason: "broker", detail: error.to_string() })?;
+    if verdict == Verdict::Denied {
+        return Ok(Outcome::Denied);
+    }
+    if !host.is_same_user() {
+        let detail = "the application replaced PAM_USER".into();
+        return Err(Unproven { reason: "user_changed", detail });
+    }
+    if verdict == Verdict::Ignored {
+        return Ok(Outcome::Ignored);
+    }
+    let forwarded =
+        !forward || answer.get(..password).is_some_and(|password| host.forward_password(password).is_ok());
+    if forwarded {
+        Ok(Outcome::Accepted)
+    } else {
+        Err(Unproven { reason: "password_not_forwarded", detail: String::new() })
     }
 }

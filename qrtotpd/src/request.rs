@@ -8,7 +8,7 @@ use qrtotp_account::Label;
 use qrtotp_audit::{Event, Kind};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{
-    AdminError, Authority, Codes, EnrollError, EnrolmentRequest, FirstPass, Options, PrimaryThrottle, enroll,
+    AdminError, Authority, EnrollError, EnrolmentRequest, FirstPass, Options, PrimaryThrottle, enroll,
     host_name,
 };
 use qrtotp_frontend::StatusView;
@@ -91,17 +91,11 @@ impl Served<'_> {
         let (mut ctx, dialog) = self.flow();
         match enroll(&mut ctx, dialog, request) {
             Ok(enrolled) => {
-                let codes = match enrolled.codes {
-                    Codes::Kept => "",
-                    Codes::Unchanged => " The recovery codes stay as they are.",
-                    Codes::Lost => {
-                        " The recovery codes were not confirmed: they are not valid, and the next login makes new ones."
-                    }
-                };
-                let id = enrolled.credential;
-                Ok(Response::Done(format!(
-                    "Done: {name} has a new device, {id}. Services that ask for codes take its codes from now on.{codes}"
-                )))
+                let (id, codes) = (enrolled.credential, enrolled.codes.sentence());
+                let text = format!(
+                    "Done: {name} has a new device, {id}. Services that ask for codes take its codes from now on. {codes}"
+                );
+                Ok(Response::Done(text.trim_end().into()))
             }
             Err(EnrollError::Store(busy @ StoreError::Busy)) => Err(Ended::Broken(busy)),
             Err(error) if error.is_refusal() => Err(Ended::Refused(error.to_string())),

@@ -57,8 +57,8 @@ pub use device::{only_device, rename_device};
 pub use device_proof::SelfService;
 pub use directory::{Directory, HostDirectory, LookupError, NOBODY, Person, host_name, looked_up};
 pub use enroll::{
-    Authority, Codes, CodesDelivery, EnrollDialog, EnrollError, Enrolled, EnrolmentRequest, ExistingCode,
-    Offer, QrState, Reply, enroll,
+    ABOUT_CODES, Authority, Codes, CodesDelivery, EnrollDialog, EnrollError, Enrolled, EnrolmentRequest,
+    ExistingCode, Offer, QrState, Reply, enroll,
 };
 pub use import::{Import, Imported, import, would_import};
 pub use key_proof::{KeyProof, KeyRefusal, key_proof};

@@ -6,7 +6,7 @@
 //! the last line is readable even below garbage. PuTTY, plink and psftp put `| ` before each line and wrap it
 //! at 77 columns, so no line is wider than that.
 
-use super::{CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, Offer, QrState, Reply, Typed};
+use super::{ABOUT_CODES, CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, Offer, QrState, Reply, Typed};
 use qrtotp_otp::qr::{Level, Matrix, Polarity, Style, quiet_zone, render, size};
 use qrtotp_values::text::{ascii, wrap};
 use std::time::Duration;
@@ -281,11 +281,7 @@ impl EnrollDialog for PromptDialog<'_> {
                 if !self.lead.is_empty() {
                     wrap(self.lead, WIDTH).into_iter().for_each(|line| push_line(&mut text, line));
                 }
-                text.push_str(
-                    "Recovery codes. Each one replaces a code of the app, once: for the day when\n\
-                     the phone is lost. Write them down and keep them apart from the phone.\n\
-                     They are not shown again.\n\n",
-                );
+                text.push_str(ABOUT_CODES);
                 for pair in codes.chunks(2) {
                     for code in pair {
                         text.push_str("    ");

@@ -54,7 +54,9 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
     let regenerate = format!("`qrtotp recovery regenerate {name}` makes new ones");
     match enrolled.codes {
         Codes::Kept => {}
-        Codes::Unchanged => terminal.show(&format!("\nThe recovery codes stay as they are; {regenerate}.")),
+        Codes::Unchanged => {
+            terminal.show(&format!("\n{} {regenerate}.", Codes::Unchanged.sentence()));
+        }
         Codes::Lost => {
             return Err(Failure::Error(format!(
                 "the device is enrolled, but its recovery codes could not be shown and kept; {regenerate}"

@@ -21,6 +21,28 @@ pub enum Codes {
     Lost,
 }
 
+/// The purpose of recovery codes, to be shown above them.
+pub const ABOUT_CODES: &str = "\
+Recovery codes: each one replaces a code of the app once, for the day when
+the phone is lost or broken. Write them down or print them, and keep them
+apart from the phone. They are not shown again.
+
+";
+
+impl Codes {
+    /// A sentence for the user, unless they were handed over.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Kept => "",
+            Self::Unchanged => "The recovery codes stay as they are.",
+            Self::Lost => {
+                "The recovery codes were not confirmed and are not valid; the next login makes new ones."
+            }
+        }
+    }
+}
+
 /// Hands over a fresh set if `account` is owed one. Exactly one event reports the result.
 ///
 /// `account` is the account at the time of the proof. If its devices or owner have changed by the end, the

@@ -155,14 +155,10 @@ impl Login<'_, '_> {
         match enroll(&mut self.ctx, &mut dialog, request) {
             Ok(enrolled) => {
                 let text = match enrolled.codes {
-                    Codes::Lost => {
-                        "Enrolled. The recovery codes were not confirmed; the next login makes new ones."
-                    }
-                    Codes::Kept | Codes::Unchanged => {
-                        "Enrolled. From now on logins ask for a code of the app."
-                    }
+                    Codes::Lost => Codes::Lost.sentence(),
+                    Codes::Kept | Codes::Unchanged => "From now on logins ask for a code of the app.",
                 };
-                Ending::accepted("enrolled", enrolled.credential, label).showing(text)
+                Ending::accepted("enrolled", enrolled.credential, label).showing(format!("Enrolled. {text}"))
             }
             Err(error) if error.is_refusal() => Ending::denied(error.reason(), "").showing(error.to_string()),
             Err(error) => Ending::broken(error.reason(), ""),
