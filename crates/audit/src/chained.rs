@@ -2,7 +2,7 @@
 //! is durable.
 
 use super::event::{Event, Kind, Priority};
-use super::{AuditSink, Entry};
+use super::sink::{AuditSink, Entry};
 use qrtotp_account::State;
 use qrtotp_values::UnixTime;
 

@@ -388,11 +388,6 @@ impl<'a> Event<'a> {
     pub(super) fn kind(&self) -> Kind {
         self.kind
     }
-
-    /// Sends the event to `sink`.
-    pub fn emit(&self, sink: &mut dyn super::AuditSink) {
-        sink.record(&super::Entry::Event(self));
-    }
 }
 
 /// A line that has been begun.

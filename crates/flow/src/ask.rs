@@ -7,6 +7,9 @@ use subtle::ConstantTimeEq;
 /// The usual question.
 pub const QUESTION: &str = "Verification code: ";
 
+/// The question for a step-up.
+pub(super) const TWO_CODES: &str = "Two codes in a row, such as 123456 234567: ";
+
 /// Detail for the log if [`is_dummy_of_sshd`].
 const REFUSED_BY_SSHD: &str =
     "sshd refuses this user (PermitRootLogin, AllowUsers, DenyUsers and the like) and answers for them";

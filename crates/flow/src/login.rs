@@ -15,7 +15,7 @@ pub(super) use ending::{Ending, finish};
 pub use enrolment::NOT_ENROLLED_HERE;
 
 use super::answer::Answer;
-use super::ask::{QUESTION, ask_code};
+use super::ask::{QUESTION, TWO_CODES, ask_code};
 use super::ruling::Ruling;
 use super::verification::Recorded;
 use super::{Ctx, FirstPass, LoginHost, LookupError, NOBODY, Options, Outcome, Person, Unproven};
@@ -102,7 +102,7 @@ impl Login<'_, '_> {
 
     fn question(&self) -> &'static str {
         match (self.ruling.steps_up(), self.enrols()) {
-            (true, _) => verify::TWO_CODES,
+            (true, _) => TWO_CODES,
             (false, true) => "Verification code (Enter: none yet): ",
             (false, false) => QUESTION,
         }

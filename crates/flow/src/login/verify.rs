@@ -5,6 +5,7 @@ use super::ending::Ending;
 use super::factor::Factor;
 use crate::answer::Answer;
 use crate::answer_place::AnswerPlace;
+use crate::ask::TWO_CODES;
 use crate::refusal::Refusal;
 use crate::verification::{Proof, Recorded, Rules, Verification};
 use crate::verify::{simulate_for_unknown, verify_and_record};
@@ -13,8 +14,6 @@ use qrtotp_account::{Name, ThrottleRules};
 use qrtotp_audit::{Event, Kind};
 use qrtotp_policy::FirstLogin;
 use qrtotp_store::StoreError;
-
-pub(super) const TWO_CODES: &str = "Two codes in a row, such as 123456 234567: ";
 
 impl Login<'_, '_> {
     /// With `try_first_pass`: the password may be a code. A refusal does not end the login.
