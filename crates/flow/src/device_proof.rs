@@ -57,6 +57,7 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
                 subject: self.subject,
                 kind: Kind::DeviceProof,
                 tried: false,
+                tried_before: false,
             };
             let recorded = verify_and_record(self.store, self.name, &rules, &Answer::code(&typed))?;
             recorded.report(Kind::DeviceProof, self.subject, self.audit);

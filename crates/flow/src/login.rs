@@ -10,7 +10,9 @@ use super::ruling::{Part, Ruling, ruling};
 use super::verification::{Proof, Recorded, Rules, Verification};
 use super::verify::{simulate_for_unknown, verify_and_record};
 use super::{Directory, Echo, FirstPass, LoginHost, LookupError, NOBODY, Options, Outcome, Person, Typed};
-use qrtotp_account::{CredentialId, EnrolmentStatus, KeyFingerprint, Label, Name, Record, ThrottleRules};
+use qrtotp_account::{
+    CredentialId, EnrolmentStatus, FactorKind, KeyFingerprint, Label, Name, Record, ThrottleRules,
+};
 use qrtotp_audit::{AuditSink, Event, Kind, PrimaryFactor, Subject, Verdict};
 use qrtotp_clock::{Answered, Clock};
 use qrtotp_policy::{Config, FirstLogin};
@@ -261,7 +263,9 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             (false, false) => Answer::code(&typed),
         };
         let mut throttle = self.config.throttle.rules();
-        if tried.as_ref().and_then(Verification::counted_as) == Some(answer.means()) {
+        let counted = tried.as_ref().and_then(Verification::counted_as);
+        self.ruling.tried_password = counted == Some(FactorKind::Code);
+        if counted == Some(answer.means()) {
             throttle.max_wait = 0;
         }
         self.verify(account, &answer, throttle, factor)
@@ -359,6 +363,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             subject: &self.subject,
             kind: Kind::Login,
             tried,
+            tried_before: self.ruling.tried_password,
         };
         let recorded = match account {
             None => simulate_for_unknown(self.store, &rules, answer, self.ruling.nobody),

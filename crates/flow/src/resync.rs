@@ -95,6 +95,7 @@ pub fn resync<S: Store>(
         subject,
         kind: Kind::DeviceProof,
         tried: false,
+        tried_before: false,
     };
     let recorded = verify_and_record(store, name, &rules, &answer)?;
     recorded.report(Kind::DeviceProof, subject, audit);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{Selection, revoke};
-use qrtotp_account::{FactorKind, Throttle};
+use qrtotp_account::{FactorKind, Throttle, ThrottleRules};
 use qrtotp_store::Store;
 
 const HOME: &str = "198.51.100.7";
@@ -200,10 +200,10 @@ fn an_accepted_key_is_the_place_wherever_it_is() {
 #[test]
 fn a_revoked_account_forgets_its_places() {
     let (mut w, _) = owner();
-    assert_eq!(w.throttle().places(w.clock.now()), 1);
+    assert_eq!(w.throttle().places(w.clock.now(), &ThrottleRules::default()), 1);
     let now = w.clock.now();
     revoke(&w.store, &World::name(), Selection::All, now, &World::subject("alice"), &mut w.log).unwrap();
-    assert_eq!(w.throttle().places(now), 0);
+    assert_eq!(w.throttle().places(now, &ThrottleRules::default()), 0);
 }
 
 #[test]

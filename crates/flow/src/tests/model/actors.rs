@@ -192,6 +192,7 @@ impl Fixture {
             subject: &subject,
             kind: qrtotp_audit::Kind::Login,
             tried: false,
+            tried_before: false,
         };
         match verify_and_record(store, &World::name(), &rules, &Answer::code(typed))
             .map(|recorded| recorded.verification)
