@@ -160,6 +160,22 @@ fn a_failure_that_was_taken_back_is_left_in_no_counter() {
 }
 
 #[test]
+fn a_place_that_an_admin_vouches_for_is_familiar_for_a_day_and_never_for_less_than_it_was() {
+    let mut throttle = failed(40, ABROAD);
+    throttle.trust(PlaceId([2; 8]), NOON, &RULES);
+    assert_eq!(code(&throttle, ABROAD, NOON), Gate::Open);
+    assert!(
+        throttle.is_familiar(ABROAD, NOON + DAY - 1, &RULES)
+            && !throttle.is_familiar(ABROAD, NOON + DAY, &RULES)
+    );
+    let _ = throttle.right(ABROAD, NOON, &RULES);
+    throttle.trust(PlaceId([2; 8]), NOON + HOUR, &RULES);
+    assert!(throttle.is_familiar(ABROAD, NOON + 29 * DAY, &RULES));
+    throttle.forget_place(ABROAD);
+    assert!(!throttle.is_familiar(ABROAD, NOON, &RULES) && throttle.all_places().is_empty());
+}
+
+#[test]
 fn recovery_codes_wait_for_their_own_failures_only_and_are_never_disabled() {
     let mut throttle = failed(40, ABROAD);
     assert_eq!(throttle.gate(FactorKind::Recovery, ABROAD, NOON, &RULES), Gate::Open);

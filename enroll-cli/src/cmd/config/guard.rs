@@ -3,7 +3,10 @@
 //! emergency accounts.
 
 use super::words::first_login_of;
-use qrtotp_policy::{Compiled, Config, Damaged, Facts, Finding, FirstLogin, Known, Outcome, Severity};
+use crate::cmd::doctor::Ways;
+use qrtotp_policy::{
+    Compiled, Config, Damaged, Facts, Finding, FirstLogin, Known, Outcome, Severity, Unasked,
+};
 use qrtotp_values::UnixTime;
 
 /// An address of nobody's network (RFC 5737), for logins from elsewhere.
@@ -14,6 +17,8 @@ pub const ELSEWHERE: &str = "203.0.113.1";
 pub struct Person {
     pub name: String,
     pub is_root: bool,
+    /// No password opens it, so nobody logs in with it at the console.
+    pub is_locked: bool,
     /// Its gids; `None`: they can't be had.
     pub gids: Option<Vec<u32>>,
     /// It has a device whose codes count.
@@ -45,6 +50,10 @@ pub struct Host<'h> {
     pub enrolled: bool,
     /// Whether a service's PAM file asks for a code.
     pub asks: &'h dyn Fn(&str) -> bool,
+    /// How logins come in at sshd.
+    pub ways: Ways,
+    /// Accounts without a device that logged in lately.
+    pub recent: Vec<Person>,
 }
 
 /// A login that is tried out.
@@ -75,10 +84,11 @@ pub fn findings(
     now: UnixTime,
 ) -> Result<Vec<Finding>, Damaged> {
     let mut guard = Guard { config: &compiled.config, host, now, found: Vec::new() };
-    if !compiled.rules.is_empty() {
+    if !compiled.rules.is_empty() || compiled.config.defaults.unasked == Unasked::Deny {
         guard.actor()?;
         guard.admins(admins)?;
         guard.emergency()?;
+        guard.recent()?;
     }
     Ok(guard.found)
 }
@@ -140,7 +150,7 @@ impl Guard<'_> {
         let mut lacks_device = false;
         for admin in admins {
             let logins = [CONSOLE, sshd, sudo];
-            for login in &logins[..if admin.is_root { 2 } else { 3 }] {
+            for login in &logins[usize::from(admin.is_locked)..if admin.is_root { 2 } else { 3 }] {
                 match self.end(&admin, *login)? {
                     End::In => return Ok(()),
                     End::NoDevice => lacks_device = true,
@@ -180,6 +190,10 @@ impl Guard<'_> {
                 );
             }
             match self.end(person, CONSOLE)? {
+                _ if person.is_locked => self.refuse(
+                    "L3",
+                    format!("the emergency account {name} is locked, so nobody logs in with it at the console; `passwd {name}` gives it a password"),
+                ),
                 End::In => {}
                 End::Denied(rule) => self.refuse(
                     "L3",
@@ -195,6 +209,27 @@ impl Guard<'_> {
         Ok(())
     }
 
+    /// L5: users of the last weeks whom the first question for a code finds without a device.
+    fn recent(&mut self) -> Result<(), Damaged> {
+        let login = Login { service: "sshd", rhost: ELSEWHERE, tty: "ssh" };
+        let mut caught = Vec::new();
+        for person in &self.host.recent {
+            if self.end(person, login)? == End::NoDevice {
+                caught.push(person.name.as_str());
+            }
+        }
+        if !caught.is_empty() {
+            let (count, more) = (caught.len(), if caught.len() > 5 { " …" } else { "" });
+            let names = caught[..count.min(5)].join(", ");
+            let reason = format!(
+                "{count} who logged in within 30 days have no device, and would need a code at sshd: {names}{more}; let them enrol there \
+                 (first_login = \"enroll\"), or enrol them first"
+            );
+            self.found.push(Finding { severity: Severity::Warning, key: "L5", reason });
+        }
+        Ok(())
+    }
+
     /// The best of a login without a key, with one, and with a registered hardware key, where sshd says
     /// which.
     fn end(&self, person: &Person, login: Login<'_>) -> Result<End, Damaged> {
@@ -202,12 +237,42 @@ impl Guard<'_> {
         if !says_keys {
             return self.end_with(person, login, None, false);
         }
-        let mut best = self.end_with(person, login, Some(false), false)?;
-        best = best.max(self.end_with(person, login, Some(true), false)?);
-        if person.hardware_key {
-            best = best.max(self.end_with(person, login, Some(true), true)?);
+        let ways = self.host.ways;
+        let mut best = if ways.key_alone {
+            self.end_unasked(person, login)?
+        } else {
+            End::Denied(format!("{} (sshd)", login.service))
+        };
+        if ways.asks || !ways.key_alone {
+            best = best.max(self.end_with(person, login, Some(false), false)?);
+            best = best.max(self.end_with(person, login, Some(true), false)?);
+            if person.hardware_key {
+                best = best.max(self.end_with(person, login, Some(true), true)?);
+            }
         }
         Ok(best)
+    }
+
+    /// The end of a login with a key alone, for which only the account part runs.
+    fn end_unasked(&self, person: &Person, login: Login<'_>) -> Result<End, Damaged> {
+        let Login { service, rhost, tty } = login;
+        let key = Some(true);
+        let facts = Facts { user: Some(&person.name), service, tty, by: "", rhost, key, now: self.now };
+        let mut known = Known { groups: || person.gids.clone(), hardware_key: false, familiar: false };
+        let decision = self.config.rules.decide(&facts, &mut known, None)?;
+        let outcome = decision.outcome.unwrap_or_else(|| self.config.default_outcome());
+        let denies = match outcome {
+            Outcome::Deny | Outcome::TwoCodes => true,
+            Outcome::Code => decision.effects.fresh || self.config.defaults.unasked == Unasked::Deny,
+            Outcome::Skip => false,
+        };
+        Ok(match denies && self.host.ways.account_part {
+            true => End::Denied(format!(
+                "{} (and unasked: sshd takes a key alone, and asks for no code)",
+                decision.rule
+            )),
+            false => End::In,
+        })
     }
 
     fn end_with(
@@ -283,6 +348,8 @@ mod tests {
             emergency: Vec::new(),
             enrolled: true,
             asks: &|_| true,
+            ways: Ways::default(),
+            recent: Vec::new(),
         }
     }
 
@@ -438,6 +505,49 @@ mod tests {
         assert_eq!(refused(&fine, &host(None, false)), ["L3"]);
         let needs_code = found(&rules("user = ['x'] -> code"), &host(there(), false));
         assert_eq!(needs_code, [("L3", false)]);
+    }
+
+    #[test]
+    fn a_locked_root_looks_after_nothing_and_a_locked_emergency_account_is_none() {
+        let locked = |name| Person { is_locked: true, ..person(name, &[9], true) };
+        let text = "[[rule]]\nname = 'a'\nservice = ['sshd', 'sudo']\nthen = 'deny'";
+        let compiled = compile(&[SourceFile { path: "x".into(), bytes: text.into() }], &Groups).unwrap();
+        for (admin, refused) in [(person("root", &[9], true), false), (locked("root"), true)] {
+            let host = Host { actor: None, ..host() };
+            let found = findings(&compiled, &host, [admin].into_iter(), NOW).unwrap();
+            assert_eq!(found.iter().any(|finding| finding.key == "L2"), refused);
+        }
+        let emergency = breakglass(Some(locked("breakglass")), false);
+        let fine = rules("user = ['breakglass']; from = ['local']; tty = ['tty*'] -> skip; alert = true");
+        assert_eq!(refused(&fine, &Host { emergency, ..host() }), ["L3"]);
+    }
+
+    #[test]
+    fn a_key_alone_that_the_account_part_denies_lets_nobody_in() {
+        let deny = "[defaults]\nunasked = 'deny'";
+        let ways = |asks, account_part| Host { ways: Ways { asks, key_alone: true, account_part }, ..host() };
+        assert_eq!(refused(deny, &ways(false, true)), ["L1"]);
+        assert!(refused(deny, &ways(true, true)).is_empty(), "a password and a code let in");
+        assert!(refused(deny, &ways(false, false)).is_empty(), "our account line is not there");
+        assert!(refused(deny, &host()).is_empty());
+        let skip = format!("{deny}\n{}", rules("service = ['sshd']; key = true -> skip"));
+        assert!(refused(&skip, &ways(false, true)).is_empty());
+        let two_codes = rules("service = ['sshd'] -> two-codes");
+        assert_eq!(refused(&two_codes, &ways(false, true)), ["L1"]);
+    }
+
+    #[test]
+    fn those_who_logged_in_lately_and_have_no_device_are_told() {
+        let recent: Vec<Person> = (0..7).map(|n| person(&format!("user{n}"), &[5], false)).collect();
+        let host = Host { recent, ..host() };
+        for (short, told) in [
+            ("user = ['x'] -> code", true),
+            ("user = ['user*'] -> skip; notice = true", false),
+            ("service = ['sshd'] -> code; first_login = 'enroll'", false),
+        ] {
+            let found = found(&rules(short), &host);
+            assert_eq!(found.contains(&("L5", false)), told, "{short}");
+        }
     }
 
     #[test]
