@@ -163,8 +163,8 @@ impl Guard<'_> {
                         device; enrol one of them first with `qrtotp enroll`";
             self.no_device("L2", text.into());
         } else {
-            let text = "nobody who can become root gets in at sshd, login or sudo: rules deny them all; put a rule that lets one of \
-                        them in above those";
+            let text = "nobody who can become root gets in at sshd, login or sudo: rules or `unasked` deny them all, and a locked \
+                        account has no console; put a rule that lets one of them in above those";
             self.refuse("L2", text.into());
         }
         Ok(())
@@ -237,13 +237,11 @@ impl Guard<'_> {
         if !says_keys {
             return self.end_with(person, login, None, false);
         }
-        let ways = self.host.ways;
-        let mut best = if ways.key_alone {
-            self.end_unasked(person, login)?
-        } else {
-            End::Denied(format!("{} (sshd)", login.service))
-        };
-        if ways.asks || !ways.key_alone {
+        let Ways { asks, key_alone, account_part } = self.host.ways;
+        // Without our account line a key alone lets in whatever the rules say: nothing to count on.
+        let unasked = key_alone && account_part;
+        let mut best = if unasked { self.end_unasked(person, login)? } else { End::Denied(String::new()) };
+        if asks || !unasked {
             best = best.max(self.end_with(person, login, Some(false), false)?);
             best = best.max(self.end_with(person, login, Some(true), false)?);
             if person.hardware_key {
@@ -266,9 +264,9 @@ impl Guard<'_> {
             Outcome::Code => decision.effects.fresh || self.config.defaults.unasked == Unasked::Deny,
             Outcome::Skip => false,
         };
-        Ok(match denies && self.host.ways.account_part {
+        Ok(match denies {
             true => End::Denied(format!(
-                "{} (and unasked: sshd takes a key alone, and asks for no code)",
+                "{} (sshd takes a key alone, and the account part denies what was not asked for)",
                 decision.rule
             )),
             false => End::In,
