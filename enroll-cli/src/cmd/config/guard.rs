@@ -147,24 +147,32 @@ impl Guard<'_> {
         let rhost = if self.host.rhost.is_empty() { ELSEWHERE } else { &self.host.rhost };
         let sshd = Login { service: "sshd", rhost, tty: "ssh" };
         let sudo = Login { service: "sudo", rhost: "", tty: "pts/0" };
-        let mut lacks_device = false;
+        let (mut lacks_device, mut locked) = (false, None);
         for admin in admins {
             let logins = [CONSOLE, sshd, sudo];
-            for login in &logins[usize::from(admin.is_locked)..if admin.is_root { 2 } else { 3 }] {
+            for (at, login) in logins[..if admin.is_root { 2 } else { 3 }].iter().enumerate() {
                 match self.end(&admin, *login)? {
+                    // Another module than pam_unix may let it in.
+                    End::In if at == 0 && admin.is_locked => locked = Some(admin.name.clone()),
                     End::In => return Ok(()),
                     End::NoDevice => lacks_device = true,
                     End::Denied(_) => {}
                 }
             }
         }
-        if lacks_device {
+        if let Some(name) = locked {
+            let reason = format!(
+                "of those who can become root only {name} gets in, at the console, and no password opens that account; let another \
+                 one in at sshd, or give it a password"
+            );
+            self.found.push(Finding { severity: Severity::Warning, key: "L2", reason });
+        } else if lacks_device {
             let text = "nobody who can become root gets in at sshd, login or sudo: those who are not denied need a code and have no \
                         device; enrol one of them first with `qrtotp enroll`";
             self.no_device("L2", text.into());
         } else {
-            let text = "nobody who can become root gets in at sshd, login or sudo: rules or `unasked` deny them all, and a locked \
-                        account has no console; put a rule that lets one of them in above those";
+            let text = "nobody who can become root gets in at sshd, login or sudo: rules or `unasked` deny them all; put a rule \
+                        that lets one of them in above those";
             self.refuse("L2", text.into());
         }
         Ok(())
@@ -506,14 +514,15 @@ mod tests {
     }
 
     #[test]
-    fn a_locked_root_looks_after_nothing_and_a_locked_emergency_account_is_none() {
+    fn a_locked_root_at_the_console_is_warned_about_and_a_locked_emergency_account_refused() {
         let locked = |name| Person { is_locked: true, ..person(name, &[9], true) };
         let text = "[[rule]]\nname = 'a'\nservice = ['sshd', 'sudo']\nthen = 'deny'";
         let compiled = compile(&[SourceFile { path: "x".into(), bytes: text.into() }], &Groups).unwrap();
-        for (admin, refused) in [(person("root", &[9], true), false), (locked("root"), true)] {
+        for (admin, warned) in [(person("root", &[9], true), false), (locked("root"), true)] {
             let host = Host { actor: None, ..host() };
             let found = findings(&compiled, &host, [admin].into_iter(), NOW).unwrap();
-            assert_eq!(found.iter().any(|finding| finding.key == "L2"), refused);
+            let said = found.iter().find(|finding| finding.key == "L2").map(|finding| finding.severity);
+            assert_eq!(said, warned.then_some(Severity::Warning));
         }
         let emergency = breakglass(Some(locked("breakglass")), false);
         let fine = rules("user = ['breakglass']; from = ['local']; tty = ['tty*'] -> skip; alert = true");
