@@ -1,11 +1,10 @@
 //! The familiar places of an account, for root: an unknown one made familiar for a day, known ones forgotten.
 
-use super::AdminError;
-use qrtotp_account::{Name, Place, PlaceId, Side, ThrottleRules};
-use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
+use super::{AdminError, Ctx};
+use qrtotp_account::{Name, Place, PlaceId, Side};
+use qrtotp_audit::{ChainedLines, Event, Kind};
 use qrtotp_policy::Network;
-use qrtotp_store::{SealKey, Store};
-use qrtotp_values::UnixTime;
+use qrtotp_store::{SealKey, StoreExt as _};
 
 /// A place as an admin names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,14 +57,13 @@ impl NamedPlace {
 ///
 /// # Errors
 /// No such account; the store.
-pub fn trust_place<S: Store>(
-    store: &S,
+pub fn trust_place(
+    ctx: &mut Ctx<'_>,
     name: &Name,
     (place, shown): (NamedPlace, &str),
-    (now, rules): (UnixTime, &ThrottleRules),
-    subject: &Subject,
-    audit: &mut impl AuditSink,
 ) -> Result<bool, AdminError> {
+    let (now, subject, store) = (ctx.now(), &ctx.subject, ctx.store);
+    let rules = ctx.config.throttle.rules();
     let mut lines = ChainedLines::default();
     let done = store.update_state(name, |record, state| {
         lines.clear();
@@ -74,11 +72,11 @@ pub fn trust_place<S: Store>(
         if matches!(place, NamedPlace::Known(_)) && !is_known {
             return false;
         }
-        state.throttle.trust(id, now, rules);
+        state.throttle.trust(id, now, &rules);
         lines.add(&Event::new(Kind::PlaceTrusted, subject), now, state);
         true
     })?;
-    lines.emit_with(Kind::PlaceTrusted, &format!("{shown} is familiar for a day"), audit);
+    lines.emit_with(Kind::PlaceTrusted, &format!("{shown} is familiar for a day"), ctx.audit);
     done.ok_or_else(|| AdminError::NotEnrolled(name.clone()))
 }
 
@@ -87,14 +85,8 @@ pub fn trust_place<S: Store>(
 ///
 /// # Errors
 /// No such account; the store.
-pub fn forget_places<S: Store>(
-    store: &S,
-    name: &Name,
-    place: Option<NamedPlace>,
-    now: UnixTime,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
-) -> Result<usize, AdminError> {
+pub fn forget_places(ctx: &mut Ctx<'_>, name: &Name, place: Option<NamedPlace>) -> Result<usize, AdminError> {
+    let (now, subject, store) = (ctx.now(), &ctx.subject, ctx.store);
     let mut lines = ChainedLines::default();
     let gone = store.update_state(name, |record, state| {
         lines.clear();
@@ -113,6 +105,6 @@ pub fn forget_places<S: Store>(
         }
         gone
     })?;
-    lines.emit_with(Kind::PlacesForgotten, &format!("{} places", gone.unwrap_or(0)), audit);
+    lines.emit_with(Kind::PlacesForgotten, &format!("{} places", gone.unwrap_or(0)), ctx.audit);
     gone.ok_or_else(|| AdminError::NotEnrolled(name.clone()))
 }

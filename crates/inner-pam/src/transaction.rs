@@ -128,7 +128,7 @@ impl<'a> Transaction<'a> {
         if transaction.registered.is_none() {
             return Err(Unproven::Unavailable("too many enrolments begin at the same time".into()));
         }
-        // SAFETY: the handle is live and only this thread uses it; libpam copies strings, and `no_delay` exists
+        // SAFETY: the handle is live and only this thread uses it; libpam copies strings, `no_delay` exists
         // as long as this image does.
         let set = |kind, item: *const c_void| unsafe { pam_set_item(handle, kind, item) } == PAM_SUCCESS;
         // SAFETY: the same.

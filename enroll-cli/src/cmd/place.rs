@@ -43,9 +43,8 @@ fn list(context: &Context, store: &FileStore, name: &Name) -> Result<Exit, Failu
 }
 
 fn forget(context: &Context, store: &FileStore, name: &Name, place: Option<&str>) -> Result<Exit, Failure> {
-    let named = place.map(parse).transpose()?;
-    let subject = context.subject(name.as_str());
-    let gone = qrtotp_flow::forget_places(store, name, named, SystemClock.now(), &subject, &mut syslog())
+    let (mut log, named) = (syslog(), place.map(parse).transpose()?);
+    let gone = qrtotp_flow::forget_places(&mut context.flow(store, name.as_str(), &mut log), name, named)
         .map_err(|error| Failure::admin(&error, name.as_str()))?;
     if let (0, Some(place)) = (gone, place) {
         return Err(unknown(name, place));
@@ -56,9 +55,9 @@ fn forget(context: &Context, store: &FileStore, name: &Name, place: Option<&str>
 
 /// Makes a place familiar for a day.
 pub fn trust(context: &Context, store: &FileStore, name: &Name, place: &str) -> Result<(), Failure> {
-    let when = (SystemClock.now(), &context.config.throttle.rules());
-    let subject = context.subject(name.as_str());
-    let done = qrtotp_flow::trust_place(store, name, (parse(place)?, place), when, &subject, &mut syslog())
+    let (mut log, named) = (syslog(), parse(place)?);
+    let mut ctx = context.flow(store, name.as_str(), &mut log);
+    let done = qrtotp_flow::trust_place(&mut ctx, name, (named, place))
         .map_err(|error| Failure::admin(&error, name.as_str()))?;
     if !done {
         return Err(unknown(name, place));

@@ -217,7 +217,7 @@ impl Guard<'_> {
         Ok(())
     }
 
-    /// L5: users of the last weeks whom the first question for a code finds without a device.
+    /// L5: users of the last weeks without a device, who would be asked for a code.
     fn recent(&mut self) -> Result<(), Damaged> {
         let login = Login { service: "sshd", rhost: ELSEWHERE, tty: "ssh" };
         let mut caught = Vec::new();

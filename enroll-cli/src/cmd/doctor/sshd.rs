@@ -110,7 +110,7 @@ pub struct Ways {
     pub account_part: bool,
 }
 
-/// What is assumed if nothing is known.
+/// The assumption if nothing is known.
 impl Default for Ways {
     fn default() -> Self {
         Self { asks: true, key_alone: false, account_part: false }
