@@ -7,6 +7,7 @@ mod device;
 mod explain;
 mod import;
 mod key;
+mod place;
 mod watch;
 
 pub use account::Account;
@@ -16,6 +17,7 @@ pub use device::{Bulk, Device, Rename, Revoke, RevokeAnybody};
 pub use explain::explain;
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
 pub use key::{AddKey, HardwareKey};
+pub use place::Places;
 pub use watch::{Least as WatchLeast, Watch};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -127,10 +129,20 @@ pub enum Command {
     #[command(subcommand)]
     Account(Account),
     /// Clear counted failures, so that codes are checked again
+    ///
+    /// With --from also makes a place familiar for a day. Codes from there then count, even while strangers
+    /// guess.
     Unlock {
         /// Whose account
         user: String,
+        /// Where the user is: an address, a network such as 192.0.2.0/24, or a place of `qrtotp place list`
+        #[arg(long, value_name = "NETWORK|PLACE")]
+        from: Option<String>,
     },
+    /// Familiar places: where right codes came from, so that strangers' wrong codes delay nobody there (root
+    /// only)
+    #[command(subcommand)]
+    Place(Places),
     /// Enrolment tokens: the right to enrol one device, once
     #[command(subcommand)]
     Token(Token),

@@ -159,6 +159,27 @@ fn a_lock_is_shown_and_lifted() {
 }
 
 #[test]
+fn a_place_is_made_familiar_listed_and_forgotten() {
+    let instance = Instance::new();
+    instance.import("nobody");
+    let list = || instance.run(&["place", "list", "nobody"]).ok().stdout;
+    assert_eq!(list(), "nobody has no familiar place.\n");
+    instance.run(&["unlock", "nobody", "--from", "203.0.113.0/24"]).ok();
+    let place = list().split(' ').next().unwrap().to_owned();
+    assert!(place.len() == 16 && list().contains("  familiar until "), "{}", list());
+    assert!(!list().contains("203.0.113"), "only a digest is stored");
+    assert_eq!(instance.json(&["status", "nobody", "--json"])["familiar_places"], 1);
+    for bad in ["203.0.0.0/16", "home"] {
+        let refused = instance.run(&["unlock", "nobody", "--from", bad]);
+        assert!(refused.code == Some(2) && refused.stderr.contains("is no place"), "{refused:?}");
+    }
+    let unknown = instance.run(&["place", "forget", "nobody", "198.51.100.1"]);
+    assert!(unknown.code == Some(1) && unknown.stderr.contains("place list nobody"), "{unknown:?}");
+    instance.run(&["place", "forget", "nobody", &place]).ok();
+    assert_eq!(list(), "nobody has no familiar place.\n");
+}
+
+#[test]
 fn tokens_go_from_issued_to_consumed_or_revoked() {
     let instance = Instance::new();
     let state =

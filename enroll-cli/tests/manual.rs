@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 62] = [
+const COMMANDS: [&[&str]; 65] = [
     &[],
     &["enroll"],
     &["status"],
@@ -28,6 +28,9 @@ const COMMANDS: [&[&str]; 62] = [
     &["resync"],
     &["revoke"],
     &["unlock"],
+    &["place"],
+    &["place", "list"],
+    &["place", "forget"],
     &["token"],
     &["token", "issue"],
     &["token", "list"],

@@ -40,14 +40,19 @@ fn behind_a_checksum(bytes: &[u8]) {
     const PARTS: usize = 14 + 60;
     applied.truncate(PARTS);
     applied.extend_from_slice(bytes);
-    let body = &applied[14..];
-    let words = [body, &[0; 8]].concat();
-    let words = words.as_chunks::<8>().0.iter().take(body.len() / 8 + 1);
-    let sum = words.fold(0xcbf2_9ce4_8422_2325_u64 ^ body.len() as u64, |sum, word| {
-        (sum ^ u64::from_le_bytes(*word)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let sum = sum(0xcbf2_9ce4_8422_2325, &applied[14..]);
     applied[6..14].copy_from_slice(&sum.to_le_bytes());
     file(&applied);
+}
+
+/// The checksum of docs/FILEFORMAT.md.
+pub(crate) fn sum(start: u64, bytes: &[u8]) -> u64 {
+    let words = [bytes, &[0; 8]].concat();
+    let words = words.as_chunks::<8>().0.iter().take(bytes.len() / 8 + 1);
+    words.fold(start ^ bytes.len() as u64, |sum, word| {
+        let product = (sum ^ u64::from_le_bytes(*word)).wrapping_mul(0x0100_0000_01b3);
+        product ^ (product >> 32)
+    })
 }
 
 /// A configuration as text, compiled and read back.

@@ -6,7 +6,7 @@ use std::path::Path;
 /// Every key that the manual names.
 const KEYS: &[(&str, &[&str])] = &[
     ("verify", &["window_back", "window_ahead", "resync"]),
-    ("throttle", &["free_failures", "max_wait", "disable_after"]),
+    ("throttle", &["free_failures", "max_wait", "disable_after", "familiar"]),
     (
         "enroll",
         &[
@@ -60,6 +60,7 @@ fn within_bounds(config: &Config) {
     assert!(targets <= 15, "too many codes are right at once");
     assert!((1..=20).contains(&throttle.free_failures) && (10..=100).contains(&throttle.disable_after));
     assert!((1..=30).contains(&throttle.max_wait.as_seconds()));
+    assert!((86_400..=90 * 86_400).contains(&throttle.familiar.as_seconds()));
     assert!((1..=3600).contains(&enroll.time_limit.as_seconds()));
     assert!((1..=3600).contains(&enroll.code_lifetime.as_seconds()));
     assert!((1..=10).contains(&enroll.max_shows) && (1..=10).contains(&enroll.max_devices));

@@ -51,7 +51,7 @@ fn slots(mut input: Input<'_>) {
         let damage = input.byte();
         let sequence = u64::from(input.byte());
         let (at, with) = (usize::from(input.byte()), input.byte());
-        *bytes = slot_of(1 + (damage / 4 % 3), sequence, input.bytes());
+        *bytes = slot_of(1 + (damage / 4 % 4), sequence, input.bytes());
         match damage % 4 {
             0 => bytes.truncate(at),
             1 => {
@@ -63,11 +63,17 @@ fn slots(mut input: Input<'_>) {
         bytes.resize(slot::USED, 0);
     }
     let [first, second] = &written;
-    let whole = [reference(first), reference(second)];
-    let newest = match (&whole[0], &whole[1]) {
-        (Some(a), Some(b)) if a.sequence > b.sequence => Some(a),
-        (Some(a), None) => Some(a),
-        (_, b) => b.as_ref(),
+    let mut whole = [reference(first), reference(second)];
+    // The newest one that holds a state counts.
+    let newest = loop {
+        let newest = match &whole {
+            [Some(a), Some(b)] => usize::from(a.sequence <= b.sequence),
+            [a, _] => usize::from(a.is_none()),
+        };
+        match &whole[newest] {
+            Some(slot) if slot.state().is_none() => whole[newest] = None,
+            found => break found.as_ref(),
+        }
     };
     let expected = newest.and_then(Whole::state);
     let loaded = load(first, second);
@@ -81,7 +87,7 @@ fn slots(mut input: Input<'_>) {
     assert_eq!(offset % slot::SLOT as u64, 0);
     assert_ne!(place, newest, "the only state is overwritten");
     let written = reference(bytes).expect("a whole slot is written");
-    assert_eq!(written.version, 3);
+    assert_eq!(written.version, 4);
     assert!(whole.iter().flatten().all(|known| known.sequence < written.sequence));
 }
 
@@ -94,7 +100,7 @@ fn slot_of(version: u8, sequence: u64, payload: &[u8]) -> Vec<u8> {
     let mut bytes = [b"QRTS".as_slice(), &[version, 0]].concat();
     bytes.extend(u16::try_from(payload.len()).expect("a byte's worth").to_le_bytes());
     bytes.extend(sequence.to_le_bytes());
-    bytes.extend(crc32([bytes.as_slice(), payload].concat()).to_le_bytes());
+    bytes.extend(sum_of(version, &bytes, payload).to_le_bytes());
     bytes.extend(payload);
     bytes
 }
@@ -124,13 +130,21 @@ pub(crate) fn reference(slot: &[u8]) -> Option<Whole> {
     let length = usize::from(u16::from_le_bytes([header[6], header[7]]));
     let payload = slot.get(20..20 + length)?.to_vec();
     let sum = u32::from_le_bytes(header[16..].try_into().ok()?);
-    let known = header[..4] == *b"QRTS" && matches!(version, 1..=3) && header[5] == 0;
+    let known = header[..4] == *b"QRTS" && matches!(version, 1..=4) && header[5] == 0;
     let sequence = u64::from_le_bytes(header[8..16].try_into().ok()?);
-    (known && crc32([&header[..16], payload.as_slice()].concat()) == sum).then_some(Whole {
+    (known && sum_of(version, &header[..16], &payload) == sum).then_some(Whole {
         version,
         sequence,
         payload,
     })
+}
+
+fn sum_of(version: u8, header: &[u8], payload: &[u8]) -> u32 {
+    if version < 4 {
+        return crc32([header, payload].concat());
+    }
+    let sum = crate::applied::sum(crate::applied::sum(0xcbf2_9ce4_8422_2325, header), payload);
+    (sum ^ (sum >> 32)) as u32
 }
 
 /// CRC-32 of ISO-HDLC, a bit at a time.

@@ -49,8 +49,8 @@ pub use remembered::{MAX_REMEMBERED, OriginDigest, Remembered, RememberedCodes};
 pub use ssh_key::{FingerprintError, HardwareKeyType, KeyFingerprint, PublicKey, accepted_keys, signing_key};
 pub use state::{CodeDigest, CredentialState, State};
 pub use throttle::{
-    DAILY, Engaged, FAMILIAR, FactorKind, FailureCounter, Failures, Forgiven, Gate, MAX_PLACES,
-    STRANGERS_WAIT, Throttle, ThrottleRules,
+    DAILY, Engaged, FAMILIAR, FactorKind, FailureCounter, Failures, FamiliarPlace, Forgiven, Gate,
+    MAX_PLACES, STRANGERS_WAIT, Throttle, ThrottleRules,
 };
 pub use token::{Token, TokenState};
 pub use token_refusal::TokenRefusal;

@@ -11,8 +11,8 @@ use qrtotp_values::UnixTime;
 
 /// Most remembered places. Only a right answer adds one, so strangers can't push others out.
 pub const MAX_PLACES: usize = 16;
-/// How long a place stays familiar after a right answer, in seconds.
-pub const FAMILIAR: i64 = 30 * DAY;
+/// How long a place stays familiar after a right answer, in seconds, unless the admin says otherwise.
+pub const FAMILIAR: u32 = 30 * 86_400;
 /// Wrong answers within a day after which a familiar place must give two consecutive codes.
 pub const DAILY: u32 = 10;
 /// How many times longer than others strangers may have to wait.
@@ -29,11 +29,13 @@ pub struct ThrottleRules {
     /// Failures of all lanes together after which app codes are refused, until a recovery code or an admin
     /// re-enables them.
     pub disable_after: u32,
+    /// How long a place stays familiar after a right answer, in seconds.
+    pub familiar: u32,
 }
 
 impl Default for ThrottleRules {
     fn default() -> Self {
-        Self { free_failures: 5, max_wait: 30, disable_after: 100 }
+        Self { free_failures: 5, max_wait: 30, disable_after: 100, familiar: FAMILIAR }
     }
 }
 
@@ -225,8 +227,8 @@ pub struct FamiliarPlace {
 }
 
 impl FamiliarPlace {
-    fn is_familiar(&self, now: UnixTime) -> bool {
-        now.saturating_sub(self.last_right) < FAMILIAR
+    fn is_familiar(&self, now: UnixTime, rules: &ThrottleRules) -> bool {
+        now.saturating_sub(self.last_right) < rules.familiar.into()
     }
 
     fn failures_of_day(&self, now: UnixTime) -> u32 {
@@ -271,21 +273,27 @@ impl Throttle {
         Self { places, remembered: self.remembered.with_room(), ..*self }
     }
 
-    fn place(&self, side: Side, now: UnixTime) -> Option<&FamiliarPlace> {
+    fn place(&self, side: Side, now: UnixTime, rules: &ThrottleRules) -> Option<&FamiliarPlace> {
         let Side::Place(id) = side else { return None };
-        self.places.iter().find(|place| place.id == id && place.is_familiar(now))
+        self.places.iter().find(|place| place.id == id && place.is_familiar(now, rules))
     }
 
-    /// Whether a right answer came from there in the last [`FAMILIAR`] seconds.
+    /// As [`Throttle::place`], to change it.
+    fn place_mut(&mut self, side: Side, now: UnixTime, rules: &ThrottleRules) -> Option<&mut FamiliarPlace> {
+        let Side::Place(id) = side else { return None };
+        self.places.iter_mut().find(|place| place.id == id && place.is_familiar(now, rules))
+    }
+
+    /// Whether a right answer came from there in the last [`ThrottleRules::familiar`] seconds.
     #[must_use]
-    pub fn is_familiar(&self, side: Side, now: UnixTime) -> bool {
-        self.place(side, now).is_some()
+    pub fn is_familiar(&self, side: Side, now: UnixTime, rules: &ThrottleRules) -> bool {
+        self.place(side, now, rules).is_some()
     }
 
     /// How many places are familiar.
     #[must_use]
-    pub fn places(&self, now: UnixTime) -> usize {
-        self.places.iter().filter(|place| place.is_familiar(now)).count()
+    pub fn places(&self, now: UnixTime, rules: &ThrottleRules) -> usize {
+        self.places.iter().filter(|place| place.is_familiar(now, rules)).count()
     }
 
     /// Failures of codes that count, of all lanes.
@@ -311,12 +319,12 @@ impl Throttle {
 
     /// Failures that count in the lane of an answer.
     #[must_use]
-    pub fn failures_here(&self, means: FactorKind, side: Side, now: UnixTime) -> u32 {
+    pub fn failures_here(&self, means: FactorKind, side: Side, now: UnixTime, rules: &ThrottleRules) -> u32 {
         match (means, side) {
             (FactorKind::Recovery, _) => self.recovery.failures,
             (FactorKind::Code, Side::Own) => self.own.lane.failures,
             (FactorKind::Code, _) => {
-                self.place(side, now).map_or(self.strangers.lane, |place| place.lane).failures
+                self.place(side, now, rules).map_or(self.strangers.lane, |place| place.lane).failures
             }
         }
     }
@@ -343,7 +351,7 @@ impl Throttle {
         match (means, side) {
             (FactorKind::Recovery, _) => self.recovery.wait(now, rules),
             (FactorKind::Code, Side::Own) => self.own.wait(now, &Leak::of_own(rules)),
-            (FactorKind::Code, _) => self.place(side, now).map_or_else(
+            (FactorKind::Code, _) => self.place(side, now, rules).map_or_else(
                 || self.strangers.wait(now, &Leak::of_strangers(rules)),
                 |place| place.lane.wait(now, rules),
             ),
@@ -371,7 +379,7 @@ impl Throttle {
         match self.wait(means, side, now, rules) {
             0 if means == FactorKind::Recovery => Gate::Open,
             0 if self.is_disabled(rules) => Gate::Disabled,
-            0 if self.place(side, now).is_some_and(|place| place.failures_of_day(now) >= DAILY) => {
+            0 if self.place(side, now, rules).is_some_and(|place| place.failures_of_day(now) >= DAILY) => {
                 Gate::TwoCodes
             }
             0 => Gate::Open,
@@ -387,13 +395,15 @@ impl Throttle {
         now: UnixTime,
         rules: &ThrottleRules,
     ) -> Option<Engaged> {
-        if self.since.count == 0 {
-            self.since.first = now;
+        // A recovery code can't be guessed, so the owner need not hear of one that was mistyped at a place of
+        // theirs.
+        if means == FactorKind::Code || (side != Side::Own && !self.is_familiar(side, now, rules)) {
+            if self.since.count == 0 {
+                self.since.first = now;
+            }
+            self.since.count = self.since.count.saturating_add(1);
         }
-        self.since.count = self.since.count.saturating_add(1);
-        let familiar =
-            self.places.iter_mut().find(|place| Side::Place(place.id) == side && place.is_familiar(now));
-        let engaged = match (means, side, familiar) {
+        let engaged = match (means, side, self.place_mut(side, now, rules)) {
             (FactorKind::Recovery, ..) => {
                 self.recovery.fail(now);
                 (self.recovery.failures == rules.free_failures).then_some(Engaged::Waiting)
@@ -404,6 +414,18 @@ impl Throttle {
         };
         let disabled = means == FactorKind::Code && self.code_failures() == rules.disable_after;
         if disabled { Some(Engaged::Disabled) } else { engaged }
+    }
+
+    /// Takes back a failure of this side that was counted a moment ago, before [`Throttle::right`] clears its
+    /// lane: it was no guess.
+    pub fn take_back(&mut self, side: Side, now: UnixTime, rules: &ThrottleRules) {
+        self.since.count = self.since.count.saturating_sub(1);
+        let failures = match self.place_mut(side, now, rules) {
+            Some(place) => &mut place.day_failures,
+            None if side == Side::Own => return,
+            None => &mut self.strangers.lane.failures,
+        };
+        *failures = failures.saturating_sub(1);
     }
 
     /// Records a right code of an app. It makes its place familiar and clears the failures of its lane.
@@ -451,6 +473,28 @@ impl Throttle {
             (place.lane, place.day_failures) = (FailureCounter::default(), 0);
         }
         *self = Self { places, ..Self::default() };
+    }
+
+    /// Every place, those that are not familiar any more too.
+    #[must_use]
+    pub fn all_places(&self) -> &[FamiliarPlace] {
+        &self.places
+    }
+
+    /// Makes a place familiar for a day at least, and forgets its failures: an admin vouches for it.
+    pub fn trust(&mut self, id: PlaceId, now: UnixTime, rules: &ThrottleRules) {
+        let before = self.places.iter().find(|place| place.id == id).map_or(0, |place| place.last_right);
+        self.right_at(id, now);
+        if let Some(place) = self.places.iter_mut().find(|place| place.id == id) {
+            place.last_right = before.max(now - (i64::from(rules.familiar) - DAY));
+            place.day_failures = 0;
+        }
+    }
+
+    /// Forgets one place, and the remembered codes of it.
+    pub fn forget_place(&mut self, side: Side) {
+        self.places.retain(|place| Side::Place(place.id) != side);
+        self.remembered.end_at(side);
     }
 
     /// Forgets every place, and remembered codes.

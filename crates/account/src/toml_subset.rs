@@ -155,10 +155,15 @@ fn integer<T: TryFrom<i64>>(value: &str) -> Result<T, NotPlain> {
 /// A string in the form in which [`Writer::text`] writes it.
 fn string(value: &str) -> Result<Cow<'_, str>, NotPlain> {
     let text = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(NotPlain)?;
-    if text.bytes().any(|byte| byte.is_ascii_control()) {
-        return Err(NotPlain);
+    // One look at each byte: a login reads a dozen strings.
+    let mut is_escaped = false;
+    for byte in text.bytes() {
+        if byte.is_ascii_control() {
+            return Err(NotPlain);
+        }
+        is_escaped |= matches!(byte, b'"' | b'\\');
     }
-    if text.contains(['"', '\\']) { unescape(text).map(Cow::Owned) } else { Ok(text.into()) }
+    if is_escaped { unescape(text).map(Cow::Owned) } else { Ok(text.into()) }
 }
 
 fn unescape(text: &str) -> Result<String, NotPlain> {

@@ -2,7 +2,7 @@
 
 use super::answer_place::{AnswerPlace, is_key_service};
 use super::{Directory, FirstPass, LoginHost, Options, Refusal};
-use qrtotp_account::{CredentialId, ExactOrigin, KeyFingerprint, Label, accepted_keys};
+use qrtotp_account::{CredentialId, ExactOrigin, KeyFingerprint, Label, ThrottleRules, accepted_keys};
 use qrtotp_audit::{DecidedBy, Priority};
 use qrtotp_policy::{Config, Damaged, Facts, FirstLogin, Lookups, Outcome, Verify, address};
 use qrtotp_store::{Account, SealKey};
@@ -23,6 +23,8 @@ pub(super) struct Ruling {
     pub(super) nobody: Refusal,
     /// The client answers every question with the same text, so there is no room for two codes.
     pub(super) one_field: bool,
+    /// The password was tried as a code in this login, and counted as a wrong one.
+    pub(super) tried_password: bool,
     /// Shown if the outcome is [`Outcome::Deny`].
     pub(super) message: Option<String>,
     /// How long a right code is remembered, and the origin to compare.
@@ -39,6 +41,7 @@ impl Default for Ruling {
             fresh: false,
             nobody: Refusal::UnknownUser,
             one_field: false,
+            tried_password: false,
             message: None,
             remember: None,
             hardware_key: None,
@@ -72,6 +75,7 @@ pub(super) enum Part<'a> {
 
 /// The look-ups of a login for its rules.
 struct LoginLookups<'a, 'p> {
+    throttle: ThrottleRules,
     user: Option<&'a str>,
     directory: &'a dyn Directory,
     accepted: Vec<KeyFingerprint>,
@@ -100,7 +104,7 @@ impl Lookups for LoginLookups<'_, '_> {
     fn familiar(&mut self) -> Option<bool> {
         let Part::Auth(account, key) = &mut self.part else { return None };
         let familiar = |Account { record, state }: Account| {
-            state.throttle.is_familiar(self.answer_place.side(key, &record), self.now)
+            state.throttle.is_familiar(self.answer_place.side(key, &record), self.now, &self.throttle)
         };
         Some(account().is_some_and(familiar))
     }
@@ -162,7 +166,9 @@ pub(super) fn ruling<'c>(
         now,
     };
     let answer_place = AnswerPlace::with(accepted.first(), place, host, false);
-    let mut lookups = LoginLookups { user, directory, accepted, part, answer_place, now, hardware_key: None };
+    let throttle = config.throttle.rules();
+    let mut lookups =
+        LoginLookups { throttle, user, directory, accepted, part, answer_place, now, hardware_key: None };
     let decision = config.rules.decide(&facts, &mut lookups, None)?;
     let effects = &decision.effects;
     let mut ruled = Cow::Borrowed(config);
@@ -191,6 +197,7 @@ pub(super) fn ruling<'c>(
         fresh: effects.fresh,
         nobody: if outcome == Outcome::Deny { Refusal::RuleDenied } else { Refusal::UnknownUser },
         one_field: false,
+        tried_password: false,
         message: effects.message.map(str::to_owned),
         hardware_key: lookups.hardware_key.filter(|_| decision.hardware_key),
     };

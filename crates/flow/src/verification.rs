@@ -119,6 +119,8 @@ pub(super) struct Rules<'a> {
     pub kind: Kind,
     /// A password that may be a code: if it is not, the next answer decides.
     pub tried: bool,
+    /// Such a password was counted as a wrong code in this login; a right code takes that back.
+    pub tried_before: bool,
 }
 
 impl<'a> Rules<'a> {
@@ -137,6 +139,7 @@ impl<'a> Rules<'a> {
             subject: &ctx.subject,
             kind,
             tried: false,
+            tried_before: false,
         }
     }
 }
@@ -160,7 +163,7 @@ impl Rules<'_> {
         state.throttle.remembered.end_at(self.side(record));
         let engaged = state.throttle.fail(means, side, self.now, &self.throttle);
         self.answer_place.note(self.key, record, self.now, &mut state.throttle.since);
-        let failures = state.throttle.failures_here(means, side, self.now);
+        let failures = state.throttle.failures_here(means, side, self.now, &self.throttle);
         Verification::refused(why, means, failures).engaging(engaged)
     }
 
@@ -174,6 +177,9 @@ impl Rules<'_> {
     ) -> Forgiven {
         for code in codes {
             state.remember_code(*code);
+        }
+        if self.tried_before {
+            state.throttle.take_back(side, self.now, &self.throttle);
         }
         let forgiven = state.throttle.right(side, self.now, &self.throttle);
         self.answer_place.remember(self.key, record, (device, side), self.now, &mut state.throttle);

@@ -153,7 +153,11 @@ fn admit(
     let means = answer.means();
     let side = rules.side(record);
     let refused = |why, side| {
-        Err(Verification::refused(why, means, state.throttle.failures_here(means, side, rules.now)))
+        Err(Verification::refused(
+            why,
+            means,
+            state.throttle.failures_here(means, side, rules.now, &rules.throttle),
+        ))
     };
     if let Some(why) = rules.standing(record) {
         return refused(why, side);
@@ -246,7 +250,7 @@ fn verify_code(
         (Vec::with_capacity(looked_at.len()), Vec::with_capacity(looked_at.len()));
     for credential in looked_at {
         let Ok(secret) = rules.key.open_secret(record, credential) else {
-            let failures = state.throttle.failures_here(FactorKind::Code, side, rules.now);
+            let failures = state.throttle.failures_here(FactorKind::Code, side, rules.now, &rules.throttle);
             return Verification::Refused {
                 why: Refusal::Damaged,
                 means: FactorKind::Code,

@@ -19,7 +19,7 @@ pub(super) fn verify_pair(
     for credential in record.credentials.iter().take(MAX_TARGETS) {
         let known = Some((credential.id, credential.label.clone()));
         let Ok(secret) = rules.key.open_secret(record, credential) else {
-            let failures = state.throttle.failures_here(FactorKind::Code, side, rules.now);
+            let failures = state.throttle.failures_here(FactorKind::Code, side, rules.now, &rules.throttle);
             return about(known, Verification::refused(Refusal::Damaged, FactorKind::Code, failures));
         };
         let params = credential.params;

@@ -76,7 +76,7 @@ impl StatusView {
                 .is_some_and(|set| set.kind == SetKind::Imported),
             lock: Lock::new(&throttle, FactorKind::Code, rules, now),
             recovery_lock: Lock::new(&throttle, FactorKind::Recovery, rules, now),
-            familiar_places: throttle.places(now),
+            familiar_places: throttle.places(now, rules),
             token: record.and_then(|record| TokenView::new(record, config.enroll.time_limit, now)),
         }
     }

@@ -6,8 +6,9 @@ use std::ffi::{CStr, c_int};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// Most concurrent inner transactions of one process; another one is refused.
-const AT_ONCE: usize = 256;
+/// Most concurrent inner transactions of one process; another one is refused. Every login loads this table:
+/// 256 entries take one more page, a mapping of its own and 1,500 instructions.
+const AT_ONCE: usize = 64;
 
 static OURS: [AtomicPtr<Handle>; AT_ONCE] = [const { AtomicPtr::new(ptr::null_mut()) }; AT_ONCE];
 

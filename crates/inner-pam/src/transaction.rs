@@ -10,9 +10,8 @@ use crate::libpam::{
 use crate::ours::Registered;
 use crate::unproven::Unproven;
 use std::cell::UnsafeCell;
-use std::ffi::{CStr, CString, c_int, c_uint, c_void};
-use std::ptr;
-use zeroize::Zeroize;
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
+use std::{ptr, slice};
 
 /// Messages in one call of a conversation function (PAM_MAX_NUM_MSG).
 const MESSAGES: usize = 32;
@@ -39,18 +38,19 @@ impl Context {
         let item = |kind| unsafe { text_item(handle, kind) }.map(|text| (kind, text));
         let items = ITEMS.into_iter().filter_map(item).collect();
         let mut environment = Vec::new();
-        // SAFETY: as the caller promises; the list is ours to free, and so is each string in it.
-        unsafe {
-            let list = pam_getenvlist(handle);
-            let mut entry = list;
-            while !entry.is_null() && !(*entry).is_null() {
-                environment.push(CStr::from_ptr(*entry).to_owned());
-                libc::explicit_bzero((*entry).cast(), libc::strlen(*entry));
-                libc::free((*entry).cast());
-                entry = entry.add(1);
-            }
-            libc::free(list.cast());
+        // SAFETY: as the caller promises.
+        let list = unsafe { pam_getenvlist(handle) };
+        let mut entry = list;
+        // SAFETY: the list ends with a null pointer, and no entry behind that is read.
+        while let Some(text) = unsafe { entry.as_ref() }.copied().filter(|text| !text.is_null()) {
+            // SAFETY: each entry is a C string.
+            environment.push(unsafe { CStr::from_ptr(text) }.to_owned());
+            // SAFETY: it is ours to free.
+            unsafe { wipe_and_free(text) };
+            entry = entry.wrapping_add(1);
         }
+        // SAFETY: so is the list.
+        unsafe { libc::free(list.cast()) };
         Self { items, environment }
     }
 
@@ -68,11 +68,10 @@ impl Context {
 #[must_use]
 pub unsafe fn text_item(handle: *const Handle, kind: c_int) -> Option<CString> {
     let mut item = ptr::null();
-    // SAFETY: as the caller promises; the text is copied before the next call.
-    unsafe {
-        let got = pam_get_item(handle, kind, &raw mut item) == PAM_SUCCESS && !item.is_null();
-        got.then(|| CStr::from_ptr(item.cast()).to_owned())
-    }
+    // SAFETY: as the caller promises.
+    let status = unsafe { pam_get_item(handle, kind, &raw mut item) };
+    // SAFETY: a C string, copied before the next call.
+    (status == PAM_SUCCESS && !item.is_null()).then(|| unsafe { CStr::from_ptr(item.cast()) }.to_owned())
 }
 
 /// A copy of a variable of the PAM environment.
@@ -81,11 +80,10 @@ pub unsafe fn text_item(handle: *const Handle, kind: c_int) -> Option<CString> {
 /// `handle` is a live transaction that no other thread uses.
 #[must_use]
 pub unsafe fn variable(handle: *mut Handle, name: &CStr) -> Option<CString> {
-    // SAFETY: as the caller promises; the text is copied before the next call.
-    unsafe {
-        let value = pam_getenv(handle, name.as_ptr());
-        (!value.is_null()).then(|| CStr::from_ptr(value).to_owned())
-    }
+    // SAFETY: as the caller promises.
+    let value = unsafe { pam_getenv(handle, name.as_ptr()) };
+    // SAFETY: a C string, copied before the next call.
+    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_owned())
 }
 
 /// The modules' questions and our answers.
@@ -130,15 +128,14 @@ impl<'a> Transaction<'a> {
         if transaction.registered.is_none() {
             return Err(Unproven::Unavailable("too many enrolments begin at the same time".into()));
         }
-        // SAFETY: the handle is live and only this thread uses it; libpam copies the strings, and the
-        // function exists as long as this image does.
-        let set = unsafe {
-            let set = |kind, item: *const c_void| pam_set_item(handle, kind, item) == PAM_SUCCESS;
-            let put = |variable: &CString| pam_putenv(handle, variable.as_ptr()) == PAM_SUCCESS;
-            set(PAM_FAIL_DELAY, no_delay as *const c_void)
-                && context.items.iter().all(|(kind, text)| set(*kind, text.as_ptr().cast()))
-                && context.environment.iter().all(put)
-        };
+        // SAFETY: the handle is live and only this thread uses it; libpam copies strings, `no_delay` exists
+        // as long as this image does.
+        let set = |kind, item: *const c_void| unsafe { pam_set_item(handle, kind, item) } == PAM_SUCCESS;
+        // SAFETY: the same.
+        let put = |variable: &CString| unsafe { pam_putenv(handle, variable.as_ptr()) } == PAM_SUCCESS;
+        let set = set(PAM_FAIL_DELAY, no_delay as *const c_void)
+            && context.items.iter().all(|(kind, text)| set(*kind, text.as_ptr().cast()))
+            && context.environment.iter().all(put);
         set.then_some(transaction).ok_or_else(|| Unproven::Unavailable("libpam takes no items".into()))
     }
 
@@ -207,24 +204,21 @@ unsafe extern "C" fn converse(
     if replies.is_null() {
         return PAM_BUF_ERR;
     }
+    // SAFETY: zeroed memory for so many, which is that many empty responses.
+    let answers = unsafe { slice::from_raw_parts_mut(replies, count) };
+    // SAFETY: libpam gives `count` pointers to messages that live while this function runs (pam_conv(3)).
+    let messages = unsafe { slice::from_raw_parts(messages, count) };
     let mut refused = false;
-    for at in 0..count {
-        // SAFETY: libpam gives `count` pointers to messages that live while this function runs (pam_conv(3)).
-        let style = unsafe { (*messages.add(at)).as_ref() }.map_or(0, |message| message.style);
+    for (message, reply) in messages.iter().zip(answers.iter_mut()) {
+        // SAFETY: the same.
+        let style = unsafe { message.as_ref() }.map_or(0, |message| message.style);
         match (style, asked.password) {
             (PAM_TEXT_INFO | PAM_ERROR_MSG, _) => {}
             (PAM_PROMPT_ECHO_OFF, Some(password)) if !asked.answered => {
                 asked.answered = true;
-                // SAFETY: zeroed, one byte longer than the copied bytes; `at` is within `replies`.
-                unsafe {
-                    let copy: *mut u8 = libc::calloc(password.len() + 1, 1).cast();
-                    if copy.is_null() {
-                        refused = true;
-                    } else {
-                        ptr::copy_nonoverlapping(password.as_ptr(), copy, password.len());
-                        (*replies.add(at)).answer = copy.cast();
-                    }
-                }
+                // SAFETY: reads no more bytes than there are; none of them is 0.
+                reply.answer = unsafe { libc::strndup(password.as_ptr().cast(), password.len()) };
+                refused |= reply.answer.is_null();
             }
             _ => {
                 asked.more = true;
@@ -233,8 +227,12 @@ unsafe extern "C" fn converse(
         }
     }
     if refused {
-        // SAFETY: allocated here, `count` long, and not given to libpam.
-        unsafe { discard(replies, count) };
+        for reply in answers.iter().filter(|reply| !reply.answer.is_null()) {
+            // SAFETY: strndup's, and not given to libpam.
+            unsafe { wipe_and_free(reply.answer) };
+        }
+        // SAFETY: allocated here, and not given to libpam.
+        unsafe { libc::free(replies.cast()) };
         return PAM_CONV_ERR;
     }
     // SAFETY: not null; libpam takes over the array.
@@ -242,22 +240,13 @@ unsafe extern "C" fn converse(
     PAM_SUCCESS
 }
 
-/// Wipes and frees replies that libpam will not get.
+/// Wipes and frees a text.
 ///
 /// # Safety
-/// `replies` has `count` elements of calloc's, their answers null or C strings of calloc's.
-unsafe fn discard(replies: *mut Response, count: usize) {
-    for at in 0..count {
-        // SAFETY: as the caller promises.
-        unsafe {
-            let answer = (*replies.add(at)).answer;
-            if !answer.is_null() {
-                let length = CStr::from_ptr(answer).count_bytes();
-                std::slice::from_raw_parts_mut(answer.cast::<u8>(), length).zeroize();
-                libc::free(answer.cast());
-            }
-        }
-    }
+/// It is a C string of malloc's.
+unsafe fn wipe_and_free(text: *mut c_char) {
     // SAFETY: as the caller promises.
-    unsafe { libc::free(replies.cast()) };
+    unsafe { libc::explicit_bzero(text.cast(), libc::strlen(text)) };
+    // SAFETY: the same.
+    unsafe { libc::free(text.cast()) };
 }

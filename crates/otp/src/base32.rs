@@ -46,10 +46,11 @@ pub fn encode(bytes: &[u8]) -> String {
 /// # Errors
 /// [`Base32Error`] for any text that [`encode`] would not have written.
 pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Base32Error> {
-    if let Some(index) = text.chars().position(|c| value(c).is_none()) {
+    // All characters before the first that is not of the alphabet are bytes.
+    if let Some(index) = text.bytes().position(|byte| value(byte).is_none()) {
         return Err(Base32Error::Character { position: index + 1 });
     }
-    let last = text.chars().next_back().and_then(value).unwrap_or_default();
+    let last = text.bytes().next_back().and_then(value).unwrap_or_default();
     let spare = spare_bits(text);
     if spare >= 5 || last.trailing_zeros() < spare {
         return Err(Base32Error::NotCanonical);
@@ -87,7 +88,7 @@ pub fn decode_lenient(text: &str) -> Result<Lenient, Base32Error> {
             c if is_separator(c) => continue,
             c => c,
         };
-        if value(c).is_none() {
+        if u8::try_from(c).ok().and_then(value).is_none() {
             return Err(Base32Error::Character { position: index + 1 });
         }
         if padded {
@@ -117,8 +118,7 @@ pub fn is_separator(c: char) -> bool {
 }
 
 /// The five bits of a character.
-fn value(c: char) -> Option<u8> {
-    let byte = u8::try_from(c).ok()?;
+fn value(byte: u8) -> Option<u8> {
     match byte {
         b'A'..=b'Z' => Some(byte - b'A'),
         b'2'..=b'7' => Some(byte - b'2' + 26),

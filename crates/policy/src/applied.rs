@@ -2,22 +2,23 @@
 //! files.
 //!
 //! The file is at most 64 KiB, little-endian: `QRTP`, u16 version, u64 checksum of the rest, u64 generation,
-//! i64 applied_at, u32 uid, 32 bytes digest of the sources, i64 confirm_by (0: no need), the settings and the
-//! rules as one part each, and, while a confirmation is awaited, the whole file that was in force before. A
-//! checksum, not a seal: only root can write there, and root could write the sources as well.
+//! i64 applied_at, u32 uid, 32 bytes digest of the sources, i64 confirm_by (0: no need); then, as one part
+//! each, the settings, the rules, and the settings as they were written; and, while a confirmation is
+//! awaited, the whole file that was in force before. A checksum, not a seal: only root can write there, and
+//! root could write the sources as well.
 
 use super::bytes::{Bytes, Damaged, put_part};
 use super::document::Table;
 use super::file_text::Text;
-use super::read;
+use super::read::Settings;
 use super::rules::{Facts, Known, Outcome, Part, RuleSet, Test, read as read_rules};
 use super::{Config, ConfigError, Names, Require, Rule};
 use blake2::digest::{Digest, consts::U32};
-use qrtotp_values::UnixTime;
+use qrtotp_values::{UnixTime, checksum};
 use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8] = b"QRTP";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// The longest file, in bytes.
 pub const LONGEST: usize = 64 * 1024;
 
@@ -40,33 +41,95 @@ pub struct Applied {
     pub previous: Vec<u8>,
 }
 
-impl Applied {
-    /// Reads the newest configuration in a file, in force or not.
-    ///
-    /// # Errors
-    /// The file is damaged.
-    pub fn newest(file: &[u8]) -> Result<Self, Damaged> {
+/// The parts of a file whose checksum is right.
+struct Parts<'f> {
+    generation: u64,
+    applied_at: UnixTime,
+    by: u32,
+    digest: [u8; 32],
+    confirm_by: UnixTime,
+    settings: Bytes<'f>,
+    rules: &'f [u8],
+    /// The settings as they were written.
+    source: Bytes<'f>,
+    previous: &'f [u8],
+}
+
+impl<'f> Parts<'f> {
+    fn of(file: &'f [u8]) -> Result<Self, Damaged> {
         let rest = file.strip_prefix(MAGIC).ok_or(Damaged)?;
         let mut bytes = Bytes::new(rest);
         let (version, sum) = (bytes.u16()?, bytes.u64()?);
         if version != VERSION || sum != checksum(bytes.rest()) {
             return Err(Damaged);
         }
-        let (generation, applied_at, by) = (bytes.u64()?, bytes.i64()?, bytes.u32()?);
-        let digest = bytes.take(32)?.try_into().map_err(|_| Damaged)?;
-        let confirm_by = bytes.i64()?;
-        let mut settings = bytes.part()?;
-        let document = Table::decode(&mut settings)?;
-        let mut config = read::read(&document).map_err(|_| Damaged)?;
-        if !settings.is_empty() || config.problem().is_some() {
-            return Err(Damaged);
+        let parts = Self {
+            generation: bytes.u64()?,
+            applied_at: bytes.i64()?,
+            by: bytes.u32()?,
+            digest: bytes.take(32)?.try_into().map_err(|_| Damaged)?,
+            confirm_by: bytes.i64()?,
+            settings: bytes.part()?,
+            rules: bytes.part()?.rest(),
+            source: bytes.part()?,
+            previous: bytes.rest(),
+        };
+        if parts.previous.is_empty() == (parts.confirm_by == 0) { Ok(parts) } else { Err(Damaged) }
+    }
+
+    /// As [`Parts::of`] for the configuration that is in force at `now`; see [`Applied::in_force`].
+    fn in_force(file: &'f [u8], now: UnixTime) -> Result<Self, Damaged> {
+        let newest = Self::of(file)?;
+        if is_in_force(newest.applied_at, newest.confirm_by, now) {
+            Ok(newest)
+        } else {
+            Self::of(newest.previous)
         }
-        config.rules = RuleSet::from_bytes(generation, bytes.part()?.rest());
-        let previous = bytes.rest().to_vec();
-        if previous.is_empty() != (confirm_by == 0) {
-            return Err(Damaged);
-        }
-        Ok(Self { config, generation, applied_at, by, digest, confirm_by, previous })
+    }
+
+    /// The settings, without rules.
+    fn config(&self) -> Result<Config, Damaged> {
+        let (mut config, mut settings) = (Config::default(), self.settings);
+        config.take(&mut settings)?;
+        if settings.is_empty() { Ok(config) } else { Err(Damaged) }
+    }
+
+    fn applied(&self) -> Result<Applied, Damaged> {
+        let rules = RuleSet::from_bytes(self.generation, self.rules.to_vec());
+        let Self { generation, applied_at, by, digest, confirm_by, previous, .. } = *self;
+        let config = Config { rules, ..self.config()? };
+        Ok(Applied { config, generation, applied_at, by, digest, confirm_by, previous: previous.to_vec() })
+    }
+}
+
+fn is_in_force(applied_at: UnixTime, confirm_by: UnixTime, now: UnixTime) -> bool {
+    confirm_by == 0 || (applied_at..=confirm_by).contains(&now)
+}
+
+impl Config {
+    /// The settings and rules of [`Applied::in_force`], for a login. They keep the file's memory: a copy of a
+    /// hundred rules, and wiping it, would cost a login 17,000 instructions.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub(super) fn in_force(mut file: Vec<u8>, now: UnixTime) -> Result<Self, Damaged> {
+        let parts = Parts::in_force(&file, now)?;
+        let (config, generation, length) = (parts.config()?, parts.generation, parts.rules.len());
+        // What follows the rules ends with the file.
+        let end = file.len() - parts.source.rest().len() - 2 - parts.previous.len();
+        file.truncate(end);
+        file.drain(..end - length);
+        Ok(Self { rules: RuleSet::from_bytes(generation, file), ..config })
+    }
+}
+
+impl Applied {
+    /// Reads the newest configuration in a file, in force or not.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn newest(file: &[u8]) -> Result<Self, Damaged> {
+        Parts::of(file)?.applied()
     }
 
     /// Reads the configuration that is in force at `now`: the newest, unless it had to be confirmed and was
@@ -75,26 +138,14 @@ impl Applied {
     /// # Errors
     /// The file is damaged.
     pub fn in_force(file: &[u8], now: UnixTime) -> Result<Self, Damaged> {
-        let newest = Self::newest(file)?;
-        if newest.is_in_force(now) { Ok(newest) } else { Self::newest(&newest.previous) }
+        Parts::in_force(file, now)?.applied()
     }
 
     /// Whether it needs no confirmation, or still has time for it.
     #[must_use]
     pub fn is_in_force(&self, now: UnixTime) -> bool {
-        self.confirm_by == 0 || (self.applied_at..=self.confirm_by).contains(&now)
+        is_in_force(self.applied_at, self.confirm_by, now)
     }
-}
-
-/// FNV-1a (RFC 9923) of the length and the bytes, but eight bytes at a time: one at a time would cost a login
-/// with a hundred rules 30,000 instructions.
-fn checksum(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let words = words.iter().chain([&last]).map(|word| u64::from_le_bytes(*word));
-    let length = u64::try_from(bytes.len()).unwrap_or(0);
-    words.fold(0xcbf2_9ce4_8422_2325 ^ length, |sum, word| (sum ^ word).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// A configuration file as text.
@@ -236,10 +287,12 @@ impl Compiled {
     /// The file that a login reads.
     #[must_use]
     pub fn encode(&self, stamp: Stamp) -> Vec<u8> {
-        let (mut settings, mut parts) = (Vec::new(), Vec::new());
-        self.settings.encode(&mut settings);
-        put_part(&settings, &mut parts);
-        put_part(self.config.rules.as_bytes(), &mut parts);
+        let (mut settings, mut source, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+        self.config.put(&mut settings);
+        self.settings.encode(&mut source);
+        for part in [&settings, self.config.rules.as_bytes(), &source] {
+            put_part(part, &mut parts);
+        }
         stamp.file(&self.digest, &parts)
     }
 
@@ -322,10 +375,7 @@ pub fn restamped(file: &[u8], stamp: Stamp) -> Result<Vec<u8>, Damaged> {
 /// # Errors
 /// The file is damaged.
 pub fn settings(file: &[u8]) -> Result<Vec<(String, String)>, Damaged> {
-    const BEFORE: usize = MAGIC.len() + 2 + 8 + 8 + 8 + 4 + 32 + 8;
-    Applied::newest(file)?;
-    let mut bytes = Bytes::new(file.get(BEFORE..).ok_or(Damaged)?);
-    Ok(Table::decode(&mut bytes.part()?)?.flat())
+    Ok(Table::decode(&mut Parts::of(file)?.source)?.flat())
 }
 
 /// The body after its header.

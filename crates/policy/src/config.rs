@@ -2,7 +2,7 @@
 
 use super::bytes::printable;
 use super::{Brand, FirstLogin, RuleSet};
-use qrtotp_account::ThrottleRules;
+use qrtotp_account::{FAMILIAR, ThrottleRules};
 use qrtotp_otp::{MAX_TARGETS, Window};
 use qrtotp_values::{ConfigDuration, Date};
 use std::borrow::Cow;
@@ -73,6 +73,9 @@ impl Verify {
     }
 }
 
+/// In seconds.
+const DAY: i64 = 86_400;
+
 /// `[throttle]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttle {
@@ -82,12 +85,15 @@ pub struct Throttle {
     pub max_wait: ConfigDuration,
     /// Failures of all lanes after which app codes are disabled, 10–100. Default 100.
     pub disable_after: u32,
+    /// How long a place stays familiar after a right code, 1–90 days. Default `30d`.
+    pub familiar: ConfigDuration,
 }
 
 impl Default for Throttle {
     fn default() -> Self {
-        let ThrottleRules { free_failures, max_wait, disable_after } = ThrottleRules::default();
-        Self { free_failures, max_wait: ConfigDuration::seconds(max_wait), disable_after }
+        let ThrottleRules { free_failures, max_wait, disable_after, familiar } = ThrottleRules::default();
+        let [max_wait, familiar] = [max_wait, familiar].map(ConfigDuration::seconds);
+        Self { free_failures, max_wait, disable_after, familiar }
     }
 }
 
@@ -99,6 +105,7 @@ impl Throttle {
             free_failures: self.free_failures,
             max_wait: u32::try_from(self.max_wait.as_seconds()).unwrap_or(30),
             disable_after: self.disable_after,
+            familiar: u32::try_from(self.familiar.as_seconds()).unwrap_or(FAMILIAR),
         }
     }
 }
@@ -241,6 +248,11 @@ impl Config {
                 !(10..=100).contains(&self.throttle.disable_after),
                 "throttle.disable_after",
                 "must be 10 to 100 (NIST SP 800-63B-4 §3.2.2 allows no more)",
+            ),
+            (
+                !(DAY..=90 * DAY).contains(&self.throttle.familiar.as_seconds()),
+                "throttle.familiar",
+                "must be 1d to 90d",
             ),
             (self.enroll.time_limit > ConfigDuration::seconds(3_600), "enroll.time_limit", "must be at most 1h"),
             (!(1..=10).contains(&self.enroll.max_shows), "enroll.max_shows", "must be 1 to 10"),

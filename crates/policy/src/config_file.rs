@@ -1,6 +1,6 @@
 //! Where the configuration comes from: root's files that no other user may write to.
 
-use super::applied::{Applied, LONGEST, SourceFile};
+use super::applied::{LONGEST, SourceFile};
 use super::error::ConfigError;
 use super::{Config, Damaged};
 use nix::errno::Errno;
@@ -43,8 +43,7 @@ impl ConfigFile {
             TrustError::Missing(_) => ConfigError::NotApplied(applied.clone()),
             other => ConfigError::Trust(other),
         })?;
-        let config =
-            Applied::in_force(&bytes, now).map_err(|Damaged| ConfigError::Damaged(applied.clone()))?.config;
+        let config = Config::in_force(bytes, now).map_err(|Damaged| ConfigError::Damaged(applied.clone()))?;
         Ok(Self { config, dir_path: applied.parent().unwrap_or(Path::new("/")).to_owned(), dir })
     }
 

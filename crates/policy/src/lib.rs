@@ -28,6 +28,7 @@ mod first_login;
 mod proof_service;
 mod read;
 mod rules;
+mod stored;
 #[cfg(test)]
 mod tests;
 

@@ -3,12 +3,14 @@
 
 use super::Brand;
 use super::FirstLogin;
+use super::bytes::{Bytes, Damaged, put_part};
 use super::config::{
     Audit, Broker, Config, Defaults, Enroll, Require, Services, StateDir, Throttle, Unasked, Verify,
 };
 use super::document::{Fault, Is, Table, Value};
 use super::error::ConfigError;
 use super::file_text::Text;
+use super::stored::{put_setting, take_setting};
 use qrtotp_values::{ConfigDuration, Date};
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
@@ -93,10 +95,17 @@ pub(super) fn table(value: &Value) -> Result<&Table, Fault> {
 }
 
 /// A group of settings, which is a table.
-trait Settings {
+pub(super) trait Settings: Default {
+    /// Reads them from TOML.
     fn fill(&mut self, section: &mut Section<'_>) -> Result<(), Fault>;
+    /// Appends the binary form: a part with the group's own settings, then its tables.
+    fn put(&self, out: &mut Vec<u8>);
+    /// Reads the binary form.
+    fn take(&mut self, bytes: &mut Bytes<'_>) -> Result<(), Damaged>;
 }
 
+// The order is that of the binary form. To add a setting, append it to its group, or a new group to the
+// tables: a file of an older version then still has the meaning that it had.
 macro_rules! settings {
     ($group:ty: $($key:ident)* $(, tables $($table:ident)*)? $(; not $other:ident)?) => {
         impl Settings for $group {
@@ -106,13 +115,32 @@ macro_rules! settings {
                 $($(section.table(stringify!($table), $table)?;)*)?
                 section.finish()
             }
+
+            fn put(&self, out: &mut Vec<u8>) {
+                let (usual, mut own) = (Self::default(), Vec::new());
+                $(put_setting(&self.$key, &usual.$key, &mut own);)*
+                put_part(&own, out);
+                $($(self.$table.put(out);)*)?
+            }
+
+            fn take(&mut self, bytes: &mut Bytes<'_>) -> Result<(), Damaged> {
+                let mut own = bytes.part()?;
+                $(take_setting(&mut self.$key, &mut own)?;)*
+                if !own.is_empty() {
+                    return Err(Damaged);
+                }
+                $($(if !bytes.is_empty() {
+                    self.$table.take(bytes)?;
+                })*)?
+                Ok(())
+            }
         }
     };
 }
 
 settings!(Config: state_dir issuer, tables verify throttle enroll audit broker brand defaults; not rules);
 settings!(Verify: window_back window_ahead resync);
-settings!(Throttle: free_failures max_wait disable_after);
+settings!(Throttle: free_failures max_wait disable_after familiar);
 settings!(Enroll: time_limit token_lifetime max_shows max_devices account_label code_lifetime services key_is_enough key_services);
 settings!(Audit: debug);
 settings!(Broker: services);

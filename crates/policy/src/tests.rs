@@ -61,7 +61,7 @@ fn every_key_and_every_form_of_toml_is_understood() {
     let config = parse(
         "state_dir = '/x'\nissuer = \"\"\"Us\"\"\"\nbrand.contact = 'desk' # a remark\n\
          verify = { window_back = 0x0, window_ahead = +2, resync = true }\n\
-         [throttle]\nfree_failures = 2_0\nmax_wait = '7s'\ndisable_after = 0b1010\n\
+         [throttle]\nfree_failures = 2_0\nmax_wait = '7s'\ndisable_after = 0b1010\nfamiliar = '7d'\n\
          [enroll]\ntime_limit = '1m'\ntoken_lifetime = '2d'\nmax_shows = 4\nmax_devices = 2\n\
          account_label = '{user} on {host}'\ncode_lifetime = '3m'\nservices = [\n'su', # one\n]\n\
          key_is_enough = true\nkey_services = ['sshd-2']\n\
@@ -77,6 +77,7 @@ fn every_key_and_every_form_of_toml_is_understood() {
             free_failures: 20,
             max_wait: ConfigDuration::seconds(7),
             disable_after: 10,
+            familiar: ConfigDuration::seconds(7 * 86_400),
         },
         enroll: Enroll {
             time_limit: ConfigDuration::seconds(60),
@@ -101,7 +102,7 @@ fn every_key_and_every_form_of_toml_is_understood() {
         rules: RuleSet::default(),
     };
     assert_eq!(config, expected);
-    let rules = ThrottleRules { free_failures: 20, max_wait: 7, disable_after: 10 };
+    let rules = ThrottleRules { free_failures: 20, max_wait: 7, disable_after: 10, familiar: 7 * 86_400 };
     assert_eq!(config.throttle.rules(), rules, "and what is written there is what guesses meet");
 }
 
@@ -114,6 +115,8 @@ fn values_out_of_bounds_are_refused_by_key() {
         ("[verify]\nwindow_back = 11", "verify.window_back"),
         ("[throttle]\ndisable_after = 101", "throttle.disable_after"),
         ("[throttle]\nmax_wait = \"1h\"", "throttle.max_wait"),
+        ("[throttle]\nfamiliar = \"23h\"", "throttle.familiar"),
+        ("[throttle]\nfamiliar = \"91d\"", "throttle.familiar"),
         ("[enroll]\nmax_shows = 0", "enroll.max_shows"),
         ("[enroll]\naccount_label = ''", "enroll.account_label"),
         ("[enroll]\naccount_label = '{host}'", "enroll.account_label"),

@@ -6,6 +6,7 @@
 //! each older one.
 
 use qrtotp_account::{KEPT_LEN, State, lines_at_end, split_line};
+use qrtotp_values::checksum_on;
 use thiserror::Error;
 
 /// Bytes of a slot. Each has its own block, so a torn write of one never touches the other.
@@ -15,7 +16,7 @@ pub const FILE: usize = 2 * SLOT;
 /// Bytes in use in most slots. A larger state is read in full, and has no room for lines of earlier updates.
 pub const USED: usize = 2048;
 const MAGIC: [u8; 4] = *b"QRTS";
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
 const HEADER: usize = 20;
 /// The most that an answer adds to a state beside new lines: marks, a place, a remembered code, the set of
 /// recovery codes.
@@ -71,12 +72,21 @@ fn encode(state: &State, sequence: u64, out: &mut Vec<u8>) {
     // Below the length of a slot, which fits a u16.
     let length = u16::try_from(out.len() - HEADER).unwrap_or(u16::MAX);
     out[6..8].copy_from_slice(&length.to_le_bytes());
-    let sum = checksum(&out[..16], &out[HEADER..]);
+    let sum = checksum(VERSION, &out[..16], &out[HEADER..]);
     out[16..HEADER].copy_from_slice(&sum.to_le_bytes());
 }
 
+/// Both halves of [`qrtotp_values::checksum`], up to version 3 a CRC-32.
+fn checksum(version: u16, header: &[u8], payload: &[u8]) -> u32 {
+    if version < 4 {
+        return crc_32(header, payload);
+    }
+    let sum = checksum_on(qrtotp_values::checksum(header), payload);
+    (sum ^ (sum >> 32)) as u32
+}
+
 /// CRC-32 (IEEE 802.3), a byte at a time.
-fn checksum(header: &[u8], payload: &[u8]) -> u32 {
+fn crc_32(header: &[u8], payload: &[u8]) -> u32 {
     static TABLE: [u32; 256] = table();
     let shift = |sum: u32, byte: &u8| (sum >> 8) ^ TABLE[((sum ^ u32::from(*byte)) & 255) as usize];
     !payload.iter().fold(header.iter().fold(!0, shift), shift)
@@ -112,6 +122,7 @@ pub fn first(state: &State) -> Vec<u8> {
 }
 
 /// A slot that is whole.
+#[derive(Clone, Copy)]
 struct Whole<'s> {
     version: u16,
     sequence: u64,
@@ -121,6 +132,16 @@ struct Whole<'s> {
 }
 
 impl<'s> Whole<'s> {
+    /// The state in it.
+    fn state(&self) -> Option<State> {
+        let read = match self.version {
+            1 => State::from_version_1,
+            2 => State::from_version_2,
+            _ => State::from_bytes,
+        };
+        read(self.payload).ok()
+    }
+
     /// The audit lines in it, each with its length before it.
     fn lines(&self) -> [&'s [u8]; 2] {
         if self.version < 3 {
@@ -148,7 +169,7 @@ fn decode(slot: &[u8]) -> Option<Whole<'_>> {
     let (payload, behind) = rest.split_at_checked(u16::from_le_bytes([header[6], header[7]]).into())?;
     let sequence = u64::from_le_bytes(*header[8..].first_chunk()?);
     let sum = u32::from_le_bytes(*header[16..].first_chunk()?);
-    (checksum(&header[..16], payload) == sum).then_some(Whole { version, sequence, payload, behind })
+    (checksum(version, &header[..16], payload) == sum).then_some(Whole { version, sequence, payload, behind })
 }
 
 /// Whether the slot has more bytes than these, its first ones.
@@ -158,21 +179,25 @@ pub fn is_longer(first: &[u8]) -> bool {
     HEADER + length > first.len()
 }
 
-/// Reads the newest whole one of the two slots, from all their bytes that are in use.
+/// Reads the newest whole one of the two slots, from all their bytes that are in use. A slot that holds no
+/// state is not whole, even if its checksum is right.
 ///
 /// # Errors
 /// No slot is whole.
 pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
-    let slots = [decode(first), decode(second)];
-    let both_whole = slots.iter().all(Option::is_some);
-    let newest = slots.iter().flatten().max_by_key(|slot| slot.sequence).ok_or(SlotError)?;
-    let sequence = newest.sequence;
-    let read = match newest.version {
-        1 => State::from_version_1,
-        2 => State::from_version_2,
-        _ => State::from_bytes,
+    let mut slots = [decode(first), decode(second)];
+    let (newest, state) = loop {
+        let at = match slots {
+            [Some(first), Some(second)] => usize::from(first.sequence <= second.sequence),
+            [first, _] => usize::from(first.is_none()),
+        };
+        let newest = slots[at].ok_or(SlotError)?;
+        match newest.state() {
+            Some(state) => break (newest, state),
+            None => slots[at] = None,
+        }
     };
-    let state = read(newest.payload).map_err(|_| SlotError)?;
+    let (both_whole, sequence) = (slots.iter().all(Option::is_some), newest.sequence);
     let kept = [sequence.wrapping_add(1), sequence].map(|sequence| {
         let slot = slots[usize::from(sequence % 2 == 1)].as_ref();
         slot.map_or_else(Vec::new, |slot| slot.lines().concat())
@@ -223,10 +248,10 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_is_the_crc_32_of_everybody_else() {
+    fn the_checksum_of_older_versions_is_the_crc_32_of_everybody_else() {
         // The check value of CRC-32/ISO-HDLC in the catalogue of parametrised CRC algorithms.
-        assert_eq!(checksum(b"1234", b"56789"), 0xcbf4_3926);
-        assert_eq!(checksum(b"", b""), 0);
+        assert_eq!(crc_32(b"1234", b"56789"), 0xcbf4_3926);
+        assert_eq!(crc_32(b"", b""), 0);
     }
 
     #[test]
@@ -274,13 +299,36 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_that_is_no_state_leaves_the_other_one_and_is_written_over() {
+        let mut file = first(&state(1));
+        let (offset, bytes) = {
+            let mut loaded = load(&file).unwrap();
+            let (offset, bytes) = loaded.succeed(&state(2));
+            (offset, bytes.to_vec())
+        };
+        write(&mut file, offset, &bytes);
+        let slot = usize::try_from(offset).unwrap();
+        let length = usize::from(u16::from_le_bytes([file[slot + 6], file[slot + 7]]));
+        file[slot + HEADER + 16 + 20 + 20 + 12 + 36] = 7; // neither with nor without used recovery codes
+        let sum = checksum(VERSION, &file[slot..slot + 16], &file[slot + HEADER..slot + HEADER + length]);
+        write(&mut file, offset + 16, &sum.to_le_bytes());
+        let mut loaded = load(&file).unwrap();
+        assert_eq!((loaded.both_whole, &loaded.state), (false, &state(1)));
+        let (again, bytes) = loaded.succeed(&state(3));
+        assert_eq!(again, offset);
+        write(&mut file, again, bytes);
+        let loaded = load(&file).unwrap();
+        assert_eq!((loaded.both_whole, loaded.state), (true, state(3)));
+    }
+
+    #[test]
     fn a_whole_slot_of_another_kind_or_version_is_none() {
-        for (at, changed) in [(0, b'X'), (4, 4), (4, 0), (5, 1)] {
+        for (at, changed) in [(0, b'X'), (4, 5), (4, 0), (5, 1)] {
             let mut file = first(&state(1));
             let mut payload = Vec::new();
             state(1).encode(&mut payload);
             file[at] = changed;
-            let sum = checksum(&file[..16], &payload);
+            let sum = checksum(VERSION, &file[..16], &payload);
             write(&mut file, 16, &sum.to_le_bytes());
             assert!(!load(&file).unwrap().both_whole, "byte {at}");
         }
@@ -298,7 +346,7 @@ mod tests {
         let length = u16::try_from(payload.len()).unwrap().to_le_bytes();
         let mut slot =
             [MAGIC.as_slice(), &[1, 0], &length, &sequence.to_le_bytes(), &[0; 4], &payload].concat();
-        let sum = checksum(&slot[..16], &payload);
+        let sum = crc_32(&slot[..16], &payload);
         slot[16..HEADER].copy_from_slice(&sum.to_le_bytes());
         slot.resize(SLOT, 0);
         slot
@@ -343,7 +391,7 @@ mod tests {
             file[slot + 4] = 2;
             let length = u16::try_from(payload.len()).unwrap().to_le_bytes();
             write(&mut file, slot as u64 + 6, &length);
-            let sum = checksum(&file[slot..slot + 16], &payload);
+            let sum = crc_32(&file[slot..slot + 16], &payload);
             write(&mut file, slot as u64 + 16, &sum.to_le_bytes());
         }
         let mut loaded = load(&file).unwrap();

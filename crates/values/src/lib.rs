@@ -1,5 +1,5 @@
 //! Plain values that every crate needs: Unix times, dates, durations as people write them, and text from
-//! outside made safe to show.
+//! outside made safe to show; and a checksum.
 //!
 //! Never reads a clock, a file or the environment; never decides anything. Begin with [`text::clean`].
 //!
@@ -13,10 +13,12 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod checksum;
 mod date;
 mod duration;
 pub mod text;
 
+pub use checksum::{checksum, checksum_on};
 pub use date::{Date, DateError};
 pub use duration::{ConfigDuration, DurationError};
 

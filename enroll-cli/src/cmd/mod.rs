@@ -15,6 +15,7 @@ mod key;
 mod list;
 mod man;
 mod metrics;
+mod place;
 mod portal;
 mod recovery;
 mod resync;
@@ -88,7 +89,8 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Top, _) => top::run(&context()?),
         (Command::Watch(args), _) => watch::run(&args),
         (Command::Metrics { textfile }, _) => metrics::run(&cli.config, &context()?, textfile.as_deref()),
-        (Command::Unlock { user }, _) => unlock::run(&context()?, &user),
+        (Command::Unlock { user, from }, _) => unlock::run(&context()?, &user, from.as_deref()),
+        (Command::Place(what), _) => place::run(&context()?, what),
         (Command::Token(what), _) => token::run(&context()?, what),
         (Command::Config(what), _) => config::run(&cli.config, what),
         (Command::Completions { shell }, _) => completions::run(shell),

@@ -1,7 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
-const RULES: ThrottleRules = ThrottleRules { free_failures: 3, max_wait: 30, disable_after: 100 };
+const RULES: ThrottleRules =
+    ThrottleRules { free_failures: 3, max_wait: 30, disable_after: 100, familiar: FAMILIAR };
 const HOME: Side = Side::Place(PlaceId([1; 8]));
 const ABROAD: Side = Side::Place(PlaceId([2; 8]));
 const NOON: UnixTime = 1_000_000_000;
@@ -121,7 +122,7 @@ fn a_hundred_failures_of_all_lanes_disable_codes_until_they_are_lifted() {
     assert_eq!(throttle.gate(FactorKind::Recovery, HOME, NOON, &RULES), Gate::Open);
     throttle.lift();
     assert_eq!((throttle.failures(), code(&throttle, HOME, NOON)), (0, Gate::Open));
-    assert!(throttle.is_familiar(HOME, NOON), "the places stay");
+    assert!(throttle.is_familiar(HOME, NOON, &RULES), "the places stay");
 }
 
 #[test]
@@ -131,6 +132,47 @@ fn strangers_and_own_processes_can_not_disable_an_account() {
         let closed = [Leak::of_strangers(&rules), Leak::of_own(&rules)].map(|leak| leak.closes_at);
         assert!(closed.iter().sum::<u32>() < disable_after && !closed.contains(&0), "{disable_after}");
     }
+}
+
+#[test]
+fn a_mistyped_recovery_code_at_a_familiar_place_is_no_wrong_code_from_elsewhere() {
+    for (side, told) in [(HOME, (0, 0)), (Side::Own, (0, 0)), (ABROAD, (1, 1)), (Side::Nowhere, (1, 1))] {
+        let mut throttle = at_home();
+        let _ = throttle.fail(FactorKind::Recovery, side, NOON, &RULES);
+        assert_eq!(throttle.failures_of(FactorKind::Recovery), 1, "it waits all the same");
+        let forgiven = throttle.right(HOME, NOON, &RULES);
+        assert_eq!((forgiven.since.count, forgiven.elsewhere), told, "{side:?}");
+    }
+}
+
+#[test]
+fn a_failure_that_was_taken_back_is_left_in_no_counter() {
+    for side in [HOME, Side::Own, ABROAD, Side::Nowhere] {
+        let mut throttle = at_home();
+        for _ in 0..12 {
+            let _ = throttle.fail(FactorKind::Code, side, NOON, &RULES);
+            throttle.take_back(side, NOON, &RULES);
+            assert_eq!(throttle.right(HOME, NOON, &RULES).since.count, 0);
+            let _ = throttle.right(side, NOON, &RULES);
+            assert_eq!((throttle.failures(), code(&throttle, side, NOON)), (0, Gate::Open), "{side:?}");
+        }
+    }
+}
+
+#[test]
+fn a_place_that_an_admin_vouches_for_is_familiar_for_a_day_and_never_for_less_than_it_was() {
+    let mut throttle = failed(40, ABROAD);
+    throttle.trust(PlaceId([2; 8]), NOON, &RULES);
+    assert_eq!(code(&throttle, ABROAD, NOON), Gate::Open);
+    assert!(
+        throttle.is_familiar(ABROAD, NOON + DAY - 1, &RULES)
+            && !throttle.is_familiar(ABROAD, NOON + DAY, &RULES)
+    );
+    let _ = throttle.right(ABROAD, NOON, &RULES);
+    throttle.trust(PlaceId([2; 8]), NOON + HOUR, &RULES);
+    assert!(throttle.is_familiar(ABROAD, NOON + 29 * DAY, &RULES));
+    throttle.forget_place(ABROAD);
+    assert!(!throttle.is_familiar(ABROAD, NOON, &RULES) && throttle.all_places().is_empty());
 }
 
 #[test]
@@ -144,14 +186,20 @@ fn recovery_codes_wait_for_their_own_failures_only_and_are_never_disabled() {
     assert_eq!(throttle.gate(FactorKind::Recovery, HOME, NOON + 30, &RULES), Gate::Open);
     assert!(!throttle.is_disabled(&RULES));
     assert_eq!(throttle.recovered(ABROAD, NOON, &RULES).failures, 1040);
-    assert_eq!((throttle.failures(), throttle.is_familiar(ABROAD, NOON)), (0, true));
+    assert_eq!((throttle.failures(), throttle.is_familiar(ABROAD, NOON, &RULES)), (0, true));
 }
 
 #[test]
-fn a_place_is_familiar_for_thirty_days_after_a_right_code() {
+fn a_place_is_familiar_after_a_right_code_for_as_long_as_the_rules_say() {
     let throttle = at_home();
-    assert!(throttle.is_familiar(HOME, NOON + FAMILIAR - 1) && !throttle.is_familiar(HOME, NOON + FAMILIAR));
-    assert!(!throttle.is_familiar(ABROAD, NOON) && !throttle.is_familiar(Side::Nowhere, NOON));
+    for days in [1, 30, 90] {
+        let (rules, end) = (ThrottleRules { familiar: days * 86_400, ..RULES }, NOON + i64::from(days) * DAY);
+        assert!(throttle.is_familiar(HOME, end - 1, &rules) && !throttle.is_familiar(HOME, end, &rules));
+        assert_eq!([throttle.places(end - 1, &rules), throttle.places(end, &rules)], [1, 0]);
+    }
+    for side in [ABROAD, Side::Nowhere] {
+        assert!(!throttle.is_familiar(side, NOON, &RULES));
+    }
 }
 
 #[test]
@@ -165,9 +213,12 @@ fn only_right_codes_make_places_and_the_one_longest_without_goes() {
     for n in 100..200 {
         let _ = throttle.fail(FactorKind::Code, place(n), NOON + 101, &RULES);
     }
-    assert_eq!(throttle.places(NOON + 101), 16);
+    assert_eq!(throttle.places(NOON + 101, &RULES), 16);
     let _ = throttle.right(place(16), NOON + 102, &RULES);
-    assert_eq!([0, 1, 2, 16].map(|n| throttle.is_familiar(place(n), NOON + 102)), [true, false, true, true]);
+    assert_eq!(
+        [0, 1, 2, 16].map(|n| throttle.is_familiar(place(n), NOON + 102, &RULES)),
+        [true, false, true, true]
+    );
 }
 
 #[test]
@@ -179,7 +230,7 @@ fn a_clock_that_goes_back_holds_nobody_up_and_forgets_nothing() {
     assert_eq!((code(&throttle, Side::Own, 1030), throttle.failures()), (Gate::Open, 8));
     let mut throttle = at_home();
     throttle.advance(1000, &RULES);
-    assert!(throttle.is_familiar(HOME, 1000) && !throttle.is_familiar(HOME, 1000 + FAMILIAR));
+    assert!(throttle.is_familiar(HOME, 1000, &RULES) && !throttle.is_familiar(HOME, 1000 + 30 * DAY, &RULES));
 }
 
 /// The attacker and owner of a simulated year, and their places.

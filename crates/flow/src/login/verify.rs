@@ -10,7 +10,7 @@ use crate::refusal::Refusal;
 use crate::verification::{Proof, Recorded, Rules, Verification};
 use crate::verify::{simulate_for_unknown, verify_and_record};
 use crate::{Echo, FirstPass, UNAVAILABLE, Unproven};
-use qrtotp_account::{Name, ThrottleRules};
+use qrtotp_account::{FactorKind, Name, ThrottleRules};
 use qrtotp_audit::{Event, Kind};
 use qrtotp_policy::FirstLogin;
 use qrtotp_store::StoreError;
@@ -49,7 +49,9 @@ impl Login<'_, '_> {
     ) -> Result<Box<Ending>, Box<Ending>> {
         self.same_user()?; // before a code is used up
         let mut throttle = self.ctx.config.throttle.rules();
-        if tried.and_then(|tried| tried.verification.counted_as()) == Some(answer.means()) {
+        let counted = tried.and_then(|tried| tried.verification.counted_as());
+        self.ruling.tried_password = counted == Some(FactorKind::Code);
+        if counted == Some(answer.means()) {
             throttle.max_wait = 0;
         }
         let mut recorded = self.record(account, answer, throttle);
@@ -104,6 +106,7 @@ impl Login<'_, '_> {
             step_up: self.ruling.steps_up(),
             fresh: self.ruling.fresh,
             tried,
+            tried_before: self.ruling.tried_password,
             ..Rules::of(ctx, uid, Kind::Login, answer_place)
         };
         let recorded = match account {

@@ -1,7 +1,7 @@
 //! Logins from several places: which failures delay which logins, and the notices for the owner.
 
 use super::*;
-use crate::{Selection, revoke};
+use crate::{NamedPlace, Selection, forget_places, revoke, trust_place};
 use qrtotp_account::{FactorKind, Throttle};
 use qrtotp_store::Store;
 
@@ -68,6 +68,36 @@ fn a_stranger_keeps_the_owner_out_nowhere_but_at_new_places() {
     assert_eq!(w.right_from(&secret, "alice"), Outcome::Accepted, "sudo");
     assert_eq!(w.right_from(&secret, "192.0.2.1"), Outcome::Denied);
     assert_eq!(w.throttle().failures_of(FactorKind::Code), 40, "nothing of the stranger's was forgotten");
+}
+
+#[test]
+fn a_place_that_an_admin_names_is_familiar_for_a_day_and_one_that_is_forgotten_is_a_strangers() {
+    let (mut w, secret) = owner();
+    w.guess_from(ABROAD, 60);
+    assert_eq!(w.right_from(&secret, "192.0.2.1"), Outcome::Denied);
+    let (name, place) = (World::name(), |text| NamedPlace::parse(text).unwrap());
+    for (text, done) in [("192.0.2.0/24", true), ("0123456789abcdef", false)] {
+        assert_eq!(trust_place(&mut w.ctx("alice"), &name, (place(text), text)).unwrap(), done, "{text}");
+    }
+    assert!(w.log.0.iter().any(|line| line.contains("event=place_trusted") && line.contains("192.0.2.0/24")));
+    assert_eq!(w.right_from(&secret, "192.0.2.1"), Outcome::Accepted);
+    let forget = |w: &mut World, place| forget_places(&mut w.ctx("alice"), &name, place).unwrap();
+    assert_eq!(forget(&mut w, Some(place("192.0.2.77"))), 1);
+    assert_eq!(w.right_from(&secret, "192.0.2.1"), Outcome::Denied);
+    assert_eq!(w.right_from(&secret, HOME), Outcome::Accepted);
+    assert_eq!([forget(&mut w, None), forget(&mut w, None)], [1, 0]);
+    assert_eq!(w.right_from(&secret, HOME), Outcome::Denied);
+    assert_eq!(w.log.0.iter().filter(|line| line.contains("event=places_forgotten")).count(), 2);
+}
+
+#[test]
+fn a_place_is_named_by_an_address_a_network_in_one_place_or_its_digest() {
+    for text in ["192.0.2.7", "192.0.2.64/26", "2001:db8:7::1", "2001:db8:7::/56", "00ff00ff00ff00ff"] {
+        assert!(NamedPlace::parse(text).is_ok(), "{text}");
+    }
+    for text in ["", "192.0.2", "10.0.0.0/8", "192.0.0.0/23", "2001:db8::/55", "home", "00ff"] {
+        assert!(NamedPlace::parse(text).is_err(), "{text}");
+    }
 }
 
 #[test]
@@ -200,10 +230,10 @@ fn an_accepted_key_is_the_place_wherever_it_is() {
 #[test]
 fn a_revoked_account_forgets_its_places() {
     let (mut w, _) = owner();
-    assert_eq!(w.throttle().places(w.clock.now()), 1);
+    assert_eq!(w.throttle().places(w.clock.now(), &w.config.throttle.rules()), 1);
     let now = w.clock.now();
     revoke(&mut w.ctx("alice"), &World::name(), Selection::All).unwrap();
-    assert_eq!(w.throttle().places(now), 0);
+    assert_eq!(w.throttle().places(now, &w.config.throttle.rules()), 0);
 }
 
 #[test]

@@ -161,7 +161,24 @@ fn the_answer_after_a_password_that_looks_like_a_code_does_not_wait_for_it() {
     let code = w.code(&secret, 0);
     let mut human = with_password("123456", [say(&code)]);
     assert_eq!(w.login_as("alice", &try_first(), &mut human), Outcome::Accepted);
-    assert_eq!(state(&w).throttle.failures(), 10);
+    assert_eq!(state(&w).throttle.failures(), 9);
+}
+
+#[test]
+fn a_password_that_looks_like_a_code_counts_nowhere_once_the_code_after_it_was_right() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    for rhost in ["", "192.0.2.7"] {
+        for _ in 0..30 {
+            w.pass(60);
+            let code = w.code(&secret, 0);
+            let mut human = with_password("123456", [say(&code)]);
+            let subject = Subject { rhost: rhost.into(), ..World::subject("alice") };
+            assert_eq!(w.login_of(subject, &try_first(), &mut human), Outcome::Accepted, "{rhost}");
+            assert!(human.shown.is_empty(), "{:?}", human.shown);
+        }
+    }
+    assert_eq!(state(&w).throttle.failures(), 0);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 use super::*;
 use qrtotp_account::{Gate, ThrottleRules};
 
-const RULES: ThrottleRules = ThrottleRules { free_failures: 2, max_wait: 30, disable_after: 10 };
+const RULES: ThrottleRules =
+    ThrottleRules { free_failures: 2, max_wait: 30, disable_after: 10, familiar: 86_400 };
 
 fn throttle<'a>(w: &'a World, name: &'a Name) -> PrimaryThrottle<'a> {
     PrimaryThrottle { name, rules: RULES, store: &w.store }

@@ -20,7 +20,8 @@ pub struct RuleSet {
     bytes: Vec<u8>,
 }
 
-const FIRST_LOGINS: [FirstLogin; 4] =
+/// All of them; their places in the list are part of the form.
+pub(crate) const FIRST_LOGINS: [FirstLogin; 4] =
     [FirstLogin::Deny, FirstLogin::Enroll, FirstLogin::Token, FirstLogin::Allow];
 const OUTCOMES: [Outcome; 4] = [Outcome::Skip, Outcome::Code, Outcome::TwoCodes, Outcome::Deny];
 const NONE: u8 = u8::MAX;
@@ -44,8 +45,8 @@ impl RuleSet {
     }
 
     /// A set that was compiled before.
-    pub(crate) fn from_bytes(generation: u64, bytes: &[u8]) -> Self {
-        Self { generation, bytes: bytes.to_vec() }
+    pub(crate) fn from_bytes(generation: u64, bytes: Vec<u8>) -> Self {
+        Self { generation, bytes }
     }
 
     /// The bytes for [`RuleSet::from_bytes`].

@@ -13,6 +13,7 @@ mod tests;
 #[cfg(test)]
 pub(super) use tests::NoNames;
 
+pub(super) use compiled::FIRST_LOGINS;
 pub use compiled::RuleSet;
 pub use decide::{Decision, Effects, Facts, Known, Lookups};
 pub use hours::{Hours, minute_of_week};
@@ -56,7 +57,7 @@ pub struct Conditions {
     pub key: Option<bool>,
     /// Requires a registered hardware key. Goes with `key: Some(true)`.
     pub hardware_key: bool,
-    /// Whether a right code came from the same place in the last 30 days.
+    /// Whether the place is familiar: a right code came from there in the last `throttle.familiar`.
     pub familiar: Option<bool>,
     /// The origin of the login.
     pub from: Vec<Origin>,
@@ -82,10 +83,10 @@ pub enum Condition {
     By = 4,
     Key = 8,
     From = 16,
-    Hours = 32,
-    Since = 64,
-    Until = 128,
-    User = 256,
+    User = 32,
+    Hours = 64,
+    Since = 128,
+    Until = 256,
     Group = 512,
     HardwareKey = 1024,
     Place = 2048,
@@ -99,10 +100,10 @@ impl Condition {
         Self::By,
         Self::Key,
         Self::From,
+        Self::User,
         Self::Hours,
         Self::Since,
         Self::Until,
-        Self::User,
         Self::Group,
         Self::HardwareKey,
         Self::Place,

@@ -497,10 +497,10 @@ mod random {
             let set = RuleSet::compile(&[], &rules);
             let mut bytes = set.as_bytes().to_vec();
             let place = at.index(bytes.len());
-            let cut = RuleSet::from_bytes(1, &bytes[..place]);
+            let cut = RuleSet::from_bytes(1, bytes[..place].to_vec());
             prop_assert!(place == 0 || cut.rules().is_err());
             bytes[place] ^= 1 << bit;
-            let changed = RuleSet::from_bytes(1, &bytes);
+            let changed = RuleSet::from_bytes(1, bytes.clone());
             // Neither call panics.
             let _ = changed.rules();
             let _ = changed.decide(&Facts::default(), &mut known(|| None), None);

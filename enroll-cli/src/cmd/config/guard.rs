@@ -3,7 +3,10 @@
 //! emergency accounts.
 
 use super::words::first_login_of;
-use qrtotp_policy::{Compiled, Config, Damaged, Facts, Finding, FirstLogin, Known, Outcome, Severity};
+use crate::cmd::doctor::Ways;
+use qrtotp_policy::{
+    Compiled, Config, Damaged, Facts, Finding, FirstLogin, Known, Outcome, Severity, Unasked,
+};
 use qrtotp_values::UnixTime;
 
 /// An address of nobody's network (RFC 5737), for logins from elsewhere.
@@ -14,6 +17,8 @@ pub const ELSEWHERE: &str = "203.0.113.1";
 pub struct Person {
     pub name: String,
     pub is_root: bool,
+    /// No password opens it, so nobody logs in with it at the console.
+    pub is_locked: bool,
     /// Its gids; `None`: they can't be had.
     pub gids: Option<Vec<u32>>,
     /// It has a device whose codes count.
@@ -45,6 +50,10 @@ pub struct Host<'h> {
     pub enrolled: bool,
     /// Whether a service's PAM file asks for a code.
     pub asks: &'h dyn Fn(&str) -> bool,
+    /// How logins come in at sshd.
+    pub ways: Ways,
+    /// Accounts without a device that logged in lately.
+    pub recent: Vec<Person>,
 }
 
 /// A login that is tried out.
@@ -75,10 +84,11 @@ pub fn findings(
     now: UnixTime,
 ) -> Result<Vec<Finding>, Damaged> {
     let mut guard = Guard { config: &compiled.config, host, now, found: Vec::new() };
-    if !compiled.rules.is_empty() {
+    if !compiled.rules.is_empty() || compiled.config.defaults.unasked == Unasked::Deny {
         guard.actor()?;
         guard.admins(admins)?;
         guard.emergency()?;
+        guard.recent()?;
     }
     Ok(guard.found)
 }
@@ -137,24 +147,32 @@ impl Guard<'_> {
         let rhost = if self.host.rhost.is_empty() { ELSEWHERE } else { &self.host.rhost };
         let sshd = Login { service: "sshd", rhost, tty: "ssh" };
         let sudo = Login { service: "sudo", rhost: "", tty: "pts/0" };
-        let mut lacks_device = false;
+        let (mut lacks_device, mut locked) = (false, None);
         for admin in admins {
             let logins = [CONSOLE, sshd, sudo];
-            for login in &logins[..if admin.is_root { 2 } else { 3 }] {
+            for (at, login) in logins[..if admin.is_root { 2 } else { 3 }].iter().enumerate() {
                 match self.end(&admin, *login)? {
+                    // Another module than pam_unix may let it in.
+                    End::In if at == 0 && admin.is_locked => locked = Some(admin.name.clone()),
                     End::In => return Ok(()),
                     End::NoDevice => lacks_device = true,
                     End::Denied(_) => {}
                 }
             }
         }
-        if lacks_device {
+        if let Some(name) = locked {
+            let reason = format!(
+                "of those who can become root only {name} gets in, at the console, and no password opens that account; let another \
+                 one in at sshd, or give it a password"
+            );
+            self.found.push(Finding { severity: Severity::Warning, key: "L2", reason });
+        } else if lacks_device {
             let text = "nobody who can become root gets in at sshd, login or sudo: those who are not denied need a code and have no \
                         device; enrol one of them first with `qrtotp enroll`";
             self.no_device("L2", text.into());
         } else {
-            let text = "nobody who can become root gets in at sshd, login or sudo: rules deny them all; put a rule that lets one of \
-                        them in above those";
+            let text = "nobody who can become root gets in at sshd, login or sudo: rules or `unasked` deny them all; put a rule \
+                        that lets one of them in above those";
             self.refuse("L2", text.into());
         }
         Ok(())
@@ -180,6 +198,10 @@ impl Guard<'_> {
                 );
             }
             match self.end(person, CONSOLE)? {
+                _ if person.is_locked => self.refuse(
+                    "L3",
+                    format!("the emergency account {name} is locked, so nobody logs in with it at the console; `passwd {name}` gives it a password"),
+                ),
                 End::In => {}
                 End::Denied(rule) => self.refuse(
                     "L3",
@@ -195,6 +217,27 @@ impl Guard<'_> {
         Ok(())
     }
 
+    /// L5: users of the last weeks without a device, who would be asked for a code.
+    fn recent(&mut self) -> Result<(), Damaged> {
+        let login = Login { service: "sshd", rhost: ELSEWHERE, tty: "ssh" };
+        let mut caught = Vec::new();
+        for person in &self.host.recent {
+            if self.end(person, login)? == End::NoDevice {
+                caught.push(person.name.as_str());
+            }
+        }
+        if !caught.is_empty() {
+            let (count, more) = (caught.len(), if caught.len() > 5 { " …" } else { "" });
+            let names = caught[..count.min(5)].join(", ");
+            let reason = format!(
+                "{count} who logged in within 30 days have no device, and would need a code at sshd: {names}{more}; let them enrol there \
+                 (first_login = \"enroll\"), or enrol them first"
+            );
+            self.found.push(Finding { severity: Severity::Warning, key: "L5", reason });
+        }
+        Ok(())
+    }
+
     /// The best of a login without a key, with one, and with a registered hardware key, where sshd says
     /// which.
     fn end(&self, person: &Person, login: Login<'_>) -> Result<End, Damaged> {
@@ -202,12 +245,40 @@ impl Guard<'_> {
         if !says_keys {
             return self.end_with(person, login, None, false);
         }
-        let mut best = self.end_with(person, login, Some(false), false)?;
-        best = best.max(self.end_with(person, login, Some(true), false)?);
-        if person.hardware_key {
-            best = best.max(self.end_with(person, login, Some(true), true)?);
+        let Ways { asks, key_alone, account_part } = self.host.ways;
+        // Without our account line a key alone lets in whatever the rules say: nothing to count on.
+        let unasked = key_alone && account_part;
+        let mut best = if unasked { self.end_unasked(person, login)? } else { End::Denied(String::new()) };
+        if asks || !unasked {
+            best = best.max(self.end_with(person, login, Some(false), false)?);
+            best = best.max(self.end_with(person, login, Some(true), false)?);
+            if person.hardware_key {
+                best = best.max(self.end_with(person, login, Some(true), true)?);
+            }
         }
         Ok(best)
+    }
+
+    /// The end of a login with a key alone, for which only the account part runs.
+    fn end_unasked(&self, person: &Person, login: Login<'_>) -> Result<End, Damaged> {
+        let Login { service, rhost, tty } = login;
+        let key = Some(true);
+        let facts = Facts { user: Some(&person.name), service, tty, by: "", rhost, key, now: self.now };
+        let mut known = Known { groups: || person.gids.clone(), hardware_key: false, familiar: false };
+        let decision = self.config.rules.decide(&facts, &mut known, None)?;
+        let outcome = decision.outcome.unwrap_or_else(|| self.config.default_outcome());
+        let denies = match outcome {
+            Outcome::Deny | Outcome::TwoCodes => true,
+            Outcome::Code => decision.effects.fresh || self.config.defaults.unasked == Unasked::Deny,
+            Outcome::Skip => false,
+        };
+        Ok(match denies {
+            true => End::Denied(format!(
+                "{} (sshd takes a key alone, and the account part denies what was not asked for)",
+                decision.rule
+            )),
+            false => End::In,
+        })
     }
 
     fn end_with(
@@ -283,6 +354,8 @@ mod tests {
             emergency: Vec::new(),
             enrolled: true,
             asks: &|_| true,
+            ways: Ways::default(),
+            recent: Vec::new(),
         }
     }
 
@@ -438,6 +511,50 @@ mod tests {
         assert_eq!(refused(&fine, &host(None, false)), ["L3"]);
         let needs_code = found(&rules("user = ['x'] -> code"), &host(there(), false));
         assert_eq!(needs_code, [("L3", false)]);
+    }
+
+    #[test]
+    fn a_locked_root_at_the_console_is_warned_about_and_a_locked_emergency_account_refused() {
+        let locked = |name| Person { is_locked: true, ..person(name, &[9], true) };
+        let text = "[[rule]]\nname = 'a'\nservice = ['sshd', 'sudo']\nthen = 'deny'";
+        let compiled = compile(&[SourceFile { path: "x".into(), bytes: text.into() }], &Groups).unwrap();
+        for (admin, warned) in [(person("root", &[9], true), false), (locked("root"), true)] {
+            let host = Host { actor: None, ..host() };
+            let found = findings(&compiled, &host, [admin].into_iter(), NOW).unwrap();
+            let said = found.iter().find(|finding| finding.key == "L2").map(|finding| finding.severity);
+            assert_eq!(said, warned.then_some(Severity::Warning));
+        }
+        let emergency = breakglass(Some(locked("breakglass")), false);
+        let fine = rules("user = ['breakglass']; from = ['local']; tty = ['tty*'] -> skip; alert = true");
+        assert_eq!(refused(&fine, &Host { emergency, ..host() }), ["L3"]);
+    }
+
+    #[test]
+    fn a_key_alone_that_the_account_part_denies_lets_nobody_in() {
+        let deny = "[defaults]\nunasked = 'deny'";
+        let ways = |asks, account_part| Host { ways: Ways { asks, key_alone: true, account_part }, ..host() };
+        assert_eq!(refused(deny, &ways(false, true)), ["L1"]);
+        assert!(refused(deny, &ways(true, true)).is_empty(), "a password and a code let in");
+        assert!(refused(deny, &ways(false, false)).is_empty(), "our account line is not there");
+        assert!(refused(deny, &host()).is_empty());
+        let skip = format!("{deny}\n{}", rules("service = ['sshd']; key = true -> skip"));
+        assert!(refused(&skip, &ways(false, true)).is_empty());
+        let two_codes = rules("service = ['sshd'] -> two-codes");
+        assert_eq!(refused(&two_codes, &ways(false, true)), ["L1"]);
+    }
+
+    #[test]
+    fn those_who_logged_in_lately_and_have_no_device_are_told() {
+        let recent: Vec<Person> = (0..7).map(|n| person(&format!("user{n}"), &[5], false)).collect();
+        let host = Host { recent, ..host() };
+        for (short, told) in [
+            ("user = ['x'] -> code", true),
+            ("user = ['user*'] -> skip; notice = true", false),
+            ("service = ['sshd'] -> code; first_login = 'enroll'", false),
+        ] {
+            let found = found(&rules(short), &host);
+            assert_eq!(found.contains(&("L5", false)), told, "{short}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Facts about this host and its accounts, for the guard and `diff`.
 
 use super::guard::{Emergency, Host, Person};
-use crate::cmd::doctor::Files;
+use crate::cmd::doctor::{Files, Ways};
 use crate::context::{login_uid, terminal_name};
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getuid};
 use qrtotp_account::{EnrolmentStatus, Name};
@@ -33,11 +33,18 @@ impl Accounts<'_> {
         Person {
             name: user.name.clone(),
             is_root: user.uid.is_root(),
+            is_locked: is_locked(&user.name),
             gids: HostDirectory.groups(&user.name),
             device: record.as_ref().is_some_and(|record| record.standing() == EnrolmentStatus::Enrolled),
             hardware_key: record.as_ref().is_some_and(|record| !record.ssh_keys.is_empty()),
             token: record.and_then(|record| record.token).is_some_and(|token| token.is_live(self.now)),
         }
+    }
+
+    /// Accounts without a device that logged in within the last 30 days.
+    fn recent(&self) -> Vec<Person> {
+        let names = last_logins(self.now - 30 * 86_400);
+        names.iter().filter_map(|name| self.person(name)).filter(|person| !person.device).collect()
     }
 
     /// Whether any account has a device.
@@ -67,7 +74,7 @@ impl Accounts<'_> {
     }
 
     /// The other facts that the guard needs.
-    pub fn host<'h>(&self, emergency: &[String], asks: &'h dyn Fn(&str) -> bool) -> Host<'h> {
+    pub fn host<'h>(&self, emergency: &[String], asks: &'h dyn Fn(&str) -> bool, ways: Ways) -> Host<'h> {
         let emergency = emergency.iter().map(|name| Emergency {
             name: name.clone(),
             person: self.person(name),
@@ -80,6 +87,8 @@ impl Accounts<'_> {
             emergency: emergency.collect(),
             enrolled: self.enrolled(),
             asks,
+            ways,
+            recent: self.recent(),
         }
     }
 }
@@ -121,13 +130,47 @@ fn parent(pid: u32) -> u32 {
     behind_name.split_ascii_whitespace().nth(1).and_then(|pid| pid.parse().ok()).unwrap_or(0)
 }
 
-/// Whether the account has expired: shadow(5), the eighth field, in days since 1970.
-fn is_expired(name: &str, now: UnixTime) -> bool {
+/// A field of an account's line in shadow(5), from 0.
+fn shadow(name: &str, field: usize) -> Option<String> {
     let shadow = std::fs::read_to_string("/etc/shadow").unwrap_or_default();
-    let mut lines = shadow.lines().map(|line| line.split(':'));
-    let day = lines
-        .find_map(|mut fields| (fields.next() == Some(name)).then(|| fields.nth(6)?.parse::<i64>().ok()));
-    day.flatten().is_some_and(|day| day >= 0 && day <= now / 86_400)
+    let line = shadow.lines().find(|line| line.split(':').next() == Some(name))?;
+    line.split(':').nth(field).map(str::to_owned)
+}
+
+/// Whether the account has expired: the eighth field, in days since 1970.
+fn is_expired(name: &str, now: UnixTime) -> bool {
+    let day = shadow(name, 7).and_then(|day| day.parse::<i64>().ok());
+    day.is_some_and(|day| day >= 0 && day <= now / 86_400)
+}
+
+/// Whether no password opens the account: the second field begins with `!` or `*`.
+fn is_locked(name: &str) -> bool {
+    shadow(name, 1).is_some_and(|password| password.starts_with(['!', '*']))
+}
+
+/// The accounts of /etc/passwd that logged in after `since`, by lastlog(8) or lastlog2(8); none if neither
+/// tells.
+fn last_logins(since: UnixTime) -> Vec<String> {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let Ok(lastlog) = std::fs::File::open("/var/log/lastlog") else {
+        let mut command = std::process::Command::new("lastlog2");
+        command.args(["--time", "30"]);
+        let text = crate::program::output(command).unwrap_or_default();
+        return text.lines().skip(1).filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
+    };
+    let lines = passwd.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        Some((fields.next()?, fields.nth(1)?.parse::<u64>().ok()?))
+    });
+    lines.filter(|(_, uid)| login_of(&lastlog, *uid) > since).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// The time of the last login in `struct lastlog` of a uid; 0: never.
+fn login_of(lastlog: &std::fs::File, uid: u64) -> UnixTime {
+    const ENTRY: u64 = 4 + 32 + 256;
+    let mut time = [0; 4];
+    let read = std::os::unix::fs::FileExt::read_exact_at(lastlog, &mut time, uid * ENTRY);
+    if read.is_ok() { i32::from_ne_bytes(time).into() } else { 0 }
 }
 
 /// The name of a group, for people.

@@ -1,8 +1,8 @@
 //! Objections to applying a configuration.
 
+use super::guard;
 use super::host::{Accounts, asks};
-use super::{guard, sshd};
-use crate::cmd::doctor::Files;
+use crate::cmd::doctor::{Files, Sshd};
 use crate::context::Context;
 use crate::error::Failure;
 use qrtotp_clock::{Clock, SystemClock};
@@ -15,11 +15,12 @@ pub fn objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, Fail
     let store = Context::before_applying(path, compiled).store().ok();
     let (now, files) = (SystemClock.now(), Files::read());
     let (accounts, asks) = (Accounts { store: store.as_ref(), now }, asks(&files));
-    let host = accounts.host(&compiled.emergency, &asks);
+    let sshd = Sshd::ask();
+    let host = accounts.host(&compiled.emergency, &asks, sshd.ways(&files));
     let found = guard::findings(compiled, &host, accounts.admins(), now);
     let mut found = found.map_err(|Damaged| Failure::Error("the rules can't be decided by".into()))?;
-    found.extend(sshd::finding(compiled, &files));
-    found.extend(sshd::unverified_keys(&compiled.rules));
+    found.extend(super::sshd::finding(compiled, &files));
+    found.extend(super::sshd::unverified_keys(&compiled.rules, &sshd));
     found.extend(one_field(&compiled.rules, &files));
     found.extend(codes_without_password(&compiled.config.broker, &files));
     Ok(found)

@@ -3,9 +3,8 @@
 //! key.
 
 use crate::applied::compiled;
-use crate::cmd::doctor::{Files, lets_in_on_nothing};
+use crate::cmd::doctor::{Files, Sshd, lets_in_on_nothing};
 use crate::error::{Exit, Failure};
-use crate::sshd::{Settings, program};
 use qrtotp_policy::{Compiled, Finding, Origin, Outcome, Rule, Severity};
 use std::fmt::{Display, Write as _};
 use std::io::Write;
@@ -35,19 +34,18 @@ pub fn finding(compiled: &Compiled, files: &Files) -> Option<Finding> {
 
 /// Finds a rule that takes a hardware key as second factor although sshd does not demand its PIN or
 /// fingerprint.
-pub fn unverified_keys(rules: &[Rule]) -> Option<Finding> {
+pub fn unverified_keys(rules: &[Rule], sshd: &Sshd) -> Option<Finding> {
     let rule = rules.iter().find(|rule| rule.outcome == Outcome::Skip && rule.conditions.hardware_key)?;
-    let settings = program().and_then(|program| Settings::ask(program, None).ok());
-    let options = settings.as_ref().map(|settings| settings.get("pubkeyauthoptions").unwrap_or_default());
-    if options.is_some_and(|options| options.split([',', ' ']).any(|one| one == "verify-required")) {
+    let verifies = sshd.verifies_keys();
+    if verifies == Some(true) {
         return None;
     }
-    let severity = if options.is_some() { Severity::Danger } else { Severity::Warning };
+    let severity = if verifies.is_some() { Severity::Danger } else { Severity::Warning };
     let reason = format!(
         "rule {}: anyone who finds a hardware key gets in by it alone; set PubkeyAuthOptions touch-required verify-required in \
-         sshd_config, so that sshd demands a touch and the PIN or fingerprint{}",
+         sshd_config and in each Match block that sets it, so that sshd demands a touch and the PIN or fingerprint{}",
         rule.name,
-        if options.is_some() { "" } else { " (not known: `sshd -T` does not print the settings)" }
+        if verifies.is_some() { "" } else { " (not known: `sshd -T` does not print the settings)" }
     );
     Some(Finding { severity, key: "sshd", reason })
 }

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::program::Silence;
 use crate::sshd::{Settings, program};
 use nix::unistd::geteuid;
+use pam_stack::Part;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory};
 use qrtotp_policy::{Config, Facts, Known, Outcome};
@@ -69,6 +70,22 @@ impl Sshd {
         self.all().first().and_then(|(_, settings)| settings.get("pamservicename")).unwrap_or(SSHD)
     }
 
+    /// Whether it demands the PIN or fingerprint of hardware keys, in every `Match` block too; `None`: its
+    /// settings can't be had.
+    pub fn verifies_keys(&self) -> Option<bool> {
+        let all = self.all();
+        (!all.is_empty()).then(|| all.iter().all(|(_, settings)| demands_verification(settings)))
+    }
+
+    /// The ways in that its settings outside of `Match` blocks offer.
+    pub fn ways(&self, files: &Files) -> Ways {
+        let service = self.service();
+        let Some((_, settings)) = self.all().first() else { return Ways::default() };
+        let forwards = files.asks(service).is_some_and(|line| line.forwards());
+        let account_part = files.lines(service).iter().any(|line| line.part == Part::Account);
+        Ways { account_part, ..Methods::of(settings).ways(settings, forwards) }
+    }
+
     /// The factor that sshd verifies before it asks PAM.
     pub fn primary(&self) -> Primary {
         match self {
@@ -80,6 +97,29 @@ impl Sshd {
             Self::Settings(_) => Primary::Program,
         }
     }
+}
+
+/// How a login can come in at sshd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ways {
+    /// PAM's auth part can ask for a code.
+    pub asks: bool,
+    /// A key alone is enough, and PAM runs the account part only.
+    pub key_alone: bool,
+    /// Our module is in the account part.
+    pub account_part: bool,
+}
+
+/// The assumption if nothing is known.
+impl Default for Ways {
+    fn default() -> Self {
+        Self { asks: true, key_alone: false, account_part: false }
+    }
+}
+
+fn demands_verification(settings: &Settings) -> bool {
+    let options = settings.get("pubkeyauthoptions").unwrap_or_default();
+    options.split([',', ' ']).any(|one| one == "verify-required")
 }
 
 fn silent(silence: &Silence, program: &str) -> Finding {
@@ -133,6 +173,30 @@ impl<'s> Methods<'s> {
 
     fn named(list: &str, wanted: &str) -> bool {
         list.split(',').any(|method| method.split(':').next() == Some(wanted))
+    }
+
+    /// `forwards`: PAM's auth part takes password and code in one text.
+    fn ways(&self, settings: &Settings, forwards: bool) -> Ways {
+        if !self.pam {
+            return Ways::default();
+        }
+        let key_only =
+            |list: &&str| list.split(',').all(|method| method.split(':').next() == Some("publickey"));
+        let asks = |list: &&str| {
+            (self.interactive && Self::named(list, "keyboard-interactive"))
+                || (self.password && forwards && Self::named(list, "password"))
+        };
+        Ways {
+            asks: match self.any {
+                true => self.interactive || (self.password && forwards),
+                false => self.lists.iter().any(asks),
+            },
+            key_alone: match self.any {
+                true => settings.is_on("pubkeyauthentication"),
+                false => self.lists.iter().any(key_only),
+            },
+            account_part: false,
+        }
     }
 
     /// A list has something that sshd checks itself.
@@ -292,20 +356,19 @@ pub fn hardware_keys(sshd: &Sshd, context: Option<&Context>, report: &mut Report
     let takes = |rule: &&qrtotp_policy::Rule| rule.outcome == Outcome::Skip && rule.conditions.hardware_key;
     let Some(rule) = rules.iter().find(takes) else { return };
     let (rule, fix) = (&rule.name, "in sshd_config: PubkeyAuthOptions verify-required");
-    let demands = |settings: &Settings| {
-        let options = settings.get("pubkeyauthoptions").unwrap_or_default();
-        options.split([',', ' ']).any(|one| one == "verify-required")
-    };
-    let all = sshd.all();
-    report.add(if all.is_empty() {
-        let what = format!("rule {rule} takes hardware keys, and sshd's settings can't be read here");
-        Finding::warn("hardware-key-pin-unknown", SSHD, &what).fix("look whether `sshd -T` prints verify-required")
-    } else if all.iter().all(|(_, settings)| demands(settings)) {
-        let what = "hardware keys need their PIN or fingerprint; without attestation a software key can't be told from a real one";
-        Finding::ok("hardware-key-pin", SSHD, what)
-    } else {
-        let what = format!("rule {rule} takes hardware keys, and sshd does not demand their PIN or fingerprint (verify-required)");
-        Finding::fail("hardware-key-pin", SSHD, &what).why("anyone who finds a key gets in with it alone").fix(fix)
+    report.add(match sshd.verifies_keys() {
+        None => {
+            let what = format!("rule {rule} takes hardware keys, and sshd's settings can't be read here");
+            Finding::warn("hardware-key-pin-unknown", SSHD, &what).fix("look whether `sshd -T` prints verify-required")
+        }
+        Some(true) => {
+            let what = "hardware keys need their PIN or fingerprint; without attestation a software key can't be told from a real one";
+            Finding::ok("hardware-key-pin", SSHD, what)
+        }
+        Some(false) => {
+            let what = format!("rule {rule} takes hardware keys, and sshd does not demand their PIN or fingerprint (verify-required)");
+            Finding::fail("hardware-key-pin", SSHD, &what).why("anyone who finds a key gets in with it alone").fix(fix)
+        }
     });
 }
 

@@ -281,7 +281,8 @@ fn a_login_by_a_key_alone_is_told_and_is_denied_where_the_configuration_says_so(
         ("[[rule]]\nname = 'barred'\nuser = ['alice']\nthen = 'deny'\n", "reason=rule_denied"),
         ("[[rule]]\nname = 'pair'\nkey = true\nthen = 'two-codes'\n", "reason=not_asked"),
     ] {
-        sandbox.configure(settings);
+        sandbox.edit_configuration(settings);
+        sandbox.apply_configuration().success();
         assert!(!ssh_by_key(&sandbox).failure().contains(INSIDE), "{settings}");
         let _ = sandbox.log.wait(&["event=login result=denied", reason, "user=alice"]);
     }

@@ -61,7 +61,7 @@ fn holds(fixture: &Fixture, actors: &[Actor], before: &Moment, now: &Moment) -> 
     let guesses = of(ActorResult::Wrong).filter(|who| actors[*who] == Actor::Guess).count();
     let recovered = new.state.recovery_used(fixture.set) > 0;
     // Also after a login whose program was killed before it had the result.
-    let familiar = new.state.throttle.places(START) > 0;
+    let familiar = new.state.throttle.places(START, &qrtotp_account::ThrottleRules::default()) > 0;
     if !recovered && !familiar && (new.state.throttle.strangers.lane.failures as usize) < guesses {
         return fail("a login elsewhere made a stranger's failure forgotten");
     }

@@ -1,0 +1,75 @@
+//! `qrtotp place`, and `qrtotp unlock --from`.
+
+use crate::cli::Places;
+use crate::context::{Context, record_name, syslog};
+use crate::error::{Exit, Failure};
+use qrtotp_account::{Name, PlaceId};
+use qrtotp_clock::{Clock as _, SystemClock};
+use qrtotp_flow::NamedPlace;
+use qrtotp_store::{FileStore, Store};
+use qrtotp_values::text::utc;
+use std::io::Write;
+
+pub fn run(context: &Context, what: Places) -> Result<Exit, Failure> {
+    let store = context.store()?;
+    match what {
+        Places::List { user } => list(context, &store, &record_name(&user, &store)?),
+        Places::Forget { user, place } => {
+            forget(context, &store, &record_name(&user, &store)?, place.as_deref())
+        }
+    }
+}
+
+fn list(context: &Context, store: &FileStore, name: &Name) -> Result<Exit, Failure> {
+    let (now, rules) = (SystemClock.now(), context.config.throttle.rules());
+    let mut throttle = store.load(name)?.map(|account| account.state.throttle).unwrap_or_default();
+    throttle.advance(now, &rules);
+    let mut places = throttle.all_places().to_vec();
+    places.sort_by_key(|place| std::cmp::Reverse(place.last_right));
+    let mut out = std::io::stdout().lock();
+    if places.is_empty() {
+        writeln!(out, "{name} has no familiar place.")?;
+    }
+    for place in places {
+        let (PlaceId(id), end) = (place.id, place.last_right + i64::from(rules.familiar));
+        let until = if end > now { "familiar until" } else { "was familiar until" };
+        let wrong = match place.lane.failures {
+            0 => String::new(),
+            failures => format!(", wrong codes since: {failures}"),
+        };
+        writeln!(out, "{:016x}  {until} {}{wrong}", u64::from_be_bytes(id), utc(end))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn forget(context: &Context, store: &FileStore, name: &Name, place: Option<&str>) -> Result<Exit, Failure> {
+    let (mut log, named) = (syslog(), place.map(parse).transpose()?);
+    let gone = qrtotp_flow::forget_places(&mut context.flow(store, name.as_str(), &mut log), name, named)
+        .map_err(|error| Failure::admin(&error, name.as_str()))?;
+    if let (0, Some(place)) = (gone, place) {
+        return Err(unknown(name, place));
+    }
+    writeln!(std::io::stdout(), "Forgot {gone} of {name}'s places.")?;
+    Ok(Exit::Done)
+}
+
+/// Makes a place familiar for a day.
+pub fn trust(context: &Context, store: &FileStore, name: &Name, place: &str) -> Result<(), Failure> {
+    let (mut log, named) = (syslog(), parse(place)?);
+    let mut ctx = context.flow(store, name.as_str(), &mut log);
+    let done = qrtotp_flow::trust_place(&mut ctx, name, (named, place))
+        .map_err(|error| Failure::admin(&error, name.as_str()))?;
+    if !done {
+        return Err(unknown(name, place));
+    }
+    writeln!(std::io::stdout(), "Codes from {place} count as from a familiar place for a day.")?;
+    Ok(())
+}
+
+pub fn parse(place: &str) -> Result<NamedPlace, Failure> {
+    NamedPlace::parse(place).map_err(|why| Failure::Error(format!("{place:?} is no place: {why}")))
+}
+
+fn unknown(name: &Name, place: &str) -> Failure {
+    Failure::Refused(format!("{name} has no place {place}; `qrtotp place list {name}` shows those there are"))
+}
