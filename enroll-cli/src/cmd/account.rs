@@ -3,6 +3,7 @@
 use crate::cli::Account;
 use crate::context::{Context, any_record_name, known_user, syslog};
 use crate::error::{Exit, Failure};
+use crate::host_chain::record_of;
 use crate::input;
 use qrtotp_account::Name;
 use qrtotp_clock::{Clock as _, SystemClock};
@@ -82,6 +83,7 @@ fn remove(context: &Context, user: &str, yes: bool) -> Result<Exit, Failure> {
             return Err(Failure::Refused("nothing was changed; answer y, or add --yes".into()));
         }
     }
+    let record = record_of(&store, &name).unwrap_or_default();
     let left = qrtotp_flow::remove_account(
         &store,
         &name,
@@ -91,6 +93,7 @@ fn remove(context: &Context, user: &str, yes: bool) -> Result<Exit, Failure> {
     )
     .map_err(|error| failed(&error, &name))?;
     warn(left.as_ref(), &name);
+    context.host_chain().log_new("record_removed", &[("record", &record)], "");
     writeln!(std::io::stdout(), "The record of {name} is deleted.")?;
     Ok(Exit::Done)
 }

@@ -51,15 +51,15 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
     };
     let contact = context.config.brand.contact.clone();
     let mut terminal = Terminal::new(place, (args.qr, args.invert), name.as_str(), contact, look)?;
-    let enrolled = Enrollment {
+    let enrollment = Enrollment {
         request: &request,
         config: &context.config,
         store: &store,
         dialog: &mut terminal,
         clock: &SystemClock,
         audit: &mut syslog(),
-    }
-    .run();
+    };
+    let enrolled = context.host_chain().noting(&store, &name, || enrollment.run());
     terminal.end_picture(enrolled.is_ok());
     let enrolled = enrolled.map_err(|error| Failure::enroll(&error, name.as_str()))?;
     let regenerate = format!("`qrtotp recovery regenerate {name}` makes new ones");

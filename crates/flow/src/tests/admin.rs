@@ -52,6 +52,27 @@ fn a_revoked_account_is_enrolled_again_with_a_new_device() {
 }
 
 #[test]
+fn reissue_revokes_the_devices_and_issues_a_code_that_enrols_a_new_one_in_one_update() {
+    let mut w = World::new();
+    let (first, second) = (w.import(Params::default()), w.import(Params::default()));
+    let devices = w.store.load(&World::name()).unwrap().unwrap().record.credentials;
+    let subject = World::subject("alice");
+    let (name, uid) = (World::name(), w.store.load(&World::name()).unwrap().unwrap().record.uid);
+    let lifetime: ConfigDuration = "24h".parse().unwrap();
+    let issue = Issue { name: &name, uid, lifetime, max_shows: 3, code: Some(lifetime), keys: &[] };
+    let (gone, token) = reissue(&w.store, &issue, &[devices[0].id], START, &subject, &mut w.log).unwrap();
+    assert_eq!((gone, token.is_none()), (1, true), "a device is left");
+    let (gone, left) = (w.code(&first, 0), w.code(&second, 0));
+    assert_eq!((w.answer(&gone), w.answer(&left)), (Outcome::Denied, Outcome::Accepted));
+    let (gone, token) = reissue(&w.store, &issue, &[devices[1].id], START, &subject, &mut w.log).unwrap();
+    let record = w.store.load(&World::name()).unwrap().unwrap().record;
+    assert_eq!((gone, record.standing()), (1, EnrolmentStatus::Revoked));
+    assert_eq!(record.token.map(|token| token.id), token.map(|(token, _)| token.id));
+    let again = reissue(&w.store, &issue, &[devices[1].id], START, &subject, &mut w.log);
+    assert!(matches!(again, Err(AdminError::NotEnrolled(_))), "a second run changes nothing");
+}
+
+#[test]
 fn regenerating_makes_the_old_recovery_codes_worthless() {
     let mut w = World::new();
     let mut human = Human::says([Say::Phone(0)]);

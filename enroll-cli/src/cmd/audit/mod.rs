@@ -81,6 +81,9 @@ fn put(entry: &Entry, form: Option<AuditForm>, out: &mut impl Write) -> std::io:
                 Writer::Setuid(uid) if entry.event.link.is_none() => {
                     format!("not proven, by a setuid program of uid {uid}: ")
                 }
+                Writer::Ended(uid) if entry.event.link.is_none() => {
+                    format!("not proven, by a process of uid {uid} that had ended: ")
+                }
                 _ => String::new(),
             };
             writeln!(out, "{time} {} {forged}{}", clean(&entry.host, 255), clean(&entry.event.line, LONGEST))
@@ -96,6 +99,9 @@ fn put(entry: &Entry, form: Option<AuditForm>, out: &mut impl Write) -> std::io:
             object.insert("source".into(), if entry.journal { "journal" } else { "file" }.into());
             if entry.is_forged() {
                 object.insert("forged".into(), true.into());
+            }
+            if matches!(entry.writer, Writer::Setuid(_) | Writer::Ended(_)) && entry.event.link.is_none() {
+                object.insert("proven".into(), false.into());
             }
             writeln!(out, "{}", Value::Object(object))
         }

@@ -256,12 +256,7 @@ pub fn what(seq: u64, fault: &Fault) -> String {
 fn text(finding: &Finding) -> String {
     let Finding { user, seq, fault, line } = finding;
     let what = what(*seq, fault);
-    let line = if line.is_empty() { String::new() } else { format!("\n    {line}") };
     let place = if *seq == 0 { String::new() } else { format!(" seq {seq}") };
-    clean_lines(&format!("{user}{place}: {what}{line}"))
-}
-
-fn clean_lines(text: &str) -> String {
-    let lines: Vec<String> = text.split('\n').map(|line| clean(line, LONGEST)).collect();
-    lines.join("\n")
+    let text = clean(&format!("{user}{place}: {what}"), LONGEST);
+    if line.is_empty() { text } else { format!("{text}\n    {}", clean(line, LONGEST)) }
 }

@@ -124,7 +124,8 @@ impl<'a> Importer<'a> {
                 match repeated.transpose() {
                     Some(repeated) => repeated.map(Outcome::Reimported),
                     None => {
-                        qrtotp_flow::import(store, config, &what, now, &subject, log).map(Outcome::Imported)
+                        let import = || qrtotp_flow::import(store, config, &what, now, &subject, log);
+                        self.context.host_chain().noting(store, &device.account.name, import).map(Outcome::Imported)
                     }
                 }
             }

@@ -138,7 +138,11 @@ impl Issuer<'_> {
         let issue = Issue { name, uid: *uid, lifetime, max_shows, code, keys: &fingerprints };
         let subject = self.context.subject(name.as_str());
         let now = SystemClock.now();
-        let (token, code) = qrtotp_flow::issue_token(&self.store, &issue, now, &subject, &mut self.log)
+        let (store, log) = (&self.store, &mut self.log);
+        let (token, code) = self
+            .context
+            .host_chain()
+            .noting(store, name, || qrtotp_flow::issue_token(store, &issue, now, &subject, log))
             .map_err(|error| Failure::admin(&error, name.as_str()))?;
         let code_expires = token.binding.as_ref().map(|binding| binding.expires);
         Ok(Issued {
@@ -220,7 +224,7 @@ fn put_keys(out: &mut File, keys: &Keys) -> std::io::Result<()> {
 }
 
 /// Instructions for a code.
-fn advice(seconds: i64) -> String {
+pub fn advice(seconds: i64) -> String {
     let minutes = (seconds + 59) / 60;
     format!(
         "The code is shown only now and is good for {minutes} minutes. Tell it to the person over another channel \

@@ -92,10 +92,9 @@ impl App {
         let time = if when == 0 { "        ".into() } else { utc(when.div_euclid(1_000_000)) };
         let time = time.get(11..19).unwrap_or("        ").to_owned();
         let forged = if entry.is_forged() { "FORGED " } else { "" };
-        let line = &entry.event.line;
-        let line = line.strip_prefix("event=").unwrap_or(line);
         // The link is of no use to a reader here.
-        let line = line.split(" seq=").next().unwrap_or(line);
+        let line = entry.event.without_number();
+        let line = line.strip_prefix("event=").unwrap_or(line);
         self.events.push_back(format!("{time} {forged}{}", clean(line, LONGEST)));
         if self.back > 0 {
             self.back += 1; // what is read stays where it is
