@@ -201,7 +201,9 @@ mod tests {
         let read = HostEnd::parse(&end.text()).unwrap();
         assert_eq!((read.seq, read.lines.len()), (101, KEPT));
         assert_eq!(read, end);
-        for damaged in ["", "x", "qrtotp host chain 1 A", "qrtotp host chain 1 A4DQOBYHA4DQOBYHA4DQOBYHA4\nx\n"] {
+        for damaged in
+            ["", "x", "qrtotp host chain 1 A", "qrtotp host chain 1 A4DQOBYHA4DQOBYHA4DQOBYHA4\nx\n"]
+        {
             assert_eq!(HostEnd::parse(damaged), None, "{damaged}");
         }
     }

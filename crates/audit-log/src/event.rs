@@ -345,7 +345,9 @@ mod tests {
 
     #[test]
     fn a_line_end_or_an_invisible_character_is_shown_as_a_question_mark_and_breaks_the_chain() {
-        let chained = Event::parse("event=login user=yz seq=3 at=7 chain=00112233445566778899aabbccddeeff00112233").unwrap();
+        let chained =
+            Event::parse("event=login user=yz seq=3 at=7 chain=00112233445566778899aabbccddeeff00112233")
+                .unwrap();
         for c in ['\n', '\r', '\t', '\u{85}', '\u{9b}', '\u{202e}', '\u{200b}', '\u{2028}'] {
             let event = Event::parse(&chained.line.replace("yz", &format!("y{c}z"))).unwrap();
             assert_eq!((event.get("user"), event.line.len()), (Some("y?z"), chained.line.len() + 1));

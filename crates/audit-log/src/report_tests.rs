@@ -86,7 +86,8 @@ fn pseudonyms_are_given_in_the_order_of_events_not_of_names() {
     let mut sorted = names;
     sorted.sort_unstable();
     for user in sorted {
-        report.find(&Finding { user: user.into(), seq: 1, fault: Fault::Moved, line: String::new() }, "MOVED");
+        report
+            .find(&Finding { user: user.into(), seq: 1, fault: Fault::Moved, line: String::new() }, "MOVED");
     }
     report.name_findings();
     let of = |name: &str| report.pseudonyms.as_ref().unwrap().known[&(ACCOUNT, name.to_owned())];

@@ -118,7 +118,8 @@ pub(crate) mod tests {
         let (mut log, mut trust) = (Log::default(), Trust::default());
         assert!(trust.counts(&log.by(Writer::Root, 1, WRONG)));
         let mut real = log.by(Writer::Ended(1000), 2, WRONG);
-        real.event = Event::parse(&real.event.line.replace("user=root", "user=root rhost=192.0.2.1")).unwrap();
+        real.event =
+            Event::parse(&real.event.line.replace("user=root", "user=root rhost=192.0.2.1")).unwrap();
         assert!(!trust.counts(&real));
         let accepted = "event=login result=accepted reason=code user=root";
         for writer in [Writer::Root, Writer::Unknown] {
@@ -134,7 +135,8 @@ pub(crate) mod tests {
             let entry = log.by(Writer::Setuid(1000), 1, WRONG);
             if lost { None } else { Some(trust.counts(&entry)) }
         };
-        let seen: Vec<_> = [false, false, true, false, false, false].into_iter().filter_map(&mut counts).collect();
+        let seen: Vec<_> =
+            [false, false, true, false, false, false].into_iter().filter_map(&mut counts).collect();
         assert_eq!(seen, [false, true, false, true, true]);
     }
 

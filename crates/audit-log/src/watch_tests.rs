@@ -267,7 +267,10 @@ fn a_new_place_and_the_end_of_a_long_silence_are_named_if_the_account_was_seen_b
     assert_eq!(watched.root(95 * DAY, &line(2, "unknown")), ["dormant"]);
     let entry = watched.log.by(Writer::Root, START + 96 * DAY, &line(3, "publickey"));
     let found = watched.watch.read(&entry);
-    assert_eq!(found.iter().map(|one| (one.rule, one.severity)).collect::<Vec<_>>(), [("new-place", Severity::Info)]);
+    assert_eq!(
+        found.iter().map(|one| (one.rule, one.severity)).collect::<Vec<_>>(),
+        [("new-place", Severity::Info)]
+    );
 }
 
 #[test]
@@ -292,9 +295,12 @@ fn an_anomaly_is_a_line_and_json_that_no_name_breaks() {
 #[test]
 fn an_anomaly_is_expected_by_its_rule_and_by_whom_or_what_it_is_about() {
     let one = about(START, "spray", Severity::Alert, None, Some("192.0.2.0/24"), String::new());
-    for (rule, network, expected) in
-        [("spray", None, true), ("spray", Some("192.0.2.0/24"), true), ("spray", Some("x"), false), ("dormant", None, false)]
-    {
+    for (rule, network, expected) in [
+        ("spray", None, true),
+        ("spray", Some("192.0.2.0/24"), true),
+        ("spray", Some("x"), false),
+        ("dormant", None, false),
+    ] {
         assert_eq!(one.is_of(rule, network), expected, "{rule} {network:?}");
     }
 }

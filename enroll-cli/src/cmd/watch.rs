@@ -38,9 +38,8 @@ pub fn run(args: &Arguments) -> Result<Exit, Failure> {
     let mut place = Place::load(args.state.as_deref(), started.saturating_mul(1_000_000));
     let (mut watch, mut out) = (Watch::default(), std::io::stdout().lock());
     for entry in entries {
-        let expected = |anomaly: &Anomaly| {
-            args.expect.iter().any(|(rule, about)| anomaly.is_of(rule, about.as_deref()))
-        };
+        let expected =
+            |anomaly: &Anomaly| args.expect.iter().any(|(rule, about)| anomaly.is_of(rule, about.as_deref()));
         let found = watch.read(&entry);
         // The log's own time, which nobody else can set.
         let time = if entry.time == 0 { entry.when() } else { entry.time };

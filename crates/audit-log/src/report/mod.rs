@@ -39,8 +39,7 @@ struct Account {
 }
 
 /// Changes that an administrator may make for somebody.
-const DEEDS: [&str; 19] = [
-    "account_made",
+const DEEDS: [&str; 18] = [
     "account_removed",
     "account_renamed",
     "account_uid_adopted",
@@ -259,7 +258,7 @@ impl Report {
         if !(DEEDS.contains(&kind) || unlocked) || (by.is_none() && !is_policy) {
             return;
         }
-        let user = event.get("user").or(event.get("account")).map(|user| self.name(ACCOUNT, user));
+        let user = event.get("user").map(|user| self.name(ACCOUNT, user));
         let by = by.map(|by| self.name(ACCOUNT, by));
         let policy = event.get("policy").filter(|_| is_policy).map(str::to_owned);
         let deeds = if is_policy { &mut self.policies } else { &mut self.deeds };

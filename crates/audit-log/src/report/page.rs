@@ -96,6 +96,7 @@ fn proof(report: &Report, out: &mut String) {
     );
     if !report.findings.is_empty() {
         let rows = report.findings.iter().map(|(user, seq, words)| {
+            let user = if user.is_empty() { "the host" } else { user };
             let seq = if *seq == 0 { "-".to_owned() } else { seq.to_string() };
             format!("<tr><td>{}</td>{}<td>{}</td></tr>", escape(user), number(&seq), escape(words))
         });

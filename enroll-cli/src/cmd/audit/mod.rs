@@ -1,6 +1,8 @@
 //! `qrtotp audit`: the log, read and proven. All that is known of its form is in the crate
 //! `qrtotp-audit-log`.
 
+mod checkpoint;
+mod heads;
 mod report;
 pub mod sources;
 mod summary;
@@ -28,6 +30,7 @@ pub fn run(config: &Path, args: Audit) -> Result<Exit, Failure> {
         }
         Some(AuditWhat::Repair { sources }) => verify::repair(&context()?, &sources),
         Some(AuditWhat::Heads) => verify::heads(&context()?),
+        Some(AuditWhat::Checkpoint) => checkpoint::run(&context()?),
         Some(AuditWhat::Summary { days, sources }) => summary::run(&context()?, days, &sources),
         Some(AuditWhat::Report { html, days, pseudonyms, sources }) => {
             report::run(&context()?, &html, days, pseudonyms, &sources)

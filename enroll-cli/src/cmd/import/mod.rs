@@ -125,7 +125,10 @@ impl<'a> Importer<'a> {
                     Some(repeated) => repeated.map(Outcome::Reimported),
                     None => {
                         let import = || qrtotp_flow::import(store, config, &what, now, &subject, log);
-                        self.context.host_chain().noting(store, &device.account.name, import).map(Outcome::Imported)
+                        self.context
+                            .host_chain()
+                            .noting(store, &device.account.name, import)
+                            .map(Outcome::Imported)
                     }
                 }
             }
