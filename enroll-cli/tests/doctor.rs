@@ -85,7 +85,7 @@ fn a_device_whose_clock_is_taken_to_be_more_than_ten_minutes_off_is_named_with_i
         let secret = Secret::generate().unwrap();
         let what = Import { drift, ..Import::new(&name, 4711, &label, &secret, Params::default()) };
         let (now, subject) = (SystemClock.now(), Subject::default());
-        import(&store, &Config::default(), &what, now, &subject, &mut Vec::new()).unwrap();
+        import(&store, &Config::default(), &[what], now, &subject, &mut Vec::new()).unwrap();
     }
     let (_, report) = diagnosis(&instance);
     assert_eq!(report["accounts"]["devices_clock_off"], 2);

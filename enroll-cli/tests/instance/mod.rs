@@ -135,7 +135,7 @@ impl Instance {
             used: Some(0),
             ..qrtotp_flow::Import::new(&name, 4711, &label, &uri.secret, uri.params)
         };
-        qrtotp_flow::import(&store, &config, &what, now, &subject, &mut Vec::new()).unwrap();
+        qrtotp_flow::import(&store, &config, &[what], now, &subject, &mut Vec::new()).unwrap();
         phone
     }
 

@@ -11,7 +11,7 @@ mod request;
 mod token_code;
 
 pub(super) use authorize::permitted;
-pub(super) use commit::{Addition, record_id};
+pub(super) use commit::{AccountSnapshot, Addition, record_id};
 pub use dialog::{CodesDelivery, EnrollDialog, Offer, QrState, Reply};
 pub use error::EnrollError;
 pub use recovery::Codes;

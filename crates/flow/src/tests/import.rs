@@ -470,3 +470,28 @@ fn a_key_is_not_here_already_where_another_was_enrolled_or_its_device_revoked() 
     revoke_at(&mut w, Selection::One(id), START);
     assert_eq!(again(&mut w, &World::to_import(&secret)).unwrap(), None, "revoked meanwhile");
 }
+
+#[test]
+fn all_keys_of_an_account_are_imported_in_one_update_or_none_is() {
+    let mut w = World::new();
+    let (first, second, third) = (w.secret(), w.secret(), w.secret());
+    let known = w.import_secret(w.secret(), Params::default());
+    let before = w.store.load(&World::name()).unwrap();
+    let twice = [World::to_import(&first), World::to_import(&second), World::to_import(&known)];
+    assert!(matches!(w.keep_all(&twice), Err(AdminError::Enroll(EnrollError::Known(_)))));
+    assert_eq!(w.store.load(&World::name()).unwrap(), before);
+
+    let lines = w.log.0.len();
+    let codes = scratch();
+    let with_codes = |secret| Import { scratch: Some(&codes), ..World::to_import(secret) };
+    let imported = w.keep_all(&[with_codes(&first), with_codes(&second), World::to_import(&third)]).unwrap();
+    assert_eq!(imported.iter().map(|done| done.scratch).collect::<Vec<_>>(), [true, false, false]);
+    let account = w.store.load(&World::name()).unwrap().unwrap();
+    let ids: Vec<_> = account.record.credentials[1..].iter().map(|credential| credential.id).collect();
+    assert_eq!(imported.iter().map(|done| done.credential).collect::<Vec<_>>(), ids);
+    assert_eq!(w.log.0.len(), lines + 3, "an event for each: {:?}", w.log.0);
+    for secret in [&first, &second, &third, &known] {
+        let code = w.code(secret, 0);
+        assert_eq!(w.answer(&code), Outcome::Accepted);
+    }
+}

@@ -298,8 +298,12 @@ impl World {
 
     pub(super) fn keep(&mut self, what: &Import<'_>) -> Result<Imported, AdminError> {
         let what = Import { uid: self.people.0.get(), ..*what };
+        Ok(self.keep_all(&[what])?[0])
+    }
+
+    pub(super) fn keep_all(&mut self, all: &[Import<'_>]) -> Result<Vec<Imported>, AdminError> {
         let subject = Self::subject("alice");
-        super::import(&self.store, &self.config, &what, self.clock.now(), &subject, &mut self.log)
+        super::import(&self.store, &self.config, all, self.clock.now(), &subject, &mut self.log)
     }
 
     /// A device's code, `steps` from now.

@@ -12,7 +12,7 @@ use crate::context::{Account, Context, syslog};
 use crate::error::{Exit, Failure};
 use qrtotp_account::Label;
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_flow::{Imported, Reimported};
+use qrtotp_flow::{AdminError, Imported, Reimported};
 use qrtotp_frontend::Syslog;
 use qrtotp_import::{Foreign, Why};
 use qrtotp_otp::{MAX_OWN_SIDE, Params, Secret, Step, Strength, Window};
@@ -106,38 +106,39 @@ impl<'a> Importer<'a> {
         FileStore::is_made(path, key_dir)?.then(|| self.context.store()).transpose()
     }
 
-    fn take(&mut self, device: &Device<'_>) -> Result<Outcome, Failure> {
-        let what = self.what(device);
+    /// Takes devices of one account: all of them in one update, or none.
+    fn take(&mut self, devices: &[Device<'_>]) -> Result<Vec<Outcome>, Failure> {
+        let Some(Device { account, .. }) = devices.first() else { return Ok(Vec::new()) };
+        let all: Vec<_> = devices.iter().map(|device| self.what(device)).collect();
         let (config, now) = (&self.context.config, SystemClock.now());
-        let subject = self.context.subject(device.account.name.as_str());
+        let subject = self.context.subject(account.name.as_str());
         if self.store.is_none() {
             self.store = Some(self.open()?);
         }
         let log = &mut self.log;
-        let done = match self.store.as_ref().and_then(Option::as_ref) {
-            Some(store) if !self.dry_run => {
-                let repeated = if self.shred {
-                    qrtotp_flow::reimport(store, config, &what, now, &subject, log)
-                } else {
-                    Ok(None)
+        let failed = |error: AdminError| Failure::admin(&error, account.name.as_str());
+        let store = match self.store.as_ref().and_then(Option::as_ref) {
+            Some(store) if !self.dry_run => store,
+            store => {
+                let would = |(device, what): (&Device<'_>, _)| {
+                    qrtotp_flow::would_import(store, config, what, device.before, now).map(Outcome::Would)
                 };
-                match repeated.transpose() {
-                    Some(repeated) => repeated.map(Outcome::Reimported),
-                    None => {
-                        let import = || qrtotp_flow::import(store, config, &what, now, &subject, log);
-                        self.context
-                            .host_chain()
-                            .noting(store, &device.account.name, import)
-                            .map(Outcome::Imported)
-                    }
-                }
+                return devices.iter().zip(&all).map(would).collect::<Result<_, _>>().map_err(failed);
             }
-            store => qrtotp_flow::would_import(store, config, &what, device.before, now).map(Outcome::Would),
         };
-        done.map_err(|error| Failure::admin(&error, device.account.name.as_str()))
+        if let [what] = all.as_slice()
+            && self.shred
+            && let Some(repeated) =
+                qrtotp_flow::reimport(store, config, what, now, &subject, log).map_err(failed)?
+        {
+            return Ok(vec![Outcome::Reimported(repeated)]);
+        }
+        let import = || qrtotp_flow::import(store, config, &all, now, &subject, log);
+        let imported = self.context.host_chain().noting(store, &account.name, import).map_err(failed)?;
+        Ok(imported.into_iter().map(Outcome::Imported).collect())
     }
 
-    /// Whether [`Importer::take`] would take it; changes nothing and makes no store.
+    /// Whether [`Importer::take`] would take it alone; changes nothing and makes no store.
     fn check(&self, device: &Device<'_>) -> Result<(), Failure> {
         let (path, key_dir) = (&self.context.config.state_dir.0, &self.context.key_dir);
         let store = FileStore::is_made(path, key_dir)?.then(|| self.context.store()).transpose()?;
@@ -173,13 +174,21 @@ impl<'a> Importer<'a> {
         self.window.map(|steps| (steps, steps)).or(foreign.window)
     }
 
-    /// Takes a device and says what came of it and what changes for its owner. False if it was here already.
-    fn take_and_tell(&mut self, device: &Device<'_>) -> Result<bool, Failure> {
-        let outcome = self.take(device)?;
+    /// Takes devices of one account and says what came of each and what changes for its owner. True: they are
+    /// new here.
+    fn take_and_tell(&mut self, devices: &[Device<'_>]) -> Result<bool, Failure> {
+        let outcomes = self.take(devices)?;
+        for (device, outcome) in devices.iter().zip(&outcomes) {
+            self.tell(device, outcome)?;
+        }
+        Ok(!outcomes.iter().any(|outcome| matches!(outcome, Outcome::Reimported(_))))
+    }
+
+    fn tell(&self, device: &Device<'_>, outcome: &Outcome) -> Result<(), Failure> {
         let (name, foreign) = (&device.account.name, device.foreign);
         let params = describe(foreign.params);
         let from = if device.from.is_empty() { String::new() } else { format!(", from {}", device.from) };
-        let (result, credential, head, notes) = match outcome {
+        let (result, credential, head, notes) = match *outcome {
             Outcome::Imported(Imported { credential, scratch }) => (
                 "imported",
                 Some(credential),
@@ -221,7 +230,7 @@ impl<'a> Importer<'a> {
                 writeln!(out, "  {note}")?;
             }
         }
-        Ok(!matches!(outcome, Outcome::Reimported(_)))
+        Ok(())
     }
 
     /// Reports why a device is refused, with its user if known.

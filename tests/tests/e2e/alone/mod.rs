@@ -1,0 +1,14 @@
+//! Tests that measure time, fill the machine or count its processes: `cargo xtask test` runs them one at a time,
+//! after all others.
+
+mod broker_crowd;
+mod broker_locks;
+mod broker_oracle;
+mod broker_storm;
+mod forward_pass;
+mod killed;
+mod killed_enrolment;
+mod no_memory;
+mod setuid_limits;
+mod starved;
+mod together;
