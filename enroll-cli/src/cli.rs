@@ -121,13 +121,13 @@ pub enum Command {
     /// With the last device the account is revoked: its logins are denied until it is enrolled again.
     ///
     /// With --group, --rule, --everyone or --enrolled-before for many accounts: says how many, and wants that
-    /// number typed. A run that was interrupted can be repeated: what is revoked already is not counted again.
+    /// number typed. A run that was interrupted can be repeated: revoked devices are not counted again.
     Revoke(RevokeAnybody),
     /// Revoke devices and issue a new enrolment code for each account, which is shown once, here (root only)
     ///
     /// For one account, or for many as `qrtotp revoke` takes them. An account that keeps a newer device gets
-    /// no code. A run that was interrupted can be repeated: an account that was reissued has no device. If its
-    /// code was lost, `qrtotp token revoke` and `qrtotp token issue --code` make another.
+    /// no code. A run that was interrupted can be repeated: a reissued account has no device. If its code was
+    /// lost, `qrtotp token revoke` and `qrtotp token issue --code` make another.
     Reissue(Reissue),
     /// An account as a whole: when a person's name or uid changes, or the person leaves (root only)
     #[command(subcommand)]
@@ -153,8 +153,8 @@ pub enum Command {
     /// use; unlock, revoke and reissue (root only)
     ///
     /// Keys only, from 80x24 on, without colour. `u` unlocks the chosen account, `r` revokes all of its
-    /// devices, on page 3 its token, `i` revokes them and shows a code for a new one; each asks first and logs
-    /// what the commands log. Behind ssh and sudo, so behind a code: it opens no port.
+    /// devices, on page 3 its token, `i` revokes them and shows a code for a new one. Each asks first and
+    /// logs what the commands log. Behind ssh and sudo, so behind a code: it opens no port.
     Top,
     /// Follow the log and say what deserves a look: guessing, a code that two people know, a new place, many
     /// enrolments

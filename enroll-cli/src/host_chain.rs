@@ -1,5 +1,6 @@
 //! The host's chain of audit lines: configurations, changes of many accounts, records made and removed,
-//! checkpoints. Only commands that root runs add to it, so it is a file of its own, and no login waits for it.
+//! checkpoints. Only commands that root runs add to it, so it is a file of its own, and no login waits for
+//! it.
 
 use crate::caller::{subject, syslog};
 use qrtotp_account::{LINK_LEN, Link, RecordId, chain_origin, link, link_hex};

@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 62] = [
+const COMMANDS: [&[&str]; 64] = [
     &[],
     &["enroll"],
     &["status"],
@@ -27,6 +27,7 @@ const COMMANDS: [&[&str]; 62] = [
     &["device", "revoke"],
     &["resync"],
     &["revoke"],
+    &["reissue"],
     &["unlock"],
     &["token"],
     &["token", "issue"],
@@ -62,6 +63,7 @@ const COMMANDS: [&[&str]; 62] = [
     &["audit", "verify"],
     &["audit", "repair"],
     &["audit", "heads"],
+    &["audit", "checkpoint"],
     &["audit", "summary"],
     &["audit", "report"],
     &["metrics"],

@@ -51,7 +51,7 @@ impl Target {
     }
 }
 
-/// What was asked for.
+/// The accounts that match.
 pub struct Targets {
     pub all: Vec<Target>,
     /// Some account could not be read.

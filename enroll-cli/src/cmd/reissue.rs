@@ -1,5 +1,5 @@
-//! `qrtotp reissue`: revokes devices and issues a new enrolment code for each account. A failure does not stop
-//! the others, and a second run continues where the first one ended.
+//! `qrtotp reissue`: revokes devices and issues a new enrolment code for each account. A failure does not
+//! stop the others, and a second run continues where the first one ended.
 
 use super::bulk::{Target, Targets, Which, confirm, is_over};
 use super::token::advice;
@@ -88,7 +88,7 @@ fn reissue(
     expires: Option<ConfigDuration>,
 ) -> Result<Issued, Failure> {
     let Which::Devices { ids, .. } = &target.which else { return Ok((0, None)) };
-    // Only somebody whom the host knows can enrol again.
+    // Only a user of this host can enrol again.
     let uid = known_user(target.name.as_str())?.uid;
     reissue_devices(context, store, (&target.name, uid), ids, expires)
         .map_err(|error| Failure::admin(&error, target.name.as_str()))

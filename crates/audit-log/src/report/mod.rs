@@ -134,7 +134,7 @@ pub struct Report {
     places: Counts,
     accounts: HashMap<String, Account>,
     deeds: Deeds,
-    /// What was applied: a list of its own, so that no other deed takes its place.
+    /// Configurations: a list of their own, so that no other deed takes their place.
     policies: Deeds,
     trust: Trust,
     /// Lines that nothing proves, and that no process is known to have forged.
