@@ -54,7 +54,8 @@ impl HostEnd {
     }
 
     fn text(&self) -> String {
-        format!("{HEADER}{}\n{}\n", base32_encode(&self.id.0), self.lines.join("\n"))
+        let lines: String = self.lines.iter().map(|line| format!("{line}\n")).collect();
+        format!("{HEADER}{}\n{lines}", base32_encode(&self.id.0))
     }
 
     fn add(&mut self, line: &str, at: i64) -> String {

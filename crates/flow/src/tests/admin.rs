@@ -1,6 +1,7 @@
 use super::*;
 use qrtotp_account::{EnrolmentStatus, KeyFingerprint};
 use qrtotp_store::Store;
+use qrtotp_values::ConfigDuration;
 
 #[test]
 fn revoking_the_last_device_revokes_the_account_and_its_recovery_codes() {

@@ -144,6 +144,7 @@ fn each_kind_of_tampering_is_found_at_every_line_of_a_real_log() {
     let (sandbox, _) = logged_in();
     let _ = sandbox.run(&["qrtotp", "token", "issue", "alice"]).success();
     let _ = sandbox.run(&["qrtotp", "revoke", "alice"]).success();
+    let _ = sandbox.log.wait(&["event=token_revoked reason=account_revoked"]);
     let other = "2020-11-29T10:00:00Z host sshd[3]: Server listening";
     let untouched = written(&sandbox, |lines| lines.insert(0, other.to_owned()));
     let _ = verify(&sandbox).success();
@@ -194,10 +195,11 @@ fn verified(sandbox: &Sandbox, against: &[&str]) -> qrtotp_tests::Output {
 #[test]
 fn a_checkpoint_shows_an_account_that_is_gone_and_the_hosts_chain_proves_its_lines() {
     let (sandbox, phone) = logged_in();
-    sandbox.configure("issuer = 'Other'\n");
+    sandbox.configure("[throttle]\nfree_failures = 4\n");
     let made = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success().stdout;
     assert!(made.starts_with("2 chains, root "), "{made}");
     assert_eq!(sandbox.answer("alice", &phone.wrong_code()), PAM_AUTH_ERR);
+    let _ = sandbox.log.wait(&["reason=wrong_code", "user=alice", " seq=5 "]);
     let whole = verified(&sandbox, &[]);
     assert!(
         whole.status.success() && whole.stdout.contains("1 accounts"),
@@ -229,6 +231,7 @@ fn an_account_that_root_removed_since_the_checkpoint_is_no_finding() {
     let (sandbox, _) = logged_in();
     let _ = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success();
     let _ = sandbox.run(&["qrtotp", "account", "remove", "alice", "--yes"]).success();
+    let _ = sandbox.log.wait(&["event=record_removed", " seq="]);
     let whole = verified(&sandbox, &[]);
     assert!(whole.status.success(), "{}{}", whole.stdout, whole.stderr);
 }
@@ -236,6 +239,7 @@ fn an_account_that_root_removed_since_the_checkpoint_is_no_finding() {
 #[test]
 fn saved_heads_that_were_cut_are_refused_and_old_ones_taken_with_a_warning() {
     let (sandbox, _) = logged_in();
+    let _ = sandbox.log.wait(&["reason=unlock", " seq="]);
     let heads = sandbox.run(&["qrtotp", "audit", "heads"]).success().stdout;
     assert!(heads.contains("user=alice") && heads.lines().any(|line| !line.contains("user=")), "{heads}");
     let against = |text: &str| {
