@@ -4,7 +4,7 @@
 
 use crate::caller::{subject, syslog};
 use qrtotp_account::{LINK_LEN, Link, RecordId, chain_origin, link, link_hex};
-use qrtotp_audit::{AuditSink, Event, Priority};
+use qrtotp_audit::{Event, Priority};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_otp::{base32_decode, base32_encode, random_bytes};
 use qrtotp_store::FileStore;
@@ -104,14 +104,14 @@ impl HostChain {
             line
         };
         if !self.has_store() {
-            return syslog().record(priority, &with_detail(line.to_owned()));
+            return syslog().write(priority, &with_detail(line.to_owned()));
         }
         match self.add(line) {
-            Ok(line) => syslog().record_chained(priority, &with_detail(line)),
+            Ok(line) => syslog().write(priority, &with_detail(line)),
             Err(error) => {
                 let file = self.file();
                 let _ = writeln!(io::stderr(), "qrtotp: cannot write {}: {error}", file.display());
-                syslog().record(priority, &with_detail(line.to_owned()));
+                syslog().write(priority, &with_detail(line.to_owned()));
             }
         }
     }

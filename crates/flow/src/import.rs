@@ -1,10 +1,11 @@
 //! A credential whose secret comes from another system, with its known use there.
 
 use super::admin::generate_failed;
+use super::ctx::update_chained;
 use super::enroll::{AccountSnapshot, Addition, record_id};
-use super::{AdminError, EnrollError};
+use super::{AdminError, Ctx, EnrollError};
 use qrtotp_account::{CredentialId, Label, Name, Origin, RecordId, RecoverySet, ScratchCode};
-use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
+use qrtotp_audit::{Event, Kind};
 use qrtotp_otp::{Params, Secret, Step, Window, random_bytes};
 use qrtotp_policy::Config;
 use qrtotp_store::Store;
@@ -76,7 +77,7 @@ impl<'a> Import<'a> {
     /// The account's initial state, and the addition to it.
     fn begin<T>(
         &self,
-        store: &impl Store,
+        store: &dyn Store,
         config: &Config,
         now: UnixTime,
         then: impl FnOnce(&Addition<'_>) -> Result<T, AdminError>,
@@ -137,17 +138,10 @@ impl<'a> Import<'a> {
 ///
 /// # Errors
 /// A secret is enrolled already; too many devices; the store; no random numbers.
-pub fn import<S: Store>(
-    store: &S,
-    config: &Config,
-    all: &[Import<'_>],
-    now: UnixTime,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
-) -> Result<Vec<Imported>, AdminError> {
+pub fn import(ctx: &mut Ctx<'_>, all: &[Import<'_>]) -> Result<Vec<Imported>, AdminError> {
     let Some(first) = all.first() else { return Ok(Vec::new()) };
-    let (mut imported, mut lines) = (Vec::new(), ChainedLines::default());
-    first.begin(store, config, now, |addition| {
+    let (store, config, now, subject) = (ctx.store, ctx.config, ctx.now(), &ctx.subject);
+    let (imported, lines) = first.begin(store, config, now, |addition| {
         let key = store.key();
         let mut additions = vec![];
         for what in all {
@@ -155,9 +149,8 @@ pub fn import<S: Store>(
             let sealed = addition.sealed(key)?;
             additions.push((addition, sealed, what.recovery_set(now)?));
         }
-        let done: Result<(), EnrollError> = store.update_account(first.name, |slot| {
-            lines.clear();
-            imported.clear();
+        let done = update_chained(store, first.name, |slot, lines| {
+            let mut imported = Vec::new();
             let mut new = addition.account(slot.as_ref())?;
             for (addition, sealed, recovery) in &additions {
                 addition.add_to(&mut new, key, sealed)?;
@@ -171,11 +164,12 @@ pub fn import<S: Store>(
                 lines.add(&event, now, &mut new.state);
                 imported.push(Imported { credential: addition.id, scratch });
             }
-            addition.replace(slot, new)
-        })?;
+            addition.replace(slot, new)?;
+            Ok::<_, EnrollError>(imported)
+        });
         Ok(done?)
     })?;
-    lines.emit(audit);
+    lines.emit(ctx.audit);
     Ok(imported)
 }
 
@@ -185,8 +179,8 @@ pub fn import<S: Store>(
 ///
 /// # Errors
 /// As [`import`].
-pub fn would_import<S: Store>(
-    store: Option<&S>,
+pub fn would_import(
+    store: Option<&dyn Store>,
     config: &Config,
     what: &Import<'_>,
     before: &[&Secret],

@@ -8,7 +8,6 @@ use crate::context::{Context, known_user, record_name, syslog};
 use crate::error::{Exit, Failure};
 use crate::terminal::unbuffered_stdout;
 use qrtotp_account::{Name, Token, TokenCode};
-use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{AdminError, Issue};
 use qrtotp_store::{FileStore, Store};
 use qrtotp_values::ConfigDuration;
@@ -111,8 +110,8 @@ pub fn reissue_devices(
         code: Some(expires.unwrap_or(enroll.code_lifetime)),
         keys: &[],
     };
-    let subject = context.subject(name.as_str());
-    qrtotp_flow::reissue(store, &issue, devices, SystemClock.now(), &subject, &mut syslog())
+    let mut log = syslog();
+    qrtotp_flow::reissue(&mut context.flow(store, name.as_str(), &mut log), &issue, devices)
 }
 
 fn put(out: &mut File, target: &Target, (gone, issued): &Issued) -> std::io::Result<()> {

@@ -3,10 +3,9 @@
 
 use super::bulk::{Target, Targets, Which, confirm, is_over};
 use crate::cli::Bulk;
-use crate::context::{Context, syslog};
+use crate::context::{Context, subject, syslog};
 use crate::error::{Exit, Failure};
 use qrtotp_audit::{Event, Kind};
-use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{AdminError, Selection};
 use qrtotp_store::FileStore;
 use std::io::Write;
@@ -32,24 +31,19 @@ pub fn run(context: &Context, bulk: &Bulk) -> Result<Exit, Failure> {
             }
         }
     }
-    let subject = context.subject("");
+    let subject = subject("");
     context.host_chain().log(&Event::new(Kind::BulkRevoked, &subject).count(done), &bulk.to_string());
     writeln!(out, "Revoked devices of {done} accounts.")?;
     Ok(exit)
 }
 
 fn revoke(context: &Context, store: &FileStore, target: &Target) -> Result<usize, AdminError> {
-    let subject = context.subject(target.name.as_str());
     let mut log = syslog();
-    let mut one = |which| {
-        qrtotp_flow::revoke(store, &target.name, which, SystemClock.now(), &subject, &mut log)
-            .map(|gone| gone.len())
-    };
+    let mut ctx = context.flow(store, target.name.as_str(), &mut log);
+    let mut one = |which| qrtotp_flow::revoke(&mut ctx, &target.name, which).map(|gone| gone.len());
     match &target.which {
         Which::Devices { all: true, .. } => one(Selection::All),
-        Which::Token => {
-            qrtotp_flow::revoke_token(store, &target.name, SystemClock.now(), &subject, &mut log).map(|_| 0)
-        }
+        Which::Token => qrtotp_flow::revoke_token(&mut ctx, &target.name).map(|_| 0),
         Which::Devices { ids, .. } => ids.iter().try_fold(0, |gone, id| Ok(gone + one(Selection::One(*id))?)),
     }
 }

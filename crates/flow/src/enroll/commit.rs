@@ -32,10 +32,7 @@ impl AccountSnapshot {
 }
 
 /// The id of the account's record, or of a new one, with its present contents.
-pub(crate) fn record_id<S: Store>(
-    store: &S,
-    name: &Name,
-) -> Result<(RecordId, AccountSnapshot), EnrollError> {
+pub(crate) fn record_id(store: &dyn Store, name: &Name) -> Result<(RecordId, AccountSnapshot), EnrollError> {
     match store.load(name)? {
         Some(account) => Ok((account.record.id, AccountSnapshot::of(&account))),
         None => Ok((RecordId(random_bytes()?), AccountSnapshot::default())),
@@ -79,22 +76,6 @@ impl Addition<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Stores the credential. `also` changes the account and adds its events in the same write.
-    pub(crate) fn keep<S: Store>(
-        &self,
-        store: &S,
-        mut also: impl FnMut(&mut Account) -> Result<(), EnrollError>,
-    ) -> Result<(), EnrollError> {
-        let key = store.key();
-        let sealed = self.sealed(key)?;
-        store.update_account(self.name, |slot| {
-            let mut new = self.account(slot.as_ref())?;
-            also(&mut new)?; // first: the loser of a race for a token learns that it is used
-            self.add_to(&mut new, key, &sealed)?;
-            self.replace(slot, new)
-        })?
     }
 
     /// The sealed secret, for [`Addition::add_to`].

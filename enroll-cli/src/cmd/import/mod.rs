@@ -16,7 +16,7 @@ use qrtotp_flow::{AdminError, Imported, Reimported};
 use qrtotp_frontend::Syslog;
 use qrtotp_import::{Foreign, Why};
 use qrtotp_otp::{MAX_OWN_SIDE, Params, Secret, Step, Strength, Window};
-use qrtotp_store::FileStore;
+use qrtotp_store::{FileStore, Store};
 use qrtotp_values::text::clean;
 use serde_json::json;
 use source::Source;
@@ -110,30 +110,25 @@ impl<'a> Importer<'a> {
     fn take(&mut self, devices: &[Device<'_>]) -> Result<Vec<Outcome>, Failure> {
         let Some(Device { account, .. }) = devices.first() else { return Ok(Vec::new()) };
         let all: Vec<_> = devices.iter().map(|device| self.what(device)).collect();
-        let (config, now) = (&self.context.config, SystemClock.now());
-        let subject = self.context.subject(account.name.as_str());
         if self.store.is_none() {
             self.store = Some(self.open()?);
         }
-        let log = &mut self.log;
         let failed = |error: AdminError| Failure::admin(&error, account.name.as_str());
         let store = match self.store.as_ref().and_then(Option::as_ref) {
             Some(store) if !self.dry_run => store,
             store => {
-                let would = |(device, what): (&Device<'_>, _)| {
-                    qrtotp_flow::would_import(store, config, what, device.before, now).map(Outcome::Would)
-                };
-                return devices.iter().zip(&all).map(would).collect::<Result<_, _>>().map_err(failed);
+                let would = |device| self.would_import(store, device).map(Outcome::Would);
+                return devices.iter().map(would).collect::<Result<_, _>>().map_err(failed);
             }
         };
+        let mut ctx = self.context.flow(store, account.name.as_str(), &mut self.log);
         if let [what] = all.as_slice()
             && self.shred
-            && let Some(repeated) =
-                qrtotp_flow::reimport(store, config, what, now, &subject, log).map_err(failed)?
+            && let Some(repeated) = qrtotp_flow::reimport(&mut ctx, what).map_err(failed)?
         {
             return Ok(vec![Outcome::Reimported(repeated)]);
         }
-        let import = || qrtotp_flow::import(store, config, &all, now, &subject, log);
+        let import = || qrtotp_flow::import(&mut ctx, &all);
         let imported = self.context.host_chain().noting(store, &account.name, import).map_err(failed)?;
         Ok(imported.into_iter().map(Outcome::Imported).collect())
     }
@@ -142,9 +137,14 @@ impl<'a> Importer<'a> {
     fn check(&self, device: &Device<'_>) -> Result<(), Failure> {
         let (path, key_dir) = (&self.context.config.state_dir.0, &self.context.key_dir);
         let store = FileStore::is_made(path, key_dir)?.then(|| self.context.store()).transpose()?;
-        let (config, now) = (&self.context.config, SystemClock.now());
-        let would = qrtotp_flow::would_import(store.as_ref(), config, &self.what(device), device.before, now);
+        let would = self.would_import(store.as_ref(), device);
         would.map(|_| ()).map_err(|error| Failure::admin(&error, device.account.name.as_str()))
+    }
+
+    fn would_import(&self, store: Option<&FileStore>, device: &Device<'_>) -> Result<bool, AdminError> {
+        let store = store.map(|store| store as &dyn Store);
+        let (config, now) = (&self.context.config, SystemClock.now());
+        qrtotp_flow::would_import(store, config, &self.what(device), device.before, now)
     }
 
     fn what<'d>(&self, device: &Device<'d>) -> qrtotp_flow::Import<'d> {

@@ -136,13 +136,12 @@ impl Issuer<'_> {
         let fingerprints: Vec<KeyFingerprint> = keys.bound.iter().map(|key| key.fingerprint).collect();
         let (lifetime, code) = (self.lifetime, self.code);
         let issue = Issue { name, uid: *uid, lifetime, max_shows, code, keys: &fingerprints };
-        let subject = self.context.subject(name.as_str());
-        let now = SystemClock.now();
-        let (store, log) = (&self.store, &mut self.log);
+        let ctx = &mut self.context.flow(&self.store, name.as_str(), &mut self.log);
+        let issue = || qrtotp_flow::issue_token(ctx, &issue);
         let (token, code) = self
             .context
             .host_chain()
-            .noting(store, name, || qrtotp_flow::issue_token(store, &issue, now, &subject, log))
+            .noting(&self.store, name, issue)
             .map_err(|error| Failure::admin(&error, name.as_str()))?;
         let code_expires = token.binding.as_ref().map(|binding| binding.expires);
         Ok(Issued {

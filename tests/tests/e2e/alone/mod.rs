@@ -1,5 +1,4 @@
-//! Tests that measure time, fill the machine or count its processes: `cargo xtask test` runs them one at a time,
-//! after all others.
+//! Tests that measure time, fill the machine or count its processes: they run one at a time.
 
 mod broker_crowd;
 mod broker_locks;

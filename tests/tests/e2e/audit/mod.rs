@@ -1,4 +1,4 @@
-//! What is logged and counted, and who reads it.
+//! The audit log, and the programs that read it.
 
 mod journal;
 mod monitoring;

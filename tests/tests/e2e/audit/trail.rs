@@ -14,6 +14,7 @@ fn logged_in() -> (Sandbox, Phone) {
     assert_eq!(sandbox.answer("alice", &phone.wrong_code()), PAM_AUTH_ERR);
     assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
     let _ = sandbox.run(&["qrtotp", "unlock", "alice"]).success();
+    let _ = sandbox.log.wait(&["by=root", " seq=4 "]);
     (sandbox, phone)
 }
 

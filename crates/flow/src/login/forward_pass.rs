@@ -4,48 +4,40 @@
 //! without the password neither uses up codes nor adds to the owner's failures. Every refusal ends at a fixed
 //! time, and leaves no password for later modules, so they fail alike for every refusal.
 
-use super::Unproven;
-use super::answer::Answer;
-use super::first_login::{Entry, entry};
-use super::login::{Login, REFUSED_BY_SSHD, is_dummy_of_sshd};
-use super::login_enrolment::REFUSAL_PERIOD;
-use super::login_factor::Factor;
-use super::refusal::Refusal;
-use super::verification::Verification;
-use super::{Directory, LoginHost, Outcome};
+use super::Login;
+use super::ending::{Ending, Last};
+use super::factor::Factor;
+use crate::Unproven;
+use crate::answer::Answer;
+use crate::ask::not_from_sshd;
+use crate::first_login::{Entry, entry};
+use crate::refusal::Refusal;
+use crate::verification::Verification;
 use qrtotp_account::{EnrolmentStatus, Name, Record};
-use qrtotp_audit::{AuditSink, PrimaryFactor, Verdict};
-use qrtotp_clock::{Answered, Clock};
-use qrtotp_store::Store;
+use qrtotp_audit::PrimaryFactor;
+use qrtotp_clock::Answered;
 
-impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, D, H, C, A> {
+impl Login<'_, '_> {
     /// Verifies one text of password and code, or of a password alone from an account that may enrol.
-    pub(super) fn password_and_code(&mut self, account: Option<&(Name, u32)>, typed: &[u8]) -> Outcome {
+    pub(super) fn password_and_code(
+        &mut self,
+        account: Option<&(Name, u32)>,
+        typed: &[u8],
+    ) -> Result<Box<Ending>, Box<Ending>> {
         let answered = Answered::now();
-        if !self.host.is_same_user() {
-            return self.user_changed(); // before a code is used up
-        }
-        let outcome = match self.try_password_and_code(account, typed) {
-            Ok(outcome) => outcome,
-            Err(why) => self.finish(Verdict::Denied, why.reason, &why.detail),
-        };
-        if outcome == Outcome::Denied {
-            self.host.withhold_password();
-            self.host.wait(answered.until_multiple_of(REFUSAL_PERIOD));
-        }
-        outcome
+        self.same_user()?; // before a code is used up
+        let ending = self.try_password_and_code(account, typed).unwrap_or_else(Ending::unproven);
+        Ok(ending.at_fixed_time(answered, Last::WithholdPassword))
     }
 
     fn try_password_and_code(
         &mut self,
         account: Option<&(Name, u32)>,
         typed: &[u8],
-    ) -> Result<Outcome, Unproven> {
-        if is_dummy_of_sshd(typed) {
-            return Err(Unproven { reason: Refusal::Malformed.reason(), detail: REFUSED_BY_SSHD.into() });
-        }
+    ) -> Result<Box<Ending>, Unproven> {
+        not_from_sshd(typed)?;
         let (name, uid) = account.ok_or(Unproven::because(self.ruling.nobody.reason()))?;
-        let record = self.store.load(name).map_err(|error| self.unreadable(&error))?;
+        let record = self.ctx.store.load(name).map_err(|error| self.unreadable(&error))?;
         let record = record.map(|account| account.record);
         let Some(record) = record.as_ref().filter(|record| record.standing() == EnrolmentStatus::Enrolled)
         else {
@@ -58,15 +50,15 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             Ok(end) => end,
             Err(why) => return self.remembered_with_password((name, *uid), typed).unwrap_or(Err(why)),
         };
-        self.subject.with = PrimaryFactor::Password;
+        self.ctx.subject.with = PrimaryFactor::Password;
         let answer = Answer::code(&typed[end..]);
         let recorded = self
-            .record(account, &answer, self.config.throttle.rules())
+            .record(account, &answer, self.ctx.config.throttle.rules())
             .map_err(|error| self.unreadable(&error))?;
         if let Verification::Accepted { .. } = recorded.verification {
             self.forward(&typed[..end])?;
         }
-        Ok(self.finish_answer(account, &recorded, Factor::ProvenPassword))
+        Ok(self.after(account, recorded, Factor::ProvenPassword))
     }
 
     /// Handles a text that is only the password, if no code is due. `None`: a code is due.
@@ -74,13 +66,13 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         &mut self,
         (name, uid): (&Name, u32),
         typed: &[u8],
-    ) -> Option<Result<Outcome, Unproven>> {
-        let account = self.store.load(name).ok()??;
+    ) -> Option<Result<Box<Ending>, Unproven>> {
+        let account = self.ctx.store.load(name).ok()??;
         let record = Some(&account.record).filter(|record| record.uid == uid)?;
-        let (id, label) = self.remembered(&account)?;
+        let (id, label) = self.remembered_device(&account)?;
         let proven =
             self.prove(name, Some(record), Factor::Password(typed)).and_then(|_| self.forward(typed));
-        Some(proven.map(|()| self.accept_unasked(id, &label, "remembered")))
+        Some(proven.map(|()| self.by_device("remembered", id, label)))
     }
 
     /// The end of the password: the first place before which the text is the account's password.
@@ -102,9 +94,9 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         account: Option<&(Name, u32)>,
         record: Option<&Record>,
         typed: &[u8],
-    ) -> Result<Outcome, Unproven> {
+    ) -> Result<Box<Ending>, Unproven> {
         if !self.enrols() {
-            let why = match entry(self.config, record, self.clock.now()) {
+            let why = match entry(self.ctx.config, record, self.ctx.now()) {
                 Entry::Deny(reason) => reason,
                 Entry::Refuse(refusal) => refusal.as_str(),
                 Entry::Enroll | Entry::Allow { .. } => Refusal::NotEnrolled.reason(),

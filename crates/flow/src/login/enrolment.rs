@@ -4,56 +4,45 @@
 //!
 //! Every refusal ends at a fixed time after the answer and reads the same for every account.
 
-use super::enroll::{hand_over, try_token_code};
-use super::first_login::{Entry, entry};
-use super::login::{Login, UNAVAILABLE};
-use super::login_factor::Factor;
-use super::{
-    Authority, Codes, Directory, Enrollment, EnrolmentRequest, KeyProof, LoginHost, Outcome, PromptDialog,
-    Refusal, Unproven, host_name, key_proof,
+use super::Login;
+use super::ending::{Ending, Last};
+use super::factor::Factor;
+use crate::enroll::{enroll, hand_over, try_token_code};
+use crate::first_login::{Entry, entry};
+use crate::{
+    Authority, Codes, EnrolmentRequest, KeyProof, PromptDialog, Refusal, Unproven, host_name, key_proof,
 };
 use qrtotp_account::{EnrolmentStatus, Label, Name, Record, TokenId};
-use qrtotp_audit::{AuditSink, Event, PrimaryFactor, Verdict};
-use qrtotp_clock::{Answered, Clock};
-use qrtotp_otp::Params;
-use qrtotp_store::{Store, StoreError};
-use std::time::Duration;
+use qrtotp_audit::PrimaryFactor;
+use qrtotp_clock::Answered;
 
 /// The message for every refused answer, the same for every account.
 pub const NOT_ENROLLED_HERE: &str =
     "That did not work. Check your password, or ask your administrator to let you enrol.";
-/// A refusal ends this long after the answer, or at the next multiple. Longer than the work usually takes.
-pub const REFUSAL_PERIOD: Duration = Duration::from_secs(2);
 const CODES_WERE_LOST: &str =
     "Your last recovery codes were never confirmed, so they are not valid. Here are new ones.";
 
-impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, D, H, C, A> {
+impl Login<'_, '_> {
     /// Handles an answer that asks to enrol.
     pub(super) fn enrol_or_refuse(
         &mut self,
         account: Option<&(Name, u32)>,
         factor: Factor<'_>,
         answered: Answered,
-    ) -> Outcome {
-        if !self.host.is_same_user() {
-            return self.user_changed();
-        }
-        self.enrol(account, factor).unwrap_or_else(|why| {
-            let outcome = self.finish(Verdict::Denied, why.reason, &why.detail);
-            self.host.wait(answered.until_multiple_of(REFUSAL_PERIOD));
-            self.host.show(NOT_ENROLLED_HERE);
-            outcome
-        })
+    ) -> Result<Box<Ending>, Box<Ending>> {
+        self.same_user()?;
+        self.enrol(account, factor)
+            .map_err(|why| Ending::unproven(why).at_fixed_time(answered, Last::Show(NOT_ENROLLED_HERE)))
     }
 
-    /// Enrols a first device. The outcome of a dialogue has its `login` event; an error has none yet.
+    /// Enrols a first device. An error: the dialogue did not begin.
     pub(super) fn enrol(
         &mut self,
         account: Option<&(Name, u32)>,
         factor: Factor<'_>,
-    ) -> Result<Outcome, Unproven> {
+    ) -> Result<Box<Ending>, Unproven> {
         let (name, uid) = account.ok_or(Unproven::because(self.ruling.nobody.reason()))?;
-        let record = self.store.load(name).map_err(|error| self.unreadable(&error))?;
+        let record = self.ctx.store.load(name).map_err(|error| self.unreadable(&error))?;
         let record = record.map(|account| account.record);
         let token = self.may_enrol(record.as_ref(), *uid, factor)?;
         self.serves_enrolment()?;
@@ -75,7 +64,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
         uid: u32,
         factor: Factor<'_>,
     ) -> Result<Option<TokenId>, Unproven> {
-        let now = self.clock.now();
+        let now = self.ctx.now();
         match record {
             Some(record) if record.uid != uid => return Err(Unproven::because(Refusal::UidChanged.reason())),
             Some(record) if record.standing() == EnrolmentStatus::Enrolled => {
@@ -91,7 +80,7 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
                 None => Err(Unproven::because(Refusal::Malformed.reason())),
             };
         }
-        match entry(self.config, record, now) {
+        match entry(self.ctx.config, record, now) {
             Entry::Enroll => Ok(None),
             Entry::Deny(reason) => Err(Unproven::because(reason)),
             // Reached only if midnight passed during this login.
@@ -106,8 +95,8 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
 
     /// Whether users may enrol at this PAM service.
     fn serves_enrolment(&self) -> Result<(), Unproven> {
-        let service = &self.subject.service;
-        if self.config.enroll.services.iter().any(|known| known == service) {
+        let service = &self.ctx.subject.service;
+        if self.ctx.config.enroll.services.iter().any(|known| known == service) {
             return Ok(());
         }
         let detail = format!("the PAM service {service} is not in enroll.services of the configuration");
@@ -127,12 +116,12 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             (Factor::ProvenPassword, _) => Ok(Authority::PrimaryFactor),
             (Factor::Password(password), _) if !password.is_empty() => {
                 self.host.prove_password(name, password)?;
-                self.subject.with = PrimaryFactor::Password;
+                self.ctx.subject.with = PrimaryFactor::Password;
                 Ok(Authority::PrimaryFactor)
             }
             (Factor::None, Some(info)) => {
-                self.subject.with = PrimaryFactor::PublicKey;
-                match key_proof(self.config, record, &self.subject.service, &info, self.clock.now()) {
+                self.ctx.subject.with = PrimaryFactor::PublicKey;
+                match key_proof(self.ctx.config, record, &self.ctx.subject.service, &info, self.ctx.now()) {
                     Ok(KeyProof::Bound(_, token)) => Ok(Authority::BoundKey(token)),
                     Ok(KeyProof::Enough(_)) => Ok(Authority::PrimaryFactor),
                     Err(refusal) => {
@@ -152,72 +141,38 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
     fn prove_token_code(&mut self, name: &Name, id: TokenId, typed: &[u8]) -> Result<(), Unproven> {
         // No waits at a login: their length would reveal that the account has such a token. Guesses are
         // counted, and too many end it.
-        try_token_code(self.store, name, id, typed, self.clock, |_| {}).map_err(|error| {
+        try_token_code(&self.ctx, name, id, typed, |_| {}).map_err(|error| {
             let detail = if error.is_refusal() { String::new() } else { error.to_string() };
             Unproven { reason: error.reason(), detail }
         })
     }
 
-    pub(super) fn unreadable(&mut self, error: &StoreError) -> Unproven {
-        self.report_damage(error);
-        Unproven { reason: error.reason(), detail: error.to_string() }
-    }
-
-    fn enrolment_dialogue(&mut self, name: &Name, uid: u32, authority: Authority) -> Outcome {
-        let host_name = host_name();
-        let (label, issuer) = (Label::default(), self.config.issuer_on(&host_name));
-        let account = self.config.account_on(&host_name, name.as_str());
-        let request = EnrolmentRequest {
-            name,
-            uid,
-            label: &label,
-            authority,
-            subject: &self.subject,
-            issuer: &issuer,
-            account: &account,
-            params: Params::default(),
-        };
-        let contact = self.config.brand.contact.as_deref();
-        let mut dialog = PromptDialog::new(self.host, &host_name, contact, &self.subject.tty);
-        let enrolled = Enrollment {
-            request: &request,
-            config: self.config,
-            store: self.store,
-            dialog: &mut dialog,
-            clock: self.clock,
-            audit: self.audit,
-        }
-        .run();
-        match enrolled {
+    fn enrolment_dialogue(&mut self, name: &Name, uid: u32, authority: Authority) -> Box<Ending> {
+        let (label, host) = (Label::default(), &host_name());
+        let contact = self.ctx.config.brand.contact.as_deref();
+        let mut dialog = PromptDialog::new(self.host, host, contact, &self.ctx.subject.tty);
+        let request = EnrolmentRequest { name, uid, label: &label, authority, host };
+        match enroll(&mut self.ctx, &mut dialog, request) {
             Ok(enrolled) => {
-                self.host.show(match enrolled.codes {
+                let text = match enrolled.codes {
                     Codes::Lost => {
                         "Enrolled. The recovery codes were not confirmed; the next login makes new ones."
                     }
                     Codes::Kept | Codes::Unchanged => {
                         "Enrolled. From now on logins ask for a code of the app."
                     }
-                });
-                if !self.host.is_same_user() {
-                    return self.user_changed();
-                }
-                Event::login(&self.subject, Verdict::Accepted, "enrolled")
-                    .credential(enrolled.credential, label.as_str())
-                    .emit(self.audit);
-                Outcome::Accepted
+                };
+                Ending::accepted("enrolled", enrolled.credential, label).showing(text)
             }
-            Err(error) => {
-                let text = if error.is_refusal() { error.to_string() } else { UNAVAILABLE.to_owned() };
-                self.host.show(&text);
-                self.finish(Verdict::Denied, error.reason(), "")
-            }
+            Err(error) if error.is_refusal() => Ending::denied(error.reason(), "").showing(error.to_string()),
+            Err(error) => Ending::broken(error.reason(), ""),
         }
     }
 
     /// After a right code: hands over owed recovery codes if the primary factor is proven as well. Otherwise
     /// they stay owed.
     pub(super) fn hand_over_owed_codes(&mut self, name: &Name, factor: Factor<'_>) {
-        let proven = self.store.load(name).map_err(|error| self.unreadable(&error)).and_then(|account| {
+        let proven = self.ctx.store.load(name).map_err(|error| self.unreadable(&error)).and_then(|account| {
             self.prove(name, account.as_ref().map(|account| &account.record), factor)?;
             self.host.would_let_in().map(|()| account)
         });
@@ -226,13 +181,11 @@ impl<S: Store, D: Directory, H: LoginHost, C: Clock, A: AuditSink> Login<'_, S, 
             Ok(None) => return,
             Err(why) => {
                 let line = format!("recovery codes stay owed: {} {}", why.reason, why.detail);
-                return self.audit.debug(&line);
+                return self.ctx.audit.debug(&line);
             }
         };
-        let host_name = host_name();
-        let contact = self.config.brand.contact.as_deref();
-        let mut dialog =
-            PromptDialog::new(self.host, &host_name, contact, &self.subject.tty).with_lead(CODES_WERE_LOST);
-        hand_over(self.store, Ok(account), &mut dialog, self.clock, &self.subject, self.audit);
+        let contact = self.ctx.config.brand.contact.as_deref();
+        let dialog = PromptDialog::new(self.host, &host_name(), contact, &self.ctx.subject.tty);
+        hand_over(&mut self.ctx, Ok(account), &mut dialog.with_lead(CODES_WERE_LOST));
     }
 }
