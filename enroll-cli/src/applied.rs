@@ -1,8 +1,9 @@
 //! `FILE.applied`: what logins read of the configuration FILE. Beside it, `FILE.applied.d` keeps the last
 //! twenty.
 
-use crate::caller::{acting_uid, subject, syslog};
+use crate::caller::{acting_uid, subject};
 use crate::error::Failure;
+use crate::host_chain::HostChain;
 use nix::unistd::{Group, geteuid};
 use qrtotp_audit::{Event, Kind};
 use qrtotp_clock::{Clock, SystemClock};
@@ -111,10 +112,9 @@ pub fn expire(path: &Path) -> Result<(), Failure> {
     let Some(newest) = place.current()?.and_then(|bytes| expired(&bytes)) else { return Ok(()) };
     place.keep()?;
     place.put(&newest.previous)?;
-    Event::new(Kind::PolicyRolledBack, &subject(""))
-        .reason("not_confirmed")
-        .policy(newest.generation)
-        .emit(&mut syslog());
+    let subject = subject("");
+    let event = Event::new(Kind::PolicyRolledBack, &subject).reason("not_confirmed");
+    place.log(&event.policy(newest.generation), "");
     Ok(())
 }
 
@@ -189,8 +189,8 @@ impl AppliedFile {
         self.replace(&compiled.encode(stamp))?;
         let detail = if forced.is_empty() { String::new() } else { format!("forced: {forced}") };
         let subject = subject("");
-        let event = Event::new(Kind::PolicyApplied, &subject).policy(generation).detail(&detail);
-        event.reason(if confirm.is_some() { "confirmation_awaited" } else { "" }).emit(&mut syslog());
+        let event = Event::new(Kind::PolicyApplied, &subject).policy(generation);
+        self.log(&event.reason(if confirm.is_some() { "confirmation_awaited" } else { "" }), &detail);
         Ok(generation)
     }
 
@@ -199,7 +199,7 @@ impl AppliedFile {
         let stamp = self.stamp(None)?;
         let generation = stamp.generation;
         self.replace(&restamped(bytes, stamp).map_err(|_| damaged(&self.file))?)?;
-        Event::new(Kind::PolicyRolledBack, &subject("")).policy(generation).emit(&mut syslog());
+        self.log(&Event::new(Kind::PolicyRolledBack, &subject("")).policy(generation), "");
         Ok(generation)
     }
 
@@ -215,7 +215,7 @@ impl AppliedFile {
             &restamped(&bytes, Stamp { generation, applied_at, by, confirm: None })
                 .map_err(|_| damaged(&self.file))?,
         )?;
-        Event::new(Kind::PolicyConfirmed, &subject("")).policy(generation).emit(&mut syslog());
+        self.log(&Event::new(Kind::PolicyConfirmed, &subject("")).policy(generation), "");
         Ok(Some(generation))
     }
 
@@ -245,6 +245,14 @@ impl AppliedFile {
             by: acting_uid().as_raw(),
             confirm,
         })
+    }
+
+    /// Logs an event in the host's chain, which is part of the store that the newest configuration names.
+    fn log(&self, event: &Event<'_>, detail: &str) {
+        let bytes = self.current().ok().flatten().unwrap_or_default();
+        let config = Applied::newest(&bytes).map(|newest| newest.config).unwrap_or_default();
+        let key_dir = self.file.parent().unwrap_or(Path::new("/"));
+        HostChain::of(&config.state_dir.0, key_dir).log(event, detail);
     }
 
     fn replace(&self, bytes: &[u8]) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ mod watch;
 pub use account::Account;
 pub use audit::{Audit, Form as AuditForm, Show, Sources, What as AuditWhat};
 pub use config::{Apply, Config, Explain, Key, Place};
-pub use device::{Bulk, Device, Rename, Revoke, RevokeAnybody};
+pub use device::{Bulk, Device, Reissue, Rename, Revoke, RevokeAnybody};
 pub use explain::explain;
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
 pub use key::{AddKey, HardwareKey};
@@ -122,9 +122,15 @@ pub enum Command {
     ///
     /// With the last device the account is revoked: its logins are denied until it is enrolled again.
     ///
-    /// With --group, --everyone or --enrolled-before for many accounts: says how many, and wants that number
-    /// typed. A run that was interrupted can be repeated: what is revoked already is not counted again.
+    /// With --group, --rule, --everyone or --enrolled-before for many accounts: says how many, and wants that
+    /// number typed. A run that was interrupted can be repeated: revoked devices are not counted again.
     Revoke(RevokeAnybody),
+    /// Revoke devices and issue a new enrolment code for each account, which is shown once, here (root only)
+    ///
+    /// For one account, or for many as `qrtotp revoke` takes them. An account that keeps a newer device gets
+    /// no code. A run that was interrupted can be repeated: a reissued account has no device. If its code was
+    /// lost, `qrtotp token revoke` and `qrtotp token issue --code` make another.
+    Reissue(Reissue),
     /// An account as a whole: when a person's name or uid changes, or the person leaves (root only)
     #[command(subcommand)]
     Account(Account),
@@ -155,19 +161,19 @@ pub enum Command {
     /// once. Lines that look like ours but were written by a process without root's rights are marked FORGED,
     /// where the journal says who wrote them.
     Audit(Audit),
-    /// A console for a terminal: live events, accounts with their counted wrong codes, open tokens; unlock
-    /// and revoke (root only)
+    /// A console for a terminal: live events, accounts with their counted wrong codes, open tokens, rules in
+    /// use; unlock, revoke and reissue (root only)
     ///
     /// Keys only, from 80x24 on, without colour. `u` unlocks the chosen account, `r` revokes all of its
-    /// devices, on page 3 its token; each asks first and logs what the commands log. Behind ssh and sudo, so
-    /// behind a code: it opens no port.
+    /// devices, on page 3 its token, `i` revokes them and shows a code for a new one. Each asks first and
+    /// logs what the commands log. Behind ssh and sudo, so behind a code: it opens no port.
     Top,
     /// Follow the log and say what deserves a look: guessing, a code that two people know, a new place, many
     /// enrolments
     ///
     /// Needs no root, only the right to read the log (group systemd-journal, or adm for files). Each anomaly
-    /// says why; none denies a login. What happened in the last 30 days is read first, to know which places
-    /// are familiar. A rule names an account, or a network, once an hour. With --file it reads that log to
+    /// says why; none denies a login. The log of the last 120 days is read first, to know which places are
+    /// familiar. A rule names an account, or a network, once an hour. With --file it reads that log to
     /// its end and says what it would have said. docs/AUDIT.md lists the rules.
     Watch(Watch),
     /// Print the store in numbers for Prometheus, in the OpenMetrics form and without any name (root only)

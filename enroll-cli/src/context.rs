@@ -3,6 +3,7 @@
 use crate::applied;
 pub use crate::caller::{login_uid, subject, syslog, terminal_name};
 use crate::error::{Failure, store_failure};
+use crate::host_chain::HostChain;
 use nix::unistd::{User, geteuid, getuid};
 use qrtotp_account::{Name, NameError};
 use qrtotp_clock::SystemClock;
@@ -76,6 +77,11 @@ impl Context {
         let path = &self.config.state_dir.0;
         let untouched = || path.read_dir().map_or(!path.exists(), |mut entries| entries.next().is_none());
         matches!(error, StoreError::KeyMissing(_)) && untouched()
+    }
+
+    /// The host's chain of audit lines.
+    pub fn host_chain(&self) -> HostChain {
+        HostChain::of(&self.config.state_dir.0, &self.key_dir)
     }
 
     /// The issuer that the app shows.

@@ -9,6 +9,7 @@ mod cli;
 mod cmd;
 mod context;
 mod error;
+mod host_chain;
 mod input;
 mod interrupt;
 mod no_echo;

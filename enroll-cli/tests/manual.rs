@@ -5,7 +5,8 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 65] = [
+const COMMANDS: [&[&str]; 0] = [
+const COMMANDS: [&[&str]; 64] = [
     &[],
     &["enroll"],
     &["status"],
@@ -27,6 +28,7 @@ const COMMANDS: [&[&str]; 65] = [
     &["device", "revoke"],
     &["resync"],
     &["revoke"],
+    &["reissue"],
     &["unlock"],
     &["place"],
     &["place", "list"],
@@ -65,6 +67,7 @@ const COMMANDS: [&[&str]; 65] = [
     &["audit", "verify"],
     &["audit", "repair"],
     &["audit", "heads"],
+    &["audit", "checkpoint"],
     &["audit", "summary"],
     &["audit", "report"],
     &["metrics"],

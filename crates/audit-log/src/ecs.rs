@@ -42,9 +42,10 @@ pub fn ecs(entry: &Entry) -> Value {
     copy("chain", &["event", "hash"]);
     copy("label", &["device", "model", "name"]);
     copy("credential", &["device", "id"]);
-    for key in
-        ["tty", "token", "with", "was", "failures", "wait", "left", "keys", "count", "detail", "audience"]
-    {
+    for key in [
+        "tty", "token", "with", "was", "failures", "wait", "left", "keys", "count", "record", "root",
+        "detail", "audience",
+    ] {
         copy(key, &["labels", &format!("qrtotp_{key}")]);
     }
     if let Some(seq) = event.seq() {
@@ -94,8 +95,12 @@ fn type_of(kind: &str, event: &Event) -> &'static str {
     match kind {
         "login" | "device_proof" if event.get("result") == Some("denied") => "denied",
         "login" | "device_proof" => "start",
-        "credential_revoked" | "token_revoked" | "account_removed" => "deletion",
-        "enrollment_confirmed" | "credential_imported" | "key_registered" | "token_issued" => "creation",
+        "credential_revoked" | "token_revoked" | "account_removed" | "record_removed" => "deletion",
+        "enrollment_confirmed"
+        | "credential_imported"
+        | "key_registered"
+        | "token_issued"
+        | "record_made" => "creation",
         _ if category(kind) == "iam" => "change",
         _ => "info",
     }

@@ -2,6 +2,7 @@
 
 use crate::time::{rfc3339, traditional};
 use qrtotp_account::{LINK_LEN, Link};
+use qrtotp_values::text::clean;
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -22,6 +23,9 @@ const CHAINED: [&str; 10] = [
     "token_revoked",
 ];
 
+/// More characters than a line of ours has.
+const LONGEST: usize = 64 * 1024;
+
 /// How the `detail` of a line begins that `audit repair` logged again.
 pub const RECOVERED: &str = "recovered";
 
@@ -35,6 +39,8 @@ pub enum Writer {
     /// A process that this user began, of a program that runs with root's rights, such as su: not proven. The
     /// journal reads what a process is a moment after it sent the line.
     Setuid(u32),
+    /// A process of this user that had ended before the journal looked at it: not proven.
+    Ended(u32),
     /// The log does not prove it: a file.
     Unknown,
 }
@@ -42,12 +48,14 @@ pub enum Writer {
 /// An event of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The line from `event=` on.
+    /// The line from `event=` on, without characters that ours never have.
     pub line: String,
     /// Keys and values, in the line's order.
     pairs: Vec<(String, String)>,
     /// Where the part that the chain covers ends.
     covered: usize,
+    /// Where `seq` stands, or the part that the chain covers ends.
+    numbered: usize,
     /// The line's link, if it has one.
     pub link: Option<Link>,
     /// Whether a key comes twice, or one stands behind the link that does not belong there.
@@ -71,13 +79,17 @@ pub struct Entry {
 
 impl Event {
     /// Reads a line that begins with `event=`. `None` if it is not one of ours.
+    ///
+    /// Characters that move a cursor, hide or reorder text, or end a line become `?`. None of our lines has
+    /// one, so the chain of such a line does not fit.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
-        let line = line.trim_end();
+        let line = &*clean(line.trim_end(), LONGEST);
         if !line.starts_with("event=") {
             return None;
         }
         let (mut pairs, mut covered, mut link) = (Vec::<(String, String)>::new(), line.len(), None);
+        let mut numbered = None;
         let (mut at, mut has_extra_keys) = (0, false);
         while at < line.len() {
             let rest = line.get(at..)?;
@@ -88,6 +100,9 @@ impl Event {
             let (text, length) = value_of(value)?;
             has_extra_keys |= link.is_some() && !matches!(key, "detail" | "audience");
             has_extra_keys |= pairs.iter().any(|(known, _)| known == key);
+            if key == "seq" && numbered.is_none() {
+                numbered = Some(at.saturating_sub(1));
+            }
             if key == "chain" && link.is_none() {
                 link = Some(parse_link(&text)?);
                 covered = at.saturating_sub(1);
@@ -100,7 +115,8 @@ impl Event {
                 Some(_) => return None,
             }
         }
-        Some(Self { line: line.to_owned(), pairs, covered, link, has_extra_keys })
+        let numbered = numbered.unwrap_or(covered);
+        Some(Self { line: line.to_owned(), pairs, covered, numbered, link, has_extra_keys })
     }
 
     /// The first value of a key.
@@ -139,6 +155,12 @@ impl Event {
     #[must_use]
     pub fn is_recovered(&self) -> bool {
         self.get("detail").is_some_and(|detail| detail.starts_with(RECOVERED))
+    }
+
+    /// The line without its number and what stands behind that.
+    #[must_use]
+    pub fn without_number(&self) -> &str {
+        self.line.get(..self.numbered).unwrap_or(&self.line)
     }
 
     /// The part of the line that the chain link covers.
@@ -238,7 +260,7 @@ pub fn from_syslog(line: &str) -> Option<Entry> {
     let event = event_in(tag.split('[').next()?, message)?;
     let (stamp, host) = head.rsplit_once(' ')?;
     let time = rfc3339(stamp).unwrap_or(0);
-    Some(Entry { time, host: host.to_owned(), writer: Writer::Unknown, journal: false, event })
+    Some(Entry { time, host: clean(host, LONGEST), writer: Writer::Unknown, journal: false, event })
 }
 
 /// When a log received a line of any program, in microseconds since 1970, and whether the line says so
@@ -278,12 +300,13 @@ pub fn from_journal(line: &str, is_setuid: impl Fn(&str) -> bool) -> Option<Entr
             Writer::Setuid(uid)
         }
         Some(uid) if rights.is_some() => Writer::User(uid),
+        Some(uid) => Writer::Ended(uid),
         _ => Writer::Unknown,
     };
     let time = text("_SOURCE_REALTIME_TIMESTAMP").or(text("__REALTIME_TIMESTAMP"));
     Some(Entry {
         time: time.and_then(|time| time.parse().ok()).unwrap_or(0),
-        host: text("_HOSTNAME").unwrap_or_default().to_owned(),
+        host: clean(text("_HOSTNAME").unwrap_or_default(), LONGEST),
         writer,
         journal: true,
         event,
@@ -321,6 +344,27 @@ mod tests {
     }
 
     #[test]
+    fn a_line_end_or_an_invisible_character_is_shown_as_a_question_mark_and_breaks_the_chain() {
+        let chained =
+            Event::parse("event=login user=yz seq=3 at=7 chain=00112233445566778899aabbccddeeff00112233")
+                .unwrap();
+        for c in ['\n', '\r', '\t', '\u{85}', '\u{9b}', '\u{202e}', '\u{200b}', '\u{2028}'] {
+            let event = Event::parse(&chained.line.replace("yz", &format!("y{c}z"))).unwrap();
+            assert_eq!((event.get("user"), event.line.len()), (Some("y?z"), chained.line.len() + 1));
+            assert_ne!(event.covered(), chained.covered());
+            assert_eq!(event.to_json()["user"], "y?z", "{c:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_its_number_keeps_a_label_that_looks_like_one() {
+        let line = "event=login label=\"a seq=1\" user=x";
+        for whole in [format!("{line} seq=3 at=7 chain={}", "0".repeat(40)), line.to_owned()] {
+            assert_eq!(Event::parse(&whole).unwrap().without_number(), line);
+        }
+    }
+
+    #[test]
     fn lines_of_both_time_stamps_are_read_and_other_programs_are_not() {
         let message = format!("host sshd[12]: pam_qrtotp(sshd:auth): {LINE}");
         let iso = from_syslog(&format!("2026-11-29T10:00:00.5+01:00 {message}\n")).unwrap();
@@ -350,7 +394,8 @@ mod tests {
         assert_eq!(entry(&rights("/usr/bin/su")), Writer::Setuid(1000));
         assert_eq!(entry(&rights("/usr/bin/python3")), Writer::User(1000), "in a user namespace");
         assert_eq!(entry("\"_UID\":\"1000\",\"_CAP_EFFECTIVE\":\"0\""), Writer::User(1000));
-        assert_eq!(entry("\"_UID\":\"1000\""), Writer::Unknown);
+        assert_eq!(entry("\"_UID\":\"1000\""), Writer::Ended(1000));
+        assert_eq!(entry("\"X\":\"1\""), Writer::Unknown);
     }
 
     #[test]

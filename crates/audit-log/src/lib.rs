@@ -9,7 +9,9 @@ mod filter;
 mod merge;
 mod report;
 mod summary;
+mod table;
 mod time;
+mod trust;
 mod verify;
 mod watch;
 
@@ -20,5 +22,6 @@ pub use merge::Merge;
 pub use report::{Proof, Report};
 pub use summary::Summary;
 pub use time::rfc3339_of;
+pub use trust::Trust;
 pub use verify::{Fault, Finding, Head, Verifier};
-pub use watch::{Anomaly, Severity, Watch};
+pub use watch::{Anomaly, RULES, Severity, Watch};

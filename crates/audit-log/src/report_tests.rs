@@ -4,31 +4,27 @@
 use super::escape::escape;
 use super::page::{DARK, LIGHT};
 use super::*;
-use crate::event::from_syslog;
+use crate::event::Writer;
+use crate::trust::tests::Log;
 use crate::verify::Fault;
 
 /// Sunday, 2026-11-29 10:00 UTC.
 const NOW: i64 = 1_795_946_400;
 const HOSTILE: &str = "<script>alert(1)</script>\\\"'&\u{202e}";
 
-fn entry(at: i64, rest: &str) -> Entry {
-    let stamp = qrtotp_values::text::utc(at).replace(' ', "T");
-    from_syslog(&format!("{stamp} h su[1]: pam_qrtotp(su:auth): {rest}")).unwrap()
-}
-
 fn filled(pseudonyms: bool) -> Report {
-    let mut report = Report::new("web1<b>", NOW, 30, pseudonyms);
+    let (mut report, mut log) = (Report::new("web1<b>", NOW, 30, pseudonyms), Log::default());
     for n in 0..60 {
         let (result, reason) = [("accepted", "code"), ("denied", "wrong_code")][usize::from(n % 3 == 0)];
         let text = format!(
             "event=login result={result} reason={reason} user=\"{HOSTILE}{}\" service=sshd rhost=192.0.2.{n} with=unknown rule=office",
             n % 4
         );
-        report.add(&entry(NOW - n * 43_200, &text));
+        report.add(&log.entry(NOW - n * 43_200, &text));
     }
-    report.add(&entry(NOW - 40 * DAY, "event=login result=denied reason=too_old user=alice"));
-    report.add(&entry(NOW, "event=policy_applied service=qrtotp by=\"anna<i>\" policy=7"));
-    report.add(&entry(NOW, "event=token_issued user=bob service=qrtotp by=\"anna<i>\""));
+    report.add(&log.entry(NOW - 40 * DAY, "event=login result=denied reason=too_old user=alice"));
+    report.add(&log.entry(NOW, "event=policy_applied service=qrtotp by=\"anna<i>\" policy=7"));
+    report.add(&log.entry(NOW, "event=token_issued user=bob service=qrtotp by=\"anna<i>\""));
     let finding = Finding { user: "mallory".into(), seq: 4, fault: Fault::Changed, line: String::new() };
     report.find(&finding, "CHANGED <x>");
     report.conclude(Proof { found: 1, complete: true, ..Proof::default() }, vec![(3, "records")]);
@@ -42,7 +38,62 @@ fn logins_are_counted_by_day_hour_reason_and_account() {
     assert_eq!(report.by_day[29], [0, 1, 0]);
     assert_eq!(report.by_hour[6][10] + report.by_hour[6][22], 9, "Sundays");
     assert_eq!((report.reasons.get("wrong_code"), report.reasons.get("too_old")), (Some(&20), None));
-    assert_eq!((report.accounts.len(), report.deeds.len()), (5, 2));
+    assert_eq!((report.accounts.len(), report.deeds.all.len(), report.policies.all.len()), (5, 1, 1));
+}
+
+#[test]
+fn only_what_administrators_did_is_listed_and_no_flood_hides_a_configuration() {
+    let (mut report, mut log) = (Report::new("h", NOW, 30, false), Log::default());
+    report.add(&log.entry(NOW, "event=policy_applied service=qrtotp by=anna policy=7"));
+    for (kind, more) in [
+        ("caller_refused", "reason=too_many_callers by=1001"),
+        ("lines_left_out", "by=1001 count=9"),
+        ("throttle_engaged", "reason=waiting user=root by=mallory"),
+        ("throttle_lifted", "reason=right_answer user=root by=anna"),
+        ("enrollment_confirmed", "user=bob service=qrtotpd by=bob"),
+        ("device_proof", "result=denied reason=wrong_code user=bob by=bob"),
+    ] {
+        report.add(&log.entry(NOW, &format!("event={kind} {more}")));
+    }
+    assert_eq!(report.deeds.all.len(), 0);
+    for n in 0..5000 {
+        report.add(&log.entry(NOW, &format!("event=token_issued user=u{n} by=anna")));
+    }
+    report.add(&log.entry(NOW, "event=throttle_lifted reason=unlock user=root by=anna"));
+    assert_eq!((report.policies.all.len(), report.deeds.listed().1), (1, 4501));
+    assert!(report.html().contains("<td>applied</td><td>anna</td>"));
+}
+
+#[test]
+fn a_line_that_nothing_proves_is_not_counted() {
+    let (mut report, mut log) = (Report::new("h", NOW, 30, false), Log::default());
+    let line = "event=login result=ignored reason=not_required user=alice service=su";
+    for writer in [Writer::Ended(1000), Writer::Setuid(1000), Writer::User(1000), Writer::Root] {
+        report.add(&log.by(writer, NOW, line));
+    }
+    assert_eq!((report.by_day[29], report.not_proven), ([0, 0, 1], 2));
+    assert!(report.html().contains("and 2 lines that nothing proves"));
+}
+
+#[test]
+fn pseudonyms_are_given_in_the_order_of_events_not_of_names() {
+    let (mut report, mut log) = (Report::new("h", NOW, 30, true), Log::default());
+    let names = ["zoe", "mia", "bob", "amy", "kim"];
+    for name in names {
+        report.add(&log.entry(NOW, &format!("event=login result=denied reason=wrong_code user={name}")));
+    }
+    // Verification goes through the store by name.
+    let mut sorted = names;
+    sorted.sort_unstable();
+    for user in sorted {
+        report
+            .find(&Finding { user: user.into(), seq: 1, fault: Fault::Moved, line: String::new() }, "MOVED");
+    }
+    report.name_findings();
+    let of = |name: &str| report.pseudonyms.as_ref().unwrap().known[&(ACCOUNT, name.to_owned())];
+    assert_eq!(names.map(of), [1, 2, 3, 4, 5]);
+    let shown: Vec<_> = report.findings.iter().map(|(user, ..)| user.clone()).collect();
+    assert_eq!(shown, ["account 1", "account 2", "account 3", "account 4", "account 5"]);
 }
 
 /// The page's tags, in order; fails where one is not closed.

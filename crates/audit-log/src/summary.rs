@@ -1,11 +1,14 @@
 //! Counts for people.
 
 use crate::event::Entry;
+use crate::trust::Trust;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// So many different values of a kind are counted by name; the others together.
+/// So many different values of a kind are counted by name, at least; the others together.
 const NAMES: usize = 512;
+/// The others' name.
+pub(crate) const OTHERS: &str = "others";
 /// So many are shown.
 const SHOWN: usize = 8;
 
@@ -22,13 +25,16 @@ pub struct Summary {
     with: BTreeMap<String, u64>,
     /// Lines that a process without root's rights wrote.
     forged: u64,
+    /// Other lines that neither the journal nor the chain proves.
+    not_proven: u64,
+    trust: Trust,
 }
 
 impl Summary {
     /// Counts an entry.
     pub fn add(&mut self, entry: &Entry) {
-        if entry.is_forged() {
-            self.forged += 1;
+        if !self.trust.counts(entry) {
+            *(if entry.is_forged() { &mut self.forged } else { &mut self.not_proven }) += 1;
             return;
         }
         let event = &entry.event;
@@ -54,10 +60,20 @@ impl Summary {
     }
 }
 
-/// Adds one to the value, or to `others` if there are too many values.
+/// Adds one to the value. Of too many values the more frequent half stays, whatever came first.
 pub(crate) fn count(counts: &mut BTreeMap<String, u64>, value: &str) {
-    let key = if counts.len() < NAMES || counts.contains_key(value) { value } else { "others" };
-    *counts.entry(key.to_owned()).or_default() += 1;
+    if counts.len() > 2 * NAMES && !counts.contains_key(value) {
+        let mut all: Vec<u64> = counts.values().copied().collect();
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        let (least, mut others) = (all.get(NAMES).copied().unwrap_or(0), 0);
+        counts.retain(|name, count| {
+            let stays = *count > least || name == OTHERS;
+            others += if stays { 0 } else { *count };
+            stays
+        });
+        *counts.entry(OTHERS.to_owned()).or_default() += others;
+    }
+    *counts.entry(value.to_owned()).or_default() += 1;
 }
 
 impl fmt::Display for Summary {
@@ -91,6 +107,9 @@ impl fmt::Display for Summary {
                 )?;
             }
         }
+        if self.not_proven > 0 {
+            writeln!(f, "Not counted\n{:>10}  lines that nothing proves", self.not_proven)?;
+        }
         if self.forged > 0 {
             writeln!(f, "FORGED\n{:>10}  lines that processes without root's rights wrote", self.forged)?;
         }
@@ -102,16 +121,41 @@ impl fmt::Display for Summary {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::event::from_syslog;
+    use crate::event::Writer;
+    use crate::trust::tests::Log;
+
+    #[test]
+    fn a_value_that_comes_late_and_often_is_counted_by_name_and_the_table_stays_small() {
+        let mut counts = BTreeMap::new();
+        for n in 0..5000 {
+            count(&mut counts, &format!("once{n}"));
+        }
+        (0..50).for_each(|_| count(&mut counts, "late"));
+        for n in 5000..10_000 {
+            count(&mut counts, &format!("once{n}"));
+        }
+        assert_eq!(counts.get("late"), Some(&50));
+        assert_eq!(counts.values().sum::<u64>(), 10_050);
+        assert!(counts.len() <= 2 * NAMES + 2, "{}", counts.len());
+    }
+
+    #[test]
+    fn lines_that_nothing_proves_are_counted_apart() {
+        let (mut summary, mut log) = (Summary::default(), Log::default());
+        for writer in [Writer::Ended(1000), Writer::Setuid(1000), Writer::User(1000), Writer::Root] {
+            summary.add(&log.by(writer, 1, "event=login result=ignored reason=not_required user=alice"));
+        }
+        let text = summary.to_string();
+        assert!(text.contains("         1  ignored\n") && text.contains("FORGED\n         1  "), "{text}");
+        assert!(text.contains("Not counted\n         2  lines that nothing proves\n"), "{text}");
+    }
 
     #[test]
     fn logins_are_counted_by_result_reason_and_place() {
-        let mut summary = Summary::default();
+        let (mut summary, mut log) = (Summary::default(), Log::default());
         for n in 0..20 {
-            let line = format!(
-                "Nov 29 10:00:00 h su[1]: pam_qrtotp(su:auth): event=login result=denied reason=wrong_code user=u{n} service=su"
-            );
-            summary.add(&from_syslog(&line).unwrap());
+            let line = format!("event=login result=denied reason=wrong_code user=u{n} service=su");
+            summary.add(&log.entry(1, &line));
         }
         let text = summary.to_string();
         assert!(text.contains("        20  denied\n") && text.contains("        20  wrong_code\n"), "{text}");

@@ -55,6 +55,8 @@ pub enum Fault {
     AgainstSaved,
     /// Neither the log nor the store has the line that was saved.
     SavedIsGone,
+    /// No file has the hash of the last checkpoint: it was changed or removed.
+    OtherCheckpoint,
 }
 
 impl Fault {
@@ -68,7 +70,7 @@ impl Fault {
 /// A fault and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Whose chain.
+    /// Whose chain; empty: the host's.
     pub user: String,
     /// The number of the line, the first one of several; 0 if it has none.
     pub seq: u64,
@@ -138,7 +140,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// `heads`: the ends of all chains in the store, read before the log.
+    /// `heads`: the ends of all chains in the store, read before the log; that of the host has no name.
     #[must_use]
     pub fn new(heads: HashMap<String, Head>) -> Self {
         Self { heads, ..Self::default() }
@@ -147,6 +149,22 @@ impl Verifier {
     /// Keeps the last line of each account in another copy of the log, or of `audit heads`, to compare with.
     pub fn save(&mut self, entry: &Entry) {
         self.saved.add(entry);
+    }
+
+    /// Keeps the last line of one account to compare with.
+    pub fn save_head(&mut self, user: &str, head: &Event) {
+        self.saved.keep(user, head);
+    }
+
+    /// Adds a finding that no line of a log shows.
+    pub fn find(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    /// Whether the log is known to have begun by this time.
+    #[must_use]
+    pub fn has_begun(&self, time: UnixTime) -> bool {
+        self.begins.is_some_and(|begins| begins <= time)
     }
 
     /// The log has other programs' lines of this time, in microseconds since 1970: it goes back so far, or,
@@ -170,14 +188,14 @@ impl Verifier {
     /// How many accounts have lines.
     #[must_use]
     pub fn accounts(&self) -> usize {
-        self.chains.values().filter(|chain| !chain.is_empty()).count()
+        self.chains.iter().filter(|(user, chain)| !user.is_empty() && !chain.is_empty()).count()
     }
 
     /// The next line of the log.
     pub fn read(&mut self, entry: &Entry) {
         if let Writer::User(_) = entry.writer {
             // For doas, the journal may record the program that it runs next. The chain is more reliable.
-            let chain = entry.event.get("user").and_then(|user| self.chains.get(user));
+            let chain = self.chains.get(entry.event.get("user").unwrap_or_default());
             let is_next = chain.is_some_and(|chain| {
                 entry.event.seq() == Some(chain.seq + 1) && chain.fits(&entry.event).is_some()
             });
@@ -188,7 +206,9 @@ impl Verifier {
         }
         self.not_later(entry.time / 1_000_000);
         let event = &entry.event;
-        let (Some(user), Some(seq)) = (event.get("user"), event.seq()) else {
+        // A line of the host's chain has no user.
+        let host = self.heads.contains_key("").then_some("");
+        let (Some(user), Some(seq)) = (event.get("user").or(host), event.seq()) else {
             return self.read_unchained(event);
         };
         if event.has_extra_keys {
@@ -221,6 +241,7 @@ impl Verifier {
     fn chain_of(&mut self, user: &str, seq: u64, event: &Event) -> Option<Chain> {
         let head = self.heads.get(user).cloned();
         if event.get("event") == Some("account_renamed")
+            && !user.is_empty()
             && let Some(was) = event.get("was")
             && self.chains.get(user).is_none_or(|chain| chain.removed || chain.is_empty())
             && let Some(chain) = self.chains.remove(was)

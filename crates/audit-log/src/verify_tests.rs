@@ -253,6 +253,30 @@ fn another_copy_of_the_log_shows_that_a_chain_was_computed_anew() {
     assert!(verifier.take_findings().iter().any(|finding| finding.fault == Fault::AgainstSaved));
 }
 
+/// `QRTOTP_LINES` says how many; a test of its own process, so that its memory is that of the reader.
+#[test]
+#[ignore = "takes a minute"]
+fn ten_million_lines_are_proven_in_a_minute_and_64_mib() {
+    let lines: usize = std::env::var("QRTOTP_LINES").map_or(10_000_000, |lines| lines.parse().unwrap());
+    let mut world = World::new(0);
+    let mut verifier = Verifier::new(HashMap::new());
+    let mut reading = std::time::Duration::ZERO;
+    for n in 0..lines {
+        let line = world.next(START + 10 * i64::try_from(n).unwrap());
+        let line = format!("Nov 29 10:00:00 h su[1]: pam_qrtotp(su:auth): {line}");
+        let began = std::time::Instant::now();
+        verifier.read(&from_syslog(&line).unwrap());
+        reading += began.elapsed();
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    println!("{lines} lines read in {reading:?}, peak {peak} kB");
+    assert_eq!(verifier.proven + verifier.first, lines as u64);
+    assert!(peak <= 64 * 1024, "{peak} kB");
+    assert!(reading.as_secs_f64() <= 60.0 * lines as f64 / 1e7, "{reading:?}");
+}
+
 /// A million lines, as a log has them: `cargo test --release -p qrtotp-audit-log -- --ignored`.
 #[test]
 #[ignore = "takes long without optimisation"]

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
-use crate::event::from_syslog;
+use crate::event::Writer;
+use crate::trust::tests::Log;
 
 /// Sunday, 2026-11-01 00:00 UTC.
 const START: i64 = 1_793_491_200;
@@ -30,11 +31,6 @@ struct Month {
     lines: Vec<(i64, String)>,
     attacks: Vec<(&'static str, String, i64, i64)>,
     random: Random,
-}
-
-fn entry(at: i64, rest: &str) -> Entry {
-    let stamp = qrtotp_values::text::utc(at).replace(' ', "T");
-    from_syslog(&format!("{stamp} h sshd[1]: pam_qrtotp(sshd:auth): {rest}")).unwrap()
 }
 
 impl Month {
@@ -175,9 +171,10 @@ fn in_a_month_of_200_accounts_all_of_60_attacks_are_found_and_hardly_anything_el
         month.other(START + day * DAY + 900, format!("event=enrollment_confirmed user={user}"));
     }
     month.lines.sort();
-    let mut watch = Watch::default();
+    let (mut watch, mut log) = (Watch::default(), Log::default());
     let found: Vec<Anomaly> =
-        month.lines.iter().flat_map(|(at, line)| watch.read(&entry(*at, line))).collect();
+        month.lines.iter().flat_map(|(at, line)| watch.read(&log.entry(*at, line))).collect();
+    assert!(found.iter().all(|anomaly| RULES.contains(&anomaly.rule)));
     let is_of = |anomaly: &Anomaly, (rule, about, from, to): &(&str, String, i64, i64)| {
         let subject = anomaly.user.as_deref().or(anomaly.from.as_deref()).unwrap_or_default();
         anomaly.rule == *rule && subject == about && (*from..*to).contains(&anomaly.time)
@@ -198,35 +195,97 @@ fn in_a_month_of_200_accounts_all_of_60_attacks_are_found_and_hardly_anything_el
     assert!(per_thousand <= 1.0, "{alarms:#?}");
 }
 
+/// A journal's lines, watched.
+#[derive(Default)]
+struct Watched {
+    watch: Watch,
+    log: Log,
+}
+
+impl Watched {
+    fn by(&mut self, writer: Writer, at: i64, line: &str) -> Vec<&'static str> {
+        let entry = self.log.by(writer, START + at, line);
+        self.watch.read(&entry).iter().map(|anomaly| anomaly.rule).collect()
+    }
+
+    fn root(&mut self, at: i64, line: &str) -> Vec<&'static str> {
+        self.by(Writer::Root, at, line)
+    }
+}
+
+const NONE: [&str; 0] = [];
+
 #[test]
 fn a_line_that_a_user_wrote_and_a_spent_code_on_this_host_are_no_anomaly() {
-    let mut watch = Watch::default();
-    let accepted = "event=login result=accepted reason=code user=alice rhost=192.0.2.7";
+    let mut watched = Watched::default();
     let replayed = "event=login result=denied reason=replayed_code user=alice";
-    assert_eq!(watch.read(&entry(START, accepted)), []);
-    assert_eq!(watch.read(&entry(START + 5, replayed)), [], "sudo at once after ssh");
-    assert_eq!(watch.read(&entry(START + 6, &format!("{replayed} rhost=192.0.2.8"))), [], "the same network");
-    let mut forged = entry(START + 7, &format!("{replayed} rhost=203.0.113.9"));
-    forged.writer = crate::Writer::User(1000);
-    assert_eq!(watch.read(&forged), []);
-    forged.writer = crate::Writer::Root;
-    assert_eq!(watch.read(&forged).len(), 1);
-    assert_eq!(watch.read(&forged), [], "once an hour");
+    let accepted = "event=login result=accepted reason=code user=alice rhost=192.0.2.7";
+    assert_eq!(watched.root(0, accepted), NONE);
+    assert_eq!(watched.root(5, replayed), NONE, "sudo at once after ssh");
+    assert_eq!(watched.root(6, &format!("{replayed} rhost=192.0.2.8")), NONE, "the same network");
+    let elsewhere = format!("{replayed} rhost=203.0.113.9");
+    for writer in [Writer::User(1000), Writer::Ended(1000)] {
+        let entry = Log::default().by(writer, START + 7, &elsewhere);
+        assert_eq!(watched.watch.read(&entry), [], "{writer:?}");
+    }
+    assert_eq!(watched.root(7, &elsewhere), ["intercepted"]);
+    assert_eq!(watched.root(7, &elsewhere), NONE, "once an hour");
+}
+
+#[test]
+fn guesses_of_another_local_user_are_found_though_the_owner_gets_in_on_this_host() {
+    let mut watched = Watched::default();
+    watched.root(0, "event=login result=accepted reason=code user=root");
+    watched.root(1, "event=login result=accepted reason=code user=root by=anna");
+    for (by, found) in [("anna", NONE.to_vec()), ("mallory", vec!["codes-guessed"])] {
+        let line = format!("event=login result=denied reason=wrong_code user=root by={by}");
+        let seen: Vec<_> =
+            (0..5).flat_map(|n| watched.by(Writer::Setuid(1000), 1000 + 20 * n, &line)).collect();
+        assert_eq!(seen, found, "{by}");
+    }
+}
+
+#[test]
+fn names_of_one_domain_are_one_network() {
+    let mut watched = Watched::default();
+    let line = |n: i64| {
+        format!("event=login result=denied reason=wrong_code user=user{n} rhost=h{n}.dsl.example.net")
+    };
+    let found: Vec<_> = (0..5).flat_map(|n| watched.root(n, &line(n))).collect();
+    assert_eq!(found, ["spray"]);
+}
+
+#[test]
+fn a_new_place_and_the_end_of_a_long_silence_are_named_if_the_account_was_seen_before() {
+    let mut watched = Watched::default();
+    let line = |host: u8, with: &str| {
+        format!("event=login result=accepted reason=code user=alice rhost=10.0.{host}.1 with={with}")
+    };
+    assert_eq!(watched.root(0, &line(1, "unknown")), NONE, "what came before is not known");
+    assert_eq!(watched.root(HOUR, &line(1, "unknown")), NONE);
+    assert_eq!(watched.root(2 * HOUR, &line(2, "unknown")), ["new-place"]);
+    assert_eq!(watched.root(95 * DAY, &line(2, "unknown")), ["dormant"]);
+    let entry = watched.log.by(Writer::Root, START + 96 * DAY, &line(3, "publickey"));
+    let found = watched.watch.read(&entry);
+    assert_eq!(
+        found.iter().map(|one| (one.rule, one.severity)).collect::<Vec<_>>(),
+        [("new-place", Severity::Info)]
+    );
 }
 
 #[test]
 fn an_anomaly_is_a_line_and_json_that_no_name_breaks() {
-    let mut watch = Watch::default();
+    let (mut watch, mut log) = (Watch::default(), Log::default());
     let mut found = Vec::new();
     for n in 0..6 {
         let line = "event=login result=denied reason=wrong_code user=\"a\\\"b rule=x\" rhost=\"h c\"";
-        found.extend(watch.read(&entry(START + n, line)));
+        found.extend(watch.read(&log.entry(START + n, line)));
     }
     let [one] = &found[..] else { panic!("{found:?}") };
     let line = one.to_string();
     assert!(
         line.starts_with(
-            "event=anomaly severity=alert rule=codes-guessed user=\"a\\\"b rule=x\" from=\"h c\" because="
+            "event=anomaly severity=alert rule=codes-guessed user=\"a\\\"b rule=x\" from=\"h c.\" because="
         ),
         "{line}"
     );
@@ -234,12 +293,25 @@ fn an_anomaly_is_a_line_and_json_that_no_name_breaks() {
 }
 
 #[test]
+fn an_anomaly_is_expected_by_its_rule_and_by_whom_or_what_it_is_about() {
+    let one = about(START, "spray", Severity::Alert, None, Some("192.0.2.0/24"), String::new());
+    for (rule, network, expected) in [
+        ("spray", None, true),
+        ("spray", Some("192.0.2.0/24"), true),
+        ("spray", Some("x"), false),
+        ("dormant", None, false),
+    ] {
+        assert_eq!(one.is_of(rule, network), expected, "{rule} {network:?}");
+    }
+}
+
+#[test]
 fn memory_is_bounded_whatever_is_sent() {
-    let mut watch = Watch::default();
+    let (mut watch, mut log) = (Watch::default(), Log::default());
     for n in 0..60_000_i64 {
         let host = format!("{}.{}.{}.1", n % 251, n / 251 % 251, n / 63_001);
         let line = format!("event=login result=denied reason=wrong_code user=u{n} rhost={host}");
-        watch.read(&entry(START + n / 100, &line));
+        watch.read(&log.entry(START + n / 100, &line));
     }
-    assert!(watch.accounts.len() <= memory::MOST && watch.networks.len() <= memory::MOST);
+    assert!(watch.accounts.len() <= table::MOST && watch.networks.len() <= table::MOST);
 }

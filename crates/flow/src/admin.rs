@@ -8,7 +8,7 @@ use qrtotp_account::{
     Binding, CredentialId, EnrolmentStatus, KeyFingerprint, Label, Name, Record, RecordId, RecoveryCode,
     RecoverySet, State, Token, TokenCode, TokenId, TokenRefusal, TokenState,
 };
-use qrtotp_audit::{ChainedLines, Event, Kind};
+use qrtotp_audit::{ChainedLines, Event, Kind, Subject};
 use qrtotp_otp::random_bytes;
 use qrtotp_store::{Account, PrimaryFailures, StoreError, StoreExt};
 use qrtotp_values::ConfigDuration;
@@ -138,7 +138,7 @@ pub fn revoke(
     let (now, subject) = (ctx.now(), &ctx.subject);
     let (gone, lines) = update_chained(ctx.store, name, |account, lines| {
         let account = account.as_mut().ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
-        let Account { record, state } = account;
+        let record = &account.record;
         match which {
             Selection::One(id) if !record.has_credential(id) => {
                 return Err(AdminError::NoCredential(name.clone(), id));
@@ -148,24 +148,36 @@ pub fn revoke(
             }
             Selection::One(_) | Selection::All => {}
         }
-        let token = record.token.as_ref().filter(|token| token.is_live(now)).map(|token| token.id);
-        let gone = record.revoke(state, |id| which == Selection::All || which == Selection::One(id), now);
-        let token = token.filter(|_| record.standing() == EnrolmentStatus::Revoked);
-        if record.standing() == EnrolmentStatus::Revoked {
-            state.throttle.forget_places();
-        }
-        for (id, label) in &gone {
-            let event = Event::new(Kind::CredentialRevoked, subject).credential(*id, label.as_str());
-            lines.add(&event, now, state);
-        }
-        if let Some(id) = token {
-            let event = Event::new(Kind::TokenRevoked, subject).token(id).reason("account_revoked");
-            lines.add(&event, now, state);
-        }
-        Ok::<_, AdminError>(gone)
+        let is_meant = |id| which == Selection::All || which == Selection::One(id);
+        Ok::<_, AdminError>(revoke_from(account, is_meant, now, subject, lines))
     })?;
     lines.emit(ctx.audit);
     Ok(gone)
+}
+
+/// Revokes these devices, and with the last one the account and its token.
+fn revoke_from(
+    Account { record, state }: &mut Account,
+    is_meant: impl Fn(CredentialId) -> bool,
+    now: UnixTime,
+    subject: &Subject,
+    lines: &mut ChainedLines,
+) -> Vec<(CredentialId, Label)> {
+    let token = record.token.as_ref().filter(|token| token.is_live(now)).map(|token| token.id);
+    let gone = record.revoke(state, is_meant, now);
+    let token = token.filter(|_| record.standing() == EnrolmentStatus::Revoked);
+    if record.standing() == EnrolmentStatus::Revoked {
+        state.throttle.forget_places();
+    }
+    for (id, label) in &gone {
+        let event = Event::new(Kind::CredentialRevoked, subject).credential(*id, label.as_str());
+        lines.add(&event, now, state);
+    }
+    if let Some(id) = token {
+        let event = Event::new(Kind::TokenRevoked, subject).token(id).reason("account_revoked");
+        lines.add(&event, now, state);
+    }
+    gone
 }
 
 /// Clears the failures, and the note that the account, or another user with its uid (`None`: there is none),
@@ -231,13 +243,12 @@ pub struct Issue<'a> {
     pub keys: &'a [KeyFingerprint],
 }
 
-/// Issues an enrolment token and, on request, its one-time code, which is shown once and reaches the user
-/// over another channel.
-///
-/// # Errors
-/// A live one is there already; the record is another uid's; too many keys; the store.
-pub fn issue_token(ctx: &mut Ctx<'_>, issue: &Issue<'_>) -> Result<(Token, Option<TokenCode>), AdminError> {
-    let (now, subject) = (ctx.now(), &ctx.subject);
+/// A new token, and its code if one is asked for.
+fn generate_token(
+    issue: &Issue<'_>,
+    now: UnixTime,
+    subject: &Subject,
+) -> Result<(Token, Option<TokenCode>), AdminError> {
     if issue.keys.len() > Token::MAX_KEYS {
         return Err(AdminError::TooManyKeys(issue.keys.len()));
     }
@@ -255,6 +266,51 @@ pub fn issue_token(ctx: &mut Ctx<'_>, issue: &Issue<'_>) -> Result<(Token, Optio
         binding,
         keys: issue.keys.to_vec(),
     };
+    Ok((token, code))
+}
+
+/// Revokes these devices and, if none is left, issues a token with its code in the same update: an account
+/// that was reissued has no device, so a second run leaves it alone. Returns how many devices are gone.
+///
+/// # Errors
+/// The account has none of these devices any more; the record is another uid's; the store.
+pub fn reissue(
+    ctx: &mut Ctx<'_>,
+    issue: &Issue<'_>,
+    devices: &[CredentialId],
+) -> Result<(usize, Option<(Token, TokenCode)>), AdminError> {
+    let (now, subject) = (ctx.now(), &ctx.subject);
+    let (token, code) = generate_token(issue, now, subject)?;
+    let name = issue.name;
+    let ((gone, is_issued), lines) = update_chained(ctx.store, name, |account, lines| {
+        let account = account.as_mut().ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
+        if account.record.uid != issue.uid {
+            return Err(AdminError::UidChanged(name.clone(), account.record.uid));
+        }
+        let gone = revoke_from(account, |id| devices.contains(&id), now, subject, lines).len();
+        if gone == 0 {
+            return Err(AdminError::NotEnrolled(name.clone()));
+        }
+        let is_last = account.record.standing() == EnrolmentStatus::Revoked;
+        if is_last {
+            account.record.token = Some(token.clone());
+            let issued = Event::new(Kind::TokenIssued, subject).reason("with_code").token(token.id);
+            lines.add(&issued, now, &mut account.state);
+        }
+        Ok((gone, is_last))
+    })?;
+    lines.emit(ctx.audit);
+    Ok((gone, code.filter(|_| is_issued).map(|code| (token, code))))
+}
+
+/// Issues an enrolment token and, on request, its one-time code, which is shown once and reaches the user
+/// over another channel.
+///
+/// # Errors
+/// A live one is there already; the record is another uid's; too many keys; the store.
+pub fn issue_token(ctx: &mut Ctx<'_>, issue: &Issue<'_>) -> Result<(Token, Option<TokenCode>), AdminError> {
+    let (now, subject) = (ctx.now(), &ctx.subject);
+    let (token, code) = generate_token(issue, now, subject)?;
     let id = RecordId(random_bytes().map_err(generate_failed)?);
     let name = issue.name;
     let with = if code.is_some() { "with_code" } else { "" };

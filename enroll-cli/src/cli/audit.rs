@@ -37,9 +37,15 @@ pub enum What {
         #[command(flatten)]
         sources: Sources,
     },
-    /// Print the number and hash of each account's last line, to be kept elsewhere for `audit verify
-    /// --against`
+    /// Print the number and hash of each account's last line, and of the host's, to be kept elsewhere for
+    /// `audit verify --against`
     Heads,
+    /// Keep the ends of all chains in the store, and log a hash over them in the host's chain
+    ///
+    /// `audit verify` compares with the last one, so an account whose directory was removed, or whose record
+    /// was put back from a backup, is found. `systemctl enable --now qrtotp-checkpoint.timer` makes one an
+    /// hour; 30 are kept.
+    Checkpoint,
     /// Count logins, refusals and changes, and accounts that need attention
     Summary {
         /// Of how many days

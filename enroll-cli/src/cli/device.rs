@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use qrtotp_account::{CredentialId, IdError};
+use qrtotp_values::ConfigDuration;
 
 #[derive(Debug, Subcommand)]
 pub enum Device {
@@ -53,6 +54,13 @@ pub struct Revoke {
     pub all: bool,
 }
 
+impl Revoke {
+    /// Whether an account or a device is named.
+    pub fn is_any(&self) -> bool {
+        self.user.is_some() || self.credential.is_some() || self.all
+    }
+}
+
 /// `qrtotp revoke`: one account, or many.
 #[derive(Debug, Args)]
 pub struct RevokeAnybody {
@@ -62,39 +70,61 @@ pub struct RevokeAnybody {
     pub bulk: Bulk,
 }
 
+/// `qrtotp reissue`: one account, or many.
+#[derive(Debug, Args)]
+pub struct Reissue {
+    /// Whose devices
+    pub user: Option<String>,
+    #[command(flatten)]
+    pub bulk: Bulk,
+    /// How long the new codes live, such as 8h or 7d; by default as the configuration says
+    #[arg(long, value_name = "TIME")]
+    pub expires: Option<ConfigDuration>,
+}
+
 /// Many accounts (root only).
 #[derive(Debug, Args)]
 pub struct Bulk {
-    /// Revoke the devices of all members of a group, those whose primary group it is included (root only)
-    #[arg(long, value_name = "GROUP", conflicts_with_all = ["user", "credential", "all"])]
+    /// The devices of all members of a group, those whose primary group it is included (root only)
+    #[arg(long, value_name = "GROUP")]
     pub group: Option<String>,
-    /// Revoke the devices of all accounts (root only)
-    #[arg(long, conflicts_with_all = ["user", "credential", "all", "group"])]
+    /// Of the accounts that this rule of the applied configuration is about, by its `user` and `group`; of
+    /// all accounts if it has neither (root only)
+    #[arg(long, value_name = "NAME", conflicts_with = "group")]
+    pub rule: Option<String>,
+    /// The devices of all accounts (root only)
+    #[arg(long, conflicts_with_all = ["group", "rule"])]
     pub everyone: bool,
     /// Of them only devices that were enrolled before this day, such as 2026-11-29 (UTC); alone: of all
     /// accounts
-    #[arg(long, value_name = "DAY", conflicts_with_all = ["user", "credential", "all"])]
+    #[arg(long, value_name = "DAY")]
     pub enrolled_before: Option<String>,
-    /// Only say whose devices would be revoked
-    #[arg(long, conflicts_with_all = ["user", "credential", "all"])]
+    /// Only say whose devices they are
+    #[arg(long)]
     pub dry_run: bool,
     /// Don't ask; N must be the number of accounts that `--dry-run` names
-    #[arg(long, value_name = "N", conflicts_with_all = ["user", "credential", "all"])]
+    #[arg(long, value_name = "N")]
     pub confirm: Option<usize>,
 }
 
 impl Bulk {
     /// Whether many accounts are meant.
     pub fn is_asked(&self) -> bool {
-        self.group.is_some() || self.everyone || self.enrolled_before.is_some()
+        self.group.is_some() || self.rule.is_some() || self.everyone || self.enrolled_before.is_some()
+    }
+
+    /// Whether an option is given that needs many accounts.
+    pub fn is_any(&self) -> bool {
+        self.is_asked() || self.dry_run || self.confirm.is_some()
     }
 }
 
 impl std::fmt::Display for Bulk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.group {
-            Some(group) => write!(f, "members of the group {group}")?,
-            None => f.write_str("all accounts")?,
+        match (&self.group, &self.rule) {
+            (Some(group), _) => write!(f, "members of the group {group}")?,
+            (None, Some(rule)) => write!(f, "accounts of the rule {rule}")?,
+            (None, None) => f.write_str("all accounts")?,
         }
         match &self.enrolled_before {
             Some(day) => write!(f, ", devices enrolled before {day}"),

@@ -2,7 +2,9 @@
 
 use super::Sources;
 use clap::{Args, ValueEnum};
+use qrtotp_audit_log::RULES;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub struct Watch {
@@ -12,6 +14,13 @@ pub struct Watch {
     /// Leave out what matters less
     #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = Least::Info)]
     pub least: Least,
+    /// Leave out what this rule finds, such as many-enrolments on a roll-out day; or only about one account
+    /// or network, such as spray=198.51.100.0/24. May be repeated
+    #[arg(long, value_name = "RULE[=ABOUT]", value_parser = expected)]
+    pub expect: Vec<(String, Option<String>)>,
+    /// Keep in this file how far the log was read, and go on from there after a restart
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub state: Option<PathBuf>,
     #[command(flatten)]
     pub sources: Sources,
     /// Run this program for each anomaly, with these arguments as they stand and the anomaly as JSON on
@@ -20,6 +29,14 @@ pub struct Watch {
     /// Its environment is empty, and it may take 10 seconds. The next anomaly waits for it; no login does.
     #[arg(last = true, value_name = "PROGRAM")]
     pub hook: Vec<OsString>,
+}
+
+fn expected(text: &str) -> Result<(String, Option<String>), String> {
+    let (rule, about) = text.split_once('=').map_or((text, None), |(rule, about)| (rule, Some(about)));
+    if !RULES.contains(&rule) {
+        return Err(format!("there is no such rule; there are {}", RULES.join(", ")));
+    }
+    Ok((rule.to_owned(), about.map(str::to_owned)))
 }
 
 /// The lowest severity that is reported.

@@ -3,6 +3,7 @@
 mod account;
 mod audit;
 mod broker;
+mod bulk;
 mod census;
 mod completions;
 mod config;
@@ -18,6 +19,7 @@ mod metrics;
 mod place;
 mod portal;
 mod recovery;
+mod reissue;
 mod resync;
 mod revoke;
 pub mod setup;
@@ -59,6 +61,10 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Status(args), Some(socket)) => broker::status(&socket, args),
         (Command::Recovery(Recovery::Regenerate { user }), Some(socket)) => broker::regenerate(&socket, user),
         (Command::Device(what), Some(socket)) => broker::device(&socket, what),
+        (Command::Revoke(args), _) if args.bulk.is_any() && (args.one.is_any() || !args.bulk.is_asked()) => {
+            let text = "name one account, or many with --group, --rule, --everyone or --enrolled-before";
+            Err(Failure::Error(text.into()))
+        }
         (Command::Revoke(args), Some(_)) if args.bulk.is_asked() => Err(Failure::Error(
             "only root can revoke devices of many accounts: run it with sudo, and without --socket".into(),
         )),
@@ -80,6 +86,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
             revoke::run(&context_for(args.bulk.dry_run)?, &args.bulk)
         },
         (Command::Revoke(args), None) => device::run(&context()?, Device::Revoke(args.one)),
+        (Command::Reissue(args), _) => reissue::run(&context_for(args.bulk.dry_run)?, &args),
         (Command::Resync { user }, None) => resync::run(&context()?, user),
         (Command::Verify { user, .. }, _) => verify::run(&context()?, user.unwrap_or_default()),
         (Command::Import(what), _) => import::run(what, context_for),

@@ -12,10 +12,14 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-/// Older events raise no alert: they only make the places familiar where an account got in.
-const HISTORY: i64 = 30 * 86_400;
+/// Older events raise no alert: they only tell where an account got in, and when.
+const HISTORY: i64 = 120 * 86_400;
+/// The place in the log is kept so often.
+const KEPT: Duration = Duration::from_secs(10);
 
 pub fn run(args: &Arguments) -> Result<Exit, Failure> {
     let started = SystemClock.now();
@@ -31,14 +35,22 @@ pub fn run(args: &Arguments) -> Result<Exit, Failure> {
         Least::Warning => Severity::Warning,
         Least::Alert => Severity::Alert,
     };
+    let mut place = Place::load(args.state.as_deref(), started.saturating_mul(1_000_000));
     let (mut watch, mut out) = (Watch::default(), std::io::stdout().lock());
     for entry in entries {
+        let expected =
+            |anomaly: &Anomaly| args.expect.iter().any(|(rule, about)| anomaly.is_of(rule, about.as_deref()));
         let found = watch.read(&entry);
-        for anomaly in found.iter().filter(|anomaly| anomaly.severity >= least) {
-            // An earlier run reported what happened before this start.
-            if live && anomaly.time < started {
-                continue;
-            }
+        // The log's own time, which nobody else can set.
+        let time = if entry.time == 0 { entry.when() } else { entry.time };
+        // An earlier run reported what it had read.
+        let is_news = !live || time > place.read;
+        let mut told = found
+            .iter()
+            .filter(|anomaly| is_news && anomaly.severity >= least && !expected(anomaly))
+            .peekable();
+        let is_told = told.peek().is_some();
+        for anomaly in told {
             if args.json {
                 writeln!(out, "{}", anomaly.to_json())?;
             } else {
@@ -47,11 +59,45 @@ pub fn run(args: &Arguments) -> Result<Exit, Failure> {
             out.flush()?;
             tell(&args.hook, anomaly);
         }
+        place.keep(time, is_told);
     }
     if live {
         return Err(Failure::Error("the log can't be followed any more".into()));
     }
     Ok(Exit::Done)
+}
+
+/// How far the log was read, for the next run.
+struct Place {
+    file: Option<PathBuf>,
+    /// In microseconds since 1970: what is not newer was reported.
+    read: i64,
+    reached: i64,
+    kept: Instant,
+}
+
+impl Place {
+    /// Without a file, or with a new one, the log counts from `now` on.
+    fn load(file: Option<&Path>, now: i64) -> Self {
+        let text = file.and_then(|file| std::fs::read_to_string(file).ok());
+        let read = text.and_then(|text| text.trim().parse().ok()).map_or(now, |read: i64| read.min(now));
+        Self { file: file.map(Path::to_owned), read, reached: read, kept: Instant::now() }
+    }
+
+    /// Keeps the place: at once if an anomaly was told, which must not be told again, else now and then.
+    fn keep(&mut self, time: i64, at_once: bool) {
+        let Some(file) = self.file.as_ref().filter(|_| time > self.reached) else { return };
+        if !at_once && self.kept.elapsed() < KEPT {
+            return;
+        }
+        (self.reached, self.kept) = (time, Instant::now());
+        let mut next = file.as_os_str().to_owned();
+        next.push(".new");
+        let written = std::fs::write(&next, format!("{time}\n")).and_then(|()| std::fs::rename(&next, file));
+        if let Err(error) = written {
+            let _ = writeln!(std::io::stderr(), "qrtotp: cannot write {}: {error}", file.display());
+        }
+    }
 }
 
 /// Runs the hook. Its failure is printed and ends nothing.
@@ -73,4 +119,24 @@ fn input(text: &str) -> std::io::Result<File> {
     file.write_all(text.as_bytes())?;
     file.rewind()?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_later_run_goes_on_where_the_earlier_one_told_its_last_anomaly() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("place");
+        let mut first = Place::load(Some(&file), 1000);
+        assert_eq!(first.read, 1000);
+        first.keep(2000, true);
+        first.keep(3000, false);
+        first.keep(1500, true);
+        assert_eq!(Place::load(Some(&file), 9000).read, 2000, "what came since may have an anomaly");
+        assert_eq!(Place::load(Some(&file), 1500).read, 1500, "the clock was set back");
+        assert_eq!(Place::load(None, 9000).read, 9000);
+    }
 }

@@ -50,6 +50,7 @@ const PROOFS: &[Proof] = &[
             suite::unit_tests_with("qrtotp-policy", "rules::tests::random", &[("PROPTEST_CASES", "1000000")])
         },
     },
+    Proof { name: "trail", run: || suite::unit_tests("qrtotp-audit-log", "verify::tests::ten_million") },
     Proof { name: "oathtool", run: || suite::unit_tests("qrtotp-otp", "oathtool") },
     Proof { name: "mutants", run: mutants::run },
     Proof { name: "hosts", run: || suite::end_to_end(&["hostile::hosts::", "alone::setuid_limits::"]) },

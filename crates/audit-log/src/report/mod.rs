@@ -6,9 +6,10 @@ mod page;
 mod plot;
 
 use crate::event::Entry;
-use crate::summary::count;
+use crate::summary::{OTHERS, count};
+use crate::trust::Trust;
 use crate::verify::Finding;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
@@ -17,6 +18,9 @@ const ACCOUNTS: usize = 10_000;
 /// Most findings, and most administrators' events, in the report. If there are more, it lists the first
 /// findings and the newest events.
 const LISTED: usize = 500;
+
+/// How names of accounts begin if there are pseudonyms.
+const ACCOUNT: &str = "account";
 
 /// Counts by name.
 type Counts = BTreeMap<String, u64>;
@@ -30,9 +34,33 @@ struct Account {
     last: Option<i64>,
     /// Events that are no logins: devices, tokens, recovery codes.
     changes: u64,
+    /// How many accounts came first: names would sort otherwise.
+    order: usize,
 }
 
-/// An event that somebody other than the account's owner caused, or that concerns the host.
+/// Changes that an administrator may make for somebody.
+const DEEDS: [&str; 18] = [
+    "account_removed",
+    "account_renamed",
+    "account_uid_adopted",
+    "bulk_reissued",
+    "bulk_revoked",
+    "credential_imported",
+    "credential_renamed",
+    "credential_resynchronized",
+    "credential_revoked",
+    "enrollment_confirmed",
+    "import_repeated",
+    "key_registered",
+    "policy_applied",
+    "policy_confirmed",
+    "policy_rolled_back",
+    "recovery_regenerated",
+    "token_issued",
+    "token_revoked",
+];
+
+/// Something that an administrator did.
 #[derive(Clone, Debug)]
 struct Deed {
     time: i64,
@@ -40,6 +68,29 @@ struct Deed {
     user: Option<String>,
     by: Option<String>,
     policy: Option<String>,
+}
+
+/// The newest deeds.
+#[derive(Clone, Debug, Default)]
+struct Deeds {
+    all: Vec<Deed>,
+    left_out: u64,
+}
+
+impl Deeds {
+    fn add(&mut self, deed: Deed) {
+        if self.all.len() >= 2 * LISTED {
+            self.all.drain(..LISTED);
+            self.left_out += LISTED as u64;
+        }
+        self.all.push(deed);
+    }
+
+    /// The newest ones, and how many came before them.
+    fn listed(&self) -> (&[Deed], u64) {
+        let before = self.all.len().saturating_sub(LISTED);
+        (self.all.get(before..).unwrap_or_default(), self.left_out + before as u64)
+    }
 }
 
 /// Result of verifying the log.
@@ -82,8 +133,12 @@ pub struct Report {
     rules: Counts,
     places: Counts,
     accounts: HashMap<String, Account>,
-    deeds: Vec<Deed>,
-    deeds_left_out: u64,
+    deeds: Deeds,
+    /// Configurations: a list of their own, so that no other deed takes their place.
+    policies: Deeds,
+    trust: Trust,
+    /// Lines that nothing proves, and that no process is known to have forged.
+    not_proven: u64,
     findings: Vec<(String, u64, String)>,
     /// Accounts of the store, as `audit summary` counts them: how many, and what.
     census: Vec<(u64, &'static str)>,
@@ -127,20 +182,24 @@ impl Report {
             rules: Counts::new(),
             places: Counts::new(),
             accounts: HashMap::new(),
-            deeds: Vec::new(),
-            deeds_left_out: 0,
+            deeds: Deeds::default(),
+            policies: Deeds::default(),
+            trust: Trust::default(),
+            not_proven: 0,
             findings: Vec::new(),
             census: Vec::new(),
             proof: Proof::default(),
         }
     }
 
-    /// Counts an entry if it is of the period and no look-alike.
+    /// Counts an entry if it is of the period and proven.
     pub fn add(&mut self, entry: &Entry) {
+        let counts = self.trust.counts(entry);
         let at = entry.when().div_euclid(1_000_000);
         let day = at.div_euclid(DAY) - self.first_day;
         let Some(day) = usize::try_from(day).ok().filter(|day| *day < self.days) else { return };
-        if entry.is_forged() {
+        if !counts {
+            self.not_proven += u64::from(!entry.is_forged());
             return;
         }
         let is_login = entry.event.get("event") == Some("login");
@@ -194,30 +253,30 @@ impl Report {
             self.account(event.get("user")).changes += 1;
         }
         let is_policy = kind.starts_with("policy_");
-        if event.get("by").is_none() && !is_policy {
+        let by = event.get("by").filter(|by| Some(*by) != event.get("user"));
+        let unlocked = kind == "throttle_lifted" && event.get("reason") == Some("unlock");
+        if !(DEEDS.contains(&kind) || unlocked) || (by.is_none() && !is_policy) {
             return;
         }
-        let user = event.get("user").map(|user| self.name("account", user));
-        let by = event.get("by").map(|by| self.name("account", by));
+        let user = event.get("user").map(|user| self.name(ACCOUNT, user));
+        let by = by.map(|by| self.name(ACCOUNT, by));
         let policy = event.get("policy").filter(|_| is_policy).map(str::to_owned);
-        if self.deeds.len() >= 2 * LISTED {
-            self.deeds.drain(..LISTED);
-            self.deeds_left_out += LISTED as u64;
-        }
-        self.deeds.push(Deed { time: at, kind: kind.to_owned(), user, by, policy });
+        let deeds = if is_policy { &mut self.policies } else { &mut self.deeds };
+        deeds.add(Deed { time: at, kind: kind.to_owned(), user, by, policy });
     }
 
     fn account(&mut self, user: Option<&str>) -> &mut Account {
         let user = user.unwrap_or("?");
-        let name =
-            if self.accounts.contains_key(user) || self.accounts.len() < ACCOUNTS { user } else { "others" };
-        self.accounts.entry(name.to_owned()).or_default()
+        let order = self.accounts.len();
+        let name = if self.accounts.contains_key(user) || order < ACCOUNTS { user } else { OTHERS };
+        self.name(ACCOUNT, name);
+        self.accounts.entry(name.to_owned()).or_insert_with(|| Account { order, ..Account::default() })
     }
 
     /// A name as the report shows it.
     fn name(&mut self, kind: &'static str, name: &str) -> String {
         match &mut self.pseudonyms {
-            Some(_) if matches!(name, "?" | "others") => name.to_owned(),
+            Some(_) if matches!(name, "" | "?" | OTHERS) => name.to_owned(),
             Some(pseudonyms) => pseudonyms.of(kind, name),
             None => name.to_owned(),
         }
@@ -226,9 +285,24 @@ impl Report {
     /// Lists a finding of `audit verify`, in words.
     pub fn find(&mut self, finding: &Finding, words: &str) {
         if self.findings.len() < LISTED {
-            let user = self.name("account", &finding.user);
-            self.findings.push((user, finding.seq, words.to_owned()));
+            self.findings.push((finding.user.clone(), finding.seq, words.to_owned()));
         }
+    }
+
+    /// Findings about accounts come in the order of their names, which must not tell names.
+    fn name_findings(&mut self) {
+        if self.pseudonyms.is_none() {
+            return;
+        }
+        // A set of std has an order of its own in each run.
+        let unnamed: HashSet<String> = self.findings.iter().map(|(user, ..)| user.clone()).collect();
+        for user in &unnamed {
+            self.name(ACCOUNT, user);
+        }
+        let mut findings = std::mem::take(&mut self.findings);
+        findings.iter_mut().for_each(|(user, ..)| *user = self.name(ACCOUNT, user));
+        findings.sort();
+        self.findings = findings;
     }
 
     /// Adds the result of verifying the log and the store's counts.
@@ -240,12 +314,13 @@ impl Report {
     #[must_use]
     pub fn html(mut self) -> String {
         let mut accounts: Vec<(String, Account)> = std::mem::take(&mut self.accounts).into_iter().collect();
-        accounts.sort_by(|a, b| a.0.cmp(&b.0));
         if self.pseudonyms.is_some() {
-            // The order of names would tell them.
-            accounts.sort_by_key(|(_, account)| std::cmp::Reverse((account.denied, account.accepted)));
-            accounts.iter_mut().for_each(|(name, _)| *name = self.name("account", name));
+            accounts.sort_by_key(|(_, account)| account.order);
+            accounts.iter_mut().for_each(|(name, _)| *name = self.name(ACCOUNT, name));
+        } else {
+            accounts.sort_by(|a, b| a.0.cmp(&b.0));
         }
+        self.name_findings();
         page::page(&self, &accounts)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::escape::escape;
 use super::plot::{WEEKDAYS, bars, day_of, days, hours};
-use super::{Account, Counts, LISTED, Report};
+use super::{Account, Counts, Report};
 use qrtotp_values::text::utc;
 use std::fmt::Write as _;
 
@@ -89,11 +89,14 @@ fn proof(report: &Report, out: &mut String) {
         out,
         "<section aria-labelledby=\"proof\">\n<h2 id=\"proof\">Is the log whole?</h2>\n<p class=\"verdict{class}\">{verdict}</p>\n\
          <p>{} events of {} accounts in the whole log: {} proven, {} the first of a chain and taken on trust, {} look-alikes \
-         that processes without root's rights wrote. Lines without a number are not proven.</p>\n",
-        proof.events, proof.accounts, proof.proven, proof.first, proof.forged
+         that processes without root's rights wrote.</p>\n\
+         <p>The numbers below leave out look-alikes, and {} lines that nothing proves: of a program that a user of this host \
+         started, and without a place in a chain.</p>\n",
+        proof.events, proof.accounts, proof.proven, proof.first, proof.forged, report.not_proven
     );
     if !report.findings.is_empty() {
         let rows = report.findings.iter().map(|(user, seq, words)| {
+            let user = if user.is_empty() { "the host" } else { user };
             let seq = if *seq == 0 { "-".to_owned() } else { seq.to_string() };
             format!("<tr><td>{}</td>{}<td>{}</td></tr>", escape(user), number(&seq), escape(words))
         });
@@ -103,28 +106,25 @@ fn proof(report: &Report, out: &mut String) {
 }
 
 fn policies(report: &Report, out: &mut String) {
-    let rows: Vec<String> = report
-        .deeds
-        .iter()
-        .filter(|deed| deed.kind.starts_with("policy_"))
-        .map(|deed| {
-            let policy = deed.policy.as_deref().unwrap_or("-");
-            let by = deed.by.as_deref().unwrap_or("-");
-            let kind = deed.kind.trim_start_matches("policy_").replace('_', " ");
-            format!(
-                "<tr><td>{}</td>{}<td>{}</td><td>{}</td></tr>",
-                utc(deed.time),
-                number(&escape(policy)),
-                escape(&kind),
-                escape(by)
-            )
-        })
-        .collect();
+    let (shown, left_out) = report.policies.listed();
+    let rows = shown.iter().map(|deed| {
+        let policy = deed.policy.as_deref().unwrap_or("-");
+        let by = deed.by.as_deref().unwrap_or("-");
+        let kind = deed.kind.trim_start_matches("policy_").replace('_', " ");
+        format!(
+            "<tr><td>{}</td>{}<td>{}</td><td>{}</td></tr>",
+            utc(deed.time),
+            number(&escape(policy)),
+            escape(&kind),
+            escape(by)
+        )
+    });
     out.push_str("<section aria-labelledby=\"policy\">\n<h2 id=\"policy\">Configurations</h2>\n");
-    if rows.is_empty() {
+    if shown.is_empty() {
         out.push_str("<p>None was applied in this time.</p>\n");
     } else {
-        table("Who applied which configuration", &["When", "#Number", "What", "Who"], rows.into_iter(), out);
+        let caption = caption("Who applied which configuration", shown.len(), left_out);
+        table(&caption, &["When", "#Number", "What", "Who"], rows, out);
     }
     out.push_str("</section>\n");
 }
@@ -205,8 +205,7 @@ fn most(counts: &Counts) -> (Vec<(String, u64)>, usize) {
 
 fn deeds(report: &Report, out: &mut String) {
     out.push_str("<section aria-labelledby=\"deeds\">\n<h2 id=\"deeds\">What administrators did</h2>\n");
-    let all: Vec<_> = report.deeds.iter().filter(|deed| !deed.kind.starts_with("policy_")).collect();
-    let shown = all.get(all.len().saturating_sub(LISTED)..).unwrap_or_default();
+    let (shown, left_out) = report.deeds.listed();
     if shown.is_empty() {
         out.push_str("<p>Nothing in this time.</p>\n</section>\n");
         return;
@@ -220,14 +219,16 @@ fn deeds(report: &Report, out: &mut String) {
             escape(deed.by.as_deref().unwrap_or("-"))
         )
     });
-    let left_out = report.deeds_left_out + (all.len() - shown.len()) as u64;
-    let caption = if left_out == 0 {
-        "All of them".to_owned()
-    } else {
-        format!("The last {}; {left_out} before them are left out", shown.len())
-    };
+    let caption = caption("All of them", shown.len(), left_out);
     table(&caption, &["When", "What", "Account", "Who"], rows, out);
     out.push_str("</section>\n");
+}
+
+fn caption(all: &str, shown: usize, left_out: u64) -> String {
+    if left_out == 0 {
+        return all.to_owned();
+    }
+    format!("The last {shown}; {left_out} before them are left out")
 }
 
 fn per_account(accounts: &[(String, Account)], out: &mut String) {

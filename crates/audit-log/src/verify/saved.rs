@@ -1,7 +1,7 @@
 //! The last line of each account, saved elsewhere by an earlier run. The log must agree with it in that line
 //! and in all later ones.
 
-use crate::event::Entry;
+use crate::event::{Entry, Event};
 use qrtotp_account::Link;
 use std::collections::HashMap;
 
@@ -48,12 +48,16 @@ impl Known {
 impl Saved {
     /// Keeps the line if it is its account's last one.
     pub(super) fn add(&mut self, entry: &Entry) {
-        self.all |= entry.event.get("event") == Some("audit_head");
-        let (Some(user), Some(seq), Some(link)) =
-            (entry.event.get("user"), entry.event.seq(), entry.event.link)
-        else {
-            return;
-        };
+        let event = &entry.event;
+        self.all |= event.get("event") == Some("audit_head");
+        if event.get("record").is_none() {
+            self.keep(event.get("user").unwrap_or_default(), event);
+        }
+    }
+
+    /// The same of this account.
+    pub(super) fn keep(&mut self, user: &str, event: &Event) {
+        let (Some(seq), Some(link)) = (event.seq(), event.link) else { return };
         let line = Line { seq, link, met: false };
         let known = self.lines.entry(user.to_owned()).or_insert(line);
         if seq > known.seq {

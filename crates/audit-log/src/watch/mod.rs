@@ -5,7 +5,9 @@
 mod memory;
 
 use crate::event::Entry;
-use memory::{Account, Network, Table, network_of};
+use crate::table::{self, Table};
+use crate::trust::Trust;
+use memory::{Account, Network, is_local, place_of};
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -29,8 +31,25 @@ const SPRAYED: usize = 5;
 const ENROLMENTS: usize = 10;
 /// A place where the account got in within this time is familiar.
 const FAMILIAR: i64 = 30 * DAY;
+/// An account that got in at no time for so long was asleep.
+const DORMANT: i64 = 90 * DAY;
 /// With so few recovery codes the owner needs new ones.
 const FEW_CODES: i64 = 2;
+
+/// The names of all rules.
+pub const RULES: [&str; 11] = [
+    "codes-guessed",
+    "dormant",
+    "enrolled-after-recovery",
+    "failed-then-in",
+    "intercepted",
+    "last-recovery",
+    "many-enrolments",
+    "new-place",
+    "recovery-used",
+    "spray",
+    "two-at-once",
+];
 
 /// How much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +95,13 @@ pub struct Anomaly {
 }
 
 impl Anomaly {
+    /// Whether it is of this rule and, if `about` is given, about that account or network.
+    #[must_use]
+    pub fn is_of(&self, rule: &str, about: Option<&str>) -> bool {
+        let of_this = |about| self.user.as_deref() == Some(about) || self.from.as_deref() == Some(about);
+        self.rule == rule && about.is_none_or(of_this)
+    }
+
     /// For a hook.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -101,6 +127,7 @@ impl fmt::Display for Anomaly {
 /// Memory of the log so far.
 #[derive(Default)]
 pub struct Watch {
+    trust: Trust,
     accounts: Table<String, Account>,
     networks: Table<String, Network>,
     /// When which account enrolled.
@@ -111,10 +138,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// The next line of the log, in the order of time. Lines that a user's process wrote count for nothing.
+    /// The next line of the log, in the order of time. Lines that nothing proves count for nothing.
     pub fn read(&mut self, entry: &Entry) -> Vec<Anomaly> {
         let event = &entry.event;
-        let Some(kind) = event.get("event").filter(|_| !entry.is_forged()) else { return Vec::new() };
+        let counts = self.trust.counts(entry);
+        let Some(kind) = event.get("event").filter(|_| counts) else { return Vec::new() };
         let time = entry.when().div_euclid(1_000_000);
         if time > 0 {
             self.now = time;
@@ -123,7 +151,7 @@ impl Watch {
         let user = user.char_indices().nth(LONGEST_NAME).map_or(user, |(end, _)| &user[..end]);
         let found = match kind {
             "login" => {
-                let from = event.get("rhost").map_or_else(|| "local".to_owned(), network_of);
+                let from = place_of(user, event.get("rhost"), event.get("by"));
                 match (event.get("result"), event.get("reason")) {
                     (Some("accepted"), Some(reason)) if reason != "remembered" => {
                         self.accepted(user, &from, event.get("with") == Some("publickey"), reason)
@@ -147,6 +175,7 @@ impl Watch {
         }
         let account = self.accounts.entry(user.to_owned(), now);
         let mut found = Vec::new();
+        found.extend(strange(account, now, user, from, by_key));
         let failures = account.failures_since(now - HOUR, |place| place == from);
         if failures >= FAILED_BEFORE && !account.is_familiar(from, now - FAMILIAR) {
             let because = format!(
@@ -170,7 +199,7 @@ impl Watch {
             return Vec::new();
         };
         // sudo at once after ssh is no other place.
-        if now - at > CODE_LIVES || place == from || place == "local" || from == "local" {
+        if now - at > CODE_LIVES || place == from || is_local(&place) || is_local(from) {
             return Vec::new();
         }
         let because = format!(
@@ -195,7 +224,7 @@ impl Watch {
                 found.push(about(now, "codes-guessed", Severity::Alert, Some(user), Some(from), because));
             }
         }
-        if from != "local" {
+        if !is_local(from) {
             let network = self.networks.entry(from.to_owned(), now);
             let names = network.refuse(user, now, now - WINDOW);
             if names >= SPRAYED {
@@ -255,15 +284,33 @@ impl Watch {
             }
             is_new
         });
-        if self.named.len() > memory::MOST {
+        if self.named.len() > table::MOST {
             // The newer half stays.
             let mut times: Vec<i64> = self.named.values().copied().collect();
-            let (_, middle, _) = times.select_nth_unstable(memory::MOST / 2);
+            let (_, middle, _) = times.select_nth_unstable(table::MOST / 2);
             let middle = *middle;
             self.named.retain(|_, last| *last > middle);
         }
         found
     }
+}
+
+/// A success at a place, or after a time, that is not this account's habit.
+fn strange(account: &Account, now: i64, user: &str, from: &str, by_key: bool) -> Vec<Anomaly> {
+    // Of an account that was never seen every place is new.
+    let Some(last) = account.last else { return Vec::new() };
+    let mut found = Vec::new();
+    if !account.knows(from) {
+        let (severity, key) =
+            if by_key { (Severity::Info, ", with an ssh key") } else { (Severity::Notice, "") };
+        let because = format!("{user} got in from {from}{key}, and never before as far as the log goes back");
+        found.push(about(now, "new-place", severity, Some(user), Some(from), because));
+    }
+    if now - last > DORMANT {
+        let because = format!("{user} got in from {from}, for the first time in {} days", (now - last) / DAY);
+        found.push(about(now, "dormant", Severity::Notice, Some(user), Some(from), because));
+    }
+    found
 }
 
 fn about(

@@ -1,6 +1,7 @@
 use super::*;
 use qrtotp_account::{EnrolmentStatus, KeyFingerprint};
 use qrtotp_store::Store;
+use qrtotp_values::ConfigDuration;
 
 #[test]
 fn revoking_the_last_device_revokes_the_account_and_its_recovery_codes() {
@@ -46,6 +47,26 @@ fn a_revoked_account_is_enrolled_again_with_a_new_device() {
     w.enroll(&mut human).unwrap();
     assert_eq!(human.codes.len(), 10);
     assert_eq!(w.answer(&human.codes[0].clone()), Outcome::Accepted);
+}
+
+#[test]
+fn reissue_revokes_the_devices_and_issues_a_code_that_enrols_a_new_one_in_one_update() {
+    let mut w = World::new();
+    let (first, second) = (w.import(Params::default()), w.import(Params::default()));
+    let devices = w.store.load(&World::name()).unwrap().unwrap().record.credentials;
+    let (name, uid) = (World::name(), w.store.load(&World::name()).unwrap().unwrap().record.uid);
+    let lifetime: ConfigDuration = "24h".parse().unwrap();
+    let issue = Issue { name: &name, uid, lifetime, max_shows: 3, code: Some(lifetime), keys: &[] };
+    let (gone, token) = reissue(&mut w.ctx("alice"), &issue, &[devices[0].id]).unwrap();
+    assert_eq!((gone, token.is_none()), (1, true), "a device is left");
+    let (gone, left) = (w.code(&first, 0), w.code(&second, 0));
+    assert_eq!((w.answer(&gone), w.answer(&left)), (Outcome::Denied, Outcome::Accepted));
+    let (gone, token) = reissue(&mut w.ctx("alice"), &issue, &[devices[1].id]).unwrap();
+    let record = w.store.load(&World::name()).unwrap().unwrap().record;
+    assert_eq!((gone, record.standing()), (1, EnrolmentStatus::Revoked));
+    assert_eq!(record.token.map(|token| token.id), token.map(|(token, _)| token.id));
+    let again = reissue(&mut w.ctx("alice"), &issue, &[devices[1].id]);
+    assert!(matches!(again, Err(AdminError::NotEnrolled(_))), "a second run changes nothing");
 }
 
 #[test]

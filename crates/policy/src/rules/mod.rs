@@ -142,6 +142,14 @@ pub struct Pattern {
     pub open: bool,
 }
 
+impl Pattern {
+    /// Whether it is this name's.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        if self.open { name.starts_with(&self.text) } else { name == self.text }
+    }
+}
+
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.text, if self.open { "*" } else { "" })

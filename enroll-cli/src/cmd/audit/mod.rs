@@ -1,6 +1,8 @@
 //! `qrtotp audit`: the log, read and proven. All that is known of its form is in the crate
 //! `qrtotp-audit-log`.
 
+mod checkpoint;
+mod heads;
 mod report;
 pub mod sources;
 mod summary;
@@ -28,6 +30,7 @@ pub fn run(config: &Path, args: Audit) -> Result<Exit, Failure> {
         }
         Some(AuditWhat::Repair { sources }) => verify::repair(&context()?, &sources),
         Some(AuditWhat::Heads) => verify::heads(&context()?),
+        Some(AuditWhat::Checkpoint) => checkpoint::run(&context()?),
         Some(AuditWhat::Summary { days, sources }) => summary::run(&context()?, days, &sources),
         Some(AuditWhat::Report { html, days, pseudonyms, sources }) => {
             report::run(&context()?, &html, days, pseudonyms, &sources)
@@ -81,6 +84,9 @@ fn put(entry: &Entry, form: Option<AuditForm>, out: &mut impl Write) -> std::io:
                 Writer::Setuid(uid) if entry.event.link.is_none() => {
                     format!("not proven, by a setuid program of uid {uid}: ")
                 }
+                Writer::Ended(uid) if entry.event.link.is_none() => {
+                    format!("not proven, by a process of uid {uid} that had ended: ")
+                }
                 _ => String::new(),
             };
             writeln!(out, "{time} {} {forged}{}", clean(&entry.host, 255), clean(&entry.event.line, LONGEST))
@@ -96,6 +102,9 @@ fn put(entry: &Entry, form: Option<AuditForm>, out: &mut impl Write) -> std::io:
             object.insert("source".into(), if entry.journal { "journal" } else { "file" }.into());
             if entry.is_forged() {
                 object.insert("forged".into(), true.into());
+            }
+            if matches!(entry.writer, Writer::Setuid(_) | Writer::Ended(_)) && entry.event.link.is_none() {
+                object.insert("proven".into(), false.into());
             }
             writeln!(out, "{}", Value::Object(object))
         }

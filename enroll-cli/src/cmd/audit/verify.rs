@@ -1,19 +1,22 @@
 //! `qrtotp audit verify`, `repair` and `heads`.
 
+use super::checkpoint::{self, Checkpoint};
+use super::heads::{By, Check, unreadable};
 use super::sources::{self, any_form};
 use crate::cli::Sources;
 use crate::cmd::list::each_account;
 use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure, store_failure};
-use qrtotp_account::{Link, Name, chain_origin, link_hex};
+use qrtotp_account::{Link, Name, chain_origin};
 use qrtotp_audit::Priority;
 use qrtotp_audit_log::{Entry, Event, Fault, Finding, Head, RECOVERED, Verifier};
 use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_otp::base32_encode;
 use qrtotp_store::{FileStore, StoreError};
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::{clean, logfmt};
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -104,18 +107,8 @@ pub fn repair(context: &Context, sources: &Sources) -> Result<Exit, Failure> {
 
 /// Prints the end of each chain as a line of the log.
 pub fn heads(context: &Context) -> Result<Exit, Failure> {
-    let store = context.store()?;
-    let (mut out, now) = (BufWriter::new(std::io::stdout().lock()), SystemClock.now());
-    let exit = each_account(&store, |name, account| {
-        let chain = &account.state.chain;
-        let mut line = "event=audit_head".to_owned();
-        logfmt(&mut line, "user", name.as_str());
-        let link = String::from_utf8_lossy(&link_hex(chain.head())).into_owned();
-        if chain.number() > 0 {
-            writeln!(out, "{line} seq={} at={now} chain={link}", chain.number())?;
-        }
-        Ok(())
-    })?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let (_, _, exit) = super::heads::write(context, By::User, &mut out)?;
     out.flush()?;
     Ok(exit)
 }
@@ -134,33 +127,35 @@ pub fn verify(
 ) -> Result<Count, Failure> {
     let store = context.store()?;
     // Before the log, which may go on meanwhile.
-    let (mut heads, mut names) = (HashMap::new(), Vec::new());
+    let (mut heads, mut names, mut records) = (HashMap::new(), Vec::new(), HashMap::new());
     let all_read = each_account(&store, |name, account| {
         let chain = &account.state.chain;
         let origin = chain_origin(account.record.id);
         heads.insert(name.as_str().to_owned(), Head { seq: chain.number(), link: chain.head(), origin });
         names.push(name.clone());
+        records.insert(base32_encode(&account.record.id.0), name.as_str().to_owned());
         Ok(())
     })?;
+    let host_chain = context.host_chain();
+    let host = host_chain.end().map_err(|error| unreadable(&host_chain.file(), &error))?;
+    if let Some(host) = &host {
+        heads.insert(String::new(), Head { seq: host.seq, link: host.head, origin: host.origin() });
+    }
     let mut verifier = Verifier::new(heads);
     if let Some(path) = against {
-        let text = std::fs::File::open(path)
-            .map_err(|error| Failure::Error(format!("cannot read {}: {error}", path.display())))?;
-        let mut saved = false;
-        for line in std::io::BufRead::lines(std::io::BufReader::new(text)) {
-            if let Some(entry) = any_form(&line?) {
-                saved |= entry.event.seq().is_some();
-                verifier.save(&entry);
-            }
-        }
-        if !saved {
-            let shown = path.display();
-            return Err(Failure::Error(format!("{shown} has no line of a chain to compare with")));
-        }
+        save(path, &mut verifier)?;
     }
     if let Some((time, exact)) = sources::begins(sources) {
         verifier.goes_back_to(time, exact);
     }
+    let checkpoint = host.as_ref().and_then(|host| checkpoint::last(context, host));
+    let mut unknown = match &checkpoint {
+        Some(Checkpoint { found: Some((time, entries)), .. }) => {
+            let compare = against.is_none() && verifier.has_begun(*time);
+            save_checkpoint(entries, &records, compare, &mut verifier)
+        }
+        _ => BTreeSet::new(),
+    };
     let mut count = Count { exit: all_read, ..Count::default() };
     let mut pass_on = |verifier: &mut Verifier, count: &mut Count| {
         for finding in verifier.take_findings() {
@@ -177,6 +172,9 @@ pub fn verify(
         count.events += 1;
         seen(&entry);
         verifier.read(&entry);
+        if entry.event.get("event") == Some("record_removed") {
+            unknown.remove(entry.event.get("record").unwrap_or_default());
+        }
         pass_on(&mut verifier, &mut count)?;
     }
     count.accounts = verifier.accounts();
@@ -194,10 +192,72 @@ pub fn verify(
         }
         pass_on(&mut verifier, &mut count)?;
     }
+    if let Some(before) = host {
+        let now = host_chain.end().map_err(|error| unreadable(&host_chain.file(), &error))?.unwrap_or(before);
+        let kept: Vec<Event> = now.lines.iter().filter_map(|line| Event::parse(line)).collect();
+        for event in kept.iter().filter(|event| event.get("event") == Some("record_removed")) {
+            unknown.remove(event.get("record").unwrap_or_default());
+        }
+        verifier.end("", &kept, Some((now.seq, now.head)));
+    }
     verifier.end_others();
+    if let Some(Checkpoint { found: None, seq, line }) = checkpoint {
+        verifier.find(Finding { user: String::new(), seq, fault: Fault::OtherCheckpoint, line });
+    }
+    if count.exit == Exit::Done {
+        for record in unknown {
+            let finding = Finding { user: record, seq: 0, fault: Fault::SavedIsGone, line: String::new() };
+            verifier.find(finding);
+        }
+    }
     pass_on(&mut verifier, &mut count)?;
     (count.proven, count.first, count.forged) = (verifier.proven, verifier.first, verifier.forged);
     Ok(count)
+}
+
+/// Keeps what an earlier run saved elsewhere.
+fn save(path: &Path, verifier: &mut Verifier) -> Result<(), Failure> {
+    let (shown, mut saved, mut check) = (path.display(), false, Check::default());
+    let text = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
+    for line in std::io::BufRead::lines(std::io::BufReader::new(text)) {
+        if let Some(entry) = any_form(&line?) {
+            saved |= entry.event.seq().is_some();
+            check.read(&entry);
+            verifier.save(&entry);
+        }
+    }
+    if !saved {
+        return Err(Failure::Error(format!("{shown} has no line of a chain to compare with")));
+    }
+    if !check.is_whole() {
+        let text = "was cut or changed: its last line, event=audit_heads_end, does not fit; compare with another copy";
+        return Err(Failure::Error(format!("{shown} {text}")));
+    }
+    if check.old {
+        let text = "is of a version that wrote no last line, so nothing tells whether it was cut";
+        let _ = writeln!(std::io::stderr(), "qrtotp: {shown} {text}");
+    }
+    Ok(())
+}
+
+/// Keeps the ends that a checkpoint has, to compare with the log if that goes back so far. Gives the ids of
+/// records that the store does not have.
+fn save_checkpoint(
+    entries: &[Entry],
+    records: &HashMap<String, String>,
+    compare: bool,
+    verifier: &mut Verifier,
+) -> BTreeSet<String> {
+    let mut unknown = BTreeSet::new();
+    for event in entries.iter().map(|entry| &entry.event) {
+        let Some(record) = event.get("record") else { continue };
+        match records.get(record) {
+            Some(user) if compare => verifier.save_head(user, event),
+            Some(_) => {}
+            None => drop(unknown.insert(record.to_owned())),
+        }
+    }
+    unknown
 }
 
 /// The last lines of an account, and the number and the link of the last one.
@@ -224,6 +284,7 @@ fn word(fault: &Fault) -> (&'static str, Option<u64>) {
         Fault::NoAccount => ("no_account", None),
         Fault::AgainstSaved => ("against_saved", None),
         Fault::SavedIsGone => ("saved_is_gone", None),
+        Fault::OtherCheckpoint => ("other_checkpoint", None),
     }
 }
 
@@ -250,18 +311,17 @@ pub fn what(seq: u64, fault: &Fault) -> String {
         Fault::SavedIsGone => {
             "GONE: this line was saved, and neither the log nor the store has it".to_owned()
         }
+        Fault::OtherCheckpoint => {
+            "CHECKPOINT: no file in checkpoints/ has this hash; it was changed or removed".to_owned()
+        }
     }
 }
 
 fn text(finding: &Finding) -> String {
     let Finding { user, seq, fault, line } = finding;
     let what = what(*seq, fault);
-    let line = if line.is_empty() { String::new() } else { format!("\n    {line}") };
+    let user = if user.is_empty() { "the host" } else { user };
     let place = if *seq == 0 { String::new() } else { format!(" seq {seq}") };
-    clean_lines(&format!("{user}{place}: {what}{line}"))
-}
-
-fn clean_lines(text: &str) -> String {
-    let lines: Vec<String> = text.split('\n').map(|line| clean(line, LONGEST)).collect();
-    lines.join("\n")
+    let text = clean(&format!("{user}{place}: {what}"), LONGEST);
+    if line.is_empty() { text } else { format!("{text}\n    {}", clean(line, LONGEST)) }
 }

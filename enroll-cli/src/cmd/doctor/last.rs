@@ -3,7 +3,7 @@
 use crate::cli::Sources;
 use crate::cmd::audit::sources;
 use crate::error::{Exit, Failure};
-use qrtotp_audit_log::{Entry, Filter};
+use qrtotp_audit_log::{Entry, Filter, Trust};
 use qrtotp_values::text::{clean, utc};
 use std::io::Write;
 
@@ -19,10 +19,11 @@ pub fn run(user: &str, from: &Sources) -> Result<Exit, Failure> {
         ..Filter::default()
     };
     let (denied, accepted) = (of("denied"), of("accepted"));
-    let (mut last, mut since) = (None, 0);
+    let (mut last, mut since, mut trust) = (None, 0, Trust::default());
     for entry in sources::open(from, None)?.filter(|entry| !entry.is_forged()) {
+        let is_proven = trust.counts(&entry);
         if denied.wants(&entry) {
-            (last, since) = (Some(entry), 0);
+            (last, since) = (Some((entry, is_proven)), 0);
         } else if accepted.wants(&entry) {
             since += 1;
         }
@@ -32,7 +33,11 @@ pub fn run(user: &str, from: &Sources) -> Result<Exit, Failure> {
         writeln!(out, "The log has no refused login of {}.", clean(user, 64))?;
         return Ok(Exit::Refused);
     };
+    let (last, is_proven) = last;
     write!(out, "{}", words(&last))?;
+    if !is_proven {
+        writeln!(out, "  Nothing proves this line: a user of this host can have written it.")?;
+    }
     writeln!(out, "Accepted logins after it: {since}.")?;
     Ok(Exit::Done)
 }

@@ -129,10 +129,7 @@ pub fn check(config: &Config, store: &FileStore, files: &Files, report: &mut Rep
 fn findings(people: Vec<Person>, config: &Config, rules: &[Rule]) -> Vec<Finding> {
     let exempt = |person: &Person| {
         let named = |rule: &Rule| {
-            let matching = rule.conditions.user.iter().any(|user| match user.open {
-                true => person.name.starts_with(&user.text),
-                false => person.name == user.text,
-            });
+            let matching = rule.conditions.user.iter().any(|user| user.matches(&person.name));
             rule.outcome == Outcome::Skip && matching
         };
         rules.iter().any(named)

@@ -128,7 +128,8 @@ impl<'a> Importer<'a> {
         {
             return Ok(vec![Outcome::Reimported(repeated)]);
         }
-        let imported = qrtotp_flow::import(&mut ctx, &all).map_err(failed)?;
+        let import = || qrtotp_flow::import(&mut ctx, &all);
+        let imported = self.context.host_chain().noting(store, &account.name, import).map_err(failed)?;
         Ok(imported.into_iter().map(Outcome::Imported).collect())
     }
 

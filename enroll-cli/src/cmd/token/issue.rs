@@ -137,8 +137,12 @@ impl Issuer<'_> {
         let (lifetime, code) = (self.lifetime, self.code);
         let issue = Issue { name, uid: *uid, lifetime, max_shows, code, keys: &fingerprints };
         let ctx = &mut self.context.flow(&self.store, name.as_str(), &mut self.log);
-        let (token, code) =
-            qrtotp_flow::issue_token(ctx, &issue).map_err(|error| Failure::admin(&error, name.as_str()))?;
+        let issue = || qrtotp_flow::issue_token(ctx, &issue);
+        let (token, code) = self
+            .context
+            .host_chain()
+            .noting(&self.store, name, issue)
+            .map_err(|error| Failure::admin(&error, name.as_str()))?;
         let code_expires = token.binding.as_ref().map(|binding| binding.expires);
         Ok(Issued {
             name: name.clone(),
@@ -219,7 +223,7 @@ fn put_keys(out: &mut File, keys: &Keys) -> std::io::Result<()> {
 }
 
 /// Instructions for a code.
-fn advice(seconds: i64) -> String {
+pub fn advice(seconds: i64) -> String {
     let minutes = (seconds + 59) / 60;
     format!(
         "The code is shown only now and is good for {minutes} minutes. Tell it to the person over another channel \

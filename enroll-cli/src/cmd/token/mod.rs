@@ -10,6 +10,7 @@ use super::list::each_account;
 use crate::cli;
 use crate::context::{Context, record_name, syslog};
 use crate::error::{Exit, Failure};
+pub(super) use issue::advice;
 use json::JsonList;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::AdminError;

@@ -1,14 +1,16 @@
 //! What `qrtotp top` knows and what a key does. Pure: no terminal, no store.
 
 use qrtotp_account::Name;
-use qrtotp_audit_log::Entry;
+use qrtotp_audit_log::{Entry, Trust};
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::{clean, utc};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// So many events are kept.
 const EVENTS: usize = 1000;
+/// So many rules are counted: more than a configuration has.
+const RULES: usize = 300;
 /// Most characters of a line.
 const LONGEST: usize = 1024;
 
@@ -33,6 +35,8 @@ pub enum Action {
     Unlock(Name),
     /// All devices.
     Revoke(Name),
+    /// The same, and a code for a new one.
+    Reissue(Name),
     RevokeToken(Name),
     Redraw,
     Quit,
@@ -43,6 +47,17 @@ pub enum Page {
     Events,
     Accounts,
     Tokens,
+    Rules,
+}
+
+/// How often a rule decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    pub accepted: u64,
+    pub denied: u64,
+    /// Let pass without a code.
+    pub ignored: u64,
+    pub last: Option<UnixTime>,
 }
 
 /// A question before something is changed.
@@ -64,6 +79,9 @@ pub struct App {
     pub read_at: UnixTime,
     /// The account that is chosen. By name: rows come and go.
     chosen: Option<Name>,
+    /// Logins by the rule that decided them.
+    pub rules: BTreeMap<String, Decided>,
+    trust: Trust,
     /// How many events the page is scrolled up.
     pub back: usize,
     pub question: Option<Question>,
@@ -77,6 +95,8 @@ impl App {
             page: Page::Events,
             events: VecDeque::new(),
             rows: Vec::new(),
+            rules: BTreeMap::new(),
+            trust: Trust::default(),
             unread: 0,
             read_at: 0,
             chosen: None,
@@ -91,11 +111,18 @@ impl App {
         let when = entry.when();
         let time = if when == 0 { "        ".into() } else { utc(when.div_euclid(1_000_000)) };
         let time = time.get(11..19).unwrap_or("        ").to_owned();
-        let forged = if entry.is_forged() { "FORGED " } else { "" };
-        let line = &entry.event.line;
-        let line = line.strip_prefix("event=").unwrap_or(line);
+        let counts = self.trust.counts(entry);
+        let forged = match (counts, entry.is_forged()) {
+            (true, _) => "",
+            (false, true) => "FORGED ",
+            (false, false) => "NOT PROVEN ",
+        };
+        if counts {
+            self.count(entry);
+        }
         // The link is of no use to a reader here.
-        let line = line.split(" seq=").next().unwrap_or(line);
+        let line = entry.event.without_number();
+        let line = line.strip_prefix("event=").unwrap_or(line);
         self.events.push_back(format!("{time} {forged}{}", clean(line, LONGEST)));
         if self.back > 0 {
             self.back += 1; // what is read stays where it is
@@ -104,6 +131,27 @@ impl App {
             self.events.pop_front();
             self.back = self.back.min(EVENTS);
         }
+    }
+
+    /// Counts a login for the rule that decided it.
+    fn count(&mut self, entry: &Entry) {
+        let (Some(rule), Some(result)) = (entry.event.get("rule"), entry.event.get("result")) else { return };
+        if self.rules.len() >= RULES && !self.rules.contains_key(rule) {
+            return;
+        }
+        let decided = self.rules.entry(rule.to_owned()).or_default();
+        let of_result = match result {
+            "accepted" => &mut decided.accepted,
+            "denied" => &mut decided.denied,
+            _ => &mut decided.ignored,
+        };
+        *of_result += 1;
+        decided.last = Some(entry.when().div_euclid(1_000_000)).filter(|time| *time > 0).max(decided.last);
+    }
+
+    /// The rules of the applied configuration, which are shown though none of them decided.
+    pub fn know_rules(&mut self, names: impl IntoIterator<Item = String>) {
+        self.rules.extend(names.into_iter().map(|name| (name, Decided::default())));
     }
 
     /// The store's accounts and tokens now.
@@ -153,11 +201,13 @@ impl App {
             KeyCode::Char('1') => self.page = Page::Events,
             KeyCode::Char('2') => self.page = Page::Accounts,
             KeyCode::Char('3') => self.page = Page::Tokens,
+            KeyCode::Char('4') => self.page = Page::Rules,
             KeyCode::Tab => {
                 self.page = match self.page {
                     Page::Events => Page::Accounts,
                     Page::Accounts => Page::Tokens,
-                    Page::Tokens => Page::Events,
+                    Page::Tokens => Page::Rules,
+                    Page::Rules => Page::Events,
                 }
             }
             KeyCode::Down | KeyCode::Char('j') => self.step(1),
@@ -167,6 +217,7 @@ impl App {
             KeyCode::Char('g') => return Some(Action::Redraw),
             KeyCode::Char('u') => self.ask_unlock(),
             KeyCode::Char('r') => self.ask_revoke(),
+            KeyCode::Char('i') => self.ask_reissue(),
             _ => {}
         }
         None
@@ -184,7 +235,7 @@ impl App {
     }
 
     fn chosen(&self) -> Option<Row> {
-        if self.page == Page::Events {
+        if matches!(self.page, Page::Events | Page::Rules) {
             return None;
         }
         self.listed().get(self.place()).map(|row| (*row).clone())
@@ -209,6 +260,16 @@ impl App {
         let text =
             format!("Revoke all {} devices of {name}, and deny its logins? Type its name: ", row.devices);
         self.ask(Action::Revoke(row.name), name, text);
+    }
+
+    fn ask_reissue(&mut self) {
+        let Some(row) = self.chosen() else { return self.say("Choose an account on page 2 first.".into()) };
+        let name = row.name.to_string();
+        if row.devices == 0 {
+            return self.say(format!("{name} has no device."));
+        }
+        let text = format!("Revoke {} devices of {name}, and show a new code? Type its name: ", row.devices);
+        self.ask(Action::Reissue(row.name), name, text);
     }
 
     fn ask(&mut self, action: Action, word: String, text: String) {

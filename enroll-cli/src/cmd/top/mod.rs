@@ -5,13 +5,14 @@ mod app;
 mod view;
 
 use super::audit::sources;
+use super::reissue::reissue_devices;
 use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure};
 use app::{Action, App, Row};
-use qrtotp_account::EnrolmentStatus;
+use qrtotp_account::{EnrolmentStatus, Name};
 use qrtotp_audit_log::Entry;
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_flow::Selection;
+use qrtotp_flow::{AdminError, Selection};
 use qrtotp_store::{Account, FileStore, Store};
 use qrtotp_values::UnixTime;
 use ratatui::crossterm::event::{self, Event};
@@ -37,6 +38,7 @@ pub fn run(context: &Context) -> Result<Exit, Failure> {
     let store = context.store()?;
     let host = nix::unistd::gethostname().unwrap_or_default();
     let mut app = App::new(&host.to_string_lossy());
+    app.know_rules(context.config.rules.rules().unwrap_or_default().into_iter().map(|rule| rule.name));
     let events = follow(SystemClock.now() - HISTORY);
     let mut terminal = ratatui::try_init()
         .map_err(|error| Failure::Error(format!("the terminal can't be used: {error}")))?;
@@ -95,6 +97,7 @@ fn act(context: &Context, store: &FileStore, action: &Action) -> String {
             qrtotp_flow::revoke(&mut context.flow(store, name.as_str(), &mut log), name, Selection::All)
                 .map(|gone| format!("Revoked {} devices of {name}; its logins are denied.", gone.len()))
         }
+        Action::Reissue(name) => reissue(context, store, name),
         Action::RevokeToken(name) => {
             qrtotp_flow::revoke_token(&mut context.flow(store, name.as_str(), &mut log), name)
                 .map(|id| format!("Revoked the token of {name} ({id})."))
@@ -102,11 +105,20 @@ fn act(context: &Context, store: &FileStore, action: &Action) -> String {
         Action::Quit | Action::Redraw => return String::new(),
     };
     done.unwrap_or_else(|error| match action {
-        Action::Unlock(name) | Action::Revoke(name) | Action::RevokeToken(name) => {
+        Action::Unlock(name) | Action::Revoke(name) | Action::Reissue(name) | Action::RevokeToken(name) => {
             Failure::admin(&error, name.as_str()).to_string()
         }
         Action::Quit | Action::Redraw => error.to_string(),
     })
+}
+
+/// Revokes all devices and says the code for a new one.
+fn reissue(context: &Context, store: &FileStore, name: &Name) -> Result<String, AdminError> {
+    let account = store.load(name)?.ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
+    let devices: Vec<_> = account.record.ids().collect();
+    let (gone, issued) = reissue_devices(context, store, (name, account.record.uid), &devices, None)?;
+    let code = issued.map_or_else(String::new, |(_, code)| code.display().to_string());
+    Ok(format!("Revoked {gone} devices of {name}. Its code, shown only now: {code}"))
 }
 
 /// Reads the store anew.

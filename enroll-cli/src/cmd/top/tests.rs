@@ -4,7 +4,7 @@
 use super::super::app::{Action, App, Row};
 use super::draw;
 use qrtotp_account::Name;
-use qrtotp_audit_log::from_syslog;
+use qrtotp_audit_log::{Writer, from_syslog};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -89,6 +89,9 @@ fn nothing_is_changed_before_the_right_word_is_typed() {
         ("2jralice\n", None),
         ("2jr\n", None),
         ("3rbob\n", Some(Action::RevokeToken(name()))),
+        ("2jibob\n", Some(Action::Reissue(name()))),
+        ("2jialice\n", None),
+        ("4i", None),
         ("2jrq", None),
         ("q", Some(Action::Quit)),
     ] {
@@ -108,4 +111,24 @@ fn the_choice_stays_at_its_account_when_others_come_and_go() {
     assert!(shown[4].starts_with("> bob") && shown[22].starts_with("1 ACCOUNTS CAN'T BE READ"), "{shown:#?}");
     app.refresh(vec![row("alice"), row("carol")], 0, 1_795_946_400);
     assert_eq!(press(&mut app, "uy\n"), Some(Action::Unlock(Name::new("carol").unwrap())));
+}
+
+#[test]
+fn rules_are_counted_by_result_and_those_that_never_decided_are_shown() {
+    let mut app = app();
+    app.know_rules(["unused".to_owned()]);
+    for result in ["denied", "denied", "ignored"] {
+        let event = format!("event=login result={result} reason=rule_denied user=bob rule=office");
+        let line = format!("2026-11-29T10:00:00Z h sshd[1]: pam_qrtotp(sshd:auth): {event}");
+        let mut entry = from_syslog(&line).unwrap();
+        app.add(&entry);
+        entry.writer = Writer::Ended(1000);
+        app.add(&entry);
+    }
+    assert_eq!(app.events.iter().filter(|line| line.contains(" NOT PROVEN ")).count(), 3);
+    let _ = press(&mut app, "4");
+    let rules = picture(&app);
+    let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(cells(&rules[2]), ["office", "0", "2", "1", "10:00"], "{rules:#?}");
+    assert_eq!(cells(&rules[3]), ["unused", "0", "0", "0", "-"], "{rules:#?}");
 }

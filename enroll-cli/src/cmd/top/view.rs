@@ -1,6 +1,6 @@
 //! How `qrtotp top` looks: at least 80x24, reversed and bold only, so that it needs no colour.
 
-use super::app::{App, Page};
+use super::app::{App, Decided, Page};
 use qrtotp_values::text::{clean, utc};
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -8,7 +8,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-const KEYS: &str = "1 2 3 Tab page  Up Down choose  u unlock  r revoke  g read again  q quit";
+const KEYS: &str = "1-4 Tab page  Up Down choose  u unlock  r revoke  i reissue  g again  q quit";
 
 pub fn draw(app: &App, frame: &mut Frame<'_>) {
     let area = frame.area();
@@ -21,6 +21,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     let room = height - 4;
     match app.page {
         Page::Events => events(app, room, &mut lines),
+        Page::Rules => rules(app, room, &mut lines),
         Page::Accounts | Page::Tokens => accounts(app, room, width, &mut lines),
     }
     lines.resize(height - 2, Line::default());
@@ -43,9 +44,12 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
 
 fn title(app: &App, width: usize) -> Line<'static> {
     let mut spans = vec![Span::raw("qrtotp top  ")];
-    for (page, name) in
-        [(Page::Events, "1 Events"), (Page::Accounts, "2 Accounts"), (Page::Tokens, "3 Tokens")]
-    {
+    for (page, name) in [
+        (Page::Events, "1 Events"),
+        (Page::Accounts, "2 Accounts"),
+        (Page::Tokens, "3 Tokens"),
+        (Page::Rules, "4 Rules"),
+    ] {
         // The brackets say it where nothing is reversed.
         let (text, style) = if app.page == page {
             (format!("[{name}]"), Style::new().add_modifier(Modifier::REVERSED))
@@ -73,10 +77,26 @@ fn events(app: &App, room: usize, lines: &mut Vec<Line<'static>>) {
     let end = app.events.len().saturating_sub(app.back);
     let start = end.saturating_sub(room);
     lines.extend(app.events.range(start..end).map(|line| {
-        let bad = line.contains(" result=denied") || line.contains(" FORGED ");
+        let bad = [" result=denied", " FORGED ", " NOT PROVEN "].iter().any(|word| line.contains(word));
         let style = if bad { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() };
         Line::styled(line.clone(), style)
     }));
+}
+
+/// The rules that decided most often first; those that never did are candidates for removal.
+fn rules(app: &App, room: usize, lines: &mut Vec<Line<'static>>) {
+    let head = format!("  {:<32} {:>9} {:>9} {:>9} last", "rule", "accepted", "denied", "no code");
+    lines.push(Line::styled(head, Style::new().add_modifier(Modifier::BOLD)));
+    let mut rows: Vec<(&String, &Decided)> = app.rules.iter().collect();
+    rows.sort_by_key(|(_, decided)| std::cmp::Reverse(decided.accepted + decided.denied + decided.ignored));
+    for (name, Decided { accepted, denied, ignored, last }) in rows.iter().take(room) {
+        let last = last.map_or("-".to_owned(), |last| utc(last).get(11..16).unwrap_or_default().to_owned());
+        let name = fit(name, 32);
+        lines.push(Line::raw(format!("  {name} {accepted:>9} {denied:>9} {ignored:>9} {last}")));
+    }
+    if rows.is_empty() {
+        lines.push(Line::raw("  The configuration has no rule."));
+    }
 }
 
 fn accounts(app: &App, room: usize, width: usize, lines: &mut Vec<Line<'static>>) {

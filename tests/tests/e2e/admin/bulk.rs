@@ -118,3 +118,38 @@ fn an_account_with_only_a_token_is_revoked_and_a_primary_group_has_members() {
     let _ = sandbox.log.wait(&["event=token_revoked", "user=bobby", " seq="]);
     assert!(revoke(&["--everyone", "--confirm", "2"]).success().stdout.contains("nothing was changed"));
 }
+
+#[test]
+fn reissue_revokes_many_accounts_and_prints_a_code_for_each() {
+    let sandbox = Sandbox::new();
+    sandbox.configure("[[rule]]\nname = 'staff'\nuser = ['alice', 'bob*']\nthen = 'code'\n");
+    sandbox.stack("");
+    let phones = ["alice", "bobby", "carol"].map(|user| {
+        sandbox.add_user(user);
+        (user, sandbox.import(user))
+    });
+    let reissue = |more: &[&str]| sandbox.run(&[&["qrtotp", "reissue"], more].concat());
+    let planned = reissue(&["--rule", "staff", "--dry-run"]).success().stdout;
+    assert!(planned.contains("2 devices of 2 accounts") && !planned.contains("carol"), "{planned}");
+    assert_eq!(reissue(&["--rule", "staff"]).status.code(), Some(1));
+    assert_eq!(reissue(&["--rule", "other", "--dry-run"]).status.code(), Some(1));
+    assert_eq!(reissue(&["alice", "--everyone"]).status.code(), Some(2));
+    let done = reissue(&["--rule", "staff", "--confirm", "2"]).success().stdout;
+    assert_eq!(
+        done.lines().filter(|line| line.contains(" revoked, t-") && line.contains(" code ")).count(),
+        2,
+        "{done}"
+    );
+    assert!(done.contains("Reissued devices of 2 accounts."), "{done}");
+    let _ = sandbox.log.wait(&["event=bulk_reissued", "count=2", " seq=", "accounts of the rule staff"]);
+    let _ = sandbox.log.wait(&["event=token_issued reason=with_code user=bobby", " seq="]);
+    for (user, phone) in &phones {
+        let expected = if *user == "carol" { PAM_SUCCESS } else { PAM_AUTH_ERR };
+        assert_eq!(sandbox.answer(user, &phone.code()), expected, "{user}");
+    }
+    assert!(reissue(&["--rule", "staff", "--confirm", "2"]).success().stdout.contains("nothing was changed"));
+    let one = reissue(&["carol"]).success().stdout;
+    assert!(one.contains("1 devices revoked, t-") && one.contains(" code "), "{one}");
+    let revoked = sandbox.run(&["qrtotp", "revoke", "--rule", "staff", "--dry-run"]).success().stdout;
+    assert!(revoked.contains("a token"), "{revoked}");
+}

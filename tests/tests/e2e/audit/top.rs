@@ -46,6 +46,12 @@ fn events_accounts_and_tokens_are_shown_and_unlock_and_revoke_work_as_the_comman
     step(&sandbox, "> alice", &["3"]);
     step(&sandbox, "Revoked the token of alice", &["r", "a", "l", "i", "c", "e", "Enter"]);
     step(&sandbox, "No open token", &["g"]);
-    step(&sandbox, "ended", &["q"]);
     assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);
+    step(&sandbox, "The configuration has no rule", &["4"]);
+    step(&sandbox, "> alice", &["2", "Up"]);
+    let reissued = step(&sandbox, "shown only now", &["i", "a", "l", "i", "c", "e", "Enter"]);
+    assert!(reissued.contains("Revoked 1 devices of alice. Its code, shown only now: "), "{reissued}");
+    let _ = sandbox.log.wait(&["event=token_issued reason=with_code user=alice", " seq="]);
+    step(&sandbox, "ended", &["q"]);
+    assert_ne!(sandbox.answer("alice", &alice.code_of_step(alice.step() + 1)), PAM_SUCCESS);
 }

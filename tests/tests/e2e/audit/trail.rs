@@ -44,7 +44,8 @@ fn check(sandbox: &Sandbox, lines: &[String]) -> String {
 #[test]
 fn b2sum_alone_proves_the_lines_of_real_logins_and_finds_each_that_was_tampered_with() {
     let (sandbox, _) = logged_in();
-    let lines: Vec<_> = sandbox.log.events().into_iter().filter(|line| line.contains(" seq=")).collect();
+    let of_alice = |line: &String| line.contains(" seq=") && line.contains(" user=alice");
+    let lines: Vec<_> = sandbox.log.events().into_iter().filter(of_alice).collect();
     assert!(lines.len() >= 4, "{lines:?}");
     let whole = check(&sandbox, &lines);
     assert!(whole.starts_with("all fit"), "{whole}\n{lines:?}");
@@ -144,6 +145,7 @@ fn each_kind_of_tampering_is_found_at_every_line_of_a_real_log() {
     let (sandbox, _) = logged_in();
     let _ = sandbox.run(&["qrtotp", "token", "issue", "alice"]).success();
     let _ = sandbox.run(&["qrtotp", "revoke", "alice"]).success();
+    let _ = sandbox.log.wait(&["event=token_revoked reason=account_revoked"]);
     let other = "2020-11-29T10:00:00Z host sshd[3]: Server listening";
     let untouched = written(&sandbox, |lines| lines.insert(0, other.to_owned()));
     let _ = verify(&sandbox).success();
@@ -183,3 +185,124 @@ fn a_log_without_our_lines_is_no_proof_and_saved_heads_show_a_removed_beginning(
     sandbox.overwrite("/tmp/auth.log", "2020-11-29T10:00:00Z host sshd[3]: Server listening\n");
     assert_eq!(verify(&sandbox).status.code(), Some(1));
 }
+
+/// `audit verify` of the log as it is now, or against a file.
+fn verified(sandbox: &Sandbox, against: &[&str]) -> qrtotp_tests::Output {
+    let other = "2020-11-29T10:00:00Z host sshd[3]: Server listening";
+    written(sandbox, |lines| lines.insert(0, other.to_owned()));
+    sandbox.run(&[&["qrtotp", "audit", "verify", "--file", "/tmp/auth.log"], against].concat())
+}
+
+#[test]
+fn a_checkpoint_shows_an_account_that_is_gone_and_the_hosts_chain_proves_its_lines() {
+    let (sandbox, phone) = logged_in();
+    sandbox.configure("[throttle]\nfree_failures = 4\n");
+    let made = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success().stdout;
+    assert!(made.starts_with("2 chains, root "), "{made}");
+    assert_eq!(sandbox.answer("alice", &phone.wrong_code()), PAM_AUTH_ERR);
+    let _ = sandbox.log.wait(&["reason=wrong_code", "user=alice", " seq=5 "]);
+    let whole = verified(&sandbox, &[]);
+    assert!(
+        whole.status.success() && whole.stdout.contains("1 accounts"),
+        "{}{}",
+        whole.stdout,
+        whole.stderr
+    );
+    for kind in ["record_made", "policy_applied", "checkpoint"] {
+        let line = sandbox.log.events().into_iter().rfind(|line| line.starts_with(&format!("event={kind} ")));
+        assert!(line.is_some_and(|line| line.contains(" seq=") && !line.contains("alice")), "{kind}");
+    }
+    let text = sandbox.read("/tmp/auth.log");
+    sandbox.overwrite("/tmp/auth.log", &text.replace("event=checkpoint", "event=checkpoinx"));
+    let changed = verify(&sandbox);
+    let said = format!("{}{}", changed.stdout, changed.stderr);
+    assert!(said.contains("the host seq ") && said.contains("CHANGED"), "{said}");
+    // The account's directory and all of its lines are gone.
+    let _ = sandbox.run(&["rm", "-r", "/var/lib/qrtotp/accounts/alice"]).success();
+    let text: Vec<&str> = text.lines().filter(|line| !line.contains("user=alice")).collect();
+    sandbox.overwrite("/tmp/auth.log", &format!("{}\n", text.join("\n")));
+    let gone = verify(&sandbox);
+    assert!(gone.stdout.contains("GONE"), "{}{}", gone.stdout, gone.stderr);
+    let _ = sandbox.run(&["sh", "-c", "sed -i s/seq=4/seq=3/ /var/lib/qrtotp/checkpoints/*"]).success();
+    assert!(verify(&sandbox).stdout.contains("CHECKPOINT"), "{}", verify(&sandbox).stdout);
+}
+
+#[test]
+fn an_account_that_root_removed_since_the_checkpoint_is_no_finding() {
+    let (sandbox, _) = logged_in();
+    let _ = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success();
+    let _ = sandbox.run(&["qrtotp", "account", "remove", "alice", "--yes"]).success();
+    let _ = sandbox.log.wait(&["event=record_removed", " seq="]);
+    let whole = verified(&sandbox, &[]);
+    assert!(whole.status.success(), "{}{}", whole.stdout, whole.stderr);
+}
+
+#[test]
+fn saved_heads_that_were_cut_are_refused_and_old_ones_taken_with_a_warning() {
+    let (sandbox, _) = logged_in();
+    let _ = sandbox.log.wait(&["reason=unlock", " seq="]);
+    let heads = sandbox.run(&["qrtotp", "audit", "heads"]).success().stdout;
+    assert!(heads.contains("user=alice") && heads.lines().any(|line| !line.contains("user=")), "{heads}");
+    let against = |text: &str| {
+        sandbox.overwrite("/tmp/heads", text);
+        verified(&sandbox, &["--against", "/tmp/heads"])
+    };
+    let _ = against(&heads).success();
+    let lines: Vec<&str> = heads.lines().collect();
+    for cut in 1..lines.len() {
+        let found = against(&lines[..cut].join("\n"));
+        assert_eq!(found.status.code(), Some(2), "{}", found.stdout);
+        assert!(found.stderr.contains("was cut or changed"), "{}", found.stderr);
+    }
+    let old: Vec<String> =
+        lines[..lines.len() - 1].iter().map(|line| line.replace(" count=", " left=")).collect();
+    let old = against(&old.join("\n")).success();
+    assert!(old.stderr.contains("nothing tells whether it was cut"), "{}", old.stderr);
+}
+
+/// `qrtotp audit verify` of logs that rsyslogd wrote with both of its templates, rotated and compressed.
+#[test]
+fn lines_are_proven_after_rsyslog_wrote_them_with_either_template_and_logrotate_packed_them() {
+    let (sandbox, phone) = logged_in();
+    if !sandbox.run(&["sh", "-c", "command -v rsyslogd"]).status.success() {
+        eprintln!("rsyslogd is missing: not tried");
+        return;
+    }
+    for _ in 0..5 {
+        assert_eq!(sandbox.answer("alice", &phone.wrong_code()), PAM_AUTH_ERR);
+    }
+    let _ = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success();
+    sandbox.overwrite("/tmp/datagrams", &format!("{}\n", sandbox.log.lines().join("\n")));
+    for template in ["RSYSLOG_TraditionalFileFormat", "RSYSLOG_FileFormat"] {
+        sandbox.overwrite("/tmp/rsyslog.conf", &RSYSLOG_CONF.replace("TEMPLATE", template));
+        sandbox.overwrite("/tmp/rsyslog.sh", RSYSLOG);
+        let said = sandbox.run(&["sh", "/tmp/rsyslog.sh"]).success();
+        assert!(said.stdout.contains("Nothing was changed"), "{template}: {}{}", said.stdout, said.stderr);
+        let first = sandbox.run(&["sh", "-c", "gzip -dc /tmp/out.log.1.gz | head -n 1"]).stdout;
+        assert_eq!(first.starts_with("20"), template == "RSYSLOG_FileFormat", "{first}");
+    }
+}
+
+const RSYSLOG_CONF: &str = "module(load=\"imuxsock\" SysSock.Use=\"off\")\n\
+    input(type=\"imuxsock\" Socket=\"/tmp/rsyslog.sock\" RateLimit.Interval=\"0\")\n\
+    authpriv.* action(type=\"omfile\" file=\"/tmp/out.log\" template=\"TEMPLATE\")\n";
+
+/// Sends the datagrams, half of them before a rotation.
+const RSYSLOG: &str = r#"
+rm -f /tmp/out.log* /tmp/rsyslog.pid; : >/tmp/out.log; chmod 666 /tmp/out.log
+rsyslogd -n -f /tmp/rsyslog.conf -i /tmp/rsyslog.pid & daemon=$!
+for n in $(seq 100); do [ -S /tmp/rsyslog.sock ] && [ -s /tmp/rsyslog.pid ] && break; sleep 0.1; done
+send() { python3 -c 'import socket,sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect("/tmp/rsyslog.sock")
+for line in sys.stdin.buffer.read().splitlines(): s.send(line)'; }
+arrived() { for n in $(seq 100); do [ "$(cat /tmp/out.log* | wc -l)" -ge "$1" ] && return; sleep 0.1; done; return 1; }
+all=$(wc -l </tmp/datagrams)
+head -n 4 /tmp/datagrams | send && arrived 4
+mv /tmp/out.log /tmp/out.log.1 && kill -HUP $daemon && sleep 0.5
+tail -n +5 /tmp/datagrams | send && arrived "$all"
+kill $daemon; wait $daemon
+gzip /tmp/out.log.1
+qrtotp audit verify --file /tmp/out.log.1.gz --file /tmp/out.log; code=$?
+[ $code = 0 ] || head /tmp/out.log >&2
+exit $code
+"#;

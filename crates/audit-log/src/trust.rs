@@ -1,0 +1,151 @@
+//! Which lines count, for readers that see the log once and don't wait for its end. `audit verify` proves
+//! more: it has the store.
+
+use crate::event::{Entry, Event, Writer};
+use crate::table::Table;
+use qrtotp_account::{Link, link};
+
+/// The end of an account's chain, as far as it was read.
+#[derive(Debug, Default)]
+struct End {
+    last: Option<(u64, Link)>,
+    /// The link of a line that did not follow the last one. If the next line follows it, lines were lost
+    /// between, and the chain goes on there.
+    behind_gap: Option<Link>,
+}
+
+/// The ends of all chains so far.
+#[derive(Debug, Default)]
+pub struct Trust {
+    ends: Table<String, End>,
+}
+
+impl Trust {
+    /// Whether the line counts: the journal says that a process of root wrote it, or it follows its account's
+    /// line before. From a file, which does not say who wrote a line, one without a link counts, too.
+    pub fn counts(&mut self, entry: &Entry) -> bool {
+        let event = &entry.event;
+        let of_file = entry.writer == Writer::Unknown && !entry.journal;
+        let (Some(seq), Some(shown)) = (event.seq(), event.link) else {
+            let is_chained = event.link.is_some() || event.is_always_chained();
+            return !is_chained && (of_file || entry.writer == Writer::Root);
+        };
+        let user = event.get("user").unwrap_or_default();
+        let end = self.ends.entry(user.to_owned(), entry.when());
+        let follows_gap = end.behind_gap.is_some_and(|before| follows(before, event));
+        let follows = end.last.is_some_and(|(_, before)| follows(before, event));
+        if !(entry.writer == Writer::Root || follows || follows_gap || (of_file && end.last.is_none())) {
+            if of_file || matches!(entry.writer, Writer::Setuid(_)) {
+                end.behind_gap = Some(shown);
+            }
+            return false;
+        }
+        if follows_gap {
+            end.behind_gap = None;
+        }
+        // Two logins at the same time may log in the other order, and `audit repair` logs older lines.
+        if follows || follows_gap || end.last.is_none_or(|(last, _)| seq > last) {
+            end.last = Some((seq, shown));
+        }
+        if event.get("event") == Some("account_removed") {
+            self.ends.remove(user);
+        }
+        true
+    }
+}
+
+fn follows(before: Link, event: &Event) -> bool {
+    event.link == Some(link(before, event.covered().as_bytes()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::event::from_syslog;
+    use qrtotp_account::{Chain, RecordId};
+    use std::collections::HashMap;
+
+    /// Writes lines as the module does: with a number and a link if the event changes the account.
+    #[derive(Default)]
+    pub(crate) struct Log {
+        chains: HashMap<String, Chain>,
+    }
+
+    impl Log {
+        /// The line as an entry of a file.
+        pub(crate) fn entry(&mut self, at: i64, line: &str) -> Entry {
+            let event = Event::parse(line).unwrap();
+            let changes = |reason| matches!(reason, "wrong_code" | "replayed_code");
+            let mut line = event.line.clone();
+            if event.is_always_chained()
+                || event.get("event") == Some("recovery_used")
+                || event.get("reason").is_some_and(changes)
+            {
+                let record = RecordId([9; 16]);
+                let user = event.get("user").unwrap_or_default().to_owned();
+                self.chains.entry(user).or_insert_with(|| Chain::new(record)).add(&mut line, 0, at);
+            }
+            let stamp = qrtotp_values::text::utc(at).replace(' ', "T");
+            from_syslog(&format!("{stamp} h sshd[1]: pam_qrtotp(sshd:auth): {line}")).unwrap()
+        }
+
+        /// The same, as the journal gives a line of this writer.
+        pub(crate) fn by(&mut self, writer: Writer, at: i64, line: &str) -> Entry {
+            Entry { journal: true, writer, ..self.entry(at, line) }
+        }
+    }
+
+    const WRONG: &str = "event=login result=denied reason=wrong_code user=root by=alice";
+    const WAITS: &str = "event=login result=denied reason=throttled user=root by=alice";
+
+    #[test]
+    fn a_line_of_a_users_process_counts_only_if_the_chain_proves_it() {
+        for writer in [Writer::User(1000), Writer::Ended(1000), Writer::Setuid(1000), Writer::Unknown] {
+            let (mut log, mut trust) = (Log::default(), Trust::default());
+            let mut counts = |writer, line: &str| {
+                let entry = log.by(writer, 1_795_946_400, line);
+                trust.counts(&entry)
+            };
+            assert!(!counts(writer, WAITS) && !counts(writer, WRONG), "{writer:?}: nothing came before");
+            assert!(counts(Writer::Root, WAITS) && counts(Writer::Root, WRONG));
+            assert!(!counts(writer, WAITS) && counts(writer, WRONG), "{writer:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_only_looks_chained_counts_from_nobody() {
+        let (mut log, mut trust) = (Log::default(), Trust::default());
+        assert!(trust.counts(&log.by(Writer::Root, 1, WRONG)));
+        let mut real = log.by(Writer::Ended(1000), 2, WRONG);
+        real.event =
+            Event::parse(&real.event.line.replace("user=root", "user=root rhost=192.0.2.1")).unwrap();
+        assert!(!trust.counts(&real));
+        let accepted = "event=login result=accepted reason=code user=root";
+        for writer in [Writer::Root, Writer::Unknown] {
+            let entry = Entry { writer, ..from_syslog(&format!("- h qrtotp: {accepted}")).unwrap() };
+            assert!(!trust.counts(&entry), "{writer:?}");
+        }
+    }
+
+    #[test]
+    fn behind_a_gap_a_setuid_programs_second_line_counts_again() {
+        let (mut log, mut trust) = (Log::default(), Trust::default());
+        let mut counts = |lost: bool| {
+            let entry = log.by(Writer::Setuid(1000), 1, WRONG);
+            if lost { None } else { Some(trust.counts(&entry)) }
+        };
+        let seen: Vec<_> =
+            [false, false, true, false, false, false].into_iter().filter_map(&mut counts).collect();
+        assert_eq!(seen, [false, true, false, true, true]);
+    }
+
+    #[test]
+    fn lines_of_a_file_count_in_the_order_of_the_chain_and_without_a_link() {
+        let (mut log, mut trust) = (Log::default(), Trust::default());
+        let entries: Vec<Entry> = (0..4).map(|n| log.entry(n, WRONG)).collect();
+        let counted: Vec<bool> = [0, 2, 1, 3].into_iter().map(|n| trust.counts(&entries[n])).collect();
+        assert_eq!(counted, [true, false, true, true]);
+        assert!(trust.counts(&log.entry(9, WAITS)));
+    }
+}
