@@ -32,13 +32,27 @@ const MODULE: [&str; 4] = ["build", "--release", "--package", "pam_qrtotp"];
 /// Builds module, command and broker.
 pub fn release() -> Result<Artefacts> {
     say("building module, command and broker (release)");
-    run(&mut cargo(&MODULE))?;
-    run(&mut cargo(&["build", "--release", "--package", "enroll-cli", "--package", "qrtotpd"]))?;
+    let flags = flags()?;
+    run(cargo(&MODULE).env("RUSTFLAGS", &flags))?;
+    let programs = ["build", "--release", "--package", "enroll-cli", "--package", "qrtotpd"];
+    run(cargo(&programs).env("RUSTFLAGS", &flags))?;
     Ok(Artefacts {
         module: built("release/libpam_qrtotp.so")?,
         command: built("release/qrtotp")?,
         broker: built("release/qrtotpd")?,
     })
+}
+
+/// Those of debian/rules, which then finds all of it built: no path of this machine in the artefacts.
+pub fn flags() -> Result<String> {
+    let source = workspace().canonicalize()?;
+    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    Ok(format!("{} {}", remap(&cargo_home()?, "/cargo"), remap(&source, "/source")))
+}
+
+pub fn cargo_home() -> Result<PathBuf> {
+    let default = || Some(std::env::home_dir()?.join(".cargo"));
+    std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(default).context("HOME is not set")
 }
 
 fn built(path: &str) -> Result<PathBuf> {

@@ -51,6 +51,7 @@ pub fn of_release() -> Result<PathBuf> {
         let mut rules = Command::new("debian/rules");
         rules.current_dir(build::workspace()).arg(target).env("TARGET", build::target());
         // Files in the package belong to root even if we are not root; `cargo xtask test` runs the tests.
+        rules.env("RUSTFLAGS", build::flags()?);
         rules.envs([("DEB_RULES_REQUIRES_ROOT", "no"), ("DEB_BUILD_OPTIONS", "nocheck")]);
         run(&mut rules)
     };
@@ -68,14 +69,12 @@ fn on_the_oldest() -> Result<PathBuf> {
     // Fetched here: nothing is configured for the network there.
     run(&mut crate::step::cargo(&["fetch", "--locked"]))?;
     let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().context("rustc is needed")?;
-    let homes = std::env::home_dir().context("HOME is not set")?;
-    let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| homes.join(".cargo"), PathBuf::from);
     say(&format!("building and packing on the files of Debian {OLDEST}"));
     let directory = emptied()?;
     let mut inside = as_root("unshare");
     inside.args(["--mount", "--pid", "--fork", "--kill-child", "bash", "-c", include_str!("deb.sh")]);
     inside.env("ROOT", root.canonicalize()?).env("SOURCE", build::workspace().canonicalize()?);
-    inside.env("SYSROOT", String::from_utf8(sysroot.stdout)?.trim()).env("CRATES", cargo_home);
+    inside.env("SYSROOT", String::from_utf8(sysroot.stdout)?.trim()).env("CRATES", build::cargo_home()?);
     inside.env("OUT", directory.canonicalize()?);
     run(&mut inside)?;
     ensure!(packages(&directory)?.len() == 2, "debian/rules did not make two packages");
