@@ -3,10 +3,12 @@
 
 use super::AS_ROOT;
 use super::files::Files;
+use super::methods::Methods;
 use super::pam::SSHD;
 use super::report::{Finding, Report};
 use super::sshd_files::{Connection, SshdFiles, member_of};
 use super::stacks::{Primary, Service};
+use crate::cli::With;
 use crate::context::Context;
 use crate::program::Silence;
 use crate::sshd::{Settings, program};
@@ -20,11 +22,8 @@ use std::time::SystemTime;
 
 /// sshd's error if the directory is missing that its service makes. By then it has read its configuration and
 /// its keys.
-const NOT_STARTED: &str = "Missing privilege separation directory";
+pub const NOT_STARTED: &str = "Missing privilege separation directory";
 const SNIPPET: &str = "see conf/sshd_config.d/qrtotp.conf; then: sshd -t && systemctl reload ssh";
-/// The factors that sshd asks for before or instead of PAM.
-const WITHOUT_PAM: [&str; 3] = ["pubkeyauthentication", "hostbasedauthentication", "gssapiauthentication"];
-
 /// sshd of this host.
 pub enum Sshd {
     Absent,
@@ -80,6 +79,27 @@ impl Sshd {
             Self::Settings(_) => Primary::Program,
         }
     }
+
+    /// The factor that `setup` can demand besides the code without letting anybody in who can't get in today.
+    ///
+    /// # Errors
+    /// The reason why the admin has to choose.
+    pub fn factor(&self) -> Result<With, String> {
+        let all = match self {
+            Self::Absent => return Ok(With::Password),
+            Self::Unknown(finding) => return Err(format!("{}: {}", finding.subject, finding.what)),
+            Self::Settings(all) => all,
+        };
+        let every =
+            |holds: fn(&Methods<'_>) -> bool| all.iter().all(|(_, settings)| holds(&Methods::of(settings)));
+        if every(|methods| methods.takes_password()) {
+            Ok(With::Password)
+        } else if every(|methods| !methods.takes_password() && methods.takes_key()) {
+            Ok(With::Key)
+        } else {
+            Err("sshd takes keys from some users or addresses and passwords from others".into())
+        }
+    }
 }
 
 fn silent(silence: &Silence, program: &str) -> Finding {
@@ -101,56 +121,6 @@ fn silent(silence: &Silence, program: &str) -> Finding {
         )
         .why("the running one goes on with its old settings; after a restart nobody gets in")
         .fix("correct that until `sshd -t` is silent"),
-    }
-}
-
-/// How sshd lets in.
-struct Methods<'s> {
-    /// It asks PAM's questions.
-    interactive: bool,
-    password: bool,
-    pam: bool,
-    any: bool,
-    lists: Vec<&'s str>,
-    /// Some way in passes PAM by, where any method is enough.
-    outside: bool,
-}
-
-impl<'s> Methods<'s> {
-    fn of(settings: &'s Settings) -> Self {
-        let methods = settings.get("authenticationmethods").unwrap_or("any");
-        let any = methods.eq_ignore_ascii_case("any");
-        Self {
-            interactive: settings.is_on("kbdinteractiveauthentication")
-                || settings.is_on("challengeresponseauthentication"),
-            password: settings.is_on("passwordauthentication"),
-            pam: settings.is_on("usepam"),
-            any,
-            lists: if any { Vec::new() } else { methods.split_ascii_whitespace().collect() },
-            outside: WITHOUT_PAM.iter().any(|keyword| settings.is_on(keyword)),
-        }
-    }
-
-    fn named(list: &str, wanted: &str) -> bool {
-        list.split(',').any(|method| method.split(':').next() == Some(wanted))
-    }
-
-    /// A list has something that sshd checks itself.
-    fn proves(list: &str) -> bool {
-        ["publickey", "hostbased", "gssapi-with-mic"].iter().any(|method| Self::named(list, method))
-    }
-
-    /// True if sshd asks PAM although it verified nothing.
-    fn pam_alone(&self) -> bool {
-        self.pam && (self.any || self.lists.iter().any(|list| !Self::proves(list)))
-    }
-
-    /// As `pam_alone`, by keyboard-interactive only: an attacker with neither key nor password gets that far.
-    fn questions_alone(&self) -> bool {
-        let alone = |list: &&str| {
-            list.split(',').all(|method| method.split(':').next() == Some("keyboard-interactive"))
-        };
-        self.pam && self.interactive && (self.any || self.lists.iter().any(alone))
     }
 }
 

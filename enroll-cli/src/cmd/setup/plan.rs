@@ -25,12 +25,19 @@ const SHIPPED_DROP_IN: &str = include_str!("../../../../conf/sshd_config.d/qrtot
 const OURS: &str = "auth       required     pam_qrtotp.so\n";
 const PERMIT: &str = "auth       required     pam_permit.so\n";
 
+/// The factor besides the code.
+#[derive(Clone, Copy, Debug)]
+pub struct Factors {
+    pub sshd: With,
+    pub others: With,
+}
+
 /// The changes for `services`, in the order in which they have to be made. `drop_ins`: sshd reads files of
 /// sshd_config.d.
 ///
 /// # Errors
 /// Why a service is left as it is.
-pub fn plan(tree: &Tree, services: &[String], with: With, drop_ins: bool) -> Result<Vec<Change>, String> {
+pub fn plan(tree: &Tree, services: &[String], with: Factors, drop_ins: bool) -> Result<Vec<Change>, String> {
     let mut changes = Vec::new();
     let mut tree = tree.clone();
     if services.iter().any(|service| service == SSHD) {
@@ -41,12 +48,13 @@ pub fn plan(tree: &Tree, services: &[String], with: With, drop_ins: bool) -> Res
             );
         }
         let file = PathBuf::from(DROP_IN);
-        let (before, after) = (tree.text(&file), drop_in(with));
+        let (before, after) = (tree.text(&file), drop_in(with.sshd));
         changes.extend((before.as_ref() != Some(&after)).then_some(Change { file, before, after }));
     }
     for service in services {
         let sibling = SIBLINGS.iter().find(|(name, _)| name == service).map(|(_, sibling)| *sibling);
         for name in std::iter::once(service.as_str()).chain(sibling) {
+            let with = if name == SSHD { with.sshd } else { with.others };
             let Some(change) = service_file(&tree, name, with, name == service)? else { continue };
             tree = tree.with(&change.file, &change.after);
             changes.push(change);
