@@ -2,6 +2,7 @@
 //! planned PAM file is judged by the interpreter that `doctor` uses before it is proposed.
 
 use crate::cli::With;
+use crate::cmd::doctor::report::Finding;
 use crate::cmd::doctor::{Primary, Service};
 use pam_stack::{Kind, Part, Tree};
 use std::path::{Path, PathBuf};
@@ -96,6 +97,10 @@ fn service_file(tree: &Tree, name: &str, with: With, named: bool) -> Result<Opti
             None => Ok(None),
             Some(finding) => Err(format!("{name} asks already, but {}; {}", finding.what, finding.fix)),
         };
+    }
+    let broken = |finding: &Finding| finding.id == "nobody-gets-in";
+    if let Some(finding) = Service::read(tree, name, primary).findings().into_iter().find(broken) {
+        return Err(format!("{name} lets nobody in today: {}; {}", finding.what, finding.fix));
     }
     let text = tree.text(&found).filter(|text| !text.contains(char::REPLACEMENT_CHARACTER));
     let text = text.ok_or_else(|| format!("{} can't be read as UTF-8", found.display()))?;
