@@ -5,8 +5,9 @@ pub use crate::caller::{login_uid, subject, syslog, terminal_name};
 use crate::error::{Failure, store_failure};
 use nix::unistd::{User, geteuid, getuid};
 use qrtotp_account::{Name, NameError};
-use qrtotp_audit::Subject;
-use qrtotp_flow::{Directory, HostDirectory, host_name};
+use qrtotp_clock::SystemClock;
+use qrtotp_flow::{Ctx, Directory, HostDirectory, host_name};
+use qrtotp_frontend::Syslog;
 use qrtotp_policy::{Compiled, Config, ConfigFile, DEFAULT_PATH};
 use qrtotp_store::{FileStore, Store, StoreError};
 use qrtotp_values::text::clean;
@@ -87,9 +88,16 @@ impl Context {
         self.config.account_on(&host_name(), user)
     }
 
-    /// The account and the caller's terminal, for the log.
-    pub fn subject(&self, user: &str) -> Subject {
-        subject(user)
+    /// The context of a flow on the account `user`, from the caller's terminal.
+    pub fn flow<'f>(&'f self, store: &'f dyn Store, user: &str, log: &'f mut Syslog) -> Ctx<'f> {
+        Ctx {
+            config: &self.config,
+            store,
+            directory: &HostDirectory,
+            clock: &SystemClock,
+            audit: log,
+            subject: subject(user),
+        }
     }
 }
 
@@ -137,7 +145,7 @@ pub fn person(account: &Account) -> Result<User, Failure> {
 }
 
 /// The name of a record: of a user in the user database, or of a deleted one whose record remains.
-pub fn record_name(typed: &str, store: &impl Store) -> Result<Name, Failure> {
+pub fn record_name(typed: &str, store: &dyn Store) -> Result<Name, Failure> {
     let found = HostDirectory.find(typed);
     if let Ok(Some(person)) = found {
         return Name::new(&person.name).map_err(bad_name);

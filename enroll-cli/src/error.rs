@@ -19,8 +19,8 @@ pub fn shown(path: &Path) -> String {
     clean(&path.display().to_string(), LONGEST_PATH)
 }
 
-/// How a command ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How a command ended; a later one is worse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// 0
     #[default]

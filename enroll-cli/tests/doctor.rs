@@ -6,11 +6,9 @@ mod instance;
 
 use instance::Instance;
 use qrtotp_account::{Label, Name};
-use qrtotp_audit::Subject;
-use qrtotp_clock::{Clock, Deadline, SystemClock};
-use qrtotp_flow::{Import, import};
+use qrtotp_clock::Deadline;
+use qrtotp_flow::Import;
 use qrtotp_otp::{Params, Secret};
-use qrtotp_policy::Config;
 use qrtotp_store::FileStore;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -84,8 +82,7 @@ fn a_device_whose_clock_is_taken_to_be_more_than_ten_minutes_off_is_named_with_i
         let (name, label) = (Name::new(name).unwrap(), Label::default());
         let secret = Secret::generate().unwrap();
         let what = Import { drift, ..Import::new(&name, 4711, &label, &secret, Params::default()) };
-        let (now, subject) = (SystemClock.now(), Subject::default());
-        import(&store, &Config::default(), &what, now, &subject, &mut Vec::new()).unwrap();
+        instance::add(&store, what);
     }
     let (_, report) = diagnosis(&instance);
     assert_eq!(report["accounts"]["devices_clock_off"], 2);

@@ -3,7 +3,7 @@
 use crate::world::{self, World};
 use qrtotp_account::{Name, Record, RecordError, RecordId, State};
 use qrtotp_otp::{MAX_OWN_SIDE, Window};
-use qrtotp_store::{Account, FileStore, Scope, SealKey, Store};
+use qrtotp_store::{Account, FileStore, Scope, SealKey, Store, StoreExt};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;

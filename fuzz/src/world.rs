@@ -1,9 +1,12 @@
 //! A host for logins: a real store in memory, a clock, a user database, and a scripted user.
 
 use qrtotp_account::Name;
-use qrtotp_audit::{AuditSink, Priority};
+use qrtotp_audit::{AuditSink, Entry};
 use qrtotp_clock::Clock;
-use qrtotp_flow::{Dialog, Directory, Echo, LoginHost, LookupError, NoAnswer, Person, Typed, Unproven};
+use qrtotp_flow::{
+    CodesDelivery, Dialog, Directory, Echo, EnrollDialog, LoginHost, LookupError, NoAnswer, Person, QrState,
+    Reply, Typed, Unproven,
+};
 use qrtotp_store::FileStore;
 use qrtotp_values::UnixTime;
 use std::cell::Cell;
@@ -80,8 +83,8 @@ impl Directory for People {
 pub(crate) struct Log(pub(crate) Vec<String>);
 
 impl AuditSink for Log {
-    fn record(&mut self, _: Priority, line: &str) {
-        self.0.push(line.to_owned());
+    fn record(&mut self, entry: &Entry<'_>) {
+        self.0.push(entry.line());
     }
     fn debug(&mut self, line: &str) {
         self.0.push(format!("debug {line}"));
@@ -113,6 +116,15 @@ impl Dialog for Host<'_> {
         answer().map(Typed::new).ok_or(NoAnswer)
     }
     fn wait(&mut self, _: Duration) {}
+}
+
+impl EnrollDialog for Host<'_> {
+    fn first_code(&mut self, _: QrState<'_>, _: Option<&str>) -> Result<Reply, NoAnswer> {
+        Err(NoAnswer)
+    }
+    fn recovery_codes(&mut self, _: &[zeroize::Zeroizing<String>], _: Option<&str>) -> Result<CodesDelivery, NoAnswer> {
+        Err(NoAnswer)
+    }
 }
 
 impl LoginHost for Host<'_> {

@@ -10,7 +10,7 @@ use pam::items::{AuthTok, RHost, RUser, Service, Tty, User};
 use pam::module::PamHandle;
 use pam::secret::SecretBytes;
 use qrtotp_account::Name;
-use qrtotp_audit::{AuditSink, Priority, Subject};
+use qrtotp_audit::{AuditSink, Entry, Priority, Subject};
 use qrtotp_flow::{Dialog, Echo, LoginHost, NoAnswer, Typed, Unproven};
 use qrtotp_policy::check_proof_service;
 use qrtotp_values::text::clean;
@@ -87,15 +87,15 @@ impl Log {
 }
 
 impl AuditSink for Log {
-    fn record(&mut self, priority: Priority, line: &str) {
-        let priority = match priority {
+    fn record(&mut self, entry: &Entry<'_>) {
+        let priority = match entry.priority() {
             Priority::Alert => LOG_ALERT,
             Priority::Error => LOG_ERR,
             Priority::Warning => LOG_WARNING,
             Priority::Notice => LOG_NOTICE,
             Priority::Info => LOG_INFO,
         };
-        self.write(priority, line);
+        self.write(priority, &entry.line());
     }
 
     fn debug(&mut self, line: &str) {

@@ -15,7 +15,8 @@ use pam::module::{PamHandle, PamHooks};
 use qrtotp_audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{
-    Args, Dialog, HostDirectory, Login, Outcome, UNAVAILABLE, account_part, logged_name, report_killed_holder,
+    Args, Ctx, Dialog, HostDirectory, Outcome, UNAVAILABLE, account_part, login, looked_up,
+    report_killed_holder,
 };
 use qrtotp_policy::{ConfigFile, PROOF_SERVICE};
 use std::alloc::System;
@@ -156,18 +157,15 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         Err(error) => return refuse(&mut host, &mut log, &subject, error.reason(), &error.to_string()),
     };
     let who = subject.clone();
-    let outcome = Login {
+    let ctx = Ctx {
         config: &source.config,
-        options: &args.options,
         store: &store,
         directory: &HostDirectory,
-        host: &mut host,
         clock: &SystemClock,
         audit: &mut log,
         subject,
-        ruling: qrtotp_flow::Ruling::default(),
-    }
-    .run();
+    };
+    let outcome = login(ctx, &args.options, &mut host);
     report_killed_holder(store.take_killed_holder(), &who, &mut log);
     outcome
 }
@@ -194,7 +192,7 @@ fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
 /// Denies because something on our side is broken; the log says what to do.
 fn refuse(host: &mut Host<'_>, log: &mut Log, subject: &Subject, reason: &str, detail: &str) -> Outcome {
     host.show(UNAVAILABLE);
-    let subject = &Subject { user: logged_name(&HostDirectory, &subject.user), ..subject.clone() };
+    let subject = &looked_up(subject);
     Event::new(Kind::ConfigurationRefused, subject).reason(reason).detail(detail).emit(log);
     Event::login(subject, Verdict::Denied, reason).detail(detail).emit(log);
     Outcome::Denied

@@ -7,15 +7,13 @@ use nix::errno::Errno;
 use nix::unistd::{geteuid, getuid};
 use qrtotp_audit::{Event, Subject, Verdict};
 use qrtotp_flow::{
-    Dialog, Echo, FirstPass, HostDirectory, LoginHost, Options, Outcome, UNAVAILABLE, logged_name,
+    Dialog, FirstPass, LoginHost, Options, Outcome, QUESTION, UNAVAILABLE, ask_code, looked_up,
 };
 use qrtotp_policy::ConfigError;
 use qrtotp_store::{StoreError, TrustError};
 use qrtotp_wire::{DEFAULT_SOCKET, Request, verify};
 use std::path::Path;
 use std::time::Duration;
-use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
 
 /// How long the broker may take for a verdict: users do not wait longer at a locked screen.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -45,7 +43,7 @@ pub(crate) fn authenticate(
     options: &Options,
 ) -> Outcome {
     let typed = subject.user.clone();
-    let subject = &Subject { user: logged_name(&HostDirectory, &subject.user), ..subject.clone() };
+    let subject = &looked_up(subject);
     let mut deny = |host: &mut Host<'_>, reason, detail: &str| {
         host.show(UNAVAILABLE);
         Event::login(subject, Verdict::Denied, reason).detail(detail).emit(log);
@@ -57,31 +55,18 @@ pub(crate) fn authenticate(
     }
     let password = host.password();
     let forward = options.first_pass == FirstPass::Forward;
-    let answer = match (options.first_pass, password) {
-        (FirstPass::Use, None) => {
-            return deny(host, "no_password", "use_first_pass, but no module before set one");
-        }
-        (FirstPass::Use | FirstPass::Forward, Some(password)) => password,
-        (FirstPass::Ask | FirstPass::Try | FirstPass::Forward, password) => {
-            let usual = if forward { "Password & verification code: " } else { "Verification code: " };
-            let echo = if options.echo_code { Echo::On } else { Echo::Off };
-            let prompt = options.prompt.as_deref().unwrap_or(usual);
-            let Ok(answer) = host.ask(prompt, echo) else { return deny(host, "no_answer", "") };
-            if password.is_some_and(|password| bool::from(password.ct_eq(&answer))) {
-                return deny(host, "password_repeated", "");
-            }
-            answer
-        }
+    let answer = match ask_code(host, options, QUESTION, password.as_ref()) {
+        Ok(answer) => answer,
+        Err(why) => return deny(host, why.reason, &why.detail),
     };
-    let Subject { service, tty, .. } = subject.clone();
     let request = Request::Verify {
         user: typed,
-        service,
-        tty,
+        service: subject.service.clone(),
+        tty: subject.tty.clone(),
         nullok: options.nullok,
         forward,
         id: String::new(),
-        answer: Zeroizing::new(answer.to_vec()),
+        answer: answer.clone(),
     };
     let limit = if forward { LIMIT_WITH_PASSWORD } else { LIMIT };
     if forward {

@@ -2,7 +2,6 @@
 
 use crate::served::{Ended, Served};
 use qrtotp_account::{CredentialId, EnrolmentStatus, Label};
-use qrtotp_clock::SystemClock;
 use qrtotp_flow::{ResyncError, Selection};
 use qrtotp_frontend::DeviceList;
 use qrtotp_store::Store;
@@ -28,7 +27,7 @@ impl Served<'_> {
 
     pub fn rename(&mut self, id: Option<CredentialId>, label: &Label) -> Result<Response, Ended> {
         let id = id.map_or_else(|| self.only_device(), Ok)?;
-        self.owner().rename(id, label)?;
+        self.as_owner(|owner| owner.rename(id, label))?;
         Ok(Response::Done(format!("{id} is called {:?} now.", label.as_str())))
     }
 
@@ -38,7 +37,7 @@ impl Served<'_> {
             Devices::All => Selection::All,
             Devices::Only => Selection::One(self.only_device()?),
         };
-        let gone = self.owner().revoke(which)?;
+        let gone = self.as_owner(|owner| owner.revoke(which))?;
         let mut text: Vec<String> = gone.iter().map(|(id, _)| format!("Revoked {id}.")).collect();
         let standing = self.store.load(&self.caller.name)?.map(|account| account.record.standing());
         if standing == Some(EnrolmentStatus::Revoked) {
@@ -49,14 +48,7 @@ impl Served<'_> {
 
     /// The two codes also serve as the proof.
     pub fn resync(&mut self) -> Result<Response, Ended> {
-        let found = qrtotp_flow::resync(
-            (self.store, self.config),
-            (&self.caller.name, self.caller.uid),
-            &mut self.person,
-            &SystemClock,
-            self.subject,
-            self.log,
-        )?;
+        let found = self.as_owner(|owner| owner.resync())?;
         Ok(Response::Done(found.to_string()))
     }
 

@@ -2,7 +2,7 @@
 //! counted instead, and their number is logged.
 
 use crate::PROGRAM;
-use qrtotp_audit::{AuditSink, Event, Kind, Priority, Subject};
+use qrtotp_audit::{AuditSink, Entry, Event, Kind, Priority, Subject};
 use qrtotp_clock::Deadline;
 use qrtotp_frontend::Syslog;
 use qrtotp_values::text::logfmt;
@@ -137,32 +137,25 @@ impl Log {
 }
 
 impl AuditSink for Log {
-    fn record(&mut self, priority: Priority, line: &str) {
-        if !is_refusal(priority, line) || self.refusals.admit(self.who, REFUSALS, EACH, &self.by) {
-            self.record_chained(priority, line);
+    fn record(&mut self, entry: &Entry<'_>) {
+        if is_limited(entry) && !self.refusals.admit(self.who, REFUSALS, EACH, &self.by) {
+            return;
         }
-    }
-
-    // Not limited: the throttle counted each of them.
-    fn record_chained(&mut self, priority: Priority, line: &str) {
-        match &self.audience {
-            Some(audience) => {
-                let mut line = line.to_owned();
-                logfmt(&mut line, "audience", audience);
-                self.syslog.record(priority, &line);
-            }
-            None => self.syslog.record(priority, line),
+        let mut line = entry.line();
+        if let Some(audience) = &self.audience {
+            logfmt(&mut line, "audience", audience);
         }
+        self.syslog.write(entry.priority(), &line);
     }
 
     fn debug(&mut self, _: &str) {}
 }
 
 /// Whether callers could cause unlimited numbers of such lines. Changes and accepted logins take a code or a
-/// password, and the throttle engages once in many guesses.
-fn is_refusal(priority: Priority, line: &str) -> bool {
-    let engaged = line.split(' ').next() == Some(&format!("event={}", Kind::ThrottleEngaged.as_str()));
-    matches!(priority, Priority::Warning | Priority::Error | Priority::Alert) && !engaged
+/// password, the throttle engages once in many guesses, and it counted each event of a chain.
+fn is_limited(entry: &Entry<'_>) -> bool {
+    let urgent = matches!(entry.priority(), Priority::Warning | Priority::Error | Priority::Alert);
+    urgent && matches!(entry, Entry::Event(_)) && entry.kind() != Kind::ThrottleEngaged
 }
 
 fn line(event: &Event<'_>) -> Line {
@@ -171,12 +164,13 @@ fn line(event: &Event<'_>) -> Line {
 
 fn write(lines: &[Line]) {
     let mut syslog = Syslog::open(PROGRAM);
-    lines.iter().for_each(|(priority, line)| syslog.record(*priority, line));
+    lines.iter().for_each(|(priority, line)| syslog.write(*priority, line));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use qrtotp_audit::Verdict;
 
     #[test]
     fn refusals_are_logged_up_to_a_limit_for_each_caller_and_the_rest_is_counted() {
@@ -202,10 +196,15 @@ mod tests {
 
     #[test]
     fn what_is_changed_or_accepted_and_an_engaged_throttle_are_never_left_out() {
-        assert!(is_refusal(Priority::Warning, "event=login result=denied reason=wrong_code"));
-        assert!(is_refusal(Priority::Error, "event=configuration_refused reason=config_invalid"));
-        assert!(!is_refusal(Priority::Warning, "event=throttle_engaged reason=waiting"));
-        assert!(!is_refusal(Priority::Info, "event=login result=accepted"));
-        assert!(!is_refusal(Priority::Notice, "event=credential_revoked"));
+        let subject = Subject::default();
+        let login = |verdict| Event::login(&subject, verdict, "");
+        let limited = |event: &Event<'_>| is_limited(&Entry::Event(event));
+        assert!(limited(&login(Verdict::Denied)));
+        assert!(limited(&Event::new(Kind::ConfigurationRefused, &subject)));
+        assert!(!limited(&Event::new(Kind::ThrottleEngaged, &subject)));
+        assert!(!limited(&login(Verdict::Accepted)));
+        assert!(!limited(&Event::new(Kind::CredentialRevoked, &subject)));
+        let (kind, priority) = (Kind::Login, Priority::Warning);
+        assert!(!is_limited(&Entry::Chained { kind, priority, line: "", detail: "" }));
     }
 }

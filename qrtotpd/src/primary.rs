@@ -3,7 +3,6 @@
 
 use crate::PROGRAM;
 use crate::remote::Remote;
-use crate::request_store::RequestStore;
 use crate::served::Ended;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -51,7 +50,7 @@ impl Drop for Reaped {
 
 /// A check of the primary factor of `throttle.name`.
 pub struct Check<'a, 'line> {
-    throttle: PrimaryThrottle<'a, RequestStore<'a>>,
+    throttle: PrimaryThrottle<'a>,
     time: Duration,
     person: &'a mut Remote<'line>,
     answered: Option<Answered>,
@@ -61,17 +60,13 @@ pub struct Check<'a, 'line> {
 
 impl<'a, 'line> Check<'a, 'line> {
     /// The user may take `time` for the answer, and PAM as long for the check.
-    pub fn new(
-        throttle: PrimaryThrottle<'a, RequestStore<'a>>,
-        time: Duration,
-        person: &'a mut Remote<'line>,
-    ) -> Self {
+    pub fn new(throttle: PrimaryThrottle<'a>, time: Duration, person: &'a mut Remote<'line>) -> Self {
         Self { throttle, time, person, answered: None, failures: None }
     }
 
     /// Asks for the password and has it checked. A refusal is logged at once, but reported at a fixed time
     /// after the answer.
-    pub fn run(mut self, subject: &Subject, log: &mut impl AuditSink) -> Result<(), Ended> {
+    pub fn run(mut self, subject: &Subject, log: &mut dyn AuditSink) -> Result<(), Ended> {
         let proven = self.prove();
         let ended = match proven {
             Ok(()) => self.throttle.lift(subject, log).map_err(Ended::from),
@@ -99,7 +94,7 @@ impl<'a, 'line> Check<'a, 'line> {
         mut self,
         password: &[u8],
         subject: &Subject,
-        log: &mut impl AuditSink,
+        log: &mut dyn AuditSink,
     ) -> Result<(), Unproven> {
         let proven = check_proof_service()
             .map_err(|error| Refusal::Unavailable(error.to_string()))
@@ -148,7 +143,7 @@ impl<'a, 'line> Check<'a, 'line> {
 
     /// Logs a refusal. The caller gets the same reply to a wrong password as to a right one that was not
     /// enough.
-    fn refuse(&self, refusal: Refusal, subject: &Subject, log: &mut impl AuditSink) -> Ended {
+    fn refuse(&self, refusal: Refusal, subject: &Subject, log: &mut dyn AuditSink) -> Ended {
         let usual = "enrolling needs your password, or a token with a code from an administrator";
         let mut event = Event::new(Kind::EnrollmentRefused, subject);
         if let Some(failures) = self.failures {

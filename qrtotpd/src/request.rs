@@ -2,20 +2,16 @@
 
 use crate::attempt::Attempt;
 use crate::caller::Away;
-use crate::log::Log;
 use crate::primary::Check;
-use crate::remote::Remote;
-use crate::request_store::RequestStore;
 use crate::served::{Ended, Served};
 use qrtotp_account::Label;
 use qrtotp_audit::{Event, Kind};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{
-    AdminError, Authority, Codes, EnrollError, Enrollment, EnrolmentRequest, FirstPass, Options,
-    PrimaryThrottle, SelfService, host_name,
+    AdminError, Authority, Codes, EnrollError, EnrolmentRequest, FirstPass, Options, PrimaryThrottle, enroll,
+    host_name,
 };
 use qrtotp_frontend::StatusView;
-use qrtotp_otp::Params;
 use qrtotp_store::{Account, Store, StoreError};
 use qrtotp_wire::{Request, Response};
 use std::time::Duration;
@@ -27,7 +23,7 @@ const AT_ONCE: Duration = Duration::from_secs(20);
 /// Bytes of text in one frame.
 const PIECE: usize = 4096;
 
-impl<'a> Served<'a> {
+impl Served<'_> {
     /// Carries out the request and returns the final response.
     pub fn handle(mut self, request: Request) -> Result<Response, Ended> {
         self.person.line.last(self.time_for(&request));
@@ -65,22 +61,9 @@ impl<'a> Served<'a> {
         A_WHILE + Duration::from_secs(self.config.enroll.time_limit.as_seconds().unsigned_abs())
     }
 
-    pub fn owner(&mut self) -> SelfService<'_, RequestStore<'a>, Remote<'a>, SystemClock, Log> {
-        SelfService {
-            name: &self.caller.name,
-            uid: self.caller.uid,
-            config: self.config,
-            store: self.store,
-            dialog: &mut self.person,
-            clock: &SystemClock,
-            audit: self.log,
-            subject: self.subject,
-        }
-    }
-
     /// The authority of the enrolment. A uid alone is not enough: a cron job has it, too.
     fn authority(&mut self) -> Result<Authority, Ended> {
-        let authority = self.owner().authority().map_err(|error| {
+        let authority = self.as_owner(|owner| owner.authority()).map_err(|error| {
             if error.is_refusal() {
                 Event::new(Kind::EnrollmentRefused, self.subject).reason(error.reason()).emit(self.log);
             }
@@ -102,27 +85,11 @@ impl<'a> Served<'a> {
 
     fn enroll(&mut self, label: &Label) -> Result<Response, Ended> {
         let authority = self.authority()?;
-        let (name, host) = (&self.caller.name, host_name());
-        let request = EnrolmentRequest {
-            name,
-            uid: self.caller.uid,
-            label,
-            authority,
-            subject: self.subject,
-            issuer: &self.config.issuer_on(&host),
-            account: &self.config.account_on(&host, name.as_str()),
-            params: Params::default(),
-        };
-        let enrolled = Enrollment {
-            request: &request,
-            config: self.config,
-            store: self.store,
-            dialog: &mut self.person,
-            clock: &SystemClock,
-            audit: self.log,
-        }
-        .run();
-        match enrolled {
+        let name = &self.caller.name;
+        let host = &host_name();
+        let request = EnrolmentRequest { name, uid: self.caller.uid, label, authority, host };
+        let (mut ctx, dialog) = self.flow();
+        match enroll(&mut ctx, dialog, request) {
             Ok(enrolled) => {
                 let codes = match enrolled.codes {
                     Codes::Kept => "",
@@ -177,7 +144,7 @@ impl<'a> Served<'a> {
     }
 
     fn regenerate(&mut self) -> Result<Response, Ended> {
-        self.owner().regenerate_recovery()?;
+        self.as_owner(|owner| owner.regenerate_recovery())?;
         Ok(Response::Done("The old recovery codes are no longer valid.".into()))
     }
 }

@@ -5,7 +5,7 @@
 use crate::work_limits::{Limit, WorkPermit};
 use qrtotp_account::{FailureCounter, Name, Record, State};
 use qrtotp_policy::ConfigFile;
-use qrtotp_store::{Account, FileStore, SealKey, Store, StoreError};
+use qrtotp_store::{Account, FileStore, PrimaryFailures, SealKey, Store, StoreError};
 use std::cell::Cell;
 
 pub struct RequestStore<'a> {
@@ -78,31 +78,21 @@ impl Store for RequestStore<'_> {
         self.wait_without_turn(|store| store.load(name))
     }
 
-    fn update_state<T>(
-        &self,
-        name: &Name,
-        mut f: impl FnMut(&Record, &mut State) -> T,
-    ) -> Result<Option<T>, StoreError> {
-        self.wait_without_turn(|store| store.update_state(name, &mut f))
+    fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
+        self.wait_without_turn(|store| store.change_state(name, f))
     }
 
-    fn simulate(&self, f: impl FnOnce(&Record, &mut State)) {
+    fn simulate(&self, f: &mut dyn FnMut(&Record, &mut State)) {
         self.store.simulate(f); // takes no lock
     }
 
-    fn update_account<T>(
-        &self,
-        name: &Name,
-        mut f: impl FnMut(&mut Option<Account>) -> T,
-    ) -> Result<T, StoreError> {
-        self.wait_without_turn(|store| store.update_account(name, &mut f))
+    fn change_account(&self, name: &Name, f: &mut dyn FnMut(&mut Option<Account>)) -> Result<(), StoreError> {
+        self.wait_without_turn(|store| store.change_account(name, f))
     }
+}
 
-    fn update_primary<T>(
-        &self,
-        name: &Name,
-        mut f: impl FnMut(&mut FailureCounter) -> T,
-    ) -> Result<T, StoreError> {
-        self.wait_without_turn(|store| store.update_primary(name, &mut f))
+impl PrimaryFailures for RequestStore<'_> {
+    fn update_primary(&self, name: &Name, f: &mut dyn FnMut(&mut FailureCounter)) -> Result<(), StoreError> {
+        self.wait_without_turn(|store| store.update_primary(name, f))
     }
 }

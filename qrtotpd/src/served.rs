@@ -6,7 +6,8 @@ use crate::log::Log;
 use crate::remote::Remote;
 use crate::request_store::RequestStore;
 use qrtotp_audit::Subject;
-use qrtotp_flow::{AdminError, EnrollError};
+use qrtotp_clock::SystemClock;
+use qrtotp_flow::{AdminError, Ctx, EnrollError, HostDirectory, SelfService};
 use qrtotp_policy::Config;
 use qrtotp_store::StoreError;
 
@@ -47,4 +48,26 @@ pub struct Served<'a> {
     pub person: Remote<'a>,
     pub subject: &'a Subject,
     pub log: &'a mut Log,
+}
+
+impl<'a> Served<'a> {
+    /// The context of a flow, and the caller as its dialogue.
+    pub fn flow(&mut self) -> (Ctx<'_>, &mut Remote<'a>) {
+        let ctx = Ctx {
+            config: self.config,
+            store: self.store,
+            directory: &HostDirectory,
+            clock: &SystemClock,
+            audit: self.log,
+            subject: self.subject.clone(),
+        };
+        (ctx, &mut self.person)
+    }
+
+    /// Runs a flow of the caller as the owner of an account.
+    pub fn as_owner<T>(&mut self, run: impl FnOnce(SelfService<'_, '_>) -> T) -> T {
+        let (name, uid) = (&self.caller.name, self.caller.uid);
+        let (mut ctx, dialog) = self.flow();
+        run(SelfService { ctx: &mut ctx, name, uid, dialog })
+    }
 }

@@ -83,7 +83,7 @@ fn answer(line: &mut Connection, caller: &Caller, broker: &Broker, request: Requ
     }
 }
 
-fn broken(subject: &Subject, error: &StoreError, log: &mut impl AuditSink) -> Response {
+fn broken(subject: &Subject, error: &StoreError, log: &mut dyn AuditSink) -> Response {
     if error.is_record_fault() {
         Event::new(EventKind::RecordDamaged, subject)
             .reason(error.reason())
@@ -95,7 +95,7 @@ fn broken(subject: &Subject, error: &StoreError, log: &mut impl AuditSink) -> Re
 }
 
 /// Reports an unusable configuration: the reason to the administrator's log, only the fact to the caller.
-fn unusable(subject: &Subject, reason: &str, detail: &str, log: &mut impl AuditSink) -> Response {
+fn unusable(subject: &Subject, reason: &str, detail: &str, log: &mut dyn AuditSink) -> Response {
     Event::new(EventKind::ConfigurationRefused, subject).reason(reason).detail(detail).emit(log);
     Response::Failed(UNAVAILABLE.into())
 }

@@ -14,8 +14,8 @@ use qrtotp_account::{Name, ThrottleRules};
 use qrtotp_audit::{Event, Subject, Verdict};
 use qrtotp_clock::SystemClock;
 use qrtotp_flow::{
-    Dialog, Directory, Echo, FirstPass, HostDirectory, Login, LoginHost, LookupError, NOBODY, NoAnswer,
-    Options, Outcome, Person, PrimaryThrottle, Typed, Unproven,
+    Ctx, Dialog, Directory, Echo, FirstPass, HostDirectory, LoginHost, LookupError, NOBODY, NoAnswer,
+    Options, Outcome, Person, PrimaryThrottle, Typed, Unproven, login,
 };
 use qrtotp_policy::{Config, Defaults};
 use qrtotp_wire::Response;
@@ -122,18 +122,15 @@ impl Served<'_> {
             log: self.log.reopened(),
             password: None,
         };
-        let outcome = Login {
+        let ctx = Ctx {
             config,
-            options: &options,
             store: self.store,
             directory: &Found(person),
-            host: &mut given,
             clock: &SystemClock,
             audit: self.log,
             subject: Subject { user, ..subject.clone() },
-            ruling: qrtotp_flow::Ruling::default(),
-        }
-        .run();
+        };
+        let outcome = login(ctx, &options, &mut given);
         let counted = given.counted;
         if let (Outcome::Accepted, Some(bytes)) = (outcome, given.password) {
             let length = Response::PasswordLength(u32::try_from(bytes).unwrap_or(u32::MAX));

@@ -50,16 +50,25 @@ pub struct Known {
     pub recovery_codes: Vec<String>,
 }
 
-pub const ACTIONS: [Action; 8] = [
+pub const ACTIONS: [Action; 9] = [
     Action { name: "login", start: MODULE, before: enrolled, act: log_in },
     Action { name: "login with a recovery code", start: MODULE, before: with_recovery_codes, act: recover },
     Action { name: "use of a token at a login", start: MODULE, before: with_token, act: use_token },
     Action { name: "enrolment by root", start: COMMAND, before: unenrolled, act: enroll },
     Action { name: "import into a store that is there", start: COMMAND, before: unenrolled, act: import },
     Action { name: "import that makes key and store", start: COMMAND, before: without_store, act: import },
+    Action { name: "import of three keys", start: COMMAND, before: with_room, act: import_three },
     Action { name: "issue of a token", start: COMMAND, before: enrolled, act: issue },
     Action { name: "revocation", start: COMMAND, before: enrolled, act: revoke },
 ];
+
+/// `devices` times all codes of the window must not be more than 15.
+fn configuration(window: u64, devices: u8) -> String {
+    format!(
+        "[defaults]\nfirst_login = \"token\"\n[verify]\nwindow_back = {window}\n[throttle]\nfree_failures = 20\n\
+         [enroll]\nmax_devices = {devices}\nmax_shows = 10\nservices = [\"{SERVICE}\"]\nkey_services = [\"{SERVICE}\"]\n"
+    )
+}
 
 /// A private host that repeats one action.
 pub struct Host {
@@ -72,10 +81,7 @@ impl Host {
     #[must_use]
     pub fn new(action: &'static Action, state: State) -> Self {
         let sandbox = Sandbox::with_state(state);
-        sandbox.configure(&format!(
-            "[defaults]\nfirst_login = \"token\"\n[verify]\nwindow_back = {WINDOW}\n[throttle]\nfree_failures = 20\n\
-             [enroll]\nmax_devices = 1\nmax_shows = 10\nservices = [\"{SERVICE}\"]\nkey_services = [\"{SERVICE}\"]\n"
-        ));
+        sandbox.configure(&configuration(WINDOW, 1));
         // libpam reads this file for every service; Debian's loads five more modules.
         sandbox.pam("other", "");
         sandbox.pam(SERVICE, STACK);
@@ -164,6 +170,11 @@ fn unenrolled(sandbox: &Sandbox, known: &mut Known) {
     known.phone = Some(Phone::random());
 }
 
+fn with_room(sandbox: &Sandbox, known: &mut Known) {
+    sandbox.configure(&configuration(3, 3));
+    unenrolled(sandbox, known);
+}
+
 fn enrolled(sandbox: &Sandbox, known: &mut Known) {
     known.phone = Some(sandbox.import(USER));
 }
@@ -215,6 +226,13 @@ fn import(host: &Host, under: &[&str]) -> ActionReport {
     let phone = phone(host);
     host.sandbox.keep_secret(&phone.key);
     host.command(under, &["qrtotp", "import", "uri", USER, "--unused"], &format!("{}\n", phone.uri(USER)))
+}
+
+fn import_three(host: &Host, under: &[&str]) -> ActionReport {
+    let phones = [phone(host).clone(), Phone::random(), Phone::random()];
+    phones.iter().for_each(|phone| host.sandbox.keep_secret(&phone.key));
+    let uris: String = phones.iter().map(|phone| format!("{}\n", phone.uri(USER))).collect();
+    host.command(under, &["qrtotp", "import", "uri", USER, "--unused"], &uris)
 }
 
 fn issue(host: &Host, under: &[&str]) -> ActionReport {

@@ -33,15 +33,15 @@ pub fn scan_off(text: &str, background: Background, geometry: &str) -> Option<St
 
 #[must_use]
 pub fn scan_in(terminal: Terminal, text: &str, background: Background, geometry: &str) -> Option<String> {
-    let read = || decoders::read_png(&photograph_of(terminal, text, background, geometry));
-    // A single blurred frame is no fault of the picture: a phone looks at many.
-    let differ = |readings: &[Reading]| readings.iter().any(|reading| reading.text != readings[0].text);
-    let mut readings = read();
-    for _ in 0..2 {
-        if !differ(&readings) {
-            break;
-        }
-        readings = read();
+    // A single picture that one decoder can't read is no fault of the screen: a phone looks at many, and moves.
+    let photograph = || photograph_of(terminal, text, background, geometry);
+    let agree = |readings: &[Reading]| readings.iter().all(|reading| reading.text == readings[0].text);
+    let mut readings = decoders::read_png(&photograph());
+    if !agree(&readings) {
+        readings = decoders::read_png(&photograph());
+    }
+    if !agree(&readings) {
+        readings = decoders::read_png(&decoders::from_nearby(&photograph()));
     }
     decoders::agreed(&readings)
 }

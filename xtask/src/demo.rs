@@ -4,6 +4,7 @@ use std::{
     env,
     io::{IsTerminal, Write, stdin, stdout},
     os::unix::process::CommandExt,
+    path::Path,
     process::Command,
 };
 
@@ -11,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use qrtotp_tests::{Sandbox, users::PASSWORD};
 
 use crate::{
-    apt, build, demo_auto,
+    apt, build, demo_auto, picture,
     step::{as_root, is_root, say},
 };
 
@@ -20,14 +21,32 @@ pub const USER: &str = "demo";
 /// Set by the first half, which builds as the developer, for the second half, which needs root.
 const READY: &str = "QRTOTP_DEMO_READY";
 
+/// The parts of the demo.
+#[derive(Clone, Copy)]
+pub enum Show<'a> {
+    /// The user does it, if there is one.
+    ByHand,
+    /// The demo plays the user.
+    Auto,
+    /// A first login, drawn into this file.
+    Svg(&'a str),
+}
+
 /// # Errors
 /// A promise of the demo is broken.
-pub fn run(auto: bool) -> Result<()> {
+pub fn run(show: Show<'_>) -> Result<()> {
     if env::var_os(READY).is_none() {
         apt::need(&[apt::DEMO])?;
+        if matches!(show, Show::Svg(_)) {
+            apt::need(&[apt::TEST])?; // a terminal and a scanner
+        }
         let artefacts = build::release()?;
         let mut second_half = as_root(&env::current_exe()?.to_string_lossy());
-        second_half.arg("demo").args(auto.then_some("--auto"));
+        second_half.arg("demo").args(match show {
+            Show::ByHand => vec![],
+            Show::Auto => vec!["--auto"],
+            Show::Svg(file) => vec!["--svg", file],
+        });
         second_half.envs(artefacts.variables()).env(READY, "1");
         return Err(second_half.exec()).context("cannot go on as root");
     }
@@ -44,7 +63,10 @@ pub fn run(auto: bool) -> Result<()> {
     println!("{}", sandbox.read("/etc/pam.d/sshd").trim_end());
     say("starting a real sshd there");
     let _sshd = sandbox.start_sshd("");
-    if auto || !stdin().is_terminal() || !stdout().is_terminal() {
+    if let Show::Svg(file) = show {
+        return picture::run(&sandbox, Path::new(file));
+    }
+    if matches!(show, Show::Auto) || !stdin().is_terminal() || !stdout().is_terminal() {
         demo_auto::run(&sandbox)?;
     } else {
         by_hand(&sandbox)?;

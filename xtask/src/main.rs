@@ -21,6 +21,7 @@ mod fuzz;
 mod licences;
 mod missing_tools;
 mod oracles;
+mod picture;
 mod proof;
 mod prose;
 mod repo;
@@ -31,9 +32,12 @@ mod tool;
 
 use std::process::ExitCode;
 
+use demo::Show;
+
 const HELP: &str = "\
 cargo xtask test [--fast]   everything that must hold; --fast leaves out the end-to-end tests
 cargo xtask demo [--auto]   a real sshd in a private namespace, for you to log in to; --auto plays the person too
+cargo xtask demo --svg FILE   draws a first login there: the screens of a real client, one after the other
 cargo xtask bench [--quick] [--json FILE] [--write] [PART…]
                             what logins cost, beside others and the least possible; --write: into docs/PERFORMANCE.md, too;
                             PART: only that; --renew: instead, the instructions that `test` compares with
@@ -53,8 +57,9 @@ fn main() -> ExitCode {
     let result = match arguments[..] {
         ["test"] => test::run(false),
         ["test", "--fast"] => test::run(true),
-        ["demo"] => demo::run(false),
-        ["demo", "--auto"] => demo::run(true),
+        ["demo"] => demo::run(Show::ByHand),
+        ["demo", "--auto"] => demo::run(Show::Auto),
+        ["demo", "--svg", file] => demo::run(Show::Svg(file)),
         ["bench", ref arguments @ ..] => bench::run(arguments),
         ["fuzz", "--minutes", minutes] => fuzz::run(minutes, None),
         ["fuzz", "--minutes", minutes, target] => fuzz::run(minutes, Some(target)),

@@ -1,5 +1,7 @@
 //! `cargo xtask test`: all checks that a change must pass.
 
+use std::process::Command;
+
 use anyhow::{Context, Result};
 
 use qrtotp_tests::{
@@ -66,17 +68,26 @@ pub fn run(fast: bool) -> Result<()> {
     }
     let packages = deb::of_release()?;
     say("end-to-end tests against real sshd, sudo and su, in private namespaces");
-    let mut tests = cargo(&["test", "--package", "qrtotp-tests"]);
-    tests.envs(artefacts.variables()).env("QRTOTP_XTASK", std::env::current_exe()?);
-    tests.env("QRTOTP_DEB", packages).envs([lacks.variable()]);
+    let environment = |tests: &mut Command| -> Result<()> {
+        tests.envs(artefacts.variables()).env("QRTOTP_XTASK", std::env::current_exe()?);
+        tests.env("QRTOTP_DEB", &packages).envs([lacks.variable()]);
+        if !is_root() {
+            // Cargo goes on as the developer; only the tests themselves become root.
+            let host = build::host_triple()?.to_uppercase().replace('-', "_");
+            tests.env(format!("CARGO_TARGET_{host}_RUNNER"), "sudo --preserve-env --");
+        }
+        Ok(())
+    };
     // Most of these tests wait for programs rather than compute.
-    tests.env("RUST_TEST_THREADS", "4");
-    if !is_root() {
-        // Cargo goes on as the developer; only the tests themselves become root.
-        let host = build::host_triple()?.to_uppercase().replace('-', "_");
-        tests.env(format!("CARGO_TARGET_{host}_RUNNER"), "sudo --preserve-env --");
-    }
-    step::run(&mut tests)?;
+    let mut together =
+        cargo(&["test", "--package", "qrtotp-tests", "--", "--test-threads=4", "--skip=alone::"]);
+    environment(&mut together)?;
+    step::run(&mut together)?;
+    say("end-to-end tests that need the machine for themselves");
+    let mut alone =
+        cargo(&["test", "--package", "qrtotp-tests", "--test=e2e", "--", "--test-threads=1", "alone::"]);
+    environment(&mut alone)?;
+    step::run(&mut alone)?;
     lacks.say();
     Ok(())
 }

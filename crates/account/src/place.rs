@@ -33,7 +33,7 @@ impl Place {
     /// A process of another account on this host.
     #[must_use]
     pub fn caller(name: &str) -> Self {
-        apart(b'c', &Sha256::digest(name.as_bytes()))
+        Self::Apart(hashed(b'c', &[name.as_bytes()]))
     }
 
     /// A network: /24 of IPv4, /56 of IPv6, within which dynamic addresses stay familiar. A client address
@@ -52,11 +52,7 @@ impl Place {
             }
         };
         let Some(service) = through else { return apart(kind, &bytes) };
-        let name = service.as_str().as_bytes();
-        apart(
-            kind | 0x80,
-            &Sha256::new().chain_update([kind]).chain_update(bytes).chain_update(name).finalize(),
-        )
+        Self::Apart(hashed(kind | 0x80, &[&[kind], &bytes, service.as_str().as_bytes()]))
     }
 }
 
@@ -97,22 +93,28 @@ impl ExactOrigin<'_> {
             }
             Self::Session { session, tty, by } => [session.as_bytes(), tty.as_bytes(), by.as_bytes()],
         };
-        let [a, b, c] = parts;
-        let mut hash = Sha256::new();
-        for field in [&policy.to_le_bytes(), service.as_bytes(), a, b, c] {
-            hash.update((field.len() as u64).to_le_bytes());
-            hash.update(field);
-        }
-        let mut what = [b'r', 0, 0, 0, 0, 0, 0, 0];
-        what[1..].iter_mut().zip(hash.finalize()).for_each(|(byte, hashed)| *byte = hashed);
-        what
+        let ([a, b, c], policy) = (parts, policy.to_le_bytes());
+        let fields = [&policy, service.as_bytes(), a, b, c];
+        let lengths = fields.map(|field| (field.len() as u64).to_le_bytes());
+        let pairs: [[&[u8]; 2]; 5] = std::array::from_fn(|at| [&lengths[at][..], fields[at]]);
+        hashed(b'r', pairs.as_flattened())
     }
 }
 
 fn apart(kind: u8, what: &[u8]) -> Place {
+    Place::Apart(shortened(kind, what))
+}
+
+fn hashed(kind: u8, parts: &[&[u8]]) -> [u8; 8] {
+    let mut hash = Sha256::new();
+    parts.iter().for_each(|part| hash.update(part));
+    shortened(kind, &hash.finalize())
+}
+
+fn shortened(kind: u8, what: &[u8]) -> [u8; 8] {
     let mut bytes = [kind, 0, 0, 0, 0, 0, 0, 0];
     bytes[1..].iter_mut().zip(what).for_each(|(byte, known)| *byte = *known);
-    Place::Apart(bytes)
+    bytes
 }
 
 /// The origin of an answer, as the throttle sees it.

@@ -1,8 +1,8 @@
 //! Lines of one update of an account, added to its chain under the account's lock and logged once the update
 //! is durable.
 
-use super::AuditSink;
-use super::event::{Event, Kind, Priority, write_detail};
+use super::event::{Event, Kind, Priority};
+use super::{AuditSink, Entry};
 use qrtotp_account::State;
 use qrtotp_values::UnixTime;
 
@@ -57,24 +57,22 @@ impl ChainedLines {
     }
 
     /// Logs the lines; `detail` belongs to the event of this kind.
-    pub fn emit_with(&self, kind: Kind, detail: &str, audit: &mut impl AuditSink) {
+    pub fn emit_with(&self, kind: Kind, detail: &str, audit: &mut dyn AuditSink) {
         self.log(Some((kind, detail)), audit);
     }
 
     /// Logs the lines.
-    pub fn emit(&self, audit: &mut impl AuditSink) {
+    pub fn emit(&self, audit: &mut dyn AuditSink) {
         self.log(None, audit);
     }
 
-    fn log(&self, detail: Option<(Kind, &str)>, audit: &mut impl AuditSink) {
+    fn log(&self, detail: Option<(Kind, &str)>, audit: &mut dyn AuditSink) {
         let mut start = 0;
-        for (kind, priority, end) in &self.lines {
-            let mut line = self.text.get(start..*end).unwrap_or_default().to_owned();
-            if let Some((_, detail)) = detail.filter(|(of, _)| of == kind) {
-                write_detail(&mut line, detail);
-            }
-            audit.record_chained(*priority, &line);
-            start = *end;
+        for &(kind, priority, end) in &self.lines {
+            let line = self.text.get(start..end).unwrap_or_default();
+            let detail = detail.filter(|(of, _)| *of == kind).map_or("", |(_, detail)| detail);
+            audit.record(&Entry::Chained { kind, priority, line, detail });
+            start = end;
         }
     }
 }

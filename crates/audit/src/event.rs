@@ -389,9 +389,9 @@ impl<'a> Event<'a> {
         self.kind
     }
 
-    /// Sends the line to `sink`.
-    pub fn emit(&self, sink: &mut impl super::AuditSink) {
-        sink.record(self.priority(), &self.line());
+    /// Sends the event to `sink`.
+    pub fn emit(&self, sink: &mut dyn super::AuditSink) {
+        sink.record(&super::Entry::Event(self));
     }
 }
 

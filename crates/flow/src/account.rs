@@ -1,11 +1,10 @@
 //! Administration when a user's name or uid changes, or when the user leaves. Each is one change and one
 //! event.
 
-use super::{AdminError, Person};
+use super::{AdminError, Ctx, Person};
 use qrtotp_account::Name;
-use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
-use qrtotp_store::{FileStore, Store, StoreError};
-use qrtotp_values::UnixTime;
+use qrtotp_audit::{ChainedLines, Event, Kind};
+use qrtotp_store::{FileStore, Store, StoreError, StoreExt};
 
 /// Moves the record of `old`, with its last used steps, to `new` and its uid. `old_user` is the host's
 /// present entry for `old`. If the count of wrong passwords of `old` could not be moved, returns why.
@@ -14,13 +13,11 @@ use qrtotp_values::UnixTime;
 /// `old` has no record; `old` is still a user, and the record is theirs; `new` has a record already; the
 /// store fails.
 pub fn rename_account(
+    ctx: &mut Ctx<'_>,
     store: &FileStore,
     old: &Name,
     old_user: Option<&Person>,
     (new, uid): (&Name, u32),
-    now: UnixTime,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
 ) -> Result<Option<StoreError>, AdminError> {
     let missing = || AdminError::NoRecord(old.clone());
     if !store.has_record(old)? {
@@ -36,7 +33,7 @@ pub fn rename_account(
         }
     }
     store.rename_account(old, new, uid)?.ok_or_else(missing)?;
-    report(store, new, now, &Event::new(Kind::AccountRenamed, subject).was(old.as_str()), audit);
+    report(ctx, new, Kind::AccountRenamed, old.as_str());
     Ok(if old == new { None } else { store.forget_primary(old).err() })
 }
 
@@ -45,22 +42,14 @@ pub fn rename_account(
 ///
 /// # Errors
 /// No record; the store.
-pub fn adopt_uid(
-    store: &FileStore,
-    name: &Name,
-    uid: u32,
-    now: UnixTime,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
-) -> Result<u32, AdminError> {
+pub fn adopt_uid(ctx: &mut Ctx<'_>, store: &FileStore, name: &Name, uid: u32) -> Result<u32, AdminError> {
     let missing = || AdminError::NoRecord(name.clone());
     let known = store.load(name)?.ok_or_else(missing)?.record.uid;
     if known == uid {
         return Ok(uid);
     }
     let former = store.rename_account(name, name, uid)?.ok_or_else(missing)?;
-    let former_uid = former.to_string();
-    report(store, name, now, &Event::new(Kind::AccountUidAdopted, subject).was(&former_uid), audit);
+    report(ctx, name, Kind::AccountUidAdopted, &former.to_string());
     Ok(former)
 }
 
@@ -70,37 +59,36 @@ pub fn adopt_uid(
 /// # Errors
 /// No record; the store.
 pub fn remove_account(
+    ctx: &mut Ctx<'_>,
     store: &FileStore,
     name: &Name,
-    now: UnixTime,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
 ) -> Result<Option<StoreError>, AdminError> {
-    let removed = Event::new(Kind::AccountRemoved, subject);
+    let removed = Event::new(Kind::AccountRemoved, &ctx.subject);
     // The last line of its chain. An unreadable record is removed without one.
-    let lines = chained(store, name, now, &removed);
+    let lines = chained(ctx, name, &removed);
     if !store.remove_account(name)? {
         return Err(AdminError::NoRecord(name.clone()));
     }
     match lines {
-        Some(lines) => lines.emit(audit),
-        None => removed.emit(audit),
+        Some(lines) => lines.emit(ctx.audit),
+        None => removed.emit(ctx.audit),
     }
     Ok(store.forget_primary(name).err())
 }
 
 /// Logs an event of an account whose record has just changed.
-fn report(store: &FileStore, name: &Name, now: UnixTime, event: &Event<'_>, audit: &mut impl AuditSink) {
-    match chained(store, name, now, event) {
-        Some(lines) => lines.emit(audit),
-        None => event.emit(audit),
+fn report(ctx: &mut Ctx<'_>, name: &Name, kind: Kind, was: &str) {
+    let event = Event::new(kind, &ctx.subject).was(was);
+    match chained(ctx, name, &event) {
+        Some(lines) => lines.emit(ctx.audit),
+        None => event.emit(ctx.audit),
     }
 }
 
 /// Adds an event to the account's chain.
-fn chained(store: &FileStore, name: &Name, now: UnixTime, event: &Event<'_>) -> Option<ChainedLines> {
-    let mut lines = ChainedLines::default();
-    let added = store.update_state(name, |_, state| {
+fn chained(ctx: &Ctx<'_>, name: &Name, event: &Event<'_>) -> Option<ChainedLines> {
+    let (mut lines, now) = (ChainedLines::default(), ctx.now());
+    let added = ctx.store.update_state(name, |_, state| {
         lines.clear();
         lines.add(event, now, state);
     });

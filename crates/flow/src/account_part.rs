@@ -2,79 +2,73 @@
 //! key alone or within sudo's time stamp. Reads no record and asks nothing.
 
 use super::answer_place::is_key_service;
+use super::login::{Ending, finish};
 use super::ruling::{Part, Ruling, ruling};
-use super::{Directory, LoginHost, NOBODY, Outcome, Refusal, UNAVAILABLE};
-use qrtotp_audit::{AuditSink, Event, Subject, Verdict};
+use super::{Directory, LoginHost, NOBODY, Outcome, Refusal};
+use qrtotp_audit::{AuditSink, Subject};
 use qrtotp_clock::Clock;
-use qrtotp_policy::{Config, Unasked};
+use qrtotp_policy::{Config, Outcome as Ruled, Unasked};
 use qrtotp_values::EARLIEST_PLAUSIBLE;
 
 /// Whether such a login may go on: [`Outcome::Denied`], or [`Outcome::Ignored`].
 pub fn account_part(
     config: &Config,
     mut subject: Subject,
-    host: &mut impl LoginHost,
-    directory: &impl Directory,
-    clock: &impl Clock,
-    audit: &mut impl AuditSink,
+    host: &mut dyn LoginHost,
+    directory: &dyn Directory,
+    clock: &dyn Clock,
+    audit: &mut dyn AuditSink,
 ) -> Outcome {
+    match decide(config, &mut subject, host, directory, clock) {
+        None => Outcome::Ignored,
+        Some(ending) => finish(&subject, audit, host, ending),
+    }
+}
+
+/// `None`: the login is not ours to decide, and leaves no event.
+fn decide(
+    config: &Config,
+    subject: &mut Subject,
+    host: &mut dyn LoginHost,
+    directory: &dyn Directory,
+    clock: &dyn Clock,
+) -> Option<Box<Ending>> {
     let typed = std::mem::replace(&mut subject.user, NOBODY.to_owned());
-    let mut finish = |subject: &Subject, verdict, reason: &str, detail: &str| {
-        Event::login(subject, verdict, reason).detail(detail).emit(audit);
-        if verdict == Verdict::Denied { Outcome::Denied } else { Outcome::Ignored }
-    };
     let person = match directory.find(&typed) {
         Ok(person) => person,
-        Err(error) => {
-            host.show(UNAVAILABLE);
-            return finish(&subject, Verdict::Denied, "lookup_failed", &error.to_string());
-        }
+        Err(error) => return Some(Ending::lookup_failed(&error)),
     };
     if let Some(person) = &person {
         subject.user.clone_from(&person.name);
     }
     if !config.rules.is_empty() && clock.now() < EARLIEST_PLAUSIBLE {
-        host.show(UNAVAILABLE);
-        return finish(
-            &subject,
-            Verdict::Denied,
-            "clock_implausible",
-            "the host's clock is before 2020; set it",
-        );
+        return Some(Ending::clock_implausible());
     }
     let known = person.as_ref().map(|person| person.name.as_str());
     let Ok((Ruling { outcome, fresh, message, .. }, _, by)) =
-        ruling(config, known, &subject, host, directory, clock.now(), Part::Account)
+        ruling(config, known, subject, host, directory, clock.now(), Part::Account)
     else {
-        host.show(UNAVAILABLE);
-        return finish(&subject, Verdict::Denied, "policy_damaged", "run `qrtotp config apply`");
+        return Some(Ending::broken("policy_damaged", "run `qrtotp config apply`"));
     };
     subject.rule = by;
-    let asks = is_key_service(config, &subject) || subject.pam_service() == "login";
+    let asks = is_key_service(config, subject) || subject.pam_service() == "login";
     match outcome {
-        qrtotp_policy::Outcome::Deny => {
-            if let Some(message) = message {
-                host.show(&message);
-            }
-            finish(&subject, Verdict::Denied, Refusal::RuleDenied.reason(), "")
-        }
-        qrtotp_policy::Outcome::Skip => Outcome::Ignored,
-        qrtotp_policy::Outcome::TwoCodes | qrtotp_policy::Outcome::Code
-            if fresh || outcome == qrtotp_policy::Outcome::TwoCodes =>
-        {
-            host.show("A new code is needed for this. With sudo: run `sudo -k` and try again.");
+        Ruled::Deny => Some(Ending::refused(Refusal::RuleDenied).showing(message.unwrap_or_default())),
+        Ruled::Skip => None,
+        Ruled::TwoCodes | Ruled::Code if fresh || outcome == Ruled::TwoCodes => {
             let detail =
                 "a rule demands a step-up, but no code was asked for; for sudo: Defaults timestamp_timeout=0";
-            finish(&subject, Verdict::Denied, "not_asked", detail)
+            let message = "A new code is needed for this. With sudo: run `sudo -k` and try again.";
+            Some(Ending::denied("not_asked", detail).showing(message))
         }
-        qrtotp_policy::Outcome::TwoCodes | qrtotp_policy::Outcome::Code if !asks => Outcome::Ignored,
-        qrtotp_policy::Outcome::TwoCodes | qrtotp_policy::Outcome::Code => match config.defaults.unasked {
-            Unasked::Log => finish(&subject, Verdict::Ignored, "not_asked", ""),
+        Ruled::TwoCodes | Ruled::Code if !asks => None,
+        Ruled::TwoCodes | Ruled::Code => Some(match config.defaults.unasked {
+            Unasked::Log => Ending::ignored("not_asked"),
             Unasked::Deny => {
-                host.show("A verification code is needed here, and this way in asks for none.");
                 let detail = "for sshd: AuthenticationMethods publickey,keyboard-interactive";
-                finish(&subject, Verdict::Denied, "not_asked", detail)
+                let message = "A verification code is needed here, and this way in asks for none.";
+                Ending::denied("not_asked", detail).showing(message)
             }
-        },
+        }),
     }
 }

@@ -1,14 +1,16 @@
 //! Administration of an account: revoke, unlock, tokens, recovery codes. Each change is one update and one
 //! event.
 
+use super::Ctx;
+use super::ctx::update_chained;
 use super::enroll::EnrollError;
 use qrtotp_account::{
     Binding, CredentialId, EnrolmentStatus, KeyFingerprint, Label, Name, Record, RecordId, RecoveryCode,
     RecoverySet, State, Token, TokenCode, TokenId, TokenRefusal, TokenState,
 };
-use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
+use qrtotp_audit::{ChainedLines, Event, Kind};
 use qrtotp_otp::random_bytes;
-use qrtotp_store::{Account, Store, StoreError};
+use qrtotp_store::{Account, PrimaryFailures, StoreError, StoreExt};
 use qrtotp_values::ConfigDuration;
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::utc;
@@ -128,17 +130,13 @@ pub(super) fn generate_failed(error: impl std::fmt::Display) -> AdminError {
 ///
 /// # Errors
 /// No such account or credential; the store.
-pub fn revoke<S: Store>(
-    store: &S,
+pub fn revoke(
+    ctx: &mut Ctx<'_>,
     name: &Name,
     which: Selection,
-    now: UnixTime,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
 ) -> Result<Vec<(CredentialId, Label)>, AdminError> {
-    let mut lines = ChainedLines::default();
-    let gone = store.update_account(name, |account| {
-        lines.clear();
+    let (now, subject) = (ctx.now(), &ctx.subject);
+    let (gone, lines) = update_chained(ctx.store, name, |account, lines| {
         let account = account.as_mut().ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
         let Account { record, state } = account;
         match which {
@@ -164,9 +162,9 @@ pub fn revoke<S: Store>(
             let event = Event::new(Kind::TokenRevoked, subject).token(id).reason("account_revoked");
             lines.add(&event, now, state);
         }
-        Ok(gone)
-    })??;
-    lines.emit(audit);
+        Ok::<_, AdminError>(gone)
+    })?;
+    lines.emit(ctx.audit);
     Ok(gone)
 }
 
@@ -175,17 +173,12 @@ pub fn revoke<S: Store>(
 ///
 /// # Errors
 /// No such account; the store.
-pub fn unlock<S: Store>(
-    store: &S,
-    name: &Name,
-    now: UnixTime,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
-) -> Result<u32, AdminError> {
-    let primary = store.update_primary(name, std::mem::take)?.failures;
+pub fn unlock(ctx: &mut Ctx<'_>, passwords: &dyn PrimaryFailures, name: &Name) -> Result<u32, AdminError> {
+    let (mut primary, now, subject) = (0, ctx.now(), &ctx.subject);
+    passwords.update_primary(name, &mut |count| primary = std::mem::take(count).failures)?;
     let lifted = |failures| Event::new(Kind::ThrottleLifted, subject).reason("unlock").failures(failures);
     let mut lines = ChainedLines::default();
-    let unlocked = store.update_state(name, |_, state| {
+    let unlocked = ctx.store.update_state(name, |_, state| {
         lines.clear();
         let failures = state.throttle.failures().saturating_add(primary);
         state.throttle.lift();
@@ -194,8 +187,8 @@ pub fn unlock<S: Store>(
     })?;
     match unlocked {
         None if primary == 0 => return Err(AdminError::NotEnrolled(name.clone())),
-        None => lifted(primary).emit(audit),
-        Some(_) => lines.emit(audit),
+        None => lifted(primary).emit(ctx.audit),
+        Some(_) => lines.emit(ctx.audit),
     }
     Ok(unlocked.unwrap_or(primary))
 }
@@ -204,18 +197,11 @@ pub fn unlock<S: Store>(
 ///
 /// # Errors
 /// The account has no device; the store; no random numbers.
-pub fn regenerate_recovery<S: Store>(
-    store: &S,
-    name: &Name,
-    now: UnixTime,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
-) -> Result<Vec<Zeroizing<String>>, AdminError> {
+pub fn regenerate_recovery(ctx: &mut Ctx<'_>, name: &Name) -> Result<Vec<Zeroizing<String>>, AdminError> {
+    let (now, subject) = (ctx.now(), &ctx.subject);
     let (set, codes) = RecoverySet::generate(now).map_err(generate_failed)?;
     let left = u32::try_from(codes.len()).unwrap_or(0);
-    let mut lines = ChainedLines::default();
-    store.update_account(name, |account| {
-        lines.clear();
+    let ((), lines) = update_chained(ctx.store, name, |account, lines| {
         let Account { record, state } = account
             .as_mut()
             .filter(|account| account.record.standing() == EnrolmentStatus::Enrolled)
@@ -224,8 +210,8 @@ pub fn regenerate_recovery<S: Store>(
         record.recovery_due = false;
         lines.add(&Event::new(Kind::RecoveryRegenerated, subject).left(left), now, state);
         Ok::<(), AdminError>(())
-    })??;
-    lines.emit(audit);
+    })?;
+    lines.emit(ctx.audit);
     Ok(codes.iter().map(RecoveryCode::display).collect())
 }
 
@@ -250,13 +236,8 @@ pub struct Issue<'a> {
 ///
 /// # Errors
 /// A live one is there already; the record is another uid's; too many keys; the store.
-pub fn issue_token<S: Store>(
-    store: &S,
-    issue: &Issue<'_>,
-    now: UnixTime,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
-) -> Result<(Token, Option<TokenCode>), AdminError> {
+pub fn issue_token(ctx: &mut Ctx<'_>, issue: &Issue<'_>) -> Result<(Token, Option<TokenCode>), AdminError> {
+    let (now, subject) = (ctx.now(), &ctx.subject);
     if issue.keys.len() > Token::MAX_KEYS {
         return Err(AdminError::TooManyKeys(issue.keys.len()));
     }
@@ -278,9 +259,7 @@ pub fn issue_token<S: Store>(
     let name = issue.name;
     let with = if code.is_some() { "with_code" } else { "" };
     let keys = u32::try_from(token.keys.len()).unwrap_or(0);
-    let mut lines = ChainedLines::default();
-    store.update_account(name, |slot| {
-        lines.clear();
+    let ((), lines) = update_chained(ctx.store, name, |slot, lines| {
         let account = slot.get_or_insert_with(|| Account {
             record: Record::new(name.clone(), issue.uid, id),
             state: State::new(id),
@@ -307,9 +286,9 @@ pub fn issue_token<S: Store>(
         record.pending = None;
         let issued = Event::new(Kind::TokenIssued, subject).reason(with).token(token.id).keys(keys);
         lines.add(&issued, now, state);
-        Ok(())
-    })??;
-    lines.emit(audit);
+        Ok::<(), AdminError>(())
+    })?;
+    lines.emit(ctx.audit);
     Ok((token, code))
 }
 
@@ -317,16 +296,9 @@ pub fn issue_token<S: Store>(
 ///
 /// # Errors
 /// There is no token, or it has ended; the store.
-pub fn revoke_token<S: Store>(
-    store: &S,
-    name: &Name,
-    now: UnixTime,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
-) -> Result<TokenId, AdminError> {
-    let mut lines = ChainedLines::default();
-    let id = store.update_account(name, |account| {
-        lines.clear();
+pub fn revoke_token(ctx: &mut Ctx<'_>, name: &Name) -> Result<TokenId, AdminError> {
+    let (now, subject) = (ctx.now(), &ctx.subject);
+    let (id, lines) = update_chained(ctx.store, name, |account, lines| {
         let missing = || AdminError::NoToken(name.clone());
         let Account { record, state } = account.as_mut().ok_or_else(missing)?;
         let token = record.token.as_mut().ok_or_else(missing)?;
@@ -335,7 +307,7 @@ pub fn revoke_token<S: Store>(
         record.pending = None;
         lines.add(&Event::new(Kind::TokenRevoked, subject).token(id), now, state);
         Ok::<TokenId, AdminError>(id)
-    })??;
-    lines.emit(audit);
+    })?;
+    lines.emit(ctx.audit);
     Ok(id)
 }

@@ -31,7 +31,7 @@ impl AnswerPlace {
     pub(super) fn with(
         key: Option<&KeyFingerprint>,
         subject: &Subject,
-        host: &impl LoginHost,
+        host: &dyn LoginHost,
         one_field: bool,
     ) -> Self {
         let by = Name::new(&subject.by).ok();
@@ -103,7 +103,7 @@ pub(super) fn origin_digest(key: &SealKey, record: &Record, origin: [u8; 8]) -> 
 pub(super) fn accepted_key(
     config: &Config,
     subject: &Subject,
-    host: &mut impl LoginHost,
+    host: &mut dyn LoginHost,
 ) -> Option<KeyFingerprint> {
     let info = if is_key_service(config, subject) { host.ssh_auth_info() } else { None };
     info.and_then(|info| accepted_keys(&info).into_iter().next())

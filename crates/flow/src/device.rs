@@ -1,17 +1,17 @@
 //! Changes to an enrolled device that leave its secret alone.
 
-use super::AdminError;
+use super::ctx::update_chained;
+use super::{AdminError, Ctx};
 use qrtotp_account::{CredentialId, Label, Name};
-use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
+use qrtotp_audit::{Event, Kind};
 use qrtotp_store::{Account, Store};
-use qrtotp_values::UnixTime;
 
 /// The account's only device or ssh key, used if the request names none. With `uid`, only of a record of that
 /// uid.
 ///
 /// # Errors
 /// There is none, or there are several; the store.
-pub fn only_device(store: &impl Store, name: &Name, uid: Option<u32>) -> Result<CredentialId, AdminError> {
+pub fn only_device(store: &dyn Store, name: &Name, uid: Option<u32>) -> Result<CredentialId, AdminError> {
     let account = store.load(name)?.filter(|account| uid.is_none_or(|uid| account.record.uid == uid));
     let ids = account.map_or_else(Vec::new, |account| account.record.ids().collect());
     match &*ids {
@@ -33,18 +33,15 @@ pub(super) fn must_tell_apart(label: &Label) -> Result<(), AdminError> {
 ///
 /// # Errors
 /// An empty label; no such account or device; the store.
-pub fn rename_device<S: Store>(
-    store: &S,
+pub fn rename_device(
+    ctx: &mut Ctx<'_>,
     name: &Name,
-    (id, label): (CredentialId, &Label),
-    now: UnixTime,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
+    id: CredentialId,
+    label: &Label,
 ) -> Result<(), AdminError> {
     must_tell_apart(label)?;
-    let mut lines = ChainedLines::default();
-    store.update_account(name, |account| {
-        lines.clear();
+    let (now, subject) = (ctx.now(), &ctx.subject);
+    let ((), lines) = update_chained(ctx.store, name, |account, lines| {
         let account = account.as_mut().ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
         let Account { record, state } = account;
         let known = record.label_mut(id).ok_or_else(|| AdminError::NoCredential(name.clone(), id))?;
@@ -52,7 +49,7 @@ pub fn rename_device<S: Store>(
         let renamed = Event::new(Kind::CredentialRenamed, subject).credential(id, label.as_str());
         lines.add(&renamed, now, state);
         Ok::<(), AdminError>(())
-    })??;
-    lines.emit(audit);
+    })?;
+    lines.emit(ctx.audit);
     Ok(())
 }

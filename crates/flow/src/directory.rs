@@ -1,5 +1,6 @@
 //! The host's user database (NSS), which maps a typed name to the account's canonical one.
 
+use qrtotp_audit::Subject;
 use thiserror::Error;
 
 /// A user that the host knows.
@@ -38,9 +39,13 @@ const MAX_GROUPS: usize = 1024;
 /// password.
 pub const NOBODY: &str = "?";
 
-/// The name to log for a user who was not looked up yet.
-pub fn logged_name(directory: &impl Directory, typed: &str) -> String {
-    directory.find(typed).ok().flatten().map_or_else(|| NOBODY.to_owned(), |person| person.name)
+/// The subject to log for a user who was not looked up yet.
+#[must_use]
+pub fn looked_up(typed: &Subject) -> Subject {
+    let mut subject = typed.clone();
+    let person = HostDirectory.find(&subject.user).ok().flatten();
+    subject.user = person.map_or_else(|| NOBODY.to_owned(), |person| person.name);
+    subject
 }
 
 /// getpwnam(3).

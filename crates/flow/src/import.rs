@@ -1,13 +1,14 @@
 //! A credential whose secret comes from another system, with its known use there.
 
 use super::admin::generate_failed;
-use super::enroll::{Addition, record_id};
-use super::{AdminError, EnrollError};
-use qrtotp_account::{CredentialId, Label, Name, Origin, RecoverySet, ScratchCode};
-use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
+use super::ctx::update_chained;
+use super::enroll::{AccountSnapshot, Addition, record_id};
+use super::{AdminError, Ctx, EnrollError};
+use qrtotp_account::{CredentialId, Label, Name, Origin, RecordId, RecoverySet, ScratchCode};
+use qrtotp_audit::{Event, Kind};
 use qrtotp_otp::{Params, Secret, Step, Window, random_bytes};
 use qrtotp_policy::Config;
-use qrtotp_store::{Account, Store};
+use qrtotp_store::Store;
 use qrtotp_values::UnixTime;
 
 /// The credential to import.
@@ -76,7 +77,7 @@ impl<'a> Import<'a> {
     /// The account's initial state, and the addition to it.
     fn begin<T>(
         &self,
-        store: &impl Store,
+        store: &dyn Store,
         config: &Config,
         now: UnixTime,
         then: impl FnOnce(&Addition<'_>) -> Result<T, AdminError>,
@@ -91,10 +92,27 @@ impl<'a> Import<'a> {
                 return Err(AdminError::TokenLive(self.name.clone(), token.id));
             }
         }
-        let addition = Addition {
+        let addition = self.addition(record, &seen, config, now)?;
+        if let Some(at) = seen.revoked.filter(|_| !self.revoked_too) {
+            // A device that exists already is reported as such.
+            let account = store.load(self.name)?.filter(|account| account.record.uid == self.uid);
+            account.map_or(Ok(()), |account| addition.check(store.key(), &account.record))?;
+            return Err(AdminError::WasRevoked(self.name.clone(), at));
+        }
+        then(&addition)
+    }
+
+    fn addition<'s>(
+        &'s self,
+        record: RecordId,
+        seen: &'s AccountSnapshot,
+        config: &Config,
+        now: UnixTime,
+    ) -> Result<Addition<'s>, AdminError> {
+        Ok(Addition {
             id: CredentialId::from_random(random_bytes().map_err(generate_failed)?),
             record,
-            seen: &seen,
+            seen,
             name: self.name,
             uid: self.uid,
             label: self.label,
@@ -106,51 +124,53 @@ impl<'a> Import<'a> {
             window: self.window,
             max_devices: usize::from(config.enroll.max_devices),
             now,
-        };
-        if let Some(at) = seen.revoked.filter(|_| !self.revoked_too) {
-            // A device that exists already is reported as such.
-            let account = store.load(self.name)?.filter(|account| account.record.uid == self.uid);
-            account.map_or(Ok(()), |account| addition.check(store.key(), &account.record))?;
-            return Err(AdminError::WasRevoked(self.name.clone(), at));
-        }
-        then(&addition)
+        })
+    }
+
+    /// The scratch codes as recovery codes, if there are any.
+    fn recovery_set(&self, now: UnixTime) -> Result<Option<RecoverySet>, AdminError> {
+        let codes = self.scratch.filter(|codes| !codes.is_empty());
+        codes.map(|codes| RecoverySet::imported(codes, now)).transpose().map_err(generate_failed)
     }
 }
 
-/// Adds a credential whose secret comes from elsewhere.
+/// Adds credentials of one account whose secrets come from elsewhere: all of them in one update, or none.
 ///
 /// # Errors
-/// The secret is enrolled already; too many devices; the store; no random numbers.
-pub fn import<S: Store>(
-    store: &S,
-    config: &Config,
-    what: &Import<'_>,
-    now: UnixTime,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
-) -> Result<Imported, AdminError> {
-    let codes = what.scratch.unwrap_or_default();
-    let set = (!codes.is_empty()).then(|| RecoverySet::imported(codes, now)).transpose();
-    let set = set.map_err(generate_failed)?;
-    let left = u32::try_from(codes.len()).unwrap_or(u32::MAX);
-    let (mut scratch, mut lines) = (false, ChainedLines::default());
-    let credential = what.begin(store, config, now, |addition| {
-        addition.keep(store, |Account { record, state }| {
-            lines.clear();
-            scratch = set.is_some() && record.recovery.is_none();
-            let event = Event::new(Kind::CredentialImported, subject);
-            let mut event = event.credential(addition.id, what.label.as_str());
-            if scratch {
-                record.recovery.clone_from(&set);
-                event = event.left(left);
+/// A secret is enrolled already; too many devices; the store; no random numbers.
+pub fn import(ctx: &mut Ctx<'_>, all: &[Import<'_>]) -> Result<Vec<Imported>, AdminError> {
+    let Some(first) = all.first() else { return Ok(Vec::new()) };
+    let (store, config, now, subject) = (ctx.store, ctx.config, ctx.now(), &ctx.subject);
+    let (imported, lines) = first.begin(store, config, now, |addition| {
+        let key = store.key();
+        let mut additions = vec![];
+        for what in all {
+            let addition = what.addition(addition.record, addition.seen, config, now)?;
+            let sealed = addition.sealed(key)?;
+            additions.push((addition, sealed, what.recovery_set(now)?));
+        }
+        let done = update_chained(store, first.name, |slot, lines| {
+            let mut imported = Vec::new();
+            let mut new = addition.account(slot.as_ref())?;
+            for (addition, sealed, recovery) in &additions {
+                addition.add_to(&mut new, key, sealed)?;
+                let scratch = recovery.is_some() && new.record.recovery.is_none();
+                let event = Event::new(Kind::CredentialImported, subject);
+                let mut event = event.credential(addition.id, addition.label.as_str());
+                if let Some(codes) = recovery.as_ref().filter(|_| scratch) {
+                    event = event.left(u32::try_from(codes.hashes.len()).unwrap_or(u32::MAX));
+                    new.record.recovery = Some(codes.clone());
+                }
+                lines.add(&event, now, &mut new.state);
+                imported.push(Imported { credential: addition.id, scratch });
             }
-            lines.add(&event, now, state);
-            Ok(())
-        })?;
-        Ok(addition.id)
+            addition.replace(slot, new)?;
+            Ok::<_, EnrollError>(imported)
+        });
+        Ok(done?)
     })?;
-    lines.emit(audit);
-    Ok(Imported { credential, scratch })
+    lines.emit(ctx.audit);
+    Ok(imported)
 }
 
 /// Whether [`import`] would succeed at present; changes nothing. Returns whether the scratch codes would
@@ -159,8 +179,8 @@ pub fn import<S: Store>(
 ///
 /// # Errors
 /// As [`import`].
-pub fn would_import<S: Store>(
-    store: Option<&S>,
+pub fn would_import(
+    store: Option<&dyn Store>,
     config: &Config,
     what: &Import<'_>,
     before: &[&Secret],

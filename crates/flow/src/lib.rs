@@ -1,8 +1,8 @@
 //! Login, enrolment, self-service, administration and import, each readable from top to bottom. Each is a
-//! straight function over traits ([`Dialog`], [`LoginHost`], [`Directory`], and the store, clock and log of
-//! other crates); the PAM module, the command and the broker are thin front ends.
+//! straight function over one [`Ctx`] and a [`Dialog`] or [`LoginHost`]; the PAM module, the command and the
+//! broker are thin front ends.
 //!
-//! Knows neither PAM nor terminal. Begin with [`Login::run`]; an enrolment is [`Enrollment`].
+//! Knows neither PAM nor terminal. Begin with [`login`]; an enrolment is [`enroll`].
 //!
 //! ```
 //! use qrtotp_flow::Args;
@@ -22,14 +22,13 @@ mod directory;
 
 mod answer;
 mod answer_place;
+mod ask;
+mod ctx;
 mod enroll;
 mod first_login;
 mod import;
 mod key_proof;
 mod login;
-mod login_combined;
-mod login_enrolment;
-mod login_factor;
 mod login_host;
 mod primary;
 mod prompt;
@@ -52,31 +51,34 @@ pub use admin::{
     AdminError, Issue, Selection, issue_token, regenerate_recovery, revoke, revoke_token, unlock,
 };
 pub use args::{ArgError, Args};
+pub use ask::{QUESTION, ask_code};
+pub use ctx::Ctx;
 pub use device::{only_device, rename_device};
 pub use device_proof::SelfService;
-pub use directory::{Directory, HostDirectory, LookupError, NOBODY, Person, host_name, logged_name};
+pub use directory::{Directory, HostDirectory, LookupError, NOBODY, Person, host_name, looked_up};
 pub use enroll::{
-    Authority, Codes, CodesDelivery, EnrollDialog, EnrollError, Enrolled, Enrollment, EnrolmentRequest,
-    ExistingCode, Offer, QrState, Reply,
+    Authority, Codes, CodesDelivery, EnrollDialog, EnrollError, Enrolled, EnrolmentRequest, ExistingCode,
+    Offer, QrState, Reply, enroll,
 };
 pub use import::{Import, Imported, import, would_import};
 pub use key_proof::{KeyProof, KeyRefusal, key_proof};
-pub use login::{Login, UNAVAILABLE};
-pub use login_enrolment::{NOT_ENROLLED_HERE, REFUSAL_PERIOD};
+pub use login::{NOT_ENROLLED_HERE, REFUSAL_PERIOD, login};
 pub use login_host::{FirstPass, LoginHost, Options, Outcome, Unproven};
 pub use primary::{Guess, PrimaryThrottle};
 pub use prompt::{ACKNOWLEDGE, Choice, PromptDialog, choice};
 pub use refusal::Refusal;
 pub use reimport::{Reimported, reimport};
 pub use report::report_killed_holder;
-pub use resync::{ResyncError, Resynchronized, resync};
-pub use ruling::Ruling;
+pub use resync::{ResyncError, Resynchronized};
 pub use ssh_key::{NewKey, register_key};
 
 use qrtotp_clock::sleep;
 use std::time::Duration;
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+/// The message to every user when something on our side is broken. Says nothing about the account.
+pub const UNAVAILABLE: &str = "Verification is not possible now. Try again, or ask your administrator.";
 
 /// A typed answer: bytes, because passwords need not be UTF-8. Wiped when dropped.
 pub type Typed = Zeroizing<Vec<u8>>;

@@ -2,19 +2,19 @@
 //! failures, but they may be missing, or unable to write there. Kept apart from the failures of codes, and
 //! never read by a login: guessing here locks no user out of anything else.
 
-use qrtotp_account::{Gate, Name, ThrottleRules};
+use qrtotp_account::{FailureCounter, Gate, Name, ThrottleRules};
 use qrtotp_audit::{AuditSink, Event, Kind, Subject};
-use qrtotp_store::{Store, StoreError};
+use qrtotp_store::{PrimaryFailures, StoreError};
 use qrtotp_values::UnixTime;
 
 /// The count of one account.
-pub struct PrimaryThrottle<'a, S> {
+pub struct PrimaryThrottle<'a> {
     /// The account.
     pub name: &'a Name,
     /// The limits; the same as for codes.
     pub rules: ThrottleRules,
     /// Where the count is kept.
-    pub store: &'a S,
+    pub store: &'a dyn PrimaryFailures,
 }
 
 /// One guess.
@@ -26,13 +26,19 @@ pub enum Guess {
     Barred(Gate, u32),
 }
 
-impl<S: Store> PrimaryThrottle<'_, S> {
+impl PrimaryThrottle<'_> {
+    fn update<T>(&self, f: impl Fn(&mut FailureCounter) -> T) -> Result<T, StoreError> {
+        let mut result = None;
+        self.store.update_primary(self.name, &mut |count| result = Some(f(count)))?;
+        result.ok_or(StoreError::Busy) // always there: it ran at least once
+    }
+
     /// The gate for a guess at `now`. Counts nothing.
     ///
     /// # Errors
     /// The store; deny.
     pub fn gate(&self, now: UnixTime) -> Result<(Gate, u32), StoreError> {
-        self.store.update_primary(self.name, |lane| {
+        self.update(|lane| {
             lane.clamp(now);
             (lane.gate(now, &self.rules), lane.failures)
         })
@@ -44,7 +50,7 @@ impl<S: Store> PrimaryThrottle<'_, S> {
     /// # Errors
     /// The store; deny.
     pub fn count(&self, now: UnixTime) -> Result<Guess, StoreError> {
-        self.store.update_primary(self.name, |lane| {
+        self.update(|lane| {
             lane.clamp(now);
             match lane.gate(now, &self.rules) {
                 Gate::Open => {
@@ -60,8 +66,8 @@ impl<S: Store> PrimaryThrottle<'_, S> {
     ///
     /// # Errors
     /// The store; deny.
-    pub fn lift(&self, subject: &Subject, audit: &mut impl AuditSink) -> Result<(), StoreError> {
-        let lane = self.store.update_primary(self.name, std::mem::take)?;
+    pub fn lift(&self, subject: &Subject, audit: &mut dyn AuditSink) -> Result<(), StoreError> {
+        let lane = self.update(std::mem::take)?;
         let before = lane.failures.saturating_sub(1);
         if before >= self.rules.free_failures {
             let lifted = Event::new(Kind::ThrottleLifted, subject).reason("right_primary_factor");
@@ -72,7 +78,7 @@ impl<S: Store> PrimaryThrottle<'_, S> {
 
     /// Records that the failures have just reached the number from which they cost waiting, or the last one
     /// that is allowed.
-    pub fn report(&self, failures: u32, subject: &Subject, audit: &mut impl AuditSink) {
+    pub fn report(&self, failures: u32, subject: &Subject, audit: &mut dyn AuditSink) {
         let reason = if failures == self.rules.disable_after.max(1) {
             "primary_factor_disabled"
         } else if failures == self.rules.free_failures.max(1) {

@@ -34,8 +34,8 @@ enum View {
 }
 
 /// Asks through a plain dialogue.
-pub struct PromptDialog<'a, D> {
-    dialog: &'a mut D,
+pub struct PromptDialog<'a> {
+    dialog: &'a mut dyn Dialog,
     host: String,
     contact: Option<String>,
     view: View,
@@ -44,9 +44,9 @@ pub struct PromptDialog<'a, D> {
     lead: &'static str,
 }
 
-impl<'a, D: Dialog> PromptDialog<'a, D> {
+impl<'a> PromptDialog<'a> {
     /// For logins to `host`. `tty` is PAM_TTY without `/dev/`; `contact` is where users get help.
-    pub fn new(dialog: &'a mut D, host: &str, contact: Option<&str>, tty: &str) -> Self {
+    pub fn new(dialog: &'a mut dyn Dialog, host: &str, contact: Option<&str>, tty: &str) -> Self {
         let console =
             tty.strip_prefix("tty").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
         Self {
@@ -228,7 +228,7 @@ const HIDDEN: &str = "You need a second factor: an app on your phone that scans 
      others on its machine read what it shows, and the QR code is a secret.\n\
      Type i to see it all the same, q to give up: ";
 
-impl<D: Dialog> Dialog for PromptDialog<'_, D> {
+impl Dialog for PromptDialog<'_> {
     fn show(&mut self, text: &str) {
         self.dialog.show(text);
     }
@@ -242,7 +242,7 @@ impl<D: Dialog> Dialog for PromptDialog<'_, D> {
     }
 }
 
-impl<D: Dialog> EnrollDialog for PromptDialog<'_, D> {
+impl EnrollDialog for PromptDialog<'_> {
     fn first_code(&mut self, scanned: QrState<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
         let note = note.map(|note| format!("\n{}\n", wrap(note, WIDTH).join("\n"))).unwrap_or_default();
         let QrState::Now(offer) = scanned else {
@@ -301,7 +301,7 @@ impl<D: Dialog> EnrollDialog for PromptDialog<'_, D> {
     }
 }
 
-impl<D: Dialog> PromptDialog<'_, D> {
+impl PromptDialog<'_> {
     /// About a QR code that is not shown again.
     fn resumed(&mut self, scanned: QrState<'_>, note: &str) -> Result<Reply, NoAnswer> {
         let QrState::Before { minutes } = scanned else { return Err(NoAnswer) };

@@ -2,12 +2,10 @@
 //! the first import.
 
 use super::admin::generate_failed;
-use super::{AdminError, EnrollError, Import};
+use super::{AdminError, Ctx, EnrollError, Import};
 use qrtotp_account::{CodeHash, Credential, CredentialId, Record, RecoverySet, SetKind, hash_code};
-use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
-use qrtotp_policy::Config;
-use qrtotp_store::Store;
-use qrtotp_values::UnixTime;
+use qrtotp_audit::{ChainedLines, Event, Kind};
+use qrtotp_store::{Store, StoreExt};
 
 /// The result of a repeated import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +21,8 @@ pub struct Reimported {
 ///
 /// # Errors
 /// The store; a secret does not open; no memory to hash with.
-pub fn reimport<S: Store>(
-    store: &S,
-    config: &Config,
-    what: &Import<'_>,
-    now: UnixTime,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
-) -> Result<Option<Reimported>, AdminError> {
+pub fn reimport(ctx: &mut Ctx<'_>, what: &Import<'_>) -> Result<Option<Reimported>, AdminError> {
+    let (store, now, subject) = (ctx.store, ctx.now(), &ctx.subject);
     let Some(account) = store.load(what.name)? else { return Ok(None) };
     let Some(known) = what.device_in(store, &account.record)? else { return Ok(None) };
     let (id, label, window) = (known.id, known.label.clone(), known.window);
@@ -42,7 +34,7 @@ pub fn reimport<S: Store>(
             return Err(EnrollError::Changed);
         }
         let drift = state.mark(id).map_or(what.drift, |mark| mark.drift);
-        state.raise(id, Import { window, drift, ..*what }.burnt(config, now), None);
+        state.raise(id, Import { window, drift, ..*what }.burnt(ctx.config, now), None);
         let current = record.recovery.as_ref().map(|set| set.id);
         let gone = gone.as_ref().filter(|(set, _)| Some(set.id) == current);
         let scratch = gone.map_or(0, |(set, places)| {
@@ -53,7 +45,7 @@ pub fn reimport<S: Store>(
         Ok(Reimported { credential: id, scratch })
     })?;
     let done = done.ok_or(EnrollError::Changed)??;
-    lines.emit(audit);
+    lines.emit(ctx.audit);
     Ok(Some(done))
 }
 
@@ -61,7 +53,7 @@ impl Import<'_> {
     /// The device that has this key, and computes the same codes with it.
     fn device_in<'r>(
         &self,
-        store: &impl Store,
+        store: &dyn Store,
         record: &'r Record,
     ) -> Result<Option<&'r Credential>, EnrollError> {
         for known in record.credentials.iter().filter(|_| record.uid == self.uid) {

@@ -1,9 +1,9 @@
 //! Puts a verification into the audit log. One event is the decision; others, before it, are the consequences
 //! for the account.
 
+use super::looked_up;
 use super::refusal::Refusal;
 use super::verification::{Proof, Recorded, Rules, Verification};
-use super::{HostDirectory, logged_name};
 use qrtotp_account::{Engaged, FactorKind, Failures, Forgiven, State};
 use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject, Verdict};
 use qrtotp_clock::Clock;
@@ -37,7 +37,7 @@ impl Verification {
     }
 
     /// A possible explanation of a refusal. Only for refusals: an accepted login does no more than it must.
-    pub(super) fn explanation(&self, clock: &impl Clock) -> Cow<'static, str> {
+    pub(super) fn explanation(&self, clock: &dyn Clock) -> Cow<'static, str> {
         let Self::Refused { why, means, right_for, .. } = self else { return "".into() };
         if let Some(seconds) = right_for {
             let offset = clock_offset(*seconds);
@@ -125,7 +125,7 @@ impl Verification {
         kind: Kind,
         subject: &Subject,
         detail: &str,
-        audit: &mut impl AuditSink,
+        audit: &mut dyn AuditSink,
     ) {
         self.decision(kind, subject).detail(detail).emit(audit);
     }
@@ -147,7 +147,7 @@ impl Rules<'_> {
 
 impl Recorded {
     /// Logs the consequences for the account, then the decision as an event of `kind`.
-    pub(super) fn report(&self, kind: Kind, subject: &Subject, audit: &mut impl AuditSink) {
+    pub(super) fn report(&self, kind: Kind, subject: &Subject, audit: &mut dyn AuditSink) {
         self.report_changes(kind, subject, "", audit);
         if !self.is_reported(kind) {
             self.verification.report_decision(kind, subject, "", audit);
@@ -165,7 +165,7 @@ impl Recorded {
         kind: Kind,
         subject: &Subject,
         detail: &str,
-        audit: &mut impl AuditSink,
+        audit: &mut dyn AuditSink,
     ) {
         if let Verification::Accepted { proof: Proof::Resynchronized(.., seconds), .. } = self.verification {
             let detail = format!("the device's clock is {}", clock_offset(seconds));
@@ -196,9 +196,9 @@ fn network(since: &Failures) -> Option<String> {
 
 /// Records that a process was killed because it held the account's lock and made no progress, if that
 /// happened.
-pub fn report_killed_holder(killed: Option<i32>, subject: &Subject, audit: &mut impl AuditSink) {
+pub fn report_killed_holder(killed: Option<i32>, subject: &Subject, audit: &mut dyn AuditSink) {
     if let Some(pid) = killed {
-        let subject = &Subject { user: logged_name(&HostDirectory, &subject.user), ..subject.clone() };
+        let subject = &looked_up(subject);
         let detail = format!("process {pid} held the account's lock and made no progress, so it was killed");
         Event::new(Kind::LockHolderKilled, subject).detail(&detail).emit(audit);
     }

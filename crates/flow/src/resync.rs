@@ -3,16 +3,11 @@
 //! oracle with a wide window.
 
 use super::answer::Answer;
-use super::answer_place::AnswerPlace;
 use super::refusal::Refusal;
-use super::verification::{Proof, Rules, Verification};
-use super::verify::verify_and_record;
-use super::{Dialog, Echo, NoAnswer};
-use qrtotp_account::{CredentialId, EnrolmentStatus, Name};
-use qrtotp_audit::{AuditSink, Kind, Subject};
-use qrtotp_clock::Clock;
-use qrtotp_policy::Config;
-use qrtotp_store::{Store, StoreError};
+use super::verification::{Proof, Verification};
+use super::{Echo, NoAnswer, SelfService};
+use qrtotp_account::{CredentialId, EnrolmentStatus, Name, Record};
+use qrtotp_store::StoreError;
 use qrtotp_values::text::clock_offset;
 use std::fmt;
 use thiserror::Error;
@@ -62,51 +57,30 @@ impl fmt::Display for Resynchronized {
     }
 }
 
-/// Asks for two consecutive codes and stores the device's drift. Both codes are used up.
-///
-/// # Errors
-/// See [`ResyncError`].
-pub fn resync<S: Store>(
-    (store, config): (&S, &Config),
-    (name, uid): (&Name, u32),
-    dialog: &mut impl Dialog,
-    clock: &impl Clock,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
-) -> Result<Resynchronized, ResyncError> {
-    let account = store.load(name)?.map(|account| account.record);
-    if !account.is_some_and(|record| record.uid == uid && record.standing() == EnrolmentStatus::Enrolled) {
-        return Err(ResyncError::NotEnrolled(name.clone()));
-    }
-    let mut ask = |prompt| dialog.ask(prompt, Echo::On).map_err(|NoAnswer| ResyncError::NoAnswer);
-    let first = ask("The code that the app shows now: ")?;
-    let second = ask("The next one, as soon as it shows it: ")?;
-    let answer = Answer::two_codes(&first, &second);
-    let rules = Rules {
-        key: store.key(),
-        uid,
-        now: clock.now(),
-        window: config.verify.window(),
-        throttle: config.throttle.rules(),
-        recovery: true,
-        step_up: false,
-        fresh: false,
-        answer_place: AnswerPlace::OWN,
-        subject,
-        kind: Kind::DeviceProof,
-        tried: false,
-    };
-    let recorded = verify_and_record(store, name, &rules, &answer)?;
-    recorded.report(Kind::DeviceProof, subject, audit);
-    match recorded.verification {
-        Verification::Accepted { proof: Proof::Resynchronized(credential, _, ahead), .. } => {
-            Ok(Resynchronized { credential, ahead })
+impl SelfService<'_, '_> {
+    /// Asks for two consecutive codes and stores the device's drift. Both codes are used up.
+    ///
+    /// # Errors
+    /// See [`ResyncError`].
+    pub fn resync(mut self) -> Result<Resynchronized, ResyncError> {
+        let record = self.ctx.store.load(self.name)?.map(|account| account.record);
+        let enrolled = |record: &Record| record.standing() == EnrolmentStatus::Enrolled;
+        if !record.is_some_and(|record| record.uid == self.uid && enrolled(&record)) {
+            return Err(ResyncError::NotEnrolled(self.name.clone()));
         }
-        Verification::Accepted { .. } => Err(ResyncError::Refused("unexpected")),
-        Verification::Refused { why: Refusal::Throttled(seconds), .. } => {
-            Err(ResyncError::Throttled(seconds))
+        let mut ask = |prompt| self.dialog.ask(prompt, Echo::On).map_err(|NoAnswer| ResyncError::NoAnswer);
+        let first = ask("The code that the app shows now: ")?;
+        let second = ask("The next one, as soon as it shows it: ")?;
+        match self.verify(&Answer::two_codes(&first, &second))?.verification {
+            Verification::Accepted { proof: Proof::Resynchronized(credential, _, ahead), .. } => {
+                Ok(Resynchronized { credential, ahead })
+            }
+            Verification::Accepted { .. } => Err(ResyncError::Refused("unexpected")),
+            Verification::Refused { why: Refusal::Throttled(seconds), .. } => {
+                Err(ResyncError::Throttled(seconds))
+            }
+            Verification::Refused { why: Refusal::Disabled, .. } => Err(ResyncError::Disabled),
+            Verification::Refused { why, .. } => Err(ResyncError::Refused(why.reason())),
         }
-        Verification::Refused { why: Refusal::Disabled, .. } => Err(ResyncError::Disabled),
-        Verification::Refused { why, .. } => Err(ResyncError::Refused(why.reason())),
     }
 }

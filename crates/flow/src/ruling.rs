@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 /// The rules' decision on a login, besides its settings.
 #[derive(Clone, Debug)]
-pub struct Ruling {
+pub(super) struct Ruling {
     /// The rule's outcome, or that of `[defaults]`.
     pub(super) outcome: Outcome,
     /// Recovery codes count.
@@ -71,9 +71,9 @@ pub(super) enum Part<'a> {
 }
 
 /// The look-ups of a login for its rules.
-struct LoginLookups<'a, 'p, D> {
+struct LoginLookups<'a, 'p> {
     user: Option<&'a str>,
-    directory: &'a D,
+    directory: &'a dyn Directory,
     accepted: Vec<KeyFingerprint>,
     part: Part<'p>,
     answer_place: AnswerPlace,
@@ -82,7 +82,7 @@ struct LoginLookups<'a, 'p, D> {
     hardware_key: Option<(CredentialId, Label)>,
 }
 
-impl<D: Directory> Lookups for LoginLookups<'_, '_, D> {
+impl Lookups for LoginLookups<'_, '_> {
     fn groups(&mut self) -> Option<Vec<u32>> {
         self.user.and_then(|user| self.directory.groups(user))
     }
@@ -111,7 +111,7 @@ impl<D: Directory> Lookups for LoginLookups<'_, '_, D> {
 fn exact_origin(
     config: &Config,
     place: &qrtotp_audit::Subject,
-    host: &impl LoginHost,
+    host: &dyn LoginHost,
     key: Option<&KeyFingerprint>,
 ) -> Option<[u8; 8]> {
     let (by, tty) = (place.by.as_str(), place.tty.as_str());
@@ -137,8 +137,8 @@ pub(super) fn ruling<'c>(
     config: &'c Config,
     user: Option<&str>,
     place: &qrtotp_audit::Subject,
-    host: &mut impl LoginHost,
-    directory: &impl Directory,
+    host: &mut dyn LoginHost,
+    directory: &dyn Directory,
     now: UnixTime,
     part: Part<'_>,
 ) -> Result<(Ruling, Cow<'c, Config>, Option<DecidedBy>), Damaged> {

@@ -1,15 +1,12 @@
 //! Changes that users make to their own account. Only the uid is known, so they prove a device first.
 
+use super::SelfService;
 use super::admin::{AdminError, Selection, revoke};
 use super::device::{must_tell_apart, rename_device};
-use super::enroll::{Authority, Codes, EnrollDialog, EnrollError, ExistingCode, permitted, replace_codes};
-use super::{Dialog, SelfService};
+use super::enroll::{Authority, Codes, EnrollError, ExistingCode, permitted, replace_codes};
 use qrtotp_account::{CredentialId, EnrolmentStatus, Label};
-use qrtotp_audit::AuditSink;
-use qrtotp_clock::Clock;
-use qrtotp_store::Store;
 
-impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
+impl SelfService<'_, '_> {
     /// The authority of the user's enrolment: a token's code if there is one, otherwise the primary factor. A
     /// user with an enrolled device needs neither: they prove the device.
     ///
@@ -17,8 +14,8 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
     /// The primary factor would not be enough. Then the broker must not ask for it: the reply to a right one
     /// would reveal that it was right to any process with the uid. The store.
     pub fn authority(&self) -> Result<Authority, EnrollError> {
-        let account = self.store.load(self.name)?;
-        let now = self.clock.now();
+        let account = self.ctx.store.load(self.name)?;
+        let now = self.ctx.now();
         let own = account.as_ref().map(|account| &account.record).filter(|record| record.uid == self.uid);
         let by_code = own.is_some_and(|record| {
             let token = record.token.as_ref().filter(|token| token.is_live(now));
@@ -28,13 +25,13 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
         if by_code {
             return Ok(Authority::TokenCode);
         }
-        permitted(self.config, account.as_ref(), self.uid, Authority::PrimaryFactor, now)?;
+        permitted(self.ctx.config, account.as_ref(), self.uid, Authority::PrimaryFactor, now)?;
         Ok(Authority::PrimaryFactor)
     }
 
     /// Refuses accounts that have no device.
     fn must_be_enrolled(&self) -> Result<(), AdminError> {
-        let record = self.store.load(self.name)?.map(|account| account.record);
+        let record = self.ctx.store.load(self.name)?.map(|account| account.record);
         match record {
             Some(record) if record.uid != self.uid => {
                 Err(AdminError::UidChanged(self.name.clone(), record.uid))
@@ -51,7 +48,7 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
     pub fn revoke(mut self, which: Selection) -> Result<Vec<(CredentialId, Label)>, AdminError> {
         self.must_be_enrolled()?;
         self.prove()?;
-        revoke(self.store, self.name, which, self.clock.now(), self.subject, self.audit)
+        revoke(self.ctx, self.name, which)
     }
 
     /// Proves a device, unless that is skipped, as [`super::register_key`] requires.
@@ -74,12 +71,9 @@ impl<S: Store, D: Dialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
         must_tell_apart(label)?;
         self.must_be_enrolled()?;
         self.prove()?;
-        let (now, to) = (self.clock.now(), (id, label));
-        rename_device(self.store, self.name, to, now, self.subject, self.audit)
+        rename_device(self.ctx, self.name, id, label)
     }
-}
 
-impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C, A> {
     /// New recovery codes, after proving a device. The old ones stay valid until the new ones are.
     ///
     /// # Errors
@@ -87,7 +81,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> SelfService<'_, S, D, C,
     pub fn regenerate_recovery(mut self) -> Result<(), AdminError> {
         self.must_be_enrolled()?;
         self.prove()?;
-        match replace_codes(self.store, self.name, self.dialog, self.clock, self.subject, self.audit) {
+        match replace_codes(self.ctx, self.name, self.dialog) {
             Codes::Kept => Ok(()),
             Codes::Unchanged | Codes::Lost => Err(AdminError::CodesNotConfirmed),
         }

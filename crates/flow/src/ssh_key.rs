@@ -1,16 +1,16 @@
 //! Registers hardware ssh keys. The caller proves possession of the key first, by a signature over a fresh
 //! challenge.
 
-use super::AdminError;
 use super::admin::generate_failed;
+use super::ctx::update_chained;
 use super::enroll::ExistingCode;
+use super::{AdminError, Ctx};
 use qrtotp_account::{
     CredentialId, EnrolmentStatus, HardwareKeyType, KeyFingerprint, Label, Name, Record, SshKey,
 };
-use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
+use qrtotp_audit::{Event, Kind};
 use qrtotp_otp::random_bytes;
-use qrtotp_store::{Account, Store};
-use qrtotp_values::UnixTime;
+use qrtotp_store::Account;
 
 /// A key whose signature is right.
 #[derive(Clone, Debug)]
@@ -27,23 +27,19 @@ pub struct NewKey {
 ///
 /// # Errors
 /// The account is not enrolled or has another uid; the key is known; there are too many; the store.
-pub fn register_key<S: Store>(
-    store: &S,
+pub fn register_key(
+    ctx: &mut Ctx<'_>,
     (name, uid): (&Name, u32),
     key: &NewKey,
     existing: ExistingCode,
-    now: UnixTime,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
 ) -> Result<CredentialId, AdminError> {
+    let (now, subject) = (ctx.now(), &ctx.subject);
     let id = CredentialId::from_random(random_bytes().map_err(generate_failed)?);
     let detail = format!("{} {}", key.kind.as_str(), key.fingerprint);
     let registered = Event::new(Kind::KeyRegistered, subject)
         .reason(if existing == ExistingCode::Skipped { "existing_code_skipped" } else { "" })
         .credential(id, key.label.as_str());
-    let mut lines = ChainedLines::default();
-    store.update_account(name, |account| {
-        lines.clear();
+    let ((), lines) = update_chained(ctx.store, name, |account, lines| {
         let account = account.as_mut().ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
         let Account { record, state } = account;
         if record.uid != uid {
@@ -64,8 +60,8 @@ pub fn register_key<S: Store>(
         let NewKey { kind, fingerprint, ref label } = *key;
         record.ssh_keys.push(SshKey { id, label: label.clone(), kind, fingerprint, created: now });
         lines.add(&registered, now, state);
-        Ok(())
-    })??;
-    lines.emit_with(Kind::KeyRegistered, &detail, audit);
+        Ok::<(), AdminError>(())
+    })?;
+    lines.emit_with(Kind::KeyRegistered, &detail, ctx.audit);
     Ok(id)
 }

@@ -1,5 +1,6 @@
 //! The inputs and results of a verification. The work itself is in `verify.rs`.
 
+use super::Ctx;
 use super::answer_place::AnswerPlace;
 use super::refusal::Refusal;
 use qrtotp_account::{
@@ -118,6 +119,26 @@ pub(super) struct Rules<'a> {
     pub kind: Kind,
     /// A password that may be a code: if it is not, the next answer decides.
     pub tried: bool,
+}
+
+impl<'a> Rules<'a> {
+    /// The host's, for an answer that no rule of the policy is about.
+    pub(super) fn of(ctx: &'a Ctx<'_>, uid: u32, kind: Kind, answer_place: AnswerPlace) -> Self {
+        Self {
+            key: ctx.store.key(),
+            uid,
+            now: ctx.now(),
+            window: ctx.config.verify.window(),
+            throttle: ctx.config.throttle.rules(),
+            recovery: true,
+            step_up: false,
+            fresh: false,
+            answer_place,
+            subject: &ctx.subject,
+            kind,
+            tried: false,
+        }
+    }
 }
 
 impl Rules<'_> {

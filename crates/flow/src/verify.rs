@@ -13,7 +13,7 @@ use qrtotp_account::{
 };
 use qrtotp_audit::ChainedLines;
 use qrtotp_otp::{Code, MAX_TARGETS, Verifier, Window};
-use qrtotp_store::{Store, StoreError};
+use qrtotp_store::{Store, StoreError, StoreExt};
 
 /// The result of the part under the lock.
 enum FirstUpdate {
@@ -34,8 +34,8 @@ enum FirstUpdate {
 ///
 /// # Errors
 /// The store could not answer, or could not make the decision durable; deny.
-pub(super) fn verify_and_record<S: Store>(
-    store: &S,
+pub(super) fn verify_and_record(
+    store: &dyn Store,
     name: &Name,
     rules: &Rules<'_>,
     answer: &Answer,
@@ -64,8 +64,8 @@ pub(super) fn verify_and_record<S: Store>(
 
 /// Refuses `answer` without checking it, after the same work as [`verify_and_record`], so timing does not
 /// reveal the reason.
-pub(super) fn simulate_for_unknown<S: Store>(
-    store: &S,
+pub(super) fn simulate_for_unknown(
+    store: &dyn Store,
     rules: &Rules<'_>,
     answer: &Answer,
     why: Refusal,
@@ -75,23 +75,23 @@ pub(super) fn simulate_for_unknown<S: Store>(
     Recorded { verification: Verification::refused(why, answer.means(), 0), lines: ChainedLines::default() }
 }
 
-fn simulate_write<S: Store>(store: &S, rules: &Rules<'_>, answer: &Answer) {
+fn simulate_write(store: &dyn Store, rules: &Rules<'_>, answer: &Answer) {
     let mut lines = ChainedLines::with_room();
-    store.simulate(|record, state| {
+    store.simulate(&mut |record, state| {
         verify_and_chain(&Rules { uid: record.uid, ..*rules }, answer, record, state, &mut lines);
     });
 }
 
-fn simulate_hash<S: Store>(store: &S, rules: &Rules<'_>, answer: &Answer) {
+fn simulate_hash(store: &dyn Store, rules: &Rules<'_>, answer: &Answer) {
     if let Some(_hash) = answer.hash(&[0; SALT_LEN]) {
         let mut lines = ChainedLines::with_room();
         let refused = Verification::refused(Refusal::WrongCode, answer.means(), 0);
-        store.simulate(|_, state| rules.chain(&refused, state, &mut lines));
+        store.simulate(&mut |_, state| rules.chain(&refused, state, &mut lines));
     }
 }
 
-fn decide<S: Store>(
-    store: &S,
+fn decide(
+    store: &dyn Store,
     name: &Name,
     rules: &Rules<'_>,
     answer: &Answer,
@@ -259,7 +259,7 @@ fn verify_code(
         };
         verifiers.push(Verifier::new(&secret, credential.params));
     }
-    // No allocation from here on (see [`Store::update_state`]).
+    // No allocation from here on (see [`Store::change_state`]).
     let mut right_for = None;
     for (credential, verifier) in looked_at.iter().zip(&verifiers) {
         let drift = state.mark(credential.id).map_or(0, |mark| mark.drift);

@@ -1,7 +1,7 @@
 //! Audit lines to the host's syslog, facility AUTHPRIV. A syslog that does not listen is reported once and
 //! stops nothing: the change was made, and the user must know that its line is missing.
 
-use qrtotp_audit::{AuditSink, Priority};
+use qrtotp_audit::{AuditSink, Entry, Priority};
 use std::io::Write;
 use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 
@@ -24,10 +24,9 @@ impl Syslog {
         };
         Self { program, logger: syslog::unix(formatter).ok(), warned: false }
     }
-}
 
-impl AuditSink for Syslog {
-    fn record(&mut self, priority: Priority, line: &str) {
+    /// Writes one line, free of control characters.
+    pub fn write(&mut self, priority: Priority, line: &str) {
         let sent = self.logger.as_mut().is_some_and(|logger| {
             match priority {
                 Priority::Alert => logger.alert(line),
@@ -46,6 +45,12 @@ impl AuditSink for Syslog {
                 self.program
             );
         }
+    }
+}
+
+impl AuditSink for Syslog {
+    fn record(&mut self, entry: &Entry<'_>) {
+        self.write(entry.priority(), &entry.line());
     }
 
     fn debug(&mut self, _: &str) {}

@@ -26,13 +26,7 @@ const NO_UID: u32 = u32::MAX;
 
 impl FileStore {
     /// Implements [`super::Store::simulate`].
-    pub(super) fn use_decoy(&self, f: impl FnOnce(&Record, &mut State)) {
-        let mut f = Some(f);
-        // Errors are ignored: the answer is a refusal anyway.
-        let _ = self.try_decoy(&mut |record, state| f.take().map_or((), |f| f(record, state)));
-    }
-
-    fn try_decoy(&self, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
+    pub(super) fn use_decoy(&self, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
         let Some((name, dir)) = self.decoy()? else { return Ok(()) };
         with_critical_section(|| {
             let mut opened = self.read(dir.as_fd(), &name)?;
@@ -110,13 +104,13 @@ mod tests {
     fn pretending_to_count_a_failure_writes_and_keeps_nothing_of_it() {
         let (dir, store) = empty_store();
         for round in 1..4 {
-            store.simulate(|record, state| {
+            store.simulate(&mut |record, state| {
                 assert_eq!((record.credentials.len(), state.throttle.failures()), (1, 0));
                 let _ = state.throttle.fail(FactorKind::Code, Side::Nowhere, 1000, &ThrottleRules::default());
             });
             assert_eq!(writes(dir.path()), round);
         }
-        store.simulate(|_, _| ());
+        store.simulate(&mut |_, _| ());
         assert_eq!(writes(dir.path()), 3);
     }
 
@@ -132,7 +126,7 @@ mod tests {
         let (dir, store) = empty_store();
         let held = std::fs::File::open(dir.path().join("state/decoy")).unwrap();
         held.lock().unwrap();
-        store.simulate(fail);
+        store.simulate(&mut fail);
         assert_eq!(writes(dir.path()), 1);
     }
 
@@ -140,11 +134,11 @@ mod tests {
     fn a_decoy_that_is_damaged_or_gone_harms_nobody_and_is_made_again() {
         let (dir, store) = empty_store();
         std::fs::write(dir.path().join("state/decoy/state"), b"").unwrap();
-        store.simulate(fail);
+        store.simulate(&mut fail);
         std::fs::remove_dir_all(dir.path().join("state/decoy")).unwrap();
-        store.simulate(fail);
+        store.simulate(&mut fail);
         let store = FileStore::open_or_create(&dir.path().join("state"), dir.path()).unwrap();
-        store.simulate(fail);
+        store.simulate(&mut fail);
         assert_eq!(writes(dir.path()), 1);
     }
 }

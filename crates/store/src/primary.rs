@@ -4,7 +4,7 @@
 
 use super::critical::with_critical_section;
 use super::file::FileStore;
-use super::{Readers, StoreError, TrustError, TrustedFile, open_file, read_all};
+use super::{PrimaryFailures, Readers, StoreError, TrustError, TrustedFile, open_file, read_all};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
@@ -19,13 +19,8 @@ const FORM: &str = "qrtotp-primary-1";
 const LIMIT: usize = 128;
 const MADE: OFlag = OFlag::O_WRONLY.union(OFlag::O_CREAT).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
-impl FileStore {
-    /// Implements [`super::Store::update_primary`].
-    pub(super) fn change_primary<T>(
-        &self,
-        name: &Name,
-        mut f: impl FnMut(&mut FailureCounter) -> T,
-    ) -> Result<T, StoreError> {
+impl PrimaryFailures for FileStore {
+    fn update_primary(&self, name: &Name, f: &mut dyn FnMut(&mut FailureCounter)) -> Result<(), StoreError> {
         let (dir, path) = self.private_dir(PRIMARY)?;
         let file_name = name.file_name();
         let path = path.join(&file_name);
@@ -36,15 +31,17 @@ impl FileStore {
                 Err(error) => return Err(error.into()),
             }
             let mut lane = FailureCounter::default();
-            let result = f(&mut lane);
+            f(&mut lane);
             if lane == FailureCounter::default() {
-                return Ok(result);
+                return Ok(());
             }
             let made = openat(&dir, &*file_name, MADE, Mode::from_bits_truncate(0o600));
             made.map_err(|errno| StoreError::io(&path, errno))?;
         }
     }
+}
 
+impl FileStore {
     /// Forgets the failures of an account that was renamed or removed.
     ///
     /// # Errors
@@ -57,19 +54,19 @@ impl FileStore {
         }
     }
 
-    fn change_file<T>(
+    fn change_file(
         &self,
         dir: &OwnedFd,
         file: &TrustedFile,
         path: &Path,
-        mut f: impl FnMut(&mut FailureCounter) -> T,
-    ) -> Result<T, StoreError> {
+        f: &mut dyn FnMut(&mut FailureCounter),
+    ) -> Result<(), StoreError> {
         let file_to_lock = file.as_fd().try_clone_to_owned().map_err(|e| StoreError::std_io(path, &e))?;
         with_critical_section(|| {
             let _locked = self.lock(file_to_lock)?;
             let old = read(file, path)?;
             let mut new = old;
-            let result = f(&mut new);
+            f(&mut new);
             if new != old {
                 // Of the same length for all numbers, so nothing of the old text remains.
                 let text = format!("{FORM} {:<10} {:<20}\n", new.failures, new.last_failure);
@@ -80,7 +77,7 @@ impl FileStore {
                 let kept = fdatasync(file).and_then(|()| fsync(dir));
                 kept.map_err(|errno| StoreError::io(path, errno).unsure())?;
             }
-            Ok(result)
+            Ok(())
         })
     }
 }
@@ -110,26 +107,35 @@ fn parse(bytes: &[u8]) -> Option<FailureCounter> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::Store;
     use crate::tests::empty_store;
     use std::fs;
+
+    fn update<T>(
+        store: &FileStore,
+        name: &Name,
+        mut f: impl FnMut(&mut FailureCounter) -> T,
+    ) -> Result<T, StoreError> {
+        let mut result = None;
+        store.update_primary(name, &mut |lane| result = Some(f(lane)))?;
+        Ok(result.unwrap())
+    }
 
     #[test]
     fn failures_are_kept_for_their_account_and_no_failure_makes_no_file() {
         let (dir, store) = empty_store();
         let (alice, dots) = (Name::new("alice").unwrap(), Name::new("..").unwrap());
         for at in [10, 20] {
-            store.update_primary(&alice, |lane| lane.fail(at)).unwrap();
+            update(&store, &alice, |lane| lane.fail(at)).unwrap();
         }
-        store.update_primary(&dots, |lane| lane.fail(30)).unwrap();
+        update(&store, &dots, |lane| lane.fail(30)).unwrap();
         drop(store);
         let store = FileStore::open(&dir.path().join("state"), dir.path()).unwrap();
-        let seen = store.update_primary(&alice, |lane| *lane).unwrap();
+        let seen = update(&store, &alice, |lane| *lane).unwrap();
         assert_eq!(seen, FailureCounter { failures: 2, last_failure: 20 });
-        store.update_primary(&alice, std::mem::take).unwrap();
-        assert_eq!(store.update_primary(&alice, |lane| lane.failures).unwrap(), 0);
+        update(&store, &alice, std::mem::take).unwrap();
+        assert_eq!(update(&store, &alice, |lane| lane.failures).unwrap(), 0);
         assert_eq!(
-            store.update_primary(&Name::new("bob").unwrap(), std::mem::take).unwrap(),
+            update(&store, &Name::new("bob").unwrap(), std::mem::take).unwrap(),
             FailureCounter::default()
         );
         let files = fs::read_dir(dir.path().join("state/primary")).unwrap().count();
@@ -140,15 +146,15 @@ mod tests {
     fn a_damaged_count_is_an_error_and_never_a_count_of_nothing() {
         let (dir, store) = empty_store();
         let alice = Name::new("alice").unwrap();
-        store.update_primary(&alice, |lane| lane.fail(10)).unwrap();
+        update(&store, &alice, |lane| lane.fail(10)).unwrap();
         let path = dir.path().join("state/primary/alice");
         for text in ["\n", "qrtotp-primary-1 0 1", "qrtotp-primary-2 3 1\n", "qrtotp-primary-1 3 1 1\n"] {
             fs::write(&path, text).unwrap();
-            assert!(store.update_primary(&alice, |lane| lane.failures).is_err(), "{text:?}");
+            assert!(update(&store, &alice, |lane| lane.failures).is_err(), "{text:?}");
         }
         for (text, failures) in [("", 0), ("qrtotp-primary-1 3 1\n", 3)] {
             fs::write(&path, text).unwrap();
-            assert_eq!(store.update_primary(&alice, |lane| lane.failures).unwrap(), failures, "{text:?}");
+            assert_eq!(update(&store, &alice, |lane| lane.failures).unwrap(), failures, "{text:?}");
         }
     }
 
@@ -157,15 +163,15 @@ mod tests {
         let (_dir, store) = empty_store();
         let store = store.without_waiting();
         let [alice, bob] = ["alice", "bob"].map(|name| Name::new(name).unwrap());
-        store.update_primary(&alice, |lane| lane.fail(10)).unwrap();
-        let inside = store.update_primary(&alice, |lane| {
+        update(&store, &alice, |lane| lane.fail(10)).unwrap();
+        let inside = update(&store, &alice, |lane| {
             lane.fail(20);
-            let again = store.update_primary(&alice, |lane| lane.failures);
-            (matches!(again, Err(StoreError::Busy)), store.update_primary(&bob, |lane| lane.fail(30)))
+            let again = update(&store, &alice, |lane| lane.failures);
+            (matches!(again, Err(StoreError::Busy)), update(&store, &bob, |lane| lane.fail(30)))
         });
         assert!(matches!(inside, Ok((true, Ok(())))), "{inside:?}");
-        assert_eq!(store.update_primary(&alice, |lane| lane.failures).unwrap(), 2);
-        assert_eq!(store.update_primary(&bob, |lane| lane.failures).unwrap(), 1);
+        assert_eq!(update(&store, &alice, |lane| lane.failures).unwrap(), 2);
+        assert_eq!(update(&store, &bob, |lane| lane.failures).unwrap(), 1);
     }
 
     #[test]
@@ -175,10 +181,10 @@ mod tests {
         let alice = Name::new("alice").unwrap();
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| open().update_primary(&alice, |lane| lane.fail(10)).unwrap());
+                scope.spawn(|| update(&open(), &alice, |lane| lane.fail(10)).unwrap());
             }
         });
-        assert_eq!(open().update_primary(&alice, |lane| lane.failures).unwrap(), 8);
+        assert_eq!(update(&open(), &alice, |lane| lane.failures).unwrap(), 8);
     }
 
     #[test]
@@ -186,7 +192,7 @@ mod tests {
         let (dir, store) = empty_store();
         let state = dir.path().join("state");
         fs::remove_file(state.join("store.toml")).unwrap();
-        assert!(store.update_primary(&Name::new("alice").unwrap(), |lane| lane.fail(1)).is_err());
+        assert!(update(&store, &Name::new("alice").unwrap(), |lane| lane.fail(1)).is_err());
         assert!(!state.join("primary").exists());
     }
 }

@@ -4,7 +4,7 @@ use super::critical::with_critical_section;
 use super::file::FileStore;
 use super::record::Opened;
 use super::{Account, SealKey, Store, StoreError};
-use qrtotp_account::{FailureCounter, Name, Record, State};
+use qrtotp_account::{Name, Record, State};
 use std::os::fd::{AsFd, OwnedFd};
 
 impl FileStore {
@@ -14,8 +14,23 @@ impl FileStore {
             self.read(dir.as_fd(), name)
         })
     }
+}
 
-    // A single copy for all callers, because the module's size counts.
+impl Store for FileStore {
+    fn key(&self) -> &SealKey {
+        &self.key
+    }
+
+    fn load(&self, name: &Name) -> Result<Option<Account>, StoreError> {
+        let Some(dir) = self.account_dir(name)? else { return Ok(None) };
+        let opened = match self.read(dir.as_fd(), name) {
+            // It may have been read in the middle of a write, twice.
+            Err(error) if error.is_record_fault() => self.read_at_rest(dir, name)?,
+            other => other?,
+        };
+        Ok(Some(Account { record: opened.record, state: opened.loaded.state }))
+    }
+
     fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
         let Some(dir) = self.account_dir(name)? else { return Ok(()) };
         with_critical_section(|| {
@@ -31,6 +46,10 @@ impl FileStore {
             }
             Ok(())
         })
+    }
+
+    fn simulate(&self, f: &mut dyn FnMut(&Record, &mut State)) {
+        let _ = self.use_decoy(f); // the answer is a refusal anyway
     }
 
     fn change_account(&self, name: &Name, f: &mut dyn FnMut(&mut Option<Account>)) -> Result<(), StoreError> {
@@ -55,53 +74,5 @@ impl FileStore {
                 Ok(())
             });
         }
-    }
-}
-
-impl Store for FileStore {
-    fn key(&self) -> &SealKey {
-        &self.key
-    }
-
-    fn load(&self, name: &Name) -> Result<Option<Account>, StoreError> {
-        let Some(dir) = self.account_dir(name)? else { return Ok(None) };
-        let opened = match self.read(dir.as_fd(), name) {
-            // It may have been read in the middle of a write, twice.
-            Err(error) if error.is_record_fault() => self.read_at_rest(dir, name)?,
-            other => other?,
-        };
-        Ok(Some(Account { record: opened.record, state: opened.loaded.state }))
-    }
-
-    fn update_state<T>(
-        &self,
-        name: &Name,
-        mut f: impl FnMut(&Record, &mut State) -> T,
-    ) -> Result<Option<T>, StoreError> {
-        let mut result = None;
-        self.change_state(name, &mut |record, state| result = Some(f(record, state)))?;
-        Ok(result)
-    }
-
-    fn simulate(&self, f: impl FnOnce(&Record, &mut State)) {
-        self.use_decoy(f);
-    }
-
-    fn update_account<T>(
-        &self,
-        name: &Name,
-        mut f: impl FnMut(&mut Option<Account>) -> T,
-    ) -> Result<T, StoreError> {
-        let mut result = None;
-        self.change_account(name, &mut |account| result = Some(f(account)))?;
-        result.ok_or(StoreError::Busy) // always there: it ran at least once
-    }
-
-    fn update_primary<T>(
-        &self,
-        name: &Name,
-        f: impl FnMut(&mut FailureCounter) -> T,
-    ) -> Result<T, StoreError> {
-        self.change_primary(name, f)
     }
 }

@@ -5,7 +5,6 @@ use crate::context::{Context, any_record_name, known_user, syslog};
 use crate::error::{Exit, Failure};
 use crate::input;
 use qrtotp_account::Name;
-use qrtotp_clock::{Clock as _, SystemClock};
 use qrtotp_flow::{AdminError, Directory, HostDirectory};
 use qrtotp_store::StoreError;
 use std::io::Write;
@@ -28,18 +27,11 @@ fn rename(context: &Context, old: &str, new: &str) -> Result<Exit, Failure> {
         }
         other => other,
     })?;
-    let subject = context.subject(person.name.as_str());
+    let mut log = syslog();
+    let ctx = &mut context.flow(&store, person.name.as_str(), &mut log);
     let to = (&person.name, person.uid);
-    let left = qrtotp_flow::rename_account(
-        &store,
-        &old,
-        old_user.as_ref(),
-        to,
-        SystemClock.now(),
-        &subject,
-        &mut syslog(),
-    )
-    .map_err(|error| failed(&error, &old))?;
+    let left = qrtotp_flow::rename_account(ctx, &store, &old, old_user.as_ref(), to)
+        .map_err(|error| failed(&error, &old))?;
     warn(left.as_ref(), &old);
     writeln!(std::io::stdout(), "The record of {old} is that of {} (uid {}) now.", person.name, person.uid)?;
     Ok(Exit::Done)
@@ -48,15 +40,9 @@ fn rename(context: &Context, old: &str, new: &str) -> Result<Exit, Failure> {
 fn adopt_uid(context: &Context, user: &str) -> Result<Exit, Failure> {
     let (store, person) = (context.store()?, known_user(user)?);
     let (name, uid) = (&person.name, person.uid);
-    let former = qrtotp_flow::adopt_uid(
-        &store,
-        name,
-        uid,
-        SystemClock.now(),
-        &context.subject(name.as_str()),
-        &mut syslog(),
-    )
-    .map_err(|error| failed(&error, name))?;
+    let mut log = syslog();
+    let ctx = &mut context.flow(&store, name.as_str(), &mut log);
+    let former = qrtotp_flow::adopt_uid(ctx, &store, name, uid).map_err(|error| failed(&error, name))?;
     let mut out = std::io::stdout();
     if former == uid {
         writeln!(out, "The record of {name} is bound to uid {uid} already; nothing was changed.")?;
@@ -82,14 +68,9 @@ fn remove(context: &Context, user: &str, yes: bool) -> Result<Exit, Failure> {
             return Err(Failure::Refused("nothing was changed; answer y, or add --yes".into()));
         }
     }
-    let left = qrtotp_flow::remove_account(
-        &store,
-        &name,
-        SystemClock.now(),
-        &context.subject(name.as_str()),
-        &mut syslog(),
-    )
-    .map_err(|error| failed(&error, &name))?;
+    let mut log = syslog();
+    let ctx = &mut context.flow(&store, name.as_str(), &mut log);
+    let left = qrtotp_flow::remove_account(ctx, &store, &name).map_err(|error| failed(&error, &name))?;
     warn(left.as_ref(), &name);
     writeln!(std::io::stdout(), "The record of {name} is deleted.")?;
     Ok(Exit::Done)

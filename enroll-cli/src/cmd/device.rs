@@ -5,7 +5,6 @@ use crate::cli::{Device, Rename, Revoke};
 use crate::context::{Context, named_or_self, record_name, syslog};
 use crate::error::{Exit, Failure};
 use qrtotp_account::{CredentialId, EnrolmentStatus, Label, Name};
-use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::Selection;
 use qrtotp_frontend::DeviceList;
 use qrtotp_store::{FileStore, Store};
@@ -45,15 +44,10 @@ fn rename(context: &Context, args: Rename) -> Result<Exit, Failure> {
     let name = record_name(&typed, &store)?;
     let id = args.credential.map_or_else(|| only(&store, &name), Ok)?;
     let label = Label::new(&args.label);
-    qrtotp_flow::rename_device(
-        &store,
-        &name,
-        (id, &label),
-        SystemClock.now(),
-        &context.subject(name.as_str()),
-        &mut syslog(),
-    )
-    .map_err(|error| Failure::admin(&error, name.as_str()))?;
+    let mut log = syslog();
+    let ctx = &mut context.flow(&store, name.as_str(), &mut log);
+    qrtotp_flow::rename_device(ctx, &name, id, &label)
+        .map_err(|error| Failure::admin(&error, name.as_str()))?;
     writeln!(std::io::stdout(), "{id} of {name} is called {:?} now.", label.as_str())?;
     Ok(Exit::Done)
 }
@@ -67,15 +61,10 @@ fn revoke(context: &Context, args: Revoke) -> Result<Exit, Failure> {
         (None, true) => Selection::All,
         (None, false) => Selection::One(only(&store, &name)?),
     };
-    let gone = qrtotp_flow::revoke(
-        &store,
-        &name,
-        which,
-        SystemClock.now(),
-        &context.subject(name.as_str()),
-        &mut syslog(),
-    )
-    .map_err(|error| Failure::admin(&error, name.as_str()))?;
+    let mut log = syslog();
+    let ctx = &mut context.flow(&store, name.as_str(), &mut log);
+    let gone =
+        qrtotp_flow::revoke(ctx, &name, which).map_err(|error| Failure::admin(&error, name.as_str()))?;
     let mut out = std::io::stdout().lock();
     for (id, _) in &gone {
         writeln!(out, "Revoked {id} of {name}.")?;

@@ -10,9 +10,7 @@ use crate::qr_style::needs_explicit_style;
 use crate::terminal::{Terminal, place};
 use nix::unistd::geteuid;
 use qrtotp_account::Label;
-use qrtotp_clock::SystemClock;
-use qrtotp_flow::{Authority, Codes, Dialog, Enrollment, EnrolmentRequest, ExistingCode};
-use qrtotp_otp::Params;
+use qrtotp_flow::{Authority, Codes, Dialog, EnrolmentRequest, ExistingCode, host_name};
 use qrtotp_policy::PROOF_SERVICE;
 
 pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
@@ -25,7 +23,7 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
     if args.no_verify && !geteuid().is_root() {
         return Err(Failure::only_root_skips());
     }
-    let (subject, issuer) = (context.subject(name.as_str()), context.issuer());
+    let issuer = context.issuer();
     let account = context.account_label(name.as_str());
     let picture = args.save.as_deref().map(|path| Request {
         path,
@@ -44,22 +42,13 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
             true => ExistingCode::Skipped,
             false => ExistingCode::Required,
         }),
-        subject: &subject,
-        issuer: &issuer,
-        account: &account,
-        params: Params::default(),
+        host: &host_name(),
     };
     let contact = context.config.brand.contact.clone();
     let mut terminal = Terminal::new(place, (args.qr, args.invert), name.as_str(), contact, look)?;
-    let enrolled = Enrollment {
-        request: &request,
-        config: &context.config,
-        store: &store,
-        dialog: &mut terminal,
-        clock: &SystemClock,
-        audit: &mut syslog(),
-    }
-    .run();
+    let mut log = syslog();
+    let mut ctx = context.flow(&store, name.as_str(), &mut log);
+    let enrolled = qrtotp_flow::enroll(&mut ctx, &mut terminal, request);
     terminal.end_picture(enrolled.is_ok());
     let enrolled = enrolled.map_err(|error| Failure::enroll(&error, name.as_str()))?;
     let regenerate = format!("`qrtotp recovery regenerate {name}` makes new ones");

@@ -8,7 +8,6 @@ use crate::program::{Silence, output_of};
 use crate::terminal::Terminal;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use qrtotp_account::{HardwareKeyType, KeyFingerprint, Label, Name, PublicKey, signing_key};
-use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Dialog, Echo, ExistingCode, NewKey, SelfService};
 use qrtotp_otp::{base32_encode, random_bytes};
 use std::fs::File;
@@ -27,19 +26,11 @@ pub fn add(context: &Context, args: AddKey) -> Result<Exit, Failure> {
     let typed = named_or_self(args.user, "key add")?;
     let account = known_user(&typed)?;
     let Account { name, uid } = &account;
-    let (store, subject) = (context.store()?, context.subject(name.as_str()));
+    let (store, mut log) = (context.store()?, syslog());
+    let mut ctx = context.flow(&store, name.as_str(), &mut log);
     let mut terminal = Terminal::plain()?;
     let existing = if args.no_verify { ExistingCode::Skipped } else { ExistingCode::Required };
-    let owner = SelfService {
-        name,
-        uid: *uid,
-        config: &context.config,
-        store: &store,
-        dialog: &mut terminal,
-        clock: &SystemClock,
-        audit: &mut syslog(),
-        subject: &subject,
-    };
+    let owner = SelfService { ctx: &mut ctx, name, uid: *uid, dialog: &mut terminal };
     let refused = |error| Failure::admin(&error, name.as_str());
     owner.prove_device(existing).map_err(refused)?;
     let random: [u8; 20] = random_bytes().map_err(|error| Failure::Error(format!("{error}; try again")))?;
@@ -51,9 +42,7 @@ pub fn add(context: &Context, args: AddKey) -> Result<Exit, Failure> {
     }
     let label = Label::new(args.label.as_deref().unwrap_or_default());
     let key = NewKey { kind, fingerprint, label };
-    let now = SystemClock.now();
-    let id = qrtotp_flow::register_key(&store, (name, *uid), &key, existing, now, &subject, &mut syslog())
-        .map_err(refused)?;
+    let id = qrtotp_flow::register_key(&mut ctx, (name, *uid), &key, existing).map_err(refused)?;
     terminal.show(&format!("Done: {name} has the hardware ssh key {id}, {fingerprint}."));
     Ok(Exit::Done)
 }

@@ -3,7 +3,7 @@
 use crate::context::{Account, Context, known_user, named_or_self, syslog};
 use crate::error::{Exit, Failure};
 use crate::terminal::Terminal;
-use qrtotp_clock::SystemClock;
+use qrtotp_flow::SelfService;
 
 use std::io::Write;
 
@@ -11,15 +11,10 @@ pub fn run(context: &Context, user: Option<String>) -> Result<Exit, Failure> {
     let typed = named_or_self(user, "resync")?;
     let Account { name, uid } = known_user(&typed)?;
     let store = context.store()?;
-    let found = qrtotp_flow::resync(
-        (&store, &context.config),
-        (&name, uid),
-        &mut Terminal::plain()?,
-        &SystemClock,
-        &context.subject(name.as_str()),
-        &mut syslog(),
-    )
-    .map_err(|error| Failure::resync(&error))?;
+    let (mut log, mut terminal) = (syslog(), Terminal::plain()?);
+    let ctx = &mut context.flow(&store, name.as_str(), &mut log);
+    let owner = SelfService { ctx, name: &name, uid, dialog: &mut terminal };
+    let found = owner.resync().map_err(|error| Failure::resync(&error))?;
     writeln!(std::io::stdout(), "{found}")?;
     Ok(Exit::Done)
 }

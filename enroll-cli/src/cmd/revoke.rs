@@ -3,7 +3,7 @@
 
 use super::token::whom::in_group;
 use crate::cli::Bulk;
-use crate::context::{Context, syslog};
+use crate::context::{Context, subject, syslog};
 use crate::error::{Exit, Failure};
 use crate::input;
 use nix::unistd::Group;
@@ -70,7 +70,7 @@ pub fn run(context: &Context, bulk: &Bulk) -> Result<Exit, Failure> {
         }
     }
     let detail = bulk.to_string();
-    Event::new(Kind::BulkRevoked, &context.subject("")).count(done).detail(&detail).emit(&mut log);
+    Event::new(Kind::BulkRevoked, &subject("")).count(done).detail(&detail).emit(&mut log);
     writeln!(out, "Revoked devices of {done} accounts.")?;
     Ok(exit)
 }
@@ -132,17 +132,12 @@ fn target(name: Name, record: &Record, before: Option<UnixTime>, now: UnixTime) 
 }
 
 fn revoke(context: &Context, store: &FileStore, target: &Target) -> Result<usize, AdminError> {
-    let subject = context.subject(target.name.as_str());
     let mut log = syslog();
-    let mut one = |which| {
-        qrtotp_flow::revoke(store, &target.name, which, SystemClock.now(), &subject, &mut log)
-            .map(|gone| gone.len())
-    };
+    let mut ctx = context.flow(store, target.name.as_str(), &mut log);
+    let mut one = |which| qrtotp_flow::revoke(&mut ctx, &target.name, which).map(|gone| gone.len());
     match &target.which {
         Which::All => one(Selection::All),
-        Which::Token => {
-            qrtotp_flow::revoke_token(store, &target.name, SystemClock.now(), &subject, &mut log).map(|_| 0)
-        }
+        Which::Token => qrtotp_flow::revoke_token(&mut ctx, &target.name).map(|_| 0),
         Which::Devices(ids) => ids.iter().try_fold(0, |gone, id| Ok(gone + one(Selection::One(*id))?)),
     }
 }

@@ -2,15 +2,13 @@
 
 use crate::context::{Context, record_name, syslog};
 use crate::error::{Exit, Failure};
-use qrtotp_clock::{Clock as _, SystemClock};
-
 use std::io::Write;
 
 pub fn run(context: &Context, user: &str) -> Result<Exit, Failure> {
     let store = context.store()?;
     let name = record_name(user, &store)?;
-    let subject = context.subject(name.as_str());
-    let failures = qrtotp_flow::unlock(&store, &name, SystemClock.now(), &subject, &mut syslog())
+    let mut log = syslog();
+    let failures = qrtotp_flow::unlock(&mut context.flow(&store, name.as_str(), &mut log), &store, &name)
         .map_err(|error| Failure::admin(&error, name.as_str()))?;
     writeln!(std::io::stdout(), "Unlocked {name}: {failures} failures in a row are forgotten.")?;
     Ok(Exit::Done)

@@ -3,9 +3,7 @@
 use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure};
 use crate::input;
-use qrtotp_audit::Subject;
-use qrtotp_clock::SystemClock;
-use qrtotp_flow::{Dialog, Echo, HostDirectory, Login, LoginHost, NoAnswer, Options, Outcome, Typed};
+use qrtotp_flow::{Ctx, Dialog, Echo, LoginHost, NoAnswer, Options, Outcome, Typed, login};
 use qrtotp_policy::{Config, RuleSet};
 use std::io::{IsTerminal, Write};
 
@@ -52,18 +50,10 @@ pub fn run(context: &Context, user: String) -> Result<Exit, Failure> {
     // Rules decide logins; here somebody wants to know whether a code is right. `qrtotp config explain` tells
     // of rules.
     let config = Config { rules: RuleSet::default(), ..context.config.clone() };
-    let outcome = Login {
-        config: &config,
-        options: &Options { echo_code: true, ..Options::default() },
-        store: &store,
-        directory: &HostDirectory,
-        host: &mut Pipe,
-        clock: &SystemClock,
-        audit: &mut syslog(),
-        subject: Subject { user, ..context.subject("") },
-        ruling: qrtotp_flow::Ruling::default(),
-    }
-    .run();
+    let options = Options { echo_code: true, ..Options::default() };
+    let mut log = syslog();
+    let ctx = Ctx { config: &config, ..context.flow(&store, &user, &mut log) };
+    let outcome = login(ctx, &options, &mut Pipe);
     let (word, exit) = match outcome {
         Outcome::Accepted => ("accepted", Exit::Done),
         Outcome::Denied => ("denied", Exit::Refused),

@@ -4,6 +4,7 @@
 use qrtotp_account::{Label, Name};
 use qrtotp_audit::Subject;
 use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_flow::{Ctx, HostDirectory};
 
 use qrtotp_otp::{
     KeyUri, Params, Secret, Step, Strength, base32_decode, base32_encode, code_at, random_bytes,
@@ -127,15 +128,14 @@ impl Instance {
     pub fn leave_behind(&self, name: &str) -> Phone {
         let store = FileStore::open_or_create(&self.state(), self.0.path()).unwrap();
         let phone = Phone::random();
-        let config = Config::default();
         let name = Name::new(name).unwrap();
         let uri = KeyUri::parse(phone.uri().trim(), Strength::Normal).unwrap();
-        let (label, subject, now) = (Label::default(), Subject::default(), SystemClock.now());
+        let label = Label::default();
         let what = qrtotp_flow::Import {
             used: Some(0),
             ..qrtotp_flow::Import::new(&name, 4711, &label, &uri.secret, uri.params)
         };
-        qrtotp_flow::import(&store, &config, &what, now, &subject, &mut Vec::new()).unwrap();
+        add(&store, what);
         phone
     }
 
@@ -263,4 +263,12 @@ pub fn recovery_codes(shown: &str) -> Vec<&str> {
         .split_whitespace()
         .filter(|word| word.len() == 19 && word.split('-').all(|group| group.len() == 4))
         .collect()
+}
+
+/// Imports a device without the command.
+pub fn add(store: &FileStore, what: qrtotp_flow::Import<'_>) {
+    let (config, directory, clock, audit) =
+        (&Config::default(), &HostDirectory, &SystemClock, &mut Vec::new());
+    let mut ctx = Ctx { config, store, directory, clock, audit, subject: Subject::default() };
+    qrtotp_flow::import(&mut ctx, &[what]).unwrap();
 }

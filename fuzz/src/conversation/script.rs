@@ -9,12 +9,12 @@ use qrtotp_account::{
 };
 use qrtotp_audit::Subject;
 use qrtotp_flow::{
-    FirstPass, Import, Issue, Login, LoginHost, Options, Outcome, Selection, import, issue_token, resync,
-    revoke, revoke_token, unlock,
+    Ctx, FirstPass, Import, Issue, LoginHost, Options, Outcome, Selection, SelfService, import, issue_token,
+    login, revoke, revoke_token, unlock,
 };
 use qrtotp_otp::{Algorithm, Params, Secret, Step, Strength, Window, code_at};
 use qrtotp_policy::{Config, FirstLogin};
-use qrtotp_store::{FileStore, Store};
+use qrtotp_store::{FileStore, Store, StoreExt};
 use qrtotp_values::ConfigDuration;
 use std::cell::Cell;
 use std::os::unix::fs::FileExt;
@@ -116,6 +116,17 @@ impl<'a> Script<'a> {
         &self.world.store
     }
 
+    fn ctx(&mut self) -> Ctx<'_> {
+        Ctx {
+            config: &self.config,
+            store: &self.world.store,
+            directory: &self.people,
+            clock: &self.clock,
+            audit: &mut self.log,
+            subject: subject(),
+        }
+    }
+
     fn load(&self) -> Before {
         self.store().load(&alice()).expect("the record stays whole")
     }
@@ -137,10 +148,8 @@ impl<'a> Script<'a> {
         let window = (number >= 32).then(|| Window::own(u32::from(number >> 5 & 3), u32::from(number >> 6)));
         let known = Import::new(&name, self.people.0.get(), &label, &secret, params);
         let what = Import { used: used.or(Some(0)), window, revoked_too: true, ..known };
-        let now = self.clock.0.get();
-        let Ok(new) = import(self.store(), &self.config, &what, now, &subject(), &mut self.log) else {
-            return;
-        };
+        let Ok(new) = import(&mut self.ctx(), &[what]) else { return };
+        let new = new[0];
         self.book.devices.push(Device { id: new.credential, secret: copy, params, window, revoked: false });
         if let Some(step) = used {
             self.book.burn(new.credential, step);
@@ -149,37 +158,30 @@ impl<'a> Script<'a> {
 
     #[allow(clippy::collapsible_match)] // a guard's `false` would fall through to the next arm
     fn administer(&mut self) {
-        let (what, now, name) = (self.input.byte(), self.clock.0.get(), alice());
-        let (store, log) = (&self.world.store, &mut self.log);
+        let (what, name, uid) = (self.input.byte(), alice(), self.people.0.get());
         let which = self.book.devices.get(usize::from(what >> 4)).map(|device| device.id);
         match (what % 8, which) {
             (0, Some(id)) => {
-                if revoke(store, &name, Selection::One(id), now, &subject(), log).is_ok() {
+                if revoke(&mut self.ctx(), &name, Selection::One(id)).is_ok() {
                     self.book.revoked(|known| known == id);
                 }
             }
             (1, _) => {
-                if revoke(store, &name, Selection::All, now, &subject(), log).is_ok() {
+                if revoke(&mut self.ctx(), &name, Selection::All).is_ok() {
                     self.book.revoked(|_| true);
                 }
             }
             (2, _) => {
-                let _ = unlock(store, &name, now, &subject(), log);
+                let store = self.store();
+                let _ = unlock(&mut self.ctx(), store, &name);
             }
             (3, _) => {
                 let lifetime = ConfigDuration::seconds(600);
-                let issue = Issue {
-                    name: &name,
-                    uid: self.people.0.get(),
-                    lifetime,
-                    max_shows: 2,
-                    code: None,
-                    keys: &[],
-                };
-                let _ = issue_token(store, &issue, now, &subject(), log);
+                let issue = Issue { name: &name, uid, lifetime, max_shows: 2, code: None, keys: &[] };
+                let _ = issue_token(&mut self.ctx(), &issue);
             }
             (4, _) => {
-                let _ = revoke_token(store, &name, now, &subject(), log);
+                let _ = revoke_token(&mut self.ctx(), &name);
             }
             _ => {}
         }
@@ -318,18 +320,8 @@ impl<'a> Script<'a> {
             self.log.0.push("event=login result=accepted".into());
             return Outcome::Accepted;
         }
-        Login {
-            config: &self.config,
-            options: &self.options,
-            store: &self.world.store,
-            directory: &self.people,
-            host,
-            clock: &self.clock,
-            audit: &mut self.log,
-            subject: subject(),
-            ruling: qrtotp_flow::Ruling::default(),
-        }
-        .run()
+        let options = self.options.clone();
+        login(self.ctx(), &options, host)
     }
 
     fn justify(&self, typed: &[Vec<u8>], before: &qrtotp_store::Account, after: &qrtotp_store::Account) {
@@ -412,9 +404,9 @@ impl<'a> Script<'a> {
         let mut host = Host::default();
         let answers: [Answer<'_>; 2] = [Box::new(move || Some(first)), Box::new(move || Some(second))];
         host.script.extend(answers);
-        let place = (&self.world.store, &self.config);
-        let _ =
-            resync(place, (&alice(), self.people.0.get()), &mut host, &self.clock, &subject(), &mut self.log);
+        let uid = self.people.0.get();
+        let (ctx, name) = (&mut self.ctx(), &alice());
+        let _ = SelfService { ctx, name, uid, dialog: &mut host }.resync();
     }
 }
 

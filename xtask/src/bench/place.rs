@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use qrtotp_account::{Credential, CredentialId, Label, Name, Origin, Record, RecordId, State};
 use qrtotp_otp::{Params, Secret, Strength, base32_decode, random_bytes};
-use qrtotp_store::{Account, FileStore, Store};
+use qrtotp_store::{Account, FileStore, Store, StoreExt};
 use qrtotp_tests::Phone;
 
 use crate::step::run;

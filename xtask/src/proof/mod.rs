@@ -40,7 +40,7 @@ const PROOFS: &[Proof] = &[
     Proof { name: "setup", run: setup::run },
     Proof { name: "fuzzing", run: fuzzing::run },
     Proof { name: "faults", run: faults::run },
-    Proof { name: "apply", run: || suite::end_to_end(&["faults"]) },
+    Proof { name: "apply", run: || suite::end_to_end(&["hostile::failing_calls::"]) },
     Proof { name: "power", run: power::run },
     Proof { name: "recorder", run: || suite::unit_tests("qrtotp-flow", "tests::recorder") },
     Proof { name: "model", run: || suite::unit_tests("qrtotp-flow", "tests::model") },
@@ -52,21 +52,21 @@ const PROOFS: &[Proof] = &[
     },
     Proof { name: "oathtool", run: || suite::unit_tests("qrtotp-otp", "oathtool") },
     Proof { name: "mutants", run: mutants::run },
-    Proof { name: "hosts", run: || suite::end_to_end(&["hostile_hosts", "setuid_limits"]) },
-    Proof { name: "secrets", run: || suite::end_to_end(&["secrets_in_memory", "secrets_of_programs"]) },
+    Proof { name: "hosts", run: || suite::end_to_end(&["hostile::hosts::", "alone::setuid_limits::"]) },
+    Proof { name: "secrets", run: || suite::end_to_end(&["secrets::in_memory::", "secrets::of_programs::"]) },
     Proof {
         name: "monitoring",
         run: || {
             apt::unpack("crowdsec")?;
             apt::unpack("prometheus")?;
-            suite::end_to_end(&["monitoring"])
+            suite::end_to_end(&["audit::monitoring::"])
         },
     },
     Proof {
         name: "report",
         run: || {
             apt::need(&[apt::BROWSER])?;
-            suite::end_to_end(&["audit_report"])
+            suite::end_to_end(&["audit::report::"])
         },
     },
     Proof { name: "supply", run: supply::run },

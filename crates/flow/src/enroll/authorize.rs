@@ -1,28 +1,28 @@
 //! Whether an enrolment may begin or continue.
 
 use super::commit::AccountSnapshot;
-use super::dialog::EnrollDialog;
 use super::error::EnrollError;
-use super::request::{Authority, Enrollment, EnrolmentRequest, ExistingCode, Progress};
+use super::request::{Authority, Enrolment, EnrolmentRequest, ExistingCode, Progress};
 use crate::SelfService;
 use crate::first_login::{Entry, ended, entry};
 use qrtotp_account::{EnrolmentStatus, Record, Token};
-use qrtotp_audit::AuditSink;
-use qrtotp_clock::Clock;
 use qrtotp_policy::Config;
-use qrtotp_store::{Account, Store};
+use qrtotp_store::Account;
 use qrtotp_values::UnixTime;
 
-impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
+impl Enrolment<'_, '_> {
     /// Whether the enrolment may begin at all. An account with a device proves one first.
-    pub(super) fn permit(&mut self, progress: &mut Progress) -> Result<(), EnrollError> {
-        let EnrolmentRequest { name, uid, authority, .. } = *self.request;
-        let account = self.store.load(name)?;
-        progress.permitted = account.as_ref().map(AccountSnapshot::of).unwrap_or_default();
+    pub(super) fn permit(&mut self) -> Result<(), EnrollError> {
+        let EnrolmentRequest { name, uid, authority, .. } = self.request;
+        let account = self.ctx.store.load(name)?;
+        if let Authority::ProvenTokenCode(id) = authority {
+            self.progress.bound = Some(id);
+        }
+        self.progress.permitted = account.as_ref().map(AccountSnapshot::of).unwrap_or_default();
         let own = account.as_ref().filter(|account| account.record.uid == uid);
         let devices = own.map_or(0, |account| account.record.credentials.len());
         if devices > 0 {
-            if devices >= usize::from(self.config.enroll.max_devices) {
+            if devices >= usize::from(self.ctx.config.enroll.max_devices) {
                 return Err(EnrollError::TooManyDevices(devices));
             }
             return match authority {
@@ -30,22 +30,12 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
                 _ => self.prove_existing(),
             };
         }
-        permitted(self.config, account.as_ref(), uid, authority, self.clock.now())
+        permitted(self.ctx.config, account.as_ref(), uid, authority, self.ctx.now())
     }
 
     fn prove_existing(&mut self) -> Result<(), EnrollError> {
-        let EnrolmentRequest { name, uid, subject, .. } = *self.request;
-        SelfService {
-            name,
-            uid,
-            config: self.config,
-            store: self.store,
-            dialog: self.dialog,
-            clock: self.clock,
-            audit: self.audit,
-            subject,
-        }
-        .prove()
+        let EnrolmentRequest { name, uid, .. } = self.request;
+        SelfService { ctx: self.ctx, name, uid, dialog: self.dialog }.prove()
     }
 }
 

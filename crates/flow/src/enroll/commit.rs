@@ -32,10 +32,7 @@ impl AccountSnapshot {
 }
 
 /// The id of the account's record, or of a new one, with its present contents.
-pub(crate) fn record_id<S: Store>(
-    store: &S,
-    name: &Name,
-) -> Result<(RecordId, AccountSnapshot), EnrollError> {
+pub(crate) fn record_id(store: &dyn Store, name: &Name) -> Result<(RecordId, AccountSnapshot), EnrollError> {
     match store.load(name)? {
         Some(account) => Ok((account.record.id, AccountSnapshot::of(&account))),
         None => Ok((RecordId(random_bytes()?), AccountSnapshot::default())),
@@ -81,57 +78,69 @@ impl Addition<'_> {
         Ok(())
     }
 
-    /// Stores the credential. `also` changes the account and adds its events in the same write.
-    pub(crate) fn keep<S: Store>(
-        &self,
-        store: &S,
-        mut also: impl FnMut(&mut Account) -> Result<(), EnrollError>,
-    ) -> Result<(), EnrollError> {
-        let key = store.key();
-        let fresh = Record::new(self.name.clone(), self.uid, self.record);
-        let sealed = key.seal_secret(&fresh, self.id, self.params, self.secret)?;
-        store.update_account(self.name, |slot| {
-            if slot.as_ref().is_some_and(|account| account.record.id != self.record) {
-                return Err(EnrollError::Changed);
-            }
-            // A record of another uid belonged to a former user: its contents go, too.
-            let mut new = match slot.as_ref() {
-                Some(account) if account.record.uid == self.uid => account.clone(),
-                other => {
-                    let mut record = fresh.clone();
-                    let burnt = |Account { record, state }: &Account| {
-                        record.burnt_without(&record.credentials, state)
-                    };
-                    record.burnt_until = other.map_or(0, burnt);
-                    let mut state = State::new(self.record);
-                    if let Some(other) = other {
-                        state.chain = other.state.chain.clone(); // the chain belongs to the record
-                    }
-                    Account { record, state }
+    /// The sealed secret, for [`Addition::add_to`].
+    pub(crate) fn sealed(&self, key: &SealKey) -> Result<Vec<u8>, EnrollError> {
+        Ok(key.seal_secret(&self.fresh(), self.id, self.params, self.secret)?)
+    }
+
+    fn fresh(&self) -> Record {
+        Record::new(self.name.clone(), self.uid, self.record)
+    }
+
+    /// The account that gets the credential: a copy of `stored`, or a new one.
+    pub(crate) fn account(&self, stored: Option<&Account>) -> Result<Account, EnrollError> {
+        if stored.is_some_and(|account| account.record.id != self.record) {
+            return Err(EnrollError::Changed);
+        }
+        // A record of another uid belonged to a former user: its contents go, too.
+        Ok(match stored {
+            Some(account) if account.record.uid == self.uid => account.clone(),
+            other => {
+                let mut record = self.fresh();
+                let burnt =
+                    |Account { record, state }: &Account| record.burnt_without(&record.credentials, state);
+                record.burnt_until = other.map_or(0, burnt);
+                let mut state = State::new(self.record);
+                if let Some(other) = other {
+                    state.chain = other.state.chain.clone(); // the chain belongs to the record
                 }
-            };
-            also(&mut new)?; // first: the loser of a race for a token learns that it is used
-            let record = &mut new.record;
-            self.check(key, record)?;
-            if slot.as_ref().map(AccountSnapshot::of).unwrap_or_default() != *self.seen {
-                return Err(EnrollError::Changed);
+                Account { record, state }
             }
-            record.credentials.push(Credential {
-                id: self.id,
-                label: self.label.clone(),
-                params: self.params,
-                created: self.now,
-                origin: self.origin,
-                window: self.window,
-                sealed: sealed.clone(),
-            });
-            // The key may be that of a removed credential, regardless of its use elsewhere.
-            let known = self.params.step_at(new.record.burnt_until).saturating_sub(1);
-            new.state.raise(self.id, self.used.max(known), None);
-            new.state.set_drift(self.id, self.drift);
-            new.state.throttle.lift();
-            *slot = Some(new);
-            Ok(())
-        })?
+        })
+    }
+
+    /// Adds the credential to the account.
+    pub(crate) fn add_to(
+        &self,
+        account: &mut Account,
+        key: &SealKey,
+        sealed: &[u8],
+    ) -> Result<(), EnrollError> {
+        let Account { record, state } = account;
+        self.check(key, record)?;
+        record.credentials.push(Credential {
+            id: self.id,
+            label: self.label.clone(),
+            params: self.params,
+            created: self.now,
+            origin: self.origin,
+            window: self.window,
+            sealed: sealed.to_vec(),
+        });
+        // The key may be that of a removed credential, regardless of its use elsewhere.
+        let known = self.params.step_at(record.burnt_until).saturating_sub(1);
+        state.raise(self.id, self.used.max(known), None);
+        state.set_drift(self.id, self.drift);
+        state.throttle.lift();
+        Ok(())
+    }
+
+    /// Replaces the stored account, unless its devices changed since the beginning.
+    pub(crate) fn replace(&self, slot: &mut Option<Account>, new: Account) -> Result<(), EnrollError> {
+        if slot.as_ref().map(AccountSnapshot::of).unwrap_or_default() != *self.seen {
+            return Err(EnrollError::Changed);
+        }
+        *slot = Some(new);
+        Ok(())
     }
 }

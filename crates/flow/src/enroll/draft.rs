@@ -3,18 +3,19 @@
 
 use super::authorize::{may_begin, may_show};
 use super::commit::{AccountSnapshot, record_id};
-use super::dialog::{EnrollDialog, Offer};
+use super::dialog::Offer;
 use super::error::EnrollError;
-use super::request::{Authority, Enrollment, EnrolmentRequest, ExistingCode, Progress, TRIES};
+use super::request::{Authority, Enrolment, EnrolmentRequest, ExistingCode, TRIES};
+use crate::ctx::update_chained;
 use qrtotp_account::{
     Credential, CredentialId, Label, Origin, Pending, Record, RecordId, State, Token, TokenId, TokenRefusal,
     TokenState,
 };
-use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind};
-use qrtotp_clock::Clock;
+use qrtotp_audit::{Event, Kind};
 use qrtotp_otp::qr::{Level, Matrix};
 use qrtotp_otp::{KeyUri, Params, Secret, Strength, random_bytes};
-use qrtotp_store::{Account, Store};
+use qrtotp_policy::Config;
+use qrtotp_store::{Account, StoreExt};
 use qrtotp_values::UnixTime;
 
 /// Modules per side of the largest QR code that a terminal of 80×24 shows, with its quiet zone, above a
@@ -43,7 +44,11 @@ pub(super) struct Draft {
 
 impl Draft {
     /// The data for an app.
-    pub(super) fn offer(&self, request: &EnrolmentRequest<'_>) -> Result<Offer, EnrollError> {
+    pub(super) fn offer(
+        &self,
+        request: &EnrolmentRequest<'_>,
+        config: &Config,
+    ) -> Result<Offer, EnrollError> {
         let secret = Secret::from_bytes(self.secret.as_bytes(), Strength::Normal);
         let secret = secret.map_err(|error| EnrollError::Seal(error.to_string()))?;
         // Some apps overwrite an entry with the same name, so an account's second device gets a number. After
@@ -53,8 +58,8 @@ impl Draft {
             _ if self.seen.revoked.is_some() => format!("{account} ({})", self.id),
             others => format!("{account} ({})", others + 1),
         };
-        let account = numbered(request.account);
-        let issuer = request.issuer.to_owned();
+        let account = numbered(&config.account_on(request.host, request.name.as_str()));
+        let issuer = config.issuer_on(request.host);
         let mut uri = KeyUri { issuer, account: account.clone(), secret, params: self.params };
         let (long, short) = (uri.to_uri(), uri.to_short_uri());
         uri.account = numbered(request.name.as_str());
@@ -73,36 +78,36 @@ impl Draft {
     }
 }
 
-impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
+impl Enrolment<'_, '_> {
     pub(super) fn is_admin(&self) -> bool {
         matches!(self.request.authority, Authority::Admin(_))
     }
 
     /// The QR code that was scanned before the connection dropped, if its time is not over.
-    pub(super) fn resume(&mut self, progress: &Progress) -> Result<Option<Draft>, EnrollError> {
+    pub(super) fn resume(&mut self) -> Result<Option<Draft>, EnrollError> {
         if self.is_admin() {
             return Ok(None);
         }
-        let now = self.clock.now();
-        let Some(account) = self.store.load(self.request.name)? else { return Ok(None) };
-        if AccountSnapshot::of(&account) != progress.permitted {
+        let now = self.ctx.now();
+        let Some(account) = self.ctx.store.load(self.request.name)? else { return Ok(None) };
+        if AccountSnapshot::of(&account) != self.progress.permitted {
             return Err(EnrollError::Changed);
         }
         let record = &account.record;
         let (Some(pending), Some(token)) = (&record.pending, &record.token) else { return Ok(None) };
-        let live = pending.is_live(now, self.config.enroll.time_limit) && token.is_live(now);
+        let live = pending.is_live(now, self.ctx.config.enroll.time_limit) && token.is_live(now);
         if !live || pending.token != token.id {
             return Ok(None);
         }
-        if !may_show(self.request.authority, token, progress) {
+        if !may_show(self.request.authority, token, &self.progress) {
             return Err(EnrollError::Changed);
         }
         let Credential { id, label, params, created, .. } = pending.credential.clone();
-        let secret = self.store.key().open_secret(record, &pending.credential)?;
-        Event::new(Kind::EnrollmentResumed, self.request.subject)
+        let secret = self.ctx.store.key().open_secret(record, &pending.credential)?;
+        Event::new(Kind::EnrollmentResumed, &self.ctx.subject)
             .credential(id, label.as_str())
             .token(token.id)
-            .emit(self.audit);
+            .emit(self.ctx.audit);
         Ok(Some(Draft {
             secret,
             id,
@@ -120,14 +125,15 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
     }
 
     /// A fresh secret under a token. The show is counted, durably, before anything is shown.
-    pub(super) fn draw(&mut self, progress: &mut Progress) -> Result<Draft, EnrollError> {
-        let EnrolmentRequest { name, uid, label, subject, params, authority, .. } = *self.request;
-        let now = self.clock.now();
-        let (record, _) = record_id(self.store, name)?;
+    pub(super) fn draw(&mut self) -> Result<Draft, EnrollError> {
+        let EnrolmentRequest { name, uid, label, authority, .. } = self.request;
+        let (params, subject) = (Params::default(), &self.ctx.subject);
+        let now = self.ctx.now();
+        let (record, _) = record_id(self.ctx.store, name)?;
         let fresh = Record::new(name.clone(), uid, record);
         let secret = Secret::generate()?;
         let id = CredentialId::from_random(random_bytes()?);
-        let sealed = self.store.key().seal_secret(&fresh, id, params, &secret)?;
+        let sealed = self.ctx.store.key().seal_secret(&fresh, id, params, &secret)?;
         let kept = !self.is_admin();
         let own = self.own_token(now)?;
         let pending = |token| {
@@ -143,7 +149,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             kept.then_some(Pending { credential, token, guesses: 0 })
         };
         let skipped =
-            authority == Authority::Admin(ExistingCode::Skipped) && progress.permitted.has_devices();
+            authority == Authority::Admin(ExistingCode::Skipped) && self.progress.permitted.has_devices();
         let shown = |token, each: &mut dyn FnMut(&Event<'_>)| {
             if token == own.id {
                 each(&Event::new(Kind::TokenIssued, subject).token(token));
@@ -153,49 +159,49 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             let reason = if skipped { "existing_code_skipped" } else { "" };
             each(&started.reason(reason).credential(id, label.as_str()));
         };
-        let mut lines = ChainedLines::default();
-        let (token, shows, own_token, seen) = self.store.update_account(name, |slot| {
-            lines.clear();
-            let seen = slot.as_ref().map(AccountSnapshot::of).unwrap_or_default();
-            if seen != progress.permitted || slot.as_ref().is_some_and(|account| account.record.id != record)
-            {
-                return Err(EnrollError::Changed);
-            }
-            // Data of a former user of this name does not count; only root may replace it, at the end.
-            let known = slot.as_mut().filter(|account| account.record.uid == uid);
-            let live = known.and_then(|Account { record, state }| {
-                let token = record.token.as_mut().filter(|token| token.is_live(now))?;
-                Some((token, &mut record.pending, state))
-            });
-            if let Some((token, slot_of_pending, state)) = live {
-                if !may_show(authority, token, progress) {
+        let ((token, shows, own_token, seen), lines) =
+            update_chained(self.ctx.store, name, |slot, lines| {
+                let seen = slot.as_ref().map(AccountSnapshot::of).unwrap_or_default();
+                if seen != self.progress.permitted
+                    || slot.as_ref().is_some_and(|account| account.record.id != record)
+                {
                     return Err(EnrollError::Changed);
                 }
-                token.show(now)?;
-                *slot_of_pending = pending(token.id);
-                let (id, shows) = (token.id, token.shows);
-                shown(id, &mut |event| lines.add(event, now, state));
-                return Ok((id, shows, None, slot.as_ref().map(AccountSnapshot::of).unwrap_or_default()));
-            }
-            may_begin(authority, self.config, slot.as_ref().map(|account| &account.record), now)?;
-            if !kept {
-                return Ok((own.id, own.shows, Some(own.clone()), seen));
-            }
-            let account =
-                slot.get_or_insert_with(|| Account { record: fresh.clone(), state: State::new(record) });
-            if account.record.uid != uid {
-                return Err(EnrollError::UidChanged);
-            }
-            account.record.token = Some(own.clone());
-            account.record.pending = pending(own.id);
-            shown(own.id, &mut |event| lines.add(event, now, &mut account.state));
-            Ok((own.id, own.shows, None, AccountSnapshot::of(account)))
-        })??;
-        progress.permitted = seen.clone();
+                // Data of a former user of this name does not count; only root may replace it, at the end.
+                let known = slot.as_mut().filter(|account| account.record.uid == uid);
+                let live = known.and_then(|Account { record, state }| {
+                    let token = record.token.as_mut().filter(|token| token.is_live(now))?;
+                    Some((token, &mut record.pending, state))
+                });
+                if let Some((token, slot_of_pending, state)) = live {
+                    if !may_show(authority, token, &self.progress) {
+                        return Err(EnrollError::Changed);
+                    }
+                    token.show(now)?;
+                    *slot_of_pending = pending(token.id);
+                    let (id, shows) = (token.id, token.shows);
+                    shown(id, &mut |event| lines.add(event, now, state));
+                    return Ok((id, shows, None, slot.as_ref().map(AccountSnapshot::of).unwrap_or_default()));
+                }
+                may_begin(authority, self.ctx.config, slot.as_ref().map(|account| &account.record), now)?;
+                if !kept {
+                    return Ok((own.id, own.shows, Some(own.clone()), seen));
+                }
+                let account =
+                    slot.get_or_insert_with(|| Account { record: fresh.clone(), state: State::new(record) });
+                if account.record.uid != uid {
+                    return Err(EnrollError::UidChanged);
+                }
+                account.record.token = Some(own.clone());
+                account.record.pending = pending(own.id);
+                shown(own.id, &mut |event| lines.add(event, now, &mut account.state));
+                Ok((own.id, own.shows, None, AccountSnapshot::of(account)))
+            })?;
+        self.progress.permitted = seen.clone();
         if own_token.is_some() {
-            shown(token, &mut |event| event.emit(self.audit)); // nothing is kept of it
+            shown(token, &mut |event| event.emit(self.ctx.audit)); // nothing is kept of it
         } else {
-            lines.emit(self.audit);
+            lines.emit(self.ctx.audit);
         }
         let label = label.clone();
         Ok(Draft {
@@ -219,11 +225,11 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         Ok(Token {
             id: TokenId::from_random(random_bytes()?),
             issued: now,
-            expires: now + self.config.enroll.time_limit.as_seconds(),
+            expires: now + self.ctx.config.enroll.time_limit.as_seconds(),
             shows: 1,
-            max_shows: self.config.enroll.max_shows,
+            max_shows: self.ctx.config.enroll.max_shows,
             state: TokenState::Shown(now),
-            issued_by: self.is_admin().then(|| self.request.subject.by.clone()),
+            issued_by: self.is_admin().then(|| self.ctx.subject.by.clone()),
             binding: None,
             keys: Vec::new(),
         })
@@ -235,8 +241,8 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         if !draft.kept {
             return Ok(());
         }
-        let now = self.clock.now();
-        self.store.update_account(self.request.name, |slot| {
+        let now = self.ctx.now();
+        self.ctx.store.update_account(self.request.name, |slot| {
             let record = slot.as_mut().map(|account| &mut account.record);
             let Some(record) = record else { return Err(EnrollError::Changed) };
             if let Some(token) = record.token.as_mut().filter(|token| token.id == draft.token) {
@@ -258,7 +264,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
         if !draft.kept {
             return;
         }
-        let withdrawn = self.store.update_account(self.request.name, |slot| {
+        let withdrawn = self.ctx.store.update_account(self.request.name, |slot| {
             let Some(record) = slot.as_mut().map(|account| &mut account.record) else { return };
             if record.pending.as_ref().is_some_and(|pending| pending.credential.id == draft.id) {
                 record.pending = None;
@@ -267,7 +273,7 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
             }
         });
         if let Err(error) = withdrawn {
-            self.audit.debug(&format!("an abandoned QR code stays until its time limit: {error}"));
+            self.ctx.audit.debug(&format!("an abandoned QR code stays until its time limit: {error}"));
         }
     }
 }
@@ -277,8 +283,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use qrtotp_account::Name;
-    use qrtotp_audit::Subject;
-    use qrtotp_policy::Config;
 
     /// The offer to the first user of the host `host`, who has this many devices.
     fn offer(name: &str, issuer: &str, host: &str, devices: u8, secret: [u8; 20]) -> Offer {
@@ -294,7 +298,7 @@ mod tests {
         devices: u8,
         secret: [u8; 20],
     ) -> Offer {
-        let (name, label, subject) = (Name::new(name).unwrap(), Label::default(), Subject::default());
+        let (name, label) = (Name::new(name).unwrap(), Label::default());
         let mut record = Record::new(name.clone(), 1, RecordId([1; 16]));
         record.revoked = revoked;
         record.credentials = (0..devices)
@@ -328,12 +332,10 @@ mod tests {
             uid: 1,
             label: &label,
             authority: Authority::PrimaryFactor,
-            subject: &subject,
-            issuer,
-            account: &Config::default().account_on(host, name.as_str()),
-            params: Params::default(),
+            host,
         };
-        draft.offer(&request).unwrap()
+        let config = Config { issuer: Some(issuer.to_owned()), ..Config::default() };
+        draft.offer(&request, &config).unwrap()
     }
 
     fn secret_of(factor: u8) -> [u8; 20] {

@@ -2,11 +2,10 @@
 
 use super::commit::AccountSnapshot;
 use super::dialog::{CodesDelivery, EnrollDialog};
-use crate::NoAnswer;
+use crate::{Ctx, NoAnswer};
 use qrtotp_account::{EnrolmentStatus, Name, Record, RecoveryCode, RecoverySet};
-use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject};
-use qrtotp_clock::Clock;
-use qrtotp_store::{Account, Store, StoreError};
+use qrtotp_audit::{ChainedLines, Event, Kind};
+use qrtotp_store::{Account, StoreError, StoreExt};
 
 /// Wrong answers after which the codes are given up.
 const TRIES: u32 = 3;
@@ -26,44 +25,34 @@ pub enum Codes {
 ///
 /// `account` is the account at the time of the proof. If its devices or owner have changed by the end, the
 /// set is not stored.
-pub(crate) fn hand_over<S: Store>(
-    store: &S,
+pub(crate) fn hand_over(
+    ctx: &mut Ctx<'_>,
     account: Result<Account, StoreError>,
-    dialog: &mut impl EnrollDialog,
-    clock: &impl Clock,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
+    dialog: &mut dyn EnrollDialog,
 ) -> Codes {
     let kept = match account {
         Ok(account) if !account.record.recovery_due => return Codes::Unchanged,
-        Ok(account) => attempt(store, &account, dialog, clock, (Wanted::WhereOwed, subject)),
+        Ok(account) => attempt(ctx, &account, dialog, Wanted::WhereOwed),
         Err(error) => Err(error.reason()),
     };
     match kept {
         Ok(lines) => {
-            lines.emit(audit);
+            lines.emit(ctx.audit);
             Codes::Kept
         }
         Err(reason) => {
-            Event::new(Kind::RecoveryLost, subject).reason(reason).emit(audit);
+            Event::new(Kind::RecoveryLost, &ctx.subject).reason(reason).emit(ctx.audit);
             Codes::Lost
         }
     }
 }
 
 /// Hands over a fresh set to replace the account's set, which stays valid until then.
-pub(crate) fn replace_codes<S: Store>(
-    store: &S,
-    name: &Name,
-    dialog: &mut impl EnrollDialog,
-    clock: &impl Clock,
-    subject: &Subject,
-    audit: &mut impl AuditSink,
-) -> Codes {
-    let Ok(Some(account)) = store.load(name) else { return Codes::Unchanged };
-    match attempt(store, &account, dialog, clock, (Wanted::Instead, subject)) {
+pub(crate) fn replace_codes(ctx: &mut Ctx<'_>, name: &Name, dialog: &mut dyn EnrollDialog) -> Codes {
+    let Ok(Some(account)) = ctx.store.load(name) else { return Codes::Unchanged };
+    match attempt(ctx, &account, dialog, Wanted::Instead) {
         Ok(lines) => {
-            lines.emit(audit);
+            lines.emit(ctx.audit);
             Codes::Kept
         }
         Err(_) => Codes::Unchanged,
@@ -81,21 +70,20 @@ enum Wanted {
 
 /// Shows a fresh set, and stores it once the user typed the last group of one of them, or declined to.
 /// `account` is its owner: if its devices or uid have changed by the end, the set is not stored.
-fn attempt<S: Store>(
-    store: &S,
+fn attempt(
+    ctx: &Ctx<'_>,
     account: &Account,
-    dialog: &mut impl EnrollDialog,
-    clock: &impl Clock,
-    (wanted, subject): (Wanted, &Subject),
+    dialog: &mut dyn EnrollDialog,
+    wanted: Wanted,
 ) -> Result<ChainedLines, &'static str> {
-    let (set, codes) = RecoverySet::generate(clock.now()).map_err(|_| "not_generated")?;
+    let (set, codes) = RecoverySet::generate(ctx.now()).map_err(|_| "not_generated")?;
     let shown: Vec<_> = codes.iter().map(RecoveryCode::display).collect();
     let how = acknowledged(&codes, |note| dialog.recovery_codes(&shown, note))?;
     let (seen, id) = (AccountSnapshot::of(account), account.record.id);
     let kind = if wanted == Wanted::Instead { Kind::RecoveryRegenerated } else { Kind::RecoveryIssued };
-    let event = Event::new(kind, subject).reason(how).left(u32::try_from(codes.len()).unwrap_or(0));
-    let (now, mut lines) = (clock.now(), ChainedLines::default());
-    let kept = store.update_account(&account.record.name, |slot| {
+    let event = Event::new(kind, &ctx.subject).reason(how).left(u32::try_from(codes.len()).unwrap_or(0));
+    let (now, mut lines) = (ctx.now(), ChainedLines::default());
+    let kept = ctx.store.update_account(&account.record.name, |slot| {
         lines.clear();
         if slot.as_ref().is_none_or(|now| AccountSnapshot::of(now) != seen || now.record.id != id) {
             return false;

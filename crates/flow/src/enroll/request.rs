@@ -1,11 +1,10 @@
-//! The request for an enrolment, with everything that it needs, and its progress.
+//! The request for an enrolment, its result, and its progress.
 
 use super::commit::AccountSnapshot;
+use super::dialog::EnrollDialog;
 use super::recovery::Codes;
+use crate::Ctx;
 use qrtotp_account::{CredentialId, Label, Name, TokenId};
-use qrtotp_audit::Subject;
-use qrtotp_otp::Params;
-use qrtotp_policy::Config;
 
 /// Wrong first codes that end an enrolment.
 pub(super) const TRIES: u32 = 3;
@@ -36,6 +35,7 @@ pub enum Authority {
 }
 
 /// A request for an enrolment.
+#[derive(Clone, Copy, Debug)]
 pub struct EnrolmentRequest<'a> {
     /// The account.
     pub name: &'a Name,
@@ -45,14 +45,8 @@ pub struct EnrolmentRequest<'a> {
     pub label: &'a Label,
     /// The authority.
     pub authority: Authority,
-    /// Account, service and origin, for the log.
-    pub subject: &'a Subject,
-    /// The issuer that the app shows.
-    pub issuer: &'a str,
-    /// The account's name in the app ([`Config::account_on`]).
-    pub account: &'a str,
-    /// Algorithm, digits, period.
-    pub params: Params,
+    /// This host's name, for the app.
+    pub host: &'a str,
 }
 
 /// The result of an enrolment.
@@ -64,20 +58,13 @@ pub struct Enrolled {
     pub codes: Codes,
 }
 
-/// Everything that an enrolment needs.
-pub struct Enrollment<'a, S, D, C, A> {
-    /// The request.
-    pub request: &'a EnrolmentRequest<'a>,
-    /// The configuration.
-    pub config: &'a Config,
-    /// Where records are.
-    pub store: &'a S,
+/// An enrolment that goes on.
+pub(super) struct Enrolment<'e, 'c> {
+    pub(super) ctx: &'e mut Ctx<'c>,
     /// The person.
-    pub dialog: &'a mut D,
-    /// The time.
-    pub clock: &'a C,
-    /// Where events go.
-    pub audit: &'a mut A,
+    pub(super) dialog: &'e mut dyn EnrollDialog,
+    pub(super) request: EnrolmentRequest<'e>,
+    pub(super) progress: Progress,
 }
 
 /// The progress of an enrolment.

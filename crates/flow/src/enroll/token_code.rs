@@ -1,26 +1,24 @@
 //! The one-time code of a token: asked for before its QR code is shown.
 
-use super::dialog::EnrollDialog;
 use super::error::EnrollError;
-use super::request::{Enrollment, Progress, TRIES};
-use crate::{Echo, NoAnswer};
+use super::request::{Enrolment, TRIES};
+use crate::{Ctx, Echo, NoAnswer};
 use qrtotp_account::{Name, Token, TokenCode, TokenId, TokenRefusal, hash_code};
-use qrtotp_audit::{AuditSink, Event, Kind};
-use qrtotp_clock::Clock;
-use qrtotp_store::{Account, Store};
+use qrtotp_audit::{Event, Kind};
+use qrtotp_store::{Account, StoreExt};
 use std::time::Duration;
 
-impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, A> {
+impl Enrolment<'_, '_> {
     /// If the live token has a code, it must be typed before a QR code is shown. Root need not type it.
-    pub(super) fn ask_token_code(&mut self, progress: &mut Progress) -> Result<(), EnrollError> {
+    pub(super) fn ask_token_code(&mut self) -> Result<(), EnrollError> {
         let name = self.request.name;
-        let now = self.clock.now();
-        let account = self.store.load(name)?.filter(|account| account.record.uid == self.request.uid);
+        let now = self.ctx.now();
+        let account = self.ctx.store.load(name)?.filter(|account| account.record.uid == self.request.uid);
         let token = account.and_then(|account| account.record.token).filter(|token| token.is_live(now));
         let Some((id, binding)) = token.and_then(|token| Some((token.id, token.binding?))) else {
             return Ok(());
         };
-        if self.is_admin() || progress.bound == Some(id) {
+        if self.is_admin() || self.progress.bound == Some(id) {
             return Ok(());
         }
         binding.check(now)?;
@@ -33,9 +31,9 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
                 dialog.show(&format!("Wrong codes were typed before: this one is checked in {seconds} s."));
                 dialog.wait(Duration::from_secs(u64::from(seconds)));
             };
-            match try_token_code(self.store, name, id, &typed, self.clock, wait) {
+            match try_token_code(self.ctx, name, id, &typed, wait) {
                 Ok(()) => {
-                    progress.bound = Some(id);
+                    self.progress.bound = Some(id);
                     return Ok(());
                 }
                 Err(EnrollError::Token(TokenRefusal::CodeWrong)) => {}
@@ -45,10 +43,10 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
                 }
                 Err(other) => return Err(other),
             }
-            Event::new(Kind::TokenCodeRefused, self.request.subject)
+            Event::new(Kind::TokenCodeRefused, &self.ctx.subject)
                 .reason(TokenRefusal::CodeWrong.as_str())
                 .token(id)
-                .emit(self.audit);
+                .emit(self.ctx.audit);
             self.dialog.show("That was not right.");
         }
         Err(refusal.into())
@@ -60,15 +58,14 @@ impl<S: Store, D: EnrollDialog, C: Clock, A: AuditSink> Enrollment<'_, S, D, C, 
 ///
 /// # Errors
 /// Not the code; the token has ended; the store.
-pub(crate) fn try_token_code<S: Store>(
-    store: &S,
+pub(crate) fn try_token_code(
+    ctx: &Ctx<'_>,
     name: &Name,
     id: TokenId,
     typed: &[u8],
-    clock: &impl Clock,
     wait: impl FnOnce(u32),
 ) -> Result<(), EnrollError> {
-    let now = clock.now();
+    let (store, now) = (ctx.store, ctx.now());
     let Some(code) = TokenCode::parse(typed) else { return Err(TokenRefusal::CodeWrong.into()) };
     let on_token = |slot: &mut Option<Account>, f: &dyn Fn(&mut Token) -> Result<(), TokenRefusal>| {
         let token = slot.as_mut().and_then(|account| account.record.token.as_mut());
@@ -84,7 +81,7 @@ pub(crate) fn try_token_code<S: Store>(
     if seconds > 0 {
         wait(seconds);
     }
-    let now = clock.now();
+    let now = ctx.now();
     let hash = hash_code(&code, &salt).map_err(|error| EnrollError::Seal(error.to_string()))?;
     store.update_account(name, |slot| {
         on_token(slot, &|token| {

@@ -10,7 +10,7 @@ fn bob() -> Name {
 /// Renames alice to bob.
 fn rename(w: &mut World, old_user: Option<&Person>) -> Result<Option<StoreError>, AdminError> {
     let to = (&bob(), 5000);
-    rename_account(&w.store, &World::name(), old_user, to, START, &World::subject("bob"), &mut w.log)
+    w.rename_account("bob", &World::name(), old_user, to)
 }
 
 fn person(name: &str, uid: u32) -> Person {
@@ -67,9 +67,8 @@ fn a_rename_that_was_cut_off_before_its_last_step_is_finished_by_the_next_change
     let code = w.code(&secret, 0);
     let mut human = Human::says([say(&code)]);
     assert_eq!(w.login_as("bob", &Options::default(), &mut human), Outcome::Accepted);
-    let (id, subject) =
-        (w.store.load(&bob()).unwrap().unwrap().record.credentials[0].id, World::subject("bob"));
-    rename_device(&w.store, &bob(), (id, &Label::new("new")), START, &subject, &mut w.log).unwrap();
+    let id = w.store.load(&bob()).unwrap().unwrap().record.credentials[0].id;
+    rename_device(&mut w.ctx("bob"), &bob(), id, &Label::new("new")).unwrap();
     assert!(!file("bob", "account.toml.new").exists());
     let mut human = Human::says([say(&code)]);
     assert_eq!(w.login_as("bob", &Options::default(), &mut human), Outcome::Denied);
@@ -106,15 +105,12 @@ fn a_rename_or_removal_that_leaves_a_count_of_passwords_behind_is_done_and_says_
     for removed in [true, false] {
         let mut w = World::new();
         w.import(Params::default());
-        w.store.update_primary(&World::name(), |lane| lane.fail(START)).unwrap();
+        w.store.update_primary(&World::name(), &mut |lane| lane.fail(START)).unwrap();
         let count = w.path.join("primary/alice");
         std::fs::remove_file(&count).unwrap();
         std::fs::create_dir(&count).unwrap();
         let (left, event) = match removed {
-            true => (
-                remove_account(&w.store, &World::name(), START, &World::subject("alice"), &mut w.log),
-                "account_removed",
-            ),
+            true => (w.remove_account("alice", &World::name()), "account_removed"),
             false => (rename(&mut w, None), "account_renamed"),
         };
         assert!(left.unwrap().unwrap().to_string().contains("primary/alice"));
@@ -134,19 +130,16 @@ fn an_adopted_uid_lets_the_same_devices_in_and_keeps_what_is_used() {
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Denied);
     assert_eq!(w.reason(), "uid_changed");
-    let (name, subject) = (World::name(), World::subject("alice"));
-    assert_eq!(adopt_uid(&w.store, &name, UID + 1, START, &subject, &mut w.log).unwrap(), UID);
+    let name = World::name();
+    assert_eq!(w.adopt_uid("alice", &name, UID + 1).unwrap(), UID);
     let adopted = "event=account_uid_adopted user=alice service=sshd was=4321 seq=3 at=";
     assert!(w.log.0.last().unwrap().starts_with(adopted), "{:?}", w.log.0);
     let events = w.log.0.len();
-    assert_eq!(adopt_uid(&w.store, &name, UID + 1, START, &subject, &mut w.log).unwrap(), UID + 1);
+    assert_eq!(w.adopt_uid("alice", &name, UID + 1).unwrap(), UID + 1);
     assert_eq!(w.log.0.len(), events, "nothing was changed");
     assert_eq!(w.answer(&used), Outcome::Denied);
     assert_eq!(w.answer(&code), Outcome::Accepted);
-    assert!(matches!(
-        adopt_uid(&w.store, &bob(), 1, START, &subject, &mut w.log),
-        Err(AdminError::NoRecord(_))
-    ));
+    assert!(matches!(w.adopt_uid("alice", &bob(), 1), Err(AdminError::NoRecord(_))));
 }
 
 #[test]
@@ -162,7 +155,7 @@ fn a_qr_code_that_waits_for_its_first_code_survives_a_change_of_uid() {
         secret.as_bytes().to_vec()
     };
     let before = pending(&w);
-    adopt_uid(&w.store, &World::name(), UID + 1, START, &World::subject("alice"), &mut w.log).unwrap();
+    w.adopt_uid("alice", &World::name(), UID + 1).unwrap();
     assert_eq!(pending(&w), before);
 }
 
@@ -176,19 +169,19 @@ fn a_removed_account_leaves_nothing_behind_whether_or_not_its_record_can_be_read
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
         };
         w.import(Params::default());
-        w.store.update_primary(&World::name(), |lane| lane.fail(START)).unwrap();
+        w.store.update_primary(&World::name(), &mut |lane| lane.fail(START)).unwrap();
         assert_eq!(files(&w).iter().filter(|file| *file == "alice").count(), 2);
         if damaged {
             std::fs::write(w.account_file("account.toml"), "no record").unwrap();
             std::fs::write(w.account_file("account.toml.new"), "no record").unwrap();
         }
-        remove_account(&w.store, &World::name(), START, &World::subject("alice"), &mut w.log).unwrap();
+        w.remove_account("alice", &World::name()).unwrap();
         let line = w.log.0.last().unwrap();
         assert!(line.starts_with("event=account_removed user=alice service=sshd"), "{line}");
         assert_eq!(line.contains(" chain="), !damaged, "{line}");
         assert_eq!(files(&w), ["%store.toml"]);
         assert_eq!(w.store.load(&World::name()).unwrap(), None);
-        let again = remove_account(&w.store, &World::name(), START, &World::subject("alice"), &mut w.log);
+        let again = w.remove_account("alice", &World::name());
         assert!(matches!(again, Err(AdminError::NoRecord(_))));
     }
 }

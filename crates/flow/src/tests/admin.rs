@@ -7,8 +7,7 @@ fn revoking_the_last_device_revokes_the_account_and_its_recovery_codes() {
     let mut w = World::new();
     let mut human = Human::says([Say::Phone(0)]);
     let id = w.enroll(&mut human).unwrap().credential;
-    revoke(&w.store, &World::name(), Selection::One(id), START, &World::subject("alice"), &mut w.log)
-        .unwrap();
+    revoke(&mut w.ctx("alice"), &World::name(), Selection::One(id)).unwrap();
     let record = w.store.load(&World::name()).unwrap().unwrap().record;
     assert_eq!(record.standing(), EnrolmentStatus::Revoked);
     assert_eq!(w.answer(&human.codes[0].clone()), Outcome::Denied);
@@ -21,8 +20,7 @@ fn revoking_one_of_two_devices_leaves_the_other() {
     let first = w.import(Params::default());
     let second = w.import(Params::default());
     let id = w.store.load(&World::name()).unwrap().unwrap().record.credentials[0].id;
-    revoke(&w.store, &World::name(), Selection::One(id), START, &World::subject("alice"), &mut w.log)
-        .unwrap();
+    revoke(&mut w.ctx("alice"), &World::name(), Selection::One(id)).unwrap();
     let (gone, kept) = (w.code(&first, 0), w.code(&second, 0));
     assert_eq!(w.answer(&gone), Outcome::Denied);
     assert_eq!(w.answer(&kept), Outcome::Accepted);
@@ -31,12 +29,11 @@ fn revoking_one_of_two_devices_leaves_the_other() {
 #[test]
 fn what_is_not_there_can_not_be_revoked() {
     let mut w = World::new();
-    let subject = World::subject("alice");
     let id = qrtotp_account::CredentialId::from_random([9; 6]);
-    let missing = revoke(&w.store, &World::name(), Selection::All, START, &subject, &mut w.log);
+    let missing = revoke(&mut w.ctx("alice"), &World::name(), Selection::All);
     assert!(matches!(missing, Err(AdminError::NotEnrolled(_))));
     w.import(Params::default());
-    let missing = revoke(&w.store, &World::name(), Selection::One(id), START, &subject, &mut w.log);
+    let missing = revoke(&mut w.ctx("alice"), &World::name(), Selection::One(id));
     assert!(matches!(missing, Err(AdminError::NoCredential(..))));
 }
 
@@ -44,7 +41,7 @@ fn what_is_not_there_can_not_be_revoked() {
 fn a_revoked_account_is_enrolled_again_with_a_new_device() {
     let mut w = World::new();
     w.import(Params::default());
-    revoke(&w.store, &World::name(), Selection::All, START, &World::subject("alice"), &mut w.log).unwrap();
+    revoke(&mut w.ctx("alice"), &World::name(), Selection::All).unwrap();
     let mut human = Human::says([Say::Phone(0)]);
     w.enroll(&mut human).unwrap();
     assert_eq!(human.codes.len(), 10);
@@ -57,8 +54,7 @@ fn regenerating_makes_the_old_recovery_codes_worthless() {
     let mut human = Human::says([Say::Phone(0)]);
     w.enroll(&mut human).unwrap();
     assert_eq!(w.answer(&human.codes[0].clone()), Outcome::Accepted);
-    let subject = World::subject("alice");
-    let new = regenerate_recovery(&w.store, &World::name(), START, &subject, &mut w.log).unwrap();
+    let new = regenerate_recovery(&mut w.ctx("alice"), &World::name()).unwrap();
     assert_eq!(w.answer(&human.codes[1].clone()), Outcome::Denied);
     for code in new {
         assert_eq!(w.answer(&code), Outcome::Accepted);
@@ -73,7 +69,7 @@ fn unlocking_ends_every_wait() {
         w.pass(900);
         w.answer("000000");
     }
-    assert_eq!(unlock(&w.store, &World::name(), START, &World::subject("alice"), &mut w.log).unwrap(), 40);
+    assert_eq!(w.unlock("alice", &World::name()).unwrap(), 40);
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);
 }
@@ -94,7 +90,7 @@ fn a_secret_that_is_enrolled_already_is_refused() {
 #[test]
 fn a_live_token_must_be_revoked_before_another_is_issued() {
     let mut w = World::new();
-    let (name, subject) = (World::name(), World::subject("alice"));
+    let name = World::name();
     let issue = Issue {
         name: &name,
         uid: UID,
@@ -103,17 +99,17 @@ fn a_live_token_must_be_revoked_before_another_is_issued() {
         code: None,
         keys: &[],
     };
-    issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
-    let second = issue_token(&w.store, &issue, START, &subject, &mut w.log);
+    issue_token(&mut w.ctx("alice"), &issue).unwrap();
+    let second = issue_token(&mut w.ctx("alice"), &issue);
     assert!(matches!(second, Err(AdminError::TokenLive(..))));
-    revoke_token(&w.store, &name, START, &subject, &mut w.log).unwrap();
-    issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
+    revoke_token(&mut w.ctx("alice"), &name).unwrap();
+    issue_token(&mut w.ctx("alice"), &issue).unwrap();
 }
 
 #[test]
 fn a_token_keeps_its_keys_after_its_use_and_the_log_counts_them() {
     let mut w = World::new();
-    let (name, subject) = (World::name(), World::subject("alice"));
+    let name = World::name();
     let keys: Vec<KeyFingerprint> = [
         "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM",
         "SHA256:RsUFG7zAviMBtUkv9XUrbYRu4xonVzD+uCZmD7H2ezM",
@@ -123,10 +119,10 @@ fn a_token_keeps_its_keys_after_its_use_and_the_log_counts_them() {
     let lifetime = w.config.enroll.token_lifetime;
     let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &keys };
     let many = keys.repeat(17);
-    let too_many = issue_token(&w.store, &Issue { keys: &many, ..issue }, START, &subject, &mut w.log);
+    let too_many = issue_token(&mut w.ctx("alice"), &Issue { keys: &many, ..issue });
     assert!(matches!(too_many, Err(AdminError::TooManyKeys(34))));
     assert!(w.store.load(&name).unwrap().is_none());
-    let (token, _) = issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
+    let (token, _) = issue_token(&mut w.ctx("alice"), &issue).unwrap();
     assert!(w.log.0.last().unwrap().contains(" keys=2 seq="), "{:?}", w.log.0);
     w.enroll(&mut Human::says([Say::Phone(0)])).unwrap();
     let kept = w.store.load(&name).unwrap().unwrap().record.token.unwrap();
@@ -136,7 +132,7 @@ fn a_token_keeps_its_keys_after_its_use_and_the_log_counts_them() {
 #[test]
 fn an_account_with_nothing_but_a_token_is_un_enrolled() {
     let mut w = World::new();
-    let (name, subject) = (World::name(), World::subject("alice"));
+    let name = World::name();
     let issue = Issue {
         name: &name,
         uid: UID,
@@ -145,7 +141,7 @@ fn an_account_with_nothing_but_a_token_is_un_enrolled() {
         code: None,
         keys: &[],
     };
-    issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
+    issue_token(&mut w.ctx("alice"), &issue).unwrap();
     let options = Options { nullok: true, ..Options::default() };
     assert_eq!(w.login_as("alice", &options, &mut Human::default()), Outcome::Ignored);
     assert_eq!(w.answer("123456"), Outcome::Denied);
@@ -156,16 +152,16 @@ fn an_account_with_nothing_but_a_token_is_un_enrolled() {
 fn a_device_gets_another_label_and_stays_what_it_is() {
     let mut w = World::new();
     let secret = w.import(Params::default());
-    let (name, subject) = (World::name(), World::subject("alice"));
+    let name = World::name();
     let id = w.store.load(&name).unwrap().unwrap().record.credentials[0].id;
-    rename_device(&w.store, &name, (id, &Label::new("old\nphone")), START, &subject, &mut w.log).unwrap();
+    rename_device(&mut w.ctx("alice"), &name, id, &Label::new("old\nphone")).unwrap();
     assert!(w.log.0.last().unwrap().contains("event=credential_renamed"));
     let record = w.store.load(&name).unwrap().unwrap().record;
     assert_eq!(record.credentials[0].label.as_str(), "old?phone");
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);
     let other = qrtotp_account::CredentialId::from_random([9; 6]);
-    let unknown = rename_device(&w.store, &name, (other, &Label::new("x")), START, &subject, &mut w.log);
+    let unknown = rename_device(&mut w.ctx("alice"), &name, other, &Label::new("x"));
     assert!(matches!(unknown, Err(AdminError::NoCredential(..))));
 }
 
@@ -173,10 +169,10 @@ fn a_device_gets_another_label_and_stays_what_it_is() {
 fn a_device_keeps_its_label_where_the_new_one_is_empty() {
     let mut w = World::new();
     w.import(Params::default());
-    let (name, subject) = (World::name(), World::subject("alice"));
+    let name = World::name();
     let id = w.store.load(&name).unwrap().unwrap().record.credentials[0].id;
     for empty in ["", " \t\n"] {
-        let refused = rename_device(&w.store, &name, (id, &Label::new(empty)), START, &subject, &mut w.log);
+        let refused = rename_device(&mut w.ctx("alice"), &name, id, &Label::new(empty));
         assert!(matches!(refused, Err(AdminError::NoLabel)), "{empty:?}");
     }
     let record = w.store.load(&name).unwrap().unwrap().record;

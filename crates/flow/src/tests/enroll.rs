@@ -13,8 +13,7 @@ fn token(w: &mut World) -> qrtotp_account::TokenId {
         code: None,
         keys: &[],
     };
-    let subject = World::subject("alice");
-    issue_token(&w.store, &issue, w.clock.now(), &subject, &mut w.log).unwrap().0.id
+    issue_token(&mut w.ctx("alice"), &issue).unwrap().0.id
 }
 
 fn snapshot(w: &World) -> Vec<(std::path::PathBuf, Vec<u8>)> {
@@ -91,26 +90,11 @@ fn a_qr_code_that_waited_too_long_is_worth_nothing() {
         }
     }
     human.now = START;
-    let (name, label, subject) = (World::name(), Label::new("x"), World::subject("alice"));
-    let request = EnrolmentRequest {
-        name: &name,
-        uid: UID,
-        label: &label,
-        authority: Authority::Admin(ExistingCode::Required),
-        subject: &subject,
-        issuer: "h",
-        account: "alice@host",
-        params: Params::default(),
-    };
-    let result = Enrollment {
-        request: &request,
-        config: &w.config,
-        store: &w.store,
-        dialog: &mut human,
-        clock: &Running(START, clock),
-        audit: &mut w.log,
-    }
-    .run();
+    let (name, label, authority) = (World::name(), Label::new("x"), Authority::Admin(ExistingCode::Required));
+    let request = EnrolmentRequest { name: &name, uid: UID, label: &label, authority, host: "host" };
+    let running = Running(START, clock);
+    let mut ctx = Ctx { clock: &running, ..w.ctx("alice") };
+    let result = super::enroll(&mut ctx, &mut human, request);
     assert!(matches!(result, Err(EnrollError::TimeUp)));
     assert!(w.log.0.last().is_some_and(|line| line.starts_with("event=enrollment_expired")), "{:?}", w.log.0);
     assert!(w.store.load(&name).unwrap().is_none());
@@ -206,11 +190,10 @@ fn an_issued_token_counts_its_shows_and_then_refuses() {
 fn a_token_revoked_while_the_qr_code_is_on_the_screen_enrols_nobody() {
     let mut w = World::new();
     token(&mut w);
-    let elsewhere = FileStore::open(&w.path, w.path.parent().unwrap()).unwrap();
+    let mut elsewhere = w.elsewhere();
     let mut human = Human::says([Say::Phone(0)]);
     human.meanwhile = Some(Box::new(move || {
-        let subject = World::subject("alice");
-        revoke_token(&elsewhere, &World::name(), START, &subject, &mut Vec::new()).unwrap();
+        revoke_token(&mut elsewhere.ctx("alice"), &World::name()).unwrap();
     }));
     assert!(matches!(w.enroll(&mut human), Err(EnrollError::Token(TokenRefusal::Revoked))));
     assert!(w.store.load(&World::name()).unwrap().unwrap().record.credentials.is_empty());
@@ -221,13 +204,13 @@ fn a_token_issued_while_root_enrols_is_the_one_to_use_unless_its_time_is_over() 
     for (age, is_used) in [(0, true), (2 * 86_400, false)] {
         let mut w = World::new();
         w.import(Params::default());
-        let elsewhere = FileStore::open(&w.path, w.path.parent().unwrap()).unwrap();
+        let mut elsewhere = w.elsewhere();
+        elsewhere.pass(-age);
         let (name, lifetime) = (World::name(), ConfigDuration::seconds(86_400));
-        let issued = w.clock.now() - age;
         let mut human = Human::says([Say::Phone(0)]);
         human.meanwhile = Some(Box::new(move || {
             let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &[] };
-            issue_token(&elsewhere, &issue, issued, &World::subject("root"), &mut Vec::new()).unwrap();
+            issue_token(&mut elsewhere.ctx("root"), &issue).unwrap();
         }));
         let result = w.enroll_with(&mut human, Authority::Admin(ExistingCode::Skipped));
         assert_eq!(matches!(result, Err(EnrollError::Changed)), is_used, "{result:?}");

@@ -37,12 +37,11 @@ fn days_from_now(w: &World, days: i64) -> qrtotp_values::Date {
 fn issue(w: &mut World, code: Option<ConfigDuration>) -> Option<TokenCode> {
     let (name, lifetime) = (World::name(), w.config.enroll.token_lifetime);
     let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code, keys: &[] };
-    issue_token(&w.store, &issue, w.clock.now(), &World::subject("root"), &mut w.log).unwrap().1
+    issue_token(&mut w.ctx("root"), &issue).unwrap().1
 }
 
 fn revoke_all(w: &mut World) {
-    let subject = World::subject("root");
-    revoke(&w.store, &World::name(), Selection::All, START, &subject, &mut w.log).unwrap();
+    revoke(&mut w.ctx("root"), &World::name(), Selection::All).unwrap();
 }
 
 /// A refusal after Enter: only the usual words, at a fixed time, with the account unchanged.
@@ -244,14 +243,14 @@ fn what_is_no_token_code_is_refused_like_enter() {
 
 /// A token for alice that has ended with this refusal.
 pub(super) fn end_token(w: &mut World, end: TokenRefusal) {
-    let (name, subject, now) = (World::name(), World::subject("root"), w.clock.now());
+    let (name, now) = (World::name(), w.clock.now());
     let lifetime = w.config.enroll.token_lifetime;
     let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: Some(lifetime), keys: &[] };
-    issue_token(&w.store, &issue, now, &subject, &mut w.log).unwrap();
+    issue_token(&mut w.ctx("root"), &issue).unwrap();
     match end {
         TokenRefusal::Expired => w.pass(lifetime.as_seconds()),
         TokenRefusal::Revoked => {
-            revoke_token(&w.store, &name, now, &subject, &mut w.log).unwrap();
+            revoke_token(&mut w.ctx("root"), &name).unwrap();
         }
         _ => w
             .store
@@ -360,7 +359,7 @@ fn a_key_proves_the_primary_factor_if_the_token_is_bound_to_it() {
     let (name, key) = (World::name(), BOUND.parse().unwrap());
     let lifetime = w.config.enroll.token_lifetime;
     let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &[key] };
-    issue_token(&w.store, &issue, w.clock.now(), &World::subject("root"), &mut w.log).unwrap();
+    issue_token(&mut w.ctx("root"), &issue).unwrap();
     is_refused(&mut w, Human { ssh_auth_info: None, ..with_a_key() }, "no_primary_factor");
     is_refused(
         &mut w,
@@ -382,7 +381,7 @@ fn the_key_of_a_token_shows_no_qr_code_of_the_one_that_replaced_it() {
         let (name, key) = (World::name(), BOUND.parse().unwrap());
         let lifetime = w.config.enroll.token_lifetime;
         let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &[key] };
-        issue_token(&w.store, &issue, w.clock.now(), &World::subject("root"), &mut w.log).unwrap();
+        issue_token(&mut w.ctx("root"), &issue).unwrap();
         let mut human = Human {
             script: [say(""), say("n"), say("k"), Say::Phone(0)].into(),
             meanwhile: super::resume::token_replaced_at(2, &w, first_login, None),
@@ -415,7 +414,7 @@ fn the_key_that_enrolled_proves_its_owner_for_owed_recovery_codes() {
     let (name, key) = (World::name(), BOUND.parse().unwrap());
     let lifetime = w.config.enroll.token_lifetime;
     let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &[key] };
-    issue_token(&w.store, &issue, w.clock.now(), &World::subject("root"), &mut w.log).unwrap();
+    issue_token(&mut w.ctx("root"), &issue).unwrap();
     let mut first = with_a_key();
     first.script.truncate(3); // the line drops while the recovery codes are on the screen
     assert_eq!(login(&mut w, &mut first), Outcome::Accepted);

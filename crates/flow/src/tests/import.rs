@@ -237,7 +237,7 @@ fn guesses_at_scratch_codes_count_and_wait_as_codes_of_apps_and_end_with_them() 
     w.pass(900);
     assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied);
     assert_eq!(w.reason(), "throttled");
-    unlock(&w.store, &World::name(), START, &World::subject("alice"), &mut w.log).unwrap();
+    w.unlock("alice", &World::name()).unwrap();
     assert_eq!(w.answer(SCRATCH[0]), Outcome::Accepted);
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);
@@ -271,8 +271,7 @@ fn eight_digits_are_no_recovery_code_where_the_set_is_ours() {
 fn new_recovery_codes_end_the_scratch_codes() {
     let mut w = World::new();
     imported(&mut w);
-    let subject = World::subject("alice");
-    let new = regenerate_recovery(&w.store, &World::name(), START, &subject, &mut w.log).unwrap();
+    let new = regenerate_recovery(&mut w.ctx("alice"), &World::name()).unwrap();
     assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied);
     assert_eq!(w.answer(&new[0]), Outcome::Accepted);
 }
@@ -291,7 +290,8 @@ fn an_import_that_may_only_be_the_first_device_is_refused_beside_others() {
 
 /// Revokes one of alice's devices, or all.
 fn revoke_at(w: &mut World, which: Selection, now: UnixTime) {
-    revoke(&w.store, &World::name(), which, now, &World::subject("alice"), &mut w.log).unwrap();
+    let clock = FakeClock(Cell::new(now));
+    revoke(&mut Ctx { clock: &clock, ..w.ctx("alice") }, &World::name(), which).unwrap();
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn a_revocation_is_remembered_beside_other_devices_and_after_a_new_enrolment() {
 #[test]
 fn an_import_that_may_only_be_the_first_device_leaves_an_account_to_whoever_has_its_token() {
     let mut w = World::new();
-    let (name, subject) = (World::name(), World::subject("root"));
+    let name = World::name();
     let issue = Issue {
         name: &name,
         uid: UID,
@@ -345,7 +345,7 @@ fn an_import_that_may_only_be_the_first_device_leaves_an_account_to_whoever_has_
         code: Some(ConfigDuration::seconds(3600)),
         keys: &[],
     };
-    issue_token(&w.store, &issue, START, &subject, &mut w.log).unwrap();
+    issue_token(&mut w.ctx("root"), &issue).unwrap();
     let secret = w.secret();
     let what = Import { only_first: true, ..World::to_import(&secret) };
     assert!(matches!(
@@ -376,7 +376,7 @@ fn a_dry_run_reckons_with_what_would_have_been_imported_before() {
     let all: Vec<&Secret> = secrets.iter().collect();
     let what = World::to_import(all[5]);
     let would = |store, before: &[&Secret]| would_import(store, &w.config, &what, before, START);
-    for store in [None, Some(&w.store)] {
+    for store in [None, Some(&w.store as &dyn Store)] {
         assert!(matches!(would(store, &[all[5]]), Err(AdminError::GivenTwice)));
         assert!(would(store, &all[..4]).is_ok());
         let many = would(store, &all[..5]);
@@ -394,8 +394,7 @@ fn a_dry_run_reckons_with_what_would_have_been_imported_before() {
 
 /// Imports `what` again, with its file to be deleted.
 fn again(w: &mut World, what: &Import<'_>) -> Result<Option<Reimported>, AdminError> {
-    let now = w.clock.now();
-    reimport(&w.store, &w.config, what, now, &World::subject("alice"), &mut w.log)
+    reimport(&mut w.ctx("alice"), what)
 }
 
 #[test]
@@ -469,4 +468,29 @@ fn a_key_is_not_here_already_where_another_was_enrolled_or_its_device_revoked() 
     w.keep(&World::to_import(&other)).unwrap();
     revoke_at(&mut w, Selection::One(id), START);
     assert_eq!(again(&mut w, &World::to_import(&secret)).unwrap(), None, "revoked meanwhile");
+}
+
+#[test]
+fn all_keys_of_an_account_are_imported_in_one_update_or_none_is() {
+    let mut w = World::new();
+    let (first, second, third) = (w.secret(), w.secret(), w.secret());
+    let known = w.import_secret(w.secret(), Params::default());
+    let before = w.store.load(&World::name()).unwrap();
+    let twice = [World::to_import(&first), World::to_import(&second), World::to_import(&known)];
+    assert!(matches!(w.keep_all(&twice), Err(AdminError::Enroll(EnrollError::Known(_)))));
+    assert_eq!(w.store.load(&World::name()).unwrap(), before);
+
+    let lines = w.log.0.len();
+    let codes = scratch();
+    let with_codes = |secret| Import { scratch: Some(&codes), ..World::to_import(secret) };
+    let imported = w.keep_all(&[with_codes(&first), with_codes(&second), World::to_import(&third)]).unwrap();
+    assert_eq!(imported.iter().map(|done| done.scratch).collect::<Vec<_>>(), [true, false, false]);
+    let account = w.store.load(&World::name()).unwrap().unwrap();
+    let ids: Vec<_> = account.record.credentials[1..].iter().map(|credential| credential.id).collect();
+    assert_eq!(imported.iter().map(|done| done.credential).collect::<Vec<_>>(), ids);
+    assert_eq!(w.log.0.len(), lines + 3, "an event for each: {:?}", w.log.0);
+    for secret in [&first, &second, &third, &known] {
+        let code = w.code(secret, 0);
+        assert_eq!(w.answer(&code), Outcome::Accepted);
+    }
 }

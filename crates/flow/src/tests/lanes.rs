@@ -202,7 +202,7 @@ fn a_revoked_account_forgets_its_places() {
     let (mut w, _) = owner();
     assert_eq!(w.throttle().places(w.clock.now()), 1);
     let now = w.clock.now();
-    revoke(&w.store, &World::name(), Selection::All, now, &World::subject("alice"), &mut w.log).unwrap();
+    revoke(&mut w.ctx("alice"), &World::name(), Selection::All).unwrap();
     assert_eq!(w.throttle().places(now), 0);
 }
 

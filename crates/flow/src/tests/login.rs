@@ -125,7 +125,7 @@ fn nullok_ignores_the_un_enrolled_without_a_prompt_and_nobody_else() {
     assert_eq!(w.login_as("alice", &nullok(), &mut human), Outcome::Ignored);
     assert!(human.prompts.is_empty());
     w.import(Params::default());
-    revoke(&w.store, &World::name(), Selection::All, START, &World::subject("alice"), &mut w.log).unwrap();
+    revoke(&mut w.ctx("alice"), &World::name(), Selection::All).unwrap();
     let mut human = Human::says([say("123456")]);
     assert_eq!(w.login_as("alice", &nullok(), &mut human), Outcome::Denied);
     assert_eq!(w.reason(), "revoked");

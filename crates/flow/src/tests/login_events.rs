@@ -85,11 +85,11 @@ fn everybody_who_is_refused_costs_the_disk_one_write() {
 }
 
 /// A clock, and whether anything keeps it right.
-struct Kept<'a>(&'a FakeClock, Option<bool>);
+struct Kept(UnixTime, Option<bool>);
 
-impl Clock for Kept<'_> {
+impl Clock for Kept {
     fn now(&self) -> UnixTime {
-        self.0.now()
+        self.0
     }
 
     fn discipline(&self) -> Option<Discipline> {
@@ -113,18 +113,9 @@ fn where_nothing_keeps_the_clock_right_a_refused_code_is_logged_with_that_and_no
             ("123456".into(), "mallory", false),
         ] {
             w.log.0.clear();
-            Login {
-                config: &w.config,
-                options: &Options::default(),
-                store: &w.store,
-                directory: &w.people,
-                host: &mut Human::says([say(&answer)]),
-                clock: &Kept(&w.clock, kept),
-                audit: &mut w.log,
-                subject: World::subject(user),
-                ruling: Ruling::default(),
-            }
-            .run();
+            let clock = Kept(w.clock.now(), kept);
+            let ctx = Ctx { clock: &clock, ..w.ctx(user) };
+            login(ctx, &Options::default(), &mut Human::says([say(&answer)]));
             let lines: Vec<_> = w.log.0.iter().filter(|line| line.starts_with("event=login ")).collect();
             assert_eq!(lines.len(), 1, "{:?}", w.log.0);
             assert_eq!(lines[0].contains("keeps this host's clock right"), told && explained, "{}", lines[0]);

@@ -25,11 +25,11 @@ mod verify;
 
 use super::*;
 use qrtotp_account::{Label, Name};
-use qrtotp_audit::{AuditSink, Priority, Subject};
+use qrtotp_audit::{AuditSink, Entry, Subject};
 use qrtotp_clock::Clock;
 use qrtotp_otp::{KeyUri, Params, Secret, Strength, code_at};
 use qrtotp_policy::Config;
-use qrtotp_store::FileStore;
+use qrtotp_store::{FileStore, PrimaryFailures, StoreError, StoreExt};
 use qrtotp_values::UnixTime;
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -53,8 +53,8 @@ impl Clock for FakeClock {
 pub(super) struct Log(pub Vec<String>);
 
 impl AuditSink for Log {
-    fn record(&mut self, _: Priority, line: &str) {
-        self.0.push(line.to_owned());
+    fn record(&mut self, entry: &Entry<'_>) {
+        self.0.push(entry.line());
     }
     fn debug(&mut self, line: &str) {
         self.0.push(format!("debug {line}"));
@@ -272,6 +272,56 @@ impl World {
         Subject { user: user.into(), service: "sshd".into(), ..Subject::default() }
     }
 
+    /// Another process on the same store.
+    pub(super) fn elsewhere(&self) -> Self {
+        let store = FileStore::open(&self.path, self.path.parent().unwrap()).unwrap();
+        Self { clock: FakeClock(self.clock.0.clone()), ..Self::with(store, self.path.clone()) }
+    }
+
+    pub(super) fn ctx(&mut self, user: &str) -> Ctx<'_> {
+        self.ctx_of(Self::subject(user))
+    }
+
+    pub(super) fn ctx_of(&mut self, subject: Subject) -> Ctx<'_> {
+        self.with_store(subject).0
+    }
+
+    /// The store is for changes that other stores can't make.
+    fn with_store(&mut self, subject: Subject) -> (Ctx<'_>, &FileStore) {
+        let Self { config, store, people, clock, log, .. } = self;
+        (Ctx { config, store, directory: people, clock, audit: log, subject }, store)
+    }
+
+    pub(super) fn unlock(&mut self, user: &str, name: &Name) -> Result<u32, AdminError> {
+        let (mut ctx, store) = self.with_store(Self::subject(user));
+        super::unlock(&mut ctx, store, name)
+    }
+
+    pub(super) fn adopt_uid(&mut self, user: &str, name: &Name, uid: u32) -> Result<u32, AdminError> {
+        let (mut ctx, store) = self.with_store(Self::subject(user));
+        super::adopt_uid(&mut ctx, store, name, uid)
+    }
+
+    pub(super) fn remove_account(
+        &mut self,
+        user: &str,
+        name: &Name,
+    ) -> Result<Option<StoreError>, AdminError> {
+        let (mut ctx, store) = self.with_store(Self::subject(user));
+        super::remove_account(&mut ctx, store, name)
+    }
+
+    pub(super) fn rename_account(
+        &mut self,
+        user: &str,
+        old: &Name,
+        old_user: Option<&Person>,
+        to: (&Name, u32),
+    ) -> Result<Option<StoreError>, AdminError> {
+        let (mut ctx, store) = self.with_store(Self::subject(user));
+        super::rename_account(&mut ctx, store, old, old_user, to)
+    }
+
     pub(super) fn name() -> Name {
         Name::new("alice").unwrap()
     }
@@ -298,8 +348,11 @@ impl World {
 
     pub(super) fn keep(&mut self, what: &Import<'_>) -> Result<Imported, AdminError> {
         let what = Import { uid: self.people.0.get(), ..*what };
-        let subject = Self::subject("alice");
-        super::import(&self.store, &self.config, &what, self.clock.now(), &subject, &mut self.log)
+        Ok(self.keep_all(&[what])?[0])
+    }
+
+    pub(super) fn keep_all(&mut self, all: &[Import<'_>]) -> Result<Vec<Imported>, AdminError> {
+        super::import(&mut self.ctx("alice"), all)
     }
 
     /// A device's code, `steps` from now.
@@ -313,18 +366,7 @@ impl World {
     }
 
     pub(super) fn login_of(&mut self, subject: Subject, options: &Options, human: &mut Human) -> Outcome {
-        Login {
-            config: &self.config,
-            options,
-            store: &self.store,
-            directory: &self.people,
-            host: human,
-            clock: &self.clock,
-            audit: &mut self.log,
-            subject,
-            ruling: Ruling::default(),
-        }
-        .run()
+        super::login(self.ctx_of(subject), options, human)
     }
 
     pub(super) fn answer(&mut self, text: &str) -> Outcome {
@@ -348,27 +390,9 @@ impl World {
         authority: Authority,
     ) -> Result<Enrolled, EnrollError> {
         human.now = self.clock.now();
-        let subject = Self::subject("alice");
-        let (name, label) = (Self::name(), Label::new("phone"));
-        let request = EnrolmentRequest {
-            name: &name,
-            uid: self.people.0.get(),
-            label: &label,
-            authority,
-            subject: &subject,
-            issuer: "host",
-            account: "alice@host",
-            params: Params::default(),
-        };
-        Enrollment {
-            request: &request,
-            config: &self.config,
-            store: &self.store,
-            dialog: human,
-            clock: &self.clock,
-            audit: &mut self.log,
-        }
-        .run()
+        let (name, label, uid) = (Self::name(), Label::new("phone"), self.people.0.get());
+        let request = EnrolmentRequest { name: &name, uid, label: &label, authority, host: "host" };
+        super::enroll(&mut self.ctx("alice"), human, request)
     }
 
     pub(super) fn pass(&self, seconds: i64) {

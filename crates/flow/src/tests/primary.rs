@@ -4,7 +4,7 @@ use qrtotp_account::{Gate, ThrottleRules};
 
 const RULES: ThrottleRules = ThrottleRules { free_failures: 2, max_wait: 30, disable_after: 10 };
 
-fn throttle<'a>(w: &'a World, name: &'a Name) -> PrimaryThrottle<'a, FileStore> {
+fn throttle<'a>(w: &'a World, name: &'a Name) -> PrimaryThrottle<'a> {
     PrimaryThrottle { name, rules: RULES, store: &w.store }
 }
 
@@ -39,7 +39,7 @@ fn a_clock_that_was_ahead_holds_nobody_up_for_long() {
 #[test]
 fn success_and_unlock_forget_and_say_so_where_it_was_slow() {
     let (mut w, name, subject) = (World::new(), World::name(), World::subject("alice"));
-    let refused = unlock(&w.store, &name, START, &subject, &mut w.log);
+    let refused = w.unlock("alice", &name);
     assert!(matches!(refused, Err(AdminError::NotEnrolled(_))), "{refused:?}");
     for lift in [false, true] {
         for at in 0..3 {
@@ -50,7 +50,7 @@ fn success_and_unlock_forget_and_say_so_where_it_was_slow() {
                 .lift(&subject, &mut w.log)
                 .unwrap();
         } else {
-            assert_eq!(unlock(&w.store, &name, START, &subject, &mut w.log).unwrap(), 3);
+            assert_eq!(w.unlock("alice", &name).unwrap(), 3);
         }
         assert_eq!(throttle(&w, &name).gate(1060).unwrap(), (Gate::Open, 0));
     }

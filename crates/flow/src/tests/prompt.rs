@@ -36,27 +36,11 @@ fn questions_at(tty: &str, issuer: &str, host: &str, answers: &[&str]) -> Vec<St
         answers: answers.iter().map(|answer| answer.as_bytes().to_vec()).collect(),
         ..Line::default()
     };
-    let (name, label, subject) = (World::name(), Label::default(), World::subject("alice"));
+    let (name, label, authority) = (World::name(), Label::default(), Authority::PrimaryFactor);
     let contact = w.config.brand.contact.clone();
-    let request = EnrolmentRequest {
-        name: &name,
-        uid: UID,
-        label: &label,
-        authority: Authority::PrimaryFactor,
-        subject: &subject,
-        issuer: &w.config.issuer_on(host),
-        account: &w.config.account_on(host, name.as_str()),
-        params: Params::default(),
-    };
-    let _ = Enrollment {
-        request: &request,
-        config: &w.config,
-        store: &w.store,
-        dialog: &mut PromptDialog::new(&mut line, host, contact.as_deref(), tty),
-        clock: &w.clock,
-        audit: &mut w.log,
-    }
-    .run();
+    let request = EnrolmentRequest { name: &name, uid: UID, label: &label, authority, host };
+    let mut dialog = PromptDialog::new(&mut line, host, contact.as_deref(), tty);
+    let _ = super::enroll(&mut w.ctx("alice"), &mut dialog, request);
     line.asked
 }
 

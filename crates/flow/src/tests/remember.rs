@@ -2,7 +2,7 @@
 
 use super::rules::policed;
 use super::*;
-use crate::{Selection, regenerate_recovery, revoke, unlock};
+use crate::{Selection, regenerate_recovery, revoke};
 use qrtotp_store::Store;
 
 const HOME: &str = "198.51.100.7";
@@ -98,17 +98,15 @@ fn a_wrong_code_from_there_a_recovery_code_unlock_and_a_revocation_end_it() {
             w.login_of(from("198.51.100.9"), &Options::default(), &mut Human::says([say("000000")]));
         }),
         ("unlock", true, |w| {
-            unlock(&w.store, &World::name(), w.clock.now(), &World::subject("alice"), &mut w.log).unwrap();
+            w.unlock("alice", &World::name()).unwrap();
         }),
         ("the revocation of another device", true, |w| {
             let record = w.store.load(&World::name()).unwrap().unwrap().record;
             let newest = record.credentials.last().unwrap().id;
-            let (subject, now) = (World::subject("alice"), w.clock.now());
-            revoke(&w.store, &World::name(), Selection::One(newest), now, &subject, &mut w.log).unwrap();
+            revoke(&mut w.ctx("alice"), &World::name(), Selection::One(newest)).unwrap();
         }),
         ("a recovery code", true, |w| {
-            let (subject, now) = (World::subject("alice"), w.clock.now());
-            let codes = regenerate_recovery(&w.store, &World::name(), now, &subject, &mut w.log).unwrap();
+            let codes = regenerate_recovery(&mut w.ctx("alice"), &World::name()).unwrap();
             assert_eq!(w.answer(&codes[0]), Outcome::Accepted);
         }),
     ];

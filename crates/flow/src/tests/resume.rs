@@ -25,7 +25,7 @@ fn issue(w: &mut World, code: Option<ConfigDuration>) -> Option<TokenCode> {
         code,
         keys: &[],
     };
-    issue_token(&w.store, &issue, w.clock.now(), &World::subject("root"), &mut w.log).unwrap().1
+    issue_token(&mut w.ctx("root"), &issue).unwrap().1
 }
 
 fn account(w: &World) -> Account {
@@ -74,7 +74,7 @@ fn a_scanned_qr_code_is_worth_nothing_once_either_its_time_or_its_token_s_is_ove
         let mut w = world(FirstLogin::Token);
         let (name, lifetime) = (World::name(), ConfigDuration::seconds(lifetime));
         let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &[] };
-        issue_token(&w.store, &issue, w.clock.now(), &World::subject("root"), &mut w.log).unwrap();
+        issue_token(&mut w.ctx("root"), &issue).unwrap();
         let mut first = Human::default();
         assert!(matches!(enroll(&mut w, &mut first), Err(EnrollError::NoAnswer)));
         w.pass(pause);
@@ -155,8 +155,7 @@ pub(super) fn token_replaced_at(
     Some(Box::new(move || {
         asked += 1;
         if asked == questions {
-            let (name, subject) = (World::name(), World::subject("root"));
-            revoke_token(&admin.store, &name, START, &subject, &mut Vec::new()).unwrap();
+            revoke_token(&mut admin.ctx("root"), &World::name()).unwrap();
             issue(&mut admin, code);
         }
     }))
@@ -204,13 +203,12 @@ fn whoever_is_second_with_a_token_hears_that_it_is_used() {
 fn a_token_revoked_during_a_dialogue_ends_it() {
     let mut w = world(FirstLogin::Enroll);
     issue(&mut w, None);
-    let admin = elsewhere(&w, FirstLogin::Enroll);
+    let mut admin = elsewhere(&w, FirstLogin::Enroll);
     let mut human = Human::says([say("n"), Say::Phone(0)]);
     let mut once = false;
     human.meanwhile = Some(Box::new(move || {
         if !std::mem::replace(&mut once, true) {
-            let subject = World::subject("root");
-            revoke_token(&admin.store, &World::name(), START, &subject, &mut Vec::new()).unwrap();
+            revoke_token(&mut admin.ctx("root"), &World::name()).unwrap();
         }
     }));
     assert_eq!(enroll(&mut w, &mut human).unwrap_err().reason(), "token_revoked");
@@ -286,35 +284,16 @@ fn recovery_codes_on_a_screen_die_with_the_device_they_were_made_for() {
     let mut parked = Parked {
         human: Human { acknowledge: Acknowledge::First, now: START, ..Human::says([Say::Phone(0)]) },
         at_the_codes: Box::new(move || {
-            let subject = World::subject("root");
-            revoke(&owner.store, &World::name(), Selection::All, START, &subject, &mut Vec::new()).unwrap();
+            revoke(&mut owner.ctx("root"), &World::name(), Selection::All).unwrap();
             issue(&mut owner, None);
             let mut human = Human { acknowledge: Acknowledge::Never, ..Human::says([Say::Phone(0)]) };
             enroll(&mut owner, &mut human).unwrap();
             *done.borrow_mut() = true;
         }),
     };
-    let (name, label, subject) = (World::name(), Label::new("x"), World::subject("alice"));
-    let request = EnrolmentRequest {
-        name: &name,
-        uid: UID,
-        label: &label,
-        authority: Authority::PrimaryFactor,
-        subject: &subject,
-        issuer: "h",
-        account: "alice@host",
-        params: Params::default(),
-    };
-    let enrolled = Enrollment {
-        request: &request,
-        config: &w.config,
-        store: &w.store,
-        dialog: &mut parked,
-        clock: &w.clock,
-        audit: &mut w.log,
-    }
-    .run()
-    .unwrap();
+    let (name, label, authority) = (World::name(), Label::new("x"), Authority::PrimaryFactor);
+    let request = EnrolmentRequest { name: &name, uid: UID, label: &label, authority, host: "host" };
+    let enrolled = super::enroll(&mut w.ctx("alice"), &mut parked, request).unwrap();
     assert!(*first.borrow() && enrolled.codes == Codes::Lost);
     assert_eq!(w.answer(&parked.human.codes[0].clone()), Outcome::Denied);
     assert!(account(&w).record.recovery.is_none(), "the owner's are still owed");
@@ -348,8 +327,7 @@ fn an_ended_token_is_refused_by_name() {
         issue(&mut w, None);
         match end {
             "revoke" => {
-                let subject = World::subject("root");
-                revoke_token(&w.store, &World::name(), START, &subject, &mut w.log).unwrap();
+                revoke_token(&mut w.ctx("root"), &World::name()).unwrap();
             }
             "wait" => w.pass(86_400),
             _ => {
@@ -368,7 +346,7 @@ fn an_ended_token_is_refused_by_name() {
 fn a_token_that_was_taken_back_is_not_given_again_by_the_default() {
     let mut w = world(FirstLogin::Enroll);
     issue(&mut w, None);
-    revoke_token(&w.store, &World::name(), START, &World::subject("root"), &mut w.log).unwrap();
+    revoke_token(&mut w.ctx("root"), &World::name()).unwrap();
     assert_eq!(enroll(&mut w, &mut Human::default()).unwrap_err().reason(), "token_revoked");
 }
 
@@ -376,8 +354,7 @@ fn a_token_that_was_taken_back_is_not_given_again_by_the_default() {
 fn a_revoked_account_enrols_only_with_an_issued_token() {
     let mut w = world(FirstLogin::Enroll);
     enroll(&mut w, &mut Human::says([Say::Phone(0)])).unwrap();
-    let subject = World::subject("root");
-    revoke(&w.store, &World::name(), Selection::All, START, &subject, &mut w.log).unwrap();
+    revoke(&mut w.ctx("root"), &World::name(), Selection::All).unwrap();
     assert_eq!(enroll(&mut w, &mut Human::default()).unwrap_err().reason(), "revoked");
     issue(&mut w, None);
     enroll(&mut w, &mut Human::says([Say::Phone(0)])).unwrap();

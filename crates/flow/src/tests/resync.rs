@@ -5,8 +5,8 @@ use qrtotp_store::Store;
 
 fn resync_with(w: &mut World, answers: [&str; 2]) -> Result<Resynchronized, ResyncError> {
     let mut human = Human::says(answers.map(say));
-    let (name, subject) = (World::name(), World::subject("alice"));
-    let result = resync((&w.store, &w.config), (&name, UID), &mut human, &w.clock, &subject, &mut w.log);
+    let result =
+        SelfService { ctx: &mut w.ctx("alice"), name: &World::name(), uid: UID, dialog: &mut human }.resync();
     assert_eq!(human.prompts.len(), 2, "both codes are always asked for");
     result
 }
@@ -43,8 +43,9 @@ fn where_no_device_is_enrolled_nothing_is_asked() {
     let mut w = World::new();
     let asked = |w: &mut World| {
         let mut human = Human::says([say("123456"), say("123456")]);
-        let (name, subject, uid) = (World::name(), World::subject("alice"), w.people.0.get());
-        let result = resync((&w.store, &w.config), (&name, uid), &mut human, &w.clock, &subject, &mut w.log);
+        let uid = w.people.0.get();
+        let (ctx, name) = (&mut w.ctx("alice"), &World::name());
+        let result = SelfService { ctx, name, uid, dialog: &mut human }.resync();
         assert!(matches!(result, Err(ResyncError::NotEnrolled(_))) || !human.prompts.is_empty());
         human.prompts.len()
     };
@@ -54,7 +55,7 @@ fn where_no_device_is_enrolled_nothing_is_asked() {
     w.people.0.set(UID + 1);
     assert_eq!(asked(&mut w), 0, "the devices of a former user of the name");
     w.people.0.set(UID);
-    revoke(&w.store, &World::name(), Selection::All, START, &World::subject("root"), &mut w.log).unwrap();
+    revoke(&mut w.ctx("root"), &World::name(), Selection::All).unwrap();
     assert_eq!(asked(&mut w), 0, "revoked");
 }
 

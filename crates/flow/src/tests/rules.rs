@@ -227,8 +227,8 @@ const FINGERPRINT: &str = "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM";
 fn register(w: &mut World) -> Result<CredentialId, AdminError> {
     let kind = qrtotp_account::HardwareKeyType::Ed25519;
     let key = NewKey { kind, fingerprint: FINGERPRINT.parse().unwrap(), label: Label::new("blue") };
-    let (name, uid, subject) = (World::name(), w.people.0.get(), World::subject("root"));
-    register_key(&w.store, (&name, uid), &key, ExistingCode::Skipped, START, &subject, &mut w.log)
+    let (name, uid) = (World::name(), w.people.0.get());
+    register_key(&mut w.ctx("root"), (&name, uid), &key, ExistingCode::Skipped)
 }
 
 fn with_key() -> Human {
@@ -264,7 +264,7 @@ fn a_registered_hardware_key_is_accepted_without_a_question() {
     assert_eq!(w.login_as("alice", &Options::default(), &mut with_key()), Outcome::Denied, "another uid");
     w.people.0.set(UID);
     let name = World::name();
-    revoke(&w.store, &name, Selection::One(id), START, &World::subject("root"), &mut w.log).unwrap();
+    revoke(&mut w.ctx("root"), &name, Selection::One(id)).unwrap();
     assert_eq!(w.login_as("alice", &Options::default(), &mut with_key()), Outcome::Denied, "revoked");
     assert!(w.store.load(&name).unwrap().unwrap().record.revoked.is_none(), "no app was");
 }
@@ -275,8 +275,8 @@ fn with_the_last_app_go_the_hardware_keys() {
     w.import(Params::default());
     let key = register(&mut w).unwrap();
     let app = w.store.load(&World::name()).unwrap().unwrap().record.credentials[0].id;
-    let (name, subject) = (World::name(), World::subject("root"));
-    let gone = revoke(&w.store, &name, Selection::One(app), START, &subject, &mut w.log).unwrap();
+    let name = World::name();
+    let gone = revoke(&mut w.ctx("root"), &name, Selection::One(app)).unwrap();
     assert_eq!(gone.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [app, key]);
     assert_eq!(w.login_as("alice", &Options::default(), &mut with_key()), Outcome::Denied);
     assert_eq!(w.reason(), "revoked");

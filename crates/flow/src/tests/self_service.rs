@@ -5,32 +5,21 @@ use qrtotp_account::{RecoveryCode, TokenRefusal};
 use qrtotp_policy::FirstLogin;
 use qrtotp_store::Store;
 
-fn owner<'a>(
-    w: &'a mut World,
-    human: &'a mut Human,
-    name: &'a Name,
-    subject: &'a Subject,
-) -> SelfService<'a, FileStore, Human, FakeClock, Log> {
-    SelfService {
-        name,
-        uid: UID,
-        config: &w.config,
-        store: &w.store,
-        dialog: human,
-        clock: &w.clock,
-        audit: &mut w.log,
-        subject,
-    }
+/// What alice does with the dialogue `human`.
+fn own<T>(w: &mut World, human: &mut Human, run: impl FnOnce(SelfService<'_, '_>) -> T) -> T {
+    run(SelfService { ctx: &mut w.ctx("alice"), name: &World::name(), uid: UID, dialog: human })
 }
 
 fn revoke_own(w: &mut World, human: &mut Human, which: Selection) -> Result<usize, AdminError> {
-    let (name, subject) = (World::name(), World::subject("alice"));
-    owner(w, human, &name, &subject).revoke(which).map(|gone| gone.len())
+    own(w, human, |owner| owner.revoke(which)).map(|gone| gone.len())
 }
 
 fn regenerate(w: &mut World, human: &mut Human) -> Result<(), AdminError> {
-    let (name, subject) = (World::name(), World::subject("alice"));
-    owner(w, human, &name, &subject).regenerate_recovery()
+    own(w, human, |owner| owner.regenerate_recovery())
+}
+
+fn authority(w: &mut World) -> Result<Authority, EnrollError> {
+    own(w, &mut Human::default(), |owner| owner.authority())
 }
 
 fn devices(w: &World) -> usize {
@@ -54,16 +43,15 @@ fn ones_own_device_goes_with_a_code_and_the_code_is_used_up() {
 fn ones_own_device_gets_another_label_only_with_a_code() {
     let mut w = World::new();
     let secret = w.import(Params::default());
-    let (name, subject) = (World::name(), World::subject("alice"));
+    let name = World::name();
     let id = only_device(&w.store, &name, Some(UID)).unwrap();
     let label = Label::new("tablet");
     let label_now = |w: &World| w.store.load(&name).unwrap().unwrap().record.credentials[0].label.clone();
-    owner(&mut w, &mut Human::says([say("q"), say("q"), say("q")]), &name, &subject)
-        .rename(id, &label)
-        .unwrap_err();
+    let mut human = Human::says([say("q"), say("q"), say("q")]);
+    own(&mut w, &mut human, |owner| owner.rename(id, &label)).unwrap_err();
     assert_ne!(label_now(&w), label);
     let code = w.code(&secret, 0);
-    owner(&mut w, &mut Human::says([say(&code)]), &name, &subject).rename(id, &label).unwrap();
+    own(&mut w, &mut Human::says([say(&code)]), |owner| owner.rename(id, &label)).unwrap();
     assert_eq!(label_now(&w), label);
     assert!(w.log.0.last().unwrap().starts_with("event=credential_renamed"));
     assert!(matches!(only_device(&w.store, &name, Some(UID + 1)), Err(AdminError::NotEnrolled(_))));
@@ -90,10 +78,9 @@ fn nobody_is_asked_for_a_code_of_a_device_that_is_not_there() {
     let mut human = Human::says([]);
     assert!(matches!(regenerate(&mut w, &mut human), Err(AdminError::NotEnrolled(_))));
     w.import(Params::default());
-    let (name, subject) = (World::name(), World::subject("alice"));
-    let mut stranger = owner(&mut w, &mut human, &name, &subject);
-    stranger.uid = UID + 1;
-    assert!(matches!(stranger.revoke(Selection::All), Err(AdminError::UidChanged(..))));
+    let refused =
+        own(&mut w, &mut human, |owner| SelfService { uid: UID + 1, ..owner }.revoke(Selection::All));
+    assert!(matches!(refused, Err(AdminError::UidChanged(..))));
     assert!(human.prompts.is_empty());
     assert_eq!(devices(&w), 1);
 }
@@ -126,18 +113,18 @@ fn new_recovery_codes_replace_the_old_ones_once_they_were_confirmed() {
 fn who_may_enrol_by_what_depends_on_devices_and_tokens() {
     let mut w = World::new();
     w.config.defaults.first_login = FirstLogin::Enroll;
-    let (name, subject) = (World::name(), World::subject("alice"));
-    let authority = |w: &mut World| owner(w, &mut Human::says([]), &name, &subject).authority().unwrap();
+    let name = World::name();
+    let authority = |w: &mut World| authority(w).unwrap();
     assert_eq!(authority(&mut w), Authority::PrimaryFactor);
     let lifetime = w.config.enroll.token_lifetime;
     let mut issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &[] };
-    issue_token(&w.store, &issue, w.clock.now(), &subject, &mut w.log).unwrap();
+    issue_token(&mut w.ctx("alice"), &issue).unwrap();
     assert_eq!(authority(&mut w), Authority::PrimaryFactor, "a token without a code");
-    revoke_token(&w.store, &name, w.clock.now(), &subject, &mut w.log).unwrap();
+    revoke_token(&mut w.ctx("alice"), &name).unwrap();
     issue.code = Some(lifetime);
-    issue_token(&w.store, &issue, w.clock.now(), &subject, &mut w.log).unwrap();
+    issue_token(&mut w.ctx("alice"), &issue).unwrap();
     assert_eq!(authority(&mut w), Authority::TokenCode);
-    revoke_token(&w.store, &name, w.clock.now(), &subject, &mut w.log).unwrap();
+    revoke_token(&mut w.ctx("alice"), &name).unwrap();
     w.import(Params::default());
     assert_eq!(authority(&mut w), Authority::TokenCode, "enrolled: its device is asked for");
 }
@@ -145,11 +132,8 @@ fn who_may_enrol_by_what_depends_on_devices_and_tokens() {
 #[test]
 fn a_primary_factor_that_would_not_be_enough_is_refused_before_it_is_asked_for() {
     let mut w = World::new();
-    let (name, subject) = (World::name(), World::subject("alice"));
-    let why = |w: &mut World| {
-        let refused = owner(w, &mut Human::says([]), &name, &subject).authority();
-        refused.err().map(|error| error.reason())
-    };
+    let name = World::name();
+    let why = |w: &mut World| authority(w).err().map(|error| error.reason());
     assert_eq!(why(&mut w), Some("not_enrolled"), "deny");
     w.config.defaults.first_login = FirstLogin::Token;
     assert_eq!(why(&mut w), Some("no_token"));
@@ -157,22 +141,21 @@ fn a_primary_factor_that_would_not_be_enough_is_refused_before_it_is_asked_for()
     assert_eq!(why(&mut w), None);
     let lifetime = w.config.enroll.token_lifetime;
     let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &[] };
-    issue_token(&w.store, &issue, w.clock.now(), &subject, &mut w.log).unwrap();
-    revoke_token(&w.store, &name, w.clock.now(), &subject, &mut w.log).unwrap();
+    issue_token(&mut w.ctx("alice"), &issue).unwrap();
+    revoke_token(&mut w.ctx("alice"), &name).unwrap();
     assert_eq!(why(&mut w), Some("token_revoked"), "what was taken back");
     let mut w = World::new();
     w.import(Params::default());
-    let now = w.clock.now();
-    crate::revoke(&w.store, &name, Selection::All, now, &subject, &mut w.log).unwrap();
+    crate::revoke(&mut w.ctx("alice"), &name, Selection::All).unwrap();
     assert_eq!(why(&mut w), Some("revoked"));
     let mut other = Human::says([]);
-    let refused = SelfService { uid: UID + 1, ..owner(&mut w, &mut other, &name, &subject) }.authority();
+    let refused = own(&mut w, &mut other, |owner| SelfService { uid: UID + 1, ..owner }.authority());
     assert!(matches!(refused, Err(EnrollError::UidChanged)), "{refused:?}");
 }
 
 #[test]
 fn an_issued_token_that_has_ended_is_refused_by_name_whatever_first_login_says() {
-    let (name, subject) = (World::name(), World::subject("alice"));
+    let name = World::name();
     for first_login in [FirstLogin::Deny, FirstLogin::Token, FirstLogin::Enroll, FirstLogin::Allow] {
         for end in [TokenRefusal::Expired, TokenRefusal::Revoked, TokenRefusal::Consumed] {
             for revoked in [false, true] {
@@ -180,11 +163,10 @@ fn an_issued_token_that_has_ended_is_refused_by_name_whatever_first_login_says()
                 w.config.defaults.first_login = first_login;
                 if revoked {
                     w.import(Params::default());
-                    let now = w.clock.now();
-                    crate::revoke(&w.store, &name, Selection::All, now, &subject, &mut w.log).unwrap();
+                    crate::revoke(&mut w.ctx("alice"), &name, Selection::All).unwrap();
                 }
                 end_token(&mut w, end);
-                let refused = owner(&mut w, &mut Human::says([]), &name, &subject).authority();
+                let refused = authority(&mut w);
                 // If the password alone allows enrolling anyway, an expired token takes nothing away.
                 let needless = first_login == FirstLogin::Enroll && !revoked && end != TokenRefusal::Revoked;
                 match refused {

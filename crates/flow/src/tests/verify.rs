@@ -1,7 +1,7 @@
 //! Concurrent changes between the two parts of a verification, and the disk I/O of a refusal.
 use super::*;
-use qrtotp_account::{FailureCounter, Record, State};
-use qrtotp_store::{Account, SealKey, Store, StoreError};
+use qrtotp_account::{Record, State};
+use qrtotp_store::{Account, SealKey, Store, StoreError, StoreExt};
 use std::cell::RefCell;
 
 /// A store that records its calls. `meanwhile` runs before its state is changed by the second one.
@@ -20,30 +20,22 @@ impl Store for Watched<'_> {
         self.store.load(name)
     }
 
-    fn update_state<T>(
-        &self,
-        name: &Name,
-        f: impl FnMut(&Record, &mut State) -> T,
-    ) -> Result<Option<T>, StoreError> {
+    fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
         let is_claim = self.visits.borrow().contains(&"verify");
         if is_claim {
             (self.meanwhile)(self.store);
         }
         self.visits.borrow_mut().push(if is_claim { "claim" } else { "verify" });
-        self.store.update_state(name, f)
+        self.store.change_state(name, f)
     }
 
-    fn simulate(&self, f: impl FnOnce(&Record, &mut State)) {
+    fn simulate(&self, f: &mut dyn FnMut(&Record, &mut State)) {
         self.visits.borrow_mut().push("simulate");
         self.store.simulate(f);
     }
 
-    fn update_account<T>(&self, _: &Name, _: impl FnMut(&mut Option<Account>) -> T) -> Result<T, StoreError> {
+    fn change_account(&self, _: &Name, _: &mut dyn FnMut(&mut Option<Account>)) -> Result<(), StoreError> {
         unreachable!("a login changes no record")
-    }
-
-    fn update_primary<T>(&self, _: &Name, _: impl FnMut(&mut FailureCounter) -> T) -> Result<T, StoreError> {
-        unreachable!("a login checks no password")
     }
 }
 
@@ -54,20 +46,11 @@ fn watched(
     answer: &str,
     meanwhile: fn(&FileStore),
 ) -> (Outcome, Vec<&'static str>) {
-    let store = Watched { store: &w.store, visits: RefCell::default(), meanwhile };
-    let outcome = Login {
-        config: &w.config,
-        options: &Options::default(),
-        store: &store,
-        directory: &w.people,
-        host: &mut Human::says([say(answer)]),
-        clock: &w.clock,
-        audit: &mut w.log,
-        subject: World::subject(user),
-        ruling: Ruling::default(),
-    }
-    .run();
-    (outcome, store.visits.into_inner())
+    let (ctx, store) = w.with_store(World::subject(user));
+    let store = Watched { store, visits: RefCell::default(), meanwhile };
+    let mut human = Human::says([say(answer)]);
+    let outcome = login(Ctx { store: &store, ..ctx }, &Options::default(), &mut human);
+    (outcome, store.visits.take())
 }
 
 fn nothing(_: &FileStore) {}

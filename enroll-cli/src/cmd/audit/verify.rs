@@ -6,7 +6,7 @@ use crate::cmd::list::each_account;
 use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure, store_failure};
 use qrtotp_account::{Link, Name, chain_origin, link_hex};
-use qrtotp_audit::{AuditSink, Priority};
+use qrtotp_audit::Priority;
 use qrtotp_audit_log::{Entry, Event, Fault, Finding, Head, RECOVERED, Verifier};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_store::{FileStore, StoreError};
@@ -87,7 +87,7 @@ pub fn repair(context: &Context, sources: &Sources) -> Result<Exit, Failure> {
             Fault::Lost(line) if at(line).is_some_and(|at| at < now - ON_ITS_WAY) => {
                 let mut line = line.clone();
                 logfmt(&mut line, "detail", &format!("{RECOVERED} by qrtotp audit repair"));
-                log.record(Priority::Notice, &line);
+                log.write(Priority::Notice, &line);
                 again += 1;
             }
             _ => left += 1,

@@ -155,12 +155,14 @@ impl Entries<'_> {
                 }
             }
         }
-        let mut imported = 0;
+        let (mut imported, mut exit) = (0, if refused == 0 { Exit::Done } else { Exit::Refused });
         for (number, group) in groups.iter().enumerate() {
-            if Self::check(&importer, &groups[..number], group)? {
-                imported += Self::take(&mut importer, group)?;
-            } else {
-                refused += group.entries.len();
+            match Self::check_and_take(&mut importer, &groups[..number], group)? {
+                Exit::Done => imported += group.entries.len(),
+                failed => {
+                    refused += group.entries.len();
+                    exit = exit.max(failed);
+                }
             }
         }
         if !self.keys.json && entries.len() > 1 {
@@ -178,7 +180,28 @@ impl Entries<'_> {
                 }
             )?;
         }
-        Ok((if refused == 0 { Exit::Done } else { Exit::Refused }, imported))
+        Ok((exit, imported))
+    }
+
+    /// Imports all keys of an account, or says of each why not.
+    fn check_and_take(
+        importer: &mut Importer<'_>,
+        others: &[Group<'_>],
+        group: &Group<'_>,
+    ) -> Result<Exit, Failure> {
+        if !Self::check(importer, others, group)? {
+            return Ok(Exit::Refused);
+        }
+        match Self::take(importer, group) {
+            Ok(()) => Ok(Exit::Done),
+            Err(failure @ Failure::Output(_)) => Err(failure),
+            Err(failure) => {
+                for (entry, _) in &group.entries {
+                    importer.refuse(group.account.name.as_str(), &from(entry), &failure)?;
+                }
+                Ok(failure.exit())
+            }
+        }
     }
 
     /// Whose an entry is.
@@ -230,16 +253,20 @@ impl Entries<'_> {
     }
 
     /// Imports all keys of an account.
-    fn take(importer: &mut Importer<'_>, group: &Group<'_>) -> Result<usize, Failure> {
-        let mut before: Vec<&Secret> = Vec::new();
-        for (entry, label) in &group.entries {
-            if let Ok(foreign) = &entry.found {
-                let from = from(entry);
-                importer.take_and_tell(&device(group, label, foreign, &before, &from))?;
-                before.push(&foreign.secret);
-            }
-        }
-        Ok(before.len())
+    fn take(importer: &mut Importer<'_>, group: &Group<'_>) -> Result<(), Failure> {
+        let keys: Vec<(&Foreign, &Label, String)> = group
+            .entries
+            .iter()
+            .filter_map(|(entry, label)| Some((entry.found.as_ref().ok()?, label, from(entry))))
+            .collect();
+        let secrets: Vec<&Secret> = keys.iter().map(|(foreign, ..)| &foreign.secret).collect();
+        let devices: Vec<Device<'_>> = keys
+            .iter()
+            .enumerate()
+            .map(|(number, (foreign, label, from))| device(group, label, foreign, &secrets[..number], from))
+            .collect();
+        importer.take_and_tell(&devices)?;
+        Ok(())
     }
 }
 

@@ -12,11 +12,11 @@ use crate::context::{Account, Context, syslog};
 use crate::error::{Exit, Failure};
 use qrtotp_account::Label;
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_flow::{Imported, Reimported};
+use qrtotp_flow::{AdminError, Imported, Reimported};
 use qrtotp_frontend::Syslog;
 use qrtotp_import::{Foreign, Why};
 use qrtotp_otp::{MAX_OWN_SIDE, Params, Secret, Step, Strength, Window};
-use qrtotp_store::FileStore;
+use qrtotp_store::{FileStore, Store};
 use qrtotp_values::text::clean;
 use serde_json::json;
 use source::Source;
@@ -106,40 +106,44 @@ impl<'a> Importer<'a> {
         FileStore::is_made(path, key_dir)?.then(|| self.context.store()).transpose()
     }
 
-    fn take(&mut self, device: &Device<'_>) -> Result<Outcome, Failure> {
-        let what = self.what(device);
-        let (config, now) = (&self.context.config, SystemClock.now());
-        let subject = self.context.subject(device.account.name.as_str());
+    /// Takes devices of one account: all of them in one update, or none.
+    fn take(&mut self, devices: &[Device<'_>]) -> Result<Vec<Outcome>, Failure> {
+        let Some(Device { account, .. }) = devices.first() else { return Ok(Vec::new()) };
+        let all: Vec<_> = devices.iter().map(|device| self.what(device)).collect();
         if self.store.is_none() {
             self.store = Some(self.open()?);
         }
-        let log = &mut self.log;
-        let done = match self.store.as_ref().and_then(Option::as_ref) {
-            Some(store) if !self.dry_run => {
-                let repeated = if self.shred {
-                    qrtotp_flow::reimport(store, config, &what, now, &subject, log)
-                } else {
-                    Ok(None)
-                };
-                match repeated.transpose() {
-                    Some(repeated) => repeated.map(Outcome::Reimported),
-                    None => {
-                        qrtotp_flow::import(store, config, &what, now, &subject, log).map(Outcome::Imported)
-                    }
-                }
+        let failed = |error: AdminError| Failure::admin(&error, account.name.as_str());
+        let store = match self.store.as_ref().and_then(Option::as_ref) {
+            Some(store) if !self.dry_run => store,
+            store => {
+                let would = |device| self.would_import(store, device).map(Outcome::Would);
+                return devices.iter().map(would).collect::<Result<_, _>>().map_err(failed);
             }
-            store => qrtotp_flow::would_import(store, config, &what, device.before, now).map(Outcome::Would),
         };
-        done.map_err(|error| Failure::admin(&error, device.account.name.as_str()))
+        let mut ctx = self.context.flow(store, account.name.as_str(), &mut self.log);
+        if let [what] = all.as_slice()
+            && self.shred
+            && let Some(repeated) = qrtotp_flow::reimport(&mut ctx, what).map_err(failed)?
+        {
+            return Ok(vec![Outcome::Reimported(repeated)]);
+        }
+        let imported = qrtotp_flow::import(&mut ctx, &all).map_err(failed)?;
+        Ok(imported.into_iter().map(Outcome::Imported).collect())
     }
 
-    /// Whether [`Importer::take`] would take it; changes nothing and makes no store.
+    /// Whether [`Importer::take`] would take it alone; changes nothing and makes no store.
     fn check(&self, device: &Device<'_>) -> Result<(), Failure> {
         let (path, key_dir) = (&self.context.config.state_dir.0, &self.context.key_dir);
         let store = FileStore::is_made(path, key_dir)?.then(|| self.context.store()).transpose()?;
-        let (config, now) = (&self.context.config, SystemClock.now());
-        let would = qrtotp_flow::would_import(store.as_ref(), config, &self.what(device), device.before, now);
+        let would = self.would_import(store.as_ref(), device);
         would.map(|_| ()).map_err(|error| Failure::admin(&error, device.account.name.as_str()))
+    }
+
+    fn would_import(&self, store: Option<&FileStore>, device: &Device<'_>) -> Result<bool, AdminError> {
+        let store = store.map(|store| store as &dyn Store);
+        let (config, now) = (&self.context.config, SystemClock.now());
+        qrtotp_flow::would_import(store, config, &self.what(device), device.before, now)
     }
 
     fn what<'d>(&self, device: &Device<'d>) -> qrtotp_flow::Import<'d> {
@@ -169,13 +173,21 @@ impl<'a> Importer<'a> {
         self.window.map(|steps| (steps, steps)).or(foreign.window)
     }
 
-    /// Takes a device and says what came of it and what changes for its owner. False if it was here already.
-    fn take_and_tell(&mut self, device: &Device<'_>) -> Result<bool, Failure> {
-        let outcome = self.take(device)?;
+    /// Takes devices of one account and says what came of each and what changes for its owner. True: they are
+    /// new here.
+    fn take_and_tell(&mut self, devices: &[Device<'_>]) -> Result<bool, Failure> {
+        let outcomes = self.take(devices)?;
+        for (device, outcome) in devices.iter().zip(&outcomes) {
+            self.tell(device, outcome)?;
+        }
+        Ok(!outcomes.iter().any(|outcome| matches!(outcome, Outcome::Reimported(_))))
+    }
+
+    fn tell(&self, device: &Device<'_>, outcome: &Outcome) -> Result<(), Failure> {
         let (name, foreign) = (&device.account.name, device.foreign);
         let params = describe(foreign.params);
         let from = if device.from.is_empty() { String::new() } else { format!(", from {}", device.from) };
-        let (result, credential, head, notes) = match outcome {
+        let (result, credential, head, notes) = match *outcome {
             Outcome::Imported(Imported { credential, scratch }) => (
                 "imported",
                 Some(credential),
@@ -217,7 +229,7 @@ impl<'a> Importer<'a> {
                 writeln!(out, "  {note}")?;
             }
         }
-        Ok(!matches!(outcome, Outcome::Reimported(_)))
+        Ok(())
     }
 
     /// Reports why a device is refused, with its user if known.

@@ -90,7 +90,7 @@ fn take<'a>(
     let before = found.entry(account.name.clone()).or_default();
     let from = format!("line {}", line.number);
     let device = Device { account: &account, from: &from, label: &label, foreign, only_first: false, before };
-    let new = importer.take_and_tell(&device)?;
+    let new = importer.take_and_tell(&[device])?;
     before.push(&foreign.secret);
     Ok(new)
 }

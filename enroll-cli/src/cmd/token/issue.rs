@@ -136,10 +136,9 @@ impl Issuer<'_> {
         let fingerprints: Vec<KeyFingerprint> = keys.bound.iter().map(|key| key.fingerprint).collect();
         let (lifetime, code) = (self.lifetime, self.code);
         let issue = Issue { name, uid: *uid, lifetime, max_shows, code, keys: &fingerprints };
-        let subject = self.context.subject(name.as_str());
-        let now = SystemClock.now();
-        let (token, code) = qrtotp_flow::issue_token(&self.store, &issue, now, &subject, &mut self.log)
-            .map_err(|error| Failure::admin(&error, name.as_str()))?;
+        let ctx = &mut self.context.flow(&self.store, name.as_str(), &mut self.log);
+        let (token, code) =
+            qrtotp_flow::issue_token(ctx, &issue).map_err(|error| Failure::admin(&error, name.as_str()))?;
         let code_expires = token.binding.as_ref().map(|binding| binding.expires);
         Ok(Issued {
             name: name.clone(),

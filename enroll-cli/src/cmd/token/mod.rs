@@ -65,8 +65,8 @@ fn show(context: &Context, user: &str, json: bool) -> Result<Exit, Failure> {
 fn revoke(context: &Context, user: &str) -> Result<Exit, Failure> {
     let store = context.store()?;
     let name = record_name(user, &store)?;
-    let subject = context.subject(name.as_str());
-    let id = qrtotp_flow::revoke_token(&store, &name, SystemClock.now(), &subject, &mut syslog())
+    let mut log = syslog();
+    let id = qrtotp_flow::revoke_token(&mut context.flow(&store, name.as_str(), &mut log), &name)
         .map_err(|error| Failure::admin(&error, name.as_str()))?;
     writeln!(std::io::stdout(), "Revoked {id} of {name}.")?;
     Ok(Exit::Done)

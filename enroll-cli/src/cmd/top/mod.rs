@@ -85,23 +85,18 @@ fn console(
 
 /// Does it as the command would, and says the same.
 fn act(context: &Context, store: &FileStore, action: &Action) -> String {
-    let now = SystemClock.now();
+    let mut log = syslog();
     let done = match action {
         Action::Unlock(name) => {
-            qrtotp_flow::unlock(store, name, now, &context.subject(name.as_str()), &mut syslog())
+            qrtotp_flow::unlock(&mut context.flow(store, name.as_str(), &mut log), store, name)
                 .map(|failures| format!("Unlocked {name}: {failures} failures in a row are forgotten."))
         }
-        Action::Revoke(name) => qrtotp_flow::revoke(
-            store,
-            name,
-            Selection::All,
-            now,
-            &context.subject(name.as_str()),
-            &mut syslog(),
-        )
-        .map(|gone| format!("Revoked {} devices of {name}; its logins are denied.", gone.len())),
+        Action::Revoke(name) => {
+            qrtotp_flow::revoke(&mut context.flow(store, name.as_str(), &mut log), name, Selection::All)
+                .map(|gone| format!("Revoked {} devices of {name}; its logins are denied.", gone.len()))
+        }
         Action::RevokeToken(name) => {
-            qrtotp_flow::revoke_token(store, name, now, &context.subject(name.as_str()), &mut syslog())
+            qrtotp_flow::revoke_token(&mut context.flow(store, name.as_str(), &mut log), name)
                 .map(|id| format!("Revoked the token of {name} ({id})."))
         }
         Action::Quit | Action::Redraw => return String::new(),

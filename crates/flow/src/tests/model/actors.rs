@@ -59,6 +59,7 @@ pub(super) struct Fixture {
     pub set: SetId,
     secrets: [Secret; 2],
     recovery: &'static str,
+    clock: FakeClock,
 }
 
 impl Fixture {
@@ -78,6 +79,7 @@ impl Fixture {
             set: SetId::from_random([4; 6]),
             secrets,
             recovery: "ABCD-EFGH-JKMN-PQRS",
+            clock: FakeClock(Cell::new(START)),
         }
     }
 
@@ -159,14 +161,11 @@ impl Fixture {
             Actor::Guess => self.login(&store, abroad(), b"0000000"),
             Actor::Recovery => self.login(&store, AnswerPlace::OWN, self.recovery.as_bytes()),
             Actor::Revoke => {
-                let all = Selection::All;
-                let gone =
-                    revoke(&store, &World::name(), all, START, &World::subject("alice"), &mut Log::default());
+                let gone = revoke(&mut self.ctx(&store, &mut Log::default()), &World::name(), Selection::All);
                 if gone.is_ok() { ActorResult::Revoked } else { ActorResult::Refused }
             }
             Actor::RevokeToken => {
-                let subject = World::subject("alice");
-                let gone = revoke_token(&store, &World::name(), START, &subject, &mut Log::default());
+                let gone = revoke_token(&mut self.ctx(&store, &mut Log::default()), &World::name());
                 if gone.is_ok() { ActorResult::Revoked } else { ActorResult::Refused }
             }
             Actor::Enroll => self.enroll(&store, &finished),
@@ -177,22 +176,16 @@ impl Fixture {
         }
     }
 
+    fn ctx<'c>(&'c self, store: &'c Replay<'_>, audit: &'c mut dyn AuditSink) -> Ctx<'c> {
+        let (directory, clock) = (&HostDirectory, &self.clock);
+        Ctx { config: &self.config, store, directory, clock, audit, subject: World::subject("alice") }
+    }
+
     fn login(&self, store: &Replay<'_>, answer_place: AnswerPlace, typed: &[u8]) -> ActorResult {
-        let subject = World::subject("alice");
-        let rules = Rules {
-            key: &self.key,
-            uid: UID,
-            now: START,
-            window: qrtotp_otp::Window { back: 1, ahead: 2 },
-            throttle: self.config.throttle.rules(),
-            recovery: true,
-            step_up: false,
-            fresh: false,
-            answer_place,
-            subject: &subject,
-            kind: qrtotp_audit::Kind::Login,
-            tried: false,
-        };
+        let mut log = Log::default();
+        let ctx = self.ctx(store, &mut log);
+        let window = qrtotp_otp::Window { back: 1, ahead: 2 };
+        let rules = Rules { window, ..Rules::of(&ctx, UID, qrtotp_audit::Kind::Login, answer_place) };
         match verify_and_record(store, &World::name(), &rules, &Answer::code(typed))
             .map(|recorded| recorded.verification)
         {
@@ -204,27 +197,11 @@ impl Fixture {
     }
 
     fn enroll(&self, store: &Replay<'_>, finished: &Cell<bool>) -> ActorResult {
-        let (name, subject, label) = (World::name(), World::subject("alice"), Label::default());
-        let request = EnrolmentRequest {
-            name: &name,
-            uid: UID,
-            label: &label,
-            authority: Authority::PrimaryFactor,
-            subject: &subject,
-            issuer: "host",
-            account: "alice@host",
-            params: Params::default(),
-        };
+        let (name, label, authority) = (World::name(), Label::default(), Authority::PrimaryFactor);
+        let request = EnrolmentRequest { name: &name, uid: UID, label: &label, authority, host: "host" };
         let mut human = Human::says([say(&self.code(1, 0))]);
-        let enrolled = Enrollment {
-            request: &request,
-            config: &self.config,
-            store,
-            dialog: &mut human,
-            clock: &FakeClock(Cell::new(START)),
-            audit: &mut UntilConfirmed(finished),
-        }
-        .run();
+        let mut log = UntilConfirmed(finished);
+        let enrolled = super::enroll(&mut self.ctx(store, &mut log), &mut human, request);
         if enrolled.is_ok() { ActorResult::Enrolled } else { ActorResult::Refused }
     }
 }
@@ -233,8 +210,8 @@ impl Fixture {
 struct UntilConfirmed<'a>(&'a Cell<bool>);
 
 impl AuditSink for UntilConfirmed<'_> {
-    fn record(&mut self, _: Priority, line: &str) {
-        if line.starts_with("event=enrollment_confirmed") {
+    fn record(&mut self, entry: &Entry<'_>) {
+        if entry.kind() == qrtotp_audit::Kind::EnrollmentConfirmed {
             self.0.set(true);
         }
     }

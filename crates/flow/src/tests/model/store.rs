@@ -2,7 +2,7 @@
 //! further operation, with its earlier reads replayed. So unmodified code can be stopped at each of its
 //! reads, writes and syncs.
 
-use qrtotp_account::{FailureCounter, Name, Record, State};
+use qrtotp_account::{Name, Record, State};
 use qrtotp_store::{Account, SealKey, Store, StoreError};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -166,37 +166,25 @@ impl Store for Replay<'_> {
         self.read(Op::Look).map(Some)
     }
 
-    fn update_state<T>(
-        &self,
-        _: &Name,
-        mut f: impl FnMut(&Record, &mut State) -> T,
-    ) -> Result<Option<T>, StoreError> {
+    fn change_state(&self, _: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
         let mut account = self.read(Op::Lock)?;
         let before = account.state.clone();
-        let result = f(&account.record, &mut account.state);
+        f(&account.record, &mut account.state);
         if account.state != before {
             self.write_state(&account.state)?;
         }
         self.step(Op::Unlock)?;
-        Ok(Some(result))
+        Ok(())
     }
 
-    fn update_primary<T>(&self, _: &Name, _: impl FnMut(&mut FailureCounter) -> T) -> Result<T, StoreError> {
-        unreachable!("none of them asks for a password")
-    }
+    fn simulate(&self, _: &mut dyn FnMut(&Record, &mut State)) {}
 
-    fn simulate(&self, _: impl FnOnce(&Record, &mut State)) {}
-
-    fn update_account<T>(
-        &self,
-        _: &Name,
-        mut f: impl FnMut(&mut Option<Account>) -> T,
-    ) -> Result<T, StoreError> {
+    fn change_account(&self, _: &Name, f: &mut dyn FnMut(&mut Option<Account>)) -> Result<(), StoreError> {
         let old = self.read(Op::Lock)?;
         let mut new = Some(old.clone());
-        let result = f(&mut new);
+        f(&mut new);
         self.change(&old, &new.expect("a record is never removed"))?;
         self.step(Op::Unlock)?;
-        Ok(result)
+        Ok(())
     }
 }

@@ -106,8 +106,7 @@ fn log_in(teller: &Teller<'_>) {
 
 fn recover(teller: &Teller<'_>) {
     let (mut w, _, key) = imported(teller);
-    let subject = World::subject("alice");
-    let codes = regenerate_recovery(&w.store, &World::name(), START, &subject, &mut w.log).unwrap();
+    let codes = regenerate_recovery(&mut w.ctx("alice"), &World::name()).unwrap();
     teller.tell(&[("store", ""), ("in", &key), ("typed", &codes[4])]);
     assert_eq!(w.answer(&codes[4]), Outcome::Accepted);
     teller.tell(&[("spent", &codes[4])]);
@@ -136,7 +135,7 @@ fn issue(w: &mut World) {
         code: None,
         keys: &[],
     };
-    issue_token(&w.store, &issue, START, &World::subject("root"), &mut w.log).unwrap();
+    issue_token(&mut w.ctx("root"), &issue).unwrap();
 }
 
 /// Enrols with the code of the first QR code.
@@ -161,8 +160,7 @@ fn take_away(teller: &Teller<'_>) {
     let (mut w, _, key) = imported(teller);
     teller.tell(&[("store", ""), ("in", &key)]);
     teller.tell(&[("either", &key)]);
-    let subject = World::subject("alice");
-    revoke(&w.store, &World::name(), Selection::All, START, &subject, &mut w.log).unwrap();
+    revoke(&mut w.ctx("alice"), &World::name(), Selection::All).unwrap();
     teller.tell(&[("out", &key)]);
 }
 
@@ -173,7 +171,7 @@ fn take_token(teller: &Teller<'_>) {
     assert!(enroll_with(&mut w, &mut person, Authority::PrimaryFactor).is_err());
     let key = person.keys.pop().unwrap();
     teller.tell(&[("store", ""), ("out", &key)]);
-    revoke_token(&w.store, &World::name(), START, &World::subject("root"), &mut w.log).unwrap();
+    revoke_token(&mut w.ctx("root"), &World::name()).unwrap();
     teller.tell(&[("dead", &key)]);
 }
 
@@ -183,7 +181,7 @@ fn change_name(teller: &Teller<'_>) {
     assert_eq!(w.answer(&code), Outcome::Accepted);
     teller.tell(&[("store", ""), ("in", &key), ("spent", &code)]);
     let (old, new) = (World::name(), Name::new("bob").unwrap());
-    rename_account(&w.store, &old, None, (&new, 5000), START, &World::subject("bob"), &mut w.log).unwrap();
+    w.rename_account("bob", &old, None, (&new, 5000)).unwrap();
     teller.tell(&[("moved", &key)]);
 }
 
@@ -192,17 +190,17 @@ fn change_uid(teller: &Teller<'_>) {
     let (mut w, secret, key) = imported(teller);
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);
-    let (name, subject) = (World::name(), World::subject("alice"));
-    adopt_uid(&w.store, &name, UID + 1, START, &subject, &mut w.log).unwrap();
+    let name = World::name();
+    w.adopt_uid("alice", &name, UID + 1).unwrap();
     teller.tell(&[("store", ""), ("either", &key), ("spent", &code)]);
-    adopt_uid(&w.store, &name, UID, START, &subject, &mut w.log).unwrap();
+    w.adopt_uid("alice", &name, UID).unwrap();
     teller.tell(&[("in", &key)]);
 }
 
 fn remove(teller: &Teller<'_>) {
     let (mut w, _, key) = imported(teller);
     teller.tell(&[("store", ""), ("either", &key)]);
-    remove_account(&w.store, &World::name(), START, &World::subject("alice"), &mut w.log).unwrap();
+    w.remove_account("alice", &World::name()).unwrap();
     teller.tell(&[("out", &key)]);
 }
 
@@ -276,17 +274,7 @@ pub(super) fn enroll_with(
     person: &mut Person<'_>,
     authority: Authority,
 ) -> Result<Enrolled, EnrollError> {
-    let (name, label, subject) = (World::name(), Label::new("phone"), World::subject("alice"));
-    let request = EnrolmentRequest {
-        name: &name,
-        uid: UID,
-        label: &label,
-        authority,
-        subject: &subject,
-        issuer: "host",
-        account: "alice@host",
-        params: Params::default(),
-    };
-    let World { config, store, clock, log, .. } = w;
-    Enrollment { request: &request, config, store, dialog: person, clock, audit: log }.run()
+    let (name, label) = (World::name(), Label::new("phone"));
+    let request = EnrolmentRequest { name: &name, uid: UID, label: &label, authority, host: "host" };
+    super::super::enroll(&mut w.ctx("alice"), person, request)
 }

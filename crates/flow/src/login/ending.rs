@@ -1,0 +1,167 @@
+//! How a login ends, and the one place that records it.
+
+use crate::refusal::Refusal;
+use crate::verification::{Recorded, Verification};
+use crate::{LoginHost, LookupError, Outcome, UNAVAILABLE, Unproven};
+use qrtotp_account::{CredentialId, Label};
+use qrtotp_audit::{AuditSink, Event, Kind, Subject, Verdict};
+use qrtotp_clock::Answered;
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// A refusal that must not reveal what was done ends this long after the answer, or at the next multiple.
+/// Longer than the work usually takes.
+pub const REFUSAL_PERIOD: Duration = Duration::from_secs(2);
+
+/// A decision on a login that is not recorded yet.
+pub(crate) struct Ending {
+    verdict: Verdict,
+    reason: &'static str,
+    detail: Cow<'static, str>,
+    /// For the user.
+    message: Cow<'static, str>,
+    /// The device that decides without an answer.
+    device: Option<(CredentialId, Label)>,
+    /// The answer that decides.
+    answer: Option<Recorded>,
+    /// A refusal ends at a fixed time after this answer.
+    slow: Option<(Answered, Last)>,
+}
+
+/// What follows a refusal at its fixed time.
+#[derive(Clone, Copy)]
+pub(super) enum Last {
+    /// Nothing; but before it, the modules after us lose the password.
+    WithholdPassword,
+    /// A text.
+    Show(&'static str),
+}
+
+impl Ending {
+    #[inline(never)] // one copy in the module
+    fn new(verdict: Verdict, reason: &'static str, detail: Cow<'static, str>) -> Box<Self> {
+        let message = Cow::Borrowed("");
+        Box::new(Self { verdict, reason, detail, message, device: None, answer: None, slow: None })
+    }
+
+    pub(crate) fn denied(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Box<Self> {
+        Self::new(Verdict::Denied, reason, detail.into())
+    }
+
+    pub(crate) fn refused(refusal: Refusal) -> Box<Self> {
+        Self::denied(refusal.reason(), "")
+    }
+
+    pub(super) fn unproven(Unproven { reason, detail }: Unproven) -> Box<Self> {
+        Self::denied(reason, detail)
+    }
+
+    /// The module does not decide.
+    pub(crate) fn ignored(reason: &'static str) -> Box<Self> {
+        Self::new(Verdict::Ignored, reason, "".into())
+    }
+
+    /// By a device, without an answer.
+    pub(super) fn accepted(reason: &'static str, id: CredentialId, label: Label) -> Box<Self> {
+        let mut ending = Self::new(Verdict::Accepted, reason, "".into());
+        ending.device = Some((id, label));
+        ending
+    }
+
+    /// Denied because something on our side is broken. The message says nothing about the account.
+    pub(crate) fn broken(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Box<Self> {
+        Self::denied(reason, detail).showing(UNAVAILABLE)
+    }
+
+    pub(crate) fn lookup_failed(error: &LookupError) -> Box<Self> {
+        Self::broken("lookup_failed", error.to_string())
+    }
+
+    pub(crate) fn clock_implausible() -> Box<Self> {
+        Self::broken("clock_implausible", "the host's clock is before 2020; set it")
+    }
+
+    pub(super) fn user_changed() -> Box<Self> {
+        Self::denied("user_changed", "the application replaced PAM_USER")
+    }
+
+    /// By the result of an answer.
+    pub(super) fn answered(recorded: Recorded, detail: Cow<'static, str>) -> Box<Self> {
+        let verdict = match recorded.verification {
+            Verification::Accepted { .. } => Verdict::Accepted,
+            Verification::Refused { .. } => Verdict::Denied,
+        };
+        let mut ending = Self::new(verdict, "", detail);
+        ending.answer = Some(recorded);
+        ending
+    }
+
+    pub(crate) fn showing(self: Box<Self>, message: impl Into<Cow<'static, str>>) -> Box<Self> {
+        self.with_message(message.into())
+    }
+
+    #[inline(never)]
+    fn with_message(mut self: Box<Self>, message: Cow<'static, str>) -> Box<Self> {
+        self.message = message;
+        self
+    }
+
+    pub(super) fn at_fixed_time(mut self: Box<Self>, answered: Answered, last: Last) -> Box<Self> {
+        self.slow = Some((answered, last));
+        self
+    }
+
+    fn record(&self, subject: &Subject, audit: &mut dyn AuditSink) {
+        match (&self.answer, &self.device) {
+            (Some(answer), _) if answer.is_reported(Kind::Login) => {}
+            (Some(answer), _) => {
+                answer.verification.report_decision(Kind::Login, subject, &self.detail, audit);
+            }
+            (None, Some((id, label))) => {
+                Event::login(subject, self.verdict, self.reason).credential(*id, label.as_str()).emit(audit)
+            }
+            (None, None) => {
+                Event::login(subject, self.verdict, self.reason).detail(&self.detail).emit(audit);
+            }
+        }
+    }
+}
+
+/// Ends a login: the only way out of it.
+pub(crate) fn finish(
+    subject: &Subject,
+    audit: &mut dyn AuditSink,
+    host: &mut dyn LoginHost,
+    mut ending: Box<Ending>,
+) -> Outcome {
+    if !ending.message.is_empty() {
+        host.show(&ending.message);
+    }
+    // After the last conversation, in which the application may have replaced the user.
+    if ending.verdict != Verdict::Denied && !host.is_same_user() {
+        let slow = ending.slow;
+        ending = Ending::user_changed();
+        ending.slow = slow;
+    }
+    if let Some(answer) = &ending.answer {
+        host.explain(&ending.detail);
+        if answer.verification.counted_as().is_some() {
+            host.was_counted();
+        }
+    }
+    ending.record(subject, audit);
+    match (ending.verdict, ending.slow) {
+        (Verdict::Accepted, _) => return Outcome::Accepted,
+        (Verdict::Ignored, _) => return Outcome::Ignored,
+        (Verdict::Denied, None) => {}
+        (Verdict::Denied, Some((answered, Last::WithholdPassword))) => {
+            host.withhold_password();
+            host.wait(answered.until_multiple_of(REFUSAL_PERIOD));
+        }
+        (Verdict::Denied, Some((answered, Last::Show(text)))) => {
+            host.wait(answered.until_multiple_of(REFUSAL_PERIOD));
+            host.show(text);
+        }
+    }
+    Outcome::Denied
+}

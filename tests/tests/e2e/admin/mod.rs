@@ -1,0 +1,12 @@
+//! An administrator's commands, the packages, and the documented procedures.
+
+mod bulk;
+mod command;
+mod config;
+mod demo;
+mod doctor;
+mod doctor_login;
+mod operations;
+mod package;
+mod selftest;
+mod setup;

@@ -1,0 +1,236 @@
+//! `qrtotp setup`: its output, its changes, and that undoing restores everything, with real sshd and sudo.
+
+use rustix::process::Signal;
+
+use qrtotp_tests::{
+    Output, Phone, Pty, Sandbox,
+    shipped::{INSIDE, Knowledge},
+    users::PASSWORD,
+};
+
+const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-qrtotp.conf";
+
+const TRIAL_OF_ALICE: [&str; 7] = ["qrtotp", "setup", "sshd", "--apply", "--no-timer", "--trial", "alice"];
+
+/// A plain Debian host, with alice enrolled, whose services don't ask for a code yet.
+fn host() -> (Sandbox, Phone) {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    sandbox.authorize_key("alice");
+    sandbox.overwrite("/etc/ssh/sshd_config", "Include /usr/share/openssh/sshd_config\n");
+    sandbox.run(&["ssh-keygen", "-A"]).success();
+    sandbox.proves_passwords();
+    sandbox.run(&["usermod", "-aG", "sudo", "alice"]).success();
+    let phone = sandbox.import("alice");
+    (sandbox, phone)
+}
+
+fn setup(sandbox: &Sandbox, arguments: &[&str]) -> Output {
+    sandbox.run(&[&["qrtotp", "setup"], arguments].concat())
+}
+
+fn files(sandbox: &Sandbox) -> String {
+    let list = "cd /etc; find pam.d ssh/sshd_config ssh/sshd_config.d -type f -printf '%p %m %u %g ' -exec sha256sum {} \\; | sort";
+    sandbox.run(&["sh", "-c", list]).success().stdout
+}
+
+#[test]
+fn it_shows_the_changes_and_makes_none_and_refuses_what_could_lock_everybody_out() {
+    let (sandbox, _) = host();
+    let before = files(&sandbox);
+    let shown = setup(&sandbox, &["sshd", "sudo", "su"]).success().stdout;
+    for line in [
+        "+++ b/etc/pam.d/sshd",
+        "+++ b/etc/pam.d/sudo-i",
+        "+++ b/etc/pam.d/su\n",
+        "+auth       required     pam_qrtotp.so",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert!(shown.contains(&format!("+++ b{DROP_IN}")) && !shown.contains("pam.d/su-l"), "{shown}");
+    let refused = setup(&sandbox, &["sudo", "--apply"]).exited(1);
+    assert!(refused.stderr.contains("systemd does not run here"), "{refused:?}");
+    let refused = setup(&sandbox, &["sudo", "--apply", "--confirm", "59s"]).exited(1);
+    assert!(refused.stderr.contains("at least 1m"), "{refused:?}");
+    sandbox.run(&["qrtotp", "revoke", "alice", "--all"]).success();
+    let refused = setup(&sandbox, &["sudo", "--apply", "--no-timer"]).exited(1);
+    assert!(refused.stderr.contains("nobody who can become root has a device"), "{refused:?}");
+    assert_eq!(files(&sandbox), before);
+    assert!(!sandbox.exists("/var/lib/qrtotp-setup"));
+}
+
+#[test]
+fn with_a_key_sshd_and_sudo_ask_for_the_code_and_undone_all_is_as_before() {
+    let (sandbox, phone) = host();
+    let before = files(&sandbox);
+    setup(&sandbox, &["sshd", "--with", "key", "--apply", "--no-timer"]).success();
+    setup(&sandbox, &["sudo", "--apply", "--no-timer"]).success();
+    let said = sandbox.run(&["qrtotp", "doctor"]).exited(0).stdout;
+    assert!(said.contains("sshd, sudo, sudo-i: asks for a code"), "{said}");
+    let _sshd = sandbox.start_debians_sshd();
+    let attempt = |code: &str| {
+        sandbox.keep_secret(code);
+        let options = ["PreferredAuthentications=publickey,keyboard-interactive"];
+        let remote = format!("echo {}; exit", INSIDE.replace(' ', "' '"));
+        sandbox.ssh_with("alice", &options, &remote).answer(Knowledge { password: PASSWORD, code })
+    };
+    assert!(!attempt(&phone.wrong_code()).inside);
+    let right = attempt(&phone.code());
+    assert!(right.inside && right.asked_for_code, "{right:?}");
+    assert!(setup(&sandbox, &["sudo"]).success().stdout.contains("Nothing to change"));
+    setup(&sandbox, &["--undo"]).success();
+    setup(&sandbox, &["--undo"]).success();
+    assert_eq!(files(&sandbox), before);
+    setup(&sandbox, &["--undo"]).exited(1);
+}
+
+#[test]
+fn a_step_that_fails_takes_everything_back() {
+    let (sandbox, _) = host();
+    let module = format!("{}/pam_qrtotp.so", sandbox.security_directory());
+    for (breaks, repairs, arguments) in [
+        (
+            "echo nonsense >>/etc/ssh/sshd_config".to_owned(),
+            "sed -i /nonsense/d /etc/ssh/sshd_config".to_owned(),
+            &["sshd", "sudo", "--with", "password"][..],
+        ),
+        (format!("mv {module} /root"), format!("mv /root/pam_qrtotp.so {module}"), &["sudo"]),
+        (
+            "mount --bind /etc/pam.d/sudo-i /etc/pam.d/sudo-i".to_owned(),
+            "umount /etc/pam.d/sudo-i".to_owned(),
+            &["sudo"],
+        ),
+    ] {
+        sandbox.run(&["sh", "-c", &breaks]).success();
+        let before = files(&sandbox);
+        let failed = setup(&sandbox, &[arguments, &["--apply", "--no-timer"]].concat()).exited(1);
+        assert_eq!(files(&sandbox), before, "{breaks}: {failed:?}");
+        sandbox.run(&["sh", "-c", &repairs]).success();
+    }
+}
+
+#[test]
+fn killed_at_any_moment_it_can_be_undone() {
+    let (sandbox, _) = host();
+    let before = files(&sandbox);
+    let mut changed = 0;
+    for milliseconds in (20..400).step_by(20) {
+        let command = format!(
+            "timeout -s KILL 0.{milliseconds:03} qrtotp setup sshd sudo su --apply --no-timer >/dev/null; true"
+        );
+        sandbox.run(&["sh", "-c", &command]).success();
+        changed += usize::from(files(&sandbox) != before);
+        let undone = setup(&sandbox, &["--undo"]);
+        let nothing = undone.stderr.contains("nothing is left to undo");
+        assert!(undone.status.success() || nothing, "{undone:?}");
+        assert_eq!(files(&sandbox), before, "{milliseconds} ms");
+    }
+    assert!(changed > 0, "it was never killed late enough");
+}
+
+#[test]
+fn with_a_password_sshd_asks_for_both_and_neither_is_enough_alone() {
+    let (sandbox, phone) = host();
+    setup(&sandbox, &["sshd", "--apply", "--no-timer"]).success();
+    let _sshd = sandbox.start_debians_sshd();
+    let attempt = |password: &str, code: &str| {
+        sandbox.keep_secret(code);
+        let remote = format!("echo {}", INSIDE.replace(' ', "' '"));
+        sandbox.ssh("alice", &remote).answer(Knowledge { password, code })
+    };
+    assert!(!attempt(PASSWORD, &phone.wrong_code()).inside);
+    assert!(!attempt("not the password", &phone.previous_code()).inside);
+    let right = attempt(PASSWORD, &phone.code());
+    assert!(right.inside && right.asked_for_code, "{right:?}");
+}
+
+#[test]
+fn a_trial_login_that_is_interrupted_or_asks_for_no_code_takes_everything_back() {
+    let (sandbox, phone) = host();
+    let _sshd = sandbox.start_debians_sshd();
+    sandbox.overwrite("/etc/ssh/ssh_host_ed25519_key.pub", &sandbox.read("/etc/ssh/tests_host_key.pub"));
+    let before = files(&sandbox);
+    let mut interrupted = trial(&sandbox);
+    interrupted.send("\u{3}");
+    assert!(interrupted.failure().contains("; everything is as it was"));
+    assert_eq!(files(&sandbox), before, "Ctrl-C");
+    for signal in [Signal::HUP, Signal::TERM] {
+        let mut ended = trial(&sandbox);
+        ended.signal(signal);
+        ended.finish();
+        assert_eq!(files(&sandbox), before, "{signal:?}");
+    }
+    // A rule that asks nobody for a code.
+    let rule = "[[rule]]\nname = \"here\"\nfrom = [\"127.0.0.0/8\"]\nthen = \"skip\"\n";
+    sandbox.edit_configuration(rule);
+    sandbox.apply_configuration().success();
+    let mut skipped = sandbox.pty(None, &TRIAL_OF_ALICE);
+    skipped.expect("assword: ");
+    skipped.send(PASSWORD);
+    let said = skipped.failure();
+    assert!(said.contains("alice got in, but no code was asked for"), "{said}");
+    assert_eq!(files(&sandbox), before);
+    drop(phone);
+}
+
+/// `setup sshd --apply` up to the code of the trial login.
+fn trial(sandbox: &Sandbox) -> Pty {
+    let mut pty = sandbox.pty(None, &TRIAL_OF_ALICE);
+    pty.expect("Trial login of alice through sshd");
+    pty.expect("assword: ");
+    pty.send(PASSWORD);
+    pty.expect("Verification code: ");
+    pty
+}
+
+#[test]
+fn the_trial_login_goes_through_the_running_sshd_and_a_wrong_code_takes_everything_back() {
+    let (sandbox, phone) = host();
+    let _sshd = sandbox.start_debians_sshd();
+    let before = files(&sandbox);
+    // A server with another key than the host's gets no password.
+    let said = sandbox.pty(None, &TRIAL_OF_ALICE).failure();
+    assert!(said.contains("Host key verification failed") && !said.contains("Password: "), "{said}");
+    assert_eq!(files(&sandbox), before);
+    sandbox.overwrite("/etc/ssh/ssh_host_ed25519_key.pub", &sandbox.read("/etc/ssh/tests_host_key.pub"));
+    let mut failed = trial(&sandbox);
+    failed.send(&phone.wrong_code());
+    for _ in 0..2 {
+        failed.expect("assword: ");
+        failed.send("not the password");
+    }
+    let said = failed.failure();
+    assert!(said.contains("the trial login of alice failed; everything is as it was"), "{said}");
+    assert_eq!(files(&sandbox), before);
+    let mut right = trial(&sandbox);
+    let code = phone.code();
+    sandbox.keep_secret(&code);
+    right.send(&code);
+    assert!(right.success().contains("alice got in, with a code."));
+    assert_ne!(files(&sandbox), before);
+    let _ = sandbox.log.wait(&["event=login result=accepted", "user=alice service=sshd"]);
+}
+
+#[test]
+fn without_a_terminal_a_device_or_sshd_the_trial_login_is_left_out_and_that_is_said() {
+    let (sandbox, _) = host();
+    let said = setup(&sandbox, &["sshd", "--apply", "--no-timer"]).success().stdout;
+    assert!(said.contains("No trial login was made: there is no terminal to ask for a code on."), "{said}");
+    let again = |more: &[&str]| {
+        setup(&sandbox, &["--undo"]).success();
+        sandbox.pty(None, &[&["qrtotp", "setup", "sshd", "--apply", "--no-timer"], more].concat()).success()
+    };
+    sandbox.add_user("bobby");
+    for (more, why) in [
+        (&["--no-trial"][..], "as --no-trial says"),
+        (&["--trial", "bobby"], "bobby has no device; give --trial USER for somebody who has one"),
+        (
+            &["--trial", "alice", "--with", "key"],
+            "it would need a key, and there is no ssh agent (SSH_AUTH_SOCK)",
+        ),
+        (&["--trial", "alice"], "no sshd listens here"),
+    ] {
+        let said = again(more);
+        assert!(said.contains(&format!("No trial login was made: {why}.")), "{said}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The audit log, and the programs that read it.
+
+mod journal;
+mod monitoring;
+mod privacy;
+mod report;
+mod top;
+mod trail;
+mod watch;

@@ -1,0 +1,160 @@
+//! The files of conf/ for fail2ban, CrowdSec, Prometheus and Grafana, tested with real lines of the module
+//! and real numbers of the command.
+
+use qrtotp_tests::{
+    Sandbox, artefacts,
+    host::{PAM_AUTH_ERR, PAM_SUCCESS},
+};
+use std::path::PathBuf;
+
+/// Remote hosts, the second one forged to match the files' patterns.
+const HOSTS: [&str; 3] = ["192.0.2.7", "x rhost=198.51.100.9 ", "2001:db8::7"];
+
+fn conf(file: &str) -> String {
+    std::fs::read_to_string(artefacts::sources().join("../conf").join(file)).unwrap()
+}
+
+/// A Debian package that `cargo xtask proof monitoring` unpacked.
+fn unpacked(package: &str) -> PathBuf {
+    artefacts::target_directory().join("tools/debian").join(package)
+}
+
+/// A host with a refused login from each of [`HOSTS`], one by an unknown user, and an accepted one. Its log
+/// is /tmp/auth.log.
+fn refused() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.stack("");
+    sandbox.add_user("alice");
+    let phone = sandbox.import("alice");
+    let login = |user: &str, host: &str, code: &str| {
+        sandbox.login(user).answer(code).arguments(&["--rhost", host]).run().authenticate()
+    };
+    HOSTS.iter().for_each(|host| assert_eq!(login("alice", host, &phone.wrong_code()), PAM_AUTH_ERR));
+    assert_ne!(login("nobody rhost=198.51.100.8", "203.0.113.5", "271828"), PAM_SUCCESS);
+    assert_eq!(login("alice", "192.0.2.8", &phone.code()), PAM_SUCCESS);
+    let stamped = |line: &String| format!("2026-11-29T10:00:00+00:00 host sshd[7]: {line}\n");
+    let line = |line: &String| line.find("pam_qrtotp(").map(|at| stamped(&line[at..].to_owned()));
+    let log: String = sandbox.log.lines().iter().filter_map(line).collect();
+    sandbox.overwrite("/tmp/auth.log", &log);
+    sandbox
+}
+
+#[test]
+fn fail2ban_finds_the_addresses_that_were_refused_and_no_other() {
+    let sandbox = refused();
+    sandbox.run(&["mount", "-t", "tmpfs", "tmpfs", "/mnt"]).success();
+    sandbox.run(&["cp", "-r", "/etc/fail2ban", "/mnt/fail2ban"]).success();
+    sandbox.overwrite("/mnt/fail2ban/filter.d/qrtotp.conf", &conf("fail2ban/filter.conf"));
+    let filter = "/mnt/fail2ban/filter.d/qrtotp.conf";
+    let regex = ["fail2ban-regex", "-c", "/mnt/fail2ban", "-o", "<ip>", "/tmp/auth.log", filter];
+    let found = sandbox.run(&regex).success().stdout;
+    let found: Vec<&str> = found.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(found, ["192.0.2.7", "2001:db8::7", "203.0.113.5"]);
+}
+
+/// The fields that a file has the journal demand.
+fn journal_fields(file: &str, line: &str) -> Vec<String> {
+    let text = conf(file);
+    let rest = text.split_once(&format!("\n{line}")).expect("no such line").1;
+    let fields = rest.split_whitespace().map(|word| word.trim_matches('"')).filter(|word| *word != "-");
+    fields.take_while(|word| word.contains('=')).map(str::to_owned).collect()
+}
+
+#[test]
+fn bans_come_from_lines_that_root_wrote_and_never_from_look_alikes_of_a_user() {
+    let sandbox = refused();
+    let lines = sandbox.log.lines();
+    let forged: String = lines.iter().map(|line| line.replace("192.0.2.7", "192.0.2.66") + "\n").collect();
+    sandbox.overwrite("/tmp/lines", &format!("{}\n", lines.join("\n")));
+    sandbox.overwrite("/tmp/forged", &forged);
+    for (file, line) in
+        [("fail2ban/filter.conf", "journalmatch ="), ("crowdsec/acquis.yaml", "journalctl_filter:")]
+    {
+        let fields = journal_fields(file, line);
+        let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+        let read = sandbox.in_journal(&[&["journalctl", "--output", "cat"], fields.as_slice()].concat());
+        let read = read.success().stdout;
+        assert!(read.contains("rhost=192.0.2.7 ") && !read.contains("192.0.2.66"), "{file}: {read}");
+    }
+    // A line of a file, which anybody may have written, is none that CrowdSec's parser takes.
+    let (acquisition, parser) = (conf("crowdsec/acquis.yaml"), conf("crowdsec/parser.yaml"));
+    assert!(
+        acquisition.contains("  type: qrtotp\n")
+            && parser.contains("filter: \"evt.Parsed.program == 'qrtotp'\"")
+    );
+}
+
+/// Names of our metrics in a text.
+fn metrics_in(text: &str) -> Vec<String> {
+    let word = |c: char| c.is_ascii_lowercase() || c == '_';
+    let names = text.split(|c| !word(c)).filter(|name| name.starts_with("qrtotp_"));
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[test]
+fn dashboard_and_alerts_ask_for_metrics_that_there_are_and_the_dashboard_shows_nearly_all() {
+    let there = metrics_in(&refused().run(&["qrtotp", "metrics"]).success().stdout);
+    let (dashboard, alerts) =
+        (metrics_in(&conf("grafana/qrtotp.json")), metrics_in(&conf("prometheus/qrtotp.rules.yml")));
+    for name in dashboard.iter().chain(&alerts) {
+        assert!(there.contains(name), "{name} is not in {there:?}");
+    }
+    assert_eq!((dashboard.len(), alerts.len()), (there.len(), 5), "{dashboard:?} {alerts:?}");
+    let sandbox = Sandbox::new();
+    let read = "import json,sys; d=json.load(sys.stdin); p=d['panels']; assert len({x['id'] for x in p})==len(p)==10";
+    sandbox.run_with_input(&["python3", "-c", read], &conf("grafana/qrtotp.json")).success();
+}
+
+#[test]
+#[ignore = "`cargo xtask proof monitoring` unpacks Prometheus"]
+fn promtool_takes_the_alerts_and_the_metrics() {
+    let sandbox = refused();
+    sandbox.install(&unpacked("prometheus").join("usr/bin/promtool"), "/tmp/promtool", 0o755);
+    sandbox.overwrite("/tmp/rules.yml", &conf("prometheus/qrtotp.rules.yml"));
+    let rules = sandbox.run(&["/tmp/promtool", "check", "rules", "/tmp/rules.yml"]).success().stdout;
+    assert!(rules.contains("6 rules found"), "{rules}");
+    let metrics = sandbox.run(&["qrtotp", "metrics"]).success().stdout;
+    sandbox.run_with_input(&["/tmp/promtool", "check", "metrics"], &metrics).success();
+}
+
+/// Starts CrowdSec with our parser and scenarios, and without a network, and has it explain /tmp/auth.log.
+const CROWDSEC: &str = r#"
+set -e; package=$1; hub=$package/usr/share/crowdsec/hub; d=/tmp/cs; PATH=$package/usr/bin:$PATH
+mkdir -p $d/parsers/s00-raw $d/parsers/s01-parse $d/scenarios $d/data $d/hub $d/acquis.d $d/notifications $d/postoverflows
+cp $hub/parsers/s00-raw/crowdsecurity/syslog-logs.yaml $d/parsers/s00-raw/
+cp /tmp/parser.yaml $d/parsers/s01-parse/; cp /tmp/scenario.yaml $d/scenarios/
+cp -r $package/etc/crowdsec/patterns $package/etc/crowdsec/simulation.yaml $package/etc/crowdsec/profiles.yaml $d/
+echo --- >$d/acquis.yaml; cp $hub/.index.json $d/hub/; : >$d/local_api_credentials.yaml
+sed -e "s|/etc/crowdsec/|$d/|; s|/var/lib/crowdsec/hub/|$d/hub/|; s|/var/lib/crowdsec/data/|$d/data/|; s|/var/log/|$d/|" \
+    -e '/online_client:/,+1d; s/  enabled: true/  enabled: false/' $package/etc/crowdsec/config.yaml >$d/config.yaml
+cscli -c $d/config.yaml machines add --auto --force -f $d/local_api_credentials.yaml 2>/dev/null
+crowdsec -no-cs -c $d/config.yaml >$d/api.log 2>&1 & api=$!
+trap 'kill $api' EXIT
+for n in 1 2 3 4 5 6 7 8 9; do grep -q . $d/api.log && break; sleep 0.3; done; sleep 1
+# As journalctl prints them.
+sed 's/^2026-11-29T10:00:00+00:00/Nov 29 10:00:00/' /tmp/auth.log >/tmp/journal.log
+cscli -c $d/config.yaml explain --file /tmp/journal.log --type qrtotp -v
+"#;
+
+#[test]
+#[ignore = "`cargo xtask proof monitoring` unpacks CrowdSec"]
+fn crowdsec_finds_the_addresses_that_were_refused_and_no_other() {
+    let sandbox = refused();
+    for file in ["parser", "scenario"] {
+        sandbox.overwrite(&format!("/tmp/{file}.yaml"), &conf(&format!("crowdsec/{file}.yaml")));
+    }
+    sandbox.overwrite("/tmp/explain", CROWDSEC);
+    let mut copy = std::process::Command::new("cp");
+    assert!(
+        copy.arg("-r").args([unpacked("crowdsec"), sandbox.path("/tmp/package")]).status().unwrap().success()
+    );
+    let said = sandbox.run(&["bash", "/tmp/explain", "/tmp/package"]).success().stdout;
+    let address = |line: &str| line.split("evt.Meta.source_ip : ").nth(1).map(str::to_owned);
+    let mut found: Vec<String> = said.lines().filter_map(address).collect();
+    found.sort();
+    assert_eq!(found, ["192.0.2.7", "2001:db8::7", "203.0.113.5"], "{said}");
+    assert_eq!(said.matches("🟢 pam_qrtotp/qrtotp-guessing").count(), 3, "{said}");
+}

@@ -1,0 +1,112 @@
+//! The page that `qrtotp audit report` writes about real logins.
+
+use qrtotp_tests::{
+    Sandbox,
+    host::{PAM_AUTH_ERR, PAM_SUCCESS},
+};
+use std::process::{Command, Stdio};
+
+/// A host after a refused and an accepted login, with a forged hostile user name in its log, which is
+/// /tmp/auth.log.
+fn host_with_a_log() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.stack("");
+    sandbox.add_user("alice");
+    let phone = sandbox.import("alice");
+    assert_eq!(sandbox.answer("alice", &phone.wrong_code()), PAM_AUTH_ERR);
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+    let hostile =
+        "event=login result=denied reason=throttled user=\"<script>alert(1)</script>\" service=\"a&b\"";
+    let mut log = String::new();
+    for line in sandbox.log.events().iter().map(String::as_str).chain([hostile]) {
+        // Only numbered lines have their own time; the others take the log's.
+        let at = line.split(" at=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or("now");
+        let at = if at == "now" { at.to_owned() } else { format!("@{at}") };
+        let stamp = sandbox.run(&["date", "-u", "-d", &at, "+%FT%TZ"]).success().stdout;
+        log.push_str(&format!("{} host su[1]: pam_qrtotp(su:auth): {line}\n", stamp.trim()));
+    }
+    sandbox.overwrite("/tmp/auth.log", &log);
+    sandbox
+}
+
+fn page(sandbox: &Sandbox, more: &[&str]) -> String {
+    let base = ["qrtotp", "audit", "report", "--html", "/tmp/page.html", "--file", "/tmp/auth.log"];
+    let _ = sandbox.run(&[&base, more].concat()).success();
+    sandbox.read("/tmp/page.html")
+}
+
+#[test]
+fn the_page_tells_of_real_logins_and_a_hostile_name_is_text() {
+    let sandbox = host_with_a_log();
+    let whole = page(&sandbox, &[]);
+    for part in [
+        "Nothing in the log was changed",
+        "<b>1</b>logins accepted",
+        "<b>2</b>logins denied",
+        "<td>alice</td>",
+        "wrong_code",
+        "credential imported",
+        "&lt;script&gt;alert(1)&lt;/script&gt;",
+        "a&amp;b",
+    ] {
+        assert!(whole.contains(part), "{part}\n{whole}");
+    }
+    assert!(!whole.contains("<script"), "{whole}");
+    let mode = sandbox.run(&["stat", "--format=%a", "/tmp/page.html"]).success().stdout;
+    assert_eq!(mode, "600\n");
+    let without_names = page(&sandbox, &["--pseudonyms"]);
+    assert!(without_names.contains("account 1") && !without_names.contains("alice"), "{without_names}");
+}
+
+#[test]
+fn the_page_says_that_a_line_was_changed() {
+    let sandbox = host_with_a_log();
+    let log = sandbox.read("/tmp/auth.log");
+    sandbox.overwrite(
+        "/tmp/auth.log",
+        &log.replace("result=denied reason=wrong", "result=accepted reason=wrong"),
+    );
+    let report = ["qrtotp", "audit", "report", "--html", "-", "--file", "/tmp/auth.log"];
+    let said = sandbox.run(&report);
+    assert_eq!(said.status.code(), Some(1), "{}", said.stdout);
+    let row = "<tr><td>alice</td><td class=\"number\">2</td><td>CHANGED";
+    assert!(said.stdout.contains(row) && said.stdout.contains("1 lines were changed"), "{}", said.stdout);
+}
+
+/// The picture's distinct colours, as ImageMagick names them.
+fn colours(picture: &std::path::Path) -> String {
+    let mut convert = Command::new("convert");
+    let said =
+        convert.arg(picture).args(["-format", "%c", "-depth", "8", "histogram:info:-"]).output().unwrap();
+    String::from_utf8(said.stdout).unwrap().to_lowercase()
+}
+
+#[test]
+#[ignore = "`cargo xtask proof report` installs Chromium"]
+fn chromium_draws_the_page_in_light_and_dark_and_prints_it() {
+    // Chromium treats files below /proc, where the sandbox's files are, as text.
+    let directory = std::env::temp_dir().join(format!("qrtotp-report-{}", std::process::id()));
+    std::fs::create_dir(&directory).unwrap();
+    let [html, profile, light, dark, print] =
+        ["page.html", "profile", "light.png", "dark.png", "page.pdf"].map(|name| directory.join(name));
+    std::fs::write(&html, page(&host_with_a_log(), &[])).unwrap();
+    let chromium = |how: &[&str]| {
+        let mut chromium = Command::new("chromium");
+        chromium.args(["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1000,3000"]).args(how);
+        chromium
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .arg(format!("file://{}", html.display()));
+        assert!(chromium.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+    };
+    chromium(&[&format!("--screenshot={}", light.display())]);
+    chromium(&["--blink-settings=preferredColorScheme=0", &format!("--screenshot={}", dark.display())]);
+    chromium(&[&format!("--print-to-pdf={}", print.display())]);
+    for (picture, paper, text, bar) in
+        [(light, "#ffffff", "#1b1b1f", "#1c6b45"), (dark, "#14161a", "#e9e9ee", "#6fcf97")]
+    {
+        let drawn = colours(&picture);
+        assert!([paper, text, bar].iter().all(|colour| drawn.contains(colour)), "{drawn}");
+    }
+    assert!(std::fs::read(&print).unwrap().starts_with(b"%PDF"));
+    std::fs::remove_dir_all(&directory).unwrap();
+}

@@ -1,0 +1,51 @@
+//! `qrtotp top` in a real terminal: tmux, 80x24, one that has no colours.
+
+use qrtotp_tests::{
+    Sandbox,
+    host::{PAM_AUTH_ERR, PAM_SUCCESS},
+};
+
+/// Types these keys, one argument of `tmux send-keys` each, and gives the picture once it has `wanted`.
+const STEP: &str = r#"
+tmux() { command tmux -S /tmp/tmux "$@"; }
+[ -S /tmp/tmux ] || tmux -f /dev/null new-session -d -x 80 -y 24 -e TERM=vt220 "qrtotp top 2>/tmp/said; echo ended; sleep 60"
+wanted=$1; shift; [ $# = 0 ] || tmux send-keys "$@"
+for n in $(seq 100); do tmux capture-pane -p >/tmp/picture; grep -q -- "$wanted" /tmp/picture && break; sleep 0.1; done
+cat /tmp/picture; cat /tmp/said >&2
+"#;
+
+fn step(sandbox: &Sandbox, wanted: &str, keys: &[&str]) -> String {
+    sandbox.overwrite("/tmp/step", STEP);
+    let said = sandbox.run(&[&["sh", "/tmp/step", wanted], keys].concat()).success();
+    assert!(said.stdout.contains(wanted), "{wanted}:\n{}{}", said.stdout, said.stderr);
+    assert!(said.stdout.lines().all(|line| line.chars().count() <= 80), "{}", said.stdout);
+    said.stdout
+}
+
+#[test]
+fn events_accounts_and_tokens_are_shown_and_unlock_and_revoke_work_as_the_commands_do() {
+    let sandbox = Sandbox::new();
+    sandbox.stack("");
+    sandbox.add_user("alice");
+    sandbox.add_user("bob");
+    let (alice, bob) = (sandbox.import("alice"), sandbox.import("bob"));
+    assert_eq!(sandbox.answer("bob", &bob.wrong_code()), PAM_AUTH_ERR);
+    let _ = sandbox.run(&["qrtotp", "token", "issue", "alice"]).success();
+    step(&sandbox, "1 Events", &[]);
+    let accounts = step(&sandbox, "> alice", &["2"]);
+    assert!(accounts.contains("  bob ") && accounts.contains("strangers"), "{accounts}");
+    step(&sandbox, "> bob", &["Down"]);
+    step(&sandbox, "Type y: y_", &["u", "y"]);
+    step(&sandbox, "Unlocked bob: 1 failures", &["Enter"]);
+    let _ = sandbox.log.wait(&["event=throttle_lifted reason=unlock user=bob"]);
+    step(&sandbox, "Nothing was changed.", &["r", "a", "l", "Enter"]);
+    assert_eq!(sandbox.answer("bob", &bob.code()), PAM_SUCCESS);
+    step(&sandbox, "Type its name: bob_", &["r", "b", "o", "b"]);
+    step(&sandbox, "Revoked 1 devices of bob", &["Enter"]);
+    assert_eq!(sandbox.answer("bob", &bob.code_of_step(bob.step() + 1)), PAM_AUTH_ERR);
+    step(&sandbox, "> alice", &["3"]);
+    step(&sandbox, "Revoked the token of alice", &["r", "a", "l", "i", "c", "e", "Enter"]);
+    step(&sandbox, "No open token", &["g"]);
+    step(&sandbox, "ended", &["q"]);
+    assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);
+}

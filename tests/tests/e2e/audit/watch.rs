@@ -1,0 +1,92 @@
+//! `qrtotp watch` over lines that the module wrote.
+
+use qrtotp_tests::{
+    Sandbox,
+    host::{PAM_AUTH_ERR, PAM_SUCCESS},
+};
+
+/// A host at which alice got in from home, and then somebody who knows her password guesses from elsewhere
+/// and gives her code again. Its log is /tmp/auth.log.
+fn attacked() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.stack("");
+    sandbox.add_user("alice");
+    let phone = sandbox.import("alice");
+    let code = phone.code();
+    let login = |host: &str, code: &str| {
+        sandbox.login("alice").answer(code).arguments(&["--rhost", host]).run().authenticate()
+    };
+    assert_eq!(login("192.0.2.7", &code), PAM_SUCCESS);
+    assert_eq!(login("203.0.113.9", &code), PAM_AUTH_ERR);
+    (0..6).for_each(|_| assert_eq!(login("203.0.113.9", &phone.wrong_code()), PAM_AUTH_ERR));
+    let lines = sandbox.log.events();
+    let line = |line: &String| format!("host sshd[7]: pam_qrtotp(sshd:auth): {line}\n");
+    let log: Vec<String> = lines.iter().map(|one| format!("{} {}", now(&sandbox), line(one))).collect();
+    sandbox.overwrite("/tmp/auth.log", &log.concat());
+    sandbox
+}
+
+fn now(sandbox: &Sandbox) -> String {
+    sandbox.run(&["date", "-u", "+%FT%TZ"]).success().stdout.trim().to_owned()
+}
+
+#[test]
+fn a_code_that_two_people_know_and_guesses_from_a_new_place_are_named_with_the_reason() {
+    let sandbox = attacked();
+    let said = sandbox.run(&["qrtotp", "watch", "--file", "/tmp/auth.log"]).success().stdout;
+    let rules: Vec<&str> = said.lines().filter_map(|line| line.split(' ').nth(2)).collect();
+    assert_eq!(rules, ["rule=intercepted", "rule=codes-guessed"], "{said}");
+    assert!(
+        said.contains("a code that let alice in from 192.0.2.0/24 was given again from 203.0.113.0/24"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_hook_gets_each_anomaly_as_json_on_standard_input_and_its_own_arguments_only() {
+    let sandbox = attacked();
+    let hook = "#!/bin/sh\necho \"$# $1|$(env | grep -c ALICE)\" >>/tmp/told; cat >>/tmp/told\n";
+    sandbox.overwrite("/tmp/hook", hook);
+    let _ = sandbox.run(&["chmod", "755", "/tmp/hook"]).success();
+    let watch = [
+        "env",
+        "ALICE=1",
+        "qrtotp",
+        "watch",
+        "--file",
+        "/tmp/auth.log",
+        "--",
+        "/tmp/hook",
+        "--channel=$(id) ops",
+    ];
+    let _ = sandbox.run(&watch).success();
+    let told = sandbox.read("/tmp/told");
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(
+        (lines.len(), lines[0], lines[2]),
+        (4, "1 --channel=$(id) ops|0", "1 --channel=$(id) ops|0"),
+        "{told}"
+    );
+    assert!(
+        lines[1].contains("\"rule\":\"intercepted\"") && lines[3].contains("\"user\":\"alice\""),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_hook_that_fails_or_hangs_ends_nothing() {
+    let sandbox = attacked();
+    sandbox.overwrite(
+        "/tmp/hook",
+        "#!/bin/sh\necho >>/tmp/told; grep -q intercepted && exec sleep 100; exit 3\n",
+    );
+    let _ = sandbox.run(&["chmod", "755", "/tmp/hook"]).success();
+    let watch =
+        sandbox.run(&["qrtotp", "watch", "--json", "--file", "/tmp/auth.log", "--", "/tmp/hook"]).success();
+    assert_eq!((watch.stdout.lines().count(), sandbox.read("/tmp/told").len()), (2, 2), "{}", watch.stderr);
+    assert!(
+        watch.stderr.contains("it takes too long") && watch.stderr.contains("says nothing"),
+        "{}",
+        watch.stderr
+    );
+}

@@ -1,0 +1,11 @@
+//! The broker, as its callers see it.
+
+mod callers;
+mod capabilities;
+mod hostile;
+mod log;
+mod picture;
+mod primary;
+mod services;
+mod tokens;
+mod users;

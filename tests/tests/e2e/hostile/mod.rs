@@ -1,0 +1,5 @@
+//! Broken disks, failing calls, and applications in a broken state.
+
+mod failing_calls;
+mod hosts;
+mod records;

@@ -1,0 +1,5 @@
+//! Keys from other systems.
+
+mod again;
+mod files;
+mod hostile;

@@ -1,0 +1,5 @@
+//! docs/SERVICES.md, block by block.
+
+mod services;
+mod sshd;
+mod terminal;
