@@ -1,4 +1,4 @@
-//! Whole hosts as files: the PAM and sshd files of tests/tests/data/layouts, and the result of `setup` on each.
+//! Whole hosts as files: the PAM and sshd files of tests/tests/e2e/data/layouts, and the result of `setup` on each.
 
 use crate::{
     Phone, Sandbox, artefacts,
@@ -14,7 +14,7 @@ pub struct Layout {
 impl Layout {
     #[must_use]
     pub fn all() -> Vec<Self> {
-        let directory = artefacts::sources().join("tests/data/layouts");
+        let directory = artefacts::sources().join("tests/e2e/data/layouts");
         let mut all: Vec<Self> = std::fs::read_dir(directory)
             .unwrap()
             .map(|entry| entry.unwrap())

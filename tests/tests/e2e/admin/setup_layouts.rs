@@ -1,6 +1,5 @@
 //! `qrtotp setup` on the files of whole hosts: it protects them and can be undone, or says what it does not take and
 //! leaves all as it was; and if the trial login fails, all is as before.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
     Phone, Sandbox,

@@ -1,5 +1,4 @@
 //! README.md and docs/INSTALL.md: each block is run as it stands, from the packages to logins with codes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use qrtotp_tests::{
     Phone, Sandbox, State, artefacts,
