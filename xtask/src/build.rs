@@ -32,10 +32,10 @@ const MODULE: [&str; 4] = ["build", "--release", "--package", "pam_qrtotp"];
 /// Builds module, command and broker.
 pub fn release() -> Result<Artefacts> {
     say("building module, command and broker (release)");
-    let flags = flags()?;
-    run(cargo(&MODULE).env("RUSTFLAGS", &flags))?;
+    let remap = remap()?;
+    run(cargo(&MODULE).args(["--config", &remap]))?;
     let programs = ["build", "--release", "--package", "enroll-cli", "--package", "qrtotpd"];
-    run(cargo(&programs).env("RUSTFLAGS", &flags))?;
+    run(cargo(&programs).args(["--config", &remap]))?;
     Ok(Artefacts {
         module: built("release/libpam_qrtotp.so")?,
         command: built("release/qrtotp")?,
@@ -43,11 +43,12 @@ pub fn release() -> Result<Artefacts> {
     })
 }
 
-/// Those of debian/rules, which then finds all of it built: no path of this machine in the artefacts.
-pub fn flags() -> Result<String> {
+/// A setting for cargo, the same as in debian/rules, which then finds all of it built: no path of this machine is
+/// in the artefacts. It adds to the flags of .cargo/config.toml; the variable RUSTFLAGS would replace them.
+fn remap() -> Result<String> {
     let source = workspace().canonicalize()?;
-    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    Ok(format!("{} {}", remap(&cargo_home()?, "/cargo"), remap(&source, "/source")))
+    let flag = |from: &Path, to: &str| format!("\"--remap-path-prefix={}={to}\"", from.display());
+    Ok(format!("build.rustflags=[{},{}]", flag(&cargo_home()?, "/cargo"), flag(&source, "/source")))
 }
 
 pub fn cargo_home() -> Result<PathBuf> {

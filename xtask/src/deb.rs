@@ -51,7 +51,6 @@ pub fn of_release() -> Result<PathBuf> {
         let mut rules = Command::new("debian/rules");
         rules.current_dir(build::workspace()).arg(target).env("TARGET", build::target());
         // Files in the package belong to root even if we are not root; `cargo xtask test` runs the tests.
-        rules.env("RUSTFLAGS", build::flags()?);
         rules.envs([("DEB_RULES_REQUIRES_ROOT", "no"), ("DEB_BUILD_OPTIONS", "nocheck")]);
         run(&mut rules)
     };
