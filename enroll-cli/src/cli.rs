@@ -181,7 +181,7 @@ pub enum Command {
     /// Run it once a minute with --textfile /var/lib/prometheus/node-exporter/qrtotp.prom, from cron or a
     /// timer.
     Metrics {
-        /// Replace this file at once, for node_exporter's textfile collector
+        /// Replace this file at once, for node_exporter's textfile collector; follows no link
         #[arg(long, value_name = "FILE")]
         textfile: Option<PathBuf>,
     },
@@ -255,9 +255,9 @@ pub struct Setup {
     /// sshd, sudo, su, login or other files of /etc/pam.d
     #[arg(required_unless_present_any = ["undo", "keep"], conflicts_with_all = ["undo", "keep"], value_name = "SERVICE")]
     pub services: Vec<String>,
-    /// The factor that users prove before the code
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t = With::Password)]
-    pub with: With,
+    /// The factor that users prove before the code; by default the one that sshd takes today
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub with: Option<With>,
     /// Make the changes
     #[arg(long)]
     pub apply: bool,
@@ -279,6 +279,9 @@ pub struct Setup {
     /// Put back what was there before the last change
     #[arg(long, conflicts_with = "apply")]
     pub undo: bool,
+    /// Change nothing: print the PAM files that would not name the module any more if all were undone
+    #[arg(long, requires = "undo")]
+    pub check: bool,
 }
 
 #[derive(Debug, Args)]

@@ -29,6 +29,12 @@ impl Interrupts {
         &self.before
     }
 
+    /// Whether one of them arrived.
+    pub fn came(&self) -> bool {
+        let mut arrived = [PollFd::new(self.arrived.as_fd(), PollFlags::POLLIN)];
+        poll(&mut arrived, PollTimeout::ZERO).is_ok_and(|count| count > 0)
+    }
+
     /// Has those that arrived do nothing.
     pub fn forget(&self) {
         while let Ok(Some(_)) = self.arrived.read_signal() {}

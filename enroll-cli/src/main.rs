@@ -16,6 +16,7 @@ mod no_echo;
 mod picture;
 mod program;
 mod qr_style;
+mod replaced_file;
 mod selftest;
 mod sshd;
 mod terminal;

@@ -5,8 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 0] = [
-const COMMANDS: [&[&str]; 64] = [
+const COMMANDS: [&[&str]; 67] = [
     &[],
     &["enroll"],
     &["status"],

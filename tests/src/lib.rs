@@ -21,6 +21,8 @@ pub mod foreign;
 pub mod host;
 pub mod hostile;
 pub mod invariants;
+pub mod journal;
+pub mod layouts;
 pub mod log;
 pub mod memory;
 pub mod openssh;

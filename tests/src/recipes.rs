@@ -19,6 +19,13 @@ impl Recipe {
         Self(section.split("\n## ").next().unwrap().to_owned())
     }
 
+    /// The part of a document in front of its first section.
+    #[must_use]
+    pub fn before_sections(document: &str) -> Self {
+        let document = std::fs::read_to_string(artefacts::sources().join("../docs").join(document)).unwrap();
+        Self(document.split("\n## ").next().unwrap().to_owned())
+    }
+
     /// The block of a file: the indented lines after the line that begins with its name.
     #[must_use]
     pub fn block(&self, path: &str) -> String {

@@ -31,6 +31,12 @@ impl Sandbox {
         self.start_sshd_configured("127.0.0.1", "Include /usr/share/openssh/sshd_config")
     }
 
+    /// Starts sshd with the host's own `/etc/ssh/sshd_config`.
+    #[must_use]
+    pub fn start_hosts_sshd(&self) -> Sshd {
+        self.start_sshd_configured("127.0.0.1", "Include /etc/ssh/sshd_config")
+    }
+
     /// Starts sshd and waits until it listens. `config` alone decides which users it asks.
     fn start_sshd_configured(&self, address: &str, config: &str) -> Sshd {
         if !self.exists(HOST_KEY) {

@@ -32,13 +32,28 @@ const MODULE: [&str; 4] = ["build", "--release", "--package", "pam_qrtotp"];
 /// Builds module, command and broker.
 pub fn release() -> Result<Artefacts> {
     say("building module, command and broker (release)");
-    run(&mut cargo(&MODULE))?;
-    run(&mut cargo(&["build", "--release", "--package", "enroll-cli", "--package", "qrtotpd"]))?;
+    let remap = remap()?;
+    run(cargo(&MODULE).args(["--config", &remap]))?;
+    let programs = ["build", "--release", "--package", "enroll-cli", "--package", "qrtotpd"];
+    run(cargo(&programs).args(["--config", &remap]))?;
     Ok(Artefacts {
         module: built("release/libpam_qrtotp.so")?,
         command: built("release/qrtotp")?,
         broker: built("release/qrtotpd")?,
     })
+}
+
+/// A setting for cargo, the same as in debian/rules, which then finds all of it built: no path of this machine is
+/// in the artefacts. It adds to the flags of .cargo/config.toml; the variable RUSTFLAGS would replace them.
+fn remap() -> Result<String> {
+    let source = workspace().canonicalize()?;
+    let flag = |from: &Path, to: &str| format!("\"--remap-path-prefix={}={to}\"", from.display());
+    Ok(format!("build.rustflags=[{},{}]", flag(&cargo_home()?, "/cargo"), flag(&source, "/source")))
+}
+
+pub fn cargo_home() -> Result<PathBuf> {
+    let default = || Some(std::env::home_dir()?.join(".cargo"));
+    std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(default).context("HOME is not set")
 }
 
 fn built(path: &str) -> Result<PathBuf> {

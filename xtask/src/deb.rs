@@ -68,14 +68,12 @@ fn on_the_oldest() -> Result<PathBuf> {
     // Fetched here: nothing is configured for the network there.
     run(&mut crate::step::cargo(&["fetch", "--locked"]))?;
     let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().context("rustc is needed")?;
-    let homes = std::env::home_dir().context("HOME is not set")?;
-    let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| homes.join(".cargo"), PathBuf::from);
     say(&format!("building and packing on the files of Debian {OLDEST}"));
     let directory = emptied()?;
     let mut inside = as_root("unshare");
     inside.args(["--mount", "--pid", "--fork", "--kill-child", "bash", "-c", include_str!("deb.sh")]);
     inside.env("ROOT", root.canonicalize()?).env("SOURCE", build::workspace().canonicalize()?);
-    inside.env("SYSROOT", String::from_utf8(sysroot.stdout)?.trim()).env("CRATES", cargo_home);
+    inside.env("SYSROOT", String::from_utf8(sysroot.stdout)?.trim()).env("CRATES", build::cargo_home()?);
     inside.env("OUT", directory.canonicalize()?);
     run(&mut inside)?;
     ensure!(packages(&directory)?.len() == 2, "debian/rules did not make two packages");

@@ -10,12 +10,16 @@ use crate::{
     step::{run, say},
 };
 
+/// How long hosts trust it: nobody on the way can hold back newer packages for longer.
+const VALID: &str = "180 days";
+
 /// `key` is what gpg calls it: a fingerprint or an address.
 ///
 /// # Errors
 /// There are no packages, or a tool fails.
 pub fn make(key: &str) -> Result<()> {
     apt::need(&[&["apt-utils", "gpg", "dpkg-dev"]])?;
+    let key = &fingerprint(key)?;
     let built = build::target().join("deb");
     let packages = deb::packages(&built).unwrap_or_default();
     ensure!(packages.len() == 2, "{} does not have the two packages: run `cargo xtask deb`", built.display());
@@ -34,12 +38,15 @@ pub fn make(key: &str) -> Result<()> {
         fs::copy(&package, pool.join(package.file_name().context("a package without a name")?))?;
     }
     fs::write(index.join("Packages"), printed(&repo, "apt-ftparchive", &["packages", "pool"])?)?;
+    let until = [&format!("--date={VALID}"), "--utc", "+%a, %d %b %Y %H:%M:%S UTC"];
+    let until = printed(&repo, "date", &until)?;
     let fields = [
         ("Origin", "pam_qrtotp"),
         ("Suite", "stable"),
         ("Codename", "stable"),
         ("Components", "main"),
         ("Architectures", architecture.trim()),
+        ("Valid-Until", until.trim()),
     ];
     let options = fields.map(|(name, value)| format!("-oAPT::FTPArchive::Release::{name}={value}"));
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
@@ -51,8 +58,27 @@ pub fn make(key: &str) -> Result<()> {
     gpg(&["--output", "InRelease", "--clear-sign", "Release"])?;
     gpg(&["--output", "Release.gpg", "--armor", "--detach-sign", "Release"])?;
     run(Command::new("gpg").current_dir(&repo).args(["--batch", "--output", "qrtotp.gpg", "--export", key]))?;
-    say(&format!("made {}: docs/INTERNALS.md says what hosts do with it", repo.display()));
+    say(&format!("made {}, valid for {VALID}: docs/INTERNALS.md says what hosts do with it", repo.display()));
     Ok(())
+}
+
+/// Of the one key that we can sign with by this name. Hosts get no other key of the same address.
+fn fingerprint(key: &str) -> Result<String> {
+    let listed = printed(Path::new(""), "gpg", &["--batch", "--with-colons", "--list-secret-keys", key])?;
+    // A "sec" line, then its fingerprint, then the subkeys with theirs.
+    let behind = listed.split("\nsec:").map(|part| part.trim_start_matches("sec:"));
+    let found: Vec<&str> = behind
+        .filter_map(|part| part.lines().find_map(|line| line.strip_prefix("fpr:")))
+        .filter_map(|line| line.split(':').find(|field| !field.is_empty()))
+        .collect();
+    match found.as_slice() {
+        [one] => Ok((*one).to_owned()),
+        _ => anyhow::bail!(
+            "gpg has {} secret keys for {key}; give one's fingerprint: {}",
+            found.len(),
+            found.join(", ")
+        ),
+    }
 }
 
 /// The output of a program that runs in `directory`, if that is there.
@@ -61,7 +87,11 @@ fn printed(directory: &Path, program: &str, arguments: &[&str]) -> Result<String
     if directory.exists() {
         command.current_dir(directory);
     }
-    let output = command.args(arguments).output().with_context(|| format!("{program} is needed"))?;
+    let output = command
+        .args(arguments)
+        .env("LC_ALL", "C")
+        .output()
+        .with_context(|| format!("{program} is needed"))?;
     ensure!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
 }

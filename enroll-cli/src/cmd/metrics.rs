@@ -5,6 +5,8 @@ use super::census::Census;
 use crate::applied;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::replaced_file::replace;
+use nix::sys::stat::Mode;
 use qrtotp_clock::{Clock, SystemClock};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -16,18 +18,10 @@ pub fn run(config: &Path, context: &Context, textfile: Option<&Path>) -> Result<
     let text = text(&census, exit == Exit::Done, applied::is_pending(config));
     match textfile {
         None => std::io::stdout().write_all(text.as_bytes())?,
-        Some(path) => replace(path, &text)
+        Some(path) => replace(path, text.as_bytes(), Mode::from_bits_truncate(0o644))
             .map_err(|error| Failure::Error(format!("cannot write {}: {error}", path.display())))?,
     }
     Ok(exit)
-}
-
-/// A reader sees the old numbers or the new ones.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut next = path.as_os_str().to_owned();
-    next.push(".new"); // node_exporter reads *.prom only
-    std::fs::write(&next, text)?;
-    std::fs::rename(&next, path)
 }
 
 fn text(census: &Census, complete: bool, pending: bool) -> String {

@@ -49,6 +49,8 @@ pub fn add() -> Result<[u32; 3], Failure> {
 
 /// A line, also behind one that has no end.
 pub fn append(file: &str, line: &str) -> Result<(), Failure> {
-    let mut open = OpenOptions::new().append(true).open(file)?;
-    Ok(write!(open, "\n{line}\n")?)
+    let written = OpenOptions::new().append(true).open(file).and_then(|mut open| write!(open, "\n{line}\n"));
+    written.map_err(|error| {
+        Failure::Error(format!("can't add to {file}, seen through the private copy: {error}"))
+    })
 }

@@ -10,6 +10,10 @@ use std::time::Duration;
 /// How long it may take until a question comes or the program ends.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The command of a login. A refusal that repeats it does not look like its output.
+pub const SAY: &str = "echo inside, $((6 * 7))";
+pub const INSIDE: &str = "inside, 42";
+
 pub struct Dialogue {
     child: Child,
     keyboard: Option<ChildStdin>,
@@ -82,4 +86,9 @@ impl Dialogue {
         while deadline.pause() {}
         (status.is_some_and(|status| status.success()), self.shown())
     }
+}
+
+#[test]
+fn a_program_that_repeats_the_command_does_not_say_what_it_prints() {
+    assert!(!SAY.contains(INSIDE));
 }

@@ -14,6 +14,7 @@ use crate::cli::Selftest;
 use crate::context::{Context, config_file};
 use crate::error::{Exit, Failure};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::{Mode, umask};
 use qrtotp_policy::DEFAULT_PATH;
 use report::Report;
 use std::ffi::OsString;
@@ -30,7 +31,7 @@ pub fn run(path: &Path, args: &Selftest) -> Result<Exit, Failure> {
         let text = format!("it tries the logins of this host, which read {DEFAULT_PATH}; leave out --config");
         return Err(Failure::Error(text));
     }
-    let context = Context::load(path)?;
+    let context = Context::look(path)?;
     accounts::are_free()?;
     let own = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWNET
@@ -55,6 +56,8 @@ pub fn run(path: &Path, args: &Selftest) -> Result<Exit, Failure> {
 
 /// The process inside.
 pub fn run_inside(mut words: impl Iterator<Item = OsString>) -> ExitCode {
+    // The caller's may keep the throwaway accounts from their own files.
+    umask(Mode::from_bits_truncate(0o022));
     let json = words.next().is_some_and(|form| form == "json");
     let state_dir = words.next().unwrap_or_default();
     let tried = world::enter(Path::new(&state_dir)).and_then(|world| {

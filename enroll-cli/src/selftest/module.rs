@@ -2,7 +2,7 @@
 //! codes, revocation.
 
 use super::accounts::{MODULE, PASSWORD};
-use super::dialogue::Dialogue;
+use super::dialogue::{Dialogue, INSIDE, SAY};
 use super::phone::Phone;
 use super::report::Report;
 use super::world::World;
@@ -10,8 +10,6 @@ use crate::error::Failure;
 use std::process::Command;
 
 const PAM_FILE: &str = "auth requisite pam_unix.so nodelay\nauth required pam_qrtotp.so\naccount required pam_permit.so\nsession required pam_permit.so\n";
-/// Output of a login that got in.
-const INSIDE: &str = "inside the login";
 const QUESTION: &str = "Verification code";
 const TOKEN: &str = "One-time code from your administrator: ";
 const CHOICES: &str = "i, n, q): ";
@@ -65,7 +63,7 @@ pub fn check(world: &World, report: &mut Report) -> Result<(), Failure> {
 /// At the module's question.
 fn su() -> Result<Dialogue, Failure> {
     let mut command = Command::new("su");
-    command.args(["-s", "/bin/sh", "-c", &format!("echo {INSIDE}"), MODULE]);
+    command.args(["-s", "/bin/sh", "-c", SAY, MODULE]);
     let mut dialogue = Dialogue::start(command)?;
     if dialogue.expect("assword").is_some() {
         dialogue.send(PASSWORD);

@@ -60,7 +60,11 @@ impl Report {
     }
 
     pub fn exit(&self) -> Exit {
-        if self.count(Result::Failed) == 0 { Exit::Done } else { Exit::Refused }
+        match (self.count(Result::Failed), self.count(Result::Passed)) {
+            (0, 0) => Exit::Error, // nothing is known
+            (0, _) => Exit::Done,
+            _ => Exit::Refused,
+        }
     }
 
     pub fn write_json(&self, out: &mut impl Write) -> std::io::Result<()> {
@@ -117,6 +121,14 @@ mod tests {
         let expected = "ok    a right code is accepted\n-     the QR code scans: not tried, zbarimg is not installed\n1 passed, 0 failed, 1 not tried.\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
         assert_eq!(report().exit(), Exit::Done);
+    }
+
+    #[test]
+    fn if_nothing_was_tried_that_is_no_success() {
+        let mut report = Report::default();
+        report.not_tried("qr", "the QR code scans", "zbarimg is not installed");
+        assert_eq!(report.exit(), Exit::Error);
+        assert_eq!(Report::default().exit(), Exit::Error);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! sshd and sudo as they are installed: a real login with their own PAM files, accepted and refused.
 
 use super::accounts::{self, PASSWORD, SSHD, SUDO};
+use super::dialogue::{INSIDE, SAY};
 use super::phone::Phone;
 use super::report::Report;
 use super::world::World;
@@ -22,7 +23,6 @@ const PORT: u16 = 2222;
 const ASKPASS: &str = "/tmp/selftest/askpass";
 const NOTES: &str = "/tmp/selftest/asked";
 const SCRIPT: &str = "#!/bin/sh\ncase $1 in\n*assword*) echo password >>/tmp/selftest/asked; echo \"$PASSWORD\" ;;\n*) echo code >>/tmp/selftest/asked; echo \"$CODE\" ;;\nesac\n";
-const INSIDE: &str = "inside the login";
 /// A login is slow if a PAM module waits after a failure.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -161,7 +161,7 @@ fn ssh(attempt: &Attempt) -> Command {
     let key = if attempt.key { "yes" } else { "no" };
     command.args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]);
     command.args(["-o", "NumberOfPasswordPrompts=1", "-o", &format!("PubkeyAuthentication={key}")]);
-    command.args(["127.0.0.1", &format!("echo {INSIDE}")]);
+    command.args(["127.0.0.1", SAY]);
     command
 }
 
@@ -169,7 +169,7 @@ fn sudo(attempt: &Attempt, uid: u32) -> Command {
     let mut command = Command::new("/usr/bin/sudo");
     answering(&mut command, attempt);
     command.env("SUDO_ASKPASS", ASKPASS).current_dir("/").uid(uid).gid(uid);
-    command.args(["-k", "-A", "/bin/echo", INSIDE]);
+    command.args(["-k", "-A", "/bin/sh", "-c", SAY]);
     command
 }
 

@@ -5,11 +5,12 @@ use crate::cli::Sources;
 use crate::cmd::census::Census;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::replaced_file::replace;
+use nix::sys::stat::Mode;
 use qrtotp_audit_log::{Fault, Finding, Proof, Report};
 use qrtotp_clock::{Clock, SystemClock};
 use std::cell::RefCell;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 pub fn run(
@@ -55,19 +56,10 @@ pub fn run(
     })
 }
 
-/// A reader sees the old page or the new one, and only root reads either. A link at FILE is replaced, not
-/// followed.
+/// Only root reads it.
 fn write(to: &Path, page: &str) -> std::io::Result<()> {
-    if to.as_os_str() == "-" {
-        return std::io::stdout().write_all(page.as_bytes());
+    match to.as_os_str() == "-" {
+        true => std::io::stdout().write_all(page.as_bytes()),
+        false => replace(to, page.as_bytes(), Mode::S_IRUSR | Mode::S_IWUSR),
     }
-    let mut next = to.as_os_str().to_owned();
-    next.push(".new");
-    match std::fs::remove_file(&next) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&next)?;
-    file.write_all(page.as_bytes())?;
-    std::fs::rename(&next, to)
 }

@@ -1,7 +1,7 @@
 //! `qrtotp doctor --fix ID`: hands findings that `qrtotp setup` can mend to it.
 
+use super::files::Files;
 use super::report::Finding;
-use crate::cli::With;
 use crate::cli::{Doctor, Setup};
 use crate::cmd::setup;
 use crate::error::{Exit, Failure};
@@ -16,15 +16,17 @@ pub fn run(path: &Path, id: &str, args: &Doctor, findings: &[Finding]) -> Result
     let Some(first) = found.first() else {
         return Err(Failure::Refused("doctor finds nothing of this id; `qrtotp doctor` shows all".into()));
     };
+    let tree = Files::read().tree;
+    let services = found.iter().flat_map(|finding| services(finding));
     let services: Vec<String> =
-        found.iter().flat_map(|finding| services(finding)).map(str::to_owned).collect();
+        services.filter(|name| tree.file(name).is_some()).map(str::to_owned).collect();
     if services.is_empty() {
         let what = if first.fix.is_empty() { "read what it says" } else { &first.fix };
         return Err(Failure::Refused(format!("`qrtotp setup` can't mend this; do it by hand: {what}")));
     }
     let setup = Setup {
         services,
-        with: With::Password,
+        with: None,
         apply: args.apply,
         confirm: CONFIRM,
         no_timer: args.no_timer,
@@ -32,6 +34,7 @@ pub fn run(path: &Path, id: &str, args: &Doctor, findings: &[Finding]) -> Result
         no_trial: false,
         keep: false,
         undo: false,
+        check: false,
     };
     setup::run(path, &setup)
 }

@@ -2,10 +2,14 @@
 //! which rule decides, what is asked.
 
 use super::Files;
+use super::login_verdict::Replayed;
+use super::methods::{KEY, Methods, Way};
+use super::sshd::NOT_STARTED;
 use crate::cli::{Explain, Place, ReplayedLogin};
 use crate::cmd::config::explained;
 use crate::context::{Context, record_name};
 use crate::error::{Exit, Failure};
+use crate::program::Silence;
 use crate::sshd::{Settings, program};
 use pam_stack::{Action, Code, Entry, Facts, Kind, Part, Stack, Step};
 use qrtotp_clock::{Clock, SystemClock};
@@ -19,23 +23,25 @@ const SSHD: &str = "sshd";
 
 pub fn run(path: &Path, args: &ReplayedLogin) -> Result<Exit, Failure> {
     let mut out = std::io::stdout();
-    if args.service == SSHD {
-        writeln!(out, "{}", sshd(args))?;
-    }
+    let ways = if args.service == SSHD { sshd(args, &mut out)? } else { None };
     let mut rules = b"Rules, as `qrtotp config explain` tells them: ".to_vec();
     let outcome = explained(path, &explain(args), &mut rules)?;
-    let stack = Files::read().tree.stack(&args.service, Part::Auth);
+    let tree = Files::read().tree;
+    let [stack, account_part] = [Part::Auth, Part::Account].map(|part| tree.stack(&args.service, part));
     let run = run_of(&stack, outcome, args.by == "root");
     write!(out, "{}", lines(&stack, run.as_deref(), outcome, &args.service))?;
     out.write_all(&rules)?;
     let context = Context::load(path)?;
     let (told, enrolled) = account(&context, &args.user)?;
     write!(out, "{told}")?;
-    let (mut in_short, exit) = in_short(&stack, run.as_deref(), outcome);
+    let unasked = context.config.defaults.unasked;
+    let login = Replayed { auth: &stack, run: run.as_deref(), account: &account_part, outcome, unasked };
+    let (mut in_short, exit) = login.in_short(ways.as_deref());
     if !enrolled && exit == Exit::Done && matches!(outcome, Outcome::Code | Outcome::TwoCodes) {
         in_short += " But the account has no device: first_login, above, says what comes of that.";
     }
-    writeln!(out, "In short: {in_short}")?;
+    let blind = if args.service == SSHD && ways.is_none() { "not knowing what sshd demands: " } else { "" };
+    writeln!(out, "In short: {blind}{in_short}")?;
     Ok(exit)
 }
 
@@ -56,23 +62,42 @@ fn explain(args: &ReplayedLogin) -> Explain {
     }
 }
 
-/// The methods that sshd demands before and beside PAM.
-fn sshd(args: &ReplayedLogin) -> String {
-    let Some(program) = program() else { return "sshd: not installed here".into() };
+/// Tells the methods that sshd demands before and beside PAM. Gives the ways in; `None`: they are not known.
+fn sshd(args: &ReplayedLogin, out: &mut impl Write) -> std::io::Result<Option<Vec<Way>>> {
+    let Some(program) = program() else {
+        writeln!(out, "sshd: not installed here")?;
+        return Ok(None);
+    };
     let address = args.from.as_deref().unwrap_or("203.0.113.1");
     let connection =
         format!("user={},host={address},addr={address},laddr=127.0.0.1,lport=22,rdomain=", args.user);
     let settings = match Settings::ask_for(program, &connection) {
         Ok(settings) => settings,
-        Err(silence) => return format!("sshd: its settings can't be had: {silence:?}"),
+        Err(Silence::Refuses(words)) if !words.contains(NOT_STARTED) => {
+            writeln!(out, "sshd: refuses its configuration: {words}")?;
+            return Ok(Some(Vec::new()));
+        }
+        Err(Silence::Refuses(words) | Silence::Unasked(words)) => {
+            writeln!(out, "sshd: its settings can't be had: {words}")?;
+            return Ok(None);
+        }
     };
     let methods = settings.get("authenticationmethods").unwrap_or("any");
     let methods = if methods == "any" { "any one method that is on" } else { methods };
-    if settings.is_on("usepam") {
-        format!("sshd: demands {methods}; keyboard-interactive and password ask PAM")
-    } else {
-        format!("sshd: demands {methods}; UsePAM is off, so no PAM line below is asked")
-    }
+    let pam = match settings.is_on("usepam") {
+        true => "keyboard-interactive and password ask PAM",
+        false => "UsePAM is off, so no PAM line below is asked",
+    };
+    writeln!(out, "sshd: demands {methods}; {pam}")?;
+    Ok(Some(ways(&settings, args.key.is_some())))
+}
+
+/// The ways that the login may take: with a key, if it has one and a way takes one, no other.
+fn ways(settings: &Settings, key: bool) -> Vec<Way> {
+    let all = Methods::of(settings).ways();
+    let with_key = |way: &Way| way.proofs.contains(&KEY);
+    let only = key && all.iter().any(with_key);
+    all.into_iter().filter(|way| !only || with_key(way)).collect()
 }
 
 /// A run that lets in somebody with the right answers; our module answers what the rules say.
@@ -147,37 +172,4 @@ fn account(context: &Context, user: &str) -> Result<(String, bool), Failure> {
     let view = StatusView::new(&name, account.as_ref(), &context.config, SystemClock.now());
     view.write(&mut text)?;
     Ok((String::from_utf8_lossy(&text).into_owned(), view.is_enrolled()))
-}
-
-fn in_short(stack: &Stack, run: Option<&[Step]>, outcome: Outcome) -> (String, Exit) {
-    let comes_to_ours = stack.entries.iter().any(Entry::is_ours);
-    let Some(run) = run else {
-        return match outcome {
-            Outcome::Deny if comes_to_ours => {
-                ("refused by the rule, whatever is typed.".into(), Exit::Refused)
-            }
-            _ => ("nobody gets in by this service; `qrtotp doctor` says why.".into(), Exit::Refused),
-        };
-    };
-    let entries: Vec<&Entry> = run.iter().map(|step| &stack.entries[step.entry]).collect();
-    let asked = entries.iter().filter_map(|entry| match (entry.kind(), outcome) {
-        (Kind::Password, _) => Some("the password"),
-        (Kind::Ours, Outcome::Code) => Some("a code"),
-        (Kind::Ours, Outcome::TwoCodes) => Some("two codes in a row"),
-        (Kind::OtherCode, _) => Some("a code of another system"),
-        _ => None,
-    });
-    let asked: Vec<&str> = asked.collect();
-    let what = if asked.is_empty() {
-        "PAM asks nothing".to_owned()
-    } else {
-        format!("PAM asks for {}", asked.join(", then "))
-    };
-    let ours = entries.iter().any(|entry| entry.is_ours());
-    let end = match (ours, outcome) {
-        (true, Outcome::Skip) => "no code, by the rule; then the login goes on.",
-        (true, _) => "then the login goes on.",
-        (false, _) => "no line of ours runs, so no code is asked for.",
-    };
-    (format!("{what}; {end}"), Exit::Done)
 }

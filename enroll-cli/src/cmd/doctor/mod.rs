@@ -8,6 +8,8 @@ mod fix;
 mod host;
 mod last;
 mod login;
+mod login_verdict;
+mod methods;
 mod module;
 mod pam;
 mod people;

@@ -3,10 +3,12 @@
 
 use super::AS_ROOT;
 use super::files::Files;
+use super::methods::{Asks, KEY, Methods};
 use super::pam::SSHD;
 use super::report::{Finding, Report};
 use super::sshd_files::{Connection, SshdFiles, member_of};
 use super::stacks::{Primary, Service};
+use crate::cli::With;
 use crate::context::Context;
 use crate::program::Silence;
 use crate::sshd::{Settings, program};
@@ -21,11 +23,8 @@ use std::time::SystemTime;
 
 /// sshd's error if the directory is missing that its service makes. By then it has read its configuration and
 /// its keys.
-const NOT_STARTED: &str = "Missing privilege separation directory";
+pub const NOT_STARTED: &str = "Missing privilege separation directory";
 const SNIPPET: &str = "see conf/sshd_config.d/qrtotp.conf; then: sshd -t && systemctl reload ssh";
-/// The factors that sshd asks for before or instead of PAM.
-const WITHOUT_PAM: [&str; 3] = ["pubkeyauthentication", "hostbasedauthentication", "gssapiauthentication"];
-
 /// sshd of this host.
 pub enum Sshd {
     Absent,
@@ -83,7 +82,17 @@ impl Sshd {
         let Some((_, settings)) = self.all().first() else { return Ways::default() };
         let forwards = files.asks(service).is_some_and(|line| line.forwards());
         let account_part = files.lines(service).iter().any(|line| line.part == Part::Account);
-        Ways { account_part, ..Methods::of(settings).ways(settings, forwards) }
+        let methods = Methods::of(settings);
+        if !methods.pam {
+            return Ways { account_part, ..Ways::default() };
+        }
+        let ways = methods.ways();
+        let asks = |asks| asks == Asks::Pam || (forwards && asks == Asks::PamByPassword);
+        Ways {
+            asks: ways.iter().any(|way| asks(way.asks)),
+            key_alone: ways.iter().any(|way| way.proofs == [KEY] && way.asks == Asks::Nothing),
+            account_part,
+        }
     }
 
     /// The factor that sshd verifies before it asks PAM.
@@ -95,6 +104,27 @@ impl Sshd {
                 Primary::Pam
             }
             Self::Settings(_) => Primary::Program,
+        }
+    }
+
+    /// The factor that `setup` can demand besides the code without letting anybody in who can't get in today.
+    ///
+    /// # Errors
+    /// The reason why the admin has to choose.
+    pub fn factor(&self) -> Result<With, String> {
+        let all = match self {
+            Self::Absent => return Ok(With::Password),
+            Self::Unknown(finding) => return Err(format!("{}: {}", finding.subject, finding.what)),
+            Self::Settings(all) => all,
+        };
+        let every =
+            |holds: fn(&Methods<'_>) -> bool| all.iter().all(|(_, settings)| holds(&Methods::of(settings)));
+        if every(|methods| methods.takes_password()) {
+            Ok(With::Password)
+        } else if every(|methods| !methods.takes_password() && methods.takes_key()) {
+            Ok(With::Key)
+        } else {
+            Err("sshd takes keys from some users or addresses and passwords from others".into())
         }
     }
 }
@@ -141,80 +171,6 @@ fn silent(silence: &Silence, program: &str) -> Finding {
         )
         .why("the running one goes on with its old settings; after a restart nobody gets in")
         .fix("correct that until `sshd -t` is silent"),
-    }
-}
-
-/// How sshd lets in.
-struct Methods<'s> {
-    /// It asks PAM's questions.
-    interactive: bool,
-    password: bool,
-    pam: bool,
-    any: bool,
-    lists: Vec<&'s str>,
-    /// Some way in passes PAM by, where any method is enough.
-    outside: bool,
-}
-
-impl<'s> Methods<'s> {
-    fn of(settings: &'s Settings) -> Self {
-        let methods = settings.get("authenticationmethods").unwrap_or("any");
-        let any = methods.eq_ignore_ascii_case("any");
-        Self {
-            interactive: settings.is_on("kbdinteractiveauthentication")
-                || settings.is_on("challengeresponseauthentication"),
-            password: settings.is_on("passwordauthentication"),
-            pam: settings.is_on("usepam"),
-            any,
-            lists: if any { Vec::new() } else { methods.split_ascii_whitespace().collect() },
-            outside: WITHOUT_PAM.iter().any(|keyword| settings.is_on(keyword)),
-        }
-    }
-
-    fn named(list: &str, wanted: &str) -> bool {
-        list.split(',').any(|method| method.split(':').next() == Some(wanted))
-    }
-
-    /// `forwards`: PAM's auth part takes password and code in one text.
-    fn ways(&self, settings: &Settings, forwards: bool) -> Ways {
-        if !self.pam {
-            return Ways::default();
-        }
-        let key_only =
-            |list: &&str| list.split(',').all(|method| method.split(':').next() == Some("publickey"));
-        let asks = |list: &&str| {
-            (self.interactive && Self::named(list, "keyboard-interactive"))
-                || (self.password && forwards && Self::named(list, "password"))
-        };
-        Ways {
-            asks: match self.any {
-                true => self.interactive || (self.password && forwards),
-                false => self.lists.iter().any(asks),
-            },
-            key_alone: match self.any {
-                true => settings.is_on("pubkeyauthentication"),
-                false => self.lists.iter().any(key_only),
-            },
-            account_part: false,
-        }
-    }
-
-    /// A list has something that sshd checks itself.
-    fn proves(list: &str) -> bool {
-        ["publickey", "hostbased", "gssapi-with-mic"].iter().any(|method| Self::named(list, method))
-    }
-
-    /// True if sshd asks PAM although it verified nothing.
-    fn pam_alone(&self) -> bool {
-        self.pam && (self.any || self.lists.iter().any(|list| !Self::proves(list)))
-    }
-
-    /// As `pam_alone`, by keyboard-interactive only: an attacker with neither key nor password gets that far.
-    fn questions_alone(&self) -> bool {
-        let alone = |list: &&str| {
-            list.split(',').all(|method| method.split(':').next() == Some("keyboard-interactive"))
-        };
-        self.pam && self.interactive && (self.any || self.lists.iter().any(alone))
     }
 }
 

@@ -5,6 +5,7 @@ use super::plan::Change;
 use crate::error::Failure;
 use nix::unistd::{Gid, Uid, fchown};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -69,21 +70,29 @@ impl Backup {
         Ok(Self { journal: path })
     }
 
+    /// Those that were not undone, the newest last.
+    fn open() -> Vec<Self> {
+        let journal = |number: u32| Path::new(DIRECTORY).join(number.to_string()).join(JOURNAL);
+        let journals = earlier().into_iter().map(journal).filter(|path| path.exists());
+        journals.map(|journal| Self { journal }).collect()
+    }
+
     /// The newest that was not undone.
     pub fn newest() -> Option<Self> {
-        let journal = |number: u32| Path::new(DIRECTORY).join(number.to_string()).join(JOURNAL);
-        let journal = earlier().into_iter().rev().map(journal).find(|path| path.exists())?;
-        Some(Self { journal })
+        Self::open().pop()
+    }
+
+    fn read(&self) -> Result<Journal, Failure> {
+        let text = fs::read_to_string(&self.journal).map_err(failed(&self.journal))?;
+        serde_json::from_str(&text)
+            .map_err(|error| Failure::Error(format!("{}: {error}", self.journal.display())))
     }
 
     /// Puts back what was there, the last change first, and gives the files. One that was changed since is
     /// kept beside its journal. It can be repeated until [`Self::close`].
     pub fn restore(&self) -> Result<Vec<PathBuf>, Failure> {
-        let text = fs::read_to_string(&self.journal).map_err(failed(&self.journal))?;
-        let journal: Journal = serde_json::from_str(&text)
-            .map_err(|error| Failure::Error(format!("{}: {error}", self.journal.display())))?;
         let mut undone = Vec::new();
-        for saved in journal.files.iter().rev() {
+        for saved in self.read()?.files.iter().rev() {
             undone.push(saved.file.clone());
             // Of one that was killed.
             let _ = fs::remove_file(temporary(&saved.file));
@@ -108,6 +117,17 @@ impl Backup {
     pub fn close(&self) -> Result<(), Failure> {
         fs::rename(&self.journal, self.journal.with_extension("undone")).map_err(failed(&self.journal))
     }
+}
+
+/// The files of all changes that were not undone, with the text that each would have if they were; `None`: it
+/// would not be there.
+pub fn before_all() -> Result<BTreeMap<PathBuf, Option<String>>, Failure> {
+    let mut files = BTreeMap::new();
+    for backup in Backup::open().into_iter().rev() {
+        let saved = backup.read()?.files.into_iter().rev();
+        files.extend(saved.map(|saved| (saved.file, saved.before)));
+    }
+    Ok(files)
 }
 
 /// Puts a change in place. A file that is no plain one, or is another one by now, is left alone.

@@ -12,15 +12,17 @@ mod trial;
 
 use super::config;
 use super::doctor::{self, Files, SshdFiles};
-use crate::cli::Setup;
+use crate::cli::{Setup, With};
 use crate::context::{Context, config_file};
 use crate::error::{Exit, Failure};
+use crate::interrupt::{ENDING, Interrupts};
 use crate::program::{Silence, output};
 use crate::sshd::program;
 use backup::Backup;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use plan::{Change, DROP_IN, plan};
+use pam_stack::OURS;
+use plan::{Change, DROP_IN, Factors, plan};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_values::ConfigDuration;
 use qrtotp_values::text::utc;
@@ -34,6 +36,9 @@ const LEAST_CONFIRM: ConfigDuration = ConfigDuration::seconds(60);
 pub fn run(path: &Path, args: &Setup) -> Result<Exit, Failure> {
     let path = &config_file(path)?;
     // Neither needs the configuration, which may be what is wrong.
+    if args.undo && args.check {
+        return undoable();
+    }
     if args.undo {
         return undo();
     }
@@ -44,7 +49,8 @@ pub fn run(path: &Path, args: &Setup) -> Result<Exit, Failure> {
     let files = Files::read();
     let sshd_files = SshdFiles::below(Path::new("/"), &|_| None).read;
     let drop_ins = sshd_files.iter().any(|read| read == Path::new("/etc/ssh/sshd_config.d"));
-    let changes = plan(&files.tree, &args.services, args.with, drop_ins).map_err(Failure::Refused)?;
+    let with = factors(args)?;
+    let changes = plan(&files.tree, &args.services, with, drop_ins).map_err(Failure::Refused)?;
     let mut out = std::io::stdout();
     if changes.is_empty() {
         writeln!(out, "Nothing to change: all of them ask for a code.")?;
@@ -59,8 +65,21 @@ pub fn run(path: &Path, args: &Setup) -> Result<Exit, Failure> {
     }
     ready(&context, args)?;
     let failures = || doctor::failures(path, &context.config);
-    let trial = if trial::concerns(&changes) { Some(trial::prepare(&context, args)?) } else { None };
+    let trial =
+        if trial::concerns(&changes) { Some(trial::prepare(&context, args, with.sshd)?) } else { None };
     apply(&changes, args, &failures, trial.as_ref())
+}
+
+/// The factor besides the code: without --with the one that sshd takes today, so that it never takes more.
+fn factors(args: &Setup) -> Result<Factors, Failure> {
+    let sshd = match args.with {
+        Some(with) => return Ok(Factors { sshd: with, others: with }),
+        None if args.services.iter().any(|service| service == "sshd") => doctor::Sshd::ask().factor(),
+        None => Ok(With::Password),
+    };
+    let why =
+        |why| Failure::Refused(format!("{why}; choose by `qrtotp setup --with key` or `--with password`"));
+    Ok(Factors { sshd: sshd.map_err(why)?, others: With::Password })
 }
 
 /// Refuses where the changes would lock everybody out, or could not be undone by themselves.
@@ -93,6 +112,8 @@ fn apply(
     failures: &dyn Fn() -> Vec<String>,
     trial: Option<&Trial>,
 ) -> Result<Exit, Failure> {
+    // Ctrl-C, also at the trial's questions, takes everything back.
+    let interrupts = Interrupts::hold(ENDING).map_err(std::io::Error::from)?;
     let known = failures();
     let backup = Backup::save(changes)?;
     let until = SystemClock.now() + args.confirm.as_seconds();
@@ -108,11 +129,16 @@ fn apply(
         }
         match failures().into_iter().find(|failure| !known.contains(failure)) {
             Some(failure) => Err(Failure::Refused(failure)),
-            None => trial.map_or(Ok(()), trial::run),
+            None => trial.map_or(Ok(()), |trial| trial::run(trial, &interrupts)),
         }
     })();
+    let done = match interrupts.came() {
+        true => done.and(Err(Failure::Refused("it was interrupted".into()))),
+        false => done,
+    };
     if let Err(failure) = done {
         take_back(&backup)?;
+        interrupts.forget();
         return Err(Failure::Refused(format!("{failure}; everything is as it was")));
     }
     let mut out = std::io::stdout();
@@ -145,6 +171,18 @@ fn undo() -> Result<Exit, Failure> {
     let undone = take_back(&backup)?;
     let undone: Vec<String> = undone.iter().map(|file| file.display().to_string()).collect();
     writeln!(std::io::stdout(), "As before: {}", undone.join(", "))?;
+    Ok(Exit::Done)
+}
+
+fn undoable() -> Result<Exit, Failure> {
+    let names_us =
+        |text: &str| text.lines().any(|line| !line.trim_start().starts_with('#') && line.contains(OURS));
+    let mut out = std::io::stdout();
+    for (file, text) in backup::before_all()? {
+        if file.starts_with("/etc/pam.d") && !text.as_deref().is_some_and(names_us) {
+            writeln!(out, "{}", file.display())?;
+        }
+    }
     Ok(Exit::Done)
 }
 

@@ -2,6 +2,7 @@
 //! planned PAM file is judged by the interpreter that `doctor` uses before it is proposed.
 
 use crate::cli::With;
+use crate::cmd::doctor::report::Finding;
 use crate::cmd::doctor::{Primary, Service};
 use pam_stack::{Kind, Part, Tree};
 use std::path::{Path, PathBuf};
@@ -25,12 +26,19 @@ const SHIPPED_DROP_IN: &str = include_str!("../../../../conf/sshd_config.d/qrtot
 const OURS: &str = "auth       required     pam_qrtotp.so\n";
 const PERMIT: &str = "auth       required     pam_permit.so\n";
 
+/// The factor besides the code.
+#[derive(Clone, Copy, Debug)]
+pub struct Factors {
+    pub sshd: With,
+    pub others: With,
+}
+
 /// The changes for `services`, in the order in which they have to be made. `drop_ins`: sshd reads files of
 /// sshd_config.d.
 ///
 /// # Errors
 /// Why a service is left as it is.
-pub fn plan(tree: &Tree, services: &[String], with: With, drop_ins: bool) -> Result<Vec<Change>, String> {
+pub fn plan(tree: &Tree, services: &[String], with: Factors, drop_ins: bool) -> Result<Vec<Change>, String> {
     let mut changes = Vec::new();
     let mut tree = tree.clone();
     if services.iter().any(|service| service == SSHD) {
@@ -41,12 +49,13 @@ pub fn plan(tree: &Tree, services: &[String], with: With, drop_ins: bool) -> Res
             );
         }
         let file = PathBuf::from(DROP_IN);
-        let (before, after) = (tree.text(&file), drop_in(with));
+        let (before, after) = (tree.text(&file), drop_in(with.sshd));
         changes.extend((before.as_ref() != Some(&after)).then_some(Change { file, before, after }));
     }
     for service in services {
         let sibling = SIBLINGS.iter().find(|(name, _)| name == service).map(|(_, sibling)| *sibling);
         for name in std::iter::once(service.as_str()).chain(sibling) {
+            let with = if name == SSHD { with.sshd } else { with.others };
             let Some(change) = service_file(&tree, name, with, name == service)? else { continue };
             tree = tree.with(&change.file, &change.after);
             changes.push(change);
@@ -88,6 +97,10 @@ fn service_file(tree: &Tree, name: &str, with: With, named: bool) -> Result<Opti
             None => Ok(None),
             Some(finding) => Err(format!("{name} asks already, but {}; {}", finding.what, finding.fix)),
         };
+    }
+    let broken = |finding: &Finding| finding.id == "nobody-gets-in";
+    if let Some(finding) = Service::read(tree, name, primary).findings().into_iter().find(broken) {
+        return Err(format!("{name} lets nobody in today: {}; {}", finding.what, finding.fix));
     }
     let text = tree.text(&found).filter(|text| !text.contains(char::REPLACEMENT_CHARACTER));
     let text = text.ok_or_else(|| format!("{} can't be read as UTF-8", found.display()))?;

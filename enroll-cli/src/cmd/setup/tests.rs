@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::diff::unified;
-use super::plan::{Change, DROP_IN, plan};
+use super::plan::{Change, DROP_IN, Factors, plan};
 use crate::cli::With;
 use crate::cmd::doctor::tests::{DEBIAN, FEDORA, host};
 
@@ -12,7 +12,7 @@ fn planned(texts: &[(&str, &str)], services: &[&str], with: With) -> Result<Vec<
     let all: Vec<(&str, &str)> = DEBIAN.iter().chain(texts).copied().collect();
     let (_dir, files) = host(&all);
     let services: Vec<String> = services.iter().map(|name| (*name).to_owned()).collect();
-    plan(&files.tree, &services, with, true)
+    plan(&files.tree, &services, Factors { sshd: with, others: with }, true)
 }
 
 /// The line in front of ours, by file.
@@ -137,7 +137,8 @@ fn sshd_gets_its_drop_in_first_and_with_a_key_no_password() {
         assert!(refused.contains(why), "{refused}");
     }
     let (_dir, files) = host(&[("sshd", sshd)]);
-    assert!(plan(&files.tree, &["sshd".into()], With::Key, false).unwrap_err().contains("does not include"));
+    let key = Factors { sshd: With::Key, others: With::Password };
+    assert!(plan(&files.tree, &["sshd".into()], key, false).unwrap_err().contains("does not include"));
 }
 
 #[test]

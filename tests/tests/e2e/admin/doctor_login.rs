@@ -31,9 +31,16 @@ fn a_login_is_told_line_by_line_before_and_after_setup() {
     let before = doctor(&sandbox, &["login", "alice"]).exited(0).stdout;
     assert!(
         before.ends_with(
-            "In short: PAM asks for the password; no line of ours runs, so no code is asked for.\n"
+            "In short: sshd checks a key; PAM's auth lines are not run, so no code is asked for. \
+             Or: PAM asks for the password; no line of ours runs, so no code is asked for.\n"
         ),
         "{before}"
+    );
+    let with_key = doctor(&sandbox, &["login", "alice", "--key"]).exited(0).stdout;
+    assert!(
+        with_key.ends_with(
+            "In short: sshd checks a key; PAM's auth lines are not run, so no code is asked for.\n"
+        )
     );
     sandbox.run(&["qrtotp", "setup", "sshd", "sudo", "--apply", "--no-timer"]).success();
     let after = doctor(&sandbox, &["login", "alice", "--from", "192.0.2.7"]).exited(0).stdout;
@@ -49,6 +56,47 @@ fn a_login_is_told_line_by_line_before_and_after_setup() {
             "In short: PAM asks for the password, then a code; then the login goes on.\n",
         ],
     );
+}
+
+#[test]
+fn the_methods_of_sshd_and_the_account_part_count_for_what_is_told_in_short() {
+    let sandbox = host();
+    sandbox.run(&["qrtotp", "setup", "sshd", "--with", "key", "--apply", "--no-timer"]).success();
+    let in_short = |code: i32| {
+        let told = doctor(&sandbox, &["login", "alice"]).exited(code).stdout;
+        told.lines().last().unwrap().to_owned()
+    };
+    assert_eq!(in_short(0), "In short: sshd checks a key; PAM asks for a code; then the login goes on.");
+    let drop_in = "/etc/ssh/sshd_config.d/00-qrtotp.conf";
+    let shipped = sandbox.read(drop_in);
+    for (from, to, code, expected) in [
+        ("KbdInteractiveAuthentication yes", "KbdInteractiveAuthentication no", 1, "sshd lets nobody in"),
+        ("UsePAM yes", "UsePAM no", 1, "sshd lets nobody in"),
+        (
+            "PasswordAuthentication no\n\n",
+            "PasswordAuthentication yes\n\n",
+            0,
+            "sshd checks a key; PAM asks for a code;",
+        ),
+        (
+            "publickey,keyboard-interactive",
+            "publickey",
+            0,
+            "sshd checks a key; PAM's auth lines are not run, so no code",
+        ),
+    ] {
+        sandbox.overwrite(drop_in, &shipped.replace(from, to));
+        let told = in_short(code);
+        assert!(told.starts_with(&format!("In short: {expected}")), "{to}: {told}");
+    }
+    let pam = sandbox.read("/etc/pam.d/sshd");
+    sandbox.pam("sshd", &format!("account required pam_deny.so\n{pam}"));
+    let told = in_short(1);
+    assert!(told.ends_with("no code is asked for. But the account part refuses: nobody gets in."), "{told}");
+    sandbox.pam("sshd", &format!("account required pam_qrtotp.so\n{pam}"));
+    sandbox.configure("[defaults]\nunasked = \"deny\"\n");
+    let told = in_short(1);
+    assert!(told.ends_with("But the account part refuses: nobody gets in."), "{told}");
 }
 
 #[test]
@@ -102,6 +150,28 @@ fn a_finding_that_setup_can_mend_is_shown_and_applied() {
     assert_eq!(sandbox.read("/etc/pam.d/sudo-i"), sibling);
     assert!(!doctor(&sandbox, &["--problems"]).stdout.contains("[sibling-not-covered]"));
     sandbox.run(&["qrtotp", "setup", "--undo"]).success();
+}
+
+#[test]
+fn where_sshd_takes_keys_only_a_fix_has_it_take_key_and_code_and_never_a_password() {
+    let sandbox = host();
+    let keys_only = "PasswordAuthentication no\nKbdInteractiveAuthentication no\nInclude /usr/share/openssh/sshd_config\n";
+    sandbox.overwrite("/etc/ssh/sshd_config", keys_only);
+    let shown = doctor(&sandbox, &["--fix", "not-in-use"]).exited(0).stdout;
+    assert_in_order(
+        &shown,
+        &["+AuthenticationMethods publickey,keyboard-interactive", "+++ b/etc/pam.d/sudo"],
+    );
+    // Some by key, others by password: then the admin has to say.
+    let mixed = format!("{keys_only}Match User bobby\nPasswordAuthentication yes\n");
+    sandbox.overwrite("/etc/ssh/sshd_config", &mixed);
+    for arguments in [&["doctor", "--fix", "not-in-use"][..], &["setup", "sshd"]] {
+        let refused = sandbox.run(&[&["qrtotp"], arguments].concat()).exited(1);
+        assert!(
+            refused.stderr.contains("choose by `qrtotp setup --with key` or `--with password`"),
+            "{refused:?}"
+        );
+    }
 }
 
 #[test]

@@ -92,6 +92,24 @@ fn the_packages_have_the_module_that_is_tested_and_all_pages() {
 }
 
 #[test]
+fn no_path_of_the_machine_that_built_them_is_in_the_packages() {
+    let sandbox = host();
+    install(&sandbox);
+    let module = format!("{}/pam_qrtotp.so", sandbox.security_directory());
+    let sources = artefacts::sources().join("..").canonicalize().unwrap();
+    let crates = std::env::home_dir().unwrap().join(".cargo");
+    for file in [module.as_str(), "/usr/bin/qrtotp", "/usr/sbin/qrtotpd"] {
+        let bytes = std::fs::read(sandbox.path(file)).unwrap();
+        let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(has("/cargo/registry/src/"), "{file}: no path at all");
+        let places = [sources.to_str().unwrap(), crates.to_str().unwrap(), "/mnt/crates", "/mnt/build"];
+        for place in places {
+            assert!(!has(place), "{file} names {place}");
+        }
+    }
+}
+
+#[test]
 fn lintian_finds_neither_errors_nor_warnings() {
     let mut lintian = Command::new("lintian");
     lintian.args(["--allow-root", "--pedantic", "--fail-on", "error,warning"]).args(artefacts::packages());
@@ -167,13 +185,53 @@ fn with_the_answer_yes_removing_undoes_the_setups_but_no_file_that_was_edited_by
         shell(&sandbox, "qrtotp setup su --apply --no-timer").success();
         let answer = "echo libpam-qrtotp libpam-qrtotp/undo-setup boolean true | debconf-set-selections; ";
         sandbox.append("/etc/pam.d/chsh", "auth required pam_qrtotp.so\n");
+        let set_up = sandbox.read("/etc/pam.d/sudo");
         let refused = shell(&sandbox, &format!("{answer} dpkg --remove libpam-qrtotp")).exited(1);
         assert!(refused.stderr.contains("    /etc/pam.d/chsh\n"), "{refused:?}");
+        assert_eq!(sandbox.read("/etc/pam.d/sudo"), set_up, "undone for a package that stays");
         shell(&sandbox, "sed -i /qrtotp/d /etc/pam.d/chsh").success();
         shell(&sandbox, &format!("{answer} dpkg --remove libpam-qrtotp")).success();
         assert_eq!(sandbox.read("/etc/pam.d/sudo"), before);
         assert!(!sandbox.exists(&format!("{}/pam_qrtotp.so", sandbox.security_directory())));
     }
+}
+
+#[test]
+fn an_answer_is_for_one_removal_only() {
+    let sandbox = host();
+    install(&sandbox);
+    let _ = set_up_sudo(&sandbox);
+    let answer = "echo libpam-qrtotp libpam-qrtotp/undo-setup boolean true | debconf-set-selections; ";
+    shell(&sandbox, &format!("{answer} dpkg --remove libpam-qrtotp")).success();
+    shell(&sandbox, "dpkg --install /root/*.deb && qrtotp setup sudo --apply --no-timer").success();
+    let refused = shell(&sandbox, "dpkg --remove libpam-qrtotp").exited(1);
+    assert!(refused.stderr.contains("    /etc/pam.d/sudo\n"), "{refused:?}");
+}
+
+#[test]
+fn a_removal_that_is_refused_late_leaves_the_profile_on() {
+    let sandbox = host();
+    install(&sandbox);
+    sandbox.import("alice");
+    shell(&sandbox, "pam-auth-update --enable qrtotp").success();
+    // Behind the block that pam-auth-update writes, so that it does not take the line out.
+    sandbox.append("/etc/pam.d/common-auth", "auth optional pam_qrtotp.so\n");
+    let before = sandbox.read("/etc/pam.d/common-auth");
+    let refused = shell(&sandbox, "dpkg --remove libpam-qrtotp").exited(1);
+    assert!(refused.stderr.contains("    /etc/pam.d/common-auth\n"), "{refused:?}");
+    assert_eq!(sandbox.read("/etc/pam.d/common-auth"), before);
+    assert!(!sandbox.exists("/run/libpam-qrtotp.profile"));
+}
+
+#[test]
+fn purge_names_the_records_also_in_a_directory_of_the_admins_own() {
+    let sandbox = host();
+    install(&sandbox);
+    shell(&sandbox, "echo 'state_dir = \"/srv/totp\"' >/etc/qrtotp/qrtotp.toml && mount -t tmpfs tmpfs /srv && qrtotp config apply && qrtotp init")
+        .success();
+    let purged = shell(&sandbox, "dpkg --purge qrtotp libpam-qrtotp").success();
+    assert!(purged.stderr.contains("rm -r /etc/qrtotp/seal.key /srv/totp\n"), "{purged:?}");
+    assert!(!sandbox.exists("/etc/qrtotp/removed.state_dir"));
 }
 
 #[test]
@@ -193,25 +251,55 @@ fn on_a_terminal_removing_asks_and_does_what_is_answered() {
     assert!(!sandbox.read("/etc/pam.d/sudo").contains("qrtotp"));
 }
 
-/// A key to sign with, made where gpg finds it.
-fn signing_key(home: &std::path::Path) -> &'static str {
-    let key = "Tests <tests@tests.example>";
+const SIGNER: &str = "Tests <tests@tests.example>";
+
+/// The output of gpg with keys of its own.
+fn gpg(home: &std::path::Path, arguments: &[&str]) -> String {
+    let mut gpg = Command::new("gpg");
+    let output = gpg.env("GNUPGHOME", home).args(["--batch", "--quiet"]).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Two keys of one address; we can sign with the first only.
+fn signing_keys(home: &std::path::Path) {
     let _ = std::fs::remove_dir_all(home);
     std::fs::create_dir(home).unwrap();
-    let mut gpg = Command::new("gpg");
-    gpg.env("GNUPGHOME", home).args(["--batch", "--quiet", "--passphrase", "", "--quick-gen-key", key]);
-    assert!(gpg.status().unwrap().success());
-    key
+    let make =
+        || gpg(home, &["--passphrase", "", "--yes", "--quick-gen-key", SIGNER, "default", "sign", "never"]);
+    make();
+    let fingerprint = |what: &str| {
+        let listed = gpg(home, &["--with-colons", what, SIGNER]);
+        listed.lines().find_map(|line| Some(line.strip_prefix("fpr:")?.trim_matches(':').to_owned())).unwrap()
+    };
+    let stranger = fingerprint("--list-secret-keys");
+    gpg(home, &["--yes", "--delete-secret-keys", &stranger]);
+    make();
+}
+
+/// Runs `cargo xtask repo` with these keys.
+fn repository(home: &std::path::Path) -> std::process::Output {
+    let mut repo = Command::new(artefacts::xtask());
+    repo.args(["repo", SIGNER]).env("GNUPGHOME", home).output().unwrap()
 }
 
 #[test]
 fn a_host_installs_from_the_repository_and_refuses_one_that_was_changed() {
     let home = artefacts::target_directory().canonicalize().unwrap().join("gnupg-of-tests");
-    let key = signing_key(&home);
-    let made = Command::new(artefacts::xtask()).args(["repo", key]).env("GNUPGHOME", &home).output().unwrap();
+    signing_keys(&home);
+    let made = repository(&home);
+    let exported = artefacts::target_directory().join("repo/qrtotp.gpg");
+    let exported = gpg(&home, &["--with-colons", "--show-keys", exported.to_str().unwrap()]);
+    gpg(&home, &["--passphrase", "", "--yes", "--quick-gen-key", SIGNER, "default", "sign", "never"]);
+    let ambiguous = repository(&home);
     let _ = Command::new("gpgconf").env("GNUPGHOME", &home).args(["--kill", "gpg-agent"]).status();
     std::fs::remove_dir_all(home).unwrap();
     assert!(made.status.success(), "{made:?}");
+    assert_eq!(exported.matches("pub:").count(), 1, "one key only: {exported}");
+    let said = String::from_utf8_lossy(&ambiguous.stderr);
+    assert!(!ambiguous.status.success() && said.contains("2 secret keys for"), "{said}");
+    let release = artefacts::target_directory().join("repo/dists/stable/Release");
+    assert!(std::fs::read_to_string(release).unwrap().contains("\nValid-Until: "));
     let sandbox = host();
     let repo = artefacts::target_directory().join("repo");
     let copied = Command::new("cp").arg("--recursive").arg(repo).arg(sandbox.path("/var/repo")).status();

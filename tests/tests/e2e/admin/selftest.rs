@@ -57,6 +57,32 @@ fn a_good_host_passes_everything_and_nothing_of_it_changes() {
 }
 
 #[test]
+fn a_log_directory_elsewhere_a_strict_umask_and_a_configuration_not_applied_stay_as_they_are() {
+    let sandbox = host(&["sshd", "sudo"]);
+    let elsewhere = "mount -t tmpfs tmpfs /srv && cp -a /var/log /srv/log && touch /srv/log/wtmp /srv/log/btmp /srv/log/lastlog && \
+                     rm -rf /var/log && ln -s /srv/log /var/log && mkdir '/srv/a b' && mount -t tmpfs tmpfs '/srv/a b'";
+    sandbox.run(&["sh", "-c", elsewhere]).success();
+    sandbox.run(&["sh", "-c", "rm -r /etc/qrtotp/qrtotp.toml.applied*"]).success();
+    let content = ["find", "/srv", "/etc/qrtotp", "-printf", "%p %T@ %C@ %m %s\n"];
+    let before = sandbox.run(&content).success().stdout;
+    let tested = sandbox.run(&["sh", "-c", "umask 027; qrtotp selftest"]).exited(0);
+    assert!(tested.stdout.ends_with(" 0 failed, 0 not tried.\n"), "{tested:?}");
+    assert_eq!(sandbox.run(&content).success().stdout, before);
+}
+
+#[test]
+fn an_account_file_that_is_a_link_elsewhere_is_not_written() {
+    let sandbox = host(&[]);
+    sandbox
+        .run(&["sh", "-c", "mount -t tmpfs tmpfs /srv && mv /etc/shadow /srv && ln -s /srv/shadow /etc"])
+        .success();
+    let before = sandbox.read("/srv/shadow");
+    let refused = selftest(&sandbox).exited(2);
+    assert!(refused.stderr.contains("can't add to /etc/shadow"), "{refused:?}");
+    assert_eq!(sandbox.read("/srv/shadow"), before);
+}
+
+#[test]
 fn debian_13_passes_and_without_a_reader_the_qr_code_is_not_tried() {
     let Ok(root) = unpacked(NEWEST).canonicalize() else {
         assert!(artefacts::is_missing(NEWEST), "run `cargo xtask test`, which unpacks Debian {NEWEST}");

@@ -1,5 +1,7 @@
 //! `qrtotp setup`: its output, its changes, and that undoing restores everything, with real sshd and sudo.
 
+use rustix::process::Signal;
+
 use qrtotp_tests::{
     Output, Phone, Pty, Sandbox,
     shipped::{INSIDE, Knowledge},
@@ -7,6 +9,8 @@ use qrtotp_tests::{
 };
 
 const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-qrtotp.conf";
+
+const TRIAL_OF_ALICE: [&str; 7] = ["qrtotp", "setup", "sshd", "--apply", "--no-timer", "--trial", "alice"];
 
 /// A plain Debian host, with alice enrolled, whose services don't ask for a code yet.
 fn host() -> (Sandbox, Phone) {
@@ -88,7 +92,7 @@ fn a_step_that_fails_takes_everything_back() {
         (
             "echo nonsense >>/etc/ssh/sshd_config".to_owned(),
             "sed -i /nonsense/d /etc/ssh/sshd_config".to_owned(),
-            &["sshd", "sudo"][..],
+            &["sshd", "sudo", "--with", "password"][..],
         ),
         (format!("mv {module} /root"), format!("mv /root/pam_qrtotp.so {module}"), &["sudo"]),
         (
@@ -140,10 +144,38 @@ fn with_a_password_sshd_asks_for_both_and_neither_is_enough_alone() {
     assert!(right.inside && right.asked_for_code, "{right:?}");
 }
 
+#[test]
+fn a_trial_login_that_is_interrupted_or_asks_for_no_code_takes_everything_back() {
+    let (sandbox, phone) = host();
+    let _sshd = sandbox.start_debians_sshd();
+    sandbox.overwrite("/etc/ssh/ssh_host_ed25519_key.pub", &sandbox.read("/etc/ssh/tests_host_key.pub"));
+    let before = files(&sandbox);
+    let mut interrupted = trial(&sandbox);
+    interrupted.send("\u{3}");
+    assert!(interrupted.failure().contains("; everything is as it was"));
+    assert_eq!(files(&sandbox), before, "Ctrl-C");
+    for signal in [Signal::HUP, Signal::TERM] {
+        let mut ended = trial(&sandbox);
+        ended.signal(signal);
+        ended.finish();
+        assert_eq!(files(&sandbox), before, "{signal:?}");
+    }
+    // A rule that asks nobody for a code.
+    let rule = "[[rule]]\nname = \"here\"\nfrom = [\"127.0.0.0/8\"]\nthen = \"skip\"\n";
+    sandbox.edit_configuration(rule);
+    sandbox.apply_configuration().success();
+    let mut skipped = sandbox.pty(None, &TRIAL_OF_ALICE);
+    skipped.expect("assword: ");
+    skipped.send(PASSWORD);
+    let said = skipped.failure();
+    assert!(said.contains("alice got in, but no code was asked for"), "{said}");
+    assert_eq!(files(&sandbox), before);
+    drop(phone);
+}
+
 /// `setup sshd --apply` up to the code of the trial login.
 fn trial(sandbox: &Sandbox) -> Pty {
-    let mut pty =
-        sandbox.pty(None, &["qrtotp", "setup", "sshd", "--apply", "--no-timer", "--trial", "alice"]);
+    let mut pty = sandbox.pty(None, &TRIAL_OF_ALICE);
     pty.expect("Trial login of alice through sshd");
     pty.expect("assword: ");
     pty.send(PASSWORD);
@@ -157,8 +189,7 @@ fn the_trial_login_goes_through_the_running_sshd_and_a_wrong_code_takes_everythi
     let _sshd = sandbox.start_debians_sshd();
     let before = files(&sandbox);
     // A server with another key than the host's gets no password.
-    let trial_of_alice = ["qrtotp", "setup", "sshd", "--apply", "--no-timer", "--trial", "alice"];
-    let said = sandbox.pty(None, &trial_of_alice).failure();
+    let said = sandbox.pty(None, &TRIAL_OF_ALICE).failure();
     assert!(said.contains("Host key verification failed") && !said.contains("Password: "), "{said}");
     assert_eq!(files(&sandbox), before);
     sandbox.overwrite("/etc/ssh/ssh_host_ed25519_key.pub", &sandbox.read("/etc/ssh/tests_host_key.pub"));
@@ -175,7 +206,7 @@ fn the_trial_login_goes_through_the_running_sshd_and_a_wrong_code_takes_everythi
     let code = phone.code();
     sandbox.keep_secret(&code);
     right.send(&code);
-    assert!(right.success().contains("alice got in."));
+    assert!(right.success().contains("alice got in, with a code."));
     assert_ne!(files(&sandbox), before);
     let _ = sandbox.log.wait(&["event=login result=accepted", "user=alice service=sshd"]);
 }

@@ -1,34 +1,7 @@
 //! The audit trail in the journal of a real journald.
 
-use qrtotp_tests::{Output, Sandbox, clock, host::PAM_SUCCESS};
+use qrtotp_tests::{Sandbox, clock, host::PAM_SUCCESS};
 use std::time::Duration;
-
-/// Starts journald over an empty /var/log, sends it the lines of /tmp/lines as root and the lines of
-/// /tmp/forged as nobody, and runs the arguments.
-const JOURNAL: &str = r#"
-mount -t tmpfs tmpfs /var/log && rm -rf /run/systemd /run/log && mkdir -p /var/log/journal /run/systemd/journal || exit 99
-/usr/lib/systemd/systemd-journald 2>/dev/null & journald=$!
-until [ -S /run/systemd/journal/dev-log ]; do sleep 0.1; done
-chmod 755 /run /run/systemd /run/systemd/journal
-mount --bind /run/systemd/journal/dev-log /dev/log
-cat > /tmp/send.py <<'END'
-import os, socket, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-lines = open(sys.argv[1], "rb").read().splitlines()
-if "forged" in sys.argv[1]: os.setgroups([]); os.setgid(65534); os.setuid(65534)
-s.connect("/run/systemd/journal/dev-log")
-for line in lines: s.send(line)
-END
-python3 /tmp/send.py /tmp/lines && python3 /tmp/send.py /tmp/forged && sleep 1 && journalctl --sync
-"$@"; code=$?
-kill $journald; wait $journald; exit $code
-"#;
-
-fn in_journal(sandbox: &Sandbox, argv: &[&str]) -> Output {
-    sandbox.overwrite("/tmp/journal", JOURNAL);
-    let base = ["unshare", "--mount", "--propagation", "private", "sh", "/tmp/journal"];
-    sandbox.run(&[&base, argv].concat())
-}
 
 #[test]
 fn a_line_that_the_journal_dropped_is_named_and_logged_again_word_for_word() {
@@ -43,7 +16,7 @@ fn a_line_that_the_journal_dropped_is_named_and_logged_again_word_for_word() {
     clock::pause(Duration::from_secs(11)); // a later line may be on its way
     let steps = "qrtotp audit verify && exit 1; qrtotp audit repair && journalctl --sync && \
                  qrtotp audit verify && qrtotp audit --event login --json";
-    let said = in_journal(&sandbox, &["sh", "-c", steps]).success().stdout;
+    let said = sandbox.in_journal(&["sh", "-c", steps]).success().stdout;
     let [lost, again, proven] =
         ["alice seq 2: lost", "1 lines logged again; 0 findings", "Nothing was changed"]
             .map(|text| said.find(text));
@@ -62,7 +35,7 @@ fn lines_in_the_journal_are_proven_and_what_a_user_wrote_to_it_is_shown_as_forge
     let forged: Vec<_> = lines.iter().map(|line| line.replace("seq=2", "seq=3")).collect();
     sandbox.overwrite("/tmp/lines", &format!("{}\n", lines.join("\n")));
     sandbox.overwrite("/tmp/forged", &format!("{}\n", forged.join("\n")));
-    let audit = |more: &[&str]| in_journal(&sandbox, &[&["qrtotp", "audit"], more].concat());
+    let audit = |more: &[&str]| sandbox.in_journal(&[&["qrtotp", "audit"], more].concat());
     let verified = audit(&["verify"]).success().stdout;
     assert!(verified.contains("3 proven") && verified.contains("4 look-alikes"), "{verified}");
     let shown = audit(&["--event", "login"]).success().stdout;
@@ -90,7 +63,7 @@ fn watch_names_what_happens_after_its_start_and_not_what_was_before() {
     let steps = "qrtotp watch --json >/tmp/watched & watch=$!; sleep 2; [ -s /tmp/watched ] && exit 9
         sed 's/user=alice/user=bob/' /tmp/lines >/tmp/again; python3 /tmp/send.py /tmp/again; journalctl --sync
         for n in 1 2 3 4 5 6 7 8 9; do [ -s /tmp/watched ] && break; sleep 0.5; done; kill $watch; cat /tmp/watched";
-    let said = in_journal(&sandbox, &["sh", "-c", steps]).stdout;
+    let said = sandbox.in_journal(&["sh", "-c", steps]).stdout;
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.contains("\"rule\":\"codes-guessed\"") && said.contains("\"user\":\"bob\""), "{said}");
 }

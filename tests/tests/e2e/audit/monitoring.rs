@@ -52,6 +52,38 @@ fn fail2ban_finds_the_addresses_that_were_refused_and_no_other() {
     assert_eq!(found, ["192.0.2.7", "2001:db8::7", "203.0.113.5"]);
 }
 
+/// The fields that a file has the journal demand.
+fn journal_fields(file: &str, line: &str) -> Vec<String> {
+    let text = conf(file);
+    let rest = text.split_once(&format!("\n{line}")).expect("no such line").1;
+    let fields = rest.split_whitespace().map(|word| word.trim_matches('"')).filter(|word| *word != "-");
+    fields.take_while(|word| word.contains('=')).map(str::to_owned).collect()
+}
+
+#[test]
+fn bans_come_from_lines_that_root_wrote_and_never_from_look_alikes_of_a_user() {
+    let sandbox = refused();
+    let lines = sandbox.log.lines();
+    let forged: String = lines.iter().map(|line| line.replace("192.0.2.7", "192.0.2.66") + "\n").collect();
+    sandbox.overwrite("/tmp/lines", &format!("{}\n", lines.join("\n")));
+    sandbox.overwrite("/tmp/forged", &forged);
+    for (file, line) in
+        [("fail2ban/filter.conf", "journalmatch ="), ("crowdsec/acquis.yaml", "journalctl_filter:")]
+    {
+        let fields = journal_fields(file, line);
+        let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+        let read = sandbox.in_journal(&[&["journalctl", "--output", "cat"], fields.as_slice()].concat());
+        let read = read.success().stdout;
+        assert!(read.contains("rhost=192.0.2.7 ") && !read.contains("192.0.2.66"), "{file}: {read}");
+    }
+    // A line of a file, which anybody may have written, is none that CrowdSec's parser takes.
+    let (acquisition, parser) = (conf("crowdsec/acquis.yaml"), conf("crowdsec/parser.yaml"));
+    assert!(
+        acquisition.contains("  type: qrtotp\n")
+            && parser.contains("filter: \"evt.Parsed.program == 'qrtotp'\"")
+    );
+}
+
 /// Names of our metrics in a text.
 fn metrics_in(text: &str) -> Vec<String> {
     let word = |c: char| c.is_ascii_lowercase() || c == '_';
@@ -102,7 +134,9 @@ cscli -c $d/config.yaml machines add --auto --force -f $d/local_api_credentials.
 crowdsec -no-cs -c $d/config.yaml >$d/api.log 2>&1 & api=$!
 trap 'kill $api' EXIT
 for n in 1 2 3 4 5 6 7 8 9; do grep -q . $d/api.log && break; sleep 0.3; done; sleep 1
-cscli -c $d/config.yaml explain --file /tmp/auth.log --type syslog -v
+# As journalctl prints them.
+sed 's/^2026-11-29T10:00:00+00:00/Nov 29 10:00:00/' /tmp/auth.log >/tmp/journal.log
+cscli -c $d/config.yaml explain --file /tmp/journal.log --type qrtotp -v
 "#;
 
 #[test]

@@ -1,0 +1,81 @@
+//! Replaces a file in a directory that somebody else may own, such as node_exporter's. It follows no link;
+//! readers see the old content or the new one.
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use std::fs::File;
+use std::io::{Error, ErrorKind, Write};
+use std::path::Path;
+
+/// Puts `bytes` in place of the file, with a mode that the umask narrows.
+///
+/// # Errors
+/// The directory is reached through a link, or can't be written to.
+pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> std::io::Result<()> {
+    let path = std::path::absolute(path)?;
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::new(ErrorKind::InvalidInput, "not a file's path"));
+    };
+    let how = OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let directory = openat2(AT_FDCWD, parent, how).map_err(|errno| match errno {
+        Errno::ELOOP => {
+            Error::new(ErrorKind::InvalidInput, "its directory is behind a link; give its real path")
+        }
+        errno => errno.into(),
+    })?;
+    let mut next = name.to_owned();
+    next.push(".new"); // node_exporter reads *.prom only
+    match unlinkat(&directory, &*next, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut file = File::from(openat(&directory, &*next, flags, mode)?);
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    renameat(&directory, &*next, &directory, name)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    const MODE: Mode = Mode::S_IRUSR;
+
+    #[test]
+    fn the_file_is_replaced_and_a_link_in_its_place_or_in_that_of_the_next_one_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().canonicalize().unwrap().join(name);
+        fs::write(path("victim"), "precious").unwrap();
+        symlink("victim", path("x.prom")).unwrap();
+        symlink("victim", path("x.prom.new")).unwrap();
+        for content in ["first", "second"] {
+            replace(&path("x.prom"), content.as_bytes(), MODE).unwrap();
+            assert_eq!(fs::read_to_string(path("x.prom")).unwrap(), content);
+        }
+        assert!(path("x.prom").symlink_metadata().unwrap().is_file() && !path("x.prom.new").exists());
+        assert_eq!(path("x.prom").metadata().unwrap().permissions().mode() & 0o777, 0o400);
+        assert_eq!(fs::read_to_string(path("victim")).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_directory_behind_a_link_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().canonicalize().unwrap().join(name);
+        fs::create_dir_all(path("etc/below")).unwrap();
+        symlink("etc", path("link")).unwrap();
+        for name in ["link/x.prom", "link/below/x.prom"] {
+            let refused = replace(&path(name), b"x", MODE).unwrap_err();
+            assert!(refused.to_string().contains("behind a link"), "{name}: {refused}");
+        }
+        assert_eq!(fs::read_dir(path("etc")).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,34 @@
+//! A real journald in a sandbox.
+
+use crate::{Output, Sandbox};
+
+/// Starts journald over an empty /var/log, sends it the lines of /tmp/lines as root and the lines of
+/// /tmp/forged as nobody, and runs the arguments.
+const JOURNAL: &str = r#"
+mount -t tmpfs tmpfs /var/log && rm -rf /run/systemd /run/log && mkdir -p /var/log/journal /run/systemd/journal || exit 99
+/usr/lib/systemd/systemd-journald 2>/dev/null & journald=$!
+until [ -S /run/systemd/journal/dev-log ]; do sleep 0.1; done
+chmod 755 /run /run/systemd /run/systemd/journal
+mount --bind /run/systemd/journal/dev-log /dev/log
+cat > /tmp/send.py <<'END'
+import os, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+lines = open(sys.argv[1], "rb").read().splitlines()
+if "forged" in sys.argv[1]: os.setgroups([]); os.setgid(65534); os.setuid(65534)
+s.connect("/run/systemd/journal/dev-log")
+for line in lines: s.send(line)
+END
+python3 /tmp/send.py /tmp/lines && python3 /tmp/send.py /tmp/forged && sleep 1 && journalctl --sync
+"$@"; code=$?
+kill $journald; wait $journald; exit $code
+"#;
+
+impl Sandbox {
+    /// Runs a command beside a journald that got the lines of /tmp/lines from root, and those of /tmp/forged
+    /// from nobody.
+    pub fn in_journal(&self, argv: &[&str]) -> Output {
+        self.overwrite("/tmp/journal", JOURNAL);
+        let base = ["unshare", "--mount", "--propagation", "private", "sh", "/tmp/journal"];
+        self.run(&[&base, argv].concat())
+    }
+}
