@@ -103,3 +103,47 @@ fn a_recovery_code_opens_no_account_whose_codes_were_replaced_while_it_was_hashe
     let (outcome, _) = watched(&mut w, "alice", &human.codes[0], replaced);
     assert_eq!((outcome, w.reason().as_str()), (Outcome::Denied, "wrong_code"));
 }
+
+/// A shared store, which commits by comparing: the record is removed elsewhere between the first run of the
+/// function and the commit, and the repetition finds no record. It does all that [`Store`] demands.
+struct RemovedMeanwhile<'a>(&'a FileStore);
+
+impl Store for RemovedMeanwhile<'_> {
+    fn key(&self) -> &SealKey {
+        self.0.key()
+    }
+
+    fn load(&self, name: &Name) -> Result<Option<Account>, StoreError> {
+        self.0.load(name)
+    }
+
+    fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
+        if let Some(Account { record, mut state }) = self.0.load(name)? {
+            f(&record, &mut state);
+            self.0.remove_account(name)?; // another host; so the commit fails
+        }
+        self.0.change_state(name, f) // finds no record, so `f` does not run
+    }
+
+    fn simulate(&self, f: &mut dyn FnMut(&Record, &mut State)) {
+        self.0.simulate(f);
+    }
+
+    fn change_account(&self, _: &Name, _: &mut dyn FnMut(&mut Option<Account>)) -> Result<(), StoreError> {
+        unreachable!("a login changes no record")
+    }
+}
+
+#[test]
+fn what_a_store_did_not_commit_admits_nobody() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    let code = w.code(&secret, 0);
+    w.log.0.clear();
+    let (ctx, store) = w.with_store(World::subject("alice"));
+    let store = RemovedMeanwhile(store);
+    let outcome = login(Ctx { store: &store, ..ctx }, &Options::default(), &mut Human::says([say(&code)]));
+    assert!(w.store.load(&World::name()).unwrap().is_none());
+    assert_eq!(outcome, Outcome::Denied, "{:?}", w.log.0);
+    assert!(!w.log.0.iter().any(|line| line.contains("result=accepted")), "{:?}", w.log.0);
+}
