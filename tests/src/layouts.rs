@@ -1,4 +1,4 @@
-//! Whole hosts as files: the PAM and sshd files of tests/tests/e2e/data/layouts, and the result of `setup` on each.
+//! Whole hosts as files: PAM and sshd files of tests/tests/e2e/data/layouts, and the result of `setup`.
 
 use crate::{
     Phone, Sandbox, artefacts,

@@ -43,8 +43,8 @@ pub fn release() -> Result<Artefacts> {
     })
 }
 
-/// A setting for cargo, the same as in debian/rules, which then finds all of it built: no path of this machine is
-/// in the artefacts. It adds to the flags of .cargo/config.toml; the variable RUSTFLAGS would replace them.
+/// A setting for cargo, the same as in debian/rules, which then finds it all built: the artefacts have no
+/// path of this machine. It adds to the flags of .cargo/config.toml; RUSTFLAGS would replace them.
 fn remap() -> Result<String> {
     let source = workspace().canonicalize()?;
     let flag = |from: &Path, to: &str| format!("\"--remap-path-prefix={}={to}\"", from.display());

@@ -1,4 +1,4 @@
-//! `qrtotp setup` on the files of whole hosts: it protects them and can be undone, or says what it does not take and
+//! `qrtotp setup` on the files of whole hosts: it protects them and can be undone, or refuses and
 //! leaves all as it was; and if the trial login fails, all is as before.
 
 use qrtotp_tests::{
