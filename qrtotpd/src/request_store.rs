@@ -78,7 +78,7 @@ impl Store for RequestStore<'_> {
         self.wait_without_turn(|store| store.load(name))
     }
 
-    fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
+    fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<bool, StoreError> {
         self.wait_without_turn(|store| store.change_state(name, f))
     }
 

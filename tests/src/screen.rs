@@ -33,7 +33,7 @@ pub fn scan_off(text: &str, background: Background, geometry: &str) -> Option<St
 
 #[must_use]
 pub fn scan_in(terminal: Terminal, text: &str, background: Background, geometry: &str) -> Option<String> {
-    // A single picture that one decoder can't read is no fault of the screen: a phone looks at many, and moves.
+    // A picture that one decoder can't read is no fault of the screen: a phone looks at many, and moves.
     let photograph = || photograph_of(terminal, text, background, geometry);
     let agree = |readings: &[Reading]| readings.iter().all(|reading| reading.text == readings[0].text);
     let mut readings = decoders::read_png(&photograph());

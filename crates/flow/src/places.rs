@@ -76,8 +76,9 @@ pub fn trust_place(
         lines.add(&Event::new(Kind::PlaceTrusted, subject), now, state);
         true
     })?;
+    let done = done.ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
     lines.emit_with(Kind::PlaceTrusted, &format!("{shown} is familiar for a day"), ctx.audit);
-    done.ok_or_else(|| AdminError::NotEnrolled(name.clone()))
+    Ok(done)
 }
 
 /// Forgets a place (`None`: all of them), and the codes that rules with `remember` need not ask for again
@@ -105,6 +106,7 @@ pub fn forget_places(ctx: &mut Ctx<'_>, name: &Name, place: Option<NamedPlace>) 
         }
         gone
     })?;
-    lines.emit_with(Kind::PlacesForgotten, &format!("{} places", gone.unwrap_or(0)), ctx.audit);
-    gone.ok_or_else(|| AdminError::NotEnrolled(name.clone()))
+    let gone = gone.ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
+    lines.emit_with(Kind::PlacesForgotten, &format!("{gone} places"), ctx.audit);
+    Ok(gone)
 }

@@ -100,7 +100,10 @@ fn decide(
     let first =
         store.update_state(name, |record, state| verify_and_chain(rules, answer, record, state, lines))?;
     let (set, salt, before, refused) = match first {
-        None => return Ok(Verification::refused(Refusal::NotEnrolled, answer.means(), 0)),
+        None => {
+            lines.clear(); // of a run that was not kept
+            return Ok(Verification::refused(Refusal::NotEnrolled, answer.means(), 0));
+        }
         Some(FirstUpdate::Done(verification)) => return Ok(verification),
         Some(FirstUpdate::TryRecovery { set, salt, before, refused }) => (set, salt, before, refused),
     };
@@ -115,6 +118,9 @@ fn decide(
         rules.chain(claimed.as_ref().unwrap_or(&refused), state, lines);
         claimed
     })?;
+    if claimed.is_none() {
+        lines.clear();
+    }
     Ok(claimed.flatten().unwrap_or(refused))
 }
 

@@ -64,13 +64,13 @@ pub trait Store {
     /// The store or the record can't be trusted or read.
     fn load(&self, name: &Name) -> Result<Option<Account>, StoreError>;
 
-    /// Changes the hot part: lock, read, `f`, write, make durable; only then does it return. `f` does not run
-    /// if there is no record. Nothing is allocated after `f`, and `f` should allocate nothing after a
-    /// decision: the process could end there.
+    /// Changes the hot part: lock, read, `f`, write, make durable; only then does it return. True: what the
+    /// last run of `f` did is durable. False: there is no record, and nothing of any run was kept. Nothing is
+    /// allocated after `f`, and `f` should allocate nothing after a decision: the process could end there.
     ///
     /// # Errors
     /// As [`Store::load`]; the lock was not free in time; the new state could not be made durable.
-    fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError>;
+    fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<bool, StoreError>;
 
     /// Does the disk I/O of [`Store::change_state`] for no account. Refusing unknown, unenrolled and
     /// throttled users must cost the same as a wrong code of an enrolled account, or timing reveals who is
@@ -98,8 +98,8 @@ pub trait StoreExt: Store {
         mut f: impl FnMut(&Record, &mut State) -> T,
     ) -> Result<Option<T>, StoreError> {
         let mut result = None;
-        self.change_state(name, &mut |record, state| result = Some(f(record, state)))?;
-        Ok(result)
+        let is_kept = self.change_state(name, &mut |record, state| result = Some(f(record, state)))?;
+        Ok(result.filter(|_| is_kept))
     }
 
     /// As [`Store::change_account`].

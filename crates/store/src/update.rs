@@ -31,8 +31,8 @@ impl Store for FileStore {
         Ok(Some(Account { record: opened.record, state: opened.loaded.state }))
     }
 
-    fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
-        let Some(dir) = self.account_dir(name)? else { return Ok(()) };
+    fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<bool, StoreError> {
+        let Some(dir) = self.account_dir(name)? else { return Ok(false) };
         with_critical_section(|| {
             let dir = self.lock(dir)?;
             let mut opened = self.read(dir.as_fd(), name)?;
@@ -44,7 +44,7 @@ impl Store for FileStore {
             if state != opened.loaded.state || !opened.loaded.both_whole {
                 opened.write_state(&state)?;
             }
-            Ok(())
+            Ok(true)
         })
     }
 

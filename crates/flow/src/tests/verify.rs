@@ -20,7 +20,7 @@ impl Store for Watched<'_> {
         self.store.load(name)
     }
 
-    fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
+    fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<bool, StoreError> {
         let is_claim = self.visits.borrow().contains(&"verify");
         if is_claim {
             (self.meanwhile)(self.store);
@@ -117,7 +117,7 @@ impl Store for RemovedMeanwhile<'_> {
         self.0.load(name)
     }
 
-    fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
+    fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<bool, StoreError> {
         if let Some(Account { record, mut state }) = self.0.load(name)? {
             f(&record, &mut state);
             self.0.remove_account(name)?; // another host; so the commit fails

@@ -166,7 +166,7 @@ impl Store for Replay<'_> {
         self.read(Op::Look).map(Some)
     }
 
-    fn change_state(&self, _: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
+    fn change_state(&self, _: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<bool, StoreError> {
         let mut account = self.read(Op::Lock)?;
         let before = account.state.clone();
         f(&account.record, &mut account.state);
@@ -174,7 +174,7 @@ impl Store for Replay<'_> {
             self.write_state(&account.state)?;
         }
         self.step(Op::Unlock)?;
-        Ok(())
+        Ok(true)
     }
 
     fn simulate(&self, _: &mut dyn FnMut(&Record, &mut State)) {}
