@@ -10,8 +10,8 @@ use crate::{
     step::{run, say},
 };
 
-/// How long hosts trust it: nobody on the way can hold back newer packages for longer.
-const VALID: &str = "180 days";
+/// How long hosts take the repository as it is. A copy that someone holds back is refused after that.
+const VALID_DAYS: u32 = 180;
 
 /// `key` is what gpg calls it: a fingerprint or an address.
 ///
@@ -38,15 +38,14 @@ pub fn make(key: &str) -> Result<()> {
         fs::copy(&package, pool.join(package.file_name().context("a package without a name")?))?;
     }
     fs::write(index.join("Packages"), printed(&repo, "apt-ftparchive", &["packages", "pool"])?)?;
-    let until = [&format!("--date={VALID}"), "--utc", "+%a, %d %b %Y %H:%M:%S UTC"];
-    let until = printed(&repo, "date", &until)?;
+    let seconds = (VALID_DAYS * 86_400).to_string();
     let fields = [
         ("Origin", "pam_qrtotp"),
         ("Suite", "stable"),
         ("Codename", "stable"),
         ("Components", "main"),
         ("Architectures", architecture.trim()),
-        ("Valid-Until", until.trim()),
+        ("ValidTime", &seconds),
     ];
     let options = fields.map(|(name, value)| format!("-oAPT::FTPArchive::Release::{name}={value}"));
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
@@ -58,7 +57,7 @@ pub fn make(key: &str) -> Result<()> {
     gpg(&["--output", "InRelease", "--clear-sign", "Release"])?;
     gpg(&["--output", "Release.gpg", "--armor", "--detach-sign", "Release"])?;
     run(Command::new("gpg").current_dir(&repo).args(["--batch", "--output", "qrtotp.gpg", "--export", key]))?;
-    say(&format!("made {}, valid for {VALID}: docs/INTERNALS.md says what hosts do with it", repo.display()));
+    say(&format!("made {}, valid for {VALID_DAYS} days: docs/INTERNALS.md says what hosts do with it", repo.display()));
     Ok(())
 }
 
