@@ -9,7 +9,7 @@ use qrtotp_audit::{Event, Kind};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{
     Applied, Compiled, Config, ConfigError, ConfigFile, Names, Stamp, applied_path, compile, digest,
-    restamped,
+    restamped, upgraded,
 };
 use qrtotp_values::UnixTime;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -68,7 +68,7 @@ pub fn compiled(path: &Path) -> Result<Compiled, Failure> {
 
 /// The configuration in force. One that was never applied is applied now.
 pub fn load(path: &Path) -> Result<ConfigFile, Failure> {
-    if let Err(ConfigError::NotApplied(_)) = ConfigFile::load(path, SystemClock.now()) {
+    if let Err(ConfigError::NotApplied(_)) = read(path) {
         let place = AppliedFile::locked(path)?;
         // Another process may have applied it while we waited for the lock.
         if place.current()?.is_none() {
@@ -77,6 +77,17 @@ pub fn load(path: &Path) -> Result<ConfigFile, Failure> {
     }
     expire(path)?;
     Ok(ConfigFile::load(path, SystemClock.now())?)
+}
+
+/// The configuration in force, from a file of any version.
+pub fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
+    match ConfigFile::load(path, SystemClock.now()) {
+        // If the lock can't be had, the file stays what it is called: damaged.
+        Err(ConfigError::Damaged(_)) if AppliedFile::locked(path).is_ok() => {
+            ConfigFile::load(path, SystemClock.now())
+        }
+        loaded => loaded,
+    }
 }
 
 /// As [`load`], for a dry run: what is in force, or would be. Changes nothing.
@@ -150,7 +161,22 @@ impl AppliedFile {
         lock.set_permissions(Permissions::from_mode(0o700))
             .map_err(|error| failure("lock", &earlier, &error))?;
         lock.lock().map_err(|error| failure("lock", &earlier, &error))?;
-        Ok(Self { file, dir, _lock: lock })
+        let place = Self { file, dir, _lock: lock };
+        place.upgrade()?;
+        Ok(place)
+    }
+
+    /// Rewrites files of an earlier version, which logins do not read, in today's form.
+    fn upgrade(&self) -> Result<(), Failure> {
+        if let Some(Ok(Some(bytes))) = self.current()?.map(|bytes| upgraded(&bytes)) {
+            self.put(&bytes)?;
+        }
+        for number in self.earlier() {
+            if let Ok(Some(bytes)) = upgraded(&self.earlier_bytes(number)?) {
+                self.write(&earlier_dir(&self.file).join(number.to_string()), &bytes)?;
+            }
+        }
+        Ok(())
     }
 
     /// The file as it is.

@@ -63,17 +63,11 @@ fn slots(mut input: Input<'_>) {
         bytes.resize(slot::USED, 0);
     }
     let [first, second] = &written;
-    let mut whole = [reference(first), reference(second)];
-    // The newest one that holds a state counts.
-    let newest = loop {
-        let newest = match &whole {
-            [Some(a), Some(b)] => usize::from(a.sequence <= b.sequence),
-            [a, _] => usize::from(a.is_none()),
-        };
-        match &whole[newest] {
-            Some(slot) if slot.state().is_none() => whole[newest] = None,
-            found => break found.as_ref(),
-        }
+    let whole = [reference(first), reference(second)];
+    let newest = match (&whole[0], &whole[1]) {
+        (Some(a), Some(b)) if a.sequence > b.sequence => Some(a),
+        (Some(a), None) => Some(a),
+        (_, b) => b.as_ref(),
     };
     let expected = newest.and_then(Whole::state);
     let loaded = load(first, second);
@@ -132,11 +126,7 @@ pub(crate) fn reference(slot: &[u8]) -> Option<Whole> {
     let sum = u32::from_le_bytes(header[16..].try_into().ok()?);
     let known = header[..4] == *b"QRTS" && matches!(version, 1..=4) && header[5] == 0;
     let sequence = u64::from_le_bytes(header[8..16].try_into().ok()?);
-    (known && sum_of(version, &header[..16], &payload) == sum).then_some(Whole {
-        version,
-        sequence,
-        payload,
-    })
+    (known && sum_of(version, &header[..16], &payload) == sum).then_some(Whole { version, sequence, payload })
 }
 
 fn sum_of(version: u8, header: &[u8], payload: &[u8]) -> u32 {
@@ -144,7 +134,7 @@ fn sum_of(version: u8, header: &[u8], payload: &[u8]) -> u32 {
         return crc32([header, payload].concat());
     }
     let sum = crate::applied::sum(crate::applied::sum(0xcbf2_9ce4_8422_2325, header), payload);
-    (sum ^ (sum >> 32)) as u32
+    sum as u32
 }
 
 /// CRC-32 of ISO-HDLC, a bit at a time.

@@ -122,7 +122,11 @@ impl EnrollDialog for Host<'_> {
     fn first_code(&mut self, _: QrState<'_>, _: Option<&str>) -> Result<Reply, NoAnswer> {
         Err(NoAnswer)
     }
-    fn recovery_codes(&mut self, _: &[zeroize::Zeroizing<String>], _: Option<&str>) -> Result<CodesDelivery, NoAnswer> {
+    fn recovery_codes(
+        &mut self,
+        _: &[zeroize::Zeroizing<String>],
+        _: Option<&str>,
+    ) -> Result<CodesDelivery, NoAnswer> {
         Err(NoAnswer)
     }
 }

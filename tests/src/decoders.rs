@@ -46,10 +46,10 @@ pub fn inverted(png: &[u8]) -> Vec<u8> {
     piped("convert", &["-", "-negate", "png:-"], png)
 }
 
-/// The picture (PNG) as from a smaller distance: each of its pixels is drawn a third larger.
+/// The picture (PNG) as from another distance, `scale` such as `133%`.
 #[must_use]
-pub fn from_nearby(png: &[u8]) -> Vec<u8> {
-    piped("convert", &["-", "-resize", "133%", "png:-"], png)
+pub fn scaled(png: &[u8], scale: &str) -> Vec<u8> {
+    piped("convert", &["-", "-resize", scale, "png:-"], png)
 }
 
 /// The Python environment with the decoders from PyPI.

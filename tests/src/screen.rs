@@ -37,11 +37,11 @@ pub fn scan_in(terminal: Terminal, text: &str, background: Background, geometry:
     let photograph = || photograph_of(terminal, text, background, geometry);
     let agree = |readings: &[Reading]| readings.iter().all(|reading| reading.text == readings[0].text);
     let mut readings = decoders::read_png(&photograph());
-    if !agree(&readings) {
-        readings = decoders::read_png(&photograph());
-    }
-    if !agree(&readings) {
-        readings = decoders::read_png(&decoders::from_nearby(&photograph()));
+    for scale in ["100%", "133%", "200%", "75%"] {
+        if agree(&readings) {
+            break;
+        }
+        readings = decoders::read_png(&decoders::scaled(&photograph(), scale));
     }
     decoders::agreed(&readings)
 }

@@ -57,7 +57,10 @@ pub fn make(key: &str) -> Result<()> {
     gpg(&["--output", "InRelease", "--clear-sign", "Release"])?;
     gpg(&["--output", "Release.gpg", "--armor", "--detach-sign", "Release"])?;
     run(Command::new("gpg").current_dir(&repo).args(["--batch", "--output", "qrtotp.gpg", "--export", key]))?;
-    say(&format!("made {}, valid for {VALID_DAYS} days: docs/INTERNALS.md says what hosts do with it", repo.display()));
+    say(&format!(
+        "made {}, valid for {VALID_DAYS} days: docs/INTERNALS.md says what hosts do with it",
+        repo.display()
+    ));
     Ok(())
 }
 

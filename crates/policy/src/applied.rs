@@ -17,7 +17,7 @@ use blake2::digest::{Digest, consts::U32};
 use qrtotp_values::{UnixTime, checksum};
 use std::path::{Path, PathBuf};
 
-const MAGIC: &[u8] = b"QRTP";
+pub(super) const MAGIC: &[u8] = b"QRTP";
 const VERSION: u16 = 2;
 /// The longest file, in bytes.
 pub const LONGEST: usize = 64 * 1024;
@@ -379,7 +379,7 @@ pub fn settings(file: &[u8]) -> Result<Vec<(String, String)>, Damaged> {
 }
 
 /// The body after its header.
-fn sealed(body: &[u8]) -> Vec<u8> {
+pub(super) fn sealed(body: &[u8]) -> Vec<u8> {
     let mut file = Vec::with_capacity(body.len() + 14);
     file.extend_from_slice(MAGIC);
     file.extend_from_slice(&VERSION.to_le_bytes());

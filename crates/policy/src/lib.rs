@@ -31,6 +31,7 @@ mod rules;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod version_1;
 
 pub use applied::{Applied, Compiled, Failed, SourceFile, Stamp, compile, digest, restamped, settings};
 pub use brand::{Brand, Colour};
@@ -45,3 +46,4 @@ pub use rules::{
     Condition, Conditions, Decision, Effects, Facts, Group, Hours, Known, Lookups, Names, Network, Origin,
     Outcome, OwnedEffects, Pattern, Rule, RuleSet, Test, address, local_time, minute_of_week,
 };
+pub use version_1::upgraded;

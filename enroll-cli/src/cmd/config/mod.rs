@@ -17,13 +17,13 @@ mod words;
 pub use check::{disk, settings, store};
 pub use explain::explained;
 
-use crate::applied::expire;
+use crate::applied::{self, expire};
 use crate::cli::Config;
 use crate::context::config_file;
 use crate::error::{Exit, Failure};
 use nix::unistd::{Uid, User};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_policy::{Applied, ConfigError, ConfigFile, applied_path};
+use qrtotp_policy::{Applied, ConfigError, applied_path};
 use qrtotp_store::FileStore;
 use std::path::Path;
 
@@ -61,7 +61,7 @@ struct Stored {
 /// The applied configuration; `None` if none was ever applied.
 fn stored(path: &Path) -> Result<Option<Stored>, Failure> {
     let now = SystemClock.now();
-    match ConfigFile::load(path, now) {
+    match applied::read(path) {
         Err(ConfigError::NotApplied(_)) => return Ok(None),
         loaded => loaded?,
     };

@@ -336,7 +336,8 @@ fn an_upgrade_from_the_time_of_one_package_keeps_configuration_accounts_and_logi
         let edited = sandbox.read("/etc/qrtotp/qrtotp.toml");
         let sudo = sandbox.read("/etc/pam.d/sudo");
         // As an earlier version wrote it: the new module does not read it.
-        let older = "printf '\\001' | dd of=/etc/qrtotp/qrtotp.toml.applied bs=1 seek=4 conv=notrunc status=none";
+        let older =
+            "printf '\\001' | dd of=/etc/qrtotp/qrtotp.toml.applied bs=1 seek=4 conv=notrunc status=none";
         shell(&sandbox, older).success();
         shell(&sandbox, "apt-get --assume-yes install /root/*.deb").success();
         assert_eq!(sandbox.read("/etc/qrtotp/qrtotp.toml"), edited);
