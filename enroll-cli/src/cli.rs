@@ -42,7 +42,7 @@ pub struct Cli {
     /// The configuration, see qrtotp.toml(5); the sealing key lies beside it
     #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_PATH, display_order = LAST)]
     pub config: PathBuf,
-    /// Have the broker that listens there do it. People who are not root use it anyhow, at /run/qrtotp/socket
+    /// Send the request to the broker (qrtotpd) on this socket. The default without root: /run/qrtotp/socket
     #[arg(long, global = true, value_name = "PATH", display_order = LAST)]
     pub socket: Option<PathBuf>,
     #[command(subcommand)]
@@ -57,30 +57,31 @@ pub enum Command {
     Init,
     /// Have services ask for codes: show what would change, and with --apply change it (root only)
     ///
-    /// For each service one line is put into its PAM file, behind the password, where the check that `doctor`
-    /// makes says that exactly the password and the code are needed; also sudo-i with sudo, and su-l with su.
-    /// sshd also gets /etc/ssh/sshd_config.d/00-qrtotp.conf. If no place is right, nothing is changed.
+    /// Adds one line to each service's PAM file, after the line that checks the password. `sudo` includes
+    /// sudo-i, and `su` includes su-l. sshd also gets /etc/ssh/sshd_config.d/00-qrtotp.conf. If `doctor`'s
+    /// check finds no safe place for the line, nothing changes.
     ///
-    /// --apply keeps what was there, checks each step and takes everything back if one fails. If sshd
-    /// changes, the last step is a trial login through it, on your terminal and with your device: ssh asks,
-    /// and sees what you type, not this command. Then log in from a second terminal and give `qrtotp setup
-    /// --keep` there: without it a systemd timer undoes everything, also after a reboot.
+    /// --apply saves the old files, checks each step, and restores them if one fails. If sshd changes, it
+    /// ends with a trial login by ssh; this command does not see your password or code. Then log in from a
+    /// second terminal and run `qrtotp setup --keep` there: without it a systemd timer undoes everything,
+    /// also after a reboot.
     Setup(Setup),
     /// Enrol an authenticator app: show a QR code, ask for a first code, then activate it
     ///
-    /// Nothing is kept before the first code was right; stop at any time and the account is as it was.
+    /// If you stop before the first code is accepted, the account is unchanged.
     Enroll(Enroll),
     /// Show what is enrolled: devices, recovery codes left, lock and token. Never a secret
     Status(Status),
-    /// List all accounts, a line each: standing, devices, last use, recovery codes left, lock and token (root
+    /// List all accounts, a line each: status, devices, last use, recovery codes left, lock and token (root
     /// only)
     ///
     /// Sorted by name if there are at most 1000, else in no order. An account whose record can't be read is
     /// reported on standard error, and the exit code is then 2.
     List(List),
-    /// Check a code from standard input exactly as a login would
+    /// Check a code from standard input, and use it up
     ///
-    /// Prints "accepted" (exit code 0) or "denied" (exit code 1). An accepted code is used up.
+    /// Prints "accepted" (exit code 0), "denied", or "ignored" if the account needs no code (both exit code
+    /// 1). Rules are not applied: see `qrtotp config explain`.
     ///
     /// With --stdin-json, for a service account that [broker.services] in the configuration lists: reads one
     /// line of at most 4 KiB from standard input, a JSON object with the texts user, service and code, and
@@ -111,9 +112,8 @@ pub enum Command {
     /// Learn how far a device's clock is off, from two codes in a row
     ///
     /// For a device whose codes are refused though nothing else is wrong: its clock may be up to 10 minutes
-    /// off. Asks for the code that the app shows and, as soon as it changes, for the next one; then says once
-    /// whether they were right. If not, that counts as one wrong code, whatever was given; only an empty
-    /// answer does not. From then on the device's codes are taken as its clock goes. Both are used up.
+    /// off. Asks for two codes in a row. If both are right, this device's codes are accepted with its offset
+    /// from then on; both codes are used up. If not, this counts as one wrong code; an empty answer does not.
     Resync {
         /// Whose device; by default, your own
         user: Option<String>,
@@ -157,16 +157,16 @@ pub enum Command {
     Config(Config),
     /// Show the audit log, and prove that no line of it was changed or removed (root only)
     ///
-    /// Reads the journal and /var/log/auth.log*, rotated and compressed ones too; a line that both have comes
+    /// Reads the journal and /var/log/auth.log*, rotated and compressed ones too. A line in both is shown
     /// once. Lines that look like ours but were written by a process without root's rights are marked FORGED,
     /// where the journal says who wrote them.
     Audit(Audit),
     /// A console for a terminal: live events, accounts with their counted wrong codes, open tokens, rules in
     /// use; unlock, revoke and reissue (root only)
     ///
-    /// Keys only, from 80x24 on, without colour. `u` unlocks the chosen account, `r` revokes all of its
-    /// devices, on page 3 its token, `i` revokes them and shows a code for a new one. Each asks first and
-    /// logs what the commands log. Behind ssh and sudo, so behind a code: it opens no port.
+    /// Needs 80x24 and no colour. `u` unlocks the selected account. `r` revokes all its devices, or on page 3
+    /// its token. `i` revokes its devices and shows a new enrolment code. Each key asks first, and logs what
+    /// the command logs. It opens no port.
     Top,
     /// Follow the log and say what deserves a look: guessing, a code that two people know, a new place, many
     /// enrolments
@@ -321,8 +321,8 @@ pub struct ReplayedLogin {
     /// The PAM service
     #[arg(long, default_value = "sshd")]
     pub service: String,
-    /// The remote host, or `local`; by default an address of no network for sshd, and `local` for other
-    /// services
+    /// The remote host, or `local`; by default 203.0.113.1, an example address, for sshd, and `local`
+    /// for other services
     #[arg(long, value_name = "ADDRESS")]
     pub from: Option<String>,
     /// The caller of sudo or su
@@ -335,10 +335,9 @@ pub struct ReplayedLogin {
 
 #[derive(Debug, Subcommand)]
 pub enum DoctorWhat {
-    /// Tell a login in words, without making it: what sshd demands, which PAM lines run, which rule decides,
-    /// what is asked
+    /// Explain what would happen at a login: sshd's demands, the PAM lines, the rule, the questions
     ///
-    /// For right answers, at a place where no right code came from in the last 30 days. Exit code 1 if nobody
+    /// Assumes that all answers are right and that the user comes from a new place. Exit code 1 if nobody
     /// gets in.
     Login(ReplayedLogin),
     /// Explain the last refused login of an account, from the log
@@ -372,12 +371,10 @@ pub struct Enroll {
     /// Its colours and logo are those of `[brand]` in the configuration.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
-    /// Delete the saved picture as soon as the first code was right or the dialogue ends
+    /// Delete the saved picture as soon as the first code is accepted or the dialogue ends
     ///
-    /// Also when a signal ends the dialogue: Ctrl-C, a hang-up, SIGTERM. A command that is killed with
-    /// SIGKILL, by the kernel for want of memory or by a power cut can delete nothing: look for the file
-    /// then. Its key is worth nothing unless its first code was given meanwhile, or can still be given: where
-    /// an enrolment can be resumed, until its time limit.
+    /// Ctrl-C, a hang-up and SIGTERM also delete it. After SIGKILL, an out-of-memory kill or a power cut,
+    /// delete the file yourself: its key works if the enrolment was completed, or can still be resumed.
     #[arg(long, requires = "save")]
     pub ephemeral: bool,
     /// Add a device without a code of one that is enrolled already (root only; it is logged)
@@ -402,8 +399,7 @@ pub enum Qr {
 
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Whose account; without it, for root all accounts, as `qrtotp list` shows them, and for others their
-    /// own
+    /// The account; by default all accounts for root, and your own otherwise
     pub user: Option<String>,
     /// JSON, with times in Unix seconds
     ///
@@ -426,8 +422,8 @@ pub enum Recovery {
 pub enum Token {
     /// Issue a token, or many
     ///
-    /// An account's live token is left alone, and named. Where several accounts are asked for, the others go
-    /// on; exit code 1 if any got none.
+    /// An account that already has a valid token keeps it and is reported; the other accounts still get
+    /// theirs. Exit code 1 if any got none.
     Issue(Issue),
     /// List all accounts' tokens, ended ones too
     List {

@@ -88,14 +88,14 @@ pub struct Bulk {
     /// The devices of all members of a group, those whose primary group it is included (root only)
     #[arg(long, value_name = "GROUP")]
     pub group: Option<String>,
-    /// Of the accounts that this rule of the applied configuration is about, by its `user` and `group`; of
-    /// all accounts if it has neither (root only)
+    /// The devices of all accounts that this rule of the applied configuration applies to. A rule without
+    /// `user` and `group` applies to everyone (root only)
     #[arg(long, value_name = "NAME", conflicts_with = "group")]
     pub rule: Option<String>,
     /// The devices of all accounts (root only)
     #[arg(long, conflicts_with_all = ["group", "rule"])]
     pub everyone: bool,
-    /// Of them only devices that were enrolled before this day, such as 2026-11-29 (UTC); alone: of all
+    /// Only devices enrolled before this day, such as 2026-11-29 (UTC). Without another selection, of all
     /// accounts
     #[arg(long, value_name = "DAY")]
     pub enrolled_before: Option<String>,

@@ -50,14 +50,13 @@ pub enum Import {
     /// A file in a home is opened as its owner, and through no link. Counter-based keys are refused, and
     /// clocks that are more than ten minutes off. Says what changes for the owner.
     ///
-    /// WINDOW_SIZE, 3 if it is not there, counts all steps whose codes are accepted. It becomes the device's
-    /// own window, which holds in place of the configuration's, be it narrower or wider; at most 3 steps to
-    /// each side of it.
+    /// The window is how many codes before and after the current one are accepted; a step is one code,
+    /// usually 30 s. The file's WINDOW_SIZE (3 if it is missing) becomes this device's window, at most 3
+    /// steps to each side, and replaces the configured one.
     ///
-    /// The file is left as it is, so that the old module goes on working until logins were tried with this
-    /// one. Then give the same command again with --shred: where the account has exactly this key, nothing is
-    /// imported; codes that were used there meanwhile are used up here, too, and the file is overwritten and
-    /// deleted. A file with another key is refused and left.
+    /// The file stays, so the old module keeps working. Once logins work with this module, repeat the command
+    /// with --shred. It marks codes used in the meantime as used, then overwrites and deletes the file. A
+    /// file with a different key is left alone.
     GoogleAuthenticator(Google),
     /// Import pam_oath's users.oath
     ///
@@ -103,13 +102,13 @@ impl Import {
 
 #[derive(Debug, Args)]
 pub struct Google {
-    /// Whose
+    /// The user to import for
     #[arg(required_unless_present = "all_homes")]
     pub user: Option<String>,
     /// The file, if it is not the user's ~/.google_authenticator; - is standard input
     pub file: Option<PathBuf>,
-    /// For everybody who has such a file, with a key that nobody before has, and here no device, now or
-    /// before, and no enrolment token
+    /// Import for all users who have such a file. Skips users who have or had a device here, have an
+    /// enrolment token, or share a key with an earlier user
     #[arg(long, conflicts_with_all = ["user", "file", "revoked_too"])]
     pub all_homes: bool,
     /// Where the files are, as the module's secret= says it; ~, ${HOME} and %h are the home, ${USER} and %u
@@ -164,8 +163,8 @@ pub struct Keys {
     /// The window of what is imported, in steps to each side; at most 3. Without it, the host's
     #[arg(long, value_name = "STEPS")]
     pub window: Option<u32>,
-    /// Though a device of the account was revoked, and this may be its key: those of revoked devices are not
-    /// kept
+    /// Import even if a device of this account was revoked. Revoked keys are not stored, so qrtotp can't tell
+    /// whether this is one
     #[arg(long)]
     pub revoked_too: bool,
     /// No code of the keys was ever used: the code that a device shows now is accepted, not only the next one
@@ -192,8 +191,8 @@ pub struct How {
     /// Overwrite what was imported, now or before, and delete a file of which nothing is left
     #[arg(long)]
     pub shred: bool,
-    /// Though a device of the account was revoked, and this may be its key: those of revoked devices are not
-    /// kept
+    /// Import even if a device of this account was revoked. Revoked keys are not stored, so qrtotp can't tell
+    /// whether this is one
     #[arg(long)]
     pub revoked_too: bool,
     /// Where the file does not say which code was used last, none was: the code that the device shows now is
