@@ -84,8 +84,14 @@ fn every_command_has_help_and_a_man_page_that_names_every_option() {
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), COMMANDS.len(), "all are looked at");
     for command in COMMANDS {
         let help = instance.run(&[command, &["--help"]].concat()).ok().stdout;
-        let page = format!("{}.1", [&["qrtotp"], command].concat().join("-"));
-        let page = std::fs::read_to_string(dir.join(&page)).unwrap_or_else(|e| panic!("{page}: {e}"));
+        let name = [&["qrtotp"], command].concat().join("-");
+        let page = ["1", "8"]
+            .iter()
+            .find_map(|section| std::fs::read_to_string(dir.join(format!("{name}.{section}"))).ok());
+        let page = page.unwrap_or_else(|| panic!("{name} has no page"));
+        for heading in ["EXIT STATUS", "FILES", "SEE ALSO"] {
+            assert!(page.contains(heading), "{name}: {heading}");
+        }
         let page = page.replace("\\-", "-");
         let options: Vec<&str> = help
             .split(|c: char| c.is_whitespace() || "[]<>,.`".contains(c))
@@ -109,4 +115,18 @@ fn completions_know_the_commands() {
         let script = instance.run(&["completions", shell]).ok().stdout;
         assert!(script.contains("enroll") && script.contains("no-verify"), "{shell}");
     }
+}
+
+#[test]
+fn pages_of_commands_for_root_are_in_section_8() {
+    let instance = Instance::new();
+    let dir = instance.path("man");
+    std::fs::create_dir(&dir).unwrap();
+    instance.run(&["man", dir.to_str().unwrap()]).ok();
+    for page in ["qrtotp.1", "qrtotp-enroll.1", "qrtotp-revoke.1", "qrtotp-setup.8", "qrtotp-token-issue.8"] {
+        assert!(dir.join(page).exists(), "{page}");
+    }
+    let index = std::fs::read_to_string(dir.join("qrtotp.1")).unwrap();
+    let token = index.split_once("qrtotp\\-token").unwrap().1.lines().next().unwrap();
+    assert!(token.contains("(8)"), "{token}");
 }
