@@ -325,6 +325,28 @@ fn one_package(sandbox: &Sandbox) {
     shell(sandbox, script).success();
 }
 
+/// An applied configuration as version 1 of its form had it, which the module does not read.
+fn version_1(file: &[u8]) -> Vec<u8> {
+    let (start, mut rest) = file[14..].split_at(60);
+    let mut parts = Vec::new();
+    while let Some((length, behind)) = rest.split_first_chunk() {
+        let (part, behind) = behind.split_at(u16::from_le_bytes(*length).into());
+        parts.push([length, part].concat());
+        rest = behind;
+    }
+    let [_settings, rules, source] = parts.as_slice() else { panic!("{} parts", parts.len()) };
+    let body = [start, source, rules].concat();
+    let words = body.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    });
+    let last = (body.len() % 8 == 0).then_some(0); // one more word, even if it is empty
+    let start = 0xcbf2_9ce4_8422_2325 ^ body.len() as u64;
+    let sum = words.chain(last).fold(start, |sum, word| (sum ^ word).wrapping_mul(0x0100_0000_01b3));
+    [b"QRTP".as_slice(), &1_u16.to_le_bytes(), &sum.to_le_bytes(), &body].concat()
+}
+
 #[test]
 fn an_upgrade_from_the_time_of_one_package_keeps_configuration_accounts_and_logins() {
     for sandbox in hosts() {
@@ -335,10 +357,8 @@ fn an_upgrade_from_the_time_of_one_package_keeps_configuration_accounts_and_logi
         sandbox.stack("");
         let edited = sandbox.read("/etc/qrtotp/qrtotp.toml");
         let sudo = sandbox.read("/etc/pam.d/sudo");
-        // As an earlier version wrote it: the new module does not read it.
-        let older =
-            "printf '\\001' | dd of=/etc/qrtotp/qrtotp.toml.applied bs=1 seek=4 conv=notrunc status=none";
-        shell(&sandbox, older).success();
+        let applied = sandbox.path("/etc/qrtotp/qrtotp.toml.applied");
+        std::fs::write(&applied, version_1(&std::fs::read(&applied).unwrap())).unwrap();
         shell(&sandbox, "apt-get --assume-yes install /root/*.deb").success();
         assert_eq!(sandbox.read("/etc/qrtotp/qrtotp.toml"), edited);
         assert_eq!(sandbox.read("/etc/pam.d/sudo"), sudo);
