@@ -172,9 +172,6 @@ pub fn verify(
         count.events += 1;
         seen(&entry);
         verifier.read(&entry);
-        if entry.event.get("event") == Some("record_removed") {
-            unknown.remove(entry.event.get("record").unwrap_or_default());
-        }
         pass_on(&mut verifier, &mut count)?;
     }
     count.accounts = verifier.accounts();
@@ -195,11 +192,10 @@ pub fn verify(
     if let Some(before) = host {
         let now = host_chain.end().map_err(|error| unreadable(&host_chain.file(), &error))?.unwrap_or(before);
         let kept: Vec<Event> = now.lines.iter().filter_map(|line| Event::parse(line)).collect();
-        for event in kept.iter().filter(|event| event.get("event") == Some("record_removed")) {
-            unknown.remove(event.get("record").unwrap_or_default());
-        }
+        verifier.prove_kept(now.origin(), &kept);
         verifier.end("", &kept, Some((now.seq, now.head)));
     }
+    unknown.retain(|record| !verifier.has_removed(record));
     verifier.end_others();
     if let Some(Checkpoint { found: None, seq, line }) = checkpoint {
         verifier.find(Finding { user: String::new(), seq, fault: Fault::OtherCheckpoint, line });

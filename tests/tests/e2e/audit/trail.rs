@@ -228,6 +228,35 @@ fn a_checkpoint_shows_an_account_that_is_gone_and_the_hosts_chain_proves_its_lin
 }
 
 #[test]
+fn a_line_that_only_says_a_record_was_removed_hides_no_account_that_is_gone() {
+    let (sandbox, _) = logged_in();
+    let record = sandbox.read("/var/lib/qrtotp/accounts/alice/account.toml");
+    let record = record.split("record = \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let _ = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success();
+    let _ = sandbox.log.wait(&["event=checkpoint", " seq="]);
+    let _ = sandbox.run(&["rm", "-r", "/var/lib/qrtotp/accounts/alice"]).success();
+    let host_line = sandbox.log.events().into_iter().rfind(|line| line.starts_with("event=checkpoint "));
+    let (_, chain) = host_line.as_deref().unwrap().split_once(" seq=").unwrap();
+    let stamp = "2026-11-29T10:00:00Z host qrtotp[3]:";
+    for forged in [
+        format!("{stamp} event=record_removed record={record}"),
+        format!("{stamp} event=record_removed record={record} seq={chain}"),
+        format!(
+            "{stamp} event=record_removed user=bobby record={record} seq=1 at=1 chain={}",
+            "0".repeat(40)
+        ),
+    ] {
+        written(&sandbox, |lines| {
+            lines.retain(|line| !line.contains("user=alice"));
+            lines.insert(0, "2020-11-29T10:00:00Z host sshd[3]: Server listening".to_owned());
+            lines.push(forged.clone());
+        });
+        let found = verify(&sandbox);
+        assert!(found.stdout.contains("GONE"), "{forged}\n{}{}", found.stdout, found.stderr);
+    }
+}
+
+#[test]
 fn an_account_that_root_removed_since_the_checkpoint_is_no_finding() {
     let (sandbox, _) = logged_in();
     let _ = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success();
