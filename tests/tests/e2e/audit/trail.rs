@@ -1,9 +1,10 @@
 //! The audit trail of real logins.
 
 use qrtotp_tests::{
-    Phone, Sandbox, artefacts,
+    Phone, Sandbox, artefacts, clock,
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
 };
+use std::time::Duration;
 
 /// A host after some logins of alice, and her phone.
 fn logged_in() -> (Sandbox, Phone) {
@@ -254,6 +255,23 @@ fn a_line_that_only_says_a_record_was_removed_hides_no_account_that_is_gone() {
         let found = verify(&sandbox);
         assert!(found.stdout.contains("GONE"), "{forged}\n{}{}", found.stdout, found.stderr);
     }
+}
+
+#[test]
+fn a_checkpoint_is_compared_with_after_many_other_lines_and_verify_says_if_there_is_none() {
+    let (sandbox, _) = logged_in();
+    let none = "No checkpoint to compare with";
+    assert!(verified(&sandbox, &[]).success().stdout.contains(none));
+    let _ = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success();
+    (0..65).for_each(|n| sandbox.configure(&format!("[throttle]\nfree_failures = {}\n", 3 + n % 2)));
+    let applied =
+        || sandbox.log.events().iter().filter(|line| line.starts_with("event=policy_applied ")).count();
+    clock::poll(Duration::from_secs(10), || (applied() >= 65).then_some(())).unwrap();
+    let whole = verified(&sandbox, &[]).success().stdout;
+    assert!(!whole.contains(none), "{whole}");
+    let _ = sandbox.run(&["rm", "-r", "/var/lib/qrtotp/accounts/alice"]).success();
+    let gone = verified(&sandbox, &[]);
+    assert!(gone.stdout.contains("GONE"), "{}{}", gone.stdout, gone.stderr);
 }
 
 #[test]
