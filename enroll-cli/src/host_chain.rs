@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 const FILE: &str = "host-chain";
 /// How its first line begins; the id that the chain's origin is made of follows.
 const HEADER: &str = "qrtotp host chain 1 ";
-/// So many of the last lines are kept.
+/// So many of the last lines are kept, and the last checkpoint's line before them if it is older.
 const KEPT: usize = 64;
 
 /// The end of the chain.
@@ -29,9 +29,15 @@ pub struct HostEnd {
     pub head: Link,
     /// The last lines, word for word.
     pub lines: Vec<String>,
+    /// The line of the last checkpoint that is older than those.
+    pub checkpoint: Option<String>,
 }
 
 impl HostEnd {
+    fn new(id: RecordId) -> Self {
+        Self { id, seq: 0, head: chain_origin(id), lines: Vec::new(), checkpoint: None }
+    }
+
     pub fn origin(&self) -> Link {
         chain_origin(self.id)
     }
@@ -40,21 +46,22 @@ impl HostEnd {
         let mut lines = text.lines();
         let id = base32_decode(lines.next()?.strip_prefix(HEADER)?).ok()?;
         let id = RecordId(id.as_slice().try_into().ok()?);
-        let lines: Vec<String> = lines.map(str::to_owned).collect();
-        let Some(last) = lines.last() else {
-            return Some(Self { id, seq: 0, head: chain_origin(id), lines });
-        };
+        let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+        let is_apart = lines.len() > KEPT && lines.first().is_some_and(|line| is_checkpoint(line));
+        let checkpoint = is_apart.then(|| lines.remove(0));
+        let Some(last) = lines.last() else { return Some(Self::new(id)) };
         let (covered, shown) = last.rsplit_once(" chain=")?;
         let seq = covered.rsplit_once(" seq=")?.1.split(' ').next()?.parse().ok()?;
         let mut head = [0; LINK_LEN];
         for (at, byte) in head.iter_mut().enumerate() {
             *byte = u8::from_str_radix(shown.get(2 * at..2 * at + 2)?, 16).ok()?;
         }
-        Some(Self { id, seq, head, lines })
+        Some(Self { id, seq, head, lines, checkpoint })
     }
 
     fn text(&self) -> String {
-        let lines: String = self.lines.iter().map(|line| format!("{line}\n")).collect();
+        let lines: String =
+            self.checkpoint.iter().chain(&self.lines).map(|line| format!("{line}\n")).collect();
         format!("{HEADER}{}\n{lines}", base32_encode(&self.id.0))
     }
 
@@ -64,9 +71,17 @@ impl HostEnd {
         self.head = link(self.head, covered.as_bytes());
         let whole = format!("{covered} chain={}", String::from_utf8_lossy(&link_hex(self.head)));
         self.lines.push(whole.clone());
-        self.lines.drain(..self.lines.len().saturating_sub(KEPT));
+        let mut old = self.lines.drain(..self.lines.len().saturating_sub(KEPT));
+        if let Some(line) = old.rfind(|line| is_checkpoint(line)) {
+            self.checkpoint = Some(line);
+        }
+        drop(old);
         whole
     }
+}
+
+fn is_checkpoint(line: &str) -> bool {
+    line.starts_with("event=checkpoint ")
 }
 
 /// The chain of a store.
@@ -156,7 +171,7 @@ impl HostChain {
             Some(end) => end,
             None => {
                 let id = RecordId(random_bytes().map_err(|error| io::Error::other(error.to_string()))?);
-                HostEnd { id, seq: 0, head: chain_origin(id), lines: Vec::new() }
+                HostEnd::new(id)
             }
         };
         let whole = end.add(line, SystemClock.now());
@@ -193,7 +208,7 @@ mod tests {
     #[test]
     fn a_chain_reads_back_and_keeps_its_last_lines() {
         let id = RecordId([7; 16]);
-        let mut end = HostEnd { id, seq: 0, head: chain_origin(id), lines: Vec::new() };
+        let mut end = HostEnd::new(id);
         assert_eq!(HostEnd::parse(&end.text()).unwrap().lines, [""; 0]);
         let first = end.add("event=checkpoint count=3", 1_795_878_245);
         assert!(first.starts_with("event=checkpoint count=3 seq=1 at=1795878245 chain="), "{first}");
@@ -203,6 +218,13 @@ mod tests {
         let read = HostEnd::parse(&end.text()).unwrap();
         assert_eq!((read.seq, read.lines.len()), (101, KEPT));
         assert_eq!(read, end);
+        assert_eq!(read.checkpoint, Some(first), "the last checkpoint outlives the lines behind it");
+        let second = end.add("event=checkpoint count=4", 1_795_878_247);
+        for n in 0..65 {
+            end = HostEnd::parse(&end.text()).unwrap();
+            end.add(&format!("event=record_made record={n}"), 1_795_878_248);
+        }
+        assert_eq!((end.checkpoint, end.lines.len()), (Some(second), KEPT));
         for damaged in
             ["", "x", "qrtotp host chain 1 A", "qrtotp host chain 1 A4DQOBYHA4DQOBYHA4DQOBYHA4\nx\n"]
         {

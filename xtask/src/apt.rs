@@ -65,6 +65,7 @@ pub const TEST: &[&str] = &[
     "python3-venv",
     "python3-ykman",
     "rsync",
+    "rsyslog",
     "sakura",
     "sasl2-bin",
     "strace",

@@ -9,8 +9,8 @@ use qrtotp_account::{Link, link};
 #[derive(Debug, Default)]
 struct End {
     last: Option<(u64, Link)>,
-    /// The link of a line that did not follow the last one. If the next line follows it, lines were lost
-    /// between, and the chain goes on there.
+    /// The link of a file's line that did not follow the last one. If the next line follows it, lines were
+    /// lost between, and the chain goes on there.
     behind_gap: Option<Link>,
 }
 
@@ -22,8 +22,12 @@ pub struct Trust {
 
 impl Trust {
     /// Whether the line counts: the journal says that a process of root wrote it, or it follows its account's
-    /// line before. From a file, which does not say who wrote a line, one without a link counts, too.
+    /// line before. From a file, which does not say who wrote a line, one without a link counts, too. What
+    /// the journal says a user's process wrote never counts: users can compute a link, too.
     pub fn counts(&mut self, entry: &Entry) -> bool {
+        if matches!(entry.writer, Writer::User(_)) {
+            return false;
+        }
         let event = &entry.event;
         let of_file = entry.writer == Writer::Unknown && !entry.journal;
         let (Some(seq), Some(shown)) = (event.seq(), event.link) else {
@@ -35,7 +39,7 @@ impl Trust {
         let follows_gap = end.behind_gap.is_some_and(|before| follows(before, event));
         let follows = end.last.is_some_and(|(_, before)| follows(before, event));
         if !(entry.writer == Writer::Root || follows || follows_gap || (of_file && end.last.is_none())) {
-            if of_file || matches!(entry.writer, Writer::Setuid(_)) {
+            if of_file {
                 end.behind_gap = Some(shown);
             }
             return false;
@@ -100,8 +104,8 @@ pub(crate) mod tests {
     const WAITS: &str = "event=login result=denied reason=throttled user=root by=alice";
 
     #[test]
-    fn a_line_of_a_users_process_counts_only_if_the_chain_proves_it() {
-        for writer in [Writer::User(1000), Writer::Ended(1000), Writer::Setuid(1000), Writer::Unknown] {
+    fn a_line_of_an_unproven_writer_counts_only_if_the_chain_proves_it() {
+        for writer in [Writer::Ended(1000), Writer::Setuid(1000), Writer::Unknown] {
             let (mut log, mut trust) = (Log::default(), Trust::default());
             let mut counts = |writer, line: &str| {
                 let entry = log.by(writer, 1_795_946_400, line);
@@ -111,6 +115,16 @@ pub(crate) mod tests {
             assert!(counts(Writer::Root, WAITS) && counts(Writer::Root, WRONG));
             assert!(!counts(writer, WAITS) && counts(writer, WRONG), "{writer:?}");
         }
+    }
+
+    #[test]
+    fn a_line_of_a_users_process_never_counts_and_the_chain_does_not_go_on_with_it() {
+        let (mut log, mut trust) = (Log::default(), Trust::default());
+        assert!(trust.counts(&log.by(Writer::Root, 1, WRONG)));
+        let mut counts = |writer| trust.counts(&log.by(writer, 2, WRONG));
+        assert!(!counts(Writer::User(1000)), "its link is right, as anyone can compute it");
+        assert!(!counts(Writer::Setuid(1000)));
+        assert!(counts(Writer::Root) && counts(Writer::Setuid(1000)));
     }
 
     #[test]
@@ -129,15 +143,15 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn behind_a_gap_a_setuid_programs_second_line_counts_again() {
+    fn behind_a_gap_a_setuid_programs_lines_count_again_when_one_of_root_came() {
         let (mut log, mut trust) = (Log::default(), Trust::default());
-        let mut counts = |lost: bool| {
-            let entry = log.by(Writer::Setuid(1000), 1, WRONG);
-            if lost { None } else { Some(trust.counts(&entry)) }
-        };
-        let seen: Vec<_> =
-            [false, false, true, false, false, false].into_iter().filter_map(&mut counts).collect();
-        assert_eq!(seen, [false, true, false, true, true]);
+        let mut counts = |writer| trust.counts(&log.by(writer, 1, WRONG));
+        assert!(!counts(Writer::Setuid(1000)) && !counts(Writer::Setuid(1000)), "the first is not proven");
+        assert!(counts(Writer::Root) && counts(Writer::Setuid(1000)));
+        let _lost = log.by(Writer::Setuid(1000), 1, WRONG);
+        let mut counts = |writer| trust.counts(&log.by(writer, 1, WRONG));
+        assert!(!counts(Writer::Setuid(1000)) && !counts(Writer::Setuid(1000)), "a line is lost");
+        assert!(counts(Writer::Root) && counts(Writer::Setuid(1000)));
     }
 
     #[test]

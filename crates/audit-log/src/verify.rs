@@ -8,7 +8,7 @@ use crate::event::{Entry, Event, Writer};
 use qrtotp_account::{Link, link};
 use qrtotp_values::{EARLIEST_PLAUSIBLE, UnixTime};
 use saved::{Known, Saved};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Two logins of one account at the same time may log in the other order. So much later, in seconds, a line
 /// was moved.
@@ -127,6 +127,8 @@ pub struct Verifier {
     saved: Saved,
     chains: HashMap<String, Chain>,
     findings: Vec<Finding>,
+    /// Ids of records that proven lines of the host's chain remove.
+    removed: HashSet<String>,
     /// Lines that fit, of all.
     pub proven: u64,
     /// The first lines of accounts whose earlier ones are not in the log: taken on trust.
@@ -178,6 +180,30 @@ impl Verifier {
     #[must_use]
     pub fn proves_nothing(&self) -> bool {
         !self.begins_exactly && self.chains.is_empty() && self.heads.values().any(|head| head.seq > 0)
+    }
+
+    /// Learns from the store's last lines of the host's chain, oldest first, which records were removed. A
+    /// line counts if it follows the one before it.
+    pub fn prove_kept(&mut self, origin: Link, kept: &[Event]) {
+        let mut before = kept.first().filter(|first| first.seq() == Some(1)).map(|_| origin);
+        for event in kept {
+            if fits([before, None], event).is_some() {
+                self.note_removed("", event);
+            }
+            before = event.link;
+        }
+    }
+
+    fn note_removed(&mut self, user: &str, event: &Event) {
+        if user.is_empty() && event.get("event") == Some("record_removed") {
+            self.removed.extend(event.get("record").map(str::to_owned));
+        }
+    }
+
+    /// Whether a proven line of the host's chain removes this record.
+    #[must_use]
+    pub fn has_removed(&self, record: &str) -> bool {
+        self.removed.contains(record)
     }
 
     /// The findings since the last call.
@@ -369,6 +395,12 @@ impl Report<'_> {
         self.verifier.findings.push(Finding { user: self.user.to_owned(), seq, fault, line });
     }
 
+    /// Counts a line that fits.
+    fn prove(&mut self, event: &Event) {
+        self.verifier.proven += 1;
+        self.verifier.note_removed(self.user, event);
+    }
+
     /// Whether another line was saved with this number. If it is the saved one, that is done.
     fn is_other_than_saved(&mut self, seq: u64, event: &Event) -> bool {
         match self.verifier.saved.of(self.user) {
@@ -414,7 +446,7 @@ impl Chain {
         if let Some(first) = self.trusted_first.as_ref().filter(|_| origin.is_some()) {
             if is_first(first) {
                 report.verifier.first -= 1;
-                report.verifier.proven += 1;
+                report.prove(first);
             } else {
                 other_first = Some(first.clone());
             }
@@ -462,7 +494,7 @@ impl Chain {
         let unknown = self.before == [None, None];
         match self.fits(event) {
             Some(_) => {
-                report.verifier.proven += 1;
+                report.prove(event);
                 report.verifier.not_later(event.number("at").unwrap_or(0));
                 self.fitted += 1;
                 self.advance(seq, event, [event.link, None], report);
@@ -556,7 +588,7 @@ impl Chain {
             && fits(before, event).is_some()
         {
             // The one before it was added.
-            report.verifier.proven += 1;
+            report.prove(event);
             self.before = [event.link, None];
             self.doubted = None;
             return;

@@ -221,3 +221,31 @@ fn saved_heads_fit_accounts_that_were_renamed_removed_or_made_again_since() {
         assert_eq!(verifier.take_findings(), [], "{saved} {from}");
     }
 }
+
+#[test]
+fn only_lines_that_the_hosts_chain_proves_remove_a_record() {
+    let mut chain = qrtotp_account::Chain::new(qrtotp_account::RecordId([7; 16]));
+    let origin = chain.head();
+    let mut add = |record: &str| {
+        let mut line = format!("event=record_removed record={record}");
+        chain.add(&mut line, 0, START);
+        line
+    };
+    let (first, second) = (add("ONE"), add("TWO"));
+    let head = Head { seq: 2, link: chain.head(), origin };
+    let removed = |lines: &[&str], kept: &[&str]| {
+        let mut verifier = Verifier::new(HashMap::from([(String::new(), head.clone())]));
+        lines.iter().for_each(|line| verifier.read(&entry(line)));
+        let kept: Vec<Event> = kept.iter().filter_map(|line| Event::parse(line)).collect();
+        verifier.prove_kept(origin, &kept);
+        ["ONE", "TWO"].map(|record| verifier.has_removed(record))
+    };
+    assert_eq!(removed(&[&first, &second], &[]), [true, true]);
+    assert_eq!(removed(&[], &[&first, &second]), [true, true]);
+    let forged = second.replace("TWO", "ONE");
+    let of_a_user = first.replace("record=", "user=bob record=");
+    for line in ["event=record_removed record=ONE", &forged, &of_a_user] {
+        assert_eq!(removed(&[line], &[line]), [false, false], "{line}");
+    }
+    assert_eq!(removed(&[], &[&second]), [false, false], "the first kept line follows none");
+}

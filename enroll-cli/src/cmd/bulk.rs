@@ -4,7 +4,7 @@
 use super::token::whom::in_group;
 use crate::cli::Bulk;
 use crate::context::Context;
-use crate::error::Failure;
+use crate::error::{Exit, Failure};
 use crate::input;
 use nix::unistd::Group;
 use qrtotp_account::{CredentialId, Name, Record};
@@ -16,6 +16,7 @@ use qrtotp_store::{FileStore, Store};
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::clean;
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 
 /// The parts of an account that are meant.
@@ -175,6 +176,30 @@ pub fn confirm(given: Option<usize>, targets: &Targets, verb: &str, then: &str) 
     Err(Failure::Refused(format!(
         "{devices} devices of {accounts} accounts match; nothing was changed. To {verb} them: --confirm {accounts}"
     )))
+}
+
+/// Counts of a bulk command: accounts that it changed, and failures.
+#[derive(Default)]
+pub struct Outcome {
+    pub done: u32,
+    failed: u32,
+}
+
+impl Outcome {
+    /// Names an account that something failed for; the command goes on with the others.
+    pub fn fail(&mut self, name: &Name, what: &dyn Display) {
+        self.failed += 1;
+        let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {what}");
+    }
+
+    /// The end line's detail.
+    pub fn detail(&self, bulk: &Bulk) -> String {
+        if self.failed == 0 { bulk.to_string() } else { format!("{bulk}; {} failed", self.failed) }
+    }
+
+    pub fn exit(&self, targets: &Targets) -> Exit {
+        if targets.unread || self.failed > 0 { Exit::Error } else { Exit::Done }
+    }
 }
 
 /// Shows what would happen, or that there is nothing to do. True: that was all.

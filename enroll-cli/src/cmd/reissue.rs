@@ -1,7 +1,7 @@
 //! `qrtotp reissue`: revokes devices and issues a new enrolment code for each account. A failure does not
 //! stop the others, and a second run continues where the first one ended.
 
-use super::bulk::{Target, Targets, Which, confirm, is_over};
+use super::bulk::{Outcome, Target, Targets, Which, confirm, is_over};
 use super::token::advice;
 use crate::cli::Reissue;
 use crate::context::{Context, known_user, record_name, syslog};
@@ -49,32 +49,30 @@ fn one(
 
 fn many(context: &Context, store: &FileStore, args: &Reissue, out: &mut File) -> Result<Exit, Failure> {
     let targets = Targets::find(context, store, &args.bulk, false)?;
-    let mut exit = if targets.unread { Exit::Error } else { Exit::Done };
+    let mut outcome = Outcome::default();
     if is_over(&args.bulk, &targets, "reissue")? {
-        return Ok(exit);
+        return Ok(outcome.exit(&targets));
     }
     let then = "their logins are denied until they enrol again with the code that is shown here";
     confirm(args.bulk.confirm, &targets, "reissue", then)?;
-    let mut done = 0_u32;
     for target in &targets.all {
         match reissue(context, store, target, args.expires) {
             Ok(issued) => {
-                done += 1;
-                put(out, target, &issued)?;
+                outcome.done += 1;
+                if let Err(error) = put(out, target, &issued) {
+                    outcome.fail(&target.name, &not_shown(&target.name, &issued, &error));
+                }
             }
-            Err(failure) => {
-                exit = Exit::Error;
-                let _ = writeln!(std::io::stderr(), "qrtotp: {}: {failure}", target.name);
-            }
+            Err(failure) => outcome.fail(&target.name, &failure),
         }
     }
-    let count = done.to_string();
-    context.host_chain().log_new("bulk_reissued", &[("count", &count)], &args.bulk.to_string());
-    writeln!(out, "Reissued devices of {done} accounts.")?;
-    if done > 0 {
+    let count = outcome.done.to_string();
+    context.host_chain().log_new("bulk_reissued", &[("count", &count)], &outcome.detail(&args.bulk));
+    writeln!(out, "Reissued devices of {count} accounts.")?;
+    if outcome.done > 0 {
         put_advice(context, args.expires, out)?;
     }
-    Ok(exit)
+    Ok(outcome.exit(&targets))
 }
 
 /// How many devices are gone, and the new token with its code.
@@ -123,6 +121,17 @@ fn put(out: &mut File, target: &Target, (gone, issued): &Issued) -> std::io::Res
             out.write_all(code.display().as_bytes())?;
             out.write_all(b"\n")
         }
+    }
+}
+
+/// What to do about an account whose line could not be written.
+fn not_shown(name: &Name, (gone, issued): &Issued, error: &std::io::Error) -> String {
+    match issued {
+        None => format!("{gone} devices revoked, but that was not shown: {error}"),
+        Some(_) => format!(
+            "{gone} devices revoked, but the new code was not shown: {error}; \
+             run `qrtotp token revoke {name}`, then `qrtotp token issue {name} --code`"
+        ),
     }
 }
 

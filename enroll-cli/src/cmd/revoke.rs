@@ -1,7 +1,7 @@
 //! `qrtotp revoke` for many accounts. A failure does not stop the others, and a second run continues where
 //! the first one ended.
 
-use super::bulk::{Target, Targets, Which, confirm, is_over};
+use super::bulk::{Outcome, Target, Targets, Which, confirm, is_over};
 use crate::cli::Bulk;
 use crate::context::{Context, subject, syslog};
 use crate::error::{Exit, Failure};
@@ -13,28 +13,29 @@ use std::io::Write;
 pub fn run(context: &Context, bulk: &Bulk) -> Result<Exit, Failure> {
     let store = context.store()?;
     let targets = Targets::find(context, &store, bulk, true)?;
-    let mut exit = if targets.unread { Exit::Error } else { Exit::Done };
+    let mut outcome = Outcome::default();
     if is_over(bulk, &targets, "revoke")? {
-        return Ok(exit);
+        return Ok(outcome.exit(&targets));
     }
     confirm(bulk.confirm, &targets, "revoke", "their logins are denied until they enrol again")?;
-    let (mut out, mut done) = (std::io::stdout(), 0_u32);
+    let mut out = std::io::stdout();
     for target in &targets.all {
         match revoke(context, &store, target) {
             Ok(_) => {
-                done += 1;
-                writeln!(out, "{:<20} {} revoked", target.name.as_str(), target.what())?;
+                outcome.done += 1;
+                let what = target.what();
+                if let Err(error) = writeln!(out, "{:<20} {what} revoked", target.name.as_str()) {
+                    outcome.fail(&target.name, &format!("{what} revoked, but that was not shown: {error}"));
+                }
             }
-            Err(error) => {
-                exit = Exit::Error;
-                let _ = writeln!(std::io::stderr(), "qrtotp: {}: {error}", target.name);
-            }
+            Err(error) => outcome.fail(&target.name, &error),
         }
     }
     let subject = subject("");
-    context.host_chain().log(&Event::new(Kind::BulkRevoked, &subject).count(done), &bulk.to_string());
-    writeln!(out, "Revoked devices of {done} accounts.")?;
-    Ok(exit)
+    let event = Event::new(Kind::BulkRevoked, &subject).count(outcome.done);
+    context.host_chain().log(&event, &outcome.detail(bulk));
+    writeln!(out, "Revoked devices of {} accounts.", outcome.done)?;
+    Ok(outcome.exit(&targets))
 }
 
 fn revoke(context: &Context, store: &FileStore, target: &Target) -> Result<usize, AdminError> {

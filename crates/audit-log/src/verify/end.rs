@@ -68,7 +68,7 @@ impl Chain {
         if let Some(link) = before {
             report.verifier.first -= 1;
             if fits([Some(link), None], &leading).is_some() {
-                report.verifier.proven += 1;
+                report.prove(&leading);
             } else {
                 report.add(first, Fault::Changed, Some(&leading));
             }
@@ -159,7 +159,7 @@ impl Gap {
             } else if fits(before, event).is_none() {
                 report.add(seq, Fault::Changed, Some(event));
             } else if late {
-                report.verifier.proven += 1;
+                report.prove(event);
             }
             if !late {
                 report.add(seq, Fault::Lost(event.chained().to_owned()), None);
@@ -170,7 +170,7 @@ impl Gap {
         if due <= self.to {
             report.add(due, Fault::Missing(self.to), None);
         } else if fits(before, &self.next).is_some() {
-            report.verifier.proven += 1;
+            report.prove(&self.next);
         } else {
             report.add(self.to + 1, Fault::Changed, Some(&self.next));
         }

@@ -57,8 +57,9 @@ pub struct Checkpoint {
 
 /// The last checkpoint that the store tells of.
 pub fn last(context: &Context, host: &HostEnd) -> Option<Checkpoint> {
-    let events = host.lines.iter().rev().filter_map(|line| Event::parse(line));
-    let event = events.into_iter().find(|event| event.get("event") == Some("checkpoint"))?;
+    let lines = host.lines.iter().rev().chain(&host.checkpoint);
+    let event =
+        lines.filter_map(|line| Event::parse(line)).find(|event| event.get("event") == Some("checkpoint"))?;
     let root = event.get("root")?;
     let found = kept(context).into_iter().find_map(|time| {
         let text = std::fs::read_to_string(directory(context).join(time.to_string())).ok()?;

@@ -35,6 +35,8 @@ pub struct Count {
     pub forged: u64,
     pub lost: u64,
     pub other: u64,
+    /// Whether there is a checkpoint to compare with.
+    pub checkpoint: bool,
     /// Whether all accounts could be read.
     pub exit: Exit,
 }
@@ -57,10 +59,10 @@ pub fn run(
         }
     };
     let count = verify(context, sources, against, each, |_| ())?;
-    let Count { accounts, events, proven, first, forged, lost, other, exit } = count;
+    let Count { accounts, events, proven, first, forged, lost, other, checkpoint, exit } = count;
     if json {
         let object = json!({ "accounts": accounts, "events": events, "proven": proven, "first": first,
-            "forged": forged, "lost": lost, "found": other });
+            "forged": forged, "lost": lost, "found": other, "checkpoint": checkpoint });
         writeln!(out, "{object}")?;
     } else {
         writeln!(
@@ -69,6 +71,11 @@ pub fn run(
         )?;
         if forged > 0 {
             writeln!(out, "{forged} look-alikes: written by processes without root's rights.")?;
+        }
+        if !checkpoint && against.is_none() {
+            let text =
+                "No checkpoint to compare with: an account that is gone with its lines would not be noticed.";
+            writeln!(out, "{text} `qrtotp audit checkpoint` keeps one.")?;
         }
         match (lost, other) {
             (0, 0) if exit == Exit::Done => writeln!(out, "Nothing was changed, removed or added.")?,
@@ -149,6 +156,7 @@ pub fn verify(
         verifier.goes_back_to(time, exact);
     }
     let checkpoint = host.as_ref().and_then(|host| checkpoint::last(context, host));
+    let mut count = Count { exit: all_read, checkpoint: checkpoint.is_some(), ..Count::default() };
     let mut unknown = match &checkpoint {
         Some(Checkpoint { found: Some((time, entries)), .. }) => {
             let compare = against.is_none() && verifier.has_begun(*time);
@@ -156,7 +164,6 @@ pub fn verify(
         }
         _ => BTreeSet::new(),
     };
-    let mut count = Count { exit: all_read, ..Count::default() };
     let mut pass_on = |verifier: &mut Verifier, count: &mut Count| {
         for finding in verifier.take_findings() {
             if finding.fault.is_loss() {
@@ -172,9 +179,6 @@ pub fn verify(
         count.events += 1;
         seen(&entry);
         verifier.read(&entry);
-        if entry.event.get("event") == Some("record_removed") {
-            unknown.remove(entry.event.get("record").unwrap_or_default());
-        }
         pass_on(&mut verifier, &mut count)?;
     }
     count.accounts = verifier.accounts();
@@ -195,11 +199,10 @@ pub fn verify(
     if let Some(before) = host {
         let now = host_chain.end().map_err(|error| unreadable(&host_chain.file(), &error))?.unwrap_or(before);
         let kept: Vec<Event> = now.lines.iter().filter_map(|line| Event::parse(line)).collect();
-        for event in kept.iter().filter(|event| event.get("event") == Some("record_removed")) {
-            unknown.remove(event.get("record").unwrap_or_default());
-        }
+        verifier.prove_kept(now.origin(), &kept);
         verifier.end("", &kept, Some((now.seq, now.head)));
     }
+    unknown.retain(|record| !verifier.has_removed(record));
     verifier.end_others();
     if let Some(Checkpoint { found: None, seq, line }) = checkpoint {
         verifier.find(Finding { user: String::new(), seq, fault: Fault::OtherCheckpoint, line });

@@ -120,6 +120,29 @@ fn an_account_with_only_a_token_is_revoked_and_a_primary_group_has_members() {
 }
 
 #[test]
+fn a_bulk_command_whose_output_fails_goes_on_names_each_account_and_logs_its_end() {
+    for (verb, counted) in [("reissue", "event=bulk_reissued"), ("revoke", "event=bulk_revoked")] {
+        let sandbox = Sandbox::new();
+        sandbox.stack("");
+        let phones = ["alice", "bobby"].map(|user| {
+            sandbox.add_user(user);
+            (user, sandbox.import(user))
+        });
+        let run = format!("qrtotp {verb} --everyone --confirm 2 >/dev/full");
+        let failed = sandbox.run(&["sh", "-c", &run]);
+        assert_eq!(failed.status.code(), Some(2), "{}", failed.stderr);
+        for (user, phone) in &phones {
+            let line =
+                failed.stderr.lines().find(|line| line.contains(&format!("qrtotp: {user}: 1 devices")));
+            assert!(line.is_some_and(|line| line.contains("not shown")), "{user}: {}", failed.stderr);
+            assert_eq!(sandbox.answer(user, &phone.code()), PAM_AUTH_ERR, "{user}");
+        }
+        assert_eq!(failed.stderr.contains("qrtotp token issue bobby --code"), verb == "reissue");
+        let _ = sandbox.log.wait(&[counted, "count=2", " seq=", "2 failed"]);
+    }
+}
+
+#[test]
 fn reissue_revokes_many_accounts_and_prints_a_code_for_each() {
     let sandbox = Sandbox::new();
     sandbox.configure("[[rule]]\nname = 'staff'\nuser = ['alice', 'bob*']\nthen = 'code'\n");

@@ -10,6 +10,7 @@ fn a_line_that_the_journal_dropped_is_named_and_logged_again_word_for_word() {
     sandbox.add_user("alice");
     let phone = sandbox.import("alice");
     assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+    let _ = sandbox.log.wait(&["event=login", " seq=2 "]); // the thread that keeps the log may lag behind
     let kept: Vec<_> = sandbox.log.lines().into_iter().filter(|line| !line.contains(" seq=2 ")).collect();
     sandbox.overwrite("/tmp/lines", &format!("{}\n", kept.join("\n")));
     sandbox.overwrite("/tmp/forged", "");
@@ -31,6 +32,7 @@ fn lines_in_the_journal_are_proven_and_what_a_user_wrote_to_it_is_shown_as_forge
     sandbox.add_user("alice");
     let phone = sandbox.import("alice");
     assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+    let _ = sandbox.log.wait(&["event=login", " seq=2 "]); // the thread that keeps the log may lag behind
     let lines = sandbox.log.lines();
     let forged: Vec<_> = lines.iter().map(|line| line.replace("seq=2", "seq=3")).collect();
     sandbox.overwrite("/tmp/lines", &format!("{}\n", lines.join("\n")));
