@@ -1,5 +1,5 @@
-//! `qrtotp man DIR`: a page per command, `qrtotp.1`, `qrtotp-enroll.1`, `qrtotp-token-issue.8` …. Commands for
-//! root are in section 8.
+//! `qrtotp man DIR`: a page per command, `qrtotp.1`, `qrtotp-enroll.1`, `qrtotp-token-issue.8` and so on.
+//! Commands for root are in section 8.
 
 mod examples;
 
