@@ -341,7 +341,8 @@ for line in sys.stdin.buffer.read().splitlines(): s.send(line)'; }
 arrived() { for n in $(seq 100); do [ "$(cat /tmp/out.log* | wc -l)" -ge "$1" ] && return; sleep 0.1; done; return 1; }
 all=$(wc -l </tmp/datagrams)
 head -n 4 /tmp/datagrams | send && arrived 4
-mv /tmp/out.log /tmp/out.log.1 && kill -HUP $daemon && sleep 0.5
+mv /tmp/out.log /tmp/out.log.1 && kill -HUP $daemon
+for n in $(seq 100); do ls -l /proc/$daemon/fd | grep -q out.log.1 || break; sleep 0.1; done
 tail -n +5 /tmp/datagrams | send && arrived "$all"
 kill $daemon; wait $daemon
 gzip /tmp/out.log.1
