@@ -76,7 +76,8 @@ fn encode(state: &State, sequence: u64, out: &mut Vec<u8>) {
     out[16..HEADER].copy_from_slice(&sum.to_le_bytes());
 }
 
-/// The lower half of [`qrtotp_values::checksum`], up to version 3 a CRC-32.
+/// The lower half of [`qrtotp_values::checksum`], up to version 3 a CRC-32. Later versions keep it, so that an
+/// older program tells them from a torn slot.
 fn checksum(version: u16, header: &[u8], payload: &[u8]) -> u32 {
     if version < 4 {
         return crc_32(header, payload);
@@ -132,19 +133,20 @@ struct Whole<'s> {
 }
 
 impl<'s> Whole<'s> {
-    /// The state in it.
+    /// The state in it; none of a later version.
     fn state(&self) -> Option<State> {
         let read = match self.version {
             1 => State::from_version_1,
             2 => State::from_version_2,
-            _ => State::from_bytes,
+            3..=VERSION => State::from_bytes,
+            _ => return None,
         };
         read(self.payload).ok()
     }
 
     /// The audit lines in it, each with its length before it.
     fn lines(&self) -> [&'s [u8]; 2] {
-        if self.version < 3 {
+        if !matches!(self.version, 3..=VERSION) {
             return [&[]; 2];
         }
         [lines_at_end(self.payload), whole_lines(self.behind)]
@@ -163,7 +165,7 @@ fn whole_lines(bytes: &[u8]) -> &[u8] {
 fn decode(slot: &[u8]) -> Option<Whole<'_>> {
     let (header, rest) = slot.split_first_chunk::<HEADER>()?;
     let version = u16::from_le_bytes([header[4], header[5]]);
-    if header[..4] != MAGIC || !matches!(version, 1..=VERSION) {
+    if header[..4] != MAGIC || version == 0 {
         return None;
     }
     let (payload, behind) = rest.split_at_checked(u16::from_le_bytes([header[6], header[7]]).into())?;
@@ -322,15 +324,16 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_slot_of_another_kind_or_version_is_none() {
-        for (at, changed) in [(0, b'X'), (4, 5), (4, 0), (5, 1)] {
+    fn a_newest_slot_of_a_later_version_denies_instead_of_going_back() {
+        for (at, changed, is_denied) in [(4, 5, true), (5, 1, true), (4, 0, false), (0, b'X', false)] {
             let mut file = first(&state(1));
             let mut payload = Vec::new();
             state(1).encode(&mut payload);
-            file[at] = changed;
-            let sum = checksum(VERSION, &file[..16], &payload);
-            write(&mut file, 16, &sum.to_le_bytes());
-            assert!(!load(&file).unwrap().both_whole, "byte {at}");
+            file[SLOT + at] = changed;
+            let sum = checksum(VERSION, &file[SLOT..SLOT + 16], &payload);
+            write(&mut file, SLOT as u64 + 16, &sum.to_le_bytes());
+            assert_eq!(load(&file).is_err(), is_denied, "byte {at}");
+            assert!(is_denied || !load(&file).unwrap().both_whole, "byte {at}");
         }
     }
 
