@@ -44,6 +44,7 @@ mod ssh_key;
 mod tests;
 mod verification;
 mod verify;
+mod verify_code;
 mod verify_pair;
 
 pub use account::{adopt_uid, remove_account, rename_account};

@@ -1,21 +1,17 @@
 //! A credential before its confirmation: its QR code is on a screen, or was. Root's drafts live in memory
 //! only; other users' drafts are kept, sealed, until their time limit, because a connection may drop.
 
-use super::authorize::{may_begin, may_show};
-use super::commit::{AccountSnapshot, record_id};
+use super::authorize::may_show;
+use super::commit::AccountSnapshot;
 use super::dialog::Offer;
 use super::error::EnrollError;
-use super::request::{Authority, Enrolment, EnrolmentRequest, ExistingCode, TRIES};
-use crate::ctx::update_chained;
-use qrtotp_account::{
-    Credential, CredentialId, Label, Origin, Pending, Record, RecordId, State, Token, TokenId, TokenRefusal,
-    TokenState,
-};
+use super::request::{Authority, Enrolment, EnrolmentRequest, TRIES};
+use qrtotp_account::{Credential, CredentialId, Label, RecordId, Token, TokenId, TokenRefusal};
 use qrtotp_audit::{Event, Kind};
 use qrtotp_otp::qr::{Level, Matrix};
-use qrtotp_otp::{KeyUri, Params, Secret, Strength, random_bytes};
+use qrtotp_otp::{KeyUri, Params, Secret, Strength};
 use qrtotp_policy::Config;
-use qrtotp_store::{Account, StoreExt};
+use qrtotp_store::StoreExt;
 use qrtotp_values::UnixTime;
 
 /// Modules per side of the largest QR code that a terminal of 80×24 shows, with its quiet zone, above a
@@ -124,117 +120,6 @@ impl Enrolment<'_, '_> {
         }))
     }
 
-    /// A fresh secret under a token. The show is counted, durably, before anything is shown.
-    pub(super) fn draw(&mut self) -> Result<Draft, EnrollError> {
-        let EnrolmentRequest { name, uid, label, authority, .. } = self.request;
-        let (params, subject) = (Params::default(), &self.ctx.subject);
-        let now = self.ctx.now();
-        let (record, _) = record_id(self.ctx.store, name)?;
-        let fresh = Record::new(name.clone(), uid, record);
-        let secret = Secret::generate()?;
-        let id = CredentialId::from_random(random_bytes()?);
-        let sealed = self.ctx.store.key().seal_secret(&fresh, id, params, &secret)?;
-        let kept = !self.is_admin();
-        let own = self.own_token(now)?;
-        let pending = |token| {
-            let credential = Credential {
-                id,
-                label: label.clone(),
-                params,
-                created: now,
-                origin: Origin::Enrolled,
-                window: None,
-                sealed: sealed.clone(),
-            };
-            kept.then_some(Pending { credential, token, guesses: 0 })
-        };
-        let skipped =
-            authority == Authority::Admin(ExistingCode::Skipped) && self.progress.permitted.has_devices();
-        let shown = |token, each: &mut dyn FnMut(&Event<'_>)| {
-            if token == own.id {
-                each(&Event::new(Kind::TokenIssued, subject).token(token));
-            }
-            each(&Event::new(Kind::TokenShown, subject).token(token));
-            let started = Event::new(Kind::EnrollmentStarted, subject).token(token);
-            let reason = if skipped { "existing_code_skipped" } else { "" };
-            each(&started.reason(reason).credential(id, label.as_str()));
-        };
-        let ((token, shows, own_token, seen), lines) =
-            update_chained(self.ctx.store, name, |slot, lines| {
-                let seen = slot.as_ref().map(AccountSnapshot::of).unwrap_or_default();
-                if seen != self.progress.permitted
-                    || slot.as_ref().is_some_and(|account| account.record.id != record)
-                {
-                    return Err(EnrollError::Changed);
-                }
-                // Data of a former user of this name does not count; only root may replace it, at the end.
-                let known = slot.as_mut().filter(|account| account.record.uid == uid);
-                let live = known.and_then(|Account { record, state }| {
-                    let token = record.token.as_mut().filter(|token| token.is_live(now))?;
-                    Some((token, &mut record.pending, state))
-                });
-                if let Some((token, slot_of_pending, state)) = live {
-                    if !may_show(authority, token, &self.progress) {
-                        return Err(EnrollError::Changed);
-                    }
-                    token.show(now)?;
-                    *slot_of_pending = pending(token.id);
-                    let (id, shows) = (token.id, token.shows);
-                    shown(id, &mut |event| lines.add(event, now, state));
-                    return Ok((id, shows, None, slot.as_ref().map(AccountSnapshot::of).unwrap_or_default()));
-                }
-                may_begin(authority, self.ctx.config, slot.as_ref().map(|account| &account.record), now)?;
-                if !kept {
-                    return Ok((own.id, own.shows, Some(own.clone()), seen));
-                }
-                let account =
-                    slot.get_or_insert_with(|| Account { record: fresh.clone(), state: State::new(record) });
-                if account.record.uid != uid {
-                    return Err(EnrollError::UidChanged);
-                }
-                account.record.token = Some(own.clone());
-                account.record.pending = pending(own.id);
-                shown(own.id, &mut |event| lines.add(event, now, &mut account.state));
-                Ok((own.id, own.shows, None, AccountSnapshot::of(account)))
-            })?;
-        self.progress.permitted = seen.clone();
-        if own_token.is_some() {
-            shown(token, &mut |event| event.emit(self.ctx.audit)); // nothing is kept of it
-        } else {
-            lines.emit(self.ctx.audit);
-        }
-        let label = label.clone();
-        Ok(Draft {
-            secret,
-            id,
-            label,
-            params,
-            record,
-            seen,
-            token,
-            shows,
-            own_token,
-            kept,
-            resumed: false,
-            shown: now,
-        })
-    }
-
-    /// A token for an enrolment without an issued one. Already shown once.
-    fn own_token(&self, now: UnixTime) -> Result<Token, EnrollError> {
-        Ok(Token {
-            id: TokenId::from_random(random_bytes()?),
-            issued: now,
-            expires: now + self.ctx.config.enroll.time_limit.as_seconds(),
-            shows: 1,
-            max_shows: self.ctx.config.enroll.max_shows,
-            state: TokenState::Shown(now),
-            issued_by: self.is_admin().then(|| self.ctx.subject.by.clone()),
-            binding: None,
-            keys: Vec::new(),
-        })
-    }
-
     /// Counts a guess at a kept draft, durably, before it is checked: dropping the connection must not make
     /// guesses free.
     pub(super) fn count_guess(&mut self, draft: &Draft) -> Result<(), EnrollError> {
@@ -282,7 +167,8 @@ impl Enrolment<'_, '_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use qrtotp_account::Name;
+    use qrtotp_account::{Name, Origin, Record, State};
+    use qrtotp_store::Account;
 
     /// The offer to the first user of the host `host`, who has this many devices.
     fn offer(name: &str, issuer: &str, host: &str, devices: u8, secret: [u8; 20]) -> Offer {

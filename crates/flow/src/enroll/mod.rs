@@ -8,6 +8,7 @@ mod dialog;
 mod draft;
 mod error;
 mod first_code;
+mod fresh;
 mod recovery;
 mod request;
 mod token_code;
