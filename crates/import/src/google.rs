@@ -83,10 +83,7 @@ pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign,
     };
     // Around the present step; of an even number the odd one lies ahead.
     let window = options.window.unwrap_or(3);
-    let drift = options.skew.map_or(Ok(0), |(line, steps)| {
-        let seconds = i64::from(steps) * i64::from(params.period());
-        if seconds.abs() > MAX_CLOCK_OFFSET { Err(Why::Clock(seconds).at(line)) } else { Ok(steps) }
-    })?;
+    let drift = options.skew.map_or(Ok(0), |skew| drift(skew, params))?;
     Ok(Foreign {
         secret,
         params,
@@ -96,6 +93,11 @@ pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign,
         scratch: Some(scratch),
         notes,
     })
+}
+
+fn drift((line, steps): (usize, i32), params: Params) -> Result<i32, LineError> {
+    let seconds = i64::from(steps) * i64::from(params.period());
+    if seconds.abs() > MAX_CLOCK_OFFSET { Err(Why::Clock(seconds).at(line)) } else { Ok(steps) }
 }
 
 /// The last step that can be used by now: at the most astray clock that is taken over, at the end of the

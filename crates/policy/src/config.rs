@@ -231,12 +231,20 @@ impl Config {
     }
 
     pub(super) fn problem(&self) -> Option<(&'static str, &'static str)> {
+        self.problems_of_checks()
+            .into_iter()
+            .chain(self.problems_of_enrolment())
+            .chain(self.brand.problems())
+            .find_map(|(wrong, key, problem)| wrong.then_some((key, problem)))
+    }
+
+    fn problems_of_checks(&self) -> [Problem; 10] {
         let Verify { window_back, window_ahead, .. } = self.verify;
-        let devices = usize::from(self.enroll.max_devices);
+        let is_bad_issuer = |issuer: &String| !printable(issuer, 64) || issuer.contains(':');
         [
             (!self.state_dir.0.is_absolute(), "state_dir", "must be an absolute path"),
             (
-                self.issuer.as_ref().is_some_and(|i| !printable(i, 64) || i.contains(':')),
+                self.issuer.as_ref().is_some_and(is_bad_issuer),
                 "issuer",
                 "must be 1 to 64 printable characters without a colon",
             ),
@@ -254,25 +262,6 @@ impl Config {
                 "throttle.familiar",
                 "must be 1d to 90d",
             ),
-            (self.enroll.time_limit > ConfigDuration::seconds(3_600), "enroll.time_limit", "must be at most 1h"),
-            (!(1..=10).contains(&self.enroll.max_shows), "enroll.max_shows", "must be 1 to 10"),
-            (!(1..=10).contains(&devices), "enroll.max_devices", "must be 1 to 10"),
-            (
-                !is_account_label(&self.enroll.account_label),
-                "enroll.account_label",
-                "must be up to 64 printable characters without a colon, with {user} and perhaps {host} among them",
-            ),
-            (self.enroll.code_lifetime > ConfigDuration::seconds(3_600), "enroll.code_lifetime", "must be at most 1h"),
-            (
-                !are_services(&self.enroll.services),
-                "enroll.services",
-                "must name files of /etc/pam.d: small letters, digits, dots, dashes and underscores",
-            ),
-            (
-                !are_services(&self.enroll.key_services),
-                "enroll.key_services",
-                "must name files of /etc/pam.d: small letters, digits, dots, dashes and underscores",
-            ),
             (
                 !self.broker.services.iter().all(|(account, services)| {
                     printable(account, 256) && !services.is_empty() && are_services(services)
@@ -285,6 +274,32 @@ impl Config {
                 "defaults.allow_until",
                 "goes with first_login = \"allow\", and that needs it",
             ),
+        ]
+    }
+
+    fn problems_of_enrolment(&self) -> [Problem; 8] {
+        let devices = usize::from(self.enroll.max_devices);
+        let files = "must name files of /etc/pam.d: small letters, digits, dots, dashes and underscores";
+        [
+            (
+                self.enroll.time_limit > ConfigDuration::seconds(3_600),
+                "enroll.time_limit",
+                "must be at most 1h",
+            ),
+            (!(1..=10).contains(&self.enroll.max_shows), "enroll.max_shows", "must be 1 to 10"),
+            (!(1..=10).contains(&devices), "enroll.max_devices", "must be 1 to 10"),
+            (
+                !is_account_label(&self.enroll.account_label),
+                "enroll.account_label",
+                "must be up to 64 printable characters without a colon, with {user} and perhaps {host} among them",
+            ),
+            (
+                self.enroll.code_lifetime > ConfigDuration::seconds(3_600),
+                "enroll.code_lifetime",
+                "must be at most 1h",
+            ),
+            (!are_services(&self.enroll.services), "enroll.services", files),
+            (!are_services(&self.enroll.key_services), "enroll.key_services", files),
             (
                 self.verify.window().steps() * devices > MAX_TARGETS,
                 "verify",
@@ -292,11 +307,11 @@ impl Config {
                  or guessing becomes too easy",
             ),
         ]
-        .into_iter()
-        .chain(self.brand.problems())
-        .find_map(|(wrong, key, problem)| wrong.then_some((key, problem)))
     }
 }
+
+/// Whether a setting is wrong, the setting, and what is wrong with it.
+type Problem = (bool, &'static str, &'static str);
 
 /// Whether a label has the user's name, and no other braces.
 fn is_account_label(label: &str) -> bool {

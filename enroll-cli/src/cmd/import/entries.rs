@@ -127,15 +127,7 @@ impl Entries<'_> {
             entries.retain(is_wanted);
             only_one(&entries, &clean(wanted, 64))?;
         }
-        let how = How {
-            weak: self.keys.weak,
-            dry_run: self.keys.dry_run,
-            window: self.keys.window,
-            revoked_too: self.keys.revoked_too,
-            unused: self.keys.unused,
-            json: self.keys.json,
-            ..How::default()
-        };
+        let how = self.how();
         let mut importer = Importer::new(self.context, &how);
         let (mut groups, mut refused): (Vec<Group<'_>>, usize) = (Vec::new(), 0);
         for entry in &entries {
@@ -165,22 +157,36 @@ impl Entries<'_> {
                 }
             }
         }
-        if !self.keys.json && entries.len() > 1 {
-            let verb = if self.keys.dry_run { "would be imported" } else { "imported" };
-            writeln!(std::io::stdout(), "{imported} {verb}, {refused} refused.")?;
-        }
-        if !self.keys.json && imported > 0 {
-            writeln!(
-                std::io::stdout(),
-                "{}",
-                if self.keys.dry_run {
-                    "Nothing was changed."
-                } else {
-                    "An import makes no recovery codes; `qrtotp recovery regenerate USER` does."
-                }
-            )?;
+        if !self.keys.json {
+            self.say_count(entries.len(), imported, refused)?;
         }
         Ok((exit, imported))
+    }
+
+    fn how(&self) -> How {
+        How {
+            weak: self.keys.weak,
+            dry_run: self.keys.dry_run,
+            window: self.keys.window,
+            revoked_too: self.keys.revoked_too,
+            unused: self.keys.unused,
+            json: self.keys.json,
+            ..How::default()
+        }
+    }
+
+    fn say_count(&self, entries: usize, imported: usize, refused: usize) -> std::io::Result<()> {
+        let mut out = std::io::stdout();
+        let dry = self.keys.dry_run;
+        if entries > 1 {
+            let verb = if dry { "would be imported" } else { "imported" };
+            writeln!(out, "{imported} {verb}, {refused} refused.")?;
+        }
+        match imported {
+            0 => Ok(()),
+            _ if dry => writeln!(out, "Nothing was changed."),
+            _ => writeln!(out, "An import makes no recovery codes; `qrtotp recovery regenerate USER` does."),
+        }
     }
 
     /// Imports all keys of an account, or says of each why not.
