@@ -1,6 +1,6 @@
 //! `cargo xtask test`: all checks that a change must pass.
 
-use std::process::Command;
+use std::{process::Command, time::Instant};
 
 use anyhow::{Context, Result};
 
@@ -19,55 +19,76 @@ use crate::{
 };
 
 pub fn run(fast: bool) -> Result<()> {
+    let clock = Clock(Instant::now());
     apt::need(&[apt::DEMO, apt::TEST, apt::DEB])?;
     let mut lacks = MissingTools::default();
     if !fast {
-        lacks.note(FROM_PYPI, "zbar alone reads the QR codes, not ZXing and OpenCV", decoders::install())?;
-        lacks.note(FROM_NPM, "npm's otpauth does not read our key URIs", oracles::install())?;
-        let without = "no test has another Debian's sshd and ssh, or sudo, sudo-rs, doas, cockpit, ProFTPD and xrdp of Debian 13";
-        lacks.note(NEWEST, without, debian::with_openssh(NEWEST))?;
-        if !is_older() {
-            lacks.can_not(
-                "nobody enrols over ssh between two releases: what is built here runs on no older one",
-            );
-        }
+        install(&mut lacks)?;
     }
-    let advice = "if cargo has no such command: `rustup component add rustfmt clippy`";
-
-    say("formatting");
-    check(&["fmt", "--all", "--check"]).context(advice)?;
-    check(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])?;
-
-    say("lints");
-    check(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).context(advice)?;
-    fuzz::lints().context(advice)?;
-
-    say("prose");
-    prose::run()?;
-    say("documentation of all crates, without warnings");
-    step::run(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
-
-    say("unit, property and command-line tests");
+    checks(&clock)?;
+    clock.say("unit, property and command-line tests");
     check(&["test", "--workspace", "--exclude", "qrtotp-tests"])?;
-    say("crates in the module, each with a reason");
+    clock.say("crates in the module, each with a reason");
     supply::check()?;
-
-    say("inputs that fuzzing begins with, and those that it found once");
+    clock.say("inputs that fuzzing begins with, and those that it found once");
     fuzz::known_inputs()?;
     if fast {
-        say("left out because of --fast: the end-to-end tests");
+        clock.say("left out because of --fast: the end-to-end tests");
         return Ok(());
     }
+    end_to_end(&clock, &lacks)?;
+    lacks.say();
+    clock.say("done");
+    Ok(())
+}
 
+/// Tells how long a run takes to reach each of its parts.
+struct Clock(Instant);
+
+impl Clock {
+    fn say(&self, what: &str) {
+        let seconds = self.0.elapsed().as_secs();
+        say(&format!("{:02}:{:02} {what}", seconds / 60, seconds % 60));
+    }
+}
+
+/// What apt does not have.
+fn install(lacks: &mut MissingTools) -> Result<()> {
+    lacks.note(FROM_PYPI, "zbar alone reads the QR codes, not ZXing and OpenCV", decoders::install())?;
+    lacks.note(FROM_NPM, "npm's otpauth does not read our key URIs", oracles::install())?;
+    let without = "no test has another Debian's sshd and ssh, or sudo, sudo-rs, doas, cockpit, ProFTPD and xrdp of Debian 13";
+    lacks.note(NEWEST, without, debian::with_openssh(NEWEST))?;
+    if !is_older() {
+        lacks.can_not("nobody enrols over ssh between two releases: what is built here runs on no older one");
+    }
+    Ok(())
+}
+
+fn checks(clock: &Clock) -> Result<()> {
+    let advice = "if cargo has no such command: `rustup component add rustfmt clippy`";
+    clock.say("formatting");
+    check(&["fmt", "--all", "--check"]).context(advice)?;
+    check(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])?;
+    clock.say("lints");
+    check(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).context(advice)?;
+    fuzz::lints().context(advice)?;
+    clock.say("prose");
+    prose::run()?;
+    clock.say("documentation of all crates, without warnings");
+    step::run(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn end_to_end(clock: &Clock, lacks: &MissingTools) -> Result<()> {
+    clock.say("builds for release");
     let artefacts = build::release()?;
     if is_root() {
-        say("instructions of a login");
+        clock.say("instructions of a login");
         bench::guard::check(&artefacts)?;
     } else {
-        say("left out, for they need root: the instructions of a login");
+        clock.say("left out, for they need root: the instructions of a login");
     }
+    clock.say("packages");
     let packages = deb::of_release()?;
-    say("end-to-end tests against real sshd, sudo and su, in private namespaces");
     let environment = |tests: &mut Command| -> Result<()> {
         tests.envs(artefacts.variables()).env("QRTOTP_XTASK", std::env::current_exe()?);
         tests.env("QRTOTP_DEB", &packages).envs([lacks.variable()]);
@@ -78,18 +99,17 @@ pub fn run(fast: bool) -> Result<()> {
         }
         Ok(())
     };
+    clock.say("end-to-end tests against real sshd, sudo and su, in private namespaces");
     // Most of these tests wait for programs rather than compute.
     let mut together =
         cargo(&["test", "--package", "qrtotp-tests", "--", "--test-threads=4", "--skip=alone::"]);
     environment(&mut together)?;
     step::run(&mut together)?;
-    say("end-to-end tests that need the machine for themselves");
+    clock.say("end-to-end tests that need the machine for themselves");
     let mut alone =
         cargo(&["test", "--package", "qrtotp-tests", "--test=e2e", "--", "--test-threads=1", "alone::"]);
     environment(&mut alone)?;
-    step::run(&mut alone)?;
-    lacks.say();
-    Ok(())
+    step::run(&mut alone)
 }
 
 fn check(arguments: &[&str]) -> Result<()> {
