@@ -41,6 +41,7 @@ const PROOFS: &[Proof] = &[
     Proof { name: "fuzzing", run: fuzzing::run },
     Proof { name: "faults", run: faults::run },
     Proof { name: "apply", run: || suite::end_to_end(&["hostile::failing_calls::"]) },
+    Proof { name: "kills", run: || suite::end_to_end(&["alone::killed::", "alone::killed_enrolment::"]) },
     Proof { name: "power", run: power::run },
     Proof { name: "recorder", run: || suite::unit_tests("qrtotp-flow", "tests::recorder") },
     Proof { name: "model", run: || suite::unit_tests("qrtotp-flow", "tests::model") },

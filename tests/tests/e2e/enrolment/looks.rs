@@ -74,8 +74,10 @@ enum Fate {
 }
 use Fate::{Refused, Scanned};
 
-fn meets_its_fate(sandbox: &Sandbox, fate: Fate, case: &str) {
-    for file in ["/root/codes/a.svg", "/root/codes/a.png"] {
+const PICTURES: [&str; 2] = ["/root/codes/a.svg", "/root/codes/a.png"];
+
+fn meets_its_fate(sandbox: &Sandbox, fate: Fate, files: &[&str], case: &str) {
+    for file in files {
         match fate {
             Refused(figure) => {
                 let said = refusal(sandbox, &["--save", file]);
@@ -123,11 +125,11 @@ const LOGOS: [(u8, [Fate; 4]); 6] = [
 ];
 const LEVELS: [&str; 4] = ["L", "M", "Q", "H"];
 
-/// Tries every pair of colours with every logo.
+/// Tries every pair of colours with every logo, as SVG and PNG in turn.
 fn all_meet_their_fates(level: usize) {
     let sandbox = host();
-    for (size, fates) in LOGOS {
-        for (dark, light, fate) in COLOURS {
+    for (row, (size, fates)) in LOGOS.into_iter().enumerate() {
+        for (column, (dark, light, fate)) in COLOURS.into_iter().enumerate() {
             let level_name = LEVELS[level];
             let keys = format!("dark = \"{dark}\"\nlight = \"{light}\"\ncorrection = \"{level_name}\"");
             match size {
@@ -135,7 +137,9 @@ fn all_meet_their_fates(level: usize) {
                 _ => brand(&sandbox, &format!("{keys}\nlogo_size = {size}"), Some("240x240")),
             }
             let fate = if fate == Scanned { fates[level] } else { fate };
-            meets_its_fate(&sandbox, fate, &format!("{dark} on {light}, logo {size} %, level {level_name}"));
+            let picture = &PICTURES[(row + column + level) % 2..][..1];
+            let case = format!("{dark} on {light}, logo {size} %, level {level_name}");
+            meets_its_fate(&sandbox, fate, picture, &case);
         }
     }
 }
@@ -165,7 +169,7 @@ fn logos(shape: &str, colours: &str, cases: &[(u8, &str, Fate)]) {
     for (size, level, fate) in cases {
         let level = if level.is_empty() { String::new() } else { format!("correction = \"{level}\"\n") };
         brand(&sandbox, &format!("{colours}\n{level}logo_size = {size}"), Some(shape));
-        meets_its_fate(&sandbox, *fate, &format!("{shape} {size} % {level}"));
+        meets_its_fate(&sandbox, *fate, &PICTURES, &format!("{shape} {size} % {level}"));
     }
 }
 
