@@ -18,8 +18,8 @@ use qrtotp_values::{UnixTime, checksum};
 use std::path::{Path, PathBuf};
 
 pub(super) const MAGIC: &[u8] = b"QRTP";
-/// A setting that the file leaves out has the program's default, so a changed default needs a new version, whose
-/// reader gives files of this one the old default: no login changes without an apply.
+/// A setting that the file leaves out has the program's default, so a changed default needs a new version,
+/// whose reader gives files of this one the old default: no login changes without an apply.
 const VERSION: u16 = 2;
 /// The longest file, in bytes.
 pub const LONGEST: usize = 64 * 1024;

@@ -76,8 +76,8 @@ fn encode(state: &State, sequence: u64, out: &mut Vec<u8>) {
     out[16..HEADER].copy_from_slice(&sum.to_le_bytes());
 }
 
-/// The lower half of [`qrtotp_values::checksum`], up to version 3 a CRC-32. Later versions keep it, so that an
-/// older program tells them from a torn slot.
+/// The lower half of [`qrtotp_values::checksum`], up to version 3 a CRC-32. Later versions keep it, so that
+/// an older program tells them from a torn slot.
 fn checksum(version: u16, header: &[u8], payload: &[u8]) -> u32 {
     if version < 4 {
         return crc_32(header, payload);

@@ -1,5 +1,5 @@
-//! A new credential and the token that it is shown under: what the account's record gets before anything is on
-//! a screen.
+//! A new credential and the token that it is shown under: what the account's record gets before anything is
+//! on a screen.
 
 use super::authorize::{may_begin, may_show};
 use super::commit::{AccountSnapshot, record_id};
@@ -28,7 +28,7 @@ struct Fresh<'f> {
     own_token: Token,
 }
 
-/// What the account's record says of a show.
+/// A show, as the account's record counts it.
 struct Show {
     token: TokenId,
     shows: u8,
