@@ -1,7 +1,9 @@
 //! Many accounts at once.
 
+use std::time::Duration;
+
 use qrtotp_tests::{
-    Sandbox,
+    Sandbox, clock,
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
 };
 
@@ -45,7 +47,9 @@ fn list_names_accounts_that_are_unenrolled_locked_or_stale() {
     });
     let [Some(alice), Some(bobby), None] = &phones else { panic!("two have a phone") };
     assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);
-    for _ in 0..4 {
+    // Each has to be waited for: the third failure then locks for four seconds.
+    for wait in [0, 1100, 2100] {
+        clock::pause(Duration::from_millis(wait));
         assert_ne!(sandbox.answer("bobby", &bobby.wrong_code()), PAM_SUCCESS);
     }
     let list = |option: &[&str]| {
