@@ -55,7 +55,7 @@ pub enum Command {
     ///
     /// Existing files stay unchanged. Commands that enrol somebody make missing files, too.
     Init,
-    /// Have services ask for codes: show what would change, and with --apply change it (root only)
+    /// Make services ask for codes; without --apply, only show the changes (root only)
     ///
     /// Adds one line to each service's PAM file, after the line that checks the password. `sudo` includes
     /// sudo-i, and `su` includes su-l. sshd also gets /etc/ssh/sshd_config.d/00-qrtotp.conf. If `doctor`'s
@@ -70,7 +70,7 @@ pub enum Command {
     ///
     /// If you stop before the first code is accepted, the account is unchanged.
     Enroll(Enroll),
-    /// Show what is enrolled: devices, recovery codes left, lock and token. Never a secret
+    /// Show what is enrolled: devices, recovery codes left, lock and token (no secrets)
     Status(Status),
     /// List all accounts, a line each: status, devices, last use, recovery codes left, lock and token (root
     /// only)
@@ -78,19 +78,19 @@ pub enum Command {
     /// Sorted by name if there are at most 1000, else in no order. An account whose record can't be read is
     /// reported on standard error, and the exit code is then 2.
     List(List),
-    /// Check a code from standard input, and use it up
+    /// Check a code from standard input; this uses it up
     ///
     /// Prints "accepted" (exit code 0), "denied", or "ignored" if the account needs no code (both exit code
     /// 1). Rules are not applied: see `qrtotp config explain`.
     ///
     /// With --stdin-json, for a service account that [broker.services] in the configuration lists: reads one
-    /// line of at most 4 KiB from standard input, a JSON object with the texts user, service and code, and
-    /// has the broker verify the code. Prints {"version":1,"accepted":true} (exit code 0) or
-    /// {"version":1,"accepted":false} (exit code 1), and the reason only in the system log. With a text `id`
-    /// in the object, the same request gets the same answer again within a minute. Exit code 2, and nothing
-    /// on standard output, if the line, the list or the broker does not allow an answer.
+    /// line of at most 4 KiB from standard input, a JSON object with the string keys user, service and code,
+    /// and has the broker verify the code. Prints {"version":1,"accepted":true} (exit code 0) or
+    /// {"version":1,"accepted":false} (exit code 1), and the reason only in the system log. With a string key
+    /// `id`, a request that is repeated within a minute gets the same answer. Exit code 2, with nothing on
+    /// standard output, if the line is malformed, the caller is not listed, or the broker does not answer.
     Verify {
-        /// Whose code it is
+        /// The user
         #[arg(required_unless_present = "stdin_json", conflicts_with = "stdin_json")]
         user: Option<String>,
         /// Ask as a listed service: {"user":"alice","service":"portal","code":"123456"}
@@ -100,7 +100,7 @@ pub enum Command {
     /// Take over a key from another system
     #[command(subcommand)]
     Import(Import),
-    /// Recovery codes
+    /// Replace the recovery codes
     #[command(subcommand)]
     Recovery(Recovery),
     /// An account's devices
@@ -109,44 +109,48 @@ pub enum Command {
     /// Hardware ssh keys, which rules can take as second factor (root only)
     #[command(subcommand)]
     Key(HardwareKey),
-    /// Learn how far a device's clock is off, from two codes in a row
+    /// Correct for a device whose clock is wrong, by two codes in a row
     ///
     /// For a device whose codes are refused though nothing else is wrong: its clock may be up to 10 minutes
     /// off. Asks for two codes in a row. If both are right, this device's codes are accepted with its offset
     /// from then on; both codes are used up. If not, this counts as one wrong code; an empty answer does not.
     Resync {
-        /// Whose device; by default, your own
+        /// The user; by default, you
         user: Option<String>,
     },
-    /// Revoke devices; the very next login sees it. The same as `qrtotp device revoke`
+    /// Revoke devices, with effect from the next login. The same as `qrtotp device revoke`
     ///
+    /// Without --credential or --all it revokes the account's only device, and refuses if there are several.
     /// With the last device the account is revoked: its logins are denied until it is enrolled again.
     ///
-    /// With --group, --rule, --everyone or --enrolled-before for many accounts: says how many, and wants that
-    /// number typed. A run that was interrupted can be repeated: revoked devices are not counted again.
+    /// --group, --rule, --everyone and --enrolled-before select many accounts. The command prints how many,
+    /// and you type that number to confirm. A run that was interrupted can be repeated: revoked devices are
+    /// not counted again.
     Revoke(RevokeAnybody),
-    /// Revoke devices and issue a new enrolment code for each account, which is shown once, here (root only)
+    /// Revoke devices, and issue each account a token with a one-time code, shown once, to enrol a new device
+    /// (root only)
     ///
-    /// For one account, or for many as `qrtotp revoke` takes them. An account that keeps a newer device gets
-    /// no code. A run that was interrupted can be repeated: a reissued account has no device. If its code was
-    /// lost, `qrtotp token revoke` and `qrtotp token issue --code` make another.
+    /// For one account, or for several with the options of `qrtotp revoke`. The code works at `qrtotp
+    /// enroll`; at a login only if `first_login` is "enroll" or "token". An account that keeps a newer device
+    /// gets no code. A run that was interrupted can be repeated: a reissued account has no device. If its
+    /// code was lost, `qrtotp token revoke` and `qrtotp token issue --code` make another.
     Reissue(Reissue),
     /// An account as a whole: when a person's name or uid changes, or the person leaves (root only)
     #[command(subcommand)]
     Account(Account),
     /// Clear counted failures, so that codes are checked again
     ///
-    /// With --from also makes a place familiar for a day. Codes from there then count, even while strangers
-    /// guess.
+    /// --from also marks that place as familiar for a day: the user can log in from there even while
+    /// strangers are guessing codes.
     Unlock {
-        /// Whose account
+        /// The user
         user: String,
         /// Where the user is: an address, a network such as 192.0.2.0/24, or a place of `qrtotp place list`
         #[arg(long, value_name = "NETWORK|PLACE")]
         from: Option<String>,
     },
-    /// Familiar places: where right codes came from, so that strangers' wrong codes delay nobody there (root
-    /// only)
+    /// Familiar places: where correct codes came from, so that strangers' wrong codes delay nobody there
+    /// (root only)
     #[command(subcommand)]
     Place(Places),
     /// Enrolment tokens: the right to enrol one device, once
@@ -165,8 +169,8 @@ pub enum Command {
     /// use; unlock, revoke and reissue (root only)
     ///
     /// Needs 80x24 and no colour. `u` unlocks the selected account. `r` revokes all its devices, or on page 3
-    /// its token. `i` revokes its devices and shows a new enrolment code. Each key asks first, and logs what
-    /// the command logs. It opens no port.
+    /// its token. `i` revokes its devices and shows a one-time code for a new one. Each key asks first, and
+    /// logs what the command logs. It opens no port.
     Top,
     /// Follow the log and say what deserves a look: guessing, a code that two people know, a new place, many
     /// enrolments
@@ -185,12 +189,12 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         textfile: Option<PathBuf>,
     },
-    /// Say what is wrong on this host, and what to do about it; changes nothing
+    /// Find what is wrong on this host, and say how to fix it; changes nothing
     ///
-    /// Checks what lets users in, and whether anyone can get in: by each service whose PAM file names the
-    /// module, by sshd for the users and addresses that its Match blocks name, and by the configuration, key,
-    /// store, records, module, clock, broker (at --socket, if that is given), system log and disk. Run it as
-    /// root: others can't see the records, and sshd does not tell them its settings.
+    /// Checks each service whose PAM file names the module: can users get in, and only the right ones? For
+    /// sshd it does so for the users and addresses that its Match blocks name. Then it checks the
+    /// configuration, key, store, records, module, clock, broker (at --socket, if that is given), system log
+    /// and disk. Run it as root: others can't see the records, and sshd does not tell them its settings.
     ///
     /// First the verdict, then the findings, the worst first: FAIL (it lets someone in who should be kept
     /// out, or keeps out someone who should get in), WARN (worth a look, or it can't be known here), INFO
@@ -207,15 +211,15 @@ pub enum Command {
     /// disabled, devices, devices_clock_off, pending, tokens_live and tokens_expired. Later versions may add
     /// keys, ids and findings.
     Doctor(Doctor),
-    /// Try what is installed, with throwaway accounts that nobody else sees (root only)
+    /// Test the installation with real logins of throwaway accounts, isolated from this host (root only)
     ///
     /// In namespaces of its own, on a copy of /etc and /var in memory and with a store of its own, real
     /// logins are made: by the module alone, by sshd and by sudo with their PAM files as they are. No file of
     /// the host is changed, no real account is asked, and nothing comes into the system log. It takes about a
-    /// minute. The configuration's rules take no part: `qrtotp config explain` tells of them.
+    /// minute. Your rules are not applied; `qrtotp config explain` tests those.
     ///
-    /// A line for each check: ok, FAIL with what was seen, or - with the reason it was not tried. Exit code
-    /// 0: none failed. 1: one failed. 2: the test itself failed.
+    /// Prints a line for each check: ok, FAIL with what was seen, or - with the reason it was skipped. Exit
+    /// code 0: none failed. 1: one failed. 2: the test itself failed.
     ///
     /// With --json one object: version (1), passed, failed, not_tried (how many) and checks, each with id
     /// (kebab-case, stable), result (passed, failed or not_tried), what and detail. Later versions may add
@@ -261,25 +265,25 @@ pub struct Setup {
     /// Make the changes
     #[arg(long)]
     pub apply: bool,
-    /// Undo them after this time, at least 1m, unless they are kept
+    /// Undo the changes after this time (at least 1m) unless you run `setup --keep`
     #[arg(long, value_name = "TIME", default_value = "10m", requires = "apply")]
     pub confirm: ConfigDuration,
-    /// Without a timer, if you can undo them at the console
+    /// Don't undo the changes automatically; only if you can reach the console
     #[arg(long, requires = "apply", conflicts_with = "confirm")]
     pub no_timer: bool,
-    /// The user who makes the trial login; you, by default
+    /// Make the trial login as this user; by default, as the user you logged in as, unless that is root
     #[arg(long, value_name = "USER", requires = "apply", conflicts_with = "no_trial")]
     pub trial: Option<String>,
-    /// Without a trial login
+    /// Skip the trial login
     #[arg(long, requires = "apply")]
     pub no_trial: bool,
-    /// Keep what was changed
+    /// Confirm the last changes, so that the timer does not undo them
     #[arg(long, conflicts_with_all = ["apply", "undo"])]
     pub keep: bool,
     /// Put back what was there before the last change
     #[arg(long, conflicts_with = "apply")]
     pub undo: bool,
-    /// Change nothing: print the PAM files that would not name the module any more if all were undone
+    /// Change nothing: list the PAM files that would no longer name the module if every set-up were undone
     #[arg(long, requires = "undo")]
     pub check: bool,
 }
@@ -306,7 +310,7 @@ pub struct Doctor {
     /// Change it, as `qrtotp setup --apply` does: undone after 10 minutes without `qrtotp setup --keep`
     #[arg(long, requires = "fix")]
     pub apply: bool,
-    /// Without a timer, if you can undo it at the console
+    /// Don't undo the change automatically; only if you can reach the console
     #[arg(long, requires = "apply")]
     pub no_timer: bool,
     #[command(subcommand)]
@@ -328,7 +332,7 @@ pub struct ReplayedLogin {
     /// The caller of sudo or su
     #[arg(long, value_name = "USER", default_value = "")]
     pub by: String,
-    /// As if sshd had accepted a public key, or one that is registered as a hardware key
+    /// Assume that sshd accepted a public key, or one that is registered as a hardware key
     #[arg(long, value_name = "KIND", value_enum, num_args = 0..=1, default_missing_value = "any")]
     pub key: Option<Key>,
 }
@@ -344,7 +348,7 @@ pub enum DoctorWhat {
     ///
     /// Exit code 1 if the log has none.
     Last {
-        /// Whose login
+        /// The user
         user: String,
         #[command(flatten)]
         sources: Sources,
@@ -358,7 +362,7 @@ pub struct Enroll {
     /// What to call the device, for example "Alice's phone"
     #[arg(long, value_name = "TEXT")]
     pub label: Option<String>,
-    /// How to draw the QR code; on a pipe it must be given
+    /// How to draw the QR code; required if the output is a pipe
     #[arg(long, value_name = "STYLE", value_enum, default_value_t = Qr::Auto)]
     pub qr: Qr,
     /// Swap light and dark, for terminals with a light background that show no colours
@@ -377,7 +381,7 @@ pub struct Enroll {
     /// delete the file yourself: its key works if the enrolment was completed, or can still be resumed.
     #[arg(long, requires = "save")]
     pub ephemeral: bool,
-    /// Add a device without a code of one that is enrolled already (root only; it is logged)
+    /// Don't ask for a code from a device that is already enrolled (root only; logged)
     #[arg(long)]
     pub no_verify: bool,
 }
@@ -413,7 +417,7 @@ pub struct Status {
 pub enum Recovery {
     /// Make ten new recovery codes and show them once; the old ones are worth nothing from then on
     Regenerate {
-        /// Whose codes; by default, yours
+        /// The user; by default, you
         user: Option<String>,
     },
 }
@@ -433,7 +437,7 @@ pub enum Token {
     },
     /// Show one account's token
     Show {
-        /// Whose token
+        /// The user
         user: String,
         /// JSON, with times in Unix seconds
         #[arg(long)]
@@ -441,7 +445,7 @@ pub enum Token {
     },
     /// Take a token back
     Revoke {
-        /// Whose token
+        /// The user
         user: String,
     },
 }

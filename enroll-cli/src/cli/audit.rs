@@ -16,10 +16,10 @@ pub struct Audit {
 pub enum What {
     /// Prove that no line was changed, removed, added, moved or repeated, and name each one that was
     ///
-    /// Every line that tells of a change of an account carries a hash over itself and the line before; the
-    /// last hash is in the store. A line that is missing is called lost if the store still has it word for
-    /// word (`audit repair` logs it again), else missing. Root on this host could compute a new chain.
-    /// --against compares with lines or heads that were saved elsewhere.
+    /// Every line that tells of a change of an account carries a hash over itself and the line before: a
+    /// chain, whose last hash is in the store. A line that is missing is called lost if the store still has
+    /// it word for word (`audit repair` logs it again), else missing. Root on this host could compute a new
+    /// chain. --against compares with lines or heads that were saved elsewhere.
     ///
     /// Exit code 0: all lines fit. 1: something was found. 2: it could not be checked.
     Verify {
@@ -40,15 +40,15 @@ pub enum What {
     /// Print the number and hash of each account's last line, and of the host's, to be kept elsewhere for
     /// `audit verify --against`
     Heads,
-    /// Keep the ends of all chains in the store, and log a hash over them in the host's chain
+    /// Record the last hash of every account's log in the store, so that `audit verify` notices an account
+    /// that was removed by hand or put back from a backup
     ///
-    /// `audit verify` compares with the last one, so an account whose directory was removed, or whose record
-    /// was put back from a backup, is found. `systemctl enable --now qrtotp-checkpoint.timer` makes one an
-    /// hour; 30 are kept.
+    /// A hash over all of them goes into the log. `systemctl enable --now qrtotp-checkpoint.timer` makes one
+    /// an hour; 30 are kept.
     Checkpoint,
     /// Count logins, refusals and changes, and accounts that need attention
     Summary {
-        /// Of how many days
+        /// How many days to cover
         #[arg(long, value_name = "N", default_value_t = 7)]
         days: u32,
         #[command(flatten)]
@@ -67,7 +67,7 @@ pub enum What {
         /// The file to write, which is replaced; - is standard output
         #[arg(long, value_name = "FILE")]
         html: PathBuf,
-        /// Of how many days, today included
+        /// How many days to cover, today included
         #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
         days: u32,
         /// Numbers instead of the names of accounts, administrators and remote hosts
@@ -89,25 +89,26 @@ pub struct Sources {
 
 #[derive(Debug, Args)]
 pub struct Show {
-    /// Of this account; options of one kind may be repeated, and one of them must hold
+    /// Show only events of this account. Repeated options of one kind are alternatives; those of different
+    /// kinds must all match
     #[arg(long, value_name = "NAME")]
     pub user: Vec<String>,
-    /// Of this PAM service; `qrtotp` is the command, `qrtotpd` the broker
+    /// Show only events of this PAM service; `qrtotp` is the command, `qrtotpd` the broker
     #[arg(long, value_name = "NAME")]
     pub service: Vec<String>,
-    /// Of this kind, such as login or token_issued
+    /// Show only events of this kind, such as login or token_issued
     #[arg(long, value_name = "KIND")]
     pub event: Vec<String>,
-    /// Logins and proofs of a device with this result
+    /// Show only logins and proofs of a device with this result
     #[arg(long, value_name = "RESULT", value_parser = ["accepted", "denied", "ignored"])]
     pub result: Vec<String>,
-    /// With this reason
+    /// Show only events with this reason
     #[arg(long, value_name = "REASON")]
     pub reason: Vec<String>,
-    /// Decided by this rule
+    /// Show only logins that this rule decided
     #[arg(long, value_name = "NAME")]
     pub rule: Vec<String>,
-    /// From this remote host, or from this network, such as 192.0.2.0/24
+    /// Show only events from this remote host, or from this network, such as 192.0.2.0/24
     #[arg(long, value_name = "NETWORK")]
     pub from: Vec<String>,
     /// From this time on: 2026-11-29, "2026-11-29 10:00" (UTC), or so long ago: 90d, 12h, 30m

@@ -21,7 +21,7 @@ pub enum Config {
     ///
     /// Exit code 0: nothing changes. 1: something does. 2: the configuration can't be used.
     Diff,
-    /// Make the files of the configuration what logins go by
+    /// Apply the edited configuration: logins use it from now on
     ///
     /// Refuses and changes nothing if a file has a fault, if a test fails, or if the configuration would lock
     /// out the person who applies it, every account that can become root, or an emergency account.
@@ -44,7 +44,8 @@ pub enum Config {
     },
     /// Edit the main file, then check and apply it
     ///
-    /// Opens a copy in $VISUAL, $EDITOR, editor or vi. The file is replaced only by one without a fault.
+    /// Opens a copy in $VISUAL, $EDITOR, editor or vi. The file is replaced only if the new text has no
+    /// errors.
     Edit,
     /// Say how a login would be decided, by which rule, and why the rules before it do not match
     ///
@@ -59,8 +60,8 @@ pub enum Config {
     },
     /// Print the blocks of sshd_config that rules with "skip" need
     ///
-    /// Clients without a terminal, such as `sftp -b`, get past a "skip" only if sshd asks for nothing behind
-    /// the key.
+    /// Clients without a terminal, such as `sftp -b`, benefit from a "skip" only if sshd asks for nothing
+    /// after the key.
     Sshd,
 }
 
@@ -80,7 +81,7 @@ pub struct Apply {
 /// A place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Place {
-    /// Of which a right code came
+    /// A correct code came from here
     Familiar,
     /// Any other
     New,
@@ -113,16 +114,16 @@ pub struct Explain {
     /// The caller of sudo or su
     #[arg(long, value_name = "USER", default_value = "")]
     pub by: String,
-    /// As if a right code had come from the same place in the last 30 days, or not
+    /// Assume that a correct code came from the same place in the last 30 days, or not
     #[arg(long, default_value = "new")]
     pub place: Place,
-    /// As if sshd had accepted a public key, or one that is registered as a hardware key
+    /// Assume that sshd accepted a public key, or one that is registered as a hardware key
     #[arg(long, value_name = "KIND", value_enum, num_args = 0..=1, default_missing_value = "any")]
     pub key: Option<Key>,
-    /// As if the account were in these groups
+    /// Assume that the account is in these groups
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     pub groups: Option<Vec<String>>,
-    /// As if it were this time in the zone of the configuration, such as 2026-12-05T20:00
+    /// Assume this time, in the zone of the configuration, such as 2026-12-05T20:00
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
     /// Show the rules behind the one that decides, too
@@ -131,7 +132,7 @@ pub struct Explain {
     /// JSON
     #[arg(long)]
     pub json: bool,
-    /// By the files as they are now, not by what was applied
+    /// Use the edited files instead of the applied configuration
     #[arg(long)]
     pub edited: bool,
 }

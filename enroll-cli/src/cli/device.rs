@@ -9,7 +9,7 @@ pub enum Device {
     /// List devices: id, label, kind of code, last use, and how far the clock is off, where that is known;
     /// and hardware ssh keys
     List {
-        /// Whose; without it, for root everybody's, and for others their own
+        /// The user; by default, all users for root, and yourself otherwise
         user: Option<String>,
         /// JSON: an array, with times in Unix seconds
         #[arg(long)]
@@ -17,7 +17,7 @@ pub enum Device {
     },
     /// Give a device or ssh key another label
     Rename(Rename),
-    /// Revoke devices and ssh keys; the very next login sees it
+    /// Revoke devices and ssh keys, with effect from the next login
     ///
     /// With the last device its ssh keys go, and the account is revoked: its logins are denied until it is
     /// enrolled again.
@@ -32,7 +32,7 @@ fn in_any_case(text: &str) -> Result<CredentialId, IdError> {
 
 #[derive(Debug, Args)]
 pub struct Rename {
-    /// Whose device; by default, your own
+    /// The user; by default, you
     pub user: Option<String>,
     /// Which, for example c-7F3K2M; `qrtotp device list USER` lists them. Not needed where there is only one
     #[arg(long, value_name = "ID", value_parser = in_any_case)]
@@ -44,7 +44,7 @@ pub struct Rename {
 
 #[derive(Debug, Args)]
 pub struct Revoke {
-    /// Whose devices; by default, your own
+    /// The user; by default, you
     pub user: Option<String>,
     /// Only this one, for example c-7F3K2M; `qrtotp device list USER` lists them
     #[arg(long, value_name = "ID", value_parser = in_any_case, conflicts_with = "all")]
@@ -73,7 +73,7 @@ pub struct RevokeAnybody {
 /// `qrtotp reissue`: one account, or many.
 #[derive(Debug, Args)]
 pub struct Reissue {
-    /// Whose devices
+    /// The user
     pub user: Option<String>,
     #[command(flatten)]
     pub bulk: Bulk,

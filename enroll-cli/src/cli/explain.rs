@@ -16,9 +16,9 @@ pub fn explain(error: &clap::Error) -> ExitCode {
             error.to_string()
         }
         _ if may_repeat(error) => error.to_string(),
-        _ => "error: an argument is not understood (it is not repeated here, for it may be a secret).\n\
+        _ => "error: unknown argument (not shown, because it may be a secret).\n\
               Codes and keys are read from standard input, never from the command line.\n\
-              For what can be given, try '--help'.\n"
+              Try '--help' for the options.\n"
             .to_owned(),
     };
     let _ = write!(std::io::stderr(), "{text}");
