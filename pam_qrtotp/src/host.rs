@@ -10,11 +10,11 @@ use pam::items::{AuthTok, RHost, RUser, Service, Tty, User};
 use pam::module::PamHandle;
 use pam::secret::SecretBytes;
 use qrtotp_account::Name;
-use qrtotp_audit::{AuditSink, Entry, Priority, Subject};
+use qrtotp_audit::{AuditSink, Entry, Subject, journal};
 use qrtotp_flow::{Dialog, Echo, LoginHost, NoAnswer, Typed, Unproven};
 use qrtotp_policy::check_proof_service;
 use qrtotp_values::text::clean;
-use std::ffi::{CStr, CString, c_int};
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,12 +23,6 @@ use zeroize::{Zeroize, Zeroizing};
 const ADVICE: &str = "compare /etc/pam.d/qrtotp with the one that the package ships (conf/pam.d/qrtotp)";
 /// Longest answer in bytes; PAM's own limit is 512.
 const LONGEST_ANSWER: usize = 1024;
-const LOG_ALERT: c_int = 1;
-const LOG_ERR: c_int = 3;
-const LOG_WARNING: c_int = 4;
-const LOG_NOTICE: c_int = 5;
-const LOG_INFO: c_int = 6;
-const LOG_DEBUG: c_int = 7;
 
 /// The same transaction, for libpam's own functions.
 fn raw(pamh: &mut PamHandle) -> *mut libpam::Handle {
@@ -63,46 +57,53 @@ fn flag_of<'h>(pamh: &'h PamHandle, name: &str) -> Option<&'h AtomicBool> {
     unsafe { pamh.get_data::<AtomicBool>(name) }.ok()
 }
 
-/// The syslog of this PAM transaction, facility AUTHPRIV. Lives no longer than the hook that it was made in.
+/// The log of this PAM transaction, facility AUTHPRIV. Lives no longer than the hook that it was made in.
 pub(crate) struct Log {
     pamh: NonNull<PamHandle>,
+    /// The text that pam_syslog puts before a line.
+    prefix: String,
     debug: bool,
 }
 
 impl Log {
-    pub(crate) fn new(pamh: &mut PamHandle) -> Self {
-        Self { pamh: NonNull::from(pamh), debug: false }
+    /// `part` of the PAM stack: `auth` or `account`.
+    pub(crate) fn new(pamh: &mut PamHandle, part: &str) -> Self {
+        let service = owned(pamh.get_item::<Service<'_>>().ok().flatten().map(|item| item.0));
+        Self { pamh: NonNull::from(pamh), prefix: format!("pam_qrtotp({service}:{part}): "), debug: false }
     }
 
     pub(crate) fn set_debug(&mut self, debug: bool) {
         self.debug = debug;
     }
 
-    fn write(&self, priority: c_int, line: &str) {
+    fn write(&self, severity: u8, line: &str) {
+        if journal::send(program, &self.prefix, severity, line) {
+            return;
+        }
         let Ok(line) = CString::new(line) else { return };
         // SAFETY: the handle is PAM's own for the whole hook; the format takes exactly one C string, which is
         // ours.
-        unsafe { pam_syslog(self.pamh.as_ptr().cast(), priority, c"%s".as_ptr(), line.as_ptr()) };
+        unsafe { pam_syslog(self.pamh.as_ptr().cast(), severity.into(), c"%s".as_ptr(), line.as_ptr()) };
     }
 }
 
 impl AuditSink for Log {
     fn record(&mut self, entry: &Entry<'_>) {
-        let priority = match entry.priority() {
-            Priority::Alert => LOG_ALERT,
-            Priority::Error => LOG_ERR,
-            Priority::Warning => LOG_WARNING,
-            Priority::Notice => LOG_NOTICE,
-            Priority::Info => LOG_INFO,
-        };
-        self.write(priority, &entry.line());
+        self.write(entry.priority().severity(), &entry.line());
     }
 
     fn debug(&mut self, line: &str) {
         if self.debug {
-            self.write(LOG_DEBUG, &clean(line, 512));
+            self.write(journal::DEBUG, &clean(line, 512));
         }
     }
+}
+
+/// The name of this program's file. The name that syslog(3) shows is not to be had; mostly it is the same.
+fn program() -> String {
+    let path = std::env::current_exe().unwrap_or_default();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    clean(name.strip_suffix(" (deleted)").unwrap_or(&name), 64) // replaced since it was started
 }
 
 /// A PAM transaction.
