@@ -207,10 +207,12 @@ impl Verifier {
         }
     }
 
-    /// The records that proven lines of the host's chain, up to the head in the store, say were made.
-    pub fn made(&self) -> impl Iterator<Item = &str> {
+    /// The records that proven lines of the host's chain say were made: lines behind number `since`, up to
+    /// the head in the store.
+    pub fn made(&self, since: u64) -> impl Iterator<Item = &str> {
         let until = self.heads.get("").map_or(0, |head| head.seq);
-        self.made.iter().filter(move |(_, seq)| **seq <= until).map(|(record, _)| record.as_str())
+        let lines = self.made.iter().filter(move |(_, seq)| (since + 1..=until).contains(seq));
+        lines.map(|(record, _)| record.as_str())
     }
 
     /// Whether a proven line of the host's chain removes this record.
