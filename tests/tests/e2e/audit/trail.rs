@@ -351,6 +351,27 @@ fn an_account_that_was_made_at_a_login_is_missed_from_the_next_checkpoint_on() {
     }
 }
 
+#[test]
+fn checkpoints_of_the_same_second_have_a_file_each_and_the_last_one_is_whole() {
+    let (sandbox, _) = logged_in();
+    let all = "for n in 1 2 3 4 5; do qrtotp audit checkpoint & done; wait; ls /var/lib/qrtotp/checkpoints";
+    let said = sandbox.run(&["sh", "-c", all]).success().stdout;
+    assert_eq!(said.lines().filter(|line| line.parse::<u64>().is_ok()).count(), 5, "{said}");
+    let _ = sandbox.log.wait(&["event=checkpoint", " seq=6 "]);
+    let whole = verified(&sandbox, &[]).success().stdout;
+    assert!(!whole.contains("No checkpoint to compare with"), "{whole}");
+}
+
+#[test]
+fn a_process_that_keeps_the_lock_of_the_hosts_chain_stops_no_command_for_long() {
+    let (sandbox, _) = logged_in();
+    let steps = "flock /var/lib/qrtotp sleep 60 & lock=$!; sleep 1; qrtotp audit checkpoint; kill $lock";
+    let said = sandbox.run(&["timeout", "40", "sh", "-c", steps]).success();
+    assert!(said.stderr.contains("cannot write /var/lib/qrtotp/host-chain"), "{said:?}");
+    let line = sandbox.log.wait(&["event=checkpoint", "count="]);
+    assert!(!line.contains(" seq="), "{line}");
+}
+
 /// `qrtotp audit verify` of logs that rsyslogd wrote with both of its templates, rotated and compressed.
 #[test]
 fn lines_are_proven_after_rsyslog_wrote_them_with_either_template_and_logrotate_packed_them() {
