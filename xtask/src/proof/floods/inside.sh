@@ -57,7 +57,8 @@ code=$(oathtool --totp --base32 "$KEY")
 seen=$(as_alice "sh /home/alice/attack.sh; echo $code | su -s /bin/sh -c 'echo in' carol 2>/dev/null")
 case "$seen" in session-*.scope*) say scope "a scope of its own" ;; *) say scope "$seen" ;; esac
 journalctl --sync
-say flood "$(journalctl --no-pager | grep -q 'Suppressed .* messages from session-' && echo suppressed)"
+kept=$(journalctl --no-pager --output=cat --identifier=flood | wc -l)
+[ "$kept" -gt 0 ] && [ "$kept" -lt 60000 ] && say flood 'kept in part' || say flood "kept: $kept"
 say login "$(echo "$seen" | tail -n 1)"
 say dropped "$(lines carol cat | wc -l) times"
 sleep 11 # a later line may be on its way
@@ -76,5 +77,5 @@ become david >/dev/null
 for _ in $(seq 50); do grep -q 'event=login' /var/log/auth.log && break; sleep 0.1; done
 in_file=$(grep -E ' su\[[0-9]+\]: pam_qrtotp\(su:auth\): event=login result=accepted .*user=david ' /var/log/auth.log)
 [ "$(echo "$in_file" | wc -l)" = 1 ] && [ -n "$in_file" ] && say rsyslog 'once, as `su[PID]: pam_qrtotp(su:auth): `' || say rsyslog "$(tail -n 3 /var/log/auth.log)"
-say of_file "$(qrtotp audit verify --file /var/log/auth.log | grep 'Nothing was changed' | sed 's/.*/nothing changed/')"
 say of_both "$(qrtotp audit --user david --event login | wc -l) times"
+say proven "$(whole)"
