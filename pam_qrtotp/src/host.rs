@@ -16,6 +16,7 @@ use qrtotp_policy::check_proof_service;
 use qrtotp_values::text::clean;
 use std::ffi::{CStr, CString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 use zeroize::{Zeroize, Zeroizing};
@@ -60,16 +61,16 @@ fn flag_of<'h>(pamh: &'h PamHandle, name: &str) -> Option<&'h AtomicBool> {
 /// The log of this PAM transaction, facility AUTHPRIV. Lives no longer than the hook that it was made in.
 pub(crate) struct Log {
     pamh: NonNull<PamHandle>,
-    /// The text that pam_syslog puts before a line.
-    prefix: String,
+    service: String,
+    /// The part of the PAM stack.
+    part: &'static str,
     debug: bool,
 }
 
 impl Log {
-    /// `part` of the PAM stack: `auth` or `account`.
-    pub(crate) fn new(pamh: &mut PamHandle, part: &str) -> Self {
-        let service = owned(pamh.get_item::<Service<'_>>().ok().flatten().map(|item| item.0));
-        Self { pamh: NonNull::from(pamh), prefix: format!("pam_qrtotp({service}:{part}): "), debug: false }
+    /// `service` and `part` (`auth` or `account`) as pam_syslog names them.
+    pub(crate) fn new(pamh: &mut PamHandle, service: &str, part: &'static str) -> Self {
+        Self { pamh: NonNull::from(pamh), service: service.to_owned(), part, debug: false }
     }
 
     pub(crate) fn set_debug(&mut self, debug: bool) {
@@ -77,7 +78,8 @@ impl Log {
     }
 
     fn write(&self, severity: u8, line: &str) {
-        if journal::send(program, &self.prefix, severity, line) {
+        let prefix = ["pam_qrtotp(", &self.service, ":", self.part, "): "];
+        if journal::send(program, &prefix, severity, line) {
             return;
         }
         let Ok(line) = CString::new(line) else { return };
@@ -101,9 +103,10 @@ impl AuditSink for Log {
 
 /// The name of this program's file. The name that syslog(3) shows is not to be had; mostly it is the same.
 fn program() -> String {
-    let path = std::env::current_exe().unwrap_or_default();
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    clean(name.strip_suffix(" (deleted)").unwrap_or(&name), 64) // replaced since it was started
+    let path = fs::read_link("/proc/self/exe").unwrap_or_default();
+    let name = path.as_os_str().as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let name = name.strip_suffix(b" (deleted)").unwrap_or(name); // replaced since it was started
+    clean(&String::from_utf8_lossy(name), 64)
 }
 
 /// A PAM transaction.

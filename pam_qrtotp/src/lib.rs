@@ -94,7 +94,7 @@ impl PamHooks for QrTotp {
 /// data.
 fn guarded(
     pamh: &mut PamHandle,
-    part: &str,
+    part: &'static str,
     hook: impl FnOnce(&mut PamHandle) -> PamResultCode,
 ) -> PamResultCode {
     // The usual panic hook would print into the host's terminal. Ours belongs to this image of the module
@@ -106,7 +106,7 @@ fn guarded(
             std::mem::forget(payload); // dropping it could panic again
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 let subject = subject_now(pamh);
-                let mut log = Log::new(pamh, part);
+                let mut log = Log::new(pamh, &subject.service, part);
                 Event::new(Kind::InternalError, &subject).reason("panic").emit(&mut log);
                 Event::login(&subject, Verdict::Denied, "internal_error").emit(&mut log);
             }))
@@ -123,16 +123,14 @@ fn subject_now(pamh: &mut PamHandle) -> Subject {
 }
 
 fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
-    let mut log = Log::new(pamh, AUTH);
-    let user = match pamh.get_user(None) {
-        Ok(user) => user,
-        Err(_) => {
-            let subject = subject(pamh, None);
-            Event::login(&subject, Verdict::Denied, "no_user").emit(&mut log);
-            return Outcome::Denied;
-        }
+    let user = pamh.get_user(None);
+    let subject = subject(pamh, None);
+    let mut log = Log::new(pamh, &subject.service, AUTH);
+    let Ok(user) = user else {
+        Event::login(&subject, Verdict::Denied, "no_user").emit(&mut log);
+        return Outcome::Denied;
     };
-    let subject = Subject { user, ..subject(pamh, None) };
+    let subject = Subject { user, ..subject };
     let silent = flags & PAM_SILENT != 0;
     let mut host = Host::new(pamh, silent, &subject.user);
     if subject.service == PROOF_SERVICE {
@@ -180,8 +178,8 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
 
 /// Applies the rules to a login in which the auth part did not run.
 fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
-    let mut log = Log::new(pamh, ACCOUNT);
     let subject = subject_now(pamh);
+    let mut log = Log::new(pamh, &subject.service, ACCOUNT);
     let mut host = Host::new(pamh, flags & PAM_SILENT != 0, &subject.user);
     let args = match Args::parse(words) {
         Ok(args) => args,

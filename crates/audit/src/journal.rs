@@ -17,6 +17,8 @@ const OF_JOURNALD: &[u8] = b"/systemd/journal/dev-log";
 const SOCKET: &str = "/run/systemd/journal/socket";
 /// The first half of all our MESSAGE_IDs.
 const IDS: &str = "267808a90d947687";
+/// Room for most messages, in bytes.
+const ROOM: usize = 1536;
 /// LOG_DEBUG.
 pub const DEBUG: u8 = 7;
 
@@ -34,12 +36,12 @@ impl Priority {
     }
 }
 
-/// Sends a line of a program to journald, with `prefix` before it. False: it was not sent, and syslog must
-/// have it. No text may have control characters.
+/// Sends a line of a program to journald, behind the texts of `prefix`. False: it was not sent, and syslog
+/// must have it. No text may have control characters.
 ///
 /// Only where journald also reads /dev/log. If another daemon does, it is that daemon's log that people read.
 /// Never waits: if journald's queue is full, it is syslog(3) that waits.
-pub fn send(program: impl FnOnce() -> String, prefix: &str, severity: u8, line: &str) -> bool {
+pub fn send(program: impl FnOnce() -> String, prefix: &[&str], severity: u8, line: &str) -> bool {
     let is_journald = |path: PathBuf| path.as_os_str().as_bytes().ends_with(OF_JOURNALD);
     if !fs::read_link(SYSLOG).is_ok_and(is_journald) {
         return false;
@@ -47,62 +49,62 @@ pub fn send(program: impl FnOnce() -> String, prefix: &str, severity: u8, line: 
     let program = program();
     let Ok(socket) = UnixDatagram::unbound() else { return false };
     let message = message(&program, prefix, severity, line);
-    !program.is_empty() && socket.set_nonblocking(true).is_ok() && socket.send_to(&message, SOCKET).is_ok()
+    !program.is_empty()
+        && socket.set_nonblocking(true).is_ok()
+        && socket.send_to(message.as_bytes(), SOCKET).is_ok()
 }
 
 /// The MESSAGE_ID of an event's kind. docs/audit.schema.json lists them.
 #[must_use]
 pub fn message_id(event: &str) -> String {
-    format!("{IDS}{:016x}", checksum(event.as_bytes()))
+    let mut id = IDS.to_owned();
+    let hash = checksum(event.as_bytes());
+    id.extend((0..16).rev().filter_map(|digit| char::from_digit((hash >> (4 * digit)) as u32 & 15, 16)));
+    id
 }
 
 /// A datagram of the native protocol: a line `FIELD=value` for each field.
-fn message(program: &str, prefix: &str, severity: u8, line: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(1536);
-    let mut field = |name: &[u8], values: [&[u8]; 2]| {
-        out.extend_from_slice(name);
-        out.push(b'=');
-        values.iter().for_each(|value| out.extend_from_slice(value));
-        out.push(b'\n');
-    };
-    field(b"MESSAGE", [prefix.as_bytes(), line.as_bytes()]);
-    field(b"PRIORITY", [&[b'0' + severity], b""]);
-    field(b"SYSLOG_FACILITY", [b"10", b""]); // AUTHPRIV
-    field(b"SYSLOG_IDENTIFIER", [program.as_bytes(), b""]);
-    if line.starts_with("event=") {
-        each_pair(line, |key, value| {
-            if key == "event" {
-                field(b"MESSAGE_ID", [message_id(value).as_bytes(), b""]);
-            }
-            let name = ["QRTOTP_", key].concat().to_ascii_uppercase();
-            field(name.as_bytes(), [value.as_bytes(), b""]);
-        });
+fn message(program: &str, prefix: &[&str], severity: u8, line: &str) -> String {
+    let mut out = String::with_capacity(ROOM);
+    out.push_str("MESSAGE=");
+    prefix.iter().for_each(|text| out.push_str(text));
+    out.push_str(line);
+    out.push_str("\nPRIORITY=");
+    out.push(char::from(b'0' + severity));
+    out.push_str("\nSYSLOG_FACILITY=10\nSYSLOG_IDENTIFIER="); // AUTHPRIV
+    out.push_str(program);
+    out.push('\n');
+    if let Some(event) = line.strip_prefix("event=") {
+        out.push_str("MESSAGE_ID=");
+        out.push_str(&message_id(event.split(' ').next().unwrap_or_default()));
+        out.push('\n');
+        add_fields(&mut out, line);
     }
     out
 }
 
-/// The keys and values of a line of ours.
-fn each_pair(mut line: &str, mut pair: impl FnMut(&str, &str)) {
+/// Adds a field for each key of a line of ours, with its value unquoted.
+fn add_fields(out: &mut String, mut line: &str) {
     while let Some((key, value)) = line.split_once('=') {
-        match value.strip_prefix('"') {
-            None => {
-                let (value, rest) = value.split_once(' ').unwrap_or((value, ""));
-                pair(key, value);
-                line = rest;
-            }
-            Some(quoted) => {
-                let (mut value, mut rest) = (String::new(), quoted.chars());
-                while let Some(c) = rest.next() {
-                    match c {
-                        '"' => break,
-                        '\\' => value.extend(rest.next()),
-                        c => value.push(c),
-                    }
+        out.push_str("QRTOTP_");
+        out.extend(key.chars().map(|letter| letter.to_ascii_uppercase()));
+        out.push('=');
+        if let Some(quoted) = value.strip_prefix('"') {
+            let mut rest = quoted.chars();
+            while let Some(c) = rest.next() {
+                match c {
+                    '"' => break,
+                    '\\' => out.extend(rest.next()),
+                    c => out.push(c),
                 }
-                pair(key, &value);
-                line = rest.as_str().trim_start();
             }
+            line = rest.as_str().trim_start();
+        } else {
+            let (plain, rest) = value.split_once(' ').unwrap_or((value, ""));
+            out.push_str(plain);
+            line = rest;
         }
+        out.push('\n');
     }
 }
 
@@ -113,7 +115,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn fields(line: &str) -> String {
-        String::from_utf8(message("sshd", "pam_qrtotp(sshd:auth): ", 4, line)).unwrap()
+        message("sshd", &["pam_qrtotp(", "sshd", ":", "auth", "): "], 4, line)
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl Syslog {
 
     /// Writes one line, free of control characters.
     pub fn write(&mut self, priority: Priority, line: &str) {
-        if journal::send(|| self.program.to_owned(), "", priority.severity(), line) {
+        if journal::send(|| self.program.to_owned(), &[], priority.severity(), line) {
             return;
         }
         let sent = self.logger().is_some_and(|logger| {
