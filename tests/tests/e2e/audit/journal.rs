@@ -77,7 +77,7 @@ fn logged_in_journal(before: &str) -> String {
     sandbox.stack("");
     sandbox.add_user("alice");
     let phone = sandbox.import("alice");
-    let _ = sandbox.log.wait(&["event=credential_imported"]);
+    let _ = sandbox.log.wait(&["event=record_made"]);
     sandbox.overwrite("/tmp/lines", &format!("{}\n", sandbox.log.lines().join("\n")));
     sandbox.overwrite("/tmp/forged", "");
     sandbox.overwrite("/tmp/before", before);
