@@ -5,14 +5,15 @@
 use crate::caller::{subject, syslog};
 use qrtotp_account::{LINK_LEN, Link, RecordId, chain_origin, link, link_hex};
 use qrtotp_audit::{Event, Priority};
-use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_clock::{Clock, Deadline, SystemClock};
 use qrtotp_otp::{base32_decode, base32_encode, random_bytes};
 use qrtotp_store::FileStore;
 use qrtotp_values::text::logfmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Its name in the store's directory.
 const FILE: &str = "host-chain";
@@ -20,6 +21,9 @@ const FILE: &str = "host-chain";
 const HEADER: &str = "qrtotp host chain 1 ";
 /// So many of the last lines are kept, and the last checkpoint's line before them if it is older.
 const KEPT: usize = 64;
+
+/// How long a command waits for another one that adds a line.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The end of the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,8 +169,7 @@ impl HostChain {
 
     /// Adds a line under the lock of the store's directory, which only root can open. Gives it whole.
     fn add(&self, line: &str) -> io::Result<String> {
-        let dir = File::open(&self.state_dir)?;
-        dir.lock()?;
+        let _locked = lock(&self.state_dir)?;
         let mut end = match self.end()? {
             Some(end) => end,
             None => {
@@ -177,6 +180,22 @@ impl HostChain {
         let whole = end.add(line, SystemClock.now());
         replace(&self.file(), end.text().as_bytes())?;
         Ok(whole)
+    }
+}
+
+/// Locks a directory that only root can open, until the result is dropped.
+///
+/// # Errors
+/// Another process holds the lock for longer than [`PATIENCE`], or the directory can't be opened.
+pub fn lock(dir: &Path) -> io::Result<File> {
+    let dir = File::open(dir)?;
+    let mut deadline = Deadline::after(PATIENCE);
+    loop {
+        match dir.try_lock() {
+            Ok(()) => return Ok(dir),
+            Err(TryLockError::WouldBlock) if deadline.pause() => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

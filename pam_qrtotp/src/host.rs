@@ -10,12 +10,13 @@ use pam::items::{AuthTok, RHost, RUser, Service, Tty, User};
 use pam::module::PamHandle;
 use pam::secret::SecretBytes;
 use qrtotp_account::Name;
-use qrtotp_audit::{AuditSink, Entry, Priority, Subject};
+use qrtotp_audit::{AuditSink, Entry, Subject, journal};
 use qrtotp_flow::{Dialog, Echo, LoginHost, NoAnswer, Typed, Unproven};
 use qrtotp_policy::check_proof_service;
 use qrtotp_values::text::clean;
-use std::ffi::{CStr, CString, c_int};
+use std::ffi::{CStr, CString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 use zeroize::{Zeroize, Zeroizing};
@@ -23,12 +24,6 @@ use zeroize::{Zeroize, Zeroizing};
 const ADVICE: &str = "compare /etc/pam.d/qrtotp with the one that the package ships (conf/pam.d/qrtotp)";
 /// Longest answer in bytes; PAM's own limit is 512.
 const LONGEST_ANSWER: usize = 1024;
-const LOG_ALERT: c_int = 1;
-const LOG_ERR: c_int = 3;
-const LOG_WARNING: c_int = 4;
-const LOG_NOTICE: c_int = 5;
-const LOG_INFO: c_int = 6;
-const LOG_DEBUG: c_int = 7;
 
 /// The same transaction, for libpam's own functions.
 fn raw(pamh: &mut PamHandle) -> *mut libpam::Handle {
@@ -63,46 +58,55 @@ fn flag_of<'h>(pamh: &'h PamHandle, name: &str) -> Option<&'h AtomicBool> {
     unsafe { pamh.get_data::<AtomicBool>(name) }.ok()
 }
 
-/// The syslog of this PAM transaction, facility AUTHPRIV. Lives no longer than the hook that it was made in.
+/// The log of this PAM transaction, facility AUTHPRIV. Lives no longer than the hook that it was made in.
 pub(crate) struct Log {
     pamh: NonNull<PamHandle>,
+    service: String,
+    /// The part of the PAM stack.
+    part: &'static str,
     debug: bool,
 }
 
 impl Log {
-    pub(crate) fn new(pamh: &mut PamHandle) -> Self {
-        Self { pamh: NonNull::from(pamh), debug: false }
+    /// `service` and `part` (`auth` or `account`) as pam_syslog names them.
+    pub(crate) fn new(pamh: &mut PamHandle, service: &str, part: &'static str) -> Self {
+        Self { pamh: NonNull::from(pamh), service: service.to_owned(), part, debug: false }
     }
 
     pub(crate) fn set_debug(&mut self, debug: bool) {
         self.debug = debug;
     }
 
-    fn write(&self, priority: c_int, line: &str) {
+    fn write(&self, severity: u8, line: &str) {
+        let prefix = ["pam_qrtotp(", &self.service, ":", self.part, "): "];
+        if journal::send(program, &prefix, severity, line) {
+            return;
+        }
         let Ok(line) = CString::new(line) else { return };
         // SAFETY: the handle is PAM's own for the whole hook; the format takes exactly one C string, which is
         // ours.
-        unsafe { pam_syslog(self.pamh.as_ptr().cast(), priority, c"%s".as_ptr(), line.as_ptr()) };
+        unsafe { pam_syslog(self.pamh.as_ptr().cast(), severity.into(), c"%s".as_ptr(), line.as_ptr()) };
     }
 }
 
 impl AuditSink for Log {
     fn record(&mut self, entry: &Entry<'_>) {
-        let priority = match entry.priority() {
-            Priority::Alert => LOG_ALERT,
-            Priority::Error => LOG_ERR,
-            Priority::Warning => LOG_WARNING,
-            Priority::Notice => LOG_NOTICE,
-            Priority::Info => LOG_INFO,
-        };
-        self.write(priority, &entry.line());
+        self.write(entry.priority().severity(), &entry.line());
     }
 
     fn debug(&mut self, line: &str) {
         if self.debug {
-            self.write(LOG_DEBUG, &clean(line, 512));
+            self.write(journal::DEBUG, &clean(line, 512));
         }
     }
+}
+
+/// The name of this program's file. The name that syslog(3) shows is not to be had; mostly it is the same.
+fn program() -> String {
+    let path = fs::read_link("/proc/self/exe").unwrap_or_default();
+    let name = path.as_os_str().as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let name = name.strip_suffix(b" (deleted)").unwrap_or(name); // replaced since it was started
+    clean(&String::from_utf8_lossy(name), 64)
 }
 
 /// A PAM transaction.

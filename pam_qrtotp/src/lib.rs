@@ -30,6 +30,10 @@ static ALLOCATOR: Wiping<System> = Wiping(System);
 /// PAM data of a transaction: whether our auth part let the login pass.
 const DECIDED: &str = "qrtotp_decided";
 
+/// Parts of a PAM stack, as pam_syslog names them.
+const AUTH: &str = "auth";
+const ACCOUNT: &str = "account";
+
 struct QrTotp;
 
 pam::pam_hooks!(QrTotp);
@@ -39,7 +43,7 @@ impl PamHooks for QrTotp {
         if host::is_inner_transaction(pamh) {
             return PamResultCode::PAM_IGNORE;
         }
-        guarded(pamh, |pamh| {
+        guarded(pamh, AUTH, |pamh| {
             // Allocated first: running out of memory after a right code would burn the code for nothing. A
             // refused attempt leaves the flag unset: sshd may try a key next in the same transaction, and
             // then the account part must decide.
@@ -64,7 +68,7 @@ impl PamHooks for QrTotp {
         if host::is_inner_transaction(pamh) || host::flag(pamh, DECIDED) {
             return PamResultCode::PAM_IGNORE;
         }
-        guarded(pamh, |pamh| match account(pamh, &args, flags) {
+        guarded(pamh, ACCOUNT, |pamh| match account(pamh, &args, flags) {
             Outcome::Denied => PamResultCode::PAM_PERM_DENIED,
             Outcome::Accepted | Outcome::Ignored => PamResultCode::PAM_IGNORE,
         })
@@ -88,7 +92,11 @@ impl PamHooks for QrTotp {
 
 /// Runs a hook and wipes the stack that it used. A panic becomes a denial and a log line without any of the
 /// data.
-fn guarded(pamh: &mut PamHandle, hook: impl FnOnce(&mut PamHandle) -> PamResultCode) -> PamResultCode {
+fn guarded(
+    pamh: &mut PamHandle,
+    part: &'static str,
+    hook: impl FnOnce(&mut PamHandle) -> PamResultCode,
+) -> PamResultCode {
     // The usual panic hook would print into the host's terminal. Ours belongs to this image of the module
     // alone.
     std::panic::set_hook(Box::new(|_| {}));
@@ -98,7 +106,7 @@ fn guarded(pamh: &mut PamHandle, hook: impl FnOnce(&mut PamHandle) -> PamResultC
             std::mem::forget(payload); // dropping it could panic again
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 let subject = subject_now(pamh);
-                let mut log = Log::new(pamh);
+                let mut log = Log::new(pamh, &subject.service, part);
                 Event::new(Kind::InternalError, &subject).reason("panic").emit(&mut log);
                 Event::login(&subject, Verdict::Denied, "internal_error").emit(&mut log);
             }))
@@ -115,16 +123,14 @@ fn subject_now(pamh: &mut PamHandle) -> Subject {
 }
 
 fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
-    let mut log = Log::new(pamh);
-    let user = match pamh.get_user(None) {
-        Ok(user) => user,
-        Err(_) => {
-            let subject = subject(pamh, None);
-            Event::login(&subject, Verdict::Denied, "no_user").emit(&mut log);
-            return Outcome::Denied;
-        }
+    let user = pamh.get_user(None);
+    let subject = subject(pamh, None);
+    let mut log = Log::new(pamh, &subject.service, AUTH);
+    let Ok(user) = user else {
+        Event::login(&subject, Verdict::Denied, "no_user").emit(&mut log);
+        return Outcome::Denied;
     };
-    let subject = Subject { user, ..subject(pamh, None) };
+    let subject = Subject { user, ..subject };
     let silent = flags & PAM_SILENT != 0;
     let mut host = Host::new(pamh, silent, &subject.user);
     if subject.service == PROOF_SERVICE {
@@ -172,8 +178,8 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
 
 /// Applies the rules to a login in which the auth part did not run.
 fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
-    let mut log = Log::new(pamh);
     let subject = subject_now(pamh);
+    let mut log = Log::new(pamh, &subject.service, ACCOUNT);
     let mut host = Host::new(pamh, flags & PAM_SILENT != 0, &subject.user);
     let args = match Args::parse(words) {
         Ok(args) => args,

@@ -2,14 +2,14 @@
 
 use crate::{Output, Sandbox};
 
-/// Starts journald over an empty /var/log, sends it the lines of /tmp/lines as root and the lines of
-/// /tmp/forged as nobody, and runs the arguments.
+/// Starts journald over an empty /var/log and in place of the sandbox's log, sends it the lines of /tmp/lines
+/// as root and the lines of /tmp/forged as nobody, and runs the arguments.
 const JOURNAL: &str = r#"
 mount -t tmpfs tmpfs /var/log && rm -rf /run/systemd /run/log && mkdir -p /var/log/journal /run/systemd/journal || exit 99
-/usr/lib/systemd/systemd-journald 2>/dev/null & journald=$!
+/usr/lib/systemd/systemd-journald 2>/dev/null & export journald=$!
 until [ -S /run/systemd/journal/dev-log ]; do sleep 0.1; done
 chmod 755 /run /run/systemd /run/systemd/journal
-mount --bind /run/systemd/journal/dev-log /dev/log
+mv /dev/log /dev/log.sandbox && ln -s /run/systemd/journal/dev-log /dev/log || exit 99
 cat > /tmp/send.py <<'END'
 import os, socket, sys, time
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -22,6 +22,7 @@ if "forged" in sys.argv[1]: time.sleep(2)
 END
 python3 /tmp/send.py /tmp/lines && python3 /tmp/send.py /tmp/forged && journalctl --sync
 "$@"; code=$?
+mv /dev/log.sandbox /dev/log
 kill $journald; wait $journald; exit $code
 "#;
 

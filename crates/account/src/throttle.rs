@@ -416,18 +416,6 @@ impl Throttle {
         if disabled { Some(Engaged::Disabled) } else { engaged }
     }
 
-    /// Takes back a failure of this side that was counted a moment ago, before [`Throttle::right`] clears its
-    /// lane: it was no guess.
-    pub fn take_back(&mut self, side: Side, now: UnixTime, rules: &ThrottleRules) {
-        self.since.count = self.since.count.saturating_sub(1);
-        let failures = match self.place_mut(side, now, rules) {
-            Some(place) => &mut place.day_failures,
-            None if side == Side::Own => return,
-            None => &mut self.strangers.lane.failures,
-        };
-        *failures = failures.saturating_sub(1);
-    }
-
     /// Records a right code of an app. It makes its place familiar and clears the failures of its lane.
     /// Strangers' failures fade only with time; otherwise a persistent attacker would gain guesses from each
     /// login of the owner.
@@ -440,6 +428,20 @@ impl Throttle {
         let since = std::mem::take(&mut self.since);
         let elsewhere = since.count.saturating_sub(here);
         Forgiven { failures: here, engaged: here >= rules.free_failures, since, elsewhere }
+    }
+
+    /// As [`Throttle::right`], if a failure of this side was counted a moment ago that was no guess: it is
+    /// left in no counter.
+    pub fn right_after_try(&mut self, side: Side, now: UnixTime, rules: &ThrottleRules) -> Forgiven {
+        match self.place_mut(side, now, rules) {
+            Some(place) => place.day_failures = place.day_failures.saturating_sub(1),
+            None if side == Side::Own => {}
+            None => self.strangers.lane.failures = self.strangers.lane.failures.saturating_sub(1),
+        }
+        let mut told = self.right(side, now, rules);
+        told.since.count = told.since.count.saturating_sub(1);
+        told.elsewhere = told.elsewhere.min(told.since.count); // of a stranger it was one of these
+        told
     }
 
     fn right_at(&mut self, id: PlaceId, now: UnixTime) -> u32 {

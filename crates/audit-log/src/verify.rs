@@ -127,7 +127,9 @@ pub struct Verifier {
     saved: Saved,
     chains: HashMap<String, Chain>,
     findings: Vec<Finding>,
-    /// Ids of records that proven lines of the host's chain remove.
+    /// Ids of records that proven lines of the host's chain say were made, each with the line's number.
+    made: HashMap<String, u64>,
+    /// Ids of records that such lines remove.
     removed: HashSet<String>,
     /// Lines that fit, of all.
     pub proven: u64,
@@ -182,22 +184,35 @@ impl Verifier {
         !self.begins_exactly && self.chains.is_empty() && self.heads.values().any(|head| head.seq > 0)
     }
 
-    /// Learns from the store's last lines of the host's chain, oldest first, which records were removed. A
-    /// line counts if it follows the one before it.
+    /// Learns from the store's last lines of the host's chain, oldest first, which records were made and
+    /// removed. A line counts if it follows the one before it.
     pub fn prove_kept(&mut self, origin: Link, kept: &[Event]) {
         let mut before = kept.first().filter(|first| first.seq() == Some(1)).map(|_| origin);
         for event in kept {
             if fits([before, None], event).is_some() {
-                self.note_removed("", event);
+                self.note_record("", event);
             }
             before = event.link;
         }
     }
 
-    fn note_removed(&mut self, user: &str, event: &Event) {
-        if user.is_empty() && event.get("event") == Some("record_removed") {
-            self.removed.extend(event.get("record").map(str::to_owned));
+    fn note_record(&mut self, user: &str, event: &Event) {
+        let (true, Some(record), Some(seq)) = (user.is_empty(), event.get("record"), event.seq()) else {
+            return;
+        };
+        match event.get("event") {
+            Some("record_made") => drop(self.made.insert(record.to_owned(), seq)),
+            Some("record_removed") => drop(self.removed.insert(record.to_owned())),
+            _ => {}
         }
+    }
+
+    /// The records that proven lines of the host's chain say were made: lines behind number `since`, up to
+    /// the head in the store.
+    pub fn made(&self, since: u64) -> impl Iterator<Item = &str> {
+        let until = self.heads.get("").map_or(0, |head| head.seq);
+        let lines = self.made.iter().filter(move |(_, seq)| (since + 1..=until).contains(seq));
+        lines.map(|(record, _)| record.as_str())
     }
 
     /// Whether a proven line of the host's chain removes this record.
@@ -398,7 +413,7 @@ impl Report<'_> {
     /// Counts a line that fits.
     fn prove(&mut self, event: &Event) {
         self.verifier.proven += 1;
-        self.verifier.note_removed(self.user, event);
+        self.verifier.note_record(self.user, event);
     }
 
     /// Whether another line was saved with this number. If it is the saved one, that is done.

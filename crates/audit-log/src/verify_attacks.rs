@@ -249,3 +249,26 @@ fn only_lines_that_the_hosts_chain_proves_remove_a_record() {
     }
     assert_eq!(removed(&[], &[&second]), [false, false], "the first kept line follows none");
 }
+
+#[test]
+fn only_lines_that_the_hosts_chain_proves_up_to_the_stores_end_say_that_a_record_was_made() {
+    let mut chain = qrtotp_account::Chain::new(qrtotp_account::RecordId([7; 16]));
+    let origin = chain.head();
+    let mut add = |record: &str| {
+        let mut line = format!("event=record_made record={record}");
+        chain.add(&mut line, 0, START);
+        (line, chain.head())
+    };
+    let [(one, link), (two, _)] = [add("ONE"), add("TWO")];
+    let head = Head { seq: 1, link, origin };
+    let made = |lines: &[&str], since| {
+        let mut verifier = Verifier::new(HashMap::from([(String::new(), head.clone())]));
+        lines.iter().for_each(|line| verifier.read(&entry(line)));
+        verifier.made(since).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(made(&[&one, &two], 1), [""; 0], "a checkpoint came since");
+    assert_eq!(made(&[&one, &two], 0), ["ONE"], "the second one was made while the log was read");
+    for forged in ["event=record_made record=TWO", &one.replace("ONE", "TWO")] {
+        assert_eq!(made(&[forged], 0), [""; 0], "{forged}");
+    }
+}

@@ -53,7 +53,7 @@ impl Entry<'_> {
     }
 }
 
-/// Where events go. Implemented over pam_syslog in the module and over /dev/log in the commands.
+/// Where events go. The module and the programs send them to journald, or else to syslog.
 pub trait AuditSink {
     /// Takes an event.
     fn record(&mut self, entry: &Entry<'_>);

@@ -5,7 +5,7 @@ use super::answer_place::AnswerPlace;
 use super::refusal::Refusal;
 use qrtotp_account::{
     CodeDigest, Credential, CredentialId, Engaged, EnrolmentStatus, FactorKind, Forgiven, Label, Record,
-    Side, State, ThrottleRules,
+    Side, State, Throttle, ThrottleRules,
 };
 use qrtotp_audit::{ChainedLines, Kind, Subject};
 use qrtotp_otp::{Code, Window};
@@ -178,10 +178,8 @@ impl Rules<'_> {
         for code in codes {
             state.remember_code(*code);
         }
-        if self.tried_before {
-            state.throttle.take_back(side, self.now, &self.throttle);
-        }
-        let forgiven = state.throttle.right(side, self.now, &self.throttle);
+        let right = if self.tried_before { Throttle::right_after_try } else { Throttle::right };
+        let forgiven = right(&mut state.throttle, side, self.now, &self.throttle);
         self.answer_place.remember(self.key, record, (device, side), self.now, &mut state.throttle);
         self.answer_place.told(self.key, record, forgiven)
     }

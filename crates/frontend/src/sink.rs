@@ -1,33 +1,32 @@
-//! Audit lines to the host's syslog, facility AUTHPRIV. A syslog that does not listen is reported once and
-//! stops nothing: the change was made, and the user must know that its line is missing.
+//! Audit lines to the host's log, facility AUTHPRIV: to journald, or else to syslog. A log that does not
+//! listen is reported once and stops nothing: the change was made, and the user must know that its line is
+//! missing.
 
-use qrtotp_audit::{AuditSink, Entry, Priority};
+use qrtotp_audit::{AuditSink, Entry, Priority, journal};
 use std::io::Write;
 use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 
 /// The system log, as one program writes to it.
 pub struct Syslog {
     program: &'static str,
+    /// Opened when journald does not take a line.
     logger: Option<Logger<LoggerBackend, Formatter3164>>,
     warned: bool,
 }
 
 impl Syslog {
-    /// Opens it for lines of `program`.
+    /// For lines of `program`.
     #[must_use]
     pub fn open(program: &'static str) -> Self {
-        let formatter = Formatter3164 {
-            facility: Facility::LOG_AUTHPRIV,
-            hostname: None,
-            process: program.into(),
-            pid: std::process::id(),
-        };
-        Self { program, logger: syslog::unix(formatter).ok(), warned: false }
+        Self { program, logger: None, warned: false }
     }
 
     /// Writes one line, free of control characters.
     pub fn write(&mut self, priority: Priority, line: &str) {
-        let sent = self.logger.as_mut().is_some_and(|logger| {
+        if journal::send(|| self.program.to_owned(), &[], priority.severity(), line) {
+            return;
+        }
+        let sent = self.logger().is_some_and(|logger| {
             match priority {
                 Priority::Alert => logger.alert(line),
                 Priority::Error => logger.err(line),
@@ -45,6 +44,15 @@ impl Syslog {
                 self.program
             );
         }
+    }
+
+    fn logger(&mut self) -> Option<&mut Logger<LoggerBackend, Formatter3164>> {
+        if self.logger.is_none() {
+            let (process, pid) = (self.program.into(), std::process::id());
+            let formatter = Formatter3164 { facility: Facility::LOG_AUTHPRIV, hostname: None, process, pid };
+            self.logger = syslog::unix(formatter).ok();
+        }
+        self.logger.as_mut()
     }
 }
 

@@ -105,6 +105,9 @@ pub struct Bulk {
     /// Don't ask; N must be the number of accounts that `--dry-run` names
     #[arg(long, value_name = "N")]
     pub confirm: Option<usize>,
+    /// JSON: one object with the version of its form, an object for each account, and their number
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl Bulk {

@@ -1,11 +1,13 @@
 //! The accounts and devices that `qrtotp revoke` and `qrtotp reissue` are about if there are many, and the
-//! question before.
+//! question before; and what both say of each account.
 
+use super::token::json::{JsonList, put_json};
 use super::token::whom::in_group;
 use crate::cli::Bulk;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::input;
+use crate::terminal::unbuffered_stdout;
 use nix::unistd::Group;
 use qrtotp_account::{CredentialId, Name, Record};
 use qrtotp_audit_log::parse_time;
@@ -15,9 +17,11 @@ use qrtotp_policy::Conditions;
 use qrtotp_store::{FileStore, Store};
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::clean;
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
 
 /// The parts of an account that are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,7 +162,8 @@ pub fn confirm(given: Option<usize>, targets: &Targets, verb: &str, then: &str) 
     let typed = match given {
         Some(given) => Some(given),
         None if std::io::stdin().is_terminal() => {
-            let mut out = std::io::stdout();
+            // Standard output may be read by a program.
+            let mut out = io::stderr();
             write!(
                 out,
                 "This {verb}s {devices} devices of {accounts} accounts, and {then}.\n\
@@ -178,6 +183,142 @@ pub fn confirm(given: Option<usize>, targets: &Targets, verb: &str, then: &str) 
     )))
 }
 
+/// What became of an account.
+pub trait Changed {
+    /// Says it in a line.
+    fn put(&self, target: &Target, out: &mut File) -> io::Result<()>;
+
+    /// The same for JSON.
+    fn view<'a>(&'a self, target: &'a Target) -> View<'a>;
+
+    /// What to do about an account for which the output failed.
+    fn not_shown(&self, target: &Target, error: &io::Error) -> String;
+}
+
+/// An account in the JSON of `revoke` and `reissue`.
+#[derive(Default, Serialize)]
+pub struct View<'a> {
+    pub user: &'a str,
+    /// How many devices were revoked; with `--dry-run`, would be.
+    pub devices: usize,
+    /// Whether a token was revoked, or would be.
+    pub token_revoked: bool,
+    /// The new token, and the code with which it enrols a device.
+    pub token: Option<String>,
+    pub expires: Option<UnixTime>,
+    pub code: Option<&'a str>,
+    pub code_expires: Option<UnixTime>,
+    /// Why nothing was changed.
+    pub error: Option<&'a str>,
+}
+
+impl<'a> View<'a> {
+    pub fn of(target: &'a Target) -> Self {
+        let (user, devices) = (target.name.as_str(), target.count());
+        Self { user, devices, token_revoked: target.which == Which::Token, ..Self::default() }
+    }
+}
+
+/// One JSON object, written account by account, so that no code waits for the others.
+struct Json {
+    /// Its beginning, until that is written.
+    head: String,
+    list: JsonList,
+}
+
+impl Json {
+    fn new(verb: &str, dry_run: bool) -> Self {
+        let head = format!("{{\"version\":1,\"action\":\"{verb}\",\"dry_run\":{dry_run},\"accounts\":");
+        Self { head, list: JsonList::new(true) }
+    }
+
+    fn account(&mut self, view: &View<'_>, out: &mut File) -> io::Result<()> {
+        let Self { head, list } = self;
+        put_json(out, |text| {
+            text.write_all(std::mem::take(head).as_bytes())?;
+            list.item(text, view)
+        })
+    }
+
+    fn end(&self, outcome: &Outcome, all_read: bool, out: &mut File) -> io::Result<()> {
+        out.write_all(self.head.as_bytes())?;
+        self.list.end(out)?;
+        let Outcome { done, failed } = outcome;
+        writeln!(out, ",\"changed\":{done},\"failed\":{failed},\"all_read\":{all_read}}}")
+    }
+}
+
+/// Says what became of accounts: in lines, or as JSON.
+pub struct Report {
+    json: Option<Json>,
+    out: File,
+}
+
+impl Report {
+    /// `verb` is what happens to the devices.
+    ///
+    /// # Errors
+    /// There is no standard output.
+    pub fn new(verb: &str, bulk: &Bulk) -> io::Result<Self> {
+        // A code may pass through, and std's own standard output would keep it in its buffer.
+        let out = unbuffered_stdout()?;
+        Ok(Self { json: bulk.json.then(|| Json::new(verb, bulk.dry_run)), out })
+    }
+
+    /// Changes each account and says what became of it. What fails for one stops no other.
+    pub fn change<C: Changed, E: Display>(
+        &mut self,
+        targets: &[Target],
+        mut change: impl FnMut(&Target) -> Result<C, E>,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        for target in targets {
+            match change(target) {
+                Ok(changed) => {
+                    outcome.done += 1;
+                    if let Err(error) = self.put(target, &changed) {
+                        outcome.fail(&target.name, &changed.not_shown(target, &error));
+                    }
+                }
+                Err(error) => self.fail(target, &error.to_string(), &mut outcome),
+            }
+        }
+        outcome
+    }
+
+    /// Says what became of one account.
+    ///
+    /// # Errors
+    /// The output failed.
+    pub fn put(&mut self, target: &Target, changed: &impl Changed) -> io::Result<()> {
+        match &mut self.json {
+            Some(json) => json.account(&changed.view(target), &mut self.out),
+            None => changed.put(target, &mut self.out),
+        }
+    }
+
+    fn fail(&mut self, target: &Target, error: &str, outcome: &mut Outcome) {
+        let view = View { devices: 0, token_revoked: false, error: Some(error), ..View::of(target) };
+        let shown = self.json.as_mut().is_some_and(|json| json.account(&view, &mut self.out).is_ok());
+        if shown {
+            outcome.failed += 1;
+        } else {
+            outcome.fail(&target.name, &error);
+        }
+    }
+
+    /// Ends it. `text`: the last line, if it is not JSON.
+    ///
+    /// # Errors
+    /// The output failed.
+    pub fn end(&mut self, outcome: &Outcome, all_read: bool, text: &str) -> io::Result<()> {
+        match &self.json {
+            Some(json) => json.end(outcome, all_read, &mut self.out),
+            None => self.out.write_all(text.as_bytes()),
+        }
+    }
+}
+
 /// Counts of a bulk command: accounts that it changed, and failures.
 #[derive(Default)]
 pub struct Outcome {
@@ -186,10 +327,15 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// One account was changed.
+    pub fn one() -> Self {
+        Self { done: 1, failed: 0 }
+    }
+
     /// Names an account that something failed for; the command goes on with the others.
-    pub fn fail(&mut self, name: &Name, what: &dyn Display) {
+    fn fail(&mut self, name: &Name, what: &dyn Display) {
         self.failed += 1;
-        let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {what}");
+        let _ = writeln!(io::stderr(), "qrtotp: {name}: {what}");
     }
 
     /// The end line's detail.
@@ -203,17 +349,25 @@ impl Outcome {
 }
 
 /// Shows what would happen, or that there is nothing to do. True: that was all.
-pub fn is_over(bulk: &Bulk, targets: &Targets, verb: &str) -> Result<bool, Failure> {
-    let mut out = std::io::stdout();
+pub fn is_over(bulk: &Bulk, targets: &Targets, verb: &str, report: &mut Report) -> Result<bool, Failure> {
+    let is_over = bulk.dry_run || targets.all.is_empty();
+    if let (true, Some(json)) = (is_over, &mut report.json) {
+        for target in &targets.all {
+            json.account(&View::of(target), &mut report.out)?;
+        }
+        json.end(&Outcome::default(), !targets.unread, &mut report.out)?;
+        return Ok(true);
+    }
+    let out = &mut report.out;
     if bulk.dry_run {
         for target in &targets.all {
             writeln!(out, "{:<20} {}", target.name.as_str(), target.what())?;
         }
         writeln!(out, "Would {verb} {} devices of {} accounts.", targets.devices(), targets.all.len())?;
-    } else if targets.all.is_empty() {
+    } else if is_over {
         writeln!(out, "No device matches; nothing was changed.")?;
     }
-    Ok(bulk.dry_run || targets.all.is_empty())
+    Ok(is_over)
 }
 
 fn day(text: &str) -> Result<UnixTime, Failure> {

@@ -61,7 +61,9 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Status(args), Some(socket)) => broker::status(&socket, args),
         (Command::Recovery(Recovery::Regenerate { user }), Some(socket)) => broker::regenerate(&socket, user),
         (Command::Device(what), Some(socket)) => broker::device(&socket, what),
-        (Command::Revoke(args), _) if args.bulk.is_any() && (args.one.is_any() || !args.bulk.is_asked()) => {
+        (Command::Revoke(args), _)
+            if (args.bulk.is_any() || args.bulk.json) && (args.one.is_any() || !args.bulk.is_asked()) =>
+        {
             let text = "name one account, or many with --group, --rule, --everyone or --enrolled-before";
             Err(Failure::Error(text.into()))
         }

@@ -1,41 +1,47 @@
 //! `qrtotp revoke` for many accounts. A failure does not stop the others, and a second run continues where
 //! the first one ended.
 
-use super::bulk::{Outcome, Target, Targets, Which, confirm, is_over};
+use super::bulk::{Changed, Outcome, Report, Target, Targets, View, Which, confirm, is_over};
 use crate::cli::Bulk;
 use crate::context::{Context, subject, syslog};
 use crate::error::{Exit, Failure};
 use qrtotp_audit::{Event, Kind};
 use qrtotp_flow::{AdminError, Selection};
 use qrtotp_store::FileStore;
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 
 pub fn run(context: &Context, bulk: &Bulk) -> Result<Exit, Failure> {
     let store = context.store()?;
     let targets = Targets::find(context, &store, bulk, true)?;
-    let mut outcome = Outcome::default();
-    if is_over(bulk, &targets, "revoke")? {
-        return Ok(outcome.exit(&targets));
+    let mut report = Report::new("revoke", bulk)?;
+    if is_over(bulk, &targets, "revoke", &mut report)? {
+        return Ok(Outcome::default().exit(&targets));
     }
     confirm(bulk.confirm, &targets, "revoke", "their logins are denied until they enrol again")?;
-    let mut out = std::io::stdout();
-    for target in &targets.all {
-        match revoke(context, &store, target) {
-            Ok(_) => {
-                outcome.done += 1;
-                let what = target.what();
-                if let Err(error) = writeln!(out, "{:<20} {what} revoked", target.name.as_str()) {
-                    outcome.fail(&target.name, &format!("{what} revoked, but that was not shown: {error}"));
-                }
-            }
-            Err(error) => outcome.fail(&target.name, &error),
-        }
-    }
+    let outcome = report.change(&targets.all, |target| revoke(context, &store, target).map(|_| Revoked));
     let subject = subject("");
     let event = Event::new(Kind::BulkRevoked, &subject).count(outcome.done);
     context.host_chain().log(&event, &outcome.detail(bulk));
-    writeln!(out, "Revoked devices of {} accounts.", outcome.done)?;
+    let text = format!("Revoked devices of {} accounts.\n", outcome.done);
+    report.end(&outcome, !targets.unread, &text)?;
     Ok(outcome.exit(&targets))
+}
+
+struct Revoked;
+
+impl Changed for Revoked {
+    fn put(&self, target: &Target, out: &mut File) -> io::Result<()> {
+        writeln!(out, "{:<20} {} revoked", target.name.as_str(), target.what())
+    }
+
+    fn view<'a>(&'a self, target: &'a Target) -> View<'a> {
+        View::of(target)
+    }
+
+    fn not_shown(&self, target: &Target, error: &io::Error) -> String {
+        format!("{} revoked, but that was not shown: {error}", target.what())
+    }
 }
 
 fn revoke(context: &Context, store: &FileStore, target: &Target) -> Result<usize, AdminError> {

@@ -5,6 +5,7 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use qrtotp_tests::log::Log;
 
 use super::{
     candidate::{OURS, PERMIT},
@@ -32,7 +33,26 @@ pub fn check(artefacts: &Artefacts) -> Result<()> {
     let (ratio, text) = measure(&host)?;
     say(&format!("{text}, committed: {committed:.2}"));
     compare(committed, ratio)?;
+    journald(&host)?;
     rules(&host)
+}
+
+/// The instructions of a login whose line goes to journald's own socket, compared with one whose line goes to
+/// syslog.
+fn journald(host: &Host) -> Result<()> {
+    let syslog = instructions_per_login(host, OURS)?;
+    let sandbox = &host.sandbox;
+    let shell = |script: &str| sandbox.run(&["sh", "-ec", script]).success();
+    shell("mkdir -p /run/systemd/journal /dev/systemd/journal");
+    let listener = Log::listen(&sandbox.path("/run/systemd/journal/socket"));
+    shell("mv /dev/log /dev/systemd/journal/dev-log; ln -s /dev/systemd/journal/dev-log /dev/log");
+    let journald = instructions_per_login(host, OURS)?;
+    shell("mv /dev/systemd/journal/dev-log /dev/log");
+    let text = format!("a login needs {journald} instructions with journald, {syslog} with syslog");
+    say(&text);
+    ensure!(listener.lines().iter().any(|line| line.contains("\nQRTOTP_EVENT=login\n")), "no line came");
+    ensure!(journald as f64 <= syslog as f64 * TOLERANCE, "{text}");
+    Ok(())
 }
 
 /// The instructions that rules add to a login.
@@ -60,6 +80,7 @@ pub fn renew(host: &Host) -> Result<()> {
     let (ratio, text) = measure(host)?;
     say(&text);
     fs::write(path(), format!("{ratio:.2}\n"))?;
+    journald(host)?;
     rules(host)
 }
 

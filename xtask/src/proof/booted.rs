@@ -3,7 +3,7 @@
 use std::{
     fmt::Write,
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -11,7 +11,11 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{build, debian, step::run as step};
+use crate::{
+    build::{self, Artefacts},
+    debian,
+    step::run as step,
+};
 
 pub const RELEASES: [&str; 2] = ["bookworm", "trixie"];
 
@@ -45,6 +49,30 @@ pub fn root(release: &str, name: &str, packages: &str, script: &str) -> Result<P
     fs::create_dir_all(units.join("multi-user.target.wants"))?;
     symlink("/etc/systemd/system/proof.service", units.join("multi-user.target.wants/proof.service"))?;
     Ok(root)
+}
+
+/// Installs the package's files at their places.
+///
+/// # Errors
+/// A file is missing.
+pub fn furnish(root: &Path, artefacts: &Artefacts) -> Result<()> {
+    let conf = build::workspace().join("conf");
+    let modules = fs::read_dir(root.join("usr/lib"))?.flatten().map(|entry| entry.path().join("security"));
+    let modules = modules.into_iter().find(|path| path.is_dir()).context("no directory of PAM modules")?;
+    let copy = |from: PathBuf, to: PathBuf, mode| -> Result<()> {
+        fs::copy(&from, &to).with_context(|| format!("{} to {}", from.display(), to.display()))?;
+        Ok(fs::set_permissions(to, fs::Permissions::from_mode(mode))?)
+    };
+    copy(artefacts.module.clone(), modules.join("pam_qrtotp.so"), 0o644)?;
+    copy(artefacts.command.clone(), root.join("usr/bin/qrtotp"), 0o755)?;
+    copy(artefacts.broker.clone(), root.join("usr/sbin/qrtotpd"), 0o755)?;
+    copy(conf.join("pam.d/qrtotp"), root.join("etc/pam.d/qrtotp"), 0o644)?;
+    copy(conf.join("tmpfiles.d/qrtotp.conf"), root.join("usr/lib/tmpfiles.d/qrtotp.conf"), 0o644)?;
+    for unit in ["qrtotpd.service", "qrtotpd.socket"] {
+        copy(conf.join("systemd").join(unit), root.join("usr/lib/systemd/system").join(unit), 0o644)?;
+    }
+    fs::create_dir_all(root.join("etc/qrtotp"))?;
+    Ok(fs::write(root.join("etc/qrtotp/qrtotp.toml"), "[defaults]\nfirst_login = \"enroll\"\n")?)
 }
 
 /// Boots it and waits, for `limit` at most, until it is off. Returns the output of its scripts at all boots,

@@ -3,6 +3,7 @@
 
 mod booted;
 mod faults;
+mod floods;
 mod fuzzing;
 mod mutants;
 mod openssh;
@@ -38,6 +39,7 @@ const PROOFS: &[Proof] = &[
     Proof { name: "openssh", run: openssh::run },
     Proof { name: "systemd", run: systemd::run },
     Proof { name: "setup", run: setup::run },
+    Proof { name: "floods", run: floods::run },
     Proof { name: "fuzzing", run: fuzzing::run },
     Proof { name: "faults", run: faults::run },
     Proof { name: "apply", run: || suite::end_to_end(&["hostile::failing_calls::"]) },

@@ -146,16 +146,26 @@ fn a_mistyped_recovery_code_at_a_familiar_place_is_no_wrong_code_from_elsewhere(
 }
 
 #[test]
-fn a_failure_that_was_taken_back_is_left_in_no_counter() {
+fn a_failure_that_was_no_guess_is_left_in_no_counter() {
     for side in [HOME, Side::Own, ABROAD, Side::Nowhere] {
         let mut throttle = at_home();
         for _ in 0..12 {
             let _ = throttle.fail(FactorKind::Code, side, NOON, &RULES);
-            throttle.take_back(side, NOON, &RULES);
-            assert_eq!(throttle.right(HOME, NOON, &RULES).since.count, 0);
-            let _ = throttle.right(side, NOON, &RULES);
+            let told = throttle.right_after_try(side, NOON, &RULES);
+            assert_eq!((told.since.count, told.elsewhere), (0, 0), "{side:?}");
             assert_eq!((throttle.failures(), code(&throttle, side, NOON)), (0, Gate::Open), "{side:?}");
         }
+    }
+}
+
+#[test]
+fn the_owner_is_told_of_each_guess_of_a_stranger_though_a_failure_of_theirs_was_no_guess() {
+    for side in [HOME, Side::Own, ABROAD, Side::Nowhere] {
+        let mut throttle = at_home();
+        let _ = throttle.fail(FactorKind::Code, Side::Nowhere, NOON, &RULES);
+        let _ = throttle.fail(FactorKind::Code, side, NOON, &RULES);
+        let told = throttle.right_after_try(side, NOON, &RULES);
+        assert_eq!((told.since.count, told.elsewhere), (1, 1), "{side:?}");
     }
 }
 

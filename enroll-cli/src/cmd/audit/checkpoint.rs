@@ -5,7 +5,7 @@ use super::heads::{By, Check, write};
 use super::sources::any_form;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::host_chain::{HostEnd, replace};
+use crate::host_chain::{HostEnd, lock, replace};
 use qrtotp_audit_log::{Entry, Event};
 use qrtotp_clock::{Clock, SystemClock};
 use std::io::Write;
@@ -28,15 +28,23 @@ fn kept(context: &Context) -> Vec<i64> {
 }
 
 pub fn run(context: &Context) -> Result<Exit, Failure> {
+    let dir = directory(context);
+    let failed =
+        |error: std::io::Error| Failure::Error(format!("cannot write to {}: {error}", dir.display()));
+    match std::fs::DirBuilder::new().mode(0o700).create(&dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(error)),
+        _ => {}
+    }
+    // One after the other: the last line of the host's chain names the newest file.
+    let _locked = lock(&dir).map_err(failed)?;
     let mut text = Vec::new();
     let (count, root, exit) = write(context, By::Record, &mut text)?;
-    let (dir, now) = (directory(context), SystemClock.now());
-    let path = dir.join(now.to_string());
-    match std::fs::DirBuilder::new().mode(0o700).create(&dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
-        _ => replace(&path, &text),
+    let mut time = SystemClock.now();
+    while dir.join(time.to_string()).exists() {
+        time += 1;
     }
-    .map_err(|error| Failure::Error(format!("cannot write {}: {error}", path.display())))?;
+    let path = dir.join(time.to_string());
+    replace(&path, &text).map_err(failed)?;
     for old in kept(context).into_iter().skip(KEPT) {
         let _ = std::fs::remove_file(dir.join(old.to_string())); // one too many does no harm
     }

@@ -133,7 +133,10 @@ pub fn verify(
     mut seen: impl FnMut(&Entry),
 ) -> Result<Count, Failure> {
     let store = context.store()?;
-    // Before the log, which may go on meanwhile.
+    // Before the log, which may go on meanwhile; and the host's chain first, so that each record which it
+    // says was made is among the accounts.
+    let host_chain = context.host_chain();
+    let host = host_chain.end().map_err(|error| unreadable(&host_chain.file(), &error))?;
     let (mut heads, mut names, mut records) = (HashMap::new(), Vec::new(), HashMap::new());
     let all_read = each_account(&store, |name, account| {
         let chain = &account.state.chain;
@@ -143,8 +146,6 @@ pub fn verify(
         records.insert(base32_encode(&account.record.id.0), name.as_str().to_owned());
         Ok(())
     })?;
-    let host_chain = context.host_chain();
-    let host = host_chain.end().map_err(|error| unreadable(&host_chain.file(), &error))?;
     if let Some(host) = &host {
         heads.insert(String::new(), Head { seq: host.seq, link: host.head, origin: host.origin() });
     }
@@ -202,6 +203,8 @@ pub fn verify(
         verifier.prove_kept(now.origin(), &kept);
         verifier.end("", &kept, Some((now.seq, now.head)));
     }
+    let since = checkpoint.as_ref().map_or(0, |last| last.seq);
+    unknown.extend(verifier.made(since).filter(|record| !records.contains_key(*record)).map(str::to_owned));
     unknown.retain(|record| !verifier.has_removed(record));
     verifier.end_others();
     if let Some(Checkpoint { found: None, seq, line }) = checkpoint {
@@ -311,6 +314,9 @@ pub fn what(seq: u64, fault: &Fault) -> String {
         }
         Fault::NoAccount => "NO ACCOUNT: the store has none, and no line tells of its removal".to_owned(),
         Fault::AgainstSaved => "OTHER: the saved log has another hash for this line".to_owned(),
+        Fault::SavedIsGone if seq == 0 => {
+            "GONE: the store has no such record, and no line tells of its removal".to_owned()
+        }
         Fault::SavedIsGone => {
             "GONE: this line was saved, and neither the log nor the store has it".to_owned()
         }

@@ -1,6 +1,6 @@
 //! `qrtotp token issue`: for one account, the members of a group, or the names in a file.
 
-use super::json::JsonList;
+use super::json::{JsonList, put_json};
 use super::keys::{BoundKey, Keys, keys_now};
 use super::whom::{Names, in_file, in_group};
 use crate::cli;
@@ -249,36 +249,52 @@ fn many(mut issuer: Issuer<'_>, names: Names, json: bool, mut out: File) -> Resu
             true => Ok(Err(account.name)),
             false => issuer.issue(&account).map(Ok),
         });
-        match issued {
-            Ok(Err(name)) if json => {
-                let view = View { skipped: Some(ENROLLED), ..View::without_token(name.as_str()) };
-                put_json(&mut out, |line| list.item(line, &view))?;
-            }
-            Ok(Err(name)) => writeln!(out, "{:<20} {ENROLLED}", name.as_str())?,
-            Ok(Ok(issued)) if json => put_json(&mut out, |line| list.item(line, &View::of(&issued)))?,
-            Ok(Ok(issued)) => {
-                any = true;
-                put_line(&mut out, &issued)?;
-            }
-            Err(failure) => {
-                exit = Exit::Refused;
-                let (user, error) = (clean(&typed, 64), failure.to_string());
-                if json {
-                    let view = View { error: Some(&error), ..View::without_token(&user) };
-                    put_json(&mut out, |line| list.item(line, &view))?;
-                } else {
-                    let _ = writeln!(std::io::stderr(), "qrtotp: {user}: {error}");
+        any |= matches!(issued, Ok(Ok(_)));
+        if issued.is_err() && exit == Exit::Done {
+            exit = Exit::Refused;
+        }
+        let user = clean(&typed, 64);
+        if let Err(error) = put(&mut out, json.then_some(&mut list), &user, &issued) {
+            exit = Exit::Error;
+            let advice = match issued {
+                Ok(Ok(_)) => {
+                    format!("; run `qrtotp token revoke {user}`, then `qrtotp token issue {user}` as before")
                 }
-            }
+                _ => String::new(),
+            };
+            let _ = writeln!(std::io::stderr(), "qrtotp: {user}: the result was not shown: {error}{advice}");
         }
     }
     list.end(&mut out)?;
-    if let Some(code) = issuer.code.filter(|_| any) {
+    if let Some(code) = issuer.code.filter(|_| any && !json) {
         writeln!(out, "{}", advice(code.min(issuer.lifetime).as_seconds()))?;
-    } else if any && issuer.keys_now {
+    } else if any && !json && issuer.keys_now {
         writeln!(out, "{WITH_A_KEY}")?;
     }
     Ok(exit)
+}
+
+/// Says what became of one of many accounts: a token, none because it has a device, or a failure.
+fn put(
+    out: &mut File,
+    list: Option<&mut JsonList>,
+    user: &str,
+    issued: &Result<Result<Issued, Name>, Failure>,
+) -> std::io::Result<()> {
+    let Some(list) = list else {
+        return match issued {
+            Ok(Ok(issued)) => put_line(out, issued),
+            Ok(Err(name)) => writeln!(out, "{:<20} {ENROLLED}", name.as_str()),
+            Err(failure) => writeln!(std::io::stderr(), "qrtotp: {user}: {failure}"),
+        };
+    };
+    let error = issued.as_ref().err().map(ToString::to_string);
+    let view = match issued {
+        Ok(Ok(issued)) => View::of(issued),
+        Ok(Err(name)) => View { skipped: Some(ENROLLED), ..View::without_token(name.as_str()) },
+        Err(_) => View { error: error.as_deref(), ..View::without_token(user) },
+    };
+    put_json(out, |line| list.item(line, &view))
 }
 
 fn put_line(out: &mut File, issued: &Issued) -> std::io::Result<()> {
@@ -290,11 +306,4 @@ fn put_line(out: &mut File, issued: &Issued) -> std::io::Result<()> {
     }
     out.write_all(b"\n")?;
     put_keys(out, keys)
-}
-
-/// Writes JSON through memory that is wiped.
-fn put_json(out: &mut File, json: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> std::io::Result<()> {
-    let mut text = Zeroizing::new(Vec::with_capacity(128 * 1024)); // never grows, so no part is left behind
-    json(&mut text)?;
-    out.write_all(&text)
 }

@@ -1,7 +1,9 @@
-//! Several tokens as JSON.
+//! Several things as JSON.
 
 use serde::Serialize;
+use std::fs::File;
 use std::io::Write;
+use zeroize::Zeroizing;
 
 /// A JSON array that is written item by item.
 pub struct JsonList {
@@ -28,4 +30,14 @@ impl JsonList {
             (true, false) => writeln!(out, "[]"),
         }
     }
+}
+
+/// Writes JSON through memory that is wiped.
+pub fn put_json(
+    out: &mut File,
+    json: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let mut text = Zeroizing::new(Vec::with_capacity(128 * 1024)); // never grows, so no part is left behind
+    json(&mut text)?;
+    out.write_all(&text)
 }

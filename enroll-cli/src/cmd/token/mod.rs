@@ -2,7 +2,7 @@
 
 mod authorized_keys;
 mod issue;
-mod json;
+pub(super) mod json;
 mod keys;
 pub(super) mod whom;
 

@@ -8,15 +8,16 @@ use super::audit::sources;
 use super::reissue::reissue_devices;
 use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure};
+use crate::terminal::unbuffered_stdout;
 use app::{Action, App, Row};
-use qrtotp_account::{EnrolmentStatus, Name};
+use qrtotp_account::{EnrolmentStatus, Name, TokenCode};
 use qrtotp_audit_log::Entry;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{AdminError, Selection};
 use qrtotp_store::{Account, FileStore, Store};
 use qrtotp_values::UnixTime;
-use ratatui::crossterm::event::{self, Event};
-use std::io::IsTerminal;
+use ratatui::crossterm::event::{self, Event, KeyCode};
+use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ const WAITING: usize = 1000;
 const ACCOUNTS: usize = 10_000;
 /// The store is read again so often, in milliseconds, and at most a tenth of the time is spent on it.
 const REFRESH: Duration = Duration::from_secs(5);
+/// Empties the screen; the cursor goes to its corner.
+const CLEAR: &str = "\x1b[2J\x1b[H";
 const TICK: Duration = Duration::from_millis(200);
 
 pub fn run(context: &Context) -> Result<Exit, Failure> {
@@ -76,7 +79,7 @@ fn console(
             }
             Some(action) => {
                 let said = act(context, store, &action);
-                app.say(said);
+                app.say(said?);
                 // A message of the system log on standard error would stay in the picture otherwise.
                 terminal.clear()?;
                 due = Instant::now();
@@ -86,7 +89,7 @@ fn console(
 }
 
 /// Does it as the command would, and says the same.
-fn act(context: &Context, store: &FileStore, action: &Action) -> String {
+fn act(context: &Context, store: &FileStore, action: &Action) -> std::io::Result<String> {
     let mut log = syslog();
     let done = match action {
         Action::Unlock(name) => {
@@ -97,28 +100,49 @@ fn act(context: &Context, store: &FileStore, action: &Action) -> String {
             qrtotp_flow::revoke(&mut context.flow(store, name.as_str(), &mut log), name, Selection::All)
                 .map(|gone| format!("Revoked {} devices of {name}; its logins are denied.", gone.len()))
         }
-        Action::Reissue(name) => reissue(context, store, name),
+        Action::Reissue(name) => match reissue(context, store, name) {
+            Ok((gone, code)) => {
+                if let Some(code) = code {
+                    show_code(name, &code)?;
+                }
+                Ok(format!("Revoked {gone} devices of {name}."))
+            }
+            Err(error) => Err(error),
+        },
         Action::RevokeToken(name) => {
             qrtotp_flow::revoke_token(&mut context.flow(store, name.as_str(), &mut log), name)
                 .map(|id| format!("Revoked the token of {name} ({id})."))
         }
-        Action::Quit | Action::Redraw => return String::new(),
+        Action::Quit | Action::Redraw => return Ok(String::new()),
     };
-    done.unwrap_or_else(|error| match action {
+    Ok(done.unwrap_or_else(|error| match action {
         Action::Unlock(name) | Action::Revoke(name) | Action::Reissue(name) | Action::RevokeToken(name) => {
             Failure::admin(&error, name.as_str()).to_string()
         }
         Action::Quit | Action::Redraw => error.to_string(),
-    })
+    }))
 }
 
-/// Revokes all devices and says the code for a new one.
-fn reissue(context: &Context, store: &FileStore, name: &Name) -> Result<String, AdminError> {
+/// Revokes all devices. Gives their number, and the code for a new one.
+fn reissue(
+    context: &Context,
+    store: &FileStore,
+    name: &Name,
+) -> Result<(usize, Option<TokenCode>), AdminError> {
     let account = store.load(name)?.ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
     let devices: Vec<_> = account.record.ids().collect();
     let (gone, issued) = reissue_devices(context, store, (name, account.record.uid), &devices, None)?;
-    let code = issued.map_or_else(String::new, |(_, code)| code.display().to_string());
-    Ok(format!("Revoked {gone} devices of {name}. Its code, shown only now: {code}"))
+    Ok((gone, issued.map(|(_, code)| code)))
+}
+
+/// Shows a code on an empty screen until a key is pressed. Past the console's buffers, which are not wiped.
+fn show_code(name: &Name, code: &TokenCode) -> std::io::Result<()> {
+    let mut out = unbuffered_stdout()?;
+    write!(out, "{CLEAR}The code with which {name} enrols a new device, shown only now:\r\n\r\n    ")?;
+    out.write_all(code.display().as_bytes())?;
+    out.write_all(b"\r\n\r\nTell it to the user, then press Enter. ")?;
+    while !matches!(event::read()?, Event::Key(key) if key.code == KeyCode::Enter) {}
+    out.write_all(CLEAR.as_bytes())
 }
 
 /// Reads the store anew.

@@ -180,3 +180,73 @@ fn reissue_revokes_many_accounts_and_prints_a_code_for_each() {
     let revoked = sandbox.run(&["qrtotp", "revoke", "--rule", "staff", "--dry-run"]).success().stdout;
     assert!(revoked.contains("a token"), "{revoked}");
 }
+
+#[test]
+fn one_json_object_says_what_revoke_and_reissue_do_with_each_account() {
+    let sandbox = Sandbox::new();
+    for user in ["alice", "bobby", "gone"] {
+        sandbox.add_user(user);
+        sandbox.import(user);
+    }
+    let _ = sandbox.run(&["userdel", "gone"]).success(); // nobody can enrol again
+    let json = |argv: &[&str], code: i32| {
+        let said = sandbox.run(&[&["qrtotp"], argv, &["--json"]].concat());
+        assert_eq!(said.status.code(), Some(code), "{said:?}");
+        let program = "import json,sys; o=json.load(sys.stdin)\n\
+            print(o['version'], o['action'], o['dry_run'], o['changed'], o['failed'], o['all_read'])\n\
+            for a in o['accounts']: print(a['user'], a['devices'], *(bool(a[k]) for k in ('token', 'code', 'error')))";
+        sandbox.run_with_input(&["python3", "-c", program], &said.stdout).success().stdout
+    };
+    let planned = json(&["reissue", "--everyone", "--dry-run"], 0);
+    assert!(planned.starts_with("1 reissue True 0 0 True\nalice 1 False False False\nbobby 1 "), "{planned}");
+    let done = json(&["reissue", "--everyone", "--confirm", "3"], 2);
+    let expected = "alice 1 True True False\nbobby 1 True True False\ngone 0 False False True\n";
+    assert_eq!(done, format!("1 reissue False 2 1 True\n{expected}"));
+    sandbox.add_user("carol");
+    sandbox.import("carol");
+    assert_eq!(json(&["reissue", "carol"], 0), "1 reissue False 1 0 True\ncarol 1 True True False\n");
+    let revoked = json(&["revoke", "--everyone", "--confirm", "4"], 0);
+    assert!(revoked.starts_with("1 revoke False 4 0 True\nalice 0 False False False\n"), "{revoked}");
+    assert_eq!(json(&["revoke", "--everyone"], 0), "1 revoke False 0 0 True\n");
+    assert_eq!(sandbox.run(&["qrtotp", "revoke", "alice", "--json"]).status.code(), Some(2));
+}
+
+#[test]
+fn token_issue_for_a_group_goes_on_if_its_output_fails_and_names_each_account() {
+    let sandbox = Sandbox::new();
+    let _ = sandbox.run(&["groupadd", "new"]).success();
+    for user in ["alice", "bobby"] {
+        sandbox.add_user(user);
+        let _ = sandbox.run(&["usermod", "-aG", "new", user]).success();
+    }
+    for form in ["", "--json"] {
+        let run = format!("qrtotp token issue --group new --code {form} >/dev/full");
+        let failed = sandbox.run(&["sh", "-c", &run]);
+        assert_eq!(failed.status.code(), Some(2), "{}", failed.stderr);
+        for user in ["alice", "bobby"] {
+            let advice = format!("qrtotp token revoke {user}");
+            assert!(
+                failed.stderr.contains(&format!("qrtotp: {user}: the result was not shown")),
+                "{failed:?}"
+            );
+            assert!(failed.stderr.contains(&advice), "{failed:?}");
+            let _ = sandbox.run(&["qrtotp", "token", "revoke", user]).success();
+        }
+    }
+}
+
+#[test]
+fn unlock_from_a_place_that_the_account_does_not_have_changes_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.configure("[throttle]\nfree_failures = 3\n");
+    sandbox.stack("");
+    sandbox.add_user("alice");
+    let phone = sandbox.import("alice");
+    (0..4).for_each(|_| assert_eq!(sandbox.answer("alice", &phone.wrong_code()), PAM_AUTH_ERR));
+    let unlock = |from: &str| sandbox.run(&["qrtotp", "unlock", "alice", "--from", from]);
+    let refused = unlock("0123456789abcdef");
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(!refused.stdout.contains("Unlocked") && refused.stderr.contains("has no place"), "{refused:?}");
+    assert_ne!(unlock("192.0.2").status.code(), Some(0));
+    assert!(unlock("192.0.2.0/24").success().stdout.contains("Unlocked alice: 3 failures"));
+}

@@ -1,6 +1,6 @@
 //! The audit trail in the journal of a real journald.
 
-use qrtotp_tests::{Sandbox, clock, host::PAM_SUCCESS};
+use qrtotp_tests::{Sandbox, artefacts, clock, host::PAM_SUCCESS};
 use std::time::Duration;
 
 #[test]
@@ -68,4 +68,82 @@ fn watch_names_what_happens_after_its_start_and_not_what_was_before() {
     let said = sandbox.in_journal(&["sh", "-c", steps]).stdout;
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.contains("\"rule\":\"codes-guessed\"") && said.contains("\"user\":\"bob\""), "{said}");
+}
+
+/// Logs a login of alice into the journal after `before`, and shows what the journal has of it, what a syslog
+/// daemon gets, and what `audit verify` says.
+fn logged_in_journal(before: &str) -> String {
+    let sandbox = Sandbox::new();
+    sandbox.stack("");
+    sandbox.add_user("alice");
+    let phone = sandbox.import("alice");
+    let _ = sandbox.log.wait(&["event=record_made"]);
+    sandbox.overwrite("/tmp/lines", &format!("{}\n", sandbox.log.lines().join("\n")));
+    sandbox.overwrite("/tmp/forged", "");
+    sandbox.overwrite("/tmp/before", before);
+    sandbox.overwrite("/tmp/receive.py", RECEIVE);
+    let catalog = artefacts::sources().join("../conf/systemd/qrtotp.catalog");
+    sandbox.overwrite("/tmp/catalog", &std::fs::read_to_string(catalog).unwrap());
+    let login = sandbox.login("alice").answer(&phone.code()).arguments(&["--rhost", "192.0.2.7"]).argv();
+    let steps = format!("{STEPS}\n{} | grep authenticate= && {SHOW}", login.join(" "));
+    sandbox.in_journal(&["bash", "-c", &steps]).success().stdout
+}
+
+/// A syslog daemon that journald forwards to.
+const RECEIVE: &str = r#"
+import os, socket
+path = "/run/systemd/journal/syslog"
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind(path)
+while True: print("forwarded", s.recv(65536).decode(), flush=True)
+"#;
+const STEPS: &str = "python3 /tmp/receive.py >/tmp/forwarded & trap \"kill $!\" EXIT
+    until [ -S /run/systemd/journal/syslog ]; do sleep 0.1; done; . /tmp/before";
+const SHOW: &str =
+    "journalctl --sync; for n in $(seq 50); do grep -q event=login /tmp/forwarded && break; sleep 0.1; done
+    journalctl --output verbose --no-pager SYSLOG_FACILITY=10 | grep -v _CMDLINE; qrtotp audit --event login
+    qrtotp audit verify; grep event=login /tmp/forwarded; journalctl --catalog --no-pager QRTOTP_EVENT=login";
+
+#[test]
+fn a_login_is_one_record_of_the_journal_with_fields_and_reaches_syslog_in_its_usual_form() {
+    let said = logged_in_journal(
+        "mkdir -p /usr/local/lib/systemd/catalog && cp /tmp/catalog \
+        /usr/local/lib/systemd/catalog/qrtotp.catalog && journalctl --update-catalog",
+    );
+    assert!(said.contains("authenticate=0") && said.contains("Nothing was changed"), "{said}");
+    assert_eq!(said.matches("MESSAGE=pam_qrtotp(tests:auth): event=login ").count(), 1, "{said}");
+    for field in [
+        "_TRANSPORT=journal",
+        "MESSAGE_ID=267808a90d947687",
+        "PRIORITY=6",
+        "SYSLOG_IDENTIFIER=pam_host",
+        "QRTOTP_USER=alice",
+        "QRTOTP_RHOST=192.0.2.7",
+        "QRTOTP_SEQ=2",
+        "Subject: A login of alice was accepted",
+    ] {
+        assert!(said.contains(field), "{field}: {said}");
+    }
+    let forwarded = said.lines().filter(|line| line.starts_with("forwarded ")).collect::<Vec<_>>();
+    assert_eq!(forwarded.len(), 1, "{said}");
+    assert!(forwarded[0].starts_with("forwarded <86>"), "{said}");
+    assert!(
+        forwarded[0].contains(" pam_host[")
+            && forwarded[0].contains("]: pam_qrtotp(tests:auth): event=login ")
+    );
+}
+
+#[test]
+fn a_login_is_logged_once_through_syslog_if_journalds_own_socket_is_gone_or_full() {
+    let full = r#"kill -STOP $journald; python3 -c 'import socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.setblocking(False)
+try:
+    while True: s.sendto(b"MESSAGE=x\n", "/run/systemd/journal/socket")
+except BlockingIOError: pass'
+        (sleep 2; kill -CONT $journald) &"#;
+    for before in ["rm /run/systemd/journal/socket", full] {
+        let said = logged_in_journal(before);
+        assert!(said.contains("authenticate=0") && said.contains("Nothing was changed"), "{said}");
+        assert_eq!(said.matches("MESSAGE=pam_qrtotp(tests:auth): event=login ").count(), 1, "{said}");
+        assert!(said.contains("_TRANSPORT=syslog") && !said.contains("QRTOTP_USER"), "{said}");
+    }
 }

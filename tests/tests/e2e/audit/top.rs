@@ -49,8 +49,12 @@ fn events_accounts_and_tokens_are_shown_and_unlock_and_revoke_work_as_the_comman
     assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);
     step(&sandbox, "The configuration has no rule", &["4"]);
     step(&sandbox, "> alice", &["2", "Up"]);
-    let reissued = step(&sandbox, "shown only now", &["i", "a", "l", "i", "c", "e", "Enter"]);
-    assert!(reissued.contains("Revoked 1 devices of alice. Its code, shown only now: "), "{reissued}");
+    let reissued = step(&sandbox, "then press Enter", &["i", "a", "l", "i", "c", "e", "Enter"]);
+    assert!(reissued.starts_with("The code with which alice enrols a new device, shown only now:\n"));
+    let code = reissued.lines().nth(2).unwrap().trim().to_owned();
+    assert!(code.len() >= 8 && code.contains('-'), "{reissued}");
+    let after = step(&sandbox, "Revoked 1 devices of alice.", &["Enter"]);
+    assert!(!after.contains(&code), "{after}");
     let _ = sandbox.log.wait(&["event=token_issued reason=with_code user=alice", " seq="]);
     step(&sandbox, "ended", &["q"]);
     assert_ne!(sandbox.answer("alice", &alice.code_of_step(alice.step() + 1)), PAM_SUCCESS);

@@ -307,6 +307,71 @@ fn saved_heads_that_were_cut_are_refused_and_old_ones_taken_with_a_warning() {
     assert!(old.stderr.contains("nothing tells whether it was cut"), "{}", old.stderr);
 }
 
+/// `audit verify` after the directory of alice's account and all lines of it are gone.
+fn verified_without_alice(sandbox: &Sandbox) -> qrtotp_tests::Output {
+    let _ = sandbox.run(&["rm", "-rf", "/var/lib/qrtotp/accounts/alice"]).success();
+    written(sandbox, |lines| {
+        lines.retain(|line| !line.contains("user=alice"));
+        lines.insert(0, "2020-11-29T10:00:00Z host sshd[3]: Server listening".to_owned());
+    });
+    verify(sandbox)
+}
+
+#[test]
+fn an_account_that_a_command_made_since_the_checkpoint_is_missed_if_it_is_gone_with_its_lines() {
+    let (sandbox, _) = logged_in();
+    let gone = verified_without_alice(&sandbox);
+    assert!(gone.stdout.contains("GONE"), "{}{}", gone.stdout, gone.stderr);
+    sandbox.import("alice"); // another record
+    let _ = sandbox.run(&["qrtotp", "account", "remove", "alice", "--yes"]).success();
+    let _ = sandbox.log.wait(&["event=record_removed", " seq="]);
+    let gone = verify(&sandbox).stdout;
+    assert_eq!(gone.matches("GONE").count(), 1, "removed by root's command: {gone}");
+}
+
+#[test]
+fn an_account_that_was_made_at_a_login_is_missed_from_the_next_checkpoint_on() {
+    for checkpoint in [false, true] {
+        let sandbox = Sandbox::new();
+        sandbox.configure("[defaults]\nfirst_login = \"enroll\"\n");
+        sandbox.add_user("alice");
+        sandbox.make_store();
+        sandbox.password_and_enrolment("login");
+        let mut console = sandbox.pty_unrecorded(&["login", "alice"]);
+        console.at_the_picture();
+        let phone = console.take_key(&sandbox);
+        console.confirm(&phone);
+        let _ = sandbox.log.wait(&["reason=enrolled user=alice"]);
+        if checkpoint {
+            let _ = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success();
+            let _ = sandbox.log.wait(&["event=checkpoint", " seq="]);
+        }
+        let gone = verified_without_alice(&sandbox);
+        assert_eq!(gone.stdout.contains("GONE"), checkpoint, "{}{}", gone.stdout, gone.stderr);
+    }
+}
+
+#[test]
+fn checkpoints_of_the_same_second_have_a_file_each_and_the_last_one_is_whole() {
+    let (sandbox, _) = logged_in();
+    let all = "for n in 1 2 3 4 5; do qrtotp audit checkpoint & done; wait; ls /var/lib/qrtotp/checkpoints";
+    let said = sandbox.run(&["sh", "-c", all]).success().stdout;
+    assert_eq!(said.lines().filter(|line| line.parse::<u64>().is_ok()).count(), 5, "{said}");
+    let _ = sandbox.log.wait(&["event=checkpoint", " seq=6 "]);
+    let whole = verified(&sandbox, &[]).success().stdout;
+    assert!(!whole.contains("No checkpoint to compare with"), "{whole}");
+}
+
+#[test]
+fn a_process_that_keeps_the_lock_of_the_hosts_chain_stops_no_command_for_long() {
+    let (sandbox, _) = logged_in();
+    let steps = "flock /var/lib/qrtotp sleep 60 & lock=$!; sleep 1; qrtotp audit checkpoint; kill $lock";
+    let said = sandbox.run(&["timeout", "40", "sh", "-c", steps]).success();
+    assert!(said.stderr.contains("cannot write /var/lib/qrtotp/host-chain"), "{said:?}");
+    let line = sandbox.log.wait(&["event=checkpoint", "count="]);
+    assert!(!line.contains(" seq="), "{line}");
+}
+
 /// `qrtotp audit verify` of logs that rsyslogd wrote with both of its templates, rotated and compressed.
 #[test]
 fn lines_are_proven_after_rsyslog_wrote_them_with_either_template_and_logrotate_packed_them() {

@@ -1,13 +1,8 @@
 //! The broker's units, PAM service and binary in booted Debian systems, each with its own systemd.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::{
     Findings,
@@ -87,30 +82,9 @@ fn judge(release: &str, seen: &str, found: &mut Findings) {
 fn boot(release: &str, artefacts: &Artefacts) -> Result<String> {
     let packages = "systemd-sysv,libpam-modules,libpam-runtime,passwd,util-linux";
     let root = booted::root(release, "systemd", packages, include_str!("inside.sh"))?;
-    furnish(&root, artefacts)?;
+    booted::furnish(&root, artefacts)?;
     let (seen, console) = booted::boot(&root, Duration::from_secs(300))?;
     ensure!(seen.contains("repaired="), "{release} did not get to the end: {seen}\n{console}");
     fs::remove_dir_all(&root)?;
     Ok(seen)
-}
-
-/// Installs the package's files at their places.
-fn furnish(root: &Path, artefacts: &Artefacts) -> Result<()> {
-    let conf = build::workspace().join("conf");
-    let modules = fs::read_dir(root.join("usr/lib"))?.flatten().map(|entry| entry.path().join("security"));
-    let modules = modules.into_iter().find(|path| path.is_dir()).context("no directory of PAM modules")?;
-    let copy = |from: PathBuf, to: PathBuf, mode| -> Result<()> {
-        fs::copy(&from, &to).with_context(|| format!("{} to {}", from.display(), to.display()))?;
-        Ok(fs::set_permissions(to, fs::Permissions::from_mode(mode))?)
-    };
-    copy(artefacts.module.clone(), modules.join("pam_qrtotp.so"), 0o644)?;
-    copy(artefacts.command.clone(), root.join("usr/bin/qrtotp"), 0o755)?;
-    copy(artefacts.broker.clone(), root.join("usr/sbin/qrtotpd"), 0o755)?;
-    copy(conf.join("pam.d/qrtotp"), root.join("etc/pam.d/qrtotp"), 0o644)?;
-    copy(conf.join("tmpfiles.d/qrtotp.conf"), root.join("usr/lib/tmpfiles.d/qrtotp.conf"), 0o644)?;
-    for unit in ["qrtotpd.service", "qrtotpd.socket"] {
-        copy(conf.join("systemd").join(unit), root.join("usr/lib/systemd/system").join(unit), 0o644)?;
-    }
-    fs::create_dir_all(root.join("etc/qrtotp"))?;
-    Ok(fs::write(root.join("etc/qrtotp/qrtotp.toml"), "[defaults]\nfirst_login = \"enroll\"\n")?)
 }
