@@ -11,9 +11,11 @@ use pam::module::PamHandle;
 use pam::secret::SecretBytes;
 use qrtotp_account::Name;
 use qrtotp_audit::{AuditSink, Entry, Priority, Subject};
-use qrtotp_flow::{Dialog, Echo, LoginHost, NoAnswer, Typed, Unproven};
+use qrtotp_flow::{Dialog, Echo, LoginHost, NoAnswer, Typed, Unproven, catalogue};
+use qrtotp_messages::Catalogue;
 use qrtotp_policy::check_proof_service;
 use qrtotp_values::text::clean;
+use std::env;
 use std::ffi::{CStr, CString, c_int};
 use std::fs;
 use std::ptr::{self, NonNull};
@@ -33,6 +35,12 @@ const LOG_DEBUG: c_int = 7;
 /// The same transaction, for libpam's own functions.
 fn raw(pamh: &mut PamHandle) -> *mut libpam::Handle {
     ptr::from_mut(pamh).cast()
+}
+
+/// A variable of the PAM environment, which the application and pam_env set.
+fn environment(pamh: &mut PamHandle, name: &CStr) -> Option<CString> {
+    // SAFETY: the handle is PAM's own for the whole hook.
+    unsafe { variable(raw(pamh), name) }
 }
 
 /// Whether we, or the broker, began this transaction to prove a password. Then all its other modules decide.
@@ -111,12 +119,18 @@ pub(crate) struct Host<'a> {
     silent: bool,
     /// PAM_USER when the hook began.
     user: String,
+    /// The user's language.
+    catalogue: Catalogue,
 }
 
 impl<'a> Host<'a> {
     /// `silent`: the application asked for no messages (PAM_SILENT). Questions are still asked.
     pub(crate) fn new(pamh: &'a mut PamHandle, silent: bool, user: &str) -> Self {
-        Self { pamh, silent, user: user.to_owned() }
+        let catalogue =
+            catalogue(&mut [&mut |name| environment(pamh, name)?.into_string().ok(), &mut |name| {
+                env::var(name.to_str().ok()?).ok()
+            }]);
+        Self { pamh, silent, user: user.to_owned(), catalogue }
     }
 
     fn send(&self, style: PamMessageStyle, text: &str) -> Result<Option<SecretBytes>, NoAnswer> {
@@ -127,13 +141,13 @@ impl<'a> Host<'a> {
 }
 
 impl Dialog for Host<'_> {
-    fn show(&mut self, text: &str) {
+    fn show_text(&mut self, text: &str) {
         if !self.silent {
             let _ = self.send(PAM_TEXT_INFO, text); // best effort: some applications answer messages with nothing
         }
     }
 
-    fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
+    fn ask_text(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
         let style = match echo {
             Echo::On => PAM_PROMPT_ECHO_ON,
             Echo::Off => PAM_PROMPT_ECHO_OFF,
@@ -143,6 +157,10 @@ impl Dialog for Host<'_> {
             return Err(NoAnswer);
         }
         Ok(Zeroizing::new(answer.as_bytes().to_vec()))
+    }
+
+    fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
     }
 }
 
@@ -180,9 +198,7 @@ impl LoginHost for Host<'_> {
     }
 
     fn ssh_auth_info(&mut self) -> Option<Vec<u8>> {
-        // SAFETY: the handle is PAM's own for the whole hook.
-        let info = unsafe { variable(raw(self.pamh), c"SSH_AUTH_INFO_0") };
-        info.map(CString::into_bytes)
+        environment(self.pamh, c"SSH_AUTH_INFO_0").map(CString::into_bytes)
     }
 
     fn session(&self) -> Option<String> {

@@ -1,8 +1,10 @@
 //! The language that a locale asks for. The caller may be hostile: a name is used only if it has the form of
 //! one, and never as a path.
 
+use std::ffi::CStr;
+
 /// The variables that decide, the first one that is set and not empty before the others (POSIX, 8.2).
-pub const VARIABLES: [&str; 3] = ["LC_ALL", "LC_MESSAGES", "LANG"];
+pub const VARIABLES: [&CStr; 3] = [c"LC_ALL", c"LC_MESSAGES", c"LANG"];
 
 /// The language of a locale such as `nl_NL.UTF-8`. `None`: English, which includes every locale that is not
 /// UTF-8, as translations are.

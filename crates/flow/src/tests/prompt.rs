@@ -12,10 +12,10 @@ struct Line {
 }
 
 impl Dialog for Line {
-    fn show(&mut self, text: &str) {
+    fn show_text(&mut self, text: &str) {
         self.shown.push(text.to_owned());
     }
-    fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
+    fn ask_text(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
         assert_eq!(echo, Echo::On);
         self.asked.push(prompt.to_owned());
         self.answers.pop_front().map(Typed::new).ok_or(NoAnswer)
@@ -155,7 +155,7 @@ fn questions_about(tty: &str, issuer: &str, account: &str, answers: &[&str]) -> 
         "the help desk on the second floor, telephone 4711, or helpdesk@example.com at any time of day";
     let mut dialog = PromptDialog::new(&mut line, &"h".repeat(64), Some(contact), tty);
     let _ = dialog.first_code(QrState::Now(&offer), None);
-    let note = "a note of many words ".repeat(6);
+    let note = Message::verbatim("a note of many words ".repeat(6));
     let _ = dialog.first_code(QrState::Now(&offer), Some(&note));
     let _ = dialog.first_code(QrState::Before { minutes: 12345 }, Some(&note));
     line.asked
@@ -242,14 +242,14 @@ fn no_line_of_a_question_about_recovery_codes_is_wider_than_77_columns() {
     let (_, codes) = qrtotp_account::RecoverySet::generate(START).unwrap();
     let codes: Vec<_> = codes.iter().map(qrtotp_account::RecoveryCode::display).collect();
     let lead = "This lead is a sentence of so many words that it takes more than one line of a prompt, and it goes on.";
-    for note in [None, Some("That is the last group of none of them: it has four characters.")] {
+    for note in [None, Some(&text::NO_SUCH_GROUP)] {
         let mut line = Line { answers: [b"skip".to_vec()].into(), ..Line::default() };
         PromptDialog::new(&mut line, "bastion", None, "ssh")
-            .with_lead(lead)
+            .with_lead(Message::verbatim(lead.to_owned()))
             .recovery_codes(&codes, note)
             .unwrap();
         assert!(line.asked[0].lines().all(|line| line.chars().count() <= 77), "{}", line.asked[0]);
-        assert!(line.asked[0].ends_with(ACKNOWLEDGE));
+        assert!(line.asked[0].ends_with(&text::ACKNOWLEDGE.to_string()));
     }
 }
 
