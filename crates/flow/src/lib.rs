@@ -70,7 +70,7 @@ pub use login::{REFUSAL_PERIOD, login};
 pub use login_host::{FirstPass, LoginHost, Options, Outcome, Unproven};
 pub use places::{NamedPlace, forget_places, trust_place};
 pub use primary::{Guess, PrimaryThrottle};
-pub use prompt::{Choice, PromptDialog, choice};
+pub use prompt::{Choice, PromptDialog, choice, shown_before};
 pub use refusal::Refusal;
 pub use reimport::{Reimported, reimport};
 pub use report::report_killed_holder;

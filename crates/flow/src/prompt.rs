@@ -304,11 +304,7 @@ impl PromptDialog<'_> {
     /// About a QR code that is not shown again.
     fn resumed(&mut self, scanned: QrState<'_>, note: &str) -> Result<Reply, NoAnswer> {
         let QrState::Before { minutes } = scanned else { return Err(NoAnswer) };
-        let when = match minutes {
-            ..=0 => text::SHOWN_JUST_NOW,
-            1 => text::SHOWN_A_MINUTE_AGO,
-            minutes => text::shown_before(&minutes),
-        };
+        let when = shown_before(minutes);
         let mut note = note.to_owned();
         loop {
             let question = note + &self.above(&when) + &self.text(&text::ASK_RESUMED);
@@ -320,6 +316,16 @@ impl PromptDialog<'_> {
                 }
             }
         }
+    }
+}
+
+/// When a QR code was shown.
+#[must_use]
+pub fn shown_before(minutes: i64) -> Message {
+    match minutes {
+        ..=0 => text::SHOWN_JUST_NOW,
+        1 => text::SHOWN_A_MINUTE_AGO,
+        minutes => text::shown_before(&minutes),
     }
 }
 

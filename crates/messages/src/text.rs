@@ -361,6 +361,8 @@ messages! {
     text NAME_ONE_OR_MANY = "name one account, or many with --group, --rule, --everyone or --enrolled-before";
     /// An error. Keep --socket.
     text ONLY_ROOT_REVOKES_MANY = "only root can revoke devices of many accounts: run it with sudo, and without --socket";
+    /// An error. Keep --socket.
+    text BROKER_CAN = "the broker can enroll, show the status, look after devices and make recovery codes; leave out --socket";
     /// A step after an error. `user` is a name; keep the command.
     with step_revoke_token(refusal, user) = "{refusal}; `qrtotp token revoke {user}` takes a live one back; then start again";
     /// A step after an error. Keep --no-verify.
