@@ -120,9 +120,9 @@ messages! {
     text ASK_FIRST_CODE = "Code from the app (a: plain ASCII picture, k: key as text, i, n, q): ";
     /// The question below a QR code that may not fit into the window: at most 71 columns. Keep the letters.
     with ask_cut_off(rows) = "Code (cut off? needs 80x{rows}; k: key as text, i, n, q): ";
-    /// The same, if a picture in ASCII would be smaller.
+    /// The same, if a picture in ASCII would be smaller: at most 77 columns. Keep the letters.
     with ask_cut_off_ascii(rows) = "Code (cut off? needs 80x{rows}; a: ASCII, k: key as text, i, n, q): ";
-    /// The same, if pictures in half blocks or ASCII would be smaller.
+    /// The same, if pictures in half blocks or ASCII would be smaller: at most 77 columns. Keep the letters.
     with ask_cut_off_small(rows) = "Code (cut off? needs 80x{rows}; h: small, a: ASCII, k: key as text, i, n, q): ";
     /// Instead of a QR code, where another program asks. Lines of at most 77 columns. Keep the letters.
     text HIDDEN = "You need a second factor: an app on your phone that scans a QR code.\nThis login names no terminal. If another program asks you this, it may let\nothers on its machine read what it shows, and the QR code is a secret.\nType i to see it all the same, q to give up: ";
@@ -298,7 +298,7 @@ messages! {
     text THREE_STEPS = "1. Install an authenticator app on your phone, if you have none.\n   Any app for TOTP codes will do.\n2. In the app, choose to add an account and scan the QR code below,\n   or type the key.\n3. Type the digits that the app shows for it. Only then is anything kept.";
     /// Below the steps: lines of at most 77 columns.
     text KEEP_SECRET = "The QR code is a secret, like a password: scan it yourself, from this screen,\nand save no picture of it.";
-    /// The same, if the user had a picture saved.
+    /// The same, if the user had a picture saved: lines of at most 77 columns.
     text KEEP_SECRET_SAVED = "The QR code is a secret, like a password: scan it yourself, from this screen,\nand keep no picture of it.";
     /// Below that: lines of at most 77 columns.
     text NOBODY_ASKS_TO_SCAN = "Nobody will ever send you a QR code by mail or chat, or ask you to scan one\nfrom there.";
@@ -324,7 +324,7 @@ messages! {
     text IF_YOU_SCANNED_IT = "If you scanned it, type the code that the app shows now; n shows another QR\ncode, q gives up.";
     /// A saved picture. `path` is a file.
     with saved_ephemeral(path) = "The QR code is in {path}, too, until the first code was right or this dialogue ends.";
-    /// A saved picture: lines of at most 77 columns. Keep --ephemeral.
+    /// A saved picture: lines of at most 79 columns. Keep --ephemeral.
     with saved_for_good(path, account) = "The QR code is in {path}, too, and stays there.\nWarning: that file is a standing key. Anyone who gets hold of it or of a backup\nhas the codes of {account}\nuntil the device is revoked. Delete it as soon as it was scanned; --ephemeral\ndoes that by itself.";
     /// A saved picture.
     with picture_still_there(path) = "The picture {path} is still there: delete it once it was scanned.";
