@@ -11,7 +11,7 @@ use pam::module::PamHandle;
 use pam::secret::SecretBytes;
 use qrtotp_account::Name;
 use qrtotp_audit::{AuditSink, Entry, Priority, Subject};
-use qrtotp_flow::{Dialog, Echo, LoginHost, NoAnswer, Typed, Unproven, catalogue};
+use qrtotp_flow::{Dialog, Echo, LoginHost, NoAnswer, Typed, Unproven, catalogue, catalogue_of};
 use qrtotp_messages::Catalogue;
 use qrtotp_policy::check_proof_service;
 use qrtotp_values::text::clean;
@@ -126,11 +126,14 @@ pub(crate) struct Host<'a> {
 impl<'a> Host<'a> {
     /// `silent`: the application asked for no messages (PAM_SILENT). Questions are still asked.
     pub(crate) fn new(pamh: &'a mut PamHandle, silent: bool, user: &str) -> Self {
-        let catalogue =
-            catalogue(&mut [&mut |name| environment(pamh, name)?.into_string().ok(), &mut |name| {
-                env::var(name.to_str().ok()?).ok()
-            }]);
-        Self { pamh, silent, user: user.to_owned(), catalogue }
+        Self { pamh, silent, user: user.to_owned(), catalogue: Catalogue::default() }
+    }
+
+    /// Speaks this language from now on, or that of the PAM environment, else of the process.
+    pub(crate) fn speak(&mut self, language: Option<&str>) {
+        let of_pam = &mut |name: &CStr| environment(self.pamh, name)?.into_string().ok();
+        let of_process = &mut |name: &CStr| env::var(name.to_str().ok()?).ok();
+        self.catalogue = language.map_or_else(|| catalogue(&mut [of_pam, of_process]), catalogue_of);
     }
 
     fn send(&self, style: PamMessageStyle, text: &str) -> Result<Option<SecretBytes>, NoAnswer> {

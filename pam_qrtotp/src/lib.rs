@@ -137,6 +137,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         Err(error) => return refuse(&mut host, &mut log, &subject, "arguments_invalid", &error.0),
     };
     log.set_debug(args.debug);
+    host.speak(args.language.as_deref());
     let source = match ConfigFile::load(&args.config, SystemClock.now()) {
         Ok(source) => source,
         Err(error) if unprivileged::config_is_roots(&error) => {
@@ -179,6 +180,7 @@ fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
         Ok(args) => args,
         Err(error) => return refuse(&mut host, &mut log, &subject, "arguments_invalid", &error.0),
     };
+    host.speak(args.language.as_deref());
     match ConfigFile::load(&args.config, SystemClock.now()) {
         Ok(source) => {
             account_part(&source.config, subject, &mut host, &HostDirectory, &SystemClock, &mut log)
