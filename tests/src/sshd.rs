@@ -5,9 +5,6 @@ use std::process::{Child, Stdio};
 use crate::{Pty, Sandbox, pty::child_of, users::PASSWORD};
 
 const CONFIG: &str = "/etc/ssh/tests_sshd_config";
-/// Users are asked by PAM.
-const KEYBOARD_INTERACTIVE: &str =
-    "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n";
 const HOST_KEY: &str = "/etc/ssh/tests_host_key";
 
 /// Stopped when dropped.
@@ -20,32 +17,28 @@ impl Sandbox {
         self.start_sshd_at("127.0.0.1", more)
     }
 
-    /// The same with these variables in its environment, such as `LANG=nl_NL.UTF-8`.
-    #[must_use]
-    pub fn start_sshd_with(&self, variables: &[&str]) -> Sshd {
-        self.start_sshd_configured("127.0.0.1", KEYBOARD_INTERACTIVE, variables)
-    }
-
     /// The same at another address of the sandbox, which others in its network can reach.
     #[must_use]
     pub fn start_sshd_at(&self, address: &str, more: &str) -> Sshd {
-        self.start_sshd_configured(address, &format!("{more}\n{KEYBOARD_INTERACTIVE}"), &[])
+        let config =
+            format!("{more}\nUsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n");
+        self.start_sshd_configured(address, &config)
     }
 
     /// Starts sshd as its Debian package configures it, with the files in `/etc/ssh/sshd_config.d`.
     #[must_use]
     pub fn start_debians_sshd(&self) -> Sshd {
-        self.start_sshd_configured("127.0.0.1", "Include /usr/share/openssh/sshd_config", &[])
+        self.start_sshd_configured("127.0.0.1", "Include /usr/share/openssh/sshd_config")
     }
 
     /// Starts sshd with the host's own `/etc/ssh/sshd_config`.
     #[must_use]
     pub fn start_hosts_sshd(&self) -> Sshd {
-        self.start_sshd_configured("127.0.0.1", "Include /etc/ssh/sshd_config", &[])
+        self.start_sshd_configured("127.0.0.1", "Include /etc/ssh/sshd_config")
     }
 
     /// Starts sshd and waits until it listens. `config` alone decides which users it asks.
-    fn start_sshd_configured(&self, address: &str, config: &str, variables: &[&str]) -> Sshd {
+    fn start_sshd_configured(&self, address: &str, config: &str) -> Sshd {
         if !self.exists(HOST_KEY) {
             self.run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", HOST_KEY]).success();
             let key = self.read(&format!("{HOST_KEY}.pub"));
@@ -62,7 +55,7 @@ impl Sandbox {
         }
         let seen = self.log.lines().len();
         let child = self
-            .command(None, &[&["env"], variables, &["/usr/sbin/sshd", "-D", "-f", CONFIG]].concat())
+            .command(None, &["/usr/sbin/sshd", "-D", "-f", CONFIG])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
