@@ -1,11 +1,10 @@
 //! The caller's language, from the environment.
 
 use qrtotp_messages::{Catalogue, Message};
-use std::env;
 use std::sync::LazyLock;
 
 static CATALOGUE: LazyLock<Catalogue> =
-    LazyLock::new(|| qrtotp_flow::catalogue(&mut [&mut |name| env::var(name.to_str().ok()?).ok()]));
+    LazyLock::new(|| qrtotp_flow::catalogue([&mut |_| None, &mut qrtotp_flow::variable]));
 
 /// The catalogue of the caller's language.
 pub fn catalogue() -> &'static Catalogue {

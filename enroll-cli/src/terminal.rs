@@ -208,11 +208,11 @@ impl Dialog for Terminal {
 impl EnrollDialog for Terminal {
     fn first_code(&mut self, scanned: QrState<'_>, note: Option<&Message>) -> Result<Reply, NoAnswer> {
         match (note, scanned) {
-            (Some(note), _) => self.show(note),
+            (Some(note), _) => self.show(note.clone()),
             (None, QrState::Now(offer)) => self.offer(offer)?,
             (None, QrState::Before { minutes }) => {
                 self.put(&format!("\n{}\n", say(&shown_before(minutes))))?;
-                self.show(&text::IF_YOU_SCANNED_IT);
+                self.show(text::IF_YOU_SCANNED_IT);
             }
         }
         loop {
@@ -220,11 +220,11 @@ impl EnrollDialog for Terminal {
                 QrState::Now(_) => text::COMMAND_ASK_FIRST_CODE,
                 QrState::Before { .. } => text::COMMAND_ASK_CODE,
             };
-            let typed = self.ask(&question, Echo::On)?;
+            let typed = self.ask(question, Echo::On)?;
             match (choice(&typed), scanned) {
                 (Choice::Reply(reply), _) => return Ok(reply(typed)),
                 (_, QrState::Before { .. }) => {
-                    self.show(&text::NOT_SHOWN_AGAIN);
+                    self.show(text::NOT_SHOWN_AGAIN);
                     continue;
                 }
                 (Choice::Text, QrState::Now(offer)) => {
@@ -250,11 +250,11 @@ impl EnrollDialog for Terminal {
     ) -> Result<CodesDelivery, NoAnswer> {
         self.end_picture(true);
         match note {
-            Some(note) => self.show(note),
+            Some(note) => self.show(note.clone()),
             None => put_recovery_codes(&mut self.out, codes).map_err(|_| NoAnswer)?,
         }
         if self.acknowledged {
-            self.ask(&text::ACKNOWLEDGE, Echo::On).map(CodesDelivery::Typed)
+            self.ask(text::ACKNOWLEDGE, Echo::On).map(CodesDelivery::Typed)
         } else {
             Ok(CodesDelivery::Shown)
         }

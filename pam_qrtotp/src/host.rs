@@ -15,7 +15,6 @@ use qrtotp_flow::{Dialog, Echo, LoginHost, NoAnswer, Typed, Unproven, catalogue,
 use qrtotp_messages::Catalogue;
 use qrtotp_policy::check_proof_service;
 use qrtotp_values::text::clean;
-use std::env;
 use std::ffi::{CStr, CString, c_int};
 use std::fs;
 use std::ptr::{self, NonNull};
@@ -131,9 +130,11 @@ impl<'a> Host<'a> {
 
     /// Speaks this language from now on, or that of the PAM environment, else of the process.
     pub(crate) fn speak(&mut self, language: Option<&str>) {
-        let of_pam = &mut |name: &CStr| environment(self.pamh, name)?.into_string().ok();
-        let of_process = &mut |name: &CStr| env::var(name.to_str().ok()?).ok();
-        self.catalogue = language.map_or_else(|| catalogue(&mut [of_pam, of_process]), catalogue_of);
+        let of_pam = &mut |name: &CStr| environment(self.pamh, name).map(CString::into_bytes);
+        self.catalogue = match language {
+            Some(language) => catalogue_of(language),
+            None => catalogue([of_pam, &mut qrtotp_flow::variable]),
+        };
     }
 
     fn send(&self, style: PamMessageStyle, text: &str) -> Result<Option<SecretBytes>, NoAnswer> {

@@ -193,7 +193,7 @@ fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
 
 /// Denies because something on our side is broken; the log says what to do.
 fn refuse(host: &mut Host<'_>, log: &mut Log, subject: &Subject, reason: &str, detail: &str) -> Outcome {
-    host.show(&text::UNAVAILABLE);
+    host.show(text::UNAVAILABLE);
     let subject = &looked_up(subject);
     Event::new(Kind::ConfigurationRefused, subject).reason(reason).detail(detail).emit(log);
     Event::login(subject, Verdict::Denied, reason).detail(detail).emit(log);

@@ -42,7 +42,7 @@ pub(crate) fn authenticate(
     options: &Options,
 ) -> Outcome {
     attempt(host, subject, options).unwrap_or_else(|Unproven { reason, detail }| {
-        host.show(&text::UNAVAILABLE);
+        host.show(text::UNAVAILABLE);
         Event::login(&looked_up(subject), Verdict::Denied, reason).detail(&detail).emit(log);
         Outcome::Denied
     })
@@ -56,7 +56,7 @@ fn attempt(host: &mut Host<'_>, subject: &Subject, options: &Options) -> Result<
         return Err(Unproven { reason: "not_own_account", detail });
     }
     let password = host.password();
-    let answer = ask_code(host, options, &text::QUESTION, password.as_ref())?;
+    let answer = ask_code(host, options, text::QUESTION, password.as_ref())?;
     let forward = options.first_pass == FirstPass::Forward;
     let request = Request::Verify {
         user: subject.user.clone(),

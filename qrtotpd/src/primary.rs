@@ -86,7 +86,7 @@ impl<'a, 'line> Check<'a, 'line> {
         check_proof_service().map_err(|error| Refusal::Unavailable(error.to_string()))?;
         self.person.line.last(self.time);
         let password =
-            self.person.ask(&text::ASK_PASSWORD, Echo::Off).map_err(|NoAnswer| Refusal::NoAnswer)?;
+            self.person.ask(text::ASK_PASSWORD, Echo::Off).map_err(|NoAnswer| Refusal::NoAnswer)?;
         self.answered = Some(Answered::now());
         self.prove_answer(password)
     }

@@ -44,7 +44,7 @@ fn text(sources: &[Source]) -> String {
          \"Content-Type: text/plain; charset=UTF-8\\n\"\n\
          \"Content-Transfer-Encoding: 8bit\\n\"\n",
     );
-    for Source { note, english } in sources {
+    for Source { note, english, .. } in sources {
         out.push_str(&format!("\n#. {}\nmsgid {}\nmsgstr \"\"\n", note.trim(), quoted(english)));
     }
     out

@@ -1,7 +1,7 @@
 //! The module's arguments in a PAM file. An invalid argument denies every login.
 
 use super::{FirstPass, Options};
-use qrtotp_messages::names;
+use qrtotp_messages::candidates;
 use qrtotp_policy::DEFAULT_PATH;
 use qrtotp_values::text::clean;
 use std::ffi::CStr;
@@ -62,7 +62,7 @@ impl Args {
                 ("prompt", Some(text)) if !text.is_empty() && !text.chars().any(char::is_control) => {
                     args.options.prompt = Some(text.to_owned());
                 }
-                ("language", Some(name)) if names(name).next().is_some() => {
+                ("language", Some(name)) if candidates(name).is_some() => {
                     args.language = Some(name.to_owned());
                 }
                 ("language", _) => {

@@ -17,7 +17,7 @@ const REFUSED_BY_SSHD: &str =
 pub fn ask_code(
     host: &mut dyn LoginHost,
     options: &Options,
-    usual: &Message,
+    usual: Message,
     password: Option<&Typed>,
 ) -> Result<Typed, Unproven> {
     let typed = match (options.first_pass, password) {
@@ -30,7 +30,7 @@ pub fn ask_code(
             let echo = if options.echo_code { Echo::On } else { Echo::Off };
             let typed = match &options.prompt {
                 Some(prompt) => host.ask_text(prompt, echo),
-                None if first_pass == FirstPass::Forward => host.ask(&text::QUESTION_WITH_PASSWORD, echo),
+                None if first_pass == FirstPass::Forward => host.ask(text::QUESTION_WITH_PASSWORD, echo),
                 None => host.ask(usual, echo),
             };
             typed.map_err(|_| Unproven::because("no_answer"))?

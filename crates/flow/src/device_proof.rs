@@ -33,15 +33,13 @@ impl SelfService<'_, '_> {
     pub(super) fn prove(&mut self) -> Result<(), EnrollError> {
         let mut refusal = Refusal::Malformed;
         for _ in 0..TRIES {
-            let typed = self
-                .dialog
-                .ask(&text::ASK_DEVICE_CODE, Echo::On)
-                .map_err(|NoAnswer| EnrollError::NoAnswer)?;
+            let typed =
+                self.dialog.ask(text::ASK_DEVICE_CODE, Echo::On).map_err(|NoAnswer| EnrollError::NoAnswer)?;
             match self.verify(&Answer::code(&typed))?.verification {
                 Verification::Accepted { .. } => return Ok(()),
                 Verification::Refused { why, .. } => refusal = why,
             }
-            self.dialog.show(&text::NOT_RIGHT);
+            self.dialog.show(text::NOT_RIGHT);
         }
         Err(EnrollError::NotProven(refusal.reason()))
     }

@@ -64,8 +64,8 @@ pub use enroll::{
 };
 pub use import::{Import, Imported, import, would_import};
 pub use key_proof::{KeyProof, KeyRefusal, key_proof};
-pub use language::catalogue;
 pub use language::of as catalogue_of;
+pub use language::{catalogue, variable};
 pub use login::{REFUSAL_PERIOD, login};
 pub use login_host::{FirstPass, LoginHost, Options, Outcome, Unproven};
 pub use places::{NamedPlace, forget_places, trust_place};
@@ -117,8 +117,8 @@ pub trait Dialog {
     }
 
     /// Shows a message in the user's language.
-    fn show(&mut self, message: &Message) {
-        let text = self.catalogue().text(message);
+    fn show(&mut self, message: Message) {
+        let text = self.catalogue().text(&message);
         self.show_text(&text);
     }
 
@@ -126,8 +126,8 @@ pub trait Dialog {
     ///
     /// # Errors
     /// No answer; the caller must deny.
-    fn ask(&mut self, question: &Message, echo: Echo) -> Result<Typed, NoAnswer> {
-        let prompt = self.catalogue().text(question);
+    fn ask(&mut self, question: Message, echo: Echo) -> Result<Typed, NoAnswer> {
+        let prompt = self.catalogue().text(&question);
         self.ask_text(&prompt, echo)
     }
 

@@ -60,7 +60,7 @@ impl Login<'_, '_> {
         let password = self.host.password();
         let tried = self.try_password(account, password.as_deref())?;
         let question = self.question();
-        let typed = ask_code(self.host, self.options, &question, password.as_ref());
+        let typed = ask_code(self.host, self.options, question, password.as_ref());
         let answered = Answered::now();
         let typed = match typed {
             Ok(typed) => typed,

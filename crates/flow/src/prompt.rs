@@ -79,8 +79,9 @@ impl<'a> PromptDialog<'a> {
         self.dialog.ask_text(text, Echo::On)
     }
 
-    fn text(&self, message: &Message) -> Cow<'static, str> {
-        self.dialog.catalogue().text(message)
+    #[inline(never)] // one copy in the module
+    fn text(&self, message: Message) -> Cow<'static, str> {
+        self.dialog.catalogue().text(&message)
     }
 
     /// One question about an offer: the picture with its text, or the text alone.
@@ -94,11 +95,11 @@ impl<'a> PromptDialog<'a> {
                 None
             }
             View::Hidden => {
-                out.push_str(&self.text(&text::HIDDEN));
+                out.push_str(&self.text(text::HIDDEN));
                 return out;
             }
         };
-        out.push_str(&self.text(&match (window, self.view) {
+        out.push_str(&self.text(match (window, self.view) {
             (None, _) => text::ASK_FIRST_CODE,
             (Some(rows), View::Picture(Style::Utf8)) => text::ask_cut_off_ascii(&rows),
             (Some(rows), View::Picture(Style::Blocks)) => text::ask_cut_off_small(&rows),
@@ -110,7 +111,7 @@ impl<'a> PromptDialog<'a> {
     /// The key and its URI.
     fn key(&self, out: &mut String, offer: &Offer) {
         self.side_text(offer, WIDTH).iter().for_each(|line| push_line(out, line));
-        push_line(out, &self.text(&text::URI_IN_LINES));
+        push_line(out, &self.text(text::URI_IN_LINES));
         wrap(&offer.uri, WIDTH).into_iter().for_each(|line| push_line(out, line));
     }
 
@@ -127,7 +128,7 @@ impl<'a> PromptDialog<'a> {
         let unnamed =
             || [&offer.uri, &offer.picture].into_iter().find_map(|uri| fitting(&without_issuer(uri)));
         let Some((matrix, quiet)) = whole.or_else(unnamed) else {
-            push_line(out, &self.text(&text::TOO_LARGE_TYPE_KEY));
+            push_line(out, &self.text(text::TOO_LARGE_TYPE_KEY));
             self.key(out, offer);
             return None;
         };
@@ -136,7 +137,7 @@ impl<'a> PromptDialog<'a> {
         if columns + 1 + BESIDE > WIDTH {
             self.side_text(offer, WIDTH).iter().for_each(|line| push_line(out, line));
             if !named {
-                push_line(out, &self.text(&text::ISSUER_LEFT_OUT));
+                push_line(out, &self.text(text::ISSUER_LEFT_OUT));
             }
             out.push_str(&picture);
             return (rows > ROWS).then_some(rows + 1);
@@ -157,37 +158,53 @@ impl<'a> PromptDialog<'a> {
 
     /// The text beside or above the picture, no line wider than `width`.
     fn side_text(&self, offer: &Offer, width: usize) -> Vec<Zeroizing<String>> {
-        let mut lines: Vec<Zeroizing<String>> = Vec::with_capacity(32);
-        let mut add = |text: &str, width: usize| {
-            lines.extend(wrap(text, width).into_iter().map(|line| Zeroizing::new(line.to_owned())));
-        };
-        add(&self.text(&text::SECOND_FACTOR), width);
-        add("", width);
+        let mut lines = Lines { dialog: &*self.dialog, lines: Vec::with_capacity(32) };
+        lines.add("", text::SECOND_FACTOR, width);
+        lines.push("", width);
         for (name, value) in
             [(text::HOST, &self.host), (text::ACCOUNT, &offer.account), (text::ISSUER, &offer.issuer)]
         {
-            add(&format!("{:NAMES$}{}", self.text(&name), ascii(value, width - NAMES)), width);
+            lines.push(&format!("{:NAMES$}{}", self.text(name), ascii(value, width - NAMES)), width);
         }
-        add("", width);
-        add(&self.text(&text::SCAN), BESIDE);
+        lines.push("", width);
+        lines.add("", text::SCAN, BESIDE);
         for half in halves(&offer.key) {
-            add(half, width);
+            lines.push(half, width);
         }
         if let Some(params) = offer.unusual {
             let unusual = text::unusual(&params.algorithm(), &params.digits(), &params.period());
-            add(&self.text(&unusual), width);
+            lines.add("", unusual, width);
         }
-        add(&self.text(&text::THEN_TYPE), width);
-        add("", width);
-        for (key, does) in [("i", text::KEY_INVERT), ("n", text::KEY_ANOTHER), ("q", text::KEY_GIVE_UP)] {
-            add(&format!("{key}  {}", self.text(&does)), width);
+        lines.add("", text::THEN_TYPE, width);
+        lines.push("", width);
+        for (key, does) in [("i  ", text::KEY_INVERT), ("n  ", text::KEY_ANOTHER), ("q  ", text::KEY_GIVE_UP)]
+        {
+            lines.add(key, does, width);
         }
-        add("", width);
+        lines.push("", width);
         if let Some(contact) = &self.contact {
-            add(&self.text(&text::help(contact)), width);
+            lines.add("", text::help(contact), width);
         }
-        add(&self.text(&text::NOBODY_SENDS_ONE), BESIDE);
-        lines
+        lines.add("", text::NOBODY_SENDS_ONE, BESIDE);
+        lines.lines
+    }
+}
+
+/// Lines in the user's language.
+struct Lines<'d> {
+    dialog: &'d dyn Dialog,
+    lines: Vec<Zeroizing<String>>,
+}
+
+impl Lines<'_> {
+    #[inline(never)]
+    fn push(&mut self, text: &str, width: usize) {
+        self.lines.extend(wrap(text, width).into_iter().map(|line| Zeroizing::new(line.to_owned())));
+    }
+
+    #[inline(never)]
+    fn add(&mut self, before: &str, message: Message, width: usize) {
+        self.push(&[before, &self.dialog.catalogue().text(&message)].concat(), width);
     }
 }
 
@@ -251,7 +268,7 @@ impl EnrollDialog for PromptDialog<'_> {
             let text = if redraw {
                 self.draw(offer)
             } else {
-                Zeroizing::new(note.clone() + &self.text(&text::ASK_FIRST_CODE))
+                Zeroizing::new(note.clone() + &self.text(text::ASK_FIRST_CODE))
             };
             let typed = self.question(&text)?;
             match choice(&typed) {
@@ -277,7 +294,7 @@ impl EnrollDialog for PromptDialog<'_> {
             (Some(note), _) => text.push_str(&self.above(note)),
             (None, lead) => {
                 text.push_str(&lead.as_ref().map_or_else(|| "\n".to_owned(), |lead| self.above(lead)));
-                text.push_str(&self.text(&text::ABOUT_CODES));
+                text.push_str(&self.text(text::ABOUT_CODES));
                 text.push_str("\n\n");
                 for pair in codes.chunks(2) {
                     for code in pair {
@@ -290,7 +307,7 @@ impl EnrollDialog for PromptDialog<'_> {
             }
         }
         // Only for a part of a code, because the answer is echoed and the code stays valid.
-        text.push_str(&self.text(&text::ACKNOWLEDGE));
+        text.push_str(&self.text(text::ACKNOWLEDGE));
         self.question(&text).map(CodesDelivery::Typed)
     }
 }
@@ -298,7 +315,7 @@ impl EnrollDialog for PromptDialog<'_> {
 impl PromptDialog<'_> {
     /// A message in lines above a question.
     fn above(&self, message: &Message) -> String {
-        format!("\n{}\n", wrap(&self.text(message), WIDTH).join("\n"))
+        format!("\n{}\n", wrap(&self.text(message.clone()), WIDTH).join("\n"))
     }
 
     /// About a QR code that is not shown again.
@@ -307,7 +324,7 @@ impl PromptDialog<'_> {
         let when = shown_before(minutes);
         let mut note = note.to_owned();
         loop {
-            let question = note + &self.above(&when) + &self.text(&text::ASK_RESUMED);
+            let question = note + &self.above(&when) + &self.text(text::ASK_RESUMED);
             let typed = self.question(&question)?;
             match choice(&typed) {
                 Choice::Reply(reply) => return Ok(reply(typed)),

@@ -78,11 +78,10 @@ impl SelfService<'_, '_> {
         if !record.is_some_and(|record| record.uid == self.uid && enrolled(&record)) {
             return Err(ResyncError::NotEnrolled(self.name.clone()));
         }
-        let mut ask = |question: &Message| {
-            self.dialog.ask(question, Echo::On).map_err(|NoAnswer| ResyncError::NoAnswer)
-        };
-        let first = ask(&text::ASK_CODE_NOW)?;
-        let second = ask(&text::ASK_NEXT_CODE)?;
+        let mut ask =
+            |question: Message| self.dialog.ask(question, Echo::On).map_err(|NoAnswer| ResyncError::NoAnswer);
+        let first = ask(text::ASK_CODE_NOW)?;
+        let second = ask(text::ASK_NEXT_CODE)?;
         match self.verify(&Answer::two_codes(&first, &second))?.verification {
             Verification::Accepted { proof: Proof::Resynchronized(credential, _, ahead), .. } => {
                 Ok(Resynchronized { credential, ahead })

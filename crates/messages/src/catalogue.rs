@@ -44,9 +44,6 @@ impl Catalogue {
     /// The message in this language, or in English.
     #[must_use]
     pub fn text(&self, message: &Message) -> Cow<'static, str> {
-        if self.bytes.is_empty() {
-            return message.english();
-        }
         let translated = self.translation(message.id()).and_then(|template| message.fill(template));
         translated.map_or_else(|| message.english(), Cow::Owned)
     }

@@ -18,5 +18,5 @@ mod message;
 pub mod text;
 
 pub use catalogue::Catalogue;
-pub use locale::{VARIABLES, language, names};
+pub use locale::{VARIABLES, candidates, language};
 pub use message::Message;

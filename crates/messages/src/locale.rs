@@ -9,32 +9,26 @@ pub const VARIABLES: [&CStr; 3] = [c"LC_ALL", c"LC_MESSAGES", c"LANG"];
 /// The language of a locale such as `nl_NL.UTF-8`. `None`: English, which includes every locale that is not
 /// UTF-8, as translations are.
 #[must_use]
-pub fn language(locale: &str) -> Option<&str> {
-    let (language, rest) = locale.split_once('.')?;
-    let charset = rest.split_once('@').map_or(rest, |(charset, _)| charset);
-    let utf8 = charset.eq_ignore_ascii_case("UTF-8") || charset.eq_ignore_ascii_case("utf8");
-    Some(language).filter(|name| utf8 && is_language(name) && plain(name) != "en")
+pub fn language(locale: &[u8]) -> Option<&str> {
+    let (language, rest) = locale.split_at(locale.iter().position(|byte| *byte == b'.')?);
+    let charset = rest.split(|byte| *byte == b'@').next()?;
+    let utf8 = charset.eq_ignore_ascii_case(b".UTF-8") || charset.eq_ignore_ascii_case(b".utf8");
+    let english = language == b"en" || language.starts_with(b"en_");
+    std::str::from_utf8(language).ok().filter(|name| utf8 && !english && candidates(name).is_some())
 }
 
-/// The names that a catalogue for `language` can have, the best one first: `pt_BR`, then `pt`. None for a text
-/// that is no name of a language.
-pub fn names(language: &str) -> impl Iterator<Item = &str> {
-    let names = [language, plain(language)];
-    names.into_iter().take(if is_language(language) { 2 } else { 0 })
-}
-
-/// Without the country.
-fn plain(language: &str) -> &str {
-    language.split_once('_').map_or(language, |(plain, _)| plain)
-}
-
-/// Two or three small letters, perhaps with a country of two capital ones.
-fn is_language(name: &str) -> bool {
-    let (language, country) = name.split_once('_').unwrap_or((name, "XX"));
-    matches!(language.len(), 2 | 3)
-        && language.bytes().all(|byte| byte.is_ascii_lowercase())
-        && country.len() == 2
-        && country.bytes().all(|byte| byte.is_ascii_uppercase())
+/// The two names that a catalogue for `language` may have, the better one first: `pt_BR` and `pt`. `None` for a
+/// text that is no name of a language: two or three small letters, perhaps with a country of two capital ones.
+#[must_use]
+pub fn candidates(language: &str) -> Option<[&str; 2]> {
+    let length = language.bytes().take_while(u8::is_ascii_lowercase).count();
+    let (plain, country) = language.split_at_checked(length)?;
+    let is_country = match country.as_bytes() {
+        [] => true,
+        [b'_', first, second] => first.is_ascii_uppercase() && second.is_ascii_uppercase(),
+        _ => false,
+    };
+    (matches!(length, 2 | 3) && is_country).then_some([language, plain])
 }
 
 #[cfg(test)]
@@ -58,7 +52,7 @@ mod tests {
             ("de_DE.ISO-8859-1", None),
             ("de_DE@euro", None),
         ] {
-            assert_eq!(language(locale), expected, "{locale}");
+            assert_eq!(language(locale.as_bytes()), expected, "{locale}");
         }
     }
 
@@ -85,14 +79,14 @@ mod tests {
             "{de}",
             "de\n",
         ] {
-            assert_eq!(language(&format!("{locale}.UTF-8")), None, "{locale}");
-            assert_eq!(names(locale).count(), 0, "{locale}");
+            assert_eq!(language(format!("{locale}.UTF-8").as_bytes()), None, "{locale}");
+            assert_eq!(candidates(locale), None, "{locale}");
         }
     }
 
     #[test]
     fn a_country_without_a_catalogue_has_its_languages() {
-        assert!(names("nl_BE").eq(["nl_BE", "nl"]));
-        assert!(names("nl").eq(["nl", "nl"]));
+        assert!(candidates("nl_BE") == Some(["nl_BE", "nl"]));
+        assert!(candidates("nl") == Some(["nl", "nl"]));
     }
 }

@@ -14,6 +14,8 @@ pub struct Source {
     pub note: &'static str,
     /// The English text.
     pub english: &'static str,
+    /// The placeholders.
+    pub values: &'static [&'static str],
 }
 
 macro_rules! messages {
@@ -21,7 +23,7 @@ macro_rules! messages {
         $(messages! { @$kind $(#[doc = $note])+ $name $(($($value),+))? = $english })*
 
         /// All messages.
-        pub const ALL: &[Source] = &[$(Source { note: concat!($($note),+), english: $english }),*];
+        pub const ALL: &[Source] = &[$(Source { note: concat!($($note),+), english: $english, values: &[$($(stringify!($value)),+)?] }),*];
     };
     (@text $(#[doc = $note:literal])+ $name:ident = $english:literal) => {
         $(#[doc = $note])+
@@ -32,7 +34,7 @@ macro_rules! messages {
         #[must_use]
         pub fn $name($($value: &dyn Display),+) -> Message {
             let _checked_by_the_compiler = || format!($english, $($value = $value),+);
-            Message::with($english, &[$((stringify!($value), $value)),+])
+            Message::with($english, &[$($value),+])
         }
     };
 }
@@ -452,8 +454,17 @@ messages! {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::ALL;
+    use crate::message::placeholders;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn the_values_of_a_message_stand_in_the_order_of_its_placeholders() {
+        for source in ALL {
+            assert_eq!(placeholders(source.english).unwrap(), source.values, "{}", source.english);
+        }
+    }
 
     #[test]
     fn no_message_stands_here_twice() {

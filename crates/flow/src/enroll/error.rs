@@ -43,6 +43,7 @@ pub enum EnrollError {
 impl EnrollError {
     /// For the user; the cause in English if something is broken.
     #[must_use]
+    #[inline(never)] // one copy in the module
     pub fn message(&self) -> Message {
         match self {
             Self::Token(refusal) => refusal.message(),

@@ -116,7 +116,7 @@ fn attempt(
     match kept {
         Ok(true) => Ok(lines),
         Ok(false) | Err(_) => {
-            dialog.show(&match wanted {
+            dialog.show(match wanted {
                 Wanted::WhereOwed => text::CODES_NOT_KEPT,
                 Wanted::Instead => text::CODES_NOT_REPLACED,
             });

@@ -26,10 +26,10 @@ impl Enrolment<'_, '_> {
         let mut refusal = TokenRefusal::CodeWrong;
         for _ in 0..TRIES {
             let typed =
-                self.dialog.ask(&text::ASK_TOKEN_CODE, Echo::On).map_err(|NoAnswer| EnrollError::NoAnswer)?;
+                self.dialog.ask(text::ASK_TOKEN_CODE, Echo::On).map_err(|NoAnswer| EnrollError::NoAnswer)?;
             let dialog = &mut *self.dialog;
             let wait = |seconds| {
-                dialog.show(&text::wait_for_check(&seconds));
+                dialog.show(text::wait_for_check(&seconds));
                 dialog.wait(Duration::from_secs(u64::from(seconds)));
             };
             match try_token_code(self.ctx, name, id, &typed, wait) {
@@ -48,7 +48,7 @@ impl Enrolment<'_, '_> {
                 .reason(TokenRefusal::CodeWrong.as_str())
                 .token(id)
                 .emit(self.ctx.audit);
-            self.dialog.show(&text::NOT_RIGHT);
+            self.dialog.show(text::NOT_RIGHT);
         }
         Err(refusal.into())
     }

@@ -129,7 +129,7 @@ pub(crate) fn finish(
     host: &mut dyn LoginHost,
     mut ending: Box<Ending>,
 ) -> Outcome {
-    if let Some(message) = &ending.message {
+    if let Some(message) = ending.message.take() {
         host.show(message);
     }
     // After the last conversation, in which the application may have replaced the user.
@@ -155,7 +155,7 @@ pub(crate) fn finish(
         }
         (Verdict::Denied, Some((answered, Last::Show(text)))) => {
             host.wait(answered.until_multiple_of(REFUSAL_PERIOD));
-            host.show(&text);
+            host.show(text);
         }
     }
     Outcome::Denied

@@ -59,8 +59,8 @@ impl Login<'_, '_> {
             verification: Verification::Refused { why: Refusal::TwoCodesDue, .. }, ..
         }) = recorded
         {
-            self.host.show(&text::NETWORK_GUESSES);
-            if let Ok(typed) = self.host.ask(&text::QUESTION_TWO_CODES, Echo::Off) {
+            self.host.show(text::NETWORK_GUESSES);
+            if let Ok(typed) = self.host.ask(text::QUESTION_TWO_CODES, Echo::Off) {
                 // A client that answers every question with the same text must not count as guessing.
                 self.ruling.one_field = answer.is_code(&typed);
                 if self.ruling.one_field {
@@ -130,10 +130,10 @@ impl Login<'_, '_> {
         match verification {
             Verification::Accepted { proof, codes_due, .. } => {
                 if let Proof::Recovery { left } = proof {
-                    self.host.show(&text::recovery_code_used(left));
+                    self.host.show(text::recovery_code_used(left));
                 }
                 if let Some(notice) = verification.notice() {
-                    self.host.show(&notice);
+                    self.host.show(notice);
                 }
                 if let (true, Some((name, _))) = (*codes_due, account) {
                     self.hand_over_owed_codes(name, factor);
