@@ -4,11 +4,13 @@ use crate::applied;
 pub use crate::caller::{login_uid, subject, syslog, terminal_name};
 use crate::error::{Failure, store_failure};
 use crate::host_chain::HostChain;
+use crate::language::say;
 use nix::unistd::{User, geteuid, getuid};
 use qrtotp_account::{Name, NameError};
 use qrtotp_clock::SystemClock;
 use qrtotp_flow::{Ctx, Directory, HostDirectory, host_name};
 use qrtotp_frontend::Syslog;
+use qrtotp_messages::text;
 use qrtotp_policy::{Compiled, Config, ConfigFile, DEFAULT_PATH};
 use qrtotp_store::{FileStore, Store, StoreError};
 use qrtotp_values::text::clean;
@@ -110,7 +112,7 @@ impl Context {
 /// The whole path of a configuration that the caller may use: the host's own needs root.
 pub fn config_file(path: &Path) -> Result<PathBuf, Failure> {
     if path == Path::new(DEFAULT_PATH) && !geteuid().is_root() {
-        return Err(Failure::Error("run it as root, for example: sudo qrtotp …".into()));
+        return Err(Failure::Error(say(&text::RUN_AS_ROOT)));
     }
     std::path::absolute(path)
         .map_err(|error| Failure::Error(format!("{}: {error}; give another file", path.display())))

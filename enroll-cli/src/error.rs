@@ -1,8 +1,10 @@
 //! Errors as the user reads them: one sentence, then what to do next. Never holds a secret or a code.
 
+use crate::language::say;
 use nix::errno::Errno;
 use nix::unistd::geteuid;
 use qrtotp_flow::{AdminError, EnrollError, LookupError, ResyncError};
+use qrtotp_messages::text;
 use qrtotp_policy::ConfigError;
 use qrtotp_store::{StoreError, TrustError};
 use qrtotp_values::text::clean;
@@ -67,42 +69,36 @@ impl Failure {
 
     /// A secret would go where nobody may be looking.
     pub fn not_on_a_pipe() -> Self {
-        Self::Refused(
-            "the output is not a terminal, and a secret goes there only on request: add --qr utf8, ascii, ansi or none"
-                .into(),
-        )
+        Self::Refused(say(&text::NOT_ON_A_PIPE))
     }
 
     /// --no-verify of somebody else.
     pub fn only_root_skips() -> Self {
-        Self::Refused("only root may use --no-verify; leave it out, or run it with sudo".into())
+        Self::Refused(say(&text::ONLY_ROOT_SKIPS))
     }
 
     /// Why an enrolment or import for `user` ended.
     pub fn enroll(error: &EnrollError, user: &str) -> Self {
-        let step = match error {
-            EnrollError::Token(_) => {
-                format!("`qrtotp token revoke {user}` takes a live one back; then start again")
-            }
-            EnrollError::NotProven(_) => {
-                "start again with a code of an enrolled device; if all are lost, root can add --no-verify"
-                    .into()
-            }
-            EnrollError::NoAnswer => "start again".into(),
+        let text = match error {
+            EnrollError::Token(_) => say(&text::step_revoke_token(&say(&error.message()), &user)),
+            EnrollError::NotProven(_) => say(&text::step_enrolled_device(&say(&error.message()))),
+            EnrollError::NoAnswer => say(&text::step_start_again(&say(&error.message()))),
             EnrollError::Known(_) => format!(
-                "`qrtotp status {user}` shows it; if it was imported from here before, nothing is left to do, else have another key made"
+                "{error}; `qrtotp status {user}` shows it; if it was imported from here before, nothing is left to do, \
+                 else have another key made"
             ),
-            EnrollError::Store(error) => store_step(error).into(),
-            EnrollError::Seal(_) | EnrollError::Random(_) => "nothing was changed; try again".into(),
+            EnrollError::Store(error) => store_failure(error),
+            EnrollError::Seal(_) | EnrollError::Random(_) => {
+                with_step(error, "nothing was changed; try again")
+            }
             EnrollError::TooManyDevices(_)
             | EnrollError::WrongCodes
             | EnrollError::TimeUp
             | EnrollError::GivenUp
             | EnrollError::NotAllowed(_)
             | EnrollError::UidChanged
-            | EnrollError::Changed => String::new(),
+            | EnrollError::Changed => say(&error.message()),
         };
-        let text = with_step(error, &step);
         if error.is_refusal() { Self::Refused(text) } else { Self::Error(text) }
     }
 
@@ -110,7 +106,7 @@ impl Failure {
     pub fn resync(error: &ResyncError) -> Self {
         match error {
             ResyncError::Store(error) => Self::Error(store_failure(error)),
-            refused => Self::Refused(refused.to_string()),
+            refused => Self::Refused(say(&refused.message())),
         }
     }
 
@@ -143,7 +139,7 @@ impl Failure {
             | AdminError::CodesNotConfirmed
             | AdminError::UidChanged(..) => "",
         };
-        let text = with_step(error, step);
+        let text = if step.is_empty() { say(&error.message()) } else { with_step(error, step) };
         if error.is_refusal() { Self::Refused(text) } else { Self::Error(text) }
     }
 }
@@ -212,9 +208,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(text) | Self::Error(text) => f.write_str(text),
-            Self::Output(error) => {
-                write!(f, "can't write the output: {error}; free some space or use another place")
-            }
+            Self::Output(error) => f.write_str(&say(&text::output_failed(error))),
         }
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod host_chain;
 mod input;
 mod interrupt;
+mod language;
 mod no_echo;
 mod picture;
 mod program;

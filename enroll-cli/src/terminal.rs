@@ -3,13 +3,15 @@
 
 use crate::cli::Qr;
 use crate::input;
+use crate::language::{catalogue, say};
 use crate::no_echo::Hidden;
 use crate::picture::Look;
 use crate::qr_style::{Drawing, Picture, Place, choose};
 use qrtotp_flow::{
-    ABOUT_CODES, ACKNOWLEDGE, Choice, CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, Offer, QrState,
-    Reply, Typed, choice, host_name,
+    Choice, CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, Offer, QrState, Reply, Typed, choice,
+    host_name, shown_before,
 };
+use qrtotp_messages::{Catalogue, Message, text};
 use qrtotp_otp::qr::{Level, Matrix, Polarity, Style, render};
 use qrtotp_values::text::wrap;
 use std::env;
@@ -79,7 +81,7 @@ impl Terminal {
     pub fn end_picture(&mut self, confirmed: bool) {
         // A signal that ended the dialogue does its work only after this was said.
         if let Some((text, _interrupts)) = self.look.end(confirmed) {
-            self.show(&text);
+            self.show_text(&text);
         }
     }
 
@@ -101,38 +103,28 @@ impl Terminal {
     }
 
     fn introduction(&self, offer: &Offer) -> String {
-        let heading = format!("A second factor for {} on {}.", self.user, host_name());
-        let no_picture = if self.look.saves() { "keep" } else { "save" };
-        let mut text = format!(
-            "\n{heading}\n\
-             The app will show it as \"{issuer}\", account \"{account}\".\n\n\
-             1. Install an authenticator app on your phone, if you have none.\n\
-             \x20  Any app for TOTP codes will do.\n\
-             2. In the app, choose to add an account and scan the QR code below,\n\
-             \x20  or type the key.\n\
-             3. Type the digits that the app shows for it. Only then is anything kept.\n\n\
-             The QR code is a secret, like a password: scan it yourself, from this screen,\n\
-             and {no_picture} no picture of it.\n\
-             Nobody will ever send you a QR code by mail or chat, or ask you to scan one\n\
-             from there.\n",
-            heading = self.look.heading(&heading),
-            issuer = offer.issuer,
-            account = offer.account,
+        let heading = say(&text::second_factor_for(&self.user, &host_name()));
+        let secret = if self.look.saves() { text::KEEP_SECRET_SAVED } else { text::KEEP_SECRET };
+        let mut introduction = format!(
+            "\n{}\n{}\n\n{}\n\n{}\n{}\n",
+            self.look.heading(&heading),
+            say(&text::app_shows(&offer.issuer, &offer.account)),
+            say(&text::THREE_STEPS),
+            say(&secret),
+            say(&text::NOBODY_ASKS_TO_SCAN),
         );
+        let mut more = |message: &Message| {
+            introduction.push_str(&say(message));
+            introduction.push('\n');
+        };
         if let Some(contact) = &self.contact {
-            text.push_str(&format!("Help: {contact}\n"));
+            more(&text::help(contact));
         }
         if let Some(params) = offer.unusual {
-            text.push_str(&format!(
-                "Warning: the codes are not of the usual kind ({}, {} digits, {} s). Some apps take no notice of \
-                 that and show wrong codes; then use another app.\n",
-                params.algorithm(),
-                params.digits(),
-                params.period()
-            ));
+            more(&text::unusual_warning(&params.algorithm(), &params.digits(), &params.period()));
         }
-        text.push('\n');
-        text
+        introduction.push('\n');
+        introduction
     }
 
     fn offer(&mut self, offer: &Offer) -> Result<(), NoAnswer> {
@@ -152,54 +144,48 @@ impl Terminal {
 
     /// The key as text, and perhaps its URI.
     fn key(&mut self, offer: &Offer, uri: bool) -> Result<(), NoAnswer> {
-        self.put("Key: ")?;
+        self.put(&say(&text::KEY))?;
         self.put(&offer.key)?;
         self.put("\n")?;
         if uri {
             self.put(&offer.uri)?; // in one line, to be copied
             self.put("\n\n")
         } else {
-            self.put("(for apps that can't scan: type it without the spaces; kind: time-based)\n\n")
+            self.put(&format!("{}\n\n", say(&text::ABOUT_KEY)))
         }
     }
 
     /// The picture, or a sentence in its place.
     fn picture(&mut self, uri: &str) -> Result<(), NoAnswer> {
         let Ok(matrix) = Matrix::encode(uri, Level::Low) else {
-            return self.put("There is no QR code for a text that long; type the key instead.\n\n");
+            return self.put(&format!("{}\n\n", say(&text::TEXT_TOO_LONG)));
         };
         match choose(self.qr, &self.place, &matrix) {
             Picture::None => Ok(()),
             Picture::Draw(Drawing { style, quiet, too_large, instead_of_plain }) => {
                 if let Some((columns, rows)) = too_large {
-                    self.put_wrapped(&format!(
-                        "If the picture is torn: enlarge the window to {columns}x{rows} characters and type i."
-                    ))?;
+                    self.put_wrapped(&say(&text::enlarge_window(&columns, &rows)))?;
                 }
                 if let Some((columns, rows)) = instead_of_plain {
-                    self.put_wrapped(&format!(
-                        "The locale is not UTF-8, and a plain picture needs a window of {columns}x{rows} characters. If this \
-                         one is torn, enlarge the window and type a. LANG=C.UTF-8 or --qr utf8 draws it without this note."
-                    ))?;
+                    self.put_wrapped(&say(&text::locale_not_utf8(&columns, &rows)))?;
                 }
                 // Ansi brings its own black and white: turned round, they would be a negative.
                 let polarity = if matches!(style, Style::Ansi) { Polarity::Normal } else { self.polarity };
                 self.put(&render(&matrix, style, polarity, quiet))
             }
-            Picture::TooLarge(columns, rows) => self.put_wrapped(&format!(
-                "The QR code needs a window of {columns}x{rows} characters: enlarge this one and type i, or type the key \
-                 into the app. --qr utf8 draws the smallest picture, --qr none none."
-            )),
+            Picture::TooLarge(columns, rows) => {
+                self.put_wrapped(&say(&text::window_too_small(&columns, &rows)))
+            }
         }
     }
 }
 
 impl Dialog for Terminal {
-    fn show(&mut self, text: &str) {
+    fn show_text(&mut self, text: &str) {
         let _ = self.put(&format!("{text}\n")); // best effort; a question that can't be put ends the dialogue
     }
 
-    fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
+    fn ask_text(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
         let keyboard = std::io::stdin();
         let hidden = match echo {
             Echo::On => None,
@@ -213,29 +199,32 @@ impl Dialog for Terminal {
         self.put("\n")?; // the person's own did not show
         typed
     }
+
+    fn catalogue(&self) -> &Catalogue {
+        catalogue()
+    }
 }
 
 impl EnrollDialog for Terminal {
-    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
+    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&Message>) -> Result<Reply, NoAnswer> {
         match (note, scanned) {
-            (Some(note), _) => self.put(&format!("{note}\n"))?,
+            (Some(note), _) => self.show(note.clone()),
             (None, QrState::Now(offer)) => self.offer(offer)?,
-            (None, QrState::Before { minutes }) => self.put(&format!(
-                "\nYou were shown a QR code {minutes} minutes ago.\n\
-                 If you scanned it, type the code that the app shows now; n shows another QR\n\
-                 code, q gives up.\n"
-            ))?,
+            (None, QrState::Before { minutes }) => {
+                self.put(&format!("\n{}\n", say(&shown_before(minutes))))?;
+                self.show(text::IF_YOU_SCANNED_IT);
+            }
         }
         loop {
             let question = match scanned {
-                QrState::Now(_) => "(a: plain ASCII picture, k: key as text, i, n, q) Code: ",
-                QrState::Before { .. } => "Code: ",
+                QrState::Now(_) => text::COMMAND_ASK_FIRST_CODE,
+                QrState::Before { .. } => text::COMMAND_ASK_CODE,
             };
             let typed = self.ask(question, Echo::On)?;
             match (choice(&typed), scanned) {
                 (Choice::Reply(reply), _) => return Ok(reply(typed)),
                 (_, QrState::Before { .. }) => {
-                    self.put("That one is not shown again; n makes another.\n")?;
+                    self.show(text::NOT_SHOWN_AGAIN);
                     continue;
                 }
                 (Choice::Text, QrState::Now(offer)) => {
@@ -257,15 +246,15 @@ impl EnrollDialog for Terminal {
     fn recovery_codes(
         &mut self,
         codes: &[Zeroizing<String>],
-        note: Option<&str>,
+        note: Option<&Message>,
     ) -> Result<CodesDelivery, NoAnswer> {
         self.end_picture(true);
         match note {
-            Some(note) => self.put(&format!("{note}\n"))?,
+            Some(note) => self.show(note.clone()),
             None => put_recovery_codes(&mut self.out, codes).map_err(|_| NoAnswer)?,
         }
         if self.acknowledged {
-            self.ask(ACKNOWLEDGE, Echo::On).map(CodesDelivery::Typed)
+            self.ask(text::ACKNOWLEDGE, Echo::On).map(CodesDelivery::Typed)
         } else {
             Ok(CodesDelivery::Shown)
         }
@@ -274,7 +263,7 @@ impl EnrollDialog for Terminal {
 
 /// Shows recovery codes, each on its own line, with what they are for.
 pub fn put_recovery_codes(out: &mut File, codes: &[Zeroizing<String>]) -> std::io::Result<()> {
-    write!(out, "\n{ABOUT_CODES}")?;
+    write!(out, "\n{}\n\n", say(&text::ABOUT_CODES))?;
     for code in codes {
         out.write_all(b"  ")?;
         out.write_all(code.as_bytes())?;

@@ -2,7 +2,7 @@
 
 use qrtotp_clock::Deadline;
 use qrtotp_wire::{
-    CallerAnswer, Connection, FrameError, MAX_FRAME, Message, Request, Response, VERSION, receive, send,
+    CallerAnswer, Connection, FrameError, MAX_FRAME, Message, Opening, Request, Response, VERSION, receive, send,
 };
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) fn check(data: &[u8]) {
     let Some((kind, stream)) = data.split_first() else { return };
     match kind % 4 {
-        0 => slice::<Request>(stream),
+        0 => slice::<Opening>(stream),
         1 => slice::<CallerAnswer>(stream),
         2 => slice::<Response>(stream),
         _ => conversation(stream),

@@ -109,8 +109,8 @@ pub(crate) struct Host<'a> {
 }
 
 impl Dialog for Host<'_> {
-    fn show(&mut self, _: &str) {}
-    fn ask(&mut self, _: &str, _: Echo) -> Result<Typed, NoAnswer> {
+    fn show_text(&mut self, _: &str) {}
+    fn ask_text(&mut self, _: &str, _: Echo) -> Result<Typed, NoAnswer> {
         self.asked += 1;
         let answer = self.script.pop_front().ok_or(NoAnswer)?;
         answer().map(Typed::new).ok_or(NoAnswer)
@@ -119,13 +119,13 @@ impl Dialog for Host<'_> {
 }
 
 impl EnrollDialog for Host<'_> {
-    fn first_code(&mut self, _: QrState<'_>, _: Option<&str>) -> Result<Reply, NoAnswer> {
+    fn first_code(&mut self, _: QrState<'_>, _: Option<&Message>) -> Result<Reply, NoAnswer> {
         Err(NoAnswer)
     }
     fn recovery_codes(
         &mut self,
         _: &[zeroize::Zeroizing<String>],
-        _: Option<&str>,
+        _: Option<&Message>,
     ) -> Result<CodesDelivery, NoAnswer> {
         Err(NoAnswer)
     }

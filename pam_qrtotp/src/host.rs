@@ -11,7 +11,8 @@ use pam::module::PamHandle;
 use pam::secret::SecretBytes;
 use qrtotp_account::Name;
 use qrtotp_audit::{AuditSink, Entry, Subject, journal};
-use qrtotp_flow::{Dialog, Echo, LoginHost, NoAnswer, Typed, Unproven};
+use qrtotp_flow::{Dialog, Echo, LoginHost, NoAnswer, Typed, Unproven, catalogue, catalogue_of};
+use qrtotp_messages::Catalogue;
 use qrtotp_policy::check_proof_service;
 use qrtotp_values::text::clean;
 use std::ffi::{CStr, CString};
@@ -28,6 +29,12 @@ const LONGEST_ANSWER: usize = 1024;
 /// The same transaction, for libpam's own functions.
 fn raw(pamh: &mut PamHandle) -> *mut libpam::Handle {
     ptr::from_mut(pamh).cast()
+}
+
+/// A variable of the PAM environment, which the application and pam_env set.
+fn environment(pamh: &mut PamHandle, name: &CStr) -> Option<CString> {
+    // SAFETY: the handle is PAM's own for the whole hook.
+    unsafe { variable(raw(pamh), name) }
 }
 
 /// Whether we, or the broker, began this transaction to prove a password. Then all its other modules decide.
@@ -115,12 +122,23 @@ pub(crate) struct Host<'a> {
     silent: bool,
     /// PAM_USER when the hook began.
     user: String,
+    /// The user's language.
+    catalogue: Catalogue,
 }
 
 impl<'a> Host<'a> {
     /// `silent`: the application asked for no messages (PAM_SILENT). Questions are still asked.
     pub(crate) fn new(pamh: &'a mut PamHandle, silent: bool, user: &str) -> Self {
-        Self { pamh, silent, user: user.to_owned() }
+        Self { pamh, silent, user: user.to_owned(), catalogue: Catalogue::default() }
+    }
+
+    /// Speaks this language from now on, or that of the PAM environment, else of the process.
+    pub(crate) fn speak(&mut self, language: Option<&str>) {
+        let of_pam = &mut |name: &CStr| environment(self.pamh, name).map(CString::into_bytes);
+        self.catalogue = match language {
+            Some(language) => catalogue_of(language),
+            None => catalogue([of_pam, &mut qrtotp_flow::variable]),
+        };
     }
 
     fn send(&self, style: PamMessageStyle, text: &str) -> Result<Option<SecretBytes>, NoAnswer> {
@@ -131,13 +149,13 @@ impl<'a> Host<'a> {
 }
 
 impl Dialog for Host<'_> {
-    fn show(&mut self, text: &str) {
+    fn show_text(&mut self, text: &str) {
         if !self.silent {
             let _ = self.send(PAM_TEXT_INFO, text); // best effort: some applications answer messages with nothing
         }
     }
 
-    fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
+    fn ask_text(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
         let style = match echo {
             Echo::On => PAM_PROMPT_ECHO_ON,
             Echo::Off => PAM_PROMPT_ECHO_OFF,
@@ -147,6 +165,10 @@ impl Dialog for Host<'_> {
             return Err(NoAnswer);
         }
         Ok(Zeroizing::new(answer.as_bytes().to_vec()))
+    }
+
+    fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
     }
 }
 
@@ -184,9 +206,7 @@ impl LoginHost for Host<'_> {
     }
 
     fn ssh_auth_info(&mut self) -> Option<Vec<u8>> {
-        // SAFETY: the handle is PAM's own for the whole hook.
-        let info = unsafe { variable(raw(self.pamh), c"SSH_AUTH_INFO_0") };
-        info.map(CString::into_bytes)
+        environment(self.pamh, c"SSH_AUTH_INFO_0").map(CString::into_bytes)
     }
 
     fn session(&self) -> Option<String> {

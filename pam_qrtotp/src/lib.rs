@@ -15,9 +15,9 @@ use pam::module::{PamHandle, PamHooks};
 use qrtotp_audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{
-    Args, Ctx, Dialog, HostDirectory, Outcome, UNAVAILABLE, account_part, login, looked_up,
-    report_killed_holder,
+    Args, Ctx, Dialog, HostDirectory, Outcome, account_part, login, looked_up, report_killed_holder,
 };
+use qrtotp_messages::text;
 use qrtotp_policy::{ConfigFile, PROOF_SERVICE};
 use std::alloc::System;
 use std::ffi::CStr;
@@ -143,6 +143,7 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
         Err(error) => return refuse(&mut host, &mut log, &subject, "arguments_invalid", &error.0),
     };
     log.set_debug(args.debug);
+    host.speak(args.language.as_deref());
     let source = match ConfigFile::load(&args.config, SystemClock.now()) {
         Ok(source) => source,
         Err(error) if unprivileged::config_is_roots(&error) => {
@@ -185,6 +186,7 @@ fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
         Ok(args) => args,
         Err(error) => return refuse(&mut host, &mut log, &subject, "arguments_invalid", &error.0),
     };
+    host.speak(args.language.as_deref());
     match ConfigFile::load(&args.config, SystemClock.now()) {
         Ok(source) => {
             account_part(&source.config, subject, &mut host, &HostDirectory, &SystemClock, &mut log)
@@ -197,7 +199,7 @@ fn account(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcome {
 
 /// Denies because something on our side is broken; the log says what to do.
 fn refuse(host: &mut Host<'_>, log: &mut Log, subject: &Subject, reason: &str, detail: &str) -> Outcome {
-    host.show(UNAVAILABLE);
+    host.show(text::UNAVAILABLE);
     let subject = &looked_up(subject);
     Event::new(Kind::ConfigurationRefused, subject).reason(reason).detail(detail).emit(log);
     Event::login(subject, Verdict::Denied, reason).detail(detail).emit(log);

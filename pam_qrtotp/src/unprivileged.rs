@@ -6,9 +6,8 @@ use crate::host::{Host, Log};
 use nix::errno::Errno;
 use nix::unistd::{geteuid, getuid};
 use qrtotp_audit::{Event, Subject, Verdict};
-use qrtotp_flow::{
-    Dialog, FirstPass, LoginHost, Options, Outcome, QUESTION, UNAVAILABLE, Unproven, ask_code, looked_up,
-};
+use qrtotp_flow::{Dialog, FirstPass, LoginHost, Options, Outcome, Unproven, ask_code, looked_up};
+use qrtotp_messages::text;
 use qrtotp_policy::ConfigError;
 use qrtotp_store::{StoreError, TrustError};
 use qrtotp_wire::{DEFAULT_SOCKET, Request, verify};
@@ -43,7 +42,7 @@ pub(crate) fn authenticate(
     options: &Options,
 ) -> Outcome {
     attempt(host, subject, options).unwrap_or_else(|Unproven { reason, detail }| {
-        host.show(UNAVAILABLE);
+        host.show(text::UNAVAILABLE);
         Event::login(&looked_up(subject), Verdict::Denied, reason).detail(&detail).emit(log);
         Outcome::Denied
     })
@@ -57,7 +56,7 @@ fn attempt(host: &mut Host<'_>, subject: &Subject, options: &Options) -> Result<
         return Err(Unproven { reason: "not_own_account", detail });
     }
     let password = host.password();
-    let answer = ask_code(host, options, QUESTION, password.as_ref())?;
+    let answer = ask_code(host, options, text::QUESTION, password.as_ref())?;
     let forward = options.first_pass == FirstPass::Forward;
     let request = Request::Verify {
         user: subject.user.clone(),

@@ -49,7 +49,8 @@ impl Broker {
 
 /// Refuses to serve a caller.
 pub fn send_away(line: &mut Connection, uid: u32, why: Away, broker: &Broker) {
-    let _ = line.send(&Response::Refused(why.text().into())); // the send buffer is empty, so this does not block
+    // In English, as the language is not known. The send buffer is empty, so this does not block.
+    let _ = line.send(&Response::Refused(why.message().to_string()));
     let subject = Subject { by: uid.to_string(), service: PROGRAM.into(), ..Subject::default() };
     // Only an identified user can have used up their connections.
     let who = (why == Away::TooManyConnections).then_some(uid);

@@ -3,6 +3,7 @@
 use nix::unistd::{Uid, User};
 use qrtotp_account::Name;
 use qrtotp_flow::{Directory, HostDirectory};
+use qrtotp_messages::{Message, text};
 use std::fs;
 use std::path::Path;
 
@@ -37,18 +38,16 @@ pub enum Away {
 
 impl Away {
     /// The message to the caller.
-    pub fn text(self) -> &'static str {
+    pub fn message(self) -> Message {
         match self {
-            Self::Unmapped => "this user is not known on the broker's host",
-            Self::NoAccount => "your user has no account on this host that could log in",
-            Self::NoAnswer => "the user database does not answer; try again",
-            Self::HungUp => "", // the caller is gone
-            Self::TooManyCallers => "too many callers at once; try again",
-            Self::TooManyConnections => "too many connections of yours are open; close some and try again",
-            Self::TooManyPasswords => {
-                "too many passwords are being asked for just now; try again in a few minutes"
-            }
-            Self::AccountBusy => "your account is in use by another login or request; try again",
+            Self::Unmapped => text::USER_NOT_KNOWN,
+            Self::NoAccount => text::USER_CANNOT_LOG_IN,
+            Self::NoAnswer => text::USERS_NOT_ANSWERED,
+            Self::HungUp => Message::default(), // the caller is gone
+            Self::TooManyCallers => text::TOO_MANY_CALLERS,
+            Self::TooManyConnections => text::TOO_MANY_CONNECTIONS,
+            Self::TooManyPasswords => text::TOO_MANY_PASSWORDS,
+            Self::AccountBusy => text::ACCOUNT_BUSY,
         }
     }
 

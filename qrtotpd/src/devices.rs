@@ -4,6 +4,7 @@ use crate::served::{Ended, Served};
 use qrtotp_account::{CredentialId, EnrolmentStatus, Label};
 use qrtotp_flow::{ResyncError, Selection};
 use qrtotp_frontend::DeviceList;
+use qrtotp_messages::text;
 use qrtotp_store::Store;
 use qrtotp_wire::{Devices, Response};
 
@@ -11,7 +12,7 @@ impl From<ResyncError> for Ended {
     fn from(error: ResyncError) -> Self {
         match error {
             ResyncError::Store(error) => Self::Broken(error),
-            refused => Self::Refused(refused.to_string()),
+            refused => Self::Refused(refused.message()),
         }
     }
 }
@@ -22,13 +23,14 @@ impl Served<'_> {
         if let Some(account) = self.load_own()? {
             devices.add(&self.caller.name, &account);
         }
-        self.output(|text| devices.write(text, json))
+        let catalogue = self.person.catalogue;
+        self.output(|text| devices.write(text, json, catalogue))
     }
 
     pub fn rename(&mut self, id: Option<CredentialId>, label: &Label) -> Result<Response, Ended> {
         let id = id.map_or_else(|| self.only_device(), Ok)?;
         self.as_owner(|owner| owner.rename(id, label))?;
-        Ok(Response::Done(format!("{id} is called {:?} now.", label.as_str())))
+        Ok(Response::Done(self.text(&text::device_renamed(&id, &format!("{:?}", label.as_str())))))
     }
 
     pub fn revoke(&mut self, which: Devices) -> Result<Response, Ended> {
@@ -38,18 +40,19 @@ impl Served<'_> {
             Devices::Only => Selection::One(self.only_device()?),
         };
         let gone = self.as_owner(|owner| owner.revoke(which))?;
-        let mut text: Vec<String> = gone.iter().map(|(id, _)| format!("Revoked {id}.")).collect();
+        let mut lines: Vec<String> =
+            gone.iter().map(|(id, _)| self.text(&text::device_revoked(id))).collect();
         let standing = self.store.load(&self.caller.name)?.map(|account| account.record.standing());
         if standing == Some(EnrolmentStatus::Revoked) {
-            text.push("No device is left: logins are denied until an administrator issues a token.".into());
+            lines.push(self.text(&text::NO_DEVICE_LEFT));
         }
-        Ok(Response::Done(text.join("\n")))
+        Ok(Response::Done(lines.join("\n")))
     }
 
     /// The two codes also serve as the proof.
     pub fn resync(&mut self) -> Result<Response, Ended> {
         let found = self.as_owner(|owner| owner.resync())?;
-        Ok(Response::Done(found.to_string()))
+        Ok(Response::Done(self.text(&found.message())))
     }
 
     /// The only device, if the request names none. The ids are no secret to their owner.

@@ -10,6 +10,7 @@ use qrtotp_account::Gate;
 use qrtotp_audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_clock::{Answered, Clock, Deadline, SystemClock};
 use qrtotp_flow::{Dialog, Echo, Guess, NoAnswer, PrimaryThrottle, REFUSAL_PERIOD, Typed, Unproven};
+use qrtotp_messages::text;
 use qrtotp_policy::check_proof_service;
 use qrtotp_store::StoreError;
 use qrtotp_wire::{CallerAnswer, Connection, Response};
@@ -84,7 +85,8 @@ impl<'a, 'line> Check<'a, 'line> {
         }
         check_proof_service().map_err(|error| Refusal::Unavailable(error.to_string()))?;
         self.person.line.last(self.time);
-        let password = self.person.ask("Password: ", Echo::Off).map_err(|NoAnswer| Refusal::NoAnswer)?;
+        let password =
+            self.person.ask(text::ASK_PASSWORD, Echo::Off).map_err(|NoAnswer| Refusal::NoAnswer)?;
         self.answered = Some(Answered::now());
         self.prove_answer(password)
     }
@@ -144,7 +146,6 @@ impl<'a, 'line> Check<'a, 'line> {
     /// Logs a refusal. The caller gets the same reply to a wrong password as to a right one that was not
     /// enough.
     fn refuse(&self, refusal: Refusal, subject: &Subject, log: &mut dyn AuditSink) -> Ended {
-        let usual = "enrolling needs your password, or a token with a code from an administrator";
         let mut event = Event::new(Kind::EnrollmentRefused, subject);
         if let Some(failures) = self.failures {
             self.throttle.report(failures, subject, log);
@@ -154,19 +155,18 @@ impl<'a, 'line> Check<'a, 'line> {
             Refusal::Store(error) => return Ended::Broken(error),
             Refusal::Barred(Gate::Wait(seconds), failures) => {
                 event.reason("primary_factor_throttled").failures(failures).wait(seconds).emit(log);
-                return Ended::Refused(format!("too many wrong passwords; try again in {seconds} s"));
+                return Ended::Refused(text::wrong_passwords_wait(&seconds));
             }
             Refusal::Barred(_, failures) => {
                 event.reason("primary_factor_disabled").failures(failures).emit(log);
-                let text = "too many wrong passwords; an administrator has to unlock that, or issue a token";
-                return Ended::Refused(text.into());
+                return Ended::Refused(text::WRONG_PASSWORDS_DISABLED);
             }
             Refusal::Wrong => event.reason("primary_factor").emit(log),
             Refusal::Account(why) => event.reason("account_refused").detail(&why).emit(log),
             Refusal::NoAnswer => event.reason("no_answer").emit(log),
             Refusal::Unavailable(why) => event.reason("primary_factor_unavailable").detail(&why).emit(log),
         }
-        Ended::Refused(usual.into())
+        Ended::Refused(text::NEEDS_PASSWORD_OR_TOKEN)
     }
 }
 

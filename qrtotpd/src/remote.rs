@@ -3,6 +3,7 @@
 use crate::work_limits::WorkPermit;
 use qrtotp_clock::sleep;
 use qrtotp_flow::{CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, QrState, Reply, Typed};
+use qrtotp_messages::{Catalogue, Message};
 use qrtotp_wire::{CallerAnswer, Connection, Response};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -11,31 +12,37 @@ use zeroize::Zeroizing;
 pub struct Remote<'a> {
     pub line: &'a mut Connection,
     pub turn: &'a WorkPermit,
+    /// The user's language.
+    pub catalogue: &'a Catalogue,
 }
 
 impl Remote<'_> {
     fn question(&mut self, say: &Response) -> Result<CallerAnswer, NoAnswer> {
-        let Self { line, turn } = self;
+        let Self { line, turn, .. } = self;
         turn.away(|| line.send(say).and_then(|()| line.receive())).map_err(|_| NoAnswer)
     }
 
     /// Sends a message without a question.
     pub fn say(&mut self, say: &Response) -> Result<(), NoAnswer> {
-        let Self { line, turn } = self;
+        let Self { line, turn, .. } = self;
         turn.away(|| line.send(say)).map_err(|_| NoAnswer)
     }
 }
 
 impl Dialog for Remote<'_> {
-    fn show(&mut self, text: &str) {
+    fn show_text(&mut self, text: &str) {
         let _ = self.say(&Response::Show(text.into())); // best effort; a caller that is gone fails the next question
     }
 
-    fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
+    fn ask_text(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
         match self.question(&Response::Ask { prompt: prompt.into(), echo })? {
             CallerAnswer::Typed(typed) => Ok(typed),
             CallerAnswer::Fresh | CallerAnswer::GiveUp => Err(NoAnswer),
         }
+    }
+
+    fn catalogue(&self) -> &Catalogue {
+        self.catalogue
     }
 
     fn wait(&mut self, time: Duration) {
@@ -44,8 +51,8 @@ impl Dialog for Remote<'_> {
 }
 
 impl EnrollDialog for Remote<'_> {
-    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
-        let note = note.map(str::to_owned);
+    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&Message>) -> Result<Reply, NoAnswer> {
+        let note = note.map(|note| self.catalogue.text(note).into_owned());
         let say = match scanned {
             QrState::Now(offer) => Response::Offer { offer: offer.clone(), note },
             QrState::Before { minutes } => {
@@ -62,9 +69,10 @@ impl EnrollDialog for Remote<'_> {
     fn recovery_codes(
         &mut self,
         codes: &[Zeroizing<String>],
-        note: Option<&str>,
+        note: Option<&Message>,
     ) -> Result<CodesDelivery, NoAnswer> {
-        let say = Response::RecoveryCodes { codes: codes.to_vec(), note: note.map(str::to_owned) };
+        let note = note.map(|note| self.catalogue.text(note).into_owned());
+        let say = Response::RecoveryCodes { codes: codes.to_vec(), note };
         match self.question(&say)? {
             CallerAnswer::Typed(typed) => Ok(CodesDelivery::Typed(typed)),
             CallerAnswer::Fresh | CallerAnswer::GiveUp => Err(NoAnswer),

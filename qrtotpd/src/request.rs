@@ -12,6 +12,7 @@ use qrtotp_flow::{
     host_name,
 };
 use qrtotp_frontend::StatusView;
+use qrtotp_messages::{Message, text};
 use qrtotp_store::{Account, Store, StoreError};
 use qrtotp_wire::{Request, Response};
 use std::time::Duration;
@@ -28,7 +29,7 @@ impl Served<'_> {
     pub fn handle(mut self, request: Request) -> Result<Response, Ended> {
         self.person.line.last(self.time_for(&request));
         if !self.caller.can_log_in && !matches!(request, Request::Verify { .. }) {
-            return Err(Ended::Refused(Away::NoAccount.text().into()));
+            return Err(Ended::Refused(Away::NoAccount.message()));
         }
         match request {
             Request::Enroll { label } => self.enroll(&Label::new(&label)),
@@ -75,7 +76,7 @@ impl Served<'_> {
             let Some(_checking) = self.broker.checks.begin(self.caller.uid) else {
                 let (who, why) = (Some(self.caller.uid), Away::TooManyPasswords);
                 self.broker.refusals.caller(who, self.subject, why.reason());
-                return Err(Ended::Refused(why.text().into()));
+                return Err(Ended::Refused(why.message()));
             };
             Check::new(throttle, self.broker.pam_time, &mut self.person).run(self.subject, self.log)?;
             self.person.line.last(self.time_to_enroll());
@@ -91,31 +92,37 @@ impl Served<'_> {
         let (mut ctx, dialog) = self.flow();
         match enroll(&mut ctx, dialog, request) {
             Ok(enrolled) => {
-                let (id, codes) = (enrolled.credential, enrolled.codes.sentence());
-                let text = format!(
-                    "Done: {name} has a new device, {id}. Services that ask for codes take its codes from now on. {codes}"
-                );
-                Ok(Response::Done(text.trim_end().into()))
+                let mut done = self.text(&text::new_device(name, &enrolled.credential));
+                if let Some(codes) = enrolled.codes.sentence() {
+                    done = done + " " + &self.text(&codes);
+                }
+                Ok(Response::Done(done))
             }
             Err(EnrollError::Store(busy @ StoreError::Busy)) => Err(Ended::Broken(busy)),
-            Err(error) if error.is_refusal() => Err(Ended::Refused(error.to_string())),
+            Err(error) if error.is_refusal() => Err(Ended::Refused(error.message())),
             Err(_) => Err(Ended::Logged), // as the reason of the enrolment's end
         }
     }
 
     fn status(&mut self, json: bool) -> Result<Response, Ended> {
         let account = self.load_own()?;
+        let catalogue = self.person.catalogue;
         let view = StatusView::new(&self.caller.name, account.as_ref(), self.config, SystemClock.now());
-        self.output(|text| if json { view.write_json(text) } else { view.write(text) })
+        self.output(|text| if json { view.write_json(text) } else { view.write(text, catalogue) })
     }
 
     /// The caller's record. The record of a former user of the name is not shown.
     pub fn load_own(&self) -> Result<Option<Account>, Ended> {
         let account = self.store.load(&self.caller.name)?;
         if account.as_ref().is_some_and(|account| account.record.uid != self.caller.uid) {
-            return Err(Ended::Refused(EnrollError::UidChanged.to_string()));
+            return Err(Ended::Refused(EnrollError::UidChanged.message()));
         }
         Ok(account)
+    }
+
+    /// A message in the caller's language.
+    pub fn text(&self, message: &Message) -> String {
+        self.person.catalogue.text(message).into_owned()
     }
 
     /// Sends the output of `write`, in pieces.
@@ -139,6 +146,6 @@ impl Served<'_> {
 
     fn regenerate(&mut self) -> Result<Response, Ended> {
         self.as_owner(|owner| owner.regenerate_recovery())?;
-        Ok(Response::Done("The old recovery codes are no longer valid.".into()))
+        Ok(Response::Done(self.text(&text::OLD_CODES_INVALID)))
     }
 }

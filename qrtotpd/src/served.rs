@@ -8,13 +8,14 @@ use crate::request_store::RequestStore;
 use qrtotp_audit::Subject;
 use qrtotp_clock::SystemClock;
 use qrtotp_flow::{AdminError, Ctx, EnrollError, HostDirectory, SelfService};
+use qrtotp_messages::Message;
 use qrtotp_policy::Config;
 use qrtotp_store::StoreError;
 
 /// Why a request ended early.
 pub enum Ended {
     /// Refused, with the reason.
-    Refused(String),
+    Refused(Message),
     /// An internal error that is already logged.
     Logged,
     /// An error of the store that is not logged yet.
@@ -32,7 +33,7 @@ impl From<StoreError> for Ended {
 impl From<AdminError> for Ended {
     fn from(error: AdminError) -> Self {
         match error {
-            refusal if refusal.is_refusal() => Self::Refused(refusal.to_string()),
+            refusal if refusal.is_refusal() => Self::Refused(refusal.message()),
             AdminError::Store(error) | AdminError::Enroll(EnrollError::Store(error)) => Self::Broken(error),
             other => Self::Other(other.to_string()),
         }

@@ -11,10 +11,11 @@ use crate::served::{Ended, Served};
 use crate::work_limits::WorkPermit;
 use qrtotp_audit::{AuditSink, Event, Kind as EventKind, Subject};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_flow::{UNAVAILABLE, report_killed_holder};
+use qrtotp_flow::{catalogue_of, report_killed_holder};
+use qrtotp_messages::{Catalogue, text};
 use qrtotp_policy::ConfigFile;
 use qrtotp_store::StoreError;
-use qrtotp_wire::{Connection, FrameError, Request, Response};
+use qrtotp_wire::{Connection, FrameError, Opening, Request, Response};
 
 /// A place for the account `uid`, if it may log in or is a listed service.
 pub fn admit(uid: u32, broker: &Broker) -> Result<(Caller, ConnectionPermit), Away> {
@@ -34,68 +35,90 @@ pub fn admit(uid: u32, broker: &Broker) -> Result<(Caller, ConnectionPermit), Aw
 
 /// Serves an admitted caller. The request must come at once; after that the user has time.
 pub fn serve(line: &mut Connection, caller: &Caller, seat: &ConnectionPermit, broker: &Broker) {
-    let last = match line.receive::<Request>() {
-        Ok(request) if !request.asks_nothing() && !seat.is_for_dialogues() => {
+    let last = match opening(line) {
+        Ok((_, request)) if !request.asks_nothing() && !seat.is_for_dialogues() => {
             return send_away(line, caller.uid, Away::TooManyConnections, broker);
         }
-        Ok(request) => answer(line, caller, broker, request),
+        Ok((language, request)) => answer(line, caller, broker, request, &catalogue_of(&language)),
         Err(FrameError::Closed) => return,
         Err(error) => Response::Refused(error.to_string()),
     };
     let _ = line.send(&last); // a caller that is gone misses it
 }
 
-fn answer(line: &mut Connection, caller: &Caller, broker: &Broker, request: Request) -> Response {
+/// The caller's language and request.
+fn opening(line: &mut Connection) -> Result<(String, Request), FrameError> {
+    match line.receive()? {
+        Opening::Request(request) => Ok((String::new(), request)),
+        Opening::Language(language) => Ok((language, line.receive()?)),
+    }
+}
+
+fn answer(
+    line: &mut Connection,
+    caller: &Caller,
+    broker: &Broker,
+    request: Request,
+    catalogue: &Catalogue,
+) -> Response {
     let turn = WorkPermit::wait(&broker.work);
     let name = caller.name.as_str().to_owned();
     let subject = Subject { user: name.clone(), service: PROGRAM.into(), by: name, ..Subject::default() };
     let mut log = Log::open(&broker.refusals, Some(caller.uid), subject.by.clone());
+    let failed = || Response::Failed(catalogue.text(&text::UNAVAILABLE).into());
     let source = match ConfigFile::load(&broker.config, SystemClock.now()) {
         Ok(source) => source,
-        Err(error) => return unusable(&subject, error.reason(), &error.to_string(), &mut log),
+        Err(error) => {
+            unusable(&subject, error.reason(), &error.to_string(), &mut log);
+            return failed();
+        }
     };
     // Never created here: a missing store may be a disk that is not mounted.
     let store = match RequestStore::open(&source, &turn, &broker.waits, caller.uid) {
         Ok(store) => store,
-        Err(error) => return broken(&subject, &error, &mut log),
+        Err(error) => {
+            broken(&subject, &error, &mut log);
+            return failed();
+        }
     };
     let served = Served {
         caller,
         broker,
         config: &source.config,
         store: &store,
-        person: Remote { line, turn: &turn },
+        person: Remote { line, turn: &turn, catalogue },
         subject: &subject,
         log: &mut log,
     };
     let done = served.handle(request);
     report_killed_holder(store.take_killed_holder(), &subject, &mut log);
     match done {
-        Ok(done) => done,
-        Err(Ended::Refused(text)) => Response::Refused(text),
-        Err(Ended::Logged) => Response::Failed(UNAVAILABLE.into()),
+        Ok(done) => return done,
+        Err(Ended::Refused(why)) => return Response::Refused(catalogue.text(&why).into()),
         Err(Ended::Broken(StoreError::Busy)) => {
             broker.refusals.caller(Some(caller.uid), &subject, Away::AccountBusy.reason());
-            Response::Refused(Away::AccountBusy.text().into())
+            return Response::Refused(catalogue.text(&Away::AccountBusy.message()).into());
         }
+        Err(Ended::Logged) => {}
         Err(Ended::Broken(error)) => broken(&subject, &error, &mut log),
         Err(Ended::Other(detail)) => unusable(&subject, "internal_error", &detail, &mut log),
     }
+    failed()
 }
 
-fn broken(subject: &Subject, error: &StoreError, log: &mut dyn AuditSink) -> Response {
+/// Reports an error of the store: the reason to the administrator's log.
+fn broken(subject: &Subject, error: &StoreError, log: &mut dyn AuditSink) {
     if error.is_record_fault() {
         Event::new(EventKind::RecordDamaged, subject)
             .reason(error.reason())
             .detail(&error.to_string())
             .emit(log);
-        return Response::Failed(UNAVAILABLE.into());
+        return;
     }
     unusable(subject, error.reason(), &error.to_string(), log)
 }
 
-/// Reports an unusable configuration: the reason to the administrator's log, only the fact to the caller.
-fn unusable(subject: &Subject, reason: &str, detail: &str, log: &mut dyn AuditSink) -> Response {
+/// Reports an unusable configuration: the reason to the administrator's log. The caller gets only the fact.
+fn unusable(subject: &Subject, reason: &str, detail: &str, log: &mut dyn AuditSink) {
     Event::new(EventKind::ConfigurationRefused, subject).reason(reason).detail(detail).emit(log);
-    Response::Failed(UNAVAILABLE.into())
 }

@@ -17,6 +17,7 @@ use qrtotp_flow::{
     Ctx, Dialog, Directory, Echo, FirstPass, HostDirectory, LoginHost, LookupError, NOBODY, NoAnswer,
     Options, Outcome, Person, PrimaryThrottle, Typed, Unproven, login,
 };
+use qrtotp_messages::{Catalogue, Message};
 use qrtotp_policy::{Config, Defaults};
 use qrtotp_wire::Response;
 use std::time::Duration;
@@ -27,7 +28,7 @@ impl Served<'_> {
         let name = self.caller.name.as_str();
         // Any user may name any account, and the user database may be slow.
         let Ok(person) = self.person.turn.away(|| HostDirectory.find(&attempt.user)) else {
-            return Err(Ended::Refused(Away::NoAnswer.text().into()));
+            return Err(Ended::Refused(Away::NoAnswer.message()));
         };
         if self.caller.can_log_in && person.as_ref().is_some_and(|person| person.name == name) {
             let (say, _) = self.verify(self.config, attempt, person.as_ref())?;
@@ -43,7 +44,7 @@ impl Served<'_> {
             return Ok(self.broker.services.keep(request, said));
         }
         // The same for every other name, whether it exists or not.
-        Err(Ended::Refused("the broker serves only your own account".into()))
+        Err(Ended::Refused(Message::verbatim("the broker serves only your own account".into())))
     }
 
     /// Verifies a login of `person`, if the host knows them, to a service. Without `nullok`, grace or
@@ -178,14 +179,18 @@ pub struct Given<'a, 'line> {
 }
 
 impl Dialog for Given<'_, '_> {
-    fn show(&mut self, text: &str) {
+    fn show_text(&mut self, text: &str) {
         if !self.is_service {
-            self.person.show(text);
+            self.person.show_text(text);
         }
     }
 
-    fn ask(&mut self, _: &str, _: Echo) -> Result<Typed, NoAnswer> {
+    fn ask_text(&mut self, _: &str, _: Echo) -> Result<Typed, NoAnswer> {
         self.answer.take().ok_or(NoAnswer)
+    }
+
+    fn catalogue(&self) -> &Catalogue {
+        self.person.catalogue()
     }
 
     fn wait(&mut self, time: Duration) {

@@ -22,6 +22,7 @@ pub mod host;
 pub mod hostile;
 pub mod invariants;
 pub mod journal;
+pub mod languages;
 pub mod layouts;
 pub mod log;
 pub mod memory;

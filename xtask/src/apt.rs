@@ -42,6 +42,7 @@ pub const TEST: &[&str] = &[
     "fonts-dejavu-core",
     "freeradius",
     "freeradius-utils",
+    "gettext",
     "gpg",
     "i3lock",
     "imagemagick",
@@ -52,6 +53,7 @@ pub const TEST: &[&str] = &[
     "libssl-dev",
     "libxml2-utils",
     "lintian",
+    "locales",
     "mariadb-server",
     "mmdebstrap",
     "nginx-light",
@@ -79,8 +81,11 @@ pub const TEST: &[&str] = &[
     "zbar-tools",
 ];
 
+/// Packages for the catalogues of messages.
+pub const MESSAGES: &[&str] = &["gettext"];
+
 /// Further packages for building the packages.
-pub const DEB: &[&str] = &["debhelper", "dpkg-dev", "po-debconf"];
+pub const DEB: &[&str] = &["debhelper", "dpkg-dev", "gettext", "po-debconf"];
 
 /// Further packages for the proofs, which boot other systems.
 pub const PROOF: &[&str] = &["systemd-container"];

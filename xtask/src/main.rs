@@ -19,6 +19,7 @@ mod demo_import;
 mod demo_rules;
 mod fuzz;
 mod licences;
+mod messages;
 mod missing_tools;
 mod oracles;
 mod picture;
@@ -49,6 +50,7 @@ cargo xtask deb [--unpacked]   the Debian packages, in target/deb, for Debian 12
                             --unpacked, they are built on the unpacked files of Debian 12
 cargo xtask repo KEY        a signed apt repository of these packages, in target/repo; KEY: a fingerprint that gpg knows
 cargo xtask licences        writes the crates' licences into debian/copyright
+cargo xtask messages        writes the catalogue of messages, po/qrtotp.pot, and merges it into the translations
 ";
 
 fn main() -> ExitCode {
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         ["deb", "--unpacked"] => deb::package(true),
         ["repo", key] => repo::make(key),
         ["licences"] => licences::write(),
+        ["messages"] => messages::run(),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

@@ -7,6 +7,7 @@ use super::ruling::{Part, Ruling, ruling};
 use super::{Directory, LoginHost, NOBODY, Outcome, Refusal};
 use qrtotp_audit::{AuditSink, Subject};
 use qrtotp_clock::Clock;
+use qrtotp_messages::{Message, text};
 use qrtotp_policy::{Config, Outcome as Ruled, Unasked};
 use qrtotp_values::EARLIEST_PLAUSIBLE;
 
@@ -53,21 +54,25 @@ fn decide(
     subject.rule = by;
     let asks = is_key_service(config, subject) || subject.pam_service() == "login";
     match outcome {
-        Ruled::Deny => Some(Ending::refused(Refusal::RuleDenied).showing(message.unwrap_or_default())),
+        Ruled::Deny => {
+            let denied = Ending::refused(Refusal::RuleDenied);
+            Some(match message {
+                Some(message) => denied.showing(Message::verbatim(message)),
+                None => denied,
+            })
+        }
         Ruled::Skip => None,
         Ruled::TwoCodes | Ruled::Code if fresh || outcome == Ruled::TwoCodes => {
             let detail =
                 "a rule demands a step-up, but no code was asked for; for sudo: Defaults timestamp_timeout=0";
-            let message = "A new code is needed for this. With sudo: run `sudo -k` and try again.";
-            Some(Ending::denied("not_asked", detail).showing(message))
+            Some(Ending::denied("not_asked", detail).showing(text::NEW_CODE_NEEDED))
         }
         Ruled::TwoCodes | Ruled::Code if !asks => None,
         Ruled::TwoCodes | Ruled::Code => Some(match config.defaults.unasked {
             Unasked::Log => Ending::ignored("not_asked"),
             Unasked::Deny => {
                 let detail = "for sshd: AuthenticationMethods publickey,keyboard-interactive";
-                let message = "A verification code is needed here, and this way in asks for none.";
-                Ending::denied("not_asked", detail).showing(message)
+                Ending::denied("not_asked", detail).showing(text::CODE_NOT_ASKED)
             }
         }),
     }

@@ -9,6 +9,7 @@ use qrtotp_account::{
     RecoverySet, State, Token, TokenCode, TokenId, TokenRefusal, TokenState,
 };
 use qrtotp_audit::{ChainedLines, Event, Kind, Subject};
+use qrtotp_messages::{Message, text};
 use qrtotp_otp::random_bytes;
 use qrtotp_store::{Account, PrimaryFailures, StoreError, StoreExt};
 use qrtotp_values::ConfigDuration;
@@ -21,7 +22,7 @@ use zeroize::Zeroizing;
 #[derive(Debug, Error)]
 pub enum AdminError {
     /// No record.
-    #[error("{0} is not enrolled; `qrtotp enroll {0}` enrols a device")]
+    #[error("{}", text::not_enrolled(.0))]
     NotEnrolled(Name),
     /// No record, and the request was not to enrol a device.
     #[error("{0} has no record; `qrtotp list` shows the accounts that have one")]
@@ -35,15 +36,13 @@ pub enum AdminError {
     )]
     StillUser(Name, u32, Name),
     /// No such credential.
-    #[error("{0} has no credential {1}; `qrtotp status {0}` lists them")]
+    #[error("{}", text::no_such_device(.0, .1))]
     NoCredential(Name, CredentialId),
     /// An empty label.
-    #[error("the new label is empty; give one that tells the device apart from the others")]
+    #[error("{}", text::EMPTY_LABEL)]
     NoLabel,
     /// The request names no device, and there are several.
-    #[error(
-        "{0} has several devices ({1}); say which with --credential ID (`qrtotp revoke {0} --all` revokes them all)"
-    )]
+    #[error("{}", text::several_devices(.0, .1))]
     SeveralDevices(Name, String),
     /// The ssh key is registered.
     #[error("this key is registered for {0} already, as {1}; nothing was changed")]
@@ -77,7 +76,7 @@ pub enum AdminError {
     #[error("{0} has a live enrolment token, {1}; revoke it first with `qrtotp token revoke {0}`")]
     TokenLive(Name, TokenId),
     /// New recovery codes were shown, but not confirmed or not kept.
-    #[error("the new recovery codes were not confirmed; the old ones stay as they are")]
+    #[error("{}", text::NEW_CODES_NOT_CONFIRMED)]
     CodesNotConfirmed,
     /// More ssh keys than a token is bound to.
     #[error("{0} keys are more than the {max} that a token can be bound to; choose some with --key SHA256:…", max = Token::MAX_KEYS)]
@@ -86,9 +85,7 @@ pub enum AdminError {
     #[error(transparent)]
     Token(#[from] TokenRefusal),
     /// The record belongs to a deleted user of the same name.
-    #[error(
-        "the record of {0} belongs to uid {1}, a former user of that name; `qrtotp enroll {0}` replaces it, and if it is the same person, `qrtotp account adopt-uid {0}` keeps it"
-    )]
+    #[error("{}", text::former_user_of(.0, .1))]
     UidChanged(Name, u32),
     /// Making a credential failed.
     #[error(transparent)]
@@ -102,6 +99,22 @@ pub enum AdminError {
 }
 
 impl AdminError {
+    /// For the user. What only root meets is in English.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        match self {
+            Self::NotEnrolled(name) => text::not_enrolled(name),
+            Self::NoCredential(name, id) => text::no_such_device(name, id),
+            Self::NoLabel => text::EMPTY_LABEL,
+            Self::SeveralDevices(name, ids) => text::several_devices(name, ids),
+            Self::CodesNotConfirmed => text::NEW_CODES_NOT_CONFIRMED,
+            Self::UidChanged(name, uid) => text::former_user_of(name, uid),
+            Self::Token(refusal) => refusal.message(),
+            Self::Enroll(error) => error.message(),
+            root_only => Message::verbatim(root_only.to_string()),
+        }
+    }
+
     /// True if the request was refused, false if something is broken.
     #[must_use]
     pub fn is_refusal(&self) -> bool {

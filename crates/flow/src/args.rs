@@ -1,16 +1,18 @@
 //! The module's arguments in a PAM file. An invalid argument denies every login.
 
 use super::{FirstPass, Options};
+use qrtotp_messages::candidates;
 use qrtotp_policy::DEFAULT_PATH;
 use qrtotp_values::text::clean;
 use std::ffi::CStr;
 use std::path::PathBuf;
 
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     "config=",
     "nullok",
     "prompt=",
     "echo_code",
+    "language=",
     "try_first_pass",
     "use_first_pass",
     "forward_pass",
@@ -24,6 +26,8 @@ pub struct Args {
     pub config: PathBuf,
     /// Log the facts that a login is decided by, for debugging.
     pub debug: bool,
+    /// The language of messages, if not that of the environment.
+    pub language: Option<String>,
     /// The options of a login.
     pub options: Options,
 }
@@ -36,8 +40,8 @@ impl Args {
     /// # Errors
     /// An unknown, malformed, repeated or contradicting argument.
     pub fn parse(words: &[&CStr]) -> Result<Self, ArgError> {
-        let mut args =
-            Self { config: PathBuf::from(DEFAULT_PATH), debug: false, options: Options::default() };
+        let (config, options) = (PathBuf::from(DEFAULT_PATH), Options::default());
+        let mut args = Self { config, debug: false, language: None, options };
         let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str().ok()).collect();
         let words = words.ok_or_else(|| ArgError("an argument is not UTF-8".into()))?;
         let unknown: Vec<_> = words.iter().filter(|word| !is_known(word)).map(|word| quoted(word)).collect();
@@ -57,6 +61,14 @@ impl Args {
                 ("config", Some(path)) if path.starts_with('/') => args.config = PathBuf::from(path),
                 ("prompt", Some(text)) if !text.is_empty() && !text.chars().any(char::is_control) => {
                     args.options.prompt = Some(text.to_owned());
+                }
+                ("language", Some(name)) if candidates(name).is_some() => {
+                    args.language = Some(name.to_owned());
+                }
+                ("language", _) => {
+                    return Err(ArgError(
+                        "`language=` takes the name of a language such as nl or pt_BR".into(),
+                    ));
                 }
                 ("config", _) => return Err(ArgError("`config=` takes an absolute path".into())),
                 ("prompt", _) => {
@@ -112,12 +124,20 @@ mod tests {
 
     #[test]
     fn every_argument_is_understood() {
-        let words =
-            [c"config=/x/y.toml", c"nullok", c"debug", c"prompt=Code? ", c"forward_pass", c"echo_code"];
+        let words = [
+            c"config=/x/y.toml",
+            c"nullok",
+            c"debug",
+            c"prompt=Code? ",
+            c"forward_pass",
+            c"echo_code",
+            c"language=nl_BE",
+        ];
         let args = Args::parse(&words).unwrap();
         assert_eq!(args.config, PathBuf::from("/x/y.toml"));
         assert!(args.debug && args.options.nullok && args.options.echo_code);
         assert_eq!(args.options.prompt.as_deref(), Some("Code? "));
+        assert_eq!(args.language.as_deref(), Some("nl_BE"));
         assert_eq!(args.options.first_pass, FirstPass::Forward);
         for word in words.iter().chain(&[c"try_first_pass", c"use_first_pass"]) {
             let key = word.to_str().unwrap().split_inclusive('=').next().unwrap();
@@ -139,9 +159,20 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused_by_name() {
-        for word in
-            [c"nullOK", c"nullok=1", c"", c"config", c"config=etc", c"prompt=", c"prompt=a\nb", c"\xff"]
-        {
+        for word in [
+            c"nullOK",
+            c"nullok=1",
+            c"",
+            c"config",
+            c"config=etc",
+            c"prompt=",
+            c"prompt=a\nb",
+            c"\xff",
+            c"language=",
+            c"language",
+            c"language=../x",
+            c"language=nl_NL.UTF-8",
+        ] {
             assert!(Args::parse(&[word]).is_err(), "{word:?}");
         }
         let why = |word| Args::parse(&[word]).unwrap_err().0;

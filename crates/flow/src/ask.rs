@@ -2,13 +2,8 @@
 
 use super::refusal::Refusal;
 use super::{Echo, FirstPass, LoginHost, Options, Typed, Unproven};
+use qrtotp_messages::{Message, text};
 use subtle::ConstantTimeEq;
-
-/// The usual question.
-pub const QUESTION: &str = "Verification code: ";
-
-/// The question for a step-up.
-pub(super) const TWO_CODES: &str = "Two codes in a row, such as 123456 234567: ";
 
 /// Detail for the log if [`is_dummy_of_sshd`].
 const REFUSED_BY_SSHD: &str =
@@ -22,7 +17,7 @@ const REFUSED_BY_SSHD: &str =
 pub fn ask_code(
     host: &mut dyn LoginHost,
     options: &Options,
-    usual: &str,
+    usual: Message,
     password: Option<&Typed>,
 ) -> Result<Typed, Unproven> {
     let typed = match (options.first_pass, password) {
@@ -32,11 +27,13 @@ pub fn ask_code(
         }
         (FirstPass::Use | FirstPass::Forward, Some(password)) => password.clone(),
         (first_pass, _) => {
-            let usual =
-                if first_pass == FirstPass::Forward { "Password & verification code: " } else { usual };
-            let prompt = options.prompt.as_deref().unwrap_or(usual);
             let echo = if options.echo_code { Echo::On } else { Echo::Off };
-            host.ask(prompt, echo).map_err(|_| Unproven::because("no_answer"))?
+            let typed = match &options.prompt {
+                Some(prompt) => host.ask_text(prompt, echo),
+                None if first_pass == FirstPass::Forward => host.ask(text::QUESTION_WITH_PASSWORD, echo),
+                None => host.ask(usual, echo),
+            };
+            typed.map_err(|_| Unproven::because("no_answer"))?
         }
     };
     if options.first_pass != FirstPass::Forward {

@@ -9,6 +9,7 @@ use super::verify::verify_and_record;
 use super::{Ctx, Echo, EnrollDialog, NoAnswer};
 use qrtotp_account::Name;
 use qrtotp_audit::Kind;
+use qrtotp_messages::text;
 use qrtotp_store::StoreError;
 
 /// Wrong answers that end it.
@@ -32,13 +33,13 @@ impl SelfService<'_, '_> {
     pub(super) fn prove(&mut self) -> Result<(), EnrollError> {
         let mut refusal = Refusal::Malformed;
         for _ in 0..TRIES {
-            let prompt = "Code of a device that is enrolled already (or a recovery code): ";
-            let typed = self.dialog.ask(prompt, Echo::On).map_err(|NoAnswer| EnrollError::NoAnswer)?;
+            let typed =
+                self.dialog.ask(text::ASK_DEVICE_CODE, Echo::On).map_err(|NoAnswer| EnrollError::NoAnswer)?;
             match self.verify(&Answer::code(&typed))?.verification {
                 Verification::Accepted { .. } => return Ok(()),
                 Verification::Refused { why, .. } => refusal = why,
             }
-            self.dialog.show("That was not right.");
+            self.dialog.show(text::NOT_RIGHT);
         }
         Err(EnrollError::NotProven(refusal.reason()))
     }

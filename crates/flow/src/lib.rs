@@ -28,6 +28,7 @@ mod enroll;
 mod first_login;
 mod import;
 mod key_proof;
+mod language;
 mod login;
 mod login_host;
 mod places;
@@ -53,22 +54,24 @@ pub use admin::{
     AdminError, Issue, Selection, issue_token, regenerate_recovery, reissue, revoke, revoke_token, unlock,
 };
 pub use args::{ArgError, Args};
-pub use ask::{QUESTION, ask_code};
+pub use ask::ask_code;
 pub use ctx::Ctx;
 pub use device::{only_device, rename_device};
 pub use device_proof::SelfService;
 pub use directory::{Directory, HostDirectory, LookupError, NOBODY, Person, host_name, looked_up};
 pub use enroll::{
-    ABOUT_CODES, Authority, Codes, CodesDelivery, EnrollDialog, EnrollError, Enrolled, EnrolmentRequest,
-    ExistingCode, Offer, QrState, Reply, enroll,
+    Authority, Codes, CodesDelivery, EnrollDialog, EnrollError, Enrolled, EnrolmentRequest, ExistingCode,
+    Offer, QrState, Reply, enroll,
 };
 pub use import::{Import, Imported, import, would_import};
 pub use key_proof::{KeyProof, KeyRefusal, key_proof};
-pub use login::{NOT_ENROLLED_HERE, REFUSAL_PERIOD, login};
+pub use language::of as catalogue_of;
+pub use language::{catalogue, variable};
+pub use login::{REFUSAL_PERIOD, login};
 pub use login_host::{FirstPass, LoginHost, Options, Outcome, Unproven};
 pub use places::{NamedPlace, forget_places, trust_place};
 pub use primary::{Guess, PrimaryThrottle};
-pub use prompt::{ACKNOWLEDGE, Choice, PromptDialog, choice};
+pub use prompt::{Choice, PromptDialog, choice, shown_before};
 pub use refusal::Refusal;
 pub use reimport::{Reimported, reimport};
 pub use report::report_killed_holder;
@@ -76,12 +79,10 @@ pub use resync::{ResyncError, Resynchronized};
 pub use ssh_key::{NewKey, register_key};
 
 use qrtotp_clock::sleep;
+use qrtotp_messages::{Catalogue, Message};
 use std::time::Duration;
 use thiserror::Error;
 use zeroize::Zeroizing;
-
-/// The message to every user when something on our side is broken. Says nothing about the account.
-pub const UNAVAILABLE: &str = "Verification is not possible now. Try again, or ask your administrator.";
 
 /// A typed answer: bytes, because passwords need not be UTF-8. Wiped when dropped.
 pub type Typed = Zeroizing<Vec<u8>>;
@@ -102,14 +103,34 @@ pub struct NoAnswer;
 
 /// The dialogue with the user.
 pub trait Dialog {
-    /// Shows a text. Best effort: hosts may drop it.
-    fn show(&mut self, text: &str);
+    /// Shows a text as it is. Best effort: hosts may drop it.
+    fn show_text(&mut self, text: &str);
 
-    /// Asks for one line.
+    /// Asks for one line, with the question as it is.
     ///
     /// # Errors
     /// No answer; the caller must deny.
-    fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer>;
+    fn ask_text(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer>;
+
+    /// The user's language.
+    fn catalogue(&self) -> &Catalogue {
+        Catalogue::ENGLISH
+    }
+
+    /// Shows a message in the user's language.
+    fn show(&mut self, message: Message) {
+        let text = self.catalogue().text(&message);
+        self.show_text(&text);
+    }
+
+    /// Asks for one line in the user's language.
+    ///
+    /// # Errors
+    /// No answer; the caller must deny.
+    fn ask(&mut self, question: Message, echo: Echo) -> Result<Typed, NoAnswer> {
+        let prompt = self.catalogue().text(&question);
+        self.ask_text(&prompt, echo)
+    }
 
     /// Makes the user wait.
     fn wait(&mut self, time: Duration) {

@@ -12,16 +12,16 @@ mod verify;
 
 pub use ending::REFUSAL_PERIOD;
 pub(super) use ending::{Ending, finish};
-pub use enrolment::NOT_ENROLLED_HERE;
 
 use super::answer::Answer;
-use super::ask::{QUESTION, TWO_CODES, ask_code};
+use super::ask::ask_code;
 use super::ruling::Ruling;
 use super::verification::Recorded;
 use super::{Ctx, FirstPass, LoginHost, LookupError, NOBODY, Options, Outcome, Person, Unproven};
 use factor::Factor;
 use qrtotp_account::Name;
 use qrtotp_clock::Answered;
+use qrtotp_messages::{Message, text};
 use qrtotp_policy::FirstLogin;
 
 /// A login that goes on, under the settings of the rule that decided it.
@@ -100,11 +100,11 @@ impl Login<'_, '_> {
         Ok(Some((name, uid)).filter(|_| self.ruling.outcome != qrtotp_policy::Outcome::Deny))
     }
 
-    fn question(&self) -> &'static str {
+    fn question(&self) -> Message {
         match (self.ruling.steps_up(), self.enrols()) {
-            (true, _) => TWO_CODES,
-            (false, true) => "Verification code (Enter: none yet): ",
-            (false, false) => QUESTION,
+            (true, _) => text::QUESTION_TWO_CODES,
+            (false, true) => text::QUESTION_OR_ENROL,
+            (false, false) => text::QUESTION,
         }
     }
 

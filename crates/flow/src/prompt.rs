@@ -6,15 +6,14 @@
 //! the last line is readable even below garbage. PuTTY, plink and psftp put `| ` before each line and wrap it
 //! at 77 columns, so no line is wider than that.
 
-use super::{ABOUT_CODES, CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, Offer, QrState, Reply, Typed};
+use super::{CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, Offer, QrState, Reply, Typed};
+use qrtotp_messages::{Catalogue, Message, text};
 use qrtotp_otp::qr::{Level, Matrix, Polarity, Style, quiet_zone, render, size};
 use qrtotp_values::text::{ascii, wrap};
+use std::borrow::Cow;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Asks whether recovery codes were kept. Asks only for a part of one, because the answer is echoed and the
-/// code stays valid.
-pub const ACKNOWLEDGE: &str = "To go on, type the last group of one of them, or skip: ";
 /// Most questions in one dialogue, well above any real use.
 const QUESTIONS: u32 = 40;
 /// Columns of the widest line: PuTTY wraps there.
@@ -41,7 +40,7 @@ pub struct PromptDialog<'a> {
     view: View,
     polarity: Polarity,
     questions: u32,
-    lead: &'static str,
+    lead: Option<Message>,
 }
 
 impl<'a> PromptDialog<'a> {
@@ -62,14 +61,14 @@ impl<'a> PromptDialog<'a> {
             },
             polarity: Polarity::Normal,
             questions: 0,
-            lead: "",
+            lead: None,
         }
     }
 
     /// Shows this before the recovery codes, on a separate line.
     #[must_use]
-    pub fn with_lead(self, lead: &'static str) -> Self {
-        Self { lead, ..self }
+    pub fn with_lead(self, lead: Message) -> Self {
+        Self { lead: Some(lead), ..self }
     }
 
     fn question(&mut self, text: &str) -> Result<Typed, NoAnswer> {
@@ -77,7 +76,12 @@ impl<'a> PromptDialog<'a> {
         if self.questions > QUESTIONS {
             return Err(NoAnswer);
         }
-        self.dialog.ask(text, Echo::On)
+        self.dialog.ask_text(text, Echo::On)
+    }
+
+    #[inline(never)] // one copy in the module
+    fn text(&self, message: Message) -> Cow<'static, str> {
+        self.dialog.catalogue().text(&message)
     }
 
     /// One question about an offer: the picture with its text, or the text alone.
@@ -87,32 +91,27 @@ impl<'a> PromptDialog<'a> {
         let window = match self.view {
             View::Picture(style) => self.picture(&mut out, offer, style),
             View::Text => {
-                self.text(&mut out, offer);
+                self.key(&mut out, offer);
                 None
             }
             View::Hidden => {
-                out.push_str(HIDDEN);
+                out.push_str(&self.text(text::HIDDEN));
                 return out;
             }
         };
-        match (window, self.view) {
-            (None, _) => out.push_str(CHOICES),
-            (Some(rows), view) => {
-                let smaller = match view {
-                    View::Picture(Style::Utf8) => "a: ASCII, ",
-                    View::Picture(Style::Blocks) => "h: small, a: ASCII, ",
-                    _ => "",
-                };
-                out.push_str(&format!("Code (cut off? needs 80x{rows}; {smaller}k: key as text, i, n, q): "));
-            }
-        }
+        out.push_str(&self.text(match (window, self.view) {
+            (None, _) => text::ASK_FIRST_CODE,
+            (Some(rows), View::Picture(Style::Utf8)) => text::ask_cut_off_ascii(&rows),
+            (Some(rows), View::Picture(Style::Blocks)) => text::ask_cut_off_small(&rows),
+            (Some(rows), _) => text::ask_cut_off(&rows),
+        }));
         out
     }
 
     /// The key and its URI.
-    fn text(&self, out: &mut String, offer: &Offer) {
+    fn key(&self, out: &mut String, offer: &Offer) {
         self.side_text(offer, WIDTH).iter().for_each(|line| push_line(out, line));
-        push_line(out, "URI for apps that take one, without the line breaks:");
+        push_line(out, &self.text(text::URI_IN_LINES));
         wrap(&offer.uri, WIDTH).into_iter().for_each(|line| push_line(out, line));
     }
 
@@ -129,8 +128,8 @@ impl<'a> PromptDialog<'a> {
         let unnamed =
             || [&offer.uri, &offer.picture].into_iter().find_map(|uri| fitting(&without_issuer(uri)));
         let Some((matrix, quiet)) = whole.or_else(unnamed) else {
-            push_line(out, "The QR code is too large for this window: type the key into the app.");
-            self.text(out, offer);
+            push_line(out, &self.text(text::TOO_LARGE_TYPE_KEY));
+            self.key(out, offer);
             return None;
         };
         let picture = render(&matrix, style, self.polarity, quiet);
@@ -138,7 +137,7 @@ impl<'a> PromptDialog<'a> {
         if columns + 1 + BESIDE > WIDTH {
             self.side_text(offer, WIDTH).iter().for_each(|line| push_line(out, line));
             if !named {
-                push_line(out, "The QR code leaves out the issuer: with it, it would be too large.");
+                push_line(out, &self.text(text::ISSUER_LEFT_OUT));
             }
             out.push_str(&picture);
             return (rows > ROWS).then_some(rows + 1);
@@ -159,35 +158,53 @@ impl<'a> PromptDialog<'a> {
 
     /// The text beside or above the picture, no line wider than `width`.
     fn side_text(&self, offer: &Offer, width: usize) -> Vec<Zeroizing<String>> {
-        let mut lines: Vec<Zeroizing<String>> = Vec::with_capacity(32);
-        let mut add = |text: &str| lines.push(Zeroizing::new(text.to_owned()));
-        add("A second factor for your logins");
-        add("");
-        for (name, value) in [("host", &self.host), ("account", &offer.account), ("issuer", &offer.issuer)] {
-            add(&format!("{name:NAMES$}{}", ascii(value, width - NAMES)));
+        let mut lines = Lines { dialog: &*self.dialog, lines: Vec::with_capacity(32) };
+        lines.add("", text::SECOND_FACTOR, width);
+        lines.push("", width);
+        for (name, value) in
+            [(text::HOST, &self.host), (text::ACCOUNT, &offer.account), (text::ISSUER, &offer.issuer)]
+        {
+            lines.push(&format!("{:NAMES$}{}", self.text(name), ascii(value, width - NAMES)), width);
         }
-        add("");
-        add("Scan the QR code with an");
-        add("authenticator app on a phone,");
-        add("or type this key into the app:");
+        lines.push("", width);
+        lines.add("", text::SCAN, BESIDE);
         for half in halves(&offer.key) {
-            add(half);
+            lines.push(half, width);
         }
         if let Some(params) = offer.unusual {
-            add(&format!("({}, {} digits, {} s)", params.algorithm(), params.digits(), params.period()));
+            let unusual = text::unusual(&params.algorithm(), &params.digits(), &params.period());
+            lines.add("", unusual, width);
         }
-        add("Then type the code it shows.");
-        add("");
-        add("i  swap light and dark");
-        add("n  another QR code");
-        add("q  give up");
-        add("");
+        lines.add("", text::THEN_TYPE, width);
+        lines.push("", width);
+        for (key, does) in [("i  ", text::KEY_INVERT), ("n  ", text::KEY_ANOTHER), ("q  ", text::KEY_GIVE_UP)]
+        {
+            lines.add(key, does, width);
+        }
+        lines.push("", width);
         if let Some(contact) = &self.contact {
-            wrap(&format!("Help: {contact}"), width).into_iter().for_each(&mut add);
+            lines.add("", text::help(contact), width);
         }
-        add("Nobody will ever send you a QR");
-        add("code by mail or chat.");
-        lines
+        lines.add("", text::NOBODY_SENDS_ONE, BESIDE);
+        lines.lines
+    }
+}
+
+/// Lines in the user's language.
+struct Lines<'d> {
+    dialog: &'d dyn Dialog,
+    lines: Vec<Zeroizing<String>>,
+}
+
+impl Lines<'_> {
+    #[inline(never)]
+    fn push(&mut self, text: &str, width: usize) {
+        self.lines.extend(wrap(text, width).into_iter().map(|line| Zeroizing::new(line.to_owned())));
+    }
+
+    #[inline(never)]
+    fn add(&mut self, before: &str, message: Message, width: usize) {
+        self.push(&[before, &self.dialog.catalogue().text(&message)].concat(), width);
     }
 }
 
@@ -222,19 +239,17 @@ fn halves(key: &str) -> impl Iterator<Item = &str> {
     [first, second.trim_start()].into_iter().filter(|half| !half.is_empty())
 }
 
-const CHOICES: &str = "Code from the app (a: plain ASCII picture, k: key as text, i, n, q): ";
-const HIDDEN: &str = "You need a second factor: an app on your phone that scans a QR code.\n\
-     This login names no terminal. If another program asks you this, it may let\n\
-     others on its machine read what it shows, and the QR code is a secret.\n\
-     Type i to see it all the same, q to give up: ";
-
 impl Dialog for PromptDialog<'_> {
-    fn show(&mut self, text: &str) {
-        self.dialog.show(text);
+    fn show_text(&mut self, text: &str) {
+        self.dialog.show_text(text);
     }
 
-    fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
-        self.dialog.ask(prompt, echo)
+    fn ask_text(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
+        self.dialog.ask_text(prompt, echo)
+    }
+
+    fn catalogue(&self) -> &Catalogue {
+        self.dialog.catalogue()
     }
 
     fn wait(&mut self, time: Duration) {
@@ -243,14 +258,18 @@ impl Dialog for PromptDialog<'_> {
 }
 
 impl EnrollDialog for PromptDialog<'_> {
-    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
-        let note = note.map(|note| format!("\n{}\n", wrap(note, WIDTH).join("\n"))).unwrap_or_default();
+    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&Message>) -> Result<Reply, NoAnswer> {
+        let note = note.map(|note| self.above(note)).unwrap_or_default();
         let QrState::Now(offer) = scanned else {
             return self.resumed(scanned, &note);
         };
         let mut redraw = note.is_empty();
         loop {
-            let text = if redraw { self.draw(offer) } else { Zeroizing::new(format!("{note}{CHOICES}")) };
+            let text = if redraw {
+                self.draw(offer)
+            } else {
+                Zeroizing::new(note.clone() + &self.text(text::ASK_FIRST_CODE))
+            };
             let typed = self.question(&text)?;
             match choice(&typed) {
                 Choice::Reply(reply) => return Ok(reply(typed)),
@@ -268,20 +287,15 @@ impl EnrollDialog for PromptDialog<'_> {
     fn recovery_codes(
         &mut self,
         codes: &[Zeroizing<String>],
-        note: Option<&str>,
+        note: Option<&Message>,
     ) -> Result<CodesDelivery, NoAnswer> {
         let mut text = Zeroizing::new(String::with_capacity(2048));
-        match note {
-            Some(note) => {
-                text.push('\n');
-                wrap(note, WIDTH).into_iter().for_each(|line| push_line(&mut text, line));
-            }
-            None => {
-                text.push('\n');
-                if !self.lead.is_empty() {
-                    wrap(self.lead, WIDTH).into_iter().for_each(|line| push_line(&mut text, line));
-                }
-                text.push_str(ABOUT_CODES);
+        match (note, &self.lead) {
+            (Some(note), _) => text.push_str(&self.above(note)),
+            (None, lead) => {
+                text.push_str(&lead.as_ref().map_or_else(|| "\n".to_owned(), |lead| self.above(lead)));
+                text.push_str(&self.text(text::ABOUT_CODES));
+                text.push_str("\n\n");
                 for pair in codes.chunks(2) {
                     for code in pair {
                         text.push_str("    ");
@@ -292,35 +306,43 @@ impl EnrollDialog for PromptDialog<'_> {
                 text.push('\n');
             }
         }
-        text.push_str(ACKNOWLEDGE);
+        // Only for a part of a code, because the answer is echoed and the code stays valid.
+        text.push_str(&self.text(text::ACKNOWLEDGE));
         self.question(&text).map(CodesDelivery::Typed)
     }
 }
 
 impl PromptDialog<'_> {
+    /// A message in lines above a question.
+    fn above(&self, message: &Message) -> String {
+        format!("\n{}\n", wrap(&self.text(message.clone()), WIDTH).join("\n"))
+    }
+
     /// About a QR code that is not shown again.
     fn resumed(&mut self, scanned: QrState<'_>, note: &str) -> Result<Reply, NoAnswer> {
         let QrState::Before { minutes } = scanned else { return Err(NoAnswer) };
-        let when = match minutes {
-            ..=0 => "less than a minute ago".to_owned(),
-            1 => "a minute ago".to_owned(),
-            minutes => format!("{minutes} minutes ago"),
-        };
+        let when = shown_before(minutes);
         let mut note = note.to_owned();
         loop {
-            let text = format!(
-                "{note}\nYou were shown a QR code {when}.\n\
-                 If you scanned it, type the code that the app shows now.\n\
-                 Code from the app (n: another QR code, q: give up): "
-            );
-            let typed = self.question(&text)?;
+            let question = note + &self.above(&when) + &self.text(text::ASK_RESUMED);
+            let typed = self.question(&question)?;
             match choice(&typed) {
                 Choice::Reply(reply) => return Ok(reply(typed)),
                 Choice::Invert | Choice::Small | Choice::Ascii | Choice::Text => {
-                    note = "\nThat one is not shown again; n makes another.\n".to_owned();
+                    note = self.above(&text::NOT_SHOWN_AGAIN);
                 }
             }
         }
+    }
+}
+
+/// When a QR code was shown.
+#[must_use]
+pub fn shown_before(minutes: i64) -> Message {
+    match minutes {
+        ..=0 => text::SHOWN_JUST_NOW,
+        1 => text::SHOWN_A_MINUTE_AGO,
+        minutes => text::shown_before(&minutes),
     }
 }
 

@@ -7,6 +7,7 @@ use super::verification::{Proof, Recorded, Rules, Verification};
 use qrtotp_account::{Engaged, FactorKind, Failures, Forgiven, State};
 use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject, Verdict};
 use qrtotp_clock::Clock;
+use qrtotp_messages::{Message, text};
 use qrtotp_values::text::{clock_offset, utc};
 use std::borrow::Cow;
 
@@ -21,19 +22,21 @@ const MALFORMED: &str = "not the form of a code; if the client or sshd answered 
 impl Verification {
     /// The notice for the owner with a right answer: the number of wrong ones since the last right one, but
     /// not the one or two that users mistype here.
-    pub(super) fn notice(&self) -> Option<String> {
+    pub(super) fn notice(&self) -> Option<Message> {
         let Self::Accepted { forgiven: Forgiven { since, elsewhere, .. }, .. } = self else { return None };
         if since.count < 3 && (*elsewhere == 0 || since.count == 0) {
             return None;
         }
-        let codes = if since.count == 1 { "wrong code" } else { "wrong codes" };
-        let elsewhere = if *elsewhere > 0 && *elsewhere < since.count {
-            format!(", {elsewhere} of them from elsewhere")
-        } else {
-            String::new()
-        };
-        let last = network(since).map_or_else(String::new, |network| format!(", the last from {network}"));
-        Some(format!("{} {codes} since {}{elsewhere}{last}.", since.count, utc(since.first)))
+        let (count, first) = (&since.count, &utc(since.first));
+        let some_elsewhere = *elsewhere > 0 && elsewhere < count;
+        Some(match (network(since), *count, some_elsewhere) {
+            (None, 1, _) => text::one_wrong_code(first),
+            (None, _, false) => text::wrong_codes(count, first),
+            (None, _, true) => text::wrong_codes_elsewhere(count, first, elsewhere),
+            (Some(network), 1, _) => text::one_wrong_code_from(first, &network),
+            (Some(network), _, false) => text::wrong_codes_from(count, first, &network),
+            (Some(network), _, true) => text::wrong_codes_elsewhere_from(count, first, elsewhere, &network),
+        })
     }
 
     /// A possible explanation of a refusal. Only for refusals: an accepted login does no more than it must.

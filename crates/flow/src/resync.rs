@@ -7,37 +7,26 @@ use super::refusal::Refusal;
 use super::verification::{Proof, Verification};
 use super::{Echo, NoAnswer, SelfService};
 use qrtotp_account::{CredentialId, EnrolmentStatus, Name, Record};
+use qrtotp_messages::{Message, text};
 use qrtotp_store::StoreError;
-use qrtotp_values::text::clock_offset;
-use std::fmt;
 use thiserror::Error;
 
 /// Why a device was not resynchronised. Nothing changed except the count of failures, to which every answer
 /// except an empty one adds.
 #[derive(Debug, Error)]
+#[error("{}", self.message())]
 pub enum ResyncError {
     /// No device to resynchronise.
-    #[error("{0} is not enrolled; `qrtotp enroll {0}` enrols a device")]
     NotEnrolled(Name),
     /// No answer.
-    #[error("the dialogue ended; nothing was changed")]
     NoAnswer,
     /// Not two consecutive unused codes of a device whose clock is at most ten minutes off.
-    #[error(
-        "those were not two consecutive codes of an enrolled device, unused, with a clock at most ten minutes off; \
-         check the phone's clock, wait for a new code, and try again"
-    )]
     Refused(&'static str),
     /// Too soon after wrong codes; these were not checked.
-    #[error("too soon after wrong codes, so these were not checked; wait {0} s and give two new ones")]
     Throttled(u32),
     /// Too many wrong codes; none is checked.
-    #[error(
-        "codes are disabled after too many wrong ones; a recovery code at a login, or `qrtotp unlock`, lifts it"
-    )]
     Disabled,
     /// The store failed.
-    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
@@ -50,10 +39,31 @@ pub struct Resynchronized {
     pub ahead: i64,
 }
 
-impl fmt::Display for Resynchronized {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (id, clock) = (self.credential, clock_offset(self.ahead));
-        write!(f, "Done: the clock of {id} is {clock}. From now on its codes are taken as its clock goes.")
+impl ResyncError {
+    /// For the user; the cause in English if something is broken.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        match self {
+            Self::NotEnrolled(name) => text::not_enrolled(name),
+            Self::NoAnswer => text::NO_ANSWER,
+            Self::Refused(_) => text::NOT_TWO_CODES,
+            Self::Throttled(seconds) => text::two_codes_too_soon(seconds),
+            Self::Disabled => text::CODES_DISABLED,
+            Self::Store(error) => Message::verbatim(error.to_string()),
+        }
+    }
+}
+
+impl Resynchronized {
+    /// For the user.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        let seconds = &self.ahead.unsigned_abs();
+        match self.ahead {
+            0 => text::resynced_in_step(&self.credential),
+            1.. => text::resynced_ahead(&self.credential, seconds),
+            _ => text::resynced_behind(&self.credential, seconds),
+        }
     }
 }
 
@@ -68,9 +78,10 @@ impl SelfService<'_, '_> {
         if !record.is_some_and(|record| record.uid == self.uid && enrolled(&record)) {
             return Err(ResyncError::NotEnrolled(self.name.clone()));
         }
-        let mut ask = |prompt| self.dialog.ask(prompt, Echo::On).map_err(|NoAnswer| ResyncError::NoAnswer);
-        let first = ask("The code that the app shows now: ")?;
-        let second = ask("The next one, as soon as it shows it: ")?;
+        let mut ask =
+            |question: Message| self.dialog.ask(question, Echo::On).map_err(|NoAnswer| ResyncError::NoAnswer);
+        let first = ask(text::ASK_CODE_NOW)?;
+        let second = ask(text::ASK_NEXT_CODE)?;
         match self.verify(&Answer::two_codes(&first, &second))?.verification {
             Verification::Accepted { proof: Proof::Resynchronized(credential, _, ahead), .. } => {
                 Ok(Resynchronized { credential, ahead })

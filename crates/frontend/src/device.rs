@@ -1,10 +1,12 @@
 //! Devices for output: never a secret.
 
 use qrtotp_account::{Credential, CredentialState, Name, SshKey};
+use qrtotp_messages::{Catalogue, text};
 use qrtotp_store::Account;
 use qrtotp_values::UnixTime;
-use qrtotp_values::text::{clock_offset, utc};
+use qrtotp_values::text::utc;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::Write;
 
 /// A device.
@@ -54,9 +56,9 @@ impl SshKeyView {
         }
     }
 
-    pub(crate) fn sentence(&self) -> String {
-        let Self { id, r#type, fingerprint, .. } = self;
-        format!("{id}{}: {type}, {fingerprint}; registered {}", quoted(&self.label), utc(self.created))
+    pub(crate) fn sentence(&self, catalogue: &Catalogue) -> Cow<'static, str> {
+        let name = format!("{}{}", self.id, quoted(&self.label));
+        catalogue.text(&text::ssh_key(&name, &self.r#type, &self.fingerprint, &utc(self.created)))
     }
 }
 
@@ -92,22 +94,22 @@ impl DeviceList {
         self.0.extend(devices.map(|device| Owned { user: name.to_string(), device }));
     }
 
-    /// Writes them: as a JSON array, or as text with a line each.
+    /// Writes them: as a JSON array, or as text in this language with a line each.
     ///
     /// # Errors
     /// Writing to `out` fails.
-    pub fn write(&self, out: &mut impl Write, json: bool) -> std::io::Result<()> {
+    pub fn write(&self, out: &mut impl Write, json: bool, catalogue: &Catalogue) -> std::io::Result<()> {
         if json {
             serde_json::to_writer_pretty(&mut *out, self)?;
             return out.write_all(b"\n");
         }
         if self.0.is_empty() {
-            writeln!(out, "No device is enrolled.")?;
+            writeln!(out, "{}", catalogue.text(&text::LIST_EMPTY))?;
         }
         self.0.iter().try_for_each(|Owned { user, device }| {
             let sentence = match device {
-                Device::App(app) => app.sentence(),
-                Device::Key(key) => format!("ssh key {}", key.sentence()),
+                Device::App(app) => app.sentence(catalogue),
+                Device::Key(key) => catalogue.text(&text::list_key(&key.sentence(catalogue))),
             };
             writeln!(out, "{user:<20} {sentence}")
         })
@@ -137,26 +139,25 @@ impl CredentialView {
         }
     }
 
-    pub(crate) fn sentence(&self) -> String {
-        let label = quoted(&self.label);
-        let clock = match self.clock_ahead_seconds {
-            0 => String::new(),
-            seconds => format!(", clock {}", clock_offset(seconds)),
-        };
-        let window = match (self.window_back, self.window_ahead) {
-            (Some(back), Some(ahead)) => format!(", own window {back} back to {ahead} ahead"),
-            _ => String::new(),
-        };
-        format!(
-            "{}{label}: {}, {} digits, {} s; {} {}, last used {}{clock}{window}",
-            self.id,
-            self.algorithm,
-            self.digits,
-            self.period,
-            self.origin,
-            utc(self.created),
-            self.last_used.map_or("never".into(), utc),
-        )
+    pub(crate) fn sentence(&self, catalogue: &Catalogue) -> Cow<'static, str> {
+        let name = format!("{}{}", self.id, quoted(&self.label));
+        let created = utc(self.created);
+        let origin = catalogue.text(&match self.origin {
+            "imported" => text::imported_on(&created),
+            _ => text::enrolled_on(&created),
+        });
+        let used = self.last_used.map_or_else(|| catalogue.text(&text::NEVER), |at| utc(at).into());
+        let Self { algorithm, digits, period, .. } = self;
+        let mut device = catalogue.text(&text::device(&name, algorithm, digits, period, &origin, &used));
+        match self.clock_ahead_seconds {
+            0 => {}
+            seconds @ 1.. => device = catalogue.text(&text::clock_ahead(&device, &seconds)),
+            seconds => device = catalogue.text(&text::clock_behind(&device, &seconds.unsigned_abs())),
+        }
+        if let (Some(back), Some(ahead)) = (self.window_back, self.window_ahead) {
+            device = catalogue.text(&text::own_window(&device, &back, &ahead));
+        }
+        device
     }
 }
 
@@ -179,9 +180,10 @@ mod tests {
             window_back: None,
             window_ahead: None,
         };
-        let sentence = device.sentence();
+        let sentence = device.sentence(Catalogue::ENGLISH);
         assert!(sentence.starts_with(r#"c-7F3K2M "x\": SHA512, 8 digits \\": SHA1, 6 digits"#), "{sentence}");
         let plain = CredentialView { label: "Alice's téléphone".into(), ..device };
-        assert!(plain.sentence().contains(" \"Alice's téléphone\":"), "{}", plain.sentence());
+        let sentence = plain.sentence(Catalogue::ENGLISH);
+        assert!(sentence.contains(" \"Alice's téléphone\":"), "{sentence}");
     }
 }

@@ -4,11 +4,13 @@ use crate::TokenView;
 use crate::device::{CredentialView, SshKeyView};
 use qrtotp_account::{EnrolmentStatus, FactorKind, Name, SetKind, Side, Throttle, ThrottleRules};
 use qrtotp_flow::Person;
+use qrtotp_messages::{Catalogue, Message, text};
 use qrtotp_policy::Config;
 use qrtotp_store::Account;
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::utc;
 use serde::Serialize;
+use std::fmt::Display;
 use std::io::Write;
 
 /// An account.
@@ -128,31 +130,41 @@ impl StatusView {
         out.write_all(b"\n")
     }
 
-    /// Writes it as text, in several lines.
+    /// Writes it as text in this language, in several lines.
     ///
     /// # Errors
     /// Writing to `out` fails.
-    pub fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
+    pub fn write(&self, out: &mut impl Write, catalogue: &Catalogue) -> std::io::Result<()> {
         let uid = self.uid.map(|uid| format!(" (uid {uid})")).unwrap_or_default();
-        let since = self.revoked.map(|at| format!(" on {}", utc(at))).unwrap_or_default();
-        writeln!(out, "{}{uid}: {}{since}", self.user, self.standing)?;
+        let standing = match (self.standing, self.revoked) {
+            ("enrolled", _) => text::ACCOUNT_ENROLLED,
+            ("revoked", Some(at)) => text::account_revoked_on(&utc(at)),
+            ("revoked", None) => text::ACCOUNT_REVOKED,
+            _ => text::ACCOUNT_UNENROLLED,
+        };
+        writeln!(out, "{}{uid}: {}", self.user, catalogue.text(&standing))?;
+        let mut line = |message: &Message| writeln!(out, "  {}", catalogue.text(message));
         for credential in &self.credentials {
-            writeln!(out, "  Device {}", credential.sentence())?;
+            line(&text::status_device(&credential.sentence(catalogue)))?;
         }
         for key in &self.ssh_keys {
-            writeln!(out, "  Hardware ssh key {}", key.sentence())?;
+            line(&text::status_key(&key.sentence(catalogue)))?;
         }
-        let imported = if self.recovery_codes_imported { " (imported, of 8 digits)" } else { "" };
-        writeln!(out, "  Recovery codes left: {}{imported}", self.recovery_codes_left)?;
-        writeln!(out, "  Lock: {}", self.lock.sentence(" from a new place"))?;
+        let left = &self.recovery_codes_left;
+        line(&match self.recovery_codes_imported {
+            true => text::status_recovery_imported(left),
+            false => text::status_recovery(left),
+        })?;
+        line(&text::status_lock(&catalogue.text(&self.lock.message(text::lock_waiting_new_place))))?;
         if self.recovery_lock.failures > 0 {
-            writeln!(out, "  Lock of recovery codes: {}", self.recovery_lock.sentence(""))?;
+            let lock = self.recovery_lock.message(text::lock_waiting);
+            line(&text::status_recovery_lock(&catalogue.text(&lock)))?;
         }
-        writeln!(out, "  Familiar places: {}", self.familiar_places)?;
-        match &self.token {
-            None => writeln!(out, "  Token: none"),
-            Some(token) => writeln!(out, "  Token: {}", token.sentence()),
-        }
+        line(&text::status_places(&self.familiar_places))?;
+        line(&match &self.token {
+            None => text::STATUS_NO_TOKEN,
+            Some(token) => text::status_token(&token.sentence(catalogue)),
+        })
     }
 
     /// Writes it in one line.
@@ -192,14 +204,12 @@ impl Lock {
         Self { state, wait, failures: throttle.failures_of(means) }
     }
 
-    fn sentence(&self, from: &str) -> String {
+    fn message(&self, waiting: fn(&dyn Display, &dyn Display) -> Message) -> Message {
         let Self { state, wait, failures } = self;
         match *state {
-            "disabled" => {
-                format!("disabled after {failures} failures; a recovery code or `qrtotp unlock` lifts it")
-            }
-            "waiting" => format!("the next answer{from} counts in {wait} s ({failures} failures)"),
-            _ => format!("open ({failures} failures)"),
+            "disabled" => text::lock_disabled(failures),
+            "waiting" => waiting(wait, failures),
+            _ => text::lock_open(failures),
         }
     }
 }

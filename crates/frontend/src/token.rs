@@ -1,10 +1,12 @@
 //! A token as output: its state, its code and its QR code, but never a secret.
 
 use qrtotp_account::{Binding, Pending, Record, TokenRefusal};
+use qrtotp_messages::{Catalogue, Message, text};
 use qrtotp_values::ConfigDuration;
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::{clean, utc};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// A token.
 #[derive(Serialize)]
@@ -75,31 +77,31 @@ impl TokenView {
         &self.user
     }
 
-    /// A description in one sentence.
+    /// A description in one sentence of this language.
     #[must_use]
-    pub fn sentence(&self) -> String {
-        let mut text = format!(
-            "{} {} {}; issued {} by {}, expires {}, QR code shown {} of {} times",
-            self.id,
-            self.state,
-            utc(self.since),
-            utc(self.issued),
-            self.issued_by,
-            utc(self.expires),
-            self.shows,
-            self.max_shows
-        );
+    pub fn sentence(&self, catalogue: &Catalogue) -> Cow<'static, str> {
+        let since = utc(self.since);
+        let state = catalogue.text(&match self.state {
+            "shown" => text::token_shown(&since),
+            "consumed" => text::token_consumed(&since),
+            "expired" => text::token_expired(&since),
+            "revoked" => text::token_revoked(&since),
+            _ => text::token_issued(&since),
+        });
+        let (issued, expires) = (utc(self.issued), utc(self.expires));
+        let Self { id, issued_by, shows, max_shows, .. } = self;
+        let mut token =
+            catalogue.text(&text::token(id, &state, &issued, issued_by, &expires, shows, max_shows));
         if let Some(code) = &self.code {
-            text.push_str(&code.sentence());
+            token = catalogue.text(&code.message(&token));
         }
         if !self.keys.is_empty() {
-            text.push_str("; bound to ");
-            text.push_str(&self.keys.join(", "));
+            token = catalogue.text(&text::token_keys(&token, &self.keys.join(", ")));
         }
-        if let Some(pending) = &self.pending {
-            text.push_str(&pending.sentence());
+        if let Some(PendingView { credential, until, .. }) = &self.pending {
+            token = catalogue.text(&text::token_pending(&token, credential, &utc(*until)));
         }
-        text
+        token
     }
 }
 
@@ -113,11 +115,12 @@ impl CodeView {
         Self { state, expires: binding.expires, failures: binding.failures }
     }
 
-    fn sentence(&self) -> String {
+    /// The sentence on the token, with this code.
+    fn message(&self, token: &str) -> Message {
         match self.state {
-            "good" => format!("; its code is good until {}", utc(self.expires)),
-            "tries_used_up" => format!("; its code ended after {} wrong ones", self.failures),
-            _ => format!("; its code expired {}", utc(self.expires)),
+            "good" => text::token_code_good(&token, &utc(self.expires)),
+            "tries_used_up" => text::token_code_ended(&token, &self.failures),
+            _ => text::token_code_expired(&token, &utc(self.expires)),
         }
     }
 }
@@ -131,9 +134,5 @@ impl PendingView {
             shown: credential.created,
             until: credential.created.saturating_add(limit).min(token_expires),
         }
-    }
-
-    fn sentence(&self) -> String {
-        format!("; the QR code of {} waits for its first code until {}", self.credential, utc(self.until))
     }
 }

@@ -65,6 +65,38 @@ pub enum Request {
     Resync,
 }
 
+/// A caller's first message. Callers who read English send their request at once.
+#[derive(PartialEq, Eq)]
+pub enum Opening {
+    /// The language of messages, such as `nl` or `de_AT`; the request follows.
+    Language(String),
+    /// The request.
+    Request(Request),
+}
+
+impl Message for Opening {
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Language(_) => 9,
+            Self::Request(request) => request.kind(),
+        }
+    }
+
+    fn put(&self, to: &mut Writer) {
+        match self {
+            Self::Language(language) => to.cut(language, NAME),
+            Self::Request(request) => request.put(to),
+        }
+    }
+
+    fn take(kind: u8, from: &mut Fields<'_>) -> Result<Self, FrameError> {
+        match kind {
+            9 => Ok(Self::Language(from.line(NAME, "language")?.to_owned())),
+            kind => Request::take(kind, from).map(Self::Request),
+        }
+    }
+}
+
 /// A selection of devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Devices {

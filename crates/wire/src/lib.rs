@@ -22,7 +22,7 @@ mod fields;
 mod tests;
 
 pub use broker::Response;
-pub use caller::{CallerAnswer, Devices, Request};
+pub use caller::{CallerAnswer, Devices, Opening, Request};
 pub use client::{ConnectError, VerifyError, connect, verify};
 pub use connection::{Connection, FRAME_TIME};
 pub use error::{FrameError, MAX_FRAME};

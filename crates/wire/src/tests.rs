@@ -92,6 +92,8 @@ fn arrives<M: Message + PartialEq>(messages: Vec<M>) {
 #[test]
 fn every_message_arrives_as_it_was_sent_and_no_part_of_it_does() {
     arrives(requests());
+    arrives(requests().into_iter().map(Opening::Request).collect());
+    arrives(vec![Opening::Language("nl_BE".into())]);
     arrives(says());
     arrives(answers());
 }

@@ -2,6 +2,7 @@
 
 use crate::cli::{Device, Enroll, Rename, Revoke, Status};
 use crate::error::{Exit, Failure};
+use crate::language::{catalogue, say};
 use crate::picture::{Look, Request as Picture};
 use crate::qr_style::needs_explicit_style;
 use crate::terminal::{Terminal, place};
@@ -9,9 +10,11 @@ use nix::unistd::{User, geteuid};
 use qrtotp_account::Label;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{CodesDelivery, Dialog, EnrollDialog, NoAnswer, QrState, Reply, host_name};
+use qrtotp_messages::{Message, text};
 use qrtotp_policy::{ConfigFile, DEFAULT_PATH};
 use qrtotp_wire::{
-    CallerAnswer, ConnectError, Connection, DEFAULT_SOCKET, Devices, FrameError, Request, Response, connect,
+    CallerAnswer, ConnectError, Connection, DEFAULT_SOCKET, Devices, FrameError, Opening, Request, Response,
+    connect,
 };
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -91,9 +94,7 @@ pub fn resync(socket: &Path, user: Option<String>) -> Result<Exit, Failure> {
 fn own_account(user: Option<String>) -> Result<String, Failure> {
     let own = User::from_uid(geteuid()).ok().flatten().map(|user| user.name);
     if user.is_some() && user != own {
-        let text =
-            "the broker serves only your own account; for another one, run this as root without --socket";
-        return Err(Failure::Refused(text.into()));
+        return Err(Failure::Refused(say(&text::OWN_ACCOUNT_ONLY)));
     }
     Ok(own.unwrap_or_default())
 }
@@ -108,6 +109,10 @@ fn plain(socket: &Path, user: Option<String>, request: &Request) -> Result<Exit,
 fn converse(socket: &Path, request: &Request, terminal: &mut Terminal) -> Result<Exit, Failure> {
     let mut line = connect(socket, CONNECT).map_err(|error| absent(error, socket))?;
     line.last(PATIENCE);
+    let language = catalogue().language();
+    if !language.is_empty() {
+        let _ = line.send(&Opening::Language(language.to_owned())); // a failure is the request's, too
+    }
     line.request(request).map_err(broken)?;
     loop {
         if terminal.wait_for(&line).is_err() {
@@ -122,17 +127,17 @@ fn converse(socket: &Path, request: &Request, terminal: &mut Terminal) -> Result
 }
 
 /// The last word.
-fn ended(say: &Response, terminal: &mut Terminal) -> Option<Result<Exit, Failure>> {
-    match say {
+fn ended(response: &Response, terminal: &mut Terminal) -> Option<Result<Exit, Failure>> {
+    match response {
         Response::Done(text) => {
             if !text.is_empty() {
-                terminal.show(text);
+                terminal.show_text(text);
             }
             Some(Ok(Exit::Done))
         }
         Response::Refused(text) => Some(Err(Failure::Refused(text.clone()))),
         Response::Failed(text) => Some(Err(Failure::Error(text.clone()))),
-        Response::Verdict(_) => Some(Err(Failure::Error("the broker's answer makes no sense here".into()))),
+        Response::Verdict(_) => Some(Err(Failure::Error(say(&text::BROKER_MAKES_NO_SENSE)))),
         _ => None,
     }
 }
@@ -141,17 +146,20 @@ fn ended(say: &Response, terminal: &mut Terminal) -> Option<Result<Exit, Failure
 fn reply(line: &mut Connection, say: Response, terminal: &mut Terminal) -> Result<(), Failure> {
     let answer = match say {
         Response::Output(text) => return Ok(std::io::stdout().write_all(text.as_bytes())?),
-        Response::Ask { prompt, echo } => terminal.ask(&prompt, echo).map(CallerAnswer::Typed),
+        Response::Ask { prompt, echo } => terminal.ask_text(&prompt, echo).map(CallerAnswer::Typed),
         Response::Offer { offer, note } => first_code(terminal, QrState::Now(&offer), note),
         Response::Resumed { minutes, note } => {
             first_code(terminal, QrState::Before { minutes: minutes.into() }, note)
         }
-        Response::RecoveryCodes { codes, note } => match terminal.recovery_codes(&codes, note.as_deref()) {
-            Ok(CodesDelivery::Typed(typed)) => Ok(CallerAnswer::Typed(typed)),
-            Ok(CodesDelivery::Shown) | Err(NoAnswer) => Err(NoAnswer),
-        },
+        Response::RecoveryCodes { codes, note } => {
+            let note = note.map(Message::verbatim); // translated by the broker
+            match terminal.recovery_codes(&codes, note.as_ref()) {
+                Ok(CodesDelivery::Typed(typed)) => Ok(CallerAnswer::Typed(typed)),
+                Ok(CodesDelivery::Shown) | Err(NoAnswer) => Err(NoAnswer),
+            }
+        }
         Response::Show(text) => {
-            terminal.show(&text);
+            terminal.show_text(&text);
             return Ok(());
         }
         Response::PasswordLength(_)
@@ -170,7 +178,8 @@ fn first_code(
     scanned: QrState<'_>,
     note: Option<String>,
 ) -> Result<CallerAnswer, NoAnswer> {
-    Ok(match terminal.first_code(scanned, note.as_deref())? {
+    let note = note.map(Message::verbatim); // translated by the broker
+    Ok(match terminal.first_code(scanned, note.as_ref())? {
         Reply::Code(typed) => CallerAnswer::Typed(typed),
         Reply::Fresh => CallerAnswer::Fresh,
         Reply::GiveUp => CallerAnswer::GiveUp,
@@ -178,20 +187,18 @@ fn first_code(
 }
 
 pub fn absent(error: ConnectError, socket: &Path) -> Failure {
-    let shown = socket.display();
-    Failure::Error(match error {
-        ConnectError::Absent => format!(
-            "nobody listens at {shown}: {error} (as root); or run this command as root, for example: sudo qrtotp …"
-        ),
-        ConnectError::Busy | ConnectError::Untrusted | ConnectError::Io(_) => format!("{shown}: {error}"),
-    })
+    let socket = &socket.display();
+    Failure::Error(say(&match error {
+        ConnectError::Absent => text::broker_absent(socket),
+        ConnectError::Busy => text::broker_busy(socket),
+        ConnectError::Untrusted => text::broker_untrusted(socket),
+        ConnectError::Io(errno) => text::broker_unreachable(socket, &errno),
+    }))
 }
 
 fn broken(error: FrameError) -> Failure {
-    Failure::Error(match error {
-        FrameError::Closed => {
-            "the broker ended the connection; start again, and see its log if it happens again".into()
-        }
-        other => format!("the broker: {other}; start again"),
-    })
+    Failure::Error(say(&match error {
+        FrameError::Closed => text::BROKER_CLOSED,
+        other => text::broker_failed(&other),
+    }))
 }

@@ -4,6 +4,7 @@ use super::list::each_account;
 use crate::cli::{Device, Rename, Revoke};
 use crate::context::{Context, named_or_self, record_name, syslog};
 use crate::error::{Exit, Failure};
+use crate::language::catalogue;
 use qrtotp_account::{CredentialId, EnrolmentStatus, Label, Name};
 use qrtotp_flow::Selection;
 use qrtotp_frontend::DeviceList;
@@ -34,7 +35,7 @@ fn list(context: &Context, user: Option<String>, json: bool) -> Result<Exit, Fai
             Exit::Done
         }
     };
-    devices.write(&mut std::io::stdout().lock(), json)?;
+    devices.write(&mut std::io::stdout().lock(), json, catalogue())?;
     Ok(exit)
 }
 

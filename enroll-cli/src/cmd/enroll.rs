@@ -11,6 +11,7 @@ use crate::terminal::{Terminal, place};
 use nix::unistd::geteuid;
 use qrtotp_account::Label;
 use qrtotp_flow::{Authority, Codes, Dialog, EnrolmentRequest, ExistingCode, host_name};
+use qrtotp_messages::text;
 use qrtotp_policy::PROOF_SERVICE;
 
 pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
@@ -56,7 +57,7 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
     match enrolled.codes {
         Codes::Kept => {}
         Codes::Unchanged => {
-            terminal.show(&format!("\n{} {regenerate}.", Codes::Unchanged.sentence()));
+            terminal.show_text(&format!("\n{} {regenerate}.", text::CODES_UNCHANGED));
         }
         Codes::Lost => {
             return Err(Failure::Error(format!(
@@ -65,7 +66,7 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
         }
     }
     let id = enrolled.credential;
-    terminal.show(&format!("Done: {name} has a new device, {id}. {}", where_asked(&Files::read())));
+    terminal.show_text(&format!("Done: {name} has a new device, {id}. {}", where_asked(&Files::read())));
     Ok(Exit::Done)
 }
 

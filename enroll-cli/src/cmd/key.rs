@@ -43,20 +43,20 @@ pub fn add(context: &Context, args: AddKey) -> Result<Exit, Failure> {
     let label = Label::new(args.label.as_deref().unwrap_or_default());
     let key = NewKey { kind, fingerprint, label };
     let id = qrtotp_flow::register_key(&mut ctx, (name, *uid), &key, existing).map_err(refused)?;
-    terminal.show(&format!("Done: {name} has the hardware ssh key {id}, {fingerprint}."));
+    terminal.show_text(&format!("Done: {name} has the hardware ssh key {id}, {fingerprint}."));
     Ok(Exit::Done)
 }
 
 /// The signature that was made elsewhere.
 fn read_signature(terminal: &mut Terminal, challenge: &str) -> Result<String, Failure> {
-    terminal.show(&format!(
+    terminal.show_text(&format!(
         "Where the key is plugged in, run this with the path of your key:\n\n  \
          echo {challenge} | ssh-keygen -Y sign -n {NAMESPACE} -f ~/.ssh/id_ed25519_sk\n\n\
          Then paste what it prints, from BEGIN to END."
     ));
     let (mut text, mut prompt) = (String::new(), "Signature: ");
     for _ in 0..MOST_LINES {
-        let line = terminal.ask(std::mem::take(&mut prompt), Echo::On);
+        let line = terminal.ask_text(std::mem::take(&mut prompt), Echo::On);
         let line =
             line.map_err(|_| Failure::Refused("no signature was given; nothing was changed".into()))?;
         text.push_str(String::from_utf8_lossy(&line).trim());
@@ -70,11 +70,11 @@ fn read_signature(terminal: &mut Terminal, challenge: &str) -> Result<String, Fa
 
 /// Shows the key before it counts: a process of the user's can have signed with another one.
 fn confirm(terminal: &mut Terminal, key: &str, name: &Name) -> Result<(), Failure> {
-    terminal.show(&format!(
+    terminal.show_text(&format!(
         "This key signed: {key}\n\
          Compare it with what `ssh-keygen -lf` prints for the .pub file where the key was made."
     ));
-    let answer = terminal.ask(&format!("Register it for {name}? [y/N] "), Echo::On);
+    let answer = terminal.ask_text(&format!("Register it for {name}? [y/N] "), Echo::On);
     match answer.unwrap_or_default().as_slice() {
         b"y" | b"Y" | b"yes" => Ok(()),
         _ => Err(Failure::Refused("nothing was changed; answer y, or add --yes".into())),

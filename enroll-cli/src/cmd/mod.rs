@@ -33,7 +33,9 @@ mod watch;
 use crate::cli::{Cli, Command, Device, HardwareKey, Recovery};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::language::say;
 use crate::selftest;
+use qrtotp_messages::text;
 use qrtotp_wire::DEFAULT_SOCKET;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -64,18 +66,14 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Revoke(args), _)
             if (args.bulk.is_any() || args.bulk.json) && (args.one.is_any() || !args.bulk.is_asked()) =>
         {
-            let text = "name one account, or many with --group, --rule, --everyone or --enrolled-before";
-            Err(Failure::Error(text.into()))
+            Err(Failure::Error(say(&text::NAME_ONE_OR_MANY)))
         }
-        (Command::Revoke(args), Some(_)) if args.bulk.is_asked() => Err(Failure::Error(
-            "only root can revoke devices of many accounts: run it with sudo, and without --socket".into(),
-        )),
+        (Command::Revoke(args), Some(_)) if args.bulk.is_asked() => {
+            Err(Failure::Error(say(&text::ONLY_ROOT_REVOKES_MANY)))
+        }
         (Command::Revoke(args), Some(socket)) => broker::device(&socket, Device::Revoke(args.one)),
         (Command::Resync { user }, Some(socket)) => broker::resync(&socket, user),
-        (_, Some(_)) if named => Err(Failure::Error(
-            "the broker can enroll, show the status, look after devices and make recovery codes; leave out --socket"
-                .into(),
-        )),
+        (_, Some(_)) if named => Err(Failure::Error(say(&text::BROKER_CAN))),
         (Command::Selftest(args), _) => selftest::run(&cli.config, &args),
         (Command::Setup(args), _) => setup::run(&cli.config, &args),
         (Command::Init, _) => init::run(&cli.config),
@@ -86,7 +84,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Device(what), None) => device::run(&context()?, what),
         (Command::Revoke(args), None) if args.bulk.is_asked() => {
             revoke::run(&context_for(args.bulk.dry_run)?, &args.bulk)
-        },
+        }
         (Command::Revoke(args), None) => device::run(&context()?, Device::Revoke(args.one)),
         (Command::Reissue(args), _) => reissue::run(&context_for(args.bulk.dry_run)?, &args),
         (Command::Resync { user }, None) => resync::run(&context()?, user),

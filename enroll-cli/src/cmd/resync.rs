@@ -2,6 +2,7 @@
 
 use crate::context::{Account, Context, known_user, named_or_self, syslog};
 use crate::error::{Exit, Failure};
+use crate::language::say;
 use crate::terminal::Terminal;
 use qrtotp_flow::SelfService;
 
@@ -15,6 +16,6 @@ pub fn run(context: &Context, user: Option<String>) -> Result<Exit, Failure> {
     let ctx = &mut context.flow(&store, name.as_str(), &mut log);
     let owner = SelfService { ctx, name: &name, uid, dialog: &mut terminal };
     let found = owner.resync().map_err(|error| Failure::resync(&error))?;
-    writeln!(std::io::stdout(), "{found}")?;
+    writeln!(std::io::stdout(), "{}", say(&found.message()))?;
     Ok(Exit::Done)
 }

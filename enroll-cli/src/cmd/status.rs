@@ -4,6 +4,7 @@ use super::list;
 use crate::cli::{List, Status};
 use crate::context::{Context, record_name};
 use crate::error::{Exit, Failure};
+use crate::language::catalogue;
 use qrtotp_account::Name;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory};
@@ -32,7 +33,7 @@ fn one(context: &Context, typed: &str, json: bool) -> Result<Exit, Failure> {
         view.write_json(&mut out)?;
         return Ok(Exit::Done);
     }
-    view.write(&mut out)?;
+    view.write(&mut out, catalogue())?;
     if let Some(account) = account {
         match user {
             Ok(Some(user)) if user.uid != account.record.uid => writeln!(

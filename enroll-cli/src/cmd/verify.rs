@@ -11,11 +11,11 @@ use std::io::{IsTerminal, Write};
 struct Pipe;
 
 impl Dialog for Pipe {
-    fn show(&mut self, text: &str) {
+    fn show_text(&mut self, text: &str) {
         let _ = writeln!(std::io::stderr(), "qrtotp: {text}");
     }
 
-    fn ask(&mut self, prompt: &str, _: Echo) -> Result<Typed, NoAnswer> {
+    fn ask_text(&mut self, prompt: &str, _: Echo) -> Result<Typed, NoAnswer> {
         if std::io::stdin().is_terminal() {
             let _ = write!(std::io::stderr(), "{prompt}");
         }
@@ -30,7 +30,7 @@ impl LoginHost for Pipe {
 
     fn explain(&mut self, why: &str) {
         if !why.is_empty() {
-            self.show(why);
+            self.show_text(why);
         }
     }
 

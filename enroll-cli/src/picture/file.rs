@@ -2,10 +2,12 @@
 //! root may write to, and reached through no link. It can be taken back, content first.
 
 use crate::error::{Failure, shown};
+use crate::language::say;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use qrtotp_messages::text;
 use qrtotp_store::{TrustError, open_dir};
 use std::ffi::OsString;
 use std::fs::File;
@@ -27,7 +29,7 @@ impl NewFile {
     pub fn create(path: &Path) -> Result<Self, Failure> {
         let path = std::path::absolute(path)?;
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(Failure::Refused(format!("{} is not a file's path", shown(&path))));
+            return Err(Failure::Refused(say(&text::picture_no_path(&shown(&path)))));
         };
         let dir = open_dir(parent).map_err(|error| no_place(&error))?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -76,11 +78,7 @@ impl Drop for NewFile {
 
 fn no_place(error: &TrustError) -> Failure {
     Failure::Refused(match error {
-        TrustError::Untrusted { path, .. } => format!(
-            "{} belongs to somebody else, or others may write to it: no place for a secret; save it in a directory of \
-             your own",
-            shown(path)
-        ),
+        TrustError::Untrusted { path, .. } => say(&text::picture_no_place(&shown(path))),
         other => format!("{other}; save it in another directory"),
     })
 }
@@ -88,10 +86,8 @@ fn no_place(error: &TrustError) -> Failure {
 fn not_made(path: &Path, errno: Errno) -> Failure {
     let path = shown(path);
     match errno {
-        Errno::EEXIST => Failure::Refused(format!(
-            "{path} is there already, and nothing is overwritten; give another name"
-        )),
-        errno => Failure::Error(format!("can't make {path}: {errno}; save it in another directory")),
+        Errno::EEXIST => Failure::Refused(say(&text::picture_there_already(&path))),
+        errno => Failure::Error(say(&text::picture_not_made(&path, &errno))),
     }
 }
 

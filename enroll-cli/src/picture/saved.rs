@@ -4,7 +4,9 @@ use super::art::{Art, Format};
 use super::file::NewFile;
 use crate::error::{Failure, shown};
 use crate::interrupt::{ENDING, Interrupts};
+use crate::language::say;
 use qrtotp_flow::{NoAnswer, Offer};
+use qrtotp_messages::text;
 use qrtotp_otp::{KeyUri, Params, Secret};
 use qrtotp_policy::Brand;
 use std::os::fd::AsFd;
@@ -33,8 +35,7 @@ impl Saved {
     /// Makes the empty file. Refuses before any secret is made: names, places, colours and logos that will
     /// not do.
     pub fn prepare(request: &Request<'_>, brand: &Brand) -> Result<Self, Failure> {
-        let format = Format::of(request.path)
-            .ok_or_else(|| Failure::Refused("--save takes a name that ends in .svg or .png".into()))?;
+        let format = Format::of(request.path).ok_or_else(|| Failure::Refused(say(&text::PICTURE_NAME)))?;
         let art = Art::new(brand).map_err(Failure::Refused)?;
         art.fit(&stand_in(request.issuer, request.account)?).map_err(Failure::Refused)?;
         let interrupts = Interrupts::hold(ENDING).map_err(std::io::Error::from)?;
@@ -47,18 +48,13 @@ impl Saved {
         let path = shown(&self.file.path);
         let title = format!("QR code of a secret: {}, {}", offer.issuer, offer.account);
         let picture = self.art.draw(self.format, &offer.uri, &title)?;
-        self.file.write(&picture).map_err(|error| format!("can't write {path}: {error}"))?;
+        self.file.write(&picture).map_err(|error| say(&text::picture_not_written(&path, &error)))?;
         self.written = true;
-        Ok(if self.ephemeral {
-            format!("The QR code is in {path}, too, until the first code was right or this dialogue ends.\n")
-        } else {
-            format!(
-                "The QR code is in {path}, too, and stays there.\nWarning: that file is a standing key. Anyone who gets hold of \
-                 it or of a backup\nhas the codes of {}\nuntil the device is revoked. Delete it as soon as it was scanned; \
-                 --ephemeral\ndoes that by itself.\n",
-                offer.account
-            )
-        })
+        let saved = match self.ephemeral {
+            true => text::saved_ephemeral(&path),
+            false => text::saved_for_good(&path, &offer.account),
+        };
+        Ok(say(&saved) + "\n")
     }
 
     /// Waits for input, or for a signal that ends the dialogue.
@@ -71,17 +67,15 @@ impl Saved {
         let path = shown(&self.file.path);
         let text = if confirmed && self.written && !self.ephemeral {
             self.file.keep();
-            format!("The picture {path} is still there: delete it once it was scanned.")
+            text::picture_still_there(&path)
         } else {
             match self.file.discard() {
-                Ok(()) if self.written => format!("The picture {path} was deleted."),
-                Ok(()) => format!("No QR code was shown, so {path} was not saved."),
-                Err(error) => {
-                    format!("Warning: {path} could not be deleted ({error}); delete it yourself.")
-                }
+                Ok(()) if self.written => text::picture_deleted(&path),
+                Ok(()) => text::picture_not_saved(&path),
+                Err(error) => text::picture_not_deleted(&path, &error),
             }
         };
-        (text, self.interrupts)
+        (say(&text), self.interrupts)
     }
 }
 

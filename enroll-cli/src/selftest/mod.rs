@@ -45,6 +45,7 @@ pub fn run(path: &Path, args: &Selftest) -> Result<Exit, Failure> {
     // The first process of the new pid namespace: its end is the end of all that it has started.
     let mut inside = Command::new("/proc/self/exe");
     inside.arg0("qrtotp").arg(WORD).arg(if args.json { "json" } else { "text" });
+    inside.env("LC_ALL", "C.UTF-8").env_remove("LANGUAGE"); // the questions are known in English
     let status = inside.arg(&context.config.state_dir.0).status()?;
     match status.code() {
         Some(0) => Ok(Exit::Done),

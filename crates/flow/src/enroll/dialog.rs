@@ -1,6 +1,7 @@
 //! Messages and questions of an enrolment.
 
 use crate::{Dialog, NoAnswer, Typed};
+use qrtotp_messages::Message;
 use qrtotp_otp::Params;
 use zeroize::Zeroizing;
 
@@ -60,7 +61,7 @@ pub trait EnrollDialog: Dialog {
     ///
     /// # Errors
     /// It can't be shown here, or there is no answer; the enrolment ends.
-    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&str>) -> Result<Reply, NoAnswer>;
+    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&Message>) -> Result<Reply, NoAnswer>;
 
     /// Shows the recovery codes, for the only time, and asks for the last group of one of them as a sign that
     /// they were kept. With a `note` on the last answer they need not be shown again.
@@ -70,6 +71,6 @@ pub trait EnrollDialog: Dialog {
     fn recovery_codes(
         &mut self,
         codes: &[Zeroizing<String>],
-        note: Option<&str>,
+        note: Option<&Message>,
     ) -> Result<CodesDelivery, NoAnswer>;
 }

@@ -5,6 +5,7 @@ use super::draft::Draft;
 use super::error::EnrollError;
 use super::request::{Enrolment, TRIES};
 use crate::NoAnswer;
+use qrtotp_messages::text;
 use qrtotp_otp::{Code, Step, matching_step};
 
 /// Empty answers (only Enter) that do not count as wrong codes.
@@ -21,7 +22,8 @@ impl Enrolment<'_, '_> {
                 Some(offer) => QrState::Now(offer),
                 None => QrState::Before { minutes: (now - draft.shown) / 60 },
             };
-            let reply = self.dialog.first_code(scanned, note).map_err(|NoAnswer| EnrollError::NoAnswer)?;
+            let reply =
+                self.dialog.first_code(scanned, note.as_ref()).map_err(|NoAnswer| EnrollError::NoAnswer)?;
             let now = self.ctx.now();
             if !(0..self.ctx.config.enroll.time_limit.as_seconds()).contains(&now.saturating_sub(draft.shown))
             {
@@ -34,7 +36,7 @@ impl Enrolment<'_, '_> {
             };
             if typed.trim_ascii().is_empty() && self.progress.empty < EMPTY_ANSWERS {
                 self.progress.empty += 1;
-                note = Some("Type the digits that the app shows.");
+                note = Some(text::TYPE_THE_DIGITS);
                 continue;
             }
             self.count_guess(draft)?;
@@ -49,7 +51,7 @@ impl Enrolment<'_, '_> {
             if self.progress.wrong >= TRIES {
                 return Err(EnrollError::WrongCodes);
             }
-            note = Some("That was not the code. Wait for the next one and type that.");
+            note = Some(text::NOT_THE_CODE);
         }
     }
 }

@@ -17,7 +17,7 @@ pub(super) use authorize::permitted;
 pub(super) use commit::{AccountSnapshot, Addition, record_id};
 pub use dialog::{CodesDelivery, EnrollDialog, Offer, QrState, Reply};
 pub use error::EnrollError;
-pub use recovery::{ABOUT_CODES, Codes};
+pub use recovery::Codes;
 pub(super) use recovery::{hand_over, replace_codes};
 pub use request::{Authority, Enrolled, EnrolmentRequest, ExistingCode};
 pub(super) use token_code::try_token_code;

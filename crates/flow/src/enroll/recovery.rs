@@ -5,6 +5,7 @@ use super::dialog::{CodesDelivery, EnrollDialog};
 use crate::{Ctx, NoAnswer};
 use qrtotp_account::{EnrolmentStatus, Name, Record, RecoveryCode, RecoverySet};
 use qrtotp_audit::{ChainedLines, Event, Kind};
+use qrtotp_messages::{Message, text};
 use qrtotp_store::{Account, StoreError, StoreExt};
 
 /// Wrong answers after which the codes are given up.
@@ -21,24 +22,14 @@ pub enum Codes {
     Lost,
 }
 
-/// The purpose of recovery codes, to be shown above them.
-pub const ABOUT_CODES: &str = "\
-Recovery codes: each one replaces a code of the app once, for the day when
-the phone is lost or broken. Write them down or print them, and keep them
-apart from the phone. They are not shown again.
-
-";
-
 impl Codes {
     /// A sentence for the user, unless they were handed over.
     #[must_use]
-    pub fn sentence(self) -> &'static str {
+    pub fn sentence(self) -> Option<Message> {
         match self {
-            Self::Kept => "",
-            Self::Unchanged => "The recovery codes stay as they are.",
-            Self::Lost => {
-                "The recovery codes were not confirmed and are not valid; the next login makes new ones."
-            }
+            Self::Kept => None,
+            Self::Unchanged => Some(text::CODES_UNCHANGED),
+            Self::Lost => Some(text::CODES_NOT_CONFIRMED),
         }
     }
 }
@@ -126,12 +117,8 @@ fn attempt(
         Ok(true) => Ok(lines),
         Ok(false) | Err(_) => {
             dialog.show(match wanted {
-                Wanted::WhereOwed => {
-                    "These recovery codes could not be kept: do not use them. The next login makes new ones."
-                }
-                Wanted::Instead => {
-                    "These recovery codes could not be kept: do not use them. The old ones are still valid."
-                }
+                Wanted::WhereOwed => text::CODES_NOT_KEPT,
+                Wanted::Instead => text::CODES_NOT_REPLACED,
             });
             Err(kept.err().map_or("changed_meanwhile", |error| error.reason()))
         }
@@ -140,11 +127,11 @@ fn attempt(
 
 fn acknowledged(
     codes: &[RecoveryCode],
-    mut ask: impl FnMut(Option<&str>) -> Result<CodesDelivery, NoAnswer>,
+    mut ask: impl FnMut(Option<&Message>) -> Result<CodesDelivery, NoAnswer>,
 ) -> Result<&'static str, &'static str> {
     let mut note = None;
     for _ in 0..TRIES {
-        let typed = match ask(note).map_err(|NoAnswer| "no_answer")? {
+        let typed = match ask(note.as_ref()).map_err(|NoAnswer| "no_answer")? {
             CodesDelivery::Shown => return Ok("shown"),
             CodesDelivery::Typed(typed) => typed,
         };
@@ -154,7 +141,7 @@ fn acknowledged(
         if codes.iter().any(|code| code.ends_with(&typed)) {
             return Ok("acknowledged");
         }
-        note = Some("That is the last group of none of them: it has four characters.");
+        note = Some(text::NO_SUCH_GROUP);
     }
     Err("not_acknowledged")
 }

@@ -5,6 +5,7 @@ use super::request::{Enrolment, TRIES};
 use crate::{Ctx, Echo, NoAnswer};
 use qrtotp_account::{Name, Token, TokenCode, TokenId, TokenRefusal, hash_code};
 use qrtotp_audit::{Event, Kind};
+use qrtotp_messages::text;
 use qrtotp_store::{Account, StoreExt};
 use std::time::Duration;
 
@@ -24,11 +25,11 @@ impl Enrolment<'_, '_> {
         binding.check(now)?;
         let mut refusal = TokenRefusal::CodeWrong;
         for _ in 0..TRIES {
-            let prompt = "One-time code from your administrator: ";
-            let typed = self.dialog.ask(prompt, Echo::On).map_err(|NoAnswer| EnrollError::NoAnswer)?;
+            let typed =
+                self.dialog.ask(text::ASK_TOKEN_CODE, Echo::On).map_err(|NoAnswer| EnrollError::NoAnswer)?;
             let dialog = &mut *self.dialog;
             let wait = |seconds| {
-                dialog.show(&format!("Wrong codes were typed before: this one is checked in {seconds} s."));
+                dialog.show(text::wait_for_check(&seconds));
                 dialog.wait(Duration::from_secs(u64::from(seconds)));
             };
             match try_token_code(self.ctx, name, id, &typed, wait) {
@@ -47,7 +48,7 @@ impl Enrolment<'_, '_> {
                 .reason(TokenRefusal::CodeWrong.as_str())
                 .token(id)
                 .emit(self.ctx.audit);
-            self.dialog.show("That was not right.");
+            self.dialog.show(text::NOT_RIGHT);
         }
         Err(refusal.into())
     }

@@ -2,10 +2,11 @@
 
 use crate::refusal::Refusal;
 use crate::verification::{Recorded, Verification};
-use crate::{LoginHost, LookupError, Outcome, UNAVAILABLE, Unproven};
+use crate::{LoginHost, LookupError, Outcome, Unproven};
 use qrtotp_account::{CredentialId, Label};
 use qrtotp_audit::{AuditSink, Event, Kind, Subject, Verdict};
 use qrtotp_clock::Answered;
+use qrtotp_messages::{Message, text};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ pub(crate) struct Ending {
     reason: &'static str,
     detail: Cow<'static, str>,
     /// For the user.
-    message: Cow<'static, str>,
+    message: Option<Message>,
     /// The device that decides without an answer.
     device: Option<(CredentialId, Label)>,
     /// The answer that decides.
@@ -29,19 +30,17 @@ pub(crate) struct Ending {
 }
 
 /// What follows a refusal at its fixed time.
-#[derive(Clone, Copy)]
 pub(super) enum Last {
     /// Nothing; but before it, the modules after us lose the password.
     WithholdPassword,
     /// A text.
-    Show(&'static str),
+    Show(Message),
 }
 
 impl Ending {
     #[inline(never)] // one copy in the module
     fn new(verdict: Verdict, reason: &'static str, detail: Cow<'static, str>) -> Box<Self> {
-        let message = Cow::Borrowed("");
-        Box::new(Self { verdict, reason, detail, message, device: None, answer: None, slow: None })
+        Box::new(Self { verdict, reason, detail, message: None, device: None, answer: None, slow: None })
     }
 
     pub(crate) fn denied(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Box<Self> {
@@ -70,7 +69,7 @@ impl Ending {
 
     /// Denied because something on our side is broken. The message says nothing about the account.
     pub(crate) fn broken(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Box<Self> {
-        Self::denied(reason, detail).showing(UNAVAILABLE)
+        Self::denied(reason, detail).showing(text::UNAVAILABLE)
     }
 
     pub(crate) fn lookup_failed(error: &LookupError) -> Box<Self> {
@@ -96,13 +95,9 @@ impl Ending {
         ending
     }
 
-    pub(crate) fn showing(self: Box<Self>, message: impl Into<Cow<'static, str>>) -> Box<Self> {
-        self.with_message(message.into())
-    }
-
     #[inline(never)]
-    fn with_message(mut self: Box<Self>, message: Cow<'static, str>) -> Box<Self> {
-        self.message = message;
+    pub(crate) fn showing(mut self: Box<Self>, message: Message) -> Box<Self> {
+        self.message = Some(message);
         self
     }
 
@@ -134,12 +129,12 @@ pub(crate) fn finish(
     host: &mut dyn LoginHost,
     mut ending: Box<Ending>,
 ) -> Outcome {
-    if !ending.message.is_empty() {
-        host.show(&ending.message);
+    if let Some(message) = ending.message.take() {
+        host.show(message);
     }
     // After the last conversation, in which the application may have replaced the user.
     if ending.verdict != Verdict::Denied && !host.is_same_user() {
-        let slow = ending.slow;
+        let slow = ending.slow.take();
         ending = Ending::user_changed();
         ending.slow = slow;
     }

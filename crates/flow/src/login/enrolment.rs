@@ -15,12 +15,7 @@ use crate::{
 use qrtotp_account::{EnrolmentStatus, Label, Name, Record, TokenId};
 use qrtotp_audit::PrimaryFactor;
 use qrtotp_clock::Answered;
-
-/// The message for every refused answer, the same for every account.
-pub const NOT_ENROLLED_HERE: &str =
-    "That did not work. Check your password, or ask your administrator to let you enrol.";
-const CODES_WERE_LOST: &str =
-    "Your last recovery codes were never confirmed, so they are not valid. Here are new ones.";
+use qrtotp_messages::text;
 
 impl Login<'_, '_> {
     /// Handles an answer that asks to enrol.
@@ -32,7 +27,7 @@ impl Login<'_, '_> {
     ) -> Result<Box<Ending>, Box<Ending>> {
         self.same_user()?;
         self.enrol(account, factor)
-            .map_err(|why| Ending::unproven(why).at_fixed_time(answered, Last::Show(NOT_ENROLLED_HERE)))
+            .map_err(|why| Ending::unproven(why).at_fixed_time(answered, Last::Show(text::NOT_ENROLLED_HERE)))
     }
 
     /// Enrols a first device. An error: the dialogue did not begin.
@@ -154,13 +149,12 @@ impl Login<'_, '_> {
         let request = EnrolmentRequest { name, uid, label: &label, authority, host };
         match enroll(&mut self.ctx, &mut dialog, request) {
             Ok(enrolled) => {
-                let text = match enrolled.codes {
-                    Codes::Lost => Codes::Lost.sentence(),
-                    Codes::Kept | Codes::Unchanged => "From now on logins ask for a code of the app.",
-                };
-                Ending::accepted("enrolled", enrolled.credential, label).showing(format!("Enrolled. {text}"))
+                Ending::accepted("enrolled", enrolled.credential, label).showing(match enrolled.codes {
+                    Codes::Lost => text::ENROLLED_CODES_LOST,
+                    Codes::Kept | Codes::Unchanged => text::ENROLLED,
+                })
             }
-            Err(error) if error.is_refusal() => Ending::denied(error.reason(), "").showing(error.to_string()),
+            Err(error) if error.is_refusal() => Ending::denied(error.reason(), "").showing(error.message()),
             Err(error) => Ending::broken(error.reason(), ""),
         }
     }
@@ -182,6 +176,6 @@ impl Login<'_, '_> {
         };
         let contact = self.ctx.config.brand.contact.as_deref();
         let dialog = PromptDialog::new(self.host, &host_name(), contact, &self.ctx.subject.tty);
-        hand_over(&mut self.ctx, Ok(account), &mut dialog.with_lead(CODES_WERE_LOST));
+        hand_over(&mut self.ctx, Ok(account), &mut dialog.with_lead(text::CODES_WERE_LOST));
     }
 }

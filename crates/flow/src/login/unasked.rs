@@ -8,6 +8,7 @@ use crate::refusal::Refusal;
 use crate::{FirstPass, Options};
 use qrtotp_account::{CredentialId, EnrolmentStatus, KeyFingerprint, Label, Name, Record};
 use qrtotp_audit::PrimaryFactor;
+use qrtotp_messages::{Message, text};
 use qrtotp_policy::{FirstLogin, Outcome};
 use qrtotp_store::Account;
 use qrtotp_values::EARLIEST_PLAUSIBLE;
@@ -22,7 +23,7 @@ impl Login<'_, '_> {
             });
         }
         if let Some(message) = self.ruling.message.take() {
-            return Err(Ending::refused(Refusal::RuleDenied).showing(message));
+            return Err(Ending::refused(Refusal::RuleDenied).showing(Message::verbatim(message)));
         }
         if let Some(conflict) = self.ruling.conflict(self.options) {
             return Err(Ending::broken("arguments_invalid", conflict));
@@ -53,11 +54,8 @@ impl Login<'_, '_> {
         let Entry::Allow { days } = entry(self.ctx.config, record.as_ref(), self.ctx.now()) else {
             return Ok(());
         };
-        let days =
-            if days == 1 { "Today is the last day".to_owned() } else { format!("{days} days are left") };
-        Err(Ending::ignored("grace_period").showing(format!(
-            "{days} to log in without a second factor. `qrtotp enroll` sets one up; it takes two minutes."
-        )))
+        let message = if days == 1 { text::GRACE_LAST_DAY } else { text::grace_days(&days) };
+        Err(Ending::ignored("grace_period").showing(message))
     }
 
     /// By an earlier code from the same place. With `forward_pass` the password is proven first.

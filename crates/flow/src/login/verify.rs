@@ -5,13 +5,13 @@ use super::ending::Ending;
 use super::factor::Factor;
 use crate::answer::Answer;
 use crate::answer_place::AnswerPlace;
-use crate::ask::TWO_CODES;
 use crate::refusal::Refusal;
 use crate::verification::{Proof, Recorded, Rules, Verification};
 use crate::verify::{simulate_for_unknown, verify_and_record};
-use crate::{Echo, FirstPass, UNAVAILABLE, Unproven};
+use crate::{Echo, FirstPass, Unproven};
 use qrtotp_account::{FactorKind, Name, ThrottleRules};
 use qrtotp_audit::{Event, Kind};
+use qrtotp_messages::text;
 use qrtotp_policy::FirstLogin;
 use qrtotp_store::StoreError;
 
@@ -59,8 +59,8 @@ impl Login<'_, '_> {
             verification: Verification::Refused { why: Refusal::TwoCodesDue, .. }, ..
         }) = recorded
         {
-            self.host.show("Too many wrong codes came from your network today.");
-            if let Ok(typed) = self.host.ask(TWO_CODES, Echo::Off) {
+            self.host.show(text::NETWORK_GUESSES);
+            if let Ok(typed) = self.host.ask(text::QUESTION_TWO_CODES, Echo::Off) {
                 // A client that answers every question with the same text must not count as guessing.
                 self.ruling.one_field = answer.is_code(&typed);
                 if self.ruling.one_field {
@@ -130,12 +130,10 @@ impl Login<'_, '_> {
         match verification {
             Verification::Accepted { proof, codes_due, .. } => {
                 if let Proof::Recovery { left } = proof {
-                    self.host.show(&format!(
-                        "That was a recovery code; {left} are left. If your device is lost, have it revoked."
-                    ));
+                    self.host.show(text::recovery_code_used(left));
                 }
-                if let Some(text) = verification.notice() {
-                    self.host.show(&text);
+                if let Some(notice) = verification.notice() {
+                    self.host.show(notice);
                 }
                 if let (true, Some((name, _))) = (*codes_due, account) {
                     self.hand_over_owed_codes(name, factor);
@@ -153,7 +151,7 @@ impl Login<'_, '_> {
     }
 
     pub(super) fn broken(&mut self, error: &StoreError) -> Box<Ending> {
-        Ending::unproven(self.unreadable(error)).showing(UNAVAILABLE)
+        Ending::unproven(self.unreadable(error)).showing(text::UNAVAILABLE)
     }
 
     /// Why the record can't be used. Damage is an event of its own.

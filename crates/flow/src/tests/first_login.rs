@@ -49,7 +49,7 @@ fn is_refused(w: &mut World, mut human: Human, reason: &str) -> Human {
     let before = w.store.load(&World::name()).unwrap();
     assert_eq!(login(w, &mut human), Outcome::Denied, "{reason}");
     assert_eq!(w.reason(), reason);
-    assert_eq!(human.shown, [NOT_ENROLLED_HERE]);
+    assert_eq!(human.shown, [text::NOT_ENROLLED_HERE.to_string()]);
     assert_eq!((human.prompts.len(), human.waits.len()), (1, 1), "{reason}");
     assert!(human.offers.is_empty());
     assert_eq!(w.store.load(&World::name()).unwrap(), before);
@@ -231,7 +231,7 @@ fn what_is_no_token_code_is_refused_like_enter() {
     let mut human = answer("ABCD-EFGH");
     assert_eq!(login(&mut w, &mut human), Outcome::Denied);
     assert_eq!(w.reason(), "token_code_wrong");
-    assert_eq!((human.shown, human.rehearsals), (vec![NOT_ENROLLED_HERE.to_owned()], 0));
+    assert_eq!((human.shown, human.rehearsals), (vec![text::NOT_ENROLLED_HERE.to_string()], 0));
     let token = w.store.load(&World::name()).unwrap().unwrap().record.token.unwrap();
     assert_eq!(token.binding.unwrap().failures, 1, "it counts");
     for _ in 0..9 {

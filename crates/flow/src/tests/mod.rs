@@ -27,6 +27,7 @@ use super::*;
 use qrtotp_account::{Label, Name};
 use qrtotp_audit::{AuditSink, Entry, Subject};
 use qrtotp_clock::Clock;
+use qrtotp_messages::{Message, text};
 use qrtotp_otp::{KeyUri, Params, Secret, Strength, code_at};
 use qrtotp_policy::Config;
 use qrtotp_store::{FileStore, PrimaryFailures, StoreError, StoreExt};
@@ -124,10 +125,10 @@ impl Human {
 }
 
 impl Dialog for Human {
-    fn show(&mut self, text: &str) {
+    fn show_text(&mut self, text: &str) {
         self.shown.push(text.to_owned());
     }
-    fn ask(&mut self, prompt: &str, _: Echo) -> Result<Typed, NoAnswer> {
+    fn ask_text(&mut self, prompt: &str, _: Echo) -> Result<Typed, NoAnswer> {
         self.prompts.push(prompt.to_owned());
         if let Some(uri) = prompt.lines().find(|line| line.starts_with("otpauth://")) {
             self.offers.push((uri.trim().to_owned(), String::new()));
@@ -187,7 +188,7 @@ impl LoginHost for Human {
 }
 
 impl EnrollDialog for Human {
-    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
+    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&Message>) -> Result<Reply, NoAnswer> {
         match scanned {
             QrState::Now(offer) if note.is_none() => {
                 self.offers.push((offer.uri.to_string(), offer.key.to_string()));
@@ -195,7 +196,7 @@ impl EnrollDialog for Human {
             QrState::Now(_) => {}
             QrState::Before { minutes } => self.shown.push(format!("scanned {minutes} minutes ago")),
         }
-        let typed = self.ask(note.unwrap_or("first code"), Echo::On)?;
+        let typed = self.ask_text(&note.map_or("first code".into(), ToString::to_string), Echo::On)?;
         Ok(match typed.as_slice() {
             b"n" => Reply::Fresh,
             b"q" => Reply::GiveUp,
@@ -205,7 +206,7 @@ impl EnrollDialog for Human {
     fn recovery_codes(
         &mut self,
         codes: &[Zeroizing<String>],
-        _: Option<&str>,
+        _: Option<&Message>,
     ) -> Result<CodesDelivery, NoAnswer> {
         self.codes = codes.iter().map(|code| code.to_string()).collect();
         match self.acknowledge {

@@ -1,5 +1,6 @@
 //! The dialogue that fits into one question of PAM.
 use super::*;
+use qrtotp_messages::Catalogue;
 use qrtotp_otp::qr::{Polarity, Style};
 use qrtotp_policy::FirstLogin;
 
@@ -9,17 +10,33 @@ struct Line {
     answers: VecDeque<Vec<u8>>,
     asked: Vec<String>,
     shown: Vec<String>,
+    catalogue: Catalogue,
 }
 
 impl Dialog for Line {
-    fn show(&mut self, text: &str) {
+    fn show_text(&mut self, text: &str) {
         self.shown.push(text.to_owned());
     }
-    fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
+    fn ask_text(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
         assert_eq!(echo, Echo::On);
         self.asked.push(prompt.to_owned());
         self.answers.pop_front().map(Typed::new).ok_or(NoAnswer)
     }
+    fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+}
+
+/// English, Dutch and German, compiled as the package does it.
+fn catalogues() -> [Catalogue; 3] {
+    ["", "nl", "de"].map(|language| {
+        let source = format!("{}/../../po/{language}.po", env!("CARGO_MANIFEST_DIR"));
+        let compiled = || std::process::Command::new("msgfmt").args(["--output-file=-", &source]).output();
+        match language {
+            "" => Catalogue::default(),
+            _ => Catalogue::new(language, compiled().expect("msgfmt (gettext) is needed").stdout).unwrap(),
+        }
+    })
 }
 
 /// Enrols alice on `host` over ssh with these answers and returns all questions.
@@ -28,12 +45,17 @@ fn questions(issuer: &str, host: &str, answers: &[&str]) -> Vec<String> {
 }
 
 fn questions_at(tty: &str, issuer: &str, host: &str, answers: &[&str]) -> Vec<String> {
+    questions_in(Catalogue::default(), tty, issuer, host, answers)
+}
+
+fn questions_in(catalogue: Catalogue, tty: &str, issuer: &str, host: &str, answers: &[&str]) -> Vec<String> {
     let mut w = World::new();
     w.config.defaults.first_login = FirstLogin::Enroll;
     w.config.issuer = Some(issuer.into());
     w.config.brand.contact = Some("help desk, second floor".into());
     let mut line = Line {
         answers: answers.iter().map(|answer| answer.as_bytes().to_vec()).collect(),
+        catalogue,
         ..Line::default()
     };
     let (name, label, authority) = (World::name(), Label::default(), Authority::PrimaryFactor);
@@ -135,7 +157,13 @@ fn nothing_stands_below_a_picture_but_the_question() {
 }
 
 /// The questions about an offer whose QR code holds the whole URI.
-fn questions_about(tty: &str, issuer: &str, account: &str, answers: &[&str]) -> Vec<String> {
+fn questions_about(
+    catalogue: &Catalogue,
+    tty: &str,
+    issuer: &str,
+    account: &str,
+    answers: &[&str],
+) -> Vec<String> {
     let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
     let uri = Zeroizing::new(format!("otpauth://totp/{issuer}:{account}?secret={key}&issuer={issuer}"));
     let groups = key.as_bytes().chunks(4).map(|group| String::from_utf8(group.to_vec()).unwrap());
@@ -149,13 +177,14 @@ fn questions_about(tty: &str, issuer: &str, account: &str, answers: &[&str]) -> 
     };
     let mut line = Line {
         answers: answers.iter().map(|answer| answer.as_bytes().to_vec()).collect(),
+        catalogue: catalogue.clone(),
         ..Line::default()
     };
     let contact =
         "the help desk on the second floor, telephone 4711, or helpdesk@example.com at any time of day";
     let mut dialog = PromptDialog::new(&mut line, &"h".repeat(64), Some(contact), tty);
     let _ = dialog.first_code(QrState::Now(&offer), None);
-    let note = "a note of many words ".repeat(6);
+    let note = Message::verbatim("a note of many words ".repeat(6));
     let _ = dialog.first_code(QrState::Now(&offer), Some(&note));
     let _ = dialog.first_code(QrState::Before { minutes: 12345 }, Some(&note));
     line.asked
@@ -164,10 +193,14 @@ fn questions_about(tty: &str, issuer: &str, account: &str, answers: &[&str]) -> 
 #[test]
 fn no_line_of_a_question_is_wider_than_77_columns_and_the_window_that_it_asks_for_is_enough() {
     let (mut sizes, mut sides) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+    let catalogues = catalogues();
     let issuers = (1..=64).map(|letters| "x".repeat(letters));
     for issuer in issuers.chain([20, 40, 64].map(|letters| "%C3%BC".repeat(letters))) {
-        for (tty, account) in [("ssh", "alice"), ("ssh", &"a".repeat(32)), ("tty1", "alice"), ("", "alice")] {
-            for question in questions_about(tty, &issuer, account, &["i", "a", "h", "k", "A"]) {
+        let places = [("ssh", "alice"), ("ssh", &"a".repeat(32)), ("tty1", "alice"), ("", "alice")];
+        for (catalogue, (tty, account)) in
+            catalogues.iter().flat_map(|catalogue| places.map(|at| (catalogue, at)))
+        {
+            for question in questions_about(catalogue, tty, &issuer, account, &["i", "a", "h", "k", "A"]) {
                 for line in question.lines() {
                     assert!(line.chars().count() <= 77, "{tty} {}: {line}", issuer.len());
                 }
@@ -242,14 +275,29 @@ fn no_line_of_a_question_about_recovery_codes_is_wider_than_77_columns() {
     let (_, codes) = qrtotp_account::RecoverySet::generate(START).unwrap();
     let codes: Vec<_> = codes.iter().map(qrtotp_account::RecoveryCode::display).collect();
     let lead = "This lead is a sentence of so many words that it takes more than one line of a prompt, and it goes on.";
-    for note in [None, Some("That is the last group of none of them: it has four characters.")] {
+    for note in [None, Some(&text::NO_SUCH_GROUP)] {
         let mut line = Line { answers: [b"skip".to_vec()].into(), ..Line::default() };
         PromptDialog::new(&mut line, "bastion", None, "ssh")
-            .with_lead(lead)
+            .with_lead(Message::verbatim(lead.to_owned()))
             .recovery_codes(&codes, note)
             .unwrap();
         assert!(line.asked[0].lines().all(|line| line.chars().count() <= 77), "{}", line.asked[0]);
-        assert!(line.asked[0].ends_with(ACKNOWLEDGE));
+        assert!(line.asked[0].ends_with(&text::ACKNOWLEDGE.to_string()));
+    }
+}
+
+#[test]
+fn the_usual_first_login_fits_into_80_by_24_in_every_language() {
+    for catalogue in catalogues() {
+        let language = catalogue.language().to_owned();
+        for tty in ["ssh", "pts/1"] {
+            let asked = questions_in(catalogue.clone(), tty, "Example Corp", "bastion", &[]);
+            let lines: Vec<_> = asked[0].trim_start_matches('\n').lines().collect();
+            assert!(lines.len() <= 24, "{language}: {}", asked[0]);
+            assert!(lines.iter().all(|line| line.chars().count() <= 77), "{language}: {}", asked[0]);
+            assert!(!asked[0].contains("80x"), "{language}: {}", asked[0]);
+            assert_eq!(asked[0].contains("key as text"), language.is_empty(), "{}", asked[0]);
+        }
     }
 }
 

@@ -260,21 +260,21 @@ fn recovery_codes_on_a_screen_die_with_the_device_they_were_made_for() {
         at_the_codes: Box<dyn FnMut()>,
     }
     impl Dialog for Parked {
-        fn show(&mut self, text: &str) {
-            self.human.show(text);
+        fn show_text(&mut self, text: &str) {
+            self.human.show_text(text);
         }
-        fn ask(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
-            self.human.ask(prompt, echo)
+        fn ask_text(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
+            self.human.ask_text(prompt, echo)
         }
     }
     impl EnrollDialog for Parked {
-        fn first_code(&mut self, scanned: QrState<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
+        fn first_code(&mut self, scanned: QrState<'_>, note: Option<&Message>) -> Result<Reply, NoAnswer> {
             self.human.first_code(scanned, note)
         }
         fn recovery_codes(
             &mut self,
             codes: &[Zeroizing<String>],
-            note: Option<&str>,
+            note: Option<&Message>,
         ) -> Result<CodesDelivery, NoAnswer> {
             (self.at_the_codes)();
             self.human.recovery_codes(codes, note)

@@ -63,7 +63,7 @@ fn where_no_device_is_enrolled_nothing_is_asked() {
 fn whose_clock_is_how_far_off_is_said() {
     let credential = CredentialId::from_random([1; 6]);
     for (ahead, words) in [(240, "240 s ahead of this host's"), (-30, "30 s behind this host's")] {
-        let said = Resynchronized { credential, ahead }.to_string();
+        let said = Resynchronized { credential, ahead }.message().to_string();
         assert!(said.starts_with(&format!("Done: the clock of {credential} is {words}.")), "{said}");
     }
 }

@@ -14,6 +14,7 @@ use crate::sshd::{Settings, program};
 use pam_stack::{Action, Code, Entry, Facts, Kind, Part, Stack, Step};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_frontend::StatusView;
+use qrtotp_messages::Catalogue;
 use qrtotp_policy::Outcome;
 use qrtotp_store::Store;
 use std::io::Write;
@@ -170,6 +171,6 @@ fn account(context: &Context, user: &str) -> Result<(String, bool), Failure> {
     let account = store.load(&name)?;
     let mut text = b"Account: ".to_vec();
     let view = StatusView::new(&name, account.as_ref(), &context.config, SystemClock.now());
-    view.write(&mut text)?;
+    view.write(&mut text, Catalogue::ENGLISH)?;
     Ok((String::from_utf8_lossy(&text).into_owned(), view.is_enrolled()))
 }

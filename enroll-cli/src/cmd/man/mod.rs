@@ -72,6 +72,7 @@ fn page(command: &Command, path: &[&str]) -> io::Result<Vec<u8>> {
     subcommands(&mut more, command, path);
     examples(&mut more, path);
     exit_status(&mut more);
+    environment(&mut more);
     files(&mut more);
     see_also(&mut more, path);
     more.to_writer(&mut page)?;
@@ -113,6 +114,15 @@ fn exit_status(roff: &mut Roff) {
         roff.text([bold(code)]);
         roff.text([roman(what)]);
     }
+}
+
+fn environment(roff: &mut Roff) {
+    roff.control("SH", ["ENVIRONMENT"]);
+    roff.control("TP", []);
+    roff.text([bold("LC_ALL"), roman(", "), bold("LC_MESSAGES"), roman(", "), bold("LANG")]);
+    let what = "The first one that is set names the language of messages for users without root, \
+                if it is a UTF-8 locale. Everything else is in English.";
+    roff.text([roman(what)]);
 }
 
 fn files(roff: &mut Roff) {

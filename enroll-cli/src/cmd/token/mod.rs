@@ -15,6 +15,7 @@ use json::JsonList;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::AdminError;
 use qrtotp_frontend::TokenView;
+use qrtotp_messages::Catalogue;
 use qrtotp_store::Store;
 use std::io::Write;
 
@@ -39,7 +40,7 @@ fn list(context: &Context, json: bool) -> Result<Exit, Failure> {
         if json {
             list.item(&mut out, &view)
         } else {
-            writeln!(out, "{:<20} {}", view.user(), view.sentence())
+            writeln!(out, "{:<20} {}", view.user(), view.sentence(Catalogue::ENGLISH))
         }
     })?;
     list.end(&mut out)?;
@@ -58,7 +59,7 @@ fn show(context: &Context, user: &str, json: bool) -> Result<Exit, Failure> {
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(&view).map_err(std::io::Error::from)?)?;
     } else {
-        writeln!(out, "{}: {}", view.user(), view.sentence())?;
+        writeln!(out, "{}: {}", view.user(), view.sentence(Catalogue::ENGLISH))?;
     }
     Ok(Exit::Done)
 }

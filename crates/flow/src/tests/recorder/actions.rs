@@ -226,14 +226,14 @@ pub(super) struct Person<'a> {
 }
 
 impl Dialog for Person<'_> {
-    fn show(&mut self, _: &str) {}
-    fn ask(&mut self, _: &str, _: Echo) -> Result<Typed, NoAnswer> {
+    fn show_text(&mut self, _: &str) {}
+    fn ask_text(&mut self, _: &str, _: Echo) -> Result<Typed, NoAnswer> {
         Err(NoAnswer)
     }
 }
 
 impl EnrollDialog for Person<'_> {
-    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&str>) -> Result<Reply, NoAnswer> {
+    fn first_code(&mut self, scanned: QrState<'_>, note: Option<&Message>) -> Result<Reply, NoAnswer> {
         let mut code = self.code.clone();
         if let (QrState::Now(offer), None) = (scanned, note) {
             let uri = KeyUri::parse(&offer.uri, Strength::Normal).unwrap();
@@ -263,7 +263,7 @@ impl EnrollDialog for Person<'_> {
     fn recovery_codes(
         &mut self,
         _: &[Zeroizing<String>],
-        _: Option<&str>,
+        _: Option<&Message>,
     ) -> Result<CodesDelivery, NoAnswer> {
         Ok(CodesDelivery::Shown)
     }
