@@ -365,7 +365,8 @@ fn checkpoints_of_the_same_second_have_a_file_each_and_the_last_one_is_whole() {
 #[test]
 fn a_process_that_keeps_the_lock_of_the_hosts_chain_stops_no_command_for_long() {
     let (sandbox, _) = logged_in();
-    let steps = "flock /var/lib/qrtotp sleep 60 & lock=$!; sleep 1; qrtotp audit checkpoint; kill $lock";
+    let steps =
+        "flock --no-fork /var/lib/qrtotp sleep 60 & lock=$!; sleep 1; qrtotp audit checkpoint; kill $lock";
     let said = sandbox.run(&["timeout", "40", "sh", "-c", steps]).success();
     assert!(said.stderr.contains("cannot write /var/lib/qrtotp/host-chain"), "{said:?}");
     let line = sandbox.log.wait(&["event=checkpoint", "count="]);
