@@ -38,8 +38,11 @@ use qrtotp_wire::DEFAULT_SOCKET;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Runs the task of an internal helper process; `None` if this process is not one.
+/// Runs the task of an internal helper process, or answers a shell; `None` if this process is for neither.
 pub fn internal(mut words: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    if completions::answer() {
+        return Some(ExitCode::SUCCESS);
+    }
     match words.next()? {
         word if word == import::OWNER_WORD => Some(import::run_as_owner(words)),
         word if word == selftest::WORD => Some(selftest::run_inside(words)),

@@ -5,7 +5,7 @@
 use super::words::first_login_of;
 use crate::cmd::doctor::Ways;
 use qrtotp_policy::{
-    Compiled, Config, Damaged, Facts, Finding, FirstLogin, Known, Outcome, Severity, Unasked,
+    Compiled, Config, Damaged, Decision, Facts, Finding, FirstLogin, Known, Outcome, Severity, Unasked,
 };
 use qrtotp_values::UnixTime;
 
@@ -91,6 +91,32 @@ pub fn findings(
         guard.recent()?;
     }
     Ok(guard.found)
+}
+
+/// Whether an admin has a device, or gets in without one at all of these services if they ask for codes.
+pub fn gets_in_at_all(
+    config: &Config,
+    host: &Host<'_>,
+    admin: &Person,
+    services: &[String],
+    now: UnixTime,
+) -> Result<bool, Damaged> {
+    let guard = Guard { config, host, now, found: Vec::new() };
+    let gets_in = |service: &String| {
+        let login = match service.as_str() {
+            "sshd" => Login { service, rhost: ELSEWHERE, tty: "ssh" },
+            _ => Login { service, rhost: "", tty: "pts/0" },
+        };
+        // An account without a password proves itself by a token only.
+        let proves = admin.token || !admin.is_locked || guard.skips(admin, login)?;
+        Ok(proves && guard.end(admin, login)? == End::In)
+    };
+    for service in services {
+        if !admin.device && !gets_in(service)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 struct Guard<'g> {
@@ -288,18 +314,13 @@ impl Guard<'_> {
         key: Option<bool>,
         hardware_key: bool,
     ) -> Result<End, Damaged> {
-        let Login { service, rhost, tty } = login;
-        let by = if service == "sudo" { person.name.as_str() } else { "" };
-        let facts = Facts { user: Some(&person.name), service, tty, by, rhost, key, now: self.now };
-        // Nobody has a familiar place before the first right code.
-        let mut known = Known { groups: || person.gids.clone(), hardware_key, familiar: false };
-        let decision = self.config.rules.decide(&facts, &mut known, None)?;
+        let decision = self.decision(person, login, key, hardware_key)?;
         match decision.outcome.unwrap_or_else(|| self.config.default_outcome()) {
             Outcome::Deny => return Ok(End::Denied(decision.rule.to_owned())),
-            Outcome::Code | Outcome::TwoCodes if !person.device && (self.host.asks)(service) => {}
+            Outcome::Code | Outcome::TwoCodes if !person.device && (self.host.asks)(login.service) => {}
             Outcome::Skip | Outcome::Code | Outcome::TwoCodes => return Ok(End::In),
         }
-        let enrols = self.config.enroll.services.iter().any(|known| *known == service);
+        let enrols = self.config.enroll.services.iter().any(|known| *known == login.service);
         let (first_login, until) = first_login_of(self.config, &decision);
         let lets_in = match first_login {
             FirstLogin::Deny => false,
@@ -308,6 +329,31 @@ impl Guard<'_> {
             FirstLogin::Allow => until.is_some_and(|until| until.days_left(self.now) > 0),
         };
         Ok(if lets_in { End::In } else { End::NoDevice })
+    }
+
+    fn decision<'d>(
+        &'d self,
+        person: &Person,
+        login: Login<'_>,
+        key: Option<bool>,
+        hardware_key: bool,
+    ) -> Result<Decision<'d>, Damaged> {
+        let Login { service, rhost, tty } = login;
+        let by = if service == "sudo" { person.name.as_str() } else { "" };
+        let facts = Facts { user: Some(&person.name), service, tty, by, rhost, key, now: self.now };
+        // Nobody has a familiar place before the first right code.
+        let mut known = Known { groups: || person.gids.clone(), hardware_key, familiar: false };
+        self.config.rules.decide(&facts, &mut known, None)
+    }
+
+    /// Whether no code is asked for, with a key or without one.
+    fn skips(&self, person: &Person, login: Login<'_>) -> Result<bool, Damaged> {
+        for key in [None, Some(false), Some(true)] {
+            if self.decision(person, login, key, false)?.outcome == Some(Outcome::Skip) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -614,5 +660,30 @@ mod tests {
         let host =
             Host { actor: Some(person("anna", &[], false)), emergency: breakglass(None, false), ..host() };
         assert_eq!(found("[policy]\nemergency = ['breakglass']", &host), []);
+    }
+
+    #[test]
+    fn an_admin_without_a_device_gets_in_only_at_services_that_let_them_enrol_or_ask_for_no_code() {
+        let text = |more: &str| format!("{more}\n[[rule]]\nname = 'a'\nuser = ['robot']\nthen = 'skip'\n");
+        let enrols = text("[defaults]\nfirst_login = 'enroll'\n[enroll]\nservices = ['sshd']");
+        let tokens = text("[defaults]\nfirst_login = 'token'");
+        let anna = || person("anna", &[0], false);
+        let locked = |token| Person { is_locked: true, token, ..anna() };
+        for (text, admin, services, gets_in) in [
+            (text(""), person("anna", &[0], true), &["sshd", "sudo"][..], true),
+            (text(""), anna(), &["sshd"], false),
+            (text(""), Person { is_locked: true, ..person("robot", &[0], false) }, &["sshd", "sudo"], true),
+            (enrols.clone(), anna(), &["sshd"], true),
+            (enrols.clone(), anna(), &["sshd", "sudo"], false),
+            (enrols, locked(false), &["sshd"], false),
+            (tokens.clone(), anna(), &["sshd"], false),
+            (tokens, locked(true), &["sshd"], true),
+        ] {
+            let source = SourceFile { path: "x".into(), bytes: text.clone().into() };
+            let config = compile(&[source], &Groups).unwrap().config;
+            let services: Vec<String> = services.iter().map(|name| (*name).to_owned()).collect();
+            let found = gets_in_at_all(&config, &host(), &admin, &services, NOW).unwrap();
+            assert_eq!(found, gets_in, "{admin:?} at {services:?}: {text}");
+        }
     }
 }

@@ -94,16 +94,37 @@ pub fn run(config: &Path, socket: Option<PathBuf>, args: &Doctor) -> Result<Exit
     Ok(if report.verdict() == Severity::Fail { Exit::Refused } else { Exit::Done })
 }
 
-/// The current failures of PAM and sshd, as texts to compare.
-pub fn failures(config_path: &Path, config: &Config) -> Vec<String> {
+/// A finding about PAM or sshd that is no better than a warning, to be compared with others.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub id: &'static str,
+    pub severity: Severity,
+    /// A single one.
+    subject: String,
+    what: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.subject, self.what)
+    }
+}
+
+/// The current problems of PAM and sshd.
+pub fn problems(config_path: &Path, config: &Config) -> Vec<Problem> {
     let (files, sshd, mut report) = (Files::read(), Sshd::ask(), Report::new(0));
     let known =
         pam::Known { config_path, config: Some(config), sshd: sshd.primary(), sshd_service: sshd.service() };
     pam::check(&files, &known, &mut report);
     module::check(&files, &mut report);
     sshd::check(&sshd, &files, Some(config), &mut report);
-    let failed = report.findings.into_iter().filter(|finding| finding.severity == Severity::Fail);
-    failed.map(|finding| format!("{}: {}", finding.subject, finding.what)).collect()
+    let found = report.findings.into_iter().filter(|finding| finding.severity >= Severity::Warn);
+    let each = |finding: Finding| {
+        let Finding { id, severity, subject, what, .. } = finding;
+        let subjects: Vec<String> = subject.split(", ").map(str::to_owned).collect();
+        subjects.into_iter().map(move |subject| Problem { id, severity, subject, what: what.clone() })
+    };
+    found.flat_map(each).collect()
 }
 
 /// A finding about the configuration while no PAM file names the module: no login is denied yet.

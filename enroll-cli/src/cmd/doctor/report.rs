@@ -246,6 +246,9 @@ impl Report {
                     writeln!(out, "      {label}: {text}")?;
                 }
             }
+            if *severity != Severity::Ok && super::fix::can_mend(id) {
+                writeln!(out, "      mend: `qrtotp doctor --fix {id}` shows what it would change")?;
+            }
         }
         Ok(())
     }
