@@ -15,6 +15,7 @@ mod interrupt;
 mod no_echo;
 mod picture;
 mod program;
+mod progress;
 mod qr_style;
 mod replaced_file;
 mod selftest;

@@ -1,9 +1,10 @@
 //! Devices for output: never a secret.
 
+use crate::local;
 use qrtotp_account::{Credential, CredentialState, Name, SshKey};
 use qrtotp_store::Account;
 use qrtotp_values::UnixTime;
-use qrtotp_values::text::{clock_offset, utc};
+use qrtotp_values::text::clock_offset;
 use serde::Serialize;
 use std::io::Write;
 
@@ -56,7 +57,7 @@ impl SshKeyView {
 
     pub(crate) fn sentence(&self) -> String {
         let Self { id, r#type, fingerprint, .. } = self;
-        format!("{id}{}: {type}, {fingerprint}; registered {}", quoted(&self.label), utc(self.created))
+        format!("{id}{}: {type}, {fingerprint}; registered {}", quoted(&self.label), local(self.created))
     }
 }
 
@@ -154,8 +155,8 @@ impl CredentialView {
             self.digits,
             self.period,
             self.origin,
-            utc(self.created),
-            self.last_used.map_or("never".into(), utc),
+            local(self.created),
+            self.last_used.map_or("never".into(), local),
         )
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::TokenView;
 use crate::device::{CredentialView, SshKeyView};
+use crate::local;
 use qrtotp_account::{EnrolmentStatus, FactorKind, Name, SetKind, Side, Throttle, ThrottleRules};
 use qrtotp_flow::Person;
 use qrtotp_policy::Config;
 use qrtotp_store::Account;
 use qrtotp_values::UnixTime;
-use qrtotp_values::text::utc;
 use serde::Serialize;
 use std::io::Write;
 
@@ -134,7 +134,7 @@ impl StatusView {
     /// Writing to `out` fails.
     pub fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
         let uid = self.uid.map(|uid| format!(" (uid {uid})")).unwrap_or_default();
-        let since = self.revoked.map(|at| format!(" on {}", utc(at))).unwrap_or_default();
+        let since = self.revoked.map(|at| format!(" on {}", local(at))).unwrap_or_default();
         writeln!(out, "{}{uid}: {}{since}", self.user, self.standing)?;
         for credential in &self.credentials {
             writeln!(out, "  Device {}", credential.sentence())?;
@@ -163,11 +163,11 @@ impl StatusView {
         let keys = self.ssh_keys.len();
         writeln!(
             out,
-            "{:<20} {:<10} devices {:<2} last used {:<20} recovery codes {:<2} lock {:<8} token {}{}{}",
+            "{:<20} {:<10} devices {:<2} last used {:<25} recovery codes {:<2} lock {:<8} token {}{}{}",
             self.user,
             self.standing,
             self.credentials.len(),
-            self.last_used.map_or("never".into(), utc),
+            self.last_used.map_or("never".into(), local),
             self.recovery_codes_left,
             self.lock.state,
             self.token.as_ref().map_or("none", |token| token.state),

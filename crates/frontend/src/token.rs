@@ -1,9 +1,10 @@
 //! A token as output: its state, its code and its QR code, but never a secret.
 
+use crate::local;
 use qrtotp_account::{Binding, Pending, Record, TokenRefusal};
 use qrtotp_values::ConfigDuration;
 use qrtotp_values::UnixTime;
-use qrtotp_values::text::{clean, utc};
+use qrtotp_values::text::clean;
 use serde::Serialize;
 
 /// A token.
@@ -82,10 +83,10 @@ impl TokenView {
             "{} {} {}; issued {} by {}, expires {}, QR code shown {} of {} times",
             self.id,
             self.state,
-            utc(self.since),
-            utc(self.issued),
+            local(self.since),
+            local(self.issued),
             self.issued_by,
-            utc(self.expires),
+            local(self.expires),
             self.shows,
             self.max_shows
         );
@@ -115,9 +116,9 @@ impl CodeView {
 
     fn sentence(&self) -> String {
         match self.state {
-            "good" => format!("; its code is good until {}", utc(self.expires)),
+            "good" => format!("; its code is good until {}", local(self.expires)),
             "tries_used_up" => format!("; its code ended after {} wrong ones", self.failures),
-            _ => format!("; its code expired {}", utc(self.expires)),
+            _ => format!("; its code expired {}", local(self.expires)),
         }
     }
 }
@@ -134,6 +135,6 @@ impl PendingView {
     }
 
     fn sentence(&self) -> String {
-        format!("; the QR code of {} waits for its first code until {}", self.credential, utc(self.until))
+        format!("; the QR code of {} waits for its first code until {}", self.credential, local(self.until))
     }
 }

@@ -9,9 +9,9 @@ use crate::error::{Exit, Failure};
 use crate::terminal::unbuffered_stdout;
 use qrtotp_account::{Name, Token, TokenCode};
 use qrtotp_flow::{AdminError, Issue};
+use qrtotp_frontend::local;
 use qrtotp_store::{FileStore, Store};
 use qrtotp_values::ConfigDuration;
-use qrtotp_values::text::utc;
 use std::fs::File;
 use std::io::Write;
 
@@ -117,7 +117,7 @@ fn put(out: &mut File, target: &Target, (gone, issued): &Issued) -> std::io::Res
     match issued {
         None => writeln!(out, "; a newer one is left, so there is no code"),
         Some((token, code)) => {
-            write!(out, ", {} expires {} code ", token.id, utc(token.expires))?;
+            write!(out, ", {} expires {} code ", token.id, local(token.expires))?;
             out.write_all(code.display().as_bytes())?;
             out.write_all(b"\n")
         }

@@ -26,6 +26,7 @@ use nix::unistd::{Uid, User};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{Applied, Config, ConfigError, Damaged, applied_path};
 use qrtotp_store::FileStore;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 pub fn run(path: &Path, what: cli::Config) -> Result<Exit, Failure> {
@@ -56,6 +57,13 @@ pub fn an_admin_gets_in(config: &Config, store: &FileStore, services: &[String])
     let found: Result<Vec<bool>, Damaged> = found.collect();
     let damaged = |Damaged| Failure::Error("the rules are damaged; run `qrtotp config apply`".into());
     Ok(found.map_err(damaged)?.contains(&true))
+}
+
+/// Whether this account has a device and can become root, and no other.
+pub fn is_last_admin(store: &FileStore, name: &str) -> bool {
+    let accounts = host::Accounts { store: Some(store), now: SystemClock.now() };
+    let admins = accounts.admins().filter(|admin| admin.device).map(|admin| admin.name);
+    admins.collect::<BTreeSet<_>>().into_iter().eq([name.to_owned()])
 }
 
 /// The configuration in force, the newest applied one if it differs, and the bytes of the file.

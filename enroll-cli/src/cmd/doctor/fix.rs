@@ -85,7 +85,14 @@ pub fn run(path: &Path, id: &str, args: &Doctor, findings: &[Finding]) -> Result
         Cure::Setup(services) => setup::run(path, &set_up(args, services_of(services, &subjects))),
         Cure::Pam(candidates) => {
             let changes = pam_changes(&subjects, *candidates).ok_or_else(|| by_hand(first))?;
-            setup::make(path, &context(path, args)?, &changes, With::Password, &set_up(args, Vec::new()), Some(id))
+            setup::make(
+                path,
+                &context(path, args)?,
+                &changes,
+                With::Password,
+                &set_up(args, Vec::new()),
+                Some(id),
+            )
         }
         Cure::SshdSettings => {
             let (change, with) = sshd_settings().ok_or_else(|| by_hand(first))?;
@@ -187,8 +194,7 @@ fn with_permit(text: &str) -> Vec<String> {
 /// The text without one of our auth lines, or without all but one.
 fn with_one_line(text: &str) -> Vec<String> {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let ours: Vec<usize> =
-        (0..lines.len()).filter(|at| is_auth(lines[*at]) && is_ours(lines[*at])).collect();
+    let ours: Vec<usize> = (0..lines.len()).filter(|at| is_auth(lines[*at]) && is_ours(lines[*at])).collect();
     let without = |gone: &dyn Fn(usize) -> bool| -> String {
         let kept = lines.iter().enumerate().filter(|(at, _)| !gone(*at));
         kept.map(|(_, line)| *line).collect()
@@ -229,9 +235,7 @@ fn sshd_settings() -> Option<(Change, With)> {
 
 /// Other failures would hold at once.
 fn reload(args: &Doctor, findings: &[Finding]) -> Result<Exit, Failure> {
-    let other = |finding: &&Finding| {
-        finding.severity == Severity::Fail && finding.id != "sshd-not-reloaded"
-    };
+    let other = |finding: &&Finding| finding.severity == Severity::Fail && finding.id != "sshd-not-reloaded";
     if let Some(other) = findings.iter().find(other) {
         return Err(Failure::Refused(format!("first mend this, or it holds at once: {}", other.what)));
     }
@@ -258,7 +262,11 @@ fn own_files(path: &Path, args: &Doctor, finding: &Finding) -> Result<Exit, Fail
     let mut out = std::io::stdout();
     for Rights { file, before, after } in &rights {
         let file = file.display();
-        writeln!(out, "{file}: uid {} -> {}, mode {:04o} -> {:04o}", before.uid, after.uid, before.mode, after.mode)?;
+        writeln!(
+            out,
+            "{file}: uid {} -> {}, mode {:04o} -> {:04o}",
+            before.uid, after.uid, before.mode, after.mode
+        )?;
     }
     if rights.iter().any(|rights| rights.before.uid != rights.after.uid || rights.before.mode & WRITE != 0) {
         writeln!(out, "Others could write to some of them: look what is in them first.")?;
@@ -275,7 +283,8 @@ fn wrong_rights(path: &Path) -> Vec<Rights> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     let parts = dir.join("conf.d");
     let more = parts.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
-    let config: Vec<PathBuf> = [dir.to_owned(), path.to_owned(), applied_path(path), parts].into_iter().chain(more).collect();
+    let config: Vec<PathBuf> =
+        [dir.to_owned(), path.to_owned(), applied_path(path), parts].into_iter().chain(more).collect();
     let store = Context::look(path).map(|context| context.config.state_dir.0).unwrap_or_default();
     let inside = store.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
     let hidden: Vec<PathBuf> = [dir.join("seal.key"), store.clone()].into_iter().chain(inside).collect();
@@ -326,7 +335,9 @@ mod tests {
     fn lines_are_changed_as_they_stand() {
         let ours = "auth sufficient pam_qrtotp.so nullok\n";
         let text = format!("# auth pam_qrtotp.so\nauth requisite pam_unix.so\n{ours}{REST}");
-        let changed = format!("# auth pam_qrtotp.so\nauth requisite pam_unix.so\nauth       required     pam_qrtotp.so nullok\n{REST}");
+        let changed = format!(
+            "# auth pam_qrtotp.so\nauth requisite pam_unix.so\nauth       required     pam_qrtotp.so nullok\n{REST}"
+        );
         assert_eq!(required(&text), [changed]);
         assert_eq!(with_permit(ours.trim_end()), [format!("{ours}{PERMIT}")]);
         let twice = with_one_line(&format!("{ours}x\n{ours}"));

@@ -22,13 +22,13 @@ use crate::sshd::program;
 use backup::Backup;
 pub use backup::Rights;
 pub use diff::unified;
-pub use plan::{Change, PERMIT, sshd_drop_in};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pam_stack::OURS;
+pub use plan::{Change, PERMIT, sshd_drop_in};
 use plan::{DROP_IN, Factors, plan};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_values::text::utc;
+use qrtotp_frontend::local;
 use qrtotp_values::{ConfigDuration, UnixTime};
 use serde_json::json;
 use std::io::Write;
@@ -94,7 +94,7 @@ pub fn make(
             out,
             "Done. Log in from a second terminal, and there, as root: qrtotp setup --keep\n\
              Without that everything is undone at {}.",
-            utc(until)
+            local(until)
         )?,
     }
     Ok(Exit::Done)
@@ -188,12 +188,7 @@ struct Done {
     undone_at: Option<UnixTime>,
 }
 
-fn apply(
-    changes: &[Change],
-    args: &Setup,
-    goal: &Goal<'_>,
-    trial: Option<&Trial>,
-) -> Result<Done, Failure> {
+fn apply(changes: &[Change], args: &Setup, goal: &Goal<'_>, trial: Option<&Trial>) -> Result<Done, Failure> {
     // Ctrl-C, also at the trial's questions, takes everything back.
     let interrupts = Interrupts::hold(ENDING).map_err(std::io::Error::from)?;
     let known = (goal.problems)();
