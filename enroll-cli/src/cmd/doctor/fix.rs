@@ -2,6 +2,7 @@
 //! settings change as `qrtotp setup` changes them: shown first, checked, tried, and undone unless confirmed.
 
 use super::files::Files;
+use super::pam::SSHD;
 use super::report::{Finding, Severity};
 use super::sshd_files::SshdFiles;
 use super::stacks::{Primary, Service};
@@ -10,9 +11,10 @@ use crate::cmd::config;
 use crate::cmd::setup::{self, Change, PERMIT, Rights, unified};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use pam_stack::{Entry, Kind, OURS, Part};
+use pam_stack::{Kind, OURS, Part};
 use qrtotp_policy::{PROOF_SERVICE, applied_path};
 use qrtotp_values::ConfigDuration;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -80,7 +82,8 @@ pub fn run(path: &Path, id: &str, args: &Doctor, findings: &[Finding]) -> Result
     let Some((_, cure)) = CURES.iter().find(|(known, _)| *known == id) else {
         return Err(by_hand(first));
     };
-    let subjects: Vec<&str> = found.iter().flat_map(|finding| finding.subject.split(", ")).collect();
+    let subjects: BTreeSet<&str> = found.iter().flat_map(|finding| finding.subject.split(", ")).collect();
+    let subjects: Vec<&str> = subjects.into_iter().collect();
     match cure {
         Cure::Setup(services) => setup::run(path, &set_up(args, services_of(services, &subjects))),
         Cure::Pam(candidates) => {
@@ -153,11 +156,11 @@ fn pam_changes(services: &[&str], candidates: fn(&str) -> Vec<String>) -> Option
     for name in services {
         let file = tree.file(name)?;
         let before = tree.text(&file).filter(|text| !text.contains(char::REPLACEMENT_CHARACTER))?;
-        let asks_password =
-            tree.stack(name, Part::Auth).entries.iter().any(|entry: &Entry| entry.kind() == Kind::Password);
-        let primary = if asks_password { Primary::Pam } else { Primary::Program };
         let fits = |after: &String| {
             let tree = tree.with(&file, after);
+            let auth = tree.stack(name, Part::Auth);
+            let asks_password = auth.entries.iter().any(|entry| entry.kind() == Kind::Password);
+            let primary = if *name == SSHD && !asks_password { Primary::Program } else { Primary::Pam };
             let service = Service::read(&tree, name, primary);
             let whole = Part::ALL.iter().all(|part| tree.stack(name, *part).faults.is_empty());
             *after != before && whole && service.asks() && service.findings().is_empty()
@@ -225,7 +228,7 @@ fn sshd_settings() -> Option<(Change, With)> {
     let read = SshdFiles::below(Path::new("/"), &|_| None).read;
     read.iter().find(|read| *read == Path::new("/etc/ssh/sshd_config.d"))?;
     let tree = Files::read().tree;
-    let entries = tree.stack("sshd", Part::Auth).entries;
+    let entries = tree.stack(SSHD, Part::Auth).entries;
     let with = match entries.iter().any(|entry| entry.kind() == Kind::Password) {
         true => With::Password,
         false => With::Key,

@@ -41,7 +41,7 @@ fn bash_completes_users_and_the_devices_of_the_user_that_was_typed() {
     assert!(sandbox.run(&["qrtotp", "device", "list", "alice"]).stdout.contains("Tablet"));
     let both = typed(&sandbox, &BASH, &[BASH_STARTS, "qrtotp revoke \t\t--nothing"]);
     assert!(both.contains("alice") && both.contains("bobby"), "{both}");
-    typed(&sandbox, &BASH, &[BASH_STARTS, "qrtotp revo\tbo\t--al\t"]);
+    typed(&sandbox, &BASH, &[BASH_STARTS, "qrtotp revo\tbo\t--al\t--yes"]);
     assert!(sandbox.run(&["qrtotp", "status", "bobby"]).stdout.contains("revoked"));
 }
 
@@ -52,7 +52,10 @@ fn zsh_completes_at_the_first_tab_and_fish_does() {
         ["autoload -U compinit; compinit -u -D", "qrtotp device rename al\t--credential \t--label Tablet"];
     let shown = typed(&sandbox, &["zsh", "-f", "-i"], &lines);
     assert!(sandbox.run(&["qrtotp", "device", "list", "alice"]).stdout.contains("Tablet"), "{shown}");
-    let fish = |line: &str| sandbox.run(&["fish", "-c", &format!("complete -C '{line}'")]).success().stdout;
+    let fish = |line: &str| {
+        let own = "XDG_DATA_DIRS=/usr/local/share:/usr/share";
+        sandbox.run(&["env", own, "fish", "-c", &format!("complete -C '{line}'")]).success().stdout
+    };
     assert_eq!(fish("qrtotp unlock a"), "alice\n");
     assert!(fish("qrtotp device rename alice --credential ").starts_with("c-"));
 }
@@ -71,10 +74,11 @@ fn a_user_without_root_is_told_no_names_and_no_error_comes_into_the_line() {
         &["revoke", "bobby", "--credential", "''"],
     ] {
         let said = sandbox.run_as("alice", &["sh", "-c", &ask(words)]).success();
-        assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("", ""), "{words:?}");
+        assert!(said.stderr.is_empty(), "{words:?}: {said:?}");
+        assert!(said.stdout.lines().all(|line| line.starts_with("--")), "{words:?}: {said:?}");
     }
     let as_root = || sandbox.run(&["sh", "-c", &ask(&["status", "al"])]).success();
     assert_eq!(as_root().stdout, "alice");
     sandbox.run(&["sh", "-c", "echo nonsense >/etc/qrtotp/seal.key"]).success();
-    assert_eq!((as_root().stdout, as_root().stderr), (String::new(), String::new()));
+    assert!(!as_root().stdout.contains("alice") && as_root().stderr.is_empty());
 }
