@@ -9,6 +9,7 @@ mod explain;
 mod guard;
 mod host;
 mod list;
+mod login_end;
 mod objections;
 mod sshd;
 mod test;
@@ -53,7 +54,8 @@ pub fn an_admin_gets_in(config: &Config, store: &FileStore, services: &[String])
     let now = SystemClock.now();
     let accounts = host::Accounts { store: Some(store), now };
     let host = accounts.host(&[], &|_| true, Ways::default());
-    let found = accounts.admins().map(|admin| guard::gets_in_at_all(config, &host, &admin, services, now));
+    let found =
+        accounts.admins().map(|admin| login_end::gets_in_at_all(config, &host, &admin, services, now));
     let found: Result<Vec<bool>, Damaged> = found.collect();
     let damaged = |Damaged| Failure::Error("the rules are damaged; run `qrtotp config apply`".into());
     Ok(found.map_err(damaged)?.contains(&true))
