@@ -310,8 +310,8 @@ pub struct Doctor {
     /// Show what would mend the findings of this id, if that is mechanical and can be undone
     #[arg(long, value_name = "ID", conflicts_with_all = ["problems", "json"])]
     pub fix: Option<String>,
-    /// Change it. PAM files and sshd's settings as `qrtotp setup --apply` does: undone after 10 minutes without
-    /// `qrtotp setup --keep`
+    /// Change it. PAM files and sshd's settings as `qrtotp setup --apply` does: undone after 10 minutes
+    /// without `qrtotp setup --keep`
     #[arg(long, requires = "fix")]
     pub apply: bool,
     /// Without a timer, if you can undo it at the console

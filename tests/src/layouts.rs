@@ -57,7 +57,7 @@ impl Layout {
         services.chain(options).collect()
     }
 
-    /// Debian packages with modules that it names. They are unpacked, not installed: their services would start.
+    /// Debian packages with modules that it names, unpacked but not installed: their services would start.
     pub fn packages(&self) -> impl Iterator<Item = &str> {
         self.head("packages").unwrap_or_default().split_whitespace()
     }

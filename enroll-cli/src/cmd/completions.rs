@@ -1,6 +1,6 @@
-//! `qrtotp completions SHELL`: a script by which a shell asks this program for what can be typed next, and the
-//! answers. Users and devices are those of the store, so root alone is told them. An answer never fails: what
-//! can't be had is left out.
+//! `qrtotp completions SHELL`: a script by which a shell asks this program for what can be typed next, and
+//! the answers. Users and devices are those of the store, so root alone is told them. An answer never fails:
+//! what can't be had is left out.
 
 use crate::cli::Cli;
 use crate::context::Context;

@@ -1,4 +1,4 @@
-//! How a login would end by a configuration: the guard's question. It calls the same `decide` that logins call.
+//! How a login would end by a configuration, for the guard. It calls the same `decide` that logins call.
 
 use super::words::first_login_of;
 use crate::cmd::doctor::Ways;

@@ -134,8 +134,7 @@ fn set_up(args: &Doctor, services: Vec<String>) -> Setup {
     }
 }
 
-/// The services to set up: those that are there of `fixed`, or the subjects. `setup` takes the second words of
-/// a command, such as sudo-i, with the first.
+/// The services to set up: those that are there of `fixed`, or the subjects. `setup sudo` takes sudo-i, too.
 fn services_of(fixed: &[&str], subjects: &[&str]) -> Vec<String> {
     let tree = Files::read().tree;
     let first = |name: &&str| match *name {
@@ -222,8 +221,8 @@ fn required(text: &str) -> Vec<String> {
     vec![text.split_inclusive('\n').map(line).collect()]
 }
 
-/// sshd's settings as `setup` writes them, with the factor that its PAM file leaves to it. `None`: they are so
-/// already, or sshd does not read them.
+/// sshd's settings as `setup` writes them, with the factor that its PAM file leaves to it. `None`: they are
+/// so already, or sshd does not read them.
 fn sshd_settings() -> Option<(Change, With)> {
     let read = SshdFiles::below(Path::new("/"), &|_| None).read;
     read.iter().find(|read| *read == Path::new("/etc/ssh/sshd_config.d"))?;

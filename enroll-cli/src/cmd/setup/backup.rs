@@ -40,8 +40,8 @@ pub struct Rights {
 }
 
 impl Rights {
-    /// The change that makes it root's, or the caller's own, and takes these bits of the mode away. `None`: it
-    /// is right, or no file or directory.
+    /// The change that makes it root's, or the caller's own, and takes these bits of the mode away. `None`:
+    /// it is right, or no file or directory.
     pub fn without(file: &Path, bits: u32) -> Option<Self> {
         let found = file.symlink_metadata().ok().filter(|found| found.is_file() || found.is_dir())?;
         let before = Access { uid: found.uid(), mode: found.mode() & 0o7777 };

@@ -164,7 +164,7 @@ fn ready(context: &Context, args: &Setup) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the changes must lead to.
+/// The result that the changes must have.
 struct Goal<'g> {
     /// The findings of `doctor` that are no better than warnings.
     problems: &'g dyn Fn() -> Vec<Problem>,

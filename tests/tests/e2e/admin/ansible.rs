@@ -8,8 +8,8 @@ use qrtotp_tests::{
 
 const ROLE: &str = "/root/ansible";
 
-/// alice and robot may become root; alice has a password, robot a key. `more`: variables of the role, besides services and
-/// users.
+/// alice and robot may become root; alice has a password, robot a key. `more`: variables of the role, besides
+/// services and users.
 fn host(more: &str) -> Sandbox {
     let sandbox = Sandbox::bare(State::Tmpfs("size=4m"));
     sandbox.make_writable("/usr");

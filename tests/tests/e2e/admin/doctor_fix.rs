@@ -1,5 +1,5 @@
-//! `qrtotp doctor --fix`: a fault is planted, doctor names it, the fix shows and then makes the change, doctor
-//! is silent about it, and `setup --undo` brings the fault back.
+//! `qrtotp doctor --fix`: a fault is planted, doctor names it, the fix shows and then makes the change,
+//! doctor is silent about it, and `setup --undo` brings the fault back.
 
 use qrtotp_tests::{Phone, Sandbox};
 use std::fmt::Debug;
