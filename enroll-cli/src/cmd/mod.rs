@@ -10,6 +10,7 @@ mod config;
 mod device;
 pub mod doctor;
 mod enroll;
+mod fix;
 mod import;
 mod init;
 mod key;
@@ -58,6 +59,10 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
     match (cli.command, socket) {
         (Command::Verify { stdin_json: true, .. }, socket) => {
             portal::run(&socket.unwrap_or_else(|| DEFAULT_SOCKET.into()))
+        }
+        (Command::Doctor(args), socket) if args.fix.is_some() => {
+            let id = args.fix.clone().unwrap_or_default();
+            fix::run(&cli.config, socket.filter(|_| named).as_deref(), &id, &args)
         }
         (Command::Doctor(args), socket) => doctor::run(&cli.config, socket.filter(|_| named), &args),
         (Command::Enroll(args), Some(socket)) => broker::enroll(&socket, &cli.config, args),

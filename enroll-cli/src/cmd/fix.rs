@@ -1,15 +1,12 @@
 //! `qrtotp doctor --fix ID`: mends findings whose cure is mechanical and can be undone. PAM files and sshd's
 //! settings change as `qrtotp setup` changes them: shown first, checked, tried, and undone unless confirmed.
 
-use super::files::Files;
-use super::pam::SSHD;
-use super::report::{Finding, Severity};
-use super::sshd_files::SshdFiles;
-use super::stacks::{Primary, Service};
+use super::config;
+use super::doctor::report::{Finding, Severity};
+use super::doctor::{self, Files, Primary, Service, SshdFiles};
+use super::setup::{self, Change, PERMIT, Rights, unified};
 use crate::cli::{self, Doctor, Setup, With};
-use crate::cmd::config;
-use crate::cmd::setup::{self, Change, PERMIT, Rights, unified};
-use crate::context::Context;
+use crate::context::{Context, config_file};
 use crate::error::{Exit, Failure};
 use pam_stack::{Kind, OURS, Part};
 use qrtotp_policy::{PROOF_SERVICE, applied_path};
@@ -18,10 +15,11 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+const SSHD: &str = "sshd";
 /// As `setup` has it by default.
 const CONFIRM: ConfigDuration = ConfigDuration::seconds(600);
 /// The service that proves passwords, as the package ships it.
-const PROOF: &str = include_str!("../../../../conf/pam.d/qrtotp");
+const PROOF: &str = include_str!("../../../conf/pam.d/qrtotp");
 /// Bits of a mode that others than the owner must not have.
 const WRITE: u32 = 0o022;
 const ANY: u32 = 0o077;
@@ -68,12 +66,9 @@ const CURES: [(&str, Cure); 20] = [
     ("proof-service-missing", Cure::ProofService),
 ];
 
-/// Whether `--fix` may be able to mend findings of this id.
-pub fn can_mend(id: &str) -> bool {
-    CURES.iter().any(|(known, _)| *known == id)
-}
-
-pub fn run(path: &Path, id: &str, args: &Doctor, findings: &[Finding]) -> Result<Exit, Failure> {
+pub fn run(config: &Path, socket: Option<&Path>, id: &str, args: &Doctor) -> Result<Exit, Failure> {
+    let path = &config_file(config)?;
+    let findings = &doctor::diagnose(path, socket).findings;
     let is_it = |finding: &&Finding| finding.id == id && finding.severity != Severity::Ok;
     let found: Vec<&Finding> = findings.iter().filter(is_it).collect();
     let Some(first) = found.first() else {
@@ -241,7 +236,7 @@ fn reload(args: &Doctor, findings: &[Finding]) -> Result<Exit, Failure> {
     if let Some(other) = findings.iter().find(other) {
         return Err(Failure::Refused(format!("first mend this, or it holds at once: {}", other.what)));
     }
-    done(args, "sshd would read its files again", || setup::reload_sshd())
+    done(args, "sshd would read its files again", setup::reload_sshd)
 }
 
 /// Says what would be done, or does it.
@@ -324,13 +319,12 @@ fn proof_service(args: &Doctor, finding: &Finding) -> Result<Exit, Failure> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::doctor::report::MENDABLE;
     use super::*;
 
     #[test]
-    fn each_id_has_one_cure() {
-        for (at, (id, _)) in CURES.iter().enumerate() {
-            assert!(!CURES[..at].iter().any(|(known, _)| known == id), "{id}");
-        }
+    fn doctor_names_exactly_what_has_a_cure() {
+        assert_eq!(CURES.map(|(id, _)| id), MENDABLE);
     }
 
     #[test]
