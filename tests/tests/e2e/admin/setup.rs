@@ -114,9 +114,9 @@ const CHANGES: [&str; 5] = ["mkdir", "rename", "unlink", "fsync", "kill"];
 
 /// PAM and sshd files with their texts, without what a killed program left beside them.
 fn texts(sandbox: &Sandbox) -> Vec<String> {
-    let list = "cd /etc; for file in pam.d/* ssh/sshd_config ssh/sshd_config.d/*; do printf '%s\n%s\0' $file \"$(cat $file)\"; done";
+    let list = "cd /etc; for file in pam.d/* ssh/sshd_config ssh/sshd_config.d/*; do printf '%s\n%s\n=====\n' $file \"$(cat $file)\"; done";
     let shown = sandbox.run(&["sh", "-c", list]).success().stdout;
-    shown.split('\0').map(str::to_owned).collect()
+    shown.split("=====\n").map(str::to_owned).collect()
 }
 
 /// Runs `setup` with the arguments, and kills it at the nth of these calls; whether it came to that.
