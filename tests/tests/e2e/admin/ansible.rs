@@ -29,7 +29,7 @@ fn host(more: &str) -> Sandbox {
     let copied = std::process::Command::new("cp").arg("-r").arg(role).arg(sandbox.path(ROLE)).status();
     assert!(copied.unwrap().success());
     let play = format!(
-        "- hosts: localhost\n  connection: local\n  gather_facts: false\n  roles: [qrtotp]\n  vars:\n    qrtotp_services: [sshd, sudo]\n    \
+        "- hosts: localhost\n  connection: local\n  gather_facts: false\n  roles: [pam_qrtotp]\n  vars:\n    qrtotp_services: [sshd, sudo]\n    \
          qrtotp_exempt_users: [robot]\n    {more}\n"
     );
     sandbox.overwrite(&format!("{ROLE}/play.yml"), &play);
