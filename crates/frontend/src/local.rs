@@ -10,8 +10,15 @@ use tz::TimeZone;
 pub fn local(time: UnixTime) -> String {
     static ZONE: OnceLock<Option<TimeZone>> = OnceLock::new();
     // The texts of this crate's tests don't depend on where they run.
-    let zone = ZONE.get_or_init(|| if cfg!(test) { None } else { TimeZone::local().ok() });
+    let zone = ZONE.get_or_init(|| if cfg!(test) { None } else { zone() });
     zone.as_ref().map_or_else(|| utc(time), |zone| in_zone(time, zone))
+}
+
+fn zone() -> Option<TimeZone> {
+    match std::env::var("TZ") {
+        Ok(name) if !name.is_empty() => TimeZone::from_posix_tz(&name).ok(),
+        _ => TimeZone::local().ok(),
+    }
 }
 
 fn in_zone(time: UnixTime, zone: &TimeZone) -> String {

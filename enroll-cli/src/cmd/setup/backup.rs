@@ -49,6 +49,12 @@ impl Rights {
         (before != after).then(|| Self { file: file.to_owned(), before, after })
     }
 
+    fn are_made(&self) -> bool {
+        let now =
+            self.file.symlink_metadata().map(|now| Access { uid: now.uid(), mode: now.mode() & 0o7777 });
+        now.is_ok_and(|now| now == self.after)
+    }
+
     /// Follows no link.
     pub fn apply(&self, access: &Access) -> Result<(), Failure> {
         let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
@@ -134,7 +140,8 @@ impl Backup {
     pub fn restore(&self) -> Result<Vec<PathBuf>, Failure> {
         let journal = self.read()?;
         let mut undone = Vec::new();
-        for rights in journal.rights.iter().rev() {
+        // Others that were set since, or the file removed, stay as they are.
+        for rights in journal.rights.iter().rev().filter(|rights| rights.are_made()) {
             undone.push(rights.file.clone());
             rights.apply(&rights.before)?;
         }
