@@ -65,6 +65,10 @@ pub enum Command {
     /// ends with a trial login by ssh; this command does not see your password or code. Then log in from a
     /// second terminal and run `qrtotp setup --keep` there: without it a systemd timer undoes everything,
     /// also after a reboot.
+    ///
+    /// With --json one object: version (1), applied (whether it changed anything), changes (each with file
+    /// and diff, empty if nothing is left to change) and undone_at (when the timer undoes them, in Unix
+    /// seconds, or null). No trial login is made then.
     Setup(Setup),
     /// Enrol an authenticator app: show a QR code, ask for a first code, then activate it
     ///
@@ -259,7 +263,7 @@ pub struct Setup {
     /// sshd, sudo, su, login or other files of /etc/pam.d
     #[arg(required_unless_present_any = ["undo", "keep"], conflicts_with_all = ["undo", "keep"], value_name = "SERVICE")]
     pub services: Vec<String>,
-    /// The factor that users prove before the code; by default the one that sshd takes today
+    /// The factor that users prove before the code at sshd; by default the one that it takes today
     #[arg(long, value_name = "WHAT", value_enum)]
     pub with: Option<With>,
     /// Make the changes
@@ -286,6 +290,9 @@ pub struct Setup {
     /// Change nothing: list the PAM files that would no longer name the module if every set-up were undone
     #[arg(long, requires = "undo")]
     pub check: bool,
+    /// JSON
+    #[arg(long, conflicts_with_all = ["undo", "keep", "trial"])]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -304,10 +311,11 @@ pub struct Doctor {
     /// JSON, with times in Unix seconds
     #[arg(long)]
     pub json: bool,
-    /// Show what `qrtotp setup` would change to mend the findings of this id, if it can
+    /// Show what would mend the findings of this id, if that is mechanical and can be undone
     #[arg(long, value_name = "ID", conflicts_with_all = ["problems", "json"])]
     pub fix: Option<String>,
-    /// Change it, as `qrtotp setup --apply` does: undone after 10 minutes without `qrtotp setup --keep`
+    /// Change it. PAM files and sshd's settings as `qrtotp setup --apply` does: undone after 10 minutes
+    /// without `qrtotp setup --keep`
     #[arg(long, requires = "fix")]
     pub apply: bool,
     /// Don't undo the change automatically; only if you can reach the console

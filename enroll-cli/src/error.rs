@@ -62,6 +62,12 @@ impl Failure {
         }
     }
 
+    /// The same for a program.
+    pub fn json(&self) -> serde_json::Value {
+        let result = if self.exit() == Exit::Refused { "refused" } else { "error" };
+        serde_json::json!({"version": 1, "result": result, "reason": self.to_string()})
+    }
+
     /// True if the reader of our output closed it.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)

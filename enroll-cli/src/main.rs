@@ -16,6 +16,7 @@ mod language;
 mod no_echo;
 mod picture;
 mod program;
+mod progress;
 mod qr_style;
 mod replaced_file;
 mod selftest;
@@ -35,11 +36,16 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return cli::explain(&error),
     };
+    let json = std::env::args_os().any(|word| word == "--json");
     match cmd::run(cli) {
         Ok(exit) => exit.into(),
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
             // Nobody is left to tell if this fails, too.
+            let _ = match json {
+                true => writeln!(std::io::stdout(), "{}", failure.json()),
+                false => Ok(()),
+            };
             let _ = writeln!(std::io::stderr(), "qrtotp: {failure}");
             failure.exit().into()
         }

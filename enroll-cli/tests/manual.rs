@@ -109,12 +109,22 @@ fn every_command_has_help_and_a_man_page_that_names_every_option() {
 }
 
 #[test]
-fn completions_know_the_commands() {
+fn completions_ask_the_command_which_knows_its_options_and_the_users_of_the_store() {
     let instance = Instance::new();
-    for shell in ["bash", "zsh", "fish"] {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = instance.run(&["completions", shell]).ok().stdout;
-        assert!(script.contains("enroll") && script.contains("no-verify"), "{shell}");
+        assert!(script.contains("QRTOTP_COMPLETE"), "{shell}");
     }
+    instance.import("daemon");
+    let config = instance.path("qrtotp.toml");
+    let ask = |words: &[&str]| {
+        let line = [&["--", "qrtotp", "--config", config.to_str().unwrap()], words].concat();
+        instance.run_under(&["env", "QRTOTP_COMPLETE=fish"], &line).ok().stdout
+    };
+    assert!(ask(&["enr"]).starts_with("enroll\t") && ask(&["enroll", "--no-v"]).starts_with("--no-verify"));
+    assert_eq!(ask(&["unlock", "d"]), "daemon\n");
+    assert!(ask(&["revoke", "daemon", "--credential", "c-"]).starts_with("c-"));
+    assert_eq!(ask(&["revoke", "nobody", "--credential", "c-"]), "");
 }
 
 #[test]

@@ -77,6 +77,14 @@ pub fn target_directory() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| sources().join("../target"), PathBuf::from)
 }
 
+/// The files of a Debian package, unpacked but not installed.
+#[must_use]
+pub fn unpacked_package(package: &str) -> PathBuf {
+    let path = target_directory().join("tools/debian").join(package);
+    assert!(path.is_dir(), "{} is missing: run `cargo xtask test`, which unpacks it", path.display());
+    path
+}
+
 /// Compiles `tests/c/SOURCE` if it has changed; returns the result's path.
 #[must_use]
 pub fn compile(source: &str, result: &str, flags: &[&str]) -> PathBuf {

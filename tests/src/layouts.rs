@@ -1,9 +1,14 @@
 //! Whole hosts as files: PAM and sshd files of tests/tests/e2e/data/layouts, and the result of `setup`.
 
+use std::process::Command;
+
 use crate::{
     Phone, Sandbox, artefacts,
     openssh::{NEWEST, unpacked},
 };
+
+/// Modules of directory services and of U2F, for `QRTOTP_MISSING_TOOLS`.
+pub const MODULES: &str = "PAM modules of directory services";
 
 /// One file of the directory: a header of `name: value` lines, then `--- PATH` in front of each file.
 pub struct Layout {
@@ -52,9 +57,18 @@ impl Layout {
         services.chain(options).collect()
     }
 
-    /// Such a host, with alice, who has a device and may become root. `None`: its release was not unpacked.
+    /// Debian packages with modules that it names, unpacked but not installed: their services would start.
+    pub fn packages(&self) -> impl Iterator<Item = &str> {
+        self.head("packages").unwrap_or_default().split_whitespace()
+    }
+
+    /// Such a host, with alice, who has a device and may become root. `None`: its release, or a module, is
+    /// missing, as this run's output says.
     #[must_use]
     pub fn host(&self) -> Option<(Sandbox, Phone)> {
+        if self.packages().next().is_some() && artefacts::is_missing(MODULES) {
+            return None;
+        }
         let sandbox = match self.head("release") {
             None => Sandbox::new(),
             Some(release) => {
@@ -74,13 +88,12 @@ impl Layout {
             let (path, content) = part.split_once('\n').unwrap();
             sandbox.overwrite(path, &format!("{}\n", content.trim_end_matches('\n')));
         }
-        for module in self.head("modules").unwrap_or_default().split_whitespace() {
-            let library = artefacts::compile(
-                "pam_remote.c",
-                "pam_remote.so",
-                &["-shared", "-fPIC", "-Wno-unused-parameter"],
-            );
-            sandbox.install(&library, &format!("{}/{module}", sandbox.security_directory()), 0o644);
+        for package in self.packages() {
+            let modules = artefacts::unpacked_package(package).join("lib");
+            let copy = "cp --target-directory=\"$1\" \"$0\"/*/security/*.so";
+            let security = sandbox.path(sandbox.security_directory());
+            let copied = Command::new("sh").args(["-ec", copy]).arg(modules).arg(security).status();
+            assert!(copied.unwrap().success(), "{package}");
         }
         sandbox.proves_passwords();
         sandbox.run(&["usermod", "-aG", "sudo", "alice"]).success();

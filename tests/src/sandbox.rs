@@ -245,9 +245,11 @@ impl Sandbox {
             .args(["--mount", "--net", "--pid", "--uts", "--ipc", "--target"])
             .arg(self.pid.to_string())
             .arg("--");
-        command
-            .env_clear()
-            .envs([("PATH", "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8")]);
+        command.env_clear().envs([
+            ("PATH", "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("LANG", "C.UTF-8"),
+            ("TZ", "UTC"),
+        ]);
         command
             .env("TERM", "xterm")
             .env("HOME", user.map_or("/root".to_owned(), |user| format!("/home/{user}")));

@@ -31,6 +31,7 @@ pub const TEST: &[&str] = &[
     "ansible-core",
     "apt-utils",
     "apache2",
+    "bash-completion",
     "binutils",
     "bsdutils",
     "console-setup-linux",
@@ -39,6 +40,7 @@ pub const TEST: &[&str] = &[
     "dropbear-bin",
     "fail2ban",
     "faketime",
+    "fish",
     "fonts-dejavu-core",
     "freeradius",
     "freeradius-utils",
@@ -61,6 +63,7 @@ pub const TEST: &[&str] = &[
     "pngcheck",
     "postgresql",
     "putty-tools",
+    "python3-apt",
     "python3-asyncssh",
     "python3-paramiko",
     "python3-pyotp",
@@ -79,6 +82,7 @@ pub const TEST: &[&str] = &[
     "xterm",
     "xvfb",
     "zbar-tools",
+    "zsh",
 ];
 
 /// Packages for the catalogues of messages.

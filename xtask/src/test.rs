@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use qrtotp_tests::{
     decoders::FROM_PYPI,
+    layouts::{Layout, MODULES},
     openssh::{NEWEST, is_older},
     oracles::FROM_NPM,
 };
@@ -58,6 +59,10 @@ fn install(lacks: &mut MissingTools) -> Result<()> {
     lacks.note(FROM_NPM, "npm's otpauth does not read our key URIs", oracles::install())?;
     let without = "no test has another Debian's sshd and ssh, or sudo, sudo-rs, doas, cockpit, ProFTPD and xrdp of Debian 13";
     lacks.note(NEWEST, without, debian::with_openssh(NEWEST))?;
+    let without = "`setup` is not tried with the modules of SSSD, LDAP, Kerberos, Winbind and U2F";
+    let layouts = Layout::all();
+    let mut packages = layouts.iter().flat_map(Layout::packages);
+    lacks.note(MODULES, without, packages.try_for_each(apt::unpack))?;
     if !is_older() {
         lacks.can_not("nobody enrols over ssh between two releases: what is built here runs on no older one");
     }

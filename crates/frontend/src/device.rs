@@ -1,10 +1,10 @@
 //! Devices for output: never a secret.
 
+use crate::local;
 use qrtotp_account::{Credential, CredentialState, Name, SshKey};
 use qrtotp_messages::{Catalogue, text};
 use qrtotp_store::Account;
 use qrtotp_values::UnixTime;
-use qrtotp_values::text::utc;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::Write;
@@ -58,7 +58,7 @@ impl SshKeyView {
 
     pub(crate) fn sentence(&self, catalogue: &Catalogue) -> Cow<'static, str> {
         let name = format!("{}{}", self.id, quoted(&self.label));
-        catalogue.text(&text::ssh_key(&name, &self.r#type, &self.fingerprint, &utc(self.created)))
+        catalogue.text(&text::ssh_key(&name, &self.r#type, &self.fingerprint, &local(self.created)))
     }
 }
 
@@ -141,12 +141,12 @@ impl CredentialView {
 
     pub(crate) fn sentence(&self, catalogue: &Catalogue) -> Cow<'static, str> {
         let name = format!("{}{}", self.id, quoted(&self.label));
-        let created = utc(self.created);
+        let created = local(self.created);
         let origin = catalogue.text(&match self.origin {
             "imported" => text::imported_on(&created),
             _ => text::enrolled_on(&created),
         });
-        let used = self.last_used.map_or_else(|| catalogue.text(&text::NEVER), |at| utc(at).into());
+        let used = self.last_used.map_or_else(|| catalogue.text(&text::NEVER), |at| local(at).into());
         let Self { algorithm, digits, period, .. } = self;
         let mut device = catalogue.text(&text::device(&name, algorithm, digits, period, &origin, &used));
         match self.clock_ahead_seconds {

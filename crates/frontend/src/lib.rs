@@ -5,12 +5,14 @@
 #![warn(missing_docs)]
 
 mod device;
+mod local;
 mod memory;
 mod sink;
 mod status;
 mod token;
 
 pub use device::DeviceList;
+pub use local::local;
 pub use memory::{lock_memory, shield_memory, unlock_memory};
 pub use sink::Syslog;
 pub use status::StatusView;

@@ -2,13 +2,13 @@
 
 use crate::TokenView;
 use crate::device::{CredentialView, SshKeyView};
+use crate::local;
 use qrtotp_account::{EnrolmentStatus, FactorKind, Name, SetKind, Side, Throttle, ThrottleRules};
 use qrtotp_flow::Person;
 use qrtotp_messages::{Catalogue, Message, text};
 use qrtotp_policy::Config;
 use qrtotp_store::Account;
 use qrtotp_values::UnixTime;
-use qrtotp_values::text::utc;
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::Write;
@@ -138,7 +138,7 @@ impl StatusView {
         let uid = self.uid.map(|uid| format!(" (uid {uid})")).unwrap_or_default();
         let standing = match (self.standing, self.revoked) {
             ("enrolled", _) => text::ACCOUNT_ENROLLED,
-            ("revoked", Some(at)) => text::account_revoked_on(&utc(at)),
+            ("revoked", Some(at)) => text::account_revoked_on(&local(at)),
             ("revoked", None) => text::ACCOUNT_REVOKED,
             _ => text::ACCOUNT_UNENROLLED,
         };
@@ -175,11 +175,11 @@ impl StatusView {
         let keys = self.ssh_keys.len();
         writeln!(
             out,
-            "{:<20} {:<10} devices {:<2} last used {:<20} recovery codes {:<2} lock {:<8} token {}{}{}",
+            "{:<20} {:<10} devices {:<2} last used {:<25} recovery codes {:<2} lock {:<8} token {}{}{}",
             self.user,
             self.standing,
             self.credentials.len(),
-            self.last_used.map_or("never".into(), utc),
+            self.last_used.map_or("never".into(), local),
             self.recovery_codes_left,
             self.lock.state,
             self.token.as_ref().map_or("none", |token| token.state),

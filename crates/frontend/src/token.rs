@@ -1,10 +1,11 @@
 //! A token as output: its state, its code and its QR code, but never a secret.
 
+use crate::local;
 use qrtotp_account::{Binding, Pending, Record, TokenRefusal};
 use qrtotp_messages::{Catalogue, Message, text};
 use qrtotp_values::ConfigDuration;
 use qrtotp_values::UnixTime;
-use qrtotp_values::text::{clean, utc};
+use qrtotp_values::text::clean;
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -80,7 +81,7 @@ impl TokenView {
     /// A description in one sentence of this language.
     #[must_use]
     pub fn sentence(&self, catalogue: &Catalogue) -> Cow<'static, str> {
-        let since = utc(self.since);
+        let since = local(self.since);
         let state = catalogue.text(&match self.state {
             "shown" => text::token_shown(&since),
             "consumed" => text::token_consumed(&since),
@@ -88,7 +89,7 @@ impl TokenView {
             "revoked" => text::token_revoked(&since),
             _ => text::token_issued(&since),
         });
-        let (issued, expires) = (utc(self.issued), utc(self.expires));
+        let (issued, expires) = (local(self.issued), local(self.expires));
         let Self { id, issued_by, shows, max_shows, .. } = self;
         let mut token =
             catalogue.text(&text::token(id, &state, &issued, issued_by, &expires, shows, max_shows));
@@ -99,7 +100,7 @@ impl TokenView {
             token = catalogue.text(&text::token_keys(&token, &self.keys.join(", ")));
         }
         if let Some(PendingView { credential, until, .. }) = &self.pending {
-            token = catalogue.text(&text::token_pending(&token, credential, &utc(*until)));
+            token = catalogue.text(&text::token_pending(&token, credential, &local(*until)));
         }
         token
     }
@@ -118,9 +119,9 @@ impl CodeView {
     /// The sentence on the token, with this code.
     fn message(&self, token: &str) -> Message {
         match self.state {
-            "good" => text::token_code_good(&token, &utc(self.expires)),
+            "good" => text::token_code_good(&token, &local(self.expires)),
             "tries_used_up" => text::token_code_ended(&token, &self.failures),
-            _ => text::token_code_expired(&token, &utc(self.expires)),
+            _ => text::token_code_expired(&token, &local(self.expires)),
         }
     }
 }

@@ -52,6 +52,9 @@ pub struct Revoke {
     /// All of them, ssh keys and recovery codes too
     #[arg(long)]
     pub all: bool,
+    /// Don't ask on a terminal before the last device goes
+    #[arg(long)]
+    pub yes: bool,
 }
 
 impl Revoke {

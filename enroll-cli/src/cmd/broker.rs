@@ -74,7 +74,7 @@ pub fn device(socket: &Path, what: Device) -> Result<Exit, Failure> {
         Device::Rename(Rename { user, credential, label }) => {
             (user, Request::Rename { id: credential, label: Label::new(&label).as_str().to_owned() })
         }
-        Device::Revoke(Revoke { user, credential, all }) => {
+        Device::Revoke(Revoke { user, credential, all, .. }) => {
             let which = match (credential, all) {
                 (Some(id), _) => Devices::One(id),
                 (None, true) => Devices::All,

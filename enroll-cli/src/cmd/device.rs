@@ -1,15 +1,17 @@
 //! `qrtotp device`, and `qrtotp revoke`: also for names that the host no longer knows.
 
+use super::config;
 use super::list::each_account;
 use crate::cli::{Device, Rename, Revoke};
 use crate::context::{Context, named_or_self, record_name, syslog};
 use crate::error::{Exit, Failure};
+use crate::input;
 use crate::language::catalogue;
 use qrtotp_account::{CredentialId, EnrolmentStatus, Label, Name};
 use qrtotp_flow::Selection;
 use qrtotp_frontend::DeviceList;
 use qrtotp_store::{FileStore, Store};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 pub fn run(context: &Context, what: Device) -> Result<Exit, Failure> {
     match what {
@@ -62,6 +64,9 @@ fn revoke(context: &Context, args: Revoke) -> Result<Exit, Failure> {
         (None, true) => Selection::All,
         (None, false) => Selection::One(only(&store, &name)?),
     };
+    if !args.yes && std::io::stdin().is_terminal() && is_last(&store, &name, which)? {
+        ask(&store, &name)?;
+    }
     let mut log = syslog();
     let ctx = &mut context.flow(&store, name.as_str(), &mut log);
     let gone =
@@ -74,6 +79,32 @@ fn revoke(context: &Context, args: Revoke) -> Result<Exit, Failure> {
         writeln!(out, "{name} has no device left: logins are denied until `qrtotp enroll {name}`.")?;
     }
     Ok(Exit::Done)
+}
+
+/// Whether no device is left then.
+fn is_last(store: &FileStore, name: &Name, which: Selection) -> Result<bool, Failure> {
+    let apps = store.load(name)?.map_or_else(Vec::new, |account| account.record.credentials);
+    let goes = |id: CredentialId| match which {
+        Selection::All => true,
+        Selection::One(gone) => id == gone,
+    };
+    Ok(!apps.is_empty() && apps.iter().all(|app| goes(app.id)))
+}
+
+/// # Errors
+/// The answer is no.
+fn ask(store: &FileStore, name: &Name) -> Result<(), Failure> {
+    let mut out = std::io::stdout();
+    if config::is_last_admin(store, name.as_str()) {
+        writeln!(out, "{name} is the only account with a device that can become root.")?;
+    }
+    write!(out, "{name} has no device left then, and every login is denied. Revoke? [y/N] ")?;
+    out.flush()?;
+    let answer = input::line(std::io::stdin()).unwrap_or_default();
+    match answer.as_slice() {
+        b"y" | b"Y" | b"yes" => Ok(()),
+        _ => Err(Failure::Refused("nothing was changed; answer y, or add --yes".into())),
+    }
 }
 
 /// The one that is meant where none was named.

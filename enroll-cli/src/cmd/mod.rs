@@ -10,6 +10,7 @@ mod config;
 mod device;
 pub mod doctor;
 mod enroll;
+mod fix;
 mod import;
 mod init;
 mod key;
@@ -40,8 +41,11 @@ use qrtotp_wire::DEFAULT_SOCKET;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Runs the task of an internal helper process; `None` if this process is not one.
+/// Runs the task of an internal helper process, or answers a shell; `None` if this process is for neither.
 pub fn internal(mut words: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    if completions::answer() {
+        return Some(ExitCode::SUCCESS);
+    }
     match words.next()? {
         word if word == import::OWNER_WORD => Some(import::run_as_owner(words)),
         word if word == selftest::WORD => Some(selftest::run_inside(words)),
@@ -57,6 +61,10 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
     match (cli.command, socket) {
         (Command::Verify { stdin_json: true, .. }, socket) => {
             portal::run(&socket.unwrap_or_else(|| DEFAULT_SOCKET.into()))
+        }
+        (Command::Doctor(args), socket) if args.fix.is_some() => {
+            let id = args.fix.clone().unwrap_or_default();
+            fix::run(&cli.config, socket.filter(|_| named).as_deref(), &id, &args)
         }
         (Command::Doctor(args), socket) => doctor::run(&cli.config, socket.filter(|_| named), &args),
         (Command::Enroll(args), Some(socket)) => broker::enroll(&socket, &cli.config, args),

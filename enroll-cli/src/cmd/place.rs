@@ -6,8 +6,8 @@ use crate::error::{Exit, Failure};
 use qrtotp_account::{Name, PlaceId};
 use qrtotp_clock::{Clock as _, SystemClock};
 use qrtotp_flow::NamedPlace;
+use qrtotp_frontend::local;
 use qrtotp_store::{FileStore, Store};
-use qrtotp_values::text::utc;
 use std::io::Write;
 
 pub fn run(context: &Context, what: Places) -> Result<Exit, Failure> {
@@ -37,7 +37,7 @@ fn list(context: &Context, store: &FileStore, name: &Name) -> Result<Exit, Failu
             0 => String::new(),
             failures => format!(", wrong codes since: {failures}"),
         };
-        writeln!(out, "{:016x}  {until} {}{wrong}", u64::from_be_bytes(id), utc(end))?;
+        writeln!(out, "{:016x}  {until} {}{wrong}", u64::from_be_bytes(id), local(end))?;
     }
     Ok(Exit::Done)
 }

@@ -8,9 +8,9 @@ use crate::context::{Context, known_user, record_name, syslog};
 use crate::error::{Exit, Failure};
 use qrtotp_account::{Name, Token, TokenCode};
 use qrtotp_flow::{AdminError, Issue};
+use qrtotp_frontend::local;
 use qrtotp_store::{FileStore, Store};
 use qrtotp_values::ConfigDuration;
-use qrtotp_values::text::utc;
 use std::fs::File;
 use std::io::{self, Write};
 use zeroize::Zeroizing;
@@ -107,7 +107,7 @@ impl Changed for Reissued {
         match &self.issued {
             None => writeln!(out, "; a newer one is left, so there is no code"),
             Some((token, code)) => {
-                write!(out, ", {} expires {} code ", token.id, utc(token.expires))?;
+                write!(out, ", {} expires {} code ", token.id, local(token.expires))?;
                 out.write_all(code.as_bytes())?;
                 out.write_all(b"\n")
             }

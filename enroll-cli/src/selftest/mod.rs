@@ -67,6 +67,7 @@ pub fn run_inside(mut words: impl Iterator<Item = OsString>) -> ExitCode {
         qr::check(&world, &mut report)?;
         services::check_sshd(&world, &mut report)?;
         services::check_sudo(&world, &mut report)?;
+        report.end_progress();
         Ok(report)
     });
     let mut out = std::io::stdout();

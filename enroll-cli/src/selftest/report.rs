@@ -1,6 +1,7 @@
 //! The selftest's results, as a table or JSON.
 
 use crate::error::Exit;
+use crate::progress::Progress;
 use qrtotp_values::text::clean;
 use serde::Serialize;
 use std::io::Write;
@@ -26,9 +27,16 @@ struct Check {
     detail: String,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Report {
     checks: Vec<Check>,
+    progress: Progress,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self { checks: Vec::new(), progress: Progress::of("checks, in about a minute") }
+    }
 }
 
 #[derive(Serialize)]
@@ -48,11 +56,21 @@ impl Report {
         let skipped = seen.chars().count().saturating_sub(LONGEST);
         let end: String = seen.trim_end().chars().skip(skipped).collect();
         let detail = if passed { String::new() } else { clean(end.trim(), LONGEST) };
-        self.checks.push(Check { id, result, what, detail });
+        self.push(Check { id, result, what, detail });
     }
 
     pub fn not_tried(&mut self, id: &'static str, what: &'static str, why: &str) {
-        self.checks.push(Check { id, result: Result::NotTried, what, detail: clean(why, LONGEST) });
+        self.push(Check { id, result: Result::NotTried, what, detail: clean(why, LONGEST) });
+    }
+
+    fn push(&mut self, check: Check) {
+        self.checks.push(check);
+        self.progress.one_more_of_few();
+    }
+
+    /// All checks are done.
+    pub fn end_progress(&mut self) {
+        self.progress.end();
     }
 
     fn count(&self, result: Result) -> usize {

@@ -7,6 +7,7 @@ mod floods;
 mod fuzzing;
 mod mutants;
 mod openssh;
+mod packages;
 mod power;
 mod setup;
 mod suite;
@@ -40,6 +41,7 @@ const PROOFS: &[Proof] = &[
     Proof { name: "systemd", run: systemd::run },
     Proof { name: "setup", run: setup::run },
     Proof { name: "floods", run: floods::run },
+    Proof { name: "packages", run: packages::run },
     Proof { name: "fuzzing", run: fuzzing::run },
     Proof { name: "faults", run: faults::run },
     Proof { name: "apply", run: || suite::end_to_end(&["hostile::failing_calls::"]) },

@@ -13,7 +13,8 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use qrtotp_audit_log::{Entry, Filter, Writer, ecs, parse_time, rfc3339_of};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_values::text::{clean, utc};
+use qrtotp_frontend::local;
+use qrtotp_values::text::clean;
 use serde_json::Value;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -78,7 +79,7 @@ fn put(entry: &Entry, form: Option<AuditForm>, out: &mut impl Write) -> std::io:
     match form {
         None => {
             let when = entry.when();
-            let time = if when == 0 { "-".to_owned() } else { utc(when.div_euclid(1_000_000)) };
+            let time = if when == 0 { "-".to_owned() } else { local(when.div_euclid(1_000_000)) };
             let forged = match entry.writer {
                 Writer::User(uid) if entry.is_forged() => format!("FORGED by a process of uid {uid}: "),
                 Writer::Setuid(uid) if entry.event.link.is_none() => {

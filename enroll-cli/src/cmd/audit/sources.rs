@@ -2,6 +2,7 @@
 
 use crate::cli::Sources;
 use crate::error::Failure;
+use crate::progress::Progress;
 use qrtotp_audit_log::{Entry, Merge, from_journal, from_syslog, time_of};
 use qrtotp_clock::{Clock, SystemClock};
 use std::fs::File;
@@ -35,6 +36,21 @@ pub fn open(sources: &Sources, since: Option<i64>) -> Result<Entries, Failure> {
     all.extend(journal);
     all.push(Box::new(files(logs)?));
     Ok(Box::new(Merge::new(all)))
+}
+
+/// The same, for a command that prints nothing until it has read all.
+pub fn read(sources: &Sources, since: Option<i64>) -> Result<impl Iterator<Item = Entry>, Failure> {
+    let mut progress = Progress::of("lines of the log");
+    let mut entries = open(sources, since)?;
+    Ok(std::iter::from_fn(move || {
+        let entry = entries.next();
+        if entry.is_some() {
+            progress.one_more()
+        } else {
+            progress.end()
+        }
+        entry
+    }))
 }
 
 /// When the logs begin, in microseconds since 1970, and whether exactly, as the first lines of any program

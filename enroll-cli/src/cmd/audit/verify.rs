@@ -176,7 +176,7 @@ pub fn verify(
         }
         Ok::<(), std::io::Error>(())
     };
-    for entry in sources::open(sources, None)? {
+    for entry in sources::read(sources, None)? {
         count.events += 1;
         seen(&entry);
         verifier.read(&entry);

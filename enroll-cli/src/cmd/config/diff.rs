@@ -1,7 +1,7 @@
 //! `qrtotp config diff`: which logins another configuration decides differently.
 
-use super::guard::ELSEWHERE;
 use super::host::Accounts;
+use super::login_end::ELSEWHERE;
 use super::stored;
 use super::words::{count, outcome};
 use crate::applied::compiled;

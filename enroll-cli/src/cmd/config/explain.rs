@@ -1,7 +1,7 @@
 //! `qrtotp config explain`: how a login would be decided, by the `decide` that logins call.
 
-use super::guard::ELSEWHERE;
 use super::host::group_name;
+use super::login_end::ELSEWHERE;
 use super::words::{first_login_of, first_login_word, login, mismatch, outcome, time};
 use super::{stored, user_name};
 use crate::applied::compiled;

@@ -1,6 +1,6 @@
 //! Facts about this host and its accounts, for the guard and `diff`.
 
-use super::guard::{Emergency, Host, Person};
+use super::login_end::{Emergency, Host, Person};
 use crate::cmd::doctor::{Files, Ways};
 use crate::context::{login_uid, terminal_name};
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getuid};

@@ -1,6 +1,7 @@
 //! `qrtotp config …`: from the files that people edit to what logins go by. Nothing here decides a login: all
 //! call `RuleSet::decide`, as a login does.
 
+mod admins;
 mod apply;
 mod check;
 mod diff;
@@ -9,11 +10,13 @@ mod explain;
 mod guard;
 mod host;
 mod list;
+mod login_end;
 mod objections;
 mod sshd;
 mod test;
 mod words;
 
+pub use admins::{an_admin_gets_in, is_last_admin};
 pub use check::{disk, settings, store};
 pub use explain::explained;
 
@@ -24,7 +27,6 @@ use crate::error::{Exit, Failure};
 use nix::unistd::{Uid, User};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{Applied, ConfigError, applied_path};
-use qrtotp_store::FileStore;
 use std::path::Path;
 
 pub fn run(path: &Path, what: Config) -> Result<Exit, Failure> {
@@ -43,12 +45,6 @@ pub fn run(path: &Path, what: Config) -> Result<Exit, Failure> {
         Config::Edit => edit::run(path),
         Config::Sshd => sshd::run(path),
     }
-}
-
-/// Whether anybody who can become root has a device.
-pub fn an_admin_has_a_device(store: &FileStore) -> bool {
-    let accounts = host::Accounts { store: Some(store), now: SystemClock.now() };
-    accounts.admins().any(|admin| admin.device)
 }
 
 /// The configuration in force, the newest applied one if it differs, and the bytes of the file.

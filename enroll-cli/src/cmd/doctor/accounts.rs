@@ -4,6 +4,7 @@ use super::super::status::{no_user_advice, other_uid_advice};
 use super::report::{Counts, Finding, Report, names};
 use crate::context::Context;
 use crate::error::store_failure;
+use crate::progress::Progress;
 use qrtotp_account::{EnrolmentStatus, Name, TokenState};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory, LookupError};
@@ -35,7 +36,9 @@ pub fn check(context: &Context, store: &FileStore, report: &mut Report) {
     };
     all.sort();
     let (mut seen, now) = (Seen::default(), SystemClock.now());
+    let mut progress = Progress::of("accounts");
     for name in &all {
+        progress.one_more();
         match store.load(name) {
             Ok(Some(account)) => {
                 seen.take(name, &account, &context.config, now);
@@ -50,6 +53,7 @@ pub fn check(context: &Context, store: &FileStore, report: &mut Report) {
             }
         }
     }
+    progress.end();
     report.add(match (all.len(), seen.counts.unreadable) {
         (count, 0) => Finding::ok("records", "records", &format!("{count}, and every one can be read")),
         (count, unreadable) => {

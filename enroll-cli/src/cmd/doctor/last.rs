@@ -4,7 +4,8 @@ use crate::cli::Sources;
 use crate::cmd::audit::sources;
 use crate::error::{Exit, Failure};
 use qrtotp_audit_log::{Entry, Filter, Trust};
-use qrtotp_values::text::{clean, utc};
+use qrtotp_frontend::local;
+use qrtotp_values::text::clean;
 use std::io::Write;
 
 const AUDIT: &str = include_str!("../../../../docs/AUDIT.md");
@@ -20,7 +21,7 @@ pub fn run(user: &str, from: &Sources) -> Result<Exit, Failure> {
     };
     let (denied, accepted) = (of("denied"), of("accepted"));
     let (mut last, mut since, mut trust) = (None, 0, Trust::default());
-    for entry in sources::open(from, None)?.filter(|entry| !entry.is_forged()) {
+    for entry in sources::read(from, None)?.filter(|entry| !entry.is_forged()) {
         let is_proven = trust.counts(&entry);
         if denied.wants(&entry) {
             (last, since) = (Some((entry, is_proven)), 0);
@@ -46,7 +47,7 @@ fn words(entry: &Entry) -> String {
     let get = |key: &str| clean(entry.event.get(key).unwrap_or_default(), LONGEST);
     let when = match entry.when() {
         0 => "at an unknown time".to_owned(),
-        micros => utc(micros.div_euclid(1_000_000)),
+        micros => local(micros.div_euclid(1_000_000)),
     };
     let mut text = format!("{when}: {} was refused at {}", get("user"), get("service"));
     for (key, word) in [("rhost", "from"), ("tty", "on"), ("by", "called by"), ("rule", "by the rule")] {

@@ -4,7 +4,6 @@
 
 mod accounts;
 mod files;
-mod fix;
 mod host;
 mod last;
 mod login;
@@ -51,6 +50,19 @@ pub fn run(config: &Path, socket: Option<PathBuf>, args: &Doctor) -> Result<Exit
         Some(DoctorWhat::Login(login)) => return login::run(&config_file(config)?, login),
         None => {}
     }
+    let report = diagnose(config, socket.as_deref());
+    let mut out = std::io::stdout();
+    let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    if args.json {
+        report.write_json(args.problems, &mut out.lock())?
+    } else {
+        report.write(args.problems, colour, &mut out)?
+    }
+    Ok(if report.verdict() == Severity::Fail { Exit::Refused } else { Exit::Done })
+}
+
+/// All that is found on this host.
+pub fn diagnose(config: &Path, socket: Option<&Path>) -> Report {
     let mut report = Report::new(SystemClock.now());
     let config = &std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
     let (files, sshd) = (Files::read(), sshd::Sshd::ask());
@@ -67,8 +79,7 @@ pub fn run(config: &Path, socket: Option<PathBuf>, args: &Doctor) -> Result<Exit
     for finding in found.findings {
         report.add(if in_use { finding } else { not_yet(finding) });
     }
-    if settings.is_some_and(|config| proof::is_needed(&files, config, host::broker_is_on(socket.as_deref())))
-    {
+    if settings.is_some_and(|config| proof::is_needed(&files, config, host::broker_is_on(socket))) {
         proof::check(&files, &check_proof_service().map_err(|error| error.to_string()), &mut report);
     }
     module::check(&files, &mut report);
@@ -79,31 +90,42 @@ pub fn run(config: &Path, socket: Option<PathBuf>, args: &Doctor) -> Result<Exit
         store::check(context, &files, in_use, &mut report);
     }
     report.add(host::clock(&SystemClock));
-    report.add(host::broker(socket.as_deref()));
+    report.add(host::broker(socket));
     report.add(host::log(Path::new(host::LOG)));
-    if let Some(id) = &args.fix {
-        return fix::run(config, id, args, &report.findings);
-    }
-    let mut out = std::io::stdout();
-    let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-    if args.json {
-        report.write_json(args.problems, &mut out.lock())?
-    } else {
-        report.write(args.problems, colour, &mut out)?
-    }
-    Ok(if report.verdict() == Severity::Fail { Exit::Refused } else { Exit::Done })
+    report
 }
 
-/// The current failures of PAM and sshd, as texts to compare.
-pub fn failures(config_path: &Path, config: &Config) -> Vec<String> {
+/// A finding about PAM or sshd that is no better than a warning, to be compared with others.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub id: &'static str,
+    pub severity: Severity,
+    /// A single one.
+    subject: String,
+    what: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.subject, self.what)
+    }
+}
+
+/// The current problems of PAM and sshd.
+pub fn problems(config_path: &Path, config: &Config) -> Vec<Problem> {
     let (files, sshd, mut report) = (Files::read(), Sshd::ask(), Report::new(0));
     let known =
         pam::Known { config_path, config: Some(config), sshd: sshd.primary(), sshd_service: sshd.service() };
     pam::check(&files, &known, &mut report);
     module::check(&files, &mut report);
     sshd::check(&sshd, &files, Some(config), &mut report);
-    let failed = report.findings.into_iter().filter(|finding| finding.severity == Severity::Fail);
-    failed.map(|finding| format!("{}: {}", finding.subject, finding.what)).collect()
+    let found = report.findings.into_iter().filter(|finding| finding.severity >= Severity::Warn);
+    let each = |finding: Finding| {
+        let Finding { id, severity, subject, what, .. } = finding;
+        let subjects: Vec<String> = subject.split(", ").map(str::to_owned).collect();
+        subjects.into_iter().map(move |subject| Problem { id, severity, subject, what: what.clone() })
+    };
+    found.flat_map(each).collect()
 }
 
 /// A finding about the configuration while no PAM file names the module: no login is denied yet.

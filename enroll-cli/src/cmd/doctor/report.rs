@@ -60,6 +60,30 @@ pub struct Finding {
     pub fix: String,
 }
 
+/// Findings that `doctor --fix` may be able to mend.
+pub const MENDABLE: [&str; 20] = [
+    "not-in-use",
+    "sshd-not-covered",
+    "sibling-not-covered",
+    "nobody-asked",
+    "exempt-denied",
+    "asked-twice",
+    "pam-line-odd",
+    "code-not-needed",
+    "error-lets-in",
+    "sshd-no-pam",
+    "sshd-never-asks",
+    "sshd-key-alone",
+    "sshd-without-code",
+    "sshd-nobody-gets-in",
+    "sshd-password-method",
+    "sshd-not-reloaded",
+    "configuration",
+    "store",
+    "configuration-not-applied",
+    "proof-service-missing",
+];
+
 /// Longest text from elsewhere, in characters.
 const LONGEST: usize = 1000;
 
@@ -246,6 +270,9 @@ impl Report {
                     writeln!(out, "      {label}: {text}")?;
                 }
             }
+            if *severity != Severity::Ok && MENDABLE.contains(id) {
+                writeln!(out, "      mend: `qrtotp doctor --fix {id}` shows what it would change")?;
+            }
         }
         Ok(())
     }
@@ -283,7 +310,7 @@ mod tests {
     #[test]
     fn the_verdict_comes_first_then_the_worst_and_problems_leave_out_the_rest() {
         let verdict = "FAIL: 1 failure, 1 warning. A failure lets someone in who should be kept out, or keeps out someone who should get in.\n";
-        let bad = "FAIL  sudo: nobody?is asked [code-not-needed]\n      why: because\n      fix: add it\nWARN  off [clock]\n      fix: set it\n";
+        let bad = "FAIL  sudo: nobody?is asked [code-not-needed]\n      why: because\n      fix: add it\n      mend: `qrtotp doctor --fix code-not-needed` shows what it would change\nWARN  off [clock]\n      fix: set it\n";
         let rest = "INFO  sshd: by a rule [exempt]\nOK    so [log]\n";
         assert_eq!(written(&report(), false, false), format!("{verdict}{bad}{rest}"));
         assert_eq!(written(&report(), true, false), format!("{verdict}{bad}"));

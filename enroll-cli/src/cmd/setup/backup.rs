@@ -3,7 +3,8 @@
 
 use super::plan::Change;
 use crate::error::Failure;
-use nix::unistd::{Gid, Uid, fchown};
+use nix::fcntl::OFlag;
+use nix::unistd::{Gid, Uid, fchown, geteuid};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -23,10 +24,56 @@ struct Saved {
     after: String,
 }
 
+/// Owner and mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    pub uid: u32,
+    pub mode: u32,
+}
+
+/// A file or directory whose owner or mode changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rights {
+    pub file: PathBuf,
+    pub before: Access,
+    pub after: Access,
+}
+
+impl Rights {
+    /// The change that makes it root's, or the caller's own, and takes these bits of the mode away. `None`:
+    /// it is right, or no file or directory.
+    pub fn without(file: &Path, bits: u32) -> Option<Self> {
+        let found = file.symlink_metadata().ok().filter(|found| found.is_file() || found.is_dir())?;
+        let before = Access { uid: found.uid(), mode: found.mode() & 0o7777 };
+        let after = Access { uid: geteuid().as_raw(), mode: before.mode & !bits };
+        (before != after).then(|| Self { file: file.to_owned(), before, after })
+    }
+
+    fn are_made(&self) -> bool {
+        let now =
+            self.file.symlink_metadata().map(|now| Access { uid: now.uid(), mode: now.mode() & 0o7777 });
+        now.is_ok_and(|now| now == self.after)
+    }
+
+    /// Follows no link.
+    pub fn apply(&self, access: &Access) -> Result<(), Failure> {
+        let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(&self.file);
+        let set = |file: File| {
+            fchown(&file, Some(Uid::from_raw(access.uid)), None)?;
+            file.set_permissions(Permissions::from_mode(access.mode))?;
+            file.sync_all()
+        };
+        opened.and_then(set).map_err(failed(&self.file))
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Journal {
     version: u8,
     files: Vec<Saved>,
+    #[serde(default)]
+    rights: Vec<Rights>,
 }
 
 /// Files that were changed, to be undone.
@@ -47,8 +94,8 @@ fn earlier() -> Vec<u32> {
 }
 
 impl Backup {
-    /// Saves the present files and syncs the copy. Changes nothing else.
-    pub fn save(changes: &[Change]) -> Result<Self, Failure> {
+    /// Saves the present files and rights and syncs the copy. Changes nothing else.
+    pub fn save(changes: &[Change], rights: &[Rights]) -> Result<Self, Failure> {
         let number = earlier().last().map_or(1, |last| last + 1);
         let directory = Path::new(DIRECTORY).join(number.to_string());
         fs::create_dir_all(&directory).map_err(failed(&directory))?;
@@ -59,7 +106,7 @@ impl Backup {
             before: change.before.clone(),
             after: change.after.clone(),
         });
-        let journal = Journal { version: 1, files: files.collect() };
+        let journal = Journal { version: 1, files: files.collect(), rights: rights.to_vec() };
         let path = directory.join(JOURNAL);
         let text =
             serde_json::to_string_pretty(&journal).map_err(|error| Failure::Error(error.to_string()))?;
@@ -91,8 +138,14 @@ impl Backup {
     /// Puts back what was there, the last change first, and gives the files. One that was changed since is
     /// kept beside its journal. It can be repeated until [`Self::close`].
     pub fn restore(&self) -> Result<Vec<PathBuf>, Failure> {
+        let journal = self.read()?;
         let mut undone = Vec::new();
-        for saved in self.read()?.files.iter().rev() {
+        // Others that were set since, or the file removed, stay as they are.
+        for rights in journal.rights.iter().rev().filter(|rights| rights.are_made()) {
+            undone.push(rights.file.clone());
+            rights.apply(&rights.before)?;
+        }
+        for saved in journal.files.iter().rev() {
             undone.push(saved.file.clone());
             // Of one that was killed.
             let _ = fs::remove_file(temporary(&saved.file));

@@ -11,7 +11,8 @@ mod timer;
 mod trial;
 
 use super::config;
-use super::doctor::{self, Files, SshdFiles};
+use super::doctor::report::Severity;
+use super::doctor::{self, Files, Problem, SshdFiles};
 use crate::cli::{Setup, With};
 use crate::context::{Context, config_file};
 use crate::error::{Exit, Failure};
@@ -19,13 +20,17 @@ use crate::interrupt::{ENDING, Interrupts};
 use crate::program::{Silence, output};
 use crate::sshd::program;
 use backup::Backup;
+pub use backup::Rights;
+pub use diff::unified;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pam_stack::OURS;
-use plan::{Change, DROP_IN, Factors, plan};
+pub use plan::{Change, PERMIT, sshd_drop_in};
+use plan::{DROP_IN, Factors, plan};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_values::ConfigDuration;
-use qrtotp_values::text::utc;
+use qrtotp_frontend::local;
+use qrtotp_values::{ConfigDuration, UnixTime};
+use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,36 +50,90 @@ pub fn run(path: &Path, args: &Setup) -> Result<Exit, Failure> {
     if args.keep {
         return keep();
     }
-    let context = Context::load(path)?;
+    let context = if args.apply { Context::load(path)? } else { Context::look(path)? };
     let files = Files::read();
     let sshd_files = SshdFiles::below(Path::new("/"), &|_| None).read;
     let drop_ins = sshd_files.iter().any(|read| read == Path::new("/etc/ssh/sshd_config.d"));
     let with = factors(args)?;
     let changes = plan(&files.tree, &args.services, with, drop_ins).map_err(Failure::Refused)?;
+    make(path, &context, &changes, with.sshd, args, None)
+}
+
+/// Shows the changes, and with --apply makes them. `with`: the factor that sshd takes then, besides the code.
+/// `mends`: the id of a finding that must be gone then.
+pub fn make(
+    path: &Path,
+    context: &Context,
+    changes: &[Change],
+    with: With,
+    args: &Setup,
+    mends: Option<&str>,
+) -> Result<Exit, Failure> {
+    if !args.json {
+        show(changes, args.apply)?;
+    }
+    let done = if args.apply && !changes.is_empty() {
+        ready(context, args)?;
+        let problems = || doctor::problems(path, &context.config);
+        let concerned = trial::concerns(changes) && !args.json;
+        let trial = if concerned { Some(trial::prepare(context, args, with)?) } else { None };
+        Some(apply(changes, args, &Goal { problems: &problems, mends }, trial.as_ref())?)
+    } else {
+        None
+    };
+    let mut out = std::io::stdout();
+    match done {
+        _ if args.json => serde_json::to_writer_pretty(&mut out, &report(changes, done.as_ref()))
+            .map_err(std::io::Error::from)
+            .and_then(|()| writeln!(out))?,
+        None => {}
+        Some(Done { undone_at: None }) => {
+            writeln!(out, "Done. Log in from a second terminal now. `qrtotp setup --undo` undoes it.")?;
+        }
+        Some(Done { undone_at: Some(until) }) => writeln!(
+            out,
+            "Done. Log in from a second terminal, and there, as root: qrtotp setup --keep\n\
+             Without that everything is undone at {}.",
+            local(until)
+        )?,
+    }
+    Ok(Exit::Done)
+}
+
+fn show(changes: &[Change], apply: bool) -> Result<(), Failure> {
     let mut out = std::io::stdout();
     if changes.is_empty() {
         writeln!(out, "Nothing to change: all of them ask for a code.")?;
-        return Ok(Exit::Done);
+        return Ok(());
     }
-    for change in &changes {
+    for change in changes {
         write!(out, "{}", diff::unified(change))?;
     }
-    if !args.apply {
+    if !apply {
         writeln!(out, "Nothing was changed. The same command with --apply makes these changes.")?;
-        return Ok(Exit::Done);
     }
-    ready(&context, args)?;
-    let failures = || doctor::failures(path, &context.config);
-    let trial =
-        if trial::concerns(&changes) { Some(trial::prepare(&context, args, with.sshd)?) } else { None };
-    apply(&changes, args, &failures, trial.as_ref())
+    Ok(())
+}
+
+/// The JSON, described in the command's help.
+fn report(changes: &[Change], done: Option<&Done>) -> serde_json::Value {
+    let change = |change: &Change| json!({"file": change.file, "diff": diff::unified(change)});
+    json!({
+        "version": 1,
+        "applied": done.is_some(),
+        "undone_at": done.and_then(|done| done.undone_at),
+        "changes": changes.iter().map(change).collect::<Vec<_>>(),
+    })
 }
 
 /// The factor besides the code: without --with the one that sshd takes today, so that it never takes more.
 fn factors(args: &Setup) -> Result<Factors, Failure> {
+    let has_sshd = args.services.iter().any(|service| service == "sshd");
     let sshd = match args.with {
+        // Only sshd sees keys: with it, the others go on to take passwords.
+        Some(with) if has_sshd => return Ok(Factors { sshd: with, others: With::Password }),
         Some(with) => return Ok(Factors { sshd: with, others: with }),
-        None if args.services.iter().any(|service| service == "sshd") => doctor::Sshd::ask().factor(),
+        None if has_sshd => doctor::Sshd::ask().factor(),
         None => Ok(With::Password),
     };
     let why =
@@ -85,13 +144,12 @@ fn factors(args: &Setup) -> Result<Factors, Failure> {
 /// Refuses where the changes would lock everybody out, or could not be undone by themselves.
 fn ready(context: &Context, args: &Setup) -> Result<(), Failure> {
     let store = context.store()?;
-    if !config::an_admin_has_a_device(&store) {
-        let text = "nobody who can become root has a device; enrol one of them first, so that this host can be repaired: qrtotp enroll USER";
+    if !config::an_admin_gets_in(&context.config, &store, &args.services)? {
+        let text = "nobody who can become root has a device, nor may enrol at these services; enrol one of them first, so that this host can be repaired: qrtotp enroll USER";
         return Err(Failure::Refused(text.into()));
     }
     if timer::is_armed() {
-        let text = "an earlier set-up waits: `qrtotp setup --keep` keeps it, `qrtotp setup --undo` undoes it";
-        return Err(Failure::Refused(text.into()));
+        return Err(waits());
     }
     if !args.no_timer && args.confirm < LEAST_CONFIRM {
         let text = format!(
@@ -106,16 +164,35 @@ fn ready(context: &Context, args: &Setup) -> Result<(), Failure> {
     Ok(())
 }
 
-fn apply(
-    changes: &[Change],
-    args: &Setup,
-    failures: &dyn Fn() -> Vec<String>,
-    trial: Option<&Trial>,
-) -> Result<Exit, Failure> {
+/// The result that the changes must have.
+struct Goal<'g> {
+    /// The findings of `doctor` that are no better than warnings.
+    problems: &'g dyn Fn() -> Vec<Problem>,
+    /// The id of a finding that must be gone.
+    mends: Option<&'g str>,
+}
+
+impl Goal<'_> {
+    /// A problem that the changes made, or did not mend.
+    fn missed(&self, known: &[Problem]) -> Option<Problem> {
+        let bad = |now: &Problem| {
+            self.mends == Some(now.id) || (now.severity == Severity::Fail && !known.contains(now))
+        };
+        (self.problems)().into_iter().find(bad)
+    }
+}
+
+/// Changes that were made.
+struct Done {
+    /// When they are undone unless they are kept.
+    undone_at: Option<UnixTime>,
+}
+
+fn apply(changes: &[Change], args: &Setup, goal: &Goal<'_>, trial: Option<&Trial>) -> Result<Done, Failure> {
     // Ctrl-C, also at the trial's questions, takes everything back.
     let interrupts = Interrupts::hold(ENDING).map_err(std::io::Error::from)?;
-    let known = failures();
-    let backup = Backup::save(changes)?;
+    let known = (goal.problems)();
+    let backup = Backup::save(changes, &[])?;
     let until = SystemClock.now() + args.confirm.as_seconds();
     let done = (|| {
         if !args.no_timer {
@@ -127,8 +204,8 @@ fn apply(
                 reload_sshd()?;
             }
         }
-        match failures().into_iter().find(|failure| !known.contains(failure)) {
-            Some(failure) => Err(Failure::Refused(failure)),
+        match goal.missed(&known) {
+            Some(problem) => Err(Failure::Refused(problem.to_string())),
             None => trial.map_or(Ok(()), |trial| trial::run(trial, &interrupts)),
         }
     })();
@@ -141,18 +218,30 @@ fn apply(
         interrupts.forget();
         return Err(Failure::Refused(format!("{failure}; everything is as it was")));
     }
-    let mut out = std::io::stdout();
-    if args.no_timer {
-        writeln!(out, "Done. Log in from a second terminal now. `qrtotp setup --undo` undoes it.")?;
-    } else {
-        writeln!(
-            out,
-            "Done. Log in from a second terminal, and there, as root: qrtotp setup --keep\n\
-             Without that everything is undone at {}.",
-            utc(until)
-        )?;
+    Ok(Done { undone_at: (!args.no_timer).then_some(until) })
+}
+
+/// Puts rights and files right that no login goes by in a way that could lock anybody out, so that neither a
+/// timer nor a trial is needed. `setup --undo` undoes them.
+pub fn make_at_once(changes: &[Change], rights: &[Rights]) -> Result<(), Failure> {
+    if timer::is_armed() {
+        return Err(waits());
     }
-    Ok(Exit::Done)
+    let backup = Backup::save(changes, rights)?;
+    let done = changes
+        .iter()
+        .try_for_each(backup::apply)
+        .and_then(|()| rights.iter().try_for_each(|rights| rights.apply(&rights.after)));
+    if let Err(failure) = done {
+        take_back(&backup)?;
+        return Err(Failure::Refused(format!("{failure}; everything is as it was")));
+    }
+    Ok(())
+}
+
+fn waits() -> Failure {
+    let text = "an earlier set-up waits: `qrtotp setup --keep` keeps it, `qrtotp setup --undo` undoes it";
+    Failure::Refused(text.into())
 }
 
 /// The timer goes before the journal: killed anywhere, it is still there for what is left, and never meets an
@@ -196,7 +285,7 @@ fn keep() -> Result<Exit, Failure> {
 }
 
 /// Has a running sshd read its files, if it can.
-fn reload_sshd() -> Result<(), Failure> {
+pub fn reload_sshd() -> Result<(), Failure> {
     let Some(sshd) = program() else { return Ok(()) };
     let mut test = Command::new(sshd);
     test.arg("-t");

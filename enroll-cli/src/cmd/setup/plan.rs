@@ -24,7 +24,7 @@ const SSHD: &str = "sshd";
 pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-qrtotp.conf";
 const SHIPPED_DROP_IN: &str = include_str!("../../../../conf/sshd_config.d/qrtotp.conf");
 const OURS: &str = "auth       required     pam_qrtotp.so\n";
-const PERMIT: &str = "auth       required     pam_permit.so\n";
+pub const PERMIT: &str = "auth       required     pam_permit.so\n";
 
 /// The factor besides the code.
 #[derive(Clone, Copy, Debug)]
@@ -48,9 +48,7 @@ pub fn plan(tree: &Tree, services: &[String], with: Factors, drop_ins: bool) -> 
                     .into(),
             );
         }
-        let file = PathBuf::from(DROP_IN);
-        let (before, after) = (tree.text(&file), drop_in(with.sshd));
-        changes.extend((before.as_ref() != Some(&after)).then_some(Change { file, before, after }));
+        changes.extend(sshd_drop_in(&tree, with.sshd));
     }
     for service in services {
         let sibling = SIBLINGS.iter().find(|(name, _)| name == service).map(|(_, sibling)| *sibling);
@@ -62,6 +60,13 @@ pub fn plan(tree: &Tree, services: &[String], with: Factors, drop_ins: bool) -> 
         }
     }
     Ok(changes)
+}
+
+/// The change of sshd's settings alone, if they are not what `setup` writes.
+pub fn sshd_drop_in(tree: &Tree, with: With) -> Option<Change> {
+    let file = PathBuf::from(DROP_IN);
+    let (before, after) = (tree.text(&file), drop_in(with));
+    (before.as_ref() != Some(&after)).then_some(Change { file, before, after })
 }
 
 /// The shipped file, with the line that holds.

@@ -10,12 +10,12 @@ use crate::terminal::unbuffered_stdout;
 use qrtotp_account::{EnrolmentStatus, KeyFingerprint, Name};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::Issue;
-use qrtotp_frontend::Syslog;
+use qrtotp_frontend::{Syslog, local};
 use qrtotp_policy::FirstLogin;
 use qrtotp_store::{FileStore, Store};
 use qrtotp_values::ConfigDuration;
 use qrtotp_values::UnixTime;
-use qrtotp_values::text::{clean, utc};
+use qrtotp_values::text::clean;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fs::File;
@@ -194,7 +194,7 @@ fn one(mut issuer: Issuer<'_>, account: &Account, json: bool, mut out: File) -> 
         return Ok(Exit::Done);
     }
     let Issued { name, token, expires, code, keys } = &issued;
-    writeln!(out, "Issued {token} for {name}; it is worth nothing after {}.", utc(*expires))?;
+    writeln!(out, "Issued {token} for {name}; it is worth nothing after {}.", local(*expires))?;
     put_keys(&mut out, keys)?;
     match code {
         None if !keys.bound.is_empty() => writeln!(out, "{WITH_A_KEY}")?,
@@ -299,7 +299,7 @@ fn put(
 
 fn put_line(out: &mut File, issued: &Issued) -> std::io::Result<()> {
     let Issued { name, token, expires, code, keys } = issued;
-    write!(out, "{:<20} {token} expires {}", name.as_str(), utc(*expires))?;
+    write!(out, "{:<20} {token} expires {}", name.as_str(), local(*expires))?;
     if let Some((code, _)) = code {
         out.write_all(b" code ")?;
         out.write_all(code.as_bytes())?;

@@ -251,7 +251,7 @@ fn completions_and_manual_pages_come_with_it() {
     let sandbox = host();
     for shell in ["bash", "zsh", "fish"] {
         let script = sandbox.run(&["qrtotp", "completions", shell]).success().stdout;
-        assert!(script.contains("recovery") && script.contains("enroll"), "{shell}");
+        assert!(script.contains("QRTOTP_COMPLETE"), "{shell}");
     }
     sandbox.run(&["mkdir", "/tmp/man"]).success();
     sandbox.run(&["qrtotp", "man", "/tmp/man"]).success();
@@ -274,4 +274,63 @@ fn on_a_bare_host_init_makes_all_that_the_first_enrolment_needs() {
     assert_eq!(modes.success().stdout, "755 0\n600 0\n700 0\n");
     let phone = sandbox.import("alice");
     assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+}
+
+#[test]
+fn on_a_terminal_the_last_device_goes_only_after_a_question() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    sandbox.run(&["usermod", "-aG", "sudo", "alice"]).success();
+    for user in ["alice", "bobby"] {
+        let _ = sandbox.import(user);
+    }
+    let asked = |user: &str, answer: &str| {
+        let mut pty = sandbox.pty(None, &["qrtotp", "revoke", user]);
+        let before = pty.expect("Revoke? [y/N] ");
+        pty.send(answer);
+        (before.contains("the only account with a device that can become root"), pty.finish().0.success())
+    };
+    assert_eq!(asked("alice", ""), (true, false));
+    assert!(!sandbox.run(&["qrtotp", "status", "alice"]).stdout.contains("revoked"));
+    assert_eq!(asked("bobby", "y"), (false, true));
+    sandbox.pty(None, &["qrtotp", "revoke", "alice", "--yes"]).success();
+    assert!(sandbox.run(&["qrtotp", "status", "alice"]).stdout.contains("revoked"));
+}
+
+#[test]
+fn a_failure_is_an_object_too_where_json_is_asked_for() {
+    let sandbox = host();
+    for (arguments, code, result) in [
+        (&["status", "nobody-here", "--json"][..], 1, "refused"),
+        (&["setup", "no-such-service", "--json"], 1, "refused"),
+        (&["--config", "/nowhere/qrtotp.toml", "device", "list", "--json"], 2, "error"),
+    ] {
+        let failed = sandbox.run(&[&["qrtotp"], arguments].concat()).exited(code);
+        let object = format!("\"result\":\"{result}\",\"version\":1}}\n");
+        let begins = failed.stdout.starts_with("{\"reason\":\"");
+        assert!(begins && failed.stdout.ends_with(&object), "{failed:?}");
+    }
+}
+
+#[test]
+fn times_are_those_of_the_host_s_zone_or_of_tz() {
+    let sandbox = host();
+    let _ = sandbox.import("alice");
+    let shown =
+        |zone: &str| sandbox.run(&["env", zone, "qrtotp", "device", "list", "alice"]).success().stdout;
+    assert!(shown("TZ=UTC0").contains("Z, last used never"));
+    assert!(shown("TZ=NST3:30").contains("-03:30, last used never"), "{}", shown("TZ=NST3:30"));
+    sandbox.run(&["sh", "-c", "rm -f /etc/localtime; printf 'TZif2' >/etc/localtime"]).success();
+    assert!(shown("TZ=").contains("Z, last used never"), "a zone that can't be read is UTC");
+}
+
+#[test]
+fn a_terminal_shows_how_far_a_long_command_is_and_a_file_does_not() {
+    let sandbox = host();
+    let line = "Nov 29 12:00:00 h qrtotp[1]: event=login service=sshd result=accepted user=alice";
+    let write = format!("yes '{line}' | head -n 600000 >/tmp/log");
+    sandbox.run(&["sh", "-c", &write]).success();
+    let summary = ["qrtotp", "audit", "summary", "--file", "/tmp/log"];
+    let shown = sandbox.pty(None, &summary).success();
+    assert!(shown.contains("lines of the log … ") && shown.contains("\u{1b}[K"), "{shown}");
+    assert!(!sandbox.run(&summary).success().stderr.contains("lines of the log"));
 }

@@ -179,7 +179,7 @@ fn a_finding_that_setup_can_not_mend_is_refused_with_what_to_do() {
     let sandbox = host();
     sandbox.pam("sudo", "@include common-auth\nauth required pam_qrtotp.so\nauth required pam_deny.so\n@include common-account\n");
     let refused = doctor(&sandbox, &["--fix", "nobody-gets-in"]).exited(1);
-    assert!(refused.stderr.contains("can't mend this; do it by hand: "), "{refused:?}");
+    assert!(refused.stderr.contains("can't be mended by itself; do it by hand: "), "{refused:?}");
     let refused = doctor(&sandbox, &["--fix", "no-such-id"]).exited(1);
     assert!(refused.stderr.contains("nothing of this id"), "{refused:?}");
 }

@@ -1,7 +1,11 @@
 //! The Debian packages: installed by dpkg and apt, used, upgraded and removed, on a private copy of /usr and
 //! on Debian 13.
 
-use std::process::Command;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Mutex, PoisonError},
+};
 
 use qrtotp_tests::{
     Output, Phone, Sandbox, State, artefacts,
@@ -254,7 +258,7 @@ fn on_a_terminal_removing_asks_and_does_what_is_answered() {
 const SIGNER: &str = "Tests <tests@tests.example>";
 
 /// The output of gpg with keys of its own.
-fn gpg(home: &std::path::Path, arguments: &[&str]) -> String {
+fn gpg(home: &Path, arguments: &[&str]) -> String {
     let mut gpg = Command::new("gpg");
     let output = gpg.env("GNUPGHOME", home).args(["--batch", "--quiet"]).args(arguments).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -262,7 +266,7 @@ fn gpg(home: &std::path::Path, arguments: &[&str]) -> String {
 }
 
 /// Two keys of one address; we can sign with the first only.
-fn signing_keys(home: &std::path::Path) {
+fn signing_keys(home: &Path) {
     let _ = std::fs::remove_dir_all(home);
     std::fs::create_dir(home).unwrap();
     let make =
@@ -278,22 +282,43 @@ fn signing_keys(home: &std::path::Path) {
 }
 
 /// Runs `cargo xtask repo` with these keys.
-fn repository(home: &std::path::Path) -> std::process::Output {
+fn repository(home: &Path) -> std::process::Output {
     let mut repo = Command::new(artefacts::xtask());
     repo.args(["repo", SIGNER]).env("GNUPGHOME", home).output().unwrap()
 }
 
+/// Held by a test as long as it uses target/repo.
+pub static REPOSITORY: Mutex<()> = Mutex::new(());
+
+fn keys_of_tests() -> PathBuf {
+    artefacts::target_directory().canonicalize().unwrap().join("gnupg-of-tests")
+}
+
+fn forget_keys(home: &Path) {
+    let _ = Command::new("gpgconf").env("GNUPGHOME", home).args(["--kill", "gpg-agent"]).status();
+    std::fs::remove_dir_all(home).unwrap();
+}
+
+/// Makes target/repo, signed by a key of its own.
+pub fn signed_repository() {
+    let home = keys_of_tests();
+    signing_keys(&home);
+    let made = repository(&home);
+    forget_keys(&home);
+    assert!(made.status.success(), "{made:?}");
+}
+
 #[test]
 fn a_host_installs_from_the_repository_and_refuses_one_that_was_changed() {
-    let home = artefacts::target_directory().canonicalize().unwrap().join("gnupg-of-tests");
+    let _one_at_a_time = REPOSITORY.lock().unwrap_or_else(PoisonError::into_inner);
+    let home = keys_of_tests();
     signing_keys(&home);
     let made = repository(&home);
     let exported = artefacts::target_directory().join("repo/qrtotp.gpg");
     let exported = gpg(&home, &["--with-colons", "--show-keys", exported.to_str().unwrap()]);
     gpg(&home, &["--passphrase", "", "--yes", "--quick-gen-key", SIGNER, "default", "sign", "never"]);
     let ambiguous = repository(&home);
-    let _ = Command::new("gpgconf").env("GNUPGHOME", &home).args(["--kill", "gpg-agent"]).status();
-    std::fs::remove_dir_all(home).unwrap();
+    forget_keys(&home);
     assert!(made.status.success(), "{made:?}");
     assert_eq!(exported.matches("pub:").count(), 1, "one key only: {exported}");
     let said = String::from_utf8_lossy(&ambiguous.stderr);

@@ -109,23 +109,50 @@ fn a_step_that_fails_takes_everything_back() {
     }
 }
 
+/// Calls by which `setup` changes files or makes changes durable, and has sshd read them.
+const CHANGES: [&str; 5] = ["mkdir", "rename", "unlink", "fsync", "kill"];
+
+/// PAM and sshd files with their texts, without what a killed program left beside them.
+fn texts(sandbox: &Sandbox) -> Vec<String> {
+    let list = "cd /etc; for file in pam.d/* ssh/sshd_config ssh/sshd_config.d/*; do printf '%s\n%s\n=====\n' $file \"$(cat $file)\"; done";
+    let shown = sandbox.run(&["sh", "-c", list]).success().stdout;
+    shown.split("=====\n").map(str::to_owned).collect()
+}
+
+/// Runs `setup` with the arguments, and kills it at the nth of these calls; whether it came to that.
+fn killed(sandbox: &Sandbox, call: &str, nth: u32, arguments: &[&str]) -> bool {
+    let (trace, inject) = (format!("--trace={call}"), format!("--inject={call}:signal=KILL:when={nth}"));
+    let strace = ["strace", "-qq", "--output=/dev/null", &trace, &inject, "qrtotp", "setup"];
+    !sandbox.run(&[&strace[..], arguments].concat()).status.success()
+}
+
 #[test]
-fn killed_at_any_moment_it_can_be_undone() {
+fn killed_at_each_of_its_changes_every_file_is_old_or_new_and_all_can_be_undone() {
     let (sandbox, _) = host();
-    let before = files(&sandbox);
-    let mut changed = 0;
-    for milliseconds in (20..400).step_by(20) {
-        let command = format!(
-            "timeout -s KILL 0.{milliseconds:03} qrtotp setup sshd sudo su --apply --no-timer >/dev/null; true"
-        );
-        sandbox.run(&["sh", "-c", &command]).success();
-        changed += usize::from(files(&sandbox) != before);
+    let arguments = ["sshd", "sudo", "su", "--apply", "--no-timer"];
+    let before = (files(&sandbox), texts(&sandbox));
+    setup(&sandbox, &arguments).success();
+    let after = texts(&sandbox);
+    setup(&sandbox, &["--undo"]).success();
+    let mut kills = 0;
+    let (mut calls, mut nth) = (CHANGES.into_iter().peekable(), 1);
+    while let Some(call) = calls.peek() {
+        if !killed(&sandbox, call, nth, &arguments) {
+            setup(&sandbox, &["--undo"]).success();
+            (_, nth) = (calls.next(), 1);
+            continue;
+        }
+        kills += 1;
+        let is_mixed = |text: &String| !before.1.contains(text) && !after.contains(text);
+        assert_eq!(texts(&sandbox).into_iter().find(is_mixed), None, "{call} {nth}");
+        // The undoing is killed, too, and then ends.
+        let _ = killed(&sandbox, call, nth.div_ceil(2), &["--undo"]);
         let undone = setup(&sandbox, &["--undo"]);
-        let nothing = undone.stderr.contains("nothing is left to undo");
-        assert!(undone.status.success() || nothing, "{undone:?}");
-        assert_eq!(files(&sandbox), before, "{milliseconds} ms");
+        assert!(undone.status.success() || undone.stderr.contains("nothing is left to undo"), "{undone:?}");
+        assert_eq!(files(&sandbox), before.0, "{call} {nth}");
+        nth += 1;
     }
-    assert!(changed > 0, "it was never killed late enough");
+    assert!(kills > 20, "{kills}");
 }
 
 #[test]

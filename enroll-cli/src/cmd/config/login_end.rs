@@ -1,0 +1,200 @@
+//! How a login would end by a configuration, for the guard. It calls the same `decide` that logins call.
+
+use super::words::first_login_of;
+use crate::cmd::doctor::Ways;
+use qrtotp_policy::{Config, Damaged, Decision, Facts, FirstLogin, Known, Outcome, Unasked};
+use qrtotp_values::UnixTime;
+
+/// An address of nobody's network (RFC 5737), for logins from elsewhere.
+pub const ELSEWHERE: &str = "203.0.113.1";
+
+/// An account, as far as the guard looks at it.
+#[derive(Clone, Debug, Default)]
+pub struct Person {
+    pub name: String,
+    pub is_root: bool,
+    /// No password opens it, so nobody logs in with it at the console.
+    pub is_locked: bool,
+    /// Its gids; `None`: they can't be had.
+    pub gids: Option<Vec<u32>>,
+    /// It has a device whose codes count.
+    pub device: bool,
+    /// It has a registered hardware ssh key.
+    pub hardware_key: bool,
+    /// It has an enrolment token.
+    pub token: bool,
+}
+
+/// An emergency account.
+pub struct Emergency {
+    pub name: String,
+    /// `None`: the host does not know it.
+    pub person: Option<Person>,
+    pub expired: bool,
+}
+
+/// Facts about the host that the guard needs.
+pub struct Host<'h> {
+    /// The person who applies; `None`: no person does.
+    pub actor: Option<Person>,
+    /// The address that they come from; empty: they sit at the host.
+    pub rhost: String,
+    /// Their terminal.
+    pub tty: String,
+    pub emergency: Vec<Emergency>,
+    /// Any account has a device.
+    pub enrolled: bool,
+    /// Whether a service's PAM file asks for a code.
+    pub asks: &'h dyn Fn(&str) -> bool,
+    /// How logins come in at sshd.
+    pub ways: Ways,
+    /// Accounts without a device that logged in lately.
+    pub recent: Vec<Person>,
+}
+
+/// A login that is tried out.
+#[derive(Clone, Copy)]
+pub struct Login<'l> {
+    pub service: &'l str,
+    pub rhost: &'l str,
+    pub tty: &'l str,
+}
+
+pub const CONSOLE: Login<'static> = Login { service: "login", rhost: "", tty: "tty1" };
+
+/// How a login that is tried out ends, the better the later.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    Denied(String),
+    /// A code is asked for, and there is no device to make one.
+    NoDevice,
+    In,
+}
+
+/// Whether an admin has a device, or gets in without one at all of these services if they ask for codes.
+pub fn gets_in_at_all(
+    config: &Config,
+    host: &Host<'_>,
+    admin: &Person,
+    services: &[String],
+    now: UnixTime,
+) -> Result<bool, Damaged> {
+    let logins = Logins { config, host, now };
+    let gets_in = |service: &String| {
+        let login = match service.as_str() {
+            "sshd" => Login { service, rhost: ELSEWHERE, tty: "ssh" },
+            _ => Login { service, rhost: "", tty: "pts/0" },
+        };
+        // An account without a password proves itself by a token only.
+        let proves = admin.token || !admin.is_locked || logins.skips(admin, login)?;
+        Ok(proves && logins.end(admin, login)? == End::In)
+    };
+    for service in services {
+        if !admin.device && !gets_in(service)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Logins that are tried out.
+#[derive(Clone, Copy)]
+pub struct Logins<'g> {
+    pub config: &'g Config,
+    pub host: &'g Host<'g>,
+    pub now: UnixTime,
+}
+
+impl Logins<'_> {
+    /// The best of a login without a key, with one, and with a registered hardware key, where sshd says
+    /// which.
+    pub fn end(&self, person: &Person, login: Login<'_>) -> Result<End, Damaged> {
+        let says_keys = self.config.enroll.key_services.iter().any(|known| *known == login.service);
+        if !says_keys {
+            return self.end_with(person, login, None, false);
+        }
+        let Ways { asks, key_alone, account_part } = self.host.ways;
+        // Without our account line a key alone lets in whatever the rules say: nothing to count on.
+        let unasked = key_alone && account_part;
+        let mut best = if unasked { self.end_unasked(person, login)? } else { End::Denied(String::new()) };
+        if asks || !unasked {
+            best = best.max(self.end_with(person, login, Some(false), false)?);
+            best = best.max(self.end_with(person, login, Some(true), false)?);
+            if person.hardware_key {
+                best = best.max(self.end_with(person, login, Some(true), true)?);
+            }
+        }
+        Ok(best)
+    }
+
+    /// The end of a login with a key alone, for which only the account part runs.
+    fn end_unasked(&self, person: &Person, login: Login<'_>) -> Result<End, Damaged> {
+        let Login { service, rhost, tty } = login;
+        let key = Some(true);
+        let facts = Facts { user: Some(&person.name), service, tty, by: "", rhost, key, now: self.now };
+        let mut known = Known { groups: || person.gids.clone(), hardware_key: false, familiar: false };
+        let decision = self.config.rules.decide(&facts, &mut known, None)?;
+        let outcome = decision.outcome.unwrap_or_else(|| self.config.default_outcome());
+        let denies = match outcome {
+            Outcome::Deny | Outcome::TwoCodes => true,
+            Outcome::Code => decision.effects.fresh || self.config.defaults.unasked == Unasked::Deny,
+            Outcome::Skip => false,
+        };
+        Ok(match denies {
+            true => End::Denied(format!(
+                "{} (sshd takes a key alone, and the account part denies what was not asked for)",
+                decision.rule
+            )),
+            false => End::In,
+        })
+    }
+
+    fn end_with(
+        &self,
+        person: &Person,
+        login: Login<'_>,
+        key: Option<bool>,
+        hardware_key: bool,
+    ) -> Result<End, Damaged> {
+        let decision = self.decision(person, login, key, hardware_key)?;
+        match decision.outcome.unwrap_or_else(|| self.config.default_outcome()) {
+            Outcome::Deny => return Ok(End::Denied(decision.rule.to_owned())),
+            Outcome::Code | Outcome::TwoCodes if !person.device && (self.host.asks)(login.service) => {}
+            Outcome::Skip | Outcome::Code | Outcome::TwoCodes => return Ok(End::In),
+        }
+        let enrols = self.config.enroll.services.iter().any(|known| *known == login.service);
+        let (first_login, until) = first_login_of(self.config, &decision);
+        let lets_in = match first_login {
+            FirstLogin::Deny => false,
+            FirstLogin::Enroll => enrols,
+            FirstLogin::Token => enrols && person.token,
+            FirstLogin::Allow => until.is_some_and(|until| until.days_left(self.now) > 0),
+        };
+        Ok(if lets_in { End::In } else { End::NoDevice })
+    }
+
+    fn decision<'d>(
+        &'d self,
+        person: &Person,
+        login: Login<'_>,
+        key: Option<bool>,
+        hardware_key: bool,
+    ) -> Result<Decision<'d>, Damaged> {
+        let Login { service, rhost, tty } = login;
+        let by = if service == "sudo" { person.name.as_str() } else { "" };
+        let facts = Facts { user: Some(&person.name), service, tty, by, rhost, key, now: self.now };
+        // Nobody has a familiar place before the first right code.
+        let mut known = Known { groups: || person.gids.clone(), hardware_key, familiar: false };
+        self.config.rules.decide(&facts, &mut known, None)
+    }
+
+    /// Whether no code is asked for, with a key or without one.
+    fn skips(&self, person: &Person, login: Login<'_>) -> Result<bool, Damaged> {
+        for key in [None, Some(false), Some(true)] {
+            if self.decision(person, login, key, false)?.outcome == Some(Outcome::Skip) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
