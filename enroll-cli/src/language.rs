@@ -4,7 +4,7 @@ use qrtotp_messages::{Catalogue, Message};
 use std::sync::LazyLock;
 
 static CATALOGUE: LazyLock<Catalogue> =
-    LazyLock::new(|| qrtotp_flow::catalogue([&mut |_| None, &mut qrtotp_flow::variable]));
+    LazyLock::new(|| qrtotp_flow::catalogue(&mut |_| None, &mut qrtotp_flow::variable));
 
 /// The catalogue of the caller's language.
 pub fn catalogue() -> &'static Catalogue {

@@ -137,7 +137,7 @@ impl<'a> Host<'a> {
         let of_pam = &mut |name: &CStr| environment(self.pamh, name).map(CString::into_bytes);
         self.catalogue = match language {
             Some(language) => catalogue_of(language),
-            None => catalogue([of_pam, &mut qrtotp_flow::variable]),
+            None => catalogue(of_pam, &mut qrtotp_flow::variable),
         };
     }
 

@@ -1,11 +1,10 @@
 //! Why an enrolment token is not taken.
 
 use qrtotp_messages::{Message, text};
-use thiserror::Error;
+use std::fmt;
 
 /// Why a token does not allow a request.
-#[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
-#[error("{}", self.message())]
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
 pub enum TokenRefusal {
     /// It was used.
     Consumed,
@@ -58,5 +57,14 @@ impl TokenRefusal {
             Self::CodeTriesUsedUp => "token_code_tries_used_up",
             Self::CodeWrong => "token_code_wrong",
         }
+    }
+}
+
+impl std::error::Error for TokenRefusal {}
+
+/// In English.
+impl fmt::Display for TokenRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message().fmt(f)
     }
 }

@@ -13,22 +13,23 @@ const LARGEST: usize = 256 * 1024;
 /// The value of a variable.
 pub type Variable<'v> = &'v mut dyn FnMut(&CStr) -> Option<Vec<u8>>;
 
-/// The catalogue of the locale that these variables name; of the first source that sets one of them. English
-/// costs no look at a file.
-pub fn catalogue(sources: [Variable<'_>; 2]) -> Catalogue {
-    for variable in sources {
-        let set = VARIABLES.iter().find_map(|name| variable(name).filter(|value| !value.is_empty()));
-        if let Some(locale) = set {
-            return language(&locale).map(of).unwrap_or_default();
-        }
-    }
-    Catalogue::default()
+/// The catalogue of the locale that these variables name; those of `second` count only if `first` sets none.
+/// English costs no look at a file.
+pub fn catalogue(first: Variable<'_>, second: Variable<'_>) -> Catalogue {
+    let locale = locale(first).or_else(|| locale(second));
+    locale.and_then(|locale| language(&locale).map(of)).unwrap_or_default()
+}
+
+#[inline(never)] // one copy in the module
+fn locale(variable: Variable<'_>) -> Option<Vec<u8>> {
+    VARIABLES.iter().find_map(|name| variable(name).filter(|value| !value.is_empty()))
 }
 
 /// The catalogue of a language such as `nl` or `nl_BE`; English if there is none.
 #[must_use]
 pub fn of(language: &str) -> Catalogue {
-    candidates(language).and_then(|names| names.into_iter().find_map(load)).unwrap_or_default()
+    let found = candidates(language).and_then(|[whole, plain]| load(whole).or_else(|| load(plain)));
+    found.unwrap_or_default()
 }
 
 /// A variable of the process's environment.
@@ -37,8 +38,11 @@ pub fn variable(name: &CStr) -> Option<Vec<u8>> {
     std::env::var_os(OsStr::from_bytes(name.to_bytes())).map(OsString::into_vec)
 }
 
+#[inline(never)] // one copy in the module
 fn load(language: &str) -> Option<Catalogue> {
-    let path = ["/usr/share/locale/", language, "/LC_MESSAGES"].concat();
+    let mut path = String::from("/usr/share/locale/");
+    path.push_str(language);
+    path.push_str("/LC_MESSAGES");
     let path = Path::new(&path);
     let file = open_file(&open_dir(path).ok()?, "qrtotp.mo", path, false, Readers::Anybody).ok()?;
     Catalogue::new(language, read_all(&file, path, LARGEST).ok()?)

@@ -10,7 +10,6 @@ use super::{CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, Offer, QrState,
 use qrtotp_messages::{Catalogue, Message, text};
 use qrtotp_otp::qr::{Level, Matrix, Polarity, Style, quiet_zone, render, size};
 use qrtotp_values::text::{ascii, wrap};
-use std::borrow::Cow;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -80,8 +79,15 @@ impl<'a> PromptDialog<'a> {
     }
 
     #[inline(never)] // one copy in the module
-    fn text(&self, message: Message) -> Cow<'static, str> {
-        self.dialog.catalogue().text(&message)
+    fn put(&self, out: &mut String, message: Message) {
+        out.push_str(&self.dialog.catalogue().text(&message));
+    }
+
+    /// The same in lines.
+    #[inline(never)]
+    fn put_lines(&self, out: &mut String, message: Message) {
+        let text = self.dialog.catalogue().text(&message);
+        wrap(&text, WIDTH).into_iter().for_each(|line| push_line(out, line));
     }
 
     /// One question about an offer: the picture with its text, or the text alone.
@@ -95,23 +101,24 @@ impl<'a> PromptDialog<'a> {
                 None
             }
             View::Hidden => {
-                out.push_str(&self.text(text::HIDDEN));
+                self.put(&mut out, text::HIDDEN);
                 return out;
             }
         };
-        out.push_str(&self.text(match (window, self.view) {
+        let question = match (window, self.view) {
             (None, _) => text::ASK_FIRST_CODE,
             (Some(rows), View::Picture(Style::Utf8)) => text::ask_cut_off_ascii(&rows),
             (Some(rows), View::Picture(Style::Blocks)) => text::ask_cut_off_small(&rows),
             (Some(rows), _) => text::ask_cut_off(&rows),
-        }));
+        };
+        self.put(&mut out, question);
         out
     }
 
     /// The key and its URI.
     fn key(&self, out: &mut String, offer: &Offer) {
         self.side_text(offer, WIDTH).iter().for_each(|line| push_line(out, line));
-        push_line(out, &self.text(text::URI_IN_LINES));
+        self.put_lines(out, text::URI_IN_LINES);
         wrap(&offer.uri, WIDTH).into_iter().for_each(|line| push_line(out, line));
     }
 
@@ -128,7 +135,7 @@ impl<'a> PromptDialog<'a> {
         let unnamed =
             || [&offer.uri, &offer.picture].into_iter().find_map(|uri| fitting(&without_issuer(uri)));
         let Some((matrix, quiet)) = whole.or_else(unnamed) else {
-            push_line(out, &self.text(text::TOO_LARGE_TYPE_KEY));
+            self.put_lines(out, text::TOO_LARGE_TYPE_KEY);
             self.key(out, offer);
             return None;
         };
@@ -137,7 +144,7 @@ impl<'a> PromptDialog<'a> {
         if columns + 1 + BESIDE > WIDTH {
             self.side_text(offer, WIDTH).iter().for_each(|line| push_line(out, line));
             if !named {
-                push_line(out, &self.text(text::ISSUER_LEFT_OUT));
+                self.put_lines(out, text::ISSUER_LEFT_OUT);
             }
             out.push_str(&picture);
             return (rows > ROWS).then_some(rows + 1);
@@ -164,7 +171,7 @@ impl<'a> PromptDialog<'a> {
         for (name, value) in
             [(text::HOST, &self.host), (text::ACCOUNT, &offer.account), (text::ISSUER, &offer.issuer)]
         {
-            lines.push(&format!("{:NAMES$}{}", self.text(name), ascii(value, width - NAMES)), width);
+            lines.name(name, &ascii(value, width - NAMES), width);
         }
         lines.push("", width);
         lines.add("", text::SCAN, BESIDE);
@@ -203,8 +210,15 @@ impl Lines<'_> {
     }
 
     #[inline(never)]
+    fn name(&mut self, name: Message, value: &str, width: usize) {
+        self.push(&format!("{:NAMES$}{value}", self.dialog.catalogue().text(&name)), width);
+    }
+
+    #[inline(never)]
     fn add(&mut self, before: &str, message: Message, width: usize) {
-        self.push(&[before, &self.dialog.catalogue().text(&message)].concat(), width);
+        let mut text = before.to_owned();
+        text.push_str(&self.dialog.catalogue().text(&message));
+        self.push(&text, width);
     }
 }
 
@@ -259,16 +273,20 @@ impl Dialog for PromptDialog<'_> {
 
 impl EnrollDialog for PromptDialog<'_> {
     fn first_code(&mut self, scanned: QrState<'_>, note: Option<&Message>) -> Result<Reply, NoAnswer> {
-        let note = note.map(|note| self.above(note)).unwrap_or_default();
+        let mut above = Zeroizing::new(String::new());
+        if let Some(note) = note {
+            self.above(&mut above, note.clone());
+        }
         let QrState::Now(offer) = scanned else {
-            return self.resumed(scanned, &note);
+            return self.resumed(scanned, above);
         };
-        let mut redraw = note.is_empty();
+        let mut redraw = note.is_none();
         loop {
             let text = if redraw {
                 self.draw(offer)
             } else {
-                Zeroizing::new(note.clone() + &self.text(text::ASK_FIRST_CODE))
+                self.put(&mut above, text::ASK_FIRST_CODE);
+                std::mem::take(&mut above)
             };
             let typed = self.question(&text)?;
             match choice(&typed) {
@@ -291,10 +309,13 @@ impl EnrollDialog for PromptDialog<'_> {
     ) -> Result<CodesDelivery, NoAnswer> {
         let mut text = Zeroizing::new(String::with_capacity(2048));
         match (note, &self.lead) {
-            (Some(note), _) => text.push_str(&self.above(note)),
+            (Some(note), _) => self.above(&mut text, note.clone()),
             (None, lead) => {
-                text.push_str(&lead.as_ref().map_or_else(|| "\n".to_owned(), |lead| self.above(lead)));
-                text.push_str(&self.text(text::ABOUT_CODES));
+                match lead {
+                    Some(lead) => self.above(&mut text, lead.clone()),
+                    None => text.push('\n'),
+                }
+                self.put(&mut text, text::ABOUT_CODES);
                 text.push_str("\n\n");
                 for pair in codes.chunks(2) {
                     for code in pair {
@@ -307,29 +328,30 @@ impl EnrollDialog for PromptDialog<'_> {
             }
         }
         // Only for a part of a code, because the answer is echoed and the code stays valid.
-        text.push_str(&self.text(text::ACKNOWLEDGE));
+        self.put(&mut text, text::ACKNOWLEDGE);
         self.question(&text).map(CodesDelivery::Typed)
     }
 }
 
 impl PromptDialog<'_> {
     /// A message in lines above a question.
-    fn above(&self, message: &Message) -> String {
-        format!("\n{}\n", wrap(&self.text(message.clone()), WIDTH).join("\n"))
+    fn above(&self, out: &mut String, message: Message) {
+        out.push('\n');
+        self.put_lines(out, message);
     }
 
     /// About a QR code that is not shown again.
-    fn resumed(&mut self, scanned: QrState<'_>, note: &str) -> Result<Reply, NoAnswer> {
+    fn resumed(&mut self, scanned: QrState<'_>, mut text: Zeroizing<String>) -> Result<Reply, NoAnswer> {
         let QrState::Before { minutes } = scanned else { return Err(NoAnswer) };
-        let when = shown_before(minutes);
-        let mut note = note.to_owned();
         loop {
-            let question = note + &self.above(&when) + &self.text(text::ASK_RESUMED);
-            let typed = self.question(&question)?;
+            self.above(&mut text, shown_before(minutes));
+            self.put(&mut text, text::ASK_RESUMED);
+            let typed = self.question(&text)?;
             match choice(&typed) {
                 Choice::Reply(reply) => return Ok(reply(typed)),
                 Choice::Invert | Choice::Small | Choice::Ascii | Choice::Text => {
-                    note = self.above(&text::NOT_SHOWN_AGAIN);
+                    text.clear();
+                    self.above(&mut text, text::NOT_SHOWN_AGAIN);
                 }
             }
         }

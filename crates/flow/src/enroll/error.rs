@@ -4,14 +4,13 @@ use qrtotp_account::{CredentialId, TokenRefusal};
 use qrtotp_messages::{Message, text};
 use qrtotp_otp::RandomError;
 use qrtotp_store::{SealError, StoreError};
-use thiserror::Error;
+use std::fmt;
 
 /// Why an enrolment ended without a credential. The account is unchanged.
-#[derive(Debug, Error)]
-#[error("{}", self.message())]
+#[derive(Debug)]
 pub enum EnrollError {
     /// The token does not allow it.
-    Token(#[from] TokenRefusal),
+    Token(TokenRefusal),
     /// As many devices as allowed.
     TooManyDevices(usize),
     /// The code of an enrolled device was not right.
@@ -33,9 +32,9 @@ pub enum EnrollError {
     /// The secret is enrolled already.
     Known(CredentialId),
     /// The store failed.
-    Store(#[from] StoreError),
+    Store(StoreError),
     /// No random numbers.
-    Random(#[from] RandomError),
+    Random(RandomError),
     /// Sealing or hashing failed.
     Seal(String),
 }
@@ -94,5 +93,32 @@ impl EnrollError {
 impl From<SealError> for EnrollError {
     fn from(error: SealError) -> Self {
         Self::Seal(error.to_string())
+    }
+}
+
+impl std::error::Error for EnrollError {}
+
+/// In English.
+impl fmt::Display for EnrollError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message().fmt(f)
+    }
+}
+
+impl From<TokenRefusal> for EnrollError {
+    fn from(refusal: TokenRefusal) -> Self {
+        Self::Token(refusal)
+    }
+}
+
+impl From<StoreError> for EnrollError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<RandomError> for EnrollError {
+    fn from(error: RandomError) -> Self {
+        Self::Random(error)
     }
 }

@@ -30,11 +30,12 @@ pub(crate) struct Ending {
 }
 
 /// What follows a refusal at its fixed time.
+#[derive(Clone, Copy)]
 pub(super) enum Last {
     /// Nothing; but before it, the modules after us lose the password.
     WithholdPassword,
-    /// A text.
-    Show(Message),
+    /// The message for every refused answer, the same for every account.
+    NotEnrolledHere,
 }
 
 impl Ending {
@@ -134,7 +135,7 @@ pub(crate) fn finish(
     }
     // After the last conversation, in which the application may have replaced the user.
     if ending.verdict != Verdict::Denied && !host.is_same_user() {
-        let slow = ending.slow.take();
+        let slow = ending.slow;
         ending = Ending::user_changed();
         ending.slow = slow;
     }
@@ -153,9 +154,9 @@ pub(crate) fn finish(
             host.withhold_password();
             host.wait(answered.until_multiple_of(REFUSAL_PERIOD));
         }
-        (Verdict::Denied, Some((answered, Last::Show(text)))) => {
+        (Verdict::Denied, Some((answered, Last::NotEnrolledHere))) => {
             host.wait(answered.until_multiple_of(REFUSAL_PERIOD));
-            host.show(text);
+            host.show(text::NOT_ENROLLED_HERE);
         }
     }
     Outcome::Denied

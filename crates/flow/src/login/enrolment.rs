@@ -27,7 +27,7 @@ impl Login<'_, '_> {
     ) -> Result<Box<Ending>, Box<Ending>> {
         self.same_user()?;
         self.enrol(account, factor)
-            .map_err(|why| Ending::unproven(why).at_fixed_time(answered, Last::Show(text::NOT_ENROLLED_HERE)))
+            .map_err(|why| Ending::unproven(why).at_fixed_time(answered, Last::NotEnrolledHere))
     }
 
     /// Enrols a first device. An error: the dialogue did not begin.
