@@ -46,3 +46,9 @@
 //! from a thread of the daemon.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+
+mod engine;
+mod etcd;
+
+pub use engine::{Engine, EngineError, Op, Page, Reply, Stored, Txn};
+pub use etcd::{Alarm, Etcd, EtcdOptions, EtcdStatus, Member};
