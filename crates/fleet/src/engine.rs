@@ -83,7 +83,9 @@ pub enum EngineError {
     #[error("{0}")]
     NotSent(String),
     /// As [`EngineError::NotSent`]: the database has reached its quota.
-    #[error("etcd's database has reached its quota, so it takes no writes; see docs/FLEET.md, \"Out of space\"")]
+    #[error(
+        "etcd's database has reached its quota, so it takes no writes; see docs/FLEET.md, \"Out of space\""
+    )]
     NoSpace,
     /// As [`EngineError::NotSent`]: this version has known faults.
     #[error("etcd {0} is too old: 3.5.14 is the first version without known faults in its replication")]

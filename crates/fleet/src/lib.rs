@@ -9,26 +9,30 @@
 //! # Verify one answer
 //!
 //! ```text
-//! let store: FleetStore = FleetStore::open(engine, options)?;      // one per process, shared by its threads
+//! let etcd = Arc::new(Etcd::new(&etcd_options)?);
+//! let store = FleetStore::open(etcd, options)?;              // one per process, shared by its threads
 //!
-//! let asked = Asked { attempt, host, answer: AnswerDigest::of(attempt, typed) };   // id and host: from the frame and certificate
-//! let attempt = store.attempt(asked, Deadline::after(left));     // `impl Store`: goes into the flow's `Ctx`
-//! let outcome = flow(&attempt);                                  // any flow, unchanged
-//! match attempt.decision() {
-//!     Some(Decision::Accepted) => …                              // sign it and send it
+//! // For each frame; the host is the one whose key the certificate has.
+//! let asked = Asked { attempt, host, answer: AnswerDigest::of(attempt, typed) };
+//! let access = store.attempt(asked, Deadline::after(left));  // `impl Store`: goes into the flow's `Ctx`
+//! let outcome = flow(&access);                               // any flow, unchanged
+//! match access.decision() {
+//!     Some(Decision::Accepted) => …                          // sign it and send it
 //!     Some(Decision::Refused) => …
-//!     None => …                                                  // deny: nothing was decided
+//!     None => …                                              // deny; nothing was decided
 //! }
 //! ```
 //!
 //! - The flow marks its decision in the state that it changes (`State::decision`), so etcd keeps it together
 //!   with the watermark that it raised. The flow of a verification does that itself (`flow/report.rs`).
-//! - [`Attempt::decision`] is `Some` only if that decision is known to be in etcd. **Sign nothing else.**
+//! - [`Access::decision`] is `Some` only if that decision is known to be in etcd. **Sign nothing else.**
 //! - If the same attempt was decided before (a relay asked again after a lost answer), the flow's first update
-//!   returns [`FleetError::Decided`]. The flow denies; [`Attempt::decision`] is the first decision. So look at
-//!   it first, whatever the flow returned, and log no second event if [`Attempt::was_decided_before`].
+//!   returns [`FleetError::Decided`]. The flow denies; [`Access::decision`] is the first decision. So look at
+//!   it first, whatever the flow returned, and log no second event if [`Access::was_decided_before`].
 //! - The same id with another answer or from another host is [`FleetError::AttemptReused`]: deny.
 //! - A refusal that counts nothing (throttled, unknown) has no decision: send the flow's refusal.
+//! - One attempt is one answer. A dialogue with several answers, such as an enrolment or self-service, uses
+//!   [`FleetStore::session`]: it compares the host in each change, and has no decision.
 //!
 //! # Errors
 //!
@@ -42,13 +46,40 @@
 //! [`FleetStore::remove`], [`FleetStore::set_groups`], [`FleetStore::hosts`], [`FleetStore::change_host`],
 //! [`FleetStore::tokens`], [`FleetStore::change_token`], [`FleetStore::policy`] and [`FleetStore::set_policy`] are the rest;
 //! [`FleetStore::create`] makes an empty store (`fleet init`), [`FleetStore::accept_restore`] ends the refusal after a
-//! restored backup, [`FleetStore::status`] tells what `fleet status` shows. Call [`FleetStore::keep_witness`] every 5 s
-//! from a thread of the daemon.
+//! restored backup. [`Etcd::status`], [`FleetStore::meta`], [`FleetStore::witnesses`] and [`FleetStore::host_failures`]
+//! have what `fleet status` shows. Call [`FleetStore::keep_witness`] every 5 s from a thread of the daemon.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod access;
+mod admin;
+mod attempts;
+mod bytes;
+mod change;
 mod engine;
+mod error;
 mod etcd;
+mod failures;
+mod fleet;
+mod guard;
+mod journal;
+mod keys;
+mod limit;
+mod merge;
+mod restore;
+mod ring;
+mod seen;
+mod values;
+mod view;
 
+pub use access::{Access, Asked};
+pub use admin::MAX_POLICY;
+pub use attempts::{AnswerDigest, AttemptId};
 pub use engine::{Engine, EngineError, Op, Page, Reply, Stored, Txn};
+pub use error::FleetError;
 pub use etcd::{Alarm, Etcd, EtcdOptions, EtcdStatus, Member};
+pub use fleet::{FleetStore, Options};
+pub use keys::{HostName, HostNameError};
+pub use merge::Merged;
+pub use ring::Ring;
+pub use values::{Host, HostFailures, HostState, Meta, Witness};

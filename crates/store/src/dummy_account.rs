@@ -78,7 +78,8 @@ pub fn dummy_record(key: &SealKey, name: Name) -> Result<Record, SealError> {
         hashes.push(random_bytes()?);
     }
     let id = SetId::from_random(random_bytes()?);
-    record.recovery = Some(RecoverySet { id, kind: SetKind::Ours, created: 0, salt: random_bytes()?, hashes });
+    record.recovery =
+        Some(RecoverySet { id, kind: SetKind::Ours, created: 0, salt: random_bytes()?, hashes });
     Ok(record)
 }
 

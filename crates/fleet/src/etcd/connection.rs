@@ -1,9 +1,9 @@
 //! Connections to an etcd member, one at a time. After an unclear error the next call makes a new one, so that a
 //! refused connection is known to have carried nothing.
 
+use super::EtcdOptions;
 use super::error::of_status;
 use super::messages::{Empty, StatusResponse};
-use super::EtcdOptions;
 use crate::engine::EngineError;
 use http::Uri;
 use http::uri::PathAndQuery;
@@ -123,7 +123,8 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn is_new_enough(version: &str) -> bool {
-    let numbers = version.split('-').next().unwrap_or_default().split('.').map(|part| part.parse().unwrap_or(0));
+    let numbers =
+        version.split('-').next().unwrap_or_default().split('.').map(|part| part.parse().unwrap_or(0));
     numbers.collect::<Vec<u32>>().as_slice() >= OLDEST.as_slice()
 }
 
@@ -172,9 +173,14 @@ mod tests {
 
     #[test]
     fn versions_with_known_faults_are_too_old() {
-        for (version, new_enough) in
-            [("3.4.23", false), ("3.5.13", false), ("3.5.14", true), ("3.5.16", true), ("3.6.0", true), ("", false)]
-        {
+        for (version, new_enough) in [
+            ("3.4.23", false),
+            ("3.5.13", false),
+            ("3.5.14", true),
+            ("3.5.16", true),
+            ("3.6.0", true),
+            ("", false),
+        ] {
             assert_eq!(is_new_enough(version), new_enough, "{version}");
         }
         assert!(is_new_enough("3.6.0-rc.1"));

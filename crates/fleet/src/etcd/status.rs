@@ -61,8 +61,11 @@ impl Etcd {
         let request = MemberListRequest { linearizable: true };
         let members = self.call::<_, MemberListResponse>("/etcdserverpb.Cluster/MemberList", request, limit);
         let members = members.ok().map(|(list, _)| {
-            let member =
-                |member: super::messages::MemberMessage| Member { id: member.id, name: member.name, peers: member.peer_urls };
+            let member = |member: super::messages::MemberMessage| Member {
+                id: member.id,
+                name: member.name,
+                peers: member.peer_urls,
+            };
             list.members.into_iter().map(member).collect()
         });
         let alarms = self.call::<_, AlarmResponse>("/etcdserverpb.Maintenance/Alarm", AlarmRequest {}, limit);
