@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod accounts;
+mod cluster;
+mod etcd;
 mod memory;
 mod model;
 mod scheduler;
