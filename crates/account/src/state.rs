@@ -57,7 +57,7 @@ pub struct State {
     marks: Vec<CredentialState>,
     /// The account's audit lines.
     pub chain: Chain,
-    /// What the update that changes the state decides. Not part of the stored form: a fleet's store keeps it
+    /// The decision of the update that changes the state. Not part of the stored form: a fleet's store keeps it
     /// beside the state.
     pub decision: Option<Decision>,
 }

@@ -43,7 +43,7 @@ pub struct Access<'a> {
     limit: Limit,
     decision: Cell<Option<Decision>>,
     was_decided_before: Cell<bool>,
-    /// What the last operation read, if it wrote nothing: a simulated write costs what is left of a real one.
+    /// The values that the last operation read, if it wrote nothing: a simulated write costs what is left of a real one.
     read: RefCell<Option<Box<View>>>,
 }
 
@@ -86,7 +86,8 @@ impl<'a> Access<'a> {
         }
     }
 
-    /// The attempt's decision, if it is known to be in etcd. Nothing else may be told to the host as a decision.
+    /// The attempt's decision, if it is known to be in etcd. Nothing else may be told to the host as a
+    /// decision.
     #[must_use]
     pub fn decision(&self) -> Option<Decision> {
         self.decision.get()

@@ -1,4 +1,4 @@
-//! What admins look at and change beside accounts: lists, hosts, tokens to join, the policy.
+//! Administration of everything beside accounts: lists, hosts, tokens to join, the policy.
 
 use crate::access::EACH;
 use crate::attempts::Tag;
@@ -94,8 +94,8 @@ impl FleetStore {
         Ok(self.all(&keys::witnesses())?.into_iter().filter_map(read).collect())
     }
 
-    /// Changes, makes or removes a host; once this returns, it holds for every decision. `f` may run more than
-    /// once.
+    /// Changes, makes or removes a host; once this returns, it holds for every decision. `f` may run more
+    /// than once.
     ///
     /// # Errors
     /// etcd does not answer, or the host was changed again and again in between.
@@ -124,8 +124,8 @@ impl FleetStore {
         Ok(self.all(&keys::tokens())?.into_iter().filter_map(read).collect())
     }
 
-    /// Changes, makes or removes a token to join, whose name is its id: letters and digits. Each use is counted
-    /// once, whatever fails: `f` may run more than once, but one run of it is kept.
+    /// Changes, makes or removes a token to join, whose name is its id: letters and digits. Each use is
+    /// counted once, whatever fails: `f` may run more than once, but one run of it is kept.
     ///
     /// # Errors
     /// As [`FleetStore::change_host`].
@@ -230,8 +230,8 @@ impl FleetStore {
         })
     }
 
-    /// Reads, changes and swaps a sealed value. `f` is told whether an earlier try may have been carried out; if
-    /// it changes nothing, nothing is written.
+    /// Reads, changes and swaps a sealed value. `f` is told whether an earlier try may have been carried out;
+    /// if it changes nothing, nothing is written.
     fn change_sealed(&self, key: &str, f: &mut ChangeSealed<'_>) -> Result<(), FleetError> {
         let limit = Limit::Each(EACH);
         let (left, mut unclear) = (limit.start(), None);

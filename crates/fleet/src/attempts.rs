@@ -1,5 +1,5 @@
-//! Attempts: one answer of one person, under an id that the login host made. The last ones are kept beside the
-//! account's state, in the same transaction, so that a lost answer is found by reading.
+//! Attempts: one answer of one person, under an id that the login host made. The last ones are kept beside
+//! the account's state, in the same transaction, so that a lost answer is found by reading.
 
 use crate::bytes::{Malformed, Reader};
 use crate::keys::HostName;

@@ -35,7 +35,7 @@ pub(crate) enum Changed {
     NoRecord(Box<View>),
     /// The last run changed nothing.
     Nothing(Box<View>),
-    /// What the last run did is in etcd.
+    /// The result of the last run is in etcd.
     Kept(Option<Decision>),
 }
 
@@ -161,8 +161,8 @@ impl FleetStore {
         Ok(Some(Op::Put(key, value)))
     }
 
-    /// Sends a transaction that swaps values, and looks at the store if the reply is not from where the values
-    /// were read.
+    /// Sends a transaction that swaps values, and looks at the store if the reply is not from where the
+    /// values were read.
     pub(crate) fn swap(&self, txn: &Txn, left: &Left<'_>) -> Result<Swapped, FleetError> {
         let floor = self.guard.floor();
         let reply = match self.send(txn, left) {
@@ -213,7 +213,7 @@ pub(crate) enum Swapped {
     Differs(Reply),
 }
 
-/// What is kept under the attempt's id, which this change did not write.
+/// Judges an entry under the attempt's id that this change did not write.
 fn known(kept: &Kept, change: &Change<'_>) -> Result<(), FleetError> {
     if kept.host != host_digest(change.host) || kept.answer != change.answer {
         return Err(FleetError::AttemptReused);
@@ -224,8 +224,8 @@ fn known(kept: &Kept, change: &Change<'_>) -> Result<(), FleetError> {
     }
 }
 
-/// Whether the new state holds something that time does not heal: a used recovery code, or a device's drift, by
-/// which codes after the fence may have been used.
+/// Whether the new state holds something that time does not heal: a used recovery code, or a device's drift,
+/// by which codes after the fence may have been used.
 fn is_unhealed(view: &View, after: &Account) -> bool {
     let Some(before) = &view.account else { return true };
     let used =

@@ -17,7 +17,7 @@ use qrtotp_values::UnixTime;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What a verifier needs to open the store.
+/// A verifier's own part of the store.
 pub struct Options {
     /// The fleet's keys.
     pub ring: Ring,
@@ -35,7 +35,7 @@ pub struct FleetStore {
     pub(crate) journal: Journal,
     pub(crate) guard: Guard,
     pub(crate) failures: Counters,
-    /// What refusals for nobody read.
+    /// The record that refusals for nobody read.
     pub(crate) dummy: Record,
 }
 

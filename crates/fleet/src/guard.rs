@@ -1,8 +1,8 @@
 //! Notices a restored backup: a store that is older than what this verifier knows of it.
 //!
-//! Every reply is compared with the highest revision that was known before its request. On each new connection,
-//! which a restored cluster makes necessary, the guard also reads its own witness and its last change: these are
-//! older even if the revision was raised (`etcdutl snapshot restore --bump-revision`).
+//! Every reply is compared with the highest revision that was known before its request. On each new
+//! connection, which a restored cluster makes necessary, the guard also reads its own witness and its last
+//! change: these are older even if the revision was raised (`etcdutl snapshot restore --bump-revision`).
 
 use crate::engine::{Engine, EngineError, Reply, Stored, Txn, revision_of};
 use crate::error::FleetError;
@@ -21,7 +21,7 @@ pub(crate) const NO_STORE: StoreId = [0; 16];
 /// Longest time for one request to etcd.
 pub(crate) const TRY: Duration = Duration::from_millis(800);
 
-/// What was known before a request.
+/// The knowledge before a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Floor {
     revision: i64,
@@ -42,7 +42,7 @@ pub(crate) struct Guard {
     verifier: HostName,
     directory: PathBuf,
     seen: Mutex<Known>,
-    /// Held by whoever looks or writes the witness.
+    /// Held while looking at the store or writing the witness.
     looking: Mutex<()>,
 }
 
@@ -70,7 +70,7 @@ impl Guard {
         Ok(Self { engine, verifier, directory, seen: Mutex::new(known), looking: Mutex::new(()) })
     }
 
-    /// What is known now; to be asked before a request.
+    /// The present knowledge; to be asked before a request.
     pub fn floor(&self) -> Floor {
         let known = lock(&self.seen);
         let Seen { revision, generation, .. } = known.seen;

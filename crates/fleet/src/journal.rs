@@ -1,5 +1,5 @@
-//! What a verifier changed that time does not heal: records, hosts, tokens, policy, used recovery codes. After a
-//! restored backup these changes are made again.
+//! A verifier's changes that time does not heal: records, hosts, tokens, policy, used recovery codes.
+//! After a restored backup these changes are made again.
 //!
 //! A file of sealed lines that only grows. A line is synced before its change is acknowledged.
 

@@ -9,7 +9,7 @@ use crate::ring::Ring;
 use crate::values::Meta;
 use std::collections::BTreeMap;
 
-/// What a merge did.
+/// The result of a merge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Merged {
     /// Keys that hold what they held before the restore.
@@ -26,8 +26,8 @@ pub(crate) struct Restored {
     pub revision: Option<i64>,
 }
 
-/// Makes the changes of `lines` that the restored store lacks. `meta_revision` is that of the meta value, which
-/// must not change meanwhile.
+/// Makes the changes of `lines` that the restored store lacks. `meta_revision` is that of the meta value,
+/// which must not change meanwhile.
 pub(crate) fn merge(
     engine: &dyn Engine,
     ring: &Ring,

@@ -12,10 +12,10 @@ use qrtotp_values::UnixTime;
 use std::path::PathBuf;
 
 impl FleetStore {
-    /// Accepts the store as a backup brought it back. Changes in the verifiers' `journals` (this one's is always
-    /// among them) are made again; then the generation rises, which ends the refusal at every verifier. No step
-    /// that began before `fence` is accepted: give the present time plus the time by which the window reaches
-    /// ahead.
+    /// Accepts the store as a backup brought it back. Changes in the verifiers' `journals` (this one's is
+    /// always among them) are made again; then the generation rises, which ends the refusal at every
+    /// verifier. No step that began before `fence` is accepted: give the present time plus the time by which
+    /// the window reaches ahead.
     ///
     /// A verifier whose journal was not given makes its own changes again before its next answer.
     ///

@@ -12,7 +12,7 @@ use std::path::Path;
 const FILE: &str = "seen";
 const FIRST_LINE: &str = "qrtotp fleet seen 1";
 
-/// What is known of the store.
+/// A verifier's knowledge of the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// None: this verifier has not seen a store yet.

@@ -1,4 +1,4 @@
-//! What the keys in etcd hold: docs/FLEET.md describes the bytes.
+//! The values in etcd: docs/FLEET.md describes the bytes.
 
 use crate::attempts::Attempts;
 use crate::bytes::{Malformed, Reader, put_bytes, put_texts};
@@ -8,8 +8,8 @@ use qrtotp_values::UnixTime;
 
 /// Version of each value.
 const VERSION: u8 = 1;
-/// Most bytes of an account's state with its attempts and audit lines. A longer state has no room for lines of
-/// earlier updates.
+/// Most bytes of an account's state with its attempts and audit lines. A longer state has no room for lines
+/// of earlier updates.
 const STATE_ROOM: usize = 4000;
 
 /// A value that etcd holds.
@@ -160,7 +160,7 @@ impl Value for HostFailures {
     }
 }
 
-/// What a verifier last said of itself.
+/// A verifier's last sign of life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
     /// Made at random each time.

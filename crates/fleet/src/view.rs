@@ -120,8 +120,8 @@ impl View {
     }
 }
 
-/// Burns every step that began before the fence. A device whose clock is ahead showed such codes earlier, under
-/// higher steps.
+/// Burns every step that began before the fence. A device whose clock is ahead showed such codes earlier,
+/// under higher steps.
 fn burn(record: &Record, state: &mut State, fence: UnixTime) {
     if fence <= 0 {
         return;

@@ -1,5 +1,5 @@
-//! Connections to an etcd member, one at a time. After an unclear error the next call makes a new one, so that a
-//! refused connection is known to have carried nothing.
+//! Connections to an etcd member, one at a time. After an unclear error the next call makes a new one, so
+//! that a refused connection is known to have carried nothing.
 
 use super::EtcdOptions;
 use super::error::of_status;

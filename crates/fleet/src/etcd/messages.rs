@@ -1,5 +1,5 @@
-//! etcd's messages, as far as we use them: `api/etcdserverpb/rpc.proto` and `api/mvccpb/kv.proto` of etcd 3.5.
-//! Fields that we leave out are zero when sent and skipped when read: so no read is ever `serializable`.
+//! etcd's messages, as far as we use them: `api/etcdserverpb/rpc.proto` and `api/mvccpb/kv.proto` of etcd
+//! 3.5. Fields that we leave out are zero when sent and skipped when read: so no read is ever `serializable`.
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct ResponseHeader {

@@ -18,7 +18,8 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-/// How much longer than its limit a caller waits for a call: the limit itself is kept by the runtime's thread.
+/// How much longer than its limit a caller waits for a call: the limit itself is kept by the runtime's
+/// thread.
 const SLACK: Duration = Duration::from_millis(100);
 
 /// Where an etcd member is, and the certificates of a TLS connection to it.
@@ -94,7 +95,8 @@ impl Engine for Etcd {
     }
 
     fn list(&self, prefix: &str, after: &str, most: u32, limit: Duration) -> Result<Page, EngineError> {
-        // The key after a key is the same with a zero byte at its end; the end of a prefix has its last byte raised.
+        // The key after a key is the same with a zero byte at its end; the end of a prefix has its last byte
+        // raised.
         let start = if after.is_empty() { prefix.to_owned() } else { format!("{after}\0") };
         let mut end = prefix.as_bytes().to_vec();
         if let Some(last) = end.last_mut() {

@@ -29,7 +29,7 @@ pub enum Alarm {
     Other(i32),
 }
 
-/// What a member says of itself and the cluster.
+/// A member's report on itself and the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EtcdStatus {
     /// Its version.

@@ -32,7 +32,7 @@ pub fn options(key: &str, verifier: &str, directory: &Path) -> Options {
 /// A store of three verifiers, with these hosts.
 pub struct Fleet {
     pub key: String,
-    pub verifiers: Vec<FleetStore>,
+    pub verifiers: Vec<Arc<FleetStore>>,
     pub directories: Vec<tempfile::TempDir>,
 }
 
@@ -52,7 +52,7 @@ impl Fleet {
             let directory = directory();
             let options = options(&key, &format!("v{number}"), directory.path());
             let open = if number == 0 { FleetStore::create } else { FleetStore::open };
-            verifiers.push(open(Arc::clone(engine), options).unwrap());
+            verifiers.push(Arc::new(open(Arc::clone(engine), options).unwrap()));
             directories.push(directory);
         }
         for name in hosts {
@@ -80,6 +80,10 @@ fn device() -> CredentialId {
 
 /// Makes an account with one device.
 pub fn enrol(store: &dyn Store, name: &Name) {
+    try_enrol(store, name).unwrap();
+}
+
+pub fn try_enrol(store: &dyn Store, name: &Name) -> Result<(), qrtotp_store::StoreError> {
     let mut record = Record::new(name.clone(), 1000, RecordId([9; 16]));
     let params = Params::default();
     let sealed = store.key().seal_secret(&record, device(), params, &Secret::generate().unwrap()).unwrap();
@@ -87,11 +91,9 @@ pub fn enrol(store: &dyn Store, name: &Name) {
     let credential = Credential { id: device(), label, params, created: 0, origin, window: None, sealed };
     record.credentials.push(credential);
     let state = State::new(record.id);
-    store
-        .change_account(name, &mut |account| {
-            *account = Some(Account { record: record.clone(), state: state.clone() });
-        })
-        .unwrap();
+    store.change_account(name, &mut |account| {
+        *account = Some(Account { record: record.clone(), state: state.clone() });
+    })
 }
 
 /// Revokes all devices.

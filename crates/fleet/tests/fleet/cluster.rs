@@ -1,12 +1,13 @@
-//! Real clusters of etcd: three members, each in a network namespace of its own, with certificates on both sides.
+//! Real clusters of etcd: three members, each in a network namespace of its own, with certificates on both
+//! sides.
 //!
-//! A test runs in a namespace of its own: the test program starts itself again in it. Members have two links: one
-//! to the test, and one to the other members, which a test can cut.
+//! A test runs in a namespace of its own: the test program starts itself again in it. Members have two links:
+//! one to the test, and one to the other members, which a test can cut.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use qrtotp_clock::{Deadline, sleep};
-use qrtotp_fleet::{Engine, Etcd, EtcdOptions};
+use qrtotp_clock::Deadline;
+use qrtotp_fleet::{Engine, Etcd, EtcdOptions, Op, Txn};
 use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -27,7 +28,8 @@ fn program(name: &str) -> PathBuf {
     program
 }
 
-/// Runs a test of this program in a network namespace of its own. Left out if etcd could not be installed.
+/// Runs a test of this program in a network and mount namespace of its own. Left out if etcd could not be
+/// installed.
 pub fn isolated(test: &str, run: impl FnOnce()) {
     let missing = std::env::var("QRTOTP_MISSING_TOOLS").unwrap_or_default();
     if missing.split(',').any(|tool| tool == "etcd") {
@@ -37,8 +39,14 @@ pub fn isolated(test: &str, run: impl FnOnce()) {
         return run();
     }
     let mut unshare = Command::new("unshare");
-    unshare.args(["--user", "--map-root-user", "--net", "--"]).arg(std::env::current_exe().unwrap());
+    unshare
+        .args(["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--mount-proc"])
+        // If the test is killed, so are its members.
+        .args(["--kill-child", "--"])
+        .arg(std::env::current_exe().unwrap());
     unshare.args(["--exact", test, "--nocapture", "--include-ignored"]).env(INSIDE, "1");
+    // Its summary is not ours.
+    unshare.stdout(Stdio::null());
     assert!(unshare.status().expect("util-linux").success(), "{test} failed in its namespace");
 }
 
@@ -143,12 +151,15 @@ impl Cluster {
 
     /// Waits until a member answers with a quorum.
     pub fn wait_for(&self, member: usize) {
-        let (etcd, mut deadline) = (self.client(member), Deadline::after(Duration::from_secs(20)));
-        let read =
-            qrtotp_fleet::Txn { then: vec![qrtotp_fleet::Op::Get("x".to_owned())], ..Default::default() };
-        while etcd.transact(&read, Duration::from_millis(800)).is_err() {
+        let mut deadline = Deadline::after(Duration::from_secs(20));
+        while !self.answers(member) {
             assert!(deadline.pause(), "member {member} does not answer");
         }
+    }
+
+    fn answers(&self, member: usize) -> bool {
+        let read = Txn { then: vec![Op::Get("x".to_owned())], ..Txn::default() };
+        self.client(member).transact(&read, Duration::from_millis(800)).is_ok()
     }
 
     pub fn options(&self, member: usize) -> EtcdOptions {
@@ -185,7 +196,8 @@ impl Cluster {
 
     pub fn signal(&self, member: usize, signal: Signal) {
         if let Some(member) = &self.members[member] {
-            kill(Pid::from_raw(member.process.id().cast_signed()), signal).unwrap();
+            let process = Pid::from_raw(member.process.id().cast_signed());
+            let _ = kill(process, signal); // it may have ended by itself
         }
     }
 
@@ -195,6 +207,57 @@ impl Cluster {
         if let Some(mut member) = self.members[member].take() {
             member.process.wait().unwrap();
         }
+    }
+
+    /// Lets nothing from the others reach a member, though they hear it, or ends that. We still reach it.
+    pub fn deafen(&self, member: usize, is_deaf: bool) {
+        let switch = if is_deaf { "off" } else { "on" };
+        run(&format!(
+            "ip link set p{member} type bridge_slave flood {switch} mcast_flood {switch} bcast_flood {switch} learning {switch}
+             ip link set p{member} type bridge_slave fdb_flush"
+        ));
+    }
+
+    /// Gives each member a disk of its own, of 512 MiB: etcd allocates its log in files of 64. Call it before
+    /// the members write much.
+    pub fn with_small_disks(mut self) -> Self {
+        for member in 0..MEMBERS {
+            self.kill(member);
+            let data = self.data(member).display().to_string();
+            run(&format!(
+                "mv {data} {data}.old; mkdir {data}; mount -t tmpfs -o size=512m,mode=700 none {data}
+                 mv {data}.old/* {data}; rmdir {data}.old"
+            ));
+        }
+        self.start_all();
+        self
+    }
+
+    /// Fills a member's disk, or empties it again.
+    pub fn fill_disk(&self, member: usize, is_full: bool) {
+        let file = self.data(member).join("filler").display().to_string();
+        run(&if is_full {
+            format!("cat /dev/zero >{file} 2>/dev/null || true")
+        } else {
+            format!("rm -f {file}")
+        });
+    }
+
+    /// Waits until a member answers with a quorum, and starts it again if it ends.
+    pub fn revive(&mut self, member: usize) {
+        let mut deadline = Deadline::after(Duration::from_secs(40));
+        while !self.answers(member) {
+            assert!(deadline.pause(), "member {member} does not answer");
+            if self.has_ended(member) {
+                self.kill(member);
+                self.start_member(member);
+            }
+        }
+    }
+
+    fn has_ended(&mut self, member: usize) -> bool {
+        let process = self.members[member].as_mut();
+        process.is_none_or(|member| member.process.try_wait().is_ok_and(|status| status.is_some()))
     }
 
     /// Cuts a member off the others, or joins it again. We still reach it.
@@ -238,7 +301,6 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         (0..MEMBERS).for_each(|member| self.kill(member));
-        sleep(Duration::ZERO);
     }
 }
 

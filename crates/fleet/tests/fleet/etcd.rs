@@ -12,8 +12,8 @@ use qrtotp_store::{Store, StoreExt as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-const ACCEPTED: Told = Ok(Some(Decision::Accepted));
-const HOSTS: [&str; 5] = ["h0", "h1", "h2", "h3", "h4"];
+pub const ACCEPTED: Told = Ok(Some(Decision::Accepted));
+pub const HOSTS: [&str; 5] = ["h0", "h1", "h2", "h3", "h4"];
 
 fn id() -> AttemptId {
     AttemptId::generate().unwrap()
@@ -29,15 +29,15 @@ fn with_alice(cluster: &Cluster) -> Fleet {
     fleet
 }
 
-/// One code at five hosts at the same time, each through another verifier first; as a relay does, with the same
-/// attempt id at the next verifier if one does not answer. Returns what each host was told.
-fn contest(fleet: &Fleet, step: u64) -> Vec<Told> {
+/// One code at five hosts at the same time, each through another verifier first; as a relay does, with the
+/// same attempt id at the next verifier if one does not answer. Returns what each host was told.
+pub fn contest(stores: &[Arc<FleetStore>], account: &Name, step: u64) -> Vec<Told> {
     std::thread::scope(|scope| {
         let contend = |number: usize| {
             let (attempt, mut told) = (id(), Ok(None));
             for verifier in 0..MEMBERS {
-                let store = &fleet.verifiers[(number + verifier) % MEMBERS];
-                told = log_in(store, &host(HOSTS[number]), attempt, &alice(), step);
+                let store = &stores[(number + verifier) % MEMBERS];
+                told = log_in(store, &host(HOSTS[number]), attempt, account, step);
                 match &told {
                     Err(error) if error.is_elsewhere_worth_a_try() => {}
                     _ => break,
@@ -50,7 +50,7 @@ fn contest(fleet: &Fleet, step: u64) -> Vec<Told> {
     })
 }
 
-fn accepted(told: &[Told]) -> usize {
+pub fn accepted(told: &[Told]) -> usize {
     told.iter().filter(|told| **told == ACCEPTED).count()
 }
 
@@ -60,7 +60,7 @@ fn one_of_five_hosts_with_the_same_code_is_accepted_in_each_round() {
         let cluster = Cluster::start(&[]);
         let fleet = with_alice(&cluster);
         for round in 1..=200 {
-            let told = contest(&fleet, round);
+            let told = contest(&fleet.verifiers, &alice(), round);
             assert_eq!(accepted(&told), 1, "round {round}: {told:?}");
         }
     });
@@ -82,7 +82,7 @@ fn a_killed_frozen_or_isolated_leader_lets_nobody_in_twice_and_logins_go_on() {
                     let deadline = Deadline::after(Duration::from_secs(5));
                     let mut rounds = Vec::new();
                     while !deadline.left().is_zero() {
-                        rounds.push(contest(fleet, from + 1 + rounds.len() as u64));
+                        rounds.push(contest(&fleet.verifiers, &alice(), from + 1 + rounds.len() as u64));
                     }
                     rounds
                 });

@@ -4,6 +4,7 @@
 mod accounts;
 mod cluster;
 mod etcd;
+mod faults;
 mod memory;
 mod model;
 mod scheduler;

@@ -21,7 +21,7 @@ struct Model {
     fleet: Fleet,
 }
 
-/// What an actor was told, once it was.
+/// The answer to an actor, once there is one.
 type Slot<T> = Mutex<Option<T>>;
 
 impl Model {
@@ -42,8 +42,8 @@ impl Model {
     }
 }
 
-/// Runs `once` in every order, by some threads with a model each. It gets the choices, and returns how many there
-/// were at each point, and what went wrong. The first fault ends it.
+/// Runs `once` in every order, by some threads with a model each. It gets the choices, and returns how many
+/// there were at each point, and what went wrong. The first fault ends it.
 fn explore(planted: Planted, once: impl Fn(&Model, &[usize]) -> Run + Sync) -> Result<usize, String> {
     let work = Mutex::new(Work { prefixes: vec![Vec::new()], busy: 0, runs: 0, fault: None });
     std::thread::scope(|scope| {
@@ -120,8 +120,8 @@ fn take<T>(slot: Slot<T>) -> T {
     slot.into_inner().unwrap().expect("the actor ran")
 }
 
-/// An attempt that the relay sends to verifier 0 and, if that does not answer, with the same id to verifier 1;
-/// another host's attempt with the same code at verifier 1; and an admin who revokes at verifier 2.
+/// An attempt that the relay sends to verifier 0 and, if that does not answer, with the same id to verifier
+/// 1; another host's attempt with the same code at verifier 1; and an admin who revokes at verifier 2.
 fn code_and_revocation(planted: Planted) -> Result<usize, String> {
     explore(planted, |model, choices| {
         let account = &name("alice");
@@ -186,8 +186,8 @@ fn resent_attempt(planted: Planted, is_new_id: bool) -> Result<usize, String> {
     })
 }
 
-/// An attempt, and an admin who ends the host's right to ask: the host is revoked, or the account moves to another
-/// group.
+/// An attempt, and an admin who ends the host's right to ask: the host is revoked, or the account moves to
+/// another group.
 fn code_and_lost_right(
     planted: Planted,
     key: &str,

@@ -1,5 +1,5 @@
-//! Every order of the requests of several actors, and every fate of each: carried out now, later or never, its
-//! answer told or lost.
+//! Every order of the requests of several actors, and every fate of each: carried out now, later or never,
+//! its answer told or lost.
 
 use crate::memory::Data;
 use qrtotp_fleet::{Engine, EngineError, Op, Page, Reply, Txn};
@@ -88,8 +88,8 @@ impl Scheduled {
         world.actors.iter().all(|actor| actor.is_done || (actor.txn.is_some() && actor.reply.is_none()))
     }
 
-    /// Runs the actors in the order that `choices` gives; 0 where it ends. Returns how many choices there were
-    /// at each point, and what was carried out.
+    /// Runs the actors in the order that `choices` gives; 0 where it ends. Returns how many choices there
+    /// were at each point, and what was carried out.
     pub fn run(&self, actors: &[&(dyn Fn() + Sync)], faults: usize, choices: &[usize]) -> (Vec<usize>, Log) {
         {
             let mut world = self.world.lock().unwrap();
@@ -176,7 +176,8 @@ fn is_read(world: &World, actor: usize) -> bool {
     world.actors[actor].txn.as_ref().is_some_and(|txn| txn.compare.is_empty())
 }
 
-/// What can happen next. Two reads, one after the other, are tried in one order only: neither changes anything.
+/// The possible next steps. Two reads, one after the other, are tried in one order only: neither changes
+/// anything.
 fn options(world: &World, faults: usize, last_read: Option<usize>) -> Vec<Step> {
     let mut options = Vec::new();
     for (number, actor) in world.actors.iter().enumerate() {
@@ -228,7 +229,7 @@ impl Engine for Scheduled {
     }
 }
 
-/// What was carried out in a run.
+/// The writes of a run.
 pub struct Log(Vec<(usize, Vec<String>)>);
 
 impl Log {
