@@ -57,8 +57,8 @@ pub struct State {
     marks: Vec<CredentialState>,
     /// The account's audit lines.
     pub chain: Chain,
-    /// The decision of the update that changes the state. Not part of the stored form: a fleet's store keeps it
-    /// beside the state.
+    /// The decision of the update that changes the state. Not part of the stored form: a fleet's store keeps
+    /// it beside the state.
     pub decision: Option<Decision>,
 }
 

@@ -43,7 +43,7 @@ pub struct Access<'a> {
     limit: Limit,
     decision: Cell<Option<Decision>>,
     was_decided_before: Cell<bool>,
-    /// The values that the last operation read, if it wrote nothing: a simulated write costs what is left of a real one.
+    /// The values that the last operation read, if it wrote nothing. A simulated write goes on from there.
     read: RefCell<Option<Box<View>>>,
 }
 

@@ -171,7 +171,7 @@ impl FleetStore {
             Err(error) => return Err(error.into()),
         };
         if !self.guard.admits(&reply, floor, None) {
-            self.look()?;
+            self.look(left)?;
         }
         Ok(if reply.equal { Swapped::Done(reply.revision) } else { Swapped::Differs(reply) })
     }

@@ -1,5 +1,5 @@
-//! The operations of a replicated key-value store that we need: transactions that compare revisions, and lists of
-//! keys.
+//! The operations of a replicated key-value store that we need: transactions that compare revisions, and
+//! lists of keys.
 //!
 //! All reads are linearizable. An error tells whether the request can have been carried out: see
 //! [`EngineError`].

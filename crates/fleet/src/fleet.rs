@@ -4,7 +4,7 @@ use crate::engine::{Engine, EngineError, Op, Reply, Txn, revision_of};
 use crate::error::FleetError;
 use crate::failures::Counters;
 use crate::guard::{Guard, Look, NO_STORE, TRY, of_read, open_meta};
-use crate::journal::{Journal, newest};
+use crate::journal::{Journal, Line, newest};
 use crate::keys::{self, HostName};
 use crate::limit::Left;
 use crate::merge::{Merged, Restored, merge};
@@ -14,6 +14,7 @@ use qrtotp_account::{Name, Record};
 use qrtotp_otp::random_bytes;
 use qrtotp_store::dummy_record;
 use qrtotp_values::UnixTime;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -85,8 +86,9 @@ impl FleetStore {
     }
 
     /// Looks at the store, and joins it if a restore was accepted at another verifier.
-    pub(crate) fn look(&self) -> Result<(), FleetError> {
-        match self.guard.look(&self.ring)? {
+    pub(crate) fn look(&self, left: &Left<'_>) -> Result<(), FleetError> {
+        let late = || FleetError::NoQuorum("no time was left".to_owned());
+        match self.guard.look(&self.ring, left.next().ok_or_else(late)?)? {
             Look::Same => Ok(()),
             Look::Restored(meta) => self.join_restored(&meta).map(|_| ()),
         }
@@ -98,10 +100,16 @@ impl FleetStore {
         let reply = self.engine.transact(&Txn::read(&[&keys::meta()]), TRY).map_err(of_read)?;
         let revision = revision_of(reply.values.first().and_then(Option::as_ref));
         let (generation, last) = (meta.restored_generation, Some(meta.restored_revision));
-        let lines = lines.into_iter().filter(|(_, line)| line.at.0 < meta.generation).collect();
+        let lines: BTreeMap<String, Line> =
+            lines.into_iter().filter(|(_, line)| line.at.0 < meta.generation).collect();
         let restored = Restored { generation, revision: last };
         let merged = merge(&*self.engine, &self.ring, (meta, revision), restored, &lines)?;
         self.guard.adopt(&self.ring, meta)?;
+        // A backup of this generation may have been made before them.
+        let at = (meta.generation, self.guard.revision());
+        let again = lines.into_values().filter(|line| merged.applied.contains(&line.key));
+        let again: Vec<Line> = again.map(|line| Line { at, ..line }).collect();
+        self.journal.add(&self.ring, &meta.store, &again)?;
         Ok(merged)
     }
 
@@ -122,7 +130,7 @@ impl FleetStore {
             if generation.is_some() && self.guard.admits(&reply, floor, generation) {
                 return Ok(reply);
             }
-            self.look()?;
+            self.look(left)?;
         }
         Err(failed)
     }

@@ -101,6 +101,10 @@ impl Guard {
         lock(&self.seen).seen.store
     }
 
+    pub fn revision(&self) -> i64 {
+        lock(&self.seen).seen.revision
+    }
+
     pub fn generation(&self) -> u64 {
         lock(&self.seen).seen.generation
     }
@@ -109,16 +113,16 @@ impl Guard {
     ///
     /// # Errors
     /// It is older, or another one; or it does not answer.
-    pub fn look(&self, ring: &Ring) -> Result<Look, FleetError> {
+    pub fn look(&self, ring: &Ring, limit: Duration) -> Result<Look, FleetError> {
         let _looking = lock(&self.looking);
-        self.look_alone(ring)
+        self.look_alone(ring, limit)
     }
 
-    fn look_alone(&self, ring: &Ring) -> Result<Look, FleetError> {
+    fn look_alone(&self, ring: &Ring, limit: Duration) -> Result<Look, FleetError> {
         let seen = lock(&self.seen).seen.clone(); // before the request, which can only find newer values
         let written = seen.written.as_ref().map_or_else(keys::meta, |(key, _)| key.clone());
         let read = Txn::read(&[&keys::meta(), &keys::witness(&self.verifier), &written]);
-        let reply = self.engine.transact(&read, TRY).map_err(of_read)?;
+        let reply = self.engine.transact(&read, limit).map_err(of_read)?;
         let [meta, witness, written] = three(&reply)?;
         let witness =
             witness.map(|stored| open_witness(ring, &seen, meta, stored, &self.verifier)).transpose();
@@ -168,7 +172,7 @@ impl Guard {
     /// Makes what is known durable, and writes a new witness. To be called every few seconds.
     pub fn keep_witness(&self, ring: &Ring, now: UnixTime) -> Result<Look, FleetError> {
         let _looking = lock(&self.looking);
-        if let look @ Look::Restored(_) = self.look_alone(ring)? {
+        if let look @ Look::Restored(_) = self.look_alone(ring, TRY)? {
             return Ok(look);
         }
         let key = keys::witness(&self.verifier);

@@ -294,6 +294,18 @@ fn a_verifier_whose_journal_was_not_given_makes_its_changes_again_before_it_answ
 }
 
 #[test]
+fn changes_that_were_made_again_late_are_not_lost_with_a_backup_from_before() {
+    let world = restored(0);
+    world.verifier(0).accept_restore(0, &[]).unwrap();
+    let backup = world.memory.data.lock().unwrap().clone();
+    assert_eq!(log_in(world.verifier(1), &host("h1"), id(), &name("dave"), 60), ACCEPTED);
+    world.verifier(1).keep_witness(1030).unwrap();
+    world.restore(&backup, 0);
+    world.verifier(1).accept_restore(0, &[]).unwrap();
+    assert!(has_device(world.verifier(0), &name("dave")));
+}
+
+#[test]
 fn the_same_backup_restored_twice_is_noticed_twice() {
     let world = restored(0);
     let backup = world.memory.data.lock().unwrap().clone();
