@@ -6,7 +6,7 @@ use crate::engine::{Op, Txn, gets};
 use crate::error::FleetError;
 use crate::fleet::FleetStore;
 use crate::keys::{self, HostName};
-use crate::limit::{Left, Limit};
+use crate::limit::{EACH, Left, Limit};
 use crate::ring::local;
 use crate::values::{Host, StateValue, Value};
 use crate::view::View;
@@ -15,10 +15,6 @@ use qrtotp_clock::Deadline;
 use qrtotp_otp::random_bytes;
 use qrtotp_store::{Account, SealKey, Store, StoreError};
 use std::cell::{Cell, RefCell};
-use std::time::Duration;
-
-/// The time of one operation of a session or an admin's command.
-pub(crate) const EACH: Duration = Duration::from_secs(3);
 
 /// Bytes of audit lines in the state that refusals for nobody write.
 const LINES: u16 = 2000;

@@ -1,6 +1,5 @@
 //! Administration of everything beside accounts: lists, hosts, tokens to join, the policy.
 
-use crate::access::EACH;
 use crate::attempts::Tag;
 use crate::change::Swapped;
 use crate::engine::{Op, Page, Txn, gets, revision_of};
@@ -8,7 +7,7 @@ use crate::error::FleetError;
 use crate::fleet::FleetStore;
 use crate::guard::{of_read, open_meta};
 use crate::keys::{self, HostName};
-use crate::limit::Limit;
+use crate::limit::{EACH, Limit};
 use crate::ring::local;
 use crate::values::{Host, HostFailures, Meta, RecordValue, Tagged, Value, Witness};
 use crate::view::{damaged, open_tagged};

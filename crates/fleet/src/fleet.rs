@@ -6,7 +6,7 @@ use crate::failures::Counters;
 use crate::guard::{Guard, Look, NO_STORE, TRY, of_read, open_meta};
 use crate::journal::{Journal, Line, newest};
 use crate::keys::{self, HostName};
-use crate::limit::Left;
+use crate::limit::{EACH, Left, Limit};
 use crate::merge::{Merged, Restored, merge};
 use crate::ring::{Ring, local};
 use crate::values::{Meta, Value};
@@ -151,7 +151,7 @@ impl FleetStore {
     /// # Errors
     /// etcd does not answer, or its store is older than what was seen.
     pub fn meta(&self) -> Result<Meta, FleetError> {
-        let limit = crate::limit::Limit::Each(crate::access::EACH);
+        let limit = Limit::Each(EACH);
         let reply = self.read(&[&keys::meta()], &limit.start())?;
         let stored = reply.values.first().and_then(Option::as_ref).ok_or(FleetError::NotMade)?;
         open_meta(&self.ring, stored)

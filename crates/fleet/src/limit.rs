@@ -4,6 +4,9 @@ use crate::guard::TRY;
 use qrtotp_clock::Deadline;
 use std::time::Duration;
 
+/// The time of one operation of a session or an admin's command.
+pub(crate) const EACH: Duration = Duration::from_secs(3);
+
 /// The time for all operations together, or for each one.
 #[derive(Debug)]
 pub(crate) enum Limit {

@@ -1,7 +1,6 @@
 //! Connections to an etcd member, one at a time. After an unclear error the next call makes a new one, so
 //! that a refused connection is known to have carried nothing.
 
-use super::EtcdOptions;
 use super::error::of_status;
 use super::messages::{Empty, StatusResponse};
 use crate::engine::EngineError;
@@ -23,6 +22,19 @@ use tonic_prost::ProstCodec;
 
 /// The first version without known faults of replication.
 const OLDEST: [u32; 3] = [3, 5, 14];
+
+/// Where an etcd member is, and the certificates of a TLS connection to it.
+#[derive(Clone)]
+pub struct EtcdOptions {
+    /// The member of this verifier, on 127.0.0.1.
+    pub address: SocketAddr,
+    /// The certificates, in PEM, that may sign etcd's.
+    pub authority: Vec<u8>,
+    /// Our own certificate, in PEM.
+    pub certificate: Vec<u8>,
+    /// Its key, in PEM.
+    pub key: zeroize::Zeroizing<Vec<u8>>,
+}
 
 /// Makes and shares connections.
 #[derive(Clone)]

@@ -60,38 +60,34 @@ pub struct Empty {}
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct RequestOp {
-    #[prost(oneof = "request_op::Request", tags = "1, 2, 3")]
-    pub request: Option<request_op::Request>,
+    #[prost(oneof = "RequestKind", tags = "1, 2, 3")]
+    pub request: Option<RequestKind>,
 }
 
-pub mod request_op {
-    #[derive(Clone, PartialEq, Eq, prost::Oneof)]
-    pub enum Request {
-        #[prost(message, tag = "1")]
-        Range(super::RangeRequest),
-        #[prost(message, tag = "2")]
-        Put(super::PutRequest),
-        #[prost(message, tag = "3")]
-        DeleteRange(super::DeleteRangeRequest),
-    }
+#[derive(Clone, PartialEq, Eq, prost::Oneof)]
+pub enum RequestKind {
+    #[prost(message, tag = "1")]
+    Range(RangeRequest),
+    #[prost(message, tag = "2")]
+    Put(PutRequest),
+    #[prost(message, tag = "3")]
+    DeleteRange(DeleteRangeRequest),
 }
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct ResponseOp {
-    #[prost(oneof = "response_op::Response", tags = "1, 2, 3")]
-    pub response: Option<response_op::Response>,
+    #[prost(oneof = "ResponseKind", tags = "1, 2, 3")]
+    pub response: Option<ResponseKind>,
 }
 
-pub mod response_op {
-    #[derive(Clone, PartialEq, Eq, prost::Oneof)]
-    pub enum Response {
-        #[prost(message, tag = "1")]
-        Range(super::RangeResponse),
-        #[prost(message, tag = "2")]
-        Put(super::Empty),
-        #[prost(message, tag = "3")]
-        DeleteRange(super::Empty),
-    }
+#[derive(Clone, PartialEq, Eq, prost::Oneof)]
+pub enum ResponseKind {
+    #[prost(message, tag = "1")]
+    Range(RangeResponse),
+    #[prost(message, tag = "2")]
+    Put(Empty),
+    #[prost(message, tag = "3")]
+    DeleteRange(Empty),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]

@@ -7,12 +7,12 @@ mod status;
 
 use crate::engine::{Engine, EngineError, Op, Page, Reply, Stored, Txn};
 use connection::Connections;
+pub use connection::EtcdOptions;
 use messages::{
-    Compare, CompareTarget, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RangeResponse, RequestOp,
-    ResponseOp, TxnRequest, TxnResponse, request_op, response_op,
+    Compare, CompareTarget, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RangeResponse,
+    RequestKind, RequestOp, ResponseKind, ResponseOp, TxnRequest, TxnResponse,
 };
 pub use status::{Alarm, EtcdStatus, Member};
-use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
@@ -21,19 +21,6 @@ use tokio::sync::oneshot;
 /// How much longer than its limit a caller waits for a call: the limit itself is kept by the runtime's
 /// thread.
 const SLACK: Duration = Duration::from_millis(100);
-
-/// Where an etcd member is, and the certificates of a TLS connection to it.
-#[derive(Clone)]
-pub struct EtcdOptions {
-    /// The member of this verifier, on 127.0.0.1.
-    pub address: SocketAddr,
-    /// The certificates, in PEM, that may sign etcd's.
-    pub authority: Vec<u8>,
-    /// Our own certificate, in PEM.
-    pub certificate: Vec<u8>,
-    /// Its key, in PEM.
-    pub key: zeroize::Zeroizing<Vec<u8>>,
-}
 
 /// A client of one etcd member. Many threads can use it at a time.
 pub struct Etcd {
@@ -129,25 +116,22 @@ fn request(txn: &Txn) -> TxnRequest {
     }
 }
 
-fn request_op(op: &Op) -> request_op::Request {
+fn request_op(op: &Op) -> RequestKind {
     match op {
-        Op::Get(key) => request_op::Request::Range(RangeRequest {
-            key: key.clone().into_bytes(),
-            ..RangeRequest::default()
-        }),
+        Op::Get(key) => {
+            RequestKind::Range(RangeRequest { key: key.clone().into_bytes(), ..RangeRequest::default() })
+        }
         Op::Put(key, value) => {
-            request_op::Request::Put(PutRequest { key: key.clone().into_bytes(), value: value.clone() })
+            RequestKind::Put(PutRequest { key: key.clone().into_bytes(), value: value.clone() })
         }
-        Op::Delete(key) => {
-            request_op::Request::DeleteRange(DeleteRangeRequest { key: key.clone().into_bytes() })
-        }
+        Op::Delete(key) => RequestKind::DeleteRange(DeleteRangeRequest { key: key.clone().into_bytes() }),
     }
 }
 
 fn reply(answer: TxnResponse, connection: u64) -> Reply {
     let value = |op: ResponseOp| match op.response {
-        Some(response_op::Response::Range(range)) => Some(range.kvs.into_iter().next().map(stored)),
-        Some(response_op::Response::Put(_) | response_op::Response::DeleteRange(_)) | None => None,
+        Some(ResponseKind::Range(range)) => Some(range.kvs.into_iter().next().map(stored)),
+        Some(ResponseKind::Put(_) | ResponseKind::DeleteRange(_)) | None => None,
     };
     Reply {
         equal: answer.succeeded,
