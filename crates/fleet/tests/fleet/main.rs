@@ -5,6 +5,7 @@ mod accounts;
 mod cluster;
 mod etcd;
 mod faults;
+mod flow;
 mod memory;
 mod model;
 mod scheduler;
