@@ -2,12 +2,13 @@
 
 use crate::attempts::Tag;
 use crate::change::Swapped;
-use crate::engine::{Op, Page, Txn, gets, revision_of};
+use crate::engine::{Op, Page, Stored, Txn, gets, revision_of};
 use crate::error::FleetError;
 use crate::fleet::FleetStore;
-use crate::guard::{of_read, open_meta};
+use crate::guard::{NO_STORE, of_read, open_meta};
 use crate::keys::{self, HostName};
 use crate::limit::{EACH, Limit};
+use crate::renewed::renewed;
 use crate::ring::local;
 use crate::values::{Host, HostFailures, Meta, RecordValue, Tagged, Value, Witness};
 use crate::view::{damaged, open_tagged};
@@ -240,8 +241,7 @@ impl FleetStore {
                 self.read(&[&meta_key, key], &left).map_err(|error| unclear.clone().unwrap_or(error))?;
             let value = |at: usize| reply.values.get(at).and_then(Option::as_ref);
             let meta = open_meta(&self.ring, value(0).ok_or(FleetError::NotMade)?)?;
-            let open = |stored: &crate::engine::Stored| self.ring.open(&meta.store, key, &stored.value);
-            let before = value(1).map(open).transpose()?.map(|(plain, _)| plain.to_vec());
+            let before = value(1).map(|stored| self.open_renewed(&meta, key, stored)).transpose()?;
             let mut after = before.clone();
             f(unclear.is_some(), &mut after)?;
             if after == before {
@@ -256,6 +256,42 @@ impl FleetStore {
             }
         }
         Err(unclear.unwrap_or(FleetError::Busy))
+    }
+
+    fn open_renewed(&self, meta: &Meta, key: &str, stored: &Stored) -> Result<Vec<u8>, FleetError> {
+        let (plain, sealed_with) = self.ring.open(&meta.store, key, &stored.value)?;
+        Ok(renewed(&self.ring, key, plain, sealed_with)?.to_vec())
+    }
+
+    /// Seals with the current fleet key some values that an older one sealed: those after the key `after`, or
+    /// the first ones if it is empty. Returns the key to go on after; `None`: these were the last ones. Once
+    /// every verifier has the new key, go through all of them; then the old key can go.
+    ///
+    /// # Errors
+    /// etcd does not answer, or a value is damaged.
+    pub fn renew(&self, after: &str) -> Result<Option<String>, FleetError> {
+        let limit = Limit::Each(EACH);
+        let page = self.page(keys::PREFIX, after)?;
+        for (key, stored) in &page.entries {
+            let meta_key = keys::meta();
+            let reply = self.read(&[&meta_key], &limit.start())?;
+            let stored_meta = reply.values.first().and_then(Option::as_ref).ok_or(FleetError::NotMade)?;
+            let meta = open_meta(&self.ring, stored_meta)?;
+            let store = if *key == meta_key { NO_STORE } else { meta.store };
+            let (plain, sealed_with) = self.ring.open(&store, key, &stored.value)?;
+            if sealed_with.id() == self.ring.current().id() {
+                continue;
+            }
+            let plain = renewed(&self.ring, key, plain, sealed_with)?;
+            let then = vec![Op::Put(key.clone(), self.ring.seal(&store, key, &plain)?)];
+            let mut compare = vec![(key.clone(), stored.revision)];
+            if *key != meta_key {
+                compare.push((meta_key, stored_meta.revision));
+            }
+            // A value that was changed meanwhile is sealed with the current key already.
+            self.swap(&Txn { compare, then, otherwise: Vec::new() }, &limit.start())?;
+        }
+        Ok(page.entries.last().filter(|_| page.more).map(|(key, _)| key.clone()))
     }
 
     fn swap_of(

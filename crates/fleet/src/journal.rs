@@ -5,6 +5,7 @@
 
 use crate::bytes::{Malformed, Reader, put_bytes};
 use crate::error::FleetError;
+use crate::renewed::renewed;
 use crate::ring::{Ring, StoreId};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -96,10 +97,13 @@ pub(crate) fn newest(
     for path in paths {
         let bytes = std::fs::read(path).map_err(|error| failed(path, &error))?;
         for sealed in lines(&bytes).0 {
-            let (plain, _) = ring.open(store, SEALED_AS, sealed)?;
-            let line = Line::from_bytes(&plain).map_err(|Malformed| {
+            let (plain, sealed_with) = ring.open(store, SEALED_AS, sealed)?;
+            let mut line = Line::from_bytes(&plain).map_err(|Malformed| {
                 FleetError::Local(format!("{} holds a line that is no change", path.display()))
             })?;
+            if let Some(value) = line.value.take() {
+                line.value = Some(renewed(ring, &line.key, value.into(), sealed_with)?.to_vec());
+            }
             if newest.get(&line.key).is_none_or(|known| known.at <= line.at) {
                 newest.insert(line.key.clone(), line);
             }

@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 /// What every key begins with; the number is the version of the layout.
-const PREFIX: &str = "/qrtotp/1/";
+pub(crate) const PREFIX: &str = "/qrtotp/1/";
 /// Most characters of a host's name.
 const MAX_HOST: usize = 64;
 

@@ -44,11 +44,13 @@
 //!
 //! # Administer
 //!
-//! [`FleetStore::admin`] is an `impl Store` for commands on a verifier: no host is compared.
-//! [`FleetStore::names`], [`FleetStore::remove`], [`FleetStore::set_groups`], [`FleetStore::hosts`],
-//! [`FleetStore::change_host`], [`FleetStore::tokens`], [`FleetStore::change_token`], [`FleetStore::policy`]
-//! and [`FleetStore::set_policy`] are the rest; [`FleetStore::create`] makes an empty store (`fleet init`),
-//! [`FleetStore::accept_restore`] ends the refusal after a restored backup. [`Etcd::status`],
+//! [`FleetStore::admin`] is an `impl Store` for commands on a verifier: no host is compared. Accounts:
+//! [`FleetStore::names`], [`FleetStore::remove`], [`FleetStore::set_groups`]. Hosts: [`FleetStore::hosts`],
+//! [`FleetStore::change_host`]. Tokens to join: [`FleetStore::tokens`], [`FleetStore::change_token`]. Policy:
+//! [`FleetStore::policy`], [`FleetStore::set_policy`].
+//!
+//! [`FleetStore::create`] makes an empty store (`fleet init`), [`FleetStore::accept_restore`] ends the refusal
+//! after a restored backup, [`FleetStore::renew`] seals everything with a new fleet key. [`Etcd::status`],
 //! [`FleetStore::meta`], [`FleetStore::witnesses`] and [`FleetStore::host_failures`] have what `fleet status`
 //! shows. Call [`FleetStore::keep_witness`] every 5 s from a thread of the daemon.
 #![forbid(unsafe_code)]
@@ -69,6 +71,7 @@ mod journal;
 mod keys;
 mod limit;
 mod merge;
+mod renewed;
 mod restore;
 mod ring;
 mod seen;

@@ -1,18 +1,19 @@
 //! The flows of a single host, unchanged, on the fleet's store: logins and recovery codes through attempts.
 
-use crate::accounts::{Fleet, host, name};
+use crate::accounts::{Fleet, host, key_text, name, options};
 use crate::memory::{Fate, Memory};
 use qrtotp_account::{Decision, Label};
 use qrtotp_audit::{AuditSink, Entry, Subject};
 use qrtotp_clock::{Clock, Deadline};
-use qrtotp_fleet::{AnswerDigest, Asked, AttemptId, Engine, FleetStore};
+use qrtotp_fleet::{AnswerDigest, Asked, AttemptId, Engine, FleetStore, Op, Options, Ring, Txn};
+use qrtotp_flow::Options as Arguments;
 use qrtotp_flow::{
-    Ctx, Dialog, Directory, Echo, Import, LoginHost, LookupError, NoAnswer, Options, Outcome, Person, Typed,
-    import, login,
+    Ctx, Dialog, Directory, Echo, Import, LoginHost, LookupError, NoAnswer, Outcome, Person, Typed, import,
+    login,
 };
 use qrtotp_otp::{Params, Secret, code_at};
 use qrtotp_policy::Config;
-use qrtotp_store::Store;
+use qrtotp_store::{SealKey, Store};
 use qrtotp_values::UnixTime;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -91,7 +92,7 @@ fn verify(store: &FleetStore, at: &str, attempt: AttemptId, user: &str, typed: &
     let asked = Asked { attempt, host: host(at), answer: AnswerDigest::of(attempt, typed.as_bytes()) };
     let access = store.attempt(asked, Deadline::after(Duration::from_secs(3)));
     let mut answered = Answered(Some(Typed::new(typed.as_bytes().to_vec())));
-    let (outcome, log) = with(&access, user, |ctx| login(ctx, &Options::default(), &mut answered));
+    let (outcome, log) = with(&access, user, |ctx| login(ctx, &Arguments::default(), &mut answered));
     let was_decided_before = access.was_decided_before();
     Verified { outcome, decision: access.decision(), was_decided_before, log }
 }
@@ -176,6 +177,47 @@ fn a_login_whose_answer_from_etcd_is_lost_is_accepted_if_it_was_carried_out() {
         let told = world.at(0, "h1", id(), &world.code(steps));
         assert_eq!((told.outcome, told.decision), (Outcome::Accepted, Some(Decision::Accepted)), "{fate:?}");
     }
+}
+
+/// A verifier with a new fleet key beside the old one, or without it.
+fn with_new_key(world: &World, new: &str, has_old: bool, directory: &tempfile::TempDir) -> FleetStore {
+    let key = |text: &str| SealKey::parse(text.as_bytes()).unwrap();
+    let older = if has_old { vec![key(&world.fleet.key)] } else { Vec::new() };
+    let options = Options { ring: Ring::new(key(new), older), ..options(new, "v5", directory.path()) };
+    FleetStore::open(Arc::clone(&world.memory) as Arc<dyn Engine>, options).unwrap()
+}
+
+#[test]
+fn under_a_new_fleet_key_logins_go_on_and_once_all_is_sealed_anew_the_old_key_can_go() {
+    let (world, new, directory) = (World::new(), key_text(), tempfile::tempdir().unwrap());
+    let both = with_new_key(&world, &new, true, &directory);
+    let told = verify(&both, "h1", id(), "alice", &world.code(-1));
+    assert_eq!(told.decision, Some(Decision::Accepted), "of a record under the old key");
+    assert!(both.set_groups(&name("alice"), &["web".to_owned()]).unwrap());
+    let admin = both.admin();
+    let record = admin.load(&name("alice")).unwrap().unwrap().record;
+    assert!(admin.key().open_secret(&record, &record.credentials[0]).is_ok(), "sealed anew with its groups");
+    let mut after = String::new();
+    while let Some(next) = both.renew(&after).unwrap() {
+        after = next;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let alone = with_new_key(&world, &new, false, &directory);
+    let told = verify(&alone, "h2", id(), "alice", &world.code(0));
+    assert_eq!(told.decision, Some(Decision::Accepted), "without the old key: {:?}", told.log);
+}
+
+#[test]
+fn a_journal_from_before_a_new_fleet_key_is_merged_and_its_secrets_open() {
+    let (world, new, directory) = (World::new(), key_text(), tempfile::tempdir().unwrap());
+    let both = with_new_key(&world, &new, true, &directory);
+    let journal = world.fleet.verifiers[0].journal().to_owned();
+    let keys = ["/qrtotp/1/a/alice/r", "/qrtotp/1/a/alice/s"].map(str::to_owned);
+    let lost = Txn { then: keys.map(Op::Delete).to_vec(), ..Txn::default() };
+    world.memory.transact(&lost, Duration::ZERO).unwrap();
+    assert_eq!(both.accept_restore(0, &[journal]).unwrap().applied.len(), 2);
+    let told = verify(&both, "h1", id(), "alice", &world.code(0));
+    assert_eq!(told.decision, Some(Decision::Accepted), "{:?}", told.log);
 }
 
 #[test]
