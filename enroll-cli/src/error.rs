@@ -179,7 +179,8 @@ fn store_step(error: &StoreError) -> &'static str {
         | StoreError::FileSystem(_)
         | StoreError::Incomplete(_)
         | StoreError::Damaged { .. }
-        | StoreError::Busy => "",
+        | StoreError::Busy
+        | StoreError::Shared { .. } => "",
     }
 }
 

@@ -47,7 +47,7 @@ pub use record::{Credential, EnrolmentStatus, Label, Origin, Pending, Record, Re
 pub use recovery::{GenerateError, RecoverySet, SetKind};
 pub use remembered::{MAX_REMEMBERED, OriginDigest, Remembered, RememberedCodes};
 pub use ssh_key::{FingerprintError, HardwareKeyType, KeyFingerprint, PublicKey, accepted_keys, signing_key};
-pub use state::{CodeDigest, CredentialState, State};
+pub use state::{CodeDigest, CredentialState, Decision, State};
 pub use throttle::{
     DAILY, Engaged, FAMILIAR, FactorKind, FailureCounter, Failures, FamiliarPlace, Forgiven, Gate,
     MAX_PLACES, STRANGERS_WAIT, Throttle, ThrottleRules,

@@ -32,6 +32,15 @@ pub struct CredentialState {
     pub drift: i32,
 }
 
+/// The decision about an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Right, and the code is burnt.
+    Accepted,
+    /// Wrong, and counted.
+    Refused,
+}
+
 /// The hot part of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -48,6 +57,9 @@ pub struct State {
     marks: Vec<CredentialState>,
     /// The account's audit lines.
     pub chain: Chain,
+    /// The decision of the update that changes the state. Not part of the stored form: a fleet's store keeps
+    /// it beside the state.
+    pub decision: Option<Decision>,
 }
 
 impl State {
@@ -56,7 +68,8 @@ impl State {
     pub fn new(record: RecordId) -> Self {
         let (throttle, recovery) = (Throttle::default(), no_recovery());
         let chain = Chain::new(record);
-        Self { record, throttle, recovery, recent: Default::default(), marks: Vec::new(), chain }
+        let (recent, marks) = (Default::default(), Vec::new());
+        Self { record, throttle, recovery, recent, marks, chain, decision: None }
     }
 
     /// A copy that can take a mark for each credential of a record, every place and new audit lines without
@@ -231,7 +244,7 @@ impl State {
         }
         let marks = take_marks(rest)?;
         throttle.places = take_places(rest)?;
-        Ok(Self { record, throttle, recovery, recent, marks, chain: Chain::default() })
+        Ok(Self { record, throttle, recovery, recent, marks, chain: Chain::default(), decision: None })
     }
 
     /// Reads the form that slots of version 1 hold: without places, and with one lane for all codes, whose

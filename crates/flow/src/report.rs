@@ -4,7 +4,7 @@
 use super::looked_up;
 use super::refusal::Refusal;
 use super::verification::{Proof, Recorded, Rules, Verification};
-use qrtotp_account::{Engaged, FactorKind, Failures, Forgiven, State};
+use qrtotp_account::{Decision, Engaged, FactorKind, Failures, Forgiven, State};
 use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject, Verdict};
 use qrtotp_clock::Clock;
 use qrtotp_messages::{Message, text};
@@ -144,6 +144,7 @@ impl Rules<'_> {
         verification.consequences(self.subject, &mut |event| lines.add(event, self.now, state));
         if accepted || !self.tried {
             lines.add(&verification.decision(self.kind, self.subject), self.now, state);
+            state.decision = Some(if accepted { Decision::Accepted } else { Decision::Refused });
         }
     }
 }

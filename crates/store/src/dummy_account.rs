@@ -9,7 +9,7 @@ use super::critical::with_critical_section;
 use super::file::FileStore;
 use super::layout::{RECORD, STATE};
 use super::record::{ANEW, write_new};
-use super::{StoreError, open_private_dir, slot};
+use super::{SealError, SealKey, StoreError, open_private_dir, slot};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::fsync;
@@ -54,30 +54,33 @@ impl FileStore {
         if self.read(dir.as_fd(), &name).is_ok() {
             return Ok(());
         }
-        let record = self.nobody(name)?;
+        let damaged = |_| StoreError::Damaged { path: self.path.join(DECOY), why: "it can't be sealed" };
+        let record = dummy_record(&self.key, name).map_err(damaged)?;
         let text = self.record_text(&record)?;
         write_new(dir.as_fd(), RECORD, &path.join(RECORD), ANEW, text.as_bytes())?;
         write_new(dir.as_fd(), STATE, &path.join(STATE), ANEW, &slot::first(&State::new(record.id)))?;
         fsync(&dir).map_err(|errno| StoreError::io(&path, errno))
     }
+}
 
-    /// A record of typical size.
-    fn nobody(&self, name: Name) -> Result<Record, StoreError> {
-        let mut record = Record::new(name, NO_UID, RecordId(random_bytes()?));
-        let (id, params) = (CredentialId::from_random(random_bytes()?), Params::default());
-        let damaged = |_| StoreError::Damaged { path: self.path.join(DECOY), why: "it can't be sealed" };
-        let sealed = self.key.seal_secret(&record, id, params, &Secret::generate()?).map_err(damaged)?;
-        let (label, origin) = (Label::new("phone"), Origin::Enrolled);
-        record.credentials.push(Credential { id, label, params, created: 0, origin, window: None, sealed });
-        let mut hashes = Vec::new();
-        for _ in 0..10 {
-            hashes.push(random_bytes()?);
-        }
-        let id = SetId::from_random(random_bytes()?);
-        record.recovery =
-            Some(RecoverySet { id, kind: SetKind::Ours, created: 0, salt: random_bytes()?, hashes });
-        Ok(record)
+/// A record of typical size that belongs to no account.
+///
+/// # Errors
+/// No random numbers.
+pub fn dummy_record(key: &SealKey, name: Name) -> Result<Record, SealError> {
+    let mut record = Record::new(name, NO_UID, RecordId(random_bytes()?));
+    let (id, params) = (CredentialId::from_random(random_bytes()?), Params::default());
+    let sealed = key.seal_secret(&record, id, params, &Secret::generate()?)?;
+    let (label, origin) = (Label::new("phone"), Origin::Enrolled);
+    record.credentials.push(Credential { id, label, params, created: 0, origin, window: None, sealed });
+    let mut hashes = Vec::new();
+    for _ in 0..10 {
+        hashes.push(random_bytes()?);
     }
+    let id = SetId::from_random(random_bytes()?);
+    record.recovery =
+        Some(RecoverySet { id, kind: SetKind::Ours, created: 0, salt: random_bytes()?, hashes });
+    Ok(record)
 }
 
 #[cfg(test)]

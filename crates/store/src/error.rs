@@ -94,6 +94,14 @@ pub enum StoreError {
     /// No random numbers.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// A store that many hosts share failed.
+    #[error("{error}")]
+    Shared {
+        /// Its word in the audit log.
+        reason: &'static str,
+        /// Its own error.
+        error: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl StoreError {
@@ -138,6 +146,7 @@ impl StoreError {
             Self::Io { .. } | Self::FileSystem(_) => "store_io",
             Self::Unsure { .. } => "may_be_kept",
             Self::Random(_) => "no_random_numbers",
+            Self::Shared { reason, .. } => reason,
         }
     }
 }

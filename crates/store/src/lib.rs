@@ -33,6 +33,7 @@ mod tests;
 mod trusted;
 mod update;
 
+pub use dummy_account::dummy_record;
 pub use error::StoreError;
 pub use file::FileStore;
 pub use seal::{Scope, SealError, SealKey};

@@ -73,7 +73,11 @@ impl SealKey {
         self.id
     }
 
-    fn seal(&self, plain: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
+    /// Seals bytes that belong to `aad`.
+    ///
+    /// # Errors
+    /// No random numbers.
+    pub fn seal(&self, plain: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
         let nonce = random_bytes::<NONCE>()?;
         let sealed = self
             .cipher
@@ -82,7 +86,11 @@ impl SealKey {
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
-    fn open(&self, sealed: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    /// Opens bytes that were sealed for `aad`.
+    ///
+    /// # Errors
+    /// They were changed, or sealed with another key or for something else.
+    pub fn open(&self, sealed: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(SealError::Broken)?;
         let plain = self
             .cipher

@@ -56,6 +56,7 @@ const PROOFS: &[Proof] = &[
         },
     },
     Proof { name: "trail", run: || suite::unit_tests("qrtotp-audit-log", "verify::tests::ten_million") },
+    Proof { name: "fleet", run: || suite::fleet(20) },
     Proof { name: "oathtool", run: || suite::unit_tests("qrtotp-otp", "oathtool") },
     Proof { name: "mutants", run: mutants::run },
     Proof { name: "hosts", run: || suite::end_to_end(&["hostile::hosts::", "alone::setuid_limits::"]) },

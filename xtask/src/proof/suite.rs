@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::Findings;
-use crate::{apt, build, step::cargo};
+use crate::{apt, build, debian, step::cargo};
 
 /// Unit tests of one crate whose names begin like this.
 ///
@@ -27,6 +27,18 @@ pub fn unit_tests_with(package: &str, module: &str, variables: &[(&str, &str)]) 
     apt::need(&[apt::TEST])?;
     let mut tests = cargo(&["test", "--package", package, "--lib", module, "--"]);
     tests.envs(variables.iter().copied());
+    outcome(tests.args(["--test-threads", "1"]), 1)
+}
+
+/// The fleet's store on a real etcd, under faults for this many minutes, and every interleaving of its steps.
+///
+/// # Errors
+/// As [`unit_tests`]; etcd can't be unpacked.
+pub fn fleet(minutes: u32) -> Result<Findings> {
+    apt::need(&[apt::DEMO, apt::TEST])?;
+    debian::etcd()?;
+    let mut tests = cargo(&["test", "--package", "qrtotp-fleet", "--test", "fleet", "--"]);
+    tests.env("QRTOTP_FLEET_MINUTES", minutes.to_string());
     outcome(tests.args(["--test-threads", "1"]), 1)
 }
 

@@ -1,0 +1,210 @@
+//! [`qrtotp_store::Store`] for one attempt, one session, or one admin's command.
+
+use crate::attempts::{AnswerDigest, AttemptId, Tag};
+use crate::change::{Change, Changed};
+use crate::engine::{Op, Txn, gets};
+use crate::error::FleetError;
+use crate::fleet::FleetStore;
+use crate::keys::{self, HostName};
+use crate::limit::{EACH, Left, Limit};
+use crate::ring::local;
+use crate::values::{Host, StateValue, Value};
+use crate::view::View;
+use qrtotp_account::{Decision, Name, Record, State};
+use qrtotp_clock::Deadline;
+use qrtotp_otp::random_bytes;
+use qrtotp_store::{Account, SealKey, Store, StoreError};
+use std::cell::{Cell, RefCell};
+
+/// Bytes of audit lines in the state that refusals for nobody write.
+const LINES: u16 = 2000;
+
+/// An answer that a host wants verified.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The attempt's id.
+    pub attempt: AttemptId,
+    /// The host, by its certificate.
+    pub host: HostName,
+    /// The answer's digest.
+    pub answer: AnswerDigest,
+}
+
+/// The store, as one attempt, session or command uses it.
+pub struct Access<'a> {
+    fleet: &'a FleetStore,
+    /// None: an admin on a verifier.
+    host: Option<HostName>,
+    attempt: Option<(AttemptId, AnswerDigest)>,
+    limit: Limit,
+    decision: Cell<Option<Decision>>,
+    was_decided_before: Cell<bool>,
+    /// The values that the last operation read, if it wrote nothing. A simulated write goes on from there.
+    read: RefCell<Option<Box<View>>>,
+}
+
+impl FleetStore {
+    /// The store for one answer. The deadline holds for everything together.
+    #[must_use]
+    pub fn attempt(&self, asked: Asked, deadline: Deadline) -> Access<'_> {
+        let attempt = Some((asked.attempt, asked.answer));
+        Access::new(self, Some(asked.host), attempt, Limit::Together(deadline))
+    }
+
+    /// The store for a dialogue with a host, such as an enrolment: the host is compared in each change.
+    #[must_use]
+    pub fn session(&self, host: HostName) -> Access<'_> {
+        Access::new(self, Some(host), None, Limit::Each(EACH))
+    }
+
+    /// The store for an admin's command on a verifier.
+    #[must_use]
+    pub fn admin(&self) -> Access<'_> {
+        Access::new(self, None, None, Limit::Each(EACH))
+    }
+}
+
+impl<'a> Access<'a> {
+    fn new(
+        fleet: &'a FleetStore,
+        host: Option<HostName>,
+        attempt: Option<(AttemptId, AnswerDigest)>,
+        limit: Limit,
+    ) -> Self {
+        Self {
+            fleet,
+            host,
+            attempt,
+            limit,
+            decision: Cell::new(None),
+            was_decided_before: Cell::new(false),
+            read: RefCell::new(None),
+        }
+    }
+
+    /// The attempt's decision, if it is known to be in etcd. Nothing else may be told to the host as a
+    /// decision.
+    #[must_use]
+    pub fn decision(&self) -> Option<Decision> {
+        self.decision.get()
+    }
+
+    /// Whether the decision was made by an earlier request of the same attempt: it is logged already.
+    #[must_use]
+    pub fn was_decided_before(&self) -> bool {
+        self.was_decided_before.get()
+    }
+
+    /// The host, if it is active.
+    ///
+    /// # Errors
+    /// It is unknown, held or revoked; etcd does not answer. An admin's access has no host.
+    pub fn host(&self) -> Result<Option<Host>, FleetError> {
+        let view = self.fleet.view(&self.fleet.dummy.name, self.host.as_ref(), &self.limit.start())?;
+        view.permit(self.host.as_ref())?;
+        Ok(view.host)
+    }
+
+    /// The account's last audit lines, as logged but without `detail`, in no order.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    pub fn audit_lines(&self, name: &Name) -> Result<Vec<String>, FleetError> {
+        let view = self.view(name)?;
+        let Some(account) = view.account else { return Ok(Vec::new()) };
+        Ok(StateValue { attempts: view.attempts, state: account.state, lines: view.lines }.audit_lines())
+    }
+
+    fn view(&self, name: &Name) -> Result<View, FleetError> {
+        let view = self.fleet.view(name, self.host.as_ref(), &self.limit.start())?;
+        view.permit(self.host.as_ref())?;
+        Ok(view)
+    }
+
+    fn change(&self, name: &Name, f: &mut dyn FnMut(&mut Option<Account>)) -> Result<Changed, FleetError> {
+        let (id, answer) = match self.attempt {
+            Some(attempt) => attempt,
+            None => {
+                let id = AttemptId::generate().map_err(|error| local(&error))?;
+                (id, AnswerDigest::of(id, b""))
+            }
+        };
+        let tag: Tag = random_bytes().map_err(|error| local(&error))?;
+        let (host, left) = (self.host.as_ref(), self.limit.start());
+        let change = Change { id, answer, host, tag, decided: self.decision.get(), left };
+        let changed = self.fleet.change(name, &change, f);
+        match &changed {
+            Ok(Changed::Kept(decision)) if self.attempt.is_some() => self.decision.set(*decision),
+            Err(FleetError::Decided(decision)) => {
+                self.was_decided_before.set(true);
+                self.decision.set(Some(*decision));
+            }
+            _ => {}
+        }
+        changed
+    }
+
+    /// Writes what a refusal would have written, under a key that nothing reads.
+    fn write_decoy(&self, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), FleetError> {
+        let (fleet, left) = (self.fleet, self.limit.start());
+        let view = match self.read.take() {
+            Some(view) => view,
+            None => Box::new(fleet.view(&fleet.dummy.name, self.host.as_ref(), &left)?),
+        };
+        let mut state = State::new(fleet.dummy.id);
+        f(&fleet.dummy, &mut state);
+        if state == State::new(fleet.dummy.id) {
+            return Ok(());
+        }
+        self.swap_decoy(&view, state, &left)
+    }
+
+    fn swap_decoy(&self, view: &View, state: State, left: &Left<'_>) -> Result<(), FleetError> {
+        let fleet = self.fleet;
+        // As long as the lines of most accounts.
+        let lines = [LINES.to_le_bytes().as_slice(), &[b'x'; LINES as usize]].concat();
+        let key = keys::decoy(&fleet.verifier);
+        let value = StateValue { attempts: view.attempts.clone(), state, lines }.to_bytes();
+        let value = fleet.ring.seal(&view.meta.store, &key, &value)?;
+        let keys: Vec<&str> = view.revisions.iter().map(|(key, _)| key.as_str()).collect();
+        let (compare, otherwise) = (view.revisions.clone(), gets(&keys));
+        let txn = Txn { compare, then: vec![Op::Put(key, value)], otherwise };
+        fleet.swap(&txn, left).map(|_| ())
+    }
+}
+
+impl Store for Access<'_> {
+    fn key(&self) -> &SealKey {
+        self.fleet.ring.current()
+    }
+
+    fn load(&self, name: &Name) -> Result<Option<Account>, StoreError> {
+        Ok(self.view(name)?.account)
+    }
+
+    fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<bool, StoreError> {
+        self.read.take();
+        let changed = self.change(name, &mut |account| {
+            if let Some(account) = account {
+                f(&account.record, &mut account.state);
+            }
+        })?;
+        let (view, is_there) = match changed {
+            Changed::Kept(_) => (None, true),
+            Changed::Nothing(view) => (Some(view), true),
+            Changed::NoRecord(view) => (Some(view), false),
+        };
+        self.read.replace(view);
+        Ok(is_there)
+    }
+
+    fn simulate(&self, f: &mut dyn FnMut(&Record, &mut State)) {
+        let _ = self.write_decoy(f); // the answer is a refusal anyway
+    }
+
+    fn change_account(&self, name: &Name, f: &mut dyn FnMut(&mut Option<Account>)) -> Result<(), StoreError> {
+        self.read.take();
+        self.change(name, f)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,238 @@
+//! One change of one account: read, decide, compare and swap.
+
+use crate::attempts::{AnswerDigest, AttemptId, Attempts, Kept, Tag, host_digest};
+use crate::engine::{EngineError, Op, Reply, Txn, gets};
+use crate::error::FleetError;
+use crate::fleet::FleetStore;
+use crate::journal::Line;
+use crate::keys::{self, HostName};
+use crate::limit::Left;
+use crate::values::{RecordValue, StateValue, Value};
+use crate::view::{View, keys_of};
+use qrtotp_account::{Decision, Name};
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_store::Account;
+
+/// How often a decision is repeated because the account changed in between.
+const RETRIES: usize = 8;
+
+/// One change, under the id that it is kept with.
+pub(crate) struct Change<'a> {
+    pub id: AttemptId,
+    pub answer: AnswerDigest,
+    pub host: Option<&'a HostName>,
+    /// The same for every try, so that whichever was carried out is known as ours.
+    pub tag: Tag,
+    /// The decision that we made for this attempt in an earlier change.
+    pub decided: Option<Decision>,
+    pub left: Left<'a>,
+}
+
+/// The result of a change.
+#[derive(Debug)]
+pub(crate) enum Changed {
+    /// There is no record, and none was made.
+    NoRecord(Box<View>),
+    /// The last run changed nothing.
+    Nothing(Box<View>),
+    /// The result of the last run is in etcd.
+    Kept(Option<Decision>),
+}
+
+/// A transaction, and what has to be noted once it was carried out.
+struct Plan {
+    txn: Txn,
+    decision: Option<Decision>,
+    /// Changes that time does not heal, without their place in the order.
+    journal: Vec<(String, Vec<u8>)>,
+}
+
+impl FleetStore {
+    pub(crate) fn view(
+        &self,
+        name: &Name,
+        host: Option<&HostName>,
+        left: &Left<'_>,
+    ) -> Result<View, FleetError> {
+        let keys = keys_of(name, host);
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let reply = self.read(&keys, left)?;
+        View::read(&self.ring, name, host, &reply.values)
+    }
+
+    /// Runs `f` on the account, and makes what its last run did durable.
+    pub(crate) fn change(
+        &self,
+        name: &Name,
+        change: &Change<'_>,
+        f: &mut dyn FnMut(&mut Option<Account>),
+    ) -> Result<Changed, FleetError> {
+        let mut view = self.view(name, change.host, &change.left)?;
+        let mut unclear: Option<(Plan, String)> = None;
+        let mut is_counted = false;
+        for _ in 0..=RETRIES {
+            if let (Some((plan, _)), Some(kept)) = (&unclear, view.attempt(change.id))
+                && kept.tag == change.tag
+            {
+                return self.finish(name, plan, view.revision_of_state());
+            }
+            view.permit(change.host)?;
+            view.attempt(change.id).map_or(Ok(()), |kept| known(kept, change))?;
+            let (before, mut after) = (view.account.clone(), view.account.clone());
+            f(&mut after);
+            let Some(after) = after else { return Ok(Changed::NoRecord(Box::new(view))) };
+            if before.as_ref() == Some(&after) {
+                return Ok(Changed::Nothing(Box::new(view)));
+            }
+            let plan = self.plan(name, change, &view, &after, &mut is_counted)?;
+            match self.swap(&plan.txn, &change.left) {
+                Ok(Swapped::Done(revision)) => return self.finish(name, &plan, revision),
+                Ok(Swapped::Differs(reply)) => {
+                    view = View::read(&self.ring, name, change.host, &reply.values)?;
+                }
+                Err(FleetError::Unclear(why)) => {
+                    view = self
+                        .view(name, change.host, &change.left)
+                        .map_err(|_| FleetError::Unclear(why.clone()))?;
+                    unclear = Some((plan, why));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(unclear.map_or(FleetError::Busy, |(_, why)| FleetError::Unclear(why)))
+    }
+
+    fn plan(
+        &self,
+        name: &Name,
+        change: &Change<'_>,
+        view: &View,
+        after: &Account,
+        is_counted: &mut bool,
+    ) -> Result<Plan, FleetError> {
+        let decision = after.state.decision.or(change.decided);
+        let kept = Kept {
+            id: change.id,
+            host: host_digest(change.host),
+            answer: change.answer,
+            decision,
+            tag: change.tag,
+        };
+        let is_new_record = view.account.as_ref().map(|account| &account.record) != Some(&after.record);
+        // A revocation also ends what was decided before it.
+        let attempts = if is_new_record { Attempts::default() } else { view.attempts.clone() }.with(kept);
+        let state = StateValue { attempts, state: after.state.clone(), lines: view.lines.clone() }.to_bytes();
+        let mut values = vec![(keys::state(name), state)];
+        if is_new_record {
+            let groups = match (&view.account, &view.host) {
+                (None, Some(host)) => host.groups.clone(),
+                _ => view.groups.clone(),
+            };
+            let record = RecordValue { groups, record: after.record.clone() };
+            values.insert(0, (keys::record(name), record.to_bytes()));
+        }
+        let put = |(key, value): &(String, Vec<u8>)| {
+            Ok(Op::Put(key.clone(), self.ring.seal(&view.meta.store, key, value)?))
+        };
+        let mut then = values.iter().map(put).collect::<Result<Vec<_>, FleetError>>()?;
+        if let (Some(host), Some(Decision::Refused)) = (change.host, after.state.decision) {
+            then.extend(self.count_failure(host, name, view, is_counted)?);
+        }
+        let journal = if is_new_record || is_unhealed(view, after) { values } else { Vec::new() };
+        let keys: Vec<&str> = view.revisions.iter().map(|(key, _)| key.as_str()).collect();
+        let txn = Txn { compare: view.revisions.clone(), then, otherwise: gets(&keys) };
+        Ok(Plan { txn, decision, journal })
+    }
+
+    /// The host's failure, once for each change.
+    fn count_failure(
+        &self,
+        host: &HostName,
+        name: &Name,
+        view: &View,
+        is_counted: &mut bool,
+    ) -> Result<Option<Op>, FleetError> {
+        if std::mem::replace(is_counted, true) {
+            return Ok(None);
+        }
+        let count = self.failures.count(host, name, SystemClock.now());
+        let key = keys::failures_of(host, &self.verifier);
+        let value = self.ring.seal(&view.meta.store, &key, &count.to_bytes())?;
+        Ok(Some(Op::Put(key, value)))
+    }
+
+    /// Sends a transaction that swaps values, and looks at the store if the reply is not from where the
+    /// values were read.
+    pub(crate) fn swap(&self, txn: &Txn, left: &Left<'_>) -> Result<Swapped, FleetError> {
+        let floor = self.guard.floor();
+        let reply = match self.send(txn, left) {
+            Ok(reply) => reply,
+            Err(unknown @ EngineError::Unknown(_)) => return Err(FleetError::Unclear(unknown.to_string())),
+            Err(error) => return Err(error.into()),
+        };
+        if !self.guard.admits(&reply, floor, None) {
+            self.look(left)?;
+        }
+        Ok(if reply.equal { Swapped::Done(reply.revision) } else { Swapped::Differs(reply) })
+    }
+
+    fn finish(&self, name: &Name, plan: &Plan, revision: i64) -> Result<Changed, FleetError> {
+        self.guard.note_change(&keys::state(name), revision);
+        self.write_journal(&plan.journal, revision)?;
+        Ok(Changed::Kept(plan.decision))
+    }
+
+    pub(crate) fn write_journal(
+        &self,
+        values: &[(String, Vec<u8>)],
+        revision: i64,
+    ) -> Result<(), FleetError> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        let at = (self.guard.generation(), revision);
+        let line =
+            |(key, value): &(String, Vec<u8>)| Line { at, key: key.clone(), value: Some(value.clone()) };
+        let lines: Vec<Line> = values.iter().map(line).collect();
+        self.journal.add(&self.ring, &self.guard.store().unwrap_or_default(), &lines)
+    }
+
+    pub(crate) fn journal_removed(&self, keys: &[&str], revision: i64) -> Result<(), FleetError> {
+        let at = (self.guard.generation(), revision);
+        let lines: Vec<Line> =
+            keys.iter().map(|key| Line { at, key: (*key).to_owned(), value: None }).collect();
+        self.journal.add(&self.ring, &self.guard.store().unwrap_or_default(), &lines)
+    }
+}
+
+/// The result of a transaction that swaps values.
+pub(crate) enum Swapped {
+    /// Carried out at this revision.
+    Done(i64),
+    /// A key was changed by others; its `otherwise` has the values.
+    Differs(Reply),
+}
+
+/// Judges an entry under the attempt's id that this change did not write.
+fn known(kept: &Kept, change: &Change<'_>) -> Result<(), FleetError> {
+    if kept.host != host_digest(change.host) || kept.answer != change.answer {
+        return Err(FleetError::AttemptReused);
+    }
+    match kept.decision {
+        Some(decision) if change.decided != Some(decision) => Err(FleetError::Decided(decision)),
+        Some(_) | None => Ok(()), // an earlier change of this attempt
+    }
+}
+
+/// Whether the new state holds something that time does not heal: a used recovery code, or a device's drift,
+/// by which codes after the fence may have been used.
+fn is_unhealed(view: &View, after: &Account) -> bool {
+    let Some(before) = &view.account else { return true };
+    let used =
+        |account: &Account| after.record.recovery.as_ref().map(|set| account.state.recovery_used(set.id));
+    let drift = |account: &Account| -> Vec<i32> {
+        let ids = after.record.credentials.iter().map(|credential| credential.id);
+        ids.map(|id| account.state.mark(id).map_or(0, |mark| mark.drift)).collect()
+    };
+    used(before) != used(after) || drift(before) != drift(after)
+}

@@ -1,0 +1,171 @@
+//! The store in etcd, and requests to it that notice a restored backup.
+
+use crate::engine::{Engine, EngineError, Op, Reply, Txn, revision_of};
+use crate::error::FleetError;
+use crate::failures::Counters;
+use crate::guard::{Guard, Look, NO_STORE, TRY, of_read, open_meta};
+use crate::journal::{Journal, Line, newest};
+use crate::keys::{self, HostName};
+use crate::limit::{EACH, Left, Limit};
+use crate::merge::{Merged, Restored, merge};
+use crate::ring::{Ring, local};
+use crate::values::{Meta, Value};
+use qrtotp_account::{Name, Record};
+use qrtotp_otp::random_bytes;
+use qrtotp_store::dummy_record;
+use qrtotp_values::UnixTime;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A verifier's own part of the store.
+pub struct Options {
+    /// The fleet's keys.
+    pub ring: Ring,
+    /// This verifier's name.
+    pub verifier: HostName,
+    /// A directory of its own for what it has seen, and its journal; it must survive a reboot.
+    pub directory: PathBuf,
+}
+
+/// The accounts of a fleet. One per process; its threads share it.
+pub struct FleetStore {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) ring: Ring,
+    pub(crate) verifier: HostName,
+    pub(crate) journal: Journal,
+    pub(crate) guard: Guard,
+    pub(crate) failures: Counters,
+    /// The record that refusals for nobody read.
+    pub(crate) dummy: Record,
+}
+
+impl FleetStore {
+    /// Opens the store. etcd is asked only when the store is used.
+    ///
+    /// # Errors
+    /// The verifier's own files can't be read or written.
+    pub fn open(engine: Arc<dyn Engine>, options: Options) -> Result<Self, FleetError> {
+        let Options { ring, verifier, directory } = options;
+        let name = Name::new("decoy").map_err(|error| local(&error))?;
+        let dummy = dummy_record(ring.current(), name).map_err(|error| local(&error))?;
+        let journal = Journal::open(&directory)?;
+        let guard = Guard::new(Arc::clone(&engine), verifier.clone(), directory)?;
+        Ok(Self { engine, ring, verifier, journal, guard, failures: Counters::default(), dummy })
+    }
+
+    /// Makes an empty store in etcd, and opens it.
+    ///
+    /// # Errors
+    /// As [`FleetStore::open`]; there is a store already; etcd does not answer.
+    pub fn create(engine: Arc<dyn Engine>, options: Options) -> Result<Self, FleetError> {
+        let store = random_bytes().map_err(|error| local(&error))?;
+        let meta = Meta { store, generation: 1, fence: 0, restored_generation: 0, restored_revision: 0 };
+        let value = options.ring.seal(&NO_STORE, &keys::meta(), &meta.to_bytes())?;
+        if !engine.list(&keys::accounts(), "", 1, TRY).map_err(of_read)?.entries.is_empty() {
+            return Err(FleetError::Made);
+        }
+        let compare = vec![(keys::meta(), 0)];
+        let put = vec![Op::Put(keys::meta(), value)];
+        if !engine.transact(&Txn { compare, then: put, otherwise: Vec::new() }, TRY)?.equal {
+            return Err(FleetError::Made);
+        }
+        Self::open(engine, options)
+    }
+
+    /// Makes durable what this verifier has seen, and writes its witness. Call it every 5 s; after a restored
+    /// backup it fails until the restore is accepted.
+    ///
+    /// # Errors
+    /// The store is older than what was seen; etcd or the verifier's files fail.
+    pub fn keep_witness(&self, now: UnixTime) -> Result<(), FleetError> {
+        match self.guard.keep_witness(&self.ring, now)? {
+            Look::Same => Ok(()),
+            Look::Restored(meta) => self.join_restored(&meta).map(|_| ()),
+        }
+    }
+
+    /// Looks at the store, and joins it if a restore was accepted at another verifier.
+    pub(crate) fn look(&self, left: &Left<'_>) -> Result<(), FleetError> {
+        let late = || FleetError::NoQuorum("no time was left".to_owned());
+        match self.guard.look(&self.ring, left.next().ok_or_else(late)?)? {
+            Look::Same => Ok(()),
+            Look::Restored(meta) => self.join_restored(&meta).map(|_| ()),
+        }
+    }
+
+    /// Makes our own changes again that the restored backup lacked, before anything else is answered.
+    fn join_restored(&self, meta: &Meta) -> Result<Merged, FleetError> {
+        let lines = newest(&self.ring, &meta.store, &[self.journal.path().to_owned()])?;
+        let reply = self.engine.transact(&Txn::read(&[&keys::meta()]), TRY).map_err(of_read)?;
+        let revision = revision_of(reply.values.first().and_then(Option::as_ref));
+        let (generation, last) = (meta.restored_generation, Some(meta.restored_revision));
+        let lines: BTreeMap<String, Line> =
+            lines.into_iter().filter(|(_, line)| line.at.0 < meta.generation).collect();
+        let restored = Restored { generation, revision: last };
+        let merged = merge(&*self.engine, &self.ring, (meta, revision), restored, &lines)?;
+        self.guard.adopt(&self.ring, meta)?;
+        // A backup of this generation may have been made before them.
+        let at = (meta.generation, self.guard.revision());
+        let again = lines.into_values().filter(|line| merged.applied.contains(&line.key));
+        let again: Vec<Line> = again.map(|line| Line { at, ..line }).collect();
+        self.journal.add(&self.ring, &meta.store, &again)?;
+        Ok(merged)
+    }
+
+    /// Reads keys, the first of which is the meta value's. An unclear error is no harm: it is tried again.
+    pub(crate) fn read(&self, keys: &[&str], left: &Left<'_>) -> Result<Reply, FleetError> {
+        let mut failed = FleetError::NoQuorum("no time was left".to_owned());
+        while let Some(time) = left.next() {
+            let floor = self.guard.floor();
+            let reply = match self.engine.transact(&Txn::read(keys), time) {
+                Ok(reply) => reply,
+                Err(error @ EngineError::Unknown(_)) => {
+                    failed = of_read(error);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let generation = self.generation_in(&reply)?;
+            if generation.is_some() && self.guard.admits(&reply, floor, generation) {
+                return Ok(reply);
+            }
+            self.look(left)?;
+        }
+        Err(failed)
+    }
+
+    fn generation_in(&self, reply: &Reply) -> Result<Option<u64>, FleetError> {
+        let Some(Some(stored)) = reply.values.first() else { return Ok(None) };
+        Ok(Some(open_meta(&self.ring, stored)?.generation))
+    }
+
+    /// Sends a transaction with compares. An error of [`EngineError::Unknown`] has to be resolved by reading.
+    pub(crate) fn send(&self, txn: &Txn, left: &Left<'_>) -> Result<Reply, EngineError> {
+        let late = || EngineError::NotSent("no time was left".to_owned());
+        self.engine.transact(txn, left.next().ok_or_else(late)?)
+    }
+
+    /// The store's meta value.
+    ///
+    /// # Errors
+    /// etcd does not answer, or its store is older than what was seen.
+    pub fn meta(&self) -> Result<Meta, FleetError> {
+        let limit = Limit::Each(EACH);
+        let reply = self.read(&[&keys::meta()], &limit.start())?;
+        let stored = reply.values.first().and_then(Option::as_ref).ok_or(FleetError::NotMade)?;
+        open_meta(&self.ring, stored)
+    }
+
+    /// This verifier's name.
+    #[must_use]
+    pub fn verifier(&self) -> &HostName {
+        &self.verifier
+    }
+
+    /// This verifier's journal: [`FleetStore::accept_restore`] takes those of all verifiers.
+    #[must_use]
+    pub fn journal(&self) -> &std::path::Path {
+        self.journal.path()
+    }
+}

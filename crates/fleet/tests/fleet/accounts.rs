@@ -1,0 +1,142 @@
+//! Accounts, hosts and answers of the tests.
+
+use qrtotp_account::{Credential, CredentialId, Decision, Label, Name, Origin, Record, RecordId, State};
+use qrtotp_clock::Deadline;
+use qrtotp_fleet::{
+    AnswerDigest, Asked, AttemptId, Engine, FleetError, FleetStore, Host, HostName, HostState, Options, Ring,
+};
+use qrtotp_otp::{Params, Secret};
+use qrtotp_store::{Account, SealKey, Store, StoreExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+pub fn host(text: &str) -> HostName {
+    HostName::new(text).unwrap()
+}
+
+/// The fleet's key, as a file's text.
+pub fn key_text() -> String {
+    SealKey::generate().unwrap().1.to_string()
+}
+
+pub fn options(key: &str, verifier: &str, directory: &Path) -> Options {
+    let ring = Ring::new(SealKey::parse(key.as_bytes()).unwrap(), Vec::new());
+    Options { ring, verifier: host(verifier), directory: directory.to_owned() }
+}
+
+/// A store of three verifiers, with these hosts.
+pub struct Fleet {
+    pub key: String,
+    pub verifiers: Vec<Arc<FleetStore>>,
+    pub directories: Vec<tempfile::TempDir>,
+}
+
+impl Fleet {
+    /// `engines`: one for each verifier.
+    pub fn create(engines: &[Arc<dyn Engine>], hosts: &[&str]) -> Self {
+        Self::create_in(engines, hosts, || tempfile::tempdir().unwrap())
+    }
+
+    pub fn create_in(
+        engines: &[Arc<dyn Engine>],
+        hosts: &[&str],
+        directory: impl Fn() -> tempfile::TempDir,
+    ) -> Self {
+        let (key, mut verifiers, mut directories) = (key_text(), Vec::new(), Vec::new());
+        for (number, engine) in engines.iter().enumerate() {
+            let directory = directory();
+            let options = options(&key, &format!("v{number}"), directory.path());
+            let open = if number == 0 { FleetStore::create } else { FleetStore::open };
+            verifiers.push(Arc::new(open(Arc::clone(engine), options).unwrap()));
+            directories.push(directory);
+        }
+        for name in hosts {
+            join(&verifiers[0], name);
+        }
+        Self { key, verifiers, directories }
+    }
+}
+
+/// Makes a host active in the group `web`.
+pub fn join(store: &FleetStore, name: &str) {
+    set_host(store, name, HostState::Active).unwrap();
+}
+
+pub fn set_host(store: &FleetStore, name: &str, state: HostState) -> Result<(), FleetError> {
+    let (key, groups) = ([7; 32], vec!["web".to_owned()]);
+    store.change_host(&host(name), &mut |value| {
+        *value = Some(Host { state, key, groups: groups.clone(), services: Vec::new(), joined: 0 });
+    })
+}
+
+fn device() -> CredentialId {
+    CredentialId::from_random([1; 6])
+}
+
+/// Makes an account with one device.
+pub fn enrol(store: &dyn Store, name: &Name) {
+    try_enrol(store, name).unwrap();
+}
+
+pub fn try_enrol(store: &dyn Store, name: &Name) -> Result<(), qrtotp_store::StoreError> {
+    let mut record = Record::new(name.clone(), 1000, RecordId([9; 16]));
+    let params = Params::default();
+    let sealed = store.key().seal_secret(&record, device(), params, &Secret::generate().unwrap()).unwrap();
+    let (label, origin) = (Label::new("phone"), Origin::Enrolled);
+    let credential = Credential { id: device(), label, params, created: 0, origin, window: None, sealed };
+    record.credentials.push(credential);
+    let state = State::new(record.id);
+    store.change_account(name, &mut |account| {
+        *account = Some(Account { record: record.clone(), state: state.clone() });
+    })
+}
+
+/// Revokes all devices.
+pub fn revoke(store: &dyn Store, name: &Name) -> Result<(), qrtotp_store::StoreError> {
+    store.change_account(name, &mut |account| {
+        let account = account.as_mut().expect("it is enrolled");
+        account.record.revoke(&mut account.state, |_| true, 1000);
+    })
+}
+
+/// The decision about a code of this step, as the flows decide: only a step above the watermark is right.
+pub fn verify(record: &Record, state: &mut State, step: u64) {
+    let is_right = record.credential(device()).is_some() && state.is_fresh(device(), step);
+    let reason = if is_right { "accepted" } else { "refused" };
+    if is_right {
+        state.raise(device(), step, Some(1000));
+    }
+    state.chain.add(&mut format!("event=login result={reason} step={step}"), 0, 1000);
+    state.decision = Some(if is_right { Decision::Accepted } else { Decision::Refused });
+}
+
+/// The result of an attempt, as its host is told.
+pub type Told = Result<Option<Decision>, FleetError>;
+
+/// One attempt with a code of this step.
+pub fn log_in(store: &FleetStore, at: &HostName, attempt: AttemptId, name: &Name, step: u64) -> Told {
+    let asked = Asked { attempt, host: at.clone(), answer: AnswerDigest::of(attempt, &step.to_le_bytes()) };
+    let access = store.attempt(asked, Deadline::after(Duration::from_secs(3)));
+    let done = access.update_state(name, |record, state| verify(record, state, step));
+    match (access.decision(), done) {
+        (Some(decision), _) => Ok(Some(decision)),
+        (None, Ok(_)) => Ok(None),
+        (None, Err(error)) => Err(FleetError::of(&error).unwrap_or_else(|| panic!("{error}")).clone()),
+    }
+}
+
+/// The step up to which codes are burnt.
+pub fn watermark(store: &FleetStore, name: &Name) -> u64 {
+    let account = store.admin().load(name).unwrap().unwrap();
+    account.state.mark(device()).map_or(0, |mark| mark.watermark)
+}
+
+/// Whether the account has a device.
+pub fn has_device(store: &FleetStore, name: &Name) -> bool {
+    store.admin().load(name).unwrap().is_some_and(|account| !account.record.credentials.is_empty())
+}

@@ -1,0 +1,12 @@
+//! The fleet's store: on a double of etcd that a test schedules, and on real clusters.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod accounts;
+mod cluster;
+mod etcd;
+mod faults;
+mod flow;
+mod memory;
+mod model;
+mod scheduler;
+mod store;

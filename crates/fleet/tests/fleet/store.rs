@@ -1,0 +1,367 @@
+//! The store on the double: attempts, groups, fence, a restored backup, journals.
+
+use crate::accounts::{Fleet, enrol, has_device, host, log_in, name, revoke, set_host, verify, watermark};
+use crate::memory::{Fate, Memory};
+use qrtotp_account::{CredentialId, Decision, Name};
+use qrtotp_clock::Deadline;
+use qrtotp_fleet::{AnswerDigest, Asked, AttemptId, Engine, FleetError, FleetStore, HostState};
+use qrtotp_otp::Params;
+use qrtotp_store::{Store, StoreExt as _};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+struct World {
+    memory: Arc<Memory>,
+    fleet: Fleet,
+}
+
+impl World {
+    /// Two verifiers, the hosts h1 and h2, and alice.
+    fn new() -> Self {
+        let memory = Arc::new(Memory::default());
+        let engines = [0, 1].map(|_| Arc::clone(&memory) as Arc<dyn Engine>);
+        let fleet = Fleet::create(&engines, &["h1", "h2"]);
+        enrol(&fleet.verifiers[0].admin(), &alice());
+        Self { memory, fleet }
+    }
+
+    fn verifier(&self, number: usize) -> &FleetStore {
+        &self.fleet.verifiers[number]
+    }
+
+    fn requests(&self) -> u64 {
+        self.memory.requests.load(SeqCst)
+    }
+
+    /// Puts a backup in place: etcd starts anew, and all connections end.
+    fn restore(&self, backup: &crate::memory::Data, bump: i64) {
+        let mut data = self.memory.data.lock().unwrap();
+        *data = backup.clone();
+        data.revision += bump;
+        self.memory.connection.fetch_add(1, SeqCst);
+    }
+}
+
+fn alice() -> Name {
+    name("alice")
+}
+
+fn id() -> AttemptId {
+    AttemptId::generate().unwrap()
+}
+
+const ACCEPTED: Result<Option<Decision>, FleetError> = Ok(Some(Decision::Accepted));
+const REFUSED: Result<Option<Decision>, FleetError> = Ok(Some(Decision::Refused));
+
+#[test]
+fn a_code_is_accepted_once_in_the_whole_fleet() {
+    let world = World::new();
+    assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 50), ACCEPTED);
+    assert_eq!(log_in(world.verifier(1), &host("h2"), id(), &alice(), 50), REFUSED);
+    assert_eq!(log_in(world.verifier(1), &host("h2"), id(), &alice(), 51), ACCEPTED);
+}
+
+#[test]
+fn an_attempt_that_is_sent_again_gets_its_first_decision_and_writes_nothing() {
+    let world = World::new();
+    for (step, decision) in [(50, ACCEPTED), (49, REFUSED)] {
+        let attempt = id();
+        assert_eq!(log_in(world.verifier(0), &host("h1"), attempt, &alice(), step), decision);
+        let before = world.memory.data.lock().unwrap().revision;
+        assert_eq!(log_in(world.verifier(1), &host("h1"), attempt, &alice(), step), decision);
+        assert_eq!(world.memory.data.lock().unwrap().revision, before);
+    }
+}
+
+#[test]
+fn an_attempts_id_with_another_answer_or_from_another_host_is_denied() {
+    let world = World::new();
+    let attempt = id();
+    assert_eq!(log_in(world.verifier(0), &host("h1"), attempt, &alice(), 50), ACCEPTED);
+    let reused = Err(FleetError::AttemptReused);
+    assert_eq!(log_in(world.verifier(0), &host("h1"), attempt, &alice(), 51), reused);
+    assert_eq!(log_in(world.verifier(0), &host("h2"), attempt, &alice(), 50), reused);
+}
+
+#[test]
+fn a_revocation_ends_what_was_decided_before_it() {
+    let world = World::new();
+    let attempt = id();
+    assert_eq!(log_in(world.verifier(0), &host("h1"), attempt, &alice(), 50), ACCEPTED);
+    revoke(&world.verifier(1).admin(), &alice()).unwrap();
+    assert_eq!(log_in(world.verifier(0), &host("h1"), attempt, &alice(), 50), REFUSED);
+}
+
+#[test]
+fn one_attempt_can_change_the_account_in_two_steps() {
+    let world = World::new();
+    let attempt = id();
+    let (answer, deadline) = (AnswerDigest::of(attempt, b"code"), Deadline::after(Duration::from_secs(3)));
+    let access = world.verifier(0).attempt(Asked { attempt, host: host("h1"), answer }, deadline);
+    access.update_state(&alice(), |_, state| state.chain.add(&mut "counted".to_owned(), 0, 1)).unwrap();
+    assert_eq!(access.decision(), None, "nothing is decided yet");
+    access.update_state(&alice(), |record, state| verify(record, state, 50)).unwrap();
+    assert_eq!(access.decision(), Some(Decision::Accepted));
+    access.update_state(&alice(), |_, state| state.chain.add(&mut "noted".to_owned(), 0, 1)).unwrap();
+    assert_eq!((access.decision(), access.was_decided_before()), (Some(Decision::Accepted), false));
+    assert_eq!(access.audit_lines(&alice()).unwrap().len(), 3);
+}
+
+#[test]
+fn a_host_that_is_unknown_held_or_revoked_is_refused_and_never_read_as_unenrolled() {
+    let world = World::new();
+    let at = |name: &str| log_in(world.verifier(0), &host(name), id(), &alice(), 50);
+    assert_eq!(at("h3"), Err(FleetError::HostUnknown("h3".to_owned())));
+    set_host(world.verifier(1), "h1", HostState::Held).unwrap();
+    assert_eq!(at("h1"), Err(FleetError::HostHeld("h1".to_owned())));
+    set_host(world.verifier(1), "h1", HostState::Revoked).unwrap();
+    assert_eq!(at("h1"), Err(FleetError::HostRevoked("h1".to_owned())));
+    assert_eq!(at("h2"), ACCEPTED);
+}
+
+#[test]
+fn a_host_reaches_no_account_outside_of_its_groups() {
+    let world = World::new();
+    assert!(world.verifier(0).set_groups(&alice(), &["db".to_owned()]).unwrap());
+    let refused = Err(FleetError::OutOfGroup("h1".to_owned()));
+    assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 50), refused);
+    assert!(world.verifier(0).session(host("h1")).load(&alice()).is_err());
+    assert!(world.verifier(0).set_groups(&alice(), &["db".to_owned(), "web".to_owned()]).unwrap());
+    assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 50), ACCEPTED);
+    assert!(!world.verifier(0).set_groups(&name("bob"), &[]).unwrap(), "there is no bob");
+}
+
+#[test]
+fn an_unknown_account_is_none_and_a_half_or_foreign_one_is_damaged() {
+    let world = World::new();
+    assert_eq!(world.verifier(0).admin().load(&name("bob")).unwrap(), None);
+    let (put, get) = (qrtotp_fleet::Op::Put, |key: &str| qrtotp_fleet::Op::Get(key.to_owned()));
+    let read = qrtotp_fleet::Txn { then: vec![get("/qrtotp/1/a/alice/s")], ..Default::default() };
+    let state = world.memory.transact(&read, Duration::ZERO).unwrap().values[0].clone().unwrap().value;
+    let copy =
+        qrtotp_fleet::Txn { then: vec![put("/qrtotp/1/a/bob/s".to_owned(), state)], ..Default::default() };
+    world.memory.transact(&copy, Duration::ZERO).unwrap();
+    let error = world.verifier(0).admin().load(&name("bob")).unwrap_err();
+    assert_eq!(error.reason(), "record_damaged");
+}
+
+#[test]
+fn a_refusal_for_nobody_costs_as_many_requests_as_a_wrong_code() {
+    let world = World::new();
+    let requests = |account: &str| {
+        let before = world.requests();
+        let (attempt, at) = (id(), host("h1"));
+        let (answer, deadline) = (AnswerDigest::of(attempt, b"x"), Deadline::after(Duration::from_secs(3)));
+        let access = world.verifier(0).attempt(Asked { attempt, host: at, answer }, deadline);
+        let found = access.update_state(&name(account), |record, state| verify(record, state, 0)).unwrap();
+        if found.is_none() {
+            access.simulate(&mut |record, state| verify(record, state, 0));
+        }
+        world.requests() - before
+    };
+    assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 50), ACCEPTED);
+    assert_eq!(requests("alice"), 2);
+    assert_eq!(requests("nobody"), 2);
+    let before = world.requests();
+    world.verifier(0).session(host("h1")).simulate(&mut |record, state| verify(record, state, 0));
+    assert_eq!(world.requests() - before, 2, "without a look at an account before");
+    assert_eq!(world.verifier(0).names(None).unwrap(), [alice()]);
+}
+
+#[test]
+fn accounts_are_listed_and_removed() {
+    let world = World::new();
+    for user in ["a-b", "bob", "%", "z"] {
+        enrol(&world.verifier(1).admin(), &name(user));
+    }
+    let names = world.verifier(0).names(None).unwrap();
+    assert_eq!(names.len(), 5);
+    assert_eq!(world.verifier(0).names(Some(&names[1])).unwrap(), names[2..]);
+    assert!(world.verifier(0).remove(&name("bob")).unwrap());
+    assert!(!world.verifier(1).remove(&name("bob")).unwrap());
+    assert_eq!(world.verifier(0).admin().load(&name("bob")).unwrap(), None);
+}
+
+#[test]
+fn a_token_use_a_policy_and_the_failures_of_a_host_are_kept() {
+    let world = World::new();
+    for uses in 1..4_u8 {
+        let number = usize::from(uses % 2);
+        world
+            .verifier(number)
+            .change_token("t7", &mut |bytes| {
+                let before = bytes.as_ref().map_or(0, |bytes| bytes[0]);
+                *bytes = Some(vec![before + 1]);
+            })
+            .unwrap();
+        assert_eq!(world.verifier(0).tokens().unwrap(), [("t7".to_owned(), vec![uses])]);
+    }
+    assert_eq!(world.verifier(0).policy().unwrap(), None);
+    world.verifier(0).set_policy(b"policy").unwrap();
+    assert_eq!(world.verifier(1).policy().unwrap(), Some(b"policy".to_vec()));
+    assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 50), ACCEPTED);
+    for _ in 0..3 {
+        log_in(world.verifier(1), &host("h1"), id(), &alice(), 0).unwrap();
+    }
+    let failures = world.verifier(0).host_failures().unwrap();
+    assert_eq!((failures[0].0.as_str(), failures[0].1.as_str(), failures[0].2.failures), ("h1", "v1", 3));
+}
+
+#[test]
+fn a_second_store_is_not_made_and_none_is_not_an_empty_one() {
+    let world = World::new();
+    let directory = tempfile::tempdir().unwrap();
+    let options = || crate::accounts::options(&world.fleet.key, "v9", directory.path());
+    let engine = || Arc::clone(&world.memory) as Arc<dyn Engine>;
+    assert_eq!(FleetStore::create(engine(), options()).err(), Some(FleetError::Made));
+    let empty: Arc<dyn Engine> = Arc::new(Memory::default());
+    let store = FleetStore::open(empty, options()).unwrap();
+    assert_eq!(store.admin().load(&alice()).unwrap_err().reason(), "store_missing");
+}
+
+/// Logins at both verifiers, a backup after the first, and the restored backup; `bump` as etcdutl's.
+fn restored(bump: i64) -> World {
+    let world = World::new();
+    for user in ["bob", "carol"] {
+        enrol(&world.verifier(0).admin(), &name(user));
+    }
+    world.verifier(0).keep_witness(1000).unwrap();
+    world.verifier(1).keep_witness(1000).unwrap();
+    let backup = world.memory.data.lock().unwrap().clone();
+    assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 50), ACCEPTED);
+    revoke(&world.verifier(0).admin(), &name("bob")).unwrap();
+    enrol(&world.verifier(1).admin(), &name("dave"));
+    set_host(world.verifier(1), "h2", HostState::Revoked).unwrap();
+    assert!(world.verifier(0).remove(&name("carol")).unwrap());
+    world.verifier(0).keep_witness(1005).unwrap();
+    world.verifier(1).keep_witness(1005).unwrap();
+    world.restore(&backup, bump);
+    world
+}
+
+#[test]
+fn a_restored_backup_is_refused_everywhere_even_if_its_revision_was_raised() {
+    for bump in [0, 1_000_000_000] {
+        let world = restored(bump);
+        for number in [0, 1] {
+            for _ in 0..2 {
+                let told = log_in(world.verifier(number), &host("h1"), id(), &alice(), 60);
+                assert!(matches!(told, Err(FleetError::RolledBack(_))), "{told:?}");
+            }
+            assert!(world.verifier(number).keep_witness(1010).is_err());
+            assert_eq!(
+                world.verifier(number).admin().load(&alice()).unwrap_err().reason(),
+                "store_rolled_back"
+            );
+        }
+    }
+}
+
+#[test]
+fn after_an_accepted_restore_no_old_code_device_or_host_works_and_a_new_code_does() {
+    for bump in [0, 1_000_000_000] {
+        let world = restored(bump);
+        let fence = 30 * 55;
+        let journals = [world.verifier(1).journal().to_owned()];
+        let merged = world.verifier(0).accept_restore(fence, &journals).unwrap();
+        assert_eq!(merged.conflicts, Vec::<String>::new());
+        for number in [0, 1] {
+            assert_eq!(log_in(world.verifier(number), &host("h1"), id(), &alice(), 50), REFUSED, "used");
+            assert_eq!(log_in(world.verifier(number), &host("h1"), id(), &alice(), 54), REFUSED, "fence");
+            assert!(!has_device(world.verifier(number), &name("bob")), "revoked");
+            assert!(has_device(world.verifier(number), &name("dave")), "enrolled after the backup");
+            assert_eq!(world.verifier(number).admin().load(&name("carol")).unwrap(), None, "removed");
+            let told = log_in(world.verifier(number), &host("h2"), id(), &alice(), 60);
+            assert_eq!(told, Err(FleetError::HostRevoked("h2".to_owned())));
+            assert!(world.verifier(number).keep_witness(1020).is_ok());
+        }
+        assert_eq!(log_in(world.verifier(1), &host("h1"), id(), &alice(), 56), ACCEPTED);
+        assert_eq!(world.verifier(0).meta().unwrap().generation, 2);
+        assert!(watermark(world.verifier(0), &alice()) >= 56);
+    }
+}
+
+#[test]
+fn a_verifier_whose_journal_was_not_given_makes_its_changes_again_before_it_answers() {
+    let world = restored(0);
+    world.verifier(0).accept_restore(0, &[]).unwrap();
+    assert!(!has_device(world.verifier(0), &name("dave")), "only verifier 1 knows of dave");
+    assert_eq!(log_in(world.verifier(1), &host("h1"), id(), &name("dave"), 60), ACCEPTED);
+    assert!(has_device(world.verifier(0), &name("dave")));
+    let told = log_in(world.verifier(0), &host("h2"), id(), &alice(), 60);
+    assert_eq!(told, Err(FleetError::HostRevoked("h2".to_owned())));
+}
+
+#[test]
+fn changes_that_were_made_again_late_are_not_lost_with_a_backup_from_before() {
+    let world = restored(0);
+    world.verifier(0).accept_restore(0, &[]).unwrap();
+    let backup = world.memory.data.lock().unwrap().clone();
+    assert_eq!(log_in(world.verifier(1), &host("h1"), id(), &name("dave"), 60), ACCEPTED);
+    world.verifier(1).keep_witness(1030).unwrap();
+    world.restore(&backup, 0);
+    world.verifier(1).accept_restore(0, &[]).unwrap();
+    assert!(has_device(world.verifier(0), &name("dave")));
+}
+
+#[test]
+fn the_same_backup_restored_twice_is_noticed_twice() {
+    let world = restored(0);
+    let backup = world.memory.data.lock().unwrap().clone();
+    world.verifier(0).accept_restore(0, &[]).unwrap();
+    assert_eq!(log_in(world.verifier(1), &host("h1"), id(), &alice(), 70), ACCEPTED);
+    world.restore(&backup, 0);
+    for number in [0, 1] {
+        let told = log_in(world.verifier(number), &host("h1"), id(), &alice(), 71);
+        assert!(matches!(told, Err(FleetError::RolledBack(_))), "{told:?}");
+    }
+    world.verifier(1).accept_restore(0, &[]).unwrap();
+    assert_eq!(world.verifier(0).meta().unwrap().generation, 3);
+    assert!(!has_device(world.verifier(0), &name("bob")), "its revocation was made again twice");
+}
+
+#[test]
+fn a_verifier_that_starts_anew_remembers_what_it_has_seen() {
+    let world = restored(1_000_000_000);
+    let directory = world.fleet.directories[0].path();
+    let options = crate::accounts::options(&world.fleet.key, "v0", directory);
+    let store = FleetStore::open(Arc::clone(&world.memory) as Arc<dyn Engine>, options).unwrap();
+    let told = log_in(&store, &host("h1"), id(), &alice(), 60);
+    assert!(matches!(told, Err(FleetError::RolledBack(_))), "{told:?}");
+}
+
+#[test]
+fn a_witness_whose_write_is_unclear_is_no_restore() {
+    let world = World::new();
+    world.verifier(0).keep_witness(1).unwrap();
+    for (round, fate) in (2..).zip([Fate::DoneAndLost, Fate::Lost, Fate::DoneAndLost, Fate::DoneAndLost]) {
+        *world.memory.next_write.lock().unwrap() = fate;
+        assert!(matches!(world.verifier(0).keep_witness(round), Err(FleetError::Unclear(_))));
+        world.memory.connection.fetch_add(1, SeqCst);
+        assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 50 + round as u64), ACCEPTED);
+    }
+    world.verifier(0).keep_witness(9).unwrap();
+    assert_eq!(world.verifier(1).witnesses().unwrap()[0].1.clock, 9);
+}
+
+#[test]
+fn the_fence_burns_each_step_that_began_before_it() {
+    let world = World::new();
+    let at = 30 * 100 + 7;
+    world.verifier(0).accept_restore(at, &[]).unwrap();
+    let step = Params::default().step_at(at - 1);
+    assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), step), REFUSED);
+    assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), step + 1), ACCEPTED);
+}
+
+#[test]
+fn a_device_whose_clock_is_ahead_has_its_steps_burnt_with_it() {
+    let world = World::new();
+    let device = CredentialId::from_random([1; 6]);
+    let admin = world.verifier(0).admin();
+    admin.update_state(&alice(), |_, state| state.set_drift(device, 10)).unwrap();
+    world.verifier(0).accept_restore(3000, &[]).unwrap();
+    assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 109), REFUSED);
+    assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 110), ACCEPTED);
+}
