@@ -2,7 +2,8 @@
 
 use qrtotp_clock::Deadline;
 use qrtotp_wire::{
-    CallerAnswer, Connection, FrameError, MAX_FRAME, Message, Opening, Request, Response, VERSION, receive, send,
+    CallerAnswer, Connection, FrameError, MAX_FRAME, Message, Opening, Request, Response, VERSION, receive,
+    send,
 };
 use std::io::Write;
 use std::os::unix::net::UnixStream;

@@ -7,6 +7,7 @@ use crate::cli::Sources;
 use crate::cmd::list::each_account;
 use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure, store_failure};
+use crate::host_chain::{HostChain, HostEnd};
 use qrtotp_account::{Link, Name, chain_origin};
 use qrtotp_audit::Priority;
 use qrtotp_audit_log::{Entry, Event, Fault, Finding, Head, RECOVERED, Verifier};
@@ -132,23 +133,8 @@ pub fn verify(
     mut each: impl FnMut(&Finding) -> std::io::Result<()>,
     mut seen: impl FnMut(&Entry),
 ) -> Result<Count, Failure> {
-    let store = context.store()?;
-    // Before the log, which may go on meanwhile; and the host's chain first, so that each record which it
-    // says was made is among the accounts.
-    let host_chain = context.host_chain();
-    let host = host_chain.end().map_err(|error| unreadable(&host_chain.file(), &error))?;
-    let (mut heads, mut names, mut records) = (HashMap::new(), Vec::new(), HashMap::new());
-    let all_read = each_account(&store, |name, account| {
-        let chain = &account.state.chain;
-        let origin = chain_origin(account.record.id);
-        heads.insert(name.as_str().to_owned(), Head { seq: chain.number(), link: chain.head(), origin });
-        names.push(name.clone());
-        records.insert(base32_encode(&account.record.id.0), name.as_str().to_owned());
-        Ok(())
-    })?;
-    if let Some(host) = &host {
-        heads.insert(String::new(), Head { seq: host.seq, link: host.head, origin: host.origin() });
-    }
+    let (store, host_chain) = (context.store()?, context.host_chain());
+    let Known { heads, names, records, host, exit } = Known::read(&store, &host_chain)?;
     let mut verifier = Verifier::new(heads);
     if let Some(path) = against {
         save(path, &mut verifier)?;
@@ -157,7 +143,7 @@ pub fn verify(
         verifier.goes_back_to(time, exact);
     }
     let checkpoint = host.as_ref().and_then(|host| checkpoint::last(context, host));
-    let mut count = Count { exit: all_read, checkpoint: checkpoint.is_some(), ..Count::default() };
+    let mut count = Count { exit, checkpoint: checkpoint.is_some(), ..Count::default() };
     let mut unknown = match &checkpoint {
         Some(Checkpoint { found: Some((time, entries)), .. }) => {
             let compare = against.is_none() && verifier.has_begun(*time);
@@ -165,22 +151,11 @@ pub fn verify(
         }
         _ => BTreeSet::new(),
     };
-    let mut pass_on = |verifier: &mut Verifier, count: &mut Count| {
-        for finding in verifier.take_findings() {
-            if finding.fault.is_loss() {
-                count.lost += 1
-            } else {
-                count.other += 1
-            }
-            each(&finding)?;
-        }
-        Ok::<(), std::io::Error>(())
-    };
     for entry in sources::read(sources, None)? {
         count.events += 1;
         seen(&entry);
         verifier.read(&entry);
-        pass_on(&mut verifier, &mut count)?;
+        count.pass_on(&mut verifier, &mut each)?;
     }
     count.accounts = verifier.accounts();
     if verifier.proves_nothing() {
@@ -195,13 +170,10 @@ pub fn verify(
                 let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {}", store_failure(&error));
             }
         }
-        pass_on(&mut verifier, &mut count)?;
+        count.pass_on(&mut verifier, &mut each)?;
     }
     if let Some(before) = host {
-        let now = host_chain.end().map_err(|error| unreadable(&host_chain.file(), &error))?.unwrap_or(before);
-        let kept: Vec<Event> = now.lines.iter().filter_map(|line| Event::parse(line)).collect();
-        verifier.prove_kept(now.origin(), &kept);
-        verifier.end("", &kept, Some((now.seq, now.head)));
+        end_of_host(&mut verifier, &end_of_chain(&host_chain)?.unwrap_or(before));
     }
     let since = checkpoint.as_ref().map_or(0, |last| last.seq);
     unknown.extend(verifier.made(since).filter(|record| !records.contains_key(*record)).map(str::to_owned));
@@ -210,15 +182,68 @@ pub fn verify(
     if let Some(Checkpoint { found: None, seq, line }) = checkpoint {
         verifier.find(Finding { user: String::new(), seq, fault: Fault::OtherCheckpoint, line });
     }
-    if count.exit == Exit::Done {
-        for record in unknown {
-            let finding = Finding { user: record, seq: 0, fault: Fault::SavedIsGone, line: String::new() };
-            verifier.find(finding);
-        }
+    for record in unknown.into_iter().filter(|_| count.exit == Exit::Done) {
+        verifier.find(Finding { user: record, seq: 0, fault: Fault::SavedIsGone, line: String::new() });
     }
-    pass_on(&mut verifier, &mut count)?;
+    count.pass_on(&mut verifier, &mut each)?;
     (count.proven, count.first, count.forged) = (verifier.proven, verifier.first, verifier.forged);
     Ok(count)
+}
+
+impl Count {
+    /// Counts the verifier's new findings and gives them to `each`.
+    fn pass_on(
+        &mut self,
+        verifier: &mut Verifier,
+        each: &mut impl FnMut(&Finding) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        for finding in verifier.take_findings() {
+            *if finding.fault.is_loss() { &mut self.lost } else { &mut self.other } += 1;
+            each(&finding)?;
+        }
+        Ok(())
+    }
+}
+
+/// The store before the log was read, which may go on meanwhile.
+struct Known {
+    heads: HashMap<String, Head>,
+    names: Vec<Name>,
+    /// Accounts by their record's id.
+    records: HashMap<String, String>,
+    host: Option<HostEnd>,
+    /// Whether all accounts could be read.
+    exit: Exit,
+}
+
+impl Known {
+    /// The host's chain first, so that each record which it says was made is among the accounts.
+    fn read(store: &FileStore, host_chain: &HostChain) -> Result<Self, Failure> {
+        let host = end_of_chain(host_chain)?;
+        let (mut heads, mut names, mut records) = (HashMap::new(), Vec::new(), HashMap::new());
+        let exit = each_account(store, |name, account| {
+            let chain = &account.state.chain;
+            let origin = chain_origin(account.record.id);
+            heads.insert(name.as_str().to_owned(), Head { seq: chain.number(), link: chain.head(), origin });
+            names.push(name.clone());
+            records.insert(base32_encode(&account.record.id.0), name.as_str().to_owned());
+            Ok(())
+        })?;
+        if let Some(host) = &host {
+            heads.insert(String::new(), Head { seq: host.seq, link: host.head, origin: host.origin() });
+        }
+        Ok(Self { heads, names, records, host, exit })
+    }
+}
+
+fn end_of_chain(chain: &HostChain) -> Result<Option<HostEnd>, Failure> {
+    chain.end().map_err(|error| unreadable(&chain.file(), &error))
+}
+
+fn end_of_host(verifier: &mut Verifier, host: &HostEnd) {
+    let kept: Vec<Event> = host.lines.iter().filter_map(|line| Event::parse(line)).collect();
+    verifier.prove_kept(host.origin(), &kept);
+    verifier.end("", &kept, Some((host.seq, host.head)));
 }
 
 /// Keeps what an earlier run saved elsewhere.
