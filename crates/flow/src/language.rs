@@ -2,7 +2,7 @@
 //! language's becomes a part of a path, and only root's files are read.
 
 use qrtotp_messages::{Catalogue, VARIABLES, candidates, language};
-use qrtotp_store::{Readers, open_dir, open_file, read_all};
+use qrtotp_store::{Readers, TrustError, open_dir, open_file, read_all};
 use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -44,6 +44,10 @@ fn load(language: &str) -> Option<Catalogue> {
     path.push_str(language);
     path.push_str("/LC_MESSAGES");
     let path = Path::new(&path);
-    let file = open_file(&open_dir(path).ok()?, "qrtotp.mo", path, false, Readers::Anybody).ok()?;
-    Catalogue::new(language, read_all(&file, path, LARGEST).ok()?)
+    let read = || {
+        let file = open_file(&open_dir(path)?, "qrtotp.mo", path, false, Readers::Anybody)?;
+        read_all(&file, path, LARGEST)
+    };
+    let bytes: Result<Vec<u8>, TrustError> = read();
+    Catalogue::new(language, bytes.ok()?)
 }

@@ -168,11 +168,9 @@ impl<'a> PromptDialog<'a> {
         let mut lines = Lines { dialog: &*self.dialog, lines: Vec::with_capacity(32) };
         lines.add("", text::SECOND_FACTOR, width);
         lines.push("", width);
-        for (name, value) in
-            [(text::HOST, &self.host), (text::ACCOUNT, &offer.account), (text::ISSUER, &offer.issuer)]
-        {
-            lines.name(name, &ascii(value, width - NAMES), width);
-        }
+        lines.name(text::HOST, &self.host, width);
+        lines.name(text::ACCOUNT, &offer.account, width);
+        lines.name(text::ISSUER, &offer.issuer, width);
         lines.push("", width);
         lines.add("", text::SCAN, BESIDE);
         for half in halves(&offer.key) {
@@ -184,10 +182,9 @@ impl<'a> PromptDialog<'a> {
         }
         lines.add("", text::THEN_TYPE, width);
         lines.push("", width);
-        for (key, does) in [("i  ", text::KEY_INVERT), ("n  ", text::KEY_ANOTHER), ("q  ", text::KEY_GIVE_UP)]
-        {
-            lines.add(key, does, width);
-        }
+        lines.add("i  ", text::KEY_INVERT, width);
+        lines.add("n  ", text::KEY_ANOTHER, width);
+        lines.add("q  ", text::KEY_GIVE_UP, width);
         lines.push("", width);
         if let Some(contact) = &self.contact {
             lines.add("", text::help(contact), width);
@@ -211,6 +208,7 @@ impl Lines<'_> {
 
     #[inline(never)]
     fn name(&mut self, name: Message, value: &str, width: usize) {
+        let value = ascii(value, width - NAMES);
         self.push(&format!("{:NAMES$}{value}", self.dialog.catalogue().text(&name)), width);
     }
 

@@ -7,7 +7,7 @@
 //! use qrtotp_messages::{Catalogue, text};
 //! let english = Catalogue::default();
 //! assert_eq!(english.text(&text::QUESTION), "Verification code: ");
-//! assert_eq!(english.text(&text::wait_for_check(&5)), "Wrong codes were typed before: this one is checked in 5 s.");
+//! assert_eq!(english.text(&text::device_revoked(&"c-7F3K2M")), "Revoked c-7F3K2M.");
 //! ```
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -17,8 +17,8 @@ pub fn language(locale: &[u8]) -> Option<&str> {
     std::str::from_utf8(language).ok().filter(|name| utf8 && !english && candidates(name).is_some())
 }
 
-/// The two names that a catalogue for `language` may have, the better one first: `pt_BR` and `pt`. `None` for a
-/// text that is no name of a language: two or three small letters, perhaps with a country of two capital ones.
+/// The two names that a catalogue for `language` may have, the better one first: `pt_BR` and `pt`. `None`
+/// for a text that is not two or three small letters, perhaps with a country of two capital ones.
 #[must_use]
 pub fn candidates(language: &str) -> Option<[&str; 2]> {
     let length = language.bytes().take_while(u8::is_ascii_lowercase).count();

@@ -69,7 +69,7 @@ messages! {
     text ENROLLED_CODES_LOST = "Enrolled. The recovery codes were not confirmed and are not valid; the next login makes new ones.";
     /// After a login with a recovery code.
     with recovery_code_used(left) = "That was a recovery code; {left} are left. If your device is lost, have it revoked.";
-    /// A login without a second factor, on the last day on which that is allowed. `qrtotp enroll` is a command.
+    /// A login without a second factor, on the last day that allows it. `qrtotp enroll` is a command.
     text GRACE_LAST_DAY = "Today is the last day to log in without a second factor. `qrtotp enroll` sets one up; it takes two minutes.";
     /// A login without a second factor, on a day on which that is still allowed. At least 2 days.
     with grace_days(days) = "{days} days are left to log in without a second factor. `qrtotp enroll` sets one up; it takes two minutes.";
@@ -98,15 +98,15 @@ messages! {
     text ISSUER = "issuer";
     /// Beside the QR code, broken into lines of 31 columns: at most 3 lines. The key follows.
     text SCAN = "Scan the QR code with an authenticator app on a phone, or type this key into the app:";
-    /// Beside the QR code, if the codes are of an unusual kind, such as (SHA256, 8 digits, 60 s): at most 31 columns.
+    /// Beside the QR code, for unusual codes such as (SHA256, 8 digits, 60 s): at most 31 columns.
     with unusual(algorithm, digits, period) = "({algorithm}, {digits} digits, {period} s)";
     /// Beside the QR code: at most 31 columns.
     text THEN_TYPE = "Then type the code it shows.";
-    /// What the key i does to the QR code: at most 28 columns.
+    /// The effect of the key i on the QR code: at most 28 columns.
     text KEY_INVERT = "swap light and dark";
-    /// What the key n does: at most 28 columns.
+    /// The effect of the key n: at most 28 columns.
     text KEY_ANOTHER = "another QR code";
-    /// What the key q does: at most 28 columns.
+    /// The effect of the key q: at most 28 columns.
     text KEY_GIVE_UP = "give up";
     /// Where users get help, in the organisation's own words.
     with help(contact) = "Help: {contact}";
@@ -414,7 +414,7 @@ messages! {
     with list_key(key) = "ssh key {key}";
     /// An ssh key. `name` is an id and perhaps a label, `since` a date.
     with ssh_key(name, kind, fingerprint, since) = "{name}: {kind}, {fingerprint}; registered {since}";
-    /// A device. `name` is an id and perhaps a label, `origin` one of the next words with a date, `used` a date or "never".
+    /// A device. `name` is an id, perhaps with a label; `origin` is one of the next words with a date.
     with device(name, algorithm, digits, period, origin, used) = "{name}: {algorithm}, {digits} digits, {period} s; {origin}, last used {used}";
     /// When a device was enrolled.
     with enrolled_on(at) = "enrolled {at}";
