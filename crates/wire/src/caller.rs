@@ -1,8 +1,9 @@
 //! A caller's messages: one request, then answers to questions.
 
-use super::{Fields, FrameError, Message, Writer};
+use super::VERSION;
 use qrtotp_account::CredentialId;
 use qrtotp_flow::Typed;
+use qrtotp_frames::{Fields, FrameError, Message, Writer};
 use zeroize::Zeroizing;
 
 /// Longest user name, label, service or terminal, in bytes.
@@ -85,6 +86,8 @@ impl Request {
 }
 
 impl Message for Request {
+    const VERSION: u8 = VERSION;
+
     fn kind(&self) -> u8 {
         match self {
             Self::Enroll { .. } => 1,
@@ -180,6 +183,8 @@ pub enum CallerAnswer {
 }
 
 impl Message for CallerAnswer {
+    const VERSION: u8 = VERSION;
+
     fn kind(&self) -> u8 {
         match self {
             Self::Typed(_) => 16,
