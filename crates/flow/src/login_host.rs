@@ -61,6 +61,12 @@ pub trait LoginHost: Dialog {
         true
     }
 
+    /// The host of a fleet that reports service, terminal and remote host. Failures then count in lanes of
+    /// that host, and the facts only ever make a rule stricter.
+    fn fleet_host(&self) -> Option<&Name> {
+        None
+    }
+
     /// The caller's login session as the kernel sees it, with the boot: only root can choose it. `None`: no
     /// session, such as a daemon.
     fn session(&self) -> Option<String> {
