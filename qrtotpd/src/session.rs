@@ -54,6 +54,10 @@ fn answer(line: &mut Connection, caller: &Caller, broker: &Broker, request: Requ
         Ok(source) => source,
         Err(error) => return unusable(&subject, error.reason(), &error.to_string(), &mut log),
     };
+    if source.config.fleet.decides(caller.name.as_str()) {
+        let text = "this account is the fleet's: ask your administrator; `qrtotp` on a verifier manages it";
+        return Response::Refused(text.into());
+    }
     // Never created here: a missing store may be a disk that is not mounted.
     let store = match RequestStore::open(&source, &turn, &broker.waits, caller.uid) {
         Ok(store) => store,

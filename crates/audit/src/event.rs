@@ -65,6 +65,8 @@ pub enum Kind {
     InternalError,
     CallerRefused,
     LinesLeftOut,
+    HostJoined,
+    HostRevoked,
 }
 
 impl Kind {
@@ -113,6 +115,8 @@ impl Kind {
             Self::InternalError => "internal_error",
             Self::CallerRefused => "caller_refused",
             Self::LinesLeftOut => "lines_left_out",
+            Self::HostJoined => "host_joined",
+            Self::HostRevoked => "host_revoked",
         }
     }
 

@@ -14,11 +14,13 @@ use form::Invitation;
 use qrtotp_fleet_tls::{Authority, KeyHash, hex, write_private};
 use qrtotp_frames::{JoinRequest, VerdictKey};
 use qrtotp_values::UnixTime;
+use qrtotp_values::text::clean;
 use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -74,7 +76,7 @@ impl Hosts {
     /// # Errors
     /// The state directory can't be written to.
     pub fn create(&self) -> Result<(), HostsError> {
-        for directory in [self.dir.clone(), self.path(HOSTS), self.path(INVITATIONS)] {
+        for directory in [self.dir.clone(), self.path(HOSTS), self.path(INVITATIONS), self.path(SEEN)] {
             match DirBuilder::new().mode(0o700).create(&directory) {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                     return Err(HostsError::Io(directory, error));
@@ -126,6 +128,19 @@ impl Hosts {
         }
         hosts.sort_by(|a, b| (&a.name, a.joined).cmp(&(&b.name, b.joined)));
         Ok(hosts)
+    }
+
+    /// Notes that the host's relay is connected. Best effort.
+    pub fn note_seen(&self, key: &KeyHash, version: &str) {
+        let _ = fs::write(self.path(SEEN).join(hex(key)), clean(version, NAME));
+    }
+
+    /// When the host's relay was last connected, and its version.
+    #[must_use]
+    pub fn seen(&self, key: &KeyHash) -> Option<(UnixTime, String)> {
+        let path = self.path(SEEN).join(hex(key));
+        let at = fs::metadata(&path).ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some((i64::try_from(at.as_secs()).ok()?, fs::read_to_string(&path).ok()?))
     }
 
     /// Adds an invitation: `uses` hosts may join `groups` with this secret, until `until`.
@@ -209,6 +224,7 @@ impl Hosts {
 
 const HOSTS: &str = "hosts";
 const INVITATIONS: &str = "invitations";
+const SEEN: &str = "seen";
 
 /// A name that no log or path misreads.
 fn is_name(name: &str) -> bool {

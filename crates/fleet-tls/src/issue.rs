@@ -93,7 +93,13 @@ impl Authority {
     /// The hash that invitations name.
     #[must_use]
     pub fn hash(&self) -> CaHash {
-        Sha256::digest(&self.certificate).into()
+        Self::hash_of(&self.certificate)
+    }
+
+    /// The same of a CA whose key is not here.
+    #[must_use]
+    pub fn hash_of(certificate: &CertificateDer<'_>) -> CaHash {
+        Sha256::digest(certificate).into()
     }
 
     /// A new verifier. Its certificate has no common name, which etcd would take for one of its users.

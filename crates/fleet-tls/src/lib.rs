@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod address;
 mod files;
 mod hex;
 #[cfg(feature = "issue")]
@@ -15,6 +16,7 @@ mod pinned;
 mod tests;
 mod token;
 
+pub use address::addresses;
 pub use files::{Identity, read_certificate, write_private};
 pub use hex::{hex, unhex};
 #[cfg(feature = "issue")]

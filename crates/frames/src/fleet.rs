@@ -32,8 +32,6 @@ pub enum FleetRequest {
     Report {
         /// Its version.
         version: String,
-        /// Requests that no verifier has answered, since its last report.
-        unanswered: u32,
     },
 }
 
@@ -166,10 +164,7 @@ impl Message for FleetRequest {
                 to.bytes(&request.verdict_key);
             }
             Self::Renew => {}
-            Self::Report { version, unanswered } => {
-                to.cut(version, NAME);
-                to.number(*unanswered);
-            }
+            Self::Report { version } => to.cut(version, NAME),
         }
     }
 
@@ -183,10 +178,7 @@ impl Message for FleetRequest {
                 verdict_key: Zeroizing::new(from.bytes(VERDICT_KEY_LEN, "verdict_key")?.to_vec()),
             })),
             11 => Self::Renew,
-            12 => Self::Report {
-                version: from.line(NAME, "version")?.to_owned(),
-                unanswered: from.number("unanswered")?,
-            },
+            12 => Self::Report { version: from.line(NAME, "version")?.to_owned() },
             other => return Err(FrameError::Kind(other)),
         })
     }

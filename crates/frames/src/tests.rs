@@ -40,7 +40,7 @@ fn requests() -> Vec<FleetRequest> {
         FleetRequest::Verify(Box::new(signed)),
         FleetRequest::Join(Box::new(join)),
         FleetRequest::Renew,
-        FleetRequest::Report { version: "0.1.0".into(), unanswered: 3 },
+        FleetRequest::Report { version: "0.1.0".into() },
     ]
 }
 

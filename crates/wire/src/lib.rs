@@ -21,7 +21,10 @@ mod tests;
 pub use broker::Response;
 pub use caller::{CallerAnswer, Devices, Request};
 pub use client::{ConnectError, VerifyError, ask_relay, connect, verify};
-pub use qrtotp_frames::{Connection, FRAME_TIME, FrameError, MAX_FRAME, Message, receive, send};
+pub use qrtotp_frames::{
+    Connection, FRAME_TIME, Facts, FleetRequest, FleetResponse, FrameError, MAX_FRAME, Message, Unavailable,
+    VERDICT_KEY_LEN, VerdictKey, VerifyForHost, receive, send,
+};
 
 /// The broker's socket.
 pub const DEFAULT_SOCKET: &str = "/run/qrtotp/socket";
