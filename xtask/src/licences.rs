@@ -31,7 +31,16 @@ fn renewed(text: &str) -> Result<String> {
 
 /// A line for each crate of others that is linked into a program; macros run at build time only.
 fn crates() -> Result<String> {
-    let programs = ["--package", "pam_qrtotp", "--package", "enroll-cli", "--package", "qrtotpd"];
+    let programs = [
+        "--package",
+        "pam_qrtotp",
+        "--package",
+        "enroll-cli",
+        "--package",
+        "qrtotpd",
+        "--package",
+        "qrtotp-relay",
+    ];
     let mut tree = cargo(&["tree", "--locked", "--edges", "normal,no-proc-macro", "--prefix", "none"]);
     let output = tree.args(["--no-dedupe", "--format", "{p} {l}"]).args(programs).output()?;
     ensure!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));

@@ -171,3 +171,10 @@ pub fn peer_key(stream: &ServerStream) -> Result<Option<KeyHash>, TlsError> {
     let key = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
     Ok(Some(Sha256::digest(key.as_ref()).into()))
 }
+
+/// Waits for a request, at most `limit`. False: none came, or the host closed the connection.
+pub fn wait(stream: &mut ServerStream, limit: Duration) -> bool {
+    // It may have come together with the end of the handshake.
+    let is_here = stream.conn.process_new_packets().is_ok_and(|state| state.plaintext_bytes_to_read() > 0);
+    is_here || stream.sock.wait(limit).unwrap_or(false)
+}

@@ -25,6 +25,8 @@ fn verifier(ca: &Authority, identity: Identity) -> (SocketAddr, JoinHandle<Optio
     let config = server_config(ca.certificate(), identity).unwrap();
     let served = thread::spawn(move || {
         let mut stream = accept(listener.accept().unwrap().0, &config, LIMIT).ok()?;
+        // The request is here already when the handshake ends, if the client is fast.
+        assert!(wait(&mut stream, LIMIT));
         let _: FleetRequest = receive(&mut stream).ok()?;
         send(&mut stream, &FleetResponse::Done).unwrap();
         stream.flush().unwrap();

@@ -5,7 +5,7 @@ use super::log::RequestLog;
 use super::state::Verifier;
 use super::verify::{refuse, verify};
 use qrtotp_fleet_hosts::Host;
-use qrtotp_fleet_tls::{KeyHash, ServerStream, peer_key};
+use qrtotp_fleet_tls::{KeyHash, ServerStream, peer_key, wait};
 use qrtotp_frames::{ATTEMPT_LEN, FRAME_TIME, FleetRequest, FleetResponse, Unavailable, receive, send};
 use std::io::Write;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const SILENCE: Duration = Duration::from_secs(120);
 /// Serves a connection until the host closes it, is refused, or says nothing for long.
 pub fn serve(mut stream: ServerStream, verifier: &Verifier) {
     let Ok(key) = peer_key(&stream) else { return };
-    while stream.sock.wait(SILENCE).is_ok_and(|comes| comes) {
+    while wait(&mut stream, SILENCE) {
         stream.sock.last(FRAME_TIME);
         let Ok(request) = receive::<FleetRequest>(&mut stream) else { return };
         let response = answer(verifier, key, request);
