@@ -50,7 +50,7 @@ impl Verifier {
         limit: Duration,
     ) -> Result<FleetResponse, TlsError> {
         let deadline = Deadline::after(limit);
-        while let Some(kept) = lock(&self.idle).pop() {
+        while let Some(kept) = self.kept() {
             match self.ask_over(kept, request, deadline.left()) {
                 Err(FrameError::Closed | FrameError::Io(_)) => {} // the verifier restarted
                 Err(error) => return Err(failed(error)),
@@ -64,6 +64,11 @@ impl Verifier {
     /// Forgets the kept connections: they were made with an older certificate.
     pub fn forget(&self) {
         lock(&self.idle).clear();
+    }
+
+    /// In a function, so that nothing holds the lock while the connection is used.
+    fn kept(&self) -> Option<ClientStream> {
+        lock(&self.idle).pop()
     }
 
     fn address(&self) -> io::Result<SocketAddr> {
