@@ -44,16 +44,16 @@ impl Drop for Process {
     }
 }
 
-/// A verifier that is running.
+/// A verifier that is running; its process ends before its host.
 pub struct Fleet {
-    pub verifier: Sandbox,
     pub daemon: Process,
+    pub verifier: Sandbox,
 }
 
 /// A login host of the fleet.
 pub struct Host {
-    pub sandbox: Sandbox,
     relay: Option<Process>,
+    pub sandbox: Sandbox,
 }
 
 fn as_verifier() -> [&'static str; 7] {
