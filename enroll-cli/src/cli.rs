@@ -157,7 +157,7 @@ pub enum Command {
     /// The configuration: check, apply and explain it (root only)
     #[command(subcommand)]
     Config(Config),
-    /// Many hosts with one set of accounts: verifiers decide the logins, login hosts keep no secret (root only)
+    /// Many hosts with one set of accounts: verifiers decide logins, login hosts keep no secret (root only)
     #[command(subcommand)]
     Fleet(Fleet),
     /// Show the audit log, and prove that no line of it was changed or removed (root only)

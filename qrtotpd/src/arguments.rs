@@ -28,7 +28,7 @@ pub enum Task {
     Tell(String),
 }
 
-/// What the process is.
+/// The part that the process plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// It serves the users of this host, on a socket.
@@ -40,7 +40,7 @@ pub enum Role {
 /// The options.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arguments {
-    /// What the process is.
+    /// Its part.
     pub role: Role,
     /// The socket's path, if not systemd's socket; for a verifier its address and port.
     pub listen: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! `qrtotpd`, the broker: users without root enrol and manage their own account through it, and PAM
 //! applications without root have their user's code verified. In the role `verifier` it decides the logins of
-//! a fleet's hosts. A thin front end of `qrtotp_flow`; docs/BROKER.md and docs/FLEET.md describe the protocols.
+//! a fleet's hosts. A thin front end of `qrtotp_flow`; docs/BROKER.md and docs/FLEET.md describe the
+//! protocols.
 #![deny(unsafe_code)] // except for an exported function, pam.rs
 
 mod accept;

@@ -162,8 +162,7 @@ impl Hosts {
     /// Adds a host that has an invitation, and uses that up.
     ///
     /// # Errors
-    /// The invitation is unknown, used up or has expired; the name or a key can't be used; a host of that name
-    /// is there already.
+    /// The invitation is unknown, used up or too old; the name or a key can't be used; the name is taken.
     pub fn join(&self, request: &JoinRequest, now: UnixTime) -> Result<Host, HostsError> {
         let _lock = self.lock()?;
         let path = self.invitation_path(&request.token);

@@ -1,5 +1,5 @@
 //! An invitation to a fleet: `fleet1.NAME.SECRET.CA`, where SECRET is 16 random bytes and CA the hash of the
-//! CA's certificate, both in hexadecimal digits. Who has it can add a host.
+//! CA's certificate, both in hexadecimal digits. It lets its holder add a host.
 
 use super::CaHash;
 use super::hex::{hex, unhex};

@@ -44,7 +44,7 @@ pub struct VerifyForHost {
     pub account: String,
     /// The account's uid on the host.
     pub uid: u32,
-    /// What the host says about the login.
+    /// The host's claims about the login.
     pub facts: Facts,
     /// The typed answer.
     pub answer: Zeroizing<Vec<u8>>,
@@ -52,7 +52,7 @@ pub struct VerifyForHost {
     pub tag: Tag,
 }
 
-/// What a host says about a login.
+/// A host's claims about a login.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     /// The PAM service.

@@ -1,4 +1,4 @@
-//! The host's key and certificate. The key decides who the host is; a renewed certificate is for the same one.
+//! The host's key and certificate. The key identifies the host; a renewed certificate is for the same key.
 
 use qrtotp_fleet_tls::{Identity, TlsError, client_config, read_certificate, write_private};
 use rustls::ClientConfig;

@@ -101,3 +101,57 @@ fn failed(error: FrameError) -> TlsError {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner) // never half-changed
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use qrtotp_fleet_tls::{
+        Authority, Identity, accept, client_config, new_key, public_key_of, server_config,
+    };
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    fn config(ca: &Authority) -> Arc<ClientConfig> {
+        let key = new_key().unwrap();
+        let certificate = ca.host("web1", &public_key_of(&key).unwrap()).unwrap();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.to_vec()));
+        client_config(ca.certificate(), Identity { certificate, key }).unwrap()
+    }
+
+    /// A verifier that closes each connection after two answers; counts the connections.
+    fn serve(ca: &Authority) -> (Verifier, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let verifier = Verifier::new(&listener.local_addr().unwrap().to_string());
+        verifier.look_up();
+        let config = server_config(ca.certificate(), ca.verifier().unwrap()).unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
+        thread::spawn(move || {
+            for socket in listener.incoming() {
+                counted.fetch_add(1, Ordering::Relaxed);
+                let mut stream = accept(socket.unwrap(), &config, LIMIT).unwrap();
+                for _ in 0..2 {
+                    receive::<FleetRequest>(&mut stream).unwrap();
+                    send(&mut stream, &FleetResponse::Done).unwrap();
+                    stream.flush().unwrap();
+                }
+            }
+        });
+        (verifier, connections)
+    }
+
+    #[test]
+    fn a_connection_is_kept_and_one_that_the_verifier_closed_is_replaced() {
+        let (ca, _) = Authority::generate().unwrap();
+        let ((verifier, connections), config) = (serve(&ca), config(&ca));
+        for used in [1, 1, 2, 2, 3] {
+            let response = verifier.ask(&config, &FleetRequest::Renew, LIMIT).unwrap();
+            assert_eq!((response, connections.load(Ordering::Relaxed)), (FleetResponse::Done, used));
+        }
+    }
+}

@@ -1,5 +1,5 @@
-//! The verdicts of the last minute: a relay that lost an answer sends the same request again, and the code must
-//! neither count as used twice nor be checked twice. The account's turn makes a repeated request wait until
+//! The verdicts of the last minute: a relay that lost an answer sends the same request again, and the code
+//! must not be checked twice. The account's turn makes a repeated request wait until
 //! the first one is decided.
 
 use qrtotp_clock::Deadline;
@@ -29,7 +29,7 @@ struct Kept {
     order: VecDeque<(Deadline, AttemptKey)>,
 }
 
-/// What is known of an attempt.
+/// An attempt's earlier verdict.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Known {
     /// Nothing.
@@ -41,7 +41,7 @@ pub enum Known {
 }
 
 impl Attempts {
-    /// What is known of a request with this tag.
+    /// The earlier verdict on a request with this tag.
     pub fn find(&self, attempt: &AttemptKey, request: &Tag) -> Known {
         match self.kept().verdicts.get(attempt) {
             None => Known::New,

@@ -1,4 +1,4 @@
-//! The role `verifier`: decides the logins of a fleet's hosts, over TLS. Not root; docs/FLEET.md describes it.
+//! The role `verifier`: decides the logins of a fleet's hosts, over TLS, and never as root (docs/FLEET.md).
 
 mod attempts;
 mod claims;

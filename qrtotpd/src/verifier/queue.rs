@@ -1,5 +1,5 @@
-//! Requests of one account wait for each other: they would only conflict in the store. Few may wait, so nobody
-//! can fill the verifier with requests of one account.
+//! Requests of one account wait for each other: they would only conflict in the store. Few may wait, so
+//! nobody can fill the verifier with requests of one account.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -81,7 +81,7 @@ fn decide(
         return Ok(Verdict::Denied);
     }
     let store = ObservedStore::new(store);
-    let person = (!account.is_empty()).then(|| Person { name: account, uid });
+    let person = Some(Person { name: account, uid }).filter(|person| !person.name.is_empty());
     let options = Options { nullok: facts.nullok, ..Options::default() };
     let ctx = Ctx {
         config: &without_enrolment(&source.config),

@@ -1,5 +1,5 @@
-//! A verifier's files, which belong to its user. Root becomes that user before touching them, because root must
-//! not follow links in somebody else's directories.
+//! A verifier's files, which belong to its user. Root becomes that user before touching them, because root
+//! must not follow links in somebody else's directories.
 
 use crate::context::Context;
 use crate::error::Failure;
