@@ -11,10 +11,9 @@ use qrtotp_flow::{
 use qrtotp_otp::random_bytes;
 use qrtotp_policy::ConfigFile;
 use qrtotp_wire::{
-    ConnectError, Facts, FleetRequest, FleetResponse, RELAY_SOCKET, Unavailable, VERDICT_KEY_LEN, VerdictKey,
-    VerifyError, VerifyForHost, ask_relay,
+    ConnectError, Facts, FleetResponse, RELAY_SOCKET, Unavailable, VERDICT_KEY_LEN, VerdictKey, VerifyError,
+    VerifyForHost, ask_relay,
 };
-use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -56,17 +55,15 @@ pub(crate) fn authenticate(
     let mut attempt = String::from("attempt ");
     let decided = person.and_then(|person| ask(host, subject, source, options, person, &mut attempt));
     let decided = decided.and_then(|verdict| Ok((verdict, passed(host, verdict)?)));
-    match decided {
-        Ok((verdict, outcome)) => {
-            Event::login(subject, verdict, "fleet").detail(&attempt).emit(log);
-            outcome
-        }
+    let (verdict, outcome, reason, detail) = match decided {
+        Ok((verdict, outcome)) => (verdict, outcome, "fleet", attempt),
         Err(Unproven { reason, detail }) => {
             host.show(UNAVAILABLE);
-            Event::login(subject, Verdict::Denied, reason).detail(&detail).emit(log);
-            Outcome::Denied
+            (Verdict::Denied, Outcome::Denied, reason, detail)
         }
-    }
+    };
+    Event::login(subject, verdict, reason).detail(&detail).emit(log);
+    outcome
 }
 
 /// An error: no verdict.
@@ -89,9 +86,8 @@ fn ask(
         },
     )?;
     let attempt = random_bytes::<16>().map_err(|error| broken(error.to_string()))?;
-    attempt.iter().for_each(|byte| {
-        let _ = write!(shown, "{byte:02x}"); // a String takes everything
-    });
+    let digit = |digit: u8| char::from_digit(digit.into(), 16).unwrap_or('?');
+    attempt.iter().for_each(|byte| shown.extend([digit(byte >> 4), digit(byte & 15)]));
     let password = host.password();
     let answer = ask_code(host, options, QUESTION, password.as_ref())?;
     let has_keys = source.config.enroll.key_services.iter().any(|service| *service == subject.service);
@@ -108,7 +104,7 @@ fn ask(
     let mut request = VerifyForHost { attempt, account, uid, facts, answer, tag: [0; 32] };
     request.sign(&key).map_err(|error| broken(error.to_string()))?;
     let tag = request.tag;
-    let response = ask_relay(Path::new(RELAY_SOCKET), &FleetRequest::Verify(Box::new(request)), LIMIT);
+    let response = ask_relay(Path::new(RELAY_SOCKET), &request, LIMIT);
     match response {
         Ok(FleetResponse::Verdict(verdict, signature)) if key.has_signed(&tag, verdict, &signature) => {
             Ok(verdict)

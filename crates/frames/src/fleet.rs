@@ -7,6 +7,8 @@ use zeroize::Zeroizing;
 
 /// Version of the fleet's protocol.
 const VERSION: u8 = 2;
+/// The kind of [`VerifyForHost`].
+const VERIFY: u8 = 9;
 /// Bytes of an attempt's id.
 pub const ATTEMPT_LEN: usize = 16;
 /// Longest account, service, terminal, remote host, token or host name, in bytes.
@@ -117,8 +119,25 @@ impl VerifyForHost {
     pub fn is_signed_by(&self, key: &VerdictKey) -> bool {
         self.tag_by(key).is_some_and(|tag| tag.ct_eq(&self.tag).into())
     }
+}
 
-    fn take(from: &mut Fields<'_>) -> Result<Self, FrameError> {
+/// The host's module sends nothing else, so it need not know the other requests.
+impl Message for VerifyForHost {
+    const VERSION: u8 = VERSION;
+
+    fn kind(&self) -> u8 {
+        VERIFY
+    }
+
+    fn put(&self, to: &mut Writer) {
+        self.put_signed(to);
+        to.fixed(&self.tag);
+    }
+
+    fn take(kind: u8, from: &mut Fields<'_>) -> Result<Self, FrameError> {
+        if kind != VERIFY {
+            return Err(FrameError::Kind(kind));
+        }
         let line = |from: &mut Fields<'_>, field| from.line(NAME, field).map(str::to_owned);
         Ok(Self {
             attempt: from.array("attempt")?,
@@ -144,7 +163,7 @@ impl Message for FleetRequest {
     // 13 and 14 are reserved for a confirmation on a phone.
     fn kind(&self) -> u8 {
         match self {
-            Self::Verify(_) => 9,
+            Self::Verify(request) => request.kind(),
             Self::Join(_) => 10,
             Self::Renew => 11,
             Self::Report { .. } => 12,
@@ -153,10 +172,7 @@ impl Message for FleetRequest {
 
     fn put(&self, to: &mut Writer) {
         match self {
-            Self::Verify(request) => {
-                request.put_signed(to);
-                to.fixed(&request.tag);
-            }
+            Self::Verify(request) => request.put(to),
             Self::Join(request) => {
                 to.bytes(request.token.as_bytes());
                 to.bytes(request.host.as_bytes());
@@ -170,7 +186,7 @@ impl Message for FleetRequest {
 
     fn take(kind: u8, from: &mut Fields<'_>) -> Result<Self, FrameError> {
         Ok(match kind {
-            9 => Self::Verify(Box::new(VerifyForHost::take(from)?)),
+            VERIFY => Self::Verify(Box::new(VerifyForHost::take(kind, from)?)),
             10 => Self::Join(Box::new(JoinRequest {
                 token: from.line(NAME, "token")?.to_owned(),
                 host: from.line(NAME, "host")?.to_owned(),

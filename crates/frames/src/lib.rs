@@ -52,6 +52,12 @@ pub trait Message: Sized {
 pub fn send<M: Message>(to: &mut impl Write, message: &M) -> Result<(), FrameError> {
     let mut frame = Writer::new(&[M::VERSION, message.kind(), 0, 0]);
     message.put(&mut frame);
+    send_frame(to, frame)
+}
+
+/// Once for all messages.
+#[inline(never)]
+fn send_frame(to: &mut impl Write, frame: Writer) -> Result<(), FrameError> {
     let mut frame = frame.finish()?;
     let length = u16::try_from(frame.len() - HEADER).map_err(|_| FrameError::TooLong)?;
     frame[2..HEADER].copy_from_slice(&length.to_be_bytes());
@@ -64,10 +70,20 @@ pub fn send<M: Message>(to: &mut impl Write, message: &M) -> Result<(), FrameErr
 /// # Errors
 /// See [`FrameError`]; then read no more.
 pub fn receive<M: Message>(from: &mut impl Read) -> Result<M, FrameError> {
+    let (kind, body) = receive_frame(from, M::VERSION)?;
+    let mut fields = Fields::new(&body);
+    let message = M::take(kind, &mut fields)?;
+    fields.end()?;
+    Ok(message)
+}
+
+/// The kind and body of a frame; once for all messages.
+#[inline(never)]
+fn receive_frame(from: &mut impl Read, expected: u8) -> Result<(u8, Zeroizing<Vec<u8>>), FrameError> {
     let mut header = [0; HEADER];
     from.read_exact(&mut header)?;
     let [version, kind, high, low] = header;
-    if version != M::VERSION {
+    if version != expected {
         return Err(FrameError::Version(version));
     }
     let length = usize::from(u16::from_be_bytes([high, low]));
@@ -76,8 +92,5 @@ pub fn receive<M: Message>(from: &mut impl Read) -> Result<M, FrameError> {
     }
     let mut body = Zeroizing::new(vec![0; length]);
     from.read_exact(&mut body)?;
-    let mut fields = Fields::new(&body);
-    let message = M::take(kind, &mut fields)?;
-    fields.end()?;
-    Ok(message)
+    Ok((kind, body))
 }

@@ -2,8 +2,8 @@
 //! and verdicts, but not make them.
 //!
 //! A shared key instead of signatures: the module has BLAKE2b anyway, and Ed25519 would add some 50 kB to it.
-//! The price: a verifier's list of hosts holds keys with which verdicts can be made; but a verifier decides all
-//! logins anyway. A host's key makes verdicts for that host only.
+//! The price: a verifier's list of hosts holds keys with which verdicts can be made; but a verifier decides
+//! all logins anyway. A host's key makes verdicts for that host only.
 
 use blake2::Blake2bMac;
 use blake2::digest::{KeyInit, Mac, consts::U32};

@@ -1,5 +1,5 @@
-//! After three requests in a row without a verdict, further ones are refused at once for five seconds. Without
-//! a network, each sudo would wait for it again; meanwhile the relay itself tries to reach a verifier.
+//! After three requests in a row without a verdict, further ones are refused at once for five seconds: each
+//! sudo would wait for a dead network again. Meanwhile the relay itself tries to reach a verifier.
 
 use qrtotp_clock::Deadline;
 use std::sync::{Mutex, MutexGuard, PoisonError};

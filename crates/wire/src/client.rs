@@ -1,13 +1,12 @@
 //! A caller's end: connecting without ever hanging, and a single request for a verdict, of the broker or of a
 //! fleet's relay.
 
-use super::{Connection, FrameError, Request, Response};
+use super::{Connection, FleetResponse, FrameError, Request, Response, VerifyForHost};
 use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 use nix::unistd::geteuid;
 use qrtotp_audit::Verdict;
 use qrtotp_clock::Deadline;
-use qrtotp_frames::{FleetRequest, FleetResponse};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
@@ -103,7 +102,11 @@ pub fn verify(path: &Path, request: &Request, limit: Duration) -> Result<(Verdic
 ///
 /// # Errors
 /// No connection, or it broke off or took too long.
-pub fn ask_relay(path: &Path, request: &FleetRequest, limit: Duration) -> Result<FleetResponse, VerifyError> {
+pub fn ask_relay(
+    path: &Path,
+    request: &VerifyForHost,
+    limit: Duration,
+) -> Result<FleetResponse, VerifyError> {
     let mut line = connect_to_anyone(path, limit)?;
     line.request(request)?;
     Ok(line.receive()?)

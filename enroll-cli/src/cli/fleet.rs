@@ -8,8 +8,8 @@ use std::path::PathBuf;
 pub enum Fleet {
     /// Make a verifier here: the fleet's CA, a store, a configuration and a certificate
     ///
-    /// In /etc/qrtotp/verifier and /var/lib/qrtotp-verifier, which then belong to the verifier's user. Existing
-    /// files stay unchanged. Then start it: `systemctl enable --now qrtotpd-verifier`.
+    /// In /etc/qrtotp/verifier and /var/lib/qrtotp-verifier, which then belong to the verifier's user.
+    /// Existing files stay unchanged. Then start it: `systemctl enable --now qrtotpd-verifier`.
     Init(Init),
     /// Print an invitation, with which hosts can join; on a verifier
     ///

@@ -2,6 +2,7 @@
 
 use qrtotp_account::Name;
 use qrtotp_flow::{Dialog, Directory, Echo, HostDirectory, LoginHost, LookupError, NoAnswer, Person, Typed};
+use qrtotp_policy::{Damaged, Decision, Facts, Lookups, RuleSet};
 use std::time::Duration;
 
 /// The account as the host names it; the groups are those that the verifier knows.
@@ -47,6 +48,15 @@ impl LoginHost for ClaimedLogin<'_> {
 
     fn fleet_host(&self) -> Option<&Name> {
         Some(self.host)
+    }
+
+    fn decide<'p>(
+        &self,
+        rules: &'p RuleSet,
+        facts: &Facts<'_>,
+        lookups: &mut dyn Lookups,
+    ) -> Result<Decision<'p>, Damaged> {
+        rules.decide_claims(facts, lookups)
     }
 
     /// The host keeps it.
