@@ -12,7 +12,7 @@ const FILE: &str = "debian/copyright";
 const BEGIN: &str = " The programs are linked with these crates, under their authors' licences\n (`cargo xtask licences` writes this list):\n";
 const END: &str = "\nLicense: Expat\n";
 /// Licences whose text is in the file. Each crate must offer one of them.
-const TEXTS: [&str; 4] = ["MIT", "Apache-2.0", "BSD-3-Clause", "Zlib"];
+const TEXTS: [&str; 5] = ["MIT", "Apache-2.0", "BSD-3-Clause", "ISC", "Zlib"];
 
 /// # Errors
 /// A crate offers none of the licences that the file has the text of.
