@@ -1,6 +1,6 @@
 //! Hosts and invitations as text, in the subset of TOML that records are written in.
 
-use super::Host;
+use super::host::Host;
 use qrtotp_account::toml_subset::{Document, NotPlain, Writer};
 use qrtotp_frames::VerdictKey;
 use qrtotp_otp::{base32_decode, base32_encode};

@@ -7,8 +7,11 @@
 #![warn(missing_docs)]
 
 mod form;
+mod host;
 #[cfg(test)]
 mod tests;
+
+pub use host::Host;
 
 use form::Invitation;
 use qrtotp_fleet_tls::{Authority, KeyHash, hex, write_private};
@@ -26,23 +29,6 @@ use zeroize::Zeroizing;
 
 /// Longest host name, in bytes.
 const NAME: usize = 64;
-
-/// A login host.
-#[derive(Debug)]
-pub struct Host {
-    /// Its name, for people.
-    pub name: String,
-    /// Its public key (Ed25519).
-    pub public_key: Vec<u8>,
-    /// The key that its root shares with the verifiers.
-    pub verdict_key: VerdictKey,
-    /// Its groups.
-    pub groups: Vec<String>,
-    /// When it joined.
-    pub joined: UnixTime,
-    /// When it was revoked; `None`: it may ask.
-    pub revoked: Option<UnixTime>,
-}
 
 /// Why the hosts can't be read or changed.
 #[derive(Debug, Error)]
